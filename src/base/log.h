@@ -1,0 +1,23 @@
+/*
+ * log - key=value lines on standard error, one write(2) each, any thread.
+ *
+ *   ts=2026-01-02T03:04:05.678Z level=info event=policy generation=8 status=live
+ *
+ * The only file-scope state of the program besides the stats registry.
+ */
+#pragma once
+
+#include "base/attr.h"
+
+enum log_level { LOG_DEBUG = 0, LOG_INFO, LOG_WARN, LOG_ERROR };
+
+void log_set_level(enum log_level least);
+
+/* event is one word; fmt gives the rest as key=value pairs, without newline.
+ * Text values go through log_quote. */
+void log_write(enum log_level level, const char *event, const char *fmt, ...)
+    PRINTF(3, 4);
+
+/* Quotes text for a value: "…" with \", \\ and \n escaped, cut to fit; returns
+ * out. out_bytes >= 8. */
+const char *log_quote(char *out, unsigned long out_bytes, const char *text);

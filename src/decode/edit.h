@@ -1,0 +1,30 @@
+/*
+ * edit - keys of an event replaced, added or removed by a hook, spliced into
+ * the raw slice when the event is stored. Worker thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "decode/event.h"
+
+enum { EVENT_EDITS_MAX = 32 };
+
+/* Records key = value for event ev of b; key is unescaped text (a top-level
+ * key), value is JSON text; both are copied to b->arena. removed: value is
+ * ignored and the key goes away. False when the event has EVENT_EDITS_MAX
+ * edits or the arena is full. */
+bool edit_set(struct event_batch *b, struct event *ev, struct str key,
+              struct str value, bool removed) MUST_USE;
+
+/* The most bytes that edit_splice may write for ev. */
+size_t edit_bound(const struct event_batch *b, const struct event *ev);
+
+/* Writes ev's JSON on one line to out (edit_bound bytes): edited keys replaced
+ * where they stand, new ones added at the end, raw newlines as spaces. Also for
+ * events without edits. Returns the length; no trailing newline. */
+size_t edit_splice(const struct event_batch *b, const struct event *ev,
+                   char *out);

@@ -1,0 +1,96 @@
+/*
+ * event - the decoded events of one request, as views into its body.
+ *
+ *   scan_body fills a struct event_batch -> checks and hooks mark its events
+ *   -> accepted ones are copied to the spool -> the next request reuses it
+ *
+ * Owned by one worker. The arrays are allocated once and never freed while
+ * the worker lives; contents live until the next scan_body. This text, minus
+ * its # lines, is also fed to LuaJIT's ffi.cdef (policy/ffi.h): plain C only.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct arena;
+
+/* What a slot holds. A slot's tag is kind | length << 4. */
+enum slot_kind {
+    SLOT_ABSENT = 0,
+    SLOT_NULL = 1,
+    SLOT_FALSE = 2,
+    SLOT_TRUE = 3,
+    SLOT_NUMBER = 4,  /* off, length: the digits as sent */
+    SLOT_STRING = 5,  /* off, length: between the quotes, nothing to unescape */
+    SLOT_ESCAPED = 6, /* the same, but with backslash escapes inside */
+    SLOT_OBJECT = 7,  /* off, length: with the braces */
+    SLOT_ARRAY = 8
+};
+
+/* One field that the schema names, of one event. */
+struct slot {
+    uint32_t off; /* into event_batch.body */
+    uint32_t tag; /* kind | length << 4 */
+    double num;   /* SLOT_NUMBER: its value; after a check of an enum: the
+                     index of the value; of a time: ms since 1970 */
+};
+
+/* What will become of an event. */
+enum event_fate {
+    EVENT_ACCEPT = 0,
+    EVENT_REJECT = 1,  /* with code, message and maybe field */
+    EVENT_DROP = 2,    /* sampled away: counted, answered as accepted */
+    EVENT_DEAD = 3     /* a hook failed: goes to the dead letters */
+};
+
+enum event_flag {
+    EVENT_NEWLINE = 1,    /* raw newlines inside: spaces when stored */
+    EVENT_EDITED = 2,     /* has edits */
+    EVENT_ROUTED = 4,     /* to says the streams, not the route */
+    EVENT_RETRY = 8       /* the same event may pass later */
+};
+
+/* One key set by a hook. key and value are JSON text (the key with its
+ * quotes) in the request's arena. */
+struct edit {
+    uint32_t next;      /* 1 + index into event_batch.edits, 0: none */
+    uint32_t value_len;
+    uint32_t key_len;
+    uint32_t removed;   /* 1: the key goes away */
+    const char *key;
+    const char *value;
+};
+
+struct event {
+    uint32_t off, len;   /* the raw slice in event_batch.body */
+    uint32_t epoch;      /* of the request; views of an older one are dead */
+    uint32_t flags;      /* of event_flag */
+    uint32_t fate;       /* enum event_fate */
+    uint32_t n_edits;    /* at most 32 */
+    uint32_t edit_first; /* 1 + index into event_batch.edits, 0: none */
+    uint32_t edit_last;
+    uint64_t to;         /* EVENT_ROUTED: bit i is plan->streams[i] */
+    /* EVENT_REJECT and EVENT_DEAD; in the arena or static. NULL: none */
+    const char *code;    /* NUL-terminated word: "missing_field" */
+    const char *field;   /* NUL-terminated path of the field */
+    const char *message; /* NUL-terminated, for a human */
+    uint32_t index;      /* as the client counts, from 0 */
+    uint32_t unused;
+    struct slot *slots;  /* as many as the schema has fields */
+};
+
+struct event_batch {
+    const char *body;     /* at least 64 readable bytes follow body_len */
+    uint32_t body_len;
+    uint32_t n;           /* events */
+    uint32_t max_events;  /* size of events */
+    uint32_t n_slots;     /* per event */
+    uint32_t epoch;       /* raised by scan_body */
+    uint32_t n_edits;     /* used of edits */
+    uint32_t max_edits;
+    uint32_t unused;
+    struct event *events;
+    struct slot *slots;   /* max_events * SCHEMA_FIELDS_MAX grown on need */
+    struct edit *edits;
+    struct arena *arena;  /* of the request: messages, edits */
+};

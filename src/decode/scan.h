@@ -1,0 +1,72 @@
+/*
+ * scan - reads a request's body once: whole JSON grammar (RFC 8259), UTF-8,
+ * depth, and a slot for every field that the schema names.
+ *
+ *   scan_keys_new (at load) ; event_batch_init -> scan_body* -> event_batch_fini
+ *
+ * scan_keys is immutable after creation, shared by all threads. A batch
+ * belongs to one thread. Nothing allocates after the batch has grown to the
+ * traffic's largest request.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "decode/event.h"
+
+struct err;
+
+enum { SCHEMA_FIELDS_MAX = 64, SCAN_DEPTH_DEFAULT = 64, SCAN_PAD = 64 };
+
+enum scan_shape {
+    SCAN_EVENT, /* one object */
+    SCAN_BATCH, /* {"events":[...]} or [...] of objects */
+    SCAN_NDJSON /* an object a line; a bad line is that event's error */
+};
+
+enum scan_result {
+    SCAN_OK = 0,
+    SCAN_INVALID,    /* not JSON, or JSON of another shape: at, detail */
+    SCAN_TOO_MANY,   /* more than max_events events */
+    SCAN_TOO_DEEP    /* nested deeper than max_depth */
+};
+
+struct scan_limits {
+    uint32_t max_events; /* 1..1000000 */
+    uint32_t max_depth;  /* 1..1024; an event itself is depth 1 */
+};
+
+struct scan_error {
+    size_t at;          /* byte offset in the body */
+    const char *detail; /* static text: "expected ',' or '}'" */
+};
+
+/* The fields to find, as dotted paths of unescaped keys ("properties.page");
+ * slot i is paths[i]. n <= SCHEMA_FIELDS_MAX. Copies the paths. A path may not
+ * be given twice; one may be the prefix of another. NULL and *e on error. */
+struct scan_keys *scan_keys_new(const struct str *paths, unsigned n,
+                                struct err *e) MUST_USE;
+void scan_keys_free(struct scan_keys *k); /* NULL is fine */
+
+/* arena outlives the batch and is reset by scan_body. */
+void event_batch_init(struct event_batch *b, struct arena *arena);
+void event_batch_fini(struct event_batch *b);
+
+/* Reads body[0..n), behind which SCAN_PAD readable bytes lie (any content).
+ * Afterwards b->events[0..b->n) are in the client's order, with fate
+ * EVENT_ACCEPT, or EVENT_REJECT for what is one event's own fault: a bad NDJSON
+ * line ("invalid_json"), an element that is no object ("not_an_object"), a key
+ * given twice ("duplicate_key", field = the key). Borrowed views: body must stay
+ * until the batch is done with. Unless SCAN_OK, b->n is 0 and *se is filled. */
+enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
+                           enum scan_shape shape,
+                           const struct scan_limits *limits, const char *body,
+                           size_t n, struct scan_error *se) MUST_USE;
+
+/* Unescapes the string slice src[0..n) (between the quotes) to out, which has
+ * n bytes; returns the length. src was checked by scan_body. */
+size_t scan_unescape(const char *src, size_t n, char *out);

@@ -1,0 +1,90 @@
+/*
+ * http - one worker's connections: requests in, answers out in order.
+ *
+ *   http_server_new -> (on_headers -> on_body -> http_answer)* -> http_server_free
+ *
+ * Everything on one loop thread. A connection, its request and their buffers
+ * come from pools bounded by max_connections; nothing allocates per request.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct http_server;
+struct http_request;
+
+struct http_limits {
+    uint64_t max_body;          /* bytes after inflating; -> 413 */
+    uint32_t max_headers_bytes; /* -> 431 and close */
+    uint32_t max_connections;   /* beyond: 503 and close */
+    int64_t header_timeout_ms;  /* -> 408 and close; > 0 each */
+    int64_t body_timeout_ms;
+    int64_t idle_timeout_ms;    /* keep-alive: close */
+};
+
+enum http_encoding { HTTP_IDENTITY, HTTP_GZIP, HTTP_DEFLATE, HTTP_ZSTD };
+
+/* Views live from on_headers until the return of on_body. */
+struct http_view {
+    struct str method, path, query; /* path without '?' and query */
+    const struct str_pair *headers; /* names as sent */
+    uint32_t n_headers;
+    struct str content_type;        /* whole value; {NULL, 0}: none */
+    uint64_t content_length;        /* UINT64_MAX: chunked */
+    struct str body;                /* in on_body; HTTP pad bytes readable behind */
+    struct str peer;                /* "10.0.0.7" */
+};
+
+struct http_ops {
+    /* The headers are whole. Answer with http_answer to refuse (the rest of the
+     * body is discarded or the connection closed, so that the client can read
+     * the answer; 100-continue is then not sent); else return, and on_body
+     * follows. *user of http_user is the owner's. */
+    void (*on_headers)(void *arg, struct http_request *r,
+                       const struct http_view *v);
+
+    /* The whole body, inflated. Owes exactly one http_answer, now or later. */
+    void (*on_body)(void *arg, struct http_request *r,
+                    const struct http_view *v);
+
+    /* A request that passed on_headers and owes no answer any more (client
+     * gone, body refused), before on_body came. Not after on_body: answers
+     * to a gone client are swallowed. */
+    void (*on_abort)(void *arg, struct http_request *r);
+
+    /* http itself answers (400, 408, 411, 413, 415, 431, 501): for the counters. */
+    void (*on_refusal)(void *arg, int status);
+};
+
+/* 64 bytes of the owner's in each request, zeroed before on_headers. */
+void *http_user(struct http_request *r);
+
+/* body is copied (any length; application/json). headers: "" or whole lines
+ * each ending in \r\n. Never sent from inside this call: output goes out at
+ * the end of the turn (http_server_flush or the loop's). Pipelined answers wait
+ * for those before them. */
+void http_answer(struct http_request *r, int status, const char *headers,
+                 struct str body);
+
+/* Listening fd is the caller's; it is only accepted from. limits are copied. */
+struct http_server *http_server_new(struct ev_loop *loop, int listen_fd,
+                                    const struct http_limits *limits,
+                                    const struct http_ops *ops, void *arg);
+
+/* Live change, for connections from now on and the next request of others. */
+void http_server_limits(struct http_server *s, const struct http_limits *l);
+
+/* Sends what answers are ready: called after each commit. */
+void http_server_flush(struct http_server *s);
+
+/* Accepts until EAGAIN, then stops accepting; idle connections close; others
+ * finish with Connection: close. */
+void http_server_drain(struct http_server *s);
+uint32_t http_server_open(const struct http_server *s); /* connections */
+void http_server_free(struct http_server *s); /* closes all */

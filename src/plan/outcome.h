@@ -1,0 +1,30 @@
+/*
+ * outcome - what a request's fates add up to: the HTTP status and the counts.
+ * Pure; shared by the worker's answers, the policy's examples and the testing
+ * kit, so that all decide alike.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "decode/event.h"
+#include "plan/plan.h"
+
+struct outcome {
+    int status;         /* 202, 422, 500 */
+    uint32_t accepted;  /* stored, dropped ones and dead ones included */
+    uint32_t rejected;
+    uint32_t dropped;   /* of accepted */
+    uint32_t dead;      /* of accepted */
+    bool store;         /* false: a route with partial = false refuses all */
+};
+
+/* 202 unless every event of a non-empty batch was rejected (422, or 500 when
+ * all of them with code "policy_error"), or partial = false and one was. */
+void outcome_of(const struct route *r, const struct event_batch *b,
+                struct outcome *o);
+
+/* The status of a body that scan_body refused: 400 or 413, and the word for its
+ * code: "invalid_json", "too_many_events", "too_deep". */
+int outcome_of_scan(enum scan_result r, const char **code);

@@ -1,0 +1,141 @@
+/*
+ * plan - a loaded policy as plain immutable data: what the threads read.
+ *
+ *   (policy/load.c builds it in plan->arena) -> plan_ref/plan_unref -> gone
+ *
+ * Immutable once published, counted, any thread. All pointers live in the
+ * plan's own arena; names are NUL-terminated.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "decode/scan.h"
+
+enum { PLAN_STREAMS_MAX = 64, PLAN_SINKS_MAX = 64, PLAN_ROUTES_MAX = 256 };
+
+enum field_type {
+    FIELD_STR, FIELD_NUM, FIELD_INT, FIELD_BOOL, FIELD_ENUM, FIELD_TIME,
+    FIELD_ANY
+};
+
+struct field {
+    struct str path;      /* "properties.page" */
+    enum field_type type;
+    bool required;
+    bool has_min, has_max;
+    double min, max;      /* str: code points; num and int: value */
+    const struct str *values; /* enum */
+    uint32_t n_values;
+    int64_t max_age_ms;   /* time: -1 = any */
+    int64_t max_skew_ms;  /* time: -1 = any */
+};
+
+struct schema {
+    const char *name;     /* for messages; "schema at conf/x.lua:41" */
+    struct field *fields; /* slot i of an event is fields[i] */
+    uint32_t n_fields;
+    struct scan_keys *keys; /* owned by the plan */
+};
+
+enum ack { ACK_WRITTEN, ACK_SYNCED, ACK_DELIVERED };
+enum when_full { FULL_REFUSE, FULL_SKIP };
+
+struct stream_sink {
+    uint32_t sink;           /* index into plan->sinks */
+    enum when_full when_full;
+    uint64_t max_lag_bytes;  /* FULL_SKIP */
+};
+
+struct stream_plan {
+    const char *name;
+    enum ack ack;
+    uint64_t max_bytes;      /* of segments; > 0 after loading */
+    struct stream_sink *sinks;
+    uint32_t n_sinks;
+};
+
+enum sink_kind { SINK_KIND_NULL, SINK_KIND_FILE, SINK_KIND_KAFKA,
+                 SINK_KIND_CLICKHOUSE };
+enum compress { COMPRESS_NONE, COMPRESS_GZIP, COMPRESS_ZSTD };
+
+struct batch_plan {
+    uint32_t target, min, max; /* events */
+    uint64_t max_bytes;
+    int64_t linger_ms;
+};
+
+struct sink_plan {
+    const char *name;
+    enum sink_kind kind;
+    struct batch_plan batch;
+    uint64_t hash;           /* of all its settings: equal = unchanged */
+    /* file */
+    const char *dir;         /* as written in the policy; relative: below data */
+    uint64_t rotate_bytes;
+    int64_t rotate_age_ms;
+    enum compress compress;
+};
+
+enum body_kind { BODY_EVENT, BODY_BATCH };
+enum on_error { ON_ERROR_DEAD_LETTER, ON_ERROR_REJECT, ON_ERROR_ACCEPT };
+
+struct route {
+    const char *method;      /* "POST" */
+    const char *path;        /* "/v1/events"; exact match */
+    enum body_kind body;     /* BODY_BATCH also takes NDJSON by content type */
+    const struct schema *schema; /* NULL: JSON objects, unchecked */
+    int32_t stream;          /* index into plan->streams; -1: on_event must say */
+    bool partial;            /* default true */
+    enum on_error on_error;
+    bool has_on_event, has_on_request;
+    uint32_t index;          /* own place in plan->routes; names the hooks */
+    uint32_t line;           /* in file, for logs */
+    const char *file;
+};
+
+struct server_plan {
+    const char *listen;      /* "0.0.0.0:8080" */
+    uint32_t workers;        /* 0 = auto */
+    uint64_t max_body;       /* bytes, after inflating */
+    uint32_t max_events, max_depth, max_headers_bytes, max_connections;
+    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, drain_ms,
+        drain_delay_ms;
+};
+
+struct spool_plan {
+    const char *dir;         /* relative: below the data directory */
+    uint64_t segment_bytes, max_bytes;
+};
+
+struct plan {
+    atomic_uint refs;
+    uint64_t generation;     /* set by the supervisor at publish */
+    char hash[65];           /* sha-256 of all files, hex */
+    struct arena arena;
+    struct server_plan server;
+    const char *admin_listen;
+    struct spool_plan spool;
+    struct stream_plan *streams;
+    uint32_t n_streams;
+    struct sink_plan *sinks;
+    uint32_t n_sinks;
+    struct route *routes;
+    uint32_t n_routes;
+    struct schema **schemas;
+    uint32_t n_schemas;
+};
+
+struct plan *plan_new(void);
+struct plan *plan_ref(struct plan *p);
+void plan_unref(struct plan *p); /* frees at zero; NULL is fine */
+
+/* The route for method and path; NULL: none, and *allow (NUL-terminated list
+ * of methods, allow_bytes big) is empty unless the path exists. */
+const struct route *plan_route(const struct plan *p, struct str method,
+                               struct str path, char *allow,
+                               size_t allow_bytes);

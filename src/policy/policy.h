@@ -1,0 +1,86 @@
+/*
+ * policy - all of LuaJIT: a policy file to a plan, and its hooks to calls.
+ *
+ *   policy_load (supervisor) -> policy_state_new (one a thread) ->
+ *   policy_on_events* (that thread) -> policy_state_free ; policy_unref
+ *
+ * A snapshot (struct policy) is immutable and counted; a state belongs to one
+ * thread and keeps a reference on its snapshot. A load that fails changes
+ * nothing.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "decode/event.h"
+#include "plan/plan.h"
+
+struct err;
+struct policy;
+struct policy_state;
+
+/* What the loader says of a file: all mistakes at once, as shown in the
+ * operator's terms (file:line: path: what ... with source line and marker). */
+struct policy_report {
+    char *text;    /* NUL-terminated, "" when clean; free with policy_report_fini */
+    unsigned n_problems;
+    unsigned n_notes; /* things worth knowing: "on_event has a loop: interpreted" */
+};
+void policy_report_fini(struct policy_report *r);
+
+/* Reads path and what it requires once, checks it, builds the plan, runs its
+ * examples. NULL when anything is wrong: report tells; a clean load may
+ * carry notes. Caller owns one reference. */
+struct policy *policy_load(const char *path,
+                           struct policy_report *report) MUST_USE;
+
+/* The same for text already in memory (the embedded quickstart, tests). */
+struct policy *policy_load_text(const char *name, struct str text,
+                                struct policy_report *report) MUST_USE;
+
+struct policy *policy_ref(struct policy *p);
+void policy_unref(struct policy *p);
+const struct plan *policy_plan(const struct policy *p); /* lives with p */
+struct plan *policy_plan_mutable(struct policy *p); /* before publish only */
+
+/* A Lua state that has run the policy and holds its hooks. NULL and *e. */
+struct policy_state *policy_state_new(struct policy *p, struct err *e) MUST_USE;
+void policy_state_free(struct policy_state *s);
+
+/* What a hook can read of the request; on FFI's side struct sluice_request. */
+struct policy_request {
+    double time_ms;              /* wall clock of this turn */
+    struct str method, path, query, peer;
+    const struct str_pair *headers;
+    uint32_t n_headers;
+};
+
+/* Enters Lua once and runs the route's on_event over the events of b that are
+ * still EVENT_ACCEPT. Marks them: fate, code, message, edits, to. Never
+ * fails as a whole: a hook that raises marks its event by the route's
+ * on_error (EVENT_DEAD with message; EVENT_REJECT code "policy_error"; accept)
+ * and is counted in *n_raised. Only called when route->has_on_event. */
+void policy_on_events(struct policy_state *s, const struct route *route,
+                      struct event_batch *b, const struct policy_request *req,
+                      uint32_t *n_raised);
+
+struct policy_verdict {
+    bool refuse;
+    int status;             /* 4xx */
+    const char *code;       /* valid until the next call on the state */
+    const char *message;
+};
+
+/* Only called when route->has_on_request. A hook that raises refuses with 500
+ * unless on_error = "accept". */
+void policy_on_request(struct policy_state *s, const struct route *route,
+                       const struct policy_request *req,
+                       struct policy_verdict *v);
+
+/* Bytes that the state's allocator holds, and calls it has had. */
+size_t policy_state_bytes(const struct policy_state *s);
+uint64_t policy_state_allocations(const struct policy_state *s);

@@ -1,0 +1,62 @@
+/*
+ * delivery - one sink's thread: reads the spool's shards, batches, sends,
+ * keeps the journal, releases what is settled.
+ *
+ *   delivery_start -> delivery_apply* -> delivery_stop
+ *
+ * All calls come from the supervisor; the thread has its own libev loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "plan/plan.h"
+#include "spool/spool.h"
+
+struct delivery;
+struct err;
+
+struct delivery_stream {
+    int id;                  /* spool_stream's */
+    const char *name;        /* copied */
+    bool synced;
+    bool skip;               /* when_full = "skip" */
+    uint64_t max_lag_bytes;
+    bool from_oldest;        /* where a sink without a journal starts: all of the
+                                stream, or only what comes after now */
+};
+
+struct delivery_conf {
+    struct spool *spool;
+    const char *spool_dir;   /* the journal is spool_dir/sinks/NAME.journal */
+    const char *data_dir;    /* relative sink folders lie below */
+    const struct sink_plan *sink; /* valid as long as plan */
+    struct plan *plan;       /* a reference is taken */
+    const struct delivery_stream *streams; /* copied */
+    uint32_t n_streams;
+};
+
+/* Replays the journal, recovers the sink's files, starts the thread. NULL and
+ * *e when the journal or the sink's folder can't be used. */
+struct delivery *delivery_start(const struct delivery_conf *c,
+                                struct err *e) MUST_USE;
+
+/* A new plan: settings change from the next batch on. Blocks for at most a
+ * turn. False and *e: nothing changed. */
+bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
+                    struct err *e) MUST_USE;
+
+/* Flushes what the spool holds for at most flush_ms (0: only what is in hand),
+ * persists, ends the thread, frees d. True when nothing was left. */
+bool delivery_stop(struct delivery *d, int64_t flush_ms);
+
+struct delivery_status {
+    uint64_t delivered, lost, skipped; /* events since the start */
+    uint64_t batches;
+    uint64_t lag_bytes;
+    bool holding;            /* the sink can't take anything now */
+    char why[256];           /* then: its words */
+};
+void delivery_status(const struct delivery *d, struct delivery_status *out);

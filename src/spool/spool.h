@@ -1,0 +1,195 @@
+/*
+ * spool - the queue: accepted events on disk, in shards of segments of blocks.
+ *
+ *   spool/EPOCH LOCK UUID            this process's epoch
+ *   spool/STREAM/E.W/N.seg           shard (epoch E, worker W), segment N
+ *
+ *        worker                         housekeeping              delivery
+ *   spool_writer_append*                prepares segments,        spool_cursor_next
+ *   spool_writer_commit ─► one write    syncs, write-back,   ◄─── spool_cursor_release
+ *        │                              recycles, deletes               ▲
+ *        └── committed sequence (atomic) ──► on_commit ─────────────────┘
+ *
+ * spool_open and spool_stream belong to the supervisor; a writer to its worker;
+ * a consumer and its cursors to its delivery thread. Callbacks run on the thread
+ * that made the progress and only wake loops.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct err;
+struct spool;
+struct spool_writer;
+struct spool_consumer;
+struct spool_cursor;
+
+enum { SPOOL_BLOCK_BYTES = 1 << 20 };
+
+struct spool_conf {
+    const char *dir;        /* made if missing */
+    uint64_t segment_bytes; /* multiple of 4096, >= 1 MiB */
+    uint32_t n_workers;     /* 1..1024 */
+};
+
+/* Takes the lock, raises the epoch, recovers what is there, starts the
+ * housekeeping thread. NULL and *e: locked by another process, unwritable,
+ * foreign format. */
+struct spool *spool_open(const struct spool_conf *conf, struct err *e) MUST_USE;
+
+/* All writers, cursors and consumers are closed before. */
+void spool_close(struct spool *s);
+
+/* 16 bytes as 8-4-4-4-12 hex, NUL-terminated. */
+const char *spool_uuid(const struct spool *s);
+uint32_t spool_epoch(const struct spool *s);
+
+/* ---- streams (supervisor) ---- */
+struct spool_stream_conf {
+    const char *name;   /* [a-z0-9_-]{1,64}; also a folder */
+    uint64_t max_bytes; /* of its segments */
+    bool synced;        /* ack = "synced" */
+};
+
+/* Opens or alters the stream; the id (0..63) is the same for the same name as
+ * long as the process lives. -1 and *e on error. */
+int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
+                 struct err *e) MUST_USE;
+
+/* Events on disk in the stream that were left by an earlier process. */
+uint64_t spool_stream_bytes(const struct spool *s, int stream);
+
+/* ---- writing (one worker) ---- */
+enum spool_result {
+    SPOOL_OK = 0,
+    SPOOL_FULL,  /* no room for the stream, or no prepared segment yet */
+    SPOOL_FAILED /* the disk said no: nothing of the block is stored */
+};
+
+/* Called on the housekeeping thread when spool_writer_synced went up or a
+ * segment was poisoned; must only wake the worker's loop. */
+typedef void spool_wake_fn(void *arg);
+
+/* The shard of (this epoch, worker) in the stream. Opens no segment yet. */
+struct spool_writer *spool_writer_open(struct spool *s, int stream,
+                                       uint32_t worker, spool_wake_fn *wake,
+                                       void *wake_arg);
+void spool_writer_close(struct spool_writer *w); /* drops what is pending */
+
+/* Where the next event's bytes (at most n) may be written; valid until the
+ * next call on w. NULL: the pending block would pass SPOOL_BLOCK_BYTES and is not
+ * empty: commit first. */
+char *spool_writer_room(struct spool_writer *w, size_t n) MUST_USE;
+
+enum spool_entry_flag { ENTRY_KEY_ESCAPED = 1, ENTRY_EDITED = 2, ENTRY_REPLAYED = 4 };
+
+/* Closes the event of n bytes that was written at spool_writer_room; adds its
+ * newline. key_off and key_len: its partition key within the event, 0, 0: none. */
+void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
+                         uint32_t key_len, uint32_t flags);
+
+/* Drops the pending events behind the mark, as one request refuses its batch. */
+uint32_t spool_writer_mark(const struct spool_writer *w); /* events pending */
+void spool_writer_rollback(struct spool_writer *w, uint32_t mark);
+
+size_t spool_writer_pending(const struct spool_writer *w); /* bytes */
+
+/* Writes the pending events as one block with one pwrite. SPOOL_OK: *last is the
+ * sequence of the last event (unchanged if nothing was pending). Otherwise
+ * nothing of it is stored. In each case nothing is pending afterwards.
+ * policy8: first 8 bytes of the policy's hash. */
+enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
+                                      uint64_t policy8,
+                                      uint64_t *last) MUST_USE;
+
+/* The last sequence known to be on stable storage. */
+uint64_t spool_writer_synced(const struct spool_writer *w);
+
+/* True when sequence seq will never be synced (its segment is poisoned). */
+bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
+
+/* ---- room ---- */
+/* Reserves bytes of the stream when a body begins; false: full, answer 503.
+ * Any thread; no lock. */
+bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
+void spool_release(struct spool *s, int stream, uint64_t bytes);
+
+/* Share of max_bytes in use, the fullest stream, 0..100; for /readyz. False in
+ * *writable: segments can't be prepared now. */
+unsigned spool_used_percent(struct spool *s, bool *writable);
+
+/* ---- reading (one delivery thread) ---- */
+struct spool_pos {
+    uint32_t epoch, worker;
+    uint64_t seq; /* from 1 */
+};
+
+struct spool_consumer_conf {
+    const char *name;       /* the sink's */
+    bool skip;              /* when_full = "skip" */
+    uint64_t max_lag_bytes; /* with skip */
+    spool_wake_fn *wake;    /* new blocks to read; any thread */
+    void *wake_arg;
+};
+
+/* Registers a reader of the stream: no segment that it has not released is
+ * recycled. */
+struct spool_consumer *spool_consumer_open(struct spool *s, int stream,
+                                           const struct spool_consumer_conf *c);
+void spool_consumer_close(struct spool_consumer *c);
+
+/* Shards that may have events for c, oldest epoch first; returns how many there
+ * are and fills up to max of them. A shard that c has finished is left out. */
+struct spool_shard_id {
+    uint32_t epoch, worker;
+    uint64_t first; /* first sequence still on disk */
+    bool live;      /* of this epoch: may grow */
+};
+uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,
+                      uint32_t max);
+
+struct spool_entry { /* as on disk */
+    uint32_t off, len;         /* in the payload; len without the newline */
+    uint32_t key_off;          /* in the event */
+    uint16_t key_len, flags;
+};
+
+struct spool_block {
+    uint64_t first;            /* sequence of events[0] */
+    uint32_t n;
+    uint32_t payload_bytes;
+    const char *payload;       /* NDJSON; each event ends in a newline */
+    const struct spool_entry *entries;
+    int64_t wall_ms;
+    uint64_t policy8;
+};
+
+enum spool_read {
+    SPOOL_READ_OK = 0,
+    SPOOL_READ_AGAIN, /* nothing more now; wake comes */
+    SPOOL_READ_END,   /* an old shard, read to its end */
+    SPOOL_READ_GAP    /* damage, power loss or skip: *lost events are gone,
+                         the cursor stands behind them */
+};
+
+/* Starts at pos.seq (1: the start; what was released or lost is a gap). */
+struct spool_cursor *spool_cursor_open(struct spool_consumer *c,
+                                       struct spool_pos pos);
+void spool_cursor_close(struct spool_cursor *cur);
+
+/* Reads the next block by pread into the cursor's buffer, checks its crc; views
+ * live until the next call on cur. The first block may hold events before the
+ * start: skip those with first + i < pos.seq. */
+enum spool_read spool_cursor_next(struct spool_cursor *cur,
+                                  struct spool_block *out, uint64_t *lost);
+
+/* c needs nothing before seq of this shard any more (persist that first). */
+void spool_cursor_release(struct spool_cursor *cur, uint64_t seq);
+
+/* Bytes of the stream's segments that c has not released. */
+uint64_t spool_consumer_lag(const struct spool_consumer *c);

@@ -1,0 +1,70 @@
+/*
+ * stats - counters, gauges and histograms, and their Prometheus text.
+ *
+ *   stats_counter(...) at set-up -> stats_add on the hot path -> stats_write
+ *
+ * The registry is the program's one piece of global state besides the log. A cell
+ * has one writing thread (gauges with stats_set: any); cells with the same name and
+ * labels are summed when written out. Creation takes a lock and allocates;
+ * adding does neither.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef _Atomic uint64_t stats_cell;
+
+/* name: Prometheus name ("sluice_events_total"); help: one sentence; labels:
+ * "" or 'stream="events",reason="drop"' (already escaped). name, help and labels
+ * are copied. The cell lives as long as the process. Calling again makes a new
+ * cell of the same series. */
+stats_cell *stats_counter(const char *name, const char *help,
+                          const char *labels);
+stats_cell *stats_gauge(const char *name, const char *help,
+                        const char *labels);
+
+/* One writer a cell: no locked instruction. */
+static inline void stats_add(stats_cell *c, uint64_t n)
+{
+    atomic_store_explicit(
+        c, atomic_load_explicit(c, memory_order_relaxed) + n,
+        memory_order_relaxed);
+}
+
+static inline void stats_set(stats_cell *c, uint64_t n)
+{
+    atomic_store_explicit(c, n, memory_order_relaxed);
+}
+
+/* For a cell that several threads write. */
+static inline void stats_add_shared(stats_cell *c, uint64_t n)
+{
+    (void)atomic_fetch_add_explicit(c, n, memory_order_relaxed);
+}
+
+/* Log-linear histogram over nanoseconds or counts: 8 steps a power of two. */
+struct stats_histogram;
+
+/* unit_ns: name ends in _seconds and values are nanoseconds. */
+enum stats_unit { STATS_NS, STATS_COUNT };
+struct stats_histogram *stats_histogram(const char *name, const char *help,
+                                        const char *labels,
+                                        enum stats_unit unit);
+void stats_record(struct stats_histogram *h, uint64_t value);
+
+/* Escapes text for a label's value; returns out. */
+const char *stats_label(char *out, size_t out_bytes, const char *text);
+
+/* Escapes and joins: out = name="value"; returns out. */
+const char *stats_label_pair(char *out, size_t out_bytes, const char *name,
+                             const char *value);
+
+/* Appends the exposition of all series, sorted by name then labels, through
+ * put; any thread. */
+typedef void stats_put_fn(void *arg, const char *text, size_t n);
+void stats_write(stats_put_fn *put, void *arg);
+
+/* The sum over all cells of a series; 0 if there is none. For /status, tests. */
+uint64_t stats_value(const char *name, const char *labels);
