@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "decode/scan.h"
 
+/* PLAN_STREAMS_MAX counts the internal stream of the dead letters. */
 enum { PLAN_STREAMS_MAX = 64, PLAN_SINKS_MAX = 64, PLAN_ROUTES_MAX = 256 };
 
 enum field_type {

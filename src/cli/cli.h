@@ -1,0 +1,9 @@
+/*
+ * cli - the subcommands of the program. Each takes the arguments behind its own
+ * name and returns an exit code: 0, 1 what was asked is wrong, 2 usage.
+ */
+#pragma once
+
+int cli_run(int argc, char **argv);     /* run [options] POLICY.lua */
+int cli_check(int argc, char **argv);   /* check POLICY.lua */
+int cli_inspect(int argc, char **argv); /* inspect DIR */

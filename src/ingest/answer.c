@@ -1,0 +1,161 @@
+#include "ingest/answer.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A cursor over the caller's memory; `end` is never passed. */
+struct text {
+    char *at, *end;
+};
+
+static void put(struct text *t, const char *p, size_t n)
+{
+    size_t room = (size_t)(t->end - t->at);
+
+    if (n > room) {
+        n = room;
+    }
+    memcpy(t->at, p, n);
+    t->at += n;
+}
+
+static void put_z(struct text *t, const char *z)
+{
+    put(t, z, strlen(z));
+}
+
+static void put_u64(struct text *t, uint64_t v)
+{
+    char digits[20];
+    size_t n = 0;
+
+    do {
+        digits[sizeof digits - ++n] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0);
+    put(t, digits + sizeof digits - n, n);
+}
+
+/* At most max source bytes, so that a long message can't fill the answer. */
+static void put_quoted(struct text *t, const char *z, size_t max)
+{
+    put(t, "\"", 1);
+    for (size_t i = 0; z[i] != '\0' && i < max; i++) {
+        unsigned char c = (unsigned char)z[i];
+        char esc[8];
+
+        if (c == '"' || c == '\\') {
+            esc[0] = '\\';
+            esc[1] = (char)c;
+            put(t, esc, 2);
+        } else if (c < 0x20) {
+            (void)snprintf(esc, sizeof esc, "\\u%04x", c);
+            put(t, esc, 6);
+        } else {
+            put(t, z + i, 1);
+        }
+    }
+    put(t, "\"", 1);
+}
+
+/* The longest prefix of at most max bytes that ends between two characters. */
+static size_t cut(const char *z, size_t max)
+{
+    size_t n = strnlen(z, max + 1);
+
+    if (n <= max) {
+        return n;
+    }
+    n = max;
+    while (n > 0 && ((unsigned char)z[n] & 0xC0) == 0x80) {
+        n--;
+    }
+    return n;
+}
+
+enum { CODE_MAX = 64, FIELD_MAX = 256, MESSAGE_MAX = 512 };
+/* Each source byte may become six (\u0000). */
+enum { ERROR_BYTES = 6 * (CODE_MAX + FIELD_MAX + MESSAGE_MAX) + 128 };
+
+size_t answer_bound(const struct event_batch *b, const struct outcome *o)
+{
+    size_t n = o->rejected < ANSWER_ERRORS_MAX ? o->rejected
+                                               : ANSWER_ERRORS_MAX;
+
+    (void)b;
+    return ANSWER_SMALL + n * (size_t)ERROR_BYTES;
+}
+
+static void put_event_error(struct text *t, const struct event *ev)
+{
+    put_z(t, "{\"index\":");
+    put_u64(t, ev->index);
+    put_z(t, ",\"code\":");
+    put_quoted(t, ev->code, cut(ev->code, CODE_MAX));
+    if (ev->field != NULL) {
+        put_z(t, ",\"field\":");
+        put_quoted(t, ev->field, cut(ev->field, FIELD_MAX));
+    }
+    if (ev->message != NULL) {
+        put_z(t, ",\"message\":");
+        put_quoted(t, ev->message, cut(ev->message, MESSAGE_MAX));
+    }
+    put_z(t, ev->flags & EVENT_RETRY ? ",\"retry\":true}" : ",\"retry\":false}");
+}
+
+size_t answer_events(const struct event_batch *b, const struct outcome *o,
+                     char *out)
+{
+    struct text t = {out, out + answer_bound(b, o)};
+    uint32_t listed = 0;
+
+    put_z(&t, o->status == 202 ? "{\"status\":\"accepted\",\"accepted\":"
+                               : "{\"status\":\"rejected\",\"accepted\":");
+    put_u64(&t, o->accepted);
+    if (o->rejected > 0) {
+        put_z(&t, ",\"rejected\":");
+        put_u64(&t, o->rejected);
+        put_z(&t, ",\"errors\":[");
+        for (uint32_t i = 0; i < b->n && listed < ANSWER_ERRORS_MAX; i++) {
+            if (b->events[i].fate == EVENT_REJECT) {
+                if (listed++ > 0) {
+                    put(&t, ",", 1);
+                }
+                put_event_error(&t, &b->events[i]);
+            }
+        }
+        put(&t, "]", 1);
+        if (o->rejected > listed) {
+            put_z(&t, ",\"errors_truncated\":true");
+        }
+    }
+    put(&t, "}", 1);
+    return (size_t)(t.at - out);
+}
+
+size_t answer_error(const struct answer_error *e, char *out, size_t out_bytes)
+{
+    struct text t = {out, out + out_bytes};
+    /* What the fixed parts leave, at six bytes for each byte of text. */
+    size_t detail_max = (out_bytes - 160) / 6;
+
+    put_z(&t, "{\"error\":");
+    put_quoted(&t, e->error, 64);
+    put_z(&t, ",\"code\":");
+    put_quoted(&t, e->code, CODE_MAX);
+    if (e->offset >= 0) {
+        put_z(&t, ",\"offset\":");
+        put_u64(&t, (uint64_t)e->offset);
+    }
+    if (e->limit >= 0) {
+        put_z(&t, ",\"limit\":");
+        put_u64(&t, (uint64_t)e->limit);
+    }
+    if (e->detail != NULL) {
+        put_z(&t, ",\"detail\":");
+        put_quoted(&t, e->detail, cut(e->detail, detail_max));
+    }
+    put(&t, "}", 1);
+    return (size_t)(t.at - out);
+}

@@ -1,0 +1,84 @@
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "ingest/room.h"
+
+static uint64_t hash_prefix(const char *hex)
+{
+    uint64_t v = 0;
+
+    for (int i = 0; i < 16 && hex[i] != '\0'; i++) {
+        char c = hex[i];
+
+        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    return v;
+}
+
+/* Runs on the housekeeping thread: only wakes the worker. */
+static void on_synced(void *arg)
+{
+    struct ingest *in = arg;
+
+    ev_async_send(in->conf.loop, &in->synced);
+}
+
+struct binding *binding_new(struct ingest *in, struct policy *p,
+                            const int *stream_ids, int dead_stream,
+                            struct err *e)
+{
+    struct binding *b = mem_zalloc(sizeof *b);
+
+    b->state = policy_state_new(p, e);
+    if (b->state == NULL) {
+        free(b);
+        return NULL;
+    }
+    b->policy = policy_ref(p);
+    b->plan = policy_plan(p);
+    b->refs = 1;
+    b->policy8 = hash_prefix(b->plan->hash);
+    b->n_writers = b->plan->n_streams;
+    memcpy(b->stream_ids, stream_ids, b->n_writers * sizeof *stream_ids);
+    b->dead = -1;
+    if (dead_stream >= 0) {
+        b->dead = (int)b->n_writers;
+        b->stream_ids[b->n_writers++] = dead_stream;
+    }
+    for (uint32_t i = 0; i < b->n_writers; i++) {
+        struct spool_writer **w = &in->opened[b->stream_ids[i]];
+
+        if (*w == NULL) {
+            *w = spool_writer_open(in->conf.spool, b->stream_ids[i],
+                                   in->conf.worker, on_synced, in);
+        }
+        b->writers[i] = *w;
+    }
+    return b;
+}
+
+void binding_free(struct binding *b)
+{
+    if (b != NULL) {
+        policy_state_free(b->state);
+        policy_unref(b->policy);
+        free(b);
+    }
+}
+
+void binding_hold(struct binding *b)
+{
+    b->refs++;
+}
+
+void binding_drop(struct binding *b)
+{
+    assert(b->refs > 0);
+    if (--b->refs == 0) {
+        binding_free(b);
+    }
+}

@@ -1,0 +1,29 @@
+/*
+ * binding - a policy made ready for one worker: its Lua state, and the spool
+ * writers of its streams.
+ *
+ *   binding_new (supervisor) -> ingest_bind -> binding_hold/binding_drop -> gone
+ *
+ * Counted without atomics: after ingest_bind it belongs to the worker.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ingest/ingest.h"
+
+struct binding {
+    struct policy *policy;       /* a reference */
+    struct policy_state *state;
+    const struct plan *plan;     /* policy's */
+    int stream_ids[PLAN_STREAMS_MAX]; /* of plan->streams, dead letters last */
+    struct spool_writer *writers[PLAN_STREAMS_MAX]; /* of stream_ids */
+    uint32_t n_writers;
+    int dead;                    /* place of the dead letters' stream, or -1 */
+    uint32_t refs;
+    uint64_t policy8;            /* first 8 bytes of the policy's hash */
+};
+
+void binding_hold(struct binding *b);
+void binding_drop(struct binding *b); /* frees at zero */

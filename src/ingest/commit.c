@@ -1,0 +1,138 @@
+/*
+ * The end of a turn: what its requests have appended becomes one block a
+ * stream, with one write; then their answers are due, or, with a `synced`
+ * stream, once the housekeeper has synced that far.
+ */
+#include "base/clock.h"
+#include "ingest/room.h"
+
+static void finish(struct ingest *in, struct waiter *w)
+{
+    if (w->failed) {
+        refuse(in, w->req, 503, "Retry-After: 1\r\n",
+               &(struct answer_error){.error = "Not stored",
+                                      .code = "storage_failed",
+                                      .detail = "the disk did not take the "
+                                                "events; send them again",
+                                      .offset = -1,
+                                      .limit = -1});
+    } else {
+        const char *text = w->long_answer != NULL ? w->long_answer
+                                                  : w->small_answer;
+
+        http_answer(w->req, w->status, "", (struct str){text, w->answer_bytes});
+        meters_request(&in->m, w->status);
+    }
+    stats_record(in->m.latency, clock_mono_ns() - w->began_ns);
+    waiter_put(in, w);
+}
+
+/* True when nothing is left to wait for. */
+static bool synced(struct ingest *in, struct waiter *w)
+{
+    while (w->n_syncs > 0) {
+        int stream = w->syncs[w->n_syncs - 1].stream;
+        uint64_t seq = w->syncs[w->n_syncs - 1].seq;
+        struct spool_writer *writer = in->outlets[stream].writer;
+
+        if (spool_writer_lost(writer, seq)) {
+            w->failed = true;
+            return true;
+        }
+        if (spool_writer_synced(writer) < seq) {
+            return false;
+        }
+        w->n_syncs--;
+    }
+    return true;
+}
+
+/* Writes the block of one stream; what of its requests failed is marked. */
+static void commit_outlet(struct ingest *in, int stream)
+{
+    struct outlet *o = &in->outlets[stream];
+    uint64_t bit = 1ull << stream;
+    uint64_t last = 0;
+    size_t bytes = spool_writer_pending(o->writer);
+    enum spool_result r = spool_writer_commit(o->writer, (int64_t)in->wall_ms,
+                                              in->current->policy8, &last);
+
+    if (r == SPOOL_OK) {
+        stats_add(o->stored, o->n_pending);
+        stats_add(o->bytes, bytes);
+        stats_add(in->m.blocks, 1);
+    } else {
+        stats_add(o->failed, o->n_pending);
+    }
+    o->n_pending = 0;
+    for (struct waiter *w = in->pending; w != NULL; w = w->next) {
+        if ((w->touched & bit) == 0) {
+            continue;
+        }
+        if (r != SPOOL_OK) {
+            w->failed = true;
+        } else if (o->synced) {
+            w->syncs[w->n_syncs].stream = stream;
+            w->syncs[w->n_syncs].seq = last;
+            w->n_syncs++;
+        }
+    }
+}
+
+void commit_turn(struct ingest *in)
+{
+    uint64_t began;
+    struct waiter *w = in->pending;
+    uint64_t touched = 0;
+
+    if (w == NULL) {
+        return;
+    }
+    began = clock_mono_ns();
+    for (struct waiter *p = w; p != NULL; p = p->next) {
+        touched |= p->touched;
+    }
+    for (; touched != 0; touched &= touched - 1) {
+        commit_outlet(in, __builtin_ctzll(touched));
+    }
+    in->pending = NULL;
+    in->pending_tail = &in->pending;
+    in->pending_since_ns = 0;
+    in->pending_bytes = 0;
+    while (w != NULL) {
+        struct waiter *next = w->next;
+
+        w->next = NULL;
+        if (w->failed || synced(in, w)) {
+            finish(in, w);
+        } else {
+            *in->syncing_tail = w;
+            in->syncing_tail = &w->next;
+        }
+        w = next;
+    }
+    stats_record(in->m.stages[STAGE_COMMIT], clock_mono_ns() - began);
+    http_server_flush(in->http);
+}
+
+void commit_synced(struct ingest *in)
+{
+    struct waiter **at = &in->syncing;
+    bool answered = false;
+
+    while (*at != NULL) {
+        struct waiter *w = *at;
+
+        if (synced(in, w)) {
+            *at = w->next;
+            finish(in, w);
+            answered = true;
+        } else {
+            at = &w->next;
+        }
+    }
+    in->syncing_tail = at;
+    if (answered) {
+        http_server_flush(in->http);
+    }
+}

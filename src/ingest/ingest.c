@@ -1,0 +1,482 @@
+/*
+ * ingest - one request's way through a worker:
+ *
+ *   http/            on_headers: route? method? type? room? on_request?
+ *     │                  └─ no ──► refuse (404 405 415 503 4xx), body unread
+ *     ▼ whole body
+ *   on_body
+ *     │ scan_body      decode/   ── not JSON, too many ─► 400, 413
+ *     │ check_events   plan/     marks events
+ *     │ policy_on_events policy/ marks events, one entry into Lua
+ *     │ outcome_of     plan/     ── nothing to store ───► 422
+ *     ▼
+ *   store_events       store.c   ── no room ────────────► 503
+ *     │ pending blocks, one a stream
+ *     ▼ end of the turn (on_prepare), or 1 MiB, or 1 ms
+ *   commit_turn        commit.c  one write a stream
+ *     │ written ──► 202
+ *     ▼ synced
+ *   commit_synced      commit.c  the housekeeper's fdatasync ──► 202
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "ingest/media.h"
+#include "ingest/room.h"
+#include "plan/check.h"
+
+enum {
+    ARENA_MAX_BYTES = 64 << 20, /* of one request: edits and messages */
+    TURN_BYTES = 1 << 20,
+    TURN_NS = 1000000
+};
+
+void refuse(struct ingest *in, struct http_request *r, int status,
+            const char *headers, const struct answer_error *e)
+{
+    char text[2048];
+    size_t n = answer_error(e, text, sizeof text);
+
+    http_answer(r, status, headers, (struct str){text, n});
+    meters_request(&in->m, status);
+}
+
+static void refuse_plain(struct ingest *in, struct http_request *r, int status,
+                         const char *headers, const char *error,
+                         const char *code, const char *detail)
+{
+    refuse(in, r, status, headers,
+           &(struct answer_error){.error = error,
+                                  .code = code,
+                                  .detail = detail,
+                                  .offset = -1,
+                                  .limit = -1});
+}
+
+/* 1..5 s, spread so that refused clients do not come back as one. */
+static const char *retry_after(const struct ingest *in)
+{
+    static const char *const seconds[] = {
+        "Retry-After: 1\r\n", "Retry-After: 2\r\n", "Retry-After: 3\r\n",
+        "Retry-After: 4\r\n", "Retry-After: 5\r\n"};
+
+    return seconds[(clock_mono_ns() / 1000 + in->conf.worker) % 5];
+}
+
+static void refuse_full(struct ingest *in, struct http_request *r)
+{
+    refuse_plain(in, r, 503, retry_after(in), "No room", "spool_full",
+                 "the spool of this stream is full; send the request again "
+                 "later");
+}
+
+static struct policy_request request_of(const struct ingest *in,
+                                        const struct http_view *v)
+{
+    return (struct policy_request){.time_ms = in->wall_ms,
+                                   .method = v->method,
+                                   .path = v->path,
+                                   .query = v->query,
+                                   .peer = v->peer,
+                                   .headers = v->headers,
+                                   .n_headers = v->n_headers};
+}
+
+/* False: refused and answered. */
+static bool find_route(struct ingest *in, struct http_request *r,
+                       const struct http_view *v, struct passage *p)
+{
+    char allow[128], header[160];
+    enum scan_shape shape;
+
+    p->route = plan_route(in->current->plan, v->method, v->path, allow,
+                          sizeof allow);
+    if (p->route == NULL && allow[0] == '\0') {
+        refuse_plain(in, r, 404, "", "Not found", "unknown_path",
+                     "no route of the policy has this path");
+        return false;
+    }
+    if (p->route == NULL) {
+        (void)snprintf(header, sizeof header, "Allow: %s\r\n", allow);
+        refuse_plain(in, r, 405, header, "Method not allowed",
+                     "method_not_allowed", allow);
+        return false;
+    }
+    if (!media_shape(p->route, v->content_type, &shape)) {
+        refuse_plain(in, r, 415, "", "Unsupported media type",
+                     "unsupported_type",
+                     p->route->body == BODY_EVENT
+                         ? "expected application/json"
+                         : "expected application/json or application/x-ndjson");
+        return false;
+    }
+    p->shape = shape;
+    return true;
+}
+
+/* False: refused and answered. */
+static bool ask_on_request(struct ingest *in, struct http_request *r,
+                           const struct http_view *v, const struct passage *p)
+{
+    struct policy_request req = request_of(in, v);
+    struct policy_verdict verdict = {0};
+
+    policy_on_request(in->current->state, p->route, &req, &verdict);
+    if (verdict.refuse) {
+        refuse_plain(in, r, verdict.status,
+                     verdict.status == 429 ? retry_after(in) : "",
+                     "Refused by policy", verdict.code, verdict.message);
+    }
+    return !verdict.refuse;
+}
+
+static void on_headers(void *arg, struct http_request *r,
+                       const struct http_view *v)
+{
+    struct ingest *in = arg;
+    struct passage *p = http_user(r);
+    uint64_t bytes;
+    int stream;
+
+    p->began_ns = clock_mono_ns();
+    if (!find_route(in, r, v, p) ||
+        (p->route->has_on_request && !ask_on_request(in, r, v, p))) {
+        return;
+    }
+    if (p->route->stream >= 0) {
+        /* Without a length the least is asked for here, and the whole when the
+         * body is there. */
+        bytes = v->content_length == UINT64_MAX ? 4096
+                                                : v->content_length + 4096;
+        stream = in->current->stream_ids[p->route->stream];
+        if (!spool_reserve(in->conf.spool, stream, bytes)) {
+            refuse_full(in, r);
+            return;
+        }
+        p->reserved = bytes;
+    }
+    p->binding = in->current;
+    binding_hold(p->binding);
+}
+
+static void leave(struct ingest *in, struct passage *p)
+{
+    struct binding *b = p->binding;
+
+    if (b == NULL) {
+        return;
+    }
+    if (p->reserved > 0) {
+        spool_release(in->conf.spool, b->stream_ids[p->route->stream],
+                      p->reserved);
+    }
+    p->reserved = 0;
+    p->binding = NULL;
+    binding_drop(b);
+}
+
+static void on_abort(void *arg, struct http_request *r)
+{
+    leave(arg, http_user(r));
+}
+
+static void on_refusal(void *arg, int status)
+{
+    struct ingest *in = arg;
+
+    meters_request(&in->m, status);
+}
+
+static void refuse_body(struct ingest *in, struct http_request *r,
+                        enum scan_result result, const struct scan_error *se)
+{
+    const char *code;
+    int status = outcome_of_scan(result, &code);
+
+    refuse(in, r, status, "",
+           &(struct answer_error){
+               .error = result == SCAN_INVALID    ? "Invalid JSON"
+                        : result == SCAN_TOO_MANY ? "Too many events"
+                                                  : "Nested too deep",
+               .code = code,
+               .detail = se->detail,
+               .offset = (int64_t)se->at,
+               .limit = result == SCAN_TOO_MANY   ? (int64_t)in->limits.max_events
+                        : result == SCAN_TOO_DEEP ? (int64_t)in->limits.max_depth
+                                                  : -1});
+}
+
+/* Fates for all events of the body; false: refused and answered. */
+static bool decide(struct ingest *in, struct http_request *r,
+                   const struct http_view *v, const struct passage *p)
+{
+    const struct route *route = p->route;
+    struct scan_error se;
+    enum scan_result result =
+        scan_body(&in->batch, route->schema == NULL ? NULL : route->schema->keys,
+                  (enum scan_shape)p->shape, &in->limits, v->body.p, v->body.n,
+                  &se);
+
+    if (result != SCAN_OK) {
+        refuse_body(in, r, result, &se);
+        return false;
+    }
+    meters_stage(in, STAGE_DECODE);
+    if (route->schema != NULL) {
+        check_events(route->schema, &in->batch, (int64_t)in->wall_ms);
+        meters_stage(in, STAGE_CHECK);
+    }
+    if (route->has_on_event) {
+        struct policy_request req = request_of(in, v);
+        uint32_t raised = 0;
+
+        policy_on_events(p->binding->state, route, &in->batch, &req, &raised);
+        stats_add(in->m.raised, raised);
+        meters_stage(in, STAGE_POLICY);
+    }
+    return true;
+}
+
+static void count(struct ingest *in, const struct outcome *o)
+{
+    stats_add(in->m.rejected, o->rejected);
+    stats_add(in->m.dropped, o->dropped);
+    stats_add(in->m.dead, o->dead);
+}
+
+static void answer_now(struct ingest *in, struct http_request *r,
+                       const struct outcome *o)
+{
+    char small[ANSWER_SMALL];
+    size_t bound = answer_bound(&in->batch, o);
+    char *text = bound <= sizeof small ? small : mem_alloc(bound);
+    size_t n = answer_events(&in->batch, o, text);
+
+    http_answer(r, o->status, "", (struct str){text, n});
+    meters_request(&in->m, o->status);
+    if (text != small) {
+        free(text);
+    }
+}
+
+/* To the pending blocks; the answer waits for the commit. */
+static void accept_body(struct ingest *in, struct http_request *r,
+                        struct passage *p, const struct outcome *o)
+{
+    struct waiter *w = waiter_get(in);
+
+    if (w == NULL) {
+        refuse_plain(in, r, 503, retry_after(in), "Busy", "too_many_waiting",
+                     "too many requests wait for the disk");
+        return;
+    }
+    w->req = r;
+    w->began_ns = p->began_ns;
+    w->status = o->status;
+    if (p->reserved > 0) {
+        w->reserved = p->reserved;
+        w->reserved_stream = p->binding->stream_ids[p->route->stream];
+        p->reserved = 0;
+    }
+    if (!store_events(in, p->binding, p->route, w)) {
+        waiter_put(in, w);
+        refuse_full(in, r);
+        return;
+    }
+    count(in, o);
+    w->answer_bytes = (uint32_t)answer_events(
+        &in->batch, o, waiter_text(w, answer_bound(&in->batch, o)));
+    *in->pending_tail = w;
+    in->pending_tail = &w->next;
+    if (in->pending_since_ns == 0) {
+        in->pending_since_ns = p->began_ns;
+    }
+    meters_stage(in, STAGE_STORE);
+}
+
+static void on_body(void *arg, struct http_request *r,
+                    const struct http_view *v)
+{
+    struct ingest *in = arg;
+    struct passage *p = http_user(r);
+    struct outcome o;
+
+    in->sampling = --in->sample == 0;
+    if (in->sampling) {
+        in->sample = SAMPLE_EVERY;
+        in->stage_began_ns = clock_mono_ns();
+    }
+    if (decide(in, r, v, p)) {
+        outcome_of(p->route, &in->batch, &o);
+        if (o.store && o.accepted > o.dropped) {
+            accept_body(in, r, p, &o);
+        } else {
+            count(in, &o);
+            answer_now(in, r, &o);
+        }
+    }
+    leave(in, p);
+    if (in->pending_bytes >= TURN_BYTES ||
+        (in->pending_since_ns != 0 &&
+         clock_mono_ns() - in->pending_since_ns > TURN_NS)) {
+        commit_turn(in);
+    }
+}
+
+static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    struct ingest *in = OUTER(w, struct ingest, prepare);
+
+    (void)loop;
+    (void)events;
+    commit_turn(in);
+}
+
+/* The turn's wall clock, before any request of it. */
+static void on_check(struct ev_loop *loop, ev_check *w, int events)
+{
+    struct ingest *in = OUTER(w, struct ingest, check);
+
+    (void)loop;
+    (void)events;
+    in->wall_ms = (double)clock_wall_ms();
+}
+
+static void on_synced(struct ev_loop *loop, ev_async *w, int events)
+{
+    (void)loop;
+    (void)events;
+    commit_synced(OUTER(w, struct ingest, synced));
+}
+
+struct ingest *ingest_new(const struct ingest_conf *c)
+{
+    struct ingest *in = mem_zalloc(sizeof *in);
+
+    in->conf = *c;
+    in->sample = SAMPLE_EVERY;
+    in->pending_tail = &in->pending;
+    in->syncing_tail = &in->syncing;
+    in->wall_ms = (double)clock_wall_ms();
+    arena_init(&in->arena, ARENA_MAX_BYTES);
+    event_batch_init(&in->batch, &in->arena);
+    meters_init(&in->m, c->worker);
+    ev_prepare_init(&in->prepare, on_prepare);
+    ev_set_priority(&in->prepare, EV_MINPRI);
+    ev_prepare_start(c->loop, &in->prepare);
+    ev_check_init(&in->check, on_check);
+    ev_set_priority(&in->check, EV_MAXPRI);
+    ev_check_start(c->loop, &in->check);
+    ev_async_init(&in->synced, on_synced);
+    ev_async_start(c->loop, &in->synced);
+    return in;
+}
+
+static void bind_outlets(struct ingest *in, const struct binding *b)
+{
+    for (uint32_t i = 0; i < b->n_writers; i++) {
+        struct outlet *o = &in->outlets[b->stream_ids[i]];
+        bool dead = (int)i == b->dead;
+        const char *name = dead ? "dead" : b->plan->streams[i].name;
+        char labels[256], pair[160];
+
+        o->synced = !dead && b->plan->streams[i].ack == ACK_SYNCED;
+        if (o->writer != NULL) {
+            continue;
+        }
+        o->writer = b->writers[i];
+        (void)stats_label_pair(pair, sizeof pair, "stream", name);
+        (void)snprintf(labels, sizeof labels, "%s", pair);
+        o->stored = stats_counter("sluice_stored_events_total",
+                                  "Events written to the spool.", labels);
+        o->bytes = stats_counter("sluice_stored_bytes_total",
+                                 "Event bytes written to the spool.", labels);
+        o->failed = stats_counter(
+            "sluice_store_failures_total",
+            "Events whose block could not be written; their requests got 503.",
+            labels);
+    }
+}
+
+static struct http_limits limits_of(const struct server_plan *s)
+{
+    return (struct http_limits){.max_body = s->max_body,
+                                .max_headers_bytes = s->max_headers_bytes,
+                                .max_connections = s->max_connections,
+                                .header_timeout_ms = s->header_timeout_ms,
+                                .body_timeout_ms = s->body_timeout_ms,
+                                .idle_timeout_ms = s->idle_timeout_ms};
+}
+
+void ingest_bind(struct ingest *in, struct binding *b)
+{
+    static const struct http_ops ops = {on_headers, on_body, on_abort,
+                                        on_refusal};
+    struct http_limits limits = limits_of(&b->plan->server);
+    struct binding *old = in->current;
+
+    commit_turn(in);
+    bind_outlets(in, b);
+    in->limits = (struct scan_limits){b->plan->server.max_events,
+                                      b->plan->server.max_depth};
+    in->current = b;
+    if (old == NULL) {
+        in->http = http_server_new(in->conf.loop, in->conf.listen_fd, &limits,
+                                   &ops, in);
+    } else {
+        http_server_limits(in->http, &limits);
+        binding_drop(old);
+    }
+}
+
+void ingest_drain(struct ingest *in)
+{
+    in->draining = true;
+    http_server_drain(in->http);
+}
+
+bool ingest_idle(const struct ingest *in)
+{
+    return in->pending == NULL && in->syncing == NULL &&
+           http_server_open(in->http) == 0;
+}
+
+static void drop_waiters(struct ingest *in, struct waiter *w)
+{
+    while (w != NULL) {
+        struct waiter *next = w->next;
+
+        waiter_put(in, w);
+        w = next;
+    }
+}
+
+void ingest_free(struct ingest *in)
+{
+    if (in->current != NULL) {
+        commit_turn(in);
+        http_server_free(in->http);
+        binding_drop(in->current);
+    }
+    drop_waiters(in, in->syncing);
+    ev_prepare_stop(in->conf.loop, &in->prepare);
+    ev_check_stop(in->conf.loop, &in->check);
+    ev_async_stop(in->conf.loop, &in->synced);
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
+        if (in->opened[i] != NULL) {
+            spool_writer_close(in->opened[i]);
+        }
+    }
+    while (in->free_waiters != NULL) {
+        struct waiter *next = in->free_waiters->next;
+
+        free(in->free_waiters);
+        in->free_waiters = next;
+    }
+    event_batch_fini(&in->batch);
+    arena_fini(&in->arena);
+    free(in);
+}

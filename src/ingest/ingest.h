@@ -1,0 +1,53 @@
+/*
+ * ingest - one worker's way of a request: decode, policy, spool, answer.
+ *
+ *   ingest_new -> ingest_bind -> (http callbacks) -> ingest_drain -> ingest_free
+ *
+ * Everything on the worker's loop thread, unless said otherwise.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "plan/plan.h"
+#include "policy/policy.h"
+#include "spool/spool.h"
+
+struct binding;
+struct http_server;
+struct ingest;
+
+struct ingest_conf {
+    struct ev_loop *loop;
+    struct spool *spool;
+    uint32_t worker;        /* 0-based */
+    int listen_fd;          /* the caller's */
+};
+
+/* Set up by the supervisor before the worker's thread starts; serves nothing
+ * until the first ingest_bind. */
+struct ingest *ingest_new(const struct ingest_conf *c);
+
+/* A policy made ready for one worker: its Lua state, and the spool writers of its
+ * streams (stream_ids[i] is plan->streams[i]; dead_stream: of the dead letters,
+ * -1: none). Made by the supervisor, off the hot path; waits for the first segment of
+ * a new stream. NULL and *e when the state can't be made. */
+struct binding *binding_new(struct ingest *in, struct policy *p,
+                            const int *stream_ids, int dead_stream,
+                            struct err *e) MUST_USE;
+void binding_free(struct binding *b); /* one that was never bound; NULL is fine */
+
+/* Requests from now on meet b; those under way keep the one they met first.
+ * Takes b. Commits what is pending before. */
+void ingest_bind(struct ingest *in, struct binding *b);
+
+/* Stops accepting; what is under way is finished. ingest_idle says when. */
+void ingest_drain(struct ingest *in);
+bool ingest_idle(const struct ingest *in);
+
+/* Commits what is pending and answers it, then closes every connection. */
+void ingest_free(struct ingest *in);
+

@@ -1,0 +1,61 @@
+/* The worker's own cells of the series that /metrics shows. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "ingest/room.h"
+
+void meters_init(struct meters *m, uint32_t worker)
+{
+    static const char *const stages[N_STAGES] = {"decode", "check", "policy",
+                                                 "store", "commit"};
+    static const char events[] = "sluice_events_total";
+    static const char events_help[] =
+        "Events received, by what became of them.";
+
+    (void)worker;
+    *m = (struct meters){0};
+    m->rejected = stats_counter(events, events_help, "result=\"rejected\"");
+    m->dropped = stats_counter(events, events_help, "result=\"dropped\"");
+    m->dead = stats_counter(events, events_help, "result=\"dead\"");
+    m->raised = stats_counter("sluice_policy_errors_total",
+                              "Hooks that raised an error.", "");
+    m->blocks = stats_counter("sluice_commits_total",
+                              "Blocks written to the spool.", "");
+    m->latency = stats_histogram(
+        "sluice_request_seconds",
+        "From a request's headers to its answer.", "", STATS_NS);
+    for (int i = 0; i < N_STAGES; i++) {
+        char labels[64];
+
+        (void)snprintf(labels, sizeof labels, "stage=\"%s\"", stages[i]);
+        m->stages[i] = stats_histogram(
+            "sluice_stage_seconds",
+            "Time of a request in each stage; commits all, others sampled.",
+            labels, STATS_NS);
+    }
+}
+
+void meters_request(struct meters *m, int status)
+{
+    if (UNLIKELY(m->requests[status] == NULL)) {
+        char labels[32];
+
+        (void)snprintf(labels, sizeof labels, "status=\"%d\"", status);
+        m->requests[status] = stats_counter("sluice_requests_total",
+                                            "Requests answered, by status.",
+                                            labels);
+    }
+    stats_add(m->requests[status], 1);
+}
+
+void meters_stage(struct ingest *in, int stage)
+{
+    uint64_t now;
+
+    if (LIKELY(!in->sampling)) {
+        return;
+    }
+    now = clock_mono_ns();
+    stats_record(in->m.stages[stage], now - in->stage_began_ns);
+    in->stage_began_ns = now;
+}

@@ -1,0 +1,119 @@
+/*
+ * room - the state of one worker's ingest, shared by the files of this room
+ * and by nobody else.
+ */
+#pragma once
+
+#include <ev.h>
+
+#include "base/arena.h"
+#include "decode/scan.h"
+#include "http/http.h"
+#include "ingest/answer.h"
+#include "ingest/binding.h"
+#include "ingest/ingest.h"
+#include "stats/stats.h"
+
+enum {
+    WAITERS_MAX = 10000,     /* requests that wait for a commit or a sync */
+    SYNCS_MAX = 8,           /* synced streams that one request may touch */
+    SAMPLE_EVERY = 64        /* requests between two sampled stage times */
+};
+
+/* What rides in each http_request (http_user). */
+struct passage {
+    struct binding *binding;   /* held from on_headers to on_body's end */
+    const struct route *route;
+    uint64_t began_ns;
+    uint64_t reserved;         /* bytes of the route's stream */
+    uint32_t shape;            /* enum scan_shape */
+};
+
+/* A decided request whose events are in a pending block or not yet synced. */
+struct waiter {
+    struct waiter *next;
+    struct http_request *req;
+    uint64_t began_ns;
+    uint64_t reserved;
+    int reserved_stream;       /* spool's id, -1: none */
+    uint32_t answer_bytes;
+    int status;
+    bool failed;               /* a block with events of it was not stored */
+    uint64_t touched;          /* bit i: the spool's stream i has events of it */
+    uint32_t n_syncs;          /* streams whose sync it still waits for */
+    struct {
+        int stream;
+        uint64_t seq;
+    } syncs[SYNCS_MAX];
+    char *long_answer;         /* NULL: small */
+    char small_answer[ANSWER_SMALL];
+};
+
+/* One of the spool's streams as this worker sees it. */
+struct outlet {
+    struct spool_writer *writer; /* NULL: not opened */
+    bool synced;                 /* ack = "synced" in the current plan */
+    uint64_t n_pending;          /* events, for the counters at commit */
+    stats_cell *stored, *failed, *bytes;
+};
+
+enum { STAGE_DECODE, STAGE_CHECK, STAGE_POLICY, STAGE_STORE, STAGE_COMMIT,
+       N_STAGES };
+
+struct meters {
+    stats_cell *requests[600];   /* by status; made on first use */
+    stats_cell *rejected, *dropped, *dead, *raised;
+    struct stats_histogram *latency, *stages[N_STAGES];
+    stats_cell *blocks;
+};
+
+struct ingest {
+    struct ingest_conf conf;
+    struct http_server *http;
+    struct binding *current;
+    struct outlet outlets[PLAN_STREAMS_MAX]; /* by the spool's stream id */
+    /* The same writers as the supervisor knows them; outlets get them with a
+     * binding. */
+    struct spool_writer *opened[PLAN_STREAMS_MAX];
+    struct event_batch batch;
+    struct arena arena;          /* of the request in hand */
+    struct scan_limits limits;
+    ev_check check;              /* reads the clock at the start of each turn */
+    ev_prepare prepare;          /* commits at the end of each turn */
+    ev_async synced;             /* the housekeeper has synced something */
+    struct waiter *pending, **pending_tail; /* until the commit */
+    struct waiter *syncing, **syncing_tail; /* until the sync, oldest first */
+    struct waiter *free_waiters;
+    uint32_t n_waiters;          /* in use */
+    uint64_t pending_since_ns;   /* first pending event; 0: nothing pending */
+    uint64_t pending_bytes;
+    double wall_ms;              /* read once a turn */
+    bool draining;
+    uint32_t sample;             /* counts down to a sampled request */
+    bool sampling;
+    uint64_t stage_began_ns;
+    struct meters m;
+};
+
+/* waiter.c */
+struct waiter *waiter_get(struct ingest *in); /* NULL: WAITERS_MAX in use */
+char *waiter_text(struct waiter *w, size_t n); /* where its answer may go */
+void waiter_put(struct ingest *in, struct waiter *w);
+
+/* commit.c: one block a stream, then the answers. */
+void commit_turn(struct ingest *in);
+void commit_synced(struct ingest *in); /* answers whose sync has come */
+
+/* store.c: the accepted events of in->batch to the pending blocks. False: no
+ * room or too many waiting; nothing of it is pending then. */
+bool store_events(struct ingest *in, const struct binding *b,
+                  const struct route *route, struct waiter *w);
+
+/* meters.c */
+void meters_init(struct meters *m, uint32_t worker);
+void meters_request(struct meters *m, int status);
+void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
+
+/* Answers with an error, counts it. */
+void refuse(struct ingest *in, struct http_request *r, int status,
+            const char *headers, const struct answer_error *e);

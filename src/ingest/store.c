@@ -1,0 +1,246 @@
+/*
+ * store - the accepted events of a request, copied to the pending blocks of
+ * their streams. All of them or none: a request that finds no room leaves no
+ * trace.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "decode/edit.h"
+#include "ingest/room.h"
+
+/* The dead letters' line for an event whose hook failed:
+ * {"event":<raw>,"stream":"events","reason":"policy_error","why":"...","time":ms,
+ * "generation":N,"route":"POST /v1/events"} */
+enum { DEAD_FRAME_BYTES = 4096 };
+
+static size_t put_json(char *out, size_t at, size_t max, const char *z)
+{
+    out[at++] = '"';
+    for (; *z != '\0' && at + 8 < max; z++) {
+        unsigned char c = (unsigned char)*z;
+
+        if (c == '"' || c == '\\') {
+            out[at++] = '\\';
+        }
+        out[at++] = c < 0x20 ? ' ' : (char)c;
+    }
+    out[at++] = '"';
+    return at;
+}
+
+static size_t put_text(char *out, size_t at, const char *z)
+{
+    size_t n = strlen(z);
+
+    memcpy(out + at, z, n);
+    return at + n;
+}
+
+static size_t put_number(char *out, size_t at, uint64_t v)
+{
+    char digits[20];
+    size_t n = 0;
+
+    do {
+        digits[sizeof digits - ++n] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0);
+    memcpy(out + at, digits + sizeof digits - n, n);
+    return at + n;
+}
+
+static size_t dead_line(struct ingest *in, const struct binding *b,
+                        const struct route *route, const struct event *ev,
+                        char *out)
+{
+    size_t n = put_text(out, 0, "{\"event\":");
+
+    n += edit_splice(&in->batch, ev, out + n);
+    n = put_text(out, n, ",\"stream\":");
+    n = route->stream < 0
+            ? put_text(out, n, "null")
+            : put_json(out, n, n + 80, b->plan->streams[route->stream].name);
+    n = put_text(out, n, ",\"route\":");
+    n = put_json(out, n, n + 1000, route->path);
+    n = put_text(out, n, ",\"reason\":");
+    n = put_json(out, n, n + 80, ev->code == NULL ? "policy_error" : ev->code);
+    n = put_text(out, n, ",\"why\":");
+    n = put_json(out, n, n + 2000, ev->message == NULL ? "" : ev->message);
+    n = put_text(out, n, ",\"time\":");
+    n = put_number(out, n, (uint64_t)in->wall_ms);
+    n = put_text(out, n, ",\"generation\":");
+    n = put_number(out, n, b->plan->generation);
+    return put_text(out, n, "}");
+}
+
+/* Streams of the spool that ev goes to, as a mask of writers in b. */
+static uint64_t targets(const struct binding *b, const struct route *route,
+                        const struct event *ev)
+{
+    if (ev->fate == EVENT_DEAD) {
+        return b->dead < 0 ? 0 : 1ull << (b->dead & 63);
+    }
+    if (ev->flags & EVENT_ROUTED) {
+        return ev->to;
+    }
+    return route->stream < 0 ? 0 : 1ull << route->stream;
+}
+
+struct sizes {
+    uint64_t streams;                   /* plan streams touched, as a mask */
+    uint64_t bytes[PLAN_STREAMS_MAX];
+};
+
+static void measure(const struct ingest *in, const struct binding *b,
+                    const struct route *route, struct sizes *z)
+{
+    const struct event_batch *batch = &in->batch;
+
+    z->streams = 0;
+    for (uint32_t i = 0; i < batch->n; i++) {
+        const struct event *ev = &batch->events[i];
+        uint64_t to;
+        size_t n;
+
+        if (ev->fate != EVENT_ACCEPT && ev->fate != EVENT_DEAD) {
+            continue;
+        }
+        to = targets(b, route, ev);
+        n = edit_bound(batch, ev) + 1 + sizeof(struct spool_entry);
+        if (ev->fate == EVENT_DEAD) {
+            n += DEAD_FRAME_BYTES;
+        }
+        for (; to != 0; to &= to - 1) {
+            int s = __builtin_ctzll(to);
+
+            if ((z->streams & (1ull << s)) == 0) {
+                z->streams |= 1ull << s;
+                z->bytes[s] = 0;
+            }
+            z->bytes[s] += n;
+        }
+    }
+}
+
+/* Room for the whole request in every stream, beyond what on_headers reserved
+ * for the route's own. */
+static bool reserve(struct ingest *in, const struct binding *b,
+                    const struct route *route, const struct sizes *z,
+                    const struct waiter *w)
+{
+    uint64_t left = z->streams, had = 0;
+    bool ok = true;
+
+    for (; left != 0 && ok; left &= left - 1) {
+        int s = __builtin_ctzll(left);
+
+        if (s == route->stream && w->reserved >= z->bytes[s]) {
+            continue;
+        }
+        ok = spool_reserve(in->conf.spool, b->stream_ids[s], z->bytes[s]);
+        had |= ok ? 1ull << s : 0;
+    }
+    /* Asked, not kept: this worker commits within the turn, and the pending
+     * bytes of the others are bounded by a block each. */
+    for (; had != 0; had &= had - 1) {
+        int s = __builtin_ctzll(had);
+
+        spool_release(in->conf.spool, b->stream_ids[s], z->bytes[s]);
+    }
+    return ok;
+}
+
+static bool append(struct ingest *in, const struct binding *b,
+                   const struct route *route, const struct event *ev, int s)
+{
+    struct outlet *o = &in->outlets[b->stream_ids[s]];
+    size_t bound = edit_bound(&in->batch, ev);
+    char *out;
+    size_t n;
+
+    bound += ev->fate == EVENT_DEAD ? DEAD_FRAME_BYTES : 0;
+    out = spool_writer_room(o->writer, bound);
+    if (out == NULL) {
+        return false;
+    }
+    n = ev->fate == EVENT_DEAD ? dead_line(in, b, route, ev, out)
+                               : edit_splice(&in->batch, ev, out);
+    spool_writer_append(o->writer, (uint32_t)n, 0, 0,
+                        ev->n_edits > 0 ? ENTRY_EDITED : 0);
+    o->n_pending++;
+    return true;
+}
+
+/* Appends all; on the first failure takes back what it had appended. */
+static bool append_all(struct ingest *in, const struct binding *b,
+                       const struct route *route, const struct sizes *z,
+                       const uint32_t *marks)
+{
+    for (uint32_t i = 0; i < in->batch.n; i++) {
+        const struct event *ev = &in->batch.events[i];
+        uint64_t to;
+
+        if (ev->fate != EVENT_ACCEPT && ev->fate != EVENT_DEAD) {
+            continue;
+        }
+        for (to = targets(b, route, ev); to != 0; to &= to - 1) {
+            if (!append(in, b, route, ev, __builtin_ctzll(to))) {
+                uint64_t left = z->streams;
+
+                for (; left != 0; left &= left - 1) {
+                    int s = __builtin_ctzll(left);
+                    struct outlet *o = &in->outlets[b->stream_ids[s]];
+
+                    o->n_pending -= spool_writer_mark(o->writer) - marks[s];
+                    spool_writer_rollback(o->writer, marks[s]);
+                }
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool store_events(struct ingest *in, const struct binding *b,
+                  const struct route *route, struct waiter *w)
+{
+    struct sizes z;
+    uint32_t marks[PLAN_STREAMS_MAX];
+    uint32_t n_synced = 0;
+    uint64_t left;
+    bool crowded = false;
+
+    measure(in, b, route, &z);
+    if (!reserve(in, b, route, &z, w)) {
+        return false;
+    }
+    for (left = z.streams; left != 0; left &= left - 1) {
+        int s = __builtin_ctzll(left);
+        const struct outlet *o = &in->outlets[b->stream_ids[s]];
+
+        crowded |= spool_writer_pending(o->writer) + z.bytes[s] >
+                   SPOOL_BLOCK_BYTES;
+        n_synced += o->synced;
+    }
+    if (n_synced > SYNCS_MAX) {
+        return false;
+    }
+    /* A block is at most 1 MiB, or one request. */
+    if (crowded) {
+        commit_turn(in);
+    }
+    for (left = z.streams; left != 0; left &= left - 1) {
+        int s = __builtin_ctzll(left);
+        int id = b->stream_ids[s];
+
+        marks[s] = spool_writer_mark(in->outlets[id].writer);
+        w->touched |= 1ull << id;
+        in->pending_bytes += z.bytes[s];
+    }
+    if (!append_all(in, b, route, &z, marks)) {
+        w->touched = 0;
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,51 @@
+/* Requests between their decision and their answer: a pool and two queues. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ingest/room.h"
+
+struct waiter *waiter_get(struct ingest *in)
+{
+    struct waiter *w = in->free_waiters;
+
+    if (in->n_waiters == WAITERS_MAX) {
+        return NULL;
+    }
+    in->n_waiters++;
+    if (w != NULL) {
+        in->free_waiters = w->next;
+    } else {
+        w = mem_alloc(sizeof *w);
+    }
+    w->next = NULL;
+    w->reserved = 0;
+    w->reserved_stream = -1;
+    w->failed = false;
+    w->touched = 0;
+    w->n_syncs = 0;
+    w->long_answer = NULL;
+    return w;
+}
+
+void waiter_put(struct ingest *in, struct waiter *w)
+{
+    if (w->reserved > 0) {
+        spool_release(in->conf.spool, w->reserved_stream, w->reserved);
+    }
+    free(w->long_answer);
+    w->long_answer = NULL;
+    w->next = in->free_waiters;
+    in->free_waiters = w;
+    in->n_waiters--;
+}
+
+char *waiter_text(struct waiter *w, size_t n)
+{
+    if (n <= ANSWER_SMALL) {
+        return w->small_answer;
+    }
+    /* Only answers that list errors are long: not the steady state. */
+    w->long_answer = mem_alloc(n);
+    return w->long_answer;
+}

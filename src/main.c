@@ -1,0 +1,62 @@
+/*
+ * sluice - accepts events over HTTP, lets a Lua policy decide, stores them
+ * before it answers, and delivers them in batches. This file only finds the
+ * subcommand.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "cli/cli.h"
+
+static int show_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)puts("sluice " SLUICE_VERSION);
+    return 0;
+}
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"run", cli_run, "serve a policy: run [--listen A] [--admin A] [--data DIR] "
+                     "POLICY.lua"},
+    {"check", cli_check, "report every mistake of a policy: check POLICY.lua"},
+    {"inspect", cli_inspect, "show what a spool holds: inspect DIR"},
+    {"version", show_version, "print the version"},
+};
+
+static int help(FILE *to, int code)
+{
+    (void)fputs("usage: sluice COMMAND ...\n\n", to);
+    for (size_t i = 0; i < N_ELEMS(commands); i++) {
+        (void)fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        return help(stderr, 2);
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0) {
+        return help(stdout, 0);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        return show_version(0, NULL);
+    }
+    for (size_t i = 0; i < N_ELEMS(commands); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    (void)fprintf(stderr, "sluice: unknown command \"%s\"\n\n", argv[1]);
+    return help(stderr, 2);
+}

@@ -1,0 +1,186 @@
+/*
+ * admin - the second listener: GET /metrics /healthz /readyz /status, POST
+ * /reload. On the supervisor's loop; nothing here is on the events' way.
+ */
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "net/listener.h"
+#include "server/state.h"
+#include "stats/stats.h"
+
+enum { READY_BELOW_PERCENT = 90 };
+
+static const char TEXT[] = "Content-Type: text/plain; charset=utf-8\r\n";
+
+static void answer_text(struct http_request *r, int status, const char *text)
+{
+    http_answer(r, status, TEXT, str_of(text));
+}
+
+struct page {
+    char *text;
+    size_t n, room;
+};
+
+static void put(void *arg, const char *text, size_t n)
+{
+    struct page *p = arg;
+
+    if (n > p->room - p->n) {
+        p->room = 2 * p->room + n;
+        p->text = mem_realloc(p->text, p->room);
+    }
+    memcpy(p->text + p->n, text, n);
+    p->n += n;
+}
+
+static void get_metrics(struct server *s, struct http_request *r)
+{
+    struct page p = {mem_alloc(1 << 16), 0, 1 << 16};
+
+    stats_set(stats_gauge("sluice_policy_generation",
+                          "Generation of the live policy.", ""),
+              policy_plan(s->policy)->generation);
+    stats_write(put, &p);
+    http_answer(r, 200,
+                "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+                (struct str){p.text, p.n});
+    free(p.text);
+}
+
+static void get_readyz(struct server *s, struct http_request *r)
+{
+    bool writable;
+    unsigned used = spool_used_percent(s->spool, &writable);
+
+    if (s->draining) {
+        answer_text(r, 503, "draining\n");
+    } else if (!writable) {
+        answer_text(r, 503, "the spool can't be written\n");
+    } else if (used >= READY_BELOW_PERCENT) {
+        answer_text(r, 503, "the spool is nearly full\n");
+    } else {
+        answer_text(r, 200, "ready\n");
+    }
+}
+
+static void get_status(struct server *s, struct http_request *r)
+{
+    char *text = status_json(s);
+
+    http_answer(r, 200, "", str_of(text));
+    free(text);
+}
+
+static void post_reload(struct server *s, struct http_request *r,
+                        struct str query)
+{
+    static const int statuses[] = {[RELOAD_OK] = 200,
+                                   [RELOAD_BAD_POLICY] = 422,
+                                   [RELOAD_NEEDS_RESTART] = 409,
+                                   [RELOAD_FAILED] = 500};
+    cJSON *o = cJSON_CreateObject();
+    enum reload_result result;
+    char *report, *text;
+
+    if (s->draining) {
+        cJSON_Delete(o);
+        answer_text(r, 503, "draining\n");
+        return;
+    }
+    result = reload_policy(s, str_eq(query, STR("rollback")), "POST", &report);
+    (void)cJSON_AddStringToObject(o, "status",
+                                  result == RELOAD_OK ? "live" : "refused");
+    (void)cJSON_AddNumberToObject(
+        o, "generation", (double)policy_plan(s->policy)->generation);
+    (void)cJSON_AddStringToObject(o, "report", report);
+    text = cJSON_PrintUnformatted(o);
+    http_answer(r, statuses[result], "", str_of(text));
+    free(text);
+    free(report);
+    cJSON_Delete(o);
+}
+
+static void on_headers(void *arg, struct http_request *r,
+                       const struct http_view *v)
+{
+    static const char *const paths[] = {"/metrics", "/healthz", "/readyz",
+                                        "/status", "/reload"};
+    bool get = str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
+
+    (void)arg;
+    for (size_t i = 0; i < N_ELEMS(paths); i++) {
+        bool reload = i == N_ELEMS(paths) - 1;
+
+        if (!str_eq(v->path, str_of(paths[i]))) {
+            continue;
+        }
+        if (reload ? !str_eq(v->method, STR("POST")) : !get) {
+            http_answer(r, 405, reload ? "Allow: POST\r\n" : "Allow: GET\r\n",
+                        STR("{\"error\":\"Method not allowed\","
+                            "\"code\":\"method_not_allowed\"}"));
+        }
+        return;
+    }
+    http_answer(r, 404, "",
+                STR("{\"error\":\"Not found\",\"code\":\"unknown_path\","
+                    "\"detail\":\"here are /metrics /healthz /readyz /status "
+                    "and POST /reload\"}"));
+}
+
+static void on_body(void *arg, struct http_request *r,
+                    const struct http_view *v)
+{
+    struct server *s = arg;
+
+    if (str_eq(v->path, STR("/metrics"))) {
+        get_metrics(s, r);
+    } else if (str_eq(v->path, STR("/healthz"))) {
+        answer_text(r, 200, "ok\n");
+    } else if (str_eq(v->path, STR("/readyz"))) {
+        get_readyz(s, r);
+    } else if (str_eq(v->path, STR("/status"))) {
+        get_status(s, r);
+    } else {
+        post_reload(s, r, v->query);
+    }
+}
+
+static void on_abort(void *arg, struct http_request *r)
+{
+    (void)arg;
+    (void)r;
+}
+
+static void on_refusal(void *arg, int status)
+{
+    (void)arg;
+    (void)status;
+}
+
+bool admin_start(struct server *s, struct err *e)
+{
+    static const struct http_ops ops = {on_headers, on_body, on_abort,
+                                        on_refusal};
+    static const struct http_limits limits = {.max_body = 64 * 1024,
+                                              .max_headers_bytes = 16 * 1024,
+                                              .max_connections = 256,
+                                              .header_timeout_ms = 10000,
+                                              .body_timeout_ms = 10000,
+                                              .idle_timeout_ms = 60000};
+    const char *addr = s->conf.admin != NULL
+                           ? s->conf.admin
+                           : policy_plan(s->policy)->admin_listen;
+
+    s->admin_fd = listener_open(addr, false, s->admin_addr,
+                                sizeof s->admin_addr, e);
+    if (s->admin_fd < 0) {
+        return false;
+    }
+    s->admin = http_server_new(s->loop, s->admin_fd, &limits, &ops, s);
+    return true;
+}

@@ -1,0 +1,60 @@
+/*
+ * drain - SIGTERM to exit: readyz 503, drain_delay, no new connections, what
+ * is under way is finished, sinks flush, cursors are persisted.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/state.h"
+
+static const double LOOK_S = 0.01;
+
+static uint64_t ms_to_ns(int64_t ms)
+{
+    return (uint64_t)ms * 1000000u;
+}
+
+static bool all_idle(const struct server *s)
+{
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        if (!worker_idle(s->workers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct server *s = OUTER(t, struct server, drain_timer);
+    uint64_t now = clock_mono_ns();
+
+    (void)events;
+    if (s->drain_from_ns != 0 && now >= s->drain_from_ns) {
+        s->drain_from_ns = 0;
+        for (uint32_t i = 0; i < s->n_workers; i++) {
+            worker_drain(s->workers[i]);
+        }
+    }
+    if (now >= s->drain_until_ns || (s->drain_from_ns == 0 && all_idle(s))) {
+        ev_timer_stop(loop, t);
+        ev_break(loop, EVBREAK_ALL);
+    }
+}
+
+void drain_begin(struct server *s, const char *cause)
+{
+    const struct server_plan *plan = &policy_plan(s->policy)->server;
+
+    if (s->draining) {
+        /* A second signal: no more patience. */
+        s->drain_until_ns = 0;
+        return;
+    }
+    s->draining = true;
+    s->drain_from_ns = clock_mono_ns() + ms_to_ns(plan->drain_delay_ms);
+    s->drain_until_ns = s->drain_from_ns + ms_to_ns(plan->drain_ms);
+    log_write(LOG_INFO, "drain", "cause=%s drain_ms=%ld", cause,
+              (long)plan->drain_ms);
+    ev_timer_init(&s->drain_timer, on_look, 0., LOOK_S);
+    ev_timer_start(s->loop, &s->drain_timer);
+}

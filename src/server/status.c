@@ -1,0 +1,110 @@
+/* The JSON of GET /status, for people and scripts on call. */
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "server/state.h"
+#include "stats/stats.h"
+
+static cJSON *generations(const struct server *s)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = s->n_history; i > 0; i--) {
+        const struct generation *g = &s->history[i - 1];
+        cJSON *o = cJSON_CreateObject();
+
+        (void)cJSON_AddNumberToObject(o, "generation", (double)g->number);
+        (void)cJSON_AddStringToObject(o, "hash", g->hash);
+        (void)cJSON_AddStringToObject(o, "status", g->status);
+        (void)cJSON_AddNumberToObject(o, "at_ms", (double)g->at_ms);
+        if (g->why[0] != '\0') {
+            (void)cJSON_AddStringToObject(o, "why", g->why);
+        }
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+static cJSON *sinks(const struct server *s)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = 0; i <= PLAN_SINKS_MAX; i++) {
+        struct delivery_status d;
+        cJSON *o;
+
+        if (s->sinks[i].delivery == NULL) {
+            continue;
+        }
+        delivery_status(s->sinks[i].delivery, &d);
+        o = cJSON_CreateObject();
+        (void)cJSON_AddStringToObject(o, "name", s->sinks[i].name);
+        (void)cJSON_AddNumberToObject(o, "delivered", (double)d.delivered);
+        (void)cJSON_AddNumberToObject(o, "lost", (double)d.lost);
+        (void)cJSON_AddNumberToObject(o, "skipped", (double)d.skipped);
+        (void)cJSON_AddNumberToObject(o, "batches", (double)d.batches);
+        (void)cJSON_AddNumberToObject(o, "lag_bytes", (double)d.lag_bytes);
+        (void)cJSON_AddBoolToObject(o, "holding", d.holding);
+        if (d.holding) {
+            (void)cJSON_AddStringToObject(o, "why", d.why);
+        }
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+static cJSON *streams(const struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        cJSON *o = cJSON_CreateObject();
+        char label[160];
+
+        (void)stats_label_pair(label, sizeof label, "stream",
+                               plan->streams[i].name);
+        (void)cJSON_AddStringToObject(o, "name", plan->streams[i].name);
+        (void)cJSON_AddStringToObject(
+            o, "ack", plan->streams[i].ack == ACK_SYNCED ? "synced" : "written");
+        (void)cJSON_AddNumberToObject(o, "max_bytes",
+                                      (double)plan->streams[i].max_bytes);
+        (void)cJSON_AddNumberToObject(
+            o, "stored",
+            (double)stats_value("sluice_stored_events_total", label));
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+char *status_json(const struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    bool writable;
+    unsigned used = spool_used_percent(s->spool, &writable);
+    cJSON *o = cJSON_CreateObject();
+    cJSON *spool;
+    char *text;
+
+    (void)cJSON_AddStringToObject(o, "version", SLUICE_VERSION);
+    (void)cJSON_AddNumberToObject(o, "pid", (double)getpid());
+    (void)cJSON_AddNumberToObject(
+        o, "uptime_ms", (double)(clock_wall_ms() - s->started_ms));
+    (void)cJSON_AddBoolToObject(o, "draining", s->draining);
+    (void)cJSON_AddStringToObject(o, "listen", s->listen_addr);
+    (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
+    (void)cJSON_AddNumberToObject(o, "generation", (double)plan->generation);
+    (void)cJSON_AddItemToObject(o, "generations", generations(s));
+    spool = cJSON_AddObjectToObject(o, "spool");
+    (void)cJSON_AddStringToObject(spool, "uuid", spool_uuid(s->spool));
+    (void)cJSON_AddNumberToObject(spool, "epoch", spool_epoch(s->spool));
+    (void)cJSON_AddNumberToObject(spool, "used_percent", used);
+    (void)cJSON_AddBoolToObject(spool, "writable", writable);
+    (void)cJSON_AddItemToObject(o, "streams", streams(s));
+    (void)cJSON_AddItemToObject(o, "sinks", sinks(s));
+    text = cJSON_PrintBuffered(o, 4096, 1);
+    cJSON_Delete(o);
+    return text;
+}

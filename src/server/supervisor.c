@@ -1,0 +1,229 @@
+#include "server/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/listener.h"
+#include "server/state.h"
+#include "stats/stats.h"
+
+static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
+{
+    struct server *s = OUTER(w, struct server, on_hup);
+    char *report;
+
+    (void)loop;
+    (void)events;
+    if (!s->draining) {
+        (void)reload_policy(s, false, "SIGHUP", &report);
+        if (report[0] != '\0') {
+            (void)fputs(report, stderr);
+        }
+        free(report);
+    }
+}
+
+static void on_term(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)loop;
+    (void)events;
+    drain_begin(OUTER(w, struct server, on_term), "SIGTERM");
+}
+
+static void on_int(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)loop;
+    (void)events;
+    drain_begin(OUTER(w, struct server, on_int), "SIGINT");
+}
+
+static char *join(const char *dir, const char *name)
+{
+    size_t n = strlen(dir) + strlen(name) + 2;
+    char *path = mem_alloc(n);
+
+    if (name[0] == '/') {
+        (void)snprintf(path, n, "%s", name);
+    } else {
+        (void)snprintf(path, n, "%s/%s", dir, name);
+    }
+    return path;
+}
+
+static uint32_t n_workers_of(const struct plan *plan)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (plan->server.workers > 0) {
+        return plan->server.workers;
+    }
+    return cores > 0 ? (uint32_t)cores : 1;
+}
+
+static bool open_spool(struct server *s, const struct plan *plan,
+                       struct err *e)
+{
+    if (mkdir(s->conf.data_dir, 0755) != 0 && errno != EEXIST) {
+        return err_errno(e, errno, "can't make the data directory %s",
+                         s->conf.data_dir);
+    }
+    s->spool_dir = join(s->conf.data_dir, plan->spool.dir);
+    s->spool = spool_open(
+        &(struct spool_conf){.dir = s->spool_dir,
+                             .segment_bytes = plan->spool.segment_bytes,
+                             .n_workers = s->n_workers},
+        e);
+    return s->spool != NULL;
+}
+
+/* One socket a worker, bound before any thread starts. With port 0 the first
+ * finds the port and the others follow. */
+static bool open_listeners(struct server *s, const char *addr, struct err *e)
+{
+    s->listen_fds = mem_alloc(s->n_workers * sizeof *s->listen_fds);
+    memset(s->listen_fds, -1, s->n_workers * sizeof *s->listen_fds);
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        s->listen_fds[i] =
+            listener_open(i == 0 ? addr : s->listen_addr, true, s->listen_addr,
+                          sizeof s->listen_addr, e);
+        if (s->listen_fds[i] < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool make_workers(struct server *s, struct err *e)
+{
+    s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        s->workers[i] = worker_new(s->spool, i, s->listen_fds[i]);
+        if (s->workers[i] == NULL) {
+            return err_set(e, "can't make an event loop for worker %u", i);
+        }
+    }
+    return true;
+}
+
+static bool start(struct server *s, struct err *e)
+{
+    struct plan *plan = policy_plan_mutable(s->policy);
+    const char *listen =
+        s->conf.listen != NULL ? s->conf.listen : plan->server.listen;
+
+    plan->generation = ++s->next_generation;
+    s->n_workers = n_workers_of(plan);
+    if (!open_spool(s, plan, e) ||
+        !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
+        !sinks_apply(s, plan, s->stream_ids, s->dead_stream, e) ||
+        !open_listeners(s, listen, e) || !make_workers(s, e) ||
+        !admin_start(s, e) ||
+        !bind_workers(s, s->policy, s->stream_ids, s->dead_stream, true, e)) {
+        return false;
+    }
+    note_generation(s, plan->generation, plan->hash, "live", "");
+    log_write(LOG_INFO, "policy",
+              "generation=%lu status=live cause=start hash=%.12s",
+              (unsigned long)plan->generation, plan->hash);
+    log_write(LOG_INFO, "ready",
+              "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "
+              "epoch=%u pid=%ld version=%s",
+              s->listen_addr, s->admin_addr, s->n_workers, plan->n_streams,
+              plan->n_sinks, s->conf.data_dir, spool_epoch(s->spool),
+              (long)getpid(), SLUICE_VERSION);
+    return true;
+}
+
+static void stop(struct server *s)
+{
+    int64_t left_ms = 0;
+    uint64_t now = clock_mono_ns();
+
+    if (s->drain_until_ns > now) {
+        left_ms = (int64_t)((s->drain_until_ns - now) / 1000000u);
+    }
+    for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
+        worker_free(s->workers[i]);
+    }
+    free(s->workers);
+    sinks_stop(s, left_ms);
+    if (s->admin != NULL) {
+        http_server_free(s->admin);
+        (void)close(s->admin_fd);
+    }
+    for (uint32_t i = 0; s->listen_fds != NULL && i < s->n_workers; i++) {
+        if (s->listen_fds[i] >= 0) {
+            (void)close(s->listen_fds[i]);
+        }
+    }
+    free(s->listen_fds);
+    if (s->spool != NULL) {
+        spool_close(s->spool);
+    }
+    free(s->spool_dir);
+    policy_unref(s->previous);
+    policy_unref(s->policy);
+}
+
+static void watch_signals(struct server *s)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    ev_signal_init(&s->on_hup, on_hup, SIGHUP);
+    ev_signal_init(&s->on_term, on_term, SIGTERM);
+    ev_signal_init(&s->on_int, on_int, SIGINT);
+    ev_signal_start(s->loop, &s->on_hup);
+    ev_signal_start(s->loop, &s->on_term);
+    ev_signal_start(s->loop, &s->on_int);
+}
+
+static bool load(struct server *s)
+{
+    struct policy_report report = {0};
+
+    s->policy = policy_load(s->conf.policy_path, &report);
+    if (report.text != NULL && report.text[0] != '\0') {
+        (void)fputs(report.text, stderr);
+    }
+    policy_report_fini(&report);
+    return s->policy != NULL;
+}
+
+int supervisor_run(const struct supervisor_conf *c)
+{
+    struct server *s = mem_zalloc(sizeof *s);
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+    int code = EXIT_OK;
+
+    s->conf = *c;
+    s->dead_stream = -1;
+    s->admin_fd = -1;
+    s->started_ms = clock_wall_ms();
+    s->loop = ev_default_loop(EVFLAG_AUTO);
+    if (!load(s)) {
+        free(s);
+        return EXIT_POLICY;
+    }
+    watch_signals(s);
+    if (start(s, &e)) {
+        (void)ev_run(s->loop, 0);
+    } else {
+        log_write(LOG_ERROR, "start", "why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+        code = EXIT_SETUP;
+    }
+    stop(s);
+    log_write(LOG_INFO, "stopped", "exit=%d", code);
+    free(s);
+    return code;
+}
