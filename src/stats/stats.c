@@ -1,0 +1,278 @@
+/*
+ * The registry of series and their Prometheus text. A cell is found by nobody
+ * but its maker and stats_write; the list only grows.
+ */
+#include "stats/stats.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "base/mem.h"
+
+enum { STEP_BITS = 3, STEPS = 1 << STEP_BITS, N_BUCKETS = 64 * STEPS };
+
+struct stats_histogram {
+    enum stats_unit unit;
+    stats_cell sum;
+    stats_cell buckets[N_BUCKETS];
+};
+
+enum series_kind { COUNTER, GAUGE, HISTOGRAM };
+
+struct series {
+    char *name, *help, *labels;
+    enum series_kind kind;
+    stats_cell cell;
+    struct stats_histogram *histogram;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct series **list;
+    size_t n, room;
+} registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct series *add(enum series_kind kind, const char *name,
+                          const char *help, const char *labels)
+{
+    struct series *s = mem_zalloc(sizeof *s);
+
+    s->kind = kind;
+    s->name = mem_strdup(name);
+    s->help = mem_strdup(help);
+    s->labels = mem_strdup(labels);
+    (void)pthread_mutex_lock(&registry.lock);
+    if (registry.n == registry.room) {
+        registry.room = registry.room == 0 ? 64 : 2 * registry.room;
+        registry.list = mem_realloc(registry.list,
+                                    registry.room * sizeof(struct series *));
+    }
+    registry.list[registry.n++] = s;
+    (void)pthread_mutex_unlock(&registry.lock);
+    return s;
+}
+
+stats_cell *stats_counter(const char *name, const char *help,
+                          const char *labels)
+{
+    return &add(COUNTER, name, help, labels)->cell;
+}
+
+stats_cell *stats_gauge(const char *name, const char *help, const char *labels)
+{
+    return &add(GAUGE, name, help, labels)->cell;
+}
+
+struct stats_histogram *stats_histogram(const char *name, const char *help,
+                                        const char *labels,
+                                        enum stats_unit unit)
+{
+    struct stats_histogram *h = mem_zalloc(sizeof *h);
+
+    h->unit = unit;
+    add(HISTOGRAM, name, help, labels)->histogram = h;
+    return h;
+}
+
+/* Values below STEPS have a bucket each; above, STEPS a power of two. */
+static unsigned bucket_of(uint64_t v)
+{
+    unsigned top;
+
+    if (v < STEPS) {
+        return (unsigned)v;
+    }
+    top = 63u - (unsigned)__builtin_clzll(v);
+    return (top - STEP_BITS + 1) * STEPS +
+           (unsigned)(v >> (top - STEP_BITS) & (STEPS - 1));
+}
+
+/* The smallest value of the next bucket. */
+static double bucket_end(unsigned b)
+{
+    unsigned top = b / STEPS;
+
+    if (top == 0) {
+        return b + 1;
+    }
+    return (double)(STEPS + b % STEPS + 1) * (double)(1ull << (top - 1));
+}
+
+void stats_record(struct stats_histogram *h, uint64_t value)
+{
+    stats_add(&h->buckets[bucket_of(value)], 1);
+    stats_add(&h->sum, value);
+}
+
+const char *stats_label(char *out, size_t out_bytes, const char *text)
+{
+    size_t o = 0;
+
+    for (; *text != '\0' && o + 3 < out_bytes; text++) {
+        if (*text == '"' || *text == '\\' || *text == '\n') {
+            out[o++] = '\\';
+            out[o++] = *text == '\n' ? 'n' : *text;
+        } else {
+            out[o++] = *text;
+        }
+    }
+    out[o] = '\0';
+    return out;
+}
+
+const char *stats_label_pair(char *out, size_t out_bytes, const char *name,
+                             const char *value)
+{
+    char escaped[256];
+
+    (void)stats_label(escaped, sizeof escaped, value);
+    (void)snprintf(out, out_bytes, "%s=\"%s\"", name, escaped);
+    return out;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct series *x = *(struct series *const *)a;
+    const struct series *y = *(struct series *const *)b;
+    int c = strcmp(x->name, y->name);
+
+    return c != 0 ? c : strcmp(x->labels, y->labels);
+}
+
+struct writer {
+    stats_put_fn *put;
+    void *arg;
+};
+
+static void line(const struct writer *w, const char *fmt, ...) PRINTF(2, 3);
+
+static void line(const struct writer *w, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (n > 0) {
+        w->put(w->arg, text,
+               (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+    }
+}
+
+static void write_value(const struct writer *w, struct series *const *group,
+                        size_t n)
+{
+    const struct series *s = group[0];
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        v += atomic_load_explicit(&group[i]->cell, memory_order_relaxed);
+    }
+    line(w, "%s%s%s%s %" PRIu64 "\n", s->name, s->labels[0] ? "{" : "",
+         s->labels, s->labels[0] ? "}" : "", v);
+}
+
+/* Bounds shown: 1, 2.5 and 5 of each power of ten that can matter. */
+static const double ns_bounds[] = {1e3,   2.5e3, 5e3,   1e4,   2.5e4, 5e4,
+                                   1e5,   2.5e5, 5e5,   1e6,   2.5e6, 5e6,
+                                   1e7,   2.5e7, 5e7,   1e8,   2.5e8, 5e8,
+                                   1e9,   2.5e9, 5e9,   1e10,  3e10,  6e10};
+static const double count_bounds[] = {1,   2,   5,   10,  20,  50,  100, 200,
+                                      500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5,
+                                      2e5, 5e5, 1e6, 2e6, 5e6, 1e7};
+
+static void write_histogram(const struct writer *w,
+                            struct series *const *group, size_t n)
+{
+    const struct series *s = group[0];
+    bool ns = s->histogram->unit == STATS_NS;
+    const double *bounds = ns ? ns_bounds : count_bounds;
+    size_t n_bounds = ns ? N_ELEMS(ns_bounds) : N_ELEMS(count_bounds);
+    uint64_t total = 0, sum = 0;
+    size_t at = 0;
+    const char *comma = s->labels[0] ? "," : "";
+
+    for (unsigned b = 0; b < N_BUCKETS; b++) {
+        for (; at < n_bounds && bucket_end(b) - 1 > bounds[at]; at++) {
+            line(w, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", s->name,
+                 s->labels, comma, ns ? bounds[at] / 1e9 : bounds[at], total);
+        }
+        for (size_t i = 0; i < n; i++) {
+            total += atomic_load_explicit(&group[i]->histogram->buckets[b],
+                                          memory_order_relaxed);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        sum += atomic_load_explicit(&group[i]->histogram->sum,
+                                    memory_order_relaxed);
+    }
+    line(w, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", s->name, s->labels,
+         comma, total);
+    line(w, "%s_sum%s%s%s %.9g\n", s->name, s->labels[0] ? "{" : "", s->labels,
+         s->labels[0] ? "}" : "", ns ? (double)sum / 1e9 : (double)sum);
+    line(w, "%s_count%s%s%s %" PRIu64 "\n", s->name, s->labels[0] ? "{" : "",
+         s->labels, s->labels[0] ? "}" : "", total);
+}
+
+static struct series **snapshot(size_t *n)
+{
+    struct series **list;
+
+    (void)pthread_mutex_lock(&registry.lock);
+    *n = registry.n;
+    list = mem_alloc(*n * sizeof(struct series *));
+    if (*n > 0) {
+        memcpy(list, registry.list, *n * sizeof(struct series *));
+    }
+    (void)pthread_mutex_unlock(&registry.lock);
+    qsort(list, *n, sizeof *list, by_name);
+    return list;
+}
+
+void stats_write(stats_put_fn *put, void *arg)
+{
+    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    struct writer w = {put, arg};
+    size_t n, end;
+    struct series **list = snapshot(&n);
+
+    for (size_t i = 0; i < n; i = end) {
+        for (end = i + 1; end < n && by_name(&list[i], &list[end]) == 0;) {
+            end++;
+        }
+        if (i == 0 || strcmp(list[i]->name, list[i - 1]->name) != 0) {
+            line(&w, "# HELP %s %s\n# TYPE %s %s\n", list[i]->name,
+                 list[i]->help, list[i]->name, kinds[list[i]->kind]);
+        }
+        if (list[i]->kind == HISTOGRAM) {
+            write_histogram(&w, list + i, end - i);
+        } else {
+            write_value(&w, list + i, end - i);
+        }
+    }
+    free(list);
+}
+
+uint64_t stats_value(const char *name, const char *labels)
+{
+    uint64_t v = 0;
+
+    (void)pthread_mutex_lock(&registry.lock);
+    for (size_t i = 0; i < registry.n; i++) {
+        struct series *s = registry.list[i];
+
+        if (strcmp(s->name, name) == 0 && strcmp(s->labels, labels) == 0) {
+            v += atomic_load_explicit(&s->cell, memory_order_relaxed);
+        }
+    }
+    (void)pthread_mutex_unlock(&registry.lock);
+    return v;
+}
