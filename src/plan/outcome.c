@@ -1,0 +1,56 @@
+#include "plan/outcome.h"
+
+#include <string.h>
+
+void outcome_of(const struct route *r, const struct event_batch *b,
+                struct outcome *o)
+{
+    uint32_t failed = 0;
+
+    *o = (struct outcome){.status = 202, .store = true};
+    for (uint32_t i = 0; i < b->n; i++) {
+        const struct event *ev = &b->events[i];
+
+        switch ((enum event_fate)ev->fate) {
+        case EVENT_REJECT:
+            o->rejected++;
+            failed += strcmp(ev->code, "policy_error") == 0;
+            break;
+        case EVENT_DROP:
+            o->dropped++;
+            o->accepted++;
+            break;
+        case EVENT_DEAD:
+            o->dead++;
+            o->accepted++;
+            break;
+        case EVENT_ACCEPT:
+            o->accepted++;
+            break;
+        }
+    }
+    if (o->rejected > 0 && !r->partial) {
+        *o = (struct outcome){
+            .status = 422, .rejected = o->rejected, .store = false};
+    }
+    if (o->rejected > 0 && o->accepted == 0) {
+        o->status = failed == o->rejected ? 500 : 422;
+    }
+}
+
+int outcome_of_scan(enum scan_result r, const char **code)
+{
+    switch (r) {
+    case SCAN_TOO_MANY:
+        *code = "too_many_events";
+        return 413;
+    case SCAN_TOO_DEEP:
+        *code = "too_deep";
+        return 413;
+    case SCAN_OK:
+    case SCAN_INVALID:
+        break;
+    }
+    *code = "invalid_json";
+    return 400;
+}

@@ -1,0 +1,61 @@
+#include "plan/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum { PLAN_MAX_BYTES = 64 << 20 };
+
+struct plan *plan_new(void)
+{
+    struct plan *p = mem_zalloc(sizeof *p);
+
+    atomic_init(&p->refs, 1);
+    arena_init(&p->arena, PLAN_MAX_BYTES);
+    return p;
+}
+
+struct plan *plan_ref(struct plan *p)
+{
+    (void)atomic_fetch_add(&p->refs, 1);
+    return p;
+}
+
+void plan_unref(struct plan *p)
+{
+    if (p == NULL || atomic_fetch_sub(&p->refs, 1) != 1) {
+        return;
+    }
+    for (uint32_t i = 0; i < p->n_schemas; i++) {
+        scan_keys_free(p->schemas[i]->keys);
+    }
+    arena_fini(&p->arena);
+    free(p);
+}
+
+const struct route *plan_route(const struct plan *p, struct str method,
+                               struct str path, char *allow,
+                               size_t allow_bytes)
+{
+    size_t n = 0;
+
+    allow[0] = '\0';
+    for (uint32_t i = 0; i < p->n_routes; i++) {
+        const struct route *r = &p->routes[i];
+        int k;
+
+        if (!str_eq(path, str_of(r->path))) {
+            continue;
+        }
+        if (str_eq(method, str_of(r->method))) {
+            return r;
+        }
+        k = snprintf(allow + n, allow_bytes - n, "%s%s", n > 0 ? ", " : "",
+                     r->method);
+        if (k > 0 && (size_t)k < allow_bytes - n) {
+            n += (size_t)k;
+        }
+    }
+    return NULL;
+}
