@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct arena;
+struct shape;
 
 /* What a slot holds. A slot's tag is kind | length << 4. */
 enum slot_kind {
@@ -93,4 +94,5 @@ struct event_batch {
     struct slot *slots;   /* max_events * SCHEMA_FIELDS_MAX grown on need */
     struct edit *edits;
     struct arena *arena;  /* of the request: messages, edits */
+    struct shape *shape;  /* the scanner's memory of the last event's keys */
 };

@@ -1,0 +1,254 @@
+/*
+ * lex - JSON's tokens (RFC 8259) over one run of bytes, checked as they are
+ * passed. Inline: these are the inner loops of scan.c, and of nothing else.
+ *
+ * Every function returns false after setting at and detail; p is then of no
+ * use. SCAN_PAD bytes behind end may be read, never believed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "decode/event.h"
+#include "decode/vector.h"
+
+struct lex {
+    const char *p, *end;
+    const char *at;     /* of the error */
+    const char *detail; /* NULL: none yet */
+    bool deep;          /* the error is the depth */
+    bool newline;       /* a raw newline was passed between tokens */
+    uint32_t max_depth;
+};
+
+static inline bool lex_fail(struct lex *l, const char *at, const char *detail)
+{
+    l->at = at < l->end ? at : l->end;
+    l->detail = detail;
+    return false;
+}
+
+static inline void lex_space(struct lex *l)
+{
+    while (l->p < l->end && (*l->p == ' ' || *l->p == '\n' || *l->p == '\t' ||
+                             *l->p == '\r')) {
+        l->newline |= *l->p == '\n' || *l->p == '\r';
+        l->p++;
+    }
+}
+
+/* Most bodies have no space between tokens: one compare. */
+static inline void lex_maybe_space(struct lex *l)
+{
+    if (UNLIKELY((unsigned char)*l->p <= ' ')) {
+        lex_space(l);
+    }
+}
+
+/* One well-formed multi-byte character (RFC 3629) at p; its length or 0. */
+static inline unsigned lex_utf8(const char *at, const char *end)
+{
+    const unsigned char *p = (const unsigned char *)at;
+    size_t n = (size_t)(end - at);
+
+    if (n >= 2 && p[0] >= 0xC2 && p[0] <= 0xDF && (p[1] & 0xC0) == 0x80) {
+        return 2;
+    }
+    if (n >= 3 && p[0] >= 0xE0 && p[0] <= 0xEF && (p[1] & 0xC0) == 0x80 &&
+        (p[2] & 0xC0) == 0x80 && !(p[0] == 0xE0 && p[1] < 0xA0) &&
+        !(p[0] == 0xED && p[1] > 0x9F)) {
+        return 3;
+    }
+    if (n >= 4 && p[0] >= 0xF0 && p[0] <= 0xF4 && (p[1] & 0xC0) == 0x80 &&
+        (p[2] & 0xC0) == 0x80 && (p[3] & 0xC0) == 0x80 &&
+        !(p[0] == 0xF0 && p[1] < 0x90) && !(p[0] == 0xF4 && p[1] > 0x8F)) {
+        return 4;
+    }
+    return 0;
+}
+
+static inline int lex_hex4(const char *p)
+{
+    int v = 0;
+
+    for (int i = 0; i < 4; i++) {
+        char c = p[i];
+        int d = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
+
+        if (d < 0) {
+            return -1;
+        }
+        v = v << 4 | d;
+    }
+    return v;
+}
+
+/* The escape at p (a backslash). A lone surrogate is refused: no sink could
+ * store it. */
+static inline bool lex_escape(struct lex *l)
+{
+    const char *p = l->p;
+    int high, low;
+
+    if (l->end - p < 2) {
+        return lex_fail(l, l->end, "unterminated string");
+    }
+    if (p[1] != 'u') {
+        if (p[1] == '\0' || strchr("\"\\/bfnrt", p[1]) == NULL) {
+            return lex_fail(l, p, "unknown escape in a string");
+        }
+        l->p = p + 2;
+        return true;
+    }
+    high = l->end - p < 6 ? -1 : lex_hex4(p + 2);
+    if (high < 0) {
+        return lex_fail(l, p, "expected four hex digits after \\u");
+    }
+    l->p = p + 6;
+    if (high < 0xD800 || high > 0xDFFF) {
+        return true;
+    }
+    low = high > 0xDBFF || l->end - p < 12 || p[6] != '\\' || p[7] != 'u'
+              ? -1
+              : lex_hex4(p + 8);
+    if (low < 0xDC00 || low > 0xDFFF) {
+        return lex_fail(l, p, "lone surrogate in a string");
+    }
+    l->p = p + 12;
+    return true;
+}
+
+/* The rest of a string whose opening quote is passed; afterwards p is behind the
+ * closing one. *escaped tells whether there are backslashes. */
+static inline bool lex_string(struct lex *l, bool *escaped)
+{
+    *escaped = false;
+    for (;;) {
+        unsigned mask = vector_special(l->p);
+        unsigned char c;
+        unsigned n;
+
+        if (mask == 0) {
+            l->p += VECTOR_BYTES;
+            if (UNLIKELY(l->p >= l->end)) {
+                return lex_fail(l, l->end, "unterminated string");
+            }
+            continue;
+        }
+        l->p += __builtin_ctz(mask);
+        if (UNLIKELY(l->p >= l->end)) {
+            return lex_fail(l, l->end, "unterminated string");
+        }
+        c = (unsigned char)*l->p;
+        if (LIKELY(c == '"')) {
+            l->p++;
+            return true;
+        }
+        if (c == '\\') {
+            *escaped = true;
+            if (!lex_escape(l)) {
+                return false;
+            }
+        } else if (c < 0x20) {
+            return lex_fail(l, l->p, "control character in a string");
+        } else {
+            n = lex_utf8(l->p, l->end);
+            if (n == 0) {
+                return lex_fail(l, l->p, "not UTF-8");
+            }
+            l->p += n;
+        }
+    }
+}
+
+static inline bool lex_digits(struct lex *l)
+{
+    const char *from = l->p;
+
+    while (l->p < l->end && (unsigned)(*l->p - '0') < 10) {
+        l->p++;
+    }
+    return l->p > from || lex_fail(l, l->p, "expected a digit");
+}
+
+static inline bool lex_number(struct lex *l)
+{
+    if (*l->p == '-') {
+        l->p++;
+    }
+    if (l->p < l->end && *l->p == '0') {
+        l->p++;
+        if (l->p < l->end && (unsigned)(*l->p - '0') < 10) {
+            return lex_fail(l, l->p, "a number may not begin with 0");
+        }
+    } else if (!lex_digits(l)) {
+        return false;
+    }
+    if (l->p < l->end && *l->p == '.') {
+        l->p++;
+        if (!lex_digits(l)) {
+            return false;
+        }
+    }
+    if (l->p < l->end && (*l->p | 0x20) == 'e') {
+        l->p++;
+        if (l->p < l->end && (*l->p == '+' || *l->p == '-')) {
+            l->p++;
+        }
+        return lex_digits(l);
+    }
+    return true;
+}
+
+static inline bool lex_word(struct lex *l, const char *word, size_t n)
+{
+    if ((size_t)(l->end - l->p) < n || memcmp(l->p, word, n) != 0) {
+        return lex_fail(l, l->p, "expected a value");
+    }
+    l->p += n;
+    return true;
+}
+
+/* One value that is no container; *kind is what it is. */
+static inline bool lex_scalar(struct lex *l, enum slot_kind *kind)
+{
+    bool escaped;
+
+    if (UNLIKELY(l->p >= l->end)) {
+        return lex_fail(l, l->end, "expected a value");
+    }
+    switch (*l->p) {
+    case '"':
+        l->p++;
+        if (!lex_string(l, &escaped)) {
+            return false;
+        }
+        *kind = escaped ? SLOT_ESCAPED : SLOT_STRING;
+        return true;
+    case 't':
+        *kind = SLOT_TRUE;
+        return lex_word(l, "true", 4);
+    case 'f':
+        *kind = SLOT_FALSE;
+        return lex_word(l, "false", 5);
+    case 'n':
+        *kind = SLOT_NULL;
+        return lex_word(l, "null", 4);
+    default:
+        if (*l->p != '-' && (unsigned)(*l->p - '0') >= 10) {
+            return lex_fail(l, l->p, "expected a value");
+        }
+        *kind = SLOT_NUMBER;
+        return lex_number(l);
+    }
+}
+
+/* Any value, whose depth is depth (1: the event). Recursion is bounded by
+ * max_depth. */
+bool lex_value(struct lex *l, uint32_t depth, enum slot_kind *kind);

@@ -1,0 +1,171 @@
+#include "decode/shape.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+struct shape *shape_new(void)
+{
+    return mem_zalloc(sizeof(struct shape));
+}
+
+void shape_free(struct shape *s)
+{
+    if (s != NULL) {
+        free(s->seen);
+        free(s->table);
+        free(s);
+    }
+}
+
+void shape_use(struct shape *s, const struct scan_keys *k)
+{
+    if (s->keys != k) {
+        s->keys = k;
+        s->n = 0;
+        s->misses = 0;
+    }
+}
+
+/* FNV-1a, 32 bits (Fowler, Noll, Vo), mixed with the object. */
+static uint32_t hash_of(struct str s, uint16_t node)
+{
+    uint32_t h = 2166136261u ^ node;
+
+    for (size_t i = 0; i < s.n; i++) {
+        h = (h ^ (unsigned char)s.p[i]) * 16777619u;
+    }
+    return h;
+}
+
+bool shape_see(struct shape *s, struct arena *arena, struct str raw,
+               bool escaped, uint16_t node)
+{
+    struct seen_key *k;
+    const struct key_child *c;
+
+    if (s->n_seen == s->max_seen) {
+        s->max_seen = s->max_seen == 0 ? 64 : 2 * s->max_seen;
+        s->seen = mem_realloc(s->seen, s->max_seen * sizeof *s->seen);
+    }
+    k = &s->seen[s->n_seen];
+    k->raw = raw;
+    k->name = raw;
+    if (escaped) {
+        char *name = arena_alloc(arena, raw.n);
+
+        if (name == NULL) {
+            return false;
+        }
+        k->name = (struct str){name, scan_unescape(raw.p, raw.n, name)};
+    }
+    k->hash = hash_of(k->name, node);
+    k->node = node;
+    c = keys_find(s->keys, node, k->name);
+    k->slot = c == NULL ? KEY_NONE : c->slot;
+    k->child = c == NULL ? KEY_NONE : c->node;
+    s->n_seen++;
+    return true;
+}
+
+static bool same(const struct seen_key *a, const struct seen_key *b)
+{
+    return a->hash == b->hash && a->node == b->node &&
+           str_eq(a->name, b->name);
+}
+
+static struct str find_twice(struct shape *s)
+{
+    uint32_t size = 16, mask;
+
+    while (size < 2 * s->n_seen) {
+        size *= 2;
+    }
+    if (size > s->max_table) {
+        s->max_table = size;
+        s->table = mem_realloc(s->table, size * sizeof *s->table);
+    }
+    memset(s->table, 0, size * sizeof *s->table);
+    mask = size - 1;
+    for (uint32_t i = 0; i < s->n_seen; i++) {
+        uint32_t at = s->seen[i].hash & mask;
+
+        for (; s->table[at] != 0; at = (at + 1) & mask) {
+            if (same(&s->seen[s->table[at] - 1], &s->seen[i])) {
+                return s->seen[i].name;
+            }
+        }
+        s->table[at] = i + 1;
+    }
+    return (struct str){NULL, 0};
+}
+
+static int find(const struct shape *s, const struct seen_key *k)
+{
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct shape_key *x = &s->list[i];
+
+        if (x->node == k->node && x->len == k->raw.n + 3 &&
+            memcmp(x->text + 1, k->raw.p, k->raw.n) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+static void insert(struct shape *s, uint32_t at, const struct seen_key *k)
+{
+    struct shape_key *x = &s->list[at];
+    size_t n = k->raw.n;
+
+    memmove(x + 1, x, (s->n - at) * sizeof *x);
+    s->n++;
+    x->node = k->node;
+    x->slot = k->slot;
+    x->child = k->child;
+    x->len = (uint16_t)(n + 3);
+    x->text[0] = '"';
+    memcpy(x->text + 1, k->raw.p, n);
+    memcpy(x->text + 1 + n, "\":", 2);
+}
+
+/* Puts the event's keys into the sequence. An optional key goes where it stood;
+ * an event in another order begins the sequence anew. Escaped and very long
+ * keys are never predicted. */
+static bool merge(struct shape *s)
+{
+    uint32_t at = 0;
+
+    for (uint32_t i = 0; i < s->n_seen; i++) {
+        const struct seen_key *k = &s->seen[i];
+        int found;
+
+        if (k->raw.p != k->name.p || k->raw.n + 3 > SHAPE_KEY_BYTES) {
+            continue;
+        }
+        found = find(s, k);
+        if (found >= 0 && (uint32_t)found < at) {
+            return false;
+        }
+        if (found >= 0) {
+            at = (uint32_t)found + 1;
+        } else if (s->n == SHAPE_KEYS_MAX) {
+            return false;
+        } else {
+            insert(s, at++, k);
+        }
+    }
+    return true;
+}
+
+struct str shape_learn(struct shape *s)
+{
+    struct str twice = find_twice(s);
+
+    s->misses++;
+    if (twice.p == NULL && !merge(s)) {
+        s->n = 0;
+        (void)merge(s);
+    }
+    return twice;
+}

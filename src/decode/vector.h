@@ -1,0 +1,42 @@
+/*
+ * vector - the few bytes-at-once tests of the scanner, with a portable twin.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__) && !defined(SLUICE_PORTABLE)
+#include <emmintrin.h>
+
+enum { VECTOR_BYTES = 16 };
+
+/* Bit i: p[i] is '"', '\\', a control character, or not ASCII. Reads
+ * VECTOR_BYTES bytes. */
+static inline unsigned vector_special(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    /* Signed: bytes from 0x80 on are below 0x20 too. */
+    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i back = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+
+    return (unsigned)_mm_movemask_epi8(
+        _mm_or_si128(low, _mm_or_si128(quote, back)));
+}
+#else
+enum { VECTOR_BYTES = 8 };
+
+static inline unsigned vector_special(const char *p)
+{
+    unsigned mask = 0;
+
+    for (unsigned i = 0; i < VECTOR_BYTES; i++) {
+        unsigned char c = (unsigned char)p[i];
+
+        mask |= (unsigned)(c == '"' || c == '\\' || c < 0x20 || c >= 0x80)
+                << i;
+    }
+    return mask;
+}
+#endif
