@@ -1,0 +1,117 @@
+/*
+ * batch - one growing group of events bound for one sink, and when it is time
+ * to send it.
+ *
+ *   batch_new -> (batch_fit -> batch_append)* -> batch_due -> (sink)
+ *             -> batch_reset -> ... -> batch_free
+ *
+ * Pure: bytes and time are arguments. One owner at a time, nothing locks: the
+ * delivery thread until the batch is submitted, then the sink until it is
+ * settled.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+/* Events first .. first + n - 1 of the shard (epoch, worker). */
+struct batch_range {
+    uint32_t epoch, worker;
+    uint64_t first, n;
+};
+
+/* One event within the bytes; the same layout as the spool's index. */
+struct batch_entry {
+    uint32_t off, len; /* len without the newline */
+    uint32_t key_off;  /* within the event */
+    uint16_t key_len, flags;
+};
+
+/* A batch with this many ranges takes no further shard. */
+enum { BATCH_RANGES_MAX = 512 };
+
+struct batch_limits {
+    uint32_t target, min, max; /* events; 1 <= min, target <= max */
+    uint64_t max_bytes;        /* > 0; one larger event goes alone */
+    int64_t linger_ms;         /* >= 0; counted from the first event */
+};
+
+/* What a batch keeps of its events besides their ranges. */
+enum batch_keep {
+    BATCH_KEEP_RANGES = 0,  /* nothing: the sink has read them already */
+    BATCH_KEEP_BYTES = 1,   /* the NDJSON */
+    BATCH_KEEP_ENTRIES = 3  /* the NDJSON and where each event lies in it */
+};
+
+struct batch {
+    enum batch_keep keep;
+    uint32_t stream;   /* the sink's number for it */
+    uint32_t n;        /* events */
+    uint32_t n_settled;
+    uint32_t n_ranges; /* in the order of the bytes */
+    struct batch_range ranges[BATCH_RANGES_MAX];
+    char *bytes;       /* NULL unless kept */
+    size_t n_bytes;    /* counted also when not kept */
+    size_t bytes_cap;
+    struct batch_entry *entries; /* NULL unless kept */
+    uint32_t entries_cap;
+    int64_t first_ms;       /* clock of the caller: its first event came in */
+    int64_t oldest_wall_ms; /* when that was accepted */
+    struct batch *next;     /* for its owner's list */
+};
+
+/* Why a batch goes. */
+enum batch_reason {
+    BATCH_WAIT = 0, /* not yet */
+    BATCH_SIZE,
+    BATCH_BYTES,
+    BATCH_TIMEOUT,
+    BATCH_IDLE,
+    BATCH_ADAPT,
+    BATCH_DRAIN,
+    BATCH_N_REASONS
+};
+
+/* What the caller knows and a batch does not. */
+enum batch_state {
+    BATCH_IS_FULL = 1,    /* batch_fit answered 0 */
+    BATCH_IS_IDLE = 2,    /* nothing waits in the spool, nothing is in flight */
+    BATCH_IS_DRAINING = 4 /* nothing will come any more */
+};
+
+struct batch *batch_new(enum batch_keep keep) MUST_USE;
+void batch_free(struct batch *b); /* NULL is fine */
+
+/* Empties b and keeps its memory. */
+void batch_reset(struct batch *b);
+
+/* How many of the n events at entries, which lie one behind the other, b may
+ * still take from the shard; the next is first. 0: b has to go first. */
+uint32_t batch_fit(const struct batch *b, const struct batch_limits *l,
+                   const struct batch_range *from,
+                   const struct batch_entry *entries, uint32_t n);
+
+/* Takes the events of *from; entries has from->n, offsets relative to payload.
+ * now_ms: the clock that batch_due is asked with. */
+void batch_append(struct batch *b, const struct batch_range *from,
+                  const char *payload, const struct batch_entry *entries,
+                  int64_t now_ms, int64_t wall_ms);
+
+/* Whether b goes now; state is an or of enum batch_state. An empty one waits. */
+enum batch_reason batch_due(const struct batch *b,
+                            const struct batch_limits *l, int64_t now_ms,
+                            unsigned state);
+
+/* When linger ends; only for a batch that is not empty. */
+int64_t batch_deadline(const struct batch *b, const struct batch_limits *l);
+
+/* The ranges of events first .. first + n - 1 of b, in out (room for
+ * b->n_ranges); returns how many. */
+uint32_t batch_part(const struct batch *b, uint32_t first, uint32_t n,
+                    struct batch_range *out);
+
+/* "size", "idle", ...: the metric's label. */
+const char *batch_reason_name(enum batch_reason r);
