@@ -60,6 +60,20 @@ static bool add_path(struct scan_keys *k, struct str path, uint16_t slot,
     }
 }
 
+/* FNV-1a, 64 bits; each path ends in a byte that UTF-8 never has. */
+static uint64_t hash_paths(const struct str *paths, unsigned n)
+{
+    uint64_t h = 14695981039346656037u;
+
+    for (unsigned i = 0; i < n; i++) {
+        for (size_t j = 0; j < paths[i].n; j++) {
+            h = (h ^ (unsigned char)paths[i].p[j]) * 1099511628211u;
+        }
+        h = (h ^ 0xFF) * 1099511628211u;
+    }
+    return h;
+}
+
 struct scan_keys *scan_keys_new(const struct str *paths, unsigned n,
                                 struct err *e)
 {
@@ -70,6 +84,7 @@ struct scan_keys *scan_keys_new(const struct str *paths, unsigned n,
         return NULL;
     }
     k = mem_zalloc(sizeof *k);
+    k->hash = hash_paths(paths, n);
     k->n_slots = n;
     k->n_nodes = 1;
     k->first[0] = KEY_NONE;

@@ -19,6 +19,7 @@ struct key_child {
 };
 
 struct scan_keys {
+    uint64_t hash; /* of all paths in their order: equal trees, equal slots */
     unsigned n_slots;
     unsigned n_children, n_nodes;
     uint16_t first[SCHEMA_FIELDS_MAX * 4]; /* of each node */

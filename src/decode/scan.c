@@ -2,7 +2,7 @@
  * One pass over a body: grammar and UTF-8 are checked while slots are filled.
  *
  *   scan_body ─► scan_one | scan_list | scan_lines
- *                   └─► read_event ─► predicted ──► object_fast ──┐ keys by shape
+ *                   └─► object_read ─► predicted ──► object_fast ─┐ keys by shape
  *                            │            └─ miss ─► once more:   │
  *                            └──────────────────────► object_slow ┘ keys by name,
  *                                                     duplicates looked for
@@ -10,213 +10,14 @@
 #include "decode/scan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/mem.h"
-#include "decode/keys.h"
-#include "decode/lex.h"
-#include "decode/number.h"
-#include "decode/shape.h"
-
-/* Events in a row without a fit after which prediction rests for as many. */
-enum { PATIENCE = 8, REST = 56, LOOK_AHEAD = 12 };
-
-struct scan {
-    struct lex l;
-    struct event_batch *b;
-    const struct scan_keys *keys;
-    struct shape *shape;
-    const struct scan_limits *limits;
-    uint32_t expected;  /* object_fast: place in the shape */
-    bool miss;          /* object_fast: the shape does not fit */
-    struct slot *slots; /* of the event in hand */
-};
+#include "decode/object.h"
 
 /* {} as a set of fields: for routes without a schema. */
 static const struct scan_keys no_keys = {
     .n_nodes = 1, .first = {[0] = KEY_NONE}};
-
-static void fill(struct scan *s, uint16_t slot, enum slot_kind kind,
-                 const char *from, const char *to)
-{
-    struct slot *x = &s->slots[slot];
-
-    if (kind == SLOT_STRING || kind == SLOT_ESCAPED) {
-        from++;
-        to--;
-    }
-    x->off = (uint32_t)(from - s->b->body);
-    x->tag = (uint32_t)(to - from) << 4 | (uint32_t)kind;
-    if (kind == SLOT_NUMBER) {
-        x->num = number_value(from, (size_t)(to - from));
-    }
-}
-
-static bool object_fast(struct scan *s, uint16_t node, uint32_t depth);
-static bool object_slow(struct scan *s, uint16_t node, uint32_t depth);
-
-/* The value of a key whose slot and node are known. */
-static bool value(struct scan *s, uint16_t slot, uint16_t child,
-                  uint32_t depth, bool fast)
-{
-    struct lex *l = &s->l;
-    const char *from = l->p;
-    enum slot_kind kind;
-
-    if (child != KEY_NONE && l->p < l->end && *l->p == '{') {
-        kind = SLOT_OBJECT;
-        if (depth + 1 > l->max_depth) {
-            l->deep = true;
-            return lex_fail(l, l->p, "nested too deep");
-        }
-        if (!(fast ? object_fast(s, child, depth + 1)
-                   : object_slow(s, child, depth + 1))) {
-            return false;
-        }
-    } else if (!lex_value(l, depth + 1, &kind)) {
-        return false;
-    }
-    if (slot != KEY_NONE) {
-        fill(s, slot, kind, from, l->p);
-    }
-    return true;
-}
-
-/* The next key of the shape that stands at p; NULL: none does. */
-static const struct shape_key *predict(struct scan *s, uint16_t node)
-{
-    const struct shape *shape = s->shape;
-    uint32_t last = s->expected + LOOK_AHEAD;
-    size_t left = (size_t)(s->l.end - s->l.p);
-
-    if (last > shape->n) {
-        last = shape->n;
-    }
-    for (uint32_t i = s->expected; i < last; i++) {
-        const struct shape_key *k = &shape->list[i];
-
-        if (k->node == node && k->len <= left &&
-            memcmp(s->l.p, k->text, k->len) == 0) {
-            s->expected = i + 1;
-            return k;
-        }
-    }
-    return NULL;
-}
-
-/* Behind a value: ',' or '}'. *more tells which. */
-static inline bool member_end(struct lex *l, bool *more)
-{
-    lex_maybe_space(l);
-    if (UNLIKELY(l->p >= l->end || (*l->p != ',' && *l->p != '}'))) {
-        return lex_fail(l, l->p, "expected ',' or '}'");
-    }
-    *more = *l->p++ == ',';
-    if (*more) {
-        lex_maybe_space(l);
-    }
-    return true;
-}
-
-/* p is at '{'. False with s->miss: to be read by object_slow. */
-static bool object_fast(struct scan *s, uint16_t node, uint32_t depth)
-{
-    struct lex *l = &s->l;
-    bool more = true;
-
-    l->p++;
-    lex_maybe_space(l);
-    if (l->p < l->end && *l->p == '}') {
-        l->p++;
-        return true;
-    }
-    while (more) {
-        const struct shape_key *k = predict(s, node);
-
-        if (UNLIKELY(k == NULL)) {
-            s->miss = true;
-            return false;
-        }
-        l->p += k->len;
-        lex_maybe_space(l);
-        if (!value(s, k->slot, k->child, depth, true) ||
-            !member_end(l, &more)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A key in quotes with its colon, noted in the shape. */
-static bool key(struct scan *s, uint16_t node)
-{
-    struct lex *l = &s->l;
-    const char *from = l->p + 1;
-    struct str raw;
-    bool escaped;
-
-    if (l->p >= l->end || *l->p != '"') {
-        return lex_fail(l, l->p, "expected a key in quotes");
-    }
-    l->p++;
-    if (!lex_string(l, &escaped)) {
-        return false;
-    }
-    raw = (struct str){from, (size_t)(l->p - 1 - from)};
-    if (!shape_see(s->shape, s->b->arena, raw, escaped, node)) {
-        return lex_fail(l, from, "too many escaped keys");
-    }
-    lex_maybe_space(l);
-    if (l->p >= l->end || *l->p != ':') {
-        return lex_fail(l, l->p, "expected ':'");
-    }
-    l->p++;
-    lex_maybe_space(l);
-    return true;
-}
-
-static bool object_slow(struct scan *s, uint16_t node, uint32_t depth)
-{
-    struct lex *l = &s->l;
-    bool more = true;
-
-    l->p++;
-    lex_maybe_space(l);
-    if (l->p < l->end && *l->p == '}') {
-        l->p++;
-        return true;
-    }
-    while (more) {
-        uint16_t slot, child;
-
-        if (!key(s, node)) {
-            return false;
-        }
-        slot = s->shape->seen[s->shape->n_seen - 1].slot;
-        child = s->shape->seen[s->shape->n_seen - 1].child;
-        if (!value(s, slot, child, depth, false) || !member_end(l, &more)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void reject(struct event *ev, const char *code, const char *field,
-                   const char *message)
-{
-    ev->fate = EVENT_REJECT;
-    ev->code = code;
-    ev->field = field;
-    ev->message = message;
-}
-
-static void reject_twice(struct scan *s, struct event *ev, struct str name)
-{
-    struct str copy = arena_copy(s->b->arena, name);
-
-    reject(ev, "duplicate_key", copy.p, "the event has this key twice");
-}
 
 /* Room for one more event; false: the limit is reached. */
 static struct event *next_event(struct scan *s)
@@ -240,43 +41,6 @@ static struct event *next_event(struct scan *s)
     memset(s->slots, 0, b->n_slots * sizeof *s->slots);
     b->n++;
     return ev;
-}
-
-/* The object at p as event ev. */
-static bool read_event(struct scan *s, struct event *ev)
-{
-    struct shape *shape = s->shape;
-    struct lex *l = &s->l;
-    const char *from = l->p;
-    struct str twice;
-
-    l->newline = false;
-    ev->off = (uint32_t)(from - s->b->body);
-    if (shape->n > 0 && shape->misses % (PATIENCE + REST) < PATIENCE) {
-        s->expected = 0;
-        s->miss = false;
-        if (object_fast(s, 0, 1)) {
-            shape->misses = 0;
-            goto whole;
-        }
-        if (!s->miss) {
-            return false;
-        }
-        l->p = from;
-        memset(s->slots, 0, s->b->n_slots * sizeof *s->slots);
-    }
-    shape->n_seen = 0;
-    if (!object_slow(s, 0, 1)) {
-        return false;
-    }
-    twice = shape_learn(shape);
-    if (twice.p != NULL) {
-        reject_twice(s, ev, twice);
-    }
-whole:
-    ev->len = (uint32_t)(l->p - from);
-    ev->flags = l->newline ? EVENT_NEWLINE : 0;
-    return true;
 }
 
 static enum scan_result failed(struct scan *s, struct scan_error *se)
@@ -315,7 +79,7 @@ static enum scan_result scan_one(struct scan *s, struct scan_error *se)
         }
         return failed(s, se);
     }
-    if (!read_event(s, next_event(s))) {
+    if (!object_read(s, next_event(s))) {
         return failed(s, se);
     }
     return at_end(s, se);
@@ -340,11 +104,11 @@ static enum scan_result scan_list(struct scan *s, struct scan_error *se)
             return too_many(s, se);
         }
         if (l->p < l->end && *l->p == '{') {
-            if (!read_event(s, ev)) {
+            if (!object_read(s, ev)) {
                 return failed(s, se);
             }
         } else if (lex_value(l, 1, &kind)) {
-            reject(ev, "not_an_object", NULL, "an event is a JSON object");
+            event_reject(ev, "not_an_object", NULL, "an event is a JSON object");
         } else {
             return failed(s, se);
         }
@@ -444,7 +208,7 @@ static void reject_line(struct scan *s, struct event *ev, const char *line)
         (void)snprintf(text, 128, "%s at byte %zu of the line", s->l.detail,
                        (size_t)(s->l.at - line));
     }
-    reject(ev, s->l.deep ? "too_deep" : "invalid_json", NULL,
+    event_reject(ev, s->l.deep ? "too_deep" : "invalid_json", NULL,
            text == NULL ? s->l.detail : text);
 }
 
@@ -472,7 +236,7 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
         if (*s->l.p != '{') {
             (void)lex_fail(&s->l, s->l.p, "expected a JSON object");
             reject_line(s, ev, line);
-        } else if (!read_event(s, ev)) {
+        } else if (!object_read(s, ev)) {
             reject_line(s, ev, line);
         } else if (lex_space(&s->l), s->l.p != s->l.end) {
             (void)lex_fail(&s->l, s->l.p, "something follows the JSON object");
@@ -538,55 +302,4 @@ enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
         b->events[i].slots = b->slots + (size_t)i * b->n_slots;
     }
     return r;
-}
-
-static size_t put_utf8(char *out, unsigned c)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xC0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 0x3F));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xE0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 0x3F));
-        out[2] = (char)(0x80 | (c & 0x3F));
-        return 3;
-    }
-    out[0] = (char)(0xF0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3F));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3F));
-    out[3] = (char)(0x80 | (c & 0x3F));
-    return 4;
-}
-
-size_t scan_unescape(const char *src, size_t n, char *out)
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    size_t o = 0;
-
-    for (size_t i = 0; i < n;) {
-        if (src[i] != '\\') {
-            out[o++] = src[i++];
-        } else if (src[i + 1] != 'u') {
-            out[o++] = to[strchr(from, src[i + 1]) - from];
-            i += 2;
-        } else {
-            unsigned c = (unsigned)lex_hex4(src + i + 2);
-
-            i += 6;
-            if (c >= 0xD800 && c <= 0xDBFF) {
-                unsigned low = (unsigned)lex_hex4(src + i + 2);
-
-                c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-                i += 6;
-            }
-            o += put_utf8(out + o, c);
-        }
-    }
-    return o;
 }

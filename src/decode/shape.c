@@ -20,8 +20,9 @@ void shape_free(struct shape *s)
 
 void shape_use(struct shape *s, const struct scan_keys *k)
 {
-    if (s->keys != k) {
+    if (s->keys != k || s->keys_hash != k->hash) {
         s->keys = k;
+        s->keys_hash = k->hash;
         s->n = 0;
         s->misses = 0;
     }

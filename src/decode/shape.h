@@ -35,7 +35,8 @@ struct seen_key {
 };
 
 struct shape {
-    const struct scan_keys *keys; /* that the shape is of */
+    const struct scan_keys *keys; /* that the shape is of; may be gone */
+    uint64_t keys_hash; /* theirs: a later tree can lie at the same address */
     uint32_t n;
     uint32_t misses;              /* events in a row that did not fit */
     struct shape_key list[SHAPE_KEYS_MAX];

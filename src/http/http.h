@@ -24,8 +24,9 @@ struct http_limits {
     uint32_t max_headers_bytes; /* -> 431 and close */
     uint32_t max_connections;   /* beyond: 503 and close */
     int64_t header_timeout_ms;  /* -> 408 and close; > 0 each */
-    int64_t body_timeout_ms;
+    int64_t body_timeout_ms;    /* without 16 KiB more of the body: the same */
     int64_t idle_timeout_ms;    /* keep-alive: close */
+    bool need_length;           /* POST without a length -> 411 */
 };
 
 enum http_encoding { HTTP_IDENTITY, HTTP_GZIP, HTTP_DEFLATE, HTTP_ZSTD };
@@ -58,7 +59,8 @@ struct http_ops {
      * to a gone client are swallowed. */
     void (*on_abort)(void *arg, struct http_request *r);
 
-    /* http itself answers (400, 408, 411, 413, 415, 431, 501): for the counters. */
+    /* http itself answers (400, 408, 411, 413, 415, 417, 431, 501, 503, 505): for
+     * the counters. */
     void (*on_refusal)(void *arg, int status);
 };
 

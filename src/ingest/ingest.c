@@ -408,7 +408,8 @@ static struct http_limits limits_of(const struct server_plan *s)
                                 .max_connections = s->max_connections,
                                 .header_timeout_ms = s->header_timeout_ms,
                                 .body_timeout_ms = s->body_timeout_ms,
-                                .idle_timeout_ms = s->idle_timeout_ms};
+                                .idle_timeout_ms = s->idle_timeout_ms,
+                                .need_length = true};
 }
 
 void ingest_bind(struct ingest *in, struct binding *b)

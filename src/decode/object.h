@@ -1,0 +1,49 @@
+/*
+ * object - one event of a body: its members read, its slots filled, a key given
+ * twice found. Shared by the files of the scanner; nobody else includes it.
+ */
+#pragma once
+
+#include "decode/keys.h"
+#include "decode/lex.h"
+#include "decode/scan.h"
+#include "decode/shape.h"
+
+/* One pass over one body. */
+struct scan {
+    struct lex l;
+    struct event_batch *b;
+    const struct scan_keys *keys;
+    struct shape *shape;
+    const struct scan_limits *limits;
+    uint32_t expected;  /* object_fast: place in the shape */
+    bool miss;          /* object_fast: the shape does not fit */
+    struct slot *slots; /* of the event in hand */
+};
+
+/* Behind a value: ',' or '}'. *more tells which. */
+static inline bool member_end(struct lex *l, bool *more)
+{
+    lex_maybe_space(l);
+    if (UNLIKELY(l->p >= l->end || (*l->p != ',' && *l->p != '}'))) {
+        return lex_fail(l, l->p, "expected ',' or '}'");
+    }
+    *more = *l->p++ == ',';
+    if (*more) {
+        lex_maybe_space(l);
+    }
+    return true;
+}
+
+static inline void event_reject(struct event *ev, const char *code, const char *field,
+                                const char *message)
+{
+    ev->fate = EVENT_REJECT;
+    ev->code = code;
+    ev->field = field;
+    ev->message = message;
+}
+
+/* The object at p as event ev of the batch; one that gives a key twice is marked
+ * EVENT_REJECT. False: not JSON, see l. */
+bool object_read(struct scan *s, struct event *ev);

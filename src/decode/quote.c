@@ -1,0 +1,53 @@
+#include "decode/quote.h"
+
+#include "decode/lex.h"
+
+static size_t put_control(unsigned char c, char *out)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char names[] = "btn\0fr"; /* of 8 to 13; 11 has none */
+
+    out[0] = '\\';
+    if (c >= 8 && c <= 13 && names[c - 8] != '\0') {
+        out[1] = names[c - 8];
+        return 2;
+    }
+    memcpy(out + 1, "u00", 3);
+    out[4] = hex[c >> 4];
+    out[5] = hex[c & 15];
+    return 6;
+}
+
+size_t quote_write(struct str text, char *out)
+{
+    const char *p = text.p, *end = text.p + text.n;
+    char *o = out;
+
+    *o++ = '"';
+    while (p < end) {
+        unsigned char c = (unsigned char)*p;
+        unsigned n;
+
+        if (c >= 0x80) {
+            n = lex_utf8(p, end);
+            if (n == 0) {
+                return 0;
+            }
+            memcpy(o, p, n);
+            o += n;
+            p += n;
+            continue;
+        }
+        if (c < 0x20) {
+            o += put_control(c, o);
+        } else if (c == '"' || c == '\\') {
+            *o++ = '\\';
+            *o++ = (char)c;
+        } else {
+            *o++ = (char)c;
+        }
+        p++;
+    }
+    *o++ = '"';
+    return (size_t)(o - out);
+}

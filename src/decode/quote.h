@@ -1,0 +1,18 @@
+/*
+ * quote - text to a JSON string. Pure.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/str.h"
+
+/* The most bytes that quote_write needs for n bytes of text. */
+static inline size_t quote_bound(size_t n)
+{
+    return 6 * n + 2;
+}
+
+/* Writes text in quotes to out; returns the length, or 0 when text is not
+ * UTF-8 (nothing useful is in out then). */
+size_t quote_write(struct str text, char *out);

@@ -1,0 +1,34 @@
+/*
+ * walk - the members of an object that scan_body has checked, one by one, for
+ * what no slot holds. Pure; the text is trusted, so nothing is checked again.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/str.h"
+#include "decode/event.h"
+
+struct walk {
+    const char *p, *end;
+};
+
+struct member {
+    struct str key;      /* between the quotes, as sent */
+    bool key_escaped;
+    enum slot_kind kind;
+    struct str value;    /* as sent; strings with their quotes */
+};
+
+/* object: from '{' to '}'. */
+void walk_start(struct walk *w, struct str object);
+
+/* False: no more members. */
+bool walk_next(struct walk *w, struct member *m);
+
+/* Whether the member's key is name (unescaped). */
+bool walk_is(const struct member *m, struct str name);
+
+/* The value at a dotted path of unescaped keys ("properties.page") in object;
+ * a key that is the whole rest of the path comes first. False: there is none. */
+bool walk_find(struct str object, struct str path, struct member *m);

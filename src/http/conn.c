@@ -1,0 +1,400 @@
+/* A connection: a socket that is read, parsed, written, and closed so that its
+ * client can read the last answer. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "http/state.h"
+
+enum { OUT_KEPT = 16 << 10, READ_BODY_BYTES = 256 << 10 };
+
+static bool on_head(void *arg, const struct parse_head *h)
+{
+    return request_head(arg, h);
+}
+
+static bool on_part(void *arg, const char *p, size_t n)
+{
+    return request_part(arg, p, n);
+}
+
+static bool on_whole(void *arg)
+{
+    return request_whole(arg);
+}
+
+const struct parse_ops conn_parse_ops = {on_head, on_part, on_whole};
+
+void conn_deadline(struct conn *c, int64_t ms)
+{
+    c->deadline_ms = ms < 0 ? UINT64_MAX
+                            : server_now_ms(c->server) + (uint64_t)ms;
+}
+
+bool conn_idle(const struct conn *c)
+{
+    return c->current == NULL && c->n_open == 0 && c->held_n == 0 &&
+           c->out_n == 0 && !c->closing && !parse_in_request(c->parse);
+}
+
+static bool may_parse(const struct conn *c)
+{
+    return !c->closing && !c->dead && c->n_open < PIPELINE_MAX &&
+           c->out_n - c->out_sent < OUT_MAX_BYTES;
+}
+
+void conn_read_on(struct conn *c)
+{
+    struct ev_loop *loop = c->server->loop;
+    bool want = c->lingering || (may_parse(c) && !c->eof && c->held_n == 0);
+
+    if (want && !ev_is_active(&c->readable)) {
+        ev_io_start(loop, &c->readable);
+    } else if (!want && ev_is_active(&c->readable)) {
+        ev_io_stop(loop, &c->readable);
+    }
+}
+
+void conn_dirty(struct conn *c)
+{
+    if (!c->dirty) {
+        c->dirty = true;
+        c->next_dirty = c->server->dirty;
+        c->server->dirty = c;
+    }
+}
+
+static void resume_later(struct conn *c)
+{
+    struct http_server *s = c->server;
+    struct conn **tail = &s->resumed;
+
+    if (!c->resumed) {
+        while (*tail != NULL) {
+            tail = &(*tail)->next_resumed;
+        }
+        c->resumed = true;
+        c->next_resumed = NULL;
+        *tail = c;
+        ev_idle_start(s->loop, &s->resume);
+    }
+}
+
+/* The answer is out; the client gets the time to read it, for a close with
+ * bytes unread would reset the connection and take the answer back. */
+static void linger(struct conn *c)
+{
+    if (c->eof || shutdown(c->fd, SHUT_WR) != 0) {
+        conn_close(c);
+        return;
+    }
+    c->lingering = true;
+    c->lingered = 0;
+    request_abort(c);
+    body_drop(c);
+    conn_deadline(c, LINGER_MS);
+    conn_read_on(c);
+}
+
+/* What follows from the connection's state, once nobody is working on it. May
+ * close c. */
+static void settle(struct conn *c)
+{
+    const struct http_limits *l = &c->server->limits;
+
+    if (c->lingering) {
+        return;
+    }
+    if (c->dead) {
+        conn_close(c);
+        return;
+    }
+    if (c->out_n > 0) {
+        conn_dirty(c);
+    } else if (c->closing && c->n_open == 0) {
+        linger(c);
+        return;
+    } else if (c->eof && c->n_open == 0 && c->held_n == 0) {
+        conn_close(c);
+        return;
+    }
+    if (c->held_n > 0 && may_parse(c)) {
+        resume_later(c);
+    }
+    if (ev_is_active(&c->writable)) {
+        /* The client is slow to read: conn_write has set the deadline. */
+    } else if (c->closing) {
+        conn_deadline(c, -1); /* an answer of ours is still to come */
+    } else if (c->current == NULL) {
+        bool begun = parse_in_request(c->parse);
+
+        if (begun && !c->head_begun) {
+            conn_deadline(c, l->header_timeout_ms);
+        } else if (!begun) {
+            conn_deadline(c, c->n_open > 0 || c->out_n > 0
+                                 ? -1
+                                 : l->idle_timeout_ms);
+        }
+        c->head_begun = begun;
+    }
+    conn_read_on(c);
+}
+
+static void hold(struct conn *c, const char *p, size_t n)
+{
+    if (n > c->held_room) {
+        c->held_room = n;
+        c->held = mem_realloc(c->held, n + HTTP_PAD);
+    }
+    memmove(c->held, p, n);
+    c->held_n = n;
+}
+
+static void refuse_parse(struct conn *c, enum parse_result r)
+{
+    c->closing = true;
+    if (r == PARSE_LARGE) {
+        request_refuse(c, 431, "headers_too_large",
+                       "the request's line and headers are too large or too "
+                       "many");
+    } else if (r == PARSE_METHOD) {
+        request_refuse(c, 501, "unknown_method", "this method is not known");
+    } else {
+        request_refuse(c, 400, "bad_request", parse_why(c->parse));
+    }
+}
+
+/* p may lie in held. */
+static void feed(struct conn *c, const char *p, size_t n)
+{
+    enum parse_result r = PARSE_OK;
+
+    c->server->feeding = c;
+    c->held_n = 0;
+    while (n > 0 && may_parse(c)) {
+        size_t used = parse_feed(c->parse, p, n, &r);
+
+        p += used;
+        n -= used;
+        if (r == PARSE_OK && n > 0) {
+            r = PARSE_BAD;
+        }
+        if (r != PARSE_OK && r != PARSE_STOPPED && !c->closing) {
+            refuse_parse(c, r);
+        }
+    }
+    if (n > 0 && !c->closing) {
+        hold(c, p, n);
+    }
+    c->server->feeding = NULL;
+    settle(c);
+}
+
+void conn_resume(struct conn *c)
+{
+    if (c->held_n > 0 && may_parse(c)) {
+        feed(c, c->held, c->held_n);
+    }
+}
+
+/* Bytes of a body whose length is known go straight to their place. */
+static char *body_place(struct conn *c, size_t *room)
+{
+    const struct http_request *r = c->current;
+    size_t left;
+
+    if (r == NULL || c->discard || c->body == NULL || r->length == UINT64_MAX ||
+        c->body_n >= c->body_room) {
+        return NULL;
+    }
+    left = c->body_room - c->body_n;
+    *room = left < READ_BODY_BYTES ? left : READ_BODY_BYTES;
+    return c->body + c->body_n;
+}
+
+static void read_over(struct conn *c)
+{
+    ssize_t n = read(c->fd, c->server->scratch, SCRATCH_BYTES);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    c->lingered += n > 0 ? (uint64_t)n : 0;
+    if (n <= 0 || c->lingered > LINGER_BYTES) {
+        conn_close(c);
+    }
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct conn *c = OUTER(w, struct conn, readable);
+    size_t room = SCRATCH_BYTES;
+    char *place;
+    ssize_t n;
+
+    (void)loop;
+    (void)events;
+    if (c->lingering) {
+        read_over(c);
+        return;
+    }
+    place = body_place(c, &room);
+    if (place == NULL) {
+        place = c->server->scratch;
+        room = SCRATCH_BYTES;
+    }
+    n = read(c->fd, place, room);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+    }
+    if (n < 0) {
+        conn_close(c);
+        return;
+    }
+    if (n == 0) {
+        c->eof = true;
+        if (c->current != NULL) {
+            request_abort(c);
+        }
+        settle(c);
+        return;
+    }
+    feed(c, place, (size_t)n);
+}
+
+static void written(struct conn *c)
+{
+    if (c->out_sent < c->out_n) {
+        return;
+    }
+    c->out_n = 0;
+    c->out_sent = 0;
+    if (c->out_room > OUT_KEPT) {
+        free(c->out);
+        c->out = NULL;
+        c->out_room = 0;
+    }
+    if (ev_is_active(&c->writable)) {
+        ev_io_stop(c->server->loop, &c->writable);
+    }
+}
+
+void conn_write(struct conn *c)
+{
+    struct http_server *s = c->server;
+    ssize_t n = 0;
+
+    if (c->out_n > c->out_sent) {
+        n = send(c->fd, c->out + c->out_sent, c->out_n - c->out_sent,
+                 MSG_NOSIGNAL);
+    }
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
+        c->dead = true;
+    } else if (n > 0) {
+        c->out_sent += (size_t)n;
+    }
+    written(c);
+    if (!c->dead && c->out_n > 0 && !ev_is_active(&c->writable)) {
+        ev_io_start(s->loop, &c->writable);
+        if (c->current == NULL) {
+            conn_deadline(c, s->limits.body_timeout_ms);
+        }
+    }
+    if (s->feeding != c) {
+        settle(c);
+    }
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop;
+    (void)events;
+    conn_write(OUTER(w, struct conn, writable));
+}
+
+void conn_expire(struct conn *c)
+{
+    stats_add(c->server->timeouts, 1);
+    if (c->lingering || c->out_n > 0 || c->closing ||
+        (c->current != NULL && c->current->answered)) {
+        conn_close(c);
+    } else if (c->current != NULL || parse_in_request(c->parse)) {
+        c->closing = true;
+        conn_deadline(c, c->server->limits.body_timeout_ms);
+        request_refuse(c, 408, "request_timeout",
+                       c->current == NULL
+                           ? "the headers did not arrive in time"
+                           : "the body did not arrive in time");
+        settle(c);
+    } else {
+        conn_close(c);
+    }
+}
+
+void conn_drain(struct conn *c)
+{
+    char byte;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (n < 0 && errno == EAGAIN) {
+        c->closing = true;
+        linger(c);
+    }
+}
+
+void conn_start(struct conn *c)
+{
+    struct http_server *s = c->server;
+
+    parse_reset(c->parse, c, s->limits.max_headers_bytes);
+    ev_io_init(&c->readable, on_readable, c->fd, EV_READ);
+    ev_io_init(&c->writable, on_writable, c->fd, EV_WRITE);
+    conn_deadline(c, s->limits.header_timeout_ms);
+    conn_read_on(c);
+}
+
+static void drop_queue(struct conn *c)
+{
+    struct http_request *r = c->first, *next;
+
+    for (; r != NULL; r = next) {
+        next = r->next;
+        r->queued = false;
+        if (r->whole && !r->answered) {
+            r->c = NULL; /* its answer will be swallowed */
+        } else {
+            request_put(c->server, r);
+        }
+    }
+    c->first = NULL;
+    c->last = NULL;
+    c->n_open = 0;
+}
+
+void conn_close(struct conn *c)
+{
+    struct http_server *s = c->server;
+    struct http_request *r = c->current;
+
+    if (r != NULL) {
+        c->current = NULL;
+        r->parsing = false;
+        if (r->told) {
+            r->told = false;
+            s->ops->on_abort(s->arg, r);
+        }
+        if (!r->queued) {
+            request_put(s, r);
+        }
+    }
+    drop_queue(c);
+    body_drop(c);
+    ev_io_stop(s->loop, &c->readable);
+    ev_io_stop(s->loop, &c->writable);
+    (void)close(c->fd);
+    server_forget(c);
+}

@@ -1,0 +1,183 @@
+#include "http/encoding.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "base/mem.h"
+#include "http/state.h"
+
+/* 8 MiB: what zstd's own levels up to 19 use (RFC 8878, 3.1.1.1.2 asks decoders
+ * for that much). */
+enum { ZSTD_WINDOW_LOG_MAX = 23, FIRST_BYTES = 256 << 10, KEPT_BYTES = 8 << 20 };
+
+struct encoding {
+    z_stream z;
+    bool z_ready;
+    ZSTD_DCtx *zstd;
+    char *out;
+    size_t room; /* without the pad */
+};
+
+struct encoding *encoding_new(void)
+{
+    return mem_zalloc(sizeof(struct encoding));
+}
+
+void encoding_free(struct encoding *e)
+{
+    if (e == NULL) {
+        return;
+    }
+    if (e->z_ready) {
+        (void)inflateEnd(&e->z);
+    }
+    (void)ZSTD_freeDCtx(e->zstd);
+    free(e->out);
+    free(e);
+}
+
+bool encoding_of(struct str value, enum http_encoding *out)
+{
+    static const struct {
+        struct str name;
+        enum http_encoding how;
+    } known[] = {{STR("identity"), HTTP_IDENTITY}, {STR("gzip"), HTTP_GZIP},
+                 {STR("x-gzip"), HTTP_GZIP},       {STR("deflate"), HTTP_DEFLATE},
+                 {STR("zstd"), HTTP_ZSTD}};
+
+    for (size_t i = 0; i < N_ELEMS(known); i++) {
+        if (value.n == known[i].name.n &&
+            strncasecmp(value.p, known[i].name.p, value.n) == 0) {
+            *out = known[i].how;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False: max is reached. */
+static bool grow(struct encoding *e, uint64_t max)
+{
+    size_t room = e->room == 0 ? FIRST_BYTES : 2 * e->room;
+
+    if (e->room > max) {
+        return false;
+    }
+    if (room > max + 1) {
+        room = (size_t)max + 1; /* one more tells too much from just enough */
+    }
+    e->room = room;
+    e->out = mem_realloc(e->out, room + HTTP_PAD);
+    return true;
+}
+
+/* window_bits as inflateInit2 takes them. */
+static enum encoding_result run_zlib(struct encoding *e, int window_bits,
+                                     struct str in, uint64_t max, size_t *n)
+{
+    int rc = e->z_ready ? inflateReset2(&e->z, window_bits)
+                        : inflateInit2(&e->z, window_bits);
+
+    if (rc != Z_OK) {
+        return ENCODING_BAD;
+    }
+    e->z_ready = true;
+    e->z.next_in = (unsigned char *)(uintptr_t)in.p;
+    e->z.avail_in = (uInt)in.n;
+    *n = 0;
+    for (;;) {
+        if (*n == e->room && !grow(e, max)) {
+            return ENCODING_LARGE;
+        }
+        e->z.next_out = (unsigned char *)e->out + *n;
+        e->z.avail_out = (uInt)(e->room - *n);
+        rc = inflate(&e->z, Z_NO_FLUSH);
+        *n = e->room - e->z.avail_out;
+        if (rc == Z_STREAM_END && e->z.avail_in == 0) {
+            return *n > max ? ENCODING_LARGE : ENCODING_OK;
+        }
+        if (rc == Z_STREAM_END && window_bits > MAX_WBITS) {
+            /* The next gzip member (RFC 1952, 2.2). */
+            if (inflateReset(&e->z) != Z_OK) {
+                return ENCODING_BAD;
+            }
+        } else if (rc == Z_STREAM_END) {
+            return ENCODING_BAD;
+        } else if (rc == Z_BUF_ERROR && e->z.avail_out > 0) {
+            return ENCODING_BAD; /* cut off */
+        } else if (rc != Z_OK && rc != Z_BUF_ERROR) {
+            return ENCODING_BAD;
+        } else if (e->z.avail_in == 0 && e->z.avail_out > 0) {
+            return ENCODING_BAD; /* cut off */
+        }
+    }
+}
+
+/* "deflate" is zlib's format (RFC 9110, 8.4.1.2); some send it bare. */
+static enum encoding_result run_deflate(struct encoding *e, struct str in,
+                                        uint64_t max, size_t *n)
+{
+    enum encoding_result r = run_zlib(e, MAX_WBITS, in, max, n);
+
+    return r == ENCODING_BAD ? run_zlib(e, -MAX_WBITS, in, max, n) : r;
+}
+
+static enum encoding_result run_zstd(struct encoding *e, struct str in,
+                                     uint64_t max, size_t *n)
+{
+    ZSTD_inBuffer src = {in.p, in.n, 0};
+    size_t rc = 1;
+
+    if (e->zstd == NULL) {
+        e->zstd = ZSTD_createDCtx();
+        if (e->zstd == NULL ||
+            ZSTD_isError(ZSTD_DCtx_setParameter(
+                e->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX))) {
+            return ENCODING_BAD;
+        }
+    }
+    (void)ZSTD_DCtx_reset(e->zstd, ZSTD_reset_session_only);
+    *n = 0;
+    for (;;) {
+        ZSTD_outBuffer dst;
+
+        if (*n == e->room && !grow(e, max)) {
+            return ENCODING_LARGE;
+        }
+        dst = (ZSTD_outBuffer){e->out, e->room, *n};
+        rc = ZSTD_decompressStream(e->zstd, &dst, &src);
+        *n = dst.pos;
+        if (ZSTD_isError(rc)) {
+            return ENCODING_BAD;
+        }
+        if (src.pos == src.size && dst.pos < dst.size) {
+            break; /* all is read, all is flushed */
+        }
+    }
+    if (rc != 0) {
+        return ENCODING_BAD; /* cut off */
+    }
+    return *n > max ? ENCODING_LARGE : ENCODING_OK;
+}
+
+enum encoding_result encoding_inflate(struct encoding *e,
+                                      enum http_encoding how, struct str in,
+                                      uint64_t max, struct str *out)
+{
+    enum encoding_result r;
+    size_t n = 0;
+
+    if (e->room > KEPT_BYTES) {
+        free(e->out);
+        e->out = NULL;
+        e->room = 0;
+    }
+    r = how == HTTP_GZIP      ? run_zlib(e, MAX_WBITS + 16, in, max, &n)
+        : how == HTTP_DEFLATE ? run_deflate(e, in, max, &n)
+                              : run_zstd(e, in, max, &n);
+    *out = (struct str){e->out, n};
+    return r;
+}

@@ -1,0 +1,543 @@
+/* A request: its head checked, its body collected, its answer queued in order. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "http/state.h"
+
+enum { BODY_FIRST = 64 << 10, HEAD_BYTES = 512, STASH_KEPT = 4096 };
+
+static const char *phrase(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } known[] = {{200, "OK"},
+                 {202, "Accepted"},
+                 {400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {408, "Request Timeout"},
+                 {409, "Conflict"},
+                 {411, "Length Required"},
+                 {413, "Content Too Large"},
+                 {415, "Unsupported Media Type"},
+                 {417, "Expectation Failed"},
+                 {422, "Unprocessable Content"},
+                 {429, "Too Many Requests"},
+                 {431, "Request Header Fields Too Large"},
+                 {500, "Internal Server Error"},
+                 {501, "Not Implemented"},
+                 {503, "Service Unavailable"},
+                 {505, "HTTP Version Not Supported"}};
+
+    for (size_t i = 0; i < N_ELEMS(known); i++) {
+        if (known[i].status == status) {
+            return known[i].text;
+        }
+    }
+    return "Other";
+}
+
+void *http_user(struct http_request *r)
+{
+    return r->user;
+}
+
+/* An origin server with a clock sends Date (RFC 9110, 6.6.1). */
+static const char *date_line(struct http_server *s)
+{
+    int64_t now = clock_wall_ms() / 1000;
+    time_t t = (time_t)now;
+    struct tm tm;
+
+    if (now != s->date_s) {
+        s->date_s = now;
+        (void)gmtime_r(&t, &tm);
+        (void)strftime(s->date, sizeof s->date,
+                       "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+    }
+    return s->date;
+}
+
+/* ---- the answer ---- */
+
+static void reserve(char **p, size_t *room, size_t n)
+{
+    if (n > *room) {
+        *room = n > 2 * *room ? n : 2 * *room;
+        *p = mem_realloc(*p, *room);
+    }
+}
+
+static size_t put_z(char *out, size_t n, const char *z)
+{
+    size_t k = strlen(z);
+
+    memcpy(out + n, z, k);
+    return n + k;
+}
+
+static size_t put_u64(char *out, size_t n, uint64_t v)
+{
+    char digits[20];
+    size_t k = 0;
+
+    do {
+        digits[sizeof digits - ++k] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v != 0);
+    memcpy(out + n, digits + sizeof digits - k, k);
+    return n + k;
+}
+
+static size_t render(struct http_server *s, const struct http_request *r,
+                     int status, const char *headers, struct str body,
+                     char *out)
+{
+    size_t n = put_z(out, 0, r->old ? "HTTP/1.0 " : "HTTP/1.1 ");
+
+    n = put_u64(out, n, (uint64_t)status);
+    out[n++] = ' ';
+    n = put_z(out, n, phrase(status));
+    n = put_z(out, n, "\r\n");
+    n = put_z(out, n, date_line(s));
+    if (strncmp(headers, "Content-Type:", 13) != 0) {
+        n = put_z(out, n, "Content-Type: application/json\r\n");
+    }
+    n = put_z(out, n, headers);
+    n = put_z(out, n, "Content-Length: ");
+    n = put_u64(out, n, body.n);
+    n = put_z(out, n, r->close ? "\r\nConnection: close\r\n\r\n"
+                      : r->old ? "\r\nConnection: keep-alive\r\n\r\n"
+                               : "\r\n\r\n");
+    if (!r->head && body.n > 0) {
+        memcpy(out + n, body.p, body.n);
+        n += body.n;
+    }
+    return n;
+}
+
+static void release(struct http_request *r)
+{
+    if (!r->queued && !r->parsing && r->answered) {
+        request_put(r->server, r);
+    }
+}
+
+static void put_100(struct conn *c, struct http_request *r)
+{
+    static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    r->want_100 = false;
+    reserve(&c->out, &c->out_room, c->out_n + sizeof line);
+    memcpy(c->out + c->out_n, line, sizeof line - 1);
+    c->out_n += sizeof line - 1;
+    conn_dirty(c);
+}
+
+/* Answers that are ready leave the queue, in order. */
+static void advance(struct conn *c)
+{
+    while (c->first != NULL && c->first->answered) {
+        struct http_request *r = c->first;
+
+        c->first = r->next;
+        if (c->first == NULL) {
+            c->last = NULL;
+        }
+        c->n_open--;
+        if (r->stash_n > 0) {
+            reserve(&c->out, &c->out_room, c->out_n + r->stash_n);
+            memcpy(c->out + c->out_n, r->stash, r->stash_n);
+            c->out_n += r->stash_n;
+            r->stash_n = 0;
+        }
+        r->queued = false;
+        if (r->close) {
+            c->closing = true;
+        }
+        release(r);
+    }
+    if (c->first != NULL && c->first->want_100) {
+        put_100(c, c->first);
+    }
+    conn_dirty(c);
+}
+
+/* A request at the end of the queue; nothing is known of it. */
+static struct http_request *enqueue(struct conn *c)
+{
+    struct http_request *r = request_get(c->server);
+
+    r->c = c;
+    r->queued = true;
+    if (c->last == NULL) {
+        c->first = r;
+    } else {
+        c->last->next = r;
+    }
+    c->last = r;
+    c->n_open++;
+    return r;
+}
+
+/* Whether the rest of a refused body is read over, so that the connection can
+ * be kept. A client that waits for 100 may or may not send it. */
+static bool worth_discarding(const struct http_request *r)
+{
+    return r->length <= DISCARD_BYTES && !r->want_100;
+}
+
+void http_answer(struct http_request *r, int status, const char *headers,
+                 struct str body)
+{
+    struct conn *c = r->c;
+    struct http_server *s = r->server;
+    size_t bound = HEAD_BYTES + strlen(headers) + body.n;
+
+    r->answered = true;
+    if (c == NULL) {
+        request_put(s, r);
+        return;
+    }
+    if (s->in_head == r && !worth_discarding(r)) {
+        r->close = true;
+    }
+    r->close |= !r->keep_alive || (c->last == r && (s->draining || c->eof));
+    if (c->first == r) {
+        reserve(&c->out, &c->out_room, c->out_n + bound);
+        c->out_n += render(s, r, status, headers, body, c->out + c->out_n);
+    } else {
+        reserve(&r->stash, &r->stash_room, bound);
+        r->stash_n = render(s, r, status, headers, body, r->stash);
+    }
+    advance(c);
+}
+
+void request_refuse(struct conn *c, int status, const char *code,
+                    const char *detail)
+{
+    struct http_request *r = c->current;
+    char text[512];
+    int n = snprintf(text, sizeof text,
+                     "{\"error\":\"%s\",\"code\":\"%s\",\"detail\":\"%s\"}",
+                     phrase(status), code, detail);
+
+    if (r != NULL && r->answered) {
+        c->closing = true;
+        return;
+    }
+    if (r == NULL) {
+        r = enqueue(c);
+    } else if (r->told) {
+        r->told = false;
+        c->server->ops->on_abort(c->server->arg, r);
+    }
+    r->close = r->close || c->server->in_head != r || !worth_discarding(r);
+    c->server->ops->on_refusal(c->server->arg, status);
+    http_answer(r, status,
+                status == 503   ? "Retry-After: 2\r\n"
+                : status == 415 ? "Accept-Encoding: gzip, deflate, zstd\r\n"
+                                : "",
+                (struct str){text, (size_t)n});
+}
+
+/* ---- the head ---- */
+
+/* The value of a header; *twice: it is there more than once. */
+static struct str header(const struct http_server *s, uint32_t n,
+                         const char *name, bool *twice)
+{
+    struct str found = {NULL, 0};
+    size_t len = strlen(name);
+
+    *twice = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (s->headers[i].name.n == len &&
+            strncasecmp(s->headers[i].name.p, name, len) == 0) {
+            *twice = found.p != NULL;
+            found = s->headers[i].value;
+        }
+    }
+    return found;
+}
+
+static bool equals(struct str a, const char *z)
+{
+    return a.n == strlen(z) && strncasecmp(a.p, z, a.n) == 0;
+}
+
+static bool fill_view(struct conn *c, struct http_view *v)
+{
+    struct http_server *s = c->server;
+    const struct http_request *r = c->current;
+    bool twice;
+
+    *v = (struct http_view){.method = str_of(parse_method(c->parse)),
+                            .headers = s->headers,
+                            .n_headers = parse_headers(c->parse, s->headers),
+                            .content_length = r->length,
+                            .peer = str_of(c->peer)};
+    v->content_type = header(s, v->n_headers, "content-type", &twice);
+    return parse_split(parse_target(c->parse), &v->path, &v->query);
+}
+
+/* What http itself refuses; true: nothing. */
+static bool acceptable(struct conn *c, const struct parse_head *h,
+                       const struct http_view *v, bool split)
+{
+    struct http_server *s = c->server;
+    struct http_request *r = c->current;
+    bool twice, body = r->length > 0;
+    struct str host = header(s, v->n_headers, "host", &twice);
+    struct str encoding, expect;
+
+    if (h->major != 1 || h->minor > 1) {
+        request_refuse(c, 505, "version_not_supported",
+                       "expected HTTP/1.1 or HTTP/1.0");
+        return false;
+    }
+    if (twice || (host.p == NULL && !r->old)) {
+        request_refuse(c, 400, "bad_host", "expected exactly one Host header");
+        return false;
+    }
+    if (!split) {
+        request_refuse(c, 400, "bad_target",
+                       "expected a path such as /v1/events");
+        return false;
+    }
+    if (s->limits.need_length && !h->has_length && !h->chunked &&
+        (str_eq(h->method, STR("POST")) || str_eq(h->method, STR("PUT")) ||
+         str_eq(h->method, STR("PATCH")))) {
+        request_refuse(c, 411, "length_required",
+                       "expected Content-Length or Transfer-Encoding: chunked");
+        return false;
+    }
+    encoding = header(s, v->n_headers, "content-encoding", &twice);
+    if (twice || (encoding.n > 0 && !encoding_of(encoding, &r->encoding))) {
+        request_refuse(c, 415, "unsupported_encoding",
+                       "expected no Content-Encoding, or one of gzip, "
+                       "deflate, zstd");
+        return false;
+    }
+    if (r->length != UINT64_MAX && r->length > s->limits.max_body) {
+        char text[96];
+
+        (void)snprintf(text, sizeof text, "the body is larger than %lu bytes",
+                       (unsigned long)s->limits.max_body);
+        request_refuse(c, 413, "too_large", text);
+        return false;
+    }
+    expect = header(s, v->n_headers, "expect", &twice);
+    if (expect.n > 0 && !equals(expect, "100-continue")) {
+        request_refuse(c, 417, "expectation_failed",
+                       "the only Expect served is 100-continue");
+        return false;
+    }
+    r->want_100 = expect.n > 0 && body && !r->old;
+    return true;
+}
+
+bool request_head(struct conn *c, const struct parse_head *h)
+{
+    struct http_server *s = c->server;
+    struct http_request *r = enqueue(c);
+    struct http_view v;
+    bool split;
+
+    c->current = r;
+    r->parsing = true;
+    r->head = str_eq(h->method, STR("HEAD"));
+    r->old = h->major == 1 && h->minor == 0;
+    r->keep_alive = h->keep_alive;
+    r->length = h->chunked ? UINT64_MAX : h->has_length ? h->length : 0;
+    r->max_body = s->limits.max_body;
+    split = fill_view(c, &v);
+    c->discard = false;
+    c->progress = 0;
+    s->in_head = r;
+    if (acceptable(c, h, &v, split)) {
+        s->ops->on_headers(s->arg, r, &v);
+        r->told = !r->answered;
+    }
+    s->in_head = NULL;
+    if (r->answered) {
+        c->discard = true;
+        if (r->close) {
+            c->closing = true;
+            return false;
+        }
+    } else if (r->want_100 && c->first == r) {
+        put_100(c, r);
+    }
+    conn_deadline(c, s->limits.body_timeout_ms);
+    return true;
+}
+
+/* ---- the body ---- */
+
+void body_drop(struct conn *c)
+{
+    if (c->body != NULL) {
+        c->server->body_bytes -= c->body_room;
+        free(c->body);
+        c->body = NULL;
+    }
+    c->body_n = 0;
+    c->body_room = 0;
+    c->view = (struct str){NULL, 0};
+}
+
+/* Room for n bytes in all; false: the server's memory for bodies is used up. */
+static bool body_reserve(struct conn *c, size_t n)
+{
+    struct http_server *s = c->server;
+    const struct http_request *r = c->current;
+    size_t room = c->body_room == 0 ? BODY_FIRST : c->body_room;
+
+    if (n <= c->body_room) {
+        return true;
+    }
+    while (room < n) {
+        room *= 2;
+    }
+    if (r->length != UINT64_MAX && room > r->length) {
+        room = (size_t)r->length;
+    }
+    if (s->body_bytes + room - c->body_room > s->max_body_bytes) {
+        return false;
+    }
+    s->body_bytes += room - c->body_room;
+    c->body_room = room;
+    c->body = mem_realloc(c->body, room + HTTP_PAD);
+    return true;
+}
+
+bool request_part(struct conn *c, const char *p, size_t n)
+{
+    struct http_request *r = c->current;
+
+    if (c->discard) {
+        return true;
+    }
+    r->want_100 = false;
+    if (c->body_n == 0 && r->length == n) {
+        c->view = (struct str){p, n};
+        return true;
+    }
+    if (c->body_n + n > r->max_body) {
+        char text[96];
+
+        (void)snprintf(text, sizeof text, "the body is larger than %lu bytes",
+                       (unsigned long)r->max_body);
+        request_refuse(c, 413, "too_large", text);
+        c->closing = true;
+        return false;
+    }
+    if (!body_reserve(c, c->body_n + n)) {
+        request_refuse(c, 503, "too_many_bodies",
+                       "too many large bodies are under way");
+        c->closing = true;
+        return false;
+    }
+    if (p != c->body + c->body_n) {
+        memcpy(c->body + c->body_n, p, n);
+    }
+    c->body_n += n;
+    if (c->body_n - c->progress >= BODY_PROGRESS_BYTES) {
+        c->progress = c->body_n;
+        conn_deadline(c, c->server->limits.body_timeout_ms);
+    }
+    return true;
+}
+
+/* False: refused. */
+static bool inflate_body(struct conn *c, struct str *body)
+{
+    struct http_request *r = c->current;
+    char text[96];
+
+    switch (encoding_inflate(c->server->encoding, r->encoding, *body,
+                             r->max_body, body)) {
+    case ENCODING_OK:
+        return true;
+    case ENCODING_LARGE:
+        (void)snprintf(text, sizeof text,
+                       "the body is larger than %lu bytes when inflated",
+                       (unsigned long)r->max_body);
+        request_refuse(c, 413, "too_large", text);
+        return false;
+    case ENCODING_BAD:
+        break;
+    }
+    request_refuse(c, 400, "bad_encoding",
+                   "the body is not whole and valid in its Content-Encoding");
+    return false;
+}
+
+static void hand_over(struct conn *c, struct http_request *r)
+{
+    struct http_server *s = c->server;
+    struct http_view v;
+    struct str body = c->view.p != NULL ? c->view
+                                        : (struct str){c->body, c->body_n};
+
+    if (body.p == NULL) {
+        body.p = s->scratch;
+    }
+    if (r->encoding != HTTP_IDENTITY && !inflate_body(c, &body)) {
+        return;
+    }
+    (void)fill_view(c, &v);
+    v.body = body;
+    r->told = false;
+    r->whole = true;
+    s->ops->on_body(s->arg, r, &v);
+}
+
+bool request_whole(struct conn *c)
+{
+    struct http_request *r = c->current;
+
+    if (!r->answered) {
+        hand_over(c, r);
+    }
+    body_drop(c);
+    c->current = NULL;
+    c->discard = false;
+    r->parsing = false;
+    if (!r->keep_alive || r->close) {
+        c->closing = true;
+    }
+    release(r);
+    return !c->closing && c->n_open < PIPELINE_MAX;
+}
+
+void request_abort(struct conn *c)
+{
+    struct http_request *r = c->current;
+
+    if (r == NULL) {
+        return;
+    }
+    c->current = NULL;
+    r->parsing = false;
+    if (r->told) {
+        r->told = false;
+        c->server->ops->on_abort(c->server->arg, r);
+    }
+    r->close = true;
+    if (r->answered) {
+        release(r);
+    } else {
+        r->answered = true; /* with nothing */
+        advance(c);
+    }
+}

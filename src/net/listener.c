@@ -1,0 +1,114 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+
+enum { HOST_BYTES = 256 };
+
+/* "host:port" in two; the brackets of an IPv6 address go. */
+static bool split(const char *addr, char *host, const char **port,
+                  struct err *e)
+{
+    const char *colon = strrchr(addr, ':');
+    size_t n;
+
+    if (colon == NULL || colon[1] == '\0') {
+        return err_set(e, "\"%s\" is not an address such as \"127.0.0.1:8080\"",
+                       addr);
+    }
+    n = (size_t)(colon - addr);
+    if (n >= 2 && addr[0] == '[' && addr[n - 1] == ']') {
+        addr++;
+        n -= 2;
+    }
+    if (n >= HOST_BYTES) {
+        return err_set(e, "the host of the address is too long");
+    }
+    if (n == 1 && addr[0] == '*') {
+        n = 0;
+    }
+    memcpy(host, addr, n);
+    host[n] = '\0';
+    *port = colon + 1;
+    return true;
+}
+
+static bool show(int fd, char *bound, size_t bound_bytes)
+{
+    struct sockaddr_storage sa;
+    socklen_t n = sizeof sa;
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+
+    if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0 ||
+        getnameinfo((struct sockaddr *)&sa, n, host, sizeof host, port,
+                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return false;
+    }
+    (void)snprintf(bound, bound_bytes,
+                   sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    return true;
+}
+
+static int open_one(const struct addrinfo *a, bool reuseport)
+{
+    int fd = socket(a->ai_family,
+                    a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                    a->ai_protocol);
+    int on = 1;
+
+    if (fd < 0) {
+        return -1;
+    }
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        (!reuseport ||
+         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
+        bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
+        listen(fd, SOMAXCONN) == 0) {
+        return fd;
+    }
+    on = errno;
+    (void)close(fd);
+    errno = on;
+    return -1;
+}
+
+int listener_open(const char *addr, bool reuseport, char *bound,
+                  size_t bound_bytes, struct err *e)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *list;
+    char host[HOST_BYTES];
+    const char *port = NULL;
+    int rc, fd = -1;
+
+    if (!split(addr, host, &port, e)) {
+        return -1;
+    }
+    rc = getaddrinfo(host[0] == '\0' ? NULL : host, port, &hints, &list);
+    if (rc != 0) {
+        (void)err_set(e, "can't listen on %s: %s", addr, gai_strerror(rc));
+        return -1;
+    }
+    for (struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
+        fd = open_one(a, reuseport);
+    }
+    if (fd < 0) {
+        (void)err_errno(e, errno, "can't listen on %s", addr);
+    }
+    freeaddrinfo(list);
+    if (fd >= 0 && !show(fd, bound, bound_bytes)) {
+        (void)err_errno(e, errno, "can't read the address of the socket");
+        (void)close(fd);
+        fd = -1;
+    }
+    return fd;
+}

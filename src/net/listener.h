@@ -1,0 +1,19 @@
+/*
+ * listener - a listening TCP socket. Made by the supervisor; the descriptor is
+ * the caller's to close.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+
+struct err;
+
+/* addr: "127.0.0.1:8080", "[::1]:8080", "*:8080" or ":8080" (all addresses); port 0
+ * takes a free one. bound gets the address in the same form. Non-blocking.
+ * reuseport: others may listen on the same address and share its connections.
+ * -1 and *e on failure. */
+int listener_open(const char *addr, bool reuseport, char *bound,
+                  size_t bound_bytes, struct err *e) MUST_USE;

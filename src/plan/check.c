@@ -1,0 +1,298 @@
+#include "plan/check.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "plan/moment.h"
+
+enum { MESSAGE_BYTES = 512, SHOWN_BYTES = 40 };
+
+/* 9999-12-31T23:59:59.999Z */
+static const double LAST_MS = 253402300799999.;
+/* 1973-03-03 in milliseconds; a smaller number is most likely seconds. */
+static const double LEAST_MS = 1e11;
+
+static const char *const kind_names[] = {
+    [SLOT_ABSENT] = "nothing",  [SLOT_NULL] = "null",
+    [SLOT_FALSE] = "false",     [SLOT_TRUE] = "true",
+    [SLOT_NUMBER] = "a number", [SLOT_STRING] = "a string",
+    [SLOT_ESCAPED] = "a string", [SLOT_OBJECT] = "an object",
+    [SLOT_ARRAY] = "an array"};
+
+static enum slot_kind kind_of(const struct slot *x)
+{
+    return (enum slot_kind)(x->tag & 15);
+}
+
+static struct str text_of(const struct event_batch *b, const struct slot *x)
+{
+    return (struct str){b->body + x->off, x->tag >> 4};
+}
+
+static bool absent(const struct slot *x)
+{
+    return (x->tag & 15) <= SLOT_NULL;
+}
+
+static bool is_string(const struct slot *x)
+{
+    return kind_of(x) == SLOT_STRING || kind_of(x) == SLOT_ESCAPED;
+}
+
+/* Marks the event; always false. The text begins with the field's path. */
+static bool refuse(struct event_batch *b, struct event *ev,
+                   const struct field *f, const char *code, const char *fmt,
+                   ...) PRINTF(5, 6);
+static bool refuse(struct event_batch *b, struct event *ev,
+                   const struct field *f, const char *code, const char *fmt,
+                   ...)
+{
+    char *text = arena_alloc(b->arena, MESSAGE_BYTES);
+    va_list args;
+    int n;
+
+    ev->fate = EVENT_REJECT;
+    ev->code = code;
+    ev->field = f->path.p;
+    ev->message = code;
+    if (text != NULL) {
+        n = snprintf(text, MESSAGE_BYTES / 2, "%s: ", f->path.p);
+        n = n < MESSAGE_BYTES / 2 ? n : MESSAGE_BYTES / 2 - 1;
+        va_start(args, fmt);
+        (void)vsnprintf(text + n, (size_t)(MESSAGE_BYTES - n), fmt, args);
+        va_end(args);
+        ev->message = text;
+    }
+    return false;
+}
+
+static bool wrong_type(struct event_batch *b, struct event *ev,
+                       const struct field *f, const struct slot *x,
+                       const char *expected)
+{
+    return refuse(b, ev, f, "wrong_type", "expected %s, got %s", expected,
+                  kind_names[kind_of(x)]);
+}
+
+/* Code points: every byte that is not a continuation, an escape as one, a
+ * surrogate pair as one. */
+static size_t code_points(struct str s, bool escaped)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        if (escaped && s.p[i] == '\\') {
+            bool high = s.p[i + 1] == 'u' && (s.p[i + 2] | 0x20) == 'd' &&
+                        strchr("89abAB", s.p[i + 3]) != NULL;
+
+            i += s.p[i + 1] != 'u' ? 1 : high ? 11 : 5;
+            n++;
+        } else {
+            n += ((unsigned char)s.p[i] & 0xC0) != 0x80;
+        }
+    }
+    return n;
+}
+
+static bool check_str(struct event_batch *b, struct event *ev,
+                      const struct field *f, struct slot *x)
+{
+    struct str s = text_of(b, x);
+    bool escaped = kind_of(x) == SLOT_ESCAPED;
+    double n;
+
+    if (!is_string(x)) {
+        return wrong_type(b, ev, f, x, "a string");
+    }
+    /* Bytes bound the characters from both sides; mostly that decides. */
+    if (!escaped && (!f->has_max || (double)s.n <= f->max) &&
+        (!f->has_min || (double)s.n / 4 >= f->min)) {
+        return true;
+    }
+    n = (double)code_points(s, escaped);
+    if (f->has_min && n < f->min) {
+        return refuse(b, ev, f, "too_short", "shorter than %.0f character%s",
+                      f->min, f->min == 1 ? "" : "s");
+    }
+    if (f->has_max && n > f->max) {
+        return refuse(b, ev, f, "too_long", "longer than %.0f character%s",
+                      f->max, f->max == 1 ? "" : "s");
+    }
+    return true;
+}
+
+static bool check_num(struct event_batch *b, struct event *ev,
+                      const struct field *f, struct slot *x)
+{
+    bool whole = f->type == FIELD_INT;
+
+    if (kind_of(x) != SLOT_NUMBER) {
+        return wrong_type(b, ev, f, x, whole ? "an integer" : "a number");
+    }
+    if (!isfinite(x->num)) {
+        return refuse(b, ev, f, "too_large",
+                      "the number is beyond the range of a double");
+    }
+    if (whole && x->num != floor(x->num)) {
+        return refuse(b, ev, f, "wrong_type",
+                      "expected an integer, got a fraction");
+    }
+    if (f->has_min && x->num < f->min) {
+        return refuse(b, ev, f, "too_small", "less than %.15g", f->min);
+    }
+    if (f->has_max && x->num > f->max) {
+        return refuse(b, ev, f, "too_large", "more than %.15g", f->max);
+    }
+    return true;
+}
+
+static bool not_in_enum(struct event_batch *b, struct event *ev,
+                        const struct field *f, struct str s)
+{
+    char list[MESSAGE_BYTES / 2];
+    size_t n = 0;
+
+    list[0] = '\0';
+    for (uint32_t i = 0; i < f->n_values && n < sizeof list - 1; i++) {
+        int k = snprintf(list + n, sizeof list - n, "%s%.*s",
+                         i > 0 ? ", " : "", (int)f->values[i].n,
+                         f->values[i].p);
+
+        n += k > 0 ? (size_t)k : 0;
+    }
+    /* What the client sent is shown only as far as it is plain. */
+    for (size_t i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == '\\') {
+            s.n = i;
+        }
+    }
+    return refuse(b, ev, f, "not_in_enum", "\"%.*s\" is none of %s",
+                  (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p, list);
+}
+
+static bool check_enum(struct event_batch *b, struct event *ev,
+                       const struct field *f, struct slot *x)
+{
+    struct str s = text_of(b, x);
+    char plain[256];
+
+    if (!is_string(x)) {
+        return wrong_type(b, ev, f, x, "a string");
+    }
+    if (kind_of(x) == SLOT_ESCAPED && s.n <= sizeof plain) {
+        s = (struct str){plain, scan_unescape(s.p, s.n, plain)};
+    }
+    for (uint32_t i = 0; i < f->n_values; i++) {
+        if (str_eq(f->values[i], s)) {
+            x->num = i;
+            return true;
+        }
+    }
+    return not_in_enum(b, ev, f, s);
+}
+
+static bool read_time(struct event_batch *b, struct event *ev,
+                      const struct field *f, struct slot *x)
+{
+    struct str s = text_of(b, x);
+    int64_t ms;
+
+    if (is_string(x)) {
+        if (kind_of(x) == SLOT_ESCAPED || !moment_ms(s, &ms)) {
+            return refuse(b, ev, f, "bad_time",
+                          "expected milliseconds since 1970, or a time such "
+                          "as \"2025-11-23T12:13:20Z\"");
+        }
+        x->num = (double)ms;
+        return true;
+    }
+    if (kind_of(x) != SLOT_NUMBER) {
+        return wrong_type(b, ev, f, x, "a time");
+    }
+    if (!(x->num >= 0 && x->num <= LAST_MS)) {
+        return refuse(b, ev, f, "bad_time",
+                      "%.*s is not milliseconds since 1970",
+                      (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p);
+    }
+    return true;
+}
+
+static bool check_time(struct event_batch *b, struct event *ev,
+                       const struct field *f, struct slot *x, int64_t now_ms)
+{
+    double age;
+
+    if (!read_time(b, ev, f, x)) {
+        return false;
+    }
+    age = (double)now_ms - x->num;
+    if (f->max_age_ms >= 0 && age > (double)f->max_age_ms) {
+        return refuse(b, ev, f, "too_old",
+                      x->num < LEAST_MS
+                          ? "older than %.0f s allow (these look like seconds; "
+                            "expected milliseconds)"
+                          : "older than %.0f s allow",
+                      (double)f->max_age_ms / 1000);
+    }
+    if (f->max_skew_ms >= 0 && -age > (double)f->max_skew_ms) {
+        return refuse(b, ev, f, "in_future", "more than %.0f s ahead of now",
+                      (double)f->max_skew_ms / 1000);
+    }
+    return true;
+}
+
+static bool check_field(struct event_batch *b, struct event *ev,
+                        const struct field *f, struct slot *x, int64_t now_ms)
+{
+    switch (f->type) {
+    case FIELD_STR:
+        return check_str(b, ev, f, x);
+    case FIELD_NUM:
+    case FIELD_INT:
+        return check_num(b, ev, f, x);
+    case FIELD_ENUM:
+        return check_enum(b, ev, f, x);
+    case FIELD_TIME:
+        return check_time(b, ev, f, x, now_ms);
+    case FIELD_BOOL:
+        return kind_of(x) == SLOT_TRUE || kind_of(x) == SLOT_FALSE ||
+               wrong_type(b, ev, f, x, "true or false");
+    case FIELD_ANY:
+        break;
+    }
+    return true;
+}
+
+static bool has_required(const struct schema *s, struct event_batch *b,
+                         struct event *ev)
+{
+    for (uint32_t i = 0; i < s->n_fields; i++) {
+        if (s->fields[i].required && absent(&ev->slots[i])) {
+            return refuse(b, ev, &s->fields[i], "missing_field",
+                          "the event needs this field");
+        }
+    }
+    return true;
+}
+
+void check_events(const struct schema *s, struct event_batch *b,
+                  int64_t now_ms)
+{
+    for (uint32_t k = 0; k < b->n; k++) {
+        struct event *ev = &b->events[k];
+
+        if (ev->fate != EVENT_ACCEPT || !has_required(s, b, ev)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < s->n_fields; i++) {
+            struct slot *x = &ev->slots[i];
+
+            if (!absent(x) && !check_field(b, ev, &s->fields[i], x, now_ms)) {
+                break;
+            }
+        }
+    }
+}
