@@ -130,6 +130,7 @@ static bool start(struct server *s, struct err *e)
         !bind_workers(s, s->policy, s->stream_ids, s->dead_stream, true, e)) {
         return false;
     }
+    spool_ready(s->spool);
     note_generation(s, plan->generation, plan->hash, "live", "");
     log_write(LOG_INFO, "policy",
               "generation=%lu status=live cause=start hash=%.12s",

@@ -2,19 +2,24 @@
  * sink - where sealed batches go. Files, Kafka and ClickHouse each supply one
  * struct sink_ops; the delivery loop sees only this.
  *
- * Every call and callback happens on the sink's own loop thread.
+ *   open -> replay* -> recover -> (submit -> done)*, apply* -> close
+ *
+ * Every call and callback happens on the sink's own loop thread; open to recover
+ * before that thread starts.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "spool/spool.h"
+#include "base/attr.h"
+#include "batch/batch.h"
+#include "plan/plan.h"
+#include "sink/journal.h"
 
-struct ev_loop;
 struct err;
+struct ev_loop;
 struct sink;
-struct sink_plan;
-struct batch;
 
 enum sink_verdict_kind {
     SINK_OK = 0,
@@ -35,11 +40,66 @@ struct sink_verdict {
     const char *why;   /* for a human; valid during the call */
 };
 
+/* Never called from inside submit. Hands back the settled part of b; a batch
+ * that is not SINK_OK is submitted again later, as it is. */
 typedef void sink_done_fn(void *arg, struct batch *b,
                           const struct sink_verdict *v);
+
+/* Events of a stream that recover found to be delivered. */
+typedef void sink_settle_fn(void *arg, struct str stream,
+                            const struct batch_range *ranges, uint32_t n);
 
 /* Lua reaches a sink only through these; NULL: the default is used. Filled by
  * server/ from policy/. */
 struct sink_hooks {
     void *arg;
 };
+
+/* A stream as a sink sees it: batch.stream is its place. */
+struct sink_stream {
+    char name[72];
+    bool synced; /* what is delivered must outlive a power cut */
+};
+
+struct sink_conf {
+    const struct sink_plan *plan;  /* valid until apply */
+    const char *data_dir;          /* relative folders lie below */
+    const char *spool_uuid;
+    const struct sink_stream *streams; /* PLAN_STREAMS_MAX; live */
+    struct ev_loop *loop;
+    struct journal **journal;      /* opened before recover */
+    sink_done_fn *done;
+    sink_settle_fn *settle;
+    void *arg;
+};
+
+struct sink_ops {
+    const char *kind;      /* the policy's word */
+    enum batch_keep keep;  /* what its batches keep */
+    bool journals;         /* it records what is done itself */
+
+    /* Must not block for long; connects lazily. NULL and *e on error. conf is
+     * copied. */
+    struct sink *(*open)(const struct sink_conf *conf, struct err *e);
+
+    /* A record of its own (FILE, SEAL) from the journal, in order. */
+    void (*replay)(struct sink *s, const struct record *r);
+
+    /* Brings what is outside in line with the journal; calls settle. */
+    bool (*recover)(struct sink *s, struct err *e);
+
+    /* The journal is written anew: what of it is still needed. */
+    void (*emit)(struct sink *s, struct journal_draft *draft);
+
+    /* New settings of the same kind. False and *e: the old ones stay. */
+    bool (*apply)(struct sink *s, const struct sink_plan *plan, struct err *e);
+
+    /* Takes b until done. Must not block on a peer: a full queue is a
+     * SINK_RETRY verdict, not a wait. */
+    void (*submit)(struct sink *s, struct batch *b);
+
+    /* Settles everything in flight through done, then frees s. */
+    void (*close)(struct sink *s);
+};
+
+extern const struct sink_ops sink_file, sink_null;

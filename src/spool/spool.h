@@ -45,6 +45,10 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e) MUST_USE;
 /* All writers, cursors and consumers are closed before. */
 void spool_close(struct spool *s);
 
+/* All consumers of what earlier processes left are open: from now on segments
+ * that no consumer needs are reused. */
+void spool_ready(struct spool *s);
+
 /* 16 bytes as 8-4-4-4-12 hex, NUL-terminated. */
 const char *spool_uuid(const struct spool *s);
 uint32_t spool_epoch(const struct spool *s);
@@ -94,7 +98,7 @@ void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
                          uint32_t key_len, uint32_t flags);
 
 /* Drops the pending events behind the mark, as one request refuses its batch. */
-uint32_t spool_writer_mark(const struct spool_writer *w); /* events pending */
+uint32_t spool_writer_mark(struct spool_writer *w); /* events pending; a request begins */
 void spool_writer_rollback(struct spool_writer *w, uint32_t mark);
 
 size_t spool_writer_pending(const struct spool_writer *w); /* bytes */
@@ -148,6 +152,7 @@ void spool_consumer_close(struct spool_consumer *c);
 struct spool_shard_id {
     uint32_t epoch, worker;
     uint64_t first; /* first sequence still on disk */
+    uint64_t next;      /* the one behind the last that can be read now */
     bool live;      /* of this epoch: may grow */
 };
 uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,

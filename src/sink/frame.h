@@ -1,0 +1,23 @@
+/*
+ * frame - a batch's lines as bytes that end in themselves: plain lines, one zstd
+ * frame or one gzip member, so that a file of whole frames is a whole file.
+ *
+ *   frame_new -> frame_make* -> frame_free
+ *
+ * One owner. The result lives until the next call.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "plan/plan.h"
+
+struct err;
+struct frame;
+
+struct frame *frame_new(void);
+void frame_free(struct frame *f); /* NULL is fine */
+
+/* {NULL, 0} and *e when the library refuses. */
+struct str frame_make(struct frame *f, enum compress how, struct str lines,
+                      struct err *e) MUST_USE;

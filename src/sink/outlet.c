@@ -1,0 +1,341 @@
+#include "sink/outlet.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { SHARDS_MAX = 4096 };
+
+void outlet_open(struct outlet *o, struct spool *spool,
+                 const struct delivery_stream *conf, const char *sink,
+                 spool_wake_fn *wake, void *wake_arg)
+{
+    o->conf = *conf;
+    (void)snprintf(o->name, sizeof o->name, "%s", conf->name);
+    o->conf.name = o->name;
+    o->consumer = spool_consumer_open(
+        spool, conf->id,
+        &(struct spool_consumer_conf){.name = sink,
+                                      .skip = conf->skip,
+                                      .max_lag_bytes = conf->max_lag_bytes,
+                                      .wake = wake,
+                                      .wake_arg = wake_arg});
+}
+
+void outlet_close(struct outlet *o)
+{
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        spool_cursor_close(o->readers[i].cursor);
+    }
+    free(o->readers);
+    if (o->consumer != NULL) {
+        spool_consumer_close(o->consumer);
+    }
+    batch_free(o->batch);
+    cursors_fini(&o->cursors);
+    *o = (struct outlet){0};
+}
+
+static struct outlet_reader *find_reader(struct outlet *o, uint32_t epoch,
+                                         uint32_t worker)
+{
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        if (o->readers[i].epoch == epoch && o->readers[i].worker == worker) {
+            return &o->readers[i];
+        }
+    }
+    return NULL;
+}
+
+static bool note_start(const struct outlet *o, struct journal *j,
+                       const struct batch_range *r, struct err *e)
+{
+    struct record rec = {.type = RECORD_START,
+                         .stream = str_of(o->name),
+                         .ranges = r,
+                         .n_ranges = r == NULL ? 0 : 1};
+
+    return journal_append(j, &rec, e);
+}
+
+/* Where the sink begins in a shard that it has not met: a stream new to it
+ * begins at its end, if the policy said from now; else at what is there. */
+static bool begin(struct outlet *o, const struct spool_shard_id *id,
+                  struct journal *j, struct err *e)
+{
+    bool skip = !o->known && !o->conf.from_oldest;
+    struct batch_range r = {.epoch = id->epoch,
+                            .worker = id->worker,
+                            .first = skip ? id->next : id->first};
+
+    if (r.first > 1 && !note_start(o, j, &r, e)) {
+        return false;
+    }
+    cursors_start(&o->cursors, id->epoch, id->worker, r.first);
+    return true;
+}
+
+static void add_reader(struct outlet *o, const struct spool_shard_id *id,
+                       uint64_t next)
+{
+    struct outlet_reader *r;
+
+    if (o->n_readers == o->readers_room) {
+        o->readers_room = o->readers_room == 0 ? 8 : 2 * o->readers_room;
+        o->readers = mem_realloc(o->readers,
+                                 o->readers_room * sizeof *o->readers);
+    }
+    r = &o->readers[o->n_readers++];
+    *r = (struct outlet_reader){
+        .cursor = spool_cursor_open(
+            o->consumer,
+            (struct spool_pos){id->epoch, id->worker, next}),
+        .epoch = id->epoch,
+        .worker = id->worker,
+        .next = next,
+        .live = id->live};
+    spool_cursor_release(r->cursor, next);
+}
+
+/* An old shard that was read to its end and is settled to it. */
+static bool done_with(const struct outlet *o, const struct outlet_reader *r)
+{
+    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+
+    return r->ended && c != NULL && c->next >= r->next;
+}
+
+static bool keep_shard(void *arg, uint32_t epoch, uint32_t worker)
+{
+    return find_reader(arg, epoch, worker) != NULL;
+}
+
+static void drop_done(struct outlet *o)
+{
+    bool dropped = false;
+
+    for (uint32_t i = 0; i < o->n_readers;) {
+        struct outlet_reader *r = &o->readers[i];
+
+        if (done_with(o, r)) {
+            /* Also what the shard's end lost: nobody waits for it. */
+            spool_cursor_release(r->cursor, UINT64_MAX);
+            spool_cursor_close(r->cursor);
+            *r = o->readers[--o->n_readers];
+            dropped = true;
+        } else {
+            i++;
+        }
+    }
+    if (dropped) {
+        cursors_drop(&o->cursors, keep_shard, o);
+    }
+}
+
+bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
+{
+    static const uint32_t few = 64;
+    struct spool_shard_id small[64], *ids = small;
+    uint32_t n;
+    bool ok = true;
+
+    drop_done(o);
+    n = spool_shards(o->consumer, ids, few);
+    if (n > few) {
+        n = n < SHARDS_MAX ? n : SHARDS_MAX;
+        ids = mem_alloc(n * sizeof *ids);
+        n = spool_shards(o->consumer, ids, n);
+    }
+    for (uint32_t i = 0; i < n && ok; i++) {
+        const struct cursor *c;
+
+        if (find_reader(o, ids[i].epoch, ids[i].worker) != NULL) {
+            continue;
+        }
+        c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
+        if (c == NULL) {
+            ok = begin(o, &ids[i], j, e);
+            c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
+        }
+        if (ok) {
+            add_reader(o, &ids[i], c->next);
+        }
+    }
+    if (ok && !o->known) {
+        ok = note_start(o, j, NULL, e);
+        o->known = ok;
+    }
+    if (ids != small) {
+        free(ids);
+    }
+    return ok;
+}
+
+/* Events that the spool no longer has. */
+static bool note_loss(struct outlet *o, struct outlet_reader *r, uint64_t n,
+                      struct journal *j, struct err *e)
+{
+    struct batch_range gone = {r->epoch, r->worker, r->next, n};
+    struct record rec = {.type = RECORD_SKIP,
+                         .value = !o->conf.skip,
+                         .stream = str_of(o->name),
+                         .ranges = &gone,
+                         .n_ranges = 1};
+
+    if (!journal_append(j, &rec, e)) {
+        return false;
+    }
+    r->next += n;
+    if (o->conf.skip) {
+        o->skipped += n;
+    } else {
+        o->lost += n;
+    }
+    log_write(LOG_WARN, "gap", "stream=%s shard=%u.%u first=%lu events=%lu %s",
+              o->name, gone.epoch, gone.worker, (unsigned long)gone.first,
+              (unsigned long)n, o->conf.skip ? "status=skipped" : "status=lost");
+    outlet_settle(o, &gone, 1);
+    return true;
+}
+
+/* Has events in hand afterwards, or is at its end for now. */
+static bool load(struct outlet *o, struct outlet_reader *r, struct journal *j,
+                 bool *more, struct err *e)
+{
+    *more = true;
+    while (r->at >= r->block.n) {
+        uint64_t lost;
+
+        switch (spool_cursor_next(r->cursor, &r->block, &lost)) {
+        case SPOOL_READ_OK:
+            r->at = r->block.first < r->next
+                        ? (uint32_t)(r->next - r->block.first)
+                        : 0;
+            break;
+        case SPOOL_READ_GAP:
+            r->block.n = 0;
+            r->at = 0;
+            if (!note_loss(o, r, lost, j, e)) {
+                return false;
+            }
+            break;
+        case SPOOL_READ_END:
+            r->ended = true;
+            /* fall through */
+        case SPOOL_READ_AGAIN:
+            r->block.n = 0;
+            r->at = 0;
+            *more = false;
+            return true;
+        }
+    }
+    return true;
+}
+
+/* False: the batch is full. */
+static bool fill(struct outlet *o, struct outlet_reader *r,
+                 const struct batch_limits *l, int64_t now_ms)
+{
+    const struct batch_entry *entries =
+        (const struct batch_entry *)(const void *)(r->block.entries + r->at);
+    uint32_t left = r->block.n - r->at;
+    struct batch_range range = {r->epoch, r->worker, r->block.first + r->at,
+                                left};
+
+    range.n = batch_fit(o->batch, l, &range, entries, left);
+    if (range.n > 0) {
+        batch_append(o->batch, &range, r->block.payload, entries, now_ms,
+                     r->block.wall_ms);
+        r->at += (uint32_t)range.n;
+        r->next = range.first + range.n;
+    }
+    return range.n == left;
+}
+
+enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
+                               int64_t now_ms, struct journal *j,
+                               struct err *e)
+{
+    bool any = true;
+
+    while (any) {
+        any = false;
+        for (uint32_t i = 0; i < o->n_readers; i++) {
+            struct outlet_reader *r =
+                &o->readers[(o->turn + i) % o->n_readers];
+            bool more;
+
+            if (r->ended) {
+                continue;
+            }
+            if (!load(o, r, j, &more, e)) {
+                return OUTLET_FAILED;
+            }
+            if (!more) {
+                continue;
+            }
+            any = true;
+            if (!fill(o, r, l, now_ms) || o->batch->n >= l->target ||
+                o->batch->n_bytes >= l->max_bytes) {
+                o->turn = (o->turn + i) % o->n_readers;
+                return OUTLET_FULL;
+            }
+        }
+        o->turn++;
+    }
+    return OUTLET_EMPTY;
+}
+
+void outlet_settle(struct outlet *o, const struct batch_range *ranges,
+                   uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct outlet_reader *r;
+
+        if (!cursors_settle(&o->cursors, &ranges[i])) {
+            continue;
+        }
+        r = find_reader(o, ranges[i].epoch, ranges[i].worker);
+        if (r != NULL) {
+            spool_cursor_release(
+                r->cursor,
+                cursors_find(&o->cursors, r->epoch, r->worker)->next);
+        }
+    }
+}
+
+bool outlet_idle(const struct outlet *o)
+{
+    return o->in_flight == 0 && (o->batch == NULL || o->batch->n == 0);
+}
+
+void outlet_emit(const struct outlet *o, struct journal_draft *draft)
+{
+    struct record known = {.type = RECORD_START, .stream = str_of(o->name)};
+
+    journal_emit(draft, &known);
+    for (uint32_t i = 0; i < o->cursors.n; i++) {
+        const struct cursor *c = &o->cursors.shards[i];
+        struct batch_range at = {c->epoch, c->worker, c->next, 0};
+        struct record start = {.type = RECORD_START,
+                               .stream = str_of(o->name),
+                               .ranges = &at,
+                               .n_ranges = 1};
+
+        journal_emit(draft, &start);
+        for (uint32_t k = 0; k < c->n_ahead; k++) {
+            struct batch_range r = {c->epoch, c->worker, c->ahead[k].first,
+                                    c->ahead[k].end - c->ahead[k].first};
+            struct record done = {.type = RECORD_DONE,
+                                  .stream = str_of(o->name),
+                                  .ranges = &r,
+                                  .n_ranges = 1};
+
+            journal_emit(draft, &done);
+        }
+    }
+}

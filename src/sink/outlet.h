@@ -1,0 +1,75 @@
+/*
+ * outlet - one stream as a sink reads it: a cursor a shard, and what of each is
+ * settled.
+ *
+ *   outlet_open -> outlet_look, outlet_take* -> outlet_settle* -> outlet_close
+ *
+ * The delivery thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "batch/batch.h"
+#include "sink/cursors.h"
+#include "sink/delivery.h"
+#include "sink/journal.h"
+
+struct outlet_reader {
+    struct spool_cursor *cursor;
+    uint32_t epoch, worker;
+    uint64_t next;            /* the next event that no batch has */
+    struct spool_block block; /* in hand: events from at on are left */
+    uint32_t at;
+    bool live, ended;
+};
+
+struct outlet {
+    struct delivery_stream conf;
+    char name[72];
+    uint32_t number;          /* batch.stream */
+    bool wanted;              /* while a reload compares */
+    bool retiring;            /* closed when nothing is left */
+    bool known;               /* the journal knows the stream */
+    struct spool_consumer *consumer;
+    struct cursors cursors;
+    struct outlet_reader *readers;
+    uint32_t n_readers, readers_room;
+    uint32_t turn;            /* the reader that is asked first */
+    struct batch *batch;      /* growing; NULL: none */
+    uint32_t in_flight;       /* batches */
+    uint64_t lost, skipped;
+};
+
+/* Registers with the spool; conf->name is copied. */
+void outlet_open(struct outlet *o, struct spool *spool,
+                 const struct delivery_stream *conf, const char *sink,
+                 spool_wake_fn *wake, void *wake_arg);
+void outlet_close(struct outlet *o);
+
+/* Finds shards that are new, lets go of those that are done. False and *e: the
+ * journal did not take where one begins. */
+bool outlet_look(struct outlet *o, struct journal *j, struct err *e) MUST_USE;
+
+/* Moves events into o->batch until it is full or nothing more is there; tells
+ * whether it is full (else nothing is left to read now). Losses are journaled. */
+enum outlet_result {
+    OUTLET_EMPTY = 0, /* nothing more to read now */
+    OUTLET_FULL,      /* the batch takes no more */
+    OUTLET_FAILED     /* the journal did not take a loss: *e */
+};
+enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
+                               int64_t now_ms, struct journal *j,
+                               struct err *e) MUST_USE;
+
+/* The ranges are delivered, and the journal knows: their segments may go. */
+void outlet_settle(struct outlet *o, const struct batch_range *ranges,
+                   uint32_t n);
+
+/* Nothing read and not settled. */
+bool outlet_idle(const struct outlet *o);
+
+/* What a new journal must say of the stream. */
+void outlet_emit(const struct outlet *o, struct journal_draft *draft);

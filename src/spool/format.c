@@ -1,0 +1,121 @@
+#include "spool/format.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+
+static_assert(sizeof(struct page) == 160, "the page's layout is on disk");
+static_assert(sizeof(struct block_head) == BLOCK_HEAD_BYTES, "so is a head's");
+static_assert(sizeof(struct spool_entry) == BLOCK_ENTRY_BYTES, "and an entry's");
+
+static const char MAGIC[8] = "SLUICE\r\n";
+
+void page_encode(const struct page *p, unsigned char *out)
+{
+    struct page q = *p;
+
+    memset(out, 0, PAGE_BYTES);
+    memcpy(q.magic, MAGIC, sizeof q.magic);
+    q.format = PAGE_FORMAT;
+    q.crc = 0;
+    memcpy(out, &q, sizeof q);
+    q.crc = crc32c(0, out, PAGE_BYTES);
+    memcpy(out, &q, sizeof q);
+}
+
+bool page_decode(const unsigned char *in, struct page *p)
+{
+    static const unsigned char zero[4];
+    uint32_t crc;
+
+    memcpy(p, in, sizeof *p);
+    if (memcmp(p->magic, MAGIC, sizeof p->magic) != 0 ||
+        p->format != PAGE_FORMAT) {
+        return false;
+    }
+    crc = crc32c(0, in, offsetof(struct page, crc));
+    crc = crc32c(crc, zero, sizeof zero);
+    crc = crc32c(crc, in + offsetof(struct page, format),
+                 PAGE_BYTES - offsetof(struct page, format));
+    p->stream[sizeof p->stream - 1] = '\0';
+    return crc == p->crc;
+}
+
+uint64_t block_size(uint32_t payload_bytes, uint32_t n)
+{
+    uint64_t size = BLOCK_HEAD_BYTES + (((uint64_t)payload_bytes + 7) & ~7ull) +
+                    (uint64_t)n * BLOCK_ENTRY_BYTES;
+
+    return size > UINT32_MAX ? 0 : size;
+}
+
+static uint32_t head_crc(const struct block_head *h, uint32_t salt)
+{
+    return crc32c(salt, &h->head_bytes,
+                  sizeof *h - offsetof(struct block_head, head_bytes));
+}
+
+void block_seal(struct block_head *h, uint32_t salt, const char *payload,
+                const struct spool_entry *entries)
+{
+    h->magic = BLOCK_MAGIC;
+    h->head_bytes = BLOCK_HEAD_BYTES;
+    h->entry_bytes = BLOCK_ENTRY_BYTES;
+    h->block_bytes = (uint32_t)block_size(h->payload_bytes, h->n);
+    h->unused = 0;
+    h->crc = crc32c(head_crc(h, salt), payload, align8(h->payload_bytes));
+    h->crc = crc32c(h->crc, entries, (size_t)h->n * sizeof *entries);
+}
+
+static bool sane(const struct block_head *h)
+{
+    return h->magic == BLOCK_MAGIC && h->head_bytes == BLOCK_HEAD_BYTES &&
+           h->entry_bytes == BLOCK_ENTRY_BYTES && h->n > 0 && h->first > 0 &&
+           h->block_bytes == block_size(h->payload_bytes, h->n);
+}
+
+/* The crc has spoken for the entries; this is for what a reader would do with
+ * ones that were written wrong. */
+static bool in_payload(const struct spool_entry *e, uint32_t n, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if ((uint64_t)e[i].off + e[i].len >= bytes) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum block_result block_open(const char *p, size_t room, uint32_t salt,
+                             struct spool_block *out, size_t *need)
+{
+    struct block_head h;
+    uint32_t crc;
+
+    *need = BLOCK_HEAD_BYTES;
+    if (room < BLOCK_HEAD_BYTES) {
+        return BLOCK_SHORT;
+    }
+    memcpy(&h, p, sizeof h);
+    if (!sane(&h)) {
+        return BLOCK_BAD;
+    }
+    *need = h.block_bytes;
+    if (room < h.block_bytes) {
+        return BLOCK_SHORT;
+    }
+    crc = crc32c(head_crc(&h, salt), p + BLOCK_HEAD_BYTES,
+                 h.block_bytes - BLOCK_HEAD_BYTES);
+    out->first = h.first;
+    out->n = h.n;
+    out->payload_bytes = h.payload_bytes;
+    out->payload = p + BLOCK_HEAD_BYTES;
+    out->entries = (const struct spool_entry *)(const void *)(
+        out->payload + align8(h.payload_bytes));
+    out->wall_ms = h.wall_ms;
+    out->policy8 = h.policy8;
+    return crc == h.crc && in_payload(out->entries, h.n, h.payload_bytes)
+               ? BLOCK_OK
+               : BLOCK_BAD;
+}

@@ -1,0 +1,368 @@
+/*
+ * keeper - the housekeeping thread: it does what a worker must not wait for.
+ *
+ *   wake ─► prepare   a segment ahead of each open shard
+ *           sync      what synced streams have appended, one fdatasync for all
+ *           write_back   8 MiB at a time, so that a backlog is no flood
+ *           reclaim   segments that no consumer needs: recycled or deleted
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "spool/state.h"
+
+enum { LOOK_MS = 250 };
+
+void keeper_wake(struct spool *s)
+{
+    if (!atomic_exchange(&s->woken, true)) {
+        (void)sem_post(&s->wake);
+    }
+}
+
+/* ---- trouble with the disk ---- */
+
+static void set_unwritable(struct spool *s, const char *why)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    (void)pthread_mutex_lock(&s->lock);
+    (void)snprintf(s->why, sizeof s->why, "%s", why);
+    (void)pthread_cond_broadcast(&s->prepared);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (!atomic_exchange(&s->unwritable, true)) {
+        log_write(LOG_ERROR, "spool", "status=unwritable why=%s",
+                  log_quote(quoted, sizeof quoted, why));
+    }
+}
+
+static void set_writable(struct spool *s)
+{
+    if (atomic_exchange(&s->unwritable, false)) {
+        log_write(LOG_INFO, "spool", "status=writable");
+    }
+}
+
+static void wake_writer(struct shard *sh)
+{
+    struct spool *s = sh->stream->spool;
+
+    (void)pthread_mutex_lock(&s->lock);
+    if (sh->writer != NULL) {
+        sh->writer->wake(sh->writer->wake_arg);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- prepare ---- */
+
+static bool make_folders(struct shard *sh, struct err *e)
+{
+    char path[PATH_MAX], stream[PATH_MAX];
+
+    (void)snprintf(stream, sizeof stream, "%s/%s", sh->stream->spool->dir,
+                   sh->stream->name);
+    shard_path(sh, path, sizeof path);
+    if (mkdir(stream, 0750) != 0 && errno != EEXIST) {
+        return err_errno(e, errno, "%s", stream);
+    }
+    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+        return err_errno(e, errno, "%s", path);
+    }
+    return sync_dir(stream, e) && sync_dir(sh->stream->spool->dir, e);
+}
+
+static struct segment *take_warm(struct shard *sh)
+{
+    struct segment *g = sh->warm;
+
+    if (g == NULL || mono_ms() - g->released_ms > WARM_MS) {
+        return NULL;
+    }
+    sh->warm = g->next;
+    sh->n_warm--;
+    g->next = NULL;
+    return g;
+}
+
+static uint64_t warm_bytes(struct stream *st)
+{
+    uint64_t n = 0;
+
+    (void)pthread_mutex_lock(&st->spool->lock);
+    for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        n += sh->n_warm;
+    }
+    (void)pthread_mutex_unlock(&st->spool->lock);
+    return n * st->spool->conf.segment_bytes;
+}
+
+static struct segment *obtain(struct shard *sh, struct err *e)
+{
+    struct stream *st = sh->stream;
+    struct segment *g = take_warm(sh);
+    uint64_t number = ++sh->last_number;
+
+    if (g != NULL && segment_recycle(g, number, e)) {
+        stats_add(st->recycled, 1);
+        return g;
+    }
+    if (g != NULL) {
+        segment_delete(g);
+        return NULL;
+    }
+    /* The warm ones of other shards are on the disk too: they give way. */
+    if (atomic_load(&st->used) + warm_bytes(st) + st->spool->conf.segment_bytes >
+        atomic_load(&st->max_bytes)) {
+        drop_warm(st, -1);
+    }
+    if (sh->last_number == 1 && !make_folders(sh, e)) {
+        sh->last_number = 0;
+        return NULL;
+    }
+    g = segment_create(sh, number, e);
+    if (g != NULL) {
+        stats_add(st->created, 1);
+    }
+    return g;
+}
+
+static void publish(struct shard *sh, struct segment *g)
+{
+    struct spool *s = sh->stream->spool;
+    struct segment **at = &sh->segments;
+
+    (void)pthread_mutex_lock(&s->lock);
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = g;
+    (void)atomic_fetch_add(&sh->stream->used, g->bytes);
+    atomic_store(&sh->ahead, g);
+    (void)pthread_cond_broadcast(&s->prepared);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static void prepare(struct shard *sh)
+{
+    struct stream *st = sh->stream;
+    struct spool *s = st->spool;
+    uint64_t began = clock_mono_ns();
+    struct segment *g;
+    struct err e;
+
+    if (atomic_load(&sh->ahead) != NULL || mono_ms() < sh->prove_at_ms ||
+        atomic_load(&st->used) + s->conf.segment_bytes >
+            atomic_load(&st->max_bytes)) {
+        return;
+    }
+    g = obtain(sh, &e);
+    if (g == NULL) {
+        sh->prove_at_ms = mono_ms() + PROVE_MS;
+        set_unwritable(s, e.text);
+        return;
+    }
+    publish(sh, g);
+    set_writable(s);
+    stats_record(s->prepare_time, clock_mono_ns() - began);
+}
+
+/* ---- sync ---- */
+
+/* A failed fdatasync may have dropped what it could not write, and a second one
+ * would say that all is well: this segment is never trusted again. */
+static void poison(struct shard *sh, struct segment *g, int why)
+{
+    struct spool *s = sh->stream->spool;
+    struct segment *ahead = atomic_exchange(&sh->ahead, NULL);
+    struct err e;
+
+    atomic_store(&g->poisoned, true);
+    atomic_store(&sh->left, 0);
+    stats_add(sh->stream->poisoned, 1);
+    (void)err_errno(&e, why, "fdatasync of segment %lu of %s/%u.%u",
+                    (unsigned long)g->number, sh->stream->name, sh->epoch,
+                    sh->worker);
+    if (ahead != NULL) {
+        struct segment **at = &sh->segments;
+
+        (void)pthread_mutex_lock(&s->lock);
+        while (*at != ahead) {
+            at = &(*at)->next;
+        }
+        *at = ahead->next;
+        (void)atomic_fetch_sub(&sh->stream->used, ahead->bytes);
+        (void)pthread_mutex_unlock(&s->lock);
+        segment_delete(ahead);
+    }
+    sh->prove_at_ms = mono_ms() + PROVE_MS;
+    set_unwritable(s, e.text);
+}
+
+/* False: it failed. */
+static bool sync_segment(struct shard *sh, struct segment *g)
+{
+    uint64_t tail = atomic_load(&g->tail);
+    uint64_t began = clock_mono_ns();
+
+    if (atomic_load(&g->poisoned) || atomic_load(&g->synced_tail) == tail) {
+        return true;
+    }
+    if (fdatasync(g->fd) != 0) {
+        poison(sh, g, errno);
+        return false;
+    }
+    atomic_store(&g->synced_tail, tail);
+    stats_record(sh->stream->spool->sync_time, clock_mono_ns() - began);
+    return true;
+}
+
+static void sync_shard(struct shard *sh)
+{
+    uint64_t before = atomic_load(&sh->synced), synced = before;
+    bool ok = true;
+
+    for (struct segment *g = sh->segments; g != NULL && ok; g = g->next) {
+        if (atomic_load(&g->state) != SEGMENT_USED) {
+            break;
+        }
+        ok = sync_segment(sh, g);
+        if (ok && !atomic_load(&g->poisoned)) {
+            uint64_t n = tail_n(atomic_load(&g->synced_tail));
+
+            synced = n > 0 ? g->first + n - 1 : synced;
+        }
+    }
+    if (synced > before) {
+        atomic_store(&sh->synced, synced);
+    }
+    if (synced > before || !ok) {
+        wake_writer(sh);
+        consumers_wake(sh->stream);
+    }
+}
+
+static void write_back(struct shard *sh)
+{
+    for (struct segment *g = sh->segments; g != NULL; g = g->next) {
+        uint64_t end = tail_end(atomic_load(&g->tail));
+
+        if (end >= g->written_back + WRITE_BACK_BYTES ||
+            (atomic_load(&g->sealed) && end > g->written_back)) {
+            (void)sync_file_range(g->fd, (off_t)g->written_back,
+                                  (off_t)(end - g->written_back),
+                                  SYNC_FILE_RANGE_WRITE);
+            g->written_back = end;
+        }
+    }
+}
+
+/* ---- the thread ---- */
+
+/* The stream's open shards. Only this thread takes shards out of the list, so
+ * that they stay while it works on them. */
+static uint32_t open_shards(struct stream *st, struct shard **out, uint32_t max)
+{
+    struct spool *s = st->spool;
+    uint32_t n = 0;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (struct shard *sh = st->shards; sh != NULL && n < max; sh = sh->next) {
+        if (sh->opened) {
+            out[n++] = sh;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return n;
+}
+
+static void keep_stream(struct stream *st, struct shard **shards)
+{
+    uint32_t n = open_shards(st, shards, st->spool->conf.n_workers);
+
+    for (uint32_t i = 0; i < n; i++) {
+        prepare(shards[i]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (atomic_load(&st->synced)) {
+            sync_shard(shards[i]);
+        } else {
+            write_back(shards[i]);
+        }
+    }
+    if (atomic_load(&st->spool->reclaim)) {
+        reclaim_stream(st);
+    }
+    drop_warm(st, WARM_MS);
+    stats_set(st->bytes_gauge, atomic_load(&st->used));
+}
+
+static void wait(struct spool *s)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += LOOK_MS * 1000000L;
+    t.tv_sec += t.tv_nsec / 1000000000L;
+    t.tv_nsec %= 1000000000L;
+    while (sem_clockwait(&s->wake, CLOCK_MONOTONIC, &t) != 0 &&
+           errno == EINTR) {
+    }
+    atomic_store(&s->woken, false);
+}
+
+static void *run(void *arg)
+{
+    struct spool *s = arg;
+    struct shard **shards = mem_alloc(s->conf.n_workers * sizeof *shards);
+
+    (void)pthread_setname_np(pthread_self(), "housekeeping");
+    while (!atomic_load(&s->stopping)) {
+        uint32_t n = atomic_load(&s->n_streams);
+
+        for (uint32_t i = 0; i < n; i++) {
+            keep_stream(s->streams[i], shards);
+        }
+        wait(s);
+    }
+    free(shards);
+    return NULL;
+}
+
+bool keeper_start(struct spool *s, struct err *e)
+{
+    sigset_t all, before;
+    int rc;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&s->keeper, NULL, run, s);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        return err_errno(e, rc, "can't start the housekeeping thread");
+    }
+    s->keeper_runs = true;
+    return true;
+}
+
+void keeper_stop(struct spool *s)
+{
+    if (s->keeper_runs) {
+        atomic_store(&s->stopping, true);
+        (void)sem_post(&s->wake);
+        (void)pthread_join(s->keeper, NULL);
+        s->keeper_runs = false;
+    }
+}

@@ -1,0 +1,215 @@
+/* Segments that nobody needs any more: kept warm for reuse, or deleted; and
+ * what a sink with when_full = "skip" gives up. The keeper's thread. */
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "spool/state.h"
+
+/* The sequence behind the last event that can ever be read from g, or
+ * UINT64_MAX while that may still change. Under lock. */
+static uint64_t final_end(const struct segment *g)
+{
+    if (g->old) {
+        return g->old_end;
+    }
+    if (atomic_load(&g->state) != SEGMENT_USED || !atomic_load(&g->sealed)) {
+        return UINT64_MAX;
+    }
+    return g->first + tail_n(atomic_load(&g->poisoned)
+                                 ? atomic_load(&g->synced_tail)
+                                 : atomic_load(&g->tail));
+}
+
+static void push(struct segment **list, struct segment *g)
+{
+    g->next = *list;
+    *list = g;
+}
+
+/* Under lock. What is to be deleted goes to gone. */
+static void release_head(struct shard *sh, struct segment **gone)
+{
+    struct segment *g = sh->segments;
+
+    sh->segments = g->next;
+    (void)atomic_fetch_sub(&sh->stream->used, g->bytes);
+    if (!g->old && !g->damaged && !atomic_load(&g->poisoned) && sh->opened &&
+        sh->n_warm < FREE_MAX) {
+        g->released_ms = mono_ms();
+        atomic_store(&g->state, SEGMENT_FREE);
+        push(&sh->warm, g);
+        sh->n_warm++;
+    } else {
+        push(gone, g);
+    }
+}
+
+static void reclaim_shard(struct shard *sh, struct segment **gone)
+{
+    uint64_t needed = shard_needed(sh);
+
+    while (sh->segments != NULL && sh->segments->pins == 0 &&
+           final_end(sh->segments) <= needed) {
+        release_head(sh, gone);
+    }
+}
+
+static uint64_t used_bytes(const struct segment *g)
+{
+    return g->old ? g->bytes : tail_end(atomic_load(&g->tail));
+}
+
+static uint64_t lag_of(const struct stream *st, struct spool_consumer *c)
+{
+    uint64_t bytes = 0;
+
+    for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        uint64_t released = atomic_load(&hold_of(sh, c)->released);
+
+        for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
+            if (final_end(g) > released) {
+                bytes += used_bytes(g);
+            }
+        }
+    }
+    return bytes;
+}
+
+/* The oldest segments beyond max_lag are no more this consumer's. Under lock. */
+static bool skip_for(struct stream *st, struct spool_consumer *c)
+{
+    uint64_t lag = lag_of(st, c);
+    bool skipped = false;
+
+    for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        struct hold *h = hold_of(sh, c);
+
+        for (const struct segment *g = sh->segments;
+             g != NULL && lag > c->conf.max_lag_bytes; g = g->next) {
+            uint64_t end = final_end(g);
+
+            if (end == UINT64_MAX) {
+                break;
+            }
+            if (end > atomic_load(&h->released)) {
+                atomic_store(&h->released, end);
+                lag -= used_bytes(g);
+                stats_add(st->skipped, 1);
+                skipped = true;
+            }
+        }
+    }
+    return skipped;
+}
+
+static void skip_all(struct stream *st)
+{
+    for (uint32_t i = 0; i < st->n_consumers; i++) {
+        struct spool_consumer *c = st->consumers[i];
+
+        if (c->conf.skip && skip_for(st, c)) {
+            log_write(LOG_WARN, "skip",
+                      "stream=%s sink=%s why=\"its backlog passes max_lag\"",
+                      st->name, c->name);
+            c->conf.wake(c->conf.wake_arg);
+        }
+    }
+}
+
+static void delete_all(struct stream *st, struct segment *gone)
+{
+    while (gone != NULL) {
+        struct segment *next = gone->next;
+
+        segment_delete(gone);
+        stats_add(st->deleted, 1);
+        gone = next;
+    }
+}
+
+static void forget_shard(struct shard *sh)
+{
+    char path[PATH_MAX];
+
+    shard_path(sh, path, sizeof path);
+    (void)rmdir(path);
+    while (sh->holds != NULL) {
+        struct hold *next = sh->holds->next;
+
+        free(sh->holds);
+        sh->holds = next;
+    }
+    free(sh);
+}
+
+/* Old shards without segments and without readers. */
+static void forget_shards(struct stream *st)
+{
+    struct spool *s = st->spool;
+    struct shard **at = &st->shards, *gone = NULL;
+
+    (void)pthread_mutex_lock(&s->lock);
+    while (*at != NULL) {
+        struct shard *sh = *at;
+
+        if (sh->epoch != s->epoch && sh->segments == NULL &&
+            sh->cursors == 0) {
+            *at = sh->next;
+            sh->next = gone;
+            gone = sh;
+        } else {
+            at = &sh->next;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    while (gone != NULL) {
+        struct shard *next = gone->next;
+
+        forget_shard(gone);
+        gone = next;
+    }
+}
+
+void reclaim_stream(struct stream *st)
+{
+    struct spool *s = st->spool;
+    struct segment *gone = NULL;
+
+    (void)pthread_mutex_lock(&s->lock);
+    skip_all(st);
+    for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        reclaim_shard(sh, &gone);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    delete_all(st, gone);
+    forget_shards(st);
+}
+
+void drop_warm(struct stream *st, int64_t older_than_ms)
+{
+    struct spool *s = st->spool;
+    struct segment *gone = NULL;
+    int64_t now = mono_ms();
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        struct segment **at = &sh->warm;
+
+        while (*at != NULL) {
+            struct segment *g = *at;
+
+            if (now - g->released_ms > older_than_ms) {
+                *at = g->next;
+                sh->n_warm--;
+                push(&gone, g);
+            } else {
+                at = &g->next;
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    delete_all(st, gone);
+}

@@ -1,0 +1,180 @@
+/* One segment: a file with a first page. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "spool/state.h"
+
+int64_t mono_ms(void)
+{
+    return (int64_t)(clock_mono_ns() / 1000000u);
+}
+
+void shard_path(const struct shard *sh, char *out, size_t n)
+{
+    (void)snprintf(out, n, "%s/%s/%u.%u", sh->stream->spool->dir,
+                   sh->stream->name, sh->epoch, sh->worker);
+}
+
+void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n)
+{
+    char dir[PATH_MAX - 32];
+
+    shard_path(sh, dir, sizeof dir);
+    (void)snprintf(out, n, "%s/%010lu.seg", dir, (unsigned long)number);
+}
+
+bool sync_dir(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok;
+
+    if (fd < 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    ok = fsync(fd) == 0 || err_errno(e, errno, "%s: fsync", path);
+    (void)close(fd);
+    return ok;
+}
+
+static uint32_t random_salt(void)
+{
+    uint32_t salt = 0;
+
+    while (getrandom(&salt, sizeof salt, 0) != (ssize_t)sizeof salt) {
+    }
+    return salt;
+}
+
+static bool write_page(const struct segment *g, uint64_t first,
+                       uint64_t before_end, uint64_t unacked)
+{
+    const struct shard *sh = g->shard;
+    unsigned char bytes[PAGE_BYTES];
+    struct page p = {.epoch = sh->epoch,
+                     .worker = sh->worker,
+                     .number = g->number,
+                     .segment_bytes = g->bytes,
+                     .first = first,
+                     .before_end = before_end,
+                     .unacked = unacked,
+                     .salt = g->salt};
+
+    memcpy(p.uuid, sh->stream->spool->uuid, sizeof p.uuid);
+    (void)snprintf(p.stream, sizeof p.stream, "%s", sh->stream->name);
+    page_encode(&p, bytes);
+    return pwrite(g->fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes;
+}
+
+bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
+                        uint64_t unacked)
+{
+    if (!write_page(g, first, before_end, unacked)) {
+        return false;
+    }
+    g->first = first;
+    g->unacked = unacked;
+    return true;
+}
+
+static void reset(struct segment *g, uint64_t number)
+{
+    g->number = number;
+    g->salt = random_salt();
+    g->first = 0;
+    g->unacked = 0;
+    g->written_back = PAGE_BYTES;
+    atomic_store(&g->tail, tail_of(PAGE_BYTES, 0));
+    atomic_store(&g->synced_tail, tail_of(PAGE_BYTES, 0));
+    atomic_store(&g->sealed, false);
+    atomic_store(&g->poisoned, false);
+    atomic_store(&g->state, SEGMENT_PREPARED);
+}
+
+/* Before this returns, a power cut leaves either no such segment, or an empty
+ * one with its own salt. */
+static bool settle(struct segment *g, struct err *e)
+{
+    char dir[PATH_MAX];
+
+    if (!write_page(g, 0, 0, 0)) {
+        return err_errno(e, errno, "write a segment's first page");
+    }
+    if (fdatasync(g->fd) != 0) {
+        return err_errno(e, errno, "fdatasync a new segment");
+    }
+    shard_path(g->shard, dir, sizeof dir);
+    return sync_dir(dir, e);
+}
+
+struct segment *segment_create(struct shard *sh, uint64_t number,
+                               struct err *e)
+{
+    struct segment *g = mem_zalloc(sizeof *g);
+    char path[PATH_MAX];
+
+    g->shard = sh;
+    g->bytes = sh->stream->spool->conf.segment_bytes;
+    reset(g, number);
+    segment_path(sh, number, path, sizeof path);
+    g->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (g->fd < 0) {
+        (void)err_errno(e, errno, "%s", path);
+        free(g);
+        return NULL;
+    }
+    if ((fallocate(g->fd, 0, 0, (off_t)g->bytes) != 0 &&
+         (errno != EOPNOTSUPP || ftruncate(g->fd, (off_t)g->bytes) != 0) &&
+         !err_errno(e, errno, "%s: allocate %lu bytes", path,
+                    (unsigned long)g->bytes)) ||
+        !settle(g, e)) {
+        (void)unlink(path);
+        segment_close(g);
+        return NULL;
+    }
+    return g;
+}
+
+bool segment_recycle(struct segment *g, uint64_t number, struct err *e)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
+    segment_path(g->shard, g->number, from, sizeof from);
+    segment_path(g->shard, number, to, sizeof to);
+    reset(g, number);
+    if (rename(from, to) != 0) {
+        return err_errno(e, errno, "rename %s", from);
+    }
+    return settle(g, e);
+}
+
+void segment_close(struct segment *g)
+{
+    if (g->fd >= 0) {
+        (void)close(g->fd);
+    }
+    free(g);
+}
+
+void segment_delete(struct segment *g)
+{
+    char path[PATH_MAX], aside[PATH_MAX + 16];
+
+    segment_path(g->shard, g->number, path, sizeof path);
+    if (g->damaged) {
+        (void)snprintf(aside, sizeof aside, "%s.damaged", path);
+        (void)rename(path, aside);
+    } else {
+        (void)unlink(path);
+    }
+    segment_close(g);
+}

@@ -1,0 +1,399 @@
+/*
+ * The spool's folder: one process at a time, a new epoch each; its streams and
+ * how much room they have.
+ *
+ *   worker ─► writer.c ─► current segment ─► cursor.c ─► delivery
+ *                 ▲            │ sealed           │ released
+ *          ahead  │            ▼                  ▼
+ *             keeper.c ◄── reclaim.c ◄── no consumer needs it
+ */
+#include "spool/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "spool/state.h"
+
+/* Replaces dir/name by text so that after a power cut it is the old or the new
+ * one. */
+static bool write_small(const char *dir, const char *name, const char *text,
+                        struct err *e)
+{
+    char path[PATH_MAX], next[PATH_MAX + 8];
+    size_t n = strlen(text);
+    bool ok;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    (void)snprintf(next, sizeof next, "%s.new", path);
+    fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        return err_errno(e, errno, "%s", next);
+    }
+    ok = write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
+    if (!ok) {
+        (void)err_errno(e, errno, "%s", next);
+    }
+    (void)close(fd);
+    if (ok && rename(next, path) != 0) {
+        ok = err_errno(e, errno, "%s", path);
+    }
+    return ok && sync_dir(dir, e);
+}
+
+/* False without error text: the file is not there. */
+static bool read_small(const char *dir, const char *name, char *out, size_t n)
+{
+    char path[PATH_MAX];
+    ssize_t got;
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    got = read(fd, out, n - 1);
+    (void)close(fd);
+    out[got > 0 ? got : 0] = '\0';
+    return got > 0;
+}
+
+static bool take_lock(struct spool *s, struct err *e)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/LOCK", s->dir);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (s->lock_fd < 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK
+                   ? err_set(e, "the spool %s is in use by another process",
+                             s->dir)
+                   : err_errno(e, errno, "%s: lock", path);
+    }
+    return true;
+}
+
+static bool raise_epoch(struct spool *s, struct err *e)
+{
+    char text[32] = "0";
+    char *end;
+    unsigned long before;
+
+    (void)read_small(s->dir, "EPOCH", text, sizeof text);
+    before = strtoul(text, &end, 10);
+    if (end == text || before >= UINT32_MAX) {
+        return err_set(e, "%s/EPOCH is no number", s->dir);
+    }
+    s->epoch = (uint32_t)before + 1;
+    (void)snprintf(text, sizeof text, "%u\n", s->epoch);
+    return write_small(s->dir, "EPOCH", text, e);
+}
+
+static bool parse_uuid(const char *text, unsigned char *out)
+{
+    int n = 0;
+
+    for (const char *p = text; *p != '\0' && n < 32; p++) {
+        int d = *p >= '0' && *p <= '9'   ? *p - '0'
+                : *p >= 'a' && *p <= 'f' ? *p - 'a' + 10
+                                         : -1;
+
+        if (d >= 0) {
+            out[n / 2] = (unsigned char)(n % 2 == 0 ? d << 4 : out[n / 2] | d);
+            n++;
+        } else if (*p != '-') {
+            break;
+        }
+    }
+    return n == 32;
+}
+
+static void show_uuid(struct spool *s)
+{
+    char *out = s->uuid_text;
+
+    for (int i = 0; i < 16; i++) {
+        out += sprintf(out, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x"
+                                                                  : "%02x",
+                       s->uuid[i]);
+    }
+}
+
+static bool find_uuid(struct spool *s, struct err *e)
+{
+    char text[64];
+
+    if (read_small(s->dir, "UUID", text, sizeof text)) {
+        if (!parse_uuid(text, s->uuid)) {
+            return err_set(e, "%s/UUID is no uuid", s->dir);
+        }
+        show_uuid(s);
+        return true;
+    }
+    while (getrandom(s->uuid, sizeof s->uuid, 0) != sizeof s->uuid) {
+    }
+    /* Version 4, variant 1 (RFC 9562, 5.4). */
+    s->uuid[6] = (unsigned char)(0x40 | (s->uuid[6] & 0x0F));
+    s->uuid[8] = (unsigned char)(0x80 | (s->uuid[8] & 0x3F));
+    show_uuid(s);
+    (void)snprintf(text, sizeof text, "%s\n", s->uuid_text);
+    return write_small(s->dir, "UUID", text, e);
+}
+
+struct spool *spool_open(const struct spool_conf *conf, struct err *e)
+{
+    struct spool *s = mem_zalloc(sizeof *s);
+    pthread_condattr_t attr;
+
+    s->conf = *conf;
+    s->dir = mem_strdup(conf->dir);
+    s->conf.dir = s->dir;
+    s->lock_fd = -1;
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&s->prepared, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    (void)sem_init(&s->wake, 0, 0);
+    s->sync_time = stats_histogram("sluice_spool_sync_seconds",
+                                   "One fdatasync of a segment.", "", STATS_NS);
+    s->prepare_time = stats_histogram("sluice_spool_prepare_seconds",
+                                      "A segment made ready.", "", STATS_NS);
+    if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
+        (void)err_errno(e, errno, "can't make the spool %s", s->dir);
+    } else if (take_lock(s, e) && raise_epoch(s, e) && find_uuid(s, e) &&
+               keeper_start(s, e)) {
+        return s;
+    }
+    spool_close(s);
+    return NULL;
+}
+
+static void free_segments(struct segment *g)
+{
+    while (g != NULL) {
+        struct segment *next = g->next;
+
+        segment_close(g);
+        g = next;
+    }
+}
+
+/* What was prepared and never used is not left behind. */
+static void free_shard(struct shard *sh)
+{
+    struct segment *ahead = atomic_exchange(&sh->ahead, NULL);
+    struct segment **at = &sh->segments;
+
+    while (ahead != NULL && *at != ahead) {
+        at = &(*at)->next;
+    }
+    if (ahead != NULL) {
+        *at = ahead->next;
+        segment_delete(ahead);
+    }
+    while (sh->warm != NULL) {
+        struct segment *next = sh->warm->next;
+
+        segment_delete(sh->warm);
+        sh->warm = next;
+    }
+    free_segments(sh->segments);
+    while (sh->holds != NULL) {
+        struct hold *next = sh->holds->next;
+
+        free(sh->holds);
+        sh->holds = next;
+    }
+    free(sh);
+}
+
+void spool_close(struct spool *s)
+{
+    uint32_t n = atomic_load(&s->n_streams);
+
+    keeper_stop(s);
+    for (uint32_t i = 0; i < n; i++) {
+        struct stream *st = s->streams[i];
+
+        while (st->shards != NULL) {
+            struct shard *next = st->shards->next;
+
+            free_shard(st->shards);
+            st->shards = next;
+        }
+        (void)pthread_rwlock_destroy(&st->watch);
+        free(st);
+    }
+    if (s->lock_fd >= 0) {
+        (void)close(s->lock_fd);
+    }
+    (void)sem_destroy(&s->wake);
+    (void)pthread_cond_destroy(&s->prepared);
+    (void)pthread_mutex_destroy(&s->lock);
+    free(s->dir);
+    free(s);
+}
+
+void spool_ready(struct spool *s)
+{
+    atomic_store(&s->reclaim, true);
+    keeper_wake(s);
+}
+
+const char *spool_uuid(const struct spool *s)
+{
+    return s->uuid_text;
+}
+
+uint32_t spool_epoch(const struct spool *s)
+{
+    return s->epoch;
+}
+
+/* ---- streams ---- */
+
+static void make_cells(struct stream *st)
+{
+    static const char help[] = "Segments of the spool by what became of them.";
+    static const char name[] = "sluice_spool_segments_total";
+    char stream[128], labels[192];
+    static const char *const ops[] = {"created", "recycled", "deleted",
+                                      "poisoned", "damaged", "skipped"};
+    stats_cell **cells[] = {&st->created,  &st->recycled, &st->deleted,
+                            &st->poisoned, &st->damaged,  &st->skipped};
+
+    (void)stats_label_pair(stream, sizeof stream, "stream", st->name);
+    for (size_t i = 0; i < N_ELEMS(ops); i++) {
+        (void)snprintf(labels, sizeof labels, "%s,op=\"%s\"", stream, ops[i]);
+        *cells[i] = stats_counter(name, help, labels);
+    }
+    st->bytes_gauge = stats_gauge("sluice_spool_bytes",
+                                  "Bytes of the stream's segments.", stream);
+}
+
+static bool good_name(const char *z)
+{
+    size_t n = strspn(z, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+    return n > 0 && n <= STREAM_NAME_MAX && z[n] == '\0';
+}
+
+int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
+                 struct err *e)
+{
+    uint32_t n = atomic_load(&s->n_streams);
+    struct stream *st;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(s->streams[i]->name, conf->name) == 0) {
+            atomic_store(&s->streams[i]->max_bytes, conf->max_bytes);
+            atomic_store(&s->streams[i]->synced, conf->synced);
+            keeper_wake(s);
+            return (int)i;
+        }
+    }
+    if (n == STREAMS_MAX || !good_name(conf->name)) {
+        (void)err_set(e, n == STREAMS_MAX ? "more than %d streams"
+                                          : "a stream's name is 1 to %d of "
+                                            "a-z 0-9 _ -",
+                      STREAMS_MAX);
+        return -1;
+    }
+    st = mem_zalloc(sizeof *st);
+    st->spool = s;
+    st->id = (int)n;
+    (void)snprintf(st->name, sizeof st->name, "%s", conf->name);
+    atomic_store(&st->max_bytes, conf->max_bytes);
+    atomic_store(&st->synced, conf->synced);
+    (void)pthread_rwlock_init(&st->watch, NULL);
+    make_cells(st);
+    if (!stream_recover(st, e)) {
+        free(st);
+        return -1;
+    }
+    s->streams[n] = st;
+    atomic_store(&s->n_streams, n + 1);
+    return (int)n;
+}
+
+uint64_t spool_stream_bytes(const struct spool *s, int stream)
+{
+    return s->streams[stream]->left_bytes;
+}
+
+/* ---- room ---- */
+
+/* Bytes that each worker can be sure to append: the least over the workers of
+ * what their segments take, and segments that can still be made. */
+static uint64_t room_of(const struct spool *s, const struct stream *st)
+{
+    uint64_t used = atomic_load(&st->used), max = atomic_load(&st->max_bytes);
+    uint64_t least = UINT64_MAX, growth = 0;
+
+    for (uint32_t i = 0; i < s->conf.n_workers; i++) {
+        const struct shard *sh = atomic_load(&st->live[i]);
+        uint64_t room;
+
+        if (sh == NULL) {
+            continue;
+        }
+        room = atomic_load_explicit(&sh->left, memory_order_relaxed);
+        if (atomic_load(&sh->ahead) != NULL) {
+            room += s->conf.segment_bytes - PAGE_BYTES;
+        }
+        least = room < least ? room : least;
+    }
+    if (!atomic_load(&s->unwritable) && max > used) {
+        growth = (max - used) / s->conf.segment_bytes * s->conf.segment_bytes;
+    }
+    return (least == UINT64_MAX ? 0 : least) + growth;
+}
+
+bool spool_reserve(struct spool *s, int stream, uint64_t bytes)
+{
+    struct stream *st = s->streams[stream];
+    uint64_t before = atomic_fetch_add(&st->reserved, bytes);
+
+    if (before + bytes <= room_of(s, st)) {
+        return true;
+    }
+    (void)atomic_fetch_sub(&st->reserved, bytes);
+    return false;
+}
+
+void spool_release(struct spool *s, int stream, uint64_t bytes)
+{
+    (void)atomic_fetch_sub(&s->streams[stream]->reserved, bytes);
+}
+
+unsigned spool_used_percent(struct spool *s, bool *writable)
+{
+    uint32_t n = atomic_load(&s->n_streams);
+    unsigned most = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const struct stream *st = s->streams[i];
+        uint64_t max = atomic_load(&st->max_bytes);
+        uint64_t room = room_of(s, st);
+        unsigned used = room >= max ? 0 : (unsigned)(100 - room * 100 / max);
+
+        most = used > most ? used : most;
+    }
+    *writable = !atomic_load(&s->unwritable);
+    return most;
+}

@@ -1,0 +1,199 @@
+/*
+ * state - what the files of this room share. Nobody else includes it.
+ *
+ *   spool.c     the folder, its lock, epoch and uuid; streams and their room
+ *   recover.c   what an earlier process left
+ *   segment.c   one file: made, recycled, opened, deleted
+ *   writer.c    a worker's end of a shard
+ *   keeper.c    the housekeeping thread: prepares, syncs
+ *   reclaim.c   what it does with segments that nobody needs
+ *   consumer.c  who still needs which segments
+ *   cursor.c    reading a shard
+ *
+ * spool.lock guards the lists (shards, segments, holds) and is never held over
+ * I/O. A worker takes it never; it meets the housekeeper in the atomics of
+ * its shard and segments.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "spool/format.h"
+#include "stats/stats.h"
+
+enum {
+    STREAMS_MAX = 64,
+    CONSUMERS_MAX = 80,    /* a stream */
+    FREE_MAX = 2,          /* warm segments a shard */
+    WARM_MS = 60000,
+    PROVE_MS = 1000,       /* between two tries of a disk that failed */
+    WRITE_BACK_BYTES = 8 << 20
+};
+
+/* Where a segment's blocks end and how many events they hold, in one word:
+ * end / 8 << 32 | n. */
+static inline uint64_t tail_of(uint64_t end, uint64_t n)
+{
+    return end / 8 << 32 | n;
+}
+static inline uint64_t tail_end(uint64_t tail)
+{
+    return (tail >> 32) * 8;
+}
+static inline uint64_t tail_n(uint64_t tail)
+{
+    return tail & UINT32_MAX;
+}
+
+enum segment_state {
+    SEGMENT_PREPARED, /* the keeper has made it; nothing in it */
+    SEGMENT_USED,     /* blocks are, or may be, in it */
+    SEGMENT_FREE      /* released and warm: to be recycled */
+};
+
+struct segment {
+    struct segment *next; /* in the shard, by number; or of the free ones */
+    struct shard *shard;
+    int fd;
+    uint64_t number, bytes;
+    uint32_t salt;
+    uint64_t first;       /* valid once USED */
+    uint64_t unacked;     /* sequences before first that nobody was promised */
+    _Atomic uint32_t state;
+    _Atomic uint64_t tail;        /* the worker's */
+    _Atomic uint64_t synced_tail; /* the keeper's */
+    atomic_bool sealed;   /* the worker has gone on; tail is final */
+    atomic_bool poisoned; /* a sync failed: it ends at synced_tail */
+    bool old;             /* of an earlier epoch: its end is found by reading */
+    uint64_t old_end;     /* old: the sequence behind its last event */
+    uint64_t written_back;/* the keeper's */
+    bool damaged;         /* to be set aside, not deleted */
+    uint32_t pins;        /* cursors in it; under lock */
+    int64_t released_ms;
+};
+
+/* A consumer's place in a shard; under lock. */
+struct hold {
+    struct hold *next;
+    struct spool_consumer *consumer;
+    _Atomic uint64_t released; /* nothing before it is needed */
+};
+
+struct shard {
+    struct shard *next;   /* of the stream, oldest epoch first */
+    struct stream *stream;
+    uint32_t epoch, worker;
+    struct segment *segments; /* by number */
+    struct hold *holds;
+    uint32_t cursors;     /* open ones; under lock */
+    bool gone;            /* its last segment is deleted */
+    /* live shards */
+    struct spool_writer *writer;
+    bool opened;          /* wants prepared segments; under lock */
+    _Atomic(struct segment *) ahead;   /* the next one, for the worker */
+    _Atomic(struct segment *) current; /* the worker writes to it */
+    _Atomic uint64_t left;     /* bytes that current can still take */
+    struct segment *warm; /* FREE ones, newest first */
+    uint32_t n_warm;
+    uint64_t last_number;
+    _Atomic uint64_t synced; /* sequence */
+    int64_t prove_at_ms;  /* keeper's: the disk failed; not before this */
+};
+
+struct stream {
+    struct spool *spool;
+    int id;
+    char name[STREAM_NAME_MAX + 8];
+    _Atomic uint64_t max_bytes;
+    atomic_bool synced;
+    _Atomic uint64_t used;     /* bytes of all segments but warm ones */
+    _Atomic uint64_t reserved; /* by bodies under way */
+    uint64_t left_bytes;       /* by earlier processes, at the start */
+    struct shard *shards;
+    _Atomic(struct shard *) live[1024]; /* by worker */
+    pthread_rwlock_t watch;    /* consumers are woken under it */
+    struct spool_consumer *consumers[CONSUMERS_MAX];
+    uint32_t n_consumers;
+    stats_cell *bytes_gauge, *created, *recycled, *deleted, *poisoned,
+        *damaged, *skipped;
+};
+
+struct spool_consumer {
+    struct stream *stream;
+    struct spool_consumer_conf conf;
+    char name[96];
+};
+
+struct spool_writer {
+    struct shard *shard;
+    spool_wake_fn *wake;
+    void *wake_arg;
+    uint64_t next_seq;
+    /* the pending block: its head goes in front of the payload */
+    char *bytes;
+    uint32_t n_bytes, room;     /* of the payload */
+    struct spool_entry *entries;
+    uint32_t n, entries_room;
+    uint32_t marked;            /* events pending when the request began */
+    uint64_t wanted_back;       /* bytes since the keeper was woken */
+    struct {
+        uint64_t from, to;      /* sequences that will never be synced */
+    } lost[64];
+    uint32_t n_lost;
+};
+
+struct spool {
+    char *dir;
+    int lock_fd;
+    unsigned char uuid[16];
+    char uuid_text[37];
+    uint32_t epoch;
+    struct spool_conf conf;
+    pthread_mutex_t lock;
+    pthread_cond_t prepared;    /* a segment was, or can't be */
+    struct stream *streams[STREAMS_MAX];
+    _Atomic uint32_t n_streams;
+    pthread_t keeper;
+    bool keeper_runs;
+    sem_t wake;
+    atomic_bool woken, stopping, reclaim, unwritable;
+    char why[256];              /* unwritable: the reason; under lock */
+    struct stats_histogram *sync_time, *prepare_time;
+};
+
+/* segment.c: no lock is held. NULL and *e on error. */
+struct segment *segment_create(struct shard *sh, uint64_t number,
+                               struct err *e);
+bool segment_recycle(struct segment *g, uint64_t number, struct err *e);
+bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
+                        uint64_t unacked); /* by the worker */
+void segment_delete(struct segment *g);    /* the file and g */
+void segment_close(struct segment *g);     /* g only */
+void shard_path(const struct shard *sh, char *out, size_t n);
+void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
+bool sync_dir(const char *path, struct err *e);
+
+/* recover.c */
+bool stream_recover(struct stream *st, struct err *e);
+
+/* reclaim.c: on the keeper's thread */
+void reclaim_stream(struct stream *st);
+void drop_warm(struct stream *st, int64_t older_than_ms);
+
+/* keeper.c */
+void keeper_wake(struct spool *s);
+bool keeper_start(struct spool *s, struct err *e);
+void keeper_stop(struct spool *s);
+
+/* consumer.c */
+struct hold *hold_of(struct shard *sh, struct spool_consumer *c); /* under lock */
+void consumers_wake(struct stream *st);
+/* The least sequence that some consumer of the stream still needs; under lock. */
+uint64_t shard_needed(const struct shard *sh);
+/* The sequence behind g's last event as far as it is known; under lock. */
+uint64_t segment_end_seq(const struct segment *g);
+/* The tail up to which consumers may read g. */
+uint64_t segment_readable(const struct segment *g);
+int64_t mono_ms(void);

@@ -1,0 +1,309 @@
+/* A worker's end of a shard: events are gathered, then written as one block. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "spool/state.h"
+
+enum {
+    BYTES_FIRST = 64 << 10,
+    ENTRIES_FIRST = 256,
+    BYTES_KEPT = 4 << 20,
+    FIRST_SEGMENT_MS = 5000
+};
+
+static struct shard *make_shard(struct stream *st, uint32_t worker)
+{
+    struct shard *sh = mem_zalloc(sizeof *sh);
+    struct shard **at = &st->shards;
+
+    sh->stream = st;
+    sh->epoch = st->spool->epoch;
+    sh->worker = worker;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = sh;
+    return sh;
+}
+
+/* Under lock. The keeper makes the folder and the first segment. */
+static void wait_for_first(struct spool *s, struct shard *sh)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += FIRST_SEGMENT_MS / 1000;
+    keeper_wake(s);
+    while (atomic_load(&sh->ahead) == NULL && !atomic_load(&s->unwritable) &&
+           atomic_load(&sh->stream->used) + s->conf.segment_bytes <=
+               atomic_load(&sh->stream->max_bytes)) {
+        if (pthread_cond_timedwait(&s->prepared, &s->lock, &t) != 0) {
+            break;
+        }
+    }
+}
+
+struct spool_writer *spool_writer_open(struct spool *s, int stream,
+                                       uint32_t worker, spool_wake_fn *wake,
+                                       void *wake_arg)
+{
+    struct stream *st = s->streams[stream];
+    struct spool_writer *w = mem_zalloc(sizeof *w);
+    struct shard *sh;
+
+    w->wake = wake;
+    w->wake_arg = wake_arg;
+    w->next_seq = 1;
+    w->room = BYTES_FIRST;
+    w->bytes = mem_alloc(BLOCK_HEAD_BYTES + w->room + 8);
+    w->entries_room = ENTRIES_FIRST;
+    w->entries = mem_alloc(w->entries_room * sizeof *w->entries);
+    (void)pthread_mutex_lock(&s->lock);
+    sh = make_shard(st, worker);
+    sh->writer = w;
+    sh->opened = true;
+    w->shard = sh;
+    wait_for_first(s, sh);
+    (void)pthread_mutex_unlock(&s->lock);
+    atomic_store(&st->live[worker], sh);
+    return w;
+}
+
+void spool_writer_close(struct spool_writer *w)
+{
+    struct shard *sh = w->shard;
+    struct spool *s = sh->stream->spool;
+
+    atomic_store(&sh->stream->live[sh->worker], NULL);
+    (void)pthread_mutex_lock(&s->lock);
+    sh->writer = NULL;
+    sh->opened = false;
+    (void)pthread_mutex_unlock(&s->lock);
+    free(w->bytes);
+    free(w->entries);
+    free(w);
+}
+
+static uint64_t block_max(const struct spool_writer *w)
+{
+    uint64_t most = w->shard->stream->spool->conf.segment_bytes - PAGE_BYTES;
+
+    return most < UINT32_MAX ? most : UINT32_MAX;
+}
+
+static void grow(struct spool_writer *w, uint32_t need)
+{
+    while (w->room < need) {
+        w->room *= 2;
+    }
+    w->bytes = mem_realloc(w->bytes, BLOCK_HEAD_BYTES + w->room + 8);
+}
+
+char *spool_writer_room(struct spool_writer *w, size_t n)
+{
+    uint64_t payload = (uint64_t)w->n_bytes + n + 1;
+    uint64_t size = payload > UINT32_MAX
+                        ? 0
+                        : block_size((uint32_t)payload, w->n + 1);
+
+    /* One request may pass SPOOL_BLOCK_BYTES when it began the block. */
+    if (size == 0 || size > block_max(w) ||
+        (size > SPOOL_BLOCK_BYTES && w->marked > 0)) {
+        return NULL;
+    }
+    if (payload > w->room) {
+        grow(w, (uint32_t)payload);
+    }
+    return w->bytes + BLOCK_HEAD_BYTES + w->n_bytes;
+}
+
+void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
+                         uint32_t key_len, uint32_t flags)
+{
+    assert(w->n_bytes + n < w->room + 1);
+    if (w->n == w->entries_room) {
+        w->entries_room *= 2;
+        w->entries = mem_realloc(w->entries,
+                                 w->entries_room * sizeof *w->entries);
+    }
+    w->entries[w->n++] = (struct spool_entry){.off = w->n_bytes,
+                                              .len = n,
+                                              .key_off = key_off,
+                                              .key_len = (uint16_t)key_len,
+                                              .flags = (uint16_t)flags};
+    w->bytes[BLOCK_HEAD_BYTES + w->n_bytes + n] = '\n';
+    w->n_bytes += n + 1;
+}
+
+uint32_t spool_writer_mark(struct spool_writer *w)
+{
+    w->marked = w->n;
+    return w->n;
+}
+
+void spool_writer_rollback(struct spool_writer *w, uint32_t mark)
+{
+    assert(mark <= w->n);
+    if (mark < w->n) {
+        w->n_bytes = w->entries[mark].off;
+        w->n = mark;
+    }
+}
+
+size_t spool_writer_pending(const struct spool_writer *w)
+{
+    return w->n == 0 ? 0 : (size_t)block_size(w->n_bytes, w->n);
+}
+
+static void empty(struct spool_writer *w)
+{
+    w->n = 0;
+    w->n_bytes = 0;
+    w->marked = 0;
+    if (w->room > BYTES_KEPT) {
+        w->room = BYTES_FIRST;
+        w->bytes = mem_realloc(w->bytes, BLOCK_HEAD_BYTES + w->room + 8);
+    }
+}
+
+/* What was written behind the last sync of a poisoned segment will never be
+ * promised to anybody. Returns how many sequences that are. */
+static uint64_t give_up(struct spool_writer *w, const struct segment *g)
+{
+    uint64_t from = g->first + tail_n(atomic_load(&g->synced_tail));
+
+    if (from < w->next_seq) {
+        size_t i = w->n_lost++ % N_ELEMS(w->lost);
+
+        w->lost[i].from = from;
+        w->lost[i].to = w->next_seq - 1;
+    }
+    return w->next_seq - from;
+}
+
+/* The prepared segment becomes the current one. */
+static enum spool_result switch_segment(struct spool_writer *w)
+{
+    struct shard *sh = w->shard;
+    struct segment *old = atomic_load(&sh->current);
+    struct segment *g = atomic_exchange(&sh->ahead, NULL);
+    uint64_t end = 0, unacked = 0;
+
+    if (g == NULL) {
+        keeper_wake(sh->stream->spool);
+        return SPOOL_FULL;
+    }
+    if (old != NULL) {
+        end = tail_end(segment_readable(old));
+    }
+    if (old != NULL && atomic_load(&old->poisoned)) {
+        unacked = give_up(w, old);
+    }
+    if (!segment_write_page(g, w->next_seq, end, unacked)) {
+        atomic_store(&sh->ahead, g);
+        return SPOOL_FAILED;
+    }
+    atomic_store(&g->state, SEGMENT_USED);
+    if (old != NULL) {
+        atomic_store(&old->sealed, true);
+    }
+    atomic_store(&sh->current, g);
+    keeper_wake(sh->stream->spool);
+    return SPOOL_OK;
+}
+
+static bool write_block(struct spool_writer *w, const struct segment *g,
+                        uint64_t end, int64_t wall_ms, uint64_t policy8)
+{
+    struct block_head h = {.first = w->next_seq,
+                           .n = w->n,
+                           .payload_bytes = w->n_bytes,
+                           .wall_ms = wall_ms,
+                           .policy8 = policy8};
+    struct iovec iov[2];
+    size_t padded = align8(w->n_bytes);
+    ssize_t n;
+
+    memset(w->bytes + BLOCK_HEAD_BYTES + w->n_bytes, 0, padded - w->n_bytes);
+    block_seal(&h, g->salt, w->bytes + BLOCK_HEAD_BYTES, w->entries);
+    memcpy(w->bytes, &h, sizeof h);
+    iov[0] = (struct iovec){w->bytes, BLOCK_HEAD_BYTES + padded};
+    iov[1] = (struct iovec){w->entries, w->n * sizeof *w->entries};
+    n = pwritev(g->fd, iov, 2, (off_t)end);
+    return n == (ssize_t)h.block_bytes;
+}
+
+static void told(struct spool_writer *w, uint64_t size)
+{
+    struct stream *st = w->shard->stream;
+
+    if (atomic_load_explicit(&st->synced, memory_order_relaxed)) {
+        keeper_wake(st->spool);
+        return;
+    }
+    w->wanted_back += size;
+    if (w->wanted_back >= WRITE_BACK_BYTES) {
+        w->wanted_back = 0;
+        keeper_wake(st->spool);
+    }
+    consumers_wake(st);
+}
+
+enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
+                                      uint64_t policy8, uint64_t *last)
+{
+    struct shard *sh = w->shard;
+    struct segment *g = atomic_load(&sh->current);
+    uint64_t size = spool_writer_pending(w), tail, end;
+    enum spool_result r;
+
+    if (w->n == 0) {
+        return SPOOL_OK;
+    }
+    if (g == NULL || atomic_load(&g->poisoned) ||
+        tail_end(atomic_load(&g->tail)) + size > g->bytes) {
+        r = switch_segment(w);
+        if (r != SPOOL_OK) {
+            empty(w);
+            return r;
+        }
+        g = atomic_load(&sh->current);
+    }
+    tail = atomic_load(&g->tail);
+    end = tail_end(tail);
+    if (!write_block(w, g, end, wall_ms, policy8)) {
+        /* The tail stays: the next block overwrites what got there. */
+        empty(w);
+        return SPOOL_FAILED;
+    }
+    atomic_store(&g->tail, tail_of(end + size, tail_n(tail) + w->n));
+    atomic_store_explicit(&sh->left, g->bytes - end - size,
+                          memory_order_relaxed);
+    w->next_seq += w->n;
+    *last = w->next_seq - 1;
+    empty(w);
+    told(w, size);
+    return SPOOL_OK;
+}
+
+uint64_t spool_writer_synced(const struct spool_writer *w)
+{
+    return atomic_load(&w->shard->synced);
+}
+
+bool spool_writer_lost(const struct spool_writer *w, uint64_t seq)
+{
+    struct segment *g = atomic_load(&w->shard->current);
+
+    for (size_t i = 0; i < N_ELEMS(w->lost) && i < w->n_lost; i++) {
+        if (seq >= w->lost[i].from && seq <= w->lost[i].to) {
+            return true;
+        }
+    }
+    return g != NULL && atomic_load(&g->poisoned) &&
+           seq >= g->first + tail_n(atomic_load(&g->synced_tail));
+}
