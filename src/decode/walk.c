@@ -119,6 +119,13 @@ bool walk_next(struct walk *w, struct member *m)
     return true;
 }
 
+struct str walk_value(const char *p, const char *end, enum slot_kind *kind)
+{
+    p = skip_space(p, end);
+    *kind = SLOT_NULL;
+    return (struct str){p, p < end ? (size_t)(skip_value(p, end, kind) - p) : 0};
+}
+
 bool walk_is(const struct member *m, struct str name)
 {
     char text[KEY_BYTES_MAX];

@@ -24,7 +24,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "ingest/media.h"
+#include "plan/media.h"
 #include "ingest/room.h"
 #include "plan/check.h"
 

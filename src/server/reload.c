@@ -173,9 +173,11 @@ static char *append_still(char *text, uint64_t generation)
     size_t n = strlen(text);
     char *out = mem_alloc(n + 64);
 
-    (void)snprintf(out, n + 64, "%s%sstill running generation %lu\n", text,
-                   n > 0 && text[n - 1] != '\n' ? "\n" : "",
-                   (unsigned long)generation);
+    while (n > 0 && text[n - 1] == '\n') {
+        n--;
+    }
+    (void)snprintf(out, n + 64, "%.*s; still running generation %lu\n", (int)n,
+                   text, (unsigned long)generation);
     free(text);
     return out;
 }

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/attr.h"
-#include "ingest/media.h"
+#include "plan/media.h"
 
 struct row {
     const char *type;

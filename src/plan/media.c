@@ -1,4 +1,4 @@
-#include "ingest/media.h"
+#include "plan/media.h"
 
 #include <strings.h>
 

@@ -1,0 +1,350 @@
+-- hooks: events and requests as a policy's functions see them, and the loop
+-- over a request's events. All of it compiles: no closure, table or string is
+-- made on the way of an event that is accepted and edited with numbers.
+
+local ffi = require "ffi"
+local bit = require "bit"
+
+local M = {}
+
+local C = ffi.C
+local cast, text_of = ffi.cast, ffi.string
+local band, rshift = bit.band, bit.rshift
+
+-- Values of enum slot_kind.
+local NULL, FALSE, TRUE, NUMBER, STRING = 1, 2, 3, 4, 5
+local ESCAPED = 6
+
+local ctx             -- struct sluice_context *
+local slots = {}      -- of the route in hand: key -> slot
+local enums = {}      -- slot -> its strings by index from 0
+local times = {}      -- slot -> true
+local found           -- scratch: struct sluice_value
+
+local decode          -- host's: JSON text to a Lua value
+local encode          -- host's: a Lua value to JSON text
+
+local REJECT, DROP, TO, NOTHING = 1, 2, 3, 0
+
+-- What the last reject, drop or to said; the hook hands the verdict back.
+local verdict = { kind = NOTHING, code = "", message = "", status = 0, n = 0 }
+
+local function gone()
+  error("event used after its request", 3)
+end
+
+local function value_of(v)
+  local kind = v.kind
+  if kind == STRING or kind == ESCAPED then
+    return text_of(v.text, v.len)
+  elseif kind == NUMBER then
+    return v.num
+  elseif kind == TRUE then
+    return true
+  elseif kind == FALSE then
+    return false
+  elseif kind <= NULL then
+    return nil
+  end
+  return decode(text_of(v.text, v.len))
+end
+
+local function slow(ev, key)
+  if C.sluice_find(ctx, ev, key, #key, found) == 0 then return nil end
+  return value_of(found)
+end
+
+local function read(ev, key)
+  local e = ev.sluice_
+  if e.epoch ~= ctx.epoch then gone() end
+  local slot = slots[key]
+  if slot == nil or e.n_edits ~= 0 then
+    if type(key) ~= "string" then return nil end
+    return slow(ev, key)
+  end
+  local s = e.slots[slot]
+  local kind = band(s.tag, 15)
+  if kind <= NULL then return nil end
+  local values = enums[slot]
+  if values ~= nil then return values[s.num] end
+  if kind == NUMBER or times[slot] then return s.num end
+  if kind == STRING then
+    return text_of(ctx.body + s.off, rshift(s.tag, 4))
+  end
+  if kind == TRUE then return true end
+  if kind == FALSE then return false end
+  if kind == ESCAPED then
+    C.sluice_text(ctx, ev, slot, found)
+    return text_of(found.text, found.len)
+  end
+  return decode(text_of(ctx.body + s.off, rshift(s.tag, 4)))
+end
+
+local reasons = {
+  "more than 32 keys of an event set",
+  "the text is not UTF-8",
+  "the number is not finite",
+  "the key is longer than 1024 bytes",
+}
+
+local function failed(rc, key)
+  error(("can't set %s: %s"):format(tostring(key), reasons[rc]), 3)
+end
+
+local function write(ev, key, v)
+  if ev.sluice_.epoch ~= ctx.epoch then gone() end
+  local kind, rc = type(v), 0
+  if kind == "number" then
+    rc = C.sluice_set_number(ctx, ev, key, #key, v)
+  elseif kind == "string" then
+    rc = C.sluice_set_text(ctx, ev, key, #key, v, #v)
+  elseif kind == "boolean" then
+    local word = v and "true" or "false"
+    rc = C.sluice_set_json(ctx, ev, key, #key, word, #word)
+  elseif kind == "nil" then
+    rc = C.sluice_remove(ctx, ev, key, #key)
+  elseif kind == "table" then
+    local json = encode(v)
+    rc = C.sluice_set_json(ctx, ev, key, #key, json, #json)
+  else
+    error(("can't set %s to a %s"):format(tostring(key), kind), 2)
+  end
+  if rc ~= 0 then failed(rc, key) end
+end
+
+local parts = { method = 0, path = 1, query = 2, peer = 3 }
+
+local function header(_, name)
+  if ctx.epoch == 0 then error("request used after its end", 2) end
+  if C.sluice_request_header(ctx.request, name, #name, found) == 0 then
+    return nil
+  end
+  return text_of(found.text, found.len)
+end
+
+local headers = setmetatable({}, {
+  __index = header,
+  __newindex = function() error("a request's headers can't be set", 2) end,
+  __metatable = false,
+})
+
+local function request_read(req, key)
+  if ctx.epoch == 0 then error("request used after its end", 2) end
+  local part = parts[key]
+  if part ~= nil then
+    C.sluice_request_part(req, part, found)
+    return text_of(found.text, found.len)
+  end
+  if key == "headers" then return headers end
+  error(("a request has no \"%s\""):format(tostring(key)), 2)
+end
+
+-- ---- what hooks return -----------------------------------------------------
+
+function M.reject(code, message)
+  if type(code) ~= "string" or not code:find("^[%w_%-]+$") or #code > 63 then
+    error("reject: expected a code such as \"missing_value\"", 2)
+  end
+  verdict.kind, verdict.code = REJECT, code
+  verdict.message = message == nil and "" or tostring(message)
+  verdict.status = 422
+  return verdict
+end
+
+function M.drop()
+  verdict.kind = DROP
+  return verdict
+end
+
+function M.to(...)
+  local n = select("#", ...)
+  verdict.kind, verdict.n = TO, n
+  for i = 1, n do verdict[i] = (select(i, ...)) end
+  if n == 0 then error("to: expected the name of a stream", 2) end
+  return verdict
+end
+
+local function act(ev, r)
+  if r ~= verdict then
+    error(("on_event returned a %s; expected nothing, reject(), drop() or to()")
+      :format(type(r)), 0)
+  end
+  if r.kind == REJECT then
+    C.sluice_reject(ctx, ev, r.code, #r.code, r.message, #r.message)
+  elseif r.kind == DROP then
+    C.sluice_drop(ctx, ev)
+  else
+    for i = 1, r.n do
+      local name = r[i]
+      if type(name) ~= "string" or
+          C.sluice_to(ctx, ev, name, #name) == 0 then
+        error(("to: there is no stream %s"):format(tostring(name)), 0)
+      end
+    end
+  end
+end
+
+local function fail(ev, message)
+  message = tostring(message):gsub("policy:", "")
+  C.sluice_failed(ctx, ev, message, #message)
+end
+
+-- ---- the loop ---------------------------------------------------------------
+
+-- Compiled once for each hook, so that each has traces of its own.
+local loop_text = [[
+local ctx, act, fail, pcall = ...
+return function(hook)
+  local events, req = ctx.events, ctx.request
+  for i = 0, ctx.n - 1 do
+    local ev = events + i
+    if ev.sluice_.fate == 0 then
+      local ok, r = pcall(hook, ev, req)
+      if not ok then
+        fail(ev, r)
+      elseif r ~= nil then
+        ok, r = pcall(act, ev, r)
+        if not ok then fail(ev, r) end
+      end
+    end
+  end
+end
+]]
+
+---@param route table the loader's description of it
+---@return table runner what M.run takes
+function M.runner(route)
+  local run = { slots = {}, enums = {}, times = {}, hook = route.on_event,
+    request = route.on_request }
+  for i, f in ipairs(route.fields) do
+    local slot = i - 1
+    run.slots[f.path] = slot
+    if f.type == "enum" then
+      local byindex = {}
+      for k, v in ipairs(f.values) do byindex[k - 1] = v end
+      run.enums[slot] = byindex
+    elseif f.type == "time" then
+      run.times[slot] = true
+    end
+  end
+  if run.hook then
+    run.loop = assert(loadstring(loop_text, "=sluice.loop"))(ctx, act, fail,
+      pcall)
+  end
+  return run
+end
+
+local function use(run)
+  slots, enums, times = run.slots, run.enums, run.times
+end
+
+function M.on_events(run)
+  use(run)
+  run.loop(run.hook)
+end
+
+function M.on_request(run)
+  use(run)
+  local ok, r = pcall(run.request, ctx.request)
+  if not ok then error(r, 0) end
+  if r == nil then return end
+  if r ~= verdict or r.kind ~= REJECT then
+    error("on_request: expected nothing or reject()", 0)
+  end
+  C.sluice_refuse(ctx, r.status, r.code, #r.code, r.message, #r.message)
+end
+
+---@param context lightuserdata struct sluice_context *
+---@param declarations string C text of event.h and ffi.h
+---@param host table decode, encode
+function M.start(context, declarations, host)
+  ffi.cdef(declarations)
+  assert(C.SLUICE_FFI_VERSION == 1, "another version of ffi.h")
+  ctx = cast("struct sluice_context *", context)
+  found = ffi.new("struct sluice_value")
+  decode, encode = host.decode, host.encode
+  ffi.metatype("struct sluice_event", { __index = read, __newindex = write })
+  ffi.metatype("struct sluice_request", { __index = request_read,
+    __newindex = function() error("a request can't be changed", 2) end })
+end
+
+-- ---- what compiles ------------------------------------------------------------
+
+-- Opcodes are learned from functions whose bytecode is known, for their numbers
+-- differ between versions of LuaJIT.
+local function opcodes(f)
+  local util, list = require "jit.util", {}
+  for pc = 1, 1000000 do
+    local ins = util.funcbc(f, pc)
+    if not ins then break end
+    list[pc] = { op = band(ins, 255), back = rshift(ins, 16) < 0x8000 }
+  end
+  return list
+end
+
+local back_ops
+local function learn()
+  back_ops = {}
+  local for_num = opcodes(function() for _ = 1, 2 do end end)
+  local for_in = opcodes(function(g) for _ in g do end end)
+  local while_do = opcodes(function(x) while x do x() end end)
+  -- The last instruction but one of each is its jump back.
+  for _, list in ipairs { for_num, for_in, while_do } do
+    back_ops[list[#list - 1].op] = true
+  end
+end
+
+local function line_of(f, pc)
+  local info = require "jit.util".funcinfo(f, pc)
+  return info.currentline
+end
+
+---Looks for a loop in f, the functions in it and those it refers to.
+---@return integer? line of the loop, nil: there is none
+function M.loop_line(f, seen)
+  local util = require "jit.util"
+  seen = seen or {}
+  if seen[f] then return nil end
+  seen[f] = true
+  if not back_ops then learn() end
+  local ok, list = pcall(opcodes, f)
+  if not ok then return nil end
+  for pc, ins in ipairs(list) do
+    if back_ops[ins.op] and ins.back then return line_of(f, pc) or 0 end
+  end
+  if type(f) ~= "function" then return nil end
+  for k = -1, -256, -1 do
+    local good, child = pcall(util.funck, f, k)
+    if not good or child == nil then break end
+    if type(child) == "proto" then
+      local line = M.loop_line(child, seen)
+      if line then return line end
+    end
+  end
+  for i = 1, 60 do
+    local name, up = debug.getupvalue(f, i)
+    if not name then break end
+    local info = type(up) == "function" and debug.getinfo(up, "S")
+    if info and info.source:find("^@policy:") then
+      local line = M.loop_line(up, seen)
+      if line then return line end
+    end
+  end
+  return nil
+end
+
+---Lets f and what it refers to be compiled.
+function M.compile(f, seen)
+  seen = seen or {}
+  if seen[f] then return end
+  seen[f] = true
+  jit.on(f, true)
+  for i = 1, 60 do
+    local name, up = debug.getupvalue(f, i)
+    if not name then break end
+    local info = type(up) == "function" and debug.getinfo(up, "S")
+    if info and info.source:find("^@policy:") then M.compile(up, seen) end
+  end
+end
+
+return M

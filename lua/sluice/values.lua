@@ -1,0 +1,172 @@
+-- values: an option's value as a policy writes it, checked and normalized.
+
+local suggest = require "sluice.suggest"
+
+local M = {}
+
+---Shows a value in a message.
+function M.show(v)
+  if type(v) == "string" then
+    return '"' .. (#v > 40 and v:sub(1, 37) .. "..." or v) .. '"'
+  elseif type(v) == "table" or type(v) == "function" then
+    return "a " .. type(v)
+  end
+  return tostring(v)
+end
+
+local function quantity(v, spec, parse, what, sample)
+  if type(v) == "number" then
+    return nil, ("%s needs a unit, such as \"%s\""):format(M.show(v), sample)
+  end
+  local n = type(v) == "string" and parse(v)
+  if not n then
+    return nil, ("%s is not a %s such as \"%s\""):format(M.show(v), what,
+      sample)
+  end
+  return n
+end
+
+local function in_range(n, spec, shown, low, high)
+  if spec.min and n < spec.min then
+    return nil, ("%s is less than %s"):format(shown, low or spec.min)
+  elseif spec.max and n > spec.max then
+    return nil, ("%s is more than %s"):format(shown, high or spec.max)
+  end
+  return n
+end
+
+local function show_bytes(n)
+  for _, u in ipairs { { 2 ^ 40, "TiB" }, { 2 ^ 30, "GiB" }, { 2 ^ 20, "MiB" },
+    { 1024, "KiB" } } do
+    if n >= u[1] and n % u[1] == 0 then
+      return ("%d%s"):format(n / u[1], u[2])
+    end
+  end
+  return ("%dB"):format(n)
+end
+
+local function show_ms(n)
+  for _, u in ipairs { { 86400000, "d" }, { 3600000, "h" }, { 60000, "m" },
+    { 1000, "s" } } do
+    if n >= u[1] and n % u[1] == 0 then
+      return ("%d%s"):format(n / u[1], u[2])
+    end
+  end
+  return ("%dms"):format(n)
+end
+
+local checks = {}
+
+function checks.string(v)
+  if type(v) ~= "string" or v == "" then
+    return nil, ("%s is not a text"):format(M.show(v))
+  end
+  return v
+end
+
+function checks.boolean(v)
+  if type(v) ~= "boolean" then
+    return nil, ("%s is neither true nor false"):format(M.show(v))
+  end
+  return v
+end
+
+function checks.number(v, spec)
+  if type(v) ~= "number" or v ~= v or v == math.huge or v == -math.huge then
+    return nil, ("%s is not a number"):format(M.show(v))
+  end
+  return in_range(v, spec, M.show(v))
+end
+
+function checks.count(v, spec)
+  if type(v) ~= "number" or v ~= math.floor(v) then
+    return nil, ("%s is not a whole number"):format(M.show(v))
+  end
+  return in_range(v, spec, M.show(v))
+end
+
+function checks.bytes(v, spec, host)
+  local n, why = quantity(v, spec, host.bytes, "size", "64MiB")
+  if not n then return nil, why end
+  return in_range(n, spec, M.show(v), spec.min and show_bytes(spec.min),
+    spec.max and show_bytes(spec.max))
+end
+
+function checks.duration(v, spec, host)
+  local n, why = quantity(v, spec, host.ms, "duration", "50ms")
+  if not n then return nil, why end
+  return in_range(n, spec, M.show(v), spec.min and show_ms(spec.min),
+    spec.max and show_ms(spec.max))
+end
+
+function checks.address(v)
+  local port = type(v) == "string" and v:match("^[^%s]*:(%d+)$")
+  if not port or tonumber(port) > 65535 then
+    return nil, ("%s is not an address such as \"127.0.0.1:8080\"")
+        :format(M.show(v))
+  end
+  return v
+end
+
+function checks.workers(v, spec)
+  if v == "auto" then return 0 end
+  if type(v) ~= "number" then
+    return nil, ("%s is neither \"auto\" nor a number of threads")
+        :format(M.show(v))
+  end
+  return checks.count(v, spec)
+end
+
+function checks.enum(v, spec)
+  for _, x in ipairs(spec.values) do
+    if v == x then return v end
+  end
+  return nil, ("%s is none of \"%s\"%s"):format(M.show(v),
+    table.concat(spec.values, "\", \""), suggest.hint(v, { unpack(spec.values) }))
+end
+
+function checks.ack(v, spec)
+  if v == "delivered" then
+    return nil, "\"delivered\" is not served by this version; use \"written\" "
+        .. "or \"synced\""
+  end
+  return checks.enum(v, { values = { "written", "synced" } })
+end
+
+function checks.moment(v, _, host)
+  local n = type(v) == "string" and host.moment(v)
+  if not n then
+    return nil, ("%s is not a time such as \"2025-11-23T12:13:20Z\"")
+        :format(M.show(v))
+  end
+  return n
+end
+
+function checks.hook(v, spec)
+  if type(v) ~= "function" then
+    return nil, ("%s is not a function"):format(M.show(v))
+  end
+  local info = debug.getinfo(v, "u")
+  if info and info.nparams > spec.params and not info.isvararg then
+    return nil, ("the function takes %d parameters; it is given %d")
+        :format(info.nparams, spec.params)
+  end
+  return v
+end
+
+---@return any value nil with a reason when it is wrong
+function M.check(v, spec, host)
+  local check = checks[spec.type]
+  if not check then return v end
+  return check(v, spec, host)
+end
+
+---An option's default as it would be after a check.
+function M.default(spec, host)
+  if spec.default == nil then return nil end
+  local v, why = M.check(spec.default, spec, host)
+  if why then error(why) end
+  return v
+end
+
+return M

@@ -1,0 +1,203 @@
+-- words: what a policy file may say. The one table that the loader, the error
+-- texts, the type annotations and the reference come from.
+--
+-- An option: type, default (as a policy would write it; nil: none), required,
+-- min, max (in the unit of the parsed value), values (of an enum), help.
+-- Types: string, address, name, bytes, duration, count, number, boolean,
+-- enum, options (nested), method_path, body, custom.
+
+local M = {}
+
+local DAY_MS = 24 * 3600 * 1000
+
+M.server = {
+  help = "The HTTP side.",
+  once = true,
+  options = {
+    listen = { type = "address", default = "0.0.0.0:8080",
+      help = "Where clients connect." },
+    workers = { type = "workers", default = "auto", min = 1, max = 1024,
+      help = "Worker threads, each with its own loop; \"auto\": one a core." },
+    max_body = { type = "bytes", default = "4MiB", min = 1024,
+      max = 1024 * 1024 * 1024,
+      help = "Largest body, after inflating; larger ones get 413." },
+    max_events = { type = "count", default = 10000, min = 1, max = 1000000,
+      help = "Most events of a body; more get 413." },
+    max_depth = { type = "count", default = 64, min = 1, max = 1024,
+      help = "Deepest nesting of an event; deeper ones get 413." },
+    max_headers = { type = "bytes", default = "16KiB", min = 1024, max = 65535,
+      help = "Bytes of a request's line and headers; more get 431." },
+    max_connections = { type = "count", default = 10000, min = 1,
+      max = 1000000,
+      help = "Connections of one worker; further ones get 503." },
+    header_timeout = { type = "duration", default = "10s", min = 10,
+      max = DAY_MS, help = "For a request's headers; then 408." },
+    body_timeout = { type = "duration", default = "30s", min = 10,
+      max = DAY_MS, help = "For each further 16 KiB of a body; then 408." },
+    idle_timeout = { type = "duration", default = "75s", min = 10,
+      max = DAY_MS, help = "Between requests; then the connection closes." },
+    drain = { type = "duration", default = "10s", min = 0, max = DAY_MS,
+      help = "Most time to finish after SIGTERM." },
+    drain_delay = { type = "duration", default = "0s", min = 0, max = DAY_MS,
+      help = "How long /readyz says no before connections are refused." },
+  },
+}
+
+M.admin = {
+  help = "The second listener: metrics, health, status, reload.",
+  once = true,
+  options = {
+    listen = { type = "address", default = "127.0.0.1:9100",
+      help = "Where operators and scrapers connect." },
+  },
+}
+
+M.spool = {
+  help = "The queue on disk.",
+  once = true,
+  options = {
+    dir = { type = "string", default = "spool",
+      help = "Folder; relative ones lie below the data directory." },
+    segment = { type = "bytes", default = "64MiB", min = 1024 * 1024,
+      max = 16 * 1024 * 1024 * 1024,
+      help = "Size of one file of it; made smaller when max_bytes asks so." },
+    max_bytes = { type = "bytes", default = "10GiB", min = 16 * 1024 * 1024,
+      max = 2 ^ 50, help = "Most bytes on disk, over all streams." },
+  },
+}
+
+M.file = {
+  help = "A sink: files of events, each written once and whole.",
+  named = true,
+  sink = true,
+  options = {
+    dir = { type = "string", required = true,
+      help = "Folder; relative ones lie below the data directory." },
+    rotate = { type = "options", help = "When a file is finished.",
+      options = {
+        bytes = { type = "bytes", default = "256MiB", min = 1024,
+          max = 2 ^ 50, help = "At this size." },
+        age = { type = "duration", default = "1h", min = 10,
+          max = 366 * DAY_MS, help = "At this age." },
+      } },
+    compress = { type = "enum", default = "none",
+      values = { "none", "gzip", "zstd" }, help = "What its frames are." },
+    linger = { type = "duration", default = "1s", min = 0, max = DAY_MS,
+      help = "Longest time an event waits for its frame to fill (1 MiB)." },
+  },
+}
+
+M.null = {
+  help = "A sink that counts every event and keeps none: for benches.",
+  named = true,
+  sink = true,
+  options = {},
+}
+
+M.stream = {
+  help = "Events on their way: how safely they are kept, and where they go.",
+  named = true,
+  options = {
+    ack = { type = "ack", default = "written",
+      values = { "written", "synced", "delivered" },
+      help = "What a 2xx means: in the page cache, or on stable storage." },
+    max_bytes = { type = "bytes", min = 4 * 1024 * 1024, max = 2 ^ 50,
+      help = "Most bytes in the spool; default: an equal share." },
+    sinks = { type = "sinks", required = true,
+      help = "Names of sinks, or name = { when_full, max_lag }." },
+  },
+}
+
+M.stream_sink = {
+  when_full = { type = "enum", default = "refuse",
+    values = { "refuse", "skip" },
+    help = "What a sink that is behind does to the stream." },
+  max_lag = { type = "bytes", min = 1024 * 1024, max = 2 ^ 50,
+    help = "With \"skip\": the backlog beyond which its oldest events go." },
+}
+
+M.route = {
+  help = "What a path takes and what becomes of it.",
+  named = true,
+  options = {
+    body = { type = "enum", required = true, values = { "event", "batch" },
+      help = "One JSON object, or many (an array, {\"events\":[]}, NDJSON)." },
+    schema = { type = "schema", help = "A schema { } to check events with." },
+    on_event = { type = "hook", params = 2,
+      help = "function(ev, req): nothing, reject(), drop() or to()." },
+    on_request = { type = "hook", params = 1,
+      help = "function(req): nothing or reject(), before the body is read." },
+    on_error = { type = "enum", default = "dead_letter",
+      values = { "dead_letter", "reject", "accept" },
+      help = "What becomes of an event whose hook raises." },
+    stream = { type = "stream", help = "Where accepted events go." },
+    partial = { type = "boolean", default = true,
+      help = "false: one bad event refuses its batch." },
+  },
+}
+
+M.example = {
+  help = "A request and its expected answer, checked at every load.",
+  named = true,
+  options = {
+    request = { type = "string", required = true,
+      help = "Method and path: \"POST /v1/events\"." },
+    body = { type = "string", required = true, help = "The body as sent." },
+    content_type = { type = "string", default = "application/json",
+      help = "Its Content-Type." },
+    at = { type = "moment", default = "2025-01-01T00:00:00Z",
+      help = "The clock of the example." },
+    expect = { type = "options", required = true, help = "Of the answer.",
+      options = {
+        status = { type = "count", min = 100, max = 599,
+          help = "The HTTP status." },
+        accepted = { type = "count", min = 0, max = 1000000,
+          help = "Events accepted." },
+        rejected = { type = "count", min = 0, max = 1000000,
+          help = "Events refused." },
+        dropped = { type = "count", min = 0, max = 1000000,
+          help = "Events dropped." },
+        code = { type = "string", help = "Of the first refused event." },
+        field = { type = "string", help = "Of the first refused event." },
+        stored = { type = "string",
+          help = "The line stored for the first accepted event." },
+      } },
+  },
+}
+
+local required = { type = "boolean", default = false,
+  help = "The event is refused without it." }
+
+M.fields = {
+  str = { help = "A string.", options = { required = required,
+    min = { type = "count", min = 0, max = 2 ^ 31, help = "Least characters." },
+    max = { type = "count", min = 0, max = 2 ^ 31,
+      help = "Most characters." } } },
+  num = { help = "A number.", options = { required = required,
+    min = { type = "number", help = "Least value." },
+    max = { type = "number", help = "Most value." } } },
+  int = { help = "A whole number.", options = { required = required,
+    min = { type = "number", help = "Least value." },
+    max = { type = "number", help = "Most value." } } },
+  bool = { help = "true or false.", options = { required = required } },
+  enum = { help = "One of some strings.", list = true,
+    options = { required = required } },
+  time = { help = "Milliseconds since 1970, or RFC 3339 text.",
+    options = { required = required,
+      max_age = { type = "duration", min = 0, max = 36500 * DAY_MS,
+        help = "Older ones are refused." },
+      max_skew = { type = "duration", min = 0, max = 36500 * DAY_MS,
+        help = "Further ahead ones are refused." } } },
+  any = { help = "Any JSON value.", options = { required = required } },
+}
+
+-- Words of the language that this version does not serve yet.
+M.later = {
+  kafka = "delivery to Kafka", clickhouse = "delivery to ClickHouse",
+  http = "delivery to HTTP endpoints", dedup = "deduplication",
+  include = "including files", log = "logging options",
+  canary = "canaries", shadow = "shadow policies", limit = "rate limits",
+  lookup = "lookup tables", counter = "counters", gauge = "gauges",
+}
+
+return M

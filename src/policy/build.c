@@ -1,0 +1,347 @@
+/* The loader's description, already checked, to a plan. */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "policy/state.h"
+
+struct build {
+    lua_State *L;
+    struct plan *plan;
+};
+
+static void *take(struct build *b, size_t n)
+{
+    void *p = arena_alloc(&b->plan->arena, n > 0 ? n : 1);
+
+    if (p == NULL) {
+        (void)luaL_error(b->L, "the policy is too large");
+    }
+    memset(p, 0, n);
+    return p;
+}
+
+/* Fields of the table on top. */
+static double number(struct build *b, const char *key, double none)
+{
+    double v;
+
+    lua_getfield(b->L, -1, key);
+    v = lua_isnumber(b->L, -1) ? lua_tonumber(b->L, -1) : none;
+    lua_pop(b->L, 1);
+    return v;
+}
+
+static uint64_t whole(struct build *b, const char *key)
+{
+    return (uint64_t)number(b, key, 0);
+}
+
+static bool flag(struct build *b, const char *key)
+{
+    bool v;
+
+    lua_getfield(b->L, -1, key);
+    v = lua_toboolean(b->L, -1);
+    lua_pop(b->L, 1);
+    return v;
+}
+
+static struct str text(struct build *b, const char *key)
+{
+    struct str s;
+
+    lua_getfield(b->L, -1, key);
+    s.p = lua_tolstring(b->L, -1, &s.n);
+    if (s.p != NULL) {
+        s = arena_copy(&b->plan->arena, s);
+    }
+    lua_pop(b->L, 1);
+    return s;
+}
+
+static bool is(struct build *b, const char *key, const char *value)
+{
+    struct str s = text(b, key);
+
+    return s.p != NULL && strcmp(s.p, value) == 0;
+}
+
+static bool has(struct build *b, const char *key)
+{
+    bool v;
+
+    lua_getfield(b->L, -1, key);
+    v = !lua_isnil(b->L, -1);
+    lua_pop(b->L, 1);
+    return v;
+}
+
+/* Opens the table at key; its length. */
+static uint32_t open_list(struct build *b, const char *key)
+{
+    lua_getfield(b->L, -1, key);
+    return lua_istable(b->L, -1) ? (uint32_t)lua_objlen(b->L, -1) : 0;
+}
+
+static void build_server(struct build *b)
+{
+    struct server_plan *s = &b->plan->server;
+
+    (void)open_list(b, "server");
+    s->listen = text(b, "listen").p;
+    s->workers = (uint32_t)whole(b, "workers");
+    s->max_body = whole(b, "max_body");
+    s->max_events = (uint32_t)whole(b, "max_events");
+    s->max_depth = (uint32_t)whole(b, "max_depth");
+    s->max_headers_bytes = (uint32_t)whole(b, "max_headers");
+    s->max_connections = (uint32_t)whole(b, "max_connections");
+    s->header_timeout_ms = (int64_t)whole(b, "header_timeout");
+    s->body_timeout_ms = (int64_t)whole(b, "body_timeout");
+    s->idle_timeout_ms = (int64_t)whole(b, "idle_timeout");
+    s->drain_ms = (int64_t)whole(b, "drain");
+    s->drain_delay_ms = (int64_t)whole(b, "drain_delay");
+    lua_pop(b->L, 1);
+    (void)open_list(b, "admin");
+    b->plan->admin_listen = text(b, "listen").p;
+    lua_pop(b->L, 1);
+    (void)open_list(b, "spool");
+    b->plan->spool = (struct spool_plan){.dir = text(b, "dir").p,
+                                         .segment_bytes = whole(b, "segment"),
+                                         .max_bytes = whole(b, "max_bytes")};
+    lua_pop(b->L, 1);
+}
+
+/* FNV-1a, 64 bits, over the settings. */
+static uint64_t hash_more(uint64_t h, const void *p, size_t n)
+{
+    const unsigned char *c = p;
+
+    for (size_t i = 0; i < n; i++) {
+        h = (h ^ c[i]) * 1099511628211u;
+    }
+    return h;
+}
+
+static void build_sink(struct build *b, struct sink_plan *s)
+{
+    uint64_t h = 14695981039346656037u;
+
+    s->name = text(b, "name").p;
+    s->kind = is(b, "kind", "file") ? SINK_KIND_FILE : SINK_KIND_NULL;
+    s->batch = (struct batch_plan){.target = 10000,
+                                   .min = 10000,
+                                   .max = 20000,
+                                   .max_bytes = 4 << 20,
+                                   .linger_ms = 100};
+    if (s->kind == SINK_KIND_FILE) {
+        /* A frame: 1 MiB of input, or linger. */
+        s->batch = (struct batch_plan){
+            .target = 1000000,
+            .min = 1000000,
+            .max = 1000000,
+            .max_bytes = 1 << 20,
+            .linger_ms = (int64_t)whole(b, "linger")};
+        s->dir = text(b, "dir").p;
+        s->compress = is(b, "compress", "zstd")   ? COMPRESS_ZSTD
+                      : is(b, "compress", "gzip") ? COMPRESS_GZIP
+                                                  : COMPRESS_NONE;
+        (void)open_list(b, "rotate");
+        s->rotate_bytes = whole(b, "bytes");
+        s->rotate_age_ms = (int64_t)whole(b, "age");
+        lua_pop(b->L, 1);
+        h = hash_more(h, s->dir, strlen(s->dir));
+    }
+    h = hash_more(h, &s->kind, sizeof s->kind);
+    h = hash_more(h, &s->compress, sizeof s->compress);
+    h = hash_more(h, &s->rotate_bytes, sizeof s->rotate_bytes);
+    h = hash_more(h, &s->rotate_age_ms, sizeof s->rotate_age_ms);
+    s->hash = hash_more(h, &s->batch.linger_ms, sizeof s->batch.linger_ms);
+}
+
+static void build_sinks(struct build *b)
+{
+    uint32_t n = open_list(b, "sinks");
+
+    if (n > PLAN_SINKS_MAX) {
+        (void)luaL_error(b->L, "more than %d sinks", PLAN_SINKS_MAX);
+    }
+    b->plan->n_sinks = n;
+    b->plan->sinks = take(b, n * sizeof *b->plan->sinks);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_sink(b, &b->plan->sinks[i]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+static void build_stream(struct build *b, struct stream_plan *s)
+{
+    s->name = text(b, "name").p;
+    s->ack = is(b, "ack", "synced") ? ACK_SYNCED : ACK_WRITTEN;
+    s->max_bytes = whole(b, "max_bytes");
+    s->n_sinks = open_list(b, "sinks");
+    s->sinks = take(b, s->n_sinks * sizeof *s->sinks);
+    for (uint32_t i = 0; i < s->n_sinks; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        s->sinks[i] = (struct stream_sink){
+            .sink = (uint32_t)whole(b, "sink"),
+            .when_full = flag(b, "skip") ? FULL_SKIP : FULL_REFUSE,
+            .max_lag_bytes = whole(b, "max_lag")};
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+static void build_streams(struct build *b)
+{
+    uint32_t n = open_list(b, "streams");
+
+    b->plan->n_streams = n;
+    b->plan->streams = take(b, n * sizeof *b->plan->streams);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_stream(b, &b->plan->streams[i]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+static enum field_type type_of(struct build *b)
+{
+    static const char *const names[] = {
+        [FIELD_STR] = "str",   [FIELD_NUM] = "num",   [FIELD_INT] = "int",
+        [FIELD_BOOL] = "bool", [FIELD_ENUM] = "enum", [FIELD_TIME] = "time",
+        [FIELD_ANY] = "any"};
+    struct str s = text(b, "type");
+
+    for (size_t i = 0; i < N_ELEMS(names); i++) {
+        if (strcmp(names[i], s.p) == 0) {
+            return (enum field_type)i;
+        }
+    }
+    return FIELD_ANY;
+}
+
+static void build_field(struct build *b, struct field *f)
+{
+    struct str *list;
+
+    f->path = text(b, "path");
+    f->type = type_of(b);
+    f->required = flag(b, "required");
+    f->has_min = has(b, "min");
+    f->has_max = has(b, "max");
+    f->min = number(b, "min", 0);
+    f->max = number(b, "max", 0);
+    f->max_age_ms = (int64_t)number(b, "max_age", -1);
+    f->max_skew_ms = (int64_t)number(b, "max_skew", -1);
+    f->n_values = open_list(b, "values");
+    list = take(b, f->n_values * sizeof *list);
+    for (uint32_t i = 0; i < f->n_values; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        list[i].p = lua_tolstring(b->L, -1, &list[i].n);
+        list[i] = arena_copy(&b->plan->arena, list[i]);
+        lua_pop(b->L, 1);
+    }
+    f->values = list;
+    lua_pop(b->L, 1);
+}
+
+static void build_schema(struct build *b, struct schema *s)
+{
+    struct str paths[SCHEMA_FIELDS_MAX];
+    struct err e;
+
+    s->name = text(b, "name").p;
+    s->n_fields = open_list(b, "fields");
+    s->fields = take(b, s->n_fields * sizeof *s->fields);
+    for (uint32_t i = 0; i < s->n_fields; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_field(b, &s->fields[i]);
+        paths[i] = s->fields[i].path;
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    s->keys = scan_keys_new(paths, s->n_fields, &e);
+    if (s->keys == NULL) {
+        (void)luaL_error(b->L, "%s: %s", s->name, e.text);
+    }
+}
+
+static void build_schemas(struct build *b)
+{
+    uint32_t n = open_list(b, "schemas");
+
+    b->plan->schemas = take(b, n * sizeof(struct schema *));
+    for (uint32_t i = 0; i < n; i++) {
+        struct schema *s = take(b, sizeof *s);
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        b->plan->schemas[i] = s;
+        b->plan->n_schemas = i + 1;
+        build_schema(b, s);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+static void build_route(struct build *b, struct route *r, uint32_t i)
+{
+    int schema = (int)number(b, "schema", -1);
+
+    r->method = text(b, "method").p;
+    r->path = text(b, "path").p;
+    r->body = is(b, "body", "batch") ? BODY_BATCH : BODY_EVENT;
+    r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
+    r->stream = (int32_t)number(b, "stream", -1);
+    r->partial = flag(b, "partial");
+    r->on_error = is(b, "on_error", "reject")   ? ON_ERROR_REJECT
+                  : is(b, "on_error", "accept") ? ON_ERROR_ACCEPT
+                                                : ON_ERROR_DEAD_LETTER;
+    r->has_on_event = has(b, "on_event");
+    r->has_on_request = has(b, "on_request");
+    r->index = i;
+    r->line = (uint32_t)whole(b, "line");
+    r->file = text(b, "file").p;
+}
+
+static int build(lua_State *L)
+{
+    struct build b = {L, lua_touserdata(L, 1)};
+    uint32_t n;
+
+    lua_settop(L, 2);
+    lua_getfield(L, 2, "desc");
+    build_server(&b);
+    build_sinks(&b);
+    build_streams(&b);
+    build_schemas(&b);
+    n = open_list(&b, "routes");
+    b.plan->n_routes = n;
+    b.plan->routes = take(&b, n * sizeof *b.plan->routes);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        build_route(&b, &b.plan->routes[i], i);
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+bool plan_build(struct policy_state *s, struct plan *plan, struct err *e)
+{
+    lua_State *L = s->L;
+
+    lua_pushcfunction(L, build);
+    lua_pushlightuserdata(L, plan);
+    lua_pushvalue(L, -3);
+    if (lua_pcall(L, 2, 0, 0) != 0) {
+        (void)err_set(e, "%s", lua_tostring(L, -1));
+        lua_pop(L, 1);
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,243 @@
+/* The policy's examples: decided as a worker would, compared with what they
+ * expect; a difference is a problem of the load. */
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "decode/edit.h"
+#include "plan/check.h"
+#include "plan/media.h"
+#include "plan/outcome.h"
+#include "policy/state.h"
+
+enum { ARENA_BYTES = 16 << 20 };
+
+struct trial {
+    lua_State *L;
+    int example, expect, problems; /* places on the stack */
+    struct event_batch batch;
+    struct arena arena;
+    const struct route *route;
+    struct outcome outcome;
+    char *padded;                  /* the body */
+    const char *code, *field;      /* of the answer */
+    int status;
+};
+
+static void problem(struct trial *t, const char *fmt, ...) PRINTF(2, 3);
+static void problem(struct trial *t, const char *fmt, ...)
+{
+    static const char *const places[] = {"file", "line", "column", "length"};
+    lua_State *L = t->L;
+    va_list args;
+    char text[1024];
+    int n;
+
+    lua_getfield(L, t->example, "name");
+    n = snprintf(text, sizeof text, "example \"%.100s\": ", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    va_start(args, fmt);
+    (void)vsnprintf(text + n, sizeof text - (size_t)n, fmt, args);
+    va_end(args);
+    lua_newtable(L);
+    for (size_t i = 0; i < N_ELEMS(places); i++) {
+        lua_getfield(L, t->example, places[i]);
+        lua_setfield(L, -2, places[i]);
+    }
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, "message");
+    lua_rawseti(L, t->problems, (int)lua_objlen(L, t->problems) + 1);
+}
+
+static struct str text_of(struct trial *t, const char *key)
+{
+    struct str s;
+
+    lua_getfield(t->L, t->example, key);
+    s.p = lua_tolstring(t->L, -1, &s.n);
+    lua_pop(t->L, 1); /* the example's table still holds it */
+    return s;
+}
+
+/* False: the request finds no route. */
+static bool find_route(struct trial *t, const struct plan *plan)
+{
+    char allow[128];
+
+    t->route = plan_route(plan, text_of(t, "method"), text_of(t, "path"), allow,
+                          sizeof allow);
+    if (t->route == NULL) {
+        t->status = allow[0] != '\0' ? 405 : 404;
+        t->code = allow[0] != '\0' ? "method_not_allowed" : "unknown_path";
+    }
+    return t->route != NULL;
+}
+
+static void first_error(struct trial *t)
+{
+    for (uint32_t i = 0; i < t->batch.n; i++) {
+        if (t->batch.events[i].fate == EVENT_REJECT) {
+            t->code = t->batch.events[i].code;
+            t->field = t->batch.events[i].field;
+            return;
+        }
+    }
+}
+
+static void decide(struct trial *t, struct policy_state *s,
+                   struct policy_request *req, struct str body)
+{
+    const struct server_plan *sp = &s->policy->plan->server;
+    struct scan_limits limits = {sp->max_events, sp->max_depth};
+    struct scan_error se;
+    enum scan_shape shape;
+    enum scan_result r;
+    uint32_t raised;
+
+    if (!media_shape(t->route, text_of(t, "content_type"), &shape)) {
+        t->status = 415;
+        t->code = "unsupported_type";
+        return;
+    }
+    r = scan_body(&t->batch,
+                  t->route->schema == NULL ? NULL : t->route->schema->keys,
+                  shape, &limits, body.p, body.n, &se);
+    if (r != SCAN_OK) {
+        t->status = outcome_of_scan(r, &t->code);
+        return;
+    }
+    if (t->route->schema != NULL) {
+        check_events(t->route->schema, &t->batch, (int64_t)req->time_ms);
+    }
+    if (t->route->has_on_event) {
+        policy_on_events(s, t->route, &t->batch, req, &raised);
+    }
+    outcome_of(t->route, &t->batch, &t->outcome);
+    t->status = t->outcome.status;
+    first_error(t);
+}
+
+static void ask(struct trial *t, struct policy_state *s)
+{
+    struct policy_request req = {.method = text_of(t, "method"),
+                                 .path = text_of(t, "path"),
+                                 .peer = STR("127.0.0.1")};
+    struct str body = text_of(t, "body");
+    char *padded = mem_zalloc(body.n + SCAN_PAD);
+    struct policy_verdict v = {0};
+
+    memcpy(padded, body.p, body.n);
+    body.p = padded;
+    lua_getfield(t->L, t->example, "at");
+    req.time_ms = lua_tonumber(t->L, -1);
+    lua_pop(t->L, 1);
+    if (t->route->has_on_request) {
+        policy_on_request(s, t->route, &req, &v);
+    }
+    if (v.refuse) {
+        t->status = v.status;
+        t->code = v.code;
+    } else {
+        decide(t, s, &req, body);
+    }
+    free(t->padded);
+    t->padded = padded;
+}
+
+static void expect_number(struct trial *t, const char *key, double got)
+{
+    lua_getfield(t->L, t->expect, key);
+    if (lua_isnumber(t->L, -1) && lua_tonumber(t->L, -1) != got) {
+        problem(t, "expected %s = %.0f, got %.0f%s%s%s", key,
+                lua_tonumber(t->L, -1), got, t->code != NULL ? " (" : "",
+                t->code != NULL ? t->code : "", t->code != NULL ? ")" : "");
+    }
+    lua_pop(t->L, 1);
+}
+
+static void expect_text(struct trial *t, const char *key, const char *got)
+{
+    const char *want;
+
+    lua_getfield(t->L, t->expect, key);
+    want = lua_tostring(t->L, -1);
+    if (want != NULL && (got == NULL || strcmp(want, got) != 0)) {
+        problem(t, "expected %s = \"%s\", got %s%s%s", key, want,
+                got != NULL ? "\"" : "", got != NULL ? got : "none",
+                got != NULL ? "\"" : "");
+    }
+    lua_pop(t->L, 1);
+}
+
+/* The line of the first accepted event; free() it. */
+static char *stored_line(struct trial *t)
+{
+    for (uint32_t i = 0; i < t->batch.n; i++) {
+        const struct event *ev = &t->batch.events[i];
+
+        if (ev->fate == EVENT_ACCEPT && t->outcome.store) {
+            char *line = mem_alloc(edit_bound(&t->batch, ev) + 1);
+
+            line[edit_splice(&t->batch, ev, line)] = '\0';
+            return line;
+        }
+    }
+    return NULL;
+}
+
+static void compare(struct trial *t)
+{
+    char *stored;
+
+    expect_number(t, "status", t->status);
+    expect_number(t, "accepted", t->outcome.accepted);
+    expect_number(t, "rejected", t->outcome.rejected);
+    expect_number(t, "dropped", t->outcome.dropped);
+    expect_text(t, "code", t->code);
+    expect_text(t, "field", t->field);
+    stored = stored_line(t);
+    expect_text(t, "stored", stored);
+    free(stored);
+}
+
+static void run_one(struct policy_state *s, int problems)
+{
+    struct trial t = {.L = s->L, .problems = problems};
+
+    t.example = lua_gettop(s->L);
+    lua_getfield(s->L, t.example, "expect");
+    t.expect = lua_gettop(s->L);
+    arena_init(&t.arena, ARENA_BYTES);
+    event_batch_init(&t.batch, &t.arena);
+    if (find_route(&t, s->policy->plan)) {
+        ask(&t, s);
+    }
+    compare(&t);
+    free(t.padded);
+    event_batch_fini(&t.batch);
+    arena_fini(&t.arena);
+    lua_settop(s->L, t.example);
+}
+
+void examples_run(struct policy_state *s)
+{
+    lua_State *L = s->L;
+    int top = lua_gettop(L), problems;
+    size_t n;
+
+    lua_getfield(L, top, "problems");
+    problems = lua_gettop(L);
+    lua_getfield(L, top, "desc");
+    lua_getfield(L, -1, "examples");
+    n = lua_objlen(L, -1);
+    for (size_t i = 1; i <= n; i++) {
+        lua_rawgeti(L, -1, (int)i);
+        run_one(s, problems);
+        lua_pop(L, 1);
+    }
+    lua_settop(L, top);
+}

@@ -1,0 +1,296 @@
+#include "policy/ffi.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/arena.h"
+#include "decode/edit.h"
+#include "decode/number.h"
+#include "decode/quote.h"
+#include "decode/walk.h"
+#include "policy/policy.h"
+
+enum { KEY_BYTES_MAX = 1024, EXACT_MAX = 9007199254740992 };
+
+static struct event *event_of(struct sluice_event *ev)
+{
+    return &ev->sluice_;
+}
+
+/* Text of a string's slice; escapes are undone in the request's arena. */
+static void give_text(struct sluice_context *c, struct str raw, bool escaped,
+                      struct sluice_value *out)
+{
+    out->text = raw.p;
+    out->len = (uint32_t)raw.n;
+    if (escaped) {
+        char *text = arena_alloc(c->batch->arena, raw.n + 1);
+
+        out->text = text == NULL ? "" : text;
+        out->len = text == NULL
+                       ? 0
+                       : (uint32_t)scan_unescape(raw.p, raw.n, text);
+    }
+}
+
+static void give(struct sluice_context *c, enum slot_kind kind, struct str json,
+                 struct sluice_value *out)
+{
+    out->kind = kind;
+    out->num = 0;
+    if (kind == SLOT_STRING || kind == SLOT_ESCAPED) {
+        give_text(c, (struct str){json.p + 1, json.n - 2},
+                  kind == SLOT_ESCAPED, out);
+        return;
+    }
+    out->text = json.p;
+    out->len = (uint32_t)json.n;
+    if (kind == SLOT_NUMBER) {
+        out->num = number_value(json.p, json.n);
+    }
+}
+
+static enum slot_kind kind_of_json(struct str json)
+{
+    switch (json.p[0]) {
+    case '"':
+        return memchr(json.p, '\\', json.n) != NULL ? SLOT_ESCAPED
+                                                    : SLOT_STRING;
+    case '{':
+        return SLOT_OBJECT;
+    case '[':
+        return SLOT_ARRAY;
+    case 't':
+        return SLOT_TRUE;
+    case 'f':
+        return SLOT_FALSE;
+    case 'n':
+        return SLOT_NULL;
+    default:
+        return SLOT_NUMBER;
+    }
+}
+
+/* The edit of a top-level key; NULL: none. */
+static const struct edit *edited(const struct sluice_context *c,
+                                 const struct event *ev, const char *key,
+                                 size_t n)
+{
+    char quoted[6 * KEY_BYTES_MAX + 2];
+    size_t k;
+
+    if (ev->n_edits == 0 || n > KEY_BYTES_MAX) {
+        return NULL;
+    }
+    k = quote_write((struct str){key, n}, quoted);
+    for (uint32_t i = ev->edit_first; i != 0; i = c->batch->edits[i - 1].next) {
+        const struct edit *x = &c->batch->edits[i - 1];
+
+        if (x->key_len == k && memcmp(x->key, quoted, k) == 0) {
+            return x;
+        }
+    }
+    return NULL;
+}
+
+int sluice_find(struct sluice_context *c, struct sluice_event *view,
+                const char *path, size_t n, struct sluice_value *out)
+{
+    const struct event *ev = event_of(view);
+    const struct edit *x = edited(c, ev, path, n);
+    struct member m;
+
+    if (x != NULL) {
+        struct str json = {x->value, x->value_len};
+
+        if (!x->removed) {
+            give(c, kind_of_json(json), json, out);
+        }
+        return !x->removed;
+    }
+    if (!walk_find((struct str){c->body + ev->off, ev->len},
+                   (struct str){path, n}, &m)) {
+        return 0;
+    }
+    give(c, m.kind, m.value, out);
+    return 1;
+}
+
+int sluice_text(struct sluice_context *c, struct sluice_event *view, uint32_t i,
+                struct sluice_value *out)
+{
+    const struct slot *x = &event_of(view)->slots[i];
+
+    out->kind = x->tag & 15;
+    give_text(c, (struct str){c->body + x->off, x->tag >> 4},
+              out->kind == SLOT_ESCAPED, out);
+    return 1;
+}
+
+static int set(struct sluice_context *c, struct sluice_event *view,
+               const char *key, size_t n, struct str json, bool removed)
+{
+    if (n > KEY_BYTES_MAX) {
+        return 4;
+    }
+    return edit_set(c->batch, event_of(view), (struct str){key, n}, json,
+                    removed)
+               ? 0
+               : 1;
+}
+
+int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
+                    const char *key, size_t n, const char *p, size_t len)
+{
+    char *json = arena_alloc(c->batch->arena, quote_bound(len));
+    size_t k = json == NULL ? 0 : quote_write((struct str){p, len}, json);
+
+    return k == 0 ? 2 : set(c, view, key, n, (struct str){json, k}, false);
+}
+
+int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
+                      const char *key, size_t n, double v)
+{
+    char text[40];
+    int k = 0;
+
+    if (!isfinite(v)) {
+        return 3;
+    }
+    if (v == floor(v) && fabs(v) < (double)EXACT_MAX) {
+        uint64_t u = (uint64_t)fabs(v);
+
+        k = (int)sizeof text;
+        do {
+            text[--k] = (char)('0' + u % 10);
+            u /= 10;
+        } while (u != 0);
+        if (v < 0) {
+            text[--k] = '-';
+        }
+        return set(c, view, key, n,
+                   (struct str){text + k, sizeof text - (size_t)k}, false);
+    }
+    /* The shortest of the digits that give v back. */
+    for (int digits = 15; digits <= 17; digits++) {
+        k = snprintf(text, sizeof text, "%.*g", digits, v);
+        if (strtod(text, NULL) == v) {
+            break;
+        }
+    }
+    return set(c, view, key, n, (struct str){text, (size_t)k}, false);
+}
+
+int sluice_set_json(struct sluice_context *c, struct sluice_event *view,
+                    const char *key, size_t n, const char *p, size_t len)
+{
+    return set(c, view, key, n, (struct str){p, len}, false);
+}
+
+int sluice_remove(struct sluice_context *c, struct sluice_event *view,
+                  const char *key, size_t n)
+{
+    return set(c, view, key, n, (struct str){NULL, 0}, true);
+}
+
+static const char *keep(struct sluice_context *c, const char *p, size_t n)
+{
+    struct str s = arena_copy(c->batch->arena, (struct str){p, n});
+
+    return s.p == NULL ? "" : s.p;
+}
+
+void sluice_reject(struct sluice_context *c, struct sluice_event *view,
+                   const char *code, size_t n, const char *message, size_t len)
+{
+    struct event *ev = event_of(view);
+
+    ev->fate = EVENT_REJECT;
+    ev->code = keep(c, code, n);
+    ev->field = NULL;
+    ev->message = len == 0 ? NULL : keep(c, message, len);
+}
+
+void sluice_drop(struct sluice_context *c, struct sluice_event *view)
+{
+    (void)c;
+    event_of(view)->fate = EVENT_DROP;
+}
+
+int sluice_to(struct sluice_context *c, struct sluice_event *view,
+              const char *stream, size_t n)
+{
+    struct event *ev = event_of(view);
+
+    for (uint32_t i = 0; i < c->plan->n_streams; i++) {
+        if (str_eq(str_of(c->plan->streams[i].name), (struct str){stream, n})) {
+            ev->to |= 1ull << i;
+            ev->flags |= EVENT_ROUTED;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void sluice_failed(struct sluice_context *c, struct sluice_event *view,
+                   const char *message, size_t len)
+{
+    struct event *ev = event_of(view);
+
+    c->n_raised++;
+    if (c->route->on_error == ON_ERROR_ACCEPT) {
+        return;
+    }
+    ev->fate = c->route->on_error == ON_ERROR_REJECT ? EVENT_REJECT
+                                                     : EVENT_DEAD;
+    ev->code = "policy_error";
+    ev->field = NULL;
+    ev->message = ev->fate == EVENT_REJECT
+                      ? "the policy failed on this event"
+                      : keep(c, message, len);
+    /* The same event may pass once the policy is mended. */
+    ev->flags |= EVENT_RETRY;
+}
+
+void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
+                   size_t n, const char *message, size_t len)
+{
+    c->refused = status;
+    (void)snprintf(c->code, sizeof c->code, "%.*s", (int)n, code);
+    (void)snprintf(c->message, sizeof c->message, "%.*s", (int)len, message);
+}
+
+void sluice_request_part(const struct sluice_request *r, int part,
+                         struct sluice_value *out)
+{
+    const struct policy_request *q = r->sluice_;
+    struct str s = part == 0   ? q->method
+                   : part == 1 ? q->path
+                   : part == 2 ? q->query
+                               : q->peer;
+
+    out->kind = SLOT_STRING;
+    out->text = s.p == NULL ? "" : s.p;
+    out->len = (uint32_t)s.n;
+}
+
+int sluice_request_header(const struct sluice_request *r, const char *name,
+                          size_t n, struct sluice_value *out)
+{
+    const struct policy_request *q = r->sluice_;
+
+    for (uint32_t i = 0; i < q->n_headers; i++) {
+        const struct str_pair *h = &q->headers[i];
+
+        if (h->name.n == n && strncasecmp(h->name.p, name, n) == 0) {
+            out->kind = SLOT_STRING;
+            out->text = h->value.p;
+            out->len = (uint32_t)h->value.n;
+            return 1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,87 @@
+/*
+ * ffi - what hooks call in C. This text, minus its # lines and behind that of
+ * decode/event.h, is fed to LuaJIT's ffi.cdef (lua/sluice/hooks.lua): plain C
+ * only, explicit lengths, no Lua state. The worker's thread, during a hook.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decode/event.h"
+
+enum { SLUICE_FFI_VERSION = 1 };
+
+/* An event as Lua sees it: the one member has a name that no client uses, for
+ * every other key is looked up in the event itself. */
+struct sluice_event {
+    struct event sluice_;
+};
+
+/* What a hook can read of the request. */
+struct sluice_request {
+    double time_ms; /* wall clock of this turn */
+    const struct policy_request *sluice_;
+};
+
+/* One a state; C fills it before it enters Lua. */
+struct sluice_context {
+    struct event_batch *batch;
+    struct sluice_event *events; /* batch->events */
+    const char *body;            /* batch->body */
+    uint32_t n;
+    uint32_t epoch;              /* of batch; 0: no request is under way */
+    struct sluice_request request;
+    const struct plan *plan;
+    const struct route *route;
+    uint32_t n_raised;
+    uint32_t refused;            /* on_request: the status, 0: go on */
+    char code[64];               /* on_request: NUL-terminated */
+    char message[512];
+};
+
+/* A value found by name. */
+struct sluice_value {
+    uint32_t kind;    /* enum slot_kind */
+    uint32_t len;
+    const char *text; /* unescaped text of strings, JSON text of the rest */
+    double num;
+};
+
+/* 1 and the value at a dotted path, edits included; 0: there is none. A
+ * string's text lives until the next request. */
+int sluice_find(struct sluice_context *c, struct sluice_event *ev,
+                const char *path, size_t n, struct sluice_value *out);
+
+/* The unescaped text of slot i. */
+int sluice_text(struct sluice_context *c, struct sluice_event *ev, uint32_t i,
+                struct sluice_value *out);
+
+/* Set a top-level key; 0: done, else why not: 1 too many edits, 2 not UTF-8, 3 no
+ * finite number, 4 the key is too long. */
+int sluice_set_text(struct sluice_context *c, struct sluice_event *ev,
+                    const char *key, size_t n, const char *p, size_t len);
+int sluice_set_number(struct sluice_context *c, struct sluice_event *ev,
+                      const char *key, size_t n, double v);
+int sluice_set_json(struct sluice_context *c, struct sluice_event *ev,
+                    const char *key, size_t n, const char *p, size_t len);
+int sluice_remove(struct sluice_context *c, struct sluice_event *ev,
+                  const char *key, size_t n);
+
+/* Verdicts. */
+void sluice_reject(struct sluice_context *c, struct sluice_event *ev,
+                   const char *code, size_t n, const char *message,
+                   size_t len);
+void sluice_drop(struct sluice_context *c, struct sluice_event *ev);
+int sluice_to(struct sluice_context *c, struct sluice_event *ev,
+              const char *stream, size_t n); /* 0: no such stream */
+void sluice_failed(struct sluice_context *c, struct sluice_event *ev,
+                   const char *message, size_t len);
+void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
+                   size_t n, const char *message, size_t len);
+
+/* A part of the request: 0 method, 1 path, 2 query, 3 peer. */
+void sluice_request_part(const struct sluice_request *r, int part,
+                         struct sluice_value *out);
+int sluice_request_header(const struct sluice_request *r, const char *name,
+                          size_t n, struct sluice_value *out);

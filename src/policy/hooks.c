@@ -1,0 +1,102 @@
+/* A request into Lua and back: one entry for all its events. */
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/state.h"
+
+static void enter(struct policy_state *s, const struct route *route,
+                  const struct policy_request *req)
+{
+    struct sluice_context *c = &s->context;
+
+    c->plan = s->policy->plan;
+    c->route = route;
+    c->n_raised = 0;
+    c->refused = 0;
+    c->request.time_ms = req->time_ms;
+    c->request.sluice_ = req;
+    if (s->hooks[route->index].loops) {
+        state_bound(s, "the hook", HOOK_MS);
+    }
+}
+
+static void leave(struct policy_state *s)
+{
+    if (s->deadline_ns != 0) {
+        state_bound(s, NULL, 0);
+    }
+    s->context.epoch = 0;
+    s->context.batch = NULL;
+}
+
+/* True: it ran. Otherwise its error is on the stack. */
+static bool call(struct policy_state *s, int function, const struct route *route)
+{
+    lua_State *L = s->L;
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, function);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->hooks[route->index].runner);
+    return lua_pcall(L, 1, 0, 0) == 0;
+}
+
+/* What the loop itself raises, such as a state without memory, is the failure of
+ * every event that has no fate yet. */
+static void fail_rest(struct policy_state *s, struct event_batch *b)
+{
+    const char *why = lua_tostring(s->L, -1);
+
+    why = why == NULL ? "unknown error" : why;
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (b->events[i].fate == EVENT_ACCEPT) {
+            sluice_failed(&s->context,
+                          (struct sluice_event *)(void *)&b->events[i], why,
+                          strlen(why));
+        }
+    }
+    lua_pop(s->L, 1);
+}
+
+void policy_on_events(struct policy_state *s, const struct route *route,
+                      struct event_batch *b, const struct policy_request *req,
+                      uint32_t *n_raised)
+{
+    struct sluice_context *c = &s->context;
+
+    c->batch = b;
+    c->events = (struct sluice_event *)(void *)b->events;
+    c->body = b->body;
+    c->n = b->n;
+    c->epoch = b->epoch;
+    enter(s, route, req);
+    if (!call(s, s->on_events, route)) {
+        fail_rest(s, b);
+    }
+    *n_raised = c->n_raised;
+    leave(s);
+}
+
+void policy_on_request(struct policy_state *s, const struct route *route,
+                       const struct policy_request *req,
+                       struct policy_verdict *v)
+{
+    struct sluice_context *c = &s->context;
+
+    c->n = 0;
+    c->epoch = UINT32_MAX; /* the request may be read */
+    enter(s, route, req);
+    if (!call(s, s->on_request, route)) {
+        lua_pop(s->L, 1);
+        if (route->on_error != ON_ERROR_ACCEPT) {
+            c->refused = 500;
+            (void)snprintf(c->code, sizeof c->code, "policy_error");
+            (void)snprintf(c->message, sizeof c->message,
+                           "the policy failed on this request");
+        }
+    }
+    leave(s);
+    *v = (struct policy_verdict){.refuse = c->refused != 0,
+                                 .status = (int)c->refused,
+                                 .code = c->code,
+                                 .message = c->message};
+}

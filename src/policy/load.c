@@ -1,0 +1,163 @@
+/*
+ * A policy file to a snapshot:
+ *
+ *   read ─► run ─► problems? ─ yes ─► report, nothing else happens
+ *                     └─ no ─► hash ─► plan ─► hooks ─► examples ─► snapshot
+ */
+#include <lauxlib.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "policy/state.h"
+
+static struct policy *new_policy(void)
+{
+    struct policy *p = mem_zalloc(sizeof *p);
+
+    atomic_init(&p->refs, 1);
+    return p;
+}
+
+struct policy *policy_ref(struct policy *p)
+{
+    (void)atomic_fetch_add(&p->refs, 1);
+    return p;
+}
+
+void policy_unref(struct policy *p)
+{
+    if (p == NULL || atomic_fetch_sub(&p->refs, 1) != 1) {
+        return;
+    }
+    plan_unref(p->plan);
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        free(p->files[i].path);
+        free(p->files[i].text);
+    }
+    free(p->files);
+    free(p);
+}
+
+const struct plan *policy_plan(const struct policy *p)
+{
+    return p->plan;
+}
+
+struct plan *policy_plan_mutable(struct policy *p)
+{
+    return p->plan;
+}
+
+/* Sha-256 (FIPS 180-4) over paths and texts, so that a rename is a change. */
+static bool hash_files(const struct policy *p, char hex[65])
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    unsigned char out[32];
+    unsigned n = 0;
+    bool ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+
+    for (uint32_t i = 0; ok && i < p->n_files; i++) {
+        const struct snapshot_file *f = &p->files[i];
+
+        ok = EVP_DigestUpdate(md, f->path, strlen(f->path) + 1) == 1 &&
+             EVP_DigestUpdate(md, f->text, f->n + 1) == 1;
+    }
+    ok = ok && EVP_DigestFinal_ex(md, out, &n) == 1;
+    EVP_MD_CTX_free(md);
+    for (unsigned i = 0; i < 32; i++) {
+        (void)sprintf(hex + 2 * i, "%02x", out[i]);
+    }
+    return ok;
+}
+
+static void add_notes(const struct policy_state *s, struct policy_report *report)
+{
+    const struct plan *plan = s->policy->plan;
+
+    for (uint32_t i = 0; i < plan->n_routes; i++) {
+        const struct route *r = &plan->routes[i];
+
+        if (s->hooks[i].loops) {
+            diag_note(report, r->file, (int)r->line,
+                      r->has_on_event ? "on_event" : "on_request",
+                      s->hooks[i].loop_line);
+        }
+    }
+}
+
+/* The loader's result lies on top of s->L. */
+static bool finish(struct policy_state *s, struct policy_report *report)
+{
+    struct policy *p = s->policy;
+    struct err e;
+
+    diag_report(s->L, report);
+    if (report->n_problems > 0) {
+        return false;
+    }
+    p->plan = plan_new();
+    if (!hash_files(p, p->plan->hash)) {
+        diag_plain(report, "the files can't be hashed");
+        return false;
+    }
+    if (!plan_build(s, p->plan, &e) || !state_take_hooks(s, &e)) {
+        diag_plain(report, e.text);
+        return false;
+    }
+    examples_run(s);
+    diag_report(s->L, report);
+    if (report->n_problems > 0) {
+        return false;
+    }
+    add_notes(s, report);
+    return true;
+}
+
+/* p has its first file; taken. */
+static struct policy *load(struct policy *p, struct policy_report *report)
+{
+    struct policy_state *s;
+    struct err e;
+    bool ok = false;
+
+    s = state_load(p, true, &e);
+    if (s == NULL) {
+        diag_plain(report, e.text);
+    } else {
+        ok = finish(s, report);
+    }
+    policy_state_free(s);
+    if (!ok) {
+        policy_unref(p);
+        return NULL;
+    }
+    return p;
+}
+
+struct policy *policy_load(const char *path, struct policy_report *report)
+{
+    struct policy *p = new_policy();
+    struct err e;
+
+    *report = (struct policy_report){0};
+    if (!snapshot_read(p, path, &e)) {
+        diag_plain(report, e.text);
+        policy_unref(p);
+        return NULL;
+    }
+    return load(p, report);
+}
+
+struct policy *policy_load_text(const char *name, struct str text,
+                                struct policy_report *report)
+{
+    struct policy *p = new_policy();
+
+    *report = (struct policy_report){0};
+    snapshot_add(p, name, mem_strndup(text.p, text.n), text.n);
+    return load(p, report);
+}

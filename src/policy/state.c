@@ -1,0 +1,460 @@
+/* A Lua state that has run a snapshot, with a cap on its memory and a bound on
+ * what may not end. */
+#include "policy/state.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "plan/moment.h"
+#include "policy/embed.h"
+
+enum { FILE_BYTES_MAX = 4 << 20 };
+
+static void *on_alloc(void *arg, void *p, size_t before, size_t after)
+{
+    struct policy_state *s = arg;
+
+    if (after == 0) {
+        s->bytes -= p == NULL ? 0 : before;
+        free(p);
+        return NULL;
+    }
+    before = p == NULL ? 0 : before;
+    if (after > before && s->bytes + after - before > STATE_BYTES_MAX) {
+        return NULL; /* "not enough memory" in Lua */
+    }
+    s->bytes += after - before;
+    s->allocations++;
+    return mem_realloc(p, after);
+}
+
+static struct policy_state *state_of(lua_State *L)
+{
+    void *s;
+
+    (void)lua_getallocf(L, &s);
+    return s;
+}
+
+static void on_count(lua_State *L, lua_Debug *ar)
+{
+    struct policy_state *s = state_of(L);
+
+    (void)ar;
+    if (s->deadline_ns != 0 && clock_mono_ns() > s->deadline_ns) {
+        (void)luaL_error(L, "%s ran too long and was stopped", s->bounded);
+    }
+}
+
+void state_bound(struct policy_state *s, const char *what, int ms)
+{
+    if (what == NULL) {
+        s->deadline_ns = 0;
+        (void)lua_sethook(s->L, NULL, 0, 0);
+        return;
+    }
+    s->bounded = what;
+    s->deadline_ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
+    (void)lua_sethook(s->L, on_count, LUA_MASKCOUNT, COUNT_EVERY);
+}
+
+/* ---- what the Lua side asks of C ---- */
+
+static struct str arg(lua_State *L, int at)
+{
+    struct str s;
+
+    s.p = luaL_checklstring(L, at, &s.n);
+    return s;
+}
+
+static int host_bytes(lua_State *L)
+{
+    uint64_t v;
+
+    if (!units_bytes(arg(L, 1), &v)) {
+        return 0;
+    }
+    lua_pushnumber(L, (double)v);
+    return 1;
+}
+
+static int host_ms(lua_State *L)
+{
+    int64_t v;
+
+    if (!units_ms(arg(L, 1), &v)) {
+        return 0;
+    }
+    lua_pushnumber(L, (double)v);
+    return 1;
+}
+
+static int host_moment(lua_State *L)
+{
+    int64_t v;
+
+    if (!moment_ms(arg(L, 1), &v)) {
+        return 0;
+    }
+    lua_pushnumber(L, (double)v);
+    return 1;
+}
+
+static int host_getenv(lua_State *L)
+{
+    lua_pushstring(L, getenv(luaL_checkstring(L, 1)));
+    return 1;
+}
+
+/* bounded(f): f's results, or its error. */
+static int host_bounded(lua_State *L)
+{
+    struct policy_state *s = state_of(L);
+    int rc;
+
+    state_bound(s, "the policy's top level", TOP_LEVEL_MS);
+    rc = lua_pcall(L, 0, 1, 0);
+    state_bound(s, NULL, 0);
+    return rc == 0 ? 1 : lua_error(L);
+}
+
+static char *read_file(const char *path, size_t *n, struct err *e)
+{
+    FILE *f = fopen(path, "rbe");
+    struct stat st;
+    char *text;
+
+    if (f == NULL) {
+        (void)err_errno(e, errno, "%s", path);
+        return NULL;
+    }
+    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_size > FILE_BYTES_MAX) {
+        (void)err_set(e, "%s: no regular file of at most 4 MiB", path);
+        (void)fclose(f);
+        return NULL;
+    }
+    text = mem_alloc((size_t)st.st_size + 1);
+    *n = fread(text, 1, (size_t)st.st_size, f);
+    text[*n] = '\0';
+    (void)fclose(f);
+    return text;
+}
+
+const struct snapshot_file *snapshot_find(const struct policy *p,
+                                          const char *path)
+{
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        if (strcmp(p->files[i].path, path) == 0) {
+            return &p->files[i];
+        }
+    }
+    return NULL;
+}
+
+void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
+{
+    p->files = mem_realloc(p->files, (p->n_files + 1) * sizeof *p->files);
+    p->files[p->n_files++] = (struct snapshot_file){mem_strdup(path), text, n};
+}
+
+bool snapshot_read(struct policy *p, const char *path, struct err *e)
+{
+    size_t n;
+    char *text = read_file(path, &n, e);
+
+    if (text != NULL) {
+        snapshot_add(p, path, text, n);
+    }
+    return text != NULL;
+}
+
+/* read(path): the text of a file of the snapshot, which grows only while the
+ * policy is loaded for the first time. */
+static int host_read(lua_State *L)
+{
+    struct policy_state *s = state_of(L);
+    const char *path = luaL_checkstring(L, 1);
+    const struct snapshot_file *f = snapshot_find(s->policy, path);
+    struct err e;
+
+    if (f == NULL && lua_toboolean(L, lua_upvalueindex(1)) &&
+        snapshot_read(s->policy, path, &e)) {
+        f = snapshot_find(s->policy, path);
+    }
+    if (f == NULL) {
+        return 0;
+    }
+    lua_pushlstring(L, f->text, f->n);
+    return 1;
+}
+
+static void push_host(lua_State *L, bool reading)
+{
+    static const luaL_Reg functions[] = {
+        {"bytes", host_bytes},   {"ms", host_ms},
+        {"moment", host_moment}, {"getenv", host_getenv},
+        {"bounded", host_bounded}, {"decode", json_decode},
+        {"encode", json_encode}, {NULL, NULL}};
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    lua_newtable(L);
+    luaL_setfuncs(L, functions, 0);
+    lua_pushboolean(L, reading);
+    lua_pushcclosure(L, host_read, 1);
+    lua_setfield(L, -2, "read");
+    lua_pushnumber(L, cores > 0 ? (double)cores : 1);
+    lua_setfield(L, -2, "cores");
+}
+
+/* ---- the embedded modules ---- */
+
+static bool preload(lua_State *L, struct err *e)
+{
+    static const char *const names[] = {"words", "suggest", "source", "values",
+                                        "loader", "hooks"};
+
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "preload");
+    for (size_t i = 0; i < N_ELEMS(names); i++) {
+        char path[64], module[64];
+        struct str text;
+
+        (void)snprintf(path, sizeof path, "lua/sluice/%s.lua", names[i]);
+        (void)snprintf(module, sizeof module, "sluice.%s", names[i]);
+        text = embed_find(path);
+        if (luaL_loadbuffer(L, text.p, text.n, module) != 0) {
+            return err_set(e, "%s", lua_tostring(L, -1));
+        }
+        lua_setfield(L, -2, module);
+    }
+    lua_pop(L, 2);
+    return true;
+}
+
+/* Leaves what the module returns on the stack. */
+static bool require(lua_State *L, const char *module, struct err *e)
+{
+    lua_getglobal(L, "require");
+    lua_pushstring(L, module);
+    return lua_pcall(L, 1, 1, 0) == 0 || err_set(e, "%s", lua_tostring(L, -1));
+}
+
+/* The declarations of a header: its text without the lines of the
+ * preprocessor. */
+static void push_declarations(lua_State *L)
+{
+    static const char *const names[] = {"src/decode/event.h",
+                                        "src/policy/ffi.h"};
+    luaL_Buffer b;
+
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; i < N_ELEMS(names); i++) {
+        struct str text = embed_find(names[i]);
+        const char *p = text.p, *end = text.p + text.n;
+
+        while (p < end) {
+            const char *nl = memchr(p, '\n', (size_t)(end - p));
+            const char *next = nl == NULL ? end : nl + 1;
+
+            if (*p != '#') {
+                luaL_addlstring(&b, p, (size_t)(next - p));
+            }
+            p = next;
+        }
+    }
+    luaL_pushresult(&b);
+}
+
+/* hooks.start(context, declarations, host); the hooks module and the host's
+ * table stay on the stack. */
+static bool start_hooks(struct policy_state *s, bool reading, struct err *e)
+{
+    lua_State *L = s->L;
+
+    if (!require(L, "sluice.hooks", e)) {
+        return false;
+    }
+    push_host(L, reading);
+    lua_getfield(L, -2, "start");
+    lua_pushlightuserdata(L, &s->context);
+    push_declarations(L);
+    lua_pushvalue(L, -4);
+    if (lua_pcall(L, 3, 0, 0) != 0) {
+        return err_set(e, "%s", lua_tostring(L, -1));
+    }
+    lua_getfield(L, -2, "on_events");
+    s->on_events = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -2, "on_request");
+    s->on_request = luaL_ref(L, LUA_REGISTRYINDEX);
+    return true;
+}
+
+/* loader.load(host, hooks, name, text): one table more on the stack. */
+static bool run_loader(struct policy_state *s, struct err *e)
+{
+    const struct snapshot_file *f = &s->policy->files[0];
+    lua_State *L = s->L;
+
+    if (!require(L, "sluice.loader", e)) {
+        return false;
+    }
+    lua_getfield(L, -1, "load");
+    lua_pushvalue(L, -3);
+    lua_pushvalue(L, -5);
+    lua_pushstring(L, f->path);
+    lua_pushlstring(L, f->text, f->n);
+    return lua_pcall(L, 4, 1, 0) == 0 || err_set(e, "%s", lua_tostring(L, -1));
+}
+
+struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
+{
+    struct policy_state *s = mem_zalloc(sizeof *s);
+
+    s->policy = policy_ref(p);
+    for (uint32_t i = 0; i < PLAN_ROUTES_MAX; i++) {
+        s->hooks[i].runner = LUA_NOREF;
+    }
+    s->L = lua_newstate(on_alloc, s);
+    if (s->L == NULL) {
+        (void)err_set(e, "can't make a Lua state");
+        policy_state_free(s);
+        return NULL;
+    }
+    luaL_openlibs(s->L);
+    if (!preload(s->L, e) || !start_hooks(s, reading, e) ||
+        !run_loader(s, e)) {
+        policy_state_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+/* ---- hooks ---- */
+
+/* The line of a loop that f can come to; 0: none. f is on top. */
+static int loop_line(lua_State *L, int module)
+{
+    int line = 0;
+
+    lua_getfield(L, module, "loop_line");
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 1, 0) == 0) {
+        line = (int)lua_tointeger(L, -1);
+    } else {
+        line = -1;
+    }
+    lua_pop(L, 1);
+    return line;
+}
+
+static bool compile(lua_State *L, int module, struct err *e)
+{
+    lua_getfield(L, module, "compile");
+    lua_pushvalue(L, -2);
+    return lua_pcall(L, 1, 0, 0) == 0 || err_set(e, "%s", lua_tostring(L, -1));
+}
+
+/* The route's description is on top. */
+static bool take_route(struct policy_state *s, uint32_t i, int module,
+                       struct err *e)
+{
+    static const char *const names[] = {"on_event", "on_request"};
+    lua_State *L = s->L;
+    int route = lua_gettop(L);
+    bool any = false;
+
+    for (size_t k = 0; k < N_ELEMS(names); k++) {
+        lua_getfield(L, route, names[k]);
+        if (lua_isfunction(L, -1)) {
+            int line = loop_line(L, module);
+
+            any = true;
+            if (line != 0) {
+                s->hooks[i].loops = true;
+                s->hooks[i].loop_line = line;
+            } else if (!compile(L, module, e)) {
+                return false;
+            }
+        }
+        lua_pop(L, 1);
+    }
+    if (any) {
+        lua_getfield(L, module, "runner");
+        lua_pushvalue(L, route);
+        if (lua_pcall(L, 1, 1, 0) != 0) {
+            return err_set(e, "%s", lua_tostring(L, -1));
+        }
+        s->hooks[i].runner = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    return true;
+}
+
+bool state_take_hooks(struct policy_state *s, struct err *e)
+{
+    lua_State *L = s->L;
+    int module = 1; /* start_hooks left it first */
+    uint32_t n;
+
+    lua_getfield(L, -1, "desc");
+    lua_getfield(L, -1, "routes");
+    n = (uint32_t)lua_objlen(L, -1);
+    for (uint32_t i = 0; i < n && i < PLAN_ROUTES_MAX; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        if (!take_route(s, i, module, e)) {
+            return false;
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 2);
+    return true;
+}
+
+struct policy_state *policy_state_new(struct policy *p, struct err *e)
+{
+    struct policy_state *s = state_load(p, false, e);
+
+    if (s == NULL) {
+        return NULL;
+    }
+    if (!state_take_hooks(s, e)) {
+        policy_state_free(s);
+        return NULL;
+    }
+    lua_settop(s->L, 0);
+    (void)lua_gc(s->L, LUA_GCCOLLECT, 0);
+    return s;
+}
+
+void policy_state_free(struct policy_state *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    if (s->L != NULL) {
+        lua_close(s->L);
+    }
+    policy_unref(s->policy);
+    free(s);
+}
+
+size_t policy_state_bytes(const struct policy_state *s)
+{
+    return s->bytes;
+}
+
+uint64_t policy_state_allocations(const struct policy_state *s)
+{
+    return s->allocations;
+}

@@ -1,0 +1,90 @@
+/*
+ * state - what the files of this room share. Nobody else includes it.
+ *
+ *   load.c     a file to a snapshot: texts read once, hashed; problems reported
+ *   build.c    the loader's description to a plan
+ *   state.c    a Lua state that has run the snapshot; its allocator and bounds
+ *   hooks.c    a request into Lua and back
+ *   ffi.c      what hooks call
+ *   example.c  the policy's examples, run
+ *   json.c     JSON to Lua values and back
+ *   diag.c     problems to text
+ */
+#pragma once
+
+#include <lua.h>
+#include <stdatomic.h>
+
+#include "policy/ffi.h"
+#include "policy/policy.h"
+
+enum {
+    STATE_BYTES_MAX = 64 << 20,
+    TOP_LEVEL_MS = 2000, /* of a policy's top level */
+    HOOK_MS = 50,        /* of one call of a hook with loops */
+    COUNT_EVERY = 10000  /* instructions between two looks at the clock */
+};
+
+struct snapshot_file {
+    char *path;
+    char *text;
+    size_t n;
+};
+
+struct policy {
+    atomic_uint refs;
+    struct plan *plan;
+    struct snapshot_file *files; /* the policy first, then what it required */
+    uint32_t n_files;
+};
+
+struct route_hooks {
+    int runner;         /* reference of the hooks module's table; LUA_NOREF */
+    bool loops;         /* interpreted, under a bound of time */
+    int loop_line;      /* loops: where */
+};
+
+struct policy_state {
+    struct policy *policy;
+    lua_State *L;
+    size_t bytes;
+    uint64_t allocations;
+    uint64_t deadline_ns;    /* of what runs now; 0: unbounded */
+    const char *bounded;     /* what that is, for the message */
+    struct sluice_context context;
+    int on_events, on_request; /* references */
+    struct route_hooks hooks[PLAN_ROUTES_MAX];
+};
+
+/* While what is not NULL, Lua code that runs longer than ms raises. */
+void state_bound(struct policy_state *s, const char *what, int ms);
+
+/* text is taken. */
+void snapshot_add(struct policy *p, const char *path, char *text, size_t n);
+bool snapshot_read(struct policy *p, const char *path, struct err *e);
+
+/* A file of the snapshot; NULL: none. */
+const struct snapshot_file *snapshot_find(const struct policy *p,
+                                          const char *path);
+
+/* state.c: a state with the loader's result on top of its stack. reading: files
+ * that the snapshot lacks are read and put into it. NULL and *e. */
+struct policy_state *state_load(struct policy *p, bool reading, struct err *e);
+/* Takes the hooks out of that result, which stays. */
+bool state_take_hooks(struct policy_state *s, struct err *e);
+
+/* build.c: the result on top of s->L to plan, whose hash is set. */
+bool plan_build(struct policy_state *s, struct plan *plan, struct err *e);
+
+/* example.c: runs those of the result on top; problems are added to it. */
+void examples_run(struct policy_state *s);
+
+/* diag.c: the problems of the result on top. */
+void diag_report(lua_State *L, struct policy_report *report);
+void diag_plain(struct policy_report *report, const char *text);
+void diag_note(struct policy_report *report, const char *file, int line,
+               const char *what, int loop_line);
+
+/* json.c */
+int json_decode(lua_State *L); /* (text) -> value */
+int json_encode(lua_State *L); /* (value) -> text */
