@@ -1,0 +1,56 @@
+/*
+ * event - attribution events of about 250 bytes, each a function of its number,
+ * so that whoever finds one can tell whether it is whole. For tests and
+ * benches.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EVENT_BYTES_MAX = 512 };
+
+static inline uint64_t event_mix(uint64_t x)
+{
+    /* splitmix64 (Steele, Lea, Flood, 2014) */
+    x += 0x9E3779B97F4A7C15u;
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+    return x ^ (x >> 31);
+}
+
+/* Writes event number n; returns its length. Some fields are optional. */
+static inline size_t event_write(char *out, uint64_t n)
+{
+    static const char *const types[] = {"click", "impression", "install",
+                                        "purchase"};
+    static const char *const pages[] = {"/home", "/product/blue-shoes",
+                                        "/cart", "/checkout/payment",
+                                        "/search?q=caf\xC3\xA9"};
+    uint64_t r = event_mix(n);
+    unsigned type = (unsigned)(r & 3);
+    int k = sprintf(out,
+                    "{\"event_id\":\"e-%012lu\",\"event_type\":\"%s\","
+                    "\"user_id\":\"user-%06lu\",\"timestamp\":%lu",
+                    (unsigned long)n, types[type],
+                    (unsigned long)((r >> 8) % 1000000),
+                    1763900000000ul + (unsigned long)(r % 10000000));
+
+    if (type == 3 || (r & 16) != 0) {
+        k += sprintf(out + k, ",\"value\":%lu.%02lu",
+                     (unsigned long)((r >> 20) % 500),
+                     (unsigned long)((r >> 30) % 100));
+    }
+    k += sprintf(out + k,
+                 ",\"campaign\":\"cmp-%04lu\",\"properties\":{\"page\":\"%s\","
+                 "\"ref\":\"https://example.com/a/%08lx\"",
+                 (unsigned long)((r >> 40) % 2000), pages[(r >> 50) % 5],
+                 (unsigned long)(r & 0xFFFFFFFF));
+    if ((r & 32) != 0) {
+        k += sprintf(out + k, ",\"ab\":[%lu,%lu]", (unsigned long)(r % 7),
+                     (unsigned long)(r % 11));
+    }
+    k += sprintf(out + k, "},\"device\":\"ios\",\"ok\":true}");
+    return (size_t)k;
+}
