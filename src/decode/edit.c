@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "decode/quote.h"
 #include "decode/scan.h"
+#include "decode/shape.h"
 #include "decode/walk.h"
 
 static struct edit *find(struct event_batch *b, const struct event *ev,
@@ -41,12 +42,30 @@ static struct edit *add(struct event_batch *b, struct event *ev)
     return &b->edits[b->n_edits - 1];
 }
 
+bool edit_put(struct event_batch *b, struct event *ev, struct str key,
+              struct str value, bool removed)
+{
+    struct edit *x = find(b, ev, key);
+
+    if (x == NULL) {
+        x = add(b, ev);
+    }
+    if (x == NULL) {
+        return false;
+    }
+    x->key = key.p;
+    x->key_len = (uint32_t)key.n;
+    x->value = value.p;
+    x->value_len = (uint32_t)value.n;
+    x->removed = removed;
+    return true;
+}
+
 bool edit_set(struct event_batch *b, struct event *ev, struct str key,
               struct str value, bool removed)
 {
     char *text = arena_alloc(b->arena, quote_bound(key.n));
     struct str quoted, copy = {NULL, 0};
-    struct edit *x;
 
     if (text == NULL) {
         return false;
@@ -58,19 +77,7 @@ bool edit_set(struct event_batch *b, struct event *ev, struct str key,
     if (quoted.n == 0 || (!removed && copy.p == NULL)) {
         return false;
     }
-    x = find(b, ev, quoted);
-    if (x == NULL) {
-        x = add(b, ev);
-    }
-    if (x == NULL) {
-        return false;
-    }
-    x->key = quoted.p;
-    x->key_len = (uint32_t)quoted.n;
-    x->value = copy.p;
-    x->value_len = (uint32_t)copy.n;
-    x->removed = removed;
-    return true;
+    return edit_put(b, ev, quoted, copy, removed);
 }
 
 size_t edit_bound(const struct event_batch *b, const struct event *ev)
@@ -93,20 +100,37 @@ static void flatten(char *p, size_t n)
     }
 }
 
-/* One pass of memmem a key: an event that surely lacks all edited keys needs
- * no walk. A key with escapes could be any, so a backslash decides nothing. */
+/* The keys of a predicted event are all in the shape, so that its bits tell in no
+ * time that a key is not among them. */
+static bool new_to_shape(const struct event_batch *b, const struct event *ev,
+                         const struct edit *x)
+{
+    struct str key = {x->key + 1, x->key_len - 2};
+
+    return (ev->flags & EVENT_PREDICTED) != 0 &&
+           ev->index >= b->shaped_from &&
+           (b->shape->top & shape_bit(key)) == 0;
+}
+
+/* An event that surely lacks all edited keys needs no walk. A key with escapes
+ * could be any, so a backslash decides nothing. */
 static bool surely_new(const struct event_batch *b, const struct event *ev)
 {
     const char *raw = b->body + ev->off;
+    bool searched = false;
 
     for (uint32_t i = ev->edit_first; i != 0; i = b->edits[i - 1].next) {
         const struct edit *x = &b->edits[i - 1];
 
+        if (new_to_shape(b, ev, x)) {
+            continue;
+        }
+        searched = true;
         if (memmem(raw, ev->len, x->key, x->key_len) != NULL) {
             return false;
         }
     }
-    return memchr(raw, '\\', ev->len) == NULL;
+    return !searched || memchr(raw, '\\', ev->len) == NULL;
 }
 
 static size_t put(char *out, const char *p, size_t n)

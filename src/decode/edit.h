@@ -20,6 +20,11 @@ enum { EVENT_EDITS_MAX = 32 };
 bool edit_set(struct event_batch *b, struct event *ev, struct str key,
               struct str value, bool removed) MUST_USE;
 
+/* The same for texts that are in b->arena already: the key as JSON text, with its
+ * quotes. */
+bool edit_put(struct event_batch *b, struct event *ev, struct str key,
+              struct str value, bool removed) MUST_USE;
+
 /* The most bytes that edit_splice may write for ev. */
 size_t edit_bound(const struct event_batch *b, const struct event *ev);
 

@@ -48,7 +48,8 @@ enum event_flag {
     EVENT_NEWLINE = 1,    /* raw newlines inside: spaces when stored */
     EVENT_EDITED = 2,     /* has edits */
     EVENT_ROUTED = 4,     /* to says the streams, not the route */
-    EVENT_RETRY = 8       /* the same event may pass later */
+    EVENT_RETRY = 8,      /* the same event may pass later */
+    EVENT_PREDICTED = 16  /* all its own keys are in the scanner's shape */
 };
 
 /* One key set by a hook. key and value are JSON text (the key with its
@@ -89,7 +90,7 @@ struct event_batch {
     uint32_t epoch;       /* raised by scan_body */
     uint32_t n_edits;     /* used of edits */
     uint32_t max_edits;
-    uint32_t unused;
+    uint32_t shaped_from; /* predicted events before fit an older shape */
     struct event *events;
     struct slot *slots;   /* max_events * SCHEMA_FIELDS_MAX grown on need */
     struct edit *edits;

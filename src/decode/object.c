@@ -66,7 +66,7 @@ static const struct shape_key *predict(struct scan *s, uint16_t node)
         const struct shape_key *k = &shape->list[i];
 
         if (k->node == node && k->len <= left &&
-            memcmp(s->l.p, k->text, k->len) == 0) {
+            vector_equal(s->l.p, k->text, k->len)) {
             s->expected = i + 1;
             return k;
         }
@@ -169,6 +169,7 @@ bool object_read(struct scan *s, struct event *ev)
     struct shape *shape = s->shape;
     struct lex *l = &s->l;
     const char *from = l->p;
+    uint32_t restarts = shape->restarts, predicted = 0;
     struct str twice;
 
     l->newline = false;
@@ -178,6 +179,7 @@ bool object_read(struct scan *s, struct event *ev)
         s->miss = false;
         if (object_fast(s, 0, 1)) {
             shape->misses = 0;
+            predicted = EVENT_PREDICTED;
             goto whole;
         }
         if (!s->miss) {
@@ -191,11 +193,14 @@ bool object_read(struct scan *s, struct event *ev)
         return false;
     }
     twice = shape_learn(shape);
+    if (shape->restarts != restarts) {
+        s->b->shaped_from = ev->index;
+    }
     if (twice.p != NULL) {
         reject_twice(s, ev, twice);
     }
 whole:
     ev->len = (uint32_t)(l->p - from);
-    ev->flags = l->newline ? EVENT_NEWLINE : 0;
+    ev->flags = (l->newline ? EVENT_NEWLINE : 0u) | predicted;
     return true;
 }

@@ -292,6 +292,7 @@ enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
     b->n = 0;
     b->n_slots = s.keys->n_slots;
     b->n_edits = 0;
+    b->shaped_from = 0;
     b->epoch++;
     shape_use(b->shape, s.keys);
     r = dispatch(&s, shape, se);

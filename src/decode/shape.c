@@ -24,6 +24,7 @@ void shape_use(struct shape *s, const struct scan_keys *k)
         s->keys = k;
         s->keys_hash = k->hash;
         s->n = 0;
+        s->top = 0;
         s->misses = 0;
     }
 }
@@ -121,6 +122,7 @@ static void insert(struct shape *s, uint32_t at, const struct seen_key *k)
 
     memmove(x + 1, x, (s->n - at) * sizeof *x);
     s->n++;
+    s->top |= k->node == 0 ? shape_bit(k->raw) : 0;
     x->node = k->node;
     x->slot = k->slot;
     x->child = k->child;
@@ -166,6 +168,8 @@ struct str shape_learn(struct shape *s)
     s->misses++;
     if (twice.p == NULL && !merge(s)) {
         s->n = 0;
+        s->top = 0;
+        s->restarts++;
         (void)merge(s);
     }
     return twice;

@@ -23,7 +23,7 @@ struct shape_key {
     uint16_t slot;     /* KEY_NONE: no field */
     uint16_t child;    /* node below, KEY_NONE: none */
     uint16_t len;      /* of text */
-    char text[SHAPE_KEY_BYTES]; /* "key": with quotes and colon */
+    char text[SHAPE_KEY_BYTES + 16]; /* "key": with quotes and colon; padded */
 };
 
 /* A key seen while an event is read without prediction. */
@@ -39,12 +39,23 @@ struct shape {
     uint64_t keys_hash; /* theirs: a later tree can lie at the same address */
     uint32_t n;
     uint32_t misses;              /* events in a row that did not fit */
+    uint32_t restarts;            /* times that keys were forgotten */
+    uint64_t top;                 /* shape_bit of each key of the event itself */
     struct shape_key list[SHAPE_KEYS_MAX];
     struct seen_key *seen;        /* of the event in hand */
     uint32_t n_seen, max_seen;
     uint32_t *table;              /* scratch of the duplicate check */
     uint32_t max_table;
 };
+
+/* One of 64 bits for a key: what has another bit is another key. */
+static inline uint64_t shape_bit(struct str key)
+{
+    unsigned first = key.n == 0 ? 0 : (unsigned char)key.p[0];
+    unsigned last = key.n == 0 ? 0 : (unsigned char)key.p[key.n - 1];
+
+    return 1ull << ((key.n * 7 + first * 31 + last * 3) & 63);
+}
 
 struct shape *shape_new(void);
 void shape_free(struct shape *s);

@@ -24,6 +24,24 @@ static inline unsigned vector_special(const char *p)
     return (unsigned)_mm_movemask_epi8(
         _mm_or_si128(low, _mm_or_si128(quote, back)));
 }
+
+/* Whether the first n bytes are equal; up to VECTOR_BYTES behind them may be
+ * read on both sides. */
+static inline int vector_equal(const char *a, const char *b, unsigned n)
+{
+    for (;; a += 16, b += 16, n -= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
+        __m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
+        unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y));
+
+        if (n <= 16) {
+            return (~same & ((1u << n) - 1)) == 0;
+        }
+        if (same != 0xFFFF) {
+            return 0;
+        }
+    }
+}
 #else
 enum { VECTOR_BYTES = 8 };
 
@@ -38,5 +56,10 @@ static inline unsigned vector_special(const char *p)
                 << i;
     }
     return mask;
+}
+
+static inline int vector_equal(const char *a, const char *b, unsigned n)
+{
+    return memcmp(a, b, n) == 0;
 }
 #endif

@@ -130,16 +130,45 @@ int sluice_text(struct sluice_context *c, struct sluice_event *view, uint32_t i,
     return 1;
 }
 
+/* The key as JSON text in the arena; {NULL, 0}: no room, or not UTF-8. */
+static struct str key_text(struct sluice_context *c, const char *key, size_t n)
+{
+    char *text;
+
+    if (c->key_epoch == c->epoch && c->key_len == n + 2 &&
+        memcmp(c->key + 1, key, n) == 0) {
+        return (struct str){c->key, c->key_len};
+    }
+    text = arena_alloc(c->batch->arena, quote_bound(n));
+    if (text == NULL) {
+        return (struct str){NULL, 0};
+    }
+    c->key = text;
+    c->key_len = (uint32_t)quote_write((struct str){key, n}, text);
+    /* Only a key without escapes is found again by its bytes. */
+    c->key_epoch = c->key_len == n + 2 ? c->epoch : 0;
+    return (struct str){c->key_len == 0 ? NULL : text, c->key_len};
+}
+
+/* json lies in the arena. */
 static int set(struct sluice_context *c, struct sluice_event *view,
                const char *key, size_t n, struct str json, bool removed)
 {
+    struct str name;
+
     if (n > KEY_BYTES_MAX) {
         return 4;
     }
-    return edit_set(c->batch, event_of(view), (struct str){key, n}, json,
-                    removed)
-               ? 0
-               : 1;
+    name = key_text(c, key, n);
+    if (name.p == NULL) {
+        return 2;
+    }
+    return edit_put(c->batch, event_of(view), name, json, removed) ? 0 : 1;
+}
+
+static struct str in_arena(struct sluice_context *c, const char *p, size_t n)
+{
+    return arena_copy(c->batch->arena, (struct str){p, n});
 }
 
 int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
@@ -151,43 +180,61 @@ int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
     return k == 0 ? 2 : set(c, view, key, n, (struct str){json, k}, false);
 }
 
-int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
-                      const char *key, size_t n, double v)
+/* The digits of v, in out; the shortest that give v back. */
+static struct str number_text(double v, char out[40])
 {
-    char text[40];
     int k = 0;
 
-    if (!isfinite(v)) {
-        return 3;
-    }
     if (v == floor(v) && fabs(v) < (double)EXACT_MAX) {
         uint64_t u = (uint64_t)fabs(v);
 
-        k = (int)sizeof text;
+        k = 40;
         do {
-            text[--k] = (char)('0' + u % 10);
+            out[--k] = (char)('0' + u % 10);
             u /= 10;
         } while (u != 0);
         if (v < 0) {
-            text[--k] = '-';
+            out[--k] = '-';
         }
-        return set(c, view, key, n,
-                   (struct str){text + k, sizeof text - (size_t)k}, false);
+        return (struct str){out + k, 40 - (size_t)k};
     }
-    /* The shortest of the digits that give v back. */
     for (int digits = 15; digits <= 17; digits++) {
-        k = snprintf(text, sizeof text, "%.*g", digits, v);
-        if (strtod(text, NULL) == v) {
+        k = snprintf(out, 40, "%.*g", digits, v);
+        if (strtod(out, NULL) == v) {
             break;
         }
     }
-    return set(c, view, key, n, (struct str){text, (size_t)k}, false);
+    return (struct str){out, (size_t)k};
+}
+
+int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
+                      const char *key, size_t n, double v)
+{
+    if (!isfinite(v)) {
+        return 3;
+    }
+    if (c->digits_epoch != c->epoch || c->number != v) {
+        char text[40];
+        struct str s = number_text(v, text);
+
+        s = in_arena(c, s.p, s.n);
+        if (s.p == NULL) {
+            return 1;
+        }
+        c->number = v;
+        c->digits = s.p;
+        c->digits_len = (uint32_t)s.n;
+        c->digits_epoch = c->epoch;
+    }
+    return set(c, view, key, n, (struct str){c->digits, c->digits_len}, false);
 }
 
 int sluice_set_json(struct sluice_context *c, struct sluice_event *view,
                     const char *key, size_t n, const char *p, size_t len)
 {
-    return set(c, view, key, n, (struct str){p, len}, false);
+    struct str s = in_arena(c, p, len);
+
+    return s.p == NULL ? 1 : set(c, view, key, n, s, false);
 }
 
 int sluice_remove(struct sluice_context *c, struct sluice_event *view,

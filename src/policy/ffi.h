@@ -36,6 +36,12 @@ struct sluice_context {
     const struct route *route;
     uint32_t n_raised;
     uint32_t refused;            /* on_request: the status, 0: go on */
+    /* The last key and the last number that were set, as JSON text in the request's
+     * arena: mostly the next event gets the same. */
+    const char *key, *digits;
+    uint32_t key_len, digits_len;
+    uint32_t key_epoch, digits_epoch;
+    double number;
     char code[64];               /* on_request: NUL-terminated */
     char message[512];
 };
