@@ -1,0 +1,15 @@
+std = "luajit"
+max_line_length = 80
+cache = false
+exclude_files = { "build*/" }
+
+local words = {
+  "server", "admin", "spool", "file", "null", "stream", "schema", "route",
+  "example", "env", "str", "num", "int", "bool", "enum", "time", "any",
+  "reject", "drop", "to",
+}
+stds.sluice = { read_globals = words }
+files["conf/"] = { std = "luajit+sluice" }
+files["bench/policy.lua"] = { std = "luajit+sluice" }
+files["bench/wrk.lua"] = { globals = { "init", "request", "response", "wrk" } }
+files["tests/"] = { std = "luajit+busted" }

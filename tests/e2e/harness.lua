@@ -1,0 +1,329 @@
+-- harness: starts the built server in a folder of its own, talks to it in raw
+-- bytes, stops it by its own pid. Every wait is for an event and has an end.
+
+local fcntl = require "posix.fcntl"
+local signal = require "posix.signal"
+local socket = require "socket"
+local stdlib = require "posix.stdlib"
+local unistd = require "posix.unistd"
+local wait = require "posix.sys.wait"
+
+local M = {}
+
+M.build = os.getenv("SLUICE_BUILD") or "build"
+M.binary = M.build .. "/sluice"
+
+local function shell(command)
+  local f = assert(io.popen(command .. " 2>&1"))
+  local out = f:read("*a")
+  f:close()
+  return out
+end
+M.shell = shell
+
+function M.sleep(s) socket.sleep(s) end
+M.now = socket.gettime
+
+---Waits until f() is true; fails after `seconds` (default 20).
+function M.wait_for(what, f, seconds)
+  local till = socket.gettime() + (seconds or 20)
+  repeat
+    local v = f()
+    if v then return v end
+    socket.sleep(0.005)
+  until socket.gettime() > till
+  error("waited in vain for " .. what, 2)
+end
+
+function M.folder()
+  return assert(stdlib.mkdtemp((os.getenv("SLUICE_TMP") or "/tmp")
+    .. "/sluice-test-XXXXXX"))
+end
+
+function M.remove(path)
+  assert(path:find("/sluice%-test%-"))
+  os.execute("rm -rf '" .. path .. "'")
+end
+
+function M.read(path)
+  local f = io.open(path, "rb")
+  if not f then return nil end
+  local text = f:read("*a")
+  f:close()
+  return text
+end
+
+function M.write(path, text)
+  local f = assert(io.open(path, "wb"))
+  f:write(text)
+  f:close()
+end
+
+---Starts a program; its output goes to the files given.
+function M.spawn(argv, out, err)
+  local pid = assert(unistd.fork())
+  if pid == 0 then
+    local o = fcntl.open(out, fcntl.O_WRONLY + fcntl.O_CREAT + fcntl.O_APPEND,
+      420)
+    unistd.dup2(o, 1)
+    local e = err and fcntl.open(err,
+      fcntl.O_WRONLY + fcntl.O_CREAT + fcntl.O_APPEND, 420) or o
+    unistd.dup2(e, 2)
+    local args = {}
+    for i = 2, #argv do args[i - 1] = argv[i] end
+    unistd.execp(argv[1], args)
+    unistd._exit(127)
+  end
+  return pid
+end
+
+---Waits for a process; its exit code, or "signal N".
+function M.reap(pid, seconds)
+  local till = socket.gettime() + (seconds or 30)
+  repeat
+    local got, how, code = wait.wait(pid, wait.WNOHANG)
+    if got == pid then
+      return how == "exited" and code or ("signal " .. code)
+    end
+    socket.sleep(0.005)
+  until socket.gettime() > till
+  signal.kill(pid, signal.SIGKILL)
+  wait.wait(pid)
+  error("process " .. pid .. " did not end", 2)
+end
+
+-- ---- the server --------------------------------------------------------------
+
+local Server = {}
+Server.__index = Server
+
+---A policy with one stream to a file sink, changed by `o`.
+function M.policy(o)
+  o = o or {}
+  return ([[
+server { listen = "127.0.0.1:0", workers = %d, %s }
+admin { listen = "127.0.0.1:0" }
+spool { %s }
+file "archive" { dir = "archive", linger = "%s", %s }
+stream "events" { ack = "%s", sinks = { "archive" }, %s }
+%s
+route "POST /v1/events" { body = "event", stream = "events", %s }
+route "POST /v1/events/batch" { body = "batch", stream = "events", %s }
+]]):format(o.workers or 2, o.server or "", o.spool or "", o.linger or "20ms",
+    o.file or "", o.ack or "written", o.stream or "", o.top or "",
+    o.route or "", o.route or "")
+end
+
+---@param o table policy (text), data, path, wrap (argv put before), args
+function M.server(o)
+  o = o or {}
+  local s = setmetatable({ dir = o.dir or M.folder() }, Server)
+  s.data = o.data or (s.dir .. "/data")
+  s.log = s.dir .. "/log"
+  s.path = o.path or (s.dir .. "/policy.lua")
+  if not o.path then M.write(s.path, o.policy or M.policy()) end
+  s.wrap, s.args = o.wrap or {}, o.args or {}
+  s:start()
+  return s
+end
+
+function Server:start(no_wait)
+  local argv = {}
+  for _, a in ipairs(self.wrap) do argv[#argv + 1] = a end
+  for _, a in ipairs { M.binary, "run", "--listen", "127.0.0.1:0", "--admin",
+    "127.0.0.1:0", "--data", self.data } do argv[#argv + 1] = a end
+  for _, a in ipairs(self.args) do argv[#argv + 1] = a end
+  argv[#argv + 1] = self.path
+  self.log_from = #(M.read(self.log) or "")
+  self.pid = M.spawn(argv, self.log)
+  if no_wait then return end
+  local line = M.wait_for("the server to be ready", function()
+    local text = (M.read(self.log) or ""):sub(self.log_from + 1)
+    local got = wait.wait(self.pid, wait.WNOHANG)
+    if got == self.pid then
+      self.pid = nil
+      error("the server ended:\n" .. text, 0)
+    end
+    return text:match("event=ready [^\n]*\n")
+  end, 60)
+  self.port = tonumber(line:match("listen=127%.0%.0%.1:(%d+)"))
+  self.admin = tonumber(line:match("admin=127%.0%.0%.1:(%d+)"))
+  self.real_pid = tonumber(line:match("pid=(%d+)"))
+end
+
+function Server:text()
+  return (M.read(self.log) or ""):sub(self.log_from + 1)
+end
+
+function Server:logged(pattern, seconds)
+  return M.wait_for("log: " .. pattern, function()
+    return self:text():match(pattern)
+  end, seconds)
+end
+
+function Server:signal(name)
+  signal.kill(self.real_pid, signal[name])
+end
+
+---Ends it; with SIGKILL nothing is said to it. Returns the exit code.
+function Server:stop(name)
+  if not self.pid then return nil end
+  self:signal(name or "SIGTERM")
+  local code = M.reap(self.pid)
+  self.pid = nil
+  return code
+end
+
+function Server:close()
+  if self.pid then self:stop("SIGKILL") end
+  M.remove(self.dir)
+end
+
+-- ---- HTTP ------------------------------------------------------------------------
+
+function M.connect(port)
+  local c = assert(socket.tcp())
+  c:settimeout(10)
+  assert(c:connect("127.0.0.1", port))
+  c:setoption("tcp-nodelay", true)
+  return c
+end
+
+---Reads one answer: { status, headers, body, head }; nil when the connection ends.
+function M.answer(c)
+  local line, why = c:receive("*l")
+  if not line then return nil, why end
+  local a = { status = tonumber(line:match("^HTTP/1%.[01] (%d%d%d)")),
+    headers = {}, head = line }
+  while true do
+    line, why = c:receive("*l")
+    if not line then return nil, why end
+    if line == "" then break end
+    local k, v = line:match("^([^:]+):%s*(.*)$")
+    a.headers[k:lower()] = v
+  end
+  if a.status == 100 then return a end
+  local n = tonumber(a.headers["content-length"] or 0)
+  a.body = n > 0 and assert(c:receive(n)) or ""
+  return a
+end
+
+---True when the peer has closed the connection.
+function M.closed(c, seconds)
+  c:settimeout(seconds or 5)
+  local _, why = c:receive(1)
+  return why == "closed"
+end
+
+function Server:raw(bytes)
+  local c = M.connect(self.port)
+  c:send(bytes)
+  local a = M.answer(c)
+  c:close()
+  return a
+end
+
+function M.request(port, method, path, body, headers)
+  local c = M.connect(port)
+  local lines = { ("%s %s HTTP/1.1"):format(method, path), "Host: test",
+    "Connection: close" }
+  for k, v in pairs(headers or {}) do lines[#lines + 1] = k .. ": " .. v end
+  if body then lines[#lines + 1] = "Content-Length: " .. #body end
+  c:send(table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or ""))
+  local a, why = M.answer(c)
+  c:close()
+  return a, why
+end
+
+function Server:post(path, body, headers)
+  headers = headers or {}
+  headers["Content-Type"] = headers["Content-Type"] or "application/json"
+  return M.request(self.port, "POST", path, body, headers)
+end
+
+function Server:get(path) return M.request(self.admin, "GET", path) end
+
+function Server:reload(query)
+  return M.request(self.admin, "POST", "/reload" .. (query or ""), "")
+end
+
+---The value of a series in /metrics; the sum when labels is a pattern.
+function Server:metric(name, labels)
+  local sum
+  for line in self:get("/metrics").body:gmatch("[^\n]+") do
+    local n, l, v = line:match("^([%w_]+)(%b{}) (.*)$")
+    if not n then
+      n, v = line:match("^([%w_]+) (.*)$")
+      l = ""
+    end
+    if n == name and (not labels or l:find(labels, 1, true)) then
+      sum = (sum or 0) + tonumber(v)
+    end
+  end
+  return sum
+end
+
+-- ---- what arrived -----------------------------------------------------------------
+
+---The archive's lines, in a file; compressed files are unpacked.
+function Server:collect(folder)
+  local dir = self.data .. "/" .. (folder or "archive")
+  local out = self.dir .. "/collected"
+  shell(("cd '%s' && : > '%s'; for f in *.ndjson *.ndjson.zst *.ndjson.gz; do "
+    .. "case $f in *'*'*) ;; *.zst) zstdcat \"$f\" >> '%s';; *.gz) zcat \"$f\" "
+    .. ">> '%s';; *) cat \"$f\" >> '%s';; esac; done"):format(dir, out, out, out,
+    out))
+  return out
+end
+
+function Server:lines(folder)
+  local list = {}
+  for line in io.lines(self:collect(folder)) do list[#list + 1] = line end
+  return list
+end
+
+---Runs tests/tools/load; returns its figures. background: its pid and file.
+function M.load(port, o)
+  local argv = { M.build .. "/tools/load", "--port", tostring(port) }
+  for _, k in ipairs { "path", "connections", "batch", "rate", "seconds",
+    "first", "acks" } do
+    if o[k] then
+      argv[#argv + 1] = "--" .. k
+      argv[#argv + 1] = tostring(o[k])
+    end
+  end
+  if o.patient then argv[#argv + 1] = "--patient" end
+  local out = os.tmpname()
+  return { pid = M.spawn(argv, out), out = out }
+end
+
+function M.figures(text)
+  local t = {}
+  for k, v in text:gmatch("([%w_]+)=([%d%.]+)") do t[k] = tonumber(v) end
+  return t
+end
+
+function M.load_wait(l, seconds)
+  local code = M.reap(l.pid, seconds or 120)
+  local text = M.read(l.out)
+  os.remove(l.out)
+  local t = M.figures(text)
+  t.code, t.text = code, text
+  return t
+end
+
+function M.load_stop(l)
+  signal.kill(l.pid, signal.SIGTERM)
+  return M.load_wait(l)
+end
+
+---Compares acknowledged events with those of the archive.
+function M.verify(acks, collected)
+  local text = shell(("%s/tools/verify '%s' < '%s'"):format(M.build, acks,
+    collected))
+  local t = M.figures(text)
+  t.text = text
+  return t
+end
+
+return M
