@@ -1,0 +1,57 @@
+local h = require "harness"
+
+describe("a full spool", function()
+  local s
+  -- A sink that can't deliver: its folder's place is taken by a file.
+  local function full_server(o)
+    local dir = h.folder()
+    local srv = h.server { dir = dir, policy = h.policy(o) }
+    return srv
+  end
+
+  teardown(function() if s then s:close() end end)
+
+  it("refuses early, so that 200 clients with 4 MB bodies read their 503",
+  function()
+    s = full_server { workers = 1, spool = [[max_bytes = "256MiB"]],
+      stream = [[max_bytes = "64MiB"]], server = [[max_body = "4MiB"]],
+      linger = "24h" }
+    -- The sink takes a frame a MiB; without releases the spool fills.
+    s:signal("SIGSTOP")
+    s:signal("SIGCONT")
+    h.shell(("mv '%s/archive' '%s/gone' && touch '%s/archive'"):format(s.data,
+      s.data, s.data))
+    local body = '{"x":"' .. ("y"):rep(4000000) .. '"}'
+    local a
+    for _ = 1, 60 do
+      a = s:post("/v1/events", body)
+      if a and a.status == 503 then break end
+    end
+    assert.equal(503, a and a.status)
+    assert.matches("^[1-5]$", a.headers["retry-after"])
+    assert.matches("spool_full", a.body)
+    local path = s.dir .. "/body"
+    h.write(path, body)
+    local out = h.shell(([[seq 200 | xargs -P 200 -I{} curl -s -o /dev/null \
+      -w '%%{http_code} %%header{retry-after}\n' --max-time 20 \
+      -H 'Content-Type: application/json' -H 'Expect:' \
+      --data-binary @%s http://127.0.0.1:%d/v1/events]]):format(path, s.port))
+    local n = 0
+    for line in out:gmatch("[^\n]+") do
+      if line:match("^503 [1-5]$") then n = n + 1 end
+    end
+    print(("# full: %d of 200 clients read 503 with Retry-After"):format(n))
+    assert.is_true(n >= 199, out)
+  end)
+
+  it("goes on by itself once the sink delivers again", function()
+    assert.equal(200, s:get("/healthz").status)
+    h.shell(("rm '%s/archive' && mv '%s/gone' '%s/archive'"):format(s.data,
+      s.data, s.data))
+    h.wait_for("room", function()
+      local a = s:post("/v1/events", [[{"again":1}]])
+      return a and a.status == 202
+    end, 30)
+    assert.equal(0, s:stop())
+  end)
+end)
