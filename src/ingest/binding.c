@@ -38,6 +38,7 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
         free(b);
         return NULL;
     }
+    b->in = in;
     b->policy = policy_ref(p);
     b->plan = policy_plan(p);
     b->refs = 1;
@@ -79,6 +80,6 @@ void binding_drop(struct binding *b)
 {
     assert(b->refs > 0);
     if (--b->refs == 0) {
-        binding_free(b);
+        b->in->conf.retire(b->in->conf.retire_arg, b);
     }
 }

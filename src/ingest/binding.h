@@ -2,7 +2,8 @@
  * binding - a policy made ready for one worker: its Lua state, and the spool
  * writers of its streams.
  *
- *   binding_new (supervisor) -> ingest_bind -> binding_hold/binding_drop -> gone
+ *   binding_new (supervisor) -> ingest_bind -> binding_hold/binding_drop
+ *                                  -> conf.retire -> binding_free (supervisor)
  *
  * Counted without atomics: after ingest_bind it belongs to the worker.
  */
@@ -14,6 +15,7 @@
 #include "ingest/ingest.h"
 
 struct binding {
+    struct ingest *in;           /* whose it is */
     struct policy *policy;       /* a reference */
     struct policy_state *state;
     const struct plan *plan;     /* policy's */
@@ -26,4 +28,4 @@ struct binding {
 };
 
 void binding_hold(struct binding *b);
-void binding_drop(struct binding *b); /* frees at zero */
+void binding_drop(struct binding *b); /* retires at zero */

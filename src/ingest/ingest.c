@@ -460,7 +460,7 @@ void ingest_free(struct ingest *in)
     if (in->current != NULL) {
         commit_turn(in);
         http_server_free(in->http);
-        binding_drop(in->current);
+        binding_free(in->current); /* no request holds it now */
     }
     drop_waiters(in, in->syncing);
     ev_prepare_stop(in->conf.loop, &in->prepare);

@@ -25,6 +25,10 @@ struct ingest_conf {
     struct spool *spool;
     uint32_t worker;        /* 0-based */
     int listen_fd;          /* the caller's */
+    /* Takes bindings that no request needs any more: closing a Lua state takes
+     * milliseconds, which are not the worker's. Must not block. */
+    void (*retire)(void *arg, struct binding *b);
+    void *retire_arg;
 };
 
 /* Set up by the supervisor before the worker's thread starts; serves nothing

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "http/http.h"
+#include "loop/mailbox.h"
 #include "plan/plan.h"
 #include "policy/policy.h"
 #include "server/supervisor.h"
@@ -38,6 +39,7 @@ struct generation {
 struct server {
     struct supervisor_conf conf;
     struct ev_loop *loop;
+    struct mailbox mail;      /* for the workers */
     ev_signal on_hup, on_term, on_int;
     ev_timer drain_timer;
     struct policy *policy;    /* live */

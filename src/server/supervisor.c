@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,6 +70,17 @@ static uint32_t n_workers_of(const struct plan *plan)
     return cores > 0 ? (uint32_t)cores : 1;
 }
 
+/* Connections and segments are descriptors. */
+static void raise_limits(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
 static bool open_spool(struct server *s, const struct plan *plan,
                        struct err *e)
 {
@@ -106,7 +118,8 @@ static bool make_workers(struct server *s, struct err *e)
 {
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {
-        s->workers[i] = worker_new(s->spool, i, s->listen_fds[i]);
+        s->workers[i] = worker_new(s->spool, i, s->listen_fds[i],
+                                   &s->mail);
         if (s->workers[i] == NULL) {
             return err_set(e, "can't make an event loop for worker %u", i);
         }
@@ -156,6 +169,7 @@ static void stop(struct server *s)
         worker_free(s->workers[i]);
     }
     free(s->workers);
+    mailbox_fini(&s->mail); /* frees what the workers handed back */
     sinks_stop(s, left_ms);
     if (s->admin != NULL) {
         http_server_free(s->admin);
@@ -215,6 +229,8 @@ int supervisor_run(const struct supervisor_conf *c)
         free(s);
         return EXIT_POLICY;
     }
+    mailbox_init(&s->mail, s->loop);
+    raise_limits();
     watch_signals(s);
     if (start(s, &e)) {
         (void)ev_run(s->loop, 0);

@@ -35,7 +35,18 @@ struct handover {
     struct binding *binding;
 };
 
-struct worker *worker_new(struct spool *spool, uint32_t number, int listen_fd)
+static void free_binding(void *arg)
+{
+    binding_free(arg);
+}
+
+static void on_retire(void *arg, struct binding *b)
+{
+    mailbox_post(arg, free_binding, b);
+}
+
+struct worker *worker_new(struct spool *spool, uint32_t number, int listen_fd,
+                          struct mailbox *mail)
 {
     struct worker *w = mem_zalloc(sizeof *w);
     pthread_condattr_t attr;
@@ -55,7 +66,9 @@ struct worker *worker_new(struct spool *spool, uint32_t number, int listen_fd)
     w->ingest = ingest_new(&(struct ingest_conf){.loop = w->loop,
                                                  .spool = spool,
                                                  .worker = number,
-                                                 .listen_fd = listen_fd});
+                                                 .listen_fd = listen_fd,
+                                                 .retire = on_retire,
+                                                 .retire_arg = mail});
     return w;
 }
 

@@ -14,10 +14,13 @@
 #include "ingest/ingest.h"
 
 struct err;
+struct mailbox;
 struct worker;
 
-/* listen_fd is the caller's. */
-struct worker *worker_new(struct spool *spool, uint32_t number, int listen_fd);
+/* listen_fd is the caller's. Bindings that are done with are freed by tasks in
+ * mail, the supervisor's. */
+struct worker *worker_new(struct spool *spool, uint32_t number, int listen_fd,
+                          struct mailbox *mail);
 
 /* Starts the thread; takes first. False and *e: no thread, first is freed. */
 bool worker_start(struct worker *w, struct binding *first,

@@ -2,23 +2,13 @@ local h = require "harness"
 
 describe("a full spool", function()
   local s
-  -- A sink that can't deliver: its folder's place is taken by a file.
-  local function full_server(o)
-    local dir = h.folder()
-    local srv = h.server { dir = dir, policy = h.policy(o) }
-    return srv
-  end
-
   teardown(function() if s then s:close() end end)
 
   it("refuses early, so that 200 clients with 4 MB bodies read their 503",
   function()
-    s = full_server { workers = 1, spool = [[max_bytes = "256MiB"]],
-      stream = [[max_bytes = "64MiB"]], server = [[max_body = "4MiB"]],
-      linger = "24h" }
-    -- The sink takes a frame a MiB; without releases the spool fills.
-    s:signal("SIGSTOP")
-    s:signal("SIGCONT")
+    s = h.server { policy = h.policy { workers = 1,
+      spool = [[segment = "16MiB", max_bytes = "256MiB"]],
+      stream = [[max_bytes = "64MiB"]] } }
     h.shell(("mv '%s/archive' '%s/gone' && touch '%s/archive'"):format(s.data,
       s.data, s.data))
     local body = '{"x":"' .. ("y"):rep(4000000) .. '"}'

@@ -284,7 +284,8 @@ end
 
 ---Runs tests/tools/load; returns its figures. background: its pid and file.
 function M.load(port, o)
-  local argv = { M.build .. "/tools/load", "--port", tostring(port) }
+  local argv = { "taskset", "-c", "1", M.build .. "/tools/load", "--port",
+    tostring(port) }
   for _, k in ipairs { "path", "connections", "batch", "rate", "seconds",
     "first", "acks" } do
     if o[k] then

@@ -6,7 +6,7 @@
  *
  * rate 0: closed loop; else R requests a second, sent when they are due whatever
  * became of the others, and timed from then (no coordinated omission). FILE gets a
- * line "first n" for every 2xx, written before the next request. --patient: a lost
+ * line "first n" for every 2xx. --patient: a lost
  * connection is opened again until the end; without it, that is an error.
  * Prints one line of key=value pairs.
  */
@@ -55,7 +55,8 @@ static struct {
           .next = 1};
 
 static struct conn conns[CONNS_MAX];
-static int epoll_fd, acks_fd = -1;
+static FILE *acks; /* buffered: this process is not the one that is killed */
+static int epoll_fd;
 static volatile sig_atomic_t stopping;
 static uint32_t *latencies; /* microseconds */
 static size_t n_latencies;
@@ -170,8 +171,6 @@ static void post(struct conn *c, uint64_t due)
 
 static void count(struct conn *c, int status)
 {
-    char line[64];
-
     last_status = status;
     if (n_latencies < LATENCIES_MAX) {
         latencies[n_latencies++] = (uint32_t)((now_ns() - c->due_ns) / 1000);
@@ -183,13 +182,8 @@ static void count(struct conn *c, int status)
     }
     n_2xx++;
     n_acked += conf.batch;
-    if (acks_fd >= 0) {
-        int n = sprintf(line, "%lu %u\n", (unsigned long)c->first, conf.batch);
-
-        if (write(acks_fd, line, (size_t)n) != n) {
-            perror("acks");
-            exit(2);
-        }
+    if (acks != NULL) {
+        (void)fprintf(acks, "%lu %u\n", (unsigned long)c->first, conf.batch);
     }
 }
 
@@ -379,14 +373,21 @@ int main(int argc, char **argv)
     latencies = malloc(LATENCIES_MAX * sizeof *latencies);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (conf.acks != NULL) {
-        acks_fd = open(conf.acks, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-                       0644);
+        acks = fopen(conf.acks, "ae");
+        if (acks == NULL) {
+            perror(conf.acks);
+            return 2;
+        }
     }
     for (unsigned i = 0; i < conf.n_conns; i++) {
         conns[i].fd = -1;
     }
     began = now_ns();
     run();
+    if (acks != NULL && fclose(acks) != 0) {
+        perror(conf.acks);
+        return 2;
+    }
     qsort(latencies, n_latencies, sizeof *latencies, by_value);
     (void)printf("sent=%lu ok=%lu full=%lu other=%lu broken=%lu acked=%lu "
                  "seconds=%.2f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f next=%lu "
