@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "sink/frame.h"
 
 enum { PATH_BYTES = 4096 };
 
@@ -198,17 +199,39 @@ static bool recover_sealed(struct archive *a, struct err *e)
     return true;
 }
 
+/* How many of the frames that the journal knows are whole in the file. Those
+ * before the last rewrite of the journal are on the disk: it synced them. */
+static uint32_t whole_frames(const struct archive *a, uint64_t size)
+{
+    uint64_t from = 0;
+    uint32_t i;
+
+    for (i = 0; i < a->n_steps && a->steps[i].length <= size; i++) {
+        struct str bytes = {NULL, a->steps[i].length - from};
+        char *p;
+        bool ok;
+
+        if (a->steps[i].n > 0 && bytes.n > 0) {
+            p = mem_alloc(bytes.n);
+            bytes.p = p;
+            ok = pread(a->fd, p, bytes.n, (off_t)from) == (ssize_t)bytes.n &&
+                 frame_check(a->compress, bytes);
+            free(p);
+            if (!ok) {
+                break;
+            }
+        }
+        from = a->steps[i].length;
+    }
+    return i;
+}
+
 /* The file in hand lost its end to a power cut: back to the last frame that is
  * whole; what came after is delivered again, as far as the spool still has it. */
-static void step_back(struct archive *a, uint64_t size)
+static void step_back(struct archive *a, uint64_t size, uint32_t keep)
 {
-    uint32_t keep = a->n_steps;
-
-    while (keep > 0 && a->steps[keep - 1].length > size) {
-        keep--;
-    }
     log_write(LOG_WARN, "archive",
-              "file=%s status=shorter expected=%lu found=%lu frames_again=%u",
+              "file=%s status=damaged expected=%lu found=%lu frames_again=%u",
               a->name, (unsigned long)a->length, (unsigned long)size,
               a->n_steps - keep);
     forget_steps(a, keep);
@@ -219,6 +242,7 @@ static bool recover_open(struct archive *a, struct err *e)
 {
     char part[PATH_BYTES], final[PATH_BYTES];
     struct stat st;
+    uint32_t keep;
 
     paths(a, part, final);
     if (stat(part, &st) != 0) {
@@ -230,12 +254,13 @@ static bool recover_open(struct archive *a, struct err *e)
         a->name[0] = '\0';
         return true;
     }
-    if ((uint64_t)st.st_size < a->length) {
-        step_back(a, (uint64_t)st.st_size);
-    }
-    a->fd = open(part, O_WRONLY | O_CLOEXEC);
+    a->fd = open(part, O_RDWR | O_CLOEXEC);
     if (a->fd < 0) {
         return err_errno(e, errno, "%s", part);
+    }
+    keep = whole_frames(a, (uint64_t)st.st_size);
+    if (keep < a->n_steps) {
+        step_back(a, (uint64_t)st.st_size, keep);
     }
     if (ftruncate(a->fd, (off_t)a->length) != 0) {
         return err_errno(e, errno, "%s: cut", part);
@@ -279,7 +304,7 @@ static bool begin_file(struct archive *a, enum compress how, int64_t wall_ms,
     (void)snprintf(a->name, sizeof a->name, "%s-%s-%08lu%s", a->stream,
                    a->uuid8, (unsigned long)a->number + 1, suffixes[how]);
     paths(a, part, final);
-    a->fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    a->fd = open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (a->fd < 0) {
         a->name[0] = '\0';
         return err_errno(e, errno, "%s", part);
@@ -356,8 +381,7 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
     return true;
 }
 
-bool archive_seal(struct archive *a, bool synced, struct journal *j,
-                  struct err *e)
+bool archive_seal(struct archive *a, struct journal *j, struct err *e)
 {
     char part[PATH_BYTES], final[PATH_BYTES];
     struct record r = {.type = RECORD_SEAL,
@@ -373,11 +397,12 @@ bool archive_seal(struct archive *a, bool synced, struct journal *j,
     if (a->length == 0) {
         (void)unlink(part);
     } else {
-        if ((synced && !sync_file(a, e)) ||
-            ftruncate(a->fd, (off_t)a->length) != 0) {
-            return err_errno(e, errno, "%s", part);
+        if (ftruncate(a->fd, (off_t)a->length) != 0) {
+            return err_errno(e, errno, "%s: cut", part);
         }
-        if (!journal_append(j, &r, e) || (synced && !journal_sync(j, e))) {
+        /* A finished file is whole, and known, also after a power cut. */
+        if (!sync_file(a, e) || !journal_append(j, &r, e) ||
+            !journal_sync(j, e)) {
             return false;
         }
         if (rename(part, final) != 0) {

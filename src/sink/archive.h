@@ -9,7 +9,7 @@
  *   append   bytes to .part ─► (fdatasync) ─► FILE name, length, ranges
  *              └─ .part longer than FILE: cut; shorter: back to the last FILE that
  *                 its bytes reach, the ranges behind it are delivered again
- *   seal     (fdatasync) ─► SEAL name, length ─► rename ─► fsync(dir)
+ *   seal     fdatasync ─► SEAL name, length ─► rename ─► fsync(dir)
  *              └─ no final name yet: cut and renamed; else a consumer has it
  *
  * The sink's thread.
@@ -66,7 +66,7 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
                     struct journal *j, struct err *e) MUST_USE;
 
 /* Ends the file in hand and gives it its name. True when there is none. */
-bool archive_seal(struct archive *a, bool synced, struct journal *j,
+bool archive_seal(struct archive *a, struct journal *j,
                   struct err *e) MUST_USE;
 
 /* What a new journal must say of it. */

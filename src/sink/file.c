@@ -85,17 +85,12 @@ static bool seal(struct sink *s, struct archive *a, struct err *e)
 {
     char name[sizeof a->name];
     uint64_t length = a->length;
-    bool synced = false;
 
     if (a->name[0] == '\0') {
         return true;
     }
-    for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
-        synced |= s->conf.streams[i].synced &&
-                  strcmp(s->conf.streams[i].name, a->stream) == 0;
-    }
     (void)snprintf(name, sizeof name, "%s", a->name);
-    if (!archive_seal(a, synced, *s->conf.journal, e)) {
+    if (!archive_seal(a, *s->conf.journal, e)) {
         return false;
     }
     if (length > 0) {

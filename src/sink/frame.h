@@ -8,6 +8,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/str.h"
 #include "plan/plan.h"
@@ -21,3 +23,7 @@ void frame_free(struct frame *f); /* NULL is fine */
 /* {NULL, 0} and *e when the library refuses. */
 struct str frame_make(struct frame *f, enum compress how, struct str lines,
                       struct err *e) MUST_USE;
+
+/* Whether bytes are what frame_make(how) gave: whole frames with their checksums,
+ * or whole lines. For what a power cut may have left of them. */
+bool frame_check(enum compress how, struct str bytes);
