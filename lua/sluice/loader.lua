@@ -262,7 +262,7 @@ end
 -- ---- files ---------------------------------------------------------------
 
 -- "[string "..."]:3: x" and "policy:conf/a.lua:3: x" as file, line, words.
-function Loader:raised(file, message)
+local function raised(file, message)
   message = tostring(message)
   local at, line, rest = message:match("^policy:(.-):(%d+): (.*)$")
   if at then return at, tonumber(line), rest end
@@ -277,7 +277,7 @@ function Loader:run(file, text)
   end
   local chunk, why = loadstring(text, "@policy:" .. file)
   if not chunk then
-    local at, line, rest = self:raised(file, why)
+    local at, line, rest = raised(file, why)
     self:add(at, line, 1, 0, "syntax: " .. rest)
     return nil
   end
@@ -285,7 +285,7 @@ function Loader:run(file, text)
   setfenv(chunk, self.env)
   local results = { pcall(self.host.bounded, chunk) }
   if not results[1] then
-    local at, line, rest = self:raised(file, results[2])
+    local at, line, rest = raised(file, results[2])
     self:add(at, line, 1, 0, rest)
     return nil
   end

@@ -108,7 +108,8 @@ local function find_entry(tokens, i, key)
   local n = 0
   i = i + 1
   while tokens[i] and tokens[i].text ~= "}" do
-    local key_at, name, value = i, nil, i
+    local key_at, value = i, i
+    local name
     local after = tokens[i + 1]
     if tokens[i].kind == "name" and after and after.text == "=" then
       name, value = tokens[i].text, i + 2

@@ -14,7 +14,7 @@ function M.show(v)
   return tostring(v)
 end
 
-local function quantity(v, spec, parse, what, sample)
+local function quantity(v, parse, what, sample)
   if type(v) == "number" then
     return nil, ("%s needs a unit, such as \"%s\""):format(M.show(v), sample)
   end
@@ -86,14 +86,14 @@ function checks.count(v, spec)
 end
 
 function checks.bytes(v, spec, host)
-  local n, why = quantity(v, spec, host.bytes, "size", "64MiB")
+  local n, why = quantity(v, host.bytes, "size", "64MiB")
   if not n then return nil, why end
   return in_range(n, spec, M.show(v), spec.min and show_bytes(spec.min),
     spec.max and show_bytes(spec.max))
 end
 
 function checks.duration(v, spec, host)
-  local n, why = quantity(v, spec, host.ms, "duration", "50ms")
+  local n, why = quantity(v, host.ms, "duration", "50ms")
   if not n then return nil, why end
   return in_range(n, spec, M.show(v), spec.min and show_ms(spec.min),
     spec.max and show_ms(spec.max))
@@ -125,7 +125,7 @@ function checks.enum(v, spec)
     table.concat(spec.values, "\", \""), suggest.hint(v, { unpack(spec.values) }))
 end
 
-function checks.ack(v, spec)
+function checks.ack(v)
   if v == "delivered" then
     return nil, "\"delivered\" is not served by this version; use \"written\" "
         .. "or \"synced\""

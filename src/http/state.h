@@ -4,7 +4,8 @@
  *
  *   server.c   accepts, pools, looks at the clock, flushes
  *   conn.c     a socket: reads, feeds the parser, writes, closes
- *   request.c  a request: its head checked, its body collected, its answer queued
+ *   request.c  a request: its head checked, its answer queued
+ *   body.c     its body: collected, inflated, handed over
  */
 #pragma once
 
@@ -133,10 +134,16 @@ void conn_read_on(struct conn *c);  /* reads again if nothing forbids it */
 
 /* request.c */
 bool request_head(struct conn *c, const struct parse_head *h);
-bool request_part(struct conn *c, const char *p, size_t n);
-bool request_whole(struct conn *c);
+/* What the owner sees of the one being parsed; false: its target is none. */
+bool request_view(struct conn *c, struct http_view *v);
+/* Back to the pool, unless somebody still needs it. */
+void request_release(struct http_request *r);
 void request_abort(struct conn *c);  /* the one being parsed */
 /* http's own answer to the request in hand, or to what is none; then close. */
 void request_refuse(struct conn *c, int status, const char *code,
                     const char *detail);
+
+/* body.c */
+bool request_part(struct conn *c, const char *p, size_t n);
+bool request_whole(struct conn *c);
 void body_drop(struct conn *c);

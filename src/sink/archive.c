@@ -79,6 +79,7 @@ static void end_file(struct archive *a)
     a->sealing = false;
     a->mentioned = false;
     a->unsynced = false;
+    a->doubtful = false;
 }
 
 static uint64_t number_of(const struct archive *a, const char *name)
@@ -343,6 +344,7 @@ static bool write_frame(struct archive *a, struct str frame, struct err *e)
 static bool sync_file(struct archive *a, struct err *e)
 {
     if (a->unsynced && fdatasync(a->fd) != 0) {
+        a->doubtful = true;
         return err_errno(e, errno, "%s/%s.part: fdatasync", a->dir, a->name);
     }
     a->unsynced = false;
@@ -357,8 +359,14 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
                        .stream = str_of(a->stream),
                        .ranges = b->ranges,
                        .n_ranges = b->n_ranges};
-    bool fresh = a->name[0] == '\0';
+    bool fresh;
 
+    /* Its pages may be clean in the cache and not on the disk, and a second sync
+     * would say that all is well: what is tried again goes to a new file. */
+    if (a->doubtful && !archive_seal(a, j, e)) {
+        return false;
+    }
+    fresh = a->name[0] == '\0';
     if (fresh && !begin_file(a, how, wall_ms, e)) {
         return false;
     }

@@ -33,6 +33,7 @@ struct archive {
     uint64_t number;           /* of the last file */
     int64_t begun_ms;          /* wall clock */
     bool unsynced;             /* bytes may be in the page cache only */
+    bool doubtful;             /* a sync failed: nothing more goes into it */
     bool sealing;              /* replay: SEAL was seen, the rename may not be */
     bool mentioned;            /* the journal knows of it */
     /* The FILE records of the file in hand, in order: where each left it. */

@@ -1,0 +1,146 @@
+/* A request's body: collected under the server's bound, inflated, handed over. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "http/state.h"
+
+enum { BODY_FIRST = 64 << 10 };
+
+void body_drop(struct conn *c)
+{
+    if (c->body != NULL) {
+        c->server->body_bytes -= c->body_room;
+        free(c->body);
+        c->body = NULL;
+    }
+    c->body_n = 0;
+    c->body_room = 0;
+    c->view = (struct str){NULL, 0};
+}
+
+/* Room for n bytes in all; false: the server's memory for bodies is used up. */
+static bool body_reserve(struct conn *c, size_t n)
+{
+    struct http_server *s = c->server;
+    const struct http_request *r = c->current;
+    size_t room = c->body_room == 0 ? BODY_FIRST : c->body_room;
+
+    if (n <= c->body_room) {
+        return true;
+    }
+    while (room < n) {
+        room *= 2;
+    }
+    if (r->length != UINT64_MAX && room > r->length) {
+        room = (size_t)r->length;
+    }
+    if (s->body_bytes + room - c->body_room > s->max_body_bytes) {
+        return false;
+    }
+    s->body_bytes += room - c->body_room;
+    c->body_room = room;
+    c->body = mem_realloc(c->body, room + HTTP_PAD);
+    return true;
+}
+
+bool request_part(struct conn *c, const char *p, size_t n)
+{
+    struct http_request *r = c->current;
+
+    if (c->discard) {
+        return true;
+    }
+    r->want_100 = false;
+    if (c->body_n == 0 && r->length == n) {
+        c->view = (struct str){p, n};
+        return true;
+    }
+    if (c->body_n + n > r->max_body) {
+        char text[96];
+
+        (void)snprintf(text, sizeof text, "the body is larger than %lu bytes",
+                       (unsigned long)r->max_body);
+        request_refuse(c, 413, "too_large", text);
+        c->closing = true;
+        return false;
+    }
+    if (!body_reserve(c, c->body_n + n)) {
+        request_refuse(c, 503, "too_many_bodies",
+                       "too many large bodies are under way");
+        c->closing = true;
+        return false;
+    }
+    if (p != c->body + c->body_n) {
+        memcpy(c->body + c->body_n, p, n);
+    }
+    c->body_n += n;
+    if (c->body_n - c->progress >= BODY_PROGRESS_BYTES) {
+        c->progress = c->body_n;
+        conn_deadline(c, c->server->limits.body_timeout_ms);
+    }
+    return true;
+}
+
+/* False: refused. */
+static bool inflate_body(struct conn *c, struct str *body)
+{
+    struct http_request *r = c->current;
+    char text[96];
+
+    switch (encoding_inflate(c->server->encoding, r->encoding, *body,
+                             r->max_body, body)) {
+    case ENCODING_OK:
+        return true;
+    case ENCODING_LARGE:
+        (void)snprintf(text, sizeof text,
+                       "the body is larger than %lu bytes when inflated",
+                       (unsigned long)r->max_body);
+        request_refuse(c, 413, "too_large", text);
+        return false;
+    case ENCODING_BAD:
+        break;
+    }
+    request_refuse(c, 400, "bad_encoding",
+                   "the body is not whole and valid in its Content-Encoding");
+    return false;
+}
+
+static void hand_over(struct conn *c, struct http_request *r)
+{
+    struct http_server *s = c->server;
+    struct http_view v;
+    struct str body = c->view.p != NULL ? c->view
+                                        : (struct str){c->body, c->body_n};
+
+    if (body.p == NULL) {
+        body.p = s->scratch;
+    }
+    if (r->encoding != HTTP_IDENTITY && !inflate_body(c, &body)) {
+        return;
+    }
+    (void)request_view(c, &v);
+    v.body = body;
+    r->told = false;
+    r->whole = true;
+    s->ops->on_body(s->arg, r, &v);
+}
+
+bool request_whole(struct conn *c)
+{
+    struct http_request *r = c->current;
+
+    if (!r->answered) {
+        hand_over(c, r);
+    }
+    body_drop(c);
+    c->current = NULL;
+    c->discard = false;
+    r->parsing = false;
+    if (!r->keep_alive || r->close) {
+        c->closing = true;
+    }
+    request_release(r);
+    return !c->closing && c->n_open < PIPELINE_MAX;
+}
