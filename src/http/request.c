@@ -289,19 +289,33 @@ bool request_view(struct conn *c, struct http_view *v)
     return parse_split(parse_target(c->parse), &v->path, &v->query);
 }
 
-/* What http itself refuses; true: nothing. */
-static bool acceptable(struct conn *c, const struct parse_head *h,
-                       const struct http_view *v, bool split)
+/* A request whose ends two servers could see in different places is refused, and
+ * nothing behind it is believed. True: none of that. */
+static bool well_framed(struct conn *c, const struct parse_head *h,
+                        const struct http_view *v, bool split)
 {
     struct http_server *s = c->server;
     struct http_request *r = c->current;
-    bool twice, body = r->length > 0;
+    bool twice, te_twice;
     struct str host = header(s, v->n_headers, "host", &twice);
-    struct str encoding, expect;
+    struct str te = header(s, v->n_headers, "transfer-encoding", &te_twice);
 
+    r->close = true;
+    for (uint32_t i = 0; i < v->n_headers; i++) {
+        if (memchr(s->headers[i].name.p, ' ', s->headers[i].name.n) != NULL) {
+            request_refuse(c, 400, "bad_request",
+                           "a header's name has a space in it");
+            return false;
+        }
+    }
     if (h->major != 1 || h->minor > 1) {
         request_refuse(c, 505, "version_not_supported",
                        "expected HTTP/1.1 or HTTP/1.0");
+        return false;
+    }
+    if (te_twice || (te.p != NULL && !h->chunked)) {
+        request_refuse(c, 400, "bad_request",
+                       "the only Transfer-Encoding served is chunked");
         return false;
     }
     if (twice || (host.p == NULL && !r->old)) {
@@ -313,6 +327,19 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
                        "expected a path such as /v1/events");
         return false;
     }
+    r->close = false;
+    return true;
+}
+
+/* What http itself refuses; true: nothing. */
+static bool acceptable(struct conn *c, const struct parse_head *h,
+                       const struct http_view *v)
+{
+    struct http_server *s = c->server;
+    struct http_request *r = c->current;
+    bool twice, body = r->length > 0;
+    struct str encoding, expect;
+
     if (s->limits.need_length && !h->has_length && !h->chunked &&
         (str_eq(h->method, STR("POST")) || str_eq(h->method, STR("PUT")) ||
          str_eq(h->method, STR("PATCH")))) {
@@ -363,7 +390,7 @@ bool request_head(struct conn *c, const struct parse_head *h)
     c->discard = false;
     c->progress = 0;
     s->in_head = r;
-    if (acceptable(c, h, &v, split)) {
+    if (well_framed(c, h, &v, split) && acceptable(c, h, &v)) {
         s->ops->on_headers(s->arg, r, &v);
         r->told = !r->answered;
     }
