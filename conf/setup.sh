@@ -10,7 +10,7 @@ run="build-essential cmake ninja-build pkg-config libev-dev
   libssl-dev curl"
 test="luajit lua-busted lua-check lua-cjson lua-posix lua-socket
   lua-filesystem libcmocka-dev libsimdjson-dev clang libclang-rt-14-dev
-  wrk zstd gzip strace xfsprogs e2fsprogs util-linux procps"
+  wrk bc zstd gzip strace xfsprogs e2fsprogs util-linux procps"
 
 want=$run
 [ "${1:-run}" = test ] && want="$run $test"
