@@ -43,7 +43,19 @@ static bool value(struct scan *s, uint16_t slot, uint16_t child,
                    : object_slow(s, child, depth + 1))) {
             return false;
         }
-    } else if (!lex_value(l, depth + 1, &kind)) {
+    } else if (LIKELY(l->p < l->end && *l->p == '"')) {
+        bool escaped;
+
+        l->p++;
+        if (!lex_string(l, &escaped)) {
+            return false;
+        }
+        kind = escaped ? SLOT_ESCAPED : SLOT_STRING;
+    } else if (l->p < l->end && (*l->p == '{' || *l->p == '[')) {
+        if (!lex_value(l, depth + 1, &kind)) {
+            return false;
+        }
+    } else if (!lex_scalar(l, &kind)) {
         return false;
     }
     if (slot != KEY_NONE) {
