@@ -72,6 +72,7 @@ static bool sane(const struct block_head *h)
 {
     return h->magic == BLOCK_MAGIC && h->head_bytes == BLOCK_HEAD_BYTES &&
            h->entry_bytes == BLOCK_ENTRY_BYTES && h->n > 0 && h->first > 0 &&
+           h->block_bytes > BLOCK_HEAD_BYTES &&
            h->block_bytes == block_size(h->payload_bytes, h->n);
 }
 

@@ -144,6 +144,30 @@ struct segment *segment_create(struct shard *sh, uint64_t number,
     return g;
 }
 
+bool segment_fill(struct segment *g, uint64_t bytes, struct err *e)
+{
+    static const char zeros[256 << 10];
+    uint64_t from = g->filled < PAGE_BYTES ? PAGE_BYTES : g->filled;
+    uint64_t end = from + bytes < g->bytes ? from + bytes : g->bytes;
+
+    for (uint64_t at = from; at < end;) {
+        uint64_t n = end - at < sizeof zeros ? end - at : sizeof zeros;
+        ssize_t written = pwrite(g->fd, zeros, n, (off_t)at);
+
+        if (written <= 0) {
+            return err_errno(e, errno, "write zeros to a new segment");
+        }
+        at += (uint64_t)written;
+    }
+    (void)sync_file_range(g->fd, (off_t)from, (off_t)(end - from),
+                          SYNC_FILE_RANGE_WRITE);
+    if (end == g->bytes && fdatasync(g->fd) != 0) {
+        return err_errno(e, errno, "fdatasync a new segment");
+    }
+    g->filled = end;
+    return true;
+}
+
 bool segment_recycle(struct segment *g, uint64_t number, struct err *e)
 {
     char from[PATH_MAX], to[PATH_MAX];

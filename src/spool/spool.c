@@ -206,6 +206,10 @@ static void free_shard(struct shard *sh)
         *at = ahead->next;
         segment_delete(ahead);
     }
+    if (sh->filling != NULL) {
+        segment_delete(sh->filling);
+        sh->filling = NULL;
+    }
     while (sh->warm != NULL) {
         struct segment *next = sh->warm->next;
 

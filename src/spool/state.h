@@ -69,6 +69,7 @@ struct segment {
     bool old;             /* of an earlier epoch: its end is found by reading */
     uint64_t old_end;     /* old: the sequence behind its last event */
     uint64_t written_back;/* the keeper's */
+    uint64_t filled;      /* zeros were written up to here; the keeper's */
     bool damaged;         /* to be set aside, not deleted */
     uint32_t pins;        /* cursors in it; under lock */
     int64_t released_ms;
@@ -95,6 +96,7 @@ struct shard {
     _Atomic(struct segment *) ahead;   /* the next one, for the worker */
     _Atomic(struct segment *) current; /* the worker writes to it */
     _Atomic uint64_t left;     /* bytes that current can still take */
+    struct segment *filling;   /* will be ahead; the keeper's */
     struct segment *warm; /* FREE ones, newest first */
     uint32_t n_warm;
     uint64_t last_number;
@@ -167,6 +169,9 @@ struct spool {
 struct segment *segment_create(struct shard *sh, uint64_t number,
                                struct err *e);
 bool segment_recycle(struct segment *g, uint64_t number, struct err *e);
+/* Writes zeros over the next bytes of g, and syncs them at its end: see fill in
+ * keeper.c. */
+bool segment_fill(struct segment *g, uint64_t bytes, struct err *e);
 bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
                         uint64_t unacked); /* by the worker */
 void segment_delete(struct segment *g);    /* the file and g */

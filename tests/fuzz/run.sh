@@ -1,0 +1,25 @@
+#!/bin/sh
+# sh tests/fuzz/run.sh BUILD TARGET SECONDS: fuzzes from a few seeds; a crash is
+# left in the folder that is named at the end.
+set -eu
+dir=$(mktemp -d)
+mkdir "$dir/corpus"
+case $2 in
+decode)
+  printf '\000{"id":"x","a":[1,2.5e3,true,null],"p":{"q":"\\u00e9"},"v":-1}' >"$dir/corpus/1"
+  printf '\001[{"id":1},{"a":"b","v":{}},{"\\u0061":1}]' >"$dir/corpus/2"
+  printf '\002{"id":1}\n\n{"a":2}\nx\n' >"$dir/corpus/3" ;;
+http)
+  printf '\100POST /v1 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}' >"$dir/corpus/1"
+  printf '\200POST /n HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n' >"$dir/corpus/2"
+  printf '\300GET / HTTP/1.0\r\n\r\nPOST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx' >"$dir/corpus/3" ;;
+segment) printf '\001\002\003\004' >"$dir/corpus/1" ;;
+esac
+"$1/fuzz/fuzz_$2" -max_total_time="$3" -max_len=4096 -print_final_stats=1 \
+  -artifact_prefix="$dir/" "$dir/corpus" >"$dir/log" 2>&1 || {
+  tail -40 "$dir/log"
+  echo "fuzz $2 failed: see $dir"
+  exit 1
+}
+grep -E 'number_of_executed_units' "$dir/log"
+rm -rf "$dir"
