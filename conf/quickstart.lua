@@ -1,7 +1,7 @@
 -- quickstart: accepts events over HTTP and writes them to files.
 --
---   curl -d '{"event_id":"e1","event_type":"click","user_id":"u-1",
---             "timestamp":"2025-11-23T12:13:20Z"}' localhost:8080/v1/events
+--   curl --json '{"event_id":"e1","event_type":"click","user_id":"u-1",
+--     "timestamp":"'$(date -u +%FT%TZ)'"}' localhost:8080/v1/events
 
 server { listen = "0.0.0.0:8080" }
 admin  { listen = "127.0.0.1:9100" }

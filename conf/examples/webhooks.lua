@@ -17,7 +17,7 @@ local payload = schema {
 }
 
 -- A ping says only that the hook was made.
-local function on_event(ev, req)
+local function on_event(_, req)
   if req.headers["x-github-event"] == "ping" then return drop("ping") end
 end
 

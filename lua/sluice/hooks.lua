@@ -191,13 +191,14 @@ end
 
 -- ---- the loop ---------------------------------------------------------------
 
--- Compiled once for each hook, so that each has traces of its own.
+-- Compiled once for each hook, so that each has traces of its own. A pointer that
+-- lives across the loop's start would be boxed, once a request: that is why
+-- ctx.events is read again for each event, and req made once for all.
 local loop_text = [[
-local ctx, act, fail, pcall = ...
+local ctx, req, act, fail, pcall = ...
 return function(hook)
-  local events, req = ctx.events, ctx.request
   for i = 0, ctx.n - 1 do
-    local ev = events + i
+    local ev = ctx.events + i
     if ev.sluice_.fate == 0 then
       local ok, r = pcall(hook, ev, req)
       if not ok then
@@ -228,8 +229,8 @@ function M.runner(route)
     end
   end
   if run.hook then
-    run.loop = assert(loadstring(loop_text, "=sluice.loop"))(ctx, act, fail,
-      pcall)
+    run.loop = assert(loadstring(loop_text, "=sluice.loop"))(ctx, ctx.request,
+      act, fail, pcall)
   end
   return run
 end

@@ -31,10 +31,7 @@ void archive_init(struct archive *a, const char *stream, const char *dir,
 
 static void forget_steps(struct archive *a, uint32_t from)
 {
-    for (uint32_t i = from; i < a->n_steps; i++) {
-        free(a->steps[i].ranges);
-    }
-    a->n_steps = from;
+    a->n_steps = from; /* their ranges' room is used again */
 }
 
 void archive_fini(struct archive *a)
@@ -42,7 +39,9 @@ void archive_fini(struct archive *a)
     if (a->fd >= 0) {
         (void)close(a->fd);
     }
-    forget_steps(a, 0);
+    for (uint32_t i = 0; i < a->steps_room; i++) {
+        free(a->steps[i].ranges);
+    }
     free(a->steps);
 }
 
@@ -54,11 +53,17 @@ static void note_step(struct archive *a, uint64_t length,
     if (a->n_steps == a->steps_room) {
         a->steps_room = a->steps_room == 0 ? 64 : 2 * a->steps_room;
         a->steps = mem_realloc(a->steps, a->steps_room * sizeof *a->steps);
+        memset(a->steps + a->n_steps, 0,
+               (a->steps_room - a->n_steps) * sizeof *a->steps);
     }
     s = &a->steps[a->n_steps++];
     s->length = length;
     s->n = n;
-    s->ranges = mem_alloc(n * sizeof *ranges);
+    if (n > s->room) {
+        free(s->ranges);
+        s->room = n;
+        s->ranges = mem_alloc(n * sizeof *ranges);
+    }
     if (n > 0) {
         memcpy(s->ranges, ranges, n * sizeof *ranges);
     }

@@ -40,8 +40,8 @@ struct archive {
     struct archive_step {
         uint64_t length;
         struct batch_range *ranges;
-        uint32_t n;
-    } *steps;
+        uint32_t n, room;
+    } *steps; /* steps_room of them */
     uint32_t n_steps, steps_room;
 };
 

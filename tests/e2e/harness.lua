@@ -176,7 +176,11 @@ end
 
 function Server:close()
   if self.pid then self:stop("SIGKILL") end
+  local text = M.read(self.log) or ""
+  local report = text:match("[^\n]*Sanitizer: .*") or
+    text:match("[^\n]*runtime error: .*")
   M.remove(self.dir)
+  if report then error(report:sub(1, 4000), 2) end
 end
 
 -- ---- HTTP ------------------------------------------------------------------------

@@ -1,0 +1,85 @@
+local h = require "harness"
+
+-- The design's schema and hook: a read, a test, an edit.
+local HOOK = [[on_event = function(ev, req)
+  if ev.event_type == "purchase" and not ev.value then return reject("v", "v") end
+  ev.received_at = req.time_ms
+end]]
+
+local function rss_kb(s)
+  return tonumber(h.read("/proc/" .. s.real_pid .. "/status")
+    :match("VmRSS:%s*(%d+)"))
+end
+
+local function allocations(path)
+  local text, n = h.read(path), 0
+  for i = 8, 1, -1 do n = n * 256 + text:byte(i) end
+  return n
+end
+
+describe("memory in steady state", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  for _, batch in ipairs { 1, 200 } do
+    it("is not allocated by an event or a request, in batches of " .. batch,
+    function()
+      local dir = h.folder()
+      local count = dir .. "/mallocs"
+      s = h.server { dir = dir, policy = h.policy { route = HOOK },
+        wrap = { "env", "LD_PRELOAD=" .. h.build .. "/tools/libmallocs.so",
+          "SLUICE_MALLOCS=" .. count } }
+      local load = { batch = batch, connections = 16, seconds = 3,
+        path = batch == 1 and "/v1/events" or nil }
+      h.load_wait(h.load(s.port, load))
+      local requests = s:metric("sluice_requests_total", 'status="202"')
+      local before = allocations(count)
+      assert.is_true(before > 1000)
+      local f = h.load_wait(h.load(s.port, load))
+      local made = allocations(count) - before
+      requests = s:metric("sluice_requests_total", 'status="202"') - requests
+      print(("# memory: batches of %d: requests=%d allocations=%d"):format(batch,
+        requests, made))
+      assert.equal(0, f.other + f.broken + f.full)
+      -- A connection has some when it opens, a segment when it is made, a
+      -- finished file too; a request would have them by the thousand.
+      assert.is_true(made < requests / 20 and made < 1000)
+    end)
+  end
+
+  it("stays flat over a minute of load", function()
+    s = h.server { policy = h.policy { route = HOOK,
+      file = [[rotate = { bytes = "64MiB" }, compress = "zstd"]] } }
+    local l = h.load(s.port, { batch = 50, connections = 32, seconds = 60,
+      rate = 6000 })
+    h.sleep(12)
+    local at_12 = rss_kb(s)
+    h.sleep(45)
+    local at_57 = rss_kb(s)
+    local f = h.load_wait(l)
+    print(("# memory: rss at 12 s = %d kB, at 57 s = %d kB, %d requests"):format(
+      at_12, at_57, f.ok))
+    assert.is_true(f.ok > 300000)
+    assert.is_true(at_57 < at_12 * 1.05 + 2048)
+  end)
+
+  it("stays flat while 1 GB waits for a sink that stands still", function()
+    s = h.server { policy = h.policy { route = HOOK,
+      spool = [[max_bytes = "4GiB"]] } }
+    h.load_wait(h.load(s.port, { batch = 100, connections = 16, seconds = 2 }))
+    local archive = s.data .. "/archive"
+    h.shell(("mv '%s' '%s.gone' && touch '%s'"):format(archive, archive, archive))
+    s:reload()
+    local l = h.load(s.port, { batch = 100, connections = 16, seconds = 60 })
+    h.sleep(2)
+    local before = rss_kb(s)
+    h.wait_for("a backlog of 1 GB", function()
+      return s:metric("sluice_sink_lag_bytes", "archive") > 1e9
+    end, 60)
+    local after = rss_kb(s)
+    h.load_stop(l)
+    print(("# memory: rss before = %d kB, behind 1 GB = %d kB"):format(before,
+      after))
+    assert.is_true(after < before * 1.05 + 4096)
+  end)
+end)
