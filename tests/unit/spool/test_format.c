@@ -1,0 +1,138 @@
+/* Pages and blocks as bytes: what was sealed opens, what was changed does not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "spool/format.h"
+
+enum { SALT = 0x5a17 };
+
+static size_t make(char *out, uint32_t n, uint32_t payload_bytes)
+{
+    struct spool_entry entries[8];
+    struct block_head h = {.first = 7, .n = n, .payload_bytes = payload_bytes};
+    char *payload = out + BLOCK_HEAD_BYTES;
+
+    memset(out, 0, 4096);
+    memset(payload, 'x', payload_bytes);
+    for (uint32_t i = 0; i < n; i++) {
+        entries[i] = (struct spool_entry){.off = i * 10, .len = 9};
+    }
+    block_seal(&h, SALT, payload, entries);
+    memcpy(out, &h, sizeof h);
+    memcpy(payload + align8(payload_bytes), entries, n * sizeof *entries);
+    return h.block_bytes;
+}
+
+static void a_sealed_block_opens(void **state)
+{
+    char bytes[4096];
+    struct spool_block b;
+    size_t need, size = make(bytes, 3, 31);
+
+    (void)state;
+    assert_int_equal(BLOCK_OK, block_open(bytes, sizeof bytes, SALT, &b, &need));
+    assert_int_equal(size, need);
+    assert_int_equal(7, b.first);
+    assert_int_equal(3, b.n);
+    assert_int_equal(31, b.payload_bytes);
+    assert_int_equal(20, b.entries[2].off);
+}
+
+static void each_changed_bit_is_seen(void **state)
+{
+    char bytes[4096];
+    struct spool_block b;
+    size_t need, size = make(bytes, 3, 31);
+
+    (void)state;
+    for (size_t i = 0; i < size * 8; i++) {
+        bytes[i / 8] = (char)(bytes[i / 8] ^ (1 << (i % 8)));
+        assert_int_not_equal(BLOCK_OK, block_open(bytes, sizeof bytes, SALT, &b,
+                                                  &need));
+        bytes[i / 8] = (char)(bytes[i / 8] ^ (1 << (i % 8)));
+    }
+    assert_int_equal(BLOCK_BAD,
+                     block_open(bytes, sizeof bytes, SALT + 1, &b, &need));
+}
+
+static void a_cut_block_says_how_much_it_needs(void **state)
+{
+    char bytes[4096];
+    struct spool_block b;
+    size_t need, size = make(bytes, 3, 31);
+
+    (void)state;
+    assert_int_equal(BLOCK_SHORT, block_open(bytes, 10, SALT, &b, &need));
+    assert_int_equal(BLOCK_HEAD_BYTES, need);
+    assert_int_equal(BLOCK_SHORT, block_open(bytes, size - 1, SALT, &b, &need));
+    assert_int_equal(size, need);
+}
+
+/* Found by the fuzzer: a size that wraps to 0 was taken for a block. */
+static void a_block_smaller_than_its_head_is_refused(void **state)
+{
+    char bytes[4096];
+    struct block_head h;
+    struct spool_block b;
+    size_t need;
+
+    (void)state;
+    (void)make(bytes, 3, 31);
+    memcpy(&h, bytes, sizeof h);
+    h.n = UINT32_MAX;
+    h.block_bytes = 0;
+    memcpy(bytes, &h, sizeof h);
+    assert_int_equal(BLOCK_BAD,
+                     block_open(bytes, sizeof bytes, SALT, &b, &need));
+}
+
+static void an_entry_beyond_its_payload_is_refused(void **state)
+{
+    char bytes[4096];
+    struct spool_block b;
+    size_t need;
+
+    (void)state;
+    (void)make(bytes, 4, 31); /* the fourth would be 30..39 */
+    assert_int_equal(BLOCK_BAD,
+                     block_open(bytes, sizeof bytes, SALT, &b, &need));
+}
+
+static void a_page_survives_and_a_damaged_one_is_refused(void **state)
+{
+    unsigned char bytes[PAGE_BYTES];
+    struct page p = {.stream = "events", .epoch = 3, .number = 9, .first = 77},
+                q;
+
+    (void)state;
+    page_encode(&p, bytes);
+    assert_true(page_decode(bytes, &q));
+    assert_string_equal("events", q.stream);
+    assert_int_equal(77, q.first);
+    for (size_t i = 0; i < PAGE_BYTES; i += 37) {
+        bytes[i] ^= 4;
+        assert_false(page_decode(bytes, &q));
+        bytes[i] ^= 4;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sealed_block_opens),
+        cmocka_unit_test(each_changed_bit_is_seen),
+        cmocka_unit_test(a_cut_block_says_how_much_it_needs),
+        cmocka_unit_test(a_block_smaller_than_its_head_is_refused),
+        cmocka_unit_test(an_entry_beyond_its_payload_is_refused),
+        cmocka_unit_test(a_page_survives_and_a_damaged_one_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,327 @@
+/* The queue as its users see it: written, read, kept over a restart, reused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+
+enum { SEGMENT = 1 << 20 };
+
+static char dir[64];
+static sem_t woken;
+
+static void on_wake(void *arg)
+{
+    (void)arg;
+    (void)sem_post(&woken);
+}
+
+static struct spool *open_spool(void)
+{
+    const struct spool_conf conf = {dir, SEGMENT, 1};
+    struct err e = {""};
+    struct spool *s = spool_open(&conf, &e);
+
+    if (s == NULL) {
+        fail_msg("%s", e.text);
+    }
+    return s;
+}
+
+static int open_stream(struct spool *s, uint64_t max_bytes, bool synced)
+{
+    const struct spool_stream_conf conf = {"events", max_bytes, synced};
+    struct err e;
+
+    return spool_stream(s, &conf, &e);
+}
+
+static struct spool_consumer *open_consumer(struct spool *s, int stream)
+{
+    const struct spool_consumer_conf conf = {.name = "sink", .wake = on_wake};
+
+    return spool_consumer_open(s, stream, &conf);
+}
+
+static bool put(struct spool_writer *w, const char *text)
+{
+    char *p = spool_writer_room(w, strlen(text));
+
+    if (p == NULL) {
+        return false;
+    }
+    memcpy(p, text, strlen(text));
+    spool_writer_append(w, (uint32_t)strlen(text), 0, 0, 0);
+    return true;
+}
+
+/* The keeper prepares segments in the background: tries again for a while. */
+static enum spool_result commit(struct spool_writer *w, const char *text,
+                                uint64_t *last)
+{
+    const struct timespec ms = {0, 1000000};
+    enum spool_result r = SPOOL_FULL;
+
+    for (int i = 0; i < 3000 && r == SPOOL_FULL; i++) {
+        assert_true(put(w, text));
+        r = spool_writer_commit(w, 5, 6, last);
+        if (r == SPOOL_FULL) {
+            (void)nanosleep(&ms, NULL);
+        }
+    }
+    return r;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/sluice-test-XXXXXX");
+    (void)sem_init(&woken, 0, 0);
+    return mkdtemp(dir) == NULL;
+}
+
+static int tear_down(void **state)
+{
+    char command[128];
+
+    (void)state;
+    (void)sem_destroy(&woken);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+static void what_was_committed_is_read_once_and_in_order(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t last = 0, lost;
+
+    (void)state;
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+    assert_int_equal(1, last);
+    assert_true(put(w, "{\"a\":2}"));
+    assert_true(put(w, "{\"a\":3}"));
+    assert_int_equal(SPOOL_OK, spool_writer_commit(w, 5, 6, &last));
+    assert_int_equal(3, last);
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(1, b.first);
+    assert_memory_equal("{\"a\":1}\n", b.payload, b.payload_bytes);
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(2, b.first);
+    assert_int_equal(2, b.n);
+    assert_memory_equal("{\"a\":2}\n{\"a\":3}\n", b.payload, b.payload_bytes);
+    assert_int_equal(5, b.wall_ms);
+    assert_int_equal(6, b.policy8);
+    assert_int_equal(SPOOL_READ_AGAIN, spool_cursor_next(cur, &b, &lost));
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static void a_refused_request_leaves_those_before_it(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    uint64_t last = 0;
+    uint32_t mark;
+
+    (void)state;
+    assert_true(put(w, "{\"a\":1}"));
+    mark = spool_writer_mark(w);
+    assert_true(put(w, "{\"a\":2}"));
+    spool_writer_rollback(w, mark);
+    assert_true(put(w, "{\"a\":3}"));
+    assert_int_equal(SPOOL_OK, spool_writer_commit(w, 5, 6, &last));
+    assert_int_equal(2, last);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static void the_next_process_reads_what_this_one_left(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c;
+    struct spool_shard_id id[4];
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t last = 0, lost;
+
+    (void)state;
+    assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+    spool_writer_close(w);
+    spool_close(s);
+
+    s = open_spool();
+    stream = open_stream(s, 64 * SEGMENT, false);
+    c = open_consumer(s, stream);
+    assert_int_equal(2, spool_epoch(s));
+    assert_int_equal(1, spool_shards(c, id, 4));
+    assert_int_equal(1, id[0].epoch);
+    assert_int_equal(2, id[0].next);
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_memory_equal("{\"a\":1}\n", b.payload, b.payload_bytes);
+    assert_int_equal(SPOOL_READ_END, spool_cursor_next(cur, &b, &lost));
+    spool_cursor_release(cur, 2);
+    spool_cursor_close(cur);
+    assert_int_equal(0, spool_shards(c, id, 4));
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static void a_synced_stream_says_when_it_is_synced(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, true);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct timespec till;
+    uint64_t last = 0;
+
+    (void)state;
+    assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+    (void)clock_gettime(CLOCK_REALTIME, &till);
+    till.tv_sec += 10;
+    while (spool_writer_synced(w) < last) {
+        assert_int_equal(0, sem_timedwait(&woken, &till));
+    }
+    assert_false(spool_writer_lost(w, last));
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+/* Fills the stream, releases it all, and fills it again, three times over. */
+static void a_full_stream_takes_events_again_when_they_are_released(void **state)
+{
+    static char event[100001];
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 8 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t last = 0, lost, read = 0;
+
+    (void)state;
+    memset(event, 'x', sizeof event - 1);
+    spool_ready(s);
+    for (int round = 0; round < 3; round++) {
+        const struct timespec ms = {0, 1000000};
+        unsigned refused = 0, stored = 0;
+
+        while (refused < 200) {
+            assert_true(put(w, event));
+            if (spool_writer_commit(w, 5, 6, &last) == SPOOL_FULL) {
+                refused++;
+                (void)nanosleep(&ms, NULL);
+            } else {
+                refused = 0;
+                stored++;
+            }
+        }
+        assert_true(stored >= 50 && stored <= 80);
+        assert_false(spool_reserve(s, stream, SEGMENT));
+        cur = spool_cursor_open(c, (struct spool_pos){1, 0, read + 1});
+        while (spool_cursor_next(cur, &b, &lost) == SPOOL_READ_OK) {
+            assert_int_equal(read + 1, b.first);
+            read += b.n;
+        }
+        assert_int_equal(last, read);
+        spool_cursor_release(cur, read + 1);
+        spool_cursor_close(cur);
+    }
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static void a_damaged_block_is_a_counted_gap(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false), fd;
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t last = 0, lost = 0;
+    char path[128];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+    }
+    spool_writer_close(w);
+    spool_close(s);
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
+    fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(1, pwrite(fd, "!", 1, 4096 + 66)); /* in the first block */
+    (void)close(fd);
+
+    s = open_spool();
+    stream = open_stream(s, 64 * SEGMENT, false);
+    c = open_consumer(s, stream);
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    /* Nothing behind the damage can be trusted to be in place: it ends there. */
+    assert_int_not_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static void a_second_process_is_refused(void **state)
+{
+    const struct spool_conf conf = {dir, SEGMENT, 1};
+    struct spool *s = open_spool();
+    struct err e = {""};
+
+    (void)state;
+    assert_null(spool_open(&conf, &e));
+    assert_non_null(strstr(e.text, dir));
+    spool_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            what_was_committed_is_read_once_and_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_refused_request_leaves_those_before_it,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            the_next_process_reads_what_this_one_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_synced_stream_says_when_it_is_synced,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_full_stream_takes_events_again_when_they_are_released, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(a_damaged_block_is_a_counted_gap, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
