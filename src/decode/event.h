@@ -85,13 +85,13 @@ struct event_batch {
     const char *body;     /* at least 64 readable bytes follow body_len */
     uint32_t body_len;
     uint32_t n;           /* events */
-    uint32_t max_events;  /* size of events */
+    uint32_t max_events;  /* size of slots, in events */
     uint32_t n_slots;     /* per event */
     uint32_t epoch;       /* raised by scan_body */
     uint32_t n_edits;     /* used of edits */
     uint32_t max_edits;
     uint32_t shaped_from; /* predicted events before fit an older shape */
-    struct event *events;
+    struct event *events; /* EVENTS_MAX; never moves */
     struct slot *slots;   /* max_events * SCHEMA_FIELDS_MAX grown on need */
     struct edit *edits;
     struct arena *arena;  /* of the request: messages, edits */

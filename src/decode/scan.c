@@ -30,7 +30,6 @@ static struct event *next_event(struct scan *s)
     }
     if (b->n == b->max_events) {
         b->max_events = b->max_events == 0 ? 256 : 2 * b->max_events;
-        b->events = mem_realloc(b->events, b->max_events * sizeof *b->events);
         b->slots = mem_realloc(b->slots, (size_t)b->max_events *
                                              SCHEMA_FIELDS_MAX *
                                              sizeof *b->slots);

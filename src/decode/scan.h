@@ -20,7 +20,12 @@
 
 struct err;
 
-enum { SCHEMA_FIELDS_MAX = 64, SCAN_DEPTH_DEFAULT = 64, SCAN_PAD = 64 };
+enum {
+    SCHEMA_FIELDS_MAX = 64,
+    SCAN_DEPTH_DEFAULT = 64,
+    SCAN_PAD = 64,
+    EVENTS_MAX = 1000000 /* of one body, at the highest max_events */
+};
 
 enum scan_shape {
     SCAN_EVENT, /* one object */
