@@ -12,6 +12,7 @@
 #include "decode/quote.h"
 #include "decode/walk.h"
 #include "policy/policy.h"
+#include "policy/state.h"
 
 enum { KEY_BYTES_MAX = 1024, EXACT_MAX = 9007199254740992 };
 
@@ -288,6 +289,8 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *view,
     struct event *ev = event_of(view);
 
     c->n_raised++;
+    hooks_raised(OUTER(c, struct policy_state, context),
+                 (struct str){message, len});
     if (c->route->on_error == ON_ERROR_ACCEPT) {
         return;
     }

@@ -3,7 +3,33 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "policy/state.h"
+
+#define TELL_EVERY_NS 1000000000ull
+
+void hooks_raised(struct policy_state *s, struct str why)
+{
+    const struct plan *plan = s->policy->plan;
+    uint64_t now = clock_mono_ns();
+    char text[200], quoted[240];
+
+    s->untold++;
+    /* Generation 0: an example of a policy that is not live yet. */
+    if (plan->generation == 0 ||
+        (s->told_ns != 0 && now - s->told_ns < TELL_EVERY_NS)) {
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%.*s", (int)why.n, why.p);
+    log_write(LOG_ERROR, "policy",
+              "status=raised route=\"%s %s\" generation=%lu errors=%lu why=%s",
+              s->context.route->method, s->context.route->path,
+              (unsigned long)plan->generation, (unsigned long)s->untold,
+              log_quote(quoted, sizeof quoted, text));
+    s->told_ns = now;
+    s->untold = 0;
+}
 
 static void enter(struct policy_state *s, const struct route *route,
                   const struct policy_request *req)
@@ -86,6 +112,7 @@ void policy_on_request(struct policy_state *s, const struct route *route,
     c->epoch = UINT32_MAX; /* the request may be read */
     enter(s, route, req);
     if (!call(s, s->on_request, route)) {
+        hooks_raised(s, str_of(lua_tostring(s->L, -1)));
         lua_pop(s->L, 1);
         if (route->on_error != ON_ERROR_ACCEPT) {
             c->refused = 500;

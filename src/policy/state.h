@@ -52,12 +52,17 @@ struct policy_state {
     uint64_t deadline_ns;    /* of what runs now; 0: unbounded */
     const char *bounded;     /* what that is, for the message */
     struct sluice_context context;
+    uint64_t told_ns;        /* when a hook's error was last logged */
+    uint64_t untold;         /* errors since */
     int on_events, on_request; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
 };
 
 /* While what is not NULL, Lua code that runs longer than ms raises. */
 void state_bound(struct policy_state *s, const char *what, int ms);
+
+/* hooks.c: a hook of the route in hand raised: logged, at most once a second. */
+void hooks_raised(struct policy_state *s, struct str why);
 
 /* text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);

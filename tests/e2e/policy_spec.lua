@@ -1,0 +1,126 @@
+local h = require "harness"
+
+local function post(s, text, path) return s:post(path or "/v1/events", text) end
+
+describe("a hook", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function serve(hook, more)
+    s = h.server { policy = h.policy { workers = 1, top = more or "",
+      route = "on_event = function(ev, req) " .. hook .. " end" } }
+  end
+
+  it("reads, edits, adds and removes keys, and leaves all else as it was sent",
+  function()
+    serve [[
+      ev.seen = ev.a
+      ev.a = "é\"\n"
+      ev["deep.key"] = true
+      ev.gone = nil
+      ev.list = { 1, 2 }
+      ev.agent = req.headers["user-agent"]
+      ev.path = req.path]]
+    local a = s:post("/v1/events",
+      [[{"a" : 1.50, "gone":[1,{"x":"}"}] ,"big":123456789012345678901}]],
+      { ["User-Agent"] = "busted" })
+    assert.equal(202, a.status)
+    assert.equal(0, s:stop())
+    local lines = s:lines()
+    assert.equal(1, #lines)
+    local e = require("cjson").decode(lines[1])
+    assert.same({ 1.5, "é\"\n", true, "busted", "/v1/events" },
+      { e.seen, e.a, e["deep.key"], e.agent, e.path })
+    assert.same({ 1, 2 }, e.list)
+    assert.is_nil(e.gone)
+    assert.matches([["big":123456789012345678901]], lines[1], 1, true)
+  end)
+
+  it("refuses with its own code, drops, and sends elsewhere", function()
+    serve([[
+      if ev.do_ == "reject" then return reject("no_good", "it is no good") end
+      if ev.do_ == "drop" then return drop("sampled") end
+      if ev.do_ == "both" then return to("events", "other") end]],
+      [[stream "other" { sinks = { "archive" } }]])
+    local a = post(s, [[[{"do_":"reject"},{"do_":"drop"},{"do_":"both"},{"n":1}] ]],
+      "/v1/events/batch")
+    assert.equal(202, a.status)
+    assert.matches([["accepted":3,"rejected":1]], a.body, 1, true)
+    -- What a policy samples away was accepted, as far as the client knows.
+    assert.matches([["index":0,"code":"no_good"]], a.body, 1, true)
+    assert.matches([[it is no good]], a.body, 1, true)
+    assert.equal(1, s:metric("sluice_events_total", 'result="dropped"'))
+    assert.equal(0, s:stop())
+    assert.equal(3, #s:lines())
+  end)
+
+  it("that keeps an event for later is told so, whatever was in between",
+  function()
+    s = h.server { policy = h.policy { workers = 1,
+      top = [[local kept]], route = [[on_error = "reject",
+      on_event = function(ev)
+        if ev.keep then kept = ev elseif kept then local _ = kept.a end
+      end]] } }
+    assert.equal(202, post(s, [=[[{"a":1},{"a":1},{"keep":1}]]=],
+      "/v1/events/batch").status)
+    local many = {}
+    for i = 1, 5000 do many[i] = [[{"a":2}]] end
+    assert.is_true(post(s, "[" .. table.concat(many, ",") .. "]",
+      "/v1/events/batch").status > 0)
+    local a = post(s, [[{"a":3}]])
+    assert.equal(500, a.status)
+    assert.matches("policy_error", a.body)
+    assert.is_not_nil(s:logged("event used after its request"))
+  end)
+
+  it("that raises: each way of on_error", function()
+    for _, row in ipairs { { "reject", 500, 0 }, { "accept", 202, 1 },
+      { "dead_letter", 202, 0 } } do
+      s = h.server { policy = h.policy { workers = 1, route =
+        ([[on_error = %q, on_event = function(ev) error("oh no") end]])
+        :format(row[1]) } }
+      local a = post(s, [[{"a":1}]])
+      assert.equal(row[2], a.status, row[1])
+      assert.equal(1, s:metric("sluice_policy_errors_total"))
+      assert.equal(0, s:stop())
+      assert.equal(row[3], #s:lines())
+      if row[1] == "dead_letter" then
+        local dead = s:lines("dead")
+        assert.equal(1, #dead)
+        assert.matches([[{"event":{"a":1},"stream":"events"]], dead[1], 1, true)
+        assert.matches("oh no", dead[1])
+        assert.matches([["reason":"policy_error"]], dead[1], 1, true)
+      end
+      s:close()
+      s = nil
+    end
+  end)
+
+  it("that loops for ever is stopped, and its neighbours are not hurt", function()
+    s = h.server { policy = h.policy { workers = 1, route =
+      [[on_error = "reject", on_event = function(ev)
+        if ev.loop then while true do end end
+      end]] } }
+    local began = h.now()
+    local a = post(s, [=[[{"loop":true},{"n":1}]]=], "/v1/events/batch")
+    assert.equal(202, a.status)
+    assert.matches([["accepted":1,"rejected":1]], a.body, 1, true)
+    assert.is_true(h.now() - began < 2)
+    assert.equal(202, post(s, [[{"n":2}]]).status)
+  end)
+
+  it("on a request's headers refuses before its body is sent", function()
+    s = h.server { policy = h.policy { workers = 1, route =
+      [[on_request = function(req)
+        if req.headers["x-key"] ~= "k" then return reject("no_key", "say k") end
+      end]] } }
+    local c = h.connect(s.port)
+    c:send("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: 9000\r\n"
+      .. "Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n")
+    local a = h.answer(c)
+    assert.equal(422, a.status)
+    assert.matches("no_key", a.body)
+    c:close()
+    assert.equal(202, s:post("/v1/events", "{}", { ["X-Key"] = "k" }).status)
+  end)
+end)
