@@ -179,6 +179,9 @@ function Loader:unknown(key)
   if words.later[key] then
     message = ("%s: this word (%s) is not served by this version")
         :format(key, words.later[key])
+  elseif words.forbidden[key] then
+    message = ("%s: not available to a policy: %s"):format(key,
+      words.forbidden[key])
   else
     message = ("%s: unknown word%s"):format(tostring(key),
       suggest.hint(key, { unpack(self.known) }))
@@ -253,6 +256,10 @@ function Loader:environment()
       if fixed[key] ~= nil then
         error(("\"%s\" is a word of the policy language and can't be set")
           :format(tostring(key)), 2)
+      end
+      if not self.loading then
+        error(("sets the global \"%s\": write local %s"):format(tostring(key),
+          tostring(key)), 2)
       end
       rawset(t, key, v)
     end,
@@ -361,7 +368,7 @@ function Loader:sinks()
 end
 
 function Loader:stream_sinks(s, sinks)
-  local list, names = {}, {}
+  local list, names, taken = {}, {}, {}
   for name in pairs(self.sink_index) do names[#names + 1] = name end
   local function add(name, path, opts)
     local found = self.sink_index[name]
@@ -371,9 +378,17 @@ function Loader:stream_sinks(s, sinks)
       return
     end
     found.used = true
+    if taken[name] then
+      self:problem(s, path, "value", ("the sink %s is named twice"):format(
+        values.show(name)))
+    end
+    taken[name] = true
     local o = self:options(s, path, opts, words.stream_sink)
     if o.when_full == "skip" and not o.max_lag then
       self:problem(s, path, "value", "\"skip\" needs max_lag, such as \"4GiB\"")
+    elseif o.when_full ~= "skip" and o.max_lag then
+      self:problem(s, path, "value",
+        "max_lag means nothing without when_full = \"skip\"")
     end
     list[#list + 1] = { sink = found.index, skip = o.when_full == "skip",
       max_lag = o.max_lag or 0 }

@@ -191,6 +191,20 @@ M.fields = {
   any = { help = "Any JSON value.", options = { required = required } },
 }
 
+local OUTSIDE = "it decides by the event and the request alone"
+local CODE = "use require \"name\" for a file beside the policy"
+
+-- Globals of plain Lua that a policy has not, and why.
+M.forbidden = {
+  io = OUTSIDE, os = OUTSIDE .. "; req.time_ms is the time",
+  print = "say it in a reject() or count it", debug = OUTSIDE,
+  ffi = OUTSIDE, jit = OUTSIDE, package = CODE, module = CODE,
+  load = CODE, loadstring = CODE, loadfile = CODE, dofile = CODE,
+  setfenv = CODE, getfenv = CODE, collectgarbage = OUTSIDE,
+  coroutine = "a hook runs to its end", rawset = OUTSIDE, rawget = OUTSIDE,
+  newproxy = OUTSIDE,
+}
+
 -- Words of the language that this version does not serve yet.
 M.later = {
   kafka = "delivery to Kafka", clickhouse = "delivery to ClickHouse",

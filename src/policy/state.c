@@ -50,9 +50,11 @@ static void on_count(lua_State *L, lua_Debug *ar)
 {
     struct policy_state *s = state_of(L);
 
-    (void)ar;
     if (s->deadline_ns != 0 && clock_mono_ns() > s->deadline_ns) {
-        (void)luaL_error(L, "%s ran too long and was stopped", s->bounded);
+        (void)lua_getinfo(L, "Sl", ar);
+        (void)lua_pushfstring(L, "%s:%d: %s ran too long and was stopped",
+                              ar->short_src, ar->currentline, s->bounded);
+        (void)lua_error(L);
     }
 }
 
@@ -315,7 +317,17 @@ static bool run_loader(struct policy_state *s, struct err *e)
     lua_pushvalue(L, -5);
     lua_pushstring(L, f->path);
     lua_pushlstring(L, f->text, f->n);
-    return lua_pcall(L, 4, 1, 0) == 0 || err_set(e, "%s", lua_tostring(L, -1));
+    switch (lua_pcall(L, 4, 1, 0)) {
+    case 0:
+        return true;
+    case LUA_ERRMEM:
+        return err_set(e,
+                       "%s: its top level needs more than the %d MiB that a "
+                       "policy's state may have",
+                       f->path, STATE_BYTES_MAX >> 20);
+    default:
+        return err_set(e, "%s", lua_tostring(L, -1));
+    }
 }
 
 struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
