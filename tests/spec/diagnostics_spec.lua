@@ -346,9 +346,7 @@ route "POST /x" { body = "event", stream = "events", schema = s }]],
     [[p.lua:1: "server" is a word of the policy language and can't be set]] },
   { "a loop without an end",
     [[local i = 0
-while true do
-  i = i + 1
-end
+while true do i = i + 1 end
 {BASE}]],
     [[p.lua:2: the policy's top level ran too long and was stopped]] },
   { "more memory than a state has",
