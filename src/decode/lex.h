@@ -171,6 +171,9 @@ static inline bool lex_digits(struct lex *l)
 {
     const char *from = l->p;
 
+    while (l->end - l->p >= 8 && vector_digits(l->p)) {
+        l->p += 8;
+    }
     while (l->p < l->end && (unsigned)(*l->p - '0') < 10) {
         l->p++;
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "decode/vector.h"
 
 /* Up to 2^53 and 10^22 all are exact, so that one operation rounds once
  * (Clinger, "How to read floating point numbers accurately", 1990). */
@@ -29,6 +30,19 @@ static double slow(const char *p, size_t n)
     return v;
 }
 
+/* The value of eight digits, of which the first is worth most: pairs, then fours,
+ * then all, each with one multiplication (Lemire, "Quickly parsing eight digits",
+ * 2018). */
+static uint64_t eight(const char *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    v = (v & 0x0F0F0F0F0F0F0F0F) * 2561 >> 8;
+    v = (v & 0x00FF00FF00FF00FF) * 6553601 >> 16;
+    return (v & 0x0000FFFF0000FFFF) * 42949672960001 >> 32;
+}
+
 double number_value(const char *p, size_t n)
 {
     size_t i = p[0] == '-';
@@ -37,6 +51,11 @@ double number_value(const char *p, size_t n)
     int digits = 0, exponent = 0;
     double v;
 
+    while (i + 8 <= n && digits < 9 && vector_digits(p + i)) {
+        m = m * 100000000 + eight(p + i);
+        digits += 8;
+        i += 8;
+    }
     for (; i < n && (unsigned)(p[i] - '0') < 10; i++) {
         m = m * 10 + (uint64_t)(p[i] - '0');
         digits += m != 0;

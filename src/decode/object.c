@@ -25,9 +25,10 @@ static void fill(struct scan *s, uint16_t slot, enum slot_kind kind,
 static bool object_fast(struct scan *s, uint16_t node, uint32_t depth);
 static bool object_slow(struct scan *s, uint16_t node, uint32_t depth);
 
-/* The value of a key whose slot and node are known. */
-static bool value(struct scan *s, uint16_t slot, uint16_t child,
-                  uint32_t depth, bool fast)
+/* The value of a key whose slot and node are known. Twice inline: bench/scan, 102
+ * to 88 ns an event. */
+static ALWAYS_INLINE bool value(struct scan *s, uint16_t slot, uint16_t child,
+                                uint32_t depth, bool fast)
 {
     struct lex *l = &s->l;
     const char *from = l->p;

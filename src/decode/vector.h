@@ -6,6 +6,17 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Whether the eight bytes at p are all digits. */
+static inline int vector_digits(const char *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    return ((v & 0xF0F0F0F0F0F0F0F0) |
+            (((v + 0x0606060606060606) & 0xF0F0F0F0F0F0F0F0) >> 4)) ==
+           0x3333333333333333;
+}
+
 #if defined(__SSE2__) && !defined(SLUICE_PORTABLE)
 #include <emmintrin.h>
 
