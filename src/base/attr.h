@@ -10,8 +10,9 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* The struct type whose member field is *ptr. */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+
+/* The struct type whose member field is *ptr. */
 #define OUTER(ptr, type, field) \
     ((type *)(void *)((char *)(ptr) - offsetof(type, field)))
 
