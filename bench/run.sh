@@ -13,7 +13,7 @@ dir=$(mktemp -d)
 trap 'kill $floor $server 2>/dev/null; rm -rf "$dir"' EXIT
 
 sh conf/setup.sh test
-[ -f build/build.ninja ] || cmake -S . -B build -G Ninja -DSLUICE_TESTS=ON >/dev/null
+[ -x build/bench/floor ] || cmake -S . -B build -G Ninja -DSLUICE_TESTS=ON >/dev/null
 ninja -C build >/dev/null
 build/bench/gen 400 200 >"$dir/batch"
 build/bench/gen 400 200 shuffled >"$dir/shuffled"
