@@ -133,6 +133,52 @@ function checks.ack(v)
   return checks.enum(v, { values = { "written", "synced" } })
 end
 
+function checks.list(v)
+  if type(v) ~= "table" or #v == 0 then
+    return nil, ("%s is not a list of texts: { \"a\", \"b\" }"):format(M.show(v))
+  end
+  for _, x in ipairs(v) do
+    if type(x) ~= "string" or x == "" then
+      return nil, ("%s is not a text"):format(M.show(x))
+    end
+  end
+  return v
+end
+
+-- name = value, to a list of { name, value } in the order of the names.
+function checks.map(v)
+  if type(v) ~= "table" then
+    return nil, ("%s is not a table { name = value }"):format(M.show(v))
+  end
+  local list = {}
+  for k, x in pairs(v) do
+    if type(k) ~= "string" or type(x) == "table" or type(x) == "function" then
+      return nil, "expected name = value pairs of texts, numbers and truths"
+    end
+    list[#list + 1] = { name = k, value = tostring(x) }
+  end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+function checks.after(v, spec, host)
+  if v == "p95" then return -1 end
+  local n, why = checks.duration(v, spec, host)
+  if not n and type(v) == "string" then
+    why = ("%s is neither a duration such as \"50ms\" nor \"p95\"")
+        :format(M.show(v))
+  end
+  return n, why
+end
+
+function checks.adapt(v)
+  if v == "latency" then return v end
+  if type(v) ~= "function" then
+    return nil, ("%s is neither \"latency\" nor a function"):format(M.show(v))
+  end
+  return v
+end
+
 function checks.moment(v, _, host)
   local n = type(v) == "string" and host.moment(v)
   if not n then

@@ -87,6 +87,120 @@ M.file = {
   },
 }
 
+local function batch(target, min, max, max_bytes, linger)
+  return { type = "options", help = "When a batch goes.", options = {
+    target = { type = "count", default = target, min = 1, max = 1000000,
+      help = "Events that make it go." },
+    min = { type = "count", default = min, min = 1, max = 1000000,
+      help = "Events that are enough while nothing waits and nothing is in flight." },
+    max = { type = "count", default = max, min = 1, max = 1000000,
+      help = "Most events." },
+    max_bytes = { type = "bytes", default = max_bytes, min = 1024,
+      max = 256 * 1024 * 1024, help = "Bytes that make it go." },
+    linger = { type = "duration", default = linger, min = 0, max = DAY_MS,
+      help = "Longest wait of an event, however few there are." },
+    adapt = { type = "adapt",
+      help = "\"latency\", or function(stats): the target from now on." },
+  } }
+end
+
+local breaker = { type = "options", help = "When an endpoint is left alone.",
+  options = {
+    max_requests = { type = "count", default = 3, min = 1, max = 1000,
+      help = "Requests let through half-open; as many successes close it." },
+    interval = { type = "duration", default = "10s", min = 100, max = DAY_MS,
+      help = "Closed: how long its counts last." },
+    timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
+      help = "Open: until it is tried again." },
+    slow = { type = "duration", default = "10s", min = 1, max = DAY_MS,
+      help = "A call that takes longer counts as slow." },
+    ready_to_trip = { type = "hook", params = 1,
+      help = "function(counts): true opens it; default: 3 requests and 60 % failures." },
+  } }
+
+local pool = { type = "options", help = "Connections.", options = {
+  max_open = { type = "count", default = 300, min = 1, max = 10000,
+    help = "Most connections; further requests wait in order." },
+  max_idle = { type = "count", default = 50, min = 1, max = 10000,
+    help = "Most connections kept without a request." },
+  max_lifetime = { type = "duration", default = "10m", min = 1000,
+    max = 30 * DAY_MS, help = "Oldest connection that is used again." },
+  max_idle_time = { type = "duration", default = "30s", min = 1000,
+    max = 30 * DAY_MS, help = "Longest idle one that is used again." },
+} }
+
+M.kafka = {
+  help = "A sink: Kafka topics, through librdkafka.",
+  named = true,
+  sink = true,
+  options = {
+    brokers = { type = "string", required = true,
+      help = "\"host:port,host:port\"." },
+    topic = { type = "string", required = true, help = "The topic; with topic_by: for events without that field." },
+    topic_by = { type = "string",
+      help = "Path of a text field whose value is the topic." },
+    key = { type = "string",
+      help = "Path of the field that is the message's key." },
+    framing = { type = "enum", default = "event", values = { "event", "batch" },
+      help = "A message an event, or one of NDJSON lines a batch." },
+    compression = { type = "enum", default = "lz4",
+      values = { "none", "gzip", "snappy", "lz4", "zstd" },
+      help = "Of message sets." },
+    partitioner = { type = "enum", default = "key",
+      values = { "key", "sticky", "least_bytes" },
+      help = "murmur2 of the key, batches in turn, or the partition with the fewest bytes outstanding." },
+    position = { type = "enum", default = "auto",
+      values = { "auto", "none", "headers" },
+      help = "The spool position in headers; auto: with framing = \"batch\"." },
+    options = { type = "map", help = "Any option of librdkafka." },
+    batch = batch(200, 50, 500, "1MiB", "50ms"),
+    dead = { type = "options", help = "Dead letters of this sink.", options = {
+      max_bytes = { type = "bytes", default = "1GiB", min = 1024, max = 2 ^ 50,
+        help = "Then the sink holds." } } },
+  },
+}
+
+M.clickhouse = {
+  help = "A sink: a ClickHouse table, by HTTP inserts.",
+  named = true,
+  sink = true,
+  options = {
+    urls = { type = "list", required = true,
+      help = "Endpoints; with more than one: replicas of one table." },
+    table = { type = "string", required = true, help = "database.table." },
+    user = { type = "string", help = "Sent as X-ClickHouse-User." },
+    password = { type = "string", help = "Sent as X-ClickHouse-Key; env \"NAME\"." },
+    settings = { type = "map", help = "Settings added to each insert." },
+    columns = { type = "map",
+      help = "column = path; \"@event\" is the whole event. Default: events as they are." },
+    compression = { type = "enum", default = "auto",
+      values = { "auto", "gzip", "zstd" },
+      help = "Of bodies; auto: zstd where the server knows it." },
+    timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
+      help = "Of an insert." },
+    max_in_flight = { type = "count", default = 8, min = 1, max = 256,
+      help = "Most inserts at once; fewer while the server is slow or fails." },
+    tls = { type = "options", help = "Of https urls.", options = {
+      ca = { type = "string", help = "File of the authorities." },
+      verify = { type = "boolean", default = true, help = "Check the name." },
+    } },
+    batch = batch(10000, 1000, 100000, "8MiB", "1s"),
+    pool = pool,
+    breaker = breaker,
+    hedge = { type = "options", help = "A second try elsewhere, while the first still runs.",
+      options = {
+        after = { type = "after", help = "A duration, or \"p95\" of the inserts." },
+        max_ratio = { type = "number", default = 0.05, min = 0, max = 1,
+          help = "Most share of inserts that are tried twice." },
+        may_duplicate = { type = "boolean", default = false,
+          help = "Also where the server can't tell a copy." },
+      } },
+    dead = { type = "options", help = "Dead letters of this sink.", options = {
+      max_bytes = { type = "bytes", default = "1GiB", min = 1024, max = 2 ^ 50,
+        help = "Then the sink holds." } } },
+  },
+}
+
 M.null = {
   help = "A sink that counts every event and keeps none: for benches.",
   named = true,
@@ -207,7 +321,6 @@ M.forbidden = {
 
 -- Words of the language that this version does not serve yet.
 M.later = {
-  kafka = "delivery to Kafka", clickhouse = "delivery to ClickHouse",
   http = "delivery to HTTP endpoints", dedup = "deduplication",
   include = "including files", log = "logging options",
   canary = "canaries", shadow = "shadow policies", limit = "rate limits",

@@ -33,6 +33,7 @@ void batch_reset(struct batch *b)
     b->n_ranges = 0;
     b->n_bytes = 0;
     b->next = NULL;
+    b->id = 0;
 }
 
 static bool continues(const struct batch *b, const struct batch_range *from)

@@ -61,6 +61,8 @@ struct batch {
     int64_t first_ms;       /* clock of the caller: its first event came in */
     int64_t oldest_wall_ms; /* when that was accepted */
     struct batch *next;     /* for its owner's list */
+    uint64_t id;            /* of its plan; 0: none */
+    uint64_t submitted_ns;  /* the owner's */
 };
 
 /* Why a batch goes. */

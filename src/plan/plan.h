@@ -70,16 +70,73 @@ struct batch_plan {
     int64_t linger_ms;
 };
 
+/* A name and its value; both NUL-terminated. */
+struct pair_plan {
+    const char *name, *value;
+};
+
+struct pool_plan {
+    uint32_t max_open, max_idle;
+    int64_t max_lifetime_ms, max_idle_time_ms;
+};
+
+struct breaker_plan {
+    uint32_t max_requests;
+    int64_t interval_ms, timeout_ms, slow_ms;
+    bool has_trip;           /* ready_to_trip, in the sink's Lua state */
+};
+
+enum { HEDGE_OFF = -2, HEDGE_P95 = -1 };
+
+struct hedge_plan {
+    int64_t after_ms;        /* or HEDGE_OFF, HEDGE_P95 */
+    double max_ratio;
+    bool may_duplicate;
+};
+
+struct clickhouse_plan {
+    const char *const *urls;
+    uint32_t n_urls;
+    const char *table, *user, *password; /* user, password: NULL, none */
+    const char *ca;          /* NULL: the system's */
+    bool verify;
+    const struct pair_plan *settings, *columns;
+    uint32_t n_settings, n_columns;
+    bool zstd, gzip;         /* neither: what the server knows */
+    int64_t timeout_ms;
+    uint32_t max_in_flight;
+    struct pool_plan pool;
+    struct breaker_plan breaker;
+    struct hedge_plan hedge;
+};
+
+enum kafka_framing { KAFKA_EVENT, KAFKA_BATCH };
+enum kafka_partitioner { KAFKA_BY_KEY, KAFKA_STICKY, KAFKA_LEAST_BYTES };
+
+struct kafka_plan {
+    const char *brokers, *topic, *compression;
+    const char *topic_by, *key; /* paths; NULL: none */
+    enum kafka_framing framing;
+    enum kafka_partitioner partitioner;
+    bool position;           /* the spool position in headers */
+    const struct pair_plan *options;
+    uint32_t n_options;
+};
+
 struct sink_plan {
     const char *name;
     enum sink_kind kind;
     struct batch_plan batch;
-    uint64_t hash;           /* of all its settings: equal = unchanged */
     /* file */
     const char *dir;         /* as written in the policy; relative: below data */
     uint64_t rotate_bytes;
     int64_t rotate_age_ms;
     enum compress compress;
+    /* kafka, clickhouse */
+    uint64_t dead_max_bytes;
+    bool adapt_latency, has_adapt;
+    struct clickhouse_plan clickhouse;
+    struct kafka_plan kafka;
 };
 
 enum body_kind { BODY_EVENT, BODY_BATCH };

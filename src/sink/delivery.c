@@ -49,6 +49,15 @@ static void on_record(void *arg, const struct record *r)
             }
         }
         break;
+    case RECORD_PLAN:
+        if (o != NULL) {
+            outlet_plan(o, r->value, r->ranges, r->n_ranges);
+        }
+        break;
+    case RECORD_DEAD:
+        d->dead_known = r->value > d->dead_known ? r->value : d->dead_known;
+        on_settle(d, r->stream, r->ranges, r->n_ranges);
+        break;
     case RECORD_DONE:
     case RECORD_SKIP:
         on_settle(d, r->stream, r->ranges, r->n_ranges);
@@ -110,6 +119,14 @@ static void make_cells(struct delivery *d)
         d->reasons[i] = stats_counter("sluice_batches_total",
                                       "Batches by why they were sent.", labels);
     }
+    d->dead_events = stats_counter("sluice_dead_events_total",
+                                   "Events that a sink refused for good.", sink);
+    d->dead_bytes = stats_gauge("sluice_dead_bytes",
+                                "Bytes of a sink's dead letters.", sink);
+    d->target_gauge = stats_gauge("sluice_batch_target",
+                                  "Events that a batch is to have now.", sink);
+    d->batch_bytes = stats_histogram("sluice_batch_bytes", "Bytes a batch.",
+                                     sink, STATS_COUNT);
     d->batch_events = stats_histogram("sluice_batch_events",
                                       "Events a batch.", sink, STATS_COUNT);
     d->age = stats_histogram("sluice_delivery_age_seconds",
@@ -172,7 +189,13 @@ static bool open_journal(struct delivery *d, const char *spool_dir,
 
 static const struct sink_ops *ops_of(enum sink_kind kind)
 {
-    return kind == SINK_KIND_NULL ? &sink_null : &sink_file;
+    static const struct sink_ops *const ops[] = {
+        [SINK_KIND_NULL] = &sink_null,
+        [SINK_KIND_FILE] = &sink_file,
+        [SINK_KIND_KAFKA] = &sink_kafka,
+        [SINK_KIND_CLICKHOUSE] = &sink_clickhouse};
+
+    return ops[kind];
 }
 
 static bool open_sink(struct delivery *d, const struct delivery_conf *c,
@@ -184,14 +207,22 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
                              .streams = d->streams,
                              .loop = d->loop,
                              .journal = &d->journal,
+                             .hooks = &d->hooks,
                              .done = pump_done,
                              .settle = on_settle,
                              .arg = d};
 
     d->ops = ops_of(c->sink->kind);
     d->sink = d->ops->open(&conf, e);
-    return d->sink != NULL && open_journal(d, c->spool_dir, e) &&
-           d->ops->recover(d->sink, e);
+    if (d->sink == NULL || !open_journal(d, c->spool_dir, e) ||
+        !d->ops->recover(d->sink, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        outlet_replayed(&d->outlets[i]);
+    }
+    dead_init(&d->dead, c->data_dir, d->name);
+    return dead_open(&d->dead, d->dead_known, e);
 }
 
 static void free_delivery(struct delivery *d)
@@ -208,6 +239,13 @@ static void free_delivery(struct delivery *d)
         batch_free(d->pool);
         d->pool = next;
     }
+    while (d->kept != NULL) {
+        struct kept_verdict *next = d->kept->next;
+
+        free(d->kept);
+        d->kept = next;
+    }
+    dead_close(&d->dead);
     while (d->failed != NULL) {
         struct batch *next = d->failed->next;
 
@@ -231,6 +269,9 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
     int rc;
 
     d->loop = ev_loop_new(EVFLAG_AUTO);
+    d->dead.fd = -1;
+    d->last_id = (uint64_t)spool_epoch(c->spool) << 32;
+    d->hooks = c->hooks;
     d->spool = c->spool;
     d->conf = c->sink;
     d->plan = plan_ref(c->plan);
@@ -280,11 +321,13 @@ static bool apply_here(struct delivery *d, const struct delivery_conf *c,
         return err_set(e, "sink \"%s\" changes its kind: give it another name",
                        d->name);
     }
+    d->hooks = c->hooks;
     if (!d->ops->apply(d->sink, c->sink, e)) {
         return false;
     }
     d->conf = c->sink;
     d->plan = plan_ref(c->plan);
+    d->target = 0;
     take_streams(d, c);
     open_outlets(d, c);
     plan_unref(before);

@@ -13,6 +13,7 @@
 
 #include "base/attr.h"
 #include "plan/plan.h"
+#include "sink/hooks.h"
 #include "spool/spool.h"
 
 struct delivery;
@@ -34,6 +35,7 @@ struct delivery_conf {
     const char *data_dir;    /* relative sink folders lie below */
     const struct sink_plan *sink; /* valid as long as plan */
     struct plan *plan;       /* a reference is taken */
+    struct sink_hooks hooks; /* whose arg lives until the next apply or stop */
     const struct delivery_stream *streams; /* copied */
     uint32_t n_streams;
 };
@@ -53,7 +55,7 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
 bool delivery_stop(struct delivery *d, int64_t flush_ms);
 
 struct delivery_status {
-    uint64_t delivered, lost, skipped; /* events since the start */
+    uint64_t delivered, dead, lost, skipped; /* events since the start */
     uint64_t batches;
     uint64_t lag_bytes;
     bool holding;            /* the sink can't take anything now */

@@ -32,6 +32,13 @@ void outlet_close(struct outlet *o)
         spool_cursor_close(o->readers[i].cursor);
     }
     free(o->readers);
+    while (o->plans != NULL) {
+        struct outlet_plan *next = o->plans->next;
+
+        free(o->plans);
+        o->plans = next;
+    }
+    free(o->spans);
     if (o->consumer != NULL) {
         spool_consumer_close(o->consumer);
     }
@@ -236,16 +243,61 @@ static bool load(struct outlet *o, struct outlet_reader *r, struct journal *j,
     return true;
 }
 
+/* The first span at or behind seq of r's shard; NULL: none. */
+static const struct outlet_span *span_from(const struct outlet *o,
+                                           const struct outlet_reader *r,
+                                           uint64_t seq)
+{
+    const struct outlet_span *first = NULL;
+
+    for (uint32_t i = 0; i < o->n_spans; i++) {
+        const struct outlet_span *s = &o->spans[i];
+
+        if (s->epoch == r->epoch && s->worker == r->worker && s->end > seq &&
+            (first == NULL || s->first < first->first)) {
+            first = s;
+        }
+    }
+    return first;
+}
+
+/* Passes over what the readers may not take; the events left before the next of
+ * that. 0: the block is used up. */
+static uint32_t takable(const struct outlet *o, struct outlet_reader *r)
+{
+    uint32_t left = r->block.n - r->at;
+
+    while (o->n_spans > 0 && left > 0) {
+        uint64_t seq = r->block.first + r->at;
+        const struct outlet_span *s = span_from(o, r, seq);
+
+        if (s == NULL || s->first > seq) {
+            return s != NULL && s->first - seq < left
+                       ? (uint32_t)(s->first - seq)
+                       : left;
+        }
+        r->at = s->end - r->block.first < r->block.n
+                    ? (uint32_t)(s->end - r->block.first)
+                    : r->block.n;
+        r->next = r->block.first + r->at;
+        left = r->block.n - r->at;
+    }
+    return left;
+}
+
 /* False: the batch is full. */
 static bool fill(struct outlet *o, struct outlet_reader *r,
                  const struct batch_limits *l, int64_t now_ms)
 {
+    uint32_t left = takable(o, r);
     const struct batch_entry *entries =
         (const struct batch_entry *)(const void *)(r->block.entries + r->at);
-    uint32_t left = r->block.n - r->at;
     struct batch_range range = {r->epoch, r->worker, r->block.first + r->at,
                                 left};
 
+    if (left == 0) {
+        return true;
+    }
     range.n = batch_fit(o->batch, l, &range, entries, left);
     if (range.n > 0) {
         batch_append(o->batch, &range, r->block.payload, entries, now_ms,
@@ -310,7 +362,7 @@ void outlet_settle(struct outlet *o, const struct batch_range *ranges,
 
 bool outlet_idle(const struct outlet *o)
 {
-    return o->in_flight == 0 && (o->batch == NULL || o->batch->n == 0);
+    return o->in_flight == 0 && o->plans == NULL && (o->batch == NULL || o->batch->n == 0);
 }
 
 void outlet_emit(const struct outlet *o, struct journal_draft *draft)

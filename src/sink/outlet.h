@@ -26,6 +26,21 @@ struct outlet_reader {
     bool live, ended;
 };
 
+/* A batch that an earlier process planned. */
+struct outlet_plan {
+    struct outlet_plan *next;
+    uint64_t id;
+    uint32_t n;
+    struct batch_range ranges[];
+};
+
+/* Events first .. end - 1 that the readers pass over: delivered already by an
+ * earlier process, ahead of its cursor, or planned by it. */
+struct outlet_span {
+    uint32_t epoch, worker;
+    uint64_t first, end;
+};
+
 struct outlet {
     struct delivery_stream conf;
     char name[72];
@@ -39,6 +54,9 @@ struct outlet {
     uint32_t n_readers, readers_room;
     uint32_t turn;            /* the reader that is asked first */
     struct batch *batch;      /* growing; NULL: none */
+    struct outlet_plan *plans;/* oldest first */
+    struct outlet_span *spans;
+    uint32_t n_spans, spans_room;
     uint32_t in_flight;       /* batches */
     uint64_t lost, skipped;
 };
@@ -67,6 +85,16 @@ enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
 /* The ranges are delivered, and the journal knows: their segments may go. */
 void outlet_settle(struct outlet *o, const struct batch_range *ranges,
                    uint32_t n);
+
+/* The journal's replay: a plan without its end. */
+void outlet_plan(struct outlet *o, uint64_t id, const struct batch_range *ranges,
+                 uint32_t n);
+/* After the replay: what of the plans is left, and what the readers pass over. */
+void outlet_replayed(struct outlet *o);
+
+/* Makes b, which is empty, the oldest plan anew, and forgets the plan; b stays
+ * empty when all of it is settled. False: it can't be read now. */
+bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms) MUST_USE;
 
 /* Nothing read and not settled. */
 bool outlet_idle(const struct outlet *o);

@@ -17,11 +17,8 @@
 #include "sink/state.h"
 
 enum {
-    IN_FLIGHT_MAX = 2,          /* batches, a stream */
+    IN_FLIGHT = 2,              /* batches, a stream, unless the sink says */
     TURN_BATCHES = 16,          /* before the loop gets its turn */
-    RETRY_FIRST_MS = 100,
-    RETRY_MAX_MS = 5000,
-    JOURNAL_COMPACT_BYTES = 1 << 20,
     POOL_MAX = 8
 };
 
@@ -32,15 +29,41 @@ static int64_t now_ms(const struct delivery *d)
     return (int64_t)(ev_now(d->loop) * 1000.);
 }
 
+/* A Kafka client batches messages by itself, by the plan's numbers: ours would
+ * only stack a second wait on top. */
 static struct batch_limits limits_of(const struct delivery *d)
 {
     const struct batch_plan *b = &d->conf->batch;
+    struct batch_limits l = {.target = b->target,
+                             .min = b->min,
+                             .max = b->max,
+                             .max_bytes = b->max_bytes,
+                             .linger_ms = b->linger_ms};
 
-    return (struct batch_limits){.target = b->target,
-                                 .min = b->min,
-                                 .max = b->max,
-                                 .max_bytes = b->max_bytes,
-                                 .linger_ms = b->linger_ms};
+    if (d->conf->kind == SINK_KIND_KAFKA &&
+        d->conf->kafka.framing == KAFKA_EVENT) {
+        return (struct batch_limits){.target = 1000,
+                                     .min = 1,
+                                     .max = 2000,
+                                     .max_bytes = 1 << 20};
+    }
+    if (d->target != 0) {
+        l.target = d->target < b->min   ? b->min
+                   : d->target > b->max ? b->max
+                                        : d->target;
+        l.min = l.min < l.target ? l.min : l.target;
+    }
+    return l;
+}
+
+static struct record plan_of(const struct delivery *d, const struct batch *b)
+{
+    return (struct record){.type = RECORD_PLAN,
+                           .value = b->id,
+                           .stream = str_of(d->outlets[b->stream].name),
+                           .name = str_of(d->name),
+                           .ranges = b->ranges,
+                           .n_ranges = b->n_ranges};
 }
 
 static void on_emit(void *arg, struct journal_draft *draft)
@@ -56,6 +79,16 @@ static void on_emit(void *arg, struct journal_draft *draft)
             outlet_emit(&d->outlets[i], draft);
         }
     }
+    for (uint32_t i = 0; i < d->n_planned; i++) {
+        struct record plan = plan_of(d, d->planned[i]);
+
+        journal_emit(draft, &plan);
+    }
+    if (d->dead.length > 0) {
+        struct record dead = {.type = RECORD_DEAD, .value = d->dead.synced};
+
+        journal_emit(draft, &dead);
+    }
     if (d->ops->emit != NULL) {
         d->ops->emit(d->sink, draft);
     }
@@ -68,42 +101,6 @@ bool pump_compact(struct delivery *d, struct err *e)
     }
     d->compacted_bytes = journal_bytes(d->journal);
     return true;
-}
-
-/* ---- holding ---- */
-
-static void hold(struct delivery *d, const char *why)
-{
-    char quoted[300];
-
-    d->backoff_ms = d->backoff_ms == 0 ? RETRY_FIRST_MS : 2 * d->backoff_ms;
-    d->backoff_ms = d->backoff_ms < RETRY_MAX_MS ? d->backoff_ms : RETRY_MAX_MS;
-    (void)pthread_mutex_lock(&d->lock);
-    if (!d->status.holding) {
-        log_write(LOG_ERROR, "sink", "sink=%s status=holding why=%s", d->name,
-                  log_quote(quoted, sizeof quoted, why));
-    }
-    d->status.holding = true;
-    (void)snprintf(d->status.why, sizeof d->status.why, "%s", why);
-    (void)pthread_mutex_unlock(&d->lock);
-    stats_set(d->holding, 1);
-    stats_add(d->retries, 1);
-    ev_timer_stop(d->loop, &d->retry);
-    ev_timer_set(&d->retry, (double)d->backoff_ms / 1000., 0.);
-    ev_timer_start(d->loop, &d->retry);
-}
-
-static void go_on(struct delivery *d)
-{
-    if (d->backoff_ms == 0) {
-        return;
-    }
-    d->backoff_ms = 0;
-    (void)pthread_mutex_lock(&d->lock);
-    d->status.holding = false;
-    (void)pthread_mutex_unlock(&d->lock);
-    stats_set(d->holding, 0);
-    log_write(LOG_INFO, "sink", "sink=%s status=delivering", d->name);
 }
 
 /* ---- batches ---- */
@@ -121,7 +118,7 @@ static struct batch *batch_get(struct delivery *d)
     return b;
 }
 
-static void batch_put(struct delivery *d, struct batch *b)
+void pump_put(struct delivery *d, struct batch *b)
 {
     if (d->n_pool == POOL_MAX) {
         batch_free(b);
@@ -132,15 +129,54 @@ static void batch_put(struct delivery *d, struct batch *b)
     d->n_pool++;
 }
 
+static bool planned(const struct delivery *d, const struct batch *b)
+{
+    for (uint32_t i = 0; i < d->n_planned; i++) {
+        if (d->planned[i] == b) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A planned batch is sent as it was planned, also by the next process. */
+static bool plan_batch(struct delivery *d, struct batch *b, struct err *e)
+{
+    struct record plan;
+
+    if (!d->ops->plans || planned(d, b)) {
+        return true;
+    }
+    if (b->id != 0) { /* by an earlier process: the journal has it */
+        d->planned[d->n_planned++] = b;
+        return true;
+    }
+    b->id = ++d->last_id;
+    plan = plan_of(d, b);
+    if (!journal_append(d->journal, &plan, e) || !journal_sync(d->journal, e)) {
+        b->id = 0;
+        return false;
+    }
+    d->planned[d->n_planned++] = b;
+    return true;
+}
+
 static void submit(struct delivery *d, struct outlet *o, enum batch_reason why)
 {
     struct batch *b = o->batch;
+    struct err e;
 
     o->batch = NULL;
     o->in_flight++;
     b->stream = o->number;
+    b->submitted_ns = clock_mono_ns();
     stats_add(d->reasons[why], 1);
     stats_record(d->batch_events, b->n);
+    stats_record(d->batch_bytes, b->n_bytes);
+    if (!plan_batch(d, b, &e)) {
+        settle_fail(d, b, e.text, 0);
+        return;
+    }
     d->ops->submit(d->sink, b);
 }
 
@@ -151,52 +187,31 @@ void pump_later(struct delivery *d)
     }
 }
 
-void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
-{
-    struct delivery *d = arg;
-    struct outlet *o = &d->outlets[b->stream];
-    struct record done = {.type = RECORD_DONE,
-                          .stream = str_of(o->name),
-                          .ranges = b->ranges,
-                          .n_ranges = b->n_ranges};
-    struct err e;
+/* ---- the pump ---- */
 
-    if (v->kind == SINK_OK && !d->ops->journals &&
-        !journal_append(d->journal, &done, &e)) {
-        hold(d, e.text);
-        b->next = d->failed;
-        d->failed = b;
-        return;
-    }
-    if (v->kind != SINK_OK) {
-        hold(d, v->why);
-        b->next = d->failed;
-        d->failed = b;
-        return;
-    }
-    go_on(d);
-    outlet_settle(o, b->ranges, b->n_ranges);
-    stats_add(d->delivered, b->n);
-    stats_record(d->age,
-                 (uint64_t)(clock_wall_ms() > b->oldest_wall_ms
-                                ? clock_wall_ms() - b->oldest_wall_ms
-                                : 0) *
-                     1000000u);
-    (void)pthread_mutex_lock(&d->lock);
-    d->status.delivered += b->n;
-    d->status.batches++;
-    (void)pthread_mutex_unlock(&d->lock);
-    o->in_flight--;
-    batch_put(d, b);
-    pump_later(d);
-    if (journal_bytes(d->journal) >
-            d->compacted_bytes + JOURNAL_COMPACT_BYTES &&
-        !pump_compact(d, &e)) {
-        hold(d, e.text);
-    }
+static uint32_t window(const struct delivery *d)
+{
+    uint32_t n = d->ops->window == NULL ? IN_FLIGHT : d->ops->window(d->sink);
+
+    return d->n_planned == PLANNED_MAX ? 0 : n;
 }
 
-/* ---- the pump ---- */
+/* The next batch that an earlier process planned and did not see through. */
+static bool take_planned(struct delivery *d, struct outlet *o)
+{
+    struct batch *b = batch_get(d);
+
+    if (!outlet_rebuild(o, b, now_ms(d))) {
+        pump_put(d, b);
+        return false;
+    }
+    o->batch = b;
+    if (b->n == 0) {
+        return true; /* nothing of it is left */
+    }
+    submit(d, o, BATCH_DRAIN);
+    return true;
+}
 
 /* Sends what is due of one stream; true: there is more to read. */
 static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
@@ -205,7 +220,7 @@ static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
     struct err e;
 
     if (!outlet_look(o, d->journal, &e)) {
-        hold(d, e.text);
+        settle_hold(d, e.text, 0);
         return false;
     }
     for (int i = 0; i < TURN_BATCHES; i++) {
@@ -213,15 +228,21 @@ static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
         enum batch_reason why;
         unsigned state;
 
-        if (o->in_flight >= IN_FLIGHT_MAX) {
+        if (o->in_flight >= window(d)) {
             return false; /* done comes, and pumps */
+        }
+        if (o->plans != NULL) {
+            if (!take_planned(d, o)) {
+                return false;
+            }
+            continue;
         }
         if (o->batch == NULL) {
             o->batch = batch_get(d);
         }
         r = outlet_take(o, &l, now_ms(d), d->journal, &e);
         if (r == OUTLET_FAILED) {
-            hold(d, e.text);
+            settle_hold(d, e.text, 0);
             return false;
         }
         state = (r == OUTLET_FULL ? BATCH_IS_FULL : 0u) |
@@ -267,7 +288,7 @@ void pump(struct delivery *d)
     int64_t next_ms = INT64_MAX;
     bool more = false;
 
-    if (d->failed != NULL || ev_is_active(&d->retry)) {
+    if (d->failed != NULL || d->kept != NULL || ev_is_active(&d->retry)) {
         return; /* order is kept: nothing new before what failed */
     }
     for (uint32_t i = 0; i < d->n_outlets; i++) {
@@ -324,9 +345,10 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
     (void)events;
     /* The trouble may have been the journal's own: a new file is the way out. */
     if (!pump_compact(d, &e)) {
-        hold(d, e.text);
+        settle_hold(d, e.text, 0);
         return;
     }
+    settle_retry(d);
     d->failed = NULL;
     while (b != NULL) {
         struct batch *next = b->next;
@@ -339,10 +361,11 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
         b = oldest;
         oldest = b->next;
         b->next = NULL;
-        d->ops->submit(d->sink, b);
-    }
-    if (d->backoff_ms == 0) {
-        d->backoff_ms = RETRY_FIRST_MS;
+        if (plan_batch(d, b, &e)) {
+            d->ops->submit(d->sink, b);
+        } else {
+            settle_fail(d, b, e.text, 0);
+        }
     }
     pump_later(d);
 }

@@ -15,6 +15,8 @@
 #include "base/attr.h"
 #include "batch/batch.h"
 #include "plan/plan.h"
+#include "sink/breaker.h"
+#include "sink/hooks.h"
 #include "sink/journal.h"
 
 struct err;
@@ -37,23 +39,19 @@ struct sink_verdict {
     uint32_t first, n; /* the part it speaks of */
     int64_t row;       /* the refused event as the server counts, or -1 */
     int code;          /* the server's own, 0 if none */
+    int64_t after_ms;  /* not SINK_OK: not before so long; 0: nothing is known */
     const char *why;   /* for a human; valid during the call */
 };
 
-/* Never called from inside submit. Hands back the settled part of b; a batch
- * that is not SINK_OK is submitted again later, as it is. */
+/* Never called from inside submit. SINK_OK and SINK_DATA settle a part of b, and
+ * with its last part take b back; after any other kind b is submitted again later,
+ * as it is, and the sink knows what of it is settled. */
 typedef void sink_done_fn(void *arg, struct batch *b,
                           const struct sink_verdict *v);
 
 /* Events of a stream that recover found to be delivered. */
 typedef void sink_settle_fn(void *arg, struct str stream,
                             const struct batch_range *ranges, uint32_t n);
-
-/* Lua reaches a sink only through these; NULL: the default is used. Filled by
- * server/ from policy/. */
-struct sink_hooks {
-    void *arg;
-};
 
 /* A stream as a sink sees it: batch.stream is its place. */
 struct sink_stream {
@@ -68,15 +66,23 @@ struct sink_conf {
     const struct sink_stream *streams; /* PLAN_STREAMS_MAX; live */
     struct ev_loop *loop;
     struct journal **journal;      /* opened before recover */
+    const struct sink_hooks *hooks;
     sink_done_fn *done;
     sink_settle_fn *settle;
     void *arg;
+};
+
+struct sink_endpoint {
+    char url[128];
+    enum breaker_state state;
+    struct breaker_counts counts;
 };
 
 struct sink_ops {
     const char *kind;      /* the policy's word */
     enum batch_keep keep;  /* what its batches keep */
     bool journals;         /* it records what is done itself */
+    bool plans;            /* a batch has an identity that outlives a crash */
 
     /* Must not block for long; connects lazily. NULL and *e on error. conf is
      * copied. */
@@ -98,8 +104,18 @@ struct sink_ops {
      * SINK_RETRY verdict, not a wait. */
     void (*submit)(struct sink *s, struct batch *b);
 
+    /* Batches that it takes now; NULL: 2 a stream. */
+    uint32_t (*window)(const struct sink *s);
+
+    /* Opens or closes its breakers by hand; NULL: it has none. */
+    void (*force)(struct sink *s, bool open);
+
+    /* Its endpoints, for people; NULL: it has none. */
+    uint32_t (*endpoints)(struct sink *s, struct sink_endpoint *out,
+                          uint32_t max);
+
     /* Settles everything in flight through done, then frees s. */
     void (*close)(struct sink *s);
 };
 
-extern const struct sink_ops sink_file, sink_null;
+extern const struct sink_ops sink_clickhouse, sink_file, sink_kafka, sink_null;

@@ -1,6 +1,6 @@
 /*
- * state - one delivery, as its two files share it: delivery.c is the supervisor's
- * side, pump.c the thread's. Nobody else includes it.
+ * state - one delivery, as its files share it: delivery.c is the supervisor's side,
+ * pump.c the thread's way out, settle.c its way back. Nobody else includes it.
  */
 #pragma once
 
@@ -9,10 +9,20 @@
 
 #include "base/err.h"
 #include "loop/mailbox.h"
+#include "sink/dead.h"
 #include "sink/delivery.h"
 #include "sink/outlet.h"
 #include "sink/sink.h"
 #include "stats/stats.h"
+
+enum { PLANNED_MAX = 256 };
+
+struct kept_verdict {
+    struct kept_verdict *next;
+    struct batch *batch;
+    struct sink_verdict verdict;
+    char why[600];
+};
 
 struct delivery {
     struct ev_loop *loop;
@@ -34,6 +44,18 @@ struct delivery {
     uint64_t compacted_bytes;   /* size after the last rewrite */
     struct batch *pool, *failed;
     uint32_t n_pool;
+    struct kept_verdict *kept;
+    struct batch *planned[PLANNED_MAX]; /* in the journal and in flight */
+    uint32_t n_planned;
+    uint64_t last_id;           /* of a plan */
+    struct dead dead;
+    uint64_t dead_known;        /* bytes of it that the journal names */
+    uint32_t target;            /* what adapt said; 0: the plan's */
+    struct sink_hooks hooks;
+    struct {
+        double batches, failed, events, bytes, age_ms, latency_ms;
+        uint64_t since_ns;
+    } load;                     /* since adapt was asked */
     int64_t backoff_ms;
     bool draining;
     uint64_t drain_until_ns;
@@ -45,14 +67,23 @@ struct delivery {
     bool applied, apply_ok;
     struct err apply_why;
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *holding,
-        *lost, *skipped;
-    struct stats_histogram *batch_events, *age;
+        *lost, *skipped, *dead_events, *dead_bytes, *target_gauge;
+    struct stats_histogram *batch_events, *batch_bytes, *age;
 };
 
 /* pump.c */
 void pump_watch(struct delivery *d);  /* before the thread starts */
 void pump(struct delivery *d);        /* sends what is due */
 void pump_later(struct delivery *d);  /* in the next turn of the loop */
-void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);
 /* Writes the journal anew, of what still counts. */
 bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
+void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
+
+/* settle.c */
+void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);
+/* Nothing new is sent for a while: backoff, but at least after_ms. */
+void settle_hold(struct delivery *d, const char *why, int64_t after_ms);
+/* b is submitted again after that. */
+void settle_fail(struct delivery *d, struct batch *b, const char *why,
+                 int64_t after_ms);
+void settle_retry(struct delivery *d); /* verdicts that could not be noted */

@@ -207,6 +207,17 @@ function M.answer(c)
     a.headers[k:lower()] = v
   end
   if a.status == 100 then return a end
+  if a.headers["transfer-encoding"] == "chunked" then
+    local parts = {}
+    while true do
+      local size = tonumber((c:receive("*l") or "0"):match("^%x+"), 16)
+      if size and size > 0 then parts[#parts + 1] = assert(c:receive(size)) end
+      c:receive("*l")
+      if not size or size == 0 then break end
+    end
+    a.body = table.concat(parts)
+    return a
+  end
   local n = tonumber(a.headers["content-length"] or 0)
   a.body = n > 0 and assert(c:receive(n)) or ""
   return a

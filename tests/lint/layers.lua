@@ -5,7 +5,7 @@ local allowed = {
   base = {}, stats = {}, loop = {}, net = { "loop" }, decode = {}, batch = {},
   plan = { "decode" }, spool = { "loop" }, http = { "net", "loop" },
   policy = { "plan", "decode", "loop" },
-  sink = { "plan", "batch", "spool", "loop" },
+  sink = { "plan", "decode", "batch", "spool", "loop" },
   ingest = { "http", "decode", "plan", "policy", "spool" },
   server = "any", cli = "any",
 }
@@ -14,8 +14,8 @@ local places = {
   ["http_parser.h"] = { "src/http/parse.c" },
   ["luajit.h"] = { "src/policy/" }, ["lua.h"] = { "src/policy/" },
   ["lauxlib.h"] = { "src/policy/" }, ["lualib.h"] = { "src/policy/" },
-  ["librdkafka/rdkafka.h"] = { "src/sink/kafka.c" },
-  ["curl/curl.h"] = { "src/sink/curl_loop.c", "src/sink/clickhouse.c" },
+  ["librdkafka/rdkafka.h"] = { "src/sink/producer.h" },
+  ["curl/curl.h"] = { "src/sink/transfers.c", "src/cli/dead.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/" },
   -- The digest of a policy's files; TLS will be in net/.
   ["openssl/evp.h"] = { "src/policy/load.c" },

@@ -1,0 +1,134 @@
+/* The rows of an insert, compressed: a body that checks itself, for a plain one
+ * that is cut at a row's end would insert its prefix. */
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "base/mem.h"
+#include "sink/clickhouse.h"
+#include "sink/insert.h"
+
+enum { GZIP = 15 + 16, LEVEL = 1 };
+
+struct body {
+    char *rows;
+    size_t n_rows, room;
+    ZSTD_CCtx *zstd;
+    z_stream gzip;
+    bool gzip_ready;
+};
+
+struct body *body_new(void)
+{
+    struct body *b = mem_zalloc(sizeof *b);
+
+    b->zstd = ZSTD_createCCtx();
+    return b;
+}
+
+void body_free(struct body *b)
+{
+    (void)ZSTD_freeCCtx(b->zstd);
+    if (b->gzip_ready) {
+        (void)deflateEnd(&b->gzip);
+    }
+    free(b->rows);
+    free(b);
+}
+
+static char *room_for(struct body *b, size_t n)
+{
+    if (b->n_rows + n > b->room) {
+        b->room = 2 * (b->n_rows + n);
+        b->rows = mem_realloc(b->rows, b->room);
+    }
+    return b->rows + b->n_rows;
+}
+
+/* The plain rows: where they lie in the batch, or put together. */
+static struct str plain(struct insert *i, uint32_t first, uint32_t n)
+{
+    const struct batch *b = i->batch;
+    struct body *body = i->sink->bodies;
+    struct columns *c = i->sink->columns;
+    uint32_t skip = 0;
+
+    while (skip < i->n_refused && i->refused[skip] < first) {
+        skip++;
+    }
+    if (c == NULL && (skip == i->n_refused || i->refused[skip] >= first + n)) {
+        const struct batch_entry *last = &b->entries[first + n - 1];
+        uint32_t from = b->entries[first].off;
+
+        return (struct str){b->bytes + from, last->off + last->len + 1 - from};
+    }
+    body->n_rows = 0;
+    for (uint32_t k = first; k < first + n; k++) {
+        const struct batch_entry *e = &b->entries[k];
+        struct str event = {b->bytes + e->off, e->len};
+
+        if (skip < i->n_refused && i->refused[skip] == k) {
+            skip++;
+        } else if (c != NULL) {
+            body->n_rows += columns_row(
+                c, event, room_for(body, columns_bound(c, event.n)));
+        } else {
+            memcpy(room_for(body, event.n + 1), event.p, event.n + 1);
+            body->n_rows += event.n + 1;
+        }
+    }
+    return (struct str){body->rows, body->n_rows};
+}
+
+static void reserve(struct insert *i, size_t n)
+{
+    if (n > i->body_room) {
+        i->body_room = n;
+        i->body = mem_realloc(i->body, n);
+    }
+}
+
+static bool squeeze_zstd(struct insert *i, struct str rows)
+{
+    size_t n;
+
+    reserve(i, ZSTD_compressBound(rows.n));
+    n = ZSTD_compressCCtx(i->sink->bodies->zstd, i->body, i->body_room, rows.p,
+                          rows.n, LEVEL);
+    i->n_body = n;
+    return !ZSTD_isError(n);
+}
+
+static bool squeeze_gzip(struct insert *i, struct str rows)
+{
+    struct body *b = i->sink->bodies;
+    z_stream *z = &b->gzip;
+
+    if (!b->gzip_ready) {
+        b->gzip_ready = deflateInit2(z, LEVEL, Z_DEFLATED, GZIP, 9,
+                                     Z_DEFAULT_STRATEGY) == Z_OK;
+    } else if (deflateReset(z) != Z_OK) {
+        return false;
+    }
+    if (!b->gzip_ready) {
+        return false;
+    }
+    reserve(i, deflateBound(z, rows.n));
+    z->next_in = (Bytef *)(uintptr_t)rows.p;
+    z->avail_in = (uInt)rows.n;
+    z->next_out = (Bytef *)i->body;
+    z->avail_out = (uInt)i->body_room;
+    if (deflate(z, Z_FINISH) != Z_STREAM_END) {
+        return false;
+    }
+    i->n_body = i->body_room - z->avail_out;
+    return true;
+}
+
+bool body_make(struct insert *i, uint32_t first, uint32_t n, bool zstd)
+{
+    struct str rows = plain(i, first, n);
+
+    return zstd ? squeeze_zstd(i, rows) : squeeze_gzip(i, rows);
+}

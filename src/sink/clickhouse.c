@@ -1,0 +1,331 @@
+/*
+ * The ClickHouse sink: batches as inserts, over HTTP. The server's version is asked
+ * for before the first insert, for an old one refuses settings that it does not
+ * know.
+ */
+#include "sink/clickhouse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sink/insert.h"
+
+enum {
+    WINDOW_FIRST = 2,
+    HEDGE_LEAST = 20 /* inserts that "p95" wants to have seen */
+};
+
+int64_t ch_now_ms(const struct sink *s)
+{
+    (void)s;
+    return (int64_t)(clock_mono_ns() / 1000000u);
+}
+
+/* ---- how many at once: additive increase, multiplicative decrease ---- */
+
+void sink_slower(struct sink *s)
+{
+    s->window = s->window > 2 ? s->window / 2 : 1;
+    stats_set(s->window_gauge, (uint64_t)s->window);
+}
+
+void sink_took(struct sink *s, uint64_t ns)
+{
+    double ms = (double)ns / 1e6;
+
+    stats_record(s->time, ns);
+    s->recent_ms[s->n_recent++ % LATENCIES] = ms;
+    /* More than twice as slow as it was of late: it has enough to do. */
+    if (s->slow_ms > 0 && ms > 2 * s->slow_ms && s->window > 1) {
+        s->window -= 0.5;
+    } else if (s->window < s->plan->max_in_flight) {
+        s->window += 1 / s->window;
+    }
+    s->slow_ms = s->slow_ms > 0 ? 0.95 * s->slow_ms + 0.05 * ms : ms;
+    stats_set(s->window_gauge, (uint64_t)s->window);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double p95(const struct sink *s)
+{
+    double sorted[LATENCIES];
+    uint32_t n = s->n_recent < LATENCIES ? s->n_recent : LATENCIES;
+
+    memcpy(sorted, s->recent_ms, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_size);
+    return sorted[n * 95 / 100];
+}
+
+/* Whether a second copy of an insert can't be a second row: the token is known to
+ * the server, or the policy does not mind. Old replicated tables tell copies by
+ * their content, which an operator says by may_duplicate. */
+static bool may_hedge(const struct sink *s)
+{
+    if (s->plan->hedge.may_duplicate) {
+        return true;
+    }
+    for (uint32_t i = 0; i < s->n_endpoints; i++) {
+        if (!endpoint_tokens(&s->endpoints[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int64_t sink_hedge_ms(const struct sink *s)
+{
+    const struct hedge_plan *h = &s->plan->hedge;
+
+    if (h->after_ms == HEDGE_OFF || s->n_endpoints < 2 || !may_hedge(s) ||
+        (double)(s->n_hedges + 1) > h->max_ratio * (double)(s->n_inserts + 1)) {
+        return -1;
+    }
+    if (h->after_ms != HEDGE_P95) {
+        return h->after_ms;
+    }
+    return s->n_recent < HEDGE_LEAST ? -1 : (int64_t)p95(s) + 1;
+}
+
+/* ---- the pump's side ---- */
+
+static void on_begin(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct sink *s = OUTER(t, struct sink, begin);
+    struct batch *b = s->first;
+
+    (void)loop;
+    (void)events;
+    s->first = NULL;
+    s->last = &s->first;
+    while (b != NULL) {
+        struct batch *next = b->next;
+
+        b->next = NULL;
+        insert_begin(s, b);
+        b = next;
+    }
+}
+
+static void ch_submit(struct sink *s, struct batch *b)
+{
+    b->next = NULL;
+    *s->last = b;
+    s->last = &b->next;
+    if (!ev_is_active(&s->begin)) {
+        ev_timer_set(&s->begin, 0., 0.);
+        ev_timer_start(s->conf.loop, &s->begin);
+    }
+}
+
+static uint32_t ch_window(const struct sink *s)
+{
+    return s->suspect ? 1 : (uint32_t)s->window;
+}
+
+static void ch_force(struct sink *s, bool open)
+{
+    for (uint32_t i = 0; i < s->n_endpoints; i++) {
+        breaker_force(&s->endpoints[i].breaker, ch_now_ms(s), open);
+        endpoint_show(&s->endpoints[i]);
+    }
+}
+
+static uint32_t ch_endpoints(struct sink *s, struct sink_endpoint *out,
+                             uint32_t max)
+{
+    uint32_t n = s->n_endpoints < max ? s->n_endpoints : max;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct endpoint *p = &s->endpoints[i];
+
+        endpoint_show(p);
+        (void)snprintf(out[i].url, sizeof out[i].url, "%s", p->url);
+        out[i].state = p->shown;
+        out[i].counts = p->breaker.counts;
+    }
+    return n;
+}
+
+/* ---- life ---- */
+
+static void make_cells(struct sink *s)
+{
+    char label[160];
+
+    (void)stats_label_pair(label, sizeof label, "sink", s->conf.plan->name);
+    s->hedges = stats_counter("sluice_hedges_total",
+                              "Inserts that were tried a second time while the "
+                              "first still ran.",
+                              label);
+    s->hedge_wins = stats_counter("sluice_hedge_wins_total",
+                                  "Of these, answered first.", label);
+    s->extra = stats_counter("sluice_insert_extra_total",
+                             "Inserts made to find refused rows.", label);
+    s->wire = stats_counter("sluice_sink_wire_bytes_total",
+                            "Compressed bytes of bodies that were sent.", label);
+    s->rows = stats_counter("sluice_insert_rows_total",
+                            "Rows that were inserted.", label);
+    s->window_gauge = stats_gauge("sluice_sink_window",
+                                  "Batches that may be in flight.", label);
+    s->time = stats_histogram("sluice_insert_seconds", "Time of an insert.",
+                              label, STATS_NS);
+}
+
+static bool take_plan(struct sink *s, const struct sink_plan *plan,
+                      struct err *e)
+{
+    const struct clickhouse_plan *c = &plan->clickhouse;
+    struct columns *columns = NULL;
+
+    if (c->n_urls > ENDPOINTS_MAX) {
+        return err_set(e, "more than %d urls", ENDPOINTS_MAX);
+    }
+    if (c->n_columns > 0) {
+        columns = columns_new(c->columns, c->n_columns, e);
+        if (columns == NULL) {
+            return false;
+        }
+    }
+    columns_free(s->columns);
+    s->columns = columns;
+    s->conf.plan = plan;
+    s->plan = c;
+    return true;
+}
+
+static struct sink *ch_open(const struct sink_conf *conf, struct err *e)
+{
+    struct sink *s = mem_zalloc(sizeof *s);
+
+    s->conf = *conf;
+    s->last = &s->first;
+    if (!take_plan(s, conf->plan, e)) {
+        free(s);
+        return NULL;
+    }
+    s->window = WINDOW_FIRST < s->plan->max_in_flight ? WINDOW_FIRST
+                                                      : s->plan->max_in_flight;
+    s->bodies = body_new();
+    s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
+    ev_timer_init(&s->begin, on_begin, 0., 0.);
+    make_cells(s);
+    for (uint32_t i = 0; i < s->plan->n_urls; i++) {
+        endpoint_init(s, s->plan->urls[i]);
+    }
+    return s;
+}
+
+static bool ch_recover(struct sink *s, struct err *e)
+{
+    (void)s;
+    (void)e;
+    return true;
+}
+
+static bool same_urls(const struct clickhouse_plan *a,
+                      const struct clickhouse_plan *b)
+{
+    bool same = a->n_urls == b->n_urls;
+
+    for (uint32_t i = 0; i < a->n_urls && same; i++) {
+        same = strcmp(a->urls[i], b->urls[i]) == 0;
+    }
+    return same;
+}
+
+/* Tries under way end as they are; what they carry is sent again. */
+static void drop_tries(struct sink *s)
+{
+    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
+        for (int k = 0; k < 2; k++) {
+            if (i->tries[k].transfer != NULL) {
+                transfers_cancel(s->transfers, i->tries[k].transfer);
+                i->tries[k].transfer = NULL;
+            }
+        }
+    }
+    for (uint32_t i = 0; i < s->n_endpoints; i++) {
+        if (s->endpoints[i].asking != NULL) {
+            transfers_cancel(s->transfers, s->endpoints[i].asking);
+        }
+    }
+}
+
+static bool ch_apply(struct sink *s, const struct sink_plan *plan,
+                     struct err *e)
+{
+    bool same = same_urls(s->plan, &plan->clickhouse);
+
+    if (!take_plan(s, plan, e)) {
+        return false;
+    }
+    transfers_apply(s->transfers, &s->plan->pool);
+    if (same) {
+        for (uint32_t i = 0; i < s->n_endpoints; i++) {
+            struct breaker *b = &s->endpoints[i].breaker;
+
+            b->plan = &s->plan->breaker;
+            b->trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;
+        }
+    } else {
+        drop_tries(s);
+        s->n_endpoints = 0;
+        for (uint32_t i = 0; i < s->plan->n_urls; i++) {
+            endpoint_init(s, s->plan->urls[i]);
+        }
+        for (struct insert *i = s->inserts; i != NULL; i = i->next) {
+            if (!i->parked) {
+                ch_submit(s, i->batch);
+            }
+        }
+    }
+    if (s->window > s->plan->max_in_flight) {
+        s->window = s->plan->max_in_flight;
+    }
+    return true;
+}
+
+static void ch_close(struct sink *s)
+{
+    ev_timer_stop(s->conf.loop, &s->begin);
+    while (s->first != NULL) {
+        struct batch *next = s->first->next;
+
+        batch_free(s->first);
+        s->first = next;
+    }
+    /* What is parked is the pump's. */
+    while (s->inserts != NULL) {
+        if (!s->inserts->parked) {
+            batch_free(s->inserts->batch);
+        }
+        insert_free(s->inserts);
+    }
+    transfers_free(s->transfers);
+    columns_free(s->columns);
+    body_free(s->bodies);
+    free(s);
+}
+
+const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
+                                         .keep = BATCH_KEEP_ENTRIES,
+                                         .plans = true,
+                                         .open = ch_open,
+                                         .recover = ch_recover,
+                                         .apply = ch_apply,
+                                         .submit = ch_submit,
+                                         .window = ch_window,
+                                         .force = ch_force,
+                                         .endpoints = ch_endpoints,
+                                         .close = ch_close};

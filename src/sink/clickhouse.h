@@ -1,0 +1,78 @@
+/*
+ * clickhouse - the sink's own state, shared by clickhouse.c (life, window),
+ * endpoint.c (one url), insert.c (one batch) and body.c (its bytes). Nobody else
+ * includes it. One thread.
+ */
+#pragma once
+
+#include <ev.h>
+
+#include "sink/breaker.h"
+#include "sink/columns.h"
+#include "sink/sink.h"
+#include "sink/transfers.h"
+#include "stats/stats.h"
+
+enum { ENDPOINTS_MAX = 16, LATENCIES = 256 };
+
+struct endpoint {
+    struct sink *sink;
+    char url[512], version_url[600];
+    struct breaker breaker;
+    enum breaker_state shown;
+    uint32_t version;          /* 18016: 18.16; 0: not asked yet */
+    struct transfer *asking;   /* SELECT version() */
+    uint64_t asked;            /* generation of the breaker */
+    stats_cell *state, *to[3], *requests[2];
+};
+
+struct sink {
+    struct sink_conf conf;
+    const struct clickhouse_plan *plan;
+    struct transfers *transfers;
+    struct endpoint endpoints[ENDPOINTS_MAX];
+    uint32_t n_endpoints, turn;
+    struct columns *columns;   /* NULL: events as they are */
+    struct body *bodies;
+    struct insert *inserts;
+    struct insert *probing;    /* the one that may bisect; NULL: none */
+    bool suspect;              /* the last was a setup error: one probe a time */
+    double window;             /* inserts at once: AIMD */
+    double slow_ms;            /* moving average of an insert's time */
+    double recent_ms[LATENCIES];
+    uint32_t n_recent;
+    uint64_t n_inserts, n_hedges;
+    struct batch *first, **last; /* submitted, for the next turn */
+    ev_timer begin;
+    stats_cell *hedges, *hedge_wins, *extra, *wire, *rows, *window_gauge;
+    struct stats_histogram *time;
+};
+
+/* clickhouse.c */
+int64_t ch_now_ms(const struct sink *s);
+void sink_slower(struct sink *s);
+void sink_took(struct sink *s, uint64_t ns);
+int64_t sink_hedge_ms(const struct sink *s); /* < 0: no hedge now */
+
+/* endpoint.c */
+void endpoint_init(struct sink *s, const char *url); /* one more */
+void endpoint_show(struct endpoint *p);              /* in metrics and log */
+/* An endpoint that takes a request now, but not `not`; NULL: none, and *wait_ms. */
+struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
+                               uint64_t *generation, int64_t *wait_ms);
+void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
+                   uint64_t ns);
+/* The URL of an insert of rows first .. first + n - 1 of b without n_refused. */
+void endpoint_url(const struct endpoint *p, const struct batch *b,
+                  uint32_t first, uint32_t n, uint32_t n_refused, unsigned attempt,
+                  char *out, size_t out_bytes);
+bool endpoint_zstd(const struct endpoint *p);
+bool endpoint_tokens(const struct endpoint *p);
+
+/* body.c */
+struct insert;
+struct body *body_new(void);
+void body_free(struct body *b);
+/* Fills i->body with the compressed rows of part first, n. False: the library
+ * refused. */
+bool body_make(struct insert *i, uint32_t first, uint32_t n, bool zstd) MUST_USE;

@@ -1,0 +1,46 @@
+/*
+ * dead - a sink's dead letters: events that it refused, each a line of
+ * data/dead/sink-NAME.ndjson with the server's words.
+ *
+ *   dead_open -> (dead_put* -> dead_sync)* -> dead_close
+ *
+ * The delivery thread. What was put is in the file for good once dead_sync has
+ * said so and the journal has the offset; anything behind that is cut on opening.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct err;
+
+struct dead {
+    int fd;             /* -1: not opened yet */
+    char path[3072];
+    uint64_t length, synced;
+    char *line;
+    size_t line_room;
+};
+
+struct dead_letter {
+    struct str event, sink, stream, why;
+    const char *uuid;   /* of the spool */
+    uint32_t epoch, worker;
+    uint64_t seq;
+    int code;           /* the server's */
+    int64_t time_ms;
+    uint64_t generation;
+};
+
+void dead_init(struct dead *d, const char *data_dir, const char *sink);
+
+/* length: what the journal knows of; more in the file is cut. The file is made at
+ * the first put. */
+bool dead_open(struct dead *d, uint64_t length, struct err *e) MUST_USE;
+bool dead_put(struct dead *d, const struct dead_letter *l,
+              struct err *e) MUST_USE;
+bool dead_sync(struct dead *d, struct err *e) MUST_USE;
+void dead_close(struct dead *d);

@@ -1,0 +1,25 @@
+/*
+ * fields - a few fields of stored events as text: keys, topics.
+ *
+ *   fields_new -> (fields_read -> fields_text*)* -> fields_free
+ *
+ * One owner.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct err;
+struct fields;
+
+/* NULL and *e: a path is not one. */
+struct fields *fields_new(const struct str *paths, unsigned n,
+                          struct err *e) MUST_USE;
+void fields_free(struct fields *f); /* NULL is fine */
+
+void fields_read(struct fields *f, struct str event);
+
+/* Field i of the event read last, unescaped; {NULL, 0}: absent, null, or no text
+ * and no number. Lives until the next call. */
+struct str fields_text(struct fields *f, int i);

@@ -1,0 +1,29 @@
+/*
+ * hooks - what a policy may decide for a sink, as C calls. Filled by server/ from
+ * policy/; called on the sink's thread only, off the hot path.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "sink/breaker.h"
+
+/* What adapt may decide by, over the time since it was asked last. */
+struct sink_load {
+    double events, bytes;      /* of an average batch */
+    double age_ms;             /* of the oldest event of a batch, on average */
+    double backlog_bytes;      /* in the spool */
+    double rate;               /* events delivered a second */
+    double latency_ms;         /* from submit to done, on average */
+    double errors;             /* share of batches that were not taken */
+    double target;             /* as it is now */
+};
+
+/* Lua reaches a sink only through these; NULL: the default is used. Filled by
+ * server/ from policy/. */
+struct sink_hooks {
+    void *arg;
+    breaker_trip_fn *trip;
+    /* Events that a batch should have from now on; 0: as before. */
+    uint32_t (*adapt)(void *arg, const struct sink_load *load);
+};

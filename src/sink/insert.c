@@ -1,0 +1,453 @@
+#include "sink/insert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sink/refusal.h"
+
+static void next_part(struct insert *i);
+
+/* ---- its list ---- */
+
+static struct insert *find(struct sink *s, const struct batch *b)
+{
+    struct insert *i = s->inserts;
+
+    while (i != NULL && i->batch != b) {
+        i = i->next;
+    }
+    return i;
+}
+
+static void end_try(struct insert_try *t)
+{
+    if (t->transfer != NULL) {
+        transfers_cancel(t->insert->sink->transfers, t->transfer);
+        t->transfer = NULL;
+    }
+}
+
+void insert_free(struct insert *i)
+{
+    struct sink *s = i->sink;
+    struct insert **at = &s->inserts;
+
+    while (*at != i) {
+        at = &(*at)->next;
+    }
+    *at = i->next;
+    if (s->probing == i) {
+        s->probing = NULL;
+    }
+    ev_timer_stop(s->conf.loop, &i->hedge);
+    end_try(&i->tries[0]);
+    end_try(&i->tries[1]);
+    free(i->refused);
+    free(i->body);
+    free(i);
+}
+
+/* ---- verdicts ---- */
+
+static void tell(struct insert *i, enum sink_verdict_kind kind, uint32_t first,
+                 uint32_t n, const char *why, int64_t after_ms)
+{
+    struct sink_verdict v = {.kind = kind,
+                             .first = first,
+                             .n = n,
+                             .row = -1,
+                             .code = i->code,
+                             .after_ms = after_ms,
+                             .why = why};
+
+    i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
+}
+
+/* The pump submits the batch again later; what is settled stays so. */
+static void park(struct insert *i, enum sink_verdict_kind kind, const char *why,
+                 int64_t after_ms)
+{
+    struct sink *s = i->sink;
+
+    ev_timer_stop(s->conf.loop, &i->hedge);
+    end_try(&i->tries[0]);
+    end_try(&i->tries[1]);
+    i->parked = true;
+    if (s->probing == i) {
+        s->probing = NULL;
+    }
+    tell(i, kind, 0, 0, why, after_ms);
+}
+
+/* Others that wait while one finds out what is wrong. */
+static void release_waiting(struct sink *s, enum sink_verdict_kind kind,
+                            const char *why)
+{
+    struct insert *next;
+
+    for (struct insert *i = s->inserts; i != NULL; i = next) {
+        next = i->next;
+        if (!i->parked && i->tries[0].transfer == NULL &&
+            i->tries[1].transfer == NULL) {
+            if (kind == SINK_OK) {
+                next_part(i);
+            } else {
+                park(i, kind, why, 0);
+            }
+        }
+    }
+}
+
+/* The table is wrong, not the rows: all are kept. */
+static void setup_error(struct insert *i, const char *why)
+{
+    struct sink *s = i->sink;
+    char words[sizeof i->why];
+
+    (void)snprintf(words, sizeof words, "%s", why);
+    s->suspect = true;
+    i->n_refused = 0;
+    i->extra = 0;
+    park(i, SINK_SETUP, words, 0);
+    release_waiting(s, SINK_SETUP, words);
+}
+
+/* Part first, n is in the table but for its refused rows. */
+static void taken(struct insert *i, uint32_t first, uint32_t n)
+{
+    uint32_t from = first;
+
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        uint32_t row = i->refused[k];
+
+        if (row < from || row >= first + n) {
+            continue;
+        }
+        if (row > from) {
+            tell(i, SINK_OK, from, row - from, "", 0);
+        }
+        from = row + 1;
+    }
+    /* The batch goes back to the pump with its last event. */
+    if (from < first + n) {
+        tell(i, SINK_OK, from, first + n - from, "", 0);
+    }
+}
+
+static void finish(struct insert *i)
+{
+    struct sink *s = i->sink;
+
+    s->suspect = false;
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        tell(i, SINK_DATA, i->refused[k], 1, i->why, 0);
+    }
+    insert_free(i);
+    release_waiting(s, SINK_OK, "");
+}
+
+/* ---- refused rows ---- */
+
+static bool too_many(const struct insert *i)
+{
+    uint32_t share = i->batch->n / 100;
+    uint32_t most = share > INSERT_ROWS_MAX ? share : INSERT_ROWS_MAX;
+
+    return i->n_refused > most || i->extra > INSERT_EXTRA_MAX ||
+           i->n_parts + 2 > INSERT_PARTS_MAX;
+}
+
+static void refuse_row(struct insert *i, uint32_t row)
+{
+    uint32_t at = i->n_refused;
+
+    if (i->n_refused == i->refused_room) {
+        i->refused_room = i->refused_room == 0 ? 16 : 2 * i->refused_room;
+        i->refused = mem_realloc(i->refused,
+                                 i->refused_room * sizeof *i->refused);
+    }
+    while (at > 0 && i->refused[at - 1] > row) {
+        i->refused[at] = i->refused[at - 1];
+        at--;
+    }
+    i->refused[at] = row;
+    i->n_refused++;
+}
+
+/* Row number `sent` of those sent of the part, as the batch counts. */
+static uint32_t row_of(const struct insert *i, uint32_t first, int64_t sent)
+{
+    uint32_t row = first + (uint32_t)sent;
+
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        if (i->refused[k] >= first && i->refused[k] <= row) {
+            row++;
+        }
+    }
+    return row;
+}
+
+static uint32_t refused_in(const struct insert *i, uint32_t first, uint32_t n)
+{
+    uint32_t count = 0;
+
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        count += i->refused[k] >= first && i->refused[k] < first + n;
+    }
+    return count;
+}
+
+static void halve(struct insert *i)
+{
+    uint32_t first = i->parts[i->n_parts - 1].first;
+    uint32_t n = i->parts[i->n_parts - 1].n;
+
+    i->parts[i->n_parts - 1].first = first + n / 2;
+    i->parts[i->n_parts - 1].n = n - n / 2;
+    i->parts[i->n_parts].first = first;
+    i->parts[i->n_parts].n = n / 2;
+    i->n_parts++;
+}
+
+static void bad_data(struct insert *i, const struct refusal *r)
+{
+    struct sink *s = i->sink;
+    uint32_t first = i->parts[i->n_parts - 1].first;
+    uint32_t n = i->parts[i->n_parts - 1].n;
+
+    if (s->suspect) {
+        setup_error(i, i->why);
+        return;
+    }
+    if (s->probing != NULL && s->probing != i) {
+        return; /* waits for what that one finds */
+    }
+    s->probing = i;
+    if (r->row >= 0 && row_of(i, first, r->row) < first + n) {
+        refuse_row(i, row_of(i, first, r->row));
+    } else if (n - refused_in(i, first, n) == 1) {
+        uint32_t row = first;
+
+        while (refused_in(i, row, 1) == 1) {
+            row++;
+        }
+        refuse_row(i, row);
+    } else {
+        halve(i);
+    }
+    i->extra++;
+    stats_add(s->extra, 1);
+    if (too_many(i)) {
+        setup_error(i, i->why);
+        return;
+    }
+    next_part(i);
+}
+
+/* ---- tries ---- */
+
+static struct insert_try *other(struct insert_try *t)
+{
+    struct insert *i = t->insert;
+
+    return t == &i->tries[0] ? &i->tries[1] : &i->tries[0];
+}
+
+static void keep_words(struct insert *i, const struct transfer_answer *a,
+                       int code)
+{
+    struct str words = a->status == 0 ? str_of(a->why) : a->body;
+
+    while (words.n > 0 && (unsigned char)words.p[words.n - 1] <= ' ') {
+        words.n--;
+    }
+    i->code = code;
+    (void)snprintf(i->why, sizeof i->why, "%.*s", (int)words.n, words.p);
+}
+
+static void part_taken(struct insert *i, uint64_t ns)
+{
+    struct sink *s = i->sink;
+    uint32_t first = i->parts[i->n_parts - 1].first;
+    uint32_t n = i->parts[i->n_parts - 1].n;
+    bool last = --i->n_parts == 0;
+
+    stats_add(s->rows, n - refused_in(i, first, n));
+    sink_took(s, ns);
+    if (!last) {
+        taken(i, first, n);
+        next_part(i);
+        return;
+    }
+    /* With nothing refused the batch is the pump's after this. */
+    if (i->n_refused == 0) {
+        s->suspect = false;
+        taken(i, first, n);
+        insert_free(i);
+        release_waiting(s, SINK_OK, "");
+    } else {
+        taken(i, first, n);
+        finish(i);
+    }
+}
+
+static void on_answer(void *arg, const struct transfer_answer *a)
+{
+    struct insert_try *t = arg;
+    struct insert *i = t->insert;
+    struct sink *s = i->sink;
+    struct refusal r = refusal_of(a->status, a->sent, a->exception, a->body);
+    /* What is wrong with the rows or the table says nothing about the endpoint. */
+    bool up = r.kind == SINK_OK || r.kind == SINK_DATA || r.kind == SINK_SPLIT;
+
+    t->transfer = NULL;
+    endpoint_done(t->endpoint, t->generation, up, a->ns);
+    if (r.kind == SINK_OK) {
+        if (t == &i->tries[1]) {
+            stats_add(s->hedge_wins, 1);
+        }
+        ev_timer_stop(s->conf.loop, &i->hedge);
+        end_try(other(t));
+        part_taken(i, a->ns);
+        return;
+    }
+    keep_words(i, a, r.code);
+    if (r.kind == SINK_RETRY || r.kind == SINK_MAYBE) {
+        sink_slower(s);
+        if (other(t)->transfer != NULL) {
+            return; /* that one may still make it */
+        }
+        park(i, r.kind, i->why, 0);
+        return;
+    }
+    ev_timer_stop(s->conf.loop, &i->hedge);
+    end_try(other(t));
+    switch (r.kind) {
+    case SINK_DATA:
+        bad_data(i, &r);
+        break;
+    case SINK_SPLIT:
+        if (i->parts[i->n_parts - 1].n > 1 && !too_many(i)) {
+            i->extra++;
+            halve(i);
+            next_part(i);
+            break;
+        }
+        /* fall through */
+    default:
+        setup_error(i, i->why);
+    }
+}
+
+static bool send(struct insert *i, struct insert_try *t,
+                 const struct endpoint *not, int64_t *wait_ms)
+{
+    struct sink *s = i->sink;
+    uint32_t first = i->parts[i->n_parts - 1].first;
+    uint32_t n = i->parts[i->n_parts - 1].n;
+
+    t->insert = i;
+    t->endpoint = endpoint_take(s, not, &t->generation, wait_ms);
+    if (t->endpoint == NULL) {
+        return false;
+    }
+    if (not == NULL) {
+        i->zstd = endpoint_zstd(t->endpoint);
+    }
+    if (not == NULL ? !body_make(i, first, n, i->zstd)
+                    : i->zstd && !endpoint_zstd(t->endpoint)) {
+        endpoint_done(t->endpoint, t->generation, true, 0);
+        *wait_ms = 1000;
+        return false;
+    }
+    endpoint_url(t->endpoint, i->batch, first, n, refused_in(i, first, n),
+                 t == &i->tries[1], t->url, sizeof t->url);
+    stats_add(s->wire, i->n_body);
+    t->transfer = transfers_send(
+        s->transfers, &(struct transfer_request){
+                          .url = t->url,
+                          .user = s->plan->user,
+                          .password = s->plan->password,
+                          .encoding = i->zstd ? "zstd" : "gzip",
+                          .body = {i->body, i->n_body},
+                          .timeout_ms = s->plan->timeout_ms,
+                          .ca = s->plan->ca,
+                          .verify = s->plan->verify,
+                          .done = on_answer,
+                          .arg = t});
+    return true;
+}
+
+static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct insert *i = OUTER(w, struct insert, hedge);
+    struct sink *s = i->sink;
+    int64_t wait_ms;
+
+    (void)loop;
+    (void)events;
+    if (i->tries[0].transfer == NULL || i->tries[1].transfer != NULL) {
+        return;
+    }
+    if (send(i, &i->tries[1], i->tries[0].endpoint, &wait_ms)) {
+        s->n_hedges++;
+        stats_add(s->hedges, 1);
+    }
+}
+
+/* Sends the next part; without an endpoint the batch waits at the pump. */
+static void next_part(struct insert *i)
+{
+    struct sink *s = i->sink;
+    int64_t wait_ms = 0, hedge_ms;
+
+    if ((s->suspect || s->probing != NULL) && s->probing != i) {
+        if (s->probing != NULL) {
+            return; /* release_waiting comes */
+        }
+        s->probing = i;
+    }
+    /* A part of which every row was refused. */
+    while (i->n_parts > 0 &&
+           refused_in(i, i->parts[i->n_parts - 1].first,
+                      i->parts[i->n_parts - 1].n) ==
+               i->parts[i->n_parts - 1].n) {
+        i->n_parts--;
+    }
+    if (i->n_parts == 0) {
+        finish(i);
+        return;
+    }
+    if (!send(i, &i->tries[0], NULL, &wait_ms)) {
+        park(i, SINK_RETRY,
+             i->why[0] != '\0' ? i->why : "no endpoint can be asked now",
+             wait_ms);
+        return;
+    }
+    s->n_inserts++;
+    hedge_ms = sink_hedge_ms(s);
+    if (hedge_ms >= 0) {
+        ev_timer_set(&i->hedge, (double)hedge_ms / 1000., 0.);
+        ev_timer_start(s->conf.loop, &i->hedge);
+    }
+}
+
+void insert_begin(struct sink *s, struct batch *b)
+{
+    struct insert *i = find(s, b);
+
+    if (i == NULL) {
+        i = mem_zalloc(sizeof *i);
+        i->sink = s;
+        i->batch = b;
+        i->parts[0].n = b->n;
+        i->n_parts = 1;
+        i->next = s->inserts;
+        s->inserts = i;
+        ev_timer_init(&i->hedge, on_hedge, 0., 0.);
+    }
+    i->parked = false;
+    next_part(i);
+}

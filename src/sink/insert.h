@@ -1,0 +1,60 @@
+/*
+ * insert - one batch on its way into a ClickHouse table: its parts, the rows that
+ * the server refused, its tries.
+ *
+ *   begin -> next part ─► body ─► send ─► answer ─┬ taken ────► verdict OK, next
+ *                          ▲        └ hedge ─► ───┤
+ *                          │ without that row ◄───┼ a row is refused
+ *                          │ two halves ◄─────────┼ some row is refused, or too
+ *                          │                      │   many partitions
+ *                          └── (pump, later) ◄────┴ RETRY, MAYBE, SETUP
+ *
+ * After the last part the refused rows are handed back as SINK_DATA, unless there
+ * are so many that it is the table that is wrong (SINK_SETUP). The sink's thread.
+ */
+#pragma once
+
+#include <ev.h>
+
+#include "sink/clickhouse.h"
+
+enum {
+    INSERT_EXTRA_MAX = 32, /* inserts of a batch beyond one a part */
+    INSERT_ROWS_MAX = 10,  /* refused rows that any batch may have */
+    INSERT_PARTS_MAX = 2 + INSERT_EXTRA_MAX
+};
+
+struct insert_try {
+    struct transfer *transfer; /* NULL: not running */
+    struct insert *insert;
+    struct endpoint *endpoint;
+    uint64_t generation;       /* of the endpoint's breaker */
+    char url[2048];
+};
+
+struct insert {
+    struct insert *next;       /* of the sink's list */
+    struct sink *sink;
+    struct batch *batch;
+    struct {
+        uint32_t first, n;
+    } parts[INSERT_PARTS_MAX]; /* the last one is the next */
+    uint32_t n_parts;
+    uint32_t *refused;         /* rows, in order */
+    uint32_t n_refused, refused_room, refused_max;
+    uint32_t extra;
+    int code;                  /* of the last refused row */
+    char why[600];             /* the server's words for it */
+    char *body;                /* compressed */
+    size_t n_body, body_room;
+    struct insert_try tries[2];
+    bool zstd;                 /* what body is */
+    bool parked;
+    ev_timer hedge;
+};
+
+/* Takes b, or goes on with it where it was left. */
+void insert_begin(struct sink *s, struct batch *b);
+
+/* Ends its tries and forgets it; the batch stays the pump's. */
+void insert_free(struct insert *i);

@@ -1,0 +1,151 @@
+/* Batches that an earlier process planned: made anew as they were, and passed over
+ * by the readers. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sink/outlet.h"
+
+void outlet_plan(struct outlet *o, uint64_t id, const struct batch_range *ranges,
+                 uint32_t n)
+{
+    struct outlet_plan *p = mem_alloc(sizeof *p + n * sizeof *ranges);
+    struct outlet_plan **at = &o->plans;
+
+    p->next = NULL;
+    p->id = id;
+    p->n = n;
+    memcpy(p->ranges, ranges, n * sizeof *ranges);
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = p;
+}
+
+static void add_span(struct outlet *o, uint32_t epoch, uint32_t worker,
+                     uint64_t first, uint64_t end)
+{
+    if (o->n_spans == o->spans_room) {
+        o->spans_room = o->spans_room == 0 ? 16 : 2 * o->spans_room;
+        o->spans = mem_realloc(o->spans, o->spans_room * sizeof *o->spans);
+    }
+    o->spans[o->n_spans++] =
+        (struct outlet_span){epoch, worker, first, end};
+}
+
+/* Whether all of r is settled. */
+static bool settled(const struct outlet *o, const struct batch_range *r)
+{
+    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+    uint64_t seq = r->first;
+
+    if (c == NULL) {
+        return false;
+    }
+    seq = c->next > seq ? c->next : seq;
+    for (uint32_t i = 0; i < c->n_ahead; i++) {
+        if (c->ahead[i].first <= seq && c->ahead[i].end > seq) {
+            seq = c->ahead[i].end;
+        }
+    }
+    return seq >= r->first + r->n;
+}
+
+void outlet_replayed(struct outlet *o)
+{
+    struct outlet_plan **at = &o->plans;
+
+    while (*at != NULL) {
+        struct outlet_plan *p = *at;
+        bool left = false;
+
+        for (uint32_t i = 0; i < p->n; i++) {
+            left |= !settled(o, &p->ranges[i]);
+        }
+        if (left) {
+            for (uint32_t i = 0; i < p->n; i++) {
+                add_span(o, p->ranges[i].epoch, p->ranges[i].worker,
+                         p->ranges[i].first, p->ranges[i].first + p->ranges[i].n);
+            }
+            at = &p->next;
+        } else {
+            *at = p->next;
+            free(p);
+        }
+    }
+    for (uint32_t i = 0; i < o->cursors.n; i++) {
+        const struct cursor *c = &o->cursors.shards[i];
+
+        for (uint32_t k = 0; k < c->n_ahead; k++) {
+            add_span(o, c->epoch, c->worker, c->ahead[k].first, c->ahead[k].end);
+        }
+    }
+}
+
+/* The events of the block that belong to r and are not settled. */
+static void rebuild_block(struct outlet *o, struct batch *b,
+                          const struct batch_range *r,
+                          const struct spool_block *block, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < block->n; i++) {
+        struct batch_range one = {r->epoch, r->worker, block->first + i, 1};
+
+        if (one.first >= r->first && one.first < r->first + r->n &&
+            !settled(o, &one)) {
+            batch_append(b, &one, block->payload,
+                         (const struct batch_entry *)(const void *)(
+                             block->entries + i),
+                         now_ms, block->wall_ms);
+        }
+    }
+}
+
+static bool rebuild_range(struct outlet *o, struct batch *b,
+                          const struct batch_range *r, int64_t now_ms)
+{
+    struct spool_cursor *cur = spool_cursor_open(
+        o->consumer, (struct spool_pos){r->epoch, r->worker, r->first});
+    uint64_t next = r->first, lost;
+    struct spool_block block;
+    bool ok = true;
+
+    while (ok && next < r->first + r->n) {
+        switch (spool_cursor_next(cur, &block, &lost)) {
+        case SPOOL_READ_OK:
+            rebuild_block(o, b, r, &block, now_ms);
+            next = block.first + block.n;
+            break;
+        case SPOOL_READ_GAP: {
+            struct batch_range gone = {r->epoch, r->worker, next, lost};
+
+            o->lost += lost;
+            outlet_settle(o, &gone, 1);
+            next += lost;
+            break;
+        }
+        case SPOOL_READ_END:
+            next = r->first + r->n;
+            break;
+        case SPOOL_READ_AGAIN:
+            ok = false; /* not yet readable: asked again */
+            break;
+        }
+    }
+    spool_cursor_close(cur);
+    return ok;
+}
+
+bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms)
+{
+    struct outlet_plan *p = o->plans;
+
+    b->id = p->id;
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (!rebuild_range(o, b, &p->ranges[i], now_ms)) {
+            return false;
+        }
+    }
+    o->plans = p->next;
+    free(p);
+    return true;
+}

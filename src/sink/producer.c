@@ -1,0 +1,321 @@
+#include "sink/producer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "decode/scan.h"
+
+enum {
+    POLL_MOST = 64,        /* events a turn; one may carry thousands of reports */
+    END_MS = 2000,
+    NAME_MAX_BYTES = 249   /* of a topic, by Kafka */
+};
+
+static const char SIGNAL[8] = {1}; /* what an eventfd wants to be written */
+
+/* ---- statistics ---- */
+
+static void take_stats(struct producer *p, const char *json, size_t n)
+{
+    static const struct scan_limits limits = {1, 64};
+    struct arena arena;
+    struct event_batch b;
+    struct scan_error se;
+    char *padded = mem_zalloc(n + SCAN_PAD);
+
+    memcpy(padded, json, n);
+    arena_init(&arena, 1 << 20);
+    event_batch_init(&b, &arena);
+    if (scan_body(&b, p->stat_keys, SCAN_EVENT, &limits, padded, n, &se) ==
+        SCAN_OK) {
+        const struct slot *s = b.events[0].slots;
+
+        stats_set(p->queued, (uint64_t)s[0].num);
+        stats_set(p->queued_bytes, (uint64_t)s[1].num);
+        stats_add(p->sent, (uint64_t)s[2].num - p->sent_before);
+        stats_add(p->wire, (uint64_t)s[3].num - p->wire_before);
+        p->sent_before = (uint64_t)s[2].num;
+        p->wire_before = (uint64_t)s[3].num;
+    }
+    event_batch_fini(&b);
+    arena_fini(&arena);
+    free(padded);
+}
+
+static void make_cells(struct producer *p, const char *sink)
+{
+    static const struct str paths[] = {STR("msg_cnt"), STR("msg_size"),
+                                       STR("txmsgs"), STR("tx_bytes")};
+    char label[160];
+    struct err e;
+
+    p->stat_keys = scan_keys_new(paths, N_ELEMS(paths), &e);
+    (void)stats_label_pair(label, sizeof label, "sink", sink);
+    p->queued = stats_gauge("sluice_kafka_queued_messages",
+                            "Messages in librdkafka's queues.", label);
+    p->queued_bytes = stats_gauge("sluice_kafka_queued_bytes",
+                                  "Bytes in librdkafka's queues.", label);
+    p->sent = stats_counter("sluice_kafka_sent_messages_total",
+                            "Messages sent to brokers.", label);
+    p->wire = stats_counter("sluice_sink_wire_bytes_total",
+                            "Compressed bytes of bodies that were sent.", label);
+}
+
+/* ---- events ---- */
+
+static void take_error(struct producer *p, rd_kafka_event_t *ev)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
+
+    (void)snprintf(p->last_error, sizeof p->last_error, "%s: %s",
+                   rd_kafka_err2name(code), rd_kafka_event_error_string(ev));
+    if (code == RD_KAFKA_RESP_ERR__FATAL && !p->is_fatal) {
+        p->is_fatal = true;
+        (void)rd_kafka_fatal_error(p->rk, p->fatal_why, sizeof p->fatal_why);
+    }
+}
+
+static void take_reports(struct producer *p, rd_kafka_event_t *ev)
+{
+    const rd_kafka_message_t *m;
+
+    while ((m = rd_kafka_event_message_next(ev)) != NULL) {
+        if (m->partition >= 0 && m->partition < PARTITIONS_MAX) {
+            atomic_fetch_sub(&p->outstanding[m->partition], (int64_t)m->len);
+        }
+        p->report(p->arg, m);
+    }
+}
+
+bool producer_poll(struct producer *p, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        rd_kafka_event_t *ev = rd_kafka_queue_poll(p->queue, 0);
+
+        if (ev == NULL) {
+            return true;
+        }
+        switch (rd_kafka_event_type(ev)) {
+        case RD_KAFKA_EVENT_DR:
+            take_reports(p, ev);
+            break;
+        case RD_KAFKA_EVENT_ERROR:
+            take_error(p, ev);
+            break;
+        case RD_KAFKA_EVENT_STATS:
+            take_stats(p, rd_kafka_event_stats(ev),
+                       strlen(rd_kafka_event_stats(ev)));
+            break;
+        default:
+            break;
+        }
+        rd_kafka_event_destroy(ev);
+    }
+    return false;
+}
+
+static void poll_on(struct producer *p)
+{
+    if (!producer_poll(p, POLL_MOST)) {
+        ev_idle_start(p->loop, &p->again);
+    }
+    if (p->is_fatal) {
+        p->fatal(p->arg, p->fatal_why); /* p may be gone behind this */
+    }
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct producer *p = OUTER(w, struct producer, io);
+    uint64_t n;
+
+    (void)loop;
+    (void)events;
+    /* Read before the queue is: it signals once, until it was polled empty. */
+    while (read(p->fd, &n, sizeof n) > 0) {
+    }
+    poll_on(p);
+}
+
+static void on_again(struct ev_loop *loop, ev_idle *w, int events)
+{
+    (void)events;
+    ev_idle_stop(loop, w);
+    poll_on(OUTER(w, struct producer, again));
+}
+
+/* ---- topics ---- */
+
+/* The partition with the fewest bytes that no broker has confirmed. */
+static int32_t least_bytes(const rd_kafka_topic_t *topic, const void *key,
+                           size_t n_key, int32_t n, void *arg, void *msg)
+{
+    struct producer *p = arg;
+    int32_t best = 0;
+
+    (void)topic;
+    (void)key;
+    (void)n_key;
+    (void)msg;
+    for (int32_t i = 1; i < n && i < PARTITIONS_MAX; i++) {
+        if (atomic_load(&p->outstanding[i]) <
+            atomic_load(&p->outstanding[best])) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
+{
+    rd_kafka_topic_conf_t *conf = NULL;
+    rd_kafka_topic_t *t;
+
+    for (uint32_t i = 0; i < p->n_topics; i++) {
+        if (str_eq(str_of(p->topics[i].name), name)) {
+            return p->topics[i].topic;
+        }
+    }
+    if (p->n_topics == PRODUCER_TOPICS_MAX || name.n == 0 ||
+        name.n > NAME_MAX_BYTES) {
+        return NULL;
+    }
+    for (size_t i = 0; i < name.n; i++) {
+        if (strchr("._-", name.p[i]) == NULL &&
+            ((name.p[i] | 32) < 'a' || (name.p[i] | 32) > 'z') &&
+            (name.p[i] < '0' || name.p[i] > '9')) {
+            return NULL;
+        }
+    }
+    if (p->plan->partitioner == KAFKA_LEAST_BYTES) {
+        conf = rd_kafka_default_topic_conf_dup(p->rk);
+        rd_kafka_topic_conf_set_partitioner_cb(conf, least_bytes);
+        rd_kafka_topic_conf_set_opaque(conf, p);
+    }
+    (void)snprintf(p->topics[p->n_topics].name,
+                   sizeof p->topics[p->n_topics].name, "%.*s", (int)name.n,
+                   name.p);
+    t = rd_kafka_topic_new(p->rk, p->topics[p->n_topics].name, conf);
+    if (t != NULL) {
+        p->topics[p->n_topics++].topic = t;
+    }
+    return t;
+}
+
+/* ---- life ---- */
+
+static bool set(rd_kafka_conf_t *conf, const char *name, const char *value,
+                struct err *e)
+{
+    char why[256];
+
+    return rd_kafka_conf_set(conf, name, value, why, sizeof why) ==
+               RD_KAFKA_CONF_OK ||
+           err_set(e, "kafka option %s = \"%s\": %s", name, value, why);
+}
+
+static bool set_number(rd_kafka_conf_t *conf, const char *name, long value,
+                       struct err *e)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "%ld", value);
+    return set(conf, name, text, e);
+}
+
+static bool configure(rd_kafka_conf_t *conf, const struct sink_plan *plan,
+                      struct err *e)
+{
+    const struct kafka_plan *k = &plan->kafka;
+    bool batches = k->framing == KAFKA_BATCH;
+    bool ok = set(conf, "bootstrap.servers", k->brokers, e) &&
+              set(conf, "client.id", "sluice", e) &&
+              set(conf, "compression.codec", k->compression, e) &&
+              set(conf, "enable.idempotence", "true", e) &&
+              set(conf, "acks", "all", e) &&
+              set(conf, "partitioner", "murmur2_random", e) &&
+              set(conf, "queue.buffering.max.messages", "1000000", e) &&
+              set(conf, "message.timeout.ms", "60000", e) &&
+              set(conf, "reconnect.backoff.max.ms", "1000", e) &&
+              set(conf, "socket.keepalive.enable", "true", e) &&
+              set(conf, "statistics.interval.ms", "1000", e) &&
+              set_number(conf, "linger.ms",
+                         batches ? 0 : (long)plan->batch.linger_ms, e) &&
+              set_number(conf, "batch.num.messages",
+                         batches ? 10000 : (long)plan->batch.max, e);
+
+    for (uint32_t i = 0; i < k->n_options && ok; i++) {
+        ok = set(conf, k->options[i].name, k->options[i].value, e);
+    }
+    return ok;
+}
+
+struct producer *producer_new(struct ev_loop *loop, const char *sink,
+                              const struct sink_plan *plan,
+                              producer_report_fn *report,
+                              producer_fatal_fn *fatal, void *arg,
+                              struct err *e)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    struct producer *p;
+    rd_kafka_t *rk;
+    char why[256];
+
+    if (!configure(conf, plan, e)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
+                                       RD_KAFKA_EVENT_STATS);
+    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (rk == NULL) {
+        rd_kafka_conf_destroy(conf);
+        (void)err_set(e, "kafka: %s", why);
+        return NULL;
+    }
+    p = mem_zalloc(sizeof *p);
+    p->loop = loop;
+    p->rk = rk;
+    p->plan = &plan->kafka;
+    p->report = report;
+    p->fatal = fatal;
+    p->arg = arg;
+    p->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    p->queue = rd_kafka_queue_get_main(rk);
+    make_cells(p, sink);
+    rd_kafka_queue_io_event_enable(p->queue, p->fd, SIGNAL, sizeof SIGNAL);
+    ev_io_init(&p->io, on_io, p->fd, EV_READ);
+    ev_io_start(loop, &p->io);
+    ev_idle_init(&p->again, on_again);
+    return p;
+}
+
+void producer_free(struct producer *p)
+{
+    int left = END_MS / 10;
+
+    ev_io_stop(p->loop, &p->io);
+    ev_idle_stop(p->loop, &p->again);
+    (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE |
+                                    RD_KAFKA_PURGE_F_INFLIGHT);
+    while (rd_kafka_outq_len(p->rk) > 0 && left-- > 0) {
+        (void)rd_kafka_flush(p->rk, 10);
+        (void)producer_poll(p, UINT32_MAX);
+    }
+    for (uint32_t i = 0; i < p->n_topics; i++) {
+        rd_kafka_topic_destroy(p->topics[i].topic);
+    }
+    rd_kafka_queue_destroy(p->queue);
+    rd_kafka_destroy(p->rk);
+    (void)close(p->fd);
+    scan_keys_free(p->stat_keys);
+    free(p);
+}

@@ -1,0 +1,67 @@
+/*
+ * producer - librdkafka's producer on a sink's loop: made from a plan, polled when
+ * it has something to say.
+ *
+ *   producer_new -> rd_kafka_produce (kafka.c), reports come -> producer_free
+ *
+ * One thread; librdkafka has its own behind it.
+ */
+#pragma once
+
+#include <ev.h>
+#include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "plan/plan.h"
+#include "stats/stats.h"
+
+struct err;
+
+enum { PARTITIONS_MAX = 4096, PRODUCER_TOPICS_MAX = 256 };
+
+typedef void producer_report_fn(void *arg, const rd_kafka_message_t *m);
+/* The producer is of no use any more: free it and make another. */
+typedef void producer_fatal_fn(void *arg, const char *why);
+
+struct producer {
+    struct ev_loop *loop;
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue;
+    int fd;
+    ev_io io;
+    ev_idle again;              /* more waits than one turn takes */
+    struct {
+        rd_kafka_topic_t *topic;
+        char name[256];
+    } topics[PRODUCER_TOPICS_MAX];
+    uint32_t n_topics;
+    /* By partition, for least_bytes: also read on librdkafka's threads. */
+    _Atomic int64_t outstanding[PARTITIONS_MAX];
+    const struct kafka_plan *plan;
+    producer_report_fn *report;
+    producer_fatal_fn *fatal;
+    void *arg;
+    bool is_fatal;
+    char fatal_why[300], last_error[300];
+    stats_cell *queued, *queued_bytes, *sent, *wire;
+    uint64_t sent_before, wire_before;
+    struct scan_keys *stat_keys;
+};
+
+/* NULL and *e: an option is not one, or can't be used. */
+struct producer *producer_new(struct ev_loop *loop, const char *sink,
+                              const struct sink_plan *plan,
+                              producer_report_fn *report,
+                              producer_fatal_fn *fatal, void *arg,
+                              struct err *e) MUST_USE;
+
+/* NULL: more than PRODUCER_TOPICS_MAX, or no name of a topic. */
+rd_kafka_topic_t *producer_topic(struct producer *p, struct str name);
+
+/* Hands out the reports that are there; done: all of them. */
+bool producer_poll(struct producer *p, unsigned most);
+
+/* Drops what is queued and in flight, after its reports. */
+void producer_free(struct producer *p);

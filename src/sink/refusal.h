@@ -1,0 +1,22 @@
+/*
+ * refusal - what a ClickHouse server's answer to an insert means for its batch.
+ * By the server's code, never by the HTTP status, which differs between versions.
+ * Pure; any thread.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/str.h"
+#include "sink/sink.h"
+
+struct refusal {
+    enum sink_verdict_kind kind;
+    int code;     /* 0: the answer has none */
+    int64_t row;  /* of those sent, from 0; -1: not said */
+    bool too_many_parts; /* go slower, and in larger batches */
+};
+
+/* status 0: no answer came; sent: the whole body had gone out. header: the code
+ * of X-ClickHouse-Exception-Code, 0: none. */
+struct refusal refusal_of(int status, bool sent, int header, struct str body);

@@ -1,0 +1,62 @@
+/*
+ * transfers - HTTP requests of a sink, on its loop, through a bounded pool of
+ * connections (libcurl multi).
+ *
+ *   transfers_new -> (transfers_send -> done)* -> transfers_free
+ *
+ * At most max_open run at once; further ones wait in order. Idle connections are
+ * kept by curl: at most max_idle, none older than max_lifetime, none idle for
+ * longer than max_idle_time. One thread; done is never called from within send.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "plan/plan.h"
+
+struct ev_loop;
+struct transfers;
+struct transfer;
+
+enum { TRANSFER_ANSWER_MAX = 8192 };
+
+struct transfer_answer {
+    int status;         /* 0: none came: why says so */
+    bool sent;          /* the whole body went out: it may have been applied */
+    struct str body;    /* its first TRANSFER_ANSWER_MAX bytes */
+    int exception;      /* X-ClickHouse-Exception-Code; 0: none */
+    const char *why;    /* curl's words */
+    uint64_t ns;        /* from the start on a connection to the end */
+};
+
+/* The transfer is over; views live during the call. */
+typedef void transfer_done_fn(void *arg, const struct transfer_answer *a);
+
+struct transfer_request {
+    const char *url;
+    const char *user, *password;  /* ClickHouse's headers; NULL: none */
+    const char *encoding;         /* Content-Encoding; NULL: none */
+    struct str body;              /* lives until done; NULL: a GET */
+    int64_t timeout_ms;
+    const char *ca;
+    bool verify;
+    transfer_done_fn *done;
+    void *arg;
+};
+
+struct transfers *transfers_new(struct ev_loop *loop, const char *sink,
+                                const struct pool_plan *plan);
+void transfers_apply(struct transfers *t, const struct pool_plan *plan);
+
+/* Valid until done was called or it was cancelled. */
+struct transfer *transfers_send(struct transfers *t,
+                                const struct transfer_request *r) MUST_USE;
+/* done is not called any more. */
+void transfers_cancel(struct transfers *t, struct transfer *x);
+
+/* Cancels what runs. */
+void transfers_free(struct transfers *t);

@@ -1,0 +1,109 @@
+-- clickhouse: a real ClickHouse server of Debian's (18.16) as a plain process in a
+-- folder of its own, on free ports.
+local h = require "harness"
+local signal = require "posix.signal"
+local socket = require "socket"
+
+local M = {}
+local Server = {}
+Server.__index = Server
+
+function M.missing()
+  return h.shell("command -v clickhouse-server") == ""
+    and "no clickhouse-server is installed" or nil
+end
+
+function M.free_port()
+  local s = assert(socket.bind("127.0.0.1", 0))
+  local _, port = s:getsockname()
+  s:close()
+  return tonumber(port)
+end
+
+local CONFIG = [[<?xml version="1.0"?><yandex>
+<logger><level>warning</level><log>DIR/log</log><errorlog>DIR/err</errorlog></logger>
+<listen_host>127.0.0.1</listen_host><http_port>HTTP</http_port><tcp_port>TCP</tcp_port>
+<max_connections>256</max_connections><keep_alive_timeout>3</keep_alive_timeout>
+<max_concurrent_queries>100</max_concurrent_queries>
+<uncompressed_cache_size>0</uncompressed_cache_size>
+<mark_cache_size>67108864</mark_cache_size>
+<path>DIR/data/</path><tmp_path>DIR/tmp/</tmp_path>
+<user_files_path>DIR/user_files/</user_files_path>
+<format_schema_path>DIR/format_schemas/</format_schema_path>
+<users_config>DIR/users.xml</users_config><default_profile>default</default_profile>
+<default_database>default</default_database><timezone>UTC</timezone>
+<mlock_executable>false</mlock_executable></yandex>]]
+
+local USERS = [[<?xml version="1.0"?><yandex><profiles><default>
+<max_memory_usage>2000000000</max_memory_usage></default></profiles>
+<users><default><password></password><networks><ip>127.0.0.1</ip></networks>
+<profile>default</profile><quota>default</quota></default>
+<ingest><password>PASSWORD</password><networks><ip>127.0.0.1</ip></networks>
+<profile>default</profile><quota>default</quota></ingest></users>
+<quotas><default><interval><duration>3600</duration><queries>0</queries>
+<errors>0</errors><result_rows>0</result_rows><read_rows>0</read_rows>
+<execution_time>0</execution_time></interval></default></quotas></yandex>]]
+
+---@param o table? dir: where its files lie (default: a new folder)
+function M.start(o)
+  local s = setmetatable({ dir = o and o.dir or h.folder(),
+    http = M.free_port(), tcp = M.free_port() }, Server)
+  h.shell(("cd '%s' && mkdir -p data tmp user_files format_schemas"):format(s.dir))
+  local vars = { DIR = s.dir, HTTP = s.http, TCP = s.tcp }
+  h.write(s.dir .. "/config.xml", (CONFIG:gsub("%u%u+", vars)))
+  s:set_password("secret")
+  s.url = "http://127.0.0.1:" .. s.http
+  s:run()
+  return s
+end
+
+function Server:set_password(text)
+  h.write(self.dir .. "/users.xml", (USERS:gsub("PASSWORD", text)))
+end
+
+function Server:run()
+  self.pid = h.spawn({ "clickhouse-server", "--config-file=" .. self.dir
+    .. "/config.xml" }, self.dir .. "/out")
+  h.wait_for("clickhouse", function()
+    local c = socket.tcp()
+    c:settimeout(1)
+    local ok = c:connect("127.0.0.1", self.http)
+    c:close()
+    return ok and self:query("SELECT 1") == "1\n"
+  end, 30)
+end
+
+---The answer's text; on an error nil and the server's words.
+function Server:query(sql)
+  local a, why = h.request(self.http, "POST", "/", sql)
+  if not a then return nil, why end
+  if a.status ~= 200 then return nil, a.body end
+  return a.body
+end
+
+function Server:must(sql)
+  local text, why = self:query(sql)
+  if not text then error(sql .. ": " .. tostring(why), 2) end
+  return text
+end
+
+function Server:count(sql) return tonumber(self:query(sql) or "") end
+
+function Server:kill() signal.kill(self.pid, signal.SIGKILL) h.reap(self.pid) end
+function Server:pause() signal.kill(self.pid, signal.SIGSTOP) end
+function Server:go_on() signal.kill(self.pid, signal.SIGCONT) end
+
+function Server:close()
+  if self.pid then self:kill() end
+  h.remove(self.dir)
+end
+
+---A table for the load generator's events.
+function Server:events_table(name, more)
+  self:must("DROP TABLE IF EXISTS " .. name)
+  self:must(("CREATE TABLE %s (event_id String, event_type String, "
+    .. "user_id String, timestamp UInt64, value Float64 %s) ENGINE = MergeTree() "
+    .. "PARTITION BY tuple() ORDER BY event_id"):format(name, more or ""))
+end
+
+return M

@@ -1,0 +1,125 @@
+local h = require "harness"
+local clickhouse = require "clickhouse"
+
+local why_not = clickhouse.missing()
+
+---A policy whose stream goes to ClickHouse.
+local function policy(url, o)
+  o = o or {}
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+spool { max_bytes = "2GiB" }
+clickhouse "olap" { urls = { %s }, table = "default.events", %s
+  batch = { target = %d, min = %d, max = %d, linger = "100ms" } }
+stream "events" { sinks = { "olap" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+route "POST /v1/events/batch" { body = "batch", stream = "events" }
+]]):format(type(url) == "table" and table.concat(url, ", ") or ("%q"):format(url),
+    o.sink or "", o.target or 1000, o.min or 100, o.max or 2000)
+end
+
+describe("the ClickHouse sink", function()
+  local ch, s
+  setup(function() if not why_not then ch = clickhouse.start() end end)
+  teardown(function() if ch then ch:close() end end)
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function rows(n, seconds)
+    h.wait_for(n .. " rows", function()
+      return ch:count("SELECT count() FROM events") == n
+    end, seconds or 30)
+  end
+
+  it("inserts events as they were sent", function()
+    if why_not then pending(why_not) return end
+    ch:events_table("events")
+    s = h.server { policy = policy(ch.url) }
+    local f = h.load_wait(h.load(s.port, { batch = 50, connections = 4,
+      seconds = 2 }))
+    assert.equal(0, f.other + f.broken + f.full)
+    rows(f.acked)
+    assert.equal("e-000000000001\n", ch:must(
+      "SELECT min(event_id) FROM events"))
+    assert.equal(f.acked, ch:count("SELECT uniq(event_id) FROM events") and
+      ch:count("SELECT count(DISTINCT event_id) FROM events"))
+    assert.equal(f.acked, s:metric("sluice_delivered_events_total"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("fills chosen columns, and leaves out what an event lacks", function()
+    if why_not then pending(why_not) return end
+    ch:must "DROP TABLE IF EXISTS events"
+    ch:must [[CREATE TABLE events (id String, page String, n UInt32,
+      raw String) ENGINE = MergeTree() PARTITION BY tuple() ORDER BY id]]
+    s = h.server { policy = policy(ch.url, { min = 1, sink = [[columns = { id = "id",
+      page = "properties.page", n = "n", raw = "@event" },]] }) }
+    local event = [[{"id":"a\"b","properties":{"page":"/é"},"x":[1,{"y":null}]}]]
+    assert.equal(202, s:post("/v1/events", event).status)
+    assert.equal(202, s:post("/v1/events", [[{"id":"b","n":3}]]).status)
+    rows(2)
+    assert.equal("a\"b\t/é\t0\t" .. event .. "\nb\t\t3\t{\"id\":\"b\",\"n\":3}\n",
+      ch:must("SELECT * FROM events ORDER BY id FORMAT TSVRaw"))
+  end)
+
+  it("puts the rows that the server refuses among the dead letters, and no other",
+  function()
+    if why_not then pending(why_not) return end
+    ch:events_table("events")
+    s = h.server { policy = policy(ch.url, { target = 500, max = 500 }) }
+    local batch, bad = {}, 0
+    for i = 1, 3000 do
+      local poison = i % 700 == 13
+      bad = bad + (poison and 1 or 0)
+      batch[i] = ([[{"event_id":"p%d","value":%s}]]):format(i,
+        poison and [["no number"]] or "1.5")
+    end
+    assert.equal(202, s:post("/v1/events/batch", "[" .. table.concat(batch, ",")
+      .. "]").status)
+    rows(3000 - bad)
+    h.wait_for("dead letters", function()
+      return s:metric("sluice_dead_events_total") == bad
+    end)
+    local text = h.read(s.data .. "/dead/sink-olap.ndjson")
+    local n = 0
+    for line in text:gmatch("[^\n]+") do
+      local o = require("cjson").decode(line)
+      n = n + 1
+      assert.equal("no number", o.event.value)
+      assert.same({ "olap", "events", "refused" }, { o.sink, o.stream, o.reason })
+      assert.matches("Cannot parse", o.why)
+      assert.matches("^%x+%-[%x%-]+/1%.0/%d+$", o.position)
+    end
+    assert.equal(bad, n)
+    assert.equal(0, s:metric("sluice_sink_lag_bytes") and
+      s:metric("sluice_sink_holding"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("holds all when a mistake hits every row, and goes on when it is mended",
+  function()
+    if why_not then pending(why_not) return end
+    ch:events_table("events")
+    ch:must "ALTER TABLE events DROP COLUMN value"
+    ch:must "ALTER TABLE events ADD COLUMN value UInt8"
+    s = h.server { policy = policy(ch.url, { target = 200, max = 200 }) }
+    local batch = {}
+    for i = 1, 2000 do
+      batch[i] = ([[{"event_id":"q%d","value":"text"}]]):format(i)
+    end
+    assert.equal(202, s:post("/v1/events/batch", "[" .. table.concat(batch, ",")
+      .. "]").status)
+    s:logged("sink=olap status=holding")
+    h.sleep(12)
+    local asked = s:metric("sluice_endpoint_requests_total")
+    print(("# clickhouse: a mistake in every row: inserts in 12 s = %d, dead = %d")
+      :format(asked, s:metric("sluice_dead_events_total")))
+    assert.equal(0, s:metric("sluice_dead_events_total"))
+    assert.is_true(asked <= 56) -- and at most 10 a minute from then on
+    ch:must "ALTER TABLE events DROP COLUMN value"
+    ch:must "ALTER TABLE events ADD COLUMN value String"
+    rows(2000)
+    assert.equal(0, s:metric("sluice_dead_events_total"))
+    assert.equal(0, s:stop())
+  end)
+end)
