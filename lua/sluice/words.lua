@@ -136,7 +136,8 @@ M.kafka = {
   options = {
     brokers = { type = "string", required = true,
       help = "\"host:port,host:port\"." },
-    topic = { type = "string", required = true, help = "The topic; with topic_by: for events without that field." },
+    topic = { type = "string", required = true,
+      help = "The topic; with topic_by: of events without that field." },
     topic_by = { type = "string",
       help = "Path of a text field whose value is the topic." },
     key = { type = "string",
@@ -148,7 +149,7 @@ M.kafka = {
       help = "Of message sets." },
     partitioner = { type = "enum", default = "key",
       values = { "key", "sticky", "least_bytes" },
-      help = "murmur2 of the key, batches in turn, or the partition with the fewest bytes outstanding." },
+      help = "murmur2 of the key; batches in turn; or the fewest bytes outstanding." },
     position = { type = "enum", default = "auto",
       values = { "auto", "none", "headers" },
       help = "The spool position in headers; auto: with framing = \"batch\"." },

@@ -1,0 +1,115 @@
+local h = require "harness"
+local kafka = require "kafka"
+
+local function policy(brokers, o)
+  o = o or {}
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+kafka "bus" { brokers = %q, topic = "events", %s batch = { linger = "5ms" } }
+stream "events" { sinks = { "bus" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+route "POST /v1/events/batch" { body = "batch", stream = "events" }
+]]):format(brokers, o.sink or "")
+end
+
+local function delivered(s, n, seconds)
+  h.wait_for(n .. " delivered", function()
+    return s:metric("sluice_delivered_events_total") == n
+  end, seconds or 30)
+end
+
+describe("the Kafka sink", function()
+  local m, s
+  before_each(function() m = kafka.mock() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    m:close()
+  end)
+
+  it("sends a message an event, of one key to one partition", function()
+    s = h.server { policy = policy(m.brokers, { sink = [[key = "user.id",]] }) }
+    local sent = {}
+    for i = 1, 300 do
+      local text = ([[{"n":%d,"user":{"id":"u\u00e9%d"}}]]):format(i, i % 20)
+      sent[text] = true
+      assert.equal(202, s:post("/v1/events", text).status)
+    end
+    delivered(s, 300)
+    local home, n = {}, 0
+    for _, line in ipairs(kafka.consume(m.brokers, "events", "%p %k %s\\n")) do
+      local p, key, text = line:match("^(%d+) (%S+) (.*)$")
+      assert.is_true(sent[text], line)
+      sent[text] = nil
+      n = n + 1
+      assert.equal("ué" .. (tonumber(text:match('"n":(%d+)')) % 20), key)
+      assert.equal(home[key] or p, p)
+      home[key] = p
+    end
+    assert.equal(300, n)
+    assert.equal(0, s:stop())
+  end)
+
+  it("sends a batch as one message of lines, with its position", function()
+    s = h.server { policy = policy(m.brokers, { sink = [[framing = "batch",]] }) }
+    assert.equal(202, s:post("/v1/events/batch",
+      [=[[{"n":1},{"n":2},{"n":3}]]=]).status)
+    delivered(s, 3)
+    local lines = kafka.consume(m.brokers, "events", "%h|%s|\\n")
+    assert.matches("^sluice%-position=%x+%-[%x%-]+/1%.0/1,sluice%-events=3|",
+      lines[1])
+    assert.same({ [[{"n":2}]], [[{"n":3}]], "|" }, { lines[2], lines[3], lines[4] })
+  end)
+
+  it("takes the topic from a field, and the default where it is none", function()
+    m:say("topic clicks 1")
+    s = h.server { policy = policy(m.brokers, { sink = [[topic_by = "type",]] }) }
+    s:post("/v1/events/batch",
+      [=[[{"type":"clicks"},{"type":"no topic!"},{"x":1}]]=])
+    delivered(s, 3)
+    assert.same({ [[{"type":"clicks"}]] }, kafka.consume(m.brokers, "clicks"))
+    assert.equal(2, #kafka.consume(m.brokers, "events"))
+  end)
+
+  it("puts a message that is too large among the dead letters", function()
+    s = h.server { policy = policy(m.brokers, { sink =
+      [[options = { ["message.max.bytes"] = 2000 },]] }) }
+    s:post("/v1/events/batch", ([=[[{"n":1},{"n":2,"x":"%s"},{"n":3}]]=]):format(
+      ("y"):rep(3000)))
+    delivered(s, 2)
+    h.wait_for("a dead letter", function()
+      return s:metric("sluice_dead_events_total") == 1
+    end)
+    assert.matches("MSG_SIZE_TOO_LARGE",
+      h.read(s.data .. "/dead/sink-bus.ndjson"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("keeps all while the cluster is down, and sends it when it is back", function()
+    s = h.server { policy = policy(m.brokers) }
+    s:post("/v1/events", [[{"n":0}]])
+    delivered(s, 1)
+    m:say("down 1")
+    local f = h.load_wait(h.load(s.port, { batch = 20, connections = 2,
+      seconds = 2, rate = 100 }))
+    assert.equal(0, f.other + f.broken + f.full)
+    m:say("up 1")
+    delivered(s, f.acked + 1)
+    assert.equal(f.acked + 1, kafka.count(m.brokers, "events", 4))
+  end)
+
+  it("replaces a producer with a fatal error, and loses nothing", function()
+    s = h.server { policy = policy(m.brokers) }
+    s:post("/v1/events", [[{"n":0}]])
+    delivered(s, 1)
+    m:say("err 0 1 45") -- OUT_OF_ORDER_SEQUENCE_NUMBER
+    local f = h.load_wait(h.load(s.port, { batch = 20, connections = 2,
+      seconds = 2, rate = 100 }))
+    delivered(s, f.acked + 1)
+    assert.equal(1, s:metric("sluice_kafka_fatal_errors_total"))
+    local n = kafka.count(m.brokers, "events", 4)
+    print(("# kafka: fatal error: acked=%d in the topic=%d"):format(f.acked + 1, n))
+    assert.is_true(n >= f.acked + 1)
+    assert.equal(0, s:stop())
+  end)
+end)
