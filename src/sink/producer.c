@@ -77,10 +77,6 @@ static void take_error(struct producer *p, rd_kafka_event_t *ev)
 
     (void)snprintf(p->last_error, sizeof p->last_error, "%s: %s",
                    rd_kafka_err2name(code), rd_kafka_event_error_string(ev));
-    if (code == RD_KAFKA_RESP_ERR__FATAL && !p->is_fatal) {
-        p->is_fatal = true;
-        (void)rd_kafka_fatal_error(p->rk, p->fatal_why, sizeof p->fatal_why);
-    }
 }
 
 static void take_reports(struct producer *p, rd_kafka_event_t *ev)
@@ -127,8 +123,10 @@ static void poll_on(struct producer *p)
     if (!producer_poll(p, POLL_MOST)) {
         ev_idle_start(p->loop, &p->again);
     }
-    if (p->is_fatal) {
-        p->fatal(p->arg, p->fatal_why); /* p may be gone behind this */
+    /* Asked, for its event does not always come; statistics do, each second. */
+    if (rd_kafka_fatal_error(p->rk, p->fatal_why, sizeof p->fatal_why) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        p->fatal(p->arg, p->fatal_why); /* p is gone behind this */
     }
 }
 

@@ -43,7 +43,6 @@ struct producer {
     producer_report_fn *report;
     producer_fatal_fn *fatal;
     void *arg;
-    bool is_fatal;
     char fatal_why[300], last_error[300];
     stats_cell *queued, *queued_bytes, *sent, *wire;
     uint64_t sent_before, wire_before;
