@@ -23,8 +23,10 @@ void hooks_raised(struct policy_state *s, struct str why)
     }
     (void)snprintf(text, sizeof text, "%.*s", (int)why.n, why.p);
     log_write(LOG_ERROR, "policy",
-              "status=raised route=\"%s %s\" generation=%lu errors=%lu why=%s",
-              s->context.route->method, s->context.route->path,
+              "status=raised route=\"%s%s%s\" generation=%lu errors=%lu why=%s",
+              s->context.route == NULL ? "" : s->context.route->method,
+              s->context.route == NULL ? "none: a sink's" : " ",
+              s->context.route == NULL ? "" : s->context.route->path,
               (unsigned long)plan->generation, (unsigned long)s->untold,
               log_quote(quoted, sizeof quoted, text));
     s->told_ns = now;

@@ -81,6 +81,20 @@ void policy_on_request(struct policy_state *s, const struct route *route,
                        const struct policy_request *req,
                        struct policy_verdict *v);
 
+/* What a policy decides for a sink: breaker.ready_to_trip, batch.adapt. */
+enum policy_sink_hook { POLICY_TRIP, POLICY_ADAPT, POLICY_N_SINK_HOOKS };
+struct policy_number {
+    const char *name;
+    double value;
+};
+
+/* Calls the function of the plan's sink with a table of numbers. False: there is
+ * none, or it failed (logged). *result: its number; true is 1, nothing is 0. */
+bool policy_sink_call(struct policy_state *s, uint32_t sink,
+                      enum policy_sink_hook hook,
+                      const struct policy_number *list, uint32_t n,
+                      double *result);
+
 /* Bytes that the state's allocator holds, and calls it has had. */
 size_t policy_state_bytes(const struct policy_state *s);
 uint64_t policy_state_allocations(const struct policy_state *s);

@@ -444,6 +444,7 @@ struct policy_state *policy_state_new(struct policy *p, struct err *e)
         policy_state_free(s);
         return NULL;
     }
+    state_take_sinks(s);
     lua_settop(s->L, 0);
     (void)lua_gc(s->L, LUA_GCCOLLECT, 0);
     return s;

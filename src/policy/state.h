@@ -22,6 +22,7 @@ enum {
     STATE_BYTES_MAX = 64 << 20,
     TOP_LEVEL_MS = 2000, /* of a policy's top level */
     HOOK_MS = 50,        /* of one call of a hook with loops */
+    SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
     COUNT_EVERY = 10000  /* instructions between two looks at the clock */
 };
 
@@ -56,6 +57,7 @@ struct policy_state {
     uint64_t untold;         /* errors since */
     int on_events, on_request; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
+    int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
 };
 
 /* While what is not NULL, Lua code that runs longer than ms raises. */
@@ -77,6 +79,9 @@ const struct snapshot_file *snapshot_find(const struct policy *p,
 struct policy_state *state_load(struct policy *p, bool reading, struct err *e);
 /* Takes the hooks out of that result, which stays. */
 bool state_take_hooks(struct policy_state *s, struct err *e);
+
+/* sinks.c: takes the sinks' functions out of the result on top, which stays. */
+void state_take_sinks(struct policy_state *s);
 
 /* build.c: the result on top of s->L to plan, whose hash is set. */
 bool plan_build(struct policy_state *s, struct plan *plan, struct err *e);

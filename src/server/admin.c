@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "net/listener.h"
 #include "server/state.h"
@@ -105,14 +106,56 @@ static void post_reload(struct server *s, struct http_request *r,
     cJSON_Delete(o);
 }
 
+/* The NAME of /sinks/NAME/breaker; false: another path. */
+static bool breaker_path(struct str path, char *name, size_t bytes)
+{
+    static const char head[] = "/sinks/", tail[] = "/breaker";
+    size_t n = path.n - (sizeof head - 1) - (sizeof tail - 1);
+
+    if (path.n <= sizeof head - 1 + sizeof tail - 1 || n >= bytes ||
+        memcmp(path.p, head, sizeof head - 1) != 0 ||
+        memcmp(path.p + path.n - (sizeof tail - 1), tail, sizeof tail - 1) != 0) {
+        return false;
+    }
+    memcpy(name, path.p + sizeof head - 1, n);
+    name[n] = '\0';
+    return true;
+}
+
+static void post_breaker(struct server *s, struct http_request *r,
+                         const char *name, struct str query)
+{
+    struct running_sink *sink = sinks_find(s, name);
+    bool open = str_eq(query, STR("open"));
+
+    if (sink == NULL) {
+        answer_text(r, 404, "there is no such sink\n");
+    } else if (!open && !str_eq(query, STR("close"))) {
+        answer_text(r, 400, "expected ?open or ?close\n");
+    } else if (!delivery_force(sink->delivery, open)) {
+        answer_text(r, 409, "this sink has no breaker\n");
+    } else {
+        log_write(LOG_WARN, "breaker", "sink=%s cause=POST state=%s", name,
+                  open ? "open" : "closed");
+        answer_text(r, 200, open ? "open until it is closed\n" : "closed\n");
+    }
+}
+
 static void on_headers(void *arg, struct http_request *r,
                        const struct http_view *v)
 {
     static const char *const paths[] = {"/metrics", "/healthz", "/readyz",
                                         "/status", "/reload"};
+    char name[96];
     bool get = str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
 
     (void)arg;
+    if (breaker_path(v->path, name, sizeof name)) {
+        if (!str_eq(v->method, STR("POST"))) {
+            http_answer(r, 405, "Allow: POST\r\n", (struct str){NULL, 0});
+        }
+        return;
+    }
     for (size_t i = 0; i < N_ELEMS(paths); i++) {
         bool reload = i == N_ELEMS(paths) - 1;
 
@@ -136,8 +179,11 @@ static void on_body(void *arg, struct http_request *r,
                     const struct http_view *v)
 {
     struct server *s = arg;
+    char name[96];
 
-    if (str_eq(v->path, STR("/metrics"))) {
+    if (breaker_path(v->path, name, sizeof name)) {
+        post_breaker(s, r, name, v->query);
+    } else if (str_eq(v->path, STR("/metrics"))) {
         get_metrics(s, r);
     } else if (str_eq(v->path, STR("/healthz"))) {
         answer_text(r, 200, "ok\n");

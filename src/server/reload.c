@@ -114,7 +114,7 @@ static enum reload_result switch_to(struct server *s, struct policy *next,
     }
     plan->generation = s->next_generation;
     if (!streams_open(s, plan, ids, &dead_stream, e) ||
-        !sinks_apply(s, plan, ids, dead_stream, e) ||
+        !sinks_apply(s, next, ids, dead_stream, e) ||
         !bind_workers(s, next, ids, dead_stream, false, e)) {
         return RELOAD_FAILED;
     }

@@ -23,6 +23,7 @@ enum { GENERATIONS_KEPT = 16, DEAD_SINK = PLAN_SINKS_MAX };
 /* A running sink, by the name that the policy gave it. */
 struct running_sink {
     struct delivery *delivery; /* NULL: free place */
+    struct sink_lua *lua;      /* of its plan's functions; NULL: none */
     char name[96];
     bool wanted;               /* while a reload compares */
 };
@@ -67,9 +68,16 @@ struct server {
 /* streams.c: the plan's streams in the spool, its sinks as threads. */
 bool streams_open(struct server *s, const struct plan *plan, int *ids,
                   int *dead_stream, struct err *e) MUST_USE;
-bool sinks_apply(struct server *s, struct plan *plan, const int *ids,
+bool sinks_apply(struct server *s, struct policy *p, const int *ids,
                  int dead_stream, struct err *e) MUST_USE;
 void sinks_stop(struct server *s, int64_t flush_ms);
+struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
+
+/* hooks.c: a sink's Lua state; *out NULL: its plan has no functions. */
+struct sink_lua;
+bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
+                  struct sink_hooks *hooks, struct err *e) MUST_USE;
+void sink_lua_free(struct sink_lua *l); /* NULL is fine */
 
 /* reload.c: the whole of it or nothing. *report is the caller's to free. */
 enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,

@@ -27,6 +27,28 @@ static cJSON *generations(const struct server *s)
     return list;
 }
 
+static void add_endpoints(cJSON *sink, const struct delivery_status *d)
+{
+    cJSON *list;
+
+    if (d->n_endpoints == 0) {
+        return;
+    }
+    list = cJSON_AddArrayToObject(sink, "endpoints");
+    for (uint32_t i = 0; i < d->n_endpoints; i++) {
+        const struct delivery_endpoint *p = &d->endpoints[i];
+        cJSON *o = cJSON_CreateObject();
+
+        (void)cJSON_AddStringToObject(o, "url", p->url);
+        (void)cJSON_AddStringToObject(o, "breaker", p->state);
+        (void)cJSON_AddNumberToObject(o, "requests", p->counts.requests);
+        (void)cJSON_AddNumberToObject(o, "successes", p->counts.successes);
+        (void)cJSON_AddNumberToObject(o, "failures", p->counts.failures);
+        (void)cJSON_AddNumberToObject(o, "slow", p->counts.slow);
+        (void)cJSON_AddItemToArray(list, o);
+    }
+}
+
 static cJSON *sinks(const struct server *s)
 {
     cJSON *list = cJSON_CreateArray();
@@ -42,6 +64,7 @@ static cJSON *sinks(const struct server *s)
         o = cJSON_CreateObject();
         (void)cJSON_AddStringToObject(o, "name", s->sinks[i].name);
         (void)cJSON_AddNumberToObject(o, "delivered", (double)d.delivered);
+        (void)cJSON_AddNumberToObject(o, "dead", (double)d.dead);
         (void)cJSON_AddNumberToObject(o, "lost", (double)d.lost);
         (void)cJSON_AddNumberToObject(o, "skipped", (double)d.skipped);
         (void)cJSON_AddNumberToObject(o, "batches", (double)d.batches);
@@ -50,6 +73,7 @@ static cJSON *sinks(const struct server *s)
         if (d.holding) {
             (void)cJSON_AddStringToObject(o, "why", d.why);
         }
+        add_endpoints(o, &d);
         (void)cJSON_AddItemToArray(list, o);
     }
     return list;

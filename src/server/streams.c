@@ -49,7 +49,7 @@ bool streams_open(struct server *s, const struct plan *plan, int *ids,
     return true;
 }
 
-static struct running_sink *find_sink(struct server *s, const char *name)
+struct running_sink *sinks_find(struct server *s, const char *name)
 {
     for (uint32_t i = 0; i <= PLAN_SINKS_MAX; i++) {
         if (s->sinks[i].delivery != NULL &&
@@ -60,14 +60,20 @@ static struct running_sink *find_sink(struct server *s, const char *name)
     return NULL;
 }
 
+/* lua is taken when it succeeds. */
 static bool start_or_apply(struct server *s, const struct delivery_conf *c,
-                           struct err *e)
+                           struct sink_lua *lua, struct err *e)
 {
-    struct running_sink *r = find_sink(s, c->sink->name);
+    struct running_sink *r = sinks_find(s, c->sink->name);
 
     if (r != NULL) {
         r->wanted = true;
-        return delivery_apply(r->delivery, c, e);
+        if (!delivery_apply(r->delivery, c, e)) {
+            return false;
+        }
+        sink_lua_free(r->lua);
+        r->lua = lua;
+        return true;
     }
     for (r = s->sinks; r->delivery != NULL; r++) {
     }
@@ -75,6 +81,7 @@ static bool start_or_apply(struct server *s, const struct delivery_conf *c,
     if (r->delivery == NULL) {
         return false;
     }
+    r->lua = lua;
     (void)snprintf(r->name, sizeof r->name, "%s", c->sink->name);
     r->wanted = true;
     return true;
@@ -135,9 +142,10 @@ static struct delivery_conf conf_of(const struct server *s, struct plan *plan,
                                   .n_streams = n};
 }
 
-bool sinks_apply(struct server *s, struct plan *plan, const int *ids,
+bool sinks_apply(struct server *s, struct policy *p, const int *ids,
                  int dead_stream, struct err *e)
 {
+    struct plan *plan = policy_plan_mutable(p);
     struct delivery_stream streams[PLAN_STREAMS_MAX];
     struct delivery_conf c;
 
@@ -145,9 +153,15 @@ bool sinks_apply(struct server *s, struct plan *plan, const int *ids,
         s->sinks[i].wanted = false;
     }
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
+        struct sink_lua *lua;
+
         c = conf_of(s, plan, &plan->sinks[k], streams,
                     streams_of(s, plan, k, ids, streams));
-        if (!start_or_apply(s, &c, e)) {
+        if (!sink_lua_new(p, k, &lua, &c.hooks, e)) {
+            return false;
+        }
+        if (!start_or_apply(s, &c, lua, e)) {
+            sink_lua_free(lua);
             return false;
         }
     }
@@ -155,7 +169,7 @@ bool sinks_apply(struct server *s, struct plan *plan, const int *ids,
         streams[0] = (struct delivery_stream){
             .id = dead_stream, .name = DEAD, .from_oldest = true};
         c = conf_of(s, plan, &dead_plan, streams, 1);
-        if (!start_or_apply(s, &c, e)) {
+        if (!start_or_apply(s, &c, NULL, e)) {
             return false;
         }
     }
@@ -167,6 +181,8 @@ bool sinks_apply(struct server *s, struct plan *plan, const int *ids,
                                        policy_plan(s->policy)->server.drain_ms);
 
             r->delivery = NULL;
+            sink_lua_free(r->lua);
+            r->lua = NULL;
             log_write(empty ? LOG_INFO : LOG_WARN, "sink",
                       "sink=%s status=removed left=%s", r->name,
                       empty ? "nothing" : "events");
@@ -182,6 +198,8 @@ void sinks_stop(struct server *s, int64_t flush_ms)
             bool empty = delivery_stop(s->sinks[i].delivery, flush_ms);
 
             s->sinks[i].delivery = NULL;
+            sink_lua_free(s->sinks[i].lua);
+            s->sinks[i].lua = NULL;
             log_write(LOG_INFO, "sink", "sink=%s status=stopped left=%s",
                       s->sinks[i].name, empty ? "nothing" : "events");
         }

@@ -137,7 +137,7 @@ static bool start(struct server *s, struct err *e)
     s->n_workers = n_workers_of(plan);
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
-        !sinks_apply(s, plan, s->stream_ids, s->dead_stream, e) ||
+        !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
         !open_listeners(s, listen, e) || !make_workers(s, e) ||
         !admin_start(s, e) ||
         !bind_workers(s, s->policy, s->stream_ids, s->dead_stream, true, e)) {

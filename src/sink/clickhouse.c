@@ -276,6 +276,7 @@ static bool ch_apply(struct sink *s, const struct sink_plan *plan,
             struct breaker *b = &s->endpoints[i].breaker;
 
             b->plan = &s->plan->breaker;
+            b->arg = s->conf.hooks->arg;
             b->trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;
         }
     } else {

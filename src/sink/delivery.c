@@ -316,6 +316,7 @@ static bool apply_here(struct delivery *d, const struct delivery_conf *c,
                        struct err *e)
 {
     struct plan *before = d->plan;
+    struct sink_hooks hooks = d->hooks;
 
     if (ops_of(c->sink->kind) != d->ops) {
         return err_set(e, "sink \"%s\" changes its kind: give it another name",
@@ -323,6 +324,7 @@ static bool apply_here(struct delivery *d, const struct delivery_conf *c,
     }
     d->hooks = c->hooks;
     if (!d->ops->apply(d->sink, c->sink, e)) {
+        d->hooks = hooks;
         return false;
     }
     d->conf = c->sink;
@@ -363,6 +365,33 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
     ok = d->apply_ok;
     (void)pthread_mutex_unlock(&d->lock);
     return ok || err_set(e, "%s", d->apply_why.text);
+}
+
+struct forcing {
+    struct delivery *d;
+    bool open;
+};
+
+static void on_force(void *arg)
+{
+    struct forcing *f = arg;
+
+    f->d->ops->force(f->d->sink, f->open);
+    pump_later(f->d);
+    free(f);
+}
+
+bool delivery_force(struct delivery *d, bool open)
+{
+    struct forcing *f;
+
+    if (d->ops->force == NULL) {
+        return false;
+    }
+    f = mem_alloc(sizeof *f);
+    *f = (struct forcing){d, open};
+    mailbox_post(&d->mail, on_force, f);
+    return true;
 }
 
 static void on_stop(void *arg)

@@ -54,11 +54,24 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
  * persists, ends the thread, frees d. True when nothing was left. */
 bool delivery_stop(struct delivery *d, int64_t flush_ms);
 
+/* Opens or closes the sink's breakers by hand. False: it has none. */
+bool delivery_force(struct delivery *d, bool open);
+
+enum { DELIVERY_ENDPOINTS = 16 };
+
+struct delivery_endpoint {
+    char url[128];
+    const char *state;       /* "closed", "half_open", "open" */
+    struct breaker_counts counts;
+};
+
 struct delivery_status {
     uint64_t delivered, dead, lost, skipped; /* events since the start */
     uint64_t batches;
     uint64_t lag_bytes;
     bool holding;            /* the sink can't take anything now */
     char why[256];           /* then: its words */
+    uint32_t n_endpoints;
+    struct delivery_endpoint endpoints[DELIVERY_ENDPOINTS];
 };
 void delivery_status(const struct delivery *d, struct delivery_status *out);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "sink/refusal.h"
 
@@ -267,7 +268,7 @@ static void keep_words(struct insert *i, const struct transfer_answer *a,
     (void)snprintf(i->why, sizeof i->why, "%.*s", (int)words.n, words.p);
 }
 
-static void part_taken(struct insert *i, uint64_t ns)
+static void part_taken(struct insert *i)
 {
     struct sink *s = i->sink;
     uint32_t first = i->parts[i->n_parts - 1].first;
@@ -275,7 +276,7 @@ static void part_taken(struct insert *i, uint64_t ns)
     bool last = --i->n_parts == 0;
 
     stats_add(s->rows, n - refused_in(i, first, n));
-    sink_took(s, ns);
+    sink_took(s, clock_mono_ns() - i->began_ns);
     if (!last) {
         taken(i, first, n);
         next_part(i);
@@ -310,7 +311,7 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         }
         ev_timer_stop(s->conf.loop, &i->hedge);
         end_try(other(t));
-        part_taken(i, a->ns);
+        part_taken(i);
         return;
     }
     keep_words(i, a, r.code);
@@ -426,6 +427,7 @@ static void next_part(struct insert *i)
              wait_ms);
         return;
     }
+    i->began_ns = clock_mono_ns();
     s->n_inserts++;
     hedge_ms = sink_hedge_ms(s);
     if (hedge_ms >= 0) {

@@ -48,6 +48,7 @@ struct insert {
     char *body;                /* compressed */
     size_t n_body, body_room;
     struct insert_try tries[2];
+    uint64_t began_ns;         /* the part was sent first */
     bool zstd;                 /* what body is */
     bool parked;
     ev_timer hedge;

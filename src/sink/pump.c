@@ -370,6 +370,24 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
     pump_later(d);
 }
 
+/* Under lock. */
+static void show_endpoints(struct delivery *d)
+{
+    struct sink_endpoint list[DELIVERY_ENDPOINTS];
+
+    if (d->ops->endpoints == NULL) {
+        return;
+    }
+    d->status.n_endpoints = d->ops->endpoints(d->sink, list, DELIVERY_ENDPOINTS);
+    for (uint32_t i = 0; i < d->status.n_endpoints; i++) {
+        struct delivery_endpoint *p = &d->status.endpoints[i];
+
+        memcpy(p->url, list[i].url, sizeof p->url);
+        p->state = breaker_state_name(list[i].state);
+        p->counts = list[i].counts;
+    }
+}
+
 static void show(struct delivery *d)
 {
     uint64_t lag = 0, lost = 0, skipped = 0;
@@ -385,6 +403,7 @@ static void show(struct delivery *d)
     stats_set(d->lost, lost);
     stats_set(d->skipped, skipped);
     (void)pthread_mutex_lock(&d->lock);
+    show_endpoints(d);
     d->status.lag_bytes = lag;
     d->status.lost = lost;
     d->status.skipped = skipped;
@@ -398,6 +417,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     (void)loop;
     (void)events;
     show(d);
+    adapt(d);
     if (d->draining && clock_mono_ns() >= d->drain_until_ns) {
         ev_break(d->loop, EVBREAK_ALL);
         return;

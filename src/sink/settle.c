@@ -14,7 +14,8 @@
 
 enum {
     RETRY_FIRST_MS = 100,
-    RETRY_MAX_MS = 5000,
+    /* At least 3 tries in a breaker's default interval: else it never opens. */
+    RETRY_MAX_MS = 2000,
     JOURNAL_COMPACT_BYTES = 1 << 20
 };
 

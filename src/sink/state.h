@@ -79,6 +79,9 @@ void pump_later(struct delivery *d);  /* in the next turn of the loop */
 bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
 void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
 
+/* adapt.c: sets d->target by what was seen since the last time. */
+void adapt(struct delivery *d);
+
 /* settle.c */
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);
 /* Nothing new is sent for a while: backoff, but at least after_ms. */

@@ -89,7 +89,12 @@ end
 
 function Server:count(sql) return tonumber(self:query(sql) or "") end
 
-function Server:kill() signal.kill(self.pid, signal.SIGKILL) h.reap(self.pid) end
+function Server:kill()
+  signal.kill(self.pid, signal.SIGKILL)
+  h.reap(self.pid)
+  self.pid = nil
+end
+
 function Server:pause() signal.kill(self.pid, signal.SIGSTOP) end
 function Server:go_on() signal.kill(self.pid, signal.SIGCONT) end
 

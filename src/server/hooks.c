@@ -1,0 +1,79 @@
+/* A sink's questions to its policy, as the sinks' C calls: each sink has a Lua
+ * state of its own, made by the supervisor, used by the sink's thread. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "server/state.h"
+
+struct sink_lua {
+    struct policy_state *state;
+    uint32_t sink; /* in the plan */
+};
+
+static bool on_trip(void *arg, const struct breaker_counts *c)
+{
+    struct sink_lua *l = arg;
+    const struct policy_number list[] = {
+        {"requests", c->requests},
+        {"successes", c->successes},
+        {"failures", c->failures},
+        {"consecutive_successes", c->consecutive_successes},
+        {"consecutive_failures", c->consecutive_failures},
+        {"slow", c->slow}};
+    double result;
+
+    /* A function that fails must not keep a dead server's breaker closed. */
+    return policy_sink_call(l->state, l->sink, POLICY_TRIP, list, N_ELEMS(list),
+                            &result)
+               ? result != 0
+               : c->requests >= 3 && c->failures * 10 >= c->requests * 6;
+}
+
+static uint32_t on_adapt(void *arg, const struct sink_load *load)
+{
+    struct sink_lua *l = arg;
+    const struct policy_number list[] = {{"events", load->events},
+                                         {"bytes", load->bytes},
+                                         {"age_ms", load->age_ms},
+                                         {"backlog_bytes", load->backlog_bytes},
+                                         {"rate", load->rate},
+                                         {"latency_ms", load->latency_ms},
+                                         {"errors", load->errors},
+                                         {"target", load->target}};
+    double result;
+
+    return policy_sink_call(l->state, l->sink, POLICY_ADAPT, list, N_ELEMS(list),
+                            &result) &&
+                   result >= 1 && result < UINT32_MAX
+               ? (uint32_t)result
+               : 0;
+}
+
+bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
+                  struct sink_hooks *hooks, struct err *e)
+{
+    const struct sink_plan *plan = &policy_plan(p)->sinks[sink];
+    struct policy_state *state;
+
+    *out = NULL;
+    *hooks = (struct sink_hooks){0};
+    if (!plan->has_adapt && !plan->clickhouse.breaker.has_trip) {
+        return true;
+    }
+    state = policy_state_new(p, e);
+    if (state == NULL) {
+        return false;
+    }
+    *out = mem_alloc(sizeof **out);
+    **out = (struct sink_lua){state, sink};
+    *hooks = (struct sink_hooks){*out, on_trip, on_adapt};
+    return true;
+}
+
+void sink_lua_free(struct sink_lua *l)
+{
+    if (l != NULL) {
+        policy_state_free(l->state);
+        free(l);
+    }
+}

@@ -1,0 +1,132 @@
+local h = require "harness"
+local clickhouse = require "clickhouse"
+local signal = require "posix.signal"
+
+local why_not = clickhouse.missing()
+
+local function policy(urls, more, batch)
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+clickhouse "olap" { urls = { %s }, table = "default.events",
+  batch = { %s linger = "20ms" }, %s }
+stream "events" { sinks = { "olap" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+route "POST /v1/events/batch" { body = "batch", stream = "events" }
+]]):format(urls, batch or "target = 100, min = 1, max = 1000,", more)
+end
+
+describe("a breaker", function()
+  local ch, s
+  setup(function() if not why_not then ch = clickhouse.start() end end)
+  teardown(function() if ch then ch:close() end end)
+  before_each(function() if ch and ch.pid == nil then ch:run() end end)
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("opens on a dead server, costs the client nothing, and closes after one "
+    .. "timeout of its return", function()
+    if why_not then pending(why_not) return end
+    ch:events_table("events")
+    s = h.server { policy = policy(("%q"):format(ch.url),
+      [[breaker = { timeout = "1s" }]]) }
+    local load = { batch = 10, connections = 4, seconds = 3, rate = 500 }
+    local closed = h.load_wait(h.load(s.port, load))
+    ch:kill()
+    s:post("/v1/events", "{}")
+    s:logged("event=breaker .* state=open", 40)
+    load.first = closed.next
+    local open = h.load_wait(h.load(s.port, load))
+    assert.is_true(s:metric("sluice_breaker_state") >= 1) -- it is tried again
+    assert.is_nil(s:get("/status").body:match('"breaker":%s*"closed"'))
+    print(("# breaker: p99 of POST closed = %.2f ms, open = %.2f ms"):format(
+      closed.p99_ms, open.p99_ms))
+    assert.equal(0, open.other + open.broken + open.full)
+    assert.is_true(open.p99_ms < 2 * closed.p99_ms + 3)
+    ch:run()
+    local began = h.now()
+    h.wait_for("all rows", function()
+      return ch:count("SELECT count() FROM events") == closed.acked + open.acked + 1
+    end, 30)
+    print(("# breaker: all delivered %.2f s after the server's return")
+      :format(h.now() - began))
+    assert.is_true(h.now() - began < 8)
+    assert.equal(0, s:stop())
+  end)
+
+  it("asks the policy's ready_to_trip", function()
+    if why_not then pending(why_not) return end
+    s = h.server { policy = policy([["http://127.0.0.1:1"]], [[
+      breaker = { timeout = "100ms", ready_to_trip = function(c)
+        return c.requests >= 5 and c.consecutive_failures == c.failures
+      end }]]) }
+    s:post("/v1/events", "{}")
+    s:logged("event=breaker .* state=open")
+    assert.is_true(s:metric("sluice_endpoint_requests_total",
+      'result="failed"') >= 5)
+  end)
+
+  it("is opened and closed by hand", function()
+    if why_not then pending(why_not) return end
+    ch:events_table("events")
+    s = h.server { policy = policy(("%q"):format(ch.url), "") }
+    local function force(what)
+      return h.request(s.admin, "POST", "/sinks/olap/breaker?" .. what, "").status
+    end
+    assert.equal(200, force "open")
+    h.wait_for("open", function() return s:metric("sluice_breaker_state") == 2 end)
+    assert.equal(202, s:post("/v1/events", [[{"event_id":"x"}]]).status)
+    h.sleep(0.5)
+    assert.equal(0, ch:count("SELECT count() FROM events"))
+    assert.equal(200, force "close")
+    h.wait_for("the row", function()
+      return ch:count("SELECT count() FROM events") == 1
+    end)
+    assert.equal(400, force "ajar")
+    assert.equal(404, h.request(s.admin, "POST", "/sinks/no/breaker?open", "").status)
+  end)
+
+  it("is helped by a hedge: the late answers are not waited for", function()
+    if why_not then pending(why_not) return end
+    local ports, proxies = {}, {}
+    for i = 1, 2 do
+      ports[i] = clickhouse.free_port()
+      proxies[i] = h.spawn({ h.build .. "/tools/proxy", tostring(ports[i]),
+        tostring(ch.http), "2", "500" }, "/dev/null")
+    end
+    local urls = ([["http://127.0.0.1:%d", "http://127.0.0.1:%d"]]):format(ports[1],
+      ports[2])
+    local p99, hedges, inserts = {}, 0, 0
+    for i, hedge in ipairs { "", [[hedge = { after = "50ms", max_ratio = 0.05,
+      may_duplicate = true }]] } do
+      ch:events_table("events")
+      s = h.server { policy = policy(urls, hedge,
+        "target = 20, min = 1, max = 20,") }
+      local f = h.load_wait(h.load(s.port, { batch = 20, connections = 4,
+        seconds = 8, rate = 60 }))
+      h.wait_for("all rows", function()
+        return (ch:count("SELECT uniqExact(event_id) FROM events") or 0) == f.acked
+      end, 60)
+      local at, count = {}, s:metric("sluice_insert_seconds_count")
+      for line in s:get("/metrics").body:gmatch("[^\n]+") do
+        local le, n = line:match('^sluice_insert_seconds_bucket.*le="([%d%.e%-]+)"} (%d+)')
+        if le then at[#at + 1] = { tonumber(le), tonumber(n) } end
+      end
+      for _, b in ipairs(at) do
+        if b[2] >= count * 0.99 then p99[i] = b[1] break end
+      end
+      hedges, inserts = s:metric("sluice_hedges_total"), count
+      local total = ch:count("SELECT count() FROM events")
+      print(("# hedge: %s p99 <= %s s, inserts = %d, hedges = %d, acked = %d, rows "
+        .. "= %d"):format(hedge == "" and "without" or "with", tostring(p99[i]),
+        count, hedges, f.acked, total))
+      s:close()
+      s = nil
+    end
+    for _, pid in ipairs(proxies) do
+      signal.kill(pid, signal.SIGKILL)
+      h.reap(pid)
+    end
+    assert.is_true(p99[2] <= 0.4 * p99[1])
+    assert.is_true(hedges <= 0.05 * inserts + 1)
+  end)
+end)
