@@ -6,7 +6,7 @@ exclude_files = { "build*/" }
 local words = {
   "server", "admin", "spool", "file", "null", "stream", "schema", "route",
   "example", "env", "str", "num", "int", "bool", "enum", "time", "any",
-  "reject", "drop", "to",
+  "reject", "drop", "to", "kafka", "clickhouse",
 }
 stds.sluice = { read_globals = words }
 files["conf/"] = { std = "luajit+sluice", max_line_length = false }

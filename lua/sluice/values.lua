@@ -57,7 +57,8 @@ end
 
 local checks = {}
 
-function checks.string(v)
+function checks.string(v, spec)
+  if v == "" and spec.empty then return nil end
   if type(v) ~= "string" or v == "" then
     return nil, ("%s is not a text"):format(M.show(v))
   end

@@ -4,10 +4,21 @@
 #include "base/clock.h"
 #include "ingest/room.h"
 
+static stats_cell *requests_of(int status)
+{
+    char labels[32];
+
+    (void)snprintf(labels, sizeof labels, "status=\"%d\"", status);
+    return stats_counter("sluice_requests_total", "Requests answered, by status.",
+                         labels);
+}
+
 void meters_init(struct meters *m, uint32_t worker)
 {
     static const char *const stages[N_STAGES] = {"decode", "check", "policy",
                                                  "store", "commit"};
+    /* There from the start, so that an alert on them has data. */
+    static const int usual[] = {202, 400, 413, 422, 500, 503};
     static const char events[] = "sluice_events_total";
     static const char events_help[] =
         "Events received, by what became of them.";
@@ -24,6 +35,9 @@ void meters_init(struct meters *m, uint32_t worker)
     m->latency = stats_histogram(
         "sluice_request_seconds",
         "From a request's headers to its answer.", "", STATS_NS);
+    for (size_t i = 0; i < N_ELEMS(usual); i++) {
+        m->requests[usual[i]] = requests_of(usual[i]);
+    }
     for (int i = 0; i < N_STAGES; i++) {
         char labels[64];
 
@@ -38,12 +52,7 @@ void meters_init(struct meters *m, uint32_t worker)
 void meters_request(struct meters *m, int status)
 {
     if (UNLIKELY(m->requests[status] == NULL)) {
-        char labels[32];
-
-        (void)snprintf(labels, sizeof labels, "status=\"%d\"", status);
-        m->requests[status] = stats_counter("sluice_requests_total",
-                                            "Requests answered, by status.",
-                                            labels);
+        m->requests[status] = requests_of(status);
     }
     stats_add(m->requests[status], 1);
 }

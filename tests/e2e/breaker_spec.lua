@@ -96,7 +96,7 @@ describe("a breaker", function()
     local urls = ([["http://127.0.0.1:%d", "http://127.0.0.1:%d"]]):format(ports[1],
       ports[2])
     local p99, hedges, inserts = {}, 0, 0
-    for i, hedge in ipairs { "", [[hedge = { after = "50ms", max_ratio = 0.05,
+    for i, hedge in ipairs { "", [[hedge = { after = "100ms", max_ratio = 0.05,
       may_duplicate = true }]] } do
       ch:events_table("events")
       s = h.server { policy = policy(urls, hedge,

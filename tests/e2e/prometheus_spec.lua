@@ -1,0 +1,117 @@
+-- A real run, scraped by a real Prometheus: every query of the dashboard and of the
+-- rules returns data; the metrics are clean by promtool.
+local cjson = require "cjson"
+local h = require "harness"
+local clickhouse = require "clickhouse"
+local kafka = require "kafka"
+local signal = require "posix.signal"
+
+local why_not = clickhouse.missing()
+if not why_not and h.shell("command -v prometheus") == "" then
+  why_not = "no prometheus is installed"
+end
+
+local POLICY = [[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+kafka "bus" { brokers = %q, topic = "events", key = "user_id" }
+clickhouse "olap" { urls = { %q }, table = "default.events",
+  batch = { target = 500, min = 10, linger = "100ms", adapt = "latency" } }
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "bus", "olap", "archive" } }
+route "POST /v1/events/batch" { body = "batch", stream = "events",
+  on_event = function(ev, req) ev.received_at = req.time_ms end }
+]]
+
+local function queries()
+  local list = {}
+  for _, p in ipairs(cjson.decode(h.read "docker/grafana/dashboards/sluice.json")
+    .panels) do
+    for _, t in ipairs(p.targets) do list[#list + 1] = t.expr end
+  end
+  for expr in h.read("docker/prometheus/rules.yml"):gmatch("expr: ([^\n]+)") do
+    -- What is compared has data; that the alert does not fire is as it should be.
+    list[#list + 1] = (expr:gsub(" [=><]+ %d+$", ""))
+  end
+  return list
+end
+
+describe("metrics", function()
+  local ch, m, s, prometheus, dir
+  setup(function()
+    if why_not then return end
+    ch, m, dir = clickhouse.start(), kafka.mock(), h.folder()
+    ch:events_table("events")
+    s = h.server { policy = POLICY:format(m.brokers, ch.url) }
+  end)
+  teardown(function()
+    if why_not then return end
+    if prometheus then
+      signal.kill(prometheus, signal.SIGTERM)
+      h.reap(prometheus)
+    end
+    s:close()
+    m:close()
+    ch:close()
+    h.remove(dir)
+  end)
+
+  it("return data for every query of the dashboard and the rules", function()
+    if why_not then pending(why_not) return end
+    h.write(dir .. "/p.yml", ([[
+global: { scrape_interval: 1s, scrape_timeout: 900ms }
+scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"] }] }]
+]]):format(s.admin))
+    local port = clickhouse.free_port()
+    prometheus = h.spawn({ "prometheus", "--config.file=" .. dir .. "/p.yml",
+      "--storage.tsdb.path=" .. dir .. "/data",
+      "--web.listen-address=127.0.0.1:" .. port, "--log.level=error" }, dir .. "/log")
+    local good = h.read(s.path)
+    h.write(s.path, "nonsense {")
+    assert.equal(422, s:reload().status)
+    h.write(s.path, good)
+    assert.equal(200, s:reload().status)
+    s:post("/v1/events/batch", "[7]")
+    s:get("/no")
+    local function ask(expr)
+      return cjson.decode(h.shell(
+        ("curl -sG 127.0.0.1:%d/api/v1/query --data-urlencode '%s'"):format(port,
+        "query=" .. expr)))
+    end
+    local l = h.load(s.port, { batch = 20, connections = 4, seconds = 60,
+      rate = 200 })
+    h.wait_for("four scrapes", function()
+      local ok, o = pcall(ask, "count_over_time(up[1m])")
+      local first = ok and o.data and o.data.result[1]
+      return first and tonumber(first.value[2]) >= 4
+    end, 40)
+    h.load_stop(l)
+    local list, bad = queries(), {}
+    assert.is_true(#list > 35)
+    for _, expr in ipairs(list) do
+      local o = ask(expr)
+      if o.status ~= "success" or #o.data.result == 0 then bad[#bad + 1] = expr end
+    end
+    print(("# prometheus: %d queries, %d without data"):format(#list, #bad))
+    assert.same({}, bad)
+  end)
+
+  it("are clean by promtool, and the rules' own tests pass", function()
+    if why_not then pending(why_not) return end
+    h.write(dir .. "/metrics", s:get("/metrics").body)
+    local out = h.shell(("promtool check metrics < '%s/metrics'; echo rc=$?")
+      :format(dir))
+    assert.equal("rc=0\n", out)
+    assert.matches("SUCCESS",
+      h.shell "promtool test rules docker/prometheus/rules_test.yml")
+  end)
+
+  it("are all in the README's table", function()
+    if why_not then pending(why_not) return end
+    local readme, missing = h.read "README.md", {}
+    for name in s:get("/metrics").body:gmatch("# TYPE (%S+)") do
+      if not readme:find("`" .. name, 1, true) then missing[#missing + 1] = name end
+    end
+    assert.same({}, missing)
+  end)
+end)
