@@ -91,6 +91,20 @@ describe("the ClickHouse sink", function()
       assert.matches("^%x+%-[%x%-]+/1%.0/%d+$", o.position)
     end
     assert.equal(bad, n)
+    local file = s.data .. "/dead/sink-olap.ndjson"
+    assert.matches(('letters=%d from="olap" reason=refused code=27'):format(bad),
+      h.shell(("%s dead list '%s/dead'"):format(h.binary, s.data)))
+    assert.matches([[{"event_id":"p13","value":"no number"}]],
+      h.shell(("%s dead show '%s'"):format(h.binary, file)), 1, true)
+    -- Mended, they can be posted again; what was replayed is not replayed twice.
+    local to = ("http://127.0.0.1:%d/v1/events/batch"):format(s.port)
+    ch:must "ALTER TABLE events DROP COLUMN value"
+    ch:must "ALTER TABLE events ADD COLUMN value String"
+    for _, done in ipairs { bad, 0 } do
+      assert.matches(("replayed=%d refused_again=0"):format(done), h.shell(
+        ("%s dead replay '%s' --to %s"):format(h.binary, file, to)), 1, true)
+    end
+    rows(3000)
     assert.equal(0, s:metric("sluice_sink_lag_bytes") and
       s:metric("sluice_sink_holding"))
     assert.equal(0, s:stop())

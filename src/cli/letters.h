@@ -1,0 +1,29 @@
+/*
+ * letters - the files of dead letters, a line at a time.
+ *
+ *   letters_open -> letters_next* -> letters_close
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct err;
+struct letters;
+
+/* One dead letter; views live until the next call. */
+struct letter {
+    struct str event;       /* as it was accepted */
+    struct str sink, stream, reason, why, position; /* as JSON text, or {NULL, 0} */
+    double code, time_ms;
+};
+
+struct letters *letters_open(const char *path, struct err *e) MUST_USE;
+void letters_close(struct letters *l); /* NULL is fine */
+
+/* False: the end. A line that is no letter is passed over and counted. */
+bool letters_next(struct letters *l, struct letter *out) MUST_USE;
+uint64_t letters_bad(const struct letters *l);
