@@ -126,14 +126,6 @@ function checks.enum(v, spec)
     table.concat(spec.values, "\", \""), suggest.hint(v, { unpack(spec.values) }))
 end
 
-function checks.ack(v)
-  if v == "delivered" then
-    return nil, "\"delivered\" is not served by this version; use \"written\" "
-        .. "or \"synced\""
-  end
-  return checks.enum(v, { values = { "written", "synced" } })
-end
-
 function checks.list(v)
   if type(v) ~= "table" or #v == 0 then
     return nil, ("%s is not a list of texts: { \"a\", \"b\" }"):format(M.show(v))

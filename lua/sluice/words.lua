@@ -214,9 +214,11 @@ M.stream = {
   help = "Events on their way: how safely they are kept, and where they go.",
   named = true,
   options = {
-    ack = { type = "ack", default = "written",
+    ack = { type = "enum", default = "written",
       values = { "written", "synced", "delivered" },
-      help = "What a 2xx means: in the page cache, or on stable storage." },
+      help = "What a 2xx means: in the page cache, on stable storage, or at every sink." },
+    timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
+      help = "With ack = \"delivered\": then 504; the events are kept all the same." },
     max_bytes = { type = "bytes", min = 4 * 1024 * 1024, max = 2 ^ 50,
       help = "Most bytes in the spool; default: an equal share." },
     sinks = { type = "sinks", required = true,

@@ -35,6 +35,7 @@ static const char *phrase(int status)
                  {500, "Internal Server Error"},
                  {501, "Not Implemented"},
                  {503, "Service Unavailable"},
+                 {504, "Gateway Timeout"},
                  {505, "HTTP Version Not Supported"}};
 
     for (size_t i = 0; i < N_ELEMS(known); i++) {

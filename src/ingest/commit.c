@@ -39,12 +39,28 @@ static bool synced(struct ingest *in, struct waiter *w)
             w->failed = true;
             return true;
         }
-        if (spool_writer_synced(writer) < seq) {
+        if ((in->outlets[stream].delivered ? spool_writer_delivered(writer)
+                                           : spool_writer_synced(writer)) < seq) {
             return false;
         }
         w->n_syncs--;
     }
     return true;
+}
+
+/* The longest time of the streams that it touches. */
+static void wait_for_sinks(struct ingest *in, const struct outlet *o,
+                           struct waiter *w)
+{
+    uint64_t until = w->began_ns + (uint64_t)o->delivered_ms * 1000000u;
+
+    if (!o->delivered) {
+        return;
+    }
+    w->until_ns = until > w->until_ns ? until : w->until_ns;
+    if (!ev_is_active(&in->late)) {
+        ev_timer_again(in->conf.loop, &in->late);
+    }
 }
 
 /* Writes the block of one stream; what of its requests failed is marked. */
@@ -71,7 +87,8 @@ static void commit_outlet(struct ingest *in, int stream)
         }
         if (r != SPOOL_OK) {
             w->failed = true;
-        } else if (o->synced) {
+        } else if (o->synced || o->delivered) {
+            wait_for_sinks(in, o, w);
             w->syncs[w->n_syncs].stream = stream;
             w->syncs[w->n_syncs].seq = last;
             w->n_syncs++;
@@ -113,6 +130,46 @@ void commit_turn(struct ingest *in)
     }
     stats_record(in->m.stages[STAGE_COMMIT], clock_mono_ns() - began);
     http_server_flush(in->http);
+}
+
+static void finish_late(struct ingest *in, struct waiter *w)
+{
+    refuse(in, w->req, 504, "",
+           &(struct answer_error){.error = "Not delivered yet",
+                                  .code = "delivery_timeout",
+                                  .detail = "the events are kept and will be "
+                                            "delivered; don't send them again",
+                                  .offset = -1,
+                                  .limit = -1});
+    stats_record(in->m.latency, clock_mono_ns() - w->began_ns);
+    waiter_put(in, w);
+}
+
+void commit_late(struct ingest *in)
+{
+    struct waiter **at = &in->syncing;
+    uint64_t now = clock_mono_ns();
+    bool waiting = false, answered = false;
+
+    while (*at != NULL) {
+        struct waiter *w = *at;
+
+        if (w->until_ns != 0 && now >= w->until_ns) {
+            *at = w->next;
+            finish_late(in, w);
+            answered = true;
+        } else {
+            waiting |= w->until_ns != 0;
+            at = &w->next;
+        }
+    }
+    in->syncing_tail = at;
+    if (!waiting) {
+        ev_timer_stop(in->conf.loop, &in->late);
+    }
+    if (answered) {
+        http_server_flush(in->http);
+    }
 }
 
 void commit_synced(struct ingest *in)

@@ -28,6 +28,8 @@
 #include "ingest/room.h"
 #include "plan/check.h"
 
+static const double LATE_LOOK_S = 0.05;
+
 enum {
     ARENA_MAX_BYTES = 64 << 20, /* of one request: edits and messages */
     TURN_BYTES = 1 << 20,
@@ -352,6 +354,13 @@ static void on_synced(struct ev_loop *loop, ev_async *w, int events)
     commit_synced(OUTER(w, struct ingest, synced));
 }
 
+static void on_late(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)events;
+    commit_late(OUTER(w, struct ingest, late));
+}
+
 struct ingest *ingest_new(const struct ingest_conf *c)
 {
     struct ingest *in = mem_zalloc(sizeof *in);
@@ -372,6 +381,7 @@ struct ingest *ingest_new(const struct ingest_conf *c)
     ev_check_start(c->loop, &in->check);
     ev_async_init(&in->synced, on_synced);
     ev_async_start(c->loop, &in->synced);
+    ev_timer_init(&in->late, on_late, 0., LATE_LOOK_S);
     return in;
 }
 
@@ -384,6 +394,8 @@ static void bind_outlets(struct ingest *in, const struct binding *b)
         char labels[256], pair[160];
 
         o->synced = !dead && b->plan->streams[i].ack == ACK_SYNCED;
+        o->delivered = !dead && b->plan->streams[i].ack == ACK_DELIVERED;
+        o->delivered_ms = dead ? 0 : b->plan->streams[i].delivered_ms;
         if (o->writer != NULL) {
             continue;
         }
@@ -466,6 +478,7 @@ void ingest_free(struct ingest *in)
     ev_prepare_stop(in->conf.loop, &in->prepare);
     ev_check_stop(in->conf.loop, &in->check);
     ev_async_stop(in->conf.loop, &in->synced);
+    ev_timer_stop(in->conf.loop, &in->late);
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
         if (in->opened[i] != NULL) {
             spool_writer_close(in->opened[i]);

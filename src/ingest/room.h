@@ -40,7 +40,8 @@ struct waiter {
     int status;
     bool failed;               /* a block with events of it was not stored */
     uint64_t touched;          /* bit i: the spool's stream i has events of it */
-    uint32_t n_syncs;          /* streams whose sync it still waits for */
+    uint64_t until_ns;         /* waits for deliveries until then; 0: for none */
+    uint32_t n_syncs;          /* streams whose sync or sinks it waits for */
     struct {
         int stream;
         uint64_t seq;
@@ -53,6 +54,8 @@ struct waiter {
 struct outlet {
     struct spool_writer *writer; /* NULL: not opened */
     bool synced;                 /* ack = "synced" in the current plan */
+    bool delivered;              /* ack = "delivered" */
+    int64_t delivered_ms;        /* most time to wait for that */
     uint64_t n_pending;          /* events, for the counters at commit */
     stats_cell *stored, *failed, *bytes;
 };
@@ -81,6 +84,7 @@ struct ingest {
     ev_check check;              /* reads the clock at the start of each turn */
     ev_prepare prepare;          /* commits at the end of each turn */
     ev_async synced;             /* the housekeeper has synced something */
+    ev_timer late;               /* runs while answers wait for sinks */
     struct waiter *pending, **pending_tail; /* until the commit */
     struct waiter *syncing, **syncing_tail; /* until the sync, oldest first */
     struct waiter *free_waiters;
@@ -103,6 +107,7 @@ void waiter_put(struct ingest *in, struct waiter *w);
 /* commit.c: one block a stream, then the answers. */
 void commit_turn(struct ingest *in);
 void commit_synced(struct ingest *in); /* answers whose sync has come */
+void commit_late(struct ingest *in);   /* and those that waited too long */
 
 /* store.c: the accepted events of in->batch to the pending blocks. False: no
  * room or too many waiting; nothing of it is pending then. */

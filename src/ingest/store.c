@@ -221,7 +221,7 @@ bool store_events(struct ingest *in, const struct binding *b,
 
         crowded |= spool_writer_pending(o->writer) + z.bytes[s] >
                    SPOOL_BLOCK_BYTES;
-        n_synced += o->synced;
+        n_synced += o->synced || o->delivered;
     }
     if (n_synced > SYNCS_MAX) {
         return false;

@@ -24,6 +24,7 @@ struct waiter *waiter_get(struct ingest *in)
     w->failed = false;
     w->touched = 0;
     w->n_syncs = 0;
+    w->until_ns = 0;
     w->long_answer = NULL;
     return w;
 }

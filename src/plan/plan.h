@@ -56,6 +56,7 @@ struct stream_plan {
     const char *name;
     enum ack ack;
     uint64_t max_bytes;      /* of segments; > 0 after loading */
+    int64_t delivered_ms;    /* ACK_DELIVERED: then 504 */
     struct stream_sink *sinks;
     uint32_t n_sinks;
 };

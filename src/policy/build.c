@@ -279,7 +279,10 @@ static void build_sinks(struct build *b)
 static void build_stream(struct build *b, struct stream_plan *s)
 {
     s->name = text(b, "name").p;
-    s->ack = is(b, "ack", "synced") ? ACK_SYNCED : ACK_WRITTEN;
+    s->ack = is(b, "ack", "synced")      ? ACK_SYNCED
+             : is(b, "ack", "delivered") ? ACK_DELIVERED
+                                         : ACK_WRITTEN;
+    s->delivered_ms = (int64_t)whole(b, "timeout");
     s->max_bytes = whole(b, "max_bytes");
     s->n_sinks = open_list(b, "sinks");
     s->sinks = take(b, s->n_sinks * sizeof *s->sinks);

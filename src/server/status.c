@@ -81,6 +81,9 @@ static cJSON *sinks(const struct server *s)
 
 static cJSON *streams(const struct server *s)
 {
+    static const char *const acks[] = {[ACK_WRITTEN] = "written",
+                                       [ACK_SYNCED] = "synced",
+                                       [ACK_DELIVERED] = "delivered"};
     const struct plan *plan = policy_plan(s->policy);
     cJSON *list = cJSON_CreateArray();
 
@@ -92,7 +95,7 @@ static cJSON *streams(const struct server *s)
                                plan->streams[i].name);
         (void)cJSON_AddStringToObject(o, "name", plan->streams[i].name);
         (void)cJSON_AddStringToObject(
-            o, "ack", plan->streams[i].ack == ACK_SYNCED ? "synced" : "written");
+            o, "ack", acks[plan->streams[i].ack]);
         (void)cJSON_AddNumberToObject(o, "max_bytes",
                                       (double)plan->streams[i].max_bytes);
         (void)cJSON_AddNumberToObject(

@@ -32,7 +32,8 @@ bool streams_open(struct server *s, const struct plan *plan, int *ids,
             s->spool,
             &(struct spool_stream_conf){.name = st->name,
                                         .max_bytes = st->max_bytes,
-                                        .synced = st->ack == ACK_SYNCED},
+                                        .synced = st->ack == ACK_SYNCED,
+                                        .delivered = st->ack == ACK_DELIVERED},
             e);
         if (ids[i] < 0) {
             return false;

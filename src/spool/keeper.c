@@ -281,6 +281,21 @@ static void sync_shard(struct shard *sh)
     }
 }
 
+/* Consumers wake the keeper when they release something. */
+static void note_delivered(struct shard *sh)
+{
+    struct spool *s = sh->stream->spool;
+    uint64_t needed;
+
+    (void)pthread_mutex_lock(&s->lock);
+    needed = shard_needed(sh);
+    (void)pthread_mutex_unlock(&s->lock);
+    if (needed > atomic_load(&sh->delivered) + 1) {
+        atomic_store(&sh->delivered, needed - 1);
+        wake_writer(sh);
+    }
+}
+
 static void write_back(struct shard *sh)
 {
     for (struct segment *g = sh->segments; g != NULL; g = g->next) {
@@ -327,6 +342,9 @@ static void keep_stream(struct stream *st, struct shard **shards)
             sync_shard(shards[i]);
         } else {
             write_back(shards[i]);
+        }
+        if (atomic_load(&st->delivered)) {
+            note_delivered(shards[i]);
         }
     }
     if (atomic_load(&st->spool->reclaim)) {

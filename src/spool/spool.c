@@ -307,6 +307,7 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
         if (strcmp(s->streams[i]->name, conf->name) == 0) {
             atomic_store(&s->streams[i]->max_bytes, conf->max_bytes);
             atomic_store(&s->streams[i]->synced, conf->synced);
+            atomic_store(&s->streams[i]->delivered, conf->delivered);
             keeper_wake(s);
             return (int)i;
         }
@@ -324,6 +325,7 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
     (void)snprintf(st->name, sizeof st->name, "%s", conf->name);
     atomic_store(&st->max_bytes, conf->max_bytes);
     atomic_store(&st->synced, conf->synced);
+    atomic_store(&st->delivered, conf->delivered);
     (void)pthread_rwlock_init(&st->watch, NULL);
     make_cells(st);
     if (!stream_recover(st, e)) {

@@ -58,6 +58,7 @@ struct spool_stream_conf {
     const char *name;   /* [a-z0-9_-]{1,64}; also a folder */
     uint64_t max_bytes; /* of its segments */
     bool synced;        /* ack = "synced" */
+    bool delivered;     /* ack = "delivered" */
 };
 
 /* Opens or alters the stream; the id (0..63) is the same for the same name as
@@ -113,6 +114,10 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
 
 /* The last sequence known to be on stable storage. */
 uint64_t spool_writer_synced(const struct spool_writer *w);
+
+/* The last sequence that no consumer of the stream needs any more; known for
+ * streams with delivered set. */
+uint64_t spool_writer_delivered(const struct spool_writer *w);
 
 /* True when sequence seq will never be synced (its segment is poisoned). */
 bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);

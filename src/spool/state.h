@@ -101,6 +101,7 @@ struct shard {
     uint32_t n_warm;
     uint64_t last_number;
     _Atomic uint64_t synced; /* sequence */
+    _Atomic uint64_t delivered; /* sequence: by all consumers */
     int64_t prove_at_ms;  /* keeper's: the disk failed; not before this */
 };
 
@@ -109,7 +110,7 @@ struct stream {
     int id;
     char name[STREAM_NAME_MAX + 8];
     _Atomic uint64_t max_bytes;
-    atomic_bool synced;
+    atomic_bool synced, delivered;
     _Atomic uint64_t used;     /* bytes of all segments but warm ones */
     _Atomic uint64_t reserved; /* by bodies under way */
     uint64_t left_bytes;       /* by earlier processes, at the start */

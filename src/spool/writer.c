@@ -295,6 +295,11 @@ uint64_t spool_writer_synced(const struct spool_writer *w)
     return atomic_load(&w->shard->synced);
 }
 
+uint64_t spool_writer_delivered(const struct spool_writer *w)
+{
+    return atomic_load(&w->shard->delivered);
+}
+
 bool spool_writer_lost(const struct spool_writer *w, uint64_t seq)
 {
     struct segment *g = atomic_load(&w->shard->current);

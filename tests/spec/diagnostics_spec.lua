@@ -178,7 +178,7 @@ route "POST /x" { body = "event", stream = "events" }]],
     [[file "a" { dir = "a" }
 stream "events" { ack = "writen", sinks = { "a" } }
 route "POST /x" { body = "event", stream = "events" }]],
-    [[p.lua:2: stream "events".ack: "writen" is none of "written", "synced"; did you mean "written"?]] },
+    [[p.lua:2: stream "events".ack: "writen" is none of "written", "synced", "delivered"; did you mean "written"?]] },
   { "a stream without sinks",
     [[stream "events" { }
 route "POST /x" { body = "event", stream = "events" }]],

@@ -43,7 +43,7 @@ static struct spool *open_spool(void)
 
 static int open_stream(struct spool *s, uint64_t max_bytes, bool synced)
 {
-    const struct spool_stream_conf conf = {"events", max_bytes, synced};
+    const struct spool_stream_conf conf = {"events", max_bytes, synced, false};
     struct err e;
 
     return spool_stream(s, &conf, &e);
