@@ -54,4 +54,66 @@ function M.count(brokers, topic, partitions)
   return n
 end
 
+-- ---- a real broker -----------------------------------------------------------
+
+local Real = {}
+Real.__index = Real
+
+local PROPERTIES = [[
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:BROKER,CONTROLLER://127.0.0.1:CONTROL
+advertised.listeners=PLAINTEXT://127.0.0.1:BROKER
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:CONTROL
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
+log.dirs=DIR/logs
+num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+]]
+
+---The folder of its jars, or nil and why there is none.
+function M.jars()
+  local dir = h.shell("sh tests/kafka.sh"):match("(%S+)\n$")
+  if not dir then return nil, "no Java, or no Kafka from Maven Central" end
+  return dir
+end
+
+function M.real(jars, port, control)
+  local r = setmetatable({ dir = h.folder(), jars = jars, port = port,
+    brokers = "127.0.0.1:" .. port }, Real)
+  h.write(r.dir .. "/p", (PROPERTIES:gsub("%u%u%u+", { BROKER = port,
+    CONTROL = control, DIR = r.dir })))
+  local out = h.shell(("java -cp '%s/*' kafka.tools.StorageTool format "
+    .. "-t AAAAAAAAAAAAAAAAAAAAAA -c '%s/p'"):format(jars, r.dir))
+  assert(out:find("Formatting"), out)
+  r:run()
+  return r
+end
+
+function Real:run()
+  self.pid = h.spawn({ "java", "-Xmx384m", "-XX:+UseSerialGC", "-cp",
+    self.jars .. "/*", "kafka.Kafka", self.dir .. "/p" }, self.dir .. "/out")
+  h.wait_for("the broker", function()
+    return h.shell(("timeout 3 kcat -q -L -b %s 2>&1"):format(self.brokers))
+      :find("1 brokers:")
+  end, 60)
+end
+
+function Real:signal(name) signal.kill(self.pid, signal[name]) end
+
+function Real:kill()
+  self:signal "SIGKILL"
+  h.reap(self.pid)
+  self.pid = nil
+end
+
+function Real:close()
+  if self.pid then self:kill() end
+  h.remove(self.dir)
+end
+
 return M
