@@ -360,6 +360,23 @@ void outlet_settle(struct outlet *o, const struct batch_range *ranges,
     }
 }
 
+void outlet_rest(struct outlet *o)
+{
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        spool_cursor_rest(o->readers[i].cursor);
+    }
+}
+
+uint64_t outlet_skipped(const struct outlet *o)
+{
+    uint64_t n = o->skipped;
+
+    for (uint32_t i = 0; i < o->n_readers && o->conf.skip; i++) {
+        n += spool_cursor_skipping(o->readers[i].cursor);
+    }
+    return n;
+}
+
 bool outlet_idle(const struct outlet *o)
 {
     return o->in_flight == 0 && o->plans == NULL && (o->batch == NULL || o->batch->n == 0);

@@ -96,6 +96,11 @@ void outlet_replayed(struct outlet *o);
  * empty when all of it is settled. False: it can't be read now. */
 bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms) MUST_USE;
 
+/* What was skipped while nothing is read may be reused. */
+void outlet_rest(struct outlet *o);
+/* Events that were or will be passed over. */
+uint64_t outlet_skipped(const struct outlet *o);
+
 /* Nothing read and not settled. */
 bool outlet_idle(const struct outlet *o);
 

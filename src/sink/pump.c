@@ -288,6 +288,11 @@ void pump(struct delivery *d)
     int64_t next_ms = INT64_MAX;
     bool more = false;
 
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        if (d->outlets[i].consumer != NULL && d->outlets[i].conf.skip) {
+            outlet_rest(&d->outlets[i]);
+        }
+    }
     if (d->failed != NULL || d->kept != NULL || ev_is_active(&d->retry)) {
         return; /* order is kept: nothing new before what failed */
     }
@@ -397,7 +402,7 @@ static void show(struct delivery *d)
             lag += spool_consumer_lag(d->outlets[i].consumer);
         }
         lost += d->outlets[i].lost;
-        skipped += d->outlets[i].skipped;
+        skipped += outlet_skipped(&d->outlets[i]);
     }
     stats_set(d->lag, lag);
     stats_set(d->lost, lost);

@@ -257,6 +257,26 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur,
     return r;
 }
 
+uint64_t spool_cursor_skipping(const struct spool_cursor *cur)
+{
+    uint64_t released = cur->shard == NULL ? 0 : atomic_load(&cur->hold->released);
+
+    return released != UINT64_MAX && released > cur->seq ? released - cur->seq : 0;
+}
+
+void spool_cursor_rest(struct spool_cursor *cur)
+{
+    struct spool *s = cur->consumer->stream->spool;
+
+    if (cur->seg == NULL || atomic_load(&cur->hold->released) <= cur->seq) {
+        return;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    unpin(cur);
+    (void)pthread_mutex_unlock(&s->lock);
+    keeper_wake(s);
+}
+
 void spool_cursor_release(struct spool_cursor *cur, uint64_t seq)
 {
     if (cur->shard != NULL && seq > atomic_load(&cur->hold->released)) {

@@ -198,6 +198,12 @@ void spool_cursor_close(struct spool_cursor *cur);
 enum spool_read spool_cursor_next(struct spool_cursor *cur,
                                   struct spool_block *out, uint64_t *lost);
 
+/* Lets go of a segment that was given up for c (when_full = "skip"), though nothing
+ * is read now: it can't be reused before. Views of the last block stay. */
+void spool_cursor_rest(struct spool_cursor *cur);
+/* Events given up that cur has not yet come to. */
+uint64_t spool_cursor_skipping(const struct spool_cursor *cur);
+
 /* c needs nothing before seq of this shard any more (persist that first). */
 void spool_cursor_release(struct spool_cursor *cur, uint64_t seq);
 
