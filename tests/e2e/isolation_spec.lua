@@ -99,6 +99,6 @@ describe("a dead sink", function()
         seconds = 1, rate = 20, first = l.next }))
       l.next = g.next
       return g.full == 0 and g.ok > 0
-    end, 60)
+    end, 120)
   end)
 end)
