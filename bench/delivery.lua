@@ -53,8 +53,8 @@ end
 
 local function events()
   local path = os.tmpname()
-  h.shell(("%s/bench/gen 100 200 | sed 's/^\\[//; s/\\]$//; s/},{\"event_id\"/}\\n{\"event_id\"/g' > %s")
-    :format(h.build, path))
+  h.shell(([[%s/bench/gen 100 200 | sed 's/^\[//; s/\]$//;
+    s/},{"event_id"/}\n{"event_id"/g' > %s]]):format(h.build, path))
   return path
 end
 

@@ -58,7 +58,9 @@ function M.start(o)
 end
 
 function Server:set_password(text)
-  h.write(self.dir .. "/users.xml", (USERS:gsub("PASSWORD", text)))
+  -- At once, for the server looks at it whenever it likes.
+  h.write(self.dir .. "/users.new", (USERS:gsub("PASSWORD", text)))
+  os.rename(self.dir .. "/users.new", self.dir .. "/users.xml")
 end
 
 function Server:run()

@@ -81,6 +81,7 @@ describe("ClickHouse delivery under load", function()
 
     it("loses nothing: " .. name, function()
       if why_not then pending(why_not) return end
+      ch:set_password("secret") -- also after a test that failed
       ch:query "DROP TABLE before"
       table_of_events()
       local port = clickhouse.free_port()
