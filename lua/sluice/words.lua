@@ -177,7 +177,7 @@ M.clickhouse = {
       help = "column = path; \"@event\" is the whole event. Default: events as they are." },
     compression = { type = "enum", default = "auto",
       values = { "auto", "gzip", "zstd" },
-      help = "Of bodies; auto: zstd where the server knows it." },
+      help = "Of bodies; auto: zstd, in the way that the server knows." },
     timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
       help = "Of an insert." },
     max_in_flight = { type = "count", default = 8, min = 1, max = 256,

@@ -103,7 +103,8 @@ static void keep_bytes(struct batch *b, const char *from, size_t n)
                                                   : b->bytes_cap * 2;
 
         b->bytes_cap = cap < b->n_bytes + n ? b->n_bytes + n : cap;
-        b->bytes = mem_realloc(b->bytes, b->bytes_cap);
+        b->bytes = mem_realloc(b->bytes, b->bytes_cap + BATCH_PAD);
+        memset(b->bytes + b->bytes_cap, 0, BATCH_PAD);
     }
     memcpy(b->bytes + b->n_bytes, from, n);
 }

@@ -33,6 +33,9 @@ struct batch_entry {
 /* A batch with this many ranges takes no further shard. */
 enum { BATCH_RANGES_MAX = 512 };
 
+/* Readable bytes behind a batch's own, so that its events can be scanned in place. */
+enum { BATCH_PAD = 64 };
+
 struct batch_limits {
     uint32_t target, min, max; /* events; 1 <= min, target <= max */
     uint64_t max_bytes;        /* > 0; one larger event goes alone */

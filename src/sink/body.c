@@ -9,7 +9,15 @@
 #include "sink/clickhouse.h"
 #include "sink/insert.h"
 
-enum { GZIP = 15 + 16, LEVEL = 1 };
+enum {
+    GZIP = 15 + 16,
+    LEVEL = 1,
+    /* ClickHouse's frame: 16 bytes of checksum, which is not looked at, the method,
+     * the bytes from it on, the bytes when decompressed. */
+    FRAME_CHECKSUM = 16,
+    FRAME_HEAD = 9,
+    FRAME_ZSTD = 0x90
+};
 
 struct body {
     char *rows;
@@ -24,6 +32,8 @@ struct body *body_new(void)
     struct body *b = mem_zalloc(sizeof *b);
 
     b->zstd = ZSTD_createCCtx();
+    (void)ZSTD_CCtx_setParameter(b->zstd, ZSTD_c_compressionLevel, LEVEL);
+    (void)ZSTD_CCtx_setParameter(b->zstd, ZSTD_c_checksumFlag, 1);
     return b;
 }
 
@@ -89,15 +99,33 @@ static void reserve(struct insert *i, size_t n)
     }
 }
 
-static bool squeeze_zstd(struct insert *i, struct str rows)
+/* From body[from] on. */
+static bool squeeze_zstd(struct insert *i, struct str rows, size_t from)
 {
     size_t n;
 
-    reserve(i, ZSTD_compressBound(rows.n));
-    n = ZSTD_compressCCtx(i->sink->bodies->zstd, i->body, i->body_room, rows.p,
-                          rows.n, LEVEL);
-    i->n_body = n;
+    reserve(i, from + ZSTD_compressBound(rows.n));
+    n = ZSTD_compress2(i->sink->bodies->zstd, i->body + from, i->body_room - from,
+                       rows.p, rows.n);
+    i->n_body = from + n;
     return !ZSTD_isError(n);
+}
+
+static bool squeeze_native(struct insert *i, struct str rows)
+{
+    uint32_t sizes[2];
+    char *head;
+
+    if (!squeeze_zstd(i, rows, FRAME_CHECKSUM + FRAME_HEAD)) {
+        return false;
+    }
+    memset(i->body, 0, FRAME_CHECKSUM);
+    head = i->body + FRAME_CHECKSUM;
+    sizes[0] = (uint32_t)(i->n_body - FRAME_CHECKSUM);
+    sizes[1] = (uint32_t)rows.n;
+    head[0] = (char)FRAME_ZSTD;
+    memcpy(head + 1, sizes, sizeof sizes);
+    return true;
 }
 
 static bool squeeze_gzip(struct insert *i, struct str rows)
@@ -126,9 +154,16 @@ static bool squeeze_gzip(struct insert *i, struct str rows)
     return true;
 }
 
-bool body_make(struct insert *i, uint32_t first, uint32_t n, bool zstd)
+bool body_make(struct insert *i, uint32_t first, uint32_t n, enum coding coding)
 {
     struct str rows = plain(i, first, n);
 
-    return zstd ? squeeze_zstd(i, rows) : squeeze_gzip(i, rows);
+    switch (coding) {
+    case CODING_ZSTD:
+        return squeeze_zstd(i, rows, 0);
+    case CODING_NATIVE:
+        return squeeze_native(i, rows);
+    default:
+        return squeeze_gzip(i, rows);
+    }
 }

@@ -15,6 +15,14 @@
 
 enum { ENDPOINTS_MAX = 16, LATENCIES = 256 };
 
+/* How bodies are compressed. */
+enum coding {
+    CODING_GZIP,   /* Content-Encoding: gzip; every server */
+    CODING_ZSTD,   /* Content-Encoding: zstd; since 21.1 */
+    CODING_NATIVE  /* decompress=1: one zstd frame in ClickHouse's own framing, which
+                      old servers know too, and inflate five times as fast as gzip */
+};
+
 struct endpoint {
     struct sink *sink;
     char url[512], version_url[600];
@@ -66,7 +74,7 @@ void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
 void endpoint_url(const struct endpoint *p, const struct batch *b,
                   uint32_t first, uint32_t n, uint32_t n_refused, unsigned attempt,
                   char *out, size_t out_bytes);
-bool endpoint_zstd(const struct endpoint *p);
+enum coding endpoint_coding(const struct endpoint *p);
 bool endpoint_tokens(const struct endpoint *p);
 
 /* body.c */
@@ -75,4 +83,5 @@ struct body *body_new(void);
 void body_free(struct body *b);
 /* Fills i->body with the compressed rows of part first, n. False: the library
  * refused. */
-bool body_make(struct insert *i, uint32_t first, uint32_t n, bool zstd) MUST_USE;
+bool body_make(struct insert *i, uint32_t first, uint32_t n,
+               enum coding coding) MUST_USE;

@@ -17,8 +17,6 @@ struct columns {
     struct event_batch batch;
     struct scan_keys *keys;
     struct scan_limits limits;
-    char *padded;           /* an event with SCAN_PAD bytes behind it */
-    size_t padded_room;
     uint32_t n;
     struct {
         char name[264];     /* "name": in quotes, with its colon */
@@ -81,7 +79,6 @@ void columns_free(struct columns *c)
     scan_keys_free(c->keys);
     event_batch_fini(&c->batch);
     arena_fini(&c->arena);
-    free(c->padded);
     free(c->names);
     free(c);
 }
@@ -127,13 +124,7 @@ static const struct event *scan(struct columns *c, struct str event)
 {
     struct scan_error se;
 
-    if (event.n + SCAN_PAD > c->padded_room) {
-        c->padded_room = 2 * (event.n + SCAN_PAD);
-        c->padded = mem_realloc(c->padded, c->padded_room);
-    }
-    memcpy(c->padded, event.p, event.n);
-    memset(c->padded + event.n, 0, SCAN_PAD);
-    return scan_body(&c->batch, c->keys, SCAN_EVENT, &c->limits, c->padded,
+    return scan_body(&c->batch, c->keys, SCAN_EVENT, &c->limits, event.p,
                      event.n, &se) == SCAN_OK
                ? &c->batch.events[0]
                : NULL;

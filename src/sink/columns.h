@@ -26,7 +26,8 @@ void columns_free(struct columns *c); /* NULL is fine */
 /* The most bytes of the row of an event of n bytes, its newline included. */
 size_t columns_bound(const struct columns *c, size_t n);
 
-/* Writes the row and its newline to out; returns the length. */
+/* Writes the row and its newline to out; returns the length. SCAN_PAD readable
+ * bytes lie behind the event (a batch's BATCH_PAD). */
 size_t columns_row(struct columns *c, struct str event, char *out);
 
 /* "(a,b,c)" for the INSERT, NUL-terminated; lives with c. */

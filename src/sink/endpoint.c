@@ -103,11 +103,14 @@ void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
     endpoint_show(p);
 }
 
-bool endpoint_zstd(const struct endpoint *p)
+enum coding endpoint_coding(const struct endpoint *p)
 {
     const struct clickhouse_plan *plan = p->sink->plan;
 
-    return !plan->gzip && (plan->zstd || p->version >= KNOWS_ZSTD);
+    if (plan->gzip) {
+        return CODING_GZIP;
+    }
+    return plan->zstd || p->version >= KNOWS_ZSTD ? CODING_ZSTD : CODING_NATIVE;
 }
 
 bool endpoint_tokens(const struct endpoint *p)
@@ -181,6 +184,13 @@ void endpoint_url(const struct endpoint *p, const struct batch *b,
     at = put_setting(out, at, max, "input_format_skip_unknown_fields", "1");
     at = put_setting(out, at, max, "date_time_input_format", "best_effort");
     at = put_setting(out, at, max, "wait_end_of_query", "1");
+    if (endpoint_coding(p) == CODING_NATIVE) {
+        /* zstd's own checksum stands in for the framing's. */
+        at = put_setting(out, at, max, "decompress", "1");
+        at = put_setting(
+            out, at, max,
+            "http_native_compression_disable_checksumming_on_decompress", "1");
+    }
     if (p->version >= KNOWS_PARALLEL_PARSING) {
         at = put_setting(out, at, max, "input_format_parallel_parsing", "0");
     }

@@ -14,8 +14,8 @@ struct fields {
     struct event_batch batch;
     struct scan_keys *keys;
     bool read;          /* the event was one */
-    char *padded, *text;
-    size_t padded_room, text_room;
+    char *text;
+    size_t text_room;
 };
 
 struct fields *fields_new(const struct str *paths, unsigned n, struct err *e)
@@ -41,7 +41,6 @@ void fields_free(struct fields *f)
     scan_keys_free(f->keys);
     event_batch_fini(&f->batch);
     arena_fini(&f->arena);
-    free(f->padded);
     free(f->text);
     free(f);
 }
@@ -51,13 +50,7 @@ void fields_read(struct fields *f, struct str event)
     static const struct scan_limits limits = {1, 1024};
     struct scan_error se;
 
-    if (event.n + SCAN_PAD > f->padded_room) {
-        f->padded_room = 2 * (event.n + SCAN_PAD);
-        f->padded = mem_realloc(f->padded, f->padded_room);
-    }
-    memcpy(f->padded, event.p, event.n);
-    memset(f->padded + event.n, 0, SCAN_PAD);
-    f->read = scan_body(&f->batch, f->keys, SCAN_EVENT, &limits, f->padded,
+    f->read = scan_body(&f->batch, f->keys, SCAN_EVENT, &limits, event.p,
                         event.n, &se) == SCAN_OK;
 }
 
@@ -74,14 +67,14 @@ struct str fields_text(struct fields *f, int i)
     switch (s->tag & 15) {
     case SLOT_STRING:
     case SLOT_NUMBER:
-        return (struct str){f->padded + s->off, n};
+        return (struct str){f->batch.body + s->off, n};
     case SLOT_ESCAPED:
         if (n > f->text_room) {
             f->text_room = 2 * n;
             f->text = mem_realloc(f->text, f->text_room);
         }
         return (struct str){f->text,
-                            scan_unescape(f->padded + s->off, n, f->text)};
+                            scan_unescape(f->batch.body + s->off, n, f->text)};
     default:
         return (struct str){NULL, 0};
     }

@@ -18,6 +18,8 @@ struct fields *fields_new(const struct str *paths, unsigned n,
                           struct err *e) MUST_USE;
 void fields_free(struct fields *f); /* NULL is fine */
 
+/* SCAN_PAD readable bytes lie behind the event (a batch's BATCH_PAD); it stays until
+ * the texts are used. */
 void fields_read(struct fields *f, struct str event);
 
 /* Field i of the event read last, unescaped; {NULL, 0}: absent, null, or no text

@@ -355,10 +355,10 @@ static bool send(struct insert *i, struct insert_try *t,
         return false;
     }
     if (not == NULL) {
-        i->zstd = endpoint_zstd(t->endpoint);
+        i->coding = endpoint_coding(t->endpoint);
     }
-    if (not == NULL ? !body_make(i, first, n, i->zstd)
-                    : i->zstd && !endpoint_zstd(t->endpoint)) {
+    if (not == NULL ? !body_make(i, first, n, i->coding)
+                    : i->coding != endpoint_coding(t->endpoint)) {
         endpoint_done(t->endpoint, t->generation, true, 0);
         *wait_ms = 1000;
         return false;
@@ -371,7 +371,9 @@ static bool send(struct insert *i, struct insert_try *t,
                           .url = t->url,
                           .user = s->plan->user,
                           .password = s->plan->password,
-                          .encoding = i->zstd ? "zstd" : "gzip",
+                          .encoding = i->coding == CODING_GZIP   ? "gzip"
+                                      : i->coding == CODING_ZSTD ? "zstd"
+                                                                 : NULL,
                           .body = {i->body, i->n_body},
                           .timeout_ms = s->plan->timeout_ms,
                           .ca = s->plan->ca,

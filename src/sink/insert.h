@@ -49,7 +49,7 @@ struct insert {
     size_t n_body, body_room;
     struct insert_try tries[2];
     uint64_t began_ns;         /* the part was sent first */
-    bool zstd;                 /* what body is */
+    enum coding coding;        /* of body */
     bool parked;
     ev_timer hedge;
 };
