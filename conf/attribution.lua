@@ -56,6 +56,7 @@ local function on_event(ev, req)
   if ev.event_type == "purchase" and not ev.value then
     return reject("missing_value", "a purchase needs a value")
   end
+  ev.timestamp = ev.timestamp -- milliseconds from now on, however it was sent
   ev.received_at = req.time_ms
 end
 
@@ -69,9 +70,12 @@ example "a click without a user is refused" {
   expect  = { status = 422, code = "missing_field", field = "user_id" },
 }
 
-example "a purchase with a value is accepted" {
+example "a purchase with a value is stored with its time in milliseconds" {
   at      = "2025-11-23T12:13:20Z",
   request = "POST /v1/events",
-  body    = [[{"event_id":"e1","event_type":"purchase","user_id":"u-1","timestamp":1763900000000,"value":9.90}]],
-  expect  = { status = 202, accepted = 1 },
+  body    = [[{"event_id":"e1","event_type":"purchase","user_id":"u-1","timestamp":"2025-11-23T12:13:20Z","value":9.90}]],
+  expect  = {
+    status = 202, accepted = 1,
+    stored = [[{"event_id":"e1","event_type":"purchase","user_id":"u-1","timestamp":1763900000000,"value":9.90,"received_at":1763900000000}]],
+  },
 }

@@ -30,6 +30,8 @@ static const struct command commands[] = {
     {"dead", cli_dead, "dead letters: dead list DIR | show FILE | replay FILE "
                        "--to URL"},
     {"inspect", cli_inspect, "show what a spool holds: inspect DIR"},
+    {"schema", cli_schema, "the table that a policy implies: schema --clickhouse "
+                           "POLICY.lua"},
     {"version", show_version, "print the version"},
 };
 

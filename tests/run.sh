@@ -95,7 +95,8 @@ else
   done
   build build-asan -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=address,undefined
   unit build-asan
-  specs build-asan tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua
+  specs build-asan tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
+    tests/e2e/clickhouse_spec.lua tests/e2e/kafka_spec.lua
   build build-tsan -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=thread
   specs build-tsan tests/e2e/http_spec.lua
   if [ -f tests/fuzz/CMakeLists.txt ]; then

@@ -110,6 +110,25 @@ describe("the ClickHouse sink", function()
     assert.equal(0, s:stop())
   end)
 
+  it("takes what `sluice schema` prints for its table", function()
+    if why_not then pending(why_not) return end
+    ch:must "DROP TABLE IF EXISTS events"
+    local dir = h.folder()
+    h.write(dir .. "/p.lua", [[
+clickhouse "olap" { urls = { "http://127.0.0.1:1" }, table = "events",
+  columns = { id = "event_id", kind = "kind", n = "n", at = "at", raw = "@event" } }
+stream "events" { sinks = { "olap" } }
+route "POST /x" { body = "event", stream = "events", schema = schema {
+  event_id = str {}, kind = enum { "a" }, n = num {}, at = time {}, ok = bool {} } }
+]])
+    local sql = h.shell(("%s schema --clickhouse '%s/p.lua'"):format(h.binary, dir))
+    h.remove(dir)
+    ch:must((sql:gsub(";%s*$", "")))
+    assert.equal("at UInt64\nid String\nkind String\nn Float64\nraw String\n", ch:must(
+      "SELECT concat(name, ' ', type) FROM system.columns WHERE table = 'events' "
+      .. "AND database = 'default' ORDER BY name"))
+  end)
+
   it("holds all when a mistake hits every row, and goes on when it is mended",
   function()
     if why_not then pending(why_not) return end

@@ -1,0 +1,125 @@
+/* sluice schema --clickhouse POLICY.lua: the CREATE TABLE of each ClickHouse sink,
+ * as the schemas of the routes that feed it imply. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "policy/policy.h"
+#include "server/supervisor.h"
+
+static const char *type_of(const struct field *f)
+{
+    switch (f == NULL ? FIELD_ANY : f->type) {
+    case FIELD_NUM:
+        return "Float64";
+    case FIELD_INT:
+        return "Int64";
+    case FIELD_BOOL:
+        return "UInt8";
+    case FIELD_TIME:
+        return "UInt64"; /* milliseconds since 1970 */
+    default:
+        return "String";
+    }
+}
+
+static bool feeds(const struct plan *p, const struct route *r, uint32_t sink)
+{
+    const struct stream_plan *st;
+
+    if (r->stream < 0 || r->schema == NULL) {
+        return false;
+    }
+    st = &p->streams[r->stream];
+    for (uint32_t i = 0; i < st->n_sinks; i++) {
+        if (st->sinks[i].sink == sink) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct field *field_of(const struct plan *p, uint32_t sink,
+                                    const char *path)
+{
+    for (uint32_t i = 0; i < p->n_routes; i++) {
+        const struct schema *s = p->routes[i].schema;
+
+        for (uint32_t k = 0; feeds(p, &p->routes[i], sink) && k < s->n_fields;
+             k++) {
+            if (str_eq(s->fields[k].path, str_of(path))) {
+                return &s->fields[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void column(const char *name, const struct field *f, uint32_t *n)
+{
+    (void)printf("%s\n  `%s` %s", (*n)++ == 0 ? "" : ",", name, type_of(f));
+}
+
+/* Without columns, events are rows as they are: the fields at their top level. */
+static uint32_t plain_columns(const struct plan *p, uint32_t sink)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < p->n_routes; i++) {
+        const struct schema *s = p->routes[i].schema;
+
+        for (uint32_t k = 0; feeds(p, &p->routes[i], sink) && k < s->n_fields;
+             k++) {
+            const struct field *f = &s->fields[k];
+
+            /* Each once, by the first route that has it. */
+            if (memchr(f->path.p, '.', f->path.n) == NULL &&
+                field_of(p, sink, f->path.p) == f) {
+                column(f->path.p, f, &n);
+            }
+        }
+    }
+    return n;
+}
+
+static void print_table(const struct plan *p, uint32_t sink)
+{
+    const struct clickhouse_plan *c = &p->sinks[sink].clickhouse;
+    uint32_t n = 0;
+
+    (void)printf("CREATE TABLE %s (", c->table);
+    for (uint32_t i = 0; i < c->n_columns; i++) {
+        column(c->columns[i].name, field_of(p, sink, c->columns[i].value), &n);
+    }
+    if (c->n_columns == 0) {
+        n = plain_columns(p, sink);
+    }
+    (void)printf("\n) ENGINE = MergeTree() PARTITION BY tuple() ORDER BY "
+                 "tuple();\n");
+}
+
+int cli_schema(int argc, char **argv)
+{
+    struct policy_report report;
+    struct policy *p;
+    const struct plan *plan;
+
+    if (argc != 3 || strcmp(argv[1], "--clickhouse") != 0) {
+        (void)fputs("usage: sluice schema --clickhouse POLICY.lua\n", stderr);
+        return EXIT_USAGE;
+    }
+    p = policy_load(argv[2], &report);
+    (void)fputs(report.text == NULL ? "" : report.text, stderr);
+    policy_report_fini(&report);
+    if (p == NULL) {
+        return 1;
+    }
+    plan = policy_plan(p);
+    for (uint32_t i = 0; i < plan->n_sinks; i++) {
+        if (plan->sinks[i].kind == SINK_KIND_CLICKHOUSE) {
+            print_table(plan, i);
+        }
+    }
+    policy_unref(p);
+    return 0;
+}
