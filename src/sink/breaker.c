@@ -100,6 +100,14 @@ void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation,
     }
 }
 
+void breaker_forget(struct breaker *b, uint64_t generation)
+{
+    /* Else those called off would use up what half-open lets through. */
+    if (generation == b->generation && b->counts.requests > 0) {
+        b->counts.requests--;
+    }
+}
+
 int64_t breaker_wait_ms(struct breaker *b, int64_t now_ms)
 {
     look(b, now_ms);

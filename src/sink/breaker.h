@@ -50,6 +50,9 @@ bool breaker_allow(struct breaker *b, int64_t now_ms,
 void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation,
                   bool ok, bool slow);
 
+/* A request that was allowed and then called off: it says nothing. */
+void breaker_forget(struct breaker *b, uint64_t generation);
+
 /* The state as of now: an open one whose time is up is half-open. */
 enum breaker_state breaker_state(struct breaker *b, int64_t now_ms);
 

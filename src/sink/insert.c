@@ -27,6 +27,7 @@ static void end_try(struct insert_try *t)
     if (t->transfer != NULL) {
         transfers_cancel(t->insert->sink->transfers, t->transfer);
         t->transfer = NULL;
+        breaker_forget(&t->endpoint->breaker, t->generation);
     }
 }
 
@@ -301,7 +302,8 @@ static void on_answer(void *arg, const struct transfer_answer *a)
     struct sink *s = i->sink;
     struct refusal r = refusal_of(a->status, a->sent, a->exception, a->body);
     /* What is wrong with the rows or the table says nothing about the endpoint. */
-    bool up = r.kind == SINK_OK || r.kind == SINK_DATA || r.kind == SINK_SPLIT;
+    bool up = r.kind == SINK_OK || r.kind == SINK_DATA ||
+              r.kind == SINK_SPLIT || r.too_many_parts;
 
     t->transfer = NULL;
     endpoint_done(t->endpoint, t->generation, up, a->ns);

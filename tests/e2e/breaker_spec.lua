@@ -98,7 +98,7 @@ describe("a breaker", function()
     local p99, hedges, inserts = {}, 0, 0
     for i, hedge in ipairs { "", [[hedge = { after = "100ms", max_ratio = 0.05,
       may_duplicate = true }]] } do
-      ch:events_table("events")
+      ch:events_table("events", "", "Memory")
       s = h.server { policy = policy(urls, hedge,
         "target = 20, min = 1, max = 20,") }
       local f = h.load_wait(h.load(s.port, { batch = 20, connections = 4,

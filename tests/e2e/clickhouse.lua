@@ -106,11 +106,13 @@ function Server:close()
 end
 
 ---A table for the load generator's events.
-function Server:events_table(name, more)
+---engine "Memory": without parts, of which many small inserts make too many.
+function Server:events_table(name, more, engine)
   self:must("DROP TABLE IF EXISTS " .. name)
   self:must(("CREATE TABLE %s (event_id String, event_type String, "
-    .. "user_id String, timestamp UInt64, value Float64 %s) ENGINE = MergeTree() "
-    .. "PARTITION BY tuple() ORDER BY event_id"):format(name, more or ""))
+    .. "user_id String, timestamp UInt64, value Float64 %s) ENGINE = %s")
+    :format(name, more or "", engine or
+    "MergeTree() PARTITION BY tuple() ORDER BY event_id"))
 end
 
 return M

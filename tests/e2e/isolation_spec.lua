@@ -30,7 +30,7 @@ describe("a dead sink", function()
     if why_not then return end
     if not ch.pid then ch:run() end
     m = kafka.mock()
-    ch:events_table("events")
+    ch:events_table("events", "", "Memory")
   end)
   after_each(function()
     if s then s:close() s = nil end

@@ -102,6 +102,26 @@ static void answers_of_an_older_state_do_not_count(void **state)
     assert_int_equal(BREAKER_HALF_OPEN, breaker_state(&b, 5001));
 }
 
+static void what_is_called_off_leaves_its_place_to_another(void **state)
+{
+    struct breaker b;
+    uint64_t g;
+
+    (void)state;
+    breaker_init(&b, &plan, NULL, NULL, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(ask(&b, 1, false));
+    }
+    for (int i = 0; i < 10; i++) { /* half-open */
+        assert_true(breaker_allow(&b, 5001, &g));
+        breaker_forget(&b, g);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_true(ask(&b, 5002, true));
+    }
+    assert_int_equal(BREAKER_CLOSED, breaker_state(&b, 5002));
+}
+
 static bool never(void *arg, const struct breaker_counts *c)
 {
     *(struct breaker_counts *)arg = *c;
@@ -146,6 +166,7 @@ int main(void)
         cmocka_unit_test(half_open_lets_three_through_and_closes_after_three),
         cmocka_unit_test(one_failure_half_open_opens_it_again),
         cmocka_unit_test(answers_of_an_older_state_do_not_count),
+        cmocka_unit_test(what_is_called_off_leaves_its_place_to_another),
         cmocka_unit_test(the_policy_decides_by_the_counts),
         cmocka_unit_test(forced_open_stays_so_until_it_is_closed),
     };
