@@ -31,16 +31,49 @@ static bool make_folder(const struct dead *d, struct err *e)
            err_errno(e, errno, "%s", dir);
 }
 
+/* Whether the open file is the one of that name. */
+static bool still_there(const struct dead *d)
+{
+    struct stat named, open;
+
+    return stat(d->path, &named) == 0 && fstat(d->fd, &open) == 0 &&
+           named.st_ino == open.st_ino && named.st_dev == open.st_dev;
+}
+
+/* The name of a new file is on stable storage too. */
+static bool sync_folder(const struct dead *d, struct err *e)
+{
+    char dir[sizeof d->path];
+    bool ok;
+    int fd;
+
+    (void)snprintf(dir, sizeof dir, "%s", d->path);
+    *strrchr(dir, '/') = '\0';
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ok = fd >= 0 && fsync(fd) == 0;
+    if (!ok) {
+        (void)err_errno(e, errno, "%s: fsync", dir);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return ok;
+}
+
 static bool open_file(struct dead *d, struct err *e)
 {
-    if (d->fd >= 0) {
+    if (d->fd >= 0 && still_there(d)) {
         return true;
+    }
+    if (d->fd >= 0) {
+        (void)close(d->fd);
+        d->length = d->synced = d->kept = 0;
     }
     if (!make_folder(d, e)) {
         return false;
     }
     d->fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    return d->fd >= 0 || err_errno(e, errno, "%s", d->path);
+    return d->fd >= 0 ? sync_folder(d, e) : err_errno(e, errno, "%s", d->path);
 }
 
 bool dead_open(struct dead *d, uint64_t length, struct err *e)
@@ -48,7 +81,7 @@ bool dead_open(struct dead *d, uint64_t length, struct err *e)
     struct stat st;
 
     if (stat(d->path, &st) != 0) {
-        d->length = d->synced = 0; /* none yet, or a consumer took it */
+        d->length = d->synced = d->kept = 0; /* none yet, or it was taken away */
         return true;
     }
     if (!open_file(d, e)) {
@@ -57,8 +90,8 @@ bool dead_open(struct dead *d, uint64_t length, struct err *e)
     if ((uint64_t)st.st_size > length && ftruncate(d->fd, (off_t)length) != 0) {
         return err_errno(e, errno, "%s", d->path);
     }
-    d->length = d->synced = (uint64_t)st.st_size < length ? (uint64_t)st.st_size
-                                                           : length;
+    d->kept = (uint64_t)st.st_size < length ? (uint64_t)st.st_size : length;
+    d->length = d->synced = d->kept;
     return true;
 }
 
@@ -103,11 +136,20 @@ bool dead_sync(struct dead *d, struct err *e)
         return true;
     }
     if (fdatasync(d->fd) != 0) {
-        d->length = d->synced;
         return err_errno(e, errno, "%s: fdatasync", d->path);
     }
     d->synced = d->length;
     return true;
+}
+
+void dead_keep(struct dead *d)
+{
+    d->kept = d->length;
+}
+
+void dead_rewind(struct dead *d)
+{
+    d->length = d->synced = d->kept;
 }
 
 void dead_close(struct dead *d)

@@ -2,10 +2,11 @@
  * dead - a sink's dead letters: events that it refused, each a line of
  * data/dead/sink-NAME.ndjson with the server's words.
  *
- *   dead_open -> (dead_put* -> dead_sync)* -> dead_close
+ *   dead_open -> (dead_put* -> dead_sync -> dead_keep | dead_rewind)* -> dead_close
  *
  * The delivery thread. What was put is in the file for good once dead_sync has
- * said so and the journal has the offset; anything behind that is cut on opening.
+ * said so and the journal has its length; anything behind that is cut on opening.
+ * The file may be taken away at any time: the next letter begins another.
  */
 #pragma once
 
@@ -21,6 +22,7 @@ struct dead {
     int fd;             /* -1: not opened yet */
     char path[3072];
     uint64_t length, synced;
+    uint64_t kept;      /* length that the journal knows of */
     char *line;
     size_t line_room;
 };
@@ -43,4 +45,6 @@ bool dead_open(struct dead *d, uint64_t length, struct err *e) MUST_USE;
 bool dead_put(struct dead *d, const struct dead_letter *l,
               struct err *e) MUST_USE;
 bool dead_sync(struct dead *d, struct err *e) MUST_USE;
+void dead_keep(struct dead *d);   /* the journal has it */
+void dead_rewind(struct dead *d); /* it has not: what was put is put again */
 void dead_close(struct dead *d);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -55,7 +56,7 @@ static void on_record(void *arg, const struct record *r)
         }
         break;
     case RECORD_DEAD:
-        d->dead_known = r->value > d->dead_known ? r->value : d->dead_known;
+        d->dead_known = r->value; /* smaller, where the file was taken away */
         on_settle(d, r->stream, r->ranges, r->n_ranges);
         break;
     case RECORD_DONE:
@@ -270,6 +271,9 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
 
     d->loop = ev_loop_new(EVFLAG_AUTO);
     d->dead.fd = -1;
+    if (getrandom(d->random, sizeof d->random, 0) < 0) {
+        d->random[0] = (unsigned short)clock_wall_ms();
+    }
     d->last_id = (uint64_t)spool_epoch(c->spool) << 32;
     d->hooks = c->hooks;
     d->spool = c->spool;

@@ -36,9 +36,11 @@ static void on_version(void *arg, const struct transfer_answer *a)
 {
     struct endpoint *p = arg;
     unsigned major = 0, minor = 0;
-    bool ok = a->status == 200 && a->body.n < 64 &&
-              sscanf(a->body.p, "%u.%u", &major, &minor) == 2;
+    char text[64];
+    bool ok;
 
+    (void)snprintf(text, sizeof text, "%.*s", (int)a->body.n, a->body.p);
+    ok = a->status == 200 && sscanf(text, "%u.%u", &major, &minor) == 2;
     p->asking = NULL;
     endpoint_done(p, p->asked, ok, a->ns);
     if (ok) {

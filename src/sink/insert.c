@@ -102,6 +102,30 @@ static void release_waiting(struct sink *s, enum sink_verdict_kind kind,
     }
 }
 
+static bool is_left(const struct insert *i, uint32_t row)
+{
+    for (uint32_t k = 0; k < i->n_parts; k++) {
+        if (row >= i->parts[k].first && row - i->parts[k].first < i->parts[k].n) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Rows of the parts that are left are tried again; those of parts that are in the
+ * table by now were refused alone, and stay so. */
+static void forgive_rows(struct insert *i)
+{
+    uint32_t n = 0;
+
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        if (!is_left(i, i->refused[k])) {
+            i->refused[n++] = i->refused[k];
+        }
+    }
+    i->n_refused = n;
+}
+
 /* The table is wrong, not the rows: all are kept. */
 static void setup_error(struct insert *i, const char *why)
 {
@@ -110,7 +134,7 @@ static void setup_error(struct insert *i, const char *why)
 
     (void)snprintf(words, sizeof words, "%s", why);
     s->suspect = true;
-    i->n_refused = 0;
+    forgive_rows(i);
     i->extra = 0;
     park(i, SINK_SETUP, words, 0);
     release_waiting(s, SINK_SETUP, words);

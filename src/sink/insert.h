@@ -41,7 +41,7 @@ struct insert {
     } parts[INSERT_PARTS_MAX]; /* the last one is the next */
     uint32_t n_parts;
     uint32_t *refused;         /* rows, in order */
-    uint32_t n_refused, refused_room, refused_max;
+    uint32_t n_refused, refused_room;
     uint32_t extra;
     int code;                  /* of the last refused row */
     char why[600];             /* the server's words for it */

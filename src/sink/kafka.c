@@ -338,21 +338,22 @@ static uint32_t kafka_window(const struct sink *s)
 static void on_fatal(void *arg, const char *why)
 {
     struct sink *s = arg;
-    struct producer *old = s->producer;
+    struct producer *old = s->producer, *fresh;
     char quoted[WHY_MAX + 20];
     struct err e;
 
+    fresh = producer_new(s->conf.loop, s->conf.plan->name, s->conf.plan,
+                         on_report, on_fatal, s, &e);
+    if (fresh == NULL) { /* asked again with the next statistics */
+        log_write(LOG_ERROR, "sink", "sink=%s why=%s", s->conf.plan->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+        return;
+    }
     stats_add(s->fatals, 1);
     log_write(LOG_ERROR, "sink", "sink=%s status=new_producer why=%s",
               s->conf.plan->name, log_quote(quoted, sizeof quoted, why));
+    s->producer = fresh;
     producer_free(old); /* reports come from in here */
-    s->producer = producer_new(s->conf.loop, s->conf.plan->name, s->conf.plan,
-                               on_report, on_fatal, s, &e);
-    if (s->producer == NULL) {
-        log_write(LOG_ERROR, "sink", "sink=%s why=\"%s\"", s->conf.plan->name,
-                  e.text);
-        abort(); /* the same options made one before: memory or descriptors */
-    }
 }
 
 static bool take_plan(struct sink *s, const struct sink_plan *plan,

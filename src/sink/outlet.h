@@ -92,6 +92,10 @@ void outlet_plan(struct outlet *o, uint64_t id, const struct batch_range *ranges
 /* After the replay: what of the plans is left, and what the readers pass over. */
 void outlet_replayed(struct outlet *o);
 
+/* Those not made anew yet are still plans of a new journal. */
+void outlet_emit_plans(const struct outlet *o, const char *sink,
+                       struct journal_draft *draft);
+
 /* Makes b, which is empty, the oldest plan anew, and forgets the plan; b stays
  * empty when all of it is settled. False: it can't be read now. */
 bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms) MUST_USE;

@@ -135,6 +135,21 @@ static bool rebuild_range(struct outlet *o, struct batch *b,
     return ok;
 }
 
+void outlet_emit_plans(const struct outlet *o, const char *sink,
+                       struct journal_draft *draft)
+{
+    for (const struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+        struct record plan = {.type = RECORD_PLAN,
+                              .value = p->id,
+                              .stream = str_of(o->name),
+                              .name = str_of(sink),
+                              .ranges = p->ranges,
+                              .n_ranges = p->n};
+
+        journal_emit(draft, &plan);
+    }
+}
+
 bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms)
 {
     struct outlet_plan *p = o->plans;

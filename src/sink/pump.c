@@ -77,6 +77,7 @@ static void on_emit(void *arg, struct journal_draft *draft)
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         if (d->outlets[i].consumer != NULL) {
             outlet_emit(&d->outlets[i], draft);
+            outlet_emit_plans(&d->outlets[i], d->name, draft);
         }
     }
     for (uint32_t i = 0; i < d->n_planned; i++) {
@@ -84,8 +85,8 @@ static void on_emit(void *arg, struct journal_draft *draft)
 
         journal_emit(draft, &plan);
     }
-    if (d->dead.length > 0) {
-        struct record dead = {.type = RECORD_DEAD, .value = d->dead.synced};
+    if (d->dead.kept > 0) {
+        struct record dead = {.type = RECORD_DEAD, .value = d->dead.kept};
 
         journal_emit(draft, &dead);
     }
@@ -205,10 +206,11 @@ static bool take_planned(struct delivery *d, struct outlet *o)
         pump_put(d, b);
         return false;
     }
-    o->batch = b;
-    if (b->n == 0) {
-        return true; /* nothing of it is left */
+    if (b->n == 0) { /* nothing of it is left */
+        pump_put(d, b);
+        return true;
     }
+    o->batch = b;
     submit(d, o, BATCH_DRAIN);
     return true;
 }

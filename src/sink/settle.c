@@ -22,9 +22,9 @@ enum {
 /* ---- holding ---- */
 
 /* From half to the whole of ms, so that many servers don't come back at once. */
-static double jittered_s(int64_t ms)
+static double jittered_s(struct delivery *d, int64_t ms)
 {
-    return (double)ms / 1000. * (0.5 + 0.5 * drand48());
+    return (double)ms / 1000. * (0.5 + 0.5 * erand48(d->random));
 }
 
 /* Batches that fail together are one failure. */
@@ -39,7 +39,7 @@ void settle_hold(struct delivery *d, const char *why, int64_t after_ms)
                                                      : RETRY_MAX_MS;
         wait = after_ms > d->backoff_ms ? after_ms : d->backoff_ms;
         ev_timer_set(&d->retry, after_ms > 0 ? (double)wait / 1000.
-                                             : jittered_s(wait), 0.);
+                                             : jittered_s(d, wait), 0.);
         ev_timer_start(d->loop, &d->retry);
     }
     (void)pthread_mutex_lock(&d->lock);
@@ -116,8 +116,6 @@ static bool bury(struct delivery *d, const struct batch *b,
             return false;
         }
     }
-    stats_add(d->dead_events, v->n);
-    stats_set(d->dead_bytes, d->dead.length);
     return dead_sync(&d->dead, e);
 }
 
@@ -135,12 +133,19 @@ static bool settle(struct delivery *d, struct outlet *o, const struct batch *b,
 
     if (v->kind == SINK_DATA) {
         if (!bury(d, b, v, e)) {
+            dead_rewind(&d->dead);
             return false;
         }
-        done.value = d->dead.synced;
+        done.value = d->dead.length;
     }
     if (!d->ops->journals && !journal_append(d->journal, &done, e)) {
+        dead_rewind(&d->dead);
         return false;
+    }
+    if (v->kind == SINK_DATA) {
+        dead_keep(&d->dead);
+        stats_add(d->dead_events, v->n);
+        stats_set(d->dead_bytes, d->dead.length);
     }
     outlet_settle(o, ranges, done.n_ranges);
     return true;

@@ -57,6 +57,7 @@ struct delivery {
         uint64_t since_ns;
     } load;                     /* since adapt was asked */
     int64_t backoff_ms;
+    unsigned short random[3];   /* of the jitter */
     bool draining;
     uint64_t drain_until_ns;
     bool empty;                 /* at the end: nothing was left */
