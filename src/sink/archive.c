@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "sink/frame.h"
@@ -138,19 +139,6 @@ static void paths(const struct archive *a, char *part, char *final)
 {
     (void)snprintf(final, PATH_BYTES, "%s/%s", a->dir, a->name);
     (void)snprintf(part, PATH_BYTES, "%s/%s.part", a->dir, a->name);
-}
-
-static bool sync_folder(const char *dir, struct err *e)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok;
-
-    if (fd < 0) {
-        return err_errno(e, errno, "%s", dir);
-    }
-    ok = fsync(fd) == 0 || err_errno(e, errno, "%s: fsync", dir);
-    (void)close(fd);
-    return ok;
 }
 
 /* A .part that the journal never heard of holds frames that do not count: their
@@ -379,7 +367,7 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
         return false;
     }
     a->unsynced = true;
-    if (synced && (!sync_file(a, e) || (fresh && !sync_folder(a->dir, e)))) {
+    if (synced && (!sync_file(a, e) || (fresh && !folder_sync(a->dir, e)))) {
         return false;
     }
     r.name = str_of(a->name);
@@ -421,7 +409,7 @@ bool archive_seal(struct archive *a, struct journal *j, struct err *e)
         if (rename(part, final) != 0) {
             return err_errno(e, errno, "%s: rename", part);
         }
-        if (!sync_folder(a->dir, e)) {
+        if (!folder_sync(a->dir, e)) {
             /* The file has its name; after a power cut recovery gives it again. */
             log_write(LOG_WARN, "archive", "file=%s why=\"%s\"", a->name,
                       e->text);

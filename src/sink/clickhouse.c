@@ -99,33 +99,14 @@ int64_t sink_hedge_ms(const struct sink *s)
 
 /* ---- the pump's side ---- */
 
-static void on_begin(struct ev_loop *loop, ev_timer *t, int events)
+static void take(void *arg, struct batch *b)
 {
-    struct sink *s = OUTER(t, struct sink, begin);
-    struct batch *b = s->first;
-
-    (void)loop;
-    (void)events;
-    s->first = NULL;
-    s->last = &s->first;
-    while (b != NULL) {
-        struct batch *next = b->next;
-
-        b->next = NULL;
-        insert_begin(s, b);
-        b = next;
-    }
+    insert_begin(arg, b);
 }
 
 static void ch_submit(struct sink *s, struct batch *b)
 {
-    b->next = NULL;
-    *s->last = b;
-    s->last = &b->next;
-    if (!ev_is_active(&s->begin)) {
-        ev_timer_set(&s->begin, 0., 0.);
-        ev_timer_start(s->conf.loop, &s->begin);
-    }
+    queue_put(&s->queue, b);
 }
 
 static uint32_t ch_window(const struct sink *s)
@@ -209,7 +190,6 @@ static struct sink *ch_open(const struct sink_conf *conf, struct err *e)
     struct sink *s = mem_zalloc(sizeof *s);
 
     s->conf = *conf;
-    s->last = &s->first;
     if (!take_plan(s, conf->plan, e)) {
         free(s);
         return NULL;
@@ -218,19 +198,12 @@ static struct sink *ch_open(const struct sink_conf *conf, struct err *e)
                                                       : s->plan->max_in_flight;
     s->bodies = body_new();
     s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
-    ev_timer_init(&s->begin, on_begin, 0., 0.);
+    queue_init(&s->queue, conf->loop, take, s);
     make_cells(s);
     for (uint32_t i = 0; i < s->plan->n_urls; i++) {
         endpoint_init(s, s->plan->urls[i]);
     }
     return s;
-}
-
-static bool ch_recover(struct sink *s, struct err *e)
-{
-    (void)s;
-    (void)e;
-    return true;
 }
 
 static bool same_urls(const struct clickhouse_plan *a,
@@ -299,13 +272,7 @@ static bool ch_apply(struct sink *s, const struct sink_plan *plan,
 
 static void ch_close(struct sink *s)
 {
-    ev_timer_stop(s->conf.loop, &s->begin);
-    while (s->first != NULL) {
-        struct batch *next = s->first->next;
-
-        batch_free(s->first);
-        s->first = next;
-    }
+    queue_fini(&s->queue);
     /* What is parked is the pump's. */
     while (s->inserts != NULL) {
         if (!s->inserts->parked) {
@@ -323,7 +290,6 @@ const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .keep = BATCH_KEEP_ENTRIES,
                                          .plans = true,
                                          .open = ch_open,
-                                         .recover = ch_recover,
                                          .apply = ch_apply,
                                          .submit = ch_submit,
                                          .window = ch_window,

@@ -9,6 +9,7 @@
 
 #include "sink/breaker.h"
 #include "sink/columns.h"
+#include "sink/queue.h"
 #include "sink/sink.h"
 #include "sink/transfers.h"
 #include "stats/stats.h"
@@ -50,8 +51,7 @@ struct sink {
     double recent_ms[LATENCIES];
     uint32_t n_recent;
     uint64_t n_inserts, n_hedges;
-    struct batch *first, **last; /* submitted, for the next turn */
-    ev_timer begin;
+    struct queue queue;
     stats_cell *hedges, *hedge_wins, *extra, *wire, *rows, *window_gauge;
     struct stats_histogram *time;
 };

@@ -33,7 +33,7 @@ struct columns *columns_new(const struct pair_plan *list, uint32_t n,
     struct columns *c;
     struct str paths[SCHEMA_FIELDS_MAX];
     uint32_t n_paths = 0;
-    size_t bytes = 3;
+    size_t room = 3, at = 0;
 
     if (n > SCHEMA_FIELDS_MAX) {
         (void)err_set(e, "more than %d columns", SCHEMA_FIELDS_MAX);
@@ -54,15 +54,14 @@ struct columns *columns_new(const struct pair_plan *list, uint32_t n,
             paths[n_paths++] = str_of(list[i].value);
         }
         c->n_names += c->list[i].n_name + 1;
-        bytes += strlen(list[i].name) + 3;
+        room += strlen(list[i].name) + 1;
     }
-    c->names = mem_alloc(bytes);
-    bytes = 0;
+    c->names = mem_zalloc(room);
     for (uint32_t i = 0; i < n; i++) {
-        bytes += (size_t)sprintf(c->names + bytes, "%c%s", i == 0 ? '(' : ',',
-                                 list[i].name);
+        at += (size_t)snprintf(c->names + at, room - at, "%c%s",
+                               i == 0 ? '(' : ',', list[i].name);
     }
-    (void)strcpy(c->names + bytes, n > 0 ? ")" : "");
+    (void)snprintf(c->names + at, room - at, "%s", n > 0 ? ")" : "");
     c->keys = scan_keys_new(paths, n_paths, e);
     if (c->keys == NULL) {
         columns_free(c);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "decode/quote.h"
 
@@ -40,26 +41,6 @@ static bool still_there(const struct dead *d)
            named.st_ino == open.st_ino && named.st_dev == open.st_dev;
 }
 
-/* The name of a new file is on stable storage too. */
-static bool sync_folder(const struct dead *d, struct err *e)
-{
-    char dir[sizeof d->path];
-    bool ok;
-    int fd;
-
-    (void)snprintf(dir, sizeof dir, "%s", d->path);
-    *strrchr(dir, '/') = '\0';
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ok = fd >= 0 && fsync(fd) == 0;
-    if (!ok) {
-        (void)err_errno(e, errno, "%s: fsync", dir);
-    }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return ok;
-}
-
 static bool open_file(struct dead *d, struct err *e)
 {
     if (d->fd >= 0 && still_there(d)) {
@@ -73,7 +54,7 @@ static bool open_file(struct dead *d, struct err *e)
         return false;
     }
     d->fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    return d->fd >= 0 ? sync_folder(d, e) : err_errno(e, errno, "%s", d->path);
+    return d->fd >= 0 ? folder_sync_of(d->path, e) : err_errno(e, errno, "%s", d->path);
 }
 
 bool dead_open(struct dead *d, uint64_t length, struct err *e)

@@ -216,7 +216,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
     d->ops = ops_of(c->sink->kind);
     d->sink = d->ops->open(&conf, e);
     if (d->sink == NULL || !open_journal(d, c->spool_dir, e) ||
-        !d->ops->recover(d->sink, e)) {
+        (d->ops->recover != NULL && !d->ops->recover(d->sink, e))) {
         return false;
     }
     for (uint32_t i = 0; i < d->n_outlets; i++) {

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "sink/archive.h"
 #include "sink/frame.h"
+#include "sink/queue.h"
 #include "sink/sink.h"
 #include "stats/stats.h"
 
@@ -25,8 +26,8 @@ struct sink {
     char dir[3072];
     struct archive *archives[PLAN_STREAMS_MAX]; /* by batch.stream */
     struct frame *frame;
-    struct batch *first, **last; /* taken, not yet written */
-    ev_timer turn, age;
+    struct queue queue;
+    ev_timer age;
     stats_cell *files, *bytes;
 };
 
@@ -159,38 +160,22 @@ static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
     return true;
 }
 
-static void on_turn(struct ev_loop *loop, ev_timer *t, int events)
+static void take(void *arg, struct batch *b)
 {
-    struct sink *s = OUTER(t, struct sink, turn);
-    struct batch *b = s->first;
+    struct sink *s = arg;
+    struct sink_verdict v = {.kind = SINK_OK, .n = b->n, .row = -1};
+    struct err e;
 
-    (void)loop;
-    (void)events;
-    s->first = NULL;
-    s->last = &s->first;
-    while (b != NULL) {
-        struct batch *next = b->next;
-        struct sink_verdict v = {.kind = SINK_OK, .n = b->n, .row = -1};
-        struct err e;
-
-        b->next = NULL;
-        if (!write_batch(s, b, &e)) {
-            v.kind = SINK_RETRY;
-            v.why = e.text;
-        }
-        s->conf.done(s->conf.arg, b, &v);
-        b = next;
+    if (!write_batch(s, b, &e)) {
+        v.kind = SINK_RETRY;
+        v.why = e.text;
     }
+    s->conf.done(s->conf.arg, b, &v);
 }
 
 static void file_submit(struct sink *s, struct batch *b)
 {
-    *s->last = b;
-    s->last = &b->next;
-    if (!ev_is_active(&s->turn)) {
-        ev_timer_set(&s->turn, 0., 0.);
-        ev_timer_start(s->conf.loop, &s->turn);
-    }
+    queue_put(&s->queue, b);
 }
 
 /* ---- life ---- */
@@ -201,13 +186,12 @@ static struct sink *file_open(const struct sink_conf *conf, struct err *e)
     char labels[160];
 
     s->conf = *conf;
-    s->last = &s->first;
     if (!folder_of(conf, conf->plan, s->dir, sizeof s->dir, e)) {
         free(s);
         return NULL;
     }
     s->frame = frame_new();
-    ev_timer_init(&s->turn, on_turn, 0., 0.);
+    queue_init(&s->queue, conf->loop, take, s);
     ev_timer_init(&s->age, on_age, AGE_LOOK_S, AGE_LOOK_S);
     ev_timer_start(conf->loop, &s->age);
     (void)stats_label_pair(labels, sizeof labels, "sink", conf->plan->name);
@@ -272,9 +256,9 @@ static void file_close(struct sink *s)
 {
     struct err e;
 
-    ev_timer_stop(s->conf.loop, &s->turn);
     ev_timer_stop(s->conf.loop, &s->age);
-    on_turn(s->conf.loop, &s->turn, 0);
+    queue_run(&s->queue);
+    queue_fini(&s->queue);
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
         if (*s->conf.journal != NULL && !seal(s, s->archives[i], &e)) {
             log_write(LOG_WARN, "archive", "sink=%s why=\"%s\"",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 
 struct journal {
@@ -214,26 +215,6 @@ void journal_emit(struct journal_draft *draft, const struct record *r)
     draft->length += n;
 }
 
-static bool sync_folder(const char *path)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int fd;
-    bool ok;
-
-    (void)snprintf(folder, sizeof folder, "%.*s",
-                   slash == NULL ? 1 : (int)(slash - path),
-                   slash == NULL ? "." : path);
-    fd = open(folder[0] == '\0' ? "/" : folder,
-              O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return false;
-    }
-    ok = fsync(fd) == 0;
-    (void)close(fd);
-    return ok;
-}
-
 bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
                      struct err *e)
 {
@@ -265,9 +246,9 @@ bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
     j->poisoned = false;
     /* From here on the new one is the journal, whatever the folder says: only a
      * power cut could bring the old one back. */
-    if (!sync_folder(j->path)) {
+    if (!folder_sync_of(j->path, e)) {
         j->poisoned = true;
-        return err_errno(e, errno, "%s: sync the folder", j->path);
+        return false;
     }
     return true;
 }

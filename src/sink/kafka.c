@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "sink/fields.h"
 #include "sink/producer.h"
+#include "sink/queue.h"
 #include "sink/sink.h"
 
 enum { SLOTS = 64, LOOK_MS = 20, WHY_MAX = 300 };
@@ -37,8 +38,8 @@ struct sink {
     const struct kafka_plan *plan;
     struct producer *producer;
     struct cargo cargo[SLOTS];
-    struct batch *first, **last; /* submitted, for the next turn */
-    ev_timer turn;
+    struct queue queue;
+    ev_timer look;               /* again, at what met a full queue */
     struct fields *fields;       /* NULL: neither key nor topic_by */
     int topic_slot;              /* KEY when both are the same field */
     stats_cell *fatals;
@@ -218,11 +219,12 @@ static rd_kafka_resp_err_t send_one(struct sink *s, struct cargo *c, uint32_t i)
     return err;
 }
 
-static void look_again(struct sink *s, int ms)
+/* Reports make room for what met a full queue. */
+static void look_again(struct sink *s)
 {
-    if (!ev_is_active(&s->turn)) {
-        ev_timer_set(&s->turn, (double)ms / 1000., 0.);
-        ev_timer_start(s->conf.loop, &s->turn);
+    if (!ev_is_active(&s->look)) {
+        ev_timer_set(&s->look, LOOK_MS / 1000., 0.);
+        ev_timer_start(s->conf.loop, &s->look);
     }
 }
 
@@ -237,7 +239,7 @@ static void send_all(struct sink *s, struct cargo *c)
         }
         err = send_one(s, c, c->at);
         if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            look_again(s, LOOK_MS);
+            look_again(s);
             return;
         }
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -282,51 +284,37 @@ static struct cargo *cargo_of(struct sink *s, struct batch *b)
     return c;
 }
 
-static void on_turn(struct ev_loop *loop, ev_timer *t, int events)
+static void on_look(struct ev_loop *loop, ev_timer *t, int events)
 {
-    struct sink *s = OUTER(t, struct sink, turn);
-    struct batch *b = s->first;
+    struct sink *s = OUTER(t, struct sink, look);
 
     (void)loop;
     (void)events;
-    s->first = NULL;
-    s->last = &s->first;
-    for (size_t i = 0; i < SLOTS; i++) { /* those that met a full queue */
+    for (size_t i = 0; i < SLOTS; i++) {
         struct cargo *c = &s->cargo[i];
 
         if (c->batch != NULL && !c->parked && c->at < c->n) {
             send_all(s, c);
         }
     }
-    while (b != NULL) {
-        struct batch *next = b->next;
+}
 
-        b->next = NULL;
-        send_all(s, cargo_of(s, b));
-        b = next;
-    }
+static void take(void *arg, struct batch *b)
+{
+    send_all(arg, cargo_of(arg, b));
 }
 
 static void kafka_submit(struct sink *s, struct batch *b)
 {
-    b->next = NULL;
-    *s->last = b;
-    s->last = &b->next;
-    if (ev_is_active(&s->turn)) {
-        ev_timer_stop(s->conf.loop, &s->turn);
-    }
-    look_again(s, 0);
+    queue_put(&s->queue, b);
 }
 
 static uint32_t kafka_window(const struct sink *s)
 {
-    uint32_t used = 0;
+    uint32_t used = queue_size(&s->queue);
 
     for (size_t i = 0; i < SLOTS; i++) {
         used += s->cargo[i].batch != NULL;
-    }
-    for (const struct batch *b = s->first; b != NULL; b = b->next) {
-        used++;
     }
     return used + 1 < SLOTS ? SLOTS : 0;
 }
@@ -404,8 +392,8 @@ static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
     char label[160];
 
     s->conf = *conf;
-    s->last = &s->first;
-    ev_timer_init(&s->turn, on_turn, 0., 0.);
+    queue_init(&s->queue, conf->loop, take, s);
+    ev_timer_init(&s->look, on_look, 0., 0.);
     (void)stats_label_pair(label, sizeof label, "sink", conf->plan->name);
     s->fatals = stats_counter("sluice_kafka_fatal_errors_total",
                               "Producers that had to be replaced.", label);
@@ -416,23 +404,11 @@ static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
     return s;
 }
 
-static bool kafka_recover(struct sink *s, struct err *e)
-{
-    (void)s;
-    (void)e;
-    return true;
-}
-
 static void kafka_close(struct sink *s)
 {
-    ev_timer_stop(s->conf.loop, &s->turn);
+    ev_timer_stop(s->conf.loop, &s->look);
     producer_free(s->producer);
-    while (s->first != NULL) {
-        struct batch *next = s->first->next;
-
-        batch_free(s->first);
-        s->first = next;
-    }
+    queue_fini(&s->queue);
     for (size_t i = 0; i < SLOTS; i++) {
         if (s->cargo[i].batch != NULL && !s->cargo[i].parked) {
             batch_free(s->cargo[i].batch);
@@ -446,7 +422,6 @@ static void kafka_close(struct sink *s)
 const struct sink_ops sink_kafka = {.kind = "kafka",
                                     .keep = BATCH_KEEP_ENTRIES,
                                     .open = kafka_open,
-                                    .recover = kafka_recover,
                                     .apply = take_plan,
                                     .submit = kafka_submit,
                                     .window = kafka_window,

@@ -91,7 +91,8 @@ struct sink_ops {
     /* A record of its own (FILE, SEAL) from the journal, in order. */
     void (*replay)(struct sink *s, const struct record *r);
 
-    /* Brings what is outside in line with the journal; calls settle. */
+    /* Brings what is outside in line with the journal; calls settle. NULL:
+     * nothing is there. */
     bool (*recover)(struct sink *s, struct err *e);
 
     /* The journal is written anew: what of it is still needed. */

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "spool/state.h"
@@ -81,7 +82,7 @@ static bool make_folders(struct shard *sh, struct err *e)
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
         return err_errno(e, errno, "%s", path);
     }
-    return sync_dir(stream, e) && sync_dir(sh->stream->spool->dir, e);
+    return folder_sync(stream, e) && folder_sync(sh->stream->spool->dir, e);
 }
 
 static struct segment *take_warm(struct shard *sh)

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "spool/state.h"
 
@@ -31,19 +32,6 @@ void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n)
 
     shard_path(sh, dir, sizeof dir);
     (void)snprintf(out, n, "%s/%010lu.seg", dir, (unsigned long)number);
-}
-
-bool sync_dir(const char *path, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok;
-
-    if (fd < 0) {
-        return err_errno(e, errno, "%s", path);
-    }
-    ok = fsync(fd) == 0 || err_errno(e, errno, "%s: fsync", path);
-    (void)close(fd);
-    return ok;
 }
 
 static uint32_t random_salt(void)
@@ -113,7 +101,7 @@ static bool settle(struct segment *g, struct err *e)
         return err_errno(e, errno, "fdatasync a new segment");
     }
     shard_path(g->shard, dir, sizeof dir);
-    return sync_dir(dir, e);
+    return folder_sync(dir, e);
 }
 
 struct segment *segment_create(struct shard *sh, uint64_t number,

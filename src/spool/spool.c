@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "spool/state.h"
 
@@ -48,7 +49,7 @@ static bool write_small(const char *dir, const char *name, const char *text,
     if (ok && rename(next, path) != 0) {
         ok = err_errno(e, errno, "%s", path);
     }
-    return ok && sync_dir(dir, e);
+    return ok && folder_sync(dir, e);
 }
 
 /* False without error text: the file is not there. */

@@ -179,7 +179,6 @@ void segment_delete(struct segment *g);    /* the file and g */
 void segment_close(struct segment *g);     /* g only */
 void shard_path(const struct shard *sh, char *out, size_t n);
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
-bool sync_dir(const char *path, struct err *e);
 
 /* recover.c */
 bool stream_recover(struct stream *st, struct err *e);

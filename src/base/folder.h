@@ -1,0 +1,16 @@
+/*
+ * folder - what a file's name needs to outlive a power cut. Any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+
+struct err;
+
+/* The names in the folder are on stable storage. */
+bool folder_sync(const char *folder, struct err *e) MUST_USE;
+
+/* The same for the folder that path lies in. */
+bool folder_sync_of(const char *path, struct err *e) MUST_USE;
