@@ -69,7 +69,7 @@ static bool hash_files(const struct policy *p, char hex[65])
     ok = ok && EVP_DigestFinal_ex(md, out, &n) == 1;
     EVP_MD_CTX_free(md);
     for (unsigned i = 0; i < 32; i++) {
-        (void)sprintf(hex + 2 * i, "%02x", out[i]);
+        (void)snprintf(hex + 2 * i, 3, "%02x", out[i]);
     }
     return ok;
 }

@@ -225,7 +225,7 @@ static void push_host(lua_State *L, bool reading)
 static bool preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
-                                        "loader", "hooks"};
+                                        "describe", "loader", "hooks"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

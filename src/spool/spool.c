@@ -125,12 +125,13 @@ static bool parse_uuid(const char *text, unsigned char *out)
 
 static void show_uuid(struct spool *s)
 {
-    char *out = s->uuid_text;
+    size_t n = 0;
 
     for (int i = 0; i < 16; i++) {
-        out += sprintf(out, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x"
-                                                                  : "%02x",
-                       s->uuid[i]);
+        n += (size_t)snprintf(s->uuid_text + n, sizeof s->uuid_text - n,
+                              i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x"
+                                                                    : "%02x",
+                              s->uuid[i]);
     }
 }
 

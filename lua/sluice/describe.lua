@@ -1,0 +1,388 @@
+-- describe: a policy's statements, checked against words, as the plain description
+-- that C builds its plan from. Methods of the loader; every mistake is recorded and
+-- the rest goes on.
+
+local source = require "sluice.source"
+local suggest = require "sluice.suggest"
+local values = require "sluice.values"
+local words = require "sluice.words"
+
+---@param Loader table the class that gets the methods
+return function(Loader)
+
+local function extend(path, key)
+  local out = { unpack(path) }
+  out[#out + 1] = key
+  return out
+end
+
+local function sorted_keys(t)
+  local keys = {}
+  for k in pairs(t) do keys[#keys + 1] = k end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  return keys
+end
+
+---Checks table t against options; returns the normalized values.
+function Loader:options(s, path, t, options)
+  local out, names = {}, sorted_keys(options)
+  for _, key in ipairs(sorted_keys(t)) do
+    if not options[key] then
+      self:problem(s, extend(path, key), "key",
+        "unknown key" .. suggest.hint(key, { unpack(names) }))
+    end
+  end
+  for _, key in ipairs(names) do
+    local spec, v = options[key], t[key]
+    if v == nil then
+      if spec.required then
+        self:problem(s, path, "value", ("needs %s: %s"):format(key,
+          spec.help:sub(1, 1):lower() .. spec.help:sub(2)))
+      elseif spec.type == "options" then
+        out[key] = self:options(s, extend(path, key), {}, spec.options)
+      else
+        out[key] = values.default(spec, self.host)
+      end
+    elseif spec.type == "options" then
+      if type(v) == "table" then
+        out[key] = self:options(s, extend(path, key), v, spec.options)
+      else
+        self:problem(s, extend(path, key), "value",
+          ("%s is not a table { }"):format(values.show(v)))
+      end
+    else
+      local ok, why = values.check(v, spec, self.host)
+      if why then
+        self:problem(s, extend(path, key), "value", why)
+        ok = values.default(spec, self.host)
+      end
+      out[key] = ok
+    end
+  end
+  return out
+end
+
+local function of_word(self, word)
+  local list = {}
+  for _, s in ipairs(self.statements) do
+    if s.word == word then list[#list + 1] = s end
+  end
+  return list
+end
+
+function Loader:single(word)
+  local list = of_word(self, word)
+  for i = 2, #list do
+    self:problem(list[i], nil, "value", ("is given twice, first in line %d")
+      :format(list[1].line))
+  end
+  local s = list[1] or { word = word, file = self.name, line = 1, args = {} }
+  return self:options(s, {}, s.args, words[word].options), s
+end
+
+-- A name that a file or a metric can carry.
+function Loader:check_name(s, seen)
+  if not s.name:match("^[a-z0-9_%-]+$") or #s.name > 64 then
+    self:problem(s, nil, "value",
+      "a name is 1 to 64 of a-z, 0-9, _ and -")
+  elseif s.name == "dead" or s.name == "dead-letters" then
+    self:problem(s, nil, "value", "this name is sluice's own")
+  elseif seen[s.name] then
+    self:problem(s, nil, "value", ("is given twice, first in line %d")
+      :format(seen[s.name].line))
+  end
+  seen[s.name] = seen[s.name] or s
+end
+
+function Loader:check_batch(s, b)
+  if b.min > b.target then
+    self:problem(s, { "batch", "min" }, "value",
+      ("%d is more than target %d"):format(b.min, b.target))
+  elseif b.target > b.max then
+    self:problem(s, { "batch", "target" }, "value",
+      ("%d is more than max %d"):format(b.target, b.max))
+  end
+end
+
+function Loader:sinks()
+  local list, seen = {}, {}
+  for _, s in ipairs(self.statements) do
+    if words[s.word] and words[s.word].sink then
+      self:check_name(s, seen)
+      local o = self:options(s, {}, s.args, words[s.word].options)
+      o.kind, o.name, o.statement = s.word, s.name, s
+      if o.batch then self:check_batch(s, o.batch) end
+      list[#list + 1] = o
+      seen[s.name].index = #list - 1
+    end
+  end
+  self.sink_index = seen
+  return list
+end
+
+function Loader:stream_sinks(s, sinks)
+  local list, names, taken = {}, {}, {}
+  for name in pairs(self.sink_index) do names[#names + 1] = name end
+  local function add(name, path, opts)
+    local found = self.sink_index[name]
+    if not found then
+      self:problem(s, path, "value", ("there is no sink %s%s"):format(
+        values.show(name), suggest.hint(name, { unpack(names) })))
+      return
+    end
+    found.used = true
+    if taken[name] then
+      self:problem(s, path, "value", ("the sink %s is named twice"):format(
+        values.show(name)))
+    end
+    taken[name] = true
+    local o = self:options(s, path, opts, words.stream_sink)
+    if o.when_full == "skip" and not o.max_lag then
+      self:problem(s, path, "value", "\"skip\" needs max_lag, such as \"4GiB\"")
+    elseif o.when_full ~= "skip" and o.max_lag then
+      self:problem(s, path, "value",
+        "max_lag means nothing without when_full = \"skip\"")
+    end
+    list[#list + 1] = { sink = found.index, skip = o.when_full == "skip",
+      max_lag = o.max_lag or 0 }
+  end
+  if type(sinks) ~= "table" then
+    self:problem(s, { "sinks" }, "value",
+      ("%s is not a list of sinks"):format(values.show(sinks)))
+    return list
+  end
+  for i, name in ipairs(sinks) do add(name, { "sinks", i }, {}) end
+  for _, key in ipairs(sorted_keys(sinks)) do
+    if type(key) == "string" then
+      local opts = sinks[key]
+      if type(opts) ~= "table" then
+        self:problem(s, { "sinks", key }, "value",
+          ("%s is not a table { }"):format(values.show(opts)))
+        opts = {}
+      end
+      add(key, { "sinks", key }, opts)
+    end
+  end
+  if #list == 0 and next(sinks) == nil then
+    self:problem(s, { "sinks" }, "value", "a stream needs at least one sink")
+  end
+  return list
+end
+
+function Loader:streams()
+  local list, seen = {}, {}
+  for _, s in ipairs(of_word(self, "stream")) do
+    self:check_name(s, seen)
+    local o = self:options(s, {}, s.args, words.stream.options)
+    o.name = s.name
+    o.statement = s
+    o.sinks = o.sinks and self:stream_sinks(s, o.sinks) or {}
+    list[#list + 1] = o
+    seen[s.name].index = #list - 1
+  end
+  self.stream_index = seen
+  if #list > 63 then
+    self:problem(list[64].statement, nil, "value", "more than 63 streams")
+  end
+  return list
+end
+
+function Loader:enum_values(s, path, opts)
+  local list, seen, rest = {}, {}, {}
+  for k, v in pairs(opts) do
+    if type(k) ~= "number" then rest[k] = v end
+  end
+  for i, v in ipairs(opts) do
+    if type(v) ~= "string" then
+      self:problem(s, extend(path, i), "value",
+        ("%s is not a text"):format(values.show(v)))
+    elseif seen[v] then
+      self:problem(s, extend(path, i), "value",
+        ("%s is given twice"):format(values.show(v)))
+    else
+      seen[v] = true
+      list[#list + 1] = v
+    end
+  end
+  if #opts == 0 then
+    self:problem(s, path, "value", "an enum needs its values: enum { \"a\" }")
+  end
+  return list, rest
+end
+
+function Loader:field(s, name, f)
+  local path = { name }
+  local opts, list = f.opts, nil
+  if words.fields[f.kind].list then
+    list, opts = self:enum_values(s, path, opts)
+  end
+  local o = self:options(s, path, opts, words.fields[f.kind].options)
+  if o.min and o.max and o.min > o.max then
+    self:problem(s, path, "value", ("min %s is more than max %s")
+      :format(o.min, o.max))
+  end
+  return { path = name, type = f.kind, required = o.required, min = o.min,
+    max = o.max, values = list, max_age = o.max_age, max_skew = o.max_skew }
+end
+
+function Loader:schemas()
+  local list = {}
+  for _, s in ipairs(of_word(self, "schema")) do
+    local fields = {}
+    for _, name in ipairs(sorted_keys(s.args)) do
+      local f = s.args[name]
+      if type(name) ~= "string" or name == "" then
+        self:problem(s, { name }, "value",
+          "expected field = str { }, or another type")
+      elseif getmetatable(f) ~= self.Field then
+        self:problem(s, { name }, "value", ("%s is no type; expected one of "
+          .. "str num int bool enum time any"):format(values.show(f)))
+      else
+        fields[#fields + 1] = { serial = f.serial,
+          field = self:field(s, name, f) }
+      end
+    end
+    table.sort(fields, function(a, b) return a.serial < b.serial end)
+    if #fields > 64 then
+      self:problem(s, nil, "value", "more than 64 fields")
+    end
+    local out = { name = ("schema at %s:%d"):format(s.file, s.line),
+      fields = {} }
+    for i, f in ipairs(fields) do out.fields[i] = f.field end
+    list[#list + 1] = out
+    s.schema.index = #list - 1
+    s.schema.fields = out.fields
+  end
+  return list
+end
+
+function Loader:route_stream(s, o)
+  if o.stream == nil then
+    if o.on_event == nil then
+      self:problem(s, nil, "value",
+        "needs stream, or an on_event that says to(\"stream\")")
+    end
+    return -1
+  end
+  local found = self.stream_index[o.stream]
+  if found then
+    found.used = true
+    return found.index
+  end
+  local names = {}
+  for name in pairs(self.stream_index) do names[#names + 1] = name end
+  self:problem(s, { "stream" }, "value", ("there is no stream %s%s"):format(
+    values.show(o.stream), suggest.hint(o.stream, names)))
+  return -1
+end
+
+local methods = { GET = true, POST = true, PUT = true, PATCH = true,
+  DELETE = true }
+
+function Loader:routes()
+  local list, seen, n = {}, {}, 0
+  for _, s in ipairs(of_word(self, "route")) do
+    local method, path = s.name:match("^(%u+) (/[^%s?#]*)$")
+    if not method or not methods[method] then
+      self:problem(s, nil, "value",
+        "expected a method and a path: route \"POST /v1/events\" { }")
+      method, path = "POST", "/?" .. n
+    elseif seen[s.name] then
+      self:problem(s, nil, "value", ("is unreachable: the same route stands "
+        .. "in line %d"):format(seen[s.name]))
+    end
+    seen[s.name] = seen[s.name] or s.line
+    n = n + 1
+    local o = self:options(s, {}, s.args, words.route.options)
+    local schema = o.schema
+    if schema ~= nil and getmetatable(schema) ~= self.Schema then
+      self:problem(s, { "schema" }, "value",
+        ("%s is no schema { }"):format(values.show(schema)))
+      schema = nil
+    end
+    list[#list + 1] = { method = method, path = path, body = o.body or "event",
+      schema = schema and schema.index or -1,
+      fields = schema and schema.fields or {},
+      stream = self:route_stream(s, o), partial = o.partial,
+      on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,
+      line = s.line, file = s.file, statement = s }
+  end
+  if #list == 0 then
+    self:add(self.name, 1, 1, 0,
+      "the policy has no route: route \"POST /v1/events\" { }")
+  elseif #list > 256 then
+    self:problem(list[257].statement, nil, "value", "more than 256 routes")
+  end
+  return list
+end
+
+function Loader:examples()
+  local list = {}
+  for _, s in ipairs(of_word(self, "example")) do
+    local o = self:options(s, {}, s.args, words.example.options)
+    local request = type(o.request) == "string" and o.request or ""
+    local method, path = request:match("^(%u+) (/%S*)$")
+    if not method and o.request then
+      self:problem(s, { "request" }, "value",
+        "expected a method and a path: \"POST /v1/events\"")
+    elseif o.body and o.expect then
+      local line, column, length =
+          source.locate(self.texts[s.file] or "", s, { "expect" }, "value")
+      list[#list + 1] = { name = s.name, method = method, path = path,
+        body = o.body, content_type = o.content_type, at = o.at,
+        expect = o.expect, file = s.file, line = line, column = column,
+        length = length }
+    end
+  end
+  return list
+end
+
+-- Half of the spool may stand prepared, two segments for each worker and stream.
+function Loader:fit_segments(desc)
+  local spool, streams = desc.spool, #desc.streams + 1
+  local workers = desc.server.workers > 0 and desc.server.workers
+      or self.host.cores
+  local most = spool.max_bytes / 2 / (workers * streams * 2)
+  local least = math.max(4 * 1024 * 1024, 4 * desc.server.max_body)
+  local segment = math.min(spool.segment, most)
+  segment = math.floor(segment / 4096) * 4096
+  if segment < least then
+    self:problem(self.spool_statement, { "max_bytes" }, "value",
+      ("too small: %d workers × %d streams × 2 × %d bytes (the least segment: "
+        .. "4MiB, and 4 × max_body) pass half of it; give at least \"%dMiB\"")
+      :format(workers, streams, least,
+        math.ceil(workers * streams * 4 * least / 1048576)))
+  end
+  spool.segment = segment
+  for _, s in ipairs(desc.streams) do
+    s.max_bytes = s.max_bytes or math.floor(spool.max_bytes / streams)
+    if s.max_bytes < 4 * workers * segment then
+      self:problem(s.statement, { "max_bytes" }, "value",
+        ("too small: %d workers × 4 segments of %d bytes need %d bytes")
+        :format(workers, segment, 4 * workers * segment))
+    end
+  end
+end
+
+function Loader:describe()
+  local desc = { server = self:single("server"), admin = self:single("admin") }
+  desc.spool, self.spool_statement = self:single("spool")
+  desc.sinks = self:sinks()
+  desc.streams = self:streams()
+  desc.schemas = self:schemas()
+  desc.routes = self:routes()
+  desc.examples = self:examples()
+  for open in pairs(self.open) do
+    self:problem(open, nil, "value", "has no { } behind its name")
+  end
+  for _, sink in ipairs(desc.sinks) do
+    if not self.sink_index[sink.name].used then
+      self:problem(sink.statement, nil, "value",
+        "no stream delivers to this sink")
+    end
+  end
+  if #self.problems == 0 then self:fit_segments(desc) end
+  return desc
+end
+
+end
