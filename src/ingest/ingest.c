@@ -1,7 +1,7 @@
 /*
  * ingest - one request's way through a worker:
  *
- *   http/            on_headers: route? method? type? room? on_request?
+ *   http/            door.c: route? method? type? room? on_request?
  *     │                  └─ no ──► refuse (404 405 415 503 4xx), body unread
  *     ▼ whole body
  *   on_body
@@ -22,9 +22,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/err.h"
 #include "base/mem.h"
-#include "plan/media.h"
 #include "ingest/room.h"
 #include "plan/check.h"
 
@@ -35,155 +33,6 @@ enum {
     TURN_BYTES = 1 << 20,
     TURN_NS = 1000000
 };
-
-void refuse(struct ingest *in, struct http_request *r, int status,
-            const char *headers, const struct answer_error *e)
-{
-    char text[2048];
-    size_t n = answer_error(e, text, sizeof text);
-
-    http_answer(r, status, headers, (struct str){text, n});
-    meters_request(&in->m, status);
-}
-
-static void refuse_plain(struct ingest *in, struct http_request *r, int status,
-                         const char *headers, const char *error,
-                         const char *code, const char *detail)
-{
-    refuse(in, r, status, headers,
-           &(struct answer_error){.error = error,
-                                  .code = code,
-                                  .detail = detail,
-                                  .offset = -1,
-                                  .limit = -1});
-}
-
-/* 1..5 s, spread so that refused clients do not come back as one. */
-static const char *retry_after(const struct ingest *in)
-{
-    static const char *const seconds[] = {
-        "Retry-After: 1\r\n", "Retry-After: 2\r\n", "Retry-After: 3\r\n",
-        "Retry-After: 4\r\n", "Retry-After: 5\r\n"};
-
-    return seconds[(clock_mono_ns() / 1000 + in->conf.worker) % 5];
-}
-
-static void refuse_full(struct ingest *in, struct http_request *r)
-{
-    refuse_plain(in, r, 503, retry_after(in), "No room", "spool_full",
-                 "the spool of this stream is full; send the request again "
-                 "later");
-}
-
-static struct policy_request request_of(const struct ingest *in,
-                                        const struct http_view *v)
-{
-    return (struct policy_request){.time_ms = in->wall_ms,
-                                   .method = v->method,
-                                   .path = v->path,
-                                   .query = v->query,
-                                   .peer = v->peer,
-                                   .headers = v->headers,
-                                   .n_headers = v->n_headers};
-}
-
-/* False: refused and answered. */
-static bool find_route(struct ingest *in, struct http_request *r,
-                       const struct http_view *v, struct passage *p)
-{
-    char allow[128], header[160];
-    enum scan_shape shape;
-
-    p->route = plan_route(in->current->plan, v->method, v->path, allow,
-                          sizeof allow);
-    if (p->route == NULL && allow[0] == '\0') {
-        refuse_plain(in, r, 404, "", "Not found", "unknown_path",
-                     "no route of the policy has this path");
-        return false;
-    }
-    if (p->route == NULL) {
-        (void)snprintf(header, sizeof header, "Allow: %s\r\n", allow);
-        refuse_plain(in, r, 405, header, "Method not allowed",
-                     "method_not_allowed", allow);
-        return false;
-    }
-    if (!media_shape(p->route, v->content_type, &shape)) {
-        refuse_plain(in, r, 415, "", "Unsupported media type",
-                     "unsupported_type",
-                     p->route->body == BODY_EVENT
-                         ? "expected application/json"
-                         : "expected application/json or application/x-ndjson");
-        return false;
-    }
-    p->shape = shape;
-    return true;
-}
-
-/* False: refused and answered. */
-static bool ask_on_request(struct ingest *in, struct http_request *r,
-                           const struct http_view *v, const struct passage *p)
-{
-    struct policy_request req = request_of(in, v);
-    struct policy_verdict verdict = {0};
-
-    policy_on_request(in->current->state, p->route, &req, &verdict);
-    if (verdict.refuse) {
-        refuse_plain(in, r, verdict.status,
-                     verdict.status == 429 ? retry_after(in) : "",
-                     "Refused by policy", verdict.code, verdict.message);
-    }
-    return !verdict.refuse;
-}
-
-static void on_headers(void *arg, struct http_request *r,
-                       const struct http_view *v)
-{
-    struct ingest *in = arg;
-    struct passage *p = http_user(r);
-    uint64_t bytes;
-    int stream;
-
-    p->began_ns = clock_mono_ns();
-    if (!find_route(in, r, v, p) ||
-        (p->route->has_on_request && !ask_on_request(in, r, v, p))) {
-        return;
-    }
-    if (p->route->stream >= 0) {
-        /* Without a length the least is asked for here, and the whole when the
-         * body is there. */
-        bytes = v->content_length == UINT64_MAX ? 4096
-                                                : v->content_length + 4096;
-        stream = in->current->stream_ids[p->route->stream];
-        if (!spool_reserve(in->conf.spool, stream, bytes)) {
-            refuse_full(in, r);
-            return;
-        }
-        p->reserved = bytes;
-    }
-    p->binding = in->current;
-    binding_hold(p->binding);
-}
-
-static void leave(struct ingest *in, struct passage *p)
-{
-    struct binding *b = p->binding;
-
-    if (b == NULL) {
-        return;
-    }
-    if (p->reserved > 0) {
-        spool_release(in->conf.spool, b->stream_ids[p->route->stream],
-                      p->reserved);
-    }
-    p->reserved = 0;
-    p->binding = NULL;
-    binding_drop(b);
-}
-
-static void on_abort(void *arg, struct http_request *r)
-{
-    leave(arg, http_user(r));
-}
 
 static void on_refusal(void *arg, int status)
 {
@@ -232,7 +81,7 @@ static bool decide(struct ingest *in, struct http_request *r,
         meters_stage(in, STAGE_CHECK);
     }
     if (route->has_on_event) {
-        struct policy_request req = request_of(in, v);
+        struct policy_request req = door_request(in, v);
         uint32_t raised = 0;
 
         policy_on_events(p->binding->state, route, &in->batch, &req, &raised);
@@ -271,7 +120,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
     struct waiter *w = waiter_get(in);
 
     if (w == NULL) {
-        refuse_plain(in, r, 503, retry_after(in), "Busy", "too_many_waiting",
+        door_refuse(in, r, 503, door_retry_after(in), "Busy", "too_many_waiting",
                      "too many requests wait for the disk");
         return;
     }
@@ -285,7 +134,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
     }
     if (!store_events(in, p->binding, p->route, w)) {
         waiter_put(in, w);
-        refuse_full(in, r);
+        door_full(in, r);
         return;
     }
     count(in, o);
@@ -320,7 +169,7 @@ static void on_body(void *arg, struct http_request *r,
             answer_now(in, r, &o);
         }
     }
-    leave(in, p);
+    door_leave(in, p);
     if (in->pending_bytes >= TURN_BYTES ||
         (in->pending_since_ns != 0 &&
          clock_mono_ns() - in->pending_since_ns > TURN_NS)) {
@@ -426,7 +275,7 @@ static struct http_limits limits_of(const struct server_plan *s)
 
 void ingest_bind(struct ingest *in, struct binding *b)
 {
-    static const struct http_ops ops = {on_headers, on_body, on_abort,
+    static const struct http_ops ops = {door_headers, on_body, door_abort,
                                         on_refusal};
     struct http_limits limits = limits_of(&b->plan->server);
     struct binding *old = in->current;

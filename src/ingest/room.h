@@ -119,6 +119,19 @@ void meters_init(struct meters *m, uint32_t worker);
 void meters_request(struct meters *m, int status);
 void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
 
-/* Answers with an error, counts it. */
+/* door.c: the head of a request, and its end without a body. */
+void door_headers(void *arg, struct http_request *r, const struct http_view *v);
+void door_abort(void *arg, struct http_request *r);
+/* Gives back what the passage holds. */
+void door_leave(struct ingest *in, struct passage *p);
+struct policy_request door_request(const struct ingest *in,
+                                   const struct http_view *v);
+
+/* Answer with an error, count it. headers: "" or whole lines. */
 void refuse(struct ingest *in, struct http_request *r, int status,
             const char *headers, const struct answer_error *e);
+void door_refuse(struct ingest *in, struct http_request *r, int status,
+                 const char *headers, const char *error, const char *code,
+                 const char *detail);
+void door_full(struct ingest *in, struct http_request *r); /* 503: no room */
+const char *door_retry_after(const struct ingest *in); /* a header's line */
