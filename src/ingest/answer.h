@@ -23,8 +23,4 @@ size_t answer_events(const struct event_batch *b, const struct outcome *o,
 
 /* {"error":...,"code":...,"offset":...,"detail":...}: what is NULL or negative is
  * left out; cut to fit out_bytes, still valid JSON for out_bytes >= 256. */
-struct answer_error {
-    const char *error, *code, *detail;
-    int64_t offset, limit;
-};
 size_t answer_error(const struct answer_error *e, char *out, size_t out_bytes);

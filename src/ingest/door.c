@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "ingest/room.h"
-#include "plan/media.h"
 
 void refuse(struct ingest *in, struct http_request *r, int status,
             const char *headers, const struct answer_error *e)
@@ -59,52 +58,18 @@ struct policy_request door_request(const struct ingest *in,
                                    .n_headers = v->n_headers};
 }
 
-/* False: refused and answered. */
-static bool find_route(struct ingest *in, struct http_request *r,
-                       const struct http_view *v, struct passage *p)
+/* With the headers that the status asks for. */
+void door_refuse_whole(struct ingest *in, struct http_request *r,
+                       const struct refused *no)
 {
-    char allow[128], header[160];
-    enum scan_shape shape;
+    char allow[160];
 
-    p->route = plan_route(in->current->plan, v->method, v->path, allow,
-                          sizeof allow);
-    if (p->route == NULL && allow[0] == '\0') {
-        door_refuse(in, r, 404, "", "Not found", "unknown_path",
-                     "no route of the policy has this path");
-        return false;
-    }
-    if (p->route == NULL) {
-        (void)snprintf(header, sizeof header, "Allow: %s\r\n", allow);
-        door_refuse(in, r, 405, header, "Method not allowed",
-                     "method_not_allowed", allow);
-        return false;
-    }
-    if (!media_shape(p->route, v->content_type, &shape)) {
-        door_refuse(in, r, 415, "", "Unsupported media type",
-                     "unsupported_type",
-                     p->route->body == BODY_EVENT
-                         ? "expected application/json"
-                         : "expected application/json or application/x-ndjson");
-        return false;
-    }
-    p->shape = shape;
-    return true;
-}
-
-/* False: refused and answered. */
-static bool ask_on_request(struct ingest *in, struct http_request *r,
-                           const struct http_view *v, const struct passage *p)
-{
-    struct policy_request req = door_request(in, v);
-    struct policy_verdict verdict = {0};
-
-    policy_on_request(in->current->state, p->route, &req, &verdict);
-    if (verdict.refuse) {
-        door_refuse(in, r, verdict.status,
-                     verdict.status == 429 ? door_retry_after(in) : "",
-                     "Refused by policy", verdict.code, verdict.message);
-    }
-    return !verdict.refuse;
+    (void)snprintf(allow, sizeof allow, "Allow: %s\r\n", no->allow);
+    refuse(in, r, no->status,
+           no->status == 405   ? allow
+           : no->status == 429 ? door_retry_after(in)
+                               : "",
+           &no->error);
 }
 
 void door_headers(void *arg, struct http_request *r,
@@ -112,14 +77,19 @@ void door_headers(void *arg, struct http_request *r,
 {
     struct ingest *in = arg;
     struct passage *p = http_user(r);
+    struct policy_request req = door_request(in, v);
+    enum scan_shape shape;
+    struct refused no;
     uint64_t bytes;
     int stream;
 
     p->began_ns = clock_mono_ns();
-    if (!find_route(in, r, v, p) ||
-        (p->route->has_on_request && !ask_on_request(in, r, v, p))) {
+    if (!decide_head(in->current->state, &req, v->content_type, &p->route,
+                     &shape, &no)) {
+        door_refuse_whole(in, r, &no);
         return;
     }
+    p->shape = shape;
     if (p->route->stream >= 0) {
         /* Without a length the least is asked for here, and the whole when the
          * body is there. */

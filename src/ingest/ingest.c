@@ -5,9 +5,10 @@
  *     │                  └─ no ──► refuse (404 405 415 503 4xx), body unread
  *     ▼ whole body
  *   on_body
- *     │ scan_body      decode/   ── not JSON, too many ─► 400, 413
- *     │ check_events   plan/     marks events
- *     │ policy_on_events policy/ marks events, one entry into Lua
+ *     │ decide_body    policy/   ── not JSON, too many ─► 400, 413
+ *     │   scan_body        decode/ finds events
+ *     │   check_events     plan/   marks events
+ *     │   policy_on_events policy/ marks events, one entry into Lua
  *     │ outcome_of     plan/     ── nothing to store ───► 422
  *     ▼
  *   store_events       store.c   ── no room ────────────► 503
@@ -24,7 +25,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ingest/room.h"
-#include "plan/check.h"
 
 static const double LATE_LOOK_S = 0.05;
 
@@ -41,54 +41,28 @@ static void on_refusal(void *arg, int status)
     meters_request(&in->m, status);
 }
 
-static void refuse_body(struct ingest *in, struct http_request *r,
-                        enum scan_result result, const struct scan_error *se)
+static void on_stage(void *arg, enum decide_stage stage)
 {
-    const char *code;
-    int status = outcome_of_scan(result, &code);
-
-    refuse(in, r, status, "",
-           &(struct answer_error){
-               .error = result == SCAN_INVALID    ? "Invalid JSON"
-                        : result == SCAN_TOO_MANY ? "Too many events"
-                                                  : "Nested too deep",
-               .code = code,
-               .detail = se->detail,
-               .offset = (int64_t)se->at,
-               .limit = result == SCAN_TOO_MANY   ? (int64_t)in->limits.max_events
-                        : result == SCAN_TOO_DEEP ? (int64_t)in->limits.max_depth
-                                                  : -1});
+    meters_stage(arg, (int)stage);
 }
 
 /* Fates for all events of the body; false: refused and answered. */
 static bool decide(struct ingest *in, struct http_request *r,
                    const struct http_view *v, const struct passage *p)
 {
-    const struct route *route = p->route;
-    struct scan_error se;
-    enum scan_result result =
-        scan_body(&in->batch, route->schema == NULL ? NULL : route->schema->keys,
-                  (enum scan_shape)p->shape, &in->limits, v->body.p, v->body.n,
-                  &se);
+    const struct decide_meter meter = {on_stage, in};
+    struct policy_request req = door_request(in, v);
+    struct refused no;
+    uint32_t raised;
+    bool ok = decide_body(p->binding->state, p->route, (enum scan_shape)p->shape,
+                          &req, v->body, &in->batch,
+                          in->sampling ? &meter : NULL, &raised, &no);
 
-    if (result != SCAN_OK) {
-        refuse_body(in, r, result, &se);
-        return false;
+    if (!ok) {
+        door_refuse_whole(in, r, &no);
     }
-    meters_stage(in, STAGE_DECODE);
-    if (route->schema != NULL) {
-        check_events(route->schema, &in->batch, (int64_t)in->wall_ms);
-        meters_stage(in, STAGE_CHECK);
-    }
-    if (route->has_on_event) {
-        struct policy_request req = door_request(in, v);
-        uint32_t raised = 0;
-
-        policy_on_events(p->binding->state, route, &in->batch, &req, &raised);
-        stats_add(in->m.raised, raised);
-        meters_stage(in, STAGE_POLICY);
-    }
-    return true;
+    stats_add(in->m.raised, raised);
+    return ok;
 }
 
 static void count(struct ingest *in, const struct outcome *o)
@@ -282,8 +256,6 @@ void ingest_bind(struct ingest *in, struct binding *b)
 
     commit_turn(in);
     bind_outlets(in, b);
-    in->limits = (struct scan_limits){b->plan->server.max_events,
-                                      b->plan->server.max_depth};
     in->current = b;
     if (old == NULL) {
         in->http = http_server_new(in->conf.loop, in->conf.listen_fd, &limits,

@@ -12,6 +12,7 @@
 #include "ingest/answer.h"
 #include "ingest/binding.h"
 #include "ingest/ingest.h"
+#include "policy/decide.h"
 #include "stats/stats.h"
 
 enum {
@@ -60,8 +61,8 @@ struct outlet {
     stats_cell *stored, *failed, *bytes;
 };
 
-enum { STAGE_DECODE, STAGE_CHECK, STAGE_POLICY, STAGE_STORE, STAGE_COMMIT,
-       N_STAGES };
+enum { STAGE_DECODE = DECIDE_DECODE, STAGE_CHECK = DECIDE_CHECK,
+       STAGE_POLICY = DECIDE_POLICY, STAGE_STORE, STAGE_COMMIT, N_STAGES };
 
 struct meters {
     stats_cell *requests[600];   /* by status; made on first use */
@@ -80,7 +81,6 @@ struct ingest {
     struct spool_writer *opened[PLAN_STREAMS_MAX];
     struct event_batch batch;
     struct arena arena;          /* of the request in hand */
-    struct scan_limits limits;
     ev_check check;              /* reads the clock at the start of each turn */
     ev_prepare prepare;          /* commits at the end of each turn */
     ev_async synced;             /* the housekeeper has synced something */
@@ -133,5 +133,7 @@ void refuse(struct ingest *in, struct http_request *r, int status,
 void door_refuse(struct ingest *in, struct http_request *r, int status,
                  const char *headers, const char *error, const char *code,
                  const char *detail);
+void door_refuse_whole(struct ingest *in, struct http_request *r,
+                       const struct refused *no);
 void door_full(struct ingest *in, struct http_request *r); /* 503: no room */
 const char *door_retry_after(const struct ingest *in); /* a header's line */

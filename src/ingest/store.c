@@ -6,86 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "decode/edit.h"
+#include "ingest/line.h"
 #include "ingest/room.h"
-
-/* The dead letters' line for an event whose hook failed:
- * {"event":<raw>,"stream":"events","reason":"policy_error","why":"...","time":ms,
- * "generation":N,"route":"POST /v1/events"} */
-enum { DEAD_FRAME_BYTES = 4096 };
-
-static size_t put_json(char *out, size_t at, size_t max, const char *z)
-{
-    out[at++] = '"';
-    for (; *z != '\0' && at + 8 < max; z++) {
-        unsigned char c = (unsigned char)*z;
-
-        if (c == '"' || c == '\\') {
-            out[at++] = '\\';
-        }
-        out[at++] = c < 0x20 ? ' ' : (char)c;
-    }
-    out[at++] = '"';
-    return at;
-}
-
-static size_t put_text(char *out, size_t at, const char *z)
-{
-    size_t n = strlen(z);
-
-    memcpy(out + at, z, n);
-    return at + n;
-}
-
-static size_t put_number(char *out, size_t at, uint64_t v)
-{
-    char digits[20];
-    size_t n = 0;
-
-    do {
-        digits[sizeof digits - ++n] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0);
-    memcpy(out + at, digits + sizeof digits - n, n);
-    return at + n;
-}
-
-static size_t dead_line(struct ingest *in, const struct binding *b,
-                        const struct route *route, const struct event *ev,
-                        char *out)
-{
-    size_t n = put_text(out, 0, "{\"event\":");
-
-    n += edit_splice(&in->batch, ev, out + n);
-    n = put_text(out, n, ",\"stream\":");
-    n = route->stream < 0
-            ? put_text(out, n, "null")
-            : put_json(out, n, n + 80, b->plan->streams[route->stream].name);
-    n = put_text(out, n, ",\"route\":");
-    n = put_json(out, n, n + 1000, route->path);
-    n = put_text(out, n, ",\"reason\":");
-    n = put_json(out, n, n + 80, ev->code == NULL ? "policy_error" : ev->code);
-    n = put_text(out, n, ",\"why\":");
-    n = put_json(out, n, n + 2000, ev->message == NULL ? "" : ev->message);
-    n = put_text(out, n, ",\"time\":");
-    n = put_number(out, n, (uint64_t)in->wall_ms);
-    n = put_text(out, n, ",\"generation\":");
-    n = put_number(out, n, b->plan->generation);
-    return put_text(out, n, "}");
-}
-
-/* Streams of the spool that ev goes to, as a mask of writers in b. */
-static uint64_t targets(const struct binding *b, const struct route *route,
-                        const struct event *ev)
-{
-    if (ev->fate == EVENT_DEAD) {
-        return b->dead < 0 ? 0 : 1ull << (b->dead & 63);
-    }
-    if (ev->flags & EVENT_ROUTED) {
-        return ev->to;
-    }
-    return route->stream < 0 ? 0 : 1ull << route->stream;
-}
 
 struct sizes {
     uint64_t streams;                   /* plan streams touched, as a mask */
@@ -100,17 +22,13 @@ static void measure(const struct ingest *in, const struct binding *b,
     z->streams = 0;
     for (uint32_t i = 0; i < batch->n; i++) {
         const struct event *ev = &batch->events[i];
-        uint64_t to;
+        uint64_t to = line_streams(route, ev, b->dead);
         size_t n;
 
-        if (ev->fate != EVENT_ACCEPT && ev->fate != EVENT_DEAD) {
+        if (to == 0) {
             continue;
         }
-        to = targets(b, route, ev);
-        n = edit_bound(batch, ev) + 1 + sizeof(struct spool_entry);
-        if (ev->fate == EVENT_DEAD) {
-            n += DEAD_FRAME_BYTES;
-        }
+        n = line_bound(batch, ev) + 1 + sizeof(struct spool_entry);
         for (; to != 0; to &= to - 1) {
             int s = __builtin_ctzll(to);
 
@@ -155,17 +73,13 @@ static bool append(struct ingest *in, const struct binding *b,
                    const struct route *route, const struct event *ev, int s)
 {
     struct outlet *o = &in->outlets[b->stream_ids[s]];
-    size_t bound = edit_bound(&in->batch, ev);
-    char *out;
+    char *out = spool_writer_room(o->writer, line_bound(&in->batch, ev));
     size_t n;
 
-    bound += ev->fate == EVENT_DEAD ? DEAD_FRAME_BYTES : 0;
-    out = spool_writer_room(o->writer, bound);
     if (out == NULL) {
         return false;
     }
-    n = ev->fate == EVENT_DEAD ? dead_line(in, b, route, ev, out)
-                               : edit_splice(&in->batch, ev, out);
+    n = line_write(b->plan, route, &in->batch, ev, in->wall_ms, out);
     spool_writer_append(o->writer, (uint32_t)n, 0, 0,
                         ev->n_edits > 0 ? ENTRY_EDITED : 0);
     o->n_pending++;
@@ -179,12 +93,9 @@ static bool append_all(struct ingest *in, const struct binding *b,
 {
     for (uint32_t i = 0; i < in->batch.n; i++) {
         const struct event *ev = &in->batch.events[i];
-        uint64_t to;
+        uint64_t to = line_streams(route, ev, b->dead);
 
-        if (ev->fate != EVENT_ACCEPT && ev->fate != EVENT_DEAD) {
-            continue;
-        }
-        for (to = targets(b, route, ev); to != 0; to &= to - 1) {
+        for (; to != 0; to &= to - 1) {
             if (!append(in, b, route, ev, __builtin_ctzll(to))) {
                 uint64_t left = z->streams;
 

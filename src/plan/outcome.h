@@ -28,3 +28,9 @@ void outcome_of(const struct route *r, const struct event_batch *b,
 /* The status of a body that scan_body refused: 400 or 413, and the word for its
  * code: "invalid_json", "too_many_events", "too_deep". */
 int outcome_of_scan(enum scan_result r, const char **code);
+
+/* Why a request is refused as a whole; what is NULL or negative is not said. */
+struct answer_error {
+    const char *error, *code, *detail;
+    int64_t offset, limit;
+};

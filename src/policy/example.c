@@ -9,9 +9,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "decode/edit.h"
-#include "plan/check.h"
-#include "plan/media.h"
-#include "plan/outcome.h"
+#include "policy/decide.h"
 #include "policy/state.h"
 
 enum { ARENA_BYTES = 16 << 20 };
@@ -63,20 +61,6 @@ static struct str text_of(struct trial *t, const char *key)
     return s;
 }
 
-/* False: the request finds no route. */
-static bool find_route(struct trial *t, const struct plan *plan)
-{
-    char allow[128];
-
-    t->route = plan_route(plan, text_of(t, "method"), text_of(t, "path"), allow,
-                          sizeof allow);
-    if (t->route == NULL) {
-        t->status = allow[0] != '\0' ? 405 : 404;
-        t->code = allow[0] != '\0' ? "method_not_allowed" : "unknown_path";
-    }
-    return t->route != NULL;
-}
-
 static void first_error(struct trial *t)
 {
     for (uint32_t i = 0; i < t->batch.n; i++) {
@@ -88,39 +72,6 @@ static void first_error(struct trial *t)
     }
 }
 
-static void decide(struct trial *t, struct policy_state *s,
-                   struct policy_request *req, struct str body)
-{
-    const struct server_plan *sp = &s->policy->plan->server;
-    struct scan_limits limits = {sp->max_events, sp->max_depth};
-    struct scan_error se;
-    enum scan_shape shape;
-    enum scan_result r;
-    uint32_t raised;
-
-    if (!media_shape(t->route, text_of(t, "content_type"), &shape)) {
-        t->status = 415;
-        t->code = "unsupported_type";
-        return;
-    }
-    r = scan_body(&t->batch,
-                  t->route->schema == NULL ? NULL : t->route->schema->keys,
-                  shape, &limits, body.p, body.n, &se);
-    if (r != SCAN_OK) {
-        t->status = outcome_of_scan(r, &t->code);
-        return;
-    }
-    if (t->route->schema != NULL) {
-        check_events(t->route->schema, &t->batch, (int64_t)req->time_ms);
-    }
-    if (t->route->has_on_event) {
-        policy_on_events(s, t->route, &t->batch, req, &raised);
-    }
-    outcome_of(t->route, &t->batch, &t->outcome);
-    t->status = t->outcome.status;
-    first_error(t);
-}
-
 static void ask(struct trial *t, struct policy_state *s)
 {
     struct policy_request req = {.method = text_of(t, "method"),
@@ -128,24 +79,26 @@ static void ask(struct trial *t, struct policy_state *s)
                                  .peer = STR("127.0.0.1")};
     struct str body = text_of(t, "body");
     char *padded = mem_zalloc(body.n + SCAN_PAD);
-    struct policy_verdict v = {0};
+    enum scan_shape shape;
+    struct refused no;
+    uint32_t raised;
 
     memcpy(padded, body.p, body.n);
-    body.p = padded;
+    t->padded = padded;
     lua_getfield(t->L, t->example, "at");
     req.time_ms = lua_tonumber(t->L, -1);
     lua_pop(t->L, 1);
-    if (t->route->has_on_request) {
-        policy_on_request(s, t->route, &req, &v);
-    }
-    if (v.refuse) {
-        t->status = v.status;
-        t->code = v.code;
+    if (decide_head(s, &req, text_of(t, "content_type"), &t->route, &shape,
+                    &no) &&
+        decide_body(s, t->route, shape, &req, (struct str){padded, body.n},
+                    &t->batch, NULL, &raised, &no)) {
+        outcome_of(t->route, &t->batch, &t->outcome);
+        t->status = t->outcome.status;
+        first_error(t);
     } else {
-        decide(t, s, &req, body);
+        t->status = no.status;
+        t->code = no.error.code;
     }
-    free(t->padded);
-    t->padded = padded;
 }
 
 static void expect_number(struct trial *t, const char *key, double got)
@@ -213,9 +166,7 @@ static void run_one(struct policy_state *s, int problems)
     t.expect = lua_gettop(s->L);
     arena_init(&t.arena, ARENA_BYTES);
     event_batch_init(&t.batch, &t.arena);
-    if (find_route(&t, s->policy->plan)) {
-        ask(&t, s);
-    }
+    ask(&t, s);
     compare(&t);
     free(t.padded);
     event_batch_fini(&t.batch);

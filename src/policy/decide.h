@@ -1,0 +1,45 @@
+/*
+ * decide - what becomes of a request, up to where its events would be stored.
+ *
+ *   decide_head (headers) -> decide_body (whole body) -> outcome_of
+ *
+ * The worker, a policy's examples, the testing kit and a replay all come here, so
+ * that all decide alike. The state's thread; no I/O.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "decode/scan.h"
+#include "plan/outcome.h"
+#include "policy/policy.h"
+
+/* A request refused as a whole. Texts are static, or live until the next call on
+ * the state. */
+struct refused {
+    int status;
+    struct answer_error error;
+    char allow[128]; /* 405: the methods of the path; else "" */
+};
+
+/* Route, media type, on_request. False: *no tells. */
+bool decide_head(struct policy_state *s, const struct policy_request *req,
+                 struct str content_type, const struct route **route,
+                 enum scan_shape *shape, struct refused *no) MUST_USE;
+
+/* Told behind each stage that ran; for time measured. */
+enum decide_stage { DECIDE_DECODE, DECIDE_CHECK, DECIDE_POLICY };
+struct decide_meter {
+    void (*passed)(void *arg, enum decide_stage stage);
+    void *arg;
+};
+
+/* Fates for all events of the body, which lies as scan_body wants it. m may be
+ * NULL. *raised: hooks that raised. False: *no tells. */
+bool decide_body(struct policy_state *s, const struct route *route,
+                 enum scan_shape shape, const struct policy_request *req,
+                 struct str body, struct event_batch *b,
+                 const struct decide_meter *m, uint32_t *raised,
+                 struct refused *no) MUST_USE;
