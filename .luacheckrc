@@ -13,4 +13,5 @@ files["conf/"] = { std = "luajit+sluice", max_line_length = false }
 files["bench/policy.lua"] = { std = "luajit+sluice" }
 files["bench/wrk.lua"] = { globals = { "init", "request", "response", "wrk" } }
 files["tests/"] = { std = "luajit+busted" }
+files["tests/spec/mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/diagnostics_spec.lua"] = { std = "luajit+busted", max_line_length = false }

@@ -26,7 +26,8 @@ struct command {
 static const struct command commands[] = {
     {"run", cli_run, "serve a policy: run [--listen A] [--admin A] [--data DIR] "
                      "POLICY.lua"},
-    {"check", cli_check, "report every mistake of a policy: check POLICY.lua"},
+    {"check", cli_check, "report every mistake of a policy: check [--json] "
+                         "POLICY.lua"},
     {"dead", cli_dead, "dead letters: dead list DIR | show FILE | replay FILE "
                        "--to URL"},
     {"inspect", cli_inspect, "show what a spool holds: inspect DIR"},

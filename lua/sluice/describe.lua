@@ -2,6 +2,7 @@
 -- that C builds its plan from. Methods of the loader; every mistake is recorded and
 -- the rest goes on.
 
+local bytecode = require "sluice.bytecode"
 local source = require "sluice.source"
 local suggest = require "sluice.suggest"
 local values = require "sluice.values"
@@ -112,6 +113,10 @@ function Loader:sinks()
       local o = self:options(s, {}, s.args, words[s.word].options)
       o.kind, o.name, o.statement = s.word, s.name, s
       if o.batch then self:check_batch(s, o.batch) end
+      if o.hedge and o.hedge.after and o.urls and #o.urls < 2 then
+        self:problem(s, { "hedge" }, "value",
+          "a second try needs a second url")
+      end
       list[#list + 1] = o
       seen[s.name].index = #list - 1
     end
@@ -210,6 +215,29 @@ function Loader:enum_values(s, path, opts)
   return list, rest
 end
 
+-- A field that no event can have is a mistake of the schema.
+function Loader:possible(s, name, kind, o)
+  local path = { name }
+  local depth = select(2, name:gsub("%.", "")) + 1
+  if o.min and o.max and o.min > o.max then
+    self:problem(s, path, "value", ("min %s is more than max %s")
+      :format(o.min, o.max))
+  elseif kind == "int" and o.min and o.max and
+      math.ceil(o.min) > math.floor(o.max) then
+    self:problem(s, path, "value",
+      ("no whole number is from %s to %s"):format(o.min, o.max))
+  elseif kind == "str" and (o.min or 0) > self.limits.max_body then
+    self:problem(s, path, "value", ("min %d is more than server.max_body, %d")
+      :format(o.min, self.limits.max_body))
+  end
+  if name:find("^%.") or name:find("%.$") or name:find("..", 1, true) then
+    self:problem(s, path, "key", "a path has a name on each side of a dot")
+  elseif depth > self.limits.max_depth then
+    self:problem(s, path, "key", ("is %d deep; server.max_depth is %d")
+      :format(depth, self.limits.max_depth))
+  end
+end
+
 function Loader:field(s, name, f)
   local path = { name }
   local opts, list = f.opts, nil
@@ -217,10 +245,7 @@ function Loader:field(s, name, f)
     list, opts = self:enum_values(s, path, opts)
   end
   local o = self:options(s, path, opts, words.fields[f.kind].options)
-  if o.min and o.max and o.min > o.max then
-    self:problem(s, path, "value", ("min %s is more than max %s")
-      :format(o.min, o.max))
-  end
+  self:possible(s, name, f.kind, o)
   return { path = name, type = f.kind, required = o.required, min = o.min,
     max = o.max, values = list, max_age = o.max_age, max_skew = o.max_skew }
 end
@@ -364,9 +389,38 @@ function Loader:fit_segments(desc)
   end
 end
 
+-- A global that a hook reads or sets would raise with its first event.
+function Loader:check_globals(s, path, v, seen)
+  if type(v) == "table" and not seen[v] and not getmetatable(v) then
+    seen[v] = true
+    for _, key in ipairs(sorted_keys(v)) do
+      self:check_globals(s, extend(path, key), v[key], seen)
+    end
+  elseif type(v) == "function" then
+    bytecode.globals(v, function(g)
+      local known = self.fixed[g.name] ~= nil or
+          (rawget(self.env, g.name) ~= nil and not g.set)
+      if known or not g.file then return end
+      local column, length =
+          source.find(self.texts[g.file] or "", g.line, g.name)
+      self:add(g.file, g.line, column, length, g.set
+        and ("sets a global: write local %s"):format(g.name)
+        or self:why_unknown(g.name), g.name)
+    end, seen)
+  end
+end
+
+function Loader:hooks_globals()
+  local seen = {}
+  for _, s in ipairs(self.statements) do
+    self:check_globals(s, {}, s.args, seen)
+  end
+end
+
 function Loader:describe()
   local desc = { server = self:single("server"), admin = self:single("admin") }
   desc.spool, self.spool_statement = self:single("spool")
+  self.limits = desc.server
   desc.sinks = self:sinks()
   desc.streams = self:streams()
   desc.schemas = self:schemas()
@@ -381,6 +435,7 @@ function Loader:describe()
         "no stream delivers to this sink")
     end
   end
+  self:hooks_globals()
   if #self.problems == 0 then self:fit_segments(desc) end
   return desc
 end

@@ -4,6 +4,7 @@
 
 local ffi = require "ffi"
 local bit = require "bit"
+local bytecode = require "sluice.bytecode"
 
 local M = {}
 
@@ -269,83 +270,6 @@ function M.start(context, declarations, host)
     __newindex = function() error("a request can't be changed", 2) end })
 end
 
--- ---- what compiles ------------------------------------------------------------
-
--- Opcodes are learned from functions whose bytecode is known, for their numbers
--- differ between versions of LuaJIT.
-local function opcodes(f)
-  local util, list = require "jit.util", {}
-  for pc = 1, 1000000 do
-    local ins = util.funcbc(f, pc)
-    if not ins then break end
-    list[pc] = { op = band(ins, 255), back = rshift(ins, 16) < 0x8000 }
-  end
-  return list
-end
-
-local back_ops
-local function learn()
-  back_ops = {}
-  local for_num = opcodes(function() for _ = 1, 2 do end end)
-  local for_in = opcodes(function(g) for _ in g do end end)
-  local while_do = opcodes(function(x) while x do x() end end)
-  -- The last instruction but one of each is its jump back.
-  for _, list in ipairs { for_num, for_in, while_do } do
-    back_ops[list[#list - 1].op] = true
-  end
-end
-
-local function line_of(f, pc)
-  local info = require "jit.util".funcinfo(f, pc)
-  return info.currentline
-end
-
----Looks for a loop in f, the functions in it and those it refers to.
----@return integer? line of the loop, nil: there is none
-function M.loop_line(f, seen)
-  local util = require "jit.util"
-  seen = seen or {}
-  if seen[f] then return nil end
-  seen[f] = true
-  if not back_ops then learn() end
-  local ok, list = pcall(opcodes, f)
-  if not ok then return nil end
-  for pc, ins in ipairs(list) do
-    if back_ops[ins.op] and ins.back then return line_of(f, pc) or 0 end
-  end
-  if type(f) ~= "function" then return nil end
-  for k = -1, -256, -1 do
-    local good, child = pcall(util.funck, f, k)
-    if not good or child == nil then break end
-    if type(child) == "proto" then
-      local line = M.loop_line(child, seen)
-      if line then return line end
-    end
-  end
-  for i = 1, 60 do
-    local name, up = debug.getupvalue(f, i)
-    if not name then break end
-    local info = type(up) == "function" and debug.getinfo(up, "S")
-    if info and info.source:find("^@policy:") then
-      local line = M.loop_line(up, seen)
-      if line then return line end
-    end
-  end
-  return nil
-end
-
----Lets f and what it refers to be compiled.
-function M.compile(f, seen)
-  seen = seen or {}
-  if seen[f] then return end
-  seen[f] = true
-  jit.on(f, true)
-  for i = 1, 60 do
-    local name, up = debug.getupvalue(f, i)
-    if not name then break end
-    local info = type(up) == "function" and debug.getinfo(up, "S")
-    if info and info.source:find("^@policy:") then M.compile(up, seen) end
-  end
-end
+M.endless, M.compile = bytecode.endless, bytecode.compile
 
 return M

@@ -25,14 +25,16 @@ function Loader:problem(s, path, what, message)
     name = name .. (type(key) == "number" and ("[%d]"):format(key)
       or "." .. tostring(key))
   end
-  self:add(s.file, line, column, length, name .. ": " .. message)
+  self:add(s.file, line, column, length, message, name)
 end
 
-function Loader:add(file, line, column, length, message)
+---Notes a mistake at a place; length 0: only the line is known.
+---@param path string? the statement and option it is about
+function Loader:add(file, line, column, length, message, path)
   if #self.problems < 200 then
     self.problems[#self.problems + 1] = { file = file, line = line,
-      column = column, length = length, message = message,
-      number = #self.problems }
+      column = column, length = length, message = message, path = path,
+      suggestion = suggest.of(message), number = #self.problems }
   end
 end
 
@@ -68,8 +70,8 @@ function Loader:statement_word(word, spec)
   return function(name)
     local file, line = caller()
     if type(name) ~= "string" then
-      self:add(file, line, 1, 0, ("%s: expected a name: %s \"name\" { }")
-        :format(word, word))
+      self:add(file, line, 1, 0, ("expected a name: %s \"name\" { }")
+        :format(word), word)
       name = "?"
     end
     local open = { word = word, name = name, file = file, line = line }
@@ -86,8 +88,8 @@ function Loader:field_word(kind)
     local file, line = caller()
     self.serial = self.serial + 1
     if type(opts) ~= "table" then
-      self:add(file, line, 1, 0, ("%s: expected a table: %s { }")
-        :format(kind, kind))
+      self:add(file, line, 1, 0, ("expected a table: %s { }")
+        :format(kind), kind)
       opts = {}
     end
     return setmetatable({ kind = kind, opts = opts, serial = self.serial,
@@ -118,25 +120,20 @@ end
 
 function Loader:unknown(key)
   local file, line = caller()
-  local text = self.texts[file] or ""
-  local column, length = 1, 0
-  for _, t in ipairs(source.tokens(text)) do
-    local at, col = source.place(text, t.first)
-    if at == line and t.text == key then column, length = col, #key break end
-  end
-  local message
-  if words.later[key] then
-    message = ("%s: this word (%s) is not served by this version")
-        :format(key, words.later[key])
-  elseif words.forbidden[key] then
-    message = ("%s: not available to a policy: %s"):format(key,
-      words.forbidden[key])
-  else
-    message = ("%s: unknown word%s"):format(tostring(key),
-      suggest.hint(key, { unpack(self.known) }))
-  end
-  self:add(file, line, column, length, message)
+  local column, length = source.find(self.texts[file] or "", line, key)
+  self:add(file, line, column, length, self:why_unknown(key), tostring(key))
   return blackhole()
+end
+
+-- What is wrong with a global that the environment has not.
+function Loader:why_unknown(key)
+  if words.later[key] then
+    return ("this word (%s) is not served by this version")
+        :format(words.later[key])
+  elseif words.forbidden[key] then
+    return ("not available to a policy: %s"):format(words.forbidden[key])
+  end
+  return "unknown word" .. suggest.hint(key, { unpack(self.known) })
 end
 
 local function bounded_rep(s, n, sep)
@@ -181,8 +178,8 @@ function Loader:environment()
     local v = self.host.getenv(name) or default
     if v == nil then
       local file, line = caller()
-      self:add(file, line, 1, 0, ("env \"%s\": not set, and no default given")
-        :format(name))
+      self:add(file, line, 1, 0, "not set, and no default given",
+        ("env \"%s\""):format(name))
       return ""
     end
     return v
@@ -191,7 +188,7 @@ function Loader:environment()
       self.hooks.reject, self.hooks.drop, self.hooks.to
   fixed.require = function(name) return self:require(name) end
   for k, v in pairs(lib) do fixed[k] = v end
-  self.known = {}
+  self.fixed, self.known = fixed, {}
   for k in pairs(fixed) do self.known[#self.known + 1] = k end
   fixed._G = env
   return setmetatable(env, {
@@ -234,7 +231,8 @@ function Loader:run(file, text)
   local chunk, why = loadstring(text, "@policy:" .. file)
   if not chunk then
     local at, line, rest = raised(file, why)
-    self:add(at, line, 1, 0, "syntax: " .. rest)
+    local column, length = source.find(text, line, rest:match("near '(.*)'$"))
+    self:add(at, line, column, length, rest, "syntax")
     return nil
   end
   jit.off(chunk, true)
@@ -242,6 +240,10 @@ function Loader:run(file, text)
   local results = { pcall(self.host.bounded, chunk) }
   if not results[1] then
     local at, line, rest = raised(file, results[2])
+    if rest == "not enough memory" then
+      rest = ("its top level needs more than the %d MiB that a policy's state "
+        .. "may have"):format(self.host.memory_mib)
+    end
     self:add(at, line, 1, 0, rest)
     return nil
   end
@@ -253,16 +255,26 @@ function Loader:require(name)
   if type(name) ~= "string" or not name:match("^[%w_%-%.]+$") then
     error("require: expected a module's name such as \"lib.rules\"", 2)
   end
+  for i, open in ipairs(self.requiring) do
+    if open == name then
+      self:add(file, line, 1, 0, ("needs itself: %s → %s"):format(
+        table.concat(self.requiring, " → ", i), name),
+        ("require \"%s\""):format(name))
+      return blackhole()
+    end
+  end
   if self.modules[name] ~= nil then return self.modules[name] end
   local path = self.folder .. name:gsub("%.", "/") .. ".lua"
   local text = self.host.read(path)
   if not text then
-    self:add(file, line, 1, 0,
-      ("require \"%s\": no file %s"):format(name, path))
+    self:add(file, line, 1, 0, "no file " .. path,
+      ("require \"%s\""):format(name))
     return blackhole()
   end
   self.modules[name] = true
+  self.requiring[#self.requiring + 1] = name
   local result = self:run(path, text)
+  self.requiring[#self.requiring] = nil
   if result ~= nil then self.modules[name] = result end
   return self.modules[name]
 end
@@ -282,7 +294,7 @@ end
 function M.load(host, hooks, name, text)
   local self = setmetatable({
     host = host, hooks = hooks, name = name, texts = {}, problems = {},
-    statements = {}, open = {}, modules = {}, serial = 0, loading = true,
+    statements = {}, open = {}, modules = {}, requiring = {}, serial = 0, loading = true,
     folder = name:match("^(.*/)[^/]*$") or "", Field = {}, Schema = {},
   }, Loader)
   self.env = self:environment()

@@ -73,6 +73,17 @@ function M.place(text, pos)
   end
 end
 
+---Where a token stands in a line.
+---@return integer column, integer length 1, 0: it is not there
+function M.find(text, line, token)
+  for _, t in ipairs(M.tokens(text)) do
+    local at, column = M.place(text, t.first)
+    if at == line and t.text == token then return column, #token end
+    if at > line then break end
+  end
+  return 1, 0
+end
+
 local function string_value(t)
   if t.kind ~= "string" then return nil end
   local open = t.text:match("^%[=*%[")

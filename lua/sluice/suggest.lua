@@ -42,4 +42,10 @@ function M.hint(name, known)
   return n and ('; did you mean "' .. n .. '"?') or ""
 end
 
+---The name that a message made with hint suggests.
+---@return string?
+function M.of(message)
+  return message:match('; did you mean "(.-)"%?$')
+end
+
 return M

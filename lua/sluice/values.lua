@@ -126,14 +126,22 @@ function checks.enum(v, spec)
     table.concat(spec.values, "\", \""), suggest.hint(v, { unpack(spec.values) }))
 end
 
-function checks.list(v)
+function checks.url(v)
+  local host = type(v) == "string" and v:match("^https?://([^/?#%s]+)[^%s]*$")
+  if not host or #v > 500 then
+    return nil, ("%s is not an address such as \"https://host:8443/path\"")
+        :format(M.show(v))
+  end
+  return v
+end
+
+function checks.list(v, spec)
   if type(v) ~= "table" or #v == 0 then
     return nil, ("%s is not a list of texts: { \"a\", \"b\" }"):format(M.show(v))
   end
   for _, x in ipairs(v) do
-    if type(x) ~= "string" or x == "" then
-      return nil, ("%s is not a text"):format(M.show(x))
-    end
+    local _, why = checks[spec.of or "string"](x, {})
+    if why then return nil, why end
   end
   return v
 end
@@ -164,14 +172,6 @@ function checks.after(v, spec, host)
   return n, why
 end
 
-function checks.adapt(v)
-  if v == "latency" then return v end
-  if type(v) ~= "function" then
-    return nil, ("%s is neither \"latency\" nor a function"):format(M.show(v))
-  end
-  return v
-end
-
 function checks.moment(v, _, host)
   local n = type(v) == "string" and host.moment(v)
   if not n then
@@ -191,6 +191,14 @@ function checks.hook(v, spec)
         :format(info.nparams, spec.params)
   end
   return v
+end
+
+function checks.adapt(v)
+  if v == "latency" then return v end
+  if type(v) ~= "function" then
+    return nil, ("%s is neither \"latency\" nor a function"):format(M.show(v))
+  end
+  return checks.hook(v, { params = 1 })
 end
 
 ---@return any value nil with a reason when it is wrong

@@ -3,8 +3,8 @@
 --
 -- An option: type, default (as a policy would write it; nil: none), required,
 -- min, max (in the unit of the parsed value), values (of an enum), help.
--- Types: string, address, name, bytes, duration, count, number, boolean,
--- enum, options (nested), method_path, body, custom.
+-- Types are the checks of values.lua, and "options" (a table of options), "sinks",
+-- "schema", "stream". of: the type of a list's items; params: of a function.
 
 local M = {}
 
@@ -166,7 +166,7 @@ M.clickhouse = {
   named = true,
   sink = true,
   options = {
-    urls = { type = "list", required = true,
+    urls = { type = "list", of = "url", required = true,
       help = "Endpoints; with more than one: replicas of one table." },
     table = { type = "string", required = true, help = "database.table." },
     user = { type = "string", empty = true, help = "Sent as X-ClickHouse-User." },

@@ -1,31 +1,85 @@
-/* sluice check POLICY.lua */
+/* sluice check [--json] POLICY.lua */
+#include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "policy/policy.h"
 #include "server/supervisor.h"
 
-int cli_check(int argc, char **argv)
+static void add_text(cJSON *o, const char *key, const char *text)
 {
-    struct policy_report report;
-    struct policy *p;
-
-    if (argc != 2) {
-        (void)fputs("usage: sluice check POLICY.lua\n", stderr);
-        return EXIT_USAGE;
+    if (text != NULL) {
+        (void)cJSON_AddStringToObject(o, key, text);
     }
-    p = policy_load(argv[1], &report);
-    if (report.text != NULL) {
-        (void)fputs(report.text, p == NULL ? stderr : stdout);
+}
+
+/* For an editor, the file as a whole is its first line. */
+static cJSON *problem_json(const struct policy_problem *x)
+{
+    cJSON *o = cJSON_CreateObject();
+    int column = x->column > 0 ? x->column : 1;
+
+    add_text(o, "file", x->file);
+    (void)cJSON_AddNumberToObject(o, "line", x->line > 0 ? x->line : 1);
+    (void)cJSON_AddNumberToObject(o, "column", column);
+    (void)cJSON_AddNumberToObject(
+        o, "end_column", x->end_column > column ? x->end_column : column);
+    add_text(o, "severity", x->note ? "note" : "error");
+    add_text(o, "message", x->message);
+    add_text(o, "path", x->path);
+    add_text(o, "suggestion", x->suggestion);
+    return o;
+}
+
+static void print_json(const struct policy_report *report)
+{
+    cJSON *list = cJSON_CreateArray();
+    char *text;
+
+    for (unsigned i = 0; i < report->n_problems + report->n_notes; i++) {
+        (void)cJSON_AddItemToArray(list, problem_json(&report->list[i]));
+    }
+    text = cJSON_PrintUnformatted(list);
+    (void)puts(text);
+    cJSON_free(text);
+    cJSON_Delete(list);
+}
+
+static void print_text(const char *path, const struct policy_report *report,
+                       const struct policy *p)
+{
+    if (report->text != NULL) {
+        (void)fputs(report->text, p == NULL ? stderr : stdout);
     }
     if (p != NULL) {
         const struct plan *plan = policy_plan(p);
 
         (void)printf("%s: good: %u route%s, %u stream%s, %u sink%s, hash "
                      "%.12s\n",
-                     argv[1], plan->n_routes, plan->n_routes == 1 ? "" : "s",
+                     path, plan->n_routes, plan->n_routes == 1 ? "" : "s",
                      plan->n_streams, plan->n_streams == 1 ? "" : "s",
                      plan->n_sinks, plan->n_sinks == 1 ? "" : "s", plan->hash);
+    }
+}
+
+int cli_check(int argc, char **argv)
+{
+    bool json = argc == 3 && strcmp(argv[1], "--json") == 0;
+    const char *path = argv[argc - 1];
+    struct policy_report report;
+    struct policy *p;
+
+    if (argc != 2 && !json) {
+        (void)fputs("usage: sluice check [--json] POLICY.lua\n", stderr);
+        return EXIT_USAGE;
+    }
+    p = policy_load(path, &report);
+    if (json) {
+        print_json(&report);
+    } else {
+        print_text(path, &report, p);
     }
     policy_report_fini(&report);
     policy_unref(p);

@@ -86,7 +86,42 @@ static void put_source(struct page *p, struct str text, int line, int column,
     }
 }
 
-static int field(lua_State *L, const char *key)
+/* ---- the list ---- */
+
+static void forget(struct policy_report *r)
+{
+    for (unsigned i = 0; i < r->n_problems + r->n_notes; i++) {
+        free(r->list[i].file);
+        free(r->list[i].path);
+        free(r->list[i].message);
+        free(r->list[i].suggestion);
+    }
+    free(r->list);
+    free(r->text);
+    r->list = NULL;
+    r->text = NULL;
+    r->n_problems = r->n_notes = 0;
+}
+
+/* Its texts are taken. */
+static void add(struct policy_report *r, const struct policy_problem *x)
+{
+    unsigned n = r->n_problems + r->n_notes;
+
+    r->list = mem_realloc(r->list, (n + 1) * sizeof *r->list);
+    r->list[n] = *x;
+    r->n_problems += !x->note;
+    r->n_notes += x->note;
+}
+
+static char *copy(const char *text)
+{
+    return text == NULL ? NULL : mem_strdup(text);
+}
+
+/* ---- from the loader's tables; one is on top ---- */
+
+static int number(lua_State *L, const char *key)
 {
     int v;
 
@@ -96,21 +131,46 @@ static int field(lua_State *L, const char *key)
     return v;
 }
 
-/* A problem is on top, the texts of the files are at index texts. */
-static void put_problem(struct page *p, lua_State *L, int texts)
+static char *text_of(lua_State *L, const char *key)
 {
-    int line = field(L, "line");
+    char *v;
+
+    lua_getfield(L, -1, key);
+    v = copy(lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return v;
+}
+
+static struct policy_problem problem_of(lua_State *L)
+{
+    struct policy_problem x = {.file = text_of(L, "file"),
+                               .line = number(L, "line"),
+                               .column = number(L, "column"),
+                               .path = text_of(L, "path"),
+                               .message = text_of(L, "message"),
+                               .suggestion = text_of(L, "suggestion")};
+
+    x.end_column = x.column + number(L, "length");
+    return x;
+}
+
+/* The texts of the files are at index texts. */
+static void put_problem(struct page *p, lua_State *L, int texts,
+                        const struct policy_problem *x)
+{
     struct str text;
 
-    lua_getfield(L, -1, "file");
-    lua_getfield(L, -2, "message");
-    put(p, "%s:%d: %s\n", lua_tostring(L, -2), line, lua_tostring(L, -1));
-    lua_pop(L, 1);
-    lua_rawget(L, texts);
+    put(p, "%s:", x->file);
+    if (x->line > 0) {
+        put(p, "%d:", x->line);
+    }
+    put(p, " %s%s%s\n", x->path == NULL ? "" : x->path,
+        x->path == NULL ? "" : ": ", x->message);
+    lua_getfield(L, texts, x->file);
     text.p = lua_tolstring(L, -1, &text.n);
     lua_pop(L, 1);
-    if (text.p != NULL && line > 0) {
-        put_source(p, text, line, field(L, "column"), field(L, "length"));
+    if (text.p != NULL && x->line > 0) {
+        put_source(p, text, x->line, x->column, x->end_column - x->column);
     }
 }
 
@@ -118,52 +178,60 @@ void diag_report(lua_State *L, struct policy_report *report)
 {
     struct page p = {NULL, 0, 0};
     int top = lua_gettop(L), texts;
+    unsigned n;
 
+    forget(report);
     lua_getfield(L, -1, "texts");
     texts = lua_gettop(L);
     lua_getfield(L, -2, "problems");
-    report->n_problems = (unsigned)lua_objlen(L, -1);
-    for (unsigned i = 1; i <= report->n_problems; i++) {
+    n = (unsigned)lua_objlen(L, -1);
+    for (unsigned i = 1; i <= n; i++) {
+        struct policy_problem x;
+
         lua_rawgeti(L, -1, (int)i);
-        put_problem(&p, L, texts);
+        x = problem_of(L);
+        put_problem(&p, L, texts, &x);
+        add(report, &x);
         lua_pop(L, 1);
     }
     lua_settop(L, top);
-    if (report->n_problems > 0) {
-        put(&p, "%u problem%s\n", report->n_problems,
-            report->n_problems == 1 ? "" : "s");
+    if (n > 0) {
+        put(&p, "%u problem%s\n", n, n == 1 ? "" : "s");
     }
-    free(report->text);
     report->text = p.text != NULL ? p.text : mem_strdup("");
 }
 
-void diag_plain(struct policy_report *report, const char *text)
+void diag_plain(struct policy_report *report, const char *file, const char *text)
 {
     struct page p = {NULL, 0, 0};
+    size_t n = strlen(file);
+    bool named = strncmp(text, file, n) == 0 && strncmp(text + n, ": ", 2) == 0;
 
     put(&p, "%s\n1 problem\n", text);
-    report->n_problems = 1;
-    free(report->text);
+    forget(report);
     report->text = p.text;
+    add(report, &(struct policy_problem){
+                    .file = copy(file), .message = copy(named ? text + n + 2 : text)});
 }
 
 void diag_note(struct policy_report *report, const char *file, int line,
-               const char *what, int loop_line)
+               const char *message)
 {
     struct page p = {report->text, 0, 0};
 
     p.n = report->text == NULL ? 0 : strlen(report->text);
     p.room = p.n;
-    put(&p,
-        "%s:%d: note: %s has a loop in line %d: it runs interpreted, for at "
-        "most %d ms a call\n",
-        file, line, what, loop_line, HOOK_MS);
+    put(&p, "%s:%d: note: %s\n", file, line, message);
     report->text = p.text;
-    report->n_notes++;
+    add(report, &(struct policy_problem){.file = copy(file),
+                                         .line = line,
+                                         .column = 1,
+                                         .end_column = 1,
+                                         .note = true,
+                                         .message = copy(message)});
 }
 
 void policy_report_fini(struct policy_report *r)
 {
-    free(r->text);
-    r->text = NULL;
+    forget(r);
 }

@@ -33,15 +33,15 @@ static void problem(struct trial *t, const char *fmt, ...)
     lua_State *L = t->L;
     va_list args;
     char text[1024];
-    int n;
 
-    lua_getfield(L, t->example, "name");
-    n = snprintf(text, sizeof text, "example \"%.100s\": ", lua_tostring(L, -1));
-    lua_pop(L, 1);
     va_start(args, fmt);
-    (void)vsnprintf(text + n, sizeof text - (size_t)n, fmt, args);
+    (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     lua_newtable(L);
+    lua_getfield(L, t->example, "name");
+    (void)lua_pushfstring(L, "example \"%s\"", lua_tostring(L, -1));
+    lua_setfield(L, -3, "path");
+    lua_pop(L, 1);
     for (size_t i = 0; i < N_ELEMS(places); i++) {
         lua_getfield(L, t->example, places[i]);
         lua_setfield(L, -2, places[i]);

@@ -77,14 +77,16 @@ static bool hash_files(const struct policy *p, char hex[65])
 static void add_notes(const struct policy_state *s, struct policy_report *report)
 {
     const struct plan *plan = s->policy->plan;
+    char note[300];
 
     for (uint32_t i = 0; i < plan->n_routes; i++) {
         const struct route *r = &plan->routes[i];
 
         if (s->hooks[i].loops) {
-            diag_note(report, r->file, (int)r->line,
-                      r->has_on_event ? "on_event" : "on_request",
-                      s->hooks[i].loop_line);
+            (void)snprintf(note, sizeof note,
+                           "%s: it runs interpreted, for at most %d ms a call",
+                           s->hooks[i].why_bounded, HOOK_MS);
+            diag_note(report, r->file, (int)r->line, note);
         }
     }
 }
@@ -101,11 +103,11 @@ static bool finish(struct policy_state *s, struct policy_report *report)
     }
     p->plan = plan_new();
     if (!hash_files(p, p->plan->hash)) {
-        diag_plain(report, "the files can't be hashed");
+        diag_plain(report, p->files[0].path, "the files can't be hashed");
         return false;
     }
     if (!plan_build(s, p->plan, &e) || !state_take_hooks(s, &e)) {
-        diag_plain(report, e.text);
+        diag_plain(report, p->files[0].path, e.text);
         return false;
     }
     examples_run(s);
@@ -126,7 +128,7 @@ static struct policy *load(struct policy *p, struct policy_report *report)
 
     s = state_load(p, true, &e);
     if (s == NULL) {
-        diag_plain(report, e.text);
+        diag_plain(report, p->files[0].path, e.text);
     } else {
         ok = finish(s, report);
     }
@@ -145,7 +147,7 @@ struct policy *policy_load(const char *path, struct policy_report *report)
 
     *report = (struct policy_report){0};
     if (!snapshot_read(p, path, &e)) {
-        diag_plain(report, e.text);
+        diag_plain(report, path, e.text);
         policy_unref(p);
         return NULL;
     }

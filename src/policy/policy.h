@@ -23,10 +23,23 @@ struct err;
 struct policy;
 struct policy_state;
 
+/* One mistake, or a note: for editors. Lines and columns from 1, in bytes. */
+struct policy_problem {
+    char *file;
+    int line;           /* 0: the file as a whole */
+    int column, end_column; /* end: behind the last; equal: the spot is not known */
+    bool note;
+    char *path;         /* "kafka \"bus\".batch.linger"; NULL: of no statement */
+    char *message;      /* without the path */
+    char *suggestion;   /* what was meant instead; NULL: nothing is near */
+};
+
 /* What the loader says of a file: all mistakes at once, as shown in the
- * operator's terms (file:line: path: what ... with source line and marker). */
+ * operator's terms (file:line: path: what ... with source line and marker), and
+ * the same one by one. */
 struct policy_report {
     char *text;    /* NUL-terminated, "" when clean; free with policy_report_fini */
+    struct policy_problem *list; /* problems, then notes */
     unsigned n_problems;
     unsigned n_notes; /* things worth knowing: "on_event has a loop: interpreted" */
 };

@@ -50,7 +50,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
 {
     struct policy_state *s = state_of(L);
 
-    if (s->deadline_ns != 0 && clock_mono_ns() > s->deadline_ns) {
+    if (s->deadline_ns != 0 && clock_thread_ns() > s->deadline_ns) {
         (void)lua_getinfo(L, "Sl", ar);
         (void)lua_pushfstring(L, "%s:%d: %s ran too long and was stopped",
                               ar->short_src, ar->currentline, s->bounded);
@@ -66,7 +66,7 @@ void state_bound(struct policy_state *s, const char *what, int ms)
         return;
     }
     s->bounded = what;
-    s->deadline_ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
+    s->deadline_ns = clock_thread_ns() + (uint64_t)ms * 1000000u;
     (void)lua_sethook(s->L, on_count, LUA_MASKCOUNT, COUNT_EVERY);
 }
 
@@ -218,6 +218,8 @@ static void push_host(lua_State *L, bool reading)
     lua_setfield(L, -2, "read");
     lua_pushnumber(L, cores > 0 ? (double)cores : 1);
     lua_setfield(L, -2, "cores");
+    lua_pushinteger(L, STATE_BYTES_MAX >> 20);
+    lua_setfield(L, -2, "memory_mib");
 }
 
 /* ---- the embedded modules ---- */
@@ -225,7 +227,7 @@ static void push_host(lua_State *L, bool reading)
 static bool preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
-                                        "describe", "loader", "hooks"};
+                                        "describe", "loader", "bytecode", "hooks"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
@@ -355,20 +357,18 @@ struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
 
 /* ---- hooks ---- */
 
-/* The line of a loop that f can come to; 0: none. f is on top. */
-static int loop_line(lua_State *L, int module)
+/* Why f, which is on top, may not end, and where; "": it ends by itself. */
+static void look_for_loops(lua_State *L, int module, const char *name,
+                           struct route_hooks *h)
 {
-    int line = 0;
-
-    lua_getfield(L, module, "loop_line");
+    lua_getfield(L, module, "endless");
     lua_pushvalue(L, -2);
-    if (lua_pcall(L, 1, 1, 0) == 0) {
-        line = (int)lua_tointeger(L, -1);
-    } else {
-        line = -1;
+    if (lua_pcall(L, 1, 1, 0) != 0 || !lua_isnil(L, -1)) {
+        h->loops = true;
+        (void)snprintf(h->why_bounded, sizeof h->why_bounded, "%s %s", name,
+                       lua_tostring(L, -1));
     }
     lua_pop(L, 1);
-    return line;
 }
 
 static bool compile(lua_State *L, int module, struct err *e)
@@ -390,12 +390,12 @@ static bool take_route(struct policy_state *s, uint32_t i, int module,
     for (size_t k = 0; k < N_ELEMS(names); k++) {
         lua_getfield(L, route, names[k]);
         if (lua_isfunction(L, -1)) {
-            int line = loop_line(L, module);
+            struct route_hooks h = {.loops = false};
 
             any = true;
-            if (line != 0) {
-                s->hooks[i].loops = true;
-                s->hooks[i].loop_line = line;
+            look_for_loops(L, module, names[k], &h);
+            if (h.loops) {
+                s->hooks[i] = h;
             } else if (!compile(L, module, e)) {
                 return false;
             }

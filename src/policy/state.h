@@ -42,7 +42,7 @@ struct policy {
 struct route_hooks {
     int runner;         /* reference of the hooks module's table; LUA_NOREF */
     bool loops;         /* interpreted, under a bound of time */
-    int loop_line;      /* loops: where */
+    char why_bounded[200]; /* loops: "on_event has a loop in line 7 of p.lua" */
 };
 
 struct policy_state {
@@ -50,7 +50,7 @@ struct policy_state {
     lua_State *L;
     size_t bytes;
     uint64_t allocations;
-    uint64_t deadline_ns;    /* of what runs now; 0: unbounded */
+    uint64_t deadline_ns;    /* of what runs now, in the thread's time; 0: unbounded */
     const char *bounded;     /* what that is, for the message */
     struct sluice_context context;
     uint64_t told_ns;        /* when a hook's error was last logged */
@@ -60,7 +60,8 @@ struct policy_state {
     int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
 };
 
-/* While what is not NULL, Lua code that runs longer than ms raises. */
+/* While what is not NULL, Lua code that takes more than ms of its thread's
+ * time raises. */
 void state_bound(struct policy_state *s, const char *what, int ms);
 
 /* hooks.c: a hook of the route in hand raised: logged, at most once a second. */
@@ -91,9 +92,11 @@ void examples_run(struct policy_state *s);
 
 /* diag.c: the problems of the result on top. */
 void diag_report(lua_State *L, struct policy_report *report);
-void diag_plain(struct policy_report *report, const char *text);
+/* The only problem, of the file as a whole; text names it as it should read. */
+void diag_plain(struct policy_report *report, const char *file,
+                const char *text);
 void diag_note(struct policy_report *report, const char *file, int line,
-               const char *what, int loop_line);
+               const char *message);
 
 /* json.c */
 int json_decode(lua_State *L); /* (text) -> value */

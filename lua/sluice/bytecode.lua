@@ -1,0 +1,171 @@
+-- bytecode: what a policy's functions can come to, read from their bytecode
+-- before they run: loops, and globals that nobody sets.
+
+local bit = require "bit"
+local util = require "jit.util"
+
+local M = {}
+
+local band, rshift = bit.band, bit.rshift
+
+---@param f function|any a function, or a prototype inside one
+---@return table[] list each { op, d, back }: back: it jumps backwards
+local function instructions(f)
+  local list = {}
+  for pc = 1, 1000000 do
+    local ins = util.funcbc(f, pc)
+    if not ins then break end
+    local d = rshift(ins, 16)
+    list[pc] = { op = band(ins, 255), d = d, back = d < 0x8000 }
+  end
+  return list
+end
+
+-- Opcodes are learned from functions whose bytecode is known, for their numbers
+-- differ between versions of LuaJIT.
+local jumps, get_global, set_global, make_function = {}, nil, nil, nil
+local indexed = {} -- t[i]: any entry of t may be meant
+
+local function learn()
+  local for_num = instructions(function() for _ = 1, 2 do end end)
+  local for_in = instructions(function(g) for _ in g do end end)
+  local while_do = instructions(function(x) while x do x() end end)
+  -- The last instruction but one of each is its jump back.
+  for _, list in ipairs { for_num, for_in, while_do } do
+    jumps[list[#list - 1].op] = true
+  end
+  get_global = instructions(function() return _G end)[1].op
+  set_global = instructions(loadstring("x = nil"))[2].op
+  make_function = instructions(function() return function() end end)[1].op
+  indexed[instructions(function(t, i) return t[i] end)[1].op] = true
+  indexed[instructions(function(t) return t[1] end)[1].op] = true
+end
+learn()
+
+local function line_of(f, pc)
+  return util.funcinfo(f, pc).currentline
+end
+
+local function is_policy(f)
+  return debug.getinfo(f, "S").source:find("^@policy:") ~= nil
+end
+
+-- What one function does by itself, the functions written inside it included.
+local function facts_of(f, facts)
+  facts = facts or { names = {}, globals = {}, any = false }
+  local ok, list = pcall(instructions, f)
+  if not ok then return facts end
+  local info = util.funcinfo(f)
+  local file = (info.source or ""):match("^@policy:(.*)$")
+  for pc, ins in ipairs(list) do
+    if jumps[ins.op] and ins.back and not facts.loop then
+      facts.loop = { file = file, line = line_of(f, pc), what = "has a loop" }
+    elseif ins.op == make_function and not facts.loop then
+      facts.loop = { file = file, line = line_of(f, pc),
+        what = "makes a function" }
+    elseif ins.op == get_global or ins.op == set_global then
+      facts.globals[#facts.globals + 1] = {
+        name = util.funck(f, -ins.d - 1), file = file, line = line_of(f, pc),
+        set = ins.op == set_global }
+    elseif indexed[ins.op] then
+      facts.any = true
+    end
+  end
+  for k = -1, -65536, -1 do
+    local good, const = pcall(util.funck, f, k)
+    if not good or const == nil then break end
+    if type(const) == "string" then
+      facts.names[const] = true
+    elseif type(const) == "proto" then
+      facts_of(const, facts)
+    end
+  end
+  return facts
+end
+
+-- Calls visit(f) for the functions of the policy that v is or holds, where facts
+-- are of the function that refers to v.
+local function each_function(v, facts, visit, seen)
+  if type(v) == "function" then
+    if is_policy(v) then visit(v) end
+    return
+  end
+  if type(v) ~= "table" or seen[v] then return end
+  seen[v] = true
+  if facts.any then
+    for _, x in next, v do each_function(x, facts, visit, seen) end
+  else
+    for name in pairs(facts.names) do
+      each_function(rawget(v, name), facts, visit, seen)
+    end
+  end
+  local mt = debug.getmetatable(v)
+  if type(mt) == "table" then
+    each_function(rawget(mt, "__index"), facts, visit, seen)
+    each_function(rawget(mt, "__call"), facts, visit, seen)
+  end
+end
+
+-- The functions that f refers to.
+local function refers(f, facts, visit)
+  local seen = {}
+  for i = 1, 60 do
+    local name, up = debug.getupvalue(f, i)
+    if not name then break end
+    each_function(up, facts, visit, seen)
+  end
+  local env = getfenv(f)
+  for _, g in ipairs(facts.globals) do
+    each_function(rawget(env, g.name), facts, visit, seen)
+  end
+end
+
+-- Depth first; on_facts(f, facts, again): again: f refers back to itself.
+local function walk(f, on_facts, state)
+  if state[f] == "open" then
+    on_facts(f, nil, true)
+  elseif state[f] == nil then
+    state[f] = "open"
+    local facts = facts_of(f)
+    on_facts(f, facts, false)
+    refers(f, facts, function(g) walk(g, on_facts, state) end)
+    state[f] = "done"
+  end
+end
+
+---Looks for what may not end in f and what it refers to, recursion included.
+---@param f function
+---@return string? where "has a loop in line 7 of conf/rules.lua"; nil: nothing
+function M.endless(f)
+  local found
+  walk(f, function(g, facts, again)
+    if found then return end
+    if again then
+      local info = debug.getinfo(g, "S")
+      found = { line = info.linedefined, what = "calls itself",
+        file = info.source:match("^@policy:(.*)$") }
+    elseif facts.loop then
+      found = facts.loop
+    end
+  end, {})
+  return found and ("%s in line %d of %s"):format(found.what, found.line,
+    found.file or "?")
+end
+
+---Lets f and what it refers to be compiled.
+---@param f function
+function M.compile(f)
+  walk(f, function(g, facts) if facts then jit.on(g, true) end end, {})
+end
+
+---The globals that f and what it refers to read or set.
+---@param f function
+---@param visit fun(g: { name: string, file: string, line: integer, set: boolean })
+---@param seen table functions that have been looked at; filled
+function M.globals(f, visit, seen)
+  walk(f, function(_, facts)
+    for _, g in ipairs(facts and facts.globals or {}) do visit(g) end
+  end, seen)
+end
+
+return M

@@ -1,0 +1,291 @@
+-- Mistakes in what a policy delivers to, in its hooks and its schemas: what is said
+-- of each, word for word. Rows as in diagnostics_spec.lua.
+local checking = require "spec.checking"
+local h = require "harness"
+
+local BASE = [[
+file "a" { dir = "a" }
+stream "events" { sinks = { "a" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]
+
+local rows = {
+  { "a comma too few",
+    [[{BASE}server { listen = "0.0.0.0:1" workers = 1 }]],
+    [[p.lua:4: syntax: '}' expected near 'workers']] },
+  { "a bracket of the wrong kind",
+    [[{BASE}server { listen = "0.0.0.0:1" )]],
+    [[p.lua:4: syntax: '}' expected near ')']] },
+  { "a word that is misspelt in a hook",
+    [[{BASE}route "POST /x" { body = "event", stream = "events",
+  on_event = function(ev) if ev.a then return rejct("a") end end }]],
+    [[p.lua:5: rejct: unknown word; did you mean "reject"?]] },
+  { "a global that a hook sets",
+    [[{BASE}route "POST /x" { body = "event", stream = "events",
+  on_event = function(ev) n = 1 end }]],
+    [[p.lua:5: n: sets a global: write local n]] },
+  { "a forbidden global in a hook",
+    [[{BASE}route "POST /x" { body = "event", stream = "events",
+  on_event = function(ev) ev.at = os.time() end }]],
+    [[p.lua:5: os: not available to a policy: it decides by the event and the request alone; req.time_ms is the time]] },
+  { "an unknown global in a helper of a hook",
+    [[{BASE}local M = {}
+function M.f(ev) return strng.lower(ev.a) end
+route "POST /x" { body = "event", stream = "events", on_event = function(ev) M.f(ev) end }]],
+    [[p.lua:5: strng: unknown word; did you mean "string"?]] },
+  { "debug",
+    [[local d = debug
+{BASE}]],
+    [[p.lua:1: debug: not available to a policy: it decides by the event and the request alone]] },
+  { "coroutines",
+    [[coroutine.wrap(error)
+{BASE}]],
+    [[p.lua:1: coroutine: not available to a policy: a hook runs to its end]] },
+  { "getfenv",
+    [[getfenv(1).x = 1
+{BASE}]],
+    [[p.lua:1: getfenv: not available to a policy: use require "name" for a file beside the policy]] },
+  { "collectgarbage",
+    [[collectgarbage()
+{BASE}]],
+    [[p.lua:1: collectgarbage: not available to a policy: it decides by the event and the request alone]] },
+  { "package",
+    [[package.path = ""
+{BASE}]],
+    [[p.lua:1: package: not available to a policy: use require "name" for a file beside the policy]] },
+  { "whole numbers that are none",
+    [[{BASE}local s = schema { a = int { min = 1.2, max = 1.8, required = true } }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a: no whole number is from 1.2 to 1.8]] },
+  { "a number's least above its most",
+    [[{BASE}local s = schema { a = num { min = 1, max = 0 } }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a: min 1 is more than max 0]] },
+  { "a text that no body can hold",
+    [[{BASE}local s = schema { a = str { min = 8388608, required = true } }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a: min 8388608 is more than server.max_body, 4194304]] },
+  { "a path that is deeper than an event",
+    [[server { max_depth = 2 }
+{BASE}local s = schema { ["a.b.c"] = str {} }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:5: schema.a.b.c: is 3 deep; server.max_depth is 2]] },
+  { "a path with nothing between dots",
+    [[{BASE}local s = schema { ["a..b"] = str {} }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a..b: a path has a name on each side of a dot]] },
+  { "a text for a number of a field",
+    [[{BASE}local s = schema { a = num { min = "1" } }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a.min: "1" is not a number]] },
+  { "a number that is none for a field",
+    [[{BASE}local s = schema { a = num { min = 0/0 } }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a.min: nan is not a number]] },
+  { "an option of another type of field",
+    [[{BASE}local s = schema { a = bool { max = 3 } }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a.max: unknown key]] },
+  { "required that is no truth",
+    [[{BASE}local s = schema { a = str { required = "yes" } }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a.required: "yes" is neither true nor false]] },
+  { "a field without its table",
+    [[{BASE}local s = schema { a = str "x" }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: str: expected a table: str { }]] },
+  { "a statement without its table",
+    [[{BASE}server "x"]],
+    [[p.lua:4: server: expected a table { }, got "x"]] },
+  { "a name that is sluice's own",
+    [[file "dead" { dir = "a" }
+stream "events" { sinks = { "dead" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:1: file "dead": this name is sluice's own]] },
+  { "sinks that are no list",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = "a" }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:1: file "a": no stream delivers to this sink
+p.lua:2: stream "events".sinks: "a" is not a list of sinks]] },
+  { "a sink's options that are no table",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { a = "skip" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".sinks.a: "skip" is not a table { }]] },
+  { "an expectation that is misspelt",
+    [[{BASE}example "e" { request = "POST /v1/events", body = "{}", expect = { stauts = 200 } }]],
+    [[p.lua:4: example "e".expect.stauts: unknown key; did you mean "status"?]] },
+  { "an example's body that is a table",
+    [[{BASE}example "e" { request = "POST /v1/events", body = { a = 1 }, expect = { status = 202 } }]],
+    [[p.lua:4: example "e".body: a table is not a text]] },
+  { "kafka without brokers and topic",
+    [[{BASE}kafka "k" { }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k": needs brokers: "host:port,host:port".
+p.lua:4: kafka "k": needs topic: the topic; with topic_by: of events without that field.]] },
+  { "a batch whose least is above its target",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", batch = { min = 300 } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".batch.min: 300 is more than target 200]] },
+  { "a batch whose target is above its most",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", batch = { target = 900 } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".batch.target: 900 is more than max 500]] },
+  { "options of librdkafka that hold a table",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", options = { a = {} } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".options: expected name = value pairs of texts, numbers and truths]] },
+  { "a compression that is none",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", compression = "lz5" }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".compression: "lz5" is none of "none", "gzip", "snappy", "lz4", "zstd"; did you mean "lz4"?]] },
+  { "an adapt that is neither",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", batch = { adapt = "speed" } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".batch.adapt: "speed" is neither "latency" nor a function]] },
+  { "an adapt with two parameters",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", batch = { adapt = function(a, b) end } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".batch.adapt: the function takes 2 parameters; it is given 1]] },
+  { "clickhouse without urls",
+    [[{BASE}clickhouse "c" { table = "a.b" }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c": needs urls: endpoints; with more than one: replicas of one table.]] },
+  { "urls that are no list",
+    [[{BASE}clickhouse "c" { urls = "http://x", table = "a.b" }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".urls: "http://x" is not a list of texts: { "a", "b" }]] },
+  { "a url that is no text",
+    [[{BASE}clickhouse "c" { urls = { 5 }, table = "a.b" }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".urls: 5 is not an address such as "https://host:8443/path"]] },
+  { "columns that are no table",
+    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", columns = 5 }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".columns: 5 is not a table { name = value }]] },
+  { "a hedge's time that is none",
+    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", hedge = { after = "p99" } }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".hedge.after: "p99" is neither a duration such as "50ms" nor "p95"]] },
+  { "a hedge's ratio above 1",
+    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", hedge = { max_ratio = 5 } }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".hedge.max_ratio: 5 is more than 1]] },
+  { "a breaker's function with two parameters",
+    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", breaker = { ready_to_trip = function(a, b) end } }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".breaker.ready_to_trip: the function takes 2 parameters; it is given 1]] },
+  { "a breaker's function that is none",
+    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", breaker = { ready_to_trip = true } }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".breaker.ready_to_trip: true is not a function]] },
+  { "a misspelt key three deep",
+    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", breaker = { time_out = "1s" } }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".breaker.time_out: unknown key; did you mean "timeout"?]] },
+  { "a pool without connections",
+    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", pool = { max_open = 0 } }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".pool.max_open: 0 is less than 1]] },
+  { "a url without its scheme",
+    [[{BASE}clickhouse "c" { urls = { "localhost:8123" }, table = "a.b" }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".urls: "localhost:8123" is not an address such as "https://host:8443/path"]] },
+  { "a hedge without a second url",
+    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", hedge = { after = "50ms" } }
+stream "s" { sinks = { "c" } }]],
+    [[p.lua:4: clickhouse "c".hedge: a second try needs a second url]] },
+}
+
+describe("sluice check", function()
+  local c = checking.new(BASE)
+  teardown(c.remove)
+  for _, row in ipairs(rows) do
+    it("names " .. row[1], function()
+      local out, code = c.problems(row[2])
+      assert.equal(1, code)
+      assert.equal(row[3], out)
+    end)
+  end
+
+  local function modules(files)
+    for name, text in pairs(files) do h.write(c.dir .. "/" .. name, text) end
+  end
+
+  local function lines(out)
+    return (out:gsub("\n%s+%d* |[^\n]*", ""))
+  end
+
+  it("names the files of a circle of requires", function()
+    modules { ["a.lua"] = 'local b = require "b"\nreturn b',
+      ["b.lua"] = '\nlocal a = require "a"\nreturn a' }
+    local out, code = c.check('require "a"\n{BASE}')
+    assert.equal(1, code)
+    assert.equal('b.lua:2: require "a": needs itself: a → b → a\n1 problem\n',
+      lines(out))
+  end)
+
+  it("names the file of a mistake in a module", function()
+    modules { ["rules.lua"] = "local M = {}\nfunction M.f( return M" }
+    local out, code = c.check('require "rules"\n{BASE}')
+    assert.equal(1, code)
+    assert.equal("rules.lua:2: syntax: <name> or '...' expected near 'return'\n1 problem\n",
+      lines(out))
+  end)
+
+  it("stops a loop without an end in a module", function()
+    modules { ["spin.lua"] = "\nlocal i = 0\nwhile true do i = i + 1 end" }
+    local out, code = c.check('require "spin"\n{BASE}')
+    assert.equal(1, code)
+    assert.equal("spin.lua:3: the policy's top level ran too long and was stopped\n"
+      .. "1 problem\n", lines(out))
+  end)
+
+  it("names an unknown word in a hook's module", function()
+    modules { ["rules.lua"] = "local M = {}\nfunction M.f(ev)\n"
+      .. "  ev.a = tostrng(ev.a)\nend\nreturn M" }
+    local out, code = c.check([[local rules = require "rules"
+{BASE}route "POST /x" { body = "event", stream = "events", on_event = rules.f }]])
+    assert.equal(1, code)
+    assert.equal([[
+rules.lua:3: tostrng: unknown word; did you mean "tostring"?
+     3 |   ev.a = tostrng(ev.a)
+       |          ^^^^^^^
+1 problem
+]], out)
+  end)
+
+  local function note(hook, top)
+    local out, code = c.check((top or "") .. "{BASE}route \"POST /x\" "
+      .. "{ body = \"event\", stream = \"events\", on_event = " .. hook .. " }")
+    assert.equal(0, code)
+    return out:match("note: (.-):")
+  end
+
+  it("says of each hook that may not end why", function()
+    assert.equal("on_event has a loop in line 4 of p.lua",
+      note("function(ev) while ev.a do end end"))
+    assert.equal("on_event has a loop in line 4 of p.lua",
+      note("function(ev) for k in pairs(ev) do end end"))
+    assert.equal("on_event has a loop in line 4 of p.lua",
+      note("function(ev) ::top:: if ev.a then goto top end end"))
+    assert.equal("on_event makes a function in line 4 of p.lua",
+      note("function(ev) local function f() return f() end f() end"))
+    assert.equal("on_event calls itself in line 1 of p.lua",
+      note("function(ev) f(ev) end", "local function f(ev) return f(ev) end "
+        .. "local function g() return f end f = g() "))
+    assert.equal("on_event has a loop in line 1 of p.lua",
+      note("function(ev) M.sub.f(ev) end",
+        "local M = { sub = { f = function() while true do end end } } "))
+    assert.equal("on_event calls itself in line 1 of p.lua",
+      note("function(ev) M.f(ev) end",
+        "local M = {} function M.f(ev) return M.g(ev) end "
+          .. "function M.g(ev) return M.f(ev) end "))
+    assert.equal("on_event has a loop in line 1 of p.lua",
+      note("function(ev) f(ev) end", "function f() repeat until false end "))
+    assert.is_nil(note("function(ev) M.f(ev) end",
+      "local M = {} function M.f(ev) return M.g(ev) end "
+        .. "function M.g(ev) ev.a = 1 end function M.h() while true do end end "))
+  end)
+end)
