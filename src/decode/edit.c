@@ -43,7 +43,7 @@ static struct edit *add(struct event_batch *b, struct event *ev)
 }
 
 bool edit_put(struct event_batch *b, struct event *ev, struct str key,
-              struct str value, bool removed)
+              struct str value, enum edit_how how)
 {
     struct edit *x = find(b, ev, key);
 
@@ -57,12 +57,12 @@ bool edit_put(struct event_batch *b, struct event *ev, struct str key,
     x->key_len = (uint32_t)key.n;
     x->value = value.p;
     x->value_len = (uint32_t)value.n;
-    x->removed = removed;
+    x->how = (uint32_t)how;
     return true;
 }
 
 bool edit_set(struct event_batch *b, struct event *ev, struct str key,
-              struct str value, bool removed)
+              struct str value, enum edit_how how)
 {
     char *text = arena_alloc(b->arena, quote_bound(key.n));
     struct str quoted, copy = {NULL, 0};
@@ -71,13 +71,13 @@ bool edit_set(struct event_batch *b, struct event *ev, struct str key,
         return false;
     }
     quoted = (struct str){text, quote_write(key, text)};
-    if (!removed) {
+    if (how != EDIT_REMOVE) {
         copy = arena_copy(b->arena, value);
     }
-    if (quoted.n == 0 || (!removed && copy.p == NULL)) {
+    if (quoted.n == 0 || (how != EDIT_REMOVE && copy.p == NULL)) {
         return false;
     }
-    return edit_put(b, ev, quoted, copy, removed);
+    return edit_put(b, ev, quoted, copy, how);
 }
 
 size_t edit_bound(const struct event_batch *b, const struct event *ev)
@@ -101,12 +101,11 @@ static void flatten(char *p, size_t n)
 }
 
 /* The keys of a predicted event are all in the shape, so that its bits tell in no
- * time that a key is not among them. */
+ * time that a key (with its quotes) is not among them. */
 static bool new_to_shape(const struct event_batch *b, const struct event *ev,
-                         const struct edit *x)
+                         struct str key)
 {
-    struct str key = {x->key + 1, x->key_len - 2};
-
+    key = (struct str){key.p + 1, key.n - 2};
     return (ev->flags & EVENT_PREDICTED) != 0 &&
            ev->index >= b->shaped_from &&
            (b->shape->top & shape_bit(key)) == 0;
@@ -122,7 +121,7 @@ static bool surely_new(const struct event_batch *b, const struct event *ev)
     for (uint32_t i = ev->edit_first; i != 0; i = b->edits[i - 1].next) {
         const struct edit *x = &b->edits[i - 1];
 
-        if (new_to_shape(b, ev, x)) {
+        if (new_to_shape(b, ev, (struct str){x->key, x->key_len})) {
             continue;
         }
         searched = true;
@@ -131,6 +130,32 @@ static bool surely_new(const struct event_batch *b, const struct event *ev)
         }
     }
     return !searched || memchr(raw, '\\', ev->len) == NULL;
+}
+
+bool edit_has_key(const struct event_batch *b, const struct event *ev,
+                  struct str key)
+{
+    struct str raw = {b->body + ev->off, ev->len};
+    char name[1024];
+    struct walk w;
+    struct member m;
+
+    if (new_to_shape(b, ev, key) ||
+        (memmem(raw.p, raw.n, key.p, key.n) == NULL &&
+         memchr(raw.p, '\\', raw.n) == NULL)) {
+        return false;
+    }
+    key = (struct str){key.p + 1, key.n - 2};
+    if (key.n <= sizeof name) {
+        key = (struct str){name, scan_unescape(key.p, key.n, name)};
+    }
+    walk_start(&w, raw);
+    while (walk_next(&w, &m)) {
+        if (walk_is(&m, key)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static size_t put(char *out, const char *p, size_t n)
@@ -155,7 +180,7 @@ static size_t put_rest(const struct event_batch *b, const struct event *ev,
 
     for (uint32_t i = ev->edit_first; i != 0;
          i = b->edits[i - 1].next, bit <<= 1) {
-        if ((done & bit) == 0 && !b->edits[i - 1].removed) {
+        if ((done & bit) == 0 && b->edits[i - 1].how != EDIT_REMOVE) {
             if (!empty) {
                 out[n++] = ',';
             }
@@ -217,13 +242,13 @@ static size_t splice_members(const struct event_batch *b,
         if (x != NULL) {
             done |= bit;
         }
-        if (x != NULL && x->removed) {
+        if (x != NULL && x->how == EDIT_REMOVE) {
             continue;
         }
         if (n > 1) {
             out[n++] = ',';
         }
-        if (x != NULL) {
+        if (x != NULL && x->how != EDIT_DEFAULT) {
             n += put_edit(out + n, x);
         } else {
             n += put(out + n, m.key.p - 1, m.key.n + 2);

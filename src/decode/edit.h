@@ -1,6 +1,6 @@
 /*
- * edit - keys of an event replaced, added or removed by a hook, spliced into
- * the raw slice when the event is stored. Worker thread.
+ * edit - keys of an event replaced, added or removed by a hook or by the route,
+ * spliced into the raw slice when the event is stored. Worker thread.
  */
 #pragma once
 
@@ -13,17 +13,21 @@
 
 enum { EVENT_EDITS_MAX = 32 };
 
-/* Records key = value for event ev of b; key is unescaped text (a top-level
- * key), value is JSON text; both are copied to b->arena. removed: value is
- * ignored and the key goes away. False when the event has EVENT_EDITS_MAX
- * edits or the arena is full. */
+/* Records a change of key for event ev of b; key is unescaped text (a top-level
+ * key), value is JSON text (EDIT_REMOVE: ignored); both are copied to b->arena. A
+ * later change of the same key replaces the earlier. False when the event has
+ * EVENT_EDITS_MAX edits or the arena is full. */
 bool edit_set(struct event_batch *b, struct event *ev, struct str key,
-              struct str value, bool removed) MUST_USE;
+              struct str value, enum edit_how how) MUST_USE;
 
-/* The same for texts that are in b->arena already: the key as JSON text, with its
+/* The same for texts that outlive the request: the key as JSON text, with its
  * quotes. */
 bool edit_put(struct event_batch *b, struct event *ev, struct str key,
-              struct str value, bool removed) MUST_USE;
+              struct str value, enum edit_how how) MUST_USE;
+
+/* Whether the client sent the top-level key (JSON text, with its quotes). */
+bool edit_has_key(const struct event_batch *b, const struct event *ev,
+                  struct str key);
 
 /* The most bytes that edit_splice may write for ev. */
 size_t edit_bound(const struct event_batch *b, const struct event *ev);

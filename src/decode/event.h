@@ -52,13 +52,19 @@ enum event_flag {
     EVENT_PREDICTED = 16  /* all its own keys are in the scanner's shape */
 };
 
-/* One key set by a hook. key and value are JSON text (the key with its
- * quotes) in the request's arena. */
+enum edit_how {
+    EDIT_SET = 0,    /* the key gets the value, also where the client sent it */
+    EDIT_REMOVE = 1, /* the key goes away */
+    EDIT_DEFAULT = 2 /* the key gets the value unless the event has it */
+};
+
+/* One key changed, by a hook or by the route. key and value are JSON text (the
+ * key with its quotes) in the request's arena, its body or the plan. */
 struct edit {
     uint32_t next;      /* 1 + index into event_batch.edits, 0: none */
     uint32_t value_len;
     uint32_t key_len;
-    uint32_t removed;   /* 1: the key goes away */
+    uint32_t how;       /* enum edit_how */
     const char *key;
     const char *value;
 };
@@ -81,6 +87,9 @@ struct event {
     struct slot *slots;  /* as many as the schema has fields */
 };
 
+/* Of a batch's envelope that a route copies into events. */
+enum { ENVELOPE_FIELDS_MAX = 16 };
+
 struct event_batch {
     const char *body;     /* at least 64 readable bytes follow body_len */
     uint32_t body_len;
@@ -96,4 +105,5 @@ struct event_batch {
     struct edit *edits;
     struct arena *arena;  /* of the request: messages, edits */
     struct shape *shape;  /* the scanner's memory of the last event's keys */
+    struct slot envelope[ENVELOPE_FIELDS_MAX]; /* filled by scan_enveloped */
 };

@@ -1,26 +1,9 @@
 #include "decode/object.h"
 
 #include "base/arena.h"
-#include "decode/number.h"
 
 /* Events in a row without a fit after which prediction rests for as many. */
 enum { PATIENCE = 8, REST = 56, LOOK_AHEAD = 12 };
-
-static void fill(struct scan *s, uint16_t slot, enum slot_kind kind,
-                 const char *from, const char *to)
-{
-    struct slot *x = &s->slots[slot];
-
-    if (kind == SLOT_STRING || kind == SLOT_ESCAPED) {
-        from++;
-        to--;
-    }
-    x->off = (uint32_t)(from - s->b->body);
-    x->tag = (uint32_t)(to - from) << 4 | (uint32_t)kind;
-    if (kind == SLOT_NUMBER) {
-        x->num = number_value(from, (size_t)(to - from));
-    }
-}
 
 static bool object_fast(struct scan *s, uint16_t node, uint32_t depth);
 static bool object_slow(struct scan *s, uint16_t node, uint32_t depth);
@@ -60,7 +43,7 @@ static ALWAYS_INLINE bool value(struct scan *s, uint16_t slot, uint16_t child,
         return false;
     }
     if (slot != KEY_NONE) {
-        fill(s, slot, kind, from, l->p);
+        slot_fill(&s->slots[slot], s->b->body, kind, from, l->p);
     }
     return true;
 }

@@ -6,6 +6,7 @@
 
 #include "decode/keys.h"
 #include "decode/lex.h"
+#include "decode/number.h"
 #include "decode/scan.h"
 #include "decode/shape.h"
 
@@ -33,6 +34,22 @@ static inline bool member_end(struct lex *l, bool *more)
         lex_maybe_space(l);
     }
     return true;
+}
+
+/* The value from..to of kind, in body. */
+static inline void slot_fill(struct slot *x, const char *body,
+                             enum slot_kind kind, const char *from,
+                             const char *to)
+{
+    if (kind == SLOT_STRING || kind == SLOT_ESCAPED) {
+        from++;
+        to--;
+    }
+    x->off = (uint32_t)(from - body);
+    x->tag = (uint32_t)(to - from) << 4 | (uint32_t)kind;
+    if (kind == SLOT_NUMBER) {
+        x->num = number_value(from, (size_t)(to - from));
+    }
 }
 
 static inline void event_reject(struct event *ev, const char *code, const char *field,

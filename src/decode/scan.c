@@ -1,7 +1,7 @@
 /*
  * One pass over a body: grammar and UTF-8 are checked while slots are filled.
  *
- *   scan_body ─► scan_one | scan_list | scan_lines
+ *   scan_body ─► scan_one | list_read | scan_lines
  *                   └─► object_read ─► predicted ──► object_fast ─┐ keys by shape
  *                            │            └─ miss ─► once more:   │
  *                            └──────────────────────► object_slow ┘ keys by name,
@@ -13,7 +13,8 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
-#include "decode/object.h"
+#include "decode/envelope.h"
+#include "decode/list.h"
 
 /* {} as a set of fields: for routes without a schema. */
 static const struct scan_keys no_keys = {
@@ -42,7 +43,7 @@ static struct event *next_event(struct scan *s)
     return ev;
 }
 
-static enum scan_result failed(struct scan *s, struct scan_error *se)
+enum scan_result scan_failed(const struct scan *s, struct scan_error *se)
 {
     se->at = (size_t)(s->l.at - s->b->body);
     se->detail = s->l.detail;
@@ -61,7 +62,7 @@ static enum scan_result at_end(struct scan *s, struct scan_error *se)
     lex_space(&s->l);
     if (s->l.p != s->l.end) {
         (void)lex_fail(&s->l, s->l.p, "something follows the JSON value");
-        return failed(s, se);
+        return scan_failed(s, se);
     }
     return SCAN_OK;
 }
@@ -76,16 +77,15 @@ static enum scan_result scan_one(struct scan *s, struct scan_error *se)
             (void)lex_fail(&s->l, s->b->body,
                            "expected one JSON object, the event");
         }
-        return failed(s, se);
+        return scan_failed(s, se);
     }
     if (!object_read(s, next_event(s))) {
-        return failed(s, se);
+        return scan_failed(s, se);
     }
     return at_end(s, se);
 }
 
-/* p is at '['. */
-static enum scan_result scan_list(struct scan *s, struct scan_error *se)
+enum scan_result list_read(struct scan *s, struct scan_error *se)
 {
     struct lex *l = &s->l;
 
@@ -104,88 +104,23 @@ static enum scan_result scan_list(struct scan *s, struct scan_error *se)
         }
         if (l->p < l->end && *l->p == '{') {
             if (!object_read(s, ev)) {
-                return failed(s, se);
+                return scan_failed(s, se);
             }
         } else if (lex_value(l, 1, &kind)) {
             event_reject(ev, "not_an_object", NULL, "an event is a JSON object");
         } else {
-            return failed(s, se);
+            return scan_failed(s, se);
         }
         lex_maybe_space(l);
         if (l->p >= l->end || (*l->p != ',' && *l->p != ']')) {
             (void)lex_fail(l, l->p, "expected ',' or ']'");
-            return failed(s, se);
+            return scan_failed(s, se);
         }
         if (*l->p++ == ']') {
             return SCAN_OK;
         }
         lex_maybe_space(l);
     }
-}
-
-/* One member of the batch's envelope. *found: "events" was read. */
-static enum scan_result envelope_member(struct scan *s, bool *found,
-                                        struct scan_error *se)
-{
-    struct lex *l = &s->l;
-    const char *from = l->p;
-    enum slot_kind kind;
-    bool escaped, events;
-
-    if (l->p >= l->end || *l->p != '"') {
-        (void)lex_fail(l, l->p, "expected a key in quotes");
-        return failed(s, se);
-    }
-    l->p++;
-    if (!lex_string(l, &escaped)) {
-        return failed(s, se);
-    }
-    events = l->p - from == 8 && memcmp(from, "\"events\"", 8) == 0;
-    lex_maybe_space(l);
-    if (l->p >= l->end || *l->p != ':') {
-        (void)lex_fail(l, l->p, "expected ':'");
-        return failed(s, se);
-    }
-    l->p++;
-    lex_maybe_space(l);
-    if (!events) {
-        return lex_value(l, 1, &kind) ? SCAN_OK : failed(s, se);
-    }
-    if (*found || l->p >= l->end || *l->p != '[') {
-        (void)lex_fail(l, *found ? from : l->p,
-                       *found ? "\"events\" is given twice"
-                              : "\"events\" must be an array");
-        return failed(s, se);
-    }
-    *found = true;
-    return scan_list(s, se);
-}
-
-/* {"events":[...]} */
-static enum scan_result scan_envelope(struct scan *s, struct scan_error *se)
-{
-    struct lex *l = &s->l;
-    bool found = false, more;
-
-    l->p++;
-    lex_maybe_space(l);
-    more = l->p >= l->end || *l->p != '}';
-    l->p += !more;
-    while (more) {
-        enum scan_result r = envelope_member(s, &found, se);
-
-        if (r != SCAN_OK) {
-            return r;
-        }
-        if (!member_end(l, &more)) {
-            return failed(s, se);
-        }
-    }
-    if (!found) {
-        (void)lex_fail(l, s->b->body, "expected {\"events\":[...]} or an array");
-        return failed(s, se);
-    }
-    return SCAN_OK;
 }
 
 static enum scan_result scan_batch(struct scan *s, struct scan_error *se)
@@ -195,7 +130,7 @@ static enum scan_result scan_batch(struct scan *s, struct scan_error *se)
     if (*s->l.p != '{' && *s->l.p != '[') {
         return scan_one(s, se);
     }
-    r = *s->l.p == '[' ? scan_list(s, se) : scan_envelope(s, se);
+    r = *s->l.p == '[' ? list_read(s, se) : envelope_read(s, &envelope_usual, se);
     return r == SCAN_OK ? at_end(s, se) : r;
 }
 
@@ -246,6 +181,7 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
 }
 
 static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
+                                 const struct envelope *v,
                                  struct scan_error *se)
 {
     static const char bom[] = "\xEF\xBB\xBF";
@@ -253,12 +189,17 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
 
     if (l->end - l->p >= 3 && memcmp(l->p, bom, 3) == 0) {
         (void)lex_fail(l, l->p, "a byte order mark is not JSON");
-        return failed(s, se);
+        return scan_failed(s, se);
     }
     lex_space(l);
     if (l->p == l->end) {
         (void)lex_fail(l, l->p, "empty body");
-        return failed(s, se);
+        return scan_failed(s, se);
+    }
+    if (v != NULL) {
+        enum scan_result r = envelope_read(s, v, se);
+
+        return r == SCAN_OK ? at_end(s, se) : r;
     }
     switch (shape) {
     case SCAN_EVENT:
@@ -271,13 +212,15 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
     return scan_lines(s, se);
 }
 
-enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
-                           enum scan_shape shape,
-                           const struct scan_limits *limits, const char *body,
-                           size_t n, struct scan_error *se)
+static enum scan_result read_body(struct event_batch *b,
+                                  const struct scan_keys *k,
+                                  enum scan_shape shape,
+                                  const struct envelope *v,
+                                  const struct scan_limits *limits,
+                                  struct str body, struct scan_error *se)
 {
-    struct scan s = {.l = {.p = body,
-                           .end = body + n,
+    struct scan s = {.l = {.p = body.p,
+                           .end = body.p + body.n,
                            .max_depth = limits->max_depth},
                      .b = b,
                      .keys = k == NULL ? &no_keys : k,
@@ -286,15 +229,15 @@ enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
     enum scan_result r;
 
     arena_reset(b->arena);
-    b->body = body;
-    b->body_len = (uint32_t)n;
+    b->body = body.p;
+    b->body_len = (uint32_t)body.n;
     b->n = 0;
     b->n_slots = s.keys->n_slots;
     b->n_edits = 0;
     b->shaped_from = 0;
     b->epoch++;
     shape_use(b->shape, s.keys);
-    r = dispatch(&s, shape, se);
+    r = dispatch(&s, shape, v, se);
     if (r != SCAN_OK) {
         b->n = 0;
     }
@@ -302,4 +245,22 @@ enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
         b->events[i].slots = b->slots + (size_t)i * b->n_slots;
     }
     return r;
+}
+
+enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
+                           enum scan_shape shape,
+                           const struct scan_limits *limits, const char *body,
+                           size_t n, struct scan_error *se)
+{
+    return read_body(b, k, shape, NULL, limits, (struct str){body, n}, se);
+}
+
+enum scan_result scan_enveloped(struct event_batch *b,
+                                const struct scan_keys *k,
+                                const struct envelope *v,
+                                const struct scan_limits *limits,
+                                const char *body, size_t n,
+                                struct scan_error *se)
+{
+    return read_body(b, k, SCAN_BATCH, v, limits, (struct str){body, n}, se);
 }

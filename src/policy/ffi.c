@@ -97,27 +97,51 @@ static const struct edit *edited(const struct sluice_context *c,
     return NULL;
 }
 
+static bool in_edit(const struct edit *x, struct member *m)
+{
+    if (x->how == EDIT_REMOVE) {
+        return false;
+    }
+    m->value = (struct str){x->value, x->value_len};
+    m->kind = kind_of_json(m->value);
+    return true;
+}
+
+/* What the client sent, unless an edit says otherwise. */
+static bool find_under(struct str raw, struct str path, const struct edit *x,
+                       struct member *m)
+{
+    if (x == NULL || x->how == EDIT_DEFAULT) {
+        if (walk_find(raw, path, m)) {
+            return true;
+        }
+    }
+    return x != NULL && in_edit(x, m);
+}
+
 int sluice_find(struct sluice_context *c, struct sluice_event *view,
                 const char *path, size_t n, struct sluice_value *out)
 {
     const struct event *ev = event_of(view);
+    struct str raw = {c->body + ev->off, ev->len};
     const struct edit *x = edited(c, ev, path, n);
+    const char *dot = ev->n_edits == 0 || x != NULL ? NULL : memchr(path, '.', n);
+    size_t first = dot == NULL ? 0 : (size_t)(dot - path);
     struct member m;
+    bool found;
 
-    if (x != NULL) {
-        struct str json = {x->value, x->value_len};
-
-        if (!x->removed) {
-            give(c, kind_of_json(json), json, out);
-        }
-        return !x->removed;
+    if (dot != NULL && (x = edited(c, ev, path, first)) != NULL) {
+        /* Below a key that was edited. */
+        found = find_under(raw, (struct str){path, first}, x, &m) &&
+                m.kind == SLOT_OBJECT &&
+                walk_find(m.value, (struct str){dot + 1, n - first - 1}, &m);
+    } else {
+        found = find_under(raw, (struct str){path, n}, x, &m);
     }
-    if (!walk_find((struct str){c->body + ev->off, ev->len},
-                   (struct str){path, n}, &m)) {
-        return 0;
+    if (found) {
+        give(c, m.kind, m.value, out);
     }
-    give(c, m.kind, m.value, out);
-    return 1;
+    return found;
 }
 
 int sluice_text(struct sluice_context *c, struct sluice_event *view, uint32_t i,
@@ -153,7 +177,7 @@ static struct str key_text(struct sluice_context *c, const char *key, size_t n)
 
 /* json lies in the arena. */
 static int set(struct sluice_context *c, struct sluice_event *view,
-               const char *key, size_t n, struct str json, bool removed)
+               const char *key, size_t n, struct str json, enum edit_how how)
 {
     struct str name;
 
@@ -164,7 +188,7 @@ static int set(struct sluice_context *c, struct sluice_event *view,
     if (name.p == NULL) {
         return 2;
     }
-    return edit_put(c->batch, event_of(view), name, json, removed) ? 0 : 1;
+    return edit_put(c->batch, event_of(view), name, json, how) ? 0 : 1;
 }
 
 static struct str in_arena(struct sluice_context *c, const char *p, size_t n)
@@ -178,7 +202,7 @@ int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
     char *json = arena_alloc(c->batch->arena, quote_bound(len));
     size_t k = json == NULL ? 0 : quote_write((struct str){p, len}, json);
 
-    return k == 0 ? 2 : set(c, view, key, n, (struct str){json, k}, false);
+    return k == 0 ? 2 : set(c, view, key, n, (struct str){json, k}, EDIT_SET);
 }
 
 /* The digits of v, in out; the shortest that give v back. */
@@ -227,7 +251,7 @@ int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
         c->digits_len = (uint32_t)s.n;
         c->digits_epoch = c->epoch;
     }
-    return set(c, view, key, n, (struct str){c->digits, c->digits_len}, false);
+    return set(c, view, key, n, (struct str){c->digits, c->digits_len}, EDIT_SET);
 }
 
 int sluice_set_json(struct sluice_context *c, struct sluice_event *view,
@@ -235,13 +259,14 @@ int sluice_set_json(struct sluice_context *c, struct sluice_event *view,
 {
     struct str s = in_arena(c, p, len);
 
-    return s.p == NULL ? 1 : set(c, view, key, n, s, false);
+    return s.p == NULL ? 1 : set(c, view, key, n, s, EDIT_SET);
 }
 
 int sluice_remove(struct sluice_context *c, struct sluice_event *view,
                   const char *key, size_t n)
 {
-    return set(c, view, key, n, (struct str){NULL, 0}, true);
+    return set(c, view, key, n, (struct str){NULL, 0},
+               EDIT_REMOVE);
 }
 
 static const char *keep(struct sluice_context *c, const char *p, size_t n)

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "decode/edit.h"
+#include "decode/envelope.h"
 #include "decode/scan.h"
 #include "oracle/oracle.h"
 
@@ -18,6 +19,16 @@ static struct arena arena, again_arena;
 static struct event_batch batch, again;
 static struct scan_keys *keys;
 static const struct scan_limits limits = {1000, 64};
+
+/* Batches in an envelope, at "batch" and at "d.list". */
+static const char *const wanted[2][3][2] = {
+    {{"sent", NULL}, {"ctx", "app"}, {"ctx", NULL}},
+    {{"d", "k"}, {"sent", NULL}, {"e", "f"}}};
+static const struct str wanted_paths[2][3] = {
+    {STR("sent"), STR("ctx.app"), STR("ctx")},
+    {STR("d.k"), STR("sent"), STR("e.f")}};
+static const char *const events_at[2][2] = {{"batch", NULL}, {"d", "list"}};
+static struct envelope *envelopes[2];
 
 static void start(void)
 {
@@ -30,6 +41,19 @@ static void start(void)
     event_batch_init(&batch, &arena);
     event_batch_init(&again, &again_arena);
     keys = scan_keys_new(paths, 5, &e);
+    envelopes[0] = envelope_new(STR("batch"), wanted_paths[0], 3, &e);
+    envelopes[1] = envelope_new(STR("d.list"), wanted_paths[1], 3, &e);
+    if (envelopes[0] == NULL || envelopes[1] == NULL) {
+        abort();
+    }
+}
+
+/* A default is taken only by an event without the key. */
+static bool kept_or_given(const struct slot *after, const struct slot *before)
+{
+    return (before->tag & 15) == SLOT_ABSENT
+               ? (after->tag & 15) == SLOT_TRUE
+               : after->tag == before->tag;
 }
 
 static void edit_and_rescan(struct event *ev)
@@ -38,9 +62,10 @@ static void edit_and_rescan(struct event *ev)
     char *out;
     size_t n;
 
-    if (!edit_set(&batch, ev, STR("a"), STR("\"edited\""), false) ||
-        !edit_set(&batch, ev, STR("new"), STR("1"), false) ||
-        !edit_set(&batch, ev, STR("v"), STR(""), true)) {
+    if (!edit_set(&batch, ev, STR("a"), STR("\"edited\""), EDIT_SET) ||
+        !edit_set(&batch, ev, STR("new"), STR("1"), EDIT_SET) ||
+        !edit_set(&batch, ev, STR("v"), STR(""), EDIT_REMOVE) ||
+        !edit_set(&batch, ev, STR("id"), STR("true"), EDIT_DEFAULT)) {
         abort();
     }
     out = calloc(1, edit_bound(&batch, ev) + SCAN_PAD);
@@ -48,16 +73,17 @@ static void edit_and_rescan(struct event *ev)
     if (memchr(out, '\n', n) != NULL ||
         scan_body(&again, keys, SCAN_EVENT, &limits, out, n, &se) != SCAN_OK ||
         (again.events[0].slots[1].tag & 15) != SLOT_STRING ||
-        (again.events[0].slots[4].tag & 15) != SLOT_ABSENT) {
+        (again.events[0].slots[4].tag & 15) != SLOT_ABSENT ||
+        !kept_or_given(&again.events[0].slots[0], &ev->slots[0]) ||
+        edit_has_key(&batch, ev, STR("\"id\"")) !=
+            ((ev->slots[0].tag & 15) != SLOT_ABSENT)) {
         abort();
     }
     free(out);
 }
 
-static bool same(const struct event *ev, unsigned slot,
-                 const struct oracle_value *v)
+static bool same(const struct slot *s, const struct oracle_value *v)
 {
-    const struct slot *s = &ev->slots[slot];
     const char *raw = batch.body + s->off;
     size_t n = s->tag >> 4;
     char *text;
@@ -86,33 +112,70 @@ static bool same(const struct event *ev, unsigned slot,
     }
 }
 
-/* What an envelope's events are is ours to say: roots that are events or arrays of
- * them. */
-static void ask_simdjson(enum scan_shape shape, const char *body, size_t n,
-                         enum scan_result result)
+static void compare_events(void)
 {
     static const char *const names[][2] = {
         {"id", NULL}, {"a", NULL}, {"p", "q"}, {"p", NULL}, {"v", NULL}};
+
+    for (uint32_t i = 0; i < batch.n; i++) {
+        for (unsigned k = 0; k < 5 && batch.events[i].fate == EVENT_ACCEPT; k++) {
+            struct oracle_value v = oracle_find(i, names[k][0], names[k][1]);
+
+            if (!same(&batch.events[i].slots[k], &v)) {
+                abort();
+            }
+        }
+    }
+}
+
+/* The root is an object, its events and the wanted values are where they are
+ * looked for. A key given twice is refused by us alone. */
+static void compare_envelope(unsigned which, enum scan_result result,
+                             const struct scan_error *se)
+{
+    const char *const *at = events_at[which];
+
+    for (unsigned i = 0; result == SCAN_OK && i < 3; i++) {
+        struct oracle_value v =
+            oracle_find(0, wanted[which][i][0], wanted[which][i][1]);
+
+        if (!same(&batch.envelope[i], &v)) {
+            abort();
+        }
+    }
+    if (oracle_enter(at[0], at[1])) {
+        if (result != SCAN_OK && strstr(se->detail, "twice") == NULL) {
+            abort();
+        }
+        if (result == SCAN_OK) {
+            compare_events();
+        }
+    } else if (result == SCAN_OK) {
+        abort();
+    }
+}
+
+/* What the usual envelope's events are is ours to say: roots that are events or
+ * arrays of them. */
+static void ask_simdjson(unsigned way, const char *body, size_t n,
+                         enum scan_result result, const struct scan_error *se)
+{
     bool object, array;
     enum oracle_answer a = oracle_parse(body, n, &object, &array);
-    bool ours = shape == SCAN_EVENT ? object : array;
+    bool ours = way == SCAN_EVENT ? object : way == SCAN_BATCH && array;
 
     if (a == ORACLE_NUMBER || a == ORACLE_DEEP || result == SCAN_TOO_DEEP ||
-        result == SCAN_TOO_MANY || shape == SCAN_NDJSON) {
+        result == SCAN_TOO_MANY || way == SCAN_NDJSON) {
         return;
     }
     if ((result == SCAN_OK && a != ORACLE_ACCEPTS) ||
         (result != SCAN_OK && a == ORACLE_ACCEPTS && ours)) {
         abort();
     }
-    for (uint32_t i = 0; result == SCAN_OK && ours && i < batch.n; i++) {
-        for (unsigned k = 0; k < 5 && batch.events[i].fate == EVENT_ACCEPT; k++) {
-            struct oracle_value v = oracle_find(i, names[k][0], names[k][1]);
-
-            if (!same(&batch.events[i], k, &v)) {
-                abort();
-            }
-        }
+    if (result == SCAN_OK && ours) {
+        compare_events();
+    } else if (way > SCAN_NDJSON && a == ORACLE_ACCEPTS && object) {
+        compare_envelope(way - SCAN_NDJSON - 1, result, se);
     }
 }
 
@@ -130,19 +193,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     body = calloc(1, n + SCAN_PAD);
     memcpy(body, data + 1, n - 1);
     for (int round = 0; round < 2; round++) {
-        enum scan_shape shape = (enum scan_shape)(data[0] % 3);
-
+        unsigned way = data[0] % 5;
         enum scan_result result =
-            scan_body(&batch, keys, shape, &limits, body, n - 1, &se);
+            way > SCAN_NDJSON
+                ? scan_enveloped(&batch, keys, envelopes[way - SCAN_NDJSON - 1],
+                                 &limits, body, n - 1, &se)
+                : scan_body(&batch, keys, (enum scan_shape)way, &limits, body,
+                            n - 1, &se);
 
-        ask_simdjson(shape, body, n - 1, result);
+        ask_simdjson(way, body, n - 1, result, &se);
         if (result != SCAN_OK) {
             if (se.at > n) {
                 abort();
             }
             continue;
         }
-        if (shape != SCAN_NDJSON) {
+        if (way != SCAN_NDJSON) {
             cJSON *o = cJSON_ParseWithLength(body, n - 1);
 
             if (o == NULL) {

@@ -37,6 +37,10 @@ enum oracle_answer oracle_parse(const char *body, size_t n, bool *object,
  * array, or in the root object. */
 struct oracle_value oracle_find(size_t i, const char *key, const char *sub);
 
+/* Makes the value of key (and of sub in it, unless NULL) of the root object the
+ * root. False: it is no array; the root stays. */
+bool oracle_enter(const char *key, const char *sub);
+
 #ifdef __cplusplus
 }
 #endif

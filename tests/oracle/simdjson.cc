@@ -62,3 +62,16 @@ extern "C" struct oracle_value oracle_find(size_t i, const char *key,
     }
     return v;
 }
+
+extern "C" bool oracle_enter(const char *key, const char *sub)
+{
+    simdjson::dom::element e;
+
+    if (!root.is_object() || root.at_key(key).get(e) ||
+        (sub != nullptr && (!e.is_object() || e.at_key(sub).get(e))) ||
+        !e.is_array()) {
+        return false;
+    }
+    root = e;
+    return true;
+}

@@ -388,11 +388,42 @@ static void splices_edits_where_keys_stand(void **state)
 
         assert_int_equal(scan(SCAN_EVENT, event, strlen(event), &se), SCAN_OK);
         assert_true(edit_set(&batch, &batch.events[0], str_of(rows[i / 3].key),
-                             str_of(value), value == NULL));
+                             str_of(value),
+                             value == NULL ? EDIT_REMOVE : EDIT_SET));
         n = edit_splice(&batch, &batch.events[0], out);
         assert_true(n <= edit_bound(&batch, &batch.events[0]));
         out[n] = '\0';
         assert_string_equal(out, rows[i / 3].want);
+    }
+}
+
+static void splices_defaults_where_a_key_is_missing(void **state)
+{
+    static const struct {
+        const char *event, *key, *want;
+    } rows[] = {
+        {"{}", "a", "{\"a\":9}"},
+        {"{\"b\":1}", "a", "{\"b\":1,\"a\":9}"},
+        {"{ \"a\" : 1.50 , \"b\":2}", "a", "{\"a\":1.50,\"b\":2}"},
+        {"{\"a\":null}", "a", "{\"a\":null}"},
+        {"{\"\\u0061\":1}", "a", "{\"\\u0061\":1}"},
+        {"{\"b\":{\"a\":1},\"c\":\"a\"}", "a",
+         "{\"b\":{\"a\":1},\"c\":\"a\",\"a\":9}"},
+        {"{\"q\\\"\":1}", "q\"", "{\"q\\\"\":1}"}};
+    struct scan_error se;
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(rows) * 3; i++) {
+        const char *event = rows[i / 3].event;
+        char out[512];
+
+        assert_int_equal(scan(SCAN_EVENT, event, strlen(event), &se), SCAN_OK);
+        assert_true(edit_set(&batch, &batch.events[0], str_of(rows[i / 3].key),
+                             STR("9"), EDIT_DEFAULT));
+        out[edit_splice(&batch, &batch.events[0], out)] = '\0';
+        assert_string_equal(out, rows[i / 3].want);
+        assert_true(edit_has_key(&batch, &batch.events[0], STR("\"a\"")) ==
+                    (i / 3 >= 2 && i / 3 <= 4));
     }
 }
 
@@ -406,7 +437,8 @@ int main(void)
         cmocka_unit_test(bounds_depth_and_count),
         cmocka_unit_test(finds_what_cjson_finds),
         cmocka_unit_test(takes_nothing_that_cjson_refuses),
-        cmocka_unit_test(splices_edits_where_keys_stand)};
+        cmocka_unit_test(splices_edits_where_keys_stand),
+        cmocka_unit_test(splices_defaults_where_a_key_is_missing)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }

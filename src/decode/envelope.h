@@ -1,0 +1,34 @@
+/*
+ * envelope - where in a JSON object the events of a batch lie, and which of the
+ * object's other values are wanted.
+ *
+ *   envelope_new (at load) -> scan_enveloped* -> envelope_free
+ *
+ * Immutable after creation, shared by all threads.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "decode/scan.h"
+
+struct envelope;
+struct err;
+
+/* events: dotted path of the array; fields[i]: dotted path of the value that
+ * event_batch.envelope[i] is to have. n <= ENVELOPE_FIELDS_MAX. Copies the paths.
+ * No path may be given twice, nor lie on the way to the events: such a value would
+ * hold them all. NULL and *e on error. */
+struct envelope *envelope_new(struct str events, const struct str *fields,
+                              unsigned n, struct err *e) MUST_USE;
+void envelope_free(struct envelope *v); /* NULL is fine */
+
+/* scan_body for a batch in an envelope: the body is one object, whose array at the
+ * path holds the events; b->envelope has the wanted values, SLOT_ABSENT where there
+ * is none. */
+enum scan_result scan_enveloped(struct event_batch *b,
+                                const struct scan_keys *k,
+                                const struct envelope *v,
+                                const struct scan_limits *limits,
+                                const char *body, size_t n,
+                                struct scan_error *se) MUST_USE;

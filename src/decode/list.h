@@ -1,0 +1,21 @@
+/*
+ * list - an array of events, and the object that may stand around it. Shared by
+ * the files of the scanner; nobody else includes it.
+ */
+#pragma once
+
+#include "decode/object.h"
+
+struct envelope;
+
+extern const struct envelope envelope_usual; /* {"events":[...]} */
+
+/* p is at '['. */
+enum scan_result list_read(struct scan *s, struct scan_error *se);
+
+/* p is at the body's first byte that is no space. */
+enum scan_result envelope_read(struct scan *s, const struct envelope *v,
+                               struct scan_error *se);
+
+/* The lexer's error as scan_body's. */
+enum scan_result scan_failed(const struct scan *s, struct scan_error *se);

@@ -1,0 +1,196 @@
+/* Events at a path in an object, and the values around them. */
+#include "decode/envelope.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+static struct arena arena;
+static struct event_batch batch;
+static char *body;
+
+static int setup(void **state)
+{
+    (void)state;
+    arena_init(&arena, 1 << 20);
+    event_batch_init(&batch, &arena);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    free(body);
+    event_batch_fini(&batch);
+    arena_fini(&arena);
+    return 0;
+}
+
+static struct envelope *made(const char *events, const char *const *fields)
+{
+    struct str paths[ENVELOPE_FIELDS_MAX];
+    struct envelope *v;
+    struct err e;
+    unsigned n = 0;
+
+    for (; fields[n] != NULL; n++) {
+        paths[n] = str_of(fields[n]);
+    }
+    v = envelope_new(str_of(events), paths, n, &e);
+    assert_non_null(v);
+    return v;
+}
+
+static enum scan_result scan(const struct envelope *v, const char *text,
+                             struct scan_error *se)
+{
+    static const struct scan_limits limits = {1000, 8};
+    size_t n = strlen(text);
+
+    free(body);
+    body = calloc(1, n + SCAN_PAD);
+    memcpy(body, text, n);
+    return scan_enveloped(&batch, NULL, v, &limits, body, n, se);
+}
+
+/* The envelope's values and the events, with '|' between them. */
+static const char *shown(unsigned n_fields)
+{
+    static char out[1024];
+    size_t n = 0;
+
+    for (unsigned i = 0; i < n_fields; i++) {
+        const struct slot *x = &batch.envelope[i];
+
+        n += (size_t)snprintf(out + n, sizeof out - n, "%.*s|",
+                              (int)(x->tag >> 4), body + x->off);
+    }
+    for (uint32_t i = 0; i < batch.n; i++) {
+        n += (size_t)snprintf(out + n, sizeof out - n, "%.*s|",
+                              (int)batch.events[i].len,
+                              body + batch.events[i].off);
+    }
+    return out;
+}
+
+static void finds_events_and_values_in_any_order(void **state)
+{
+    static const char *const fields[] = {"sent", "ctx", "ctx.app.name", NULL};
+    static const struct {
+        const char *events, *text, *want;
+    } rows[] = {
+        {"batch", "{\"batch\":[{\"a\":1},{\"a\":2}]}", "|||{\"a\":1}|{\"a\":2}|"},
+        {"batch", "{\"batch\":[]}", "|||"},
+        {"batch", " { \"sent\" : 1.50 , \"batch\" : [ {} ] , \"x\" : [{}] } ",
+         "1.50|||{}|"},
+        {"batch", "{\"batch\":[{}],\"sent\":\"now\"}", "now|||{}|"},
+        {"batch",
+         "{\"ctx\":{\"app\":{\"v\":1,\"name\":\"n\\u00e9\"}},\"batch\":[{}]}",
+         "|{\"app\":{\"v\":1,\"name\":\"n\\u00e9\"}}|n\\u00e9|{}|"},
+        {"batch", "{\"ctx\":null,\"batch\":[{}]}", "|null||{}|"},
+        {"b\"q", "{\"b\\\"q\":[{}]}", "|||{}|"},
+        {"batch", "{\"\\u0062atch\":[{}]}", "|||{}|"},
+        {"d.list", "{\"d\":{\"n\":0,\"list\":[{\"a\":[]}]},\"sent\":true}",
+         "true|||{\"a\":[]}|"},
+        {"a.b.c", "{\"a\":{\"b\":{\"c\":[{}]}}}", "|||{}|"}};
+    struct scan_error se;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct envelope *v = made(rows[i].events, fields);
+
+        assert_int_equal(scan(v, rows[i].text, &se), SCAN_OK);
+        assert_string_equal(shown(3), rows[i].want);
+        envelope_free(v);
+    }
+}
+
+static void refuses_what_is_no_such_envelope(void **state)
+{
+    static const char *const fields[] = {"sent", "d.k", NULL};
+    static const struct {
+        const char *text, *why;
+    } rows[] = {
+        {"{}", "expected an object with the events at \"d.list\""},
+        {"[{}]", "expected an object with the events at \"d.list\""},
+        {"1", "expected an object with the events at \"d.list\""},
+        {"{\"list\":[{}]}", "expected an object with the events at \"d.list\""},
+        {"{\"d\":[{\"list\":[]}]}",
+         "expected an object with the events at \"d.list\""},
+        {"{\"d\":{\"list\":{}}}", "\"d.list\" must be an array"},
+        {"{\"d\":{\"list\":[],\"list\":[]}}", "\"d.list\" is given twice"},
+        {"{\"d\":{\"list\":[]},\"d\":1}", "a key of the envelope is given twice"},
+        {"{\"d\":{\"list\":[]},\"sent\":1,\"sent\":2}",
+         "a key of the envelope is given twice"},
+        {"{\"d\":{\"list\":[],\"k\":0,\"\\u006b\":0}}",
+         "a key of the envelope is given twice"},
+        {"{\"d\":{\"list\":[{}]}", "expected ',' or '}'"},
+        {"{\"d\":{\"list\":[{}]}} x", "something follows the JSON value"},
+        {"{\"d\" {}}", "expected ':'"},
+        {"{\"x\":01,\"d\":{\"list\":[]}}", "a number may not begin with 0"},
+        {"{\"d\":{\"list\":[{\"a\":\"\x80\"}]}}", "not UTF-8"},
+        {"", "empty body"}};
+    struct envelope *v = made("d.list", fields);
+    struct scan_error se;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(scan(v, rows[i].text, &se), SCAN_INVALID);
+        assert_string_equal(se.detail, rows[i].why);
+        assert_true(se.at <= strlen(rows[i].text));
+        assert_int_equal(batch.n, 0);
+    }
+    assert_int_equal(
+        scan(v, "{\"d\":{\"list\":[{\"a\":[[[[[[[[1]]]]]]]]}]}}", &se),
+        SCAN_TOO_DEEP);
+    envelope_free(v);
+}
+
+static void bounds_the_number_of_events(void **state)
+{
+    static const char *const none[] = {NULL};
+    static const struct scan_limits two = {2, 8};
+    static const char text[] = "{\"e\":[{},{},{}]}" /* and the pad: */
+        "                                                                ";
+    struct envelope *v = made("e", none);
+    struct scan_error se;
+
+    (void)state;
+    assert_int_equal(scan_enveloped(&batch, NULL, v, &two, text, 16, &se),
+                     SCAN_TOO_MANY);
+    envelope_free(v);
+}
+
+static void refuses_paths_that_hold_the_events(void **state)
+{
+    static const char *const bad[] = {"d", "d.list", "d.list.x"};
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct str path = str_of(bad[i]);
+
+        assert_null(envelope_new(STR("d.list"), &path, 1, &e));
+        assert_non_null(strstr(e.text, "holds the events or lies in them"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_events_and_values_in_any_order),
+        cmocka_unit_test(refuses_what_is_no_such_envelope),
+        cmocka_unit_test(bounds_the_number_of_events),
+        cmocka_unit_test(refuses_paths_that_hold_the_events)};
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
