@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "base/mem.h"
 #include "ingest/room.h"
 
@@ -28,20 +27,17 @@ static void on_synced(void *arg)
 }
 
 struct binding *binding_new(struct ingest *in, struct policy *p,
-                            const int *stream_ids, int dead_stream,
-                            struct err *e)
+                            struct policy_state *state, const int *stream_ids,
+                            int dead_stream)
 {
     struct binding *b = mem_zalloc(sizeof *b);
 
-    b->state = policy_state_new(p, e);
-    if (b->state == NULL) {
-        free(b);
-        return NULL;
-    }
+    b->state = state;
     b->in = in;
     b->policy = policy_ref(p);
     b->plan = policy_plan(p);
-    b->refs = 1;
+    atomic_init(&b->refs, 1);
+    atomic_init(&b->bound, true);
     b->policy8 = hash_prefix(b->plan->hash);
     b->n_writers = b->plan->n_streams;
     memcpy(b->stream_ids, stream_ids, b->n_writers * sizeof *stream_ids);
@@ -71,15 +67,40 @@ void binding_free(struct binding *b)
     }
 }
 
+/* One writer: no locked instruction. */
+static uint32_t count(struct binding *b, uint32_t by)
+{
+    uint32_t refs = atomic_load_explicit(&b->refs, memory_order_relaxed) + by;
+
+    atomic_store_explicit(&b->refs, refs, memory_order_relaxed);
+    return refs;
+}
+
 void binding_hold(struct binding *b)
 {
-    b->refs++;
+    (void)count(b, 1);
 }
 
 void binding_drop(struct binding *b)
 {
-    assert(b->refs > 0);
-    if (--b->refs == 0) {
+    uint32_t refs = count(b, UINT32_MAX);
+
+    assert(refs != UINT32_MAX);
+    if (refs == 0) {
         b->in->conf.retire(b->in->conf.retire_arg, b);
     }
+}
+
+void binding_unbind(struct binding *b)
+{
+    atomic_store_explicit(&b->bound, false, memory_order_relaxed);
+    binding_drop(b);
+}
+
+uint32_t binding_requests(const struct binding *b)
+{
+    uint32_t refs = atomic_load_explicit(&b->refs, memory_order_relaxed);
+    uint32_t own = atomic_load_explicit(&b->bound, memory_order_relaxed);
+
+    return refs > own ? refs - own : 0;
 }

@@ -5,10 +5,12 @@
  *   binding_new (supervisor) -> ingest_bind -> binding_hold/binding_drop
  *                                  -> conf.retire -> binding_free (supervisor)
  *
- * Counted without atomics: after ingest_bind it belongs to the worker.
+ * Counted by one thread, the worker's after ingest_bind; the supervisor may read
+ * how many requests hold it until it frees it.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,9 +25,12 @@ struct binding {
     struct spool_writer *writers[PLAN_STREAMS_MAX]; /* of stream_ids */
     uint32_t n_writers;
     int dead;                    /* place of the dead letters' stream, or -1 */
-    uint32_t refs;
+    atomic_uint refs;            /* one of ingest, one a request */
+    atomic_bool bound;           /* ingest has its one */
     uint64_t policy8;            /* first 8 bytes of the policy's hash */
 };
 
 void binding_hold(struct binding *b);
 void binding_drop(struct binding *b); /* retires at zero */
+void binding_unbind(struct binding *b); /* ingest lets go of it */
+uint32_t binding_requests(const struct binding *b); /* that hold it */

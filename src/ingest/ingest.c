@@ -262,7 +262,7 @@ void ingest_bind(struct ingest *in, struct binding *b)
                                    &ops, in);
     } else {
         http_server_limits(in->http, &limits);
-        binding_drop(old);
+        binding_unbind(old);
     }
 }
 

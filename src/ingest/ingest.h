@@ -38,10 +38,10 @@ struct ingest *ingest_new(const struct ingest_conf *c);
 /* A policy made ready for one worker: its Lua state, and the spool writers of its
  * streams (stream_ids[i] is plan->streams[i]; dead_stream: of the dead letters,
  * -1: none). Made by the supervisor, off the hot path; waits for the first segment of
- * a new stream. NULL and *e when the state can't be made. */
+ * a new stream. Takes state, which is p's. */
 struct binding *binding_new(struct ingest *in, struct policy *p,
-                            const int *stream_ids, int dead_stream,
-                            struct err *e) MUST_USE;
+                            struct policy_state *state, const int *stream_ids,
+                            int dead_stream) MUST_USE;
 void binding_free(struct binding *b); /* one that was never bound; NULL is fine */
 
 /* Requests from now on meet b; those under way keep the one they met first.

@@ -154,6 +154,20 @@ struct policy *policy_load(const char *path, struct policy_report *report)
     return load(p, report);
 }
 
+struct policy *policy_again(const struct policy *p,
+                            struct policy_report *report)
+{
+    struct policy *again = new_policy();
+
+    *report = (struct policy_report){0};
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        const struct snapshot_file *f = &p->files[i];
+
+        snapshot_add(again, f->path, mem_strndup(f->text, f->n), f->n);
+    }
+    return load(again, report);
+}
+
 struct policy *policy_load_text(const char *name, struct str text,
                                 struct policy_report *report)
 {

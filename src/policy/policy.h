@@ -55,6 +55,10 @@ struct policy *policy_load(const char *path,
 struct policy *policy_load_text(const char *name, struct str text,
                                 struct policy_report *report) MUST_USE;
 
+/* p's files as they were read, loaded again: a policy of its own. */
+struct policy *policy_again(const struct policy *p,
+                            struct policy_report *report) MUST_USE;
+
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */
@@ -62,6 +66,9 @@ struct plan *policy_plan_mutable(struct policy *p); /* before publish only */
 
 /* A Lua state that has run the policy and holds its hooks. NULL and *e. */
 struct policy_state *policy_state_new(struct policy *p, struct err *e) MUST_USE;
+/* The same, whose hooks have run the policy's examples until they are compiled: the
+ * first requests are as fast as the later ones. Takes some milliseconds. */
+struct policy_state *policy_state_warm(struct policy *p, struct err *e) MUST_USE;
 void policy_state_free(struct policy_state *s);
 
 /* What a hook can read of the request; on FFI's side struct sluice_request. */

@@ -22,6 +22,8 @@ enum {
     STATE_BYTES_MAX = 64 << 20,
     TOP_LEVEL_MS = 2000, /* of a policy's top level */
     HOOK_MS = 50,        /* of one call of a hook with loops */
+    WARM_ROUNDS = 120,   /* of the examples, before a state is used */
+    WARM_MS = 20,        /* and at most */
     SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
     COUNT_EVERY = 10000  /* instructions between two looks at the clock */
 };

@@ -39,13 +39,10 @@ static void put(void *arg, const char *text, size_t n)
     p->n += n;
 }
 
-static void get_metrics(struct server *s, struct http_request *r)
+static void get_metrics(struct http_request *r)
 {
     struct page p = {mem_alloc(1 << 16), 0, 1 << 16};
 
-    stats_set(stats_gauge("sluice_policy_generation",
-                          "Generation of the live policy.", ""),
-              policy_plan(s->policy)->generation);
     stats_write(put, &p);
     http_answer(r, 200,
                 "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
@@ -77,33 +74,47 @@ static void get_status(struct server *s, struct http_request *r)
     free(text);
 }
 
+static void on_reloaded(void *arg, const struct reload_answer *a)
+{
+    static const int statuses[] = {
+        [RELOAD_OK] = 200,           [RELOAD_BAD_POLICY] = 422,
+        [RELOAD_NEEDS_RESTART] = 409, [RELOAD_FAILED] = 500,
+        [RELOAD_CONFLICT] = 409,     [RELOAD_BUSY] = 503};
+    cJSON *o = cJSON_CreateObject();
+    char *text;
+
+    (void)cJSON_AddStringToObject(o, "status",
+                                  a->result == RELOAD_OK ? "live" : "refused");
+    (void)cJSON_AddNumberToObject(o, "generation", (double)a->live);
+    if (a->generation != 0) {
+        (void)cJSON_AddNumberToObject(o, "loaded", (double)a->generation);
+    }
+    (void)cJSON_AddStringToObject(o, "report", a->text);
+    text = cJSON_PrintUnformatted(o);
+    http_answer(arg, statuses[a->result], "", str_of(text));
+    free(text);
+    cJSON_Delete(o);
+}
+
+/* Answered when it is done: the request waits, the listener does not. */
 static void post_reload(struct server *s, struct http_request *r,
                         struct str query)
 {
-    static const int statuses[] = {[RELOAD_OK] = 200,
-                                   [RELOAD_BAD_POLICY] = 422,
-                                   [RELOAD_NEEDS_RESTART] = 409,
-                                   [RELOAD_FAILED] = 500};
-    cJSON *o = cJSON_CreateObject();
-    enum reload_result result;
-    char *report, *text;
+    struct reload_request asked = {
+        .cause = "POST", .done = on_reloaded, .arg = r};
 
-    if (s->draining) {
-        cJSON_Delete(o);
-        answer_text(r, 503, "draining\n");
+    if (query.n == 0) {
+        asked.kind = RELOAD_FILE;
+    } else if (str_eq(query, STR("rollback"))) {
+        asked.kind = RELOAD_ROLLBACK;
+    } else {
+        answer_text(r, 400, "expected /reload or /reload?rollback\n");
         return;
     }
-    result = reload_policy(s, str_eq(query, STR("rollback")), "POST", &report);
-    (void)cJSON_AddStringToObject(o, "status",
-                                  result == RELOAD_OK ? "live" : "refused");
-    (void)cJSON_AddNumberToObject(
-        o, "generation", (double)policy_plan(s->policy)->generation);
-    (void)cJSON_AddStringToObject(o, "report", report);
-    text = cJSON_PrintUnformatted(o);
-    http_answer(r, statuses[result], "", str_of(text));
-    free(text);
-    free(report);
-    cJSON_Delete(o);
+    if (!reload_ask(s, &asked)) {
+        answer_text(r, 503, s->draining ? "draining\n"
+                                        : "too many reloads wait\n");
+    }
 }
 
 /* The NAME of /sinks/NAME/breaker; false: another path. */
@@ -184,7 +195,7 @@ static void on_body(void *arg, struct http_request *r,
     if (breaker_path(v->path, name, sizeof name)) {
         post_breaker(s, r, name, v->query);
     } else if (str_eq(v->path, STR("/metrics"))) {
-        get_metrics(s, r);
+        get_metrics(r);
     } else if (str_eq(v->path, STR("/healthz"))) {
         answer_text(r, 200, "ok\n");
     } else if (str_eq(v->path, STR("/readyz"))) {

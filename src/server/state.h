@@ -11,6 +11,7 @@
 #include "loop/mailbox.h"
 #include "plan/plan.h"
 #include "policy/policy.h"
+#include "server/generation.h"
 #include "server/supervisor.h"
 #include "server/worker.h"
 #include "sink/delivery.h"
@@ -18,7 +19,7 @@
 
 struct err;
 
-enum { GENERATIONS_KEPT = 16, DEAD_SINK = PLAN_SINKS_MAX };
+enum { DEAD_SINK = PLAN_SINKS_MAX };
 
 /* A running sink, by the name that the policy gave it. */
 struct running_sink {
@@ -26,15 +27,6 @@ struct running_sink {
     struct sink_lua *lua;      /* of its plan's functions; NULL: none */
     char name[96];
     bool wanted;               /* while a reload compares */
-};
-
-/* What became of one load. */
-struct generation {
-    uint64_t number;
-    char hash[65];
-    char status[16]; /* "live", "retired", "refused" */
-    int64_t at_ms;
-    char why[256];   /* of a refusal, its first line */
 };
 
 struct server {
@@ -56,9 +48,12 @@ struct server {
     char listen_addr[80], admin_addr[80];
     int admin_fd;
     struct http_server *admin;
-    uint64_t next_generation;
-    struct generation history[GENERATIONS_KEPT]; /* newest last */
-    uint32_t n_history;
+    struct generations generations;
+    struct generation *live;
+    ev_timer look_timer;      /* while a generation retires */
+    struct reload *reloading, **reloading_tail; /* the first is under way */
+    uint32_t n_reloading;
+    stats_cell *reloads_live, *reloads_refused;
     int64_t started_ms;
     bool draining;
     uint64_t drain_until_ns, drain_from_ns;
@@ -79,16 +74,38 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
                   struct sink_hooks *hooks, struct err *e) MUST_USE;
 void sink_lua_free(struct sink_lua *l); /* NULL is fine */
 
-/* reload.c: the whole of it or nothing. *report is the caller's to free. */
+/* reload.c: the whole of it or nothing. */
 enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,
-                     RELOAD_FAILED };
-enum reload_result reload_policy(struct server *s, bool rollback,
-                                 const char *cause, char **report);
-/* Gives every worker its binding for p; all or none. first: at the start. */
-bool bind_workers(struct server *s, struct policy *p, const int *ids,
-                  int dead_stream, bool first, struct err *e) MUST_USE;
-void note_generation(struct server *s, uint64_t number, const char *hash,
-                     const char *status, const char *why);
+                     RELOAD_FAILED, RELOAD_CONFLICT, RELOAD_BUSY };
+enum reload_kind { RELOAD_FILE, RELOAD_ROLLBACK };
+
+struct reload_answer {
+    enum reload_result result;
+    uint64_t generation;      /* of this load; 0: it came to none */
+    uint64_t live;
+    const char *text;         /* for a human: problems, notes */
+    const struct policy_report *report; /* the same one by one */
+};
+struct reload_request {
+    enum reload_kind kind;
+    const char *cause;        /* static */
+    /* Called once, maybe within reload_ask; a lives until it returns. */
+    void (*done)(void *arg, const struct reload_answer *a);
+    void *arg;
+};
+void reloads_init(struct server *s);
+/* False: draining, or too many wait. */
+bool reload_ask(struct server *s, const struct reload_request *asked) MUST_USE;
+void reload_bound(struct server *s); /* a worker has its binding */
+void reloads_join(struct server *s); /* before the mailbox is emptied for good */
+
+/* Lua states for n workers; false and *e: those made are the caller's. */
+bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
+                 struct err *e) MUST_USE;
+/* g's bindings from its policy and states, which are taken. */
+void bindings_make(struct server *s, struct generation *g,
+                   struct policy_state **states, const int *ids,
+                   int dead_stream);
 
 /* admin.c */
 bool admin_start(struct server *s, struct err *e) MUST_USE;

@@ -7,21 +7,41 @@
 #include "server/state.h"
 #include "stats/stats.h"
 
+static void add_holders(cJSON *o, const struct server *s,
+                        const struct generation *g)
+{
+    struct generation_holders h;
+    cJSON *held;
+
+    generation_holders(&s->generations, g, &h);
+    if (h.workers + h.requests + h.sinks == 0) {
+        return;
+    }
+    held = cJSON_AddObjectToObject(o, "held_by");
+    (void)cJSON_AddNumberToObject(held, "workers", h.workers);
+    (void)cJSON_AddNumberToObject(held, "requests", h.requests);
+    (void)cJSON_AddNumberToObject(held, "sinks", h.sinks);
+}
+
+/* Newest first. */
 static cJSON *generations(const struct server *s)
 {
     cJSON *list = cJSON_CreateArray();
 
-    for (uint32_t i = s->n_history; i > 0; i--) {
-        const struct generation *g = &s->history[i - 1];
+    for (uint32_t i = s->generations.n; i > 0; i--) {
+        const struct generation *g = s->generations.list[i - 1];
         cJSON *o = cJSON_CreateObject();
 
         (void)cJSON_AddNumberToObject(o, "generation", (double)g->number);
         (void)cJSON_AddStringToObject(o, "hash", g->hash);
-        (void)cJSON_AddStringToObject(o, "status", g->status);
+        (void)cJSON_AddStringToObject(o, "status", generation_word(g->status));
         (void)cJSON_AddNumberToObject(o, "at_ms", (double)g->at_ms);
+        (void)cJSON_AddNumberToObject(o, "loaded_ms", (double)g->began_ms);
+        (void)cJSON_AddStringToObject(o, "cause", g->cause);
         if (g->why[0] != '\0') {
             (void)cJSON_AddStringToObject(o, "why", g->why);
         }
+        add_holders(o, s, g);
         (void)cJSON_AddItemToArray(list, o);
     }
     return list;

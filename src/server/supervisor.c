@@ -17,19 +17,25 @@
 #include "server/state.h"
 #include "stats/stats.h"
 
+static void on_hup_done(void *arg, const struct reload_answer *a)
+{
+    (void)arg;
+    if (a->text[0] != '\0') {
+        (void)fputs(a->text, stderr);
+    }
+}
+
 static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
 {
     struct server *s = OUTER(w, struct server, on_hup);
-    char *report;
 
     (void)loop;
     (void)events;
-    if (!s->draining) {
-        (void)reload_policy(s, false, "SIGHUP", &report);
-        if (report[0] != '\0') {
-            (void)fputs(report, stderr);
-        }
-        free(report);
+    if (!reload_ask(s, &(struct reload_request){.kind = RELOAD_FILE,
+                                                .cause = "SIGHUP",
+                                                .done = on_hup_done}) &&
+        !s->draining) {
+        log_write(LOG_WARN, "policy", "status=busy cause=SIGHUP");
     }
 }
 
@@ -114,12 +120,30 @@ static bool open_listeners(struct server *s, const char *addr, struct err *e)
     return true;
 }
 
+static void on_bound(void *arg)
+{
+    reload_bound(arg);
+}
+
+static void on_freed(void *arg, struct binding *b)
+{
+    struct server *s = arg;
+
+    generations_freed(&s->generations, b);
+}
+
 static bool make_workers(struct server *s, struct err *e)
 {
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {
-        s->workers[i] = worker_new(s->spool, i, s->listen_fds[i],
-                                   &s->mail);
+        s->workers[i] =
+            worker_new(&(struct worker_conf){.spool = s->spool,
+                                             .number = i,
+                                             .listen_fd = s->listen_fds[i],
+                                             .mail = &s->mail,
+                                             .bound = on_bound,
+                                             .freed = on_freed,
+                                             .arg = s});
         if (s->workers[i] == NULL) {
             return err_set(e, "can't make an event loop for worker %u", i);
         }
@@ -127,27 +151,44 @@ static bool make_workers(struct server *s, struct err *e)
     return true;
 }
 
+static bool start_workers(struct server *s, struct err *e)
+{
+    struct policy_state **states =
+        mem_zalloc(s->n_workers * sizeof(struct policy_state *));
+    bool ok = states_make(s->policy, states, s->n_workers, e);
+
+    if (ok) {
+        bindings_make(s, s->live, states, s->stream_ids, s->dead_stream);
+    }
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        policy_state_free(states[i]); /* not taken */
+        if (ok) {
+            ok = worker_start(s->workers[i], s->live->bindings[i], e);
+        }
+    }
+    free(states);
+    return ok;
+}
+
 static bool start(struct server *s, struct err *e)
 {
-    struct plan *plan = policy_plan_mutable(s->policy);
+    const struct plan *plan = policy_plan(s->policy);
     const char *listen =
         s->conf.listen != NULL ? s->conf.listen : plan->server.listen;
 
-    plan->generation = ++s->next_generation;
     s->n_workers = n_workers_of(plan);
+    generations_init(&s->generations, s->n_workers);
+    s->live = generation_new(&s->generations, "start");
+    generation_policy(s->live, s->policy);
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
         !open_listeners(s, listen, e) || !make_workers(s, e) ||
-        !admin_start(s, e) ||
-        !bind_workers(s, s->policy, s->stream_ids, s->dead_stream, true, e)) {
+        !admin_start(s, e) || !start_workers(s, e)) {
         return false;
     }
     spool_ready(s->spool);
-    note_generation(s, plan->generation, plan->hash, "live", "");
-    log_write(LOG_INFO, "policy",
-              "generation=%lu status=live cause=start hash=%.12s",
-              (unsigned long)plan->generation, plan->hash);
+    generation_set(&s->generations, s->live, GEN_LIVE, NULL);
     log_write(LOG_INFO, "ready",
               "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "
               "epoch=%u pid=%ld version=%s",
@@ -165,6 +206,7 @@ static void stop(struct server *s)
     if (s->drain_until_ns > now) {
         left_ms = (int64_t)((s->drain_until_ns - now) / 1000000u);
     }
+    reloads_join(s);
     for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
         worker_free(s->workers[i]);
     }
@@ -185,6 +227,7 @@ static void stop(struct server *s)
         spool_close(s->spool);
     }
     free(s->spool_dir);
+    generations_fini(&s->generations);
     policy_unref(s->previous);
     policy_unref(s->policy);
 }
@@ -230,6 +273,7 @@ int supervisor_run(const struct supervisor_conf *c)
         return EXIT_POLICY;
     }
     mailbox_init(&s->mail, s->loop);
+    reloads_init(s);
     raise_limits();
     watch_signals(s);
     if (start(s, &e)) {

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "loop/mailbox.h"
@@ -15,60 +14,65 @@
 static const double DRAIN_LOOK_S = 0.01;
 
 struct worker {
+    struct worker_conf conf;
     struct ev_loop *loop;
     struct mailbox mail;
     struct ingest *ingest;
-    uint32_t number;
     bool started;
     pthread_t thread;
     ev_timer drain_look;
-    /* What the supervisor waits for. */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    uint64_t n_bound;      /* bindings taken over */
-    uint64_t n_handed;     /* supervisor's: bindings handed over */
     atomic_bool idle;
 };
 
+/* A binding on its way to the worker. */
 struct handover {
     struct worker *worker;
     struct binding *binding;
 };
 
-static void free_binding(void *arg)
+/* And on its way back: by then the worker may be gone. */
+struct farewell {
+    void (*freed)(void *arg, struct binding *b);
+    void *arg;
+    struct binding *binding;
+};
+
+/* The supervisor's thread: closing a Lua state takes milliseconds. */
+static void on_free(void *arg)
 {
-    binding_free(arg);
+    struct farewell *f = arg;
+
+    binding_free(f->binding);
+    f->freed(f->arg, f->binding);
+    free(f);
 }
 
 static void on_retire(void *arg, struct binding *b)
 {
-    mailbox_post(arg, free_binding, b);
+    struct worker *w = arg;
+    struct farewell *f = mem_alloc(sizeof *f);
+
+    *f = (struct farewell){w->conf.freed, w->conf.arg, b};
+    mailbox_post(w->conf.mail, on_free, f);
 }
 
-struct worker *worker_new(struct spool *spool, uint32_t number, int listen_fd,
-                          struct mailbox *mail)
+struct worker *worker_new(const struct worker_conf *c)
 {
     struct worker *w = mem_zalloc(sizeof *w);
-    pthread_condattr_t attr;
 
-    w->number = number;
+    w->conf = *c;
     w->loop = ev_loop_new(EVFLAG_AUTO);
     if (w->loop == NULL) {
         free(w);
         return NULL;
     }
-    (void)pthread_mutex_init(&w->lock, NULL);
-    (void)pthread_condattr_init(&attr);
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&w->changed, &attr);
-    (void)pthread_condattr_destroy(&attr);
     mailbox_init(&w->mail, w->loop);
     w->ingest = ingest_new(&(struct ingest_conf){.loop = w->loop,
-                                                 .spool = spool,
-                                                 .worker = number,
-                                                 .listen_fd = listen_fd,
+                                                 .spool = c->spool,
+                                                 .worker = c->number,
+                                                 .listen_fd = c->listen_fd,
                                                  .retire = on_retire,
-                                                 .retire_arg = mail});
+                                                 .retire_arg = w});
     return w;
 }
 
@@ -77,20 +81,13 @@ struct ingest *worker_ingest(struct worker *w)
     return w->ingest;
 }
 
-static void bind_here(struct worker *w, struct binding *b)
-{
-    ingest_bind(w->ingest, b);
-    (void)pthread_mutex_lock(&w->lock);
-    w->n_bound++;
-    (void)pthread_cond_signal(&w->changed);
-    (void)pthread_mutex_unlock(&w->lock);
-}
-
 static void on_bind(void *arg)
 {
     struct handover *h = arg;
 
-    bind_here(h->worker, h->binding);
+    ingest_bind(h->worker->ingest, h->binding);
+    mailbox_post(h->worker->conf.mail, h->worker->conf.bound,
+                 h->worker->conf.arg);
     free(h);
 }
 
@@ -99,7 +96,7 @@ static void *run(void *arg)
     struct worker *w = arg;
     char name[16];
 
-    (void)snprintf(name, sizeof name, "worker %u", w->number);
+    (void)snprintf(name, sizeof name, "worker %u", w->conf.number);
     (void)pthread_setname_np(pthread_self(), name);
     (void)ev_run(w->loop, 0);
     return NULL;
@@ -109,11 +106,10 @@ bool worker_start(struct worker *w, struct binding *first, struct err *e)
 {
     int rc;
 
-    w->n_handed = 1;
-    bind_here(w, first);
+    ingest_bind(w->ingest, first);
     rc = pthread_create(&w->thread, NULL, run, w);
     if (rc != 0) {
-        return err_errno(e, rc, "can't start worker %u", w->number);
+        return err_errno(e, rc, "can't start worker %u", w->conf.number);
     }
     w->started = true;
     return true;
@@ -123,27 +119,8 @@ void worker_bind(struct worker *w, struct binding *b)
 {
     struct handover *h = mem_alloc(sizeof *h);
 
-    h->worker = w;
-    h->binding = b;
-    w->n_handed++;
+    *h = (struct handover){w, b};
     mailbox_post(&w->mail, on_bind, h);
-}
-
-bool worker_bound(struct worker *w, int64_t ms)
-{
-    uint64_t until = clock_mono_ns() + (uint64_t)ms * 1000000u;
-    struct timespec t = {(time_t)(until / 1000000000u),
-                         (long)(until % 1000000000u)};
-    bool done;
-    int rc = 0;
-
-    (void)pthread_mutex_lock(&w->lock);
-    while (w->n_bound < w->n_handed && rc == 0) {
-        rc = pthread_cond_timedwait(&w->changed, &w->lock, &t);
-    }
-    done = w->n_bound >= w->n_handed;
-    (void)pthread_mutex_unlock(&w->lock);
-    return done;
 }
 
 static void on_drain_look(struct ev_loop *loop, ev_timer *t, int events)
@@ -196,7 +173,5 @@ void worker_free(struct worker *w)
     mailbox_fini(&w->mail);
     ingest_free(w->ingest);
     ev_loop_destroy(w->loop);
-    (void)pthread_cond_destroy(&w->changed);
-    (void)pthread_mutex_destroy(&w->lock);
     free(w);
 }

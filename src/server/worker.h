@@ -17,10 +17,16 @@ struct err;
 struct mailbox;
 struct worker;
 
-/* listen_fd is the caller's. Bindings that are done with are freed by tasks in
- * mail, the supervisor's. */
-struct worker *worker_new(struct spool *spool, uint32_t number, int listen_fd,
-                          struct mailbox *mail);
+struct worker_conf {
+    struct spool *spool;
+    uint32_t number;       /* 0-based */
+    int listen_fd;         /* the caller's */
+    struct mailbox *mail;  /* the supervisor's: the calls below come from it */
+    void (*bound)(void *arg); /* one worker_bind more has taken effect */
+    void (*freed)(void *arg, struct binding *b); /* b was freed: no pointer now */
+    void *arg;
+};
+struct worker *worker_new(const struct worker_conf *c);
 
 /* Starts the thread; takes first. False and *e: no thread, first is freed. */
 bool worker_start(struct worker *w, struct binding *first,
@@ -28,11 +34,9 @@ bool worker_start(struct worker *w, struct binding *first,
 
 struct ingest *worker_ingest(struct worker *w); /* for binding_new */
 
-/* Hands b over: requests after the worker's current turn meet it. Takes b. */
+/* Hands b over: requests after the worker's current turn meet it; then bound is
+ * called. Takes b. */
 void worker_bind(struct worker *w, struct binding *b);
-
-/* Waits until the last worker_bind has taken effect, at most ms. */
-bool worker_bound(struct worker *w, int64_t ms);
 
 /* Stops accepting, finishes what is under way. */
 void worker_drain(struct worker *w);

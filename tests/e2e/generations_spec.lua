@@ -1,0 +1,118 @@
+local cjson = require "cjson"
+local h = require "harness"
+
+local BAD = [[route "POST /x" { body = "evnt" }]]
+
+local function marked(n, top)
+  return h.policy { workers = 2, top = (top or "") ..
+    ("\nlocal function on_event(ev) ev.version = %d end"):format(n),
+    route = "on_event = on_event" }
+end
+
+local function generation(s, number)
+  for _, g in ipairs(cjson.decode(s:get("/status").body).generations) do
+    if g.generation == number then return g end
+  end
+end
+
+describe("a generation of the policy", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("retires once no request, worker or sink holds it", function()
+    s = h.server { policy = marked(1) }
+    assert.same({ workers = 2, requests = 0, sinks = 2 },
+      generation(s, 1).held_by)
+    local c = h.connect(s.port)
+    c:send("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: 7\r\n"
+      .. "Content-Type: application/json\r\n\r\n{\"n\"")
+    h.wait_for("the request to hold generation 1", function()
+      return generation(s, 1).held_by.requests == 1
+    end)
+    h.write(s.path, marked(2))
+    local a = cjson.decode(s:reload().body)
+    assert.same({ "live", 2, 2 }, { a.status, a.generation, a.loaded })
+    s:logged("generation=2 status=live cause=POST hash=%x+ ms=%d+")
+    local g = generation(s, 1)
+    assert.same({ "retiring", "replaced by generation 2" }, { g.status, g.why })
+    h.wait_for("the other worker to let go", function()
+      local held = generation(s, 1).held_by
+      return held.workers == 1 and held.requests == 1 and held.sinks == 0
+    end)
+    assert.equal(1, s:metric("sluice_policy_generations", '"retiring"'))
+    c:send(":1}")
+    assert.equal(202, h.answer(c).status)
+    c:close()
+    s:logged("generation=1 status=retired")
+    assert.equal("retired", generation(s, 1).status)
+    assert.is_nil(generation(s, 1).held_by)
+    assert.equal(202, s:post("/v1/events", [[{"n":2}]]).status)
+    assert.equal(2, s:metric("sluice_policy_generation"))
+    assert.equal(2, s:metric("sluice_policy_generation"))
+    assert.equal(0, s:stop())
+    local lines = s:lines()
+    table.sort(lines)
+    -- What began under the old policy ends under it.
+    assert.same({ [[{"n":1,"version":1}]], [[{"n":2,"version":2}]] }, lines)
+  end)
+
+  it("that is refused says why and how it came", function()
+    s = h.server { policy = marked(1) }
+    h.write(s.path, BAD)
+    local a = s:reload()
+    assert.equal(422, a.status)
+    assert.matches("still running generation 1", a.body)
+    local g = generation(s, 2)
+    assert.same({ "refused", "POST" }, { g.status, g.cause })
+    assert.matches("needs stream", g.why)
+    assert.equal(1, s:metric("sluice_policy_reloads_total", '"refused"'))
+    assert.equal(1, s:metric("sluice_policy_generation"))
+    assert.equal(409, s:reload("?rollback").status)
+    assert.equal(400, s:reload("?roll").status)
+  end)
+
+  it("is loaded after the one before, however many are asked for at once",
+  function()
+    s = h.server { policy = marked(1) }
+    h.write(s.path, marked(2))
+    local conns, loaded = {}, {}
+    for i = 1, 8 do
+      conns[i] = h.connect(s.admin)
+      conns[i]:send("POST /reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n"
+        .. "Connection: close\r\n\r\n")
+    end
+    for i = 1, 8 do
+      local a = h.answer(conns[i])
+      assert.equal(200, a.status)
+      loaded[i] = cjson.decode(a.body).loaded
+      conns[i]:close()
+    end
+    table.sort(loaded)
+    assert.same({ 2, 3, 4, 5, 6, 7, 8, 9 }, loaded)
+    s:logged("generation=8 status=retired")
+    assert.equal(9, s:metric("sluice_policy_generation"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("that is slow to load keeps nobody waiting", function()
+    s = h.server { policy = marked(1) }
+    h.write(s.path, marked(2, "for i = 1, 2e7 do end"))
+    local c, began = h.connect(s.admin), h.now()
+    c:send("POST /reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n")
+    local asked, slowest = 0, 0
+    c:settimeout(0)
+    repeat
+      local t = h.now()
+      assert.equal(200, s:get("/healthz").status)
+      assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status)
+      slowest, asked = math.max(slowest, h.now() - t), asked + 1
+      local first = c:receive(1)
+    until first
+    local took = h.now() - began
+    print(("# reload: loading took %.0f ms, meanwhile %d health checks, the "
+      .. "slowest in %.0f ms"):format(took * 1000, asked, slowest * 1000))
+    assert.is_true(asked > 1 and slowest < took / 2)
+    assert.equal(0, s:stop())
+    assert.equal(asked, #s:lines())
+  end)
+end)
