@@ -33,6 +33,8 @@ static const struct command commands[] = {
     {"inspect", cli_inspect, "show what a spool holds: inspect DIR"},
     {"schema", cli_schema, "the table that a policy implies: schema --clickhouse "
                            "POLICY.lua"},
+    {"test", cli_test, "run the specs beside a policy: test [DIR|FILE]... "
+                       "[-- BUSTED_OPTION...]"},
     {"version", show_version, "print the version"},
 };
 

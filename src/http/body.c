@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "http/error.h"
 #include "http/state.h"
 
 enum { BODY_FIRST = 64 << 10 };
@@ -60,8 +61,7 @@ bool request_part(struct conn *c, const char *p, size_t n)
     if (c->body_n + n > r->max_body) {
         char text[96];
 
-        (void)snprintf(text, sizeof text, "the body is larger than %lu bytes",
-                       (unsigned long)r->max_body);
+        (void)http_error_large(r->max_body, text, sizeof text);
         request_refuse(c, 413, "too_large", text);
         c->closing = true;
         return false;

@@ -7,44 +7,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "http/error.h"
 #include "http/state.h"
 
 enum { HEAD_BYTES = 512 };
-
-static const char *phrase(int status)
-{
-    static const struct {
-        int status;
-        const char *text;
-    } known[] = {{200, "OK"},
-                 {202, "Accepted"},
-                 {400, "Bad Request"},
-                 {401, "Unauthorized"},
-                 {403, "Forbidden"},
-                 {404, "Not Found"},
-                 {405, "Method Not Allowed"},
-                 {408, "Request Timeout"},
-                 {409, "Conflict"},
-                 {411, "Length Required"},
-                 {413, "Content Too Large"},
-                 {415, "Unsupported Media Type"},
-                 {417, "Expectation Failed"},
-                 {422, "Unprocessable Content"},
-                 {429, "Too Many Requests"},
-                 {431, "Request Header Fields Too Large"},
-                 {500, "Internal Server Error"},
-                 {501, "Not Implemented"},
-                 {503, "Service Unavailable"},
-                 {504, "Gateway Timeout"},
-                 {505, "HTTP Version Not Supported"}};
-
-    for (size_t i = 0; i < N_ELEMS(known); i++) {
-        if (known[i].status == status) {
-            return known[i].text;
-        }
-    }
-    return "Other";
-}
 
 void *http_user(struct http_request *r)
 {
@@ -106,7 +72,7 @@ static size_t render(struct http_server *s, const struct http_request *r,
 
     n = put_u64(out, n, (uint64_t)status);
     out[n++] = ' ';
-    n = put_z(out, n, phrase(status));
+    n = put_z(out, n, http_phrase(status));
     n = put_z(out, n, "\r\n");
     n = put_z(out, n, date_line(s));
     if (strncmp(headers, "Content-Type:", 13) != 0) {
@@ -227,9 +193,7 @@ void request_refuse(struct conn *c, int status, const char *code,
 {
     struct http_request *r = c->current;
     char text[512];
-    int n = snprintf(text, sizeof text,
-                     "{\"error\":\"%s\",\"code\":\"%s\",\"detail\":\"%s\"}",
-                     phrase(status), code, detail);
+    size_t n = http_error_text(status, code, detail, text, sizeof text);
 
     if (r != NULL && r->answered) {
         c->closing = true;
@@ -247,7 +211,7 @@ void request_refuse(struct conn *c, int status, const char *code,
                 status == 503   ? "Retry-After: 2\r\n"
                 : status == 415 ? "Accept-Encoding: gzip, deflate, zstd\r\n"
                                 : "",
-                (struct str){text, (size_t)n});
+                (struct str){text, n});
 }
 
 /* ---- the head ---- */
@@ -358,8 +322,7 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
     if (r->length != UINT64_MAX && r->length > s->limits.max_body) {
         char text[96];
 
-        (void)snprintf(text, sizeof text, "the body is larger than %lu bytes",
-                       (unsigned long)s->limits.max_body);
+        (void)http_error_large(s->limits.max_body, text, sizeof text);
         request_refuse(c, 413, "too_large", text);
         return false;
     }

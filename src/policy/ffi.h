@@ -10,6 +10,8 @@
 
 #include "decode/event.h"
 
+#pragma GCC visibility push(default)
+
 enum { SLUICE_FFI_VERSION = 1 };
 
 /* An event as Lua sees it: the one member has a name that no client uses, for
@@ -91,3 +93,5 @@ void sluice_request_part(const struct sluice_request *r, int part,
                          struct sluice_value *out);
 int sluice_request_header(const struct sluice_request *r, const char *name,
                           size_t n, struct sluice_value *out);
+
+#pragma GCC visibility pop

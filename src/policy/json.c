@@ -244,6 +244,7 @@ static void encode(lua_State *L, int at, int depth)
         lua_pushstring(L, lua_toboolean(L, at) ? "true" : "false");
         return;
     case LUA_TNIL:
+    case LUA_TLIGHTUSERDATA: /* of policy_json */
         lua_pushliteral(L, "null");
         return;
     default:
@@ -254,5 +255,17 @@ static void encode(lua_State *L, int at, int depth)
 int json_encode(lua_State *L)
 {
     encode(L, 1, 0);
+    return 1;
+}
+
+int policy_json(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushcfunction(L, json_encode);
+    lua_setfield(L, -2, "encode");
+    lua_pushcfunction(L, json_decode);
+    lua_setfield(L, -2, "decode");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
     return 1;
 }

@@ -42,6 +42,11 @@ void policy_unref(struct policy *p)
     free(p);
 }
 
+const char *policy_file(const struct policy *p, uint32_t i)
+{
+    return i < p->n_files ? p->files[i].path : NULL;
+}
+
 const struct plan *policy_plan(const struct policy *p)
 {
     return p->plan;
@@ -140,13 +145,18 @@ static struct policy *load(struct policy *p, struct policy_report *report)
     return p;
 }
 
-struct policy *policy_load(const char *path, struct policy_report *report)
+struct policy *policy_load_with(const char *path, struct str text,
+                                const struct policy_env *env,
+                                struct policy_report *report)
 {
     struct policy *p = new_policy();
     struct err e;
 
     *report = (struct policy_report){0};
-    if (!snapshot_read(p, path, &e)) {
+    p->env = env;
+    if (text.p != NULL) {
+        snapshot_add(p, path, mem_strndup(text.p, text.n), text.n);
+    } else if (!snapshot_read(p, path, &e)) {
         diag_plain(report, path, e.text);
         policy_unref(p);
         return NULL;
@@ -165,15 +175,17 @@ struct policy *policy_again(const struct policy *p,
 
         snapshot_add(again, f->path, mem_strndup(f->text, f->n), f->n);
     }
+    again->env = p->env;
     return load(again, report);
+}
+
+struct policy *policy_load(const char *path, struct policy_report *report)
+{
+    return policy_load_with(path, (struct str){NULL, 0}, NULL, report);
 }
 
 struct policy *policy_load_text(const char *name, struct str text,
                                 struct policy_report *report)
 {
-    struct policy *p = new_policy();
-
-    *report = (struct policy_report){0};
-    snapshot_add(p, name, mem_strndup(text.p, text.n), text.n);
-    return load(p, report);
+    return policy_load_with(name, text, NULL, report);
 }

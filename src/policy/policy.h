@@ -51,6 +51,18 @@ void policy_report_fini(struct policy_report *r);
 struct policy *policy_load(const char *path,
                            struct policy_report *report) MUST_USE;
 
+/* All that env() finds, in place of the process's own environment. */
+struct policy_env {
+    struct pair_plan *pairs;
+    uint32_t n;
+};
+
+/* The same with an environment of its own; env outlives the policy. text.p NULL:
+ * the file at path is read. */
+struct policy *policy_load_with(const char *path, struct str text,
+                                const struct policy_env *env,
+                                struct policy_report *report) MUST_USE;
+
 /* The same for text already in memory (the embedded quickstart, tests). */
 struct policy *policy_load_text(const char *name, struct str text,
                                 struct policy_report *report) MUST_USE;
@@ -61,6 +73,8 @@ struct policy *policy_again(const struct policy *p,
 
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
+/* The paths of its files, the policy's own first; NULL behind the last. */
+const char *policy_file(const struct policy *p, uint32_t i);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */
 struct plan *policy_plan_mutable(struct policy *p); /* before publish only */
 
@@ -114,6 +128,11 @@ bool policy_sink_call(struct policy_state *s, uint32_t sink,
                       enum policy_sink_hook hook,
                       const struct policy_number *list, uint32_t n,
                       double *result);
+
+/* A lua_CFunction for a Lua of the caller's: returns { encode, decode, null }, the
+ * JSON that policies have. */
+struct lua_State;
+int policy_json(struct lua_State *L);
 
 /* Bytes that the state's allocator holds, and calls it has had. */
 size_t policy_state_bytes(const struct policy_state *s);

@@ -115,7 +115,16 @@ static int host_moment(lua_State *L)
 
 static int host_getenv(lua_State *L)
 {
-    lua_pushstring(L, getenv(luaL_checkstring(L, 1)));
+    const struct policy_env *env = state_of(L)->policy->env;
+    const char *name = luaL_checkstring(L, 1);
+
+    for (uint32_t i = 0; env != NULL && i < env->n; i++) {
+        if (strcmp(env->pairs[i].name, name) == 0) {
+            lua_pushstring(L, env->pairs[i].value);
+            return 1;
+        }
+    }
+    lua_pushstring(L, env == NULL ? getenv(name) : NULL);
     return 1;
 }
 

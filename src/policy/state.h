@@ -37,6 +37,7 @@ struct snapshot_file {
 struct policy {
     atomic_uint refs;
     struct plan *plan;
+    const struct policy_env *env; /* NULL: the process's */
     struct snapshot_file *files; /* the policy first, then what it required */
     uint32_t n_files;
 };

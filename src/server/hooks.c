@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "server/state.h"
+#include "server/hooks.h"
 
 struct sink_lua {
     struct policy_state *state;
@@ -26,7 +26,7 @@ static bool on_trip(void *arg, const struct breaker_counts *c)
     return policy_sink_call(l->state, l->sink, POLICY_TRIP, list, N_ELEMS(list),
                             &result)
                ? result != 0
-               : c->requests >= 3 && c->failures * 10 >= c->requests * 6;
+               : breaker_trips(c);
 }
 
 static uint32_t on_adapt(void *arg, const struct sink_load *load)

@@ -12,6 +12,7 @@
 #include "plan/plan.h"
 #include "policy/policy.h"
 #include "server/generation.h"
+#include "server/hooks.h"
 #include "server/supervisor.h"
 #include "server/worker.h"
 #include "sink/delivery.h"
@@ -67,12 +68,6 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids,
                  int dead_stream, struct err *e) MUST_USE;
 void sinks_stop(struct server *s, int64_t flush_ms);
 struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
-
-/* hooks.c: a sink's Lua state; *out NULL: its plan has no functions. */
-struct sink_lua;
-bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
-                  struct sink_hooks *hooks, struct err *e) MUST_USE;
-void sink_lua_free(struct sink_lua *l); /* NULL is fine */
 
 /* reload.c: the whole of it or nothing. */
 enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,

@@ -28,6 +28,13 @@ static struct sink_load load_of(const struct delivery *d, uint32_t target,
         .target = target};
 }
 
+static uint32_t clamp(double target, const struct batch_plan *b)
+{
+    return target < b->min   ? b->min
+           : target > b->max ? b->max
+                             : (uint32_t)target;
+}
+
 static uint32_t by_latency(const struct sink_load *l, const struct batch_plan *b)
 {
     double target = l->target;
@@ -39,9 +46,21 @@ static uint32_t by_latency(const struct sink_load *l, const struct batch_plan *b
     } else {
         target *= 0.8;
     }
-    return target < b->min   ? b->min
-           : target > b->max ? b->max
-                             : (uint32_t)target;
+    return clamp(target, b);
+}
+
+uint32_t adapt_target(const struct sink_plan *plan, const struct sink_hooks *h,
+                      const struct sink_load *l)
+{
+    uint32_t wanted = 0;
+
+    if (plan->adapt_latency) {
+        return by_latency(l, &plan->batch);
+    }
+    if (plan->has_adapt && h->adapt != NULL) {
+        wanted = h->adapt(h->arg, l);
+    }
+    return wanted != 0 ? clamp(wanted, &plan->batch) : (uint32_t)l->target;
 }
 
 void adapt(struct delivery *d)
@@ -55,12 +74,8 @@ void adapt(struct delivery *d)
         return;
     }
     l = load_of(d, target, (double)(now - d->load.since_ns) / 1e9);
-    if (plan->adapt_latency) {
-        d->target = by_latency(&l, &plan->batch);
-    } else if (plan->has_adapt && d->hooks.adapt != NULL) {
-        uint32_t wanted = d->hooks.adapt(d->hooks.arg, &l);
-
-        d->target = wanted != 0 ? wanted : d->target;
+    if (plan->adapt_latency || plan->has_adapt) {
+        d->target = adapt_target(plan, &d->hooks, &l);
     }
     memset(&d->load, 0, sizeof d->load);
     d->load.since_ns = now;

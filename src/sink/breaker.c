@@ -60,15 +60,16 @@ bool breaker_allow(struct breaker *b, int64_t now_ms, uint64_t *generation)
     return true;
 }
 
-static bool trips(const struct breaker *b)
+bool breaker_trips(const struct breaker_counts *c)
 {
-    const struct breaker_counts *c = &b->counts;
-
-    if (b->trip != NULL) {
-        return b->trip(b->arg, c);
-    }
     return c->requests >= MIN_REQUESTS &&
            c->failures >= FAILURE_RATIO * c->requests;
+}
+
+static bool trips(const struct breaker *b)
+{
+    return b->trip != NULL ? b->trip(b->arg, &b->counts)
+                           : breaker_trips(&b->counts);
 }
 
 void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation,

@@ -31,7 +31,7 @@ typedef bool breaker_trip_fn(void *arg, const struct breaker_counts *c);
 
 struct breaker {
     const struct breaker_plan *plan;
-    breaker_trip_fn *trip; /* NULL: 3 requests and 60 % failures */
+    breaker_trip_fn *trip; /* NULL: breaker_trips */
     void *arg;
     enum breaker_state state;
     struct breaker_counts counts;
@@ -40,6 +40,9 @@ struct breaker {
     bool forced;           /* open until somebody closes it */
     uint64_t opened;       /* times */
 };
+
+/* The default: 3 requests and 60 % failures. */
+bool breaker_trips(const struct breaker_counts *c);
 
 void breaker_init(struct breaker *b, const struct breaker_plan *plan,
                   breaker_trip_fn *trip, void *arg, int64_t now_ms);

@@ -27,3 +27,8 @@ struct sink_hooks {
     /* Events that a batch should have from now on; 0: as before. */
     uint32_t (*adapt)(void *arg, const struct sink_load *load);
 };
+
+/* The target that batches have from now on, within the plan's bounds; load->target
+ * when nobody says anything. */
+uint32_t adapt_target(const struct sink_plan *plan, const struct sink_hooks *h,
+                      const struct sink_load *load);

@@ -7,7 +7,7 @@ local allowed = {
   policy = { "plan", "decode", "loop" },
   sink = { "plan", "decode", "batch", "spool", "loop" },
   ingest = { "http", "decode", "plan", "policy", "spool" },
-  server = "any", cli = "any",
+  server = "any", cli = "any", kit = "any",
 }
 
 local places = {
@@ -16,7 +16,7 @@ local places = {
   ["lauxlib.h"] = { "src/policy/" }, ["lualib.h"] = { "src/policy/" },
   ["librdkafka/rdkafka.h"] = { "src/sink/producer.h" },
   ["curl/curl.h"] = { "src/sink/transfers.c", "src/cli/dead.c" },
-  ["cjson/cJSON.h"] = { "src/server/", "src/cli/" },
+  ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/kit/" },
   -- The digest of a policy's files; TLS will be in net/.
   ["openssl/evp.h"] = { "src/policy/load.c" },
 }

@@ -1,0 +1,15 @@
+/*
+ * policies - the policies of a folder, checked. What is wrong goes to standard
+ * error as `sluice check` shows it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+
+/* A file is a policy when it has a route and no other policy of the folder
+ * requires it. True: all are good. */
+bool policies_check(const char *dir) MUST_USE;
+
+bool policies_check_file(const char *path) MUST_USE;

@@ -1,0 +1,54 @@
+#include "http/error.h"
+
+#include <stdio.h>
+
+#include "base/attr.h"
+
+const char *http_phrase(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } known[] = {{200, "OK"},
+                 {202, "Accepted"},
+                 {400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {408, "Request Timeout"},
+                 {409, "Conflict"},
+                 {411, "Length Required"},
+                 {413, "Content Too Large"},
+                 {415, "Unsupported Media Type"},
+                 {417, "Expectation Failed"},
+                 {422, "Unprocessable Content"},
+                 {429, "Too Many Requests"},
+                 {431, "Request Header Fields Too Large"},
+                 {500, "Internal Server Error"},
+                 {501, "Not Implemented"},
+                 {503, "Service Unavailable"},
+                 {504, "Gateway Timeout"},
+                 {505, "HTTP Version Not Supported"}};
+
+    for (size_t i = 0; i < N_ELEMS(known); i++) {
+        if (known[i].status == status) {
+            return known[i].text;
+        }
+    }
+    return "Other";
+}
+
+size_t http_error_text(int status, const char *code, const char *detail,
+                       char *out, size_t n)
+{
+    return (size_t)snprintf(
+        out, n, "{\"error\":\"%s\",\"code\":\"%s\",\"detail\":\"%s\"}",
+        http_phrase(status), code, detail);
+}
+
+size_t http_error_large(uint64_t max_body, char *out, size_t n)
+{
+    return (size_t)snprintf(out, n, "the body is larger than %lu bytes",
+                            (unsigned long)max_body);
+}

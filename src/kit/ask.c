@@ -1,0 +1,191 @@
+/* A request decided as a worker would, and the lines that it would leave. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/error.h"
+#include "ingest/answer.h"
+#include "ingest/line.h"
+#include "kit/state.h"
+#include "policy/decide.h"
+
+enum { HEADERS_MAX = 256, ERROR_BYTES = 2048 };
+
+static void *take(struct sluice_kit *k, size_t n)
+{
+    void *p = arena_alloc(&k->answer, n > 0 ? n : 1);
+
+    assert(p != NULL); /* its bound is that of the address space */
+    return p;
+}
+
+static struct str str_in(struct sluice_kit_text t)
+{
+    return (struct str){t.p, t.n};
+}
+
+static void refuse(struct sluice_kit *k, const struct refused *no,
+                   struct sluice_kit_answer *out)
+{
+    char *text = take(k, ERROR_BYTES), *headers = take(k, 160);
+    int n = 0;
+
+    if (no->status == 405) {
+        n = snprintf(headers, 160, "Allow: %s\r\n", no->allow);
+    } else if (no->status == 429) {
+        n = snprintf(headers, 160, "Retry-After: 1\r\n");
+    }
+    out->status = (uint32_t)no->status;
+    out->headers = (struct sluice_kit_text){headers, (size_t)n};
+    out->body.p = text;
+    out->body.n = answer_error(&no->error, text, ERROR_BYTES);
+    out->code = no->error.code;
+    out->message = no->error.detail;
+}
+
+/* What http/ itself refuses of a body that is whole; true: it did. */
+static bool too_large(struct sluice_kit *k, uint64_t n,
+                      struct sluice_kit_answer *out)
+{
+    uint64_t max = policy_plan(k->policy)->server.max_body;
+    char *text = take(k, ERROR_BYTES), *detail = take(k, 96);
+
+    if (n <= max) {
+        return false;
+    }
+    (void)http_error_large(max, detail, 96);
+    out->status = 413;
+    out->body.p = text;
+    out->body.n = http_error_text(413, "too_large", detail, text, ERROR_BYTES);
+    out->code = "too_large";
+    out->message = detail;
+    return true;
+}
+
+static void list_events(struct sluice_kit *k, const struct outcome *o,
+                        struct sluice_kit_answer *out)
+{
+    struct sluice_kit_event *list = take(k, k->batch.n * sizeof *list);
+
+    for (uint32_t i = 0; i < k->batch.n; i++) {
+        const struct event *ev = &k->batch.events[i];
+        bool told = ev->fate == EVENT_REJECT || ev->fate == EVENT_DEAD;
+
+        list[i] = (struct sluice_kit_event){
+            .index = ev->index,
+            .fate = o->store || ev->fate == EVENT_REJECT ? ev->fate
+                                                         : EVENT_REJECT,
+            .retry = (ev->flags & EVENT_RETRY) != 0,
+            .code = told ? ev->code : NULL,
+            .field = told ? ev->field : NULL,
+            .message = told ? ev->message : NULL};
+        if (ev->fate == EVENT_REJECT && out->code == NULL) {
+            out->code = ev->code;
+            out->field = ev->field;
+            out->message = ev->message;
+        }
+    }
+    out->events = list;
+    out->n_events = k->batch.n;
+}
+
+static uint32_t count_lines(const struct sluice_kit *k, const struct route *route,
+                            int dead)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < k->batch.n; i++) {
+        n += (uint32_t)__builtin_popcountll(
+            line_streams(route, &k->batch.events[i], dead));
+    }
+    return n;
+}
+
+static void list_lines(struct sluice_kit *k, const struct route *route,
+                       double now_ms, struct sluice_kit_answer *out)
+{
+    const struct plan *plan = policy_plan(k->policy);
+    int dead = (int)plan->n_streams;
+    struct sluice_kit_line *list =
+        take(k, count_lines(k, route, dead) * sizeof *list);
+
+    for (uint32_t i = 0; i < k->batch.n; i++) {
+        const struct event *ev = &k->batch.events[i];
+        uint64_t to = line_streams(route, ev, dead);
+        char *text;
+        size_t n;
+
+        if (to == 0) {
+            continue;
+        }
+        text = take(k, line_bound(&k->batch, ev));
+        n = line_write(plan, route, &k->batch, ev, now_ms, text);
+        for (; to != 0; to &= to - 1) {
+            int s = __builtin_ctzll(to);
+
+            list[out->n_lines++] = (struct sluice_kit_line){
+                s == dead ? "dead" : plan->streams[s].name, i, {text, n}};
+        }
+    }
+    out->lines = list;
+}
+
+static void accept(struct sluice_kit *k, const struct route *route,
+                   double now_ms, struct sluice_kit_answer *out)
+{
+    struct outcome o;
+    char *text;
+
+    outcome_of(route, &k->batch, &o);
+    text = take(k, answer_bound(&k->batch, &o));
+    out->status = (uint32_t)o.status;
+    out->body.p = text;
+    out->body.n = answer_events(&k->batch, &o, text);
+    out->accepted = o.accepted;
+    out->rejected = o.rejected;
+    out->dropped = o.dropped;
+    out->dead = o.dead;
+    list_events(k, &o, out);
+    if (o.store) {
+        list_lines(k, route, now_ms, out);
+    }
+}
+
+void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
+                    struct sluice_kit_answer *out)
+{
+    struct str_pair headers[HEADERS_MAX];
+    struct policy_request r = {.time_ms = req->time_ms,
+                               .method = str_in(req->method),
+                               .path = str_in(req->path),
+                               .query = str_in(req->query),
+                               .peer = str_in(req->peer),
+                               .headers = headers};
+    const struct route *route;
+    enum scan_shape shape;
+    struct refused no;
+    uint32_t raised;
+    char *body;
+
+    *out = (struct sluice_kit_answer){0};
+    arena_reset(&k->answer);
+    for (uint32_t i = 0; i < req->n_headers && i < HEADERS_MAX; i++) {
+        headers[r.n_headers++] = (struct str_pair){
+            str_in(req->headers[i].name), str_in(req->headers[i].value)};
+    }
+    if (too_large(k, req->body.n, out)) {
+        return;
+    }
+    body = take(k, req->body.n + SCAN_PAD);
+    memset(body + req->body.n, 0, SCAN_PAD);
+    memcpy(body, req->body.p, req->body.n);
+    if (!decide_head(k->state, &r, str_in(req->content_type), &route, &shape,
+                     &no) ||
+        !decide_body(k->state, route, shape, &r,
+                     (struct str){body, req->body.n}, &k->batch, NULL, &raised,
+                     &no)) {
+        refuse(k, &no, out);
+        return;
+    }
+    accept(k, route, req->time_ms, out);
+}

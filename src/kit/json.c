@@ -1,0 +1,9 @@
+/* JSON for specs: package.loadlib(libsluice, "sluice_kit_json"). */
+#include "policy/policy.h"
+
+__attribute__((visibility("default"))) int sluice_kit_json(struct lua_State *L);
+
+int sluice_kit_json(struct lua_State *L)
+{
+    return policy_json(L);
+}

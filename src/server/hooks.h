@@ -1,0 +1,22 @@
+/*
+ * hooks - a sink's questions to its policy, as the C calls that a sink makes.
+ *
+ *   sink_lua_new (supervisor) -> (the sink's thread asks)* -> sink_lua_free
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "policy/policy.h"
+#include "sink/hooks.h"
+
+struct err;
+struct sink_lua;
+
+/* A Lua state of the sink's own. *out NULL: its plan has no functions, and *hooks
+ * is empty. False and *e: the state can't be made. */
+bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
+                  struct sink_hooks *hooks, struct err *e) MUST_USE;
+void sink_lua_free(struct sink_lua *l); /* NULL is fine */
