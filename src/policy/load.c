@@ -4,15 +4,19 @@
  *   read ─► run ─► problems? ─ yes ─► report, nothing else happens
  *                     └─ no ─► hash ─► plan ─► hooks ─► examples ─► snapshot
  */
+#include <errno.h>
 #include <lauxlib.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "policy/state.h"
+
+enum { FILE_BYTES_MAX = 4 << 20 };
 
 static struct policy *new_policy(void)
 {
@@ -55,6 +59,57 @@ const struct plan *policy_plan(const struct policy *p)
 struct plan *policy_plan_mutable(struct policy *p)
 {
     return p->plan;
+}
+
+static char *read_file(const char *path, size_t *n, struct err *e)
+{
+    FILE *f = fopen(path, "rbe");
+    struct stat st;
+    char *text;
+
+    if (f == NULL) {
+        (void)err_errno(e, errno, "%s", path);
+        return NULL;
+    }
+    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_size > FILE_BYTES_MAX) {
+        (void)err_set(e, "%s: no regular file of at most 4 MiB", path);
+        (void)fclose(f);
+        return NULL;
+    }
+    text = mem_alloc((size_t)st.st_size + 1);
+    *n = fread(text, 1, (size_t)st.st_size, f);
+    text[*n] = '\0';
+    (void)fclose(f);
+    return text;
+}
+
+const struct snapshot_file *snapshot_find(const struct policy *p,
+                                          const char *path)
+{
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        if (strcmp(p->files[i].path, path) == 0) {
+            return &p->files[i];
+        }
+    }
+    return NULL;
+}
+
+void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
+{
+    p->files = mem_realloc(p->files, (p->n_files + 1) * sizeof *p->files);
+    p->files[p->n_files++] = (struct snapshot_file){mem_strdup(path), text, n};
+}
+
+bool snapshot_read(struct policy *p, const char *path, struct err *e)
+{
+    size_t n;
+    char *text = read_file(path, &n, e);
+
+    if (text != NULL) {
+        snapshot_add(p, path, text, n);
+    }
+    return text != NULL;
 }
 
 /* Sha-256 (FIPS 180-4) over paths and texts, so that a rename is a change. */

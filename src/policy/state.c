@@ -2,13 +2,11 @@
  * what may not end. */
 #include "policy/state.h"
 
-#include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -17,8 +15,6 @@
 #include "base/units.h"
 #include "plan/moment.h"
 #include "policy/embed.h"
-
-enum { FILE_BYTES_MAX = 4 << 20 };
 
 static void *on_alloc(void *arg, void *p, size_t before, size_t after)
 {
@@ -138,57 +134,6 @@ static int host_bounded(lua_State *L)
     rc = lua_pcall(L, 0, 1, 0);
     state_bound(s, NULL, 0);
     return rc == 0 ? 1 : lua_error(L);
-}
-
-static char *read_file(const char *path, size_t *n, struct err *e)
-{
-    FILE *f = fopen(path, "rbe");
-    struct stat st;
-    char *text;
-
-    if (f == NULL) {
-        (void)err_errno(e, errno, "%s", path);
-        return NULL;
-    }
-    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode) ||
-        st.st_size > FILE_BYTES_MAX) {
-        (void)err_set(e, "%s: no regular file of at most 4 MiB", path);
-        (void)fclose(f);
-        return NULL;
-    }
-    text = mem_alloc((size_t)st.st_size + 1);
-    *n = fread(text, 1, (size_t)st.st_size, f);
-    text[*n] = '\0';
-    (void)fclose(f);
-    return text;
-}
-
-const struct snapshot_file *snapshot_find(const struct policy *p,
-                                          const char *path)
-{
-    for (uint32_t i = 0; i < p->n_files; i++) {
-        if (strcmp(p->files[i].path, path) == 0) {
-            return &p->files[i];
-        }
-    }
-    return NULL;
-}
-
-void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
-{
-    p->files = mem_realloc(p->files, (p->n_files + 1) * sizeof *p->files);
-    p->files[p->n_files++] = (struct snapshot_file){mem_strdup(path), text, n};
-}
-
-bool snapshot_read(struct policy *p, const char *path, struct err *e)
-{
-    size_t n;
-    char *text = read_file(path, &n, e);
-
-    if (text != NULL) {
-        snapshot_add(p, path, text, n);
-    }
-    return text != NULL;
 }
 
 /* read(path): the text of a file of the snapshot, which grows only while the
