@@ -31,6 +31,8 @@ static const struct command commands[] = {
     {"dead", cli_dead, "dead letters: dead list DIR | show FILE | replay FILE "
                        "--to URL"},
     {"inspect", cli_inspect, "show what a spool holds: inspect DIR"},
+    {"reference", cli_reference,
+     "the words of a policy: reference [--markdown | --meta | --luacheck]"},
     {"schema", cli_schema, "the table that a policy implies: schema --clickhouse "
                            "POLICY.lua"},
     {"test", cli_test, "run the specs beside a policy: test [DIR|FILE]... "
@@ -42,7 +44,7 @@ static int help(FILE *to, int code)
 {
     (void)fputs("usage: sluice COMMAND ...\n\n", to);
     for (size_t i = 0; i < N_ELEMS(commands); i++) {
-        (void)fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+        (void)fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].help);
     }
     return code;
 }

@@ -151,7 +151,8 @@ local function copy(t, without)
   return out
 end
 
-local function safe_library()
+---What a policy has of plain Lua.
+function M.safe_library()
   local str = copy(string, { dump = true })
   str.rep = bounded_rep
   return {
@@ -164,7 +165,7 @@ local function safe_library()
 end
 
 function Loader:environment()
-  local lib = safe_library()
+  local lib = M.safe_library()
   local env, fixed = {}, {}
   for word, spec in pairs(words) do
     if type(spec) == "table" and spec.help and word ~= "schema" then

@@ -35,7 +35,8 @@ local function in_range(n, spec, shown, low, high)
   return n
 end
 
-local function show_bytes(n)
+---A size as a policy writes it.
+function M.show_bytes(n)
   for _, u in ipairs { { 2 ^ 40, "TiB" }, { 2 ^ 30, "GiB" }, { 2 ^ 20, "MiB" },
     { 1024, "KiB" } } do
     if n >= u[1] and n % u[1] == 0 then
@@ -45,7 +46,8 @@ local function show_bytes(n)
   return ("%dB"):format(n)
 end
 
-local function show_ms(n)
+---A duration as a policy writes it.
+function M.show_ms(n)
   for _, u in ipairs { { 86400000, "d" }, { 3600000, "h" }, { 60000, "m" },
     { 1000, "s" } } do
     if n >= u[1] and n % u[1] == 0 then
@@ -89,15 +91,15 @@ end
 function checks.bytes(v, spec, host)
   local n, why = quantity(v, host.bytes, "size", "64MiB")
   if not n then return nil, why end
-  return in_range(n, spec, M.show(v), spec.min and show_bytes(spec.min),
-    spec.max and show_bytes(spec.max))
+  return in_range(n, spec, M.show(v), spec.min and M.show_bytes(spec.min),
+    spec.max and M.show_bytes(spec.max))
 end
 
 function checks.duration(v, spec, host)
   local n, why = quantity(v, host.ms, "duration", "50ms")
   if not n then return nil, why end
-  return in_range(n, spec, M.show(v), spec.min and show_ms(spec.min),
-    spec.max and show_ms(spec.max))
+  return in_range(n, spec, M.show(v), spec.min and M.show_ms(spec.min),
+    spec.max and M.show_ms(spec.max))
 end
 
 function checks.address(v)

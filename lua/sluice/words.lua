@@ -4,7 +4,8 @@
 -- An option: type, default (as a policy would write it; nil: none), required,
 -- min, max (in the unit of the parsed value), values (of an enum), help.
 -- Types are the checks of values.lua, and "options" (a table of options), "sinks",
--- "schema", "stream". of: the type of a list's items; params: of a function.
+-- "schema", "stream". of: the type of a list's items; params, signature: of a
+-- function; lua: its type for editors, where the type's own would not do.
 
 local M = {}
 
@@ -115,6 +116,7 @@ local breaker = { type = "options", help = "When an endpoint is left alone.",
     slow = { type = "duration", default = "10s", min = 1, max = DAY_MS,
       help = "A call that takes longer counts as slow." },
     ready_to_trip = { type = "hook", params = 1,
+      signature = "fun(counts: sluice.counts): boolean?",
       help = "function(counts): true opens it; default: 3 requests and 60 % failures." },
   } }
 
@@ -242,8 +244,10 @@ M.route = {
       help = "One JSON object, or many (an array, {\"events\":[]}, NDJSON)." },
     schema = { type = "schema", help = "A schema { } to check events with." },
     on_event = { type = "hook", params = 2,
+      signature = "fun(ev: sluice.event, req: sluice.request): sluice.verdict?",
       help = "function(ev, req): nothing, reject(), drop() or to()." },
     on_request = { type = "hook", params = 1,
+      signature = "fun(req: sluice.request): sluice.verdict?",
       help = "function(req): nothing or reject(), before the body is read." },
     on_error = { type = "enum", default = "dead_letter",
       values = { "dead_letter", "reject", "accept" },
@@ -307,6 +311,60 @@ M.fields = {
       max_skew = { type = "duration", min = 0, max = 36500 * DAY_MS,
         help = "Further ahead ones are refused." } } },
   any = { help = "Any JSON value.", options = { required = required } },
+}
+
+-- Functions that are part of the language; library.lua has the helpers. A parameter:
+-- name, type ("?" behind it: may be left out).
+M.functions = {
+  { name = "env", params = { { "name", "string" }, { "default", "string?" } },
+    returns = "string",
+    help = "A variable of the process's environment; a mistake when it is not set and "
+      .. "has no default. Only while the policy is loaded." },
+  { name = "require", params = { { "name", "string" } }, returns = "any",
+    help = "Runs NAME.lua beside the policy, once (a dot in the name is a folder)." },
+  { name = "reject", params = { { "code", "string" }, { "message", "string?" } },
+    returns = "sluice.verdict",
+    help = "return reject(\"missing_value\", \"a purchase needs a value\"): the event, or "
+      .. "in on_request the request, is refused." },
+  { name = "drop", params = { { "reason", "string?" } }, returns = "sluice.verdict",
+    help = "return drop(\"sampled\"): accepted, counted, not stored." },
+  { name = "to", params = { { "...", "string" } }, returns = "sluice.verdict",
+    help = "return to(\"a\", \"b\"): into these streams instead of the route's." },
+}
+
+-- What functions of a policy are given. A field: name, type, help.
+M.objects = {
+  event = { title = "`ev`: an event", open = true, fields = {},
+    text = "Any field by its path: `ev.user_id`, `ev[\"properties.page\"]`; nil when it is "
+      .. "not there or null. `ev.x = 1` replaces\nor adds a field, `ev.x = nil` removes it; "
+      .. "everything else stays as it was sent. Not to be kept beyond the hook." },
+  request = { title = "`req`: a request", text = "Read-only.", fields = {
+    { "time_ms", "number", "Wall clock of this turn, milliseconds since 1970." },
+    { "method", "string", "\"POST\"." },
+    { "path", "string", "Without the query." },
+    { "query", "string", "Behind the question mark; \"\": none." },
+    { "peer", "string", "The client's address." },
+    { "headers", "table<string, string>",
+      "By name, in any case: req.headers[\"x-api-key\"]; nil: not sent." },
+  } },
+  counts = { title = "`counts`: of a breaker", fields = {
+    { "requests", "number", "In this interval." },
+    { "successes", "number", "Of these." },
+    { "failures", "number", "Of these." },
+    { "consecutive_successes", "number", "Since the last failure." },
+    { "consecutive_failures", "number", "Since the last success." },
+    { "slow", "number", "Requests that took longer than breaker.slow." },
+  }, text = "What `breaker.ready_to_trip` decides from." },
+  stats = { title = "`stats`: of a sink", fields = {
+    { "events", "number", "Mean events of a batch since the last call." },
+    { "bytes", "number", "Mean bytes of a batch." },
+    { "age_ms", "number", "Mean age of a batch's oldest event." },
+    { "backlog_bytes", "number", "What waits in the spool." },
+    { "rate", "number", "Events delivered a second." },
+    { "latency_ms", "number", "Mean time of a batch at the sink." },
+    { "errors", "number", "Share of batches that failed." },
+    { "target", "number", "Events that make a batch go now." },
+  }, text = "What `batch.adapt` decides from; it returns the new target." },
 }
 
 local OUTSIDE = "it decides by the event and the request alone"

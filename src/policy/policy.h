@@ -134,6 +134,10 @@ bool policy_sink_call(struct policy_state *s, uint32_t sink,
 struct lua_State;
 int policy_json(struct lua_State *L);
 
+/* The words of a policy: form is "markdown", "meta" (LuaCATS) or "luacheck" (a std).
+ * free() it; NULL and *e. */
+char *policy_reference(const char *form, struct err *e) MUST_USE;
+
 /* Bytes that the state's allocator holds, and calls it has had. */
 size_t policy_state_bytes(const struct policy_state *s);
 uint64_t policy_state_allocations(const struct policy_state *s);

@@ -178,7 +178,7 @@ static void push_host(lua_State *L, bool reading)
 
 /* ---- the embedded modules ---- */
 
-static bool preload(lua_State *L, struct err *e)
+bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
                                         "describe", "loader", "bytecode", "hooks"};
@@ -301,7 +301,7 @@ struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
         return NULL;
     }
     luaL_openlibs(s->L);
-    if (!preload(s->L, e) || !start_hooks(s, reading, e) ||
+    if (!state_preload(s->L, e) || !start_hooks(s, reading, e) ||
         !run_loader(s, e)) {
         policy_state_free(s);
         return NULL;

@@ -9,6 +9,7 @@
  *   example.c  the policy's examples, run
  *   json.c     JSON to Lua values and back
  *   diag.c     problems to text
+ *   reference.c the words, for people, editors and luacheck
  */
 #pragma once
 
@@ -81,6 +82,8 @@ const struct snapshot_file *snapshot_find(const struct policy *p,
 /* state.c: a state with the loader's result on top of its stack. reading: files
  * that the snapshot lacks are read and put into it. NULL and *e. */
 struct policy_state *state_load(struct policy *p, bool reading, struct err *e);
+/* Makes the embedded modules known to L's require. */
+bool state_preload(lua_State *L, struct err *e);
 /* Takes the hooks out of that result, which stays. */
 bool state_take_hooks(struct policy_state *s, struct err *e);
 

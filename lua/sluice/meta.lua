@@ -1,0 +1,356 @@
+---@meta sluice
+-- The words of a policy for editors (LuaCATS); made by `sluice reference --meta`.
+
+---The second listener: metrics, health, status, reload.
+---@class sluice.admin
+---@field listen? string Where operators and scrapers connect. (default: 127.0.0.1:9100)
+
+---The second listener: metrics, health, status, reload.
+---@param options sluice.admin
+function admin(options) end
+
+---The HTTP side.
+---@class sluice.server
+---@field body_timeout? string For each further 16 KiB of a body; then 408. (default: 30s)
+---@field drain? string Most time to finish after SIGTERM. (default: 10s)
+---@field drain_delay? string How long /readyz says no before connections are refused. (default: 0s)
+---@field header_timeout? string For a request's headers; then 408. (default: 10s)
+---@field idle_timeout? string Between requests; then the connection closes. (default: 75s)
+---@field listen? string Where clients connect. (default: 0.0.0.0:8080)
+---@field max_body? string Largest body, after inflating; larger ones get 413. (default: 4MiB)
+---@field max_connections? integer Connections of one worker; further ones get 503. (default: 10000)
+---@field max_depth? integer Deepest nesting of an event; deeper ones get 413. (default: 64)
+---@field max_events? integer Most events of a body; more get 413. (default: 10000)
+---@field max_headers? string Bytes of a request's line and headers; more get 431. (default: 16KiB)
+---@field workers? "auto"|integer Worker threads, each with its own loop; "auto": one a core. (default: auto)
+
+---The HTTP side.
+---@param options sluice.server
+function server(options) end
+
+---The queue on disk.
+---@class sluice.spool
+---@field dir? string Folder; relative ones lie below the data directory. (default: spool)
+---@field max_bytes? string Most bytes on disk, over all streams. (default: 10GiB)
+---@field segment? string Size of one file of it; made smaller when max_bytes asks so. (default: 64MiB)
+
+---The queue on disk.
+---@param options sluice.spool
+function spool(options) end
+
+---A request and its expected answer, checked at every load.
+---@class sluice.example
+---@field at? string The clock of the example. (default: 2025-01-01T00:00:00Z)
+---@field body string The body as sent.
+---@field content_type? string Its Content-Type. (default: application/json)
+---@field expect sluice.example.expect Of the answer.
+---@field request string Method and path: "POST /v1/events".
+
+---Of the answer.
+---@class sluice.example.expect
+---@field accepted? integer Events accepted.
+---@field code? string Of the first refused event.
+---@field dropped? integer Events dropped.
+---@field field? string Of the first refused event.
+---@field rejected? integer Events refused.
+---@field status? integer The HTTP status.
+---@field stored? string The line stored for the first accepted event.
+
+---A request and its expected answer, checked at every load.
+---@param name string
+---@return fun(options: sluice.example)
+function example(name) end
+
+---What a path takes and what becomes of it.
+---@class sluice.route
+---@field body "event"|"batch" One JSON object, or many (an array, {"events":[]}, NDJSON).
+---@field on_error? "dead_letter"|"reject"|"accept" What becomes of an event whose hook raises. (default: dead_letter)
+---@field on_event? fun(ev: sluice.event, req: sluice.request): sluice.verdict? function(ev, req): nothing, reject(), drop() or to().
+---@field on_request? fun(req: sluice.request): sluice.verdict? function(req): nothing or reject(), before the body is read.
+---@field partial? boolean false: one bad event refuses its batch. (default: true)
+---@field schema? sluice.schema A schema { } to check events with.
+---@field stream? string Where accepted events go.
+
+---What a path takes and what becomes of it.
+---@param name string
+---@return fun(options: sluice.route)
+function route(name) end
+
+---Events on their way: how safely they are kept, and where they go.
+---@class sluice.stream
+---@field ack? "written"|"synced"|"delivered" What a 2xx means: in the page cache, on stable storage, or at every sink. (default: written)
+---@field max_bytes? string Most bytes in the spool; default: an equal share.
+---@field sinks table<integer|string, string|sluice.stream_sink> Names of sinks, or name = { when_full, max_lag }.
+---@field timeout? string With ack = "delivered": then 504; the events are kept all the same. (default: 30s)
+
+---Events on their way: how safely they are kept, and where they go.
+---@param name string
+---@return fun(options: sluice.stream)
+function stream(name) end
+
+---A sink: a ClickHouse table, by HTTP inserts.
+---@class sluice.clickhouse
+---@field batch? sluice.clickhouse.batch When a batch goes.
+---@field breaker? sluice.clickhouse.breaker When an endpoint is left alone.
+---@field columns? table<string, string|number|boolean> column = path; "@event" is the whole event. Default: events as they are.
+---@field compression? "auto"|"gzip"|"zstd" Of bodies; auto: zstd, in the way that the server knows. (default: auto)
+---@field dead? sluice.clickhouse.dead Dead letters of this sink.
+---@field hedge? sluice.clickhouse.hedge A second try elsewhere, while the first still runs.
+---@field max_in_flight? integer Most inserts at once; fewer while the server is slow or fails. (default: 8)
+---@field password? string Sent as X-ClickHouse-Key; say env "NAME".
+---@field pool? sluice.clickhouse.pool Connections.
+---@field settings? table<string, string|number|boolean> Settings added to each insert.
+---@field table string database.table.
+---@field timeout? string Of an insert. (default: 30s)
+---@field tls? sluice.clickhouse.tls Of https urls.
+---@field urls string[] Endpoints; with more than one: replicas of one table.
+---@field user? string Sent as X-ClickHouse-User.
+
+---When a batch goes.
+---@class sluice.clickhouse.batch
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) "latency", or function(stats): the target from now on.
+---@field linger? string Longest wait of an event, however few there are. (default: 1s)
+---@field max? integer Most events. (default: 100000)
+---@field max_bytes? string Bytes that make it go. (default: 8MiB)
+---@field min? integer Events that are enough while nothing waits and nothing is in flight. (default: 1000)
+---@field target? integer Events that make it go. (default: 10000)
+
+---When an endpoint is left alone.
+---@class sluice.clickhouse.breaker
+---@field interval? string Closed: how long its counts last. (default: 10s)
+---@field max_requests? integer Requests let through half-open; as many successes close it. (default: 3)
+---@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts): true opens it; default: 3 requests and 60 % failures.
+---@field slow? string A call that takes longer counts as slow. (default: 10s)
+---@field timeout? string Open: until it is tried again. (default: 30s)
+
+---Dead letters of this sink.
+---@class sluice.clickhouse.dead
+---@field max_bytes? string Then the sink holds. (default: 1GiB)
+
+---A second try elsewhere, while the first still runs.
+---@class sluice.clickhouse.hedge
+---@field after? string A duration, or "p95" of the inserts.
+---@field max_ratio? number Most share of inserts that are tried twice. (default: 0.05)
+---@field may_duplicate? boolean Also where the server can't tell a copy. (default: false)
+
+---Connections.
+---@class sluice.clickhouse.pool
+---@field max_idle? integer Most connections kept without a request. (default: 50)
+---@field max_idle_time? string Longest idle one that is used again. (default: 30s)
+---@field max_lifetime? string Oldest connection that is used again. (default: 10m)
+---@field max_open? integer Most connections; further requests wait in order. (default: 300)
+
+---Of https urls.
+---@class sluice.clickhouse.tls
+---@field ca? string File of the authorities.
+---@field verify? boolean Check the name. (default: true)
+
+---A sink: a ClickHouse table, by HTTP inserts.
+---@param name string
+---@return fun(options: sluice.clickhouse)
+function clickhouse(name) end
+
+---A sink: files of events, each written once and whole.
+---@class sluice.file
+---@field compress? "none"|"gzip"|"zstd" What its frames are. (default: none)
+---@field dir string Folder; relative ones lie below the data directory.
+---@field linger? string Longest time an event waits for its frame to fill (1 MiB). (default: 1s)
+---@field rotate? sluice.file.rotate When a file is finished.
+
+---When a file is finished.
+---@class sluice.file.rotate
+---@field age? string At this age. (default: 1h)
+---@field bytes? string At this size. (default: 256MiB)
+
+---A sink: files of events, each written once and whole.
+---@param name string
+---@return fun(options: sluice.file)
+function file(name) end
+
+---A sink: Kafka topics, through librdkafka.
+---@class sluice.kafka
+---@field batch? sluice.kafka.batch When a batch goes.
+---@field brokers string "host:port,host:port".
+---@field compression? "none"|"gzip"|"snappy"|"lz4"|"zstd" Of message sets. (default: lz4)
+---@field dead? sluice.kafka.dead Dead letters of this sink.
+---@field framing? "event"|"batch" A message an event, or one of NDJSON lines a batch. (default: event)
+---@field key? string Path of the field that is the message's key.
+---@field options? table<string, string|number|boolean> Any option of librdkafka.
+---@field partitioner? "key"|"sticky"|"least_bytes" murmur2 of the key; batches in turn; or the fewest bytes outstanding. (default: key)
+---@field position? "auto"|"none"|"headers" The spool position in headers; auto: with framing = "batch". (default: auto)
+---@field topic string The topic; with topic_by: of events without that field.
+---@field topic_by? string Path of a text field whose value is the topic.
+
+---When a batch goes.
+---@class sluice.kafka.batch
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) "latency", or function(stats): the target from now on.
+---@field linger? string Longest wait of an event, however few there are. (default: 50ms)
+---@field max? integer Most events. (default: 500)
+---@field max_bytes? string Bytes that make it go. (default: 1MiB)
+---@field min? integer Events that are enough while nothing waits and nothing is in flight. (default: 50)
+---@field target? integer Events that make it go. (default: 200)
+
+---Dead letters of this sink.
+---@class sluice.kafka.dead
+---@field max_bytes? string Then the sink holds. (default: 1GiB)
+
+---A sink: Kafka topics, through librdkafka.
+---@param name string
+---@return fun(options: sluice.kafka)
+function kafka(name) end
+
+---A sink that counts every event and keeps none: for benches.
+---@class sluice.null
+
+---A sink that counts every event and keeps none: for benches.
+---@param name string
+---@return fun(options: sluice.null)
+function null(name) end
+
+---A sink of a stream.
+---@class sluice.stream_sink
+---@field max_lag? string With "skip": the backlog beyond which its oldest events go.
+---@field when_full? "refuse"|"skip" What a sink that is behind does to the stream. (default: refuse)
+
+---@class sluice.field
+
+---@class sluice.schema
+
+---@class sluice.verdict
+
+---Any JSON value.
+---@class sluice.field.any
+---@field required? boolean The event is refused without it. (default: false)
+
+---Any JSON value.
+---@param options sluice.field.any
+---@return sluice.field
+function any(options) end
+
+---true or false.
+---@class sluice.field.bool
+---@field required? boolean The event is refused without it. (default: false)
+
+---true or false.
+---@param options sluice.field.bool
+---@return sluice.field
+function bool(options) end
+
+---One of some strings.
+---@class sluice.field.enum
+---@field [integer] string
+---@field required? boolean The event is refused without it. (default: false)
+
+---One of some strings.
+---@param options sluice.field.enum
+---@return sluice.field
+function enum(options) end
+
+---A whole number.
+---@class sluice.field.int
+---@field max? number Most value.
+---@field min? number Least value.
+---@field required? boolean The event is refused without it. (default: false)
+
+---A whole number.
+---@param options sluice.field.int
+---@return sluice.field
+function int(options) end
+
+---A number.
+---@class sluice.field.num
+---@field max? number Most value.
+---@field min? number Least value.
+---@field required? boolean The event is refused without it. (default: false)
+
+---A number.
+---@param options sluice.field.num
+---@return sluice.field
+function num(options) end
+
+---A string.
+---@class sluice.field.str
+---@field max? integer Most characters.
+---@field min? integer Least characters.
+---@field required? boolean The event is refused without it. (default: false)
+
+---A string.
+---@param options sluice.field.str
+---@return sluice.field
+function str(options) end
+
+---Milliseconds since 1970, or RFC 3339 text.
+---@class sluice.field.time
+---@field max_age? string Older ones are refused.
+---@field max_skew? string Further ahead ones are refused.
+---@field required? boolean The event is refused without it. (default: false)
+
+---Milliseconds since 1970, or RFC 3339 text.
+---@param options sluice.field.time
+---@return sluice.field
+function time(options) end
+
+---@param fields table<string, sluice.field>
+---@return sluice.schema
+function schema(fields) end
+
+---What `breaker.ready_to_trip` decides from.
+---@class sluice.counts
+---@field requests number In this interval.
+---@field successes number Of these.
+---@field failures number Of these.
+---@field consecutive_successes number Since the last failure.
+---@field consecutive_failures number Since the last success.
+---@field slow number Requests that took longer than breaker.slow.
+
+---Any field by its path: `ev.user_id`, `ev["properties.page"]`; nil when it is not there or null. `ev.x = 1` replaces
+---or adds a field, `ev.x = nil` removes it; everything else stays as it was sent. Not to be kept beyond the hook.
+---@class sluice.event
+---@field [string] any
+
+---Read-only.
+---@class sluice.request
+---@field time_ms number Wall clock of this turn, milliseconds since 1970.
+---@field method string "POST".
+---@field path string Without the query.
+---@field query string Behind the question mark; "": none.
+---@field peer string The client's address.
+---@field headers table<string, string> By name, in any case: req.headers["x-api-key"]; nil: not sent.
+
+---What `batch.adapt` decides from; it returns the new target.
+---@class sluice.stats
+---@field events number Mean events of a batch since the last call.
+---@field bytes number Mean bytes of a batch.
+---@field age_ms number Mean age of a batch's oldest event.
+---@field backlog_bytes number What waits in the spool.
+---@field rate number Events delivered a second.
+---@field latency_ms number Mean time of a batch at the sink.
+---@field errors number Share of batches that failed.
+---@field target number Events that make a batch go now.
+
+---A variable of the process's environment; a mistake when it is not set and has no default. Only while the policy is loaded.
+---@param name string
+---@param default? string
+---@return string
+function env(name, default) end
+
+---Runs NAME.lua beside the policy, once (a dot in the name is a folder).
+---@param name string
+---@return any
+function require(name) end
+
+---return reject("missing_value", "a purchase needs a value"): the event, or in on_request the request, is refused.
+---@param code string
+---@param message? string
+---@return sluice.verdict
+function reject(code, message) end
+
+---return drop("sampled"): accepted, counted, not stored.
+---@param reason? string
+---@return sluice.verdict
+function drop(reason) end
+
+---return to("a", "b"): into these streams instead of the route's.
+---@param ... string
+---@return sluice.verdict
+function to(...) end

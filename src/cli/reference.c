@@ -1,0 +1,37 @@
+/* sluice reference [--markdown | --meta | --luacheck] */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "cli/cli.h"
+#include "policy/policy.h"
+#include "server/supervisor.h"
+
+int cli_reference(int argc, char **argv)
+{
+    static const char *const forms[] = {"--markdown", "--meta", "--luacheck"};
+    const char *form = argc == 1 ? forms[0] : NULL;
+    struct err e;
+    char *text;
+
+    for (size_t i = 0; argc == 2 && i < N_ELEMS(forms); i++) {
+        if (strcmp(argv[1], forms[i]) == 0) {
+            form = forms[i];
+        }
+    }
+    if (form == NULL) {
+        (void)fputs("usage: sluice reference [--markdown | --meta | --luacheck]\n",
+                    stderr);
+        return EXIT_USAGE;
+    }
+    text = policy_reference(form + 2, &e);
+    if (text == NULL) {
+        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        return EXIT_POLICY;
+    }
+    (void)fputs(text, stdout);
+    free(text);
+    return EXIT_OK;
+}
