@@ -293,6 +293,9 @@ struct producer *producer_new(struct ev_loop *loop, const char *sink,
     ev_io_init(&p->io, on_io, p->fd, EV_READ);
     ev_io_start(loop, &p->io);
     ev_idle_init(&p->again, on_again);
+    /* It signals only when its queue was empty before: what came ahead of the line
+     * above, such as a refused connection, must be fetched unasked. */
+    ev_idle_start(loop, &p->again);
     return p;
 }
 
