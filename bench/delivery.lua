@@ -19,7 +19,9 @@ admin { listen = "127.0.0.1:0" }
 spool { max_bytes = "8GiB" }
 %s
 stream "events" { sinks = { "out" } }
-route "POST /v1/events/batch" { body = "batch", stream = "events" }
+local event = schema { event_id = str {}, user_id = str {} }
+route "POST /v1/events/batch" { body = "batch", schema = event,
+  stream = "events" }
 ]]):format(sink)
 end
 

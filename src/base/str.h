@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 struct str {
@@ -23,6 +24,17 @@ struct str_pair {
 static inline struct str str_of(const char *z)
 {
     return (struct str){z, z == NULL ? 0 : strlen(z)};
+}
+
+/* FNV-1a, 64 bits: s behind what h is of; STR_HASH is of nothing. */
+#define STR_HASH 14695981039346656037u
+
+static inline uint64_t str_hash(uint64_t h, struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        h = (h ^ (unsigned char)s.p[i]) * 1099511628211u;
+    }
+    return h;
 }
 
 static inline bool str_eq(struct str a, struct str b)

@@ -129,8 +129,8 @@ static void keep_entries(struct batch *b, const struct batch_entry *entries,
 }
 
 void batch_append(struct batch *b, const struct batch_range *from,
-                  const char *payload, const struct batch_entry *entries,
-                  int64_t now_ms, int64_t wall_ms)
+                  const struct batch_source *source,
+                  const struct batch_entry *entries, int64_t now_ms)
 {
     uint32_t n = (uint32_t)from->n;
     size_t n_bytes;
@@ -141,13 +141,17 @@ void batch_append(struct batch *b, const struct batch_range *from,
         keep_entries(b, entries, n);
     }
     if (b->keep != BATCH_KEEP_RANGES) {
-        keep_bytes(b, payload + entries[0].off, n_bytes);
+        keep_bytes(b, source->payload + entries[0].off, n_bytes);
     }
     if (b->n == 0) {
         b->first_ms = now_ms;
-        b->oldest_wall_ms = wall_ms;
-    } else if (wall_ms < b->oldest_wall_ms) {
-        b->oldest_wall_ms = wall_ms;
+        b->oldest_wall_ms = source->wall_ms;
+        b->key_hash = source->key_hash;
+    } else {
+        b->oldest_wall_ms = source->wall_ms < b->oldest_wall_ms
+                                ? source->wall_ms
+                                : b->oldest_wall_ms;
+        b->key_hash = source->key_hash == b->key_hash ? b->key_hash : 0;
     }
     if (continues(b, from)) {
         b->ranges[b->n_ranges - 1].n += n;

@@ -64,6 +64,8 @@ struct batch {
     int64_t first_ms;       /* clock of the caller: its first event came in */
     int64_t oldest_wall_ms; /* when that was accepted */
     struct batch *next;     /* for its owner's list */
+    uint64_t key_hash;      /* of the key that the entries note; 0: none, or not of
+                               all the same */
     uint64_t id;            /* of its plan; 0: none */
     uint64_t submitted_ns;  /* the owner's */
 };
@@ -99,11 +101,18 @@ uint32_t batch_fit(const struct batch *b, const struct batch_limits *l,
                    const struct batch_range *from,
                    const struct batch_entry *entries, uint32_t n);
 
-/* Takes the events of *from; entries has from->n, offsets relative to payload.
+/* A block's events as they lie. */
+struct batch_source {
+    const char *payload;
+    int64_t wall_ms;
+    uint64_t key_hash;
+};
+
+/* Takes the events of *from; entries has from->n, offsets relative to the payload.
  * now_ms: the clock that batch_due is asked with. */
 void batch_append(struct batch *b, const struct batch_range *from,
-                  const char *payload, const struct batch_entry *entries,
-                  int64_t now_ms, int64_t wall_ms);
+                  const struct batch_source *source,
+                  const struct batch_entry *entries, int64_t now_ms);
 
 /* Whether b goes now; state is an or of enum batch_state. An empty one waits. */
 enum batch_reason batch_due(const struct batch *b,

@@ -262,14 +262,24 @@ static size_t splice_members(const struct event_batch *b,
 size_t edit_splice(const struct event_batch *b, const struct event *ev,
                    char *out)
 {
+    bool kept;
+
+    return edit_splice_kept(b, ev, out, &kept);
+}
+
+size_t edit_splice_kept(const struct event_batch *b, const struct event *ev,
+                        char *out, bool *kept)
+{
     size_t n;
 
+    *kept = true;
     if (ev->n_edits == 0) {
         n = put(out, b->body + ev->off, ev->len);
     } else if (surely_new(b, ev)) {
         n = splice_new(b, ev, out);
     } else {
         n = splice_members(b, ev, out);
+        *kept = false;
     }
     if (UNLIKELY(ev->flags & EVENT_NEWLINE)) {
         flatten(out, n);

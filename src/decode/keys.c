@@ -60,16 +60,13 @@ static bool add_path(struct scan_keys *k, struct str path, uint16_t slot,
     }
 }
 
-/* FNV-1a, 64 bits; each path ends in a byte that UTF-8 never has. */
+/* Each path ends in a byte that UTF-8 never has. */
 static uint64_t hash_paths(const struct str *paths, unsigned n)
 {
-    uint64_t h = 14695981039346656037u;
+    uint64_t h = STR_HASH;
 
     for (unsigned i = 0; i < n; i++) {
-        for (size_t j = 0; j < paths[i].n; j++) {
-            h = (h ^ (unsigned char)paths[i].p[j]) * 1099511628211u;
-        }
-        h = (h ^ 0xFF) * 1099511628211u;
+        h = str_hash(str_hash(h, paths[i]), STR("\xFF"));
     }
     return h;
 }

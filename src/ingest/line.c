@@ -90,8 +90,11 @@ size_t line_bound(const struct event_batch *b, const struct event *ev)
 
 size_t line_write(const struct plan *plan, const struct route *route,
                   const struct event_batch *b, const struct event *ev,
-                  double now_ms, char *out)
+                  double now_ms, char *out, bool *kept)
 {
-    return ev->fate == EVENT_DEAD ? dead_letter(plan, route, b, ev, now_ms, out)
-                                  : edit_splice(b, ev, out);
+    if (ev->fate == EVENT_DEAD) {
+        *kept = false;
+        return dead_letter(plan, route, b, ev, now_ms, out);
+    }
+    return edit_splice_kept(b, ev, out, kept);
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +19,8 @@ uint64_t line_streams(const struct route *route, const struct event *ev,
 size_t line_bound(const struct event_batch *b, const struct event *ev);
 
 /* Writes ev's line without its newline to out: the event with its edits, or the
- * dead letter of one whose hook failed. Returns the length. */
+ * dead letter of one whose hook failed. Returns the length. *kept: the places of
+ * ev's slots hold in out. */
 size_t line_write(const struct plan *plan, const struct route *route,
                   const struct event_batch *b, const struct event *ev,
-                  double now_ms, char *out);
+                  double now_ms, char *out, bool *kept);

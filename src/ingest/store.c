@@ -69,19 +69,64 @@ static bool reserve(struct ingest *in, const struct binding *b,
     return ok;
 }
 
+/* The place of an event's key, for its entry. */
+struct place {
+    uint32_t off, len, flags;
+};
+
+/* kept: slots tell where things stand in what is stored. A key that an edit sets
+ * is found at delivery, as are those of routes whose schema does not name it. */
+static struct place key_place(const struct route *route, const struct event *ev,
+                              int s, bool kept)
+{
+    const struct place unknown = {0, 0, ENTRY_KEY_UNKNOWN};
+    int at = route->key_slots[s];
+    const struct slot *x;
+
+    if (at < 0 || !kept) {
+        return unknown;
+    }
+    x = &ev->slots[at];
+    switch (x->tag & 15) {
+    case SLOT_STRING:
+    case SLOT_NUMBER:
+    case SLOT_ESCAPED:
+        if (x->tag >> 4 > SPOOL_KEY_MAX) {
+            return unknown;
+        }
+        return (struct place){x->off - ev->off, x->tag >> 4,
+                              (x->tag & 15) == SLOT_ESCAPED ? ENTRY_KEY_ESCAPED
+                                                            : 0};
+    case SLOT_ABSENT:
+        return ev->n_edits > 0 ? unknown : (struct place){0, 0, 0};
+    default:
+        return (struct place){0, 0, 0};
+    }
+}
+
+static uint64_t key_hash(const struct binding *b, int s)
+{
+    return s == b->dead ? 0 : b->plan->streams[s].key_hash;
+}
+
 static bool append(struct ingest *in, const struct binding *b,
                    const struct route *route, const struct event *ev, int s)
 {
     struct outlet *o = &in->outlets[b->stream_ids[s]];
     char *out = spool_writer_room(o->writer, line_bound(&in->batch, ev));
+    struct place key = {0, 0, 0};
+    bool kept;
     size_t n;
 
     if (out == NULL) {
         return false;
     }
-    n = line_write(b->plan, route, &in->batch, ev, in->wall_ms, out);
-    spool_writer_append(o->writer, (uint32_t)n, 0, 0,
-                        ev->n_edits > 0 ? ENTRY_EDITED : 0);
+    n = line_write(b->plan, route, &in->batch, ev, in->wall_ms, out, &kept);
+    if (route->key_slots != NULL && ev->fate != EVENT_DEAD) {
+        key = key_place(route, ev, s, kept);
+    }
+    spool_writer_append(o->writer, (uint32_t)n, key.off, key.len,
+                        key.flags | (ev->n_edits > 0 ? ENTRY_EDITED : 0u));
     o->n_pending++;
     return true;
 }
@@ -113,6 +158,22 @@ static bool append_all(struct ingest *in, const struct binding *b,
     return true;
 }
 
+/* A block is at most 1 MiB, or one request; its events' keys are of one name. */
+static bool is_crowded(const struct ingest *in, const struct binding *b,
+                       const struct sizes *z)
+{
+    bool crowded = false;
+
+    for (uint64_t left = z->streams; left != 0; left &= left - 1) {
+        int s = __builtin_ctzll(left);
+        struct spool_writer *w = in->outlets[b->stream_ids[s]].writer;
+
+        crowded |= spool_writer_pending(w) + z->bytes[s] > SPOOL_BLOCK_BYTES ||
+                   !spool_writer_key(w, key_hash(b, s));
+    }
+    return crowded;
+}
+
 bool store_events(struct ingest *in, const struct binding *b,
                   const struct route *route, struct waiter *w)
 {
@@ -120,7 +181,6 @@ bool store_events(struct ingest *in, const struct binding *b,
     uint32_t marks[PLAN_STREAMS_MAX];
     uint32_t n_synced = 0;
     uint64_t left;
-    bool crowded = false;
 
     measure(in, b, route, &z);
     if (!reserve(in, b, route, &z, w)) {
@@ -130,16 +190,14 @@ bool store_events(struct ingest *in, const struct binding *b,
         int s = __builtin_ctzll(left);
         const struct outlet *o = &in->outlets[b->stream_ids[s]];
 
-        crowded |= spool_writer_pending(o->writer) + z.bytes[s] >
-                   SPOOL_BLOCK_BYTES;
         n_synced += o->synced || o->delivered;
     }
     if (n_synced > SYNCS_MAX) {
         return false;
     }
-    /* A block is at most 1 MiB, or one request. */
-    if (crowded) {
+    if (is_crowded(in, b, &z)) {
         commit_turn(in);
+        (void)is_crowded(in, b, &z); /* takes the keys' names */
     }
     for (left = z.streams; left != 0; left &= left - 1) {
         int s = __builtin_ctzll(left);

@@ -113,13 +113,14 @@ static void list_lines(struct sluice_kit *k, const struct route *route,
         const struct event *ev = &k->batch.events[i];
         uint64_t to = line_streams(route, ev, dead);
         char *text;
+        bool kept;
         size_t n;
 
         if (to == 0) {
             continue;
         }
         text = take(k, line_bound(&k->batch, ev));
-        n = line_write(plan, route, &k->batch, ev, now_ms, text);
+        n = line_write(plan, route, &k->batch, ev, now_ms, text, &kept);
         for (; to != 0; to &= to - 1) {
             int s = __builtin_ctzll(to);
 

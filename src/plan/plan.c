@@ -7,6 +7,11 @@
 
 enum { PLAN_MAX_BYTES = 64 << 20 };
 
+uint64_t plan_key_hash(const char *key)
+{
+    return key == NULL ? 0 : str_hash(STR_HASH, str_of(key)) | 1;
+}
+
 struct plan *plan_new(void)
 {
     struct plan *p = mem_zalloc(sizeof *p);

@@ -59,6 +59,9 @@ struct stream_plan {
     int64_t delivered_ms;    /* ACK_DELIVERED: then 504 */
     struct stream_sink *sinks;
     uint32_t n_sinks;
+    const char *key;         /* path of a sink's message key, whose place the spool
+                                notes; NULL: no sink has one */
+    uint64_t key_hash;       /* plan_key_hash(key) */
 };
 
 enum sink_kind { SINK_KIND_NULL, SINK_KIND_FILE, SINK_KIND_KAFKA,
@@ -117,6 +120,7 @@ enum kafka_partitioner { KAFKA_BY_KEY, KAFKA_STICKY, KAFKA_LEAST_BYTES };
 struct kafka_plan {
     const char *brokers, *topic, *compression;
     const char *topic_by, *key; /* paths; NULL: none */
+    uint64_t key_hash;       /* plan_key_hash(key) */
     enum kafka_framing framing;
     enum kafka_partitioner partitioner;
     bool position;           /* the spool position in headers */
@@ -149,6 +153,8 @@ struct route {
     enum body_kind body;     /* BODY_BATCH also takes NDJSON by content type */
     const struct schema *schema; /* NULL: JSON objects, unchecked */
     int32_t stream;          /* index into plan->streams; -1: on_event must say */
+    const int16_t *key_slots; /* by stream: where the schema has its key; -1: it
+                                has not, or there is none. NULL: all -1 */
     bool partial;            /* default true */
     enum on_error on_error;
     bool has_on_event, has_on_request;
@@ -188,6 +194,9 @@ struct plan {
     struct schema **schemas;
     uint32_t n_schemas;
 };
+
+/* What a block's head says of the key whose places its entries note; NULL: 0. */
+uint64_t plan_key_hash(const char *key);
 
 struct plan *plan_new(void);
 struct plan *plan_ref(struct plan *p);

@@ -205,6 +205,7 @@ static void build_kafka(struct build *b, struct kafka_plan *k)
     k->topic = text(b, "topic").p;
     k->topic_by = text(b, "topic_by").p;
     k->key = text(b, "key").p;
+    k->key_hash = plan_key_hash(k->key);
     k->compression = text(b, "compression").p;
     k->framing = is(b, "framing", "batch") ? KAFKA_BATCH : KAFKA_EVENT;
     k->partitioner = is(b, "partitioner", "sticky")        ? KAFKA_STICKY
@@ -276,6 +277,20 @@ static void build_sinks(struct build *b)
     lua_pop(b->L, 1);
 }
 
+/* The spool notes the places of one key: the first sink's. */
+static const char *key_of(const struct plan *plan, const struct stream_plan *s)
+{
+    for (uint32_t i = 0; i < s->n_sinks; i++) {
+        const struct sink_plan *sink = &plan->sinks[s->sinks[i].sink];
+
+        if (sink->kind == SINK_KIND_KAFKA && sink->kafka.key != NULL &&
+            sink->kafka.framing == KAFKA_EVENT) {
+            return sink->kafka.key;
+        }
+    }
+    return NULL;
+}
+
 static void build_stream(struct build *b, struct stream_plan *s)
 {
     s->name = text(b, "name").p;
@@ -295,6 +310,8 @@ static void build_stream(struct build *b, struct stream_plan *s)
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
+    s->key = key_of(b->plan, s);
+    s->key_hash = plan_key_hash(s->key);
 }
 
 static void build_streams(struct build *b)
@@ -390,6 +407,34 @@ static void build_schemas(struct build *b)
     lua_pop(b->L, 1);
 }
 
+static int16_t slot_of(const struct schema *s, const char *key)
+{
+    for (uint32_t i = 0; s != NULL && key != NULL && i < s->n_fields; i++) {
+        if (str_eq(s->fields[i].path, str_of(key))) {
+            return (int16_t)i;
+        }
+    }
+    return -1;
+}
+
+static const int16_t *key_slots(struct build *b, const struct route *r)
+{
+    const struct plan *p = b->plan;
+    int16_t *slots = NULL;
+
+    for (uint32_t i = 0; i < p->n_streams; i++) {
+        if (p->streams[i].key == NULL) {
+            continue;
+        }
+        slots = take(b, p->n_streams * sizeof *slots);
+        for (uint32_t k = 0; k < p->n_streams; k++) {
+            slots[k] = slot_of(r->schema, p->streams[k].key);
+        }
+        break;
+    }
+    return slots;
+}
+
 static void build_route(struct build *b, struct route *r, uint32_t i)
 {
     int schema = (int)number(b, "schema", -1);
@@ -399,6 +444,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->body = is(b, "body", "batch") ? BODY_BATCH : BODY_EVENT;
     r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
     r->stream = (int32_t)number(b, "stream", -1);
+    r->key_slots = key_slots(b, r);
     r->partial = flag(b, "partial");
     r->on_error = is(b, "on_error", "reject")   ? ON_ERROR_REJECT
                   : is(b, "on_error", "accept") ? ON_ERROR_ACCEPT

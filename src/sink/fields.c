@@ -54,27 +54,33 @@ void fields_read(struct fields *f, struct str event)
                         event.n, &se) == SCAN_OK;
 }
 
+struct str fields_unescape(struct fields *f, struct str text, bool escaped)
+{
+    if (!escaped) {
+        return text;
+    }
+    if (text.n > f->text_room) {
+        f->text_room = 2 * text.n;
+        f->text = mem_realloc(f->text, f->text_room);
+    }
+    return (struct str){f->text, scan_unescape(text.p, text.n, f->text)};
+}
+
 struct str fields_text(struct fields *f, int i)
 {
     const struct slot *s;
-    size_t n;
+    struct str text;
 
     if (!f->read) {
         return (struct str){NULL, 0};
     }
     s = &f->batch.events[0].slots[i];
-    n = s->tag >> 4;
+    text = (struct str){f->batch.body + s->off, s->tag >> 4};
     switch (s->tag & 15) {
     case SLOT_STRING:
     case SLOT_NUMBER:
-        return (struct str){f->batch.body + s->off, n};
     case SLOT_ESCAPED:
-        if (n > f->text_room) {
-            f->text_room = 2 * n;
-            f->text = mem_realloc(f->text, f->text_room);
-        }
-        return (struct str){f->text,
-                            scan_unescape(f->batch.body + s->off, n, f->text)};
+        return fields_unescape(f, text, (s->tag & 15) == SLOT_ESCAPED);
     default:
         return (struct str){NULL, 0};
     }

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/str.h"
 
@@ -25,3 +27,6 @@ void fields_read(struct fields *f, struct str event);
 /* Field i of the event read last, unescaped; {NULL, 0}: absent, null, or no text
  * and no number. Lives until the next call. */
 struct str fields_text(struct fields *f, int i);
+
+/* The same of a text whose place is known. */
+struct str fields_unescape(struct fields *f, struct str text, bool escaped);

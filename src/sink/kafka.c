@@ -15,6 +15,7 @@
 #include "sink/producer.h"
 #include "sink/queue.h"
 #include "sink/sink.h"
+#include "spool/spool.h"
 
 enum { SLOTS = 64, LOOK_MS = 20, WHY_MAX = 300 };
 enum { KEY, TOPIC, N_FIELDS }; /* slots of a scanned event */
@@ -42,7 +43,7 @@ struct sink {
     ev_timer look;               /* again, at what met a full queue */
     struct fields *fields;       /* NULL: neither key nor topic_by */
     int topic_slot;              /* KEY when both are the same field */
-    stats_cell *fatals;
+    stats_cell *fatals, *scanned;
 };
 
 static void on_report(void *arg, const rd_kafka_message_t *m);
@@ -181,6 +182,20 @@ static rd_kafka_resp_err_t produce(struct sink *s, rd_kafka_topic_t *topic,
     return err;
 }
 
+/* The spool has noted the place of the event's key, of the key of this sink. */
+static bool is_noted(const struct sink *s, const struct batch *b,
+                     const struct batch_entry *e)
+{
+    return s->plan->key != NULL && b->key_hash == s->plan->key_hash &&
+           (e->flags & ENTRY_KEY_UNKNOWN) == 0;
+}
+
+static struct str noted_key(const struct batch_entry *e, struct str event)
+{
+    return e->key_off == 0 ? (struct str){NULL, 0}
+                           : (struct str){event.p + e->key_off, e->key_len};
+}
+
 static rd_kafka_resp_err_t send_one(struct sink *s, struct cargo *c, uint32_t i)
 {
     const struct batch *b = c->batch;
@@ -193,8 +208,12 @@ static rd_kafka_resp_err_t send_one(struct sink *s, struct cargo *c, uint32_t i)
     struct str key = {NULL, 0};
     rd_kafka_resp_err_t err;
 
-    if (!whole && s->fields != NULL) {
+    bool noted = !whole && is_noted(s, b, e);
+
+    if (!whole && s->fields != NULL &&
+        (s->plan->topic_by != NULL || !noted)) {
         fields_read(s->fields, payload);
+        stats_add(s->scanned, 1);
     }
     if (!whole && s->plan->topic_by != NULL) {
         topic = producer_topic(s->producer,
@@ -207,7 +226,10 @@ static rd_kafka_resp_err_t send_one(struct sink *s, struct cargo *c, uint32_t i)
         return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
     }
     if (!whole && s->plan->key != NULL) {
-        key = fields_text(s->fields, KEY); /* last: one text lives at a time */
+        /* Last: one text lives at a time. */
+        key = noted ? fields_unescape(s->fields, noted_key(e, payload),
+                                      (e->flags & ENTRY_KEY_ESCAPED) != 0)
+                    : fields_text(s->fields, KEY);
     }
     err = produce(s, topic, payload, key,
                   s->plan->position ? position(s, b, i, whole ? b->n : 1) : NULL,
@@ -397,6 +419,9 @@ static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
     (void)stats_label_pair(label, sizeof label, "sink", conf->plan->name);
     s->fatals = stats_counter("sluice_kafka_fatal_errors_total",
                               "Producers that had to be replaced.", label);
+    s->scanned = stats_counter(
+        "sluice_kafka_scanned_events_total",
+        "Events that were read again at delivery for their key or topic.", label);
     if (!take_plan(s, conf->plan, e)) {
         free(s);
         return NULL;

@@ -300,8 +300,10 @@ static bool fill(struct outlet *o, struct outlet_reader *r,
     }
     range.n = batch_fit(o->batch, l, &range, entries, left);
     if (range.n > 0) {
-        batch_append(o->batch, &range, r->block.payload, entries, now_ms,
-                     r->block.wall_ms);
+        const struct batch_source source = {r->block.payload, r->block.wall_ms,
+                                            r->block.key_hash};
+
+        batch_append(o->batch, &range, &source, entries, now_ms);
         r->at += (uint32_t)range.n;
         r->next = range.first + range.n;
     }

@@ -92,10 +92,13 @@ static void rebuild_block(struct outlet *o, struct batch *b,
 
         if (one.first >= r->first && one.first < r->first + r->n &&
             !settled(o, &one)) {
-            batch_append(b, &one, block->payload,
+            const struct batch_source source = {block->payload, block->wall_ms,
+                                                block->key_hash};
+
+            batch_append(b, &one, &source,
                          (const struct batch_entry *)(const void *)(
                              block->entries + i),
-                         now_ms, block->wall_ms);
+                         now_ms);
         }
     }
 }

@@ -81,7 +81,8 @@ static bool sane(const struct block_head *h)
 static bool in_payload(const struct spool_entry *e, uint32_t n, uint32_t bytes)
 {
     for (uint32_t i = 0; i < n; i++) {
-        if ((uint64_t)e[i].off + e[i].len >= bytes) {
+        if ((uint64_t)e[i].off + e[i].len >= bytes ||
+            (uint64_t)e[i].key_off + e[i].key_len > e[i].len) {
             return false;
         }
     }
@@ -116,6 +117,7 @@ enum block_result block_open(const char *p, size_t room, uint32_t salt,
         out->payload + align8(h.payload_bytes));
     out->wall_ms = h.wall_ms;
     out->policy8 = h.policy8;
+    out->key_hash = h.key_hash;
     return crc == h.crc && in_payload(out->entries, h.n, h.payload_bytes)
                ? BLOCK_OK
                : BLOCK_BAD;

@@ -56,7 +56,7 @@ struct block_head {
     uint32_t payload_bytes;
     int64_t wall_ms;
     uint64_t policy8;      /* first 8 bytes of the policy's hash */
-    uint64_t key_hash;     /* of the name of the partition key, 0: none */
+    uint64_t key_hash;     /* of the name of the key that entries note, 0: none */
     uint32_t block_bytes;  /* head to last entry; a multiple of 8 */
     uint32_t unused;
 };

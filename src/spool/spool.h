@@ -29,7 +29,7 @@ struct spool_writer;
 struct spool_consumer;
 struct spool_cursor;
 
-enum { SPOOL_BLOCK_BYTES = 1 << 20 };
+enum { SPOOL_BLOCK_BYTES = 1 << 20, SPOOL_KEY_MAX = UINT16_MAX };
 
 struct spool_conf {
     const char *dir;        /* made if missing */
@@ -91,12 +91,22 @@ void spool_writer_close(struct spool_writer *w); /* drops what is pending */
  * empty: commit first. */
 char *spool_writer_room(struct spool_writer *w, size_t n) MUST_USE;
 
-enum spool_entry_flag { ENTRY_KEY_ESCAPED = 1, ENTRY_EDITED = 2, ENTRY_REPLAYED = 4 };
+enum spool_entry_flag {
+    ENTRY_KEY_ESCAPED = 1,
+    ENTRY_EDITED = 2,
+    ENTRY_REPLAYED = 4,
+    ENTRY_KEY_UNKNOWN = 8 /* key_off and key_len say nothing: look into the event */
+};
 
 /* Closes the event of n bytes that was written at spool_writer_room; adds its
- * newline. key_off and key_len: its partition key within the event, 0, 0: none. */
+ * newline. key_off and key_len: its partition key within the event, as it stands
+ * there; 0, 0: it has none. key_len is at most SPOOL_KEY_MAX. */
 void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
                          uint32_t key_len, uint32_t flags);
+
+/* The name of the key whose places are noted from now on, as a hash (0: none). One
+ * block has one: false when events of another are pending, commit first. */
+bool spool_writer_key(struct spool_writer *w, uint64_t key_hash);
 
 /* Drops the pending events behind the mark, as one request refuses its batch. */
 uint32_t spool_writer_mark(struct spool_writer *w); /* events pending; a request begins */
@@ -177,6 +187,7 @@ struct spool_block {
     const struct spool_entry *entries;
     int64_t wall_ms;
     uint64_t policy8;
+    uint64_t key_hash;         /* of the name of the key that entries note; 0: none */
 };
 
 enum spool_read {

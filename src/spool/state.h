@@ -140,6 +140,7 @@ struct spool_writer {
     struct spool_entry *entries;
     uint32_t n, entries_room;
     uint32_t marked;            /* events pending when the request began */
+    uint64_t key_hash;          /* of the key that the entries note */
     uint64_t wanted_back;       /* bytes since the keeper was woken */
     struct {
         uint64_t from, to;      /* sequences that will never be synced */

@@ -139,6 +139,15 @@ void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
     w->n_bytes += n + 1;
 }
 
+bool spool_writer_key(struct spool_writer *w, uint64_t key_hash)
+{
+    if (w->n > 0 && w->key_hash != key_hash) {
+        return false;
+    }
+    w->key_hash = key_hash;
+    return true;
+}
+
 uint32_t spool_writer_mark(struct spool_writer *w)
 {
     w->marked = w->n;
@@ -223,7 +232,8 @@ static bool write_block(struct spool_writer *w, const struct segment *g,
                            .n = w->n,
                            .payload_bytes = w->n_bytes,
                            .wall_ms = wall_ms,
-                           .policy8 = policy8};
+                           .policy8 = policy8,
+                           .key_hash = w->key_hash};
     struct iovec iov[2];
     size_t padded = align8(w->n_bytes);
     ssize_t n;

@@ -25,13 +25,20 @@ static void entries_of(struct batch_entry *out, uint32_t n)
     }
 }
 
-static void fill(struct batch *b, uint64_t first, uint32_t n, int64_t now_ms)
+static void fill_of(struct batch *b, uint64_t first, uint32_t n, int64_t now_ms,
+                    uint64_t key_hash)
 {
+    const struct batch_source source = {payload, 1, key_hash};
     struct batch_range from = {1, 0, first, n};
     struct batch_entry e[8];
 
     entries_of(e, n);
-    batch_append(b, &from, payload, e, now_ms, 1);
+    batch_append(b, &from, &source, e, now_ms);
+}
+
+static void fill(struct batch *b, uint64_t first, uint32_t n, int64_t now_ms)
+{
+    fill_of(b, first, n, now_ms, 0);
 }
 
 static void it_goes_when_its_target_its_time_or_its_end_has_come(void **state)
@@ -94,12 +101,31 @@ static void neighbours_become_one_range_and_a_part_names_its_own(void **state)
     batch_free(b);
 }
 
+static void keys_are_noted_only_when_all_are_of_one_name(void **state)
+{
+    struct batch *b = batch_new(BATCH_KEEP_ENTRIES);
+
+    (void)state;
+    fill_of(b, 1, 1, 0, 7);
+    fill_of(b, 2, 1, 0, 7);
+    assert_int_equal(7, b->key_hash);
+    fill_of(b, 3, 1, 0, 8);
+    assert_int_equal(0, b->key_hash);
+    fill_of(b, 4, 1, 0, 7);
+    assert_int_equal(0, b->key_hash);
+    batch_reset(b);
+    fill_of(b, 5, 1, 0, 8);
+    assert_int_equal(8, b->key_hash);
+    batch_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_goes_when_its_target_its_time_or_its_end_has_come),
         cmocka_unit_test(it_takes_no_more_than_max_events_and_bytes),
         cmocka_unit_test(neighbours_become_one_range_and_a_part_names_its_own),
+        cmocka_unit_test(keys_are_noted_only_when_all_are_of_one_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

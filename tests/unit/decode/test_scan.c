@@ -379,22 +379,29 @@ static void splices_edits_where_keys_stand(void **state)
         {"{\"a\":1}", "a", NULL, "{}"},
         {"{\"a\":1}", "q\"", "0", "{\"a\":1,\"q\\\"\":0}"}};
     struct scan_error se;
+    size_t n_kept = 0;
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows) * 3; i++) {
         const char *event = rows[i / 3].event, *value = rows[i / 3].value;
         char out[512];
+        bool kept;
         size_t n;
 
         assert_int_equal(scan(SCAN_EVENT, event, strlen(event), &se), SCAN_OK);
         assert_true(edit_set(&batch, &batch.events[0], str_of(rows[i / 3].key),
                              str_of(value),
                              value == NULL ? EDIT_REMOVE : EDIT_SET));
-        n = edit_splice(&batch, &batch.events[0], out);
+        n = edit_splice_kept(&batch, &batch.events[0], out, &kept);
         assert_true(n <= edit_bound(&batch, &batch.events[0]));
+        n_kept += kept;
+        for (size_t k = 0; kept && k + 1 < strlen(event); k++) {
+            assert_int_equal(event[k] == '\n' ? ' ' : event[k], out[k]);
+        }
         out[n] = '\0';
         assert_string_equal(out, rows[i / 3].want);
     }
+    assert_in_range(n_kept, 3, 3 * 6);
 }
 
 static void splices_defaults_where_a_key_is_missing(void **state)

@@ -105,6 +105,25 @@ static void an_entry_beyond_its_payload_is_refused(void **state)
                      block_open(bytes, sizeof bytes, SALT, &b, &need));
 }
 
+static void a_key_beyond_its_event_is_refused(void **state)
+{
+    struct spool_entry e = {.len = 9, .key_off = 4, .key_len = 5};
+    struct block_head h = {.first = 7, .n = 1, .payload_bytes = 10};
+    char bytes[4096] = {0};
+    struct spool_block b;
+    size_t need;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        block_seal(&h, SALT, bytes + BLOCK_HEAD_BYTES, &e);
+        memcpy(bytes, &h, sizeof h);
+        memcpy(bytes + BLOCK_HEAD_BYTES + 16, &e, sizeof e);
+        assert_int_equal(i == 0 ? BLOCK_OK : BLOCK_BAD,
+                         block_open(bytes, sizeof bytes, SALT, &b, &need));
+        e.key_len++;
+    }
+}
+
 static void a_page_survives_and_a_damaged_one_is_refused(void **state)
 {
     unsigned char bytes[PAGE_BYTES];
@@ -131,6 +150,7 @@ int main(void)
         cmocka_unit_test(a_cut_block_says_how_much_it_needs),
         cmocka_unit_test(a_block_smaller_than_its_head_is_refused),
         cmocka_unit_test(an_entry_beyond_its_payload_is_refused),
+        cmocka_unit_test(a_key_beyond_its_event_is_refused),
         cmocka_unit_test(a_page_survives_and_a_damaged_one_is_refused),
     };
 

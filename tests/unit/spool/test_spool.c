@@ -303,6 +303,40 @@ static void a_second_process_is_refused(void **state)
     spool_close(s);
 }
 
+static void keys_of_one_name_are_noted_in_a_block(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t last = 0, lost;
+    char *p;
+
+    (void)state;
+    spool_ready(s);
+    assert_true(spool_writer_key(w, 42));
+    p = spool_writer_room(w, 9);
+    assert_non_null(p);
+    memcpy(p, "{\"u\":\"x\"}", 9);
+    spool_writer_append(w, 9, 6, 1, ENTRY_KEY_ESCAPED);
+    assert_true(spool_writer_key(w, 42));
+    assert_false(spool_writer_key(w, 43));
+    assert_int_equal(SPOOL_OK, spool_writer_commit(w, 5, 6, &last));
+    assert_true(spool_writer_key(w, 43));
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(42, b.key_hash);
+    assert_int_equal(6, b.entries[0].key_off);
+    assert_int_equal(1, b.entries[0].key_len);
+    assert_int_equal(ENTRY_KEY_ESCAPED, b.entries[0].flags);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +351,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_full_stream_takes_events_again_when_they_are_released, set_up,
             tear_down),
+        cmocka_unit_test_setup_teardown(keys_of_one_name_are_noted_in_a_block,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_damaged_block_is_a_counted_gap, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up,
