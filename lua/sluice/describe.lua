@@ -113,10 +113,6 @@ function Loader:sinks()
       local o = self:options(s, {}, s.args, words[s.word].options)
       o.kind, o.name, o.statement = s.word, s.name, s
       if o.batch then self:check_batch(s, o.batch) end
-      if o.hedge and o.hedge.after and o.urls and #o.urls < 2 then
-        self:problem(s, { "hedge" }, "value",
-          "a second try needs a second url")
-      end
       list[#list + 1] = o
       seen[s.name].index = #list - 1
     end

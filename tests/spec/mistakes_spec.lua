@@ -192,10 +192,6 @@ stream "s" { sinks = { "c" } }]],
     [[{BASE}clickhouse "c" { urls = { "localhost:8123" }, table = "a.b" }
 stream "s" { sinks = { "c" } }]],
     [[p.lua:4: clickhouse "c".urls: "localhost:8123" is not an address such as "https://host:8443/path"]] },
-  { "a hedge without a second url",
-    [[{BASE}clickhouse "c" { urls = { "http://x" }, table = "a.b", hedge = { after = "50ms" } }
-stream "s" { sinks = { "c" } }]],
-    [[p.lua:4: clickhouse "c".hedge: a second try needs a second url]] },
 }
 
 describe("sluice check", function()

@@ -1,0 +1,104 @@
+local h = require "harness"
+local testing = require "sluice.testing"
+
+-- A policy in which everything happens that a policy can decide.
+local POLICY = [[
+server { listen = "127.0.0.1:0", workers = 1, max_body = "64KiB", max_events = 5,
+  max_depth = 8 }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "20ms" }
+file "copy" { dir = "copy", linger = "20ms" }
+stream "events" { sinks = { "archive" } }
+stream "other" { sinks = { "copy" } }
+local shape = schema { n = int { required = true, min = 0 }, s = str { max = 5 },
+  kind = enum { "raise", "drop", "both", "edit", "reject" } }
+local function on_event(ev, req)
+  if ev.kind == "raise" then error("oops") end
+  if ev.kind == "drop" then return drop("because") end
+  if ev.kind == "both" then return to("events", "other") end
+  if ev.kind == "reject" then return reject("no_good", "it is \"no\" good") end
+  if ev.kind == "edit" then
+    ev.s, ev.added, ev.n = nil, { req.query, req.headers["x-tenant"] }, ev.n + 0.5
+  end
+end
+local function on_request(req)
+  if req.headers["x-tenant"] == "none" then return reject("no_tenant", "who?") end
+end
+route "POST /one"  { body = "event", schema = shape, on_event = on_event,
+  on_request = on_request, stream = "events" }
+route "POST /many" { body = "batch", schema = shape, on_event = on_event,
+  stream = "events" }
+route "POST /strict" { body = "batch", schema = shape, on_event = on_event,
+  stream = "events", partial = false, on_error = "reject" }
+]]
+
+local requests = {
+  { "POST", "/one", [[{"n":1}]] },
+  { "POST", "/one", [[ { "n" : 1.0 , "x":[1,{"y":"\u00e9"}] } ]] },
+  { "POST", "/one?a=1&b", [[{"n":1,"kind":"edit","s":"x"}]] },
+  { "POST", "/one", [[{"n":1,"kind":"raise"}]] },
+  { "POST", "/one", [[{"n":1,"kind":"drop"}]] },
+  { "POST", "/one", [[{"n":1,"kind":"both"}]] },
+  { "POST", "/one", [[{"n":1,"kind":"reject"}]] },
+  { "POST", "/one", [[{"n":1}]], { ["X-Tenant"] = "none" } },
+  { "POST", "/one", [[{"n":1,"kind":"edit"}]], { ["X-Tenant"] = "t" } },
+  { "POST", "/one", [[{"n":-1}]] },
+  { "POST", "/one", [[{"n":1,"n":2}]] },
+  { "POST", "/one", [[{"n":1]] },
+  { "POST", "/one", "" },
+  { "POST", "/one", ("["):rep(20) },
+  { "POST", "/one", [[{"n":1,"s":"123456"}]] },
+  { "POST", "/one", [[{}]], { ["Content-Type"] = "text/xml" } },
+  { "POST", "/many", [[{"events":[{"n":1},7,{"n":2,"kind":"drop"}]}]] },
+  { "POST", "/many", "{\"n\":1}\n{bad\n{\"n\":2,\"kind\":\"raise\"}\n",
+    { ["Content-Type"] = "application/x-ndjson" } },
+  { "POST", "/many", [[[{"n":1},{"n":1},{"n":1},{"n":1},{"n":1},{"n":1}] ]] },
+  { "POST", "/many", "[]" },
+  { "POST", "/many", "[" .. (" "):rep(70000) .. "]" },
+  { "POST", "/strict", [[[{"n":1},{"n":-2}] ]] },
+  { "POST", "/strict", [[[{"n":1,"kind":"raise"}] ]] },
+  { "POST", "/strict", [[[{"n":1},{"n":2}] ]] },
+  { "GET", "/one", "" },
+  { "POST", "/nowhere", "{}" },
+}
+
+-- What depends on the moment.
+local function same_moment(line)
+  return (line:gsub('"time":%d+,"generation":%d+', '"time":0,"generation":0'))
+end
+
+describe("the testing kit", function()
+  it("decides, answers and stores exactly as the server does", function()
+    local s = h.server { policy = POLICY }
+    local kit = assert(testing.load(s.path, POLICY))
+    local stored, want = {}, { archive = {}, copy = {}, dead = {} }
+    local folders = { events = "archive", other = "copy", dead = "dead" }
+    for i, q in ipairs(requests) do
+      local headers = { ["Content-Type"] = "application/json" }
+      for k, v in pairs(q[4] or {}) do headers[k] = v end
+      local a = h.request(s.port, q[1], q[2], q[3], headers)
+      local r = kit:request(q[1], q[2], q[3], { headers = headers })
+      assert.same({ i, a.status, a.body }, { i, r.status, r.body })
+      assert.equal(a.headers.allow, r.headers.allow)
+      for stream, lines in pairs(r.stored) do
+        for _, line in ipairs(lines) do
+          table.insert(want[folders[stream]], same_moment(line))
+        end
+      end
+    end
+    assert.equal(0, s:stop())
+    for folder, lines in pairs(want) do
+      stored[folder] = {}
+      for _, line in ipairs(s:lines(folder)) do
+        table.insert(stored[folder], same_moment(line))
+      end
+      table.sort(lines)
+      table.sort(stored[folder])
+    end
+    assert.same(want, stored)
+    assert.is_true(#want.archive > 5 and #want.copy == 1 and #want.dead == 2)
+    print(("# kit: %d requests answered and stored as by the server")
+      :format(#requests))
+    s:close()
+  end)
+end)
