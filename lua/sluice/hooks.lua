@@ -6,6 +6,8 @@ local ffi = require "ffi"
 local bit = require "bit"
 local bytecode = require "sluice.bytecode"
 
+local library = require "sluice.library"
+
 local M = {}
 
 local C = ffi.C
@@ -268,6 +270,7 @@ function M.start(context, declarations, host)
   ffi.metatype("struct sluice_event", { __index = read, __newindex = write })
   ffi.metatype("struct sluice_request", { __index = request_read,
     __newindex = function() error("a request can't be changed", 2) end })
+  library.start(ctx, { value_of = value_of, gone = gone })
 end
 
 M.endless, M.compile = bytecode.endless, bytecode.compile

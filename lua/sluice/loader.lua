@@ -4,6 +4,7 @@
 --   statements are recorded ─► each checked against words ─► names resolved
 --                                  └── problems, each with its place ──► report
 
+local library = require "sluice.library"
 local source = require "sluice.source"
 local suggest = require "sluice.suggest"
 local values = require "sluice.values"
@@ -188,6 +189,9 @@ function Loader:environment()
   fixed.reject, fixed.drop, fixed.to =
       self.hooks.reject, self.hooks.drop, self.hooks.to
   fixed.require = function(name) return self:require(name) end
+  for _, helper in ipairs(library.words) do
+    fixed[helper.name] = helper.call
+  end
   for k, v in pairs(lib) do fixed[k] = v end
   self.fixed, self.known = fixed, {}
   for k in pairs(fixed) do self.known[#self.known + 1] = k end

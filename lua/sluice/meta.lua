@@ -354,3 +354,141 @@ function drop(reason) end
 ---@param ... string
 ---@return sluice.verdict
 function to(...) end
+
+---The value at a path such as "items[1].id", edits included; nil: there is none. Objects and arrays come as tables.
+---@param ev sluice.event
+---@param path string
+---@return any
+function get(ev, path) end
+
+---Whether the event has that path, also with the value null.
+---@param ev sluice.event
+---@param path string
+---@return boolean
+function has(ev, path) end
+
+---for i, item in items(ev, "products") do … end; nothing when it is no array.
+---@param ev sluice.event
+---@param path string
+---@return fun(): integer, any
+function items(ev, path) end
+
+---Without the space at both ends.
+---@param s? string
+---@return string?
+function trim(s) end
+
+---With a to z for A to Z.
+---@param s? string
+---@return string?
+function lower(s) end
+
+---With A to Z for a to z.
+---@param s? string
+---@return string?
+function upper(s) end
+
+---Whether s begins with the other text.
+---@param s? string
+---@param with string
+---@return boolean
+function starts_with(s, with) end
+
+---Whether s ends with the other text.
+---@param s? string
+---@param with string
+---@return boolean
+function ends_with(s, with) end
+
+---Whether the other text, taken as it is, stands in s.
+---@param s? string
+---@param what string
+---@return boolean
+function contains(s, what) end
+
+---The n-th part of s between separators, from 1; compiles, which split does not.
+---@param s? string
+---@param separator string
+---@param n number
+---@return string?
+function part(s, separator, n) end
+
+---All parts, at most 1000.
+---@param s? string
+---@param separator string
+---@return string[]
+function split(s, separator) end
+
+---With %41 and + undone; nil when that is malformed or not UTF-8. At most 64 KiB.
+---@param s? string
+---@return string?
+function url_decode(s) end
+
+---A parameter of a query (req.query), decoded; nil: not there.
+---@param query? string
+---@param name string
+---@return string?
+function param(query, name) end
+
+---Either alphabet, padded or not; nil: it is none. At most 64 KiB.
+---@param s? string
+---@return string?
+function base64_decode(s) end
+
+---Padded, the usual alphabet. At most 48 KiB.
+---@param s? string
+---@return string?
+function base64_encode(s) end
+
+---* for every character but the last `keep` (0).
+---@param s? string
+---@param keep? number
+---@return string?
+function mask(s, keep) end
+
+---An address without its last 8 (IPv4) or 80 (IPv6) bits; nil: it is none.
+---@param s? string
+---@return string?
+function mask_ip(s) end
+
+---64 hex digits.
+---@param s? string
+---@return string?
+function sha256(s) end
+
+---HMAC-SHA-256, 64 hex digits.
+---@param key string
+---@param s? string
+---@return string?
+function hmac(key, s) end
+
+---Compares secrets: takes as long whether equal or not.
+---@param a? string
+---@param b? string
+---@return boolean
+function equal(a, b) end
+
+---A whole number below 2^53, the same everywhere; quick, not secret.
+---@param s? string|number
+---@return number?
+function hash(s) end
+
+---A UUID of version 7 from the request's time, greater than the worker's one before: ev.event_id = ev.event_id or uuid7().
+---@return string
+function uuid7() end
+
+---True for that share (0.1: a tenth): of keys, always the same ones; without a key, of calls.
+---@param rate number
+---@param key? string|number
+---@return boolean
+function sample(rate, key) end
+
+---"2025-11-23T12:13:20.000Z" of milliseconds since 1970.
+---@param ms? number
+---@return string?
+function iso8601(ms) end
+
+---Milliseconds since 1970 of RFC 3339 text; nil: it is none.
+---@param s? string
+---@return number?
+function parse_time(s) end

@@ -1,5 +1,7 @@
 #include "plan/moment.h"
 
+#include <math.h>
+
 static bool digits(const char *p, int n, int *v)
 {
     *v = 0;
@@ -90,5 +92,52 @@ bool moment_ms(struct str text, int64_t *ms)
     s = s == 60 ? 59 : s;
     *ms = day * 86400000 + ((int64_t)h * 3600 + m * 60 + s) * 1000 + part -
           offset;
+    return true;
+}
+
+static void put_digits(char *out, int n, int64_t v)
+{
+    while (n-- > 0) {
+        out[n] = (char)('0' + v % 10);
+        v /= 10;
+    }
+}
+
+/* The inverse of days(); the same author's civil_from_days. */
+static void put_date(char *out, int64_t day)
+{
+    int64_t z = day + 719468;
+    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+    int64_t doe = z - era * 146097;
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    int64_t mp = (5 * doy + 2) / 153;
+    int64_t month = mp < 10 ? mp + 3 : mp - 9;
+
+    put_digits(out, 4, yoe + era * 400 + (month <= 2));
+    put_digits(out + 5, 2, month);
+    put_digits(out + 8, 2, doy - (153 * mp + 2) / 5 + 1);
+}
+
+bool moment_text(double ms, char out[MOMENT_BYTES])
+{
+    static const char frame[] = "0000-00-00T00:00:00.000Z";
+    int64_t t, day;
+
+    /* The first and the last millisecond of four-digit years. */
+    if (!(ms >= -62167219200000.0 && ms <= 253402300799999.0)) {
+        return false;
+    }
+    t = (int64_t)floor(ms);
+    day = t / 86400000 - (t % 86400000 < 0);
+    t -= day * 86400000;
+    for (int i = 0; i < MOMENT_BYTES; i++) {
+        out[i] = frame[i];
+    }
+    put_date(out, day);
+    put_digits(out + 11, 2, t / 3600000);
+    put_digits(out + 14, 2, t / 60000 % 60);
+    put_digits(out + 17, 2, t / 1000 % 60);
+    put_digits(out + 20, 3, t % 1000);
     return true;
 }

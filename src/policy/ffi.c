@@ -37,8 +37,8 @@ static void give_text(struct sluice_context *c, struct str raw, bool escaped,
     }
 }
 
-static void give(struct sluice_context *c, enum slot_kind kind, struct str json,
-                 struct sluice_value *out)
+void ffi_give(struct sluice_context *c, enum slot_kind kind, struct str json,
+              struct sluice_value *out)
 {
     out->kind = kind;
     out->num = 0;
@@ -54,7 +54,7 @@ static void give(struct sluice_context *c, enum slot_kind kind, struct str json,
     }
 }
 
-static enum slot_kind kind_of_json(struct str json)
+enum slot_kind ffi_kind(struct str json)
 {
     switch (json.p[0]) {
     case '"':
@@ -75,10 +75,9 @@ static enum slot_kind kind_of_json(struct str json)
     }
 }
 
-/* The edit of a top-level key; NULL: none. */
-static const struct edit *edited(const struct sluice_context *c,
-                                 const struct event *ev, const char *key,
-                                 size_t n)
+const struct edit *ffi_edited(const struct sluice_context *c,
+                              const struct event *ev, const char *key,
+                              size_t n)
 {
     char quoted[6 * KEY_BYTES_MAX + 2];
     size_t k;
@@ -103,13 +102,12 @@ static bool in_edit(const struct edit *x, struct member *m)
         return false;
     }
     m->value = (struct str){x->value, x->value_len};
-    m->kind = kind_of_json(m->value);
+    m->kind = ffi_kind(m->value);
     return true;
 }
 
-/* What the client sent, unless an edit says otherwise. */
-static bool find_under(struct str raw, struct str path, const struct edit *x,
-                       struct member *m)
+bool ffi_under(struct str raw, struct str path, const struct edit *x,
+               struct member *m)
 {
     if (x == NULL || x->how == EDIT_DEFAULT) {
         if (walk_find(raw, path, m)) {
@@ -124,22 +122,22 @@ int sluice_find(struct sluice_context *c, struct sluice_event *view,
 {
     const struct event *ev = event_of(view);
     struct str raw = {c->body + ev->off, ev->len};
-    const struct edit *x = edited(c, ev, path, n);
+    const struct edit *x = ffi_edited(c, ev, path, n);
     const char *dot = ev->n_edits == 0 || x != NULL ? NULL : memchr(path, '.', n);
     size_t first = dot == NULL ? 0 : (size_t)(dot - path);
     struct member m;
     bool found;
 
-    if (dot != NULL && (x = edited(c, ev, path, first)) != NULL) {
+    if (dot != NULL && (x = ffi_edited(c, ev, path, first)) != NULL) {
         /* Below a key that was edited. */
-        found = find_under(raw, (struct str){path, first}, x, &m) &&
+        found = ffi_under(raw, (struct str){path, first}, x, &m) &&
                 m.kind == SLOT_OBJECT &&
                 walk_find(m.value, (struct str){dot + 1, n - first - 1}, &m);
     } else {
-        found = find_under(raw, (struct str){path, n}, x, &m);
+        found = ffi_under(raw, (struct str){path, n}, x, &m);
     }
     if (found) {
-        give(c, m.kind, m.value, out);
+        ffi_give(c, m.kind, m.value, out);
     }
     return found;
 }

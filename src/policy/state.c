@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "plan/moment.h"
 #include "policy/embed.h"
+#include "policy/tools.h"
 
 static void *on_alloc(void *arg, void *p, size_t before, size_t after)
 {
@@ -181,7 +182,8 @@ static void push_host(lua_State *L, bool reading)
 bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
-                                        "describe", "loader", "bytecode", "hooks"};
+                                        "describe", "library", "loader",
+                                        "bytecode", "hooks"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
@@ -214,7 +216,8 @@ static bool require(lua_State *L, const char *module, struct err *e)
 static void push_declarations(lua_State *L)
 {
     static const char *const names[] = {"src/decode/event.h",
-                                        "src/policy/ffi.h"};
+                                        "src/policy/ffi.h",
+                                        "src/policy/library.h"};
     luaL_Buffer b;
 
     luaL_buffinit(L, &b);
@@ -291,6 +294,8 @@ struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
     struct policy_state *s = mem_zalloc(sizeof *s);
 
     s->policy = policy_ref(p);
+    /* The examples of a load get the same numbers at every load. */
+    s->tools = tools_new(reading ? 1 : 0);
     for (uint32_t i = 0; i < PLAN_ROUTES_MAX; i++) {
         s->hooks[i].runner = LUA_NOREF;
     }
@@ -436,6 +441,7 @@ void policy_state_free(struct policy_state *s)
     if (s->L != NULL) {
         lua_close(s->L);
     }
+    tools_free(s->tools);
     policy_unref(s->policy);
     free(s);
 }

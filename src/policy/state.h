@@ -6,6 +6,8 @@
  *   state.c    a Lua state that has run the snapshot; its allocator and bounds
  *   hooks.c    a request into Lua and back
  *   ffi.c      what hooks call
+ *   tools.c    what the helpers call: random numbers, uuids, time; digest.c,
+ *   path.c     text.c: digests, values by path, texts
  *   example.c  the policy's examples, run
  *   json.c     JSON to Lua values and back
  *   diag.c     problems to text
@@ -43,6 +45,8 @@ struct policy {
     uint32_t n_files;
 };
 
+struct tools;
+
 struct route_hooks {
     int runner;         /* reference of the hooks module's table; LUA_NOREF */
     bool loops;         /* interpreted, under a bound of time */
@@ -57,6 +61,7 @@ struct policy_state {
     uint64_t deadline_ns;    /* of what runs now, in the thread's time; 0: unbounded */
     const char *bounded;     /* what that is, for the message */
     struct sluice_context context;
+    struct tools *tools;     /* of the helpers */
     uint64_t told_ns;        /* when a hook's error was last logged */
     uint64_t untold;         /* errors since */
     int on_events, on_request; /* references */
@@ -70,6 +75,19 @@ void state_bound(struct policy_state *s, const char *what, int ms);
 
 /* hooks.c: a hook of the route in hand raised: logged, at most once a second. */
 void hooks_raised(struct policy_state *s, struct str why);
+
+/* ffi.c: a value of an event's text for Lua; what it is; the edit of a top-level
+ * key (NULL: none). */
+void ffi_give(struct sluice_context *c, enum slot_kind kind, struct str json,
+              struct sluice_value *out);
+enum slot_kind ffi_kind(struct str json);
+const struct edit *ffi_edited(const struct sluice_context *c,
+                              const struct event *ev, const char *key,
+                              size_t n);
+/* What the client sent at path, unless an edit x (NULL: none) says otherwise. */
+struct member;
+bool ffi_under(struct str raw, struct str path, const struct edit *x,
+               struct member *m);
 
 /* text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);

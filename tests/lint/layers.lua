@@ -17,8 +17,9 @@ local places = {
   ["librdkafka/rdkafka.h"] = { "src/sink/producer.h" },
   ["curl/curl.h"] = { "src/sink/transfers.c", "src/cli/dead.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/kit/" },
-  -- The digest of a policy's files; TLS will be in net/.
-  ["openssl/evp.h"] = { "src/policy/load.c" },
+  -- The digests of a policy's files and for its hooks; TLS will be in net/.
+  ["openssl/evp.h"] = { "src/policy/load.c", "src/policy/digest.c" },
+  ["openssl/crypto.h"] = { "src/policy/digest.c" },
 }
 
 local function has(list, x)

@@ -49,10 +49,31 @@ static void each_text_is_its_moment_or_none(void **state)
     }
 }
 
+static void goes_there_and_back(void **state)
+{
+    char text[MOMENT_BYTES];
+
+    (void)state;
+    /* Each day of eight centuries, at a different millisecond. */
+    for (int64_t day = -146097; day < 146097; day++) {
+        int64_t ms = day * 86400000 + (day & 0xFFFFF) * 81, back;
+
+        assert_true(moment_text((double)ms, text));
+        assert_true(moment_ms((struct str){text, MOMENT_BYTES}, &back));
+        assert_int_equal(back, ms);
+    }
+    assert_true(moment_text(253402300799999.0, text));
+    assert_memory_equal(text, "9999-12-31T23:59:59.999Z", MOMENT_BYTES);
+    assert_false(moment_text(253402300800000.0, text));
+    assert_true(moment_text(-62167219200000.0, text));
+    assert_memory_equal(text, "0000-01-01T00:00:00.000Z", MOMENT_BYTES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_text_is_its_moment_or_none),
+        cmocka_unit_test(goes_there_and_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,37 @@
+/*
+ * tools - what the helpers of one state keep between calls: scratch memory, the
+ * digest, random numbers, the last uuid.
+ *
+ *   tools_new (state_load) -> helpers -> tools_free
+ *
+ * The state's thread. Nothing allocates after tools_new.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/str.h"
+#include "policy/library.h"
+
+struct digest;
+
+struct tools {
+    struct digest *digest;
+    uint64_t random[4];     /* xoshiro256** (Blackman, Vigna, 2018) */
+    uint64_t uuid_ms;       /* of the last uuid */
+    uint64_t uuid_a, uuid_b; /* its 12 and 62 random bits */
+    char scratch[SLUICE_TEXT_MAX];
+};
+
+/* seed 0: from the kernel's random numbers. */
+struct tools *tools_new(uint64_t seed);
+void tools_free(struct tools *t); /* NULL is fine */
+
+/* The tools of the state that c belongs to. */
+struct tools *tools_of(struct sluice_context *c);
+
+uint64_t tools_random(struct tools *t);
+
+/* digest.c */
+struct digest *digest_new(void);
+void digest_free(struct digest *d); /* NULL is fine */
