@@ -41,8 +41,9 @@ void sink_took(struct sink *s, uint64_t ns)
     stats_record(s->time, ns);
     s->recent_ms[s->n_recent++ % LATENCIES] = ms;
     /* More than twice as slow as it was of late: it has enough to do. */
-    if (s->slow_ms > 0 && ms > 2 * s->slow_ms && s->window > 1) {
-        s->window -= 0.5;
+    if (s->slow_ms > 0 && ms > 2 * s->slow_ms) {
+        /* Never below one: with none there would be no answer to rise again at. */
+        s->window = s->window > 1.5 ? s->window - 0.5 : 1;
     } else if (s->window < s->plan->max_in_flight) {
         s->window += 1 / s->window;
     }

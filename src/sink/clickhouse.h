@@ -30,6 +30,8 @@ struct endpoint {
     struct breaker breaker;
     enum breaker_state shown;
     uint32_t version;          /* 18016: 18.16; 0: not asked yet */
+    bool unsure;               /* an insert was not answered: it is asked before
+                                  another is sent */
     struct transfer *asking;   /* SELECT version() */
     uint64_t asked;            /* generation of the breaker */
     stats_cell *state, *to[3], *requests[2];
@@ -65,7 +67,8 @@ int64_t sink_hedge_ms(const struct sink *s); /* < 0: no hedge now */
 /* endpoint.c */
 void endpoint_init(struct sink *s, const char *url); /* one more */
 void endpoint_show(struct endpoint *p);              /* in metrics and log */
-/* An endpoint that takes a request now, but not `not`; NULL: none, and *wait_ms. */
+/* An endpoint that takes a request now, but not `not`; NULL: none, and *wait_ms;
+ * < 0: one is asked whether it is there, and insert_asked comes. */
 struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
                                uint64_t *generation, int64_t *wait_ms);
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,

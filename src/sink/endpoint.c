@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "sink/clickhouse.h"
+#include "sink/insert.h"
 
 enum {
     ASK_MS = 5000,
@@ -43,11 +44,15 @@ static void on_version(void *arg, const struct transfer_answer *a)
     ok = a->status == 200 && sscanf(text, "%u.%u", &major, &minor) == 2;
     p->asking = NULL;
     endpoint_done(p, p->asked, ok, a->ns);
-    if (ok) {
-        p->version = major * 1000 + minor;
+    if (ok && p->version != major * 1000 + minor) {
         log_write(LOG_INFO, "sink", "sink=%s endpoint=%s version=%u.%u",
                   p->sink->conf.plan->name, p->url, major, minor);
     }
+    if (ok) {
+        p->version = major * 1000 + minor;
+        p->unsure = false;
+    }
+    insert_asked(p->sink, ok, a);
 }
 
 static void ask_version(struct endpoint *p)
@@ -77,11 +82,11 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
         if (p == not) {
             continue;
         }
-        if (p->version == 0) {
+        if (p->version == 0 || p->unsure) {
             if (p->asking == NULL && breaker_allow(&p->breaker, now, &p->asked)) {
                 ask_version(p);
             }
-            wait = wait > 20 ? wait : 20;
+            wait = p->asking != NULL ? -1 : wait;
         } else if (breaker_allow(&p->breaker, now, generation)) {
             s->turn = (s->turn + i + 1) % s->n_endpoints;
             endpoint_show(p);

@@ -102,30 +102,6 @@ static void release_waiting(struct sink *s, enum sink_verdict_kind kind,
     }
 }
 
-static bool is_left(const struct insert *i, uint32_t row)
-{
-    for (uint32_t k = 0; k < i->n_parts; k++) {
-        if (row >= i->parts[k].first && row - i->parts[k].first < i->parts[k].n) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Rows of the parts that are left are tried again; those of parts that are in the
- * table by now were refused alone, and stay so. */
-static void forgive_rows(struct insert *i)
-{
-    uint32_t n = 0;
-
-    for (uint32_t k = 0; k < i->n_refused; k++) {
-        if (!is_left(i, i->refused[k])) {
-            i->refused[n++] = i->refused[k];
-        }
-    }
-    i->n_refused = n;
-}
-
 /* The table is wrong, not the rows: all are kept. */
 static void setup_error(struct insert *i, const char *why)
 {
@@ -134,7 +110,7 @@ static void setup_error(struct insert *i, const char *why)
 
     (void)snprintf(words, sizeof words, "%s", why);
     s->suspect = true;
-    forgive_rows(i);
+    parts_forgive(i);
     i->extra = 0;
     park(i, SINK_SETUP, words, 0);
     release_waiting(s, SINK_SETUP, words);
@@ -176,67 +152,6 @@ static void finish(struct insert *i)
 
 /* ---- refused rows ---- */
 
-static bool too_many(const struct insert *i)
-{
-    uint32_t share = i->batch->n / 100;
-    uint32_t most = share > INSERT_ROWS_MAX ? share : INSERT_ROWS_MAX;
-
-    return i->n_refused > most || i->extra > INSERT_EXTRA_MAX ||
-           i->n_parts + 2 > INSERT_PARTS_MAX;
-}
-
-static void refuse_row(struct insert *i, uint32_t row)
-{
-    uint32_t at = i->n_refused;
-
-    if (i->n_refused == i->refused_room) {
-        i->refused_room = i->refused_room == 0 ? 16 : 2 * i->refused_room;
-        i->refused = mem_realloc(i->refused,
-                                 i->refused_room * sizeof *i->refused);
-    }
-    while (at > 0 && i->refused[at - 1] > row) {
-        i->refused[at] = i->refused[at - 1];
-        at--;
-    }
-    i->refused[at] = row;
-    i->n_refused++;
-}
-
-/* Row number `sent` of those sent of the part, as the batch counts. */
-static uint32_t row_of(const struct insert *i, uint32_t first, int64_t sent)
-{
-    uint32_t row = first + (uint32_t)sent;
-
-    for (uint32_t k = 0; k < i->n_refused; k++) {
-        if (i->refused[k] >= first && i->refused[k] <= row) {
-            row++;
-        }
-    }
-    return row;
-}
-
-static uint32_t refused_in(const struct insert *i, uint32_t first, uint32_t n)
-{
-    uint32_t count = 0;
-
-    for (uint32_t k = 0; k < i->n_refused; k++) {
-        count += i->refused[k] >= first && i->refused[k] < first + n;
-    }
-    return count;
-}
-
-static void halve(struct insert *i)
-{
-    uint32_t first = i->parts[i->n_parts - 1].first;
-    uint32_t n = i->parts[i->n_parts - 1].n;
-
-    i->parts[i->n_parts - 1].first = first + n / 2;
-    i->parts[i->n_parts - 1].n = n - n / 2;
-    i->parts[i->n_parts].first = first;
-    i->parts[i->n_parts].n = n / 2;
-    i->n_parts++;
-}
-
 static void bad_data(struct insert *i, const struct refusal *r)
 {
     struct sink *s = i->sink;
@@ -251,21 +166,21 @@ static void bad_data(struct insert *i, const struct refusal *r)
         return; /* waits for what that one finds */
     }
     s->probing = i;
-    if (r->row >= 0 && row_of(i, first, r->row) < first + n) {
-        refuse_row(i, row_of(i, first, r->row));
-    } else if (n - refused_in(i, first, n) == 1) {
+    if (r->row >= 0 && parts_row(i, first, r->row) < first + n) {
+        parts_refuse(i, parts_row(i, first, r->row));
+    } else if (n - parts_refused(i, first, n) == 1) {
         uint32_t row = first;
 
-        while (refused_in(i, row, 1) == 1) {
+        while (parts_refused(i, row, 1) == 1) {
             row++;
         }
-        refuse_row(i, row);
+        parts_refuse(i, row);
     } else {
-        halve(i);
+        parts_halve(i);
     }
     i->extra++;
     stats_add(s->extra, 1);
-    if (too_many(i)) {
+    if (parts_too_many(i)) {
         setup_error(i, i->why);
         return;
     }
@@ -281,14 +196,21 @@ static struct insert_try *other(struct insert_try *t)
     return t == &i->tries[0] ? &i->tries[1] : &i->tries[0];
 }
 
-static void keep_words(struct insert *i, const struct transfer_answer *a,
-                       int code)
+static struct str words_of(const struct transfer_answer *a)
 {
     struct str words = a->status == 0 ? str_of(a->why) : a->body;
 
     while (words.n > 0 && (unsigned char)words.p[words.n - 1] <= ' ') {
         words.n--;
     }
+    return words;
+}
+
+static void keep_words(struct insert *i, const struct transfer_answer *a,
+                       int code)
+{
+    struct str words = words_of(a);
+
     i->code = code;
     (void)snprintf(i->why, sizeof i->why, "%.*s", (int)words.n, words.p);
 }
@@ -300,7 +222,7 @@ static void part_taken(struct insert *i)
     uint32_t n = i->parts[i->n_parts - 1].n;
     bool last = --i->n_parts == 0;
 
-    stats_add(s->rows, n - refused_in(i, first, n));
+    stats_add(s->rows, n - parts_refused(i, first, n));
     sink_took(s, clock_mono_ns() - i->began_ns);
     if (!last) {
         taken(i, first, n);
@@ -341,6 +263,9 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         return;
     }
     keep_words(i, a, r.code);
+    /* What stands still may take all that it is sent in the meantime, once it goes
+     * on: nothing more is sent before it has answered a question. */
+    t->endpoint->unsure |= a->status == 0;
     if (r.kind == SINK_RETRY || r.kind == SINK_MAYBE) {
         sink_slower(s);
         if (other(t)->transfer != NULL) {
@@ -356,9 +281,9 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         bad_data(i, &r);
         break;
     case SINK_SPLIT:
-        if (i->parts[i->n_parts - 1].n > 1 && !too_many(i)) {
+        if (i->parts[i->n_parts - 1].n > 1 && !parts_too_many(i)) {
             i->extra++;
-            halve(i);
+            parts_halve(i);
             next_part(i);
             break;
         }
@@ -389,7 +314,7 @@ static bool send(struct insert *i, struct insert_try *t,
         *wait_ms = 1000;
         return false;
     }
-    endpoint_url(t->endpoint, i->batch, first, n, refused_in(i, first, n),
+    endpoint_url(t->endpoint, i->batch, first, n, parts_refused(i, first, n),
                  t == &i->tries[1], t->url, sizeof t->url);
     stats_add(s->wire, i->n_body);
     t->transfer = transfers_send(
@@ -440,7 +365,7 @@ static void next_part(struct insert *i)
     }
     /* A part of which every row was refused. */
     while (i->n_parts > 0 &&
-           refused_in(i, i->parts[i->n_parts - 1].first,
+           parts_refused(i, i->parts[i->n_parts - 1].first,
                       i->parts[i->n_parts - 1].n) ==
                i->parts[i->n_parts - 1].n) {
         i->n_parts--;
@@ -450,6 +375,9 @@ static void next_part(struct insert *i)
         return;
     }
     if (!send(i, &i->tries[0], NULL, &wait_ms)) {
+        if (wait_ms < 0) {
+            return; /* insert_asked comes */
+        }
         park(i, SINK_RETRY,
              i->why[0] != '\0' ? i->why : "no endpoint can be asked now",
              wait_ms);
@@ -462,6 +390,15 @@ static void next_part(struct insert *i)
         ev_timer_set(&i->hedge, (double)hedge_ms / 1000., 0.);
         ev_timer_start(s->conf.loop, &i->hedge);
     }
+}
+
+void insert_asked(struct sink *s, bool ok, const struct transfer_answer *a)
+{
+    char why[300];
+    struct str words = words_of(a);
+
+    (void)snprintf(why, sizeof why, "%.*s", (int)words.n, words.p);
+    release_waiting(s, ok ? SINK_OK : SINK_RETRY, why);
 }
 
 void insert_begin(struct sink *s, struct batch *b)

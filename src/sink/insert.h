@@ -57,5 +57,23 @@ struct insert {
 /* Takes b, or goes on with it where it was left. */
 void insert_begin(struct sink *s, struct batch *b);
 
+/* An endpoint has said whether it is there: those that wait for one go on, or back
+ * to the pump. */
+void insert_asked(struct sink *s, bool ok, const struct transfer_answer *a);
+
 /* Ends its tries and forgets it; the batch stays the pump's. */
 void insert_free(struct insert *i);
+
+/* parts.c: i's parts and refused rows; the last part is the one in hand. */
+/* Rows of the parts that are left are tried again; those of parts that are in the
+ * table by now were refused alone, and stay so. */
+void parts_forgive(struct insert *i);
+/* More is refused, or more was tried, than bad rows explain. */
+bool parts_too_many(const struct insert *i);
+void parts_refuse(struct insert *i, uint32_t row); /* as the batch counts */
+/* Row number `sent` of those sent of the part that begins with first, as the batch
+ * counts. */
+uint32_t parts_row(const struct insert *i, uint32_t first, int64_t sent);
+/* How many of rows first .. first + n - 1 are refused. */
+uint32_t parts_refused(const struct insert *i, uint32_t first, uint32_t n);
+void parts_halve(struct insert *i); /* the one in hand, which has two rows or more */

@@ -1,6 +1,6 @@
 local h = require "harness"
 local clickhouse = require "clickhouse"
-local signal = require "posix.signal"
+local proxy = require "proxy"
 
 local why_not = clickhouse.missing()
 
@@ -87,14 +87,11 @@ describe("a breaker", function()
 
   it("is helped by a hedge: the late answers are not waited for", function()
     if why_not then pending(why_not) return end
-    local ports, proxies = {}, {}
+    local proxies = {}
     for i = 1, 2 do
-      ports[i] = clickhouse.free_port()
-      proxies[i] = h.spawn({ h.build .. "/tools/proxy", tostring(ports[i]),
-        tostring(ch.http), "2", "500" }, "/dev/null")
+      proxies[i] = proxy.start(clickhouse.free_port(), ch.http, "late 2 500")
     end
-    local urls = ([["http://127.0.0.1:%d", "http://127.0.0.1:%d"]]):format(ports[1],
-      ports[2])
+    local urls = ("%q, %q"):format(proxies[1].url, proxies[2].url)
     local p99, hedges, inserts = {}, 0, 0
     for i, hedge in ipairs { "", [[hedge = { after = "100ms", max_ratio = 0.05,
       may_duplicate = true }]] } do
@@ -122,10 +119,7 @@ describe("a breaker", function()
       s:close()
       s = nil
     end
-    for _, pid in ipairs(proxies) do
-      signal.kill(pid, signal.SIGKILL)
-      h.reap(pid)
-    end
+    for _, p in ipairs(proxies) do p:close() end
     assert.is_true(p99[2] <= 0.4 * p99[1])
     assert.is_true(hedges <= 0.05 * inserts + 1)
   end)

@@ -4,6 +4,8 @@ local h = require "harness"
 local signal = require "posix.signal"
 local socket = require "socket"
 
+math.randomseed(socket.gettime() * 1e6 % 2 ^ 31)
+
 local M = {}
 local Server = {}
 Server.__index = Server
@@ -13,11 +15,17 @@ function M.missing()
     and "no clickhouse-server is installed" or nil
 end
 
+---Below those that connections get by themselves, which would take it meanwhile.
 function M.free_port()
-  local s = assert(socket.bind("127.0.0.1", 0))
-  local _, port = s:getsockname()
-  s:close()
-  return tonumber(port)
+  for _ = 1, 1000 do
+    local port = math.random(10240, 32000)
+    local s = socket.bind("127.0.0.1", port)
+    if s then
+      s:close()
+      return port
+    end
+  end
+  error("no free port")
 end
 
 local CONFIG = [[<?xml version="1.0"?><yandex>
@@ -32,7 +40,14 @@ local CONFIG = [[<?xml version="1.0"?><yandex>
 <format_schema_path>DIR/format_schemas/</format_schema_path>
 <users_config>DIR/users.xml</users_config><default_profile>default</default_profile>
 <default_database>default</default_database><timezone>UTC</timezone>
-<mlock_executable>false</mlock_executable></yandex>]]
+<mlock_executable>false</mlock_executable>KEEPER</yandex>]]
+
+-- A replica finds the others by way of a ZooKeeper.
+local KEEPER = [[<interserver_http_host>127.0.0.1</interserver_http_host>
+<interserver_http_port>INTER</interserver_http_port>
+<zookeeper><node index="1"><host>127.0.0.1</host><port>PORT</port></node>
+<session_timeout_ms>4000</session_timeout_ms></zookeeper>
+<macros><replica>REPLICA</replica></macros>]]
 
 local USERS = [[<?xml version="1.0"?><yandex><profiles><default>
 <max_memory_usage>2000000000</max_memory_usage></default></profiles>
@@ -44,16 +59,22 @@ local USERS = [[<?xml version="1.0"?><yandex><profiles><default>
 <errors>0</errors><result_rows>0</result_rows><read_rows>0</read_rows>
 <execution_time>0</execution_time></interval></default></quotas></yandex>]]
 
----@param o table? dir: where its files lie (default: a new folder)
+---@param o table? dir: where its files lie (default: a new folder); keeper: the port
+---of a ZooKeeper; replica: its name there; no_wait
 function M.start(o)
-  local s = setmetatable({ dir = o and o.dir or h.folder(),
+  o = o or {}
+  local s = setmetatable({ dir = o.dir or h.folder(),
     http = M.free_port(), tcp = M.free_port() }, Server)
   h.shell(("cd '%s' && mkdir -p data tmp user_files format_schemas"):format(s.dir))
-  local vars = { DIR = s.dir, HTTP = s.http, TCP = s.tcp }
+  local vars = { DIR = s.dir, HTTP = s.http, TCP = s.tcp, KEEPER = "" }
+  if o.keeper then
+    vars.KEEPER = KEEPER:gsub("%u%u%u%u+", { INTER = M.free_port(), PORT = o.keeper,
+      REPLICA = o.replica or "one" })
+  end
   h.write(s.dir .. "/config.xml", (CONFIG:gsub("%u%u+", vars)))
   s:set_password("secret")
   s.url = "http://127.0.0.1:" .. s.http
-  s:run()
+  s:run(o.no_wait)
   return s
 end
 
@@ -63,9 +84,13 @@ function Server:set_password(text)
   os.rename(self.dir .. "/users.new", self.dir .. "/users.xml")
 end
 
-function Server:run()
+function Server:run(no_wait)
   self.pid = h.spawn({ "clickhouse-server", "--config-file=" .. self.dir
     .. "/config.xml" }, self.dir .. "/out")
+  if not no_wait then self:ready() end
+end
+
+function Server:ready()
   h.wait_for("clickhouse", function()
     local c = socket.tcp()
     c:settimeout(1)

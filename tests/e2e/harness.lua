@@ -21,8 +21,49 @@ local function shell(command)
 end
 M.shell = shell
 
-function M.sleep(s) socket.sleep(s) end
 M.now = socket.gettime
+
+local together = setmetatable({}, { __mode = "k" }) -- coroutines of M.together
+
+---In a job of M.together the others go on meanwhile.
+function M.sleep(s)
+  local co = coroutine.running()
+  if co and together[co] then
+    coroutine.yield(socket.gettime() + s)
+  else
+    socket.sleep(s)
+  end
+end
+
+---Runs functions at the same time, each until it waits: jobs of { name = f }.
+---Returns what each returned, and the errors, both by name.
+function M.together(jobs)
+  local results, errors, wakes, live = {}, {}, {}, 0
+  for name, f in pairs(jobs) do
+    local co = coroutine.create(function()
+      local ok, v = xpcall(f, function(e)
+        return type(e) == "string" and debug.traceback(e, 2) or e
+      end)
+      if ok then results[name] = v else errors[name] = v end
+    end)
+    together[co] = true
+    wakes[co] = 0
+    live = live + 1
+  end
+  while live > 0 do
+    local now = socket.gettime()
+    for co, at in pairs(wakes) do
+      if at <= now then
+        local ok, till = coroutine.resume(co)
+        assert(ok, till)
+        wakes[co] = till -- nil: ended
+        if coroutine.status(co) == "dead" then live = live - 1 end
+      end
+    end
+    socket.sleep(0.002)
+  end
+  return results, errors
+end
 
 ---Waits until f() is true; fails after `seconds` (default 20).
 function M.wait_for(what, f, seconds)
@@ -30,7 +71,7 @@ function M.wait_for(what, f, seconds)
   repeat
     local v = f()
     if v then return v end
-    socket.sleep(0.005)
+    M.sleep(0.005)
   until socket.gettime() > till
   error("waited in vain for " .. what, 2)
 end
@@ -85,7 +126,7 @@ function M.reap(pid, seconds)
     if got == pid then
       return how == "exited" and code or ("signal " .. code)
     end
-    socket.sleep(0.005)
+    M.sleep(0.005)
   until socket.gettime() > till
   signal.kill(pid, signal.SIGKILL)
   wait.wait(pid)
@@ -302,9 +343,9 @@ function M.load(port, o)
   local argv = { "taskset", "-c", "1", M.build .. "/tools/load", "--port",
     tostring(port) }
   for _, k in ipairs { "path", "connections", "batch", "rate", "seconds",
-    "first", "acks" } do
+    "first", "acks", "poison", "poison_bytes" } do
     if o[k] then
-      argv[#argv + 1] = "--" .. k
+      argv[#argv + 1] = "--" .. k:gsub("_", "-")
       argv[#argv + 1] = tostring(o[k])
     end
   end
@@ -333,10 +374,10 @@ function M.load_stop(l)
   return M.load_wait(l)
 end
 
----Compares acknowledged events with those of the archive.
-function M.verify(acks, collected)
-  local text = shell(("%s/tools/verify '%s' < '%s'"):format(M.build, acks,
-    collected))
+---Compares acknowledged events with those of the archive; more: what is poison.
+function M.verify(acks, collected, more)
+  local text = shell(("%s/tools/verify '%s' %s < '%s'"):format(M.build, acks,
+    more or "", collected))
   local t = M.figures(text)
   t.text = text
   return t

@@ -1,7 +1,8 @@
 /*
  * event - attribution events of about 250 bytes, each a function of its number,
  * so that whoever finds one can tell whether it is whole. For tests and
- * benches.
+ * benches. Every so-manieth can be poison: its value is no number but text, of as
+ * many bytes as are wanted.
  */
 #pragma once
 
@@ -9,7 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EVENT_BYTES_MAX = 512 };
+enum { EVENT_BYTES_MAX = 512 }; /* and event_poison_bytes */
+
+static uint64_t event_poison_every; /* 0: none is */
+static size_t event_poison_bytes = 6;
 
 static inline uint64_t event_mix(uint64_t x)
 {
@@ -37,7 +41,12 @@ static inline size_t event_write(char *out, uint64_t n)
                     (unsigned long)((r >> 8) % 1000000),
                     1763900000000ul + (unsigned long)(r % 10000000));
 
-    if (type == 3 || (r & 16) != 0) {
+    if (event_poison_every != 0 && n % event_poison_every == 0) {
+        k += sprintf(out + k, ",\"value\":\"");
+        memset(out + k, 'x', event_poison_bytes);
+        k += (int)event_poison_bytes;
+        out[k++] = '"';
+    } else if (type == 3 || (r & 16) != 0) {
         k += sprintf(out + k, ",\"value\":%lu.%02lu",
                      (unsigned long)((r >> 20) % 500),
                      (unsigned long)((r >> 30) % 100));

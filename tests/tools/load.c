@@ -3,11 +3,13 @@
  *
  *   load --port P [--path /v1/events/batch] [--connections C] [--batch B]
  *        [--rate R] [--seconds S] [--first N] [--acks FILE] [--patient]
+ *        [--poison N] [--poison-bytes B]
  *
  * rate 0: closed loop; else R requests a second, sent when they are due whatever
  * became of the others, and timed from then (no coordinated omission). FILE gets a
  * line "first n" for every 2xx. --patient: a lost
  * connection is opened again until the end; without it, that is an error.
+ * --poison: every Nth event is one that a table refuses (event.h).
  * Prints one line of key=value pairs.
  */
 #include <arpa/inet.h>
@@ -289,6 +291,20 @@ static bool any_busy(void)
     return false;
 }
 
+/* Sleeps but for the last moment, which a timer would miss; what is due already
+ * waits for a connection. */
+static int wait_until(uint64_t due, struct epoll_event *events, int room)
+{
+    static const uint64_t moment = 200000, most = 5000000;
+    uint64_t now = now_ns(), left = due > now ? due - now : most;
+    struct timespec t = {0, 0};
+
+    if (left > moment) {
+        t.tv_nsec = (long)(left < most ? left - moment : most);
+    }
+    return epoll_pwait2(epoll_fd, events, room, &t, NULL);
+}
+
 static void run(void)
 {
     uint64_t start = now_ns(), end = start + (uint64_t)(conf.seconds * 1e9);
@@ -309,7 +325,7 @@ static void run(void)
             post(c, step == 0 ? now_ns() : due);
             due += step;
         }
-        n = epoll_wait(epoll_fd, events, 256, step > 0 ? 0 : 5);
+        n = wait_until(step > 0 && !over ? due : 0, events, 256);
         for (int i = 0; i < n; i++) {
             handle(&events[i]);
         }
@@ -339,7 +355,8 @@ static void options(int argc, char **argv)
         {"connections", 1, NULL, 'c'}, {"batch", 1, NULL, 'b'},
         {"rate", 1, NULL, 'r'},    {"seconds", 1, NULL, 's'},
         {"first", 1, NULL, 'f'},   {"acks", 1, NULL, 'a'},
-        {"patient", 0, NULL, 'w'}, {NULL, 0, NULL, 0}};
+        {"patient", 0, NULL, 'w'}, {"poison", 1, NULL, 'x'},
+        {"poison-bytes", 1, NULL, 'y'}, {NULL, 0, NULL, 0}};
     int o;
 
     while ((o = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -353,6 +370,8 @@ static void options(int argc, char **argv)
         case 'f': conf.next = strtoull(optarg, NULL, 10); break;
         case 'a': conf.acks = optarg; break;
         case 'w': conf.patient = true; break;
+        case 'x': event_poison_every = strtoull(optarg, NULL, 10); break;
+        case 'y': event_poison_bytes = strtoul(optarg, NULL, 10); break;
         default: exit(2);
         }
     }

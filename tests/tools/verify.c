@@ -1,9 +1,9 @@
 /*
  * verify - compares acknowledged events with those that arrived.
  *
- *   zstdcat archive/... | verify ACKS
+ *   zstdcat archive/... | verify ACKS [POISON [POISON_BYTES]]
  *
- * ACKS has lines "first n" (load's). Standard input has an event a line; what
+ * ACKS has lines "first n" (load's, as what is poison). Standard input has an event a line; what
  * the policy appended (received_at) is cut before the comparison. Prints one line
  * of key=value pairs; exits 1 when an acknowledged event is missing, or any
  * event is there twice or torn.
@@ -57,10 +57,13 @@ static uint64_t read_acks(const char *path)
 static uint64_t number_of(const char *line, size_t len)
 {
     static const char head[] = "{\"event_id\":\"e-";
-    char want[EVENT_BYTES_MAX];
+    static char *want;
     uint64_t n;
     size_t k;
 
+    if (want == NULL) {
+        want = malloc(EVENT_BYTES_MAX + event_poison_bytes);
+    }
     if (len < sizeof head || strncmp(line, head, sizeof head - 1) != 0) {
         return 0;
     }
@@ -75,14 +78,18 @@ static uint64_t number_of(const char *line, size_t len)
 
 int main(int argc, char **argv)
 {
-    uint64_t acked, lines = 0, torn = 0, missing = 0, twice = 0, extra = 0;
+    uint64_t acked, lines = 0, torn = 0, missing = 0, twice = 0, extra = 0,
+             copies = 0;
     char *line = NULL;
     size_t space = 0;
     ssize_t len;
 
-    if (argc != 2) {
+    if (argc < 2 || argc > 4) {
         return 2;
     }
+    event_poison_every = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
+    event_poison_bytes = argc > 3 ? strtoul(argv[3], NULL, 10)
+                                  : event_poison_bytes;
     acked = read_acks(argv[1]);
     while ((len = getline(&line, &space, stdin)) > 0) {
         uint64_t n = line[len - 1] == '\n' ? number_of(line, (size_t)len - 1)
@@ -99,12 +106,14 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < room; i++) {
         missing += seen[i] == ACKED;
         twice += (seen[i] & COUNT) > 1;
+        copies += (seen[i] & COUNT) > 1 ? (seen[i] & COUNT) - 1u : 0;
         extra += (seen[i] & COUNT) > 0 && (seen[i] & ACKED) == 0;
     }
     (void)printf("acked=%lu found=%lu missing=%lu twice=%lu torn=%lu "
-                 "unacked=%lu\n",
+                 "unacked=%lu copies=%lu\n",
                  (unsigned long)acked, (unsigned long)lines,
                  (unsigned long)missing, (unsigned long)twice,
-                 (unsigned long)torn, (unsigned long)extra);
+                 (unsigned long)torn, (unsigned long)extra,
+                 (unsigned long)copies);
     return missing > 0 || twice > 0 || torn > 0 ? 1 : 0;
 }

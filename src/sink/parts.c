@@ -1,0 +1,86 @@
+/* What of an insert's batch is not in the table yet, and which rows of it the server
+ * refuses. */
+#include "base/mem.h"
+#include "sink/insert.h"
+
+static bool is_left(const struct insert *i, uint32_t row)
+{
+    for (uint32_t k = 0; k < i->n_parts; k++) {
+        if (row >= i->parts[k].first && row - i->parts[k].first < i->parts[k].n) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void parts_forgive(struct insert *i)
+{
+    uint32_t n = 0;
+
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        if (!is_left(i, i->refused[k])) {
+            i->refused[n++] = i->refused[k];
+        }
+    }
+    i->n_refused = n;
+}
+
+bool parts_too_many(const struct insert *i)
+{
+    uint32_t share = i->batch->n / 100;
+    uint32_t most = share > INSERT_ROWS_MAX ? share : INSERT_ROWS_MAX;
+
+    return i->n_refused > most || i->extra > INSERT_EXTRA_MAX ||
+           i->n_parts + 2 > INSERT_PARTS_MAX;
+}
+
+void parts_refuse(struct insert *i, uint32_t row)
+{
+    uint32_t at = i->n_refused;
+
+    if (i->n_refused == i->refused_room) {
+        i->refused_room = i->refused_room == 0 ? 16 : 2 * i->refused_room;
+        i->refused = mem_realloc(i->refused,
+                                 i->refused_room * sizeof *i->refused);
+    }
+    while (at > 0 && i->refused[at - 1] > row) {
+        i->refused[at] = i->refused[at - 1];
+        at--;
+    }
+    i->refused[at] = row;
+    i->n_refused++;
+}
+
+uint32_t parts_row(const struct insert *i, uint32_t first, int64_t sent)
+{
+    uint32_t row = first + (uint32_t)sent;
+
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        if (i->refused[k] >= first && i->refused[k] <= row) {
+            row++;
+        }
+    }
+    return row;
+}
+
+uint32_t parts_refused(const struct insert *i, uint32_t first, uint32_t n)
+{
+    uint32_t count = 0;
+
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        count += i->refused[k] >= first && i->refused[k] < first + n;
+    }
+    return count;
+}
+
+void parts_halve(struct insert *i)
+{
+    uint32_t first = i->parts[i->n_parts - 1].first;
+    uint32_t n = i->parts[i->n_parts - 1].n;
+
+    i->parts[i->n_parts - 1].first = first + n / 2;
+    i->parts[i->n_parts - 1].n = n - n / 2;
+    i->parts[i->n_parts].first = first;
+    i->parts[i->n_parts].n = n / 2;
+    i->n_parts++;
+}
