@@ -10,7 +10,8 @@ run="build-essential cmake ninja-build pkg-config libev-dev
   libssl-dev librdkafka-dev libcurl4-openssl-dev curl"
 test="luajit lua-busted lua-check lua-cjson lua-posix lua-socket
   lua-filesystem libcmocka-dev libsimdjson-dev clang libclang-rt-14-dev
-  wrk bc kcat clickhouse-server clickhouse-client prometheus zstd gzip strace xfsprogs e2fsprogs util-linux procps"
+  wrk bc kcat clickhouse-server clickhouse-client
+  zookeeper default-jre-headless maven prometheus zstd gzip strace xfsprogs e2fsprogs util-linux procps"
 
 want=$run
 [ "${1:-run}" = test ] && want="$run $test"
