@@ -15,10 +15,7 @@
 #include "base/mem.h"
 #include "sink/insert.h"
 
-enum {
-    WINDOW_FIRST = 2,
-    HEDGE_LEAST = 20 /* inserts that "p95" wants to have seen */
-};
+enum { WINDOW_FIRST = 2 };
 
 int64_t ch_now_ms(const struct sink *s)
 {
@@ -39,7 +36,7 @@ void sink_took(struct sink *s, uint64_t ns)
     double ms = (double)ns / 1e6;
 
     stats_record(s->time, ns);
-    s->recent_ms[s->n_recent++ % LATENCIES] = ms;
+    hedging_took(&s->hedging, ms);
     /* More than twice as slow as it was of late: it has enough to do. */
     if (s->slow_ms > 0 && ms > 2 * s->slow_ms) {
         /* Never below one: with none there would be no answer to rise again at. */
@@ -49,23 +46,6 @@ void sink_took(struct sink *s, uint64_t ns)
     }
     s->slow_ms = s->slow_ms > 0 ? 0.95 * s->slow_ms + 0.05 * ms : ms;
     stats_set(s->window_gauge, (uint64_t)s->window);
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double p95(const struct sink *s)
-{
-    double sorted[LATENCIES];
-    uint32_t n = s->n_recent < LATENCIES ? s->n_recent : LATENCIES;
-
-    memcpy(sorted, s->recent_ms, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, by_size);
-    return sorted[n * 95 / 100];
 }
 
 /* Whether a second copy of an insert can't be a second row: the token is known to
@@ -86,16 +66,9 @@ static bool may_hedge(const struct sink *s)
 
 int64_t sink_hedge_ms(const struct sink *s)
 {
-    const struct hedge_plan *h = &s->plan->hedge;
-
-    if (h->after_ms == HEDGE_OFF || s->n_endpoints < 2 || !may_hedge(s) ||
-        (double)(s->n_hedges + 1) > h->max_ratio * (double)(s->n_inserts + 1)) {
-        return -1;
-    }
-    if (h->after_ms != HEDGE_P95) {
-        return h->after_ms;
-    }
-    return s->n_recent < HEDGE_LEAST ? -1 : (int64_t)p95(s) + 1;
+    return s->n_endpoints < 2 || !may_hedge(s)
+               ? -1
+               : hedging_after_ms(&s->hedging, &s->plan->hedge);
 }
 
 /* ---- the pump's side ---- */
@@ -133,7 +106,7 @@ static uint32_t ch_endpoints(struct sink *s, struct sink_endpoint *out,
 
         endpoint_show(p);
         (void)snprintf(out[i].url, sizeof out[i].url, "%s", p->url);
-        out[i].state = p->shown;
+        out[i].state = p->meter.shown;
         out[i].counts = p->breaker.counts;
     }
     return n;

@@ -9,12 +9,14 @@
 
 #include "sink/breaker.h"
 #include "sink/columns.h"
+#include "sink/hedging.h"
+#include "sink/meter.h"
 #include "sink/queue.h"
 #include "sink/sink.h"
 #include "sink/transfers.h"
 #include "stats/stats.h"
 
-enum { ENDPOINTS_MAX = 16, LATENCIES = 256 };
+enum { ENDPOINTS_MAX = 16 };
 
 /* How bodies are compressed. */
 enum coding {
@@ -28,13 +30,12 @@ struct endpoint {
     struct sink *sink;
     char url[512], version_url[600];
     struct breaker breaker;
-    enum breaker_state shown;
+    struct meter meter;
     uint32_t version;          /* 18016: 18.16; 0: not asked yet */
     bool unsure;               /* an insert was not answered: it is asked before
                                   another is sent */
     struct transfer *asking;   /* SELECT version() */
     uint64_t asked;            /* generation of the breaker */
-    stats_cell *state, *to[3], *requests[2];
 };
 
 struct sink {
@@ -50,9 +51,7 @@ struct sink {
     bool suspect;              /* the last was a setup error: one probe a time */
     double window;             /* inserts at once: AIMD */
     double slow_ms;            /* moving average of an insert's time */
-    double recent_ms[LATENCIES];
-    uint32_t n_recent;
-    uint64_t n_inserts, n_hedges;
+    struct hedging hedging;    /* n_tries: inserts */
     struct queue queue;
     stats_cell *hedges, *hedge_wins, *extra, *wire, *rows, *window_gauge;
     struct stats_histogram *time;

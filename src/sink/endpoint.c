@@ -20,17 +20,7 @@ enum {
 
 void endpoint_show(struct endpoint *p)
 {
-    enum breaker_state now = breaker_state(&p->breaker, ch_now_ms(p->sink));
-
-    if (now == p->shown) {
-        return;
-    }
-    p->shown = now;
-    stats_set(p->state, now);
-    stats_add(p->to[now], 1);
-    log_write(now == BREAKER_OPEN ? LOG_WARN : LOG_INFO, "breaker",
-              "sink=%s endpoint=%s state=%s", p->sink->conf.plan->name, p->url,
-              breaker_state_name(now));
+    meter_show(&p->meter, &p->breaker, ch_now_ms(p->sink));
 }
 
 static void on_version(void *arg, const struct transfer_answer *a)
@@ -106,7 +96,7 @@ void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
     bool slow = ns / 1000000u > (uint64_t)p->sink->plan->breaker.slow_ms;
 
     breaker_done(&p->breaker, now, generation, ok, slow);
-    stats_add(p->requests[!ok], 1);
+    meter_count(&p->meter, ok);
     endpoint_show(p);
 }
 
@@ -181,7 +171,7 @@ void endpoint_url(const struct endpoint *p, const struct batch *b,
 
     token_of(s, b, first, n, n_refused, token, sizeof token);
     (void)snprintf(id, sizeof id, "%s/%u.%lu", token, attempt,
-                   (unsigned long)s->n_inserts);
+                   (unsigned long)s->hedging.n_tries);
     (void)snprintf(query, sizeof query, "INSERT INTO %s %s FORMAT JSONEachRow",
                    s->plan->table,
                    s->columns == NULL ? "" : columns_names(s->columns));
@@ -216,7 +206,6 @@ void endpoint_url(const struct endpoint *p, const struct batch *b,
 void endpoint_init(struct sink *s, const char *url)
 {
     struct endpoint *p = &s->endpoints[s->n_endpoints++];
-    char label[760], sink[160], endpoint[560];
     size_t n = strlen(url);
 
     *p = (struct endpoint){.sink = s};
@@ -229,21 +218,5 @@ void endpoint_init(struct sink *s, const char *url)
     breaker_init(&p->breaker, &s->plan->breaker,
                  s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL,
                  s->conf.hooks->arg, ch_now_ms(s));
-    (void)stats_label_pair(sink, sizeof sink, "sink", s->conf.plan->name);
-    (void)stats_label_pair(endpoint, sizeof endpoint, "endpoint", p->url);
-    (void)snprintf(label, sizeof label, "%s,%s", sink, endpoint);
-    p->state = stats_gauge("sluice_breaker_state",
-                           "0: closed, 1: half-open, 2: open.", label);
-    for (int i = 0; i < 3; i++) {
-        (void)snprintf(label, sizeof label, "%s,%s,to=\"%s\"", sink, endpoint,
-                       breaker_state_name((enum breaker_state)i));
-        p->to[i] = stats_counter("sluice_breaker_transitions_total",
-                                 "Changes of a breaker's state.", label);
-    }
-    for (int i = 0; i < 2; i++) {
-        (void)snprintf(label, sizeof label, "%s,%s,result=\"%s\"", sink, endpoint,
-                       i == 0 ? "ok" : "failed");
-        p->requests[i] = stats_counter("sluice_endpoint_requests_total",
-                                       "Requests to an endpoint.", label);
-    }
+    meter_init(&p->meter, s->conf.plan->name, p->url);
 }

@@ -346,7 +346,7 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
         return;
     }
     if (send(i, &i->tries[1], i->tries[0].endpoint, &wait_ms)) {
-        s->n_hedges++;
+        s->hedging.n_hedges++;
         stats_add(s->hedges, 1);
     }
 }
@@ -384,7 +384,7 @@ static void next_part(struct insert *i)
         return;
     }
     i->began_ns = clock_mono_ns();
-    s->n_inserts++;
+    s->hedging.n_tries++;
     hedge_ms = sink_hedge_ms(s);
     if (hedge_ms >= 0) {
         ev_timer_set(&i->hedge, (double)hedge_ms / 1000., 0.);

@@ -1,0 +1,30 @@
+/*
+ * meter - what is seen of an endpoint's breaker: its metrics, and its changes in
+ * the log.
+ *
+ *   meter_init -> (meter_count, meter_show)*
+ *
+ * The sink's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sink/breaker.h"
+#include "stats/stats.h"
+
+struct meter {
+    char sink[96];
+    const char *endpoint;
+    enum breaker_state shown;
+    stats_cell *state, *to[3], *requests[2];
+};
+
+/* endpoint lives as long as the meter. */
+void meter_init(struct meter *m, const char *sink, const char *endpoint);
+
+/* The state as of now, also when only time has changed it. */
+void meter_show(struct meter *m, struct breaker *b, int64_t now_ms);
+
+void meter_count(struct meter *m, bool ok); /* a request is over */
