@@ -144,10 +144,20 @@ end
 
 -- ---- what hooks return -----------------------------------------------------
 
-function M.reject(code, message)
+-- Codes that were found good: patterns do not compile.
+local codes, n_codes = {}, 0
+
+local function check_code(code)
   if type(code) ~= "string" or not code:find("^[%w_%-]+$") or #code > 63 then
-    error("reject: expected a code such as \"missing_value\"", 2)
+    error("reject: expected a code such as \"missing_value\"", 3)
   end
+  if n_codes < 1000 then
+    codes[code], n_codes = true, n_codes + 1
+  end
+end
+
+function M.reject(code, message)
+  if not codes[code] then check_code(code) end
   verdict.kind, verdict.code = REJECT, code
   verdict.message = message == nil and "" or tostring(message)
   verdict.status = 422
@@ -159,12 +169,29 @@ function M.drop()
   return verdict
 end
 
-function M.to(...)
+local function to_more(...)
   local n = select("#", ...)
-  verdict.kind, verdict.n = TO, n
-  for i = 1, n do verdict[i] = (select(i, ...)) end
-  if n == 0 then error("to: expected the name of a stream", 2) end
+  verdict.n = 1 + n
+  for i = 1, n do verdict[1 + i] = (select(i, ...)) end
+end
+
+function M.to(stream, ...)
+  if stream == nil then error("to: expected the name of a stream", 2) end
+  verdict.kind, verdict.n, verdict[1] = TO, 1, stream
+  if ... ~= nil then to_more(...) end
   return verdict
+end
+
+local function send(ev, name)
+  if type(name) ~= "string" or C.sluice_to(ctx, ev, name, #name) == 0 then
+    error(("to: there is no stream %s"):format(tostring(name)), 0)
+  end
+end
+
+-- In a function of its own: a loop inside the batch's would keep that from
+-- compiling.
+local function route_more(ev, r)
+  for i = 2, r.n do send(ev, r[i]) end
 end
 
 local function act(ev, r)
@@ -177,13 +204,8 @@ local function act(ev, r)
   elseif r.kind == DROP then
     C.sluice_drop(ctx, ev)
   else
-    for i = 1, r.n do
-      local name = r[i]
-      if type(name) ~= "string" or
-          C.sluice_to(ctx, ev, name, #name) == 0 then
-        error(("to: there is no stream %s"):format(tostring(name)), 0)
-      end
-    end
+    send(ev, r[1])
+    if r.n > 1 then route_more(ev, r) end
   end
 end
 
@@ -194,26 +216,40 @@ end
 
 -- ---- the loop ---------------------------------------------------------------
 
--- Compiled once for each hook, so that each has traces of its own. A pointer that
--- lives across the loop's start would be boxed, once a request: that is why
--- ctx.events is read again for each event, and req made once for all.
+-- Compiled anew for each hook and size, so that each has traces of its own: a loop
+-- that mostly ends after a turn or two is given up for good after some tries. A
+-- pointer that lives across the loop's start would be boxed, once a request: that
+-- is why ctx.events is read again for each event, and req made once for all. What
+-- stands right behind a pcall is never a trace by itself, and given up alike: step
+-- takes that place, so that the policy's own functions do not.
+local step_text = [[
+local ctx, req, act, hook = ...
+return function(i)
+  local ev = ctx.events + i
+  local r = hook(ev, req)
+  if r ~= nil then act(ev, r) end
+end
+]]
+
 local loop_text = [[
-local ctx, req, act, fail, pcall = ...
-return function(hook)
+local ctx, fail, pcall, step = ...
+return function()
   for i = 0, ctx.n - 1 do
-    local ev = ctx.events + i
-    if ev.sluice_.fate == 0 then
-      local ok, r = pcall(hook, ev, req)
-      if not ok then
-        fail(ev, r)
-      elseif r ~= nil then
-        ok, r = pcall(act, ev, r)
-        if not ok then fail(ev, r) end
-      end
+    if ctx.events[i].sluice_.fate == 0 then
+      local ok, why = pcall(step, i)
+      if not ok then fail(ctx.events + i, why) end
     end
   end
 end
 ]]
+
+local FEW = 8 -- events
+
+local function loop_of(hook)
+  local step = assert(loadstring(step_text, "=sluice.step"))(ctx, ctx.request,
+    act, hook)
+  return assert(loadstring(loop_text, "=sluice.loop"))(ctx, fail, pcall, step)
+end
 
 ---@param route table the loader's description of it
 ---@return table runner what M.run takes
@@ -232,8 +268,8 @@ function M.runner(route)
     end
   end
   if run.hook then
-    run.loop = assert(loadstring(loop_text, "=sluice.loop"))(ctx, ctx.request,
-      act, fail, pcall)
+    run.one, run.few, run.many = loop_of(run.hook), loop_of(run.hook),
+      loop_of(run.hook)
   end
   return run
 end
@@ -244,7 +280,13 @@ end
 
 function M.on_events(run)
   use(run)
-  run.loop(run.hook)
+  if ctx.n == 1 then
+    run.one()
+  elseif ctx.n < FEW then
+    run.few()
+  else
+    run.many()
+  end
 end
 
 function M.on_request(run)
@@ -266,6 +308,10 @@ function M.start(context, declarations, host)
   assert(C.SLUICE_FFI_VERSION == 1, "another version of ffi.h")
   ctx = cast("struct sluice_context *", context)
   found = ffi.new("struct sluice_value")
+  -- A symbol that was never looked up ends a trace that needs it.
+  for name in declarations:gmatch("[%s%*](sluice_[%w_]+)%(") do
+    local _ = C[name]
+  end
   decode, encode = host.decode, host.encode
   ffi.metatype("struct sluice_event", { __index = read, __newindex = write })
   ffi.metatype("struct sluice_request", { __index = request_read,

@@ -45,7 +45,7 @@ static void enter(struct policy_state *s, const struct route *route,
     c->request.time_ms = req->time_ms;
     c->request.sluice_ = req;
     if (s->hooks[route->index].loops) {
-        state_bound(s, "the hook", HOOK_MS);
+        state_bound(s, "the hook", HOOK_STOP_MS);
     }
 }
 

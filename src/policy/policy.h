@@ -138,6 +138,17 @@ int policy_json(struct lua_State *L);
  * free() it; NULL and *e. */
 char *policy_reference(const char *form, struct err *e) MUST_USE;
 
+/* What the compiler makes of the state's hooks from watch on: for benches and tests.
+ * False: it can't be watched. */
+struct policy_traces {
+    uint32_t made, aborted;
+    uint32_t loops;         /* of made: the loop over a batch's events */
+    uint32_t loops_aborted; /* of aborted: begun in that loop */
+    char why[200];          /* the last was; "" */
+};
+bool policy_traces_watch(struct policy_state *s);
+void policy_traces_get(struct policy_state *s, struct policy_traces *out);
+
 /* Bytes that the state's allocator holds, and calls it has had. */
 size_t policy_state_bytes(const struct policy_state *s);
 uint64_t policy_state_allocations(const struct policy_state *s);

@@ -48,6 +48,8 @@ static void on_count(lua_State *L, lua_Debug *ar)
     struct policy_state *s = state_of(L);
 
     if (s->deadline_ns != 0 && clock_thread_ns() > s->deadline_ns) {
+        /* The batch's further events have no time left: each ends at once. */
+        (void)lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_WHEN_OVER);
         (void)lua_getinfo(L, "Sl", ar);
         (void)lua_pushfstring(L, "%s:%d: %s ran too long and was stopped",
                               ar->short_src, ar->currentline, s->bounded);
@@ -183,7 +185,7 @@ bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
                                         "describe", "library", "loader",
-                                        "bytecode", "hooks"};
+                                        "bytecode", "hooks", "traces"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

@@ -11,6 +11,7 @@
  *   example.c  the policy's examples, run
  *   json.c     JSON to Lua values and back
  *   diag.c     problems to text
+ *   traces.c   what the compiler made of hooks
  *   reference.c the words, for people, editors and luacheck
  */
 #pragma once
@@ -28,7 +29,9 @@ enum {
     WARM_ROUNDS = 120,   /* of the examples, before a state is used */
     WARM_MS = 20,        /* and at most */
     SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
-    COUNT_EVERY = 10000  /* instructions between two looks at the clock */
+    HOOK_STOP_MS = 45,   /* when it is stopped, so that all is over by HOOK_MS */
+    COUNT_EVERY = 10000, /* instructions between two looks at the clock */
+    COUNT_WHEN_OVER = 100 /* the same behind the deadline */
 };
 
 struct snapshot_file {
