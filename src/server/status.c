@@ -69,6 +69,20 @@ static void add_endpoints(cJSON *sink, const struct delivery_status *d)
     }
 }
 
+static void add_hedge(cJSON *sink, const struct delivery_status *d)
+{
+    cJSON *o;
+
+    if (!d->hedge_wanted) {
+        return;
+    }
+    o = cJSON_AddObjectToObject(sink, "hedge");
+    (void)cJSON_AddBoolToObject(o, "on", d->hedging);
+    if (!d->hedging) {
+        (void)cJSON_AddStringToObject(o, "why", d->hedge_why);
+    }
+}
+
 static cJSON *sinks(const struct server *s)
 {
     cJSON *list = cJSON_CreateArray();
@@ -94,6 +108,7 @@ static cJSON *sinks(const struct server *s)
             (void)cJSON_AddStringToObject(o, "why", d.why);
         }
         add_endpoints(o, &d);
+        add_hedge(o, &d);
         (void)cJSON_AddItemToArray(list, o);
     }
     return list;

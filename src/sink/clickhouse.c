@@ -48,29 +48,6 @@ void sink_took(struct sink *s, uint64_t ns)
     stats_set(s->window_gauge, (uint64_t)s->window);
 }
 
-/* Whether a second copy of an insert can't be a second row: the token is known to
- * the server, or the policy does not mind. Old replicated tables tell copies by
- * their content, which an operator says by may_duplicate. */
-static bool may_hedge(const struct sink *s)
-{
-    if (s->plan->hedge.may_duplicate) {
-        return true;
-    }
-    for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        if (!endpoint_tokens(&s->endpoints[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-int64_t sink_hedge_ms(const struct sink *s)
-{
-    return s->n_endpoints < 2 || !may_hedge(s)
-               ? -1
-               : hedging_after_ms(&s->hedging, &s->plan->hedge);
-}
-
 /* ---- the pump's side ---- */
 
 static void take(void *arg, struct batch *b)
@@ -133,6 +110,9 @@ static void make_cells(struct sink *s)
                             "Rows that were inserted.", label);
     s->window_gauge = stats_gauge("sluice_sink_window",
                                   "Batches that may be in flight.", label);
+    s->hedging_gauge = stats_gauge("sluice_hedging",
+                                   "1 while inserts may be tried a second time.",
+                                   label);
     s->time = stats_histogram("sluice_insert_seconds", "Time of an insert.",
                               label, STATS_NS);
 }
@@ -206,6 +186,9 @@ static void drop_tries(struct sink *s)
         if (s->endpoints[i].asking != NULL) {
             transfers_cancel(s->transfers, s->endpoints[i].asking);
         }
+        if (s->endpoints[i].table.asking != NULL) {
+            transfers_cancel(s->transfers, s->endpoints[i].table.asking);
+        }
     }
 }
 
@@ -222,6 +205,7 @@ static bool ch_apply(struct sink *s, const struct sink_plan *plan,
         for (uint32_t i = 0; i < s->n_endpoints; i++) {
             struct breaker *b = &s->endpoints[i].breaker;
 
+            replica_forget(&s->endpoints[i]); /* the table may be another */
             b->plan = &s->plan->breaker;
             b->arg = s->conf.hooks->arg;
             b->trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;
@@ -269,4 +253,5 @@ const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .window = ch_window,
                                          .force = ch_force,
                                          .endpoints = ch_endpoints,
+                                         .hedging = replicas_tick,
                                          .close = ch_close};

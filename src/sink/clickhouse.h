@@ -12,6 +12,7 @@
 #include "sink/hedging.h"
 #include "sink/meter.h"
 #include "sink/queue.h"
+#include "sink/replicas.h"
 #include "sink/sink.h"
 #include "sink/transfers.h"
 #include "stats/stats.h"
@@ -36,6 +37,7 @@ struct endpoint {
                                   another is sent */
     struct transfer *asking;   /* SELECT version() */
     uint64_t asked;            /* generation of the breaker */
+    struct replica table;
 };
 
 struct sink {
@@ -52,8 +54,10 @@ struct sink {
     double window;             /* inserts at once: AIMD */
     double slow_ms;            /* moving average of an insert's time */
     struct hedging hedging;    /* n_tries: inserts */
+    struct replicas replicas;
     struct queue queue;
-    stats_cell *hedges, *hedge_wins, *extra, *wire, *rows, *window_gauge;
+    stats_cell *hedges, *hedge_wins, *extra, *wire, *rows, *window_gauge,
+        *hedging_gauge;
     struct stats_histogram *time;
 };
 
@@ -61,7 +65,6 @@ struct sink {
 int64_t ch_now_ms(const struct sink *s);
 void sink_slower(struct sink *s);
 void sink_took(struct sink *s, uint64_t ns);
-int64_t sink_hedge_ms(const struct sink *s); /* < 0: no hedge now */
 
 /* endpoint.c */
 void endpoint_init(struct sink *s, const char *url); /* one more */
@@ -72,12 +75,14 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
                                uint64_t *generation, int64_t *wait_ms);
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
                    uint64_t ns);
+/* The URL of a query that only reads; out_bytes >= 600. */
+void endpoint_query(const struct endpoint *p, const char *sql, char *out,
+                    size_t out_bytes);
 /* The URL of an insert of rows first .. first + n - 1 of b without n_refused. */
 void endpoint_url(const struct endpoint *p, const struct batch *b,
                   uint32_t first, uint32_t n, uint32_t n_refused, unsigned attempt,
                   char *out, size_t out_bytes);
 enum coding endpoint_coding(const struct endpoint *p);
-bool endpoint_tokens(const struct endpoint *p);
 
 /* body.c */
 struct insert;

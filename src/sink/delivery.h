@@ -71,6 +71,8 @@ struct delivery_status {
     uint64_t lag_bytes;
     bool holding;            /* the sink can't take anything now */
     char why[256];           /* then: its words */
+    bool hedge_wanted, hedging;
+    char hedge_why[256];     /* wanted, but not done: the reason */
     uint32_t n_endpoints;
     struct delivery_endpoint endpoints[DELIVERY_ENDPOINTS];
 };

@@ -41,6 +41,7 @@ static void on_version(void *arg, const struct transfer_answer *a)
     if (ok) {
         p->version = major * 1000 + minor;
         p->unsure = false;
+        replica_forget(p);
     }
     insert_asked(p->sink, ok, a);
 }
@@ -110,11 +111,6 @@ enum coding endpoint_coding(const struct endpoint *p)
     return plan->zstd || p->version >= KNOWS_ZSTD ? CODING_ZSTD : CODING_NATIVE;
 }
 
-bool endpoint_tokens(const struct endpoint *p)
-{
-    return p->version >= KNOWS_TOKEN;
-}
-
 /* Percent-encodes all but the unreserved characters (RFC 3986). */
 static size_t put(char *out, size_t at, size_t max, const char *z)
 {
@@ -161,6 +157,17 @@ static void token_of(const struct sink *s, const struct batch *b, uint32_t first
                    (unsigned long)r[0].first, n, n_refused);
 }
 
+void endpoint_query(const struct endpoint *p, const char *sql, char *out,
+                    size_t max)
+{
+    static const char query[] = "/?query=";
+    size_t n = strlen(p->url);
+
+    memcpy(out, p->url, n);
+    memcpy(out + n, query, sizeof query);
+    (void)put(out, n + sizeof query - 1, max, sql);
+}
+
 void endpoint_url(const struct endpoint *p, const struct batch *b,
                   uint32_t first, uint32_t n, uint32_t n_refused, unsigned attempt,
                   char *out, size_t max)
@@ -194,7 +201,7 @@ void endpoint_url(const struct endpoint *p, const struct batch *b,
     if (p->version >= KNOWS_ASYNC) {
         at = put_setting(out, at, max, "async_insert", "0");
     }
-    if (endpoint_tokens(p)) {
+    if (p->version >= KNOWS_TOKEN) {
         at = put_setting(out, at, max, "insert_deduplication_token", token);
     }
     for (uint32_t i = 0; i < s->plan->n_settings; i++) {
@@ -213,8 +220,7 @@ void endpoint_init(struct sink *s, const char *url)
         n--;
     }
     (void)snprintf(p->url, sizeof p->url, "%.*s", (int)n, url);
-    (void)snprintf(p->version_url, sizeof p->version_url,
-                   "%.*s/?query=SELECT%%20version()", (int)n, url);
+    endpoint_query(p, "SELECT version()", p->version_url, sizeof p->version_url);
     breaker_init(&p->breaker, &s->plan->breaker,
                  s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL,
                  s->conf.hooks->arg, ch_now_ms(s));

@@ -266,6 +266,9 @@ static void on_answer(void *arg, const struct transfer_answer *a)
     /* What stands still may take all that it is sent in the meantime, once it goes
      * on: nothing more is sent before it has answered a question. */
     t->endpoint->unsure |= a->status == 0;
+    if (r.kind == SINK_SETUP) {
+        replica_forget(t->endpoint); /* the table may be made anew, as another */
+    }
     if (r.kind == SINK_RETRY || r.kind == SINK_MAYBE) {
         sink_slower(s);
         if (other(t)->transfer != NULL) {
@@ -385,7 +388,7 @@ static void next_part(struct insert *i)
     }
     i->began_ns = clock_mono_ns();
     s->hedging.n_tries++;
-    hedge_ms = sink_hedge_ms(s);
+    hedge_ms = replicas_hedge_ms(s);
     if (hedge_ms >= 0) {
         ev_timer_set(&i->hedge, (double)hedge_ms / 1000., 0.);
         ev_timer_start(s->conf.loop, &i->hedge);

@@ -395,6 +395,17 @@ static void show_endpoints(struct delivery *d)
     }
 }
 
+/* Under lock. */
+static void show_hedge(struct delivery *d)
+{
+    const char *why = d->ops->hedging == NULL ? NULL : d->ops->hedging(d->sink);
+
+    d->status.hedge_wanted = why != NULL;
+    d->status.hedging = why != NULL && why[0] == '\0';
+    (void)snprintf(d->status.hedge_why, sizeof d->status.hedge_why, "%s",
+                   why == NULL ? "" : why);
+}
+
 static void show(struct delivery *d)
 {
     uint64_t lag = 0, lost = 0, skipped = 0;
@@ -411,6 +422,7 @@ static void show(struct delivery *d)
     stats_set(d->skipped, skipped);
     (void)pthread_mutex_lock(&d->lock);
     show_endpoints(d);
+    show_hedge(d);
     d->status.lag_bytes = lag;
     d->status.lost = lost;
     d->status.skipped = skipped;

@@ -115,6 +115,10 @@ struct sink_ops {
     uint32_t (*endpoints)(struct sink *s, struct sink_endpoint *out,
                           uint32_t max);
 
+    /* At every tick: why it does not hedge though the policy wants it; "": it
+     * does; NULL: it isn't wanted. Valid until the next call. op NULL: it can't. */
+    const char *(*hedging)(struct sink *s);
+
     /* Settles everything in flight through done, then frees s. */
     void (*close)(struct sink *s);
 };

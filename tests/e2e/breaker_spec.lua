@@ -1,6 +1,5 @@
 local h = require "harness"
 local clickhouse = require "clickhouse"
-local proxy = require "proxy"
 
 local why_not = clickhouse.missing()
 
@@ -83,44 +82,5 @@ describe("a breaker", function()
     end)
     assert.equal(400, force "ajar")
     assert.equal(404, h.request(s.admin, "POST", "/sinks/no/breaker?open", "").status)
-  end)
-
-  it("is helped by a hedge: the late answers are not waited for", function()
-    if why_not then pending(why_not) return end
-    local proxies = {}
-    for i = 1, 2 do
-      proxies[i] = proxy.start(clickhouse.free_port(), ch.http, "late 2 500")
-    end
-    local urls = ("%q, %q"):format(proxies[1].url, proxies[2].url)
-    local p99, hedges, inserts = {}, 0, 0
-    for i, hedge in ipairs { "", [[hedge = { after = "100ms", max_ratio = 0.05,
-      may_duplicate = true }]] } do
-      ch:events_table("events", "", "Memory")
-      s = h.server { policy = policy(urls, hedge,
-        "target = 20, min = 1, max = 20,") }
-      local f = h.load_wait(h.load(s.port, { batch = 20, connections = 4,
-        seconds = 8, rate = 60 }))
-      h.wait_for("all rows", function()
-        return (ch:count("SELECT uniqExact(event_id) FROM events") or 0) == f.acked
-      end, 60)
-      local at, count = {}, s:metric("sluice_insert_seconds_count")
-      for line in s:get("/metrics").body:gmatch("[^\n]+") do
-        local le, n = line:match('^sluice_insert_seconds_bucket.*le="([%d%.e%-]+)"} (%d+)')
-        if le then at[#at + 1] = { tonumber(le), tonumber(n) } end
-      end
-      for _, b in ipairs(at) do
-        if b[2] >= count * 0.99 then p99[i] = b[1] break end
-      end
-      hedges, inserts = s:metric("sluice_hedges_total"), count
-      local total = ch:count("SELECT count() FROM events")
-      print(("# hedge: %s p99 <= %s s, inserts = %d, hedges = %d, acked = %d, rows "
-        .. "= %d"):format(hedge == "" and "without" or "with", tostring(p99[i]),
-        count, hedges, f.acked, total))
-      s:close()
-      s = nil
-    end
-    for _, p in ipairs(proxies) do p:close() end
-    assert.is_true(p99[2] <= 0.4 * p99[1])
-    assert.is_true(hedges <= 0.05 * inserts + 1)
   end)
 end)
