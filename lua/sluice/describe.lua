@@ -358,6 +358,21 @@ function Loader:examples()
   return list
 end
 
+-- A policy that is on trial, when it is loaded by a reload.
+function Loader:trial()
+  local canary, shadow = of_word(self, "canary"), of_word(self, "shadow")
+  if canary[1] and shadow[1] then
+    self:problem(shadow[1], nil, "value", ("a policy is either a canary or a "
+      .. "shadow; canary stands in line %d"):format(canary[1].line))
+  end
+  local word = canary[1] and "canary" or shadow[1] and "shadow"
+  if not word then return nil end
+  local o = self:single(word)
+  o.kind = word
+  if o.by then o.header = o.by:match("^header:(.*)$") end
+  return o
+end
+
 -- Half of the spool may stand prepared, two segments for each worker and stream.
 function Loader:fit_segments(desc)
   local spool, streams = desc.spool, #desc.streams + 1
@@ -422,6 +437,7 @@ function Loader:describe()
   desc.schemas = self:schemas()
   desc.routes = self:routes()
   desc.examples = self:examples()
+  desc.trial = self:trial()
   for open in pairs(self.open) do
     self:problem(open, nil, "value", "has no { } behind its name")
   end

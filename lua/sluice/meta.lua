@@ -9,6 +9,17 @@
 ---@param options sluice.admin
 function admin(options) end
 
+---This policy serves a share of the requests first, and proves itself.
+---@class sluice.canary
+---@field by? any What stays together: "connection", "request" (nothing), "peer" or "header:NAME". (default: connection)
+---@field during? string Then it goes live. (default: 60s)
+---@field roll_back_if? function function(old, new): true or a reason rolls back; default: refusals, errors or latency clearly up.
+---@field share? any Of the requests; the rest stays with the live policy. (default: 10%)
+
+---This policy serves a share of the requests first, and proves itself.
+---@param options sluice.canary
+function canary(options) end
+
 ---The HTTP side.
 ---@class sluice.server
 ---@field body_timeout? string For each further 16 KiB of a body; then 408. (default: 30s)
@@ -27,6 +38,16 @@ function admin(options) end
 ---The HTTP side.
 ---@param options sluice.server
 function server(options) end
+
+---This policy decides on copies of requests, and only differences count.
+---@class sluice.shadow
+---@field during? string Then it is done. (default: 60s)
+---@field sample? integer Most differing events shown in the log and /status. (default: 20)
+---@field share? any Of the requests that it sees. (default: 100%)
+
+---This policy decides on copies of requests, and only differences count.
+---@param options sluice.shadow
+function shadow(options) end
 
 ---The queue on disk.
 ---@class sluice.spool

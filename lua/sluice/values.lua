@@ -102,6 +102,29 @@ function checks.duration(v, spec, host)
     spec.max and M.show_ms(spec.max))
 end
 
+function checks.percent(v, spec)
+  local n = type(v) == "string" and tonumber(v:match("^(%d+%.?%d*)%%$"))
+  if not n then
+    return nil, ("%s is not a share such as \"10%%\""):format(M.show(v))
+  end
+  return in_range(n / 100, spec, M.show(v), ("%g%%"):format(spec.min * 100),
+    ("%g%%"):format(spec.max * 100))
+end
+
+local shares = { "connection", "request", "peer" }
+
+function checks.share_by(v)
+  for _, x in ipairs(shares) do
+    if v == x then return v end
+  end
+  if type(v) == "string" and v:match("^header:[%w%-_]+$") and #v < 128 then
+    return v
+  end
+  return nil, ("%s is none of \"connection\", \"request\", \"peer\", "
+    .. "\"header:NAME\"%s"):format(M.show(v),
+    type(v) == "string" and suggest.hint(v, { unpack(shares) }) or "")
+end
+
 function checks.address(v)
   local port = type(v) == "string" and v:match("^[^%s]*:(%d+)$")
   if not port or tonumber(port) > 65535 then

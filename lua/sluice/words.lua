@@ -258,6 +258,36 @@ M.route = {
   },
 }
 
+M.canary = {
+  help = "This policy serves a share of the requests first, and proves itself.",
+  once = true,
+  options = {
+    share = { type = "percent", default = "10%", min = 0.0001, max = 0.99,
+      help = "Of the requests; the rest stays with the live policy." },
+    during = { type = "duration", default = "60s", min = 100,
+      max = 30 * DAY_MS, help = "Then it goes live." },
+    by = { type = "share_by", default = "connection",
+      help = "What stays together: \"connection\", \"request\" (nothing), "
+        .. "\"peer\" or \"header:NAME\"." },
+    roll_back_if = { type = "hook", params = 2,
+      help = "function(old, new): true or a reason rolls back; default: refusals, "
+        .. "errors or latency clearly up." },
+  },
+}
+
+M.shadow = {
+  help = "This policy decides on copies of requests, and only differences count.",
+  once = true,
+  options = {
+    share = { type = "percent", default = "100%", min = 0.0001, max = 1,
+      help = "Of the requests that it sees." },
+    during = { type = "duration", default = "60s", min = 100,
+      max = 30 * DAY_MS, help = "Then it is done." },
+    sample = { type = "count", default = 20, min = 0, max = 1000,
+      help = "Most differing events shown in the log and /status." },
+  },
+}
+
 M.example = {
   help = "A request and its expected answer, checked at every load.",
   named = true,
@@ -385,7 +415,7 @@ M.forbidden = {
 M.later = {
   http = "delivery to HTTP endpoints", dedup = "deduplication",
   include = "including files", log = "logging options",
-  canary = "canaries", shadow = "shadow policies", limit = "rate limits",
+  limit = "rate limits",
   lookup = "lookup tables", counter = "counters", gauge = "gauges",
 }
 

@@ -350,6 +350,7 @@ void conn_start(struct conn *c)
 {
     struct http_server *s = c->server;
 
+    c->number = ++s->n_accepted;
     parse_reset(c->parse, c, s->limits.max_headers_bytes);
     ev_io_init(&c->readable, on_readable, c->fd, EV_READ);
     ev_io_init(&c->writable, on_writable, c->fd, EV_WRITE);

@@ -67,6 +67,9 @@ struct http_ops {
 /* 64 bytes of the owner's in each request, zeroed before on_headers. */
 void *http_user(struct http_request *r);
 
+/* The connection that r came on: 1, 2, … as they were accepted. */
+uint64_t http_connection(const struct http_request *r);
+
 /* body is copied (any length; application/json). headers: "" or whole lines
  * each ending in \r\n. Never sent from inside this call: output goes out at
  * the end of the turn (http_server_flush or the loop's). Pipelined answers wait

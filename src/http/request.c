@@ -17,6 +17,11 @@ void *http_user(struct http_request *r)
     return r->user;
 }
 
+uint64_t http_connection(const struct http_request *r)
+{
+    return r->c->number;
+}
+
 /* An origin server with a clock sends Date (RFC 9110, 6.6.1). */
 static const char *date_line(struct http_server *s)
 {

@@ -82,6 +82,7 @@ struct conn {
     uint64_t deadline_ms;        /* of the loop's clock */
     uint64_t progress;           /* body bytes at the last deadline */
     uint64_t lingered;
+    uint64_t number;             /* as it was accepted, from 1 */
     char peer[48];
 };
 
@@ -98,6 +99,7 @@ struct http_server {
     struct conn *open, *pool, *dirty, *resumed;
     struct http_request *free_requests, *made;
     uint32_t n_open;
+    uint64_t n_accepted;
     bool draining;
     uint64_t drain_ms;
     uint64_t body_bytes;         /* of all collected bodies */

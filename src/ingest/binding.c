@@ -39,9 +39,14 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
     atomic_init(&b->refs, 1);
     atomic_init(&b->bound, true);
     b->policy8 = hash_prefix(b->plan->hash);
+    tally_init(&b->tally);
+    b->dead = -1;
+    if (stream_ids == NULL) {
+        b->shadow = shadow_new(b->plan->trial.sample);
+        return b;
+    }
     b->n_writers = b->plan->n_streams;
     memcpy(b->stream_ids, stream_ids, b->n_writers * sizeof *stream_ids);
-    b->dead = -1;
     if (dead_stream >= 0) {
         b->dead = (int)b->n_writers;
         b->stream_ids[b->n_writers++] = dead_stream;
@@ -62,6 +67,8 @@ void binding_free(struct binding *b)
 {
     if (b != NULL) {
         policy_state_free(b->state);
+        tally_fini(&b->tally);
+        shadow_free(b->shadow);
         policy_unref(b->policy);
         free(b);
     }
@@ -87,7 +94,7 @@ void binding_drop(struct binding *b)
 
     assert(refs != UINT32_MAX);
     if (refs == 0) {
-        b->in->conf.retire(b->in->conf.retire_arg, b);
+        b->in->conf.retire(b->in->conf.arg, b);
     }
 }
 

@@ -15,6 +15,9 @@
 #include <stdint.h>
 
 #include "ingest/ingest.h"
+#include "ingest/tally.h"
+
+struct shadow;
 
 struct binding {
     struct ingest *in;           /* whose it is */
@@ -28,6 +31,8 @@ struct binding {
     atomic_uint refs;            /* one of ingest, one a request */
     atomic_bool bound;           /* ingest has its one */
     uint64_t policy8;            /* first 8 bytes of the policy's hash */
+    struct tally tally;          /* counts during a trial */
+    struct shadow *shadow;       /* it decides on copies only; NULL: for real */
 };
 
 void binding_hold(struct binding *b);

@@ -78,31 +78,38 @@ void door_headers(void *arg, struct http_request *r,
     struct ingest *in = arg;
     struct passage *p = http_user(r);
     struct policy_request req = door_request(in, v);
+    struct binding *b = UNLIKELY(in->trial != NULL) ? trial_pick(in, r, v)
+                                                    : in->current;
     enum scan_shape shape;
     struct refused no;
     uint64_t bytes;
     int stream;
 
     p->began_ns = clock_mono_ns();
-    if (!decide_head(in->current->state, &req, v->content_type, &p->route,
-                     &shape, &no)) {
+    if (!decide_head(b->state, &req, v->content_type, &p->route, &shape, &no)) {
         door_refuse_whole(in, r, &no);
+        if (UNLIKELY(in->trial != NULL)) {
+            trial_head(in, b, v, &no, clock_mono_ns() - p->began_ns);
+        }
         return;
     }
     p->shape = shape;
+    if (UNLIKELY(in->trial != NULL)) {
+        p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
+    }
     if (p->route->stream >= 0) {
         /* Without a length the least is asked for here, and the whole when the
          * body is there. */
         bytes = v->content_length == UINT64_MAX ? 4096
                                                 : v->content_length + 4096;
-        stream = in->current->stream_ids[p->route->stream];
+        stream = b->stream_ids[p->route->stream];
         if (!spool_reserve(in->conf.spool, stream, bytes)) {
             door_full(in, r);
             return;
         }
         p->reserved = bytes;
     }
-    p->binding = in->current;
+    p->binding = b;
     binding_hold(p->binding);
 }
 

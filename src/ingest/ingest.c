@@ -34,34 +34,38 @@ enum {
     TURN_NS = 1000000
 };
 
-static void on_refusal(void *arg, int status)
-{
-    struct ingest *in = arg;
-
-    meters_request(&in->m, status);
-}
-
 static void on_stage(void *arg, enum decide_stage stage)
 {
     meters_stage(arg, (int)stage);
 }
 
-/* Fates for all events of the body; false: refused and answered. */
+/* Fates for all events of the body, and what they add up to; false: refused and
+ * answered. */
 static bool decide(struct ingest *in, struct http_request *r,
-                   const struct http_view *v, const struct passage *p)
+                   const struct http_view *v, const struct passage *p,
+                   struct outcome *o)
 {
     const struct decide_meter meter = {on_stage, in};
     struct policy_request req = door_request(in, v);
+    uint64_t began = UNLIKELY(in->trial != NULL) ? clock_mono_ns() : 0;
     struct refused no;
     uint32_t raised;
     bool ok = decide_body(p->binding->state, p->route, (enum scan_shape)p->shape,
                           &req, v->body, &in->batch,
                           in->sampling ? &meter : NULL, &raised, &no);
 
-    if (!ok) {
+    if (ok) {
+        outcome_of(p->route, &in->batch, o);
+    } else {
         door_refuse_whole(in, r, &no);
     }
     stats_add(in->m.raised, raised);
+    if (UNLIKELY(in->trial != NULL)) {
+        trial_body(in, p, v, &(struct trial_body){.outcome = ok ? o : NULL,
+                                                  .code = no.error.code,
+                                                  .raised = raised,
+                                                  .began_ns = began});
+    }
     return ok;
 }
 
@@ -122,8 +126,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
     meters_stage(in, STAGE_STORE);
 }
 
-static void on_body(void *arg, struct http_request *r,
-                    const struct http_view *v)
+void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
     struct passage *p = http_user(r);
@@ -134,8 +137,7 @@ static void on_body(void *arg, struct http_request *r,
         in->sample = SAMPLE_EVERY;
         in->stage_began_ns = clock_mono_ns();
     }
-    if (decide(in, r, v, p)) {
-        outcome_of(p->route, &in->batch, &o);
+    if (decide(in, r, v, p, &o)) {
         if (o.store && o.accepted > o.dropped) {
             accept_body(in, r, p, &o);
         } else {
@@ -208,64 +210,6 @@ struct ingest *ingest_new(const struct ingest_conf *c)
     return in;
 }
 
-static void bind_outlets(struct ingest *in, const struct binding *b)
-{
-    for (uint32_t i = 0; i < b->n_writers; i++) {
-        struct outlet *o = &in->outlets[b->stream_ids[i]];
-        bool dead = (int)i == b->dead;
-        const char *name = dead ? "dead" : b->plan->streams[i].name;
-        char labels[256], pair[160];
-
-        o->synced = !dead && b->plan->streams[i].ack == ACK_SYNCED;
-        o->delivered = !dead && b->plan->streams[i].ack == ACK_DELIVERED;
-        o->delivered_ms = dead ? 0 : b->plan->streams[i].delivered_ms;
-        if (o->writer != NULL) {
-            continue;
-        }
-        o->writer = b->writers[i];
-        (void)stats_label_pair(pair, sizeof pair, "stream", name);
-        (void)snprintf(labels, sizeof labels, "%s", pair);
-        o->stored = stats_counter("sluice_stored_events_total",
-                                  "Events written to the spool.", labels);
-        o->bytes = stats_counter("sluice_stored_bytes_total",
-                                 "Event bytes written to the spool.", labels);
-        o->failed = stats_counter(
-            "sluice_store_failures_total",
-            "Events whose block could not be written; their requests got 503.",
-            labels);
-    }
-}
-
-static struct http_limits limits_of(const struct server_plan *s)
-{
-    return (struct http_limits){.max_body = s->max_body,
-                                .max_headers_bytes = s->max_headers_bytes,
-                                .max_connections = s->max_connections,
-                                .header_timeout_ms = s->header_timeout_ms,
-                                .body_timeout_ms = s->body_timeout_ms,
-                                .idle_timeout_ms = s->idle_timeout_ms,
-                                .need_length = true};
-}
-
-void ingest_bind(struct ingest *in, struct binding *b)
-{
-    static const struct http_ops ops = {door_headers, on_body, door_abort,
-                                        on_refusal};
-    struct http_limits limits = limits_of(&b->plan->server);
-    struct binding *old = in->current;
-
-    commit_turn(in);
-    bind_outlets(in, b);
-    in->current = b;
-    if (old == NULL) {
-        in->http = http_server_new(in->conf.loop, in->conf.listen_fd, &limits,
-                                   &ops, in);
-    } else {
-        http_server_limits(in->http, &limits);
-        binding_unbind(old);
-    }
-}
-
 void ingest_drain(struct ingest *in)
 {
     in->draining = true;
@@ -293,6 +237,7 @@ void ingest_free(struct ingest *in)
     if (in->current != NULL) {
         commit_turn(in);
         http_server_free(in->http);
+        binding_free(in->trial);
         binding_free(in->current); /* no request holds it now */
     }
     drop_waiters(in, in->syncing);

@@ -19,6 +19,7 @@
 struct binding;
 struct http_server;
 struct ingest;
+struct shadow_sample;
 
 struct ingest_conf {
     struct ev_loop *loop;
@@ -28,7 +29,9 @@ struct ingest_conf {
     /* Takes bindings that no request needs any more: closing a Lua state takes
      * milliseconds, which are not the worker's. Must not block. */
     void (*retire)(void *arg, struct binding *b);
-    void *retire_arg;
+    /* Takes what a shadow would have decided otherwise. Must not block. */
+    void (*differs)(void *arg, struct shadow_sample *x);
+    void *arg;
 };
 
 /* Set up by the supervisor before the worker's thread starts; serves nothing
@@ -37,7 +40,7 @@ struct ingest *ingest_new(const struct ingest_conf *c);
 
 /* A policy made ready for one worker: its Lua state, and the spool writers of its
  * streams (stream_ids[i] is plan->streams[i]; dead_stream: of the dead letters,
- * -1: none). Made by the supervisor, off the hot path; waits for the first segment of
+ * -1: none). stream_ids NULL: it is a shadow, and stores nothing. Made by the supervisor, off the hot path; waits for the first segment of
  * a new stream. Takes state, which is p's. */
 struct binding *binding_new(struct ingest *in, struct policy *p,
                             struct policy_state *state, const int *stream_ids,
@@ -47,6 +50,13 @@ void binding_free(struct binding *b); /* one that was never bound; NULL is fine 
 /* Requests from now on meet b; those under way keep the one they met first.
  * Takes b. Commits what is pending before. */
 void ingest_bind(struct ingest *in, struct binding *b);
+
+/* b is on trial, as its plan says: a canary for a share of the requests, or a
+ * shadow. Takes b. No other is. */
+void ingest_try(struct ingest *in, struct binding *b);
+
+/* The trial ends: its binding becomes the one of all requests, or goes. */
+void ingest_settle(struct ingest *in, bool promote);
 
 /* Stops accepting; what is under way is finished. ingest_idle says when. */
 void ingest_drain(struct ingest *in);

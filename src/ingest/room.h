@@ -12,6 +12,8 @@
 #include "ingest/answer.h"
 #include "ingest/binding.h"
 #include "ingest/ingest.h"
+#include "ingest/shadow.h"
+#include "ingest/split.h"
 #include "policy/decide.h"
 #include "stats/stats.h"
 
@@ -28,6 +30,7 @@ struct passage {
     uint64_t began_ns;
     uint64_t reserved;         /* bytes of the route's stream */
     uint32_t shape;            /* enum scan_shape */
+    uint32_t head_ns;          /* spent on the head, during a trial */
 };
 
 /* A decided request whose events are in a pending block or not yet synced. */
@@ -75,6 +78,9 @@ struct ingest {
     struct ingest_conf conf;
     struct http_server *http;
     struct binding *current;
+    struct binding *trial;       /* beside it, a canary or shadow; NULL: none */
+    uint64_t trial_parts;        /* its share */
+    uint64_t trial_number;       /* of the last request that counted for it */
     struct outlet outlets[PLAN_STREAMS_MAX]; /* by the spool's stream id */
     /* The same writers as the supervisor knows them; outlets get them with a
      * binding. */
@@ -118,6 +124,25 @@ bool store_events(struct ingest *in, const struct binding *b,
 void meters_init(struct meters *m, uint32_t worker);
 void meters_request(struct meters *m, int status);
 void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
+
+/* trial.c: only while in->trial is set. Whose request is it? */
+struct binding *trial_pick(struct ingest *in, struct http_request *r,
+                           const struct http_view *v);
+/* b has refused its head. */
+void trial_head(struct ingest *in, struct binding *b, const struct http_view *v,
+                const struct refused *no, uint64_t spent_ns);
+/* Its body was decided. */
+struct trial_body {
+    const struct outcome *outcome; /* NULL: refused as a whole, for the code */
+    const char *code;
+    uint32_t raised;
+    uint64_t began_ns;
+};
+void trial_body(struct ingest *in, const struct passage *p,
+                const struct http_view *v, const struct trial_body *t);
+
+/* ingest.c: its whole body. */
+void ingest_body(void *arg, struct http_request *r, const struct http_view *v);
 
 /* door.c: the head of a request, and its end without a body. */
 void door_headers(void *arg, struct http_request *r, const struct http_view *v);

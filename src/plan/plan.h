@@ -177,6 +177,21 @@ struct spool_plan {
     uint64_t segment_bytes, max_bytes;
 };
 
+enum trial_kind { TRIAL_NONE, TRIAL_CANARY, TRIAL_SHADOW };
+enum share_by { SHARE_BY_CONNECTION, SHARE_BY_REQUEST, SHARE_BY_PEER,
+                SHARE_BY_HEADER };
+
+/* How this policy proves itself before it goes live. */
+struct trial_plan {
+    enum trial_kind kind;
+    double share;            /* of the requests, 0..1 */
+    int64_t during_ms;
+    enum share_by by;
+    const char *header;      /* SHARE_BY_HEADER: its name */
+    bool has_judge;          /* roll_back_if */
+    uint32_t sample;         /* TRIAL_SHADOW: differences shown */
+};
+
 struct plan {
     atomic_uint refs;
     uint64_t generation;     /* set by the supervisor at publish */
@@ -193,6 +208,7 @@ struct plan {
     uint32_t n_routes;
     struct schema **schemas;
     uint32_t n_schemas;
+    struct trial_plan trial;
 };
 
 /* What a block's head says of the key whose places its entries note; NULL: 0. */

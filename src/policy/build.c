@@ -377,6 +377,26 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->file = text(b, "file").p;
 }
 
+static void build_trial(struct build *b)
+{
+    struct trial_plan *t = &b->plan->trial;
+
+    lua_getfield(b->L, -1, "trial");
+    if (lua_istable(b->L, -1)) {
+        t->kind = is(b, "kind", "canary") ? TRIAL_CANARY : TRIAL_SHADOW;
+        t->share = number(b, "share", 0);
+        t->during_ms = (int64_t)whole(b, "during");
+        t->header = text(b, "header").p;
+        t->by = t->header != NULL             ? SHARE_BY_HEADER
+                : is(b, "by", "connection") ? SHARE_BY_CONNECTION
+                : is(b, "by", "peer")       ? SHARE_BY_PEER
+                                            : SHARE_BY_REQUEST;
+        t->has_judge = has(b, "roll_back_if");
+        t->sample = (uint32_t)whole(b, "sample");
+    }
+    lua_pop(b->L, 1);
+}
+
 static int build(lua_State *L)
 {
     struct build b = {L, lua_touserdata(L, 1)};
@@ -388,6 +408,7 @@ static int build(lua_State *L)
     build_sinks(&b);
     build_streams(&b);
     build_schemas(&b);
+    build_trial(&b);
     n = open_list(&b, "routes");
     b.plan->n_routes = n;
     b.plan->routes = take(&b, n * sizeof *b.plan->routes);

@@ -149,6 +149,12 @@ struct policy_traces {
 bool policy_traces_watch(struct policy_state *s);
 void policy_traces_get(struct policy_state *s, struct policy_traces *out);
 
+/* Asks the canary's roll_back_if about both sides. True: roll back, and *why says
+ * what it said; also when it fails, for then nobody watches. */
+bool policy_judge(struct policy_state *s, const struct policy_number *old,
+                  const struct policy_number *new_, uint32_t n, char *why,
+                  size_t why_bytes);
+
 /* Bytes that the state's allocator holds, and calls it has had. */
 size_t policy_state_bytes(const struct policy_state *s);
 uint64_t policy_state_allocations(const struct policy_state *s);

@@ -417,6 +417,7 @@ static struct policy_state *make(struct policy *p, bool warmed, struct err *e)
         return NULL;
     }
     state_take_sinks(s);
+    state_take_judge(s);
     if (warmed) {
         warm(s);
     }

@@ -29,6 +29,7 @@ enum {
     WARM_ROUNDS = 120,   /* of the examples, before a state is used */
     WARM_MS = 20,        /* and at most */
     SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
+    JUDGE_MS = 50,       /* of a canary's roll_back_if */
     HOOK_STOP_MS = 45,   /* when it is stopped, so that all is over by HOOK_MS */
     COUNT_EVERY = 10000, /* instructions between two looks at the clock */
     COUNT_WHEN_OVER = 100 /* the same behind the deadline */
@@ -70,6 +71,7 @@ struct policy_state {
     int on_events, on_request; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
     int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
+    int judge;               /* canary's roll_back_if; LUA_NOREF */
 };
 
 /* While what is not NULL, Lua code that takes more than ms of its thread's
@@ -110,6 +112,9 @@ bool state_take_hooks(struct policy_state *s, struct err *e);
 
 /* sinks.c: takes the sinks' functions out of the result on top, which stays. */
 void state_take_sinks(struct policy_state *s);
+
+/* judge.c: the same for the canary's judge. */
+void state_take_judge(struct policy_state *s);
 
 /* build.c: the result on top of s->L to plan, whose hash is set. */
 bool plan_build(struct policy_state *s, struct plan *plan, struct err *e);

@@ -83,8 +83,7 @@ static void on_reloaded(void *arg, const struct reload_answer *a)
     cJSON *o = cJSON_CreateObject();
     char *text;
 
-    (void)cJSON_AddStringToObject(o, "status",
-                                  a->result == RELOAD_OK ? "live" : "refused");
+    (void)cJSON_AddStringToObject(o, "status", a->status);
     (void)cJSON_AddNumberToObject(o, "generation", (double)a->live);
     if (a->generation != 0) {
         (void)cJSON_AddNumberToObject(o, "loaded", (double)a->generation);
@@ -107,8 +106,10 @@ static void post_reload(struct server *s, struct http_request *r,
         asked.kind = RELOAD_FILE;
     } else if (str_eq(query, STR("rollback"))) {
         asked.kind = RELOAD_ROLLBACK;
+    } else if (str_eq(query, STR("promote"))) {
+        asked.kind = RELOAD_PROMOTE;
     } else {
-        answer_text(r, 400, "expected /reload or /reload?rollback\n");
+        answer_text(r, 400, "expected /reload, ?rollback or ?promote\n");
         return;
     }
     if (!reload_ask(s, &asked)) {

@@ -13,6 +13,7 @@
 #include "policy/policy.h"
 #include "server/generation.h"
 #include "server/hooks.h"
+#include "server/trial.h"
 #include "server/supervisor.h"
 #include "server/worker.h"
 #include "sink/delivery.h"
@@ -20,7 +21,7 @@
 
 struct err;
 
-enum { DEAD_SINK = PLAN_SINKS_MAX };
+enum { DEAD_SINK = PLAN_SINKS_MAX, RELOAD_ENDS = 6 };
 
 /* A running sink, by the name that the policy gave it. */
 struct running_sink {
@@ -54,7 +55,9 @@ struct server {
     ev_timer look_timer;      /* while a generation retires */
     struct reload *reloading, **reloading_tail; /* the first is under way */
     uint32_t n_reloading;
-    stats_cell *reloads_live, *reloads_refused;
+    stats_cell *reloads[RELOAD_ENDS];
+    struct trial trial;
+    struct worker_step superseded; /* that a load has not waited for */
     int64_t started_ms;
     bool draining;
     uint64_t drain_until_ns, drain_from_ns;
@@ -69,13 +72,19 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids,
 void sinks_stop(struct server *s, int64_t flush_ms);
 struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
 
+/* The dead letters' stream, opened when plan's hooks need it; -1: none. */
+bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,
+               struct err *e) MUST_USE;
+
 /* reload.c: the whole of it or nothing. */
 enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,
                      RELOAD_FAILED, RELOAD_CONFLICT, RELOAD_BUSY };
-enum reload_kind { RELOAD_FILE, RELOAD_ROLLBACK };
+/* ROLLBACK: of the trial if there is one, else to the policy before. */
+enum reload_kind { RELOAD_FILE, RELOAD_ROLLBACK, RELOAD_PROMOTE, RELOAD_DROP };
 
 struct reload_answer {
     enum reload_result result;
+    const char *status;       /* "live", "refused", "canary", … */
     uint64_t generation;      /* of this load; 0: it came to none */
     uint64_t live;
     const char *text;         /* for a human: problems, notes */
@@ -84,6 +93,8 @@ struct reload_answer {
 struct reload_request {
     enum reload_kind kind;
     const char *cause;        /* static */
+    uint64_t trial;           /* PROMOTE, DROP: of this one only; 0: of any */
+    const char *why;          /* then; NULL: by hand */
     /* Called once, maybe within reload_ask; a lives until it returns. */
     void (*done)(void *arg, const struct reload_answer *a);
     void *arg;
@@ -91,7 +102,6 @@ struct reload_request {
 void reloads_init(struct server *s);
 /* False: draining, or too many wait. */
 bool reload_ask(struct server *s, const struct reload_request *asked) MUST_USE;
-void reload_bound(struct server *s); /* a worker has its binding */
 void reloads_join(struct server *s); /* before the mailbox is emptied for good */
 
 /* Lua states for n workers; false and *e: those made are the caller's. */
@@ -106,7 +116,7 @@ void bindings_make(struct server *s, struct generation *g,
 bool admin_start(struct server *s, struct err *e) MUST_USE;
 
 /* status.c: the JSON of /status; free() it. */
-char *status_json(const struct server *s);
+char *status_json(struct server *s);
 
 /* drain.c */
 void drain_begin(struct server *s, const char *cause);

@@ -47,6 +47,76 @@ static cJSON *generations(const struct server *s)
     return list;
 }
 
+static void add_side(cJSON *o, const char *name, uint64_t generation,
+                     const struct trial_side *x)
+{
+    cJSON *side = cJSON_AddObjectToObject(o, name);
+
+    (void)cJSON_AddNumberToObject(side, "generation", (double)generation);
+    (void)cJSON_AddNumberToObject(side, "requests", (double)x->requests);
+    (void)cJSON_AddNumberToObject(side, "events", (double)x->events);
+    (void)cJSON_AddNumberToObject(side, "refused", (double)x->refused);
+    (void)cJSON_AddNumberToObject(side, "failed", (double)x->failed);
+    (void)cJSON_AddNumberToObject(side, "refusal_rate", judge_refusal_rate(x));
+    (void)cJSON_AddNumberToObject(side, "error_rate", judge_error_rate(x));
+    (void)cJSON_AddNumberToObject(side, "p50_ms", x->p50_ms);
+    (void)cJSON_AddNumberToObject(side, "p99_ms", x->p99_ms);
+}
+
+static void add_differences(cJSON *o, const struct trial *t)
+{
+    cJSON *differ = cJSON_AddObjectToObject(o, "differ");
+    cJSON *codes = cJSON_AddObjectToObject(o, "accepted_refused");
+    cJSON *samples = cJSON_AddArrayToObject(o, "samples");
+
+    for (int i = 1; i < N_CONTRASTS; i++) {
+        (void)cJSON_AddNumberToObject(differ, contrast_words[i],
+                                      (double)t->differ[i]);
+    }
+    for (uint32_t i = 0; i < t->n_codes; i++) {
+        (void)cJSON_AddNumberToObject(codes, t->codes[i].code,
+                                      (double)t->codes[i].n);
+    }
+    for (uint32_t i = 0; i < t->n_samples; i++) {
+        const struct shadow_sample *x = t->samples[i];
+        cJSON *one = cJSON_CreateObject();
+
+        (void)cJSON_AddStringToObject(one, "kind", contrast_words[x->kind]);
+        (void)cJSON_AddStringToObject(one, "code", x->code);
+        (void)cJSON_AddStringToObject(one, "route", x->route);
+        (void)cJSON_AddStringToObject(one, "event", x->event);
+        (void)cJSON_AddItemToArray(samples, one);
+    }
+}
+
+/* The canary or shadow, or the last one; NULL: there was none. */
+static cJSON *trial(const struct server *s)
+{
+    const struct trial *t = &s->trial;
+    cJSON *o;
+
+    if (t->kind == TRIAL_NONE) {
+        return NULL;
+    }
+    o = cJSON_CreateObject();
+    (void)cJSON_AddStringToObject(
+        o, "kind", t->kind == TRIAL_CANARY ? "canary" : "shadow");
+    (void)cJSON_AddNumberToObject(o, "generation", (double)t->number);
+    (void)cJSON_AddStringToObject(o, "result", t->result);
+    if (t->why[0] != '\0') {
+        (void)cJSON_AddStringToObject(o, "why", t->why);
+    }
+    (void)cJSON_AddNumberToObject(o, "share", t->share);
+    (void)cJSON_AddNumberToObject(o, "began_ms", (double)t->began_ms);
+    (void)cJSON_AddNumberToObject(o, "during_ms", (double)t->during_ms);
+    add_side(o, "old", t->live, &t->old);
+    add_side(o, "new", t->number, &t->new_);
+    if (t->kind == TRIAL_SHADOW) {
+        add_differences(o, t);
+    }
+    return o;
+}
+
 static void add_endpoints(cJSON *sink, const struct delivery_status *d)
 {
     cJSON *list;
@@ -141,7 +211,7 @@ static cJSON *streams(const struct server *s)
     return list;
 }
 
-char *status_json(const struct server *s)
+char *status_json(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
     bool writable;
@@ -159,6 +229,10 @@ char *status_json(const struct server *s)
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
     (void)cJSON_AddNumberToObject(o, "generation", (double)plan->generation);
     (void)cJSON_AddItemToObject(o, "generations", generations(s));
+    trial_look(&s->trial);
+    if (s->trial.kind != TRIAL_NONE) {
+        (void)cJSON_AddItemToObject(o, "trial", trial(s));
+    }
     spool = cJSON_AddObjectToObject(o, "spool");
     (void)cJSON_AddStringToObject(spool, "uuid", spool_uuid(s->spool));
     (void)cJSON_AddNumberToObject(spool, "epoch", spool_epoch(s->spool));

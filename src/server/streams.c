@@ -22,6 +22,20 @@ static bool wants_dead(const struct plan *plan)
     return false;
 }
 
+bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,
+               struct err *e)
+{
+    *dead_stream = s->dead_stream;
+    if (wants_dead(plan) && s->dead_stream < 0) {
+        *dead_stream = spool_stream(
+            s->spool,
+            &(struct spool_stream_conf){.name = DEAD, .max_bytes = DEAD_BYTES},
+            e);
+        return *dead_stream >= 0;
+    }
+    return true;
+}
+
 bool streams_open(struct server *s, const struct plan *plan, int *ids,
                   int *dead_stream, struct err *e)
 {
@@ -39,15 +53,7 @@ bool streams_open(struct server *s, const struct plan *plan, int *ids,
             return false;
         }
     }
-    *dead_stream = s->dead_stream;
-    if (wants_dead(plan) && s->dead_stream < 0) {
-        *dead_stream = spool_stream(
-            s->spool,
-            &(struct spool_stream_conf){.name = DEAD, .max_bytes = DEAD_BYTES},
-            e);
-        return *dead_stream >= 0;
-    }
-    return true;
+    return dead_stream_open(s, plan, dead_stream, e);
 }
 
 struct running_sink *sinks_find(struct server *s, const char *name)

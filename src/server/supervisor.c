@@ -120,16 +120,18 @@ static bool open_listeners(struct server *s, const char *addr, struct err *e)
     return true;
 }
 
-static void on_bound(void *arg)
-{
-    reload_bound(arg);
-}
-
 static void on_freed(void *arg, struct binding *b)
 {
     struct server *s = arg;
 
     generations_freed(&s->generations, b);
+}
+
+static void on_differs(void *arg, struct shadow_sample *x)
+{
+    struct server *s = arg;
+
+    trial_sample(&s->trial, x);
 }
 
 static bool make_workers(struct server *s, struct err *e)
@@ -141,8 +143,8 @@ static bool make_workers(struct server *s, struct err *e)
                                              .number = i,
                                              .listen_fd = s->listen_fds[i],
                                              .mail = &s->mail,
-                                             .bound = on_bound,
                                              .freed = on_freed,
+                                             .differs = on_differs,
                                              .arg = s});
         if (s->workers[i] == NULL) {
             return err_set(e, "can't make an event loop for worker %u", i);
@@ -227,6 +229,7 @@ static void stop(struct server *s)
         spool_close(s->spool);
     }
     free(s->spool_dir);
+    trial_fini(&s->trial);
     generations_fini(&s->generations);
     policy_unref(s->previous);
     policy_unref(s->policy);
@@ -274,6 +277,7 @@ int supervisor_run(const struct supervisor_conf *c)
     }
     mailbox_init(&s->mail, s->loop);
     reloads_init(s);
+    trial_init(&s->trial, s);
     raise_limits();
     watch_signals(s);
     if (start(s, &e)) {

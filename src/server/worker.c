@@ -24,13 +24,22 @@ struct worker {
     atomic_bool idle;
 };
 
-/* A binding on its way to the worker. */
-struct handover {
+/* An errand of the supervisor's. */
+struct errand {
     struct worker *worker;
-    struct binding *binding;
+    enum { ERRAND_BIND, ERRAND_TRY, ERRAND_PROMOTE, ERRAND_DROP } kind;
+    struct binding *binding; /* BIND, TRY */
+    struct worker_step *step;
 };
 
-/* And on its way back: by then the worker may be gone. */
+/* A difference on its way to the supervisor. */
+struct finding {
+    void (*differs)(void *arg, struct shadow_sample *x);
+    void *arg;
+    struct shadow_sample *sample;
+};
+
+/* A binding on its way back: by then the worker may be gone. */
 struct farewell {
     void (*freed)(void *arg, struct binding *b);
     void *arg;
@@ -56,6 +65,23 @@ static void on_retire(void *arg, struct binding *b)
     mailbox_post(w->conf.mail, on_free, f);
 }
 
+static void on_finding(void *arg)
+{
+    struct finding *f = arg;
+
+    f->differs(f->arg, f->sample);
+    free(f);
+}
+
+static void on_differs(void *arg, struct shadow_sample *x)
+{
+    struct worker *w = arg;
+    struct finding *f = mem_alloc(sizeof *f);
+
+    *f = (struct finding){w->conf.differs, w->conf.arg, x};
+    mailbox_post(w->conf.mail, on_finding, f);
+}
+
 struct worker *worker_new(const struct worker_conf *c)
 {
     struct worker *w = mem_zalloc(sizeof *w);
@@ -72,7 +98,8 @@ struct worker *worker_new(const struct worker_conf *c)
                                                  .worker = c->number,
                                                  .listen_fd = c->listen_fd,
                                                  .retire = on_retire,
-                                                 .retire_arg = w});
+                                                 .differs = on_differs,
+                                                 .arg = w});
     return w;
 }
 
@@ -81,14 +108,44 @@ struct ingest *worker_ingest(struct worker *w)
     return w->ingest;
 }
 
-static void on_bind(void *arg)
+/* The supervisor's thread. */
+static void on_step(void *arg)
 {
-    struct handover *h = arg;
+    struct worker_step *step = arg;
 
-    ingest_bind(h->worker->ingest, h->binding);
-    mailbox_post(h->worker->conf.mail, h->worker->conf.bound,
-                 h->worker->conf.arg);
-    free(h);
+    if (--step->n_left == 0) {
+        step->done(step->arg);
+    }
+}
+
+static void on_errand(void *arg)
+{
+    struct errand *a = arg;
+    struct ingest *in = a->worker->ingest;
+
+    switch (a->kind) {
+    case ERRAND_BIND:
+        ingest_bind(in, a->binding);
+        break;
+    case ERRAND_TRY:
+        ingest_try(in, a->binding);
+        break;
+    case ERRAND_PROMOTE:
+    case ERRAND_DROP:
+        ingest_settle(in, a->kind == ERRAND_PROMOTE);
+        break;
+    }
+    mailbox_post(a->worker->conf.mail, on_step, a->step);
+    free(a);
+}
+
+static void send(struct worker *w, const struct errand *what)
+{
+    struct errand *a = mem_alloc(sizeof *a);
+
+    *a = *what;
+    a->worker = w;
+    mailbox_post(&w->mail, on_errand, a);
 }
 
 static void *run(void *arg)
@@ -115,12 +172,20 @@ bool worker_start(struct worker *w, struct binding *first, struct err *e)
     return true;
 }
 
-void worker_bind(struct worker *w, struct binding *b)
+void worker_bind(struct worker *w, struct binding *b, struct worker_step *step)
 {
-    struct handover *h = mem_alloc(sizeof *h);
+    send(w, &(struct errand){.kind = ERRAND_BIND, .binding = b, .step = step});
+}
 
-    *h = (struct handover){w, b};
-    mailbox_post(&w->mail, on_bind, h);
+void worker_try(struct worker *w, struct binding *b, struct worker_step *step)
+{
+    send(w, &(struct errand){.kind = ERRAND_TRY, .binding = b, .step = step});
+}
+
+void worker_settle(struct worker *w, bool promote, struct worker_step *step)
+{
+    send(w, &(struct errand){.kind = promote ? ERRAND_PROMOTE : ERRAND_DROP,
+                             .step = step});
 }
 
 static void on_drain_look(struct ev_loop *loop, ev_timer *t, int events)

@@ -1,7 +1,8 @@
 /*
  * worker - one thread with its own loop that serves one listening socket.
  *
- *   worker_new -> worker_start -> worker_bind* -> worker_drain -> worker_free
+ *   worker_new -> worker_start -> (worker_bind | worker_try -> worker_settle)* ->
+ *   worker_drain -> worker_free
  *
  * All calls come from the supervisor.
  */
@@ -15,15 +16,24 @@
 
 struct err;
 struct mailbox;
+struct shadow_sample;
 struct worker;
+
+/* Something that all workers are asked to do, between two requests. When the last
+ * has done it, done is called on the supervisor's thread. */
+struct worker_step {
+    uint32_t n_left;       /* workers; counts down */
+    void (*done)(void *arg);
+    void *arg;
+};
 
 struct worker_conf {
     struct spool *spool;
     uint32_t number;       /* 0-based */
     int listen_fd;         /* the caller's */
     struct mailbox *mail;  /* the supervisor's: the calls below come from it */
-    void (*bound)(void *arg); /* one worker_bind more has taken effect */
     void (*freed)(void *arg, struct binding *b); /* b was freed: no pointer now */
+    void (*differs)(void *arg, struct shadow_sample *x); /* takes x */
     void *arg;
 };
 struct worker *worker_new(const struct worker_conf *c);
@@ -34,9 +44,13 @@ bool worker_start(struct worker *w, struct binding *first,
 
 struct ingest *worker_ingest(struct worker *w); /* for binding_new */
 
-/* Hands b over: requests after the worker's current turn meet it; then bound is
- * called. Takes b. */
-void worker_bind(struct worker *w, struct binding *b);
+/* Hands b over: requests after the worker's current turn meet it. Takes b. step
+ * lives until it is done. */
+void worker_bind(struct worker *w, struct binding *b, struct worker_step *step);
+
+/* b is on trial beside the one bound; and the end of it. */
+void worker_try(struct worker *w, struct binding *b, struct worker_step *step);
+void worker_settle(struct worker *w, bool promote, struct worker_step *step);
 
 /* Stops accepting, finishes what is under way. */
 void worker_drain(struct worker *w);

@@ -110,6 +110,54 @@ void stats_record(struct stats_histogram *h, uint64_t value)
     stats_add(&h->sum, value);
 }
 
+struct stats_histogram *stats_histogram_new(void)
+{
+    return mem_zalloc(sizeof(struct stats_histogram));
+}
+
+void stats_histogram_clear(struct stats_histogram *h)
+{
+    for (unsigned b = 0; b < N_BUCKETS; b++) {
+        stats_set(&h->buckets[b], 0);
+    }
+    stats_set(&h->sum, 0);
+}
+
+void stats_histogram_free(struct stats_histogram *h)
+{
+    free(h);
+}
+
+static uint64_t in_bucket(const struct stats_histogram *const *list, size_t n,
+                          unsigned b)
+{
+    uint64_t v = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        v += list[i] == NULL ? 0
+                             : atomic_load_explicit(&list[i]->buckets[b],
+                                                    memory_order_relaxed);
+    }
+    return v;
+}
+
+double stats_quantile(const struct stats_histogram *const *list, size_t n,
+                      double q)
+{
+    uint64_t total = 0, below = 0;
+
+    for (unsigned b = 0; b < N_BUCKETS; b++) {
+        total += in_bucket(list, n, b);
+    }
+    for (unsigned b = 0; b < N_BUCKETS && total > 0; b++) {
+        below += in_bucket(list, n, b);
+        if ((double)below >= q * (double)total) {
+            return bucket_end(b) - 1;
+        }
+    }
+    return 0;
+}
+
 const char *stats_label(char *out, size_t out_bytes, const char *text)
 {
     size_t o = 0;

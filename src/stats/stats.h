@@ -54,6 +54,17 @@ struct stats_histogram *stats_histogram(const char *name, const char *help,
                                         enum stats_unit unit);
 void stats_record(struct stats_histogram *h, uint64_t value);
 
+/* One that no exposition shows, for comparisons that end. One thread records and
+ * clears; any may ask. */
+struct stats_histogram *stats_histogram_new(void);
+void stats_histogram_clear(struct stats_histogram *h);
+void stats_histogram_free(struct stats_histogram *h); /* NULL is fine */
+
+/* The value that share q (0..1) of what the n histograms hold does not pass, at
+ * most an eighth too much; 0 when they hold nothing. NULL ones are skipped. */
+double stats_quantile(const struct stats_histogram *const *list, size_t n,
+                      double q);
+
 /* Escapes text for a label's value; returns out. */
 const char *stats_label(char *out, size_t out_bytes, const char *text);
 

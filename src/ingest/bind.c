@@ -1,0 +1,95 @@
+/* A worker takes a policy over: at once, or for a share of its requests first. */
+#include <stdio.h>
+
+#include "ingest/room.h"
+
+/* anew: its settings of the streams hold from now on. */
+static void bind_outlets(struct ingest *in, const struct binding *b, bool anew)
+{
+    for (uint32_t i = 0; i < b->n_writers; i++) {
+        struct outlet *o = &in->outlets[b->stream_ids[i]];
+        bool dead = (int)i == b->dead;
+        const char *name = dead ? "dead" : b->plan->streams[i].name;
+        char labels[256], pair[160];
+
+        if (!anew && o->writer != NULL) {
+            continue;
+        }
+        o->synced = !dead && b->plan->streams[i].ack == ACK_SYNCED;
+        o->delivered = !dead && b->plan->streams[i].ack == ACK_DELIVERED;
+        o->delivered_ms = dead ? 0 : b->plan->streams[i].delivered_ms;
+        if (o->writer != NULL) {
+            continue;
+        }
+        o->writer = b->writers[i];
+        (void)stats_label_pair(pair, sizeof pair, "stream", name);
+        (void)snprintf(labels, sizeof labels, "%s", pair);
+        o->stored = stats_counter("sluice_stored_events_total",
+                                  "Events written to the spool.", labels);
+        o->bytes = stats_counter("sluice_stored_bytes_total",
+                                 "Event bytes written to the spool.", labels);
+        o->failed = stats_counter(
+            "sluice_store_failures_total",
+            "Events whose block could not be written; their requests got 503.",
+            labels);
+    }
+}
+
+static struct http_limits limits_of(const struct server_plan *s)
+{
+    return (struct http_limits){.max_body = s->max_body,
+                                .max_headers_bytes = s->max_headers_bytes,
+                                .max_connections = s->max_connections,
+                                .header_timeout_ms = s->header_timeout_ms,
+                                .body_timeout_ms = s->body_timeout_ms,
+                                .idle_timeout_ms = s->idle_timeout_ms,
+                                .need_length = true};
+}
+
+static void on_refusal(void *arg, int status)
+{
+    struct ingest *in = arg;
+
+    meters_request(&in->m, status);
+}
+
+void ingest_bind(struct ingest *in, struct binding *b)
+{
+    static const struct http_ops ops = {door_headers, ingest_body, door_abort,
+                                        on_refusal};
+    struct http_limits limits = limits_of(&b->plan->server);
+    struct binding *old = in->current;
+
+    commit_turn(in);
+    bind_outlets(in, b, true);
+    in->current = b;
+    if (old == NULL) {
+        in->http = http_server_new(in->conf.loop, in->conf.listen_fd, &limits,
+                                   &ops, in);
+    } else {
+        http_server_limits(in->http, &limits);
+        binding_unbind(old);
+    }
+}
+
+void ingest_try(struct ingest *in, struct binding *b)
+{
+    bind_outlets(in, b, false);
+    tally_clear(&in->current->tally);
+    tally_clear(&b->tally);
+    in->trial_parts = split_parts(b->plan->trial.share);
+    in->trial_number = 0;
+    in->trial = b;
+}
+
+void ingest_settle(struct ingest *in, bool promote)
+{
+    struct binding *b = in->trial;
+
+    in->trial = NULL;
+    if (promote) {
+        ingest_bind(in, b);
+    } else {
+        binding_unbind(b);
+    }
+}
