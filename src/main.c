@@ -35,6 +35,8 @@ static const struct command commands[] = {
      "the words of a policy: reference [--markdown | --meta | --luacheck]"},
     {"schema", cli_schema, "the table that a policy implies: schema --clickhouse "
                            "POLICY.lua"},
+    {"replay", cli_replay, "what a policy would make of stored events: replay "
+                           "--policy NEW.lua [--old OLD.lua] DIR"},
     {"test", cli_test, "run the specs beside a policy: test [DIR|FILE]... "
                        "[-- BUSTED_OPTION...]"},
     {"version", show_version, "print the version"},

@@ -10,4 +10,5 @@ int cli_dead(int argc, char **argv);
 int cli_reference(int argc, char **argv); /* reference [--markdown | ...] */
 int cli_schema(int argc, char **argv);  /* schema --clickhouse POLICY.lua */
 int cli_test(int argc, char **argv);    /* test [DIR|FILE]... [-- OPTION...] */
+int cli_replay(int argc, char **argv);  /* replay --policy NEW.lua PATH */
 int cli_inspect(int argc, char **argv); /* inspect DIR */

@@ -19,6 +19,7 @@ static void show(void *arg, const struct spool_segment_info *i)
 
 int cli_inspect(int argc, char **argv)
 {
+    const struct spool_visitor v = {.segment = show};
     struct err e;
 
     if (argc != 2) {
@@ -27,7 +28,7 @@ int cli_inspect(int argc, char **argv)
                     stderr);
         return EXIT_USAGE;
     }
-    if (!spool_inspect(argv[1], show, NULL, &e)) {
+    if (!spool_visit(argv[1], &v, &e)) {
         (void)fprintf(stderr, "sluice: %s\n", e.text);
         return 1;
     }

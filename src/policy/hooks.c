@@ -129,3 +129,27 @@ void policy_on_request(struct policy_state *s, const struct route *route,
                                  .code = c->code,
                                  .message = c->message};
 }
+
+/* The route's on_event on top; nil: it has none. */
+static void push_hook(struct policy_state *s, const struct route *r)
+{
+    lua_rawgeti(s->L, LUA_REGISTRYINDEX, s->hooks[r->index].runner);
+    if (r->has_on_event && lua_istable(s->L, -1)) {
+        lua_getfield(s->L, -1, "hook");
+    } else {
+        lua_pushnil(s->L);
+    }
+    lua_remove(s->L, -2);
+}
+
+bool policy_same_hook(struct policy_state *s, const struct route *a,
+                      const struct route *b)
+{
+    bool same;
+
+    push_hook(s, a);
+    push_hook(s, b);
+    same = lua_rawequal(s->L, -1, -2);
+    lua_pop(s->L, 2);
+    return same;
+}

@@ -85,6 +85,10 @@ struct policy_state *policy_state_new(struct policy *p, struct err *e) MUST_USE;
 struct policy_state *policy_state_warm(struct policy *p, struct err *e) MUST_USE;
 void policy_state_free(struct policy_state *s);
 
+/* Whether two routes have the very same on_event (or none). */
+bool policy_same_hook(struct policy_state *s, const struct route *a,
+                      const struct route *b);
+
 /* What a hook can read of the request; on FFI's side struct sluice_request. */
 struct policy_request {
     double time_ms;              /* wall clock of this turn */

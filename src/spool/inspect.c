@@ -14,16 +14,16 @@
 #include "base/mem.h"
 #include "spool/format.h"
 
-enum { WINDOW_BYTES = 1 << 20 };
+enum { WINDOW_BYTES = 1 << 20, PAD_BYTES = 64 };
 
 struct inspect {
-    spool_inspect_fn *fn;
-    void *arg;
-    char *window;
+    const struct spool_visitor *v;
+    char *window; /* PAD_BYTES longer than room */
     size_t room;
+    bool enough;
 };
 
-static void count_blocks(struct inspect *in, int fd, const struct page *p,
+static void read_blocks(struct inspect *in, int fd, const struct page *p,
                          struct spool_segment_info *i)
 {
     uint64_t off = PAGE_BYTES;
@@ -40,13 +40,18 @@ static void count_blocks(struct inspect *in, int fd, const struct page *p,
         r = block_open(in->window, (size_t)n, p->salt, &b, &need);
         if (r == BLOCK_SHORT && need > in->room && off + need <= i->size) {
             in->room = need;
-            in->window = mem_realloc(in->window, need);
+            in->window = mem_realloc(in->window, need + PAD_BYTES);
             continue;
         }
         if (r != BLOCK_OK) {
             break;
         }
         i->first = i->first == 0 ? b.first : i->first;
+        i->bytes = off;
+        if (in->v->block != NULL && !in->v->block(in->v->arg, i, &b)) {
+            in->enough = true;
+            break;
+        }
         i->events += b.n;
         i->blocks++;
         off += need;
@@ -76,11 +81,17 @@ static void inspect_file(struct inspect *in, const char *path,
         page_decode(bytes, &p)) {
         i.number = p.number;
         i.first = p.first;
-        count_blocks(in, fd, &p, &i);
+        if (in->v->quick) {
+            i.first = p.first;
+        } else {
+            read_blocks(in, fd, &p, &i);
+        }
         i.status = i.first == 0 ? "prepared" : "used";
     }
     (void)close(fd);
-    in->fn(in->arg, &i);
+    if (in->v->segment != NULL) {
+        in->v->segment(in->v->arg, &i);
+    }
 }
 
 /* Names of a folder's entries, sorted; free them with free_names. */
@@ -109,7 +120,7 @@ static void inspect_shard(struct inspect *in, const char *dir,
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
 
-        if (strstr(list[i]->d_name, ".seg") != NULL) {
+        if (!in->enough && strstr(list[i]->d_name, ".seg") != NULL) {
             (void)snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
             inspect_file(in, path, stream, epoch, worker);
         }
@@ -135,10 +146,11 @@ static void inspect_stream(struct inspect *in, const char *dir,
     free_names(list, n);
 }
 
-bool spool_inspect(const char *dir, spool_inspect_fn *fn, void *arg,
-                   struct err *e)
+bool spool_visit(const char *dir, const struct spool_visitor *v, struct err *e)
 {
-    struct inspect in = {fn, arg, mem_alloc(WINDOW_BYTES), WINDOW_BYTES};
+    struct inspect in = {.v = v,
+                         .window = mem_alloc(WINDOW_BYTES + PAD_BYTES),
+                         .room = WINDOW_BYTES};
     char path[PATH_MAX];
     struct dirent **list;
     int n;

@@ -23,6 +23,19 @@ struct spool_segment_info {
 
 typedef void spool_inspect_fn(void *arg, const struct spool_segment_info *i);
 
+/* A whole block of the segment i, whose `bytes` say how far it was read before.
+ * Behind the block's bytes 64 more can be read. False: that is enough. */
+struct spool_block;
+typedef bool spool_block_fn(void *arg, const struct spool_segment_info *i,
+                            const struct spool_block *b);
+
+struct spool_visitor {
+    spool_inspect_fn *segment; /* behind its blocks; NULL: not told */
+    spool_block_fn *block;     /* NULL: not told */
+    void *arg;
+    bool quick; /* segments by their first page: first and size only */
+};
+
 /* In the order of stream, shard, file. False and *e: dir is no spool. */
-bool spool_inspect(const char *dir, spool_inspect_fn *fn, void *arg,
-                   struct err *e) MUST_USE;
+bool spool_visit(const char *dir, const struct spool_visitor *v,
+                 struct err *e) MUST_USE;

@@ -1,0 +1,416 @@
+/*
+ * sluice replay --policy NEW.lua [--old OLD.lua] [OPTION...] PATH
+ *
+ * Runs events that lie in a spool or an archive through a policy, and says what it
+ * would make of them otherwise: against what is stored, or against what another
+ * policy makes of the same. Nothing is written anywhere.
+ *
+ *   stored.c ─► lines ─► judge.c (new) ┐
+ *                    └─► judge.c (old) ┴─► changes.c ─► report
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "cli/changes.h"
+#include "cli/cli.h"
+#include "cli/judge.h"
+#include "cli/stored.h"
+#include "plan/moment.h"
+#include "policy/policy.h"
+
+enum { HEADERS_MAX = 32, SAMPLES_DEFAULT = 2, SAMPLES_MAX = 1000,
+       PROGRESS_NS = 100000000, BAR = 30 };
+enum { REPLAY_SAME = 0, REPLAY_CHANGED = 1, REPLAY_FAILED = 2 };
+
+/* One policy with its judge. */
+struct side {
+    struct policy *policy;
+    struct judge *judge;
+    const struct plan *plan;
+    const struct route *route; /* of the stream in hand */
+};
+
+struct replay {
+    const char *new_path, *old_path, *input, *stream;
+    struct judge_conf conf;
+    struct str_pair headers[HEADERS_MAX];
+    uint32_t samples;
+    int64_t at_ms;             /* -1: the events' own time */
+    bool json;
+    struct side fresh, old;    /* old.policy NULL: what is stored */
+    struct changes *changes;
+    char current[128];         /* the stream in hand */
+    struct str *text;          /* the lines of a call */
+    uint64_t began_ns, told_ns;
+    bool terminal;
+    bool failed;
+    struct err e;
+};
+
+/* ---- options ---- */
+
+static int usage(void)
+{
+    (void)fputs(
+        "usage: sluice replay --policy NEW.lua [--old OLD.lua]\n"
+        "         [--route \"POST /v1/events\"] [--stream NAME]\n"
+        "         [--header \"Name: value\"]... [--at TIME] [--samples N] "
+        "[--json]\n"
+        "         PATH   (a spool such as data/spool, a folder of .ndjson, .gz\n"
+        "                or .zst files, or one such file)\n"
+        "exits 0: no event changes, 1: some do, 2: it can't be told\n",
+        stderr);
+    return REPLAY_FAILED;
+}
+
+static bool add_header(struct replay *r, const char *text)
+{
+    const char *colon = strchr(text, ':');
+
+    if (colon == NULL || colon == text || r->conf.n_headers == HEADERS_MAX) {
+        return false;
+    }
+    r->headers[r->conf.n_headers++] = (struct str_pair){
+        {text, (size_t)(colon - text)}, str_of(colon + 1 + strspn(colon + 1, " "))};
+    r->conf.headers = r->headers;
+    return true;
+}
+
+static bool take_option(struct replay *r, int o, const char *value)
+{
+    char *end;
+
+    switch (o) {
+    case 'p':
+        r->new_path = value;
+        return true;
+    case 'o':
+        r->old_path = value;
+        return true;
+    case 'r':
+        r->conf.route = value;
+        return true;
+    case 's':
+        r->stream = value;
+        return true;
+    case 'h':
+        return add_header(r, value);
+    case 'a':
+        return moment_ms(str_of(value), &r->at_ms);
+    case 'n':
+        r->samples = (uint32_t)strtoul(value, &end, 10);
+        return *end == '\0' && r->samples <= SAMPLES_MAX;
+    case 'j':
+        r->json = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool take_options(struct replay *r, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"policy", required_argument, NULL, 'p'},
+        {"old", required_argument, NULL, 'o'},
+        {"route", required_argument, NULL, 'r'},
+        {"stream", required_argument, NULL, 's'},
+        {"header", required_argument, NULL, 'h'},
+        {"at", required_argument, NULL, 'a'},
+        {"samples", required_argument, NULL, 'n'},
+        {"json", no_argument, NULL, 'j'},
+        {NULL, 0, NULL, 0}};
+    int o;
+
+    optind = 1;
+    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (!take_option(r, o, optarg)) {
+            return false;
+        }
+    }
+    r->input = optind == argc - 1 ? argv[optind] : NULL;
+    return r->input != NULL && r->new_path != NULL;
+}
+
+/* ---- what changes ---- */
+
+/* Names of the streams in mask, sorted by the plan; "nowhere". */
+static const char *names_of(const struct plan *p, uint64_t mask, char *out,
+                            size_t n)
+{
+    size_t k = 0;
+
+    (void)snprintf(out, n, "nowhere");
+    for (; mask != 0 && k < n; mask &= mask - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(mask);
+        int some = snprintf(out + k, n - k, "%s%s", k > 0 ? ", " : "",
+                            i == p->n_streams ? "dead letters"
+                                              : p->streams[i].name);
+
+        k += some > 0 ? (size_t)some : 0;
+    }
+    return out;
+}
+
+static void add_refused(struct replay *r, const struct verdict *v,
+                        struct str before)
+{
+    char what[200];
+
+    (void)snprintf(what, sizeof what, "%s%s%s",
+                   v->code == NULL ? "?" : v->code,
+                   v->field != NULL ? " " : "", v->field != NULL ? v->field : "");
+    changes_add(r->changes, CHANGE_REFUSED, what, before, (struct str){NULL, 0},
+                true);
+}
+
+static bool has_stream(const struct plan *p, uint64_t mask, const char *name)
+{
+    for (uint32_t i = 0; i < p->n_streams; i++) {
+        if ((mask & 1ull << i) != 0 && strcmp(p->streams[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where the new policy sends the event, when that is elsewhere. Of what is only
+ * stored, copies in further streams are not known. */
+static bool is_routed(const struct replay *r, const struct verdict *was,
+                      const struct verdict *v, char *what, size_t n)
+{
+    const struct plan *p = r->fresh.plan;
+    char from[160], to[160];
+
+    (void)snprintf(from, sizeof from, "%s", r->current);
+    (void)names_of(p, v->streams, to, sizeof to);
+    if (r->old.judge != NULL) {
+        (void)names_of(r->old.plan, was->streams, from, sizeof from);
+    }
+    (void)snprintf(what, n, "%s -> %s", from, to);
+    return r->old.judge != NULL ? strcmp(from, to) != 0
+                                : r->current[0] != '\0' &&
+                                      !has_stream(p, v->streams, r->current);
+}
+
+/* Accepted by both: the same line in the same streams? */
+static void compare_stored(struct replay *r, const struct verdict *was,
+                           const struct verdict *v)
+{
+    char what[400];
+    bool edited = v->streams != 0 && !str_eq(was->line, v->line);
+
+    if (edited) {
+        changes_add(r->changes, CHANGE_EDITED, "", was->line, v->line, true);
+    }
+    if (is_routed(r, was, v, what, sizeof what)) {
+        changes_add(r->changes, CHANGE_ROUTED, what, was->line,
+                    (struct str){NULL, 0}, !edited);
+    }
+}
+
+static bool same_code(const struct verdict *a, const struct verdict *b)
+{
+    return a->code == b->code ||
+           (a->code != NULL && b->code != NULL && strcmp(a->code, b->code) == 0);
+}
+
+/* The event as it lies there; the old verdict on it; the new one. */
+static void compare(struct replay *r, struct str stored,
+                    const struct verdict *was, const struct verdict *v)
+{
+    const struct str none = {NULL, 0};
+
+    if (v->fate == was->fate && v->fate != EVENT_ACCEPT) {
+        if (v->fate == EVENT_REJECT && !same_code(v, was)) {
+            add_refused(r, v, stored);
+        }
+        return;
+    }
+    switch (v->fate) {
+    case EVENT_REJECT:
+        add_refused(r, v, stored);
+        break;
+    case EVENT_DROP:
+        changes_add(r->changes, CHANGE_DROPPED, "", stored, none, true);
+        break;
+    case EVENT_DEAD:
+        changes_add(r->changes, CHANGE_FAILED, v->message, stored, none, true);
+        break;
+    case EVENT_ACCEPT:
+        if (was->fate == EVENT_ACCEPT) {
+            compare_stored(r, was, v);
+        } else {
+            changes_add(r->changes, CHANGE_ACCEPTED,
+                        was->code == NULL ? "" : was->code, stored, v->line,
+                        true);
+        }
+    }
+}
+
+static void judge(struct replay *r, int64_t time_ms, struct str lines,
+                  uint32_t n)
+{
+    judge_lines(r->fresh.judge, r->fresh.route, time_ms, lines, r->text, n);
+    if (r->old.judge != NULL) {
+        judge_lines(r->old.judge, r->old.route, time_ms, lines, r->text, n);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct verdict v = judge_verdict(r->fresh.judge, i);
+        struct verdict was = {.fate = EVENT_ACCEPT, .line = r->text[i]};
+
+        if (r->old.judge != NULL) {
+            was = judge_verdict(r->old.judge, i);
+        }
+        compare(r, r->text[i], &was, &v);
+    }
+    changes_seen(r->changes, n);
+}
+
+/* ---- progress ---- */
+
+static void show_progress(struct replay *r, uint64_t done, uint64_t total)
+{
+    uint64_t now = clock_mono_ns();
+    double share = total == 0 ? 1 : (double)done / (double)total;
+    int filled = (int)(share * BAR);
+
+    if (!r->terminal || now - r->told_ns < PROGRESS_NS) {
+        return;
+    }
+    r->told_ns = now;
+    (void)fprintf(stderr, "\r[%.*s%*s] %3.0f %%  %lu events, %.0f/s ", filled,
+                  "==============================", BAR - filled, "",
+                  share * 100, (unsigned long)changes_events(r->changes),
+                  (double)changes_events(r->changes) * 1e9 /
+                      (double)(now - r->began_ns));
+}
+
+/* ---- the input ---- */
+
+/* The routes of a stream that comes into hand. */
+static bool enter_stream(struct replay *r, const char *stream)
+{
+    (void)snprintf(r->current, sizeof r->current, "%s",
+                   stream == NULL ? "" : stream);
+    r->fresh.route = judge_route(r->fresh.judge, stream, &r->e);
+    r->failed = r->fresh.route == NULL;
+    if (!r->failed && r->old.judge != NULL) {
+        r->old.route = judge_route(r->old.judge, stream, &r->e);
+        r->failed = r->old.route == NULL;
+    }
+    return !r->failed;
+}
+
+static bool on_part(void *arg, const struct stored_part *p)
+{
+    struct replay *r = arg;
+    const char *at = p->lines.p, *end = at + p->lines.n;
+
+    if (r->stream != NULL &&
+        (p->stream == NULL || strcmp(p->stream, r->stream) != 0)) {
+        return true;
+    }
+    if ((r->fresh.route == NULL ||
+         strcmp(r->current, p->stream == NULL ? "" : p->stream) != 0) &&
+        !enter_stream(r, p->stream)) {
+        return false;
+    }
+    while (at < end) {
+        const char *from = at;
+        uint32_t n = 0;
+
+        while (at < end && n < JUDGE_LINES_MAX) {
+            const char *nl = memchr(at, '\n', (size_t)(end - at));
+
+            r->text[n++] = (struct str){at, (size_t)(nl - at)};
+            at = nl + 1;
+        }
+        judge(r, r->at_ms >= 0 ? r->at_ms : p->time_ms,
+              (struct str){from, (size_t)(at - from)}, n);
+    }
+    show_progress(r, p->done, p->total);
+    return true;
+}
+
+static bool load_side(struct side *s, const char *path,
+                      const struct judge_conf *conf, struct err *e)
+{
+    struct policy_report report;
+
+    s->policy = policy_load(path, &report);
+    if (s->policy == NULL) {
+        (void)fputs(report.text, stderr);
+        policy_report_fini(&report);
+        return err_set(e, "%s is not a good policy", path);
+    }
+    policy_report_fini(&report);
+    s->plan = policy_plan(s->policy);
+    s->judge = judge_new(s->policy, conf, e);
+    return s->judge != NULL;
+}
+
+static void report(const struct replay *r, double seconds)
+{
+    uint64_t n = changes_events(r->changes);
+    double rate = seconds > 0 ? (double)n / seconds : 0;
+    char head[256];
+
+    if (r->terminal) {
+        (void)fprintf(stderr, "\r%79s\r", "");
+    }
+    if (r->json) {
+        (void)snprintf(head, sizeof head,
+                       "{\"seconds\":%.3f,\"events_per_second\":%.0f}", seconds,
+                       rate);
+        changes_print_json(r->changes, head, stdout);
+        return;
+    }
+    (void)printf("%lu events of %s through %s%s%s: %lu would change (%.2f s, %.0f "
+                 "events/s)\n",
+                 (unsigned long)n, r->input, r->new_path,
+                 r->old_path != NULL ? ", before: " : "",
+                 r->old_path != NULL ? r->old_path : "",
+                 (unsigned long)changes_changed(r->changes), seconds, rate);
+    changes_print(r->changes, stdout);
+}
+
+int cli_replay(int argc, char **argv)
+{
+    struct replay *r = mem_zalloc(sizeof *r);
+    int code = REPLAY_FAILED;
+
+    r->samples = SAMPLES_DEFAULT;
+    r->at_ms = -1;
+    if (!take_options(r, argc, argv)) {
+        free(r);
+        return usage();
+    }
+    r->changes = changes_new(r->samples);
+    r->text = mem_alloc(JUDGE_LINES_MAX * sizeof *r->text);
+    r->terminal = isatty(STDERR_FILENO) == 1;
+    r->began_ns = clock_mono_ns();
+    if (load_side(&r->fresh, r->new_path, &r->conf, &r->e) &&
+        (r->old_path == NULL ||
+         load_side(&r->old, r->old_path, &r->conf, &r->e)) &&
+        stored_read(r->input, on_part, r, &r->e) && !r->failed) {
+        report(r, (double)(clock_mono_ns() - r->began_ns) / 1e9);
+        code = changes_changed(r->changes) > 0 ? REPLAY_CHANGED : REPLAY_SAME;
+    } else {
+        (void)fprintf(stderr, "sluice: %s\n", r->e.text);
+    }
+    judge_free(r->fresh.judge);
+    judge_free(r->old.judge);
+    policy_unref(r->fresh.policy);
+    policy_unref(r->old.policy);
+    changes_free(r->changes);
+    free(r->text);
+    free(r);
+    return code;
+}
