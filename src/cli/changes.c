@@ -113,6 +113,43 @@ uint64_t changes_changed(const struct changes *c)
     return c->changed;
 }
 
+/* The next byte at or behind p that means something; end: there is none. */
+static const char *skip_blanks(const char *p, const char *end, bool quoted)
+{
+    while (!quoted && p < end && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+    return p;
+}
+
+bool changes_same_line(struct str a, struct str b)
+{
+    const char *p = a.p, *q = b.p, *p_end = a.p + a.n, *q_end = b.p + b.n;
+    bool quoted = false;
+
+    if (str_eq(a, b)) {
+        return true;
+    }
+    for (;;) {
+        p = skip_blanks(p, p_end, quoted);
+        q = skip_blanks(q, q_end, quoted);
+        if (p == p_end || q == q_end || *p != *q) {
+            return p == p_end && q == q_end;
+        }
+        if (quoted && *p == '\\') {
+            p++; /* what is escaped ends no string; compared next */
+            q++;
+            if (*p != *q) {
+                return false;
+            }
+        } else if (*p == '"') {
+            quoted = !quoted;
+        }
+        p++;
+        q++;
+    }
+}
+
 /* ---- for people ---- */
 
 static void print_line(FILE *to, const char *mark, const char *z)

@@ -37,6 +37,9 @@ void changes_seen(struct changes *c, uint64_t n); /* events judged */
 uint64_t changes_events(const struct changes *c);
 uint64_t changes_changed(const struct changes *c);
 
+/* Two lines of JSON that are the same but for blanks, which an edit may drop. */
+bool changes_same_line(struct str a, struct str b);
+
 /* For people. */
 void changes_print(const struct changes *c, FILE *to);
 /* One JSON object: events, unchanged, changed, changes[{kind, what, events,

@@ -21,6 +21,7 @@
 #include "cli/cli.h"
 #include "cli/judge.h"
 #include "cli/stored.h"
+#include "cli/when.h"
 #include "plan/moment.h"
 #include "policy/policy.h"
 
@@ -41,7 +42,9 @@ struct replay {
     struct judge_conf conf;
     struct str_pair headers[HEADERS_MAX];
     uint32_t samples;
-    int64_t at_ms;             /* -1: the events' own time */
+    int64_t at_ms;             /* -1: when the events came */
+    const char *time_field;    /* NULL: that is of the block or the file */
+    struct when *when;
     bool json;
     struct side fresh, old;    /* old.policy NULL: what is stored */
     struct changes *changes;
@@ -60,8 +63,8 @@ static int usage(void)
     (void)fputs(
         "usage: sluice replay --policy NEW.lua [--old OLD.lua]\n"
         "         [--route \"POST /v1/events\"] [--stream NAME]\n"
-        "         [--header \"Name: value\"]... [--at TIME] [--samples N] "
-        "[--json]\n"
+        "         [--header \"Name: value\"]... [--time FIELD | --at TIME]\n"
+        "         [--samples N] [--json]\n"
         "         PATH   (a spool such as data/spool, a folder of .ndjson, .gz\n"
         "                or .zst files, or one such file)\n"
         "exits 0: no event changes, 1: some do, 2: it can't be told\n",
@@ -103,6 +106,9 @@ static bool take_option(struct replay *r, int o, const char *value)
         return add_header(r, value);
     case 'a':
         return moment_ms(str_of(value), &r->at_ms);
+    case 't':
+        r->time_field = value;
+        return true;
     case 'n':
         r->samples = (uint32_t)strtoul(value, &end, 10);
         return *end == '\0' && r->samples <= SAMPLES_MAX;
@@ -123,6 +129,7 @@ static bool take_options(struct replay *r, int argc, char **argv)
         {"stream", required_argument, NULL, 's'},
         {"header", required_argument, NULL, 'h'},
         {"at", required_argument, NULL, 'a'},
+        {"time", required_argument, NULL, 't'},
         {"samples", required_argument, NULL, 'n'},
         {"json", no_argument, NULL, 'j'},
         {NULL, 0, NULL, 0}};
@@ -204,7 +211,7 @@ static void compare_stored(struct replay *r, const struct verdict *was,
                            const struct verdict *v)
 {
     char what[400];
-    bool edited = v->streams != 0 && !str_eq(was->line, v->line);
+    bool edited = v->streams != 0 && !changes_same_line(was->line, v->line);
 
     if (edited) {
         changes_add(r->changes, CHANGE_EDITED, "", was->line, v->line, true);
@@ -254,23 +261,48 @@ static void compare(struct replay *r, struct str stored,
     }
 }
 
-static void judge(struct replay *r, int64_t time_ms, struct str lines,
+/* Lines that came at one time. */
+static void judge(struct replay *r, int64_t time_ms, const struct str *text,
                   uint32_t n)
 {
-    judge_lines(r->fresh.judge, r->fresh.route, time_ms, lines, r->text, n);
+    struct str lines = {text[0].p,
+                        (size_t)(text[n - 1].p - text[0].p) + text[n - 1].n + 1};
+
+    judge_lines(r->fresh.judge, r->fresh.route, time_ms, lines, text, n);
     if (r->old.judge != NULL) {
-        judge_lines(r->old.judge, r->old.route, time_ms, lines, r->text, n);
+        judge_lines(r->old.judge, r->old.route, time_ms, lines, text, n);
     }
     for (uint32_t i = 0; i < n; i++) {
         struct verdict v = judge_verdict(r->fresh.judge, i);
-        struct verdict was = {.fate = EVENT_ACCEPT, .line = r->text[i]};
+        struct verdict was = {.fate = EVENT_ACCEPT, .line = text[i]};
 
         if (r->old.judge != NULL) {
             was = judge_verdict(r->old.judge, i);
         }
-        compare(r, r->text[i], &was, &v);
+        compare(r, text[i], &was, &v);
     }
     changes_seen(r->changes, n);
+}
+
+/* The n lines of r->text. */
+static void judge_by_time(struct replay *r, int64_t part_ms, struct str lines,
+                          uint32_t n)
+{
+    uint32_t first = 0;
+
+    if (r->when == NULL) {
+        judge(r, r->at_ms >= 0 ? r->at_ms : part_ms, r->text, n);
+        return;
+    }
+    when_read(r->when, lines, n);
+    for (uint32_t i = 1; i <= n; i++) {
+        int64_t ms = when_of(r->when, first, part_ms);
+
+        if (i == n || when_of(r->when, i, part_ms) != ms) {
+            judge(r, ms, r->text + first, i - first);
+            first = i;
+        }
+    }
 }
 
 /* ---- progress ---- */
@@ -332,8 +364,8 @@ static bool on_part(void *arg, const struct stored_part *p)
             r->text[n++] = (struct str){at, (size_t)(nl - at)};
             at = nl + 1;
         }
-        judge(r, r->at_ms >= 0 ? r->at_ms : p->time_ms,
-              (struct str){from, (size_t)(at - from)}, n);
+        judge_by_time(r, p->time_ms, (struct str){from, (size_t)(at - from)},
+                      n);
     }
     show_progress(r, p->done, p->total);
     return true;
@@ -396,7 +428,9 @@ int cli_replay(int argc, char **argv)
     r->text = mem_alloc(JUDGE_LINES_MAX * sizeof *r->text);
     r->terminal = isatty(STDERR_FILENO) == 1;
     r->began_ns = clock_mono_ns();
-    if (load_side(&r->fresh, r->new_path, &r->conf, &r->e) &&
+    if ((r->time_field == NULL ||
+         (r->when = when_new(r->time_field, &r->e)) != NULL) &&
+        load_side(&r->fresh, r->new_path, &r->conf, &r->e) &&
         (r->old_path == NULL ||
          load_side(&r->old, r->old_path, &r->conf, &r->e)) &&
         stored_read(r->input, on_part, r, &r->e) && !r->failed) {
@@ -407,6 +441,7 @@ int cli_replay(int argc, char **argv)
     }
     judge_free(r->fresh.judge);
     judge_free(r->old.judge);
+    when_free(r->when);
     policy_unref(r->fresh.policy);
     policy_unref(r->old.policy);
     changes_free(r->changes);

@@ -47,7 +47,7 @@ static void read_blocks(struct inspect *in, int fd, const struct page *p,
             break;
         }
         i->first = i->first == 0 ? b.first : i->first;
-        i->bytes = off;
+        i->bytes = off + need;
         if (in->v->block != NULL && !in->v->block(in->v->arg, i, &b)) {
             in->enough = true;
             break;

@@ -23,7 +23,7 @@ struct spool_segment_info {
 
 typedef void spool_inspect_fn(void *arg, const struct spool_segment_info *i);
 
-/* A whole block of the segment i, whose `bytes` say how far it was read before.
+/* A whole block of the segment i, whose `bytes` say where it ends.
  * Behind the block's bytes 64 more can be read. False: that is enough. */
 struct spool_block;
 typedef bool spool_block_fn(void *arg, const struct spool_segment_info *i,

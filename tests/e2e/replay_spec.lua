@@ -1,0 +1,192 @@
+local cjson = require "cjson"
+local h = require "harness"
+
+local HEAD = [[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "20ms", compress = "zstd" }
+stream "events" { sinks = { "archive" } }
+stream "other" { sinks = { "archive" } }
+]]
+local OLD = HEAD .. [[
+local event = schema { n = int { required = true } }
+local function on_event(ev, req) ev.at = req.time_ms end
+route "POST /v1/events" { body = "event", schema = event, on_event = on_event,
+  stream = "events" }
+route "POST /v1/events/batch" { body = "batch", schema = event,
+  on_event = on_event, stream = "events" }
+]]
+local NEW = HEAD .. [[
+local event = schema { n = int { required = true, max = 89 } }
+local function on_event(ev, req)
+  ev.at = req.time_ms
+  if ev.n < 10 then return drop("few") end
+  if ev.n < 20 then error("no " .. ev.kind) end
+  if ev.n < 30 then return to("other") end
+  if ev.n < 40 then ev.n = 0 end
+  if ev.n == 50 then return reject("fifty", "no fifty") end
+end
+route "POST /v1/events" { body = "event", schema = event, on_event = on_event,
+  stream = "events" }
+]]
+
+describe("sluice replay", function()
+  local s, new
+  setup(function()
+    s = h.server { policy = OLD }
+    new = s.dir .. "/new.lua"
+    h.write(new, NEW)
+    local lines = {}
+    for n = 0, 99 do lines[#lines + 1] = ('{"kind":"x", "n":%d}'):format(n) end
+    assert.equal(202, s:post("/v1/events/batch", "[" .. table.concat(lines, ",")
+      .. "]").status)
+  end)
+  teardown(function() s:close() end)
+
+  -- Output and exit code.
+  local function replay(args)
+    local out = h.shell(("(%s replay %s) 2>&1; echo exit=$?"):format(h.binary,
+      args))
+    return out:gsub("exit=%d+\n$", ""), tonumber(out:match("exit=(%d+)\n$"))
+  end
+
+  local function figures(args)
+    local out, code = replay("--json " .. args)
+    assert.equal(1, code, out)
+    return cjson.decode(out)
+  end
+
+  -- What NEW does to the hundred events, wherever they lie.
+  local function check(t)
+    assert.same({ 100, 49, 51 }, { t.events, t.unchanged, t.changed })
+    assert.same({ 11, 10, 10, 10, 10 },
+      { t.refused, t.dropped, t.failed, t.routed, t.edited })
+    local by = {}
+    for _, c in ipairs(t.changes) do by[c.kind .. " " .. c.what] = c end
+    assert.equal(10, by["refused too_large n"].events)
+    assert.equal(1, by["refused fifty"].events)
+    assert.equal(10, by["routed events -> other"].events)
+    assert.equal(2, #by["dropped "].samples)
+    local sample = by["edited "].samples[1]
+    assert.matches('"n":30,"at":%d+', sample.before)
+    assert.equal((sample.before:gsub(' ?"n":30', '"n":0')), sample.after)
+  end
+
+  it("finds no change in a policy that says the same, also while the server runs",
+  function()
+    local out, code = replay(("--policy %s %s/spool"):format(s.path, s.data))
+    assert.equal(0, code, out)
+    assert.matches("100 events of [^\n]*: 0 would change", out)
+    assert.matches("100  unchanged", out)
+  end)
+
+  it("counts what another policy refuses, drops, edits, fails on and sends elsewhere",
+  function()
+    check(figures(("--policy %s %s/spool"):format(new, s.data)))
+    local out, code = replay(("--policy %s %s/spool"):format(new, s.data))
+    assert.equal(1, code)
+    assert.matches("10  refused: too_large n\n      {\"kind\":\"x\", \"n\":90,",
+      out)
+    assert.matches("10  failed: [^\n]*new.lua:%d+: no x\n", out)
+    assert.matches("\n    %- {[^\n]*\"n\":30[^\n]*\n    %+ {[^\n]*\"n\":0,", out)
+  end)
+
+  it("says where two policies differ", function()
+    local out, code = replay(("--policy %s --old %s %s/spool"):format(new, new,
+      s.data))
+    assert.equal(0, code, out)
+    local t = figures(("--policy %s --old %s %s/spool"):format(s.path, new,
+      s.data))
+    assert.same({ 100, 51, 31 }, { t.events, t.changed, t.accepted })
+    check(figures(("--policy %s --old %s %s/spool"):format(new, s.path, s.data)))
+  end)
+
+  it("reads archives, plain or compressed, and says where one is cut off",
+  function()
+    h.wait_for("the archive", function()
+      return h.shell("zstdcat " .. s.data .. "/archive/*.part 2>/dev/null | wc -l")
+        :match("100")
+    end)
+    local dir = s.dir .. "/copy"
+    h.shell(("mkdir %s; cd %s; zstdcat %s/archive/*.part > events-0-1.ndjson")
+      :format(dir, dir, s.data))
+    for _, pack in ipairs { "true", "gzip -f *.ndjson",
+      "gunzip -f *.gz; head -50 *.ndjson | zstd -q > events-0-2.ndjson.zst; "
+      .. "tail -50 *.ndjson | zstd -q >> events-0-2.ndjson.zst; rm *.ndjson" } do
+      h.shell(("cd %s; %s"):format(dir, pack))
+      check(figures(("--policy %s --time at %s"):format(new, dir)))
+    end
+    -- By the file's time each event would come at another time than it did.
+    assert.equal(100, figures(("--policy %s --at 2025-01-01T00:00:00Z %s")
+      :format(s.path, dir)).edited)
+    h.shell(("cd %s; head -c 200 *.zst > cut-0-1.ndjson.zst; rm events*")
+      :format(dir))
+    local out, code = replay(("--policy %s --route 'POST /v1/events' %s")
+      :format(new, dir))
+    assert.equal(2, code)
+    assert.matches("cut%-0%-1.ndjson.zst: cut off in the middle", out)
+  end)
+
+  it("asks which route when several could be meant", function()
+    local two = s.dir .. "/two.lua"
+    h.write(two, NEW .. [[route "POST /v2" { body = "event", stream = "events" }]])
+    local out, code = replay(("--policy %s %s/spool"):format(two, s.data))
+    assert.equal(2, code)
+    assert.matches("more than one route of %S+ fits events of \"events\" "
+      .. "%(\"POST /v1/events\", \"POST /v2\"%): say which with %-%-route", out)
+    check(figures(("--policy %s --route 'POST /v1/events' %s/spool"):format(two,
+      s.data)))
+    out, code = replay(("--policy %s --route 'POST /v2' %s/spool"):format(two,
+      s.data))
+    assert.equal(0, code, out)
+    out, code = replay(("--policy %s --route 'POST /v3' %s/spool"):format(two,
+      s.data))
+    assert.same({ 2, true }, { code, out:find("has no route", 1, true) ~= nil })
+  end)
+
+  it("shows how far it is to a terminal only", function()
+    local out = h.shell(("script -qec '%s replay --policy %s %s/spool' /dev/null")
+      :format(h.binary, new, s.data))
+    assert.matches("%[=*%s*%]%s+%d+ %%  100 events", out)
+    assert.not_matches("%[=", (replay(("--policy %s %s/spool"):format(new,
+      s.data))))
+  end)
+
+  it("exits 2 when it can't be told, and says why", function()
+    local bad = s.dir .. "/bad.lua"
+    h.write(bad, [[rout "POST /" {}]])
+    for args, why in pairs {
+      ["--policy " .. bad .. " " .. s.data .. "/spool"] = "did you mean \"route\"",
+      ["--policy " .. new .. " " .. s.dir] = "no spool .* and no archive",
+      ["--policy " .. new .. " " .. s.dir .. "/none"] = "No such file",
+      ["--policy " .. new] = "usage:",
+      ["--policy " .. new .. " --header x " .. s.dir] = "usage:",
+    } do
+      local out, code = replay(args)
+      assert.equal(2, code, args)
+      assert.matches(why, out)
+    end
+  end)
+
+  it("is fast, and does not grow with its input", function()
+    local big = s.dir .. "/big-0-1.ndjson"
+    local list = {}
+    for n = 1, 1000 do
+      list[n] = ('{"n":%d,"user_id":"user-%06d","properties":{"page":"/home",'
+        .. '"ref":"https://example.com/a/%08x"},"value":%d.50}'):format(n % 40 + 40,
+          n, n * 7919, n)
+    end
+    local text = table.concat(list, "\n") .. "\n"
+    local f = assert(io.open(big, "w"))
+    for _ = 1, 500 do f:write(text) end
+    f:close()
+    local out = h.shell(("/usr/bin/env bash -c 'ulimit -v 900000; %s replay "
+      .. "--policy %s --route \"POST /v1/events\" --json %s'"):format(h.binary,
+      s.path, big))
+    local t = cjson.decode(out)
+    assert.equal(500000, t.events)
+    assert.equal(500000, t.edited) -- the time it came
+    print(("# replay: %d events, %.0f events/s"):format(t.events,
+      t.events_per_second))
+  end)
+end)
