@@ -1,7 +1,7 @@
 local testing = require "sluice.testing"
 
-describe("conf/examples/webhooks.lua", function()
-  local policy = assert(testing.load "conf/examples/webhooks.lua")
+describe("webhooks.lua", function()
+  local policy = assert(testing.load "webhooks.lua")
 
   local function hook(body, event)
     return policy:post("/webhooks", body,

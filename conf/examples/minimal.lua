@@ -1,0 +1,9 @@
+-- minimal: everything that a policy must say. Any JSON object is taken as it is
+-- and ends in a file.
+--
+--   build/sluice run conf/examples/minimal.lua
+--   curl --json '{"hello":"world"}' localhost:8080/v1/events
+
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+route "POST /v1/events" { body = "batch", stream = "events" }
