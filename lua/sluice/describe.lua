@@ -39,7 +39,7 @@ function Loader:options(s, path, t, options)
       if spec.required then
         self:problem(s, path, "value", ("needs %s: %s"):format(key,
           spec.help:sub(1, 1):lower() .. spec.help:sub(2)))
-      elseif spec.type == "options" then
+      elseif spec.type == "options" and not spec.optional then
         out[key] = self:options(s, extend(path, key), {}, spec.options)
       else
         out[key] = values.default(spec, self.host)
@@ -273,66 +273,6 @@ function Loader:schemas()
     list[#list + 1] = out
     s.schema.index = #list - 1
     s.schema.fields = out.fields
-  end
-  return list
-end
-
-function Loader:route_stream(s, o)
-  if o.stream == nil then
-    if o.on_event == nil then
-      self:problem(s, nil, "value",
-        "needs stream, or an on_event that says to(\"stream\")")
-    end
-    return -1
-  end
-  local found = self.stream_index[o.stream]
-  if found then
-    found.used = true
-    return found.index
-  end
-  local names = {}
-  for name in pairs(self.stream_index) do names[#names + 1] = name end
-  self:problem(s, { "stream" }, "value", ("there is no stream %s%s"):format(
-    values.show(o.stream), suggest.hint(o.stream, names)))
-  return -1
-end
-
-local methods = { GET = true, POST = true, PUT = true, PATCH = true,
-  DELETE = true }
-
-function Loader:routes()
-  local list, seen, n = {}, {}, 0
-  for _, s in ipairs(of_word(self, "route")) do
-    local method, path = s.name:match("^(%u+) (/[^%s?#]*)$")
-    if not method or not methods[method] then
-      self:problem(s, nil, "value",
-        "expected a method and a path: route \"POST /v1/events\" { }")
-      method, path = "POST", "/?" .. n
-    elseif seen[s.name] then
-      self:problem(s, nil, "value", ("is unreachable: the same route stands "
-        .. "in line %d"):format(seen[s.name]))
-    end
-    seen[s.name] = seen[s.name] or s.line
-    n = n + 1
-    local o = self:options(s, {}, s.args, words.route.options)
-    local schema = o.schema
-    if schema ~= nil and getmetatable(schema) ~= self.Schema then
-      self:problem(s, { "schema" }, "value",
-        ("%s is no schema { }"):format(values.show(schema)))
-      schema = nil
-    end
-    list[#list + 1] = { method = method, path = path, body = o.body or "event",
-      schema = schema and schema.index or -1,
-      fields = schema and schema.fields or {},
-      stream = self:route_stream(s, o), partial = o.partial,
-      on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,
-      line = s.line, file = s.file, statement = s }
-  end
-  if #list == 0 then
-    self:add(self.name, 1, 1, 0,
-      "the policy has no route: route \"POST /v1/events\" { }")
-  elseif #list > 256 then
-    self:problem(list[257].statement, nil, "value", "more than 256 routes")
   end
   return list
 end

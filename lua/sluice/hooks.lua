@@ -61,7 +61,8 @@ local function read(ev, key)
   local e = ev.sluice_
   if e.epoch ~= ctx.epoch then gone() end
   local slot = slots[key]
-  if slot == nil or e.n_edits ~= 0 then
+  if slot == nil or
+      (e.n_edits ~= 0 and C.sluice_edited(ctx, ev, key, #key) ~= 0) then
     if type(key) ~= "string" then return nil end
     return slow(ev, key)
   end
@@ -117,19 +118,35 @@ end
 
 local parts = { method = 0, path = 1, query = 2, peer = 3 }
 
-local function header(_, name)
-  if ctx.epoch == 0 then error("request used after its end", 2) end
-  if C.sluice_request_header(ctx.request, name, #name, found) == 0 then
+local function named(part, name)
+  if ctx.epoch == 0 then error("request used after its end", 3) end
+  if C.sluice_request_named(ctx, part, name, #name, found) == 0 then
     return nil
   end
   return text_of(found.text, found.len)
 end
 
-local headers = setmetatable({}, {
-  __index = header,
-  __newindex = function() error("a request's headers can't be set", 2) end,
-  __metatable = false,
-})
+-- Read-only tables of the request: what, and how a key is looked up in it.
+local function view(what, read_key)
+  return setmetatable({}, {
+    __index = read_key,
+    __newindex = function() error("a request's " .. what .. " can't be set", 2) end,
+    __metatable = false,
+  })
+end
+
+local basic_parts = { user = 3, password = 4 }
+local views = {
+  params = view("params", function(_, name) return named(0, name) end),
+  query_args = view("query_args", function(_, name) return named(1, name) end),
+  headers = view("headers", function(_, name) return named(2, name) end),
+  basic = view("basic", function(_, name)
+    if not basic_parts[name] then
+      error(("basic has user and password, no \"%s\""):format(tostring(name)), 2)
+    end
+    return named(basic_parts[name], "")
+  end),
+}
 
 local function request_read(req, key)
   if ctx.epoch == 0 then error("request used after its end", 2) end
@@ -138,7 +155,8 @@ local function request_read(req, key)
     C.sluice_request_part(req, part, found)
     return text_of(found.text, found.len)
   end
-  if key == "headers" then return headers end
+  local table_of = views[key]
+  if table_of ~= nil then return table_of end
   error(("a request has no \"%s\""):format(tostring(key)), 2)
 end
 
@@ -156,11 +174,15 @@ local function check_code(code)
   end
 end
 
-function M.reject(code, message)
+function M.reject(code, message, status)
   if not codes[code] then check_code(code) end
   verdict.kind, verdict.code = REJECT, code
   verdict.message = message == nil and "" or tostring(message)
-  verdict.status = 422
+  if status ~= nil and (type(status) ~= "number" or status < 400 or
+      status > 499 or status % 1 ~= 0) then
+    error("reject: expected a status from 400 to 499", 2)
+  end
+  verdict.status = status or 422
   return verdict
 end
 
@@ -200,6 +222,10 @@ local function act(ev, r)
       :format(type(r)), 0)
   end
   if r.kind == REJECT then
+    if r.status ~= 422 then
+      error("reject: a status is on_request's to give; the route's answer says "
+        .. "the one of refused events", 0)
+    end
     C.sluice_reject(ctx, ev, r.code, #r.code, r.message, #r.message)
   elseif r.kind == DROP then
     C.sluice_drop(ctx, ev)

@@ -15,6 +15,7 @@ local M = {}
 local Loader = {}
 Loader.__index = Loader
 require "sluice.describe"(Loader)
+require "sluice.routes"(Loader)
 
 ---Notes a mistake of statement s at the keys of path.
 ---@param what "key"|"value"

@@ -84,13 +84,33 @@ function example(name) end
 
 ---What a path takes and what becomes of it.
 ---@class sluice.route
----@field body "event"|"batch" One JSON object, or many (an array, {"events":[]}, NDJSON).
+---@field answer? sluice.route.answer What is said of events that were accepted.
+---@field body "event"|"batch"|"cloudevents" One JSON object, many (an array, {"events":[]}, NDJSON), or CloudEvents.
+---@field cors? sluice.route.cors Pages of other origins that may send; answers their OPTIONS.
+---@field envelope? table<string, string> field = path in the envelope: copied into each event that lacks the field.
+---@field events? string Path of the array of events in the body's object, the envelope: "data.events".
 ---@field on_error? "dead_letter"|"reject"|"accept" What becomes of an event whose hook raises. (default: dead_letter)
 ---@field on_event? fun(ev: sluice.event, req: sluice.request): sluice.verdict? function(ev, req): nothing, reject(), drop() or to().
 ---@field on_request? fun(req: sluice.request): sluice.verdict? function(req): nothing or reject(), before the body is read.
 ---@field partial? boolean false: one bad event refuses its batch. (default: true)
 ---@field schema? sluice.schema A schema { } to check events with.
+---@field set? table<string, string> field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time": set in each event; removed where the request has none.
 ---@field stream? string Where accepted events go.
+---@field types? string[] Content types that it takes ("*/*": any); default: those of JSON and NDJSON.
+
+---What is said of events that were accepted.
+---@class sluice.route.answer
+---@field body? string The text, instead of the counts and errors.
+---@field refused? integer Status when all events were refused. (default: 422)
+---@field status? integer The HTTP status. (default: 202)
+---@field type? string Content type of body; default: application/json.
+
+---Pages of other origins that may send; answers their OPTIONS.
+---@class sluice.route.cors
+---@field credentials? boolean Cookies and Authorization may come along. (default: false)
+---@field headers? string[] Headers that they may send; default: Content-Type.
+---@field max_age? string How long a browser may remember it. (default: 1h)
+---@field origins string[] "https://shop.example", or "*": all.
 
 ---What a path takes and what becomes of it.
 ---@param name string
@@ -334,7 +354,10 @@ function schema(fields) end
 ---@field time_ms number Wall clock of this turn, milliseconds since 1970.
 ---@field method string "POST".
 ---@field path string Without the query.
+---@field params table<string, string> Of a path such as "/v1/:kind": req.params.kind, decoded.
 ---@field query string Behind the question mark; "": none.
+---@field query_args table<string, string> Of the query, decoded: req.query_args.api_key; nil: not there.
+---@field basic table<string, string> Of Authorization: Basic: req.basic.user, req.basic.password; nil: not sent.
 ---@field peer string The client's address.
 ---@field headers table<string, string> By name, in any case: req.headers["x-api-key"]; nil: not sent.
 
@@ -360,11 +383,12 @@ function env(name, default) end
 ---@return any
 function require(name) end
 
----return reject("missing_value", "a purchase needs a value"): the event, or in on_request the request, is refused.
+---return reject("missing_value", "a purchase needs a value"): the event, or in on_request the request, is refused; there with a status, such as 401.
 ---@param code string
 ---@param message? string
+---@param status? integer
 ---@return sluice.verdict
-function reject(code, message) end
+function reject(code, message, status) end
 
 ---return drop("sampled"): accepted, counted, not stored.
 ---@param reason? string

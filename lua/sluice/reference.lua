@@ -40,11 +40,11 @@ end
 local lua_types = {
   count = "integer", number = "number", boolean = "boolean", list = "string[]",
   map = "table<string, string|number|boolean>", workers = '"auto"|integer',
-  schema = "sluice.schema", urls = "string|string[]",
+  fields = "table<string, string>", schema = "sluice.schema", urls = "string|string[]",
   sinks = "table<integer|string, string|sluice.stream_sink>",
   adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
 }
-for _, name in ipairs { "string", "address", "name", "bytes", "duration", "url",
+for _, name in ipairs { "string", "text", "address", "name", "bytes", "duration", "url",
   "moment", "after", "stream" } do
   lua_types[name] = "string"
 end
@@ -59,7 +59,7 @@ end
 
 local shown_types = {
   string = "text", address = "host:port", bytes = "size", count = "whole number",
-  list = "list of texts", map = "name = value", hook = "function",
+  fields = "field = text", list = "list of texts", map = "name = value", hook = "function",
   sinks = "list of sinks", workers = '`"auto"` or whole number',
   moment = "RFC 3339 time", after = 'duration or `"p95"`',
   adapt = '`"latency"` or function', stream = "name of a stream",

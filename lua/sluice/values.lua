@@ -67,6 +67,13 @@ function checks.string(v, spec)
   return v
 end
 
+function checks.text(v)
+  if type(v) ~= "string" then
+    return nil, ("%s is not a text"):format(M.show(v))
+  end
+  return v
+end
+
 function checks.boolean(v)
   if type(v) ~= "boolean" then
     return nil, ("%s is neither true nor false"):format(M.show(v))
@@ -167,6 +174,14 @@ function checks.list(v, spec)
   for _, x in ipairs(v) do
     local _, why = checks[spec.of or "string"](x, {})
     if why then return nil, why end
+  end
+  return v
+end
+
+-- field = text; what the texts may be is the route's to say.
+function checks.fields(v)
+  if type(v) ~= "table" or #v > 0 then
+    return nil, ("%s is not a table { field = \"text\" }"):format(M.show(v))
   end
   return v
 end

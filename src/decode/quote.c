@@ -18,7 +18,7 @@ static size_t put_control(unsigned char c, char *out)
     return 6;
 }
 
-size_t quote_write(struct str text, char *out)
+static size_t quote(struct str text, bool mend, char *out)
 {
     const char *p = text.p, *end = text.p + text.n;
     char *o = out;
@@ -30,12 +30,12 @@ size_t quote_write(struct str text, char *out)
 
         if (c >= 0x80) {
             n = lex_utf8(p, end);
-            if (n == 0) {
+            if (n == 0 && !mend) {
                 return 0;
             }
-            memcpy(o, p, n);
-            o += n;
-            p += n;
+            memcpy(o, n == 0 ? "\xEF\xBF\xBD" : p, n == 0 ? 3 : n);
+            o += n == 0 ? 3 : n;
+            p += n == 0 ? 1 : n;
             continue;
         }
         if (c < 0x20) {
@@ -50,4 +50,29 @@ size_t quote_write(struct str text, char *out)
     }
     *o++ = '"';
     return (size_t)(o - out);
+}
+
+size_t quote_write(struct str text, char *out)
+{
+    return quote(text, false, out);
+}
+
+size_t quote_mended(struct str text, char *out)
+{
+    return quote(text, true, out);
+}
+
+bool quote_is_utf8(struct str text)
+{
+    const char *p = text.p, *end = text.p + text.n;
+
+    while (p < end) {
+        unsigned n = (unsigned char)*p < 0x80 ? 1 : lex_utf8(p, end);
+
+        if (n == 0) {
+            return false;
+        }
+        p += n;
+    }
+    return true;
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/str.h"
@@ -16,3 +17,8 @@ static inline size_t quote_bound(size_t n)
 /* Writes text in quotes to out; returns the length, or 0 when text is not
  * UTF-8 (nothing useful is in out then). */
 size_t quote_write(struct str text, char *out);
+
+/* The same for any bytes: what is not UTF-8 becomes U+FFFD, a byte at a time. */
+size_t quote_mended(struct str text, char *out);
+
+bool quote_is_utf8(struct str text);

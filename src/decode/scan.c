@@ -134,6 +134,19 @@ static enum scan_result scan_batch(struct scan *s, struct scan_error *se)
     return r == SCAN_OK ? at_end(s, se) : r;
 }
 
+static enum scan_result scan_array(struct scan *s, struct scan_error *se)
+{
+    enum slot_kind kind;
+
+    if (*s->l.p == '[') {
+        return scan_batch(s, se);
+    }
+    if (lex_value(&s->l, 1, &kind)) {
+        (void)lex_fail(&s->l, s->b->body, "expected an array of events");
+    }
+    return scan_failed(s, se);
+}
+
 static void reject_line(struct scan *s, struct event *ev, const char *line)
 {
     char *text = arena_alloc(s->b->arena, 128);
@@ -203,7 +216,10 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
     }
     switch (shape) {
     case SCAN_EVENT:
+    case SCAN_DATA:
         return scan_one(s, se);
+    case SCAN_ARRAY:
+        return scan_array(s, se);
     case SCAN_BATCH:
         return scan_batch(s, se);
     case SCAN_NDJSON:
@@ -263,4 +279,17 @@ enum scan_result scan_enveloped(struct event_batch *b,
                                 struct scan_error *se)
 {
     return read_body(b, k, SCAN_BATCH, v, limits, (struct str){body, n}, se);
+}
+
+enum scan_result scan_value(const struct scan_limits *limits, const char *body,
+                            size_t n, struct scan_error *se)
+{
+    struct event_batch b = {.body = body};
+    struct scan s = {
+        .l = {.p = body, .end = body + n, .max_depth = limits->max_depth},
+        .b = &b};
+    enum slot_kind kind;
+
+    lex_space(&s.l);
+    return lex_value(&s.l, 1, &kind) ? at_end(&s, se) : scan_failed(&s, se);
 }

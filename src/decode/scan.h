@@ -30,7 +30,10 @@ enum {
 enum scan_shape {
     SCAN_EVENT, /* one object */
     SCAN_BATCH, /* {"events":[...]} or [...] of objects */
-    SCAN_NDJSON /* an object a line; a bad line is that event's error */
+    SCAN_NDJSON, /* an object a line; a bad line is that event's error */
+    SCAN_ARRAY,  /* [...] of objects, and nothing else */
+    SCAN_DATA    /* any bytes, the data of one event: never scanned as they are,
+                    see plan/cloudevent.h */
 };
 
 enum scan_result {
@@ -71,6 +74,10 @@ enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
                            enum scan_shape shape,
                            const struct scan_limits *limits, const char *body,
                            size_t n, struct scan_error *se) MUST_USE;
+
+/* Checks that body[0..n) (as for scan_body) is one JSON value, of any kind. */
+enum scan_result scan_value(const struct scan_limits *limits, const char *body,
+                            size_t n, struct scan_error *se) MUST_USE;
 
 /* Unescapes the string slice src[0..n) (between the quotes) to out, which has
  * n bytes; returns the length. src was checked by scan_body. */

@@ -10,7 +10,9 @@ const char *http_phrase(int status)
         int status;
         const char *text;
     } known[] = {{200, "OK"},
+                 {201, "Created"},
                  {202, "Accepted"},
+                 {204, "No Content"},
                  {400, "Bad Request"},
                  {401, "Unauthorized"},
                  {403, "Forbidden"},
@@ -18,6 +20,7 @@ const char *http_phrase(int status)
                  {405, "Method Not Allowed"},
                  {408, "Request Timeout"},
                  {409, "Conflict"},
+                 {410, "Gone"},
                  {411, "Length Required"},
                  {413, "Content Too Large"},
                  {415, "Unsupported Media Type"},

@@ -80,15 +80,18 @@ static size_t render(struct http_server *s, const struct http_request *r,
     n = put_z(out, n, http_phrase(status));
     n = put_z(out, n, "\r\n");
     n = put_z(out, n, date_line(s));
-    if (strncmp(headers, "Content-Type:", 13) != 0) {
+    if (status != 204 && strncmp(headers, "Content-Type:", 13) != 0) {
         n = put_z(out, n, "Content-Type: application/json\r\n");
     }
     n = put_z(out, n, headers);
-    n = put_z(out, n, "Content-Length: ");
-    n = put_u64(out, n, body.n);
-    n = put_z(out, n, r->close ? "\r\nConnection: close\r\n\r\n"
-                      : r->old ? "\r\nConnection: keep-alive\r\n\r\n"
-                               : "\r\n\r\n");
+    if (status != 204) { /* which has no body nor its length (RFC 9110, 8.6) */
+        n = put_z(out, n, "Content-Length: ");
+        n = put_u64(out, n, body.n);
+        n = put_z(out, n, "\r\n");
+    }
+    n = put_z(out, n, r->close ? "Connection: close\r\n\r\n"
+                      : r->old ? "Connection: keep-alive\r\n\r\n"
+                               : "\r\n");
     if (!r->head && body.n > 0) {
         memcpy(out + n, body.p, body.n);
         n += body.n;

@@ -84,6 +84,9 @@ size_t answer_bound(const struct event_batch *b, const struct outcome *o)
                                                : ANSWER_ERRORS_MAX;
 
     (void)b;
+    if (o->answer != NULL && o->answer->body.p != NULL) {
+        return o->answer->body.n;
+    }
     return ANSWER_SMALL + n * (size_t)ERROR_BYTES;
 }
 
@@ -110,8 +113,12 @@ size_t answer_events(const struct event_batch *b, const struct outcome *o,
     struct text t = {out, out + answer_bound(b, o)};
     uint32_t listed = 0;
 
-    put_z(&t, o->status == 202 ? "{\"status\":\"accepted\",\"accepted\":"
-                               : "{\"status\":\"rejected\",\"accepted\":");
+    if (o->answer != NULL && o->answer->body.p != NULL) {
+        put(&t, o->answer->body.p, o->answer->body.n);
+        return o->answer->body.n;
+    }
+    put_z(&t, o->status < 300 ? "{\"status\":\"accepted\",\"accepted\":"
+                              : "{\"status\":\"rejected\",\"accepted\":");
     put_u64(&t, o->accepted);
     if (o->rejected > 0) {
         put_z(&t, ",\"rejected\":");

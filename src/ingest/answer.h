@@ -16,8 +16,8 @@ enum { ANSWER_ERRORS_MAX = 100, ANSWER_SMALL = 256 };
 /* Bytes that answer_events may need for b. */
 size_t answer_bound(const struct event_batch *b, const struct outcome *o);
 
-/* {"status":...,"accepted":...,"rejected":...,"errors":[...]}; returns the length.
- * out has answer_bound bytes. */
+/* {"status":...,"accepted":...,"rejected":...,"errors":[...]}, or what the route says
+ * instead; returns the length. out has answer_bound bytes. */
 size_t answer_events(const struct event_batch *b, const struct outcome *o,
                      char *out);
 

@@ -3,13 +3,35 @@
  * stream, with one write; then their answers are due, or, with a `synced`
  * stream, once the housekeeper has synced that far.
  */
+#include <stdio.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "ingest/room.h"
+
+static const char *kept(const struct waiter *w)
+{
+    return w->long_answer != NULL ? w->long_answer : w->small_answer;
+}
+
+/* With the lines that its own answer would have had, but for the type. */
+static void refuse_kept(struct ingest *in, struct waiter *w, int status,
+                        const char *headers, const struct answer_error *e)
+{
+    char lines[CORS_BYTES + 256];
+    const char *own = w->headers_bytes > 0 ? kept(w) : "";
+
+    if (strncmp(own, "Content-Type:", 13) == 0) {
+        own = strchr(own, '\n') + 1;
+    }
+    (void)snprintf(lines, sizeof lines, "%s%s", headers, own);
+    refuse_with(in, w->req, status, lines, e);
+}
 
 static void finish(struct ingest *in, struct waiter *w)
 {
     if (w->failed) {
-        refuse(in, w->req, 503, "Retry-After: 1\r\n",
+        refuse_kept(in, w, 503, "Retry-After: 1\r\n",
                &(struct answer_error){.error = "Not stored",
                                       .code = "storage_failed",
                                       .detail = "the disk did not take the "
@@ -17,10 +39,10 @@ static void finish(struct ingest *in, struct waiter *w)
                                       .offset = -1,
                                       .limit = -1});
     } else {
-        const char *text = w->long_answer != NULL ? w->long_answer
-                                                  : w->small_answer;
+        const char *text = kept(w);
 
-        http_answer(w->req, w->status, "", (struct str){text, w->answer_bytes});
+        http_answer(w->req, w->status, w->headers_bytes > 0 ? text : "",
+                    (struct str){text + w->headers_bytes, w->answer_bytes});
         meters_request(&in->m, w->status);
     }
     stats_record(in->m.latency, clock_mono_ns() - w->began_ns);
@@ -134,7 +156,7 @@ void commit_turn(struct ingest *in)
 
 static void finish_late(struct ingest *in, struct waiter *w)
 {
-    refuse(in, w->req, 504, "",
+    refuse_kept(in, w, 504, "",
            &(struct answer_error){.error = "Not delivered yet",
                                   .code = "delivery_timeout",
                                   .detail = "the events are kept and will be "

@@ -4,17 +4,31 @@
  */
 #include <stdio.h>
 
+#include "base/attr.h"
 #include "base/clock.h"
 #include "ingest/room.h"
 
-void refuse(struct ingest *in, struct http_request *r, int status,
-            const char *headers, const struct answer_error *e)
+void refuse_with(struct ingest *in, struct http_request *r, int status,
+                 const char *lines, const struct answer_error *e)
 {
     char text[2048];
     size_t n = answer_error(e, text, sizeof text);
 
-    http_answer(r, status, headers, (struct str){text, n});
+    http_answer(r, status, lines, (struct str){text, n});
     meters_request(&in->m, status);
+}
+
+void refuse(struct ingest *in, struct http_request *r, int status,
+            const char *headers, const struct answer_error *e)
+{
+    char lines[sizeof in->extra + 256];
+
+    if (LIKELY(in->extra[0] == '\0')) {
+        refuse_with(in, r, status, headers, e);
+        return;
+    }
+    (void)snprintf(lines, sizeof lines, "%s%s", headers, in->extra);
+    refuse_with(in, r, status, lines, e);
 }
 
 void door_refuse(struct ingest *in, struct http_request *r, int status,
@@ -68,12 +82,51 @@ void door_refuse_whole(struct ingest *in, struct http_request *r,
     refuse(in, r, no->status,
            no->status == 405   ? allow
            : no->status == 429 ? door_retry_after(in)
+           : no->status == 401 ? "WWW-Authenticate: Basic realm=\"sluice\"\r\n"
                                : "",
            &no->error);
 }
 
-void door_headers(void *arg, struct http_request *r,
-                       const struct http_view *v)
+static struct str header(const struct http_view *v, const char *name)
+{
+    const struct policy_request q = {.headers = v->headers,
+                                     .n_headers = v->n_headers};
+
+    return request_raw(&q, "", REQUEST_HEADER, str_of(name));
+}
+
+void door_extra(struct ingest *in, const struct route *route,
+                const struct http_view *v)
+{
+    in->extra[0] = '\0';
+    if (UNLIKELY(route != NULL && route->cors != NULL)) {
+        cors_answer(route->cors, header(v, "origin"), in->extra);
+    }
+}
+
+/* A browser's question before a request of another origin. True: answered. */
+static bool preflight(struct ingest *in, const struct binding *b,
+                      struct http_request *r, const struct http_view *v)
+{
+    struct str method = header(v, "access-control-request-method");
+    char allow[128];
+    const struct route *route;
+
+    if (!str_eq(v->method, STR("OPTIONS")) || method.p == NULL) {
+        return false;
+    }
+    route = plan_route(b->plan, method, v->path, allow, sizeof allow);
+    if (route == NULL || route->cors == NULL ||
+        !cors_preflight(route->cors, header(v, "origin"),
+                        str_of(route->method), in->extra)) {
+        return false;
+    }
+    http_answer(r, 204, in->extra, (struct str){"", 0});
+    meters_request(&in->m, 204);
+    return true;
+}
+
+void door_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
     struct passage *p = http_user(r);
@@ -86,13 +139,19 @@ void door_headers(void *arg, struct http_request *r,
     int stream;
 
     p->began_ns = clock_mono_ns();
+    in->extra[0] = '\0';
     if (!decide_head(b->state, &req, v->content_type, &p->route, &shape, &no)) {
+        if (no.status == 405 && preflight(in, b, r, v)) {
+            return;
+        }
+        door_extra(in, p->route, v);
         door_refuse_whole(in, r, &no);
         if (UNLIKELY(in->trial != NULL)) {
             trial_head(in, b, v, &no, clock_mono_ns() - p->began_ns);
         }
         return;
     }
+    door_extra(in, p->route, v);
     p->shape = shape;
     if (UNLIKELY(in->trial != NULL)) {
         p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);

@@ -21,7 +21,9 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/attr.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ingest/room.h"
@@ -76,19 +78,49 @@ static void count(struct ingest *in, const struct outcome *o)
     stats_add(in->m.dead, o->dead);
 }
 
+/* The lines of the answer's head that are its own: the type, and those of all
+ * answers of the route. "" mostly. */
+static const char *answer_lines(struct ingest *in, const struct outcome *o,
+                                char *out, size_t out_bytes)
+{
+    if (LIKELY(o->answer == NULL || o->answer->type == NULL)) {
+        return in->extra;
+    }
+    (void)snprintf(out, out_bytes, "Content-Type: %s\r\n%s", o->answer->type,
+                   in->extra);
+    return out;
+}
+
 static void answer_now(struct ingest *in, struct http_request *r,
                        const struct outcome *o)
 {
-    char small[ANSWER_SMALL];
+    char small[ANSWER_SMALL], lines[sizeof in->extra + 256];
     size_t bound = answer_bound(&in->batch, o);
     char *text = bound <= sizeof small ? small : mem_alloc(bound);
     size_t n = answer_events(&in->batch, o, text);
 
-    http_answer(r, o->status, "", (struct str){text, n});
+    http_answer(r, o->status, answer_lines(in, o, lines, sizeof lines),
+                (struct str){text, n});
     meters_request(&in->m, o->status);
     if (text != small) {
         free(text);
     }
+}
+
+/* Lines and body, for when it is due: the route may be gone by then. */
+static void keep_answer(struct ingest *in, struct waiter *w,
+                        const struct outcome *o)
+{
+    char buffer[sizeof in->extra + 256];
+    const char *lines = answer_lines(in, o, buffer, sizeof buffer);
+    size_t n = lines[0] == '\0' ? 0 : strlen(lines) + 1;
+    char *text = waiter_text(w, n + answer_bound(&in->batch, o));
+
+    if (UNLIKELY(n > 0)) {
+        memcpy(text, lines, n);
+    }
+    w->headers_bytes = (uint32_t)n;
+    w->answer_bytes = (uint32_t)answer_events(&in->batch, o, text + n);
 }
 
 /* To the pending blocks; the answer waits for the commit. */
@@ -116,8 +148,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
         return;
     }
     count(in, o);
-    w->answer_bytes = (uint32_t)answer_events(
-        &in->batch, o, waiter_text(w, answer_bound(&in->batch, o)));
+    keep_answer(in, w, o);
     *in->pending_tail = w;
     in->pending_tail = &w->next;
     if (in->pending_since_ns == 0) {
@@ -137,6 +168,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
         in->sample = SAMPLE_EVERY;
         in->stage_began_ns = clock_mono_ns();
     }
+    door_extra(in, p->route, v);
     if (decide(in, r, v, p, &o)) {
         if (o.store && o.accepted > o.dropped) {
             accept_body(in, r, p, &o);

@@ -11,6 +11,7 @@
 #include "http/http.h"
 #include "ingest/answer.h"
 #include "ingest/binding.h"
+#include "ingest/cors.h"
 #include "ingest/ingest.h"
 #include "ingest/shadow.h"
 #include "ingest/split.h"
@@ -40,6 +41,7 @@ struct waiter {
     uint64_t began_ns;
     uint64_t reserved;
     int reserved_stream;       /* spool's id, -1: none */
+    uint32_t headers_bytes;    /* of its text, before the answer; with the NUL */
     uint32_t answer_bytes;
     int status;
     bool failed;               /* a block with events of it was not stored */
@@ -51,7 +53,7 @@ struct waiter {
         uint64_t seq;
     } syncs[SYNCS_MAX];
     char *long_answer;         /* NULL: small */
-    char small_answer[ANSWER_SMALL];
+    char small_answer[2 * ANSWER_SMALL];
 };
 
 /* One of the spool's streams as this worker sees it. */
@@ -98,6 +100,8 @@ struct ingest {
     uint64_t pending_since_ns;   /* first pending event; 0: nothing pending */
     uint64_t pending_bytes;
     double wall_ms;              /* read once a turn */
+    /* Lines that each answer to the request in hand has, "" mostly. */
+    char extra[CORS_BYTES + 128];
     bool draining;
     uint32_t sample;             /* counts down to a sampled request */
     bool sampling;
@@ -152,7 +156,14 @@ void door_leave(struct ingest *in, struct passage *p);
 struct policy_request door_request(const struct ingest *in,
                                    const struct http_view *v);
 
-/* Answer with an error, count it. headers: "" or whole lines. */
+/* The lines of in->extra for a request of the route. */
+void door_extra(struct ingest *in, const struct route *route,
+                const struct http_view *v);
+
+/* Answer with an error, count it. headers: "" or whole lines; refuse, for the request
+ * in hand, adds in->extra. */
+void refuse_with(struct ingest *in, struct http_request *r, int status,
+                 const char *headers, const struct answer_error *e);
 void refuse(struct ingest *in, struct http_request *r, int status,
             const char *headers, const struct answer_error *e);
 void door_refuse(struct ingest *in, struct http_request *r, int status,

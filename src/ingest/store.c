@@ -87,6 +87,10 @@ static struct place key_place(const struct route *route, const struct event *ev,
         return unknown;
     }
     x = &ev->slots[at];
+    /* A value of the envelope lies outside of the event. */
+    if (x->off - ev->off >= ev->len && (x->tag & 15) != SLOT_ABSENT) {
+        return unknown;
+    }
     switch (x->tag & 15) {
     case SLOT_STRING:
     case SLOT_NUMBER:

@@ -26,6 +26,7 @@ struct waiter *waiter_get(struct ingest *in)
     w->n_syncs = 0;
     w->until_ns = 0;
     w->long_answer = NULL;
+    w->headers_bytes = 0;
     return w;
 }
 
@@ -43,7 +44,7 @@ void waiter_put(struct ingest *in, struct waiter *w)
 
 char *waiter_text(struct waiter *w, size_t n)
 {
-    if (n <= ANSWER_SMALL) {
+    if (n <= sizeof w->small_answer) {
         return w->small_answer;
     }
     /* Only answers that list errors are long: not the steady state. */

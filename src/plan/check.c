@@ -266,13 +266,18 @@ static bool check_field(struct event_batch *b, struct event *ev,
     return true;
 }
 
+static bool missing(struct event_batch *b, struct event *ev,
+                    const struct field *f)
+{
+    return refuse(b, ev, f, "missing_field", "the event needs this field");
+}
+
 static bool has_required(const struct schema *s, struct event_batch *b,
                          struct event *ev)
 {
     for (uint32_t i = 0; i < s->n_fields; i++) {
         if (s->fields[i].required && absent(&ev->slots[i])) {
-            return refuse(b, ev, &s->fields[i], "missing_field",
-                          "the event needs this field");
+            return missing(b, ev, &s->fields[i]);
         }
     }
     return true;
@@ -295,4 +300,13 @@ void check_events(const struct schema *s, struct event_batch *b,
             }
         }
     }
+}
+
+bool check_value(const struct field *f, struct event_batch *b,
+                 struct event *ev, struct slot *x, int64_t now_ms)
+{
+    if (absent(x)) {
+        return !f->required || missing(b, ev, f);
+    }
+    return check_field(b, ev, f, x, now_ms);
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "decode/event.h"
@@ -19,3 +20,8 @@
  * A null counts as absent. Events not EVENT_ACCEPT are left alone. */
 void check_events(const struct schema *s, struct event_batch *b,
                   int64_t now_ms);
+
+/* The same for one field and the value x of b, whose event is ev: false when ev was
+ * marked. */
+bool check_value(const struct field *f, struct event_batch *b,
+                 struct event *ev, struct slot *x, int64_t now_ms);

@@ -2,6 +2,8 @@
 
 #include <strings.h>
 
+#include "base/attr.h"
+
 static bool is(struct str s, const char *z)
 {
     return s.n == strlen(z) && strncasecmp(s.p, z, s.n) == 0;
@@ -34,20 +36,85 @@ static bool is_json(struct str s)
             strncasecmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
+/* The prefix decides (HTTP binding, 1.3): another format than JSON is refused. */
+static bool cloudevents_shape(struct str type, enum scan_shape *shape)
+{
+    static const char prefix[] = "application/cloudevents";
+
+    if (type.n < sizeof prefix - 1 ||
+        strncasecmp(type.p, prefix, sizeof prefix - 1) != 0) {
+        *shape = SCAN_DATA;
+        return true;
+    }
+    *shape = is(type, "application/cloudevents+json") ? SCAN_EVENT : SCAN_ARRAY;
+    return *shape == SCAN_EVENT ||
+           is(type, "application/cloudevents-batch+json");
+}
+
+/* Of the route's own list. */
+static bool listed_shape(const struct route *r, struct str type,
+                         enum scan_shape *shape)
+{
+    for (uint32_t i = 0; i < r->n_types; i++) {
+        const struct type_plan *t = &r->types[i];
+
+        /* No type at all is taken as JSON, as everywhere. */
+        if (type.n == 0 || t->type.n == 0 || (t->type.n == type.n &&
+                               strncasecmp(t->type.p, type.p, type.n) == 0)) {
+            *shape = t->ndjson && type.n > 0 ? SCAN_NDJSON
+                     : r->body == BODY_BATCH ? SCAN_BATCH
+                                             : SCAN_EVENT;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool media_is_json(struct str content_type)
+{
+    struct str type = essence(content_type);
+    const char *slash = type.n == 0 ? NULL : memchr(type.p, '/', type.n);
+    struct str sub = {slash, 0};
+
+    if (slash == NULL) {
+        return false;
+    }
+    sub = (struct str){slash + 1, type.n - (size_t)(slash + 1 - type.p)};
+    return is(sub, "json") ||
+           (sub.n > 5 && strncasecmp(sub.p + sub.n - 5, "+json", 5) == 0);
+}
+
 bool media_shape(const struct route *r, struct str content_type,
                  enum scan_shape *shape)
 {
     struct str type = essence(content_type);
 
+    if (UNLIKELY(r->body == BODY_CLOUDEVENTS)) {
+        return cloudevents_shape(type, shape);
+    }
+    if (UNLIKELY(r->n_types > 0)) {
+        return listed_shape(r, type, shape);
+    }
     if (type.n == 0 || is_json(type)) {
         *shape = r->body == BODY_EVENT ? SCAN_EVENT : SCAN_BATCH;
         return true;
     }
-    if (r->body == BODY_BATCH &&
+    if (r->body == BODY_BATCH && r->envelope == NULL &&
         (is(type, "application/x-ndjson") || is(type, "application/ndjson") ||
          is(type, "application/jsonl"))) {
         *shape = SCAN_NDJSON;
         return true;
     }
     return false;
+}
+
+const char *media_expected(const struct route *r)
+{
+    return r->body == BODY_CLOUDEVENTS
+               ? "expected application/cloudevents+json, "
+                 "application/cloudevents-batch+json, or ce- headers"
+           : r->n_types > 0 ? "expected one of the content types of this route"
+           : r->body == BODY_BATCH && r->envelope == NULL
+               ? "expected application/json or application/x-ndjson"
+               : "expected application/json";
 }

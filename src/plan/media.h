@@ -10,8 +10,15 @@
 #include "decode/scan.h"
 #include "plan/plan.h"
 
-/* application/json, text/json, application/anything+json, or none at all: JSON;
+/* By the route's own list of types, or: application/json, text/json, application/anything+json, or none at all: JSON;
  * application/x-ndjson, application/ndjson, application/jsonl: NDJSON, for
- * batch routes. Parameters and case do not matter. False: 415. */
+ * batch routes without an envelope. CloudEvents: by the prefix; what is not theirs
+ * is SCAN_DATA. Parameters and case do not matter. False: 415. */
 bool media_shape(const struct route *r, struct str content_type,
                  enum scan_shape *shape);
+
+/* What is said of a type that is not taken; static. */
+const char *media_expected(const struct route *r);
+
+/* Any type whose subtype is json or ends in +json (CloudEvents' JSON format, 3.1.1). */
+bool media_is_json(struct str content_type);

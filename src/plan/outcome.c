@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/attr.h"
+
 void outcome_of(const struct route *r, const struct event_batch *b,
                 struct outcome *o)
 {
@@ -35,6 +37,12 @@ void outcome_of(const struct route *r, const struct event_batch *b,
     }
     if (o->rejected > 0 && o->accepted == 0) {
         o->status = failed == o->rejected ? 500 : 422;
+    }
+    if (UNLIKELY(r->answer != NULL)) {
+        o->answer = o->status == 202 ? r->answer : NULL;
+        o->status = o->status == 202   ? r->answer->status
+                    : o->status == 422 ? r->answer->refused
+                                       : o->status;
     }
 }
 

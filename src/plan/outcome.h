@@ -12,12 +12,13 @@
 #include "plan/plan.h"
 
 struct outcome {
-    int status;         /* 202, 422, 500 */
+    int status;         /* 202, 422, 500, or what the route says for the first two */
     uint32_t accepted;  /* stored, dropped ones and dead ones included */
     uint32_t rejected;
     uint32_t dropped;   /* of accepted */
     uint32_t dead;      /* of accepted */
     bool store;         /* false: a route with partial = false refuses all */
+    const struct answer_plan *answer; /* the route's own, of accepted events; NULL */
 };
 
 /* 202 unless every event of a non-empty batch was rejected (422, or 500 when

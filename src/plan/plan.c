@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "decode/envelope.h"
+#include "plan/request.h"
 
 enum { PLAN_MAX_BYTES = 64 << 20 };
 
@@ -35,6 +37,9 @@ void plan_unref(struct plan *p)
     for (uint32_t i = 0; i < p->n_schemas; i++) {
         scan_keys_free(p->schemas[i]->keys);
     }
+    for (uint32_t i = 0; i < p->n_envelopes; i++) {
+        envelope_free(p->envelopes[i]);
+    }
     arena_fini(&p->arena);
     free(p);
 }
@@ -50,7 +55,8 @@ const struct route *plan_route(const struct plan *p, struct str method,
         const struct route *r = &p->routes[i];
         int k;
 
-        if (!str_eq(path, str_of(r->path))) {
+        if (r->pattern ? !request_matches(r->path, path)
+                       : !str_eq(path, str_of(r->path))) {
             continue;
         }
         if (str_eq(method, str_of(r->method))) {

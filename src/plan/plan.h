@@ -144,13 +144,48 @@ struct sink_plan {
     struct kafka_plan kafka;
 };
 
-enum body_kind { BODY_EVENT, BODY_BATCH };
+/* BODY_CLOUDEVENTS: one event or many, in the three modes of CloudEvents over
+ * HTTP; the content type tells. */
+enum body_kind { BODY_EVENT, BODY_BATCH, BODY_CLOUDEVENTS };
 enum on_error { ON_ERROR_DEAD_LETTER, ON_ERROR_REJECT, ON_ERROR_ACCEPT };
+
+/* A content type that a route takes. */
+struct type_plan {
+    struct str type;         /* "text/plain", without parameters; "" is any */
+    bool ndjson;
+};
+
+/* What is answered when events were accepted. */
+struct answer_plan {
+    int status;              /* 2xx */
+    struct str body;         /* p is NULL: the usual one */
+    const char *type;        /* of body */
+    int refused;             /* 4xx, when all events were refused */
+};
+
+/* Browsers of other origins that may send. */
+struct cors_plan {
+    const char *const *origins; /* "https://shop.example" */
+    uint32_t n_origins;
+    bool any, credentials;
+    const char *headers;     /* "Content-Type, X-Key" */
+    int64_t max_age_s;
+};
+
+struct carry;                /* plan/carry.h */
+struct envelope;             /* decode/envelope.h */
 
 struct route {
     const char *method;      /* "POST" */
-    const char *path;        /* "/v1/events"; exact match */
+    const char *path;        /* "/v1/events", or with parameters: "/v1/:kind" */
+    bool pattern;            /* it has parameters */
     enum body_kind body;     /* BODY_BATCH also takes NDJSON by content type */
+    const struct type_plan *types; /* n_types 0: JSON's and NDJSON's */
+    uint32_t n_types;
+    const struct envelope *envelope; /* NULL: events lie where they usually do */
+    const struct carry *carry;   /* what events get of it and of the request */
+    const struct answer_plan *answer; /* NULL: the usual one */
+    const struct cors_plan *cors;     /* NULL: none */
     const struct schema *schema; /* NULL: JSON objects, unchecked */
     int32_t stream;          /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it
@@ -208,6 +243,8 @@ struct plan {
     uint32_t n_routes;
     struct schema **schemas;
     uint32_t n_schemas;
+    struct envelope *envelopes[PLAN_ROUTES_MAX]; /* owned; of routes */
+    uint32_t n_envelopes;
     struct trial_plan trial;
 };
 
@@ -218,7 +255,8 @@ struct plan *plan_new(void);
 struct plan *plan_ref(struct plan *p);
 void plan_unref(struct plan *p); /* frees at zero; NULL is fine */
 
-/* The route for method and path; NULL: none, and *allow (NUL-terminated list
+/* The first route for method and path, which stand in the order in which they are
+ * tried, those without parameters first; NULL: none, and *allow (NUL-terminated list
  * of methods, allow_bytes big) is empty unless the path exists. */
 const struct route *plan_route(const struct plan *p, struct str method,
                                struct str path, char *allow,

@@ -1,11 +1,9 @@
 /* The loader's description, already checked, to a plan. */
-#include <lauxlib.h>
-#include <stdio.h>
+#include "policy/build.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
-#include "policy/build.h"
 
 static void build_server(struct build *b)
 {
@@ -249,134 +247,6 @@ static void build_streams(struct build *b)
     lua_pop(b->L, 1);
 }
 
-static enum field_type type_of(struct build *b)
-{
-    static const char *const names[] = {
-        [FIELD_STR] = "str",   [FIELD_NUM] = "num",   [FIELD_INT] = "int",
-        [FIELD_BOOL] = "bool", [FIELD_ENUM] = "enum", [FIELD_TIME] = "time",
-        [FIELD_ANY] = "any"};
-    struct str s = text(b, "type");
-
-    for (size_t i = 0; i < N_ELEMS(names); i++) {
-        if (strcmp(names[i], s.p) == 0) {
-            return (enum field_type)i;
-        }
-    }
-    return FIELD_ANY;
-}
-
-static void build_field(struct build *b, struct field *f)
-{
-    struct str *list;
-
-    f->path = text(b, "path");
-    f->type = type_of(b);
-    f->required = flag(b, "required");
-    f->has_min = has(b, "min");
-    f->has_max = has(b, "max");
-    f->min = number(b, "min", 0);
-    f->max = number(b, "max", 0);
-    f->max_age_ms = (int64_t)number(b, "max_age", -1);
-    f->max_skew_ms = (int64_t)number(b, "max_skew", -1);
-    f->n_values = open_list(b, "values");
-    list = take(b, f->n_values * sizeof *list);
-    for (uint32_t i = 0; i < f->n_values; i++) {
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        list[i].p = lua_tolstring(b->L, -1, &list[i].n);
-        list[i] = arena_copy(&b->plan->arena, list[i]);
-        lua_pop(b->L, 1);
-    }
-    f->values = list;
-    lua_pop(b->L, 1);
-}
-
-static void build_schema(struct build *b, struct schema *s)
-{
-    struct str paths[SCHEMA_FIELDS_MAX];
-    struct err e;
-
-    s->name = text(b, "name").p;
-    s->n_fields = open_list(b, "fields");
-    s->fields = take(b, s->n_fields * sizeof *s->fields);
-    for (uint32_t i = 0; i < s->n_fields; i++) {
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        build_field(b, &s->fields[i]);
-        paths[i] = s->fields[i].path;
-        lua_pop(b->L, 1);
-    }
-    lua_pop(b->L, 1);
-    s->keys = scan_keys_new(paths, s->n_fields, &e);
-    if (s->keys == NULL) {
-        (void)luaL_error(b->L, "%s: %s", s->name, e.text);
-    }
-}
-
-static void build_schemas(struct build *b)
-{
-    uint32_t n = open_list(b, "schemas");
-
-    b->plan->schemas = take(b, n * sizeof(struct schema *));
-    for (uint32_t i = 0; i < n; i++) {
-        struct schema *s = take(b, sizeof *s);
-
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        b->plan->schemas[i] = s;
-        b->plan->n_schemas = i + 1;
-        build_schema(b, s);
-        lua_pop(b->L, 1);
-    }
-    lua_pop(b->L, 1);
-}
-
-static int16_t slot_of(const struct schema *s, const char *key)
-{
-    for (uint32_t i = 0; s != NULL && key != NULL && i < s->n_fields; i++) {
-        if (str_eq(s->fields[i].path, str_of(key))) {
-            return (int16_t)i;
-        }
-    }
-    return -1;
-}
-
-static const int16_t *key_slots(struct build *b, const struct route *r)
-{
-    const struct plan *p = b->plan;
-    int16_t *slots = NULL;
-
-    for (uint32_t i = 0; i < p->n_streams; i++) {
-        if (p->streams[i].key == NULL) {
-            continue;
-        }
-        slots = take(b, p->n_streams * sizeof *slots);
-        for (uint32_t k = 0; k < p->n_streams; k++) {
-            slots[k] = slot_of(r->schema, p->streams[k].key);
-        }
-        break;
-    }
-    return slots;
-}
-
-static void build_route(struct build *b, struct route *r, uint32_t i)
-{
-    int schema = (int)number(b, "schema", -1);
-
-    r->method = text(b, "method").p;
-    r->path = text(b, "path").p;
-    r->body = is(b, "body", "batch") ? BODY_BATCH : BODY_EVENT;
-    r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
-    r->stream = (int32_t)number(b, "stream", -1);
-    r->key_slots = key_slots(b, r);
-    r->partial = flag(b, "partial");
-    r->on_error = is(b, "on_error", "reject")   ? ON_ERROR_REJECT
-                  : is(b, "on_error", "accept") ? ON_ERROR_ACCEPT
-                                                : ON_ERROR_DEAD_LETTER;
-    r->has_on_event = has(b, "on_event");
-    r->has_on_request = has(b, "on_request");
-    r->index = i;
-    r->line = (uint32_t)whole(b, "line");
-    r->file = text(b, "file").p;
-}
-
 static void build_trial(struct build *b)
 {
     struct trial_plan *t = &b->plan->trial;
@@ -400,7 +270,6 @@ static void build_trial(struct build *b)
 static int build(lua_State *L)
 {
     struct build b = {L, lua_touserdata(L, 1)};
-    uint32_t n;
 
     lua_settop(L, 2);
     lua_getfield(L, 2, "desc");
@@ -409,14 +278,7 @@ static int build(lua_State *L)
     build_streams(&b);
     build_schemas(&b);
     build_trial(&b);
-    n = open_list(&b, "routes");
-    b.plan->n_routes = n;
-    b.plan->routes = take(&b, n * sizeof *b.plan->routes);
-    for (uint32_t i = 0; i < n; i++) {
-        lua_rawgeti(L, -1, (int)i + 1);
-        build_route(&b, &b.plan->routes[i], i);
-        lua_pop(L, 1);
-    }
+    build_routes(&b);
     return 0;
 }
 

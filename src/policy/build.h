@@ -90,3 +90,7 @@ static inline uint32_t open_list(struct build *b, const char *key)
     lua_getfield(b->L, -1, key);
     return lua_istable(b->L, -1) ? (uint32_t)lua_objlen(b->L, -1) : 0;
 }
+
+/* routes.c: the description's schemas and routes. */
+void build_schemas(struct build *b);
+void build_routes(struct build *b);

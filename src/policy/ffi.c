@@ -7,6 +7,8 @@
 #include <strings.h>
 
 #include "base/arena.h"
+#include "base/attr.h"
+#include "base/mem.h"
 #include "decode/edit.h"
 #include "decode/number.h"
 #include "decode/quote.h"
@@ -140,6 +142,22 @@ int sluice_find(struct sluice_context *c, struct sluice_event *view,
         ffi_give(c, m.kind, m.value, out);
     }
     return found;
+}
+
+static bool settled(const struct edit *x)
+{
+    return x != NULL && x->how != EDIT_DEFAULT;
+}
+
+int sluice_edited(struct sluice_context *c, struct sluice_event *view,
+                  const char *path, size_t n)
+{
+    const struct event *ev = event_of(view);
+    const char *dot = memchr(path, '.', n);
+
+    return settled(ffi_edited(c, ev, path, n)) ||
+           (dot != NULL &&
+            settled(ffi_edited(c, ev, path, (size_t)(dot - path))));
 }
 
 int sluice_text(struct sluice_context *c, struct sluice_event *view, uint32_t i,
@@ -350,20 +368,35 @@ void sluice_request_part(const struct sluice_request *r, int part,
     out->len = (uint32_t)s.n;
 }
 
-int sluice_request_header(const struct sluice_request *r, const char *name,
-                          size_t n, struct sluice_value *out)
+int sluice_request_named(struct sluice_context *c, int part, const char *name,
+                         size_t n, struct sluice_value *out)
 {
-    const struct policy_request *q = r->sluice_;
+    static const enum request_part parts[] = {
+        REQUEST_PARAM, REQUEST_ARG, REQUEST_HEADER, REQUEST_BASIC_USER,
+        REQUEST_BASIC_PASSWORD};
+    struct policy_state *s = OUTER(c, struct policy_state, context);
+    struct str raw = request_raw(c->request.sluice_, c->route->path,
+                                 parts[part], (struct str){name, n});
+    size_t len;
 
-    for (uint32_t i = 0; i < q->n_headers; i++) {
-        const struct str_pair *h = &q->headers[i];
-
-        if (h->name.n == n && strncasecmp(h->name.p, name, n) == 0) {
-            out->kind = SLOT_STRING;
-            out->text = h->value.p;
-            out->len = (uint32_t)h->value.n;
-            return 1;
-        }
+    if (raw.p == NULL) {
+        return 0;
     }
-    return 0;
+    out->kind = SLOT_STRING;
+    if (parts[part] == REQUEST_HEADER) {
+        out->text = raw.p;
+        out->len = (uint32_t)raw.n;
+        return 1;
+    }
+    /* Bounded by what a head may have; kept for the next. */
+    if (raw.n > s->part_room) {
+        s->part_room = raw.n;
+        s->part = mem_realloc(s->part, raw.n);
+    }
+    if (!request_decode(parts[part], raw, s->part, &len)) {
+        return 0;
+    }
+    out->text = len == 0 ? "" : s->part;
+    out->len = (uint32_t)len;
+    return 1;
 }

@@ -61,6 +61,11 @@ struct sluice_value {
 int sluice_find(struct sluice_context *c, struct sluice_event *ev,
                 const char *path, size_t n, struct sluice_value *out);
 
+/* 1: the value at path, or of what holds it, was set or removed by an edit, so that
+ * the event's slot does not tell. */
+int sluice_edited(struct sluice_context *c, struct sluice_event *ev,
+                  const char *path, size_t n);
+
 /* The unescaped text of slot i. */
 int sluice_text(struct sluice_context *c, struct sluice_event *ev, uint32_t i,
                 struct sluice_value *out);
@@ -91,7 +96,10 @@ void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
 /* A part of the request: 0 method, 1 path, 2 query, 3 peer. */
 void sluice_request_part(const struct sluice_request *r, int part,
                          struct sluice_value *out);
-int sluice_request_header(const struct sluice_request *r, const char *name,
-                          size_t n, struct sluice_value *out);
+/* One by its name: 0 parameter of the path, 1 argument of the query, 2 header, 3
+ * basic auth's user, 4 its password (without a name). 0: there is none. The text
+ * lives until the next call. */
+int sluice_request_named(struct sluice_context *c, int part, const char *name,
+                         size_t n, struct sluice_value *out);
 
 #pragma GCC visibility pop

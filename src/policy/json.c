@@ -115,6 +115,21 @@ int json_decode(lua_State *L)
     return 1;
 }
 
+int json_valid(lua_State *L)
+{
+    static const struct scan_limits limits = {1, SCAN_DEPTH_DEFAULT};
+    struct scan_error se;
+    struct str text;
+    char *padded;
+
+    text.p = luaL_checklstring(L, 1, &text.n);
+    padded = lua_newuserdata(L, text.n + SCAN_PAD);
+    memcpy(padded, text.p, text.n);
+    memset(padded + text.n, 0, SCAN_PAD);
+    lua_pushboolean(L, scan_value(&limits, padded, text.n, &se) == SCAN_OK);
+    return 1;
+}
+
 static void add_text(lua_State *L, luaL_Buffer *b, struct str s)
 {
     char small[1024];

@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "decode/event.h"
 #include "plan/plan.h"
+#include "plan/request.h"
 
 struct err;
 struct policy;
@@ -88,14 +89,6 @@ void policy_state_free(struct policy_state *s);
 /* Whether two routes have the very same on_event (or none). */
 bool policy_same_hook(struct policy_state *s, const struct route *a,
                       const struct route *b);
-
-/* What a hook can read of the request; on FFI's side struct sluice_request. */
-struct policy_request {
-    double time_ms;              /* wall clock of this turn */
-    struct str method, path, query, peer;
-    const struct str_pair *headers;
-    uint32_t n_headers;
-};
 
 /* Enters Lua once and runs the route's on_event over the events of b that are
  * still EVENT_ACCEPT. Marks them: fate, code, message, edits, to. Never

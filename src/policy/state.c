@@ -165,6 +165,7 @@ static void push_host(lua_State *L, bool reading)
         {"bytes", host_bytes},   {"ms", host_ms},
         {"moment", host_moment}, {"getenv", host_getenv},
         {"bounded", host_bounded}, {"decode", json_decode},
+        {"is_json", json_valid},
         {"encode", json_encode}, {NULL, NULL}};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -184,7 +185,7 @@ static void push_host(lua_State *L, bool reading)
 bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
-                                        "describe", "library", "loader",
+                                        "describe", "routes", "library", "loader",
                                         "bytecode", "hooks", "traces"};
 
     lua_getglobal(L, "package");
@@ -446,6 +447,8 @@ void policy_state_free(struct policy_state *s)
     }
     tools_free(s->tools);
     policy_unref(s->policy);
+    free(s->made);
+    free(s->part);
     free(s);
 }
 

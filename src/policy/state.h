@@ -2,7 +2,7 @@
  * state - what the files of this room share. Nobody else includes it.
  *
  *   load.c     a file to a snapshot: texts read once, hashed; problems reported
- *   build.c    the loader's description to a plan
+ *   build.c    the loader's description to a plan; routes.c: its routes
  *   state.c    a Lua state that has run the snapshot; its allocator and bounds
  *   hooks.c    a request into Lua and back
  *   ffi.c      what hooks call
@@ -66,6 +66,10 @@ struct policy_state {
     const char *bounded;     /* what that is, for the message */
     struct sluice_context context;
     struct tools *tools;     /* of the helpers */
+    char *made;              /* an event made of a request's head and body */
+    size_t made_room;
+    char *part;              /* a part of the request that a hook reads, decoded */
+    size_t part_room;
     uint64_t told_ns;        /* when a hook's error was last logged */
     uint64_t untold;         /* errors since */
     int on_events, on_request; /* references */
@@ -131,5 +135,6 @@ void diag_note(struct policy_report *report, const char *file, int line,
                const char *message);
 
 /* json.c */
-int json_decode(lua_State *L); /* (text) -> value */
+int json_decode(lua_State *L); /* (text) -> value; the text is JSON */
+int json_valid(lua_State *L);  /* (text) -> whether it is JSON */
 int json_encode(lua_State *L); /* (value) -> text */

@@ -30,6 +30,13 @@ static const struct row rows[] = {
     {"application/xml", BODY_BATCH, false, SCAN_EVENT},
     {"application/+json", BODY_BATCH, false, SCAN_EVENT},
     {"application/jsonx", BODY_BATCH, false, SCAN_EVENT},
+    {"application/cloudevents+json; charset=utf-8", BODY_CLOUDEVENTS, true,
+     SCAN_EVENT},
+    {"application/cloudevents-batch+json", BODY_CLOUDEVENTS, true, SCAN_ARRAY},
+    {"application/cloudevents+avro", BODY_CLOUDEVENTS, false, SCAN_EVENT},
+    {"application/json", BODY_CLOUDEVENTS, true, SCAN_DATA},
+    {"image/png", BODY_CLOUDEVENTS, true, SCAN_DATA},
+    {NULL, BODY_CLOUDEVENTS, true, SCAN_DATA},
 };
 
 static void each_type_is_taken_or_refused_as_the_table_says(void **state)
@@ -47,10 +54,34 @@ static void each_type_is_taken_or_refused_as_the_table_says(void **state)
     }
 }
 
+static void a_route_may_say_its_own_types(void **state)
+{
+    static const struct type_plan types[] = {
+        {STR("text/plain"), false}, {STR("application/x-lines"), false},
+        {STR("application/x-ndjson"), true}};
+    static const struct type_plan any[] = {{{"", 0}, false}};
+    struct route r = {.body = BODY_BATCH, .types = types, .n_types = 3};
+    enum scan_shape shape = SCAN_EVENT;
+
+    (void)state;
+    assert_true(media_shape(&r, STR("Text/Plain; charset=UTF-8"), &shape));
+    assert_int_equal(shape, SCAN_BATCH);
+    assert_true(media_shape(&r, STR("application/x-ndjson"), &shape));
+    assert_int_equal(shape, SCAN_NDJSON);
+    assert_true(media_shape(&r, (struct str){NULL, 0}, &shape));
+    assert_int_equal(shape, SCAN_BATCH);
+    assert_false(media_shape(&r, STR("application/json"), &shape));
+    r.types = any;
+    r.n_types = 1;
+    assert_true(media_shape(&r, STR("x/y"), &shape));
+    assert_int_equal(shape, SCAN_BATCH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_type_is_taken_or_refused_as_the_table_says),
+        cmocka_unit_test(a_route_may_say_its_own_types),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

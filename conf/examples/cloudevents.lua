@@ -1,0 +1,34 @@
+-- cloudevents: takes CloudEvents 1.0 over HTTP in each of its modes: structured
+-- (application/cloudevents+json), batched (application/cloudevents-batch+json) and
+-- binary (attributes in ce- headers, data in the body). Whichever it was, the event
+-- is stored as the JSON object of structured mode.
+
+server { listen = "0.0.0.0:8080", max_body = "4MiB" }
+admin  { listen = "127.0.0.1:9100" }
+
+file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
+stream "events" { ack = "synced", sinks = { "archive" } }
+
+-- What the specification requires of every event; extensions pass as they come.
+local event = schema {
+  specversion = enum { "1.0", required = true },
+  id          = str { required = true, min = 1 },
+  source      = str { required = true, min = 1 },
+  type        = str { required = true, min = 1 },
+  time        = time { },
+}
+
+route "POST /events" { body = "cloudevents", schema = event, stream = "events" }
+
+example "a structured event is stored as it came" {
+  request = "POST /events", content_type = "application/cloudevents+json",
+  body    = [[{"specversion":"1.0","id":"1","source":"/a","type":"t","data":{"sum":1.10}}]],
+  expect  = { status = 202, accepted = 1,
+    stored = [[{"specversion":"1.0","id":"1","source":"/a","type":"t","data":{"sum":1.10}}]] },
+}
+example "a batch holds many" {
+  request = "POST /events", content_type = "application/cloudevents-batch+json",
+  body    = [=[[{"specversion":"1.0","id":"1","source":"/a","type":"t"},
+    {"specversion":"1.0","id":"2","source":"/a"}]]=],
+  expect  = { status = 202, accepted = 1, rejected = 1, field = "type" },
+}

@@ -1,0 +1,115 @@
+-- segment: takes what Segment's libraries send, unchanged but for their host:
+-- new Analytics({ writeKey: "...", host: "http://this.server:8080" }).
+--
+-- Batches come to /v1/batch from servers and to /v1/b from browsers, single calls
+-- to /v1/track or /v1/t, and so on. What the libraries expect as an answer is
+-- written where it is given: https://segment.com/docs/connections/sources/
+-- catalog/libraries/server/http-api.
+
+server { listen = "0.0.0.0:8080", max_body = "1MiB" } -- Segment: 500 kB a batch
+admin  { listen = "127.0.0.1:9100" }
+
+file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
+stream "calls"   { ack = "synced", sinks = { "archive" } }
+stream "strange" { ack = "synced", sinks = { "archive" } }
+
+-- Write keys, and the sources that they stand for.
+local KEY = env("SEGMENT_WRITE_KEY", "demo-key")
+local SOURCES = { [KEY] = "demo" }
+
+local CALLS = {
+  t = "track", i = "identify", p = "page", s = "screen", g = "group", a = "alias",
+}
+for _, name in pairs { "track", "identify", "page", "screen", "group", "alias" } do
+  CALLS[name] = name
+end
+
+local call = schema {
+  messageId   = str { max = 256 },
+  timestamp   = time { },
+  type        = str { max = 16 },
+  event       = str { max = 1024 },
+  userId      = any { },
+  anonymousId = any { },
+  writeKey    = str { max = 256 },
+}
+
+-- Servers say their key by basic auth. 401 is final for a library: it tells its
+-- application and does not come again, which it would for 429 and 5xx.
+local function on_request(req)
+  local key = req.basic.user
+  if key and not SOURCES[key] then
+    return reject("unknown_key", "no source has this write key", 401)
+  end
+end
+
+local function keep(ev, req, kind)
+  -- Browsers put the key into the body: it comes with the envelope.
+  local source = SOURCES[req.basic.user or ev.writeKey or ""]
+  if not source then
+    return reject("unknown_key", "no source has this write key")
+  end
+  ev.writeKey = nil
+  ev.source = source
+  if not CALLS[kind or ""] then
+    ev.problem = "no such call"
+  elseif not (ev.userId or ev.anonymousId) then
+    ev.problem = "neither userId nor anonymousId"
+  elseif CALLS[kind] == "track" and not ev.event then
+    ev.problem = "a track call without an event"
+  end
+  -- A library hears of a batch only as a whole: what Segment would pass over in
+  -- silence is kept aside.
+  if ev.problem then return to("strange") end
+end
+
+local function on_batch(ev, req) return keep(ev, req, ev.type) end
+
+local function on_call(ev, req)
+  local kind = CALLS[req.params.call]
+  if kind then ev.type = kind end
+  return keep(ev, req, kind)
+end
+
+-- Success is 200 {"success":true}; 400 says that the request can't be mended, as for
+-- bad JSON.
+local answer = { status = 200, body = [[{"success":true}]], refused = 400 }
+-- Browsers send as text/plain, so that no OPTIONS goes before.
+local types = { "application/json", "text/plain" }
+local cors = { origins = { "*" }, headers = { "Content-Type", "Authorization" } }
+local envelope = {
+  sentAt = "sentAt", writeKey = "writeKey", context = "context",
+  integrations = "integrations",
+}
+
+for _, path in ipairs { "POST /v1/batch", "POST /v1/b", "POST /v1/import" } do
+  route(path) {
+    body = "batch", events = "batch", envelope = envelope, types = types,
+    set = { receivedAt = "time" }, schema = call, on_request = on_request,
+    on_event = on_batch, stream = "calls", answer = answer, cors = cors,
+  }
+end
+route "POST /v1/:call" {
+  body = "event", types = types, set = { receivedAt = "time" }, schema = call,
+  on_request = on_request, on_event = on_call, stream = "calls",
+  answer = answer, cors = cors,
+}
+
+example "a batch gets what stands around it" {
+  request = "POST /v1/batch",
+  body    = [[{"writeKey":"]] .. KEY .. [[","sentAt":"2025-01-01T00:00:00.000Z","batch":[
+    {"type":"track","event":"Paid","userId":"u1","messageId":"m1","properties":{"sum":1.10}}]}]],
+  expect  = { status = 200, accepted = 1,
+    stored = [[{"type":"track","event":"Paid","userId":"u1","messageId":"m1","properties":{"sum":1.10},"sentAt":"2025-01-01T00:00:00.000Z","receivedAt":1735689600000,"source":"demo"}]] },
+}
+example "a call is named by its path" {
+  request = "POST /v1/identify",
+  body    = [[{"writeKey":"]] .. KEY .. [[","userId":"u1","traits":{"plan":"pro"}}]],
+  expect  = { status = 200,
+    stored = [[{"userId":"u1","traits":{"plan":"pro"},"receivedAt":1735689600000,"type":"identify","source":"demo"}]] },
+}
+example "an unknown key is refused" {
+  request = "POST /v1/t",
+  body    = [[{"writeKey":"other","userId":"u1","event":"x"}]],
+  expect  = { status = 400, code = "unknown_key" },
+}

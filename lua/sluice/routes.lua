@@ -1,0 +1,359 @@
+-- routes: what a policy's routes take, copy into events and answer. Methods of the
+-- loader; every mistake is recorded and the rest goes on.
+
+local suggest = require "sluice.suggest"
+local values = require "sluice.values"
+local words = require "sluice.words"
+
+local PARAMS_MAX, CARRY_MAX, BODY_MAX = 8, 16, 4096
+
+---@param Loader table the class that gets the methods
+return function(Loader)
+
+local function sorted_keys(t)
+  local keys = {}
+  for k in pairs(t) do keys[#keys + 1] = k end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  return keys
+end
+
+function Loader:route_stream(s, o)
+  if o.stream == nil then
+    if o.on_event == nil then
+      self:problem(s, nil, "value",
+        "needs stream, or an on_event that says to(\"stream\")")
+    end
+    return -1
+  end
+  local found = self.stream_index[o.stream]
+  if found then
+    found.used = true
+    return found.index
+  end
+  local names = {}
+  for name in pairs(self.stream_index) do names[#names + 1] = name end
+  self:problem(s, { "stream" }, "value", ("there is no stream %s%s"):format(
+    values.show(o.stream), suggest.hint(o.stream, names)))
+  return -1
+end
+
+-- ---- the path --------------------------------------------------------------
+
+local methods = { GET = true, POST = true, PUT = true, PATCH = true,
+  DELETE = true }
+
+-- The parameters of a path, in their order.
+function Loader:route_params(s, path)
+  local list, seen = {}, {}
+  for part in path:gmatch("[^/]+") do
+    local name = part:match("^:([%a_][%w_]*)$")
+    local braced = part:match("^{([%a_][%w_]*)}$")
+    if name and seen[name] then
+      self:problem(s, nil, "value",
+        ("has the parameter :%s twice"):format(name))
+    elseif name then
+      seen[name] = true
+      list[#list + 1] = name
+    elseif braced then
+      self:problem(s, nil, "value",
+        ("a parameter is written :%s"):format(braced))
+    elseif part:find("[:{}*]") then
+      self:problem(s, nil, "value", ("%s: a parameter is a whole part of the "
+        .. "path, such as :kind"):format(values.show(part)))
+    end
+  end
+  if #list > PARAMS_MAX then
+    self:problem(s, nil, "value",
+      ("has more than %d parameters"):format(PARAMS_MAX))
+  end
+  return list
+end
+
+-- Routes that take the same paths have the same form.
+local function form(method, path)
+  return method .. " " .. path:gsub(":[%a_][%w_]*", ":")
+end
+
+-- A path as a text that sorts: its parts as 0 (a text) and 1 (a parameter), behind
+-- their number.
+local function rank(path)
+  local parts = path:gsub("[^/]+", function(p)
+    return p:sub(1, 1) == ":" and "1" or "0"
+  end)
+  return ("%04d%s"):format(#parts, parts)
+end
+
+-- The order in which they are tried. Where two patterns take the same path, the one
+-- that says more of it goes first: at the first part where they differ, a text
+-- goes before a parameter.
+local function in_order(list)
+  for i, r in ipairs(list) do
+    r.place, r.rank = i, r.pattern and rank(r.path) or ""
+  end
+  table.sort(list, function(a, b)
+    if a.rank ~= b.rank then return a.rank < b.rank end
+    return a.place < b.place
+  end)
+  return list
+end
+
+-- ---- what it takes ---------------------------------------------------------
+
+local ndjson = { ["application/x-ndjson"] = true, ["application/ndjson"] = true,
+  ["application/jsonl"] = true }
+
+function Loader:route_types(s, o)
+  local list = {}
+  if o.types and o.body == "cloudevents" then
+    self:problem(s, { "types" }, "key",
+      "CloudEvents say their content types themselves")
+    return list
+  end
+  for i, type in ipairs(o.types or {}) do
+    local lines = ndjson[type:lower()] or false
+    if type ~= "*/*" and not type:match("^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+$") then
+      self:problem(s, { "types", i }, "value", ("%s is not a content type such "
+        .. "as \"text/plain\" (without parameters), nor \"*/*\"")
+        :format(values.show(type)))
+    elseif lines and o.body == "event" then
+      self:problem(s, { "types", i }, "value",
+        "is many events: it needs body = \"batch\"")
+    elseif lines and o.events then
+      self:problem(s, { "types", i }, "value",
+        "has no envelope: it can't be taken together with events")
+    else
+      list[#list + 1] = { type = type == "*/*" and "" or type, ndjson = lines }
+    end
+  end
+  return list
+end
+
+local function is_path(v)
+  return type(v) == "string" and v ~= "" and not v:find("^%.") and
+      not v:find("%.$") and not v:find("..", 1, true)
+end
+
+local function holds(a, b)
+  return a == b or b:sub(1, #a + 1) == a .. "."
+end
+
+-- A key of the event itself.
+function Loader:carried_key(s, option, key)
+  if type(key) ~= "string" or key == "" or key:find(".", 1, true) then
+    self:problem(s, { option, key }, "key",
+      "expected a field of the event itself, without a dot")
+    return false
+  end
+  return true
+end
+
+function Loader:route_envelope(s, o)
+  local list = {}
+  if o.events and o.body ~= "batch" then
+    self:problem(s, { "events" }, "key", "needs body = \"batch\"")
+  elseif o.events and not is_path(o.events) then
+    self:problem(s, { "events" }, "value",
+      ("%s is not a path such as \"data.events\"")
+        :format(values.show(o.events)))
+    o.events = nil
+  end
+  if o.envelope and not o.events then
+    self:problem(s, { "envelope" }, "key",
+      "needs events: where in that envelope the array of events lies")
+    return list
+  end
+  for _, key in ipairs(sorted_keys(o.envelope or {})) do
+    local path = o.envelope[key]
+    if not self:carried_key(s, "envelope", key) then
+      path = nil
+    elseif not is_path(path) then
+      self:problem(s, { "envelope", key }, "value",
+        ("%s is not a path such as \"context.ip\""):format(values.show(path)))
+      path = nil
+    elseif holds(path, o.events) or holds(o.events, path) then
+      self:problem(s, { "envelope", key }, "value",
+        ("%s holds the events, or lies in them"):format(values.show(path)))
+      path = nil
+    end
+    for _, other in ipairs(list) do
+      if path == other.path then
+        self:problem(s, { "envelope", key }, "value",
+          ("%s is copied twice"):format(values.show(path)))
+        path = nil
+      end
+    end
+    if path then
+      list[#list + 1] = { key = key, from = "envelope", path = path }
+    end
+  end
+  return list
+end
+
+-- ---- what events get of the request ------------------------------------------
+
+local sources = { path = "NAME of a parameter", query = "NAME", header = "NAME",
+  basic = "user", peer = false, time = false }
+
+local EXPECTED = "\"path:NAME\", \"query:NAME\", \"header:NAME\", "
+    .. "\"basic:user\", \"peer\" or \"time\""
+
+-- "query:api_key" as { from, name }; nil and why not.
+local function source(s, v, params)
+  local from, name = tostring(v):match("^(%a+):(.+)$")
+  from = from or (type(v) == "string" and v) or ""
+  if type(v) ~= "string" or sources[from] == nil then
+    return nil, ("%s is none of %s%s"):format(values.show(v), EXPECTED,
+      suggest.hint(from, sorted_keys(sources)))
+  elseif (name ~= nil) ~= (sources[from] ~= false) then
+    return nil, name and ("%s has no name: write \"%s\""):format(from, from)
+        or ("needs a name: \"%s:%s\""):format(from, sources[from]:match("%a+"))
+  elseif from == "basic" and name ~= "user" then
+    return nil, "expected \"basic:user\": passwords are not stored"
+  elseif from == "header" and not name:match("^[%w!#$%%&'*+.^_`|~-]+$") then
+    return nil, ("%s is not the name of a header"):format(values.show(name))
+  elseif from == "path" then
+    local known = {}
+    for _, p in ipairs(params) do known[#known + 1] = p end
+    for _, p in ipairs(params) do
+      if p == name then return { from = from, name = name } end
+    end
+    return nil, ("the path of %s has no parameter :%s%s"):format(
+      values.show(s.name), name, suggest.hint(name, known))
+  end
+  return { from = from, name = name or "" }
+end
+
+function Loader:route_set(s, o, list, params, fields)
+  local taken = {}
+  for _, c in ipairs(list) do taken[c.key] = true end
+  for _, key in ipairs(sorted_keys(o.set or {})) do
+    if self:carried_key(s, "set", key) then
+      local c, why = source(s, o.set[key], params)
+      if c and taken[key] then
+        c, why = nil, "is in envelope as well"
+      end
+      for _, f in ipairs(fields) do
+        if c and f.path:sub(1, #key + 1) == key .. "." then
+          c, why = nil, ("the schema has %s below it"):format(f.path)
+        end
+      end
+      if c then
+        c.key = key
+        list[#list + 1] = c
+      else
+        self:problem(s, { "set", key }, "value", why)
+      end
+    end
+  end
+  if #list > CARRY_MAX then
+    self:problem(s, nil, "value",
+      ("envelope and set have more than %d fields"):format(CARRY_MAX))
+  end
+end
+
+-- ---- what it answers -----------------------------------------------------------
+
+function Loader:route_answer(s, a)
+  if not a then return nil end
+  if a.type and not a.type:match("^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+[%w =;.+-]*$") then
+    self:problem(s, { "answer", "type" }, "value",
+      ("%s is not a content type"):format(values.show(a.type)))
+  end
+  if a.body and #a.body > BODY_MAX then
+    self:problem(s, { "answer", "body" }, "value",
+      ("is longer than %d bytes"):format(BODY_MAX))
+  elseif a.body and (a.status == 204 or a.status == 205) then
+    self:problem(s, { "answer", "body" }, "key",
+      ("a %d has no body"):format(a.status))
+  elseif a.body and a.body ~= "" and not a.type and
+      not self.host.is_json(a.body) then
+    self:problem(s, { "answer", "body" }, "value",
+      "is no JSON; say its type, such as type = \"text/plain\"")
+  elseif a.type and not a.body then
+    self:problem(s, { "answer", "type" }, "key", "means nothing without body")
+  end
+  if a.status == 204 or a.status == 205 then a.body = "" end
+  return a
+end
+
+function Loader:route_cors(s, c)
+  if not c then return nil end
+  local any = false
+  for i, origin in ipairs(c.origins or {}) do
+    if origin == "*" then
+      any = true
+    elseif not origin:match("^%a[%w+.-]*://[^/%s]+$") then
+      self:problem(s, { "cors", "origins", i }, "value", ("%s is not an origin "
+        .. "such as \"https://shop.example\", nor \"*\"")
+        :format(values.show(origin)))
+    end
+  end
+  for i, name in ipairs(c.headers or {}) do
+    if not name:match("^[%w!#$%%&'*+.^_`|~-]+$") then
+      self:problem(s, { "cors", "headers", i }, "value",
+        ("%s is not the name of a header"):format(values.show(name)))
+    end
+  end
+  if any and c.credentials then
+    self:problem(s, { "cors", "credentials" }, "key",
+      "browsers refuse it with \"*\": name the origins")
+  end
+  return { any = any, origins = c.origins or {}, credentials = c.credentials,
+    headers = table.concat(c.headers or { "Content-Type" }, ", "),
+    max_age = c.max_age }
+end
+
+-- ---- routes ----------------------------------------------------------------------
+
+function Loader:route(s, method, path)
+  local o = self:options(s, {}, s.args, words.route.options)
+  local schema = o.schema
+  if schema ~= nil and getmetatable(schema) ~= self.Schema then
+    self:problem(s, { "schema" }, "value",
+      ("%s is no schema { }"):format(values.show(schema)))
+    schema = nil
+  end
+  local fields = schema and schema.fields or {}
+  local params = self:route_params(s, path)
+  local carry = self:route_envelope(s, o)
+  self:route_set(s, o, carry, params, fields)
+  return { method = method, path = path, pattern = #params > 0,
+    body = o.body or "event", types = self:route_types(s, o),
+    events = o.body == "batch" and o.events or nil, carry = carry,
+    schema = schema and schema.index or -1, fields = fields,
+    stream = self:route_stream(s, o), partial = o.partial,
+    answer = self:route_answer(s, o.answer), cors = self:route_cors(s, o.cors),
+    on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,
+    line = s.line, file = s.file, statement = s }
+end
+
+function Loader:routes()
+  local list, seen, n = {}, {}, 0
+  for _, s in ipairs(self.statements) do
+    if s.word == "route" then
+      local method, path = s.name:match("^(%u+) (/[^%s?#]*)$")
+      local known = method and methods[method]
+      local key = known and form(method, path)
+      if not known then
+        self:problem(s, nil, "value",
+          "expected a method and a path: route \"POST /v1/events\" { }")
+        method, path = "POST", "/?" .. n
+      elseif seen[key] then
+        self:problem(s, nil, "value", ("is unreachable: the same route stands "
+          .. "in line %d"):format(seen[key]))
+      end
+      if key then seen[key] = seen[key] or s.line end
+      n = n + 1
+      list[#list + 1] = self:route(s, method, path)
+    end
+  end
+  if #list == 0 then
+    self:add(self.name, 1, 1, 0,
+      "the policy has no route: route \"POST /v1/events\" { }")
+  elseif #list > 256 then
+    self:problem(list[257].statement, nil, "value", "more than 256 routes")
+  end
+  return in_order(list)
+end
+
+end

@@ -1,0 +1,197 @@
+#include "plan/carry.h"
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "decode/edit.h"
+#include "decode/number.h"
+#include "decode/quote.h"
+#include "decode/walk.h"
+#include "plan/check.h"
+
+static struct slot slot_of(const struct event_batch *b, const struct member *m)
+{
+    bool text = m->kind == SLOT_STRING || m->kind == SLOT_ESCAPED;
+    struct str v = text ? (struct str){m->value.p + 1, m->value.n - 2}
+                        : m->value;
+
+    return (struct slot){.off = (uint32_t)(v.p - b->body),
+                         .tag = (uint32_t)v.n << 4 | (uint32_t)m->kind,
+                         .num = m->kind == SLOT_NUMBER
+                                    ? number_value(v.p, v.n)
+                                    : 0};
+}
+
+static void no_room(struct event *ev)
+{
+    ev->fate = EVENT_REJECT;
+    ev->code = "too_many_edits";
+    ev->field = NULL;
+    ev->message = "no room for the values of its envelope";
+}
+
+/* The envelope's value as it stands in the body; false: it has none. */
+static bool envelope_value(const struct event_batch *b, uint32_t i,
+                           struct member *m)
+{
+    const struct slot *x = &b->envelope[i];
+    bool text;
+
+    m->kind = (enum slot_kind)(x->tag & 15);
+    text = m->kind == SLOT_STRING || m->kind == SLOT_ESCAPED;
+    m->value = (struct str){b->body + x->off - text,
+                            (x->tag >> 4) + (text ? 2 : 0)};
+    return m->kind != SLOT_ABSENT;
+}
+
+/* What the fields of the schema see of the value. */
+static void find_slots(const struct event_batch *b, const struct carried *c,
+                       const struct member *m, struct slot *out)
+{
+    for (uint32_t k = 0; k < c->n_slots; k++) {
+        struct member below = *m;
+
+        out[k] = (struct slot){0};
+        if (c->slots[k].path.n == 0 ||
+            (m->kind == SLOT_OBJECT &&
+             walk_find(m->value, c->slots[k].path, &below))) {
+            out[k] = slot_of(b, &below);
+        }
+    }
+}
+
+/* Whether ev has the key; only the schema's fields need to know it here. */
+static bool has_key(const struct event_batch *b, const struct event *ev,
+                    const struct carried *c)
+{
+    for (uint32_t k = 0; k < c->n_slots; k++) {
+        if ((ev->slots[c->slots[k].slot].tag & 15) != SLOT_ABSENT) {
+            return true;
+        }
+        if (c->slots[k].path.n == 0) {
+            return false;
+        }
+    }
+    return c->n_slots > 0 && edit_has_key(b, ev, c->key);
+}
+
+static void give_envelope(const struct carried *c, uint32_t i,
+                          struct event_batch *b)
+{
+    struct slot slots[SCHEMA_FIELDS_MAX];
+    struct member m;
+    bool newline;
+
+    if (!envelope_value(b, i, &m)) {
+        return;
+    }
+    newline = memchr(m.value.p, '\n', m.value.n) != NULL ||
+              memchr(m.value.p, '\r', m.value.n) != NULL;
+    find_slots(b, c, &m, slots);
+    for (uint32_t k = 0; k < b->n; k++) {
+        struct event *ev = &b->events[k];
+
+        if (ev->fate != EVENT_ACCEPT || has_key(b, ev, c)) {
+            continue;
+        }
+        if (!edit_put(b, ev, c->key, m.value, EDIT_DEFAULT)) {
+            no_room(ev);
+            continue;
+        }
+        ev->flags |= newline ? EVENT_NEWLINE : 0u;
+        for (uint32_t j = 0; j < c->n_slots; j++) {
+            ev->slots[c->slots[j].slot] = slots[j];
+        }
+    }
+}
+
+/* The value as JSON text in the arena; p is NULL: the request has none. */
+static struct str request_value(const struct carried *c, const struct route *r,
+                                struct event_batch *b,
+                                const struct policy_request *q)
+{
+    struct str raw, none = {NULL, 0};
+    char *plain, *json;
+    size_t n;
+
+    if (c->from == CARRY_TIME) {
+        json = arena_alloc(b->arena, 32);
+        return json == NULL
+                   ? none
+                   : (struct str){json, (size_t)snprintf(json, 32, "%.0f",
+                                                         q->time_ms)};
+    }
+    raw = request_raw(q, r->path, c->part, c->name);
+    if (raw.p == NULL) {
+        return none;
+    }
+    plain = arena_alloc(b->arena, raw.n + 1);
+    json = arena_alloc(b->arena, quote_bound(raw.n));
+    if (plain == NULL || json == NULL ||
+        !request_decode(c->part, raw, plain, &n)) {
+        return none;
+    }
+    return (struct str){json, quote_mended((struct str){plain, n}, json)};
+}
+
+/* The rules of the field on the value, for all events at once: ev is marked as they
+ * are to be. */
+static bool allowed(const struct carried *c, struct event_batch *b,
+                    struct str json, const struct policy_request *q,
+                    struct event *ev)
+{
+    struct event_batch alone = {.body = json.p, .arena = b->arena};
+    struct slot x = {0};
+    enum slot_kind kind;
+
+    if (c->field == NULL) {
+        return true;
+    }
+    if (json.p != NULL) {
+        struct member m = {.value = walk_value(json.p, json.p + json.n, &kind)};
+
+        m.kind = kind;
+        x = slot_of(&alone, &m);
+    }
+    return check_value(c->field, &alone, ev, &x, (int64_t)q->time_ms);
+}
+
+static void set_from_request(const struct carried *c, const struct route *r,
+                             struct event_batch *b,
+                             const struct policy_request *q)
+{
+    struct str json = request_value(c, r, b, q);
+    struct event mark = {0};
+    bool good = allowed(c, b, json, q, &mark);
+
+    for (uint32_t k = 0; k < b->n; k++) {
+        struct event *ev = &b->events[k];
+
+        if (ev->fate != EVENT_ACCEPT) {
+            continue;
+        }
+        if (!good) {
+            ev->fate = mark.fate;
+            ev->code = mark.code;
+            ev->field = mark.field;
+            ev->message = mark.message;
+        } else if (!edit_put(b, ev, c->key, json,
+                             json.p == NULL ? EDIT_REMOVE : EDIT_SET)) {
+            no_room(ev);
+        }
+    }
+}
+
+void carry_into(const struct route *r, struct event_batch *b,
+                const struct policy_request *q)
+{
+    for (uint32_t i = 0; i < r->carry->n; i++) {
+        const struct carried *c = &r->carry->list[i];
+
+        if (c->from == CARRY_ENVELOPE) {
+            give_envelope(c, i, b);
+        } else {
+            set_from_request(c, r, b, q);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+#include "plan/request.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* The text up to the next `end`, taken off s together with it. */
+static struct str take(struct str *s, char end)
+{
+    const char *stop = s->n == 0 ? NULL : memchr(s->p, end, s->n);
+    struct str head = {s->p, stop == NULL ? s->n : (size_t)(stop - s->p)};
+    size_t gone = stop == NULL ? s->n : head.n + 1;
+
+    s->p += gone;
+    s->n -= gone;
+    return head;
+}
+
+bool request_matches(const char *pattern, struct str path)
+{
+    struct str want = str_of(pattern);
+
+    while (want.n > 0 && path.n > 0) {
+        struct str w, p;
+        bool more = memchr(want.p, '/', want.n) != NULL;
+
+        if (more != (memchr(path.p, '/', path.n) != NULL)) {
+            return false;
+        }
+        w = take(&want, '/');
+        p = take(&path, '/');
+        if (w.n > 0 && w.p[0] == ':' ? p.n == 0 : !str_eq(w, p)) {
+            return false;
+        }
+    }
+    return want.n == 0 && path.n == 0;
+}
+
+static struct str param(const char *pattern, struct str path, struct str name)
+{
+    struct str want = str_of(pattern);
+
+    while (want.n > 0) {
+        struct str w = take(&want, '/'), p = take(&path, '/');
+
+        if (w.n == name.n + 1 && w.p[0] == ':' &&
+            memcmp(w.p + 1, name.p, name.n) == 0) {
+            return p;
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+size_t request_unescape(struct str raw, bool plus, char *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < raw.n; i++) {
+        char c = raw.p[i];
+
+        if (c == '%' && i + 2 < raw.n && hex(raw.p[i + 1]) >= 0 &&
+            hex(raw.p[i + 2]) >= 0) {
+            c = (char)(hex(raw.p[i + 1]) << 4 | hex(raw.p[i + 2]));
+            i += 2;
+        } else if (plus && c == '+') {
+            c = ' ';
+        }
+        out[n++] = c;
+    }
+    return n;
+}
+
+/* Whether a name of the query, which may be encoded, is name. */
+static bool is_arg(struct str raw, struct str name)
+{
+    char plain[256];
+
+    if (raw.n <= sizeof plain) {
+        raw = (struct str){plain, request_unescape(raw, true, plain)};
+    }
+    return str_eq(raw, name);
+}
+
+static struct str arg(struct str query, struct str name)
+{
+    while (query.n > 0) {
+        struct str pair = take(&query, '&');
+        struct str key = take(&pair, '=');
+
+        if (is_arg(key, name)) {
+            /* "?a" is an empty a. */
+            return pair.n == 0 ? (struct str){"", 0} : pair;
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
+static struct str header(const struct policy_request *q, struct str name)
+{
+    for (uint32_t i = 0; i < q->n_headers; i++) {
+        const struct str_pair *h = &q->headers[i];
+
+        if (h->name.n == name.n &&
+            strncasecmp(h->name.p, name.p, name.n) == 0) {
+            return h->value.p == NULL ? (struct str){"", 0} : h->value;
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
+static struct str basic(const struct policy_request *q)
+{
+    struct str v = header(q, STR("authorization"));
+
+    if (v.n < 6 || strncasecmp(v.p, "Basic ", 6) != 0) {
+        return (struct str){NULL, 0};
+    }
+    v = (struct str){v.p + 6, v.n - 6};
+    while (v.n > 0 && *v.p == ' ') {
+        v = (struct str){v.p + 1, v.n - 1};
+    }
+    return v;
+}
+
+struct str request_raw(const struct policy_request *q, const char *pattern,
+                       enum request_part part, struct str name)
+{
+    switch (part) {
+    case REQUEST_PARAM:
+        return param(pattern, q->path, name);
+    case REQUEST_ARG:
+        return arg(q->query, name);
+    case REQUEST_HEADER:
+        return header(q, name);
+    case REQUEST_BASIC_USER:
+    case REQUEST_BASIC_PASSWORD:
+        return basic(q);
+    case REQUEST_PEER:
+        break;
+    }
+    return q->peer;
+}
+
+static int base64(char c)
+{
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '+'             ? 62
+           : c == '/'             ? 63
+                                  : -1;
+}
+
+static bool unbase64(struct str raw, char *out, size_t *n)
+{
+    unsigned bits = 0, held = 0;
+
+    while (raw.n > 0 && raw.p[raw.n - 1] == '=') {
+        raw.n--;
+    }
+    *n = 0;
+    for (size_t i = 0; i < raw.n; i++) {
+        int v = base64(raw.p[i]);
+
+        if (v < 0) {
+            return false;
+        }
+        bits = bits << 6 | (unsigned)v;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            out[(*n)++] = (char)(bits >> held & 0xFF);
+        }
+    }
+    return raw.n % 4 != 1;
+}
+
+bool request_decode(enum request_part part, struct str raw, char *out,
+                    size_t *n)
+{
+    const char *colon;
+
+    switch (part) {
+    case REQUEST_PARAM:
+    case REQUEST_ARG:
+        *n = request_unescape(raw, part == REQUEST_ARG, out);
+        return true;
+    case REQUEST_HEADER:
+    case REQUEST_PEER:
+        memcpy(out, raw.p, raw.n);
+        *n = raw.n;
+        return true;
+    case REQUEST_BASIC_USER:
+    case REQUEST_BASIC_PASSWORD:
+        break;
+    }
+    if (!unbase64(raw, out, n)) {
+        return false;
+    }
+    colon = *n == 0 ? NULL : memchr(out, ':', *n);
+    if (colon == NULL) { /* RFC 7617: a user has no colon, a pair has one */
+        return false;
+    }
+    if (part == REQUEST_BASIC_USER) {
+        *n = (size_t)(colon - out);
+    } else {
+        *n -= (size_t)(colon - out) + 1;
+        memmove(out, colon + 1, *n);
+    }
+    return true;
+}

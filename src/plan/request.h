@@ -1,0 +1,44 @@
+/*
+ * request - what a policy can read of a request's head. Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+/* On FFI's side struct sluice_request. The texts live as long as the request. */
+struct policy_request {
+    double time_ms;              /* wall clock of this turn */
+    struct str method, path, query, peer;
+    const struct str_pair *headers;
+    uint32_t n_headers;
+};
+
+enum request_part {
+    REQUEST_PARAM,          /* of the route's path: percent-encoded */
+    REQUEST_ARG,            /* of the query: percent-encoded, + is a space */
+    REQUEST_HEADER,         /* as sent; the first of several */
+    REQUEST_BASIC_USER,     /* of Authorization: Basic; base64 */
+    REQUEST_BASIC_PASSWORD,
+    REQUEST_PEER
+};
+
+/* The part as sent; pattern is the route's path. p is NULL: there is none. */
+struct str request_raw(const struct policy_request *q, const char *pattern,
+                       enum request_part part, struct str name) MUST_USE;
+
+/* Undoes a part's encoding; out has raw.n bytes. Returns the length. False: it is
+ * no such encoding. */
+bool request_decode(enum request_part part, struct str raw, char *out,
+                    size_t *n) MUST_USE;
+
+/* Percent-encoding undone; what is none is left as it is. out has raw.n bytes. */
+size_t request_unescape(struct str raw, bool plus, char *out);
+
+/* Whether a path with parameters ("/v1/:kind") has path; each stands for one part
+ * that is not empty. */
+bool request_matches(const char *pattern, struct str path);
