@@ -315,8 +315,9 @@ end
 ---options say, and nothing else.
 ---@param name string the file; with a text: its name in messages
 ---@param text? string|table
----@param o? { env: table<string, string>?, time: string|number? } time: the clock
----  of requests that name none (default 2025-01-01T00:00:00Z)
+---@param o? { env: table<string, string>?, time: string|number?, seed: integer? }
+---  time: the clock of requests that name none (default 2025-01-01T00:00:00Z);
+---  seed: of sample() and uuid7() (default 1; 0: another one each time)
 ---@return sluice.testing.Policy? policy
 ---@return string? problems all of them, as `sluice check` shows them
 function M.load(name, text, o)
@@ -331,7 +332,7 @@ function M.load(name, text, o)
   local source = ffi.new("struct sluice_kit_text")
   if text then give(source, text) end
   local kit = ffi.gc(C.sluice_kit_load(text and name or beside(name), source,
-    array, n), C.sluice_kit_free)
+    array, n, o.seed or 1), C.sluice_kit_free)
   local report = ffi.string(C.sluice_kit_report(kit))
   if C.sluice_kit_ok(kit) == 0 then return nil, report end
   local self = setmetatable({ kit = kit, notes = report }, Policy)

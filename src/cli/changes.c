@@ -133,8 +133,8 @@ bool changes_same_line(struct str a, struct str b)
     for (;;) {
         p = skip_blanks(p, p_end, quoted);
         q = skip_blanks(q, q_end, quoted);
-        if (p == p_end || q == q_end || *p != *q) {
-            return p == p_end && q == q_end;
+        if (p >= p_end || q >= q_end || *p != *q) {
+            return p >= p_end && q >= q_end;
         }
         if (quoted && *p == '\\') {
             p++; /* what is escaped ends no string; compared next */

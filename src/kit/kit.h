@@ -67,10 +67,10 @@ uint32_t sluice_kit_version(void);
 const char *sluice_kit_declarations(void);
 
 /* Never NULL; text.p NULL: the file at path is read. env is all that the policy
- * finds in its environment. */
+ * finds in its environment; seed: of its random numbers, 0: by chance. */
 struct sluice_kit *sluice_kit_load(const char *path, struct sluice_kit_text text,
                                    const struct sluice_kit_pair *env,
-                                   uint32_t n_env);
+                                   uint32_t n_env, uint64_t seed);
 void sluice_kit_free(struct sluice_kit *k);
 
 uint32_t sluice_kit_ok(const struct sluice_kit *k);        /* 0: it is bad */

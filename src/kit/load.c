@@ -63,12 +63,13 @@ static void free_env(struct policy_env *env)
 
 struct sluice_kit *sluice_kit_load(const char *path, struct sluice_kit_text text,
                                    const struct sluice_kit_pair *env,
-                                   uint32_t n_env)
+                                   uint32_t n_env, uint64_t seed)
 {
     struct sluice_kit *k = mem_zalloc(sizeof *k);
     struct err e;
 
     copy_env(&k->env, env, n_env);
+    k->env.seed = seed;
     k->policy = policy_load_with(path, (struct str){text.p, text.n}, &k->env,
                                  &k->report);
     arena_init(&k->arena, REQUEST_BYTES_MAX);

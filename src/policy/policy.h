@@ -52,10 +52,11 @@ void policy_report_fini(struct policy_report *r);
 struct policy *policy_load(const char *path,
                            struct policy_report *report) MUST_USE;
 
-/* All that env() finds, in place of the process's own environment. */
+/* What a policy meets in place of the process's own. */
 struct policy_env {
-    struct pair_plan *pairs;
+    struct pair_plan *pairs; /* all that env() finds */
     uint32_t n;
+    uint64_t seed;           /* of sample() and uuid7() */
 };
 
 /* The same with an environment of its own; env outlives the policy. text.p NULL:

@@ -298,7 +298,7 @@ struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
 
     s->policy = policy_ref(p);
     /* The examples of a load get the same numbers at every load. */
-    s->tools = tools_new(reading ? 1 : 0);
+    s->tools = tools_new(reading ? 1 : p->env != NULL ? p->env->seed : 0);
     for (uint32_t i = 0; i < PLAN_ROUTES_MAX; i++) {
         s->hooks[i].runner = LUA_NOREF;
     }

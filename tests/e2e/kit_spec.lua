@@ -68,6 +68,62 @@ local function same_moment(line)
 end
 
 describe("the testing kit", function()
+  it("gives a policy the test's clock, environment and random numbers",
+  function()
+    local text = [[
+file "f" { dir = "d" }
+stream "s" { sinks = { "f" } }
+route "POST /" { body = "event", stream = "s", on_event = function(ev, req)
+  ev.at, ev.id, ev.home, ev.luck = req.time_ms, uuid7(), HOME, sample(0.5)
+end }
+HOME = env("HOME", "nowhere")
+]]
+    local function line(o)
+      return assert(testing.load("p.lua", text, o)):post("/", "{}").stored.s[1]
+    end
+    assert.equal(line(), line())
+    assert.matches('"home":"nowhere",.*"at":1735689600000', line())
+    assert.matches('"home":"/h"', line { env = { HOME = "/h" } })
+    assert.matches('"at":1763900000000', line { time = "2025-11-23T12:13:20Z" })
+    local function id(o) return line(o):match('"id":"([%x-]+)"') end
+    assert.matches("^01941f29%-7c00%-7%x%x%x%-", id())
+    assert.not_equal(id(), id { seed = 2 })
+    assert.not_equal(id { seed = 0 }, id { seed = 0 })
+  end)
+
+  it("tells all that is wrong with a policy, and what is worth a note", function()
+    local p, why = testing.load("bad.lua", [[
+file "f" { dirr = "x" }
+stream "s" { sinks = { "g" } }]])
+    assert.is_nil(p)
+    assert.matches('bad.lua:1: file "f".dirr: unknown key; did you mean "dir"?',
+      why, 1, true)
+    assert.matches('bad.lua:2: stream "s".sinks[1]: there is no sink "g"', why, 1,
+      true)
+    local good = assert(testing.load("loop.lua", [[
+file "f" { dir = "d" }
+stream "s" { sinks = { "f" } }
+route "POST /" { body = "event", stream = "s",
+  on_event = function(ev) for _ = 1, 2 do ev.x = 1 end end }]]))
+    assert.matches("loop.lua:%d+: note: on_event has a loop", good.notes)
+  end)
+
+  it("stops a function that does not end, and asks for known numbers only",
+  function()
+    local p = assert(testing.load("p.lua", [[
+kafka "k" { brokers = "b:1", topic = "t", batch = { max = 300,
+  adapt = function(s) if s.rate > 9 then while true do end end return 1e6 end } }
+stream "s" { sinks = { "k" } }
+route "POST /" { body = "event", stream = "s" }]]))
+    assert.equal(300, p.sinks.k.batch.adapt { rate = 1 })
+    assert.equal(200, p.sinks.k.batch.adapt { rate = 10 })
+    assert.has_error(function() p.sinks.k.batch.adapt { rat = 1 } end,
+      'adapt has no "rat"; it has events bytes age_ms backlog_bytes rate '
+      .. "latency_ms errors target")
+    assert.has_error(function() p:post("/", "{}", { time = "noon" }) end,
+      '"noon" is no time such as "2025-11-23T12:13:20Z"')
+  end)
+
   it("decides, answers and stores exactly as the server does", function()
     local s = h.server { policy = POLICY }
     local kit = assert(testing.load(s.path, POLICY))
