@@ -71,7 +71,8 @@ M.null = json.null
 function M.encode(value) return json.encode(value) end
 
 ---@param text string JSON
----@return any
+---@return any value nil when it is none
+---@return string? why
 function M.decode(text) return json.decode(text) end
 
 -- ---- what C reads -------------------------------------------------------------
@@ -132,7 +133,7 @@ end
 ---@field status integer
 ---@field headers table<string, string> those that the answer adds, in lower case
 ---@field body string the JSON that the client gets
----@field json table the same, decoded
+---@field json any the same, decoded; nil: it is no JSON
 ---@field accepted integer
 ---@field rejected integer
 ---@field dropped integer

@@ -76,49 +76,17 @@ struct policy_request door_request(const struct ingest *in,
 void door_refuse_whole(struct ingest *in, struct http_request *r,
                        const struct refused *no)
 {
-    char allow[160];
+    char lines[HEAD_BYTES];
 
-    (void)snprintf(allow, sizeof allow, "Allow: %s\r\n", no->allow);
-    refuse(in, r, no->status,
-           no->status == 405   ? allow
-           : no->status == 429 ? door_retry_after(in)
-           : no->status == 401 ? "WWW-Authenticate: Basic realm=\"sluice\"\r\n"
-                               : "",
-           &no->error);
-}
-
-static struct str header(const struct http_view *v, const char *name)
-{
-    const struct policy_request q = {.headers = v->headers,
-                                     .n_headers = v->n_headers};
-
-    return request_raw(&q, "", REQUEST_HEADER, str_of(name));
-}
-
-void door_extra(struct ingest *in, const struct route *route,
-                const struct http_view *v)
-{
-    in->extra[0] = '\0';
-    if (UNLIKELY(route != NULL && route->cors != NULL)) {
-        cors_answer(route->cors, header(v, "origin"), in->extra);
-    }
+    head_refused(no, door_retry_after(in), in->extra, lines);
+    refuse_with(in, r, no->status, lines, &no->error);
 }
 
 /* A browser's question before a request of another origin. True: answered. */
 static bool preflight(struct ingest *in, const struct binding *b,
-                      struct http_request *r, const struct http_view *v)
+                      struct http_request *r, const struct policy_request *req)
 {
-    struct str method = header(v, "access-control-request-method");
-    char allow[128];
-    const struct route *route;
-
-    if (!str_eq(v->method, STR("OPTIONS")) || method.p == NULL) {
-        return false;
-    }
-    route = plan_route(b->plan, method, v->path, allow, sizeof allow);
-    if (route == NULL || route->cors == NULL ||
-        !cors_preflight(route->cors, header(v, "origin"),
-                        str_of(route->method), in->extra)) {
+    if (!head_preflight(b->plan, req, in->extra)) {
         return false;
     }
     http_answer(r, 204, in->extra, (struct str){"", 0});
@@ -141,17 +109,17 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
     p->began_ns = clock_mono_ns();
     in->extra[0] = '\0';
     if (!decide_head(b->state, &req, v->content_type, &p->route, &shape, &no)) {
-        if (no.status == 405 && preflight(in, b, r, v)) {
+        if (no.status == 405 && preflight(in, b, r, &req)) {
             return;
         }
-        door_extra(in, p->route, v);
+        head_common(p->route, &req, in->extra);
         door_refuse_whole(in, r, &no);
         if (UNLIKELY(in->trial != NULL)) {
             trial_head(in, b, v, &no, clock_mono_ns() - p->began_ns);
         }
         return;
     }
-    door_extra(in, p->route, v);
+    head_common(p->route, &req, in->extra);
     p->shape = shape;
     if (UNLIKELY(in->trial != NULL)) {
         p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);

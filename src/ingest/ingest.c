@@ -78,28 +78,15 @@ static void count(struct ingest *in, const struct outcome *o)
     stats_add(in->m.dead, o->dead);
 }
 
-/* The lines of the answer's head that are its own: the type, and those of all
- * answers of the route. "" mostly. */
-static const char *answer_lines(struct ingest *in, const struct outcome *o,
-                                char *out, size_t out_bytes)
-{
-    if (LIKELY(o->answer == NULL || o->answer->type == NULL)) {
-        return in->extra;
-    }
-    (void)snprintf(out, out_bytes, "Content-Type: %s\r\n%s", o->answer->type,
-                   in->extra);
-    return out;
-}
-
 static void answer_now(struct ingest *in, struct http_request *r,
                        const struct outcome *o)
 {
-    char small[ANSWER_SMALL], lines[sizeof in->extra + 256];
+    char small[ANSWER_SMALL], lines[HEAD_BYTES];
     size_t bound = answer_bound(&in->batch, o);
     char *text = bound <= sizeof small ? small : mem_alloc(bound);
     size_t n = answer_events(&in->batch, o, text);
 
-    http_answer(r, o->status, answer_lines(in, o, lines, sizeof lines),
+    http_answer(r, o->status, head_outcome(o, in->extra, lines),
                 (struct str){text, n});
     meters_request(&in->m, o->status);
     if (text != small) {
@@ -111,8 +98,8 @@ static void answer_now(struct ingest *in, struct http_request *r,
 static void keep_answer(struct ingest *in, struct waiter *w,
                         const struct outcome *o)
 {
-    char buffer[sizeof in->extra + 256];
-    const char *lines = answer_lines(in, o, buffer, sizeof buffer);
+    char buffer[HEAD_BYTES];
+    const char *lines = head_outcome(o, in->extra, buffer);
     size_t n = lines[0] == '\0' ? 0 : strlen(lines) + 1;
     char *text = waiter_text(w, n + answer_bound(&in->batch, o));
 
@@ -161,6 +148,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
     struct passage *p = http_user(r);
+    struct policy_request req;
     struct outcome o;
 
     in->sampling = --in->sample == 0;
@@ -168,7 +156,8 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
         in->sample = SAMPLE_EVERY;
         in->stage_began_ns = clock_mono_ns();
     }
-    door_extra(in, p->route, v);
+    req = door_request(in, v);
+    head_common(p->route, &req, in->extra);
     if (decide(in, r, v, p, &o)) {
         if (o.store && o.accepted > o.dropped) {
             accept_body(in, r, p, &o);

@@ -11,7 +11,7 @@
 #include "http/http.h"
 #include "ingest/answer.h"
 #include "ingest/binding.h"
-#include "ingest/cors.h"
+#include "ingest/head.h"
 #include "ingest/ingest.h"
 #include "ingest/shadow.h"
 #include "ingest/split.h"
@@ -101,7 +101,7 @@ struct ingest {
     uint64_t pending_bytes;
     double wall_ms;              /* read once a turn */
     /* Lines that each answer to the request in hand has, "" mostly. */
-    char extra[CORS_BYTES + 128];
+    char extra[CORS_BYTES];
     bool draining;
     uint32_t sample;             /* counts down to a sampled request */
     bool sampling;
@@ -156,9 +156,6 @@ void door_leave(struct ingest *in, struct passage *p);
 struct policy_request door_request(const struct ingest *in,
                                    const struct http_view *v);
 
-/* The lines of in->extra for a request of the route. */
-void door_extra(struct ingest *in, const struct route *route,
-                const struct http_view *v);
 
 /* Answer with an error, count it. headers: "" or whole lines; refuse, for the request
  * in hand, adds in->extra. */

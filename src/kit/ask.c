@@ -5,6 +5,7 @@
 
 #include "http/error.h"
 #include "ingest/answer.h"
+#include "ingest/head.h"
 #include "ingest/line.h"
 #include "kit/state.h"
 #include "policy/decide.h"
@@ -25,18 +26,13 @@ static struct str str_in(struct sluice_kit_text t)
 }
 
 static void refuse(struct sluice_kit *k, const struct refused *no,
-                   struct sluice_kit_answer *out)
+                   const char *common, struct sluice_kit_answer *out)
 {
-    char *text = take(k, ERROR_BYTES), *headers = take(k, 160);
-    int n = 0;
+    char *text = take(k, ERROR_BYTES), *lines = take(k, HEAD_BYTES);
 
-    if (no->status == 405) {
-        n = snprintf(headers, 160, "Allow: %s\r\n", no->allow);
-    } else if (no->status == 429) {
-        n = snprintf(headers, 160, "Retry-After: 1\r\n");
-    }
+    head_refused(no, "Retry-After: 1\r\n", common, lines);
     out->status = (uint32_t)no->status;
-    out->headers = (struct sluice_kit_text){headers, (size_t)n};
+    out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     out->body.p = text;
     out->body.n = answer_error(&no->error, text, ERROR_BYTES);
     out->code = no->error.code;
@@ -132,12 +128,16 @@ static void list_lines(struct sluice_kit *k, const struct route *route,
 }
 
 static void accept(struct sluice_kit *k, const struct route *route,
-                   double now_ms, struct sluice_kit_answer *out)
+                   double now_ms, const char *common,
+                   struct sluice_kit_answer *out)
 {
+    char *text, *buffer = take(k, HEAD_BYTES);
+    const char *lines;
     struct outcome o;
-    char *text;
 
     outcome_of(route, &k->batch, &o);
+    lines = head_outcome(&o, common, buffer);
+    out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     text = take(k, answer_bound(&k->batch, &o));
     out->status = (uint32_t)o.status;
     out->body.p = text;
@@ -166,10 +166,12 @@ void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
     enum scan_shape shape;
     struct refused no;
     uint32_t raised;
-    char *body;
+    char *body, *common;
+    bool head;
 
     *out = (struct sluice_kit_answer){0};
     arena_reset(&k->answer);
+    common = take(k, CORS_BYTES);
     for (uint32_t i = 0; i < req->n_headers && i < HEADERS_MAX; i++) {
         headers[r.n_headers++] = (struct str_pair){
             str_in(req->headers[i].name), str_in(req->headers[i].value)};
@@ -180,13 +182,20 @@ void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
     body = take(k, req->body.n + SCAN_PAD);
     memset(body + req->body.n, 0, SCAN_PAD);
     memcpy(body, req->body.p, req->body.n);
-    if (!decide_head(k->state, &r, str_in(req->content_type), &route, &shape,
-                     &no) ||
-        !decide_body(k->state, route, shape, &r,
-                     (struct str){body, req->body.n}, &k->batch, NULL, &raised,
-                     &no)) {
-        refuse(k, &no, out);
+    head = decide_head(k->state, &r, str_in(req->content_type), &route, &shape,
+                       &no);
+    if (!head && no.status == 405 &&
+        head_preflight(policy_plan(k->policy), &r, common)) {
+        out->status = 204;
+        out->headers = (struct sluice_kit_text){common, strlen(common)};
         return;
     }
-    accept(k, route, req->time_ms, out);
+    head_common(route, &r, common);
+    if (!head || !decide_body(k->state, route, shape, &r,
+                              (struct str){body, req->body.n}, &k->batch, NULL,
+                              &raised, &no)) {
+        refuse(k, &no, common, out);
+        return;
+    }
+    accept(k, route, req->time_ms, common, out);
 }

@@ -21,11 +21,14 @@ static cJSON *route_json(const struct plan *p, const struct route *r)
     static const char *const on_error[] = {[ON_ERROR_DEAD_LETTER] = "dead_letter",
                                            [ON_ERROR_REJECT] = "reject",
                                            [ON_ERROR_ACCEPT] = "accept"};
+    static const char *const bodies[] = {[BODY_EVENT] = "event",
+                                         [BODY_BATCH] = "batch",
+                                         [BODY_CLOUDEVENTS] = "cloudevents"};
     cJSON *o = cJSON_CreateObject();
 
     add_text(o, "method", r->method);
     add_text(o, "path", r->path);
-    add_text(o, "body", r->body == BODY_EVENT ? "event" : "batch");
+    add_text(o, "body", bodies[r->body]);
     add_text(o, "stream", r->stream < 0 ? NULL : p->streams[r->stream].name);
     add_text(o, "on_error", on_error[r->on_error]);
     (void)cJSON_AddBoolToObject(o, "partial", r->partial);

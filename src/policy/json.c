@@ -273,12 +273,42 @@ int json_encode(lua_State *L)
     return 1;
 }
 
+/* Text from anywhere: nil and why, unless it is JSON. */
+static int decode_checked(lua_State *L)
+{
+    const struct scan_limits limits = {1, DEPTH_MAX};
+    struct scan_error se;
+    struct str text;
+    enum scan_result r;
+    char *padded;
+
+    text.p = luaL_checklstring(L, 1, &text.n);
+    padded = lua_newuserdata(L, text.n + SCAN_PAD);
+    memcpy(padded, text.p, text.n);
+    memset(padded + text.n, 0, SCAN_PAD);
+    r = scan_value(&limits, padded, text.n, &se);
+    if (r != SCAN_OK) {
+        lua_pushnil(L);
+        (void)lua_pushfstring(L, "no JSON at byte %d: %s", (int)se.at,
+                              se.detail);
+        return 2;
+    }
+    lua_settop(L, 1);
+    while (text.n > 0 && (unsigned char)*text.p <= ' ') {
+        text.p++;
+        text.n--;
+    }
+    lua_pushlstring(L, text.p, text.n);
+    lua_replace(L, 1);
+    return json_decode(L);
+}
+
 int policy_json(lua_State *L)
 {
     lua_newtable(L);
     lua_pushcfunction(L, json_encode);
     lua_setfield(L, -2, "encode");
-    lua_pushcfunction(L, json_decode);
+    lua_pushcfunction(L, decode_checked);
     lua_setfield(L, -2, "decode");
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");

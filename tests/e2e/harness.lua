@@ -283,7 +283,10 @@ function M.request(port, method, path, body, headers)
   local c = M.connect(port)
   local lines = { ("%s %s HTTP/1.1"):format(method, path), "Host: test",
     "Connection: close" }
-  for k, v in pairs(headers or {}) do lines[#lines + 1] = k .. ": " .. v end
+  local names = {}
+  for k in pairs(headers or {}) do names[#names + 1] = k end
+  table.sort(names, function(a, b) return a:lower() < b:lower() end)
+  for _, k in ipairs(names) do lines[#lines + 1] = k .. ": " .. headers[k] end
   if body then lines[#lines + 1] = "Content-Length: " .. #body end
   c:send(table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or ""))
   local a, why = M.answer(c)

@@ -1,0 +1,62 @@
+#include "ingest/head.h"
+
+#include <stdio.h>
+
+#include "base/attr.h"
+
+static struct str header(const struct policy_request *req, const char *name)
+{
+    return request_raw(req, "", REQUEST_HEADER, str_of(name));
+}
+
+void head_common(const struct route *route, const struct policy_request *req,
+                 char out[CORS_BYTES])
+{
+    out[0] = '\0';
+    if (UNLIKELY(route != NULL && route->cors != NULL)) {
+        cors_answer(route->cors, header(req, "origin"), out);
+    }
+}
+
+void head_refused(const struct refused *no, const char *retry_after,
+                  const char *common, char out[HEAD_BYTES])
+{
+    char allow[160] = "";
+
+    if (no->status == 405) {
+        (void)snprintf(allow, sizeof allow, "Allow: %s\r\n", no->allow);
+    }
+    (void)snprintf(out, HEAD_BYTES, "%s%s%s%s", allow,
+                   no->status == 429 ? retry_after : "",
+                   no->status == 401
+                       ? "WWW-Authenticate: Basic realm=\"sluice\"\r\n"
+                       : "",
+                   common);
+}
+
+const char *head_outcome(const struct outcome *o, const char *common,
+                         char out[HEAD_BYTES])
+{
+    if (LIKELY(o->answer == NULL || o->answer->type == NULL)) {
+        return common;
+    }
+    (void)snprintf(out, HEAD_BYTES, "Content-Type: %s\r\n%s", o->answer->type,
+                   common);
+    return out;
+}
+
+bool head_preflight(const struct plan *plan, const struct policy_request *req,
+                    char out[CORS_BYTES])
+{
+    struct str method = header(req, "access-control-request-method");
+    char allow[128];
+    const struct route *route;
+
+    if (!str_eq(req->method, STR("OPTIONS")) || method.p == NULL) {
+        return false;
+    }
+    route = plan_route(plan, method, req->path, allow, sizeof allow);
+    return route != NULL && route->cors != NULL &&
+           cors_preflight(route->cors, header(req, "origin"),
+                          str_of(route->method), out);
+}

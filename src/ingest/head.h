@@ -1,0 +1,33 @@
+/*
+ * head - the lines of an answer's head besides those that http itself writes. Pure;
+ * whole lines, "" mostly.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "ingest/cors.h"
+#include "plan/outcome.h"
+#include "plan/request.h"
+#include "policy/decide.h"
+
+enum { HEAD_BYTES = CORS_BYTES + 256 };
+
+/* What every answer of the route has; route NULL: none. */
+void head_common(const struct route *route, const struct policy_request *req,
+                 char out[CORS_BYTES]);
+
+/* Of a refusal: what its status asks for, retry_after (a line) for a 429, and
+ * common. */
+void head_refused(const struct refused *no, const char *retry_after,
+                  const char *common, char out[HEAD_BYTES]);
+
+/* Of what became of the events: the type of the route's own answer, and common.
+ * May be common itself. */
+const char *head_outcome(const struct outcome *o, const char *common,
+                         char out[HEAD_BYTES]);
+
+/* A browser's question before a request of another origin. True: out has the lines
+ * of its answer, which is a 204 without a body. */
+bool head_preflight(const struct plan *plan, const struct policy_request *req,
+                    char out[CORS_BYTES]);
