@@ -13,7 +13,22 @@ local M = {}
 M.build = os.getenv("SLUICE_BUILD") or "build"
 M.binary = M.build .. "/sluice"
 
+local together = setmetatable({}, { __mode = "k" }) -- coroutines of M.together
+
+local function is_job()
+  local co = coroutine.running()
+  return co and together[co]
+end
+
+---A command's output, of both kinds. In a job the others go on meanwhile.
 local function shell(command)
+  if is_job() then
+    local file = os.tmpname()
+    M.reap(M.spawn({ "sh", "-c", command }, file), 120)
+    local out = M.read(file)
+    os.remove(file)
+    return out
+  end
   local f = assert(io.popen(command .. " 2>&1"))
   local out = f:read("*a")
   f:close()
@@ -23,12 +38,9 @@ M.shell = shell
 
 M.now = socket.gettime
 
-local together = setmetatable({}, { __mode = "k" }) -- coroutines of M.together
-
 ---In a job of M.together the others go on meanwhile.
 function M.sleep(s)
-  local co = coroutine.running()
-  if co and together[co] then
+  if is_job() then
     coroutine.yield(socket.gettime() + s)
   else
     socket.sleep(s)
@@ -225,6 +237,15 @@ function Server:close()
 end
 
 -- ---- HTTP ------------------------------------------------------------------------
+
+---Whether anybody listens there.
+function M.open_port(port)
+  local c = socket.tcp()
+  c:settimeout(1)
+  local ok = c:connect("127.0.0.1", port)
+  c:close()
+  return ok ~= nil
+end
 
 function M.connect(port)
   local c = assert(socket.tcp())

@@ -46,10 +46,11 @@ end
 
 ---The sum of the partitions' high watermarks.
 function M.count(brokers, topic, partitions)
-  local n = 0
-  for p = 0, partitions - 1 do
-    n = n + (tonumber(h.shell(("kcat -q -Q -b %s -t %s:%d:-1"):format(brokers,
-      topic, p)):match("offset (%d+)")) or 0)
+  local asked, n = {}, 0
+  for p = 0, partitions - 1 do asked[p + 1] = ("-t %s:%d:-1"):format(topic, p) end
+  for offset in h.shell(("kcat -q -Q -b %s %s"):format(brokers,
+    table.concat(asked, " "))):gmatch("offset (%d+)") do
+    n = n + tonumber(offset)
   end
   return n
 end
@@ -62,17 +63,25 @@ Real.__index = Real
 local PROPERTIES = [[
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:BROKER,CONTROLLER://127.0.0.1:CONTROL
-advertised.listeners=PLAINTEXT://127.0.0.1:BROKER
+listeners=PLAINTEXT://127.0.0.1:BROKER,CONTROLLER://127.0.0.1:CONTROLLISTENERS
+advertised.listeners=PLAINTEXT://127.0.0.1:BROKERADVERTISED
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:CONTROL
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXTPROTOCOLS
 inter.broker.listener.name=PLAINTEXT
 log.dirs=DIR/logs
 num.partitions=4
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+auto.create.topics.enable=AUTO
+]]
+
+-- One that asks for a password: ingest's is secret.
+local PASSWORD = [[
+sasl.enabled.mechanisms=PLAIN
+listener.name.%s.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.\
+PlainLoginModule required username="a" password="a" user_ingest="secret";
 ]]
 
 ---The folder of its jars, or nil and why there is none.
@@ -82,25 +91,71 @@ function M.jars()
   return dir
 end
 
-function M.real(jars, port, control)
-  local r = setmetatable({ dir = h.folder(), jars = jars, port = port,
+-- What formatting writes, which takes a JVM, and is the same for all.
+local FORMAT = { "meta.properties", "bootstrap.checkpoint" }
+local formatted
+
+local function format(r)
+  if not formatted then
+    local out = h.shell(("java -XX:TieredStopAtLevel=1 -cp '%s/*' "
+      .. "kafka.tools.StorageTool format -t AAAAAAAAAAAAAAAAAAAAAA -c '%s/p'"):format(
+      r.jars, r.dir))
+    assert(out:find("Formatting"), out)
+    formatted = {}
+    for _, f in ipairs(FORMAT) do formatted[f] = assert(h.read(r.dir .. "/logs/" .. f)) end
+  end
+  h.shell(("mkdir -p '%s/logs'"):format(r.dir))
+  for _, f in ipairs(FORMAT) do h.write(r.dir .. "/logs/" .. f, formatted[f]) end
+end
+
+---@param o table? dir: where its files lie; listeners: { name = { port = where it
+---listens, advertised = where clients are sent, password = true? } }; no_auto: topics
+---are not made by themselves; no_wait
+function M.real(jars, port, control, o)
+  o = o or {}
+  local r = setmetatable({ dir = o.dir or h.folder(), jars = jars, port = port,
     brokers = "127.0.0.1:" .. port }, Real)
-  h.write(r.dir .. "/p", (PROPERTIES:gsub("%u%u%u+", { BROKER = port,
-    CONTROL = control, DIR = r.dir })))
-  local out = h.shell(("java -cp '%s/*' kafka.tools.StorageTool format "
-    .. "-t AAAAAAAAAAAAAAAAAAAAAA -c '%s/p'"):format(jars, r.dir))
-  assert(out:find("Formatting"), out)
-  r:run()
+  local listeners, advertised, protocols, more = "", "", "", ""
+  for name, l in pairs(o.listeners or {}) do
+    listeners = ("%s,%s://127.0.0.1:%d"):format(listeners, name, l.port)
+    advertised = ("%s,%s://127.0.0.1:%d"):format(advertised, name,
+      l.advertised or l.port)
+    protocols = ("%s,%s:%s"):format(protocols, name, l.password and "SASL_PLAINTEXT"
+      or "PLAINTEXT")
+    if l.password then more = more .. PASSWORD:format(name:lower()) end
+  end
+  local vars = { BROKER = port, CONTROL = control, DIR = r.dir,
+    LISTENERS = listeners, ADVERTISED = advertised, PROTOCOLS = protocols,
+    AUTO = tostring(not o.no_auto) }
+  local text = PROPERTIES
+  for _, name in ipairs { "LISTENERS", "ADVERTISED", "PROTOCOLS" } do
+    text = text:gsub(name, vars[name])
+  end
+  h.write(r.dir .. "/p", text:gsub("%u%u%u+", vars) .. more)
+  format(r)
+  r:run(o.no_wait)
   return r
 end
 
-function Real:run()
-  self.pid = h.spawn({ "java", "-Xmx384m", "-XX:+UseSerialGC", "-cp",
-    self.jars .. "/*", "kafka.Kafka", self.dir .. "/p" }, self.dir .. "/out")
+function Real:run(no_wait)
+  self.pid = h.spawn({ "java", "-Xmx384m", "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1", "-cp", self.jars .. "/*", "kafka.Kafka",
+    self.dir .. "/p" }, self.dir .. "/out")
+  if not no_wait then self:ready() end
+end
+
+function Real:ready()
   h.wait_for("the broker", function()
-    return h.shell(("timeout 3 kcat -q -L -b %s 2>&1"):format(self.brokers))
-      :find("1 brokers:")
-  end, 60)
+    if h.open_port(self.port) and h.shell(("timeout 3 kcat -q -L -b %s"):format(
+      self.brokers)):find("1 brokers:") then return true end
+    h.sleep(0.2)
+  end, 90)
+end
+
+---Makes or deletes a topic.
+function Real:admin(command)
+  local out = h.shell(("%s/tools/kadmin %s %s"):format(h.build, self.brokers, command))
+  if out ~= "" then error(command .. ": " .. out, 2) end
 end
 
 function Real:signal(name) signal.kill(self.pid, signal[name]) end

@@ -1,0 +1,66 @@
+/*
+ * kadmin - makes and deletes topics, which kcat can't.
+ *
+ *   kadmin BROKERS create NAME PARTITIONS [CONFIG VALUE]...
+ *   kadmin BROKERS delete NAME
+ *
+ * Exits 0 when the broker has done so; else says why not.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <librdkafka/rdkafka.h>
+
+enum { WAIT_MS = 20000 };
+
+static const rd_kafka_topic_result_t *result_of(rd_kafka_event_t *ev)
+{
+    size_t n = 0;
+    const rd_kafka_topic_result_t **list =
+        rd_kafka_event_type(ev) == RD_KAFKA_EVENT_CREATETOPICS_RESULT
+            ? rd_kafka_CreateTopics_result_topics(
+                  rd_kafka_event_CreateTopics_result(ev), &n)
+            : rd_kafka_DeleteTopics_result_topics(
+                  rd_kafka_event_DeleteTopics_result(ev), &n);
+
+    return n == 1 ? list[0] : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    const rd_kafka_topic_result_t *done;
+    rd_kafka_queue_t *queue;
+    rd_kafka_event_t *ev;
+    rd_kafka_t *rk;
+    char why[256];
+
+    if (argc < 4 || rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], why,
+                                      sizeof why) != RD_KAFKA_CONF_OK) {
+        return 2;
+    }
+    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    queue = rd_kafka_queue_new(rk);
+    if (strcmp(argv[2], "delete") == 0) {
+        rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(argv[3]);
+
+        rd_kafka_DeleteTopics(rk, &t, 1, NULL, queue);
+    } else {
+        rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(
+            argv[3], argc > 4 ? atoi(argv[4]) : 1, 1, why, sizeof why);
+
+        for (int i = 5; i + 1 < argc; i += 2) {
+            (void)rd_kafka_NewTopic_set_config(t, argv[i], argv[i + 1]);
+        }
+        rd_kafka_CreateTopics(rk, &t, 1, NULL, queue);
+    }
+    ev = rd_kafka_queue_poll(queue, WAIT_MS);
+    if (ev == NULL || rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        (done = result_of(ev)) == NULL ||
+        rd_kafka_topic_result_error(done) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        (void)fprintf(stderr, "kadmin: %s %s: failed\n", argv[2], argv[3]);
+        return 1;
+    }
+    return 0;
+}
