@@ -113,6 +113,7 @@ function Loader:sinks()
       local o = self:options(s, {}, s.args, words[s.word].options)
       o.kind, o.name, o.statement = s.word, s.name, s
       if o.batch then self:check_batch(s, o.batch) end
+      o.urls = o.urls or o.url
       list[#list + 1] = o
       seen[s.name].index = #list - 1
     end

@@ -28,6 +28,7 @@ return {
     has = {},
     hash = {},
     hmac = {},
+    http = {},
     int = {},
     ipairs = {},
     iso8601 = {},

@@ -208,6 +208,61 @@ function clickhouse(name) end
 ---@return fun(options: sluice.file)
 function file(name) end
 
+---A sink: any HTTP endpoint, a batch a request.
+---@class sluice.http
+---@field batch? sluice.http.batch When a batch goes.
+---@field breaker? sluice.http.breaker When an endpoint is left alone.
+---@field compression? "none"|"gzip"|"zstd" Content-Encoding of bodies. (default: none)
+---@field content_type? string Default: application/x-ndjson, or application/json.
+---@field dead? sluice.http.dead Dead letters of this sink.
+---@field format? "ndjson"|"json_array" A line an event, or one array of them. (default: ndjson)
+---@field headers? table<string, string> name = value, with each request; secrets: env "NAME".
+---@field id_header? string Has the batch's id, the same when it is sent again; "": not sent. (default: Idempotency-Key)
+---@field max_in_flight? integer Most requests at once; fewer while the server is slow or fails. (default: 4)
+---@field method? "POST"|"PUT"|"PATCH" Of its requests. (default: POST)
+---@field pool? sluice.http.pool Connections.
+---@field timeout? string Of a request. (default: 30s)
+---@field tls? sluice.http.tls Of https urls.
+---@field url string|string[] Where to; or a list of them, which take turns.
+
+---When a batch goes.
+---@class sluice.http.batch
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) "latency", or function(stats): the target from now on.
+---@field linger? string Longest wait of an event, however few there are. (default: 1s)
+---@field max? integer Most events. (default: 1000)
+---@field max_bytes? string Bytes that make it go. (default: 1MiB)
+---@field min? integer Events that are enough while nothing waits and nothing is in flight. (default: 1)
+---@field target? integer Events that make it go. (default: 500)
+
+---When an endpoint is left alone.
+---@class sluice.http.breaker
+---@field interval? string Closed: how long its counts last. (default: 10s)
+---@field max_requests? integer Requests let through half-open; as many successes close it. (default: 3)
+---@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts): true opens it; default: 3 requests and 60 % failures.
+---@field slow? string A call that takes longer counts as slow. (default: 10s)
+---@field timeout? string Open: until it is tried again. (default: 30s)
+
+---Dead letters of this sink.
+---@class sluice.http.dead
+---@field max_bytes? string Then the sink holds. (default: 1GiB)
+
+---Connections.
+---@class sluice.http.pool
+---@field max_idle? integer Most connections kept without a request. (default: 50)
+---@field max_idle_time? string Longest idle one that is used again. (default: 30s)
+---@field max_lifetime? string Oldest connection that is used again. (default: 10m)
+---@field max_open? integer Most connections; further requests wait in order. (default: 300)
+
+---Of https urls.
+---@class sluice.http.tls
+---@field ca? string File of the authorities.
+---@field verify? boolean Check the name. (default: true)
+
+---A sink: any HTTP endpoint, a batch a request.
+---@param name string
+---@return fun(options: sluice.http)
+function http(name) end
+
 ---A sink: Kafka topics, through librdkafka.
 ---@class sluice.kafka
 ---@field batch? sluice.kafka.batch When a batch goes.

@@ -39,13 +39,14 @@ end
 
 local lua_types = {
   count = "integer", number = "number", boolean = "boolean", list = "string[]",
-  map = "table<string, string|number|boolean>", workers = '"auto"|integer',
+  map = "table<string, string|number|boolean>",
+  headers = "table<string, string>", workers = '"auto"|integer',
   fields = "table<string, string>", schema = "sluice.schema", urls = "string|string[]",
   sinks = "table<integer|string, string|sluice.stream_sink>",
   adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
 }
 for _, name in ipairs { "string", "text", "address", "name", "bytes", "duration", "url",
-  "moment", "after", "stream" } do
+  "moment", "after", "stream", "header" } do
   lua_types[name] = "string"
 end
 
@@ -59,7 +60,8 @@ end
 
 local shown_types = {
   string = "text", address = "host:port", bytes = "size", count = "whole number",
-  fields = "field = text", list = "list of texts", map = "name = value", hook = "function",
+  fields = "field = text", list = "list of texts", map = "name = value",
+  headers = "name = value", hook = "function",
   sinks = "list of sinks", workers = '`"auto"` or whole number',
   moment = "RFC 3339 time", after = 'duration or `"p95"`',
   adapt = '`"latency"` or function', stream = "name of a stream",

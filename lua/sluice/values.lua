@@ -186,6 +186,18 @@ function checks.fields(v)
   return v
 end
 
+function checks.urls(v)
+  local list = type(v) == "string" and { v } or v
+  if type(list) ~= "table" or #list == 0 then
+    return nil, ("%s is neither a url nor a list of urls"):format(M.show(v))
+  end
+  for _, x in ipairs(list) do
+    local _, why = checks.url(x)
+    if why then return nil, why end
+  end
+  return list
+end
+
 -- name = value, to a list of { name, value } in the order of the names.
 function checks.map(v)
   if type(v) ~= "table" then
@@ -199,6 +211,38 @@ function checks.map(v)
     list[#list + 1] = { name = k, value = tostring(x) }
   end
   table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+local TOKEN = "^[%w!#$%%&'*+.^_`|~-]+$"
+
+-- The name of a header; "": none.
+function checks.header(v)
+  if v == "" then return nil end
+  if type(v) ~= "string" or not v:find(TOKEN) then
+    return nil, ("%s is no name of a header"):format(M.show(v))
+  end
+  return v
+end
+
+-- What the request itself decides.
+local OWN = { ["content-length"] = "the body decides it",
+  ["transfer-encoding"] = "the body decides it", host = "the url decides it",
+  connection = "the pool decides it", expect = "it is never sent",
+  ["content-type"] = "say content_type", ["content-encoding"] = "say compression" }
+
+function checks.headers(v)
+  local list, why = checks.map(v)
+  if not list then return nil, why end
+  for _, h in ipairs(list) do
+    if not h.name:find(TOKEN) then
+      return nil, ("%s is no name of a header"):format(M.show(h.name))
+    elseif h.value:find("[%c\127]") then
+      return nil, ("the value of %s has a control character"):format(h.name)
+    elseif OWN[h.name:lower()] then
+      return nil, ("%s can't be set: %s"):format(h.name, OWN[h.name:lower()])
+    end
+  end
   return list
 end
 

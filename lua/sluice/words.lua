@@ -131,6 +131,16 @@ local pool = { type = "options", help = "Connections.", options = {
     max = 30 * DAY_MS, help = "Longest idle one that is used again." },
 } }
 
+local tls = { type = "options", help = "Of https urls.", options = {
+  ca = { type = "string", help = "File of the authorities." },
+  verify = { type = "boolean", default = true, help = "Check the name." },
+} }
+
+local dead = { type = "options", help = "Dead letters of this sink.", options = {
+  max_bytes = { type = "bytes", default = "1GiB", min = 1024, max = 2 ^ 50,
+    help = "Then the sink holds." },
+} }
+
 M.kafka = {
   help = "A sink: Kafka topics, through librdkafka.",
   named = true,
@@ -157,9 +167,7 @@ M.kafka = {
       help = "The spool position in headers; auto: with framing = \"batch\"." },
     options = { type = "map", help = "Any option of librdkafka." },
     batch = batch(200, 50, 500, "1MiB", "50ms"),
-    dead = { type = "options", help = "Dead letters of this sink.", options = {
-      max_bytes = { type = "bytes", default = "1GiB", min = 1024, max = 2 ^ 50,
-        help = "Then the sink holds." } } },
+    dead = dead,
   },
 }
 
@@ -184,10 +192,7 @@ M.clickhouse = {
       help = "Of an insert." },
     max_in_flight = { type = "count", default = 8, min = 1, max = 256,
       help = "Most inserts at once; fewer while the server is slow or fails." },
-    tls = { type = "options", help = "Of https urls.", options = {
-      ca = { type = "string", help = "File of the authorities." },
-      verify = { type = "boolean", default = true, help = "Check the name." },
-    } },
+    tls = tls,
     batch = batch(10000, 1000, 100000, "8MiB", "1s"),
     pool = pool,
     breaker = breaker,
@@ -199,9 +204,39 @@ M.clickhouse = {
         may_duplicate = { type = "boolean", default = false,
           help = "Also where the server can't tell a copy." },
       } },
-    dead = { type = "options", help = "Dead letters of this sink.", options = {
-      max_bytes = { type = "bytes", default = "1GiB", min = 1024, max = 2 ^ 50,
-        help = "Then the sink holds." } } },
+    dead = dead,
+  },
+}
+
+M.http = {
+  help = "A sink: any HTTP endpoint, a batch a request.",
+  named = true,
+  sink = true,
+  options = {
+    url = { type = "urls", required = true,
+      help = "Where to; or a list of them, which take turns." },
+    method = { type = "enum", default = "POST",
+      values = { "POST", "PUT", "PATCH" }, help = "Of its requests." },
+    headers = { type = "headers",
+      help = "name = value, with each request; secrets: env \"NAME\"." },
+    format = { type = "enum", default = "ndjson",
+      values = { "ndjson", "json_array" },
+      help = "A line an event, or one array of them." },
+    content_type = { type = "string",
+      help = "Default: application/x-ndjson, or application/json." },
+    id_header = { type = "header", default = "Idempotency-Key",
+      help = "Has the batch's id, the same when it is sent again; \"\": not sent." },
+    compression = { type = "enum", default = "none",
+      values = { "none", "gzip", "zstd" }, help = "Content-Encoding of bodies." },
+    timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
+      help = "Of a request." },
+    max_in_flight = { type = "count", default = 4, min = 1, max = 256,
+      help = "Most requests at once; fewer while the server is slow or fails." },
+    tls = tls,
+    batch = batch(500, 1, 1000, "1MiB", "1s"),
+    pool = pool,
+    breaker = breaker,
+    dead = dead,
   },
 }
 
@@ -453,7 +488,7 @@ M.forbidden = {
 
 -- Words of the language that this version does not serve yet.
 M.later = {
-  http = "delivery to HTTP endpoints", dedup = "deduplication",
+  dedup = "deduplication",
   include = "including files", log = "logging options",
   limit = "rate limits",
   lookup = "lookup tables", counter = "counters", gauge = "gauges",

@@ -62,7 +62,8 @@ static cJSON *sink_json(const struct sink_plan *s)
     static const char *const kinds[] = {[SINK_KIND_NULL] = "null",
                                         [SINK_KIND_FILE] = "file",
                                         [SINK_KIND_KAFKA] = "kafka",
-                                        [SINK_KIND_CLICKHOUSE] = "clickhouse"};
+                                        [SINK_KIND_CLICKHOUSE] = "clickhouse",
+                                        [SINK_KIND_HTTP] = "http"};
     cJSON *o = cJSON_CreateObject();
     cJSON *batch = cJSON_AddObjectToObject(o, "batch");
 
@@ -73,15 +74,14 @@ static cJSON *sink_json(const struct sink_plan *s)
     add(batch, "max", s->batch.max);
     add(batch, "max_bytes", (double)s->batch.max_bytes);
     add(batch, "linger_ms", (double)s->batch.linger_ms);
-    if (s->kind == SINK_KIND_CLICKHOUSE) {
+    if (s->kind == SINK_KIND_CLICKHOUSE || s->kind == SINK_KIND_HTTP) {
         cJSON *breaker = cJSON_AddObjectToObject(o, "breaker");
 
         add_text(o, "table", s->clickhouse.table);
-        add_text(o, "url", s->clickhouse.n_urls > 0 ? s->clickhouse.urls[0]
-                                                    : NULL);
-        add(breaker, "max_requests", s->clickhouse.breaker.max_requests);
-        add(breaker, "interval_ms", (double)s->clickhouse.breaker.interval_ms);
-        add(breaker, "timeout_ms", (double)s->clickhouse.breaker.timeout_ms);
+        add_text(o, "url", s->remote.n_urls > 0 ? s->remote.urls[0] : NULL);
+        add(breaker, "max_requests", s->remote.breaker.max_requests);
+        add(breaker, "interval_ms", (double)s->remote.breaker.interval_ms);
+        add(breaker, "timeout_ms", (double)s->remote.breaker.timeout_ms);
     } else if (s->kind == SINK_KIND_KAFKA) {
         add_text(o, "brokers", s->kafka.brokers);
         add_text(o, "topic", s->kafka.topic);

@@ -65,7 +65,7 @@ struct stream_plan {
 };
 
 enum sink_kind { SINK_KIND_NULL, SINK_KIND_FILE, SINK_KIND_KAFKA,
-                 SINK_KIND_CLICKHOUSE };
+                 SINK_KIND_CLICKHOUSE, SINK_KIND_HTTP };
 enum compress { COMPRESS_NONE, COMPRESS_GZIP, COMPRESS_ZSTD };
 
 struct batch_plan {
@@ -98,20 +98,33 @@ struct hedge_plan {
     bool may_duplicate;
 };
 
-struct clickhouse_plan {
+/* What sinks over HTTP share. */
+struct remote_plan {
     const char *const *urls;
     uint32_t n_urls;
-    const char *table, *user, *password; /* user, password: NULL, none */
     const char *ca;          /* NULL: the system's */
     bool verify;
-    const struct pair_plan *settings, *columns;
-    uint32_t n_settings, n_columns;
-    bool zstd, gzip;         /* neither: what the server knows */
     int64_t timeout_ms;
     uint32_t max_in_flight;
     struct pool_plan pool;
     struct breaker_plan breaker;
     struct hedge_plan hedge;
+};
+
+struct clickhouse_plan {
+    const char *table, *user, *password; /* user, password: NULL, none */
+    const struct pair_plan *settings, *columns;
+    uint32_t n_settings, n_columns;
+    bool zstd, gzip;         /* neither: what the server knows */
+};
+
+struct http_plan {
+    const char *method, *type; /* type: Content-Type; NULL: the format's */
+    const char *id_header;   /* NULL: none */
+    const struct pair_plan *headers;
+    uint32_t n_headers;
+    bool array;              /* one JSON array, not NDJSON */
+    enum compress compress;
 };
 
 enum kafka_framing { KAFKA_EVENT, KAFKA_BATCH };
@@ -137,10 +150,12 @@ struct sink_plan {
     uint64_t rotate_bytes;
     int64_t rotate_age_ms;
     enum compress compress;
-    /* kafka, clickhouse */
+    /* kafka, clickhouse, http */
     uint64_t dead_max_bytes;
     bool adapt_latency, has_adapt;
+    struct remote_plan remote; /* clickhouse, http */
     struct clickhouse_plan clickhouse;
+    struct http_plan http;
     struct kafka_plan kafka;
 };
 

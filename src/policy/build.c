@@ -33,23 +33,6 @@ static void build_server(struct build *b)
     lua_pop(b->L, 1);
 }
 
-/* The map at key, as the loader left it: a list of { name, value }. */
-static const struct pair_plan *pairs(struct build *b, const char *key,
-                                     uint32_t *n)
-{
-    struct pair_plan *list;
-
-    *n = open_list(b, key);
-    list = take(b, *n * sizeof *list);
-    for (uint32_t i = 0; i < *n; i++) {
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        list[i] = (struct pair_plan){text(b, "name").p, text(b, "value").p};
-        lua_pop(b->L, 1);
-    }
-    lua_pop(b->L, 1);
-    return list;
-}
-
 static void build_batch(struct build *b, struct sink_plan *s)
 {
     (void)open_list(b, "batch");
@@ -63,58 +46,6 @@ static void build_batch(struct build *b, struct sink_plan *s)
     lua_pop(b->L, 1);
     (void)open_list(b, "dead");
     s->dead_max_bytes = whole(b, "max_bytes");
-    lua_pop(b->L, 1);
-}
-
-static void build_clickhouse(struct build *b, struct clickhouse_plan *c)
-{
-    const char **urls;
-
-    c->table = text(b, "table").p;
-    c->user = text(b, "user").p;
-    c->password = text(b, "password").p;
-    c->settings = pairs(b, "settings", &c->n_settings);
-    c->columns = pairs(b, "columns", &c->n_columns);
-    c->zstd = is(b, "compression", "zstd");
-    c->gzip = is(b, "compression", "gzip");
-    c->timeout_ms = (int64_t)whole(b, "timeout");
-    c->max_in_flight = (uint32_t)whole(b, "max_in_flight");
-    c->n_urls = open_list(b, "urls");
-    urls = take(b, c->n_urls * sizeof *urls);
-    for (uint32_t i = 0; i < c->n_urls; i++) {
-        struct str url;
-
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        url.p = lua_tolstring(b->L, -1, &url.n);
-        urls[i] = arena_copy(&b->plan->arena, url).p;
-        lua_pop(b->L, 1);
-    }
-    c->urls = urls;
-    lua_pop(b->L, 1);
-    (void)open_list(b, "tls");
-    c->ca = text(b, "ca").p;
-    c->verify = flag(b, "verify");
-    lua_pop(b->L, 1);
-    (void)open_list(b, "pool");
-    c->pool = (struct pool_plan){
-        .max_open = (uint32_t)whole(b, "max_open"),
-        .max_idle = (uint32_t)whole(b, "max_idle"),
-        .max_lifetime_ms = (int64_t)whole(b, "max_lifetime"),
-        .max_idle_time_ms = (int64_t)whole(b, "max_idle_time")};
-    lua_pop(b->L, 1);
-    (void)open_list(b, "breaker");
-    c->breaker =
-        (struct breaker_plan){.max_requests = (uint32_t)whole(b, "max_requests"),
-                              .interval_ms = (int64_t)whole(b, "interval"),
-                              .timeout_ms = (int64_t)whole(b, "timeout"),
-                              .slow_ms = (int64_t)whole(b, "slow"),
-                              .has_trip = has(b, "ready_to_trip")};
-    lua_pop(b->L, 1);
-    (void)open_list(b, "hedge");
-    c->hedge = (struct hedge_plan){.after_ms = (int64_t)number(b, "after",
-                                                               HEDGE_OFF),
-                                   .max_ratio = number(b, "max_ratio", 0),
-                                   .may_duplicate = flag(b, "may_duplicate")};
     lua_pop(b->L, 1);
 }
 
@@ -140,6 +71,7 @@ static enum sink_kind kind_of(struct build *b)
     return is(b, "kind", "file")         ? SINK_KIND_FILE
            : is(b, "kind", "kafka")      ? SINK_KIND_KAFKA
            : is(b, "kind", "clickhouse") ? SINK_KIND_CLICKHOUSE
+           : is(b, "kind", "http")       ? SINK_KIND_HTTP
                                          : SINK_KIND_NULL;
 }
 
@@ -169,11 +101,14 @@ static void build_sink(struct build *b, struct sink_plan *s)
         s->rotate_age_ms = (int64_t)whole(b, "age");
         lua_pop(b->L, 1);
     }
-    if (s->kind == SINK_KIND_CLICKHOUSE || s->kind == SINK_KIND_KAFKA) {
+    if (s->kind == SINK_KIND_CLICKHOUSE || s->kind == SINK_KIND_KAFKA ||
+        s->kind == SINK_KIND_HTTP) {
         build_batch(b, s);
     }
     if (s->kind == SINK_KIND_CLICKHOUSE) {
-        build_clickhouse(b, &s->clickhouse);
+        build_clickhouse(b, s);
+    } else if (s->kind == SINK_KIND_HTTP) {
+        build_http(b, s);
     } else if (s->kind == SINK_KIND_KAFKA) {
         build_kafka(b, &s->kafka);
     }

@@ -91,6 +91,27 @@ static inline uint32_t open_list(struct build *b, const char *key)
     return lua_istable(b->L, -1) ? (uint32_t)lua_objlen(b->L, -1) : 0;
 }
 
+/* The map at key, as the loader left it: a list of { name, value }. */
+static inline const struct pair_plan *pairs(struct build *b, const char *key,
+                                            uint32_t *n)
+{
+    struct pair_plan *list;
+
+    *n = open_list(b, key);
+    list = take(b, *n * sizeof *list);
+    for (uint32_t i = 0; i < *n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        list[i] = (struct pair_plan){text(b, "name").p, text(b, "value").p};
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    return list;
+}
+
+/* remotes.c: a sink over HTTP. */
+void build_clickhouse(struct build *b, struct sink_plan *s);
+void build_http(struct build *b, struct sink_plan *s);
+
 /* routes.c: the description's schemas and routes. */
 void build_schemas(struct build *b);
 void build_routes(struct build *b);

@@ -6,7 +6,7 @@
 #include <zstd.h>
 
 #include "base/mem.h"
-#include "sink/clickhouse.h"
+#include "sink/remote.h"
 #include "sink/insert.h"
 
 enum {
@@ -91,6 +91,29 @@ static struct str plain(struct insert *i, uint32_t first, uint32_t n)
     return (struct str){body->rows, body->n_rows};
 }
 
+/* Lines as the elements of one JSON array, put together in b. */
+static struct str as_array(struct body *b, struct str rows)
+{
+    char *p, *end, *newline;
+
+    if (rows.p != b->rows) {
+        b->n_rows = 0;
+        memcpy(room_for(b, rows.n + 1) + 1, rows.p, rows.n);
+    } else {
+        (void)room_for(b, 1);
+        memmove(b->rows + 1, b->rows, rows.n);
+    }
+    b->rows[0] = '[';
+    p = b->rows + 1;
+    end = p + rows.n;
+    while ((newline = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+        *newline = ',';
+        p = newline + 1;
+    }
+    end[-1] = ']';
+    return (struct str){b->rows, rows.n + 1};
+}
+
 static void reserve(struct insert *i, size_t n)
 {
     if (n > i->body_room) {
@@ -158,7 +181,15 @@ bool body_make(struct insert *i, uint32_t first, uint32_t n, enum coding coding)
 {
     struct str rows = plain(i, first, n);
 
+    if (i->sink->conf.plan->http.array) {
+        rows = as_array(i->sink->bodies, rows);
+    }
     switch (coding) {
+    case CODING_NONE:
+        reserve(i, rows.n);
+        memcpy(i->body, rows.p, rows.n);
+        i->n_body = rows.n;
+        return true;
     case CODING_ZSTD:
         return squeeze_zstd(i, rows, 0);
     case CODING_NATIVE:

@@ -1,257 +1,154 @@
 /*
- * The ClickHouse sink: batches as inserts, over HTTP. The server's version is asked
- * for before the first insert, for an old one refuses settings that it does not
- * know.
+ * ClickHouse's dialect: batches as INSERT statements. A server's version is asked for
+ * first, for an old one refuses settings that it does not know.
  */
-#include "sink/clickhouse.h"
-
+#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/err.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "sink/insert.h"
+#include "sink/remote.h"
 
-enum { WINDOW_FIRST = 2 };
+enum {
+    /* Versions as year or major × 1000 + minor. */
+    KNOWS_ASYNC = 21011,
+    KNOWS_TOKEN = 22002,
+    KNOWS_ZSTD = 21001,
+    KNOWS_PARALLEL_PARSING = 20001
+};
 
-int64_t ch_now_ms(const struct sink *s)
+static const struct clickhouse_plan *plan_of(const struct endpoint *p)
 {
-    (void)s;
-    return (int64_t)(clock_mono_ns() / 1000000u);
+    return &p->sink->conf.plan->clickhouse;
 }
 
-/* ---- how many at once: additive increase, multiplicative decrease ---- */
-
-void sink_slower(struct sink *s)
+/* Percent-encodes all but the unreserved characters (RFC 3986). */
+static size_t put(char *out, size_t at, size_t max, const char *z)
 {
-    s->window = s->window > 2 ? s->window / 2 : 1;
-    stats_set(s->window_gauge, (uint64_t)s->window);
-}
+    static const char hex[] = "0123456789ABCDEF";
 
-void sink_took(struct sink *s, uint64_t ns)
-{
-    double ms = (double)ns / 1e6;
+    for (; *z != '\0' && at + 4 < max; z++) {
+        unsigned char c = (unsigned char)*z;
 
-    stats_record(s->time, ns);
-    hedging_took(&s->hedging, ms);
-    /* More than twice as slow as it was of late: it has enough to do. */
-    if (s->slow_ms > 0 && ms > 2 * s->slow_ms) {
-        /* Never below one: with none there would be no answer to rise again at. */
-        s->window = s->window > 1.5 ? s->window - 0.5 : 1;
-    } else if (s->window < s->plan->max_in_flight) {
-        s->window += 1 / s->window;
-    }
-    s->slow_ms = s->slow_ms > 0 ? 0.95 * s->slow_ms + 0.05 * ms : ms;
-    stats_set(s->window_gauge, (uint64_t)s->window);
-}
-
-/* ---- the pump's side ---- */
-
-static void take(void *arg, struct batch *b)
-{
-    insert_begin(arg, b);
-}
-
-static void ch_submit(struct sink *s, struct batch *b)
-{
-    queue_put(&s->queue, b);
-}
-
-static uint32_t ch_window(const struct sink *s)
-{
-    return s->suspect ? 1 : (uint32_t)s->window;
-}
-
-static void ch_force(struct sink *s, bool open)
-{
-    for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        breaker_force(&s->endpoints[i].breaker, ch_now_ms(s), open);
-        endpoint_show(&s->endpoints[i]);
-    }
-}
-
-static uint32_t ch_endpoints(struct sink *s, struct sink_endpoint *out,
-                             uint32_t max)
-{
-    uint32_t n = s->n_endpoints < max ? s->n_endpoints : max;
-
-    for (uint32_t i = 0; i < n; i++) {
-        struct endpoint *p = &s->endpoints[i];
-
-        endpoint_show(p);
-        (void)snprintf(out[i].url, sizeof out[i].url, "%s", p->url);
-        out[i].state = p->meter.shown;
-        out[i].counts = p->breaker.counts;
-    }
-    return n;
-}
-
-/* ---- life ---- */
-
-static void make_cells(struct sink *s)
-{
-    char label[160];
-
-    (void)stats_label_pair(label, sizeof label, "sink", s->conf.plan->name);
-    s->hedges = stats_counter("sluice_hedges_total",
-                              "Inserts that were tried a second time while the "
-                              "first still ran.",
-                              label);
-    s->hedge_wins = stats_counter("sluice_hedge_wins_total",
-                                  "Of these, answered first.", label);
-    s->extra = stats_counter("sluice_insert_extra_total",
-                             "Inserts made to find refused rows.", label);
-    s->wire = stats_counter("sluice_sink_wire_bytes_total",
-                            "Compressed bytes of bodies that were sent.", label);
-    s->rows = stats_counter("sluice_insert_rows_total",
-                            "Rows that were inserted.", label);
-    s->window_gauge = stats_gauge("sluice_sink_window",
-                                  "Batches that may be in flight.", label);
-    s->hedging_gauge = stats_gauge("sluice_hedging",
-                                   "1 while inserts may be tried a second time.",
-                                   label);
-    s->time = stats_histogram("sluice_insert_seconds", "Time of an insert.",
-                              label, STATS_NS);
-}
-
-static bool take_plan(struct sink *s, const struct sink_plan *plan,
-                      struct err *e)
-{
-    const struct clickhouse_plan *c = &plan->clickhouse;
-    struct columns *columns = NULL;
-
-    if (c->n_urls > ENDPOINTS_MAX) {
-        return err_set(e, "more than %d urls", ENDPOINTS_MAX);
-    }
-    if (c->n_columns > 0) {
-        columns = columns_new(c->columns, c->n_columns, e);
-        if (columns == NULL) {
-            return false;
+        if (isalnum(c) || strchr("-._~", c) != NULL) {
+            out[at++] = (char)c;
+        } else {
+            out[at++] = '%';
+            out[at++] = hex[c >> 4];
+            out[at++] = hex[c & 15];
         }
     }
-    columns_free(s->columns);
-    s->columns = columns;
-    s->conf.plan = plan;
-    s->plan = c;
-    return true;
+    out[at] = '\0';
+    return at;
 }
 
-static struct sink *ch_open(const struct sink_conf *conf, struct err *e)
+static size_t put_setting(char *out, size_t at, size_t max, const char *name,
+                          const char *value)
 {
-    struct sink *s = mem_zalloc(sizeof *s);
-
-    s->conf = *conf;
-    if (!take_plan(s, conf->plan, e)) {
-        free(s);
-        return NULL;
+    if (at + 2 < max) {
+        out[at++] = '&';
     }
-    s->window = WINDOW_FIRST < s->plan->max_in_flight ? WINDOW_FIRST
-                                                      : s->plan->max_in_flight;
-    s->bodies = body_new();
-    s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
-    queue_init(&s->queue, conf->loop, take, s);
-    make_cells(s);
-    for (uint32_t i = 0; i < s->plan->n_urls; i++) {
-        endpoint_init(s, s->plan->urls[i]);
+    at = put(out, at, max, name);
+    if (at + 2 < max) {
+        out[at++] = '=';
     }
-    return s;
+    return put(out, at, max, value);
 }
 
-static bool same_urls(const struct clickhouse_plan *a,
-                      const struct clickhouse_plan *b)
+void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
+                    size_t max)
 {
-    bool same = a->n_urls == b->n_urls;
+    static const char query[] = "/?query=";
+    size_t n = strlen(p->url);
 
-    for (uint32_t i = 0; i < a->n_urls && same; i++) {
-        same = strcmp(a->urls[i], b->urls[i]) == 0;
-    }
-    return same;
+    memcpy(out, p->url, n);
+    memcpy(out + n, query, sizeof query);
+    (void)put(out, n + sizeof query - 1, max, sql);
 }
 
-/* Tries under way end as they are; what they carry is sent again. */
-static void drop_tries(struct sink *s)
+static void question(const struct endpoint *p, char *url, size_t max)
 {
-    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
-        for (int k = 0; k < 2; k++) {
-            if (i->tries[k].transfer != NULL) {
-                transfers_cancel(s->transfers, i->tries[k].transfer);
-                i->tries[k].transfer = NULL;
-            }
-        }
-    }
-    for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        if (s->endpoints[i].asking != NULL) {
-            transfers_cancel(s->transfers, s->endpoints[i].asking);
-        }
-        if (s->endpoints[i].table.asking != NULL) {
-            transfers_cancel(s->transfers, s->endpoints[i].table.asking);
-        }
-    }
+    clickhouse_query(p, "SELECT version()", url, max);
 }
 
-static bool ch_apply(struct sink *s, const struct sink_plan *plan,
-                     struct err *e)
+static bool learn(struct endpoint *p, const struct transfer_answer *a)
 {
-    bool same = same_urls(s->plan, &plan->clickhouse);
+    unsigned major = 0, minor = 0;
+    char text[64];
 
-    if (!take_plan(s, plan, e)) {
+    (void)snprintf(text, sizeof text, "%.*s", (int)a->body.n, a->body.p);
+    if (a->status != 200 || sscanf(text, "%u.%u", &major, &minor) != 2) {
         return false;
     }
-    transfers_apply(s->transfers, &s->plan->pool);
-    if (same) {
-        for (uint32_t i = 0; i < s->n_endpoints; i++) {
-            struct breaker *b = &s->endpoints[i].breaker;
-
-            replica_forget(&s->endpoints[i]); /* the table may be another */
-            b->plan = &s->plan->breaker;
-            b->arg = s->conf.hooks->arg;
-            b->trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;
-        }
-    } else {
-        drop_tries(s);
-        s->n_endpoints = 0;
-        for (uint32_t i = 0; i < s->plan->n_urls; i++) {
-            endpoint_init(s, s->plan->urls[i]);
-        }
-        for (struct insert *i = s->inserts; i != NULL; i = i->next) {
-            if (!i->parked) {
-                ch_submit(s, i->batch);
-            }
-        }
+    if (p->version != major * 1000 + minor) {
+        log_write(LOG_INFO, "sink", "sink=%s endpoint=%s version=%u.%u",
+                  p->sink->conf.plan->name, p->url, major, minor);
     }
-    if (s->window > s->plan->max_in_flight) {
-        s->window = s->plan->max_in_flight;
-    }
+    p->version = major * 1000 + minor;
+    replica_forget(p);
     return true;
 }
 
-static void ch_close(struct sink *s)
+static enum coding coding(const struct endpoint *p)
 {
-    queue_fini(&s->queue);
-    /* What is parked is the pump's. */
-    while (s->inserts != NULL) {
-        if (!s->inserts->parked) {
-            batch_free(s->inserts->batch);
-        }
-        insert_free(s->inserts);
+    const struct clickhouse_plan *c = plan_of(p);
+
+    if (c->gzip) {
+        return CODING_GZIP;
     }
-    transfers_free(s->transfers);
-    columns_free(s->columns);
-    body_free(s->bodies);
-    free(s);
+    return c->zstd || p->version >= KNOWS_ZSTD ? CODING_ZSTD : CODING_NATIVE;
 }
 
-const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
-                                         .keep = BATCH_KEEP_ENTRIES,
-                                         .plans = true,
-                                         .open = ch_open,
-                                         .apply = ch_apply,
-                                         .submit = ch_submit,
-                                         .window = ch_window,
-                                         .force = ch_force,
-                                         .endpoints = ch_endpoints,
-                                         .hedging = replicas_tick,
-                                         .close = ch_close};
+static void address(const struct endpoint *p, const char *token,
+                    unsigned attempt, char *url, size_t max,
+                    struct transfer_request *r)
+{
+    const struct sink *s = p->sink;
+    const struct clickhouse_plan *c = plan_of(p);
+    char id[340], query[800];
+    size_t at;
+
+    (void)r;
+    (void)snprintf(id, sizeof id, "%s/%u.%lu", token, attempt,
+                   (unsigned long)s->hedging.n_tries);
+    (void)snprintf(query, sizeof query, "INSERT INTO %s %s FORMAT JSONEachRow",
+                   c->table,
+                   s->columns == NULL ? "" : columns_names(s->columns));
+    at = (size_t)snprintf(url, max, "%s/?query=", p->url);
+    at = put(url, at, max, query);
+    at = put_setting(url, at, max, "query_id", id);
+    at = put_setting(url, at, max, "input_format_skip_unknown_fields", "1");
+    at = put_setting(url, at, max, "date_time_input_format", "best_effort");
+    at = put_setting(url, at, max, "wait_end_of_query", "1");
+    if (coding(p) == CODING_NATIVE) {
+        /* zstd's own checksum stands in for the framing's. */
+        at = put_setting(url, at, max, "decompress", "1");
+        at = put_setting(
+            url, at, max,
+            "http_native_compression_disable_checksumming_on_decompress", "1");
+    }
+    if (p->version >= KNOWS_PARALLEL_PARSING) {
+        at = put_setting(url, at, max, "input_format_parallel_parsing", "0");
+    }
+    if (p->version >= KNOWS_ASYNC) {
+        at = put_setting(url, at, max, "async_insert", "0");
+    }
+    if (p->version >= KNOWS_TOKEN) {
+        at = put_setting(url, at, max, "insert_deduplication_token", token);
+    }
+    for (uint32_t i = 0; i < c->n_settings; i++) {
+        at = put_setting(url, at, max, c->settings[i].name,
+                         c->settings[i].value);
+    }
+}
+
+static struct refusal judge(const struct transfer_answer *a)
+{
+    return refusal_of(a->status, a->sent, a->exception, a->body);
+}
+
+const struct dialect dialect_clickhouse = {.question = question,
+                                           .learn = learn,
+                                           .coding = coding,
+                                           .address = address,
+                                           .judge = judge};

@@ -194,7 +194,8 @@ static const struct sink_ops *ops_of(enum sink_kind kind)
         [SINK_KIND_NULL] = &sink_null,
         [SINK_KIND_FILE] = &sink_file,
         [SINK_KIND_KAFKA] = &sink_kafka,
-        [SINK_KIND_CLICKHOUSE] = &sink_clickhouse};
+        [SINK_KIND_CLICKHOUSE] = &sink_clickhouse,
+        [SINK_KIND_HTTP] = &sink_http};
 
     return ops[kind];
 }

@@ -241,12 +241,21 @@ static void part_taken(struct insert *i)
     }
 }
 
+/* Of the part in hand: those that were sent. */
+static uint32_t part_rows(const struct insert *i)
+{
+    uint32_t first = i->parts[i->n_parts - 1].first;
+    uint32_t n = i->parts[i->n_parts - 1].n;
+
+    return n - parts_refused(i, first, n);
+}
+
 static void on_answer(void *arg, const struct transfer_answer *a)
 {
     struct insert_try *t = arg;
     struct insert *i = t->insert;
     struct sink *s = i->sink;
-    struct refusal r = refusal_of(a->status, a->sent, a->exception, a->body);
+    struct refusal r = s->dialect->judge(a);
     /* What is wrong with the rows or the table says nothing about the endpoint. */
     bool up = r.kind == SINK_OK || r.kind == SINK_DATA ||
               r.kind == SINK_SPLIT || r.too_many_parts;
@@ -263,6 +272,9 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         return;
     }
     keep_words(i, a, r.code);
+    if (r.kind == SINK_SPLIT && part_rows(i) == 1) {
+        r.kind = r.alone;
+    }
     /* What stands still may take all that it is sent in the meantime, once it goes
      * on: nothing more is sent before it has answered a question. */
     t->endpoint->unsure |= a->status == 0;
@@ -274,7 +286,7 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         if (other(t)->transfer != NULL) {
             return; /* that one may still make it */
         }
-        park(i, r.kind, i->why, 0);
+        park(i, r.kind, i->why, r.after_ms);
         return;
     }
     ev_timer_stop(s->conf.loop, &i->hedge);
@@ -284,8 +296,10 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         bad_data(i, &r);
         break;
     case SINK_SPLIT:
-        if (i->parts[i->n_parts - 1].n > 1 && !parts_too_many(i)) {
-            i->extra++;
+        if (!parts_too_many(i)) {
+            /* A body that is too large says nothing about its rows. */
+            i->extra += r.alone == SINK_OK;
+            stats_add(s->extra, 1);
             parts_halve(i);
             next_part(i);
             break;
@@ -296,44 +310,47 @@ static void on_answer(void *arg, const struct transfer_answer *a)
     }
 }
 
+static const char *const encodings[] = {[CODING_NONE] = NULL,
+                                        [CODING_GZIP] = "gzip",
+                                        [CODING_ZSTD] = "zstd",
+                                        [CODING_NATIVE] = NULL};
+
 static bool send(struct insert *i, struct insert_try *t,
                  const struct endpoint *not, int64_t *wait_ms)
 {
     struct sink *s = i->sink;
     uint32_t first = i->parts[i->n_parts - 1].first;
     uint32_t n = i->parts[i->n_parts - 1].n;
+    char token[300], url[2048];
+    struct transfer_request r;
+    enum coding coding;
 
     t->insert = i;
     t->endpoint = endpoint_take(s, not, &t->generation, wait_ms);
     if (t->endpoint == NULL) {
         return false;
     }
+    coding = s->dialect->coding(t->endpoint);
     if (not == NULL) {
-        i->coding = endpoint_coding(t->endpoint);
+        i->coding = coding;
     }
-    if (not == NULL ? !body_make(i, first, n, i->coding)
-                    : i->coding != endpoint_coding(t->endpoint)) {
+    if (not == NULL ? !body_make(i, first, n, coding) : i->coding != coding) {
         endpoint_done(t->endpoint, t->generation, true, 0);
         *wait_ms = 1000;
         return false;
     }
-    endpoint_url(t->endpoint, i->batch, first, n, parts_refused(i, first, n),
-                 t == &i->tries[1], t->url, sizeof t->url);
+    endpoint_token(s, i->batch, first, n, parts_refused(i, first, n), token,
+                   sizeof token);
+    r = remote_request(s);
+    s->dialect->address(t->endpoint, token, t == &i->tries[1], url, sizeof url,
+                        &r);
+    r.url = url;
+    r.encoding = encodings[coding];
+    r.body = (struct str){i->body, i->n_body};
+    r.done = on_answer;
+    r.arg = t;
     stats_add(s->wire, i->n_body);
-    t->transfer = transfers_send(
-        s->transfers, &(struct transfer_request){
-                          .url = t->url,
-                          .user = s->plan->user,
-                          .password = s->plan->password,
-                          .encoding = i->coding == CODING_GZIP   ? "gzip"
-                                      : i->coding == CODING_ZSTD ? "zstd"
-                                                                 : NULL,
-                          .body = {i->body, i->n_body},
-                          .timeout_ms = s->plan->timeout_ms,
-                          .ca = s->plan->ca,
-                          .verify = s->plan->verify,
-                          .done = on_answer,
-                          .arg = t});
+    t->transfer = transfers_send(s->transfers, &r);
     return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * insert - one batch on its way into a ClickHouse table: its parts, the rows that
+ * insert - one batch on its way to a server: its parts, the rows that
  * the server refused, its tries.
  *
  *   begin -> next part ─► body ─► send ─► answer ─┬ taken ────► verdict OK, next
@@ -16,7 +16,7 @@
 
 #include <ev.h>
 
-#include "sink/clickhouse.h"
+#include "sink/remote.h"
 
 enum {
     INSERT_EXTRA_MAX = 32, /* inserts of a batch beyond one a part */
@@ -29,7 +29,6 @@ struct insert_try {
     struct insert *insert;
     struct endpoint *endpoint;
     uint64_t generation;       /* of the endpoint's breaker */
-    char url[2048];
 };
 
 struct insert {

@@ -15,6 +15,8 @@ struct refusal {
     int code;     /* 0: the answer has none */
     int64_t row;  /* of those sent, from 0; -1: not said */
     bool too_many_parts; /* go slower, and in larger batches */
+    enum sink_verdict_kind alone; /* SINK_SPLIT of one row; SINK_OK: SINK_SETUP */
+    int64_t after_ms; /* what the server asks for; 0: nothing */
 };
 
 /* status 0: no answer came; sent: the whole body had gone out. header: the code

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "sink/clickhouse.h"
+#include "sink/remote.h"
 
 enum {
     ASK_MS = 5000,
@@ -97,7 +97,8 @@ static size_t put_quoted(char *out, size_t at, size_t max, struct str text)
 
 static void ask(struct endpoint *p)
 {
-    const struct clickhouse_plan *plan = p->sink->plan;
+    const struct clickhouse_plan *plan = &p->sink->conf.plan->clickhouse;
+    struct transfer_request r = remote_request(p->sink);
     const char *dot = strchr(plan->table, '.');
     char base[512] = "currentDatabase()", name[512], sql[1600];
 
@@ -113,17 +114,13 @@ static void ask(struct endpoint *p)
                    "SELECT concat('path ', zookeeper_path) FROM system.replicas "
                    "WHERE database = %s AND table = %s FORMAT TSVRaw",
                    base, name, base, name);
-    endpoint_query(p, sql, p->table.url, sizeof p->table.url);
-    p->table.asked_ms = ch_now_ms(p->sink);
-    p->table.asking = transfers_send(
-        p->sink->transfers, &(struct transfer_request){.url = p->table.url,
-                                                       .user = plan->user,
-                                                       .password = plan->password,
-                                                       .timeout_ms = ASK_MS,
-                                                       .ca = plan->ca,
-                                                       .verify = plan->verify,
-                                                       .done = on_table,
-                                                       .arg = p});
+    clickhouse_query(p, sql, p->table.url, sizeof p->table.url);
+    p->table.asked_ms = remote_now_ms(p->sink);
+    r.url = p->table.url;
+    r.timeout_ms = ASK_MS;
+    r.done = on_table;
+    r.arg = p;
+    p->table.asking = transfers_send(p->sink->transfers, &r);
 }
 
 void replica_forget(struct endpoint *p)
@@ -138,7 +135,7 @@ static void ask_those_due(struct sink *s)
         struct endpoint *p = &s->endpoints[i];
         int64_t every = p->table.known ? ASK_AGAIN_MS : ASK_MS;
         bool due = p->table.asked_ms == 0 ||
-                   ch_now_ms(s) - p->table.asked_ms > every;
+                   remote_now_ms(s) - p->table.asked_ms > every;
 
         if (due && p->table.asking == NULL && p->version != 0 && !p->unsure) {
             ask(p);
@@ -162,7 +159,7 @@ static bool setting_is_off(const struct clickhouse_plan *plan)
 /* False: an endpoint has yet to answer, and nothing is sure. */
 static bool why_not(const struct sink *s, char *out, size_t max)
 {
-    const struct clickhouse_plan *plan = s->plan;
+    const struct clickhouse_plan *plan = &s->conf.plan->clickhouse;
     const struct endpoint *first = &s->endpoints[0];
 
     out[0] = '\0';
@@ -170,7 +167,7 @@ static bool why_not(const struct sink *s, char *out, size_t max)
         (void)snprintf(out, max, "there is one url only");
         return true;
     }
-    if (plan->hedge.may_duplicate) {
+    if (s->plan->hedge.may_duplicate) {
         return true;
     }
     if (setting_is_off(plan)) {

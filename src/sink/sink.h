@@ -123,4 +123,5 @@ struct sink_ops {
     void (*close)(struct sink *s);
 };
 
-extern const struct sink_ops sink_clickhouse, sink_file, sink_kafka, sink_null;
+extern const struct sink_ops sink_clickhouse, sink_file, sink_http, sink_kafka,
+    sink_null;

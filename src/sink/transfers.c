@@ -24,6 +24,8 @@ struct transfer {
     uint64_t queued_ns, began_ns;
 };
 
+enum { AFTER_MAX_S = 600 }; /* the longest Retry-After that is believed */
+
 struct list {
     struct transfer *first, *last;
 };
@@ -216,11 +218,52 @@ static int on_want_timer(CURLM *multi, long ms, void *arg)
 
 /* ---- transfers ---- */
 
+static void add_header(struct transfer *x, const char *name, const char *value)
+{
+    /* What the longest line needs; an Authorization may have a token of kilobytes. */
+    size_t room = strlen(name) + strlen(value) + 3;
+    char *line = mem_alloc(room);
+
+    (void)snprintf(line, room, "%s: %s", name, value);
+    x->headers = curl_slist_append(x->headers, line);
+    free(line);
+}
+
+static void set_body(struct transfer *x, const struct transfer_request *r)
+{
+    if (r->encoding != NULL) {
+        add_header(x, "Content-Encoding", r->encoding);
+    }
+    add_header(x, "Content-Type",
+               r->type != NULL ? r->type : "application/x-ndjson");
+    (void)curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
+    (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, r->body.p);
+    (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                           (curl_off_t)r->body.n);
+    if (r->method != NULL) {
+        (void)curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, r->method);
+    }
+}
+
+static void set_headers(struct transfer *x, const struct transfer_request *r)
+{
+    x->headers = curl_slist_append(NULL, "Expect:");
+    if (r->body.p != NULL) {
+        set_body(x, r);
+    }
+    for (uint32_t i = 0; i < r->n_headers; i++) {
+        add_header(x, r->headers[i].name, r->headers[i].value);
+    }
+    if (r->id.name != NULL) {
+        add_header(x, r->id.name, r->id.value);
+    }
+    (void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
+}
+
 static void set_up(struct transfer *x)
 {
     struct transfers *t = x->owner;
     const struct transfer_request *r = &x->r;
-    char line[1024];
 
     curl_easy_reset(x->easy);
     (void)curl_easy_setopt(x->easy, CURLOPT_URL, r->url);
@@ -246,29 +289,7 @@ static void set_up(struct transfer *x)
     if (r->ca != NULL) {
         (void)curl_easy_setopt(x->easy, CURLOPT_CAINFO, r->ca);
     }
-    x->headers = curl_slist_append(NULL, "Expect:");
-    if (r->user != NULL) {
-        (void)snprintf(line, sizeof line, "X-ClickHouse-User: %s", r->user);
-        x->headers = curl_slist_append(x->headers, line);
-    }
-    if (r->password != NULL) {
-        (void)snprintf(line, sizeof line, "X-ClickHouse-Key: %s", r->password);
-        x->headers = curl_slist_append(x->headers, line);
-    }
-    if (r->body.p != NULL) {
-        if (r->encoding != NULL) {
-            (void)snprintf(line, sizeof line, "Content-Encoding: %s",
-                           r->encoding);
-            x->headers = curl_slist_append(x->headers, line);
-        }
-        x->headers = curl_slist_append(x->headers,
-                                       "Content-Type: application/x-ndjson");
-        (void)curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
-        (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, r->body.p);
-        (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                               (curl_off_t)r->body.n);
-    }
-    (void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
+    set_headers(x, r);
 }
 
 static void start_waiting(struct transfers *t)
@@ -281,7 +302,6 @@ static void start_waiting(struct transfers *t)
         t->n_running++;
         x->began_ns = clock_mono_ns();
         stats_record(t->wait, x->began_ns - x->queued_ns);
-        set_up(x);
         (void)curl_multi_add_handle(t->multi, x->easy);
     }
     show(t);
@@ -327,6 +347,7 @@ struct transfer *transfers_send(struct transfers *t,
     x->exception = 0;
     x->error[0] = '\0';
     x->queued_ns = clock_mono_ns();
+    set_up(x);
     push(&t->waiting, x);
     /* Also starts it: curl may call back, and done must not come from here. */
     settle_soon(t);
@@ -355,13 +376,16 @@ static void end(struct transfers *t, struct transfer *x, CURLcode rc)
 {
     struct transfer_answer a = {.body = {x->answer, x->n_answer},
                                 .exception = x->exception};
-    curl_off_t up = 0;
+    curl_off_t up = 0, after_s = 0;
     long status = 0, headers = 0;
 
     (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &up);
     (void)curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &headers);
+    (void)curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &after_s);
     a.status = rc == CURLE_OK ? (int)status : 0;
+    a.after_ms = after_s < AFTER_MAX_S ? (int64_t)after_s * 1000
+                                       : AFTER_MAX_S * 1000;
     /* POST fields are counted with the request by this version of curl. */
     a.sent = x->r.body.p == NULL || (uint64_t)up >= x->r.body.n ||
              (uint64_t)headers >= x->r.body.n;

@@ -30,6 +30,7 @@ struct transfer_answer {
     struct str body;    /* its first TRANSFER_ANSWER_MAX bytes */
     int exception;      /* X-ClickHouse-Exception-Code; 0: none */
     const char *why;    /* curl's words */
+    int64_t after_ms;   /* Retry-After; 0: it has none */
     uint64_t ns;        /* from the start on a connection to the end */
 };
 
@@ -38,7 +39,11 @@ typedef void transfer_done_fn(void *arg, const struct transfer_answer *a);
 
 struct transfer_request {
     const char *url;
-    const char *user, *password;  /* ClickHouse's headers; NULL: none */
+    const char *method;           /* NULL: POST */
+    const char *type;             /* Content-Type; NULL: application/x-ndjson */
+    const struct pair_plan *headers; /* its own */
+    uint32_t n_headers;
+    struct pair_plan id;          /* one more; name NULL: none */
     const char *encoding;         /* Content-Encoding; NULL: none */
     struct str body;              /* lives until done; NULL: a GET */
     int64_t timeout_ms;
@@ -52,7 +57,8 @@ struct transfers *transfers_new(struct ev_loop *loop, const char *sink,
                                 const struct pool_plan *plan);
 void transfers_apply(struct transfers *t, const struct pool_plan *plan);
 
-/* Valid until done was called or it was cancelled. */
+/* Valid until done was called or it was cancelled. Of r only the body is kept as it
+ * is, the rest is copied. */
 struct transfer *transfers_send(struct transfers *t,
                                 const struct transfer_request *r) MUST_USE;
 /* done is not called any more. */

@@ -192,6 +192,62 @@ stream "s" { sinks = { "c" } }]],
     [[{BASE}clickhouse "c" { urls = { "localhost:8123" }, table = "a.b" }
 stream "s" { sinks = { "c" } }]],
     [[p.lua:4: clickhouse "c".urls: "localhost:8123" is not an address such as "https://host:8443/path"]] },
+  { "http without a url",
+    [[{BASE}http "h" { }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h": needs url: where to; or a list of them, which take turns.]] },
+  { "a url of another scheme",
+    [[{BASE}http "h" { url = "ftp://x/y" }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".url: "ftp://x/y" is not an address such as "https://host:8443/path"]] },
+  { "a url that is neither text nor list",
+    [[{BASE}http "h" { url = 5 }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".url: 5 is neither a url nor a list of urls]] },
+  { "a bad url in a list",
+    [[{BASE}http "h" { url = { "https://a/", "b" } }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".url: "b" is not an address such as "https://host:8443/path"]] },
+  { "a method that sends no body",
+    [[{BASE}http "h" { url = "http://x", method = "GET" }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".method: "GET" is none of "POST", "PUT", "PATCH"]] },
+  { "a format that is none",
+    [[{BASE}http "h" { url = "http://x", format = "json" }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".format: "json" is none of "ndjson", "json_array"]] },
+  { "a header whose name is none",
+    [[{BASE}http "h" { url = "http://x", headers = { ["a b"] = "c" } }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".headers: "a b" is no name of a header]] },
+  { "a header with a second line",
+    [[{BASE}http "h" { url = "http://x", headers = { a = "b\r\nc: d" } }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".headers: the value of a has a control character]] },
+  { "a header that the body decides",
+    [[{BASE}http "h" { url = "http://x", headers = { ["Content-Length"] = "5" } }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".headers: Content-Length can't be set: the body decides it]] },
+  { "a header that has its own option",
+    [[{BASE}http "h" { url = "http://x", headers = { ["content-type"] = "a/b" } }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".headers: content-type can't be set: say content_type]] },
+  { "headers that are a list",
+    [[{BASE}http "h" { url = "http://x", headers = { "a: b" } }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".headers: expected name = value pairs of texts, numbers and truths]] },
+  { "a breaker of http with a bare number",
+    [[{BASE}http "h" { url = "http://x", breaker = { timeout = 5 } }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".breaker.timeout: 5 needs a unit, such as "50ms"]] },
+  { "a hedge, which http has not",
+    [[{BASE}http "h" { url = "http://x", hedge = { } }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".hedge: unknown key]] },
+  { "an id's header whose name is none",
+    [[{BASE}http "h" { url = "http://x", id_header = "a:b" }
+stream "s" { sinks = { "h" } }]],
+    [[p.lua:4: http "h".id_header: "a:b" is no name of a header]] },
 }
 
 describe("sluice check", function()

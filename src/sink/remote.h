@@ -1,7 +1,8 @@
 /*
- * clickhouse - the sink's own state, shared by clickhouse.c (life, window),
- * endpoint.c (one url), insert.c (one batch) and body.c (its bytes). Nobody else
- * includes it. One thread.
+ * remote - the state of a sink that sends batches over HTTP, and what kinds of
+ * server differ in (struct dialect). Shared by remote.c (life, window), endpoint.c
+ * (one url), insert.c (one batch), body.c (its bytes), clickhouse.c with replicas.c,
+ * and http.c. Nobody else includes it. One thread.
  */
 #pragma once
 
@@ -12,6 +13,7 @@
 #include "sink/hedging.h"
 #include "sink/meter.h"
 #include "sink/queue.h"
+#include "sink/refusal.h"
 #include "sink/replicas.h"
 #include "sink/sink.h"
 #include "sink/transfers.h"
@@ -21,28 +23,52 @@ enum { ENDPOINTS_MAX = 16 };
 
 /* How bodies are compressed. */
 enum coding {
+    CODING_NONE,
     CODING_GZIP,   /* Content-Encoding: gzip; every server */
     CODING_ZSTD,   /* Content-Encoding: zstd; since 21.1 */
     CODING_NATIVE  /* decompress=1: one zstd frame in ClickHouse's own framing, which
                       old servers know too, and inflate five times as fast as gzip */
 };
 
+struct endpoint;
+
+/* What a kind of server wants. */
+struct dialect {
+    /* The URL of what an endpoint is asked before it is sent anything; learn: its
+     * answer, true: it may be sent inserts. NULL: nothing is asked. */
+    void (*question)(const struct endpoint *p, char *url, size_t max);
+    bool (*learn)(struct endpoint *p, const struct transfer_answer *a);
+    enum coding (*coding)(const struct endpoint *p);
+    /* The URL of an insert, and what else of r is the dialect's own; token: the same
+     * for the same rows. attempt: 0, or 1 for a hedge. */
+    void (*address)(const struct endpoint *p, const char *token,
+                    unsigned attempt, char *url, size_t max,
+                    struct transfer_request *r);
+    struct refusal (*judge)(const struct transfer_answer *a);
+};
+
+extern const struct dialect dialect_clickhouse, dialect_http;
+
 struct endpoint {
     struct sink *sink;
-    char url[512], version_url[600];
+    char url[512];
     struct breaker breaker;
     struct meter meter;
     uint32_t version;          /* 18016: 18.16; 0: not asked yet */
     bool unsure;               /* an insert was not answered: it is asked before
                                   another is sent */
-    struct transfer *asking;   /* SELECT version() */
+    struct transfer *asking;   /* the dialect's question */
     uint64_t asked;            /* generation of the breaker */
     struct replica table;
 };
 
 struct sink {
     struct sink_conf conf;
-    const struct clickhouse_plan *plan;
+    const struct remote_plan *plan;
+    const struct dialect *dialect;
+    struct pair_plan login[2]; /* ClickHouse's */
+    const struct pair_plan *headers; /* of every request */
+    uint32_t n_headers;
     struct transfers *transfers;
     struct endpoint endpoints[ENDPOINTS_MAX];
     uint32_t n_endpoints, turn;
@@ -61,8 +87,10 @@ struct sink {
     struct stats_histogram *time;
 };
 
-/* clickhouse.c */
-int64_t ch_now_ms(const struct sink *s);
+/* remote.c */
+/* What every request has in common. */
+struct transfer_request remote_request(const struct sink *s);
+int64_t remote_now_ms(const struct sink *s);
 void sink_slower(struct sink *s);
 void sink_took(struct sink *s, uint64_t ns);
 
@@ -75,14 +103,14 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
                                uint64_t *generation, int64_t *wait_ms);
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
                    uint64_t ns);
-/* The URL of a query that only reads; out_bytes >= 600. */
-void endpoint_query(const struct endpoint *p, const char *sql, char *out,
-                    size_t out_bytes);
-/* The URL of an insert of rows first .. first + n - 1 of b without n_refused. */
-void endpoint_url(const struct endpoint *p, const struct batch *b,
-                  uint32_t first, uint32_t n, uint32_t n_refused, unsigned attempt,
-                  char *out, size_t out_bytes);
-enum coding endpoint_coding(const struct endpoint *p);
+/* What these rows are, whoever sends them and however often: of their first event's
+ * place, which no other event ever has. */
+void endpoint_token(const struct sink *s, const struct batch *b, uint32_t first,
+                    uint32_t n, uint32_t n_refused, char *out, size_t max);
+
+/* clickhouse.c: the URL of a query that only reads; max >= 600. */
+void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
+                      size_t max);
 
 /* body.c */
 struct insert;

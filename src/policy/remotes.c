@@ -1,0 +1,84 @@
+/* The description of a sink over HTTP to its plan. */
+#include "policy/build.h"
+
+static void build_urls(struct build *b, struct remote_plan *r)
+{
+    const char **urls;
+
+    r->n_urls = open_list(b, "urls");
+    urls = take(b, r->n_urls * sizeof *urls);
+    for (uint32_t i = 0; i < r->n_urls; i++) {
+        struct str url;
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        url.p = lua_tolstring(b->L, -1, &url.n);
+        urls[i] = arena_copy(&b->plan->arena, url).p;
+        lua_pop(b->L, 1);
+    }
+    r->urls = urls;
+    lua_pop(b->L, 1);
+}
+
+static void build_remote(struct build *b, struct remote_plan *r)
+{
+    build_urls(b, r);
+    r->timeout_ms = (int64_t)whole(b, "timeout");
+    r->max_in_flight = (uint32_t)whole(b, "max_in_flight");
+    (void)open_list(b, "tls");
+    r->ca = text(b, "ca").p;
+    r->verify = flag(b, "verify");
+    lua_pop(b->L, 1);
+    (void)open_list(b, "pool");
+    r->pool = (struct pool_plan){
+        .max_open = (uint32_t)whole(b, "max_open"),
+        .max_idle = (uint32_t)whole(b, "max_idle"),
+        .max_lifetime_ms = (int64_t)whole(b, "max_lifetime"),
+        .max_idle_time_ms = (int64_t)whole(b, "max_idle_time")};
+    lua_pop(b->L, 1);
+    (void)open_list(b, "breaker");
+    r->breaker =
+        (struct breaker_plan){.max_requests = (uint32_t)whole(b, "max_requests"),
+                              .interval_ms = (int64_t)whole(b, "interval"),
+                              .timeout_ms = (int64_t)whole(b, "timeout"),
+                              .slow_ms = (int64_t)whole(b, "slow"),
+                              .has_trip = has(b, "ready_to_trip")};
+    lua_pop(b->L, 1);
+    r->hedge = (struct hedge_plan){.after_ms = HEDGE_OFF};
+    if (has(b, "hedge")) {
+        (void)open_list(b, "hedge");
+        r->hedge = (struct hedge_plan){
+            .after_ms = (int64_t)number(b, "after", HEDGE_OFF),
+            .max_ratio = number(b, "max_ratio", 0),
+            .may_duplicate = flag(b, "may_duplicate")};
+        lua_pop(b->L, 1);
+    }
+}
+
+void build_clickhouse(struct build *b, struct sink_plan *s)
+{
+    struct clickhouse_plan *c = &s->clickhouse;
+
+    build_remote(b, &s->remote);
+    c->table = text(b, "table").p;
+    c->user = text(b, "user").p;
+    c->password = text(b, "password").p;
+    c->settings = pairs(b, "settings", &c->n_settings);
+    c->columns = pairs(b, "columns", &c->n_columns);
+    c->zstd = is(b, "compression", "zstd");
+    c->gzip = is(b, "compression", "gzip");
+}
+
+void build_http(struct build *b, struct sink_plan *s)
+{
+    struct http_plan *h = &s->http;
+
+    build_remote(b, &s->remote);
+    h->method = text(b, "method").p;
+    h->type = text(b, "content_type").p;
+    h->id_header = text(b, "id_header").p;
+    h->headers = pairs(b, "headers", &h->n_headers);
+    h->array = is(b, "format", "json_array");
+    h->compress = is(b, "compression", "zstd")   ? COMPRESS_ZSTD
+                  : is(b, "compression", "gzip") ? COMPRESS_GZIP
+                                                 : COMPRESS_NONE;
+}
