@@ -30,6 +30,8 @@ struct series {
     enum series_kind kind;
     stats_cell cell;
     struct stats_histogram *histogram;
+    stats_read_fn *read; /* NULL: the cell has the value */
+    const void *arg;
 };
 
 static struct {
@@ -38,12 +40,15 @@ static struct {
     size_t n, room;
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static struct series *add(enum series_kind kind, const char *name,
-                          const char *help, const char *labels)
+static struct series *add_asked(enum series_kind kind, const char *name,
+                                const char *help, const char *labels,
+                                stats_read_fn *read, const void *arg)
 {
     struct series *s = mem_zalloc(sizeof *s);
 
     s->kind = kind;
+    s->read = read;
+    s->arg = arg;
     s->name = mem_strdup(name);
     s->help = mem_strdup(help);
     s->labels = mem_strdup(labels);
@@ -56,6 +61,24 @@ static struct series *add(enum series_kind kind, const char *name,
     registry.list[registry.n++] = s;
     (void)pthread_mutex_unlock(&registry.lock);
     return s;
+}
+
+static struct series *add(enum series_kind kind, const char *name,
+                          const char *help, const char *labels)
+{
+    return add_asked(kind, name, help, labels, NULL, NULL);
+}
+
+void stats_asked_counter(const char *name, const char *help, const char *labels,
+                         stats_read_fn *read, const void *arg)
+{
+    (void)add_asked(COUNTER, name, help, labels, read, arg);
+}
+
+void stats_asked_gauge(const char *name, const char *help, const char *labels,
+                       stats_read_fn *read, const void *arg)
+{
+    (void)add_asked(GAUGE, name, help, labels, read, arg);
 }
 
 stats_cell *stats_counter(const char *name, const char *help,
@@ -228,6 +251,27 @@ static void write_value(const struct writer *w, struct series *const *group,
          s->labels, s->labels[0] ? "}" : "", v);
 }
 
+/* The shortest digits that give the value back. */
+static void write_asked(const struct writer *w, struct series *const *group,
+                        size_t n)
+{
+    const struct series *s = group[0];
+    double v = 0;
+    char digits[40];
+
+    for (size_t i = 0; i < n; i++) {
+        v += group[i]->read(group[i]->arg);
+    }
+    for (int k = 15; k <= 17; k++) {
+        (void)snprintf(digits, sizeof digits, "%.*g", k, v);
+        if (strtod(digits, NULL) == v) {
+            break;
+        }
+    }
+    line(w, "%s%s%s%s %s\n", s->name, s->labels[0] ? "{" : "", s->labels,
+         s->labels[0] ? "}" : "", digits);
+}
+
 /* Bounds shown: 1, 2.5 and 5 of each power of ten that can matter. */
 static const double ns_bounds[] = {1e3,   2.5e3, 5e3,   1e4,   2.5e4, 5e4,
                                    1e5,   2.5e5, 5e5,   1e6,   2.5e6, 5e6,
@@ -302,6 +346,8 @@ void stats_write(stats_put_fn *put, void *arg)
         }
         if (list[i]->kind == HISTOGRAM) {
             write_histogram(&w, list + i, end - i);
+        } else if (list[i]->read != NULL) {
+            write_asked(&w, list + i, end - i);
         } else {
             write_value(&w, list + i, end - i);
         }

@@ -25,6 +25,14 @@ stats_cell *stats_counter(const char *name, const char *help,
 stats_cell *stats_gauge(const char *name, const char *help,
                         const char *labels);
 
+/* A series that is asked for its value when it is written out, by the thread that
+ * writes; read must not block, arg lives as long as the process. */
+typedef double stats_read_fn(const void *arg);
+void stats_asked_counter(const char *name, const char *help, const char *labels,
+                         stats_read_fn *read, const void *arg);
+void stats_asked_gauge(const char *name, const char *help, const char *labels,
+                       stats_read_fn *read, const void *arg);
+
 /* One writer a cell: no locked instruction. */
 static inline void stats_add(stats_cell *c, uint64_t n)
 {

@@ -3,10 +3,11 @@
 
 local allowed = {
   base = {}, stats = {}, loop = {}, net = { "loop" }, decode = {}, batch = {},
+  shared = {},
   plan = { "decode" }, spool = { "loop" }, http = { "net", "loop" },
-  policy = { "plan", "decode", "loop" },
+  policy = { "plan", "decode", "shared", "loop" },
   sink = { "plan", "decode", "batch", "spool", "loop" },
-  ingest = { "http", "decode", "plan", "policy", "spool" },
+  ingest = { "http", "decode", "plan", "policy", "shared", "spool" },
   server = "any", cli = "any", kit = "any",
 }
 

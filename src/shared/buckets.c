@@ -1,0 +1,195 @@
+#include "shared/buckets.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/siphash.h"
+
+enum { WAYS = 8, TIME_BITS = 40 };
+
+static const double CLOCKS_DIFFER_MS = 5000;
+
+#define TIME_MASK ((1ull << TIME_BITS) - 1)
+
+/* Eight words, one cache line: hash << TIME_BITS | time; 0: free. */
+struct set {
+    _Alignas(64) _Atomic uint64_t words[WAYS];
+};
+
+struct buckets {
+    atomic_uint refs;
+    struct buckets_conf conf;
+    struct siphash_key key;
+    double units_per_ms;
+    uint64_t interval;   /* of a token, in units of time */
+    uint64_t depth;      /* burst * interval: the most debt */
+    uint64_t believed;   /* depth, and what workers' clocks may differ */
+    uint32_t n_sets;     /* a power of two */
+    _Atomic uint64_t refused, forgotten;
+    struct set *sets;
+};
+
+/* A unit of time is so small that a token's interval has 64 of them or more, and a
+ * microsecond at most; 40 bits of it are two hours or more. */
+static void choose_unit(struct buckets *b)
+{
+    double per_second = 1e6;
+
+    while (per_second / b->conf.rate < 64 && per_second < 1e12) {
+        per_second *= 2;
+    }
+    while (per_second / b->conf.rate * b->conf.burst > 0x1p39) {
+        per_second /= 2; /* slow and deep: the whole debt must fit */
+    }
+    b->units_per_ms = per_second / 1000;
+    b->interval = (uint64_t)llround(per_second / b->conf.rate);
+    b->interval = b->interval == 0 ? 1 : b->interval;
+    b->depth = b->interval * b->conf.burst;
+    b->believed = b->depth + (uint64_t)(CLOCKS_DIFFER_MS * b->units_per_ms);
+}
+
+struct buckets *buckets_new(const struct buckets_conf *conf)
+{
+    struct buckets *b = mem_zalloc(sizeof *b);
+
+    atomic_init(&b->refs, 1);
+    b->conf = *conf;
+    siphash_key_random(&b->key);
+    choose_unit(b);
+    /* A quarter full at most: of sets of eight, one in 4,000 is then too small. */
+    b->n_sets = 1;
+    while ((uint64_t)b->n_sets * WAYS < 4ull * conf->max_keys) {
+        b->n_sets *= 2;
+    }
+    b->sets = aligned_alloc(sizeof(struct set), b->n_sets * sizeof(struct set));
+    if (b->sets == NULL) {
+        abort(); /* as mem_alloc does */
+    }
+    for (uint32_t i = 0; i < b->n_sets; i++) {
+        for (int k = 0; k < WAYS; k++) {
+            atomic_init(&b->sets[i].words[k], 0);
+        }
+    }
+    return b;
+}
+
+struct buckets *buckets_ref(struct buckets *b)
+{
+    (void)atomic_fetch_add(&b->refs, 1);
+    return b;
+}
+
+void buckets_unref(struct buckets *b)
+{
+    if (b != NULL && atomic_fetch_sub(&b->refs, 1) == 1) {
+        free(b->sets);
+        free(b);
+    }
+}
+
+bool buckets_unshared(const struct buckets *b)
+{
+    return atomic_load(&b->refs) == 1;
+}
+
+bool buckets_are(const struct buckets *b, const struct buckets_conf *conf)
+{
+    return b->conf.rate == conf->rate && b->conf.burst == conf->burst &&
+           b->conf.max_keys == conf->max_keys;
+}
+
+/* How far ahead of now the word's time lies; what no debt can be, such as a time
+ * before now, or of another round of the 40 bits, is none. */
+static uint64_t debt_of(const struct buckets *b, uint64_t word, uint64_t now)
+{
+    uint64_t ahead = (word - now) & TIME_MASK;
+
+    return word == 0 || ahead > b->believed ? 0 : ahead;
+}
+
+/* The key's word in the set, else the free one or the one least in debt. */
+static _Atomic uint64_t *place_of(const struct buckets *b, struct set *s,
+                                  uint64_t print, uint64_t now, bool *mine)
+{
+    _Atomic uint64_t *best = NULL;
+    uint64_t least = UINT64_MAX;
+
+    for (int i = 0; i < WAYS; i++) {
+        uint64_t word = atomic_load_explicit(&s->words[i], memory_order_relaxed);
+        uint64_t debt;
+
+        if (word >> TIME_BITS == print) {
+            *mine = true;
+            return &s->words[i];
+        }
+        debt = debt_of(b, word, now);
+        if (debt < least) {
+            least = debt;
+            best = &s->words[i];
+        }
+    }
+    *mine = false;
+    return best;
+}
+
+static uint32_t wait_of(const struct buckets *b, uint64_t over)
+{
+    double ms = ceil((double)over / b->units_per_ms);
+
+    return ms < 1 ? 1 : ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX - 1;
+}
+
+static uint32_t refuse(struct buckets *b, uint32_t ms)
+{
+    (void)atomic_fetch_add_explicit(&b->refused, 1, memory_order_relaxed);
+    return ms;
+}
+
+uint32_t buckets_take(struct buckets *b, struct str key, double n,
+                      double now_ms)
+{
+    uint64_t hash = siphash13(&b->key, key.p, key.n);
+    uint64_t print = (hash >> TIME_BITS) == 0 ? 1 : hash >> TIME_BITS;
+    struct set *s = &b->sets[hash & (b->n_sets - 1)];
+    uint64_t now = (uint64_t)(now_ms * b->units_per_ms);
+    uint64_t price, debt, word, next;
+    _Atomic uint64_t *at;
+    bool mine;
+
+    if (!(n <= b->conf.burst)) {
+        return refuse(b, UINT32_MAX);
+    }
+    price = n > 0 ? (uint64_t)llround(n * (double)b->interval) : 0;
+    for (;;) {
+        at = place_of(b, s, print, now, &mine);
+        word = atomic_load_explicit(at, memory_order_relaxed);
+        if (mine && word >> TIME_BITS != print) {
+            continue; /* another thread has put its key there meanwhile */
+        }
+        debt = mine ? debt_of(b, word, now) : 0;
+        if (debt + price > b->depth) {
+            return refuse(b, wait_of(b, debt + price - b->depth));
+        }
+        next = print << TIME_BITS | ((now + debt + price) & TIME_MASK);
+        if (atomic_compare_exchange_weak_explicit(
+                at, &word, next, memory_order_relaxed, memory_order_relaxed)) {
+            break;
+        }
+    }
+    if (!mine && debt_of(b, word, now) > 0) {
+        (void)atomic_fetch_add_explicit(&b->forgotten, 1, memory_order_relaxed);
+    }
+    return 0;
+}
+
+uint64_t buckets_refused(const struct buckets *b)
+{
+    return atomic_load_explicit(&b->refused, memory_order_relaxed);
+}
+
+uint64_t buckets_forgotten(const struct buckets *b)
+{
+    return atomic_load_explicit(&b->forgotten, memory_order_relaxed);
+}

@@ -1,0 +1,43 @@
+/*
+ * buckets - a token bucket for each key, for all workers at once.
+ *
+ *   buckets_new (hub.c) -> buckets_take* -> buckets_unref
+ *
+ * Any thread, without locks: a bucket is one word, the time at which it will be
+ * full again (the generic cell rate algorithm, ITU-T I.371), beside 24 bits of the
+ * key's hash. A bucket that is full again is as good as none, so its place is
+ * free; memory is fixed. When eight keys that hash alike are all in debt, the
+ * one least in debt is forgotten, which is counted: it may take its burst again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct buckets_conf {
+    double rate;       /* tokens a second, > 0 */
+    uint32_t burst;    /* tokens of a full bucket, > 0 */
+    uint32_t max_keys; /* keys in debt at once that surely find a place */
+};
+
+struct buckets;
+
+struct buckets *buckets_new(const struct buckets_conf *conf);
+struct buckets *buckets_ref(struct buckets *b);
+void buckets_unref(struct buckets *b); /* NULL is fine */
+/* Whether the caller's reference is the only one. */
+bool buckets_unshared(const struct buckets *b);
+/* Whether conf asks for the same. */
+bool buckets_are(const struct buckets *b, const struct buckets_conf *conf);
+
+/* Takes n tokens of key's bucket, all or none. now_ms never goes back by much: the
+ * caller's turn's monotonic clock. 0: taken; else the milliseconds, at least 1, until
+ * there are so many; UINT32_MAX: there never will be. */
+uint32_t buckets_take(struct buckets *b, struct str key, double n,
+                      double now_ms);
+
+/* Since the start; for metrics. */
+uint64_t buckets_refused(const struct buckets *b);
+uint64_t buckets_forgotten(const struct buckets *b);

@@ -1,0 +1,38 @@
+/*
+ * hub - what outlives a generation of the policy: its counters and gauges, the
+ * buckets of its limits, the keys that its streams have seen; each by its name.
+ *
+ *   hub_new (one a process) -> hub_metric, hub_buckets, hub_seen at each load ->
+ *   hub_unref
+ *
+ * Counted. Any thread; asking takes a lock, so it is done at load. A thing that
+ * the next generation asks for in the same words is the same thing; in other words,
+ * a new one.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "shared/buckets.h"
+#include "shared/metric.h"
+#include "shared/seen.h"
+
+struct err;
+struct hub;
+
+/* published: what it makes shows up in /metrics, also when no generation has it any
+ * more; such a hub goes when nobody asks for /metrics any longer. */
+struct hub *hub_new(bool published);
+struct hub *hub_ref(struct hub *h);
+void hub_unref(struct hub *h); /* NULL is fine */
+
+/* The hub's; NULL and *e: the name has another kind or other labels. */
+struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
+                          struct err *e) MUST_USE;
+
+/* A reference for the caller. */
+struct buckets *hub_buckets(struct hub *h, const char *name,
+                            const struct buckets_conf *conf) MUST_USE;
+struct seen *hub_seen(struct hub *h, const char *name,
+                      const struct seen_conf *conf) MUST_USE;

@@ -1,0 +1,52 @@
+/*
+ * seen - the keys of the last while, so that a repeat is known: for all workers,
+ * in fixed memory.
+ *
+ *   seen_new (hub.c) -> seen_ask ─► new ─► ... ─► seen_settle -> seen_unref
+ *                              └──► before: a repeat
+ *
+ * A key that is asked for the first time is reserved; it counts as seen only once
+ * it is settled as stored, and is forgotten when it was not, so that the retry of
+ * a request that failed passes. Any thread; a shard's lock is held for some
+ * hundred nanoseconds. Keys are kept as 128 bits of a keyed hash.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+struct seen_conf {
+    int64_t window_ms; /* > 0, from a key's first time */
+    uint32_t max_keys; /* beyond, the oldest is forgotten before its time */
+};
+
+enum seen_result {
+    SEEN_NEW = 0, /* reserved for the owner */
+    SEEN_BEFORE,  /* a repeat of what is stored */
+    SEEN_MINE,    /* a repeat of what the same owner has reserved */
+    SEEN_BUSY,    /* another owner has reserved it: nobody knows yet */
+    SEEN_FULL     /* all places are reserved: this one is not remembered */
+};
+
+struct seen;
+
+struct seen *seen_new(const struct seen_conf *conf);
+struct seen *seen_ref(struct seen *s);
+void seen_unref(struct seen *s); /* NULL is fine */
+/* Whether the caller's reference is the only one. */
+bool seen_unshared(const struct seen *s);
+bool seen_is(const struct seen *s, const struct seen_conf *conf);
+
+/* owner: not 0, of one request. *chain: what that owner has reserved so far, 0:
+ * nothing; SEEN_NEW adds to it. now_ms: a monotonic clock. */
+enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
+                          double now_ms, uint32_t *chain);
+
+/* All of chain, whose owner's events were stored or were not. */
+void seen_settle(struct seen *s, uint32_t chain, bool stored);
+
+/* For metrics: keys that are remembered; keys forgotten before their time. */
+uint64_t seen_count(const struct seen *s);
+uint64_t seen_forgotten(const struct seen *s);

@@ -1,0 +1,258 @@
+/* The memory of keys: reserved, settled, undone, expired, full; between threads. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "shared/seen.h"
+
+static enum seen_result ask(struct seen *s, const char *key, uint64_t owner,
+                            double now, uint32_t *chain)
+{
+    return seen_ask(s, str_of(key), owner, now, chain);
+}
+
+static void a_key_counts_once_it_is_stored(void **state)
+{
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
+    uint32_t one = 0, two = 0;
+
+    (void)state;
+    assert_int_equal(ask(s, "a", 1, 0, &one), SEEN_NEW);
+    assert_int_equal(ask(s, "a", 1, 0, &one), SEEN_MINE);
+    assert_int_equal(ask(s, "a", 2, 0, &two), SEEN_BUSY);
+    assert_int_equal(two, 0);
+    seen_settle(s, one, false);
+    assert_int_equal(ask(s, "a", 2, 0, &two), SEEN_NEW);
+    assert_int_equal(ask(s, "b", 2, 0, &two), SEEN_NEW);
+    seen_settle(s, two, true);
+    one = 0;
+    assert_int_equal(ask(s, "a", 3, 1000, &one), SEEN_BEFORE);
+    assert_int_equal(ask(s, "b", 3, 1000, &one), SEEN_BEFORE);
+    assert_int_equal(ask(s, "c", 3, 1000, &one), SEEN_NEW);
+    seen_settle(s, one, true);
+    seen_unref(s);
+}
+
+static void a_window_ends(void **state)
+{
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
+    uint32_t chain = 0;
+
+    (void)state;
+    assert_int_equal(ask(s, "a", 1, 5000, &chain), SEEN_NEW);
+    /* What is pending does not expire. */
+    assert_int_equal(ask(s, "a", 2, 900000, &chain), SEEN_BUSY);
+    seen_settle(s, chain, true);
+    chain = 0;
+    assert_int_equal(ask(s, "b", 1, 100000, &chain), SEEN_NEW);
+    seen_settle(s, chain, true);
+    chain = 0;
+    assert_int_equal(ask(s, "b", 1, 159900, &chain), SEEN_BEFORE);
+    assert_int_equal(ask(s, "b", 1, 160100, &chain), SEEN_NEW);
+    seen_settle(s, chain, true);
+    chain = 0;
+    assert_int_equal(ask(s, "b", 1, 220000, &chain), SEEN_BEFORE);
+    assert_int_equal(ask(s, "a", 1, 220000, &chain), SEEN_NEW);
+    seen_settle(s, chain, true);
+    seen_unref(s);
+}
+
+/* A random life of few keys beside a plain model of the same. */
+static void agrees_with_a_model(void **state)
+{
+    enum { KEYS = 3000, WINDOW = 5000 };
+    static double since[KEYS]; /* 0: not seen */
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = WINDOW, .max_keys = KEYS});
+    double now = 1000000;
+    unsigned repeats = 0;
+
+    (void)state;
+    srandom(7);
+    for (uint64_t owner = 1; owner < 100000; owner++) {
+        uint32_t chain = 0;
+        bool stored = random() % 4 != 0;
+        int fresh[3], n = 0;
+
+        now += 10; /* whole ticks, so that the model need not round */
+        for (int i = 0; i < 3; i++) {
+            int k = (int)(random() % KEYS), known = 0;
+            char key[16];
+            enum seen_result r, want;
+
+            for (int j = 0; j < n; j++) {
+                known |= fresh[j] == k;
+            }
+            want = known                            ? SEEN_MINE
+                   : since[k] != 0 &&
+                             now - since[k] <= WINDOW + 10
+                       ? SEEN_BEFORE
+                       : SEEN_NEW;
+            (void)snprintf(key, sizeof key, "key-%d", k);
+            r = ask(s, key, owner, now, &chain);
+            assert_int_equal(r, want);
+            repeats += r == SEEN_BEFORE;
+            if (r == SEEN_NEW) {
+                fresh[n++] = k;
+            }
+        }
+        seen_settle(s, chain, stored);
+        for (int j = 0; j < n; j++) {
+            since[fresh[j]] = stored ? now : 0;
+        }
+    }
+    assert_true(repeats > 10000);
+    assert_int_equal(seen_forgotten(s), 0);
+    seen_unref(s);
+}
+
+static void when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped(
+    void **state)
+{
+    enum { MAX = 1000 };
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 1000000, .max_keys = MAX});
+    uint32_t chain;
+    char key[16];
+    unsigned repeats = 0;
+
+    (void)state;
+    for (int i = 0; i < 20 * MAX; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        chain = 0;
+        assert_int_equal(ask(s, key, 1, 1000 + i, &chain), SEEN_NEW);
+        seen_settle(s, chain, true);
+    }
+    assert_true(seen_count(s) >= MAX);
+    assert_int_equal(seen_forgotten(s), 20 * MAX - seen_count(s));
+    /* The last ones are there. */
+    for (int i = 20 * MAX - MAX / 2; i < 20 * MAX; i++) {
+        (void)snprintf(key, sizeof key, "k%d", i);
+        chain = 0;
+        repeats += ask(s, key, 1, 30000, &chain) == SEEN_BEFORE;
+        seen_settle(s, chain, true);
+    }
+    assert_int_equal(repeats, MAX / 2);
+    seen_unref(s);
+}
+
+static void what_is_pending_is_never_forgotten(void **state)
+{
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 1000, .max_keys = 64});
+    uint32_t chain = 0;
+    unsigned full = 0, fresh = 0;
+    char key[16];
+
+    (void)state;
+    for (int i = 0; i < 10000; i++) {
+        enum seen_result r;
+
+        (void)snprintf(key, sizeof key, "k%d", i);
+        r = ask(s, key, 1, 1000, &chain);
+        full += r == SEEN_FULL;
+        fresh += r == SEEN_NEW;
+    }
+    assert_int_equal(full + fresh, 10000);
+    assert_true(full > 0);
+    assert_int_equal(seen_forgotten(s), 0);
+    seen_settle(s, chain, false);
+    chain = 0;
+    assert_int_equal(ask(s, "k0", 2, 1000, &chain), SEEN_NEW);
+    seen_settle(s, chain, true);
+    seen_unref(s);
+}
+
+struct job {
+    struct seen *s;
+    uint64_t worker, stored;
+};
+
+/* All send the same keys; half of the requests fail and are sent again. */
+static void *send_all(void *arg)
+{
+    struct job *j = arg;
+    unsigned seed = (unsigned)j->worker;
+
+    for (int i = 0; i < 50000; i++) {
+        char key[16];
+        bool done = false;
+
+        (void)snprintf(key, sizeof key, "k%d", i);
+        while (!done) {
+            uint32_t chain = 0;
+            enum seen_result r = ask(j->s, key, j->worker, 1000, &chain);
+            bool stored = rand_r(&seed) % 2 == 0;
+
+            done = r == SEEN_BEFORE || (r == SEEN_NEW && stored);
+            j->stored += r == SEEN_NEW && stored;
+            seen_settle(j->s, chain, stored);
+        }
+    }
+    return NULL;
+}
+
+static void threads_store_each_key_once(void **state)
+{
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 1000000, .max_keys = 120000});
+    struct job jobs[3] = {{s, 1, 0}, {s, 2, 0}, {s, 3, 0}};
+    pthread_t threads[3];
+    uint64_t stored = 0;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, send_all, &jobs[i]),
+                         0);
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)pthread_join(threads[i], NULL);
+        stored += jobs[i].stored;
+    }
+    assert_int_equal(stored, 50000);
+    assert_int_equal(seen_forgotten(s), 0);
+    seen_unref(s);
+}
+
+static void requests_that_fail_push_nothing_out(void **state)
+{
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 1000000, .max_keys = 1000});
+    char key[16];
+
+    (void)state;
+    for (int i = 0; i < 50000; i++) {
+        uint32_t chain = 0;
+
+        (void)snprintf(key, sizeof key, "k%d", i);
+        assert_int_equal(ask(s, key, 1, 1000, &chain), SEEN_NEW);
+        seen_settle(s, chain, i < 500);
+    }
+    assert_int_equal(seen_count(s), 500);
+    assert_int_equal(seen_forgotten(s), 0);
+    seen_unref(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_counts_once_it_is_stored),
+        cmocka_unit_test(a_window_ends),
+        cmocka_unit_test(agrees_with_a_model),
+        cmocka_unit_test(
+            when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped),
+        cmocka_unit_test(what_is_pending_is_never_forgotten),
+        cmocka_unit_test(requests_that_fail_push_nothing_out),
+        cmocka_unit_test(threads_store_each_key_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
