@@ -379,6 +379,7 @@ function Loader:describe()
   desc.routes = self:routes()
   desc.examples = self:examples()
   desc.trial = self:trial()
+  self:kept(desc)
   for open in pairs(self.open) do
     self:problem(open, nil, "value", "has no { } behind its name")
   end

@@ -6,6 +6,7 @@ local ffi = require "ffi"
 local bit = require "bit"
 local bytecode = require "sluice.bytecode"
 
+local handles = require "sluice.handles"
 local library = require "sluice.library"
 
 local M = {}
@@ -30,7 +31,8 @@ local encode          -- host's: a Lua value to JSON text
 local REJECT, DROP, TO, NOTHING = 1, 2, 3, 0
 
 -- What the last reject, drop or to said; the hook hands the verdict back.
-local verdict = { kind = NOTHING, code = "", message = "", status = 0, n = 0 }
+local verdict = { kind = NOTHING, code = "", message = "", status = 0, n = 0,
+  wait_ms = 0 }
 
 local function gone()
   error("event used after its request", 3)
@@ -182,7 +184,14 @@ function M.reject(code, message, status)
       status > 499 or status % 1 ~= 0) then
     error("reject: expected a status from 400 to 499", 2)
   end
-  verdict.status = status or 422
+  verdict.status, verdict.wait_ms = status or 422, 0
+  return verdict
+end
+
+-- A refusal that a limit makes: the same may pass after wait_ms.
+local function limited(message, wait_ms)
+  verdict.kind, verdict.code, verdict.message = REJECT, "rate_limited", message
+  verdict.status, verdict.wait_ms = 429, wait_ms
   return verdict
 end
 
@@ -222,11 +231,12 @@ local function act(ev, r)
       :format(type(r)), 0)
   end
   if r.kind == REJECT then
-    if r.status ~= 422 then
+    if r.status ~= 422 and r.wait_ms == 0 then
       error("reject: a status is on_request's to give; the route's answer says "
         .. "the one of refused events", 0)
     end
     C.sluice_reject(ctx, ev, r.code, #r.code, r.message, #r.message)
+    if r.wait_ms > 0 then C.sluice_limited(ctx, ev) end
   elseif r.kind == DROP then
     C.sluice_drop(ctx, ev)
   else
@@ -323,6 +333,7 @@ function M.on_request(run)
   if r ~= verdict or r.kind ~= REJECT then
     error("on_request: expected nothing or reject()", 0)
   end
+  ctx.wait_ms = r.wait_ms
   C.sluice_refuse(ctx, r.status, r.code, #r.code, r.message, #r.message)
 end
 
@@ -342,6 +353,7 @@ function M.start(context, declarations, host)
   ffi.metatype("struct sluice_event", { __index = read, __newindex = write })
   ffi.metatype("struct sluice_request", { __index = request_read,
     __newindex = function() error("a request can't be changed", 2) end })
+  handles.start(ctx, limited)
   library.start(ctx, { value_of = value_of, gone = gone })
 end
 

@@ -16,6 +16,7 @@ local Loader = {}
 Loader.__index = Loader
 require "sluice.describe"(Loader)
 require "sluice.routes"(Loader)
+require "sluice.kept"(Loader)
 
 ---Notes a mistake of statement s at the keys of path.
 ---@param what "key"|"value"
@@ -171,7 +172,8 @@ function Loader:environment()
   local env, fixed = {}, {}
   for word, spec in pairs(words) do
     if type(spec) == "table" and spec.help and word ~= "schema" then
-      fixed[word] = self:statement_word(word, spec)
+      fixed[word] = spec.handle and self:handle_word(word, spec)
+          or self:statement_word(word, spec)
     end
   end
   for kind in pairs(words.fields) do fixed[kind] = self:field_word(kind) end

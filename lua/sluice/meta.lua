@@ -59,6 +59,17 @@ function shadow(options) end
 ---@param options sluice.spool
 function spool(options) end
 
+---A number that only goes up, in /metrics; the name ends in _total.
+---@class sluice.counter
+---@field help? string One sentence for those who read /metrics. (default: Kept by the policy.)
+---@field labels? string[] Names of at most 3 labels; their values are given with each call.
+---@field max_series? integer Most different label values; all further ones count as "other". (default: 100)
+
+---A number that only goes up, in /metrics; the name ends in _total.
+---@param name string
+---@return sluice.counter_handle | fun(options: sluice.counter): sluice.counter_handle
+function counter(name) end
+
 ---A request and its expected answer, checked at every load.
 ---@class sluice.example
 ---@field at? string The clock of the example. (default: 2025-01-01T00:00:00Z)
@@ -81,6 +92,29 @@ function spool(options) end
 ---@param name string
 ---@return fun(options: sluice.example)
 function example(name) end
+
+---A number that goes up and down, in /metrics.
+---@class sluice.gauge
+---@field help? string One sentence for those who read /metrics. (default: Kept by the policy.)
+---@field labels? string[] Names of at most 3 labels; their values are given with each call.
+---@field max_series? integer Most different label values; all further ones count as "other". (default: 100)
+
+---A number that goes up and down, in /metrics.
+---@param name string
+---@return sluice.gauge_handle | fun(options: sluice.gauge): sluice.gauge_handle
+function gauge(name) end
+
+---A token bucket for each key, over all workers; the name may be left out.
+---@class sluice.limit
+---@field burst? integer Tokens of a full bucket; default: those of a second.
+---@field key? string What check(ev) counts by: a path of the event; check(req): "peer", "path" or "header:NAME".
+---@field max_keys? integer Keys below their burst at once; of more, some may get it again. (default: 100000)
+---@field rate any Tokens that a bucket gets: "100/s", "10/m", "5/h" or "1/d".
+
+---A token bucket for each key, over all workers; the name may be left out.
+---@param options sluice.limit|string
+---@return sluice.limit_handle
+function limit(options) end
 
 ---What a path takes and what becomes of it.
 ---@class sluice.route
@@ -390,6 +424,10 @@ function time(options) end
 ---@return sluice.schema
 function schema(fields) end
 
+---Counts for all workers; survives a reload.
+---@class sluice.counter_handle
+---@field inc fun(self: sluice.counter_handle, n?: number, ...: any) `c:inc()`, `c:inc(3)`, with labels `c:inc(1, "acme")`: adds n (1), from 0.
+
 ---What `breaker.ready_to_trip` decides from.
 ---@class sluice.counts
 ---@field requests number In this interval.
@@ -403,6 +441,16 @@ function schema(fields) end
 ---or adds a field, `ev.x = nil` removes it; everything else stays as it was sent. Not to be kept beyond the hook.
 ---@class sluice.event
 ---@field [string] any
+
+---One number for all workers; survives a reload.
+---@class sluice.gauge_handle
+---@field set fun(self: sluice.gauge_handle, v: number, ...: any) `g:set(v)`, with labels `g:set(v, "acme")`.
+---@field add fun(self: sluice.gauge_handle, v: number, ...: any) Adds v, which may be negative.
+
+---Runs on the request's clock; survives a reload that does not change it.
+---@class sluice.limit_handle
+---@field check fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict? `return l:check(key)`: nothing, or a refusal `rate_limited`: in on_request 429 with Retry-After. For ev or req its option key says by what.
+---@field take fun(self: sluice.limit_handle, key: any, n?: number): boolean Takes n (1) tokens: whether they were there.
 
 ---Read-only.
 ---@class sluice.request

@@ -220,7 +220,8 @@ function M.markdown()
     for _, name in ipairs(g) do
       local w = words[name]
       out("")
-      out("### `" .. name .. (w.named and ' "NAME" { … }`' or " { … }`"))
+      out("### `" .. name .. (w.named and ' "NAME" { … }`'
+        or w.named_or_not and ' ["NAME"] { … }`' or " { … }`"))
       out("")
       out(w.help .. (w.once and " At most once." or ""))
       option_table(out, w.options)
@@ -282,10 +283,13 @@ local function statement(out, name, w)
   out("---" .. w.help)
   if w.named then
     out("---@param name string")
-    out("---@return fun(options: " .. class_name .. ")")
+    out("---@return " .. (w.handle and class_name .. "_handle | " or "")
+      .. "fun(options: " .. class_name .. ")"
+      .. (w.handle and ": " .. class_name .. "_handle" or ""))
     out("function " .. name .. "(name) end")
   else
-    out("---@param options " .. class_name)
+    out("---@param options " .. class_name .. (w.named_or_not and "|string" or ""))
+    if w.handle then out("---@return " .. class_name .. "_handle") end
     out("function " .. name .. "(options) end")
   end
 end

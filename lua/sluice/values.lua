@@ -132,6 +132,19 @@ function checks.share_by(v)
     type(v) == "string" and suggest.hint(v, { unpack(shares) }) or "")
 end
 
+local seconds = { s = 1, m = 60, h = 3600, d = 86400 }
+
+-- Per second.
+function checks.rate(v, spec)
+  local n, unit
+  if type(v) == "string" then n, unit = v:match("^(%d+%.?%d*)/([smhd])$") end
+  if not n or tonumber(n) == 0 then
+    return nil, ("%s is not a rate such as \"100/s\""):format(M.show(v))
+  end
+  return in_range(tonumber(n) / seconds[unit], spec, M.show(v), "1/d",
+    "1000000/s")
+end
+
 function checks.address(v)
   local port = type(v) == "string" and v:match("^[^%s]*:(%d+)$")
   if not port or tonumber(port) > 65535 then

@@ -356,6 +356,41 @@ M.shadow = {
   },
 }
 
+local metric_options = {
+  help = { type = "string", default = "Kept by the policy.",
+    help = "One sentence for those who read /metrics." },
+  labels = { type = "list",
+    help = "Names of at most 3 labels; their values are given with each call." },
+  max_series = { type = "count", default = 100, min = 1, max = 1000,
+    help = "Most different label values; all further ones count as \"other\"." },
+}
+
+M.counter = {
+  help = "A number that only goes up, in /metrics; the name ends in _total.",
+  named = true, handle = true, options = metric_options,
+}
+
+M.gauge = {
+  help = "A number that goes up and down, in /metrics.",
+  named = true, handle = true, options = metric_options,
+}
+
+M.limit = {
+  help = "A token bucket for each key, over all workers; the name may be left out.",
+  handle = true, named_or_not = true,
+  options = {
+    rate = { type = "rate", required = true, min = 1 / 86400, max = 1000000,
+      help = "Tokens that a bucket gets: \"100/s\", \"10/m\", \"5/h\" or \"1/d\"." },
+    burst = { type = "count", min = 1, max = 1000000,
+      help = "Tokens of a full bucket; default: those of a second." },
+    key = { type = "string",
+      help = "What check(ev) counts by: a path of the event; check(req): \"peer\", "
+        .. "\"path\" or \"header:NAME\"." },
+    max_keys = { type = "count", default = 100000, min = 1, max = 10000000,
+      help = "Keys below their burst at once; of more, some may get it again." },
+  },
+}
+
 M.example = {
   help = "A request and its expected answer, checked at every load.",
   named = true,
@@ -433,6 +468,26 @@ M.functions = {
 
 -- What functions of a policy are given. A field: name, type, help.
 M.objects = {
+  counter_handle = { title = "`c`: a counter", text = "Counts for all workers; "
+    .. "survives a reload.", fields = {
+    { "inc", "fun(self: sluice.counter_handle, n?: number, ...: any)",
+      "`c:inc()`, `c:inc(3)`, with labels `c:inc(1, \"acme\")`: adds n (1), from 0." },
+  } },
+  gauge_handle = { title = "`g`: a gauge", text = "One number for all workers; "
+    .. "survives a reload.", fields = {
+    { "set", "fun(self: sluice.gauge_handle, v: number, ...: any)",
+      "`g:set(v)`, with labels `g:set(v, \"acme\")`." },
+    { "add", "fun(self: sluice.gauge_handle, v: number, ...: any)",
+      "Adds v, which may be negative." },
+  } },
+  limit_handle = { title = "`l`: a limit", text = "Runs on the request's clock; "
+    .. "survives a reload that does not change it.", fields = {
+    { "check", "fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict?",
+      "`return l:check(key)`: nothing, or a refusal `rate_limited`: in on_request 429 "
+      .. "with Retry-After. For ev or req its option key says by what." },
+    { "take", "fun(self: sluice.limit_handle, key: any, n?: number): boolean",
+      "Takes n (1) tokens: whether they were there." },
+  } },
   event = { title = "`ev`: an event", open = true, fields = {},
     text = "Any field by its path: `ev.user_id`, `ev[\"properties.page\"]`; nil when it is "
       .. "not there or null. `ev.x = 1` replaces\nor adds a field, `ev.x = nil` removes it; "
@@ -490,8 +545,7 @@ M.forbidden = {
 M.later = {
   dedup = "deduplication",
   include = "including files", log = "logging options",
-  limit = "rate limits",
-  lookup = "lookup tables", counter = "counters", gauge = "gauges",
+  lookup = "lookup tables",
 }
 
 return M

@@ -64,6 +64,7 @@ struct policy_request door_request(const struct ingest *in,
                                         const struct http_view *v)
 {
     return (struct policy_request){.time_ms = in->wall_ms,
+                                   .mono_ms = in->mono_ms,
                                    .method = v->method,
                                    .path = v->path,
                                    .query = v->query,

@@ -21,10 +21,15 @@ void head_common(const struct route *route, const struct policy_request *req,
 void head_refused(const struct refused *no, const char *retry_after,
                   const char *common, char out[HEAD_BYTES])
 {
-    char allow[160] = "";
+    char allow[160] = "", after[40];
 
     if (no->status == 405) {
         (void)snprintf(allow, sizeof allow, "Allow: %s\r\n", no->allow);
+    }
+    if (no->status == 429 && no->wait_ms > 0) {
+        (void)snprintf(after, sizeof after, "Retry-After: %u\r\n",
+                       decide_retry_s(no));
+        retry_after = after;
     }
     (void)snprintf(out, HEAD_BYTES, "%s%s%s%s", allow,
                    no->status == 429 ? retry_after : "",
@@ -34,9 +39,13 @@ void head_refused(const struct refused *no, const char *retry_after,
                    common);
 }
 
-const char *head_outcome(const struct outcome *o, const char *common,
-                         char out[HEAD_BYTES])
+const char *head_outcome(const struct outcome *o, const char *retry_after,
+                         const char *common, char out[HEAD_BYTES])
 {
+    if (UNLIKELY(o->status == 429)) {
+        (void)snprintf(out, HEAD_BYTES, "%s%s", retry_after, common);
+        return out;
+    }
     if (LIKELY(o->answer == NULL || o->answer->type == NULL)) {
         return common;
     }

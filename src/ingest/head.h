@@ -17,15 +17,16 @@ enum { HEAD_BYTES = CORS_BYTES + 256 };
 void head_common(const struct route *route, const struct policy_request *req,
                  char out[CORS_BYTES]);
 
-/* Of a refusal: what its status asks for, retry_after (a line) for a 429, and
- * common. */
+/* Of a refusal: what its status asks for, retry_after (a line) for a 429 that does
+ * not say itself when, and common. */
 void head_refused(const struct refused *no, const char *retry_after,
                   const char *common, char out[HEAD_BYTES]);
 
-/* Of what became of the events: the type of the route's own answer, and common.
+/* Of what became of the events: the type of the route's own answer, retry_after for a
+ * 429, and common.
  * May be common itself. */
-const char *head_outcome(const struct outcome *o, const char *common,
-                         char out[HEAD_BYTES]);
+const char *head_outcome(const struct outcome *o, const char *retry_after,
+                         const char *common, char out[HEAD_BYTES]);
 
 /* A browser's question before a request of another origin. True: out has the lines
  * of its answer, which is a 204 without a body. */

@@ -78,6 +78,12 @@ static void count(struct ingest *in, const struct outcome *o)
     stats_add(in->m.dead, o->dead);
 }
 
+/* The clock is asked only when it is told. */
+static const char *retry_after(const struct ingest *in, const struct outcome *o)
+{
+    return UNLIKELY(o->status == 429) ? door_retry_after(in) : "";
+}
+
 static void answer_now(struct ingest *in, struct http_request *r,
                        const struct outcome *o)
 {
@@ -86,7 +92,7 @@ static void answer_now(struct ingest *in, struct http_request *r,
     char *text = bound <= sizeof small ? small : mem_alloc(bound);
     size_t n = answer_events(&in->batch, o, text);
 
-    http_answer(r, o->status, head_outcome(o, in->extra, lines),
+    http_answer(r, o->status, head_outcome(o, retry_after(in, o), in->extra, lines),
                 (struct str){text, n});
     meters_request(&in->m, o->status);
     if (text != small) {
@@ -99,7 +105,7 @@ static void keep_answer(struct ingest *in, struct waiter *w,
                         const struct outcome *o)
 {
     char buffer[HEAD_BYTES];
-    const char *lines = head_outcome(o, in->extra, buffer);
+    const char *lines = head_outcome(o, retry_after(in, o), in->extra, buffer);
     size_t n = lines[0] == '\0' ? 0 : strlen(lines) + 1;
     char *text = waiter_text(w, n + answer_bound(&in->batch, o));
 
@@ -183,7 +189,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
     commit_turn(in);
 }
 
-/* The turn's wall clock, before any request of it. */
+/* The turn's clocks, before any request of it. */
 static void on_check(struct ev_loop *loop, ev_check *w, int events)
 {
     struct ingest *in = OUTER(w, struct ingest, check);
@@ -191,6 +197,7 @@ static void on_check(struct ev_loop *loop, ev_check *w, int events)
     (void)loop;
     (void)events;
     in->wall_ms = (double)clock_wall_ms();
+    in->mono_ms = (double)clock_mono_ns() / 1e6;
 }
 
 static void on_synced(struct ev_loop *loop, ev_async *w, int events)
@@ -216,6 +223,7 @@ struct ingest *ingest_new(const struct ingest_conf *c)
     in->pending_tail = &in->pending;
     in->syncing_tail = &in->syncing;
     in->wall_ms = (double)clock_wall_ms();
+    in->mono_ms = (double)clock_mono_ns() / 1e6;
     arena_init(&in->arena, ARENA_MAX_BYTES);
     event_batch_init(&in->batch, &in->arena);
     meters_init(&in->m, c->worker);

@@ -99,7 +99,7 @@ struct ingest {
     uint32_t n_waiters;          /* in use */
     uint64_t pending_since_ns;   /* first pending event; 0: nothing pending */
     uint64_t pending_bytes;
-    double wall_ms;              /* read once a turn */
+    double wall_ms, mono_ms;     /* read once a turn */
     /* Lines that each answer to the request in hand has, "" mostly. */
     char extra[CORS_BYTES];
     bool draining;

@@ -136,7 +136,7 @@ static void accept(struct sluice_kit *k, const struct route *route,
     struct outcome o;
 
     outcome_of(route, &k->batch, &o);
-    lines = head_outcome(&o, common, buffer);
+    lines = head_outcome(&o, "Retry-After: 1\r\n", common, buffer);
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     text = take(k, answer_bound(&k->batch, &o));
     out->status = (uint32_t)o.status;

@@ -7,7 +7,7 @@
 void outcome_of(const struct route *r, const struct event_batch *b,
                 struct outcome *o)
 {
-    uint32_t failed = 0;
+    uint32_t failed = 0, limited = 0;
 
     *o = (struct outcome){.status = 202, .store = true};
     for (uint32_t i = 0; i < b->n; i++) {
@@ -17,6 +17,7 @@ void outcome_of(const struct route *r, const struct event_batch *b,
         case EVENT_REJECT:
             o->rejected++;
             failed += strcmp(ev->code, "policy_error") == 0;
+            limited += strcmp(ev->code, "rate_limited") == 0;
             break;
         case EVENT_DROP:
             o->dropped++;
@@ -36,7 +37,9 @@ void outcome_of(const struct route *r, const struct event_batch *b,
             .status = 422, .rejected = o->rejected, .store = false};
     }
     if (o->rejected > 0 && o->accepted == 0) {
-        o->status = failed == o->rejected ? 500 : 422;
+        o->status = failed == o->rejected    ? 500
+                    : limited == o->rejected ? 429
+                                             : 422;
     }
     if (UNLIKELY(r->answer != NULL)) {
         o->answer = o->status == 202 ? r->answer : NULL;

@@ -12,7 +12,7 @@
 #include "plan/plan.h"
 
 struct outcome {
-    int status;         /* 202, 422, 500, or what the route says for the first two */
+    int status;         /* 202, 422, 429, 500, or what the route says for the first two */
     uint32_t accepted;  /* stored, dropped ones and dead ones included */
     uint32_t rejected;
     uint32_t dropped;   /* of accepted */
@@ -21,8 +21,9 @@ struct outcome {
     const struct answer_plan *answer; /* the route's own, of accepted events; NULL */
 };
 
-/* 202 unless every event of a non-empty batch was rejected (422, or 500 when
- * all of them with code "policy_error"), or partial = false and one was. */
+/* 202 unless every event of a non-empty batch was rejected (422; or 500 when
+ * all of them with code "policy_error", 429 when with "rate_limited"), or partial =
+ * false and one was. */
 void outcome_of(const struct route *r, const struct event_batch *b,
                 struct outcome *o);
 

@@ -242,6 +242,20 @@ struct trial_plan {
     uint32_t sample;         /* TRIAL_SHADOW: differences shown */
 };
 
+/* A counter or gauge of the policy's own. */
+struct metric_plan {
+    const char *name, *help;
+    bool gauge;
+    const char *const *labels; /* names */
+    uint32_t n_labels, max_series;
+};
+
+struct limit_plan {
+    const char *name;
+    double rate;             /* tokens a second */
+    uint32_t burst, max_keys;
+};
+
 struct plan {
     atomic_uint refs;
     uint64_t generation;     /* set by the supervisor at publish */
@@ -261,6 +275,10 @@ struct plan {
     struct envelope *envelopes[PLAN_ROUTES_MAX]; /* owned; of routes */
     uint32_t n_envelopes;
     struct trial_plan trial;
+    struct metric_plan *metrics;
+    uint32_t n_metrics;
+    struct limit_plan *limits;
+    uint32_t n_limits;
 };
 
 /* What a block's head says of the key whose places its entries note; NULL: 0. */

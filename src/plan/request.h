@@ -13,6 +13,7 @@
 /* On FFI's side struct sluice_request. The texts live as long as the request. */
 struct policy_request {
     double time_ms;              /* wall clock of this turn */
+    double mono_ms;              /* for durations; 0: time_ms serves, as in tests */
     struct str method, path, query, peer;
     const struct str_pair *headers;
     uint32_t n_headers;

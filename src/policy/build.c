@@ -213,6 +213,7 @@ static int build(lua_State *L)
     build_streams(&b);
     build_schemas(&b);
     build_trial(&b);
+    build_held(&b);
     build_routes(&b);
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "policy/decide.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/attr.h"
@@ -11,10 +12,13 @@
 #include "plan/media.h"
 #include "policy/state.h"
 
+enum { RETRY_MAX_S = 86400 };
+
 static bool refuse(struct refused *no, int status, const char *error,
                    const char *code, const char *detail)
 {
     no->status = status;
+    no->wait_ms = 0;
     no->error = (struct answer_error){.error = error,
                                       .code = code,
                                       .detail = detail,
@@ -28,6 +32,7 @@ static bool refuse_scan(struct refused *no, enum scan_result r,
                         const struct scan_limits *limits)
 {
     no->status = outcome_of_scan(r, &no->error.code);
+    no->wait_ms = 0;
     no->error.error = r == SCAN_INVALID    ? "Invalid JSON"
                       : r == SCAN_TOO_MANY ? "Too many events"
                                            : "Nested too deep";
@@ -63,8 +68,18 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
     if ((*route)->has_on_request) {
         policy_on_request(s, *route, req, &v);
     }
-    return !v.refuse || refuse(no, v.status, "Refused by policy", v.code,
-                               v.message);
+    if (v.refuse) {
+        (void)refuse(no, v.status, "Refused by policy", v.code, v.message);
+        no->wait_ms = v.wait_ms;
+    }
+    return !v.refuse;
+}
+
+uint32_t decide_retry_s(const struct refused *no)
+{
+    double s = ceil(no->wait_ms / 1000);
+
+    return s < 1 ? 1 : s > RETRY_MAX_S ? RETRY_MAX_S : (uint32_t)s;
 }
 
 static void passed(const struct decide_meter *m, enum decide_stage stage)

@@ -21,6 +21,7 @@
 struct refused {
     int status;
     struct answer_error error;
+    double wait_ms;  /* 429 of a limit: until the same may pass; else 0 */
     char allow[128]; /* 405: the methods of the path; else "" */
 };
 
@@ -28,6 +29,9 @@ struct refused {
 bool decide_head(struct policy_state *s, const struct policy_request *req,
                  struct str content_type, const struct route **route,
                  enum scan_shape *shape, struct refused *no) MUST_USE;
+
+/* The Retry-After of a 429: whole seconds, from 1. */
+uint32_t decide_retry_s(const struct refused *no);
 
 /* Told behind each stage that ran; for time measured. */
 enum decide_stage { DECIDE_DECODE, DECIDE_CHECK, DECIDE_POLICY };

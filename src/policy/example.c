@@ -7,10 +7,13 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "decode/edit.h"
 #include "policy/decide.h"
+#include "policy/held.h"
 #include "policy/state.h"
+#include "shared/hub.h"
 
 enum { ARENA_BYTES = 16 << 20 };
 
@@ -177,9 +180,14 @@ static void run_one(struct policy_state *s, int problems)
 void examples_run(struct policy_state *s)
 {
     lua_State *L = s->L;
+    struct held *live = s->held;
+    struct hub *hub = hub_new(false);
     int top = lua_gettop(L), problems;
+    struct err e;
     size_t n;
 
+    s->held = held_new(hub, s->policy->plan, true, &e);
+    s->trying = true;
     lua_getfield(L, top, "problems");
     problems = lua_gettop(L);
     lua_getfield(L, top, "desc");
@@ -190,5 +198,9 @@ void examples_run(struct policy_state *s)
         run_one(s, problems);
         lua_pop(L, 1);
     }
+    held_free(s->held);
+    hub_unref(hub);
+    s->held = live;
+    s->trying = false;
     lua_settop(L, top);
 }

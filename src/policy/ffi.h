@@ -38,6 +38,7 @@ struct sluice_context {
     const struct route *route;
     uint32_t n_raised;
     uint32_t refused;            /* on_request: the status, 0: go on */
+    double wait_ms;              /* of a 429: until the same may pass */
     /* The last key and the last number that were set, as JSON text in the request's
      * arena: mostly the next event gets the same. */
     const char *key, *digits;

@@ -42,7 +42,9 @@ static void enter(struct policy_state *s, const struct route *route,
     c->route = route;
     c->n_raised = 0;
     c->refused = 0;
+    c->wait_ms = 0;
     c->request.time_ms = req->time_ms;
+    s->now_ms = req->mono_ms > 0 ? req->mono_ms : req->time_ms;
     c->request.sluice_ = req;
     if (s->hooks[route->index].loops) {
         state_bound(s, "the hook", HOOK_STOP_MS);
@@ -127,7 +129,8 @@ void policy_on_request(struct policy_state *s, const struct route *route,
     *v = (struct policy_verdict){.refuse = c->refused != 0,
                                  .status = (int)c->refused,
                                  .code = c->code,
-                                 .message = c->message};
+                                 .message = c->message,
+                                 .wait_ms = c->wait_ms};
 }
 
 /* The route's on_event on top; nil: it has none. */

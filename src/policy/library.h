@@ -61,4 +61,20 @@ int sluice_iso8601(struct sluice_context *c, double ms,
 /* out->num: ms since 1970; 0: no RFC 3339 text. */
 int sluice_parse_time(const char *p, size_t n, struct sluice_value *out);
 
+/* Counters, gauges and limits, by their places in the plan. Without effect while
+ * the policy is loaded. */
+int sluice_trial(struct sluice_context *c); /* loaded, or trying its examples */
+/* -1: too many series; what counts counts as "other". */
+int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
+                      size_t nx, const char *y, size_t ny, const char *z,
+                      size_t nz);
+void sluice_add(struct sluice_context *c, int32_t metric, int32_t series,
+                double v);
+void sluice_set(struct sluice_context *c, int32_t metric, int32_t series,
+                double v);
+/* 0: taken; else the milliseconds until there are so many tokens. */
+double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
+                   size_t n, double tokens);
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev);
+
 #pragma GCC visibility pop

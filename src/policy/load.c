@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "policy/state.h"
+#include "shared/hub.h"
 
 enum { FILE_BYTES_MAX = 4 << 20 };
 
@@ -23,6 +24,7 @@ static struct policy *new_policy(void)
     struct policy *p = mem_zalloc(sizeof *p);
 
     atomic_init(&p->refs, 1);
+    p->hub = hub_new(false);
     return p;
 }
 
@@ -38,12 +40,19 @@ void policy_unref(struct policy *p)
         return;
     }
     plan_unref(p->plan);
+    hub_unref(p->hub);
     for (uint32_t i = 0; i < p->n_files; i++) {
         free(p->files[i].path);
         free(p->files[i].text);
     }
     free(p->files);
     free(p);
+}
+
+void policy_share(struct policy *p, struct hub *hub)
+{
+    hub_unref(p->hub);
+    p->hub = hub_ref(hub);
 }
 
 const char *policy_file(const struct policy *p, uint32_t i)

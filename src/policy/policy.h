@@ -80,6 +80,11 @@ const char *policy_file(const struct policy *p, uint32_t i);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */
 struct plan *policy_plan_mutable(struct policy *p); /* before publish only */
 
+/* Before p's first state: what its counters, limits and memories are kept in.
+ * Without it p has its own, which goes with it. */
+struct hub;
+void policy_share(struct policy *p, struct hub *hub);
+
 /* A Lua state that has run the policy and holds its hooks. NULL and *e. */
 struct policy_state *policy_state_new(struct policy *p, struct err *e) MUST_USE;
 /* The same, whose hooks have run the policy's examples until they are compiled: the
@@ -105,6 +110,7 @@ struct policy_verdict {
     int status;             /* 4xx */
     const char *code;       /* valid until the next call on the state */
     const char *message;
+    double wait_ms;         /* of a 429 by a limit: until it may pass; else 0 */
 };
 
 /* Only called when route->has_on_request. A hook that raises refuses with 500

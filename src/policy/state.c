@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "plan/moment.h"
 #include "policy/embed.h"
+#include "policy/held.h"
 #include "policy/tools.h"
 
 static void *on_alloc(void *arg, void *p, size_t before, size_t after)
@@ -185,7 +186,8 @@ static void push_host(lua_State *L, bool reading)
 bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
-                                        "describe", "routes", "library", "loader",
+                                        "describe", "routes", "kept", "handles",
+                                        "library", "loader",
                                         "bytecode", "hooks", "traces"};
 
     lua_getglobal(L, "package");
@@ -419,6 +421,11 @@ static struct policy_state *make(struct policy *p, bool warmed, struct err *e)
     }
     state_take_sinks(s);
     state_take_judge(s);
+    s->held = held_new(p->hub, p->plan, false, e);
+    if (s->held == NULL) {
+        policy_state_free(s);
+        return NULL;
+    }
     if (warmed) {
         warm(s);
     }
@@ -446,6 +453,7 @@ void policy_state_free(struct policy_state *s)
         lua_close(s->L);
     }
     tools_free(s->tools);
+    held_free(s->held);
     policy_unref(s->policy);
     free(s->made);
     free(s->part);

@@ -6,6 +6,7 @@
  *   state.c    a Lua state that has run the snapshot; its allocator and bounds
  *   hooks.c    a request into Lua and back
  *   ffi.c      what hooks call
+ *   held.c     its counters, gauges and limits; build_held.c plans them
  *   tools.c    what the helpers call: random numbers, uuids, time; digest.c,
  *   path.c     text.c: digests, values by path, texts
  *   example.c  the policy's examples, run
@@ -35,6 +36,8 @@ enum {
     COUNT_WHEN_OVER = 100 /* the same behind the deadline */
 };
 
+struct hub;
+
 struct snapshot_file {
     char *path;
     char *text;
@@ -43,12 +46,14 @@ struct snapshot_file {
 
 struct policy {
     atomic_uint refs;
+    struct hub *hub;             /* a reference */
     struct plan *plan;
     const struct policy_env *env; /* NULL: the process's */
     struct snapshot_file *files; /* the policy first, then what it required */
     uint32_t n_files;
 };
 
+struct held;
 struct tools;
 
 struct route_hooks {
@@ -70,6 +75,9 @@ struct policy_state {
     size_t made_room;
     char *part;              /* a part of the request that a hook reads, decoded */
     size_t part_room;
+    struct held *held;       /* counters, limits; NULL while it is loaded */
+    bool trying;             /* its examples: held is nobody else's */
+    double now_ms;           /* of the request, for what takes time */
     uint64_t told_ns;        /* when a hook's error was last logged */
     uint64_t untold;         /* errors since */
     int on_events, on_request; /* references */
@@ -122,6 +130,10 @@ void state_take_judge(struct policy_state *s);
 
 /* build.c: the result on top of s->L to plan, whose hash is set. */
 bool plan_build(struct policy_state *s, struct plan *plan, struct err *e);
+
+/* build_held.c: the rest of it. */
+struct build;
+void build_held(struct build *b);
 
 /* example.c: runs those of the result on top; problems are added to it. */
 void examples_run(struct policy_state *s);

@@ -140,6 +140,12 @@ static void *load(void *arg)
     r->policy = r->from != NULL
                     ? policy_again(r->from, &r->report)
                     : policy_load(s->conf.policy_path, &r->report);
+    /* A shadow's counting and limiting is for itself. */
+    if (r->policy != NULL &&
+        (r->from != NULL ||
+         policy_plan(r->policy)->trial.kind != TRIAL_SHADOW)) {
+        policy_share(r->policy, s->hub);
+    }
     if (r->policy != NULL &&
         (!states_make(r->policy, r->states, s->n_workers, &r->e) ||
          !make_judge(r)) &&

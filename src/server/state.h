@@ -20,6 +20,7 @@
 #include "spool/spool.h"
 
 struct err;
+struct hub;
 
 enum { DEAD_SINK = PLAN_SINKS_MAX, RELOAD_ENDS = 6 };
 
@@ -38,6 +39,7 @@ struct server {
     ev_signal on_hup, on_term, on_int;
     ev_timer drain_timer;
     struct policy *policy;    /* live */
+    struct hub *hub;          /* what outlives a generation of the policy */
     struct policy *previous;  /* for rollback; NULL: none */
     struct spool *spool;
     char *spool_dir;

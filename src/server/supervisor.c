@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "net/listener.h"
 #include "server/state.h"
+#include "shared/hub.h"
 #include "stats/stats.h"
 
 static void on_hup_done(void *arg, const struct reload_answer *a)
@@ -233,6 +234,7 @@ static void stop(struct server *s)
     generations_fini(&s->generations);
     policy_unref(s->previous);
     policy_unref(s->policy);
+    hub_unref(s->hub);
 }
 
 static void watch_signals(struct server *s)
@@ -256,6 +258,9 @@ static bool load(struct server *s)
         (void)fputs(report.text, stderr);
     }
     policy_report_fini(&report);
+    if (s->policy != NULL) {
+        policy_share(s->policy, s->hub);
+    }
     return s->policy != NULL;
 }
 
@@ -271,7 +276,9 @@ int supervisor_run(const struct supervisor_conf *c)
     s->admin_fd = -1;
     s->started_ms = clock_wall_ms();
     s->loop = ev_default_loop(EVFLAG_AUTO);
+    s->hub = hub_new(true);
     if (!load(s)) {
+        hub_unref(s->hub);
         free(s);
         return EXIT_POLICY;
     }

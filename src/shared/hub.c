@@ -26,6 +26,7 @@ struct named {
 struct hub {
     atomic_uint refs;
     bool published;
+    atomic_uint stripe;
     pthread_mutex_t lock;
     struct metric **metrics;
     size_t n_metrics;
@@ -82,6 +83,11 @@ void hub_unref(struct hub *h)
     (void)pthread_mutex_destroy(&h->lock);
     free(h->metrics);
     free(h);
+}
+
+uint32_t hub_stripe(struct hub *h)
+{
+    return atomic_fetch_add(&h->stripe, 1);
 }
 
 static struct metric *metric_locked(struct hub *h,

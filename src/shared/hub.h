@@ -27,6 +27,9 @@ struct hub *hub_new(bool published);
 struct hub *hub_ref(struct hub *h);
 void hub_unref(struct hub *h); /* NULL is fine */
 
+/* Another number at each call: for metric_add. */
+uint32_t hub_stripe(struct hub *h);
+
 /* The hub's; NULL and *e: the name has another kind or other labels. */
 struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
                           struct err *e) MUST_USE;

@@ -1,0 +1,161 @@
+-- handles: what the words counter, gauge and limit give to a policy's functions.
+-- Their methods compile; the things themselves are C's (src/shared).
+
+local ffi = require "ffi"
+
+local M = {}
+
+local C = ffi.C
+local type, error, tostring = type, error, tostring
+
+local ctx                -- struct sluice_context *
+local limited            -- hooks': a verdict of 429
+local event_type         -- ctype of events
+
+-- ---- counters and gauges ---------------------------------------------------
+
+-- Label values of this state to places, one level of tables a label. It holds
+-- as many as there are series, so it is bounded.
+local function remember(cache, at, a, b, c, n)
+  local t = cache
+  if n > 1 then
+    t[a] = t[a] or {}
+    t, a = t[a], b
+  end
+  if n > 2 then
+    t[a] = t[a] or {}
+    t, a = t[a], c
+  end
+  t[a] = at
+end
+
+local function find(self, a, b, c)
+  local x, y, z = tostring(a), tostring(b), tostring(c)
+  local at = C.sluice_series(ctx, self.index, x, #x, y, #y, z, #z)
+  -- What counts as "other" is not kept: clients may have any number of values.
+  -- Nor what an example has counted, whose places are its own.
+  if at >= 0 and C.sluice_trial(ctx) == 0 then
+    remember(self.cache, at, a, b, c, self.n)
+  end
+  return at
+end
+
+local function series(self, a, b, c)
+  local n = self.n
+  if n == 0 then return 0 end
+  if a == nil then a = "" end
+  if b == nil then b = "" end
+  if c == nil then c = "" end
+  local at = self.cache[a]
+  if n > 1 and at then at = at[b] end
+  if n > 2 and at then at = at[c] end
+  return at or find(self, a, b, c)
+end
+
+local function finite(v) return type(v) == "number" and v - v == 0 end
+
+local Counter = {}
+
+function Counter.inc(self, n, a, b, c)
+  if n == nil then n = 1 end
+  if not finite(n) or n < 0 then
+    error(("inc: expected a number from 0, got %s"):format(tostring(n)), 2)
+  end
+  if not self.index then return end
+  C.sluice_add(ctx, self.index, series(self, a, b, c), n)
+end
+
+local Gauge = {}
+
+function Gauge.set(self, v, a, b, c)
+  if not finite(v) then
+    error(("set: expected a number, got %s"):format(tostring(v)), 2)
+  end
+  if not self.index then return end
+  C.sluice_set(ctx, self.index, series(self, a, b, c), v)
+end
+
+function Gauge.add(self, v, a, b, c)
+  if not finite(v) then
+    error(("add: expected a number, got %s"):format(tostring(v)), 2)
+  end
+  if not self.index then return end
+  C.sluice_add(ctx, self.index, series(self, a, b, c), v)
+end
+
+-- ---- limits -------------------------------------------------------------------
+
+local Limit = {}
+
+-- What an event or a request is counted by, from the limit's own option.
+local function key_of(self, x)
+  local key = self.key
+  if type(x) ~= "cdata" then return x end
+  if not key then
+    error("this limit has no key = …: say what to count by", 3)
+  end
+  if ffi.istype(event_type, x) then return x[key] end
+  if self.header then return x.headers[self.header] end
+  return x[key]
+end
+
+local function wait(self, key, n)
+  if type(key) == "number" then key = tostring(key) end
+  -- Those without a key share a bucket.
+  if key == nil then key = "" end
+  if type(key) ~= "string" then
+    error(("a limit's key is a text or a number, not a %s"):format(type(key)), 3)
+  end
+  return C.sluice_take(ctx, self.index, key, #key, n or 1)
+end
+
+function Limit.take(self, x, n)
+  if not self.index then return true end
+  return wait(self, key_of(self, x), n) == 0
+end
+
+function Limit.check(self, x, n)
+  if not self.index then return nil end
+  local ms = wait(self, key_of(self, x), n)
+  if ms == 0 then return nil end
+  return limited(self.message, ms)
+end
+
+local classes = { counter = Counter, gauge = Gauge, limit = Limit }
+for word, methods in pairs(classes) do
+  -- What a handle has not yet.
+  methods.index, methods.key, methods.header = false, false, false
+  setmetatable(methods, { __index = function(_, key)
+    error(("a %s has no \"%s\""):format(word, tostring(key)), 2)
+  end })
+end
+
+---@param word string "counter", "gauge" or "limit"
+---@param given fun(args: any) takes the { } behind the name
+function M.new(word, given)
+  return setmetatable({ cache = {}, n = 0 }, {
+    __index = classes[word],
+    __newindex = function()
+      error(("a %s can't be changed"):format(word), 2)
+    end,
+    __call = function(self, args)
+      given(args)
+      return self
+    end,
+    __metatable = false,
+  })
+end
+
+---Takes its place in the plan, after the policy was checked.
+function M.place(handle, fields)
+  for k, v in pairs(fields) do rawset(handle, k, v) end
+end
+
+---@param context userdata struct sluice_context *
+---@param verdict fun(message: string, wait_ms: number): table of hooks
+function M.start(context, verdict)
+  ctx, limited = context, verdict
+  event_type = ffi.typeof("struct sluice_event")
+end
+
+return M

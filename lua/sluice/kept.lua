@@ -1,0 +1,131 @@
+-- kept: the statements whose things outlive a generation (counter, gauge, limit),
+-- checked and put in their places. Methods of the loader.
+
+local handles = require "sluice.handles"
+local values = require "sluice.values"
+local words = require "sluice.words"
+
+---@param Loader table the class that gets the methods
+return function(Loader)
+
+---A word whose value is used in functions: counter "name" { }, or without { }.
+function Loader:handle_word(word, spec)
+  return function(name)
+    local s
+    local handle = handles.new(word, function(args)
+      if type(args) ~= "table" then
+        self:problem(s, nil, "value", ("expected a table { }, got %s")
+          :format(values.show(args)))
+      else
+        s.args = args
+      end
+    end)
+    if type(name) == "table" and not spec.named then
+      s = self:record(word, nil, name)
+    else
+      s = self:record(word, type(name) == "string" and name or "?", {})
+      if type(name) ~= "string" then
+        self:problem(s, nil, "value", ("expected a name: %s \"name\" { }")
+          :format(word))
+      end
+    end
+    s.handle = handle
+    return handle
+  end
+end
+
+local reserved = { "sluice_", "process_" }
+
+-- What Prometheus and the server's own series leave.
+local function why_no_metric(word, name)
+  if not name:match("^[a-z][a-z0-9_]*$") or #name > 100 then
+    return "a metric's name is a to z, 0 to 9 and _, and begins with a letter"
+  end
+  for _, prefix in ipairs(reserved) do
+    if name:sub(1, #prefix) == prefix then
+      return ("names that begin with %s are the server's own"):format(prefix)
+    end
+  end
+  if word == "counter" and not name:match("_total$") then
+    return ("a counter's name ends in _total: \"%s_total\""):format(name)
+  elseif word == "gauge" and (name:match("_total$") or name:match("_count$") or
+      name:match("_sum$") or name:match("_bucket$")) then
+    return "a gauge's name does not end in _total, _count, _sum or _bucket"
+  end
+  return nil
+end
+
+local function why_no_label(label, seen)
+  if not label:match("^[a-z][a-z0-9_]*$") or #label > 40 then
+    return ("%s is no label: a to z, 0 to 9 and _"):format(values.show(label))
+  elseif label == "le" or label == "quantile" then
+    return ("the label %s has a meaning of its own"):format(values.show(label))
+  elseif seen[label] then
+    return ("the label %s is given twice"):format(values.show(label))
+  end
+  seen[label] = true
+  return nil
+end
+
+function Loader:metric(s, first)
+  local why = why_no_metric(s.word, s.name)
+  if first[s.name] then
+    why = ("is given twice, first in line %d"):format(first[s.name].line)
+  end
+  first[s.name] = first[s.name] or s
+  if why then self:problem(s, nil, "value", why) end
+  local o = self:options(s, {}, s.args, words[s.word].options)
+  local seen = {}
+  for i, label in ipairs(o.labels or {}) do
+    local no = why_no_label(label, seen)
+    if no then self:problem(s, { "labels", i }, "value", no) end
+  end
+  if #(o.labels or {}) > 3 then
+    self:problem(s, { "labels" }, "value", "more than 3 labels")
+  end
+  o.word, o.name, o.labels = s.word, s.name, o.labels or {}
+  return o
+end
+
+function Loader:limit(s, first, n)
+  if s.name and not s.name:match("^[a-z0-9_%-]+$") then
+    self:problem(s, nil, "value", "a name is 1 to 64 of a-z, 0-9, _ and -")
+  elseif s.name and first[s.name] then
+    self:problem(s, nil, "value", ("is given twice, first in line %d")
+      :format(first[s.name].line))
+  end
+  if s.name then first[s.name] = first[s.name] or s end
+  local o = self:options(s, {}, s.args, words.limit.options)
+  o.name = s.name or tostring(n)
+  o.shown = s.args.rate
+  if o.rate then
+    o.burst = o.burst or math.max(1, math.min(1000000, math.ceil(o.rate)))
+  end
+  return o
+end
+
+---Fills desc.metrics and desc.limits; handles get their places.
+function Loader:kept(desc)
+  local metrics, limits, first, first_limit = {}, {}, {}, {}
+  for _, s in ipairs(self.statements) do
+    if s.word == "counter" or s.word == "gauge" then
+      local o = self:metric(s, first)
+      metrics[#metrics + 1] = o
+      handles.place(s.handle, { index = #metrics - 1, n = #o.labels })
+    elseif s.word == "limit" then
+      local o = self:limit(s, first_limit, #limits + 1)
+      limits[#limits + 1] = o
+      handles.place(s.handle, { index = #limits - 1, key = o.key or false,
+        header = o.key and o.key:match("^header:(.+)$") or false,
+        message = ("more than %s"):format(tostring(o.shown)) })
+    end
+    if #metrics == 65 or #limits == 65 then
+      self:problem(s, nil, "value", ("more than 64 %s")
+        :format(s.word == "limit" and "limits" or "counters and gauges"))
+      break
+    end
+  end
+  desc.metrics, desc.limits = metrics, limits
+end
+
+end

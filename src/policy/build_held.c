@@ -1,0 +1,64 @@
+/* The plan of what outlives a generation: counters, gauges, limits. */
+#include "policy/build.h"
+
+static const char *const *texts(struct build *b, const char *key, uint32_t *n)
+{
+    const char **list;
+
+    *n = open_list(b, key);
+    list = take(b, *n * sizeof *list);
+    for (uint32_t i = 0; i < *n; i++) {
+        struct str s;
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        s.p = lua_tolstring(b->L, -1, &s.n);
+        list[i] = arena_copy(&b->plan->arena, s).p;
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    return list;
+}
+
+static void build_metrics(struct build *b)
+{
+    uint32_t n = open_list(b, "metrics");
+
+    b->plan->n_metrics = n;
+    b->plan->metrics = take(b, n * sizeof *b->plan->metrics);
+    for (uint32_t i = 0; i < n; i++) {
+        struct metric_plan *m = &b->plan->metrics[i];
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        m->name = text(b, "name").p;
+        m->help = text(b, "help").p;
+        m->gauge = is(b, "word", "gauge");
+        m->labels = texts(b, "labels", &m->n_labels);
+        m->max_series = (uint32_t)whole(b, "max_series");
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+static void build_limits(struct build *b)
+{
+    uint32_t n = open_list(b, "limits");
+
+    b->plan->n_limits = n;
+    b->plan->limits = take(b, n * sizeof *b->plan->limits);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        b->plan->limits[i] =
+            (struct limit_plan){.name = text(b, "name").p,
+                                .rate = number(b, "rate", 1),
+                                .burst = (uint32_t)whole(b, "burst"),
+                                .max_keys = (uint32_t)whole(b, "max_keys")};
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+void build_held(struct build *b)
+{
+    build_metrics(b);
+    build_limits(b);
+}

@@ -1,0 +1,146 @@
+#include "policy/held.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "policy/library.h"
+#include "policy/state.h"
+#include "shared/hub.h"
+
+enum { TRIAL_KEYS = 64 };
+
+struct held {
+    struct metric **metrics;
+    struct buckets **limits;
+    uint32_t n_metrics, n_limits;
+    uint32_t stripe;
+};
+
+static bool take_metrics(struct held *h, struct hub *hub,
+                         const struct plan *plan, struct err *e)
+{
+    h->n_metrics = plan->n_metrics;
+    h->metrics = mem_zalloc(plan->n_metrics * sizeof(struct metric *));
+    for (uint32_t i = 0; i < plan->n_metrics; i++) {
+        const struct metric_plan *m = &plan->metrics[i];
+        const struct metric_conf conf = {.name = m->name,
+                                         .help = m->help,
+                                         .gauge = m->gauge,
+                                         .labels = m->labels,
+                                         .n_labels = m->n_labels,
+                                         .max_series = m->max_series};
+
+        h->metrics[i] = hub_metric(hub, &conf, e);
+        if (h->metrics[i] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct held *held_new(struct hub *hub, const struct plan *plan, bool trial,
+                      struct err *e)
+{
+    struct held *h = mem_zalloc(sizeof *h);
+
+    h->stripe = hub_stripe(hub);
+    h->limits = mem_zalloc(plan->n_limits * sizeof(struct buckets *));
+    if (!take_metrics(h, hub, plan, e)) {
+        held_free(h);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < plan->n_limits; i++) {
+        const struct limit_plan *l = &plan->limits[i];
+
+        const struct buckets_conf conf = {
+            l->rate, l->burst, trial ? TRIAL_KEYS : l->max_keys};
+
+        h->limits[h->n_limits++] = hub_buckets(hub, l->name, &conf);
+    }
+    return h;
+}
+
+void held_free(struct held *h)
+{
+    if (h == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < h->n_limits; i++) {
+        buckets_unref(h->limits[i]);
+    }
+    free(h->limits);
+    free(h->metrics);
+    free(h);
+}
+
+/* ---- what handles call ---- */
+
+static const struct held *held_of(struct sluice_context *c)
+{
+    return OUTER(c, struct policy_state, context)->held;
+}
+
+static struct metric *metric_of(struct sluice_context *c, int32_t metric)
+{
+    const struct held *h = held_of(c);
+
+    return h == NULL || (uint32_t)metric >= h->n_metrics ? NULL
+                                                         : h->metrics[metric];
+}
+
+int sluice_trial(struct sluice_context *c)
+{
+    const struct policy_state *s = OUTER(c, struct policy_state, context);
+
+    return s->held == NULL || s->trying;
+}
+
+int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
+                      size_t nx, const char *y, size_t ny, const char *z,
+                      size_t nz)
+{
+    const struct str values[METRIC_LABELS_MAX] = {{x, nx}, {y, ny}, {z, nz}};
+    struct metric *m = metric_of(c, metric);
+
+    return m == NULL ? METRIC_OTHER : metric_series(m, values);
+}
+
+void sluice_add(struct sluice_context *c, int32_t metric, int32_t series,
+                double v)
+{
+    struct metric *m = metric_of(c, metric);
+
+    if (m != NULL) {
+        metric_add(m, series, held_of(c)->stripe, v);
+    }
+}
+
+void sluice_set(struct sluice_context *c, int32_t metric, int32_t series,
+                double v)
+{
+    struct metric *m = metric_of(c, metric);
+
+    if (m != NULL) {
+        metric_set(m, series, v);
+    }
+}
+
+double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
+                   size_t n, double tokens)
+{
+    const struct policy_state *s = OUTER(c, struct policy_state, context);
+    const struct held *h = s->held;
+
+    if (h == NULL || (uint32_t)limit >= h->n_limits) {
+        return 0;
+    }
+    return buckets_take(h->limits[limit], (struct str){key, n}, tokens,
+                        s->now_ms);
+}
+
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev)
+{
+    (void)c;
+    ev->sluice_.flags |= EVENT_RETRY;
+}

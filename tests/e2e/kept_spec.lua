@@ -1,0 +1,204 @@
+-- What outlives a generation: a policy's own counters and gauges, its limits.
+local h = require "harness"
+
+describe("a policy's counters and gauges", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local TOP = [[
+    local clicks = counter "clicks_total" { help = "Clicks." }
+    local sold = counter "sold_total" { labels = { "shop", "kind" }, max_series = 3 }
+    local last = gauge "last_value"
+    local balance = gauge "balance" { labels = { "shop" } }]]
+  local HOOK = [[on_event = function(ev)
+    clicks:inc()
+    if ev.shop then sold:inc(ev.price, ev.shop, ev.kind) end
+    last:set(ev.n or 0)
+    if ev.delta then balance:add(ev.delta, ev.shop) end
+    %s
+  end]]
+
+  local function serve(extra)
+    s = h.server { policy = h.policy { workers = 2, top = TOP,
+      route = HOOK:format(extra or "") } }
+  end
+
+  it("are there from the start, and count over all workers", function()
+    serve()
+    assert.equal(0, s:metric("clicks_total"))
+    assert.equal(0, s:metric("last_value"))
+    for i = 1, 60 do
+      assert.equal(202, s:post("/v1/events", ('{"n":%d.25}'):format(i)).status)
+    end
+    assert.equal(60, s:metric("clicks_total"))
+    assert.equal(60.25, s:metric("last_value"))
+    local text = s:get("/metrics").body
+    assert.matches("# HELP clicks_total Clicks.\n# TYPE clicks_total counter\n",
+      text, 1, true)
+    assert.matches("# TYPE last_value gauge\n", text, 1, true)
+  end)
+
+  it("keep label values apart, up to the bound, and no more", function()
+    serve()
+    for i = 1, 3 do
+      for _ = 1, i do
+        s:post("/v1/events", ('{"shop":"s%d","kind":"\\"q","price":0.5,"delta":-1}')
+          :format(i))
+      end
+    end
+    for i = 4, 300 do
+      s:post("/v1/events", ('{"shop":"s%d","price":2}'):format(i))
+    end
+    assert.equal(0.5, s:metric("sold_total", [[shop="s1",kind="\"q"]]))
+    assert.equal(1.5, s:metric("sold_total", [[shop="s3",kind="\"q"]]))
+    assert.equal(2 * 297, s:metric("sold_total", 'shop="other"'))
+    assert.equal(-3, s:metric("balance", 'shop="s3"'))
+    local n = 0
+    for _ in s:get("/metrics").body:gmatch("\nsold_total{") do n = n + 1 end
+    assert.equal(4, n)
+  end)
+
+  it("go on over a reload, also of another policy, and a bad one", function()
+    serve()
+    s:post("/v1/events", "{}")
+    assert.equal(200, s:reload().status)
+    s:post("/v1/events", "{}")
+    h.write(s.path, h.policy { workers = 2, top = TOP, route =
+      HOOK:format("clicks:inc(10)") })
+    assert.equal(200, s:reload().status)
+    s:post("/v1/events", "{}")
+    h.write(s.path, h.policy { workers = 2, top = TOP:gsub("counter \"clicks_total\"",
+      "gauge \"clicks_total\"") })
+    assert.equal(422, s:reload().status)
+    h.write(s.path, h.policy { workers = 2, top =
+      [[local clicks = counter "clicks_total" { labels = { "x" } }]] })
+    local a = s:reload()
+    assert.is_true(a.status >= 400)
+    assert.matches("clicks_total", a.body)
+    assert.matches("another kind", a.body)
+    s:post("/v1/events", "{}")
+    assert.equal(1 + 1 + 11 + 11, s:metric("clicks_total"))
+  end)
+
+  it("are not moved by examples", function()
+    s = h.server { policy = h.policy { workers = 2, top = TOP, route =
+      HOOK:format("") } .. [[example "e" { request = "POST /v1/events",
+      body = "{}", expect = { status = 202 } }]] }
+    assert.equal(0, s:metric("clicks_total"))
+    s:post("/v1/events", "{}")
+    assert.equal(1, s:metric("clicks_total"))
+  end)
+
+  it("a hook that counts nonsense fails its event only", function()
+    serve([[if ev.bad then clicks:inc(-1) end
+      if ev.nan then last:set(0 / 0) end]])
+    s:post("/v1/events", [[{"bad":1}]])
+    s:post("/v1/events", [[{"nan":1}]])
+    s:post("/v1/events", [[{"n":4}]])
+    assert.equal(2, s:metric("sluice_policy_errors_total"))
+    assert.equal(3, s:metric("clicks_total"))
+    assert.equal(4, s:metric("last_value"))
+    s:logged("inc: expected a number from 0, got %-1")
+  end)
+end)
+
+describe("a limit", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function serve(limit, route, more)
+    s = h.server { policy = h.policy { workers = 2, top = "local l = " .. limit,
+      route = route } .. (more or "") }
+  end
+
+  -- Answers by status.
+  local function post_many(n, body, headers)
+    local got = {}
+    for _ = 1, n do
+      local copy = {}
+      for k, v in pairs(headers or {}) do copy[k] = v end
+      local a = s:post("/v1/events", body, copy)
+      got[a.status] = (got[a.status] or 0) + 1
+      got.last = a
+    end
+    return got
+  end
+
+  it("holds over all workers, exactly, by a header before the body", function()
+    serve([[limit "keys" { rate = "1/h", burst = 40, key = "header:x-key" }]],
+      [[on_request = function(req) return l:check(req) end]])
+    local got = post_many(150, "{}", { ["X-Key"] = "a" })
+    assert.equal(40, got[202])
+    assert.equal(110, got[429])
+    assert.matches("rate_limited", got.last.body)
+    assert.matches("more than 1/h", got.last.body)
+    local after = tonumber(got.last.headers["retry-after"])
+    assert.is_true(after > 3000 and after <= 3600, "Retry-After: " .. after)
+    assert.equal(40, post_many(60, "{}", { ["X-Key"] = "b" })[202])
+    assert.equal(130, s:metric("sluice_limit_refused_total", 'limit="keys"'))
+    print(("# limit: burst of 40 over 2 workers, 150 requests: %d passed")
+      :format(got[202]))
+  end)
+
+  it("lets tokens come back at its rate", function()
+    serve([[limit { rate = "20/s", burst = 2 }]],
+      [[on_request = function(req) return l:check(req.path) end]])
+    local status, n = 202, 0
+    while status == 202 and n < 500 do
+      status, n = s:post("/v1/events", "{}").status, n + 1
+    end
+    assert.equal(429, status)
+    h.wait_for("a token", function()
+      return s:post("/v1/events", "{}").status == 202
+    end)
+  end)
+
+  it("by a field of the event refuses that event only, to be sent again", function()
+    serve([[limit { rate = "1/h", burst = 2, key = "user" }]],
+      [[on_event = function(ev) return l:check(ev) end]])
+    local a = s:post("/v1/events/batch",
+      [=[[{"user":"u"},{"user":"v"},{"user":"u"},{"user":"u"}]]=])
+    assert.equal(202, a.status)
+    assert.matches([["accepted":3,"rejected":1]], a.body, 1, true)
+    assert.matches([["index":3,"code":"rate_limited","message":"more than 1/h","retry":true]],
+      a.body, 1, true)
+    a = s:post("/v1/events", [[{"user":"u"}]])
+    assert.equal(429, a.status)
+    assert.is_truthy(a.headers["retry-after"])
+  end)
+
+  it("is a plain question too: take", function()
+    serve([[limit "l" { rate = "1/h", burst = 3 }]],
+      [[on_event = function(ev) ev.over = not l:take(ev.user, ev.n) end]])
+    for _, n in ipairs { 2, 2, 1, 1 } do
+      s:post("/v1/events", ('{"user":"u","n":%d}'):format(n))
+    end
+    assert.equal(0, s:stop())
+    local lines = s:lines()
+    table.sort(lines)
+    assert.same({ [[{"user":"u","n":1,"over":false}]], [[{"user":"u","n":1,"over":true}]],
+      [[{"user":"u","n":2,"over":false}]], [[{"user":"u","n":2,"over":true}]] }, lines)
+  end)
+
+  it("keeps its debts over a reload that does not change it", function()
+    local route = [[on_request = function(req) return l:check("k") end]]
+    serve([[limit "l" { rate = "1/h", burst = 3 }]], route)
+    assert.equal(3, post_many(10, "{}")[202])
+    assert.equal(200, s:reload().status)
+    assert.is_nil(post_many(5, "{}")[202])
+    h.write(s.path, h.policy { workers = 2, top =
+      [[local l = limit "l" { rate = "2/h", burst = 3 }]], route = route })
+    assert.equal(200, s:reload().status)
+    assert.equal(3, post_many(5, "{}")[202])
+  end)
+
+  it("of its examples is their own, at every load", function()
+    local one = [[example "%s" { request = "POST /v1/events", body = "{}",
+      expect = { status = %d } }]]
+    serve([[limit { rate = "1/h", burst = 1 }]],
+      [[on_request = function(req) return l:check("k") end]],
+      one:format("passes", 202) .. one:format("is over", 429))
+    assert.equal(200, s:reload().status)
+    assert.equal(1, post_many(3, "{}")[202])
+  end)
+end)
