@@ -119,7 +119,27 @@ function Loader:sinks()
     end
   end
   self.sink_index = seen
+  self:check_was(list, seen)
   return list
+end
+
+-- A sink that takes over another's journal: that one is gone, and taken over once.
+function Loader:check_was(list, seen)
+  local taken = {}
+  for _, o in ipairs(list) do
+    local s = o.statement
+    if o.was == o.name then
+      self:problem(s, { "was" }, "value", "is its own name")
+    elseif o.was and seen[o.was] then
+      self:problem(s, { "was" }, "value", ("the sink %s is still there, in "
+        .. "line %d: was names one that is gone"):format(values.show(o.was),
+        seen[o.was].line))
+    elseif o.was and taken[o.was] then
+      self:problem(s, { "was" }, "value", ("%s is taken over in line %d already")
+        :format(values.show(o.was), taken[o.was]))
+    end
+    if o.was then taken[o.was] = taken[o.was] or s.line end
+  end
 end
 
 function Loader:stream_sinks(s, sinks)

@@ -170,6 +170,7 @@ function stream(name) end
 ---@field columns? table<string, string|number|boolean> column = path; "@event" is the whole event. Default: events as they are.
 ---@field compression? "auto"|"gzip"|"zstd" Of bodies; auto: zstd, in the way that the server knows. (default: auto)
 ---@field dead? sluice.clickhouse.dead Dead letters of this sink.
+---@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
 ---@field hedge? sluice.clickhouse.hedge A second try elsewhere, while the first still runs.
 ---@field max_in_flight? integer Most inserts at once; fewer while the server is slow or fails. (default: 8)
 ---@field password? string Sent as X-ClickHouse-Key; say env "NAME".
@@ -180,6 +181,7 @@ function stream(name) end
 ---@field tls? sluice.clickhouse.tls Of https urls.
 ---@field urls string[] Endpoints; with more than one: replicas of one table.
 ---@field user? string Sent as X-ClickHouse-User.
+---@field was? string The name that it had: it goes on where that one was.
 
 ---When a batch goes.
 ---@class sluice.clickhouse.batch
@@ -229,8 +231,10 @@ function clickhouse(name) end
 ---@class sluice.file
 ---@field compress? "none"|"gzip"|"zstd" What its frames are. (default: none)
 ---@field dir string Folder; relative ones lie below the data directory.
+---@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
 ---@field linger? string Longest time an event waits for its frame to fill (1 MiB). (default: 1s)
 ---@field rotate? sluice.file.rotate When a file is finished.
+---@field was? string The name that it had: it goes on where that one was.
 
 ---When a file is finished.
 ---@class sluice.file.rotate
@@ -250,6 +254,7 @@ function file(name) end
 ---@field content_type? string Default: application/x-ndjson, or application/json.
 ---@field dead? sluice.http.dead Dead letters of this sink.
 ---@field format? "ndjson"|"json_array" A line an event, or one array of them. (default: ndjson)
+---@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
 ---@field headers? table<string, string> name = value, with each request; secrets: env "NAME".
 ---@field id_header? string Has the batch's id, the same when it is sent again; "": not sent. (default: Idempotency-Key)
 ---@field max_in_flight? integer Most requests at once; fewer while the server is slow or fails. (default: 4)
@@ -258,6 +263,7 @@ function file(name) end
 ---@field timeout? string Of a request. (default: 30s)
 ---@field tls? sluice.http.tls Of https urls.
 ---@field url string|string[] Where to; or a list of them, which take turns.
+---@field was? string The name that it had: it goes on where that one was.
 
 ---When a batch goes.
 ---@class sluice.http.batch
@@ -304,12 +310,14 @@ function http(name) end
 ---@field compression? "none"|"gzip"|"snappy"|"lz4"|"zstd" Of message sets. (default: lz4)
 ---@field dead? sluice.kafka.dead Dead letters of this sink.
 ---@field framing? "event"|"batch" A message an event, or one of NDJSON lines a batch. (default: event)
+---@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
 ---@field key? string Path of the field that is the message's key.
 ---@field options? table<string, string|number|boolean> Any option of librdkafka.
 ---@field partitioner? "key"|"sticky"|"least_bytes" murmur2 of the key; batches in turn; or the fewest bytes outstanding. (default: key)
 ---@field position? "auto"|"none"|"headers" The spool position in headers; auto: with framing = "batch". (default: auto)
 ---@field topic string The topic; with topic_by: of events without that field.
 ---@field topic_by? string Path of a text field whose value is the topic.
+---@field was? string The name that it had: it goes on where that one was.
 
 ---When a batch goes.
 ---@class sluice.kafka.batch
@@ -331,6 +339,8 @@ function kafka(name) end
 
 ---A sink that counts every event and keeps none: for benches.
 ---@class sluice.null
+---@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
+---@field was? string The name that it had: it goes on where that one was.
 
 ---A sink that counts every event and keeps none: for benches.
 ---@param name string

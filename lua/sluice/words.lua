@@ -548,4 +548,14 @@ M.later = {
   lookup = "lookup tables",
 }
 
+for _, spec in pairs(M) do
+  if spec.sink then
+    spec.options.from = { type = "enum", default = "now",
+      values = { "now", "oldest" },
+      help = "Where a sink begins that is new: at what comes, or at what the spool has." }
+    spec.options.was = { type = "string",
+      help = "The name that it had: it goes on where that one was." }
+  end
+end
+
 return M

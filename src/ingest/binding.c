@@ -94,7 +94,18 @@ void binding_drop(struct binding *b)
 
     assert(refs != UINT32_MAX);
     if (refs == 0) {
-        b->in->conf.retire(b->in->conf.arg, b);
+        b->next = b->in->gone;
+        b->in->gone = b;
+    }
+}
+
+void bindings_retire(struct ingest *in)
+{
+    while (in->gone != NULL) {
+        struct binding *b = in->gone;
+
+        in->gone = b->next;
+        in->conf.retire(in->conf.arg, b);
     }
 }
 

@@ -21,6 +21,7 @@ struct shadow;
 
 struct binding {
     struct ingest *in;           /* whose it is */
+    struct binding *next;        /* of those that are gone */
     struct policy *policy;       /* a reference */
     struct policy_state *state;
     const struct plan *plan;     /* policy's */
@@ -36,6 +37,8 @@ struct binding {
 };
 
 void binding_hold(struct binding *b);
-void binding_drop(struct binding *b); /* retires at zero */
+void binding_drop(struct binding *b); /* retires at zero, with the turn */
+/* Hands back those that were dropped: what their requests stored is committed. */
+void bindings_retire(struct ingest *in);
 void binding_unbind(struct binding *b); /* ingest lets go of it */
 uint32_t binding_requests(const struct binding *b); /* that hold it */

@@ -187,6 +187,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
     (void)loop;
     (void)events;
     commit_turn(in);
+    bindings_retire(in);
 }
 
 /* The turn's clocks, before any request of it. */
@@ -266,6 +267,7 @@ void ingest_free(struct ingest *in)
     if (in->current != NULL) {
         commit_turn(in);
         http_server_free(in->http);
+        bindings_retire(in);
         binding_free(in->trial);
         binding_free(in->current); /* no request holds it now */
     }

@@ -83,6 +83,7 @@ struct ingest {
     struct binding *trial;       /* beside it, a canary or shadow; NULL: none */
     uint64_t trial_parts;        /* its share */
     uint64_t trial_number;       /* of the last request that counted for it */
+    struct binding *gone;        /* dropped in this turn */
     struct outlet outlets[PLAN_STREAMS_MAX]; /* by the spool's stream id */
     /* The same writers as the supervisor knows them; outlets get them with a
      * binding. */

@@ -145,6 +145,8 @@ struct sink_plan {
     const char *name;
     enum sink_kind kind;
     struct batch_plan batch;
+    bool from_oldest;        /* a new one starts at what the spool has */
+    const char *was;         /* whose journal it takes over; NULL: nobody's */
     /* file */
     const char *dir;         /* as written in the policy; relative: below data */
     uint64_t rotate_bytes;

@@ -79,6 +79,8 @@ static void build_sink(struct build *b, struct sink_plan *s)
 {
     s->name = text(b, "name").p;
     s->kind = kind_of(b);
+    s->from_oldest = is(b, "from", "oldest");
+    s->was = text(b, "was").p;
     s->batch = (struct batch_plan){.target = 10000,
                                    .min = 10000,
                                    .max = 20000,

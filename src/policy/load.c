@@ -19,7 +19,7 @@
 
 enum { FILE_BYTES_MAX = 4 << 20 };
 
-static struct policy *new_policy(void)
+struct policy *snapshot_new(void)
 {
     struct policy *p = mem_zalloc(sizeof *p);
 
@@ -188,14 +188,14 @@ static bool finish(struct policy_state *s, struct policy_report *report)
     return true;
 }
 
-/* p has its first file; taken. */
-static struct policy *load(struct policy *p, struct policy_report *report)
+struct policy *snapshot_load(struct policy *p, bool reading,
+                             struct policy_report *report)
 {
     struct policy_state *s;
     struct err e;
     bool ok = false;
 
-    s = state_load(p, true, &e);
+    s = state_load(p, reading, &e);
     if (s == NULL) {
         diag_plain(report, p->files[0].path, e.text);
     } else {
@@ -213,7 +213,7 @@ struct policy *policy_load_with(const char *path, struct str text,
                                 const struct policy_env *env,
                                 struct policy_report *report)
 {
-    struct policy *p = new_policy();
+    struct policy *p = snapshot_new();
     struct err e;
 
     *report = (struct policy_report){0};
@@ -225,13 +225,13 @@ struct policy *policy_load_with(const char *path, struct str text,
         policy_unref(p);
         return NULL;
     }
-    return load(p, report);
+    return snapshot_load(p, true, report);
 }
 
 struct policy *policy_again(const struct policy *p,
                             struct policy_report *report)
 {
-    struct policy *again = new_policy();
+    struct policy *again = snapshot_new();
 
     *report = (struct policy_report){0};
     for (uint32_t i = 0; i < p->n_files; i++) {
@@ -240,7 +240,7 @@ struct policy *policy_again(const struct policy *p,
         snapshot_add(again, f->path, mem_strndup(f->text, f->n), f->n);
     }
     again->env = p->env;
-    return load(again, report);
+    return snapshot_load(again, true, report);
 }
 
 struct policy *policy_load(const char *path, struct policy_report *report)

@@ -73,6 +73,13 @@ struct policy *policy_load_text(const char *name, struct str text,
 struct policy *policy_again(const struct policy *p,
                             struct policy_report *report) MUST_USE;
 
+/* p's files as one file at path, whole or not at all, on stable storage; and that
+ * file as a policy again. What env() gives is not in it: it is asked for anew. */
+bool policy_save(const struct policy *p, const char *path,
+                 struct err *e) MUST_USE;
+struct policy *policy_load_saved(const char *path,
+                                 struct policy_report *report) MUST_USE;
+
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 /* The paths of its files, the policy's own first; NULL behind the last. */

@@ -2,6 +2,7 @@
  * state - what the files of this room share. Nobody else includes it.
  *
  *   load.c     a file to a snapshot: texts read once, hashed; problems reported
+ *   saved.c    a snapshot's texts in one file, for a later process
  *   build.c    the loader's description to a plan; routes.c: its routes
  *   state.c    a Lua state that has run the snapshot; its allocator and bounds
  *   hooks.c    a request into Lua and back
@@ -109,6 +110,12 @@ bool ffi_under(struct str raw, struct str path, const struct edit *x,
 /* text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);
 bool snapshot_read(struct policy *p, const char *path, struct err *e);
+
+/* load.c: an empty snapshot; one with its files to a policy, taken; NULL and a
+ * report. reading: files that it lacks are read. */
+struct policy *snapshot_new(void);
+struct policy *snapshot_load(struct policy *p, bool reading,
+                             struct policy_report *report);
 
 /* A file of the snapshot; NULL: none. */
 const struct snapshot_file *snapshot_find(const struct policy *p,

@@ -3,6 +3,7 @@
  * /reload. On the supervisor's loop; nothing here is on the events' way.
  */
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 
 enum { READY_BELOW_PERCENT = 90 };
 
+static const char BREAKER[] = "/breaker", DROP[] = "/drop";
 static const char TEXT[] = "Content-Type: text/plain; charset=utf-8\r\n";
 
 static void answer_text(struct http_request *r, int status, const char *text)
@@ -89,6 +91,7 @@ static void on_reloaded(void *arg, const struct reload_answer *a)
         (void)cJSON_AddNumberToObject(o, "loaded", (double)a->generation);
     }
     (void)cJSON_AddStringToObject(o, "report", a->text);
+    (void)cJSON_AddItemToObject(o, "retiring", status_retiring(a->server));
     text = cJSON_PrintUnformatted(o);
     http_answer(arg, statuses[a->result], "", str_of(text));
     free(text);
@@ -118,20 +121,40 @@ static void post_reload(struct server *s, struct http_request *r,
     }
 }
 
-/* The NAME of /sinks/NAME/breaker; false: another path. */
-static bool breaker_path(struct str path, char *name, size_t bytes)
+/* The NAME of /sinks/NAME + tail; false: another path. */
+static bool sink_path(struct str path, const char *tail, char *name, size_t bytes)
 {
-    static const char head[] = "/sinks/", tail[] = "/breaker";
-    size_t n = path.n - (sizeof head - 1) - (sizeof tail - 1);
+    static const char head[] = "/sinks/";
+    size_t n_head = sizeof head - 1, n_tail = strlen(tail);
+    size_t n = path.n - n_head - n_tail;
 
-    if (path.n <= sizeof head - 1 + sizeof tail - 1 || n >= bytes ||
-        memcmp(path.p, head, sizeof head - 1) != 0 ||
-        memcmp(path.p + path.n - (sizeof tail - 1), tail, sizeof tail - 1) != 0) {
+    if (path.n <= n_head + n_tail || n >= bytes ||
+        memcmp(path.p, head, n_head) != 0 ||
+        memcmp(path.p + path.n - n_tail, tail, n_tail) != 0) {
         return false;
     }
-    memcpy(name, path.p + sizeof head - 1, n);
+    memcpy(name, path.p + n_head, n);
     name[n] = '\0';
     return true;
+}
+
+/* The only way in which events are given up: see retired.c. */
+static void post_drop(struct server *s, struct http_request *r, const char *name)
+{
+    struct running_sink *sink = sinks_find(s, name);
+    struct delivery_status left;
+    char text[128];
+
+    if (sink == NULL) {
+        answer_text(r, 404, "there is no such sink\n");
+    } else if (!sink->retiring) {
+        answer_text(r, 409, "this sink is in the policy: take it out first\n");
+    } else {
+        sink_drop(s, sink, "POST", &left);
+        (void)snprintf(text, sizeof text, "dropped events=%lu bytes=%lu\n",
+                       (unsigned long)left.left, (unsigned long)left.lag_bytes);
+        answer_text(r, 200, text);
+    }
 }
 
 static void post_breaker(struct server *s, struct http_request *r,
@@ -162,7 +185,8 @@ static void on_headers(void *arg, struct http_request *r,
     bool get = str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
 
     (void)arg;
-    if (breaker_path(v->path, name, sizeof name)) {
+    if (sink_path(v->path, BREAKER, name, sizeof name) ||
+        sink_path(v->path, DROP, name, sizeof name)) {
         if (!str_eq(v->method, STR("POST"))) {
             http_answer(r, 405, "Allow: POST\r\n", (struct str){NULL, 0});
         }
@@ -193,8 +217,10 @@ static void on_body(void *arg, struct http_request *r,
     struct server *s = arg;
     char name[96];
 
-    if (breaker_path(v->path, name, sizeof name)) {
+    if (sink_path(v->path, BREAKER, name, sizeof name)) {
         post_breaker(s, r, name, v->query);
+    } else if (sink_path(v->path, DROP, name, sizeof name)) {
+        post_drop(s, r, name);
     } else if (str_eq(v->path, STR("/metrics"))) {
         get_metrics(r);
     } else if (str_eq(v->path, STR("/healthz"))) {

@@ -174,6 +174,20 @@ void generations_freed(struct generations *all, const struct binding *b)
     (void)generations_look(all);
 }
 
+bool generations_under_way(const struct generations *all)
+{
+    for (uint32_t i = 0; i < all->n; i++) {
+        const struct generation *g = all->list[i];
+
+        for (uint32_t w = 0; w < all->n_workers; w++) {
+            if (g->status == GEN_RETIRING && g->bindings[w] != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 void generation_holders(const struct generations *all,
                         const struct generation *g,
                         struct generation_holders *out)

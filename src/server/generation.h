@@ -55,6 +55,9 @@ struct generations {
 void generations_init(struct generations *all, uint32_t n_workers);
 void generations_fini(struct generations *all);
 
+/* Whether requests of a generation that is not live any more are under way. */
+bool generations_under_way(const struct generations *all);
+
 /* The next number, loading. NULL: GENERATIONS_HELD are still held. cause is
  * static. Lives until GENERATIONS_KEPT others have come after its end. */
 struct generation *generation_new(struct generations *all, const char *cause);

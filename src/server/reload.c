@@ -73,7 +73,8 @@ void reload_finish(struct reload *r, enum reload_result result,
                                                 : 0,
                               .live = s->live->number,
                               .text = text,
-                              .report = &r->report};
+                              .report = &r->report,
+                              .server = s};
 
     count_result(s, status);
     r->asked.done(r->asked.arg, &a);

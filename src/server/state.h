@@ -13,6 +13,7 @@
 #include "policy/policy.h"
 #include "server/generation.h"
 #include "server/hooks.h"
+#include "server/kept.h"
 #include "server/trial.h"
 #include "server/supervisor.h"
 #include "server/worker.h"
@@ -22,14 +23,19 @@
 struct err;
 struct hub;
 
-enum { DEAD_SINK = PLAN_SINKS_MAX, RELOAD_ENDS = 6 };
+enum { RELOAD_ENDS = 6 };
+
+/* A stream has room for 80 readers. */
+enum { SINKS_RUNNING_MAX = 79 };
 
 /* A running sink, by the name that the policy gave it. */
 struct running_sink {
     struct delivery *delivery; /* NULL: free place */
     struct sink_lua *lua;      /* of its plan's functions; NULL: none */
     char name[96];
-    bool wanted;               /* while a reload compares */
+    struct kept_sink kept;     /* the policy that its plan is of */
+    bool fresh;                /* started by the reload that compares */
+    bool retiring;             /* the policy does not have it any more */
 };
 
 struct server {
@@ -45,7 +51,8 @@ struct server {
     char *spool_dir;
     int stream_ids[PLAN_STREAMS_MAX];
     int dead_stream;          /* -1: none yet */
-    struct running_sink sinks[PLAN_SINKS_MAX + 1]; /* the dead letters' too */
+    struct running_sink sinks[SINKS_RUNNING_MAX]; /* the dead letters' too */
+    bool sinks_ahead;         /* they have a policy that is not live yet */
     struct worker **workers;
     int *listen_fds;
     uint32_t n_workers;
@@ -66,13 +73,30 @@ struct server {
     int exit_code;
 };
 
-/* streams.c: the plan's streams in the spool, its sinks as threads. */
+/* streams.c: the plan's streams in the spool, and what feeds its sinks. */
 bool streams_open(struct server *s, const struct plan *plan, int *ids,
                   int *dead_stream, struct err *e) MUST_USE;
+uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
+                    struct delivery_stream *out);
+
+/* sinks.c: the plan's sinks as threads. False and *e: as before. */
 bool sinks_apply(struct server *s, struct policy *p, const int *ids,
                  int dead_stream, struct err *e) MUST_USE;
+/* The policy is live: what it does not have any more retires. */
+void sinks_retire(struct server *s);
+/* Once no request of an earlier generation is under way, what only such a one could
+ * feed retires too. */
+void sinks_settle(struct server *s);
+/* What an earlier process left to sinks that the policy does not have. */
+bool sinks_restore(struct server *s, struct err *e) MUST_USE;
 void sinks_stop(struct server *s, int64_t flush_ms);
 struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
+
+/* retired.c: sinks that go. */
+/* Gives up what a retiring sink has left, and ends it. */
+void sink_drop(struct server *s, struct running_sink *r, const char *cause,
+               struct delivery_status *left);
+void on_sink_retired(void *arg); /* any thread: one of them has nothing left */
 
 /* The dead letters' stream, opened when plan's hooks need it; -1: none. */
 bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,
@@ -91,6 +115,7 @@ struct reload_answer {
     uint64_t live;
     const char *text;         /* for a human: problems, notes */
     const struct policy_report *report; /* the same one by one */
+    const struct server *server;
 };
 struct reload_request {
     enum reload_kind kind;
@@ -119,6 +144,7 @@ bool admin_start(struct server *s, struct err *e) MUST_USE;
 
 /* status.c: the JSON of /status; free() it. */
 char *status_json(struct server *s);
+struct cJSON *status_retiring(const struct server *s); /* sinks that retire */
 
 /* drain.c */
 void drain_begin(struct server *s, const char *cause);

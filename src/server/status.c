@@ -157,7 +157,7 @@ static cJSON *sinks(const struct server *s)
 {
     cJSON *list = cJSON_CreateArray();
 
-    for (uint32_t i = 0; i <= PLAN_SINKS_MAX; i++) {
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct delivery_status d;
         cJSON *o;
 
@@ -173,12 +173,38 @@ static cJSON *sinks(const struct server *s)
         (void)cJSON_AddNumberToObject(o, "skipped", (double)d.skipped);
         (void)cJSON_AddNumberToObject(o, "batches", (double)d.batches);
         (void)cJSON_AddNumberToObject(o, "lag_bytes", (double)d.lag_bytes);
+        (void)cJSON_AddNumberToObject(o, "left_events", (double)d.left);
+        (void)cJSON_AddBoolToObject(o, "retiring", s->sinks[i].retiring);
         (void)cJSON_AddBoolToObject(o, "holding", d.holding);
         if (d.holding) {
             (void)cJSON_AddStringToObject(o, "why", d.why);
         }
         add_endpoints(o, &d);
         add_hedge(o, &d);
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+cJSON *status_retiring(const struct server *s)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct delivery_status d;
+        cJSON *o;
+
+        if (s->sinks[i].delivery == NULL || !s->sinks[i].retiring) {
+            continue;
+        }
+        delivery_status(s->sinks[i].delivery, &d);
+        o = cJSON_CreateObject();
+        (void)cJSON_AddStringToObject(o, "name", s->sinks[i].name);
+        (void)cJSON_AddNumberToObject(o, "left_events", (double)d.left);
+        (void)cJSON_AddNumberToObject(o, "left_bytes", (double)d.lag_bytes);
+        if (d.holding) {
+            (void)cJSON_AddStringToObject(o, "why", d.why);
+        }
         (void)cJSON_AddItemToArray(list, o);
     }
     return list;
@@ -240,6 +266,7 @@ char *status_json(struct server *s)
     (void)cJSON_AddBoolToObject(spool, "writable", writable);
     (void)cJSON_AddItemToObject(o, "streams", streams(s));
     (void)cJSON_AddItemToObject(o, "sinks", sinks(s));
+    (void)cJSON_AddItemToObject(o, "retiring", status_retiring(s));
     text = cJSON_PrintBuffered(o, 4096, 1);
     cJSON_Delete(o);
     return text;

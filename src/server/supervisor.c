@@ -126,6 +126,7 @@ static void on_freed(void *arg, struct binding *b)
     struct server *s = arg;
 
     generations_freed(&s->generations, b);
+    sinks_settle(s);
 }
 
 static void on_differs(void *arg, struct shadow_sample *x)
@@ -186,6 +187,7 @@ static bool start(struct server *s, struct err *e)
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
+        !sinks_restore(s, e) ||
         !open_listeners(s, listen, e) || !make_workers(s, e) ||
         !admin_start(s, e) || !start_workers(s, e)) {
         return false;

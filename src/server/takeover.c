@@ -103,6 +103,7 @@ static void went_live(void *arg)
                    (unsigned long)s->live->number);
     retire(s, old, why);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
+    sinks_retire(s);
     reload_finish(r, RELOAD_OK, "live", report_text(r));
 }
 
@@ -237,7 +238,11 @@ static bool canary_streams(struct reload *r, const struct plan *plan,
         return true;
     }
     s->dead_stream = r->dead_stream;
-    return sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e);
+    if (!sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e)) {
+        return false;
+    }
+    sinks_retire(s);
+    return true;
 }
 
 static void try(struct reload *r, const struct plan *plan)

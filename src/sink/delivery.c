@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "sink/state.h"
 
-static struct outlet *outlet_of(struct delivery *d, struct str stream)
+struct outlet *outlet_of(struct delivery *d, struct str stream)
 {
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         if (str_eq(str_of(d->outlets[i].name), stream)) {
@@ -23,6 +23,31 @@ static struct outlet *outlet_of(struct delivery *d, struct str stream)
         }
     }
     return NULL;
+}
+
+/* A place that no stream has; NULL: there is none. */
+static struct outlet *add_outlet(struct delivery *d, struct str stream)
+{
+    uint32_t at = 0;
+    struct outlet *o;
+
+    while (at < d->n_outlets &&
+           (d->outlets[at].wanted || d->outlets[at].known ||
+            d->outlets[at].consumer != NULL)) {
+        at++;
+    }
+    if (at == PLAN_STREAMS_MAX) {
+        return NULL;
+    }
+    d->n_outlets += at == d->n_outlets;
+    o = &d->outlets[at];
+    outlet_forget(o);
+    o->number = at;
+    (void)snprintf(o->name, sizeof o->name, "%.*s", (int)stream.n, stream.p);
+    d->streams[at].synced = false;
+    (void)snprintf(d->streams[at].name, sizeof d->streams[at].name, "%.*s",
+                   (int)stream.n, stream.p);
+    return o;
 }
 
 static void on_settle(void *arg, struct str stream,
@@ -35,14 +60,37 @@ static void on_settle(void *arg, struct str stream,
     }
 }
 
+/* A journal that was another sink's says nothing of this one's dead letters, but
+ * what was planned under that name is known to servers by it. */
+static void take_head(struct delivery *d, const struct record *r)
+{
+    struct str origin = r->stream.n > 0 ? r->stream : r->id;
+
+    d->fresh = r->id.n > 0 && !str_eq(r->id, str_of(d->name));
+    if (origin.n > 0) {
+        (void)snprintf(d->origin, sizeof d->origin, "%.*s", (int)origin.n,
+                       origin.p);
+    }
+}
+
 static void on_record(void *arg, const struct record *r)
 {
     struct delivery *d = arg;
     struct outlet *o = outlet_of(d, r->stream);
 
+    /* Also streams that the policy has no more: see bound.c. */
+    if (o == NULL && r->type == RECORD_START && r->value == 0) {
+        o = add_outlet(d, r->stream);
+        d->crowded |= o == NULL;
+    }
     switch (r->type) {
+    case RECORD_HEAD:
+        take_head(d, r);
+        break;
     case RECORD_START:
-        if (o != NULL) {
+        if (o != NULL && r->value != 0) {
+            outlet_forget(o);
+        } else if (o != NULL) {
             o->known = true;
             if (r->n_ranges > 0) {
                 cursors_start(&o->cursors, r->ranges[0].epoch,
@@ -53,6 +101,11 @@ static void on_record(void *arg, const struct record *r)
     case RECORD_PLAN:
         if (o != NULL) {
             outlet_plan(o, r->value, r->ranges, r->n_ranges);
+        }
+        break;
+    case RECORD_RETIRE:
+        if (o != NULL) {
+            outlet_bound(o, r);
         }
         break;
     case RECORD_DEAD:
@@ -135,8 +188,8 @@ static void make_cells(struct delivery *d)
                              sink, STATS_NS);
 }
 
-/* Gives the delivery the streams of c; those that are gone retire. */
-static void take_streams(struct delivery *d, const struct delivery_conf *c)
+bool take_streams(struct delivery *d, const struct delivery_conf *c,
+                  struct err *e)
 {
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         d->outlets[i].wanted = false;
@@ -145,32 +198,68 @@ static void take_streams(struct delivery *d, const struct delivery_conf *c)
         const struct delivery_stream *st = &c->streams[k];
         struct outlet *o = outlet_of(d, str_of(st->name));
 
+        o = o != NULL ? o : add_outlet(d, str_of(st->name));
         if (o == NULL) {
-            o = &d->outlets[d->n_outlets];
-            *o = (struct outlet){.number = d->n_outlets};
-            (void)snprintf(o->name, sizeof o->name, "%s", st->name);
-            d->n_outlets++;
+            return err_set(e, "more than %d streams, those that retire "
+                              "included",
+                           PLAN_STREAMS_MAX);
         }
         o->wanted = true;
-        o->retiring = false;
-        (void)snprintf(d->streams[o->number].name,
-                       sizeof d->streams[o->number].name, "%s", st->name);
         d->streams[o->number].synced = st->synced;
     }
+    return true;
 }
 
-static void open_outlets(struct delivery *d, const struct delivery_conf *c)
+/* What the journal knows of, and the policy does not. */
+static bool open_left(struct delivery *d, struct outlet *o, struct err *e)
+{
+    char name[sizeof o->name];
+    struct delivery_stream st = {.name = name, .from_oldest = true};
+
+    memcpy(name, o->name, sizeof name);
+    st.id = spool_stream_left(d->spool, o->name, e);
+    if (st.id < 0) {
+        return false;
+    }
+    outlet_open(o, d->spool, &st, d->name, on_wake, d);
+    outlet_bound_old(o, spool_epoch(d->spool));
+    return true;
+}
+
+bool open_outlets(struct delivery *d, const struct delivery_conf *c,
+                  struct err *e)
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
-        struct outlet *o = outlet_of(d, str_of(c->streams[k].name));
+        const struct delivery_stream *st = &c->streams[k];
+        struct outlet *o = outlet_of(d, str_of(st->name));
 
         if (o->consumer == NULL) {
-            outlet_open(o, d->spool, &c->streams[k], d->name, on_wake, d);
+            outlet_open(o, d->spool, st, d->name, on_wake, d);
+        } else {
+            outlet_apply(o, st);
+        }
+        if (!outlet_return(o, d->journal, e) ||
+            !outlet_look(o, d->journal, e)) {
+            return false;
         }
     }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        d->outlets[i].retiring = !d->outlets[i].wanted;
+    return true;
+}
+
+static bool open_all(struct delivery *d, const struct delivery_conf *c,
+                     struct err *e)
+{
+    if (!open_outlets(d, c, e)) {
+        return false;
     }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        struct outlet *o = &d->outlets[i];
+
+        if (o->consumer == NULL && o->known && !open_left(d, o, e)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool open_journal(struct delivery *d, const char *spool_dir,
@@ -188,7 +277,7 @@ static bool open_journal(struct delivery *d, const char *spool_dir,
     return d->journal != NULL;
 }
 
-static const struct sink_ops *ops_of(enum sink_kind kind)
+const struct sink_ops *sink_ops_of(enum sink_kind kind)
 {
     static const struct sink_ops *const ops[] = {
         [SINK_KIND_NULL] = &sink_null,
@@ -206,6 +295,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
     struct sink_conf conf = {.plan = c->sink,
                              .data_dir = c->data_dir,
                              .spool_uuid = spool_uuid(c->spool),
+                             .origin = d->origin,
                              .streams = d->streams,
                              .loop = d->loop,
                              .journal = &d->journal,
@@ -214,32 +304,30 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
                              .settle = on_settle,
                              .arg = d};
 
-    d->ops = ops_of(c->sink->kind);
+    d->ops = c->absent != NULL ? &sink_absent : sink_ops_of(c->sink->kind);
     d->sink = d->ops->open(&conf, e);
     if (d->sink == NULL || !open_journal(d, c->spool_dir, e) ||
         (d->ops->recover != NULL && !d->ops->recover(d->sink, e))) {
         return false;
     }
+    if (d->crowded) {
+        return err_set(e, "its journal knows more than %d streams",
+                       PLAN_STREAMS_MAX);
+    }
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         outlet_replayed(&d->outlets[i]);
     }
     dead_init(&d->dead, c->data_dir, d->name);
-    return dead_open(&d->dead, d->dead_known, e);
+    /* Letters that no journal of its own names are an earlier sink's. */
+    return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, e);
 }
 
-static void free_delivery(struct delivery *d)
+/* All but its place in the spool. */
+static void close_delivery(struct delivery *d)
 {
     if (d->sink != NULL) {
         d->ops->close(d->sink);
-    }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        outlet_close(&d->outlets[i]);
-    }
-    while (d->pool != NULL) {
-        struct batch *next = d->pool->next;
-
-        batch_free(d->pool);
-        d->pool = next;
+        d->sink = NULL;
     }
     while (d->kept != NULL) {
         struct kept_verdict *next = d->kept->next;
@@ -255,6 +343,23 @@ static void free_delivery(struct delivery *d)
         d->failed = next;
     }
     journal_close(d->journal);
+    d->journal = NULL;
+    stats_set(d->lag, 0);
+    stats_set(d->holding, 0);
+}
+
+void delivery_free(struct delivery *d)
+{
+    close_delivery(d);
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        outlet_close(&d->outlets[i]);
+    }
+    while (d->pool != NULL) {
+        struct batch *next = d->pool->next;
+
+        batch_free(d->pool);
+        d->pool = next;
+    }
     mailbox_fini(&d->mail);
     ev_loop_destroy(d->loop);
     (void)pthread_cond_destroy(&d->changed);
@@ -280,123 +385,42 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
     d->spool = c->spool;
     d->conf = c->sink;
     d->plan = plan_ref(c->plan);
+    d->left = c->left;
+    d->retired = c->retired;
+    d->retired_arg = c->arg;
     (void)snprintf(d->name, sizeof d->name, "%s", c->sink->name);
+    (void)snprintf(d->origin, sizeof d->origin, "%s", c->sink->name);
+    d->fresh = true;
     (void)pthread_mutex_init(&d->lock, NULL);
     (void)pthread_cond_init(&d->changed, NULL);
     mailbox_init(&d->mail, d->loop);
     make_cells(d);
     pump_watch(d);
-    take_streams(d, c);
-    if (!open_sink(d, c, &why)) {
+    if (!take_streams(d, c, &why) || !open_sink(d, c, &why)) {
         (void)err_set(e, "sink \"%s\": %s", c->sink->name, why.text);
-        journal_close(d->journal);
-        d->journal = NULL;
-        free_delivery(d);
+        delivery_free(d);
         return NULL;
     }
-    open_outlets(d, c);
-    if (!pump_compact(d, &why)) {
+    if (!open_all(d, c, &why) || !pump_compact(d, &why)) {
         (void)err_set(e, "sink \"%s\": %s", c->sink->name, why.text);
-        free_delivery(d);
+        delivery_free(d);
         return NULL;
     }
+    if (c->absent != NULL) {
+        d->status.holding = true;
+        (void)snprintf(d->status.why, sizeof d->status.why, "%s", c->absent);
+    }
+    pump_show(d);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&d->thread, NULL, run, d);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
         (void)err_errno(e, rc, "sink \"%s\": thread", c->sink->name);
-        free_delivery(d);
+        delivery_free(d);
         return NULL;
     }
     return d;
-}
-
-struct change {
-    struct delivery *d;
-    const struct delivery_conf *c;
-};
-
-static bool apply_here(struct delivery *d, const struct delivery_conf *c,
-                       struct err *e)
-{
-    struct plan *before = d->plan;
-    struct sink_hooks hooks = d->hooks;
-
-    if (ops_of(c->sink->kind) != d->ops) {
-        return err_set(e, "sink \"%s\" changes its kind: give it another name",
-                       d->name);
-    }
-    d->hooks = c->hooks;
-    if (!d->ops->apply(d->sink, c->sink, e)) {
-        d->hooks = hooks;
-        return false;
-    }
-    d->conf = c->sink;
-    d->plan = plan_ref(c->plan);
-    d->target = 0;
-    take_streams(d, c);
-    open_outlets(d, c);
-    plan_unref(before);
-    return true;
-}
-
-static void on_apply(void *arg)
-{
-    struct change *ch = arg;
-    struct delivery *d = ch->d;
-    bool ok = apply_here(d, ch->c, &d->apply_why);
-
-    (void)pthread_mutex_lock(&d->lock);
-    d->apply_ok = ok;
-    d->applied = true;
-    (void)pthread_cond_signal(&d->changed);
-    (void)pthread_mutex_unlock(&d->lock);
-    pump_later(d);
-}
-
-bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
-                    struct err *e)
-{
-    struct change ch = {d, c};
-    bool ok;
-
-    d->applied = false;
-    mailbox_post(&d->mail, on_apply, &ch);
-    (void)pthread_mutex_lock(&d->lock);
-    while (!d->applied) {
-        (void)pthread_cond_wait(&d->changed, &d->lock);
-    }
-    ok = d->apply_ok;
-    (void)pthread_mutex_unlock(&d->lock);
-    return ok || err_set(e, "%s", d->apply_why.text);
-}
-
-struct forcing {
-    struct delivery *d;
-    bool open;
-};
-
-static void on_force(void *arg)
-{
-    struct forcing *f = arg;
-
-    f->d->ops->force(f->d->sink, f->open);
-    pump_later(f->d);
-    free(f);
-}
-
-bool delivery_force(struct delivery *d, bool open)
-{
-    struct forcing *f;
-
-    if (d->ops->force == NULL) {
-        return false;
-    }
-    f = mem_alloc(sizeof *f);
-    *f = (struct forcing){d, open};
-    mailbox_post(&d->mail, on_force, f);
-    return true;
 }
 
 static void on_stop(void *arg)
@@ -415,8 +439,24 @@ bool delivery_stop(struct delivery *d, int64_t flush_ms)
     mailbox_post(&d->mail, on_stop, d);
     (void)pthread_join(d->thread, NULL);
     empty = d->empty;
-    free_delivery(d);
+    delivery_free(d);
     return empty;
+}
+
+static void on_hand_over(void *arg)
+{
+    struct delivery *d = arg;
+
+    d->pausing = true;
+    pump_later(d);
+}
+
+void delivery_hand_over(struct delivery *d, int64_t ms)
+{
+    d->drain_until_ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
+    mailbox_post(&d->mail, on_hand_over, d);
+    (void)pthread_join(d->thread, NULL);
+    close_delivery(d);
 }
 
 void delivery_status(const struct delivery *d, struct delivery_status *out)

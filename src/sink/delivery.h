@@ -29,6 +29,10 @@ struct delivery_stream {
                                 stream, or only what comes after now */
 };
 
+/* The sink was taken out of the policy, and nothing is left of it: status.finished.
+ * On the delivery's thread; must only wake the caller's. */
+typedef void delivery_retired_fn(void *arg);
+
 struct delivery_conf {
     struct spool *spool;
     const char *spool_dir;   /* the journal is spool_dir/sinks/NAME.journal */
@@ -38,6 +42,12 @@ struct delivery_conf {
     struct sink_hooks hooks; /* whose arg lives until the next apply or stop */
     const struct delivery_stream *streams; /* copied */
     uint32_t n_streams;
+    bool left;               /* not in the policy: what the journal knows of is
+                                delivered up to its ends */
+    const char *absent;      /* not NULL: why the plan can't be had; all is held
+                                then */
+    delivery_retired_fn *retired; /* NULL: nobody is told */
+    void *arg;
 };
 
 /* Replays the journal, recovers the sink's files, starts the thread. NULL and
@@ -50,9 +60,21 @@ struct delivery *delivery_start(const struct delivery_conf *c,
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
+/* Streams that do not feed the sink any more retire: what they have now is still
+ * delivered. left: the sink itself is not in the policy. Only streams among the n
+ * ids (NULL: all) retire now; the others go on until they are named. Blocks for at
+ * most a turn. */
+void delivery_retire(struct delivery *d, bool left, const int *ids, uint32_t n);
+
 /* Flushes what the spool holds for at most flush_ms (0: only what is in hand),
  * persists, ends the thread, frees d. True when nothing was left. */
 bool delivery_stop(struct delivery *d, int64_t flush_ms);
+
+/* Ends the thread as soon as nothing is in flight, at the latest after ms, and
+ * closes the journal, which another delivery may take over; d keeps its place in
+ * the spool until delivery_free. */
+void delivery_hand_over(struct delivery *d, int64_t ms);
+void delivery_free(struct delivery *d);
 
 /* Opens or closes the sink's breakers by hand. False: it has none. */
 bool delivery_force(struct delivery *d, bool open);
@@ -69,6 +91,10 @@ struct delivery_status {
     uint64_t delivered, dead, lost, skipped; /* events since the start */
     uint64_t batches;
     uint64_t lag_bytes;
+    uint64_t left;           /* events that it has still to deliver */
+    bool retiring;           /* streams of it, or the whole sink */
+    bool leaving;            /* streams of it wait for delivery_retire */
+    bool finished;           /* the whole sink has retired */
     bool holding;            /* the sink can't take anything now */
     char why[256];           /* then: its words */
     bool hedge_wanted, hedging;

@@ -88,7 +88,7 @@ void endpoint_token(const struct sink *s, const struct batch *b, uint32_t first,
 
     (void)batch_part(b, first, n, r);
     (void)snprintf(out, max, "%s:%s:%u.%u.%lu+%u-%u", s->conf.spool_uuid,
-                   s->conf.plan->name, r[0].epoch, r[0].worker,
+                   s->conf.origin, r[0].epoch, r[0].worker,
                    (unsigned long)r[0].first, n, n_refused);
 }
 

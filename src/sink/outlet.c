@@ -26,6 +26,14 @@ void outlet_open(struct outlet *o, struct spool *spool,
                                       .wake_arg = wake_arg});
 }
 
+void outlet_apply(struct outlet *o, const struct delivery_stream *conf)
+{
+    o->conf.synced = conf->synced;
+    o->conf.skip = conf->skip;
+    o->conf.max_lag_bytes = conf->max_lag_bytes;
+    spool_consumer_apply(o->consumer, conf->skip, conf->max_lag_bytes);
+}
+
 void outlet_close(struct outlet *o)
 {
     for (uint32_t i = 0; i < o->n_readers; i++) {
@@ -39,12 +47,13 @@ void outlet_close(struct outlet *o)
         o->plans = next;
     }
     free(o->spans);
+    free(o->ends);
     if (o->consumer != NULL) {
         spool_consumer_close(o->consumer);
     }
     batch_free(o->batch);
     cursors_fini(&o->cursors);
-    *o = (struct outlet){0};
+    *o = (struct outlet){.number = o->number};
 }
 
 static struct outlet_reader *find_reader(struct outlet *o, uint32_t epoch,
@@ -104,6 +113,7 @@ static void add_reader(struct outlet *o, const struct spool_shard_id *id,
         .epoch = id->epoch,
         .worker = id->worker,
         .next = next,
+        .end = outlet_end(o, id->epoch, id->worker),
         .live = id->live};
     spool_cursor_release(r->cursor, next);
 }
@@ -164,6 +174,10 @@ bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
             continue;
         }
         c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
+        if (outlet_end(o, ids[i].epoch, ids[i].worker) <=
+            (c == NULL ? ids[i].first : c->next)) {
+            continue;
+        }
         if (c == NULL) {
             ok = begin(o, &ids[i], j, e);
             c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
@@ -182,6 +196,33 @@ bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
     return ok;
 }
 
+/* The first span at or behind seq of r's shard; NULL: none. */
+static const struct outlet_span *span_from(const struct outlet *o,
+                                           const struct outlet_reader *r,
+                                           uint64_t seq)
+{
+    const struct outlet_span *first = NULL;
+
+    for (uint32_t i = 0; i < o->n_spans; i++) {
+        const struct outlet_span *s = &o->spans[i];
+
+        if (s->epoch == r->epoch && s->worker == r->worker && s->end > seq &&
+            (first == NULL || s->first < first->first)) {
+            first = s;
+        }
+    }
+    return first;
+}
+
+/* All of n events at the reader are to be passed over. */
+static bool passed(const struct outlet *o, const struct outlet_reader *r,
+                   uint64_t n)
+{
+    const struct outlet_span *s = span_from(o, r, r->next);
+
+    return s != NULL && s->first <= r->next && s->end >= r->next + n;
+}
+
 /* Events that the spool no longer has. */
 static bool note_loss(struct outlet *o, struct outlet_reader *r, uint64_t n,
                       struct journal *j, struct err *e)
@@ -193,18 +234,23 @@ static bool note_loss(struct outlet *o, struct outlet_reader *r, uint64_t n,
                          .ranges = &gone,
                          .n_ranges = 1};
 
+    if (passed(o, r, n)) {
+        r->next += n;
+        return true;
+    }
+    gone.n = r->end - r->next < n ? r->end - r->next : n;
     if (!journal_append(j, &rec, e)) {
         return false;
     }
     r->next += n;
     if (o->conf.skip) {
-        o->skipped += n;
+        o->skipped += gone.n;
     } else {
-        o->lost += n;
+        o->lost += gone.n;
     }
     log_write(LOG_WARN, "gap", "stream=%s shard=%u.%u first=%lu events=%lu %s",
               o->name, gone.epoch, gone.worker, (unsigned long)gone.first,
-              (unsigned long)n, o->conf.skip ? "status=skipped" : "status=lost");
+              (unsigned long)gone.n, o->conf.skip ? "status=skipped" : "status=lost");
     outlet_settle(o, &gone, 1);
     return true;
 }
@@ -217,6 +263,10 @@ static bool load(struct outlet *o, struct outlet_reader *r, struct journal *j,
     while (r->at >= r->block.n) {
         uint64_t lost;
 
+        if (r->next >= r->end) {
+            *more = false;
+            return true;
+        }
         switch (spool_cursor_next(r->cursor, &r->block, &lost)) {
         case SPOOL_READ_OK:
             r->at = r->block.first < r->next
@@ -243,24 +293,6 @@ static bool load(struct outlet *o, struct outlet_reader *r, struct journal *j,
     return true;
 }
 
-/* The first span at or behind seq of r's shard; NULL: none. */
-static const struct outlet_span *span_from(const struct outlet *o,
-                                           const struct outlet_reader *r,
-                                           uint64_t seq)
-{
-    const struct outlet_span *first = NULL;
-
-    for (uint32_t i = 0; i < o->n_spans; i++) {
-        const struct outlet_span *s = &o->spans[i];
-
-        if (s->epoch == r->epoch && s->worker == r->worker && s->end > seq &&
-            (first == NULL || s->first < first->first)) {
-            first = s;
-        }
-    }
-    return first;
-}
-
 /* Passes over what the readers may not take; the events left before the next of
  * that. 0: the block is used up. */
 static uint32_t takable(const struct outlet *o, struct outlet_reader *r)
@@ -285,11 +317,25 @@ static uint32_t takable(const struct outlet *o, struct outlet_reader *r)
     return left;
 }
 
+/* Of the n events in hand those that lie before the reader's end; the others are
+ * let go. */
+static uint32_t within(struct outlet_reader *r, uint32_t n)
+{
+    uint64_t seq = r->block.first + r->at;
+
+    if (seq < r->end) {
+        return r->end - seq < n ? (uint32_t)(r->end - seq) : n;
+    }
+    r->next = seq > r->next ? seq : r->next;
+    r->at = r->block.n;
+    return 0;
+}
+
 /* False: the batch is full. */
 static bool fill(struct outlet *o, struct outlet_reader *r,
                  const struct batch_limits *l, int64_t now_ms)
 {
-    uint32_t left = takable(o, r);
+    uint32_t left = within(r, takable(o, r));
     const struct batch_entry *entries =
         (const struct batch_entry *)(const void *)(r->block.entries + r->at);
     struct batch_range range = {r->epoch, r->worker, r->block.first + r->at,
@@ -409,4 +455,5 @@ void outlet_emit(const struct outlet *o, struct journal_draft *draft)
             journal_emit(draft, &done);
         }
     }
+    outlet_emit_bound(o, draft);
 }

@@ -21,6 +21,7 @@ struct outlet_reader {
     struct spool_cursor *cursor;
     uint32_t epoch, worker;
     uint64_t next;            /* the next event that no batch has */
+    uint64_t end;             /* nothing from there on is taken */
     struct spool_block block; /* in hand: events from at on are left */
     uint32_t at;
     bool live, ended;
@@ -45,9 +46,12 @@ struct outlet {
     struct delivery_stream conf;
     char name[72];
     uint32_t number;          /* batch.stream */
-    bool wanted;              /* while a reload compares */
-    bool retiring;            /* closed when nothing is left */
+    bool wanted;              /* the policy has it */
     bool known;               /* the journal knows the stream */
+    bool bound;               /* only what lies before its ends is delivered, then
+                                 it is closed */
+    uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
+    struct spool_pos *ends;
     struct spool_consumer *consumer;
     struct cursors cursors;
     struct outlet_reader *readers;
@@ -65,6 +69,8 @@ struct outlet {
 void outlet_open(struct outlet *o, struct spool *spool,
                  const struct delivery_stream *conf, const char *sink,
                  spool_wake_fn *wake, void *wake_arg);
+/* Other settings; name and id stay. */
+void outlet_apply(struct outlet *o, const struct delivery_stream *conf);
 void outlet_close(struct outlet *o);
 
 /* Finds shards that are new, lets go of those that are done. False and *e: the
@@ -107,6 +113,31 @@ uint64_t outlet_skipped(const struct outlet *o);
 
 /* Nothing read and not settled. */
 bool outlet_idle(const struct outlet *o);
+
+/* ---- bound.c: the policy no longer sends the stream here ---- */
+
+/* The ends are where the stream ends now; the journal is told (if it can't be, a
+ * restart delivers more than it has to). */
+void outlet_retire(struct outlet *o, struct spool *spool, struct journal *j);
+/* The journal's replay, record by record. */
+void outlet_bound(struct outlet *o, const struct record *r);
+/* As if all of this process were behind the ends: left by an earlier one. */
+void outlet_bound_old(struct outlet *o, uint32_t epoch);
+/* The policy has the stream again: reading goes on where it was, but for what the
+ * spool no longer has. False and *e: the journal did not take that. */
+bool outlet_return(struct outlet *o, struct journal *j, struct err *e) MUST_USE;
+/* It is bound, and all before its ends is settled. */
+bool outlet_finished(const struct outlet *o);
+/* All that is known of the stream but its name goes. */
+void outlet_forget(struct outlet *o);
+/* The first sequence of the shard that is not delivered any more. */
+uint64_t outlet_end(const struct outlet *o, uint32_t epoch, uint32_t worker);
+/* Events that wait: of what is there or, when bound, lies before the ends. */
+uint64_t outlet_left(const struct outlet *o);
+void outlet_emit_bound(const struct outlet *o, struct journal_draft *draft);
+
+/* Events r are passed over by the readers (planned.c). */
+void outlet_pass(struct outlet *o, const struct batch_range *r);
 
 /* What a new journal must say of the stream. */
 void outlet_emit(const struct outlet *o, struct journal_draft *draft);

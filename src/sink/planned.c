@@ -22,15 +22,14 @@ void outlet_plan(struct outlet *o, uint64_t id, const struct batch_range *ranges
     *at = p;
 }
 
-static void add_span(struct outlet *o, uint32_t epoch, uint32_t worker,
-                     uint64_t first, uint64_t end)
+void outlet_pass(struct outlet *o, const struct batch_range *r)
 {
     if (o->n_spans == o->spans_room) {
         o->spans_room = o->spans_room == 0 ? 16 : 2 * o->spans_room;
         o->spans = mem_realloc(o->spans, o->spans_room * sizeof *o->spans);
     }
     o->spans[o->n_spans++] =
-        (struct outlet_span){epoch, worker, first, end};
+        (struct outlet_span){r->epoch, r->worker, r->first, r->first + r->n};
 }
 
 /* Whether all of r is settled. */
@@ -64,8 +63,7 @@ void outlet_replayed(struct outlet *o)
         }
         if (left) {
             for (uint32_t i = 0; i < p->n; i++) {
-                add_span(o, p->ranges[i].epoch, p->ranges[i].worker,
-                         p->ranges[i].first, p->ranges[i].first + p->ranges[i].n);
+                outlet_pass(o, &p->ranges[i]);
             }
             at = &p->next;
         } else {
@@ -77,7 +75,9 @@ void outlet_replayed(struct outlet *o)
         const struct cursor *c = &o->cursors.shards[i];
 
         for (uint32_t k = 0; k < c->n_ahead; k++) {
-            add_span(o, c->epoch, c->worker, c->ahead[k].first, c->ahead[k].end);
+            outlet_pass(o, &(struct batch_range){
+                               c->epoch, c->worker, c->ahead[k].first,
+                               c->ahead[k].end - c->ahead[k].first});
         }
     }
 }

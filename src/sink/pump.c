@@ -56,54 +56,6 @@ static struct batch_limits limits_of(const struct delivery *d)
     return l;
 }
 
-static struct record plan_of(const struct delivery *d, const struct batch *b)
-{
-    return (struct record){.type = RECORD_PLAN,
-                           .value = b->id,
-                           .stream = str_of(d->outlets[b->stream].name),
-                           .name = str_of(d->name),
-                           .ranges = b->ranges,
-                           .n_ranges = b->n_ranges};
-}
-
-static void on_emit(void *arg, struct journal_draft *draft)
-{
-    struct delivery *d = arg;
-    struct record head = {.type = RECORD_HEAD,
-                          .value = 1,
-                          .name = str_of(spool_uuid(d->spool))};
-
-    journal_emit(draft, &head);
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        if (d->outlets[i].consumer != NULL) {
-            outlet_emit(&d->outlets[i], draft);
-            outlet_emit_plans(&d->outlets[i], d->name, draft);
-        }
-    }
-    for (uint32_t i = 0; i < d->n_planned; i++) {
-        struct record plan = plan_of(d, d->planned[i]);
-
-        journal_emit(draft, &plan);
-    }
-    if (d->dead.kept > 0) {
-        struct record dead = {.type = RECORD_DEAD, .value = d->dead.kept};
-
-        journal_emit(draft, &dead);
-    }
-    if (d->ops->emit != NULL) {
-        d->ops->emit(d->sink, draft);
-    }
-}
-
-bool pump_compact(struct delivery *d, struct err *e)
-{
-    if (!journal_rewrite(d->journal, on_emit, d, e)) {
-        return false;
-    }
-    d->compacted_bytes = journal_bytes(d->journal);
-    return true;
-}
-
 /* ---- batches ---- */
 
 static struct batch *batch_get(struct delivery *d)
@@ -153,7 +105,7 @@ static bool plan_batch(struct delivery *d, struct batch *b, struct err *e)
         return true;
     }
     b->id = ++d->last_id;
-    plan = plan_of(d, b);
+    plan = pump_plan(d, b);
     if (!journal_append(d->journal, &plan, e) || !journal_sync(d->journal, e)) {
         b->id = 0;
         return false;
@@ -249,7 +201,7 @@ static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
         }
         state = (r == OUTLET_FULL ? BATCH_IS_FULL : 0u) |
                 (r == OUTLET_EMPTY && o->in_flight == 0 ? BATCH_IS_IDLE : 0u) |
-                (d->draining || o->retiring ? BATCH_IS_DRAINING : 0u);
+                (d->draining || o->bound ? BATCH_IS_DRAINING : 0u);
         why = batch_due(o->batch, &l, now_ms(d), state);
         if (why == BATCH_WAIT) {
             if (o->batch->n > 0 && batch_deadline(o->batch, &l) < *next_ms) {
@@ -272,23 +224,72 @@ static bool all_idle(const struct delivery *d)
     return true;
 }
 
-static void close_retired(struct delivery *d)
+/* The journal forgets the stream, for one that comes back later is new. */
+static bool close_retired(struct delivery *d, struct outlet *o)
 {
+    struct record gone = {.type = RECORD_START,
+                          .value = 1,
+                          .stream = str_of(o->name)};
+    struct err e;
+
+    if (!journal_append(d->journal, &gone, &e)) {
+        settle_hold(d, e.text, 0);
+        return false;
+    }
+    log_write(LOG_INFO, "sink", "sink=%s stream=%s status=retired", d->name,
+              o->name);
+    outlet_close(o);
+    return true;
+}
+
+static void look_retired(struct delivery *d)
+{
+    bool any = false;
+
+    if (ev_is_active(&d->retry)) {
+        return;
+    }
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         struct outlet *o = &d->outlets[i];
 
-        if (o->consumer != NULL && o->retiring && outlet_idle(o)) {
-            log_write(LOG_INFO, "sink", "sink=%s stream=%s status=retired",
-                      d->name, o->name);
-            outlet_close(o);
+        any |= o->consumer != NULL &&
+               (!outlet_finished(o) || !close_retired(d, o));
+    }
+    if (d->left && !any && !d->status.finished) {
+        (void)pthread_mutex_lock(&d->lock);
+        d->status.finished = true;
+        (void)pthread_mutex_unlock(&d->lock);
+        if (d->retired != NULL) {
+            d->retired(d->retired_arg);
         }
     }
+}
+
+/* What failed waits, and is not in flight. */
+static bool quiet(const struct delivery *d)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        n += d->outlets[i].in_flight;
+    }
+    for (const struct batch *b = d->failed; b != NULL; b = b->next) {
+        n--;
+    }
+    return n == 0 || d->kept != NULL;
 }
 
 void pump(struct delivery *d)
 {
     int64_t next_ms = INT64_MAX;
     bool more = false;
+
+    if (d->pausing) {
+        if (quiet(d)) {
+            ev_break(d->loop, EVBREAK_ALL);
+        }
+        return;
+    }
 
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         if (d->outlets[i].consumer != NULL && d->outlets[i].conf.skip) {
@@ -314,7 +315,7 @@ void pump(struct delivery *d)
         pump_later(d);
         return;
     }
-    close_retired(d);
+    look_retired(d);
     if (d->draining && !ev_is_active(&d->retry) && all_idle(d)) {
         d->empty = true;
         ev_break(d->loop, EVBREAK_ALL);
@@ -406,13 +407,17 @@ static void show_hedge(struct delivery *d)
                    why == NULL ? "" : why);
 }
 
-static void show(struct delivery *d)
+void pump_show(struct delivery *d)
 {
-    uint64_t lag = 0, lost = 0, skipped = 0;
+    uint64_t lag = 0, lost = 0, skipped = 0, left = 0;
+    bool retiring = d->left, leaving = false;
 
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         if (d->outlets[i].consumer != NULL) {
             lag += spool_consumer_lag(d->outlets[i].consumer);
+            left += outlet_left(&d->outlets[i]);
+            retiring |= d->outlets[i].bound;
+            leaving |= !d->outlets[i].wanted && !d->outlets[i].bound;
         }
         lost += d->outlets[i].lost;
         skipped += outlet_skipped(&d->outlets[i]);
@@ -424,6 +429,9 @@ static void show(struct delivery *d)
     show_endpoints(d);
     show_hedge(d);
     d->status.lag_bytes = lag;
+    d->status.left = left;
+    d->status.retiring = retiring;
+    d->status.leaving = leaving;
     d->status.lost = lost;
     d->status.skipped = skipped;
     (void)pthread_mutex_unlock(&d->lock);
@@ -435,9 +443,9 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
-    show(d);
+    pump_show(d);
     adapt(d);
-    if (d->draining && clock_mono_ns() >= d->drain_until_ns) {
+    if ((d->draining || d->pausing) && clock_mono_ns() >= d->drain_until_ns) {
         ev_break(d->loop, EVBREAK_ALL);
         return;
     }

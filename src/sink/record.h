@@ -17,7 +17,8 @@
 #include "batch/batch.h"
 
 enum record_type {
-    RECORD_HEAD = 1, /* name: the spool's uuid; value: format */
+    RECORD_HEAD = 1, /* name: the spool's uuid; value: format; id: the sink,
+                        stream: the name it first had */
     RECORD_START,    /* ranges[0].first: where the shard's reading starts;
                         no range: the stream is known from here on;
                         value 1: it is forgotten */
@@ -29,6 +30,10 @@ enum record_type {
                         time: when the file was begun */
     RECORD_SEAL,     /* name, value: final length */
     RECORD_SKIP,     /* ranges given up; value 1: lost, 0: skipped */
+    RECORD_RETIRE,   /* of the stream only what shards of epochs before value
+                        hold is still to be delivered, and of that epoch what
+                        lies before ranges[i].first; further ones add ranges.
+                        value 0: all is, again */
     RECORD_N_TYPES
 };
 

@@ -63,6 +63,8 @@ struct sink_conf {
     const struct sink_plan *plan;  /* valid until apply */
     const char *data_dir;          /* relative folders lie below */
     const char *spool_uuid;
+    const char *origin;            /* the name that servers know its batches by;
+                                      set once the journal is replayed */
     const struct sink_stream *streams; /* PLAN_STREAMS_MAX; live */
     struct ev_loop *loop;
     struct journal **journal;      /* opened before recover */
@@ -123,5 +125,6 @@ struct sink_ops {
     void (*close)(struct sink *s);
 };
 
-extern const struct sink_ops sink_clickhouse, sink_file, sink_http, sink_kafka,
-    sink_null;
+/* sink_absent stands for one whose plan is gone: it takes nothing. */
+extern const struct sink_ops sink_absent, sink_clickhouse, sink_file, sink_http,
+    sink_kafka, sink_null;

@@ -1,6 +1,7 @@
 /*
- * state - one delivery, as its files share it: delivery.c is the supervisor's side,
- * pump.c the thread's way out, settle.c its way back. Nobody else includes it.
+ * state - one delivery, as its files share it: delivery.c is its life and change.c its
+ * alteration, as the supervisor sees them; pump.c the thread's way out, settle.c its
+ * way back. Nobody else includes it.
  */
 #pragma once
 
@@ -31,7 +32,7 @@ struct delivery {
     ev_timer linger, retry, tick;
     ev_idle again;
     pthread_t thread;
-    char name[96];
+    char name[96], origin[96];  /* the first name that its journal had */
     struct plan *plan;
     const struct sink_plan *conf;
     struct spool *spool;
@@ -49,6 +50,8 @@ struct delivery {
     uint32_t n_planned;
     uint64_t last_id;           /* of a plan */
     struct dead dead;
+    bool crowded;               /* the journal knows more streams than there may be */
+    bool fresh;                 /* there is no journal, or it was another's */
     uint64_t dead_known;        /* bytes of it that the journal names */
     uint32_t target;            /* what adapt said; 0: the plan's */
     struct sink_hooks hooks;
@@ -61,11 +64,15 @@ struct delivery {
     bool draining;
     uint64_t drain_until_ns;
     bool empty;                 /* at the end: nothing was left */
+    bool left;                  /* not in the policy any more */
+    bool pausing;               /* ends when nothing is in flight */
+    delivery_retired_fn *retired; /* NULL: nobody is told */
+    void *retired_arg;
     /* for the supervisor */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct delivery_status status;
-    bool applied, apply_ok;
+    bool applied, apply_ok;     /* a change that was asked for */
     struct err apply_why;
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *holding,
         *lost, *skipped, *dead_events, *dead_bytes, *target_gauge;
@@ -76,9 +83,21 @@ struct delivery {
 void pump_watch(struct delivery *d);  /* before the thread starts */
 void pump(struct delivery *d);        /* sends what is due */
 void pump_later(struct delivery *d);  /* in the next turn of the loop */
-/* Writes the journal anew, of what still counts. */
+/* rewrite.c: writes the journal anew, of what still counts. */
 bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
+struct record pump_plan(const struct delivery *d, const struct batch *b);
 void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
+void pump_show(struct delivery *d);   /* what the supervisor and metrics see */
+
+/* delivery.c */
+struct outlet *outlet_of(struct delivery *d, struct str stream); /* or NULL */
+const struct sink_ops *sink_ops_of(enum sink_kind kind);
+/* Names the streams of c as wanted, and no others. False and *e: too many. */
+bool take_streams(struct delivery *d, const struct delivery_conf *c,
+                  struct err *e) MUST_USE;
+/* Opens or alters those. False and *e: the journal can't be written. */
+bool open_outlets(struct delivery *d, const struct delivery_conf *c,
+                  struct err *e) MUST_USE;
 
 /* adapt.c: sets d->target by what was seen since the last time. */
 void adapt(struct delivery *d);

@@ -1,4 +1,5 @@
 /* Who reads a stream, and up to where each shard is not needed any more. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +18,13 @@ struct spool_consumer *spool_consumer_open(struct spool *s, int stream,
     (void)snprintf(k->name, sizeof k->name, "%s", c->name);
     k->conf.name = k->name;
     (void)pthread_mutex_lock(&s->lock);
+    assert(st->n_consumers < CONSUMERS_MAX);
     (void)pthread_rwlock_wrlock(&st->watch);
     st->consumers[st->n_consumers++] = k;
     (void)pthread_rwlock_unlock(&st->watch);
+    for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        hold_of(sh, k)->joined = shard_end(sh);
+    }
     (void)pthread_mutex_unlock(&s->lock);
     return k;
 }
@@ -58,8 +63,90 @@ void spool_consumer_close(struct spool_consumer *c)
         drop_holds(sh, c);
     }
     (void)pthread_mutex_unlock(&s->lock);
+    free(c->ends);
     free(c);
     keeper_wake(s);
+}
+
+void spool_consumer_apply(struct spool_consumer *c, bool skip,
+                          uint64_t max_lag_bytes)
+{
+    struct spool *s = c->stream->spool;
+
+    (void)pthread_mutex_lock(&s->lock);
+    c->conf.skip = skip;
+    c->conf.max_lag_bytes = max_lag_bytes;
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static void set_ends(struct spool_consumer *c, bool leaving, uint32_t epoch,
+                     const struct spool_pos *ends, uint32_t n)
+{
+    struct spool *s = c->stream->spool;
+
+    (void)pthread_mutex_lock(&s->lock);
+    c->leaving = leaving;
+    c->ends_epoch = epoch;
+    free(c->ends);
+    c->ends = mem_alloc((n + 1) * sizeof *ends);
+    c->n_ends = n;
+    if (n > 0) {
+        memcpy(c->ends, ends, n * sizeof *ends);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    keeper_wake(s);
+}
+
+void spool_consumer_leave(struct spool_consumer *c, uint32_t epoch,
+                          const struct spool_pos *ends, uint32_t n)
+{
+    set_ends(c, true, epoch, ends, n);
+}
+
+void spool_consumer_return(struct spool_consumer *c)
+{
+    set_ends(c, false, 0, NULL, 0);
+}
+
+/* The first sequence of the shard that c will never need; under lock. */
+static uint64_t limit_of(const struct spool_consumer *c, const struct shard *sh)
+{
+    if (!c->leaving || sh->epoch < c->ends_epoch) {
+        return UINT64_MAX;
+    }
+    for (uint32_t i = 0; i < c->n_ends; i++) {
+        if (c->ends[i].epoch == sh->epoch && c->ends[i].worker == sh->worker) {
+            return c->ends[i].seq;
+        }
+    }
+    return 0;
+}
+
+uint64_t spool_available(struct spool_consumer *c, struct spool_pos pos)
+{
+    struct spool *s = c->stream->spool;
+    uint64_t at = pos.seq;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct shard *sh = c->stream->shards; sh != NULL; sh = sh->next) {
+        if (sh->epoch != pos.epoch || sh->worker != pos.worker) {
+            continue;
+        }
+        for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
+            if (atomic_load(&g->state) != SEGMENT_USED) {
+                break;
+            }
+            if (g->first >= at) {
+                at = g->first;
+                break;
+            }
+            if ((!g->old && !atomic_load(&g->sealed)) || segment_end_seq(g) > at) {
+                break;
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return at;
 }
 
 void consumers_wake(struct stream *st)
@@ -98,21 +185,88 @@ struct hold *hold_of(struct shard *sh, struct spool_consumer *c)
     return h;
 }
 
-uint64_t shard_needed(const struct shard *sh)
+bool segment_needed(const struct segment *g, uint64_t end)
+{
+    const struct stream *st = g->shard->stream;
+
+    for (uint32_t i = 0; i < st->n_consumers; i++) {
+        const struct spool_consumer *c = st->consumers[i];
+        const struct hold *h = find_hold(g->shard, c);
+
+        if ((h == NULL || atomic_load(&h->released) < end) &&
+            g->first < limit_of(c, g->shard)) {
+            return true;
+        }
+    }
+    return st->n_consumers == 0;
+}
+
+bool stream_left(const struct stream *st)
+{
+    for (uint32_t i = 0; i < st->n_consumers; i++) {
+        if (st->consumers[i]->leaving) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t shard_awaited(const struct shard *sh)
 {
     const struct stream *st = sh->stream;
     uint64_t least = UINT64_MAX;
 
-    if (st->n_consumers == 0) {
-        return 0;
-    }
     for (uint32_t i = 0; i < st->n_consumers; i++) {
         const struct hold *h = find_hold(sh, st->consumers[i]);
         uint64_t seq = h == NULL ? 0 : atomic_load(&h->released);
 
+        if (st->consumers[i]->leaving) {
+            continue;
+        }
+        seq = h != NULL && h->joined > seq ? h->joined : seq;
         least = seq < least ? seq : least;
     }
     return least;
+}
+
+uint64_t shard_end(const struct shard *sh)
+{
+    uint64_t end = 1;
+
+    for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
+        if (g->old) {
+            end = g->old_end;
+        } else if (atomic_load(&g->state) == SEGMENT_USED) {
+            uint64_t n = tail_n(atomic_load(&g->poisoned)
+                                    ? atomic_load(&g->synced_tail)
+                                    : atomic_load(&g->tail));
+
+            end = n > 0 ? g->first + n : end;
+        }
+    }
+    return end;
+}
+
+uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out,
+                    uint32_t max)
+{
+    uint32_t n = 0;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct shard *sh = s->streams[stream]->shards; sh != NULL;
+         sh = sh->next) {
+        uint64_t end = shard_end(sh);
+
+        if (sh->epoch != s->epoch || end == 1) {
+            continue;
+        }
+        if (n < max) {
+            out[n] = (struct spool_pos){sh->epoch, sh->worker, end};
+        }
+        n++;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return n;
 }
 
 uint64_t segment_readable(const struct segment *g)
@@ -145,10 +299,11 @@ uint64_t spool_consumer_lag(const struct spool_consumer *c)
     for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         const struct hold *h = find_hold(sh, c);
         uint64_t released = h == NULL ? 0 : atomic_load(&h->released);
+        uint64_t limit = limit_of(c, sh);
 
         for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
-            if (atomic_load(&g->state) == SEGMENT_USED &&
-                segment_end_seq(g) > released) {
+            if (atomic_load(&g->state) == SEGMENT_USED && g->first < limit &&
+                released < limit && segment_end_seq(g) > released) {
                 bytes += g->old ? g->bytes : tail_end(segment_readable(g));
             }
         }

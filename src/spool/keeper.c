@@ -286,11 +286,14 @@ static void sync_shard(struct shard *sh)
 static void note_delivered(struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
-    uint64_t needed;
+    uint64_t needed, end;
 
     (void)pthread_mutex_lock(&s->lock);
-    needed = shard_needed(sh);
+    needed = shard_awaited(sh);
+    end = shard_end(sh);
     (void)pthread_mutex_unlock(&s->lock);
+    /* Without a sink nothing is waited for, but what comes next may be. */
+    needed = needed < end ? needed : end;
     if (needed > atomic_load(&sh->delivered) + 1) {
         atomic_store(&sh->delivered, needed - 1);
         wake_writer(sh);

@@ -29,12 +29,12 @@ static void push(struct segment **list, struct segment *g)
     *list = g;
 }
 
-/* Under lock. What is to be deleted goes to gone. */
-static void release_head(struct shard *sh, struct segment **gone)
+/* Takes *at out of its list. Under lock. What is to be deleted goes to gone. */
+static void release(struct shard *sh, struct segment **at, struct segment **gone)
 {
-    struct segment *g = sh->segments;
+    struct segment *g = *at;
 
-    sh->segments = g->next;
+    *at = g->next;
     (void)atomic_fetch_sub(&sh->stream->used, g->bytes);
     if (!g->old && !g->damaged && !atomic_load(&g->poisoned) && sh->opened &&
         sh->n_warm < FREE_MAX) {
@@ -47,13 +47,23 @@ static void release_head(struct shard *sh, struct segment **gone)
     }
 }
 
+/* From the oldest on; what is behind one that is needed can go only when it is a
+ * consumer that leaves which needs that. */
 static void reclaim_shard(struct shard *sh, struct segment **gone)
 {
-    uint64_t needed = shard_needed(sh);
+    bool holes = stream_left(sh->stream);
+    struct segment **at = &sh->segments;
 
-    while (sh->segments != NULL && sh->segments->pins == 0 &&
-           final_end(sh->segments) <= needed) {
-        release_head(sh, gone);
+    while (*at != NULL) {
+        uint64_t end = final_end(*at);
+
+        if (end != UINT64_MAX && (*at)->pins == 0 && !segment_needed(*at, end)) {
+            release(sh, at, gone);
+        } else if (holes && end != UINT64_MAX) {
+            at = &(*at)->next;
+        } else {
+            return;
+        }
     }
 }
 

@@ -5,8 +5,8 @@
  *                            │              └─ newest: blocks scanned to the end
  *                            └─ no page: deleted when all zero, else set aside
  *
- * The end of every other segment follows from the page of the next one; its
- * blocks are checked when they are read.
+ * The end of every other segment follows from the page of the next one, if that is
+ * there; its blocks are checked when they are read.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -247,7 +247,13 @@ static void link_segments(struct shard *sh, const struct found *f)
         if (i + 1 < f->n) {
             const struct segment *next = f->list[i + 1];
 
-            g->old_end = next->first - next->unacked;
+            if (next->number == g->number + 1) {
+                g->old_end = next->first - next->unacked;
+            } else {
+                /* Those between were given back: only a sink that was taken out
+                 * of the policy needs g. */
+                (void)scan_blocks(g);
+            }
         }
         if (g->first == 0) {
             /* Its page was lost, its blocks may be there. */

@@ -25,6 +25,9 @@
 #include "base/mem.h"
 #include "spool/state.h"
 
+/* Room of a stream that nobody writes to: never what is full. */
+static const uint64_t LEFT_BYTES = 1ull << 50;
+
 /* Replaces dir/name by text so that after a power cut it is the old or the new
  * one. */
 static bool write_small(const char *dir, const char *name, const char *text,
@@ -299,20 +302,42 @@ static bool good_name(const char *z)
     return n > 0 && n <= STREAM_NAME_MAX && z[n] == '\0';
 }
 
+static int find_stream(const struct spool *s, const char *name)
+{
+    uint32_t n = atomic_load(&s->n_streams);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(s->streams[i]->name, name) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+int spool_stream_left(struct spool *s, const char *name, struct err *e)
+{
+    int id = find_stream(s, name);
+
+    return id >= 0 ? id
+                   : spool_stream(s, &(struct spool_stream_conf){
+                                         .name = name,
+                                         .max_bytes = LEFT_BYTES},
+                                  e);
+}
+
 int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
                  struct err *e)
 {
     uint32_t n = atomic_load(&s->n_streams);
+    int id = find_stream(s, conf->name);
     struct stream *st;
 
-    for (uint32_t i = 0; i < n; i++) {
-        if (strcmp(s->streams[i]->name, conf->name) == 0) {
-            atomic_store(&s->streams[i]->max_bytes, conf->max_bytes);
-            atomic_store(&s->streams[i]->synced, conf->synced);
-            atomic_store(&s->streams[i]->delivered, conf->delivered);
-            keeper_wake(s);
-            return (int)i;
-        }
+    if (id >= 0) {
+        atomic_store(&s->streams[id]->max_bytes, conf->max_bytes);
+        atomic_store(&s->streams[id]->synced, conf->synced);
+        atomic_store(&s->streams[id]->delivered, conf->delivered);
+        keeper_wake(s);
+        return id;
     }
     if (n == STREAMS_MAX || !good_name(conf->name)) {
         (void)err_set(e, n == STREAMS_MAX ? "more than %d streams"

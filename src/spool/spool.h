@@ -66,6 +66,10 @@ struct spool_stream_conf {
 int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
                  struct err *e) MUST_USE;
 
+/* The stream of that name as it is, or, when the process has not opened it, what
+ * earlier processes left of it: to be read, not written to. -1 and *e on error. */
+int spool_stream_left(struct spool *s, const char *name, struct err *e) MUST_USE;
+
 /* Events on disk in the stream that were left by an earlier process. */
 uint64_t spool_stream_bytes(const struct spool *s, int stream);
 
@@ -148,6 +152,12 @@ struct spool_pos {
     uint64_t seq; /* from 1 */
 };
 
+/* Where each shard of this process ends now: the one behind the last event that was
+ * committed, readable yet or not. A shard without events is left out; returns how
+ * many there are and fills up to max. */
+uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out,
+                    uint32_t max);
+
 struct spool_consumer_conf {
     const char *name;       /* the sink's */
     bool skip;              /* when_full = "skip" */
@@ -161,6 +171,18 @@ struct spool_consumer_conf {
 struct spool_consumer *spool_consumer_open(struct spool *s, int stream,
                                            const struct spool_consumer_conf *c);
 void spool_consumer_close(struct spool_consumer *c);
+
+/* Other settings of skip; the rest stays. */
+void spool_consumer_apply(struct spool_consumer *c, bool skip,
+                          uint64_t max_lag_bytes);
+
+/* Nobody waits for c any more, and it needs only what lies before its ends: shards
+ * of epochs before `epoch` to their own end, those of that epoch as listed (copied),
+ * nothing else. Also again, with other ends. */
+void spool_consumer_leave(struct spool_consumer *c, uint32_t epoch,
+                          const struct spool_pos *ends, uint32_t n);
+/* It needs all again, as far as that is still there. */
+void spool_consumer_return(struct spool_consumer *c);
 
 /* Shards that may have events for c, oldest epoch first; returns how many there
  * are and fills up to max of them. A shard that c has finished is left out. */
@@ -178,6 +200,9 @@ struct spool_entry { /* as on disk */
     uint32_t key_off;          /* in the event */
     uint16_t key_len, flags;
 };
+
+/* The first sequence at or behind pos that c can still read or will. */
+uint64_t spool_available(struct spool_consumer *c, struct spool_pos pos);
 
 struct spool_block {
     uint64_t first;            /* sequence of events[0] */

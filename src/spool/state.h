@@ -80,6 +80,8 @@ struct hold {
     struct hold *next;
     struct spool_consumer *consumer;
     _Atomic uint64_t released; /* nothing before it is needed */
+    uint64_t joined;           /* what was there before it came: nobody was
+                                  promised that it would take that */
 };
 
 struct shard {
@@ -125,7 +127,11 @@ struct stream {
 
 struct spool_consumer {
     struct stream *stream;
-    struct spool_consumer_conf conf;
+    struct spool_consumer_conf conf; /* under lock */
+    bool leaving;                    /* needs only what lies before its ends, and
+                                        is not awaited; under lock */
+    uint32_t ends_epoch, n_ends;
+    struct spool_pos *ends;
     char name[96];
 };
 
@@ -196,8 +202,14 @@ void keeper_stop(struct spool *s);
 /* consumer.c */
 struct hold *hold_of(struct shard *sh, struct spool_consumer *c); /* under lock */
 void consumers_wake(struct stream *st);
-/* The least sequence that some consumer of the stream still needs; under lock. */
-uint64_t shard_needed(const struct shard *sh);
+/* Whether some consumer needs g, which ends at `end`; under lock. */
+bool segment_needed(const struct segment *g, uint64_t end);
+/* Whether some consumer is leaving, so that segments may go out of their order. */
+bool stream_left(const struct stream *st);
+/* Nothing before it is needed by those that ack = "delivered" waits for. */
+uint64_t shard_awaited(const struct shard *sh);
+/* The one behind the last event that was committed; under lock. */
+uint64_t shard_end(const struct shard *sh);
 /* The sequence behind g's last event as far as it is known; under lock. */
 uint64_t segment_end_seq(const struct segment *g);
 /* The tail up to which consumers may read g. */

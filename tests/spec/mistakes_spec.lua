@@ -248,6 +248,28 @@ stream "s" { sinks = { "h" } }]],
     [[{BASE}http "h" { url = "http://x", id_header = "a:b" }
 stream "s" { sinks = { "h" } }]],
     [[p.lua:4: http "h".id_header: "a:b" is no name of a header]] },
+  { "a sink that was itself",
+    [[file "a" { dir = "a", was = "a" }
+stream "events" { sinks = { "a" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:1: file "a".was: is its own name]] },
+  { "a sink that was another which is still there",
+    [[file "a" { dir = "a" }
+file "b" { dir = "b", was = "a" }
+stream "events" { sinks = { "a", "b" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: file "b".was: the sink "a" is still there, in line 1: was names one that is gone]] },
+  { "two sinks that were the same",
+    [[file "a" { dir = "a", was = "z" }
+file "b" { dir = "b", was = "z" }
+stream "events" { sinks = { "a", "b" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: file "b".was: "z" is taken over in line 1 already]] },
+  { "a place to begin that is none",
+    [[file "a" { dir = "a", from = "new" }
+stream "events" { sinks = { "a" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:1: file "a".from: "new" is none of "now", "oldest"; did you mean "now"?]] },
 }
 
 describe("sluice check", function()

@@ -1,0 +1,346 @@
+local cjson = require "cjson"
+local h = require "harness"
+local kafka = require "kafka"
+
+---Two sinks of one stream, or what `o` says of them.
+local function policy(m, o)
+  o = o or {}
+  local sinks = {}
+  if o.bus ~= false then
+    sinks[1] = ([[kafka %q { brokers = %q, topic = "events", %s
+      batch = { linger = "1ms" } }]]):format(o.bus or "bus", m.brokers,
+      o.more or "")
+  end
+  return ([[
+server { listen = "127.0.0.1:0", workers = 2 }
+admin { listen = "127.0.0.1:0" }
+%s
+file "archive" { dir = "archive", linger = "5ms" }
+stream "events" { sinks = { %s "archive" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]):format(table.concat(sinks, "\n"),
+    o.bus ~= false and ("%q,"):format(o.bus or "bus") or "")
+end
+
+describe("a sink that the policy no longer has", function()
+  local m, s, sent
+  before_each(function()
+    sent = 0
+    m = kafka.mock()
+  end)
+  after_each(function()
+    if s then s:close() s = nil end
+    m:close()
+  end)
+
+  local function post(n)
+    for _ = 1, n do
+      sent = sent + 1
+      assert.equal(202, s:post("/v1/events", ([[{"n":%d}]]):format(sent)).status)
+    end
+  end
+
+  local function reload(text)
+    h.write(s.path, text)
+    local a = s:reload()
+    assert.equal(200, a.status, a.body)
+    return cjson.decode(a.body)
+  end
+
+  ---The numbers in Kafka, sorted, as one text.
+  local function in_kafka()
+    local list = {}
+    for _, line in ipairs(kafka.consume(m.brokers, "events")) do
+      list[#list + 1] = tonumber(line:match('"n":(%d+)'))
+    end
+    table.sort(list)
+    return table.concat(list, " ")
+  end
+
+  local function numbers(from, to)
+    local list = {}
+    for i = from, to do list[#list + 1] = i end
+    return table.concat(list, " ")
+  end
+
+  local function kept() return h.read(s.data .. "/spool/sinks/KEPT") end
+  local function journal(name)
+    return h.read(s.data .. "/spool/sinks/" .. name .. ".journal") ~= nil
+  end
+
+  ---Ten events that Kafka does not have, and the policy without it.
+  local function leave(o)
+    s = h.server { policy = policy(m, o), wrap = o and o.wrap }
+    post(1)
+    h.wait_for("the first", function() return in_kafka() == "1" end)
+    m:say "down 1"
+    post(10)
+    local began = h.now()
+    local a = reload(policy(m, { bus = false }))
+    assert.is_true(h.now() - began < 2)
+    return a
+  end
+
+  it("delivers what it had at the reload, and no more, and goes", function()
+    local a = leave()
+    assert.same({ "bus", 10 }, { a.retiring[1].name, a.retiring[1].left_events })
+    assert.is_true(a.retiring[1].left_bytes > 0)
+    assert.equal("bus", cjson.decode(s:get("/status").body).retiring[1].name)
+    post(5)
+    m:say "up 1"
+    s:logged("sink=bus status=removed left=nothing", 30)
+    assert.equal(numbers(1, 11), in_kafka())
+    assert.equal(0, #cjson.decode(s:get("/status").body).retiring)
+    assert.is_false(journal "bus")
+    assert.is_nil(kept():find("bus", 1, true))
+    assert.equal(0, s:stop())
+    assert.equal(16, #s:lines())
+  end)
+
+  it("does so after a crash as well, by its own policy, without its secrets on "
+    .. "the disk", function()
+    leave { wrap = { "env", "SLUICE_TEST_SECRET=hush-hush" },
+      more = [[options = { ["client.id"] = env("SLUICE_TEST_SECRET") },]] }
+    post(5)
+    s:stop "SIGKILL"
+    assert.equal("", h.shell(("grep -rl hush-hush '%s'"):format(s.data)))
+    s:start()
+    s:logged("sink=bus status=retiring left_events=10")
+    post(5)
+    m:say "up 1"
+    s:logged("sink=bus status=removed left=nothing", 30)
+    assert.equal(numbers(1, 11), in_kafka())
+    assert.equal(0, s:stop())
+    assert.equal(21, #s:lines())
+  end)
+
+  it("goes on without a gap when it is put back", function()
+    leave()
+    post(5)
+    assert.equal(0, #reload(policy(m)).retiring)
+    s:logged "sink=bus status=back"
+    post(5)
+    m:say "up 1"
+    h.wait_for("all", function() return in_kafka() == numbers(1, 21) end, 30)
+    h.write(s.path, policy(m, { bus = false }))
+    assert.equal(200, s:reload().status)
+    s:logged("sink=bus status=removed left=nothing", 30)
+  end)
+
+  it("goes on without a gap when it is put back after a restart", function()
+    leave()
+    post(5)
+    s:stop "SIGKILL"
+    s:start()
+    post(5)
+    reload(policy(m))
+    post(5)
+    m:say "up 1"
+    h.wait_for("all", function() return in_kafka() == numbers(1, 26) end, 30)
+    assert.equal(0, s:stop())
+  end)
+
+  it("holds its events when its own policy can't be used, until it is put back",
+  function()
+    leave { wrap = { "env", "SLUICE_TEST_SECRET=hush" },
+      more = [[options = { ["client.id"] = env("SLUICE_TEST_SECRET") },]] }
+    assert.equal(0, s:stop())
+    m:say "up 1"
+    s.wrap = {}
+    s:start()
+    s:logged 'sink=bus status=holding .*SLUICE_TEST_SECRET.*sluice sink drop bus'
+    assert.equal(10, cjson.decode(s:get("/status").body).retiring[1].left_events)
+    assert.equal(0, s:stop())
+    h.write(s.path, policy(m))
+    s:start()
+    h.wait_for("all", function() return in_kafka() == numbers(1, 11) end, 30)
+  end)
+
+  it("gives its events up by hand, and only then", function()
+    leave()
+    post(5)
+    local drop = ("%s sink drop %%s --admin 127.0.0.1:%d; echo rc=$?"):format(
+      h.binary, s.admin)
+    assert.equal("this sink is in the policy: take it out first\nrc=1\n",
+      h.shell(drop:format("archive")))
+    assert.equal("there is no such sink\nrc=1\n", h.shell(drop:format("nobody")))
+    assert.matches("^dropped events=10 bytes=%d+\nrc=0\n$",
+      h.shell(drop:format("bus")))
+    s:logged "sink=bus status=dropped cause=POST events=10"
+    assert.equal(10, s:metric("sluice_sink_dropped_events_total"))
+    assert.is_false(journal "bus")
+    m:say "up 1"
+    assert.equal(0, s:stop())
+    assert.equal("1", in_kafka())
+    assert.equal(16, #s:lines())
+  end)
+
+  it("gives them up in the spool of a server that does not run", function()
+    leave()
+    local drop = ("%s sink drop bus --spool '%s/spool' 2>&1; echo rc=$?"):format(
+      h.binary, s.data)
+    assert.matches("is in use by another process\nrc=1\n$", h.shell(drop))
+    assert.equal(0, s:stop())
+    assert.matches("^dropped events=10 bytes=%d+\nrc=0\n$", h.shell(drop))
+    assert.matches("there is no such sink: .*\nrc=1\n$", h.shell(drop))
+    s:start()
+    assert.equal(0, #cjson.decode(s:get("/status").body).retiring)
+    assert.equal(0, s:stop())
+    assert.equal(11, #s:lines())
+  end)
+
+  it("hands its journal to the sink that was it", function()
+    s = h.server { policy = policy(m) }
+    post(1)
+    h.wait_for("the first", function() return in_kafka() == "1" end)
+    m:say "down 1"
+    post(10)
+    assert.equal(0, #reload(policy(m, { bus = "queue",
+      more = [[was = "bus",]] })).retiring)
+    assert.is_false(journal "bus")
+    post(5)
+    m:say "up 1"
+    h.wait_for("all", function() return in_kafka() == numbers(1, 16) end, 30)
+    -- And at a start.
+    m:say "down 1"
+    post(5)
+    s:stop "SIGKILL"
+    h.write(s.path, policy(m, { bus = "line", more = [[was = "queue",]] }))
+    s:start()
+    m:say "up 1"
+    h.wait_for("all", function() return in_kafka() == numbers(1, 21) end, 30)
+    assert.equal(0, s:stop())
+  end)
+
+  it("can't come back as another kind", function()
+    leave()
+    local file = policy(m, { bus = false }):gsub('stream "events" { sinks = {',
+      'file "bus" { dir = "bus" }\n%0 "bus",')
+    h.write(s.path, file)
+    local a = s:reload()
+    assert.equal(500, a.status)
+    assert.matches('sink "bus" is a file and "bus" was a kafka: give the new one '
+      .. 'another name', cjson.decode(a.body).report, 1, true)
+    assert.matches("sluice sink drop bus", a.body, 1, true)
+    post(1)
+    m:say "up 1"
+    s:logged("sink=bus status=removed left=nothing", 30)
+    reload(file) -- it is a new one now
+    assert.equal(0, s:stop())
+  end)
+end)
+
+describe("a sink that is new", function()
+  it("begins at what comes, or at what the spool still has", function()
+    local s = h.server { policy = h.policy { linger = "1h" } }
+    for i = 1, 3 do
+      assert.equal(202, s:post("/v1/events", ([[{"n":%d}]]):format(i)).status)
+    end
+    h.write(s.path, (h.policy { linger = "1h" }:gsub('stream "events"', [[
+file "now" { dir = "now", linger = "1ms" }
+file "oldest" { dir = "oldest", linger = "1ms", from = "oldest" }
+%0]]):gsub('sinks = { "archive" }', 'sinks = { "archive", "now", "oldest" }')))
+    local a = s:reload()
+    assert.equal(200, a.status, a.body)
+    assert.equal(202, s:post("/v1/events", [[{"n":4}]]).status)
+    assert.equal(0, s:stop())
+    local function sorted(folder)
+      local list = s:lines(folder)
+      table.sort(list)
+      return table.concat(list)
+    end
+    assert.equal([[{"n":4}]], sorted "now")
+    assert.equal([[{"n":1}{"n":2}{"n":3}{"n":4}]], sorted "oldest")
+    assert.equal([[{"n":1}{"n":2}{"n":3}{"n":4}]], sorted "archive")
+    s:close()
+  end)
+
+  it("that was another takes over under load, and nothing is lost or twice",
+  function()
+    local function named(i)
+      local text = h.policy { workers = 1 }:gsub('"archive" {',
+        ('"archive%d" {%s'):format(i, i > 0 and (' was = "archive%d",'):format(
+        i - 1) or "")):gsub('{ "archive" }', ('{ "archive%d" }'):format(i))
+      return text
+    end
+    local s = h.server { policy = named(0) }
+    local acks = s.dir .. "/acks"
+    local l = h.load(s.port, { path = "/v1/events", batch = 1, connections = 8,
+      seconds = 4, rate = 2000, acks = acks })
+    for i = 1, 15 do
+      h.write(s.path, named(i))
+      local a = s:reload()
+      assert.equal(200, a.status, a.body)
+      h.sleep(0.1)
+    end
+    local f = h.load_wait(l)
+    assert.same({ 0, 0, 0 }, { f.full, f.other, f.broken })
+    assert.equal(0, s:stop())
+    local v = h.verify(acks, s:collect())
+    print("# renamed: 15 times under load: " .. v.text:gsub("%s+$", ""))
+    assert.same({ 0, 0, 0 }, { v.missing, v.twice, v.torn })
+    s:close()
+  end)
+end)
+
+describe("a stream that the policy no longer has", function()
+  local m, s
+  before_each(function() m = kafka.mock() end)
+  after_each(function() s:close() m:close() end)
+
+  local function two(both)
+    return ([[
+server { listen = "127.0.0.1:0", workers = 2 }
+admin { listen = "127.0.0.1:0" }
+kafka "bus" { brokers = %q, topic = "events", batch = { linger = "1ms" } }
+stream "events" { sinks = { "bus" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]):format(m.brokers) .. (both and [[
+stream "more" { sinks = { "bus" } }
+route "POST /v1/more" { body = "event", stream = "more" }
+]] or "")
+  end
+
+  local function reload(both)
+    h.write(s.path, two(both))
+    local a = s:reload()
+    assert.equal(200, a.status, a.body)
+  end
+
+  it("loses nothing: not by the reload, a crash, or its return", function()
+    s = h.server { policy = two(true) }
+    m:say "down 1"
+    local function more(n)
+      assert.equal(202, s:post("/v1/more", ([[{"more":%d}]]):format(n)).status)
+    end
+    more(1)
+    -- Its body comes when the stream is gone.
+    local c = h.connect(s.port)
+    c:send("POST /v1/more HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: 10\r\n\r\n{\"more\"")
+    -- It is read before the next request of its worker is answered.
+    for _ = 1, 20 do s:post("/v1/events", "{") end
+    reload(false)
+    c:send(":2}")
+    assert.equal(202, h.answer(c).status)
+    c:close()
+    assert.equal(404, s:post("/v1/more", [[{"more":0}]]).status)
+    s:stop "SIGKILL"
+    s:start()
+    reload(true)
+    more(3)
+    reload(false)
+    reload(true)
+    more(4)
+    m:say "up 1"
+    h.wait_for("all of it", function()
+      local list = kafka.consume(m.brokers, "events")
+      table.sort(list)
+      return table.concat(list) ==
+        [[{"more":1}{"more":2}{"more":3}{"more":4}]]
+    end, 30)
+    reload(false)
+    s:logged("sink=bus stream=more status=retired", 20)
+    assert.equal(0, s:stop())
+  end)
+end)
