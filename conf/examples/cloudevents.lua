@@ -32,3 +32,11 @@ example "a batch holds many" {
     {"specversion":"1.0","id":"2","source":"/a"}]]=],
   expect  = { status = 202, accepted = 1, rejected = 1, field = "type" },
 }
+example "binary mode is stored as structured mode would have been" {
+  request = "POST /events",
+  headers = { ["ce-specversion"] = "1.0", ["ce-id"] = "1", ["ce-source"] = "/a",
+    ["ce-type"] = "t", ["ce-subject"] = "Euro%20%E2%82%AC" },
+  body    = [[{"sum":1.10}]],
+  expect  = { status = 202,
+    stored = [[{"id":"1","source":"/a","specversion":"1.0","subject":"Euro €","type":"t","datacontenttype":"application/json","data":{"sum":1.10}}]] },
+}

@@ -113,3 +113,8 @@ example "an unknown key is refused" {
   body    = [[{"writeKey":"other","userId":"u1","event":"x"}]],
   expect  = { status = 400, code = "unknown_key" },
 }
+example "a key that nobody has is told at the door" {
+  request = "POST /v1/batch", headers = { authorization = "Basic b3RoZXI6" },
+  body    = [[{"batch":[]}]],
+  expect  = { status = 401, code = "unknown_key" },
+}

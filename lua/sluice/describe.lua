@@ -310,8 +310,14 @@ function Loader:examples()
     elseif o.body and o.expect then
       local line, column, length =
           source.locate(self.texts[s.file] or "", s, { "expect" }, "value")
-      list[#list + 1] = { name = s.name, method = method, path = path,
-        body = o.body, content_type = o.content_type, at = o.at,
+      local headers = { { name = "content-type", value = o.content_type } }
+      for _, header in ipairs(o.headers or {}) do
+        headers[#headers + 1] = header
+      end
+      list[#list + 1] = { name = s.name, method = method,
+        path = path:match("^[^?]*"), query = path:match("%?(.*)$") or "",
+        body = o.body, content_type = o.content_type, headers = headers,
+        at = o.at,
         expect = o.expect, file = s.file, line = line, column = column,
         length = length }
     end

@@ -76,7 +76,8 @@ function counter(name) end
 ---@field body string The body as sent.
 ---@field content_type? string Its Content-Type. (default: application/json)
 ---@field expect sluice.example.expect Of the answer.
----@field request string Method and path: "POST /v1/events".
+---@field headers? table<string, string|number|boolean> Further headers: { ["x-api-key"] = "k1" }.
+---@field request string Method and path, maybe with a query: "POST /v1/events".
 
 ---Of the answer.
 ---@class sluice.example.expect

@@ -255,7 +255,8 @@ end
 
 function Loader:route_answer(s, a)
   if not a then return nil end
-  if a.type and not a.type:match("^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+[%w =;.+-]*$") then
+  if a.type and (#a.type > 128 or
+      not a.type:match("^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+[%w =;.+-]*$")) then
     self:problem(s, { "answer", "type" }, "value",
       ("%s is not a content type"):format(values.show(a.type)))
   end

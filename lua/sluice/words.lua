@@ -396,10 +396,11 @@ M.example = {
   named = true,
   options = {
     request = { type = "string", required = true,
-      help = "Method and path: \"POST /v1/events\"." },
+      help = "Method and path, maybe with a query: \"POST /v1/events\"." },
     body = { type = "string", required = true, help = "The body as sent." },
     content_type = { type = "string", default = "application/json",
       help = "Its Content-Type." },
+    headers = { type = "map", help = "Further headers: { [\"x-api-key\"] = \"k1\" }." },
     at = { type = "moment", default = "2025-01-01T00:00:00Z",
       help = "The clock of the example." },
     expect = { type = "options", required = true, help = "Of the answer.",

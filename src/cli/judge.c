@@ -155,7 +155,8 @@ void judge_lines(struct judge *j, const struct route *route, int64_t time_ms,
                                      .path = str_of(route->path),
                                      .peer = STR("127.0.0.1"),
                                      .headers = j->conf->headers,
-                                     .n_headers = j->conf->n_headers};
+                                     .n_headers = j->conf->n_headers,
+                                     .stored = true};
     j->text = text;
     /* What refuses a body as a whole, such as too many events for the policy, is
      * asked about each line instead. */

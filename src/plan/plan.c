@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "decode/envelope.h"
@@ -61,6 +62,9 @@ const struct route *plan_route(const struct plan *p, struct str method,
         }
         if (str_eq(method, str_of(r->method))) {
             return r;
+        }
+        if (strstr(allow, r->method) != NULL) {
+            continue;
         }
         k = snprintf(allow + n, allow_bytes - n, "%s%s", n > 0 ? ", " : "",
                      r->method);

@@ -17,6 +17,8 @@ struct policy_request {
     struct str method, path, query, peer;
     const struct str_pair *headers;
     uint32_t n_headers;
+    bool stored;                 /* its events were stored before: what the route puts
+                                    into them is there */
 };
 
 enum request_part {

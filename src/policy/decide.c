@@ -136,7 +136,7 @@ static bool read_events(struct policy_state *s, const struct route *route,
         !make_event(s, req, &limits, &body, no)) {
         return false;
     }
-    r = UNLIKELY(route->envelope != NULL && shape != SCAN_NDJSON)
+    r = UNLIKELY(route->envelope != NULL && shape == SCAN_BATCH)
             ? scan_enveloped(b, keys, route->envelope, &limits, body.p, body.n,
                              &se)
             : scan_body(b, keys, shape, &limits, body.p, body.n, &se);
@@ -154,7 +154,7 @@ bool decide_body(struct policy_state *s, const struct route *route,
         return false;
     }
     passed(m, DECIDE_DECODE);
-    if (route->carry != NULL) {
+    if (route->carry != NULL && !req->stored) {
         carry_into(route, b, req);
     }
     if (route->schema != NULL) {

@@ -15,7 +15,7 @@
 #include "policy/state.h"
 #include "shared/hub.h"
 
-enum { ARENA_BYTES = 16 << 20 };
+enum { ARENA_BYTES = 16 << 20, HEADERS_MAX = 32 };
 
 struct trial {
     lua_State *L;
@@ -75,11 +75,36 @@ static void first_error(struct trial *t)
     }
 }
 
+/* The example's table holds the texts. */
+static uint32_t headers_of(struct trial *t, struct str_pair list[HEADERS_MAX])
+{
+    lua_State *L = t->L;
+    uint32_t n;
+
+    lua_getfield(L, t->example, "headers");
+    n = (uint32_t)lua_objlen(L, -1);
+    n = n < HEADERS_MAX ? n : HEADERS_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        lua_getfield(L, -1, "name");
+        list[i].name.p = lua_tolstring(L, -1, &list[i].name.n);
+        lua_getfield(L, -2, "value");
+        list[i].value.p = lua_tolstring(L, -1, &list[i].value.n);
+        lua_pop(L, 3);
+    }
+    lua_pop(L, 1);
+    return n;
+}
+
 static void ask(struct trial *t, struct policy_state *s)
 {
+    struct str_pair headers[HEADERS_MAX];
     struct policy_request req = {.method = text_of(t, "method"),
                                  .path = text_of(t, "path"),
-                                 .peer = STR("127.0.0.1")};
+                                 .query = text_of(t, "query"),
+                                 .peer = STR("127.0.0.1"),
+                                 .headers = headers,
+                                 .n_headers = headers_of(t, headers)};
     struct str body = text_of(t, "body");
     char *padded = mem_zalloc(body.n + SCAN_PAD);
     enum scan_shape shape;

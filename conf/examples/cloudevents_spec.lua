@@ -1,0 +1,59 @@
+local testing = require "sluice.testing"
+
+describe("cloudevents.lua", function()
+  local policy = assert(testing.load "cloudevents.lua")
+
+  local function ce(over)
+    local h = { ["ce-specversion"] = "1.0", ["ce-id"] = "1", ["ce-source"] = "/a",
+      ["ce-type"] = "t" }
+    for k, v in pairs(over or {}) do h[k] = v or nil end
+    return h
+  end
+
+  local function binary(body, over)
+    return policy:post("/events", body, { headers = ce(over) })
+  end
+
+  it("stores one event from each mode", function()
+    local text = [[{"specversion":"1.0","id":"1","source":"/a","type":"t",]]
+      .. [["datacontenttype":"application/json","data":{"n":[1.50]}}]]
+    local one = policy:post("/events", text,
+      { content_type = "application/cloudevents+json; charset=utf-8" })
+    local many = policy:post("/events", "[" .. text .. "]",
+      { content_type = "application/cloudevents-batch+json" })
+    local parts = binary([[{"n":[1.50]}]])
+    assert.same({ text }, one.stored.events)
+    assert.same({ text }, many.stored.events)
+    assert.same(testing.decode(text), testing.decode(parts.stored.events[1]))
+    assert.matches('"data":{"n":[1.50]}', parts.stored.events[1], 1, true)
+  end)
+
+  it("keeps text as text and bytes as base64", function()
+    local r = binary("<a>é</a>", { ["content-type"] = "application/xml" })
+    assert.equal("<a>é</a>", testing.decode(r.stored.events[1]).data)
+    r = binary("\0\1\255", { ["content-type"] = "image/png" })
+    local e = testing.decode(r.stored.events[1])
+    assert.same({ nil, "AAH/" }, { e.data, e.data_base64 })
+  end)
+
+  it("refuses data that is not the JSON that it says", function()
+    local r = binary([[1,"type":"other"]])
+    assert.same({ 400, "invalid_json" }, { r.status, r.code })
+  end)
+
+  it("requires what the specification requires", function()
+    for _, name in ipairs { "id", "source", "type" } do
+      local r = binary("{}", { ["ce-" .. name] = false })
+      assert.same({ 422, "missing_field", name }, { r.status, r.code, r.field })
+    end
+    assert.equal("not_in_enum", binary("{}", { ["ce-specversion"] = "0.3" }).code)
+    assert.equal("bad_time", binary("{}", { ["ce-time"] = "noon" }).code)
+  end)
+
+  it("tells other requests what it takes", function()
+    local r = policy:post("/events", "{}")
+    assert.same({ 400, "not_a_cloudevent" }, { r.status, r.code })
+    r = policy:post("/events", "", { content_type = "application/cloudevents+avro" })
+    assert.equal(415, r.status)
+  end)
+end)
