@@ -258,6 +258,25 @@ function Policy:post(target, body, o)
   return self:request("POST", target, body, o)
 end
 
+---What a counter or gauge of the policy stands at.
+---@param name string
+---@param labels? string[] their values, in order
+---@return number
+function Policy:metric(name, labels)
+  labels = labels or {}
+  kept = labels
+  local array = ffi.new("struct sluice_kit_text[?]", math.max(#labels, 1))
+  for i, text in ipairs(labels) do give(array[i - 1], text) end
+  local value = ffi.new("double[1]")
+  local found = C.sluice_kit_metric(self.kit, name, array, #labels, value)
+  kept = nil
+  if found == 0 then
+    error(("the policy has no metric \"%s\" with %d labels"):format(name,
+      #labels), 2)
+  end
+  return value[0]
+end
+
 -- Numbers of struct sink_load, in its order.
 local load_fields = { "events", "bytes", "age_ms", "backlog_bytes", "rate",
   "latency_ms", "errors", "target" }

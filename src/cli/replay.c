@@ -331,6 +331,11 @@ static bool enter_stream(struct replay *r, const char *stream)
 {
     (void)snprintf(r->current, sizeof r->current, "%s",
                    stream == NULL ? "" : stream);
+    if (strcmp(r->current, "dead-letters") == 0) {
+        r->failed = true;
+        return err_set(&r->e, "%s has dead letters, which are no events: see "
+                              "sluice dead", r->input);
+    }
     r->fresh.route = judge_route(r->fresh.judge, stream, &r->e);
     r->failed = r->fresh.route == NULL;
     if (!r->failed && r->old.judge != NULL) {

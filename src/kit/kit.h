@@ -93,6 +93,11 @@ uint32_t sluice_kit_trip(struct sluice_kit *k, uint32_t sink, uint32_t requests,
 uint32_t sluice_kit_adapt(struct sluice_kit *k, uint32_t sink,
                           const double *load, uint32_t n);
 
+/* The value of a counter or gauge; 0: there is none with so many labels. */
+uint32_t sluice_kit_metric(struct sluice_kit *k, const char *name,
+                           const struct sluice_kit_text *labels, uint32_t n,
+                           double *value);
+
 /* RFC 3339 text to milliseconds; 0: it is none. */
 uint32_t sluice_kit_moment(struct sluice_kit_text text, double *ms);
 

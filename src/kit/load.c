@@ -9,7 +9,7 @@
 #include "policy/embed.h"
 #include "server/hooks.h"
 
-enum { REQUEST_BYTES_MAX = 64 << 20 };
+enum { REQUEST_BYTES_MAX = 64 << 20, LABELS_MAX = 8 };
 
 uint32_t sluice_kit_version(void)
 {
@@ -125,4 +125,19 @@ uint32_t sluice_kit_moment(struct sluice_kit_text text, double *ms)
     }
     *ms = (double)v;
     return 1;
+}
+
+uint32_t sluice_kit_metric(struct sluice_kit *k, const char *name,
+                           const struct sluice_kit_text *labels, uint32_t n,
+                           double *value)
+{
+    struct str values[LABELS_MAX];
+
+    if (n > LABELS_MAX) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        values[i] = (struct str){labels[i].p, labels[i].n};
+    }
+    return policy_metric(k->state, name, values, n, value);
 }

@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "policy/library.h"
@@ -72,6 +73,23 @@ void held_free(struct held *h)
     free(h->limits);
     free(h->metrics);
     free(h);
+}
+
+bool policy_metric(struct policy_state *s, const char *name,
+                   const struct str *values, uint32_t n, double *v)
+{
+    const struct plan *plan = s->policy->plan;
+
+    for (uint32_t i = 0; s->held != NULL && i < s->held->n_metrics; i++) {
+        struct metric *m = s->held->metrics[i];
+
+        if (strcmp(plan->metrics[i].name, name) == 0 &&
+            plan->metrics[i].n_labels == n) {
+            *v = metric_value(m, n == 0 ? 0 : metric_series(m, values));
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- what handles call ---- */

@@ -166,6 +166,11 @@ bool policy_judge(struct policy_state *s, const struct policy_number *old,
                   const struct policy_number *new_, uint32_t n, char *why,
                   size_t why_bytes);
 
+/* The value of a counter or gauge of the policy, by its label values in order.
+ * False: the policy has none with that name and as many labels. */
+bool policy_metric(struct policy_state *s, const char *name,
+                   const struct str *values, uint32_t n, double *v);
+
 /* Bytes that the state's allocator holds, and calls it has had. */
 size_t policy_state_bytes(const struct policy_state *s);
 uint64_t policy_state_allocations(const struct policy_state *s);

@@ -141,6 +141,33 @@ route "POST /" { body = "event", stream = "s",
     assert.matches("loop.lua:%d+: note: on_event has a loop", good.notes)
   end)
 
+  it("counts in the policy's own counters, and limits by the test's clock",
+  function()
+    local p = assert(testing.load("p.lua", [[
+file "f" { dir = "d" }
+stream "s" { sinks = { "f" } }
+local sold = counter "sold_total" { labels = { "shop" } }
+local last = gauge "last_value"
+local slow = limit { rate = "1/s", burst = 2, key = "header:x-key" }
+route "POST /" { body = "event", stream = "s",
+  on_request = function(req) return slow:check(req) end,
+  on_event = function(ev) sold:inc(ev.n, ev.shop) last:set(ev.n) end }]]))
+    local function post(at, key)
+      return p:post("/", { n = 2.5, shop = "a" }, { headers = { ["X-Key"] = key },
+        time = 1735689600000 + at }).status
+    end
+    assert.same({ 202, 202, 429, 202, 429, 202 }, { post(0, "k"), post(0, "k"),
+      post(0, "k"), post(0, "other"), post(999, "k"), post(1000, "k") })
+    assert.equal(10, p:metric("sold_total", { "a" }))
+    assert.equal(0, p:metric("sold_total", { "b" }))
+    assert.equal(2.5, p:metric("last_value"))
+    assert.has_error(function() p:metric("last") end,
+      'the policy has no metric "last" with 0 labels')
+    -- Another policy begins with full buckets.
+    p = assert(testing.load("conf/quickstart.lua"))
+    assert.has_error(function() p:metric("sold_total", { "a" }) end)
+  end)
+
   it("reads and writes JSON, and says where it is none", function()
     local text = '{"a":[1,2.5,"\\u00e9\\n",null,true],"b":{}}'
     local t = testing.decode(" " .. text)

@@ -86,6 +86,16 @@ describe("sluice test", function()
     assert.equal(2, select(2, test("--what")))
   end)
 
+  it("works where it is installed, as does busted alone", function()
+    h.shell(("cmake --install %s --prefix %s/usr"):format(h.build, dir))
+    local out = h.shell(("cd / && %s/usr/bin/sluice test %s -- --output=TAP")
+      :format(dir, dir))
+    assert.matches("ok 2 %- p.lua refuses what is bad", out)
+    out = h.shell(("cd %s && LUA_PATH='%s/usr/share/lua/5.1/?.lua;./?.lua;;' "
+      .. "busted --lua=luajit --output=TAP p_spec.lua"):format(dir, dir))
+    assert.matches("ok 2 %- p.lua refuses what is bad", out)
+  end)
+
   it("does not mix a kit with a library of another version", function()
     local file = dir .. "/other.c"
     h.write(file, "unsigned sluice_kit_version(void) { return 99; }")
