@@ -95,16 +95,6 @@ function Loader:check_name(s, seen)
   seen[s.name] = seen[s.name] or s
 end
 
-function Loader:check_batch(s, b)
-  if b.min > b.target then
-    self:problem(s, { "batch", "min" }, "value",
-      ("%d is more than target %d"):format(b.min, b.target))
-  elseif b.target > b.max then
-    self:problem(s, { "batch", "target" }, "value",
-      ("%d is more than max %d"):format(b.target, b.max))
-  end
-end
-
 function Loader:sinks()
   local list, seen = {}, {}
   for _, s in ipairs(self.statements) do
@@ -112,7 +102,7 @@ function Loader:sinks()
       self:check_name(s, seen)
       local o = self:options(s, {}, s.args, words[s.word].options)
       o.kind, o.name, o.statement = s.word, s.name, s
-      if o.batch then self:check_batch(s, o.batch) end
+      self:check_sink(s, o)
       o.urls = o.urls or o.url
       list[#list + 1] = o
       seen[s.name].index = #list - 1

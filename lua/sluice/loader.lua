@@ -17,6 +17,7 @@ Loader.__index = Loader
 require "sluice.describe"(Loader)
 require "sluice.routes"(Loader)
 require "sluice.kept"(Loader)
+require "sluice.sinks"(Loader)
 
 ---Notes a mistake of statement s at the keys of path.
 ---@param what "key"|"value"

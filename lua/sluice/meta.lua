@@ -307,11 +307,13 @@ function http(name) end
 ---A sink: Kafka topics, through librdkafka.
 ---@class sluice.kafka
 ---@field batch? sluice.kafka.batch When a batch goes.
+---@field breaker? sluice.kafka.breaker When an endpoint is left alone.
 ---@field brokers string "host:port,host:port".
 ---@field compression? "none"|"gzip"|"snappy"|"lz4"|"zstd" Of message sets. (default: lz4)
 ---@field dead? sluice.kafka.dead Dead letters of this sink.
 ---@field framing? "event"|"batch" A message an event, or one of NDJSON lines a batch. (default: event)
 ---@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
+---@field hedge? sluice.kafka.hedge A second cluster, for messages that the first is late with.
 ---@field key? string Path of the field that is the message's key.
 ---@field options? table<string, string|number|boolean> Any option of librdkafka.
 ---@field partitioner? "key"|"sticky"|"least_bytes" murmur2 of the key; batches in turn; or the fewest bytes outstanding. (default: key)
@@ -329,9 +331,24 @@ function http(name) end
 ---@field min? integer Events that are enough while nothing waits and nothing is in flight. (default: 50)
 ---@field target? integer Events that make it go. (default: 200)
 
+---When an endpoint is left alone.
+---@class sluice.kafka.breaker
+---@field interval? string Closed: how long its counts last. (default: 10s)
+---@field max_requests? integer Requests let through half-open; as many successes close it. (default: 3)
+---@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts): true opens it; default: 3 requests and 60 % failures.
+---@field slow? string A call that takes longer counts as slow. (default: 10s)
+---@field timeout? string Open: until it is tried again. (default: 30s)
+
 ---Dead letters of this sink.
 ---@class sluice.kafka.dead
 ---@field max_bytes? string Then the sink holds. (default: 1GiB)
+
+---A second cluster, for messages that the first is late with.
+---@class sluice.kafka.hedge
+---@field after? string A duration, or "p95" of the first cluster's batches.
+---@field brokers? string "host:port,host:port".
+---@field max_ratio? number Most share of messages that are sent to both. (default: 0.05)
+---@field may_duplicate? boolean Must be true: no cluster can tell a copy. (default: false)
 
 ---A sink: Kafka topics, through librdkafka.
 ---@param name string

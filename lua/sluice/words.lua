@@ -167,6 +167,18 @@ M.kafka = {
       help = "The spool position in headers; auto: with framing = \"batch\"." },
     options = { type = "map", help = "Any option of librdkafka." },
     batch = batch(200, 50, 500, "1MiB", "50ms"),
+    breaker = breaker,
+    hedge = { type = "options",
+      help = "A second cluster, for messages that the first is late with.",
+      options = {
+        brokers = { type = "string", help = "\"host:port,host:port\"." },
+        after = { type = "after",
+          help = "A duration, or \"p95\" of the first cluster's batches." },
+        max_ratio = { type = "number", default = 0.05, min = 0, max = 1,
+          help = "Most share of messages that are sent to both." },
+        may_duplicate = { type = "boolean", default = false,
+          help = "Must be true: no cluster can tell a copy." },
+      } },
     dead = dead,
   },
 }

@@ -36,6 +36,15 @@ void batch_reset(struct batch *b)
     b->id = 0;
 }
 
+char *batch_take_bytes(struct batch *b)
+{
+    char *bytes = b->bytes;
+
+    b->bytes = NULL;
+    b->bytes_cap = 0;
+    return bytes;
+}
+
 static bool continues(const struct batch *b, const struct batch_range *from)
 {
     const struct batch_range *last;

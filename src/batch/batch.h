@@ -95,6 +95,9 @@ void batch_free(struct batch *b); /* NULL is fine */
 /* Empties b and keeps its memory. */
 void batch_reset(struct batch *b);
 
+/* The bytes of b, which stays as it is without them; the caller frees them. */
+char *batch_take_bytes(struct batch *b) MUST_USE;
+
 /* How many of the n events at entries, which lie one behind the other, b may
  * still take from the shard; the next is first. 0: b has to go first. */
 uint32_t batch_fit(const struct batch *b, const struct batch_limits *l,

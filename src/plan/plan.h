@@ -137,6 +137,9 @@ struct kafka_plan {
     enum kafka_framing framing;
     enum kafka_partitioner partitioner;
     bool position;           /* the spool position in headers */
+    struct breaker_plan breaker;
+    const char *hedge_brokers; /* a second cluster; NULL: none */
+    struct hedge_plan hedge;
     const struct pair_plan *options;
     uint32_t n_options;
 };

@@ -49,23 +49,6 @@ static void build_batch(struct build *b, struct sink_plan *s)
     lua_pop(b->L, 1);
 }
 
-static void build_kafka(struct build *b, struct kafka_plan *k)
-{
-    k->brokers = text(b, "brokers").p;
-    k->topic = text(b, "topic").p;
-    k->topic_by = text(b, "topic_by").p;
-    k->key = text(b, "key").p;
-    k->key_hash = plan_key_hash(k->key);
-    k->compression = text(b, "compression").p;
-    k->framing = is(b, "framing", "batch") ? KAFKA_BATCH : KAFKA_EVENT;
-    k->partitioner = is(b, "partitioner", "sticky")        ? KAFKA_STICKY
-                     : is(b, "partitioner", "least_bytes") ? KAFKA_LEAST_BYTES
-                                                           : KAFKA_BY_KEY;
-    k->position = is(b, "position", "headers") ||
-                  (is(b, "position", "auto") && k->framing == KAFKA_BATCH);
-    k->options = pairs(b, "options", &k->n_options);
-}
-
 static enum sink_kind kind_of(struct build *b)
 {
     return is(b, "kind", "file")         ? SINK_KIND_FILE
@@ -112,7 +95,7 @@ static void build_sink(struct build *b, struct sink_plan *s)
     } else if (s->kind == SINK_KIND_HTTP) {
         build_http(b, s);
     } else if (s->kind == SINK_KIND_KAFKA) {
-        build_kafka(b, &s->kafka);
+        build_kafka(b, s);
     }
 }
 

@@ -108,7 +108,12 @@ static inline const struct pair_plan *pairs(struct build *b, const char *key,
     return list;
 }
 
-/* remotes.c: a sink over HTTP. */
+/* kafka.c */
+void build_kafka(struct build *b, struct sink_plan *s);
+
+/* remotes.c: a sink over HTTP, and what any sink has of it. */
+void build_breaker(struct build *b, struct breaker_plan *p);
+void build_hedge(struct build *b, struct hedge_plan *h);
 void build_clickhouse(struct build *b, struct sink_plan *s);
 void build_http(struct build *b, struct sink_plan *s);
 

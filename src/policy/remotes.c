@@ -19,6 +19,30 @@ static void build_urls(struct build *b, struct remote_plan *r)
     lua_pop(b->L, 1);
 }
 
+void build_breaker(struct build *b, struct breaker_plan *p)
+{
+    (void)open_list(b, "breaker");
+    *p = (struct breaker_plan){.max_requests = (uint32_t)whole(b, "max_requests"),
+                               .interval_ms = (int64_t)whole(b, "interval"),
+                               .timeout_ms = (int64_t)whole(b, "timeout"),
+                               .slow_ms = (int64_t)whole(b, "slow"),
+                               .has_trip = has(b, "ready_to_trip")};
+    lua_pop(b->L, 1);
+}
+
+void build_hedge(struct build *b, struct hedge_plan *h)
+{
+    *h = (struct hedge_plan){.after_ms = HEDGE_OFF};
+    if (has(b, "hedge")) {
+        (void)open_list(b, "hedge");
+        *h = (struct hedge_plan){
+            .after_ms = (int64_t)number(b, "after", HEDGE_OFF),
+            .max_ratio = number(b, "max_ratio", 0),
+            .may_duplicate = flag(b, "may_duplicate")};
+        lua_pop(b->L, 1);
+    }
+}
+
 static void build_remote(struct build *b, struct remote_plan *r)
 {
     build_urls(b, r);
@@ -35,23 +59,8 @@ static void build_remote(struct build *b, struct remote_plan *r)
         .max_lifetime_ms = (int64_t)whole(b, "max_lifetime"),
         .max_idle_time_ms = (int64_t)whole(b, "max_idle_time")};
     lua_pop(b->L, 1);
-    (void)open_list(b, "breaker");
-    r->breaker =
-        (struct breaker_plan){.max_requests = (uint32_t)whole(b, "max_requests"),
-                              .interval_ms = (int64_t)whole(b, "interval"),
-                              .timeout_ms = (int64_t)whole(b, "timeout"),
-                              .slow_ms = (int64_t)whole(b, "slow"),
-                              .has_trip = has(b, "ready_to_trip")};
-    lua_pop(b->L, 1);
-    r->hedge = (struct hedge_plan){.after_ms = HEDGE_OFF};
-    if (has(b, "hedge")) {
-        (void)open_list(b, "hedge");
-        r->hedge = (struct hedge_plan){
-            .after_ms = (int64_t)number(b, "after", HEDGE_OFF),
-            .max_ratio = number(b, "max_ratio", 0),
-            .may_duplicate = flag(b, "may_duplicate")};
-        lua_pop(b->L, 1);
-    }
+    build_breaker(b, &r->breaker);
+    build_hedge(b, &r->hedge);
 }
 
 void build_clickhouse(struct build *b, struct sink_plan *s)

@@ -186,8 +186,8 @@ static void push_host(lua_State *L, bool reading)
 bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
-                                        "describe", "routes", "kept", "handles",
-                                        "library", "loader",
+                                        "describe", "sinks", "routes", "kept",
+                                        "handles", "library", "loader",
                                         "bytecode", "hooks", "traces"};
 
     lua_getglobal(L, "package");

@@ -57,7 +57,8 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
 
     *out = NULL;
     *hooks = (struct sink_hooks){0};
-    if (!plan->has_adapt && !plan->remote.breaker.has_trip) {
+    if (!plan->has_adapt && !plan->remote.breaker.has_trip &&
+        !plan->kafka.breaker.has_trip) {
         return true;
     }
     state = policy_state_new(p, e);

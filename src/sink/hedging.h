@@ -14,6 +14,10 @@
 
 enum { HEDGING_RECENT = 256 };
 
+#define HEDGES_HELP                                                            \
+    "Inserts or messages that were tried a second time while the first still ran."
+#define HEDGE_WINS_HELP "Of these, answered first."
+
 struct hedging {
     double recent_ms[HEDGING_RECENT];
     uint32_t n_recent;

@@ -38,35 +38,45 @@ static void take_stats(struct producer *p, const char *json, size_t n)
         SCAN_OK) {
         const struct slot *s = b.events[0].slots;
 
-        stats_set(p->queued, (uint64_t)s[0].num);
-        stats_set(p->queued_bytes, (uint64_t)s[1].num);
-        stats_add(p->sent, (uint64_t)s[2].num - p->sent_before);
-        stats_add(p->wire, (uint64_t)s[3].num - p->wire_before);
+        stats_set(p->cells->queued, (uint64_t)s[0].num);
+        stats_set(p->cells->queued_bytes, (uint64_t)s[1].num);
+        stats_add(p->cells->sent, (uint64_t)s[2].num - p->sent_before);
+        stats_add(p->cells->wire, (uint64_t)s[3].num - p->wire_before);
         p->sent_before = (uint64_t)s[2].num;
         p->wire_before = (uint64_t)s[3].num;
     }
     event_batch_fini(&b);
     arena_fini(&arena);
     free(padded);
+    /* Of its objects only brokers have a state of that name. */
+    p->stats(p->arg, strstr(json, "\"state\":\"UP") != NULL);
 }
 
-static void make_cells(struct producer *p, const char *sink)
+static struct scan_keys *stat_keys(void)
 {
     static const struct str paths[] = {STR("msg_cnt"), STR("msg_size"),
                                        STR("txmsgs"), STR("tx_bytes")};
-    char label[160];
     struct err e;
 
-    p->stat_keys = scan_keys_new(paths, N_ELEMS(paths), &e);
-    (void)stats_label_pair(label, sizeof label, "sink", sink);
-    p->queued = stats_gauge("sluice_kafka_queued_messages",
+    return scan_keys_new(paths, N_ELEMS(paths), &e);
+}
+
+void producer_cells_init(struct producer_cells *c, const char *sink,
+                         const char *brokers)
+{
+    char label[760], s[160], b[560];
+
+    (void)stats_label_pair(s, sizeof s, "sink", sink);
+    (void)stats_label_pair(b, sizeof b, "endpoint", brokers);
+    (void)snprintf(label, sizeof label, "%s,%s", s, b);
+    c->queued = stats_gauge("sluice_kafka_queued_messages",
                             "Messages in librdkafka's queues.", label);
-    p->queued_bytes = stats_gauge("sluice_kafka_queued_bytes",
+    c->queued_bytes = stats_gauge("sluice_kafka_queued_bytes",
                                   "Bytes in librdkafka's queues.", label);
-    p->sent = stats_counter("sluice_kafka_sent_messages_total",
+    c->sent = stats_counter("sluice_kafka_sent_messages_total",
                             "Messages sent to brokers.", label);
-    p->wire = stats_counter("sluice_sink_wire_bytes_total",
-                            "Compressed bytes of bodies that were sent.", label);
+    c->wire = stats_counter("sluice_sink_wire_bytes_total",
+                            "Compressed bytes of bodies that were sent.", s);
 }
 
 /* ---- events ---- */
@@ -229,12 +239,12 @@ static bool set_number(rd_kafka_conf_t *conf, const char *name, long value,
     return set(conf, name, text, e);
 }
 
-static bool configure(rd_kafka_conf_t *conf, const struct sink_plan *plan,
-                      struct err *e)
+static bool configure(rd_kafka_conf_t *conf, const char *brokers,
+                      const struct sink_plan *plan, struct err *e)
 {
     const struct kafka_plan *k = &plan->kafka;
     bool batches = k->framing == KAFKA_BATCH;
-    bool ok = set(conf, "bootstrap.servers", k->brokers, e) &&
+    bool ok = set(conf, "bootstrap.servers", brokers, e) &&
               set(conf, "client.id", "sluice", e) &&
               set(conf, "compression.codec", k->compression, e) &&
               set(conf, "enable.idempotence", "true", e) &&
@@ -256,18 +266,14 @@ static bool configure(rd_kafka_conf_t *conf, const struct sink_plan *plan,
     return ok;
 }
 
-struct producer *producer_new(struct ev_loop *loop, const char *sink,
-                              const struct sink_plan *plan,
-                              producer_report_fn *report,
-                              producer_fatal_fn *fatal, void *arg,
-                              struct err *e)
+struct producer *producer_new(const struct producer_conf *c, struct err *e)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     struct producer *p;
     rd_kafka_t *rk;
     char why[256];
 
-    if (!configure(conf, plan, e)) {
+    if (!configure(conf, c->brokers, c->plan, e)) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }
@@ -280,22 +286,24 @@ struct producer *producer_new(struct ev_loop *loop, const char *sink,
         return NULL;
     }
     p = mem_zalloc(sizeof *p);
-    p->loop = loop;
+    p->loop = c->loop;
     p->rk = rk;
-    p->plan = &plan->kafka;
-    p->report = report;
-    p->fatal = fatal;
-    p->arg = arg;
+    p->plan = &c->plan->kafka;
+    p->report = c->report;
+    p->stats = c->stats;
+    p->fatal = c->fatal;
+    p->arg = c->arg;
+    p->cells = c->cells;
     p->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     p->queue = rd_kafka_queue_get_main(rk);
-    make_cells(p, sink);
+    p->stat_keys = stat_keys();
     rd_kafka_queue_io_event_enable(p->queue, p->fd, SIGNAL, sizeof SIGNAL);
     ev_io_init(&p->io, on_io, p->fd, EV_READ);
-    ev_io_start(loop, &p->io);
+    ev_io_start(p->loop, &p->io);
     ev_idle_init(&p->again, on_again);
     /* It signals only when its queue was empty before: what came ahead of the line
      * above, such as a refused connection, must be fetched unasked. */
-    ev_idle_start(loop, &p->again);
+    ev_idle_start(p->loop, &p->again);
     return p;
 }
 
@@ -318,5 +326,7 @@ void producer_free(struct producer *p)
     rd_kafka_destroy(p->rk);
     (void)close(p->fd);
     scan_keys_free(p->stat_keys);
+    stats_set(p->cells->queued, 0);
+    stats_set(p->cells->queued_bytes, 0);
     free(p);
 }

@@ -22,8 +22,28 @@ struct err;
 enum { PARTITIONS_MAX = 4096, PRODUCER_TOPICS_MAX = 256 };
 
 typedef void producer_report_fn(void *arg, const rd_kafka_message_t *m);
+/* Each second: whether a broker is connected. */
+typedef void producer_stats_fn(void *arg, bool reached);
 /* The producer is of no use any more: free it and make another. */
 typedef void producer_fatal_fn(void *arg, const char *why);
+
+/* What librdkafka says of itself, over all producers of a cluster. */
+struct producer_cells {
+    stats_cell *queued, *queued_bytes, *sent, *wire;
+};
+void producer_cells_init(struct producer_cells *c, const char *sink,
+                         const char *brokers);
+
+struct producer_conf {
+    struct ev_loop *loop;
+    const char *brokers;
+    const struct sink_plan *plan;
+    struct producer_cells *cells;
+    producer_report_fn *report;
+    producer_stats_fn *stats;
+    producer_fatal_fn *fatal;
+    void *arg;
+};
 
 struct producer {
     struct ev_loop *loop;
@@ -39,21 +59,19 @@ struct producer {
     uint32_t n_topics;
     /* By partition, for least_bytes: also read on librdkafka's threads. */
     _Atomic int64_t outstanding[PARTITIONS_MAX];
-    const struct kafka_plan *plan;
+    const struct kafka_plan *plan; /* the owner keeps it up to date */
     producer_report_fn *report;
+    producer_stats_fn *stats;
     producer_fatal_fn *fatal;
     void *arg;
     char fatal_why[300], last_error[300];
-    stats_cell *queued, *queued_bytes, *sent, *wire;
+    struct producer_cells *cells;
     uint64_t sent_before, wire_before;
     struct scan_keys *stat_keys;
 };
 
 /* NULL and *e: an option is not one, or can't be used. */
-struct producer *producer_new(struct ev_loop *loop, const char *sink,
-                              const struct sink_plan *plan,
-                              producer_report_fn *report,
-                              producer_fatal_fn *fatal, void *arg,
+struct producer *producer_new(const struct producer_conf *conf,
                               struct err *e) MUST_USE;
 
 /* NULL: more than PRODUCER_TOPICS_MAX, or no name of a topic. */

@@ -104,12 +104,9 @@ static void make_cells(struct sink *s)
     char label[160];
 
     (void)stats_label_pair(label, sizeof label, "sink", s->conf.plan->name);
-    s->hedges = stats_counter("sluice_hedges_total",
-                              "Inserts that were tried a second time while the "
-                              "first still ran.",
-                              label);
-    s->hedge_wins = stats_counter("sluice_hedge_wins_total",
-                                  "Of these, answered first.", label);
+    s->hedges = stats_counter("sluice_hedges_total", HEDGES_HELP, label);
+    s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP,
+                                  label);
     s->extra = stats_counter("sluice_insert_extra_total",
                              "Inserts made to find refused rows.", label);
     s->wire = stats_counter("sluice_sink_wire_bytes_total",

@@ -132,6 +132,27 @@ stream "s" { sinks = { "k" } }]],
     [[{BASE}kafka "k" { brokers = "b:1", topic = "t", batch = { target = 900 } }
 stream "s" { sinks = { "k" } }]],
     [[p.lua:4: kafka "k".batch.target: 900 is more than max 500]] },
+  { "a second cluster that may not duplicate",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", hedge = { brokers = "c:1", after = "1s" } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".hedge.may_duplicate: must be true: a message that both clusters take is there twice, and only its sluice-position (position = "headers") tells]] },
+  { "a second cluster without its brokers and its time",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", hedge = { may_duplicate = true } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".hedge: needs brokers: the second cluster
+p.lua:4: kafka "k".hedge: needs after: how long the first may take]] },
+  { "a second cluster's unknown option",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", hedge = { brokers = "c:1", after = "1s", may_duplicates = true, may_duplicate = true } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".hedge.may_duplicates: unknown key; did you mean "may_duplicate"?]] },
+  { "a Kafka breaker's time without a unit",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", breaker = { timeout = 30 } }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".breaker.timeout: 30 needs a unit, such as "50ms"]] },
+  { "a key for a message of many events",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", framing = "batch", key = "id" }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".key: means nothing with framing = "batch": a message has many events]] },
   { "options of librdkafka that hold a table",
     [[{BASE}kafka "k" { brokers = "b:1", topic = "t", options = { a = {} } }
 stream "s" { sinks = { "k" } }]],

@@ -1,0 +1,204 @@
+-- A Kafka cluster that fails is left alone; one that is late gets help from a second.
+local h = require "harness"
+local kafka = require "kafka"
+
+local function policy(brokers, more)
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+kafka "bus" { brokers = %q, topic = "events", position = "headers",
+  batch = { linger = "5ms" }, %s }
+stream "events" { sinks = { "bus" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+route "POST /v1/events/batch" { body = "batch", stream = "events" }
+]]):format(brokers, more or "")
+end
+
+local function delivered(s, n, seconds)
+  h.wait_for(n .. " delivered", function()
+    return s:metric("sluice_delivered_events_total") == n
+  end, seconds or 30)
+end
+
+describe("a Kafka cluster's breaker", function()
+  local m, s
+  before_each(function() m = kafka.mock() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    m:close()
+  end)
+
+  local function state() return s:metric("sluice_breaker_state") end
+
+  it("opens while no broker is reached, costs the client nothing, and closes "
+    .. "within one timeout of the cluster's return", function()
+    s = h.server { policy = policy(m.brokers, [[breaker = { timeout = "2s" }]]) }
+    s:post("/v1/events", "{}")
+    delivered(s, 1)
+    local load = { batch = 10, connections = 4, seconds = 2, rate = 200 }
+    local closed = h.load_wait(h.load(s.port, load))
+    delivered(s, closed.acked + 1)
+    m:say("down 1")
+    s:post("/v1/events", "{}")
+    s:logged("event=breaker .* state=open", 20)
+    assert.matches('"breaker":%s*"', s:get("/status").body)
+    load.first = closed.next
+    local open = h.load_wait(h.load(s.port, load))
+    assert.equal(0, open.other + open.broken + open.full)
+    assert.is_true(state() >= 1) -- it is tried again
+    assert.is_true(open.p99_ms < 3 * closed.p99_ms + 100)
+    m:say("up 1")
+    local began = h.now()
+    delivered(s, closed.acked + open.acked + 2)
+    local took = h.now() - began
+    s:post("/v1/events", "{}") -- one success more, if it is half-open
+    h.wait_for("a closed breaker", function()
+      if state() == 0 then return true end
+      s:post("/v1/events", "{}")
+      h.sleep(0.05)
+    end)
+    print(("# kafka breaker: p99 of POST closed = %.2f ms, open = %.2f ms; all "
+      .. "delivered %.2f s after the cluster's return"):format(closed.p99_ms,
+      open.p99_ms, took))
+    assert.is_true(took < 8)
+    assert.is_true(kafka.count(m.brokers, "events", 4)
+      >= closed.acked + open.acked + 2)
+    assert.equal(0, s:stop())
+  end)
+
+  it("asks the policy's ready_to_trip", function()
+    s = h.server { policy = policy("127.0.0.1:1", [[
+      breaker = { timeout = "10s", ready_to_trip = function(c)
+        return c.requests == 5 and c.consecutive_failures == 5
+      end }]]) }
+    s:post("/v1/events", "{}")
+    s:logged("event=breaker .* state=open", 20)
+    assert.equal(5, s:metric("sluice_endpoint_requests_total", 'result="failed"'))
+  end)
+
+  it("is opened and closed by hand: open, nothing is produced", function()
+    s = h.server { policy = policy(m.brokers) }
+    s:post("/v1/events", "{}")
+    delivered(s, 1)
+    local function force(what)
+      return h.request(s.admin, "POST", "/sinks/bus/breaker?" .. what, "").status
+    end
+    assert.equal(200, force "open")
+    h.wait_for("open", function() return state() == 2 end)
+    for _ = 1, 20 do assert.equal(202, s:post("/v1/events", "{}").status) end
+    h.wait_for("a sink that holds", function()
+      return s:metric("sluice_sink_holding") == 1
+    end)
+    assert.equal(1, kafka.count(m.brokers, "events", 4))
+    assert.equal(200, force "close")
+    delivered(s, 21)
+    assert.equal(21, kafka.count(m.brokers, "events", 4))
+    assert.equal(0, state())
+  end)
+
+  it("stays as it is over a reload that leaves the sink alone", function()
+    s = h.server { policy = policy(m.brokers) }
+    s:post("/v1/events", "{}")
+    delivered(s, 1)
+    assert.equal(200,
+      h.request(s.admin, "POST", "/sinks/bus/breaker?open", "").status)
+    h.wait_for("open", function() return state() == 2 end)
+    h.write(s.path, policy(m.brokers) .. "\n-- another generation\n")
+    assert.equal(200, s:reload().status)
+    s:post("/v1/events", "{}")
+    h.wait_for("a sink that holds", function()
+      return s:metric("sluice_sink_holding") == 1
+    end)
+    assert.equal(2, state())
+    assert.equal(1, s:metric("sluice_delivered_events_total"))
+  end)
+end)
+
+describe("a second Kafka cluster", function()
+  local a, b, s
+  before_each(function() a, b = kafka.mock(), kafka.mock() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    a:close()
+    b:close()
+  end)
+
+  local function hedged(more)
+    return policy(a.brokers, ([[hedge = { brokers = %q, may_duplicate = true, %s },
+      breaker = { timeout = "1s" }]]):format(b.brokers, more))
+  end
+
+  -- Every position of both clusters: how often it is in each.
+  local function positions(m)
+    local n, list = 0, {}
+    for _, line in ipairs(kafka.consume(m.brokers, "events", "%h\\n")) do
+      local at = line:match("sluice%-position=([^,]+)")
+      assert.is_nil(list[at])
+      list[at] = true
+      n = n + 1
+    end
+    return list, n
+  end
+
+  it("gets what the first is late with; the first success settles", function()
+    s = h.server { policy = hedged [[after = "100ms", max_ratio = 1]] }
+    s:post("/v1/events", "{}")
+    delivered(s, 1)
+    assert.equal(0, s:metric("sluice_hedges_total"))
+    a:say("rtt 1 3000")
+    local began = h.now()
+    for i = 1, 50 do s:post("/v1/events", ([[{"n":%d}]]):format(i)) end
+    delivered(s, 51)
+    local took = h.now() - began
+    -- All that B has was late at A; the first success was B's.
+    local hedges, wins = s:metric("sluice_hedges_total"),
+      s:metric("sluice_hedge_wins_total")
+    print(("# kafka hedge: 50 events with a first cluster 3 s late: delivered "
+      .. "after %.2f s, hedges=%d wins=%d"):format(took, hedges, wins))
+    assert.is_true(took < 2.5)
+    assert.same({ 50, 50 }, { hedges, wins })
+    a:say("rtt 1 0")
+    h.wait_for("the first's late copies", function()
+      return kafka.count(a.brokers, "events", 4) == 51
+    end)
+    local of_a, n_a = positions(a)
+    local of_b, n_b = positions(b)
+    assert.same({ 51, 50 }, { n_a, n_b })
+    for at in pairs(of_b) do assert.is_true(of_a[at]) end
+    assert.equal(0, s:metric("sluice_dead_events_total"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("gets at most max_ratio", function()
+    s = h.server { policy = hedged [[after = "20ms", max_ratio = 0.1]] }
+    for i = 1, 100 do s:post("/v1/events", ([[{"n":%d}]]):format(i)) end
+    delivered(s, 100)
+    a:say("rtt 1 300")
+    for i = 101, 200 do s:post("/v1/events", ([[{"n":%d}]]):format(i)) end
+    delivered(s, 200)
+    a:say("rtt 1 0")
+    local hedges = s:metric("sluice_hedges_total")
+    print(("# kafka hedge: max_ratio 0.1 of 200 messages: hedges=%d"):format(hedges))
+    assert.is_true(hedges > 0 and hedges <= 20)
+    assert.equal(hedges, kafka.count(b.brokers, "events", 4))
+    assert.equal(200, kafka.count(a.brokers, "events", 4))
+  end)
+
+  it("has a breaker of its own, and its failure hurts nothing", function()
+    s = h.server { policy = hedged [[after = "20ms", max_ratio = 1]] }
+    s:post("/v1/events", "{}")
+    delivered(s, 1)
+    b:say("down 1")
+    a:say("rtt 1 200")
+    for i = 1, 40 do
+      s:post("/v1/events", ([[{"n":%d}]]):format(i))
+      h.sleep(0.1)
+    end
+    delivered(s, 41)
+    a:say("rtt 1 0")
+    assert.equal(41, kafka.count(a.brokers, "events", 4))
+    assert.equal(0, s:metric("sluice_hedge_wins_total"))
+    assert.is_true(s:metric("sluice_breaker_state", b.brokers) >= 1)
+    assert.equal(0, s:metric("sluice_breaker_state", a.brokers))
+  end)
+end)
