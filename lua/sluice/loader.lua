@@ -134,6 +134,8 @@ function Loader:why_unknown(key)
   if words.later[key] then
     return ("this word (%s) is not served by this version")
         :format(words.later[key])
+  elseif words.elsewhere[key] then
+    return "this is " .. words.elsewhere[key]
   elseif words.forbidden[key] then
     return ("not available to a policy: %s"):format(words.forbidden[key])
   end

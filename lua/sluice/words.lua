@@ -270,6 +270,17 @@ M.stream = {
       help = "With ack = \"delivered\": then 504; the events are kept all the same." },
     max_bytes = { type = "bytes", min = 4 * 1024 * 1024, max = 2 ^ 50,
       help = "Most bytes in the spool; default: an equal share." },
+    dedup = { type = "options", optional = true,
+      help = "Repeats of a key are answered as accepted and not stored.",
+      options = {
+        key = { type = "string", required = true,
+          help = "Path of the field that tells events apart; those without it all pass." },
+        window = { type = "duration", default = "10m", min = 1000,
+          max = 7 * DAY_MS, help = "How long a key counts as seen, from its first time. "
+            .. "In memory: a restart forgets." },
+        max_keys = { type = "count", default = 1000000, min = 1000, max = 100000000,
+          help = "Keys remembered, 40 bytes each; of more, the oldest are forgotten early." },
+      } },
     sinks = { type = "sinks", required = true,
       help = "Names of sinks, or name = { when_full, max_lag }." },
   },
@@ -554,10 +565,14 @@ M.forbidden = {
   newproxy = OUTSIDE,
 }
 
+-- Words that are options, and of what.
+M.elsewhere = {
+  dedup = "an option of a stream: stream \"events\" { dedup = { key = \"event_id\" } }",
+}
+
 -- Words of the language that this version does not serve yet.
 M.later = {
-  dedup = "deduplication",
-  include = "including files", log = "logging options",
+    include = "including files", log = "logging options",
   lookup = "lookup tables",
 }
 

@@ -30,6 +30,7 @@ static void refuse_kept(struct ingest *in, struct waiter *w, int status,
 
 static void finish(struct ingest *in, struct waiter *w)
 {
+    dedup_settle(&w->hold, !w->failed);
     if (w->failed) {
         refuse_kept(in, w, 503, "Retry-After: 1\r\n",
                &(struct answer_error){.error = "Not stored",
@@ -156,6 +157,7 @@ void commit_turn(struct ingest *in)
 
 static void finish_late(struct ingest *in, struct waiter *w)
 {
+    dedup_settle(&w->hold, true);
     refuse_kept(in, w, 504, "",
            &(struct answer_error){.error = "Not delivered yet",
                                   .code = "delivery_timeout",

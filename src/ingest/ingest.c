@@ -9,6 +9,7 @@
  *     │   scan_body        decode/ finds events
  *     │   check_events     plan/   marks events
  *     │   policy_on_events policy/ marks events, one entry into Lua
+ *     │ dedup_mark     policy/   drops repeats
  *     │ outcome_of     plan/     ── nothing to store ───► 422
  *     ▼
  *   store_events       store.c   ── no room ────────────► 503
@@ -118,16 +119,20 @@ static void keep_answer(struct ingest *in, struct waiter *w,
 
 /* To the pending blocks; the answer waits for the commit. */
 static void accept_body(struct ingest *in, struct http_request *r,
-                        struct passage *p, const struct outcome *o)
+                        struct passage *p, const struct outcome *o,
+                        struct dedup_hold *hold)
 {
     struct waiter *w = waiter_get(in);
 
     if (w == NULL) {
+        dedup_settle(hold, false);
         door_refuse(in, r, 503, door_retry_after(in), "Busy", "too_many_waiting",
                      "too many requests wait for the disk");
         return;
     }
     w->req = r;
+    w->hold = *hold;
+    hold->n = 0;
     w->began_ns = p->began_ns;
     w->status = o->status;
     if (p->reserved > 0) {
@@ -155,8 +160,10 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     struct ingest *in = arg;
     struct passage *p = http_user(r);
     struct policy_request req;
+    struct dedup_hold hold;
     struct outcome o;
 
+    hold.n = 0;
     in->sampling = --in->sample == 0;
     if (in->sampling) {
         in->sample = SAMPLE_EVERY;
@@ -165,9 +172,15 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     req = door_request(in, v);
     head_common(p->route, &req, in->extra);
     if (decide(in, r, v, p, &o)) {
+        if (UNLIKELY(p->binding->plan->n_dedups > 0)) {
+            dedup_mark(p->binding->state, p->route, &in->batch, in->mono_ms,
+                       &hold);
+            outcome_of(p->route, &in->batch, &o);
+        }
         if (o.store && o.accepted > o.dropped) {
-            accept_body(in, r, p, &o);
+            accept_body(in, r, p, &o, &hold);
         } else {
+            dedup_settle(&hold, false);
             count(in, &o);
             answer_now(in, r, &o);
         }

@@ -16,6 +16,7 @@
 #include "ingest/shadow.h"
 #include "ingest/split.h"
 #include "policy/decide.h"
+#include "policy/dedup.h"
 #include "stats/stats.h"
 
 enum {
@@ -47,6 +48,7 @@ struct waiter {
     bool failed;               /* a block with events of it was not stored */
     uint64_t touched;          /* bit i: the spool's stream i has events of it */
     uint64_t until_ns;         /* waits for deliveries until then; 0: for none */
+    struct dedup_hold hold;    /* keys that count as seen once it is stored */
     uint32_t n_syncs;          /* streams whose sync or sinks it waits for */
     struct {
         int stream;

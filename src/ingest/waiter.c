@@ -24,6 +24,7 @@ struct waiter *waiter_get(struct ingest *in)
     w->failed = false;
     w->touched = 0;
     w->n_syncs = 0;
+    w->hold.n = 0;
     w->until_ns = 0;
     w->long_answer = NULL;
     w->headers_bytes = 0;
@@ -35,6 +36,7 @@ void waiter_put(struct ingest *in, struct waiter *w)
     if (w->reserved > 0) {
         spool_release(in->conf.spool, w->reserved_stream, w->reserved);
     }
+    dedup_settle(&w->hold, false); /* unless it was settled as stored */
     free(w->long_answer);
     w->long_answer = NULL;
     w->next = in->free_waiters;

@@ -9,6 +9,7 @@
 #include "ingest/line.h"
 #include "kit/state.h"
 #include "policy/decide.h"
+#include "policy/dedup.h"
 
 enum { HEADERS_MAX = 256, ERROR_BYTES = 2048 };
 
@@ -133,9 +134,14 @@ static void accept(struct sluice_kit *k, const struct route *route,
 {
     char *text, *buffer = take(k, HEAD_BYTES);
     const char *lines;
+    struct dedup_hold hold = {0};
     struct outcome o;
 
+    if (policy_plan(k->policy)->n_dedups > 0) {
+        dedup_mark(k->state, route, &k->batch, now_ms, &hold);
+    }
     outcome_of(route, &k->batch, &o);
+    dedup_settle(&hold, o.store);
     lines = head_outcome(&o, "Retry-After: 1\r\n", common, buffer);
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     text = take(k, answer_bound(&k->batch, &o));

@@ -57,6 +57,9 @@ struct stream_plan {
     enum ack ack;
     uint64_t max_bytes;      /* of segments; > 0 after loading */
     int64_t delivered_ms;    /* ACK_DELIVERED: then 504 */
+    struct str dedup_key;    /* path, NUL-terminated; NULL: no dedup */
+    int64_t dedup_window_ms;
+    uint32_t dedup_max_keys;
     struct stream_sink *sinks;
     uint32_t n_sinks;
     const char *key;         /* path of a sink's message key, whose place the spool
@@ -284,6 +287,7 @@ struct plan {
     uint32_t n_metrics;
     struct limit_plan *limits;
     uint32_t n_limits;
+    uint32_t n_dedups;       /* streams with dedup */
 };
 
 /* What a block's head says of the key whose places its entries note; NULL: 0. */

@@ -57,8 +57,30 @@ static void build_limits(struct build *b)
     lua_pop(b->L, 1);
 }
 
+/* Behind the streams, whose list it completes. */
+static void build_dedups(struct build *b)
+{
+    uint32_t n = open_list(b, "streams");
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct stream_plan *st = &b->plan->streams[i];
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        lua_getfield(b->L, -1, "dedup");
+        if (lua_istable(b->L, -1)) {
+            st->dedup_key = text(b, "key");
+            st->dedup_window_ms = (int64_t)whole(b, "window");
+            st->dedup_max_keys = (uint32_t)whole(b, "max_keys");
+            b->plan->n_dedups++;
+        }
+        lua_pop(b->L, 2);
+    }
+    lua_pop(b->L, 1);
+}
+
 void build_held(struct build *b)
 {
+    build_dedups(b);
     build_metrics(b);
     build_limits(b);
 }

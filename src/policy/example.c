@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "decode/edit.h"
 #include "policy/decide.h"
+#include "policy/dedup.h"
 #include "policy/held.h"
 #include "policy/state.h"
 #include "shared/hub.h"
@@ -110,6 +111,7 @@ static void ask(struct trial *t, struct policy_state *s)
     enum scan_shape shape;
     struct refused no;
     uint32_t raised;
+    struct dedup_hold hold = {0};
 
     memcpy(padded, body.p, body.n);
     t->padded = padded;
@@ -120,7 +122,11 @@ static void ask(struct trial *t, struct policy_state *s)
                     &no) &&
         decide_body(s, t->route, shape, &req, (struct str){padded, body.n},
                     &t->batch, NULL, &raised, &no)) {
+        if (s->policy->plan->n_dedups > 0) {
+            dedup_mark(s, t->route, &t->batch, req.time_ms, &hold);
+        }
         outcome_of(t->route, &t->batch, &t->outcome);
+        dedup_settle(&hold, t->outcome.store);
         t->status = t->outcome.status;
         first_error(t);
     } else {

@@ -16,6 +16,8 @@ struct held {
     struct buckets **limits;
     uint32_t n_metrics, n_limits;
     uint32_t stripe;
+    uint64_t owners;     /* requests so far */
+    struct seen *seen[PLAN_STREAMS_MAX]; /* NULL: the stream has none */
 };
 
 static bool take_metrics(struct held *h, struct hub *hub,
@@ -40,6 +42,20 @@ static bool take_metrics(struct held *h, struct hub *hub,
     return true;
 }
 
+static void take_seen(struct held *h, struct hub *hub, const struct plan *plan,
+                      bool trial)
+{
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        const struct stream_plan *st = &plan->streams[i];
+        const struct seen_conf conf = {
+            st->dedup_window_ms, trial ? TRIAL_KEYS : st->dedup_max_keys};
+
+        if (st->dedup_key.p != NULL) {
+            h->seen[i] = hub_seen(hub, st->name, st->dedup_key.p, &conf);
+        }
+    }
+}
+
 struct held *held_new(struct hub *hub, const struct plan *plan, bool trial,
                       struct err *e)
 {
@@ -59,6 +75,7 @@ struct held *held_new(struct hub *hub, const struct plan *plan, bool trial,
 
         h->limits[h->n_limits++] = hub_buckets(hub, l->name, &conf);
     }
+    take_seen(h, hub, plan, trial);
     return h;
 }
 
@@ -69,6 +86,9 @@ void held_free(struct held *h)
     }
     for (uint32_t i = 0; i < h->n_limits; i++) {
         buckets_unref(h->limits[i]);
+    }
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
+        seen_unref(h->seen[i]);
     }
     free(h->limits);
     free(h->metrics);
@@ -90,6 +110,16 @@ bool policy_metric(struct policy_state *s, const char *name,
         }
     }
     return false;
+}
+
+struct seen *held_seen(const struct held *h, uint32_t i)
+{
+    return h == NULL ? NULL : h->seen[i];
+}
+
+uint64_t held_owner(struct held *h)
+{
+    return (uint64_t)(h->stripe + 1) << 40 | ++h->owners;
 }
 
 /* ---- what handles call ---- */

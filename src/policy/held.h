@@ -1,6 +1,6 @@
 /*
- * held - the counters, gauges and limits of one state, by the places that its
- * policy gives them; the things themselves are the hub's.
+ * held - the counters, gauges, limits and seen keys of one state, by the places
+ * that its policy gives them; the things themselves are the hub's.
  *
  *   held_new (when a state is ready, and for its examples) -> helpers -> held_free
  *
@@ -9,6 +9,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "plan/plan.h"
@@ -22,3 +23,10 @@ struct hub;
 struct held *held_new(struct hub *hub, const struct plan *plan, bool trial,
                       struct err *e) MUST_USE;
 void held_free(struct held *h); /* NULL is fine */
+
+/* The keys that stream i of the plan has seen; NULL: it does not remember, or h is
+ * NULL. Lives with h. */
+struct seen;
+struct seen *held_seen(const struct held *h, uint32_t i);
+/* A number that no other request of the process has; for seen_ask. */
+uint64_t held_owner(struct held *h);

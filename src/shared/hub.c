@@ -19,8 +19,9 @@ struct named {
     bool limit;
     struct buckets *buckets; /* a reference; NULL: none now */
     struct seen *seen;
+    char *key;               /* of seen */
     /* Of the tables before this one, so that counters do not go back. */
-    uint64_t refused, forgotten;
+    uint64_t refused, forgotten, repeats, unsure, full;
 };
 
 struct hub {
@@ -49,6 +50,11 @@ struct hub *hub_ref(struct hub *h)
     return h;
 }
 
+static uint64_t repeats_of(const struct seen *s)
+{
+    return seen_results(s, SEEN_BEFORE) + seen_results(s, SEEN_MINE);
+}
+
 static void let_go(struct named *n)
 {
     if (n->buckets != NULL) {
@@ -59,8 +65,13 @@ static void let_go(struct named *n)
     }
     if (n->seen != NULL) {
         n->forgotten += seen_forgotten(n->seen);
+        n->repeats += repeats_of(n->seen);
+        n->unsure += seen_results(n->seen, SEEN_BUSY);
+        n->full += seen_results(n->seen, SEEN_FULL);
         seen_unref(n->seen);
+        free(n->key);
         n->seen = NULL;
+        n->key = NULL;
     }
 }
 
@@ -164,6 +175,60 @@ static double read_keys(const void *arg)
     return (double)v;
 }
 
+static double read_repeats(const void *arg)
+{
+    const struct named *n = arg;
+    uint64_t v;
+
+    (void)pthread_mutex_lock(&n->hub->lock);
+    v = n->repeats + (n->seen == NULL ? 0 : repeats_of(n->seen));
+    (void)pthread_mutex_unlock(&n->hub->lock);
+    return (double)v;
+}
+
+static double read_unsure(const void *arg)
+{
+    const struct named *n = arg;
+    uint64_t v;
+
+    (void)pthread_mutex_lock(&n->hub->lock);
+    v = n->unsure + (n->seen == NULL ? 0 : seen_results(n->seen, SEEN_BUSY));
+    (void)pthread_mutex_unlock(&n->hub->lock);
+    return (double)v;
+}
+
+static double read_full(const void *arg)
+{
+    const struct named *n = arg;
+    uint64_t v;
+
+    (void)pthread_mutex_lock(&n->hub->lock);
+    v = n->full + (n->seen == NULL ? 0 : seen_results(n->seen, SEEN_FULL));
+    (void)pthread_mutex_unlock(&n->hub->lock);
+    return (double)v;
+}
+
+static void publish_results(struct named *n, const char *labels)
+{
+    static const struct {
+        const char *result;
+        stats_read_fn *read;
+    } rows[] = {{"repeat", read_repeats}, {"unsure", read_unsure},
+                {"full", read_full}};
+
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        char all[400];
+
+        (void)snprintf(all, sizeof all, "%s,result=\"%s\"", labels,
+                       rows[i].result);
+        stats_asked_counter("sluice_dedup_events_total",
+                            "Events that dedup took out (repeat), or let pass "
+                            "though they may be repeats: the first is not stored "
+                            "yet (unsure), all places are reserved (full).",
+                            all, rows[i].read, n);
+    }
+}
+
 static void publish(struct named *n)
 {
     char labels[320];
@@ -185,6 +250,7 @@ static void publish(struct named *n)
                         "Keys forgotten before their window's end, for want of "
                         "room: repeats of them pass.",
                         labels, read_forgotten, n);
+    publish_results(n, labels);
 }
 
 /* ---- by name, under the lock ---- */
@@ -239,7 +305,7 @@ struct buckets *hub_buckets(struct hub *h, const char *name,
     return b;
 }
 
-struct seen *hub_seen(struct hub *h, const char *name,
+struct seen *hub_seen(struct hub *h, const char *name, const char *key,
                       const struct seen_conf *conf)
 {
     struct seen *s;
@@ -248,9 +314,11 @@ struct seen *hub_seen(struct hub *h, const char *name,
     (void)pthread_mutex_lock(&h->lock);
     sweep(h);
     n = named_of(h, name, false);
-    if (n->seen == NULL || !seen_is(n->seen, conf)) {
+    if (n->seen == NULL || !seen_is(n->seen, conf) ||
+        strcmp(n->key, key) != 0) {
         let_go(n);
         n->seen = seen_new(conf);
+        n->key = mem_strdup(key);
     }
     s = seen_ref(n->seen);
     (void)pthread_mutex_unlock(&h->lock);

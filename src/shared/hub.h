@@ -37,5 +37,6 @@ struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
 /* A reference for the caller. */
 struct buckets *hub_buckets(struct hub *h, const char *name,
                             const struct buckets_conf *conf) MUST_USE;
-struct seen *hub_seen(struct hub *h, const char *name,
+/* key: what is remembered, "event_id"; another one is another memory. */
+struct seen *hub_seen(struct hub *h, const char *name, const char *key,
                       const struct seen_conf *conf) MUST_USE;

@@ -44,6 +44,7 @@ struct seen {
     uint32_t mask;  /* of an index */
     uint32_t window_ticks;
     _Atomic uint64_t forgotten;
+    _Atomic uint64_t results[SEEN_RESULTS]; /* but SEEN_NEW's */
     struct shard shards[N_SHARDS];
 };
 
@@ -234,6 +235,14 @@ static enum seen_result reserve(struct seen *s, struct shard *h,
     return SEEN_NEW;
 }
 
+static enum seen_result counted(struct seen *s, enum seen_result r)
+{
+    if (r != SEEN_NEW) {
+        (void)atomic_fetch_add_explicit(&s->results[r], 1, memory_order_relaxed);
+    }
+    return r;
+}
+
 enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
                           double now_ms, uint32_t *chain)
 {
@@ -255,13 +264,13 @@ enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
                 : x->owner == owner ? SEEN_MINE
                                     : SEEN_BUSY;
             unlock(h);
-            return r;
+            return counted(s, r);
         }
         undo(s, h, x);
     }
     r = reserve(s, h, hash, owner, now, chain);
     unlock(h);
-    return r;
+    return counted(s, r);
 }
 
 /* The undone ones at the head take no room: requests that fail for long must not
@@ -312,4 +321,9 @@ uint64_t seen_count(const struct seen *s)
 uint64_t seen_forgotten(const struct seen *s)
 {
     return atomic_load_explicit(&s->forgotten, memory_order_relaxed);
+}
+
+uint64_t seen_results(const struct seen *s, enum seen_result r)
+{
+    return atomic_load_explicit(&s->results[r], memory_order_relaxed);
 }

@@ -27,7 +27,8 @@ enum seen_result {
     SEEN_BEFORE,  /* a repeat of what is stored */
     SEEN_MINE,    /* a repeat of what the same owner has reserved */
     SEEN_BUSY,    /* another owner has reserved it: nobody knows yet */
-    SEEN_FULL     /* all places are reserved: this one is not remembered */
+    SEEN_FULL,    /* all places are reserved: this one is not remembered */
+    SEEN_RESULTS
 };
 
 struct seen;
@@ -47,6 +48,8 @@ enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
 /* All of chain, whose owner's events were stored or were not. */
 void seen_settle(struct seen *s, uint32_t chain, bool stored);
 
-/* For metrics: keys that are remembered; keys forgotten before their time. */
+/* For metrics: keys that are remembered; keys forgotten before their time; how
+ * often a result was given. */
 uint64_t seen_count(const struct seen *s);
 uint64_t seen_forgotten(const struct seen *s);
+uint64_t seen_results(const struct seen *s, enum seen_result r);

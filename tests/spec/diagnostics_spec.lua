@@ -621,6 +621,24 @@ shadow { }]],
   { "a shadow's share of more than all",
     [[{BASE}shadow { share = "101%" }]],
     [[p.lua:4: shadow.share: "101%" is more than 100%]] },
+  { "a dedup without a key",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { "a" }, dedup = { window = "1m" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".dedup: needs key: path of the field that tells events apart; those without it all pass.]] },
+  { "a dedup whose window is too long",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { "a" }, dedup = { key = "id", window = "30d" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".dedup.window: "30d" is more than 7d]] },
+  { "a dedup that is no table",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { "a" }, dedup = "event_id" }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".dedup: "event_id" is not a table { }]] },
+  { "a word that is an option",
+    [[{BASE}dedup { key = "event_id" }]],
+    [[p.lua:4: dedup: this is an option of a stream: stream "events" { dedup = { key = "event_id" } }]] },
 }
 
 describe("sluice check", function()

@@ -1,0 +1,141 @@
+#include "policy/dedup.h"
+
+#include "policy/held.h"
+#include "policy/state.h"
+#include "shared/seen.h"
+
+/* One stream's part of it, for the request in hand. */
+struct dedup {
+    struct policy_state *s;
+    const struct stream_plan *stream;
+    struct seen *seen;
+    uint64_t bit;
+    int slot; /* of the key in the route's schema; -1: none */
+    double now_ms;
+    uint64_t owner;
+    uint32_t chain;
+};
+
+static int slot_of(const struct route *route, struct str key)
+{
+    const struct schema *schema = route->schema;
+
+    for (uint32_t i = 0; schema != NULL && i < schema->n_fields; i++) {
+        if (str_eq(schema->fields[i].path, key)) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* A text as it means, a number as it was sent; {NULL, 0}: there is no key. */
+static struct str key_of(struct dedup *d, struct event_batch *b,
+                         struct event *ev)
+{
+    struct str path = d->stream->dedup_key;
+    struct sluice_value v;
+
+    if (d->slot >= 0 && ev->n_edits == 0) {
+        const struct slot *x = &ev->slots[d->slot];
+        unsigned kind = x->tag & 15;
+
+        if (kind != SLOT_ESCAPED) {
+            return kind == SLOT_STRING || kind == SLOT_NUMBER
+                       ? (struct str){b->body + x->off, x->tag >> 4}
+                       : (struct str){NULL, 0};
+        }
+    }
+    if (sluice_find(&d->s->context, (struct sluice_event *)(void *)ev, path.p,
+                    path.n, &v) == 0 ||
+        (v.kind != SLOT_STRING && v.kind != SLOT_ESCAPED &&
+         v.kind != SLOT_NUMBER)) {
+        return (struct str){NULL, 0};
+    }
+    return (struct str){v.text, v.len};
+}
+
+/* The route's stream, or those that a hook named. */
+static uint64_t streams_of(const struct route *route, const struct event *ev)
+{
+    if (ev->flags & EVENT_ROUTED) {
+        return ev->to;
+    }
+    return route->stream < 0 ? 0 : 1ull << route->stream;
+}
+
+static void mark_event(struct dedup *d, const struct route *route,
+                       struct event_batch *b, struct event *ev)
+{
+    uint64_t to = ev->fate == EVENT_ACCEPT ? streams_of(route, ev) : 0;
+    enum seen_result r;
+    struct str key;
+
+    if ((to & d->bit) == 0) {
+        return;
+    }
+    key = key_of(d, b, ev);
+    if (key.p == NULL) {
+        return;
+    }
+    r = seen_ask(d->seen, key, d->owner, d->now_ms, &d->chain);
+    if (r != SEEN_BEFORE && r != SEEN_MINE) {
+        return;
+    }
+    ev->to = to & ~d->bit;
+    ev->flags |= EVENT_ROUTED;
+    if (ev->to == 0) {
+        ev->fate = EVENT_DROP;
+    }
+}
+
+/* The streams that the request's events go to. */
+static uint64_t all_streams(const struct route *route,
+                            const struct event_batch *b)
+{
+    uint64_t to = 0;
+
+    for (uint32_t i = 0; i < b->n; i++) {
+        to |= streams_of(route, &b->events[i]);
+    }
+    return to;
+}
+
+void dedup_mark(struct policy_state *s, const struct route *route,
+                struct event_batch *b, double now_ms, struct dedup_hold *hold)
+{
+    const struct plan *plan = s->policy->plan;
+    uint64_t to = all_streams(route, b);
+
+    hold->n = 0;
+    s->context.batch = b; /* for sluice_find */
+    s->context.body = b->body;
+    for (; to != 0; to &= to - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(to);
+        struct dedup d = {.s = s, .bit = 1ull << i, .now_ms = now_ms};
+
+        d.seen = i < plan->n_streams ? held_seen(s->held, i) : NULL;
+        if (d.seen == NULL || hold->n == DEDUP_STREAMS_MAX) {
+            continue;
+        }
+        d.stream = &plan->streams[i];
+        d.slot = slot_of(route, d.stream->dedup_key);
+        d.owner = held_owner(s->held);
+        for (uint32_t k = 0; k < b->n; k++) {
+            mark_event(&d, route, b, &b->events[k]);
+        }
+        if (d.chain != 0) {
+            hold->list[hold->n].chain = d.chain;
+            hold->list[hold->n++].seen = seen_ref(d.seen);
+        }
+    }
+    s->context.batch = NULL;
+}
+
+void dedup_settle(struct dedup_hold *hold, bool stored)
+{
+    while (hold->n > 0) {
+        hold->n--;
+        seen_settle(hold->list[hold->n].seen, hold->list[hold->n].chain, stored);
+        seen_unref(hold->list[hold->n].seen);
+    }
+}

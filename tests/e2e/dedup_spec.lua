@@ -1,0 +1,219 @@
+-- Repeats of a key: taken out once their first is stored, over all workers, and
+-- never before.
+local h = require "harness"
+
+local function root() return h.shell("id -u"):match("^0") end
+
+-- Makes a syscall of the running server fail, by strace, until stopped.
+local function inject(s, what)
+  local pid = h.spawn({ "strace", "-f", "-qq", "-o", s.dir .. "/strace", "-e",
+    "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p",
+    tostring(s.real_pid) }, s.dir .. "/strace.log")
+  h.wait_for("strace", function()
+    return h.read("/proc/" .. s.real_pid .. "/status")
+      :match("TracerPid:%s*(%d+)") ~= "0"
+  end)
+  return function()
+    h.shell("kill " .. pid)
+    h.reap(pid)
+  end
+end
+
+local function policy(o)
+  o = o or {}
+  return h.policy { workers = o.workers or 2, ack = o.ack, top = o.top,
+    route = o.route, stream = ("dedup = { key = \"event_id\", %s }")
+      :format(o.dedup or "") }
+end
+
+describe("dedup", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function post(id, more)
+    return s:post("/v1/events", ('{"event_id":"%s"%s}'):format(id, more or ""))
+  end
+
+  local function results(result)
+    return s:metric("sluice_dedup_events_total", ('result="%s"'):format(result))
+  end
+
+  -- Stops the server; how often each id is in the archive.
+  local function stored()
+    assert.equal(0, s:stop())
+    local n, all = {}, 0
+    for _, line in ipairs(s:lines()) do
+      local id = line:match('"event_id":"?([%w%-]+)')
+      if id then n[id], all = (n[id] or 0) + 1, all + 1 end
+    end
+    return n, all
+  end
+
+  it("stores what is sent again once, over all workers and routes, and answers 202",
+  function()
+    s = h.server { policy = policy() }
+    for round = 1, 3 do
+      for i = 1, 40 do
+        local a = post("e" .. i, (',"round":%d'):format(round))
+        assert.equal(202, a.status)
+        assert.matches('"accepted":1', a.body, 1, true)
+      end
+    end
+    local list = {}
+    for i = 21, 60 do list[#list + 1] = ('{"event_id":"e%d"}'):format(i) end
+    list[#list + 1] = '{"event_id":"e60"}'
+    local a = s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]")
+    assert.matches('"accepted":41', a.body, 1, true)
+    assert.equal(80 + 21, results("repeat"))
+    assert.equal(60, s:metric("sluice_dedup_keys"))
+    assert.equal(101, s:metric("sluice_events_total", 'result="dropped"'))
+    local n, all = stored()
+    assert.equal(60, all)
+    for i = 1, 60 do assert.equal(1, n["e" .. i]) end
+  end)
+
+  it("looks at the key as it is stored: escapes, numbers, a hook's edits", function()
+    s = h.server { policy = policy { route =
+      [[on_event = function(ev) if ev.id then ev.event_id = ev.id end end]] } }
+    for _, body in ipairs { [[{"event_id":"a-b"}]], [[{"event_id":"a\u002db"}]],
+      [[{"id":"a-b"}]], [[{"event_id":17}]], [[{ "event_id" : 17 }]],
+      [[{"event_id":null}]], [[{"event_id":null}]], [[{"x":1}]], [[{"x":1}]],
+      [[{"event_id":{"a":1}}]], [[{"event_id":{"a":1}}]] } do
+      assert.equal(202, s:post("/v1/events", body).status)
+    end
+    assert.equal(3, results("repeat"))
+    local n = stored()
+    assert.same({ 1, 1 }, { n["a-b"], n["17"] })
+    assert.equal(8, #s:lines())
+  end)
+
+  it("of one stream leaves the others alone", function()
+    s = h.server { policy = policy { top =
+      [[stream "raw" { sinks = { "archive" } }]],
+      route = [[on_event = function(ev) return to("events", "raw") end]] } }
+    for _ = 1, 3 do post("x") end
+    assert.equal(2, results("repeat"))
+    local n = stored()
+    assert.equal(1 + 3, n.x)
+  end)
+
+  it("a request whose store fails may come again: none is lost, none is twice",
+  function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = policy { ack = "synced", workers = 1 } }
+    assert.equal(202, post("before").status)
+    local stop = inject(s, "fdatasync:error=EIO")
+    local refused = 0
+    for i = 1, 30 do
+      local a = post("e" .. i % 10)
+      refused = refused + (a.status == 503 and 1 or 0)
+      assert.equal(503, a.status)
+    end
+    stop()
+    s:logged("status=writable", 20)
+    local sent = 0
+    for i = 0, 9 do
+      h.wait_for("e" .. i .. " to be taken", function()
+        sent = sent + 1
+        return post("e" .. i).status == 202
+      end)
+      assert.equal(202, post("e" .. i).status)
+    end
+    assert.equal(202, post("before").status)
+    assert.equal(1 + 10, results("repeat"))
+    assert.equal(0, results("unsure"))
+    local n = stored()
+    for i = 0, 9 do assert.equal(1, n["e" .. i], "e" .. i) end
+    assert.equal(1, n.before)
+    print(("# dedup over 503: %d refused, 10 sent again in %d tries, 0 lost, 0 twice")
+      :format(refused, sent))
+  end)
+
+  it("a write that fails is no first time either", function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = policy { workers = 1 } }
+    assert.equal(202, post("before").status)
+    local stop = inject(s, "pwritev:error=EIO")
+    for i = 1, 10 do assert.equal(503, post("e" .. i).status) end
+    stop()
+    for i = 1, 10 do
+      h.wait_for("e" .. i .. " to be taken", function()
+        return post("e" .. i).status == 202
+      end)
+    end
+    for i = 1, 10 do assert.equal(202, post("e" .. i).status) end
+    assert.equal(10, results("repeat"))
+    local n = stored()
+    for i = 1, 10 do assert.equal(1, n["e" .. i], "e" .. i) end
+  end)
+
+  it("remembers over a reload, forgets over a restart, and when its window changes",
+  function()
+    s = h.server { policy = policy() }
+    post("a")
+    assert.equal(200, s:reload().status)
+    post("a")
+    assert.equal(1, results("repeat"))
+    h.write(s.path, policy { dedup = 'window = "1h"' })
+    assert.equal(200, s:reload().status)
+    post("a")
+    assert.equal(1, results("repeat"))
+    assert.equal(0, s:stop())
+    s:start()
+    post("a")
+    assert.equal(0, results("repeat"))
+    assert.equal(3, stored().a)
+  end)
+
+  it("when full forgets the oldest, says so, and never drops what is new", function()
+    s = h.server { policy = policy { dedup = "max_keys = 1000" } }
+    for b = 0, 9 do
+      local list = {}
+      for i = 1, 1000 do list[i] = ('{"event_id":"k%d"}'):format(b * 1000 + i) end
+      assert.equal(202, s:post("/v1/events/batch",
+        "[" .. table.concat(list, ",") .. "]").status)
+    end
+    assert.equal(0, results("repeat"))
+    local forgotten = s:metric("sluice_dedup_forgotten_total")
+    local keys = s:metric("sluice_dedup_keys")
+    assert.equal(10000, forgotten + keys + results("full"))
+    assert.is_true(forgotten > 5000)
+    post("k10000")
+    post("k1")
+    assert.equal(1, results("repeat"))
+    local n, all = stored()
+    assert.equal(10001, all)
+    assert.equal(2, n.k1)
+    print(("# dedup full: 10000 keys, room for 1000: %d forgotten, 0 new ones dropped")
+      :format(forgotten))
+  end)
+
+  it("counts a repeat once the first is stored, and lets it pass before", function()
+    s = h.server { policy = policy { ack = "synced", workers = 2 } }
+    local acks, again = s.dir .. "/acks", s.dir .. "/again"
+    local one = h.load(s.port, { batch = 20, connections = 4, seconds = 2,
+      rate = 40, acks = acks })
+    local two = h.load(s.port, { batch = 20, connections = 4, seconds = 2,
+      rate = 40, acks = again })
+    local f, g = h.load_wait(one), h.load_wait(two)
+    assert.same({ 0, 0, 0, 0 }, { f.other, f.broken, g.other, g.broken })
+    local taken = s:metric("sluice_stored_events_total", 'stream="events"')
+    assert.equal(f.acked + g.acked, taken + results("repeat"))
+    assert.equal(0, s:stop())
+    local v = h.verify(acks, s:collect())
+    local w = h.verify(again, s:collect())
+    assert.same({ 0, 0 }, { v.missing, w.missing })
+    print(("# dedup, two clients with the same events: %s; repeats %d")
+      :format(v.text, f.acked + g.acked - taken))
+  end)
+
+  it("shows in examples: a repeat in a batch is dropped", function()
+    h.write("/tmp/sluice-dedup-check.lua", policy() .. [==[
+      example "twice in a batch" { request = "POST /v1/events/batch",
+        body = [[{"events":[{"event_id":"a"},{"event_id":"a"},{"event_id":"b"}]}]],
+        expect = { status = 202, accepted = 3, dropped = 1 } }]==])
+    local out = h.shell(h.binary .. " check /tmp/sluice-dedup-check.lua")
+    os.remove("/tmp/sluice-dedup-check.lua")
+    assert.matches("good", out)
+  end)
+end)
