@@ -12,7 +12,8 @@
 #include "ingest/line.h"
 #include "policy/decide.h"
 
-enum { ARENA_MAX_BYTES = 256 << 20 };
+/* BOUNDED_LINES: a bound of 50 ms is for a request; most have few events. */
+enum { ARENA_MAX_BYTES = 256 << 20, BOUNDED_LINES = 10 };
 
 struct judge {
     const struct judge_conf *conf;
@@ -134,6 +135,14 @@ const struct route *judge_route(struct judge *j, const char *stream,
                       file, stream == NULL ? "?" : stream);
     }
     return found;
+}
+
+uint32_t judge_most(const struct judge *j, const struct route *route)
+{
+    uint32_t most = policy_is_bounded(j->state, route) ? BOUNDED_LINES
+                                                       : JUDGE_LINES_MAX;
+
+    return most < j->plan->server.max_events ? most : j->plan->server.max_events;
 }
 
 /* ---- verdicts ---- */

@@ -38,6 +38,10 @@ void judge_free(struct judge *j); /* NULL is fine */
 const struct route *judge_route(struct judge *j, const char *stream,
                                 struct err *e) MUST_USE;
 
+/* How many lines may be judged at once: as many as a request may have, fewer when
+ * the route's hook has a bound of time a request. */
+uint32_t judge_most(const struct judge *j, const struct route *route);
+
 struct verdict {
     enum event_fate fate;
     const char *code, *field, *message; /* NULL: none */
@@ -45,7 +49,7 @@ struct verdict {
     struct str line;  /* as it would be stored: a view until the next call */
 };
 
-/* Judges n lines (1..JUDGE_LINES_MAX), each with its newline, 64 readable bytes
+/* Judges n lines (1..judge_most), each with its newline, 64 readable bytes
  * behind them; text[0..n) are the lines without it. */
 void judge_lines(struct judge *j, const struct route *route, int64_t time_ms,
                  struct str lines, const struct str *text, uint32_t n);

@@ -50,6 +50,7 @@ struct replay {
     struct changes *changes;
     char current[128];         /* the stream in hand */
     struct str *text;          /* the lines of a call */
+    uint32_t most;             /* of them */
     uint64_t began_ns, told_ns;
     bool terminal;
     bool failed;
@@ -338,9 +339,16 @@ static bool enter_stream(struct replay *r, const char *stream)
     }
     r->fresh.route = judge_route(r->fresh.judge, stream, &r->e);
     r->failed = r->fresh.route == NULL;
-    if (!r->failed && r->old.judge != NULL) {
+    if (r->failed) {
+        return false;
+    }
+    r->most = judge_most(r->fresh.judge, r->fresh.route);
+    if (r->old.judge != NULL) {
         r->old.route = judge_route(r->old.judge, stream, &r->e);
         r->failed = r->old.route == NULL;
+        if (!r->failed && judge_most(r->old.judge, r->old.route) < r->most) {
+            r->most = judge_most(r->old.judge, r->old.route);
+        }
     }
     return !r->failed;
 }
@@ -363,7 +371,7 @@ static bool on_part(void *arg, const struct stored_part *p)
         const char *from = at;
         uint32_t n = 0;
 
-        while (at < end && n < JUDGE_LINES_MAX) {
+        while (at < end && n < r->most) {
             const char *nl = memchr(at, '\n', (size_t)(end - at));
 
             r->text[n++] = (struct str){at, (size_t)(nl - at)};

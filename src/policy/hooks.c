@@ -156,3 +156,8 @@ bool policy_same_hook(struct policy_state *s, const struct route *a,
     lua_pop(s->L, 2);
     return same;
 }
+
+bool policy_is_bounded(const struct policy_state *s, const struct route *route)
+{
+    return s->hooks[route->index].loops;
+}

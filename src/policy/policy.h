@@ -103,6 +103,9 @@ void policy_state_free(struct policy_state *s);
 bool policy_same_hook(struct policy_state *s, const struct route *a,
                       const struct route *b);
 
+/* Whether a hook of the route is interpreted, under a bound of time a call. */
+bool policy_is_bounded(const struct policy_state *s, const struct route *route);
+
 /* Enters Lua once and runs the route's on_event over the events of b that are
  * still EVENT_ACCEPT. Marks them: fate, code, message, edits, to. Never
  * fails as a whole: a hook that raises marks its event by the route's

@@ -127,6 +127,19 @@ describe("sluice replay", function()
     assert.matches("cut%-0%-1.ndjson.zst: cut off in the middle", out)
   end)
 
+  it("judges events as requests of their own, whatever a request may take",
+  function()
+    local other = s.dir .. "/other.lua"
+    local function same(text)
+      h.write(other, text)
+      local out, code = replay(("--policy %s %s/spool"):format(other, s.data))
+      assert.equal(0, code, out)
+    end
+    -- A millisecond an event: a request of them all would be stopped after 50.
+    same((OLD:gsub("ev.at = req.time_ms", "for i = 1, 2e4 do ev.at = nil end %0")))
+    same((OLD:gsub("workers = 1", "%0, max_events = 3, max_depth = 1")))
+  end)
+
   it("asks which route when several could be meant", function()
     local two = s.dir .. "/two.lua"
     h.write(two, NEW .. [[route "POST /v2" { body = "event", stream = "events" }]])
