@@ -1,0 +1,226 @@
+-- The http sink against a real endpoint: what it sends, and that nothing is lost.
+local cjson = require "cjson"
+local free_port = require "clickhouse".free_port
+local h = require "harness"
+local proxy = require "proxy"
+local receiver = require "receiver"
+
+local function policy(url, more)
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+spool { max_bytes = "1GiB" }
+http "out" { url = %q, %s }
+stream "events" { sinks = { "out" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+route "POST /v1/events/batch" { body = "batch", stream = "events" }
+]]):format(url, more or "")
+end
+
+local function letters(s)
+  local list = {}
+  local text = h.read(s.data .. "/dead/sink-out.ndjson") or ""
+  for line in text:gmatch("[^\n]+") do list[#list + 1] = cjson.decode(line) end
+  return list
+end
+
+describe("the http sink", function()
+  local r, s, p
+  before_each(function() r = receiver.start() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    if p then p:close() p = nil end
+    r:close()
+  end)
+
+  local function run(more, url)
+    s = h.server { policy = policy(url or r.url, more) }
+  end
+
+  local function arrive(n, seconds)
+    h.wait_for(n .. " events", function() return #r:events() >= n end, seconds or 30)
+  end
+
+  it("sends a batch as lines, byte by byte, under an id of its own", function()
+    run [[batch = { linger = "50ms" }, headers = { ["X-Api-Key"] = "k", Via = "us" }]]
+    s:post("/v1/events/batch", '[{"a":1.10,"b":"\\u00e9"},{"c":[1, 2]}]')
+    arrive(2)
+    s:post("/v1/events", '{"d":3}')
+    arrive(3)
+    assert.same({ '{"a":1.10,"b":"\\u00e9"}', '{"c":[1, 2]}', '{"d":3}' }, r:events())
+    local list = r:requests()
+    assert.equal(2, #list)
+    assert.same({ "POST", "/in" }, { list[1].method, list[1].path })
+    local got = list[1].headers
+    assert.same({ "application/x-ndjson", "k", "us" },
+      { got["content-type"], got["x-api-key"], got.via })
+    assert.is_nil(got.expect)
+    assert.matches("^%x+%-[%x-]+:out:%d+%.%d+%.%d+%+2%-0$", got["idempotency-key"])
+    assert.not_equal(got["idempotency-key"], list[2].headers["idempotency-key"])
+  end)
+
+  it("sends an array, by another method, compressed", function()
+    run [[format = "json_array", method = "PUT", compression = "gzip",
+      id_header = "X-Batch", batch = { linger = "50ms" }]]
+    s:post("/v1/events/batch", '[{"a":1},{"b":"x"},{"c":[2]}]')
+    arrive(3)
+    assert.same({ '{"a":1}', '{"b":"x"}', '{"c":[2]}' }, r:events())
+    local q = r:requests()[1]
+    assert.same({ "PUT", "application/json", "gzip" },
+      { q.method, q.headers["content-type"], q.headers["content-encoding"] })
+    assert.matches(":out:", q.headers["x-batch"], 1, true)
+    assert.is_nil(q.headers["idempotency-key"])
+  end)
+
+  it("leaves out bad events, and only those, from any format", function()
+    for _, format in ipairs { "ndjson", "json_array" } do
+      r:rule "poison"
+      run(([[format = %q, batch = { target = 400, max = 400, linger = "5s" }]])
+        :format(format))
+      local acks = s.dir .. "/acks"
+      local f = h.load_wait(h.load(s.port, { batch = 100, connections = 1, rate = 20,
+        seconds = 3, poison = 200, acks = acks }))
+      assert.equal(0, f.other + f.broken)
+      local bad = math.floor((f.next - 1) / 200)
+      h.wait_for("the rest", function()
+        return #r:events() + #letters(s) >= f.acked
+      end, 60)
+      assert.equal(0, s:stop())
+      local dead = letters(s)
+      assert.equal(bad, #dead)
+      for _, l in ipairs(dead) do assert.matches("an event is bad", l.why or l.reason) end
+      assert.equal(f.acked - bad, #r:events())
+      print(("# http: %s: %d events, %d bad, %d requests to find them"):format(format,
+        f.acked, bad, #r:requests()))
+      s:close()
+      r:close()
+      r = receiver.start()
+    end
+    s = nil
+  end)
+
+  it("halves what is too large, and sets one event aside that is too large alone",
+    function()
+    r:rule "limit 20000"
+    run [[batch = { target = 400, max = 400, linger = "300ms" }]]
+    local list = {}
+    for i = 1, 300 do list[i] = ('{"n":%d,"pad":"%s"}'):format(i, ("x"):rep(300)) end
+    list[150] = '{"n":150,"pad":"' .. ("y"):rep(25000) .. '"}'
+    s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]")
+    h.wait_for("all", function() return #r:events() + #letters(s) >= 300 end, 60)
+    local dead = letters(s)
+    assert.equal(1, #dead)
+    assert.equal(150, dead[1].event.n)
+    table.remove(list, 150)
+    local got = r:events()
+    table.sort(got)
+    table.sort(list)
+    assert.same(list, got)
+  end)
+
+  it("holds everything while the endpoint refuses it, and goes on when mended", function()
+    r:rule "key right"
+    run [[batch = { linger = "50ms" }, headers = { ["x-api-key"] = "wrong" }]]
+    for i = 1, 20 do s:post("/v1/events", ('{"n":%d}'):format(i)) end
+    s:logged("event=sink .*status=hold")
+    h.wait_for("some tries", function() return r:count("key") >= 3 end, 30)
+    assert.equal(0, #letters(s))
+    h.write(s.path, (h.read(s.path):gsub("wrong", "right")))
+    assert.equal(200, s:reload().status)
+    arrive(20, 60)
+    assert.equal(0, s:stop())
+    assert.equal(0, #letters(s))
+    print(("# http: held over %d refusals"):format(r:count("key")))
+  end)
+
+  it("does not come back before Retry-After", function()
+    r:rule "status 503 2"
+    run [[batch = { linger = "20ms" }, breaker = { timeout = "100ms" }]]
+    s:post("/v1/events", '{"a":1}')
+    h.wait_for("two tries", function() return r:count("fault") >= 2 end, 30)
+    local list = r:requests()
+    assert.is_true(list[2].at - list[1].at >= 2)
+    r:rule ""
+    arrive(1)
+    assert.equal(list[1].headers["idempotency-key"],
+      r:requests()[#r:requests()].headers["idempotency-key"])
+  end)
+
+  it("loses nothing over faults, and each copy has the id of the first", function()
+    p = proxy.start(free_port(), r.port)
+    run([[batch = { target = 200, max = 400, linger = "100ms" }, timeout = "1s",
+      breaker = { timeout = "200ms" }]], p.url .. "/in")
+    -- A port that stays, for the load goes on over our own end.
+    local port = free_port()
+    s:stop()
+    s.args = { "--listen", "127.0.0.1:" .. port }
+    s:start()
+    local acks = s.dir .. "/acks"
+    local load = h.load(port, { batch = 20, connections = 4, rate = 40, seconds = 14,
+      acks = acks, patient = true })
+    local function fault(seconds, line)
+      h.sleep(0.5)
+      p:say(line)
+      h.sleep(seconds)
+      p:say "pass"
+    end
+    fault(1, "status 100 500")
+    fault(1.5, "lose 50")
+    fault(1.5, "cut 50 3000")
+    fault(2, "late 100 1500")
+    s:stop "SIGKILL"
+    s:start()
+    r:rule "status 429 1"
+    h.sleep(1)
+    r:rule ""
+    r:kill()
+    h.sleep(0.5)
+    s:stop "SIGKILL"
+    s:start()
+    r:run()
+    local f = h.load_wait(load)
+    arrive(f.acked, 60)
+    assert.equal(0, s:stop())
+    local v = h.verify(acks, r:collect())
+    print(("# http: faults: acked=%d missing=%d twice=%d copies_known_by_id=%d")
+      :format(f.acked, v.missing, v.twice, r:count("copy")))
+    assert.equal(0, v.missing)
+    assert.equal(0, v.torn)
+    assert.equal(0, v.twice)
+    assert.equal(0, #letters(s))
+  end)
+end)
+
+describe("one server of ours behind another", function()
+  it("loses nothing when either is killed", function()
+    local port, to = free_port(), free_port()
+    local second = h.server { policy = h.policy { workers = 1 },
+      args = { "--listen", "127.0.0.1:" .. to } }
+    local first = h.server { policy = policy(
+      ("http://127.0.0.1:%d/v1/events/batch"):format(to),
+      [[batch = { linger = "50ms" }, compression = "zstd", timeout = "2s",
+        breaker = { timeout = "200ms" }]]),
+      args = { "--listen", "127.0.0.1:" .. port } }
+    local acks = first.dir .. "/acks"
+    local load = h.load(port, { batch = 50, connections = 4, rate = 60, seconds = 8,
+      acks = acks, patient = true })
+    for _, s in ipairs { second, first, second } do
+      h.sleep(1.5)
+      s:stop "SIGKILL"
+      s:start()
+    end
+    local f = h.load_wait(load)
+    h.wait_for("all delivered", function()
+      return (first:metric("sluice_sink_lag_bytes") or 1) == 0
+    end, 60)
+    assert.equal(0, first:stop())
+    assert.equal(0, second:stop())
+    local v = h.verify(acks, second:collect())
+    print(("# http: chain: acked=%d missing=%d twice=%d"):format(f.acked, v.missing,
+      v.twice))
+    first:close()
+    second:close()
+    assert.equal(0, v.missing)
+    assert.equal(0, v.torn)
+  end)
+end)

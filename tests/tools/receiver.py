@@ -1,0 +1,108 @@
+"""An HTTP endpoint for tests: takes batches of events, knows a batch by its id.
+
+    receiver.py PORT DIR
+
+DIR/events.ndjson has every event that was taken, as it came, behind a line "#id" for
+its batch; DIR/requests.ndjson a line a request: time, method, path, headers, the
+number of its bytes, the answer's status and what became of it. DIR/rules says how
+requests are answered, one rule a line, read for each of them:
+
+    status CODE [SECONDS]   an answer without taking it; SECONDS: Retry-After
+    limit BYTES             413 for larger bodies
+    key SECRET              401 without X-Api-Key: SECRET
+    poison                  400 for a batch with an event whose value is text
+    late SECONDS            before the answer
+
+What was taken outlives kill -9: a batch is one write.
+"""
+
+import gzip
+import json
+import os
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+port, folder = int(sys.argv[1]), sys.argv[2]
+lock = threading.Lock()
+seen = set()
+flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+events_fd = os.open(folder + "/events.ndjson", flags, 0o644)
+requests_fd = os.open(folder + "/requests.ndjson", flags, 0o644)
+
+
+def rules():
+    try:
+        with open(folder + "/rules", encoding="utf-8") as f:
+            return {w[0]: w[1:] for w in (line.split() for line in f) if w}
+    except FileNotFoundError:
+        return {}
+
+
+def lines_of(body, content_type):
+    if content_type == "application/json":
+        return [json.dumps(x, separators=(",", ":"), ensure_ascii=False).encode()
+                for x in json.loads(body)]
+    return body.splitlines()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def decide(self, body, rule):
+        """Status, Retry-After, what became of it."""
+        if "status" in rule:
+            return int(rule["status"][0]), rule["status"][1:], "fault"
+        if "key" in rule and self.headers.get("X-Api-Key") != rule["key"][0]:
+            return 401, [], "key"
+        if "limit" in rule and len(body) > int(rule["limit"][0]):
+            return 413, [], "limit"
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        lines = lines_of(body, self.headers.get("Content-Type"))
+        if "poison" in rule and any(
+                isinstance(json.loads(x).get("value"), str) for x in lines):
+            return 400, [], "an event is bad"
+        batch = self.headers.get("Idempotency-Key")
+        with lock:
+            if batch in seen:
+                return 200, [], "copy"
+            if batch:
+                seen.add(batch)
+            text = b"#%s\n" % str(batch).encode()
+            os.write(events_fd, text + b"".join(x + b"\n" for x in lines))
+        return 200, [], "taken"
+
+    def take(self):
+        length = int(self.headers.get("Content-Length", "0"))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
+        rule = rules()
+        status, after, what = self.decide(body, rule)
+        note = {"at": time.time(), "method": self.command, "path": self.path,
+                "headers": {k.lower(): v for k, v in self.headers.items()},
+                "bytes": len(body), "status": status, "what": what}
+        os.write(requests_fd, json.dumps(note).encode() + b"\n")
+        if "late" in rule:
+            time.sleep(float(rule["late"][0]))
+        answer = what.encode()
+        self.send_response(status)
+        if after:
+            self.send_header("Retry-After", after[0])
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_POST = do_PUT = take
+
+
+with open(folder + "/events.ndjson", encoding="utf-8") as known:
+    seen.update(line[1:].strip() for line in known if line.startswith("#"))
+ThreadingHTTPServer.request_queue_size = 128
+ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
