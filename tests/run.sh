@@ -102,7 +102,7 @@ else
   if [ -f tests/fuzz/CMakeLists.txt ]; then
     CC=clang CXX=clang++ build build-fuzz -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON \
       -DSLUICE_SANITIZE=address,undefined
-    for t in decode http segment; do
+    for t in decode http request segment; do
       check "fuzz $t, ${SLUICE_FUZZ_SECONDS:-60} s" sh tests/fuzz/run.sh \
         build-fuzz $t "${SLUICE_FUZZ_SECONDS:-60}"
     done

@@ -320,6 +320,7 @@ function Loader:route(s, method, path)
   self:route_set(s, o, carry, params, fields)
   return { method = method, path = path, pattern = #params > 0,
     body = o.body or "event", types = self:route_types(s, o),
+    types_text = o.types and "expected " .. table.concat(o.types, ", "),
     events = o.body == "batch" and o.events or nil, carry = carry,
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,

@@ -113,7 +113,7 @@ const char *media_expected(const struct route *r)
     return r->body == BODY_CLOUDEVENTS
                ? "expected application/cloudevents+json, "
                  "application/cloudevents-batch+json, or ce- headers"
-           : r->n_types > 0 ? "expected one of the content types of this route"
+           : r->n_types > 0 ? r->types_text
            : r->body == BODY_BATCH && r->envelope == NULL
                ? "expected application/json or application/x-ndjson"
                : "expected application/json";

@@ -17,7 +17,7 @@
 bool media_shape(const struct route *r, struct str content_type,
                  enum scan_shape *shape);
 
-/* What is said of a type that is not taken; static. */
+/* What is said of a type that is not taken; lives with the route. */
 const char *media_expected(const struct route *r);
 
 /* Any type whose subtype is json or ends in +json (CloudEvents' JSON format, 3.1.1). */

@@ -205,6 +205,7 @@ struct route {
     enum body_kind body;     /* BODY_BATCH also takes NDJSON by content type */
     const struct type_plan *types; /* n_types 0: JSON's and NDJSON's */
     uint32_t n_types;
+    const char *types_text;  /* "expected text/plain, ..." */
     const struct envelope *envelope; /* NULL: events lie where they usually do */
     const struct carry *carry;   /* what events get of it and of the request */
     const struct answer_plan *answer; /* NULL: the usual one */

@@ -244,6 +244,7 @@ static void build_types(struct build *b, struct route *r)
     }
     r->types = list;
     lua_pop(b->L, 1);
+    r->types_text = text(b, "types_text").p;
 }
 
 static void build_answer(struct build *b, struct route *r)

@@ -15,6 +15,10 @@ http)
   printf '\100POST /v1 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}' >"$dir/corpus/1"
   printf '\200POST /n HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n' >"$dir/corpus/2"
   printf '\300GET / HTTP/1.0\r\n\r\nPOST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx' >"$dir/corpus/3" ;;
+request)
+  printf '/v1/x%%20/y?a=%%41+b&c\nAuthorization:Basic dTpw\nce-id:1\nce-specversion:1.0\nContent-Type:application/json\n\n{"a":[1.5]}' >"$dir/corpus/1"
+  printf '/\nce-a:"x \\"y\\" %%E2%%82%%AC"\ncontent-type:text/xml; charset=utf-8\n\n<a b="c"/>' >"$dir/corpus/2"
+  printf '/\nce-a:1\ncontent-type:image/png\n\n\001\377' >"$dir/corpus/3" ;;
 segment) printf '\001\002\003\004' >"$dir/corpus/1" ;;
 esac
 "$1/fuzz/fuzz_$2" -max_total_time="$3" -max_len=4096 -print_final_stats=1 \
