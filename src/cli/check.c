@@ -6,41 +6,14 @@
 
 #include "cli/cli.h"
 #include "policy/policy.h"
+#include "server/problems.h"
 #include "server/supervisor.h"
-
-static void add_text(cJSON *o, const char *key, const char *text)
-{
-    if (text != NULL) {
-        (void)cJSON_AddStringToObject(o, key, text);
-    }
-}
-
-/* For an editor, the file as a whole is its first line. */
-static cJSON *problem_json(const struct policy_problem *x)
-{
-    cJSON *o = cJSON_CreateObject();
-    int column = x->column > 0 ? x->column : 1;
-
-    add_text(o, "file", x->file);
-    (void)cJSON_AddNumberToObject(o, "line", x->line > 0 ? x->line : 1);
-    (void)cJSON_AddNumberToObject(o, "column", column);
-    (void)cJSON_AddNumberToObject(
-        o, "end_column", x->end_column > column ? x->end_column : column);
-    add_text(o, "severity", x->note ? "note" : "error");
-    add_text(o, "message", x->message);
-    add_text(o, "path", x->path);
-    add_text(o, "suggestion", x->suggestion);
-    return o;
-}
 
 static void print_json(const struct policy_report *report)
 {
-    cJSON *list = cJSON_CreateArray();
+    cJSON *list = problems_json(report);
     char *text;
 
-    for (unsigned i = 0; i < report->n_problems + report->n_notes; i++) {
-        (void)cJSON_AddItemToArray(list, problem_json(&report->list[i]));
-    }
     text = cJSON_PrintUnformatted(list);
     (void)puts(text);
     cJSON_free(text);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/listener.h"
+#include "server/problems.h"
 #include "server/state.h"
 #include "stats/stats.h"
 
@@ -91,6 +92,7 @@ static void on_reloaded(void *arg, const struct reload_answer *a)
         (void)cJSON_AddNumberToObject(o, "loaded", (double)a->generation);
     }
     (void)cJSON_AddStringToObject(o, "report", a->text);
+    (void)cJSON_AddItemToObject(o, "problems", problems_json(a->report));
     (void)cJSON_AddItemToObject(o, "retiring", status_retiring(a->server));
     text = cJSON_PrintUnformatted(o);
     http_answer(arg, statuses[a->result], "", str_of(text));

@@ -62,6 +62,14 @@ describe("a generation of the policy", function()
     local a = s:reload()
     assert.equal(422, a.status)
     assert.matches("still running generation 1", a.body)
+    local body = cjson.decode(a.body)
+    assert.same({ "refused", 1, 2 }, { body.status, body.generation, body.loaded })
+    assert.same({ line = 1, severity = "error", file = s.path,
+      path = 'route "POST /x"', column = 1, end_column = 6,
+      message = 'needs stream, or an on_event that says to("stream")' },
+      body.problems[1])
+    assert.matches('is none of "event", "batch"; did you mean "event"',
+      body.problems[2].message, 1, true)
     local g = generation(s, 2)
     assert.same({ "refused", "POST" }, { g.status, g.cause })
     assert.matches("needs stream", g.why)

@@ -1,0 +1,11 @@
+/*
+ * problems - what the loader says of a policy, as JSON for editors and scripts:
+ * [{"file","line","column","end_column","severity","message","path","suggestion"}].
+ */
+#pragma once
+
+struct cJSON;
+struct policy_report;
+
+/* The caller's. Problems first, then notes. */
+struct cJSON *problems_json(const struct policy_report *report);
