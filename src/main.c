@@ -5,9 +5,11 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/attr.h"
 #include "cli/cli.h"
+#include "server/supervisor.h"
 
 static int show_version(int argc, char **argv)
 {
@@ -67,7 +69,13 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < N_ELEMS(commands); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
-            return commands[i].run(argc - 1, argv + 1);
+            int code = commands[i].run(argc - 1, argv + 1);
+
+            if (code == EXIT_STUCK) {
+                /* Other threads still use what exit would take down. */
+                _exit(code);
+            }
+            return code;
         }
     }
     (void)fprintf(stderr, "sluice: unknown command \"%s\"\n\n", argv[1]);

@@ -246,6 +246,8 @@ local function act(ev, r)
 end
 
 local function fail(ev, message)
+  -- What the event has left behind must not fail the next one as well.
+  if message == "not enough memory" then collectgarbage() end
   message = tostring(message):gsub("policy:", "")
   C.sluice_failed(ctx, ev, message, #message)
 end
@@ -270,8 +272,9 @@ end
 local loop_text = [[
 local ctx, fail, pcall, step = ...
 return function()
-  for i = 0, ctx.n - 1 do
+  for i = ctx.from, ctx.n - 1 do
     if ctx.events[i].sluice_.fate == 0 then
+      ctx.at = i
       local ok, why = pcall(step, i)
       if not ok then fail(ctx.events + i, why) end
     end

@@ -328,10 +328,11 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *view,
                    const char *message, size_t len)
 {
     struct event *ev = event_of(view);
+    struct policy_state *s = OUTER(c, struct policy_state, context);
 
     c->n_raised++;
-    hooks_raised(OUTER(c, struct policy_state, context),
-                 (struct str){message, len});
+    hooks_raised(s, (struct str){message, len});
+    state_next_event(s);
     if (c->route->on_error == ON_ERROR_ACCEPT) {
         return;
     }

@@ -36,6 +36,8 @@ struct sluice_context {
     struct sluice_request request;
     const struct plan *plan;
     const struct route *route;
+    uint32_t from;               /* where the loop over events begins */
+    uint32_t at;                 /* the event in hand: for who watches */
     uint32_t n_raised;
     uint32_t refused;            /* on_request: the status, 0: go on */
     double wait_ms;              /* of a 429: until the same may pass */

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "policy/state.h"
 
+enum { LOOPS_MAX = 16 /* times that the loop may fail in a request */ };
+
 #define TELL_EVERY_NS 1000000000ull
 
 void hooks_raised(struct policy_state *s, struct str why)
@@ -33,7 +35,7 @@ void hooks_raised(struct policy_state *s, struct str why)
     s->untold = 0;
 }
 
-static void enter(struct policy_state *s, const struct route *route,
+static void enter(struct policy_state *s, const struct route *route, int hook,
                   const struct policy_request *req)
 {
     struct sluice_context *c = &s->context;
@@ -49,10 +51,12 @@ static void enter(struct policy_state *s, const struct route *route,
     if (s->hooks[route->index].loops) {
         state_bound(s, "the hook", HOOK_STOP_MS);
     }
+    stuck_enter(s, route, hook);
 }
 
 static void leave(struct policy_state *s)
 {
+    stuck_leave(s);
     if (s->deadline_ns != 0) {
         state_bound(s, NULL, 0);
     }
@@ -70,21 +74,38 @@ static bool call(struct policy_state *s, int function, const struct route *route
     return lua_pcall(L, 1, 0, 0) == 0;
 }
 
-/* What the loop itself raises, such as a state without memory, is the failure of
- * every event that has no fate yet. */
-static void fail_rest(struct policy_state *s, struct event_batch *b)
+static void fail_one(struct policy_state *s, uint32_t i, const char *why)
 {
-    const char *why = lua_tostring(s->L, -1);
+    struct event *ev = &s->context.batch->events[i];
 
-    why = why == NULL ? "unknown error" : why;
-    for (uint32_t i = 0; i < b->n; i++) {
-        if (b->events[i].fate == EVENT_ACCEPT) {
-            sluice_failed(&s->context,
-                          (struct sluice_event *)(void *)&b->events[i], why,
-                          strlen(why));
-        }
+    if (ev->fate == EVENT_ACCEPT) {
+        sluice_failed(&s->context, (struct sluice_event *)(void *)ev, why,
+                      strlen(why));
     }
+}
+
+/* What the loop itself raises, mostly for want of memory, is the failure of the
+ * event in hand; those behind it have their turn. False: that was once too often,
+ * and they fail with it. */
+static bool go_on(struct policy_state *s, uint32_t times)
+{
+    struct sluice_context *c = &s->context;
+    const char *text = lua_tostring(s->L, -1);
+    char why[256];
+
+    (void)snprintf(why, sizeof why, "%s", text == NULL ? "unknown error" : text);
     lua_pop(s->L, 1);
+    /* What the event has left behind must not fail the next one as well. */
+    (void)lua_gc(s->L, LUA_GCCOLLECT, 0);
+    fail_one(s, c->at, why);
+    c->from = c->at + 1;
+    if (times < LOOPS_MAX) {
+        return c->from < c->n;
+    }
+    for (uint32_t i = c->from; i < c->n; i++) {
+        fail_one(s, i, why);
+    }
+    return false;
 }
 
 void policy_on_events(struct policy_state *s, const struct route *route,
@@ -92,15 +113,16 @@ void policy_on_events(struct policy_state *s, const struct route *route,
                       uint32_t *n_raised)
 {
     struct sluice_context *c = &s->context;
+    uint32_t times = 0;
 
     c->batch = b;
     c->events = (struct sluice_event *)(void *)b->events;
     c->body = b->body;
     c->n = b->n;
+    c->from = 0;
     c->epoch = b->epoch;
-    enter(s, route, req);
-    if (!call(s, s->on_events, route)) {
-        fail_rest(s, b);
+    enter(s, route, HOOK_ON_EVENT, req);
+    while (!call(s, s->on_events, route) && go_on(s, ++times)) {
     }
     *n_raised = c->n_raised;
     leave(s);
@@ -114,7 +136,7 @@ void policy_on_request(struct policy_state *s, const struct route *route,
 
     c->n = 0;
     c->epoch = UINT32_MAX; /* the request may be read */
-    enter(s, route, req);
+    enter(s, route, HOOK_ON_REQUEST, req);
     if (!call(s, s->on_request, route)) {
         hooks_raised(s, str_of(lua_tostring(s->L, -1)));
         lua_pop(s->L, 1);

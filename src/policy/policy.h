@@ -115,6 +115,23 @@ void policy_on_events(struct policy_state *s, const struct route *route,
                       struct event_batch *b, const struct policy_request *req,
                       uint32_t *n_raised);
 
+/* What a state's thread is at, for another that watches it. */
+struct policy_at {
+    uint64_t pass;            /* of this call alone */
+    uint32_t event;           /* of the request, from 0 */
+    const struct route *route;
+    const char *hook;         /* "on_event" */
+    const char *file;         /* where it begins; lives with the state */
+    int line;
+};
+/* False: in no hook. Any thread, while the state lives. */
+bool policy_state_at(const struct policy_state *s, struct policy_at *out);
+
+/* Sent to a thread in a hook, it stops one that is interpreted: that raises. Once,
+ * before the first is sent. */
+enum { POLICY_SIGNAL = 12 }; /* SIGUSR2 */
+void policy_interrupts(void);
+
 struct policy_verdict {
     bool refuse;
     int status;             /* 4xx */

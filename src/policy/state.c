@@ -44,18 +44,30 @@ static struct policy_state *state_of(lua_State *L)
     return s;
 }
 
+/* Behind the deadline each instruction of the policy's raises, so that a pcall of
+ * its own is no way to go on. */
 static void on_count(lua_State *L, lua_Debug *ar)
 {
     struct policy_state *s = state_of(L);
 
-    if (s->deadline_ns != 0 && clock_thread_ns() > s->deadline_ns) {
-        /* The batch's further events have no time left: each ends at once. */
-        (void)lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_WHEN_OVER);
-        (void)lua_getinfo(L, "Sl", ar);
+    if (s->deadline_ns == 0 || clock_thread_ns() <= s->deadline_ns) {
+        (void)lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_EVERY);
+        return;
+    }
+    (void)lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+    (void)lua_getinfo(L, "Sl", ar);
+    /* Our own loop goes on: the events behind this one are no part of it. */
+    if (strncmp(ar->source, "@policy:", 8) == 0) {
         (void)lua_pushfstring(L, "%s:%d: %s ran too long and was stopped",
                               ar->short_src, ar->currentline, s->bounded);
         (void)lua_error(L);
     }
+}
+
+void state_rehook(struct policy_state *s)
+{
+    (void)lua_sethook(s->L, s->deadline_ns != 0 ? on_count : NULL,
+                      s->deadline_ns != 0 ? LUA_MASKCOUNT : 0, COUNT_EVERY);
 }
 
 void state_bound(struct policy_state *s, const char *what, int ms)
@@ -66,8 +78,23 @@ void state_bound(struct policy_state *s, const char *what, int ms)
         return;
     }
     s->bounded = what;
+    s->overruns = 0;
     s->deadline_ns = clock_thread_ns() + (uint64_t)ms * 1000000u;
     (void)lua_sethook(s->L, on_count, LUA_MASKCOUNT, COUNT_EVERY);
+}
+
+void state_next_event(struct policy_state *s)
+{
+    if (s->interrupted) {
+        s->interrupted = 2;
+    }
+    if (s->deadline_ns == 0 || s->overruns >= OVERRUNS_MAX) {
+        return; /* the others of a long batch end at once */
+    }
+    if (clock_thread_ns() > s->deadline_ns) {
+        s->overruns++;
+        s->deadline_ns = clock_thread_ns() + HOOK_STOP_MS * 1000000ull;
+    }
 }
 
 /* ---- what the Lua side asks of C ---- */
@@ -317,84 +344,6 @@ struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
         return NULL;
     }
     return s;
-}
-
-/* ---- hooks ---- */
-
-/* Why f, which is on top, may not end, and where; "": it ends by itself. */
-static void look_for_loops(lua_State *L, int module, const char *name,
-                           struct route_hooks *h)
-{
-    lua_getfield(L, module, "endless");
-    lua_pushvalue(L, -2);
-    if (lua_pcall(L, 1, 1, 0) != 0 || !lua_isnil(L, -1)) {
-        h->loops = true;
-        (void)snprintf(h->why_bounded, sizeof h->why_bounded, "%s %s", name,
-                       lua_tostring(L, -1));
-    }
-    lua_pop(L, 1);
-}
-
-static bool compile(lua_State *L, int module, struct err *e)
-{
-    lua_getfield(L, module, "compile");
-    lua_pushvalue(L, -2);
-    return lua_pcall(L, 1, 0, 0) == 0 || err_set(e, "%s", lua_tostring(L, -1));
-}
-
-/* The route's description is on top. */
-static bool take_route(struct policy_state *s, uint32_t i, int module,
-                       struct err *e)
-{
-    static const char *const names[] = {"on_event", "on_request"};
-    lua_State *L = s->L;
-    int route = lua_gettop(L);
-    bool any = false;
-
-    for (size_t k = 0; k < N_ELEMS(names); k++) {
-        lua_getfield(L, route, names[k]);
-        if (lua_isfunction(L, -1)) {
-            struct route_hooks h = {.loops = false};
-
-            any = true;
-            look_for_loops(L, module, names[k], &h);
-            if (h.loops) {
-                s->hooks[i] = h;
-            } else if (!compile(L, module, e)) {
-                return false;
-            }
-        }
-        lua_pop(L, 1);
-    }
-    if (any) {
-        lua_getfield(L, module, "runner");
-        lua_pushvalue(L, route);
-        if (lua_pcall(L, 1, 1, 0) != 0) {
-            return err_set(e, "%s", lua_tostring(L, -1));
-        }
-        s->hooks[i].runner = luaL_ref(L, LUA_REGISTRYINDEX);
-    }
-    return true;
-}
-
-bool state_take_hooks(struct policy_state *s, struct err *e)
-{
-    lua_State *L = s->L;
-    int module = 1; /* start_hooks left it first */
-    uint32_t n;
-
-    lua_getfield(L, -1, "desc");
-    lua_getfield(L, -1, "routes");
-    n = (uint32_t)lua_objlen(L, -1);
-    for (uint32_t i = 0; i < n && i < PLAN_ROUTES_MAX; i++) {
-        lua_rawgeti(L, -1, (int)i + 1);
-        if (!take_route(s, i, module, e)) {
-            return false;
-        }
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 2);
-    return true;
 }
 
 /* LuaJIT compiles what has run 56 times. The problems that examples find would be

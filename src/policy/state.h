@@ -5,7 +5,9 @@
  *   saved.c    a snapshot's texts in one file, for a later process
  *   build.c    the loader's description to a plan; routes.c: its routes
  *   state.c    a Lua state that has run the snapshot; its allocator and bounds
+ *   take.c     the routes' hooks, out of the loader's result
  *   hooks.c    a request into Lua and back
+ *   stuck.c    a hook that does not come back
  *   ffi.c      what hooks call
  *   held.c     its counters, gauges and limits; build_held.c plans them
  *   tools.c    what the helpers call: random numbers, uuids, time; digest.c,
@@ -19,6 +21,7 @@
 #pragma once
 
 #include <lua.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "policy/ffi.h"
@@ -34,7 +37,7 @@ enum {
     JUDGE_MS = 50,       /* of a canary's roll_back_if */
     HOOK_STOP_MS = 45,   /* when it is stopped, so that all is over by HOOK_MS */
     COUNT_EVERY = 10000, /* instructions between two looks at the clock */
-    COUNT_WHEN_OVER = 100 /* the same behind the deadline */
+    OVERRUNS_MAX = 8     /* events of a call that get time of their own */
 };
 
 struct hub;
@@ -61,7 +64,12 @@ struct route_hooks {
     int runner;         /* reference of the hooks module's table; LUA_NOREF */
     bool loops;         /* interpreted, under a bound of time */
     char why_bounded[200]; /* loops: "on_event has a loop in line 7 of p.lua" */
+    /* Where on_event and on_request begin. */
+    char files[2][100];
+    int lines[2];
 };
+
+enum { HOOK_ON_EVENT, HOOK_ON_REQUEST };
 
 struct policy_state {
     struct policy *policy;
@@ -70,6 +78,11 @@ struct policy_state {
     uint64_t allocations;
     uint64_t deadline_ns;    /* of what runs now, in the thread's time; 0: unbounded */
     const char *bounded;     /* what that is, for the message */
+    uint32_t overruns;       /* events of this call that were stopped */
+    /* stuck.c's; the first two are read by the supervisor. */
+    _Atomic uint64_t pass;   /* odd: in a hook */
+    atomic_uint at;          /* route's index × 2 + which hook */
+    volatile sig_atomic_t interrupted; /* 1: raise, 2: one event was given up */
     struct sluice_context context;
     struct tools *tools;     /* of the helpers */
     char *made;              /* an event made of a request's head and body */
@@ -90,6 +103,17 @@ struct policy_state {
 /* While what is not NULL, Lua code that takes more than ms of its thread's
  * time raises. */
 void state_bound(struct policy_state *s, const char *what, int ms);
+
+/* Looks at the clock again as it did before another hook of Lua's was set. */
+void state_rehook(struct policy_state *s);
+
+/* The event in hand is done with, maybe because it was stopped: the next one of the
+ * request has time of its own again, a few times. */
+void state_next_event(struct policy_state *s);
+
+/* stuck.c: around each call of a route's hook. */
+void stuck_enter(struct policy_state *s, const struct route *route, int hook);
+void stuck_leave(struct policy_state *s);
 
 /* hooks.c: a hook of the route in hand raised: logged, at most once a second. */
 void hooks_raised(struct policy_state *s, struct str why);
@@ -126,7 +150,7 @@ const struct snapshot_file *snapshot_find(const struct policy *p,
 struct policy_state *state_load(struct policy *p, bool reading, struct err *e);
 /* Makes the embedded modules known to L's require. */
 bool state_preload(lua_State *L, struct err *e);
-/* Takes the hooks out of that result, which stays. */
+/* take.c: takes the hooks out of that result, which stays. */
 bool state_take_hooks(struct policy_state *s, struct err *e);
 
 /* sinks.c: takes the sinks' functions out of the result on top, which stays. */

@@ -15,6 +15,7 @@
 #include "server/hooks.h"
 #include "server/kept.h"
 #include "server/trial.h"
+#include "server/watch.h"
 #include "server/supervisor.h"
 #include "server/worker.h"
 #include "sink/delivery.h"
@@ -66,6 +67,7 @@ struct server {
     uint32_t n_reloading;
     stats_cell *reloads[RELOAD_ENDS];
     struct trial trial;
+    struct watch watch;
     struct worker_step superseded; /* that a load has not waited for */
     int64_t started_ms;
     bool draining;

@@ -192,6 +192,7 @@ static bool start(struct server *s, struct err *e)
         !admin_start(s, e) || !start_workers(s, e)) {
         return false;
     }
+    watch_start(&s->watch, s);
     spool_ready(s->spool);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
     log_write(LOG_INFO, "ready",
@@ -211,6 +212,7 @@ static void stop(struct server *s)
     if (s->drain_until_ns > now) {
         left_ms = (int64_t)((s->drain_until_ns - now) / 1000000u);
     }
+    watch_stop(&s->watch);
     reloads_join(s);
     for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
         worker_free(s->workers[i]);
@@ -295,6 +297,9 @@ int supervisor_run(const struct supervisor_conf *c)
         log_write(LOG_ERROR, "start", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
         code = EXIT_SETUP;
+    }
+    if (s->exit_code == EXIT_STUCK) {
+        return EXIT_STUCK; /* a thread that never comes back is not waited for */
     }
     stop(s);
     log_write(LOG_INFO, "stopped", "exit=%d", code);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -186,6 +187,22 @@ void worker_settle(struct worker *w, bool promote, struct worker_step *step)
 {
     send(w, &(struct errand){.kind = promote ? ERRAND_PROMOTE : ERRAND_DROP,
                              .step = step});
+}
+
+void worker_signal(struct worker *w, int signal_number)
+{
+    (void)pthread_kill(w->thread, signal_number);
+}
+
+uint64_t worker_ran_ns(struct worker *w)
+{
+    struct timespec t = {0, 0};
+    clockid_t clock;
+
+    if (pthread_getcpuclockid(w->thread, &clock) == 0) {
+        (void)clock_gettime(clock, &t);
+    }
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static void on_drain_look(struct ev_loop *loop, ev_timer *t, int events)

@@ -52,6 +52,10 @@ void worker_bind(struct worker *w, struct binding *b, struct worker_step *step);
 void worker_try(struct worker *w, struct binding *b, struct worker_step *step);
 void worker_settle(struct worker *w, bool promote, struct worker_step *step);
 
+/* For who watches it: a signal to its thread, and the time that this has run. */
+void worker_signal(struct worker *w, int signal_number);
+uint64_t worker_ran_ns(struct worker *w);
+
 /* Stops accepting, finishes what is under way. */
 void worker_drain(struct worker *w);
 bool worker_idle(struct worker *w); /* drained, and nothing under way */

@@ -1,0 +1,136 @@
+local cjson = require "cjson"
+local h = require "harness"
+
+local ROUTE = [[on_error = "reject", on_event = on_event]]
+
+local function policy(hook, more, workers)
+  return h.policy { workers = workers or 2, top = (more or "")
+    .. "\nlocal function on_event(ev, req)\n" .. hook .. "\nend", route = ROUTE }
+end
+
+-- Compiled, without an end: nothing but the process can stop it. What it calls
+-- is handed over, so that no look at the functions finds it.
+local ENDLESS = "local function run(f, n) if n > 0 then return f(f, n + 1) end end"
+local STUCK = "if ev.stuck then run(run, 1) end"
+
+describe("a hook kept in bounds", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("with a loop is stopped within 50 ms, as often as it comes in a batch, and "
+    .. "its neighbours are not hurt", function()
+    s = h.server { policy = policy([[
+      if ev.loop then while true do end end
+      if ev.catch then while true do pcall(function() while true do end end) end end
+      -- Bounded, and longer than what is left when an event has just been stopped.
+      local sum = 0
+      for i = 1, 3000 do sum = sum + i end
+      ev.sum = sum]], "", 1) }
+    local body, good = {}, 0
+    for i = 1, 100 do
+      local bad = i == 1 or i == 50 or i == 51
+      body[i] = bad and (i == 50 and [[{"catch":1}]] or [[{"loop":1}]])
+        or ([[{"n":%d}]]):format(i)
+      good = good + (bad and 0 or 1)
+    end
+    local best, a = math.huge, nil
+    for _ = 1, 3 do
+      local began = h.now()
+      a = s:post("/v1/events", [[{"loop":1}]])
+      assert.equal(500, a.status)
+      best = math.min(best, h.now() - began)
+    end
+    print(("# bounds: a hook that loops was stopped after %.1f ms"):format(
+      best * 1000))
+    a = s:post("/v1/events/batch", "[" .. table.concat(body, ",") .. "]")
+    assert.equal(202, a.status)
+    a = cjson.decode(a.body)
+    assert.same({ good, 3, 0, 49, 50 }, { a.accepted, a.rejected,
+      a.errors[1].index, a.errors[2].index, a.errors[3].index })
+    assert.equal(0, s:stop())
+    local lines = s:lines()
+    assert.equal(good, #lines)
+    for _, line in ipairs(lines) do assert.matches([["sum":4501500}$]], line) end
+  end)
+
+  it("that eats memory fails its own event, and the state recovers", function()
+    s = h.server { policy = policy([[
+      if ev.table then
+        local t = {}
+        for i = 1, 1e9 do t[i] = { i } end
+      elseif ev.text then
+        local text = ("x"):rep(1000000)
+        for i = 1, 1000 do text = text .. text end
+      end
+      ev.ok = true]], "", 1) }
+    for _ = 1, 10 do
+      local a = s:post("/v1/events/batch",
+        [=[[{"table":1},{"n":1},{"text":1},{"n":2},{"table":1},{"n":3}]]=])
+      assert.equal(202, a.status)
+      a = cjson.decode(a.body)
+      assert.same({ 3, 3, 0, 2, 4 }, { a.accepted, a.rejected,
+        a.errors[1].index, a.errors[2].index, a.errors[3].index })
+    end
+    h.wait_for("the reason in the log", function()
+      s:post("/v1/events/batch", [=[[{"text":1}]]=])
+      return s:text():find("not enough memory")
+    end)
+    local rss = tonumber(h.read("/proc/" .. s.real_pid .. "/status")
+      :match("VmRSS:%s*(%d+)"))
+    print(("# bounds: rss after hooks that eat memory = %d MB"):format(rss / 1024))
+    assert.equal(0, s:stop())
+    local lines = s:lines()
+    assert.equal(30, #lines)
+    for _, line in ipairs(lines) do assert.matches([["ok":true}$]], line) end
+  end)
+
+  it("that returns nonsense fails its event, and says what it expects", function()
+    s = h.server { policy = policy([[
+      if ev.kind == "number" then return 1 end
+      if ev.kind == "true" then return true end
+      if ev.kind == "false" then return false end
+      if ev.kind == "text" then return "events" end
+      if ev.kind == "table" then return {} end
+      if ev.kind == "event" then return ev end
+      if ev.kind == "hook" then return reject end
+      if ev.kind == "stream" then return to("nowhere") end
+      if ev.kind == "code" then return reject("no good") end
+      if ev.kind == "error" then error() end
+      if ev.kind == "thrown" then error({}) end
+      if ev.kind == "nan" then ev.x = 0 / 0 end
+      if ev.kind == "function" then ev.x = print_it end]],
+      "local function print_it() end", 1) }
+    local kinds = { "number", "true", "false", "text", "table", "event", "hook",
+      "stream", "code", "error", "thrown", "nan" , "function" }
+    for _, kind in ipairs(kinds) do
+      local a = s:post("/v1/events/batch",
+        ([=[[{"kind":"%s"},{"kind":"none"}]]=]):format(kind))
+      assert.equal(202, a.status, kind)
+      a = cjson.decode(a.body)
+      assert.same({ 1, 1, 0, "policy_error" }, { a.accepted, a.rejected,
+        a.errors[1].index, a.errors[1].code }, kind)
+    end
+    assert.equal(#kinds, s:metric("sluice_policy_errors_total"))
+    s:logged("on_event returned a number; expected nothing, reject%(%), "
+      .. "drop%(%) or to%(%)")
+    assert.equal(0, s:stop())
+    assert.equal(#kinds, #s:lines())
+  end)
+
+  it("that hangs in what is interpreted is stopped, and the process goes on",
+  function()
+    -- Its call goes through what a look at the functions can't see, and it is
+    -- not compiled: nothing of it says that it may be.
+    s = h.server { policy = policy([[
+      if ev.stuck then
+        local f = unpack(hidden)
+        return f(f, 1)
+      end]], "local hidden = { function(f, n) return f(f, n + 1) end }", 1) }
+    local a = s:post("/v1/events/batch", [=[[{"n":1},{"stuck":1},{"n":2}]]=])
+    assert.equal(202, a.status)
+    assert.matches([["accepted":2,"rejected":1]], a.body, 1, true)
+    assert.equal(202, s:post("/v1/events", [[{"n":3}]]).status)
+    assert.equal(0, s:stop())
+    assert.equal(3, #s:lines())
+  end)
+end)
