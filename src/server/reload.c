@@ -27,8 +27,11 @@
 #include <sys/resource.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "server/reload.h"
+#include "server/snapshots.h"
+#include "server/suspect.h"
 #include "stats/stats.h"
 
 enum { WAITING_MAX = 16, LOADER_NICE = 5 };
@@ -103,9 +106,26 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
     free(text);
 }
 
+/* The very text that a worker did not come back from. */
+static bool is_suspect(const struct reload *r, char *why, size_t why_bytes)
+{
+    struct suspect x;
+
+    if (!suspect_read(r->s->spool_dir, &x) ||
+        strcmp(x.hash, r->generation->hash) != 0) {
+        return false;
+    }
+    (void)snprintf(why, why_bytes,
+                   "a worker did not come back from this very policy, in the hook "
+                   "of %s that begins in %s:%d: change it, or remove %s/suspect",
+                   x.route, x.file, x.line, r->s->spool_dir);
+    return true;
+}
+
 static void on_loaded(void *arg)
 {
     struct reload *r = arg;
+    char why[1024];
 
     reloads_join(r->s);
     if (r->policy != NULL) {
@@ -117,6 +137,8 @@ static void on_loaded(void *arg)
         reload_refuse(r, RELOAD_BAD_POLICY, r->report.text);
     } else if (r->e.text[0] != '\0') {
         reload_refuse(r, RELOAD_FAILED, r->e.text);
+    } else if (r->from == NULL && is_suspect(r, why, sizeof why)) {
+        reload_refuse(r, RELOAD_CONFLICT, why);
     } else {
         takeover_apply(r);
     }
@@ -129,6 +151,18 @@ static bool make_judge(struct reload *r)
         return r->judge != NULL;
     }
     return true;
+}
+
+/* For a start that must not use the policy's file. Without it there is none. */
+static void keep(const struct reload *r)
+{
+    char quoted[ERR_TEXT_MAX * 2];
+    struct err e;
+
+    if (!snapshots_save(r->s->spool_dir, r->policy, &e)) {
+        log_write(LOG_WARN, "policy", "status=not_kept why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
 }
 
 static void *load(void *arg)
@@ -152,6 +186,9 @@ static void *load(void *arg)
          !make_judge(r)) &&
         r->e.text[0] == '\0') {
         (void)err_set(&r->e, "no Lua state for a worker");
+    }
+    if (r->policy != NULL && r->e.text[0] == '\0') {
+        keep(r);
     }
     mailbox_post(&s->mail, on_loaded, r);
     return NULL;

@@ -68,6 +68,7 @@ struct server {
     stats_cell *reloads[RELOAD_ENDS];
     struct trial trial;
     struct watch watch;
+    bool fell_back;           /* at the start: the policy's file is a suspect */
     struct worker_step superseded; /* that a load has not waited for */
     int64_t started_ms;
     bool draining;
@@ -140,6 +141,10 @@ bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
 void bindings_make(struct server *s, struct generation *g,
                    struct policy_state **states, const int *ids,
                    int dead_stream);
+
+/* takeover.c: a policy is live: a start after a hook that did not come back looks
+ * for it. from_file: nobody went back to it. */
+void takeover_note(struct server *s, bool from_file);
 
 /* admin.c */
 bool admin_start(struct server *s, struct err *e) MUST_USE;

@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/listener.h"
+#include "server/snapshots.h"
 #include "server/state.h"
+#include "server/suspect.h"
 #include "shared/hub.h"
 #include "stats/stats.h"
 
@@ -182,7 +184,7 @@ static bool start(struct server *s, struct err *e)
 
     s->n_workers = n_workers_of(plan);
     generations_init(&s->generations, s->n_workers);
-    s->live = generation_new(&s->generations, "start");
+    s->live = generation_new(&s->generations, s->fell_back ? "suspect" : "start");
     generation_policy(s->live, s->policy);
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
@@ -193,8 +195,12 @@ static bool start(struct server *s, struct err *e)
         return false;
     }
     watch_start(&s->watch, s);
+    if (!snapshots_save(s->spool_dir, s->policy, e)) {
+        return false;
+    }
     spool_ready(s->spool);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
+    takeover_note(s, !s->fell_back);
     log_write(LOG_INFO, "ready",
               "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "
               "epoch=%u pid=%ld version=%s",
@@ -253,19 +259,54 @@ static void watch_signals(struct server *s)
     ev_signal_start(s->loop, &s->on_int);
 }
 
+/* The policy's file is what a worker did not come back from: the last other one
+ * that went live takes its place. */
+static void fall_back(struct server *s, const struct suspect *x)
+{
+    char *dir = join(s->conf.data_dir, policy_plan(s->policy)->spool.dir);
+    char quoted[ERR_TEXT_MAX * 2];
+    struct policy *other;
+    struct err e;
+
+    other = snapshots_other(dir, x->hash, &e);
+    if (other == NULL) {
+        log_write(LOG_WARN, "suspect",
+                  "hash=%.12s route=\"%s\" begins=%s:%d using=itself why=%s",
+                  x->hash, x->route, x->file, x->line,
+                  log_quote(quoted, sizeof quoted, e.text));
+    } else {
+        log_write(LOG_WARN, "suspect",
+                  "hash=%.12s route=\"%s\" begins=%s:%d using=%.12s", x->hash,
+                  x->route, x->file, x->line, policy_plan(other)->hash);
+        policy_unref(s->policy);
+        s->policy = other;
+        s->fell_back = true;
+    }
+    free(dir);
+}
+
 static bool load(struct server *s)
 {
     struct policy_report report = {0};
+    struct suspect x;
+    char *dir;
 
     s->policy = policy_load(s->conf.policy_path, &report);
     if (report.text != NULL && report.text[0] != '\0') {
         (void)fputs(report.text, stderr);
     }
     policy_report_fini(&report);
-    if (s->policy != NULL) {
-        policy_share(s->policy, s->hub);
+    if (s->policy == NULL) {
+        return false;
     }
-    return s->policy != NULL;
+    dir = join(s->conf.data_dir, policy_plan(s->policy)->spool.dir);
+    if (suspect_read(dir, &x) &&
+        strcmp(x.hash, policy_plan(s->policy)->hash) == 0) {
+        fall_back(s, &x);
+    }
+    free(dir);
+    policy_share(s->policy, s->hub);
+    return true;
 }
 
 int supervisor_run(const struct supervisor_conf *c)

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/mem.h"
 #include "server/reload.h"
+#include "server/snapshots.h"
+#include "server/suspect.h"
 
 static const double LOOK_S = 0.1;
 
@@ -86,6 +90,22 @@ static const char *report_text(const struct reload *r)
     return r->report.text == NULL ? "" : r->report.text;
 }
 
+void takeover_note(struct server *s, bool from_file)
+{
+    char quoted[ERR_TEXT_MAX * 2];
+    struct suspect x;
+    struct err e;
+
+    if (!snapshots_live(s->spool_dir, s->policy, &e)) {
+        log_write(LOG_WARN, "policy", "status=not_kept why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+    if (from_file && suspect_read(s->spool_dir, &x) &&
+        strcmp(x.hash, s->live->hash) != 0) {
+        suspect_remove(s->spool_dir);
+    }
+}
+
 static void went_live(void *arg)
 {
     struct reload *r = arg;
@@ -103,6 +123,7 @@ static void went_live(void *arg)
                    (unsigned long)s->live->number);
     retire(s, old, why);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
+    takeover_note(s, r->from == NULL);
     sinks_retire(s);
     reload_finish(r, RELOAD_OK, "live", report_text(r));
 }

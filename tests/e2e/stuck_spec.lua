@@ -33,16 +33,15 @@ describe("a hook kept in bounds", function()
         or ([[{"n":%d}]]):format(i)
       good = good + (bad and 0 or 1)
     end
-    local best, a = math.huge, nil
+    local best = math.huge
     for _ = 1, 3 do
       local began = h.now()
-      a = s:post("/v1/events", [[{"loop":1}]])
-      assert.equal(500, a.status)
+      assert.equal(500, s:post("/v1/events", [[{"loop":1}]]).status)
       best = math.min(best, h.now() - began)
     end
     print(("# bounds: a hook that loops was stopped after %.1f ms"):format(
       best * 1000))
-    a = s:post("/v1/events/batch", "[" .. table.concat(body, ",") .. "]")
+    local a = s:post("/v1/events/batch", "[" .. table.concat(body, ",") .. "]")
     assert.equal(202, a.status)
     a = cjson.decode(a.body)
     assert.same({ good, 3, 0, 49, 50 }, { a.accepted, a.rejected,
@@ -132,5 +131,82 @@ describe("a hook kept in bounds", function()
     assert.equal(202, s:post("/v1/events", [[{"n":3}]]).status)
     assert.equal(0, s:stop())
     assert.equal(3, #s:lines())
+  end)
+end)
+
+describe("a hook that never comes back", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function stuck(body)
+    local c = h.connect(s.port)
+    c:send("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: application/json"
+      .. "\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body)
+    return c
+  end
+
+  it("ends the process, and the start after it takes the policy before; nothing "
+    .. "that was accepted is lost", function()
+    s = h.server { policy = policy("if ev.n then ev.version = 1 end", "", 2) }
+    local acks = s.dir .. "/acks"
+    -- A policy that went live before, then the bad one.
+    h.write(s.path, policy(STUCK, ENDLESS))
+    assert.equal(200, s:reload().status)
+    local l = h.load(s.port, { path = "/v1/events", batch = 1, connections = 16,
+      rate = 500, seconds = 60, acks = acks, patient = true })
+    h.wait_for("some events", function()
+      return s:metric("sluice_events_total") ~= nil
+        and (s:metric("sluice_requests_total", 'status="202"') or 0) > 300
+    end)
+    stuck([[{"stuck":1}]])
+    assert.equal(70, h.reap(s.pid, 30))
+    s.pid = nil
+    local ran = s:text():match("event=stuck worker=%d generation=2 hash=%x+ "
+      .. "route=\"POST /v1/events\" hook=on_event begins=[^ ]*policy.lua:7 "
+      .. "ms=%d+ ran_ms=(%d+) exit=70")
+    assert.is_not_nil(ran, s:text())
+    print(("# stuck: the process ended when the hook had run for %d ms"):format(
+      ran))
+    assert.is_true(tonumber(ran) <= 2100)
+    local f = h.load_stop(l)
+    assert.is_true(f.acked > 300)
+    assert.matches("^%x+ 2 [^ ]*policy.lua:7 POST /v1/events\n$",
+      h.read(s.data .. "/spool/suspect"))
+    -- The file still holds the bad policy.
+    s:start()
+    assert.matches("event=suspect hash=%x+ route=\"POST /v1/events\" "
+      .. "begins=[^ ]*policy.lua:7 using=%x+\n", s:text())
+    assert.matches("generation=1 status=live cause=suspect", s:text())
+    assert.equal(202, s:post("/v1/events", [[{"stuck":1,"n":1}]]).status)
+    local a = s:reload()
+    assert.equal(409, a.status)
+    assert.matches("a worker did not come back from this very policy, in the "
+      .. "hook of POST /v1/events that begins in", a.body, 1, true)
+    -- A mended one is taken, and the suspicion is over.
+    h.write(s.path, policy("if ev.n then ev.version = 3 end", ENDLESS))
+    assert.equal(200, s:reload().status)
+    assert.equal(202, s:post("/v1/events", [[{"n":3}]]).status)
+    assert.is_nil(h.read(s.data .. "/spool/suspect"))
+    assert.equal(0, s:stop())
+    -- Two of the lines are this test's own.
+    local all, rest = h.read(s:collect()), s.dir .. "/rest"
+    h.shell(("grep -v '\"version\"' '%s' > '%s'"):format(s:collect(), rest))
+    local v = h.verify(acks, rest)
+    print("# stuck: " .. v.text)
+    assert.same({ 0, 0 }, { v.missing, v.torn })
+    assert.matches([[{"stuck":1,"n":1,"version":1}]], all, 1, true)
+    assert.matches([[{"n":3,"version":3}]], all, 1, true)
+  end)
+
+  it("without a policy before it is used again, and says so", function()
+    s = h.server { policy = policy(STUCK, ENDLESS, 1) }
+    stuck([[{"stuck":1}]])
+    assert.equal(70, h.reap(s.pid, 30))
+    s.pid = nil
+    s:start()
+    assert.matches("event=suspect .* using=itself why=\"no other policy has gone "
+      .. "live here\"", s:text())
+    assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status)
+    assert.equal(0, s:stop())
   end)
 end)
