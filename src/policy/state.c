@@ -93,7 +93,7 @@ void state_next_event(struct policy_state *s)
     }
     if (clock_thread_ns() > s->deadline_ns) {
         s->overruns++;
-        s->deadline_ns = clock_thread_ns() + HOOK_STOP_MS * 1000000ull;
+        s->deadline_ns = clock_thread_ns() + NEXT_MS * 1000000ull;
     }
 }
 

@@ -37,7 +37,8 @@ enum {
     JUDGE_MS = 50,       /* of a canary's roll_back_if */
     HOOK_STOP_MS = 45,   /* when it is stopped, so that all is over by HOOK_MS */
     COUNT_EVERY = 10000, /* instructions between two looks at the clock */
-    OVERRUNS_MAX = 8     /* events of a call that get time of their own */
+    NEXT_MS = 1,         /* for each event behind one that was stopped, */
+    OVERRUNS_MAX = 8     /* until so many were: then the rest ends at once */
 };
 
 struct hub;
@@ -108,7 +109,7 @@ void state_bound(struct policy_state *s, const char *what, int ms);
 void state_rehook(struct policy_state *s);
 
 /* The event in hand is done with, maybe because it was stopped: the next one of the
- * request has time of its own again, a few times. */
+ * request has a little time of its own again. */
 void state_next_event(struct policy_state *s);
 
 /* stuck.c: around each call of a route's hook. */
