@@ -325,8 +325,8 @@ function http(name) end
 ---@field options? table<string, string|number|boolean> Any option of librdkafka.
 ---@field partitioner? "key"|"sticky"|"least_bytes" murmur2 of the key; batches in turn; or the fewest bytes outstanding. (default: key)
 ---@field position? "auto"|"none"|"headers" The spool position in headers; auto: with framing = "batch". (default: auto)
----@field topic string The topic; with topic_by: of events without that field.
----@field topic_by? string Path of a text field whose value is the topic.
+---@field topic string The topic; with topic_by: of events that have none by it.
+---@field topic_by? string|(fun(ev: table): string?) Path of a text field whose value is the topic, or function(ev): the topic (each event is decoded again for it: costs many times what a field does).
 ---@field was? string The name that it had: it goes on where that one was.
 
 ---When a batch goes.

@@ -44,9 +44,10 @@ local lua_types = {
   fields = "table<string, string>", schema = "sluice.schema", urls = "string|string[]",
   sinks = "table<integer|string, string|sluice.stream_sink>",
   adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
+  topic_by = "string|(fun(ev: table): string?)",
 }
 for _, name in ipairs { "string", "text", "address", "name", "bytes", "duration", "url",
-  "moment", "after", "stream", "header" } do
+  "moment", "after", "stream", "header", "topic" } do
   lua_types[name] = "string"
 end
 
@@ -59,12 +60,12 @@ local function lua_type(spec, class, key)
 end
 
 local shown_types = {
-  string = "text", address = "host:port", bytes = "size", count = "whole number",
+  string = "text", topic = "text", address = "host:port", bytes = "size", count = "whole number",
   fields = "field = text", list = "list of texts", map = "name = value",
   headers = "name = value", hook = "function",
   sinks = "list of sinks", workers = '`"auto"` or whole number',
   moment = "RFC 3339 time", after = 'duration or `"p95"`',
-  adapt = '`"latency"` or function', stream = "name of a stream",
+  adapt = '`"latency"` or function', topic_by = "text or function", stream = "name of a stream",
   schema = "schema { }", urls = "url, or list of urls",
 }
 

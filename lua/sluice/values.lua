@@ -298,6 +298,22 @@ function checks.adapt(v)
   return checks.hook(v, { params = 1 })
 end
 
+function checks.topic(v)
+  if type(v) == "function" then
+    return nil, "a function is not a text; by event: topic_by = function(ev) ... end"
+  end
+  return checks.string(v, {})
+end
+
+function checks.topic_by(v)
+  if type(v) == "string" then return checks.string(v, {}) end
+  if type(v) ~= "function" then
+    return nil, ("%s is neither the path of a field nor a function")
+        :format(M.show(v))
+  end
+  return checks.hook(v, { params = 1 })
+end
+
 ---@return any value nil with a reason when it is wrong
 function M.check(v, spec, host)
   local check = checks[spec.type]

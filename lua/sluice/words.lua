@@ -148,10 +148,11 @@ M.kafka = {
   options = {
     brokers = { type = "string", required = true,
       help = "\"host:port,host:port\"." },
-    topic = { type = "string", required = true,
-      help = "The topic; with topic_by: of events without that field." },
-    topic_by = { type = "string",
-      help = "Path of a text field whose value is the topic." },
+    topic = { type = "topic", required = true,
+      help = "The topic; with topic_by: of events that have none by it." },
+    topic_by = { type = "topic_by",
+      help = "Path of a text field whose value is the topic, or function(ev): the topic "
+        .. "(each event is decoded again for it: costs many times what a field does)." },
     key = { type = "string",
       help = "Path of the field that is the message's key." },
     framing = { type = "enum", default = "event", values = { "event", "batch" },

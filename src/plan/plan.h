@@ -136,6 +136,7 @@ enum kafka_partitioner { KAFKA_BY_KEY, KAFKA_STICKY, KAFKA_LEAST_BYTES };
 struct kafka_plan {
     const char *brokers, *topic, *compression;
     const char *topic_by, *key; /* paths; NULL: none */
+    bool has_topic;          /* topic_by is a function, in the sink's Lua state */
     uint64_t key_hash;       /* plan_key_hash(key) */
     enum kafka_framing framing;
     enum kafka_partitioner partitioner;

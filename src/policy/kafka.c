@@ -8,6 +8,7 @@ void build_kafka(struct build *b, struct sink_plan *s)
     k->brokers = text(b, "brokers").p;
     k->topic = text(b, "topic").p;
     k->topic_by = text(b, "topic_by").p;
+    k->has_topic = k->topic_by == NULL && has(b, "topic_by");
     k->key = text(b, "key").p;
     k->key_hash = plan_key_hash(k->key);
     k->compression = text(b, "compression").p;

@@ -146,8 +146,13 @@ void policy_on_request(struct policy_state *s, const struct route *route,
                        const struct policy_request *req,
                        struct policy_verdict *v);
 
-/* What a policy decides for a sink: breaker.ready_to_trip, batch.adapt. */
-enum policy_sink_hook { POLICY_TRIP, POLICY_ADAPT, POLICY_N_SINK_HOOKS };
+/* What a policy decides for a sink: breaker.ready_to_trip, batch.adapt, topic_by. */
+enum policy_sink_hook {
+    POLICY_TRIP,
+    POLICY_ADAPT,
+    POLICY_TOPIC,
+    POLICY_N_SINK_HOOKS
+};
 struct policy_number {
     const char *name;
     double value;
@@ -159,6 +164,11 @@ bool policy_sink_call(struct policy_state *s, uint32_t sink,
                       enum policy_sink_hook hook,
                       const struct policy_number *list, uint32_t n,
                       double *result);
+
+/* Calls topic_by of the plan's sink with a stored event, which is a table: its text,
+ * until the next call on the state; {NULL, 0}: none, or it failed (logged). */
+struct str policy_sink_topic(struct policy_state *s, uint32_t sink,
+                             struct str event);
 
 /* A lua_CFunction for a Lua of the caller's: returns { encode, decode, null }, the
  * JSON that policies have. */

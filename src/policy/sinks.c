@@ -1,13 +1,25 @@
-/* Functions of a policy that decide for a sink: called on its thread, with a table
- * of numbers, interpreted and bounded in time. */
+/* Functions of a policy that decide for a sink: called on its thread, interpreted and
+ * bounded in time. */
 #include <lauxlib.h>
 #include <math.h>
+#include <string.h>
 
 #include "policy/state.h"
 
 static const char *const names[POLICY_N_SINK_HOOKS][2] = {
     [POLICY_TRIP] = {"breaker", "ready_to_trip"},
-    [POLICY_ADAPT] = {"batch", "adapt"}};
+    [POLICY_ADAPT] = {"batch", "adapt"},
+    [POLICY_TOPIC] = {NULL, "topic_by"}};
+
+/* The table at the sink's key, or the sink itself, on top. */
+static void push_owner(lua_State *L, const char *key)
+{
+    if (key == NULL) {
+        lua_pushvalue(L, -1);
+    } else {
+        lua_getfield(L, -1, key);
+    }
+}
 
 /* The sink's description is on top. */
 static void take_sink(struct policy_state *s, uint32_t i)
@@ -16,7 +28,7 @@ static void take_sink(struct policy_state *s, uint32_t i)
 
     for (int k = 0; k < POLICY_N_SINK_HOOKS; k++) {
         s->sink_hooks[i][k] = LUA_NOREF;
-        lua_getfield(L, -1, names[k][0]);
+        push_owner(L, names[k][0]);
         if (lua_istable(L, -1)) {
             lua_getfield(L, -1, names[k][1]);
             if (lua_isfunction(L, -1)) {
@@ -45,6 +57,81 @@ void state_take_sinks(struct policy_state *s)
     lua_pop(L, 2);
 }
 
+/* False: it raised, or ran too long. The function and its argument are on top, and
+ * its result after that. */
+static bool call(struct policy_state *s)
+{
+    bool ok;
+
+    state_bound(s, "the function", SINK_HOOK_MS);
+    ok = lua_pcall(s->L, 1, 1, 0) == 0;
+    state_bound(s, NULL, 0);
+    if (!ok) {
+        hooks_raised(s, str_of(lua_tostring(s->L, -1)));
+    }
+    return ok;
+}
+
+/* __index of an event: "properties.page" is ev.properties.page. */
+static int by_path(lua_State *L)
+{
+    struct str path;
+
+    path.p = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &path.n) : NULL;
+    if (path.p == NULL || memchr(path.p, '.', path.n) == NULL) {
+        return 0;
+    }
+    lua_settop(L, 2);
+    lua_pushvalue(L, 1);
+    for (;;) {
+        const char *dot = memchr(path.p, '.', path.n);
+        size_t n = dot == NULL ? path.n : (size_t)(dot - path.p);
+
+        if (!lua_istable(L, -1)) {
+            return 0;
+        }
+        lua_pushlstring(L, path.p, n);
+        lua_rawget(L, -2);
+        if (dot == NULL) {
+            return 1;
+        }
+        path = (struct str){dot + 1, path.n - n - 1};
+    }
+}
+
+/* (text) -> event */
+static int push_event(lua_State *L)
+{
+    (void)json_decode(L);
+    if (luaL_newmetatable(L, "sluice.stored_event")) {
+        lua_pushcfunction(L, by_path);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+struct str policy_sink_topic(struct policy_state *s, uint32_t sink,
+                             struct str event)
+{
+    lua_State *L = s->L;
+    struct str topic = {NULL, 0};
+
+    lua_settop(L, 0);
+    if (s->sink_hooks[sink][POLICY_TOPIC] == LUA_NOREF) {
+        return topic;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->sink_hooks[sink][POLICY_TOPIC]);
+    lua_pushcfunction(L, push_event);
+    lua_pushlstring(L, event.p, event.n);
+    if (lua_pcall(L, 1, 1, 0) != 0) {
+        hooks_raised(s, str_of(lua_tostring(L, -1)));
+    } else if (call(s) && lua_type(L, -1) == LUA_TSTRING) {
+        topic.p = lua_tolstring(L, -1, &topic.n); /* stays on the stack */
+    }
+    return topic;
+}
+
 bool policy_sink_call(struct policy_state *s, uint32_t sink,
                       enum policy_sink_hook hook,
                       const struct policy_number *list, uint32_t n,
@@ -63,12 +150,8 @@ bool policy_sink_call(struct policy_state *s, uint32_t sink,
         lua_pushnumber(L, list[i].value);
         lua_setfield(L, -2, list[i].name);
     }
-    state_bound(s, "the function", SINK_HOOK_MS);
-    ok = lua_pcall(L, 1, 1, 0) == 0;
-    state_bound(s, NULL, 0);
-    if (!ok) {
-        hooks_raised(s, str_of(lua_tostring(L, -1)));
-    } else {
+    ok = call(s);
+    if (ok) {
         *result = lua_isnumber(L, -1) ? lua_tonumber(L, -1)
                                       : (double)lua_toboolean(L, -1);
         ok = isfinite(*result);

@@ -49,6 +49,13 @@ static uint32_t on_adapt(void *arg, const struct sink_load *load)
                : 0;
 }
 
+static struct str on_topic(void *arg, struct str event)
+{
+    struct sink_lua *l = arg;
+
+    return policy_sink_topic(l->state, l->sink, event);
+}
+
 bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
                   struct sink_hooks *hooks, struct err *e)
 {
@@ -58,7 +65,7 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
     *out = NULL;
     *hooks = (struct sink_hooks){0};
     if (!plan->has_adapt && !plan->remote.breaker.has_trip &&
-        !plan->kafka.breaker.has_trip) {
+        !plan->kafka.breaker.has_trip && !plan->kafka.has_topic) {
         return true;
     }
     state = policy_state_new(p, e);
@@ -67,7 +74,7 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
     }
     *out = mem_alloc(sizeof **out);
     **out = (struct sink_lua){state, sink};
-    *hooks = (struct sink_hooks){*out, on_trip, on_adapt};
+    *hooks = (struct sink_hooks){*out, on_trip, on_adapt, on_topic};
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "base/str.h"
 #include "sink/breaker.h"
 
 /* What adapt may decide by, over the time since it was asked last. */
@@ -26,6 +27,8 @@ struct sink_hooks {
     breaker_trip_fn *trip;
     /* Events that a batch should have from now on; 0: as before. */
     uint32_t (*adapt)(void *arg, const struct sink_load *load);
+    /* The topic of a stored event, until the next call; {NULL, 0}: the default. */
+    struct str (*topic)(void *arg, struct str event);
 };
 
 /* The target that batches have from now on, within the plan's bounds; load->target

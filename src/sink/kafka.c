@@ -116,6 +116,9 @@ static void make_cells(struct sink *s)
     s->scanned = stats_counter(
         "sluice_kafka_scanned_events_total",
         "Events that were read again at delivery for their key or topic.", label);
+    s->defaults = stats_counter(
+        "sluice_kafka_topic_defaults_total",
+        "Events for which topic_by gave no topic.", label);
     s->hedges = stats_counter("sluice_hedges_total", HEDGES_HELP, label);
     s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP,
                                   label);

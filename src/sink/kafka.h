@@ -78,7 +78,7 @@ struct sink {
     struct fields *fields;     /* NULL: neither key nor topic_by */
     int topic_slot;            /* KEY when both are the same field */
     struct hedging hedging;    /* in messages */
-    stats_cell *fatals, *scanned, *hedges, *hedge_wins;
+    stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins;
 };
 
 /* cluster.c */

@@ -74,6 +74,29 @@ static struct str noted_key(const struct batch_entry *e, struct str event)
                            : (struct str){event.p + e->key_off, e->key_len};
 }
 
+/* By the event, as the policy says; the default when that is none, or no name of a
+ * topic. Fields are read. */
+static rd_kafka_topic_t *topic_of(struct sink *s, const struct cluster *to,
+                                  struct str event, bool whole)
+{
+    const struct sink_hooks *hooks = s->conf.hooks;
+    rd_kafka_topic_t *topic = NULL;
+
+    if (!whole && (s->plan->topic_by != NULL || s->plan->has_topic)) {
+        struct str name = {NULL, 0};
+
+        if (s->plan->topic_by != NULL) {
+            name = fields_text(s->fields, s->topic_slot);
+        } else if (hooks->topic != NULL) {
+            name = hooks->topic(hooks->arg, event);
+        }
+        topic = producer_topic(to->producer, name);
+        stats_add(s->defaults, topic == NULL);
+    }
+    return topic != NULL ? topic
+                         : producer_topic(to->producer, str_of(s->plan->topic));
+}
+
 rd_kafka_resp_err_t message_send(struct cargo *c, struct cluster *to, uint32_t i,
                                  bool copy)
 {
@@ -83,7 +106,7 @@ rd_kafka_resp_err_t message_send(struct cargo *c, struct cluster *to, uint32_t i
     const struct batch_entry *e = &b->entries[i];
     struct str payload = whole ? (struct str){b->bytes, b->n_bytes}
                                : (struct str){b->bytes + e->off, e->len};
-    rd_kafka_topic_t *topic = NULL;
+    rd_kafka_topic_t *topic;
     struct str key = {NULL, 0};
     bool noted = !whole && is_noted(s, b, e);
 
@@ -92,13 +115,7 @@ rd_kafka_resp_err_t message_send(struct cargo *c, struct cluster *to, uint32_t i
         fields_read(s->fields, payload);
         stats_add(s->scanned, 1);
     }
-    if (!whole && s->plan->topic_by != NULL) {
-        topic = producer_topic(to->producer,
-                               fields_text(s->fields, s->topic_slot));
-    }
-    if (topic == NULL) {
-        topic = producer_topic(to->producer, str_of(s->plan->topic));
-    }
+    topic = topic_of(s, to, payload, whole);
     if (topic == NULL) {
         return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
     }

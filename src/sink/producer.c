@@ -187,10 +187,12 @@ rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
     rd_kafka_topic_conf_t *conf = NULL;
     rd_kafka_topic_t *t;
 
-    for (uint32_t i = 0; i < p->n_topics; i++) {
-        if (str_eq(str_of(p->topics[i].name), name)) {
+    for (uint32_t k = 0, i = p->last_topic; k < p->n_topics; k++) {
+        if (str_eq((struct str){p->topics[i].name, p->topics[i].n}, name)) {
+            p->last_topic = i;
             return p->topics[i].topic;
         }
+        i = i + 1 < p->n_topics ? i + 1 : 0;
     }
     if (p->n_topics == PRODUCER_TOPICS_MAX || name.n == 0 ||
         name.n > NAME_MAX_BYTES) {
@@ -211,6 +213,7 @@ rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
     (void)snprintf(p->topics[p->n_topics].name,
                    sizeof p->topics[p->n_topics].name, "%.*s", (int)name.n,
                    name.p);
+    p->topics[p->n_topics].n = name.n;
     t = rd_kafka_topic_new(p->rk, p->topics[p->n_topics].name, conf);
     if (t != NULL) {
         p->topics[p->n_topics++].topic = t;

@@ -55,8 +55,9 @@ struct producer {
     struct {
         rd_kafka_topic_t *topic;
         char name[256];
+        size_t n;
     } topics[PRODUCER_TOPICS_MAX];
-    uint32_t n_topics;
+    uint32_t n_topics, last_topic;
     /* By partition, for least_bytes: also read on librdkafka's threads. */
     _Atomic int64_t outstanding[PARTITIONS_MAX];
     const struct kafka_plan *plan; /* the owner keeps it up to date */

@@ -71,6 +71,36 @@ describe("the Kafka sink", function()
     assert.equal(2, #kafka.consume(m.brokers, "events"))
   end)
 
+  it("takes the topic from a function, and the default where it gives none", function()
+    m:say("topic click_home 1")
+    m:say("topic by_number 1")
+    s = h.server { policy = policy(m.brokers, { sink = [[key = "id",
+      topic_by = function(ev)
+        if ev.type == "raise" then error("no topic for " .. ev.id) end
+        if ev.type == "long" then while true do end end
+        if ev.type == "bad" then return "no topic!" end
+        if ev.type == "table" then return ev end
+        if ev.n then return "by_number" end
+        return ev.type and ev.type .. "_" .. ev["properties.page"]
+      end,]] }) }
+    local events = { [[{"id":"a","type":"click","properties":{"page":"home"}}]],
+      [[{"id":"b","n":1.5}]], [[{"id":"c","type":"raise"}]],
+      [[{"id":"d","type":"long"}]], [[{"id":"e","type":"bad"}]],
+      [[{"id":"f","type":"table"}]], [[{"id":"g"}]],
+      [[{"id":"h","type":"click","properties":{"page":"home"}}]] }
+    assert.equal(202, s:post("/v1/events/batch",
+      "[" .. table.concat(events, ",") .. "]").status)
+    delivered(s, 8)
+    assert.same({ "a", "h" }, kafka.consume(m.brokers, "click_home", "%k\\n"))
+    assert.same({ "b" }, kafka.consume(m.brokers, "by_number", "%k\\n"))
+    local rest = kafka.consume(m.brokers, "events", "%k\\n")
+    table.sort(rest)
+    assert.same({ "c", "d", "e", "f", "g" }, rest)
+    assert.equal(5, s:metric("sluice_kafka_topic_defaults_total"))
+    s:logged("status=raised .*no topic for c")
+    assert.equal(0, s:stop())
+  end)
+
   it("puts a message that is too large among the dead letters", function()
     s = h.server { policy = policy(m.brokers, { sink =
       [[options = { ["message.max.bytes"] = 2000 },]] }) }

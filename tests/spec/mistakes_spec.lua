@@ -123,7 +123,7 @@ route "POST /x" { body = "event", stream = "events" }]],
     [[{BASE}kafka "k" { }
 stream "s" { sinks = { "k" } }]],
     [[p.lua:4: kafka "k": needs brokers: "host:port,host:port".
-p.lua:4: kafka "k": needs topic: the topic; with topic_by: of events without that field.]] },
+p.lua:4: kafka "k": needs topic: the topic; with topic_by: of events that have none by it.]] },
   { "a batch whose least is above its target",
     [[{BASE}kafka "k" { brokers = "b:1", topic = "t", batch = { min = 300 } }
 stream "s" { sinks = { "k" } }]],
@@ -149,6 +149,22 @@ stream "s" { sinks = { "k" } }]],
     [[{BASE}kafka "k" { brokers = "b:1", topic = "t", breaker = { timeout = 30 } }
 stream "s" { sinks = { "k" } }]],
     [[p.lua:4: kafka "k".breaker.timeout: 30 needs a unit, such as "50ms"]] },
+  { "a topic that is a function",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = function(ev) return "t" end }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".topic: a function is not a text; by event: topic_by = function(ev) ... end]] },
+  { "a topic_by that is neither path nor function",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", topic_by = 5 }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".topic_by: 5 is neither the path of a field nor a function]] },
+  { "a topic_by with two parameters",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", topic_by = function(ev, req) end }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".topic_by: the function takes 2 parameters; it is given 1]] },
+  { "a topic by event for a message of many events",
+    [[{BASE}kafka "k" { brokers = "b:1", topic = "t", framing = "batch", topic_by = "type" }
+stream "s" { sinks = { "k" } }]],
+    [[p.lua:4: kafka "k".topic_by: means nothing with framing = "batch": a message has many events]] },
   { "a key for a message of many events",
     [[{BASE}kafka "k" { brokers = "b:1", topic = "t", framing = "batch", key = "id" }
 stream "s" { sinks = { "k" } }]],
