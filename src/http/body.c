@@ -59,10 +59,7 @@ bool request_part(struct conn *c, const char *p, size_t n)
         return true;
     }
     if (c->body_n + n > r->max_body) {
-        char text[96];
-
-        (void)http_error_large(r->max_body, text, sizeof text);
-        request_refuse(c, 413, "too_large", text);
+        request_refuse_for(c, http_error_large(r->max_body));
         c->closing = true;
         return false;
     }
@@ -87,24 +84,13 @@ bool request_part(struct conn *c, const char *p, size_t n)
 static bool inflate_body(struct conn *c, struct str *body)
 {
     struct http_request *r = c->current;
-    char text[96];
+    enum encoding_result result = encoding_inflate(
+        c->server->encoding, r->encoding, *body, r->max_body, body);
 
-    switch (encoding_inflate(c->server->encoding, r->encoding, *body,
-                             r->max_body, body)) {
-    case ENCODING_OK:
-        return true;
-    case ENCODING_LARGE:
-        (void)snprintf(text, sizeof text,
-                       "the body is larger than %lu bytes when inflated",
-                       (unsigned long)r->max_body);
-        request_refuse(c, 413, "too_large", text);
-        return false;
-    case ENCODING_BAD:
-        break;
+    if (result != ENCODING_OK) {
+        request_refuse_for(c, http_error_inflate(result, r->max_body));
     }
-    request_refuse(c, 400, "bad_encoding",
-                   "the body is not whole and valid in its Content-Encoding");
-    return false;
+    return result == ENCODING_OK;
 }
 
 static void hand_over(struct conn *c, struct http_request *r)

@@ -50,8 +50,41 @@ size_t http_error_text(int status, const char *code, const char *detail,
         http_phrase(status), code, detail);
 }
 
-size_t http_error_large(uint64_t max_body, char *out, size_t n)
+const char *http_error_lines(int status)
 {
-    return (size_t)snprintf(out, n, "the body is larger than %lu bytes",
-                            (unsigned long)max_body);
+    return status == 503   ? "Retry-After: 2\r\n"
+           : status == 415 ? "Accept-Encoding: gzip, deflate, zstd\r\n"
+                           : "";
+}
+
+struct http_error http_error_encoding(void)
+{
+    return (struct http_error){415, "unsupported_encoding",
+                               "expected no Content-Encoding, or one of gzip, "
+                               "deflate, zstd"};
+}
+
+struct http_error http_error_large(uint64_t max_body)
+{
+    struct http_error e = {.status = 413, .code = "too_large"};
+
+    (void)snprintf(e.detail, sizeof e.detail,
+                   "the body is larger than %lu bytes",
+                   (unsigned long)max_body);
+    return e;
+}
+
+struct http_error http_error_inflate(enum encoding_result r, uint64_t max_body)
+{
+    struct http_error e = {.status = 413, .code = "too_large"};
+
+    if (r == ENCODING_BAD) {
+        return (struct http_error){400, "bad_encoding",
+                                   "the body is not whole and valid in its "
+                                   "Content-Encoding"};
+    }
+    (void)snprintf(e.detail, sizeof e.detail,
+                   "the body is larger than %lu bytes when inflated",
+                   (unsigned long)max_body);
+    return e;
 }

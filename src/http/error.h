@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/encoding.h"
+
 const char *http_phrase(int status); /* "Not Found"; "Other" */
 
 /* {"error":<phrase>,"code":...,"detail":...}; the texts need no escapes. Returns
@@ -13,5 +15,15 @@ const char *http_phrase(int status); /* "Not Found"; "Other" */
 size_t http_error_text(int status, const char *code, const char *detail,
                        char *out, size_t n);
 
-/* The detail of a 413. */
-size_t http_error_large(uint64_t max_body, char *out, size_t n);
+/* What such an answer says beside its body: whole lines, "" mostly. */
+const char *http_error_lines(int status);
+
+struct http_error {
+    int status;
+    const char *code;
+    char detail[96];
+};
+
+struct http_error http_error_encoding(void);              /* one unknown to us */
+struct http_error http_error_large(uint64_t max_body);    /* as it is sent */
+struct http_error http_error_inflate(enum encoding_result r, uint64_t max_body);

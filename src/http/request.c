@@ -216,10 +216,13 @@ void request_refuse(struct conn *c, int status, const char *code,
     r->close = r->close || c->server->in_head != r || !worth_discarding(r);
     c->server->ops->on_refusal(c->server->arg, status);
     http_answer(r, status,
-                status == 503   ? "Retry-After: 2\r\n"
-                : status == 415 ? "Accept-Encoding: gzip, deflate, zstd\r\n"
-                                : "",
+                http_error_lines(status),
                 (struct str){text, n});
+}
+
+void request_refuse_for(struct conn *c, struct http_error e)
+{
+    request_refuse(c, e.status, e.code, e.detail);
 }
 
 /* ---- the head ---- */
@@ -322,16 +325,11 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
     }
     encoding = header(s, v->n_headers, "content-encoding", &twice);
     if (twice || (encoding.n > 0 && !encoding_of(encoding, &r->encoding))) {
-        request_refuse(c, 415, "unsupported_encoding",
-                       "expected no Content-Encoding, or one of gzip, "
-                       "deflate, zstd");
+        request_refuse_for(c, http_error_encoding());
         return false;
     }
     if (r->length != UINT64_MAX && r->length > s->limits.max_body) {
-        char text[96];
-
-        (void)http_error_large(s->limits.max_body, text, sizeof text);
-        request_refuse(c, 413, "too_large", text);
+        request_refuse_for(c, http_error_large(s->limits.max_body));
         return false;
     }
     expect = header(s, v->n_headers, "expect", &twice);

@@ -13,6 +13,7 @@
 
 #include "base/attr.h"
 #include "http/encoding.h"
+#include "http/error.h"
 #include "http/http.h"
 #include "http/parse.h"
 #include "stats/stats.h"
@@ -144,6 +145,7 @@ void request_abort(struct conn *c);  /* the one being parsed */
 /* http's own answer to the request in hand, or to what is none; then close. */
 void request_refuse(struct conn *c, int status, const char *code,
                     const char *detail);
+void request_refuse_for(struct conn *c, struct http_error e);
 
 /* body.c */
 bool request_part(struct conn *c, const char *p, size_t n);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/encoding.h"
 #include "http/error.h"
 #include "ingest/answer.h"
 #include "ingest/head.h"
@@ -40,23 +41,66 @@ static void refuse(struct sluice_kit *k, const struct refused *no,
     out->message = no->error.detail;
 }
 
-/* What http/ itself refuses of a body that is whole; true: it did. */
-static bool too_large(struct sluice_kit *k, uint64_t n,
+static void refuse_http(struct sluice_kit *k, const struct http_error *e,
+                        struct sluice_kit_answer *out)
+{
+    struct http_error *kept = take(k, sizeof *kept);
+    char *text = take(k, ERROR_BYTES);
+    const char *lines = http_error_lines(e->status);
+
+    *kept = *e;
+    out->status = (uint32_t)e->status;
+    out->headers = (struct sluice_kit_text){lines, strlen(lines)};
+    out->body.p = text;
+    out->body.n = http_error_text(e->status, e->code, kept->detail, text,
+                                  ERROR_BYTES);
+    out->code = e->code;
+    out->message = kept->detail;
+}
+
+/* What http/ itself refuses before the body is there. False: refused. */
+static bool acceptable(struct sluice_kit *k, const struct policy_request *r,
+                       size_t n, enum http_encoding *how,
+                       struct sluice_kit_answer *out)
+{
+    uint64_t max = policy_plan(k->policy)->server.max_body;
+    struct str encoding = request_raw(r, "", REQUEST_HEADER,
+                                      STR("content-encoding"));
+    struct http_error e;
+
+    *how = HTTP_IDENTITY;
+    if (encoding.n > 0 && !encoding_of(encoding, how)) {
+        e = http_error_encoding();
+    } else if (n > max) {
+        e = http_error_large(max);
+    } else {
+        return true;
+    }
+    refuse_http(k, &e, out);
+    return false;
+}
+
+/* The body as it is decided on, SCAN_PAD bytes behind it. False: refused. */
+static bool open_body(struct sluice_kit *k, struct sluice_kit_text sent,
+                      enum http_encoding how, struct str *body,
                       struct sluice_kit_answer *out)
 {
     uint64_t max = policy_plan(k->policy)->server.max_body;
-    char *text = take(k, ERROR_BYTES), *detail = take(k, 96);
+    char *copy = take(k, sent.n + SCAN_PAD);
+    enum encoding_result r = ENCODING_OK;
+    struct http_error e;
 
-    if (n <= max) {
-        return false;
+    memcpy(copy, sent.p, sent.n);
+    memset(copy + sent.n, 0, SCAN_PAD);
+    *body = (struct str){copy, sent.n};
+    if (how != HTTP_IDENTITY) {
+        r = encoding_inflate(k->encoding, how, *body, max, body);
     }
-    (void)http_error_large(max, detail, 96);
-    out->status = 413;
-    out->body.p = text;
-    out->body.n = http_error_text(413, "too_large", detail, text, ERROR_BYTES);
-    out->code = "too_large";
-    out->message = detail;
-    return true;
+    if (r != ENCODING_OK) {
+        e = http_error_inflate(r, max);
+        refuse_http(k, &e, out);
+    }
+    return r == ENCODING_OK;
 }
 
 static void list_events(struct sluice_kit *k, const struct outcome *o,
@@ -158,6 +202,39 @@ static void accept(struct sluice_kit *k, const struct route *route,
     }
 }
 
+/* From the route to what would be stored. */
+static void decide(struct sluice_kit *k, const struct policy_request *r,
+                   const struct sluice_kit_request *req, enum http_encoding how,
+                   struct sluice_kit_answer *out)
+{
+    char *common = take(k, CORS_BYTES);
+    const struct route *route;
+    enum scan_shape shape;
+    struct refused no;
+    struct str body;
+    uint32_t raised;
+    bool ok = decide_head(k->state, r, str_in(req->content_type), &route, &shape,
+                          &no);
+
+    if (!ok && no.status == 405 &&
+        head_preflight(policy_plan(k->policy), r, common)) {
+        out->status = 204;
+        out->headers = (struct sluice_kit_text){common, strlen(common)};
+        return;
+    }
+    head_common(route, r, common);
+    if (ok && !open_body(k, req->body, how, &body, out)) {
+        return;
+    }
+    ok = ok && decide_body(k->state, route, shape, r, body, &k->batch, NULL,
+                           &raised, &no);
+    if (ok) {
+        accept(k, route, req->time_ms, common, out);
+    } else {
+        refuse(k, &no, common, out);
+    }
+}
+
 void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
                     struct sluice_kit_answer *out)
 {
@@ -168,40 +245,15 @@ void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
                                .query = str_in(req->query),
                                .peer = str_in(req->peer),
                                .headers = headers};
-    const struct route *route;
-    enum scan_shape shape;
-    struct refused no;
-    uint32_t raised;
-    char *body, *common;
-    bool head;
+    enum http_encoding how;
 
     *out = (struct sluice_kit_answer){0};
     arena_reset(&k->answer);
-    common = take(k, CORS_BYTES);
     for (uint32_t i = 0; i < req->n_headers && i < HEADERS_MAX; i++) {
         headers[r.n_headers++] = (struct str_pair){
             str_in(req->headers[i].name), str_in(req->headers[i].value)};
     }
-    if (too_large(k, req->body.n, out)) {
-        return;
+    if (acceptable(k, &r, req->body.n, &how, out)) {
+        decide(k, &r, req, how, out);
     }
-    body = take(k, req->body.n + SCAN_PAD);
-    memset(body + req->body.n, 0, SCAN_PAD);
-    memcpy(body, req->body.p, req->body.n);
-    head = decide_head(k->state, &r, str_in(req->content_type), &route, &shape,
-                       &no);
-    if (!head && no.status == 405 &&
-        head_preflight(policy_plan(k->policy), &r, common)) {
-        out->status = 204;
-        out->headers = (struct sluice_kit_text){common, strlen(common)};
-        return;
-    }
-    head_common(route, &r, common);
-    if (!head || !decide_body(k->state, route, shape, &r,
-                              (struct str){body, req->body.n}, &k->batch, NULL,
-                              &raised, &no)) {
-        refuse(k, &no, common, out);
-        return;
-    }
-    accept(k, route, req->time_ms, common, out);
 }

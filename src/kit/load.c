@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "decode/scan.h"
+#include "http/encoding.h"
 #include "kit/state.h"
 #include "plan/moment.h"
 #include "policy/embed.h"
@@ -75,6 +76,7 @@ struct sluice_kit *sluice_kit_load(const char *path, struct sluice_kit_text text
     arena_init(&k->arena, REQUEST_BYTES_MAX);
     arena_init(&k->answer, SIZE_MAX);
     event_batch_init(&k->batch, &k->arena);
+    k->encoding = encoding_new();
     if (k->policy != NULL) {
         k->state = policy_state_new(k->policy, &e);
         if (k->state == NULL) {
@@ -99,6 +101,7 @@ void sluice_kit_free(struct sluice_kit *k)
     policy_unref(k->policy);
     policy_report_fini(&k->report);
     event_batch_fini(&k->batch);
+    encoding_free(k->encoding);
     arena_fini(&k->arena);
     arena_fini(&k->answer);
     free_env(&k->env);

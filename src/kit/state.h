@@ -14,6 +14,7 @@
 #include "policy/policy.h"
 #include "sink/hooks.h"
 
+struct encoding;
 struct sink_lua;
 
 struct sluice_kit {
@@ -27,5 +28,6 @@ struct sluice_kit {
     char *plan_json;               /* NULL: not asked for yet */
     struct arena arena;            /* of the request in hand */
     struct event_batch batch;
+    struct encoding *encoding;
     struct arena answer;           /* what the last answer points to */
 };

@@ -50,7 +50,21 @@ local function with(more)
   return t
 end
 
+local function gzip(text)
+  local name = os.tmpname()
+  h.write(name, text)
+  local packed = h.shell("gzip -c " .. name)
+  os.remove(name)
+  return packed
+end
+local GZIP = { ["Content-Encoding"] = "gzip" }
+
 local requests = {
+  { "POST", "/one", gzip [[{"n":77}]], GZIP },
+  { "POST", "/one", gzip([[{"n":77}]]):sub(1, -5), GZIP },
+  { "POST", "/one", gzip((" "):rep(70000)), GZIP },
+  { "POST", "/one", [[{"n":78}]], { ["Content-Encoding"] = "br" } },
+  { "POST", "/nowhere", "?", GZIP },
   { "PUT", "/t/acme%20x/own", "{}", own },
   { "PUT", "/t/a/own", "{}", with { Origin = "https://evil.example" } },
   { "PUT", "/t/a/own", "{}", with { ["X-Key"] = "?" } },
@@ -205,7 +219,8 @@ route "POST /" { body = "event", stream = "s" }]]))
       local a = h.request(s.port, q[1], q[2], q[3], headers)
       local r = kit:request(q[1], q[2], q[3], { headers = headers })
       assert.same({ i, a.status, a.body }, { i, r.status, r.body })
-      for _, name in ipairs { "allow", "www-authenticate", "vary",
+      for _, name in ipairs { "allow", "accept-encoding",
+        "www-authenticate", "vary",
         "access-control-allow-origin", "access-control-allow-methods" } do
         assert.same({ i, name, a.headers[name] }, { i, name, r.headers[name] })
       end
