@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "ingest/room.h"
 
+enum { COUNT_BYTES = 40 };
+
 static const char *kept(const struct waiter *w)
 {
     return w->long_answer != NULL ? w->long_answer : w->small_answer;
@@ -28,6 +30,38 @@ static void refuse_kept(struct ingest *in, struct waiter *w, int status,
     refuse_with(in, w->req, status, lines, e);
 }
 
+/* Before the last bracket. */
+static void add_count(struct waiter *w, char *text, const char *name, uint64_t n)
+{
+    if (n > 0) {
+        w->answer_bytes += (uint32_t)snprintf(
+            text + w->answer_bytes - 1, COUNT_BYTES, ",\"%s\":%lu}", name,
+            (unsigned long)n) - 1;
+    }
+}
+
+/* Events that a sink refused for good, or skipped: the answer says how many. There
+ * is room: see answer_bound. */
+static void add_unconfirmed(struct ingest *in, struct waiter *w)
+{
+    char *text = (w->long_answer != NULL ? w->long_answer : w->small_answer) +
+                 w->headers_bytes;
+    uint64_t dead = 0, skipped = 0;
+
+    for (uint32_t i = 0; i < w->n_syncs; i++) {
+        uint64_t d, s;
+
+        if (w->syncs[i].delivered) {
+            spool_writer_unconfirmed(in->outlets[w->syncs[i].stream].writer,
+                                     w->syncs[i].first, w->syncs[i].n, &d, &s);
+            dead += d;
+            skipped += s;
+        }
+    }
+    add_count(w, text, "dead", dead);
+    add_count(w, text, "skipped", skipped);
+}
+
 static void finish(struct ingest *in, struct waiter *w)
 {
     dedup_settle(&w->hold, !w->failed);
@@ -42,6 +76,9 @@ static void finish(struct ingest *in, struct waiter *w)
     } else {
         const char *text = kept(w);
 
+        if (w->delivering && !w->own_answer) {
+            add_unconfirmed(in, w);
+        }
         http_answer(w->req, w->status, w->headers_bytes > 0 ? text : "",
                     (struct str){text + w->headers_bytes, w->answer_bytes});
         meters_request(&in->m, w->status);
@@ -53,20 +90,18 @@ static void finish(struct ingest *in, struct waiter *w)
 /* True when nothing is left to wait for. */
 static bool synced(struct ingest *in, struct waiter *w)
 {
-    while (w->n_syncs > 0) {
-        int stream = w->syncs[w->n_syncs - 1].stream;
-        uint64_t seq = w->syncs[w->n_syncs - 1].seq;
-        struct spool_writer *writer = in->outlets[stream].writer;
+    for (uint32_t i = 0; i < w->n_syncs; i++) {
+        struct spool_writer *writer = in->outlets[w->syncs[i].stream].writer;
+        uint64_t last = w->syncs[i].first + w->syncs[i].n - 1;
 
-        if (spool_writer_lost(writer, seq)) {
+        if (spool_writer_lost(writer, last)) {
             w->failed = true;
             return true;
         }
-        if ((in->outlets[stream].delivered ? spool_writer_delivered(writer)
-                                           : spool_writer_synced(writer)) < seq) {
+        if ((w->syncs[i].delivered ? spool_writer_delivered(writer)
+                                   : spool_writer_synced(writer)) < last) {
             return false;
         }
-        w->n_syncs--;
     }
     return true;
 }
@@ -77,12 +112,23 @@ static void wait_for_sinks(struct ingest *in, const struct outlet *o,
 {
     uint64_t until = w->began_ns + (uint64_t)o->delivered_ms * 1000000u;
 
-    if (!o->delivered) {
-        return;
-    }
     w->until_ns = until > w->until_ns ? until : w->until_ns;
     if (!ev_is_active(&in->late)) {
         ev_timer_again(in->conf.loop, &in->late);
+    }
+}
+
+/* The block that ends with last has n events: which of them are w's. */
+static void number(struct ingest *in, int stream, uint64_t last, uint64_t n,
+                   struct waiter *w)
+{
+    for (uint32_t i = 0; i < w->n_syncs; i++) {
+        if (w->syncs[i].stream == stream) {
+            w->syncs[i].first = last - n + 1 + w->syncs[i].offset;
+            if (w->syncs[i].delivered) {
+                wait_for_sinks(in, &in->outlets[stream], w);
+            }
+        }
     }
 }
 
@@ -91,7 +137,7 @@ static void commit_outlet(struct ingest *in, int stream)
 {
     struct outlet *o = &in->outlets[stream];
     uint64_t bit = 1ull << stream;
-    uint64_t last = 0;
+    uint64_t last = 0, n = o->n_pending;
     size_t bytes = spool_writer_pending(o->writer);
     enum spool_result r = spool_writer_commit(o->writer, (int64_t)in->wall_ms,
                                               in->current->policy8, &last);
@@ -110,11 +156,8 @@ static void commit_outlet(struct ingest *in, int stream)
         }
         if (r != SPOOL_OK) {
             w->failed = true;
-        } else if (o->synced || o->delivered) {
-            wait_for_sinks(in, o, w);
-            w->syncs[w->n_syncs].stream = stream;
-            w->syncs[w->n_syncs].seq = last;
-            w->n_syncs++;
+        } else {
+            number(in, stream, last, n, w);
         }
     }
 }

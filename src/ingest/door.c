@@ -53,11 +53,40 @@ const char *door_retry_after(const struct ingest *in)
     return seconds[(clock_mono_ns() / 1000 + in->conf.worker) % 5];
 }
 
-void door_full(struct ingest *in, struct http_request *r)
+void door_unstored(struct ingest *in, struct http_request *r,
+                   enum store_result why)
 {
-    door_refuse(in, r, 503, door_retry_after(in), "No room", "spool_full",
-                 "the spool of this stream is full; send the request again "
-                 "later");
+    static const struct {
+        const char *error, *code, *detail;
+    } words[] = {
+        [STORE_FULL] = {"No room", "spool_full",
+                        "the spool of this stream is full; send the request "
+                        "again later"},
+        [STORE_CROWDED] = {"Busy", "too_many_waiting",
+                           "too many requests wait for the disk or for sinks; "
+                           "send the request again later"},
+        [STORE_BLOCKED] = {"Sink unavailable", "sink_unavailable",
+                           "this stream answers when its sinks have the events, "
+                           "and one can't be reached now; send the request "
+                           "again later"}};
+
+    door_refuse(in, r, 503, door_retry_after(in), words[why].error,
+                words[why].code, words[why].detail);
+}
+
+/* Before the body is read: whether the route's stream can take what comes. */
+static enum store_result look_ahead(const struct ingest *in, int stream,
+                                    uint64_t bytes)
+{
+    if (UNLIKELY(in->outlets[stream].delivered)) {
+        if (spool_blocked(in->conf.spool, stream)) {
+            return STORE_BLOCKED;
+        }
+        if (in->n_delivering >= DELIVERING_MAX) {
+            return STORE_CROWDED;
+        }
+    }
+    return spool_reserve(in->conf.spool, stream, bytes) ? STORE_OK : STORE_FULL;
 }
 
 struct policy_request door_request(const struct ingest *in,
@@ -105,7 +134,7 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
     enum scan_shape shape;
     struct refused no;
     uint64_t bytes;
-    int stream;
+    enum store_result stored;
 
     p->began_ns = clock_mono_ns();
     in->extra[0] = '\0';
@@ -130,9 +159,9 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
          * body is there. */
         bytes = v->content_length == UINT64_MAX ? 4096
                                                 : v->content_length + 4096;
-        stream = b->stream_ids[p->route->stream];
-        if (!spool_reserve(in->conf.spool, stream, bytes)) {
-            door_full(in, r);
+        stored = look_ahead(in, b->stream_ids[p->route->stream], bytes);
+        if (stored != STORE_OK) {
+            door_unstored(in, r, stored);
             return;
         }
         p->reserved = bytes;

@@ -123,11 +123,11 @@ static void accept_body(struct ingest *in, struct http_request *r,
                         struct dedup_hold *hold)
 {
     struct waiter *w = waiter_get(in);
+    enum store_result stored;
 
     if (w == NULL) {
         dedup_settle(hold, false);
-        door_refuse(in, r, 503, door_retry_after(in), "Busy", "too_many_waiting",
-                     "too many requests wait for the disk");
+        door_unstored(in, r, STORE_CROWDED);
         return;
     }
     w->req = r;
@@ -140,9 +140,11 @@ static void accept_body(struct ingest *in, struct http_request *r,
         w->reserved_stream = p->binding->stream_ids[p->route->stream];
         p->reserved = 0;
     }
-    if (!store_events(in, p->binding, p->route, w)) {
+    w->own_answer = o->answer != NULL;
+    stored = store_events(in, p->binding, p->route, w);
+    if (stored != STORE_OK) {
         waiter_put(in, w);
-        door_full(in, r);
+        door_unstored(in, r, stored);
         return;
     }
     count(in, o);

@@ -20,7 +20,8 @@
 #include "stats/stats.h"
 
 enum {
-    WAITERS_MAX = 10000,     /* requests that wait for a commit or a sync */
+    WAITERS_MAX = 20000,     /* requests that wait for a commit or a sync */
+    DELIVERING_MAX = 10000,  /* of these, for sinks */
     SYNCS_MAX = 8,           /* synced streams that one request may touch */
     SAMPLE_EVERY = 64        /* requests between two sampled stage times */
 };
@@ -49,10 +50,14 @@ struct waiter {
     uint64_t touched;          /* bit i: the spool's stream i has events of it */
     uint64_t until_ns;         /* waits for deliveries until then; 0: for none */
     struct dedup_hold hold;    /* keys that count as seen once it is stored */
+    bool delivering;           /* it waits for sinks */
+    bool own_answer;           /* the route's: nothing is added to it */
     uint32_t n_syncs;          /* streams whose sync or sinks it waits for */
     struct {
         int stream;
-        uint64_t seq;
+        bool delivered;        /* for its sinks */
+        uint32_t offset, n;    /* its events in the block */
+        uint64_t first;        /* their sequence, once it is committed */
     } syncs[SYNCS_MAX];
     char *long_answer;         /* NULL: small */
     char small_answer[2 * ANSWER_SMALL];
@@ -62,7 +67,7 @@ struct waiter {
 struct outlet {
     struct spool_writer *writer; /* NULL: not opened */
     bool synced;                 /* ack = "synced" in the current plan */
-    bool delivered;              /* ack = "delivered" */
+    bool delivered;              /* ack = "delivered", from now on */
     int64_t delivered_ms;        /* most time to wait for that */
     uint64_t n_pending;          /* events, for the counters at commit */
     stats_cell *stored, *failed, *bytes;
@@ -100,6 +105,7 @@ struct ingest {
     struct waiter *syncing, **syncing_tail; /* until the sync, oldest first */
     struct waiter *free_waiters;
     uint32_t n_waiters;          /* in use */
+    uint32_t n_delivering;       /* of these, for sinks */
     uint64_t pending_since_ns;   /* first pending event; 0: nothing pending */
     uint64_t pending_bytes;
     double wall_ms, mono_ms;     /* read once a turn */
@@ -122,10 +128,17 @@ void commit_turn(struct ingest *in);
 void commit_synced(struct ingest *in); /* answers whose sync has come */
 void commit_late(struct ingest *in);   /* and those that waited too long */
 
-/* store.c: the accepted events of in->batch to the pending blocks. False: no
- * room or too many waiting; nothing of it is pending then. */
-bool store_events(struct ingest *in, const struct binding *b,
-                  const struct route *route, struct waiter *w);
+/* store.c: the accepted events of in->batch to the pending blocks; unless it is
+ * STORE_OK nothing of them is pending then. */
+enum store_result {
+    STORE_OK = 0,
+    STORE_FULL,    /* no room */
+    STORE_CROWDED, /* too many wait for sinks */
+    STORE_BLOCKED  /* a sink that would be waited for can't be reached */
+};
+enum store_result store_events(struct ingest *in, const struct binding *b,
+                               const struct route *route,
+                               struct waiter *w) MUST_USE;
 
 /* meters.c */
 void meters_init(struct meters *m, uint32_t worker);
@@ -171,5 +184,6 @@ void door_refuse(struct ingest *in, struct http_request *r, int status,
                  const char *detail);
 void door_refuse_whole(struct ingest *in, struct http_request *r,
                        const struct refused *no);
-void door_full(struct ingest *in, struct http_request *r); /* 503: no room */
+void door_unstored(struct ingest *in, struct http_request *r,
+                   enum store_result why); /* 503 */
 const char *door_retry_after(const struct ingest *in); /* a header's line */

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/clock.h"
 #include "ingest/line.h"
 #include "ingest/room.h"
@@ -178,32 +179,71 @@ static bool is_crowded(const struct ingest *in, const struct binding *b,
     return crowded;
 }
 
-bool store_events(struct ingest *in, const struct binding *b,
-                  const struct route *route, struct waiter *w)
+/* Whether it may wait for sinks, if it has to. */
+static enum store_result may_wait(const struct ingest *in,
+                                  const struct binding *b, const struct sizes *z)
+{
+    uint32_t n = 0;
+    bool delivered = false;
+
+    for (uint64_t left = z->streams; left != 0; left &= left - 1) {
+        int id = b->stream_ids[__builtin_ctzll(left)];
+        const struct outlet *o = &in->outlets[id];
+
+        n += o->synced || o->delivered;
+        delivered |= o->delivered;
+        if (UNLIKELY(o->delivered && spool_blocked(in->conf.spool, id))) {
+            return STORE_BLOCKED;
+        }
+    }
+    if (delivered && in->n_delivering >= DELIVERING_MAX) {
+        return STORE_CROWDED;
+    }
+    return n > SYNCS_MAX ? STORE_FULL : STORE_OK;
+}
+
+/* What of the pending blocks is w's, where it has to wait for more than these. */
+static void note_syncs(struct ingest *in, const struct binding *b,
+                       const struct sizes *z, const uint32_t *marks,
+                       struct waiter *w)
+{
+    for (uint64_t left = z->streams; left != 0; left &= left - 1) {
+        int s = __builtin_ctzll(left), id = b->stream_ids[s];
+        const struct outlet *o = &in->outlets[id];
+
+        if (!o->synced && !o->delivered) {
+            continue;
+        }
+        w->syncs[w->n_syncs].stream = id;
+        w->syncs[w->n_syncs].delivered = o->delivered;
+        w->syncs[w->n_syncs].offset = marks[s];
+        w->syncs[w->n_syncs].n = spool_writer_mark(o->writer) - marks[s];
+        w->n_syncs++;
+        w->delivering |= o->delivered;
+    }
+    in->n_delivering += w->delivering;
+}
+
+enum store_result store_events(struct ingest *in, const struct binding *b,
+                               const struct route *route, struct waiter *w)
 {
     struct sizes z;
     uint32_t marks[PLAN_STREAMS_MAX];
-    uint32_t n_synced = 0;
-    uint64_t left;
+    enum store_result r;
 
     measure(in, b, route, &z);
     if (!reserve(in, b, route, &z, w)) {
-        return false;
+        return STORE_FULL;
     }
-    for (left = z.streams; left != 0; left &= left - 1) {
-        int s = __builtin_ctzll(left);
-        const struct outlet *o = &in->outlets[b->stream_ids[s]];
-
-        n_synced += o->synced || o->delivered;
-    }
-    if (n_synced > SYNCS_MAX) {
-        return false;
+    r = may_wait(in, b, &z);
+    if (r != STORE_OK) {
+        return r;
     }
     if (is_crowded(in, b, &z)) {
         commit_turn(in);
         (void)is_crowded(in, b, &z); /* takes the keys' names */
     }
-    for (left = z.streams; left != 0; left &= left - 1) {
+    for (uint64_t left = z.streams; left != 0; left &= left - 1) {
         int s = __builtin_ctzll(left);
         int id = b->stream_ids[s];
 
@@ -213,7 +253,8 @@ bool store_events(struct ingest *in, const struct binding *b,
     }
     if (!append_all(in, b, route, &z, marks)) {
         w->touched = 0;
-        return false;
+        return STORE_FULL;
     }
-    return true;
+    note_syncs(in, b, &z, marks, w);
+    return STORE_OK;
 }

@@ -26,6 +26,8 @@ struct waiter *waiter_get(struct ingest *in)
     w->n_syncs = 0;
     w->hold.n = 0;
     w->until_ns = 0;
+    w->delivering = false;
+    w->own_answer = false;
     w->long_answer = NULL;
     w->headers_bytes = 0;
     return w;
@@ -37,6 +39,7 @@ void waiter_put(struct ingest *in, struct waiter *w)
         spool_release(in->conf.spool, w->reserved_stream, w->reserved);
     }
     dedup_settle(&w->hold, false); /* unless it was settled as stored */
+    in->n_delivering -= w->delivering;
     free(w->long_answer);
     w->long_answer = NULL;
     w->next = in->free_waiters;

@@ -251,6 +251,9 @@ static bool note_loss(struct outlet *o, struct outlet_reader *r, uint64_t n,
     log_write(LOG_WARN, "gap", "stream=%s shard=%u.%u first=%lu events=%lu %s",
               o->name, gone.epoch, gone.worker, (unsigned long)gone.first,
               (unsigned long)gone.n, o->conf.skip ? "status=skipped" : "status=lost");
+    spool_consumer_note(o->consumer,
+                        (struct spool_pos){gone.epoch, gone.worker, gone.first},
+                        gone.n, SPOOL_SKIPPED);
     outlet_settle(o, &gone, 1);
     return true;
 }

@@ -47,6 +47,7 @@ struct outlet {
     char name[72];
     uint32_t number;          /* batch.stream */
     bool wanted;              /* the policy has it */
+    bool blocked;             /* the spool was told that it can't deliver now */
     bool known;               /* the journal knows the stream */
     bool bound;               /* only what lies before its ends is delivered, then
                                  it is closed */

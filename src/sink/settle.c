@@ -52,6 +52,7 @@ void settle_hold(struct delivery *d, const char *why, int64_t after_ms)
     (void)pthread_mutex_unlock(&d->lock);
     stats_set(d->holding, 1);
     stats_add(d->retries, 1);
+    pump_block(d);
 }
 
 static void go_on(struct delivery *d)
@@ -64,6 +65,7 @@ static void go_on(struct delivery *d)
     d->status.holding = false;
     (void)pthread_mutex_unlock(&d->lock);
     stats_set(d->holding, 0);
+    pump_block(d);
     log_write(LOG_INFO, "sink", "sink=%s status=delivering", d->name);
 }
 
@@ -146,6 +148,13 @@ static bool settle(struct delivery *d, struct outlet *o, const struct batch *b,
         dead_keep(&d->dead);
         stats_add(d->dead_events, v->n);
         stats_set(d->dead_bytes, d->dead.length);
+        for (uint32_t i = 0; i < done.n_ranges; i++) {
+            spool_consumer_note(o->consumer,
+                                (struct spool_pos){ranges[i].epoch,
+                                                   ranges[i].worker,
+                                                   ranges[i].first},
+                                ranges[i].n, SPOOL_DEAD);
+        }
     }
     outlet_settle(o, ranges, done.n_ranges);
     return true;

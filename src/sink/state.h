@@ -88,6 +88,7 @@ bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
 struct record pump_plan(const struct delivery *d, const struct batch *b);
 void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
 void pump_show(struct delivery *d);   /* what the supervisor and metrics see */
+void pump_block(struct delivery *d);  /* tells the spool whether a breaker is open */
 
 /* delivery.c */
 struct outlet *outlet_of(struct delivery *d, struct str stream); /* or NULL */

@@ -62,6 +62,7 @@ void spool_consumer_close(struct spool_consumer *c)
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         drop_holds(sh, c);
     }
+    stream_count_blocked(st);
     (void)pthread_mutex_unlock(&s->lock);
     free(c->ends);
     free(c);
@@ -93,6 +94,7 @@ static void set_ends(struct spool_consumer *c, bool leaving, uint32_t epoch,
     if (n > 0) {
         memcpy(c->ends, ends, n * sizeof *ends);
     }
+    stream_count_blocked(c->stream);
     (void)pthread_mutex_unlock(&s->lock);
     keeper_wake(s);
 }
@@ -158,8 +160,8 @@ void consumers_wake(struct stream *st)
     (void)pthread_rwlock_unlock(&st->watch);
 }
 
-static const struct hold *find_hold(const struct shard *sh,
-                                    const struct spool_consumer *c)
+const struct hold *hold_find(const struct shard *sh,
+                             const struct spool_consumer *c)
 {
     for (const struct hold *h = sh->holds; h != NULL; h = h->next) {
         if (h->consumer == c) {
@@ -191,7 +193,7 @@ bool segment_needed(const struct segment *g, uint64_t end)
 
     for (uint32_t i = 0; i < st->n_consumers; i++) {
         const struct spool_consumer *c = st->consumers[i];
-        const struct hold *h = find_hold(g->shard, c);
+        const struct hold *h = hold_find(g->shard, c);
 
         if ((h == NULL || atomic_load(&h->released) < end) &&
             g->first < limit_of(c, g->shard)) {
@@ -209,24 +211,6 @@ bool stream_left(const struct stream *st)
         }
     }
     return false;
-}
-
-uint64_t shard_awaited(const struct shard *sh)
-{
-    const struct stream *st = sh->stream;
-    uint64_t least = UINT64_MAX;
-
-    for (uint32_t i = 0; i < st->n_consumers; i++) {
-        const struct hold *h = find_hold(sh, st->consumers[i]);
-        uint64_t seq = h == NULL ? 0 : atomic_load(&h->released);
-
-        if (st->consumers[i]->leaving) {
-            continue;
-        }
-        seq = h != NULL && h->joined > seq ? h->joined : seq;
-        least = seq < least ? seq : least;
-    }
-    return least;
 }
 
 uint64_t shard_end(const struct shard *sh)
@@ -297,7 +281,7 @@ uint64_t spool_consumer_lag(const struct spool_consumer *c)
 
     (void)pthread_mutex_lock(&st->spool->lock);
     for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        const struct hold *h = find_hold(sh, c);
+        const struct hold *h = hold_find(sh, c);
         uint64_t released = h == NULL ? 0 : atomic_load(&h->released);
         uint64_t limit = limit_of(c, sh);
 
@@ -316,7 +300,7 @@ uint64_t spool_consumer_lag(const struct spool_consumer *c)
 static bool finished(const struct shard *sh, const struct spool_consumer *c,
                      bool live)
 {
-    const struct hold *h = find_hold(sh, c);
+    const struct hold *h = hold_find(sh, c);
     const struct segment *last = sh->segments;
 
     if (live) {

@@ -105,6 +105,12 @@ static bool skip_for(struct stream *st, struct spool_consumer *c)
                 break;
             }
             if (end > atomic_load(&h->released)) {
+                if (atomic_load(&st->delivered) && !g->old) {
+                    uint64_t from = atomic_load(&h->released);
+
+                    marks_add(sh, SPOOL_SKIPPED, from > g->first ? from : g->first,
+                              end);
+                }
                 atomic_store(&h->released, end);
                 lag -= used_bytes(g);
                 stats_add(st->skipped, 1);
@@ -146,6 +152,7 @@ static void forget_shard(struct shard *sh)
 
     shard_path(sh, path, sizeof path);
     (void)rmdir(path);
+    marks_free(sh);
     while (sh->holds != NULL) {
         struct hold *next = sh->holds->next;
 

@@ -222,6 +222,7 @@ static void free_shard(struct shard *sh)
         sh->warm = next;
     }
     free_segments(sh->segments);
+    marks_free(sh);
     while (sh->holds != NULL) {
         struct hold *next = sh->holds->next;
 
@@ -335,7 +336,9 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
     if (id >= 0) {
         atomic_store(&s->streams[id]->max_bytes, conf->max_bytes);
         atomic_store(&s->streams[id]->synced, conf->synced);
-        atomic_store(&s->streams[id]->delivered, conf->delivered);
+        if (conf->delivered) {
+            atomic_store(&s->streams[id]->delivered, true);
+        }
         keeper_wake(s);
         return id;
     }

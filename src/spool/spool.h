@@ -133,6 +133,11 @@ uint64_t spool_writer_synced(const struct spool_writer *w);
  * streams with delivered set. */
 uint64_t spool_writer_delivered(const struct spool_writer *w);
 
+/* Of events first .. first + n - 1, which are delivered: those that some sink could
+ * not take, or skipped. Forgotten in time: to be asked at once. */
+void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first,
+                              uint64_t n, uint64_t *dead, uint64_t *skipped);
+
 /* True when sequence seq will never be synced (its segment is poisoned). */
 bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
 
@@ -141,6 +146,10 @@ bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
  * Any thread; no lock. */
 bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 void spool_release(struct spool *s, int stream, uint64_t bytes);
+
+/* Whether a sink that the stream's events are awaited from can't be reached now. Any
+ * thread; no lock. */
+bool spool_blocked(const struct spool *s, int stream);
 
 /* Share of max_bytes in use, the fullest stream, 0..100; for /readyz. False in
  * *writable: segments can't be prepared now. */
@@ -175,6 +184,15 @@ void spool_consumer_close(struct spool_consumer *c);
 /* Other settings of skip; the rest stays. */
 void spool_consumer_apply(struct spool_consumer *c, bool skip,
                           uint64_t max_lag_bytes);
+
+/* Whether it can't deliver now: see spool_blocked. */
+void spool_consumer_block(struct spool_consumer *c, bool blocked);
+
+/* Events of a live shard that it lets go unconfirmed: to be said before they are
+ * released. Where nobody waits for deliveries it costs nothing. */
+enum spool_unconfirmed { SPOOL_DEAD, SPOOL_SKIPPED, SPOOL_UNCONFIRMED };
+void spool_consumer_note(struct spool_consumer *c, struct spool_pos pos,
+                         uint64_t n, enum spool_unconfirmed how);
 
 /* Nobody waits for c any more, and it needs only what lies before its ends: shards
  * of epochs before `epoch` to their own end, those of that epoch as listed (copied),

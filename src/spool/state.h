@@ -8,6 +8,7 @@
  *   keeper.c    the housekeeping thread: prepares, syncs
  *   reclaim.c   what it does with segments that nobody needs
  *   consumer.c  who still needs which segments
+ *   awaited.c   what ack = "delivered" waits for
  *   cursor.c    reading a shard
  *
  * spool.lock guards the lists (shards, segments, holds) and is never held over
@@ -29,7 +30,8 @@ enum {
     FREE_MAX = 2,          /* warm segments a shard */
     WARM_MS = 60000,
     PROVE_MS = 1000,       /* between two tries of a disk that failed */
-    WRITE_BACK_BYTES = 8 << 20
+    WRITE_BACK_BYTES = 8 << 20,
+    MARKS_MAX = 4096
 };
 
 /* Where a segment's blocks end and how many events they hold, in one word:
@@ -84,6 +86,14 @@ struct hold {
                                   promised that it would take that */
 };
 
+/* Events of a shard, apart from each other, by number: the latest MARKS_MAX. */
+struct marks {
+    struct {
+        uint64_t first, end;
+    } *list;
+    uint32_t n, room;
+};
+
 struct shard {
     struct shard *next;   /* of the stream, oldest epoch first */
     struct stream *stream;
@@ -104,6 +114,8 @@ struct shard {
     uint64_t last_number;
     _Atomic uint64_t synced; /* sequence */
     _Atomic uint64_t delivered; /* sequence: by all consumers */
+    struct marks unconfirmed[SPOOL_UNCONFIRMED]; /* under lock */
+    atomic_uint n_unconfirmed; /* marks that there are */
     int64_t prove_at_ms;  /* keeper's: the disk failed; not before this */
 };
 
@@ -112,7 +124,8 @@ struct stream {
     int id;
     char name[STREAM_NAME_MAX + 8];
     _Atomic uint64_t max_bytes;
-    atomic_bool synced, delivered;
+    atomic_bool synced, delivered; /* delivered stays: requests may still wait */
+    atomic_uint blocked;       /* awaited consumers that can't deliver */
     _Atomic uint64_t used;     /* bytes of all segments but warm ones */
     _Atomic uint64_t reserved; /* by bodies under way */
     uint64_t left_bytes;       /* by earlier processes, at the start */
@@ -128,6 +141,7 @@ struct stream {
 struct spool_consumer {
     struct stream *stream;
     struct spool_consumer_conf conf; /* under lock */
+    bool blocked;                    /* it can't deliver now; under lock */
     bool leaving;                    /* needs only what lies before its ends, and
                                         is not awaited; under lock */
     uint32_t ends_epoch, n_ends;
@@ -199,6 +213,12 @@ void keeper_wake(struct spool *s);
 bool keeper_start(struct spool *s, struct err *e);
 void keeper_stop(struct spool *s);
 
+/* awaited.c: under lock */
+void marks_add(struct shard *sh, enum spool_unconfirmed how, uint64_t first,
+               uint64_t end);
+void marks_free(struct shard *sh);
+void stream_count_blocked(struct stream *st);
+
 /* consumer.c */
 struct hold *hold_of(struct shard *sh, struct spool_consumer *c); /* under lock */
 void consumers_wake(struct stream *st);
@@ -206,8 +226,10 @@ void consumers_wake(struct stream *st);
 bool segment_needed(const struct segment *g, uint64_t end);
 /* Whether some consumer is leaving, so that segments may go out of their order. */
 bool stream_left(const struct stream *st);
-/* Nothing before it is needed by those that ack = "delivered" waits for. */
+/* awaited.c: nothing before it is needed by those that are awaited. */
 uint64_t shard_awaited(const struct shard *sh);
+const struct hold *hold_find(const struct shard *sh,
+                             const struct spool_consumer *c); /* or NULL */
 /* The one behind the last event that was committed; under lock. */
 uint64_t shard_end(const struct shard *sh);
 /* The sequence behind g's last event as far as it is known; under lock. */
