@@ -9,14 +9,15 @@ local M = {}
 local band, rshift = bit.band, bit.rshift
 
 ---@param f function|any a function, or a prototype inside one
----@return table[] list each { op, d, back }: back: it jumps backwards
+---@return table[] list each { op, a, d, back }: back: it jumps backwards
 local function instructions(f)
   local list = {}
   for pc = 1, 1000000 do
     local ins = util.funcbc(f, pc)
     if not ins then break end
     local d = rshift(ins, 16)
-    list[pc] = { op = band(ins, 255), d = d, back = d < 0x8000 }
+    list[pc] = { op = band(ins, 255), a = band(rshift(ins, 8), 255), d = d,
+      back = d < 0x8000 }
   end
   return list
 end
@@ -24,6 +25,8 @@ end
 -- Opcodes are learned from functions whose bytecode is known, for their numbers
 -- differ between versions of LuaJIT.
 local jumps, get_global, set_global, make_function = {}, nil, nil, nil
+local get_text, calls = nil, {}
+local first_argument -- of a call, behind the register of its function
 local indexed = {} -- t[i]: any entry of t may be meant
 
 local function learn()
@@ -37,6 +40,11 @@ local function learn()
   get_global = instructions(function() return _G end)[1].op
   set_global = instructions(loadstring("x = nil"))[2].op
   make_function = instructions(function() return function() end end)[1].op
+  -- _G; the text, in the first argument's register; the call.
+  local call = instructions(function() _G("x") end)
+  get_text, first_argument = call[2].op, call[2].a - call[1].a
+  calls[call[3].op] = true
+  calls[instructions(function() return _G("x") end)[3].op] = true
   indexed[instructions(function(t, i) return t[i] end)[1].op] = true
   indexed[instructions(function(t) return t[1] end)[1].op] = true
 end
@@ -48,6 +56,19 @@ end
 
 local function is_policy(f)
   return debug.getinfo(f, "S").source:find("^@policy:") ~= nil
+end
+
+-- The texts that the global at pc is called with, when it is called with nothing
+-- else: return to("a", "b").
+local function texts_of(f, list, pc)
+  local at, texts = pc + 1, {}
+  while list[at] and list[at].op == get_text and
+      list[at].a == list[pc].a + first_argument + #texts do
+    texts[#texts + 1] = util.funck(f, -list[at].d - 1)
+    at = at + 1
+  end
+  local is_call = list[at] and calls[list[at].op] and list[at].a == list[pc].a
+  return is_call and texts or nil
 end
 
 -- What one function does by itself, the functions written inside it included.
@@ -66,7 +87,8 @@ local function facts_of(f, facts)
     elseif ins.op == get_global or ins.op == set_global then
       facts.globals[#facts.globals + 1] = {
         name = util.funck(f, -ins.d - 1), file = file, line = line_of(f, pc),
-        set = ins.op == set_global }
+        set = ins.op == set_global,
+        texts = ins.op == get_global and texts_of(f, list, pc) or nil }
     elseif indexed[ins.op] then
       facts.any = true
     end
@@ -160,7 +182,7 @@ end
 
 ---The globals that f and what it refers to read or set.
 ---@param f function
----@param visit fun(g: { name: string, file: string, line: integer, set: boolean })
+---@param visit fun(g: table) name, file, line, set; texts: it is called with these
 ---@param seen table functions that have been looked at; filled
 function M.globals(f, visit, seen)
   walk(f, function(_, facts)

@@ -2,7 +2,6 @@
 -- that C builds its plan from. Methods of the loader; every mistake is recorded and
 -- the rest goes on.
 
-local bytecode = require "sluice.bytecode"
 local source = require "sluice.source"
 local suggest = require "sluice.suggest"
 local values = require "sluice.values"
@@ -357,34 +356,6 @@ function Loader:fit_segments(desc)
   end
 end
 
--- A global that a hook reads or sets would raise with its first event.
-function Loader:check_globals(s, path, v, seen)
-  if type(v) == "table" and not seen[v] and not getmetatable(v) then
-    seen[v] = true
-    for _, key in ipairs(sorted_keys(v)) do
-      self:check_globals(s, extend(path, key), v[key], seen)
-    end
-  elseif type(v) == "function" then
-    bytecode.globals(v, function(g)
-      local known = self.fixed[g.name] ~= nil or
-          (rawget(self.env, g.name) ~= nil and not g.set)
-      if known or not g.file then return end
-      local column, length =
-          source.find(self.texts[g.file] or "", g.line, g.name)
-      self:add(g.file, g.line, column, length, g.set
-        and ("sets a global: write local %s"):format(g.name)
-        or self:why_unknown(g.name), g.name)
-    end, seen)
-  end
-end
-
-function Loader:hooks_globals()
-  local seen = {}
-  for _, s in ipairs(self.statements) do
-    self:check_globals(s, {}, s.args, seen)
-  end
-end
-
 function Loader:describe()
   local desc = { server = self:single("server"), admin = self:single("admin") }
   desc.spool, self.spool_statement = self:single("spool")
@@ -405,7 +376,7 @@ function Loader:describe()
         "no stream delivers to this sink")
     end
   end
-  self:hooks_globals()
+  self:check_hooks()
   if #self.problems == 0 then self:fit_segments(desc) end
   return desc
 end

@@ -15,6 +15,7 @@ local M = {}
 local Loader = {}
 Loader.__index = Loader
 require "sluice.describe"(Loader)
+require "sluice.foresee"(Loader)
 require "sluice.routes"(Loader)
 require "sluice.kept"(Loader)
 require "sluice.sinks"(Loader)

@@ -11,10 +11,10 @@ function admin(options) end
 
 ---This policy serves a share of the requests first, and proves itself.
 ---@class sluice.canary
----@field by? any What stays together: "connection", "request" (nothing), "peer" or "header:NAME". (default: connection)
+---@field by? "connection"|"request"|"peer"|string What stays together: "connection", "request" (nothing), "peer" or "header:NAME". (default: connection)
 ---@field during? string Then it goes live. (default: 60s)
----@field roll_back_if? function function(old, new): true or a reason rolls back; default: refusals, errors or latency clearly up.
----@field share? any Of the requests; the rest stays with the live policy. (default: 10%)
+---@field roll_back_if? fun(old: sluice.trial, new: sluice.trial): boolean|string|nil function(old, new): true or a reason rolls back; default: refusals, errors or latency clearly up.
+---@field share? string Of the requests; the rest stays with the live policy. (default: 10%)
 
 ---This policy serves a share of the requests first, and proves itself.
 ---@param options sluice.canary
@@ -43,7 +43,7 @@ function server(options) end
 ---@class sluice.shadow
 ---@field during? string Then it is done. (default: 60s)
 ---@field sample? integer Most differing events shown in the log and /status. (default: 20)
----@field share? any Of the requests that it sees. (default: 100%)
+---@field share? string Of the requests that it sees. (default: 100%)
 
 ---This policy decides on copies of requests, and only differences count.
 ---@param options sluice.shadow
@@ -110,7 +110,7 @@ function gauge(name) end
 ---@field burst? integer Tokens of a full bucket; default: those of a second.
 ---@field key? string What check(ev) counts by: a path of the event; check(req): "peer", "path" or "header:NAME".
 ---@field max_keys? integer Keys below their burst at once; of more, some may get it again. (default: 100000)
----@field rate any Tokens that a bucket gets: "100/s", "10/m", "5/h" or "1/d".
+---@field rate string Tokens that a bucket gets: "100/s", "10/m", "5/h" or "1/d".
 
 ---A token bucket for each key, over all workers; the name may be left out.
 ---@param options sluice.limit|string
@@ -509,6 +509,17 @@ function schema(fields) end
 ---@field latency_ms number Mean time of a batch at the sink.
 ---@field errors number Share of batches that failed.
 ---@field target number Events that make a batch go now.
+
+---What `canary.roll_back_if` compares; it returns true or the reason to go back.
+---@class sluice.trial
+---@field requests number Since the canary began.
+---@field events number Of these requests.
+---@field refused number Events that were refused.
+---@field failed number Events whose hook raised.
+---@field refusal_rate number refused / events.
+---@field error_rate number failed / events.
+---@field p50_ms number Median of the time that a request keeps its worker.
+---@field p99_ms number 99th percentile of it.
 
 ---A variable of the process's environment; a mistake when it is not set and has no default. Only while the policy is loaded.
 ---@param name string

@@ -43,11 +43,12 @@ local lua_types = {
   headers = "table<string, string>", workers = '"auto"|integer',
   fields = "table<string, string>", schema = "sluice.schema", urls = "string|string[]",
   sinks = "table<integer|string, string|sluice.stream_sink>",
+  share_by = '"connection"|"request"|"peer"|string',
   adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
   topic_by = "string|(fun(ev: table): string?)",
 }
 for _, name in ipairs { "string", "text", "address", "name", "bytes", "duration", "url",
-  "moment", "after", "stream", "header", "topic" } do
+  "moment", "after", "stream", "header", "topic", "percent", "rate" } do
   lua_types[name] = "string"
 end
 
@@ -65,7 +66,10 @@ local shown_types = {
   headers = "name = value", hook = "function",
   sinks = "list of sinks", workers = '`"auto"` or whole number',
   moment = "RFC 3339 time", after = 'duration or `"p95"`',
-  adapt = '`"latency"` or function', topic_by = "text or function", stream = "name of a stream",
+  adapt = '`"latency"` or function', topic_by = "text or function",
+  stream = "name of a stream", percent = "share", rate = "rate",
+  header = "name of a header",
+  share_by = '`"connection"`, `"request"`, `"peer"` or `"header:NAME"`',
   schema = "schema { }", urls = "url, or list of urls",
 }
 
@@ -78,6 +82,7 @@ end
 local function in_unit(n, spec)
   if spec.type == "bytes" then return values.show_bytes(n) end
   if spec.type == "duration" then return values.show_ms(n) end
+  if spec.type == "percent" then return ("%.14g%%"):format(100 * n) end
   return ("%.14g"):format(n)
 end
 

@@ -362,6 +362,7 @@ M.canary = {
       help = "What stays together: \"connection\", \"request\" (nothing), "
         .. "\"peer\" or \"header:NAME\"." },
     roll_back_if = { type = "hook", params = 2,
+      signature = "fun(old: sluice.trial, new: sluice.trial): boolean|string|nil",
       help = "function(old, new): true or a reason rolls back; default: refusals, "
         .. "errors or latency clearly up." },
   },
@@ -540,6 +541,16 @@ M.objects = {
     { "consecutive_failures", "number", "Since the last success." },
     { "slow", "number", "Requests that took longer than breaker.slow." },
   }, text = "What `breaker.ready_to_trip` decides from." },
+  trial = { title = "`old`, `new`: the sides of a canary", fields = {
+    { "requests", "number", "Since the canary began." },
+    { "events", "number", "Of these requests." },
+    { "refused", "number", "Events that were refused." },
+    { "failed", "number", "Events whose hook raised." },
+    { "refusal_rate", "number", "refused / events." },
+    { "error_rate", "number", "failed / events." },
+    { "p50_ms", "number", "Median of the time that a request keeps its worker." },
+    { "p99_ms", "number", "99th percentile of it." },
+  }, text = "What `canary.roll_back_if` compares; it returns true or the reason to go back." },
   stats = { title = "`stats`: of a sink", fields = {
     { "events", "number", "Mean events of a batch since the last call." },
     { "bytes", "number", "Mean bytes of a batch." },

@@ -213,7 +213,7 @@ static void push_host(lua_State *L, bool reading)
 bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
-                                        "describe", "sinks", "routes", "kept",
+                                        "describe", "foresee", "sinks", "routes", "kept",
                                         "handles", "library", "loader",
                                         "bytecode", "hooks", "traces"};
 

@@ -307,6 +307,26 @@ route "POST /x" { body = "event", stream = "events" }]],
 stream "events" { sinks = { "a" } }
 route "POST /x" { body = "event", stream = "events" }]],
     [[p.lua:1: file "a".from: "new" is none of "now", "oldest"; did you mean "now"?]] },
+  { "a hook's stream that is not there",
+    [[{BASE}route "POST /x" { body = "event", stream = "events",
+  on_event = function(ev) if ev.a then return to("evnts") end end }]],
+    [[p.lua:5: to: there is no stream "evnts"; did you mean "events"?]] },
+  { "the second stream of a hook",
+    [[{BASE}route "POST /x" { body = "event",
+  on_event = function(ev) return to("events", "zebra") end }]],
+    [[p.lua:5: to: there is no stream "zebra"]] },
+  { "a hook's code that is none",
+    [[{BASE}route "POST /x" { body = "event", stream = "events",
+  on_request = function(req) if req.query == "" then return reject("not good") end end }]],
+    [[p.lua:5: reject: "not good" is not a code such as "missing_value"]] },
+  { "a stream that a helper of a hook names",
+    [[{BASE}local function go(s) return to "event" end
+route "POST /x" { body = "event", on_event = function(ev) return go(ev) end }]],
+    [[p.lua:4: to: there is no stream "event"; did you mean "events"?]] },
+  { "a word that a hook sets",
+    [[{BASE}route "POST /x" { body = "event", stream = "events",
+  on_event = function(ev) time = ev.time end }]],
+    [[p.lua:5: time: is a word of the policy language and can't be set]] },
 }
 
 describe("sluice check", function()
@@ -365,6 +385,21 @@ rules.lua:3: tostrng: unknown word; did you mean "tostring"?
        |          ^^^^^^^
 1 problem
 ]], out)
+  end)
+
+  it("takes what it can't see through, and globals that the top level has", function()
+    local out, code = c.check([[n = 0
+{BASE}stream "more" { sinks = { "a" } }
+local function of(s) return s end
+route "POST /x" { body = "event", on_event = function(ev)
+  n = n + 1
+  if ev.a then return to(of("zebra")) end
+  if ev.b then return to(ev.b == 1 and "events" or "more") end
+  if ev.c then return reject(ev.c, "a b c") end
+  return to("events", "more")
+end }]])
+    assert.matches("^p.lua: good: 2 routes, 2 streams", out)
+    assert.equal(0, code)
   end)
 
   local function note(hook, top)

@@ -1,0 +1,69 @@
+-- foresee: what can be seen to be wrong in a policy's functions before they run: a
+-- global that nobody defines, a stream that is not there, a code that is none.
+-- Methods of the loader.
+
+local bytecode = require "sluice.bytecode"
+local source = require "sluice.source"
+local suggest = require "sluice.suggest"
+local values = require "sluice.values"
+
+---@param Loader table the class that gets the methods
+return function(Loader)
+
+-- Notes a mistake at the name of the global g.
+local function note(self, g, message)
+  local column, length =
+      source.find(self.texts[g.file] or "", g.line, g.name)
+  self:add(g.file, g.line, column, length, message, g.name)
+end
+
+local said = {}
+
+function said.to(self, g)
+  local names = {}
+  for name in pairs(self.stream_index) do names[#names + 1] = name end
+  for _, name in ipairs(g.texts) do
+    if not self.stream_index[name] then
+      note(self, g, ("there is no stream %s%s"):format(values.show(name),
+        suggest.hint(name, { unpack(names) })))
+    end
+  end
+end
+
+function said.reject(self, g)
+  local code = g.texts[1]
+  if code and (not code:find("^[%w_%-]+$") or #code > 63) then
+    note(self, g, ("%s is not a code such as \"missing_value\""):format(
+      values.show(code)))
+  end
+end
+
+local function check(self, g)
+  if not g.file then return end
+  local fixed = self.fixed[g.name] ~= nil
+  if fixed and g.set then
+    note(self, g, "is a word of the policy language and can't be set")
+  elseif fixed then
+    if g.texts and said[g.name] then said[g.name](self, g) end
+  elseif rawget(self.env, g.name) == nil then
+    note(self, g, g.set and ("sets a global: write local %s"):format(g.name)
+      or self:why_unknown(g.name))
+  end
+end
+
+local function each(self, v, seen)
+  if type(v) == "table" and not seen[v] and not getmetatable(v) then
+    seen[v] = true
+    for _, x in pairs(v) do each(self, x, seen) end
+  elseif type(v) == "function" then
+    bytecode.globals(v, function(g) check(self, g) end, seen)
+  end
+end
+
+---Looks at every function that a statement was given.
+function Loader:check_hooks()
+  local seen = {}
+  for _, s in ipairs(self.statements) do each(self, s.args, seen) end
+end
+
+end
