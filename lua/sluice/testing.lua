@@ -306,6 +306,20 @@ local function add_functions(self, sink, index)
         n[6]) == 1
     end
   end
+  if sink.kind == "kafka" then
+    -- The message that an event becomes, a table or a line as stored.
+    sink.message = function(event)
+      local line = type(event) == "table" and M.encode(event) or event
+      assert(M.decode(line))
+      local t = ffi.new("struct sluice_kit_text[3]")
+      kept = line
+      give(t[0], line)
+      C.sluice_kit_message(self.kit, index, t[0], t + 1, t + 2)
+      kept = nil
+      return { topic = text_of(t[1]),
+        key = t[2].p ~= nil and text_of(t[2]) or nil }
+    end
+  end
   -- The batch's target from then on, within min and max.
   sink.batch.adapt = function(stats)
     local n = numbers(stats, load_fields, "adapt")

@@ -57,6 +57,15 @@ static cJSON *stream_json(const struct plan *p, const struct stream_plan *s)
     return o;
 }
 
+static void breaker_json(cJSON *sink, const struct breaker_plan *b)
+{
+    cJSON *o = cJSON_AddObjectToObject(sink, "breaker");
+
+    add(o, "max_requests", b->max_requests);
+    add(o, "interval_ms", (double)b->interval_ms);
+    add(o, "timeout_ms", (double)b->timeout_ms);
+}
+
 static cJSON *sink_json(const struct sink_plan *s)
 {
     static const char *const kinds[] = {[SINK_KIND_NULL] = "null",
@@ -75,14 +84,11 @@ static cJSON *sink_json(const struct sink_plan *s)
     add(batch, "max_bytes", (double)s->batch.max_bytes);
     add(batch, "linger_ms", (double)s->batch.linger_ms);
     if (s->kind == SINK_KIND_CLICKHOUSE || s->kind == SINK_KIND_HTTP) {
-        cJSON *breaker = cJSON_AddObjectToObject(o, "breaker");
-
+        breaker_json(o, &s->remote.breaker);
         add_text(o, "table", s->clickhouse.table);
         add_text(o, "url", s->remote.n_urls > 0 ? s->remote.urls[0] : NULL);
-        add(breaker, "max_requests", s->remote.breaker.max_requests);
-        add(breaker, "interval_ms", (double)s->remote.breaker.interval_ms);
-        add(breaker, "timeout_ms", (double)s->remote.breaker.timeout_ms);
     } else if (s->kind == SINK_KIND_KAFKA) {
+        breaker_json(o, &s->kafka.breaker);
         add_text(o, "brokers", s->kafka.brokers);
         add_text(o, "topic", s->kafka.topic);
         add_text(o, "key", s->kafka.key);

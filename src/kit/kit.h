@@ -93,6 +93,13 @@ uint32_t sluice_kit_trip(struct sluice_kit *k, uint32_t sink, uint32_t requests,
 uint32_t sluice_kit_adapt(struct sluice_kit *k, uint32_t sink,
                           const double *load, uint32_t n);
 
+/* The topic and the key of the Kafka message that a stored event becomes; key.p
+ * NULL: it has none. */
+void sluice_kit_message(struct sluice_kit *k, uint32_t sink,
+                        struct sluice_kit_text event,
+                        struct sluice_kit_text *topic,
+                        struct sluice_kit_text *key);
+
 /* The value of a counter or gauge; 0: there is none with so many labels. */
 uint32_t sluice_kit_metric(struct sluice_kit *k, const char *name,
                            const struct sluice_kit_text *labels, uint32_t n,

@@ -1,8 +1,13 @@
 /* What a policy's functions decide for a sink, as the sink's thread would ask. */
+#include <string.h>
+
 #include "base/attr.h"
 #include "base/err.h"
+#include "decode/scan.h"
 #include "kit/state.h"
 #include "server/hooks.h"
+#include "sink/fields.h"
+#include "sink/topic.h"
 
 static const struct sink_hooks *hooks_of(struct sluice_kit *k, uint32_t sink)
 {
@@ -49,4 +54,56 @@ uint32_t sluice_kit_adapt(struct sluice_kit *k, uint32_t sink,
         *fields[i] = load[i];
     }
     return adapt_target(plan, h, &l);
+}
+
+static struct sluice_kit_text keep(struct sluice_kit *k, struct str s)
+{
+    struct str copy = s.p == NULL ? s : arena_copy(&k->answer, s);
+
+    return (struct sluice_kit_text){copy.p, copy.n};
+}
+
+/* Field `path` of the event as text; {NULL, 0}: it has none. */
+static struct sluice_kit_text field(struct sluice_kit *k, const char *path,
+                                    struct str event)
+{
+    struct sluice_kit_text text = {NULL, 0};
+    const struct str paths[] = {str_of(path)};
+    struct fields *f;
+    struct err e;
+
+    f = path == NULL ? NULL : fields_new(paths, 1, &e);
+    if (f != NULL) {
+        fields_read(f, event);
+        text = keep(k, fields_text(f, 0));
+    }
+    fields_free(f);
+    return text;
+}
+
+void sluice_kit_message(struct sluice_kit *k, uint32_t sink,
+                        struct sluice_kit_text event,
+                        struct sluice_kit_text *topic,
+                        struct sluice_kit_text *key)
+{
+    const struct kafka_plan *plan = &policy_plan(k->policy)->sinks[sink].kafka;
+    const struct sink_hooks *h = hooks_of(k, sink);
+    char *padded;
+    struct str line;
+
+    arena_reset(&k->answer);
+    *topic = *key = (struct sluice_kit_text){NULL, 0};
+    padded = arena_alloc(&k->answer, event.n + SCAN_PAD);
+    memcpy(padded, event.p, event.n);
+    memset(padded + event.n, 0, SCAN_PAD);
+    line = (struct str){padded, event.n};
+    if (plan->framing == KAFKA_EVENT) {
+        *key = field(k, plan->key, line);
+        *topic = plan->has_topic && h->topic != NULL
+                     ? keep(k, h->topic(h->arg, line))
+                     : field(k, plan->topic_by, line);
+    }
+    if (!topic_is_valid((struct str){topic->p, topic->n})) {
+        *topic = keep(k, str_of(plan->topic));
+    }
 }

@@ -1,4 +1,5 @@
 #include "sink/producer.h"
+#include "sink/topic.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,8 +16,7 @@
 
 enum {
     POLL_MOST = 64,        /* events a turn; one may carry thousands of reports */
-    END_MS = 2000,
-    NAME_MAX_BYTES = 249   /* of a topic, by Kafka */
+    END_MS = 2000
 };
 
 static const char SIGNAL[8] = {1}; /* what an eventfd wants to be written */
@@ -194,16 +194,8 @@ rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
         }
         i = i + 1 < p->n_topics ? i + 1 : 0;
     }
-    if (p->n_topics == PRODUCER_TOPICS_MAX || name.n == 0 ||
-        name.n > NAME_MAX_BYTES) {
+    if (p->n_topics == PRODUCER_TOPICS_MAX || !topic_is_valid(name)) {
         return NULL;
-    }
-    for (size_t i = 0; i < name.n; i++) {
-        if (strchr("._-", name.p[i]) == NULL &&
-            ((name.p[i] | 32) < 'a' || (name.p[i] | 32) > 'z') &&
-            (name.p[i] < '0' || name.p[i] > '9')) {
-            return NULL;
-        }
     }
     if (p->plan->partitioner == KAFKA_LEAST_BYTES) {
         conf = rd_kafka_default_topic_conf_dup(p->rk);

@@ -182,6 +182,25 @@ route "POST /" { body = "event", stream = "s",
     assert.has_error(function() p:metric("sold_total", { "a" }) end)
   end)
 
+  it("makes the message that Kafka would get", function()
+    local function message(sink, event)
+      local p = assert(testing.load("p.lua", ([[
+kafka "k" { brokers = "b:1", topic = "rest", %s }
+stream "s" { sinks = { "k" } }
+route "POST /" { body = "event", stream = "s" }]]):format(sink)))
+      return p.sinks.k.message(event)
+    end
+    local by = [[key = "user.id", topic_by = "kind"]]
+    assert.same({ topic = "clicks", key = "ü1" },
+      message(by, [[{"kind":"clicks","user":{"id":"\u00fc1"}}]]))
+    assert.same({ topic = "rest", key = "7" },
+      message(by, { kind = "no such/name", user = { id = 7 } }))
+    assert.same({ topic = "rest" }, message("", { kind = "clicks" }))
+    local fn = [[topic_by = function(ev) return "t_" .. ev.kind end]]
+    assert.same({ topic = "t_a" }, message(fn, { kind = "a" }))
+    assert.same({ topic = "rest" }, message(fn, {}))
+  end)
+
   it("reads and writes JSON, and says where it is none", function()
     local text = '{"a":[1,2.5,"\\u00e9\\n",null,true],"b":{}}'
     local t = testing.decode(" " .. text)
