@@ -118,6 +118,42 @@ describe("@segment/analytics-node", function()
   it("loses nothing over them with gzip", function() run("gzip") end)
 end)
 
+describe("@segment/analytics-next in a browser", function()
+  it("sends from a page of another origin, and can read the answers", function()
+    if h.shell("command -v chromium") == "" then
+      pending("no chromium: apt-get install chromium")
+      return
+    end
+    local dir = client("@segment/analytics-next 1.84.3")
+    if not dir then
+      pending("the npm registry can't be reached")
+      return
+    end
+    local s = server("segment")
+    local out = s.dir .. "/client"
+    assert.equal(0, h.reap(h.spawn({ "node", "tests/clients/browser.cjs", dir,
+      "http://127.0.0.1:" .. s.port, "demo-key" }, out), 90))
+    local said = cjson.decode(h.read(out))
+    assert.same({ fetched = { status = 200, body = '{"success":true}' },
+      bad = { status = 400, body = { error = "Invalid JSON",
+        code = "invalid_json", offset = 1, detail = "expected a key in quotes" } },
+      beacon = true }, said)
+    assert.equal(0, s:stop())
+    local found = {}
+    for _, line in ipairs(s:lines()) do
+      local e = cjson.decode(line)
+      assert.same({ "demo", nil }, { e.source, e.writeKey })
+      found[#found + 1] = e.type .. " " .. (e.event or e.name or e.userId)
+    end
+    table.sort(found)
+    assert.same({ "identify u-1", "page Home", "track Batched", "track Batched",
+      "track Batched", "track Fetched", "track Left", "track Seen é" }, found)
+    print(("# browser: %d calls from Chromium stored: single, batched, behind an "
+      .. "OPTIONS, as a beacon"):format(#found))
+    s:close()
+  end)
+end)
+
 describe("cloudevents", function()
   it("stores the same event in each mode, over reloads and a kill -9", function()
     local dir = client(PACKAGES.ce)

@@ -98,5 +98,9 @@ route "POST /all" { body = "event", stream = "events",
       found = found or line == '{"n":1.50,"kind":"café"}'
     end
     assert.is_true(found)
+    -- What the route put in is not put in again.
+    local said = h.shell(("%s replay --policy %s --route 'POST /in/other' %s")
+      :format(h.binary, s.path, s.data .. "/archive"))
+    assert.matches("0 would change", said)
   end)
 end)

@@ -208,3 +208,29 @@ route "POST /c" { body = "event", stream = "s", answer = { status = 201 },
     assert.same({ 201, 1 }, { r.status, r.json.accepted })
   end)
 end)
+
+describe("a hook's mistake with a request", function()
+  local function why(code)
+    local p = policy(([[
+route "POST /:kind" { body = "event", stream = "s",
+  on_event = function(ev, req) %s end }]]):format(code))
+    local e = p:post("/a?b=c", "{}").events[1]
+    assert.equal("dead", e.fate)
+    return e.message
+  end
+
+  it("is told", function()
+    for code, message in pairs {
+      ["req.params.kind = 1"] = "a request's params can't be set",
+      ["req.query_args.b = 1"] = "a request's query_args can't be set",
+      ["return req.basic.name"] = 'basic has user and password, no "name"',
+      ["return req.args"] = 'a request has no "args"',
+      ['return reject("a", "b", 500)'] =
+        "reject: expected a status from 400 to 499",
+      ['return reject("a", "b", 401)'] = "reject: a status is on_request's to "
+        .. "give; the route's answer says the one of refused events",
+    } do
+      assert.matches(message, why(code), 1, true)
+    end
+  end)
+end)
