@@ -1,6 +1,5 @@
 /*
- * One url of a sink over HTTP: its breaker, what it is asked first, what names the
- * rows that it is sent.
+ * One url of a sink over HTTP: its breaker, what it is asked first.
  */
 #include <stdio.h>
 #include <string.h>
@@ -79,17 +78,6 @@ void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
     breaker_done(&p->breaker, now, generation, ok, slow);
     meter_count(&p->meter, ok);
     endpoint_show(p);
-}
-
-void endpoint_token(const struct sink *s, const struct batch *b, uint32_t first,
-                    uint32_t n, uint32_t n_refused, char *out, size_t max)
-{
-    struct batch_range r[BATCH_RANGES_MAX];
-
-    (void)batch_part(b, first, n, r);
-    (void)snprintf(out, max, "%s:%s:%u.%u.%lu+%u-%u", s->conf.spool_uuid,
-                   s->conf.origin, r[0].epoch, r[0].worker,
-                   (unsigned long)r[0].first, n, n_refused);
 }
 
 void endpoint_init(struct sink *s, const char *url)

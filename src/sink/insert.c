@@ -339,8 +339,7 @@ static bool send(struct insert *i, struct insert_try *t,
         *wait_ms = 1000;
         return false;
     }
-    endpoint_token(s, i->batch, first, n, parts_refused(i, first, n), token,
-                   sizeof token);
+    parts_token(i, first, n, token, sizeof token);
     r = remote_request(s);
     s->dialect->address(t->endpoint, token, t == &i->tries[1], url, sizeof url,
                         &r);

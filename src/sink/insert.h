@@ -76,3 +76,9 @@ uint32_t parts_row(const struct insert *i, uint32_t first, int64_t sent);
 /* How many of rows first .. first + n - 1 are refused. */
 uint32_t parts_refused(const struct insert *i, uint32_t first, uint32_t n);
 void parts_halve(struct insert *i); /* the one in hand, which has two rows or more */
+
+/* What the rows first .. first + n - 1 are but for those refused, whoever sends them
+ * and however often: of their places, so that no other set of rows has the same, also
+ * when a restart has put the batch together anew of what was left of it. */
+void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
+                 size_t max);

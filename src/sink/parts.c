@@ -1,5 +1,7 @@
 /* What of an insert's batch is not in the table yet, and which rows of it the server
  * refuses. */
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "sink/insert.h"
 
@@ -83,4 +85,65 @@ void parts_halve(struct insert *i)
     i->parts[i->n_parts].first = first;
     i->parts[i->n_parts].n = n / 2;
     i->n_parts++;
+}
+
+/* ---- what rows are called ---- */
+
+struct rows {
+    struct batch_range first, run; /* the very first row; those in hand */
+    uint64_t hash;
+    uint32_t n;
+};
+
+static void end_run(struct rows *r)
+{
+    r->hash = str_hash(r->hash, (struct str){(const char *)&r->run, sizeof r->run});
+    r->run.n = 0;
+}
+
+static void add_range(struct rows *r, const struct batch_range *range)
+{
+    if (r->n == 0) {
+        r->first = *range;
+    } else if (r->run.epoch == range->epoch && r->run.worker == range->worker &&
+               r->run.first + r->run.n == range->first) {
+        r->run.n += range->n;
+        r->n += (uint32_t)range->n;
+        return;
+    } else {
+        end_run(r);
+    }
+    r->run = *range;
+    r->n += (uint32_t)range->n;
+}
+
+static void add_rows(struct rows *r, const struct batch *b, uint32_t first,
+                     uint32_t n)
+{
+    struct batch_range ranges[BATCH_RANGES_MAX];
+    uint32_t n_ranges = n == 0 ? 0 : batch_part(b, first, n, ranges);
+
+    for (uint32_t i = 0; i < n_ranges; i++) {
+        add_range(r, &ranges[i]);
+    }
+}
+
+void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
+                 size_t max)
+{
+    struct rows r = {.hash = STR_HASH};
+    uint32_t from = first;
+
+    for (uint32_t k = 0; k < i->n_refused; k++) {
+        if (i->refused[k] >= from && i->refused[k] < first + n) {
+            add_rows(&r, i->batch, from, i->refused[k] - from);
+            from = i->refused[k] + 1;
+        }
+    }
+    add_rows(&r, i->batch, from, first + n - from);
+    end_run(&r);
+    (void)snprintf(out, max, "%s:%s:%u.%u.%lu+%u-%016lx",
+                   i->sink->conf.spool_uuid, i->sink->conf.plan->name,
+                   r.first.epoch, r.first.worker, (unsigned long)r.first.first, r.n,
+                   (unsigned long)r.hash);
 }

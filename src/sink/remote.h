@@ -103,11 +103,6 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
                                uint64_t *generation, int64_t *wait_ms);
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
                    uint64_t ns);
-/* What these rows are, whoever sends them and however often: of their first event's
- * place, which no other event ever has. */
-void endpoint_token(const struct sink *s, const struct batch *b, uint32_t first,
-                    uint32_t n, uint32_t n_refused, char *out, size_t max);
-
 /* clickhouse.c: the URL of a query that only reads; max >= 600. */
 void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
                       size_t max);
