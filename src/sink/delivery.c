@@ -103,6 +103,11 @@ static void on_record(void *arg, const struct record *r)
             outlet_plan(o, r->value, r->ranges, r->n_ranges);
         }
         break;
+    case RECORD_SPLIT:
+        if (o != NULL) {
+            outlet_split(o, r->value, r->ranges, r->n_ranges);
+        }
+        break;
     case RECORD_RETIRE:
         if (o != NULL) {
             outlet_bound(o, r);

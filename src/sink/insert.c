@@ -116,26 +116,21 @@ static void setup_error(struct insert *i, const char *why)
     release_waiting(s, SINK_SETUP, words);
 }
 
-/* Part first, n is in the table but for its refused rows. */
+/* Part first, n is in the table but for its refused rows: one verdict, for a restart
+ * between two would put together what no part was. The batch goes back to the pump with
+ * its last event. */
 static void taken(struct insert *i, uint32_t first, uint32_t n)
 {
-    uint32_t from = first;
+    uint32_t from = 0;
+    struct sink_verdict v = {.kind = SINK_OK, .first = first, .n = n, .row = -1,
+                             .why = ""};
 
-    for (uint32_t k = 0; k < i->n_refused; k++) {
-        uint32_t row = i->refused[k];
-
-        if (row < from || row >= first + n) {
-            continue;
-        }
-        if (row > from) {
-            tell(i, SINK_OK, from, row - from, "", 0);
-        }
-        from = row + 1;
+    while (from < i->n_refused && i->refused[from] < first) {
+        from++;
     }
-    /* The batch goes back to the pump with its last event. */
-    if (from < first + n) {
-        tell(i, SINK_OK, from, first + n - from, "", 0);
-    }
+    v.but = i->refused + from;
+    v.n_but = parts_refused(i, first, n);
+    i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
 }
 
 static void finish(struct insert *i)

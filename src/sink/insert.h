@@ -75,7 +75,10 @@ void parts_refuse(struct insert *i, uint32_t row); /* as the batch counts */
 uint32_t parts_row(const struct insert *i, uint32_t first, int64_t sent);
 /* How many of rows first .. first + n - 1 are refused. */
 uint32_t parts_refused(const struct insert *i, uint32_t first, uint32_t n);
-void parts_halve(struct insert *i); /* the one in hand, which has two rows or more */
+/* The one in hand, which has two rows or more. The journal has it, so that also the
+ * next process sends what this one sent. */
+void parts_halve(struct insert *i);
+void parts_emit(struct sink *s, struct journal_draft *draft); /* all of all inserts */
 
 /* What the rows first .. first + n - 1 are but for those refused, whoever sends them
  * and however often: of their places, so that no other set of rows has the same, also

@@ -96,6 +96,9 @@ void outlet_settle(struct outlet *o, const struct batch_range *ranges,
 /* The journal's replay: a plan without its end. */
 void outlet_plan(struct outlet *o, uint64_t id, const struct batch_range *ranges,
                  uint32_t n);
+/* These ranges of it are a plan of their own. */
+void outlet_split(struct outlet *o, uint64_t id, const struct batch_range *ranges,
+                  uint32_t n);
 /* After the replay: what of the plans is left, and what the readers pass over. */
 void outlet_replayed(struct outlet *o);
 

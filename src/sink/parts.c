@@ -2,8 +2,11 @@
  * refuses. */
 #include <stdio.h>
 
+#include "base/err.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "sink/insert.h"
+#include "sink/journal.h"
 
 static bool is_left(const struct insert *i, uint32_t row)
 {
@@ -75,8 +78,41 @@ uint32_t parts_refused(const struct insert *i, uint32_t first, uint32_t n)
     return count;
 }
 
+static struct record split(const struct insert *i, uint32_t part,
+                           struct batch_range *ranges)
+{
+    const struct batch *b = i->batch;
+
+    return (struct record){
+        .type = RECORD_SPLIT,
+        .value = b->id,
+        .stream = str_of(i->sink->conf.streams[b->stream].name),
+        .ranges = ranges,
+        .n_ranges = batch_part(b, i->parts[part].first, i->parts[part].n, ranges)};
+}
+
+void parts_emit(struct sink *s, struct journal_draft *draft)
+{
+    struct batch_range ranges[BATCH_RANGES_MAX];
+
+    for (const struct insert *i = s->inserts; i != NULL; i = i->next) {
+        for (uint32_t k = 0; k < i->n_parts; k++) {
+            struct record r = split(i, k, ranges);
+
+            if (i->parts[k].n < i->batch->n) {
+                journal_emit(draft, &r);
+            }
+        }
+    }
+}
+
 void parts_halve(struct insert *i)
 {
+    struct batch_range ranges[BATCH_RANGES_MAX];
+    char quoted[300];
+    struct record r;
+    struct err e;
+
     uint32_t first = i->parts[i->n_parts - 1].first;
     uint32_t n = i->parts[i->n_parts - 1].n;
 
@@ -84,7 +120,13 @@ void parts_halve(struct insert *i)
     i->parts[i->n_parts - 1].n = n - n / 2;
     i->parts[i->n_parts].first = first;
     i->parts[i->n_parts].n = n / 2;
-    i->n_parts++;
+    r = split(i, i->n_parts++, ranges);
+    /* Should it fail, the next process may send a part again within another. */
+    if (!journal_append(*i->sink->conf.journal, &r, &e) ||
+        !journal_sync(*i->sink->conf.journal, &e)) {
+        log_write(LOG_WARN, "sink", "sink=%s why=%s", i->sink->conf.plan->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
 }
 
 /* ---- what rows are called ---- */
@@ -143,7 +185,7 @@ void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
     add_rows(&r, i->batch, from, first + n - from);
     end_run(&r);
     (void)snprintf(out, max, "%s:%s:%u.%u.%lu+%u-%016lx",
-                   i->sink->conf.spool_uuid, i->sink->conf.plan->name,
+                   i->sink->conf.spool_uuid, i->sink->conf.origin,
                    r.first.epoch, r.first.worker, (unsigned long)r.first.first, r.n,
                    (unsigned long)r.hash);
 }

@@ -22,6 +22,54 @@ void outlet_plan(struct outlet *o, uint64_t id, const struct batch_range *ranges
     *at = p;
 }
 
+/* What of a is not in b: at most two ranges. */
+static uint32_t rest_of(const struct batch_range *a, const struct batch_range *b,
+                        struct batch_range *out)
+{
+    uint64_t a_end = a->first + a->n, b_end = b->first + b->n;
+    uint32_t n = 0;
+
+    if (a->epoch != b->epoch || a->worker != b->worker || b->first >= a_end ||
+        b_end <= a->first) {
+        out[0] = *a;
+        return 1;
+    }
+    if (a->first < b->first) {
+        out[n++] = (struct batch_range){a->epoch, a->worker, a->first,
+                                        b->first - a->first};
+    }
+    if (b_end < a_end) {
+        out[n++] = (struct batch_range){a->epoch, a->worker, b_end, a_end - b_end};
+    }
+    return n;
+}
+
+/* Makes *p anew without the range. */
+static void take_out(struct outlet_plan **p, const struct batch_range *range)
+{
+    struct outlet_plan *old = *p;
+    struct outlet_plan *new =
+        mem_alloc(sizeof *new + (old->n + 1) * sizeof *range);
+
+    *new = (struct outlet_plan){.next = old->next, .id = old->id};
+    for (uint32_t i = 0; i < old->n; i++) {
+        new->n += rest_of(&old->ranges[i], range, new->ranges + new->n);
+    }
+    *p = new;
+    free(old);
+}
+
+void outlet_split(struct outlet *o, uint64_t id, const struct batch_range *ranges,
+                  uint32_t n)
+{
+    for (struct outlet_plan **at = &o->plans; *at != NULL; at = &(*at)->next) {
+        for (uint32_t i = 0; i < n && (*at)->id == id; i++) {
+            take_out(at, &ranges[i]);
+        }
+    }
+    outlet_plan(o, id, ranges, n);
+}
+
 void outlet_pass(struct outlet *o, const struct batch_range *r)
 {
     if (o->n_spans == o->spans_room) {

@@ -23,7 +23,7 @@ enum record_type {
                         no range: the stream is known from here on;
                         value 1: it is forgotten */
     RECORD_PLAN,     /* id, name: target, value: plan hash, ranges */
-    RECORD_SPLIT,    /* id becomes id.0 (its first value events) and id.1 */
+    RECORD_SPLIT,    /* value: a plan; ranges: that part of it is one of its own */
     RECORD_DONE,     /* id: that plan; else: ranges */
     RECORD_DEAD,     /* id, value: offset in the dead-letter file, ranges */
     RECORD_FILE,     /* name, value: its length with these ranges in it,

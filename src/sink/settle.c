@@ -121,42 +121,70 @@ static bool bury(struct delivery *d, const struct batch *b,
     return dead_sync(&d->dead, e);
 }
 
+static uint32_t spoken_of(const struct sink_verdict *v)
+{
+    return v->n - v->n_but;
+}
+
+/* Notes the events from *at on, as many as one record holds, but for v->but[*but]
+ * and so on. */
+static bool note(struct delivery *d, struct outlet *o, const struct batch *b,
+                 const struct sink_verdict *v, uint32_t *at, uint32_t *but,
+                 struct err *e)
+{
+    struct batch_range ranges[RECORD_RANGES_MAX];
+    struct record r = {.type = v->kind == SINK_DATA ? RECORD_DEAD : RECORD_DONE,
+                       .value = v->kind == SINK_DATA ? d->dead.length : 0,
+                       .stream = str_of(o->name),
+                       .ranges = ranges};
+    uint32_t end = v->first + v->n;
+
+    while (*at < end && (r.n_ranges == 0 ||
+                         r.n_ranges + b->n_ranges <= RECORD_RANGES_MAX)) {
+        uint32_t to = *but < v->n_but ? v->but[*but] : end;
+
+        if (to > *at) {
+            r.n_ranges += batch_part(b, *at, to - *at, ranges + r.n_ranges);
+        }
+        *at = to + (*but < v->n_but);
+        ++*but;
+    }
+    if (r.n_ranges > 0 && !d->ops->journals &&
+        !journal_append(d->journal, &r, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < r.n_ranges && v->kind == SINK_DATA; i++) {
+        spool_consumer_note(o->consumer,
+                            (struct spool_pos){ranges[i].epoch, ranges[i].worker,
+                                               ranges[i].first},
+                            ranges[i].n, SPOOL_DEAD);
+    }
+    outlet_settle(o, ranges, r.n_ranges);
+    return true;
+}
+
 /* A part of b is the sink's, or among the dead: the journal says so, then the
  * spool may forget it. */
 static bool settle(struct delivery *d, struct outlet *o, const struct batch *b,
                    const struct sink_verdict *v, struct err *e)
 {
-    struct batch_range ranges[BATCH_RANGES_MAX];
-    struct record done = {.type = v->kind == SINK_DATA ? RECORD_DEAD
-                                                       : RECORD_DONE,
-                          .stream = str_of(o->name),
-                          .ranges = ranges,
-                          .n_ranges = batch_part(b, v->first, v->n, ranges)};
+    uint32_t at = v->first, but = 0;
 
-    if (v->kind == SINK_DATA) {
-        if (!bury(d, b, v, e)) {
+    if (v->kind == SINK_DATA && !bury(d, b, v, e)) {
+        dead_rewind(&d->dead);
+        return false;
+    }
+    while (at < v->first + v->n) {
+        if (!note(d, o, b, v, &at, &but, e)) {
             dead_rewind(&d->dead);
             return false;
         }
-        done.value = d->dead.length;
-    }
-    if (!d->ops->journals && !journal_append(d->journal, &done, e)) {
-        dead_rewind(&d->dead);
-        return false;
     }
     if (v->kind == SINK_DATA) {
         dead_keep(&d->dead);
         stats_add(d->dead_events, v->n);
         stats_set(d->dead_bytes, d->dead.length);
-        for (uint32_t i = 0; i < done.n_ranges; i++) {
-            spool_consumer_note(o->consumer,
-                                (struct spool_pos){ranges[i].epoch,
-                                                   ranges[i].worker,
-                                                   ranges[i].first},
-                                ranges[i].n, SPOOL_DEAD);
-        }
     }
-    outlet_settle(o, ranges, done.n_ranges);
     return true;
 }
 
@@ -166,10 +194,10 @@ static void count_done(struct delivery *d, const struct batch *b,
     int64_t age = clock_wall_ms() - b->oldest_wall_ms;
 
     if (v->kind == SINK_OK) {
-        stats_add(d->delivered, v->n);
+        stats_add(d->delivered, spoken_of(v));
     }
     (void)pthread_mutex_lock(&d->lock);
-    d->status.delivered += v->kind == SINK_OK ? v->n : 0;
+    d->status.delivered += v->kind == SINK_OK ? spoken_of(v) : 0;
     d->status.dead += v->kind == SINK_DATA ? v->n : 0;
     d->status.batches += b->n_settled == b->n;
     (void)pthread_mutex_unlock(&d->lock);
@@ -187,10 +215,15 @@ static void count_done(struct delivery *d, const struct batch *b,
 static void keep_verdict(struct delivery *d, struct batch *b,
                          const struct sink_verdict *v, const char *why)
 {
-    struct kept_verdict *k = mem_alloc(sizeof *k);
+    size_t n_but = v->n_but * sizeof *v->but;
+    struct kept_verdict *k = mem_alloc(sizeof *k + n_but);
 
     k->batch = b;
     k->verdict = *v;
+    if (n_but > 0) {
+        memcpy(k->but, v->but, n_but);
+    }
+    k->verdict.but = k->but;
     (void)snprintf(k->why, sizeof k->why, "%s", v->why == NULL ? "" : v->why);
     k->next = d->kept;
     d->kept = k;
@@ -212,7 +245,7 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
         keep_verdict(d, b, v, e.text);
         return;
     }
-    b->n_settled += v->n;
+    b->n_settled += spoken_of(v);
     go_on(d);
     count_done(d, b, v);
     if (b->n_settled < b->n) {

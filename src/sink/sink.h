@@ -36,7 +36,9 @@ enum sink_verdict_kind {
  * verdicts may settle one batch; each event is settled exactly once. */
 struct sink_verdict {
     enum sink_verdict_kind kind;
-    uint32_t first, n; /* the part it speaks of */
+    uint32_t first, n; /* the part it speaks of, */
+    const uint32_t *but; /* in order: its events of which it does not */
+    uint32_t n_but;
     int64_t row;       /* the refused event as the server counts, or -1 */
     int code;          /* the server's own, 0 if none */
     int64_t after_ms;  /* not SINK_OK: not before so long; 0: nothing is known */

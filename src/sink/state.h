@@ -23,6 +23,7 @@ struct kept_verdict {
     struct batch *batch;
     struct sink_verdict verdict;
     char why[600];
+    uint32_t but[];             /* the verdict's */
 };
 
 struct delivery {

@@ -11,8 +11,7 @@
 
 #include "sink/insert.h"
 
-static struct sink_plan plan = {.name = "olap"};
-static struct sink sink = {.conf = {.plan = &plan, .spool_uuid = "uuid"}};
+static struct sink sink = {.conf = {.origin = "olap", .spool_uuid = "uuid"}};
 
 static void make(struct insert *i, struct batch *b, const struct batch_range *ranges,
                  uint32_t n)

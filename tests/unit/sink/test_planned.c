@@ -67,9 +67,48 @@ static void a_plan_outlives_the_journal_it_stood_in(void **state)
     cursors_fini(&outlet.cursors);
 }
 
+static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
+{
+    static const struct batch_range whole[2] = {{1, 0, 5, 10}, {1, 1, 40, 4}};
+    static const struct batch_range half[2] = {{1, 0, 12, 3}, {1, 1, 40, 2}};
+    static const struct batch_range quarter[1] = {{1, 0, 13, 1}};
+    static const struct {
+        uint32_t n;
+        struct batch_range ranges[2];
+    } want[] = {{2, {{1, 0, 5, 7}, {1, 1, 42, 2}}},
+                {3, {{1, 0, 12, 1}, {1, 0, 14, 1}}},
+                {1, {{1, 0, 13, 1}}}};
+    struct outlet o = {.name = "events"};
+    uint32_t n = 0;
+
+    (void)state;
+    outlet_plan(&o, 7, whole, 2);
+    outlet_split(&o, 8, half, 2); /* another's */
+    assert_int_equal(2, o.plans->n);
+    free(o.plans->next);
+    o.plans->next = NULL;
+    outlet_split(&o, 7, half, 2);
+    outlet_split(&o, 7, quarter, 1);
+    while (o.plans != NULL) {
+        struct outlet_plan *p = o.plans;
+
+        assert_int_equal(7, p->id);
+        assert_int_equal(want[n].n, p->n);
+        for (uint32_t i = 0; i < p->n && i < 2; i++) {
+            assert_memory_equal(&want[n].ranges[i], &p->ranges[i],
+                                sizeof p->ranges[i]);
+        }
+        o.plans = p->next;
+        free(p);
+        n++;
+    }
+    assert_int_equal(3, n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_part_sent_alone_is_a_plan_of_its_own),
         cmocka_unit_test(a_plan_outlives_the_journal_it_stood_in),
     };
 
