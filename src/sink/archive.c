@@ -190,7 +190,9 @@ static bool recover_sealed(struct archive *a, struct err *e)
         }
     }
     end_file(a);
-    return true;
+    /* The journal forgets the file from here on: after a power cut nobody would
+     * give it its name again. */
+    return folder_sync(a->dir, e);
 }
 
 /* How many of the frames that the journal knows are whole in the file. Those

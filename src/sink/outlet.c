@@ -223,13 +223,19 @@ static bool passed(const struct outlet *o, const struct outlet_reader *r,
     return s != NULL && s->first <= r->next && s->end >= r->next + n;
 }
 
-/* Events that the spool no longer has. */
-static bool note_loss(struct outlet *o, struct outlet_reader *r, uint64_t n,
-                      struct journal *j, struct err *e)
+enum { GONE_SKIPPED = 0, GONE_LOST = 1, GONE_VOID = 2 }; /* of RECORD_SKIP */
+
+/* Events that the spool no longer has, or sequences that never were one: settled,
+ * so that the shard's cursor, and with it the spool, can go on. */
+static bool note_gone(struct outlet *o, struct outlet_reader *r, uint64_t n,
+                      unsigned how, struct journal *j, struct err *e)
 {
+    static const char *const words[] = {[GONE_SKIPPED] = "skipped",
+                                        [GONE_LOST] = "lost",
+                                        [GONE_VOID] = "void"};
     struct batch_range gone = {r->epoch, r->worker, r->next, n};
     struct record rec = {.type = RECORD_SKIP,
-                         .value = !o->conf.skip,
+                         .value = how,
                          .stream = str_of(o->name),
                          .ranges = &gone,
                          .n_ranges = 1};
@@ -243,17 +249,17 @@ static bool note_loss(struct outlet *o, struct outlet_reader *r, uint64_t n,
         return false;
     }
     r->next += n;
-    if (o->conf.skip) {
-        o->skipped += gone.n;
-    } else {
-        o->lost += gone.n;
+    o->skipped += how == GONE_SKIPPED ? gone.n : 0;
+    o->lost += how == GONE_LOST ? gone.n : 0;
+    log_write(how == GONE_VOID ? LOG_INFO : LOG_WARN, "gap",
+              "stream=%s shard=%u.%u first=%lu events=%lu status=%s", o->name,
+              gone.epoch, gone.worker, (unsigned long)gone.first,
+              (unsigned long)gone.n, words[how]);
+    if (how != GONE_VOID) {
+        spool_consumer_note(
+            o->consumer, (struct spool_pos){gone.epoch, gone.worker, gone.first},
+            gone.n, SPOOL_SKIPPED);
     }
-    log_write(LOG_WARN, "gap", "stream=%s shard=%u.%u first=%lu events=%lu %s",
-              o->name, gone.epoch, gone.worker, (unsigned long)gone.first,
-              (unsigned long)gone.n, o->conf.skip ? "status=skipped" : "status=lost");
-    spool_consumer_note(o->consumer,
-                        (struct spool_pos){gone.epoch, gone.worker, gone.first},
-                        gone.n, SPOOL_SKIPPED);
     outlet_settle(o, &gone, 1);
     return true;
 }
@@ -264,22 +270,29 @@ static bool load(struct outlet *o, struct outlet_reader *r, struct journal *j,
 {
     *more = true;
     while (r->at >= r->block.n) {
+        enum spool_read got;
         uint64_t lost;
 
         if (r->next >= r->end) {
             *more = false;
             return true;
         }
-        switch (spool_cursor_next(r->cursor, &r->block, &lost)) {
+        got = spool_cursor_next(r->cursor, &r->block, &lost);
+        switch (got) {
         case SPOOL_READ_OK:
             r->at = r->block.first < r->next
                         ? (uint32_t)(r->next - r->block.first)
                         : 0;
             break;
         case SPOOL_READ_GAP:
+        case SPOOL_READ_VOID:
             r->block.n = 0;
             r->at = 0;
-            if (!note_loss(o, r, lost, j, e)) {
+            if (!note_gone(o, r, lost,
+                           got == SPOOL_READ_VOID ? GONE_VOID
+                           : o->conf.skip         ? GONE_SKIPPED
+                                                  : GONE_LOST,
+                           j, e)) {
                 return false;
             }
             break;

@@ -166,10 +166,12 @@ static bool rebuild_range(struct outlet *o, struct batch *b,
             rebuild_block(o, b, r, &block, now_ms);
             next = block.first + block.n;
             break;
-        case SPOOL_READ_GAP: {
+        case SPOOL_READ_GAP:
+            o->lost += lost;
+            /* fall through */
+        case SPOOL_READ_VOID: {
             struct batch_range gone = {r->epoch, r->worker, next, lost};
 
-            o->lost += lost;
             outlet_settle(o, &gone, 1);
             next += lost;
             break;

@@ -29,7 +29,8 @@ enum record_type {
     RECORD_FILE,     /* name, value: its length with these ranges in it,
                         time: when the file was begun */
     RECORD_SEAL,     /* name, value: final length */
-    RECORD_SKIP,     /* ranges given up; value 1: lost, 0: skipped */
+    RECORD_SKIP,     /* ranges given up; value 1: lost, 0: skipped,
+                        2: never promised to anybody */
     RECORD_RETIRE,   /* of the stream only what shards of epochs before value
                         hold is still to be delivered, and of that epoch what
                         lies before ranges[i].first; further ones add ranges.

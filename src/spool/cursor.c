@@ -145,6 +145,15 @@ static enum spool_read gap(struct spool_cursor *cur, uint64_t to,
     return SPOOL_READ_GAP;
 }
 
+/* The segment just entered begins behind cur->seq. */
+static enum spool_read before_first(struct spool_cursor *cur, uint64_t *lost)
+{
+    bool promised = cur->seg->first - cur->seg->unacked > cur->seq;
+
+    (void)gap(cur, cur->seg->first, lost);
+    return promised ? SPOOL_READ_GAP : SPOOL_READ_VOID;
+}
+
 /* A block that should be there is none: what is left of its segment is lost. */
 static enum spool_read damage(struct spool_cursor *cur, uint64_t *lost)
 {
@@ -232,8 +241,8 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur,
             if (!enter(cur, 0)) {
                 return old ? SPOOL_READ_END : SPOOL_READ_AGAIN;
             }
-            if (cur->seg->first - cur->seg->unacked > cur->seq) {
-                return gap(cur, cur->seg->first, lost);
+            if (cur->seg->first > cur->seq) {
+                return before_first(cur, lost);
             }
         }
         switch (look(cur, &end)) {
@@ -244,10 +253,8 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur,
             if (!enter(cur, cur->seg->number)) {
                 return old ? SPOOL_READ_END : SPOOL_READ_AGAIN;
             }
-            /* Sequences that nobody was promised are no loss. */
-            if (cur->seg->first - cur->seg->unacked <= cur->seq &&
-                cur->seg->first > cur->seq) {
-                cur->seq = cur->seg->first;
+            if (cur->seg->first > cur->seq) {
+                return before_first(cur, lost);
             }
             break;
         default:

@@ -237,8 +237,10 @@ enum spool_read {
     SPOOL_READ_OK = 0,
     SPOOL_READ_AGAIN, /* nothing more now; wake comes */
     SPOOL_READ_END,   /* an old shard, read to its end */
-    SPOOL_READ_GAP    /* damage, power loss or skip: *lost events are gone,
+    SPOOL_READ_GAP,   /* damage, power loss or skip: *lost events are gone,
                          the cursor stands behind them */
+    SPOOL_READ_VOID   /* the same for *lost sequences that a failed sync left:
+                         nobody was promised their events */
 };
 
 /* Starts at pos.seq (1: the start; what was released or lost is a gap). */

@@ -20,6 +20,7 @@ describe("kill -9 under constant load", function()
         next_event = h.load_stop(l).next
         s:start()
       end
+      s:deliver()
       assert.equal(0, s:stop())
       local v = h.verify(acks, s:collect())
       print("# crash " .. compress .. ": " .. v.text)

@@ -227,6 +227,14 @@ function Server:stop(name)
   return code
 end
 
+---Waits until the sinks have all that the spool holds: a stop would only give them
+---`drain`, and what is left then is not lost, but not in the archive either.
+function Server:deliver(seconds)
+  M.wait_for("delivery of all that the spool holds", function()
+    return self:metric("sluice_sink_lag_bytes") == 0
+  end, seconds or 120)
+end
+
 function Server:close()
   if self.pid then self:stop("SIGKILL") end
   local text = M.read(self.log) or ""

@@ -92,6 +92,7 @@ route "POST /more" { body = "event", stream = "more" }]] })
     assert.equal(100, refused)
     assert.is_true(busy.p99_ms <= math.max(2 * quiet.p99_ms,
       quiet.p99_ms + 5), busy.text)
+    s:deliver()
     assert.equal(0, s:stop())
     local v = h.verify(acks, s:collect())
     print("# reload: " .. v.text)
