@@ -36,35 +36,65 @@ count() { # of a TAP output: adds its results, shows what is not ok
   grep -E '^# [a-z]+.*[:=]|# SKIP' "$1"
 }
 
+judge() { # title, TAP output, exit code: counts it, also where it broke off
+  count "$2"
+  if [ "$3" -ne 0 ] && ! grep -q '^not ok ' "$2"; then
+    echo "$1 ended with $3"
+    tail -20 "$2"
+    failed=$((failed + 1))
+  fi
+}
+
 unit() { # folder of the build
   echo "== unit tests ($1)"
   for t in "$1"/unit/*; do
     [ -f "$t" ] || continue
     CMOCKA_MESSAGE_OUTPUT=tap timeout 300 "$t" >"$logs/unit" 2>&1
-    code=$?
-    count "$logs/unit"
-    if [ $code -ne 0 ] && ! grep -q '^not ok ' "$logs/unit"; then
-      echo "$t ended with $code"
-      tail -20 "$logs/unit"
-      failed=$((failed + 1))
-    fi
+    judge "$t" "$logs/unit" $?
   done
 }
 
-specs() { # folder of the build, files
+# One spec file of a build; what it says, its exit code and its seconds lie in
+# $logs/NAME.*.
+cat >"$logs/spec.sh" <<'X'
+out=$1/$(basename "$3")
+began=$(date +%s)
+SLUICE_BUILD=$2 timeout 900 busted "$3" >"$out.tap" 2>&1
+echo $? >"$out.code"
+echo $(($(date +%s) - began)) >"$out.seconds"
+X
+
+show() { # folder of the build, file that has run
+  out=$logs/$(basename "$2")
+  echo "== $2 ($1, $(cat "$out.seconds") s)"
+  judge "$2" "$out.tap" "$(cat "$out.code")"
+}
+
+specs() { # folder of the build, files: one after the other, nothing beside them
   dir=$1
   shift
   for f in "$@"; do
-    echo "== $f ($dir)"
-    SLUICE_BUILD=$dir timeout 900 busted "$f" >"$logs/spec" 2>&1
-    code=$?
-    count "$logs/spec"
-    if [ $code -ne 0 ] && ! grep -q '^not ok ' "$logs/spec"; then
-      echo "$f ended with $code"
-      tail -20 "$logs/spec"
-      failed=$((failed + 1))
-    fi
+    sh "$logs/spec.sh" "$logs" "$dir" "$f"
+    show "$dir" "$f"
   done
+}
+
+beside() { # folder of the build, files: two at a time
+  dir=$1
+  shift
+  printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
+  for f in "$@"; do
+    show "$dir" "$f"
+  done
+}
+
+# Specs that compare times or rates of one run with those of another have the
+# machine for themselves; all others run two at a time, for they mostly wait.
+alone="reload breaker isolation memory delivered"
+timed() { # file: whether its name is among them
+  name=$(basename "$1" _spec.lua)
+  case " $alone " in *" $name "*) return 0 ;; esac
+  return 1
 }
 
 check() { # title, command: passes when it exits 0
@@ -79,6 +109,16 @@ check() { # title, command: passes when it exits 0
   fi
 }
 
+fuzz() { # targets: two at a time
+  seconds=${SLUICE_FUZZ_SECONDS:-60}
+  printf '%s\n' "$@" | xargs -P 2 -I{} sh -c "sh tests/fuzz/run.sh build-fuzz {} \
+    $seconds >'$logs/fuzz-{}' 2>&1; echo \$? >'$logs/fuzz-{}.code'"
+  for t in "$@"; do
+    check "fuzz $t, $seconds s" sh -c \
+      "cat '$logs/fuzz-$t'; exit $(cat "$logs/fuzz-$t.code")"
+  done
+}
+
 build build -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON
 check "layers" luajit tests/lint/layers.lua
 check "luacheck" luacheck -q lua conf bench tests
@@ -90,22 +130,23 @@ done
 if [ "$mode" = quick ]; then
   specs build tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua
 else
+  others=
   for f in tests/e2e/*_spec.lua; do
-    specs build "$f"
+    if timed "$f"; then specs build "$f"; else others="$others $f"; fi
   done
+  # shellcheck disable=SC2086
+  beside build $others
   build build-asan -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=address,undefined
   unit build-asan
-  specs build-asan tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
+  beside build-asan tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
     tests/e2e/clickhouse_spec.lua tests/e2e/kafka_spec.lua
   build build-tsan -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=thread
   specs build-tsan tests/e2e/http_spec.lua
-  if [ -f tests/fuzz/CMakeLists.txt ]; then
-    CC=clang CXX=clang++ build build-fuzz -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON \
-      -DSLUICE_SANITIZE=address,undefined
-    for t in decode http request segment; do
-      check "fuzz $t, ${SLUICE_FUZZ_SECONDS:-60} s" sh tests/fuzz/run.sh \
-        build-fuzz $t "${SLUICE_FUZZ_SECONDS:-60}"
-    done
+  CC=clang CXX=clang++ build build-fuzz -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON \
+    -DSLUICE_SANITIZE=address,undefined
+  fuzz decode http request segment
+  if [ "$(id -u)" -eq 0 ]; then
+    check "docker/Dockerfile, in chroots" sh tests/image.sh
   fi
 fi
 
