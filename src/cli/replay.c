@@ -332,7 +332,7 @@ static bool enter_stream(struct replay *r, const char *stream)
 {
     (void)snprintf(r->current, sizeof r->current, "%s",
                    stream == NULL ? "" : stream);
-    if (strcmp(r->current, "dead-letters") == 0) {
+    if (strcmp(r->current, STORED_DEAD) == 0) {
         r->failed = true;
         return err_set(&r->e, "%s has dead letters, which are no events: see "
                               "sluice dead", r->input);

@@ -46,7 +46,7 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     struct reader *r = arg;
 
     /* Dead letters were refused once and are no events. */
-    if (strcmp(i->stream, "dead-letters") == 0) {
+    if (strcmp(i->stream, STORED_DEAD) == 0) {
         return true;
     }
     r->enough = !r->fn(r->arg, &(struct stored_part){

@@ -13,6 +13,9 @@
 
 struct err;
 
+/* The stream of the dead letters, which are no events. A spool's are left out. */
+#define STORED_DEAD "dead"
+
 struct stored_part {
     const char *stream; /* NULL: the file's name does not say */
     struct str lines;   /* whole ones, each ends in a newline; 64 more bytes can

@@ -10,7 +10,10 @@ stream "other" { sinks = { "archive" } }
 ]]
 local OLD = HEAD .. [[
 local event = schema { n = int { required = true } }
-local function on_event(ev, req) ev.at = req.time_ms end
+local function on_event(ev, req)
+  if ev.n < 0 then error("less than nothing") end
+  ev.at = req.time_ms
+end
 route "POST /v1/events" { body = "event", schema = event, on_event = on_event,
   stream = "events" }
 route "POST /v1/events/batch" { body = "batch", schema = event,
@@ -40,6 +43,7 @@ describe("sluice replay", function()
     for n = 0, 99 do lines[#lines + 1] = ('{"kind":"x", "n":%d}'):format(n) end
     assert.equal(202, s:post("/v1/events/batch", "[" .. table.concat(lines, ",")
       .. "]").status)
+    assert.equal(202, s:post("/v1/events", '{"n":-1}').status)
   end)
   teardown(function() s:close() end)
 
@@ -138,6 +142,19 @@ describe("sluice replay", function()
     -- A millisecond an event: a request of them all would be stopped after 50.
     same((OLD:gsub("ev.at = req.time_ms", "for i = 1, 2e4 do ev.at = nil end %0")))
     same((OLD:gsub("workers = 1", "%0, max_events = 3, max_depth = 1")))
+  end)
+
+  it("takes dead letters for no events", function()
+    local name = h.wait_for("a dead letter", function()
+      return h.shell("grep -l nothing " .. s.data .. "/dead/* 2>/dev/null")
+        :match("[^\n]+")
+    end)
+    local dir = s.dir .. "/letters"
+    h.shell(("mkdir %s && cp %s %s/%s"):format(dir, name, dir,
+      name:match("([^/]+)%.part$") or "dead-0-1.ndjson"))
+    local out, code = replay(("--policy %s %s"):format(new, dir))
+    assert.equal(2, code, out)
+    assert.matches("has dead letters, which are no events: see sluice dead", out)
   end)
 
   it("asks which route when several could be meant", function()
