@@ -36,6 +36,13 @@ describe("cloudevents.lua", function()
     assert.same({ nil, "AAH/" }, { e.data, e.data_base64 })
   end)
 
+  it("refuses data that would be too large as JSON", function()
+    local r = binary(("\1"):rep(2000000), { ["content-type"] = "text/plain" })
+    assert.same({ 413, "too_large" }, { r.status, r.code })
+    r = binary(("\1"):rep(2000000), { ["content-type"] = "image/png" })
+    assert.equal(202, r.status)
+  end)
+
   it("refuses data that is not the JSON that it says", function()
     local r = binary([[1,"type":"other"]])
     assert.same({ 400, "invalid_json" }, { r.status, r.code })

@@ -75,15 +75,27 @@ static bool has_key(const struct event_batch *b, const struct event *ev,
     return c->n_slots > 0 && edit_has_key(b, ev, c->key);
 }
 
-static void give_envelope(const struct carried *c, uint32_t i,
-                          struct event_batch *b)
+/* Takes what the edit adds off *left; false: it is more. */
+static bool spend(uint64_t *left, const struct carried *c, struct str value)
+{
+    uint64_t bytes = c->key.n + value.n + 2;
+
+    if (bytes > *left) {
+        return false;
+    }
+    *left -= bytes;
+    return true;
+}
+
+static bool give_envelope(const struct carried *c, uint32_t i,
+                          struct event_batch *b, uint64_t *left)
 {
     struct slot slots[SCHEMA_FIELDS_MAX];
     struct member m;
     bool newline;
 
     if (!envelope_value(b, i, &m)) {
-        return;
+        return true;
     }
     newline = memchr(m.value.p, '\n', m.value.n) != NULL ||
               memchr(m.value.p, '\r', m.value.n) != NULL;
@@ -94,6 +106,9 @@ static void give_envelope(const struct carried *c, uint32_t i,
         if (ev->fate != EVENT_ACCEPT || has_key(b, ev, c)) {
             continue;
         }
+        if (!spend(left, c, m.value)) {
+            return false;
+        }
         if (!edit_put(b, ev, c->key, m.value, EDIT_DEFAULT)) {
             no_room(ev);
             continue;
@@ -103,6 +118,7 @@ static void give_envelope(const struct carried *c, uint32_t i,
             ev->slots[c->slots[j].slot] = slots[j];
         }
     }
+    return true;
 }
 
 /* The value as JSON text in the arena; p is NULL: the request has none. */
@@ -156,9 +172,9 @@ static bool allowed(const struct carried *c, struct event_batch *b,
     return check_value(c->field, &alone, ev, &x, (int64_t)q->time_ms);
 }
 
-static void set_from_request(const struct carried *c, const struct route *r,
+static bool set_from_request(const struct carried *c, const struct route *r,
                              struct event_batch *b,
-                             const struct policy_request *q)
+                             const struct policy_request *q, uint64_t *left)
 {
     struct str json = request_value(c, r, b, q);
     struct event mark = {0};
@@ -175,23 +191,27 @@ static void set_from_request(const struct carried *c, const struct route *r,
             ev->code = mark.code;
             ev->field = mark.field;
             ev->message = mark.message;
+        } else if (!spend(left, c, json)) {
+            return false;
         } else if (!edit_put(b, ev, c->key, json,
                              json.p == NULL ? EDIT_REMOVE : EDIT_SET)) {
             no_room(ev);
         }
     }
+    return true;
 }
 
-void carry_into(const struct route *r, struct event_batch *b,
-                const struct policy_request *q)
+bool carry_into(const struct route *r, struct event_batch *b,
+                const struct policy_request *q, uint64_t max_bytes)
 {
-    for (uint32_t i = 0; i < r->carry->n; i++) {
+    bool fits = true;
+
+    for (uint32_t i = 0; fits && i < r->carry->n; i++) {
         const struct carried *c = &r->carry->list[i];
 
-        if (c->from == CARRY_ENVELOPE) {
-            give_envelope(c, i, b);
-        } else {
-            set_from_request(c, r, b, q);
-        }
+        fits = c->from == CARRY_ENVELOPE
+                   ? give_envelope(c, i, b, &max_bytes)
+                   : set_from_request(c, r, b, q, &max_bytes);
     }
+    return fits;
 }

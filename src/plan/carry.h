@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/attr.h"
 #include "plan/plan.h"
 #include "plan/request.h"
 
@@ -37,6 +38,8 @@ struct carry {
 /* For the events of b that are still EVENT_ACCEPT, before check_events: an
  * envelope's value is given to those that lack the key; a value of the request is
  * set in all, or the key taken away where the request has none, and checked
- * against its field. Events refused or without room for the edit are marked. */
-void carry_into(const struct route *r, struct event_batch *b,
-                const struct policy_request *q);
+ * against its field. Events refused or without room for the edit are marked. False:
+ * all of it would pass max_bytes; a large value and many small events are a small
+ * body, and would be a block that fits nowhere. */
+bool carry_into(const struct route *r, struct event_batch *b,
+                const struct policy_request *q, uint64_t max_bytes) MUST_USE;

@@ -89,6 +89,15 @@ static void passed(const struct decide_meter *m, enum decide_stage stage)
     }
 }
 
+/* What may be added to a request's events: as much again as a body, so that its
+ * block fits into a segment, which has room for four. */
+static uint64_t added_max(const struct policy_state *s)
+{
+    const uint64_t least = 1 << 20, body = s->policy->plan->server.max_body;
+
+    return body > least ? body : least;
+}
+
 /* A CloudEvent in binary mode, as the structured one that it stands for. False:
  * *no tells. */
 static bool make_event(struct policy_state *s, const struct policy_request *req,
@@ -106,6 +115,10 @@ static bool make_event(struct policy_state *s, const struct policy_request *req,
         if (r != SCAN_OK) {
             return refuse_scan(no, r, &se, limits);
         }
+    }
+    if (bound > s->policy->plan->server.max_body + added_max(s)) {
+        return refuse(no, 413, "Too large", "too_large",
+                      "as JSON the data is more than twice a body");
     }
     if (bound > s->made_room) {
         s->made_room = bound;
@@ -154,8 +167,11 @@ bool decide_body(struct policy_state *s, const struct route *route,
         return false;
     }
     passed(m, DECIDE_DECODE);
-    if (route->carry != NULL && !req->stored) {
-        carry_into(route, b, req);
+    if (route->carry != NULL && !req->stored &&
+        !carry_into(route, b, req, added_max(s))) {
+        return refuse(no, 413, "Too large", "copies_too_large",
+                      "what is copied into each event is more, in all events "
+                      "together, than a body may be");
     }
     if (route->schema != NULL) {
         check_events(route->schema, b, (int64_t)req->time_ms);

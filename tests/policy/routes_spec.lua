@@ -160,6 +160,20 @@ route "POST /e" { body = "batch", stream = "s", schema = s, events = "d.list",
     assert.same({ [[{"ctx":{ "ip":  "x"},"sent":1}]] }, lines(r))
   end)
 
+  it("refuses to make a small body a large one", function()
+    local context = ('{"x":"%s"}'):format(("y"):rep(100000))
+    local function all(n)
+      return p:post("/e", ('{"sentAt":1,"d":{"context":%s,"list":[%s{}]}}')
+        :format(context, ("{},"):rep(n - 1)))
+    end
+    assert.equal(41, all(41).accepted)
+    local r = all(42)
+    assert.same({ 413, "copies_too_large" }, { r.status, r.code })
+    r = p:post("/e", ('{"sentAt":1,"d":{"context":%s,"list":[%s{}]}}')
+      :format(context, ('{"ctx":0},'):rep(9000)))
+    assert.equal(9001, r.accepted)
+  end)
+
   it("refuses other bodies, with the place", function()
     for _, row in ipairs {
       { "[{}]", 'expected an object with the events at "d.list"' },
