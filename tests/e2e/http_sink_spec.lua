@@ -133,6 +133,22 @@ describe("the http sink", function()
     print(("# http: held over %d refusals"):format(r:count("key")))
   end)
 
+  it("speaks TLS with whom the policy's authority vouches for, and no one else", function()
+    r:close()
+    r = receiver.start(true)
+    run [[batch = { linger = "50ms" }, breaker = { timeout = "200ms" }]]
+    s:post("/v1/events", '{"a":1}')
+    s:logged("event=sink .*certificate")
+    assert.same({}, r:events())
+    h.write(s.path, (h.read(s.path):gsub('batch = { linger = "50ms" }', function(all)
+      return all .. (", tls = { ca = %q }"):format(r.dir .. "/cert.pem")
+    end)))
+    assert.equal(200, s:reload().status)
+    arrive(1)
+    assert.same({ '{"a":1}' }, r:events())
+    assert.equal(0, s:stop())
+  end)
+
   it("does not come back before Retry-After", function()
     r:rule "status 503 2"
     run [[batch = { linger = "20ms" }, breaker = { timeout = "100ms" }]]

@@ -180,14 +180,14 @@ end)
 
 describe("SIGTERM", function()
   it("finishes what is under way and exits 0", function()
-    local s = h.server()
-    local c = h.connect(s.port)
+    local s = h.server { policy = h.policy { workers = 1 } }
+    local c, idle = h.connect(s.port), h.connect(s.port)
     c:send("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n")
-    h.wait_for("the connection", function()
-      return s:metric("sluice_connections_open") > 1
-    end)
+    idle:send("GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n")
+    assert.equal(404, h.answer(idle).status)
     s:signal("SIGTERM")
-    s:logged("event=drain")
+    -- The worker knows of it once it lets go who has nothing to say.
+    assert.is_true(h.closed(idle))
     c:send([[{"id":"a"}]])
     local a = h.answer(c)
     assert.equal(202, a.status)

@@ -9,16 +9,25 @@ local M = {}
 local Receiver = {}
 Receiver.__index = Receiver
 
-function M.start()
-  local r = setmetatable({ dir = h.folder(), port = free_port() }, Receiver)
-  r.url = ("http://127.0.0.1:%d/in"):format(r.port)
+---@param tls boolean? with a certificate of its own, in its folder
+function M.start(tls)
+  local r = setmetatable({ dir = h.folder(), port = free_port(), tls = tls }, Receiver)
+  r.url = ("http%s://127.0.0.1:%d/in"):format(tls and "s" or "", r.port)
+  if tls then
+    h.shell(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test "
+      .. "-addext subjectAltName=IP:127.0.0.1 -keyout '%s/key.pem' "
+      .. "-out '%s/cert.pem'"):format(r.dir, r.dir))
+  end
   r:run()
   return r
 end
 
 function Receiver:run()
-  self.pid = h.spawn({ "python3", "tests/tools/receiver.py", tostring(self.port),
-    self.dir }, self.dir .. "/log")
+  local argv = { "python3", "tests/tools/receiver.py", tostring(self.port), self.dir }
+  if self.tls then
+    argv[5], argv[6] = self.dir .. "/cert.pem", self.dir .. "/key.pem"
+  end
+  self.pid = h.spawn(argv, self.dir .. "/log")
   h.wait_for("the receiver", function()
     local c = socket.tcp()
     local ok = c:connect("127.0.0.1", self.port)

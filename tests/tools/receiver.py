@@ -1,6 +1,6 @@
 """An HTTP endpoint for tests: takes batches of events, knows a batch by its id.
 
-    receiver.py PORT DIR
+    receiver.py PORT DIR [CERT KEY]     with CERT: TLS
 
 DIR/events.ndjson has every event that was taken, as it came, behind a line "#id" for
 its batch; DIR/requests.ndjson a line a request: time, method, path, headers, the
@@ -19,6 +19,7 @@ What was taken outlives kill -9: a batch is one write.
 import gzip
 import json
 import os
+import ssl
 import sys
 import threading
 import time
@@ -105,4 +106,9 @@ class Handler(BaseHTTPRequestHandler):
 with open(folder + "/events.ndjson", encoding="utf-8") as known:
     seen.update(line[1:].strip() for line in known if line.startswith("#"))
 ThreadingHTTPServer.request_queue_size = 128
-ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+if len(sys.argv) > 3:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(sys.argv[3], sys.argv[4])
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+server.serve_forever()

@@ -115,5 +115,7 @@ int main(int argc, char **argv)
                  (unsigned long)missing, (unsigned long)twice,
                  (unsigned long)torn, (unsigned long)extra,
                  (unsigned long)copies);
+    free(line);
+    free(seen);
     return missing > 0 || twice > 0 || torn > 0 ? 1 : 0;
 }
