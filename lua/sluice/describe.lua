@@ -367,6 +367,7 @@ function Loader:describe()
   desc.examples = self:examples()
   desc.trial = self:trial()
   self:kept(desc)
+  desc.log = self:single("log")
   for open in pairs(self.open) do
     self:problem(open, nil, "value", "has no { } behind its name")
   end

@@ -1,4 +1,5 @@
--- handles: what the words counter, gauge and limit give to a policy's functions.
+-- handles: what the words counter, gauge, limit and lookup give to a policy's
+-- functions.
 -- Their methods compile; the things themselves are C's (src/shared).
 
 local ffi = require "ffi"
@@ -146,6 +147,71 @@ function M.new(word, given)
   })
 end
 
+-- ---- lookups -------------------------------------------------------------------
+
+local row_type           -- ctype of rows
+local columns = {}       -- of each table by its place: name -> number from 0
+local text_of = ffi.string
+local cell_of            -- scratch: struct sluice_value
+
+local function cell(table, row, column)
+  C.sluice_cell(ctx, table, row, column, cell_of)
+  return text_of(cell_of.text, cell_of.len)
+end
+
+local function find_row(place, key)
+  if not place.index then
+    error("a lookup can't be used while the policy is loaded", 3)
+  end
+  if key == nil then return -1 end
+  if type(key) ~= "string" then key = tostring(key) end
+  return C.sluice_row(ctx, place.index, key, #key)
+end
+
+local function row_read(row, name)
+  local column = columns[row.sluice_table][name]
+  if column == nil then
+    error(("the lookup has no column \"%s\""):format(tostring(name)), 2)
+  end
+  return cell(row.sluice_table, row.sluice_row_, column)
+end
+
+---A lookup: t[key] is a value, t(key) a row. No methods, for a key may have any
+---name.
+---@param given fun(args: any) takes the { } behind the name
+---@return table handle, table place to be filled by M.place_lookup
+function M.lookup(given)
+  local place = { index = false, value = 0 }
+  return setmetatable({}, {
+    __index = function(_, key)
+      local row = find_row(place, key)
+      if row < 0 then return nil end
+      return cell(place.index, row, place.value)
+    end,
+    __newindex = function() error("a lookup can't be changed", 2) end,
+    __call = function(self, key)
+      if not place.index and type(key) == "table" then
+        given(key)
+        return self
+      end
+      local row = find_row(place, key)
+      if row < 0 then return nil end
+      return row_type(place.index, row)
+    end,
+    __metatable = false,
+  }), place
+end
+
+---@param index integer of the table
+---@param names string[] of its columns
+---@param key integer the key's column, from 0
+function M.place_lookup(place, index, names, key)
+  local places = {}
+  for i, name in ipairs(names) do places[name] = i - 1 end
+  columns[index] = places
+  place.index, place.value = index, key == 0 and 1 or 0
+end
+
 ---Takes its place in the plan, after the policy was checked.
 function M.place(handle, fields)
   for k, v in pairs(fields) do rawset(handle, k, v) end
@@ -156,6 +222,9 @@ end
 function M.start(context, verdict)
   ctx, limited = context, verdict
   event_type = ffi.typeof("struct sluice_event")
+  cell_of = ffi.new("struct sluice_value")
+  row_type = ffi.metatype("struct sluice_row", { __index = row_read,
+    __newindex = function() error("a lookup can't be changed", 2) end })
 end
 
 return M

@@ -1,5 +1,5 @@
--- kept: the statements whose things outlive a generation (counter, gauge, limit),
--- checked and put in their places. Methods of the loader.
+-- kept: the statements whose things are C's (counter, gauge, limit, lookup), checked
+-- and put in their places. Methods of the loader.
 
 local handles = require "sluice.handles"
 local values = require "sluice.values"
@@ -11,15 +11,21 @@ return function(Loader)
 ---A word whose value is used in functions: counter "name" { }, or without { }.
 function Loader:handle_word(word, spec)
   return function(name)
-    local s
-    local handle = handles.new(word, function(args)
+    local s, place
+    local handle
+    local function given(args)
       if type(args) ~= "table" then
         self:problem(s, nil, "value", ("expected a table { }, got %s")
           :format(values.show(args)))
       else
         s.args = args
       end
-    end)
+    end
+    if word == "lookup" then
+      handle, place = handles.lookup(given)
+    else
+      handle = handles.new(word, given)
+    end
     if type(name) == "table" and not spec.named then
       s = self:record(word, nil, name)
     else
@@ -29,7 +35,7 @@ function Loader:handle_word(word, spec)
           :format(word))
       end
     end
-    s.handle = handle
+    s.handle, s.place = handle, place
     return handle
   end
 end
@@ -104,9 +110,42 @@ function Loader:limit(s, first, n)
   return o
 end
 
+---Reads a lookup's file; every mistake in it is told at its line.
+function Loader:lookup(s, told)
+  local o = self:options(s, {}, s.args, words.lookup.options)
+  local delimiter = o.delimiter
+  if type(delimiter) ~= "string" or #delimiter ~= 1 or delimiter:find('["\r\n]') then
+    self:problem(s, { "delimiter" }, "value", ("%s is not one character")
+      :format(values.show(delimiter)))
+    return
+  end
+  if s.name:find("..", 1, true) or not s.name:match("^[%w_%-%./]+$") then
+    self:problem(s, nil, "value",
+      "expected a file beside the policy, such as \"geo.csv\"")
+    return
+  end
+  local path = s.name:sub(1, 1) == "/" and s.name or self.folder .. s.name
+  local index, names, key = self.host.table(path, o.key, delimiter)
+  if index then
+    handles.place_lookup(s.place, index, names, key)
+  elseif type(names) == "string" then
+    self:problem(s, nil, "value", names)
+  else
+    for _, p in ipairs(names) do
+      if p.line == 0 then
+        self:problem(s, { "key" }, "value", ("%s: %s")
+          :format(values.show(o.key), p.message))
+      elseif not told[path .. p.line .. p.message] then
+        told[path .. p.line .. p.message] = true
+        self:add(path, p.line, 1, 0, p.message)
+      end
+    end
+  end
+end
+
 ---Fills desc.metrics and desc.limits; handles get their places.
 function Loader:kept(desc)
-  local metrics, limits, first, first_limit = {}, {}, {}, {}
+  local metrics, limits, first, first_limit, told = {}, {}, {}, {}, {}
   for _, s in ipairs(self.statements) do
     if s.word == "counter" or s.word == "gauge" then
       local o = self:metric(s, first)
@@ -119,6 +158,7 @@ function Loader:kept(desc)
         header = o.key and o.key:match("^header:(.+)$") or false,
         message = ("more than %s"):format(tostring(o.shown)) })
     end
+    if s.word == "lookup" then self:lookup(s, told) end
     if #metrics == 65 or #limits == 65 then
       self:problem(s, nil, "value", ("more than 64 %s")
         :format(s.word == "limit" and "limits" or "counters and gauges"))

@@ -132,10 +132,7 @@ end
 
 -- What is wrong with a global that the environment has not.
 function Loader:why_unknown(key)
-  if words.later[key] then
-    return ("this word (%s) is not served by this version")
-        :format(words.later[key])
-  elseif words.elsewhere[key] then
+  if words.elsewhere[key] then
     return "this is " .. words.elsewhere[key]
   elseif words.forbidden[key] then
     return ("not available to a policy: %s"):format(words.forbidden[key])
@@ -196,6 +193,7 @@ function Loader:environment()
   fixed.reject, fixed.drop, fixed.to =
       self.hooks.reject, self.hooks.drop, self.hooks.to
   fixed.require = function(name) return self:require(name) end
+  fixed.include = function(name) return self:include(name) end
   for _, helper in ipairs(library.words) do
     fixed[helper.name] = helper.call
   end
@@ -291,6 +289,61 @@ function Loader:require(name)
   return self.modules[name]
 end
 
+-- Runs one file of an include; open: those that are being run, from the policy on.
+function Loader:include_file(path, place)
+  local open = self.including
+  for i, other in ipairs(open) do
+    if other == path then
+      place(("includes itself: %s → %s"):format(table.concat(open, " → ", i),
+        path))
+      return
+    end
+  end
+  if self.included[path] then
+    place(("%s is included twice, first in line %d of %s"):format(path,
+      self.included[path].line, self.included[path].file))
+    return
+  end
+  local text = self.host.read(path)
+  if not text then
+    place("no file " .. path)
+    return
+  end
+  local file, line = place(nil)
+  self.included[path] = { file = file, line = line }
+  open[#open + 1] = path
+  self:run(path, text)
+  open[#open] = nil
+end
+
+---Runs statements of another file as if they stood here; its locals stay its own.
+function Loader:include(name)
+  local file, line = caller()
+  local function place(message)
+    if message then
+      local column, length = source.find(self.texts[file] or "", line, "include")
+      self:add(file, line, column, length, message,
+        ("include \"%s\""):format(tostring(name)))
+    end
+    return file, line
+  end
+  if type(name) ~= "string" or not name:match("^[%w_%-%./%*]+%.lua$") or
+      name:find("..", 1, true) then
+    place("expected a file beside the policy such as \"streams/clicks.lua\", or "
+      .. "\"streams/*.lua\"")
+    return
+  end
+  if not self.loading then error("include: only while the policy is loaded", 2) end
+  local path = name:sub(1, 1) == "/" and name or self.folder .. name
+  if not name:find("*", 1, true) then
+    self:include_file(path, place)
+    return
+  end
+  local list = self.host.glob(path)
+  if #list == 0 then place("no file matches " .. path) end
+  for _, each in ipairs(list) do self:include_file(each, place) end
+end
+
 local function by_place(a, b)
   if a.file ~= b.file then return a.file < b.file end
   if a.line ~= b.line then return a.line < b.line end
@@ -307,6 +360,7 @@ function M.load(host, hooks, name, text)
   local self = setmetatable({
     host = host, hooks = hooks, name = name, texts = {}, problems = {},
     statements = {}, open = {}, modules = {}, requiring = {}, serial = 0, loading = true,
+    including = { name }, included = {},
     folder = name:match("^(.*/)[^/]*$") or "", Field = {}, Schema = {},
   }, Loader)
   self.env = self:environment()

@@ -20,6 +20,15 @@ function admin(options) end
 ---@param options sluice.canary
 function canary(options) end
 
+---What is written to standard error.
+---@class sluice.log
+---@field format? "text"|"json" key=value lines, or a JSON object a line. (default: text)
+---@field level? "debug"|"info"|"warn"|"error" The least that is. (default: info)
+
+---What is written to standard error.
+---@param options sluice.log
+function log(options) end
+
 ---The HTTP side.
 ---@class sluice.server
 ---@field body_timeout? string For each further 16 KiB of a body; then 408. (default: 30s)
@@ -116,6 +125,16 @@ function gauge(name) end
 ---@param options sluice.limit|string
 ---@return sluice.limit_handle
 function limit(options) end
+
+---A CSV file beside the policy as a table: its first line names the columns. Read once a load; part of the policy's hash.
+---@class sluice.lookup
+---@field delimiter? string Between fields. (default: ,)
+---@field key? string Column that rows are found by; default: the first.
+
+---A CSV file beside the policy as a table: its first line names the columns. Read once a load; part of the policy's hash.
+---@param name string
+---@return sluice.lookup_handle | fun(options: sluice.lookup): sluice.lookup_handle
+function lookup(name) end
 
 ---What a path takes and what becomes of it.
 ---@class sluice.route
@@ -487,6 +506,10 @@ function schema(fields) end
 ---@field check fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict? `return l:check(key)`: nothing, or a refusal `rate_limited`: in on_request 429 with Retry-After. For ev or req its option key says by what.
 ---@field take fun(self: sluice.limit_handle, key: any, n?: number): boolean Takes n (1) tokens: whether they were there.
 
+---`t[key]` is the first column of values in that row, `t(key)` the row: `t("de").name`; nil: there is no such key.
+---@class sluice.lookup_handle
+---@field [string] any
+
 ---Read-only.
 ---@class sluice.request
 ---@field time_ms number Wall clock of this turn, milliseconds since 1970.
@@ -531,6 +554,10 @@ function env(name, default) end
 ---@param name string
 ---@return any
 function require(name) end
+
+---Runs the statements of a file beside the policy, or of all that match, in order: include "streams/*.lua". Its locals are its own; a global is seen by all.
+---@param name string
+function include(name) end
 
 ---return reject("missing_value", "a purchase needs a value"): the event, or in on_request the request, is refused; there with a status, such as 401.
 ---@param code string

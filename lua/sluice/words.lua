@@ -44,6 +44,17 @@ M.server = {
   },
 }
 
+M.log = {
+  help = "What is written to standard error.",
+  once = true,
+  options = {
+    level = { type = "enum", default = "info",
+      values = { "debug", "info", "warn", "error" }, help = "The least that is." },
+    format = { type = "enum", default = "text", values = { "text", "json" },
+      help = "key=value lines, or a JSON object a line." },
+  },
+}
+
 M.admin = {
   help = "The second listener: metrics, health, status, reload.",
   once = true,
@@ -416,6 +427,16 @@ M.limit = {
   },
 }
 
+M.lookup = {
+  help = "A CSV file beside the policy as a table: its first line names the columns. "
+    .. "Read once a load; part of the policy's hash.",
+  named = true, handle = true,
+  options = {
+    key = { type = "string", help = "Column that rows are found by; default: the first." },
+    delimiter = { type = "string", default = ",", help = "Between fields." },
+  },
+}
+
 M.example = {
   help = "A request and its expected answer, checked at every load.",
   named = true,
@@ -481,6 +502,9 @@ M.functions = {
       .. "has no default. Only while the policy is loaded." },
   { name = "require", params = { { "name", "string" } }, returns = "any",
     help = "Runs NAME.lua beside the policy, once (a dot in the name is a folder)." },
+  { name = "include", params = { { "name", "string" } },
+    help = "Runs the statements of a file beside the policy, or of all that match, in "
+      .. "order: include \"streams/*.lua\". Its locals are its own; a global is seen by all." },
   { name = "reject", params = { { "code", "string" }, { "message", "string?" },
       { "status", "integer?" } },
     returns = "sluice.verdict",
@@ -506,6 +530,9 @@ M.objects = {
     { "add", "fun(self: sluice.gauge_handle, v: number, ...: any)",
       "Adds v, which may be negative." },
   } },
+  lookup_handle = { title = "`t`: a lookup", open = true,
+    text = "`t[key]` is the first column of values in that row, `t(key)` the row: "
+      .. "`t(\"de\").name`; nil: there is no such key.", fields = {} },
   limit_handle = { title = "`l`: a limit", text = "Runs on the request's clock; "
     .. "survives a reload that does not change it.", fields = {
     { "check", "fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict?",
@@ -580,12 +607,6 @@ M.forbidden = {
 -- Words that are options, and of what.
 M.elsewhere = {
   dedup = "an option of a stream: stream \"events\" { dedup = { key = \"event_id\" } }",
-}
-
--- Words of the language that this version does not serve yet.
-M.later = {
-    include = "including files", log = "logging options",
-  lookup = "lookup tables",
 }
 
 for _, spec in pairs(M) do

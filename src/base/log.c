@@ -6,13 +6,29 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log_json.h"
+
 enum { LINE_MAX_BYTES = 4096 };
 
 static _Atomic int least_level = LOG_INFO;
+static _Atomic bool as_json;
 
 void log_set_level(enum log_level least)
 {
     atomic_store(&least_level, (int)least);
+}
+
+void log_set_json(bool json)
+{
+    atomic_store(&as_json, json);
+}
+
+/* A log that can't be written has nowhere to say so. */
+static void write_line(const char *line, size_t n)
+{
+    if (write(STDERR_FILENO, line, n) < 0) {
+        return;
+    }
 }
 
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
@@ -41,11 +57,16 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
         n += (size_t)k < sizeof line - n - 1 ? (size_t)k
                                              : sizeof line - n - 2;
     }
-    line[n++] = '\n';
-    /* A log that can't be written has nowhere to say so. */
-    if (write(STDERR_FILENO, line, n) < 0) {
+    if (atomic_load(&as_json)) {
+        char json[6 * LINE_MAX_BYTES + 17];
+
+        n = log_json((struct str){line, n}, json);
+        json[n++] = '\n';
+        write_line(json, n);
         return;
     }
+    line[n++] = '\n';
+    write_line(line, n);
 }
 
 const char *log_quote(char *out, unsigned long out_bytes, const char *text)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/utf8.h"
 #include "decode/event.h"
 #include "decode/vector.h"
 
@@ -46,28 +47,6 @@ static inline void lex_maybe_space(struct lex *l)
     if (UNLIKELY((unsigned char)*l->p <= ' ')) {
         lex_space(l);
     }
-}
-
-/* One well-formed multi-byte character (RFC 3629) at p; its length or 0. */
-static inline unsigned lex_utf8(const char *at, const char *end)
-{
-    const unsigned char *p = (const unsigned char *)at;
-    size_t n = (size_t)(end - at);
-
-    if (n >= 2 && p[0] >= 0xC2 && p[0] <= 0xDF && (p[1] & 0xC0) == 0x80) {
-        return 2;
-    }
-    if (n >= 3 && p[0] >= 0xE0 && p[0] <= 0xEF && (p[1] & 0xC0) == 0x80 &&
-        (p[2] & 0xC0) == 0x80 && !(p[0] == 0xE0 && p[1] < 0xA0) &&
-        !(p[0] == 0xED && p[1] > 0x9F)) {
-        return 3;
-    }
-    if (n >= 4 && p[0] >= 0xF0 && p[0] <= 0xF4 && (p[1] & 0xC0) == 0x80 &&
-        (p[2] & 0xC0) == 0x80 && (p[3] & 0xC0) == 0x80 &&
-        !(p[0] == 0xF0 && p[1] < 0x90) && !(p[0] == 0xF4 && p[1] > 0x8F)) {
-        return 4;
-    }
-    return 0;
 }
 
 static inline int lex_hex4(const char *p)
@@ -158,7 +137,7 @@ static inline bool lex_string(struct lex *l, bool *escaped)
         } else if (c < 0x20) {
             return lex_fail(l, l->p, "control character in a string");
         } else {
-            n = lex_utf8(l->p, l->end);
+            n = utf8_char(l->p, l->end);
             if (n == 0) {
                 return lex_fail(l, l->p, "not UTF-8");
             }

@@ -29,7 +29,7 @@ static size_t quote(struct str text, bool mend, char *out)
         unsigned n;
 
         if (c >= 0x80) {
-            n = lex_utf8(p, end);
+            n = utf8_char(p, end);
             if (n == 0 && !mend) {
                 return 0;
             }
@@ -67,7 +67,7 @@ bool quote_is_utf8(struct str text)
     const char *p = text.p, *end = text.p + text.n;
 
     while (p < end) {
-        unsigned n = (unsigned char)*p < 0x80 ? 1 : lex_utf8(p, end);
+        unsigned n = (unsigned char)*p < 0x80 ? 1 : utf8_char(p, end);
 
         if (n == 0) {
             return false;

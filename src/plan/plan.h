@@ -272,6 +272,8 @@ struct plan {
     char hash[65];           /* sha-256 of all files, hex */
     struct arena arena;
     struct server_plan server;
+    int log_level;           /* enum log_level */
+    bool log_json;
     const char *admin_listen;
     struct spool_plan spool;
     struct stream_plan *streams;

@@ -1,4 +1,6 @@
-/* The plan of what outlives a generation: counters, gauges, limits. */
+/* The plan of what outlives a generation, counters, gauges, limits, and of the
+ * log. */
+#include "base/log.h"
 #include "policy/build.h"
 
 static const char *const *texts(struct build *b, const char *key, uint32_t *n)
@@ -57,6 +59,17 @@ static void build_limits(struct build *b)
     lua_pop(b->L, 1);
 }
 
+static void build_log(struct build *b)
+{
+    (void)open_list(b, "log");
+    b->plan->log_level = is(b, "level", "debug")   ? LOG_DEBUG
+                         : is(b, "level", "warn")  ? LOG_WARN
+                         : is(b, "level", "error") ? LOG_ERROR
+                                                   : LOG_INFO;
+    b->plan->log_json = is(b, "format", "json");
+    lua_pop(b->L, 1);
+}
+
 /* Behind the streams, whose list it completes. */
 static void build_dedups(struct build *b)
 {
@@ -81,6 +94,7 @@ static void build_dedups(struct build *b)
 void build_held(struct build *b)
 {
     build_dedups(b);
+    build_log(b);
     build_metrics(b);
     build_limits(b);
 }

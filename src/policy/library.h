@@ -12,6 +12,11 @@
 
 #pragma GCC visibility push(default)
 
+/* A row of a lookup file, as Lua sees it. */
+struct sluice_row {
+    int32_t sluice_table, sluice_row_;
+};
+
 enum { SLUICE_TEXT_MAX = 65536 }; /* bytes of scratch */
 
 /* The value at "a.b[1].c", edits included: 1 found, 0 there is none, -1 no such
@@ -75,6 +80,11 @@ void sluice_set(struct sluice_context *c, int32_t metric, int32_t series,
 /* 0: taken; else the milliseconds until there are so many tokens. */
 double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
                    size_t n, double tokens);
+/* Tables of lookup files. -1: no such key. */
+int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key,
+                   size_t n);
+void sluice_cell(struct sluice_context *c, int32_t table, int32_t row,
+                 int32_t column, struct sluice_value *out);
 void sluice_limited(struct sluice_context *c, struct sluice_event *ev);
 
 #pragma GCC visibility pop

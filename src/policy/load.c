@@ -46,6 +46,7 @@ void policy_unref(struct policy *p)
         free(p->files[i].text);
     }
     free(p->files);
+    files_free(p);
     free(p);
 }
 
@@ -70,7 +71,8 @@ struct plan *policy_plan_mutable(struct policy *p)
     return p->plan;
 }
 
-static char *read_file(const char *path, size_t *n, struct err *e)
+static char *read_file(const char *path, size_t max_bytes, size_t *n,
+                       struct err *e)
 {
     FILE *f = fopen(path, "rbe");
     struct stat st;
@@ -81,8 +83,9 @@ static char *read_file(const char *path, size_t *n, struct err *e)
         return NULL;
     }
     if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode) ||
-        st.st_size > FILE_BYTES_MAX) {
-        (void)err_set(e, "%s: no regular file of at most 4 MiB", path);
+        (uint64_t)st.st_size > max_bytes) {
+        (void)err_set(e, "%s: no regular file of at most %lu MiB", path,
+                      (unsigned long)(max_bytes >> 20));
         (void)fclose(f);
         return NULL;
     }
@@ -110,10 +113,11 @@ void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
     p->files[p->n_files++] = (struct snapshot_file){mem_strdup(path), text, n};
 }
 
-bool snapshot_read(struct policy *p, const char *path, struct err *e)
+bool snapshot_read(struct policy *p, const char *path, size_t max_bytes,
+                   struct err *e)
 {
     size_t n;
-    char *text = read_file(path, &n, e);
+    char *text = read_file(path, max_bytes, &n, e);
 
     if (text != NULL) {
         snapshot_add(p, path, text, n);
@@ -220,7 +224,7 @@ struct policy *policy_load_with(const char *path, struct str text,
     p->env = env;
     if (text.p != NULL) {
         snapshot_add(p, path, mem_strndup(text.p, text.n), text.n);
-    } else if (!snapshot_read(p, path, &e)) {
+    } else if (!snapshot_read(p, path, FILE_BYTES_MAX, &e)) {
         diag_plain(report, path, e.text);
         policy_unref(p);
         return NULL;
@@ -240,6 +244,7 @@ struct policy *policy_again(const struct policy *p,
         snapshot_add(again, f->path, mem_strndup(f->text, f->n), f->n);
     }
     again->env = p->env;
+    again->whole = true;
     return snapshot_load(again, true, report);
 }
 

@@ -101,6 +101,7 @@ struct policy *policy_load_saved(const char *path, struct policy_report *report)
         return NULL;
     }
     p = snapshot_new();
+    p->whole = true;
     ok = read_files(f, p);
     (void)fclose(f);
     if (!ok) {

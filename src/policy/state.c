@@ -36,7 +36,7 @@ static void *on_alloc(void *arg, void *p, size_t before, size_t after)
     return mem_realloc(p, after);
 }
 
-static struct policy_state *state_of(lua_State *L)
+struct policy_state *state_here(lua_State *L)
 {
     void *s;
 
@@ -48,7 +48,7 @@ static struct policy_state *state_of(lua_State *L)
  * its own is no way to go on. */
 static void on_count(lua_State *L, lua_Debug *ar)
 {
-    struct policy_state *s = state_of(L);
+    struct policy_state *s = state_here(L);
 
     if (s->deadline_ns == 0 || clock_thread_ns() <= s->deadline_ns) {
         (void)lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_EVERY);
@@ -142,7 +142,7 @@ static int host_moment(lua_State *L)
 
 static int host_getenv(lua_State *L)
 {
-    const struct policy_env *env = state_of(L)->policy->env;
+    const struct policy_env *env = state_here(L)->policy->env;
     const char *name = luaL_checkstring(L, 1);
 
     for (uint32_t i = 0; env != NULL && i < env->n; i++) {
@@ -158,33 +158,22 @@ static int host_getenv(lua_State *L)
 /* bounded(f): f's results, or its error. */
 static int host_bounded(lua_State *L)
 {
-    struct policy_state *s = state_of(L);
+    struct policy_state *s = state_here(L);
+    /* A file that another one needs runs in the time of that one. */
+    bool outermost = s->deadline_ns == 0;
     int rc;
 
-    state_bound(s, "the policy's top level", TOP_LEVEL_MS);
+    if (outermost) {
+        state_bound(s, "the policy's top level", TOP_LEVEL_MS);
+    }
     rc = lua_pcall(L, 0, 1, 0);
-    state_bound(s, NULL, 0);
+    if (outermost) {
+        state_bound(s, NULL, 0);
+    } else if (rc != 0 && clock_thread_ns() > s->deadline_ns) {
+        /* It was stopped; the other one may go on, so that its mistakes are told. */
+        state_bound(s, "the policy's top level", AFTER_MS);
+    }
     return rc == 0 ? 1 : lua_error(L);
-}
-
-/* read(path): the text of a file of the snapshot, which grows only while the
- * policy is loaded for the first time. */
-static int host_read(lua_State *L)
-{
-    struct policy_state *s = state_of(L);
-    const char *path = luaL_checkstring(L, 1);
-    const struct snapshot_file *f = snapshot_find(s->policy, path);
-    struct err e;
-
-    if (f == NULL && lua_toboolean(L, lua_upvalueindex(1)) &&
-        snapshot_read(s->policy, path, &e)) {
-        f = snapshot_find(s->policy, path);
-    }
-    if (f == NULL) {
-        return 0;
-    }
-    lua_pushlstring(L, f->text, f->n);
-    return 1;
 }
 
 static void push_host(lua_State *L, bool reading)
@@ -199,9 +188,7 @@ static void push_host(lua_State *L, bool reading)
 
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
-    lua_pushboolean(L, reading);
-    lua_pushcclosure(L, host_read, 1);
-    lua_setfield(L, -2, "read");
+    files_push(L, reading);
     lua_pushnumber(L, cores > 0 ? (double)cores : 1);
     lua_setfield(L, -2, "cores");
     lua_pushinteger(L, STATE_BYTES_MAX >> 20);

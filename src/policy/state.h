@@ -9,6 +9,7 @@
  *   hooks.c    a request into Lua and back
  *   stuck.c    a hook that does not come back
  *   ffi.c      what hooks call
+ *   files.c    the files that a policy names: Lua, tables for lookup
  *   held.c     its counters, gauges and limits; build_held.c plans them
  *   tools.c    what the helpers call: random numbers, uuids, time; digest.c,
  *   path.c     text.c: digests, values by path, texts
@@ -25,11 +26,13 @@
 #include <stdatomic.h>
 
 #include "policy/ffi.h"
+#include "plan/lookup.h"
 #include "policy/policy.h"
 
 enum {
     STATE_BYTES_MAX = 64 << 20,
     TOP_LEVEL_MS = 2000, /* of a policy's top level */
+    AFTER_MS = 200,      /* what is left when a file of it was stopped */
     HOOK_MS = 50,        /* of one call of a hook with loops */
     WARM_ROUNDS = 120,   /* of the examples, before a state is used */
     WARM_MS = 20,        /* and at most */
@@ -49,6 +52,13 @@ struct snapshot_file {
     size_t n;
 };
 
+/* A lookup file that was read. */
+struct table {
+    char *path, *key; /* key "": the first column */
+    char delimiter;
+    struct lookup *lookup;
+};
+
 struct policy {
     atomic_uint refs;
     struct hub *hub;             /* a reference */
@@ -56,6 +66,9 @@ struct policy {
     const struct policy_env *env; /* NULL: the process's */
     struct snapshot_file *files; /* the policy first, then what it required */
     uint32_t n_files;
+    bool whole;                  /* it has every file that it names */
+    struct table *tables;        /* complete after the first load */
+    uint32_t n_tables;
 };
 
 struct held;
@@ -134,7 +147,8 @@ bool ffi_under(struct str raw, struct str path, const struct edit *x,
 
 /* text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);
-bool snapshot_read(struct policy *p, const char *path, struct err *e);
+bool snapshot_read(struct policy *p, const char *path, size_t max_bytes,
+                   struct err *e);
 
 /* load.c: an empty snapshot; one with its files to a policy, taken; NULL and a
  * report. reading: files that it lacks are read. */
@@ -166,6 +180,12 @@ bool plan_build(struct policy_state *s, struct plan *plan, struct err *e);
 /* build_held.c: the rest of it. */
 struct build;
 void build_held(struct build *b);
+
+/* files.c: functions for the table on top; what they have read. */
+void files_push(lua_State *L, bool may_read);
+void files_free(struct policy *p);
+/* The state that L is. */
+struct policy_state *state_here(lua_State *L);
 
 /* example.c: runs those of the result on top; problems are added to it. */
 void examples_run(struct policy_state *s);

@@ -3,7 +3,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "decode/lex.h"
+#include "base/utf8.h"
 #include "policy/tools.h"
 
 static void give(struct sluice_value *out, const char *p, size_t n)
@@ -68,7 +68,7 @@ static bool utf8(const char *p, size_t n)
     const char *end = p + n;
 
     while (p < end) {
-        unsigned k = (unsigned char)*p < 0x80 ? 1 : lex_utf8(p, end);
+        unsigned k = (unsigned char)*p < 0x80 ? 1 : utf8_char(p, end);
 
         if (k == 0) {
             return false;

@@ -146,6 +146,9 @@ void bindings_make(struct server *s, struct generation *g,
  * for it. from_file: nobody went back to it. */
 void takeover_note(struct server *s, bool from_file);
 
+/* supervisor.c: the log as the live policy wants it. */
+void log_follow(const struct plan *plan);
+
 /* admin.c */
 bool admin_start(struct server *s, struct err *e) MUST_USE;
 

@@ -285,6 +285,12 @@ static void fall_back(struct server *s, const struct suspect *x)
     free(dir);
 }
 
+void log_follow(const struct plan *plan)
+{
+    log_set_level((enum log_level)plan->log_level);
+    log_set_json(plan->log_json);
+}
+
 static bool load(struct server *s)
 {
     struct policy_report report = {0};
@@ -306,6 +312,7 @@ static bool load(struct server *s)
     }
     free(dir);
     policy_share(s->policy, s->hub);
+    log_follow(policy_plan(s->policy));
     return true;
 }
 

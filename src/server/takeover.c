@@ -116,6 +116,7 @@ static void went_live(void *arg)
     policy_unref(s->previous);
     s->previous = s->policy;
     s->policy = policy_ref(r->policy);
+    log_follow(policy_plan(s->policy));
     s->live = r->generation;
     memcpy(s->stream_ids, r->ids, sizeof r->ids);
     s->dead_stream = r->dead_stream;

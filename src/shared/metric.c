@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "base/utf8.h"
 #include "stats/stats.h"
 
 enum { LINE_BYTES = 64, LABELS_BYTES = 1024 };
@@ -55,17 +56,19 @@ static double read_series(const void *arg)
     return v;
 }
 
-/* A label's value as text of the exposition: what is no ASCII and no UTF-8 can
- * come from headers only, and is shown as question marks. */
+/* A label's value as text of the exposition, which must be UTF-8: headers need
+ * not be, and a cut may go through a character. */
 static void put_value(char *out, size_t out_bytes, struct str v)
 {
     char text[METRIC_VALUE_BYTES + 1];
     size_t n = v.n < METRIC_VALUE_BYTES ? v.n : METRIC_VALUE_BYTES;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n;) {
         unsigned char c = (unsigned char)v.p[i];
+        size_t k = c < 0x80 ? 1 : utf8_char(v.p + i, v.p + n);
 
-        text[i] = c < 0x20 || c >= 0x7F ? '?' : (char)c;
+        memcpy(text + i, k == 0 || c < 0x20 ? "?" : v.p + i, k == 0 ? 1 : k);
+        i += k == 0 ? 1 : k;
     }
     text[n] = '\0';
     (void)stats_label(out, out_bytes, text);

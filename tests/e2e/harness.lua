@@ -198,7 +198,10 @@ function Server:start(no_wait)
       error("the server ended:\n" .. text, 0)
     end
     return text:match("event=ready [^\n]*\n")
+      or text:match('"event":"ready"[^\n]*\n')
   end, 60)
+  -- As JSON the same pairs have quotes.
+  line = line:gsub('"?,?"([%w_]+)":"?', " %1=")
   self.port = tonumber(line:match("listen=127%.0%.0%.1:(%d+)"))
   self.admin = tonumber(line:match("admin=127%.0%.0%.1:(%d+)"))
   self.real_pid = tonumber(line:match("pid=(%d+)"))
