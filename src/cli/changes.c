@@ -6,6 +6,7 @@
 
 #include "base/attr.h"
 #include "base/mem.h"
+#include "decode/quote.h"
 
 enum { ROWS_MAX = 64, WHAT_BYTES = 200, SAMPLE_BYTES = 4096, SHOWN_BYTES = 400 };
 
@@ -55,11 +56,33 @@ void changes_free(struct changes *c)
     free(c);
 }
 
-static struct row *row_of(struct changes *c, enum change kind, const char *what)
+/* What was refused can be any bytes: terminals and readers of JSON get none that
+ * are not text. */
+static char *clean(char *p, size_t n)
 {
+    bool text = quote_is_utf8((struct str){p, n});
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)p[i];
+
+        if (c < ' ' || c == 0x7F) {
+            p[i] = ' ';
+        } else if (c >= 0x80 && !text) {
+            p[i] = '?';
+        }
+    }
+    return p;
+}
+
+static struct row *row_of(struct changes *c, enum change kind, const char *cause)
+{
+    char what[WHAT_BYTES];
+
+    (void)snprintf(what, sizeof what, "%s", cause);
+    (void)clean(what, strlen(what));
     for (uint32_t i = 0; i < c->n; i++) {
         if (c->rows[i].kind == kind &&
-            strncmp(c->rows[i].what, what, WHAT_BYTES - 1) == 0) {
+            strcmp(c->rows[i].what, what) == 0) {
             return &c->rows[i];
         }
     }
@@ -80,7 +103,7 @@ static char *cut(struct str s)
     while (n < s.n && n > 0 && ((unsigned char)s.p[n] & 0xC0) == 0x80) {
         n--;
     }
-    return s.p == NULL ? NULL : mem_strndup(s.p, n);
+    return s.p == NULL ? NULL : clean(mem_strndup(s.p, n), n);
 }
 
 void changes_add(struct changes *c, enum change kind, const char *what,

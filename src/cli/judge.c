@@ -194,11 +194,12 @@ struct verdict judge_verdict(struct judge *j, uint32_t i)
     struct verdict v;
 
     if (j->single) {
-        if (!decide(j, (struct str){j->text[i].p, j->text[i].n + 1}) ||
-            j->batch.n != 1) {
-            return (struct verdict){.fate = EVENT_REJECT,
-                                    .code = j->no.error.code,
-                                    .message = j->no.error.detail};
+        bool ok = decide(j, (struct str){j->text[i].p, j->text[i].n + 1});
+
+        if (!ok || j->batch.n != 1) {
+            return (struct verdict){
+                .fate = EVENT_REJECT,
+                .code = ok ? "invalid_json" : j->no.error.code};
         }
         ev = &j->batch.events[0];
     }

@@ -353,6 +353,16 @@ static bool enter_stream(struct replay *r, const char *stream)
     return !r->failed;
 }
 
+static bool is_blank(struct str s)
+{
+    size_t n = 0;
+
+    while (n < s.n && strchr(" \t\r", s.p[n]) != NULL && s.p[n] != '\0') {
+        n++;
+    }
+    return n == s.n;
+}
+
 static bool on_part(void *arg, const struct stored_part *p)
 {
     struct replay *r = arg;
@@ -374,11 +384,14 @@ static bool on_part(void *arg, const struct stored_part *p)
         while (at < end && n < r->most) {
             const char *nl = memchr(at, '\n', (size_t)(end - at));
 
-            r->text[n++] = (struct str){at, (size_t)(nl - at)};
+            r->text[n] = (struct str){at, (size_t)(nl - at)};
+            n += !is_blank(r->text[n]); /* the scanner passes over it too */
             at = nl + 1;
         }
-        judge_by_time(r, p->time_ms, (struct str){from, (size_t)(at - from)},
-                      n);
+        if (n > 0) {
+            judge_by_time(r, p->time_ms, (struct str){from, (size_t)(at - from)},
+                          n);
+        }
     }
     show_progress(r, p->done, p->total);
     return true;

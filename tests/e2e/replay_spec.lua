@@ -144,6 +144,22 @@ describe("sluice replay", function()
     same((OLD:gsub("workers = 1", "%0, max_events = 3, max_depth = 1")))
   end)
 
+  it("reads what is damaged as refused, and shows it as text", function()
+    local dir = s.dir .. "/odd"
+    h.shell("mkdir " .. dir)
+    h.write(dir .. "/events-0-1.ndjson", table.concat {
+      "\n \t\r\n", '{"n":77}\n', "\255\0\27[31m{\n", '{"n":1,\n', "\n",
+      '{"n":', ("["):rep(300), "\n", '{"n":78}' })
+    local t = figures(("--policy %s --at 2025-01-01T00:00:00Z %s"):format(s.path,
+      dir))
+    assert.same({ 5, 3, 2 }, { t.events, t.refused, t.edited })
+    local by = {}
+    for _, c in ipairs(t.changes) do by[c.kind .. " " .. c.what] = c end
+    assert.equal(2, by["refused invalid_json"].events)
+    assert.equal(1, by["refused too_deep"].events)
+    assert.equal("?  [31m{", by["refused invalid_json"].samples[1].before)
+  end)
+
   it("takes dead letters for no events", function()
     local name = h.wait_for("a dead letter", function()
       return h.shell("grep -l nothing " .. s.data .. "/dead/* 2>/dev/null")
