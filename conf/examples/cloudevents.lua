@@ -18,7 +18,12 @@ local event = schema {
   time        = time { },
 }
 
-route "POST /events" { body = "cloudevents", schema = event, stream = "events" }
+route "POST /events" {
+  body = "cloudevents", schema = event, stream = "events",
+  -- A sender that asks by OPTIONS before it delivers, such as Azure's Event Grid, is
+  -- welcome.
+  webhook = { origins = { "*" } },
+}
 
 example "a structured event is stored as it came" {
   request = "POST /events", content_type = "application/cloudevents+json",

@@ -151,6 +151,7 @@ function lookup(name) end
 ---@field set? table<string, string> field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time": set in each event; removed where the request has none.
 ---@field stream? string Where accepted events go.
 ---@field types? string[] Content types that it takes ("*/*": any); default: those of JSON and NDJSON.
+---@field webhook? sluice.route.webhook Senders of CloudEvents that hear, when they ask by OPTIONS, that they may deliver.
 
 ---What is said of events that were accepted.
 ---@class sluice.route.answer
@@ -165,6 +166,11 @@ function lookup(name) end
 ---@field headers? string[] Headers that they may send; default: Content-Type.
 ---@field max_age? string How long a browser may remember it. (default: 1h)
 ---@field origins string[] "https://shop.example", or "*": all.
+
+---Senders of CloudEvents that hear, when they ask by OPTIONS, that they may deliver.
+---@class sluice.route.webhook
+---@field origins string[] "eventgrid.azure.net", or "*": all.
+---@field rate? integer Requests a minute that they are told; default: any number.
 
 ---What a path takes and what becomes of it.
 ---@param name string

@@ -304,6 +304,23 @@ function Loader:route_cors(s, c)
     max_age = c.max_age }
 end
 
+function Loader:route_webhook(s, w)
+  if not w then return nil end
+  local any = false
+  for i, origin in ipairs(w.origins or {}) do
+    any = any or origin == "*"
+    if origin ~= "*" and not origin:match("^%w[%w.-]*$") then
+      self:problem(s, { "webhook", "origins", i }, "value", ("%s is not a name "
+        .. "such as \"eventgrid.azure.net\", nor \"*\"")
+        :format(values.show(origin)))
+    end
+  end
+  if not s.name:find("^POST ") then
+    self:problem(s, { "webhook" }, "key", "web hooks come by POST")
+  end
+  return { any = any, origins = w.origins or {}, rate = w.rate or 0 }
+end
+
 -- ---- routes ----------------------------------------------------------------------
 
 function Loader:route(s, method, path)
@@ -325,6 +342,7 @@ function Loader:route(s, method, path)
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,
     answer = self:route_answer(s, o.answer), cors = self:route_cors(s, o.cors),
+    webhook = self:route_webhook(s, o.webhook),
     on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,
     line = s.line, file = s.file, statement = s }
 end

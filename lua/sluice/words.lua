@@ -333,6 +333,14 @@ M.route = {
         refused = { type = "count", default = 422, min = 400, max = 499,
           help = "Status when all events were refused." },
       } },
+    webhook = { type = "options", optional = true,
+      help = "Senders of CloudEvents that hear, when they ask by OPTIONS, that they may deliver.",
+      options = {
+        origins = { type = "list", required = true,
+          help = "\"eventgrid.azure.net\", or \"*\": all." },
+        rate = { type = "count", min = 1, max = 10 ^ 9,
+          help = "Requests a minute that they are told; default: any number." },
+      } },
     cors = { type = "options", optional = true,
       help = "Pages of other origins that may send; answers their OPTIONS.",
       options = {

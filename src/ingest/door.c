@@ -112,7 +112,7 @@ void door_refuse_whole(struct ingest *in, struct http_request *r,
     refuse_with(in, r, no->status, lines, &no->error);
 }
 
-/* A browser's question before a request of another origin. True: answered. */
+/* OPTIONS of a browser or of a sender of web hooks. True: answered. */
 static bool preflight(struct ingest *in, const struct binding *b,
                       struct http_request *r, const struct policy_request *req)
 {

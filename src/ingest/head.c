@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/attr.h"
+#include "ingest/webhook.h"
 
 static struct str header(const struct policy_request *req, const char *name)
 {
@@ -54,18 +55,32 @@ const char *head_outcome(const struct outcome *o, const char *retry_after,
     return out;
 }
 
+static const struct route *route_of(const struct plan *plan, struct str method,
+                                    struct str path)
+{
+    char allow[128];
+
+    return method.p == NULL
+               ? NULL
+               : plan_route(plan, method, path, allow, sizeof allow);
+}
+
 bool head_preflight(const struct plan *plan, const struct policy_request *req,
                     char out[CORS_BYTES])
 {
-    struct str method = header(req, "access-control-request-method");
-    char allow[128];
     const struct route *route;
 
-    if (!str_eq(req->method, STR("OPTIONS")) || method.p == NULL) {
+    if (!str_eq(req->method, STR("OPTIONS"))) {
         return false;
     }
-    route = plan_route(plan, method, req->path, allow, sizeof allow);
-    return route != NULL && route->cors != NULL &&
-           cors_preflight(route->cors, header(req, "origin"),
-                          str_of(route->method), out);
+    route = route_of(plan, header(req, "access-control-request-method"),
+                     req->path);
+    if (route != NULL && route->cors != NULL &&
+        cors_preflight(route->cors, header(req, "origin"),
+                       str_of(route->method), out)) {
+        return true;
+    }
+    route = route_of(plan, STR("POST"), req->path);
+    return route != NULL && route->webhook != NULL &&
+           webhook_grant(route->webhook, req, out);
 }

@@ -28,7 +28,8 @@ void head_refused(const struct refused *no, const char *retry_after,
 const char *head_outcome(const struct outcome *o, const char *retry_after,
                          const char *common, char out[HEAD_BYTES]);
 
-/* A browser's question before a request of another origin. True: out has the lines
+/* What is asked by OPTIONS: by a browser before a request of another origin, by a
+ * sender of web hooks before it delivers. True: out has the lines
  * of its answer, which is a 204 without a body. */
 bool head_preflight(const struct plan *plan, const struct policy_request *req,
                     char out[CORS_BYTES]);

@@ -196,6 +196,14 @@ struct cors_plan {
     int64_t max_age_s;
 };
 
+/* Who may be told that deliveries are welcome (CloudEvents' web hooks). */
+struct webhook_plan {
+    const char *const *origins; /* "eventgrid.azure.net" */
+    uint32_t n_origins;
+    bool any;
+    uint32_t rate;           /* requests a minute; 0: no limit */
+};
+
 struct carry;                /* plan/carry.h */
 struct envelope;             /* decode/envelope.h */
 
@@ -211,6 +219,7 @@ struct route {
     const struct carry *carry;   /* what events get of it and of the request */
     const struct answer_plan *answer; /* NULL: the usual one */
     const struct cors_plan *cors;     /* NULL: none */
+    const struct webhook_plan *webhook; /* NULL: none */
     const struct schema *schema; /* NULL: JSON objects, unchecked */
     int32_t stream;          /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it

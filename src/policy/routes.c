@@ -263,10 +263,28 @@ static void build_answer(struct build *b, struct route *r)
     lua_pop(b->L, 1);
 }
 
+/* The list at "origins"; *n its length. */
+static const char *const *origins(struct build *b, uint32_t *n)
+{
+    const char **list;
+
+    *n = open_list(b, "origins");
+    list = take(b, *n * sizeof *list);
+    for (uint32_t i = 0; i < *n; i++) {
+        struct str origin;
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        origin.p = lua_tolstring(b->L, -1, &origin.n);
+        list[i] = arena_copy(&b->plan->arena, origin).p;
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    return list;
+}
+
 static void build_cors(struct build *b, struct route *r)
 {
     struct cors_plan *c;
-    const char **list;
 
     (void)open_list(b, "cors");
     if (lua_istable(b->L, -1)) {
@@ -276,19 +294,23 @@ static void build_cors(struct build *b, struct route *r)
                                 .headers = text(b, "headers").p,
                                 .max_age_s =
                                     (int64_t)whole(b, "max_age") / 1000};
-        c->n_origins = open_list(b, "origins");
-        list = take(b, c->n_origins * sizeof *list);
-        for (uint32_t i = 0; i < c->n_origins; i++) {
-            struct str origin;
-
-            lua_rawgeti(b->L, -1, (int)i + 1);
-            origin.p = lua_tolstring(b->L, -1, &origin.n);
-            list[i] = arena_copy(&b->plan->arena, origin).p;
-            lua_pop(b->L, 1);
-        }
-        lua_pop(b->L, 1);
-        c->origins = list;
+        c->origins = origins(b, &c->n_origins);
         r->cors = c;
+    }
+    lua_pop(b->L, 1);
+}
+
+static void build_webhook(struct build *b, struct route *r)
+{
+    struct webhook_plan *w;
+
+    (void)open_list(b, "webhook");
+    if (lua_istable(b->L, -1)) {
+        w = take(b, sizeof *w);
+        *w = (struct webhook_plan){.any = flag(b, "any"),
+                                   .rate = (uint32_t)whole(b, "rate")};
+        w->origins = origins(b, &w->n_origins);
+        r->webhook = w;
     }
     lua_pop(b->L, 1);
 }
@@ -319,6 +341,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     build_carry(b, r);
     build_answer(b, r);
     build_cors(b, r);
+    build_webhook(b, r);
 }
 
 void build_routes(struct build *b)

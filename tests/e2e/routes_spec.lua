@@ -17,6 +17,10 @@ route "POST /in/:kind" { body = "batch", stream = "events", types = { "text/plai
 route "POST /all" { body = "event", stream = "events",
   answer = { status = 200, body = "{}", type = "application/json" },
   cors = { origins = { "*" } } }
+route "POST /hooks" { body = "cloudevents", stream = "events",
+  webhook = { origins = { "eventgrid.azure.net" }, rate = 120 } }
+route "POST /open" { body = "cloudevents", stream = "events",
+  webhook = { origins = { "*" } }, cors = { origins = { "*" } } }
 ]] } }
   end)
 
@@ -87,6 +91,22 @@ route "POST /all" { body = "event", stream = "events",
     assert.same({ 202 }, post("/in/a", "[{}]", nil, "text/plain"))
     assert.same({ 200, "*" }, post("/all", "{}", "https://other"))
     assert.same({ 202 }, post("/v1/events", "{}", shop))
+  end)
+
+  it("tell senders of web hooks that they are welcome, or nothing", function()
+    local function ask(path, origin, more)
+      local headers = { ["WebHook-Request-Origin"] = origin }
+      for k, v in pairs(more or {}) do headers[k] = v end
+      local a = h.request(s.port, "OPTIONS", path, nil, headers)
+      return { a.status, a.headers["webhook-allowed-origin"],
+        a.headers["webhook-allowed-rate"], a.headers.allow }
+    end
+    assert.same({ 204, "EventGrid.azure.net", "120", "POST" },
+      ask("/hooks", "EventGrid.azure.net", { ["WebHook-Request-Rate"] = "500" }))
+    assert.same({ 204, "*", "*", "POST" }, ask("/open", "a.example"))
+    assert.same({ 405, nil, nil, "POST" }, ask("/hooks", "a.example"))
+    assert.same({ 405, nil, nil, "POST" }, ask("/hooks"))
+    assert.same({ 405, nil, nil, "POST" }, ask("/gone", "eventgrid.azure.net"))
   end)
 
   it("store what the path says", function()
