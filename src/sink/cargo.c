@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/mem.h"
 #include "sink/kafka.h"
 
@@ -57,6 +58,36 @@ static void park(struct cargo *c, int64_t after_ms)
     tell(c, SINK_RETRY, 0, 0, after_ms);
 }
 
+/* A broker refuses a request as a whole, however many of its messages are bad: each
+ * is sent again in one of its own. False: there is none, or it can't be sent now and
+ * is back among what is to be sent. */
+static bool send_suspects(struct cargo *c)
+{
+    uint32_t before = c->undecided;
+    struct producer *to = NULL;
+    struct err e;
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__STATE;
+
+        if ((c->state[i] & SUSPECT) == 0) {
+            continue;
+        }
+        to = to != NULL ? to : cluster_alone(&c->sink->clusters[0], &e);
+        if (to != NULL) {
+            err = message_send(c, to, i, false);
+        }
+        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            c->state[i] = OUT_FIRST | ALONE;
+            c->undecided++;
+            c->tries[0].owed++;
+        } else {
+            c->state[i] = 0;
+        }
+    }
+    return c->undecided > before;
+}
+
 /* All that was sent has its verdict. What is to be sent again waits for the pump,
  * which gets the batch back: not before the first cluster has let go of its bytes.
  * When nothing is left for the pump, the bytes stay behind until then. */
@@ -64,6 +95,9 @@ static void settle(struct cargo *c)
 {
     uint32_t again = 0;
 
+    if (send_suspects(c)) {
+        return;
+    }
     for (uint32_t i = 0; i < c->n; i++) {
         again += c->state[i] == 0;
     }
@@ -141,8 +175,13 @@ static void look_at(struct cargo *c)
 
 static void decide(struct cargo *c, uint32_t i, unsigned char verdict)
 {
-    c->state[i] |= verdict;
+    c->state[i] = (unsigned char)((c->state[i] & ~ALONE) | verdict);
     c->undecided--;
+}
+
+static unsigned char refusal(const struct cargo *c, uint32_t i)
+{
+    return (c->state[i] & ALONE) != 0 ? REFUSED : SUSPECT;
 }
 
 void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
@@ -163,7 +202,7 @@ void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
             decide(c, i, TAKEN);
             stats_add(s->hedge_wins, from->number);
         } else if ((c->state[i] & OUT) == 0) {
-            decide(c, i, is_refusal(m->err) ? REFUSED : 0);
+            decide(c, i, is_refusal(m->err) ? refusal(c, i) : 0);
         }
     }
     if (t->owed == 0 || c->undecided == 0) {
@@ -194,7 +233,7 @@ static void send_all(struct cargo *c)
         if (c->state[c->at] != 0) {
             continue;
         }
-        err = message_send(c, &s->clusters[0], c->at, false);
+        err = message_send(c, s->clusters[0].producer, c->at, false);
         if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
             look_again(s);
             return;
@@ -259,7 +298,7 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
         if (c->state[i] != OUT_FIRST) {
             continue;
         }
-        err = message_send(c, &s->clusters[1], i, true);
+        err = message_send(c, s->clusters[1].producer, i, true);
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             c->state[i] |= OUT_SECOND;
             t->owed++;

@@ -90,6 +90,32 @@ static void on_stats(void *arg, bool reached)
  * been on its way may be there twice then: its position tells. */
 static void on_fatal(void *arg, const char *why);
 
+static void on_alone_fatal(void *arg, const char *why)
+{
+    struct cluster *c = arg;
+    struct producer *old = c->alone;
+
+    (void)why;
+    c->alone = NULL; /* another is made when one is needed */
+    producer_free(old);
+}
+
+struct producer *cluster_alone(struct cluster *c, struct err *e)
+{
+    if (c->alone == NULL) {
+        c->alone = producer_new(
+            &(struct producer_conf){.loop = c->sink->conf.loop,
+                                    .brokers = c->brokers,
+                                    .plan = c->sink->conf.plan,
+                                    .report = on_report,
+                                    .fatal = on_alone_fatal,
+                                    .arg = c,
+                                    .alone = true},
+            e);
+    }
+    return c->alone;
+}
+
 static struct producer *make(struct cluster *c, const char *brokers,
                              const struct sink_plan *plan, struct err *e)
 {
@@ -138,6 +164,11 @@ void cluster_close(struct cluster *c)
     struct producer *p = c->producer;
 
     c->producer = NULL;
+    if (p != NULL) {
+        producer_free(p);
+    }
+    p = c->alone; /* which the last reports may have wanted */
+    c->alone = NULL;
     if (p != NULL) {
         producer_free(p);
     }
@@ -201,6 +232,9 @@ bool cluster_apply(struct cluster *c, const char *brokers,
         look_after(c, brokers, &plan->kafka.breaker, moved);
         c->producer = p != NULL ? p : c->producer;
         c->producer->plan = &plan->kafka;
+        if (c->alone != NULL) {
+            c->alone->plan = &plan->kafka;
+        }
     }
     return true;
 }

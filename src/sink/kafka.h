@@ -29,7 +29,9 @@ enum message_state {
     OUT = OUT_FIRST | OUT_SECOND,
     TAKEN = 4,
     REFUSED = 8,
-    TOLD = 16       /* the pump knows its verdict */
+    TOLD = 16,      /* the pump knows its verdict */
+    SUSPECT = 32,   /* refused with those beside it: it is to be sent alone */
+    ALONE = 64      /* it was sent so */
 };
 
 struct cluster {
@@ -37,6 +39,7 @@ struct cluster {
     unsigned number;           /* 0; 1: the hedge's */
     char brokers[512];
     struct producer *producer; /* NULL: there is no such cluster */
+    struct producer *alone;    /* for suspects; NULL: there was none yet */
     struct producer_cells cells;
     struct breaker breaker;
     struct meter meter;
@@ -89,14 +92,17 @@ bool cluster_apply(struct cluster *c, const char *brokers,
                    struct err *e) MUST_USE;
 void cluster_init(struct cluster *c, struct sink *s, unsigned number);
 void cluster_close(struct cluster *c); /* reports come from within */
+/* What it refuses of this one's messages it refuses for itself. NULL and *e: it can't
+ * be made. */
+struct producer *cluster_alone(struct cluster *c, struct err *e);
 /* The breaker lets a cargo through; else *wait_ms. */
 bool cluster_take(struct cluster *c, struct cargo_try *t, int64_t *wait_ms);
 void cluster_done(struct cluster *c, struct cargo_try *t);
 void cluster_overdue(struct cluster *c, struct cargo_try *t);
 void cluster_show(struct cluster *c);
 
-/* message.c: hands message i of c to a cluster; copy: its bytes, too. */
-rd_kafka_resp_err_t message_send(struct cargo *c, struct cluster *to, uint32_t i,
+/* message.c: hands message i of c to a producer; copy: its bytes, too. */
+rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t i,
                                  bool copy);
 /* The cargo and the message that a report speaks of. */
 struct cargo *message_of(struct sink *s, const rd_kafka_message_t *m,

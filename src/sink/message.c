@@ -76,7 +76,7 @@ static struct str noted_key(const struct batch_entry *e, struct str event)
 
 /* By the event, as the policy says; the default when that is none, or no name of a
  * topic. Fields are read. */
-static rd_kafka_topic_t *topic_of(struct sink *s, const struct cluster *to,
+static rd_kafka_topic_t *topic_of(struct sink *s, struct producer *to,
                                   struct str event, bool whole)
 {
     const struct sink_hooks *hooks = s->conf.hooks;
@@ -90,14 +90,14 @@ static rd_kafka_topic_t *topic_of(struct sink *s, const struct cluster *to,
         } else if (hooks->topic != NULL) {
             name = hooks->topic(hooks->arg, event);
         }
-        topic = producer_topic(to->producer, name);
+        topic = producer_topic(to, name);
         stats_add(s->defaults, topic == NULL);
     }
     return topic != NULL ? topic
-                         : producer_topic(to->producer, str_of(s->plan->topic));
+                         : producer_topic(to, str_of(s->plan->topic));
 }
 
-rd_kafka_resp_err_t message_send(struct cargo *c, struct cluster *to, uint32_t i,
+rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t i,
                                  bool copy)
 {
     struct sink *s = c->sink;
@@ -125,7 +125,7 @@ rd_kafka_resp_err_t message_send(struct cargo *c, struct cluster *to, uint32_t i
                                       (e->flags & ENTRY_KEY_ESCAPED) != 0)
                     : fields_text(s->fields, KEY);
     }
-    return produce(to->producer, topic, payload, key,
+    return produce(to, topic, payload, key,
                    s->plan->position ? position(s, b, i, whole ? b->n : 1) : NULL,
                    copy, place_of(c, i));
 }

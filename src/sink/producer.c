@@ -29,8 +29,12 @@ static void take_stats(struct producer *p, const char *json, size_t n)
     struct arena arena;
     struct event_batch b;
     struct scan_error se;
-    char *padded = mem_zalloc(n + SCAN_PAD);
+    char *padded;
 
+    if (p->stats == NULL) {
+        return; /* they are only asked for the turn of the loop */
+    }
+    padded = mem_zalloc(n + SCAN_PAD);
     memcpy(padded, json, n);
     arena_init(&arena, 1 << 20);
     event_batch_init(&b, &arena);
@@ -234,12 +238,13 @@ static bool set_number(rd_kafka_conf_t *conf, const char *name, long value,
     return set(conf, name, text, e);
 }
 
-static bool configure(rd_kafka_conf_t *conf, const char *brokers,
-                      const struct sink_plan *plan, struct err *e)
+static bool configure(rd_kafka_conf_t *conf, const struct producer_conf *c,
+                      struct err *e)
 {
+    const struct sink_plan *plan = c->plan;
     const struct kafka_plan *k = &plan->kafka;
     bool batches = k->framing == KAFKA_BATCH;
-    bool ok = set(conf, "bootstrap.servers", brokers, e) &&
+    bool ok = set(conf, "bootstrap.servers", c->brokers, e) &&
               set(conf, "client.id", "sluice", e) &&
               set(conf, "compression.codec", k->compression, e) &&
               set(conf, "enable.idempotence", "true", e) &&
@@ -258,6 +263,10 @@ static bool configure(rd_kafka_conf_t *conf, const char *brokers,
     for (uint32_t i = 0; i < k->n_options && ok; i++) {
         ok = set(conf, k->options[i].name, k->options[i].value, e);
     }
+    if (c->alone && ok) {
+        ok = set(conf, "batch.num.messages", "1", e) &&
+             set(conf, "linger.ms", "0", e);
+    }
     return ok;
 }
 
@@ -268,7 +277,7 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     rd_kafka_t *rk;
     char why[256];
 
-    if (!configure(conf, c->brokers, c->plan, e)) {
+    if (!configure(conf, c, e)) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }
@@ -321,7 +330,9 @@ void producer_free(struct producer *p)
     rd_kafka_destroy(p->rk);
     (void)close(p->fd);
     scan_keys_free(p->stat_keys);
-    stats_set(p->cells->queued, 0);
-    stats_set(p->cells->queued_bytes, 0);
+    if (p->cells != NULL) {
+        stats_set(p->cells->queued, 0);
+        stats_set(p->cells->queued_bytes, 0);
+    }
     free(p);
 }

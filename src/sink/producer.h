@@ -40,9 +40,10 @@ struct producer_conf {
     const struct sink_plan *plan;
     struct producer_cells *cells;
     producer_report_fn *report;
-    producer_stats_fn *stats;
+    producer_stats_fn *stats;     /* NULL: no statistics, no cells */
     producer_fatal_fn *fatal;
     void *arg;
+    bool alone;                   /* one message a request */
 };
 
 struct producer {

@@ -107,6 +107,22 @@ local faults = {
     h.sleep(1)
     for _, of in ipairs(SIDES) do c.make(of) end
   end },
+  { name = "errors of every kind", mock = true, run = function(c)
+    -- LEADER_NOT_AVAILABLE, NOT_LEADER, REQUEST_TIMED_OUT, MSG_SIZE_TOO_LARGE,
+    -- NOT_ENOUGH_REPLICAS, ..._AFTER_APPEND, TOPIC_AUTHORIZATION_FAILED,
+    -- KAFKA_STORAGE_ERROR, INVALID_RECORD, UNKNOWN
+    for i, code in ipairs { 5, 6, 7, 10, 19, 20, 29, 56, 87, -1 } do
+      c.r:say("err 0 2 " .. code)
+      h.sleep(0.5)
+      if i == 5 then c.kill() end
+    end
+  end },
+  { name = "one message in 10,000 larger than the topic takes", poison = "10000 200000",
+    batch = 100, rate = 100, config = "max.message.bytes 100000",
+    more = [[compression = "none"]], run = function(c)
+    h.sleep(4)
+    c.kill()
+  end },
   { name = "one message in 10,000 too large", poison = "10000 1100000", batch = 100,
     rate = 100, run = function(c)
     h.sleep(4)
@@ -303,6 +319,7 @@ describe("Kafka delivery under load loses nothing when a real broker has", funct
       if errors[fault.name] then error(errors[fault.name], 0) end
       for _, of in ipairs(SIDES) do
         local v = found[fault.name][of]
+        assert.is_truthy(v.twice, v.text)
         print(("# kafka faults: %s; %s: acked=%d found=%d missing=%d torn=%d copies=%d "
           .. "of them known by their position=%d in flight=%d dead=%d; all in %.1f s behind it")
           :format(fault.name, of == "killed" and "our own process killed too"
