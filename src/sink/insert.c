@@ -205,9 +205,16 @@ static void keep_words(struct insert *i, const struct transfer_answer *a,
                        int code)
 {
     struct str words = words_of(a);
+    char status[24] = "";
 
+    /* Without a code of the server's own in its words. */
+    if (a->status != 0 && (code == 0 || code == a->status)) {
+        (void)snprintf(status, sizeof status, "status %d%s", a->status,
+                       words.n > 0 ? ": " : "");
+    }
     i->code = code;
-    (void)snprintf(i->why, sizeof i->why, "%.*s", (int)words.n, words.p);
+    (void)snprintf(i->why, sizeof i->why, "%s%.*s", status, (int)words.n,
+                   words.p);
 }
 
 static void part_taken(struct insert *i)
