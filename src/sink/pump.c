@@ -167,6 +167,22 @@ static bool take_planned(struct delivery *d, struct outlet *o)
     return true;
 }
 
+/* A batch that has its target takes along what waits already, up to max: it waits no
+ * longer by that, and costs less an event. What adapt decides is kept to. */
+static enum outlet_result fill(struct delivery *d, struct outlet *o,
+                               const struct batch_limits *l, struct err *e)
+{
+    enum outlet_result r = outlet_take(o, l, now_ms(d), d->journal, e);
+    struct batch_limits most = *l;
+
+    if (r != OUTLET_FULL || !d->ops->grows || d->target != 0) {
+        return r;
+    }
+    most.target = l->max;
+    r = outlet_take(o, &most, now_ms(d), d->journal, e);
+    return r == OUTLET_FAILED ? r : OUTLET_FULL;
+}
+
 /* Sends what is due of one stream; true: there is more to read. */
 static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
 {
@@ -194,7 +210,7 @@ static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
         if (o->batch == NULL) {
             o->batch = batch_get(d);
         }
-        r = outlet_take(o, &l, now_ms(d), d->journal, &e);
+        r = fill(d, o, &l, &e);
         if (r == OUTLET_FAILED) {
             settle_hold(d, e.text, 0);
             return false;

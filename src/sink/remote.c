@@ -275,6 +275,7 @@ static void remote_close(struct sink *s)
 const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .keep = BATCH_KEEP_ENTRIES,
                                          .plans = true,
+                                         .grows = true,
                                          .open = remote_open,
                                          .emit = parts_emit,
                                          .apply = remote_apply,

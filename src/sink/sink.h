@@ -87,6 +87,7 @@ struct sink_ops {
     enum batch_keep keep;  /* what its batches keep */
     bool journals;         /* it records what is done itself */
     bool plans;            /* a batch has an identity that outlives a crash */
+    bool grows;            /* a batch takes along what waits, up to max */
 
     /* Must not block for long; connects lazily. NULL and *e on error. conf is
      * copied. */

@@ -49,6 +49,40 @@ describe("the ClickHouse sink", function()
     assert.equal(0, s:stop())
   end)
 
+  it("sends a backlog in batches of max, and what comes in time in those of target",
+    function()
+      if why_not then pending(why_not) return end
+      ch:events_table("events")
+      s = h.server { policy = policy(ch.url, { target = 100, min = 100,
+        max = 2000 }) }
+      local function force(what)
+        assert.equal(200, h.request(s.admin, "POST", "/sinks/olap/breaker?" .. what,
+          "").status)
+      end
+      local lines = {}
+      for i = 1, 100 do lines[i] = ([[{"event_id":"%03d"}]]):format(i) end
+      local body = "[" .. table.concat(lines, ",") .. "]"
+      local function send(times)
+        for _ = 1, times do
+          assert.equal(202, s:post("/v1/events/batch", body).status)
+        end
+      end
+      send(1)
+      rows(100)
+      send(1)
+      rows(200)
+      assert.equal(2, s:metric("sluice_insert_seconds_count"))
+      force "open"
+      h.wait_for("open", function() return s:metric("sluice_breaker_state") == 2 end)
+      send(60)
+      force "close"
+      rows(6200)
+      -- What was in hand when it opened, then 2,000 at once.
+      local n = s:metric("sluice_insert_seconds_count") - 2
+      print(("# clickhouse: 6000 rows of backlog in %d inserts"):format(n))
+      assert.is_true(n <= 8)
+    end)
+
   it("fills chosen columns, and leaves out what an event lacks", function()
     if why_not then pending(why_not) return end
     ch:must "DROP TABLE IF EXISTS events"
