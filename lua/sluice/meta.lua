@@ -200,6 +200,7 @@ function stream(name) end
 ---@class sluice.clickhouse
 ---@field batch? sluice.clickhouse.batch When a batch goes.
 ---@field breaker? sluice.clickhouse.breaker When an endpoint is left alone.
+---@field check? boolean Compare the table with columns and schemas before the first insert. (default: true)
 ---@field columns? table<string, string|number|boolean> column = path; "@event" is the whole event. Default: events as they are.
 ---@field compression? "auto"|"gzip"|"zstd" Of bodies; auto: zstd, in the way that the server knows. (default: auto)
 ---@field dead? sluice.clickhouse.dead Dead letters of this sink.

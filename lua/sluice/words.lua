@@ -209,6 +209,8 @@ M.clickhouse = {
     settings = { type = "map", help = "Settings added to each insert." },
     columns = { type = "map",
       help = "column = path; \"@event\" is the whole event. Default: events as they are." },
+    check = { type = "boolean", default = true,
+      help = "Compare the table with columns and schemas before the first insert." },
     compression = { type = "enum", default = "auto",
       values = { "auto", "gzip", "zstd" },
       help = "Of bodies; auto: zstd, in the way that the server knows." },

@@ -119,6 +119,9 @@ struct clickhouse_plan {
     const struct pair_plan *settings, *columns;
     uint32_t n_settings, n_columns;
     bool zstd, gzip;         /* neither: what the server knows */
+    bool check;              /* that the table can hold what is sent */
+    const struct schema *const *schemas; /* of the routes that feed it */
+    uint32_t n_schemas;
 };
 
 struct http_plan {

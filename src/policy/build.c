@@ -200,6 +200,7 @@ static int build(lua_State *L)
     build_trial(&b);
     build_held(&b);
     build_routes(&b);
+    build_tables(&b);
     return 0;
 }
 

@@ -115,6 +115,7 @@ void build_kafka(struct build *b, struct sink_plan *s);
 void build_breaker(struct build *b, struct breaker_plan *p);
 void build_hedge(struct build *b, struct hedge_plan *h);
 void build_clickhouse(struct build *b, struct sink_plan *s);
+void build_tables(struct build *b); /* the schemas that feed them; at the end */
 void build_http(struct build *b, struct sink_plan *s);
 
 /* routes.c: the description's schemas and routes. */

@@ -75,6 +75,48 @@ void build_clickhouse(struct build *b, struct sink_plan *s)
     c->columns = pairs(b, "columns", &c->n_columns);
     c->zstd = is(b, "compression", "zstd");
     c->gzip = is(b, "compression", "gzip");
+    c->check = flag(b, "check");
+}
+
+/* Whether some route of schema i feeds sink k. */
+static bool feeds(const struct plan *plan, uint32_t i, uint32_t k)
+{
+    for (uint32_t r = 0; r < plan->n_routes; r++) {
+        const struct route *route = &plan->routes[r];
+        const struct stream_plan *st;
+
+        if (route->stream < 0 || route->schema != plan->schemas[i]) {
+            continue;
+        }
+        st = &plan->streams[route->stream];
+        for (uint32_t s = 0; s < st->n_sinks; s++) {
+            if (st->sinks[s].sink == k) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void build_tables(struct build *b)
+{
+    struct plan *plan = b->plan;
+
+    for (uint32_t k = 0; k < plan->n_sinks; k++) {
+        struct clickhouse_plan *c = &plan->sinks[k].clickhouse;
+        const struct schema **list;
+
+        if (plan->sinks[k].kind != SINK_KIND_CLICKHOUSE) {
+            continue;
+        }
+        list = take(b, plan->n_schemas * sizeof *list);
+        for (uint32_t i = 0; i < plan->n_schemas; i++) {
+            if (feeds(plan, i, k)) {
+                list[c->n_schemas++] = plan->schemas[i];
+            }
+        }
+        c->schemas = list;
+    }
 }
 
 void build_http(struct build *b, struct sink_plan *s)

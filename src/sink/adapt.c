@@ -2,14 +2,22 @@
  * How large batches should be, asked once a second: of the policy's function, or of
  * the rule "latency": half as large again while a backlog waits, since larger
  * batches cost less an event; back towards min when none does, since an event then
- * waits for nobody; half while the sink fails.
+ * waits for nobody; half while the sink fails. On top of either, twice as large and
+ * more while a server says that it has too many parts.
  */
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "sink/state.h"
 
-enum { EVERY_MS = 1000, MANY_FAIL_PERCENT = 20, BACKLOG_BATCHES = 4 };
+enum {
+    EVERY_MS = 1000,
+    MANY_FAIL_PERCENT = 20,
+    BACKLOG_BATCHES = 4,
+    GROWN_MAX = 64,
+    SHRINK_MS = 3000 /* without being asked to grow */
+};
 
 static struct sink_load load_of(const struct delivery *d, uint32_t target,
                                 double seconds)
@@ -63,6 +71,58 @@ uint32_t adapt_target(const struct sink_plan *plan, const struct sink_hooks *h,
     return wanted != 0 ? clamp(wanted, &plan->batch) : (uint32_t)l->target;
 }
 
+/* A Kafka client batches messages by itself, by the plan's numbers: ours would only
+ * stack a second wait on top. */
+struct batch_limits adapt_limits(const struct delivery *d)
+{
+    const struct batch_plan *b = &d->conf->batch;
+    struct batch_limits l = {.target = b->target,
+                             .min = b->min,
+                             .max = b->max,
+                             .max_bytes = b->max_bytes,
+                             .linger_ms = b->linger_ms};
+
+    if (d->conf->kind == SINK_KIND_KAFKA &&
+        d->conf->kafka.framing == KAFKA_EVENT) {
+        return (struct batch_limits){.target = 1000,
+                                     .min = 1,
+                                     .max = 2000,
+                                     .max_bytes = 1 << 20};
+    }
+    if (d->target != 0) {
+        l.target = clamp(d->target, b);
+    }
+    if (d->grown > 1) {
+        l.target = clamp((double)l.target * d->grown, b);
+        l.min = clamp((double)l.min * d->grown, b);
+    }
+    l.min = l.min < l.target ? l.min : l.target;
+    return l;
+}
+
+void adapt_enlarge(struct delivery *d)
+{
+    uint64_t now = clock_mono_ns();
+
+    if (d->grown < GROWN_MAX && (d->grown == 0 ||
+                                 now - d->grown_ns > EVERY_MS * 1000000ull / 2)) {
+        d->grown = d->grown == 0 ? 2 : 2 * d->grown;
+        log_write(LOG_WARN, "sink", "sink=%s status=enlarged target=%u", d->name,
+                  adapt_limits(d).target);
+    }
+    d->grown_ns = now;
+    stats_set(d->target_gauge, adapt_limits(d).target);
+}
+
+/* Step by step, as long as the sink does not ask again. */
+static void shrink(struct delivery *d, uint64_t now)
+{
+    if (d->grown > 0 && now - d->grown_ns > SHRINK_MS * 1000000ull) {
+        d->grown = d->grown > 2 ? d->grown / 2 : 0;
+        d->grown_ns = now;
+    }
+}
+
 void adapt(struct delivery *d)
 {
     const struct sink_plan *plan = d->conf;
@@ -79,5 +139,6 @@ void adapt(struct delivery *d)
     }
     memset(&d->load, 0, sizeof d->load);
     d->load.since_ns = now;
-    stats_set(d->target_gauge, d->target != 0 ? d->target : plan->batch.target);
+    shrink(d, now);
+    stats_set(d->target_gauge, adapt_limits(d).target);
 }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "sink/remote.h"
+#include "sink/table.h"
 
 enum {
     /* Versions as year or major × 1000 + minor. */
@@ -68,16 +69,67 @@ void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
 
 static void question(const struct endpoint *p, char *url, size_t max)
 {
-    clickhouse_query(p, "SELECT version()", url, max);
+    char sql[1200] = "";
+
+    if (plan_of(p)->check && !p->brief) {
+        table_query(plan_of(p), sql, sizeof sql);
+    }
+    clickhouse_query(p, sql[0] != '\0' ? sql : "SELECT concat('version ', version())",
+                     url, max);
+}
+
+/* What its table can't hold is said once; the sink holds as long as it is so. */
+static void judge_table(struct endpoint *p, struct str answer)
+{
+    char why[sizeof p->misfit], quoted[sizeof p->misfit * 2];
+
+    (void)table_fits(answer, plan_of(p), p->version, why, sizeof why);
+    if (strcmp(why, p->misfit) != 0) {
+        log_write(why[0] != '\0' ? LOG_ERROR : LOG_INFO, "sink",
+                  "sink=%s endpoint=%s status=%s%s%s", p->sink->conf.plan->name,
+                  p->url, why[0] != '\0' ? "refused" : "fits",
+                  why[0] != '\0' ? " why=" : "",
+                  why[0] != '\0' ? log_quote(quoted, sizeof quoted, why) : "");
+    }
+    memcpy(p->misfit, why, sizeof why);
+}
+
+static struct refusal judge(const struct transfer_answer *a)
+{
+    return refusal_of(a->status, a->sent, a->exception, a->body);
+}
+
+/* It answers, but not to this: the version alone may be told. */
+static bool knows_no_columns(int code)
+{
+    static const int codes[] = {46,   /* UNKNOWN_FUNCTION */
+                                47,   /* UNKNOWN_IDENTIFIER */
+                                60,   /* UNKNOWN_TABLE */
+                                62,   /* SYNTAX_ERROR */
+                                386,  /* NO_COMMON_TYPE */
+                                497}; /* ACCESS_DENIED */
+
+    for (size_t i = 0; i < N_ELEMS(codes); i++) {
+        if (code == codes[i]) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool learn(struct endpoint *p, const struct transfer_answer *a)
 {
+    static const char head[] = "version ";
     unsigned major = 0, minor = 0;
-    char text[64];
+    const char *at = memmem(a->body.p, a->body.n, head, sizeof head - 1);
+    char text[64] = "";
 
-    (void)snprintf(text, sizeof text, "%.*s", (int)a->body.n, a->body.p);
-    if (a->status != 200 || sscanf(text, "%u.%u", &major, &minor) != 2) {
+    if (at != NULL) {
+        (void)snprintf(text, sizeof text, "%.*s",
+                       (int)(a->body.p + a->body.n - at), at);
+    }
+    if (a->status != 200 || sscanf(text, "version %u.%u", &major, &minor) != 2) {
+        p->brief |= knows_no_columns(judge(a).code);
         return false;
     }
     if (p->version != major * 1000 + minor) {
@@ -85,6 +137,7 @@ static bool learn(struct endpoint *p, const struct transfer_answer *a)
                   p->sink->conf.plan->name, p->url, major, minor);
     }
     p->version = major * 1000 + minor;
+    judge_table(p, a->body);
     replica_forget(p);
     return true;
 }
@@ -140,11 +193,6 @@ static void address(const struct endpoint *p, const char *token,
         at = put_setting(url, at, max, c->settings[i].name,
                          c->settings[i].value);
     }
-}
-
-static struct refusal judge(const struct transfer_answer *a)
-{
-    return refusal_of(a->status, a->sent, a->exception, a->body);
 }
 
 const struct dialect dialect_clickhouse = {.question = question,

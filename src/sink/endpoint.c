@@ -7,7 +7,10 @@
 #include "sink/insert.h"
 #include "sink/remote.h"
 
-enum { ASK_MS = 5000 };
+enum {
+    ASK_MS = 5000,
+    ASK_AGAIN_MS = 1000 /* of a table that did not fit */
+};
 
 void endpoint_show(struct endpoint *p)
 {
@@ -32,12 +35,31 @@ static void ask(struct endpoint *p)
     struct transfer_request r = remote_request(p->sink);
     char url[2048];
 
+    p->asked_ms = remote_now_ms(p->sink);
     p->sink->dialect->question(p, url, sizeof url);
     r.url = url;
     r.timeout_ms = ASK_MS;
     r.done = on_asked;
     r.arg = p;
     p->asking = transfers_send(p->sink->transfers, &r);
+}
+
+void endpoint_ask(struct endpoint *p)
+{
+    if (p->sink->dialect->question != NULL && p->asking == NULL &&
+        breaker_allow(&p->breaker, remote_now_ms(p->sink), &p->asked)) {
+        ask(p);
+    }
+}
+
+/* Nothing may be sent before it has answered again. */
+static bool to_be_asked(const struct endpoint *p, int64_t now)
+{
+    if (p->sink->dialect->question == NULL) {
+        return false;
+    }
+    return p->version == 0 || p->unsure || p->asking != NULL ||
+           (p->misfit[0] != '\0' && now - p->asked_ms >= ASK_AGAIN_MS);
 }
 
 struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
@@ -52,11 +74,11 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
         if (p == not) {
             continue;
         }
-        if (s->dialect->question != NULL && (p->version == 0 || p->unsure)) {
-            if (p->asking == NULL && breaker_allow(&p->breaker, now, &p->asked)) {
-                ask(p);
-            }
+        if (to_be_asked(p, now)) {
+            endpoint_ask(p);
             wait = p->asking != NULL ? -1 : wait;
+        } else if (p->misfit[0] != '\0') {
+            wait = p->asked_ms + ASK_AGAIN_MS - now;
         } else if (breaker_allow(&p->breaker, now, generation)) {
             s->turn = (s->turn + i + 1) % s->n_endpoints;
             endpoint_show(p);

@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "sink/refusal.h"
 
+/* The server merges its parts meanwhile. */
+enum { MERGE_MS = 1000 };
+
 static void next_part(struct insert *i);
 
 /* ---- its list ---- */
@@ -62,6 +65,7 @@ static void tell(struct insert *i, enum sink_verdict_kind kind, uint32_t first,
                              .row = -1,
                              .code = i->code,
                              .after_ms = after_ms,
+                             .enlarge = i->enlarge,
                              .why = why};
 
     i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
@@ -282,13 +286,15 @@ static void on_answer(void *arg, const struct transfer_answer *a)
     t->endpoint->unsure |= a->status == 0;
     if (r.kind == SINK_SETUP) {
         replica_forget(t->endpoint); /* the table may be made anew, as another */
+        t->endpoint->unsure = true;
     }
     if (r.kind == SINK_RETRY || r.kind == SINK_MAYBE) {
         sink_slower(s);
         if (other(t)->transfer != NULL) {
             return; /* that one may still make it */
         }
-        park(i, r.kind, i->why, r.after_ms);
+        i->enlarge = r.too_many_parts;
+        park(i, r.kind, i->why, r.too_many_parts ? MERGE_MS : r.after_ms);
         return;
     }
     ev_timer_stop(s->conf.loop, &i->hedge);
@@ -300,7 +306,6 @@ static void on_answer(void *arg, const struct transfer_answer *a)
     case SINK_SPLIT:
         if (!parts_too_many(i)) {
             /* A body that is too large says nothing about its rows. */
-            i->extra += r.alone == SINK_OK;
             stats_add(s->extra, 1);
             parts_halve(i);
             next_part(i);
@@ -372,6 +377,21 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
     }
 }
 
+/* No endpoint takes it now: none is there, or the table can't hold it. */
+static void park_unsent(struct insert *i, int64_t wait_ms)
+{
+    const struct sink *s = i->sink;
+
+    for (uint32_t k = 0; k < s->n_endpoints; k++) {
+        if (s->endpoints[k].misfit[0] != '\0') {
+            park(i, SINK_SETUP, s->endpoints[k].misfit, wait_ms);
+            return;
+        }
+    }
+    park(i, SINK_RETRY,
+         i->why[0] != '\0' ? i->why : "no endpoint can be asked now", wait_ms);
+}
+
 /* Sends the next part; without an endpoint the batch waits at the pump. */
 static void next_part(struct insert *i)
 {
@@ -399,9 +419,7 @@ static void next_part(struct insert *i)
         if (wait_ms < 0) {
             return; /* insert_asked comes */
         }
-        park(i, SINK_RETRY,
-             i->why[0] != '\0' ? i->why : "no endpoint can be asked now",
-             wait_ms);
+        park_unsent(i, wait_ms);
         return;
     }
     i->began_ns = clock_mono_ns();
@@ -437,5 +455,6 @@ void insert_begin(struct sink *s, struct batch *b)
         ev_timer_init(&i->hedge, on_hedge, 0., 0.);
     }
     i->parked = false;
+    i->enlarge = false;
     next_part(i);
 }

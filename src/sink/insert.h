@@ -50,6 +50,7 @@ struct insert {
     uint64_t began_ns;         /* the part was sent first */
     enum coding coding;        /* of body */
     bool parked;
+    bool enlarge;              /* the server has too many parts */
     ev_timer hedge;
 };
 

@@ -29,33 +29,6 @@ static int64_t now_ms(const struct delivery *d)
     return (int64_t)(ev_now(d->loop) * 1000.);
 }
 
-/* A Kafka client batches messages by itself, by the plan's numbers: ours would
- * only stack a second wait on top. */
-static struct batch_limits limits_of(const struct delivery *d)
-{
-    const struct batch_plan *b = &d->conf->batch;
-    struct batch_limits l = {.target = b->target,
-                             .min = b->min,
-                             .max = b->max,
-                             .max_bytes = b->max_bytes,
-                             .linger_ms = b->linger_ms};
-
-    if (d->conf->kind == SINK_KIND_KAFKA &&
-        d->conf->kafka.framing == KAFKA_EVENT) {
-        return (struct batch_limits){.target = 1000,
-                                     .min = 1,
-                                     .max = 2000,
-                                     .max_bytes = 1 << 20};
-    }
-    if (d->target != 0) {
-        l.target = d->target < b->min   ? b->min
-                   : d->target > b->max ? b->max
-                                        : d->target;
-        l.min = l.min < l.target ? l.min : l.target;
-    }
-    return l;
-}
-
 /* ---- batches ---- */
 
 static struct batch *batch_get(struct delivery *d)
@@ -186,7 +159,7 @@ static enum outlet_result fill(struct delivery *d, struct outlet *o,
 /* Sends what is due of one stream; true: there is more to read. */
 static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
 {
-    struct batch_limits l = limits_of(d);
+    struct batch_limits l = adapt_limits(d);
     struct err e;
 
     if (!outlet_look(o, d->journal, &e)) {

@@ -14,7 +14,7 @@ static const int maybe_codes[] = {
 };
 static const int data_codes[] = {6,   25,  26,  27,  33,  38,  41,  53,
                                  69,  70,  72,  117, 130, 131, 321, 349,
-                                 376, 469};
+                                 376, 469, 691};
 static const int setup_codes[] = {16,  47,  60,  62,  73,  81,  89, 115,
                                   192, 193, 194, 291, 497, 516};
 
@@ -57,6 +57,10 @@ static enum sink_verdict_kind kind_of(int code, struct str body)
     /* The same code for what time heals and what it does not. */
     if (code == 252 && find(body, "Too many partitions") != NULL) {
         return SINK_SPLIT;
+    }
+    /* LOGICAL_ERROR, which an old server says of a word that an Enum lacks. */
+    if (code == 49 && find(body, "Unknown element") != NULL) {
+        return SINK_DATA;
     }
     if (among(code, maybe_codes, N_ELEMS(maybe_codes))) {
         return SINK_MAYBE;

@@ -184,6 +184,7 @@ static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
     make_cells(s);
     for (uint32_t i = 0; i < s->plan->n_urls; i++) {
         endpoint_init(s, s->plan->urls[i]);
+        endpoint_ask(&s->endpoints[i]); /* a mistake is told at once */
     }
     return s;
 }
@@ -234,6 +235,7 @@ static bool remote_apply(struct sink *s, const struct sink_plan *plan,
             struct breaker *b = &s->endpoints[i].breaker;
 
             replica_forget(&s->endpoints[i]); /* the table may be another */
+            s->endpoints[i].unsure = true;
             b->plan = &s->plan->breaker;
             b->arg = s->conf.hooks->arg;
             b->trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;

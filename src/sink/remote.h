@@ -57,6 +57,10 @@ struct endpoint {
     uint32_t version;          /* 18016: 18.16; 0: not asked yet */
     bool unsure;               /* an insert was not answered: it is asked before
                                   another is sent */
+    bool brief;                /* it does not tell of the table's columns */
+    char misfit[400];          /* why the table can't hold what is sent; "": it can,
+                                  or nobody knows */
+    int64_t asked_ms;          /* when it was asked last */
     struct transfer *asking;   /* the dialect's question */
     uint64_t asked;            /* generation of the breaker */
     struct replica table;
@@ -95,6 +99,7 @@ void sink_slower(struct sink *s);
 void sink_took(struct sink *s, uint64_t ns);
 
 /* endpoint.c */
+void endpoint_ask(struct endpoint *p);               /* unless that is under way */
 void endpoint_init(struct sink *s, const char *url); /* one more */
 void endpoint_show(struct endpoint *p);              /* in metrics and log */
 /* An endpoint that takes a request now, but not `not`; NULL: none, and *wait_ms;

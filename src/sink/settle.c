@@ -237,7 +237,11 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     struct err e;
 
     if (v->kind != SINK_OK && v->kind != SINK_DATA) {
-        d->load.failed++;
+        if (v->enlarge) {
+            adapt_enlarge(d);
+        } else {
+            d->load.failed++;
+        }
         settle_fail(d, b, v->why, v->after_ms);
         return;
     }

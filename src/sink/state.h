@@ -55,6 +55,8 @@ struct delivery {
     bool fresh;                 /* there is no journal, or it was another's */
     uint64_t dead_known;        /* bytes of it that the journal names */
     uint32_t target;            /* what adapt said; 0: the plan's */
+    uint32_t grown;             /* batches are so many times as large; 0: once */
+    uint64_t grown_ns;          /* since then */
     struct sink_hooks hooks;
     struct {
         double batches, failed, events, bytes, age_ms, latency_ms;
@@ -103,6 +105,10 @@ bool open_outlets(struct delivery *d, const struct delivery_conf *c,
 
 /* adapt.c: sets d->target by what was seen since the last time. */
 void adapt(struct delivery *d);
+/* The sink has asked for fewer and larger batches. */
+void adapt_enlarge(struct delivery *d);
+/* How large batches are to be now. */
+struct batch_limits adapt_limits(const struct delivery *d);
 
 /* settle.c */
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);

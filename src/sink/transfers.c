@@ -18,7 +18,7 @@ struct transfer {
     CURL *easy;
     struct curl_slist *headers;
     char error[CURL_ERROR_SIZE];
-    char answer[TRANSFER_ANSWER_MAX];
+    char *answer;       /* NULL: nothing has come */
     size_t n_answer;
     int exception;
     uint64_t queued_ns, began_ns;
@@ -119,9 +119,10 @@ static int on_close(void *arg, curl_socket_t fd)
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct transfer *x = arg;
-    size_t room = sizeof x->answer - x->n_answer;
+    size_t room = TRANSFER_ANSWER_MAX - x->n_answer;
     size_t some = size * n < room ? size * n : room;
 
+    x->answer = mem_realloc(x->answer, x->n_answer + some + 1);
     memcpy(x->answer + x->n_answer, p, some);
     x->n_answer += some;
     return size * n;
@@ -319,7 +320,6 @@ static struct transfer *get(struct transfers *t)
     }
     t->spare = x->next;
     t->n_spare--;
-    x->next = NULL;
     return x;
 }
 
@@ -327,6 +327,8 @@ static void put(struct transfers *t, struct transfer *x)
 {
     curl_slist_free_all(x->headers);
     x->headers = NULL;
+    free(x->answer);
+    x->answer = NULL;
     if (t->n_spare >= t->plan.max_idle) {
         curl_easy_cleanup(x->easy);
         free(x);
@@ -344,6 +346,7 @@ struct transfer *transfers_send(struct transfers *t,
 
     x->r = *r;
     x->n_answer = 0;
+    x->answer = mem_zalloc(1);
     x->exception = 0;
     x->error[0] = '\0';
     x->queued_ns = clock_mono_ns();

@@ -22,7 +22,7 @@ struct ev_loop;
 struct transfers;
 struct transfer;
 
-enum { TRANSFER_ANSWER_MAX = 8192 };
+enum { TRANSFER_ANSWER_MAX = 1 << 18 };
 
 struct transfer_answer {
     int status;         /* 0: none came: why says so */

@@ -12,6 +12,8 @@ requests are answered, one rule a line, read for each of them:
     key SECRET              401 without X-Api-Key: SECRET
     poison                  400 for a batch with an event whose value is text
     late SECONDS            before the answer
+    clickhouse VERSION      a question is answered with that, as ClickHouse does
+    partitions N            and a batch with more than N values of "part" is refused
 
 What was taken outlives kill -9: a batch is one write.
 """
@@ -68,6 +70,10 @@ class Handler(BaseHTTPRequestHandler):
         if "poison" in rule and any(
                 isinstance(json.loads(x).get("value"), str) for x in lines):
             return 400, [], "an event is bad"
+        if "partitions" in rule and len(
+                {json.loads(x)["part"] for x in lines}) > int(rule["partitions"][0]):
+            return 500, [], ("Code: 252. DB::Exception: Too many partitions for single "
+                             "INSERT block (more than " + rule["partitions"][0] + ")")
         batch = self.headers.get("Idempotency-Key")
         with lock:
             if batch in seen:
@@ -85,7 +91,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         rule = rules()
-        status, after, what = self.decide(body, rule)
+        if "clickhouse" in rule and "query=SELECT" in self.path:
+            status, after, what = 200, [], "version " + rule["clickhouse"][0] + "\n"
+        else:
+            status, after, what = self.decide(body, rule)
+            if "clickhouse" in rule and status == 200:
+                what = ""
         note = {"at": time.time(), "method": self.command, "path": self.path,
                 "headers": {k.lower(): v for k, v in self.headers.items()},
                 "bytes": len(body), "status": status, "what": what}
@@ -100,7 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    do_POST = do_PUT = take
+    do_GET = do_POST = do_PUT = take
 
 
 with open(folder + "/events.ndjson", encoding="utf-8") as known:

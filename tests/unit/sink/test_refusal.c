@@ -26,6 +26,10 @@ static const struct {
                 "string", SINK_DATA, 26, -1},
     {500, 1, 0, "Code: 252, e.displayText() = DB::Exception: Too many parts (300)",
      SINK_RETRY, 252, -1},
+    {500, 1, 0, "Code: 49, e.displayText() = DB::Exception: Unknown element 'z' for "
+                "type Enum8('x' = 1)", SINK_DATA, 49, -1},
+    {500, 1, 0, "Code: 49, e.displayText() = DB::Exception: Logical error",
+     SINK_RETRY, 49, -1},
     {500, 1, 252, "Code: 252. DB::Exception: Too many partitions for single INSERT "
                   "block", SINK_SPLIT, 252, -1},
     {404, 1, 60, "Code: 60. DB::Exception: Table x doesn't exist", SINK_SETUP, 60,
