@@ -2,7 +2,7 @@
 -- and ends in a file.
 --
 --   build/sluice run conf/examples/minimal.lua
---   curl --json '{"hello":"world"}' localhost:8080/v1/events
+--   curl --json '[{"hello":"world"}]' localhost:8080/v1/events
 
 file "archive" { dir = "archive" }
 stream "events" { sinks = { "archive" } }
