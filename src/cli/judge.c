@@ -11,6 +11,7 @@
 #include "decode/scan.h"
 #include "ingest/line.h"
 #include "policy/decide.h"
+#include "policy/dedup.h"
 
 /* BOUNDED_LINES: a bound of 50 ms is for a request; most have few events. */
 enum { ARENA_MAX_BYTES = 256 << 20, BOUNDED_LINES = 10 };
@@ -149,10 +150,18 @@ uint32_t judge_most(const struct judge *j, const struct route *route)
 
 static bool decide(struct judge *j, struct str lines)
 {
+    struct dedup_hold hold;
     uint32_t raised;
 
-    return decide_body(j->state, j->route, SCAN_NDJSON, &j->req, lines,
-                       &j->batch, NULL, &raised, &j->no);
+    if (!decide_body(j->state, j->route, SCAN_NDJSON, &j->req, lines,
+                     &j->batch, NULL, &raised, &j->no)) {
+        return false;
+    }
+    if (j->plan->n_dedups > 0) {
+        dedup_mark(j->state, j->route, &j->batch, j->req.time_ms, &hold);
+        dedup_settle(&hold, true);
+    }
+    return true;
 }
 
 void judge_lines(struct judge *j, const struct route *route, int64_t time_ms,

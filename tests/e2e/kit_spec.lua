@@ -39,6 +39,8 @@ route "PUT /t/:tenant/own" { body = "event", stream = "events",
   on_event = function(ev, req) ev.tenant = req.params.tenant end,
   answer = { status = 200, body = "ok", type = "text/plain" },
   cors = { origins = { "https://shop.example" } } }
+stream "once" { sinks = { "copy" }, dedup = { key = "id", window = "10m" } }
+route "POST /once" { body = "batch", stream = "once" }
 route "POST /cloud" { body = "cloudevents", stream = "other" }
 ]]
 
@@ -65,6 +67,9 @@ local requests = {
   { "POST", "/one", gzip((" "):rep(70000)), GZIP },
   { "POST", "/one", [[{"n":78}]], { ["Content-Encoding"] = "br" } },
   { "POST", "/nowhere", "?", GZIP },
+  { "POST", "/once", [=[[{"id":1},{"id":"1"},{}]]=] },
+  { "POST", "/once", [=[[{"id":1}]]=] },
+  { "POST", "/once", [=[[{"id":2},{"id":2,"x":1},{"id":"1"}]]=] },
   { "PUT", "/t/acme%20x/own", "{}", own },
   { "PUT", "/t/a/own", "{}", with { Origin = "https://evil.example" } },
   { "PUT", "/t/a/own", "{}", with { ["X-Key"] = "?" } },
@@ -182,6 +187,19 @@ route "POST /" { body = "event", stream = "s",
     assert.has_error(function() p:metric("sold_total", { "a" }) end)
   end)
 
+  it("takes repeats out by the test's clock", function()
+    local p = assert(testing.load("p.lua", [[
+file "f" { dir = "d" }
+stream "s" { sinks = { "f" }, dedup = { key = "id", window = "1m" } }
+route "POST /" { body = "event", stream = "s" }]]))
+    local function fate(at)
+      return p:post("/", { id = 7 }, { time = 1735689600000 + at }).events[1].fate
+    end
+    assert.same({ "accepted", "dropped", "dropped" },
+      { fate(0), fate(1), fate(59000) })
+    assert.equal("accepted", fate(600000))
+  end)
+
   it("makes the message that Kafka would get", function()
     local function message(sink, event)
       local p = assert(testing.load("p.lua", ([[
@@ -231,7 +249,8 @@ route "POST /" { body = "event", stream = "s" }]]))
     local s = h.server { policy = POLICY }
     local kit = assert(testing.load(s.path, POLICY))
     local stored, want = {}, { archive = {}, copy = {}, dead = {} }
-    local folders = { events = "archive", other = "copy", dead = "dead" }
+    local folders = { events = "archive", other = "copy", once = "copy",
+      dead = "dead" }
     for i, q in ipairs(requests) do
       local headers = { ["Content-Type"] = "application/json" }
       for k, v in pairs(q[4] or {}) do headers[k] = v end
@@ -264,7 +283,7 @@ route "POST /" { body = "event", stream = "s" }]]))
       table.sort(stored[folder])
     end
     assert.same(want, stored)
-    assert.is_true(#want.archive > 5 and #want.copy == 4 and #want.dead == 2)
+    assert.is_true(#want.archive > 5 and #want.copy == 7 and #want.dead == 2)
     print(("# kit: %d requests answered and stored as by the server")
       :format(#requests))
     s:close()

@@ -173,6 +173,14 @@ describe("sluice replay", function()
     assert.matches("has dead letters, which are no events: see sluice dead", out)
   end)
 
+  it("takes repeats out, as a stream with dedup does", function()
+    local once = s.dir .. "/once.lua"
+    h.write(once, (OLD:gsub('stream "events" {%s*',
+      '%0dedup = { key = "kind", window = "10m" }, ')))
+    local t = figures(("--policy %s %s/spool"):format(once, s.data))
+    assert.same({ 100, 1, 99 }, { t.events, t.unchanged, t.dropped })
+  end)
+
   it("asks which route when several could be meant", function()
     local two = s.dir .. "/two.lua"
     h.write(two, NEW .. [[route "POST /v2" { body = "event", stream = "events" }]])
