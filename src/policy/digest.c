@@ -1,50 +1,21 @@
-/* SHA-256 (FIPS 180-4) and HMAC (RFC 2104) by OpenSSL, whose context is made once
- * a state: a digest allocates nothing. */
+/* SHA-256 (FIPS 180-4) and HMAC (RFC 2104). OpenSSL 3's EVP allocates at each
+ * digest, which is an event's: so the functions below it, declared as of 1.1. */
+#define OPENSSL_API_COMPAT 0x10100000L
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <stdlib.h>
+#include <openssl/sha.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "policy/tools.h"
 
-enum { DIGEST_BYTES = 32, BLOCK_BYTES = 64 };
-
-struct digest {
-    EVP_MD *sha256;
-    EVP_MD_CTX *context;
-};
-
-struct digest *digest_new(void)
-{
-    struct digest *d = mem_zalloc(sizeof *d);
-
-    d->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    d->context = EVP_MD_CTX_new();
-    /* The first use allocates what the later ones keep. */
-    if (d->context != NULL && d->sha256 != NULL) {
-        (void)EVP_DigestInit_ex(d->context, d->sha256, NULL);
-    }
-    return d;
-}
-
-void digest_free(struct digest *d)
-{
-    if (d != NULL) {
-        EVP_MD_CTX_free(d->context);
-        EVP_MD_free(d->sha256);
-        free(d);
-    }
-}
+enum { DIGEST_BYTES = SHA256_DIGEST_LENGTH, BLOCK_BYTES = SHA256_CBLOCK };
 
 /* Of a and b together. */
-static bool sha256(struct digest *d, struct str a, struct str b,
-                   unsigned char out[DIGEST_BYTES])
+static bool sha256(struct str a, struct str b, unsigned char out[DIGEST_BYTES])
 {
-    return EVP_DigestInit_ex(d->context, d->sha256, NULL) == 1 &&
-           EVP_DigestUpdate(d->context, a.p, a.n) == 1 &&
-           EVP_DigestUpdate(d->context, b.p, b.n) == 1 &&
-           EVP_DigestFinal_ex(d->context, out, NULL) == 1;
+    SHA256_CTX c;
+
+    return SHA256_Init(&c) == 1 && SHA256_Update(&c, a.p, a.n) == 1 &&
+           SHA256_Update(&c, b.p, b.n) == 1 && SHA256_Final(out, &c) == 1;
 }
 
 static void give_hex(struct tools *t, const unsigned char *bytes,
@@ -66,7 +37,7 @@ int sluice_sha256(struct sluice_context *c, const char *p, size_t n,
     struct tools *t = tools_of(c);
     unsigned char bytes[DIGEST_BYTES];
 
-    if (!sha256(t->digest, (struct str){p, n}, STR(""), bytes)) {
+    if (!sha256((struct str){p, n}, STR(""), bytes)) {
         return 0;
     }
     give_hex(t, bytes, out);
@@ -85,15 +56,15 @@ int sluice_hmac(struct sluice_context *c, const char *key, size_t k,
 
     if (k <= BLOCK_BYTES) {
         memcpy(inner, key, k);
-    } else if (!sha256(t->digest, (struct str){key, k}, STR(""), inner)) {
+    } else if (!sha256((struct str){key, k}, STR(""), inner)) {
         return 0;
     }
     for (int i = 0; i < BLOCK_BYTES; i++) {
         outer[i] = inner[i] ^ 0x5C;
         inner[i] ^= 0x36;
     }
-    if (!sha256(t->digest, in, (struct str){p, n}, bytes) ||
-        !sha256(t->digest, ex, sum, bytes)) {
+    if (!sha256(in, (struct str){p, n}, bytes) ||
+        !sha256(ex, sum, bytes)) {
         return 0;
     }
     give_hex(t, bytes, out);

@@ -26,7 +26,6 @@ struct tools *tools_new(uint64_t seed)
     struct tools *t = mem_zalloc(sizeof *t);
     struct siphash_key key;
 
-    t->digest = digest_new();
     if (seed == 0) {
         siphash_key_random(&key);
         seed = key.k0 ^ key.k1;
@@ -39,10 +38,7 @@ struct tools *tools_new(uint64_t seed)
 
 void tools_free(struct tools *t)
 {
-    if (t != NULL) {
-        digest_free(t->digest);
-        free(t);
-    }
+    free(t);
 }
 
 struct tools *tools_of(struct sluice_context *c)

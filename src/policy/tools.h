@@ -1,6 +1,6 @@
 /*
- * tools - what the helpers of one state keep between calls: scratch memory, the
- * digest, random numbers, the last uuid.
+ * tools - what the helpers of one state keep between calls: scratch memory, random
+ * numbers, the last uuid.
  *
  *   tools_new (state_load) -> helpers -> tools_free
  *
@@ -13,10 +13,7 @@
 #include "base/str.h"
 #include "policy/library.h"
 
-struct digest;
-
 struct tools {
-    struct digest *digest;
     uint64_t random[4];     /* xoshiro256** (Blackman, Vigna, 2018) */
     uint64_t uuid_ms;       /* of the last uuid */
     uint64_t uuid_a, uuid_b; /* its 12 and 62 random bits */
@@ -31,7 +28,3 @@ void tools_free(struct tools *t); /* NULL is fine */
 struct tools *tools_of(struct sluice_context *c);
 
 uint64_t tools_random(struct tools *t);
-
-/* digest.c */
-struct digest *digest_new(void);
-void digest_free(struct digest *d); /* NULL is fine */

@@ -47,6 +47,34 @@ describe("memory in steady state", function()
     end)
   end
 
+  it("is not allocated by counters, limits, dedup and digests either", function()
+    local dir = h.folder()
+    local count = dir .. "/mallocs"
+    s = h.server { dir = dir, policy = h.policy {
+      stream = [[dedup = { key = "event_id", max_keys = 10000 }]],
+      top = [[local c = counter "c_total" { labels = { "type" } }
+        local l = limit { rate = "1000000/s", burst = 1000000 }
+        local event = schema { event_type = enum { "click", "impression", "install",
+          "purchase" } }]],
+      route = [[schema = event, on_event = function(ev, req)
+        c:inc(1, ev.event_type)
+        if not l:take(ev.event_type) or sha256(ev.event_type) == "" or
+            not sample(1, ev.event_type) then return drop() end
+      end]] },
+      wrap = { "env", "LD_PRELOAD=" .. h.build .. "/tools/libmallocs.so",
+        "SLUICE_MALLOCS=" .. count } }
+    local load = { batch = 200, connections = 16, seconds = 3, rate = 500 }
+    local first = h.load_wait(h.load(s.port, load))
+    local before = allocations(count)
+    load.first = first.next
+    local f = h.load_wait(h.load(s.port, load))
+    local made = allocations(count) - before
+    print(("# memory: helpers: requests=%d allocations=%d"):format(f.ok, made))
+    assert.equal(0, f.other + f.broken + f.full)
+    assert.equal(200 * (first.ok + f.ok), s:metric("c_total"))
+    assert.is_true(made < f.ok / 2 and made < 1000)
+  end)
+
   it("stays flat over a minute of load", function()
     s = h.server { policy = h.policy { route = HOOK,
       file = [[rotate = { bytes = "64MiB" }, compress = "zstd"]] } }
