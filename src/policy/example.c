@@ -21,8 +21,7 @@ enum { ARENA_BYTES = 16 << 20, HEADERS_MAX = 32 };
 struct trial {
     lua_State *L;
     int example, expect, problems; /* places on the stack */
-    struct event_batch batch;
-    struct arena arena;
+    struct event_batch *batch;     /* the state's */
     const struct route *route;
     struct outcome outcome;
     char *padded;                  /* the body */
@@ -67,10 +66,10 @@ static struct str text_of(struct trial *t, const char *key)
 
 static void first_error(struct trial *t)
 {
-    for (uint32_t i = 0; i < t->batch.n; i++) {
-        if (t->batch.events[i].fate == EVENT_REJECT) {
-            t->code = t->batch.events[i].code;
-            t->field = t->batch.events[i].field;
+    for (uint32_t i = 0; i < t->batch->n; i++) {
+        if (t->batch->events[i].fate == EVENT_REJECT) {
+            t->code = t->batch->events[i].code;
+            t->field = t->batch->events[i].field;
             return;
         }
     }
@@ -121,11 +120,11 @@ static void ask(struct trial *t, struct policy_state *s)
     if (decide_head(s, &req, text_of(t, "content_type"), &t->route, &shape,
                     &no) &&
         decide_body(s, t->route, shape, &req, (struct str){padded, body.n},
-                    &t->batch, NULL, &raised, &no)) {
+                    t->batch, NULL, &raised, &no)) {
         if (s->policy->plan->n_dedups > 0) {
-            dedup_mark(s, t->route, &t->batch, req.time_ms, &hold);
+            dedup_mark(s, t->route, t->batch, req.time_ms, &hold);
         }
-        outcome_of(t->route, &t->batch, &t->outcome);
+        outcome_of(t->route, t->batch, &t->outcome);
         dedup_settle(&hold, t->outcome.store);
         t->status = t->outcome.status;
         first_error(t);
@@ -163,13 +162,13 @@ static void expect_text(struct trial *t, const char *key, const char *got)
 /* The line of the first accepted event; free() it. */
 static char *stored_line(struct trial *t)
 {
-    for (uint32_t i = 0; i < t->batch.n; i++) {
-        const struct event *ev = &t->batch.events[i];
+    for (uint32_t i = 0; i < t->batch->n; i++) {
+        const struct event *ev = &t->batch->events[i];
 
         if (ev->fate == EVENT_ACCEPT && t->outcome.store) {
-            char *line = mem_alloc(edit_bound(&t->batch, ev) + 1);
+            char *line = mem_alloc(edit_bound(t->batch, ev) + 1);
 
-            line[edit_splice(&t->batch, ev, line)] = '\0';
+            line[edit_splice(t->batch, ev, line)] = '\0';
             return line;
         }
     }
@@ -193,19 +192,36 @@ static void compare(struct trial *t)
 
 static void run_one(struct policy_state *s, int problems)
 {
-    struct trial t = {.L = s->L, .problems = problems};
+    struct trial t = {.L = s->L,
+                      .problems = problems,
+                      .batch = &s->rehearsal->batch};
 
     t.example = lua_gettop(s->L);
     lua_getfield(s->L, t.example, "expect");
     t.expect = lua_gettop(s->L);
-    arena_init(&t.arena, ARENA_BYTES);
-    event_batch_init(&t.batch, &t.arena);
     ask(&t, s);
     compare(&t);
     free(t.padded);
-    event_batch_fini(&t.batch);
-    arena_fini(&t.arena);
     lua_settop(s->L, t.example);
+}
+
+static struct rehearsal *rehearsal_new(void)
+{
+    struct rehearsal *r = mem_zalloc(sizeof *r);
+
+    arena_init(&r->arena, ARENA_BYTES);
+    event_batch_init(&r->batch, &r->arena);
+    r->batch.epoch = REHEARSAL_EPOCH;
+    return r;
+}
+
+void rehearsal_free(struct rehearsal *r)
+{
+    if (r != NULL) {
+        event_batch_fini(&r->batch);
+        arena_fini(&r->arena);
+        free(r);
+    }
 }
 
 void examples_run(struct policy_state *s)
@@ -217,6 +233,7 @@ void examples_run(struct policy_state *s)
     struct err e;
     size_t n;
 
+    s->rehearsal = s->rehearsal == NULL ? rehearsal_new() : s->rehearsal;
     s->held = held_new(hub, s->policy->plan, true, &e);
     s->trying = true;
     lua_getfield(L, top, "problems");

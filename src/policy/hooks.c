@@ -43,6 +43,10 @@ static void enter(struct policy_state *s, const struct route *route, int hook,
     c->plan = s->policy->plan;
     c->route = route;
     c->n_raised = 0;
+    /* What was noted of the last request lies in its arena; epochs are those of a
+     * batch, and a state may serve another batch than before. */
+    c->key_epoch = 0;
+    c->digits_epoch = 0;
     c->refused = 0;
     c->wait_ms = 0;
     c->request.time_ms = req->time_ms;

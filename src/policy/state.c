@@ -388,6 +388,7 @@ void policy_state_free(struct policy_state *s)
     if (s->L != NULL) {
         lua_close(s->L);
     }
+    rehearsal_free(s->rehearsal);
     tools_free(s->tools);
     held_free(s->held);
     policy_unref(s->policy);

@@ -25,8 +25,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-#include "policy/ffi.h"
+#include "base/arena.h"
 #include "plan/lookup.h"
+#include "policy/ffi.h"
 #include "policy/policy.h"
 
 enum {
@@ -85,6 +86,16 @@ struct route_hooks {
 
 enum { HOOK_ON_EVENT, HOOK_ON_REQUEST };
 
+/* The events of a state's examples. They stay as long as the state does, for a hook
+ * may have kept one, and have epochs that no worker's requests come to: what it then
+ * reads is an event of an earlier request, not freed memory. */
+struct rehearsal {
+    struct arena arena;
+    struct event_batch batch;
+};
+enum { REHEARSAL_EPOCH = 1 << 30 };
+void rehearsal_free(struct rehearsal *r); /* NULL is fine */
+
 struct policy_state {
     struct policy *policy;
     lua_State *L;
@@ -98,6 +109,7 @@ struct policy_state {
     atomic_uint at;          /* route's index × 2 + which hook */
     volatile sig_atomic_t interrupted; /* 1: raise, 2: one event was given up */
     struct sluice_context context;
+    struct rehearsal *rehearsal; /* NULL: no example was run */
     struct tools *tools;     /* of the helpers */
     char *made;              /* an event made of a request's head and body */
     size_t made_room;

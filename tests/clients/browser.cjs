@@ -1,13 +1,12 @@
 // A page of another origin in Chromium, with Segment's browser library:
-// browser.cjs FOLDER URL KEY
+// browser.cjs FOLDER URL KEY PROFILE
 //
 // Calls go out one by one, in a batch, by a fetch that the browser asks about before
 // (OPTIONS), and by a beacon. Prints what the page could read of the answers.
-const [folder, url, key] = process.argv.slice(2);
+const [folder, url, key, profile] = process.argv.slice(2);
 const { spawn } = require("child_process");
 const fs = require("fs");
 const http = require("http");
-const os = require("os");
 const path = require("path");
 
 const scripts = path.join(
@@ -49,7 +48,6 @@ const load = (extra) => {
 </script>`;
 
 let browser;
-const profile = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-test-browser-"));
 const server = http.createServer((req, res) => {
   if (req.url === "/done") {
     let text = "";
@@ -75,7 +73,6 @@ server.listen(0, "127.0.0.1", () => {
     `--user-data-dir=${profile}`, `http://127.0.0.1:${server.address().port}/`],
   { stdio: "ignore" });
   browser.on("exit", () => {
-    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
     server.close();
     process.exit(0);
   });

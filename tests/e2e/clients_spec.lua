@@ -132,7 +132,7 @@ describe("@segment/analytics-next in a browser", function()
     local s = server("segment")
     local out = s.dir .. "/client"
     assert.equal(0, h.reap(h.spawn({ "node", "tests/clients/browser.cjs", dir,
-      "http://127.0.0.1:" .. s.port, "demo-key" }, out), 90))
+      "http://127.0.0.1:" .. s.port, "demo-key", s.dir .. "/profile" }, out), 90))
     local said = cjson.decode(h.read(out))
     assert.same({ fetched = { status = 200, body = '{"success":true}' },
       bad = { status = 400, body = { error = "Invalid JSON",

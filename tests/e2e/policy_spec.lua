@@ -73,6 +73,43 @@ describe("a hook", function()
     assert.is_not_nil(s:logged("event used after its request"))
   end)
 
+  it("that kept an event of an example is told so as well", function()
+    s = h.server { policy = h.policy { workers = 1, top = [[
+local kept
+route "POST /x" { body = "event", stream = "events", on_error = "reject",
+  on_event = function(ev)
+    local was = kept
+    kept = ev
+    if was then ev.was = was.n end
+  end }
+example "x" { request = "POST /x", body = '{"n":1}', expect = { status = 202 } }]] } }
+    local a = post(s, [[{"n":2}]], "/x")
+    assert.equal(500, a.status)
+    assert.is_not_nil(s:logged("event used after its request"))
+    assert.equal(0, s:stop())
+  end)
+
+  -- What a state notes of one request must not outlive it, whose examples had the
+  -- same numbers of requests.
+  it("that sets keys stores the same behind its examples", function()
+    local set = [[ev.note = "of the request"; ev.n = 12345.5]]
+    local examples = {}
+    for i = 1, 4 do
+      examples[i] = ([[example "e%d" { request = "POST /v1/events", body = "{}",
+        expect = { status = 202 } }]]):format(i)
+    end
+    s = h.server { policy = h.policy { workers = 1,
+      route = "on_event = function(ev) " .. set .. " end" }
+      .. table.concat(examples, "\n") }
+    for _ = 1, 8 do assert.equal(202, post(s, "{}").status) end
+    assert.equal(0, s:stop())
+    local lines = s:lines()
+    assert.equal(8, #lines)
+    for _, line in ipairs(lines) do
+      assert.equal([[{"note":"of the request","n":12345.5}]], line)
+    end
+  end)
+
   it("that raises: each way of on_error", function()
     for _, row in ipairs { { "reject", 500, 0 }, { "accept", 202, 1 },
       { "dead_letter", 202, 0 } } do
