@@ -147,6 +147,31 @@ local function bounded_rep(s, n, sep)
   return string.rep(s, n, sep)
 end
 
+-- Patterns without magic, which the compiler knows how to look for.
+local plain_ones, n_plain = {}, 0
+
+local function is_plain(pattern)
+  local yes = type(pattern) == "string"
+      and not pattern:find("[%^%$%*%+%?%.%(%[%%%-]")
+  if n_plain < 1000 and type(pattern) == "string" then
+    plain_ones[pattern], n_plain = yes, n_plain + 1
+  end
+  return yes
+end
+
+-- Lua's own may take ages for a text that a client chose.
+local function bounded_find(find)
+  local raw = string.find
+  return function(s, pattern, init, plain)
+    if not plain then
+      plain = plain_ones[pattern]
+      if plain == nil then plain = is_plain(pattern) end
+    end
+    if plain then return raw(s, pattern, init, true) end
+    return find(s, pattern, init)
+  end
+end
+
 local function copy(t, without)
   local out = {}
   for k, v in pairs(t) do
@@ -156,9 +181,16 @@ local function copy(t, without)
 end
 
 ---What a policy has of plain Lua.
-function M.safe_library()
+---@param patterns? table find, match, gmatch and gsub within bounds
+function M.safe_library(patterns)
   local str = copy(string, { dump = true })
   str.rep = bounded_rep
+  if patterns then
+    str.find = bounded_find(patterns.find)
+    str.match, str.gmatch, str.gsub = patterns.match, patterns.gmatch,
+      patterns.gsub
+    str.gfind = nil
+  end
   return {
     assert = assert, error = error, ipairs = ipairs, next = next,
     pairs = pairs, pcall = pcall, select = select, tonumber = tonumber,
@@ -169,7 +201,9 @@ function M.safe_library()
 end
 
 function Loader:environment()
-  local lib = M.safe_library()
+  local lib = M.safe_library(self.host.patterns)
+  -- What a text has as its methods.
+  if self.host.patterns then getmetatable("").__index = lib.string end
   local env, fixed = {}, {}
   for word, spec in pairs(words) do
     if type(spec) == "table" and spec.help and word ~= "schema" then

@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "plan/moment.h"
 #include "policy/embed.h"
+#include "policy/pattern.h"
 #include "policy/held.h"
 #include "policy/tools.h"
 
@@ -189,6 +190,9 @@ static void push_host(lua_State *L, bool reading)
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     files_push(L, reading);
+    lua_newtable(L);
+    pattern_open(L);
+    lua_setfield(L, -2, "patterns");
     lua_pushnumber(L, cores > 0 ? (double)cores : 1);
     lua_setfield(L, -2, "cores");
     lua_pushinteger(L, STATE_BYTES_MAX >> 20);

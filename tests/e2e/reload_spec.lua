@@ -66,7 +66,8 @@ route "POST /more" { body = "event", stream = "more" }]] })
   it("a hundred times and more under load, a third of them bad, a tenth with a "
     .. "canary, fails no request, loses no event and leaves nothing behind",
   function()
-    local n, rounds = tonumber(os.getenv("SLUICE_RELOADS") or 150), 6
+    local n = tonumber(os.getenv("SLUICE_RELOADS") or 150)
+    local rounds = n / 25
     local hook = [[
 %s
 local function on_event(ev, req)

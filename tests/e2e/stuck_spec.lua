@@ -116,6 +116,21 @@ describe("a hook kept in bounds", function()
     assert.equal(#kinds, #s:lines())
   end)
 
+  it("that looks for a pattern that takes ages fails its event", function()
+    s = h.server { policy = policy([[
+      if ev.hard then ev.hit = ev.hard:match(pattern) end
+      if ev.easy then ev.hit = ev.easy:match("^(%w+)@[%w%.]+%.%a%a+$") end
+      ev.found = ev.easy and ev.easy:find("@", 1, true)]],
+      "local pattern = ('a-'):rep(30) .. 'b'", 1) }
+    local a = s:post("/v1/events/batch", ([=[[{"hard":"%s"},{"easy":"me@x.org"}]]=])
+      :format(("a"):rep(60)))
+    assert.equal(202, a.status)
+    assert.matches([["accepted":1,"rejected":1]], a.body, 1, true)
+    s:logged("policy.lua:%d+: the pattern takes too long on this text")
+    assert.equal(0, s:stop())
+    assert.same({ [[{"easy":"me@x.org","hit":"me","found":3}]] }, s:lines())
+  end)
+
   it("that hangs in what is interpreted is stopped, and the process goes on",
   function()
     -- Its call goes through what a look at the functions can't see, and it is
