@@ -152,7 +152,7 @@ local plain_ones, n_plain = {}, 0
 
 local function is_plain(pattern)
   local yes = type(pattern) == "string"
-      and not pattern:find("[%^%$%*%+%?%.%(%[%%%-]")
+      and not string.find(pattern, "[%^%$%*%+%?%.%(%[%%%-]")
   if n_plain < 1000 and type(pattern) == "string" then
     plain_ones[pattern], n_plain = yes, n_plain + 1
   end

@@ -90,6 +90,7 @@ describe("a canary", function()
       { status().trial.result, status().trial.why })
     assert.equal(1, s:metric("sluice_policy_trials_total", "promoted"))
     assert.equal(202, s:post("/v1/events", [[{"last":1}]]).status)
+    s:deliver()
     assert.equal(0, s:stop())
     local versions = { 0, 0 }
     for _, line in ipairs(s:lines()) do
@@ -157,6 +158,7 @@ describe("a canary", function()
     assert.same({ 0, 0, 0 }, { f.full, f.other, f.broken })
     -- The events that it failed on lie with the dead letters, also after it.
     local dead = s:metric("sluice_events_total", 'result="dead"')
+    s:deliver()
     assert.equal(0, s:stop())
     assert.is_true(dead > 0)
     assert.equal(dead, #s:lines("dead"))

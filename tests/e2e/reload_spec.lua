@@ -166,6 +166,7 @@ example "a refund" {
     for g = 1, n + 1 do counts[ended[g]] = counts[ended[g]] + 1 end
     assert.same({ live = 1, refused = ends.refused, retired = n - ends.refused },
       counts)
+    s:deliver()
     assert.equal(0, s:stop())
     local v = h.verify(acks, s:collect())
     print("# reload: " .. v.text)

@@ -92,8 +92,8 @@ describe("a hook kept in bounds", function()
       if ev.kind == "table" then return {} end
       if ev.kind == "event" then return ev end
       if ev.kind == "hook" then return reject end
-      if ev.kind == "stream" then return to("nowhere") end
-      if ev.kind == "code" then return reject("no good") end
+      if ev.kind == "stream" then return to(ev.kind) end
+      if ev.kind == "code" then return reject(ev.kind .. "!") end
       if ev.kind == "error" then error() end
       if ev.kind == "thrown" then error({}) end
       if ev.kind == "nan" then ev.x = 0 / 0 end
@@ -202,6 +202,7 @@ describe("a hook that never comes back", function()
     assert.equal(200, s:reload().status)
     assert.equal(202, s:post("/v1/events", [[{"n":3}]]).status)
     assert.is_nil(h.read(s.data .. "/spool/suspect"))
+    s:deliver()
     assert.equal(0, s:stop())
     -- Two of the lines are this test's own.
     local all, rest = h.read(s:collect()), s.dir .. "/rest"
