@@ -496,9 +496,18 @@ local y = x.z
 {BASE}]],
     [[p.lua:2: attempt to index local 'x' (a nil value)]] },
   { "a huge string",
-    [[local x = ("x"):rep(2^30)
+    [[local x = ("x"):rep(2^19)
+while true do x = x .. x end
 {BASE}]],
     [[p.lua: its top level needs more than the 64 MiB that a policy's state may have]] },
+  { "a string repeated too often",
+    [[local x = ("x"):rep(2^30)
+{BASE}]],
+    [[p.lua:1: string.rep: more than 1 MiB]] },
+  { "a pattern that takes ages",
+    [[local x = ("a"):rep(60):find(("a-"):rep(30) .. "b")
+{BASE}]],
+    [[p.lua:1: the pattern takes too long on this text]] },
   { "compiled Lua",
     "\27LJ\2",
     [[p.lua:1: expected a text file, found compiled Lua]] },
