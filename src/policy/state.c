@@ -3,6 +3,7 @@
 #include "policy/state.h"
 
 #include <lauxlib.h>
+#include <luajit.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,11 +330,15 @@ struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
         return NULL;
     }
     luaL_openlibs(s->L);
+    /* What runs once is not worth compiling, and what the compiler has tried and
+     * given up makes it try less of what comes later. */
+    (void)luaJIT_setmode(s->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     if (!state_preload(s->L, e) || !start_hooks(s, reading, e) ||
         !run_loader(s, e)) {
         policy_state_free(s);
         return NULL;
     }
+    (void)luaJIT_setmode(s->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     return s;
 }
 
