@@ -22,7 +22,7 @@ struct letters {
     uint64_t bad;
 };
 
-struct letters *letters_open(const char *path, struct err *e)
+struct letters *letters_new(struct err *e)
 {
     static const struct str paths[N_PATHS] = {
         [EVENT] = STR("event"),   [SINK] = STR("sink"),
@@ -30,6 +30,21 @@ struct letters *letters_open(const char *path, struct err *e)
         [WHY] = STR("why"),       [POSITION] = STR("position"),
         [CODE] = STR("code"),     [TIME] = STR("time"),
         [ROUTE] = STR("route")};
+    struct scan_keys *keys = scan_keys_new(paths, N_PATHS, e);
+    struct letters *l;
+
+    if (keys == NULL) {
+        return NULL;
+    }
+    l = mem_zalloc(sizeof *l);
+    l->keys = keys;
+    arena_init(&l->arena, 8 << 20);
+    event_batch_init(&l->batch, &l->arena);
+    return l;
+}
+
+struct letters *letters_open(const char *path, struct err *e)
+{
     FILE *file = fopen(path, "r");
     struct letters *l;
 
@@ -37,11 +52,12 @@ struct letters *letters_open(const char *path, struct err *e)
         (void)err_errno(e, errno, "%s", path);
         return NULL;
     }
-    l = mem_zalloc(sizeof *l);
+    l = letters_new(e);
+    if (l == NULL) {
+        (void)fclose(file);
+        return NULL;
+    }
     l->file = file;
-    arena_init(&l->arena, 8 << 20);
-    event_batch_init(&l->batch, &l->arena);
-    l->keys = scan_keys_new(paths, N_PATHS, e);
     return l;
 }
 
@@ -50,7 +66,9 @@ void letters_close(struct letters *l)
     if (l == NULL) {
         return;
     }
-    (void)fclose(l->file);
+    if (l->file != NULL) {
+        (void)fclose(l->file);
+    }
     scan_keys_free(l->keys);
     event_batch_fini(&l->batch);
     arena_fini(&l->arena);
@@ -58,13 +76,47 @@ void letters_close(struct letters *l)
     free(l);
 }
 
-static struct str text(const struct letters *l, int slot)
+static struct str text(const struct event_batch *b, uint32_t i, int slot)
 {
-    const struct slot *s = &l->batch.events[0].slots[slot];
+    const struct slot *s = &b->events[i].slots[slot];
 
     return (s->tag & 15) < SLOT_STRING
                ? (struct str){NULL, 0}
-               : (struct str){l->line + s->off, s->tag >> 4};
+               : (struct str){b->body + s->off, s->tag >> 4};
+}
+
+bool letters_get(const struct letters *l, uint32_t i, struct letter *out)
+{
+    const struct event_batch *b = &l->batch;
+    const struct slot *s;
+
+    if (i >= b->n || b->events[i].fate != EVENT_ACCEPT) {
+        return false;
+    }
+    s = b->events[i].slots;
+    *out = (struct letter){.event = text(b, i, EVENT),
+                           .sink = text(b, i, SINK),
+                           .stream = text(b, i, STREAM),
+                           .reason = text(b, i, REASON),
+                           .why = text(b, i, WHY),
+                           .position = text(b, i, POSITION),
+                           .code = s[CODE].num,
+                           .time_ms = s[TIME].num};
+    if (out->sink.p == NULL) {
+        out->sink = text(b, i, ROUTE); /* of a hook that raised */
+    }
+    return out->event.p != NULL;
+}
+
+uint32_t letters_scan(struct letters *l, struct str lines)
+{
+    static const struct scan_limits limits = {EVENTS_MAX, 1024};
+    struct scan_error se;
+
+    return scan_body(&l->batch, l->keys, SCAN_NDJSON, &limits, lines.p, lines.n,
+                     &se) == SCAN_OK
+               ? l->batch.n
+               : 0;
 }
 
 bool letters_next(struct letters *l, struct letter *out)
@@ -74,32 +126,15 @@ bool letters_next(struct letters *l, struct letter *out)
     ssize_t n;
 
     while ((n = getline(&l->line, &l->room, l->file)) > 0) {
-        const struct slot *s;
-
         if (l->room < (size_t)n + SCAN_PAD) {
             l->room = (size_t)n + SCAN_PAD;
             l->line = mem_realloc(l->line, l->room);
         }
         if (scan_body(&l->batch, l->keys, SCAN_EVENT, &limits, l->line, (size_t)n,
-                      &se) != SCAN_OK) {
+                      &se) != SCAN_OK ||
+            !letters_get(l, 0, out)) {
             l->bad++;
             continue;
-        }
-        s = l->batch.events[0].slots;
-        *out = (struct letter){.event = text(l, EVENT),
-                               .sink = text(l, SINK),
-                               .stream = text(l, STREAM),
-                               .reason = text(l, REASON),
-                               .why = text(l, WHY),
-                               .position = text(l, POSITION),
-                               .code = s[CODE].num,
-                               .time_ms = s[TIME].num};
-        if (out->event.p == NULL) {
-            l->bad++;
-            continue;
-        }
-        if (out->sink.p == NULL) {
-            out->sink = text(l, ROUTE); /* of a hook that raised */
         }
         return true;
     }

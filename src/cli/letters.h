@@ -2,6 +2,7 @@
  * letters - the files of dead letters, a line at a time.
  *
  *   letters_open -> letters_next* -> letters_close
+ *   letters_new -> (letters_scan -> letters_get*)* -> letters_close
  */
 #pragma once
 
@@ -27,3 +28,14 @@ void letters_close(struct letters *l); /* NULL is fine */
 /* False: the end. A line that is no letter is passed over and counted. */
 bool letters_next(struct letters *l, struct letter *out) MUST_USE;
 uint64_t letters_bad(const struct letters *l);
+
+/* Of lines that the caller has read. */
+struct letters *letters_new(struct err *e) MUST_USE;
+
+/* How many lines there are, each letter or not; 64 readable bytes lie behind them,
+ * and they stay while letters are asked for. */
+uint32_t letters_scan(struct letters *l, struct str lines) MUST_USE;
+
+/* The letter of line i; false: it is none. */
+bool letters_get(const struct letters *l, uint32_t i,
+                 struct letter *out) MUST_USE;

@@ -49,6 +49,7 @@ struct replay {
     struct side fresh, old;    /* old.policy NULL: what is stored */
     struct changes *changes;
     char current[128];         /* the stream in hand */
+    const char *reason;        /* why its events are dead; NULL: they are not */
     struct str *text;          /* the lines of a call */
     uint32_t most;             /* of them */
     uint64_t began_ns, told_ns;
@@ -275,7 +276,10 @@ static void judge(struct replay *r, int64_t time_ms, const struct str *text,
     }
     for (uint32_t i = 0; i < n; i++) {
         struct verdict v = judge_verdict(r->fresh.judge, i);
-        struct verdict was = {.fate = EVENT_ACCEPT, .line = text[i]};
+        struct verdict was = {
+            .fate = r->reason == NULL ? EVENT_ACCEPT : EVENT_DEAD,
+            .code = r->reason,
+            .line = text[i]};
 
         if (r->old.judge != NULL) {
             was = judge_verdict(r->old.judge, i);
@@ -332,11 +336,6 @@ static bool enter_stream(struct replay *r, const char *stream)
 {
     (void)snprintf(r->current, sizeof r->current, "%s",
                    stream == NULL ? "" : stream);
-    if (strcmp(r->current, STORED_DEAD) == 0) {
-        r->failed = true;
-        return err_set(&r->e, "%s has dead letters, which are no events: see "
-                              "sluice dead", r->input);
-    }
     r->fresh.route = judge_route(r->fresh.judge, stream, &r->e);
     r->failed = r->fresh.route == NULL;
     if (r->failed) {
@@ -377,6 +376,7 @@ static bool on_part(void *arg, const struct stored_part *p)
         !enter_stream(r, p->stream)) {
         return false;
     }
+    r->reason = p->reason;
     while (at < end) {
         const char *from = at;
         uint32_t n = 0;

@@ -11,17 +11,24 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/letters.h"
 #include "cli/unpack.h"
 #include "spool/inspect.h"
 #include "spool/spool.h"
 
 enum { PART_BYTES = 1 << 20, PAD_BYTES = 64, NAME_MAX_BYTES = 256 };
 
+/* The stream of the dead letters. */
+static const char DEAD[] = "dead";
+
 struct reader {
     stored_fn *fn;
     void *arg;
     uint64_t before, total; /* bytes of the files before; of all */
     bool enough;
+    struct letters *letters; /* of a file with dead letters */
+    char *events;            /* in them */
+    size_t events_room;
 };
 
 /* ---- a spool ---- */
@@ -45,8 +52,8 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 {
     struct reader *r = arg;
 
-    /* Dead letters were refused once and are no events. */
-    if (strcmp(i->stream, STORED_DEAD) == 0) {
+    /* They go on to files at once, where they are asked for by name. */
+    if (strcmp(i->stream, DEAD) == 0) {
         return true;
     }
     r->enough = !r->fn(r->arg, &(struct stored_part){
@@ -92,6 +99,23 @@ static const char *stream_of(const char *path, char out[NAME_MAX_BYTES])
     return out;
 }
 
+/* The files of dead letters: of hooks, in the archive's way, and of sinks, as
+ * sink-NAME.ndjson. A stream named "sink" has a UUID and a number behind it. */
+static bool has_letters(const char *path, const char *stream)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    unsigned uuid, number;
+    int n = 0;
+
+    if (stream != NULL && strcmp(stream, DEAD) == 0) {
+        return true;
+    }
+    return strncmp(name, "sink-", 5) == 0 &&
+           !(sscanf(name + 5, "%8x-%8u.ndjson%n", &uuid, &number, &n) == 2 &&
+             n > 0);
+}
+
 /* Where the last whole line of p[0..n) ends; 0: there is none. */
 static size_t whole_lines(const char *p, size_t n)
 {
@@ -111,6 +135,71 @@ static void grow(struct page *g, size_t room)
     g->room = room;
 }
 
+/* A run of letters with one stream, reason and time. */
+struct run {
+    char stream[NAME_MAX_BYTES], reason[NAME_MAX_BYTES];
+    int64_t time_ms;
+    size_t n; /* bytes of r->events */
+};
+
+static void end_run(struct reader *r, struct run *run,
+                    const struct stored_part *part)
+{
+    if (run->n > 0 && !r->enough) {
+        struct stored_part p = *part;
+
+        p.stream = run->stream[0] == '\0' ? NULL : run->stream;
+        p.reason = run->reason;
+        p.time_ms = run->time_ms;
+        p.lines = (struct str){r->events, run->n};
+        r->enough = !r->fn(r->arg, &p);
+    }
+    run->n = 0;
+}
+
+static void begin_run(struct run *run, const struct letter *l)
+{
+    (void)snprintf(run->stream, sizeof run->stream, "%.*s", (int)l->stream.n,
+                   l->stream.n == 0 ? "" : l->stream.p);
+    (void)snprintf(run->reason, sizeof run->reason, "%.*s", (int)l->reason.n,
+                   l->reason.n == 0 ? "" : l->reason.p);
+    run->time_ms = (int64_t)l->time_ms;
+}
+
+static bool same_run(const struct run *run, const struct letter *l)
+{
+    return str_eq(str_of(run->stream), l->stream) &&
+           str_eq(str_of(run->reason), l->reason) &&
+           run->time_ms == (int64_t)l->time_ms;
+}
+
+/* The events in a part of dead letters; what is no letter is passed over. */
+static void open_letters(struct reader *r, const struct stored_part *part)
+{
+    struct run run = {.n = 0};
+    struct letter l;
+    uint32_t n;
+
+    if (r->events_room < part->lines.n + PAD_BYTES) {
+        r->events_room = part->lines.n + PAD_BYTES;
+        r->events = mem_realloc(r->events, r->events_room);
+    }
+    n = letters_scan(r->letters, part->lines);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!letters_get(r->letters, i, &l)) {
+            continue;
+        }
+        if (!same_run(&run, &l)) {
+            end_run(r, &run, part);
+            begin_run(&run, &l);
+        }
+        memcpy(r->events + run.n, l.event.p, l.event.n);
+        run.n += l.event.n;
+        r->events[run.n++] = '\n';
+    }
+    end_run(r, &run, part);
+}
+
 /* Hands the whole lines of g over; what is behind them moves to the front. */
 static void hand_over(struct reader *r, struct page *g,
                       struct stored_part *part, bool last)
@@ -123,7 +212,11 @@ static void hand_over(struct reader *r, struct page *g,
     n = whole_lines(g->p, g->n);
     if (n > 0) {
         part->lines = (struct str){g->p, n};
-        r->enough = !r->fn(r->arg, part);
+        if (r->letters != NULL) {
+            open_letters(r, part);
+        } else {
+            r->enough = !r->fn(r->arg, part);
+        }
         memmove(g->p, g->p + n, g->n - n);
         g->n -= n;
     }
@@ -145,6 +238,9 @@ static bool read_file(const char *path, struct reader *r, struct err *e)
     part.time_ms = stat(path, &st) != 0 ? 0
                                         : (int64_t)st.st_mtim.tv_sec * 1000 +
                                               st.st_mtim.tv_nsec / 1000000;
+    if (has_letters(path, part.stream)) {
+        r->letters = letters_new(e);
+    }
     grow(&g, PART_BYTES);
     while (n > 0 && !r->enough) {
         if (g.n == g.room) {
@@ -158,6 +254,11 @@ static bool read_file(const char *path, struct reader *r, struct err *e)
         }
     }
     r->before += unpack_position(u);
+    letters_close(r->letters);
+    r->letters = NULL;
+    free(r->events);
+    r->events = NULL;
+    r->events_room = 0;
     free(g.p);
     unpack_close(u);
     return n >= 0;

@@ -13,11 +13,9 @@
 
 struct err;
 
-/* The stream of the dead letters, which are no events. A spool's are left out. */
-#define STORED_DEAD "dead"
-
 struct stored_part {
     const char *stream; /* NULL: the file's name does not say */
+    const char *reason; /* dead letters, opened: why; NULL: events */
     struct str lines;   /* whole ones, each ends in a newline; 64 more bytes can
                            be read behind them */
     int64_t time_ms;    /* when they came: of the block, or of the file */
@@ -27,7 +25,7 @@ struct stored_part {
 /* False: that is enough. Views live during the call. */
 typedef bool stored_fn(void *arg, const struct stored_part *p);
 
-/* path: a spool's folder, a folder with .ndjson, .ndjson.gz or .ndjson.zst files,
+/* path: a spool's folder (its dead letters are left out), a folder with .ndjson, .ndjson.gz or .ndjson.zst files,
  * or one such file. False and *e: it is none, or can't be read. */
 bool stored_read(const char *path, stored_fn *fn, void *arg,
                  struct err *e) MUST_USE;

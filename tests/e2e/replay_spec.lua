@@ -160,17 +160,32 @@ describe("sluice replay", function()
     assert.equal("?  [31m{", by["refused invalid_json"].samples[1].before)
   end)
 
-  it("takes dead letters for no events", function()
+  it("opens dead letters, and says which would pass now", function()
     local name = h.wait_for("a dead letter", function()
       return h.shell("grep -l nothing " .. s.data .. "/dead/* 2>/dev/null")
         :match("[^\n]+")
     end)
-    local dir = s.dir .. "/letters"
+    local dir, mended = s.dir .. "/letters", s.dir .. "/mended.lua"
     h.shell(("mkdir %s && cp %s %s/%s"):format(dir, name, dir,
-      name:match("([^/]+)%.part$") or "dead-0-1.ndjson"))
-    local out, code = replay(("--policy %s %s"):format(new, dir))
-    assert.equal(2, code, out)
-    assert.matches("has dead letters, which are no events: see sluice dead", out)
+      name:match("([^/]+)%.part$")))
+    -- As it was, the hook raises again.
+    local out, code = replay(("--policy %s %s"):format(s.path, dir))
+    assert.equal(0, code, out)
+    assert.matches("1 events of", out)
+    h.write(mended, (OLD:gsub("error%(.-%)", 'ev.n = 0')))
+    local t = figures(("--policy %s %s"):format(mended, dir))
+    assert.same({ 1, 1, "policy_error" }, { t.events, t.accepted,
+      t.changes[1].what })
+    assert.equal('{"n":-1}', t.changes[1].samples[1].before)
+    assert.matches('^{"n":0,"at":%d+}$', t.changes[1].samples[1].after)
+    -- A sink's, of what it refused.
+    h.write(dir .. "/sink-olap.ndjson", '{"event":{"n":5},"sink":"olap",'
+      .. '"stream":"events","reason":"data","code":27,"why":"x","time":1}\n')
+    t = figures(("--policy %s %s"):format(mended, dir))
+    assert.same({ 2, 2, "data" }, { t.events, t.accepted, t.changes[2].what })
+    os.remove(dir .. "/sink-olap.ndjson")
+    h.write(mended, (OLD:gsub("required = true", "%0, min = 0")))
+    assert.equal(1, figures(("--policy %s %s"):format(mended, dir)).refused)
   end)
 
   it("takes repeats out, as a stream with dedup does", function()
