@@ -2,7 +2,7 @@
  * event - attribution events of about 250 bytes, each a function of its number,
  * so that whoever finds one can tell whether it is whole. For tests and
  * benches. Every so-manieth can be poison: its value is no number but text, of as
- * many bytes as are wanted.
+ * many bytes as are wanted, and its device one that nobody knows.
  */
 #pragma once
 
@@ -24,6 +24,11 @@ static inline uint64_t event_mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
+static inline int event_is_poison(uint64_t n)
+{
+    return event_poison_every != 0 && n % event_poison_every == 0;
+}
+
 /* Writes event number n; returns its length. Some fields are optional. */
 static inline size_t event_write(char *out, uint64_t n)
 {
@@ -41,7 +46,7 @@ static inline size_t event_write(char *out, uint64_t n)
                     (unsigned long)((r >> 8) % 1000000),
                     1763900000000ul + (unsigned long)(r % 10000000));
 
-    if (event_poison_every != 0 && n % event_poison_every == 0) {
+    if (event_is_poison(n)) {
         k += sprintf(out + k, ",\"value\":\"");
         memset(out + k, 'x', event_poison_bytes);
         k += (int)event_poison_bytes;
@@ -60,6 +65,7 @@ static inline size_t event_write(char *out, uint64_t n)
         k += sprintf(out + k, ",\"ab\":[%lu,%lu]", (unsigned long)(r % 7),
                      (unsigned long)(r % 11));
     }
-    k += sprintf(out + k, "},\"device\":\"ios\",\"ok\":true}");
+    k += sprintf(out + k, "},\"device\":\"%s\",\"ok\":true}",
+                 event_is_poison(n) ? "odd" : "ios");
     return (size_t)k;
 }

@@ -37,6 +37,13 @@ static const struct {
     {401, 1, 0, "Code: 193, e.displayText() = DB::Exception: Wrong password",
      SINK_SETUP, 193, -1},
     {408, 1, 159, "", SINK_MAYBE, 159, -1},
+    {500, 1, 0, "Code: 49, e.displayText() = DB::Exception: Unknown element 'odd' for "
+                "type Enum8('ios' = 1): (while read the value of key device)",
+     SINK_DATA, 49, -1},
+    {500, 1, 0, "Code: 49, e.displayText() = DB::Exception: Bad cast", SINK_RETRY, 49,
+     -1},
+    {500, 1, 691, "Code: 691. DB::Exception: Unknown element 'odd' for enum: (at row "
+                  "7)", SINK_DATA, 691, 6},
     {500, 1, 0, "Code: 354, e.displayText() = inflate failed", SINK_RETRY, 354, -1},
     {500, 1, 0, "Code: 99999. something new", SINK_RETRY, 99999, -1},
 };
