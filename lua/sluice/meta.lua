@@ -180,12 +180,12 @@ function route(name) end
 ---Events on their way: how safely they are kept, and where they go.
 ---@class sluice.stream
 ---@field ack? "written"|"synced"|"delivered" What a 2xx means: in the page cache, on stable storage, or at every sink. (default: written)
----@field dedup? sluice.stream.dedup Repeats of a key are answered as accepted and not stored.
+---@field dedup? sluice.stream.dedup Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too.
 ---@field max_bytes? string Most bytes in the spool; default: an equal share.
 ---@field sinks table<integer|string, string|sluice.stream_sink> Names of sinks, or name = { when_full, max_lag }.
 ---@field timeout? string With ack = "delivered": then 504; the events are kept all the same. (default: 30s)
 
----Repeats of a key are answered as accepted and not stored.
+---Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too.
 ---@class sluice.stream.dedup
 ---@field key string Path of the field that tells events apart; those without it all pass.
 ---@field max_keys? integer Keys remembered, 40 bytes each; of more, the oldest are forgotten early. (default: 1000000)
@@ -516,6 +516,7 @@ function schema(fields) end
 ---`t[key]` is the first column of values in that row, `t(key)` the row: `t("de").name`; nil: there is no such key.
 ---@class sluice.lookup_handle
 ---@field [string] any
+---@overload fun(key: any): table<string, string>?
 
 ---Read-only.
 ---@class sluice.request

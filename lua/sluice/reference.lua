@@ -361,6 +361,7 @@ function M.meta()
       out(("---@field %s %s %s"):format(f[1], f[2], f[3]))
     end
     if o.open then out("---@field [string] any") end
+    if o.call then out("---@overload " .. o.call) end
   end
   for _, f in ipairs(words.functions) do annotate_function(out, f) end
   for _, f in ipairs(helpers) do annotate_function(out, f) end

@@ -285,7 +285,8 @@ M.stream = {
     max_bytes = { type = "bytes", min = 4 * 1024 * 1024, max = 2 ^ 50,
       help = "Most bytes in the spool; default: an equal share." },
     dedup = { type = "options", optional = true,
-      help = "Repeats of a key are answered as accepted and not stored.",
+      help = "Repeats of a key are answered as accepted and not stored. Taken out "
+        .. "behind on_event, so that hooks see them too.",
       options = {
         key = { type = "string", required = true,
           help = "Path of the field that tells events apart; those without it all pass." },
@@ -541,6 +542,7 @@ M.objects = {
       "Adds v, which may be negative." },
   } },
   lookup_handle = { title = "`t`: a lookup", open = true,
+    call = "fun(key: any): table<string, string>?",
     text = "`t[key]` is the first column of values in that row, `t(key)` the row: "
       .. "`t(\"de\").name`; nil: there is no such key.", fields = {} },
   limit_handle = { title = "`l`: a limit", text = "Runs on the request's clock; "

@@ -80,6 +80,24 @@ describe("a policy's counters and gauges", function()
     assert.equal(1 + 1 + 11 + 11, s:metric("clicks_total"))
   end)
 
+  it("are not moved by a shadow, but by a canary that is promoted", function()
+    serve()
+    local function reload(words)
+      h.write(s.path, h.policy { workers = 2, top = TOP .. "\n" .. words,
+        route = HOOK:format("clicks:inc(100)") })
+      local a = s:reload()
+      assert.equal(200, a.status, a.body)
+    end
+    s:post("/v1/events", "{}")
+    reload [[shadow { during = "1h" }]]
+    for _ = 1, 5 do s:post("/v1/events", "{}") end
+    assert.equal(6, s:metric("clicks_total"))
+    reload [[canary { share = "50%", during = "1h" }]]
+    assert.equal(200, s:reload("?promote").status)
+    for _ = 1, 5 do s:post("/v1/events", "{}") end
+    assert.equal(6 + 5 * 101, s:metric("clicks_total"))
+  end)
+
   it("are not moved by examples", function()
     s = h.server { policy = h.policy { workers = 2, top = TOP, route =
       HOOK:format("") } .. [[example "e" { request = "POST /v1/events",
