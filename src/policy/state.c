@@ -346,9 +346,9 @@ struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
  * those of the load, and there were none. */
 static void warm(struct policy_state *s)
 {
-    uint64_t until = clock_mono_ns() + WARM_MS * 1000000ull;
+    uint64_t until = clock_thread_ns() + WARM_MS * 1000000ull;
 
-    for (int i = 0; i < WARM_ROUNDS && clock_mono_ns() < until; i++) {
+    for (int i = 0; i < WARM_ROUNDS && clock_thread_ns() < until; i++) {
         examples_run(s);
     }
 }

@@ -35,7 +35,7 @@ enum {
     TOP_LEVEL_MS = 2000, /* of a policy's top level */
     AFTER_MS = 200,      /* what is left when a file of it was stopped */
     HOOK_MS = 50,        /* of one call of a hook with loops */
-    WARM_ROUNDS = 120,   /* of the examples, before a state is used */
+    WARM_ROUNDS = 250,   /* of the examples, before a state is used */
     WARM_MS = 20,        /* and at most */
     SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
     JUDGE_MS = 50,       /* of a canary's roll_back_if */
