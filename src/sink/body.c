@@ -61,7 +61,7 @@ static struct str plain(struct insert *i, uint32_t first, uint32_t n)
 {
     const struct batch *b = i->batch;
     struct body *body = i->sink->bodies;
-    struct columns *c = i->sink->columns;
+    struct columns *c = i->target->columns;
     uint32_t skip = 0;
 
     while (skip < i->n_refused && i->refused[skip] < first) {

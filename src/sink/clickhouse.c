@@ -152,8 +152,8 @@ static enum coding coding(const struct endpoint *p)
     return c->zstd || p->version >= KNOWS_ZSTD ? CODING_ZSTD : CODING_NATIVE;
 }
 
-static void address(const struct endpoint *p, const char *token,
-                    unsigned attempt, char *url, size_t max,
+static void address(const struct endpoint *p, const struct target *to,
+                    const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r)
 {
     const struct sink *s = p->sink;
@@ -165,8 +165,8 @@ static void address(const struct endpoint *p, const char *token,
     (void)snprintf(id, sizeof id, "%s/%u.%lu", token, attempt,
                    (unsigned long)s->hedging.n_tries);
     (void)snprintf(query, sizeof query, "INSERT INTO %s %s FORMAT JSONEachRow",
-                   c->table,
-                   s->columns == NULL ? "" : columns_names(s->columns));
+                   to->table,
+                   to->columns == NULL ? "" : columns_names(to->columns));
     at = (size_t)snprintf(url, max, "%s/?query=", p->url);
     at = put(url, at, max, query);
     at = put_setting(url, at, max, "query_id", id);

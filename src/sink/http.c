@@ -74,12 +74,13 @@ static enum coding coding(const struct endpoint *p)
     }
 }
 
-static void address(const struct endpoint *p, const char *token,
-                    unsigned attempt, char *url, size_t max,
+static void address(const struct endpoint *p, const struct target *to,
+                    const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r)
 {
     const struct http_plan *h = plan_of(p);
 
+    (void)to;
     (void)attempt;
     (void)snprintf(url, max, "%s", p->url);
     r->method = h->method;

@@ -49,6 +49,7 @@ void insert_free(struct insert *i)
     ev_timer_stop(s->conf.loop, &i->hedge);
     end_try(&i->tries[0]);
     end_try(&i->tries[1]);
+    target_unref(i->target);
     free(i->refused);
     free(i->body);
     free(i);
@@ -114,6 +115,7 @@ static void setup_error(struct insert *i, const char *why)
 
     (void)snprintf(words, sizeof words, "%s", why);
     s->suspect = true;
+    i->maybe = false; /* as it is it is not wanted: another policy may mend that */
     parts_forgive(i);
     i->extra = 0;
     park(i, SINK_SETUP, words, 0);
@@ -228,6 +230,8 @@ static void part_taken(struct insert *i)
     uint32_t n = i->parts[i->n_parts - 1].n;
     bool last = --i->n_parts == 0;
 
+    i->maybe = false;
+
     stats_add(s->rows, n - parts_refused(i, first, n));
     sink_took(s, clock_mono_ns() - i->began_ns);
     if (!last) {
@@ -289,6 +293,7 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         t->endpoint->unsure = true;
     }
     if (r.kind == SINK_RETRY || r.kind == SINK_MAYBE) {
+        i->maybe |= r.kind == SINK_MAYBE;
         sink_slower(s);
         if (other(t)->transfer != NULL) {
             return; /* that one may still make it */
@@ -339,6 +344,10 @@ static bool send(struct insert *i, struct insert_try *t,
     }
     coding = s->dialect->coding(t->endpoint);
     if (not == NULL) {
+        if (!i->maybe) {
+            target_unref(i->target);
+            i->target = target_ref(s->target);
+        }
         i->coding = coding;
     }
     if (not == NULL ? !body_make(i, first, n, coding) : i->coding != coding) {
@@ -348,7 +357,7 @@ static bool send(struct insert *i, struct insert_try *t,
     }
     parts_token(i, first, n, token, sizeof token);
     r = remote_request(s);
-    s->dialect->address(t->endpoint, token, t == &i->tries[1], url, sizeof url,
+    s->dialect->address(t->endpoint, i->target, token, t == &i->tries[1], url, sizeof url,
                         &r);
     r.url = url;
     r.encoding = encodings[coding];

@@ -49,6 +49,8 @@ struct insert {
     struct insert_try tries[2];
     uint64_t began_ns;         /* the part was sent first */
     enum coding coding;        /* of body */
+    struct target *target;     /* NULL: it was not sent yet */
+    bool maybe;                /* a try may have been taken: the same bytes again */
     bool parked;
     bool enlarge;              /* the server has too many parts */
     ev_timer hedge;

@@ -141,19 +141,17 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
                       struct err *e)
 {
     const struct clickhouse_plan *c = &plan->clickhouse;
-    struct columns *columns = NULL;
+    struct target *target;
 
     if (plan->remote.n_urls > ENDPOINTS_MAX) {
         return err_set(e, "more than %d urls", ENDPOINTS_MAX);
     }
-    if (c->n_columns > 0) {
-        columns = columns_new(c->columns, c->n_columns, e);
-        if (columns == NULL) {
-            return false;
-        }
+    target = target_new(c, e);
+    if (target == NULL) {
+        return false;
     }
-    columns_free(s->columns);
-    s->columns = columns;
+    target_unref(s->target);
+    s->target = target;
     s->conf.plan = plan;
     s->plan = &plan->remote;
     if (plan->kind == SINK_KIND_HTTP) {
@@ -208,6 +206,7 @@ static void drop_tries(struct sink *s)
             if (i->tries[k].transfer != NULL) {
                 transfers_cancel(s->transfers, i->tries[k].transfer);
                 i->tries[k].transfer = NULL;
+                i->maybe = true;
             }
         }
     }
@@ -269,7 +268,7 @@ static void remote_close(struct sink *s)
         insert_free(s->inserts);
     }
     transfers_free(s->transfers);
-    columns_free(s->columns);
+    target_unref(s->target);
     body_free(s->bodies);
     free(s);
 }

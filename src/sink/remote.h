@@ -16,6 +16,7 @@
 #include "sink/refusal.h"
 #include "sink/replicas.h"
 #include "sink/sink.h"
+#include "sink/target.h"
 #include "sink/transfers.h"
 #include "stats/stats.h"
 
@@ -41,7 +42,8 @@ struct dialect {
     enum coding (*coding)(const struct endpoint *p);
     /* The URL of an insert, and what else of r is the dialect's own; token: the same
      * for the same rows. attempt: 0, or 1 for a hedge. */
-    void (*address)(const struct endpoint *p, const char *token,
+    void (*address)(const struct endpoint *p, const struct target *to,
+                    const char *token,
                     unsigned attempt, char *url, size_t max,
                     struct transfer_request *r);
     struct refusal (*judge)(const struct transfer_answer *a);
@@ -76,7 +78,7 @@ struct sink {
     struct transfers *transfers;
     struct endpoint endpoints[ENDPOINTS_MAX];
     uint32_t n_endpoints, turn;
-    struct columns *columns;   /* NULL: events as they are */
+    struct target *target;     /* of batches that can't be anywhere yet */
     struct body *bodies;
     struct insert *inserts;
     struct insert *probing;    /* the one that may bisect; NULL: none */

@@ -1,0 +1,137 @@
+-- What may be in a table already is sent again as it was, whatever a reload has changed
+-- meanwhile: two replicas know it then, and have each event once.
+local h = require "harness"
+local clickhouse = require "clickhouse"
+local proxy = require "proxy"
+local zookeeper = require "zookeeper"
+
+local why_not = clickhouse.missing() or zookeeper.missing()
+
+local function policy(urls, columns)
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+clickhouse "olap" { urls = { "%s" }, table = "default.events", timeout = "1s",
+  breaker = { timeout = "200ms" }, columns = { %s },
+  batch = { target = 10, min = 1, max = 10, linger = "20ms" } }
+stream "events" { sinks = { "olap" } }
+route "POST /v1/events/batch" { body = "batch", stream = "events" }
+]]):format(table.concat(urls, [[", "]]), columns)
+end
+
+local PLAIN, MORE = [[id = "id"]], [[id = "id", more = "more"]]
+
+describe("a batch that may be in the table", function()
+  local s, keeper
+  local servers, proxies, urls = {}, {}, {}
+
+  setup(function()
+    if why_not then return end
+    keeper = zookeeper.start(clickhouse.free_port())
+    for i = 1, 2 do
+      servers[i] = clickhouse.start { keeper = keeper.port, replica = "r" .. i }
+      proxies[i] = proxy.start(clickhouse.free_port(), servers[i].http)
+      urls[i] = proxies[i].url
+    end
+  end)
+  teardown(function()
+    for i = 1, #servers do
+      proxies[i]:close()
+      servers[i]:close()
+    end
+    if keeper then keeper:close() end
+  end)
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function tables(name)
+    for i, ch in ipairs(servers) do
+      proxies[i]:say "pass"
+      ch:query "DROP TABLE events"
+      ch:must(([[CREATE TABLE events (id String, more String) ENGINE =
+        ReplicatedMergeTree('/t/%s', '{replica}') ORDER BY id]]):format(name))
+    end
+  end
+
+  local function post(first)
+    local list = {}
+    for i = 1, 10 do
+      list[i] = ([[{"id":"e%03d","more":"m"}]]):format(first + i)
+    end
+    assert.equal(202, s:post("/v1/events/batch", "[" .. table.concat(list, ",")
+      .. "]").status)
+  end
+
+  local function rows() return servers[2]:count("SELECT count() FROM events") end
+
+  local function reload(new_urls, columns)
+    h.write(s.path, policy(new_urls, columns))
+    assert.equal(200, s:reload().status)
+  end
+
+  ---After what was to come has come, and what was doubled would have, too.
+  local function at_last(want)
+    h.wait_for("the rows", function() return rows() >= want end)
+    h.wait_for("rest", function() return s:metric("sluice_sink_lag_bytes") ~= nil
+      and s:metric("sluice_delivered_events_total") == want end)
+    for _, ch in ipairs(servers) do ch:must "SYSTEM SYNC REPLICA events" end
+    assert.equal(want, rows())
+    assert.equal(want, servers[1]:count("SELECT uniqExact(id) FROM events"))
+  end
+
+  it("keeps its columns over a reload; the next ones have the new", function()
+    if why_not then pending(why_not) return end
+    tables "columns"
+    s = h.server { policy = policy({ urls[1] }, PLAIN) }
+    post(0)
+    at_last(10)
+    proxies[1]:say "lose 100"
+    post(10)
+    h.wait_for("rows whose answer was lost", function() return rows() == 20 end)
+    s:logged "status=holding"
+    reload({ urls[1] }, MORE)
+    proxies[1]:say "pass"
+    post(20)
+    at_last(30)
+    assert.equal("e021\n", servers[1]:must(
+      "SELECT min(id) FROM events WHERE more = 'm'"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("goes as it is to the url that a reload names instead", function()
+    if why_not then pending(why_not) return end
+    tables "urls"
+    s = h.server { policy = policy({ urls[1] }, PLAIN) }
+    post(0)
+    at_last(10)
+    proxies[1]:say "late 100 900"
+    post(10)
+    h.wait_for("rows whose answer is late", function() return rows() == 20 end)
+    reload({ urls[2] }, MORE)
+    post(20)
+    at_last(30)
+    assert.equal(0, s:stop())
+  end)
+
+  it("takes the new columns when the server wants it no more as it was", function()
+    if why_not then pending(why_not) return end
+    tables "setup"
+    s = h.server { policy = policy({ urls[1] }, MORE) }
+    post(0)
+    at_last(10)
+    proxies[1]:say "lose 100"
+    post(10)
+    h.wait_for("rows whose answer was lost", function() return rows() == 20 end)
+    for _, ch in ipairs(servers) do
+      ch:query "DROP TABLE events"
+      ch:must [[CREATE TABLE events (id String) ENGINE =
+        ReplicatedMergeTree('/t/other', '{replica}') ORDER BY id]]
+    end
+    proxies[1]:say "pass"
+    h.wait_for("the mistake", function()
+      return s:get("/status").body:find("more", 1, true)
+    end)
+    reload({ urls[1] }, PLAIN)
+    h.wait_for("the rows in the new table", function() return rows() == 10 end)
+    assert.equal(0, s:stop())
+  end)
+end)
