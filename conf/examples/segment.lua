@@ -10,7 +10,11 @@ server { listen = "0.0.0.0:8080", max_body = "1MiB" } -- Segment: 500 kB a batch
 admin  { listen = "127.0.0.1:9100" }
 
 file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
-stream "calls"   { ack = "synced", sinks = { "archive" } }
+-- Libraries send a batch again whose answer they missed; as with Segment a call with
+-- the same messageId is stored once.
+stream "calls"   {
+  ack = "synced", sinks = { "archive" }, dedup = { key = "messageId", window = "1h" },
+}
 stream "strange" { ack = "synced", sinks = { "archive" } }
 
 -- Write keys, and the sources that they stand for.

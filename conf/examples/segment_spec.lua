@@ -64,6 +64,16 @@ describe("segment.lua", function()
     assert.equal("neither userId nor anonymousId", line(r, "strange").problem)
   end)
 
+  it("stores a call once that comes twice", function()
+    local function send()
+      return policy:post("/v1/track", { userId = "u", event = "x",
+        messageId = "m-1" }, { headers = BASIC })
+    end
+    assert.equal(1, #send().stored.calls)
+    local again = send()
+    assert.same({ 200, {} }, { again.status, again.stored })
+  end)
+
   it("knows the calls by their paths, long and short", function()
     for path, kind in pairs { track = "track", t = "track", i = "identify",
       identify = "identify", p = "page", s = "screen", g = "group", a = "alias" } do

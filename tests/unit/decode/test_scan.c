@@ -434,6 +434,42 @@ static void splices_defaults_where_a_key_is_missing(void **state)
     }
 }
 
+static void takes_an_array_alone_where_only_that_will_do(void **state)
+{
+    struct scan_error se;
+
+    (void)state;
+    assert_int_equal(scan(SCAN_ARRAY, " [{},{\"id\":1}] ", 15, &se), SCAN_OK);
+    assert_int_equal(batch.n, 2);
+    assert_int_equal(scan(SCAN_ARRAY, "[]", 2, &se), SCAN_OK);
+    assert_int_equal(scan(SCAN_ARRAY, "{\"events\":[]}", 13, &se), SCAN_INVALID);
+    assert_string_equal(se.detail, "expected an array of events");
+    assert_int_equal(scan(SCAN_ARRAY, "{\"a\"}", 5, &se), SCAN_INVALID);
+    assert_string_equal(se.detail, "expected ':'");
+}
+
+static void checks_one_value_of_any_kind(void **state)
+{
+    static const char *const values[] = {"1", " \"a\" ", "null", "[1,{}]", "{}",
+                                         "-1.5e3\n"};
+    static const char *const others[] = {"", " ", "1 2", "1,\"id\":2", "[1", "tru",
+                                         "\"\x80\"", "{\"a\":01}"};
+    struct scan_error se;
+    char text[64 + SCAN_PAD];
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(values) + N_ELEMS(others); i++) {
+        bool fine = i < N_ELEMS(values);
+        const char *z = fine ? values[i] : others[i - N_ELEMS(values)];
+
+        memset(text, 0, sizeof text);
+        memcpy(text, z, strlen(z));
+        assert_int_equal(scan_value(&limits, text, strlen(z), &se),
+                         fine ? SCAN_OK : SCAN_INVALID);
+        assert_true(fine || se.at <= strlen(z));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,7 +481,9 @@ int main(void)
         cmocka_unit_test(finds_what_cjson_finds),
         cmocka_unit_test(takes_nothing_that_cjson_refuses),
         cmocka_unit_test(splices_edits_where_keys_stand),
-        cmocka_unit_test(splices_defaults_where_a_key_is_missing)};
+        cmocka_unit_test(splices_defaults_where_a_key_is_missing),
+        cmocka_unit_test(takes_an_array_alone_where_only_that_will_do),
+        cmocka_unit_test(checks_one_value_of_any_kind)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }
