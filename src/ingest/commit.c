@@ -1,7 +1,8 @@
 /*
  * The end of a turn: what its requests have appended becomes one block a
  * stream, with one write; then their answers are due, or, with a `synced`
- * stream, once the housekeeper has synced that far.
+ * stream, once the housekeeper has synced that far. One that repeats events of other
+ * requests under way is answered behind those.
  */
 #include <stdio.h>
 #include <string.h>
@@ -64,7 +65,6 @@ static void add_unconfirmed(struct ingest *in, struct waiter *w)
 
 static void finish(struct ingest *in, struct waiter *w)
 {
-    dedup_settle(&w->hold, !w->failed);
     if (w->failed) {
         refuse_kept(in, w, 503, "Retry-After: 1\r\n",
                &(struct answer_error){.error = "Not stored",
@@ -102,6 +102,32 @@ static bool synced(struct ingest *in, struct waiter *w)
                                    : spool_writer_synced(writer)) < last) {
             return false;
         }
+    }
+    return true;
+}
+
+/* True when it can be answered: its own events are stored or lost, and so are those
+ * of other requests that it repeats. Its own are settled first: others may wait. */
+static bool due(struct ingest *in, struct waiter *w)
+{
+    if (!w->failed && !synced(in, w)) {
+        return false;
+    }
+    if (LIKELY(w->hold.n + w->hold.n_ties == 0)) {
+        return true;
+    }
+    dedup_own(&w->hold, !w->failed);
+    switch (dedup_ties(&w->hold)) {
+    case DEDUP_WAIT:
+        if (!w->failed && !ev_is_active(&in->tied)) {
+            ev_timer_again(in->conf.loop, &in->tied);
+        }
+        return w->failed;
+    case DEDUP_LOST:
+        w->failed = true;
+        return true;
+    case DEDUP_DONE:
+        break;
     }
     return true;
 }
@@ -186,7 +212,7 @@ void commit_turn(struct ingest *in)
         struct waiter *next = w->next;
 
         w->next = NULL;
-        if (w->failed || synced(in, w)) {
+        if (due(in, w)) {
             finish(in, w);
         } else {
             *in->syncing_tail = w;
@@ -200,7 +226,7 @@ void commit_turn(struct ingest *in)
 
 static void finish_late(struct ingest *in, struct waiter *w)
 {
-    dedup_settle(&w->hold, true);
+    dedup_own(&w->hold, true);
     refuse_kept(in, w, 504, "",
            &(struct answer_error){.error = "Not delivered yet",
                                   .code = "delivery_timeout",
@@ -223,7 +249,14 @@ void commit_late(struct ingest *in)
 
         if (w->until_ns != 0 && now >= w->until_ns) {
             *at = w->next;
-            finish_late(in, w);
+            if (dedup_ties(&w->hold) == DEDUP_DONE) {
+                finish_late(in, w);
+            } else {
+                /* Its own events are kept, those that it repeats may be lost. */
+                dedup_own(&w->hold, true);
+                w->failed = true;
+                finish(in, w);
+            }
             answered = true;
         } else {
             waiting |= w->until_ns != 0;
@@ -242,20 +275,24 @@ void commit_late(struct ingest *in)
 void commit_synced(struct ingest *in)
 {
     struct waiter **at = &in->syncing;
-    bool answered = false;
+    bool answered = false, tied = false;
 
     while (*at != NULL) {
         struct waiter *w = *at;
 
-        if (synced(in, w)) {
+        if (due(in, w)) {
             *at = w->next;
             finish(in, w);
             answered = true;
         } else {
+            tied |= w->hold.n_ties > 0;
             at = &w->next;
         }
     }
     in->syncing_tail = at;
+    if (!tied) {
+        ev_timer_stop(in->conf.loop, &in->tied);
+    }
     if (answered) {
         http_server_flush(in->http);
     }

@@ -29,7 +29,7 @@
 #include "base/mem.h"
 #include "ingest/room.h"
 
-static const double LATE_LOOK_S = 0.05;
+static const double LATE_LOOK_S = 0.05, TIED_LOOK_S = 0.002;
 
 enum {
     ARENA_MAX_BYTES = 64 << 20, /* of one request: edits and messages */
@@ -131,8 +131,9 @@ static void accept_body(struct ingest *in, struct http_request *r,
         return;
     }
     w->req = r;
-    w->hold = *hold;
-    hold->n = 0;
+    if (UNLIKELY(hold->n + hold->n_ties > 0)) {
+        w->hold = *hold;
+    }
     w->began_ns = p->began_ns;
     w->status = o->status;
     if (p->reserved > 0) {
@@ -165,7 +166,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     struct dedup_hold hold;
     struct outcome o;
 
-    hold.n = 0;
+    hold.n = hold.n_ties = 0;
     in->sampling = --in->sample == 0;
     if (in->sampling) {
         in->sample = SAMPLE_EVERY;
@@ -179,7 +180,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
                        &hold);
             outcome_of(p->route, &in->batch, &o);
         }
-        if (o.store && o.accepted > o.dropped) {
+        if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
             accept_body(in, r, p, &o, &hold);
         } else {
             dedup_settle(&hold, false);
@@ -223,6 +224,13 @@ static void on_synced(struct ev_loop *loop, ev_async *w, int events)
     commit_synced(OUTER(w, struct ingest, synced));
 }
 
+static void on_tied(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)events;
+    commit_synced(OUTER(w, struct ingest, tied));
+}
+
 static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)loop;
@@ -252,6 +260,7 @@ struct ingest *ingest_new(const struct ingest_conf *c)
     ev_async_init(&in->synced, on_synced);
     ev_async_start(c->loop, &in->synced);
     ev_timer_init(&in->late, on_late, 0., LATE_LOOK_S);
+    ev_timer_init(&in->tied, on_tied, 0., TIED_LOOK_S);
     return in;
 }
 
@@ -291,6 +300,7 @@ void ingest_free(struct ingest *in)
     ev_check_stop(in->conf.loop, &in->check);
     ev_async_stop(in->conf.loop, &in->synced);
     ev_timer_stop(in->conf.loop, &in->late);
+    ev_timer_stop(in->conf.loop, &in->tied);
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
         if (in->opened[i] != NULL) {
             spool_writer_close(in->opened[i]);

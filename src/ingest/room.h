@@ -101,6 +101,7 @@ struct ingest {
     ev_prepare prepare;          /* commits at the end of each turn */
     ev_async synced;             /* the housekeeper has synced something */
     ev_timer late;               /* runs while answers wait for sinks */
+    ev_timer tied;               /* while they wait for other workers' requests */
     struct waiter *pending, **pending_tail; /* until the commit */
     struct waiter *syncing, **syncing_tail; /* until the sync, oldest first */
     struct waiter *free_waiters;

@@ -24,7 +24,7 @@ struct waiter *waiter_get(struct ingest *in)
     w->failed = false;
     w->touched = 0;
     w->n_syncs = 0;
-    w->hold.n = 0;
+    w->hold.n = w->hold.n_ties = 0;
     w->until_ns = 0;
     w->delivering = false;
     w->own_answer = false;

@@ -14,6 +14,7 @@ struct dedup {
     double now_ms;
     uint64_t owner;
     uint32_t chain;
+    struct dedup_hold *hold;
 };
 
 static int slot_of(const struct route *route, struct str key)
@@ -63,11 +64,31 @@ static uint64_t streams_of(const struct route *route, const struct event *ev)
     return route->stream < 0 ? 0 : 1ull << route->stream;
 }
 
+/* False: hold is tied to as many as it can be. */
+static bool tie(struct dedup *d, uint64_t owner)
+{
+    struct dedup_hold *hold = d->hold;
+
+    for (uint32_t i = 0; i < hold->n_ties; i++) {
+        if (hold->ties[i].owner == owner && hold->ties[i].seen == d->seen) {
+            return true;
+        }
+    }
+    if (hold->n_ties == DEDUP_TIES_MAX) {
+        seen_passed(d->seen);
+        return false;
+    }
+    hold->ties[hold->n_ties].owner = owner;
+    hold->ties[hold->n_ties++].seen = seen_ref(d->seen);
+    return true;
+}
+
 static void mark_event(struct dedup *d, const struct route *route,
                        struct event_batch *b, struct event *ev)
 {
     uint64_t to = ev->fate == EVENT_ACCEPT ? streams_of(route, ev) : 0;
     enum seen_result r;
+    uint64_t other;
     struct str key;
 
     if ((to & d->bit) == 0) {
@@ -77,8 +98,9 @@ static void mark_event(struct dedup *d, const struct route *route,
     if (key.p == NULL) {
         return;
     }
-    r = seen_ask(d->seen, key, d->owner, d->now_ms, &d->chain);
-    if (r != SEEN_BEFORE && r != SEEN_MINE) {
+    r = seen_ask(d->seen, key, d->owner, d->now_ms, &d->chain, &other);
+    if (r == SEEN_NEW || r == SEEN_FULL ||
+        (r == SEEN_BUSY && !tie(d, other))) {
         return;
     }
     ev->to = to & ~d->bit;
@@ -106,12 +128,13 @@ void dedup_mark(struct policy_state *s, const struct route *route,
     const struct plan *plan = s->policy->plan;
     uint64_t to = all_streams(route, b);
 
-    hold->n = 0;
+    hold->n = hold->n_ties = 0;
     s->context.batch = b; /* for sluice_find */
     s->context.body = b->body;
     for (; to != 0; to &= to - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(to);
-        struct dedup d = {.s = s, .bit = 1ull << i, .now_ms = now_ms};
+        struct dedup d = {.s = s, .bit = 1ull << i, .now_ms = now_ms,
+                          .hold = hold};
 
         d.seen = i < plan->n_streams ? held_seen(s->held, i) : NULL;
         if (d.seen == NULL || hold->n == DEDUP_STREAMS_MAX) {
@@ -119,23 +142,63 @@ void dedup_mark(struct policy_state *s, const struct route *route,
         }
         d.stream = &plan->streams[i];
         d.slot = slot_of(route, d.stream->dedup_key);
-        d.owner = held_owner(s->held);
+        d.owner = seen_begin(d.seen);
         for (uint32_t k = 0; k < b->n; k++) {
             mark_event(&d, route, b, &b->events[k]);
         }
-        if (d.chain != 0) {
-            hold->list[hold->n].chain = d.chain;
-            hold->list[hold->n++].seen = seen_ref(d.seen);
+        if (d.chain == 0) {
+            seen_settle(d.seen, d.owner, 0, true); /* nobody waits for it */
+            continue;
         }
+        hold->list[hold->n].chain = d.chain;
+        hold->list[hold->n].owner = d.owner;
+        hold->list[hold->n++].seen = seen_ref(d.seen);
     }
     s->context.batch = NULL;
 }
 
-void dedup_settle(struct dedup_hold *hold, bool stored)
+void dedup_own(struct dedup_hold *hold, bool stored)
 {
     while (hold->n > 0) {
-        hold->n--;
-        seen_settle(hold->list[hold->n].seen, hold->list[hold->n].chain, stored);
-        seen_unref(hold->list[hold->n].seen);
+        struct seen *seen = hold->list[--hold->n].seen;
+
+        seen_settle(seen, hold->list[hold->n].owner, hold->list[hold->n].chain,
+                    stored);
+        seen_unref(seen);
     }
+}
+
+static void drop_ties(struct dedup_hold *hold)
+{
+    while (hold->n_ties > 0) {
+        seen_unref(hold->ties[--hold->n_ties].seen);
+    }
+}
+
+enum dedup_fate dedup_ties(struct dedup_hold *hold)
+{
+    enum dedup_fate fate = DEDUP_DONE;
+
+    for (uint32_t i = 0; i < hold->n_ties; i++) {
+        switch (seen_fate(hold->ties[i].seen, hold->ties[i].owner)) {
+        case SEEN_LOST:
+            drop_ties(hold);
+            return DEDUP_LOST;
+        case SEEN_PENDING:
+            fate = DEDUP_WAIT;
+            break;
+        case SEEN_STORED:
+            break;
+        }
+    }
+    if (fate == DEDUP_DONE) {
+        drop_ties(hold);
+    }
+    return fate;
+}
+
+void dedup_settle(struct dedup_hold *hold, bool stored)
+{
+    dedup_own(hold, stored);
+    drop_ties(hold);
 }

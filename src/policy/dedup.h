@@ -1,11 +1,15 @@
 /*
  * dedup - repeats of an event's key taken out before it is stored.
  *
- *   decide_body -> dedup_mark -> outcome_of -> (stored or not) -> dedup_settle
+ *   decide_body -> dedup_mark -> outcome_of -> (stored or not) -> dedup_own
+ *                                                                -> dedup_ties
+ *                                                      at once: dedup_settle
  *
  * What a request's first times have reserved counts as seen once its events are
- * stored; until then, repeats by other requests pass, for nobody knows yet. The
- * state's thread; dedup_settle also later.
+ * stored. A repeat of what another request has reserved is tied to that one: it is
+ * answered when the other is stored, and refused, to come again, when it was not.
+ * A request settles its own before it waits, so that two never wait for each
+ * other. Any thread, one at a time.
  */
 #pragma once
 
@@ -21,13 +25,21 @@ struct seen;
 /* Streams with dedup that one request goes to; in further ones its repeats pass. */
 enum { DEDUP_STREAMS_MAX = 8 };
 
-/* What one request has reserved; n = 0: nothing. */
+/* Other requests that one can be tied to; repeats of further ones pass. */
+enum { DEDUP_TIES_MAX = 8 };
+
+/* What one request has reserved, and whom it waits for. seen: references. */
 struct dedup_hold {
-    uint32_t n;
+    uint32_t n, n_ties;
     struct {
         uint32_t chain;
-        struct seen *seen; /* a reference */
+        uint64_t owner;
+        struct seen *seen;
     } list[DEDUP_STREAMS_MAX];
+    struct {
+        uint64_t owner;
+        struct seen *seen;
+    } ties[DEDUP_TIES_MAX];
 };
 
 /* Takes the streams with dedup that have seen an event's key from its way; one that
@@ -36,5 +48,12 @@ struct dedup_hold {
 void dedup_mark(struct policy_state *s, const struct route *route,
                 struct event_batch *b, double now_ms, struct dedup_hold *hold);
 
-/* Afterwards hold is empty. */
+/* What hold has reserved: its events were stored or were not. */
+void dedup_own(struct dedup_hold *hold, bool stored);
+
+enum dedup_fate { DEDUP_DONE, DEDUP_WAIT, DEDUP_LOST };
+/* Of those that hold is tied to: all were stored; wait; one was not. */
+enum dedup_fate dedup_ties(struct dedup_hold *hold);
+
+/* dedup_own, and no waiting for others. Afterwards hold is empty. */
 void dedup_settle(struct dedup_hold *hold, bool stored);

@@ -16,7 +16,6 @@ struct held {
     struct buckets **limits;
     uint32_t n_metrics, n_limits;
     uint32_t stripe;
-    uint64_t owners;     /* requests so far */
     struct seen *seen[PLAN_STREAMS_MAX]; /* NULL: the stream has none */
 };
 
@@ -115,11 +114,6 @@ bool policy_metric(struct policy_state *s, const char *name,
 struct seen *held_seen(const struct held *h, uint32_t i)
 {
     return h == NULL ? NULL : h->seen[i];
-}
-
-uint64_t held_owner(struct held *h)
-{
-    return (uint64_t)(h->stripe + 1) << 40 | ++h->owners;
 }
 
 /* ---- what handles call ---- */

@@ -28,5 +28,3 @@ void held_free(struct held *h); /* NULL is fine */
  * NULL. Lives with h. */
 struct seen;
 struct seen *held_seen(const struct held *h, uint32_t i);
-/* A number that no other request of the process has; for seen_ask. */
-uint64_t held_owner(struct held *h);

@@ -52,7 +52,8 @@ struct hub *hub_ref(struct hub *h)
 
 static uint64_t repeats_of(const struct seen *s)
 {
-    return seen_results(s, SEEN_BEFORE) + seen_results(s, SEEN_MINE);
+    return seen_results(s, SEEN_BEFORE) + seen_results(s, SEEN_MINE) +
+           seen_results(s, SEEN_BUSY) - seen_n_passed(s);
 }
 
 static void let_go(struct named *n)
@@ -66,7 +67,7 @@ static void let_go(struct named *n)
     if (n->seen != NULL) {
         n->forgotten += seen_forgotten(n->seen);
         n->repeats += repeats_of(n->seen);
-        n->unsure += seen_results(n->seen, SEEN_BUSY);
+        n->unsure += seen_n_passed(n->seen);
         n->full += seen_results(n->seen, SEEN_FULL);
         seen_unref(n->seen);
         free(n->key);
@@ -192,7 +193,7 @@ static double read_unsure(const void *arg)
     uint64_t v;
 
     (void)pthread_mutex_lock(&n->hub->lock);
-    v = n->unsure + (n->seen == NULL ? 0 : seen_results(n->seen, SEEN_BUSY));
+    v = n->unsure + (n->seen == NULL ? 0 : seen_n_passed(n->seen));
     (void)pthread_mutex_unlock(&n->hub->lock);
     return (double)v;
 }
@@ -223,8 +224,9 @@ static void publish_results(struct named *n, const char *labels)
                        rows[i].result);
         stats_asked_counter("sluice_dedup_events_total",
                             "Events that dedup took out (repeat), or let pass "
-                            "though they may be repeats: the first is not stored "
-                            "yet (unsure), all places are reserved (full).",
+                            "though they may be repeats: of more requests under "
+                            "way than it can wait for (unsure), all places are "
+                            "reserved (full).",
                             all, rows[i].read, n);
     }
 }

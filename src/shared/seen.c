@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/siphash.h"
 
-enum { N_SHARDS = 64, POPS_MAX = 16, SPINS = 200 };
+enum { N_SHARDS = 64, POPS_MAX = 16, SPINS = 200, N_OWNERS = 16384 };
 
 static const double TICK_MS = 10; /* 32 bits of it are 497 days */
 
@@ -43,8 +43,11 @@ struct seen {
     uint32_t room;  /* of a ring */
     uint32_t mask;  /* of an index */
     uint32_t window_ticks;
+    _Atomic uint64_t serial;            /* of the last owner */
+    _Atomic uint64_t owners[N_OWNERS];  /* serial << 2 | enum seen_fate */
     _Atomic uint64_t forgotten;
     _Atomic uint64_t results[SEEN_RESULTS]; /* but SEEN_NEW's */
+    _Atomic uint64_t passed;
     struct shard shards[N_SHARDS];
 };
 
@@ -60,6 +63,9 @@ struct seen *seen_new(const struct seen_conf *conf)
     atomic_init(&s->refs, 1);
     s->conf = *conf;
     siphash_key_random(&s->key);
+    for (int i = 0; i < N_OWNERS; i++) {
+        atomic_init(&s->owners[i], SEEN_LOST);
+    }
     /* Shards fill unevenly; six standard deviations are enough for all. */
     while (slack * slack < 36 * n) {
         slack += 16;
@@ -235,6 +241,37 @@ static enum seen_result reserve(struct seen *s, struct shard *h,
     return SEEN_NEW;
 }
 
+static bool pending(const struct seen *s, uint64_t serial)
+{
+    return (atomic_load_explicit(&s->owners[serial % N_OWNERS],
+                                 memory_order_relaxed) & 3) == SEEN_PENDING;
+}
+
+/* An owner that is still pending when its place comes round again keeps it: the
+ * one in its place takes the next. More than all places can't be pending: each
+ * worker has at most 10,000 requests that wait, and few of them for long. */
+uint64_t seen_begin(struct seen *s)
+{
+    uint64_t serial;
+    int tries = 0;
+
+    do {
+        serial = 1 + atomic_fetch_add_explicit(&s->serial, 1,
+                                               memory_order_relaxed);
+    } while (pending(s, serial) && ++tries < N_OWNERS);
+    atomic_store_explicit(&s->owners[serial % N_OWNERS],
+                          serial << 2 | SEEN_PENDING, memory_order_release);
+    return serial;
+}
+
+enum seen_fate seen_fate(const struct seen *s, uint64_t owner)
+{
+    uint64_t word = atomic_load_explicit(&s->owners[owner % N_OWNERS],
+                                         memory_order_acquire);
+
+    return word >> 2 != owner ? SEEN_LOST : (enum seen_fate)(word & 3);
+}
+
 static enum seen_result counted(struct seen *s, enum seen_result r)
 {
     if (r != SEEN_NEW) {
@@ -244,7 +281,7 @@ static enum seen_result counted(struct seen *s, enum seen_result r)
 }
 
 enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
-                          double now_ms, uint32_t *chain)
+                          double now_ms, uint32_t *chain, uint64_t *other)
 {
     uint32_t now = (uint32_t)(uint64_t)(now_ms / TICK_MS), i;
     enum seen_result r;
@@ -263,6 +300,7 @@ enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
             r = x->owner == 0       ? SEEN_BEFORE
                 : x->owner == owner ? SEEN_MINE
                                     : SEEN_BUSY;
+            *other = x->owner;
             unlock(h);
             return counted(s, r);
         }
@@ -290,7 +328,7 @@ static void trim(const struct seen *s, struct shard *h)
     atomic_store_explicit(&h->count, n, memory_order_relaxed);
 }
 
-void seen_settle(struct seen *s, uint32_t chain, bool stored)
+void seen_settle(struct seen *s, uint64_t owner, uint32_t chain, bool stored)
 {
     while (chain != 0) {
         struct shard *h = &s->shards[(chain - 1) / s->room];
@@ -306,6 +344,10 @@ void seen_settle(struct seen *s, uint32_t chain, bool stored)
         }
         unlock(h);
     }
+    /* Behind the keys: who waits for it may ask for them again. */
+    atomic_store_explicit(&s->owners[owner % N_OWNERS],
+                          owner << 2 | (stored ? SEEN_STORED : SEEN_LOST),
+                          memory_order_release);
 }
 
 uint64_t seen_count(const struct seen *s)
@@ -326,4 +368,14 @@ uint64_t seen_forgotten(const struct seen *s)
 uint64_t seen_results(const struct seen *s, enum seen_result r)
 {
     return atomic_load_explicit(&s->results[r], memory_order_relaxed);
+}
+
+void seen_passed(struct seen *s)
+{
+    (void)atomic_fetch_add_explicit(&s->passed, 1, memory_order_relaxed);
+}
+
+uint64_t seen_n_passed(const struct seen *s)
+{
+    return atomic_load_explicit(&s->passed, memory_order_relaxed);
 }

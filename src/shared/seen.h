@@ -2,8 +2,9 @@
  * seen - the keys of the last while, so that a repeat is known: for all workers,
  * in fixed memory.
  *
- *   seen_new (hub.c) -> seen_ask ─► new ─► ... ─► seen_settle -> seen_unref
- *                              └──► before: a repeat
+ *   seen_new (hub.c) -> seen_begin -> seen_ask ─► new ─► ... ─► seen_settle
+ *                                       ├─► before: a repeat     ▲
+ *                                       └─► busy ─► seen_fate ───┘ of the other
  *
  * A key that is asked for the first time is reserved; it counts as seen only once
  * it is settled as stored, and is forgotten when it was not, so that the retry of
@@ -26,7 +27,7 @@ enum seen_result {
     SEEN_NEW = 0, /* reserved for the owner */
     SEEN_BEFORE,  /* a repeat of what is stored */
     SEEN_MINE,    /* a repeat of what the same owner has reserved */
-    SEEN_BUSY,    /* another owner has reserved it: nobody knows yet */
+    SEEN_BUSY,    /* another owner has reserved it: seen_fate will tell */
     SEEN_FULL,    /* all places are reserved: this one is not remembered */
     SEEN_RESULTS
 };
@@ -40,16 +41,26 @@ void seen_unref(struct seen *s); /* NULL is fine */
 bool seen_unshared(const struct seen *s);
 bool seen_is(const struct seen *s, const struct seen_conf *conf);
 
-/* owner: not 0, of one request. *chain: what that owner has reserved so far, 0:
- * nothing; SEEN_NEW adds to it. now_ms: a monotonic clock. */
+/* The owner of what one request will reserve; it must be settled. */
+uint64_t seen_begin(struct seen *s);
+
+/* *chain: what that owner has reserved so far, 0: nothing; SEEN_NEW adds to it.
+ * now_ms: a monotonic clock. *other: SEEN_BUSY: who has it. */
 enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
-                          double now_ms, uint32_t *chain);
+                          double now_ms, uint32_t *chain, uint64_t *other);
 
 /* All of chain, whose owner's events were stored or were not. */
-void seen_settle(struct seen *s, uint32_t chain, bool stored);
+void seen_settle(struct seen *s, uint64_t owner, uint32_t chain, bool stored);
+
+enum seen_fate { SEEN_PENDING, SEEN_STORED, SEEN_LOST };
+/* Of an owner's events. SEEN_LOST also when it is so long ago that nobody knows. */
+enum seen_fate seen_fate(const struct seen *s, uint64_t owner);
 
 /* For metrics: keys that are remembered; keys forgotten before their time; how
  * often a result was given. */
 uint64_t seen_count(const struct seen *s);
 uint64_t seen_forgotten(const struct seen *s);
 uint64_t seen_results(const struct seen *s, enum seen_result r);
+/* Repeats of what is busy that were let pass all the same: noted, told. */
+void seen_passed(struct seen *s);
+uint64_t seen_n_passed(const struct seen *s);

@@ -15,7 +15,9 @@
 static enum seen_result ask(struct seen *s, const char *key, uint64_t owner,
                             double now, uint32_t *chain)
 {
-    return seen_ask(s, str_of(key), owner, now, chain);
+    uint64_t other;
+
+    return seen_ask(s, str_of(key), owner, now, chain, &other);
 }
 
 static void a_key_counts_once_it_is_stored(void **state)
@@ -29,15 +31,15 @@ static void a_key_counts_once_it_is_stored(void **state)
     assert_int_equal(ask(s, "a", 1, 0, &one), SEEN_MINE);
     assert_int_equal(ask(s, "a", 2, 0, &two), SEEN_BUSY);
     assert_int_equal(two, 0);
-    seen_settle(s, one, false);
+    seen_settle(s, 1, one, false);
     assert_int_equal(ask(s, "a", 2, 0, &two), SEEN_NEW);
     assert_int_equal(ask(s, "b", 2, 0, &two), SEEN_NEW);
-    seen_settle(s, two, true);
+    seen_settle(s, 1, two, true);
     one = 0;
     assert_int_equal(ask(s, "a", 3, 1000, &one), SEEN_BEFORE);
     assert_int_equal(ask(s, "b", 3, 1000, &one), SEEN_BEFORE);
     assert_int_equal(ask(s, "c", 3, 1000, &one), SEEN_NEW);
-    seen_settle(s, one, true);
+    seen_settle(s, 1, one, true);
     seen_unref(s);
 }
 
@@ -51,18 +53,18 @@ static void a_window_ends(void **state)
     assert_int_equal(ask(s, "a", 1, 5000, &chain), SEEN_NEW);
     /* What is pending does not expire. */
     assert_int_equal(ask(s, "a", 2, 900000, &chain), SEEN_BUSY);
-    seen_settle(s, chain, true);
+    seen_settle(s, 1, chain, true);
     chain = 0;
     assert_int_equal(ask(s, "b", 1, 100000, &chain), SEEN_NEW);
-    seen_settle(s, chain, true);
+    seen_settle(s, 1, chain, true);
     chain = 0;
     assert_int_equal(ask(s, "b", 1, 159900, &chain), SEEN_BEFORE);
     assert_int_equal(ask(s, "b", 1, 160100, &chain), SEEN_NEW);
-    seen_settle(s, chain, true);
+    seen_settle(s, 1, chain, true);
     chain = 0;
     assert_int_equal(ask(s, "b", 1, 220000, &chain), SEEN_BEFORE);
     assert_int_equal(ask(s, "a", 1, 220000, &chain), SEEN_NEW);
-    seen_settle(s, chain, true);
+    seen_settle(s, 1, chain, true);
     seen_unref(s);
 }
 
@@ -105,7 +107,7 @@ static void agrees_with_a_model(void **state)
                 fresh[n++] = k;
             }
         }
-        seen_settle(s, chain, stored);
+        seen_settle(s, 1, chain, stored);
         for (int j = 0; j < n; j++) {
             since[fresh[j]] = stored ? now : 0;
         }
@@ -130,7 +132,7 @@ static void when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped(
         (void)snprintf(key, sizeof key, "k%d", i);
         chain = 0;
         assert_int_equal(ask(s, key, 1, 1000 + i, &chain), SEEN_NEW);
-        seen_settle(s, chain, true);
+        seen_settle(s, 1, chain, true);
     }
     assert_true(seen_count(s) >= MAX);
     assert_int_equal(seen_forgotten(s), 20 * MAX - seen_count(s));
@@ -139,7 +141,7 @@ static void when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped(
         (void)snprintf(key, sizeof key, "k%d", i);
         chain = 0;
         repeats += ask(s, key, 1, 30000, &chain) == SEEN_BEFORE;
-        seen_settle(s, chain, true);
+        seen_settle(s, 1, chain, true);
     }
     assert_int_equal(repeats, MAX / 2);
     seen_unref(s);
@@ -165,10 +167,10 @@ static void what_is_pending_is_never_forgotten(void **state)
     assert_int_equal(full + fresh, 10000);
     assert_true(full > 0);
     assert_int_equal(seen_forgotten(s), 0);
-    seen_settle(s, chain, false);
+    seen_settle(s, 1, chain, false);
     chain = 0;
     assert_int_equal(ask(s, "k0", 2, 1000, &chain), SEEN_NEW);
-    seen_settle(s, chain, true);
+    seen_settle(s, 1, chain, true);
     seen_unref(s);
 }
 
@@ -195,7 +197,7 @@ static void *send_all(void *arg)
 
             done = r == SEEN_BEFORE || (r == SEEN_NEW && stored);
             j->stored += r == SEEN_NEW && stored;
-            seen_settle(j->s, chain, stored);
+            seen_settle(j->s, 1, chain, stored);
         }
     }
     return NULL;
@@ -235,10 +237,44 @@ static void requests_that_fail_push_nothing_out(void **state)
 
         (void)snprintf(key, sizeof key, "k%d", i);
         assert_int_equal(ask(s, key, 1, 1000, &chain), SEEN_NEW);
-        seen_settle(s, chain, i < 500);
+        seen_settle(s, 1, chain, i < 500);
     }
     assert_int_equal(seen_count(s), 500);
     assert_int_equal(seen_forgotten(s), 0);
+    seen_unref(s);
+}
+
+static void an_owner_tells_those_that_wait_for_it(void **state)
+{
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
+    uint64_t first = seen_begin(s), second = seen_begin(s), other = 0;
+    uint32_t chain = 0, none = 0;
+
+    (void)state;
+    assert_true(first != second);
+    assert_int_equal(seen_ask(s, STR("a"), first, 0, &chain, &other), SEEN_NEW);
+    assert_int_equal(seen_ask(s, STR("a"), second, 0, &none, &other),
+                     SEEN_BUSY);
+    assert_int_equal(other, first);
+    assert_int_equal(seen_fate(s, first), SEEN_PENDING);
+    seen_settle(s, first, chain, true);
+    assert_int_equal(seen_fate(s, first), SEEN_STORED);
+    assert_int_equal(seen_fate(s, second), SEEN_PENDING);
+    seen_settle(s, second, 0, false);
+    assert_int_equal(seen_fate(s, second), SEEN_LOST);
+    /* Its place comes round again, but for one that is still pending. */
+    first = seen_begin(s);
+    for (int i = 0; i < 100000; i++) {
+        uint64_t owner = seen_begin(s);
+
+        assert_int_equal(seen_fate(s, owner), SEEN_PENDING);
+        seen_settle(s, owner, 0, true);
+        assert_int_equal(seen_fate(s, first), SEEN_PENDING);
+    }
+    assert_int_equal(seen_fate(s, second), SEEN_LOST);
+    seen_settle(s, first, 0, true);
+    assert_int_equal(seen_fate(s, first), SEEN_STORED);
     seen_unref(s);
 }
 
@@ -252,6 +288,7 @@ int main(void)
             when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped),
         cmocka_unit_test(what_is_pending_is_never_forgotten),
         cmocka_unit_test(requests_that_fail_push_nothing_out),
+        cmocka_unit_test(an_owner_tells_those_that_wait_for_it),
         cmocka_unit_test(threads_store_each_key_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
