@@ -11,6 +11,8 @@
 /* The server merges its parts meanwhile. */
 enum { MERGE_MS = 1000 };
 
+enum { FITTED = 100 };
+
 static void next_part(struct insert *i);
 
 /* ---- its list ---- */
@@ -234,6 +236,10 @@ static void part_taken(struct insert *i)
 
     stats_add(s->rows, n - parts_refused(i, first, n));
     sink_took(s, clock_mono_ns() - i->began_ns);
+    /* Now and then more is tried again. */
+    if (++s->n_fitted % FITTED == 0) {
+        s->too_large += s->too_large / 4;
+    }
     if (!last) {
         taken(i, first, n);
         next_part(i);
@@ -258,6 +264,15 @@ static uint32_t part_rows(const struct insert *i)
     uint32_t n = i->parts[i->n_parts - 1].n;
 
     return n - parts_refused(i, first, n);
+}
+
+static uint64_t part_bytes(const struct insert *i)
+{
+    const struct batch_entry *first =
+        &i->batch->entries[i->parts[i->n_parts - 1].first];
+    const struct batch_entry *last = first + i->parts[i->n_parts - 1].n - 1;
+
+    return last->off + last->len + 1 - first->off;
 }
 
 static void on_answer(void *arg, const struct transfer_answer *a)
@@ -312,6 +327,11 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         if (!parts_too_many(i)) {
             /* A body that is too large says nothing about its rows. */
             stats_add(s->extra, 1);
+            if (r.alone == SINK_DATA &&
+                (s->too_large == 0 || part_bytes(i) < s->too_large)) {
+                s->too_large = part_bytes(i);
+                s->n_fitted = 0;
+            }
             parts_halve(i);
             next_part(i);
             break;
@@ -423,6 +443,10 @@ static void next_part(struct insert *i)
     if (i->n_parts == 0) {
         finish(i);
         return;
+    }
+    while (s->too_large > 0 && part_bytes(i) >= s->too_large &&
+           part_rows(i) > 1 && !parts_too_many(i)) {
+        parts_halve(i);
     }
     if (!send(i, &i->tries[0], NULL, &wait_ms)) {
         if (wait_ms < 0) {

@@ -229,6 +229,7 @@ static bool remote_apply(struct sink *s, const struct sink_plan *plan,
         return false;
     }
     transfers_apply(s->transfers, &s->plan->pool);
+    s->too_large = 0;
     if (same) {
         for (uint32_t i = 0; i < s->n_endpoints; i++) {
             struct breaker *b = &s->endpoints[i].breaker;

@@ -83,6 +83,8 @@ struct sink {
     struct insert *inserts;
     struct insert *probing;    /* the one that may bisect; NULL: none */
     bool suspect;              /* the last was a setup error: one probe a time */
+    uint64_t too_large;        /* bytes of rows that were; 0: none was */
+    uint32_t n_fitted;         /* parts taken since */
     double window;             /* inserts at once: AIMD */
     double slow_ms;            /* moving average of an insert's time */
     struct hedging hedging;    /* n_tries: inserts */

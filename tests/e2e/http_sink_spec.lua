@@ -113,6 +113,15 @@ describe("the http sink", function()
     assert.equal(1, #dead)
     assert.equal(150, dead[1].event.n)
     table.remove(list, 150)
+    -- It remembers: what comes next is halved at once.
+    local too_large = r:count("limit")
+    s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]")
+    h.wait_for("all again", function() return #r:events() >= 2 * 299 end, 60)
+    print(("# http: too large: %d requests, then %d of %d"):format(too_large,
+      r:count("limit") - too_large, #r:requests()))
+    assert.is_true(r:count("limit") - too_large <= 2)
+    assert.is_true(#r:requests() < 40)
+    for i = 1, 299 do list[299 + i] = list[i] end
     local got = r:events()
     table.sort(got)
     table.sort(list)
