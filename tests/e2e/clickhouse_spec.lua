@@ -71,7 +71,9 @@ describe("the ClickHouse sink", function()
       rows(100)
       send(1)
       rows(200)
-      assert.equal(2, s:metric("sluice_insert_seconds_count"))
+      h.wait_for("both answers", function()
+        return s:metric("sluice_insert_seconds_count") == 2
+      end)
       force "open"
       h.wait_for("open", function() return s:metric("sluice_breaker_state") == 2 end)
       send(60)
