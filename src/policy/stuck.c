@@ -14,7 +14,8 @@ static _Thread_local struct policy_state *volatile running;
 
 void stuck_enter(struct policy_state *s, const struct route *route, int hook)
 {
-    s->context.at = 0;
+    /* Plain for Lua, which writes it in one instruction; watched from here. */
+    __atomic_store_n(&s->context.at, 0, __ATOMIC_RELAXED);
     atomic_store_explicit(&s->at, route->index * 2 + (uint32_t)hook,
                           memory_order_relaxed);
     running = s;
@@ -45,8 +46,7 @@ bool policy_state_at(const struct policy_state *s, struct policy_at *out)
     if (out->pass % 2 == 0 || at / 2 >= plan->n_routes) {
         return false;
     }
-    /* Lua writes it, in one instruction. */
-    out->event = *(const volatile uint32_t *)&s->context.at;
+    out->event = __atomic_load_n(&s->context.at, __ATOMIC_RELAXED);
     out->route = &plan->routes[at / 2];
     out->hook = at % 2 == HOOK_ON_EVENT ? "on_event" : "on_request";
     out->file = s->hooks[at / 2].files[at % 2];
