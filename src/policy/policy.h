@@ -127,6 +127,9 @@ struct policy_at {
 /* False: in no hook. Any thread, while the state lives. */
 bool policy_state_at(const struct policy_state *s, struct policy_at *out);
 
+/* True: what the policy keeps in the state leaves its hooks no memory. Any thread. */
+bool policy_state_worn(const struct policy_state *s);
+
 /* Sent to a thread in a hook, it stops one that is interpreted: that raises. Once,
  * before the first is sent. */
 enum { POLICY_SIGNAL = 12 }; /* SIGUSR2 */

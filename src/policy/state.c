@@ -31,6 +31,7 @@ static void *on_alloc(void *arg, void *p, size_t before, size_t after)
     }
     before = p == NULL ? 0 : before;
     if (after > before && s->bytes + after - before > STATE_BYTES_MAX) {
+        s->starved = true;
         return NULL; /* "not enough memory" in Lua */
     }
     s->bytes += after - before;

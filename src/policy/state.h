@@ -32,6 +32,7 @@
 
 enum {
     STATE_BYTES_MAX = 64 << 20,
+    STATE_BYTES_WORN = 56 << 20, /* kept after a collection, by one that starved */
     TOP_LEVEL_MS = 2000, /* of a policy's top level */
     AFTER_MS = 200,      /* what is left when a file of it was stopped */
     HOOK_MS = 50,        /* of one call of a hook with loops */
@@ -101,6 +102,8 @@ struct policy_state {
     lua_State *L;
     size_t bytes;
     uint64_t allocations;
+    bool starved;            /* was refused memory since this was last looked at */
+    atomic_bool worn;        /* the policy keeps so much that hooks fail for it */
     uint64_t deadline_ns;    /* of what runs now, in the thread's time; 0: unbounded */
     const char *bounded;     /* what that is, for the message */
     uint32_t overruns;       /* events of this call that were stopped */

@@ -34,6 +34,19 @@ void stuck_leave(struct policy_state *s)
         s->interrupted = 0;
         state_rehook(s);
     }
+    if (UNLIKELY(s->starved)) {
+        s->starved = false;
+        if (s->bytes > STATE_BYTES_WORN) {
+            (void)lua_gc(s->L, LUA_GCCOLLECT, 0);
+        }
+        atomic_store_explicit(&s->worn, s->bytes > STATE_BYTES_WORN,
+                              memory_order_relaxed);
+    }
+}
+
+bool policy_state_worn(const struct policy_state *s)
+{
+    return atomic_load_explicit(&s->worn, memory_order_relaxed);
 }
 
 bool policy_state_at(const struct policy_state *s, struct policy_at *out)

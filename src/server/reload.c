@@ -233,6 +233,10 @@ static bool settles(struct reload *r)
     if (r->asked.kind == RELOAD_FILE) {
         return false;
     }
+    if (r->asked.kind == RELOAD_FRESH) {
+        r->from = policy_ref(s->policy);
+        return false;
+    }
     if (meant && r->asked.kind != RELOAD_PROMOTE) {
         takeover_drop(r);
     } else if (meant && t->kind == TRIAL_CANARY) {

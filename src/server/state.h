@@ -109,7 +109,9 @@ bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_strea
 enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,
                      RELOAD_FAILED, RELOAD_CONFLICT, RELOAD_BUSY };
 /* ROLLBACK: of the trial if there is one, else to the policy before. */
-enum reload_kind { RELOAD_FILE, RELOAD_ROLLBACK, RELOAD_PROMOTE, RELOAD_DROP };
+/* FRESH: of the live one, in new Lua states. */
+enum reload_kind { RELOAD_FILE, RELOAD_ROLLBACK, RELOAD_PROMOTE, RELOAD_DROP,
+                   RELOAD_FRESH };
 
 struct reload_answer {
     enum reload_result result;

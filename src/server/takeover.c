@@ -113,8 +113,13 @@ static void went_live(void *arg)
     struct generation *old = s->live;
     char why[64];
 
-    policy_unref(s->previous);
-    s->previous = s->policy;
+    /* The same again is nothing to go back to. */
+    if (same(policy_plan(s->policy)->hash, policy_plan(r->policy)->hash)) {
+        policy_unref(s->policy);
+    } else {
+        policy_unref(s->previous);
+        s->previous = s->policy;
+    }
     s->policy = policy_ref(r->policy);
     log_follow(policy_plan(s->policy));
     s->live = r->generation;

@@ -15,6 +15,7 @@ static const double LOOK_S = 0.1;
 
 #define INTERRUPT_NS 1000000000ull
 #define STUCK_NS 1800000000ull
+#define FRESHEN_NS 10000000000ull
 /* A machine that gives the worker a quarter of a core is no reason. */
 enum { RUNNING_PART = 4 };
 
@@ -100,6 +101,35 @@ static void look_at(struct watch *w, uint32_t i, uint64_t now)
     }
 }
 
+static void on_freshened(void *arg, const struct reload_answer *a)
+{
+    (void)arg;
+    (void)a; /* its generation tells */
+}
+
+/* The live policy in new states. A trial judges by itself. */
+static void freshen(struct watch *w, uint32_t i, uint64_t now)
+{
+    struct server *s = w->s;
+    const struct binding *b = s->live->bindings[i];
+
+    if (b == NULL || s->trial.g != NULL || s->n_reloading > 0 ||
+        !policy_state_worn(b->state) ||
+        (w->freshened_ns != 0 && now - w->freshened_ns < FRESHEN_NS)) {
+        return;
+    }
+    if (!reload_ask(s, &(struct reload_request){.kind = RELOAD_FRESH,
+                                                .cause = "memory",
+                                                .done = on_freshened})) {
+        return; /* too many wait; it is looked at again */
+    }
+    w->freshened_ns = now;
+    log_write(LOG_WARN, "policy",
+              "generation=%lu status=full worker=%u why=\"what the policy keeps "
+              "fills the state's memory\"",
+              (unsigned long)s->live->number, i);
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct watch *w = OUTER(t, struct watch, look);
@@ -109,6 +139,7 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     (void)events;
     for (uint32_t i = 0; i < w->s->n_workers; i++) {
         look_at(w, i, now);
+        freshen(w, i, now);
     }
 }
 

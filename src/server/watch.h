@@ -5,6 +5,9 @@
  *                    ├─ 1 s   ─► the policy's signal: an interpreted hook raises
  *                    └─ 1.8 s ─► logged, noted in spool/suspect, exit 70
  *
+ * and whether a state's memory is full of what the policy keeps: then the live
+ * policy is loaded once more, into new states.
+ *
  * Only time that the worker's thread had of the machine counts as stuck. The
  * supervisor's thread.
  */
@@ -32,6 +35,7 @@ struct watch {
     ev_timer look;
     struct watch_seen *seen; /* one a worker */
     stats_cell *stopped;
+    uint64_t freshened_ns;   /* when a load for want of memory was last asked for */
 };
 
 void watch_start(struct watch *w, struct server *s); /* the workers run */

@@ -83,6 +83,26 @@ describe("a hook kept in bounds", function()
     for _, line in ipairs(lines) do assert.matches([["ok":true}$]], line) end
   end)
 
+  it("that keeps all memory for itself is loaded again, into new states",
+  function()
+    s = h.server { policy = policy([[
+      if ev.keep then kept[#kept + 1] = ("x"):rep(1000000) .. #kept end
+      ev.ok = true]], "local kept = {}", 1) }
+    local failed = 0
+    for i = 1, 100 do
+      local status = s:post("/v1/events", ([[{"keep":%d}]]):format(i)).status
+      failed = failed + (status == 500 and 1 or 0)
+    end
+    assert.is_true(failed > 0)
+    s:logged("generation=1 status=full worker=0")
+    s:logged("generation=2 status=live cause=memory")
+    s:logged("generation=1 status=retired")
+    assert.equal(202, s:post("/v1/events", [[{"keep":1}]]).status)
+    assert.equal(409, s:reload("?rollback").status)
+    assert.equal(0, s:stop())
+    assert.equal(101 - failed, #s:lines())
+  end)
+
   it("that returns nonsense fails its event, and says what it expects", function()
     s = h.server { policy = policy([[
       if ev.kind == "number" then return 1 end
