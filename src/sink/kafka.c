@@ -52,6 +52,7 @@ static uint32_t kafka_endpoints(struct sink *s, struct sink_endpoint *out,
             cluster_show(c);
             (void)snprintf(out[n].url, sizeof out[n].url, "%s", c->brokers);
             out[n].state = c->meter.shown;
+            out[n].spare = i > 0;
             out[n++].counts = c->breaker.counts;
         }
     }

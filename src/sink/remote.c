@@ -83,6 +83,7 @@ static uint32_t remote_endpoints(struct sink *s, struct sink_endpoint *out,
         endpoint_show(p);
         (void)snprintf(out[i].url, sizeof out[i].url, "%s", p->url);
         out[i].state = p->meter.shown;
+        out[i].spare = false;
         out[i].counts = p->breaker.counts;
     }
     return n;

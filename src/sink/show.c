@@ -43,7 +43,7 @@ void pump_block(struct delivery *d)
     bool blocked = n > 0;
 
     for (uint32_t i = 0; i < n; i++) {
-        blocked &= list[i].state == BREAKER_OPEN;
+        blocked &= list[i].spare || list[i].state == BREAKER_OPEN;
     }
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         struct outlet *o = &d->outlets[i];

@@ -79,6 +79,7 @@ struct sink_conf {
 
 struct sink_endpoint {
     char url[128];
+    bool spare;              /* helps another, and takes nothing alone */
     enum breaker_state state;
     struct breaker_counts counts;
 };

@@ -108,8 +108,19 @@ local function format(r)
   for _, f in ipairs(FORMAT) do h.write(r.dir .. "/logs/" .. f, formatted[f]) end
 end
 
+-- A certificate of its own for a listener, as the broker's settings name it.
+local function certificate(dir, listener)
+  h.shell(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test -addext "
+    .. "subjectAltName=IP:127.0.0.1 -keyout '%s/key.pem' -out '%s/cert.pem' 2>/dev/null && "
+    .. "cat '%s/key.pem' '%s/cert.pem' > '%s/both.pem'"):format(dir, dir, dir, dir, dir))
+  return ("listener.name.%s.ssl.keystore.type=PEM\n"
+    .. "listener.name.%s.ssl.keystore.location=%s/both.pem\n"):format(listener, listener,
+    dir)
+end
+
 ---@param o table? dir: where its files lie; listeners: { name = { port = where it
----listens, advertised = where clients are sent, password = true? } }; no_auto: topics
+---listens, advertised = where clients are sent, password = true?, tls = true? (with
+---password; its certificate is in Real.dir/cert.pem) } }; no_auto: topics
 ---are not made by themselves; no_wait
 function M.real(jars, port, control, o)
   o = o or {}
@@ -120,9 +131,10 @@ function M.real(jars, port, control, o)
     listeners = ("%s,%s://127.0.0.1:%d"):format(listeners, name, l.port)
     advertised = ("%s,%s://127.0.0.1:%d"):format(advertised, name,
       l.advertised or l.port)
-    protocols = ("%s,%s:%s"):format(protocols, name, l.password and "SASL_PLAINTEXT"
-      or "PLAINTEXT")
+    protocols = ("%s,%s:%s"):format(protocols, name, l.tls and "SASL_SSL"
+      or l.password and "SASL_PLAINTEXT" or "PLAINTEXT")
     if l.password then more = more .. PASSWORD:format(name:lower()) end
+    if l.tls then more = more .. certificate(r.dir, name:lower()) end
   end
   local vars = { BROKER = port, CONTROL = control, DIR = r.dir,
     LISTENERS = listeners, ADVERTISED = advertised, PROTOCOLS = protocols,

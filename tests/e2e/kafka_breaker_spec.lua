@@ -184,6 +184,22 @@ describe("a second Kafka cluster", function()
     assert.equal(200, kafka.count(a.brokers, "events", 4))
   end)
 
+  it("does not stand in for the first: while that is left alone an answer of "
+    .. "delivered is refused at once", function()
+    s = h.server { policy = (hedged [[after = "10s", max_ratio = 1]]):gsub(
+      'stream "events" {', 'stream "events" { ack = "delivered", timeout = "1s",') }
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    a:say("down 1")
+    h.wait_for("a refusal", function()
+      return s:post("/v1/events", "{}").status == 503
+    end, 60)
+    assert.equal(0, s:metric("sluice_breaker_state", b.brokers))
+    a:say("up 1")
+    h.wait_for("an acceptance", function()
+      return s:post("/v1/events", "{}").status == 202
+    end, 60)
+  end)
+
   it("has a breaker of its own, and its failure hurts nothing", function()
     s = h.server { policy = hedged [[after = "20ms", max_ratio = 1]] }
     s:post("/v1/events", "{}")
