@@ -13,6 +13,11 @@ enum { MERGE_MS = 1000 };
 
 enum { FITTED = 100 };
 
+/* Between two looks whether a mistake in every row is undone. No breaker opens on it,
+ * for the server is well; with the search that found it they make 64 inserts a minute
+ * at most. */
+enum { MISTAKE_MS = 2500 };
+
 static void next_part(struct insert *i);
 
 /* ---- its list ---- */
@@ -110,7 +115,7 @@ static void release_waiting(struct sink *s, enum sink_verdict_kind kind,
 }
 
 /* The table is wrong, not the rows: all are kept. */
-static void setup_error(struct insert *i, const char *why)
+static void setup_error(struct insert *i, const char *why, int64_t after_ms)
 {
     struct sink *s = i->sink;
     char words[sizeof i->why];
@@ -120,7 +125,7 @@ static void setup_error(struct insert *i, const char *why)
     i->maybe = false; /* as it is it is not wanted: another policy may mend that */
     parts_forgive(i);
     i->extra = 0;
-    park(i, SINK_SETUP, words, 0);
+    park(i, SINK_SETUP, words, after_ms);
     release_waiting(s, SINK_SETUP, words);
 }
 
@@ -162,7 +167,7 @@ static void bad_data(struct insert *i, const struct refusal *r)
     uint32_t n = i->parts[i->n_parts - 1].n;
 
     if (s->suspect) {
-        setup_error(i, i->why);
+        setup_error(i, i->why, MISTAKE_MS);
         return;
     }
     if (s->probing != NULL && s->probing != i) {
@@ -184,7 +189,7 @@ static void bad_data(struct insert *i, const struct refusal *r)
     i->extra++;
     stats_add(s->extra, 1);
     if (parts_too_many(i)) {
-        setup_error(i, i->why);
+        setup_error(i, i->why, MISTAKE_MS);
         return;
     }
     next_part(i);
@@ -338,7 +343,7 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         }
         /* fall through */
     default:
-        setup_error(i, i->why);
+        setup_error(i, i->why, 0);
     }
 }
 
@@ -433,13 +438,7 @@ static void next_part(struct insert *i)
         }
         s->probing = i;
     }
-    /* A part of which every row was refused. */
-    while (i->n_parts > 0 &&
-           parts_refused(i, i->parts[i->n_parts - 1].first,
-                      i->parts[i->n_parts - 1].n) ==
-               i->parts[i->n_parts - 1].n) {
-        i->n_parts--;
-    }
+    parts_set_aside(i);
     if (i->n_parts == 0) {
         finish(i);
         return;

@@ -21,7 +21,7 @@
 enum {
     INSERT_EXTRA_MAX = 32, /* inserts of a batch beyond one a part */
     INSERT_ROWS_MAX = 10,  /* refused rows that any batch may have */
-    INSERT_PARTS_MAX = 2 + INSERT_EXTRA_MAX
+    INSERT_PARTS_MAX = 2 + 2 * INSERT_EXTRA_MAX
 };
 
 struct insert_try {
@@ -35,10 +35,11 @@ struct insert {
     struct insert *next;       /* of the sink's list */
     struct sink *sink;
     struct batch *batch;
-    struct {
+    struct insert_part {
         uint32_t first, n;
-    } parts[INSERT_PARTS_MAX]; /* the last one is the next */
-    uint32_t n_parts;
+    } parts[INSERT_PARTS_MAX], /* the last one is the next */
+        aside[INSERT_PARTS_MAX]; /* of which each row was refused, in order */
+    uint32_t n_parts, n_aside;
     uint32_t *refused;         /* rows, in order */
     uint32_t n_refused, refused_room;
     uint32_t extra;
@@ -67,9 +68,11 @@ void insert_asked(struct sink *s, bool ok, const struct transfer_answer *a);
 void insert_free(struct insert *i);
 
 /* parts.c: i's parts and refused rows; the last part is the one in hand. */
-/* Rows of the parts that are left are tried again; those of parts that are in the
- * table by now were refused alone, and stay so. */
+/* Rows of the parts that are left are tried again, those set aside, too; the others
+ * were refused while their neighbours went into the table, and stay so. */
 void parts_forgive(struct insert *i);
+/* Parts in hand of which each row was refused wait for what becomes of the others. */
+void parts_set_aside(struct insert *i);
 /* More is refused, or more was tried, than bad rows explain. */
 bool parts_too_many(const struct insert *i);
 void parts_refuse(struct insert *i, uint32_t row); /* as the batch counts */

@@ -18,10 +18,26 @@ static bool is_left(const struct insert *i, uint32_t row)
     return false;
 }
 
+void parts_set_aside(struct insert *i)
+{
+    while (i->n_parts > 0) {
+        struct insert_part p = i->parts[i->n_parts - 1];
+
+        if (parts_refused(i, p.first, p.n) < p.n) {
+            return;
+        }
+        i->aside[i->n_aside++] = p;
+        i->n_parts--;
+    }
+}
+
 void parts_forgive(struct insert *i)
 {
     uint32_t n = 0;
 
+    while (i->n_aside > 0) {
+        i->parts[i->n_parts++] = i->aside[--i->n_aside];
+    }
     for (uint32_t k = 0; k < i->n_refused; k++) {
         if (!is_left(i, i->refused[k])) {
             i->refused[n++] = i->refused[k];
@@ -36,7 +52,7 @@ bool parts_too_many(const struct insert *i)
     uint32_t most = share > INSERT_ROWS_MAX ? share : INSERT_ROWS_MAX;
 
     return i->n_refused > most || i->extra > INSERT_EXTRA_MAX ||
-           i->n_parts + 2 > INSERT_PARTS_MAX;
+           i->n_parts + i->n_aside + 2 > INSERT_PARTS_MAX;
 }
 
 void parts_refuse(struct insert *i, uint32_t row)
@@ -78,7 +94,7 @@ uint32_t parts_refused(const struct insert *i, uint32_t first, uint32_t n)
     return count;
 }
 
-static struct record split(const struct insert *i, uint32_t part,
+static struct record split(const struct insert *i, const struct insert_part *p,
                            struct batch_range *ranges)
 {
     const struct batch *b = i->batch;
@@ -88,7 +104,7 @@ static struct record split(const struct insert *i, uint32_t part,
         .value = b->id,
         .stream = str_of(i->sink->conf.streams[b->stream].name),
         .ranges = ranges,
-        .n_ranges = batch_part(b, i->parts[part].first, i->parts[part].n, ranges)};
+        .n_ranges = batch_part(b, p->first, p->n, ranges)};
 }
 
 void parts_emit(struct sink *s, struct journal_draft *draft)
@@ -96,10 +112,13 @@ void parts_emit(struct sink *s, struct journal_draft *draft)
     struct batch_range ranges[BATCH_RANGES_MAX];
 
     for (const struct insert *i = s->inserts; i != NULL; i = i->next) {
-        for (uint32_t k = 0; k < i->n_parts; k++) {
-            struct record r = split(i, k, ranges);
+        for (uint32_t k = 0; k < i->n_parts + i->n_aside; k++) {
+            const struct insert_part *p = k < i->n_parts
+                                              ? &i->parts[k]
+                                              : &i->aside[k - i->n_parts];
+            struct record r = split(i, p, ranges);
 
-            if (i->parts[k].n < i->batch->n) {
+            if (p->n < i->batch->n) {
                 journal_emit(draft, &r);
             }
         }
@@ -112,7 +131,6 @@ void parts_halve(struct insert *i)
     char quoted[300];
     struct record r;
     struct err e;
-
     uint32_t first = i->parts[i->n_parts - 1].first;
     uint32_t n = i->parts[i->n_parts - 1].n;
 
@@ -120,7 +138,7 @@ void parts_halve(struct insert *i)
     i->parts[i->n_parts - 1].n = n - n / 2;
     i->parts[i->n_parts].first = first;
     i->parts[i->n_parts].n = n / 2;
-    r = split(i, i->n_parts++, ranges);
+    r = split(i, &i->parts[i->n_parts++], ranges);
     /* Should it fail, the next process may send a part again within another. */
     if (!journal_append(*i->sink->conf.journal, &r, &e) ||
         !journal_sync(*i->sink->conf.journal, &e)) {

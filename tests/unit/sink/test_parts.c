@@ -76,9 +76,39 @@ static void other_rows_have_another_name(void **state)
     free(i.refused);
 }
 
+static void rows_refused_alone_are_tried_again_when_it_was_the_table(void **state)
+{
+    static const struct batch_range planned[] = {{3, 0, 100, 10}};
+    struct insert i;
+    struct batch b;
+
+    (void)state;
+    make(&i, &b, planned, 1);
+    i.parts[0] = (struct insert_part){5, 5}; /* 2..4 are in the table but for 3 */
+    i.parts[1] = (struct insert_part){1, 1};
+    i.parts[2] = (struct insert_part){0, 1};
+    i.n_parts = 3;
+    parts_refuse(&i, 0);
+    parts_refuse(&i, 1);
+    parts_refuse(&i, 3);
+    parts_refuse(&i, 6);
+    parts_set_aside(&i);
+    assert_int_equal(1, i.n_parts);
+    assert_int_equal(2, i.n_aside);
+    parts_forgive(&i);
+    assert_int_equal(0, i.n_aside);
+    assert_int_equal(3, i.n_parts);
+    assert_int_equal(0, i.parts[2].first);
+    assert_int_equal(1, i.parts[1].first);
+    assert_int_equal(1, i.n_refused);
+    assert_int_equal(3, i.refused[0]);
+    free(i.refused);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_refused_alone_are_tried_again_when_it_was_the_table),
         cmocka_unit_test(what_is_left_of_a_batch_is_named_as_its_part_was),
         cmocka_unit_test(other_rows_have_another_name),
     };
