@@ -2,8 +2,9 @@
 -- from which the type annotations and the reference come. They compile: what
 -- loops or would need a table is done in C (src/policy/library.h).
 --
--- A helper of a missing field is harmless: nil in, nil out. Values that a client
--- chose never raise; a policy's own mistakes (no text where a text belongs) do.
+-- A helper of a missing field is harmless: nil in, nil out; so is one of a text that
+-- is malformed or too long. What is no text raises, as in plain Lua: a schema says
+-- what is one.
 
 local ffi = require "ffi"
 
@@ -22,10 +23,6 @@ local TEXT_MAX = 65536
 
 local function no_text(word, v)
   error(("%s: expected a text, got %s"):format(word, type(v)), 3)
-end
-
-local function too_long(word)
-  error(("%s: the text is longer than 64 KiB"):format(word), 3)
 end
 
 local function given()
@@ -122,47 +119,45 @@ local function split(s, separator)
 end
 
 -- What the helpers with scratch memory have in common.
-local function scratch(word, rc)
+local function scratch(rc)
   if rc == 1 then return given() end
-  if rc < 0 then too_long(word) end
   return nil
 end
 
 local function url_decode(s)
   if s == nil then return nil end
   if type(s) ~= "string" then no_text("url_decode", s) end
-  return scratch("url_decode", C.sluice_url_decode(ctx, s, #s, found))
+  return scratch(C.sluice_url_decode(ctx, s, #s, found))
 end
 
 local function param(query, name)
   if query == nil then return nil end
   if type(query) ~= "string" then no_text("param", query) end
-  return scratch("param",
-    C.sluice_param(ctx, query, #query, name, #name, found))
+  return scratch(C.sluice_param(ctx, query, #query, name, #name, found))
 end
 
 local function mask(s, keep)
   if s == nil then return nil end
   if type(s) ~= "string" then no_text("mask", s) end
-  return scratch("mask", C.sluice_mask(ctx, s, #s, keep or 0, found))
+  return scratch(C.sluice_mask(ctx, s, #s, keep or 0, found))
 end
 
 local function mask_ip(s)
   if s == nil then return nil end
   if type(s) ~= "string" then no_text("mask_ip", s) end
-  return scratch("mask_ip", C.sluice_mask_ip(ctx, s, #s, found))
+  return scratch(C.sluice_mask_ip(ctx, s, #s, found))
 end
 
 local function base64_decode(s)
   if s == nil then return nil end
   if type(s) ~= "string" then no_text("base64_decode", s) end
-  return scratch("base64_decode", C.sluice_base64_decode(ctx, s, #s, found))
+  return scratch(C.sluice_base64_decode(ctx, s, #s, found))
 end
 
 local function base64_encode(s)
   if s == nil then return nil end
   if type(s) ~= "string" then no_text("base64_encode", s) end
-  return scratch("base64_encode", C.sluice_base64_encode(ctx, s, #s, found))
+  return scratch(C.sluice_base64_encode(ctx, s, #s, found))
 end
 
 -- ---- digests, identities, chance ---------------------------------------------
@@ -280,20 +275,20 @@ M.words = {
     returns = "string[]", help = "All parts, at most 1000." },
   { name = "url_decode", group = "texts", call = url_decode,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "With %41 and + undone; nil when that is malformed or not UTF-8. At most 64 KiB." },
+    help = "With %41 and + undone; nil: malformed, not UTF-8, or longer than 64 KiB." },
   { name = "param", group = "texts", call = param,
     params = { { "query", "string?" }, { "name", "string" } },
     returns = "string?",
     help = "A parameter of a query (req.query), decoded; nil: not there." },
   { name = "base64_decode", group = "texts", call = base64_decode,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "Either alphabet, padded or not; nil: it is none. At most 64 KiB." },
+    help = "Either alphabet, padded or not; nil: it is none, or more than 64 KiB." },
   { name = "base64_encode", group = "texts", call = base64_encode,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "Padded, the usual alphabet. At most 48 KiB." },
+    help = "Padded, the usual alphabet; nil: more than 48 KiB." },
   { name = "mask", group = "texts", call = mask,
     params = { { "s", "string?" }, { "keep", "number?" } }, returns = "string?",
-    help = "* for every character but the last `keep` (0)." },
+    help = "* for every character but the last `keep` (0); nil: more than 64 KiB." },
   { name = "mask_ip", group = "texts", call = mask_ip,
     params = { { "s", "string?" } }, returns = "string?",
     help = "An address without its last 8 (IPv4) or 80 (IPv6) bits; nil: it is none." },

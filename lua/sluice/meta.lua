@@ -648,7 +648,7 @@ function part(s, separator, n) end
 ---@return string[]
 function split(s, separator) end
 
----With %41 and + undone; nil when that is malformed or not UTF-8. At most 64 KiB.
+---With %41 and + undone; nil: malformed, not UTF-8, or longer than 64 KiB.
 ---@param s? string
 ---@return string?
 function url_decode(s) end
@@ -659,17 +659,17 @@ function url_decode(s) end
 ---@return string?
 function param(query, name) end
 
----Either alphabet, padded or not; nil: it is none. At most 64 KiB.
+---Either alphabet, padded or not; nil: it is none, or more than 64 KiB.
 ---@param s? string
 ---@return string?
 function base64_decode(s) end
 
----Padded, the usual alphabet. At most 48 KiB.
+---Padded, the usual alphabet; nil: more than 48 KiB.
 ---@param s? string
 ---@return string?
 function base64_encode(s) end
 
----* for every character but the last `keep` (0).
+---* for every character but the last `keep` (0); nil: more than 64 KiB.
 ---@param s? string
 ---@param keep? number
 ---@return string?

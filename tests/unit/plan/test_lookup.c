@@ -149,6 +149,43 @@ static void holds_many_rows(void **state)
     lookup_free(l);
 }
 
+static void count(void *arg, uint32_t line, const char *text)
+{
+    (void)line;
+    (void)text;
+    ++*(unsigned *)arg;
+}
+
+/* Texts of what CSV is made of: a table, or at least one mistake told. */
+static void takes_any_text(void **state)
+{
+    static const char alphabet[] = ",,,\"\"\n\n\r ab\xC3\xA4\0";
+
+    (void)state;
+    srandom(5);
+    for (int i = 0; i < 200000; i++) {
+        char text[40];
+        size_t n = (size_t)random() % sizeof text;
+        unsigned told = 0;
+        struct lookup *l;
+
+        for (size_t k = 0; k < n; k++) {
+            text[k] = alphabet[(size_t)random() % sizeof alphabet];
+        }
+        l = lookup_new((struct str){text, n}, (struct str){NULL, 0}, ',', count,
+                       &told);
+        assert_int_equal(l == NULL, told > 0);
+        if (l != NULL) {
+            for (uint32_t r = 0; r < lookup_n_rows(l); r++) {
+                struct str key = lookup_cell(l, (int32_t)r, 0);
+
+                assert_int_equal(lookup_row(l, key), r);
+            }
+        }
+        lookup_free(l);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +194,7 @@ int main(void)
         cmocka_unit_test(names_each_mistake_with_its_line),
         cmocka_unit_test(says_it_in_twenty_lines_at_most),
         cmocka_unit_test(holds_many_rows),
+        cmocka_unit_test(takes_any_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
