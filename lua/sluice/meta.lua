@@ -188,7 +188,7 @@ function route(name) end
 ---Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too.
 ---@class sluice.stream.dedup
 ---@field key string Path of the field that tells events apart; those without it all pass.
----@field max_keys? integer Keys remembered, 40 bytes each; of more, the oldest are forgotten early. (default: 1000000)
+---@field max_keys? integer Keys remembered, about 60 bytes each; of more, the oldest are forgotten early. (default: 1000000)
 ---@field window? string How long a key counts as seen, from its first time. In memory: a restart forgets. (default: 10m)
 
 ---Events on their way: how safely they are kept, and where they go.

@@ -294,7 +294,7 @@ M.stream = {
           max = 7 * DAY_MS, help = "How long a key counts as seen, from its first time. "
             .. "In memory: a restart forgets." },
         max_keys = { type = "count", default = 1000000, min = 1000, max = 100000000,
-          help = "Keys remembered, 40 bytes each; of more, the oldest are forgotten early." },
+          help = "Keys remembered, about 60 bytes each; of more, the oldest are forgotten early." },
       } },
     sinks = { type = "sinks", required = true,
       help = "Names of sinks, or name = { when_full, max_lag }." },

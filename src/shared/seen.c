@@ -33,7 +33,9 @@ struct shard {
     _Atomic uint32_t count; /* entries between tail and head; written locked */
     uint32_t tail;
     struct entry *ring;
-    uint32_t *index; /* 1 + place in the ring; 0: free */
+    /* 1 + place in the ring, above it 32 bits of the hash, so that few entries are
+     * looked at in vain; 0: free. */
+    uint64_t *index;
 };
 
 struct seen {
@@ -80,7 +82,7 @@ struct seen *seen_new(const struct seen_conf *conf)
     for (int i = 0; i < N_SHARDS; i++) {
         atomic_flag_clear(&s->shards[i].lock);
         s->shards[i].ring = mem_zalloc(s->room * sizeof(struct entry));
-        s->shards[i].index = mem_zalloc((s->mask + 1) * sizeof(uint32_t));
+        s->shards[i].index = mem_zalloc((s->mask + 1) * sizeof(uint64_t));
     }
     return s;
 }
@@ -142,9 +144,10 @@ static uint32_t slot_of(const struct seen *s, const struct shard *h,
     uint32_t i = (uint32_t)hash[0] & s->mask;
 
     for (; h->index[i] != 0; i = (i + 1) & s->mask) {
-        const struct entry *x = &h->ring[h->index[i] - 1];
+        const struct entry *x = &h->ring[(uint32_t)h->index[i] - 1];
 
-        if (x->hash[0] == hash[0] && x->hash[1] == hash[1]) {
+        if (h->index[i] >> 32 == (uint32_t)hash[0] && x->hash[0] == hash[0] &&
+            x->hash[1] == hash[1]) {
             break;
         }
     }
@@ -163,7 +166,7 @@ static void index_remove(const struct seen *s, struct shard *h, uint32_t i)
         if (h->index[i] == 0) {
             break;
         }
-        home = (uint32_t)h->ring[h->index[i] - 1].hash[0] & s->mask;
+        home = (uint32_t)(h->index[i] >> 32) & s->mask;
         if (((i - home) & s->mask) >= ((i - hole) & s->mask)) {
             h->index[hole] = h->index[i];
             hole = i;
@@ -235,7 +238,7 @@ static enum seen_result reserve(struct seen *s, struct shard *h,
     at = at >= s->room ? at - s->room : at;
     h->ring[at] = (struct entry){{hash[0], hash[1]}, owner, now, *chain};
     /* Popping has moved slots. */
-    h->index[slot_of(s, h, hash)] = at + 1;
+    h->index[slot_of(s, h, hash)] = (uint64_t)(uint32_t)hash[0] << 32 | (at + 1);
     atomic_store_explicit(&h->count, count_of(h) + 1, memory_order_relaxed);
     *chain = (uint32_t)(h - s->shards) * s->room + at + 1;
     return SEEN_NEW;
@@ -294,7 +297,7 @@ enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
     lock(h);
     i = slot_of(s, h, hash);
     if (h->index[i] != 0) {
-        struct entry *x = &h->ring[h->index[i] - 1];
+        struct entry *x = &h->ring[(uint32_t)h->index[i] - 1];
 
         if (!expired(s, x, now)) {
             r = x->owner == 0       ? SEEN_BEFORE
