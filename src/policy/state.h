@@ -40,7 +40,8 @@ enum {
     WARM_MS = 20,        /* and at most */
     SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
     JUDGE_MS = 50,       /* of a canary's roll_back_if */
-    HOOK_STOP_MS = 45,   /* when it is stopped, so that all is over by HOOK_MS */
+    HOOK_STOP_MS = 35,   /* when it is stopped, so that its whole batch, with what the
+                            next events are given, is over by HOOK_MS */
     COUNT_EVERY = 10000, /* instructions between two looks at the clock */
     NEXT_MS = 1,         /* for each event behind one that was stopped, */
     OVERRUNS_MAX = 8     /* until so many were: then the rest ends at once */
