@@ -4,13 +4,23 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/err.h"
 
-enum { HOST_BYTES = 256 };
+enum { HOST_BYTES = 256, PORT_MAX = 65535, PORT_DIGITS = 5 };
+
+/* getaddrinfo would take 99999 for 34463. */
+static bool is_port(const char *text)
+{
+    size_t n = strspn(text, "0123456789");
+
+    return n > 0 && n <= PORT_DIGITS && text[n] == '\0' &&
+           strtoul(text, NULL, 10) <= PORT_MAX;
+}
 
 /* "host:port" in two; the brackets of an IPv6 address go. */
 static bool split(const char *addr, char *host, const char **port,
@@ -19,7 +29,7 @@ static bool split(const char *addr, char *host, const char **port,
     const char *colon = strrchr(addr, ':');
     size_t n;
 
-    if (colon == NULL || colon[1] == '\0') {
+    if (colon == NULL || !is_port(colon + 1)) {
         return err_set(e, "\"%s\" is not an address such as \"127.0.0.1:8080\"",
                        addr);
     }

@@ -142,7 +142,8 @@ uint64_t spool_available(struct spool_consumer *c, struct spool_pos pos)
                 at = g->first;
                 break;
             }
-            if ((!g->old && !atomic_load(&g->sealed)) || segment_end_seq(g) > at) {
+            if ((!g->old && !atomic_load(&g->sealed)) ||
+                segment_written_seq(g) > at) {
                 break;
             }
         }
@@ -218,15 +219,9 @@ uint64_t shard_end(const struct shard *sh)
     uint64_t end = 1;
 
     for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
-        if (g->old) {
-            end = g->old_end;
-        } else if (atomic_load(&g->state) == SEGMENT_USED) {
-            uint64_t n = tail_n(atomic_load(&g->poisoned)
-                                    ? atomic_load(&g->synced_tail)
-                                    : atomic_load(&g->tail));
+        uint64_t written = segment_written_seq(g);
 
-            end = n > 0 ? g->first + n : end;
-        }
+        end = written > g->first ? written : end;
     }
     return end;
 }
@@ -262,6 +257,18 @@ uint64_t segment_readable(const struct segment *g)
         return atomic_load(&g->synced_tail);
     }
     return atomic_load(&g->tail);
+}
+
+uint64_t segment_written_seq(const struct segment *g)
+{
+    if (g->old) {
+        return g->old_end;
+    }
+    return atomic_load(&g->state) == SEGMENT_PREPARED
+               ? 0
+               : g->first + tail_n(atomic_load(&g->poisoned)
+                                       ? atomic_load(&g->synced_tail)
+                                       : atomic_load(&g->tail));
 }
 
 uint64_t segment_end_seq(const struct segment *g)

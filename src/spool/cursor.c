@@ -87,7 +87,7 @@ static bool enter(struct spool_cursor *cur, uint64_t after)
         bool open = !g->old && !atomic_load(&g->sealed);
 
         if (used && g->number > after &&
-            (open || segment_end_seq(g) > cur->seq || after > 0)) {
+            (open || segment_written_seq(g) > cur->seq || after > 0)) {
             unpin(cur);
             pin(cur, g);
             break;

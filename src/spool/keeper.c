@@ -257,15 +257,24 @@ static bool sync_segment(struct shard *sh, struct segment *g)
     return true;
 }
 
+static bool in_use(const struct segment *g)
+{
+    return g != NULL && atomic_load(&g->state) == SEGMENT_USED;
+}
+
+/*
+ * Nothing counts as synced before all that came before it does. A segment that is
+ * taken into use while the one before is being synced waits for the next turn, for
+ * that one may have got a last block behind this sync: asked before it, whether the
+ * next is in use says that its tail, read after, is final.
+ */
 static void sync_shard(struct shard *sh)
 {
     uint64_t before = atomic_load(&sh->synced), synced = before;
-    bool ok = true;
+    bool ok = true, more = in_use(sh->segments);
 
-    for (struct segment *g = sh->segments; g != NULL && ok; g = g->next) {
-        if (atomic_load(&g->state) != SEGMENT_USED) {
-            break;
-        }
+    for (struct segment *g = sh->segments; more && ok; g = g->next) {
+        more = in_use(g->next);
         ok = sync_segment(sh, g);
         if (ok && !atomic_load(&g->poisoned)) {
             uint64_t n = tail_n(atomic_load(&g->synced_tail));

@@ -12,15 +12,11 @@
  * UINT64_MAX while that may still change. Under lock. */
 static uint64_t final_end(const struct segment *g)
 {
-    if (g->old) {
-        return g->old_end;
-    }
-    if (atomic_load(&g->state) != SEGMENT_USED || !atomic_load(&g->sealed)) {
+    if (!g->old && (atomic_load(&g->state) != SEGMENT_USED ||
+                    !atomic_load(&g->sealed))) {
         return UINT64_MAX;
     }
-    return g->first + tail_n(atomic_load(&g->poisoned)
-                                 ? atomic_load(&g->synced_tail)
-                                 : atomic_load(&g->tail));
+    return segment_written_seq(g);
 }
 
 static void push(struct segment **list, struct segment *g)

@@ -232,7 +232,10 @@ const struct hold *hold_find(const struct shard *sh,
                              const struct spool_consumer *c); /* or NULL */
 /* The one behind the last event that was committed; under lock. */
 uint64_t shard_end(const struct shard *sh);
-/* The sequence behind g's last event as far as it is known; under lock. */
+/* The sequence behind the last event that g holds for good, be it synced yet or
+ * not; 0: none is in it. Under lock. Whether a reader is done with g hangs on this. */
+uint64_t segment_written_seq(const struct segment *g);
+/* The sequence behind the last event of g that consumers may read; under lock. */
 uint64_t segment_end_seq(const struct segment *g);
 /* The tail up to which consumers may read g. */
 uint64_t segment_readable(const struct segment *g);

@@ -207,7 +207,9 @@ static enum spool_result switch_segment(struct spool_writer *w)
         return SPOOL_FULL;
     }
     if (old != NULL) {
-        end = tail_end(segment_readable(old));
+        end = tail_end(atomic_load(&old->poisoned)
+                           ? atomic_load(&old->synced_tail)
+                           : atomic_load(&old->tail));
     }
     if (old != NULL && atomic_load(&old->poisoned)) {
         unacked = give_up(w, old);

@@ -2,21 +2,6 @@ local h = require "harness"
 
 local function root() return h.shell("id -u"):match("^0") end
 
--- Makes syscalls of the running server fail, by strace, until stopped.
-local function inject(s, what)
-  local pid = h.spawn({ "strace", "-f", "-qq", "-o", s.dir .. "/strace", "-e",
-    "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p",
-    tostring(s.real_pid) }, s.dir .. "/strace.log")
-  h.wait_for("strace", function()
-    return h.read("/proc/" .. s.real_pid .. "/status")
-      :match("TracerPid:%s*(%d+)") ~= "0"
-  end)
-  return function()
-    h.shell("kill " .. pid)
-    h.reap(pid)
-  end
-end
-
 local function synced(extra)
   return h.policy { workers = 1, ack = "synced", file = extra,
     spool = [[segment = "16MiB", max_bytes = "512MiB"]] }
@@ -39,7 +24,7 @@ describe("an fdatasync that fails", function()
     local l = h.load(s.port, { batch = 10, connections = 8, seconds = 6,
       acks = acks })
     h.sleep(1)
-    local stop = inject(s, "fdatasync:error=EIO:when=3")
+    local stop = s:inject("fdatasync:error=EIO:when=3")
     s:logged("status=unwritable", 20)
     stop()
     s:logged("status=writable", 20)
@@ -63,7 +48,7 @@ describe("an fdatasync that fails", function()
     local acks = s.dir .. "/acks"
     local before = h.load_wait(h.load(s.port, { batch = 10, connections = 8,
       seconds = 1, acks = acks }))
-    local stop = inject(s, "fdatasync:error=EIO")
+    local stop = s:inject("fdatasync:error=EIO")
     local during = h.load_wait(h.load(s.port, { batch = 10, connections = 8,
       seconds = 3, first = before.next, acks = acks }))
     print("# fdatasync for good: " .. during.text)
@@ -89,7 +74,7 @@ describe("a write that fails", function()
     if not root() then pending("needs root") return end
     local s = h.server { policy = h.policy { workers = 1 } }
     assert.equal(202, posts(s))
-    local stop = inject(s, "pwritev:error=EIO:when=1")
+    local stop = s:inject("pwritev:error=EIO:when=1")
     local a = s:post("/v1/events", [[{"event_id":"no"}]])
     stop()
     assert.equal(503, a.status)

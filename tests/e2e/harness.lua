@@ -230,6 +230,22 @@ function Server:stop(name)
   return code
 end
 
+---Makes syscalls of the running server fail or linger, by strace, until the function
+---that it returns is called. Needs root.
+function Server:inject(what)
+  local pid = M.spawn({ "strace", "-f", "-qq", "-o", self.dir .. "/strace", "-e",
+    "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p",
+    tostring(self.real_pid) }, self.dir .. "/strace.log")
+  M.wait_for("strace", function()
+    return M.read("/proc/" .. self.real_pid .. "/status")
+      :match("TracerPid:%s*(%d+)") ~= "0"
+  end)
+  return function()
+    M.shell("kill " .. pid)
+    M.reap(pid)
+  end
+end
+
 ---Waits until the sinks have all that the spool holds: a stop would only give them
 ---`drain`, and what is left then is not lost, but not in the archive either.
 function Server:deliver(seconds)

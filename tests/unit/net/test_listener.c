@@ -1,0 +1,70 @@
+/* Which addresses are taken, and what is said of the others. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "net/listener.h"
+
+static void a_free_port_is_told(void **state)
+{
+    static const char *const good[] = {"127.0.0.1:0", "localhost:0"};
+    char bound[80];
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(good); i++) {
+        int fd = listener_open(good[i], false, bound, sizeof bound, &e);
+
+        assert_true(fd >= 0);
+        assert_non_null(strrchr(bound, ':'));
+        assert_string_not_equal(":0", strrchr(bound, ':'));
+        (void)close(fd);
+    }
+}
+
+static void what_is_no_address_is_refused(void **state)
+{
+    static const char *const bad[] = {"",          "8080",      "127.0.0.1:",
+                                      "a:b",       "[::1]",     "127.0.0.1:-1",
+                                      "x:99999",   "x:65536",   "x:000000",
+                                      "x:80 ",     "x:+80",     "x:0x50"};
+    char bound[80];
+    struct err e;
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(bad); i++) {
+        assert_int_equal(-1, listener_open(bad[i], false, bound, sizeof bound,
+                                           &e));
+        assert_non_null(strstr(e.text, "is not an address such as"));
+    }
+}
+
+static void a_port_that_is_taken_is_an_error(void **state)
+{
+    char bound[80], again[80];
+    struct err e;
+    int fd = listener_open("127.0.0.1:0", false, bound, sizeof bound, &e);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(-1, listener_open(bound, false, again, sizeof again, &e));
+    assert_non_null(strstr(e.text, "can't listen on 127.0.0.1:"));
+    (void)close(fd);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_free_port_is_told),
+        cmocka_unit_test(what_is_no_address_is_refused),
+        cmocka_unit_test(a_port_that_is_taken_is_an_error)};
+
+    return cmocka_run_group_tests_name("listener", tests, NULL, NULL);
+}
