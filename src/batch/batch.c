@@ -23,7 +23,14 @@ void batch_free(struct batch *b)
     }
     free(b->bytes);
     free(b->entries);
+    free(b->target);
     free(b);
+}
+
+void batch_target(struct batch *b, const char *text)
+{
+    free(b->target);
+    b->target = text == NULL ? NULL : mem_strdup(text);
 }
 
 void batch_reset(struct batch *b)
@@ -34,6 +41,7 @@ void batch_reset(struct batch *b)
     b->n_bytes = 0;
     b->next = NULL;
     b->id = 0;
+    batch_target(b, NULL);
 }
 
 char *batch_take_bytes(struct batch *b)

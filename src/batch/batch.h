@@ -67,8 +67,13 @@ struct batch {
     uint64_t key_hash;      /* of the key that the entries note; 0: none, or not of
                                all the same */
     uint64_t id;            /* of its plan; 0: none */
+    char *target;           /* where it was planned for, in its sink's words; NULL:
+                               nowhere; freed with the batch */
     uint64_t submitted_ns;  /* the owner's */
 };
+
+/* Copies text; NULL: none. */
+void batch_target(struct batch *b, const char *text);
 
 /* Why a batch goes. */
 enum batch_reason {

@@ -100,7 +100,7 @@ static void on_record(void *arg, const struct record *r)
         break;
     case RECORD_PLAN:
         if (o != NULL) {
-            outlet_plan(o, r->value, r->ranges, r->n_ranges);
+            outlet_plan(o, r->value, r->id, r->ranges, r->n_ranges);
         }
         break;
     case RECORD_SPLIT:

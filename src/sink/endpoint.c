@@ -2,8 +2,10 @@
  * One url of a sink over HTTP: its breaker, what it is asked first.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "sink/insert.h"
 #include "sink/remote.h"
 
@@ -68,7 +70,7 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
     int64_t now = remote_now_ms(s), least = INT64_MAX;
 
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        struct endpoint *p = &s->endpoints[(s->turn + i) % s->n_endpoints];
+        struct endpoint *p = s->endpoints[(s->turn + i) % s->n_endpoints];
         int64_t wait = breaker_wait_ms(&p->breaker, now);
 
         if (p == not) {
@@ -102,18 +104,49 @@ void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
     endpoint_show(p);
 }
 
-void endpoint_init(struct sink *s, const char *url)
+static size_t without_slash(const char *url)
 {
-    struct endpoint *p = &s->endpoints[s->n_endpoints++];
     size_t n = strlen(url);
 
-    *p = (struct endpoint){.sink = s};
     while (n > 0 && url[n - 1] == '/') {
         n--;
     }
-    (void)snprintf(p->url, sizeof p->url, "%.*s", (int)n, url);
+    return n;
+}
+
+bool endpoint_is(const struct endpoint *p, const char *url)
+{
+    size_t n = without_slash(url);
+
+    return strlen(p->url) == n && memcmp(p->url, url, n) == 0;
+}
+
+struct endpoint *endpoint_new(struct sink *s, const char *url)
+{
+    struct endpoint *p = mem_zalloc(sizeof *p);
+
+    p->sink = s;
+    (void)snprintf(p->url, sizeof p->url, "%.*s", (int)without_slash(url), url);
     breaker_init(&p->breaker, &s->plan->breaker,
                  s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL,
                  s->conf.hooks->arg, remote_now_ms(s));
     meter_init(&p->meter, s->conf.plan->name, p->url);
+    return p;
+}
+
+void endpoint_renew(struct endpoint *p)
+{
+    const struct sink *s = p->sink;
+
+    replica_forget(p); /* the table may be another */
+    p->unsure = true;
+    p->breaker.plan = &s->plan->breaker;
+    p->breaker.arg = s->conf.hooks->arg;
+    p->breaker.trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;
+}
+
+void endpoint_free(struct endpoint *p)
+{
+    stats_set(p->meter.state, BREAKER_CLOSED);
+    free(p);
 }

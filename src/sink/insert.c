@@ -38,6 +38,7 @@ static void end_try(struct insert_try *t)
         transfers_cancel(t->insert->sink->transfers, t->transfer);
         t->transfer = NULL;
         breaker_forget(&t->endpoint->breaker, t->generation);
+        t->insert->maybe = true;
     }
 }
 
@@ -318,8 +319,8 @@ static void on_answer(void *arg, const struct transfer_answer *a)
         if (other(t)->transfer != NULL) {
             return; /* that one may still make it */
         }
-        i->enlarge = r.too_many_parts;
-        park(i, r.kind, i->why, r.too_many_parts ? MERGE_MS : r.after_ms);
+        i->enlarge = r.too_many_parts && r.after_ms == 0;
+        park(i, r.kind, i->why, i->enlarge ? MERGE_MS : r.after_ms);
         return;
     }
     ev_timer_stop(s->conf.loop, &i->hedge);
@@ -372,6 +373,7 @@ static bool send(struct insert *i, struct insert_try *t,
         if (!i->maybe) {
             target_unref(i->target);
             i->target = target_ref(s->target);
+            target_note(i->target, i->batch);
         }
         i->coding = coding;
     }
@@ -417,8 +419,8 @@ static void park_unsent(struct insert *i, int64_t wait_ms)
     const struct sink *s = i->sink;
 
     for (uint32_t k = 0; k < s->n_endpoints; k++) {
-        if (s->endpoints[k].misfit[0] != '\0') {
-            park(i, SINK_SETUP, s->endpoints[k].misfit, wait_ms);
+        if (s->endpoints[k]->misfit[0] != '\0') {
+            park(i, SINK_SETUP, s->endpoints[k]->misfit, wait_ms);
             return;
         }
     }
@@ -485,6 +487,8 @@ void insert_begin(struct sink *s, struct batch *b)
         i->next = s->inserts;
         s->inserts = i;
         ev_timer_init(&i->hedge, on_hedge, 0., 0.);
+        i->target = target_planned(b, s->target);
+        i->maybe = i->target != NULL; /* it may be there */
     }
     i->parked = false;
     i->enlarge = false;

@@ -31,6 +31,7 @@ struct outlet_reader {
 struct outlet_plan {
     struct outlet_plan *next;
     uint64_t id;
+    const char *target;       /* behind the ranges; "": nobody knows */
     uint32_t n;
     struct batch_range ranges[];
 };
@@ -94,8 +95,8 @@ void outlet_settle(struct outlet *o, const struct batch_range *ranges,
                    uint32_t n);
 
 /* The journal's replay: a plan without its end. */
-void outlet_plan(struct outlet *o, uint64_t id, const struct batch_range *ranges,
-                 uint32_t n);
+void outlet_plan(struct outlet *o, uint64_t id, struct str target,
+                 const struct batch_range *ranges, uint32_t n);
 /* These ranges of it are a plan of their own. */
 void outlet_split(struct outlet *o, uint64_t id, const struct batch_range *ranges,
                   uint32_t n);

@@ -6,14 +6,27 @@
 #include "base/mem.h"
 #include "sink/outlet.h"
 
-void outlet_plan(struct outlet *o, uint64_t id, const struct batch_range *ranges,
-                 uint32_t n)
+/* With room for n ranges, and none in it. */
+static struct outlet_plan *planned_new(uint64_t id, struct str target, uint32_t n)
 {
-    struct outlet_plan *p = mem_alloc(sizeof *p + n * sizeof *ranges);
+    struct outlet_plan *p =
+        mem_alloc(sizeof *p + n * sizeof *p->ranges + target.n + 1);
+    char *text = (char *)(p->ranges + n);
+
+    if (target.n > 0) {
+        memcpy(text, target.p, target.n);
+    }
+    text[target.n] = '\0';
+    *p = (struct outlet_plan){.id = id, .target = text};
+    return p;
+}
+
+void outlet_plan(struct outlet *o, uint64_t id, struct str target,
+                 const struct batch_range *ranges, uint32_t n)
+{
+    struct outlet_plan *p = planned_new(id, target, n);
     struct outlet_plan **at = &o->plans;
 
-    p->next = NULL;
-    p->id = id;
     p->n = n;
     memcpy(p->ranges, ranges, n * sizeof *ranges);
     while (*at != NULL) {
@@ -48,10 +61,9 @@ static uint32_t rest_of(const struct batch_range *a, const struct batch_range *b
 static void take_out(struct outlet_plan **p, const struct batch_range *range)
 {
     struct outlet_plan *old = *p;
-    struct outlet_plan *new =
-        mem_alloc(sizeof *new + (old->n + 1) * sizeof *range);
+    struct outlet_plan *new = planned_new(old->id, str_of(old->target), old->n + 1);
 
-    *new = (struct outlet_plan){.next = old->next, .id = old->id};
+    new->next = old->next;
     for (uint32_t i = 0; i < old->n; i++) {
         new->n += rest_of(&old->ranges[i], range, new->ranges + new->n);
     }
@@ -62,12 +74,15 @@ static void take_out(struct outlet_plan **p, const struct batch_range *range)
 void outlet_split(struct outlet *o, uint64_t id, const struct batch_range *ranges,
                   uint32_t n)
 {
+    const char *target = "";
+
     for (struct outlet_plan **at = &o->plans; *at != NULL; at = &(*at)->next) {
         for (uint32_t i = 0; i < n && (*at)->id == id; i++) {
             take_out(at, &ranges[i]);
         }
+        target = (*at)->id == id ? (*at)->target : target;
     }
-    outlet_plan(o, id, ranges, n);
+    outlet_plan(o, id, str_of(target), ranges, n);
 }
 
 void outlet_pass(struct outlet *o, const struct batch_range *r)
@@ -194,6 +209,7 @@ void outlet_emit_plans(const struct outlet *o, const char *sink,
     for (const struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
         struct record plan = {.type = RECORD_PLAN,
                               .value = p->id,
+                              .id = str_of(p->target),
                               .stream = str_of(o->name),
                               .name = str_of(sink),
                               .ranges = p->ranges,
@@ -214,6 +230,7 @@ bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms)
         }
     }
     o->plans = p->next;
+    batch_target(b, p->target[0] == '\0' ? NULL : p->target);
     free(p);
     return true;
 }

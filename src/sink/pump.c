@@ -78,6 +78,7 @@ static bool plan_batch(struct delivery *d, struct batch *b, struct err *e)
         return true;
     }
     b->id = ++d->last_id;
+    batch_target(b, d->ops->target == NULL ? NULL : d->ops->target(d->sink));
     plan = pump_plan(d, b);
     if (!journal_append(d->journal, &plan, e) || !journal_sync(d->journal, e)) {
         b->id = 0;

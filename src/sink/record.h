@@ -22,7 +22,8 @@ enum record_type {
     RECORD_START,    /* ranges[0].first: where the shard's reading starts;
                         no range: the stream is known from here on;
                         value 1: it is forgotten */
-    RECORD_PLAN,     /* id, name: target, value: plan hash, ranges */
+    RECORD_PLAN,     /* value: its number; ranges; id: where to, as
+                        sink_ops.target says; name: the sink */
     RECORD_SPLIT,    /* value: a plan; ranges: that part of it is one of its own */
     RECORD_DONE,     /* id: that plan; else: ranges */
     RECORD_DEAD,     /* id, value: offset in the dead-letter file, ranges */

@@ -64,11 +64,16 @@ static uint32_t remote_window(const struct sink *s)
     return s->suspect ? 1 : (uint32_t)s->window;
 }
 
+static const char *remote_target(const struct sink *s)
+{
+    return s->target->text;
+}
+
 static void remote_force(struct sink *s, bool open)
 {
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        breaker_force(&s->endpoints[i].breaker, remote_now_ms(s), open);
-        endpoint_show(&s->endpoints[i]);
+        breaker_force(&s->endpoints[i]->breaker, remote_now_ms(s), open);
+        endpoint_show(s->endpoints[i]);
     }
 }
 
@@ -78,7 +83,7 @@ static uint32_t remote_endpoints(struct sink *s, struct sink_endpoint *out,
     uint32_t n = s->n_endpoints < max ? s->n_endpoints : max;
 
     for (uint32_t i = 0; i < n; i++) {
-        struct endpoint *p = &s->endpoints[i];
+        struct endpoint *p = s->endpoints[i];
 
         endpoint_show(p);
         (void)snprintf(out[i].url, sizeof out[i].url, "%s", p->url);
@@ -166,6 +171,97 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
     return true;
 }
 
+/* ---- endpoints ---- */
+
+static bool in_use(const struct sink *s, const struct endpoint *p)
+{
+    for (const struct insert *i = s->inserts; i != NULL; i = i->next) {
+        for (int k = 0; k < 2; k++) {
+            if (i->tries[k].transfer != NULL && i->tries[k].endpoint == p) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void sweep_gone(struct sink *s)
+{
+    struct endpoint **at = &s->gone;
+
+    while (*at != NULL) {
+        struct endpoint *p = *at;
+
+        if (in_use(s, p)) {
+            at = &p->next;
+        } else {
+            *at = p->next;
+            endpoint_free(p);
+        }
+    }
+}
+
+/* What is under way there ends as it may: sent elsewhere, it might be there twice. */
+static void let_go(struct sink *s, struct endpoint *p)
+{
+    if (p->asking != NULL) {
+        transfers_cancel(s->transfers, p->asking);
+        p->asking = NULL;
+    }
+    if (p->table.asking != NULL) {
+        transfers_cancel(s->transfers, p->table.asking);
+        p->table.asking = NULL;
+    }
+    p->next = s->gone;
+    s->gone = p;
+}
+
+/* Those that wait for an endpoint's word, which does not come any more. */
+static void wake_waiting(struct sink *s)
+{
+    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
+        if (!i->parked && i->tries[0].transfer == NULL &&
+            i->tries[1].transfer == NULL) {
+            remote_submit(s, i->batch);
+        }
+    }
+}
+
+/* The plan's urls; one that was there keeps its breaker. */
+static void take_urls(struct sink *s)
+{
+    struct endpoint *before[ENDPOINTS_MAX];
+    uint32_t n = s->n_endpoints;
+    bool gone = false;
+
+    memcpy(before, s->endpoints, sizeof before);
+    s->n_endpoints = 0;
+    for (uint32_t i = 0; i < s->plan->n_urls; i++) {
+        struct endpoint *p = NULL;
+
+        for (uint32_t k = 0; k < n && p == NULL; k++) {
+            if (before[k] != NULL && endpoint_is(before[k], s->plan->urls[i])) {
+                p = before[k];
+                before[k] = NULL;
+                endpoint_renew(p);
+            }
+        }
+        p = p != NULL ? p : endpoint_new(s, s->plan->urls[i]);
+        s->endpoints[s->n_endpoints++] = p;
+        endpoint_ask(p); /* a mistake is told at once */
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        if (before[k] != NULL) {
+            let_go(s, before[k]);
+            gone = true;
+        }
+    }
+    sweep_gone(s);
+    if (gone) {
+        wake_waiting(s);
+    }
+}
+
 static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
 {
     struct sink *s = mem_zalloc(sizeof *s);
@@ -181,77 +277,21 @@ static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
     s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
     queue_init(&s->queue, conf->loop, take, s);
     make_cells(s);
-    for (uint32_t i = 0; i < s->plan->n_urls; i++) {
-        endpoint_init(s, s->plan->urls[i]);
-        endpoint_ask(&s->endpoints[i]); /* a mistake is told at once */
-    }
+    take_urls(s);
     return s;
-}
-
-static bool same_urls(const struct remote_plan *a,
-                      const struct remote_plan *b)
-{
-    bool same = a->n_urls == b->n_urls;
-
-    for (uint32_t i = 0; i < a->n_urls && same; i++) {
-        same = strcmp(a->urls[i], b->urls[i]) == 0;
-    }
-    return same;
-}
-
-/* Tries under way end as they are; what they carry is sent again. */
-static void drop_tries(struct sink *s)
-{
-    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
-        for (int k = 0; k < 2; k++) {
-            if (i->tries[k].transfer != NULL) {
-                transfers_cancel(s->transfers, i->tries[k].transfer);
-                i->tries[k].transfer = NULL;
-                i->maybe = true;
-            }
-        }
-    }
-    for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        if (s->endpoints[i].asking != NULL) {
-            transfers_cancel(s->transfers, s->endpoints[i].asking);
-        }
-        if (s->endpoints[i].table.asking != NULL) {
-            transfers_cancel(s->transfers, s->endpoints[i].table.asking);
-        }
-    }
 }
 
 static bool remote_apply(struct sink *s, const struct sink_plan *plan,
                      struct err *e)
 {
-    bool same = same_urls(s->plan, &plan->remote);
-
     if (!take_plan(s, plan, e)) {
         return false;
     }
     transfers_apply(s->transfers, &s->plan->pool);
     s->too_large = 0;
-    if (same) {
-        for (uint32_t i = 0; i < s->n_endpoints; i++) {
-            struct breaker *b = &s->endpoints[i].breaker;
-
-            replica_forget(&s->endpoints[i]); /* the table may be another */
-            s->endpoints[i].unsure = true;
-            b->plan = &s->plan->breaker;
-            b->arg = s->conf.hooks->arg;
-            b->trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;
-        }
-    } else {
-        drop_tries(s);
-        s->n_endpoints = 0;
-        for (uint32_t i = 0; i < s->plan->n_urls; i++) {
-            endpoint_init(s, s->plan->urls[i]);
-        }
-        for (struct insert *i = s->inserts; i != NULL; i = i->next) {
-            if (!i->parked) {
-                remote_submit(s, i->batch);
-            }
-        }
+    take_urls(s);
+    for (struct endpoint *p = s->gone; p != NULL; p = p->next) {
+        endpoint_renew(p);
     }
     if (s->window > s->plan->max_in_flight) {
         s->window = s->plan->max_in_flight;
@@ -271,6 +311,10 @@ static void remote_close(struct sink *s)
     }
     transfers_free(s->transfers);
     target_unref(s->target);
+    for (uint32_t i = 0; i < s->n_endpoints; i++) {
+        endpoint_free(s->endpoints[i]);
+    }
+    sweep_gone(s);
     body_free(s->bodies);
     free(s);
 }
@@ -283,6 +327,7 @@ const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .emit = parts_emit,
                                          .apply = remote_apply,
                                          .submit = remote_submit,
+                                         .target = remote_target,
                                          .window = remote_window,
                                          .force = remote_force,
                                          .endpoints = remote_endpoints,

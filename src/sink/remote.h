@@ -9,7 +9,6 @@
 #include <ev.h>
 
 #include "sink/breaker.h"
-#include "sink/columns.h"
 #include "sink/hedging.h"
 #include "sink/meter.h"
 #include "sink/queue.h"
@@ -43,8 +42,7 @@ struct dialect {
     /* The URL of an insert, and what else of r is the dialect's own; token: the same
      * for the same rows. attempt: 0, or 1 for a hedge. */
     void (*address)(const struct endpoint *p, const struct target *to,
-                    const char *token,
-                    unsigned attempt, char *url, size_t max,
+                    const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r);
     struct refusal (*judge)(const struct transfer_answer *a);
 };
@@ -53,6 +51,7 @@ extern const struct dialect dialect_clickhouse, dialect_http;
 
 struct endpoint {
     struct sink *sink;
+    struct endpoint *next;     /* of those that the policy has no more */
     char url[512];
     struct breaker breaker;
     struct meter meter;
@@ -76,8 +75,9 @@ struct sink {
     const struct pair_plan *headers; /* of every request */
     uint32_t n_headers;
     struct transfers *transfers;
-    struct endpoint endpoints[ENDPOINTS_MAX];
+    struct endpoint *endpoints[ENDPOINTS_MAX];
     uint32_t n_endpoints, turn;
+    struct endpoint *gone;     /* an insert may still be under way there */
     struct target *target;     /* of batches that can't be anywhere yet */
     struct body *bodies;
     struct insert *inserts;
@@ -104,7 +104,11 @@ void sink_took(struct sink *s, uint64_t ns);
 
 /* endpoint.c */
 void endpoint_ask(struct endpoint *p);               /* unless that is under way */
-void endpoint_init(struct sink *s, const char *url); /* one more */
+struct endpoint *endpoint_new(struct sink *s, const char *url);
+void endpoint_free(struct endpoint *p);              /* nothing is under way */
+/* The sink has another plan. */
+void endpoint_renew(struct endpoint *p);
+bool endpoint_is(const struct endpoint *p, const char *url);
 void endpoint_show(struct endpoint *p);              /* in metrics and log */
 /* An endpoint that takes a request now, but not `not`; NULL: none, and *wait_ms;
  * < 0: one is asked whether it is there, and insert_asked comes. */

@@ -132,7 +132,7 @@ void replica_forget(struct endpoint *p)
 static void ask_those_due(struct sink *s)
 {
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        struct endpoint *p = &s->endpoints[i];
+        struct endpoint *p = s->endpoints[i];
         int64_t every = p->table.known ? ASK_AGAIN_MS : ASK_MS;
         bool due = p->table.asked_ms == 0 ||
                    remote_now_ms(s) - p->table.asked_ms > every;
@@ -160,7 +160,7 @@ static bool setting_is_off(const struct clickhouse_plan *plan)
 static bool why_not(const struct sink *s, char *out, size_t max)
 {
     const struct clickhouse_plan *plan = &s->conf.plan->clickhouse;
-    const struct endpoint *first = &s->endpoints[0];
+    const struct endpoint *first = s->endpoints[0];
 
     out[0] = '\0';
     if (s->n_endpoints < 2) {
@@ -175,7 +175,7 @@ static bool why_not(const struct sink *s, char *out, size_t max)
         return true;
     }
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
-        const struct endpoint *p = &s->endpoints[i];
+        const struct endpoint *p = s->endpoints[i];
         const struct replica *t = &p->table;
 
         if (!t->known) {

@@ -1,11 +1,17 @@
 /* A sink's journal written anew, of what still counts. */
+#include <string.h>
+
 #include "base/err.h"
 #include "sink/state.h"
 
 struct record pump_plan(const struct delivery *d, const struct batch *b)
 {
+    const char *to = b->target == NULL ? "" : b->target;
+
     return (struct record){.type = RECORD_PLAN,
                            .value = b->id,
+                           /* One that is too long is as if nobody knew it. */
+                           .id = str_of(strlen(to) > RECORD_TEXT_MAX ? "" : to),
                            .stream = str_of(d->outlets[b->stream].name),
                            .name = str_of(d->name),
                            .ranges = b->ranges,

@@ -112,6 +112,10 @@ struct sink_ops {
      * SINK_RETRY verdict, not a wait. */
     void (*submit)(struct sink *s, struct batch *b);
 
+    /* Where batches planned from now on go: one that was planned otherwise says so in
+     * batch.target. NULL: there is nowhere else. */
+    const char *(*target)(const struct sink *s);
+
     /* Batches that it takes now; NULL: 2 a stream. */
     uint32_t (*window)(const struct sink *s);
 

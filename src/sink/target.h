@@ -1,28 +1,38 @@
 /*
- * target - what rows are made into: a table and its columns, by one policy. A batch
- * that may be in the table keeps the one that it was made for, so that it is sent
- * again byte for byte although a reload has changed the sink's.
+ * target - where a batch's rows go in a ClickHouse server: the table, and the columns
+ * made of an event. A batch that may be there already keeps its own, whatever the
+ * policy says by now.
  *
- *   target_new -> target_ref, target_unref
+ *   target_new, target_of -> target_ref* -> target_unref*
  *
- * Counted; one thread.
+ * Counted without atomics: the sink's thread.
  */
 #pragma once
 
-#include "base/attr.h"
-#include "plan/plan.h"
+#include <stdint.h>
 
-struct columns;
+#include "base/attr.h"
+#include "sink/columns.h"
+
+struct batch;
 struct err;
 
 struct target {
-    unsigned refs;
+    uint32_t refs;
+    char *text;              /* all of it: the same text is the same target */
+    const char *table;       /* NUL-terminated; "" for other servers */
     struct columns *columns; /* NULL: events as they are */
-    char table[];            /* "": there is none */
 };
 
-/* With one reference. NULL and *e: the columns are none. */
+/* NULL and *e: a path is not one. */
 struct target *target_new(const struct clickhouse_plan *plan,
                           struct err *e) MUST_USE;
+/* Of another target's text; NULL and *e: it is none. */
+struct target *target_of(struct str text, struct err *e) MUST_USE;
+/* That b was planned for, unless that is now; NULL: it is, or nobody knows. */
+struct target *target_planned(const struct batch *b,
+                              const struct target *now) MUST_USE;
+/* b is for t from now on: the journal's next rewrite tells of it. */
+void target_note(const struct target *t, struct batch *b);
 struct target *target_ref(struct target *t);
 void target_unref(struct target *t); /* NULL is fine */

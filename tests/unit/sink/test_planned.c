@@ -24,6 +24,7 @@ static void on_record(void *arg, const struct record *r)
         last_id = r->value;
         assert_int_equal(2, r->n_ranges);
         assert_int_equal(40, r->ranges[1].first);
+        assert_true(str_eq(STR("db.t"), r->id)); /* where it was planned for */
     }
 }
 
@@ -47,7 +48,7 @@ static void a_plan_outlives_the_journal_it_stood_in(void **state)
     (void)unlink(path);
     j = journal_open(path, on_record, NULL, &e);
     assert_non_null(j);
-    outlet_plan(&outlet, 7, ranges, 2);
+    outlet_plan(&outlet, 7, STR("db.t"), ranges, 2);
     outlet_replayed(&outlet);
     assert_non_null(outlet.plans);
     assert_true(journal_rewrite(j, emit, NULL, &e));
@@ -82,7 +83,7 @@ static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
     uint32_t n = 0;
 
     (void)state;
-    outlet_plan(&o, 7, whole, 2);
+    outlet_plan(&o, 7, STR("db.t"), whole, 2);
     outlet_split(&o, 8, half, 2); /* another's */
     assert_int_equal(2, o.plans->n);
     free(o.plans->next);
