@@ -245,10 +245,18 @@ local function act(ev, r)
   end
 end
 
+-- ev:has("x") reads the client's field "has": helpers are words.
+local function hint(method)
+  if not library.call[method] then return nil end
+  return ("attempt to call method '%s' (a nil value): write %s(ev, …), for every "
+    .. "name behind ev is the client's"):format(method, method)
+end
+
 local function fail(ev, message)
   -- What the event has left behind must not fail the next one as well.
   if message == "not enough memory" then collectgarbage() end
   message = tostring(message):gsub("policy:", "")
+    :gsub("attempt to call method '([%w_]+)' %(a nil value%)", hint)
   C.sluice_failed(ctx, ev, message, #message)
 end
 

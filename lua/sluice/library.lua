@@ -321,6 +321,10 @@ M.words = {
     help = "Milliseconds since 1970 of RFC 3339 text; nil: it is none." },
 }
 
+---By name.
+M.call = {}
+for _, helper in ipairs(M.words) do M.call[helper.name] = helper.call end
+
 ---@param context userdata struct sluice_context *
 ---@param host table value_of, gone: of hooks
 function M.start(context, host)

@@ -375,6 +375,10 @@ function Loader:include(name)
   end
   local list = self.host.glob(path)
   if #list == 0 then place("no file matches " .. path) end
+  if #list > 1000 then
+    place(("%d files match, more than 1000"):format(#list))
+    return
+  end
   for _, each in ipairs(list) do self:include_file(each, place) end
 end
 

@@ -120,6 +120,20 @@ describe("a policy's counters and gauges", function()
   end)
 end)
 
+describe("a helper", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("called as a method of the event is told how to be called", function()
+    s = h.server { policy = h.policy { route = [[on_error = "reject",
+      on_event = function(ev) if ev:has("x") then return drop() end end]] } }
+    assert.equal(500, s:post("/v1/events", "{}").status)
+    s:logged("attempt to call method 'has' %(a nil value%): write has%(ev, ")
+    -- The client's own field of that name is a field.
+    assert.equal(500, s:post("/v1/events", [[{"has":1}]]).status)
+  end)
+end)
+
 describe("a limit", function()
   local s
   after_each(function() if s then s:close() s = nil end end)
