@@ -123,4 +123,35 @@ describe("a generation of the policy", function()
     assert.equal(0, s:stop())
     assert.equal(asked, #s:lines())
   end)
+
+  it("that loads or is on trial when the end comes does not keep it", function()
+    local slow = marked(2, "for i = 1, 2e7 do end")
+    for _, new in ipairs { slow, slow .. "canary { }", marked(2, "canary { }"),
+      marked(2, "shadow { }") } do
+      s = h.server { policy = marked(1) }
+      assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status)
+      h.write(s.path, new)
+      local c = h.connect(s.admin)
+      c:send("POST /reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n")
+      s:logged("generation=2 status=loading")
+      if new:find("2e7") == nil then s:logged("generation=2 status=%l+ .* ms=") end
+      assert.equal(0, s:stop())
+      c:close()
+      assert.equal(1, #s:lines())
+      s:close()
+    end
+    s = nil
+  end)
+
+  it("is loaded although who asked has gone", function()
+    s = h.server { policy = marked(1) }
+    h.write(s.path, marked(2, "for i = 1, 5e6 do end"))
+    local c = h.connect(s.admin)
+    c:send("POST /reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n")
+    s:logged("generation=2 status=loading")
+    c:close()
+    s:logged("generation=2 status=live")
+    assert.equal(200, s:reload().status)
+    assert.equal(0, s:stop())
+  end)
 end)
