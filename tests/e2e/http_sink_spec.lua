@@ -159,6 +159,27 @@ describe("the http sink", function()
     assert.equal(0, s:stop())
   end)
 
+  it("goes to another url while one is dead, and to a new one behind a reload", function()
+    local text = policy(r.url):gsub("url = (%b\"\")", "url = { \"http://127.0.0.1:1/in\", %1 }")
+    s = h.server { policy = text }
+    for i = 1, 10 do s:post("/v1/events", ('{"n":%d}'):format(i)) end
+    arrive(10)
+    local other = receiver.start()
+    h.write(s.path, (h.read(s.path):gsub("{ \"http.-}", function()
+      return ("%q"):format(other.url)
+    end)))
+    assert.equal(200, s:reload().status)
+    for i = 11, 20 do s:post("/v1/events", ('{"n":%d}'):format(i)) end
+    local ok = pcall(h.wait_for, "the new one", function()
+      return #r:events() + #other:events() >= 20
+    end, 30)
+    local n = #other:events()
+    other:close()
+    assert.is_true(ok)
+    assert.equal(10, n)
+    assert.equal(0, s:stop())
+  end)
+
   it("does not come back before Retry-After", function()
     r:rule "status 503 2"
     run [[batch = { linger = "20ms" }, breaker = { timeout = "100ms" }]]
@@ -182,7 +203,7 @@ describe("the http sink", function()
     s.args = { "--listen", "127.0.0.1:" .. port }
     s:start()
     local acks = s.dir .. "/acks"
-    local load = h.load(port, { batch = 20, connections = 4, rate = 40, seconds = 14,
+    local load = h.load(port, { batch = 20, connections = 4, rate = 40, seconds = 17,
       acks = acks, patient = true })
     local function fault(seconds, line)
       h.sleep(0.5)
@@ -194,6 +215,9 @@ describe("the http sink", function()
     fault(1.5, "lose 50")
     fault(1.5, "cut 50 3000")
     fault(2, "late 100 1500")
+    r:pause()
+    h.sleep(3)
+    r:go_on()
     s:stop "SIGKILL"
     s:start()
     r:rule "status 429 1"

@@ -48,6 +48,9 @@ function Receiver:kill()
   self.pid = nil
 end
 
+function Receiver:pause() signal.kill(self.pid, signal.SIGSTOP) end
+function Receiver:go_on() signal.kill(self.pid, signal.SIGCONT) end
+
 ---Its requests so far, in order.
 function Receiver:requests()
   local list = {}
