@@ -207,34 +207,38 @@ static void look_after(struct cluster *c, const char *brokers,
     c->breaker.arg = hooks->arg;
 }
 
-bool cluster_apply(struct cluster *c, const char *brokers,
-                   const struct sink_plan *plan, const struct sink_plan *before,
-                   struct err *e)
+bool cluster_make(struct cluster *c, const char *brokers,
+                  const struct sink_plan *plan, const struct sink_plan *before,
+                  struct producer **fresh, struct err *e)
 {
-    bool moved = brokers == NULL || strcmp(brokers, c->brokers) != 0;
-    struct producer *p = NULL;
-
-    if (brokers != NULL && strlen(brokers) >= sizeof c->brokers) {
+    *fresh = NULL;
+    if (brokers == NULL ||
+        (c->producer != NULL && strcmp(brokers, c->brokers) == 0 &&
+         same(plan, before))) {
+        return true;
+    }
+    if (strlen(brokers) >= sizeof c->brokers) {
         return err_set(e, "sink \"%s\": brokers are more than %zu bytes",
                        plan->name, sizeof c->brokers - 1);
     }
-    if (brokers != NULL &&
-        (c->producer == NULL || moved || !same(plan, before))) {
-        p = make(c, brokers, plan, e);
-        if (p == NULL) {
-            return false;
-        }
-    }
-    if (p != NULL || brokers == NULL) {
+    *fresh = make(c, brokers, plan, e);
+    return *fresh != NULL;
+}
+
+void cluster_apply(struct cluster *c, const char *brokers,
+                   const struct sink_plan *plan, struct producer *fresh)
+{
+    if (fresh != NULL || brokers == NULL) {
         cluster_close(c);
     }
-    if (brokers != NULL) {
-        look_after(c, brokers, &plan->kafka.breaker, moved);
-        c->producer = p != NULL ? p : c->producer;
-        c->producer->plan = &plan->kafka;
-        if (c->alone != NULL) {
-            c->alone->plan = &plan->kafka;
-        }
+    if (brokers == NULL) {
+        return;
     }
-    return true;
+    look_after(c, brokers, &plan->kafka.breaker,
+               strcmp(brokers, c->brokers) != 0);
+    c->producer = fresh != NULL ? fresh : c->producer;
+    c->producer->plan = &plan->kafka;
+    if (c->alone != NULL) {
+        c->alone->plan = &plan->kafka;
+    }
 }

@@ -61,8 +61,8 @@ static uint32_t kafka_endpoints(struct sink *s, struct sink_endpoint *out,
 
 /* ---- life ---- */
 
-/* NULL in *out: neither key nor topic_by. */
-static bool take_fields(struct sink *s, const struct kafka_plan *k,
+/* *out is NULL: neither key nor topic_by. */
+static bool make_fields(const struct kafka_plan *k, struct fields **out, int *topic,
                         struct err *e)
 {
     bool same = k->key != NULL && k->topic_by != NULL &&
@@ -72,17 +72,13 @@ static bool take_fields(struct sink *s, const struct kafka_plan *k,
         [KEY] = k->key != NULL ? str_of(k->key) : STR("\x01"),
         [TOPIC] = k->topic_by != NULL && !same ? str_of(k->topic_by)
                                                : STR("\x02")};
-    struct fields *fields = NULL;
 
+    *out = NULL;
+    *topic = same ? KEY : TOPIC;
     if (k->key != NULL || k->topic_by != NULL) {
-        fields = fields_new(paths, N_FIELDS, e);
-        if (fields == NULL) {
-            return false;
-        }
+        *out = fields_new(paths, N_FIELDS, e);
+        return *out != NULL;
     }
-    fields_free(s->fields);
-    s->fields = fields;
-    s->topic_slot = same ? KEY : TOPIC;
     return true;
 }
 
@@ -90,17 +86,34 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
                       struct err *e)
 {
     const struct kafka_plan *k = &plan->kafka;
-    const struct sink_plan *before = s->conf.plan;
+    const char *const brokers[CLUSTERS] = {k->brokers, k->hedge_brokers};
+    struct producer *fresh[CLUSTERS] = {NULL, NULL};
+    struct fields *fields;
+    int topic;
+    bool ok;
 
     if (s->plan != NULL && s->plan->framing != k->framing) {
         return err_set(e, "sink \"%s\" changes its framing: give it another "
                           "name",
                        plan->name);
     }
-    if (!take_fields(s, k, e) ||
-        !cluster_apply(&s->clusters[0], k->brokers, plan, before, e) ||
-        !cluster_apply(&s->clusters[1], k->hedge_brokers, plan, before, e)) {
+    ok = make_fields(k, &fields, &topic, e);
+    for (unsigned i = 0; ok && i < CLUSTERS; i++) {
+        ok = cluster_make(&s->clusters[i], brokers[i], plan, s->conf.plan, &fresh[i],
+                          e);
+    }
+    if (!ok) { /* nothing has changed */
+        if (fresh[0] != NULL) {
+            producer_free(fresh[0]);
+        }
+        fields_free(fields);
         return false;
+    }
+    fields_free(s->fields);
+    s->fields = fields;
+    s->topic_slot = topic;
+    for (unsigned i = 0; i < CLUSTERS; i++) {
+        cluster_apply(&s->clusters[i], brokers[i], plan, fresh[i]);
     }
     s->conf.plan = plan;
     s->plan = k;

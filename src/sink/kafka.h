@@ -86,10 +86,15 @@ struct sink {
 
 /* cluster.c */
 int64_t kafka_now_ms(void);
-/* False and *e: an option is not one; c is as before. brokers NULL: none. */
-bool cluster_apply(struct cluster *c, const char *brokers,
-                   const struct sink_plan *plan, const struct sink_plan *before,
-                   struct err *e) MUST_USE;
+/* The producer that plan wants for c, or NULL: the present one will do, or brokers is
+ * NULL. False and *e: an option is not one. */
+bool cluster_make(struct cluster *c, const char *brokers,
+                  const struct sink_plan *plan, const struct sink_plan *before,
+                  struct producer **fresh, struct err *e) MUST_USE;
+/* Takes fresh; what the one before it had is to be sent again. brokers NULL: there is
+ * no such cluster any more. */
+void cluster_apply(struct cluster *c, const char *brokers,
+                   const struct sink_plan *plan, struct producer *fresh);
 void cluster_init(struct cluster *c, struct sink *s, unsigned number);
 void cluster_close(struct cluster *c); /* reports come from within */
 /* What it refuses of this one's messages it refuses for itself. NULL and *e: it can't

@@ -330,7 +330,7 @@ void producer_free(struct producer *p)
     rd_kafka_destroy(p->rk);
     (void)close(p->fd);
     scan_keys_free(p->stat_keys);
-    if (p->cells != NULL) {
+    if (p->cells != NULL && p->cells->queued != NULL) {
         stats_set(p->cells->queued, 0);
         stats_set(p->cells->queued_bytes, 0);
     }

@@ -96,6 +96,28 @@ describe("a Kafka cluster's breaker", function()
     assert.equal(0, state())
   end)
 
+  it("and all else stay as they are when new settings can't be had", function()
+    s = h.server { policy = policy(m.brokers) }
+    s:post("/v1/events", "{}")
+    delivered(s, 1)
+    for _, more in ipairs { [[options = { ["no.such.option"] = 1 }]],
+      ([[key = "id", hedge = { brokers = %q, after = "1s", may_duplicate = true }]])
+        :format(("127.0.0.1:9092,"):rep(60)) } do
+      h.write(s.path, policy(m.brokers, more))
+      local a = s:reload()
+      assert.is_true(a.status >= 400)
+      assert.matches(more:find("hedge", 1, true) and "brokers are more than"
+        or "no%.such%.option", a.body)
+      s:post("/v1/events", "{}")
+    end
+    delivered(s, 3)
+    h.write(s.path, policy(m.brokers, [[compression = "zstd"]]))
+    assert.equal(200, s:reload().status)
+    s:post("/v1/events", "{}")
+    delivered(s, 4)
+    assert.equal(0, s:stop())
+  end)
+
   it("stays as it is over a reload that leaves the sink alone", function()
     s = h.server { policy = policy(m.brokers) }
     s:post("/v1/events", "{}")
@@ -198,6 +220,39 @@ describe("a second Kafka cluster", function()
     h.wait_for("an acceptance", function()
       return s:post("/v1/events", "{}").status == 202
     end, 60)
+  end)
+
+  it("loses nothing under load while the first is late, down and back", function()
+    s = h.server { policy = hedged [[after = "50ms", max_ratio = 1]] }
+    local acks = s.dir .. "/acks"
+    local l = h.load(s.port, { batch = 20, connections = 4, seconds = 7, rate = 100,
+      acks = acks })
+    for _, line in ipairs { "rtt 1 400", "rtt 1 0", "down 1", "up 1", "rtt 1 200",
+      "rtt 1 0" } do
+      h.sleep(1)
+      a:say(line)
+    end
+    local f = h.load_wait(l)
+    assert.equal(0, f.other + f.broken)
+    h.wait_for("all events", function()
+      return s:metric("sluice_delivered_events_total") >= f.acked
+    end, 60)
+    assert.equal(f.acked, s:metric("sluice_delivered_events_total"))
+    -- What both have is one event by its position.
+    local file = s.dir .. "/messages"
+    for _, m in ipairs { a, b } do
+      h.shell(("kcat -q -C -b %s -t events -o beginning -e -f '%%h\\t%%s\\n' >> '%s'")
+        :format(m.brokers, file))
+    end
+    h.shell(("awk -F '\\t' '!seen[$1]++' '%s' | cut -f2- > '%s.once'"):format(file,
+      file))
+    local v = h.verify(acks, file .. ".once")
+    print(("# kafka hedge: under load, the first cluster late, down and back: %s "
+      .. "hedges=%d wins=%d"):format((v.text:gsub("\n", "")),
+      s:metric("sluice_hedges_total"), s:metric("sluice_hedge_wins_total")))
+    assert.same({ 0, 0, 0 }, { v.missing, v.twice, v.torn })
+    assert.is_true(s:metric("sluice_hedge_wins_total") > 0)
+    assert.equal(0, s:stop())
   end)
 
   it("has a breaker of its own, and its failure hurts nothing", function()
