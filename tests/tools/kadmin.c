@@ -6,6 +6,7 @@
  *
  * Exits 0 when the broker has done so; else says why not.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ int main(int argc, char **argv)
     rd_kafka_event_t *ev;
     rd_kafka_t *rk;
     char why[256];
+    bool failed;
 
     if (argc < 4 || rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], why,
                                       sizeof why) != RD_KAFKA_CONF_OK) {
@@ -46,6 +48,7 @@ int main(int argc, char **argv)
         rd_kafka_DeleteTopic_t *t = rd_kafka_DeleteTopic_new(argv[3]);
 
         rd_kafka_DeleteTopics(rk, &t, 1, NULL, queue);
+        rd_kafka_DeleteTopic_destroy(t);
     } else {
         rd_kafka_NewTopic_t *t = rd_kafka_NewTopic_new(
             argv[3], argc > 4 ? atoi(argv[4]) : 1, 1, why, sizeof why);
@@ -54,13 +57,20 @@ int main(int argc, char **argv)
             (void)rd_kafka_NewTopic_set_config(t, argv[i], argv[i + 1]);
         }
         rd_kafka_CreateTopics(rk, &t, 1, NULL, queue);
+        rd_kafka_NewTopic_destroy(t);
     }
     ev = rd_kafka_queue_poll(queue, WAIT_MS);
-    if (ev == NULL || rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-        (done = result_of(ev)) == NULL ||
-        rd_kafka_topic_result_error(done) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    failed = ev == NULL ||
+             rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+             (done = result_of(ev)) == NULL ||
+             rd_kafka_topic_result_error(done) != RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (failed) {
         (void)fprintf(stderr, "kadmin: %s %s: failed\n", argv[2], argv[3]);
-        return 1;
     }
-    return 0;
+    if (ev != NULL) {
+        rd_kafka_event_destroy(ev);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(rk);
+    return failed;
 }
