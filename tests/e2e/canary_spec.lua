@@ -74,7 +74,7 @@ describe("a canary", function()
   function()
     s = h.server { policy = policy("ev.version = 1") }
     load(policy("ev.version = 2",
-      [[canary { share = "20%", during = "2s", by = "request" }]]))
+      [[canary { share = "20%", during = "6s", by = "request" }]]))
     local l = h.load_wait(h.load(s.port, { path = "/v1/events", batch = 1,
       connections = 8, rate = 400, seconds = 1 }))
     assert.same({ 0, 0, 0 }, { l.full, l.other, l.broken })

@@ -154,4 +154,36 @@ describe("a generation of the policy", function()
     assert.equal(200, s:reload().status)
     assert.equal(0, s:stop())
   end)
+
+  it("is not loaded while too many others are held, whose states take memory",
+  function()
+    s = h.server { policy = marked(1) }
+    local conns, status, body = {}, 200, nil
+    while status == 200 and #conns < 40 do
+      local c = h.connect(s.port)
+      c:send("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: 7\r\n"
+        .. "Content-Type: application/json\r\n\r\n{\"n\"")
+      conns[#conns + 1] = c
+      local held = #conns
+      h.wait_for("the request to be held", function()
+        return generation(s, held).held_by.requests == 1
+      end)
+      h.write(s.path, marked(1 + held))
+      local a = s:reload()
+      status, body = a.status, a.body
+    end
+    assert.same({ 503, 32 }, { status, #conns })
+    assert.matches("too many generations are still held", body)
+    conns[1]:send(":1}")
+    assert.equal(202, h.answer(conns[1]).status)
+    s:logged("generation=1 status=retired")
+    assert.equal(200, s:reload().status)
+    for i = 2, #conns do
+      conns[i]:send(":1}")
+      assert.equal(202, h.answer(conns[i]).status)
+    end
+    s:logged("generation=32 status=retired")
+    assert.equal(0, s:stop())
+    assert.equal(#conns, #s:lines())
+  end)
 end)

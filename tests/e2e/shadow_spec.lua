@@ -121,7 +121,7 @@ describe("a shadow", function()
 
   it("sees its share only, and is over in time", function()
     s = h.server { policy = LIVE }
-    load(policy(NEW, [[shadow { share = "50%", during = "2s" }]]))
+    load(policy(NEW, [[shadow { share = "50%", during = "5s" }]]))
     for i = 1, 40 do
       assert.equal(202, s:post("/v1/events", [[{"kind":"edit"}]]).status, i)
     end

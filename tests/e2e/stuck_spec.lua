@@ -202,7 +202,8 @@ describe("a hook that never comes back", function()
     assert.is_not_nil(ran, s:text())
     print(("# stuck: the process ended when the hook had run for %d ms"):format(
       ran))
-    assert.is_true(tonumber(ran) <= 2100)
+    -- 1.8 s, and what a crowded machine adds to a look.
+    assert.is_true(tonumber(ran) <= 3000)
     local f = h.load_stop(l)
     assert.is_true(f.acked > 300)
     assert.matches("^%x+ 2 [^ ]*policy.lua:7 POST /v1/events\n$",
