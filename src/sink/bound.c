@@ -122,32 +122,29 @@ void outlet_bound_old(struct outlet *o, uint32_t epoch)
 
 /* What lies behind the end and the spool no longer has is not owed: nobody was
  * promised that this sink would take it. */
-static bool pass_gap(struct outlet *o, const struct cursor *c, struct journal *j,
-                     struct err *e)
+static bool pass_gaps(struct outlet *o, const struct cursor *c, struct journal *j,
+                      struct err *e)
 {
-    uint64_t end = outlet_end(o, c->epoch, c->worker);
-    uint64_t from = end > c->next ? end : c->next;
-    struct batch_range gone = {c->epoch, c->worker, from, 0};
-    struct record r = {.type = RECORD_DONE,
-                       .stream = str_of(o->name),
-                       .ranges = &gone,
-                       .n_ranges = 1};
-    uint64_t there;
+    uint64_t owed = outlet_end(o, c->epoch, c->worker), end;
+    struct spool_pos at = {c->epoch, c->worker, owed > c->next ? owed : c->next};
 
-    if (end == UINT64_MAX) {
+    if (owed == UINT64_MAX) {
         return true;
     }
-    there = spool_available(o->consumer,
-                            (struct spool_pos){c->epoch, c->worker, from});
-    if (there <= from) {
-        return true;
+    while (spool_hole(o->consumer, &at, &end)) {
+        struct batch_range gone = {at.epoch, at.worker, at.seq, end - at.seq};
+        struct record r = {.type = RECORD_DONE,
+                           .stream = str_of(o->name),
+                           .ranges = &gone,
+                           .n_ranges = 1};
+
+        if (!journal_append(j, &r, e)) {
+            return false;
+        }
+        outlet_pass(o, &gone);
+        outlet_settle(o, &gone, 1);
+        at.seq = end;
     }
-    gone.n = there - from;
-    if (!journal_append(j, &r, e)) {
-        return false;
-    }
-    outlet_pass(o, &gone);
-    outlet_settle(o, &gone, 1);
     return true;
 }
 
@@ -173,7 +170,7 @@ bool outlet_return(struct outlet *o, struct journal *j, struct err *e)
     }
     spool_consumer_return(o->consumer);
     for (uint32_t i = 0; i < o->cursors.n; i++) {
-        if (!pass_gap(o, &o->cursors.shards[i], j, e)) {
+        if (!pass_gaps(o, &o->cursors.shards[i], j, e)) {
             tell(o);
             return false;
         }

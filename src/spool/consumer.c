@@ -124,32 +124,38 @@ static uint64_t limit_of(const struct spool_consumer *c, const struct shard *sh)
     return 0;
 }
 
-uint64_t spool_available(struct spool_consumer *c, struct spool_pos pos)
+/* The first sequences from *first on that a segment of sh follows and none has. */
+static bool find_hole(const struct shard *sh, uint64_t *first, uint64_t *end)
+{
+    for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
+        if (atomic_load(&g->state) != SEGMENT_USED) {
+            return false;
+        }
+        if (g->first > *first) {
+            *end = g->first;
+            return true;
+        }
+        if (!g->old && !atomic_load(&g->sealed)) {
+            return false;
+        }
+        *first = segment_end_seq(g) > *first ? segment_end_seq(g) : *first;
+    }
+    return false;
+}
+
+bool spool_hole(struct spool_consumer *c, struct spool_pos *pos, uint64_t *end)
 {
     struct spool *s = c->stream->spool;
-    uint64_t at = pos.seq;
+    bool found = false;
 
     (void)pthread_mutex_lock(&s->lock);
     for (const struct shard *sh = c->stream->shards; sh != NULL; sh = sh->next) {
-        if (sh->epoch != pos.epoch || sh->worker != pos.worker) {
-            continue;
-        }
-        for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
-            if (atomic_load(&g->state) != SEGMENT_USED) {
-                break;
-            }
-            if (g->first >= at) {
-                at = g->first;
-                break;
-            }
-            if ((!g->old && !atomic_load(&g->sealed)) ||
-                segment_written_seq(g) > at) {
-                break;
-            }
+        if (sh->epoch == pos->epoch && sh->worker == pos->worker) {
+            found = find_hole(sh, &pos->seq, end);
         }
     }
     (void)pthread_mutex_unlock(&s->lock);
-    return at;
+    return found;
 }
 
 void consumers_wake(struct stream *st)

@@ -219,8 +219,9 @@ struct spool_entry { /* as on disk */
     uint16_t key_len, flags;
 };
 
-/* The first sequence at or behind pos that c can still read or will. */
-uint64_t spool_available(struct spool_consumer *c, struct spool_pos pos);
+/* Sequences at or behind *pos that the spool had and has no more, though it has later
+ * ones: from *pos, which is moved there, to before *end. False: there are none. */
+bool spool_hole(struct spool_consumer *c, struct spool_pos *pos, uint64_t *end);
 
 struct spool_block {
     uint64_t first;            /* sequence of events[0] */

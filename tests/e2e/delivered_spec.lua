@@ -59,7 +59,7 @@ route "POST /v1/events/batch" { body = "batch", stream = "events" }
   function()
     s = h.server { policy = policy() }
     s:post("/v1/events", [[{"n":0}]])
-    m:say "down 1"
+    m:down()
     local began = h.now()
     local a = s:post("/v1/events", [[{"n":1}]])
     assert.equal(504, a.status)
@@ -94,7 +94,7 @@ route "POST /v1/events/batch" { body = "batch", stream = "events" }
   it("counts what a sink skipped, once it has", function()
     s = h.server { policy = policy { workers = 1, timeout = "30s",
       sinks = [[bus = { when_full = "skip", max_lag = "1MiB" }, "archive"]] } }
-    m:say "down 1"
+    m:down()
     local line = ([[{"n":"%s"}]]):format(("x"):rep(8000))
     local lines = {}
     for i = 1, 100 do lines[i] = line end
@@ -152,7 +152,7 @@ route "POST /v1/events/batch" { body = "batch", stream = "events" }
   function()
     s = h.server { policy = policy { timeout = "20s" } }
     assert.equal(202, s:post("/v1/events", [[{"n":0}]]).status)
-    m:say "down 1"
+    m:down()
     local c = send [[{"n":1}]]
     stored(2)
     local began = h.now()
@@ -179,7 +179,7 @@ Content-Length: 7
 
   it("lets at most 10,000 requests of a worker wait", function()
     s = h.server { policy = policy { workers = 1, timeout = "60s" } }
-    m:say "down 1"
+    m:down()
     local one = "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: "
       .. "application/json\r\nContent-Length: 7\r\n\r\n{\"n\":1}"
     local many, list = one:rep(50), {}

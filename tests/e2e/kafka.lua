@@ -2,6 +2,7 @@
 -- own.
 local h = require "harness"
 local signal = require "posix.signal"
+local socket = require "socket"
 
 local M = {}
 local Mock = {}
@@ -26,6 +27,19 @@ function Mock:say(line)
   f:write(line, "\n")
   f:close()
   h.sleep(0.05) -- it obeys in order, but does not answer
+end
+
+---The first broker is gone, as connections to it tell.
+function Mock:down()
+  self:say "down 1"
+  local host, port = self.brokers:match("([%d%.]+):(%d+)")
+  h.wait_for("the broker to be down", function()
+    local c = socket.tcp()
+    c:settimeout(1)
+    local ok = c:connect(host, tonumber(port))
+    c:close()
+    return not ok
+  end)
 end
 
 function Mock:close()

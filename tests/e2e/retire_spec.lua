@@ -73,7 +73,7 @@ describe("a sink that the policy no longer has", function()
     s = h.server { policy = policy(m, o), wrap = o and o.wrap }
     post(1)
     h.wait_for("the first", function() return in_kafka() == "1" end)
-    m:say "down 1"
+    m:down()
     post(10)
     local began = h.now()
     local a = reload(policy(m, { bus = false }))
@@ -193,7 +193,7 @@ describe("a sink that the policy no longer has", function()
     s = h.server { policy = policy(m) }
     post(1)
     h.wait_for("the first", function() return in_kafka() == "1" end)
-    m:say "down 1"
+    m:down()
     post(10)
     assert.equal(0, #reload(policy(m, { bus = "queue",
       more = [[was = "bus",]] })).retiring)
@@ -202,13 +202,73 @@ describe("a sink that the policy no longer has", function()
     m:say "up 1"
     h.wait_for("all", function() return in_kafka() == numbers(1, 16) end, 30)
     -- And at a start.
-    m:say "down 1"
+    m:down()
     post(5)
     s:stop "SIGKILL"
     h.write(s.path, policy(m, { bus = "line", more = [[was = "queue",]] }))
     s:start()
     m:say "up 1"
     h.wait_for("all", function() return in_kafka() == numbers(1, 21) end, 30)
+    assert.equal(0, s:stop())
+  end)
+
+  it("holds nothing behind what it is owed: the stream does not fill", function()
+    local function small(bus)
+      return (policy(m, { bus = bus }):gsub("workers = 2", [[workers = 1,
+        max_body = "1MiB"]]):gsub('file "archive"', [[spool { segment = "4MiB",
+        max_bytes = "128MiB" } %0]]):gsub('stream "events" {',
+        '%0 max_bytes = "32MiB",'))
+    end
+    s = h.server { policy = small() }
+    post(1)
+    h.wait_for("the first", function() return in_kafka() == "1" end)
+    m:down()
+    post(1)
+    assert.equal(1, #reload(small(false)).retiring)
+    -- Twice what the stream may hold.
+    local body = ([[{"x":"%s"}]]):format(("y"):rep(900000))
+    for _ = 1, 70 do
+      h.wait_for("room", function()
+        return s:post("/v1/events", body).status == 202
+      end)
+    end
+    assert.equal(1, s:metric("sluice_spool_segments_total", 'op="deleted"') > 0 and 1
+      or s:metric("sluice_spool_segments_total", 'op="recycled"') > 0 and 1 or 0)
+    assert.equal(1, cjson.decode(s:get("/status").body).retiring[1].left_events)
+    -- Put back, it goes on with what is still there: nothing of the rest was its.
+    reload(small())
+    m:say "up 1"
+    post(1)
+    h.wait_for("the last", function() return in_kafka() == "1 2 3" end, 30)
+    assert.equal(0, s:metric("sluice_sink_lost_events"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("is as it was when a reload is refused for another sink", function()
+    s = h.server { policy = policy(m) }
+    post(1)
+    local function more(dir)
+      return (policy(m, { bus = false }):gsub('stream "events" { sinks = {', ([[
+file "good" { dir = "good" }
+file "new" { dir = %q }
+%%0 "good", "new",]]):format(dir)))
+    end
+    h.write(s.path, more "/proc/none")
+    local a = s:reload()
+    assert.equal(500, a.status)
+    assert.matches('sink "new"', cjson.decode(a.body).report, 1, true)
+    assert.is_false(journal "good")
+    local names = {}
+    for _, sink in ipairs(cjson.decode(s:get("/status").body).sinks) do
+      assert.is_false(sink.retiring)
+      names[#names + 1] = sink.name
+    end
+    table.sort(names)
+    assert.same({ "archive", "bus" }, names)
+    post(1)
+    h.wait_for("both", function() return in_kafka() == "1 2" end)
+    reload(more "new")
+    s:logged("sink=bus status=removed left=nothing", 30)
     assert.equal(0, s:stop())
   end)
 
@@ -309,7 +369,7 @@ route "POST /v1/more" { body = "event", stream = "more" }
 
   it("loses nothing: not by the reload, a crash, or its return", function()
     s = h.server { policy = two(true) }
-    m:say "down 1"
+    m:down()
     local function more(n)
       assert.equal(202, s:post("/v1/more", ([[{"more":%d}]]):format(n)).status)
     end
