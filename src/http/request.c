@@ -289,7 +289,9 @@ static bool well_framed(struct conn *c, const struct parse_head *h,
                        "expected HTTP/1.1 or HTTP/1.0");
         return false;
     }
-    if (te_twice || (te.p != NULL && !h->chunked)) {
+    /* "gzip, chunked" is chunked too, but what is in the chunks is no body. */
+    if (te_twice ||
+        (te.p != NULL && !(h->chunked && equals(te, "chunked")))) {
         request_refuse(c, 400, "bad_request",
                        "the only Transfer-Encoding served is chunked");
         return false;

@@ -35,6 +35,8 @@ for what, line in pairs {
     .. "Content-Length: 99999999999999999999999\r\n\r\n{}",
   ["a transfer coding that nobody knows"] = POST
     .. "Transfer-Encoding: gzip\r\n\r\n",
+  ["a transfer coding within the chunks"] = POST
+    .. "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
   ["a chunk size that is none"] = POST
     .. "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
   ["no line end behind a chunk"] = POST
