@@ -4,5 +4,5 @@ set -eu
 cd "$(dirname "$0")/.."
 sh conf/setup.sh run
 [ -f build/build.ninja ] || cmake -S . -B build -G Ninja >/dev/null
-ninja -C build sluice
+ninja -C build sluice kit
 exec build/sluice run conf/quickstart.lua "$@"
