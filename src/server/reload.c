@@ -64,7 +64,6 @@ static void count_result(struct server *s, const char *status)
 
 static void begin(struct server *s);
 
-/* Answers who asked, and lets the next one begin. */
 void reload_finish(struct reload *r, enum reload_result result,
                    const char *status, const char *text)
 {
@@ -215,8 +214,8 @@ static void begin_load(struct reload *r)
     r->generation = generation_new(&s->generations, r->asked.cause);
     if (r->generation == NULL) {
         reload_finish(r, RELOAD_BUSY, "refused",
-               "too many generations are still held by requests under way; "
-               "reload again later\n");
+                      "too many generations are still held by requests under "
+                      "way; reload again later\n");
     } else if (!start_loader(r)) {
         reload_refuse(r, RELOAD_FAILED, "no thread to load it");
     }
@@ -250,9 +249,9 @@ static bool settles(struct reload *r)
         return false;
     } else {
         reload_finish(r, RELOAD_CONFLICT, "refused",
-               r->asked.kind == RELOAD_ROLLBACK
-                   ? "there is no previous generation to go back to\n"
-                   : "there is no canary or shadow\n");
+                      r->asked.kind == RELOAD_ROLLBACK
+                          ? "there is no previous generation to go back to\n"
+                          : "there is no canary or shadow\n");
     }
     return true;
 }
