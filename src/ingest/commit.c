@@ -93,13 +93,14 @@ static bool synced(struct ingest *in, struct waiter *w)
     for (uint32_t i = 0; i < w->n_syncs; i++) {
         struct spool_writer *writer = in->outlets[w->syncs[i].stream].writer;
         uint64_t last = w->syncs[i].first + w->syncs[i].n - 1;
+        uint64_t come = w->syncs[i].delivered ? spool_writer_delivered(writer)
+                                              : spool_writer_synced(writer);
 
         if (spool_writer_lost(writer, last)) {
             w->failed = true;
             return true;
         }
-        if ((w->syncs[i].delivered ? spool_writer_delivered(writer)
-                                   : spool_writer_synced(writer)) < last) {
+        if (come < last) {
             return false;
         }
     }
@@ -153,6 +154,9 @@ static void number(struct ingest *in, int stream, uint64_t last, uint64_t n,
             w->syncs[i].first = last - n + 1 + w->syncs[i].offset;
             if (w->syncs[i].delivered) {
                 wait_for_sinks(in, &in->outlets[stream], w);
+            } else {
+                spool_writer_want(in->outlets[stream].writer,
+                                  w->syncs[i].first + w->syncs[i].n - 1);
             }
         }
     }

@@ -277,6 +277,11 @@ uint64_t segment_written_seq(const struct segment *g)
                                        : atomic_load(&g->tail));
 }
 
+uint64_t segment_unsynced(const struct segment *g)
+{
+    return tail_n(atomic_load(&g->tail)) - tail_n(atomic_load(&g->synced_tail));
+}
+
 uint64_t segment_end_seq(const struct segment *g)
 {
     if (g->old) {

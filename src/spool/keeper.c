@@ -209,6 +209,17 @@ static void prepare(struct shard *sh)
 
 /* ---- sync ---- */
 
+static bool in_use(const struct segment *g)
+{
+    return g != NULL && atomic_load(&g->state) == SEGMENT_USED;
+}
+
+/* The next segment is in use, so that g has its end. */
+static void note_unacked(struct segment *g)
+{
+    atomic_store(&g->next->unacked, segment_unsynced(g));
+}
+
 /* A failed fdatasync may have dropped what it could not write, and a second one
  * would say that all is well: this segment is never trusted again. */
 static void poison(struct shard *sh, struct segment *g, int why)
@@ -217,6 +228,9 @@ static void poison(struct shard *sh, struct segment *g, int why)
     struct segment *ahead = atomic_exchange(&sh->ahead, NULL);
     struct err e;
 
+    if (in_use(g->next)) {
+        note_unacked(g);
+    }
     atomic_store(&g->poisoned, true);
     atomic_store(&sh->left, 0);
     stats_add(sh->stream->poisoned, 1);
@@ -257,26 +271,46 @@ static bool sync_segment(struct shard *sh, struct segment *g)
     return true;
 }
 
-static bool in_use(const struct segment *g)
+/* What was written behind the last sync of g, which is poisoned and full: those who
+ * wait for it are told so. */
+static void give_up(struct shard *sh, struct segment *g)
 {
-    return g != NULL && atomic_load(&g->state) == SEGMENT_USED;
+    uint64_t n = segment_unsynced(g);
+    uint64_t from = g->first + tail_n(atomic_load(&g->synced_tail));
+
+    g->given_up = true;
+    note_unacked(g);
+    if (n > 0) {
+        uint64_t at = atomic_load(&sh->n_lost);
+
+        atomic_store(&sh->lost[at % LOST_MAX].from, from);
+        atomic_store(&sh->lost[at % LOST_MAX].to, from + n - 1);
+        atomic_store(&sh->n_lost, at + 1);
+    }
 }
 
 /*
  * Nothing counts as synced before all that came before it does. A segment that is
  * taken into use while the one before is being synced waits for the next turn, for
  * that one may have got a last block behind this sync: asked before it, whether the
- * next is in use says that its tail, read after, is final.
+ * next is in use says that its tail, read after, is final. Likewise what a poisoned
+ * segment has behind its last sync is given up before anything behind that counts:
+ * also where the segment was full, and another in use, when its sync failed.
  */
 static void sync_shard(struct shard *sh)
 {
     uint64_t before = atomic_load(&sh->synced), synced = before;
-    bool ok = true, more = in_use(sh->segments);
+    bool ok = true, more = in_use(sh->segments), lost = false;
 
     for (struct segment *g = sh->segments; more && ok; g = g->next) {
         more = in_use(g->next);
         ok = sync_segment(sh, g);
-        if (ok && !atomic_load(&g->poisoned)) {
+        if (atomic_load(&g->poisoned)) {
+            if (ok && more && !g->given_up) {
+                give_up(sh, g);
+                lost = true;
+            }
+        } else {
             uint64_t n = tail_n(atomic_load(&g->synced_tail));
 
             synced = n > 0 ? g->first + n - 1 : synced;
@@ -285,7 +319,7 @@ static void sync_shard(struct shard *sh)
     if (synced > before) {
         atomic_store(&sh->synced, synced);
     }
-    if (synced > before || !ok) {
+    if (synced > before || lost || !ok) {
         wake_writer(sh);
         consumers_wake(sh->stream);
     }
@@ -343,6 +377,13 @@ static uint32_t open_shards(struct stream *st, struct shard **out, uint32_t max)
     return n;
 }
 
+/* The stream is a synced one, or was when somebody began to wait. */
+static bool wants_sync(const struct shard *sh)
+{
+    return atomic_load(&sh->stream->synced) ||
+           atomic_load(&sh->wanted) > atomic_load(&sh->synced);
+}
+
 static void keep_stream(struct stream *st, struct shard **shards)
 {
     uint32_t n = open_shards(st, shards, st->spool->conf.n_workers);
@@ -351,7 +392,7 @@ static void keep_stream(struct stream *st, struct shard **shards)
         prepare(shards[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (atomic_load(&st->synced)) {
+        if (wants_sync(shards[i])) {
             sync_shard(shards[i]);
         } else {
             write_back(shards[i]);

@@ -70,7 +70,7 @@ bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
         return false;
     }
     g->first = first;
-    g->unacked = unacked;
+    atomic_store(&g->unacked, unacked);
     return true;
 }
 
@@ -79,7 +79,8 @@ static void reset(struct segment *g, uint64_t number)
     g->number = number;
     g->salt = random_salt();
     g->first = 0;
-    g->unacked = 0;
+    g->given_up = false;
+    atomic_store(&g->unacked, 0);
     g->written_back = PAGE_BYTES;
     atomic_store(&g->tail, tail_of(PAGE_BYTES, 0));
     atomic_store(&g->synced_tail, tail_of(PAGE_BYTES, 0));
@@ -162,10 +163,10 @@ bool segment_recycle(struct segment *g, uint64_t number, struct err *e)
 
     segment_path(g->shard, g->number, from, sizeof from);
     segment_path(g->shard, number, to, sizeof to);
-    reset(g, number);
     if (rename(from, to) != 0) {
         return err_errno(e, errno, "rename %s", from);
     }
+    reset(g, number);
     return settle(g, e);
 }
 

@@ -129,6 +129,10 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
 /* The last sequence known to be on stable storage. */
 uint64_t spool_writer_synced(const struct spool_writer *w);
 
+/* Somebody waits until seq is synced: it will be, also when the stream has ceased to
+ * be a synced one by then, as after a reload. The worker. */
+void spool_writer_want(struct spool_writer *w, uint64_t seq);
+
 /* The last sequence that no consumer of the stream needs any more; known for
  * streams with delivered set. */
 uint64_t spool_writer_delivered(const struct spool_writer *w);
@@ -138,7 +142,8 @@ uint64_t spool_writer_delivered(const struct spool_writer *w);
 void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first,
                               uint64_t n, uint64_t *dead, uint64_t *skipped);
 
-/* True when sequence seq will never be synced (its segment is poisoned). */
+/* True when sequence seq will never be synced (its segment is poisoned). To be asked
+ * after spool_writer_synced and spool_writer_delivered, for those pass what is lost. */
 bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
 
 /* ---- room ---- */

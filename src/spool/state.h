@@ -31,7 +31,8 @@ enum {
     WARM_MS = 60000,
     PROVE_MS = 1000,       /* between two tries of a disk that failed */
     WRITE_BACK_BYTES = 8 << 20,
-    MARKS_MAX = 4096
+    MARKS_MAX = 4096,
+    LOST_MAX = 64
 };
 
 /* Where a segment's blocks end and how many events they hold, in one word:
@@ -62,7 +63,7 @@ struct segment {
     uint64_t number, bytes;
     uint32_t salt;
     uint64_t first;       /* valid once USED */
-    uint64_t unacked;     /* sequences before first that nobody was promised */
+    _Atomic uint64_t unacked; /* sequences before first that nobody was promised */
     _Atomic uint32_t state;
     _Atomic uint64_t tail;        /* the worker's */
     _Atomic uint64_t synced_tail; /* the keeper's */
@@ -72,6 +73,7 @@ struct segment {
     uint64_t old_end;     /* old: the sequence behind its last event */
     uint64_t written_back;/* the keeper's */
     uint64_t filled;      /* zeros were written up to here; the keeper's */
+    bool given_up;        /* poisoned, and noted in the shard; the keeper's */
     bool damaged;         /* to be set aside, not deleted */
     uint32_t pins;        /* cursors in it; under lock */
     int64_t released_ms;
@@ -113,6 +115,12 @@ struct shard {
     uint32_t n_warm;
     uint64_t last_number;
     _Atomic uint64_t synced; /* sequence */
+    _Atomic uint64_t wanted; /* sequence: somebody waits until it is synced */
+    struct {
+        _Atomic uint64_t from, to;
+    } lost[LOST_MAX];         /* never to be synced, the latest ones; the keeper's,
+                                 each noted before `synced` passes it */
+    _Atomic uint64_t n_lost;
     _Atomic uint64_t delivered; /* sequence: by all consumers */
     struct marks unconfirmed[SPOOL_UNCONFIRMED]; /* under lock */
     atomic_uint n_unconfirmed; /* marks that there are */
@@ -162,10 +170,6 @@ struct spool_writer {
     uint32_t marked;            /* events pending when the request began */
     uint64_t key_hash;          /* of the key that the entries note */
     uint64_t wanted_back;       /* bytes since the keeper was woken */
-    struct {
-        uint64_t from, to;      /* sequences that will never be synced */
-    } lost[64];
-    uint32_t n_lost;
 };
 
 struct spool {
@@ -235,6 +239,8 @@ uint64_t shard_end(const struct shard *sh);
 /* The sequence behind the last event that g holds for good, be it synced yet or
  * not; 0: none is in it. Under lock. Whether a reader is done with g hangs on this. */
 uint64_t segment_written_seq(const struct segment *g);
+/* Events of g behind its last sync; any thread. */
+uint64_t segment_unsynced(const struct segment *g);
 /* The sequence behind the last event of g that consumers may read; under lock. */
 uint64_t segment_end_seq(const struct segment *g);
 /* The tail up to which consumers may read g. */

@@ -179,21 +179,6 @@ static void empty(struct spool_writer *w)
     }
 }
 
-/* What was written behind the last sync of a poisoned segment will never be
- * promised to anybody. Returns how many sequences that are. */
-static uint64_t give_up(struct spool_writer *w, const struct segment *g)
-{
-    uint64_t from = g->first + tail_n(atomic_load(&g->synced_tail));
-
-    if (from < w->next_seq) {
-        size_t i = w->n_lost++ % N_ELEMS(w->lost);
-
-        w->lost[i].from = from;
-        w->lost[i].to = w->next_seq - 1;
-    }
-    return w->next_seq - from;
-}
-
 /* The prepared segment becomes the current one. */
 static enum spool_result switch_segment(struct spool_writer *w)
 {
@@ -212,7 +197,7 @@ static enum spool_result switch_segment(struct spool_writer *w)
                            : atomic_load(&old->tail));
     }
     if (old != NULL && atomic_load(&old->poisoned)) {
-        unacked = give_up(w, old);
+        unacked = segment_unsynced(old);
     }
     if (!segment_write_page(g, w->next_seq, end, unacked)) {
         atomic_store(&sh->ahead, g);
@@ -307,6 +292,16 @@ uint64_t spool_writer_synced(const struct spool_writer *w)
     return atomic_load(&w->shard->synced);
 }
 
+void spool_writer_want(struct spool_writer *w, uint64_t seq)
+{
+    struct shard *sh = w->shard;
+
+    if (seq > atomic_load_explicit(&sh->wanted, memory_order_relaxed)) {
+        atomic_store(&sh->wanted, seq);
+        keeper_wake(sh->stream->spool);
+    }
+}
+
 uint64_t spool_writer_delivered(const struct spool_writer *w)
 {
     return atomic_load(&w->shard->delivered);
@@ -314,10 +309,13 @@ uint64_t spool_writer_delivered(const struct spool_writer *w)
 
 bool spool_writer_lost(const struct spool_writer *w, uint64_t seq)
 {
-    struct segment *g = atomic_load(&w->shard->current);
+    struct shard *sh = w->shard;
+    struct segment *g = atomic_load(&sh->current);
+    uint64_t n = atomic_load(&sh->n_lost);
 
-    for (size_t i = 0; i < N_ELEMS(w->lost) && i < w->n_lost; i++) {
-        if (seq >= w->lost[i].from && seq <= w->lost[i].to) {
+    for (uint64_t i = 0; i < LOST_MAX && i < n; i++) {
+        if (seq >= atomic_load(&sh->lost[i].from) &&
+            seq <= atomic_load(&sh->lost[i].to)) {
             return true;
         }
     }

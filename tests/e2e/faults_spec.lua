@@ -69,6 +69,70 @@ describe("an fdatasync that fails", function()
   end)
 end)
 
+describe("an fdatasync that lingers", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  -- While a segment is being synced in vain, its rest is written, and the next one
+  -- begins: what the first lost must not count as synced with the next.
+  it("and fails: what its segment got meanwhile is not promised either", function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = h.policy { workers = 1, ack = "synced",
+      server = [[max_body = "1MiB"]],
+      spool = [[segment = "4MiB", max_bytes = "256MiB"]] } }
+    local acks = s.dir .. "/acks"
+    local l = h.load(s.port, { batch = 1000, connections = 64, seconds = 60,
+      acks = acks, patient = true })
+    for _ = 1, 3 do
+      h.sleep(0.3)
+      local from = #s:text() + 1
+      local stop = s:inject("fdatasync:delay_enter=400000:error=EIO")
+      h.wait_for("a failure", function()
+        return s:text():find("status=unwritable", from, true)
+      end)
+      stop()
+      h.wait_for("its end", function()
+        return s:text():find("status=writable", from, true)
+      end)
+    end
+    local f = h.load_stop(l)
+    print("# fdatasync late: " .. f.text)
+    s:deliver()
+    assert.equal(0, s:stop())
+    local v = h.verify(acks, s:collect())
+    print("# fdatasync late: " .. v.text)
+    assert.is_true(v.acked > 0)
+    assert.same({ 0, 0, 0 }, { v.missing, v.twice, v.torn })
+  end)
+
+  it("over a reload to ack = \"written\": who waits is answered", function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = h.policy { workers = 1, ack = "synced" } }
+    assert.equal(202, posts(s))
+    local body, waiting = [[{"event_id":"waits"}]], {}
+    local stop = s:inject("fdatasync:delay_enter=1000000")
+    for i = 1, 3 do
+      local c = h.connect(s.port)
+      c:send(("POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: "
+        .. "application/json\r\nContent-Length: %d\r\n\r\n%s"):format(#body, body))
+      waiting[i] = c
+      -- The first is being synced before the others come.
+      h.sleep(0.2)
+    end
+    h.write(s.path, h.policy { workers = 1 })
+    assert.equal(200, s:reload().status)
+    stop()
+    for i = 1, 3 do
+      local a = assert(h.answer(waiting[i]))
+      assert.equal(202, a.status)
+      waiting[i]:close()
+    end
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(4, #s:lines())
+  end)
+end)
+
 describe("a write that fails", function()
   it("gives its requests 503 and leaves no trace", function()
     if not root() then pending("needs root") return end
