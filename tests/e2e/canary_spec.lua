@@ -70,6 +70,33 @@ describe("a canary", function()
     assert.is_true(canaries > 60 and canaries < 140, canaries)
   end)
 
+  it("keeps a connection on one side", function()
+    s = h.server { policy = policy("ev.version = 1") }
+    load(policy("ev.version = 2", [[canary { share = "40%", during = "1h" }]]))
+    for conn = 1, 50 do
+      local c = h.connect(s.port)
+      for n = 1, 3 do
+        local body = ([[{"conn":%02d,"n":%d}]]):format(conn + 100, n)
+        c:send(("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n"
+          .. "Content-Type: application/json\r\n\r\n%s"):format(#body, body))
+        assert.equal(202, h.answer(c).status)
+      end
+      c:close()
+    end
+    s:deliver()
+    assert.equal(0, s:stop())
+    local of, n, canaries = {}, 0, 0
+    for _, line in ipairs(s:lines()) do
+      local e = cjson.decode(line)
+      assert.is_true(of[e.conn] == nil or of[e.conn] == e.version)
+      if of[e.conn] == nil and e.version == 2 then canaries = canaries + 1 end
+      of[e.conn], n = e.version, n + 1
+    end
+    assert.equal(150, n)
+    -- Each worker splits its own connections.
+    assert.is_true(math.abs(canaries - 20) <= 4, canaries)
+  end)
+
   it("by request gets exactly its share, and goes live when its time is over",
   function()
     s = h.server { policy = policy("ev.version = 1") }
