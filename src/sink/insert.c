@@ -404,7 +404,9 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
-    if (i->tries[0].transfer == NULL || i->tries[1].transfer != NULL) {
+    /* Asked again: others that waited at the same time may have had what was left. */
+    if (i->tries[0].transfer == NULL || i->tries[1].transfer != NULL ||
+        replicas_hedge_ms(s) < 0) {
         return;
     }
     if (send(i, &i->tries[1], i->tries[0].endpoint, &wait_ms)) {

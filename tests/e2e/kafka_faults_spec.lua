@@ -20,7 +20,7 @@ server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }
 spool { max_bytes = "4GiB" }
 kafka "bus" { brokers = %q, topic = %q, key = "user_id", position = "headers",
-  batch = { linger = "5ms" }, %s }
+  batch = { linger = "5ms" }, breaker = { timeout = "1s" }, %s }
 stream "events" { sinks = { "bus" } }
 route "POST /v1/events/batch" { body = "batch", stream = "events" }
 ]]):format(brokers, topic, more or "")
@@ -95,11 +95,22 @@ local faults = {
   end },
   { name = "its topic deleted and made again", run = function(c)
     -- What it held goes with it: it is read before, while ours stand still.
-    for _, of in ipairs(SIDES) do c[of]:signal "SIGSTOP" end
-    h.sleep(0.5)
     for _, of in ipairs(SIDES) do
+      c[of]:signal "SIGSTOP"
+      local before
+      h.wait_for("what is on its way", function()
+        local n = kafka.count(c.r.brokers, c.topics[of], PARTITIONS)
+        if n == before then return true end
+        before = n
+        h.sleep(1)
+      end)
       os.rename(c.consume(of), c[of].dir .. "/before")
       c.r:admin("delete " .. c.topics[of])
+      -- Until then it takes messages, and confirms them, and has them no more.
+      h.wait_for("the end of the topic", function()
+        return h.shell(("kcat -q -L -b %s -t %s"):format(c.r.brokers, c.topics[of]))
+          :find("Unknown topic", 1, true)
+      end)
       c[of]:signal "SIGCONT"
     end
     h.sleep(1)
