@@ -79,6 +79,8 @@ struct server {
 /* streams.c: the plan's streams in the spool, and what feeds its sinks. */
 bool streams_open(struct server *s, const struct plan *plan, int *ids,
                   int *dead_stream, struct err *e) MUST_USE;
+/* After a reload that was refused: the spool's streams are as the live plan has them. */
+void streams_restore(struct server *s);
 uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
                     struct delivery_stream *out);
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "server/state.h"
 
 static const char DEAD[] = "dead";
@@ -63,6 +64,18 @@ bool streams_open(struct server *s, const struct plan *plan, int *ids,
         }
     }
     return dead_stream_open(s, plan, dead_stream, e);
+}
+
+void streams_restore(struct server *s)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!streams_open(s, policy_plan(s->policy), s->stream_ids, &s->dead_stream,
+                      &e)) {
+        log_write(LOG_ERROR, "spool", "status=not_undone why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
 }
 
 uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,

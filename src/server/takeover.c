@@ -211,6 +211,7 @@ void takeover_promote(struct reload *r)
         settle(r, true, on_promoted);
         return;
     }
+    streams_restore(s);
     (void)snprintf(r->why, sizeof r->why, "it can't go live: %.200s", e.text);
     settle(r, false, on_dropped);
 }
@@ -315,6 +316,7 @@ void takeover_apply(struct reload *r)
     }
     if (!streams_open(s, plan, r->ids, &r->dead_stream, &e) ||
         !sinks_apply(s, r->policy, r->ids, r->dead_stream, &e)) {
+        streams_restore(s);
         reload_refuse(r, RELOAD_FAILED, e.text);
         return;
     }

@@ -8,7 +8,10 @@
 #include "base/mem.h"
 #include "spool/state.h"
 
-enum { WINDOW_BYTES = 1 << 20, READ_LEAST = 64 << 10 };
+enum {
+    WINDOW_BYTES = 1 << 20,
+    READ_AGAIN_MS = 10000 /* then what can't be read is lost */
+};
 
 struct spool_cursor {
     struct spool_consumer *consumer;
@@ -20,6 +23,7 @@ struct spool_cursor {
     char *window;         /* bytes of seg from window_off */
     size_t window_room, window_n;
     uint64_t window_off;
+    bool unread;          /* the disk did not give the block */
 };
 
 struct spool_cursor *spool_cursor_open(struct spool_consumer *c,
@@ -112,7 +116,8 @@ static bool fill(struct spool_cursor *cur, size_t want, uint64_t end)
     got = pread(cur->seg->fd, cur->window, n, (off_t)cur->off);
     cur->window_off = cur->off;
     cur->window_n = got > 0 ? (size_t)got : 0;
-    return got == (ssize_t)n;
+    cur->unread = got != (ssize_t)n;
+    return !cur->unread;
 }
 
 /* The block at cur->off, of which bytes up to end may be read. */
@@ -122,6 +127,7 @@ static enum block_result load(struct spool_cursor *cur, uint64_t end,
     size_t skip = (size_t)(cur->off - cur->window_off);
     enum block_result r = BLOCK_SHORT;
 
+    cur->unread = false;
     *size = BLOCK_HEAD_BYTES;
     if (cur->window_n > skip) {
         r = block_open(cur->window + skip, cur->window_n - skip, cur->seg->salt,
@@ -194,6 +200,28 @@ static enum step look(struct spool_cursor *cur, uint64_t *end)
     return sealed && (poisoned || cur->off >= last) ? STEP_NEXT : STEP_WAIT;
 }
 
+/* A disk that gives nothing may again: only after a while that is damage. */
+static bool may_come_back(struct spool_cursor *cur)
+{
+    struct hold *h = cur->hold;
+    int64_t now = mono_ms();
+    char path[PATH_MAX];
+
+    if (!cur->unread) {
+        return false;
+    }
+    if (h->unread_number != cur->seg->number || h->unread_off != cur->off) {
+        h->unread_number = cur->seg->number;
+        h->unread_off = cur->off;
+        h->unread_ms = now;
+        segment_path(cur->shard, cur->seg->number, path, sizeof path);
+        log_write(LOG_WARN, "spool", "status=unreadable file=%s offset=%lu sink=%s",
+                  path, (unsigned long)cur->off, cur->consumer->name);
+    }
+    cur->window_n = 0;
+    return now - h->unread_ms < READ_AGAIN_MS;
+}
+
 static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
                                   struct spool_block *out, uint64_t *lost,
                                   bool *again)
@@ -202,7 +230,7 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
 
     *again = false;
     if (load(cur, end, out, &size) != BLOCK_OK) {
-        return damage(cur, lost);
+        return may_come_back(cur) ? SPOOL_READ_AGAIN : damage(cur, lost);
     }
     if (out->first + out->n <= cur->seq) {
         cur->off += size;

@@ -86,6 +86,9 @@ struct hold {
     _Atomic uint64_t released; /* nothing before it is needed */
     uint64_t joined;           /* what was there before it came: nobody was
                                   promised that it would take that */
+    uint64_t unread_number, unread_off; /* of the segment, and the place in it,
+                                  that the disk did not give; the consumer's */
+    int64_t unread_ms;         /* since then */
 };
 
 /* Events of a shard, apart from each other, by number: the latest MARKS_MAX. */

@@ -151,6 +151,29 @@ describe("a write that fails", function()
   end)
 end)
 
+describe("a read that fails", function()
+  it("is tried again: no event is given up for it", function()
+    if not root() then pending("needs root") return end
+    local s = h.server { policy = h.policy { workers = 1 } }
+    local acks = s.dir .. "/acks"
+    local l = h.load(s.port, { batch = 100, connections = 4, seconds = 3,
+      rate = 100, acks = acks })
+    h.sleep(0.5)
+    local stop = s:inject("pread64:error=EIO")
+    s:logged("status=unreadable")
+    h.sleep(0.5)
+    stop()
+    h.load_wait(l)
+    s:deliver()
+    assert.equal(0, s:stop())
+    local v = h.verify(acks, s:collect())
+    print("# unreadable for a while: " .. v.text)
+    assert.is_true(v.acked > 1000)
+    assert.same({ 0, 0, 0 }, { v.missing, v.twice, v.torn })
+    s:close()
+  end)
+end)
+
 describe("a disk without room", function()
   local dir, s
   teardown(function()

@@ -44,6 +44,34 @@ local function on_event(ev) ev.version = 2 end]], route = "on_event = on_event" 
     s:close()
   end)
 
+  it("that is refused by a sink leaves the spool's streams as they were", function()
+    local function policy(room, dir)
+      return h.policy { workers = 1, server = [[max_body = "1MiB"]],
+        spool = ([[segment = "4MiB", max_bytes = "%s"]]):format(room),
+        file = dir }
+    end
+    local s = h.server { policy = policy("128MiB") }
+    -- The sink holds, and no folder can be made where its own is.
+    local dir = s.data .. "/archive"
+    h.shell(("mv '%s' '%s.gone' && touch '%s'"):format(dir, dir, dir))
+    h.write(s.path, (policy("32MiB"):gsub('"archive",', '"archive/below",')))
+    local a = s:reload()
+    assert.equal(500, a.status, a.body)
+    -- More than the refused policy has room for.
+    local line = ('{"a":"%s"}'):format(("x"):rep(500000))
+    for _ = 1, 80 do
+      -- A segment may not be ready at once.
+      h.wait_for("room", function()
+        return s:post("/v1/events", line).status == 202
+      end, 5)
+    end
+    h.shell(("rm '%s' && mv '%s.gone' '%s'"):format(dir, dir, dir))
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(80, #s:lines())
+    s:close()
+  end)
+
   it("opens and closes streams and sinks live", function()
     local s = h.server { policy = h.policy() }
     assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status)
