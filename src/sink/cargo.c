@@ -3,6 +3,7 @@
  * the first cluster's reports have come; the hedge's messages are copies. Reports
  * settle events in whatever order the partitions confirm them.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,6 +361,7 @@ static struct cargo *cargo_of(struct sink *s, struct batch *b)
     while (!is_free(c)) { /* the window has seen to it that there is one */
         c++;
     }
+    assert(b->n <= UINT16_MAX || s->plan->framing == KAFKA_BATCH); /* message.c */
     c->batch = b;
     c->n = s->plan->framing == KAFKA_BATCH ? 1 : b->n;
     c->at = c->undecided = 0;

@@ -4,18 +4,21 @@
 #include "sink/kafka.h"
 #include "spool/spool.h"
 
-/* A report's opaque pointer: the cargo's slot, and the message in it. */
-static void *place_of(const struct cargo *c, uint32_t i)
+enum { SLOT_SHIFT = 48, MESSAGE_SHIFT = 32 };
+
+/* A report's opaque pointer: the cargo's slot, the message in it, and its bytes. */
+static void *place_of(const struct cargo *c, uint32_t i, size_t bytes)
 {
-    return (void *)((uintptr_t)(c - c->sink->cargo) << 32 | i);
+    return (void *)((uintptr_t)(c - c->sink->cargo) << SLOT_SHIFT |
+                    (uintptr_t)i << MESSAGE_SHIFT | (uint32_t)bytes);
 }
 
 struct cargo *message_of(struct sink *s, const rd_kafka_message_t *m, uint32_t *i)
 {
     uintptr_t place = (uintptr_t)m->_private;
 
-    *i = (uint32_t)place;
-    return &s->cargo[place >> 32];
+    *i = (uint16_t)(place >> MESSAGE_SHIFT);
+    return &s->cargo[place >> SLOT_SHIFT];
 }
 
 static rd_kafka_headers_t *position(const struct sink *s, const struct batch *b,
@@ -127,5 +130,5 @@ rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t 
     }
     return produce(to, topic, payload, key,
                    s->plan->position ? position(s, b, i, whole ? b->n : 1) : NULL,
-                   copy, place_of(c, i));
+                   copy, place_of(c, i, payload.n));
 }

@@ -98,9 +98,7 @@ static void take_reports(struct producer *p, rd_kafka_event_t *ev)
     const rd_kafka_message_t *m;
 
     while ((m = rd_kafka_event_message_next(ev)) != NULL) {
-        if (m->partition >= 0 && m->partition < PARTITIONS_MAX) {
-            atomic_fetch_sub(&p->outstanding[m->partition], (int64_t)m->len);
-        }
+        partition_reported(p, m);
         p->report(p->arg, m);
     }
 }
@@ -166,29 +164,8 @@ static void on_again(struct ev_loop *loop, ev_idle *w, int events)
 
 /* ---- topics ---- */
 
-/* The partition with the fewest bytes that no broker has confirmed. */
-static int32_t least_bytes(const rd_kafka_topic_t *topic, const void *key,
-                           size_t n_key, int32_t n, void *arg, void *msg)
-{
-    struct producer *p = arg;
-    int32_t best = 0;
-
-    (void)topic;
-    (void)key;
-    (void)n_key;
-    (void)msg;
-    for (int32_t i = 1; i < n && i < PARTITIONS_MAX; i++) {
-        if (atomic_load(&p->outstanding[i]) <
-            atomic_load(&p->outstanding[best])) {
-            best = i;
-        }
-    }
-    return best;
-}
-
 rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
 {
-    rd_kafka_topic_conf_t *conf = NULL;
     rd_kafka_topic_t *t;
 
     for (uint32_t k = 0, i = p->last_topic; k < p->n_topics; k++) {
@@ -201,16 +178,12 @@ rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
     if (p->n_topics == PRODUCER_TOPICS_MAX || !topic_is_valid(name)) {
         return NULL;
     }
-    if (p->plan->partitioner == KAFKA_LEAST_BYTES) {
-        conf = rd_kafka_default_topic_conf_dup(p->rk);
-        rd_kafka_topic_conf_set_partitioner_cb(conf, least_bytes);
-        rd_kafka_topic_conf_set_opaque(conf, p);
-    }
     (void)snprintf(p->topics[p->n_topics].name,
                    sizeof p->topics[p->n_topics].name, "%.*s", (int)name.n,
                    name.p);
     p->topics[p->n_topics].n = name.n;
-    t = rd_kafka_topic_new(p->rk, p->topics[p->n_topics].name, conf);
+    t = rd_kafka_topic_new(p->rk, p->topics[p->n_topics].name,
+                           partition_conf(p));
     if (t != NULL) {
         p->topics[p->n_topics++].topic = t;
     }
@@ -293,6 +266,7 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     p->loop = c->loop;
     p->rk = rk;
     p->plan = &c->plan->kafka;
+    p->sticky_messages = c->plan->batch.max;
     p->report = c->report;
     p->stats = c->stats;
     p->fatal = c->fatal;

@@ -59,8 +59,10 @@ struct producer {
         size_t n;
     } topics[PRODUCER_TOPICS_MAX];
     uint32_t n_topics, last_topic;
-    /* By partition, for least_bytes: also read on librdkafka's threads. */
-    _Atomic int64_t outstanding[PARTITIONS_MAX];
+    /* For partition.c, also on librdkafka's threads: */
+    _Atomic int64_t outstanding[PARTITIONS_MAX]; /* bytes, with least_bytes */
+    _Atomic uint32_t partitioned;                /* messages */
+    uint32_t sticky_messages;                    /* > 0: in a row to one partition */
     const struct kafka_plan *plan; /* the owner keeps it up to date */
     producer_report_fn *report;
     producer_stats_fn *stats;
@@ -75,6 +77,11 @@ struct producer {
 /* NULL and *e: an option is not one, or can't be used. */
 struct producer *producer_new(const struct producer_conf *conf,
                               struct err *e) MUST_USE;
+
+/* partition.c: the plan's partitioner; NULL: librdkafka's. A message's opaque pointer
+ * must have its bytes in its lower 32 bits. */
+rd_kafka_topic_conf_t *partition_conf(struct producer *p);
+void partition_reported(struct producer *p, const rd_kafka_message_t *m);
 
 /* NULL: more than PRODUCER_TOPICS_MAX, or no name of a topic. */
 rd_kafka_topic_t *producer_topic(struct producer *p, struct str name);

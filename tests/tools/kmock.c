@@ -6,6 +6,7 @@
  *                                    a line of FIFO at a time, until quit:
  *
  *   topic NAME PARTITIONS   err API TIMES CODE   down ID   up ID   rtt ID MS
+ *   leader TOPIC PARTITION ID
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -48,6 +49,8 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, in) != NULL) {
         if (sscanf(line, "topic %255s %d", name, &a) == 2) {
             (void)rd_kafka_mock_topic_create(mc, name, a, 1);
+        } else if (sscanf(line, "leader %255s %d %d", name, &a, &b) == 3) {
+            (void)rd_kafka_mock_partition_set_leader(mc, name, a, b);
         } else if (sscanf(line, "err %d %d %d", &a, &b, &c) == 3) {
             push_errors(mc, a, b, c);
         } else if (sscanf(line, "down %d", &a) == 1) {
