@@ -227,7 +227,8 @@ uint64_t shard_end(const struct shard *sh)
     for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
         uint64_t written = segment_written_seq(g);
 
-        end = written > g->first ? written : end;
+        /* Of one that is only prepared, first is not there yet to be read. */
+        end = written > 0 && written > g->first ? written : end;
     }
     return end;
 }
