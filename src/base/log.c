@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,6 +68,23 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
     }
     line[n++] = '\n';
     write_line(line, n);
+}
+
+void log_text(enum log_level level, const char *event, const char *text)
+{
+    if (!atomic_load(&as_json)) {
+        write_line(text, strlen(text));
+        return;
+    }
+    while (*text != '\0') {
+        size_t n = strcspn(text, "\n");
+        char line[LINE_MAX_BYTES], quoted[LINE_MAX_BYTES];
+
+        (void)snprintf(line, sizeof line, "%.*s", (int)n, text);
+        log_write(level, event, "text=%s",
+                  log_quote(quoted, sizeof quoted, line));
+        text += n + (text[n] == '\n');
+    }
 }
 
 const char *log_quote(char *out, unsigned long out_bytes, const char *text)

@@ -21,6 +21,10 @@ void log_set_json(bool json); /* a JSON object a line */
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
     PRINTF(3, 4);
 
+/* A text of several lines for people, such as what is wrong with a policy: as it
+ * is, or with log_set_json each line of it as the text of an object. */
+void log_text(enum log_level level, const char *event, const char *text);
+
 /* Quotes text for a value: "…" with \", \\ and \n escaped, cut to fit; returns
  * out. out_bytes >= 8. */
 const char *log_quote(char *out, unsigned long out_bytes, const char *text);

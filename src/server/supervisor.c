@@ -24,7 +24,8 @@ static void on_hup_done(void *arg, const struct reload_answer *a)
 {
     (void)arg;
     if (a->text[0] != '\0') {
-        (void)fputs(a->text, stderr);
+        log_text(a->result == RELOAD_OK ? LOG_WARN : LOG_ERROR, "policy",
+                 a->text);
     }
 }
 

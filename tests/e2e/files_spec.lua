@@ -179,6 +179,11 @@ route "POST /v1/events" { body = "event", stream = "events",
     local rest = STREAM:format("a", "a", "a")
     write("p.lua", 'log { format = "json" }\n' .. MAIN .. rest)
     s = h.server { dir = dir, path = dir .. "/p.lua" }
+    -- What is wrong with a policy has several lines; they are objects, too.
+    write("p.lua", 'log { format = "json" }\n' .. MAIN .. rest .. "rout {}\n")
+    s:signal("SIGHUP")
+    s:logged("still running generation 1")
+    assert.matches([["text":"     7 | rout {}"]], s:text(), 1, true)
     for line in s:text():gmatch("[^\n]+") do
       local o = require("cjson").decode(line)
       assert.is_string(o.ts)
