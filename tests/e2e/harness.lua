@@ -401,6 +401,7 @@ function M.load(port, o)
     end
   end
   if o.patient then argv[#argv + 1] = "--patient" end
+  if o.envelope then argv[#argv + 1] = "--envelope" end
   local out = os.tmpname()
   return { pid = M.spawn(argv, out), out = out }
 end

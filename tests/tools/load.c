@@ -3,13 +3,14 @@
  *
  *   load --port P [--path /v1/events/batch] [--connections C] [--batch B]
  *        [--rate R] [--seconds S] [--first N] [--acks FILE] [--patient]
- *        [--poison N] [--poison-bytes B]
+ *        [--poison N] [--poison-bytes B] [--envelope]
  *
  * rate 0: closed loop; else R requests a second, sent when they are due whatever
  * became of the others, and timed from then (no coordinated omission). FILE gets a
  * line "first n" for every 2xx. --patient: a lost
  * connection is opened again until the end; without it, that is an error.
  * --poison: every Nth event is one that a table refuses (event.h).
+ * --envelope: batches are {"sentAt":…,"batch":[…]}, not arrays.
  * Prints one line of key=value pairs.
  */
 #include <arpa/inet.h>
@@ -49,7 +50,7 @@ static struct {
     unsigned n_conns, batch;
     double rate, seconds;
     uint64_t next;
-    bool patient;
+    bool patient, envelope;
 } conf = {.path = "/v1/events/batch",
           .n_conns = 8,
           .batch = 20,
@@ -146,6 +147,9 @@ static void post(struct conn *c, uint64_t due)
 
     c->first = conf.next;
     c->due_ns = due;
+    if (conf.envelope) {
+        n = (size_t)sprintf(body, "{\"sentAt\":\"2025-11-23T12:13:20Z\",\"batch\":");
+    }
     if (conf.batch > 1) {
         body[n++] = '[';
     }
@@ -157,6 +161,9 @@ static void post(struct conn *c, uint64_t due)
     }
     if (conf.batch > 1) {
         body[n++] = ']';
+    }
+    if (conf.envelope) {
+        body[n++] = '}';
     }
     c->out = realloc(c->out, n + 512);
     head = sprintf(c->out,
@@ -356,7 +363,8 @@ static void options(int argc, char **argv)
         {"rate", 1, NULL, 'r'},    {"seconds", 1, NULL, 's'},
         {"first", 1, NULL, 'f'},   {"acks", 1, NULL, 'a'},
         {"patient", 0, NULL, 'w'}, {"poison", 1, NULL, 'x'},
-        {"poison-bytes", 1, NULL, 'y'}, {NULL, 0, NULL, 0}};
+        {"poison-bytes", 1, NULL, 'y'}, {"envelope", 0, NULL, 'e'},
+        {NULL, 0, NULL, 0}};
     int o;
 
     while ((o = getopt_long(argc, argv, "", known, NULL)) != -1) {
@@ -369,6 +377,7 @@ static void options(int argc, char **argv)
         case 's': conf.seconds = atof(optarg); break;
         case 'f': conf.next = strtoull(optarg, NULL, 10); break;
         case 'a': conf.acks = optarg; break;
+        case 'e': conf.envelope = true; break;
         case 'w': conf.patient = true; break;
         case 'x': event_poison_every = strtoull(optarg, NULL, 10); break;
         case 'y': event_poison_bytes = strtoul(optarg, NULL, 10); break;
