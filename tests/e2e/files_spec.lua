@@ -199,7 +199,7 @@ route "POST /v1/events" { body = "event", stream = "events",
     assert.is_nil(s:text():sub(before):match("status=live"))
     write("p.lua", MAIN .. rest)
     assert.equal(200, s:reload().status)
-    s:logged("level=info event=policy generation=3 status=live")
+    s:logged("level=info event=policy generation=4 status=live")
     write("p.lua", 'log { format = "jsn" }\n' .. MAIN .. rest)
     assert.matches('log.format: \\"jsn\\" is none of', s:reload().body, 1, true)
   end)
