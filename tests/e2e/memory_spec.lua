@@ -52,7 +52,8 @@ describe("memory in steady state", function()
     ["envelope, set and answer"] = { path = "/v1/in/web?k=1", envelope = true,
       top = [[
       route "POST /v1/in/:kind" { body = "batch", stream = "events",
-        events = "batch", envelope = { sentAt = "sentAt" }, set = { kind = "path:kind", key = "query:k",
+        events = "batch", envelope = { sentAt = "sentAt" },
+        set = { kind = "path:kind", key = "query:k",
           host = "header:host", ip = "peer", at = "time" },
         answer = { status = 200, body = "{}" } }]] },
     ["on_request and its limit"] = { top = [[
