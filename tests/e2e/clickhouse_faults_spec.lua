@@ -228,15 +228,19 @@ local function open(fault, keeper)
   return c
 end
 
+---All of it; the first sanitizer's report, if there is one.
 local function close(c)
+  local why
   for _, of in ipairs(SIDES) do
-    if c[of] then c[of]:close() end
+    local ok, report = pcall(function() if c[of] then c[of]:close() end end)
+    why = why or not ok and report
   end
   if c.proxy then c.proxy:close() end
   if c.other then c.other:close() end
   c.ch:kill()
   if c.mounted then h.shell(("umount -l '%s/data'"):format(c.dir)) end
   c.ch:close()
+  return why
 end
 
 local function under_load(c, fault)
@@ -302,8 +306,8 @@ describe("ClickHouse delivery under load loses nothing when the server has", fun
             return
           end
           local ok, v = pcall(under_load, c, fault)
-          close(c)
-          if not ok then error(v, 0) end
+          why = close(c)
+          if why or not ok then error(why or v, 0) end
           return v
         end
       end

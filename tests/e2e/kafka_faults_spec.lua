@@ -284,15 +284,19 @@ local function open(fault, shared)
   return c
 end
 
+---All of it; the first sanitizer's report, if there is one.
 local function close(c)
+  local why
   for _, of in ipairs(SIDES) do
-    if c[of] then c[of]:close() end
+    local ok, report = pcall(function() if c[of] then c[of]:close() end end)
+    why = why or not ok and report
   end
   if c.r.say then c.r:close() end
-  if not c.dir then return end
+  if not c.dir then return why end
   if c.r.pid then c.r:kill() end
   if c.mounted then h.shell(("umount -l '%s/logs'"):format(c.dir)) end
   c.r:close()
+  return why
 end
 
 describe("Kafka delivery under load loses nothing when a real broker has", function()
@@ -312,8 +316,8 @@ describe("Kafka delivery under load loses nothing when a real broker has", funct
             return
           end
           local ok, v = pcall(under_load, c, fault)
-          close(c)
-          if not ok then error(v, 0) end
+          why = close(c)
+          if why or not ok then error(why or v, 0) end
           return v
         end
       end
