@@ -44,7 +44,7 @@ int cli_check(int argc, char **argv)
     struct policy_report report;
     struct policy *p;
 
-    if (argc != 2 && !json) {
+    if ((argc != 2 || argv[1][0] == '-') && !json) {
         (void)fputs("usage: sluice check [--json] POLICY.lua\n", stderr);
         return EXIT_USAGE;
     }

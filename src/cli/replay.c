@@ -54,6 +54,7 @@ struct replay {
     uint32_t most;             /* of them */
     uint64_t began_ns, told_ns;
     bool terminal;
+    bool met;                  /* the stream that was asked for */
     bool failed;
     struct err e;
 };
@@ -371,6 +372,7 @@ static bool on_part(void *arg, const struct stored_part *p)
         (p->stream == NULL || strcmp(p->stream, r->stream) != 0)) {
         return true;
     }
+    r->met = true;
     if ((r->fresh.route == NULL ||
          strcmp(r->current, p->stream == NULL ? "" : p->stream) != 0) &&
         !enter_stream(r, p->stream)) {
@@ -395,6 +397,15 @@ static bool on_part(void *arg, const struct stored_part *p)
     }
     show_progress(r, p->done, p->total);
     return true;
+}
+
+/* That a stream without events would not change is no answer: its name may be
+ * mistyped. */
+static bool found(struct replay *r)
+{
+    return r->stream == NULL || r->met ||
+           err_set(&r->e, "%s has no event of a stream \"%s\"", r->input,
+                   r->stream);
 }
 
 static bool load_side(struct side *s, const char *path,
@@ -459,7 +470,7 @@ int cli_replay(int argc, char **argv)
         load_side(&r->fresh, r->new_path, &r->conf, &r->e) &&
         (r->old_path == NULL ||
          load_side(&r->old, r->old_path, &r->conf, &r->e)) &&
-        stored_read(r->input, on_part, r, &r->e) && !r->failed) {
+        stored_read(r->input, on_part, r, &r->e) && !r->failed && found(r)) {
         report(r, (double)(clock_mono_ns() - r->began_ns) / 1e9);
         code = changes_changed(r->changes) > 0 ? REPLAY_CHANGED : REPLAY_SAME;
     } else {

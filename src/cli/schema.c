@@ -1,5 +1,6 @@
 /* sluice schema --clickhouse POLICY.lua: the CREATE TABLE of each ClickHouse sink,
  * as the schemas of the routes that feed it imply. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -103,6 +104,7 @@ int cli_schema(int argc, char **argv)
     struct policy_report report;
     struct policy *p;
     const struct plan *plan;
+    bool any = false;
 
     if (argc != 3 || strcmp(argv[1], "--clickhouse") != 0) {
         (void)fputs("usage: sluice schema --clickhouse POLICY.lua\n", stderr);
@@ -118,8 +120,12 @@ int cli_schema(int argc, char **argv)
     for (uint32_t i = 0; i < plan->n_sinks; i++) {
         if (plan->sinks[i].kind == SINK_KIND_CLICKHOUSE) {
             print_table(plan, i);
+            any = true;
         }
     }
     policy_unref(p);
-    return 0;
+    if (!any) {
+        (void)fprintf(stderr, "sluice: %s has no clickhouse sink\n", argv[2]);
+    }
+    return any ? EXIT_OK : EXIT_POLICY;
 }

@@ -160,6 +160,8 @@ route "POST /x" { body = "event", stream = "events", schema = schema {
   event_id = str {}, kind = enum { "a" }, n = num {}, at = time {}, ok = bool {} } }
 ]])
     local sql = h.shell(("%s schema --clickhouse '%s/p.lua'"):format(h.binary, dir))
+    assert.equal("sluice: conf/quickstart.lua has no clickhouse sink\n1\n", h.shell(
+      ("{ %s schema --clickhouse conf/quickstart.lua; echo $?; }"):format(h.binary)))
     h.remove(dir)
     ch:must((sql:gsub(";%s*$", "")))
     assert.equal("at UInt64\nid String\nkind String\nn Float64\nraw String\n", ch:must(

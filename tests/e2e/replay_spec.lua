@@ -228,6 +228,8 @@ describe("sluice replay", function()
       ["--policy " .. bad .. " " .. s.data .. "/spool"] = "did you mean \"route\"",
       ["--policy " .. new .. " " .. s.dir] = "no spool .* and no archive",
       ["--policy " .. new .. " " .. s.dir .. "/none"] = "No such file",
+      ["--policy " .. new .. " --stream evnts " .. s.data .. "/spool"] =
+        "no event of a stream \"evnts\"",
       ["--policy " .. new] = "usage:",
       ["--policy " .. new .. " --header x " .. s.dir] = "usage:",
     } do

@@ -72,6 +72,15 @@ describe("sluice check --json", function()
       .. '"severity":"error","message":"No such file or directory"}]\nrc=1\n', out)
   end)
 
+  it("takes an option that there is none, or no file, for a mistake in the call",
+  function()
+    for _, args in ipairs { "--json", "--jason", "--json --json a" } do
+      local f = io.popen(h.binary .. " check " .. args .. " 2>&1; echo rc=$?")
+      assert.equal("usage: sluice check [--json] POLICY.lua\nrc=2\n", f:read("*a"))
+      f:close()
+    end
+  end)
+
   it("writes nothing else, whatever is wrong", function()
     local out = c.check('server { workers = 0 }\n{BASE}', "--json", "2")
     assert.equal("", out)
