@@ -201,15 +201,17 @@ static void free_segments(struct segment *g)
 /* What was prepared and never used is not left behind. */
 static void free_shard(struct shard *sh)
 {
-    struct segment *ahead = atomic_exchange(&sh->ahead, NULL);
     struct segment **at = &sh->segments;
 
-    while (ahead != NULL && *at != ahead) {
-        at = &(*at)->next;
-    }
-    if (ahead != NULL) {
-        *at = ahead->next;
-        segment_delete(ahead);
+    while (*at != NULL) {
+        struct segment *g = *at;
+
+        if (atomic_load(&g->state) == SEGMENT_PREPARED) {
+            *at = g->next;
+            segment_delete(g);
+        } else {
+            at = &g->next;
+        }
     }
     if (sh->filling != NULL) {
         segment_delete(sh->filling);

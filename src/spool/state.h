@@ -173,6 +173,7 @@ struct spool_writer {
     uint32_t marked;            /* events pending when the request began */
     uint64_t key_hash;          /* of the key that the entries note */
     uint64_t wanted_back;       /* bytes since the keeper was woken */
+    struct segment *taken;      /* was ahead; its first page is still to be written */
 };
 
 struct spool {

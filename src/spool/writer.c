@@ -184,7 +184,8 @@ static enum spool_result switch_segment(struct spool_writer *w)
 {
     struct shard *sh = w->shard;
     struct segment *old = atomic_load(&sh->current);
-    struct segment *g = atomic_exchange(&sh->ahead, NULL);
+    struct segment *g = w->taken != NULL ? w->taken
+                                         : atomic_exchange(&sh->ahead, NULL);
     uint64_t end = 0, unacked = 0;
 
     if (g == NULL) {
@@ -200,9 +201,11 @@ static enum spool_result switch_segment(struct spool_writer *w)
         unacked = segment_unsynced(old);
     }
     if (!segment_write_page(g, w->next_seq, end, unacked)) {
-        atomic_store(&sh->ahead, g);
+        /* Not ahead any more: the keeper may have put another one there. */
+        w->taken = g;
         return SPOOL_FAILED;
     }
+    w->taken = NULL;
     atomic_store(&g->state, SEGMENT_USED);
     if (old != NULL) {
         atomic_store(&old->sealed, true);

@@ -151,6 +151,34 @@ describe("a write that fails", function()
   end)
 end)
 
+describe("the first page of a segment that can't be written", function()
+  it("is written again, also when another one was prepared meanwhile", function()
+    if not root() then pending("needs root") return end
+    local s = h.server { policy = h.policy { workers = 1, ack = "synced",
+      server = [[max_body = "1MiB"]],
+      spool = [[segment = "4MiB", max_bytes = "128MiB"]] } }
+    -- Two of these fill a segment.
+    local line, n = ('{"a":"%s"}'):format(("x"):rep(1000000)), 0
+    local function post()
+      local status = s:post("/v1/events", line).status
+      n = n + (status == 202 and 1 or 0)
+      return status
+    end
+    for _ = 1, 2 do
+      local stop = s:inject("pwrite64:error=EIO:delay_enter=700000:when=1",
+        "worker 0")
+      h.wait_for("503", function() return post() == 503 end)
+      stop()
+      h.wait_for("202", function() return post() == 202 end)
+    end
+    for _ = 1, 20 do h.wait_for("202", function() return post() == 202 end) end
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(n, #s:lines())
+    s:close()
+  end)
+end)
+
 describe("a read that fails", function()
   it("is tried again: no event is given up for it", function()
     if not root() then pending("needs root") return end

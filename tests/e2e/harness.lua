@@ -231,13 +231,20 @@ function Server:stop(name)
 end
 
 ---Makes syscalls of the running server fail or linger, by strace, until the function
----that it returns is called. Needs root.
-function Server:inject(what)
-  local pid = M.spawn({ "strace", "-f", "-qq", "-o", self.dir .. "/strace", "-e",
-    "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p",
-    tostring(self.real_pid) }, self.dir .. "/strace.log")
+---that it returns is called: of all its threads, or of the one of that name. Needs
+---root.
+function Server:inject(what, thread)
+  local id = self.real_pid
+  if thread then
+    id = assert(shell(("cd /proc/%d/task && grep -lx '%s' */comm"):format(id,
+      thread)):match("^%d+"), "no such thread")
+  end
+  local argv = { "strace", "-qq", "-o", self.dir .. "/strace", "-e",
+    "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p", tostring(id) }
+  if not thread then table.insert(argv, 2, "-f") end
+  local pid = M.spawn(argv, self.dir .. "/strace.log")
   M.wait_for("strace", function()
-    return M.read("/proc/" .. self.real_pid .. "/status")
+    return M.read("/proc/" .. id .. "/status")
       :match("TracerPid:%s*(%d+)") ~= "0"
   end)
   return function()
