@@ -84,6 +84,7 @@ static void end_file(struct archive *a)
     a->length = 0;
     a->sealing = false;
     a->mentioned = false;
+    a->named = false;
     a->unsynced = false;
     a->doubtful = false;
 }
@@ -108,6 +109,19 @@ static enum compress compress_of(const char *name)
                                                        : COMPRESS_NONE;
 }
 
+/* Frames that an earlier record has at or behind the end of this one: their journal
+ * could not be synced, so that they were to be written again. */
+static void forget_undone(struct archive *a, const struct record *r)
+{
+    uint64_t most = r->type == RECORD_FILE ? r->value - 1 : r->value;
+    uint32_t n = a->n_steps;
+
+    while (n > 0 && a->steps[n - 1].length > most) {
+        n--;
+    }
+    forget_steps(a, n);
+}
+
 void archive_replay(struct archive *a, const struct record *r,
                     sink_settle_fn *settle, void *arg)
 {
@@ -127,6 +141,7 @@ void archive_replay(struct archive *a, const struct record *r,
     }
     a->mentioned = true;
     a->length = r->value;
+    forget_undone(a, r);
     if (r->type == RECORD_FILE) {
         note_step(a, r->value, r->ranges, r->n_ranges);
         a->sealing = false; /* its rename had failed: it was gone on with */
@@ -343,6 +358,10 @@ static bool sync_file(struct archive *a, struct err *e)
         return err_errno(e, errno, "%s/%s.part: fdatasync", a->dir, a->name);
     }
     a->unsynced = false;
+    if (!a->named && !folder_sync(a->dir, e)) {
+        return false;
+    }
+    a->named = true;
     return true;
 }
 
@@ -354,22 +373,20 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
                        .stream = str_of(a->stream),
                        .ranges = b->ranges,
                        .n_ranges = b->n_ranges};
-    bool fresh;
 
     /* Its pages may be clean in the cache and not on the disk, and a second sync
      * would say that all is well: what is tried again goes to a new file. */
     if (a->doubtful && !archive_seal(a, j, e)) {
         return false;
     }
-    fresh = a->name[0] == '\0';
-    if (fresh && !begin_file(a, how, wall_ms, e)) {
+    if (a->name[0] == '\0' && !begin_file(a, how, wall_ms, e)) {
         return false;
     }
     if (!write_frame(a, frame, e)) {
         return false;
     }
     a->unsynced = true;
-    if (synced && (!sync_file(a, e) || (fresh && !folder_sync(a->dir, e)))) {
+    if (synced && !sync_file(a, e)) {
         return false;
     }
     r.name = str_of(a->name);

@@ -36,6 +36,7 @@ struct archive {
     bool doubtful;             /* a sync failed: nothing more goes into it */
     bool sealing;              /* replay: SEAL was seen, the rename may not be */
     bool mentioned;            /* the journal knows of it */
+    bool named;                /* so does the folder, also after a power cut */
     /* The FILE records of the file in hand, in order: where each left it. */
     struct archive_step {
         uint64_t length;

@@ -47,11 +47,20 @@ static bool change(struct delivery *d, change_fn *fn, const void *arg,
 
 /* ---- a new plan ---- */
 
+/* Where it begins to read a stream that is new to it is known for good before that
+ * takes its first event: else, after a power cut, it would begin at what is then. */
+static bool keep_records(struct delivery *d, uint64_t known, struct err *e)
+{
+    return journal_bytes(d->journal) == known || journal_sync(d->journal, e) ||
+           pump_compact(d, e);
+}
+
 static bool apply_here(struct delivery *d, const void *arg, struct err *e)
 {
     const struct delivery_conf *c = arg;
     struct plan *before = d->plan;
     struct sink_hooks hooks = d->hooks;
+    uint64_t known = journal_bytes(d->journal);
     struct err why;
 
     if (d->ops != &sink_absent && sink_ops_of(c->sink->kind) != d->ops) {
@@ -72,7 +81,8 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     (void)pthread_mutex_lock(&d->lock);
     d->status.finished = false;
     (void)pthread_mutex_unlock(&d->lock);
-    if (!take_streams(d, c, &why) || !open_outlets(d, c, &why)) {
+    if (!take_streams(d, c, &why) || !open_outlets(d, c, &why) ||
+        !keep_records(d, known, &why)) {
         return err_set(e, "sink \"%s\": %s", d->name, why.text);
     }
     return true;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "sink/state.h"
 
@@ -275,6 +276,10 @@ static bool open_journal(struct delivery *d, const char *spool_dir,
     (void)snprintf(path, sizeof path, "%s/sinks", spool_dir);
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
         return err_errno(e, errno, "%s", path);
+    }
+    /* A sink without a journal would be a new one, and begin at now. */
+    if (!folder_sync(spool_dir, e)) {
+        return false;
     }
     (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool_dir,
                    d->name);

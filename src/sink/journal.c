@@ -253,6 +253,11 @@ bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
     return true;
 }
 
+bool journal_poisoned(const struct journal *j)
+{
+    return j->poisoned;
+}
+
 uint64_t journal_bytes(const struct journal *j)
 {
     return j->length;

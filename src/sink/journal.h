@@ -46,6 +46,9 @@ void journal_emit(struct journal_draft *draft, const struct record *r);
 bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
                      struct err *e) MUST_USE;
 
+/* A sync failed, and journal_rewrite has not made it good yet. */
+bool journal_poisoned(const struct journal *j);
+
 uint64_t journal_bytes(const struct journal *j);
 
 /* Bytes of the torn tail that journal_open cut; 0: it was whole. */

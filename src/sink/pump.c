@@ -73,6 +73,9 @@ static bool plan_batch(struct delivery *d, struct batch *b, struct err *e)
     if (!d->ops->plans || planned(d, b)) {
         return true;
     }
+    if (d->n_planned == PLANNED_MAX) {
+        return err_set(e, "more than %d batches are planned", PLANNED_MAX);
+    }
     if (b->id != 0) { /* by an earlier process: the journal has it */
         d->planned[d->n_planned++] = b;
         return true;
@@ -346,6 +349,9 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
         settle_hold(d, e.text, 0);
         return;
     }
+    if (b == NULL && d->kept == NULL) {
+        settle_go_on(d); /* it was the journal's alone */
+    }
     settle_retry(d);
     d->failed = NULL;
     while (b != NULL) {
@@ -371,11 +377,17 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct delivery *d = OUTER(w, struct delivery, tick);
+    struct err e;
 
     (void)loop;
     (void)events;
     pump_show(d);
     adapt(d);
+    /* Also when there is nothing to send: a file may wait for its name. */
+    if (journal_poisoned(d->journal) && !ev_is_active(&d->retry) &&
+        !pump_compact(d, &e)) {
+        settle_hold(d, e.text, 0);
+    }
     if ((d->draining || d->pausing) && clock_mono_ns() >= d->drain_until_ns) {
         ev_break(d->loop, EVBREAK_ALL);
         return;

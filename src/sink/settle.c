@@ -55,7 +55,7 @@ void settle_hold(struct delivery *d, const char *why, int64_t after_ms)
     pump_block(d);
 }
 
-static void go_on(struct delivery *d)
+void settle_go_on(struct delivery *d)
 {
     if (d->backoff_ms == 0) {
         return;
@@ -250,7 +250,7 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
         return;
     }
     b->n_settled += spoken_of(v);
-    go_on(d);
+    settle_go_on(d);
     count_done(d, b, v);
     if (b->n_settled < b->n) {
         return;

@@ -114,6 +114,8 @@ struct batch_limits adapt_limits(const struct delivery *d);
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);
 /* Nothing new is sent for a while: backoff, but at least after_ms. */
 void settle_hold(struct delivery *d, const char *why, int64_t after_ms);
+/* It can deliver again. */
+void settle_go_on(struct delivery *d);
 /* b is submitted again after that. */
 void settle_fail(struct delivery *d, struct batch *b, const char *why,
                  int64_t after_ms);

@@ -314,8 +314,17 @@ void spool_cursor_rest(struct spool_cursor *cur)
 
 void spool_cursor_release(struct spool_cursor *cur, uint64_t seq)
 {
-    if (cur->shard != NULL && seq > atomic_load(&cur->hold->released)) {
-        atomic_store(&cur->hold->released, seq);
-        keeper_wake(cur->consumer->stream->spool);
+    uint64_t before;
+
+    if (cur->shard == NULL) {
+        return;
+    }
+    /* The housekeeper moves it too, when it skips. */
+    before = atomic_load(&cur->hold->released);
+    while (seq > before) {
+        if (atomic_compare_exchange_weak(&cur->hold->released, &before, seq)) {
+            keeper_wake(cur->consumer->stream->spool);
+            return;
+        }
     }
 }

@@ -179,6 +179,26 @@ describe("the first page of a segment that can't be written", function()
   end)
 end)
 
+describe("a journal that can't be synced", function()
+  it("is written anew, also when nothing comes any more", function()
+    if not root() then pending("needs root") return end
+    local s = h.server { policy = h.policy { workers = 1,
+      file = [[rotate = { age = "1s" }]] } }
+    assert.equal(202, posts(s))
+    s:deliver()
+    -- The file's own sync, then the journal's.
+    local stop = s:inject("fdatasync:error=EIO:when=2", "archive")
+    h.wait_for("the file to get its name", function()
+      return #s:lines() == 1
+    end)
+    stop()
+    assert.equal(0, s:metric("sluice_sink_holding"))
+    assert.equal(0, s:stop())
+    assert.equal(1, #s:lines())
+    s:close()
+  end)
+end)
+
 describe("a read that fails", function()
   it("is tried again: no event is given up for it", function()
     if not root() then pending("needs root") return end
