@@ -30,7 +30,8 @@ M.server = {
       help = "Bytes of a request's line and headers; more get 431." },
     max_connections = { type = "count", default = 10000, min = 1,
       max = 1000000,
-      help = "Connections of one worker; further ones get 503." },
+      help = "Connections of one worker; further ones get 503, as those that "
+        .. "would leave less than a quarter of the descriptors." },
     header_timeout = { type = "duration", default = "10s", min = 10,
       max = DAY_MS, help = "For a request's headers; then 408." },
     body_timeout = { type = "duration", default = "30s", min = 10,

@@ -23,6 +23,7 @@ struct http_limits {
     uint64_t max_body;          /* bytes after inflating; -> 413 */
     uint32_t max_headers_bytes; /* -> 431 and close */
     uint32_t max_connections;   /* beyond: 503 and close */
+    int max_descriptor;         /* of a connection; the same; 0: any */
     int64_t header_timeout_ms;  /* -> 408 and close; > 0 each */
     int64_t body_timeout_ms;    /* without 16 KiB more of the body: the same */
     int64_t idle_timeout_ms;    /* keep-alive: close */

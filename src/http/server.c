@@ -139,9 +139,9 @@ static void turn_away(struct http_server *s, int fd)
 {
     static const char text[] =
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
-        "Content-Type: application/json\r\nContent-Length: 67\r\n"
+        "Content-Type: application/json\r\nContent-Length: 61\r\n"
         "Connection: close\r\n\r\n"
-        "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\"}     ";
+        "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\"}";
 
     stats_add(s->overflow, 1);
     s->ops->on_refusal(s->arg, 503);
@@ -173,7 +173,8 @@ static bool accept_one(struct http_server *s)
         return false;
     }
     stats_add(s->accepted, 1);
-    if (s->n_open >= s->limits.max_connections) {
+    if (s->n_open >= s->limits.max_connections ||
+        (s->limits.max_descriptor > 0 && fd > s->limits.max_descriptor)) {
         turn_away(s, fd);
         return true;
     }
@@ -286,7 +287,8 @@ static void make_cells(struct http_server *s)
     s->accepted = stats_counter("sluice_connections_total",
                                 "Connections accepted.", "");
     s->overflow = stats_counter("sluice_connections_refused_total",
-                                "Connections beyond max_connections.", "");
+                                "Connections beyond max_connections, or for "
+                                "want of descriptors.", "");
     s->timeouts = stats_counter("sluice_connection_timeouts_total",
                                 "Connections ended by a timeout.", "");
     s->open_gauge = stats_gauge("sluice_connections_open",

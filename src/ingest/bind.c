@@ -1,5 +1,7 @@
 /* A worker takes a policy over: at once, or for a share of its requests first. */
+#include <limits.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "ingest/room.h"
 
@@ -35,11 +37,24 @@ static void bind_outlets(struct ingest *in, const struct binding *b, bool anew)
     }
 }
 
+/* A kernel gives the lowest descriptor that is free: a quarter of them stays for
+ * segments, sinks, reloads and the admin listener, however many clients come. */
+static int max_descriptor(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur > INT_MAX) {
+        return INT_MAX;
+    }
+    return (int)(l.rlim_cur - l.rlim_cur / 4);
+}
+
 static struct http_limits limits_of(const struct server_plan *s)
 {
     return (struct http_limits){.max_body = s->max_body,
                                 .max_headers_bytes = s->max_headers_bytes,
                                 .max_connections = s->max_connections,
+                                .max_descriptor = max_descriptor(),
                                 .header_timeout_ms = s->header_timeout_ms,
                                 .body_timeout_ms = s->body_timeout_ms,
                                 .idle_timeout_ms = s->idle_timeout_ms,

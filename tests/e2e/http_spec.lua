@@ -198,3 +198,40 @@ describe("SIGTERM", function()
     s:close()
   end)
 end)
+
+describe("too many connections", function()
+  it("are turned away, and those that are there are served", function()
+    -- By the policy's word, and by the descriptors that the process may have:
+    -- those behind the connections are enough for a reload and for the admin side.
+    for what, o in pairs {
+      ["max_connections"] = { server = "max_connections = 40", most = 40 },
+      ["descriptors"] = { server = "", most = 96,
+        wrap = { "sh", "-c", 'ulimit -n 128; exec "$0" "$@"' } },
+    } do
+      local t = h.server { policy = h.policy { server = o.server, workers = 1 },
+        wrap = o.wrap }
+      local open, away = {}, 0
+      for i = 1, 120 do open[i] = h.connect(t.port) end
+      h.wait_for("connections turned away", function()
+        away = t:metric("sluice_connections_refused_total")
+        return away + t:metric("sluice_connections_open") >= 120
+      end)
+      assert.is_true(away >= 120 - o.most, what)
+      assert.is_true(away < 120 - 20, what)
+      local a = h.answer(open[120])
+      assert.equal(503, a.status)
+      assert.equal("2", a.headers["retry-after"])
+      assert.matches("too_many_connections", a.body)
+      open[1]:send("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Type: "
+        .. "application/json\r\nContent-Length: 2\r\n\r\n{}")
+      assert.equal(202, h.answer(open[1]).status)
+      assert.equal(200, t:reload().status)
+      for _, c in ipairs(open) do c:close() end
+      h.wait_for("room again", function()
+        return t:metric("sluice_connections_open") < 5
+      end)
+      assert.equal(202, t:post("/v1/events", "{}").status)
+      t:close()
+    end
+  end)
+end)
