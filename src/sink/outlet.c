@@ -126,15 +126,11 @@ static bool done_with(const struct outlet *o, const struct outlet_reader *r)
     return r->ended && c != NULL && c->next >= r->next;
 }
 
-static bool keep_shard(void *arg, uint32_t epoch, uint32_t worker)
-{
-    return find_reader(arg, epoch, worker) != NULL;
-}
-
+/* The cursor stays, and with it what the journal says of the shard: its segments
+ * may outlive this process, by a crash before they are deleted or a power cut that
+ * takes the deletion back, and would be delivered again. */
 static void drop_done(struct outlet *o)
 {
-    bool dropped = false;
-
     for (uint32_t i = 0; i < o->n_readers;) {
         struct outlet_reader *r = &o->readers[i];
 
@@ -143,14 +139,37 @@ static void drop_done(struct outlet *o)
             spool_cursor_release(r->cursor, UINT64_MAX);
             spool_cursor_close(r->cursor);
             *r = o->readers[--o->n_readers];
-            dropped = true;
         } else {
             i++;
         }
     }
-    if (dropped) {
-        cursors_drop(&o->cursors, keep_shard, o);
+}
+
+struct listed {
+    const struct spool_shard_id *ids;
+    uint32_t n;
+};
+
+static bool is_listed(void *arg, uint32_t epoch, uint32_t worker)
+{
+    const struct listed *l = arg;
+
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (l->ids[i].epoch == epoch && l->ids[i].worker == worker) {
+            return true;
+        }
     }
+    return false;
+}
+
+/* At the first look: what the spool did not find on the disk is gone for good. */
+static void forget_gone(struct outlet *o, const struct spool_shard_id *ids,
+                        uint32_t n)
+{
+    if (!o->looked && n < SHARDS_MAX) {
+        cursors_drop(&o->cursors, is_listed, &(struct listed){ids, n});
+    }
+    o->looked = true;
 }
 
 bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
@@ -167,6 +186,7 @@ bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
         ids = mem_alloc(n * sizeof *ids);
         n = spool_shards(o->consumer, ids, n);
     }
+    forget_gone(o, ids, n);
     for (uint32_t i = 0; i < n && ok; i++) {
         const struct cursor *c;
 

@@ -50,6 +50,7 @@ struct outlet {
     bool wanted;              /* the policy has it */
     bool blocked;             /* the spool was told that it can't deliver now */
     bool known;               /* the journal knows the stream */
+    bool looked;              /* the spool's shards have been listed once */
     bool bound;               /* only what lies before its ends is delivered, then
                                  it is closed */
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "spool/state.h"
@@ -323,5 +324,6 @@ bool stream_recover(struct stream *st, struct err *e)
         }
     }
     (void)closedir(at);
-    return ok;
+    /* What is not here is gone for good: those who read it forget it now. */
+    return ok && folder_sync(dir, e);
 }

@@ -1,4 +1,5 @@
 local h = require "harness"
+local signal = require "posix.signal"
 
 local function files(s)
   local list = {}
@@ -77,6 +78,47 @@ describe("the file sink", function()
     s:logged("sink=archive status=delivering")
     assert.equal(0, s:stop())
     assert.same({ [[{"n":1}]] }, s:lines())
+  end)
+
+  it("delivers nothing again of a shard whose files outlive it", function()
+    local function block()
+      h.shell(("mv '%s/archive' '%s/kept' && touch '%s/archive'"):format(s.data,
+        s.data, s.data))
+    end
+    local function unblock()
+      h.shell(("rm '%s/archive' && mv '%s/kept' '%s/archive'"):format(s.data,
+        s.data, s.data))
+    end
+    if not h.shell("id -u"):match("^0") then pending("needs root") return end
+    -- A process that can't delete: what it has delivered stays on the disk.
+    s = h.server { policy = h.policy { workers = 1,
+      file = [[rotate = { age = "50ms" }]] } }
+    block()
+    for i = 1, 3 do s:post("/v1/events", ('{"n":%d}'):format(i)) end
+    s:stop("SIGKILL")
+    unblock()
+    s.wrap = { "strace", "-f", "-qq", "-o", s.dir .. "/strace", "-e",
+      "trace=unlink", "-e", "inject=unlink:error=EIO" }
+    s:start()
+    s:deliver()
+    h.wait_for("a finished file", function()
+      return (s:metric("sluice_file_sealed_total") or 0) > 0
+    end)
+    -- A failure makes it write its journal anew.
+    block()
+    s:post("/v1/events", [[{"n":4}]])
+    s:logged("sink=archive status=holding")
+    unblock()
+    s:logged("sink=archive status=delivering")
+    s:deliver()
+    signal.kill(s.real_pid, signal.SIGKILL)
+    h.reap(s.pid)
+    assert.matches("EIO", h.read(s.dir .. "/strace"))
+    s.wrap = {}
+    s:start()
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.same({ [[{"n":1}]], [[{"n":2}]], [[{"n":3}]], [[{"n":4}]] }, s:lines())
   end)
 end)
 
