@@ -30,12 +30,32 @@ local function remember(cache, at, a, b, c, n)
   t[a] = at
 end
 
+local VALUE_BYTES = 128 -- METRIC_VALUE_BYTES: values are cut there
+
+-- What a label shows: of an object only that it is one, for its address would be
+-- a series of its own each time.
+local function shown(v)
+  local t = type(v)
+  if t == "string" or t == "number" or t == "boolean" then return tostring(v) end
+  return t
+end
+
+-- Whether a value is the only one that is shown so, or one of a few. Of all others
+-- clients may have any number: they are not kept.
+local function is_own(v)
+  local t = type(v)
+  if t == "string" then return #v <= VALUE_BYTES end
+  if t == "number" then return v % 1 == 0 and v > -1e14 and v < 1e14 end
+  return t == "boolean" or v == nil
+end
+
 local function find(self, a, b, c)
-  local x, y, z = tostring(a), tostring(b), tostring(c)
+  local x, y, z = shown(a), shown(b), shown(c)
   local at = C.sluice_series(ctx, self.index, x, #x, y, #y, z, #z)
   -- What counts as "other" is not kept: clients may have any number of values.
   -- Nor what an example has counted, whose places are its own.
-  if at >= 0 and C.sluice_trial(ctx) == 0 then
+  if at >= 0 and C.sluice_trial(ctx) == 0 and
+      is_own(a) and is_own(b) and is_own(c) then
     remember(self.cache, at, a, b, c, self.n)
   end
   return at

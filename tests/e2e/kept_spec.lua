@@ -58,6 +58,32 @@ describe("a policy's counters and gauges", function()
     assert.equal(4, n)
   end)
 
+  it("show of an object that it is one, and keep no value that is cut", function()
+    serve()
+    for _, shop in ipairs { '{"a":1}', '{"b":2}', "[1]" } do
+      s:post("/v1/events", ('{"shop":%s,"kind":1.5,"price":1}'):format(shop))
+    end
+    assert.equal(3, s:metric("sold_total", 'shop="table",kind="1.5"'))
+    -- 80 MB of texts, all the same up to where they are cut.
+    local function rss()
+      return tonumber(h.read("/proc/" .. s.real_pid .. "/status")
+        :match("VmRSS:%s*(%d+)"))
+    end
+    local long, before = ("y"):rep(8000), 0
+    for i = 1, 30 do
+      local list = {}
+      for n = 1, 400 do
+        list[n] = ('{"shop":"%s%d-%d","price":1}'):format(long, i, n)
+      end
+      local a = s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]")
+      assert.equal(202, a.status)
+      if i == 5 then before = rss() end
+    end
+    assert.equal(12000, s:metric("sold_total", ("y"):rep(128)))
+    print(("# kept: rss before = %d kB, after 80 MB = %d kB"):format(before, rss()))
+    assert.is_true(rss() < before + 40000)
+  end)
+
   it("go on over a reload, also of another policy, and a bad one", function()
     serve()
     s:post("/v1/events", "{}")
