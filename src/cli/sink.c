@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "server/kept.h"
-#include "sink/delivery.h"
+#include "sink/delivery/delivery.h"
 #include "spool/spool.h"
 
 static int usage(void)

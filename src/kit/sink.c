@@ -7,7 +7,7 @@
 #include "kit/state.h"
 #include "server/hooks.h"
 #include "sink/fields.h"
-#include "sink/topic.h"
+#include "sink/kafka/topic.h"
 
 static const struct sink_hooks *hooks_of(struct sluice_kit *k, uint32_t sink)
 {

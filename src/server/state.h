@@ -14,11 +14,11 @@
 #include "server/generation.h"
 #include "server/hooks.h"
 #include "server/kept.h"
+#include "server/supervisor.h"
 #include "server/trial.h"
 #include "server/watch.h"
-#include "server/supervisor.h"
 #include "server/worker.h"
-#include "sink/delivery.h"
+#include "sink/delivery/delivery.h"
 #include "spool/spool.h"
 
 struct err;

@@ -16,8 +16,8 @@
 #include "batch/batch.h"
 #include "plan/plan.h"
 #include "sink/breaker.h"
+#include "sink/delivery/journal.h"
 #include "sink/hooks.h"
-#include "sink/journal.h"
 
 struct err;
 struct ev_loop;

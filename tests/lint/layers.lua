@@ -15,8 +15,8 @@ local places = {
   ["http_parser.h"] = { "src/http/parse.c" },
   ["luajit.h"] = { "src/policy/" }, ["lua.h"] = { "src/policy/" },
   ["lauxlib.h"] = { "src/policy/" }, ["lualib.h"] = { "src/policy/" },
-  ["librdkafka/rdkafka.h"] = { "src/sink/producer.h" },
-  ["curl/curl.h"] = { "src/sink/transfers.c", "src/cli/dead.c",
+  ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h" },
+  ["curl/curl.h"] = { "src/sink/remote/transfers.c", "src/cli/dead.c",
     "src/cli/sink.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/kit/" },
   -- The digests of a policy's files and for its hooks; TLS will be in net/.

@@ -1,0 +1,283 @@
+/*
+ * The file sink: one growing file a stream, of whole frames; rotated by size and
+ * age. archive.h has the steps and what a crash leaves of them.
+ */
+#include <errno.h>
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sink/file/archive.h"
+#include "sink/file/frame.h"
+#include "sink/queue.h"
+#include "sink/sink.h"
+#include "stats/stats.h"
+
+static const double AGE_LOOK_S = 0.2;
+
+struct sink {
+    struct sink_conf conf;
+    char dir[3072];
+    struct archive *archives[PLAN_STREAMS_MAX]; /* by batch.stream */
+    struct frame *frame;
+    struct queue queue;
+    ev_timer age;
+    stats_cell *files, *bytes;
+};
+
+static bool make_folder(const char *dir, struct err *e)
+{
+    char path[3072];
+
+    for (const char *p = strchr(dir + 1, '/');; p = strchr(p + 1, '/')) {
+        size_t n = p == NULL ? strlen(dir) : (size_t)(p - dir);
+
+        memcpy(path, dir, n);
+        path[n] = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST) {
+            return err_errno(e, errno, "can't make the folder %s", path);
+        }
+        if (p == NULL) {
+            return true;
+        }
+    }
+}
+
+static bool folder_of(const struct sink_conf *conf,
+                      const struct sink_plan *plan, char *out, size_t n,
+                      struct err *e)
+{
+    int k = plan->dir[0] == '/'
+                ? snprintf(out, n, "%s", plan->dir)
+                : snprintf(out, n, "%s/%s", conf->data_dir, plan->dir);
+
+    return (k < (int)n || err_set(e, "the folder's path is too long")) &&
+           make_folder(out, e);
+}
+
+static struct archive *archive_of(struct sink *s, const char *stream)
+{
+    uint32_t i = 0;
+
+    while (i < PLAN_STREAMS_MAX && s->archives[i] != NULL) {
+        if (strcmp(s->archives[i]->stream, stream) == 0) {
+            return s->archives[i];
+        }
+        i++;
+    }
+    if (i == PLAN_STREAMS_MAX) {
+        return NULL;
+    }
+    s->archives[i] = mem_alloc(sizeof *s->archives[i]);
+    archive_init(s->archives[i], stream, s->dir, s->conf.spool_uuid);
+    archive_move(s->archives[i], s->dir);
+    return s->archives[i];
+}
+
+/* ---- rotation ---- */
+
+static bool seal(struct sink *s, struct archive *a, struct err *e)
+{
+    char name[sizeof a->name];
+    uint64_t length = a->length;
+
+    if (a->name[0] == '\0') {
+        return true;
+    }
+    (void)snprintf(name, sizeof name, "%s", a->name);
+    if (!archive_seal(a, *s->conf.journal, e)) {
+        return false;
+    }
+    if (length > 0) {
+        stats_add(s->files, 1);
+        log_write(LOG_INFO, "archive", "sink=%s file=%s bytes=%lu status=sealed",
+                  s->conf.plan->name, name, (unsigned long)length);
+    }
+    return true;
+}
+
+static bool old_enough(const struct sink *s, const struct archive *a)
+{
+    return a->name[0] != '\0' &&
+           clock_wall_ms() - a->begun_ms >= s->conf.plan->rotate_age_ms;
+}
+
+static void on_age(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct sink *s = OUTER(t, struct sink, age);
+    struct err e;
+
+    (void)loop;
+    (void)events;
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+        /* A failure is tried again at the next look. */
+        if (old_enough(s, s->archives[i])) {
+            (void)seal(s, s->archives[i], &e);
+        }
+    }
+}
+
+/* ---- batches ---- */
+
+static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
+{
+    const struct sink_stream *stream = &s->conf.streams[b->stream];
+    const struct sink_plan *plan = s->conf.plan;
+    struct archive *a = archive_of(s, stream->name);
+    struct str frame;
+
+    if (a == NULL) {
+        return err_set(e, "more than %d streams", PLAN_STREAMS_MAX);
+    }
+    if ((a->compress != plan->compress || strcmp(a->dir, s->dir) != 0 ||
+         old_enough(s, a)) &&
+        !seal(s, a, e)) {
+        return false;
+    }
+    if (strcmp(a->dir, s->dir) != 0) {
+        archive_move(a, s->dir);
+    }
+    frame = frame_make(s->frame, plan->compress,
+                       (struct str){b->bytes, b->n_bytes}, e);
+    if (frame.p == NULL ||
+        !archive_append(a, plan->compress, frame, b, stream->synced,
+                        clock_wall_ms(), *s->conf.journal, e)) {
+        return false;
+    }
+    stats_add(s->bytes, frame.n);
+    /* The batch is settled whatever becomes of this: the next one tries again. */
+    if (a->length >= plan->rotate_bytes) {
+        struct err later;
+
+        (void)seal(s, a, &later);
+    }
+    return true;
+}
+
+static void take(void *arg, struct batch *b)
+{
+    struct sink *s = arg;
+    struct sink_verdict v = {.kind = SINK_OK, .n = b->n, .row = -1};
+    struct err e;
+
+    if (!write_batch(s, b, &e)) {
+        v.kind = SINK_RETRY;
+        v.why = e.text;
+    }
+    s->conf.done(s->conf.arg, b, &v);
+}
+
+static void file_submit(struct sink *s, struct batch *b)
+{
+    queue_put(&s->queue, b);
+}
+
+/* ---- life ---- */
+
+static struct sink *file_open(const struct sink_conf *conf, struct err *e)
+{
+    struct sink *s = mem_zalloc(sizeof *s);
+    char labels[160];
+
+    s->conf = *conf;
+    if (!folder_of(conf, conf->plan, s->dir, sizeof s->dir, e)) {
+        free(s);
+        return NULL;
+    }
+    s->frame = frame_new();
+    queue_init(&s->queue, conf->loop, take, s);
+    ev_timer_init(&s->age, on_age, AGE_LOOK_S, AGE_LOOK_S);
+    ev_timer_start(conf->loop, &s->age);
+    (void)stats_label_pair(labels, sizeof labels, "sink", conf->plan->name);
+    s->files = stats_counter("sluice_file_sealed_total",
+                             "Files that a file sink has finished.", labels);
+    s->bytes = stats_counter("sluice_file_bytes_total",
+                             "Bytes that a file sink has written.", labels);
+    return s;
+}
+
+static void file_replay(struct sink *s, const struct record *r)
+{
+    char stream[72];
+    struct archive *a;
+
+    (void)snprintf(stream, sizeof stream, "%.*s", (int)r->stream.n,
+                   r->stream.p);
+    a = archive_of(s, stream);
+    if (a != NULL) {
+        archive_replay(a, r, s->conf.settle, s->conf.arg);
+    }
+}
+
+static bool file_recover(struct sink *s, struct err *e)
+{
+    /* Streams without a record yet: their folder may hold numbers already. */
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
+        if (s->conf.streams[i].name[0] != '\0') {
+            (void)archive_of(s, s->conf.streams[i].name);
+        }
+    }
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+        if (!archive_recover(s->archives[i], s->conf.settle, s->conf.arg,
+                             *s->conf.journal, e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void file_emit(struct sink *s, struct journal_draft *draft)
+{
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+        archive_emit(s->archives[i], draft);
+    }
+}
+
+static bool file_apply(struct sink *s, const struct sink_plan *plan,
+                       struct err *e)
+{
+    char dir[sizeof s->dir];
+
+    if (!folder_of(&s->conf, plan, dir, sizeof dir, e)) {
+        return false;
+    }
+    memcpy(s->dir, dir, sizeof dir);
+    s->conf.plan = plan;
+    return true;
+}
+
+static void file_close(struct sink *s)
+{
+    struct err e;
+
+    ev_timer_stop(s->conf.loop, &s->age);
+    queue_run(&s->queue);
+    queue_fini(&s->queue);
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+        if (*s->conf.journal != NULL && !seal(s, s->archives[i], &e)) {
+            log_write(LOG_WARN, "archive", "sink=%s why=\"%s\"",
+                      s->conf.plan->name, e.text);
+        }
+        archive_fini(s->archives[i]);
+        free(s->archives[i]);
+    }
+    frame_free(s->frame);
+    free(s);
+}
+
+const struct sink_ops sink_file = {.kind = "file",
+                                   .keep = BATCH_KEEP_BYTES,
+                                   .journals = true,
+                                   .open = file_open,
+                                   .replay = file_replay,
+                                   .recover = file_recover,
+                                   .emit = file_emit,
+                                   .apply = file_apply,
+                                   .submit = file_submit,
+                                   .close = file_close};

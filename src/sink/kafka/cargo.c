@@ -1,0 +1,424 @@
+/*
+ * A batch in librdkafka's hands. Payloads stay where they lie in the batch until
+ * the first cluster's reports have come; the hedge's messages are copies. Reports
+ * settle events in whatever order the partitions confirm them.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "sink/kafka/kafka.h"
+
+enum { LOOK_MS = 20 };
+
+/* ---- verdicts ---- */
+
+static void tell(struct cargo *c, enum sink_verdict_kind kind, uint32_t first,
+                 uint32_t n, int64_t after_ms)
+{
+    struct sink *s = c->sink;
+    struct sink_verdict v = {.kind = kind,
+                             .first = first,
+                             .n = n,
+                             .row = -1,
+                             .code = c->code,
+                             .after_ms = after_ms,
+                             .why = c->why};
+
+    s->conf.done(s->conf.arg, c->batch, &v);
+}
+
+/* Runs of one kind are one verdict. */
+static void tell_all(struct cargo *c, unsigned char kind)
+{
+    bool whole = c->sink->plan->framing == KAFKA_BATCH;
+
+    for (uint32_t i = 0, k; i < c->n; i = k) {
+        k = i + 1;
+        if ((c->state[i] & kind) == 0) {
+            continue;
+        }
+        c->state[i] = (unsigned char)((c->state[i] & OUT) | TOLD);
+        for (; k < c->n && (c->state[k] & kind) != 0; k++) {
+            c->state[k] = (unsigned char)((c->state[k] & OUT) | TOLD);
+        }
+        tell(c, kind == TAKEN ? SINK_OK : SINK_DATA, i,
+             whole ? c->batch->n : k - i, 0);
+    }
+}
+
+static void park(struct cargo *c, int64_t after_ms)
+{
+    ev_timer_stop(c->sink->conf.loop, &c->hedge);
+    c->parked = true;
+    c->at = 0;
+    tell(c, SINK_RETRY, 0, 0, after_ms);
+}
+
+/* A broker refuses a request as a whole, however many of its messages are bad: each
+ * is sent again in one of its own. False: there is none, or it can't be sent now and
+ * is back among what is to be sent. */
+static bool send_suspects(struct cargo *c)
+{
+    uint32_t before = c->undecided;
+    struct producer *to = NULL;
+    struct err e;
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__STATE;
+
+        if ((c->state[i] & SUSPECT) == 0) {
+            continue;
+        }
+        to = to != NULL ? to : cluster_alone(&c->sink->clusters[0], &e);
+        if (to != NULL) {
+            err = message_send(c, to, i, false);
+        }
+        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            c->state[i] = OUT_FIRST | ALONE;
+            c->undecided++;
+            c->tries[0].owed++;
+        } else {
+            c->state[i] = 0;
+        }
+    }
+    return c->undecided > before;
+}
+
+/* All that was sent has its verdict. What is to be sent again waits for the pump,
+ * which gets the batch back: not before the first cluster has let go of its bytes.
+ * When nothing is left for the pump, the bytes stay behind until then. */
+static void settle(struct cargo *c)
+{
+    uint32_t again = 0;
+
+    if (send_suspects(c)) {
+        return;
+    }
+    for (uint32_t i = 0; i < c->n; i++) {
+        again += c->state[i] == 0;
+    }
+    if (again > 0 && c->tries[0].owed > 0) {
+        return;
+    }
+    ev_timer_stop(c->sink->conf.loop, &c->hedge);
+    tell_all(c, REFUSED);
+    if (again == 0 && c->tries[0].owed > 0) {
+        c->bytes = batch_take_bytes(c->batch);
+    }
+    tell_all(c, TAKEN);
+    if (again > 0) {
+        park(c, 0);
+    } else {
+        c->batch = NULL; /* the pump's, with its last event */
+    }
+}
+
+/* Codes that only another message, or another limit, would mend. */
+static bool is_refusal(rd_kafka_resp_err_t err)
+{
+    return err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+           err == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
+           err == RD_KAFKA_RESP_ERR_INVALID_RECORD;
+}
+
+static bool is_purge(rd_kafka_resp_err_t err)
+{
+    return err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+           err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+}
+
+static void keep_words(struct cargo *c, struct cargo_try *t,
+                       rd_kafka_resp_err_t err)
+{
+    c->code = err;
+    (void)snprintf(c->why, sizeof c->why, "%s: %s", rd_kafka_err2name(err),
+                   rd_kafka_err2str(err));
+    t->purged |= is_purge(err);
+    t->failed |= !is_purge(err) && !is_refusal(err);
+}
+
+/* The cluster has reported on all that it got of c. */
+static void end_try(struct cargo *c, unsigned number)
+{
+    struct cargo_try *t = &c->tries[number];
+
+    if (!t->open || t->owed > 0 || (number == 0 && c->at < c->n)) {
+        return;
+    }
+    if (number == 0 && !t->failed && !t->purged) {
+        hedging_took(&c->sink->hedging,
+                     (double)(clock_mono_ns() - t->began_ns) / 1e6);
+    }
+    cluster_done(&c->sink->clusters[number], t);
+}
+
+/* After each report and each sending. */
+static void look_at(struct cargo *c)
+{
+    end_try(c, 0);
+    end_try(c, 1);
+    if (c->batch == NULL) {
+        if (c->tries[0].owed == 0) {
+            free(c->bytes);
+            c->bytes = NULL;
+        }
+    } else if (!c->parked && c->at == c->n && c->undecided == 0) {
+        settle(c);
+    }
+}
+
+/* ---- reports: of both clusters, the first success decides ---- */
+
+static void decide(struct cargo *c, uint32_t i, unsigned char verdict)
+{
+    c->state[i] = (unsigned char)((c->state[i] & ~ALONE) | verdict);
+    c->undecided--;
+}
+
+static unsigned char refusal(const struct cargo *c, uint32_t i)
+{
+    return (c->state[i] & ALONE) != 0 ? REFUSED : SUSPECT;
+}
+
+void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
+{
+    struct sink *s = from->sink;
+    uint32_t i;
+    struct cargo *c = message_of(s, m, &i);
+    struct cargo_try *t = &c->tries[from->number];
+    unsigned char out = from->number == 0 ? OUT_FIRST : OUT_SECOND;
+
+    c->state[i] = (unsigned char)(c->state[i] & ~out);
+    t->owed--;
+    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        keep_words(c, t, m->err);
+    }
+    if ((c->state[i] & (TAKEN | REFUSED | TOLD)) == 0) {
+        if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            decide(c, i, TAKEN);
+            stats_add(s->hedge_wins, from->number);
+        } else if ((c->state[i] & OUT) == 0) {
+            decide(c, i, is_refusal(m->err) ? refusal(c, i) : 0);
+        }
+    }
+    if (t->owed == 0 || c->undecided == 0) {
+        look_at(c);
+    }
+}
+
+/* ---- sending ---- */
+
+/* Reports make room for what met a full queue. */
+static void look_again(struct sink *s)
+{
+    if (!ev_is_active(&s->look)) {
+        ev_timer_set(&s->look, LOOK_MS / 1000., 0.);
+        ev_timer_start(s->conf.loop, &s->look);
+    }
+}
+
+/* Hands over what c has left. A full queue is no error: reports make room. */
+static void send_all(struct cargo *c)
+{
+    struct sink *s = c->sink;
+    struct cargo_try *t = &c->tries[0];
+
+    for (; c->at < c->n; c->at++) {
+        rd_kafka_resp_err_t err;
+
+        if (c->state[c->at] != 0) {
+            continue;
+        }
+        err = message_send(c, s->clusters[0].producer, c->at, false);
+        if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            look_again(s);
+            return;
+        }
+        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            c->state[c->at] = OUT_FIRST;
+            c->undecided++;
+            t->owed++;
+            s->hedging.n_tries++;
+            continue;
+        }
+        keep_words(c, t, err);
+        if (!is_refusal(err)) { /* nor will the rest be taken */
+            c->at = c->n;
+            break;
+        }
+        c->state[c->at] = REFUSED;
+    }
+    look_at(c);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct sink *s = OUTER(w, struct sink, look);
+    bool open = breaker_state(&s->clusters[0].breaker, kafka_now_ms()) ==
+                BREAKER_OPEN;
+
+    (void)loop;
+    (void)events;
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct cargo *c = &s->cargo[i];
+
+        if (c->batch == NULL || c->parked || c->at == c->n) {
+            continue;
+        }
+        if (open) {
+            look_again(s);
+        } else {
+            send_all(c);
+        }
+    }
+}
+
+/* What the first cluster has not reported on goes to the second, too. */
+static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct cargo *c = OUTER(w, struct cargo, hedge);
+    struct sink *s = c->sink;
+    struct cargo_try *t = &c->tries[1];
+    uint64_t left = hedging_left(&s->hedging, &s->plan->hedge);
+    int64_t wait_ms;
+
+    (void)loop;
+    (void)events;
+    if (left == 0 || t->owed > 0 || s->clusters[1].producer == NULL ||
+        !cluster_take(&s->clusters[1], t, &wait_ms)) {
+        return;
+    }
+    for (uint32_t i = 0; i < c->n && left > 0; i++) {
+        rd_kafka_resp_err_t err;
+
+        if (c->state[i] != OUT_FIRST) {
+            continue;
+        }
+        err = message_send(c, s->clusters[1].producer, i, true);
+        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            c->state[i] |= OUT_SECOND;
+            t->owed++;
+            left--;
+            s->hedging.n_hedges++;
+            stats_add(s->hedges, 1);
+        } else if (!is_refusal(err)) {
+            t->failed = err != RD_KAFKA_RESP_ERR__QUEUE_FULL;
+            break;
+        }
+    }
+    end_try(c, 1);
+}
+
+/* ---- slots ---- */
+
+static bool is_free(const struct cargo *c)
+{
+    return c->batch == NULL && c->tries[0].owed == 0 && c->tries[1].owed == 0;
+}
+
+uint32_t cargo_live(const struct sink *s, uint32_t *n_free)
+{
+    uint32_t n = 0;
+
+    *n_free = 0;
+    for (size_t i = 0; i < SLOTS; i++) {
+        n += s->cargo[i].batch != NULL;
+        *n_free += is_free(&s->cargo[i]);
+    }
+    return n;
+}
+
+uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct cargo_try *t = &c->sink->cargo[i].tries[c->number];
+
+        if (t->owed > 0 && t->began_ns < since_ns) {
+            n++;
+            cluster_overdue(c, t);
+        }
+    }
+    return n;
+}
+
+static struct cargo *cargo_of(struct sink *s, struct batch *b)
+{
+    struct cargo *c = s->cargo;
+
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (s->cargo[i].batch == b) {
+            s->cargo[i].parked = false;
+            return &s->cargo[i];
+        }
+    }
+    while (!is_free(c)) { /* the window has seen to it that there is one */
+        c++;
+    }
+    assert(b->n <= UINT16_MAX || s->plan->framing == KAFKA_BATCH); /* message.c */
+    c->batch = b;
+    c->n = s->plan->framing == KAFKA_BATCH ? 1 : b->n;
+    c->at = c->undecided = 0;
+    c->parked = false;
+    c->code = 0;
+    c->why[0] = '\0';
+    if (c->n > c->room) {
+        c->room = c->n;
+        c->state = mem_realloc(c->state, c->room);
+    }
+    memset(c->state, 0, c->n);
+    return c;
+}
+
+void cargo_take(struct sink *s, struct batch *b)
+{
+    struct cargo *c = cargo_of(s, b);
+    int64_t wait_ms, hedge_ms;
+
+    if (!cluster_take(&s->clusters[0], &c->tries[0], &wait_ms)) {
+        if (c->why[0] == '\0') {
+            (void)snprintf(c->why, sizeof c->why, "the breaker is open: %s",
+                           s->clusters[0].producer->last_error);
+        }
+        park(c, wait_ms);
+        return;
+    }
+    hedge_ms = s->clusters[1].producer == NULL
+                   ? -1
+                   : hedging_after_ms(&s->hedging, &s->plan->hedge);
+    if (hedge_ms >= 0) {
+        ev_timer_set(&c->hedge, (double)hedge_ms / 1000., 0.);
+        ev_timer_start(s->conf.loop, &c->hedge);
+    }
+    send_all(c);
+}
+
+void cargo_init(struct sink *s)
+{
+    ev_timer_init(&s->look, on_look, 0., 0.);
+    for (size_t i = 0; i < SLOTS; i++) {
+        s->cargo[i].sink = s;
+        ev_timer_init(&s->cargo[i].hedge, on_hedge, 0., 0.);
+    }
+}
+
+void cargo_fini(struct sink *s)
+{
+    ev_timer_stop(s->conf.loop, &s->look);
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct cargo *c = &s->cargo[i];
+
+        ev_timer_stop(s->conf.loop, &c->hedge);
+        if (c->batch != NULL && !c->parked) {
+            batch_free(c->batch);
+        }
+        free(c->bytes);
+        free(c->state);
+    }
+}

@@ -1,0 +1,178 @@
+/*
+ * The Kafka sink: a message an event, or one of NDJSON lines a batch. What becomes
+ * of each is told by delivery reports (cargo.c); a cluster that fails is left alone
+ * (cluster.c).
+ */
+#include "sink/kafka/kafka.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+static void take(void *arg, struct batch *b)
+{
+    cargo_take(arg, b);
+}
+
+static void kafka_submit(struct sink *s, struct batch *b)
+{
+    queue_put(&s->queue, b);
+}
+
+static uint32_t kafka_window(const struct sink *s)
+{
+    uint32_t queued = queue_size(&s->queue), n_free;
+    uint32_t live = cargo_live(s, &n_free) + queued;
+
+    return live + 1 < LIVE_MAX && queued + 1 < n_free ? LIVE_MAX : 0;
+}
+
+static void kafka_force(struct sink *s, bool open)
+{
+    for (unsigned i = 0; i < CLUSTERS; i++) {
+        if (s->clusters[i].producer != NULL) {
+            breaker_force(&s->clusters[i].breaker, kafka_now_ms(), open);
+            cluster_show(&s->clusters[i]);
+        }
+    }
+}
+
+static uint32_t kafka_endpoints(struct sink *s, struct sink_endpoint *out,
+                                uint32_t max)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < CLUSTERS && n < max; i++) {
+        struct cluster *c = &s->clusters[i];
+
+        if (c->producer != NULL) {
+            cluster_show(c);
+            (void)snprintf(out[n].url, sizeof out[n].url, "%s", c->brokers);
+            out[n].state = c->meter.shown;
+            out[n].spare = i > 0;
+            out[n++].counts = c->breaker.counts;
+        }
+    }
+    return n;
+}
+
+/* ---- life ---- */
+
+/* *out is NULL: neither key nor topic_by. */
+static bool make_fields(const struct kafka_plan *k, struct fields **out, int *topic,
+                        struct err *e)
+{
+    bool same = k->key != NULL && k->topic_by != NULL &&
+                strcmp(k->key, k->topic_by) == 0;
+    /* Names that no JSON text can have stand for fields that are not wanted. */
+    const struct str paths[N_FIELDS] = {
+        [KEY] = k->key != NULL ? str_of(k->key) : STR("\x01"),
+        [TOPIC] = k->topic_by != NULL && !same ? str_of(k->topic_by)
+                                               : STR("\x02")};
+
+    *out = NULL;
+    *topic = same ? KEY : TOPIC;
+    if (k->key != NULL || k->topic_by != NULL) {
+        *out = fields_new(paths, N_FIELDS, e);
+        return *out != NULL;
+    }
+    return true;
+}
+
+static bool take_plan(struct sink *s, const struct sink_plan *plan,
+                      struct err *e)
+{
+    const struct kafka_plan *k = &plan->kafka;
+    const char *const brokers[CLUSTERS] = {k->brokers, k->hedge_brokers};
+    struct producer *fresh[CLUSTERS] = {NULL, NULL};
+    struct fields *fields;
+    int topic;
+    bool ok;
+
+    if (s->plan != NULL && s->plan->framing != k->framing) {
+        return err_set(e, "sink \"%s\" changes its framing: give it another "
+                          "name",
+                       plan->name);
+    }
+    ok = make_fields(k, &fields, &topic, e);
+    for (unsigned i = 0; ok && i < CLUSTERS; i++) {
+        ok = cluster_make(&s->clusters[i], brokers[i], plan, s->conf.plan, &fresh[i],
+                          e);
+    }
+    if (!ok) { /* nothing has changed */
+        if (fresh[0] != NULL) {
+            producer_free(fresh[0]);
+        }
+        fields_free(fields);
+        return false;
+    }
+    fields_free(s->fields);
+    s->fields = fields;
+    s->topic_slot = topic;
+    for (unsigned i = 0; i < CLUSTERS; i++) {
+        cluster_apply(&s->clusters[i], brokers[i], plan, fresh[i]);
+    }
+    s->conf.plan = plan;
+    s->plan = k;
+    return true;
+}
+
+static void make_cells(struct sink *s)
+{
+    char label[160];
+
+    (void)stats_label_pair(label, sizeof label, "sink", s->conf.plan->name);
+    s->fatals = stats_counter("sluice_kafka_fatal_errors_total",
+                              "Producers that had to be replaced.", label);
+    s->scanned = stats_counter(
+        "sluice_kafka_scanned_events_total",
+        "Events that were read again at delivery for their key or topic.", label);
+    s->defaults = stats_counter(
+        "sluice_kafka_topic_defaults_total",
+        "Events for which topic_by gave no topic.", label);
+    s->hedges = stats_counter("sluice_hedges_total", HEDGES_HELP, label);
+    s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP,
+                                  label);
+}
+
+static void kafka_close(struct sink *s)
+{
+    for (unsigned i = 0; i < CLUSTERS; i++) {
+        cluster_close(&s->clusters[i]); /* nothing is read behind this */
+    }
+    queue_fini(&s->queue);
+    cargo_fini(s);
+    fields_free(s->fields);
+    free(s);
+}
+
+static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
+{
+    struct sink *s = mem_zalloc(sizeof *s);
+
+    s->conf = *conf;
+    queue_init(&s->queue, conf->loop, take, s);
+    cargo_init(s);
+    make_cells(s);
+    for (unsigned i = 0; i < CLUSTERS; i++) {
+        cluster_init(&s->clusters[i], s, i);
+    }
+    if (!take_plan(s, conf->plan, e)) {
+        kafka_close(s);
+        return NULL;
+    }
+    return s;
+}
+
+const struct sink_ops sink_kafka = {.kind = "kafka",
+                                    .keep = BATCH_KEEP_ENTRIES,
+                                    .open = kafka_open,
+                                    .apply = take_plan,
+                                    .submit = kafka_submit,
+                                    .window = kafka_window,
+                                    .force = kafka_force,
+                                    .endpoints = kafka_endpoints,
+                                    .close = kafka_close};

@@ -1,0 +1,312 @@
+#include "sink/kafka/producer.h"
+#include "sink/kafka/topic.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "decode/scan.h"
+
+enum {
+    POLL_MOST = 64,        /* events a turn; one may carry thousands of reports */
+    END_MS = 2000
+};
+
+static const char SIGNAL[8] = {1}; /* what an eventfd wants to be written */
+
+/* ---- statistics ---- */
+
+static void take_stats(struct producer *p, const char *json, size_t n)
+{
+    static const struct scan_limits limits = {1, 64};
+    struct arena arena;
+    struct event_batch b;
+    struct scan_error se;
+    char *padded;
+
+    if (p->stats == NULL) {
+        return; /* they are only asked for the turn of the loop */
+    }
+    padded = mem_zalloc(n + SCAN_PAD);
+    memcpy(padded, json, n);
+    arena_init(&arena, 1 << 20);
+    event_batch_init(&b, &arena);
+    if (scan_body(&b, p->stat_keys, SCAN_EVENT, &limits, padded, n, &se) ==
+        SCAN_OK) {
+        const struct slot *s = b.events[0].slots;
+
+        stats_set(p->cells->queued, (uint64_t)s[0].num);
+        stats_set(p->cells->queued_bytes, (uint64_t)s[1].num);
+        stats_add(p->cells->sent, (uint64_t)s[2].num - p->sent_before);
+        stats_add(p->cells->wire, (uint64_t)s[3].num - p->wire_before);
+        p->sent_before = (uint64_t)s[2].num;
+        p->wire_before = (uint64_t)s[3].num;
+    }
+    event_batch_fini(&b);
+    arena_fini(&arena);
+    free(padded);
+    /* Of its objects only brokers have a state of that name. */
+    p->stats(p->arg, strstr(json, "\"state\":\"UP") != NULL);
+}
+
+static struct scan_keys *stat_keys(void)
+{
+    static const struct str paths[] = {STR("msg_cnt"), STR("msg_size"),
+                                       STR("txmsgs"), STR("tx_bytes")};
+    struct err e;
+
+    return scan_keys_new(paths, N_ELEMS(paths), &e);
+}
+
+void producer_cells_init(struct producer_cells *c, const char *sink,
+                         const char *brokers)
+{
+    char label[760], s[160], b[560];
+
+    (void)stats_label_pair(s, sizeof s, "sink", sink);
+    (void)stats_label_pair(b, sizeof b, "endpoint", brokers);
+    (void)snprintf(label, sizeof label, "%s,%s", s, b);
+    c->queued = stats_gauge("sluice_kafka_queued_messages",
+                            "Messages in librdkafka's queues.", label);
+    c->queued_bytes = stats_gauge("sluice_kafka_queued_bytes",
+                                  "Bytes in librdkafka's queues.", label);
+    c->sent = stats_counter("sluice_kafka_sent_messages_total",
+                            "Messages sent to brokers.", label);
+    c->wire = stats_counter("sluice_sink_wire_bytes_total",
+                            "Compressed bytes of bodies that were sent.", s);
+}
+
+/* ---- events ---- */
+
+static void take_error(struct producer *p, rd_kafka_event_t *ev)
+{
+    rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
+
+    (void)snprintf(p->last_error, sizeof p->last_error, "%s: %s",
+                   rd_kafka_err2name(code), rd_kafka_event_error_string(ev));
+}
+
+static void take_reports(struct producer *p, rd_kafka_event_t *ev)
+{
+    const rd_kafka_message_t *m;
+
+    while ((m = rd_kafka_event_message_next(ev)) != NULL) {
+        partition_reported(p, m);
+        p->report(p->arg, m);
+    }
+}
+
+bool producer_poll(struct producer *p, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        rd_kafka_event_t *ev = rd_kafka_queue_poll(p->queue, 0);
+
+        if (ev == NULL) {
+            return true;
+        }
+        switch (rd_kafka_event_type(ev)) {
+        case RD_KAFKA_EVENT_DR:
+            take_reports(p, ev);
+            break;
+        case RD_KAFKA_EVENT_ERROR:
+            take_error(p, ev);
+            break;
+        case RD_KAFKA_EVENT_STATS:
+            take_stats(p, rd_kafka_event_stats(ev),
+                       strlen(rd_kafka_event_stats(ev)));
+            break;
+        default:
+            break;
+        }
+        rd_kafka_event_destroy(ev);
+    }
+    return false;
+}
+
+static void poll_on(struct producer *p)
+{
+    if (!producer_poll(p, POLL_MOST)) {
+        ev_idle_start(p->loop, &p->again);
+    }
+    /* Asked, for its event does not always come; statistics do, each second. */
+    if (rd_kafka_fatal_error(p->rk, p->fatal_why, sizeof p->fatal_why) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        p->fatal(p->arg, p->fatal_why); /* p is gone behind this */
+    }
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct producer *p = OUTER(w, struct producer, io);
+    uint64_t n;
+
+    (void)loop;
+    (void)events;
+    /* Read before the queue is: it signals once, until it was polled empty. */
+    while (read(p->fd, &n, sizeof n) > 0) {
+    }
+    poll_on(p);
+}
+
+static void on_again(struct ev_loop *loop, ev_idle *w, int events)
+{
+    (void)events;
+    ev_idle_stop(loop, w);
+    poll_on(OUTER(w, struct producer, again));
+}
+
+/* ---- topics ---- */
+
+rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
+{
+    rd_kafka_topic_t *t;
+
+    for (uint32_t k = 0, i = p->last_topic; k < p->n_topics; k++) {
+        if (str_eq((struct str){p->topics[i].name, p->topics[i].n}, name)) {
+            p->last_topic = i;
+            return p->topics[i].topic;
+        }
+        i = i + 1 < p->n_topics ? i + 1 : 0;
+    }
+    if (p->n_topics == PRODUCER_TOPICS_MAX || !topic_is_valid(name)) {
+        return NULL;
+    }
+    (void)snprintf(p->topics[p->n_topics].name,
+                   sizeof p->topics[p->n_topics].name, "%.*s", (int)name.n,
+                   name.p);
+    p->topics[p->n_topics].n = name.n;
+    t = rd_kafka_topic_new(p->rk, p->topics[p->n_topics].name,
+                           partition_conf(p));
+    if (t != NULL) {
+        p->topics[p->n_topics++].topic = t;
+    }
+    return t;
+}
+
+/* ---- life ---- */
+
+static bool set(rd_kafka_conf_t *conf, const char *name, const char *value,
+                struct err *e)
+{
+    char why[256];
+
+    return rd_kafka_conf_set(conf, name, value, why, sizeof why) ==
+               RD_KAFKA_CONF_OK ||
+           err_set(e, "kafka option %s = \"%s\": %s", name, value, why);
+}
+
+static bool set_number(rd_kafka_conf_t *conf, const char *name, long value,
+                       struct err *e)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "%ld", value);
+    return set(conf, name, text, e);
+}
+
+static bool configure(rd_kafka_conf_t *conf, const struct producer_conf *c,
+                      struct err *e)
+{
+    const struct sink_plan *plan = c->plan;
+    const struct kafka_plan *k = &plan->kafka;
+    bool batches = k->framing == KAFKA_BATCH;
+    bool ok = set(conf, "bootstrap.servers", c->brokers, e) &&
+              set(conf, "client.id", "sluice", e) &&
+              set(conf, "compression.codec", k->compression, e) &&
+              set(conf, "enable.idempotence", "true", e) &&
+              set(conf, "acks", "all", e) &&
+              set(conf, "partitioner", "murmur2_random", e) &&
+              set(conf, "queue.buffering.max.messages", "1000000", e) &&
+              set(conf, "message.timeout.ms", "60000", e) &&
+              set(conf, "reconnect.backoff.max.ms", "1000", e) &&
+              set(conf, "socket.keepalive.enable", "true", e) &&
+              set(conf, "statistics.interval.ms", "1000", e) &&
+              set_number(conf, "linger.ms",
+                         batches ? 0 : (long)plan->batch.linger_ms, e) &&
+              set_number(conf, "batch.num.messages",
+                         batches ? 10000 : (long)plan->batch.max, e);
+
+    for (uint32_t i = 0; i < k->n_options && ok; i++) {
+        ok = set(conf, k->options[i].name, k->options[i].value, e);
+    }
+    if (c->alone && ok) {
+        ok = set(conf, "batch.num.messages", "1", e) &&
+             set(conf, "linger.ms", "0", e);
+    }
+    return ok;
+}
+
+struct producer *producer_new(const struct producer_conf *c, struct err *e)
+{
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    struct producer *p;
+    rd_kafka_t *rk;
+    char why[256];
+
+    if (!configure(conf, c, e)) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
+                                       RD_KAFKA_EVENT_STATS);
+    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (rk == NULL) {
+        rd_kafka_conf_destroy(conf);
+        (void)err_set(e, "kafka: %s", why);
+        return NULL;
+    }
+    p = mem_zalloc(sizeof *p);
+    p->loop = c->loop;
+    p->rk = rk;
+    p->plan = &c->plan->kafka;
+    p->sticky_messages = c->plan->batch.max;
+    p->report = c->report;
+    p->stats = c->stats;
+    p->fatal = c->fatal;
+    p->arg = c->arg;
+    p->cells = c->cells;
+    p->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    p->queue = rd_kafka_queue_get_main(rk);
+    p->stat_keys = stat_keys();
+    rd_kafka_queue_io_event_enable(p->queue, p->fd, SIGNAL, sizeof SIGNAL);
+    ev_io_init(&p->io, on_io, p->fd, EV_READ);
+    ev_io_start(p->loop, &p->io);
+    ev_idle_init(&p->again, on_again);
+    /* It signals only when its queue was empty before: what came ahead of the line
+     * above, such as a refused connection, must be fetched unasked. */
+    ev_idle_start(p->loop, &p->again);
+    return p;
+}
+
+void producer_free(struct producer *p)
+{
+    int left = END_MS / 10;
+
+    ev_io_stop(p->loop, &p->io);
+    ev_idle_stop(p->loop, &p->again);
+    (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE |
+                                    RD_KAFKA_PURGE_F_INFLIGHT);
+    while (rd_kafka_outq_len(p->rk) > 0 && left-- > 0) {
+        (void)rd_kafka_flush(p->rk, 10);
+        (void)producer_poll(p, UINT32_MAX);
+    }
+    for (uint32_t i = 0; i < p->n_topics; i++) {
+        rd_kafka_topic_destroy(p->topics[i].topic);
+    }
+    rd_kafka_queue_destroy(p->queue);
+    rd_kafka_destroy(p->rk);
+    (void)close(p->fd);
+    scan_keys_free(p->stat_keys);
+    if (p->cells != NULL && p->cells->queued != NULL) {
+        stats_set(p->cells->queued, 0);
+        stats_set(p->cells->queued_bytes, 0);
+    }
+    free(p);
+}

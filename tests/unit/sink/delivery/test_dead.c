@@ -1,0 +1,130 @@
+/* Dead letters: each once, and never into a file that is gone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "sink/delivery/dead.h"
+
+static char dir[64];
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/sluice-test-XXXXXX");
+    return mkdtemp(dir) == NULL;
+}
+
+static int tear_down(void **state)
+{
+    char command[128];
+
+    (void)state;
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command);
+}
+
+static void put(struct dead *d, const char *event)
+{
+    struct dead_letter l = {.event = str_of(event),
+                            .sink = STR("olap"),
+                            .stream = STR("events"),
+                            .why = STR("no \"number\"\n\xff"),
+                            .uuid = "u",
+                            .epoch = 1,
+                            .seq = 7,
+                            .code = 27};
+    struct err e = {""};
+
+    assert_true(dead_put(d, &l, &e));
+    assert_true(dead_sync(d, &e));
+}
+
+static size_t lines(const struct dead *d)
+{
+    FILE *f = fopen(d->path, "r");
+    size_t n = 0;
+    int c;
+
+    assert_non_null(f);
+    while ((c = fgetc(f)) != EOF) {
+        n += c == '\n';
+    }
+    (void)fclose(f);
+    return n;
+}
+
+static void what_was_not_journaled_is_put_again_in_its_place(void **state)
+{
+    struct dead d;
+    struct err e;
+
+    (void)state;
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, 0, &e));
+    put(&d, "{\"a\":1}");
+    dead_keep(&d);
+    put(&d, "{\"a\":2}");
+    dead_rewind(&d); /* the journal did not take it */
+    put(&d, "{\"a\":2}");
+    dead_keep(&d);
+    assert_int_equal(2, lines(&d));
+    dead_close(&d);
+}
+
+static void what_the_journal_does_not_know_is_cut_on_opening(void **state)
+{
+    struct dead d;
+    struct err e;
+    uint64_t known;
+
+    (void)state;
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, 0, &e));
+    put(&d, "{\"a\":1}");
+    dead_keep(&d);
+    known = d.kept;
+    put(&d, "{\"a\":2}"); /* and then a crash */
+    dead_close(&d);
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, known, &e));
+    assert_int_equal(1, lines(&d));
+    dead_close(&d);
+}
+
+static void a_file_that_was_taken_away_is_begun_anew(void **state)
+{
+    struct dead d;
+    struct err e;
+
+    (void)state;
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, 0, &e));
+    put(&d, "{\"a\":1}");
+    dead_keep(&d);
+    assert_int_equal(0, unlink(d.path));
+    put(&d, "{\"a\":2}");
+    assert_int_equal(1, lines(&d));
+    dead_close(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            what_was_not_journaled_is_put_again_in_its_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_the_journal_does_not_know_is_cut_on_opening, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_was_taken_away_is_begun_anew,
+                                        set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
