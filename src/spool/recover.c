@@ -276,6 +276,13 @@ static bool recover_shard(struct stream *st, uint32_t epoch, uint32_t worker,
     struct found f = {NULL, 0, 0};
     bool ok;
 
+    /* Its sequences would be used twice. */
+    if (epoch >= st->spool->epoch) {
+        free(sh);
+        return err_set(e, "%s/EPOCH says %u, but there is a shard %s/%u.%u: write "
+                          "the highest number before a dot into that file",
+                       st->spool->dir, st->spool->epoch, st->name, epoch, worker);
+    }
     sh->stream = st;
     sh->epoch = epoch;
     sh->worker = worker;

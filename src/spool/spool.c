@@ -55,8 +55,10 @@ static bool write_small(const char *dir, const char *name, const char *text,
     return ok && folder_sync(dir, e);
 }
 
-/* False without error text: the file is not there. */
-static bool read_small(const char *dir, const char *name, char *out, size_t n)
+/* *there: whether the file is. False and *e: it can't be told, which is no reason to
+ * begin anew. */
+static bool read_small(const char *dir, const char *name, char *out, size_t n,
+                       bool *there, struct err *e)
 {
     char path[PATH_MAX];
     ssize_t got;
@@ -64,13 +66,17 @@ static bool read_small(const char *dir, const char *name, char *out, size_t n)
 
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     fd = open(path, O_RDONLY | O_CLOEXEC);
+    *there = fd >= 0;
     if (fd < 0) {
-        return false;
+        return errno == ENOENT || err_errno(e, errno, "%s", path);
     }
     got = read(fd, out, n - 1);
+    if (got < 0) {
+        (void)err_errno(e, errno, "%s", path);
+    }
     (void)close(fd);
     out[got > 0 ? got : 0] = '\0';
-    return got > 0;
+    return got >= 0;
 }
 
 static bool take_lock(struct spool *s, struct err *e)
@@ -96,8 +102,11 @@ static bool raise_epoch(struct spool *s, struct err *e)
     char text[32] = "0";
     char *end;
     unsigned long before;
+    bool there;
 
-    (void)read_small(s->dir, "EPOCH", text, sizeof text);
+    if (!read_small(s->dir, "EPOCH", text, sizeof text, &there, e)) {
+        return false;
+    }
     before = strtoul(text, &end, 10);
     if (end == text || before >= UINT32_MAX) {
         return err_set(e, "%s/EPOCH is no number", s->dir);
@@ -141,8 +150,12 @@ static void show_uuid(struct spool *s)
 static bool find_uuid(struct spool *s, struct err *e)
 {
     char text[64];
+    bool there;
 
-    if (read_small(s->dir, "UUID", text, sizeof text)) {
+    if (!read_small(s->dir, "UUID", text, sizeof text, &there, e)) {
+        return false;
+    }
+    if (there) {
         if (!parse_uuid(text, s->uuid)) {
             return err_set(e, "%s/UUID is no uuid", s->dir);
         }

@@ -303,6 +303,35 @@ static void a_second_process_is_refused(void **state)
     spool_close(s);
 }
 
+/* Its events would get numbers that others had, and sinks take them for delivered. */
+static void a_spool_whose_epoch_is_gone_is_refused(void **state)
+{
+    const struct spool_conf conf = {dir, SEGMENT, 1};
+    const struct spool_stream_conf events = {"events", 64 * SEGMENT, false, false};
+    struct spool *s = open_spool();
+    struct spool_writer *w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false),
+                                               0, on_wake, NULL);
+    char path[128];
+    uint64_t last = 0;
+    struct err e = {""};
+
+    (void)state;
+    assert_int_equal(SPOOL_OK, commit(w, "{}", &last));
+    spool_writer_close(w);
+    spool_close(s);
+    (void)snprintf(path, sizeof path, "%s/EPOCH", dir);
+    assert_int_equal(0, unlink(path));
+    s = open_spool();
+    assert_int_equal(-1, spool_stream(s, &events, &e));
+    assert_non_null(strstr(e.text, "EPOCH says 1, but there is a shard events/1.0"));
+    spool_close(s);
+    /* There, but not to be read. */
+    assert_int_equal(0, unlink(path));
+    assert_int_equal(0, symlink("EPOCH", path));
+    assert_null(spool_open(&conf, &e));
+    assert_non_null(strstr(e.text, "EPOCH"));
+}
+
 static void keys_of_one_name_are_noted_in_a_block(void **state)
 {
     struct spool *s = open_spool();
@@ -357,6 +386,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_spool_whose_epoch_is_gone_is_refused,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
