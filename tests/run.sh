@@ -90,7 +90,7 @@ beside() { # folder of the build, files: two at a time
 
 # Specs that compare times or rates of one run with those of another have the
 # machine for themselves; all others run two at a time, for they mostly wait.
-alone="reload breaker hedge isolation memory delivered"
+alone="reload breaker hedge isolation memory delivered canary stuck"
 timed() { # file: whether its name is among them
   name=$(basename "$1" _spec.lua)
   case " $alone " in *" $name "*) return 0 ;; esac
@@ -139,6 +139,8 @@ else
   build build-asan -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=address,undefined
   unit build-asan
   beside build-asan tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
+    tests/e2e/archive_spec.lua tests/e2e/policy_spec.lua \
+    tests/e2e/routes_spec.lua tests/e2e/dedup_spec.lua \
     tests/e2e/clickhouse_spec.lua tests/e2e/kafka_spec.lua
   build build-tsan -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=thread
   specs build-tsan tests/e2e/http_spec.lua
