@@ -115,7 +115,12 @@ local function key_of(self, x)
   if not key then
     error("this limit has no key = …: say what to count by", 3)
   end
-  if ffi.istype(event_type, x) then return x[key] end
+  if ffi.istype(event_type, x) then
+    local v = x[key]
+    -- An object gets no client around a limit: it counts as no key.
+    if type(v) ~= "string" and type(v) ~= "number" then return "" end
+    return v
+  end
   if self.header then return x.headers[self.header] end
   return x[key]
 end

@@ -223,6 +223,11 @@ describe("a limit", function()
     a = s:post("/v1/events", [[{"user":"u"}]])
     assert.equal(429, a.status)
     assert.is_truthy(a.headers["retry-after"])
+    -- What is no key shares the bucket of those without one.
+    a = s:post("/v1/events/batch",
+      [=[[{"user":{"a":1}},{"user":[1]},{"user":true},{"user":null},{}]]=])
+    assert.matches([["accepted":2,"rejected":3]], a.body, 1, true)
+    assert.equal(0, s:metric("sluice_policy_errors_total"))
   end)
 
   it("is a plain question too: take", function()
