@@ -81,7 +81,8 @@ describe("a policy's counters and gauges", function()
     end
     assert.equal(12000, s:metric("sold_total", ("y"):rep(128)))
     print(("# kept: rss before = %d kB, after 80 MB = %d kB"):format(before, rss()))
-    assert.is_true(rss() < before + 40000)
+    -- A sanitizer keeps what is freed.
+    if h.build == "build" then assert.is_true(rss() < before + 40000) end
   end)
 
   it("go on over a reload, also of another policy, and a bad one", function()
