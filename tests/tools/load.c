@@ -298,12 +298,13 @@ static bool any_busy(void)
     return false;
 }
 
-/* Sleeps but for the last moment, which a timer would miss; what is due already
- * waits for a connection. */
-static int wait_until(uint64_t due, struct epoll_event *events, int room)
+/* Until due, or an answer comes; only an answer counts when none can be sent. Sleeps
+ * but for the last moment, which a timer would miss. */
+static int wait_until(uint64_t due, bool none, struct epoll_event *events,
+                      int room)
 {
     static const uint64_t moment = 200000, most = 5000000;
-    uint64_t now = now_ns(), left = due > now ? due - now : most;
+    uint64_t now = now_ns(), left = none ? most : due > now ? due - now : 0;
     struct timespec t = {0, 0};
 
     if (left > moment) {
@@ -332,7 +333,9 @@ static void run(void)
             post(c, step == 0 ? now_ns() : due);
             due += step;
         }
-        n = wait_until(step > 0 && !over ? due : 0, events, 256);
+        /* Asked by the clock of the loop: what fell due since is sent at once. */
+        n = wait_until(due, step == 0 || over || (due <= now && c == NULL),
+                       events, 256);
         for (int i = 0; i < n; i++) {
             handle(&events[i]);
         }
