@@ -1,7 +1,7 @@
 #include "base/log_json.h"
 
 #include <stdbool.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/utf8.h"
 
@@ -25,7 +25,11 @@ static void put_char(struct text *t)
         put(t, '?');
         t->p++;
     } else if (c < 0x20) {
-        t->out += sprintf(t->out, "\\u%04x", c);
+        static const char hex[] = "0123456789abcdef";
+        const char code[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+
+        memcpy(t->out, code, sizeof code);
+        t->out += sizeof code;
         t->p++;
     } else {
         if (c == '"' || c == '\\') {
@@ -103,7 +107,8 @@ static void put_pair(struct text *t)
     put_word(t, stop, true);
     put(t, ':');
     if (t->p == t->end || *t->p != '=') {
-        t->out += sprintf(t->out, "true"); /* a word alone */
+        memcpy(t->out, "true", 4); /* a word alone */
+        t->out += 4;
         return;
     }
     t->p++;
