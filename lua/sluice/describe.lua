@@ -224,7 +224,7 @@ end
 -- A field that no event can have is a mistake of the schema.
 function Loader:possible(s, name, kind, o)
   local path = { name }
-  local depth = select(2, name:gsub("%.", "")) + 1
+  local depth = select(2, name:gsub("\\.", "x"):gsub("%.", "")) + 1
   if o.min and o.max and o.min > o.max then
     self:problem(s, path, "value", ("min %s is more than max %s")
       :format(o.min, o.max))
@@ -241,6 +241,9 @@ function Loader:possible(s, name, kind, o)
   elseif depth > self.limits.max_depth then
     self:problem(s, path, "key", ("is %d deep; server.max_depth is %d")
       :format(depth, self.limits.max_depth))
+  elseif not values.is_path(name) then
+    self:problem(s, path, "key", "expected keys with dots between them; a dot, "
+      .. "bracket or backslash that belongs to a key has a backslash before it")
   end
 end
 

@@ -498,8 +498,13 @@ function schema(fields) end
 ---@field consecutive_failures number Since the last success.
 ---@field slow number Requests that took longer than breaker.slow.
 
----Any field by its path: `ev.user_id`, `ev["properties.page"]`; nil when it is not there or null. `ev.x = 1` replaces
----or adds a field, `ev.x = nil` removes it; everything else stays as it was sent. Not to be kept beyond the hook.
+---`ev[path]` reads, `ev[path] = value` sets and `ev[path] = nil` removes the value at a path; the rest of the event
+---stays as it was sent. A path is keys with dots between them, and places in arrays from 1: `ev.user_id`,
+---`ev["properties.page"]`, `ev["items[2].id"]`. A backslash makes a dot, bracket or backslash part of a key:
+---`ev["user\\.ip"]` is the key `user.ip` of the event itself. Reading gives nil where there is no value, or null.
+---Setting makes missing objects on the way; it raises where the path leads through a text, a number or an array.
+---Where an object has a key twice, all copies are set or removed. Removing an item of an array moves the items
+---after it. At most 32 top-level keys of an event can change. `ev` ends with the hook.
 ---@class sluice.event
 ---@field [string] any
 

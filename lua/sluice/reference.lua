@@ -236,8 +236,8 @@ function M.markdown()
   out("")
   out("## Schemas")
   out("")
-  out("`schema { path = type { … }, … }`, where a path is a key or dotted keys: "
-    .. "`[\"properties.page\"] = str { }`.")
+  out("`schema { path = type { … }, … }`, where a path is keys with dots between them: "
+    .. "`[\"properties.page\"] = str { }`; `[\"a\\\\.b\"]` is the one key `a.b`.")
   for _, kind in ipairs(sorted_keys(words.fields)) do
     local f = words.fields[kind]
     out("")

@@ -128,10 +128,7 @@ function Loader:route_types(s, o)
   return list
 end
 
-local function is_path(v)
-  return type(v) == "string" and v ~= "" and not v:find("^%.") and
-      not v:find("%.$") and not v:find("..", 1, true)
-end
+local is_path = values.is_path
 
 local function holds(a, b)
   return a == b or b:sub(1, #a + 1) == a .. "."
@@ -139,7 +136,7 @@ end
 
 -- A key of the event itself.
 function Loader:carried_key(s, option, key)
-  if type(key) ~= "string" or key == "" or key:find(".", 1, true) then
+  if type(key) ~= "string" or key == "" or key:find("[.%[\\]") then
     self:problem(s, { option, key }, "key",
       "expected a field of the event itself, without a dot")
     return false

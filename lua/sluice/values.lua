@@ -14,6 +14,15 @@ function M.show(v)
   return tostring(v)
 end
 
+---Whether v names a field: keys with dots between them. A backslash makes the
+---character after it part of a key.
+function M.is_path(v)
+  if type(v) ~= "string" or v == "" then return false end
+  local plain = v:gsub("\\.", "x")
+  return not plain:find("[%[\\]") and not plain:find("^%.") and
+      not plain:find("%.$") and not plain:find("..", 1, true)
+end
+
 local function quantity(v, parse, what, sample)
   if type(v) == "number" then
     return nil, ("%s needs a unit, such as \"%s\""):format(M.show(v), sample)

@@ -557,9 +557,16 @@ M.objects = {
       "Takes n (1) tokens: whether they were there." },
   } },
   event = { title = "`ev`: an event", open = true, fields = {},
-    text = "Any field by its path: `ev.user_id`, `ev[\"properties.page\"]`; nil when it is "
-      .. "not there or null. `ev.x = 1` replaces\nor adds a field, `ev.x = nil` removes it; "
-      .. "everything else stays as it was sent. Not to be kept beyond the hook." },
+    text = "`ev[path]` reads, `ev[path] = value` sets and `ev[path] = nil` removes the value at "
+      .. "a path; the rest of the event\nstays as it was sent. A path is keys with dots between "
+      .. "them, and places in arrays from 1: `ev.user_id`,\n`ev[\"properties.page\"]`, "
+      .. "`ev[\"items[2].id\"]`. A backslash makes a dot, bracket or backslash part of a "
+      .. "key:\n`ev[\"user\\\\.ip\"]` is the key `user.ip` of the event itself. Reading "
+      .. "gives nil where there is no value, or null.\nSetting makes missing objects on the way; "
+      .. "it raises where the path leads through a text, a number or an array.\nWhere an object "
+      .. "has a key twice, all copies are set or removed. Removing an item of an array moves the "
+      .. "items\nafter it. At most 32 top-level keys of an event can change. `ev` ends with the "
+      .. "hook." },
   request = { title = "`req`: a request", text = "Read-only.", fields = {
     { "time_ms", "number", "Wall clock of this turn, milliseconds since 1970." },
     { "method", "string", "\"POST\"." },

@@ -136,7 +136,7 @@ bool edit_has_key(const struct event_batch *b, const struct event *ev,
                   struct str key)
 {
     struct str raw = {b->body + ev->off, ev->len};
-    char name[1024];
+    char name[6 * 1024];
     struct walk w;
     struct member m;
 
@@ -213,7 +213,7 @@ static const struct edit *edit_of(const struct event_batch *b,
     for (uint32_t i = ev->edit_first; i != 0;
          i = b->edits[i - 1].next, *bit <<= 1) {
         const struct edit *x = &b->edits[i - 1];
-        char name[1024];
+        char name[6 * 1024];
         struct str inner = {x->key + 1, x->key_len - 2};
 
         if (inner.n <= sizeof name) {

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "decode/path.h"
 
 static struct key_child *add_child(struct scan_keys *k, uint16_t node,
                                    struct str key)
@@ -31,33 +32,40 @@ static struct key_child *child(struct scan_keys *k, uint16_t node,
                                                  : add_child(k, node, key);
 }
 
-static bool add_path(struct scan_keys *k, struct str path, uint16_t slot,
+static bool add_path(struct scan_keys *k, struct str text, uint16_t slot,
                      struct err *e)
 {
+    struct path path;
     uint16_t node = 0;
 
-    for (;;) {
-        const char *dot = path.n == 0 ? NULL : memchr(path.p, '.', path.n);
-        size_t n = dot == NULL ? path.n : (size_t)(dot - path.p);
-        struct key_child *c = child(k, node, (struct str){path.p, n});
+    if (!path_parse(text, &path)) {
+        return err_set(e, "%.*s is not a path", (int)text.n, text.p);
+    }
+    for (uint32_t i = 0; i < path.n; i++) {
+        struct key_child *c;
 
+        if (path.parts[i].at > 0) {
+            return err_set(e, "%.*s names an item of an array", (int)text.n,
+                           text.p);
+        }
+        c = child(k, node, path.parts[i].key);
         if (c == NULL) {
             return err_set(e, "the schema's paths have too many parts");
         }
-        if (dot == NULL) {
+        if (i + 1 == path.n) {
             if (c->slot != KEY_NONE) {
-                return err_set(e, "%.*s is given twice", (int)path.n, path.p);
+                return err_set(e, "%.*s is given twice", (int)text.n, text.p);
             }
             c->slot = slot;
-            return true;
+            break;
         }
         if (c->node == KEY_NONE) {
             c->node = (uint16_t)k->n_nodes++;
             k->first[c->node] = KEY_NONE;
         }
         node = c->node;
-        path = (struct str){dot + 1, path.n - n - 1};
     }
+    return true;
 }
 
 /* Each path ends in a byte that UTF-8 never has. */

@@ -4,7 +4,7 @@
 
 #include "decode/scan.h"
 
-enum { KEY_BYTES_MAX = 1024 };
+enum { NAME_BYTES_MAX = 1024 };
 
 static const char *skip_space(const char *p, const char *end)
 {
@@ -128,51 +128,15 @@ struct str walk_value(const char *p, const char *end, enum slot_kind *kind)
 
 bool walk_is(const struct member *m, struct str name)
 {
-    char text[KEY_BYTES_MAX];
+    char text[6 * NAME_BYTES_MAX];
 
     if (!m->key_escaped) {
         return str_eq(m->key, name);
     }
-    /* Six bytes of source give at most three of text. */
-    if (m->key.n > sizeof text) {
+    /* Six bytes of source give at least one of text. */
+    if (m->key.n > sizeof text || m->key.n > 6 * name.n) {
         return false;
     }
     return str_eq((struct str){text, scan_unescape(m->key.p, m->key.n, text)},
                   name);
-}
-
-static bool find_key(struct str object, struct str name, struct member *m)
-{
-    struct walk w;
-
-    walk_start(&w, object);
-    while (walk_next(&w, m)) {
-        if (walk_is(m, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool walk_find(struct str object, struct str path, struct member *m)
-{
-    for (;;) {
-        const char *dot;
-        size_t n;
-
-        if (find_key(object, path, m)) {
-            return true;
-        }
-        dot = path.n == 0 ? NULL : memchr(path.p, '.', path.n);
-        if (dot == NULL) {
-            return false;
-        }
-        n = (size_t)(dot - path.p);
-        if (!find_key(object, (struct str){path.p, n}, m) ||
-            m->kind != SLOT_OBJECT) {
-            return false;
-        }
-        object = m->value;
-        path = (struct str){dot + 1, path.n - n - 1};
-    }
 }

@@ -26,12 +26,11 @@ void walk_start(struct walk *w, struct str object);
 /* False: no more members. */
 bool walk_next(struct walk *w, struct member *m);
 
-/* Whether the member's key is name (unescaped). */
+/* Whether the member's key is name (unescaped, at most 1024 bytes). */
 bool walk_is(const struct member *m, struct str name);
 
 /* The value at p, which may have space before it. */
 struct str walk_value(const char *p, const char *end, enum slot_kind *kind);
 
-/* The value at a dotted path of unescaped keys ("properties.page") in object;
- * a key that is the whole rest of the path comes first. False: there is none. */
+/* path.c: the value at a path (decode/path.h) in object. False: there is none. */
 bool walk_find(struct str object, struct str path, struct member *m);

@@ -12,11 +12,11 @@
 #include "decode/edit.h"
 #include "decode/number.h"
 #include "decode/quote.h"
-#include "decode/walk.h"
+#include "decode/path.h"
 #include "policy/policy.h"
 #include "policy/state.h"
 
-enum { KEY_BYTES_MAX = 1024, EXACT_MAX = 9007199254740992 };
+enum { EXACT_MAX = 9007199254740992 };
 
 static struct event *event_of(struct sluice_event *ev)
 {
@@ -77,89 +77,6 @@ enum slot_kind ffi_kind(struct str json)
     }
 }
 
-const struct edit *ffi_edited(const struct sluice_context *c,
-                              const struct event *ev, const char *key,
-                              size_t n)
-{
-    char quoted[6 * KEY_BYTES_MAX + 2];
-    size_t k;
-
-    if (ev->n_edits == 0 || n > KEY_BYTES_MAX) {
-        return NULL;
-    }
-    k = quote_write((struct str){key, n}, quoted);
-    for (uint32_t i = ev->edit_first; i != 0; i = c->batch->edits[i - 1].next) {
-        const struct edit *x = &c->batch->edits[i - 1];
-
-        if (x->key_len == k && memcmp(x->key, quoted, k) == 0) {
-            return x;
-        }
-    }
-    return NULL;
-}
-
-static bool in_edit(const struct edit *x, struct member *m)
-{
-    if (x->how == EDIT_REMOVE) {
-        return false;
-    }
-    m->value = (struct str){x->value, x->value_len};
-    m->kind = ffi_kind(m->value);
-    return true;
-}
-
-bool ffi_under(struct str raw, struct str path, const struct edit *x,
-               struct member *m)
-{
-    if (x == NULL || x->how == EDIT_DEFAULT) {
-        if (walk_find(raw, path, m)) {
-            return true;
-        }
-    }
-    return x != NULL && in_edit(x, m);
-}
-
-int sluice_find(struct sluice_context *c, struct sluice_event *view,
-                const char *path, size_t n, struct sluice_value *out)
-{
-    const struct event *ev = event_of(view);
-    struct str raw = {c->body + ev->off, ev->len};
-    const struct edit *x = ffi_edited(c, ev, path, n);
-    const char *dot = ev->n_edits == 0 || x != NULL ? NULL : memchr(path, '.', n);
-    size_t first = dot == NULL ? 0 : (size_t)(dot - path);
-    struct member m;
-    bool found;
-
-    if (dot != NULL && (x = ffi_edited(c, ev, path, first)) != NULL) {
-        /* Below a key that was edited. */
-        found = ffi_under(raw, (struct str){path, first}, x, &m) &&
-                m.kind == SLOT_OBJECT &&
-                walk_find(m.value, (struct str){dot + 1, n - first - 1}, &m);
-    } else {
-        found = ffi_under(raw, (struct str){path, n}, x, &m);
-    }
-    if (found) {
-        ffi_give(c, m.kind, m.value, out);
-    }
-    return found;
-}
-
-static bool settled(const struct edit *x)
-{
-    return x != NULL && x->how != EDIT_DEFAULT;
-}
-
-int sluice_edited(struct sluice_context *c, struct sluice_event *view,
-                  const char *path, size_t n)
-{
-    const struct event *ev = event_of(view);
-    const char *dot = memchr(path, '.', n);
-
-    return settled(ffi_edited(c, ev, path, n)) ||
-           (dot != NULL &&
-            settled(ffi_edited(c, ev, path, (size_t)(dot - path))));
-}
-
 int sluice_text(struct sluice_context *c, struct sluice_event *view, uint32_t i,
                 struct sluice_value *out)
 {
@@ -171,13 +88,18 @@ int sluice_text(struct sluice_context *c, struct sluice_event *view, uint32_t i,
     return 1;
 }
 
+static bool is_last_key(const struct sluice_context *c, const char *key, size_t n)
+{
+    return c->key_epoch == c->epoch && c->key_len == n + 2 &&
+           memcmp(c->key + 1, key, n) == 0;
+}
+
 /* The key as JSON text in the arena; {NULL, 0}: no room, or not UTF-8. */
 static struct str key_text(struct sluice_context *c, const char *key, size_t n)
 {
     char *text;
 
-    if (c->key_epoch == c->epoch && c->key_len == n + 2 &&
-        memcmp(c->key + 1, key, n) == 0) {
+    if (is_last_key(c, key, n)) {
         return (struct str){c->key, c->key_len};
     }
     text = arena_alloc(c->batch->arena, quote_bound(n));
@@ -195,16 +117,23 @@ static struct str key_text(struct sluice_context *c, const char *key, size_t n)
 static int set(struct sluice_context *c, struct sluice_event *view,
                const char *key, size_t n, struct str json, enum edit_how how)
 {
+    struct event *ev = event_of(view);
     struct str name;
 
-    if (n > KEY_BYTES_MAX) {
-        return 4;
+    if (n > PATH_BYTES_MAX) {
+        return FFI_KEY_LONG;
+    }
+    if (!is_last_key(c, key, n) && !path_is_plain((struct str){key, n})) {
+        return ffi_set_path(c, ev, (struct str){key, n}, json);
     }
     name = key_text(c, key, n);
     if (name.p == NULL) {
-        return 2;
+        return FFI_NOT_UTF8;
     }
-    return edit_put(c->batch, event_of(view), name, json, how) ? 0 : 1;
+    if (edit_put(c->batch, ev, name, json, how)) {
+        return 0;
+    }
+    return ev->n_edits == EVENT_EDITS_MAX ? FFI_TOO_MANY : FFI_NO_ROOM;
 }
 
 static struct str in_arena(struct sluice_context *c, const char *p, size_t n)
@@ -218,7 +147,7 @@ int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
     char *json = arena_alloc(c->batch->arena, quote_bound(len));
     size_t k = json == NULL ? 0 : quote_write((struct str){p, len}, json);
 
-    return k == 0 ? 2 : set(c, view, key, n, (struct str){json, k}, EDIT_SET);
+    return k == 0 ? FFI_NOT_UTF8 : set(c, view, key, n, (struct str){json, k}, EDIT_SET);
 }
 
 /* The digits of v, in out; the shortest that give v back. */
@@ -252,7 +181,7 @@ int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
                       const char *key, size_t n, double v)
 {
     if (!isfinite(v)) {
-        return 3;
+        return FFI_NOT_FINITE;
     }
     if (c->digits_epoch != c->epoch || c->number != v) {
         char text[40];
@@ -260,7 +189,7 @@ int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
 
         s = in_arena(c, s.p, s.n);
         if (s.p == NULL) {
-            return 1;
+            return FFI_NO_ROOM;
         }
         c->number = v;
         c->digits = s.p;
@@ -275,7 +204,7 @@ int sluice_set_json(struct sluice_context *c, struct sluice_event *view,
 {
     struct str s = in_arena(c, p, len);
 
-    return s.p == NULL ? 1 : set(c, view, key, n, s, EDIT_SET);
+    return s.p == NULL ? FFI_NO_ROOM : set(c, view, key, n, s, EDIT_SET);
 }
 
 int sluice_remove(struct sluice_context *c, struct sluice_event *view,

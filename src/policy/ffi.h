@@ -59,7 +59,7 @@ struct sluice_value {
     double num;
 };
 
-/* 1 and the value at a dotted path, edits included; 0: there is none. A
+/* 1 and the value at a path, edits included; 0: there is none, or no such path. A
  * string's text lives until the next request. */
 int sluice_find(struct sluice_context *c, struct sluice_event *ev,
                 const char *path, size_t n, struct sluice_value *out);
@@ -73,14 +73,25 @@ int sluice_edited(struct sluice_context *c, struct sluice_event *ev,
 int sluice_text(struct sluice_context *c, struct sluice_event *ev, uint32_t i,
                 struct sluice_value *out);
 
-/* Set a top-level key; 0: done, else why not: 1 too many edits, 2 not UTF-8, 3 no
- * finite number, 4 the key is too long. */
+/* Why an event was not changed; 0: it was. */
+enum ffi_refusal {
+    FFI_TOO_MANY = 1,   /* edits of one event */
+    FFI_NOT_UTF8 = 2,
+    FFI_NOT_FINITE = 3,
+    FFI_KEY_LONG = 4,
+    FFI_NO_PATH = 5,
+    FFI_BLOCKED = 6,    /* a value on the way is no object, or not so long an array */
+    FFI_NO_ROOM = 7     /* in the request's memory */
+};
+
+/* Set the value at a path (decode/path.h); 0, or an enum ffi_refusal. */
 int sluice_set_text(struct sluice_context *c, struct sluice_event *ev,
                     const char *key, size_t n, const char *p, size_t len);
 int sluice_set_number(struct sluice_context *c, struct sluice_event *ev,
                       const char *key, size_t n, double v);
 int sluice_set_json(struct sluice_context *c, struct sluice_event *ev,
                     const char *key, size_t n, const char *p, size_t len);
+/* Also 0 when there is no such value. */
 int sluice_remove(struct sluice_context *c, struct sluice_event *ev,
                   const char *key, size_t n);
 

@@ -19,8 +19,8 @@ struct sluice_row {
 
 enum { SLUICE_TEXT_MAX = 65536 }; /* bytes of scratch */
 
-/* The value at "a.b[1].c", edits included: 1 found, 0 there is none, -1 no such
- * path can be. A key that is the whole rest of the path comes first. */
+/* The value at a path (decode/path.h), edits included: 1 found, 0 there is none, -1
+ * no such path can be. */
 int sluice_get(struct sluice_context *c, struct sluice_event *ev,
                const char *path, size_t n, struct sluice_value *out);
 

@@ -1,125 +1,160 @@
-/* Values of an event by a path with array places, "a.b[1].c": for what no schema
- * names. Walks the raw text, which the scanner has checked. */
+/* Values of an event by their path: read, with the edits that were made before, and
+ * changed. A change below the top becomes a change of the top-level key: its value is
+ * written again with that one part replaced, so that every other edit and the store
+ * only know top-level keys. */
+#include "decode/path.h"
+
 #include <string.h>
 
-#include "decode/walk.h"
+#include "base/arena.h"
+#include "decode/edit.h"
+#include "decode/quote.h"
 #include "policy/library.h"
 #include "policy/state.h"
 
-/* "[12]" at the start of path; *at from 1. The length, 0: no place. */
-static size_t place_of(struct str path, uint64_t *at)
+/* The edit of a top-level key, given unescaped; NULL: none. */
+static const struct edit *edit_of(const struct sluice_context *c,
+                                  const struct event *ev, struct str key)
 {
-    size_t i = 1;
+    char quoted[6 * PATH_BYTES_MAX + 2];
+    size_t k;
 
-    *at = 0;
-    while (i < path.n && i < 10 && (unsigned)(path.p[i] - '0') < 10) {
-        *at = *at * 10 + (uint64_t)(path.p[i++] - '0');
+    if (ev->n_edits == 0 || key.n > PATH_BYTES_MAX) {
+        return NULL;
     }
-    return i < path.n && path.p[i] == ']' && *at > 0 ? i + 1 : 0;
-}
+    k = quote_write(key, quoted);
+    for (uint32_t i = ev->edit_first; i != 0; i = c->batch->edits[i - 1].next) {
+        const struct edit *x = &c->batch->edits[i - 1];
 
-static bool element(struct str array, uint64_t at, struct member *m)
-{
-    const char *p = array.p + 1, *end = array.p + array.n - 1;
-
-    while (p < end) {
-        if ((unsigned char)*p <= ' ' || *p == ',') {
-            p++;
-            continue;
-        }
-        m->value = walk_value(p, end, &m->kind);
-        if (--at == 0) {
-            return true;
-        }
-        p = m->value.p + m->value.n;
-    }
-    return false;
-}
-
-/* The keys at the front of path, up to the first place. */
-static struct str keys_of(struct str path)
-{
-    const char *open = memchr(path.p, '[', path.n);
-
-    return (struct str){path.p, open == NULL ? path.n : (size_t)(open - path.p)};
-}
-
-/* Down from *m along path: 1, 0 not there, -1 no path. */
-static int descend(struct member *m, struct str path)
-{
-    while (path.n > 0) {
-        uint64_t at;
-        size_t n;
-
-        if (path.p[0] == '[') {
-            n = place_of(path, &at);
-            if (n == 0) {
-                return -1;
-            }
-            if (m->kind != SLOT_ARRAY || !element(m->value, at, m)) {
-                return 0;
-            }
-        } else {
-            n = path.p[0] == '.' ? 1 : 0;
-            path = (struct str){path.p + n, path.n - n};
-            n = keys_of(path).n;
-            if (n == 0) {
-                return -1;
-            }
-            if (m->kind != SLOT_OBJECT ||
-                !walk_find(m->value, (struct str){path.p, n}, m)) {
-                return 0;
-            }
-        }
-        path = (struct str){path.p + n, path.n - n};
-    }
-    return 1;
-}
-
-/* The edited key that path begins with; *n its length. NULL: none. */
-static const struct edit *edited_front(const struct sluice_context *c,
-                                       const struct event *ev, struct str path,
-                                       size_t *n)
-{
-    const struct edit *x = NULL;
-
-    for (*n = path.n; ev->n_edits > 0 && *n > 0; --*n) {
-        if (*n == path.n || path.p[*n] == '.' || path.p[*n] == '[') {
-            x = ffi_edited(c, ev, path.p, *n);
-        }
-        if (x != NULL) {
-            break;
+        if (x->key_len == k && memcmp(x->key, quoted, k) == 0) {
+            return x;
         }
     }
-    return x;
+    return NULL;
+}
+
+/* The value of a top-level key, edits included; SLOT_ABSENT and value.n 0: none. */
+static void top_value(const struct sluice_context *c, const struct event *ev,
+                      const struct path_part *key, struct member *m)
+{
+    const struct edit *x = edit_of(c, ev, key->key);
+
+    if (x == NULL || x->how == EDIT_DEFAULT) {
+        m->kind = SLOT_OBJECT;
+        m->value = (struct str){c->body + ev->off, ev->len};
+        if (path_find(m, key, 1)) {
+            return;
+        }
+    }
+    *m = (struct member){.kind = SLOT_ABSENT};
+    if (x != NULL && x->how != EDIT_REMOVE) {
+        m->value = (struct str){x->value, x->value_len};
+        m->kind = ffi_kind(m->value);
+    }
 }
 
 int sluice_get(struct sluice_context *c, struct sluice_event *view,
-               const char *path, size_t n, struct sluice_value *out)
+               const char *text, size_t n, struct sluice_value *out)
 {
     const struct event *ev = &view->sluice_;
-    struct str raw = {c->body + ev->off, ev->len}, rest = {path, n};
-    struct member m = {.kind = SLOT_OBJECT, .value = raw}, literal;
-    size_t front;
-    const struct edit *x = edited_front(c, ev, rest, &front);
-    int found;
+    struct path path;
+    struct member m;
 
-    if (n == 0) {
+    if (!path_parse((struct str){text, n}, &path)) {
         return -1;
     }
-    if (x != NULL) {
-        if (!ffi_under(raw, (struct str){path, front}, x, &m)) {
+    if (ev->n_edits == 0) {
+        m = (struct member){.kind = SLOT_OBJECT,
+                            .value = {c->body + ev->off, ev->len}};
+        if (!path_find(&m, path.parts, path.n)) {
             return 0;
         }
-        rest = (struct str){path + front, n - front};
-    } else if (memchr(path, '[', n) != NULL && walk_find(raw, rest, &literal)) {
-        /* A client's key may itself have a bracket. */
-        m = literal;
-        rest.n = 0;
+    } else {
+        top_value(c, ev, path.parts, &m);
+        if (m.kind == SLOT_ABSENT ||
+            !path_find(&m, path.parts + 1, path.n - 1)) {
+            return 0;
+        }
     }
-    found = descend(&m, rest);
-    if (found == 1) {
-        ffi_give(c, m.kind, m.value, out);
+    ffi_give(c, m.kind, m.value, out);
+    return 1;
+}
+
+int sluice_find(struct sluice_context *c, struct sluice_event *view,
+                const char *path, size_t n, struct sluice_value *out)
+{
+    return sluice_get(c, view, path, n, out) == 1;
+}
+
+int sluice_edited(struct sluice_context *c, struct sluice_event *view,
+                  const char *text, size_t n)
+{
+    const struct event *ev = &view->sluice_;
+    const struct edit *x;
+    struct str key = {text, n};
+    struct path path;
+
+    if (!path_is_plain(key)) {
+        if (!path_parse(key, &path)) {
+            return 1;
+        }
+        key = path.parts[0].key;
     }
-    return found;
+    x = edit_of(c, ev, key);
+    return x != NULL && x->how != EDIT_DEFAULT;
+}
+
+/* The new value of the top-level key; {NULL, 0}: no room. */
+static struct str changed(struct sluice_context *c, const struct member *m,
+                          const struct path *path, struct str json,
+                          enum path_result *r)
+{
+    struct path_out out = {NULL, 0};
+
+    *r = path_write(&out, m, path->parts + 1, path->n - 1, json);
+    if (*r != PATH_OK) {
+        return (struct str){NULL, 0};
+    }
+    out.p = arena_alloc(c->batch->arena, out.n);
+    if (out.p == NULL) {
+        return (struct str){NULL, 0};
+    }
+    out.n = 0;
+    (void)path_write(&out, m, path->parts + 1, path->n - 1, json);
+    return (struct str){out.p, out.n};
+}
+
+int ffi_set_path(struct sluice_context *c, struct event *ev, struct str text,
+                 struct str json)
+{
+    struct path path;
+    struct member m;
+    enum path_result r;
+    struct str key, value = json;
+    enum edit_how how = json.p == NULL ? EDIT_REMOVE : EDIT_SET;
+    char *quoted;
+
+    if (!path_parse(text, &path)) {
+        return FFI_NO_PATH;
+    }
+    if (path.n > 1) {
+        top_value(c, ev, path.parts, &m);
+        value = changed(c, &m, &path, json, &r);
+        if (r == PATH_ABSENT) {
+            return 0;
+        }
+        if (value.p == NULL) {
+            return r == PATH_BLOCKED ? FFI_BLOCKED : FFI_NO_ROOM;
+        }
+        how = EDIT_SET;
+    }
+    key.p = quoted = arena_alloc(c->batch->arena, quote_bound(path.parts->key.n));
+    if (quoted == NULL) {
+        return FFI_NO_ROOM;
+    }
+    key.n = quote_write(path.parts->key, quoted);
+    if (key.n == 0) {
+        return FFI_NOT_UTF8;
+    }
+    return edit_put(c->batch, ev, key, value, how) ? 0 : FFI_TOO_MANY;
 }

@@ -148,18 +148,15 @@ void stuck_leave(struct policy_state *s);
 /* hooks.c: a hook of the route in hand raised: logged, at most once a second. */
 void hooks_raised(struct policy_state *s, struct str why);
 
-/* ffi.c: a value of an event's text for Lua; what it is; the edit of a top-level
- * key (NULL: none). */
+/* ffi.c: a value of an event's text for Lua; what it is. */
 void ffi_give(struct sluice_context *c, enum slot_kind kind, struct str json,
               struct sluice_value *out);
 enum slot_kind ffi_kind(struct str json);
-const struct edit *ffi_edited(const struct sluice_context *c,
-                              const struct event *ev, const char *key,
-                              size_t n);
-/* What the client sent at path, unless an edit x (NULL: none) says otherwise. */
-struct member;
-bool ffi_under(struct str raw, struct str path, const struct edit *x,
-               struct member *m);
+
+/* path.c: sets the value at a path to json, which lies in the arena; json.p is NULL:
+ * removes it. 0, or an enum ffi_refusal. */
+int ffi_set_path(struct sluice_context *c, struct event *ev, struct str path,
+                 struct str json);
 
 /* text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);

@@ -30,7 +30,7 @@ describe("a hook", function()
     assert.equal(1, #lines)
     local e = require("cjson").decode(lines[1])
     assert.same({ 1.5, "é\"\n", true, "busted", "/v1/events" },
-      { e.seen, e.a, e["deep.key"], e.agent, e.path })
+      { e.seen, e.a, e.deep.key, e.agent, e.path })
     assert.same({ 1, 2 }, e.list)
     assert.is_nil(e.gone)
     assert.matches([["big":123456789012345678901]], lines[1], 1, true)
