@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log_json.h"
+#include "base/text.h"
 
 enum { LINE_MAX_BYTES = 4096 };
 
@@ -24,6 +25,28 @@ void log_set_json(bool json)
     atomic_store(&as_json, json);
 }
 
+/* A line that was cut inside a quoted value ends with its quote, so that it can be
+ * read as what it is. n bytes of max; one is free behind them. */
+static size_t close_quote(char *line, size_t n)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if (quoted && line[i] == '\\') {
+            if (i + 1 == n) {
+                n--; /* half of an escape */
+            }
+            i++;
+        } else {
+            quoted ^= line[i] == '"';
+        }
+    }
+    if (quoted) {
+        line[n++] = '"';
+    }
+    return n;
+}
+
 /* A log that can't be written has nowhere to say so. */
 static void write_line(const char *line, size_t n)
 {
@@ -35,7 +58,7 @@ static void write_line(const char *line, size_t n)
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
-    char line[LINE_MAX_BYTES];
+    char raw[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
     struct timespec t;
     struct tm tm;
     size_t n;
@@ -47,17 +70,19 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
     }
     (void)clock_gettime(CLOCK_REALTIME, &t);
     (void)gmtime_r(&t.tv_sec, &tm);
-    n = strftime(line, sizeof line, "ts=%Y-%m-%dT%H:%M:%S", &tm);
-    k = snprintf(line + n, sizeof line - n, ".%03ldZ level=%s event=%s ",
+    n = strftime(raw, sizeof raw, "ts=%Y-%m-%dT%H:%M:%S", &tm);
+    k = snprintf(raw + n, sizeof raw - n, ".%03ldZ level=%s event=%s ",
                  t.tv_nsec / 1000000, names[level], event);
     n += (size_t)k;
     va_start(ap, fmt);
-    k = vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
+    k = vsnprintf(raw + n, sizeof raw - n, fmt, ap);
     va_end(ap);
     if (k > 0) {
-        n += (size_t)k < sizeof line - n - 1 ? (size_t)k
-                                             : sizeof line - n - 2;
+        n += (size_t)k < sizeof raw - n ? (size_t)k : sizeof raw - n - 1;
     }
+    /* A word that no caller has quoted may hold anything all the same. */
+    n = text_write(TEXT_LINE, (struct str){raw, n}, line, sizeof line - 2);
+    n = close_quote(line, n);
     if (atomic_load(&as_json)) {
         char json[6 * LINE_MAX_BYTES + 17];
 
@@ -89,21 +114,9 @@ void log_text(enum log_level level, const char *event, const char *text)
 
 const char *log_quote(char *out, unsigned long out_bytes, const char *text)
 {
-    unsigned long o = 0;
+    size_t n = text_write(TEXT_LOG, str_of(text), out + 1, out_bytes - 3);
 
-    out[o++] = '"';
-    for (; *text != '\0' && o + 4 < out_bytes; text++) {
-        if (*text == '"' || *text == '\\') {
-            out[o++] = '\\';
-            out[o++] = *text;
-        } else if (*text == '\n') {
-            out[o++] = '\\';
-            out[o++] = 'n';
-        } else {
-            out[o++] = (unsigned char)*text < 0x20 ? ' ' : *text;
-        }
-    }
-    out[o++] = '"';
-    out[o] = '\0';
+    out[0] = out[n + 1] = '"';
+    out[n + 2] = '\0';
     return out;
 }

@@ -25,6 +25,6 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
  * is, or with log_set_json each line of it as the text of an object. */
 void log_text(enum log_level level, const char *event, const char *text);
 
-/* Quotes text for a value: "…" with \", \\ and \n escaped, cut to fit; returns
- * out. out_bytes >= 8. */
+/* Quotes text for a value: "…" with \", \\ and \n escaped, valid UTF-8, cut between
+ * two characters to fit; returns out. out_bytes >= 8. */
 const char *log_quote(char *out, unsigned long out_bytes, const char *text);

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "base/utf8.h"
 
 struct text {
@@ -18,27 +19,11 @@ static void put(struct text *t, char c)
 /* One byte or character of a text; escapes what JSON wants escaped. */
 static void put_char(struct text *t)
 {
-    unsigned char c = (unsigned char)*t->p;
-    unsigned n = c < 0x80 ? 1 : utf8_char(t->p, t->end);
+    unsigned n = (unsigned char)*t->p < 0x80 ? 1 : utf8_char(t->p, t->end);
 
-    if (n == 0) {
-        put(t, '?');
-        t->p++;
-    } else if (c < 0x20) {
-        static const char hex[] = "0123456789abcdef";
-        const char code[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-
-        memcpy(t->out, code, sizeof code);
-        t->out += sizeof code;
-        t->p++;
-    } else {
-        if (c == '"' || c == '\\') {
-            put(t, '\\');
-        }
-        for (; n > 0; n--) {
-            put(t, *t->p++);
-        }
-    }
+    n = n == 0 ? 1 : n;
+    t->out += text_write(TEXT_JSON, (struct str){t->p, n}, t->out, 6);
+    t->p += n;
 }
 
 /* Behind the opening quote. The escapes of log_quote are JSON's; a cut line may end

@@ -4,9 +4,14 @@
 
 #include "base/mem.h"
 
+enum { SEEN_KEPT = 16384 };
+
 struct shape *shape_new(void)
 {
-    return mem_zalloc(sizeof(struct shape));
+    struct shape *s = mem_zalloc(sizeof *s);
+
+    siphash_key_random(&s->hash_key);
+    return s;
 }
 
 void shape_free(struct shape *s)
@@ -29,15 +34,13 @@ void shape_use(struct shape *s, const struct scan_keys *k)
     }
 }
 
-/* FNV-1a, 32 bits (Fowler, Noll, Vo), mixed with the object. */
-static uint32_t hash_of(struct str s, uint16_t node)
+/* Keyed: a client that could choose keys of one hash would have each compared with
+ * all others. The object is mixed in behind. */
+static uint32_t hash_of(const struct shape *s, struct str name, uint16_t node)
 {
-    uint32_t h = 2166136261u ^ node;
+    uint64_t h = siphash13(&s->hash_key, name.p, name.n);
 
-    for (size_t i = 0; i < s.n; i++) {
-        h = (h ^ (unsigned char)s.p[i]) * 16777619u;
-    }
-    return h;
+    return (uint32_t)(h >> 32) ^ (uint32_t)h ^ node * 2654435769u;
 }
 
 bool shape_see(struct shape *s, struct arena *arena, struct str raw,
@@ -61,7 +64,7 @@ bool shape_see(struct shape *s, struct arena *arena, struct str raw,
         }
         k->name = (struct str){name, scan_unescape(raw.p, raw.n, name)};
     }
-    k->hash = hash_of(k->name, node);
+    k->hash = hash_of(s, k->name, node);
     k->node = node;
     c = keys_find(s->keys, node, k->name);
     k->slot = c == NULL ? KEY_NONE : c->slot;
@@ -161,6 +164,18 @@ static bool merge(struct shape *s)
     return true;
 }
 
+/* What one wide event needed is not kept for ever. */
+static void trim(struct shape *s)
+{
+    if (s->max_seen > SEEN_KEPT) {
+        free(s->seen);
+        free(s->table);
+        s->seen = NULL;
+        s->table = NULL;
+        s->n_seen = s->max_seen = s->max_table = 0;
+    }
+}
+
 struct str shape_learn(struct shape *s)
 {
     struct str twice = find_twice(s);
@@ -172,5 +187,6 @@ struct str shape_learn(struct shape *s)
         s->restarts++;
         (void)merge(s);
     }
+    trim(s);
     return twice;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/siphash.h"
 #include "decode/keys.h"
 
 enum { SHAPE_KEYS_MAX = 96, SHAPE_KEY_BYTES = 64 };
@@ -44,6 +45,7 @@ struct shape {
     struct shape_key list[SHAPE_KEYS_MAX];
     struct seen_key *seen;        /* of the event in hand */
     uint32_t n_seen, max_seen;
+    struct siphash_key hash_key;  /* of the duplicate check */
     uint32_t *table;              /* scratch of the duplicate check */
     uint32_t max_table;
 };

@@ -1,8 +1,9 @@
 #include "ingest/answer.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "base/text.h"
 
 /* A cursor over the caller's memory; `end` is never passed. */
 struct text {
@@ -37,41 +38,15 @@ static void put_u64(struct text *t, uint64_t v)
     put(t, digits + sizeof digits - n, n);
 }
 
-/* At most max source bytes, so that a long message can't fill the answer. */
+/* At most max bytes of z, so that a long message can't fill the answer. */
 static void put_quoted(struct text *t, const char *z, size_t max)
 {
+    struct str s = str_of(z);
+
+    s.n = text_cut(s, max);
     put(t, "\"", 1);
-    for (size_t i = 0; z[i] != '\0' && i < max; i++) {
-        unsigned char c = (unsigned char)z[i];
-        char esc[8];
-
-        if (c == '"' || c == '\\') {
-            esc[0] = '\\';
-            esc[1] = (char)c;
-            put(t, esc, 2);
-        } else if (c < 0x20) {
-            (void)snprintf(esc, sizeof esc, "\\u%04x", c);
-            put(t, esc, 6);
-        } else {
-            put(t, z + i, 1);
-        }
-    }
+    t->at += text_write(TEXT_JSON, s, t->at, (size_t)(t->end - t->at));
     put(t, "\"", 1);
-}
-
-/* The longest prefix of at most max bytes that ends between two characters. */
-static size_t cut(const char *z, size_t max)
-{
-    size_t n = strnlen(z, max + 1);
-
-    if (n <= max) {
-        return n;
-    }
-    n = max;
-    while (n > 0 && ((unsigned char)z[n] & 0xC0) == 0x80) {
-        n--;
-    }
-    return n;
 }
 
 enum { CODE_MAX = 64, FIELD_MAX = 256, MESSAGE_MAX = 512 };
@@ -95,14 +70,14 @@ static void put_event_error(struct text *t, const struct event *ev)
     put_z(t, "{\"index\":");
     put_u64(t, ev->index);
     put_z(t, ",\"code\":");
-    put_quoted(t, ev->code, cut(ev->code, CODE_MAX));
+    put_quoted(t, ev->code, CODE_MAX);
     if (ev->field != NULL) {
         put_z(t, ",\"field\":");
-        put_quoted(t, ev->field, cut(ev->field, FIELD_MAX));
+        put_quoted(t, ev->field, FIELD_MAX);
     }
     if (ev->message != NULL) {
         put_z(t, ",\"message\":");
-        put_quoted(t, ev->message, cut(ev->message, MESSAGE_MAX));
+        put_quoted(t, ev->message, MESSAGE_MAX);
     }
     put_z(t, ev->flags & EVENT_RETRY ? ",\"retry\":true}" : ",\"retry\":false}");
 }
@@ -161,7 +136,7 @@ size_t answer_error(const struct answer_error *e, char *out, size_t out_bytes)
     }
     if (e->detail != NULL) {
         put_z(&t, ",\"detail\":");
-        put_quoted(&t, e->detail, cut(e->detail, detail_max));
+        put_quoted(&t, e->detail, detail_max);
     }
     put(&t, "}", 1);
     return (size_t)(t.at - out);

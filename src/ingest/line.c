@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "decode/edit.h"
 
 /* What the frame of a dead letter adds to its event at most. */
@@ -9,17 +10,10 @@ enum { DEAD_FRAME_BYTES = 4096 };
 
 static size_t put_json(char *out, size_t at, size_t max, const char *z)
 {
-    out[at++] = '"';
-    for (; *z != '\0' && at + 8 < max; z++) {
-        unsigned char c = (unsigned char)*z;
+    size_t n = text_write(TEXT_JSON, str_of(z), out + at + 1, max - at);
 
-        if (c == '"' || c == '\\') {
-            out[at++] = '\\';
-        }
-        out[at++] = c < 0x20 ? ' ' : (char)c;
-    }
-    out[at++] = '"';
-    return at;
+    out[at] = out[at + 1 + n] = '"';
+    return at + n + 2;
 }
 
 static size_t put_text(char *out, size_t at, const char *z)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "ingest/room.h"
 
 enum { ARENA_MAX_BYTES = 64 << 20 };
@@ -77,8 +78,7 @@ static void show(struct ingest *in, struct binding *b, const struct http_view *v
     (void)snprintf(x->code, sizeof x->code, "%s", code == NULL ? "" : code);
     (void)snprintf(x->route, sizeof x->route, "%.*s %.*s", (int)v->method.n,
                    v->method.p, (int)v->path.n, v->path.p);
-    (void)snprintf(x->event, sizeof x->event, "%.*s", (int)event.n,
-                   event.p == NULL ? "" : event.p);
+    (void)text_z(TEXT_PLAIN, event, x->event, sizeof x->event);
     in->conf.differs(in->conf.arg, x);
 }
 

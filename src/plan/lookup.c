@@ -18,6 +18,7 @@ struct lookup {
     struct cell *cells;  /* n_columns each, the header first */
     uint32_t n_columns, n_rows, key_column;
     uint32_t mask;
+    struct siphash_key hash_key; /* clients choose what is looked up */
     uint32_t *slots;     /* 1 + row; 0: free */
 };
 
@@ -33,8 +34,6 @@ struct reader {
     void *arg;
     unsigned n_problems;
 };
-
-static const struct siphash_key hash_key = {3, 4};
 
 static void told(struct reader *r, uint32_t line, const char *text)
 {
@@ -212,7 +211,7 @@ static void read_rows(struct reader *r)
 /* The slot of key, or the free one where it would be. */
 static uint32_t slot_of(const struct lookup *l, struct str key)
 {
-    uint32_t i = (uint32_t)siphash13(&hash_key, key.p, key.n) & l->mask;
+    uint32_t i = (uint32_t)siphash13(&l->hash_key, key.p, key.n) & l->mask;
 
     while (l->slots[i] != 0 &&
            !str_eq(cell_at(l, l->slots[i], l->key_column), key)) {
@@ -225,6 +224,7 @@ static void index_rows(struct reader *r)
 {
     struct lookup *l = r->l;
 
+    siphash_key_random(&l->hash_key);
     l->mask = 1;
     while (l->mask < 2 * l->n_rows) {
         l->mask *= 2;

@@ -15,7 +15,7 @@ void hooks_raised(struct policy_state *s, struct str why)
 {
     const struct plan *plan = s->policy->plan;
     uint64_t now = clock_mono_ns();
-    char text[200], quoted[240];
+    char text[200], quoted[240], name[1200], route[1300];
 
     s->untold++;
     /* Generation 0: an example of a policy that is not live yet. */
@@ -24,11 +24,13 @@ void hooks_raised(struct policy_state *s, struct str why)
         return;
     }
     (void)snprintf(text, sizeof text, "%.*s", (int)why.n, why.p);
+    (void)snprintf(name, sizeof name, "%s%s%s",
+                   s->context.route == NULL ? "" : s->context.route->method,
+                   s->context.route == NULL ? "none: a sink's" : " ",
+                   s->context.route == NULL ? "" : s->context.route->path);
     log_write(LOG_ERROR, "policy",
-              "status=raised route=\"%s%s%s\" generation=%lu errors=%lu why=%s",
-              s->context.route == NULL ? "" : s->context.route->method,
-              s->context.route == NULL ? "none: a sink's" : " ",
-              s->context.route == NULL ? "" : s->context.route->path,
+              "status=raised route=%s generation=%lu errors=%lu why=%s",
+              log_quote(route, sizeof route, name),
               (unsigned long)plan->generation, (unsigned long)s->untold,
               log_quote(quoted, sizeof quoted, text));
     s->told_ns = now;

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "net/listener.h"
 #include "server/problems.h"
 #include "server/state.h"
@@ -18,11 +19,11 @@
 enum { READY_BELOW_PERCENT = 90 };
 
 static const char BREAKER[] = "/breaker", DROP[] = "/drop";
-static const char TEXT[] = "Content-Type: text/plain; charset=utf-8\r\n";
+static const char PLAIN_TEXT[] = "Content-Type: text/plain; charset=utf-8\r\n";
 
 static void answer_text(struct http_request *r, int status, const char *text)
 {
-    http_answer(r, status, TEXT, str_of(text));
+    http_answer(r, status, PLAIN_TEXT, str_of(text));
 }
 
 struct page {
@@ -69,12 +70,23 @@ static void get_readyz(struct server *s, struct http_request *r)
     }
 }
 
+/* cJSON escapes, and takes any bytes: a message may hold a client's, or be cut
+ * inside a character. */
+static void answer_json(struct http_request *r, int status, char *json)
+{
+    struct str text = str_of(json);
+    char *out = mem_alloc(text_bound(text.n) + 1);
+
+    http_answer(r, status, "",
+                (struct str){out, text_write(TEXT_PLAIN, text, out,
+                                             text_bound(text.n))});
+    free(out);
+    free(json);
+}
+
 static void get_status(struct server *s, struct http_request *r)
 {
-    char *text = status_json(s);
-
-    http_answer(r, 200, "", str_of(text));
-    free(text);
+    answer_json(r, 200, status_json(s));
 }
 
 static void on_reloaded(void *arg, const struct reload_answer *a)
@@ -84,7 +96,6 @@ static void on_reloaded(void *arg, const struct reload_answer *a)
         [RELOAD_NEEDS_RESTART] = 409, [RELOAD_FAILED] = 500,
         [RELOAD_CONFLICT] = 409,     [RELOAD_BUSY] = 503};
     cJSON *o = cJSON_CreateObject();
-    char *text;
 
     (void)cJSON_AddStringToObject(o, "status", a->status);
     (void)cJSON_AddNumberToObject(o, "generation", (double)a->live);
@@ -94,9 +105,7 @@ static void on_reloaded(void *arg, const struct reload_answer *a)
     (void)cJSON_AddStringToObject(o, "report", a->text);
     (void)cJSON_AddItemToObject(o, "problems", problems_json(a->report));
     (void)cJSON_AddItemToObject(o, "retiring", status_retiring(a->server));
-    text = cJSON_PrintUnformatted(o);
-    http_answer(arg, statuses[a->result], "", str_of(text));
-    free(text);
+    answer_json(arg, statuses[a->result], cJSON_PrintUnformatted(o));
     cJSON_Delete(o);
 }
 

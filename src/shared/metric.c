@@ -9,10 +9,12 @@
 #include "base/attr.h"
 #include "base/mem.h"
 #include "base/siphash.h"
-#include "base/utf8.h"
+#include "base/text.h"
 #include "stats/stats.h"
 
-enum { LINE_BYTES = 64, LABELS_BYTES = 1024 };
+/* A byte that is no UTF-8 becomes three. */
+enum { LINE_BYTES = 64, VALUE_ROOM = 3 * METRIC_VALUE_BYTES + 1,
+       LABELS_BYTES = METRIC_LABELS_MAX * (VALUE_ROOM + 96) };
 
 /* Each on a cache line of its own. */
 struct stripe {
@@ -28,21 +30,21 @@ struct metric {
     char *name, *help, *labels[METRIC_LABELS_MAX];
     uint32_t n_labels, max_series;
     bool gauge, published;
+    struct siphash_key key;
     pthread_mutex_t lock; /* of those who add a series */
     _Atomic uint32_t n;
     struct series *_Atomic *list; /* max_series, and one for the others */
 };
 
-static const struct siphash_key hash_key = {1, 2};
-
+/* Keyed: equal hashes are one series, and clients choose values. */
 static uint64_t hash_of(const struct metric *m, const struct str *values)
 {
     uint64_t h[METRIC_LABELS_MAX] = {0};
 
     for (uint32_t i = 0; i < m->n_labels; i++) {
-        h[i] = siphash13(&hash_key, values[i].p, values[i].n);
+        h[i] = siphash13(&m->key, values[i].p, values[i].n);
     }
-    return siphash13(&hash_key, h, sizeof h);
+    return siphash13(&m->key, h, sizeof h);
 }
 
 static double read_series(const void *arg)
@@ -56,32 +58,15 @@ static double read_series(const void *arg)
     return v;
 }
 
-/* A label's value as text of the exposition, which must be UTF-8: headers need
- * not be, and a cut may go through a character. */
-static void put_value(char *out, size_t out_bytes, struct str v)
-{
-    char text[METRIC_VALUE_BYTES + 1];
-    size_t n = v.n < METRIC_VALUE_BYTES ? v.n : METRIC_VALUE_BYTES;
-
-    for (size_t i = 0; i < n;) {
-        unsigned char c = (unsigned char)v.p[i];
-        size_t k = c < 0x80 ? 1 : utf8_char(v.p + i, v.p + n);
-
-        memcpy(text + i, k == 0 || c < 0x20 ? "?" : v.p + i, k == 0 ? 1 : k);
-        i += k == 0 ? 1 : k;
-    }
-    text[n] = '\0';
-    (void)stats_label(out, out_bytes, text);
-}
-
 static void publish(const struct metric *m, struct series *s,
                     const struct str *values)
 {
-    char labels[LABELS_BYTES] = "", value[2 * METRIC_VALUE_BYTES + 8];
+    char labels[LABELS_BYTES] = "", value[VALUE_ROOM];
     size_t n = 0;
 
     for (uint32_t i = 0; i < m->n_labels; i++) {
-        put_value(value, sizeof value, values[i]);
+        /* Headers need not be UTF-8, and a cut may go through a character. */
+        (void)text_z(TEXT_LABEL, values[i], value, sizeof value);
         n += (size_t)snprintf(labels + n, sizeof labels - n, "%s%s=\"%s\"",
                               i > 0 ? "," : "", m->labels[i], value);
     }
@@ -123,6 +108,7 @@ struct metric *metric_new(const struct metric_conf *conf, bool published)
     m->max_series = conf->n_labels == 0 ? 1 : conf->max_series;
     m->gauge = conf->gauge;
     m->published = published;
+    siphash_key_random(&m->key);
     (void)pthread_mutex_init(&m->lock, NULL);
     m->list = mem_zalloc((m->max_series + 1) * sizeof *m->list);
     if (m->n_labels == 0) {

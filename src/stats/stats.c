@@ -14,7 +14,9 @@
 
 #include "base/attr.h"
 #include "base/mem.h"
+#include "base/text.h"
 
+enum { LINE_BYTES = 4096 }; /* of the exposition */
 enum { STEP_BITS = 3, STEPS = 1 << STEP_BITS, N_BUCKETS = 64 * STEPS };
 
 struct stats_histogram {
@@ -183,18 +185,7 @@ double stats_quantile(const struct stats_histogram *const *list, size_t n,
 
 const char *stats_label(char *out, size_t out_bytes, const char *text)
 {
-    size_t o = 0;
-
-    for (; *text != '\0' && o + 3 < out_bytes; text++) {
-        if (*text == '"' || *text == '\\' || *text == '\n') {
-            out[o++] = '\\';
-            out[o++] = *text == '\n' ? 'n' : *text;
-        } else {
-            out[o++] = *text;
-        }
-    }
-    out[o] = '\0';
-    return out;
+    return text_z(TEXT_LABEL, str_of(text), out, out_bytes);
 }
 
 const char *stats_label_pair(char *out, size_t out_bytes, const char *name,
@@ -225,7 +216,7 @@ static void line(const struct writer *w, const char *fmt, ...) PRINTF(2, 3);
 
 static void line(const struct writer *w, const char *fmt, ...)
 {
-    char text[1024];
+    char text[LINE_BYTES];
     va_list ap;
     int n;
 

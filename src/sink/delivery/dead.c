@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "decode/quote.h"
 
 enum { FRAME_BYTES = 2048, WHY_MAX = 600 };
@@ -79,8 +80,7 @@ bool dead_open(struct dead *d, uint64_t length, struct err *e)
 bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
 {
     size_t room = l->event.n + FRAME_BYTES + 6 * WHY_MAX, n;
-    char ascii[WHY_MAX];
-    struct str why = {ascii, l->why.n < WHY_MAX ? l->why.n : WHY_MAX};
+    struct str why = {l->why.p, text_cut(l->why, WHY_MAX)};
 
     if (!open_file(d, e)) {
         return false;
@@ -95,10 +95,7 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
                          (int)l->event.n, l->event.p, (int)l->sink.n, l->sink.p,
                          (int)l->stream.n, l->stream.p, l->code);
     /* A server's words may be cut within a character, or be no UTF-8 at all. */
-    for (size_t i = 0; i < why.n; i++) {
-        ascii[i] = (unsigned char)l->why.p[i] < 0x80 ? l->why.p[i] : '?';
-    }
-    n += quote_write(why, d->line + n);
+    n += quote_mended(why, d->line + n);
     n += (size_t)snprintf(d->line + n, room - n,
                           ",\"position\":\"%s/%u.%u/%lu\",\"time\":%ld,"
                           "\"generation\":%lu}\n",

@@ -430,8 +430,10 @@ bool archive_seal(struct archive *a, struct journal *j, struct err *e)
         }
         if (!folder_sync(a->dir, e)) {
             /* The file has its name; after a power cut recovery gives it again. */
-            log_write(LOG_WARN, "archive", "file=%s why=\"%s\"", a->name,
-                      e->text);
+            char quoted[600];
+
+            log_write(LOG_WARN, "archive", "file=%s why=%s", a->name,
+                      log_quote(quoted, sizeof quoted, e->text));
         }
     }
     (void)close(a->fd);

@@ -261,8 +261,11 @@ static void file_close(struct sink *s)
     queue_fini(&s->queue);
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
         if (*s->conf.journal != NULL && !seal(s, s->archives[i], &e)) {
-            log_write(LOG_WARN, "archive", "sink=%s why=\"%s\"",
-                      s->conf.plan->name, e.text);
+            char quoted[600];
+
+            log_write(LOG_WARN, "archive", "sink=%s why=%s",
+                      s->conf.plan->name,
+                      log_quote(quoted, sizeof quoted, e.text));
         }
         archive_fini(s->archives[i]);
         free(s->archives[i]);
