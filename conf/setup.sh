@@ -11,7 +11,8 @@ run="build-essential cmake ninja-build pkg-config libev-dev
 test="luajit lua-busted lua-check lua-cjson lua-posix lua-socket
   lua-filesystem python3 openssl libcmocka-dev libsimdjson-dev clang libclang-rt-14-dev
   wrk bc kcat clickhouse-server clickhouse-client
-  zookeeper default-jre-headless maven prometheus zstd gzip strace xfsprogs e2fsprogs util-linux procps"
+  zookeeper default-jre-headless maven prometheus zstd gzip strace xfsprogs e2fsprogs mount util-linux procps
+  git ca-certificates iproute2 debootstrap"
 
 want=$run
 [ "${1:-run}" = test ] && want="$run $test"

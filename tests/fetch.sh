@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches a package of the npm registry into a cache outside the repository and
-# prints its folder; prints nothing when the registry can't be reached.
+# prints its folder; prints nothing when there is no npm, or its registry can't be
+# reached.
 #
 #   sh tests/fetch.sh @octokit/webhooks-examples 7.6.1
 #   sh tests/fetch.sh --installed cloudevents 10.0.0
@@ -10,8 +11,6 @@ installed=
 [ "$1" = --installed ] && installed=1 && shift
 dir=$cache/$(echo "$1-$2" | tr '/@' '__')${installed:+-installed}
 if [ ! -e "$dir/done" ] && [ ! -d "$dir/package" ]; then
-  command -v npm >/dev/null || apt-get install -y --no-install-recommends npm \
-    >/dev/null 2>&1
   command -v npm >/dev/null || exit 0
   mkdir -p "$dir"
   if [ -n "$installed" ]; then

@@ -23,10 +23,7 @@ finish() {
 }
 trap finish EXIT
 
-debootstrap --variant=minbase bookworm "$dir/base" >"$dir/log" 2>&1 ||
-  { tail -5 "$dir/log"; exit 75; }
-cp /etc/apt/apt.conf.d/* "$dir/base/etc/apt/apt.conf.d/" 2>/dev/null || true
-cp /etc/resolv.conf "$dir/base/etc/"
+sh tests/debian.sh "$dir/base"
 git archive HEAD | (mkdir "$dir/context" && tar x -C "$dir/context")
 
 list() { # ["a", "b"] as words

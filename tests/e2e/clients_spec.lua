@@ -75,7 +75,7 @@ describe("@segment/analytics-node", function()
   local function run(how)
     local dir = client(PACKAGES.segment)
     if not dir then
-      pending("the npm registry can't be reached")
+      pending("no npm, or its registry can't be reached")
       return
     end
     local s = server("segment")
@@ -126,7 +126,7 @@ describe("@segment/analytics-next in a browser", function()
     end
     local dir = client("@segment/analytics-next 1.84.3")
     if not dir then
-      pending("the npm registry can't be reached")
+      pending("no npm, or its registry can't be reached")
       return
     end
     local s = server("segment")
@@ -158,7 +158,7 @@ describe("cloudevents", function()
   it("stores the same event in each mode, over reloads and a kill -9", function()
     local dir = client(PACKAGES.ce)
     if not dir then
-      pending("the npm registry can't be reached")
+      pending("no npm, or its registry can't be reached")
       return
     end
     local s = server("cloudevents")

@@ -51,7 +51,7 @@ describe("conf/examples/webhooks.lua with real payloads", function()
     local dir = h.shell("sh tests/fetch.sh @octokit/webhooks-examples "
       .. VERSION):match("^(/%S+)")
     if not dir then
-      pending("the npm registry can't be reached")
+      pending("no npm, or its registry can't be reached")
       return
     end
     local list = examples(dir .. "/api.github.com/index.json")
