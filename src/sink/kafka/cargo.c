@@ -185,6 +185,16 @@ static unsigned char refusal(const struct cargo *c, uint32_t i)
     return (c->state[i] & ALONE) != 0 ? REFUSED : SUSPECT;
 }
 
+/* It is sent again, as another message to the broker. */
+static void count_copy(struct sink *s, const rd_kafka_message_t *m)
+{
+    if (!is_refusal(m->err) && rd_kafka_message_status(m) ==
+                                   RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED) {
+        s->n_copies++;
+        stats_add(s->copies, 1);
+    }
+}
+
 void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
 {
     struct sink *s = from->sink;
@@ -203,6 +213,7 @@ void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
             decide(c, i, TAKEN);
             stats_add(s->hedge_wins, from->number);
         } else if ((c->state[i] & OUT) == 0) {
+            count_copy(s, m);
             decide(c, i, is_refusal(m->err) ? refusal(c, i) : 0);
         }
     }
@@ -214,7 +225,7 @@ void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
 /* ---- sending ---- */
 
 /* Reports make room for what met a full queue. */
-static void look_again(struct sink *s)
+void cargo_look(struct sink *s)
 {
     if (!ev_is_active(&s->look)) {
         ev_timer_set(&s->look, LOOK_MS / 1000., 0.);
@@ -228,6 +239,13 @@ static void send_all(struct cargo *c)
     struct sink *s = c->sink;
     struct cargo_try *t = &c->tries[0];
 
+    if (s->clusters[0].next != NULL) { /* none may overtake what is in flight */
+        cargo_look(s);
+        return;
+    }
+    if (t->owed == 0) {
+        t->began_ns = clock_mono_ns();
+    }
     for (; c->at < c->n; c->at++) {
         rd_kafka_resp_err_t err;
 
@@ -236,7 +254,7 @@ static void send_all(struct cargo *c)
         }
         err = message_send(c, s->clusters[0].producer, c->at, false);
         if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            look_again(s);
+            cargo_look(s);
             return;
         }
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -264,6 +282,10 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
+    if (!cluster_look(&s->clusters[0])) {
+        cargo_look(s);
+        return;
+    }
     for (size_t i = 0; i < SLOTS; i++) {
         struct cargo *c = &s->cargo[i];
 
@@ -271,7 +293,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
             continue;
         }
         if (open) {
-            look_again(s);
+            cargo_look(s);
         } else {
             send_all(c);
         }

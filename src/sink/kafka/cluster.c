@@ -7,7 +7,12 @@
 #include "base/log.h"
 #include "sink/kafka/kafka.h"
 
-enum { UNREACHED_MS = 1000 };
+enum {
+    UNREACHED_MS = 1000,
+    /* How long another address or another password waits for what the producer before
+     * it has in flight. */
+    SWITCH_MS = 10000
+};
 
 int64_t kafka_now_ms(void)
 {
@@ -131,14 +136,36 @@ static struct producer *make(struct cluster *c, const char *brokers,
     return producer_new(&conf, e);
 }
 
+/* Ends old. What it has not confirmed is sent again: each such message that was on
+ * its way is one that the broker may have already. */
+static void replace(struct cluster *c, struct producer *fresh, const char *cause)
+{
+    struct producer *old = c->producer;
+    uint64_t copies = c->sink->n_copies;
+
+    c->producer = fresh;
+    producer_free(old); /* reports come from in here */
+    copies = c->sink->n_copies - copies;
+    if (copies > 0) {
+        log_write(LOG_WARN, "kafka_resent",
+                  "sink=%s cause=%s possible_copies=%lu", c->sink->conf.plan->name,
+                  cause, (unsigned long)copies);
+    }
+}
+
 static void on_fatal(void *arg, const char *why)
 {
     struct cluster *c = arg;
     struct sink *s = c->sink;
-    struct producer *old = c->producer, *fresh;
+    struct producer *fresh;
     char quoted[WHY_MAX + 20];
     struct err e;
 
+    if (c->next != NULL) { /* nothing in flight will be confirmed any more */
+        c->next_by_ns = 1;
+        cargo_look(s);
+        return;
+    }
     fresh = make(c, c->brokers, s->conf.plan, &e);
     if (fresh == NULL) { /* asked again with the next statistics */
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", s->conf.plan->name,
@@ -148,8 +175,7 @@ static void on_fatal(void *arg, const char *why)
     stats_add(s->fatals, 1);
     log_write(LOG_ERROR, "sink", "sink=%s status=new_producer why=%s",
               s->conf.plan->name, log_quote(quoted, sizeof quoted, why));
-    c->producer = fresh;
-    producer_free(old); /* reports come from in here */
+    replace(c, fresh, "fatal_error");
 }
 
 /* ---- life ---- */
@@ -161,8 +187,13 @@ void cluster_init(struct cluster *c, struct sink *s, unsigned number)
 
 void cluster_close(struct cluster *c)
 {
-    struct producer *p = c->producer;
+    struct producer *p = c->next;
 
+    c->next = NULL;
+    if (p != NULL) { /* nothing was sent by it */
+        producer_free(p);
+    }
+    p = c->producer;
     c->producer = NULL;
     if (p != NULL) {
         producer_free(p);
@@ -174,20 +205,26 @@ void cluster_close(struct cluster *c)
     }
 }
 
-/* The settings that a producer is made of. */
-static bool same(const struct sink_plan *a, const struct sink_plan *b)
+static bool same_options(const struct kafka_plan *k, const struct kafka_plan *l)
 {
-    const struct kafka_plan *k = &a->kafka, *l = &b->kafka;
-    bool ok = strcmp(k->compression, l->compression) == 0 &&
-              k->partitioner == l->partitioner && k->n_options == l->n_options &&
-              a->batch.linger_ms == b->batch.linger_ms &&
-              a->batch.max == b->batch.max;
+    bool ok = k->n_options == l->n_options;
 
     for (uint32_t i = 0; ok && i < k->n_options; i++) {
         ok = strcmp(k->options[i].name, l->options[i].name) == 0 &&
              strcmp(k->options[i].value, l->options[i].value) == 0;
     }
     return ok;
+}
+
+/* The settings that a producer is made of. */
+static bool same(const struct sink_plan *a, const struct sink_plan *b)
+{
+    const struct kafka_plan *k = &a->kafka, *l = &b->kafka;
+
+    return strcmp(k->compression, l->compression) == 0 &&
+           k->partitioner == l->partitioner &&
+           a->batch.linger_ms == b->batch.linger_ms &&
+           a->batch.max == b->batch.max && same_options(k, l);
 }
 
 static void look_after(struct cluster *c, const char *brokers,
@@ -211,10 +248,11 @@ bool cluster_make(struct cluster *c, const char *brokers,
                   const struct sink_plan *plan, const struct sink_plan *before,
                   struct producer **fresh, struct err *e)
 {
+    const char *now = c->next != NULL ? c->next_brokers : c->brokers;
+
     *fresh = NULL;
-    if (brokers == NULL ||
-        (c->producer != NULL && strcmp(brokers, c->brokers) == 0 &&
-         same(plan, before))) {
+    if (brokers == NULL || (c->producer != NULL && strcmp(brokers, now) == 0 &&
+                            same(plan, before))) {
         return true;
     }
     if (strlen(brokers) >= sizeof c->brokers) {
@@ -225,19 +263,83 @@ bool cluster_make(struct cluster *c, const char *brokers,
     return *fresh != NULL;
 }
 
+/* next is the producer from here on. */
+static void switch_now(struct cluster *c, const char *cause)
+{
+    const struct sink_plan *plan = c->sink->conf.plan;
+    struct producer *fresh = c->next, *alone = c->alone;
+
+    c->next = NULL;
+    c->alone = NULL;
+    replace(c, fresh, cause);
+    if (alone != NULL) {
+        producer_free(alone);
+    }
+    if (strcmp(c->next_brokers, c->brokers) != 0) {
+        look_after(c, c->next_brokers, &plan->kafka.breaker, true);
+    }
+}
+
+static bool in_flight(const struct cluster *c)
+{
+    return !producer_idle(c->producer) ||
+           (c->alone != NULL && !producer_idle(c->alone));
+}
+
+bool cluster_look(struct cluster *c)
+{
+    bool late;
+
+    if (c->next == NULL) {
+        return true;
+    }
+    producer_flush(c->producer); /* linger is not waited for */
+    if (c->alone != NULL) {
+        producer_flush(c->alone);
+    }
+    late = c->next_by_ns != 0 && clock_mono_ns() >= c->next_by_ns;
+    if (in_flight(c) && !late) {
+        return false;
+    }
+    switch_now(c, "new_settings");
+    return true;
+}
+
+static void take_fresh(struct cluster *c, const char *brokers,
+                       struct producer *fresh, bool moved)
+{
+    if (c->next != NULL) {
+        producer_free(c->next);
+    }
+    c->next = fresh;
+    (void)snprintf(c->next_brokers, sizeof c->next_brokers, "%s", brokers);
+    c->next_by_ns = moved ? clock_mono_ns() + SWITCH_MS * 1000000ull : 0;
+}
+
 void cluster_apply(struct cluster *c, const char *brokers,
                    const struct sink_plan *plan, struct producer *fresh)
 {
-    if (fresh != NULL || brokers == NULL) {
-        cluster_close(c);
-    }
+    bool first = c->producer == NULL;
+
     if (brokers == NULL) {
+        cluster_close(c);
         return;
     }
-    look_after(c, brokers, &plan->kafka.breaker,
-               strcmp(brokers, c->brokers) != 0);
-    c->producer = fresh != NULL ? fresh : c->producer;
+    look_after(c, first ? brokers : c->brokers, &plan->kafka.breaker, first);
+    if (first) {
+        c->producer = fresh;
+    } else if (fresh != NULL) {
+        take_fresh(c, brokers, fresh,
+                   strcmp(brokers, c->brokers) != 0 ||
+                       !same_options(&plan->kafka, &c->sink->conf.plan->kafka));
+    }
+    if (fresh != NULL && !first && c->number > 0) {
+        switch_now(c, "new_settings"); /* a hedge's messages are copies anyway */
+    }
     c->producer->plan = &plan->kafka;
+    if (c->next != NULL) {
+        c->next->plan = &plan->kafka;
+    }
     if (c->alone != NULL) {
         c->alone->plan = &plan->kafka;
     }

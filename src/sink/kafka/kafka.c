@@ -27,7 +27,10 @@ static uint32_t kafka_window(const struct sink *s)
     uint32_t queued = queue_size(&s->queue), n_free;
     uint32_t live = cargo_live(s, &n_free) + queued;
 
-    return live + 1 < LIVE_MAX && queued + 1 < n_free ? LIVE_MAX : 0;
+    return s->clusters[0].next == NULL && live + 1 < LIVE_MAX &&
+                   queued + 1 < n_free
+               ? LIVE_MAX
+               : 0;
 }
 
 static void kafka_force(struct sink *s, bool open)
@@ -117,6 +120,7 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
     }
     s->conf.plan = plan;
     s->plan = k;
+    cargo_look(s); /* at a producer that is to be replaced */
     return true;
 }
 
@@ -130,6 +134,9 @@ static void make_cells(struct sink *s)
     s->scanned = stats_counter(
         "sluice_kafka_scanned_events_total",
         "Events that were read again at delivery for their key or topic.", label);
+    s->copies = stats_counter(
+        "sluice_kafka_possible_copies_total",
+        "Messages sent again although the broker may have stored them.", label);
     s->defaults = stats_counter(
         "sluice_kafka_topic_defaults_total",
         "Events for which topic_by gave no topic.", label);

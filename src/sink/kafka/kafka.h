@@ -39,6 +39,9 @@ struct cluster {
     unsigned number;           /* 0; 1: the hedge's */
     char brokers[512];
     struct producer *producer; /* NULL: there is no such cluster */
+    struct producer *next;     /* takes its place once nothing is in flight */
+    char next_brokers[512];
+    uint64_t next_by_ns;       /* or then; 0: however long that takes */
     struct producer *alone;    /* for suspects; NULL: there was none yet */
     struct producer_cells cells;
     struct breaker breaker;
@@ -81,7 +84,8 @@ struct sink {
     struct fields *fields;     /* NULL: neither key nor topic_by */
     int topic_slot;            /* KEY when both are the same field */
     struct hedging hedging;    /* in messages */
-    stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins;
+    stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
+    uint64_t n_copies;         /* as the last one counts */
 };
 
 /* cluster.c */
@@ -91,12 +95,15 @@ int64_t kafka_now_ms(void);
 bool cluster_make(struct cluster *c, const char *brokers,
                   const struct sink_plan *plan, const struct sink_plan *before,
                   struct producer **fresh, struct err *e) MUST_USE;
-/* Takes fresh; what the one before it had is to be sent again. brokers NULL: there is
- * no such cluster any more. */
+/* Takes fresh, which replaces the present one at once, or in cluster_look. brokers
+ * NULL: there is no such cluster any more. */
 void cluster_apply(struct cluster *c, const char *brokers,
                    const struct sink_plan *plan, struct producer *fresh);
 void cluster_init(struct cluster *c, struct sink *s, unsigned number);
 void cluster_close(struct cluster *c); /* reports come from within */
+/* False: its producer is to be replaced and has messages in flight, so that nothing
+ * may be sent; ask again soon. */
+bool cluster_look(struct cluster *c);
 /* What it refuses of this one's messages it refuses for itself. NULL and *e: it can't
  * be made. */
 struct producer *cluster_alone(struct cluster *c, struct err *e);
@@ -116,6 +123,7 @@ struct cargo *message_of(struct sink *s, const rd_kafka_message_t *m,
 /* cargo.c */
 void cargo_init(struct sink *s);
 void cargo_fini(struct sink *s);
+void cargo_look(struct sink *s); /* soon, at clusters and at what waits */
 void cargo_take(struct sink *s, struct batch *b);
 void cargo_report(struct cluster *from, const rd_kafka_message_t *m);
 uint32_t cargo_live(const struct sink *s, uint32_t *n_free);

@@ -2,6 +2,7 @@
 #include "sink/kafka/topic.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 enum {
     POLL_MOST = 64,        /* events a turn; one may carry thousands of reports */
+    FLUSH_MS = 10,
     END_MS = 2000
 };
 
@@ -224,7 +226,9 @@ static bool configure(rd_kafka_conf_t *conf, const struct producer_conf *c,
               set(conf, "acks", "all", e) &&
               set(conf, "partitioner", "murmur2_random", e) &&
               set(conf, "queue.buffering.max.messages", "1000000", e) &&
-              set(conf, "message.timeout.ms", "60000", e) &&
+              /* No end: only librdkafka can send a message again so that the
+               * broker tells the copy. */
+              set(conf, "message.timeout.ms", "0", e) &&
               set(conf, "reconnect.backoff.max.ms", "1000", e) &&
               set(conf, "socket.keepalive.enable", "true", e) &&
               set(conf, "statistics.interval.ms", "1000", e) &&
@@ -285,28 +289,63 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     return p;
 }
 
+bool producer_idle(const struct producer *p)
+{
+    return rd_kafka_outq_len(p->rk) == 0;
+}
+
+void producer_flush(struct producer *p)
+{
+    if (!producer_idle(p)) {
+        (void)rd_kafka_flush(p->rk, FLUSH_MS);
+    }
+}
+
+/* It joins librdkafka's threads, which may be resolving a name, and may call back. */
+static void *destroy(void *arg)
+{
+    struct producer *p = arg;
+
+    rd_kafka_destroy(p->rk);
+    free(p);
+    return NULL;
+}
+
+static void destroy_aside(struct producer *p)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &attr, destroy, p) != 0) {
+        (void)destroy(p);
+    }
+    (void)pthread_attr_destroy(&attr);
+}
+
 void producer_free(struct producer *p)
 {
-    int left = END_MS / 10;
+    int left = END_MS / FLUSH_MS;
 
     ev_io_stop(p->loop, &p->io);
     ev_idle_stop(p->loop, &p->again);
     (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE |
                                     RD_KAFKA_PURGE_F_INFLIGHT);
     while (rd_kafka_outq_len(p->rk) > 0 && left-- > 0) {
-        (void)rd_kafka_flush(p->rk, 10);
+        (void)rd_kafka_flush(p->rk, FLUSH_MS);
         (void)producer_poll(p, UINT32_MAX);
     }
     for (uint32_t i = 0; i < p->n_topics; i++) {
         rd_kafka_topic_destroy(p->topics[i].topic);
     }
+    rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(p->queue);
-    rd_kafka_destroy(p->rk);
     (void)close(p->fd);
     scan_keys_free(p->stat_keys);
     if (p->cells != NULL && p->cells->queued != NULL) {
         stats_set(p->cells->queued, 0);
         stats_set(p->cells->queued_bytes, 0);
     }
-    free(p);
+    destroy_aside(p);
 }

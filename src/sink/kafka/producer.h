@@ -89,5 +89,10 @@ rd_kafka_topic_t *producer_topic(struct producer *p, struct str name);
 /* Hands out the reports that are there; done: all of them. */
 bool producer_poll(struct producer *p, unsigned most);
 
-/* Drops what is queued and in flight, after its reports. */
+/* Every message has its report, and that was handed out. */
+bool producer_idle(const struct producer *p);
+/* What lingers is sent now; takes up to 10 ms. */
+void producer_flush(struct producer *p);
+
+/* Drops what is queued and in flight, after its reports. Never waits for a broker. */
 void producer_free(struct producer *p);

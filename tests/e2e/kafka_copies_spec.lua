@@ -1,0 +1,80 @@
+-- What is in flight when settings change, a broker falls silent or this process ends
+-- is sent once: librdkafka's mock cluster does not tell copies, so they are counted.
+local h = require "harness"
+local kafka = require "kafka"
+
+local function policy(brokers, sink)
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+kafka "bus" { brokers = %q, topic = "events", position = "headers", %s }
+stream "events" { sinks = { "bus" } }
+route "POST /v1/events/batch" { body = "batch", stream = "events" }
+]]):format(brokers, sink)
+end
+
+describe("a reload that needs another producer", function()
+  local m, s
+  before_each(function() m = kafka.mock() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    m:close()
+  end)
+
+  local function all_once(acked)
+    h.wait_for("all events", function()
+      return s:metric("sluice_delivered_events_total") >= acked
+    end, 60)
+    assert.equal(acked, kafka.count(m.brokers, "events", 4))
+    assert.equal(0, s:metric("sluice_kafka_possible_copies_total"))
+  end
+
+  it("waits for what is in flight: ten reloads of linger make no copy", function()
+    m:say "rtt 1 60" -- something is always in flight
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
+    local l = h.load(s.port, { batch = 10, connections = 2, seconds = 4, rate = 100 })
+    for i = 1, 10 do
+      h.sleep(0.3)
+      h.write(s.path, policy(m.brokers,
+        ([[batch = { linger = "%dms" }]]):format(5 + i)))
+      assert.equal(200, s:reload().status)
+    end
+    local f = h.load_wait(l)
+    assert.equal(0, f.other + f.broken + f.full)
+    all_once(f.acked)
+    assert.equal(0, s:stop())
+  end)
+
+  it("is not held up by a linger of 15 minutes", function()
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "15m" }]]) }
+    s:post("/v1/events/batch", "[1,2]")
+    s:post("/v1/events/batch", [=[[{"n":1},{"n":2}]]=])
+    h.write(s.path, policy(m.brokers, [[batch = { linger = "5ms" }]]))
+    assert.equal(200, s:reload().status)
+    all_once(2)
+  end)
+
+  it("gives up a broker that is silent, for one that is named in its place, and counts "
+    .. "what may be a copy", function()
+    local other = kafka.mock()
+    finally(function() other:close() end)
+    s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
+    s:post("/v1/events/batch", [=[[{"n":1}]]=])
+    h.wait_for("the first", function()
+      return s:metric("sluice_delivered_events_total") == 1
+    end)
+    h.shell("kill -STOP " .. m.pid)
+    finally(function() h.shell("kill -CONT " .. m.pid) other:close() end)
+    s:post("/v1/events/batch", [=[[{"n":2},{"n":3}]]=])
+    h.sleep(0.5)
+    h.write(s.path, policy(other.brokers, [[batch = { linger = "5ms" }]]))
+    assert.equal(200, s:reload().status)
+    h.wait_for("the rest", function()
+      return s:metric("sluice_delivered_events_total") == 3
+    end, 40)
+    s:logged "event=kafka_resent sink=bus cause=new_settings possible_copies=2"
+    assert.equal(2, s:metric("sluice_kafka_possible_copies_total"))
+    assert.equal(2, kafka.count(other.brokers, "events", 4))
+    assert.equal(0, s:stop())
+  end)
+end)
