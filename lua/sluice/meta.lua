@@ -12,8 +12,9 @@ function admin(options) end
 ---This policy serves a share of the requests first, and proves itself.
 ---@class sluice.canary
 ---@field by? "connection"|"request"|"peer"|string What stays together: "connection", "request" (nothing), "peer" or "header:NAME". (default: connection)
----@field during? string Then it goes live. (default: 60s)
----@field roll_back_if? fun(old: sluice.trial, new: sluice.trial): boolean|string|nil function(old, new): true or a reason rolls back; default: refusals, errors or latency clearly up.
+---@field during? string How long it serves its share. Then it goes live, or goes on for up to three times as long when it has seen too little. (default: 60s)
+---@field min_requests? integer It does not go live by itself before it has served so many. (default: 50)
+---@field roll_back_if? fun(old: sluice.trial, new: sluice.trial): boolean|string|nil function(old, new): true or a reason rolls back; default: refusals or errors up by over 2 points, or requests twice as slow, by more than chance does.
 ---@field share? string Of the requests; the rest stays with the live policy. (default: 10%)
 
 ---This policy serves a share of the requests first, and proves itself.

@@ -380,14 +380,19 @@ M.canary = {
     share = { type = "percent", default = "10%", min = 0.0001, max = 0.99,
       help = "Of the requests; the rest stays with the live policy." },
     during = { type = "duration", default = "60s", min = 100,
-      max = 30 * DAY_MS, help = "Then it goes live." },
+      max = 30 * DAY_MS, help = "How long it serves its share. Then it goes "
+        .. "live, or goes on for up to three times as long when it has seen too "
+        .. "little." },
+    min_requests = { type = "count", default = 50, min = 1, max = 1000000000,
+      help = "It does not go live by itself before it has served so many." },
     by = { type = "share_by", default = "connection",
       help = "What stays together: \"connection\", \"request\" (nothing), "
         .. "\"peer\" or \"header:NAME\"." },
     roll_back_if = { type = "hook", params = 2,
       signature = "fun(old: sluice.trial, new: sluice.trial): boolean|string|nil",
-      help = "function(old, new): true or a reason rolls back; default: refusals, "
-        .. "errors or latency clearly up." },
+      help = "function(old, new): true or a reason rolls back; default: refusals "
+        .. "or errors up by over 2 points, or requests twice as slow, by more "
+        .. "than chance does." },
   },
 }
 

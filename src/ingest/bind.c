@@ -89,9 +89,14 @@ void ingest_bind(struct ingest *in, struct binding *b)
 
 void ingest_try(struct ingest *in, struct binding *b)
 {
+    uint32_t n_old = 0, n_new = 0;
+
     bind_outlets(in, b, false);
-    tally_clear(&in->current->tally);
-    tally_clear(&b->tally);
+    if (b->plan->trial.kind == TRIAL_CANARY) {
+        tally_split(b->plan->trial.share, &n_old, &n_new);
+    }
+    tally_clear(&in->current->tally, n_old);
+    tally_clear(&b->tally, n_new);
     in->trial_parts = split_parts(b->plan->trial.share);
     in->trial_number = 0;
     in->trial = b;

@@ -129,8 +129,9 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
     struct ingest *in = arg;
     struct passage *p = http_user(r);
     struct policy_request req = door_request(in, v);
-    struct binding *b = UNLIKELY(in->trial != NULL) ? trial_pick(in, r, v)
-                                                    : in->current;
+    struct binding *b = UNLIKELY(in->trial != NULL)
+                            ? trial_pick(in, r, v, &p->unit)
+                            : in->current;
     enum scan_shape shape;
     struct refused no;
     uint64_t bytes;
@@ -145,7 +146,7 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
         head_common(p->route, &req, in->extra);
         door_refuse_whole(in, r, &no);
         if (UNLIKELY(in->trial != NULL)) {
-            trial_head(in, b, v, &no, clock_mono_ns() - p->began_ns);
+            trial_head(in, b, v, &no, p, clock_mono_ns() - p->began_ns);
         }
         return;
     }

@@ -34,6 +34,7 @@ struct passage {
     uint64_t reserved;         /* bytes of the route's stream */
     uint32_t shape;            /* enum scan_shape */
     uint32_t head_ns;          /* spent on the head, during a trial */
+    uint32_t unit;             /* and what it counts for (tally.h) */
 };
 
 /* A decided request whose events are in a pending block or not yet synced. */
@@ -148,10 +149,11 @@ void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
 
 /* trial.c: only while in->trial is set. Whose request is it? */
 struct binding *trial_pick(struct ingest *in, struct http_request *r,
-                           const struct http_view *v);
+                           const struct http_view *v, uint32_t *unit);
 /* b has refused its head. */
 void trial_head(struct ingest *in, struct binding *b, const struct http_view *v,
-                const struct refused *no, uint64_t spent_ns);
+                const struct refused *no, const struct passage *p,
+                uint64_t spent_ns);
 /* Its body was decided. */
 struct trial_body {
     const struct outcome *outcome; /* NULL: refused as a whole, for the code */

@@ -142,7 +142,7 @@ void shadow_head(struct ingest *in, struct binding *b, const struct http_view *v
     bool ok = decide_head(b->state, &req, v->content_type, &route, &shape, &no);
     struct str none = {NULL, 0};
 
-    tally_request(&b->tally, 1, !ok, 0, clock_mono_ns() - began);
+    tally_request(&b->tally, 0, 1, !ok, 0, clock_mono_ns() - began);
     if (ok) {
         differs(in, b, v, CONTRAST_REFUSED_ACCEPTED, code, none);
     } else if (strcmp(no.error.code, code) != 0) {
@@ -170,11 +170,11 @@ void shadow_body(struct ingest *in, struct binding *b, const struct http_view *v
     if (ok) {
         outcome_of(mine.route, mine.batch, &mine_o);
         mine.outcome = &mine_o;
-        tally_request(&b->tally, mine.batch->n,
+        tally_request(&b->tally, 0, mine.batch->n,
                       mine_o.store ? mine_o.rejected : mine.batch->n, raised,
                       clock_mono_ns() - began);
     } else {
-        tally_request(&b->tally, 1, 1, 0, clock_mono_ns() - began);
+        tally_request(&b->tally, 0, 1, 1, 0, clock_mono_ns() - began);
     }
     if (ok && o != NULL) {
         compare(in, b, v, &live, &mine);

@@ -16,3 +16,7 @@ uint64_t split_parts(double share);
 bool split_number(uint64_t number, uint64_t parts);
 
 bool split_text(struct str text, uint64_t parts);
+
+/* What split_text goes by; its low bits are free for other uses. */
+uint64_t split_hash(struct str text);
+uint64_t split_mix(uint64_t number); /* spreads numbers over 64 bits */

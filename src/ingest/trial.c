@@ -23,34 +23,47 @@ static struct str header(const struct http_view *v, const char *name)
 }
 
 /* Requests without the header stay with the live policy. */
-static bool by_header(const struct ingest *in, const struct http_view *v)
+static bool by_header(struct ingest *in, const struct http_view *v,
+                      uint32_t *unit)
 {
     struct str value = header(v, in->trial->plan->trial.header);
 
+    /* Each request without it is a unit of its own. */
+    *unit = value.p != NULL ? (uint32_t)split_hash(value)
+                            : (uint32_t)split_mix(++in->trial_number);
     return value.p != NULL && split_text(value, in->trial_parts);
 }
 
+static bool by_number(const struct ingest *in, uint64_t number, uint32_t *unit)
+{
+    /* Other workers number their own. */
+    *unit = (uint32_t)split_mix(number << 16 | in->conf.worker);
+    return split_number(number, in->trial_parts);
+}
+
 struct binding *trial_pick(struct ingest *in, struct http_request *r,
-                           const struct http_view *v)
+                           const struct http_view *v, uint32_t *unit)
 {
     const struct trial_plan *t = &in->trial->plan->trial;
     bool take = false;
 
+    *unit = 0;
     if (t->kind != TRIAL_CANARY) {
         return in->current;
     }
     switch (t->by) {
     case SHARE_BY_CONNECTION:
-        take = split_number(http_connection(r), in->trial_parts);
+        take = by_number(in, http_connection(r), unit);
         break;
     case SHARE_BY_REQUEST:
-        take = split_number(++in->trial_number, in->trial_parts);
+        take = by_number(in, ++in->trial_number, unit);
         break;
     case SHARE_BY_PEER:
+        *unit = (uint32_t)split_hash(v->peer);
         take = split_text(v->peer, in->trial_parts);
         break;
     case SHARE_BY_HEADER:
-        take = by_header(in, v);
+        take = by_header(in, v, unit);
         break;
     }
     return take ? in->trial : in->current;
@@ -64,9 +77,10 @@ static bool shadowed(struct ingest *in)
 }
 
 void trial_head(struct ingest *in, struct binding *b, const struct http_view *v,
-                const struct refused *no, uint64_t spent_ns)
+                const struct refused *no, const struct passage *p,
+                uint64_t spent_ns)
 {
-    tally_request(&b->tally, 1, 1, no->status >= 500, spent_ns);
+    tally_request(&b->tally, p->unit, 1, 1, no->status >= 500, spent_ns);
     if (shadowed(in)) {
         shadow_head(in, in->trial, v, no->error.code);
     }
@@ -78,7 +92,7 @@ void trial_body(struct ingest *in, const struct passage *p,
     const struct outcome *o = t->outcome;
     uint64_t events = o == NULL ? 1 : in->batch.n;
 
-    tally_request(&p->binding->tally, events,
+    tally_request(&p->binding->tally, p->unit, events,
                   o != NULL && o->store ? o->rejected : events, t->raised,
                   clock_mono_ns() - t->began_ns + p->head_ns);
     if (shadowed(in)) {

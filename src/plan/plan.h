@@ -260,6 +260,7 @@ struct trial_plan {
     int64_t during_ms;
     enum share_by by;
     const char *header;      /* SHARE_BY_HEADER: its name */
+    uint64_t min_requests;   /* of the canary, before it goes live by itself */
     bool has_judge;          /* roll_back_if */
     uint32_t sample;         /* TRIAL_SHADOW: differences shown */
 };

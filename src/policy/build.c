@@ -181,6 +181,7 @@ static void build_trial(struct build *b)
                 : is(b, "by", "connection") ? SHARE_BY_CONNECTION
                 : is(b, "by", "peer")       ? SHARE_BY_PEER
                                             : SHARE_BY_REQUEST;
+        t->min_requests = whole(b, "min_requests");
         t->has_judge = has(b, "roll_back_if");
         t->sample = (uint32_t)whole(b, "sample");
     }

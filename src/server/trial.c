@@ -58,26 +58,63 @@ void trial_fini(struct trial *t)
     forget(t);
     policy_state_free(t->judge);
     t->judge = NULL;
+    free(t->units[0]);
+    free(t->units[1]);
+    t->units[0] = t->units[1] = NULL;
+}
+
+static struct judge_unit unit_of(const struct tally_unit *u)
+{
+    return (struct judge_unit){.requests = atomic_load(&u->requests),
+                               .events = atomic_load(&u->events),
+                               .refused = atomic_load(&u->refused),
+                               .failed = atomic_load(&u->failed),
+                               .timed = atomic_load(&u->timed),
+                               .slow = atomic_load(&u->slow),
+                               .very_slow = atomic_load(&u->very_slow)};
+}
+
+/* Worker after worker: a unit's number means the same side with all of them. */
+static void add_units(const struct tally *tally, struct judge_unit *units)
+{
+    for (uint32_t i = 0; i < tally->n_units; i++) {
+        struct judge_unit u = unit_of(&tally->units[i]), *sum = &units[i];
+
+        sum->requests += u.requests;
+        sum->events += u.events;
+        sum->refused += u.refused;
+        sum->failed += u.failed;
+        sum->timed += u.timed;
+        sum->slow += u.slow;
+        sum->very_slow += u.very_slow;
+    }
 }
 
 static void add_side(const struct server *s, const struct generation *g,
-                     struct trial_side *side)
+                     struct judge_unit *units, struct trial_side *side)
 {
     const struct stats_histogram **spent =
         mem_zalloc(s->n_workers * sizeof *spent);
 
-    *side = (struct trial_side){0};
+    *side = (struct trial_side){.units = units};
+    if (units != NULL) {
+        memset(units, 0, JUDGE_SIDE_UNITS * sizeof *units);
+        side->n_units = JUDGE_SIDE_UNITS;
+    }
     for (uint32_t i = 0; i < s->n_workers; i++) {
         const struct binding *b = g->bindings[i];
 
         if (b == NULL) {
             continue;
         }
-        side->requests += atomic_load(&b->tally.requests);
-        side->events += atomic_load(&b->tally.events);
-        side->refused += atomic_load(&b->tally.refused);
-        side->failed += atomic_load(&b->tally.failed);
+        side->requests += atomic_load(&b->tally.all.requests);
+        side->events += atomic_load(&b->tally.all.events);
+        side->refused += atomic_load(&b->tally.all.refused);
+        side->failed += atomic_load(&b->tally.all.failed);
         spent[i] = b->tally.spent;
+        if (units != NULL) {
+            add_units(&b->tally, units);
+        }
     }
     side->p50_ms = stats_quantile(spent, s->n_workers, 0.5) / 1e6;
     side->p99_ms = stats_quantile(spent, s->n_workers, 0.99) / 1e6;
@@ -119,8 +156,8 @@ void trial_look(struct trial *t)
     if (t->g == NULL) {
         return;
     }
-    add_side(s, s->live, &t->old);
-    add_side(s, t->g, &t->new_);
+    add_side(s, s->live, t->units[0], &t->old);
+    add_side(s, t->g, t->units[1], &t->new_);
     memset(t->differ, 0, sizeof t->differ);
     t->n_codes = 0;
     for (uint32_t i = 0; i < s->n_workers; i++) {
@@ -135,13 +172,33 @@ void trial_look(struct trial *t)
     }
 }
 
-static bool against(struct trial *t, char *why, size_t why_bytes)
+/* From now on requests of both sides are counted as slow or not. */
+static void time_units(const struct trial *t)
+{
+    const struct server *s = t->s;
+    double slow_ms, very_slow_ms;
+
+    if (!judge_slow(&t->old, &slow_ms, &very_slow_ms)) {
+        return;
+    }
+    for (uint32_t i = 0; i < 2 * s->n_workers; i++) {
+        const struct generation *g = i % 2 == 0 ? s->live : t->g;
+        struct binding *b = g->bindings[i / 2];
+
+        if (b != NULL && atomic_load(&b->tally.slow_ns) == 0) {
+            stats_set(&b->tally.very_slow_ns, (uint64_t)(very_slow_ms * 1e6));
+            stats_set(&b->tally.slow_ns, (uint64_t)(slow_ms * 1e6));
+        }
+    }
+}
+
+static bool against(struct trial *t, bool last, char *why, size_t why_bytes)
 {
     const struct trial_side *sides[2] = {&t->old, &t->new_};
     struct policy_number lists[2][8];
 
     if (t->judge == NULL) {
-        return judge_against(&t->old, &t->new_, why, why_bytes);
+        return judge_against(&t->rule, &t->old, &t->new_, last, why, why_bytes);
     }
     for (int i = 0; i < 2; i++) {
         const struct trial_side *x = sides[i];
@@ -183,6 +240,42 @@ static void ask(struct trial *t, enum reload_kind kind, const char *why)
                   .arg = t});
 }
 
+static const char *unit_word(const struct trial *t)
+{
+    switch (policy_plan(t->g->policy)->trial.by) {
+    case SHARE_BY_CONNECTION:
+        return "connection";
+    case SHARE_BY_REQUEST:
+        return "request";
+    case SHARE_BY_PEER:
+        return "peer";
+    case SHARE_BY_HEADER:
+        break;
+    }
+    return "value of the header";
+}
+
+/* During has passed without a word against it. */
+static void end_canary(struct trial *t)
+{
+    char why[256], quoted[600];
+
+    if (judge_enough(&t->old, &t->new_,
+                     policy_plan(t->g->policy)->trial.min_requests, unit_word(t),
+                     why, sizeof why)) {
+        ask(t, RELOAD_PROMOTE, "nothing spoke against it");
+    } else if (clock_mono_ns() >= t->last_ns) {
+        ask(t, RELOAD_DROP, why);
+    } else if (!t->extended) {
+        t->extended = true;
+        log_write(LOG_WARN, "canary",
+                  "generation=%lu status=extended until_ms=%ld why=%s",
+                  (unsigned long)t->number,
+                  (long)(t->began_ms + TRIAL_EXTENDS * t->during_ms),
+                  log_quote(quoted, sizeof quoted, why));
+    }
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct trial *t = OUTER(w, struct trial, look);
@@ -195,12 +288,30 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
     if (t->asked) {
         return;
     }
-    if (t->kind == TRIAL_CANARY && against(t, why, sizeof why)) {
+    if (t->kind != TRIAL_CANARY) {
+        if (over) {
+            ask(t, RELOAD_DROP, "its time is over");
+        }
+        return;
+    }
+    time_units(t);
+    if (against(t, over, why, sizeof why)) {
         ask(t, RELOAD_DROP, why);
-    } else if (over && t->kind == TRIAL_CANARY) {
-        ask(t, RELOAD_PROMOTE, "nothing spoke against it");
     } else if (over) {
-        ask(t, RELOAD_DROP, "its time is over");
+        end_canary(t);
+    }
+}
+
+static void begin_canary(struct trial *t)
+{
+    t->extended = false;
+    t->last_ns = clock_mono_ns() +
+                 (uint64_t)t->during_ms * TRIAL_EXTENDS * 1000000u;
+    judge_begin(&t->rule);
+    for (int i = 0; i < 2; i++) {
+        if (t->units[i] == NULL) {
+            t->units[i] = mem_zalloc(JUDGE_SIDE_UNITS * sizeof *t->units[i]);
+        }
     }
 }
 
@@ -226,6 +337,9 @@ void trial_begin(struct trial *t, struct generation *g,
     t->max_samples = plan->sample;
     t->samples = mem_zalloc((plan->sample + 1) * sizeof *t->samples);
     stats_set(t->running, t->number);
+    if (t->kind == TRIAL_CANARY) {
+        begin_canary(t);
+    }
     trial_look(t);
     every = every < LOOK_MIN_S ? LOOK_MIN_S : every > LOOK_MAX_S ? LOOK_MAX_S
                                                                  : every;

@@ -3,7 +3,9 @@
  * or a shadow with copies of them.
  *
  *   trial_begin ─► looks at both sides ─┬─► during has passed ─► promote
- *     (reload.c)                        ├─► roll_back_if ──────► drop
+ *     (reload.c)                        │     └─ too little seen ─► three times
+ *                                       │        during, then drop
+ *                                       ├─► roll_back_if ──────► drop
  *                                       └─► by hand, or by the next reload
  *
  * The end is asked for as any reload is (reload.h), so that it has its turn; then
@@ -27,6 +29,9 @@ struct server;
 
 enum { TRIAL_SAMPLES_MAX = 1000 };
 
+/* A canary without enough traffic goes on for up to so many times its `during`. */
+enum { TRIAL_EXTENDS = 3 };
+
 struct trial_code {
     char code[64];
     uint64_t n;
@@ -35,10 +40,14 @@ struct trial_code {
 struct trial {
     struct server *s;
     struct generation *g;      /* on trial; NULL: none is now */
-    struct policy_state *judge; /* of its roll_back_if; NULL: the built-in one */
+    struct policy_state *judge; /* of its roll_back_if; NULL: the built-in rule */
     ev_timer look;
     bool asked;                /* for its end */
     char reason[256];          /* then: why */
+    struct judge rule;         /* the built-in one's */
+    struct judge_unit *units[2]; /* JUDGE_SIDE_UNITS each: old, new; NULL: shadow */
+    uint64_t last_ns;          /* it is not extended beyond */
+    bool extended;
     /* The last or current one. */
     enum trial_kind kind;      /* TRIAL_NONE: there was none */
     uint64_t number;           /* of its generation */

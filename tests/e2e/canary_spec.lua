@@ -131,8 +131,9 @@ describe("a canary", function()
   function()
     s = h.server { policy = policy("") }
     local acks = s.dir .. "/acks"
+    -- 19: ids go round the connections, so that each has its share of them.
     load(policy([[
-      if tonumber(ev.event_id:sub(3)) % 20 == 7 then return reject("no") end]],
+      if tonumber(ev.event_id:sub(3)) % 19 == 7 then return reject("no") end]],
       [[canary { share = "30%", during = "30s" }]]))
     local l = h.load(s.port, { path = "/v1/events", batch = 1, connections = 64,
       rate = 800, seconds = 4, acks = acks })
@@ -159,7 +160,7 @@ describe("a canary", function()
     s = h.server { policy = policy("spin(20000)", "", SPIN) }
     load(policy("spin(100000)", [[canary { share = "50%", during = "30s" }]],
       SPIN))
-    local l = h.load(s.port, { path = "/v1/events", batch = 1, connections = 16,
+    local l = h.load(s.port, { path = "/v1/events", batch = 1, connections = 40,
       rate = 300, seconds = 6 })
     local began = h.now()
     local why = s:logged("event=canary generation=2 result=rolled_back "
@@ -190,6 +191,90 @@ describe("a canary", function()
     assert.is_true(dead > 0)
     assert.equal(dead, #s:lines("dead"))
     assert.equal(f.ok, #s:lines() + dead)
+  end)
+
+  it("does not go live without traffic, and says so", function()
+    s = h.server { policy = policy("ev.version = 1") }
+    load(policy("ev.version = 2",
+      [[canary { share = "50%", during = "200ms", by = "request" }]]))
+    for i = 1, 40 do s:post("/v1/events", ([[{"n":%d}]]):format(i)) end
+    s:logged("generation=2 status=extended .-why=\"not enough traffic")
+    assert.matches(
+      "^not enough traffic: it saw %d+ requests, min_requests is 50$",
+      s:logged("generation=2 result=rolled_back .-why=\"(.-)\""))
+    load(policy("ev.version = 3", [[canary { share = "50%", during = "1s",
+      by = "request", min_requests = 20 }]]))
+    for i = 1, 60 do s:post("/v1/events", ([[{"n":%d}]]):format(i)) end
+    s:logged("generation=3 result=promoted")
+    assert.equal(3, s:metric("sluice_policy_generation"))
+    assert.equal(0, s:stop())
+  end)
+
+  -- Twenty tenants with an event each; those of the canary all fail.
+  local function tenants(n, code)
+    for i = 1, n do
+      local body = ([[{"n":%d}]]):format(i)
+      local c = h.connect(s.port)
+      c:send(("POST /v1/events HTTP/1.1\r\nHost: t\r\nX-Tenant: t%d\r\n"
+        .. "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s")
+        :format(i, #body, body))
+      local got = h.answer(c).status
+      assert.is_true(got == 202 or got == code, got)
+      c:close()
+    end
+  end
+
+  it("that raises on all of its few events goes back, not live", function()
+    s = h.server { policy = policy("") }
+    load(policy([[error("oh no")]], [[canary { share = "50%", during = "1s",
+      by = "header:x-tenant", min_requests = 1 }]]))
+    tenants(60, 202)
+    assert.matches("its hooks fail on 100.0 %%",
+      s:logged("generation=2 result=rolled_back .-why=\"(.-)\""))
+    assert.equal(0, s:stop())
+  end)
+
+  it("that has lost the route goes back, not live", function()
+    s = h.server { policy = policy("") }
+    load((policy("", [[canary { share = "50%", during = "1s",
+      by = "header:x-tenant", min_requests = 1 }]])
+      :gsub("/v1/events", "/v2/events")))
+    tenants(60, 404)
+    assert.matches("it refuses 100.0 %%",
+      s:logged("generation=2 result=rolled_back .-why=\"(.-)\""))
+    assert.equal(0, s:stop())
+  end)
+
+  it("is not blamed for the one bad tenant of ten, nor promoted with it",
+  function()
+    s = h.server { policy = policy("if ev.bad then return reject('bad') end") }
+    load(policy("if ev.bad then return reject('bad') end -- the same",
+      [[canary { share = "20%", during = "300ms", by = "header:x-tenant" }]]))
+    local mine -- a tenant of the canary's
+    for i = 1, 100 do
+      local before = status().trial.new.requests
+      local c = h.connect(s.port)
+      c:send(("POST /v1/events HTTP/1.1\r\nHost: t\r\nX-Tenant: t%d\r\n"
+        .. "Content-Type: application/json\r\nContent-Length: 7\r\n\r\n"
+        .. [[{"n":1}]]):format(i))
+      h.answer(c)
+      c:close()
+      if status().trial.new.requests > before then mine = i break end
+    end
+    assert.is_truthy(mine)
+    local body = [[{"bad":1}]]
+    local c = h.connect(s.port)
+    for _ = 1, 100 do
+      c:send(("POST /v1/events HTTP/1.1\r\nHost: t\r\nX-Tenant: t%d\r\n"
+        .. "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s")
+        :format(mine, #body, body))
+      assert.equal(422, h.answer(c).status)
+    end
+    c:close()
+    assert.matches("not enough traffic: 1 of %d+ units %(one unit: a value of "
+      .. "the header%) are too few",
+      s:logged("generation=2 result=rolled_back .-why=\"(.-)\""))
+    assert.equal(0, s:stop())
   end)
 
   it("is judged by its own roll_back_if", function()
