@@ -65,7 +65,9 @@ struct sink_stream {
 struct sink_conf {
     const struct sink_plan *plan;  /* valid until apply */
     const char *data_dir;          /* relative folders lie below */
-    const char *spool_uuid;
+    const char *spool_uuid;        /* of what comes now: see sink_uuid */
+    const char *(*uuid_of)(const void *spool, uint32_t epoch); /* NULL: always it */
+    const void *spool;
     const char *origin;            /* the name that servers know its batches by;
                                       set once the journal is replayed */
     const struct sink_stream *streams; /* PLAN_STREAMS_MAX; live */
@@ -76,6 +78,13 @@ struct sink_conf {
     sink_settle_fn *settle;
     void *arg;
 };
+
+/* The uuid that names the events of the shards of that epoch: a copied spool has a new
+ * one since it was. */
+static inline const char *sink_uuid(const struct sink_conf *c, uint32_t epoch)
+{
+    return c->uuid_of == NULL ? c->spool_uuid : c->uuid_of(c->spool, epoch);
+}
 
 struct sink_endpoint {
     char url[128];

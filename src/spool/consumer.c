@@ -322,7 +322,7 @@ static bool finished(const struct shard *sh, const struct spool_consumer *c,
     const struct hold *h = hold_find(sh, c);
     const struct segment *last = sh->segments;
 
-    if (live) {
+    if (live || sh->unknown) {
         return false;
     }
     while (last != NULL && last->next != NULL) {
@@ -356,6 +356,9 @@ uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,
                     first = g->first;
                 }
                 next = end > next ? end : next;
+            }
+            if (sh->unknown) {
+                first = next = 0;
             }
             out[n] = (struct spool_shard_id){.epoch = sh->epoch,
                                              .worker = sh->worker,

@@ -1,16 +1,21 @@
 /* Reading a shard: block by block, from a copy, with the crc checked on it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "spool/state.h"
+#include "spool/blocks.h"
 
 enum {
     WINDOW_BYTES = 1 << 20,
-    READ_AGAIN_MS = 10000 /* then what can't be read is lost */
+    TRY_FIRST_MS = 50, /* what the disk did not give; doubled up to */
+    TRY_LAST_MS = 5000,
+    TELL_MS = 60000
 };
 
 struct spool_cursor {
@@ -18,12 +23,14 @@ struct spool_cursor {
     struct shard *shard;  /* NULL: gone, all of it was released */
     struct hold *hold;
     struct segment *seg;  /* pinned; NULL: not yet in one */
+    int fd;               /* of seg; -1: closed */
     uint64_t off;         /* of the next block in seg */
     uint64_t seq;         /* the next event's */
     char *window;         /* bytes of seg from window_off */
     size_t window_room, window_n;
     uint64_t window_off;
-    bool unread;          /* the disk did not give the block */
+    int unread;           /* the errno with which the disk did not give the block, or
+                             the segment; ENOENT: the file is gone */
 };
 
 struct spool_cursor *spool_cursor_open(struct spool_consumer *c,
@@ -33,6 +40,7 @@ struct spool_cursor *spool_cursor_open(struct spool_consumer *c,
     struct spool *s = c->stream->spool;
 
     cur->consumer = c;
+    cur->fd = -1;
     cur->seq = pos.seq == 0 ? 1 : pos.seq;
     (void)pthread_mutex_lock(&s->lock);
     for (struct shard *sh = c->stream->shards; sh != NULL; sh = sh->next) {
@@ -46,8 +54,17 @@ struct spool_cursor *spool_cursor_open(struct spool_consumer *c,
     return cur;
 }
 
+static void shut(struct spool_cursor *cur)
+{
+    if (cur->fd >= 0) {
+        (void)close(cur->fd);
+        cur->fd = -1;
+    }
+}
+
 static void unpin(struct spool_cursor *cur)
 {
+    shut(cur);
     if (cur->seg != NULL) {
         cur->seg->pins--;
         cur->seg = NULL;
@@ -76,6 +93,22 @@ static void pin(struct spool_cursor *cur, struct segment *g)
     g->pins++;
     cur->off = PAGE_BYTES;
     cur->window_n = 0;
+    /* Not opened under the lock; what is open already is at hand. */
+    cur->fd = g->fd >= 0 ? fcntl(g->fd, F_DUPFD_CLOEXEC, 0) : -1;
+}
+
+/* False: unread says why. A pinned segment keeps its name; that the file is gone is
+ * an operator's doing. */
+static bool open_segment(struct spool_cursor *cur)
+{
+    char path[PATH_MAX];
+
+    if (cur->fd < 0) {
+        segment_path(cur->shard, cur->seg->number, path, sizeof path);
+        cur->fd = open(path, O_RDONLY | O_CLOEXEC);
+        cur->unread = cur->fd < 0 ? errno : 0;
+    }
+    return cur->fd >= 0;
 }
 
 /* The segment with cur->seq in it, or the first behind it; with after, only
@@ -105,7 +138,6 @@ static bool fill(struct spool_cursor *cur, size_t want, uint64_t end)
 {
     uint64_t left = end - cur->off;
     size_t n = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
-    ssize_t got;
 
     n = n < want ? want : n;
     if (n > cur->window_room) {
@@ -113,11 +145,14 @@ static bool fill(struct spool_cursor *cur, size_t want, uint64_t end)
         free(cur->window);
         cur->window = mem_alloc(n);
     }
-    got = pread(cur->seg->fd, cur->window, n, (off_t)cur->off);
+    cur->window_n = 0;
+    if (!open_segment(cur)) {
+        return false;
+    }
+    cur->unread = blocks_read(cur->fd, cur->window, n, cur->off);
     cur->window_off = cur->off;
-    cur->window_n = got > 0 ? (size_t)got : 0;
-    cur->unread = got != (ssize_t)n;
-    return !cur->unread;
+    cur->window_n = cur->unread == 0 ? n : 0;
+    return cur->unread == 0;
 }
 
 /* The block at cur->off, of which bytes up to end may be read. */
@@ -127,7 +162,7 @@ static enum block_result load(struct spool_cursor *cur, uint64_t end,
     size_t skip = (size_t)(cur->off - cur->window_off);
     enum block_result r = BLOCK_SHORT;
 
-    cur->unread = false;
+    cur->unread = 0;
     *size = BLOCK_HEAD_BYTES;
     if (cur->window_n > skip) {
         r = block_open(cur->window + skip, cur->window_n - skip, cur->seg->salt,
@@ -160,23 +195,55 @@ static enum spool_read before_first(struct spool_cursor *cur, uint64_t *lost)
     return promised ? SPOOL_READ_GAP : SPOOL_READ_VOID;
 }
 
-/* A block that should be there is none: what is left of its segment is lost. */
+/* The sequence behind the last event of g that there can be to read now, and the
+ * place behind its block. */
+static uint64_t end_of(const struct segment *g, uint64_t *off)
+{
+    uint64_t tail = g->old ? atomic_load(&g->tail) : segment_readable(g);
+
+    *off = tail_end(tail);
+    return g->old ? g->old_end : g->first + tail_n(tail);
+}
+
+/* A block that should be there is none: the next one is looked for, and only what lies
+ * between is lost. AGAIN: the disk does not say. */
 static enum spool_read damage(struct spool_cursor *cur, uint64_t *lost)
 {
     struct segment *g = cur->seg;
-    uint64_t end = g->old ? g->old_end
-                          : g->first + tail_n(segment_readable(g));
-    char path[PATH_MAX];
+    uint64_t off, seq = end_of(g, &off);
+    struct blocks_hit hit;
+    int rc;
 
-    segment_path(cur->shard, g->number, path, sizeof path);
-    log_write(LOG_ERROR, "spool",
-              "status=damaged file=%s offset=%lu lost=%lu sink=%s", path,
-              (unsigned long)cur->off, (unsigned long)(end - cur->seq),
-              cur->consumer->name);
-    g->damaged = true;
-    stats_add_shared(cur->consumer->stream->damaged, 1);
-    cur->off = g->old ? g->bytes : tail_end(segment_readable(g));
-    return gap(cur, end, lost);
+    if (!open_segment(cur)) {
+        return SPOOL_READ_AGAIN;
+    }
+    rc = blocks_search(cur->fd, g->salt, cur->off + 8, off, cur->seq, &hit);
+    if (rc != 0 && rc != ENOENT) {
+        cur->unread = rc;
+        return SPOOL_READ_AGAIN;
+    }
+    if (rc == 0 && hit.first <= seq) {
+        off = hit.off;
+        seq = hit.first;
+    }
+    damage_note(g, cur->fd, cur->off, off, seq - cur->seq);
+    cur->off = off;
+    cur->window_n = 0;
+    return gap(cur, seq, lost);
+}
+
+/* Its file was taken away. */
+static enum spool_read gone(struct spool_cursor *cur, uint64_t *lost)
+{
+    char path[PATH_MAX], quoted[PATH_MAX + 16];
+    uint64_t seq = end_of(cur->seg, &cur->off);
+
+    segment_path(cur->shard, cur->seg->number, path, sizeof path);
+    log_write(LOG_ERROR, "segment_missing",
+              "file=%s events=%lu sink=%s",
+              log_quote(quoted, sizeof quoted, path),
+              (unsigned long)(seq - cur->seq), cur->consumer->name);
+    return gap(cur, seq, lost);
 }
 
 enum step { STEP_READ, STEP_NEXT, STEP_WAIT };
@@ -187,51 +254,94 @@ static enum step look(struct spool_cursor *cur, uint64_t *end)
     struct segment *g = cur->seg;
     bool sealed = atomic_load(&g->sealed);
     bool poisoned = atomic_load(&g->poisoned);
-    uint64_t last = tail_end(atomic_load(&g->tail));
+    uint64_t last = atomic_load(&g->tail);
 
     if (g->old) {
-        *end = g->bytes;
+        *end = tail_end(last);
         return cur->seq < g->old_end ? STEP_READ : STEP_NEXT;
     }
     *end = tail_end(segment_readable(g));
     if (cur->off < *end) {
         return STEP_READ;
     }
-    return sealed && (poisoned || cur->off >= last) ? STEP_NEXT : STEP_WAIT;
+    return sealed && (poisoned || cur->off >= tail_end(last)) ? STEP_NEXT : STEP_WAIT;
 }
 
-/* A disk that gives nothing may again: only after a while that is damage. */
-static bool may_come_back(struct spool_cursor *cur)
+static void tell_unread(const struct spool_cursor *cur, int64_t since_ms)
+{
+    char path[PATH_MAX], quoted[PATH_MAX + 16], why[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    segment_path(cur->shard, cur->seg->number, path, sizeof path);
+    (void)err_errno(&e, cur->unread, "read");
+    log_write(LOG_WARN, "segment_unreadable",
+              "status=unreadable file=%s offset=%lu sink=%s "
+              "since_ms=%ld why=%s%s",
+              log_quote(quoted, sizeof quoted, path), (unsigned long)cur->off,
+              cur->consumer->name, (long)since_ms,
+              log_quote(why, sizeof why, e.text),
+              since_ms > 0 ? " hint=\"sluice inspect --salvage; to give its events "
+                             "up, move the file out of the folder\""
+                           : "");
+}
+
+/* A disk that gives nothing may again: tried for ever, but not all the time. */
+static enum spool_read unread(struct spool_cursor *cur)
 {
     struct hold *h = cur->hold;
     int64_t now = mono_ms();
-    char path[PATH_MAX];
 
-    if (!cur->unread) {
-        return false;
-    }
     if (h->unread_number != cur->seg->number || h->unread_off != cur->off) {
         h->unread_number = cur->seg->number;
         h->unread_off = cur->off;
         h->unread_ms = now;
-        segment_path(cur->shard, cur->seg->number, path, sizeof path);
-        log_write(LOG_WARN, "spool", "status=unreadable file=%s offset=%lu sink=%s",
-                  path, (unsigned long)cur->off, cur->consumer->name);
+        h->unread_wait_ms = TRY_FIRST_MS / 2;
+        h->unread_told_ms = now - TELL_MS;
     }
+    if (now - h->unread_told_ms >= TELL_MS) {
+        h->unread_told_ms = now;
+        tell_unread(cur, now - h->unread_ms);
+    }
+    h->unread_wait_ms *= h->unread_wait_ms < TRY_LAST_MS ? 2 : 1;
+    h->unread_next_ms = now + h->unread_wait_ms;
     cur->window_n = 0;
-    return now - h->unread_ms < READ_AGAIN_MS;
+    shut(cur); /* opened again, it shows whether the file is there still */
+    return SPOOL_READ_AGAIN;
+}
+
+/* The place that could not be read was read. */
+static void is_read(struct hold *h)
+{
+    if (h->unread_number != 0) {
+        h->unread_number = 0;
+        h->unread_next_ms = 0;
+    }
 }
 
 static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
                                   struct spool_block *out, uint64_t *lost,
                                   bool *again)
 {
+    enum block_result r;
     size_t size;
 
     *again = false;
-    if (load(cur, end, out, &size) != BLOCK_OK) {
-        return may_come_back(cur) ? SPOOL_READ_AGAIN : damage(cur, lost);
+    if (cur->hold->unread_next_ms != 0 && mono_ms() < cur->hold->unread_next_ms) {
+        return SPOOL_READ_AGAIN;
     }
+    r = load(cur, end, out, &size);
+    if (r != BLOCK_OK && cur->unread == 0) {
+        enum spool_read lost_there = damage(cur, lost);
+
+        if (cur->unread == 0) {
+            is_read(cur->hold);
+            return lost_there;
+        }
+    }
+    if (r != BLOCK_OK) {
+        return cur->unread == ENOENT ? gone(cur, lost) : unread(cur);
+    }
+    is_read(cur->hold);
     if (out->first + out->n <= cur->seq) {
         cur->off += size;
         *again = true;
@@ -245,6 +355,18 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
     return SPOOL_READ_OK;
 }
 
+/* The disk has not said yet what the shard holds. */
+static bool unknown(const struct spool_cursor *cur)
+{
+    struct spool *s = cur->consumer->stream->spool;
+    bool is;
+
+    (void)pthread_mutex_lock(&s->lock);
+    is = cur->shard->unknown;
+    (void)pthread_mutex_unlock(&s->lock);
+    return is;
+}
+
 enum spool_read spool_cursor_next(struct spool_cursor *cur,
                                   struct spool_block *out, uint64_t *lost)
 {
@@ -256,7 +378,9 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur,
         return SPOOL_READ_END;
     }
     while (again) {
-        bool old = cur->shard->epoch != cur->consumer->stream->spool->epoch;
+        /* Asked first: what it holds may become known meanwhile. */
+        bool ends = cur->shard->epoch != cur->consumer->stream->spool->epoch &&
+                    !unknown(cur);
         uint64_t end, skipped = atomic_load(&cur->hold->released);
 
         if (skipped > cur->seq) {
@@ -267,7 +391,7 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur,
         }
         if (cur->seg == NULL) {
             if (!enter(cur, 0)) {
-                return old ? SPOOL_READ_END : SPOOL_READ_AGAIN;
+                return ends ? SPOOL_READ_END : SPOOL_READ_AGAIN;
             }
             if (cur->seg->first > cur->seq) {
                 return before_first(cur, lost);
@@ -279,7 +403,7 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur,
             break;
         case STEP_NEXT:
             if (!enter(cur, cur->seg->number)) {
-                return old ? SPOOL_READ_END : SPOOL_READ_AGAIN;
+                return ends ? SPOOL_READ_END : SPOOL_READ_AGAIN;
             }
             if (cur->seg->first > cur->seq) {
                 return before_first(cur, lost);

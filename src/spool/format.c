@@ -50,7 +50,7 @@ uint64_t block_size(uint32_t payload_bytes, uint32_t n)
     return size > UINT32_MAX ? 0 : size;
 }
 
-static uint32_t head_crc(const struct block_head *h, uint32_t salt)
+uint32_t block_head_crc(const struct block_head *h, uint32_t salt)
 {
     return crc32c(salt, &h->head_bytes,
                   sizeof *h - offsetof(struct block_head, head_bytes));
@@ -64,7 +64,7 @@ void block_seal(struct block_head *h, uint32_t salt, const char *payload,
     h->entry_bytes = BLOCK_ENTRY_BYTES;
     h->block_bytes = (uint32_t)block_size(h->payload_bytes, h->n);
     h->unused = 0;
-    h->crc = crc32c(head_crc(h, salt), payload, align8(h->payload_bytes));
+    h->crc = crc32c(block_head_crc(h, salt), payload, align8(h->payload_bytes));
     h->crc = crc32c(h->crc, entries, (size_t)h->n * sizeof *entries);
 }
 
@@ -107,7 +107,7 @@ enum block_result block_open(const char *p, size_t room, uint32_t salt,
     if (room < h.block_bytes) {
         return BLOCK_SHORT;
     }
-    crc = crc32c(head_crc(&h, salt), p + BLOCK_HEAD_BYTES,
+    crc = crc32c(block_head_crc(&h, salt), p + BLOCK_HEAD_BYTES,
                  h.block_bytes - BLOCK_HEAD_BYTES);
     out->first = h.first;
     out->n = h.n;
@@ -121,4 +121,42 @@ enum block_result block_open(const char *p, size_t room, uint32_t salt,
     return crc == h.crc && in_payload(out->entries, h.n, h.payload_bytes)
                ? BLOCK_OK
                : BLOCK_BAD;
+}
+
+static bool sane_closed(const struct block_head *h)
+{
+    return h->magic == BLOCK_MAGIC && h->head_bytes == BLOCK_HEAD_BYTES &&
+           h->flags == BLOCK_CLOSED && h->n == 0 && h->payload_bytes == 0 &&
+           h->first > 0 && h->block_bytes == BLOCK_HEAD_BYTES;
+}
+
+bool block_head(const char *p, struct block_head *h)
+{
+    memcpy(h, p, sizeof *h);
+    return sane(h) || sane_closed(h);
+}
+
+void block_seal_closed(char *out, uint32_t salt, uint64_t next)
+{
+    struct block_head h = {.magic = BLOCK_MAGIC,
+                           .head_bytes = BLOCK_HEAD_BYTES,
+                           .entry_bytes = BLOCK_ENTRY_BYTES,
+                           .flags = BLOCK_CLOSED,
+                           .first = next,
+                           .block_bytes = BLOCK_HEAD_BYTES};
+
+    h.crc = block_head_crc(&h, salt);
+    memcpy(out, &h, sizeof h);
+}
+
+bool block_closed(const char *p, size_t room, uint32_t salt, uint64_t *next)
+{
+    struct block_head h;
+
+    if (room < sizeof h) {
+        return false;
+    }
+    memcpy(&h, p, sizeof h);
+    *next = h.first;
+    return sane_closed(&h) && h.crc == block_head_crc(&h, salt);
 }

@@ -25,6 +25,9 @@ enum {
     BLOCK_ENTRY_BYTES = 16
 };
 
+/* block_head.flags: no block, but the place where the segment was closed. */
+enum { BLOCK_CLOSED = 1 };
+
 /* FF never occurs in UTF-8: no payload looks like a block. */
 #define BLOCK_MAGIC 0x424C53FFu
 
@@ -89,3 +92,18 @@ enum block_result {
 /* Reads the block at p; out's views point into p. */
 enum block_result block_open(const char *p, size_t room, uint32_t salt,
                              struct spool_block *out, size_t *need) MUST_USE;
+
+/* Whether the head at p (BLOCK_HEAD_BYTES) may be one of a block, or of a closed
+ * end (n is 0 then); *h receives it. Its crc is still to be compared. */
+bool block_head(const char *p, struct block_head *h) MUST_USE;
+
+/* The crc over the head's part; go on with crc32c over what follows it. */
+uint32_t block_head_crc(const struct block_head *h, uint32_t salt);
+
+/* The mark that a writer leaves behind its last block when it stops: next is the
+ * sequence that would have come. out has BLOCK_HEAD_BYTES. */
+void block_seal_closed(char *out, uint32_t salt, uint64_t next);
+
+/* Whether such a mark stands at p. */
+bool block_closed(const char *p, size_t room, uint32_t salt,
+                  uint64_t *next) MUST_USE;

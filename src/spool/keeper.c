@@ -258,9 +258,13 @@ static bool sync_segment(struct shard *sh, struct segment *g)
 {
     uint64_t tail = atomic_load(&g->tail);
     uint64_t began = clock_mono_ns();
+    struct err e;
 
     if (atomic_load(&g->poisoned) || atomic_load(&g->synced_tail) == tail) {
         return true;
+    }
+    if (!segment_open(g, &e)) {
+        return false; /* it was shut; nothing is said about its bytes */
     }
     if (fdatasync(g->fd) != 0) {
         poison(sh, g, errno);
@@ -348,12 +352,29 @@ static void write_back(struct shard *sh)
     for (struct segment *g = sh->segments; g != NULL; g = g->next) {
         uint64_t end = tail_end(atomic_load(&g->tail));
 
-        if (end >= g->written_back + WRITE_BACK_BYTES ||
-            (atomic_load(&g->sealed) && end > g->written_back)) {
+        if (g->fd >= 0 && (end >= g->written_back + WRITE_BACK_BYTES ||
+                           (atomic_load(&g->sealed) && end > g->written_back))) {
             (void)sync_file_range(g->fd, (off_t)g->written_back,
                                   (off_t)(end - g->written_back),
                                   SYNC_FILE_RANGE_WRITE);
             g->written_back = end;
+        }
+    }
+}
+
+/* A backlog is no reason to run out of descriptors: a segment that is full and on its
+ * way to the disk is shut. Readers open it for themselves. */
+static void shut_full(struct shard *sh)
+{
+    for (struct segment *g = sh->segments; g != NULL; g = g->next) {
+        uint64_t tail = atomic_load(&g->tail);
+
+        if (g->fd >= 0 && atomic_load(&g->sealed) &&
+            (atomic_load(&g->poisoned) ||
+             (atomic_load(&sh->stream->synced)
+                  ? atomic_load(&g->synced_tail) == tail
+                  : g->written_back == tail_end(tail)))) {
+            segment_shut(g);
         }
     }
 }
@@ -397,10 +418,12 @@ static void keep_stream(struct stream *st, struct shard **shards)
         } else {
             write_back(shards[i]);
         }
+        shut_full(shards[i]);
         if (atomic_load(&st->delivered)) {
             note_delivered(shards[i]);
         }
     }
+    stream_recover_unknown(st);
     if (atomic_load(&st->spool->reclaim)) {
         reclaim_stream(st);
     }

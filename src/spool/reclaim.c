@@ -32,7 +32,7 @@ static void release(struct shard *sh, struct segment **at, struct segment **gone
 
     *at = g->next;
     (void)atomic_fetch_sub(&sh->stream->used, g->bytes);
-    if (!g->old && !g->damaged && !atomic_load(&g->poisoned) && sh->opened &&
+    if (!g->old && !atomic_load(&g->damaged) && !atomic_load(&g->poisoned) && sh->opened &&
         sh->n_warm < FREE_MAX) {
         g->released_ms = mono_ms();
         atomic_store(&g->state, SEGMENT_FREE);
@@ -168,7 +168,7 @@ static void forget_shards(struct stream *st)
     while (*at != NULL) {
         struct shard *sh = *at;
 
-        if (sh->epoch != s->epoch && sh->segments == NULL &&
+        if (sh->epoch != s->epoch && !sh->unknown && sh->segments == NULL &&
             sh->cursors == 0) {
             *at = sh->next;
             sh->next = gone;

@@ -1,12 +1,13 @@
 /*
  * recover - the shards that earlier processes left in a stream's folder.
  *
- *   stream/E.W/ *.seg ─► page_decode ─► sorted by number ─► names repaired
- *                            │              └─ newest: blocks scanned to the end
- *                            └─ no page: deleted when all zero, else set aside
+ *   stream/E.W/ *.seg ─► found_open ─► sorted by number ─► names repaired
+ *                            │              └─ newest: blocks read to the end
+ *                            └─ unknown: the shard is asked for again
  *
  * The end of every other segment follows from the page of the next one, if that is
- * there; its blocks are checked when they are read.
+ * there; its blocks are checked when they are read. Needs no room on the disk, and one
+ * descriptor besides the folder's.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -24,85 +25,18 @@
 #include "base/mem.h"
 #include "spool/state.h"
 
-enum { WINDOW_BYTES = 1 << 20 };
+enum {
+    LOOK_FIRST_MS = 100, /* at what the disk did not give; doubled up to */
+    LOOK_LAST_MS = 5000,
+    FOLDER_TRIES = 6
+};
 
-struct found {
+struct listing {
     struct segment **list;
     uint32_t n, room;
 };
 
-static bool all_zero(const unsigned char *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A file whose first page is none of ours. */
-static void set_aside(struct stream *st, const char *path, bool empty)
-{
-    char aside[PATH_MAX + 16], quoted[PATH_MAX + 32];
-
-    if (empty) {
-        (void)unlink(path);
-        return;
-    }
-    (void)snprintf(aside, sizeof aside, "%s.damaged", path);
-    (void)rename(path, aside);
-    stats_add(st->damaged, 1);
-    log_write(LOG_ERROR, "spool", "status=damaged file=%s why=\"no valid first "
-                                  "page: set aside\"",
-              log_quote(quoted, sizeof quoted, aside));
-}
-
-/* NULL without *failed: the file is gone or set aside. */
-static struct segment *open_one(struct shard *sh, const char *path,
-                                bool *failed, struct err *e)
-{
-    unsigned char bytes[PAGE_BYTES] = {0};
-    struct segment *g;
-    struct page p;
-    struct stat info;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    ssize_t n;
-
-    if (fd < 0 || fstat(fd, &info) != 0) {
-        *failed = !err_errno(e, errno, "%s", path);
-        return NULL;
-    }
-    n = pread(fd, bytes, sizeof bytes, 0);
-    if (n < (ssize_t)sizeof bytes || !page_decode(bytes, &p)) {
-        (void)close(fd);
-        set_aside(sh->stream, path, n < (ssize_t)sizeof bytes ||
-                                        all_zero(bytes, sizeof bytes));
-        return NULL;
-    }
-    if (memcmp(p.uuid, sh->stream->spool->uuid, sizeof p.uuid) != 0 ||
-        strcmp(p.stream, sh->stream->name) != 0 || p.epoch != sh->epoch ||
-        p.worker != sh->worker) {
-        (void)close(fd);
-        *failed = !err_set(e, "%s belongs to another spool, stream or shard",
-                           path);
-        return NULL;
-    }
-    g = mem_zalloc(sizeof *g);
-    g->shard = sh;
-    g->fd = fd;
-    g->number = p.number;
-    g->bytes = (uint64_t)info.st_size;
-    g->salt = p.salt;
-    g->first = p.first;
-    g->unacked = p.unacked;
-    g->old = true;
-    atomic_store(&g->state, SEGMENT_USED);
-    atomic_store(&g->sealed, true);
-    return g;
-}
-
-static void add(struct found *f, struct segment *g)
+static void add(struct listing *f, struct segment *g)
 {
     if (f->n == f->room) {
         f->room = f->room == 0 ? 64 : 2 * f->room;
@@ -121,7 +55,7 @@ static int by_number(const void *a, const void *b)
 
 /* A power cut between rename and fsync(dir) leaves a page under another name.
  * Two steps, for the right name may be that of another file. */
-static void repair_names(const struct found *f, const char *const *paths)
+static bool repair_names(const struct listing *f, char *const *paths, struct err *e)
 {
     char want[PATH_MAX], passing[PATH_MAX + 16];
 
@@ -129,71 +63,69 @@ static void repair_names(const struct found *f, const char *const *paths)
         segment_path(f->list[i]->shard, f->list[i]->number, want, sizeof want);
         if (strcmp(want, paths[i]) != 0) {
             (void)snprintf(passing, sizeof passing, "%s.moving", want);
-            (void)rename(paths[i], passing);
+            if (rename(paths[i], passing) != 0) {
+                return err_errno(e, errno, "rename %s", paths[i]);
+            }
         }
     }
     for (uint32_t i = 0; i < f->n; i++) {
         segment_path(f->list[i]->shard, f->list[i]->number, want, sizeof want);
         if (strcmp(want, paths[i]) != 0) {
             (void)snprintf(passing, sizeof passing, "%s.moving", want);
-            (void)rename(passing, want);
+            if (renameat2(AT_FDCWD, passing, AT_FDCWD, want, RENAME_NOREPLACE) !=
+                0) {
+                return err_errno(e, errno, "rename %s to %s", passing, want);
+            }
         }
     }
+    return true;
 }
 
-/* How far g's blocks are whole; sets first (when its page did not say) and
- * old_end. False: there is none. */
-static bool scan_blocks(struct segment *g)
+/* A copy of a segment under another name stays where it is: no file is overwritten. */
+static void drop_copies(struct listing *f, char **paths)
 {
-    size_t room = WINDOW_BYTES;
-    char *buf = mem_alloc(room);
-    uint64_t off = PAGE_BYTES, next = g->first;
-    struct spool_block b;
-    bool any = false;
+    char want[PATH_MAX], quoted[PATH_MAX + 16];
 
-    for (;;) {
-        size_t need;
-        ssize_t n = pread(g->fd, buf, room, (off_t)off);
-        enum block_result r;
+    for (uint32_t i = 0; i < f->n; i++) {
+        bool copy = false;
 
-        if (n <= 0) {
-            break;
+        segment_path(f->list[i]->shard, f->list[i]->number, want, sizeof want);
+        for (uint32_t k = 0; k < f->n && strcmp(want, paths[i]) != 0; k++) {
+            copy |= k != i && f->list[k]->number == f->list[i]->number &&
+                    (k < i || strcmp(want, paths[k]) == 0);
         }
-        r = block_open(buf, (size_t)n, g->salt, &b, &need);
-        if (r == BLOCK_SHORT && need > room && off + need <= g->bytes) {
-            room = need;
-            buf = mem_realloc(buf, room);
-            continue;
+        if (copy) {
+            log_write(LOG_ERROR, "segment_ignored",
+                      "file=%s why=\"it is a copy of segment "
+                      "%lu\"",
+                      log_quote(quoted, sizeof quoted, paths[i]),
+                      (unsigned long)f->list[i]->number);
+            segment_close(f->list[i]);
+            free(paths[i]);
+            f->n--;
+            f->list[i] = f->list[f->n];
+            paths[i] = paths[f->n];
+            i--;
         }
-        if (r != BLOCK_OK || (next != 0 && b.first != next)) {
-            break;
-        }
-        g->first = any || g->first != 0 ? g->first : b.first;
-        next = b.first + b.n;
-        off += need;
-        any = true;
     }
-    g->old_end = next;
-    atomic_store(&g->tail, tail_of(off < PAGE_BYTES ? PAGE_BYTES : off, 0));
-    free(buf);
-    return any;
 }
 
-/* The segments in the shard's folder. */
-static bool list_segments(struct shard *sh, struct found *f, struct err *e)
+/* The segments in the shard's folder; false and *e: the disk does not say. */
+static bool list_segments(struct shard *sh, struct listing *f, struct err *e)
 {
     char dir[PATH_MAX - 300];
     char **paths = NULL;
-    struct dirent *d;
-    bool failed = false;
+    struct dirent *d = NULL;
+    enum found r = FOUND_NOTHING;
     DIR *at;
+    int rc;
 
     shard_path(sh, dir, sizeof dir);
     at = opendir(dir);
     if (at == NULL) {
         return err_errno(e, errno, "%s", dir);
     }
-    while (!failed && (d = readdir(at)) != NULL) {
+    while (r != FOUND_UNKNOWN && (errno = 0, d = readdir(at)) != NULL) {
         char path[PATH_MAX];
         size_t n = strlen(d->d_name);
         struct segment *g;
@@ -203,15 +135,23 @@ static bool list_segments(struct shard *sh, struct found *f, struct err *e)
             continue;
         }
         (void)snprintf(path, sizeof path, "%s/%s", dir, d->d_name);
-        g = open_one(sh, path, &failed, e);
-        if (g != NULL) {
+        r = found_open(sh, path, &g, e);
+        if (r == FOUND_SEGMENT) {
             paths = mem_realloc(paths, (f->n + 1) * sizeof *paths);
             paths[f->n] = mem_strdup(path);
             add(f, g);
         }
     }
+    rc = r == FOUND_UNKNOWN ? 0 : errno;
     (void)closedir(at);
-    repair_names(f, (const char *const *)paths);
+    if (rc != 0) {
+        (void)err_errno(e, rc, "%s", dir);
+        r = FOUND_UNKNOWN;
+    }
+    if (r != FOUND_UNKNOWN) {
+        drop_copies(f, paths);
+        r = repair_names(f, paths, e) ? r : FOUND_UNKNOWN;
+    }
     for (uint32_t i = 0; i < f->n; i++) {
         free(paths[i]);
     }
@@ -219,16 +159,24 @@ static bool list_segments(struct shard *sh, struct found *f, struct err *e)
     if (f->n > 0) {
         qsort(f->list, f->n, sizeof(struct segment *), by_number);
     }
-    return !failed;
+    return r != FOUND_UNKNOWN;
 }
 
 /* Those at the end in which nothing was written go away; the newest that has
- * blocks is scanned. */
-static void find_end(struct found *f)
+ * blocks is read to its end. */
+static bool find_end(struct listing *f, struct err *e)
 {
-    while (f->n > 0 && !scan_blocks(f->list[f->n - 1])) {
+    bool any = false;
+
+    while (f->n > 0 && !any) {
         struct segment *g = f->list[f->n - 1];
 
+        if (!found_end(g, &any, e)) {
+            return false;
+        }
+        if (any) {
+            break;
+        }
         if (g->first != 0 && f->n > 1) {
             /* It was taken into use: the one before ended where it says. */
             f->list[f->n - 2]->old_end = g->first - g->unacked;
@@ -236,101 +184,231 @@ static void find_end(struct found *f)
         segment_delete(g);
         f->n--;
     }
+    return true;
 }
 
-static void link_segments(struct shard *sh, const struct found *f)
+/* The end of g, which `next` follows. */
+static bool end_before(struct segment *g, const struct segment *next,
+                       struct err *e)
+{
+    bool any;
+
+    if (next->number != g->number + 1 || next->first == 0) {
+        /* Those between were given back: only a sink that was taken out of the
+         * policy needs g. */
+        return found_end(g, &any, e);
+    }
+    g->old_end = next->first - next->unacked;
+    if (next->before_end >= PAGE_BYTES && next->before_end <= g->bytes) {
+        atomic_store(&g->tail, tail_of(next->before_end, 0));
+    }
+    return true;
+}
+
+static bool find_ends(const struct listing *f, struct err *e)
+{
+    bool any;
+
+    for (uint32_t i = 0; i + 1 < f->n; i++) {
+        /* Its page was lost, its blocks may be there. */
+        if (f->list[i]->first == 0 && !found_end(f->list[i], &any, e)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i + 1 < f->n; i++) {
+        if (!end_before(f->list[i], f->list[i + 1], e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void link_segments(struct shard *sh, const struct listing *f)
 {
     struct segment **at = &sh->segments;
 
     for (uint32_t i = 0; i < f->n; i++) {
         struct segment *g = f->list[i];
 
-        if (i + 1 < f->n) {
-            const struct segment *next = f->list[i + 1];
-
-            if (next->number == g->number + 1) {
-                g->old_end = next->first - next->unacked;
-            } else {
-                /* Those between were given back: only a sink that was taken out
-                 * of the policy needs g. */
-                (void)scan_blocks(g);
-            }
-        }
-        if (g->first == 0) {
-            /* Its page was lost, its blocks may be there. */
-            (void)scan_blocks(g);
-            g->first = g->first == 0 ? g->old_end : g->first;
-        }
+        g->first = g->first == 0 ? g->old_end : g->first;
         *at = g;
         at = &g->next;
         sh->last_number = g->number;
         (void)atomic_fetch_add(&sh->stream->used, g->bytes);
-        sh->stream->left_bytes += g->bytes;
+        (void)atomic_fetch_add(&sh->stream->left_bytes, g->bytes);
     }
+}
+
+/* False and *e: the disk does not say what is in the shard. */
+static bool read_shard(struct shard *sh, struct err *e)
+{
+    struct spool *s = sh->stream->spool;
+    struct listing f = {NULL, 0, 0};
+    bool ok = list_segments(sh, &f, e) && find_end(&f, e) && find_ends(&f, e);
+
+    (void)pthread_mutex_lock(&s->lock);
+    if (ok) {
+        link_segments(sh, &f);
+    }
+    sh->unknown = !ok;
+    (void)pthread_mutex_unlock(&s->lock);
+    for (uint32_t i = 0; i < f.n && !ok; i++) {
+        segment_close(f.list[i]);
+    }
+    free(f.list);
+    return ok;
+}
+
+static void put_in_order(struct stream *st, struct shard *sh)
+{
+    struct shard **at = &st->shards;
+
+    while (*at != NULL && ((*at)->epoch < sh->epoch ||
+                           ((*at)->epoch == sh->epoch &&
+                            (*at)->worker < sh->worker))) {
+        at = &(*at)->next;
+    }
+    sh->next = *at;
+    *at = sh;
+}
+
+static void tell_unknown(const struct shard *sh, const char *why)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    log_write(LOG_ERROR, "shard_unreadable",
+              "stream=%s shard=%u.%u next_try_ms=%ld why=%s",
+              sh->stream->name, sh->epoch, sh->worker, (long)sh->look_wait_ms,
+              log_quote(quoted, sizeof quoted, why));
 }
 
 static bool recover_shard(struct stream *st, uint32_t epoch, uint32_t worker,
                           struct err *e)
 {
-    struct shard *sh = mem_zalloc(sizeof *sh), **at = &st->shards;
-    struct found f = {NULL, 0, 0};
-    bool ok;
+    struct shard *sh;
+    struct err why;
 
     /* Its sequences would be used twice. */
     if (epoch >= st->spool->epoch) {
-        free(sh);
         return err_set(e, "%s/EPOCH says %u, but there is a shard %s/%u.%u: write "
                           "the highest number before a dot into that file",
                        st->spool->dir, st->spool->epoch, st->name, epoch, worker);
     }
+    sh = mem_zalloc(sizeof *sh);
     sh->stream = st;
     sh->epoch = epoch;
     sh->worker = worker;
-    ok = list_segments(sh, &f, e);
-    if (ok) {
-        find_end(&f);
-        link_segments(sh, &f);
-    }
-    free(f.list);
-    if (!ok || sh->segments == NULL) {
+    if (!read_shard(sh, &why)) {
+        sh->look_wait_ms = LOOK_FIRST_MS;
+        sh->look_ms = mono_ms() + sh->look_wait_ms;
+        tell_unknown(sh, why.text);
+    } else if (sh->segments == NULL) {
         char path[PATH_MAX];
 
         shard_path(sh, path, sizeof path);
         (void)rmdir(path);
         free(sh);
-        return ok;
+        return true;
     }
-    while (*at != NULL && ((*at)->epoch < epoch ||
-                           ((*at)->epoch == epoch && (*at)->worker < worker))) {
-        at = &(*at)->next;
-    }
-    sh->next = *at;
-    *at = sh;
+    put_in_order(st, sh);
     return true;
 }
 
-bool stream_recover(struct stream *st, struct err *e)
+static bool stream_has(const struct stream *st, uint32_t epoch, uint32_t worker)
 {
-    char dir[PATH_MAX];
+    for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
+        if (sh->epoch == epoch && sh->worker == worker) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False and *again: the disk does not say what is in the folder. */
+static bool recover_shards(struct stream *st, const char *dir, bool *again,
+                           struct err *e)
+{
     struct dirent *d;
     bool ok = true;
-    DIR *at;
+    DIR *at = opendir(dir);
+    int rc;
 
-    (void)snprintf(dir, sizeof dir, "%s/%s", st->spool->dir, st->name);
-    at = opendir(dir);
+    *again = at == NULL;
     if (at == NULL) {
         return errno == ENOENT || err_errno(e, errno, "%s", dir);
     }
-    while (ok && (d = readdir(at)) != NULL) {
+    while (ok && (errno = 0, d = readdir(at)) != NULL) {
         unsigned epoch, worker;
         int n = 0;
 
         if (sscanf(d->d_name, "%u.%u%n", &epoch, &worker, &n) == 2 &&
-            d->d_name[n] == '\0') {
+            d->d_name[n] == '\0' && !stream_has(st, epoch, worker)) {
             ok = recover_shard(st, epoch, worker, e);
         }
     }
+    rc = errno;
     (void)closedir(at);
+    *again = ok && rc != 0;
+    if (*again) {
+        return err_errno(e, rc, "%s", dir);
+    }
     /* What is not here is gone for good: those who read it forget it now. */
-    return ok && folder_sync(dir, e);
+    return ok && (folder_sync(dir, e) || !(*again = true));
+}
+
+bool stream_recover(struct stream *st, struct err *e)
+{
+    struct timespec pause = {0, LOOK_FIRST_MS * 1000000L};
+    char dir[PATH_MAX];
+    bool again = false;
+
+    (void)snprintf(dir, sizeof dir, "%s/%s", st->spool->dir, st->name);
+    for (int i = 0; i < FOLDER_TRIES; i++) {
+        if (recover_shards(st, dir, &again, e)) {
+            return true;
+        }
+        if (!again) {
+            return false;
+        }
+        (void)nanosleep(&pause, NULL);
+        pause.tv_nsec += pause.tv_nsec < 500000000L ? pause.tv_nsec : 0;
+    }
+    return false;
+}
+
+/* ---- later ---- */
+
+static struct shard *next_unknown(struct stream *st, int64_t now)
+{
+    struct spool *s = st->spool;
+    struct shard *sh;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (sh = st->shards; sh != NULL; sh = sh->next) {
+        if (sh->unknown && sh->look_ms <= now) {
+            break;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return sh;
+}
+
+void stream_recover_unknown(struct stream *st)
+{
+    int64_t now = mono_ms();
+    struct shard *sh;
+    struct err e;
+
+    while ((sh = next_unknown(st, now)) != NULL) {
+        if (read_shard(sh, &e)) {
+            log_write(LOG_INFO, "shard_readable",
+                      "stream=%s shard=%u.%u", st->name,
+                      sh->epoch, sh->worker);
+            consumers_wake(st);
+            continue;
+        }
+        sh->look_wait_ms *= sh->look_wait_ms < LOOK_LAST_MS ? 2 : 1;
+        sh->look_ms = mono_ms() + sh->look_wait_ms;
+        tell_unknown(sh, e.text);
+    }
 }

@@ -57,7 +57,7 @@ static bool write_page(const struct segment *g, uint64_t first,
                      .unacked = unacked,
                      .salt = g->salt};
 
-    memcpy(p.uuid, sh->stream->spool->uuid, sizeof p.uuid);
+    memcpy(p.uuid, spool_uuid_at(sh->stream->spool, sh->epoch), sizeof p.uuid);
     (void)snprintf(p.stream, sizeof p.stream, "%s", sh->stream->name);
     page_encode(&p, bytes);
     return pwrite(g->fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes;
@@ -163,11 +163,61 @@ bool segment_recycle(struct segment *g, uint64_t number, struct err *e)
 
     segment_path(g->shard, g->number, from, sizeof from);
     segment_path(g->shard, number, to, sizeof to);
+    if (!segment_open(g, e)) {
+        return false;
+    }
     if (rename(from, to) != 0) {
         return err_errno(e, errno, "rename %s", from);
     }
     reset(g, number);
     return settle(g, e);
+}
+
+bool segment_open(struct segment *g, struct err *e)
+{
+    struct spool *s = g->shard->stream->spool;
+    char path[PATH_MAX];
+    int fd;
+
+    if (g->fd >= 0) {
+        return true;
+    }
+    segment_path(g->shard, g->number, path, sizeof path);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    g->fd = fd;
+    (void)pthread_mutex_unlock(&s->lock);
+    return true;
+}
+
+void segment_shut(struct segment *g)
+{
+    struct spool *s = g->shard->stream->spool;
+    int fd;
+
+    (void)pthread_mutex_lock(&s->lock);
+    fd = g->fd;
+    g->fd = -1;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+/* Without it the next start takes a damaged last block for one that was cut. */
+void segment_mark_closed(const struct segment *g)
+{
+    char mark[BLOCK_HEAD_BYTES];
+    uint64_t tail = atomic_load(&g->tail);
+
+    if (g->fd < 0 || atomic_load(&g->poisoned)) {
+        return;
+    }
+    block_seal_closed(mark, g->salt, g->first + tail_n(tail));
+    (void)!pwrite(g->fd, mark, sizeof mark, (off_t)tail_end(tail));
 }
 
 void segment_close(struct segment *g)
@@ -180,12 +230,11 @@ void segment_close(struct segment *g)
 
 void segment_delete(struct segment *g)
 {
-    char path[PATH_MAX], aside[PATH_MAX + 16];
+    char path[PATH_MAX];
 
     segment_path(g->shard, g->number, path, sizeof path);
-    if (g->damaged) {
-        (void)snprintf(aside, sizeof aside, "%s.damaged", path);
-        (void)rename(path, aside);
+    if (atomic_load(&g->damaged)) {
+        (void)damage_move(g, path);
     } else {
         (void)unlink(path);
     }

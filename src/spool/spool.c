@@ -10,167 +10,19 @@
 #include "spool/spool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/folder.h"
 #include "base/mem.h"
 #include "spool/state.h"
 
 /* Room of a stream that nobody writes to: never what is full. */
 static const uint64_t LEFT_BYTES = 1ull << 50;
-
-/* Replaces dir/name by text so that after a power cut it is the old or the new
- * one. */
-static bool write_small(const char *dir, const char *name, const char *text,
-                        struct err *e)
-{
-    char path[PATH_MAX], next[PATH_MAX + 8];
-    size_t n = strlen(text);
-    bool ok;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
-    (void)snprintf(next, sizeof next, "%s.new", path);
-    fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    if (fd < 0) {
-        return err_errno(e, errno, "%s", next);
-    }
-    ok = write(fd, text, n) == (ssize_t)n && fsync(fd) == 0;
-    if (!ok) {
-        (void)err_errno(e, errno, "%s", next);
-    }
-    (void)close(fd);
-    if (ok && rename(next, path) != 0) {
-        ok = err_errno(e, errno, "%s", path);
-    }
-    return ok && folder_sync(dir, e);
-}
-
-/* *there: whether the file is. False and *e: it can't be told, which is no reason to
- * begin anew. */
-static bool read_small(const char *dir, const char *name, char *out, size_t n,
-                       bool *there, struct err *e)
-{
-    char path[PATH_MAX];
-    ssize_t got;
-    int fd;
-
-    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    *there = fd >= 0;
-    if (fd < 0) {
-        return errno == ENOENT || err_errno(e, errno, "%s", path);
-    }
-    got = read(fd, out, n - 1);
-    if (got < 0) {
-        (void)err_errno(e, errno, "%s", path);
-    }
-    (void)close(fd);
-    out[got > 0 ? got : 0] = '\0';
-    return got >= 0;
-}
-
-static bool take_lock(struct spool *s, struct err *e)
-{
-    char path[PATH_MAX];
-
-    (void)snprintf(path, sizeof path, "%s/LOCK", s->dir);
-    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (s->lock_fd < 0) {
-        return err_errno(e, errno, "%s", path);
-    }
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        return errno == EWOULDBLOCK
-                   ? err_set(e, "the spool %s is in use by another process",
-                             s->dir)
-                   : err_errno(e, errno, "%s: lock", path);
-    }
-    return true;
-}
-
-static bool raise_epoch(struct spool *s, struct err *e)
-{
-    char text[32] = "0";
-    char *end;
-    unsigned long before;
-    bool there;
-
-    if (!read_small(s->dir, "EPOCH", text, sizeof text, &there, e)) {
-        return false;
-    }
-    before = strtoul(text, &end, 10);
-    if (end == text || before >= UINT32_MAX) {
-        return err_set(e, "%s/EPOCH is no number", s->dir);
-    }
-    s->epoch = (uint32_t)before + 1;
-    (void)snprintf(text, sizeof text, "%u\n", s->epoch);
-    return write_small(s->dir, "EPOCH", text, e);
-}
-
-static bool parse_uuid(const char *text, unsigned char *out)
-{
-    int n = 0;
-
-    for (const char *p = text; *p != '\0' && n < 32; p++) {
-        int d = *p >= '0' && *p <= '9'   ? *p - '0'
-                : *p >= 'a' && *p <= 'f' ? *p - 'a' + 10
-                                         : -1;
-
-        if (d >= 0) {
-            out[n / 2] = (unsigned char)(n % 2 == 0 ? d << 4 : out[n / 2] | d);
-            n++;
-        } else if (*p != '-') {
-            break;
-        }
-    }
-    return n == 32;
-}
-
-static void show_uuid(struct spool *s)
-{
-    size_t n = 0;
-
-    for (int i = 0; i < 16; i++) {
-        n += (size_t)snprintf(s->uuid_text + n, sizeof s->uuid_text - n,
-                              i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x"
-                                                                    : "%02x",
-                              s->uuid[i]);
-    }
-}
-
-static bool find_uuid(struct spool *s, struct err *e)
-{
-    char text[64];
-    bool there;
-
-    if (!read_small(s->dir, "UUID", text, sizeof text, &there, e)) {
-        return false;
-    }
-    if (there) {
-        if (!parse_uuid(text, s->uuid)) {
-            return err_set(e, "%s/UUID is no uuid", s->dir);
-        }
-        show_uuid(s);
-        return true;
-    }
-    while (getrandom(s->uuid, sizeof s->uuid, 0) != sizeof s->uuid) {
-    }
-    /* Version 4, variant 1 (RFC 9562, 5.4). */
-    s->uuid[6] = (unsigned char)(0x40 | (s->uuid[6] & 0x0F));
-    s->uuid[8] = (unsigned char)(0x80 | (s->uuid[8] & 0x3F));
-    show_uuid(s);
-    (void)snprintf(text, sizeof text, "%s\n", s->uuid_text);
-    return write_small(s->dir, "UUID", text, e);
-}
 
 struct spool *spool_open(const struct spool_conf *conf, struct err *e)
 {
@@ -193,7 +45,7 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
                                       "A segment made ready.", "", STATS_NS);
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
         (void)err_errno(e, errno, "can't make the spool %s", s->dir);
-    } else if (take_lock(s, e) && raise_epoch(s, e) && find_uuid(s, e) &&
+    } else if (identity_lock(s, e) && identity_raise_epoch(s, e) && identity_find(s, e) &&
                keeper_start(s, e)) {
         return s;
     }
@@ -235,6 +87,9 @@ static void free_shard(struct shard *sh)
 
         segment_delete(sh->warm);
         sh->warm = next;
+    }
+    if (atomic_load(&sh->current) != NULL) {
+        segment_mark_closed(atomic_load(&sh->current));
     }
     free_segments(sh->segments);
     marks_free(sh);
@@ -280,11 +135,6 @@ void spool_ready(struct spool *s)
     keeper_wake(s);
 }
 
-const char *spool_uuid(const struct spool *s)
-{
-    return s->uuid_text;
-}
-
 uint32_t spool_epoch(const struct spool *s)
 {
     return s->epoch;
@@ -307,6 +157,13 @@ static void make_cells(struct stream *st)
         (void)snprintf(labels, sizeof labels, "%s,op=\"%s\"", stream, ops[i]);
         *cells[i] = stats_counter(name, help, labels);
     }
+    st->damaged_blocks = stats_counter(
+        "sluice_spool_damaged_blocks_total",
+        "Places in segments where a stored block, or the first page, was damaged.",
+        stream);
+    st->damaged_events = stats_counter("sluice_spool_damaged_events_total",
+                                       "Events that were stored in such blocks.",
+                                       stream);
     st->bytes_gauge = stats_gauge("sluice_spool_bytes",
                                   "Bytes of the stream's segments.", stream);
 }
@@ -384,7 +241,7 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
 
 uint64_t spool_stream_bytes(const struct spool *s, int stream)
 {
-    return s->streams[stream]->left_bytes;
+    return atomic_load(&s->streams[stream]->left_bytes);
 }
 
 /* ---- room ---- */

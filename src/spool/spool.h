@@ -51,6 +51,9 @@ void spool_ready(struct spool *s);
 
 /* 16 bytes as 8-4-4-4-12 hex, NUL-terminated. */
 const char *spool_uuid(const struct spool *s);
+/* The uuid that names the events of the shards of that epoch: a spool that was copied
+ * or moved has a new one since then. */
+const char *spool_uuid_of(const struct spool *s, uint32_t epoch);
 uint32_t spool_epoch(const struct spool *s);
 
 /* ---- streams (supervisor) ---- */

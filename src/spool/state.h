@@ -1,8 +1,12 @@
 /*
  * state - what the files of this room share. Nobody else includes it.
  *
- *   spool.c     the folder, its lock, epoch and uuid; streams and their room
- *   recover.c   what an earlier process left
+ *   spool.c     the folder; streams and their room
+ *   identity.c  its lock, epoch and uuid
+ *   recover.c   what an earlier process left, shard by shard
+ *   found.c     what one of its files is, and where its blocks end
+ *   blocks.c    the blocks of one file, past damaged ones
+ *   damage.c    what is no block any more: counted, told, kept
  *   segment.c   one file: made, recycled, opened, deleted
  *   writer.c    a worker's end of a shard
  *   keeper.c    the housekeeping thread: prepares, syncs
@@ -32,8 +36,11 @@ enum {
     PROVE_MS = 1000,       /* between two tries of a disk that failed */
     WRITE_BACK_BYTES = 8 << 20,
     MARKS_MAX = 4096,
-    LOST_MAX = 64
+    LOST_MAX = 64,
+    NAMES_MAX = 64
 };
+
+#define DAMAGED_DIR "damaged" /* in the spool's folder */
 
 /* Where a segment's blocks end and how many events they hold, in one word:
  * end / 8 << 32 | n. */
@@ -59,7 +66,8 @@ enum segment_state {
 struct segment {
     struct segment *next; /* in the shard, by number; or of the free ones */
     struct shard *shard;
-    int fd;
+    int fd;               /* the writer's and the keeper's, -1: closed. Changes under
+                             lock; cursors open their own */
     uint64_t number, bytes;
     uint32_t salt;
     uint64_t first;       /* valid once USED */
@@ -69,12 +77,15 @@ struct segment {
     _Atomic uint64_t synced_tail; /* the keeper's */
     atomic_bool sealed;   /* the worker has gone on; tail is final */
     atomic_bool poisoned; /* a sync failed: it ends at synced_tail */
-    bool old;             /* of an earlier epoch: its end is found by reading */
+    bool old;             /* of an earlier epoch: its end is found by reading; tail
+                             says how far that may go */
     uint64_t old_end;     /* old: the sequence behind its last event */
+    uint64_t before_end;  /* old: where the one before it ended, or 0 */
     uint64_t written_back;/* the keeper's */
     uint64_t filled;      /* zeros were written up to here; the keeper's */
     bool given_up;        /* poisoned, and noted in the shard; the keeper's */
-    bool damaged;         /* to be set aside, not deleted */
+    atomic_bool damaged;  /* to be set aside, not deleted */
+    _Atomic uint64_t damaged_to; /* damage before this place is noted */
     uint32_t pins;        /* cursors in it; under lock */
     int64_t released_ms;
 };
@@ -88,7 +99,8 @@ struct hold {
                                   promised that it would take that */
     uint64_t unread_number, unread_off; /* of the segment, and the place in it,
                                   that the disk did not give; the consumer's */
-    int64_t unread_ms;         /* since then */
+    int64_t unread_ms, unread_told_ms;  /* since then; told */
+    int64_t unread_next_ms, unread_wait_ms; /* not tried before; between two tries */
 };
 
 /* Events of a shard, apart from each other, by number: the latest MARKS_MAX. */
@@ -106,7 +118,9 @@ struct shard {
     struct segment *segments; /* by number */
     struct hold *holds;
     uint32_t cursors;     /* open ones; under lock */
-    bool gone;            /* its last segment is deleted */
+    bool unknown;         /* the disk does not say what is in it: read again at
+                             look_ms, needed until then; under lock */
+    int64_t look_ms, look_wait_ms; /* the keeper's */
     /* live shards */
     struct spool_writer *writer;
     bool opened;          /* wants prepared segments; under lock */
@@ -139,14 +153,14 @@ struct stream {
     atomic_uint blocked;       /* awaited consumers that can't deliver */
     _Atomic uint64_t used;     /* bytes of all segments but warm ones */
     _Atomic uint64_t reserved; /* by bodies under way */
-    uint64_t left_bytes;       /* by earlier processes, at the start */
+    _Atomic uint64_t left_bytes; /* by earlier processes, at the start */
     struct shard *shards;
     _Atomic(struct shard *) live[1024]; /* by worker */
     pthread_rwlock_t watch;    /* consumers are woken under it */
     struct spool_consumer *consumers[CONSUMERS_MAX];
     uint32_t n_consumers;
     stats_cell *bytes_gauge, *created, *recycled, *deleted, *poisoned,
-        *damaged, *skipped;
+        *damaged, *skipped, *damaged_blocks, *damaged_events;
 };
 
 struct spool_consumer {
@@ -176,11 +190,18 @@ struct spool_writer {
     struct segment *taken;      /* was ahead; its first page is still to be written */
 };
 
+/* The spool's uuid in the epochs since `from`. */
+struct spool_name {
+    unsigned char uuid[16];
+    char text[37];
+    uint32_t from;
+};
+
 struct spool {
     char *dir;
     int lock_fd;
-    unsigned char uuid[16];
-    char uuid_text[37];
+    struct spool_name names[NAMES_MAX]; /* newest first */
+    uint32_t n_names;
     uint32_t epoch;
     struct spool_conf conf;
     pthread_mutex_t lock;
@@ -195,6 +216,12 @@ struct spool {
     struct stats_histogram *sync_time, *prepare_time;
 };
 
+/* identity.c */
+bool identity_lock(struct spool *s, struct err *e);
+bool identity_raise_epoch(struct spool *s, struct err *e);
+bool identity_find(struct spool *s, struct err *e); /* behind the two */
+const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);
+
 /* segment.c: no lock is held. NULL and *e on error. */
 struct segment *segment_create(struct shard *sh, uint64_t number,
                                struct err *e);
@@ -206,11 +233,36 @@ bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
                         uint64_t unacked); /* by the worker */
 void segment_delete(struct segment *g);    /* the file and g */
 void segment_close(struct segment *g);     /* g only */
+/* Opens its file when it is closed; the keeper's thread. */
+bool segment_open(struct segment *g, struct err *e);
+void segment_shut(struct segment *g); /* closes it; the keeper's thread */
+/* Leaves the mark of a closed end behind its last block; the rest is as it was. */
+void segment_mark_closed(const struct segment *g);
 void shard_path(const struct shard *sh, char *out, size_t n);
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
 
-/* recover.c */
+/* recover.c: at the start; and, by the keeper, what the disk did not give then */
 bool stream_recover(struct stream *st, struct err *e);
+void stream_recover_unknown(struct stream *st);
+
+/* found.c: what one file of a shard's folder is. */
+enum found { FOUND_SEGMENT, FOUND_NOTHING, FOUND_UNKNOWN };
+/* FOUND_NOTHING: it was empty and is gone, was set aside, or belongs elsewhere.
+ * FOUND_UNKNOWN and *e: the disk does not say. */
+enum found found_open(struct shard *sh, const char *path, struct segment **out,
+                      struct err *e);
+/* Where the newest segment's blocks end: *any: it holds some. False and *e: the disk
+ * does not say. */
+bool found_end(struct segment *g, bool *any, struct err *e);
+
+/* damage.c: any thread. Bytes from..to of g are no block and held so many events
+ * (fd: of its file); told once, however many readers find it. */
+void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to,
+                 uint64_t events);
+/* What may be a last block that was cut. */
+void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to);
+/* The whole file goes to DAMAGED_DIR; false: it stays where it is. */
+bool damage_move(const struct segment *g, const char *path);
 
 /* reclaim.c: on the keeper's thread */
 void reclaim_stream(struct stream *st);

@@ -206,7 +206,7 @@ bool outlet_finished(const struct outlet *o)
             return false;
         }
     }
-    return o->bound && outlet_idle(o);
+    return o->bound && o->n_unknown == 0 && outlet_idle(o);
 }
 
 /* Events of the shard from its cursor on, less those settled ahead of it. */

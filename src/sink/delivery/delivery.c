@@ -299,12 +299,19 @@ const struct sink_ops *sink_ops_of(enum sink_kind kind)
     return ops[kind];
 }
 
+static const char *uuid_of(const void *spool, uint32_t epoch)
+{
+    return spool_uuid_of(spool, epoch);
+}
+
 static bool open_sink(struct delivery *d, const struct delivery_conf *c,
                       struct err *e)
 {
     struct sink_conf conf = {.plan = c->sink,
                              .data_dir = c->data_dir,
                              .spool_uuid = spool_uuid(c->spool),
+                             .uuid_of = uuid_of,
+                             .spool = c->spool,
                              .origin = d->origin,
                              .streams = d->streams,
                              .loop = d->loop,

@@ -9,6 +9,9 @@
 
 enum { SHARDS_MAX = 4096 };
 
+/* Where a sink begins that needs nothing of a shard. */
+static const uint64_t SHARD_PASSED = UINT64_MAX - 1;
+
 void outlet_open(struct outlet *o, struct spool *spool,
                  const struct delivery_stream *conf, const char *sink,
                  spool_wake_fn *wake, void *wake_arg)
@@ -86,6 +89,11 @@ static bool begin(struct outlet *o, const struct spool_shard_id *id,
     struct batch_range r = {.epoch = id->epoch,
                             .worker = id->worker,
                             .first = skip ? id->next : id->first};
+
+    if (id->first == 0) {
+        /* What is in it, the disk does not say yet: all of it came before now. */
+        r.first = skip ? SHARD_PASSED : 0;
+    }
 
     if (r.first > 1 && !note_start(o, j, &r, e)) {
         return false;
@@ -186,6 +194,7 @@ bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
         n = spool_shards(o->consumer, ids, n);
     }
     forget_gone(o, ids, n);
+    o->n_unknown = 0;
     for (uint32_t i = 0; i < n && ok; i++) {
         const struct cursor *c;
 
@@ -193,6 +202,10 @@ bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
             continue;
         }
         c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
+        if (ids[i].first == 0 && (c != NULL || o->known || o->conf.from_oldest)) {
+            o->n_unknown++; /* the spool wakes us when it knows */
+            continue;
+        }
         if (outlet_end(o, ids[i].epoch, ids[i].worker) <=
             (c == NULL ? ids[i].first : c->next)) {
             continue;

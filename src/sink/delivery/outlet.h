@@ -60,6 +60,7 @@ struct outlet {
     struct outlet_reader *readers;
     uint32_t n_readers, readers_room;
     uint32_t turn;            /* the reader that is asked first */
+    uint32_t n_unknown;       /* shards of which the disk does not say what they hold */
     struct batch *batch;      /* growing; NULL: none */
     struct outlet_plan *plans;/* oldest first */
     struct outlet_span *spans;

@@ -105,12 +105,12 @@ static bool bury(struct delivery *d, const struct batch *b,
             .sink = str_of(d->name),
             .stream = str_of(d->outlets[b->stream].name),
             .why = str_of(v->why),
-            .uuid = spool_uuid(d->spool),
             .code = v->code,
             .time_ms = clock_wall_ms(),
             .generation = d->plan->generation};
 
         (void)batch_part(b, i, 1, r);
+        l.uuid = spool_uuid_of(d->spool, r[0].epoch);
         l.epoch = r[0].epoch;
         l.worker = r[0].worker;
         l.seq = r[0].first;

@@ -29,8 +29,8 @@ static rd_kafka_headers_t *position(const struct sink *s, const struct batch *b,
     char text[128];
 
     (void)batch_part(b, first, n, r);
-    (void)snprintf(text, sizeof text, "%s/%u.%u/%lu", s->conf.spool_uuid,
-                   r[0].epoch, r[0].worker, (unsigned long)r[0].first);
+    (void)snprintf(text, sizeof text, "%s/%u.%u/%lu",
+                   sink_uuid(&s->conf, r[0].epoch), r[0].epoch, r[0].worker, (unsigned long)r[0].first);
     (void)rd_kafka_header_add(h, "sluice-position", -1, text, -1);
     (void)snprintf(text, sizeof text, "%u", n);
     (void)rd_kafka_header_add(h, "sluice-events", -1, text, -1);

@@ -203,7 +203,7 @@ void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
     add_rows(&r, i->batch, from, first + n - from);
     end_run(&r);
     (void)snprintf(out, max, "%s:%s:%u.%u.%lu+%u-%016lx",
-                   i->sink->conf.spool_uuid, i->sink->conf.origin,
+                   sink_uuid(&i->sink->conf, r.first.epoch), i->sink->conf.origin,
                    r.first.epoch, r.first.worker, (unsigned long)r.first.first, r.n,
                    (unsigned long)r.hash);
 }

@@ -18,90 +18,7 @@
 #include "base/err.h"
 #include "spool/spool.h"
 
-enum { SEGMENT = 1 << 20 };
-
-static char dir[64];
-static sem_t woken;
-
-static void on_wake(void *arg)
-{
-    (void)arg;
-    (void)sem_post(&woken);
-}
-
-static struct spool *open_spool(void)
-{
-    const struct spool_conf conf = {dir, SEGMENT, 1};
-    struct err e = {""};
-    struct spool *s = spool_open(&conf, &e);
-
-    if (s == NULL) {
-        fail_msg("%s", e.text);
-    }
-    return s;
-}
-
-static int open_stream(struct spool *s, uint64_t max_bytes, bool synced)
-{
-    const struct spool_stream_conf conf = {"events", max_bytes, synced, false};
-    struct err e;
-
-    return spool_stream(s, &conf, &e);
-}
-
-static struct spool_consumer *open_consumer(struct spool *s, int stream)
-{
-    const struct spool_consumer_conf conf = {.name = "sink", .wake = on_wake};
-
-    return spool_consumer_open(s, stream, &conf);
-}
-
-static bool put(struct spool_writer *w, const char *text)
-{
-    char *p = spool_writer_room(w, strlen(text));
-
-    if (p == NULL) {
-        return false;
-    }
-    memcpy(p, text, strlen(text));
-    spool_writer_append(w, (uint32_t)strlen(text), 0, 0, 0);
-    return true;
-}
-
-/* The keeper prepares segments in the background: tries again for a while. */
-static enum spool_result commit(struct spool_writer *w, const char *text,
-                                uint64_t *last)
-{
-    const struct timespec ms = {0, 1000000};
-    enum spool_result r = SPOOL_FULL;
-
-    for (int i = 0; i < 3000 && r == SPOOL_FULL; i++) {
-        assert_true(put(w, text));
-        r = spool_writer_commit(w, 5, 6, last);
-        if (r == SPOOL_FULL) {
-            (void)nanosleep(&ms, NULL);
-        }
-    }
-    return r;
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    (void)snprintf(dir, sizeof dir, "/tmp/sluice-test-XXXXXX");
-    (void)sem_init(&woken, 0, 0);
-    return mkdtemp(dir) == NULL;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)sem_destroy(&woken);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
-    return system(command);
-}
+#include "fixture.h"
 
 static void what_was_committed_is_read_once_and_in_order(void **state)
 {
@@ -257,40 +174,6 @@ static void a_full_stream_takes_events_again_when_they_are_released(void **state
     spool_close(s);
 }
 
-static void a_damaged_block_is_a_counted_gap(void **state)
-{
-    struct spool *s = open_spool();
-    int stream = open_stream(s, 64 * SEGMENT, false), fd;
-    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
-    struct spool_consumer *c;
-    struct spool_cursor *cur;
-    struct spool_block b;
-    uint64_t last = 0, lost = 0;
-    char path[128];
-
-    (void)state;
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
-    }
-    spool_writer_close(w);
-    spool_close(s);
-    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
-    fd = open(path, O_WRONLY);
-    assert_true(fd >= 0);
-    assert_int_equal(1, pwrite(fd, "!", 1, 4096 + 66)); /* in the first block */
-    (void)close(fd);
-
-    s = open_spool();
-    stream = open_stream(s, 64 * SEGMENT, false);
-    c = open_consumer(s, stream);
-    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
-    /* Nothing behind the damage can be trusted to be in place: it ends there. */
-    assert_int_not_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
-    spool_cursor_close(cur);
-    spool_consumer_close(c);
-    spool_close(s);
-}
-
 static void a_second_process_is_refused(void **state)
 {
     const struct spool_conf conf = {dir, SEGMENT, 1};
@@ -382,8 +265,6 @@ int main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(keys_of_one_name_are_noted_in_a_block,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_damaged_block_is_a_counted_gap, set_up,
-                                        tear_down),
         cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_spool_whose_epoch_is_gone_is_refused,

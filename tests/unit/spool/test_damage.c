@@ -1,0 +1,388 @@
+/* What the disk gives back wrong, late or not at all: it costs what is damaged, and
+ * nothing else. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+#include "stats/stats.h"
+
+#include "fixture.h"
+
+enum { PAGE = 4096, BLOCK = 88, N = 5 }; /* a block of {"a":1} has 88 bytes */
+
+static const char *segment(void)
+{
+    static char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/events/1.0/0000000001.seg", dir);
+    return path;
+}
+
+/* N blocks of one event each, then a stop in good order. */
+static void write_events(void)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    uint64_t last = 0;
+
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(SPOOL_OK, commit(w, "{\"a\":1}", &last));
+    }
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static void change(off_t at, const void *bytes, size_t n)
+{
+    int fd = open(segment(), O_WRONLY);
+
+    assert_true(fd >= 0);
+    assert_int_equal(n, pwrite(fd, bytes, n, at));
+    (void)close(fd);
+}
+
+static void flip(off_t at)
+{
+    unsigned char c;
+    int fd = open(segment(), O_RDONLY);
+
+    assert_int_equal(1, pread(fd, &c, 1, at));
+    (void)close(fd);
+    c ^= 0x10;
+    change(at, &c, 1);
+}
+
+/* As after kill -9: the mark of a stop in good order is not there. */
+static void crash(void)
+{
+    static const char zeros[64];
+
+    change(PAGE + N * BLOCK, zeros, sizeof zeros);
+}
+
+struct seen {
+    uint64_t events, lost;
+    unsigned gaps;
+    enum spool_read last;
+};
+
+static struct seen read_all(struct spool *s, int stream)
+{
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_cursor *cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    struct seen seen = {0, 0, 0, SPOOL_READ_OK};
+    struct spool_block b;
+    uint64_t lost;
+
+    do {
+        seen.last = spool_cursor_next(cur, &b, &lost);
+        seen.events += seen.last == SPOOL_READ_OK ? b.n : 0;
+        seen.lost += lost;
+        seen.gaps += lost > 0;
+    } while (seen.last != SPOOL_READ_END && seen.last != SPOOL_READ_AGAIN);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    return seen;
+}
+
+static struct seen read_back(void)
+{
+    struct spool *s = open_spool();
+    struct seen seen = read_all(s, open_stream(s, 64 * SEGMENT, false));
+
+    spool_close(s);
+    return seen;
+}
+
+static void expect(struct seen seen, uint64_t events, uint64_t lost)
+{
+    assert_int_equal(SPOOL_READ_END, seen.last);
+    assert_int_equal(events, seen.events);
+    assert_int_equal(lost, seen.lost);
+    assert_int_equal(lost > 0, seen.gaps);
+}
+
+static bool kept(const char *name)
+{
+    char path[192];
+
+    (void)snprintf(path, sizeof path, "%s/damaged/events-1.0-1%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+static void a_damaged_block_costs_its_own_events_only(void **state)
+{
+    (void)state;
+    write_events();
+    flip(PAGE + BLOCK + 66); /* in the second block's payload */
+    expect(read_back(), N - 1, 1);
+    assert_true(kept("-4184"));
+}
+
+static void a_damaged_length_is_passed_over_too(void **state)
+{
+    (void)state;
+    write_events();
+    flip(PAGE + BLOCK + 29); /* its payload_bytes */
+    expect(read_back(), N - 1, 1);
+}
+
+static void damage_at_the_end_is_told_after_a_stop_in_good_order(void **state)
+{
+    (void)state;
+    write_events();
+    flip(PAGE + (N - 1) * BLOCK + 66);
+    expect(read_back(), N - 1, 1);
+}
+
+static void damage_of_all_blocks_is_told_after_a_stop_in_good_order(void **state)
+{
+    (void)state;
+    write_events();
+    for (int i = 0; i < N; i++) {
+        flip(PAGE + i * BLOCK + 66);
+    }
+    expect(read_back(), 0, N);
+}
+
+static void damage_is_told_from_a_torn_end_after_a_crash(void **state)
+{
+    (void)state;
+    write_events();
+    crash();
+    flip(PAGE + BLOCK + 66);
+    expect(read_back(), N - 1, 1);
+}
+
+static void a_torn_end_is_no_loss_and_is_kept_for_a_look(void **state)
+{
+    (void)state;
+    write_events();
+    crash();
+    change(PAGE + N * BLOCK - 20, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+    expect(read_back(), N - 1, 0);
+    assert_true(kept("-4448"));
+}
+
+static void a_first_page_with_a_wrong_byte_costs_nothing(void **state)
+{
+    static const int at[] = {1, 9, 20, 100, 140, 3000, 150, 153};
+
+    (void)state;
+    write_events();
+    for (size_t i = 0; i < sizeof at / sizeof at[0]; i++) {
+        flip(at[i]);
+        expect(read_back(), N, 0);
+        flip(at[i]);
+        /* It is read as the first process's, whatever epoch asks. */
+    }
+}
+
+static void a_file_of_other_bytes_is_moved_and_not_deleted(void **state)
+{
+    char bytes[2 * PAGE];
+
+    (void)state;
+    write_events();
+    memset(bytes, 'x', sizeof bytes);
+    change(0, bytes, sizeof bytes);
+    assert_int_equal(0, read_back().events);
+    assert_int_not_equal(0, access(segment(), F_OK));
+    assert_true(kept(".seg"));
+}
+
+static void a_first_page_of_zeros_costs_nothing_where_two_blocks_agree(void **state)
+{
+    static const char zeros[PAGE];
+
+    (void)state;
+    write_events();
+    change(0, zeros, sizeof zeros);
+    expect(read_back(), N, 0);
+}
+
+static void a_segment_that_was_never_used_is_deleted(void **state)
+{
+    (void)state;
+    write_events();
+    assert_int_equal(0, truncate(segment(), 0));
+    assert_int_equal(0, truncate(segment(), SEGMENT));
+    expect(read_back(), 0, 0);
+    assert_int_not_equal(0, access(segment(), F_OK));
+}
+
+/* A link to itself can't be opened, also not by root. */
+static void block_segment(bool yes)
+{
+    char away[160];
+
+    (void)snprintf(away, sizeof away, "%s/away", dir);
+    if (yes) {
+        assert_int_equal(0, rename(segment(), away));
+        assert_int_equal(0, symlink("0000000001.seg", segment()));
+    } else {
+        assert_int_equal(0, unlink(segment()));
+        assert_int_equal(0, rename(away, segment()));
+    }
+}
+
+static void a_segment_that_the_disk_does_not_give_at_start_is_asked_for_again(
+    void **state)
+{
+    const struct timespec ms = {0, 1000000};
+    struct spool_shard_id id;
+    struct spool_consumer *c;
+    struct spool *s;
+    int stream;
+
+    (void)state;
+    write_events();
+    block_segment(true);
+    s = open_spool();
+    stream = open_stream(s, 64 * SEGMENT, false);
+    c = open_consumer(s, stream);
+    spool_ready(s);
+    assert_int_equal(1, spool_shards(c, &id, 1));
+    assert_int_equal(0, id.first);
+    assert_int_equal(SPOOL_READ_AGAIN, read_all(s, stream).last);
+    block_segment(false);
+    for (int i = 0; i < 5000 && id.first == 0; i++) {
+        (void)nanosleep(&ms, NULL);
+        assert_int_equal(1, spool_shards(c, &id, 1));
+    }
+    assert_int_equal(1, id.first);
+    expect(read_all(s, stream), N, 0);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static void a_segment_that_can_not_be_opened_later_holds_and_is_not_lost(
+    void **state)
+{
+    const struct timespec ms = {0, 1000000};
+    struct spool_consumer *c;
+    struct spool_cursor *cur;
+    struct spool_block b;
+    enum spool_read r = SPOOL_READ_AGAIN;
+    uint64_t lost = 0;
+    struct spool *s;
+
+    (void)state;
+    write_events();
+    s = open_spool();
+    c = open_consumer(s, open_stream(s, 64 * SEGMENT, false));
+    block_segment(true);
+    cur = spool_cursor_open(c, (struct spool_pos){1, 0, 1});
+    for (int i = 0; i < 200; i++) {
+        assert_int_equal(SPOOL_READ_AGAIN, spool_cursor_next(cur, &b, &lost));
+        (void)nanosleep(&ms, NULL);
+    }
+    block_segment(false);
+    for (int i = 0; i < 5000 && r == SPOOL_READ_AGAIN; i++) {
+        r = spool_cursor_next(cur, &b, &lost);
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_int_equal(SPOOL_READ_OK, r);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_close(s);
+}
+
+static void a_segment_that_was_taken_away_is_a_gap(void **state)
+{
+    struct spool *s;
+    int stream;
+
+    (void)state;
+    write_events();
+    s = open_spool();
+    stream = open_stream(s, 64 * SEGMENT, false);
+    assert_int_equal(0, unlink(segment()));
+    expect(read_all(s, stream), 0, N);
+    spool_close(s);
+}
+
+static void a_copy_of_a_segment_overwrites_nothing(void **state)
+{
+    char command[400];
+
+    (void)state;
+    write_events();
+    (void)snprintf(command, sizeof command,
+                   "cp '%s' '%s/events/1.0/0000000009.seg'", segment(), dir);
+    assert_int_equal(0, system(command));
+    expect(read_back(), N, 0);
+    (void)snprintf(command, sizeof command,
+                   "test -f '%s' && test -f '%s/events/1.0/0000000009.seg'",
+                   segment(), dir);
+    assert_int_equal(0, system(command));
+}
+
+static void a_copied_spool_names_new_events_anew_and_old_ones_as_before(
+    void **state)
+{
+    char first[40], command[400];
+    struct spool *s;
+
+    (void)state;
+    write_events();
+    s = open_spool();
+    (void)snprintf(first, sizeof first, "%s", spool_uuid(s));
+    assert_string_equal(first, spool_uuid_of(s, 1));
+    spool_close(s);
+    (void)snprintf(command, sizeof command,
+                   "cp -a '%s' '%s.b' && rm -r '%s' && mv '%s.b' '%s'", dir, dir,
+                   dir, dir, dir);
+    assert_int_equal(0, system(command));
+    s = open_spool();
+    assert_string_not_equal(first, spool_uuid(s));
+    assert_string_equal(first, spool_uuid_of(s, 1));
+    assert_string_equal(spool_uuid(s), spool_uuid_of(s, spool_epoch(s)));
+    expect(read_all(s, open_stream(s, 64 * SEGMENT, false)), N, 0);
+    (void)snprintf(first, sizeof first, "%s", spool_uuid(s));
+    spool_close(s);
+    s = open_spool();
+    assert_string_equal(first, spool_uuid(s));
+    spool_close(s);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_damaged_block_costs_its_own_events_only),
+        TEST(a_damaged_length_is_passed_over_too),
+        TEST(damage_at_the_end_is_told_after_a_stop_in_good_order),
+        TEST(damage_of_all_blocks_is_told_after_a_stop_in_good_order),
+        TEST(damage_is_told_from_a_torn_end_after_a_crash),
+        TEST(a_torn_end_is_no_loss_and_is_kept_for_a_look),
+        TEST(a_first_page_with_a_wrong_byte_costs_nothing),
+        TEST(a_file_of_other_bytes_is_moved_and_not_deleted),
+        TEST(a_first_page_of_zeros_costs_nothing_where_two_blocks_agree),
+        TEST(a_segment_that_was_never_used_is_deleted),
+        TEST(a_segment_that_the_disk_does_not_give_at_start_is_asked_for_again),
+        TEST(a_segment_that_can_not_be_opened_later_holds_and_is_not_lost),
+        TEST(a_segment_that_was_taken_away_is_a_gap),
+        TEST(a_copy_of_a_segment_overwrites_nothing),
+        TEST(a_copied_spool_names_new_events_anew_and_old_ones_as_before),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
