@@ -49,28 +49,40 @@ local function is_own(v)
   return t == "boolean" or v == nil
 end
 
-local function find(self, a, b, c)
+local function find(h, a, b, c)
   local x, y, z = shown(a), shown(b), shown(c)
-  local at = C.sluice_series(ctx, self.index, x, #x, y, #y, z, #z)
+  local at = C.sluice_series(ctx, h.index, x, #x, y, #y, z, #z)
   -- What counts as "other" is not kept: clients may have any number of values.
   -- Nor what an example has counted, whose places are its own.
   if at >= 0 and C.sluice_trial(ctx) == 0 and
       is_own(a) and is_own(b) and is_own(c) then
-    remember(self.cache, at, a, b, c, self.n)
+    remember(h.cache, at, a, b, c, h.n)
   end
   return at
 end
 
-local function series(self, a, b, c)
-  local n = self.n
+local function series(h, a, b, c)
+  local n = h.n
   if n == 0 then return 0 end
   if a == nil then a = "" end
   if b == nil then b = "" end
   if c == nil then c = "" end
-  local at = self.cache[a]
+  local at = h.cache[a]
   if n > 1 and at then at = at[b] end
   if n > 2 and at then at = at[c] end
-  return at or find(self, a, b, c)
+  return at or find(h, a, b, c)
+end
+
+-- What a handle is, by the handle, which has nothing in it: a policy could else set a
+-- place that is none. One table a class, so that no class takes another's handle.
+local of = {}
+for _, word in ipairs { "counter", "gauge", "limit" } do
+  of[word] = setmetatable({}, { __mode = "k" })
+end
+local counters, gauges, limits = of.counter, of.gauge, of.limit
+
+local function no_handle(word, method)
+  error(("expected a %s before %s: write c:%s(…)"):format(word, method, method), 3)
 end
 
 local function finite(v) return type(v) == "number" and v - v == 0 end
@@ -82,8 +94,9 @@ function Counter.inc(self, n, a, b, c)
   if not finite(n) or n < 0 then
     error(("inc: expected a number from 0, got %s"):format(tostring(n)), 2)
   end
-  if not self.index then return end
-  C.sluice_add(ctx, self.index, series(self, a, b, c), n)
+  local h = counters[self] or no_handle("counter", "inc")
+  if not h.index then return end
+  C.sluice_add(ctx, h.index, series(h, a, b, c), n)
 end
 
 local Gauge = {}
@@ -92,16 +105,18 @@ function Gauge.set(self, v, a, b, c)
   if not finite(v) then
     error(("set: expected a number, got %s"):format(tostring(v)), 2)
   end
-  if not self.index then return end
-  C.sluice_set(ctx, self.index, series(self, a, b, c), v)
+  local h = gauges[self] or no_handle("gauge", "set")
+  if not h.index then return end
+  C.sluice_set(ctx, h.index, series(h, a, b, c), v)
 end
 
 function Gauge.add(self, v, a, b, c)
   if not finite(v) then
     error(("add: expected a number, got %s"):format(tostring(v)), 2)
   end
-  if not self.index then return end
-  C.sluice_add(ctx, self.index, series(self, a, b, c), v)
+  local h = gauges[self] or no_handle("gauge", "add")
+  if not h.index then return end
+  C.sluice_add(ctx, h.index, series(h, a, b, c), v)
 end
 
 -- ---- limits -------------------------------------------------------------------
@@ -109,8 +124,8 @@ end
 local Limit = {}
 
 -- What an event or a request is counted by, from the limit's own option.
-local function key_of(self, x)
-  local key = self.key
+local function key_of(h, x)
+  local key = h.key
   if type(x) ~= "cdata" then return x end
   if not key then
     error("this limit has no key = …: say what to count by", 3)
@@ -121,36 +136,36 @@ local function key_of(self, x)
     if type(v) ~= "string" and type(v) ~= "number" then return "" end
     return v
   end
-  if self.header then return x.headers[self.header] end
+  if h.header then return x.headers[h.header] end
   return x[key]
 end
 
-local function wait(self, key, n)
+local function wait(h, key, n)
   if type(key) == "number" then key = tostring(key) end
   -- Those without a key share a bucket.
   if key == nil then key = "" end
   if type(key) ~= "string" then
     error(("a limit's key is a text or a number, not a %s"):format(type(key)), 3)
   end
-  return C.sluice_take(ctx, self.index, key, #key, n or 1)
+  return C.sluice_take(ctx, h.index, key, #key, n or 1)
 end
 
 function Limit.take(self, x, n)
-  if not self.index then return true end
-  return wait(self, key_of(self, x), n) == 0
+  local h = limits[self] or no_handle("limit", "take")
+  if not h.index then return true end
+  return wait(h, key_of(h, x), n) == 0
 end
 
 function Limit.check(self, x, n)
-  if not self.index then return nil end
-  local ms = wait(self, key_of(self, x), n)
+  local h = limits[self] or no_handle("limit", "check")
+  if not h.index then return nil end
+  local ms = wait(h, key_of(h, x), n)
   if ms == 0 then return nil end
-  return limited(self.message, ms)
+  return limited(h.message, ms)
 end
 
 local classes = { counter = Counter, gauge = Gauge, limit = Limit }
 for word, methods in pairs(classes) do
-  -- What a handle has not yet.
-  methods.index, methods.key, methods.header = false, false, false
   setmetatable(methods, { __index = function(_, key)
     error(("a %s has no \"%s\""):format(word, tostring(key)), 2)
   end })
@@ -159,7 +174,7 @@ end
 ---@param word string "counter", "gauge" or "limit"
 ---@param given fun(args: any) takes the { } behind the name
 function M.new(word, given)
-  return setmetatable({ cache = {}, n = 0 }, {
+  local handle = setmetatable({}, {
     __index = classes[word],
     __newindex = function()
       error(("a %s can't be changed"):format(word), 2)
@@ -170,6 +185,8 @@ function M.new(word, given)
     end,
     __metatable = false,
   })
+  of[word][handle] = { cache = {}, n = 0, index = false, key = false, header = false }
+  return handle
 end
 
 -- ---- lookups -------------------------------------------------------------------
@@ -238,8 +255,9 @@ function M.place_lookup(place, index, names, key)
 end
 
 ---Takes its place in the plan, after the policy was checked.
-function M.place(handle, fields)
-  for k, v in pairs(fields) do rawset(handle, k, v) end
+---@param word string "counter", "gauge" or "limit"
+function M.place(word, handle, fields)
+  for k, v in pairs(fields) do of[word][handle][k] = v end
 end
 
 ---@param context userdata struct sluice_context *

@@ -20,6 +20,9 @@ local NULL, FALSE, TRUE, NUMBER, STRING = 1, 2, 3, 4, 5
 local ESCAPED = 6
 
 local ctx             -- struct sluice_context *
+local request         -- what hooks hold as req: nothing but a type
+local event_ptr       -- ctype struct event *
+local view_ptr        -- ctype struct sluice_event *
 local slots = {}      -- of the route in hand: key -> slot
 local enums = {}      -- slot -> its strings by index from 0
 local times = {}      -- slot -> true
@@ -30,9 +33,14 @@ local encode          -- host's: a Lua value to JSON text
 
 local REJECT, DROP, TO, NOTHING = 1, 2, 3, 0
 
--- What the last reject, drop or to said; the hook hands the verdict back.
-local verdict = { kind = NOTHING, code = "", message = "", status = 0, n = 0,
+-- What the last reject, drop or to said; the hook hands the verdict back, which
+-- has nothing in it.
+local said = { kind = NOTHING, code = "", message = "", status = 0, n = 0,
   wait_ms = 0 }
+local verdict = setmetatable({}, {
+  __newindex = function() error("what reject, drop and to return can't be set", 2) end,
+  __metatable = false,
+})
 
 local function gone()
   error("event used after its request", 3)
@@ -60,7 +68,7 @@ local function slow(ev, key)
 end
 
 local function read(ev, key)
-  local e = ev.sluice_
+  local e = cast(event_ptr, ev)
   if e.epoch ~= ctx.epoch then gone() end
   local slot = slots[key]
   if slot == nil or
@@ -102,7 +110,10 @@ local function failed(rc, key)
 end
 
 local function write(ev, key, v)
-  if ev.sluice_.epoch ~= ctx.epoch then gone() end
+  if cast(event_ptr, ev).epoch ~= ctx.epoch then gone() end
+  if type(key) ~= "string" then
+    error(("an event's key is a text, not a %s"):format(type(key)), 2)
+  end
   local kind, rc = type(v), 0
   if kind == "number" then
     rc = C.sluice_set_number(ctx, ev, key, #key, v)
@@ -126,6 +137,7 @@ local parts = { method = 0, path = 1, query = 2, peer = 3 }
 
 local function named(part, name)
   if ctx.epoch == 0 then error("request used after its end", 3) end
+  if type(name) ~= "string" then return nil end
   if C.sluice_request_named(ctx, part, name, #name, found) == 0 then
     return nil
   end
@@ -154,11 +166,12 @@ local views = {
   end),
 }
 
-local function request_read(req, key)
+local function request_read(_, key)
   if ctx.epoch == 0 then error("request used after its end", 2) end
+  if key == "time_ms" then return ctx.time_ms end
   local part = parts[key]
   if part ~= nil then
-    C.sluice_request_part(req, part, found)
+    C.sluice_request_part(ctx, part, found)
     return text_of(found.text, found.len)
   end
   local table_of = views[key]
@@ -182,37 +195,37 @@ end
 
 function M.reject(code, message, status)
   if not codes[code] then check_code(code) end
-  verdict.kind, verdict.code = REJECT, code
-  verdict.message = message == nil and "" or tostring(message)
+  said.kind, said.code = REJECT, code
+  said.message = message == nil and "" or tostring(message)
   if status ~= nil and (type(status) ~= "number" or status < 400 or
       status > 499 or status % 1 ~= 0) then
     error("reject: expected a status from 400 to 499", 2)
   end
-  verdict.status, verdict.wait_ms = status or 422, 0
+  said.status, said.wait_ms = status or 422, 0
   return verdict
 end
 
 -- A refusal that a limit makes: the same may pass after wait_ms.
 local function limited(message, wait_ms)
-  verdict.kind, verdict.code, verdict.message = REJECT, "rate_limited", message
-  verdict.status, verdict.wait_ms = 429, wait_ms
+  said.kind, said.code, said.message = REJECT, "rate_limited", message
+  said.status, said.wait_ms = 429, wait_ms
   return verdict
 end
 
 function M.drop()
-  verdict.kind = DROP
+  said.kind = DROP
   return verdict
 end
 
 local function to_more(...)
   local n = select("#", ...)
-  verdict.n = 1 + n
-  for i = 1, n do verdict[1 + i] = (select(i, ...)) end
+  said.n = 1 + n
+  for i = 1, n do said[1 + i] = (select(i, ...)) end
 end
 
 function M.to(stream, ...)
   if stream == nil then error("to: expected the name of a stream", 2) end
-  verdict.kind, verdict.n, verdict[1] = TO, 1, stream
+  said.kind, said.n, said[1] = TO, 1, stream
   if ... ~= nil then to_more(...) end
   return verdict
 end
@@ -225,8 +238,8 @@ end
 
 -- In a function of its own: a loop inside the batch's would keep that from
 -- compiling.
-local function route_more(ev, r)
-  for i = 2, r.n do send(ev, r[i]) end
+local function route_more(ev)
+  for i = 2, said.n do send(ev, said[i]) end
 end
 
 local function act(ev, r)
@@ -234,18 +247,18 @@ local function act(ev, r)
     error(("on_event returned a %s; expected nothing, reject(), drop() or to()")
       :format(type(r)), 0)
   end
-  if r.kind == REJECT then
-    if r.status ~= 422 and r.wait_ms == 0 then
+  if said.kind == REJECT then
+    if said.status ~= 422 and said.wait_ms == 0 then
       error("reject: a status is on_request's to give; the route's answer says "
         .. "the one of refused events", 0)
     end
-    C.sluice_reject(ctx, ev, r.code, #r.code, r.message, #r.message)
-    if r.wait_ms > 0 then C.sluice_limited(ctx, ev) end
-  elseif r.kind == DROP then
+    C.sluice_reject(ctx, ev, said.code, #said.code, said.message, #said.message)
+    if said.wait_ms > 0 then C.sluice_limited(ctx, ev) end
+  elseif said.kind == DROP then
     C.sluice_drop(ctx, ev)
   else
-    send(ev, r[1])
-    if r.n > 1 then route_more(ev, r) end
+    send(ev, said[1])
+    if said.n > 1 then route_more(ev) end
   end
 end
 
@@ -256,12 +269,12 @@ local function hint(method)
     .. "name behind ev is the client's"):format(method, method)
 end
 
-local function fail(ev, message)
+local function fail(i, message)
   -- What the event has left behind must not fail the next one as well.
   if message == "not enough memory" then collectgarbage() end
   message = tostring(message):gsub("policy:", "")
     :gsub("attempt to call method '([%w_]+)' %(a nil value%)", hint)
-  C.sluice_failed(ctx, ev, message, #message)
+  C.sluice_failed(ctx, cast(view_ptr, ctx.events + i), message, #message)
 end
 
 -- ---- the loop ---------------------------------------------------------------
@@ -273,9 +286,9 @@ end
 -- stands right behind a pcall is never a trace by itself, and given up alike: step
 -- takes that place, so that the policy's own functions do not.
 local step_text = [[
-local ctx, req, act, hook = ...
+local ctx, req, act, hook, cast, view_ptr = ...
 return function(i)
-  local ev = ctx.events + i
+  local ev = cast(view_ptr, ctx.events + i)[0]
   local r = hook(ev, req)
   if r ~= nil then act(ev, r) end
 end
@@ -285,10 +298,10 @@ local loop_text = [[
 local ctx, fail, pcall, step = ...
 return function()
   for i = ctx.from, ctx.n - 1 do
-    if ctx.events[i].sluice_.fate == 0 then
+    if ctx.events[i].fate == 0 then
       ctx.at = i
       local ok, why = pcall(step, i)
-      if not ok then fail(ctx.events + i, why) end
+      if not ok then fail(i, why) end
     end
   end
 end
@@ -297,8 +310,8 @@ end
 local FEW = 8 -- events
 
 local function loop_of(hook)
-  local step = assert(loadstring(step_text, "=sluice.step"))(ctx, ctx.request,
-    act, hook)
+  local step = assert(loadstring(step_text, "=sluice.step"))(ctx, request,
+    act, hook, cast, view_ptr)
   return assert(loadstring(loop_text, "=sluice.loop"))(ctx, fail, pcall, step)
 end
 
@@ -342,15 +355,25 @@ end
 
 function M.on_request(run)
   use(run)
-  local ok, r = pcall(run.request, ctx.request)
+  local ok, r = pcall(run.request, request)
   if not ok then error(r, 0) end
   if r == nil then return end
-  if r ~= verdict or r.kind ~= REJECT then
+  if r ~= verdict or said.kind ~= REJECT then
     error("on_request: expected nothing or reject()", 0)
   end
-  ctx.wait_ms = r.wait_ms
-  C.sluice_refuse(ctx, r.status, r.code, #r.code, r.message, #r.message)
+  ctx.wait_ms = said.wait_ms
+  C.sluice_refuse(ctx, said.status, said.code, #said.code, said.message, #said.message)
 end
+
+local function no_pairs()
+  error("an event can't be iterated; get(ev, path) gives a table", 2)
+end
+
+-- A member without a name: there is a size, and nothing to be named.
+local opaque = [[
+struct sluice_event { int32_t :32; };
+struct sluice_request { int32_t :32; };
+]]
 
 ---@param context lightuserdata struct sluice_context *
 ---@param declarations string C text of event.h and ffi.h
@@ -360,14 +383,20 @@ function M.start(context, declarations, host)
   assert(C.SLUICE_FFI_VERSION == 1, "another version of ffi.h")
   ctx = cast("struct sluice_context *", context)
   found = ffi.new("struct sluice_value")
+  ffi.cdef(opaque)
+  event_ptr = ffi.typeof("struct event *")
+  view_ptr = ffi.typeof("struct sluice_event *")
   -- A symbol that was never looked up ends a trace that needs it.
   for name in declarations:gmatch("[%s%*](sluice_[%w_]+)%(") do
     local _ = C[name]
   end
   decode, encode = host.decode, host.encode
-  ffi.metatype("struct sluice_event", { __index = read, __newindex = write })
-  ffi.metatype("struct sluice_request", { __index = request_read,
-    __newindex = function() error("a request can't be changed", 2) end })
+  ffi.metatype("struct sluice_event", { __index = read, __newindex = write,
+    __tostring = function() return "event" end,
+    __pairs = no_pairs, __ipairs = no_pairs })
+  request = ffi.metatype("struct sluice_request", { __index = request_read,
+    __newindex = function() error("a request can't be changed", 2) end,
+    __tostring = function() return "request" end })()
   handles.start(ctx, limited)
   library.start(ctx, { value_of = value_of, gone = gone })
 end

@@ -150,11 +150,11 @@ function Loader:kept(desc)
     if s.word == "counter" or s.word == "gauge" then
       local o = self:metric(s, first)
       metrics[#metrics + 1] = o
-      handles.place(s.handle, { index = #metrics - 1, n = #o.labels })
+      handles.place(s.word, s.handle, { index = #metrics - 1, n = #o.labels })
     elseif s.word == "limit" then
       local o = self:limit(s, first_limit, #limits + 1)
       limits[#limits + 1] = o
-      handles.place(s.handle, { index = #limits - 1, key = o.key or false,
+      handles.place(s.word, s.handle, { index = #limits - 1, key = o.key or false,
         header = o.key and o.key:match("^header:(.+)$") or false,
         message = ("more than %s"):format(tostring(o.shown)) })
     end

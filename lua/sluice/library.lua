@@ -18,6 +18,8 @@ local ctx             -- struct sluice_context *
 local found           -- scratch: struct sluice_value
 local value_of        -- hooks': what found holds, as a Lua value
 local gone            -- hooks': raises for an event of a request that is over
+local event_type      -- ctype of events
+local event_ptr       -- ctype struct event *
 
 local TEXT_MAX = 65536
 
@@ -32,7 +34,11 @@ end
 -- ---- events --------------------------------------------------------------
 
 local function find(ev, path)
-  if ev.sluice_.epoch ~= ctx.epoch then gone() end
+  -- A number would be cast to an address.
+  if not ffi.istype(event_type, ev) then
+    error("expected an event, got " .. type(ev), 3)
+  end
+  if ffi.cast(event_ptr, ev).epoch ~= ctx.epoch then gone() end
   local rc = C.sluice_get(ctx, ev, path, #path, found)
   if rc < 0 then
     error(("\"%s\" is no path such as \"items[1].id\""):format(path), 3)
@@ -331,6 +337,8 @@ function M.start(context, host)
   ctx = context
   found = ffi.new("struct sluice_value")
   value_of, gone = host.value_of, host.gone
+  event_type = ffi.typeof("struct sluice_event")
+  event_ptr = ffi.typeof("struct event *")
   assert(C.SLUICE_TEXT_MAX == TEXT_MAX)
 end
 

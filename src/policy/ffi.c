@@ -20,7 +20,7 @@ enum { EXACT_MAX = 9007199254740992 };
 
 static struct event *event_of(struct sluice_event *ev)
 {
-    return &ev->sluice_;
+    return (struct event *)(void *)ev;
 }
 
 /* Text of a string's slice; escapes are undone in the request's arena. */
@@ -284,10 +284,10 @@ void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
     (void)snprintf(c->message, sizeof c->message, "%.*s", (int)len, message);
 }
 
-void sluice_request_part(const struct sluice_request *r, int part,
+void sluice_request_part(struct sluice_context *c, int part,
                          struct sluice_value *out)
 {
-    const struct policy_request *q = r->sluice_;
+    const struct policy_request *q = c->request;
     struct str s = part == 0   ? q->method
                    : part == 1 ? q->path
                    : part == 2 ? q->query
@@ -305,7 +305,7 @@ int sluice_request_named(struct sluice_context *c, int part, const char *name,
         REQUEST_PARAM, REQUEST_ARG, REQUEST_HEADER, REQUEST_BASIC_USER,
         REQUEST_BASIC_PASSWORD};
     struct policy_state *s = OUTER(c, struct policy_state, context);
-    struct str raw = request_raw(c->request.sluice_, c->route->path,
+    struct str raw = request_raw(c->request, c->route->path,
                                  parts[part], (struct str){name, n});
     size_t len;
 

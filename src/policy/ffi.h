@@ -14,26 +14,20 @@
 
 enum { SLUICE_FFI_VERSION = 1 };
 
-/* An event as Lua sees it: the one member has a name that no client uses, for
- * every other key is looked up in the event itself. */
-struct sluice_event {
-    struct event sluice_;
-};
-
-/* What a hook can read of the request. */
-struct sluice_request {
-    double time_ms; /* wall clock of this turn */
-    const struct policy_request *sluice_;
-};
+/* A struct event as Lua's hooks hold it: without a member, so that every key is
+ * looked up in the event itself, and handed over by reference, so that a number is
+ * no index. Only hooks.lua makes a struct event * of it. */
+struct sluice_event;
 
 /* One a state; C fills it before it enters Lua. */
 struct sluice_context {
     struct event_batch *batch;
-    struct sluice_event *events; /* batch->events */
+    struct event *events;        /* batch->events */
     const char *body;            /* batch->body */
     uint32_t n;
     uint32_t epoch;              /* of batch; 0: no request is under way */
-    struct sluice_request request;
+    double time_ms;              /* wall clock of this turn */
+    const struct policy_request *request;
     const struct plan *plan;
     const struct route *route;
     uint32_t from;               /* where the loop over events begins */
@@ -108,7 +102,7 @@ void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
                    size_t n, const char *message, size_t len);
 
 /* A part of the request: 0 method, 1 path, 2 query, 3 peer. */
-void sluice_request_part(const struct sluice_request *r, int part,
+void sluice_request_part(struct sluice_context *c, int part,
                          struct sluice_value *out);
 /* One by its name: 0 parameter of the path, 1 argument of the query, 2 header, 3
  * basic auth's user, 4 its password (without a name). 0: there is none. The text

@@ -184,5 +184,5 @@ double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
 void sluice_limited(struct sluice_context *c, struct sluice_event *ev)
 {
     (void)c;
-    ev->sluice_.flags |= EVENT_RETRY;
+    ((struct event *)(void *)ev)->flags |= EVENT_RETRY;
 }

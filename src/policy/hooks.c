@@ -51,9 +51,9 @@ static void enter(struct policy_state *s, const struct route *route, int hook,
     c->digits_epoch = 0;
     c->refused = 0;
     c->wait_ms = 0;
-    c->request.time_ms = req->time_ms;
+    c->time_ms = req->time_ms;
     s->now_ms = req->mono_ms > 0 ? req->mono_ms : req->time_ms;
-    c->request.sluice_ = req;
+    c->request = req;
     if (s->hooks[route->index].loops) {
         state_bound(s, "the hook", HOOK_STOP_MS);
     }
@@ -122,7 +122,7 @@ void policy_on_events(struct policy_state *s, const struct route *route,
     uint32_t times = 0;
 
     c->batch = b;
-    c->events = (struct sluice_event *)(void *)b->events;
+    c->events = b->events;
     c->body = b->body;
     c->n = b->n;
     c->from = 0;

@@ -14,7 +14,7 @@
 
 /* A row of a lookup file, as Lua sees it. */
 struct sluice_row {
-    int32_t sluice_table, sluice_row_;
+    const int32_t sluice_table, sluice_row_;
 };
 
 enum { SLUICE_TEXT_MAX = 65536 }; /* bytes of scratch */

@@ -56,7 +56,7 @@ static void top_value(const struct sluice_context *c, const struct event *ev,
 int sluice_get(struct sluice_context *c, struct sluice_event *view,
                const char *text, size_t n, struct sluice_value *out)
 {
-    const struct event *ev = &view->sluice_;
+    const struct event *ev = (const struct event *)(const void *)view;
     struct path path;
     struct member m;
 
@@ -89,7 +89,7 @@ int sluice_find(struct sluice_context *c, struct sluice_event *view,
 int sluice_edited(struct sluice_context *c, struct sluice_event *view,
                   const char *text, size_t n)
 {
-    const struct event *ev = &view->sluice_;
+    const struct event *ev = (const struct event *)(const void *)view;
     const struct edit *x;
     struct str key = {text, n};
     struct path path;

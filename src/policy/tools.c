@@ -110,7 +110,7 @@ void sluice_uuid7(struct sluice_context *c, struct sluice_value *out)
     struct tools *t = tools_of(c);
     char *p = t->scratch;
 
-    next_uuid(t, (uint64_t)c->request.time_ms & ((1ull << 48) - 1));
+    next_uuid(t, (uint64_t)c->time_ms & ((1ull << 48) - 1));
     p = put_hex(p, t->uuid_ms >> 16, 8);
     *p++ = '-';
     p = put_hex(p, t->uuid_ms & 0xFFFF, 4);

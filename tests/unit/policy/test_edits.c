@@ -68,7 +68,7 @@ static void take(const char *text)
     assert_int_equal(SCAN_OK, scan_body(&batch, keys, SCAN_EVENT, &limits, body, n,
                                         &se));
     context = (struct sluice_context){.batch = &batch,
-                                      .events = event(),
+                                      .events = batch.events,
                                       .body = body,
                                       .n = 1,
                                       .epoch = batch.epoch};
