@@ -93,7 +93,17 @@ function Loader:metric(s, first)
   return o
 end
 
-function Loader:limit(s, first, n)
+-- By what it says, not by its place: one that is added above it does not take
+-- over its buckets.
+local function nameless(o, rate, unnamed)
+  local name = ("%s %s"):format(tostring(o.key or "all"), tostring(rate))
+  if o.burst then name = name .. " " .. tostring(o.burst) end
+  unnamed[name] = (unnamed[name] or 0) + 1
+  return unnamed[name] == 1 and name or ("%s #%d"):format(name, unnamed[name])
+end
+
+---first, unnamed: of the limits so far, by their names and what they say.
+function Loader:limit(s, first, unnamed)
   if s.name and not s.name:match("^[a-z0-9_%-]+$") then
     self:problem(s, nil, "value", "a name is 1 to 64 of a-z, 0-9, _ and -")
   elseif s.name and first[s.name] then
@@ -102,7 +112,7 @@ function Loader:limit(s, first, n)
   end
   if s.name then first[s.name] = first[s.name] or s end
   local o = self:options(s, {}, s.args, words.limit.options)
-  o.name = s.name or tostring(n)
+  o.name = s.name or nameless(o, s.args.rate, unnamed)
   o.shown = s.args.rate
   if o.rate then
     o.burst = o.burst or math.max(1, math.min(1000000, math.ceil(o.rate)))
@@ -146,13 +156,14 @@ end
 ---Fills desc.metrics and desc.limits; handles get their places.
 function Loader:kept(desc)
   local metrics, limits, first, first_limit, told = {}, {}, {}, {}, {}
+  local unnamed = {}
   for _, s in ipairs(self.statements) do
     if s.word == "counter" or s.word == "gauge" then
       local o = self:metric(s, first)
       metrics[#metrics + 1] = o
       handles.place(s.word, s.handle, { index = #metrics - 1, n = #o.labels })
     elseif s.word == "limit" then
-      local o = self:limit(s, first_limit, #limits + 1)
+      local o = self:limit(s, first_limit, unnamed)
       limits[#limits + 1] = o
       handles.place(s.word, s.handle, { index = #limits - 1, key = o.key or false,
         header = o.key and o.key:match("^header:(.+)$") or false,

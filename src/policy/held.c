@@ -12,6 +12,7 @@
 enum { TRIAL_KEYS = 64 };
 
 struct held {
+    struct hub *hub;
     struct metric **metrics;
     struct buckets **limits;
     uint32_t n_metrics, n_limits;
@@ -22,7 +23,6 @@ struct held {
 static bool take_metrics(struct held *h, struct hub *hub,
                          const struct plan *plan, struct err *e)
 {
-    h->n_metrics = plan->n_metrics;
     h->metrics = mem_zalloc(plan->n_metrics * sizeof(struct metric *));
     for (uint32_t i = 0; i < plan->n_metrics; i++) {
         const struct metric_plan *m = &plan->metrics[i];
@@ -37,6 +37,7 @@ static bool take_metrics(struct held *h, struct hub *hub,
         if (h->metrics[i] == NULL) {
             return false;
         }
+        h->n_metrics++;
     }
     return true;
 }
@@ -60,6 +61,7 @@ struct held *held_new(struct hub *hub, const struct plan *plan, bool trial,
 {
     struct held *h = mem_zalloc(sizeof *h);
 
+    h->hub = hub;
     h->stripe = hub_stripe(hub);
     h->limits = mem_zalloc(plan->n_limits * sizeof(struct buckets *));
     if (!take_metrics(h, hub, plan, e)) {
@@ -83,6 +85,9 @@ void held_free(struct held *h)
     if (h == NULL) {
         return;
     }
+    for (uint32_t i = 0; i < h->n_metrics; i++) {
+        hub_metric_drop(h->hub, h->metrics[i]);
+    }
     for (uint32_t i = 0; i < h->n_limits; i++) {
         buckets_unref(h->limits[i]);
     }
@@ -92,6 +97,13 @@ void held_free(struct held *h)
     free(h->limits);
     free(h->metrics);
     free(h);
+}
+
+void policy_publish(struct policy_state *s)
+{
+    for (uint32_t i = 0; s->held != NULL && i < s->held->n_metrics; i++) {
+        hub_publish(s->held->hub, s->held->metrics[i]);
+    }
 }
 
 bool policy_metric(struct policy_state *s, const char *name,

@@ -199,6 +199,10 @@ bool policy_judge(struct policy_state *s, const struct policy_number *old,
                   const struct policy_number *new_, uint32_t n, char *why,
                   size_t why_bytes);
 
+/* Its counters and gauges show up in /metrics from now on; before its first hook
+ * runs for a request. */
+void policy_publish(struct policy_state *s);
+
 /* The value of a counter or gauge of the policy, by its label values in order.
  * False: the policy has none with that name and as many labels. */
 bool policy_metric(struct policy_state *s, const char *name,

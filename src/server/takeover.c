@@ -59,6 +59,9 @@ void bindings_make(struct server *s, struct generation *g,
                    int dead_stream)
 {
     for (uint32_t i = 0; i < s->n_workers; i++) {
+        if (ids != NULL) {
+            policy_publish(states[i]); /* a shadow's counters are its own */
+        }
         g->bindings[i] = binding_new(worker_ingest(s->workers[i]), g->policy,
                                      states[i], ids, dead_stream);
         states[i] = NULL;

@@ -10,18 +10,30 @@
 #include "base/mem.h"
 #include "stats/stats.h"
 
-/* A limit or a stream's memory of keys, under its name for ever; the table comes
- * and goes. */
+/* What one or more generations ask for in the same words. */
+struct table {
+    struct table *next;
+    struct buckets *buckets; /* a reference; NULL: of a stream */
+    struct seen *seen;       /* a reference; NULL: of a limit */
+    char *key;               /* of seen */
+};
+
+/* A limit or a stream's memory of keys, under its name for ever; tables come and
+ * go. */
 struct named {
     struct named *next;
     struct hub *hub;
     char *name;
     bool limit;
-    struct buckets *buckets; /* a reference; NULL: none now */
-    struct seen *seen;
-    char *key;               /* of seen */
-    /* Of the tables before this one, so that counters do not go back. */
+    struct table *tables;
+    /* Of the tables that went, so that counters do not go back. */
     uint64_t refused, forgotten, repeats, unsure, full;
+};
+
+struct shown {
+    struct metric *metric;
+    uint32_t users;
+    bool published;
 };
 
 struct hub {
@@ -29,7 +41,7 @@ struct hub {
     bool published;
     atomic_uint stripe;
     pthread_mutex_t lock;
-    struct metric **metrics;
+    struct shown *metrics;
     size_t n_metrics;
     struct named *named;
 };
@@ -56,24 +68,58 @@ static uint64_t repeats_of(const struct seen *s)
            seen_results(s, SEEN_BUSY) - seen_n_passed(s);
 }
 
-static void let_go(struct named *n)
+/* What the counters of one table, or of all that went, say. */
+struct sums {
+    uint64_t refused, forgotten, repeats, unsure, full, keys;
+};
+
+static void add_table(struct sums *x, const struct table *t)
 {
-    if (n->buckets != NULL) {
-        n->refused += buckets_refused(n->buckets);
-        n->forgotten += buckets_forgotten(n->buckets);
-        buckets_unref(n->buckets);
-        n->buckets = NULL;
+    if (t->buckets != NULL) {
+        x->refused += buckets_refused(t->buckets);
+        x->forgotten += buckets_forgotten(t->buckets);
     }
-    if (n->seen != NULL) {
-        n->forgotten += seen_forgotten(n->seen);
-        n->repeats += repeats_of(n->seen);
-        n->unsure += seen_n_passed(n->seen);
-        n->full += seen_results(n->seen, SEEN_FULL);
-        seen_unref(n->seen);
-        free(n->key);
-        n->seen = NULL;
-        n->key = NULL;
+    if (t->seen != NULL) {
+        x->forgotten += seen_forgotten(t->seen);
+        x->repeats += repeats_of(t->seen);
+        x->unsure += seen_n_passed(t->seen);
+        x->full += seen_results(t->seen, SEEN_FULL);
+        x->keys += seen_count(t->seen);
     }
+}
+
+static struct table *table_free(struct table *t)
+{
+    struct table *next = t->next;
+
+    buckets_unref(t->buckets);
+    seen_unref(t->seen);
+    free(t->key);
+    free(t);
+    return next;
+}
+
+/* A table that no generation uses any more: what it counted stays. */
+static struct table *let_go(struct named *n, struct table *t)
+{
+    struct sums x = {0};
+
+    add_table(&x, t);
+    n->refused += x.refused;
+    n->forgotten += x.forgotten;
+    n->repeats += x.repeats;
+    n->unsure += x.unsure;
+    n->full += x.full;
+    return table_free(t);
+}
+
+static void named_free(struct named *n)
+{
+    while (n->tables != NULL) {
+        n->tables = table_free(n->tables);
+    }
+    free(n->name);
+    free(n);
 }
 
 void hub_unref(struct hub *h)
@@ -82,14 +128,12 @@ void hub_unref(struct hub *h)
         return;
     }
     for (size_t i = 0; i < h->n_metrics; i++) {
-        metric_free(h->metrics[i]);
+        metric_free(h->metrics[i].metric);
     }
     while (h->named != NULL) {
         struct named *next = h->named->next;
 
-        let_go(h->named);
-        free(h->named->name);
-        free(h->named);
+        named_free(h->named);
         h->named = next;
     }
     (void)pthread_mutex_destroy(&h->lock);
@@ -102,30 +146,37 @@ uint32_t hub_stripe(struct hub *h)
     return atomic_fetch_add(&h->stripe, 1);
 }
 
+static struct shown *shown_of(struct hub *h, const char *name)
+{
+    for (size_t i = 0; i < h->n_metrics; i++) {
+        if (strcmp(metric_name(h->metrics[i].metric), name) == 0) {
+            return &h->metrics[i];
+        }
+    }
+    return NULL;
+}
+
 static struct metric *metric_locked(struct hub *h,
                                     const struct metric_conf *conf,
                                     struct err *e)
 {
-    for (size_t i = 0; i < h->n_metrics; i++) {
-        struct metric *m = h->metrics[i];
+    struct shown *x = shown_of(h, conf->name);
 
-        if (strcmp(metric_name(m), conf->name) != 0) {
-            continue;
-        }
-        if (!metric_is(m, conf)) {
-            (void)err_set(e,
-                          "%s \"%s\": since this process started it has another "
-                          "kind, other labels or another max_series; give it "
-                          "another name, or restart",
-                          conf->gauge ? "gauge" : "counter", conf->name);
-            return NULL;
-        }
-        return m;
+    if (x == NULL) {
+        h->metrics = mem_realloc(h->metrics,
+                                 (h->n_metrics + 1) * sizeof *h->metrics);
+        x = &h->metrics[h->n_metrics++];
+        *x = (struct shown){metric_new(conf), 0, false};
+    } else if (!metric_is(x->metric, conf)) {
+        (void)err_set(e,
+                      "%s \"%s\": since this process started it has another "
+                      "kind, other labels or another max_series; give it "
+                      "another name, or restart",
+                      conf->gauge ? "gauge" : "counter", conf->name);
+        return NULL;
     }
-    h->metrics = mem_realloc(h->metrics,
-                             (h->n_metrics + 1) * sizeof(struct metric *));
-    h->metrics[h->n_metrics] = metric_new(conf, h->published);
-    return h->metrics[h->n_metrics++];
+    x->users++;
+    return x->metric;
 }
 
 struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
@@ -139,74 +190,77 @@ struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
     return m;
 }
 
+void hub_metric_drop(struct hub *h, const struct metric *m)
+{
+    struct shown *x;
+
+    (void)pthread_mutex_lock(&h->lock);
+    x = shown_of(h, metric_name(m));
+    if (--x->users == 0 && !x->published) {
+        metric_free(x->metric);
+        *x = h->metrics[--h->n_metrics];
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+void hub_publish(struct hub *h, struct metric *m)
+{
+    struct shown *x;
+
+    (void)pthread_mutex_lock(&h->lock);
+    x = shown_of(h, metric_name(m));
+    if (h->published && !x->published) {
+        x->published = true;
+        metric_publish(m);
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
 /* ---- for /metrics ---- */
+
+/* Over all tables of the name, those that went too. */
+static struct sums sums_of(const struct named *n)
+{
+    struct sums x;
+
+    (void)pthread_mutex_lock(&n->hub->lock);
+    x = (struct sums){n->refused, n->forgotten, n->repeats,
+                      n->unsure,  n->full,      0};
+    for (const struct table *t = n->tables; t != NULL; t = t->next) {
+        add_table(&x, t);
+    }
+    (void)pthread_mutex_unlock(&n->hub->lock);
+    return x;
+}
 
 static double read_refused(const void *arg)
 {
-    const struct named *n = arg;
-    uint64_t v;
-
-    (void)pthread_mutex_lock(&n->hub->lock);
-    v = n->refused + (n->buckets == NULL ? 0 : buckets_refused(n->buckets));
-    (void)pthread_mutex_unlock(&n->hub->lock);
-    return (double)v;
+    return (double)sums_of(arg).refused;
 }
 
 static double read_forgotten(const void *arg)
 {
-    const struct named *n = arg;
-    uint64_t v;
-
-    (void)pthread_mutex_lock(&n->hub->lock);
-    v = n->forgotten +
-        (n->buckets == NULL ? 0 : buckets_forgotten(n->buckets)) +
-        (n->seen == NULL ? 0 : seen_forgotten(n->seen));
-    (void)pthread_mutex_unlock(&n->hub->lock);
-    return (double)v;
+    return (double)sums_of(arg).forgotten;
 }
 
 static double read_keys(const void *arg)
 {
-    const struct named *n = arg;
-    uint64_t v;
-
-    (void)pthread_mutex_lock(&n->hub->lock);
-    v = n->seen == NULL ? 0 : seen_count(n->seen);
-    (void)pthread_mutex_unlock(&n->hub->lock);
-    return (double)v;
+    return (double)sums_of(arg).keys;
 }
 
 static double read_repeats(const void *arg)
 {
-    const struct named *n = arg;
-    uint64_t v;
-
-    (void)pthread_mutex_lock(&n->hub->lock);
-    v = n->repeats + (n->seen == NULL ? 0 : repeats_of(n->seen));
-    (void)pthread_mutex_unlock(&n->hub->lock);
-    return (double)v;
+    return (double)sums_of(arg).repeats;
 }
 
 static double read_unsure(const void *arg)
 {
-    const struct named *n = arg;
-    uint64_t v;
-
-    (void)pthread_mutex_lock(&n->hub->lock);
-    v = n->unsure + (n->seen == NULL ? 0 : seen_n_passed(n->seen));
-    (void)pthread_mutex_unlock(&n->hub->lock);
-    return (double)v;
+    return (double)sums_of(arg).unsure;
 }
 
 static double read_full(const void *arg)
 {
-    const struct named *n = arg;
-    uint64_t v;
-
-    (void)pthread_mutex_lock(&n->hub->lock);
-    v = n->full + (n->seen == NULL ? 0 : seen_results(n->seen, SEEN_FULL));
-    (void)pthread_mutex_unlock(&n->hub->lock);
-    return (double)v;
+    return (double)sums_of(arg).full;
 }
 
 static void publish_results(struct named *n, const char *labels)
@@ -282,11 +336,28 @@ static struct named *named_of(struct hub *h, const char *name, bool limit)
 static void sweep(struct hub *h)
 {
     for (struct named *n = h->named; n != NULL; n = n->next) {
-        if ((n->buckets != NULL && buckets_unshared(n->buckets)) ||
-            (n->seen != NULL && seen_unshared(n->seen))) {
-            let_go(n);
+        struct table **at = &n->tables;
+
+        while (*at != NULL) {
+            struct table *t = *at;
+
+            if (t->buckets != NULL ? buckets_unshared(t->buckets)
+                                   : seen_unshared(t->seen)) {
+                *at = let_go(n, t);
+            } else {
+                at = &t->next;
+            }
         }
     }
+}
+
+static struct table *table_new(struct named *n)
+{
+    struct table *t = mem_zalloc(sizeof *t);
+
+    t->next = n->tables;
+    n->tables = t;
+    return t;
 }
 
 struct buckets *hub_buckets(struct hub *h, const char *name,
@@ -294,15 +365,19 @@ struct buckets *hub_buckets(struct hub *h, const char *name,
 {
     struct buckets *b;
     struct named *n;
+    struct table *t;
 
     (void)pthread_mutex_lock(&h->lock);
     sweep(h);
     n = named_of(h, name, true);
-    if (n->buckets == NULL || !buckets_are(n->buckets, conf)) {
-        let_go(n);
-        n->buckets = buckets_new(conf);
+    for (t = n->tables; t != NULL && !buckets_are(t->buckets, conf);) {
+        t = t->next;
     }
-    b = buckets_ref(n->buckets);
+    if (t == NULL) {
+        t = table_new(n);
+        t->buckets = buckets_new(conf);
+    }
+    b = buckets_ref(t->buckets);
     (void)pthread_mutex_unlock(&h->lock);
     return b;
 }
@@ -312,17 +387,21 @@ struct seen *hub_seen(struct hub *h, const char *name, const char *key,
 {
     struct seen *s;
     struct named *n;
+    struct table *t;
 
     (void)pthread_mutex_lock(&h->lock);
     sweep(h);
     n = named_of(h, name, false);
-    if (n->seen == NULL || !seen_is(n->seen, conf) ||
-        strcmp(n->key, key) != 0) {
-        let_go(n);
-        n->seen = seen_new(conf);
-        n->key = mem_strdup(key);
+    for (t = n->tables;
+         t != NULL && (!seen_is(t->seen, conf) || strcmp(t->key, key) != 0);) {
+        t = t->next;
     }
-    s = seen_ref(n->seen);
+    if (t == NULL) {
+        t = table_new(n);
+        t->seen = seen_new(conf);
+        t->key = mem_strdup(key);
+    }
+    s = seen_ref(t->seen);
     (void)pthread_mutex_unlock(&h->lock);
     return s;
 }

@@ -94,7 +94,7 @@ static void add_series(struct metric *m, uint32_t at, uint64_t hash,
     }
 }
 
-struct metric *metric_new(const struct metric_conf *conf, bool published)
+struct metric *metric_new(const struct metric_conf *conf)
 {
     struct metric *m = mem_zalloc(sizeof *m);
     struct str none[METRIC_LABELS_MAX] = {{NULL, 0}};
@@ -107,7 +107,6 @@ struct metric *metric_new(const struct metric_conf *conf, bool published)
     m->n_labels = conf->n_labels;
     m->max_series = conf->n_labels == 0 ? 1 : conf->max_series;
     m->gauge = conf->gauge;
-    m->published = published;
     siphash_key_random(&m->key);
     (void)pthread_mutex_init(&m->lock, NULL);
     m->list = mem_zalloc((m->max_series + 1) * sizeof *m->list);
@@ -116,6 +115,18 @@ struct metric *metric_new(const struct metric_conf *conf, bool published)
         atomic_store_explicit(&m->n, 1, memory_order_release);
     }
     return m;
+}
+
+void metric_publish(struct metric *m)
+{
+    const struct str none[METRIC_LABELS_MAX] = {{NULL, 0}};
+
+    (void)pthread_mutex_lock(&m->lock);
+    m->published = true;
+    if (m->n_labels == 0) {
+        publish(m, atomic_load(&m->list[0]), none);
+    }
+    (void)pthread_mutex_unlock(&m->lock);
 }
 
 void metric_free(struct metric *m)

@@ -2,7 +2,8 @@
  * metric - a counter or gauge that a policy has named: real numbers, written by
  * all workers, shown in /metrics.
  *
- *   metric_new (hub.c) -> metric_series, metric_add, metric_set -> metric_free
+ *   metric_new (hub.c) -> metric_publish -> metric_series, metric_add, metric_set
+ *   -> metric_free
  *
  * Any thread; only a new series takes a lock. Label values are bounded: when
  * max_series are there, all further ones count as "other".
@@ -27,9 +28,12 @@ struct metric_conf {
 
 struct metric;
 
-/* Copies conf. published: its series are registered with stats, which asks them
- * for their values. Without labels its one series is there at once. */
-struct metric *metric_new(const struct metric_conf *conf, bool published);
+/* Copies conf. Without labels its one series is there at once. */
+struct metric *metric_new(const struct metric_conf *conf);
+/* Once, before it has series with labels: registers its series, and those to come,
+ * with stats, which asks them for their values; it is never freed then but with
+ * the process. */
+void metric_publish(struct metric *m);
 void metric_free(struct metric *m); /* NULL is fine */
 const char *metric_name(const struct metric *m);
 /* Whether conf asks for the same kind and labels; help may differ. */

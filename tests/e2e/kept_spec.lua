@@ -256,6 +256,40 @@ describe("a limit", function()
     assert.equal(3, post_many(5, "{}")[202])
   end)
 
+  it("keeps its debts over reloads that are refused and canaries that go back",
+  function()
+    local route = [[on_request = function(req) return l:check("k") end]]
+    local live = [[limit "l" { rate = "1/h", burst = 3 }]]
+    serve(live, route)
+    assert.equal(3, post_many(10, "{}")[202])
+    local function other(rate, more, workers)
+      h.write(s.path, h.policy { workers = workers or 2, top = ([[
+        local l = limit "l" { rate = "%s", burst = 3 }
+        gauge "late" { }
+        %s]]):format(rate, more), route = route })
+      return s:reload().status
+    end
+    assert.equal(409, other("2/h", "", 1)) -- workers: needs a restart
+    assert.is_nil(s:get("/metrics").body:find("late", 1, true))
+    assert.equal(200, other("3/h", "canary { during = \"1h\" }"))
+    assert.equal(200, s:reload("?rollback").status)
+    h.write(s.path, h.policy { workers = 2, top = "local l = " .. live,
+      route = route })
+    assert.equal(200, s:reload().status)
+    assert.is_nil(post_many(5, "{}")[202])
+  end)
+
+  it("without a name is known by what it says, not by its place", function()
+    local route = [[on_request = function(req) return l:check("k") end]]
+    serve([[limit { rate = "1/h", burst = 3 }]], route)
+    assert.equal(3, post_many(10, "{}")[202])
+    h.write(s.path, h.policy { workers = 2, top = [[
+      local other = limit { rate = "5/h", burst = 3 }
+      local l = limit { rate = "1/h", burst = 3 }]], route = route })
+    assert.equal(200, s:reload().status)
+    assert.is_nil(post_many(5, "{}")[202])
+  end)
+
   it("of its examples is their own, at every load", function()
     local one = [[example "%s" { request = "POST /v1/events", body = "{}",
       expect = { status = %d } }]]

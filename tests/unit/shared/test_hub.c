@@ -38,11 +38,14 @@ static void a_metric_is_one_for_all_generations(void **state)
     m = hub_metric(h, &plain, &e);
     assert_non_null(m);
     assert_ptr_equal(hub_metric(h, &plain, &e), m);
+    hub_publish(h, m);
+    hub_publish(h, m);
     assert_null(hub_metric(h, &gauge, &e));
     assert_non_null(strstr(e.text, "another kind"));
     metric_add(m, 0, 0, 1);
     metric_add(m, 0, 5, 1.5);
     t = hub_metric(h, &by, &e);
+    hub_publish(h, t);
     for (int i = 0; i < 4; i++) {
         metric_add(t, metric_series(t, &values[i]), 0, i + 1);
     }
@@ -56,6 +59,65 @@ static void a_metric_is_one_for_all_generations(void **state)
     /* No place that Lua could name is out of bounds. */
     metric_add(t, 77, 0, 1);
     metric_add(t, INT32_MIN, 0, 1);
+    hub_unref(h);
+}
+
+/* A load that is refused: nothing of it shows, and its names are free again. */
+static void a_metric_that_never_went_live_is_forgotten(void **state)
+{
+    const struct metric_conf plain = {.name = "tried_total", .help = "Tried."};
+    const struct metric_conf gauge = {
+        .name = "tried_total", .help = "Tried.", .gauge = true};
+    struct hub *h = hub_new(true);
+    static char text[65536];
+    struct metric *m, *again;
+    struct err e;
+
+    (void)state;
+    text[0] = '\0';
+    m = hub_metric(h, &plain, &e);
+    stats_write(collect, text);
+    assert_null(strstr(text, "tried_total"));
+    again = hub_metric(h, &plain, &e);
+    hub_metric_drop(h, m);
+    assert_null(hub_metric(h, &gauge, &e)); /* one still uses it */
+    hub_metric_drop(h, again);
+    m = hub_metric(h, &gauge, &e);
+    assert_non_null(m);
+    hub_publish(h, m);
+    hub_metric_drop(h, m);
+    assert_null(hub_metric(h, &plain, &e)); /* it was seen */
+    hub_unref(h);
+}
+
+/* A load in other words that is refused leaves the live one's table alone. */
+static void tables_of_two_generations_stand_beside_each_other(void **state)
+{
+    const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
+    const struct buckets_conf other = {.rate = 2, .burst = 1, .max_keys = 10};
+    const struct seen_conf window = {1000, 10}, longer = {2000, 10};
+    struct hub *h = hub_new(false);
+    struct buckets *live = hub_buckets(h, "a", &conf), *next, *again;
+    struct seen *seen = hub_seen(h, "s", "id", &window), *s;
+
+    (void)state;
+    next = hub_buckets(h, "a", &other);
+    assert_ptr_not_equal(next, live);
+    buckets_unref(next); /* refused */
+    again = hub_buckets(h, "a", &conf);
+    assert_ptr_equal(again, live);
+    s = hub_seen(h, "s", "id", &longer);
+    assert_ptr_not_equal(s, seen);
+    seen_unref(s);
+    s = hub_seen(h, "s", "other", &window);
+    assert_ptr_not_equal(s, seen);
+    seen_unref(s);
+    s = hub_seen(h, "s", "id", &window);
+    assert_ptr_equal(s, seen);
+    seen_unref(s);
+    seen_unref(seen);
+    buckets_unref(again);
+    buckets_unref(live);
     hub_unref(h);
 }
 
@@ -85,6 +147,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_metric_is_one_for_all_generations),
         cmocka_unit_test(a_table_stays_while_its_words_do),
+        cmocka_unit_test(a_metric_that_never_went_live_is_forgotten),
+        cmocka_unit_test(tables_of_two_generations_stand_beside_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
