@@ -32,7 +32,7 @@ function log(options) end
 
 ---The HTTP side.
 ---@class sluice.server
----@field body_timeout? string For each further 16 KiB of a body; then 408. (default: 30s)
+---@field body_timeout? string For each further 16 KiB of a body; then 408. Also the longest time in which a client reads nothing of its answers; then its connection closes. (default: 30s)
 ---@field drain? string Most time to finish after SIGTERM. (default: 10s)
 ---@field drain_delay? string How long /readyz says no before connections are refused. (default: 0s)
 ---@field header_timeout? string For a request's headers; then 408. (default: 10s)

@@ -35,7 +35,9 @@ M.server = {
     header_timeout = { type = "duration", default = "10s", min = 10,
       max = DAY_MS, help = "For a request's headers; then 408." },
     body_timeout = { type = "duration", default = "30s", min = 10,
-      max = DAY_MS, help = "For each further 16 KiB of a body; then 408." },
+      max = DAY_MS, help = "For each further 16 KiB of a body; then 408. "
+        .. "Also the longest time in which a client reads nothing of its "
+        .. "answers; then its connection closes." },
     idle_timeout = { type = "duration", default = "75s", min = 10,
       max = DAY_MS, help = "Between requests; then the connection closes." },
     drain = { type = "duration", default = "10s", min = 0, max = DAY_MS,

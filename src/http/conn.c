@@ -59,9 +59,11 @@ void conn_read_on(struct conn *c)
     }
 }
 
+/* While the client is slow to read, on_writable sends; a flush would find the same
+ * connection again and again. */
 void conn_dirty(struct conn *c)
 {
-    if (!c->dirty) {
+    if (!c->dirty && !ev_is_active(&c->writable)) {
         c->dirty = true;
         c->next_dirty = c->server->dirty;
         c->server->dirty = c;
@@ -100,12 +102,27 @@ static void linger(struct conn *c)
     conn_read_on(c);
 }
 
+/* Between two requests. While nothing more is read, for the client must read its
+ * answers first, the time of its head does not run: unread_ms does. */
+static void await_head(struct conn *c)
+{
+    const struct http_limits *l = &c->server->limits;
+    bool begun = parse_in_request(c->parse) && may_parse(c);
+
+    if (!begun) {
+        conn_deadline(c, c->n_open > 0 || c->out_n > 0 || c->held_n > 0
+                             ? -1
+                             : l->idle_timeout_ms);
+    } else if (!c->head_begun) {
+        conn_deadline(c, l->header_timeout_ms);
+    }
+    c->head_begun = begun;
+}
+
 /* What follows from the connection's state, once nobody is working on it. May
  * close c. */
 static void settle(struct conn *c)
 {
-    const struct http_limits *l = &c->server->limits;
-
     if (c->lingering) {
         return;
     }
@@ -125,21 +142,10 @@ static void settle(struct conn *c)
     if (c->held_n > 0 && may_parse(c)) {
         resume_later(c);
     }
-    if (ev_is_active(&c->writable)) {
-        /* The client is slow to read: conn_write has set the deadline. */
-    } else if (c->closing) {
+    if (c->closing) {
         conn_deadline(c, -1); /* an answer of ours is still to come */
     } else if (c->current == NULL) {
-        bool begun = parse_in_request(c->parse);
-
-        if (begun && !c->head_begun) {
-            conn_deadline(c, l->header_timeout_ms);
-        } else if (!begun) {
-            conn_deadline(c, c->n_open > 0 || c->out_n > 0
-                                 ? -1
-                                 : l->idle_timeout_ms);
-        }
-        c->head_begun = begun;
+        await_head(c);
     }
     conn_read_on(c);
 }
@@ -298,11 +304,13 @@ void conn_write(struct conn *c)
         c->out_sent += (size_t)n;
     }
     written(c);
+    if (c->out_n == 0) {
+        c->unread_ms = UINT64_MAX;
+    } else if (n > 0 || !ev_is_active(&c->writable)) {
+        c->unread_ms = server_now_ms(s) + (uint64_t)s->limits.body_timeout_ms;
+    }
     if (!c->dead && c->out_n > 0 && !ev_is_active(&c->writable)) {
         ev_io_start(s->loop, &c->writable);
-        if (c->current == NULL) {
-            conn_deadline(c, s->limits.body_timeout_ms);
-        }
     }
     if (s->feeding != c) {
         settle(c);
@@ -354,6 +362,7 @@ void conn_start(struct conn *c)
     parse_reset(c->parse, c, s->limits.max_headers_bytes);
     ev_io_init(&c->readable, on_readable, c->fd, EV_READ);
     ev_io_init(&c->writable, on_writable, c->fd, EV_WRITE);
+    c->unread_ms = UINT64_MAX;
     conn_deadline(c, s->limits.header_timeout_ms);
     conn_read_on(c);
 }

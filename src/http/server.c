@@ -217,7 +217,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
     (void)events;
     for (struct conn *c = s->open; c != NULL; c = next) {
         next = c->next;
-        if (now >= c->deadline_ms) {
+        if (now >= c->deadline_ms || now >= c->unread_ms) {
             conn_expire(c);
         } else if (quiet && conn_idle(c)) {
             conn_drain(c);

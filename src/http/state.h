@@ -81,6 +81,7 @@ struct conn {
     char *out;
     size_t out_n, out_sent, out_room;
     uint64_t deadline_ms;        /* of the loop's clock */
+    uint64_t unread_ms;          /* when the client must have read more answers */
     uint64_t progress;           /* body bytes at the last deadline */
     uint64_t lingered;
     uint64_t number;             /* as it was accepted, from 1 */

@@ -1,0 +1,91 @@
+local h = require "harness"
+local socket = require "socket"
+
+-- Clients that send and do not read their answers.
+
+---Sends as much of the text as the peer takes: until it has not taken a byte for half
+---a second. The number of bytes sent.
+local function fill(c, text)
+  local at = 0
+  c:settimeout(0)
+  while at < #text do
+    local n, _, part = c:send(text, at + 1)
+    local sent = n or part
+    if sent and sent > at then
+      at = sent
+    else
+      local _, ready = socket.select(nil, { c }, 0.5)
+      if #ready == 0 then break end
+    end
+  end
+  c:settimeout(10)
+  return at
+end
+
+local GET = "GET /v1/events HTTP/1.1\r\nHost: t\r\n\r\n"
+
+local function server(more)
+  return h.server { policy = h.policy { workers = 1,
+    server = [[body_timeout = "1s", drain = "3s"]] .. (more or "") } }
+end
+
+describe("a client that does not read its answers", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("does not keep the worker from others, nor from SIGTERM", function()
+    s = server()
+    local c = h.connect(s.port)
+    fill(c, GET:rep(60000))
+    for _ = 1, 20 do
+      assert.equal(202, s:post("/v1/events", "{}").status)
+    end
+    assert.equal(0, s:stop())
+    c:close()
+  end)
+
+  it("is not read from without end", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local c = h.connect(s.port)
+    c:setoption("recv-buffer-size", 4096)
+    local text = GET:rep(400000)
+    local sent = fill(c, text)
+    print(("# unread: %d of %d bytes taken"):format(sent, #text))
+    assert.is_true(sent < #text)
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    c:close()
+  end)
+
+  it("is let go when it has read nothing for body_timeout", function()
+    s = server()
+    local c = h.connect(s.port)
+    fill(c, GET:rep(60000))
+    h.wait_for("the connection to be closed", function()
+      return s:metric("sluice_connection_timeouts_total") == 1
+        and s:metric("sluice_connections_open") <= 1
+    end)
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    c:close()
+  end)
+
+  it("gets all of its answers, in order, once it reads", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local c = h.connect(s.port)
+    local n = math.floor(fill(c, GET:rep(60000)) / #GET)
+    for _ = 1, n do
+      local a = h.answer(c)
+      assert.equal(405, a and a.status)
+    end
+    c:close()
+  end)
+
+  it("does not stop the supervisor when it scrapes", function()
+    s = server()
+    local c = h.connect(s.admin)
+    fill(c, ("GET /metrics HTTP/1.1\r\nHost: t\r\n\r\n"):rep(5000))
+    assert.equal("ok\n", s:get("/healthz").body)
+    assert.equal(200, s:reload().status)
+    assert.equal(0, s:stop())
+    c:close()
+  end)
+end)
