@@ -40,6 +40,7 @@ function log(options) end
 ---@field listen? string Where clients connect. (default: 0.0.0.0:8080)
 ---@field max_body? string Largest body, after inflating; larger ones get 413. (default: 4MiB)
 ---@field max_connections? integer Connections of one worker; further ones get 503, as those that would leave less than a quarter of the descriptors. (default: 10000)
+---@field max_connections_per_address? integer Connections of one worker from one address (IPv6: from one /64); further ones get 503. Default: 0, no limit, because a load balancer or NAT is one address. (default: 0)
 ---@field max_depth? integer Deepest nesting of an event; deeper ones get 413. (default: 64)
 ---@field max_events? integer Most events of a body; more get 413. (default: 10000)
 ---@field max_headers? string Bytes of a request's line and headers; more get 431. (default: 16KiB)

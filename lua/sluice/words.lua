@@ -32,6 +32,11 @@ M.server = {
       max = 1000000,
       help = "Connections of one worker; further ones get 503, as those that "
         .. "would leave less than a quarter of the descriptors." },
+    max_connections_per_address = { type = "count", default = 0, min = 0,
+      max = 1000000,
+      help = "Connections of one worker from one address (IPv6: from one /64); "
+        .. "further ones get 503. Default: 0, no limit, because a load balancer "
+        .. "or NAT is one address." },
     header_timeout = { type = "duration", default = "10s", min = 10,
       max = DAY_MS, help = "For a request's headers; then 408." },
     body_timeout = { type = "duration", default = "30s", min = 10,

@@ -1,5 +1,6 @@
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,11 @@ void *mem_zalloc(size_t n)
 void *mem_realloc(void *p, size_t n)
 {
     return checked(realloc(p, n == 0 ? 1 : n), n);
+}
+
+void mem_trim(void)
+{
+    (void)malloc_trim(0);
 }
 
 char *mem_strdup(const char *z)

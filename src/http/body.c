@@ -7,7 +7,8 @@
 #include "http/error.h"
 #include "http/state.h"
 
-enum { BODY_FIRST = 64 << 10 };
+/* What has arrived decides: one byte of a body takes little. */
+enum { BODY_FIRST = 4 << 10 };
 
 void body_drop(struct conn *c)
 {
@@ -21,11 +22,11 @@ void body_drop(struct conn *c)
     c->view = (struct str){NULL, 0};
 }
 
-/* Room for n bytes in all; false: the server's memory for bodies is used up. */
+/* Room for n bytes in all; false: there is none, and the request is refused. */
 static bool body_reserve(struct conn *c, size_t n)
 {
     struct http_server *s = c->server;
-    const struct http_request *r = c->current;
+    struct http_request *r = c->current;
     size_t room = c->body_room == 0 ? BODY_FIRST : c->body_room;
 
     if (n <= c->body_room) {
@@ -38,8 +39,16 @@ static bool body_reserve(struct conn *c, size_t n)
         room = (size_t)r->length;
     }
     if (s->body_bytes + room - c->body_room > s->max_body_bytes) {
+        request_refuse(c, 503, "too_many_bodies",
+                       "too many large bodies are under way");
         return false;
     }
+    r->close = true; /* should it be refused */
+    if (s->ops->on_progress != NULL && !s->ops->on_progress(s->arg, r, room)) {
+        r->told = false;
+        return false;
+    }
+    r->close = false;
     s->body_bytes += room - c->body_room;
     c->body_room = room;
     c->body = mem_realloc(c->body, room + HTTP_PAD);
@@ -64,8 +73,6 @@ bool request_part(struct conn *c, const char *p, size_t n)
         return false;
     }
     if (!body_reserve(c, c->body_n + n)) {
-        request_refuse(c, 503, "too_many_bodies",
-                       "too many large bodies are under way");
         c->closing = true;
         return false;
     }
@@ -128,5 +135,5 @@ bool request_whole(struct conn *c)
         c->closing = true;
     }
     request_release(r);
-    return !c->closing && c->n_open < PIPELINE_MAX;
+    return conn_may_parse(c);
 }

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "http/state.h"
 
-enum { OUT_KEPT = 16 << 10, READ_BODY_BYTES = 256 << 10 };
+enum { READ_BODY_BYTES = 256 << 10 };
 
 static bool on_head(void *arg, const struct parse_head *h)
 {
@@ -32,7 +32,7 @@ const struct parse_ops conn_parse_ops = {on_head, on_part, on_whole};
 void conn_deadline(struct conn *c, int64_t ms)
 {
     c->deadline_ms = ms < 0 ? UINT64_MAX
-                            : server_now_ms(c->server) + (uint64_t)ms;
+                            : c->server->now_ms + (uint64_t)ms;
 }
 
 bool conn_idle(const struct conn *c)
@@ -41,16 +41,16 @@ bool conn_idle(const struct conn *c)
            c->out_n == 0 && !c->closing && !parse_in_request(c->parse);
 }
 
-static bool may_parse(const struct conn *c)
+bool conn_may_parse(const struct conn *c)
 {
     return !c->closing && !c->dead && c->n_open < PIPELINE_MAX &&
-           c->out_n - c->out_sent < OUT_MAX_BYTES;
+           c->n_turn < PIPELINE_MAX && c->out_n - c->out_sent < OUT_MAX_BYTES;
 }
 
 void conn_read_on(struct conn *c)
 {
     struct ev_loop *loop = c->server->loop;
-    bool want = c->lingering || (may_parse(c) && !c->eof && c->held_n == 0);
+    bool want = c->lingering || (conn_may_parse(c) && !c->eof && c->held_n == 0);
 
     if (want && !ev_is_active(&c->readable)) {
         ev_io_start(loop, &c->readable);
@@ -73,22 +73,19 @@ void conn_dirty(struct conn *c)
 static void resume_later(struct conn *c)
 {
     struct http_server *s = c->server;
-    struct conn **tail = &s->resumed;
 
     if (!c->resumed) {
-        while (*tail != NULL) {
-            tail = &(*tail)->next_resumed;
-        }
         c->resumed = true;
         c->next_resumed = NULL;
-        *tail = c;
+        *s->resumed_tail = c;
+        s->resumed_tail = &c->next_resumed;
         ev_idle_start(s->loop, &s->resume);
     }
 }
 
 /* The answer is out; the client gets the time to read it, for a close with
  * bytes unread would reset the connection and take the answer back. */
-static void linger(struct conn *c)
+void conn_linger(struct conn *c)
 {
     if (c->eof || shutdown(c->fd, SHUT_WR) != 0) {
         conn_close(c);
@@ -107,12 +104,12 @@ static void linger(struct conn *c)
 static void await_head(struct conn *c)
 {
     const struct http_limits *l = &c->server->limits;
-    bool begun = parse_in_request(c->parse) && may_parse(c);
+    bool begun = parse_in_request(c->parse) && conn_may_parse(c);
 
     if (!begun) {
-        conn_deadline(c, c->n_open > 0 || c->out_n > 0 || c->held_n > 0
-                             ? -1
-                             : l->idle_timeout_ms);
+        conn_deadline(c, c->n_open > 0 || c->out_n > 0 || c->held_n > 0 ? -1
+                         : c->served ? l->idle_timeout_ms
+                                     : l->header_timeout_ms);
     } else if (!c->head_begun) {
         conn_deadline(c, l->header_timeout_ms);
     }
@@ -133,13 +130,13 @@ static void settle(struct conn *c)
     if (c->out_n > 0) {
         conn_dirty(c);
     } else if (c->closing && c->n_open == 0) {
-        linger(c);
+        conn_linger(c);
         return;
     } else if (c->eof && c->n_open == 0 && c->held_n == 0) {
         conn_close(c);
         return;
     }
-    if (c->held_n > 0 && may_parse(c)) {
+    if (c->held_n > 0 && conn_may_parse(c)) {
         resume_later(c);
     }
     if (c->closing) {
@@ -150,11 +147,23 @@ static void settle(struct conn *c)
     conn_read_on(c);
 }
 
+/* p may lie in held. Without room for it, the connection ends: its client has more
+ * than PIPELINE_MAX requests under way. */
 static void hold(struct conn *c, const char *p, size_t n)
 {
-    if (n > c->held_room) {
-        c->held_room = n;
-        c->held = mem_realloc(c->held, n + HTTP_PAD);
+    struct http_server *s = c->server;
+    uint64_t more = n + HTTP_PAD - c->held_room;
+
+    if (n + HTTP_PAD > c->held_room) {
+        if (s->buffered + more > s->limits.max_buffered) {
+            buffer_evict(s, c);
+        }
+        if (s->buffered + more > s->limits.max_buffered) {
+            stats_add(s->evicted, 1);
+            c->dead = true;
+            return;
+        }
+        buffer_grow(s, &c->held, &c->held_room, n + HTTP_PAD);
     }
     memmove(c->held, p, n);
     c->held_n = n;
@@ -181,7 +190,8 @@ static void feed(struct conn *c, const char *p, size_t n)
 
     c->server->feeding = c;
     c->held_n = 0;
-    while (n > 0 && may_parse(c)) {
+    c->n_turn = 0;
+    while (n > 0 && conn_may_parse(c)) {
         size_t used = parse_feed(c->parse, p, n, &r);
 
         p += used;
@@ -196,13 +206,20 @@ static void feed(struct conn *c, const char *p, size_t n)
     if (n > 0 && !c->closing) {
         hold(c, p, n);
     }
+    if (c->held_n == 0) {
+        buffer_free(c->server, &c->held, &c->held_room);
+    }
+    if (c->out_n > 0 && buffer_is_tight(c->server)) {
+        conn_write(c); /* who does not read is known before the turn's end */
+    }
     c->server->feeding = NULL;
+    c->n_turn = 0;
     settle(c);
 }
 
 void conn_resume(struct conn *c)
 {
-    if (c->held_n > 0 && may_parse(c)) {
+    if (c->held_n > 0 && conn_may_parse(c)) {
         feed(c, c->held, c->held_n);
     }
 }
@@ -238,7 +255,7 @@ static void read_over(struct conn *c)
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     struct conn *c = OUTER(w, struct conn, readable);
-    size_t room = SCRATCH_BYTES;
+    size_t room;
     char *place;
     ssize_t n;
 
@@ -251,7 +268,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     place = body_place(c, &room);
     if (place == NULL) {
         place = c->server->scratch;
-        room = SCRATCH_BYTES;
+        room = buffer_read_bytes(c);
     }
     n = read(c->fd, place, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -279,11 +296,7 @@ static void written(struct conn *c)
     }
     c->out_n = 0;
     c->out_sent = 0;
-    if (c->out_room > OUT_KEPT) {
-        free(c->out);
-        c->out = NULL;
-        c->out_room = 0;
-    }
+    buffer_sent(c);
     if (ev_is_active(&c->writable)) {
         ev_io_stop(c->server->loop, &c->writable);
     }
@@ -307,7 +320,7 @@ void conn_write(struct conn *c)
     if (c->out_n == 0) {
         c->unread_ms = UINT64_MAX;
     } else if (n > 0 || !ev_is_active(&c->writable)) {
-        c->unread_ms = server_now_ms(s) + (uint64_t)s->limits.body_timeout_ms;
+        c->unread_ms = s->now_ms + (uint64_t)s->limits.body_timeout_ms;
     }
     if (!c->dead && c->out_n > 0 && !ev_is_active(&c->writable)) {
         ev_io_start(s->loop, &c->writable);
@@ -350,7 +363,7 @@ void conn_drain(struct conn *c)
 
     if (n < 0 && errno == EAGAIN) {
         c->closing = true;
-        linger(c);
+        conn_linger(c);
     }
 }
 
@@ -365,6 +378,28 @@ void conn_start(struct conn *c)
     c->unread_ms = UINT64_MAX;
     conn_deadline(c, s->limits.header_timeout_ms);
     conn_read_on(c);
+}
+
+/* Time that was given stays, unless the new limits give less. */
+void conn_limits(struct conn *c)
+{
+    const struct http_server *s = c->server;
+    const struct http_limits *l = &s->limits;
+    int64_t ms = c->current != NULL              ? l->body_timeout_ms
+                 : parse_in_request(c->parse) ||
+                         !c->served               ? l->header_timeout_ms
+                                                  : l->idle_timeout_ms;
+    uint64_t read_by = s->now_ms + (uint64_t)l->body_timeout_ms;
+
+    if (c->lingering) {
+        return;
+    }
+    if (c->deadline_ms != UINT64_MAX && s->now_ms + (uint64_t)ms < c->deadline_ms) {
+        c->deadline_ms = s->now_ms + (uint64_t)ms;
+    }
+    if (c->unread_ms != UINT64_MAX && read_by < c->unread_ms) {
+        c->unread_ms = read_by;
+    }
 }
 
 static void drop_queue(struct conn *c)

@@ -23,9 +23,13 @@ struct http_limits {
     uint64_t max_body;          /* bytes after inflating; -> 413 */
     uint32_t max_headers_bytes; /* -> 431 and close */
     uint32_t max_connections;   /* beyond: 503 and close */
+    uint32_t max_per_address;   /* of these from one address; 0: any number */
     int max_descriptor;         /* of a connection; the same; 0: any */
+    uint64_t max_buffered;      /* bytes of all connections that are read and not
+                                   parsed, or answered and not sent; > 0 */
     int64_t header_timeout_ms;  /* -> 408 and close; > 0 each */
-    int64_t body_timeout_ms;    /* without 16 KiB more of the body: the same */
+    int64_t body_timeout_ms;    /* without 16 KiB more of the body: the same;
+                                   without reading any answer: close */
     int64_t idle_timeout_ms;    /* keep-alive: close */
     bool need_length;           /* POST without a length -> 411 */
 };
@@ -54,6 +58,10 @@ struct http_ops {
     /* The whole body, inflated. Owes exactly one http_answer, now or later. */
     void (*on_body)(void *arg, struct http_request *r,
                     const struct http_view *v);
+
+    /* A body that does not come in one piece has so many bytes in memory, or is about
+     * to. False: refused by http_answer, as in on_headers. May be NULL. */
+    bool (*on_progress)(void *arg, struct http_request *r, uint64_t bytes);
 
     /* A request that passed on_headers and owes no answer any more (client
      * gone, body refused), before on_body came. Not after on_body: answers

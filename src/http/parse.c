@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum { TEXT_FIRST = 1024, TEXT_KEPT = 8192 };
+enum { TEXT_FIRST = 1024 };
 
 /* Where a header's texts lie in text. */
 struct place {
@@ -190,7 +190,15 @@ void parse_reset(struct parse *p, void *arg, uint32_t max_text)
     p->head_done = false;
     p->large = false;
     p->stopped = false;
-    if (p->text_room > TEXT_KEPT) {
+    parse_rest(p);
+}
+
+void parse_rest(struct parse *p)
+{
+    if (p->text_room > TEXT_FIRST && !p->in_request) {
+        p->text_n = 0;
+        p->target_n = 0;
+        p->n_headers = 0;
         p->text_room = TEXT_FIRST;
         p->text = mem_realloc(p->text, p->text_room);
     }

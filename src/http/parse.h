@@ -49,6 +49,10 @@ void parse_free(struct parse *p); /* NULL is fine */
 /* For another connection. max_text <= PARSE_TEXT_MAX: bytes of a head's texts. */
 void parse_reset(struct parse *p, void *arg, uint32_t max_text);
 
+/* Between two requests: lets go of the texts' memory, but for a little. Views of
+ * the last request end. */
+void parse_rest(struct parse *p);
+
 /* Returns how many bytes were taken. After PARSE_BAD, PARSE_LARGE and
  * PARSE_METHOD nothing more can be fed. */
 size_t parse_feed(struct parse *p, const char *data, size_t n,

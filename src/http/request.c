@@ -6,7 +6,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "http/error.h"
 #include "http/state.h"
 
@@ -39,14 +38,6 @@ static const char *date_line(struct http_server *s)
 }
 
 /* ---- the answer ---- */
-
-static void reserve(char **p, size_t *room, size_t n)
-{
-    if (n > *room) {
-        *room = n > 2 * *room ? n : 2 * *room;
-        *p = mem_realloc(*p, *room);
-    }
-}
 
 static size_t put_z(char *out, size_t n, const char *z)
 {
@@ -111,7 +102,7 @@ static void put_100(struct conn *c, struct http_request *r)
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
     r->want_100 = false;
-    reserve(&c->out, &c->out_room, c->out_n + sizeof line);
+    buffer_grow(c->server, &c->out, &c->out_room, c->out_n + sizeof line);
     memcpy(c->out + c->out_n, line, sizeof line - 1);
     c->out_n += sizeof line - 1;
     conn_dirty(c);
@@ -129,10 +120,13 @@ static void advance(struct conn *c)
         }
         c->n_open--;
         if (r->stash_n > 0) {
-            reserve(&c->out, &c->out_room, c->out_n + r->stash_n);
+            buffer_grow(c->server, &c->out, &c->out_room,
+                        c->out_n + r->stash_n);
             memcpy(c->out + c->out_n, r->stash, r->stash_n);
             c->out_n += r->stash_n;
             r->stash_n = 0;
+            c->stashed -= r->stash_room;
+            buffer_free(c->server, &r->stash, &r->stash_room);
         }
         r->queued = false;
         if (r->close) {
@@ -185,12 +179,16 @@ void http_answer(struct http_request *r, int status, const char *headers,
     if (s->in_head == r && !worth_discarding(r)) {
         r->close = true;
     }
-    r->close |= !r->keep_alive || (c->last == r && (s->draining || c->eof));
+    r->close |= !r->keep_alive ||
+                (c->last == r &&
+                 (s->draining || c->eof ||
+                  server_crowd(s) > (int64_t)s->limits.max_connections));
     if (c->first == r) {
-        reserve(&c->out, &c->out_room, c->out_n + bound);
+        buffer_grow(s, &c->out, &c->out_room, c->out_n + bound);
         c->out_n += render(s, r, status, headers, body, c->out + c->out_n);
     } else {
-        reserve(&r->stash, &r->stash_room, bound);
+        buffer_grow(s, &r->stash, &r->stash_room, bound);
+        c->stashed += r->stash_room;
         r->stash_n = render(s, r, status, headers, body, r->stash);
     }
     advance(c);
@@ -352,6 +350,8 @@ bool request_head(struct conn *c, const struct parse_head *h)
     bool split;
 
     c->current = r;
+    c->served = true;
+    c->n_turn++;
     r->parsing = true;
     r->head = str_eq(h->method, STR("HEAD"));
     r->old = h->major == 1 && h->minor == 0;

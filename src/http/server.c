@@ -1,65 +1,75 @@
-/* A worker's HTTP server: accepts, keeps the pools, looks at the clock. */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+/* A worker's HTTP server: keeps the pools, looks at the clock. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "http/state.h"
 
-enum { ACCEPTS_MAX = 64, BODIES_OF_MAX_BODY = 64 };
-
-static const double ACCEPT_PAUSE_S = 0.1;
-
-uint64_t server_now_ms(const struct http_server *s)
-{
-    return (uint64_t)(ev_now(s->loop) * 1000.);
-}
+enum {
+    BODIES_OF_MAX_BODY = 64,
+    BODIES_LEAST_BYTES = 64 << 20,
+    CONNS_KEPT = 1024,       /* pools: what is more goes back to the heap */
+    REQUESTS_KEPT = 4096,
+    LATE_MS = 1000           /* sweeps are at most 250 ms apart */
+};
 
 struct http_request *request_get(struct http_server *s)
 {
-    struct http_request *r = s->free_requests, *before;
-    char *stash = NULL;
-    size_t room = 0;
+    struct http_request *r = s->free_requests, *prev, *next;
 
     stats_add(s->req_get, 1);
     if (r == NULL) {
         stats_add(s->req_miss, 1);
         r = mem_alloc(sizeof *r);
-        r->made_before = s->made;
+        r->made_prev = NULL;
+        r->made_next = s->made;
+        if (s->made != NULL) {
+            s->made->made_prev = r;
+        }
         s->made = r;
     } else {
         s->free_requests = r->next;
-        stash = r->stash;
-        room = r->stash_room;
+        s->n_free_requests--;
     }
-    before = r->made_before;
+    prev = r->made_prev;
+    next = r->made_next;
     memset(r, 0, sizeof *r);
-    r->made_before = before;
+    r->made_prev = prev;
+    r->made_next = next;
     r->server = s;
-    r->stash = stash;
-    r->stash_room = room;
     return r;
+}
+
+static void request_unmake(struct http_server *s, struct http_request *r)
+{
+    if (r->made_prev != NULL) {
+        r->made_prev->made_next = r->made_next;
+    } else {
+        s->made = r->made_next;
+    }
+    if (r->made_next != NULL) {
+        r->made_next->made_prev = r->made_prev;
+    }
+    buffer_free(s, &r->stash, &r->stash_room);
+    free(r);
 }
 
 void request_put(struct http_server *s, struct http_request *r)
 {
     stats_add(s->req_put, 1);
-    if (r->stash_room > 4096) {
-        free(r->stash);
-        r->stash = NULL;
-        r->stash_room = 0;
+    buffer_free(s, &r->stash, &r->stash_room);
+    if (s->n_free_requests >= REQUESTS_KEPT) {
+        request_unmake(s, r);
+        return;
     }
     r->next = s->free_requests;
     s->free_requests = r;
+    s->n_free_requests++;
 }
 
-static struct conn *conn_get(struct http_server *s)
+struct conn *server_enter(struct http_server *s, int fd)
 {
     struct conn *c = s->pool;
 
@@ -70,8 +80,10 @@ static struct conn *conn_get(struct http_server *s)
         c->parse = parse_new(&conn_parse_ops, c);
     } else {
         s->pool = c->next;
+        s->n_pool--;
     }
     c->server = s;
+    c->fd = fd;
     c->prev = NULL;
     c->next = s->open;
     if (s->open != NULL) {
@@ -83,14 +95,42 @@ static struct conn *conn_get(struct http_server *s)
     return c;
 }
 
-static void unlink_from(struct conn **list, struct conn *c, bool dirty)
+int64_t server_crowd(const struct http_server *s)
 {
-    while (*list != NULL && *list != c) {
-        list = dirty ? &(*list)->next_dirty : &(*list)->next_resumed;
+    return (int64_t)s->n_open - s->n_away;
+}
+
+static void leave_dirty(struct http_server *s, const struct conn *c)
+{
+    struct conn **at = &s->dirty;
+
+    while (*at != NULL && *at != c) {
+        at = &(*at)->next_dirty;
     }
-    if (*list == c) {
-        *list = dirty ? c->next_dirty : c->next_resumed;
+    if (*at != NULL) {
+        *at = c->next_dirty;
     }
+}
+
+static void leave_resumed(struct http_server *s, const struct conn *c)
+{
+    struct conn **at = &s->resumed;
+
+    while (*at != NULL && *at != c) {
+        at = &(*at)->next_resumed;
+    }
+    if (*at != NULL) {
+        *at = c->next_resumed;
+        if (*at == NULL) {
+            s->resumed_tail = at;
+        }
+    }
+}
+
+static void conn_free(struct conn *c)
+{
+    parse_free(c->parse);
+    free(c);
 }
 
 void server_forget(struct conn *c)
@@ -99,10 +139,15 @@ void server_forget(struct conn *c)
     struct parse *parse = c->parse;
 
     if (c->dirty) {
-        unlink_from(&s->dirty, c, true);
+        leave_dirty(s, c);
     }
     if (c->resumed) {
-        unlink_from(&s->resumed, c, false);
+        leave_resumed(s, c);
+    }
+    if (c->away) {
+        s->n_away--;
+    } else {
+        peers_leave(s->peers, &c->who);
     }
     if (c->prev != NULL) {
         c->prev->next = c->next;
@@ -112,117 +157,58 @@ void server_forget(struct conn *c)
     if (c->next != NULL) {
         c->next->prev = c->prev;
     }
-    free(c->held);
-    free(c->out);
+    buffer_free(s, &c->held, &c->held_room);
+    buffer_free(s, &c->out, &c->out_room);
     memset(c, 0, sizeof *c);
     c->parse = parse;
-    c->next = s->pool;
-    s->pool = c;
     s->n_open--;
     stats_set(s->open_gauge, s->n_open);
     stats_add(s->conn_put, 1);
-}
-
-static void show_peer(const struct sockaddr_storage *sa, char *out, size_t n)
-{
-    const void *addr =
-        sa->ss_family == AF_INET6
-            ? (const void *)&((const struct sockaddr_in6 *)sa)->sin6_addr
-            : (const void *)&((const struct sockaddr_in *)sa)->sin_addr;
-
-    if (inet_ntop(sa->ss_family, addr, out, (socklen_t)n) == NULL) {
-        out[0] = '\0';
+    if (s->n_pool >= CONNS_KEPT) {
+        conn_free(c);
+        return;
     }
-}
-
-static void turn_away(struct http_server *s, int fd)
-{
-    static const char text[] =
-        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
-        "Content-Type: application/json\r\nContent-Length: 61\r\n"
-        "Connection: close\r\n\r\n"
-        "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\"}";
-
-    stats_add(s->overflow, 1);
-    s->ops->on_refusal(s->arg, 503);
-    (void)send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void)shutdown(fd, SHUT_WR);
-    (void)close(fd);
-}
-
-/* False: nothing more to accept now. */
-static bool accept_one(struct http_server *s)
-{
-    struct sockaddr_storage sa;
-    socklen_t n = sizeof sa;
-    int on = 1;
-    int fd = accept4(s->fd, (struct sockaddr *)&sa, &n,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
-    struct conn *c;
-
-    if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) {
-        return true;
-    }
-    if (fd < 0) {
-        /* Out of descriptors or memory: the connection waits in the kernel. */
-        if (errno != EAGAIN && !s->draining) {
-            ev_io_stop(s->loop, &s->accepting);
-            ev_timer_set(&s->accept_pause, ACCEPT_PAUSE_S, 0.);
-            ev_timer_start(s->loop, &s->accept_pause);
-        }
-        return false;
-    }
-    stats_add(s->accepted, 1);
-    if (s->n_open >= s->limits.max_connections ||
-        (s->limits.max_descriptor > 0 && fd > s->limits.max_descriptor)) {
-        turn_away(s, fd);
-        return true;
-    }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    c = conn_get(s);
-    c->fd = fd;
-    show_peer(&sa, c->peer, sizeof c->peer);
-    conn_start(c);
-    return true;
-}
-
-static void on_accept(struct ev_loop *loop, ev_io *w, int events)
-{
-    struct http_server *s = OUTER(w, struct http_server, accepting);
-
-    (void)loop;
-    (void)events;
-    for (int i = 0; i < ACCEPTS_MAX && accept_one(s); i++) {
-    }
-}
-
-static void on_accept_again(struct ev_loop *loop, ev_timer *w, int events)
-{
-    struct http_server *s = OUTER(w, struct http_server, accept_pause);
-
-    (void)events;
-    if (!s->draining) {
-        ev_io_start(loop, &s->accepting);
-    }
+    parse_rest(parse);
+    c->next = s->pool;
+    s->pool = c;
+    s->n_pool++;
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct http_server *s = OUTER(w, struct http_server, sweep);
-    uint64_t now = server_now_ms(s);
+    uint64_t now = s->now_ms, since = now - s->swept_ms;
     bool quiet = s->draining && now - s->drain_ms > QUIET_MS;
+    int64_t surplus = server_crowd(s) - (int64_t)s->limits.max_connections;
     struct conn *next;
 
     (void)loop;
     (void)events;
+    s->swept_ms = now;
+    if (since > LATE_MS) {
+        return; /* this process stood still: what has arrived is read first */
+    }
     for (struct conn *c = s->open; c != NULL; c = next) {
         next = c->next;
         if (now >= c->deadline_ms || now >= c->unread_ms) {
             conn_expire(c);
-        } else if (quiet && conn_idle(c)) {
+        } else if (!conn_idle(c)) {
+            continue;
+        } else if (quiet || surplus-- > 0) {
             conn_drain(c);
+        } else {
+            buffer_rest(c);
         }
     }
+    buffer_look(s);
+}
+
+/* Deadlines are of the monotonic clock, read once a turn, before all else. */
+static void on_tick(struct ev_loop *loop, ev_check *w, int events)
+{
+    (void)loop;
+    (void)events;
+    OUTER(w, struct http_server, tick)->now_ms = clock_mono_ns() / 1000000u;
 }
 
 static void on_flush(struct ev_loop *loop, ev_prepare *w, int events)
@@ -246,6 +232,9 @@ static void on_resume(struct ev_loop *loop, ev_idle *w, int events)
      * close any connection, so that the list is looked at anew. */
     while (n-- > 0 && (c = s->resumed) != NULL) {
         s->resumed = c->next_resumed;
+        if (s->resumed == NULL) {
+            s->resumed_tail = &s->resumed;
+        }
         c->resumed = false;
         conn_resume(c);
     }
@@ -276,6 +265,18 @@ static stats_cell *pool_cell(const char *pool, const char *what)
                          labels);
 }
 
+static stats_cell *refused_cell(const char *reason)
+{
+    char labels[64];
+
+    (void)snprintf(labels, sizeof labels, "reason=\"%s\"", reason);
+    return stats_counter("sluice_connections_refused_total",
+                         "Connections answered 503: beyond max_connections, "
+                         "for want of descriptors, or beyond "
+                         "max_connections_per_address.",
+                         labels);
+}
+
 static void make_cells(struct http_server *s)
 {
     s->conn_get = pool_cell("connection", "get");
@@ -286,9 +287,18 @@ static void make_cells(struct http_server *s)
     s->req_miss = pool_cell("request", "miss");
     s->accepted = stats_counter("sluice_connections_total",
                                 "Connections accepted.", "");
-    s->overflow = stats_counter("sluice_connections_refused_total",
-                                "Connections beyond max_connections, or for "
-                                "want of descriptors.", "");
+    s->over_limit = refused_cell("limit");
+    s->over_descriptors = refused_cell("descriptors");
+    s->over_address = refused_cell("address");
+    s->evicted = stats_counter("sluice_connections_evicted_total",
+                               "Connections closed because their buffers took "
+                               "more memory than all may have.", "");
+    s->buffer_gauge = stats_gauge("sluice_connection_buffer_bytes",
+                                  "Requests read and not yet parsed, answers "
+                                  "not yet sent.", "");
+    s->body_gauge = stats_gauge("sluice_body_buffer_bytes",
+                                "Request bodies that have arrived in part.",
+                                "");
     s->timeouts = stats_counter("sluice_connection_timeouts_total",
                                 "Connections ended by a timeout.", "");
     s->open_gauge = stats_gauge("sluice_connections_open",
@@ -307,10 +317,15 @@ struct http_server *http_server_new(struct ev_loop *loop, int listen_fd,
     s->arg = arg;
     s->encoding = encoding_new();
     make_cells(s);
-    ev_io_init(&s->accepting, on_accept, listen_fd, EV_READ);
-    ev_io_start(loop, &s->accepting);
-    ev_timer_init(&s->accept_pause, on_accept_again, 0., 0.);
+    s->peers = peers_new();
+    s->resumed_tail = &s->resumed;
+    s->now_ms = s->swept_ms = clock_mono_ns() / 1000000u;
+    accept_start(s);
+    ev_check_init(&s->tick, on_tick);
+    ev_set_priority(&s->tick, EV_MAXPRI);
+    ev_check_start(loop, &s->tick);
     ev_timer_init(&s->sweep, on_sweep, sweep_s(limits), sweep_s(limits));
+    ev_set_priority(&s->sweep, EV_MINPRI); /* sockets first */
     ev_timer_start(loop, &s->sweep);
     ev_prepare_init(&s->flush, on_flush);
     ev_set_priority(&s->flush, EV_MINPRI);
@@ -325,6 +340,12 @@ void http_server_limits(struct http_server *s, const struct http_limits *l)
 {
     s->limits = *l;
     s->max_body_bytes = BODIES_OF_MAX_BODY * l->max_body;
+    if (s->max_body_bytes < BODIES_LEAST_BYTES) {
+        s->max_body_bytes = BODIES_LEAST_BYTES;
+    }
+    for (struct conn *c = s->open; c != NULL; c = c->next) {
+        conn_limits(c);
+    }
     ev_timer_stop(s->loop, &s->sweep);
     ev_timer_set(&s->sweep, sweep_s(l), sweep_s(l));
     ev_timer_start(s->loop, &s->sweep);
@@ -338,13 +359,16 @@ void http_server_flush(struct http_server *s)
         s->dirty = c->next_dirty;
         c->dirty = false;
         conn_write(c);
+        if (UNLIKELY(s->buffered > s->limits.max_buffered)) {
+            buffer_evict(s, NULL);
+        }
     }
 }
 
 void http_server_drain(struct http_server *s)
 {
     s->draining = true;
-    s->drain_ms = server_now_ms(s);
+    s->drain_ms = s->now_ms;
     while (accept_one(s)) {
     }
     ev_io_stop(s->loop, &s->accepting);
@@ -361,25 +385,21 @@ void http_server_free(struct http_server *s)
     while (s->open != NULL) {
         conn_close(s->open);
     }
-    ev_io_stop(s->loop, &s->accepting);
-    ev_timer_stop(s->loop, &s->accept_pause);
+    accept_stop(s);
+    ev_check_stop(s->loop, &s->tick);
     ev_timer_stop(s->loop, &s->sweep);
     ev_prepare_stop(s->loop, &s->flush);
     ev_idle_stop(s->loop, &s->resume);
     while (s->pool != NULL) {
         struct conn *next = s->pool->next;
 
-        parse_free(s->pool->parse);
-        free(s->pool);
+        conn_free(s->pool);
         s->pool = next;
     }
     while (s->made != NULL) {
-        struct http_request *before = s->made->made_before;
-
-        free(s->made->stash);
-        free(s->made);
-        s->made = before;
+        request_unmake(s, s->made);
     }
+    peers_free(s->peers);
     encoding_free(s->encoding);
     free(s);
 }

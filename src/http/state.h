@@ -2,7 +2,9 @@
  * state - what the files of this room share: a server's connections and their
  * requests. One loop thread; nobody else includes it.
  *
- *   server.c   accepts, pools, looks at the clock, flushes
+ *   server.c   pools, looks at the clock, flushes
+ *   accept.c   lets connections in, or turns them away
+ *   buffer.c   the memory of all connections together
  *   conn.c     a socket: reads, feeds the parser, writes, closes
  *   request.c  a request: its head checked, its answer queued
  *   body.c     its body: collected, inflated, handed over
@@ -16,12 +18,14 @@
 #include "http/error.h"
 #include "http/http.h"
 #include "http/parse.h"
+#include "http/peers.h"
 #include "stats/stats.h"
 
 enum {
     HTTP_PAD = 64,
     SCRATCH_BYTES = 256 << 10,   /* read at once: a connection's turn */
-    PIPELINE_MAX = 64,           /* requests without an answer, a connection */
+    PIPELINE_MAX = 64,           /* requests without an answer, and those of one
+                                    turn, a connection */
     OUT_MAX_BYTES = 64 << 10,    /* unsent answers before reading pauses */
     DISCARD_BYTES = 256 << 10,   /* rest of a refused body that is read over */
     LINGER_BYTES = 8 << 20,
@@ -37,7 +41,7 @@ struct http_request {
     struct http_server *server;
     struct conn *c;              /* NULL: the client has gone */
     struct http_request *next;   /* in the connection's queue, or the pool's */
-    struct http_request *made_before; /* all that were ever made */
+    struct http_request *made_prev, *made_next; /* all that there are */
     bool told;                   /* on_headers was called and did not refuse */
     bool whole;                  /* on_body was called */
     bool answered;
@@ -60,24 +64,28 @@ struct conn {
     struct conn *prev, *next;    /* of all open ones, or the pool */
     struct conn *next_dirty, *next_resumed;
     bool dirty, resumed;
+    bool away;                   /* turned away: only lingers */
     int fd;
     ev_io readable, writable;
     struct parse *parse;
     struct http_request *first, *last; /* waiting for their answers */
     struct http_request *current;      /* being parsed */
     uint32_t n_open;                   /* in the queue */
+    uint32_t n_turn;             /* begun while it is being fed */
     bool closing;                /* nothing more is parsed */
     bool lingering;              /* the answer is out, what comes is discarded */
     bool eof;                    /* the client will send no more */
     bool discard;                /* the body of a refused request */
     bool dead;                   /* writing failed while it was being fed */
     bool head_begun;             /* its deadline is the head's */
+    bool served;                 /* it has had a request */
     /* The body in hand: a view of what was just read, or body. */
     struct str view;
     char *body;
     size_t body_n, body_room;
     char *held;                  /* bytes read and not yet parsed */
     size_t held_n, held_room;
+    size_t stashed;              /* room of the answers in its queue */
     char *out;
     size_t out_n, out_sent, out_room;
     uint64_t deadline_ms;        /* of the loop's clock */
@@ -85,6 +93,7 @@ struct conn {
     uint64_t progress;           /* body bytes at the last deadline */
     uint64_t lingered;
     uint64_t number;             /* as it was accepted, from 1 */
+    struct peer who;
     char peer[48];
 };
 
@@ -96,16 +105,22 @@ struct http_server {
     int fd;
     ev_io accepting;
     ev_timer sweep, accept_pause;
+    ev_check tick;               /* reads the clock at the start of each turn */
     ev_prepare flush;
     ev_idle resume;
-    struct conn *open, *pool, *dirty, *resumed;
+    struct conn *open, *pool, *dirty, *resumed, **resumed_tail;
     struct http_request *free_requests, *made;
-    uint32_t n_open;
+    struct peers *peers;
+    uint32_t n_open, n_away;     /* n_away: of n_open, those turned away */
+    uint32_t n_pool, n_free_requests;
     uint64_t n_accepted;
     bool draining;
+    uint64_t now_ms, swept_ms;   /* of the monotonic clock */
     uint64_t drain_ms;
+    uint64_t buffered;           /* bytes of held, out and stashes */
     uint64_t body_bytes;         /* of all collected bodies */
     uint64_t max_body_bytes;
+    uint64_t peak_bytes;         /* of both, since memory was last given back */
     struct encoding *encoding;
     struct http_request *in_head; /* whose on_headers runs */
     struct conn *feeding;         /* whose bytes are being parsed */
@@ -113,15 +128,35 @@ struct http_server {
     int64_t date_s;
     struct str_pair headers[PARSE_HEADERS_MAX];
     stats_cell *conn_get, *conn_put, *conn_miss, *req_get, *req_put, *req_miss;
-    stats_cell *accepted, *open_gauge, *timeouts, *overflow;
+    stats_cell *accepted, *open_gauge, *timeouts, *evicted;
+    stats_cell *over_limit, *over_descriptors, *over_address;
+    stats_cell *buffer_gauge, *body_gauge;
     char scratch[SCRATCH_BYTES + HTTP_PAD];
 };
 
 /* server.c */
 struct http_request *request_get(struct http_server *s);
 void request_put(struct http_server *s, struct http_request *r);
+struct conn *server_enter(struct http_server *s, int fd); /* to be started */
 void server_forget(struct conn *c); /* closed: back to the pool */
-uint64_t server_now_ms(const struct http_server *s);
+int64_t server_crowd(const struct http_server *s); /* that were let in */
+
+/* accept.c */
+void accept_start(struct http_server *s);
+void accept_stop(struct http_server *s);
+bool accept_one(struct http_server *s); /* false: nothing more to accept now */
+
+/* buffer.c: memory that counts for the server, at most limits.max_buffered but for
+ * the answers of one turn. */
+void buffer_grow(struct http_server *s, char **p, size_t *room, size_t n);
+void buffer_free(struct http_server *s, char **p, size_t *room);
+size_t buffer_read_bytes(const struct conn *c); /* to read at once */
+bool buffer_is_tight(const struct http_server *s); /* a quarter is in use */
+void buffer_sent(struct conn *c); /* all of out is: what of it is kept */
+void buffer_rest(struct conn *c); /* c is idle: little of it is kept */
+/* Closes clients that do not read, until there is room; not the spared one. */
+void buffer_evict(struct http_server *s, const struct conn *spared);
+void buffer_look(struct http_server *s); /* now and then: gauges, memory back */
 
 /* conn.c */
 extern const struct parse_ops conn_parse_ops;
@@ -130,8 +165,11 @@ void conn_write(struct conn *c);    /* what is in out; may close c */
 void conn_resume(struct conn *c);   /* held bytes; may close c */
 void conn_expire(struct conn *c);   /* its deadline has passed */
 void conn_close(struct conn *c);
+void conn_linger(struct conn *c);   /* what comes is read over, then closed */
+void conn_limits(struct conn *c);   /* they have changed */
 void conn_drain(struct conn *c);    /* looks once more, then says goodbye */
 void conn_dirty(struct conn *c);    /* something is in out */
+bool conn_may_parse(const struct conn *c); /* another request, now */
 bool conn_idle(const struct conn *c);
 void conn_deadline(struct conn *c, int64_t ms);
 void conn_read_on(struct conn *c);  /* reads again if nothing forbids it */

@@ -5,6 +5,8 @@
 
 #include "ingest/room.h"
 
+enum { BUFFERED_MAX_BYTES = 48 << 20 };
+
 /* anew: its settings of the streams hold from now on. */
 static void bind_outlets(struct ingest *in, const struct binding *b, bool anew)
 {
@@ -54,7 +56,9 @@ static struct http_limits limits_of(const struct server_plan *s)
     return (struct http_limits){.max_body = s->max_body,
                                 .max_headers_bytes = s->max_headers_bytes,
                                 .max_connections = s->max_connections,
+                                .max_per_address = s->max_per_address,
                                 .max_descriptor = max_descriptor(),
+                                .max_buffered = BUFFERED_MAX_BYTES,
                                 .header_timeout_ms = s->header_timeout_ms,
                                 .body_timeout_ms = s->body_timeout_ms,
                                 .idle_timeout_ms = s->idle_timeout_ms,
@@ -70,8 +74,8 @@ static void on_refusal(void *arg, int status)
 
 void ingest_bind(struct ingest *in, struct binding *b)
 {
-    static const struct http_ops ops = {door_headers, ingest_body, door_abort,
-                                        on_refusal};
+    static const struct http_ops ops = {door_headers, ingest_body,
+                                        door_progress, door_abort, on_refusal};
     struct http_limits limits = limits_of(&b->plan->server);
     struct binding *old = in->current;
 

@@ -86,7 +86,28 @@ static enum store_result look_ahead(const struct ingest *in, int stream,
             return STORE_CROWDED;
         }
     }
-    return spool_reserve(in->conf.spool, stream, bytes) ? STORE_OK : STORE_FULL;
+    return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK : STORE_FULL;
+}
+
+/* Room is taken for what has arrived: a head promises nothing. */
+bool door_progress(void *arg, struct http_request *r, uint64_t bytes)
+{
+    struct ingest *in = arg;
+    struct passage *p = http_user(r);
+    int stream;
+
+    if (p->route->stream < 0 || bytes <= p->reserved) {
+        return true;
+    }
+    stream = p->binding->stream_ids[p->route->stream];
+    if (spool_reserve(in->conf.spool, stream, bytes - p->reserved)) {
+        p->reserved = bytes;
+        return true;
+    }
+    door_leave(in, p);
+    in->extra[0] = '\0';
+    door_unstored(in, r, STORE_FULL);
+    return false;
 }
 
 struct policy_request door_request(const struct ingest *in,
@@ -156,8 +177,7 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
         p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
     }
     if (p->route->stream >= 0) {
-        /* Without a length the least is asked for here, and the whole when the
-         * body is there. */
+        /* A look: nothing is taken before it has arrived. */
         bytes = v->content_length == UINT64_MAX ? 4096
                                                 : v->content_length + 4096;
         stored = look_ahead(in, b->stream_ids[p->route->stream], bytes);
@@ -165,7 +185,6 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
             door_unstored(in, r, stored);
             return;
         }
-        p->reserved = bytes;
     }
     p->binding = b;
     binding_hold(p->binding);

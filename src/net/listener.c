@@ -11,6 +11,10 @@
 
 #include "base/err.h"
 
+/* Answers are small; the kernel would let a client that reads none pile up megabytes
+ * of them. Inherited by the connections. */
+enum { SEND_BUFFER_BYTES = 128 << 10 };
+
 enum { HOST_BYTES = 256, PORT_MAX = 65535, PORT_DIGITS = 5 };
 
 /* getaddrinfo would take 99999 for 34463. */
@@ -71,11 +75,12 @@ static int open_one(const struct addrinfo *a, bool reuseport)
     int fd = socket(a->ai_family,
                     a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
                     a->ai_protocol);
-    int on = 1;
+    int on = 1, bytes = SEND_BUFFER_BYTES;
 
     if (fd < 0) {
         return -1;
     }
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         (!reuseport ||
          setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&

@@ -240,6 +240,7 @@ struct server_plan {
     uint32_t workers;        /* 0 = auto */
     uint64_t max_body;       /* bytes, after inflating */
     uint32_t max_events, max_depth, max_headers_bytes, max_connections;
+    uint32_t max_per_address; /* of these; 0: any number */
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, drain_ms,
         drain_delay_ms;
 };

@@ -259,11 +259,12 @@ static void on_refusal(void *arg, int status)
 
 bool admin_start(struct server *s, struct err *e)
 {
-    static const struct http_ops ops = {on_headers, on_body, on_abort,
+    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort,
                                         on_refusal};
     static const struct http_limits limits = {.max_body = 64 * 1024,
                                               .max_headers_bytes = 16 * 1024,
                                               .max_connections = 256,
+                                              .max_buffered = 16 << 20,
                                               .header_timeout_ms = 10000,
                                               .body_timeout_ms = 10000,
                                               .idle_timeout_ms = 60000};

@@ -166,6 +166,9 @@ static void make_cells(struct stream *st)
                                        stream);
     st->bytes_gauge = stats_gauge("sluice_spool_bytes",
                                   "Bytes of the stream's segments.", stream);
+    st->reserved_gauge = stats_gauge(
+        "sluice_spool_reserved_bytes",
+        "Room held for bodies that have arrived in part.", stream);
 }
 
 static bool good_name(const char *z)
@@ -278,15 +281,26 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes)
     uint64_t before = atomic_fetch_add(&st->reserved, bytes);
 
     if (before + bytes <= room_of(s, st)) {
+        stats_add_shared(st->reserved_gauge, bytes);
         return true;
     }
     (void)atomic_fetch_sub(&st->reserved, bytes);
     return false;
 }
 
+bool spool_has_room(const struct spool *s, int stream, uint64_t bytes)
+{
+    const struct stream *st = s->streams[stream];
+
+    return atomic_load(&st->reserved) + bytes <= room_of(s, st);
+}
+
 void spool_release(struct spool *s, int stream, uint64_t bytes)
 {
-    (void)atomic_fetch_sub(&s->streams[stream]->reserved, bytes);
+    struct stream *st = s->streams[stream];
+
+    (void)atomic_fetch_sub(&st->reserved, bytes);
+    stats_add_shared(st->reserved_gauge, -bytes);
 }
 
 unsigned spool_used_percent(struct spool *s, bool *writable)

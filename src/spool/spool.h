@@ -150,9 +150,11 @@ void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first,
 bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
 
 /* ---- room ---- */
-/* Reserves bytes of the stream when a body begins; false: full, answer 503.
+/* Reserves bytes of the stream as a body arrives; false: full, answer 503.
  * Any thread; no lock. */
 bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
+/* Whether it would, now; takes nothing. */
+bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
 
 /* Whether a sink that the stream's events are awaited from can't be reached now. Any

@@ -159,8 +159,8 @@ struct stream {
     pthread_rwlock_t watch;    /* consumers are woken under it */
     struct spool_consumer *consumers[CONSUMERS_MAX];
     uint32_t n_consumers;
-    stats_cell *bytes_gauge, *created, *recycled, *deleted, *poisoned,
-        *damaged, *skipped, *damaged_blocks, *damaged_events;
+    stats_cell *bytes_gauge, *reserved_gauge, *created, *recycled, *deleted,
+        *poisoned, *damaged, *skipped, *damaged_blocks, *damaged_events;
 };
 
 struct spool_consumer {

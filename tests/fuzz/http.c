@@ -58,11 +58,12 @@ static void on_refusal(void *arg, int status)
 
 static void start(void)
 {
-    static const struct http_ops ops = {on_headers, on_body, on_abort,
+    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort,
                                         on_refusal};
     static const struct http_limits limits = {.max_body = 4096,
                                               .max_headers_bytes = 2048,
                                               .max_connections = 8,
+                                              .max_buffered = 1 << 20,
                                               .header_timeout_ms = 1000,
                                               .body_timeout_ms = 1000,
                                               .idle_timeout_ms = 1000,
