@@ -239,6 +239,7 @@ function stream(name) end
 ---Dead letters of this sink.
 ---@class sluice.clickhouse.dead
 ---@field max_bytes? string Then the sink holds. (default: 1GiB)
+---@field searches? integer Extra inserts a minute that find the bad rows of refused batches. When they are spent, the batch waits and later batches go on. (default: 600)
 
 ---A second try elsewhere, while the first still runs.
 ---@class sluice.clickhouse.hedge
@@ -321,6 +322,7 @@ function file(name) end
 ---Dead letters of this sink.
 ---@class sluice.http.dead
 ---@field max_bytes? string Then the sink holds. (default: 1GiB)
+---@field searches? integer Extra inserts a minute that find the bad rows of refused batches. When they are spent, the batch waits and later batches go on. (default: 600)
 
 ---Connections.
 ---@class sluice.http.pool

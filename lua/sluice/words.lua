@@ -160,6 +160,13 @@ local dead = { type = "options", help = "Dead letters of this sink.", options = 
     help = "Then the sink holds." },
 } }
 
+local searched = { type = "options", help = "Dead letters of this sink.", options = {
+  max_bytes = dead.options.max_bytes,
+  searches = { type = "count", default = 600, min = 1, max = 1000000,
+    help = "Extra inserts a minute that find the bad rows of refused batches. When they "
+      .. "are spent, the batch waits and later batches go on." },
+} }
+
 M.kafka = {
   help = "A sink: Kafka topics, through librdkafka.",
   named = true,
@@ -238,7 +245,7 @@ M.clickhouse = {
         may_duplicate = { type = "boolean", default = false,
           help = "Also where the server can't tell a copy." },
       } },
-    dead = dead,
+    dead = searched,
   },
 }
 
@@ -270,7 +277,7 @@ M.http = {
     batch = batch(500, 1, 1000, "1MiB", "1s"),
     pool = pool,
     breaker = breaker,
-    dead = dead,
+    dead = searched,
   },
 }
 

@@ -164,6 +164,7 @@ struct sink_plan {
     enum compress compress;
     /* kafka, clickhouse, http */
     uint64_t dead_max_bytes;
+    double dead_searches;    /* http, clickhouse: inserts a minute to find bad rows */
     bool adapt_latency, has_adapt;
     struct remote_plan remote; /* clickhouse, http */
     struct clickhouse_plan clickhouse;

@@ -48,6 +48,7 @@ static void build_batch(struct build *b, struct sink_plan *s)
     lua_pop(b->L, 1);
     (void)open_list(b, "dead");
     s->dead_max_bytes = whole(b, "max_bytes");
+    s->dead_searches = number(b, "searches", 0);
     lua_pop(b->L, 1);
 }
 

@@ -124,6 +124,14 @@ void breaker_force(struct breaker *b, int64_t now_ms, bool open)
     enter(b, open ? BREAKER_OPEN : BREAKER_CLOSED, now_ms);
 }
 
+void breaker_rest(struct breaker *b, int64_t now_ms, int64_t ms)
+{
+    if (!b->forced) {
+        enter(b, BREAKER_OPEN, now_ms);
+        b->until_ms = now_ms + ms;
+    }
+}
+
 const char *breaker_state_name(enum breaker_state s)
 {
     static const char *const names[] = {"closed", "half_open", "open"};

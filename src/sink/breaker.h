@@ -64,4 +64,7 @@ int64_t breaker_wait_ms(struct breaker *b, int64_t now_ms);
 
 void breaker_force(struct breaker *b, int64_t now_ms, bool open);
 
+/* Opens it for ms, whatever the plan's timeout; one that was forced stays as it is. */
+void breaker_rest(struct breaker *b, int64_t now_ms, int64_t ms);
+
 const char *breaker_state_name(enum breaker_state s); /* "closed", ... */

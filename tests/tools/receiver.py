@@ -12,6 +12,9 @@ requests are answered, one rule a line, read for each of them:
     key SECRET              401 without X-Api-Key: SECRET
     poison                  400 for a batch with an event whose value is text
     late SECONDS            before the answer
+    badrow CODE [row]       a batch with an event whose value is text is refused as
+                            ClickHouse does, with that text quoted; row: and its number
+    allbad CODE             every batch is refused so
     clickhouse VERSION      a question is answered with that, as ClickHouse does
     partitions N            and a batch with more than N values of "part" is refused
 
@@ -70,6 +73,15 @@ class Handler(BaseHTTPRequestHandler):
         if "poison" in rule and any(
                 isinstance(json.loads(x).get("value"), str) for x in lines):
             return 400, [], "an event is bad"
+        if "allbad" in rule:
+            return 500, [], "Code: " + rule["allbad"][0] + ". DB::Exception: no column"
+        if "badrow" in rule:
+            values = [json.loads(x).get("value") for x in lines]
+            for k, value in enumerate(values):
+                if isinstance(value, str):
+                    where = ": (at row %d)" % (k + 1) if "row" in rule["badrow"] else ""
+                    return 500, [], ("Code: " + rule["badrow"][0] + ". DB::Exception: "
+                                     "Cannot parse '" + value + "'" + where)
         if "partitions" in rule and len(
                 {json.loads(x)["part"] for x in lines}) > int(rule["partitions"][0]):
             return 500, [], ("Code: 252. DB::Exception: Too many partitions for single "

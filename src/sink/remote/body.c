@@ -62,12 +62,8 @@ static struct str plain(struct insert *i, uint32_t first, uint32_t n)
     const struct batch *b = i->batch;
     struct body *body = i->sink->bodies;
     struct columns *c = i->target->columns;
-    uint32_t skip = 0;
 
-    while (skip < i->n_refused && i->refused[skip] < first) {
-        skip++;
-    }
-    if (c == NULL && (skip == i->n_refused || i->refused[skip] >= first + n)) {
+    if (c == NULL) {
         const struct batch_entry *last = &b->entries[first + n - 1];
         uint32_t from = b->entries[first].off;
 
@@ -78,15 +74,8 @@ static struct str plain(struct insert *i, uint32_t first, uint32_t n)
         const struct batch_entry *e = &b->entries[k];
         struct str event = {b->bytes + e->off, e->len};
 
-        if (skip < i->n_refused && i->refused[skip] == k) {
-            skip++;
-        } else if (c != NULL) {
-            body->n_rows += columns_row(
-                c, event, room_for(body, columns_bound(c, event.n)));
-        } else {
-            memcpy(room_for(body, event.n + 1), event.p, event.n + 1);
-            body->n_rows += event.n + 1;
-        }
+        body->n_rows += columns_row(c, event,
+                                    room_for(body, columns_bound(c, event.n)));
     }
     return (struct str){body->rows, body->n_rows};
 }

@@ -76,9 +76,11 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
         if (p == not) {
             continue;
         }
-        if (to_be_asked(p, now)) {
+        if (p->after_ms <= now && to_be_asked(p, now)) {
             endpoint_ask(p);
             wait = p->asking != NULL ? -1 : wait;
+        } else if (p->after_ms > now) {
+            wait = p->after_ms - now;
         } else if (p->misfit[0] != '\0') {
             wait = p->asked_ms + ASK_AGAIN_MS - now;
         } else if (breaker_allow(&p->breaker, now, generation)) {
@@ -91,6 +93,13 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
     }
     *wait_ms = least == INT64_MAX ? 0 : least;
     return NULL;
+}
+
+void endpoint_wait(struct endpoint *p, int64_t ms)
+{
+    int64_t until = remote_now_ms(p->sink) + ms;
+
+    p->after_ms = until > p->after_ms ? until : p->after_ms;
 }
 
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
@@ -140,6 +149,7 @@ void endpoint_renew(struct endpoint *p)
 
     replica_forget(p); /* the table may be another */
     p->unsure = true;
+    p->after_ms = 0;
     p->breaker.plan = &s->plan->breaker;
     p->breaker.arg = s->conf.hooks->arg;
     p->breaker.trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;

@@ -41,6 +41,7 @@ struct refusal http_refusal(int status, bool sent, int64_t after_ms)
                         .code = status,
                         .row = -1,
                         /* Too large alone: no one else will take it. */
+                        .too_large = status == 413,
                         .alone = SINK_DATA,
                         .after_ms = after_ms};
 

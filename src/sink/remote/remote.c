@@ -61,7 +61,7 @@ static void remote_submit(struct sink *s, struct batch *b)
 
 static uint32_t remote_window(const struct sink *s)
 {
-    return s->suspect ? 1 : (uint32_t)s->window;
+    return (s->suspect ? 1 : (uint32_t)s->window) + s->n_apart;
 }
 
 static const char *remote_target(const struct sink *s)
@@ -71,7 +71,11 @@ static const char *remote_target(const struct sink *s)
 
 static void remote_force(struct sink *s, bool open)
 {
+    if (!open) {
+        apart_again(s);
+    }
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
+        s->endpoints[i]->after_ms = 0;
         breaker_force(&s->endpoints[i]->breaker, remote_now_ms(s), open);
         endpoint_show(s->endpoints[i]);
     }
@@ -115,6 +119,9 @@ static void make_cells(struct sink *s)
                                   label);
     s->extra = stats_counter("sluice_insert_extra_total",
                              "Inserts made to find refused rows.", label);
+    s->apart_gauge = stats_gauge("sluice_sink_apart_batches",
+                                 "Batches that wait for the search for their bad rows.",
+                                 label);
     s->wire = stats_counter("sluice_sink_wire_bytes_total",
                             "Compressed bytes of bodies that were sent.", label);
     s->rows = stats_counter("sluice_insert_rows_total",
@@ -220,7 +227,7 @@ static void let_go(struct sink *s, struct endpoint *p)
 static void wake_waiting(struct sink *s)
 {
     for (struct insert *i = s->inserts; i != NULL; i = i->next) {
-        if (!i->parked && i->tries[0].transfer == NULL &&
+        if (!i->parked && i->apart == APART_NOT && i->tries[0].transfer == NULL &&
             i->tries[1].transfer == NULL) {
             remote_submit(s, i->batch);
         }
@@ -274,6 +281,7 @@ static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
     s->window = WINDOW_FIRST < s->plan->max_in_flight ? WINDOW_FIRST
                                                       : s->plan->max_in_flight;
     s->bodies = body_new();
+    apart_start(s);
     s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
     queue_init(&s->queue, conf->loop, take, s);
     make_cells(s);
@@ -289,6 +297,7 @@ static bool remote_apply(struct sink *s, const struct sink_plan *plan,
     }
     transfers_apply(s->transfers, &s->plan->pool);
     s->too_large = 0;
+    apart_again(s);
     take_urls(s);
     for (struct endpoint *p = s->gone; p != NULL; p = p->next) {
         endpoint_renew(p);
@@ -302,6 +311,7 @@ static bool remote_apply(struct sink *s, const struct sink_plan *plan,
 static void remote_close(struct sink *s)
 {
     queue_fini(&s->queue);
+    apart_stop(s);
     /* What is parked is the pump's. */
     while (s->inserts != NULL) {
         if (!s->inserts->parked) {

@@ -1,7 +1,7 @@
 /*
  * remote - the state of a sink that sends batches over HTTP, and what kinds of
  * server differ in (struct dialect). Shared by remote.c (life, window), endpoint.c
- * (one url), insert.c (one batch), body.c (its bytes), clickhouse.c with replicas.c,
+ * (one url), insert.h (one batch), body.c (its bytes), clickhouse.c with replicas.c,
  * and http.c. Nobody else includes it. One thread.
  */
 #pragma once
@@ -62,6 +62,7 @@ struct endpoint {
     char misfit[400];          /* why the table can't hold what is sent; "": it can,
                                   or nobody knows */
     int64_t asked_ms;          /* when it was asked last */
+    int64_t after_ms;          /* not before then: it said so */
     struct transfer *asking;   /* the dialect's question */
     uint64_t asked;            /* generation of the breaker */
     struct replica table;
@@ -81,8 +82,18 @@ struct sink {
     struct target *target;     /* of batches that can't be anywhere yet */
     struct body *bodies;
     struct insert *inserts;
-    struct insert *probing;    /* the one that may bisect; NULL: none */
+    struct insert *probing;    /* finds out what is wrong; NULL: none */
     bool suspect;              /* the last was a setup error: one probe a time */
+    bool held;                 /* no row of several batches passed */
+    char why[800];             /* then: the server's words */
+    uint64_t none[3];          /* ids of batches of which no row passed, since one did */
+    uint32_t n_none;
+    ev_timer look;             /* at those that wait apart */
+    uint32_t n_apart;
+    size_t apart_bytes;
+    uint64_t n_passes, n_probes;
+    int64_t probe_at_ms, searches_ms;
+    double searches;           /* inserts that may look for bad rows now */
     uint64_t too_large;        /* bytes of rows that were; 0: none was */
     uint32_t n_fitted;         /* parts taken since */
     double window;             /* inserts at once: AIMD */
@@ -91,7 +102,7 @@ struct sink {
     struct replicas replicas;
     struct queue queue;
     stats_cell *hedges, *hedge_wins, *extra, *wire, *rows, *window_gauge,
-        *hedging_gauge;
+        *hedging_gauge, *apart_gauge;
     struct stats_histogram *time;
 };
 
@@ -114,6 +125,8 @@ void endpoint_show(struct endpoint *p);              /* in metrics and log */
  * < 0: one is asked whether it is there, and insert_asked comes. */
 struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
                                uint64_t *generation, int64_t *wait_ms);
+/* Nothing goes there for so long. */
+void endpoint_wait(struct endpoint *p, int64_t ms);
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
                    uint64_t ns);
 /* clickhouse.c: the URL of a query that only reads; max >= 600. */

@@ -34,12 +34,11 @@ static const char *token(const struct insert *i, uint32_t first, uint32_t n)
     return out;
 }
 
-static void what_is_left_of_a_batch_is_named_as_its_part_was(void **state)
+static void a_part_is_named_as_it_was_by_the_process_before(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}, {3, 1, 7, 10}};
-    /* Rows 0..4 but for 2 are in the table: a restart finds these. */
-    static const struct batch_range left[] = {{3, 0, 102, 1}, {3, 0, 105, 5},
-                                              {3, 1, 7, 10}};
+    /* Rows 0..4 are in the table, and the journal has the rest as a plan of its own. */
+    static const struct batch_range left[] = {{3, 0, 105, 5}, {3, 1, 7, 10}};
     struct insert i;
     struct batch b;
     char before[300];
@@ -48,35 +47,32 @@ static void what_is_left_of_a_batch_is_named_as_its_part_was(void **state)
     make(&i, &b, planned, 2);
     (void)strcpy(before, token(&i, 5, 15));
     assert_memory_equal("uuid:olap:3.0.105+15-", before, 21);
-    make(&i, &b, left, 3);
-    assert_int_equal(16, b.n);
-    assert_string_not_equal(before, token(&i, 0, 16));
-    parts_refuse(&i, 0); /* the poison, again */
-    assert_string_equal(before, token(&i, 0, 16));
-    free(i.refused);
+    assert_string_not_equal(before, token(&i, 0, 20));
+    make(&i, &b, left, 2);
+    assert_int_equal(15, b.n);
+    assert_string_equal(before, token(&i, 0, 15));
 }
 
 static void other_rows_have_another_name(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}, {3, 1, 7, 10}};
+    /* As many rows, with the same first one. */
+    static const struct batch_range others[] = {{3, 0, 100, 9}, {3, 1, 7, 11}};
     struct insert i;
     struct batch b;
     char one[300];
 
     (void)state;
     make(&i, &b, planned, 2);
-    parts_refuse(&i, 4);
     (void)strcpy(one, token(&i, 0, 20));
     assert_string_equal(one, token(&i, 0, 20));
-    /* As many rows, with the same first one. */
-    i.refused[0] = 5;
+    assert_string_not_equal(one, token(&i, 0, 19));
+    assert_string_not_equal(one, token(&i, 1, 19));
+    make(&i, &b, others, 2);
     assert_string_not_equal(one, token(&i, 0, 20));
-    i.refused[0] = 19;
-    assert_string_not_equal(one, token(&i, 0, 20));
-    free(i.refused);
 }
 
-static void rows_refused_alone_are_tried_again_when_it_was_the_table(void **state)
+static void rows_under_suspicion_are_tried_again(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}};
     struct insert i;
@@ -84,32 +80,47 @@ static void rows_refused_alone_are_tried_again_when_it_was_the_table(void **stat
 
     (void)state;
     make(&i, &b, planned, 1);
-    i.parts[0] = (struct insert_part){5, 5}; /* 2..4 are in the table but for 3 */
-    i.parts[1] = (struct insert_part){1, 1};
-    i.parts[2] = (struct insert_part){0, 1};
-    i.n_parts = 3;
-    parts_refuse(&i, 0);
-    parts_refuse(&i, 1);
-    parts_refuse(&i, 3);
-    parts_refuse(&i, 6);
-    parts_set_aside(&i);
-    assert_int_equal(1, i.n_parts);
-    assert_int_equal(2, i.n_aside);
-    parts_forgive(&i);
-    assert_int_equal(0, i.n_aside);
+    parts_put(&i, 5, 5, 0);
+    i.suspects = test_malloc(2 * sizeof *i.suspects);
+    i.suspects[0] = (struct insert_suspect){0, 27, strdup("a")};
+    i.suspects[1] = (struct insert_suspect){3, 27, strdup("b")};
+    i.n_suspects = 2;
+    search_forgive(&i);
+    assert_int_equal(0, i.n_suspects);
     assert_int_equal(3, i.n_parts);
-    assert_int_equal(0, i.parts[2].first);
-    assert_int_equal(1, i.parts[1].first);
-    assert_int_equal(1, i.n_refused);
-    assert_int_equal(3, i.refused[0]);
-    free(i.refused);
+    assert_int_equal(0, i.parts[1].first);
+    assert_int_equal(3, i.parts[2].first);
+    assert_int_equal(1, i.parts[2].n);
+    test_free(i.suspects);
+    free(i.parts);
+}
+
+/* The largest goes first; while no row has passed, one row from the middle of it. */
+static void most_rows_arrive_soon(void **state)
+{
+    static const struct batch_range planned[] = {{3, 0, 100, 10}};
+    struct insert i;
+    struct batch b;
+
+    (void)state;
+    make(&i, &b, planned, 1);
+    parts_put(&i, 4, 5, 0);
+    parts_put(&i, 0, 4, 0);
+    search_choose(&i);
+    assert_int_equal(0, i.parts[1].first); /* nothing was refused */
+    i.n_refusals = 1;
+    search_choose(&i);
+    assert_int_equal(4, i.parts[1].first);
+    assert_int_equal(5, i.parts[1].n);
+    free(i.parts);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_refused_alone_are_tried_again_when_it_was_the_table),
-        cmocka_unit_test(what_is_left_of_a_batch_is_named_as_its_part_was),
+        cmocka_unit_test(rows_under_suspicion_are_tried_again),
+        cmocka_unit_test(most_rows_arrive_soon),
+        cmocka_unit_test(a_part_is_named_as_it_was_by_the_process_before),
         cmocka_unit_test(other_rows_have_another_name),
     };
 
