@@ -8,6 +8,7 @@ local bytecode = require "sluice.bytecode"
 
 local handles = require "sluice.handles"
 local library = require "sluice.library"
+local moved = require "sluice.moved"
 
 local M = {}
 
@@ -27,9 +28,7 @@ local slots = {}      -- of the route in hand: key -> slot
 local enums = {}      -- slot -> its strings by index from 0
 local times = {}      -- slot -> true
 local found           -- scratch: struct sluice_value
-
-local decode          -- host's: JSON text to a Lua value
-local encode          -- host's: a Lua value to JSON text
+local null            -- host's: a JSON null
 
 local REJECT, DROP, TO, NOTHING = 1, 2, 3, 0
 
@@ -46,11 +45,18 @@ local function gone()
   error("event used after its request", 3)
 end
 
-local function value_of(v)
+-- Whether Lua's number may be less than its n digits say.
+local function is_long(v, n)
+  return n > 15 or (n > 4 and (v > 1e300 or v < -1e300 or
+    (v < 1e-300 and v > -1e-300)))
+end
+
+local function value_of(v, path)
   local kind = v.kind
   if kind == STRING or kind == ESCAPED then
     return text_of(v.text, v.len)
   elseif kind == NUMBER then
+    if is_long(v.num, v.len) then moved.number(v.num, text_of(v.text, v.len)) end
     return v.num
   elseif kind == TRUE then
     return true
@@ -59,12 +65,12 @@ local function value_of(v)
   elseif kind <= NULL then
     return nil
   end
-  return decode(text_of(v.text, v.len))
+  return moved.table(text_of(v.text, v.len), path)
 end
 
 local function slow(ev, key)
   if C.sluice_find(ctx, ev, key, #key, found) == 0 then return nil end
-  return value_of(found)
+  return value_of(found, key)
 end
 
 local function read(ev, key)
@@ -81,7 +87,13 @@ local function read(ev, key)
   if kind <= NULL then return nil end
   local values = enums[slot]
   if values ~= nil then return values[s.num] end
-  if kind == NUMBER or times[slot] then return s.num end
+  if times[slot] then return s.num end
+  if kind == NUMBER then
+    if is_long(s.num, rshift(s.tag, 4)) then
+      moved.number(s.num, text_of(ctx.body + s.off, rshift(s.tag, 4)))
+    end
+    return s.num
+  end
   if kind == STRING then
     return text_of(ctx.body + s.off, rshift(s.tag, 4))
   end
@@ -91,7 +103,7 @@ local function read(ev, key)
     C.sluice_text(ctx, ev, slot, found)
     return text_of(found.text, found.len)
   end
-  return decode(text_of(ctx.body + s.off, rshift(s.tag, 4)))
+  return moved.table(text_of(ctx.body + s.off, rshift(s.tag, 4)), key)
 end
 
 local reasons = {
@@ -115,21 +127,24 @@ local function write(ev, key, v)
     error(("an event's key is a text, not a %s"):format(type(key)), 2)
   end
   local kind, rc = type(v), 0
+  local json
   if kind == "number" then
-    rc = C.sluice_set_number(ctx, ev, key, #key, v)
+    if ctx.n_kept ~= 0 then json = moved.digits(v) end
+    if json == nil then rc = C.sluice_set_number(ctx, ev, key, #key, v) end
   elseif kind == "string" then
     rc = C.sluice_set_text(ctx, ev, key, #key, v, #v)
   elseif kind == "boolean" then
-    local word = v and "true" or "false"
-    rc = C.sluice_set_json(ctx, ev, key, #key, word, #word)
+    json = v and "true" or "false"
   elseif kind == "nil" then
     rc = C.sluice_remove(ctx, ev, key, #key)
   elseif kind == "table" then
-    local json = encode(v)
-    rc = C.sluice_set_json(ctx, ev, key, #key, json, #json)
+    json = moved.text(v)
+  elseif v == null then
+    json = "null"
   else
     error(("can't set %s to a %s"):format(tostring(key), kind), 2)
   end
+  if json ~= nil then rc = C.sluice_set_json(ctx, ev, key, #key, json, #json) end
   if rc ~= 0 then failed(rc, key) end
 end
 
@@ -272,6 +287,7 @@ end
 local function fail(i, message)
   -- What the event has left behind must not fail the next one as well.
   if message == "not enough memory" then collectgarbage() end
+  moved.forget()
   message = tostring(message):gsub("policy:", "")
     :gsub("attempt to call method '([%w_]+)' %(a nil value%)", hint)
   C.sluice_failed(ctx, cast(view_ptr, ctx.events + i), message, #message)
@@ -286,10 +302,11 @@ end
 -- stands right behind a pcall is never a trace by itself, and given up alike: step
 -- takes that place, so that the policy's own functions do not.
 local step_text = [[
-local ctx, req, act, hook, cast, view_ptr = ...
+local ctx, req, act, settle, hook, cast, view_ptr = ...
 return function(i)
   local ev = cast(view_ptr, ctx.events + i)[0]
   local r = hook(ev, req)
+  if ctx.n_kept ~= 0 then settle() end
   if r ~= nil then act(ev, r) end
 end
 ]]
@@ -311,7 +328,7 @@ local FEW = 8 -- events
 
 local function loop_of(hook)
   local step = assert(loadstring(step_text, "=sluice.step"))(ctx, request,
-    act, hook, cast, view_ptr)
+    act, moved.settle, hook, cast, view_ptr)
   return assert(loadstring(loop_text, "=sluice.loop"))(ctx, fail, pcall, step)
 end
 
@@ -390,7 +407,8 @@ function M.start(context, declarations, host)
   for name in declarations:gmatch("[%s%*](sluice_[%w_]+)%(") do
     local _ = C[name]
   end
-  decode, encode = host.decode, host.encode
+  null = host.null
+  moved.start(ctx, host)
   ffi.metatype("struct sluice_event", { __index = read, __newindex = write,
     __tostring = function() return "event" end,
     __pairs = no_pairs, __ipairs = no_pairs })
@@ -398,7 +416,8 @@ function M.start(context, declarations, host)
     __newindex = function() error("a request can't be changed", 2) end,
     __tostring = function() return "request" end })()
   handles.start(ctx, limited)
-  library.start(ctx, { value_of = value_of, gone = gone })
+  library.start(ctx, { value_of = value_of, gone = gone,
+    array = host.array, null = host.null })
 end
 
 M.endless, M.compile = bytecode.endless, bytecode.compile

@@ -17,14 +17,18 @@ local type, error, tostring = type, error, tostring
 local ctx             -- struct sluice_context *
 local found           -- scratch: struct sluice_value
 local value_of        -- hooks': what found holds, as a Lua value
+local mark_array      -- host's: a table that is [] when it is empty
+local null            -- host's: a JSON null
 local gone            -- hooks': raises for an event of a request that is over
 local event_type      -- ctype of events
 local event_ptr       -- ctype struct event *
 
 local TEXT_MAX = 65536
 
+-- Called in place of its caller (return no_text()): level 2 is the policy.
 local function no_text(word, v)
-  error(("%s: expected a text, got %s"):format(word, type(v)), 3)
+  if v == null then return nil end
+  error(("%s: expected a text, got %s"):format(word, type(v)), 2)
 end
 
 local function given()
@@ -48,7 +52,7 @@ end
 
 local function get(ev, path)
   if not find(ev, path) then return nil end
-  return value_of(found)
+  return value_of(found, path)
 end
 
 local function has(ev, path)
@@ -56,6 +60,14 @@ local function has(ev, path)
 end
 
 local function nothing() end
+
+local function array(t)
+  if t == nil then t = {} end
+  if type(t) ~= "table" then
+    error("array: expected a table, got " .. type(t), 2)
+  end
+  return mark_array(t)
+end
 
 local function items(ev, path)
   local list = get(ev, path)
@@ -67,7 +79,7 @@ end
 
 local function trim(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("trim", s) end
+  if type(s) ~= "string" then return no_text("trim", s) end
   C.sluice_trim(s, #s, found)
   if found.len == #s then return s end
   return given()
@@ -75,37 +87,37 @@ end
 
 local function lower(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("lower", s) end
+  if type(s) ~= "string" then return no_text("lower", s) end
   return s:lower()
 end
 
 local function upper(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("upper", s) end
+  if type(s) ~= "string" then return no_text("upper", s) end
   return s:upper()
 end
 
 local function starts_with(s, with)
   if s == nil then return false end
-  if type(s) ~= "string" then no_text("starts_with", s) end
+  if type(s) ~= "string" then return no_text("starts_with", s) end
   return C.sluice_starts(s, #s, with, #with) == 1
 end
 
 local function ends_with(s, with)
   if s == nil then return false end
-  if type(s) ~= "string" then no_text("ends_with", s) end
+  if type(s) ~= "string" then return no_text("ends_with", s) end
   return C.sluice_ends(s, #s, with, #with) == 1
 end
 
 local function contains(s, what)
   if s == nil then return false end
-  if type(s) ~= "string" then no_text("contains", s) end
+  if type(s) ~= "string" then return no_text("contains", s) end
   return s:find(what, 1, true) ~= nil
 end
 
 local function part(s, separator, n)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("part", s) end
+  if type(s) ~= "string" then return no_text("part", s) end
   if C.sluice_part(s, #s, separator, #separator, n, found) == 0 then
     return nil
   end
@@ -114,8 +126,8 @@ end
 
 local function split(s, separator)
   local list = {}
-  if s == nil then return list end
-  if type(s) ~= "string" then no_text("split", s) end
+  if s == nil or s == null then return list end
+  if type(s) ~= "string" then return no_text("split", s) end
   for i = 1, 1000 do
     local p = part(s, separator, i)
     if p == nil then break end
@@ -132,37 +144,37 @@ end
 
 local function url_decode(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("url_decode", s) end
+  if type(s) ~= "string" then return no_text("url_decode", s) end
   return scratch(C.sluice_url_decode(ctx, s, #s, found))
 end
 
 local function param(query, name)
   if query == nil then return nil end
-  if type(query) ~= "string" then no_text("param", query) end
+  if type(query) ~= "string" then return no_text("param", query) end
   return scratch(C.sluice_param(ctx, query, #query, name, #name, found))
 end
 
 local function mask(s, keep)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("mask", s) end
+  if type(s) ~= "string" then return no_text("mask", s) end
   return scratch(C.sluice_mask(ctx, s, #s, keep or 0, found))
 end
 
 local function mask_ip(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("mask_ip", s) end
+  if type(s) ~= "string" then return no_text("mask_ip", s) end
   return scratch(C.sluice_mask_ip(ctx, s, #s, found))
 end
 
 local function base64_decode(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("base64_decode", s) end
+  if type(s) ~= "string" then return no_text("base64_decode", s) end
   return scratch(C.sluice_base64_decode(ctx, s, #s, found))
 end
 
 local function base64_encode(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("base64_encode", s) end
+  if type(s) ~= "string" then return no_text("base64_encode", s) end
   return scratch(C.sluice_base64_encode(ctx, s, #s, found))
 end
 
@@ -170,7 +182,7 @@ end
 
 local function sha256(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("sha256", s) end
+  if type(s) ~= "string" then return no_text("sha256", s) end
   if C.sluice_sha256(ctx, s, #s, found) == 0 then
     error("sha256: the digest failed", 2)
   end
@@ -179,8 +191,8 @@ end
 
 local function hmac(key, s)
   if s == nil then return nil end
-  if type(key) ~= "string" then no_text("hmac", key) end
-  if type(s) ~= "string" then no_text("hmac", s) end
+  if type(key) ~= "string" then return no_text("hmac", key) end
+  if type(s) ~= "string" then return no_text("hmac", s) end
   if C.sluice_hmac(ctx, key, #key, s, #s, found) == 0 then
     error("hmac: the digest failed", 2)
   end
@@ -189,15 +201,15 @@ end
 
 local function equal(a, b)
   if a == nil or b == nil then return false end
-  if type(a) ~= "string" then no_text("equal", a) end
-  if type(b) ~= "string" then no_text("equal", b) end
+  if type(a) ~= "string" then return no_text("equal", a) end
+  if type(b) ~= "string" then return no_text("equal", b) end
   return C.sluice_equal(a, #a, b, #b) == 1
 end
 
 local function hash(s)
   if s == nil then return nil end
   if type(s) == "number" then s = tostring(s) end
-  if type(s) ~= "string" then no_text("hash", s) end
+  if type(s) ~= "string" then return no_text("hash", s) end
   return C.sluice_hash(s, #s)
 end
 
@@ -227,7 +239,7 @@ end
 
 local function parse_time(s)
   if s == nil then return nil end
-  if type(s) ~= "string" then no_text("parse_time", s) end
+  if type(s) ~= "string" then return no_text("parse_time", s) end
   if C.sluice_parse_time(s, #s, found) == 0 then return nil end
   return found.num
 end
@@ -247,13 +259,19 @@ M.words = {
   { name = "get", group = "events", call = get,
     params = { { "ev", "event" }, { "path", "string" } }, returns = "any",
     help = "The value at a path such as \"items[1].id\", edits included; nil: there is none. "
-      .. "Objects and arrays come as tables." },
+      .. "Objects and arrays come as tables, a null inside of them as null. To change the event, "
+      .. "set ev[path], or put the changed table back: ev.x = t. A table that was changed and not "
+      .. "put back is an error. A value that is only moved is stored as it was sent." },
   { name = "has", group = "events", call = has,
     params = { { "ev", "event" }, { "path", "string" } }, returns = "boolean",
     help = "Whether the event has that path, also with the value null." },
   { name = "items", group = "events", call = items,
     params = { { "ev", "event" }, { "path", "string" } }, returns = "iterator",
     help = "for i, item in items(ev, \"products\") do … end; nothing when it is no array." },
+  { name = "array", group = "events", call = array,
+    params = { { "t", "table?" } }, returns = "table",
+    help = "The table t, stored as [] when it is empty: ev.tags = array {}. Arrays of the event "
+      .. "are marked already; an empty table of the policy is {}." },
   { name = "trim", group = "texts", call = trim,
     params = { { "s", "string?" } }, returns = "string?",
     help = "Without the space at both ends." },
@@ -339,6 +357,7 @@ function M.start(context, host)
   value_of, gone = host.value_of, host.gone
   event_type = ffi.typeof("struct sluice_event")
   event_ptr = ffi.typeof("struct event *")
+  mark_array, null = host.array, host.null
   assert(C.SLUICE_TEXT_MAX == TEXT_MAX)
 end
 

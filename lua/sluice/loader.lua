@@ -211,6 +211,13 @@ function Loader:environment()
           or self:statement_word(word, spec)
     end
   end
+  -- null "name" { } is a sink; as a value it is JSON's null.
+  local sink, mt = fixed.null, getmetatable(self.host.null)
+  mt.__call = function(_, name) return sink(name) end
+  mt.__tostring = function() return "null" end
+  mt.__index = function() error("null has no fields", 2) end
+  mt.__metatable = false
+  fixed.null = self.host.null
   for kind in pairs(words.fields) do fixed[kind] = self:field_word(kind) end
   fixed.schema = self:schema_word()
   fixed.env = function(name, default)

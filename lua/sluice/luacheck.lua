@@ -4,6 +4,7 @@ return {
   read_globals = {
     admin = {},
     any = {},
+    array = {},
     assert = {},
     base64_decode = {},
     base64_encode = {},

@@ -593,7 +593,7 @@ function drop(reason) end
 ---@return sluice.verdict
 function to(...) end
 
----The value at a path such as "items[1].id", edits included; nil: there is none. Objects and arrays come as tables.
+---The value at a path such as "items[1].id", edits included; nil: there is none. Objects and arrays come as tables, a null inside of them as null. To change the event, set ev[path], or put the changed table back: ev.x = t. A table that was changed and not put back is an error. A value that is only moved is stored as it was sent.
 ---@param ev sluice.event
 ---@param path string
 ---@return any
@@ -610,6 +610,11 @@ function has(ev, path) end
 ---@param path string
 ---@return fun(): integer, any
 function items(ev, path) end
+
+---The table t, stored as [] when it is empty: ev.tags = array {}. Arrays of the event are marked already; an empty table of the policy is {}.
+---@param t? table
+---@return table
+function array(t) end
 
 ---Without the space at both ends.
 ---@param s? string

@@ -1,7 +1,9 @@
 #include "decode/number.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,4 +74,92 @@ double number_value(const char *p, size_t n)
     }
     v = exponent == 0 ? (double)m : (double)m / tens[-exponent];
     return negative ? -v : v;
+}
+
+/* Whole numbers that are exact. */
+static size_t whole(double v, char *out)
+{
+    uint64_t u = (uint64_t)fabs(v);
+    char digits[NUMBER_BYTES];
+    size_t k = sizeof digits, n = 0;
+
+    do {
+        digits[--k] = (char)('0' + u % 10);
+        u /= 10;
+    } while (u != 0);
+    if (v < 0) {
+        out[n++] = '-';
+    }
+    memcpy(out + n, digits + k, sizeof digits - k);
+    return n + sizeof digits - k;
+}
+
+/* The least digits of |v| that give it back, without the point; *exponent is that of
+ * the first. Where 15 digits give a normal number back, they are the least but for
+ * zeros at their end: no other number of 15 digits or fewer is so near. */
+static int least_digits(double v, char *digits, int *exponent)
+{
+    char text[40];
+    int n = 0;
+
+    for (int k = v < 2.3e-308 ? 0 : 14; k < 17; k++) {
+        (void)snprintf(text, sizeof text, "%.*e", k, v);
+        if (strtod(text, NULL) == v) {
+            break;
+        }
+    }
+    for (const char *p = text; *p != 'e'; p++) {
+        if (*p != '.') {
+            digits[n++] = *p;
+        }
+    }
+    *exponent = atoi(strchr(text, 'e') + 1);
+    while (n > 1 && digits[n - 1] == '0') {
+        n--;
+    }
+    return n;
+}
+
+static size_t fill(char *out, size_t n, const char *p, int count)
+{
+    for (int i = 0; i < count; i++) {
+        out[n++] = p == NULL ? '0' : p[i];
+    }
+    return n;
+}
+
+size_t number_write(double v, char out[NUMBER_BYTES])
+{
+    char digits[24];
+    int exponent, n_digits;
+    size_t n = 0;
+
+    if (v == floor(v) && fabs(v) < 9007199254740992.) {
+        return whole(v, out);
+    }
+    n_digits = least_digits(fabs(v), digits, &exponent);
+    if (v < 0) {
+        out[n++] = '-';
+    }
+    if (exponent >= n_digits - 1 && exponent < 21) {
+        n = fill(out, n, digits, n_digits);
+        return fill(out, n, NULL, exponent + 1 - n_digits);
+    }
+    if (exponent >= 0 && exponent < 21) {
+        n = fill(out, n, digits, exponent + 1);
+        out[n++] = '.';
+        return fill(out, n, digits + exponent + 1, n_digits - exponent - 1);
+    }
+    if (exponent < 0 && exponent >= -7) {
+        out[n++] = '0';
+        out[n++] = '.';
+        n = fill(out, n, NULL, -exponent - 1);
+        return fill(out, n, digits, n_digits);
+    }
+    out[n++] = digits[0];
+    if (n_digits > 1) {
+        out[n++] = '.';
+        n = fill(out, n, digits + 1, n_digits - 1);
+    }
+    return n + (size_t)snprintf(out + n, 8, "e%d", exponent);
 }

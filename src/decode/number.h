@@ -1,9 +1,15 @@
 /*
- * number - the value of a JSON number's digits, correctly rounded. Pure.
+ * number - the value of a JSON number's digits, correctly rounded, and back. Pure.
  */
 #pragma once
 
 #include <stddef.h>
 
+enum { NUMBER_BYTES = 32 };
+
 /* p[0..n) was checked by lex_number. Beyond double's range: +-infinity or 0. */
 double number_value(const char *p, size_t n);
+
+/* The shortest digits that give v (finite) back, not NUL-terminated; their length.
+ * The one formatter of numbers in JSON: whole numbers below 10^21 have no exponent. */
+size_t number_write(double v, char out[NUMBER_BYTES]);

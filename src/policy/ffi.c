@@ -16,8 +16,6 @@
 #include "policy/policy.h"
 #include "policy/state.h"
 
-enum { EXACT_MAX = 9007199254740992 };
-
 static struct event *event_of(struct sluice_event *ev)
 {
     return (struct event *)(void *)ev;
@@ -150,33 +148,6 @@ int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
     return k == 0 ? FFI_NOT_UTF8 : set(c, view, key, n, (struct str){json, k}, EDIT_SET);
 }
 
-/* The digits of v, in out; the shortest that give v back. */
-static struct str number_text(double v, char out[40])
-{
-    int k = 0;
-
-    if (v == floor(v) && fabs(v) < (double)EXACT_MAX) {
-        uint64_t u = (uint64_t)fabs(v);
-
-        k = 40;
-        do {
-            out[--k] = (char)('0' + u % 10);
-            u /= 10;
-        } while (u != 0);
-        if (v < 0) {
-            out[--k] = '-';
-        }
-        return (struct str){out + k, 40 - (size_t)k};
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        k = snprintf(out, 40, "%.*g", digits, v);
-        if (strtod(out, NULL) == v) {
-            break;
-        }
-    }
-    return (struct str){out, (size_t)k};
-}
-
 int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
                       const char *key, size_t n, double v)
 {
@@ -184,10 +155,9 @@ int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
         return FFI_NOT_FINITE;
     }
     if (c->digits_epoch != c->epoch || c->number != v) {
-        char text[40];
-        struct str s = number_text(v, text);
+        char text[NUMBER_BYTES];
+        struct str s = in_arena(c, text, number_write(v, text));
 
-        s = in_arena(c, s.p, s.n);
         if (s.p == NULL) {
             return FFI_NO_ROOM;
         }

@@ -34,6 +34,8 @@ struct sluice_context {
     uint32_t at;                 /* the event in hand: for who watches */
     uint32_t n_raised;
     uint32_t refused;            /* on_request: the status, 0: go on */
+    uint32_t n_kept;             /* what lua/sluice/moved.lua keeps of the event */
+    uint32_t unused;
     double wait_ms;              /* of a 429: until the same may pass */
     /* The last key and the last number that were set, as JSON text in the request's
      * arena: mostly the next event gets the same. */

@@ -2,17 +2,93 @@
  * checked by the scanner. */
 #include <lauxlib.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "decode/number.h"
-#include "decode/quote.h"
 #include "decode/scan.h"
 #include "decode/walk.h"
+#include "policy/json.h"
 #include "policy/state.h"
 
-enum { DEPTH_MAX = 128 };
+/* Keys of the registry: the state's null, the metatable of arrays. */
+static char null_key, array_key;
+
+void json_push_null(lua_State *L)
+{
+    lua_pushlightuserdata(L, &null_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushlightuserdata(L, NULL);
+    }
+}
+
+bool json_is_null(lua_State *L, int at)
+{
+    bool is;
+
+    if (!lua_isuserdata(L, at)) {
+        return false;
+    }
+    lua_pushvalue(L, at);
+    json_push_null(L);
+    is = lua_rawequal(L, -1, -2) != 0 || lua_touserdata(L, -2) == NULL;
+    lua_pop(L, 2);
+    return is;
+}
+
+static void push_array_mark(lua_State *L)
+{
+    lua_pushlightuserdata(L, &array_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_newtable(L);
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+        lua_pushlightuserdata(L, &array_key);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, LUA_REGISTRYINDEX);
+    }
+}
+
+void json_mark_array(lua_State *L)
+{
+    push_array_mark(L);
+    lua_setmetatable(L, -2);
+}
+
+bool json_is_array(lua_State *L, int at)
+{
+    bool is;
+
+    if (lua_getmetatable(L, at) == 0) {
+        return false;
+    }
+    push_array_mark(L);
+    is = lua_rawequal(L, -1, -2) != 0;
+    lua_pop(L, 2);
+    return is;
+}
+
+int json_open_null(lua_State *L)
+{
+    (void)lua_newuserdata(L, 1);
+    lua_newtable(L);
+    lua_setmetatable(L, -2);
+    lua_pushlightuserdata(L, &null_key);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return 1;
+}
+
+int json_array(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    json_mark_array(L);
+    return 1;
+}
 
 static const char *space(const char *p, const char *end)
 {
@@ -35,10 +111,7 @@ static void push_string(lua_State *L, struct str raw, bool escaped)
     lua_remove(L, -2);
 }
 
-static void push_value(lua_State *L, enum slot_kind kind, struct str json,
-                       int depth);
-
-static void push_object(lua_State *L, struct str json, int depth)
+static void push_object(lua_State *L, struct str json, int numbers, int depth)
 {
     struct walk w;
     struct member m;
@@ -47,17 +120,18 @@ static void push_object(lua_State *L, struct str json, int depth)
     walk_start(&w, json);
     while (walk_next(&w, &m)) {
         push_string(L, m.key, m.key_escaped);
-        push_value(L, m.kind, m.value, depth + 1);
+        json_push(L, m.kind, m.value, numbers, depth + 1);
         lua_rawset(L, -3);
     }
 }
 
-static void push_array(lua_State *L, struct str json, int depth)
+static void push_array(lua_State *L, struct str json, int numbers, int depth)
 {
     const char *p = json.p + 1, *end = json.p + json.n - 1;
     int n = 0;
 
     lua_newtable(L);
+    json_mark_array(L);
     for (p = space(p, end); p < end; p = space(p, end)) {
         struct str value;
         enum slot_kind kind;
@@ -67,17 +141,46 @@ static void push_array(lua_State *L, struct str json, int depth)
             continue;
         }
         value = walk_value(p, end, &kind);
-        push_value(L, kind, value, depth + 1);
+        json_push(L, kind, value, numbers, depth + 1);
         lua_rawseti(L, -2, ++n);
         p = value.p + value.n;
     }
 }
 
-static void push_value(lua_State *L, enum slot_kind kind, struct str json,
-                       int depth)
+/* Whether Lua's number may not be all that the digits say. */
+static bool is_long(struct str digits, double v)
 {
-    if (depth > DEPTH_MAX) {
-        (void)luaL_error(L, "nested deeper than %d", DEPTH_MAX);
+    return digits.n > 15 ||
+           (digits.n > 4 && (fabs(v) > 1e300 || fabs(v) < 1e-300));
+}
+
+static void push_number(lua_State *L, struct str digits, int numbers)
+{
+    double v = number_value(digits.p, digits.n);
+
+    lua_pushnumber(L, v);
+    if (numbers == 0 || !is_long(digits, v)) {
+        return;
+    }
+    lua_pushvalue(L, -1);
+    lua_pushvalue(L, -1);
+    lua_pushlstring(L, digits.p, digits.n);
+    lua_pushvalue(L, -2);
+    lua_rawget(L, numbers);
+    if (!lua_isnil(L, -1) && !lua_rawequal(L, -1, -2)) {
+        lua_pushboolean(L, 0);
+        lua_replace(L, -3);
+    }
+    lua_pop(L, 1);
+    lua_rawset(L, numbers);
+    lua_pop(L, 1);
+}
+
+void json_push(lua_State *L, enum slot_kind kind, struct str json, int numbers,
+               int depth)
+{
+    if (depth > JSON_DEPTH_MAX) {
+        (void)luaL_error(L, "nested deeper than %d", JSON_DEPTH_MAX);
     }
     luaL_checkstack(L, 8, "JSON");
     switch (kind) {
@@ -87,20 +190,24 @@ static void push_value(lua_State *L, enum slot_kind kind, struct str json,
                     kind == SLOT_ESCAPED);
         break;
     case SLOT_NUMBER:
-        lua_pushnumber(L, number_value(json.p, json.n));
+        push_number(L, json, numbers);
         break;
     case SLOT_TRUE:
     case SLOT_FALSE:
         lua_pushboolean(L, kind == SLOT_TRUE);
         break;
     case SLOT_OBJECT:
-        push_object(L, json, depth);
+        push_object(L, json, numbers, depth);
         break;
     case SLOT_ARRAY:
-        push_array(L, json, depth);
+        push_array(L, json, numbers, depth);
         break;
     default:
-        lua_pushnil(L);
+        if (depth == 0) {
+            lua_pushnil(L);
+        } else {
+            json_push_null(L);
+        }
     }
 }
 
@@ -111,7 +218,7 @@ int json_decode(lua_State *L)
 
     json.p = luaL_checklstring(L, 1, &json.n);
     json = walk_value(json.p, json.p + json.n, &kind);
-    push_value(L, kind, json, 0);
+    json_push(L, kind, json, lua_istable(L, 2) ? 2 : 0, 0);
     return 1;
 }
 
@@ -130,153 +237,10 @@ int json_valid(lua_State *L)
     return 1;
 }
 
-static void add_text(lua_State *L, luaL_Buffer *b, struct str s)
-{
-    char small[1024];
-    char *out = quote_bound(s.n) <= sizeof small ? small
-                                                 : malloc(quote_bound(s.n));
-    size_t n = out == NULL ? 0 : quote_write(s, out);
-
-    if (n > 0) {
-        luaL_addlstring(b, out, n);
-    }
-    if (out != small) {
-        free(out);
-    }
-    if (n == 0) {
-        (void)luaL_error(L, "the text is not UTF-8");
-    }
-}
-
-static void add_number(lua_State *L, luaL_Buffer *b, double v)
-{
-    char text[40];
-
-    if (!isfinite(v)) {
-        (void)luaL_error(L, "the number is not finite");
-    }
-    (void)snprintf(text, sizeof text, v == floor(v) && fabs(v) < 1e15 ? "%.0f"
-                                                                      : "%.17g",
-                   v);
-    luaL_addstring(b, text);
-}
-
-/* The value's JSON as a string on top of the stack: a buffer can't stay open
- * while the stack is used. */
-static void encode(lua_State *L, int at, int depth);
-
-static void encode_array(lua_State *L, int at, size_t n, int depth)
-{
-    lua_pushliteral(L, "[");
-    for (size_t i = 1; i <= n; i++) {
-        if (i > 1) {
-            lua_pushliteral(L, ",");
-            lua_concat(L, 2);
-        }
-        lua_rawgeti(L, at, (int)i);
-        encode(L, lua_gettop(L), depth + 1);
-        lua_remove(L, -2);
-        lua_concat(L, 2);
-    }
-    lua_pushliteral(L, "]");
-    lua_concat(L, 2);
-}
-
-/* Sorted by key, so that equal tables give equal text. */
-static void encode_object(lua_State *L, int at, int depth)
-{
-    int n = 0, keys;
-
-    lua_newtable(L);
-    keys = lua_gettop(L);
-    for (lua_pushnil(L); lua_next(L, at) != 0; lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING) {
-            (void)luaL_error(L, "a key of an object is no text");
-        }
-        lua_pushvalue(L, -2);
-        lua_rawseti(L, keys, ++n);
-    }
-    lua_getglobal(L, "table");
-    lua_getfield(L, -1, "sort");
-    lua_remove(L, -2);
-    lua_pushvalue(L, keys);
-    lua_call(L, 1, 0);
-    lua_pushliteral(L, "{");
-    for (int i = 1; i <= n; i++) {
-        luaL_Buffer b;
-        struct str key;
-
-        luaL_buffinit(L, &b);
-        if (i > 1) {
-            luaL_addchar(&b, ',');
-        }
-        lua_rawgeti(L, keys, i);
-        key.p = lua_tolstring(L, -1, &key.n);
-        lua_pop(L, 1);
-        add_text(L, &b, key);
-        luaL_addchar(&b, ':');
-        luaL_pushresult(&b);
-        lua_rawgeti(L, keys, i);
-        lua_rawget(L, at);
-        encode(L, lua_gettop(L), depth + 1);
-        lua_remove(L, -2);
-        lua_concat(L, 3);
-    }
-    lua_pushliteral(L, "}");
-    lua_concat(L, 2);
-    lua_remove(L, keys);
-}
-
-static void encode(lua_State *L, int at, int depth)
-{
-    luaL_Buffer b;
-    struct str s;
-
-    if (depth > DEPTH_MAX) {
-        (void)luaL_error(L, "nested deeper than %d", DEPTH_MAX);
-    }
-    luaL_checkstack(L, 12, "JSON");
-    switch (lua_type(L, at)) {
-    case LUA_TTABLE:
-        if (lua_objlen(L, at) > 0) {
-            encode_array(L, at, lua_objlen(L, at), depth);
-        } else {
-            encode_object(L, at, depth);
-        }
-        return;
-    case LUA_TSTRING:
-        s.p = lua_tolstring(L, at, &s.n);
-        luaL_buffinit(L, &b);
-        add_text(L, &b, s);
-        luaL_pushresult(&b);
-        return;
-    case LUA_TNUMBER:
-        luaL_buffinit(L, &b);
-        add_number(L, &b, lua_tonumber(L, at));
-        luaL_pushresult(&b);
-        return;
-    case LUA_TBOOLEAN:
-        lua_pushstring(L, lua_toboolean(L, at) ? "true" : "false");
-        return;
-    case LUA_TNIL:
-    case LUA_TLIGHTUSERDATA: /* of policy_json */
-        lua_pushliteral(L, "null");
-        return;
-    default:
-        (void)luaL_error(L, "a %s is no JSON", luaL_typename(L, at));
-    }
-}
-
-int json_encode(lua_State *L)
-{
-    encode(L, 1, 0);
-    return 1;
-}
-
 /* Text from anywhere: nil and why, unless it is JSON. */
 static int decode_checked(lua_State *L)
 {
-    const struct scan_limits limits = {1, DEPTH_MAX};
+    const struct scan_limits limits = {1, JSON_DEPTH_MAX};
     struct scan_error se;
     struct str text;
     enum scan_result r;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "policy/json.h"
 #include "policy/state.h"
 
 static const char *const names[POLICY_N_SINK_HOOKS][2] = {
@@ -93,16 +94,32 @@ static int by_path(lua_State *L)
         lua_pushlstring(L, path.p, n);
         lua_rawget(L, -2);
         if (dot == NULL) {
-            return 1;
+            return !json_is_null(L, -1);
         }
         path = (struct str){dot + 1, path.n - n - 1};
     }
+}
+
+/* A null field of the event itself reads as nil, as it does in on_event. */
+static void drop_nulls(lua_State *L)
+{
+    int at = lua_gettop(L);
+
+    for (lua_pushnil(L); lua_istable(L, at) && lua_next(L, at) != 0; lua_pop(L, 1)) {
+        if (json_is_null(L, -1)) {
+            lua_pushvalue(L, -2);
+            lua_pushnil(L);
+            lua_rawset(L, at);
+        }
+    }
+    lua_settop(L, at);
 }
 
 /* (text) -> event */
 static int push_event(lua_State *L)
 {
     (void)json_decode(L);
+    drop_nulls(L);
     if (luaL_newmetatable(L, "sluice.stored_event")) {
         lua_pushcfunction(L, by_path);
         lua_setfield(L, -2, "__index");

@@ -185,13 +185,15 @@ static void push_host(lua_State *L, bool reading)
         {"bytes", host_bytes},   {"ms", host_ms},
         {"moment", host_moment}, {"getenv", host_getenv},
         {"bounded", host_bounded}, {"decode", json_decode},
-        {"is_json", json_valid},
-        {"encode", json_encode}, {NULL, NULL}};
+        {"is_json", json_valid}, {"array", json_array},
+        {"encode", json_encode}, {"same", json_same}, {NULL, NULL}};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     files_push(L, reading);
+    (void)json_open_null(L);
+    lua_setfield(L, -2, "null");
     lua_newtable(L);
     pattern_open(L);
     lua_setfield(L, -2, "patterns");
@@ -207,7 +209,7 @@ bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
                                         "describe", "foresee", "sinks", "routes", "kept",
-                                        "handles", "library", "loader",
+                                        "handles", "library", "moved", "loader",
                                         "bytecode", "hooks", "traces"};
 
     lua_getglobal(L, "package");

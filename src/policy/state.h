@@ -212,6 +212,11 @@ void diag_note(struct policy_report *report, const char *file, int line,
                const char *message);
 
 /* json.c */
-int json_decode(lua_State *L); /* (text) -> value; the text is JSON */
+int json_decode(lua_State *L); /* (text, numbers?) -> value; the text is JSON */
 int json_valid(lua_State *L);  /* (text) -> whether it is JSON */
-int json_encode(lua_State *L); /* (value) -> text */
+int json_array(lua_State *L);  /* (table) -> it, marked as an array */
+int json_open_null(lua_State *L); /* () -> what null is from now on */
+/* json_encode.c: (value, numbers?) -> text */
+int json_encode(lua_State *L);
+/* json_same.c: (value, text) -> whether value is what json_decode(text) gives */
+int json_same(lua_State *L);

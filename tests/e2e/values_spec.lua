@@ -1,0 +1,135 @@
+local cjson = require "cjson"
+local h = require "harness"
+local testing = require "sluice.testing"
+
+local dir
+local function policy(hook)
+  h.write(dir .. "/p.lua", ([[
+file "f" { dir = "d" }
+stream "s" { sinks = { "f" } }
+local fields = schema { slot = any {}, n = num {} }
+route "POST /" { body = "event", schema = fields, stream = "s",
+  on_event = function(ev, req) %s end }
+]]):format(hook))
+  return assert(testing.load(dir .. "/p.lua"))
+end
+
+-- What is stored of an event, or the message of its dead letter.
+local function stored(hook, event)
+  local r = policy(hook):post("/", event)
+  return r.stored.s and r.stored.s[1] or r.events[1].message
+end
+
+local scalars = { "0", "-1", "1.50", "19.99", "0.1", "1e5", "1E-7", "1e400",
+  "-0.0", "123456789012345678901234567890", "1234567890123456789", "9007199254740993",
+  "9007199254740992", "0.30000000000000004", "5e-324", "1e-400", "2.2250738585072011e-308",
+  "true", "false", "null", '""', '"a"', '"\\u00e9\\n\\"\\ud83d\\ude00\\/"', '"\\u0000"' }
+local keys = { "a", "b", "\\u0061", "x.y", "", "1" }
+
+local function random(depth)
+  local kind = depth < 4 and math.random(3) or 1
+  if kind == 1 then return scalars[math.random(#scalars)] end
+  local parts = {}
+  for i = 1, math.random(0, 4) do
+    parts[i] = (kind == 2 and '"' .. keys[math.random(#keys)] .. '": ' or "")
+      .. random(depth + 1)
+  end
+  return kind == 2 and "{" .. table.concat(parts, " ,") .. "}"
+    or "[ " .. table.concat(parts, ",") .. "]"
+end
+
+describe("a value that a hook moves", function()
+  setup(function() dir = h.folder() end)
+  teardown(function() h.remove(dir) end)
+
+  local function check(p, v, key)
+    local line = p:post("/", ('{"%s":%s}'):format(key, v)).stored.s[1]
+    local head = ('{"%s":%s'):format(key, v)
+    assert.equal(head, line:sub(1, #head))
+    local copy = line:sub(#head + 1):match('^,"copy":(.*)}$')
+    local what = v .. " gave " .. tostring(copy)
+    if v == "null" then
+      assert.is_nil(copy, what)
+    elseif v:find("^[%[{]") or v:find("^[%d-]") and #v > 15 then
+      assert.equal(v, copy)
+    elseif v:find("^[%d-]") and tonumber(v) ~= 0 and tonumber(v) ~= math.huge then
+      assert.equal(tonumber(v), tonumber(copy), what)
+    elseif v:find("^[%d-]") then
+      assert.is_true(v == copy or tonumber(v) == 0 and copy == "0", what)
+    else
+      assert.same(cjson.decode("[" .. v .. "]"), cjson.decode("[" .. copy .. "]"), what)
+    end
+  end
+
+  it("is stored as it was sent, or as an equal value", function()
+    math.randomseed(7)
+    local ways = { { "v", "ev.copy = ev.v" }, { "v", 'ev.copy = get(ev, "v")' },
+      { "slot", "ev.copy = ev.slot" }, { "slot", 'ev.copy = get(ev, "slot")' } }
+    for _, way in ipairs(ways) do
+      local p = policy(way[2])
+      for _, v in ipairs(scalars) do check(p, v, way[1]) end
+      for _ = 1, 300 do check(p, random(0), way[1]) end
+    end
+  end)
+
+  it("keeps nulls, empty arrays and digits in a table that is changed and put back",
+  function()
+    assert.equal('{"v":{"big":1234567890123456789,"e":[],"l":[1,null,3],"n":null,'
+      .. '"new":true,"o":{},"p":19.99}}',
+      stored("local t = ev.v t.new = true ev.v = t",
+        '{"v":{"l":[1,null,3],"e":[],"o":{},"n":null,"p":19.99,'
+        .. '"big":1234567890123456789}}'))
+    assert.equal('{"v":[[null],[],{}],"w":[[],{},[null]]}',
+      stored("local t = get(ev, \"v\") ev.w = { t[2], t[3], t[1] }",
+        '{"v":[[null],[],{}]}'))
+    assert.equal('{"n":1234567890123456789,"w":{"id":1234567890123456789}}',
+      stored("ev.w = { id = ev.n }", '{"n":1234567890123456789}'))
+    assert.equal('{"v":[1,2],"w":[]}',
+      stored("local t = get(ev, \"v\") ev.w = t t[1], t[2] = nil, nil ev.w = t",
+        '{"v":[1,2]}'))
+  end)
+
+  it("is refused when Lua can't tell it from another one", function()
+    assert.matches("differ only in digits", stored("ev.a, ev.b = ev.v, ev.w",
+      '{"v":9007199254740993,"w":9007199254740992}'))
+    assert.equal('{"v":9007199254740993,"a":9007199254740993}',
+      stored("ev.a = ev.v", '{"v":9007199254740993}'))
+  end)
+
+  it("has the shortest digits when it is new", function()
+    assert.equal('{"a":19.99,"b":0.1,"c":9007199254740992,"d":1e21,"e":0.000001,'
+      .. '"f":{"x":19.99},"g":1e-9,"h":-2.5,"i":123456789012345680000}',
+      stored("ev.a = 19.99 ev.b = 0.1 ev.c = 2^53 ev.d = 1e21 ev.e = 1e-6 "
+        .. "ev.f = { x = 19.99 } ev.g = 1e-9 ev.h = -2.5 ev.i = 123456789012345678901",
+        "{}"))
+  end)
+
+  it("can be null, an empty array or an empty object", function()
+    assert.equal('{"a":null,"b":[],"c":{},"d":[null,[]]}',
+      stored("ev.a = null ev.b = array {} ev.c = {} ev.d = { null, array() }", "{}"))
+    assert.equal('{"v":[null],"same":true}',
+      stored("ev.same = ev.v[1] == null", '{"v":[null]}'))
+    assert.equal('{"v":[null]}', stored("ev.m = mask_ip(ev.v[1])", '{"v":[null]}'))
+  end)
+
+  it("is an error when a table that was read is changed but not put back", function()
+    local why = 'the table read from "properties" was changed, but the event was not: '
+      .. 'write ev["properties.KEY"] = value, or put the table back with '
+      .. 'ev["properties"] = t'
+    local event = '{"properties":{"email":"a@b","deep":{"x":1},"l":[1,2]}}'
+    for _, hook in ipairs { 'ev.properties.email = "x"', "ev.properties.email = nil",
+      "ev.properties.new = 1", "local p = ev.properties p.deep.x = nil",
+      'get(ev, "properties").l[1] = 5', 'table.remove(ev.properties.l)',
+      "local p = ev.properties ev.properties = p p.email = nil" } do
+      assert.equal(why, stored(hook, event))
+    end
+    assert.equal(event, stored("local p = ev.properties.l[1]", event))
+  end)
+
+  it("is refused as a table that is neither an array nor an object", function()
+    for _, t in ipairs { "{ 1, x = 2 }", "{ [1.5] = 1 }", "{ [2] = 1, a = 1 }" } do
+      assert.matches("neither an array nor an object", stored("ev.a = " .. t, "{}")
+        :gsub("a key of an object is not a text", "neither an array nor an object"))
+    end
+  end)
+end)
