@@ -25,3 +25,4 @@ sources | sed 's/^/deb /' >"$dir/etc/apt/sources.list"
 apt-config dump | grep -E '^Acquire::(https?::|Check-)' \
   >"$dir/etc/apt/apt.conf.d/10machine" || true
 cp /etc/resolv.conf "$dir/etc/"
+echo "127.0.0.1 localhost" >"$dir/etc/hosts"

@@ -352,11 +352,14 @@ function http(name) end
 ---@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
 ---@field hedge? sluice.kafka.hedge A second cluster, for messages that the first is late with.
 ---@field key? string Path of the field that is the message's key.
+---@field max_topics? integer With topic_by: highest number of different topics. An event that names one more becomes a dead letter. (default: 256)
 ---@field options? table<string, string|number|boolean> Any option of librdkafka.
 ---@field partitioner? "key"|"sticky"|"least_bytes" murmur2 of the key; batches in turn; or the fewest bytes outstanding. (default: key)
 ---@field position? "auto"|"none"|"headers" The spool position in headers; auto: with framing = "batch". (default: auto)
+---@field timestamp? string Path of the field that is the message's timestamp: milliseconds since 1970, or RFC 3339 text. By default, and for events without a valid value, the time at which sluice accepted the event.
 ---@field topic string The topic; with topic_by: of events that have none by it.
 ---@field topic_by? string|(fun(ev: table): string?) Path of a text field whose value is the topic, or function(ev): the topic (each event is decoded again for it: costs many times what a field does).
+---@field topic_wait? string With topic_by: how long an event waits while the cluster does not have or does not allow its topic. Then the event becomes a dead letter, and so do later events for that topic until the topic exists. Events for other topics do not wait. (default: 1m)
 ---@field was? string The name that it had: it goes on where that one was.
 
 ---When a batch goes.

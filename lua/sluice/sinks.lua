@@ -34,7 +34,7 @@ end
 -- One message a batch has neither a key nor a topic of its events.
 function Loader:check_framing(s, o)
   if o.framing ~= "batch" then return end
-  for _, key in ipairs { "key", "topic_by" } do
+  for _, key in ipairs { "key", "topic_by", "timestamp" } do
     if o[key] ~= nil then
       self:problem(s, { key }, "value",
         "means nothing with framing = \"batch\": a message has many events")

@@ -179,8 +179,20 @@ M.kafka = {
     topic_by = { type = "topic_by",
       help = "Path of a text field whose value is the topic, or function(ev): the topic "
         .. "(each event is decoded again for it: costs many times what a field does)." },
+    topic_wait = { type = "duration", default = "1m", min = 1000, max = 3600000,
+      help = "With topic_by: how long an event waits while the cluster does not have or "
+        .. "does not allow its topic. Then the event becomes a dead letter, and so do "
+        .. "later events for that topic until the topic exists. Events for other topics "
+        .. "do not wait." },
+    max_topics = { type = "count", default = 256, min = 1, max = 10000,
+      help = "With topic_by: highest number of different topics. An event that names "
+        .. "one more becomes a dead letter." },
     key = { type = "string",
       help = "Path of the field that is the message's key." },
+    timestamp = { type = "string",
+      help = "Path of the field that is the message's timestamp: milliseconds since "
+        .. "1970, or RFC 3339 text. By default, and for events without a valid value, "
+        .. "the time at which sluice accepted the event." },
     framing = { type = "enum", default = "event", values = { "event", "batch" },
       help = "A message an event, or one of NDJSON lines a batch." },
     compression = { type = "enum", default = "lz4",

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum { BYTES_CAP_MIN = 64 << 10, ENTRIES_CAP_MIN = 256 };
+enum { BYTES_CAP_MIN = 64 << 10, ENTRIES_CAP_MIN = 256, AGES_CAP_MIN = 16 };
 
 struct batch *batch_new(enum batch_keep keep)
 {
@@ -23,6 +23,7 @@ void batch_free(struct batch *b)
     }
     free(b->bytes);
     free(b->entries);
+    free(b->ages);
     free(b->target);
     free(b);
 }
@@ -38,6 +39,7 @@ void batch_reset(struct batch *b)
     b->n = 0;
     b->n_settled = 0;
     b->n_ranges = 0;
+    b->n_ages = 0;
     b->n_bytes = 0;
     b->next = NULL;
     b->id = 0;
@@ -51,6 +53,32 @@ char *batch_take_bytes(struct batch *b)
     b->bytes = NULL;
     b->bytes_cap = 0;
     return bytes;
+}
+
+void batch_compact(struct batch *b, const unsigned char *marks, unsigned char mask)
+{
+    size_t n_bytes = 0;
+    char *bytes;
+
+    for (uint32_t i = 0; i < b->n; i++) {
+        n_bytes += (marks[i] & mask) != 0 ? b->entries[i].len + 1u : 0;
+    }
+    if (2 * n_bytes > b->bytes_cap) {
+        return; /* not worth it */
+    }
+    bytes = mem_zalloc(n_bytes + BATCH_PAD);
+    n_bytes = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
+        if ((marks[i] & mask) != 0) {
+            memcpy(bytes + n_bytes, b->bytes + b->entries[i].off,
+                   b->entries[i].len + 1u);
+            b->entries[i].off = (uint32_t)n_bytes;
+            n_bytes += b->entries[i].len + 1u;
+        }
+    }
+    free(b->bytes);
+    b->bytes = bytes;
+    b->n_bytes = b->bytes_cap = n_bytes;
 }
 
 static bool continues(const struct batch *b, const struct batch_range *from)
@@ -145,6 +173,35 @@ static void keep_entries(struct batch *b, const struct batch_entry *entries,
     }
 }
 
+static void keep_age(struct batch *b, uint32_t n, int64_t wall_ms)
+{
+    if (b->n_ages > 0 && b->ages[b->n_ages - 1].wall_ms == wall_ms) {
+        b->ages[b->n_ages - 1].end = b->n + n;
+        return;
+    }
+    if (b->n_ages == b->ages_cap) {
+        b->ages_cap = b->ages_cap == 0 ? AGES_CAP_MIN : 2 * b->ages_cap;
+        b->ages = mem_realloc(b->ages, b->ages_cap * sizeof *b->ages);
+    }
+    b->ages[b->n_ages++] = (struct batch_age){b->n + n, wall_ms};
+}
+
+int64_t batch_wall_ms(const struct batch *b, uint32_t i)
+{
+    uint32_t low = 0, high = b->n_ages - 1;
+
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+
+        if (i < b->ages[mid].end) {
+            high = mid;
+        } else {
+            low = mid + 1;
+        }
+    }
+    return b->ages[low].wall_ms;
+}
+
 void batch_append(struct batch *b, const struct batch_range *from,
                   const struct batch_source *source,
                   const struct batch_entry *entries, int64_t now_ms)
@@ -156,6 +213,7 @@ void batch_append(struct batch *b, const struct batch_range *from,
     n_bytes = (size_t)span(entries, n);
     if (b->keep == BATCH_KEEP_ENTRIES) {
         keep_entries(b, entries, n);
+        keep_age(b, n, source->wall_ms);
     }
     if (b->keep != BATCH_KEEP_RANGES) {
         keep_bytes(b, source->payload + entries[0].off, n_bytes);

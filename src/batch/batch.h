@@ -30,6 +30,12 @@ struct batch_entry {
     uint16_t key_len, flags;
 };
 
+/* The events before end, and behind those of the one before, were accepted then. */
+struct batch_age {
+    uint32_t end;
+    int64_t wall_ms;
+};
+
 /* A batch with this many ranges takes no further shard. */
 enum { BATCH_RANGES_MAX = 512 };
 
@@ -61,6 +67,8 @@ struct batch {
     size_t bytes_cap;
     struct batch_entry *entries; /* NULL unless kept */
     uint32_t entries_cap;
+    struct batch_age *ages;      /* with entries: when its events were accepted */
+    uint32_t n_ages, ages_cap;
     int64_t first_ms;       /* clock of the caller: its first event came in */
     int64_t oldest_wall_ms; /* when that was accepted */
     struct batch *next;     /* for its owner's list */
@@ -130,10 +138,17 @@ enum batch_reason batch_due(const struct batch *b,
 /* When linger ends; only for a batch that is not empty. */
 int64_t batch_deadline(const struct batch *b, const struct batch_limits *l);
 
+/* Gives up the bytes of all events but those whose mark has a bit of mask; marks has
+ * n. Only of a batch that keeps entries. */
+void batch_compact(struct batch *b, const unsigned char *marks, unsigned char mask);
+
 /* The ranges of events first .. first + n - 1 of b, in out (room for
  * b->n_ranges); returns how many. */
 uint32_t batch_part(const struct batch *b, uint32_t first, uint32_t n,
                     struct batch_range *out);
+
+/* When event i was accepted, by the wall clock. Only of a batch that keeps entries. */
+int64_t batch_wall_ms(const struct batch *b, uint32_t i);
 
 /* "size", "idle", ...: the metric's label. */
 const char *batch_reason_name(enum batch_reason r);

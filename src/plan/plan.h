@@ -139,6 +139,9 @@ enum kafka_partitioner { KAFKA_BY_KEY, KAFKA_STICKY, KAFKA_LEAST_BYTES };
 struct kafka_plan {
     const char *brokers, *topic, *compression;
     const char *topic_by, *key; /* paths; NULL: none */
+    const char *timestamp;   /* path; NULL: the time of arrival */
+    uint32_t max_topics;
+    int64_t topic_wait_ms;   /* of an event whose own topic the cluster lacks */
     bool has_topic;          /* topic_by is a function, in the sink's Lua state */
     uint64_t key_hash;       /* plan_key_hash(key) */
     enum kafka_framing framing;

@@ -10,6 +10,9 @@ void build_kafka(struct build *b, struct sink_plan *s)
     k->topic_by = text(b, "topic_by").p;
     k->has_topic = k->topic_by == NULL && has(b, "topic_by");
     k->key = text(b, "key").p;
+    k->timestamp = text(b, "timestamp").p;
+    k->max_topics = (uint32_t)whole(b, "max_topics");
+    k->topic_wait_ms = (int64_t)whole(b, "topic_wait");
     k->key_hash = plan_key_hash(k->key);
     k->compression = text(b, "compression").p;
     k->framing = is(b, "framing", "batch") ? KAFKA_BATCH : KAFKA_EVENT;

@@ -6,7 +6,7 @@
  *                                    a line of FIFO at a time, until quit:
  *
  *   topic NAME PARTITIONS   err API TIMES CODE   down ID   up ID   rtt ID MS
- *   leader TOPIC PARTITION ID
+ *   leader TOPIC PARTITION ID   terr TOPIC CODE
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -51,6 +51,8 @@ int main(int argc, char **argv)
             (void)rd_kafka_mock_topic_create(mc, name, a, 1);
         } else if (sscanf(line, "leader %255s %d %d", name, &a, &b) == 3) {
             (void)rd_kafka_mock_partition_set_leader(mc, name, a, b);
+        } else if (sscanf(line, "terr %255s %d", name, &a) == 2) {
+            rd_kafka_mock_topic_set_error(mc, name, (rd_kafka_resp_err_t)a);
         } else if (sscanf(line, "err %d %d %d", &a, &b, &c) == 3) {
             push_errors(mc, a, b, c);
         } else if (sscanf(line, "down %d", &a) == 1) {

@@ -99,7 +99,11 @@ static bool bury(struct delivery *d, const struct batch *b,
         return err_set(e, "the dead letters have reached max_bytes: %s",
                        d->dead.path);
     }
-    for (uint32_t i = v->first; i < v->first + v->n; i++) {
+    for (uint32_t i = v->first, but = 0; i < v->first + v->n; i++) {
+        if (but < v->n_but && v->but[but] == i) {
+            but++;
+            continue;
+        }
         struct dead_letter l = {
             .event = {b->bytes + b->entries[i].off, b->entries[i].len},
             .sink = str_of(d->name),
@@ -182,7 +186,7 @@ static bool settle(struct delivery *d, struct outlet *o, const struct batch *b,
     }
     if (v->kind == SINK_DATA) {
         dead_keep(&d->dead);
-        stats_add(d->dead_events, v->n);
+        stats_add(d->dead_events, spoken_of(v));
         stats_set(d->dead_bytes, d->dead.length);
     }
     return true;
@@ -198,7 +202,7 @@ static void count_done(struct delivery *d, const struct batch *b,
     }
     (void)pthread_mutex_lock(&d->lock);
     d->status.delivered += v->kind == SINK_OK ? spoken_of(v) : 0;
-    d->status.dead += v->kind == SINK_DATA ? v->n : 0;
+    d->status.dead += v->kind == SINK_DATA ? spoken_of(v) : 0;
     d->status.batches += b->n_settled == b->n;
     (void)pthread_mutex_unlock(&d->lock);
     if (b->n_settled == b->n) {

@@ -15,109 +15,6 @@
 
 enum { LOOK_MS = 20 };
 
-/* ---- verdicts ---- */
-
-static void tell(struct cargo *c, enum sink_verdict_kind kind, uint32_t first,
-                 uint32_t n, int64_t after_ms)
-{
-    struct sink *s = c->sink;
-    struct sink_verdict v = {.kind = kind,
-                             .first = first,
-                             .n = n,
-                             .row = -1,
-                             .code = c->code,
-                             .after_ms = after_ms,
-                             .why = c->why};
-
-    s->conf.done(s->conf.arg, c->batch, &v);
-}
-
-/* Runs of one kind are one verdict. */
-static void tell_all(struct cargo *c, unsigned char kind)
-{
-    bool whole = c->sink->plan->framing == KAFKA_BATCH;
-
-    for (uint32_t i = 0, k; i < c->n; i = k) {
-        k = i + 1;
-        if ((c->state[i] & kind) == 0) {
-            continue;
-        }
-        c->state[i] = (unsigned char)((c->state[i] & OUT) | TOLD);
-        for (; k < c->n && (c->state[k] & kind) != 0; k++) {
-            c->state[k] = (unsigned char)((c->state[k] & OUT) | TOLD);
-        }
-        tell(c, kind == TAKEN ? SINK_OK : SINK_DATA, i,
-             whole ? c->batch->n : k - i, 0);
-    }
-}
-
-static void park(struct cargo *c, int64_t after_ms)
-{
-    ev_timer_stop(c->sink->conf.loop, &c->hedge);
-    c->parked = true;
-    c->at = 0;
-    tell(c, SINK_RETRY, 0, 0, after_ms);
-}
-
-/* A broker refuses a request as a whole, however many of its messages are bad: each
- * is sent again in one of its own. False: there is none, or it can't be sent now and
- * is back among what is to be sent. */
-static bool send_suspects(struct cargo *c)
-{
-    uint32_t before = c->undecided;
-    struct producer *to = NULL;
-    struct err e;
-
-    for (uint32_t i = 0; i < c->n; i++) {
-        rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__STATE;
-
-        if ((c->state[i] & SUSPECT) == 0) {
-            continue;
-        }
-        to = to != NULL ? to : cluster_alone(&c->sink->clusters[0], &e);
-        if (to != NULL) {
-            err = message_send(c, to, i, false);
-        }
-        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            c->state[i] = OUT_FIRST | ALONE;
-            c->undecided++;
-            c->tries[0].owed++;
-        } else {
-            c->state[i] = 0;
-        }
-    }
-    return c->undecided > before;
-}
-
-/* All that was sent has its verdict. What is to be sent again waits for the pump,
- * which gets the batch back: not before the first cluster has let go of its bytes.
- * When nothing is left for the pump, the bytes stay behind until then. */
-static void settle(struct cargo *c)
-{
-    uint32_t again = 0;
-
-    if (send_suspects(c)) {
-        return;
-    }
-    for (uint32_t i = 0; i < c->n; i++) {
-        again += c->state[i] == 0;
-    }
-    if (again > 0 && c->tries[0].owed > 0) {
-        return;
-    }
-    ev_timer_stop(c->sink->conf.loop, &c->hedge);
-    tell_all(c, REFUSED);
-    if (again == 0 && c->tries[0].owed > 0) {
-        c->bytes = batch_take_bytes(c->batch);
-    }
-    tell_all(c, TAKEN);
-    if (again > 0) {
-        park(c, 0);
-    } else {
-        c->batch = NULL; /* the pump's, with its last event */
-    }
-}
-
 /* Codes that only another message, or another limit, would mend. */
 static bool is_refusal(rd_kafka_resp_err_t err)
 {
@@ -132,14 +29,15 @@ static bool is_purge(rd_kafka_resp_err_t err)
            err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 }
 
-static void keep_words(struct cargo *c, struct cargo_try *t,
-                       rd_kafka_resp_err_t err)
+static void keep_words(struct cargo *c, struct cargo_try *t, uint32_t i,
+                       rd_kafka_resp_err_t err, const char *topic)
 {
     c->code = err;
-    (void)snprintf(c->why, sizeof c->why, "%s: %s", rd_kafka_err2name(err),
-                   rd_kafka_err2str(err));
+    c->codes[i] = (int16_t)err;
+    (void)snprintf(c->why, sizeof c->why, "%s: %s (topic %s)",
+                   rd_kafka_err2name(err), rd_kafka_err2str(err), topic);
     t->purged |= is_purge(err);
-    t->failed |= !is_purge(err) && !is_refusal(err);
+    t->failed |= !is_purge(err) && !is_refusal(err) && !apart_is_topic_error(err);
 }
 
 /* The cluster has reported on all that it got of c. */
@@ -167,8 +65,8 @@ static void look_at(struct cargo *c)
             free(c->bytes);
             c->bytes = NULL;
         }
-    } else if (!c->parked && c->at == c->n && c->undecided == 0) {
-        settle(c);
+    } else if (!c->parked && !c->apart && c->at == c->n && c->undecided == 0) {
+        cargo_settle(c);
     }
 }
 
@@ -180,9 +78,16 @@ static void decide(struct cargo *c, uint32_t i, unsigned char verdict)
     c->undecided--;
 }
 
-static unsigned char refusal(const struct cargo *c, uint32_t i)
+static unsigned char verdict_of(struct cargo *c, uint32_t i,
+                                rd_kafka_resp_err_t err)
 {
-    return (c->state[i] & ALONE) != 0 ? REFUSED : SUSPECT;
+    if (apart_is_topic_error(err)) {
+        return apart_refused(c, i, err);
+    }
+    if (is_refusal(err)) {
+        return (c->state[i] & ALONE) != 0 ? REFUSED : SUSPECT;
+    }
+    return 0;
 }
 
 /* It is sent again, as another message to the broker. */
@@ -206,15 +111,16 @@ void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
     c->state[i] = (unsigned char)(c->state[i] & ~out);
     t->owed--;
     if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        keep_words(c, t, m->err);
+        keep_words(c, t, i, m->err, rd_kafka_topic_name(m->rkt));
     }
     if ((c->state[i] & (TAKEN | REFUSED | TOLD)) == 0) {
         if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             decide(c, i, TAKEN);
+            apart_taken(s, m);
             stats_add(s->hedge_wins, from->number);
         } else if ((c->state[i] & OUT) == 0) {
             count_copy(s, m);
-            decide(c, i, is_refusal(m->err) ? refusal(c, i) : 0);
+            decide(c, i, verdict_of(c, i, m->err));
         }
     }
     if (t->owed == 0 || c->undecided == 0) {
@@ -233,11 +139,36 @@ void cargo_look(struct sink *s)
     }
 }
 
+/* What librdkafka says of a message without asking the broker. */
+static unsigned char refused_here(struct cargo *c, uint32_t i,
+                                  rd_kafka_resp_err_t err)
+{
+    if (apart_is_topic_error(err)) {
+        return apart_refused(c, i, err);
+    }
+    if (is_refusal(err)) { /* one of many events is halved, not refused */
+        return message_first(c, i + 1) - message_first(c, i) > 1 ? SUSPECT : REFUSED;
+    }
+    return 0;
+}
+
+static const char *topic_words(struct cargo *c, uint32_t i, char out[256])
+{
+    struct str own = message_own_topic(c, i);
+
+    if (own.p == NULL) {
+        return c->sink->plan->topic;
+    }
+    (void)snprintf(out, 256, "%.*s", (int)own.n, own.p);
+    return out;
+}
+
 /* Hands over what c has left. A full queue is no error: reports make room. */
 static void send_all(struct cargo *c)
 {
     struct sink *s = c->sink;
     struct cargo_try *t = &c->tries[0];
+    char text[256];
 
     if (s->clusters[0].next != NULL) { /* none may overtake what is in flight */
         cargo_look(s);
@@ -264,12 +195,12 @@ static void send_all(struct cargo *c)
             s->hedging.n_tries++;
             continue;
         }
-        keep_words(c, t, err);
-        if (!is_refusal(err)) { /* nor will the rest be taken */
+        keep_words(c, t, c->at, err, topic_words(c, c->at, text));
+        c->state[c->at] = refused_here(c, c->at, err);
+        if (c->state[c->at] == 0) { /* nor will the rest be taken */
             c->at = c->n;
             break;
         }
-        c->state[c->at] = REFUSED;
     }
     look_at(c);
 }
@@ -289,7 +220,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
     for (size_t i = 0; i < SLOTS; i++) {
         struct cargo *c = &s->cargo[i];
 
-        if (c->batch == NULL || c->parked || c->at == c->n) {
+        if (c->batch == NULL || c->parked || c->apart || c->at == c->n) {
             continue;
         }
         if (open) {
@@ -343,16 +274,38 @@ static bool is_free(const struct cargo *c)
     return c->batch == NULL && c->tries[0].owed == 0 && c->tries[1].owed == 0;
 }
 
-uint32_t cargo_live(const struct sink *s, uint32_t *n_free)
+static bool is_late(const struct cargo *c, uint64_t now_ns)
 {
-    uint32_t n = 0;
+    return c->batch != NULL && !c->apart && !c->parked && c->undecided > 0 &&
+           now_ns - c->tries[0].began_ns > LATE_MS * 1000000ull;
+}
 
-    *n_free = 0;
+struct cargo_counts cargo_count(const struct sink *s)
+{
+    struct cargo_counts n = {0, 0, 0, 0};
+    uint64_t now = clock_mono_ns();
+
     for (size_t i = 0; i < SLOTS; i++) {
-        n += s->cargo[i].batch != NULL;
-        *n_free += is_free(&s->cargo[i]);
+        const struct cargo *c = &s->cargo[i];
+        bool late = is_late(c, now);
+
+        n.apart += c->apart;
+        n.late += late;
+        n.live += c->batch != NULL && !c->apart && !late;
+        n.free += is_free(c);
     }
     return n;
+}
+
+void cargo_tell_late(struct sink *s)
+{
+    uint64_t now = clock_mono_ns();
+
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (is_late(&s->cargo[i], now)) {
+            cargo_tell_taken(&s->cargo[i]);
+        }
+    }
 }
 
 uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns)
@@ -385,22 +338,23 @@ static struct cargo *cargo_of(struct sink *s, struct batch *b)
     }
     assert(b->n <= UINT16_MAX || s->plan->framing == KAFKA_BATCH); /* message.c */
     c->batch = b;
-    c->n = s->plan->framing == KAFKA_BATCH ? 1 : b->n;
     c->at = c->undecided = 0;
-    c->parked = false;
+    c->parked = c->apart = false;
     c->code = 0;
     c->why[0] = '\0';
-    if (c->n > c->room) {
-        c->room = c->n;
-        c->state = mem_realloc(c->state, c->room);
+    if (s->plan->framing == KAFKA_BATCH) {
+        cargo_split(c);
+    } else {
+        c->n = b->n;
+        cargo_reserve(c, c->n);
     }
     memset(c->state, 0, c->n);
     return c;
 }
 
-void cargo_take(struct sink *s, struct batch *b)
+bool cargo_send(struct cargo *c)
 {
-    struct cargo *c = cargo_of(s, b);
+    struct sink *s = c->sink;
     int64_t wait_ms, hedge_ms;
 
     if (!cluster_take(&s->clusters[0], &c->tries[0], &wait_ms)) {
@@ -408,9 +362,13 @@ void cargo_take(struct sink *s, struct batch *b)
             (void)snprintf(c->why, sizeof c->why, "the breaker is open: %s",
                            s->clusters[0].producer->last_error);
         }
-        park(c, wait_ms);
-        return;
+        if (!c->apart) {
+            cargo_park(c, wait_ms);
+        }
+        return false;
     }
+    c->apart = false;
+    c->at = 0;
     hedge_ms = s->clusters[1].producer == NULL
                    ? -1
                    : hedging_after_ms(&s->hedging, &s->plan->hedge);
@@ -419,6 +377,12 @@ void cargo_take(struct sink *s, struct batch *b)
         ev_timer_start(s->conf.loop, &c->hedge);
     }
     send_all(c);
+    return true;
+}
+
+void cargo_take(struct sink *s, struct batch *b)
+{
+    (void)cargo_send(cargo_of(s, b));
 }
 
 void cargo_init(struct sink *s)
@@ -442,5 +406,7 @@ void cargo_fini(struct sink *s)
         }
         free(c->bytes);
         free(c->state);
+        free(c->codes);
+        free(c->starts);
     }
 }

@@ -88,6 +88,9 @@ static void on_stats(void *arg, bool reached)
         breaker_done(&c->breaker, now, generation, false, false);
         meter_count(&c->meter, false);
     }
+    if (c->number == 0) {
+        cargo_tell_late(c->sink);
+    }
     cluster_show(c);
 }
 

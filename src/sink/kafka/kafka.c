@@ -22,14 +22,16 @@ static void kafka_submit(struct sink *s, struct batch *b)
     queue_put(&s->queue, b);
 }
 
+/* What waits for one partition or one topic does not hold up the rest, as long as there
+ * is room for it. */
 static uint32_t kafka_window(const struct sink *s)
 {
-    uint32_t queued = queue_size(&s->queue), n_free;
-    uint32_t live = cargo_live(s, &n_free) + queued;
+    struct cargo_counts n = cargo_count(s);
+    uint32_t queued = queue_size(&s->queue);
 
-    return s->clusters[0].next == NULL && live + 1 < LIVE_MAX &&
-                   queued + 1 < n_free
-               ? LIVE_MAX
+    return s->clusters[0].next == NULL && n.live + queued + 1 < LIVE_MAX &&
+                   n.late < LATE_MAX && queued + 1 < n.free
+               ? LIVE_MAX + n.late + n.apart
                : 0;
 }
 
@@ -64,22 +66,30 @@ static uint32_t kafka_endpoints(struct sink *s, struct sink_endpoint *out,
 
 /* ---- life ---- */
 
-/* *out is NULL: neither key nor topic_by. */
-static bool make_fields(const struct kafka_plan *k, struct fields **out, int *topic,
-                        struct err *e)
+/* *out is NULL: no field is wanted. */
+static bool make_fields(const struct kafka_plan *k, struct fields **out,
+                        int slots[N_FIELDS], struct err *e)
 {
-    bool same = k->key != NULL && k->topic_by != NULL &&
-                strcmp(k->key, k->topic_by) == 0;
-    /* Names that no JSON text can have stand for fields that are not wanted. */
-    const struct str paths[N_FIELDS] = {
-        [KEY] = k->key != NULL ? str_of(k->key) : STR("\x01"),
-        [TOPIC] = k->topic_by != NULL && !same ? str_of(k->topic_by)
-                                               : STR("\x02")};
+    const char *const wanted[N_FIELDS] = {
+        [KEY] = k->key, [TOPIC] = k->topic_by, [TIME] = k->timestamp};
+    struct str paths[N_FIELDS];
+    int n = 0;
 
     *out = NULL;
-    *topic = same ? KEY : TOPIC;
-    if (k->key != NULL || k->topic_by != NULL) {
-        *out = fields_new(paths, N_FIELDS, e);
+    for (int i = 0; i < N_FIELDS; i++) {
+        slots[i] = -1;
+        for (int h = 0; h < i && wanted[i] != NULL; h++) {
+            if (wanted[h] != NULL && strcmp(wanted[h], wanted[i]) == 0) {
+                slots[i] = slots[h];
+            }
+        }
+        if (wanted[i] != NULL && slots[i] < 0) {
+            slots[i] = n;
+            paths[n++] = str_of(wanted[i]);
+        }
+    }
+    if (n > 0) {
+        *out = fields_new(paths, (unsigned)n, e);
         return *out != NULL;
     }
     return true;
@@ -92,7 +102,7 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
     const char *const brokers[CLUSTERS] = {k->brokers, k->hedge_brokers};
     struct producer *fresh[CLUSTERS] = {NULL, NULL};
     struct fields *fields;
-    int topic;
+    int slots[N_FIELDS];
     bool ok;
 
     if (s->plan != NULL && s->plan->framing != k->framing) {
@@ -100,7 +110,7 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
                           "name",
                        plan->name);
     }
-    ok = make_fields(k, &fields, &topic, e);
+    ok = make_fields(k, &fields, slots, e);
     for (unsigned i = 0; ok && i < CLUSTERS; i++) {
         ok = cluster_make(&s->clusters[i], brokers[i], plan, s->conf.plan, &fresh[i],
                           e);
@@ -114,7 +124,7 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
     }
     fields_free(s->fields);
     s->fields = fields;
-    s->topic_slot = topic;
+    memcpy(s->slots, slots, sizeof slots);
     for (unsigned i = 0; i < CLUSTERS; i++) {
         cluster_apply(&s->clusters[i], brokers[i], plan, fresh[i]);
     }
@@ -151,6 +161,7 @@ static void kafka_close(struct sink *s)
         cluster_close(&s->clusters[i]); /* nothing is read behind this */
     }
     queue_fini(&s->queue);
+    apart_fini(s);
     cargo_fini(s);
     fields_free(s->fields);
     free(s);
@@ -163,6 +174,7 @@ static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
     s->conf = *conf;
     queue_init(&s->queue, conf->loop, take, s);
     cargo_init(s);
+    apart_init(s);
     make_cells(s);
     for (unsigned i = 0; i < CLUSTERS; i++) {
         cluster_init(&s->clusters[i], s, i);

@@ -1,7 +1,8 @@
 /*
  * kafka - the sink's own state, shared by kafka.c (life, window), cluster.c (a
- * producer and its breaker), cargo.c (a batch in librdkafka's hands) and message.c
- * (what is said of one event). Nobody else includes it. One thread.
+ * producer and its breaker), cargo.c (a batch in librdkafka's hands), verdict.c (what
+ * became of it), apart.c (messages whose topic the cluster lacks) and message.c (what
+ * is said of one event). Nobody else includes it. One thread.
  *
  *   pump ─► queue ─► cargo ─► message ─► cluster 0 ─► reports ─► cargo ─► verdicts
  *                      └── no report after a while ─► cluster 1 ──┘
@@ -19,8 +20,12 @@
 #include "sink/sink.h"
 
 /* Cargoes that are settled but still read by a slower cluster hold their slots. */
-enum { SLOTS = 256, LIVE_MAX = 64, WHY_MAX = 300, CLUSTERS = 2 };
-enum { KEY, TOPIC, N_FIELDS }; /* slots of a scanned event */
+enum { SLOTS = 1024, LIVE_MAX = 64, LATE_MAX = 192, WHY_MAX = 300, CLUSTERS = 2 };
+/* A batch that is in flight for so long does not hold up those behind it. */
+enum { LATE_MS = 1000 };
+/* More batches than these never wait for topics. */
+enum { APART_MAX = SLOTS - LIVE_MAX - LATE_MAX - 64 };
+enum { KEY, TOPIC, TIME, N_FIELDS }; /* slots of a scanned event */
 
 /* What is known of a message; none of it: it is to be sent. */
 enum message_state {
@@ -31,7 +36,8 @@ enum message_state {
     REFUSED = 8,
     TOLD = 16,      /* the pump knows its verdict */
     SUSPECT = 32,   /* refused with those beside it: it is to be sent alone */
-    ALONE = 64      /* it was sent so */
+    ALONE = 64,     /* it was sent so */
+    APART = 128     /* its own topic is lacking: it is to be sent later */
 };
 
 struct cluster {
@@ -64,10 +70,13 @@ struct cargo {
     struct batch *batch;       /* NULL: free, or only late reports are to come */
     char *bytes;               /* what those speak of, when it was the batch's */
     unsigned char *state;      /* of each message */
+    int16_t *codes;            /* librdkafka's last error of each */
+    uint32_t *starts;          /* framing = "batch": the first event of each */
     uint32_t n, room;          /* messages */
     uint32_t at;               /* the next one to send */
     uint32_t undecided;        /* sent, without a verdict */
     bool parked;               /* the pump has it, and submits it again */
+    bool apart;                /* all that is left of it waits for topics */
     struct cargo_try tries[CLUSTERS];
     ev_timer hedge;
     int code;
@@ -82,7 +91,10 @@ struct sink {
     struct queue queue;
     ev_timer look;             /* again, at what met a full queue */
     struct fields *fields;     /* NULL: neither key nor topic_by */
-    int topic_slot;            /* KEY when both are the same field */
+    int slots[N_FIELDS];       /* the same for the same field */
+    struct topics *lacking;    /* that the cluster has lacked */
+    uint32_t n_lacking;        /* does now */
+    ev_timer apart;            /* messages that wait for a topic are tried again */
     struct hedging hedging;    /* in messages */
     stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
     uint64_t n_copies;         /* as the last one counts */
@@ -113,19 +125,55 @@ void cluster_done(struct cluster *c, struct cargo_try *t);
 void cluster_overdue(struct cluster *c, struct cargo_try *t);
 void cluster_show(struct cluster *c);
 
+/* The events of message i of c. */
+static inline uint32_t message_first(const struct cargo *c, uint32_t i)
+{
+    if (c->starts == NULL || c->sink->plan->framing != KAFKA_BATCH) {
+        return i;
+    }
+    return i < c->n ? c->starts[i] : c->batch->n;
+}
+
 /* message.c: hands message i of c to a producer; copy: its bytes, too. */
 rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t i,
                                  bool copy);
 /* The cargo and the message that a report speaks of. */
 struct cargo *message_of(struct sink *s, const rd_kafka_message_t *m,
                          uint32_t *i);
+/* The topic that the event of message i names; {NULL, 0}: it goes to the plan's. Lives
+ * until the next call. */
+struct str message_own_topic(struct cargo *c, uint32_t i);
+
+/* verdict.c: all that was sent of c has an end. */
+void cargo_settle(struct cargo *c);
+void cargo_tell_taken(struct cargo *c);
+void cargo_park(struct cargo *c, int64_t after_ms); /* the pump gets it back */
+/* framing = "batch": messages of what a broker takes. */
+void cargo_split(struct cargo *c);
+void cargo_reserve(struct cargo *c, uint32_t n); /* room for n messages */
+
+/* apart.c: message i was refused for its topic: APART, REFUSED, or 0 when the topic is
+ * the plan's own. */
+unsigned char apart_refused(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err);
+void apart_taken(struct sink *s, const rd_kafka_message_t *m);
+bool apart_is_topic_error(rd_kafka_resp_err_t err);
+void apart_wait(struct cargo *c); /* what is left of c */
+void apart_init(struct sink *s);
+void apart_fini(struct sink *s);
 
 /* cargo.c */
 void cargo_init(struct sink *s);
 void cargo_fini(struct sink *s);
 void cargo_look(struct sink *s); /* soon, at clusters and at what waits */
 void cargo_take(struct sink *s, struct batch *b);
+bool cargo_send(struct cargo *c); /* what has no state; false: the breaker is open */
 void cargo_report(struct cluster *from, const rd_kafka_message_t *m);
-uint32_t cargo_live(const struct sink *s, uint32_t *n_free);
+/* Batches by what they wait for: see kafka_window. */
+struct cargo_counts {
+    uint32_t live, late, apart, free;
+};
+struct cargo_counts cargo_count(const struct sink *s);
+/* What is taken of late batches is told: each second. */
+void cargo_tell_late(struct sink *s);
 /* cluster_overdue for the tries that wait since before then; how many wait. */
 uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns);

@@ -1,6 +1,9 @@
 /* One message: its topic, its key, its headers, and where its report belongs. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "plan/moment.h"
 #include "sink/kafka/kafka.h"
 #include "spool/spool.h"
 
@@ -37,28 +40,36 @@ static rd_kafka_headers_t *position(const struct sink *s, const struct batch *b,
     return h;
 }
 
-static rd_kafka_resp_err_t produce(struct producer *p, rd_kafka_topic_t *topic,
-                                   struct str payload, struct str key,
-                                   rd_kafka_headers_t *headers, bool copy,
-                                   void *place)
+struct message {
+    rd_kafka_topic_t *topic;
+    struct str payload, key;
+    rd_kafka_headers_t *headers; /* NULL: none; taken */
+    int64_t time_ms;
+    void *place;
+};
+
+static rd_kafka_resp_err_t produce(struct producer *p, const struct message *m,
+                                   bool copy)
 {
     int flags = copy ? RD_KAFKA_MSG_F_COPY : 0;
     rd_kafka_resp_err_t err;
 
-    if (headers == NULL) {
-        return rd_kafka_produce(topic, RD_KAFKA_PARTITION_UA, flags,
-                                (void *)(uintptr_t)payload.p, payload.n, key.p,
-                                key.n, place) == 0
-                   ? RD_KAFKA_RESP_ERR_NO_ERROR
-                   : rd_kafka_last_error();
+    if (m->headers == NULL) {
+        return rd_kafka_producev(
+            p->rk, RD_KAFKA_V_RKT(m->topic), RD_KAFKA_V_MSGFLAGS(flags),
+            RD_KAFKA_V_VALUE((void *)(uintptr_t)m->payload.p, m->payload.n),
+            RD_KAFKA_V_KEY((void *)(uintptr_t)m->key.p, m->key.n),
+            RD_KAFKA_V_TIMESTAMP(m->time_ms), RD_KAFKA_V_OPAQUE(m->place),
+            RD_KAFKA_V_END);
     }
     err = rd_kafka_producev(
-        p->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_MSGFLAGS(flags),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t)payload.p, payload.n),
-        RD_KAFKA_V_KEY((void *)(uintptr_t)key.p, key.n),
-        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(place), RD_KAFKA_V_END);
+        p->rk, RD_KAFKA_V_RKT(m->topic), RD_KAFKA_V_MSGFLAGS(flags),
+        RD_KAFKA_V_VALUE((void *)(uintptr_t)m->payload.p, m->payload.n),
+        RD_KAFKA_V_KEY((void *)(uintptr_t)m->key.p, m->key.n),
+        RD_KAFKA_V_TIMESTAMP(m->time_ms), RD_KAFKA_V_HEADERS(m->headers),
+        RD_KAFKA_V_OPAQUE(m->place), RD_KAFKA_V_END);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_headers_destroy(headers);
+        rd_kafka_headers_destroy(m->headers);
     }
     return err;
 }
@@ -77,27 +88,122 @@ static struct str noted_key(const struct batch_entry *e, struct str event)
                            : (struct str){event.p + e->key_off, e->key_len};
 }
 
-/* By the event, as the policy says; the default when that is none, or no name of a
- * topic. Fields are read. */
-static rd_kafka_topic_t *topic_of(struct sink *s, struct producer *to,
-                                  struct str event, bool whole)
+/* By the event, as the policy says; {NULL, 0}: that gives none, or no name of a topic.
+ * Fields are read. */
+static struct str own_topic(struct sink *s, struct str event)
 {
     const struct sink_hooks *hooks = s->conf.hooks;
-    rd_kafka_topic_t *topic = NULL;
+    struct str name = {NULL, 0};
 
-    if (!whole && (s->plan->topic_by != NULL || s->plan->has_topic)) {
-        struct str name = {NULL, 0};
-
-        if (s->plan->topic_by != NULL) {
-            name = fields_text(s->fields, s->topic_slot);
-        } else if (hooks->topic != NULL) {
-            name = hooks->topic(hooks->arg, event);
-        }
-        topic = producer_topic(to, name);
-        stats_add(s->defaults, topic == NULL);
+    if (s->plan->topic_by != NULL) {
+        name = fields_text(s->fields, s->slots[TOPIC]);
+    } else if (hooks->topic != NULL) {
+        name = hooks->topic(hooks->arg, event);
     }
-    return topic != NULL ? topic
-                         : producer_topic(to, str_of(s->plan->topic));
+    return topic_is_valid(name) ? name : (struct str){NULL, 0};
+}
+
+static bool has_own_topic(const struct sink *s)
+{
+    return s->plan->framing == KAFKA_EVENT &&
+           (s->plan->topic_by != NULL || s->plan->has_topic);
+}
+
+static struct str event_of(const struct batch *b, uint32_t i)
+{
+    return (struct str){b->bytes + b->entries[i].off, b->entries[i].len};
+}
+
+struct str message_own_topic(struct cargo *c, uint32_t i)
+{
+    struct sink *s = c->sink;
+    struct str event, name;
+
+    if (!has_own_topic(s)) {
+        return (struct str){NULL, 0};
+    }
+    event = event_of(c->batch, i);
+    if (s->plan->topic_by != NULL) {
+        fields_read(s->fields, event);
+    }
+    name = own_topic(s, event);
+    return str_eq(name, str_of(s->plan->topic)) ? (struct str){NULL, 0} : name;
+}
+
+/* NULL: events name more topics than there may be. */
+static rd_kafka_topic_t *topic_of(struct sink *s, struct producer *to,
+                                  struct str event)
+{
+    struct str name = {NULL, 0};
+
+    if (has_own_topic(s)) {
+        name = own_topic(s, event);
+        stats_add(s->defaults, name.p == NULL);
+    }
+    return producer_topic(to, name.p != NULL ? name : str_of(s->plan->topic));
+}
+
+/* When the event says that it happened; else when it was accepted. */
+static int64_t time_of(const struct sink *s, const struct batch *b, uint32_t i)
+{
+    int64_t arrived = batch_wall_ms(b, i), ms;
+    struct str text;
+    char number[24];
+    char *end;
+
+    if (s->plan->timestamp == NULL) {
+        return arrived;
+    }
+    text = fields_text(s->fields, s->slots[TIME]);
+    if (text.n == 0 || moment_ms(text, &ms)) {
+        return text.n == 0 ? arrived : ms;
+    }
+    if (text.n >= sizeof number) {
+        return arrived;
+    }
+    memcpy(number, text.p, text.n);
+    number[text.n] = '\0';
+    ms = strtoll(number, &end, 10);
+    return *end == '\0' && ms > 0 ? ms : arrived;
+}
+
+/* A batch's lines, or some of them. */
+static struct str lines_of(const struct cargo *c, uint32_t i)
+{
+    const struct batch *b = c->batch;
+    uint32_t first = message_first(c, i), end = message_first(c, i + 1);
+    size_t from = b->entries[first].off;
+    size_t to = end == b->n ? b->n_bytes : b->entries[end].off;
+
+    return (struct str){b->bytes + from, to - from};
+}
+
+/* One text of fields lives at a time: the time, then the topic, then the key. */
+static void read_fields(struct cargo *c, uint32_t i, struct message *m)
+{
+    struct sink *s = c->sink;
+    const struct batch_entry *e = &c->batch->entries[i];
+    bool noted = is_noted(s, c->batch, e);
+
+    if (s->fields != NULL && (s->plan->topic_by != NULL ||
+                              s->plan->timestamp != NULL || !noted)) {
+        fields_read(s->fields, m->payload);
+        stats_add(s->scanned, 1);
+    }
+    m->time_ms = time_of(s, c->batch, i);
+}
+
+static void read_key(struct cargo *c, uint32_t i, struct message *m)
+{
+    struct sink *s = c->sink;
+    const struct batch_entry *e = &c->batch->entries[i];
+
+    if (s->plan->key != NULL) {
+        m->key = is_noted(s, c->batch, e)
+                     ? fields_unescape(s->fields, noted_key(e, m->payload),
+                                       (e->flags & ENTRY_KEY_ESCAPED) != 0)
+                     : fields_text(s->fields, s->slots[KEY]);
+    }
 }
 
 rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t i,
@@ -106,29 +212,23 @@ rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t 
     struct sink *s = c->sink;
     const struct batch *b = c->batch;
     bool whole = s->plan->framing == KAFKA_BATCH;
-    const struct batch_entry *e = &b->entries[i];
-    struct str payload = whole ? (struct str){b->bytes, b->n_bytes}
-                               : (struct str){b->bytes + e->off, e->len};
-    rd_kafka_topic_t *topic;
-    struct str key = {NULL, 0};
-    bool noted = !whole && is_noted(s, b, e);
+    uint32_t first = message_first(c, i);
+    uint32_t n = message_first(c, i + 1) - first;
+    struct message m = {.payload = whole ? lines_of(c, i) : event_of(b, i)};
 
-    if (!whole && s->fields != NULL &&
-        (s->plan->topic_by != NULL || !noted)) {
-        fields_read(s->fields, payload);
-        stats_add(s->scanned, 1);
+    if (whole) {
+        m.time_ms = batch_wall_ms(b, first);
+    } else {
+        read_fields(c, i, &m);
     }
-    topic = topic_of(s, to, payload, whole);
-    if (topic == NULL) {
+    m.topic = topic_of(s, to, m.payload);
+    if (m.topic == NULL) {
         return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
     }
-    if (!whole && s->plan->key != NULL) {
-        /* Last: one text lives at a time. */
-        key = noted ? fields_unescape(s->fields, noted_key(e, payload),
-                                      (e->flags & ENTRY_KEY_ESCAPED) != 0)
-                    : fields_text(s->fields, KEY);
+    if (!whole) {
+        read_key(c, i, &m);
     }
-    return produce(to, topic, payload, key,
-                   s->plan->position ? position(s, b, i, whole ? b->n : 1) : NULL,
-                   copy, place_of(c, i, payload.n));
+    m.headers = s->plan->position ? position(s, b, first, n) : NULL;
+    m.place = place_of(c, i, m.payload.n);
+    return produce(to, &m, copy);
 }

@@ -1,5 +1,4 @@
 #include "sink/kafka/producer.h"
-#include "sink/kafka/topic.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,6 +17,8 @@
 enum {
     POLL_MOST = 64,        /* events a turn; one may carry thousands of reports */
     FLUSH_MS = 10,
+    REFRESH_MS = 10000,
+    LOOK_UP_MS = 5000,     /* a topic may be made meanwhile */
     END_MS = 2000
 };
 
@@ -168,28 +169,14 @@ static void on_again(struct ev_loop *loop, ev_idle *w, int events)
 
 rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
 {
-    rd_kafka_topic_t *t;
+    bool own = str_eq(name, str_of(p->plan->topic));
+    struct topic *t = topics_add(p->topics, name,
+                                 own ? UINT32_MAX : p->plan->max_topics + 1);
 
-    for (uint32_t k = 0, i = p->last_topic; k < p->n_topics; k++) {
-        if (str_eq((struct str){p->topics[i].name, p->topics[i].n}, name)) {
-            p->last_topic = i;
-            return p->topics[i].topic;
-        }
-        i = i + 1 < p->n_topics ? i + 1 : 0;
+    if (t != NULL && t->handle == NULL) {
+        t->handle = rd_kafka_topic_new(p->rk, t->name, partition_conf(p));
     }
-    if (p->n_topics == PRODUCER_TOPICS_MAX || !topic_is_valid(name)) {
-        return NULL;
-    }
-    (void)snprintf(p->topics[p->n_topics].name,
-                   sizeof p->topics[p->n_topics].name, "%.*s", (int)name.n,
-                   name.p);
-    p->topics[p->n_topics].n = name.n;
-    t = rd_kafka_topic_new(p->rk, p->topics[p->n_topics].name,
-                           partition_conf(p));
-    if (t != NULL) {
-        p->topics[p->n_topics++].topic = t;
-    }
-    return t;
+    return t == NULL ? NULL : t->handle;
 }
 
 /* ---- life ---- */
@@ -237,6 +224,14 @@ static bool configure(rd_kafka_conf_t *conf, const struct producer_conf *c,
               set_number(conf, "batch.num.messages",
                          batches ? 10000 : (long)plan->batch.max, e);
 
+    if (ok && (k->topic_by != NULL || k->has_topic)) {
+        /* Events of other topics wait for this with those of one that is lacking. */
+        ok = set_number(conf, "topic.metadata.propagation.max.ms",
+                        k->topic_wait_ms < LOOK_UP_MS ? (long)k->topic_wait_ms
+                                                      : LOOK_UP_MS, e) &&
+             /* A topic that was lacking is noticed within this. */
+             set_number(conf, "topic.metadata.refresh.interval.ms", REFRESH_MS, e);
+    }
     for (uint32_t i = 0; i < k->n_options && ok; i++) {
         ok = set(conf, k->options[i].name, k->options[i].value, e);
     }
@@ -247,11 +242,23 @@ static bool configure(rd_kafka_conf_t *conf, const struct producer_conf *c,
     return ok;
 }
 
+static size_t message_max(const rd_kafka_conf_t *conf)
+{
+    char text[32] = "";
+    size_t n = sizeof text;
+
+    return rd_kafka_conf_get(conf, "message.max.bytes", text, &n) ==
+                   RD_KAFKA_CONF_OK
+               ? (size_t)strtoul(text, NULL, 10)
+               : 1000000;
+}
+
 struct producer *producer_new(const struct producer_conf *c, struct err *e)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     struct producer *p;
     rd_kafka_t *rk;
+    size_t max_bytes;
     char why[256];
 
     if (!configure(conf, c, e)) {
@@ -260,6 +267,7 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     }
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
                                        RD_KAFKA_EVENT_STATS);
+    max_bytes = message_max(conf);
     rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     if (rk == NULL) {
         rd_kafka_conf_destroy(conf);
@@ -279,6 +287,9 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     p->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     p->queue = rd_kafka_queue_get_main(rk);
     p->stat_keys = stat_keys();
+    p->topics = topics_new();
+    p->message_max_bytes = max_bytes;
+    (void)producer_topic(p, str_of(p->plan->topic)); /* there is always room for it */
     rd_kafka_queue_io_event_enable(p->queue, p->fd, SIGNAL, sizeof SIGNAL);
     ev_io_init(&p->io, on_io, p->fd, EV_READ);
     ev_io_start(p->loop, &p->io);
@@ -336,9 +347,12 @@ void producer_free(struct producer *p)
         (void)rd_kafka_flush(p->rk, FLUSH_MS);
         (void)producer_poll(p, UINT32_MAX);
     }
-    for (uint32_t i = 0; i < p->n_topics; i++) {
-        rd_kafka_topic_destroy(p->topics[i].topic);
+    for (uint32_t i = 0; i < topics_count(p->topics); i++) {
+        if (topics_at(p->topics, i)->handle != NULL) {
+            rd_kafka_topic_destroy(topics_at(p->topics, i)->handle);
+        }
     }
+    topics_free(p->topics);
     rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(p->queue);
     (void)close(p->fd);

@@ -15,11 +15,12 @@
 
 #include "base/attr.h"
 #include "plan/plan.h"
+#include "sink/kafka/topics.h"
 #include "stats/stats.h"
 
 struct err;
 
-enum { PARTITIONS_MAX = 4096, PRODUCER_TOPICS_MAX = 256 };
+enum { PARTITIONS_MAX = 4096 };
 
 typedef void producer_report_fn(void *arg, const rd_kafka_message_t *m);
 /* Each second: whether a broker is connected. */
@@ -53,12 +54,8 @@ struct producer {
     int fd;
     ev_io io;
     ev_idle again;              /* more waits than one turn takes */
-    struct {
-        rd_kafka_topic_t *topic;
-        char name[256];
-        size_t n;
-    } topics[PRODUCER_TOPICS_MAX];
-    uint32_t n_topics, last_topic;
+    struct topics *topics;      /* that it has sent to */
+    size_t message_max_bytes;   /* larger ones it refuses itself */
     /* For partition.c, also on librdkafka's threads: */
     _Atomic int64_t outstanding[PARTITIONS_MAX]; /* bytes, with least_bytes */
     _Atomic uint32_t partitioned;                /* messages */
@@ -83,7 +80,8 @@ struct producer *producer_new(const struct producer_conf *conf,
 rd_kafka_topic_conf_t *partition_conf(struct producer *p);
 void partition_reported(struct producer *p, const rd_kafka_message_t *m);
 
-/* NULL: more than PRODUCER_TOPICS_MAX, or no name of a topic. */
+/* name is a valid one. NULL: it has as many as it may have, which the plan's own topic
+ * is not counted for. */
 rd_kafka_topic_t *producer_topic(struct producer *p, struct str name);
 
 /* Hands out the reports that are there; done: all of them. */

@@ -1,0 +1,154 @@
+/*
+ * Messages whose own topic the cluster does not have, or does not let us write to: they
+ * wait beside all others, and after topic_wait, or when too many batches wait so, they are dead letters, as is from then
+ * on what else names that topic. It is tried again all the while.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "sink/kafka/kafka.h"
+
+static const double AGAIN_S = 1.;
+
+bool apart_is_topic_error(rd_kafka_resp_err_t err)
+{
+    return err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+           err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+           err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           err == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION ||
+           err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+}
+
+static void say(const struct sink *s, const struct topic *t, const char *status,
+                rd_kafka_resp_err_t err)
+{
+    char topic[TOPIC_BYTES_MAX + 8], why[WHY_MAX];
+
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        log_write(LOG_INFO, "kafka_topic", "sink=%s topic=%s status=%s",
+                  s->conf.plan->name, log_quote(topic, sizeof topic, t->name),
+                  status);
+        return;
+    }
+    log_write(LOG_WARN, "kafka_topic",
+              "sink=%s topic=%s status=%s topic_wait_ms=%ld why=%s",
+              s->conf.plan->name, log_quote(topic, sizeof topic, t->name), status,
+              (long)s->plan->topic_wait_ms,
+              log_quote(why, sizeof why, rd_kafka_err2str(err)));
+}
+
+unsigned char apart_refused(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err)
+{
+    struct sink *s = c->sink;
+    struct str own = message_own_topic(c, i);
+    uint64_t now = clock_mono_ns();
+    struct topic *t;
+
+    if (own.p == NULL) {
+        return 0;
+    }
+    if (err == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) { /* one too many */
+        return REFUSED;
+    }
+    t = topics_add(s->lacking, own, 2 * s->plan->max_topics);
+    if (t == NULL) {
+        return REFUSED;
+    }
+    if (cargo_count(s).apart >= APART_MAX) {
+        return REFUSED;
+    }
+    if (t->lacking_ns == 0) {
+        t->lacking_ns = c->tries[0].began_ns;
+        s->n_lacking++;
+        say(s, t, "lacking", err);
+    }
+    if (now - t->lacking_ns < (uint64_t)s->plan->topic_wait_ms * 1000000u) {
+        return APART;
+    }
+    if (!t->refused) {
+        t->refused = true;
+        say(s, t, "refused", err);
+    }
+    return REFUSED;
+}
+
+void apart_taken(struct sink *s, const rd_kafka_message_t *m)
+{
+    struct topic *t;
+
+    if (s->n_lacking == 0) {
+        return;
+    }
+    t = topics_find(s->lacking, str_of(rd_kafka_topic_name(m->rkt)));
+    if (t != NULL && t->lacking_ns != 0) {
+        t->lacking_ns = 0;
+        t->refused = false;
+        s->n_lacking--;
+        say(s, t, "there_again", RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+}
+
+void apart_wait(struct cargo *c)
+{
+    struct sink *s = c->sink;
+
+    c->apart = true;
+    batch_compact(c->batch, c->state, APART);
+    if (!ev_is_active(&s->apart)) {
+        ev_timer_set(&s->apart, AGAIN_S, 0.);
+        ev_timer_start(s->conf.loop, &s->apart);
+    }
+}
+
+static bool try_again(struct cargo *c)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        if ((c->state[i] & APART) != 0) {
+            c->state[i] = 0;
+        }
+    }
+    if (cargo_send(c)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < c->n; i++) { /* the breaker is open */
+        if (c->state[i] == 0) {
+            c->state[i] = APART;
+        }
+    }
+    return false;
+}
+
+static void on_apart(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct sink *s = OUTER(w, struct sink, apart);
+    bool go_on = true;
+
+    (void)events;
+    for (size_t i = 0; i < SLOTS; i++) {
+        struct cargo *c = &s->cargo[i];
+
+        if (c->apart && go_on) {
+            go_on = try_again(c);
+        }
+    }
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (s->cargo[i].apart && !ev_is_active(w)) {
+            ev_timer_set(w, AGAIN_S, 0.);
+            ev_timer_start(loop, w);
+        }
+    }
+}
+
+void apart_init(struct sink *s)
+{
+    s->lacking = topics_new();
+    ev_timer_init(&s->apart, on_apart, 0., 0.);
+}
+
+void apart_fini(struct sink *s)
+{
+    ev_timer_stop(s->conf.loop, &s->apart);
+    topics_free(s->lacking);
+}

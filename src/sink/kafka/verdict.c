@@ -1,0 +1,281 @@
+/*
+ * What became of a batch: its messages' ends as verdicts for the pump, and what is
+ * sent again: alone, in halves, or by the pump.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "sink/kafka/kafka.h"
+
+/* Of a message's limit, for its headers and the request around it. */
+enum { OVERHEAD_BYTES = 2048, MESSAGES_MAX = UINT16_MAX };
+
+/* ---- messages of a batch ---- */
+
+void cargo_reserve(struct cargo *c, uint32_t n)
+{
+    if (n > c->room) {
+        c->room = n;
+        c->state = mem_realloc(c->state, n);
+        c->codes = mem_realloc(c->codes, n * sizeof *c->codes);
+        if (c->sink->plan->framing == KAFKA_BATCH) {
+            c->starts = mem_realloc(c->starts, n * sizeof *c->starts);
+        }
+    }
+}
+
+/* As many events in each as librdkafka lets one message have; one larger event goes
+ * alone. */
+void cargo_split(struct cargo *c)
+{
+    const struct batch *b = c->batch;
+    size_t most = c->sink->clusters[0].producer->message_max_bytes;
+    uint32_t first = 0;
+
+    most = most > 2 * OVERHEAD_BYTES ? most - OVERHEAD_BYTES : most;
+    c->n = 0;
+    for (uint32_t i = 1; i <= b->n; i++) {
+        size_t end = i == b->n ? 0 : b->entries[i].off + b->entries[i].len + 1u;
+
+        if (i == b->n || (end - b->entries[first].off > most &&
+                          c->n < MESSAGES_MAX / 2)) {
+            cargo_reserve(c, c->n + 1);
+            c->starts[c->n++] = first;
+            first = i;
+        }
+    }
+}
+
+static uint32_t n_events(const struct cargo *c, uint32_t i)
+{
+    return message_first(c, i + 1) - message_first(c, i);
+}
+
+static bool can_halve(const struct cargo *c)
+{
+    for (uint32_t i = 0; i < c->n && c->n < MESSAGES_MAX; i++) {
+        if ((c->state[i] & SUSPECT) != 0 && n_events(c, i) > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Suspects of more than one event become two messages each. */
+static void halve_suspects(struct cargo *c)
+{
+    for (uint32_t i = 0; i < c->n && c->n < MESSAGES_MAX; i++) {
+        uint32_t n = n_events(c, i);
+
+        if ((c->state[i] & SUSPECT) == 0 || n < 2) {
+            continue;
+        }
+        cargo_reserve(c, c->n + 1);
+        memmove(c->state + i + 1, c->state + i, c->n - i);
+        memmove(c->codes + i + 1, c->codes + i, (c->n - i) * sizeof *c->codes);
+        memmove(c->starts + i + 1, c->starts + i, (c->n - i) * sizeof *c->starts);
+        c->n++;
+        c->starts[i + 1] = c->starts[i] + n / 2;
+        c->state[i] = c->state[i + 1] = 0;
+        i++;
+    }
+}
+
+/* ---- verdicts ---- */
+
+static void give(struct cargo *c, struct sink_verdict v)
+{
+    struct sink *s = c->sink;
+
+    v.row = -1;
+    v.code = c->code;
+    v.why = c->why;
+    s->conf.done(s->conf.arg, c->batch, &v);
+}
+
+/* What is wrong with this message, not with the one that failed last. */
+static void own_words(struct cargo *c, uint32_t i, const char *topic)
+{
+    rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)c->codes[i];
+
+    c->code = err;
+    if (err == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
+        (void)snprintf(c->why, sizeof c->why,
+                       "events name more than max_topics = %u topics",
+                       c->sink->plan->max_topics);
+    } else if (topic[0] != '\0') {
+        (void)snprintf(c->why, sizeof c->why, "%s: %s (topic %s)",
+                       rd_kafka_err2name(err), rd_kafka_err2str(err), topic);
+    } else {
+        (void)snprintf(c->why, sizeof c->why, "%s: %s", rd_kafka_err2name(err),
+                       rd_kafka_err2str(err));
+    }
+}
+
+/* That it was refused for; "": for something else. */
+static void topic_of_fault(struct cargo *c, uint32_t i, char out[256])
+{
+    rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)c->codes[i];
+    struct str own = {NULL, 0};
+
+    if (apart_is_topic_error(err) && err != RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
+        own = message_own_topic(c, i);
+    }
+    (void)snprintf(out, 256, "%.*s", (int)own.n, own.p == NULL ? "" : own.p);
+}
+
+static void mark_told(struct cargo *c, uint32_t i)
+{
+    c->state[i] = (unsigned char)((c->state[i] & OUT) | TOLD);
+}
+
+static bool same_fault(struct cargo *c, uint32_t i, int16_t code,
+                       const char *topic)
+{
+    char other[256];
+
+    if ((c->state[i] & REFUSED) == 0 || c->codes[i] != code) {
+        return false;
+    }
+    topic_of_fault(c, i, other);
+    return strcmp(topic, other) == 0;
+}
+
+/* Message i, and those behind it with the same fault: one verdict is one write. */
+static void tell_fault(struct cargo *c, uint32_t i)
+{
+    uint32_t *but = mem_alloc((c->n - i) * sizeof *but), n_but = 0, last = i;
+    uint32_t last_but = 0;
+    char topic[256];
+
+    topic_of_fault(c, i, topic);
+    own_words(c, i, topic);
+    for (uint32_t k = i; k < c->n; k++) {
+        if (same_fault(c, k, c->codes[i], topic)) {
+            mark_told(c, k);
+            last = k;
+            last_but = n_but;
+        } else {
+            but[n_but++] = k;
+        }
+        if (c->sink->plan->framing == KAFKA_BATCH) {
+            break; /* its events are a range */
+        }
+    }
+    give(c, (struct sink_verdict){
+                .kind = SINK_DATA,
+                .first = message_first(c, i),
+                .n = message_first(c, last + 1) - message_first(c, i),
+                .but = but,
+                .n_but = last_but});
+    free(but);
+}
+
+static void tell_refused(struct cargo *c)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        if ((c->state[i] & REFUSED) != 0) {
+            tell_fault(c, i);
+        }
+    }
+}
+
+/* Runs are one verdict. The last one takes the batch away, when it is c's last. */
+void cargo_tell_taken(struct cargo *c)
+{
+    for (uint32_t i = 0, k; i < c->n; i = k) {
+        uint32_t first = message_first(c, i);
+
+        k = i + 1;
+        if ((c->state[i] & TAKEN) == 0) {
+            continue;
+        }
+        mark_told(c, i);
+        for (; k < c->n && (c->state[k] & TAKEN) != 0; k++) {
+            mark_told(c, k);
+        }
+        give(c, (struct sink_verdict){.kind = SINK_OK,
+                                      .first = first,
+                                      .n = message_first(c, k) - first});
+    }
+}
+
+void cargo_park(struct cargo *c, int64_t after_ms)
+{
+    ev_timer_stop(c->sink->conf.loop, &c->hedge);
+    c->parked = true;
+    c->at = 0;
+    give(c, (struct sink_verdict){.kind = SINK_RETRY, .after_ms = after_ms});
+}
+
+/* A broker refuses a request as a whole, however many of its messages are bad: each
+ * is sent again in one of its own. False: there is none, or it can't be sent now and
+ * is back among what is to be sent. */
+static bool send_suspects(struct cargo *c)
+{
+    uint32_t before = c->undecided;
+    struct producer *to = NULL;
+    struct err e;
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__STATE;
+
+        if ((c->state[i] & SUSPECT) == 0) {
+            continue;
+        }
+        to = to != NULL ? to : cluster_alone(&c->sink->clusters[0], &e);
+        if (to != NULL) {
+            err = message_send(c, to, i, false);
+        }
+        if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            c->state[i] = OUT_FIRST | ALONE;
+            c->undecided++;
+            c->tries[0].owed++;
+        } else {
+            c->state[i] = 0;
+        }
+    }
+    return c->undecided > before;
+}
+
+/* All that was sent has its verdict. What is to be sent again waits for the pump,
+ * which gets the batch back: not before the first cluster has let go of its bytes.
+ * When nothing is left for the pump, the bytes stay behind until then. */
+void cargo_settle(struct cargo *c)
+{
+    uint32_t again = 0, apart = 0;
+
+    if (can_halve(c)) {
+        if (c->tries[0].owed == 0 && c->tries[1].owed == 0) {
+            halve_suspects(c);
+            (void)cargo_send(c);
+        }
+        return;
+    }
+    if (send_suspects(c)) {
+        return;
+    }
+    for (uint32_t i = 0; i < c->n; i++) {
+        again += c->state[i] == 0;
+        apart += (c->state[i] & APART) != 0;
+    }
+    if (again + apart > 0 && c->tries[0].owed > 0) {
+        return;
+    }
+    ev_timer_stop(c->sink->conf.loop, &c->hedge);
+    tell_refused(c);
+    if (again + apart == 0 && c->tries[0].owed > 0) {
+        c->bytes = batch_take_bytes(c->batch);
+    }
+    cargo_tell_taken(c);
+    if (again > 0) {
+        cargo_park(c, 0);
+    } else if (apart > 0) {
+        apart_wait(c);
+    } else {
+        c->batch = NULL; /* the pump's, with its last event */
+    }
+}
