@@ -53,7 +53,7 @@ function server(options) end
 ---This policy decides on copies of requests, and only differences count.
 ---@class sluice.shadow
 ---@field during? string Then it is done. (default: 60s)
----@field sample? integer Most differing events shown in the log and /status. (default: 20)
+---@field sample? integer Differing events that the log and /status show, raw: with their personal data. Default: none. (default: 0)
 ---@field share? string Of the requests that it sees. (default: 100%)
 
 ---This policy decides on copies of requests, and only differences count.

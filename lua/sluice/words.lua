@@ -430,8 +430,9 @@ M.shadow = {
       help = "Of the requests that it sees." },
     during = { type = "duration", default = "60s", min = 100,
       max = 30 * DAY_MS, help = "Then it is done." },
-    sample = { type = "count", default = 20, min = 0, max = 1000,
-      help = "Most differing events shown in the log and /status." },
+    sample = { type = "count", default = 0, min = 0, max = 1000,
+      help = "Differing events that the log and /status show, raw: with their "
+        .. "personal data. Default: none." },
   },
 }
 

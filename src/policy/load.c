@@ -4,20 +4,18 @@
  *   read ─► run ─► problems? ─ yes ─► report, nothing else happens
  *                     └─ no ─► hash ─► plan ─► hooks ─► examples ─► snapshot
  */
-#include <errno.h>
 #include <lauxlib.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "policy/state.h"
 #include "shared/hub.h"
 
-enum { FILE_BYTES_MAX = 4 << 20 };
+enum { FILE_BYTES_MAX = 4 << 20, READS_MAX = 4 };
 
 struct policy *snapshot_new(void)
 {
@@ -69,60 +67,6 @@ const struct plan *policy_plan(const struct policy *p)
 struct plan *policy_plan_mutable(struct policy *p)
 {
     return p->plan;
-}
-
-static char *read_file(const char *path, size_t max_bytes, size_t *n,
-                       struct err *e)
-{
-    FILE *f = fopen(path, "rbe");
-    struct stat st;
-    char *text;
-
-    if (f == NULL) {
-        (void)err_errno(e, errno, "%s", path);
-        return NULL;
-    }
-    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode) ||
-        (uint64_t)st.st_size > max_bytes) {
-        (void)err_set(e, "%s: no regular file of at most %lu MiB", path,
-                      (unsigned long)(max_bytes >> 20));
-        (void)fclose(f);
-        return NULL;
-    }
-    text = mem_alloc((size_t)st.st_size + 1);
-    *n = fread(text, 1, (size_t)st.st_size, f);
-    text[*n] = '\0';
-    (void)fclose(f);
-    return text;
-}
-
-const struct snapshot_file *snapshot_find(const struct policy *p,
-                                          const char *path)
-{
-    for (uint32_t i = 0; i < p->n_files; i++) {
-        if (strcmp(p->files[i].path, path) == 0) {
-            return &p->files[i];
-        }
-    }
-    return NULL;
-}
-
-void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
-{
-    p->files = mem_realloc(p->files, (p->n_files + 1) * sizeof *p->files);
-    p->files[p->n_files++] = (struct snapshot_file){mem_strdup(path), text, n};
-}
-
-bool snapshot_read(struct policy *p, const char *path, size_t max_bytes,
-                   struct err *e)
-{
-    size_t n;
-    char *text = read_file(path, max_bytes, &n, e);
-
-    if (text != NULL) {
-        snapshot_add(p, path, text, n);
-    }
-    return text != NULL;
 }
 
 /* Sha-256 (FIPS 180-4) over paths and texts, so that a rename is a change. */
@@ -213,23 +157,59 @@ struct policy *snapshot_load(struct policy *p, bool reading,
     return p;
 }
 
+/* From the disk. Files that are replaced meanwhile, by a deployment that swaps a
+ * symbolic link, are read once more: never the policy of one version with the
+ * modules of another. */
+static struct policy *load_files(struct policy *p, const char *path,
+                                 struct policy_report *report)
+{
+    struct policy *loaded = NULL;
+    bool changed = true;
+    struct err e;
+
+    for (int i = 0; i < READS_MAX && changed; i++) {
+        struct policy *next = snapshot_new();
+
+        next->env = p->env;
+        policy_unref(loaded);
+        policy_unref(p);
+        policy_report_fini(report);
+        *report = (struct policy_report){0};
+        p = next;
+        if (!snapshot_read(p, path, FILE_BYTES_MAX, &e)) {
+            diag_plain(report, path, e.text);
+            policy_unref(p);
+            return NULL;
+        }
+        loaded = snapshot_load(policy_ref(p), true, report);
+        changed = snapshot_changed(p);
+    }
+    if (changed) {
+        policy_report_fini(report);
+        *report = (struct policy_report){0};
+        diag_plain(report, path,
+                   "its files were replaced while they were read, several times; "
+                   "load it again when the deployment is over");
+        policy_unref(loaded);
+        loaded = NULL;
+    }
+    policy_unref(p);
+    return loaded;
+}
+
 struct policy *policy_load_with(const char *path, struct str text,
                                 const struct policy_env *env,
                                 struct policy_report *report)
 {
     struct policy *p = snapshot_new();
-    struct err e;
 
     *report = (struct policy_report){0};
     p->env = env;
     if (text.p != NULL) {
         snapshot_add(p, path, mem_strndup(text.p, text.n), text.n);
-    } else if (!snapshot_read(p, path, FILE_BYTES_MAX, &e)) {
-        diag_plain(report, path, e.text);
-        policy_unref(p);
-        return NULL;
+        return snapshot_load(p, true, report);
     }
-    return snapshot_load(p, true, report);
+    return load_files(p, path, report);
 }
 
 struct policy *policy_again(const struct policy *p,

@@ -5,10 +5,12 @@
  *   (path bytes) (text bytes)\n path \n text \n   for each of its files
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -37,11 +39,18 @@ bool policy_save(const struct policy *p, const char *path, struct err *e)
     char next[PATH_MAX];
     bool ok;
     FILE *f;
+    int fd;
 
     (void)snprintf(next, sizeof next, "%s.new", path);
-    f = fopen(next, "wbe");
+    /* It holds what the files hold, and these may be readable for one user only. */
+    fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    f = fd < 0 || fchmod(fd, 0600) != 0 ? NULL : fdopen(fd, "wb");
     if (f == NULL) {
-        return err_errno(e, errno, "%s", next);
+        ok = err_errno(e, errno, "%s", next);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return ok;
     }
     ok = write_files(f, p) || err_errno(e, errno, "%s", next);
     (void)fclose(f);

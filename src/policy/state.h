@@ -1,7 +1,8 @@
 /*
  * state - what the files of this room share. Nobody else includes it.
  *
- *   load.c     a file to a snapshot: texts read once, hashed; problems reported
+ *   load.c     a file to a snapshot: hashed; problems reported
+ *   snapshot.c its files' texts, each read once
  *   saved.c    a snapshot's texts in one file, for a later process
  *   build.c    the loader's description to a plan; routes.c: its routes
  *   state.c    a Lua state that has run the snapshot; its allocator and bounds
@@ -24,6 +25,8 @@
 #include <lua.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "plan/lookup.h"
@@ -49,10 +52,20 @@ enum {
 
 struct hub;
 
+/* Which file it was, and as of when. */
+struct snapshot_id {
+    dev_t dev;
+    ino_t ino;
+    off_t bytes;
+    struct timespec modified;
+};
+
 struct snapshot_file {
     char *path;
     char *text;
     size_t n;
+    bool on_disk; /* it was read from path, then called id */
+    struct snapshot_id id;
 };
 
 /* A lookup file that was read. */
@@ -158,10 +171,12 @@ enum slot_kind ffi_kind(struct str json);
 int ffi_set_path(struct sluice_context *c, struct event *ev, struct str path,
                  struct str json);
 
-/* text is taken. */
+/* snapshot.c. text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);
 bool snapshot_read(struct policy *p, const char *path, size_t max_bytes,
                    struct err *e);
+/* A file that was read is not the one that is on the disk now. */
+bool snapshot_changed(const struct policy *p);
 
 /* load.c: an empty snapshot; one with its files to a policy, taken; NULL and a
  * report. reading: files that it lacks are read. */

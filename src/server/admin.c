@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -187,6 +188,25 @@ static void post_breaker(struct server *s, struct http_request *r,
     }
 }
 
+/* A browser names the page that a POST comes from, so a page can't make an operator's
+ * browser reload, drop or replay. Commands and curl send no Origin. True: refused. */
+static bool from_page(struct http_request *r, const struct http_view *v)
+{
+    for (uint32_t i = 0; i < v->n_headers; i++) {
+        const struct str name = v->headers[i].name;
+
+        if (str_eq(v->method, STR("POST")) && name.n == 6 &&
+            strncasecmp(name.p, "origin", name.n) == 0) {
+            http_answer(r, 403, "",
+                        STR("{\"error\":\"Forbidden\",\"code\":\"origin\","
+                            "\"detail\":\"requests of web pages (they have an "
+                            "Origin header) may not change anything here\"}"));
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_headers(void *arg, struct http_request *r,
                        const struct http_view *v)
 {
@@ -196,6 +216,9 @@ static void on_headers(void *arg, struct http_request *r,
     bool get = str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
 
     (void)arg;
+    if (from_page(r, v)) {
+        return;
+    }
     if (sink_path(v->path, BREAKER, name, sizeof name) ||
         sink_path(v->path, DROP, name, sizeof name)) {
         if (!str_eq(v->method, STR("POST"))) {

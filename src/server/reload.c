@@ -126,7 +126,8 @@ static void on_loaded(void *arg)
     struct reload *r = arg;
     char why[1024];
 
-    reloads_join(r->s);
+    /* Posting was the last that the thread did. */
+    (void)reloads_join(r->s, UINT64_MAX / 2);
     if (r->policy != NULL) {
         generation_policy(r->generation, r->policy);
     }
@@ -303,12 +304,22 @@ void reloads_init(struct server *s)
     }
 }
 
-void reloads_join(struct server *s)
+bool reloads_join(struct server *s, uint64_t until_ns)
 {
+    const struct timespec until = {(time_t)(until_ns / 1000000000u),
+                                   (long)(until_ns % 1000000000u)};
     struct reload *r = s->reloading;
 
-    if (r != NULL && r->loading) {
-        (void)pthread_join(r->thread, NULL);
-        r->loading = false;
+    if (r == NULL || !r->loading) {
+        return true;
     }
+    if (pthread_clockjoin_np(r->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+        log_write(LOG_WARN, "policy",
+                  "generation=%lu status=abandoned why=\"the load did not come "
+                  "back; is its file system hung?\"",
+                  (unsigned long)r->generation->number);
+        return false;
+    }
+    r->loading = false;
+    return true;
 }

@@ -136,7 +136,9 @@ struct reload_request {
 void reloads_init(struct server *s);
 /* False: draining, or too many wait. */
 bool reload_ask(struct server *s, const struct reload_request *asked) MUST_USE;
-void reloads_join(struct server *s); /* before the mailbox is emptied for good */
+/* The loader's thread has ended, before the mailbox is emptied for good. False: not
+ * until then (monotonic), it hangs in a read; what it uses must stay. */
+bool reloads_join(struct server *s, uint64_t until_ns);
 
 /* Lua states for n workers; false and *e: those made are the caller's. */
 bool states_make(struct policy *p, struct policy_state **states, uint32_t n,

@@ -20,6 +20,9 @@
 #include "shared/hub.h"
 #include "stats/stats.h"
 
+/* What a load is waited for at the end, beside the drain. */
+#define LOADER_NS 500000000ull
+
 static void on_hup_done(void *arg, const struct reload_answer *a)
 {
     (void)arg;
@@ -211,21 +214,25 @@ static bool start(struct server *s, struct err *e)
     return true;
 }
 
-static void stop(struct server *s)
+/* False: a thread still uses s. */
+static bool stop(struct server *s)
 {
     int64_t left_ms = 0;
     uint64_t now = clock_mono_ns();
+    bool joined;
 
     if (s->drain_until_ns > now) {
         left_ms = (int64_t)((s->drain_until_ns - now) / 1000000u);
     }
     watch_stop(&s->watch);
-    reloads_join(s);
+    joined = reloads_join(s, now + LOADER_NS);
     for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
         worker_free(s->workers[i]);
     }
     free(s->workers);
-    mailbox_fini(&s->mail); /* frees what the workers handed back */
+    if (joined) {
+        mailbox_fini(&s->mail); /* frees what the workers handed back */
+    }
     sinks_stop(s, left_ms);
     if (s->admin != NULL) {
         http_server_free(s->admin);
@@ -240,12 +247,16 @@ static void stop(struct server *s)
     if (s->spool != NULL) {
         spool_close(s->spool);
     }
+    if (!joined) {
+        return false; /* its thread ends with the process */
+    }
     free(s->spool_dir);
     trial_fini(&s->trial);
     generations_fini(&s->generations);
     policy_unref(s->previous);
     policy_unref(s->policy);
     hub_unref(s->hub);
+    return true;
 }
 
 static void watch_signals(struct server *s)
@@ -350,8 +361,9 @@ int supervisor_run(const struct supervisor_conf *c)
     if (s->exit_code == EXIT_STUCK) {
         return EXIT_STUCK; /* a thread that never comes back is not waited for */
     }
-    stop(s);
+    if (stop(s)) {
+        free(s);
+    }
     log_write(LOG_INFO, "stopped", "exit=%d", code);
-    free(s);
     return code;
 }

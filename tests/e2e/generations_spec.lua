@@ -143,6 +143,42 @@ describe("a generation of the policy", function()
     s = nil
   end)
 
+  it("whose file can't be read for a minute does not keep the end", function()
+    s = h.server { policy = marked(1) }
+    local trace = h.spawn({ "strace", "-f", "-p", tostring(s.real_pid), "-o",
+      "/dev/null", "-P", s.path, "-e", "inject=read:delay_enter=60000000" },
+      s.dir .. "/strace", s.dir .. "/strace")
+    h.wait_for("strace", function()
+      return (h.read(s.dir .. "/strace") or ""):find("attached", 1, true)
+    end)
+    assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status)
+    local c = h.connect(s.admin)
+    c:send("POST /reload HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n")
+    s:logged("generation=2 status=loading")
+    h.shell("kill " .. s.real_pid)
+    s:logged("generation=2 status=abandoned")
+    s:logged("event=stopped exit=0")
+    h.shell("kill -9 " .. trace) -- it keeps the ended thread for the minute
+    h.reap(trace, 10)
+    assert.equal(0, s:stop())
+    assert.equal(1, #s:lines())
+    c:close()
+  end)
+
+  it("is not loaded for a web page that an operator has open", function()
+    s = h.server { policy = marked(1) }
+    local headers = { Origin = "http://evil.example" }
+    for _, path in ipairs { "/reload", "/reload?rollback",
+      "/sinks/archive/drop", "/sinks/archive/breaker?open" } do
+      local a = h.request(s.admin, "POST", path, "", headers)
+      assert.equal(403, a.status)
+      assert.matches('"code":"origin"', a.body, 1, true)
+    end
+    assert.equal(200, h.request(s.admin, "GET", "/status", nil, headers).status)
+    assert.equal(1, s:metric("sluice_policy_generation"))
+    assert.equal(0, s:stop())
+  end)
+
   it("is loaded although who asked has gone", function()
     s = h.server { policy = marked(1) }
     h.write(s.path, marked(2, "for i = 1, 5e6 do end"))
