@@ -211,6 +211,7 @@ function stream(name) end
 ---@field max_in_flight? integer Most inserts at once; fewer while the server is slow or fails. (default: 8)
 ---@field password? string Sent as X-ClickHouse-Key; say env "NAME".
 ---@field pool? sluice.clickhouse.pool Connections.
+---@field proxy? string Proxy for all requests. Default: none; http_proxy and ALL_PROXY in the environment are ignored.
 ---@field settings? table<string, string|number|boolean> Settings added to each insert.
 ---@field table string database.table.
 ---@field timeout? string Of an insert. (default: 30s)
@@ -257,6 +258,8 @@ function stream(name) end
 ---Of https urls.
 ---@class sluice.clickhouse.tls
 ---@field ca? string File of the authorities.
+---@field cert? string PEM file of a client certificate; a reload reads it again.
+---@field key? string PEM file of its key. Default: in cert.
 ---@field verify? boolean Check the name. (default: true)
 
 ---A sink: a ClickHouse table, by HTTP inserts.
@@ -297,6 +300,8 @@ function file(name) end
 ---@field max_in_flight? integer Most requests at once; fewer while the server is slow or fails. (default: 4)
 ---@field method? "POST"|"PUT"|"PATCH" Of its requests. (default: POST)
 ---@field pool? sluice.http.pool Connections.
+---@field proxy? string Proxy for all requests. Default: none; http_proxy and ALL_PROXY in the environment are ignored.
+---@field taken? integer[] Statuses that count as taken besides 2xx: { 409 }. A 409 to a batch that is sent again counts in any case, unless id_header is "".
 ---@field timeout? string Of a request. (default: 30s)
 ---@field tls? sluice.http.tls Of https urls.
 ---@field url string|string[] Where to; or a list of them, which take turns.
@@ -334,6 +339,8 @@ function file(name) end
 ---Of https urls.
 ---@class sluice.http.tls
 ---@field ca? string File of the authorities.
+---@field cert? string PEM file of a client certificate; a reload reads it again.
+---@field key? string PEM file of its key. Default: in cert.
 ---@field verify? boolean Check the name. (default: true)
 
 ---A sink: any HTTP endpoint, a batch a request.

@@ -75,6 +75,7 @@ local shown_types = {
 
 local function shown_type(spec)
   if spec.values then return '`"' .. table.concat(spec.values, '"`, `"') .. '"`' end
+  if spec.of == "status" then return "list of statuses" end
   if spec.type == "list" and spec.of then return "list of " .. spec.of .. "s" end
   return shown_types[spec.type] or spec.type
 end

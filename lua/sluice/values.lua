@@ -182,9 +182,20 @@ end
 
 function checks.url(v)
   local host = type(v) == "string" and v:match("^https?://([^/?#%s]+)[^%s]*$")
-  if not host or #v > 500 then
+  if host and #v > 2000 then
+    return nil, ("%s is a url of %d bytes: at most 2000 are taken")
+      :format(M.show(v), #v)
+  end
+  if not host then
     return nil, ("%s is not an address such as \"https://host:8443/path\"")
         :format(M.show(v))
+  end
+  return v
+end
+
+function checks.status(v)
+  if type(v) ~= "number" or v ~= math.floor(v) or v < 300 or v > 599 then
+    return nil, ("%s is not a status from 300 to 599"):format(M.show(v))
   end
   return v
 end

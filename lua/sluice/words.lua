@@ -152,6 +152,9 @@ local pool = { type = "options", help = "Connections.", options = {
 
 local tls = { type = "options", help = "Of https urls.", options = {
   ca = { type = "string", help = "File of the authorities." },
+  cert = { type = "string",
+    help = "PEM file of a client certificate; a reload reads it again." },
+  key = { type = "string", help = "PEM file of its key. Default: in cert." },
   verify = { type = "boolean", default = true, help = "Check the name." },
 } }
 
@@ -245,6 +248,9 @@ M.clickhouse = {
       help = "Of an insert." },
     max_in_flight = { type = "count", default = 8, min = 1, max = 256,
       help = "Most inserts at once; fewer while the server is slow or fails." },
+    proxy = { type = "url",
+      help = "Proxy for all requests. Default: none; http_proxy and ALL_PROXY in the "
+        .. "environment are ignored." },
     tls = tls,
     batch = batch(10000, 1000, 100000, "8MiB", "1s"),
     pool = pool,
@@ -279,12 +285,18 @@ M.http = {
       help = "Default: application/x-ndjson, or application/json." },
     id_header = { type = "header", default = "Idempotency-Key",
       help = "Has the batch's id, the same when it is sent again; \"\": not sent." },
+    taken = { type = "list", of = "status", lua = "integer[]",
+      help = "Statuses that count as taken besides 2xx: { 409 }. A 409 to a batch that is "
+        .. "sent again counts in any case, unless id_header is \"\"." },
     compression = { type = "enum", default = "none",
       values = { "none", "gzip", "zstd" }, help = "Content-Encoding of bodies." },
     timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
       help = "Of a request." },
     max_in_flight = { type = "count", default = 4, min = 1, max = 256,
       help = "Most requests at once; fewer while the server is slow or fails." },
+    proxy = { type = "url",
+      help = "Proxy for all requests. Default: none; http_proxy and ALL_PROXY in the "
+        .. "environment are ignored." },
     tls = tls,
     batch = batch(500, 1, 1000, "1MiB", "1s"),
     pool = pool,

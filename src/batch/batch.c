@@ -43,6 +43,7 @@ void batch_reset(struct batch *b)
     b->n_bytes = 0;
     b->next = NULL;
     b->id = 0;
+    b->again = false;
     batch_target(b, NULL);
 }
 

@@ -77,6 +77,7 @@ struct batch {
     uint64_t id;            /* of its plan; 0: none */
     char *target;           /* where it was planned for, in its sink's words; NULL:
                                nowhere; freed with the batch */
+    bool again;             /* an earlier process may have sent it */
     uint64_t submitted_ns;  /* the owner's */
 };
 

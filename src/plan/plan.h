@@ -106,6 +106,8 @@ struct remote_plan {
     const char *const *urls;
     uint32_t n_urls;
     const char *ca;          /* NULL: the system's */
+    const char *cert, *key;  /* PEM files; NULL: none, and in cert */
+    const char *proxy;       /* NULL: none */
     bool verify;
     int64_t timeout_ms;
     uint32_t max_in_flight;
@@ -127,6 +129,8 @@ struct clickhouse_plan {
 struct http_plan {
     const char *method, *type; /* type: Content-Type; NULL: the format's */
     const char *id_header;   /* NULL: none */
+    const uint16_t *taken;   /* statuses that count as 2xx */
+    uint32_t n_taken;
     const struct pair_plan *headers;
     uint32_t n_headers;
     bool array;              /* one JSON array, not NDJSON */

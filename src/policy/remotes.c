@@ -47,9 +47,12 @@ static void build_remote(struct build *b, struct remote_plan *r)
 {
     build_urls(b, r);
     r->timeout_ms = (int64_t)whole(b, "timeout");
+    r->proxy = text(b, "proxy").p;
     r->max_in_flight = (uint32_t)whole(b, "max_in_flight");
     (void)open_list(b, "tls");
     r->ca = text(b, "ca").p;
+    r->cert = text(b, "cert").p;
+    r->key = text(b, "key").p;
     r->verify = flag(b, "verify");
     lua_pop(b->L, 1);
     (void)open_list(b, "pool");
@@ -119,6 +122,24 @@ void build_tables(struct build *b)
     }
 }
 
+static void build_taken(struct build *b, struct http_plan *h)
+{
+    uint16_t *taken;
+
+    if (!has(b, "taken")) {
+        return;
+    }
+    h->n_taken = open_list(b, "taken");
+    taken = take(b, h->n_taken * sizeof *taken);
+    for (uint32_t i = 0; i < h->n_taken; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        taken[i] = (uint16_t)lua_tointeger(b->L, -1);
+        lua_pop(b->L, 1);
+    }
+    h->taken = taken;
+    lua_pop(b->L, 1);
+}
+
 void build_http(struct build *b, struct sink_plan *s)
 {
     struct http_plan *h = &s->http;
@@ -127,6 +148,7 @@ void build_http(struct build *b, struct sink_plan *s)
     h->method = text(b, "method").p;
     h->type = text(b, "content_type").p;
     h->id_header = text(b, "id_header").p;
+    build_taken(b, h);
     h->headers = pairs(b, "headers", &h->n_headers);
     h->array = is(b, "format", "json_array");
     h->compress = is(b, "compression", "zstd")   ? COMPRESS_ZSTD

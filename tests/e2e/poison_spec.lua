@@ -148,6 +148,31 @@ describe("rows that are refused", function()
     assert.equal(0, s:stop())
   end)
 
+  it("as a whole for their size go in halves, also when planned by an earlier process",
+  function()
+    for _, rule in ipairs { "limit 1500", "memory 1500" } do
+      run("clickhouse", "status 503", BATCH)
+      post(500, {})
+      h.wait_for("a try", function() return r:count "fault" >= 1 end)
+      s:stop "SIGKILL"
+      h.write(s.path, (h.read(s.path):gsub("target = 500, min = 500, max = 500",
+        "target = 10, min = 10, max = 10")))
+      r:rule("clickhouse 23.8.1\n" .. rule)
+      s:start()
+      settled(500, 0)
+      local n = #r:requests()
+      post(500, {}, 1000)
+      settled(1000, 0)
+      print(("# too large (%s): %d requests, then %d"):format(rule, n,
+        #r:requests() - n))
+      assert.equal(0, s:stop())
+      s:close()
+      r:close()
+      r = receiver.start()
+    end
+    s = nil
+  end)
+
   it("only by a materialized view say so", function()
     local why_not = clickhouse.missing()
     if why_not then pending(why_not) return end

@@ -10,8 +10,10 @@ local Receiver = {}
 Receiver.__index = Receiver
 
 ---@param tls boolean? with a certificate of its own, in its folder
-function M.start(tls)
-  local r = setmetatable({ dir = h.folder(), port = free_port(), tls = tls }, Receiver)
+---@param ca string? file of those that clients need
+function M.start(tls, ca)
+  local r = setmetatable({ dir = h.folder(), port = free_port(), tls = tls, ca = ca },
+    Receiver)
   r.url = ("http%s://127.0.0.1:%d/in"):format(tls and "s" or "", r.port)
   if tls then
     h.shell(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=test "
@@ -26,6 +28,7 @@ function Receiver:run()
   local argv = { "python3", "tests/tools/receiver.py", tostring(self.port), self.dir }
   if self.tls then
     argv[5], argv[6] = self.dir .. "/cert.pem", self.dir .. "/key.pem"
+    argv[7] = self.ca
   end
   self.pid = h.spawn(argv, self.dir .. "/log")
   h.wait_for("the receiver", function()

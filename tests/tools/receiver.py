@@ -1,6 +1,7 @@
 """An HTTP endpoint for tests: takes batches of events, knows a batch by its id.
 
-    receiver.py PORT DIR [CERT KEY]     with CERT: TLS
+    receiver.py PORT DIR [CERT KEY [CA]]    with CERT: TLS; with CA: and a client's
+                                            certificate of that authority
 
 DIR/events.ndjson has every event that was taken, as it came, behind a line "#id" for
 its batch; DIR/requests.ndjson a line a request: time, method, path, headers, the
@@ -11,6 +12,9 @@ requests are answered, one rule a line, read for each of them:
     limit BYTES             413 for larger bodies
     key SECRET              401 without X-Api-Key: SECRET
     poison                  400 for a batch with an event whose value is text
+    conflict                409 for a batch that is there already
+    page                    200 and a page of HTML, and the batch is not taken
+    memory BYTES            larger bodies are refused as ClickHouse does without memory
     late SECONDS            before the answer
     badrow CODE [row]       a batch with an event whose value is text is refused as
                             ClickHouse does, with that text quoted; row: and its number
@@ -53,6 +57,12 @@ def lines_of(body, content_type):
     return body.splitlines()
 
 
+def peer_of(c):
+    if not isinstance(c, ssl.SSLSocket) or not c.getpeercert():
+        return None
+    return c.getpeercert()["subject"][0][0][1]
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -65,6 +75,10 @@ class Handler(BaseHTTPRequestHandler):
             return int(rule["status"][0]), rule["status"][1:], "fault"
         if "key" in rule and self.headers.get("X-Api-Key") != rule["key"][0]:
             return 401, [], "key"
+        if "page" in rule:
+            return 200, [], "<html><body>Please log in</body></html>"
+        if "memory" in rule and len(body) > int(rule["memory"][0]):
+            return 500, [], "Code: 241. DB::Exception: Memory limit exceeded"
         if "limit" in rule and len(body) > int(rule["limit"][0]):
             return 413, [], "limit"
         if self.headers.get("Content-Encoding") == "gzip":
@@ -89,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
         batch = self.headers.get("Idempotency-Key")
         with lock:
             if batch in seen:
-                return 200, [], "copy"
+                return 409 if "conflict" in rule else 200, [], "copy"
             if batch:
                 seen.add(batch)
             text = b"#%s\n" % str(batch).encode()
@@ -107,11 +121,11 @@ class Handler(BaseHTTPRequestHandler):
             status, after, what = 200, [], "version " + rule["clickhouse"][0] + "\n"
         else:
             status, after, what = self.decide(body, rule)
-            if "clickhouse" in rule and status == 200:
+            if "clickhouse" in rule and status == 200 and "page" not in rule:
                 what = ""
         note = {"at": time.time(), "method": self.command, "path": self.path,
                 "headers": {k.lower(): v for k, v in self.headers.items()},
-                "bytes": len(body), "status": status, "what": what}
+                "peer": peer_of(self.connection), "bytes": len(body), "status": status, "what": what}
         os.write(requests_fd, json.dumps(note).encode() + b"\n")
         if "late" in rule:
             time.sleep(float(rule["late"][0]))
@@ -133,5 +147,8 @@ server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
 if len(sys.argv) > 3:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(sys.argv[3], sys.argv[4])
+    if len(sys.argv) > 5:
+        tls.verify_mode = ssl.CERT_REQUIRED
+        tls.load_verify_locations(sys.argv[5])
     server.socket = tls.wrap_socket(server.socket, server_side=True)
 server.serve_forever()

@@ -139,6 +139,7 @@ static bool take_planned(struct delivery *d, struct outlet *o)
         pump_put(d, b);
         return true;
     }
+    b->again = true;
     o->batch = b;
     submit(d, o, BATCH_DRAIN);
     return true;

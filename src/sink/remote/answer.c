@@ -149,7 +149,7 @@ void insert_answered(void *arg, const struct transfer_answer *a)
     struct insert_try *t = arg;
     struct insert *i = t->insert;
     struct sink *s = i->sink;
-    struct refusal r = s->dialect->judge(a);
+    struct refusal r = s->dialect->judge(t->endpoint, a, i->maybe);
     bool up;
 
     if (r.unknown && ++i->n_unknown >= UNKNOWN_MAX) {

@@ -15,7 +15,9 @@ enum {
     KNOWS_ASYNC = 21011,
     KNOWS_TOKEN = 22002,
     KNOWS_ZSTD = 21001,
-    KNOWS_PARALLEL_PARSING = 20001
+    KNOWS_PARALLEL_PARSING = 20001,
+    SQL_MAX = 2600,      /* of a question */
+    SETTINGS_MAX = 2600  /* of ours in a URL, with the ids */
 };
 
 static const struct clickhouse_plan *plan_of(const struct endpoint *p)
@@ -56,20 +58,24 @@ static size_t put_setting(char *out, size_t at, size_t max, const char *name,
     return put(out, at, max, value);
 }
 
-void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
-                    size_t max)
-{
-    static const char query[] = "/?query=";
-    size_t n = strlen(p->url);
+static const char query_head[] = "/?query=";
 
-    memcpy(out, p->url, n);
-    memcpy(out + n, query, sizeof query);
-    (void)put(out, n + sizeof query - 1, max, sql);
+size_t clickhouse_query_room(const struct endpoint *p, const char *sql)
+{
+    return strlen(p->url) + sizeof query_head + 3 * strlen(sql) + 8;
+}
+
+void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
+                      size_t max)
+{
+    int n = snprintf(out, max, "%s%s", p->url, query_head);
+
+    (void)put(out, (size_t)n, max, sql);
 }
 
 static void question(const struct endpoint *p, char *url, size_t max)
 {
-    char sql[1200] = "";
+    char sql[SQL_MAX] = "";
 
     if (plan_of(p)->check && !p->brief) {
         table_query(plan_of(p), sql, sizeof sql);
@@ -87,16 +93,26 @@ static void judge_table(struct endpoint *p, struct str answer)
     if (strcmp(why, p->misfit) != 0) {
         log_write(why[0] != '\0' ? LOG_ERROR : LOG_INFO, "sink",
                   "sink=%s endpoint=%s status=%s%s%s", p->sink->conf.plan->name,
-                  p->url, why[0] != '\0' ? "refused" : "fits",
+                  p->shown, why[0] != '\0' ? "refused" : "fits",
                   why[0] != '\0' ? " why=" : "",
                   why[0] != '\0' ? log_quote(quoted, sizeof quoted, why) : "");
     }
     memcpy(p->misfit, why, sizeof why);
 }
 
-static struct refusal judge(const struct transfer_answer *a)
+/* An INSERT is answered with nothing, by new servers with a summary: a page of words is
+ * a proxy's, which took the batch nowhere. */
+static struct refusal judge(const struct endpoint *p, const struct transfer_answer *a,
+                            bool again)
 {
-    return refusal_of(a->status, a->sent, a->exception, a->body);
+    struct refusal r = refusal_of(a->status, a->sent, a->exception, a->body);
+
+    (void)p;
+    (void)again;
+    if (r.kind == SINK_OK && (!a->sent || (a->body.n > 0 && !a->summary))) {
+        r.kind = SINK_MAYBE;
+    }
+    return r;
 }
 
 /* It answers, but not to this: the version alone may be told. */
@@ -129,12 +145,13 @@ static bool learn(struct endpoint *p, const struct transfer_answer *a)
                        (int)(a->body.p + a->body.n - at), at);
     }
     if (a->status != 200 || sscanf(text, "version %u.%u", &major, &minor) != 2) {
-        p->brief |= knows_no_columns(judge(a).code);
+        p->brief |= knows_no_columns(
+            refusal_of(a->status, a->sent, a->exception, a->body).code);
         return false;
     }
     if (p->version != major * 1000 + minor) {
         log_write(LOG_INFO, "sink", "sink=%s endpoint=%s version=%u.%u",
-                  p->sink->conf.plan->name, p->url, major, minor);
+                  p->sink->conf.plan->name, p->shown, major, minor);
     }
     p->version = major * 1000 + minor;
     judge_table(p, a->body);
@@ -152,23 +169,40 @@ static enum coding coding(const struct endpoint *p)
     return c->zstd || p->version >= KNOWS_ZSTD ? CODING_ZSTD : CODING_NATIVE;
 }
 
+static const char insert_head[] = "INSERT INTO ", insert_tail[] = " FORMAT JSONEachRow";
+
+/* Each byte may take three. */
+static size_t room(const struct endpoint *p, const struct target *to)
+{
+    const struct clickhouse_plan *c = plan_of(p);
+    size_t n = sizeof insert_head + sizeof insert_tail + strlen(to->table) + 2;
+
+    n += to->columns == NULL ? 0 : strlen(columns_names(to->columns));
+    for (uint32_t i = 0; i < c->n_settings; i++) {
+        n += strlen(c->settings[i].name) + strlen(c->settings[i].value) + 2;
+    }
+    n = n > SQL_MAX ? n : SQL_MAX;
+    return strlen(p->url) + sizeof query_head + 3 * n + SETTINGS_MAX;
+}
+
 static void address(const struct endpoint *p, const struct target *to,
                     const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r)
 {
     const struct sink *s = p->sink;
     const struct clickhouse_plan *c = plan_of(p);
-    char id[340], query[800];
+    char id[340];
     size_t at;
 
     (void)r;
     (void)snprintf(id, sizeof id, "%s/%u.%lu", token, attempt,
                    (unsigned long)s->hedging.n_tries);
-    (void)snprintf(query, sizeof query, "INSERT INTO %s %s FORMAT JSONEachRow",
-                   to->table,
-                   to->columns == NULL ? "" : columns_names(to->columns));
-    at = (size_t)snprintf(url, max, "%s/?query=", p->url);
-    at = put(url, at, max, query);
+    at = (size_t)snprintf(url, max, "%s%s", p->url, query_head);
+    at = put(url, at, max, insert_head);
+    at = put(url, at, max, to->table);
+    at = put(url, at, max, to->columns == NULL ? "" : " ");
+    at = put(url, at, max, to->columns == NULL ? "" : columns_names(to->columns));
+    at = put(url, at, max, insert_tail);
     at = put_setting(url, at, max, "query_id", id);
     at = put_setting(url, at, max, "input_format_skip_unknown_fields", "1");
     at = put_setting(url, at, max, "date_time_input_format", "best_effort");
@@ -197,6 +231,7 @@ static void address(const struct endpoint *p, const struct target *to,
 
 const struct dialect dialect_clickhouse = {.question = question,
                                            .learn = learn,
+                                           .room = room,
                                            .coding = coding,
                                            .address = address,
                                            .judge = judge};

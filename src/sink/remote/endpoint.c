@@ -35,15 +35,17 @@ static void on_asked(void *arg, const struct transfer_answer *a)
 static void ask(struct endpoint *p)
 {
     struct transfer_request r = remote_request(p->sink);
-    char url[2048];
+    size_t room = p->sink->dialect->room(p, p->sink->target);
+    char *url = mem_alloc(room);
 
     p->asked_ms = remote_now_ms(p->sink);
-    p->sink->dialect->question(p, url, sizeof url);
+    p->sink->dialect->question(p, url, room);
     r.url = url;
     r.timeout_ms = ASK_MS;
     r.done = on_asked;
     r.arg = p;
     p->asking = transfers_send(p->sink->transfers, &r);
+    free(url);
 }
 
 void endpoint_ask(struct endpoint *p)
@@ -130,16 +132,37 @@ bool endpoint_is(const struct endpoint *p, const char *url)
     return strlen(p->url) == n && memcmp(p->url, url, n) == 0;
 }
 
+/* Without user, password and query, which may have secrets. */
+static void show_url(const char *url, char *out, size_t max)
+{
+    const char *host = strstr(url, "://");
+    size_t n, at;
+
+    host = host == NULL ? url : host + 3;
+    at = (size_t)snprintf(out, max, "%.*s", (int)(host - url), url);
+    n = strcspn(host, "/?#");
+    for (size_t i = 0; i < n; i++) {
+        if (host[i] == '@') {
+            host += i + 1;
+            n -= i + 1;
+            i = (size_t)-1;
+        }
+    }
+    n += strcspn(host + n, "?#");
+    (void)snprintf(out + at, max - at, "%.*s", (int)n, host);
+}
+
 struct endpoint *endpoint_new(struct sink *s, const char *url)
 {
     struct endpoint *p = mem_zalloc(sizeof *p);
 
     p->sink = s;
-    (void)snprintf(p->url, sizeof p->url, "%.*s", (int)without_slash(url), url);
+    p->url = mem_strndup(url, without_slash(url));
+    show_url(p->url, p->shown, sizeof p->shown);
     breaker_init(&p->breaker, &s->plan->breaker,
                  s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL,
                  s->conf.hooks->arg, remote_now_ms(s));
-    meter_init(&p->meter, s->conf.plan->name, p->url);
+    meter_init(&p->meter, s->conf.plan->name, p->shown);
     return p;
 }
 
@@ -158,5 +181,6 @@ void endpoint_renew(struct endpoint *p)
 void endpoint_free(struct endpoint *p)
 {
     stats_set(p->meter.state, BREAKER_CLOSED);
+    free(p->url);
     free(p);
 }

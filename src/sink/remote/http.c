@@ -5,6 +5,7 @@
 #include "sink/remote/http.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "sink/remote/remote.h"
 
@@ -27,8 +28,9 @@ static enum sink_verdict_kind kind_of(int status, bool sent)
     default:
         break;
     }
+    /* Said before all of the body was there: it can't have been taken. */
     if (status >= 200 && status < 300) {
-        return SINK_OK;
+        return sent ? SINK_OK : SINK_MAYBE;
     }
     /* A server that failed may have taken it; the others want something mended: a
      * redirect is not followed, for it may lead a secret elsewhere. */
@@ -53,14 +55,35 @@ struct refusal http_refusal(int status, bool sent, int64_t after_ms)
     return r;
 }
 
-static struct refusal judge(const struct transfer_answer *a)
-{
-    return http_refusal(a->status, a->sent, a->after_ms);
-}
-
 static const struct http_plan *plan_of(const struct endpoint *p)
 {
     return &p->sink->conf.plan->http;
+}
+
+/* The policy says so, or a batch that may be there is said to be there. */
+static bool counts_as_taken(const struct http_plan *h, int status, bool again)
+{
+    for (uint32_t i = 0; i < h->n_taken; i++) {
+        if (h->taken[i] == status) {
+            return true;
+        }
+    }
+    return again && status == 409 && h->id_header != NULL;
+}
+
+static struct refusal judge(const struct endpoint *p, const struct transfer_answer *a,
+                            bool again)
+{
+    if (a->sent && counts_as_taken(plan_of(p), a->status, again)) {
+        return (struct refusal){.code = a->status, .row = -1};
+    }
+    return http_refusal(a->status, a->sent, a->after_ms);
+}
+
+static size_t room(const struct endpoint *p, const struct target *to)
+{
+    (void)to;
+    return strlen(p->url) + 1;
 }
 
 static enum coding coding(const struct endpoint *p)
@@ -90,4 +113,4 @@ static void address(const struct endpoint *p, const struct target *to,
 }
 
 const struct dialect dialect_http = {
-    .coding = coding, .address = address, .judge = judge};
+    .room = room, .coding = coding, .address = address, .judge = judge};

@@ -121,7 +121,8 @@ static bool send(struct insert *i, struct insert_try *t,
     struct sink *s = i->sink;
     uint32_t first = i->parts[i->n_parts - 1].first;
     uint32_t n = i->parts[i->n_parts - 1].n;
-    char token[300], url[2048];
+    char token[300], *url;
+    size_t room;
     struct transfer_request r;
     enum coding coding;
 
@@ -132,7 +133,7 @@ static bool send(struct insert *i, struct insert_try *t,
     }
     coding = s->dialect->coding(t->endpoint);
     if (not == NULL) {
-        if (!i->maybe) {
+        if (!i->maybe || i->target == NULL) {
             target_unref(i->target);
             i->target = target_ref(s->target);
             target_note(i->target, i->batch);
@@ -146,8 +147,9 @@ static bool send(struct insert *i, struct insert_try *t,
     }
     parts_token(i, first, n, token, sizeof token);
     r = remote_request(s);
-    s->dialect->address(t->endpoint, i->target, token, t == &i->tries[1], url, sizeof url,
-                        &r);
+    room = s->dialect->room(t->endpoint, i->target);
+    url = mem_alloc(room);
+    s->dialect->address(t->endpoint, i->target, token, t == &i->tries[1], url, room, &r);
     r.url = url;
     r.encoding = encodings[coding];
     r.body = (struct str){i->body, i->n_body};
@@ -155,6 +157,7 @@ static bool send(struct insert *i, struct insert_try *t,
     r.arg = t;
     stats_add(s->wire, i->n_body);
     t->transfer = transfers_send(s->transfers, &r);
+    free(url);
     return true;
 }
 
@@ -298,7 +301,7 @@ void insert_begin(struct sink *s, struct batch *b)
         s->inserts = i;
         ev_timer_init(&i->hedge, on_hedge, 0., 0.);
         i->target = target_planned(b, s->target);
-        i->maybe = i->target != NULL; /* it may be there */
+        i->maybe = b->again || i->target != NULL; /* it may be there */
     }
     i->parked = false;
     i->enlarge = false;

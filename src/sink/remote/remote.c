@@ -90,7 +90,7 @@ static uint32_t remote_endpoints(struct sink *s, struct sink_endpoint *out,
         struct endpoint *p = s->endpoints[i];
 
         endpoint_show(p);
-        (void)snprintf(out[i].url, sizeof out[i].url, "%s", p->url);
+        (void)snprintf(out[i].url, sizeof out[i].url, "%s", p->shown);
         out[i].state = p->meter.shown;
         out[i].spare = false;
         out[i].counts = p->breaker.counts;
@@ -104,6 +104,9 @@ struct transfer_request remote_request(const struct sink *s)
                                      .n_headers = s->n_headers,
                                      .timeout_ms = s->plan->timeout_ms,
                                      .ca = s->plan->ca,
+                                     .cert = s->plan->cert,
+                                     .key = s->plan->key,
+                                     .proxy = s->plan->proxy,
                                      .verify = s->plan->verify};
 }
 

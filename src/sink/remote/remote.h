@@ -37,6 +37,8 @@ struct dialect {
     /* The URL of what an endpoint is asked before it is sent anything; learn: its
      * answer, true: it may be sent inserts. NULL: nothing is asked. */
     void (*question)(const struct endpoint *p, char *url, size_t max);
+    /* Bytes that the URL of an insert or of a question may have. */
+    size_t (*room)(const struct endpoint *p, const struct target *to);
     bool (*learn)(struct endpoint *p, const struct transfer_answer *a);
     enum coding (*coding)(const struct endpoint *p);
     /* The URL of an insert, and what else of r is the dialect's own; token: the same
@@ -44,7 +46,9 @@ struct dialect {
     void (*address)(const struct endpoint *p, const struct target *to,
                     const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r);
-    struct refusal (*judge)(const struct transfer_answer *a);
+    /* again: it may have been taken when it was sent before. */
+    struct refusal (*judge)(const struct endpoint *p, const struct transfer_answer *a,
+                            bool again);
 };
 
 extern const struct dialect dialect_clickhouse, dialect_http;
@@ -52,7 +56,8 @@ extern const struct dialect dialect_clickhouse, dialect_http;
 struct endpoint {
     struct sink *sink;
     struct endpoint *next;     /* of those that the policy has no more */
-    char url[512];
+    char *url;                 /* with what it has of secrets */
+    char shown[256];           /* for people: without */
     struct breaker breaker;
     struct meter meter;
     uint32_t version;          /* 18016: 18.16; 0: not asked yet */
@@ -129,7 +134,8 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
 void endpoint_wait(struct endpoint *p, int64_t ms);
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
                    uint64_t ns);
-/* clickhouse.c: the URL of a query that only reads; max >= 600. */
+/* clickhouse.c: the URL of a query that only reads, and the bytes it needs. */
+size_t clickhouse_query_room(const struct endpoint *p, const char *sql);
 void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
                       size_t max);
 

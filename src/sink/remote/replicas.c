@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "sink/remote/remote.h"
 
 enum {
@@ -100,7 +101,8 @@ static void ask(struct endpoint *p)
     const struct clickhouse_plan *plan = &p->sink->conf.plan->clickhouse;
     struct transfer_request r = remote_request(p->sink);
     const char *dot = strchr(plan->table, '.');
-    char base[512] = "currentDatabase()", name[512], sql[1600];
+    char base[512] = "currentDatabase()", name[512], sql[2600];
+    char *url;
 
     if (dot != NULL) {
         (void)put_quoted(base, 0, sizeof base,
@@ -114,13 +116,15 @@ static void ask(struct endpoint *p)
                    "SELECT concat('path ', zookeeper_path) FROM system.replicas "
                    "WHERE database = %s AND table = %s FORMAT TSVRaw",
                    base, name, base, name);
-    clickhouse_query(p, sql, p->table.url, sizeof p->table.url);
+    url = mem_alloc(clickhouse_query_room(p, sql));
+    clickhouse_query(p, sql, url, clickhouse_query_room(p, sql));
     p->table.asked_ms = remote_now_ms(p->sink);
-    r.url = p->table.url;
+    r.url = url;
     r.timeout_ms = ASK_MS;
     r.done = on_table;
     r.arg = p;
     p->table.asking = transfers_send(p->sink->transfers, &r);
+    free(url);
 }
 
 void replica_forget(struct endpoint *p)
@@ -179,20 +183,20 @@ static bool why_not(const struct sink *s, char *out, size_t max)
         const struct replica *t = &p->table;
 
         if (!t->known) {
-            (void)snprintf(out, max, "%s has not said yet what %s is", p->url,
+            (void)snprintf(out, max, "%s has not said yet what %s is", p->shown,
                            plan->table);
             return false;
         } else if (t->engine[0] == '\0') {
-            (void)snprintf(out, max, "%s has no table %s", p->url, plan->table);
+            (void)snprintf(out, max, "%s has no table %s", p->shown, plan->table);
         } else if (!t->tells) {
             (void)snprintf(out, max, "%s of %s is a %s, which takes a copy for "
                                      "new rows; may_duplicate = true hedges all "
                                      "the same",
-                           plan->table, p->url, t->engine);
+                           plan->table, p->shown, t->engine);
         } else if (strcmp(t->path, first->table.path) != 0) {
             (void)snprintf(out, max, "%s and %s are not replicas of one table: a "
                                      "copy would be new rows",
-                           first->url, p->url);
+                           first->shown, p->shown);
         } else {
             continue;
         }

@@ -26,7 +26,6 @@ struct replica {
     bool tells;              /* it tells a copy from new rows */
     char path[256];          /* the same for all replicas of a table */
     char engine[64];         /* "" and known: it has no such table */
-    char url[2048];          /* of the question */
 };
 
 /* Whether the endpoints hold one table. */

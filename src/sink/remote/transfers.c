@@ -1,6 +1,5 @@
 #include "sink/remote/transfers.h"
 
-#include <curl/curl.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,22 +8,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sink/remote/transfer.h"
 #include "stats/stats.h"
-
-struct transfer {
-    struct transfer *next, *prev; /* of the waiting or the running */
-    struct transfers *owner;
-    struct transfer_request r;
-    CURL *easy;
-    struct curl_slist *headers;
-    char error[CURL_ERROR_SIZE];
-    char *answer;       /* NULL: nothing has come */
-    size_t n_answer;
-    int exception;
-    uint64_t queued_ns, began_ns;
-};
-
-enum { AFTER_MAX_S = 600 }; /* the longest Retry-After that is believed */
 
 struct list {
     struct transfer *first, *last;
@@ -45,6 +30,7 @@ struct transfers {
     struct transfer *spare; /* kept with their easy handles */
     uint32_t n_running, n_spare;
     uint64_t open;          /* sockets */
+    uint64_t applied_ns;    /* the plan is from then */
     stats_cell *open_gauge, *active, *idle, *waiting_gauge, *opened, *closed;
     struct stats_histogram *wait;
 };
@@ -114,33 +100,6 @@ static int on_close(void *arg, curl_socket_t fd)
     t->open--;
     stats_add(t->closed, 1);
     return close(fd);
-}
-
-static size_t on_body(char *p, size_t size, size_t n, void *arg)
-{
-    struct transfer *x = arg;
-    size_t room = TRANSFER_ANSWER_MAX - x->n_answer;
-    size_t some = size * n < room ? size * n : room;
-
-    x->answer = mem_realloc(x->answer, x->n_answer + some + 1);
-    memcpy(x->answer + x->n_answer, p, some);
-    x->n_answer += some;
-    return size * n;
-}
-
-static size_t on_header(char *p, size_t size, size_t n, void *arg)
-{
-    static const char name[] = "X-ClickHouse-Exception-Code:";
-    struct transfer *x = arg;
-    char digits[16];
-
-    n *= size;
-    if (n > sizeof name && strncasecmp(p, name, sizeof name - 1) == 0) {
-        (void)snprintf(digits, sizeof digits, "%.*s",
-                       (int)(n - sizeof name + 1), p + sizeof name - 1);
-        x->exception = atoi(digits);
-    }
-    return n;
 }
 
 static void on_settle(struct ev_loop *loop, ev_idle *w, int events);
@@ -219,80 +178,6 @@ static int on_want_timer(CURLM *multi, long ms, void *arg)
 
 /* ---- transfers ---- */
 
-static void add_header(struct transfer *x, const char *name, const char *value)
-{
-    /* What the longest line needs; an Authorization may have a token of kilobytes. */
-    size_t room = strlen(name) + strlen(value) + 3;
-    char *line = mem_alloc(room);
-
-    (void)snprintf(line, room, "%s: %s", name, value);
-    x->headers = curl_slist_append(x->headers, line);
-    free(line);
-}
-
-static void set_body(struct transfer *x, const struct transfer_request *r)
-{
-    if (r->encoding != NULL) {
-        add_header(x, "Content-Encoding", r->encoding);
-    }
-    add_header(x, "Content-Type",
-               r->type != NULL ? r->type : "application/x-ndjson");
-    (void)curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
-    (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, r->body.p);
-    (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                           (curl_off_t)r->body.n);
-    if (r->method != NULL) {
-        (void)curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, r->method);
-    }
-}
-
-static void set_headers(struct transfer *x, const struct transfer_request *r)
-{
-    x->headers = curl_slist_append(NULL, "Expect:");
-    if (r->body.p != NULL) {
-        set_body(x, r);
-    }
-    for (uint32_t i = 0; i < r->n_headers; i++) {
-        add_header(x, r->headers[i].name, r->headers[i].value);
-    }
-    if (r->id.name != NULL) {
-        add_header(x, r->id.name, r->id.value);
-    }
-    (void)curl_easy_setopt(x->easy, CURLOPT_HTTPHEADER, x->headers);
-}
-
-static void set_up(struct transfer *x)
-{
-    struct transfers *t = x->owner;
-    const struct transfer_request *r = &x->r;
-
-    curl_easy_reset(x->easy);
-    (void)curl_easy_setopt(x->easy, CURLOPT_URL, r->url);
-    (void)curl_easy_setopt(x->easy, CURLOPT_PRIVATE, x);
-    (void)curl_easy_setopt(x->easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(x->easy, CURLOPT_ERRORBUFFER, x->error);
-    (void)curl_easy_setopt(x->easy, CURLOPT_WRITEFUNCTION, on_body);
-    (void)curl_easy_setopt(x->easy, CURLOPT_WRITEDATA, x);
-    (void)curl_easy_setopt(x->easy, CURLOPT_HEADERFUNCTION, on_header);
-    (void)curl_easy_setopt(x->easy, CURLOPT_HEADERDATA, x);
-    (void)curl_easy_setopt(x->easy, CURLOPT_TIMEOUT_MS, (long)r->timeout_ms);
-    (void)curl_easy_setopt(x->easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    (void)curl_easy_setopt(x->easy, CURLOPT_MAXLIFETIME_CONN,
-                           (long)(t->plan.max_lifetime_ms / 1000));
-    (void)curl_easy_setopt(x->easy, CURLOPT_MAXAGE_CONN,
-                           (long)(t->plan.max_idle_time_ms / 1000));
-    (void)curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
-    (void)curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETDATA, t);
-    (void)curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-    (void)curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETDATA, t);
-    (void)curl_easy_setopt(x->easy, CURLOPT_SSL_VERIFYHOST, r->verify ? 2L : 0L);
-    (void)curl_easy_setopt(x->easy, CURLOPT_SSL_VERIFYPEER, r->verify ? 1L : 0L);
-    if (r->ca != NULL) {
-        (void)curl_easy_setopt(x->easy, CURLOPT_CAINFO, r->ca);
-    }
-    set_headers(x, r);
-}
-
 static void start_waiting(struct transfers *t)
 {
     while (t->waiting.first != NULL && t->n_running < t->plan.max_open) {
@@ -325,10 +210,7 @@ static struct transfer *get(struct transfers *t)
 
 static void put(struct transfers *t, struct transfer *x)
 {
-    curl_slist_free_all(x->headers);
-    x->headers = NULL;
-    free(x->answer);
-    x->answer = NULL;
+    transfer_clear(x);
     if (t->n_spare >= t->plan.max_idle) {
         curl_easy_cleanup(x->easy);
         free(x);
@@ -339,18 +221,33 @@ static void put(struct transfers *t, struct transfer *x)
     t->n_spare++;
 }
 
+/* Connections made before the last reload are not used: files of certificates may have
+ * changed. */
+static long lifetime_s(const struct transfers *t)
+{
+    long since = (long)((clock_mono_ns() - t->applied_ns) / 1000000000u) + 1;
+    long most = (long)(t->plan.max_lifetime_ms / 1000);
+
+    return since < most ? since : most;
+}
+
 struct transfer *transfers_send(struct transfers *t,
                                 const struct transfer_request *r)
 {
     struct transfer *x = get(t);
 
     x->r = *r;
-    x->n_answer = 0;
+    x->n_answer = x->n_read = x->n_sent = 0;
+    x->summary = x->too_long = false;
     x->answer = mem_zalloc(1);
     x->exception = 0;
     x->error[0] = '\0';
     x->queued_ns = clock_mono_ns();
-    set_up(x);
+    transfer_set_up(x, &t->plan, lifetime_s(t));
+    (void)curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    (void)curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETDATA, t);
+    (void)curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    (void)curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETDATA, t);
     push(&t->waiting, x);
     /* Also starts it: curl may call back, and done must not come from here. */
     settle_soon(t);
@@ -377,24 +274,8 @@ void transfers_cancel(struct transfers *t, struct transfer *x)
 
 static void end(struct transfers *t, struct transfer *x, CURLcode rc)
 {
-    struct transfer_answer a = {.body = {x->answer, x->n_answer},
-                                .exception = x->exception};
-    curl_off_t up = 0, after_s = 0;
-    long status = 0, headers = 0;
+    struct transfer_answer a = transfer_answer_of(x, rc);
 
-    (void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
-    (void)curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &up);
-    (void)curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &headers);
-    (void)curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &after_s);
-    a.status = rc == CURLE_OK ? (int)status : 0;
-    a.after_ms = after_s < AFTER_MAX_S ? (int64_t)after_s * 1000
-                                       : AFTER_MAX_S * 1000;
-    /* POST fields are counted with the request by this version of curl. */
-    a.sent = x->r.body.p == NULL || (uint64_t)up >= x->r.body.n ||
-             (uint64_t)headers >= x->r.body.n;
-    a.why = rc == CURLE_OK           ? ""
-            : x->error[0] != '\0'    ? x->error
-                                     : curl_easy_strerror(rc);
     a.ns = clock_mono_ns() - x->began_ns;
     stop_running(t, x);
     x->r.done(x->r.arg, &a);
@@ -450,6 +331,7 @@ static void make_cells(struct transfers *t, const char *sink)
 void transfers_apply(struct transfers *t, const struct pool_plan *plan)
 {
     t->plan = *plan;
+    t->applied_ns = clock_mono_ns();
     (void)curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
                             (long)plan->max_idle);
     (void)curl_multi_setopt(t->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,

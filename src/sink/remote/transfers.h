@@ -28,6 +28,7 @@ struct transfer_answer {
     int status;         /* 0: none came: why says so */
     bool sent;          /* the whole body went out: it may have been applied */
     struct str body;    /* its first TRANSFER_ANSWER_MAX bytes */
+    bool summary;       /* it has X-ClickHouse-Summary */
     int exception;      /* X-ClickHouse-Exception-Code; 0: none */
     const char *why;    /* curl's words */
     int64_t after_ms;   /* Retry-After; 0: it has none */
@@ -47,7 +48,8 @@ struct transfer_request {
     const char *encoding;         /* Content-Encoding; NULL: none */
     struct str body;              /* lives until done; NULL: a GET */
     int64_t timeout_ms;
-    const char *ca;
+    const char *ca, *cert, *key; /* NULL: the system's, none, in cert */
+    const char *proxy;            /* NULL: none */
     bool verify;
     transfer_done_fn *done;
     void *arg;
