@@ -76,7 +76,8 @@ local function on_call(ev, req)
 end
 
 -- Success is 200 {"success":true}; 400 says that the request can't be mended, as for
--- bad JSON.
+-- bad JSON. This answer can't name refused calls of a batch: sluice keeps them as dead
+-- letters, with their reason.
 local answer = { status = 200, body = [[{"success":true}]], refused = 400 }
 -- Browsers send as text/plain, so that no OPTIONS goes before.
 local types = { "application/json", "text/plain" }

@@ -54,6 +54,18 @@ describe("segment.lua", function()
     end
   end)
 
+  it("keeps a call that it refuses beside others, for the answer says success", function()
+    local r = policy:post("/v1/batch", { batch = {
+      { type = "page", userId = "u" },
+      { type = "page", userId = "u", writeKey = "no" },
+      { type = ("x"):rep(20), userId = "v" } } }, { headers = BASIC })
+    assert.same({ 200, '{"success":true}', 2, 1 }, { r.status, r.body,
+      #r.stored.calls, #r.stored.dead })
+    local letter = testing.decode(r.stored.dead[1])
+    assert.same({ "too_long", "v", "type" }, { letter.reason, letter.event.userId,
+      r.events[3].field })
+  end)
+
   it("keeps aside what Segment would pass over", function()
     local r = policy:post("/v1/batch", { batch = {
       { type = "track", event = "x" }, { type = "track", userId = "u" },

@@ -157,7 +157,7 @@ function lookup(name) end
 
 ---What is said of events that were accepted.
 ---@class sluice.route.answer
----@field body? string The text, instead of the counts and errors.
+---@field body? string The text, instead of the counts and errors. As it does not tell which events of a batch were refused, these go to the dead letters when others were accepted; when one of them may pass later (a limit), the whole batch is refused.
 ---@field refused? integer Status when all events were refused. (default: 422)
 ---@field status? integer The HTTP status. (default: 202)
 ---@field type? string Content type of body; default: application/json.

@@ -369,7 +369,9 @@ M.route = {
         status = { type = "count", default = 202, min = 200, max = 299,
           help = "The HTTP status." },
         body = { type = "text",
-          help = "The text, instead of the counts and errors." },
+          help = "The text, instead of the counts and errors. As it does not tell which events of "
+            .. "a batch were refused, these go to the dead letters when others were accepted; "
+            .. "when one of them may pass later (a limit), the whole batch is refused." },
         type = { type = "string",
           help = "Content type of body; default: application/json." },
         refused = { type = "count", default = 422, min = 400, max = 499,

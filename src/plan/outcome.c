@@ -4,10 +4,41 @@
 
 #include "base/attr.h"
 
+/* Whether the answer of accepted events says nothing of those beside them. */
+static bool is_silent(const struct route *r)
+{
+    return r->answer != NULL && r->answer->body.p != NULL && r->partial;
+}
+
+void outcome_keep_refused(const struct route *r, struct event_batch *b)
+{
+    uint32_t refused = 0, accepted = 0;
+
+    if (LIKELY(!is_silent(r))) {
+        return;
+    }
+    for (uint32_t i = 0; i < b->n; i++) {
+        const struct event *ev = &b->events[i];
+
+        if (ev->fate != EVENT_REJECT) {
+            accepted++;
+        } else if ((ev->flags & EVENT_RETRY) != 0) {
+            return;
+        } else {
+            refused++;
+        }
+    }
+    for (uint32_t i = 0; i < b->n && refused > 0 && accepted > 0; i++) {
+        if (b->events[i].fate == EVENT_REJECT) {
+            b->events[i].fate = EVENT_DEAD;
+        }
+    }
+}
+
 void outcome_of(const struct route *r, const struct event_batch *b,
                 struct outcome *o)
 {
-    uint32_t failed = 0, limited = 0;
+    uint32_t failed = 0, limited = 0, retry = 0;
 
     *o = (struct outcome){.status = 202, .store = true};
     for (uint32_t i = 0; i < b->n; i++) {
@@ -16,6 +47,7 @@ void outcome_of(const struct route *r, const struct event_batch *b,
         switch ((enum event_fate)ev->fate) {
         case EVENT_REJECT:
             o->rejected++;
+            retry += (ev->flags & EVENT_RETRY) != 0;
             failed += strcmp(ev->code, "policy_error") == 0;
             limited += strcmp(ev->code, "rate_limited") == 0;
             break;
@@ -32,7 +64,7 @@ void outcome_of(const struct route *r, const struct event_batch *b,
             break;
         }
     }
-    if (o->rejected > 0 && !r->partial) {
+    if (o->rejected > 0 && (!r->partial || is_silent(r))) {
         *o = (struct outcome){
             .status = 422, .rejected = o->rejected, .store = false};
     }
@@ -40,6 +72,9 @@ void outcome_of(const struct route *r, const struct event_batch *b,
         o->status = failed == o->rejected    ? 500
                     : limited == o->rejected ? 429
                                              : 422;
+        if (is_silent(r) && retry > 0) {
+            o->status = failed > 0 ? 500 : 429;
+        }
     }
     if (UNLIKELY(r->answer != NULL)) {
         o->answer = o->status == 202 ? r->answer : NULL;

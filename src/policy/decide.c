@@ -181,5 +181,6 @@ bool decide_body(struct policy_state *s, const struct route *route,
         policy_on_events(s, route, b, req, raised);
         passed(m, DECIDE_POLICY);
     }
+    outcome_keep_refused(route, b);
     return true;
 }

@@ -69,7 +69,18 @@ struct plan *policy_plan_mutable(struct policy *p)
     return p->plan;
 }
 
-/* Sha-256 (FIPS 180-4) over paths and texts, so that a rename is a change. */
+/* A file's name as the policy says it: beside the policy, without its folder; a path
+ * that is absolute in the policy stays. */
+static const char *name_in(const char *path, const char *policy)
+{
+    const char *slash = strrchr(policy, '/');
+    size_t n = slash == NULL ? 0 : (size_t)(slash + 1 - policy);
+
+    return strncmp(path, policy, n) == 0 ? path + n : path;
+}
+
+/* Sha-256 (FIPS 180-4) over names and texts, so that a rename is a change, but not
+ * another way to write the policy's path. */
 static bool hash_files(const struct policy *p, char hex[65])
 {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
@@ -80,7 +91,9 @@ static bool hash_files(const struct policy *p, char hex[65])
     for (uint32_t i = 0; ok && i < p->n_files; i++) {
         const struct snapshot_file *f = &p->files[i];
 
-        ok = EVP_DigestUpdate(md, f->path, strlen(f->path) + 1) == 1 &&
+        const char *name = name_in(f->path, p->files[0].path);
+
+        ok = EVP_DigestUpdate(md, name, strlen(name) + 1) == 1 &&
              EVP_DigestUpdate(md, f->text, f->n + 1) == 1;
     }
     ok = ok && EVP_DigestFinal_ex(md, out, &n) == 1;

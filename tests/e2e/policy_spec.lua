@@ -161,3 +161,58 @@ example "x" { request = "POST /x", body = '{"n":1}', expect = { status = 202 } }
     assert.equal(202, s:post("/v1/events", "{}", { ["X-Key"] = "k" }).status)
   end)
 end)
+
+describe("a route with a fixed answer", function()
+  local s
+  after_each(function() s:close() end)
+
+  local function serve(hook)
+    s = h.server { policy = h.policy { workers = 1,
+      top = 'local l = limit { rate = "1/h", burst = 2 }',
+      route = [[answer = { status = 200, body = "ok", type = "text/plain" },
+        on_event = function(ev) ]] .. hook .. " end" } }
+  end
+
+  it("keeps refused events beside accepted ones as dead letters", function()
+    serve 'if ev.bad then return reject("bad_one", "it is bad") end'
+    local a = s:post("/v1/events/batch", '[{"n":1},{"n":2,"bad":1}]')
+    assert.same({ 200, "ok" }, { a.status, a.body })
+    assert.equal(422, s:post("/v1/events/batch", '[{"n":3,"bad":1}]').status)
+    assert.equal(0, s:stop())
+    assert.same({ '{"n":1}' }, s:lines())
+    assert.matches('{"event":{"n":2,"bad":1},"stream":"events","route":"/v1/events/batch",'
+      .. '"reason":"bad_one","why":"it is bad"',
+      h.shell("cat " .. s.data .. "/dead/*"), 1, true)
+  end)
+
+  it("never says success for an event that may pass later", function()
+    serve 'return l:check("x")'
+    assert.equal(200, s:post("/v1/events/batch", '[{"n":1}]').status)
+    local a = s:post("/v1/events/batch", '[{"n":2},{"n":3}]')
+    assert.equal(429, a.status)
+    assert.truthy(a.headers["retry-after"])
+    assert.matches('"accepted":0,"rejected":1', a.body, 1, true)
+    assert.equal(0, s:stop())
+    assert.same({ '{"n":1}' }, s:lines())
+  end)
+end)
+
+describe("a policy's hash", function()
+  it("is that of its files, however the path to it is written", function()
+    local dir, hashes = h.folder(), {}
+    local moved = h.folder()
+    finally(function() h.remove(dir) h.remove(moved) end)
+    for _, folder in ipairs { dir, moved } do
+      h.write(folder .. "/policy.lua", h.policy { top = 'include "more.lua"' })
+      h.write(folder .. "/more.lua", "-- more")
+    end
+    for _, path in ipairs { dir .. "/policy.lua", dir .. "/./policy.lua",
+      dir:gsub("^/", "//") .. "/policy.lua", moved .. "/policy.lua" } do
+      local s = h.server { path = path, data = dir .. "/data" }
+      hashes[#hashes + 1] = s:text():match("hash=(%x+)")
+      s:close()
+    end
+    assert.equal(4, #hashes)
+    for i = 2, 4 do assert.equal(hashes[1], hashes[i]) end
+  end)
+end)
