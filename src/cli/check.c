@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "policy/policy.h"
 #include "server/problems.h"
+#include "server/settings.h"
 #include "server/supervisor.h"
 
 static void print_json(const struct policy_report *report)
@@ -49,6 +50,10 @@ int cli_check(int argc, char **argv)
         return EXIT_USAGE;
     }
     p = policy_load(path, &report);
+    if (p != NULL && !settings_try(p, &report)) {
+        policy_unref(p);
+        p = NULL;
+    }
     if (json) {
         print_json(&report);
     } else {

@@ -214,6 +214,17 @@ void diag_plain(struct policy_report *report, const char *file, const char *text
                     .file = copy(file), .message = copy(named ? text + n + 2 : text)});
 }
 
+void policy_report_problem(struct policy_report *r, const char *file,
+                           const char *text)
+{
+    struct page p = {NULL, 0, 0};
+
+    put(&p, "%s: %s", file, text);
+    policy_report_fini(r);
+    diag_plain(r, file, p.text);
+    free(p.text);
+}
+
 void diag_note(struct policy_report *report, const char *file, int line,
                const char *message)
 {

@@ -44,6 +44,9 @@ struct policy_report {
     unsigned n_problems;
     unsigned n_notes; /* things worth knowing: "on_event has a loop: interpreted" */
 };
+/* Adds a problem of the file as a whole to a clean report. */
+void policy_report_problem(struct policy_report *r, const char *file,
+                           const char *text);
 void policy_report_fini(struct policy_report *r);
 
 /* Reads path and what it requires once, checks it, builds the plan, runs its

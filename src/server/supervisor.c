@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/listener.h"
+#include "server/settings.h"
 #include "server/snapshots.h"
 #include "server/state.h"
 #include "server/suspect.h"
@@ -310,6 +311,10 @@ static bool load(struct server *s)
     char *dir;
 
     s->policy = policy_load(s->conf.policy_path, &report);
+    if (s->policy != NULL && !settings_try(s->policy, &report)) {
+        policy_unref(s->policy);
+        s->policy = NULL;
+    }
     if (report.text != NULL && report.text[0] != '\0') {
         (void)fputs(report.text, stderr);
     }

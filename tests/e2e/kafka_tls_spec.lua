@@ -48,6 +48,26 @@ describe("Kafka behind TLS and a password", function()
       assert.equal(0, s:stop())
     end)
 
+  it("is authenticated by the files of its options as they are at a reload", function()
+    if why_not then pending(why_not) return end
+    local dir = h.folder()
+    finally(function() h.remove(dir) end)
+    h.shell(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other "
+      .. "-keyout '%s/key.pem' -out '%s/cert.pem'"):format(dir, dir))
+    local before = kafka.count(r.brokers, "events", 4)
+    s = h.server { policy = policy(port, "secret", dir .. "/cert.pem") }
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    s:logged("certificate verify failed", 30)
+    -- The same path, renewed in place; the policy is the same.
+    h.write(dir .. "/cert.pem", h.read(r.dir .. "/cert.pem"))
+    assert.equal(200, s:reload().status)
+    h.wait_for("the event", function()
+      return s:metric("sluice_delivered_events_total") == 1
+    end, 60)
+    assert.equal(before + 1, kafka.count(r.brokers, "events", 4))
+    assert.equal(0, s:stop())
+  end)
+
   it("is not spoken to when its certificate is another's", function()
     if why_not then pending(why_not) return end
     local other = h.folder()

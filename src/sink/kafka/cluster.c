@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "sink/kafka/kafka.h"
+#include "sink/kafka/options.h"
 
 enum {
     UNREACHED_MS = 1000,
@@ -254,8 +255,10 @@ bool cluster_make(struct cluster *c, const char *brokers,
     const char *now = c->next != NULL ? c->next_brokers : c->brokers;
 
     *fresh = NULL;
+    c->new_files = options_files(&plan->kafka); /* before they are read */
     if (brokers == NULL || (c->producer != NULL && strcmp(brokers, now) == 0 &&
-                            same(plan, before))) {
+                            same(plan, before) &&
+                            c->new_files == c->files)) {
         return true;
     }
     if (strlen(brokers) >= sizeof c->brokers) {
@@ -323,17 +326,21 @@ void cluster_apply(struct cluster *c, const char *brokers,
                    const struct sink_plan *plan, struct producer *fresh)
 {
     bool first = c->producer == NULL;
+    uint64_t files = c->files;
 
     if (brokers == NULL) {
         cluster_close(c);
         return;
+    }
+    if (fresh != NULL) {
+        c->files = c->new_files;
     }
     look_after(c, first ? brokers : c->brokers, &plan->kafka.breaker, first);
     if (first) {
         c->producer = fresh;
     } else if (fresh != NULL) {
         take_fresh(c, brokers, fresh,
-                   strcmp(brokers, c->brokers) != 0 ||
+                   strcmp(brokers, c->brokers) != 0 || files != c->files ||
                        !same_options(&plan->kafka, &c->sink->conf.plan->kafka));
     }
     if (fresh != NULL && !first && c->number > 0) {

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "sink/kafka/options.h"
 
 static void take(void *arg, struct batch *b)
 {
@@ -183,6 +184,7 @@ static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
         kafka_close(s);
         return NULL;
     }
+    options_warn(conf->plan);
     return s;
 }
 

@@ -45,6 +45,8 @@ struct cluster {
     unsigned number;           /* 0; 1: the hedge's */
     char brokers[512];
     struct producer *producer; /* NULL: there is no such cluster */
+    uint64_t files, new_files; /* options_files of the producer made last; of one
+                                  that is to be taken */
     struct producer *next;     /* takes its place once nothing is in flight */
     char next_brokers[512];
     uint64_t next_by_ns;       /* or then; 0: however long that takes */

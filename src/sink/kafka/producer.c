@@ -1,4 +1,5 @@
 #include "sink/kafka/producer.h"
+#include "sink/kafka/options.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,8 +18,6 @@
 enum {
     POLL_MOST = 64,        /* events a turn; one may carry thousands of reports */
     FLUSH_MS = 10,
-    REFRESH_MS = 10000,
-    LOOK_UP_MS = 5000,     /* a topic may be made meanwhile */
     END_MS = 2000
 };
 
@@ -165,6 +164,21 @@ static void on_again(struct ev_loop *loop, ev_idle *w, int events)
     poll_on(OUTER(w, struct producer, again));
 }
 
+/* librdkafka's own lines, also before rd_kafka_new returns, on any thread. */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility,
+                   const char *text)
+{
+    const struct producer *p = rd_kafka_opaque(rk);
+    char why[600];
+
+    log_write(level <= 3   ? LOG_ERROR
+              : level == 4 ? LOG_WARN
+              : level <= 6 ? LOG_INFO
+                           : LOG_DEBUG,
+              "kafka_client", "sink=%s facility=%s why=%s", p->name, facility,
+              log_quote(why, sizeof why, text));
+}
+
 /* ---- topics ---- */
 
 rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
@@ -181,100 +195,30 @@ rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
 
 /* ---- life ---- */
 
-static bool set(rd_kafka_conf_t *conf, const char *name, const char *value,
-                struct err *e)
-{
-    char why[256];
-
-    return rd_kafka_conf_set(conf, name, value, why, sizeof why) ==
-               RD_KAFKA_CONF_OK ||
-           err_set(e, "kafka option %s = \"%s\": %s", name, value, why);
-}
-
-static bool set_number(rd_kafka_conf_t *conf, const char *name, long value,
-                       struct err *e)
-{
-    char text[32];
-
-    (void)snprintf(text, sizeof text, "%ld", value);
-    return set(conf, name, text, e);
-}
-
-static bool configure(rd_kafka_conf_t *conf, const struct producer_conf *c,
-                      struct err *e)
-{
-    const struct sink_plan *plan = c->plan;
-    const struct kafka_plan *k = &plan->kafka;
-    bool batches = k->framing == KAFKA_BATCH;
-    bool ok = set(conf, "bootstrap.servers", c->brokers, e) &&
-              set(conf, "client.id", "sluice", e) &&
-              set(conf, "compression.codec", k->compression, e) &&
-              set(conf, "enable.idempotence", "true", e) &&
-              set(conf, "acks", "all", e) &&
-              set(conf, "partitioner", "murmur2_random", e) &&
-              set(conf, "queue.buffering.max.messages", "1000000", e) &&
-              /* No end: only librdkafka can send a message again so that the
-               * broker tells the copy. */
-              set(conf, "message.timeout.ms", "0", e) &&
-              set(conf, "reconnect.backoff.max.ms", "1000", e) &&
-              set(conf, "socket.keepalive.enable", "true", e) &&
-              set(conf, "statistics.interval.ms", "1000", e) &&
-              set_number(conf, "linger.ms",
-                         batches ? 0 : (long)plan->batch.linger_ms, e) &&
-              set_number(conf, "batch.num.messages",
-                         batches ? 10000 : (long)plan->batch.max, e);
-
-    if (ok && (k->topic_by != NULL || k->has_topic)) {
-        /* Events of other topics wait for this with those of one that is lacking. */
-        ok = set_number(conf, "topic.metadata.propagation.max.ms",
-                        k->topic_wait_ms < LOOK_UP_MS ? (long)k->topic_wait_ms
-                                                      : LOOK_UP_MS, e) &&
-             /* A topic that was lacking is noticed within this. */
-             set_number(conf, "topic.metadata.refresh.interval.ms", REFRESH_MS, e);
-    }
-    for (uint32_t i = 0; i < k->n_options && ok; i++) {
-        ok = set(conf, k->options[i].name, k->options[i].value, e);
-    }
-    if (c->alone && ok) {
-        ok = set(conf, "batch.num.messages", "1", e) &&
-             set(conf, "linger.ms", "0", e);
-    }
-    return ok;
-}
-
-static size_t message_max(const rd_kafka_conf_t *conf)
-{
-    char text[32] = "";
-    size_t n = sizeof text;
-
-    return rd_kafka_conf_get(conf, "message.max.bytes", text, &n) ==
-                   RD_KAFKA_CONF_OK
-               ? (size_t)strtoul(text, NULL, 10)
-               : 1000000;
-}
-
 struct producer *producer_new(const struct producer_conf *c, struct err *e)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    struct producer *p;
-    rd_kafka_t *rk;
-    size_t max_bytes;
+    struct producer *p = mem_zalloc(sizeof *p);
+    rd_kafka_conf_t *conf = options_conf(c->plan, c->brokers, c->alone, e);
+    rd_kafka_t *rk = NULL;
     char why[256];
 
-    if (!configure(conf, c, e)) {
-        rd_kafka_conf_destroy(conf);
-        return NULL;
+    (void)snprintf(p->name, sizeof p->name, "%s", c->plan->name);
+    if (conf != NULL) {
+        p->message_max_bytes = options_message_max(conf);
+        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
+                                           RD_KAFKA_EVENT_STATS);
+        rd_kafka_conf_set_log_cb(conf, on_log);
+        rd_kafka_conf_set_opaque(conf, p);
+        rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     }
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR |
-                                       RD_KAFKA_EVENT_STATS);
-    max_bytes = message_max(conf);
-    rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
     if (rk == NULL) {
-        rd_kafka_conf_destroy(conf);
-        (void)err_set(e, "kafka: %s", why);
+        if (conf != NULL) {
+            rd_kafka_conf_destroy(conf);
+            (void)err_set(e, "kafka: %s", why);
+        }
+        free(p);
         return NULL;
     }
-    p = mem_zalloc(sizeof *p);
     p->loop = c->loop;
     p->rk = rk;
     p->plan = &c->plan->kafka;
@@ -288,7 +232,6 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     p->queue = rd_kafka_queue_get_main(rk);
     p->stat_keys = stat_keys();
     p->topics = topics_new();
-    p->message_max_bytes = max_bytes;
     (void)producer_topic(p, str_of(p->plan->topic)); /* there is always room for it */
     rd_kafka_queue_io_event_enable(p->queue, p->fd, SIGNAL, sizeof SIGNAL);
     ev_io_init(&p->io, on_io, p->fd, EV_READ);

@@ -49,6 +49,7 @@ struct producer_conf {
 
 struct producer {
     struct ev_loop *loop;
+    char name[96];              /* the sink's */
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     int fd;

@@ -1,0 +1,15 @@
+/*
+ * settings - what only a library knows of a policy's settings, asked before they are
+ * used: for `sluice check`, and before a start.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+
+struct policy;
+struct policy_report;
+
+/* False: a library refuses a sink's options; *report, which was clean, says which. */
+bool settings_try(const struct policy *p, struct policy_report *report) MUST_USE;
