@@ -32,7 +32,8 @@ static const struct command commands[] = {
                          "POLICY.lua"},
     {"dead", cli_dead, "dead letters: dead list DIR | show FILE | replay FILE "
                        "--to URL"},
-    {"inspect", cli_inspect, "show what a spool holds: inspect DIR"},
+    {"inspect", cli_inspect, "what a spool holds: inspect [--verify | --salvage OUT] "
+                             "DIR"},
     {"reference", cli_reference,
      "the words of a policy: reference [--markdown | --meta | --luacheck]"},
     {"schema", cli_schema, "the table that a policy implies: schema --clickhouse "

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/folder.h"
+#include "base/mem.h"
 #include "policy/policy.h"
 
 static const char TAIL[] = ".policy";
@@ -89,7 +91,23 @@ void kept_remove(struct kept *k, const char *name)
     }
 }
 
-static bool write_lines(const struct kept *k, const char *path, struct err *e)
+/* Whether the file says that already: a start with the same policy needs no room on
+ * the disk. */
+static bool says(const char *path, const char *text, size_t n)
+{
+    FILE *f = fopen(path, "re");
+    char *there = mem_alloc(n + 1);
+    size_t got = f == NULL ? n + 1 : fread(there, 1, n + 1, f);
+    bool same = got == n && memcmp(there, text, n) == 0;
+
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    free(there);
+    return same;
+}
+
+static bool replace(const char *path, const char *text, size_t n, struct err *e)
 {
     char next[PATH_MAX];
     FILE *f;
@@ -100,19 +118,35 @@ static bool write_lines(const struct kept *k, const char *path, struct err *e)
     if (f == NULL) {
         return err_errno(e, errno, "%s", next);
     }
-    for (uint32_t i = 0; i < k->n; i++) {
-        const struct kept_sink *l = &k->list[i];
-
-        (void)fprintf(f, "%s %s %s %lu\n", l->name, l->kind, l->hash,
-                      (unsigned long)l->generation);
-    }
-    ok = (fflush(f) == 0 && ferror(f) == 0 && fsync(fileno(f)) == 0) ||
+    ok = (fwrite(text, 1, n, f) == n && fflush(f) == 0 && fsync(fileno(f)) == 0) ||
          err_errno(e, errno, "%s", next);
     (void)fclose(f);
     if (ok && rename(next, path) != 0) {
         ok = err_errno(e, errno, "%s", path);
     }
     return ok && folder_sync_of(path, e);
+}
+
+static bool write_lines(const struct kept *k, const char *path, struct err *e)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    bool ok;
+
+    for (uint32_t i = 0; f != NULL && i < k->n; i++) {
+        const struct kept_sink *l = &k->list[i];
+
+        (void)fprintf(f, "%s %s %s %lu\n", l->name, l->kind, l->hash,
+                      (unsigned long)l->generation);
+    }
+    if (f == NULL || fclose(f) != 0) {
+        free(text);
+        return err_set(e, "%s: out of memory", path);
+    }
+    ok = says(path, text, n) || replace(path, text, n, e);
+    free(text);
+    return ok;
 }
 
 static bool named(const struct kept *k, const char *file)

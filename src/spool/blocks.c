@@ -196,45 +196,59 @@ static bool at_closed_end(struct blocks *w)
     return true;
 }
 
-static enum blocks_result pass_over(struct blocks *w)
+static int look_ahead(const struct blocks *w, struct blocks_hit *hit)
 {
-    struct blocks_hit hit;
-    int rc = ENOENT;
+    return w->search && w->off <= UINT64_MAX - 8
+               ? blocks_search(w->fd, w->salt, w->off + 8, w->end, w->next, hit)
+               : ENOENT;
+}
 
-    if (w->search && w->off <= UINT64_MAX - 8) {
-        rc = blocks_search(w->fd, w->salt, w->off + 8, w->end, w->next, &hit);
-    }
-    if (rc == ENOENT) {
+static enum blocks_result pass_over(struct blocks *w, int found,
+                                    const struct blocks_hit *hit)
+{
+    if (found == ENOENT) {
         return BLOCKS_STOP;
     }
-    if (rc != 0) {
-        w->error = rc;
+    if (found != 0) {
+        w->error = found;
         return BLOCKS_UNREAD;
     }
     w->damage.from = w->off;
-    w->damage.to = hit.off;
-    w->damage.lost = w->next == 0 ? 0 : hit.first - w->next;
-    w->off = hit.off;
-    w->next = hit.first;
+    w->damage.to = hit->off;
+    w->damage.lost = w->next == 0 ? 0 : hit->first - w->next;
+    w->off = hit->off;
+    w->next = hit->first;
     return BLOCKS_DAMAGE;
 }
 
 enum blocks_result blocks_next(struct blocks *w, struct spool_block *b)
 {
+    struct blocks_hit hit;
     enum block_result r;
+    int found = ENOENT;
     size_t size;
 
     if (w->closed) {
         return BLOCKS_CLOSED;
     }
-    r = open_here(w, b, &size);
-    if (r == BLOCK_SHORT) {
-        return BLOCKS_UNREAD;
+    /* What is bad is read again: a writer may have come by since the window was. */
+    for (int i = 0; i < 2; i++) {
+        r = open_here(w, b, &size);
+        if (r == BLOCK_SHORT) {
+            return BLOCKS_UNREAD;
+        }
+        if (r == BLOCK_OK && b->first >= w->next) {
+            w->off += size;
+            w->next = b->first + b->n;
+            return BLOCKS_BLOCK;
+        }
+        if (at_closed_end(w)) {
+            return BLOCKS_CLOSED;
+        }
+        if (i == 0) {
+            found = look_ahead(w, &hit);
+        }
+        w->n = 0;
     }
-    if (r == BLOCK_OK && b->first >= w->next) {
-        w->off += size;
-        w->next = b->first + b->n;
-        return BLOCKS_BLOCK;
-    }
-    return at_closed_end(w) ? BLOCKS_CLOSED : pass_over(w);
+    return pass_over(w, found, &hit);
 }

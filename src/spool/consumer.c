@@ -293,25 +293,54 @@ uint64_t segment_end_seq(const struct segment *g)
                : g->first + tail_n(segment_readable(g));
 }
 
-uint64_t spool_consumer_lag(const struct spool_consumer *c)
+/* Bytes of g behind the sequence `from`: by its share of the events, for where each
+ * of them lies is not known. */
+static uint64_t bytes_from(const struct segment *g, uint64_t from)
+{
+    uint64_t tail = g->old ? atomic_load(&g->tail) : segment_readable(g);
+    uint64_t end = segment_end_seq(g), bytes = tail_end(tail) - PAGE_BYTES;
+
+    if (end <= from || end <= g->first || tail_end(tail) <= PAGE_BYTES) {
+        return 0;
+    }
+    return from <= g->first
+               ? bytes
+               : (uint64_t)((double)bytes * (double)(end - from) /
+                            (double)(end - g->first)) + 1;
+}
+
+uint64_t consumer_lag(const struct spool_consumer *c)
 {
     const struct stream *st = c->stream;
     uint64_t bytes = 0;
 
-    (void)pthread_mutex_lock(&st->spool->lock);
     for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         const struct hold *h = hold_find(sh, c);
         uint64_t released = h == NULL ? 0 : atomic_load(&h->released);
         uint64_t limit = limit_of(c, sh);
 
+        bytes += sh->unknown && released < limit ? st->spool->conf.segment_bytes : 0;
         for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
             if (atomic_load(&g->state) == SEGMENT_USED && g->first < limit &&
-                released < limit && segment_end_seq(g) > released) {
-                bytes += g->old ? g->bytes : tail_end(segment_readable(g));
+                released < limit) {
+                uint64_t lag = bytes_from(g, released);
+                uint64_t past = limit == UINT64_MAX ? 0 : bytes_from(g, limit);
+
+                bytes += lag > past ? lag - past : 0;
             }
         }
     }
-    (void)pthread_mutex_unlock(&st->spool->lock);
+    return bytes;
+}
+
+uint64_t spool_consumer_lag(const struct spool_consumer *c)
+{
+    struct spool *s = c->stream->spool;
+    uint64_t bytes;
+
+    (void)pthread_mutex_lock(&s->lock);
+    bytes = consumer_lag(c);
+    (void)pthread_mutex_unlock(&s->lock);
     return bytes;
 }
 

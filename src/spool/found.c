@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,14 +15,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/crc32c.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "spool/state.h"
 #include "spool/blocks.h"
+#include "spool/guess.h"
 
-enum { PIECE_BYTES = 256 << 10, GUESS_BYTES_MAX = 4 << 20 };
+enum { PIECE_BYTES = 256 << 10 };
 
 /* 0: every byte from `at` on is zero; ENOENT: not; else the errno of a read. */
 static int all_zero(int fd, uint64_t at, uint64_t end)
@@ -44,80 +43,6 @@ static int all_zero(int fd, uint64_t at, uint64_t end)
     return rc;
 }
 
-/* ---- a first page that is damaged ---- */
-
-static uint32_t crc_of(const struct block_head *h, const char *block, uint32_t salt)
-{
-    return crc32c(block_head_crc(h, salt), block + BLOCK_HEAD_BYTES,
-                  h->block_bytes - BLOCK_HEAD_BYTES);
-}
-
-/* The only salt with which the block's crc holds: each bit of the salt changes the
- * crc by a pattern of its own, so that 32 equations give it. */
-static uint32_t solve_salt(const struct block_head *h, const char *block)
-{
-    uint32_t zero = crc_of(h, block, 0), left = zero ^ h->crc, salt = 0;
-    uint32_t pattern[32], bits[32];
-
-    for (unsigned i = 0; i < 32; i++) {
-        pattern[i] = crc_of(h, block, 1u << i) ^ zero;
-        bits[i] = 1u << i;
-        for (unsigned k = 0; k < i; k++) {
-            if (pattern[i] & (pattern[k] & (0u - pattern[k]))) {
-                pattern[i] ^= pattern[k];
-                bits[i] ^= bits[k];
-            }
-        }
-    }
-    for (unsigned k = 0; k < 32; k++) {
-        if (left & (pattern[k] & (0u - pattern[k]))) {
-            left ^= pattern[k];
-            salt ^= bits[k];
-        }
-    }
-    return salt;
-}
-
-/* Who the segment is: its folder and its name say it, its first block the salt, which
- * must be the page's, or that of a later block as well. 0, ENOENT or the errno of a read. */
-static int guess_page(int fd, const char *path, uint64_t size, struct page *p)
-{
-    const char *name = strrchr(path, '/') + 1;
-    char head[BLOCK_HEAD_BYTES];
-    struct blocks_hit hit;
-    struct block_head h;
-    char *block;
-    int rc;
-
-    if (sscanf(name, "%" SCNu64, &p->number) != 1 ||
-        size < PAGE_BYTES + BLOCK_HEAD_BYTES) {
-        return ENOENT;
-    }
-    rc = blocks_read(fd, head, sizeof head, PAGE_BYTES);
-    if (rc != 0) {
-        return rc;
-    }
-    if (!block_head(head, &h) || h.n == 0 || h.block_bytes > GUESS_BYTES_MAX ||
-        h.block_bytes > size - PAGE_BYTES) {
-        return ENOENT;
-    }
-    block = mem_alloc(h.block_bytes);
-    rc = blocks_read(fd, block, h.block_bytes, PAGE_BYTES);
-    if (rc == 0) {
-        uint32_t salt = solve_salt(&h, block);
-
-        rc = salt == p->salt ? 0
-                             : blocks_search(fd, salt, PAGE_BYTES + h.block_bytes,
-                                             size, h.first + 1, &hit);
-        p->salt = salt;
-    }
-    free(block);
-    p->first = h.first;
-    p->unacked = 0;
-    p->before_end = 0;
-    return rc;
-}
-
 static enum found bad_page(struct shard *sh, int fd, const char *path,
                            uint64_t size, struct page *p, int *why)
 {
@@ -129,7 +54,7 @@ static enum found bad_page(struct shard *sh, int fd, const char *path,
         (void)unlink(path);
         return FOUND_NOTHING;
     }
-    rc = rc == ENOENT ? guess_page(fd, path, size, p) : rc;
+    rc = rc == ENOENT ? page_guess(fd, path, size, p) : rc;
     *why = rc;
     if (rc != 0 && rc != ENOENT) {
         return FOUND_UNKNOWN;

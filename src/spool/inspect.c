@@ -11,52 +11,125 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/mem.h"
+#include "spool/blocks.h"
 #include "spool/format.h"
-
-enum { WINDOW_BYTES = 1 << 20, PAD_BYTES = 64 };
+#include "spool/guess.h"
 
 struct inspect {
     const struct spool_visitor *v;
-    char *window; /* PAD_BYTES longer than room */
-    size_t room;
     bool enough;
+    struct spool_segment_info last; /* of the shard that is looked through */
+    uint64_t last_off;              /* where its last block ended */
 };
 
-static void read_blocks(struct inspect *in, int fd, const struct page *p,
-                         struct spool_segment_info *i)
+static void damaged(struct inspect *in, struct spool_segment_info *i, uint64_t from,
+                    uint64_t to, uint64_t events)
 {
-    uint64_t off = PAGE_BYTES;
-
-    for (;;) {
-        ssize_t n = pread(fd, in->window, in->room, (off_t)off);
-        struct spool_block b;
-        size_t need;
-        enum block_result r;
-
-        if (n <= 0) {
-            break;
-        }
-        r = block_open(in->window, (size_t)n, p->salt, &b, &need);
-        if (r == BLOCK_SHORT && need > in->room && off + need <= i->size) {
-            in->room = need;
-            in->window = mem_realloc(in->window, need + PAD_BYTES);
-            continue;
-        }
-        if (r != BLOCK_OK) {
-            break;
-        }
-        i->first = i->first == 0 ? b.first : i->first;
-        i->bytes = off + need;
-        if (in->v->block != NULL && !in->v->block(in->v->arg, i, &b)) {
-            in->enough = true;
-            break;
-        }
-        i->events += b.n;
-        i->blocks++;
-        off += need;
+    i->n_damaged++;
+    i->lost += events;
+    if (in->v->damage != NULL) {
+        in->v->damage(in->v->arg, i, from, to, events);
     }
-    i->bytes = off;
+}
+
+static void read_blocks(struct inspect *in, struct blocks *w,
+                        struct spool_segment_info *i)
+{
+    enum blocks_result r = BLOCKS_BLOCK;
+    struct spool_block b;
+
+    while (!in->enough && (r == BLOCKS_BLOCK || r == BLOCKS_DAMAGE)) {
+        r = blocks_next(w, &b);
+        i->bytes = w->off;
+        i->next = w->next;
+        if (r == BLOCKS_DAMAGE) {
+            damaged(in, i, w->damage.from, w->damage.to, w->damage.lost);
+        } else if (r == BLOCKS_BLOCK) {
+            i->first = i->first == 0 ? b.first : i->first;
+            in->enough = in->v->block != NULL && !in->v->block(in->v->arg, i, &b);
+            i->events += in->enough ? 0 : b.n;
+            i->blocks += !in->enough;
+        }
+    }
+    if (r == BLOCKS_UNREAD) {
+        i->status = "unreadable";
+        i->error = w->error;
+    }
+}
+
+/* What the next segment's page says of the end of the one before it. */
+static void look_back(struct inspect *in, const struct page *p)
+{
+    struct spool_segment_info *last = &in->last;
+    uint64_t end = p->first - p->unacked;
+
+    if (p->first != 0 && last->number + 1 == p->number && last->next != 0 &&
+        last->error == 0 && end > last->next) {
+        damaged(in, last, in->last_off,
+                p->before_end > in->last_off ? p->before_end : in->last_off,
+                end - last->next);
+    }
+}
+
+static void tell_last(struct inspect *in)
+{
+    if (in->last.status != NULL && in->v->segment != NULL) {
+        in->v->segment(in->v->arg, &in->last);
+    }
+    in->last.status = NULL;
+}
+
+/* False: unreadable, or no page that holds. */
+static bool read_page(struct inspect *in, int fd, const char *path,
+                      struct spool_segment_info *i, struct page *p)
+{
+    unsigned char bytes[PAGE_BYTES];
+
+    i->error = blocks_read(fd, bytes, sizeof bytes, 0);
+    if (i->error != 0) {
+        i->status = i->size < sizeof bytes ? "damaged" : "unreadable";
+        return false;
+    }
+    if (page_decode(bytes, p)) {
+        return true;
+    }
+    i->error = page_guess(fd, path, i->size, p);
+    if (i->error == ENOENT) {
+        bool used = false;
+
+        for (size_t k = 0; k < sizeof bytes; k++) {
+            used |= bytes[k] != 0;
+        }
+        i->error = 0;
+        i->status = used ? "damaged" : "prepared";
+        i->n_damaged += used;
+        return false;
+    }
+    i->status = "unreadable";
+    if (i->error == 0) {
+        damaged(in, i, 0, PAGE_BYTES, 0);
+    }
+    return i->error == 0;
+}
+
+static void inspect_segment(struct inspect *in, int fd, const struct page *p,
+                            struct spool_segment_info *i)
+{
+    struct blocks w;
+
+    i->number = p->number;
+    i->first = i->next = p->first;
+    i->status = "used";
+    look_back(in, p);
+    tell_last(in);
+    if (!in->v->quick) {
+        blocks_init(&w, fd, p->salt, i->size, p->first);
+        w.search = p->first != 0;
+        read_blocks(in, &w, i);
+        blocks_fini(&w);
+    }
+    in->last_off = i->bytes;
+    i->status = i->error != 0 ? i->status : i->first == 0 ? "prepared" : "used";
 }
 
 static void inspect_file(struct inspect *in, const char *path,
@@ -64,34 +137,35 @@ static void inspect_file(struct inspect *in, const char *path,
 {
     struct spool_segment_info i = {.stream = stream,
                                    .epoch = epoch,
-                                   .worker = worker,
-                                   .status = "damaged"};
-    unsigned char bytes[PAGE_BYTES];
-    struct page p;
+                                   .worker = worker};
+    struct page p, now;
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0) {
+    if (fd < 0 && errno == ENOENT) {
         return; /* recycled or deleted meanwhile */
     }
-    if (fstat(fd, &st) == 0) {
-        i.size = (uint64_t)st.st_size;
-    }
-    if (pread(fd, bytes, sizeof bytes, 0) == (ssize_t)sizeof bytes &&
-        page_decode(bytes, &p)) {
-        i.number = p.number;
-        i.first = p.first;
-        if (in->v->quick) {
-            i.first = p.first;
-        } else {
-            read_blocks(in, fd, &p, &i);
+    i.error = fd < 0 || fstat(fd, &st) != 0 ? errno : 0;
+    i.size = i.error == 0 ? (uint64_t)st.st_size : 0;
+    if (i.error != 0) {
+        tell_last(in);
+        i.status = "unreadable";
+    } else if (read_page(in, fd, path, &i, &p)) {
+        struct spool_segment_info before = i;
+
+        inspect_segment(in, fd, &p, &i);
+        /* A server may have taken the file into use again. */
+        if (i.n_damaged > before.n_damaged && read_page(in, fd, path, &before, &now) &&
+            now.salt != p.salt) {
+            i.n_damaged = i.lost = 0;
         }
-        i.status = i.first == 0 ? "prepared" : "used";
+    } else {
+        tell_last(in);
     }
-    (void)close(fd);
-    if (in->v->segment != NULL) {
-        in->v->segment(in->v->arg, &i);
+    if (fd >= 0) {
+        (void)close(fd);
     }
+    in->last = i;
 }
 
 /* Names of a folder's entries, sorted; free them with free_names. */
@@ -125,6 +199,7 @@ static void inspect_shard(struct inspect *in, const char *dir,
             inspect_file(in, path, stream, epoch, worker);
         }
     }
+    tell_last(in);
     free_names(list, n);
 }
 
@@ -148,27 +223,24 @@ static void inspect_stream(struct inspect *in, const char *dir,
 
 bool spool_visit(const char *dir, const struct spool_visitor *v, struct err *e)
 {
-    struct inspect in = {.v = v,
-                         .window = mem_alloc(WINDOW_BYTES + PAD_BYTES),
-                         .room = WINDOW_BYTES};
+    struct inspect in = {.v = v};
     char path[PATH_MAX];
     struct dirent **list;
     int n;
 
     (void)snprintf(path, sizeof path, "%s/EPOCH", dir);
     if (access(path, R_OK) != 0) {
-        free(in.window);
         return err_errno(e, errno, "%s: no spool", dir);
     }
     list = names(dir, &n);
     for (int i = 0; i < n; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
         if (list[i]->d_name[0] != '.' && list[i]->d_type == DT_DIR &&
-            strcmp(list[i]->d_name, "sinks") != 0) {
+            strcmp(list[i]->d_name, "sinks") != 0 &&
+            strcmp(list[i]->d_name, "damaged") != 0) {
             inspect_stream(&in, path, list[i]->d_name);
         }
     }
     free_names(list, n);
-    free(in.window);
     return true;
 }

@@ -18,8 +18,17 @@ struct spool_segment_info {
     uint64_t first, events, blocks; /* first 0: nothing is in it */
     uint64_t bytes;     /* up to the last whole block */
     uint64_t size;      /* of the file */
-    const char *status; /* "prepared", "used", "damaged" (no first page) */
+    const char *status; /* "prepared", "used", "damaged" (no first page that holds),
+                           "unreadable" (the disk does not give it) */
+    uint64_t next;      /* the sequence behind its last event */
+    uint64_t n_damaged; /* places where blocks or the page were, and are none */
+    uint64_t lost;      /* events in them, as far as it can be told */
+    int error;          /* unreadable: the errno */
 };
+
+/* Bytes from..to of the segment's file are no block, and were: events of them. */
+typedef void spool_damage_fn(void *arg, const struct spool_segment_info *i,
+                             uint64_t from, uint64_t to, uint64_t events);
 
 typedef void spool_inspect_fn(void *arg, const struct spool_segment_info *i);
 
@@ -32,6 +41,7 @@ typedef bool spool_block_fn(void *arg, const struct spool_segment_info *i,
 struct spool_visitor {
     spool_inspect_fn *segment; /* behind its blocks; NULL: not told */
     spool_block_fn *block;     /* NULL: not told */
+    spool_damage_fn *damage;   /* NULL: not told */
     void *arg;
     bool quick; /* segments by their first page: first and size only */
 };

@@ -63,31 +63,10 @@ static void reclaim_shard(struct shard *sh, struct segment **gone)
     }
 }
 
-static uint64_t used_bytes(const struct segment *g)
-{
-    return g->old ? g->bytes : tail_end(atomic_load(&g->tail));
-}
-
-static uint64_t lag_of(const struct stream *st, struct spool_consumer *c)
-{
-    uint64_t bytes = 0;
-
-    for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        uint64_t released = atomic_load(&hold_of(sh, c)->released);
-
-        for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
-            if (final_end(g) > released) {
-                bytes += used_bytes(g);
-            }
-        }
-    }
-    return bytes;
-}
-
 /* The oldest segments beyond max_lag are no more this consumer's. Under lock. */
 static bool skip_for(struct stream *st, struct spool_consumer *c)
 {
-    uint64_t lag = lag_of(st, c);
+    uint64_t lag = consumer_lag(c);
     bool skipped = false;
 
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
@@ -108,7 +87,7 @@ static bool skip_for(struct stream *st, struct spool_consumer *c)
                               end);
                 }
                 atomic_store(&h->released, end);
-                lag -= used_bytes(g);
+                lag = consumer_lag(c);
                 stats_add(st->skipped, 1);
                 skipped = true;
             }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,6 +15,8 @@
 #include "base/folder.h"
 #include "base/mem.h"
 #include "spool/state.h"
+
+enum { ROOM_LEFT_BYTES = 4 << 20 };
 
 int64_t mono_ms(void)
 {
@@ -105,6 +108,16 @@ static bool settle(struct segment *g, struct err *e)
     return folder_sync(dir, e);
 }
 
+/* The last bytes of a disk are for the journals: a sink that can note what it has
+ * delivered is what makes room again. */
+static bool leaves_room(const struct spool *s, uint64_t bytes)
+{
+    struct statvfs st;
+
+    return statvfs(s->dir, &st) != 0 ||
+           (uint64_t)st.f_bavail * st.f_frsize >= bytes + ROOM_LEFT_BYTES;
+}
+
 struct segment *segment_create(struct shard *sh, uint64_t number,
                                struct err *e)
 {
@@ -115,6 +128,12 @@ struct segment *segment_create(struct shard *sh, uint64_t number,
     g->bytes = sh->stream->spool->conf.segment_bytes;
     reset(g, number);
     segment_path(sh, number, path, sizeof path);
+    if (!leaves_room(sh->stream->spool, g->bytes)) {
+        (void)err_errno(e, ENOSPC, "%s: allocate %lu bytes", path,
+                        (unsigned long)g->bytes);
+        free(g);
+        return NULL;
+    }
     g->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
     if (g->fd < 0) {
         (void)err_errno(e, errno, "%s", path);

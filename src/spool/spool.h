@@ -274,5 +274,6 @@ uint64_t spool_cursor_skipping(const struct spool_cursor *cur);
 /* c needs nothing before seq of this shard any more (persist that first). */
 void spool_cursor_release(struct spool_cursor *cur, uint64_t seq);
 
-/* Bytes of the stream's segments that c has not released. */
+/* Bytes of the stream's blocks that c has not released: within a segment by their
+ * share of its events. 0 only when there are none. */
 uint64_t spool_consumer_lag(const struct spool_consumer *c);

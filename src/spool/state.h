@@ -282,6 +282,8 @@ void stream_count_blocked(struct stream *st);
 /* consumer.c */
 struct hold *hold_of(struct shard *sh, struct spool_consumer *c); /* under lock */
 void consumers_wake(struct stream *st);
+/* Bytes that c has before it; under lock. */
+uint64_t consumer_lag(const struct spool_consumer *c);
 /* Whether some consumer needs g, which ends at `end`; under lock. */
 bool segment_needed(const struct segment *g, uint64_t end);
 /* Whether some consumer is leaving, so that segments may go out of their order. */

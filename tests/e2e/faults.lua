@@ -1,0 +1,70 @@
+-- faults: a server whose file system fails by rules; see tests/tools/fault_rules.h.
+local h = require "harness"
+
+local M = {}
+local Faults = {}
+Faults.__index = Faults
+
+local FILE_BYTES, TEXT_AT = 8192, 64
+
+local function u64(n)
+  local t = {}
+  for i = 1, 8 do
+    t[i] = string.char(n % 256)
+    n = math.floor(n / 256)
+  end
+  return table.concat(t)
+end
+
+---@param dir string the folder below which calls fail
+function M.new(dir)
+  local f = setmetatable({ dir = dir, path = h.folder() .. "/faults",
+    generation = 0 }, Faults)
+  h.write(f.path, ("\0"):rep(FILE_BYTES))
+  return f
+end
+
+---What to put before the server's command.
+function Faults:wrap()
+  return { "env", ("LD_PRELOAD=%s/tools/libfault_shim.so"):format(h.build),
+    "SLUICE_FAULTS=" .. self.path, "SLUICE_FAULT_ROOT=" .. self.dir }
+end
+
+---Other rules from now on; none: all goes well again.
+function Faults:rules(text)
+  local file = assert(io.open(self.path, "r+b"))
+  text = (text or "") .. "\0"
+  assert(#text <= FILE_BYTES - TEXT_AT)
+  file:seek("set", TEXT_AT)
+  file:write(text)
+  file:flush()
+  self.generation = self.generation + 1
+  file:seek("set", 0)
+  file:write(u64(self.generation))
+  file:close()
+end
+
+local function number_at(path, at)
+  local file = assert(io.open(path, "rb"))
+  file:seek("set", at)
+  local n = 0
+  for i, b in ipairs { file:read(8):byte(1, 8) } do n = n + b * 256 ^ (i - 1) end
+  file:close()
+  return n
+end
+
+---Calls so far that change something below the folder; faults made.
+function Faults:changes() return number_at(self.path, 8) end
+function Faults:made() return number_at(self.path, 16) end
+
+---The counters begin anew.
+function Faults:reset()
+  local file = assert(io.open(self.path, "r+b"))
+  file:seek("set", 8)
+  file:write(u64(0), u64(0))
+  file:close()
+end
+
+function Faults:close() h.remove(self.path:match("^(.*)/")) end
+
+return M
