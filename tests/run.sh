@@ -146,7 +146,7 @@ else
   specs build-tsan tests/e2e/http_spec.lua
   CC=clang CXX=clang++ build build-fuzz -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON \
     -DSLUICE_SANITIZE=address,undefined
-  fuzz decode http request segment
+  fuzz chunked decode http request segment
   if [ "$(id -u)" -eq 0 ]; then
     check "docker/Dockerfile, in chroots" sh tests/image.sh
   fi

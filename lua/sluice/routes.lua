@@ -274,6 +274,9 @@ function Loader:route_answer(s, a)
   return a
 end
 
+-- src/ingest/cors.h has room for as much.
+local CORS_HEADERS_MAX, CORS_ORIGIN_MAX = 4096, 1024
+
 function Loader:route_cors(s, c)
   if not c then return nil end
   local any = false
@@ -284,6 +287,9 @@ function Loader:route_cors(s, c)
       self:problem(s, { "cors", "origins", i }, "value", ("%s is not an origin "
         .. "such as \"https://shop.example\", nor \"*\"")
         :format(values.show(origin)))
+    elseif #origin > CORS_ORIGIN_MAX then
+      self:problem(s, { "cors", "origins", i }, "value", ("%d bytes; expected "
+        .. "at most %d"):format(#origin, CORS_ORIGIN_MAX))
     end
   end
   for i, name in ipairs(c.headers or {}) do
@@ -291,6 +297,11 @@ function Loader:route_cors(s, c)
       self:problem(s, { "cors", "headers", i }, "value",
         ("%s is not the name of a header"):format(values.show(name)))
     end
+  end
+  local list = table.concat(c.headers or {}, ", ")
+  if #list > CORS_HEADERS_MAX then
+    self:problem(s, { "cors", "headers" }, "value", ("together %d bytes; "
+      .. "expected at most %d"):format(#list, CORS_HEADERS_MAX))
   end
   if any and c.credentials then
     self:problem(s, { "cors", "credentials" }, "key",

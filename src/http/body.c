@@ -43,15 +43,50 @@ static bool body_reserve(struct conn *c, size_t n)
                        "too many large bodies are under way");
         return false;
     }
-    r->close = true; /* should it be refused */
-    if (s->ops->on_progress != NULL && !s->ops->on_progress(s->arg, r, room)) {
-        r->told = false;
-        return false;
+    if (s->ops->on_progress != NULL) {
+        struct http_view v;
+
+        (void)request_view(c, &v);
+        r->close = true; /* should it be refused */
+        if (!s->ops->on_progress(s->arg, r, &v, room)) {
+            r->told = false;
+            return false;
+        }
+        r->close = false;
     }
-    r->close = false;
     s->body_bytes += room - c->body_room;
     c->body_room = room;
     c->body = mem_realloc(c->body, room + HTTP_PAD);
+    return true;
+}
+
+/* The rest of a refused body; false: it is more than is read over. */
+static bool discard(struct conn *c, uint64_t n)
+{
+    c->discarded += n;
+    if (c->discarded > DISCARD_BYTES) {
+        c->closing = true;
+    }
+    return !c->closing;
+}
+
+static bool refuse_large(struct conn *c)
+{
+    c->closing = true;
+    c->current->close = true;
+    request_refuse_for(c, http_error_large(c->current->max_body));
+    return false;
+}
+
+bool request_chunk(struct conn *c, uint64_t bytes)
+{
+    const struct http_request *r = c->current;
+
+    /* A size that could not be served is not waited for. */
+    if (!c->discard && (r->max_body < c->body_n ||
+                        bytes > r->max_body - c->body_n)) {
+        return refuse_large(c);
+    }
     return true;
 }
 
@@ -60,7 +95,7 @@ bool request_part(struct conn *c, const char *p, size_t n)
     struct http_request *r = c->current;
 
     if (c->discard) {
-        return true;
+        return discard(c, n);
     }
     r->want_100 = false;
     if (c->body_n == 0 && r->length == n) {
@@ -68,9 +103,7 @@ bool request_part(struct conn *c, const char *p, size_t n)
         return true;
     }
     if (c->body_n + n > r->max_body) {
-        request_refuse_for(c, http_error_large(r->max_body));
-        c->closing = true;
-        return false;
+        return refuse_large(c);
     }
     if (!body_reserve(c, c->body_n + n)) {
         c->closing = true;

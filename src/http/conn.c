@@ -17,6 +17,11 @@ static bool on_head(void *arg, const struct parse_head *h)
     return request_head(arg, h);
 }
 
+static bool on_chunk(void *arg, uint64_t bytes)
+{
+    return request_chunk(arg, bytes);
+}
+
 static bool on_part(void *arg, const char *p, size_t n)
 {
     return request_part(arg, p, n);
@@ -27,7 +32,8 @@ static bool on_whole(void *arg)
     return request_whole(arg);
 }
 
-const struct parse_ops conn_parse_ops = {on_head, on_part, on_whole};
+const struct parse_ops conn_parse_ops = {on_head, on_chunk, on_part,
+                                         on_whole};
 
 void conn_deadline(struct conn *c, int64_t ms)
 {
@@ -172,10 +178,13 @@ static void hold(struct conn *c, const char *p, size_t n)
 static void refuse_parse(struct conn *c, enum parse_result r)
 {
     c->closing = true;
+    if (c->current != NULL) {
+        c->current->close = true;
+    }
     if (r == PARSE_LARGE) {
         request_refuse(c, 431, "headers_too_large",
-                       "the request's line and headers are too large or too "
-                       "many");
+                       "the request's line, headers or trailers are too large, "
+                       "or more than 64");
     } else if (r == PARSE_METHOD) {
         request_refuse(c, 501, "unknown_method", "this method is not known");
     } else {
@@ -189,6 +198,7 @@ static void feed(struct conn *c, const char *p, size_t n)
     enum parse_result r = PARSE_OK;
 
     c->server->feeding = c;
+    parse_limit(c->parse, c->server->limits.max_headers_bytes);
     c->held_n = 0;
     c->n_turn = 0;
     while (n > 0 && conn_may_parse(c)) {

@@ -43,11 +43,16 @@ const char *http_phrase(int status)
 }
 
 size_t http_error_text(int status, const char *code, const char *detail,
-                       char *out, size_t n)
+                       int64_t limit, char *out, size_t n)
 {
+    char bound[40] = "";
+
+    if (limit >= 0) {
+        (void)snprintf(bound, sizeof bound, ",\"limit\":%ld", (long)limit);
+    }
     return (size_t)snprintf(
-        out, n, "{\"error\":\"%s\",\"code\":\"%s\",\"detail\":\"%s\"}",
-        http_phrase(status), code, detail);
+        out, n, "{\"error\":\"%s\",\"code\":\"%s\"%s,\"detail\":\"%s\"}",
+        http_phrase(status), code, bound, detail);
 }
 
 const char *http_error_lines(int status)
@@ -61,12 +66,13 @@ struct http_error http_error_encoding(void)
 {
     return (struct http_error){415, "unsupported_encoding",
                                "expected no Content-Encoding, or one of gzip, "
-                               "deflate, zstd"};
+                               "deflate, zstd", -1};
 }
 
 struct http_error http_error_large(uint64_t max_body)
 {
-    struct http_error e = {.status = 413, .code = "too_large"};
+    struct http_error e = {.status = 413, .code = "too_large",
+                           .limit = (int64_t)max_body};
 
     (void)snprintf(e.detail, sizeof e.detail,
                    "the body is larger than %lu bytes",
@@ -76,12 +82,13 @@ struct http_error http_error_large(uint64_t max_body)
 
 struct http_error http_error_inflate(enum encoding_result r, uint64_t max_body)
 {
-    struct http_error e = {.status = 413, .code = "too_large"};
+    struct http_error e = {.status = 413, .code = "too_large",
+                           .limit = (int64_t)max_body};
 
     if (r == ENCODING_BAD) {
         return (struct http_error){400, "bad_encoding",
                                    "the body is not whole and valid in its "
-                                   "Content-Encoding"};
+                                   "Content-Encoding", -1};
     }
     (void)snprintf(e.detail, sizeof e.detail,
                    "the body is larger than %lu bytes when inflated",

@@ -10,10 +10,10 @@
 
 const char *http_phrase(int status); /* "Not Found"; "Other" */
 
-/* {"error":<phrase>,"code":...,"detail":...}; the texts need no escapes. Returns
- * the length, as snprintf does. */
+/* {"error":<phrase>,"code":...,"limit":...,"detail":...}; the texts need no escapes;
+ * limit -1: none. Returns the length, as snprintf does. */
 size_t http_error_text(int status, const char *code, const char *detail,
-                       char *out, size_t n);
+                       int64_t limit, char *out, size_t n);
 
 /* What such an answer says beside its body: whole lines, "" mostly. */
 const char *http_error_lines(int status);
@@ -22,6 +22,7 @@ struct http_error {
     int status;
     const char *code;
     char detail[96];
+    int64_t limit; /* -1: none */
 };
 
 struct http_error http_error_encoding(void);              /* one unknown to us */

@@ -34,12 +34,15 @@ struct http_limits {
     bool need_length;           /* POST without a length -> 411 */
 };
 
+enum { HTTP_LINES_BYTES = 2048 };
+
 enum http_encoding { HTTP_IDENTITY, HTTP_GZIP, HTTP_DEFLATE, HTTP_ZSTD };
 
 /* Views live from on_headers until the return of on_body. */
 struct http_view {
     struct str method, path, query; /* path without '?' and query */
-    const struct str_pair *headers; /* names as sent */
+    const struct str_pair *headers; /* names as sent, each once: the values of one
+                                       that was sent twice are one list */
     uint32_t n_headers;
     struct str content_type;        /* whole value; {NULL, 0}: none */
     uint64_t content_length;        /* UINT64_MAX: chunked */
@@ -61,7 +64,8 @@ struct http_ops {
 
     /* A body that does not come in one piece has so many bytes in memory, or is about
      * to. False: refused by http_answer, as in on_headers. May be NULL. */
-    bool (*on_progress)(void *arg, struct http_request *r, uint64_t bytes);
+    bool (*on_progress)(void *arg, struct http_request *r,
+                        const struct http_view *v, uint64_t bytes);
 
     /* A request that passed on_headers and owes no answer any more (client
      * gone, body refused), before on_body came. Not after on_body: answers
@@ -69,8 +73,11 @@ struct http_ops {
     void (*on_abort)(void *arg, struct http_request *r);
 
     /* http itself answers (400, 408, 411, 413, 415, 417, 431, 501, 503, 505): for
-     * the counters. */
-    void (*on_refusal)(void *arg, int status);
+     * the counters, and for lines that this answer needs: whole ones of at most
+     * HTTP_LINES_BYTES with the NUL, "" is set before. v: as far as the head has come;
+     * NULL: not even its path. */
+    void (*on_refusal)(void *arg, const struct http_view *v, int status,
+                       char *lines);
 };
 
 /* 64 bytes of the owner's in each request, zeroed before on_headers. */

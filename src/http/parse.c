@@ -3,27 +3,39 @@
 #include <http_parser.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "http/chunked.h"
+#include "http/head.h"
+#include "http/target.h"
 
 enum { TEXT_FIRST = 1024 };
 
 /* Where a header's texts lie in text. */
 struct place {
-    uint16_t name, name_n, value, value_n;
+    uint32_t name, name_n, value, value_n;
 };
+
+/* What comes next. */
+enum part { HEAD, COUNTED, CHUNKS, WHOLE };
 
 struct parse {
     http_parser hp;
+    struct head head;
+    struct chunked chunks;
+    enum part part;
+    uint64_t left;     /* of a body whose length is known */
+    const char *method, *why;
     const struct parse_ops *ops;
     void *arg;
     char *text;
-    uint32_t text_n, text_room, max_text;
+    uint32_t text_n, text_room, max_text, next_max_text;
     uint32_t target_n; /* the target lies first in text */
     uint32_t n_headers;
     struct place headers[PARSE_HEADERS_MAX];
     bool in_value; /* the last callback was a value */
-    bool head_done, in_request, large, stopped;
+    bool head_done, in_request, large;
 };
 
 static struct parse *of(http_parser *hp)
@@ -31,12 +43,8 @@ static struct parse *of(http_parser *hp)
     return hp->data;
 }
 
-static bool put(struct parse *p, const char *at, size_t n)
+static void append(struct parse *p, const char *at, size_t n)
 {
-    if (n > p->max_text - p->text_n) {
-        p->large = true;
-        return false;
-    }
     if (p->text_n + n > p->text_room) {
         while (p->text_n + n > p->text_room) {
             p->text_room *= 2;
@@ -45,6 +53,15 @@ static bool put(struct parse *p, const char *at, size_t n)
     }
     memcpy(p->text + p->text_n, at, n);
     p->text_n += (uint32_t)n;
+}
+
+static bool put(struct parse *p, const char *at, size_t n)
+{
+    if (p->text_n > p->max_text || n > p->max_text - p->text_n) {
+        p->large = true;
+        return false;
+    }
+    append(p, at, n);
     return true;
 }
 
@@ -53,10 +70,10 @@ static int on_begin(http_parser *hp)
     struct parse *p = of(hp);
 
     p->text_n = 0;
+    p->max_text = p->next_max_text;
     p->target_n = 0;
     p->n_headers = 0;
     p->in_value = false;
-    p->head_done = false;
     p->in_request = true;
     return 0;
 }
@@ -65,8 +82,12 @@ static int on_url(http_parser *hp, const char *at, size_t n)
 {
     struct parse *p = of(hp);
 
+    p->method = http_method_str((enum http_method)hp->method);
+    if (!put(p, at, n)) {
+        return 1;
+    }
     p->target_n += (uint32_t)n;
-    return put(p, at, n) ? 0 : 1;
+    return 0;
 }
 
 static int on_field(http_parser *hp, const char *at, size_t n)
@@ -74,20 +95,22 @@ static int on_field(http_parser *hp, const char *at, size_t n)
     struct parse *p = of(hp);
     struct place *h;
 
-    if (p->head_done) {
-        return 0; /* trailers are dropped */
-    }
+    /* What headers mean is for framing.c alone: to http-parser they are all alike. */
+    hp->header_state = 0;
     if (p->n_headers == 0 || p->in_value) {
         if (p->n_headers == PARSE_HEADERS_MAX) {
             p->large = true;
             return 1;
         }
-        p->headers[p->n_headers++] = (struct place){.name = (uint16_t)p->text_n};
+        p->headers[p->n_headers++] = (struct place){.name = p->text_n};
         p->in_value = false;
     }
     h = &p->headers[p->n_headers - 1];
-    h->name_n = (uint16_t)(h->name_n + n);
-    return put(p, at, n) ? 0 : 1;
+    if (!put(p, at, n)) {
+        return 1;
+    }
+    h->name_n += (uint32_t)n;
+    return 0;
 }
 
 static int on_value(http_parser *hp, const char *at, size_t n)
@@ -95,60 +118,25 @@ static int on_value(http_parser *hp, const char *at, size_t n)
     struct parse *p = of(hp);
     struct place *h;
 
-    if (p->head_done || p->n_headers == 0) {
-        return 0;
-    }
     h = &p->headers[p->n_headers - 1];
     if (!p->in_value) {
-        h->value = (uint16_t)p->text_n;
+        h->value = p->text_n;
         p->in_value = true;
     }
-    h->value_n = (uint16_t)(h->value_n + n);
-    return put(p, at, n) ? 0 : 1;
-}
-
-/* Behind a callback that said stop. */
-static int stop(struct parse *p, bool go_on)
-{
-    if (!go_on) {
-        p->stopped = true;
-        http_parser_pause(&p->hp, 1);
+    if (!put(p, at, n)) {
+        return 1;
     }
+    h->value_n += (uint32_t)n;
     return 0;
 }
 
+/* 1: http-parser leaves the body alone. Nobody is upgraded: the request is served as
+ * it is (RFC 9110, 7.8). */
 static int on_head(http_parser *hp)
 {
-    struct parse *p = of(hp);
-    struct parse_head h = {
-        .method = str_of(parse_method(p)),
-        .target = parse_target(p),
-        .major = hp->http_major,
-        .minor = hp->http_minor,
-        .chunked = (hp->flags & F_CHUNKED) != 0,
-        .keep_alive = http_should_keep_alive(hp) != 0,
-        .has_length = (hp->flags & F_CONTENTLENGTH) != 0,
-        .length = hp->content_length};
-
-    p->head_done = true;
-    /* Nobody is upgraded: the request is served as it is (RFC 9110, 7.8). */
+    of(hp)->head_done = true;
     hp->upgrade = 0;
-    return stop(p, p->ops->on_head(p->arg, &h));
-}
-
-static int on_part(http_parser *hp, const char *at, size_t n)
-{
-    struct parse *p = of(hp);
-
-    return p->ops->on_part(p->arg, at, n) ? 0 : 1;
-}
-
-static int on_whole(http_parser *hp)
-{
-    struct parse *p = of(hp);
-
-    p->in_request = false;
-    return stop(p, p->ops->on_whole(p->arg));
+    return 1;
 }
 
 static const http_parser_settings settings = {
@@ -156,9 +144,7 @@ static const http_parser_settings settings = {
     .on_url = on_url,
     .on_header_field = on_field,
     .on_header_value = on_value,
-    .on_headers_complete = on_head,
-    .on_body = on_part,
-    .on_message_complete = on_whole};
+    .on_headers_complete = on_head};
 
 struct parse *parse_new(const struct parse_ops *ops, void *arg)
 {
@@ -179,17 +165,30 @@ void parse_free(struct parse *p)
     }
 }
 
-void parse_reset(struct parse *p, void *arg, uint32_t max_text)
+static void next_head(struct parse *p)
 {
     http_parser_init(&p->hp, HTTP_REQUEST);
     p->hp.data = p;
-    p->arg = arg;
-    p->max_text = max_text;
-    p->text_n = 0;
+    head_reset(&p->head);
+    p->part = HEAD;
     p->in_request = false;
     p->head_done = false;
+}
+
+void parse_limit(struct parse *p, uint32_t max_text)
+{
+    p->next_max_text = max_text;
+}
+
+void parse_reset(struct parse *p, void *arg, uint32_t max_text)
+{
+    next_head(p);
+    p->arg = arg;
+    p->max_text = max_text;
+    p->next_max_text = max_text;
+    p->text_n = 0;
     p->large = false;
-    p->stopped = false;
+    p->method = p->why = "";
     parse_rest(p);
 }
 
@@ -204,47 +203,219 @@ void parse_rest(struct parse *p)
     }
 }
 
-/* "BREW /pot HTTP/1.1" has a method that we do not know; "\x16\x03\x01" is none
- * at all. */
-static bool looks_like_method(const char *p, size_t n)
+static enum parse_result bad(struct parse *p, const char *why)
 {
-    size_t i = 0;
+    p->why = why;
+    return PARSE_BAD;
+}
 
-    while (i < n && i < 32 && p[i] >= 'A' && p[i] <= 'Z') {
-        i++;
+/* What http-parser says of bytes that head.h let pass. */
+static enum parse_result head_error(struct parse *p)
+{
+    enum http_errno e = HTTP_PARSER_ERRNO(&p->hp);
+
+    return e == HPE_OK                ? PARSE_OK
+           : e == HPE_HEADER_OVERFLOW ? PARSE_LARGE
+           : e == HPE_INVALID_METHOD  ? PARSE_METHOD
+           : p->large                 ? PARSE_LARGE
+                                      : bad(p, http_errno_description(e));
+}
+
+static struct str name_of(const struct parse *p, uint32_t i)
+{
+    return (struct str){p->text + p->headers[i].name, p->headers[i].name_n};
+}
+
+/* The value of header j goes behind that of i, at the end of the text. */
+static void join(struct parse *p, uint32_t i, uint32_t j)
+{
+    struct place *to = &p->headers[i];
+    struct place a = *to, b = p->headers[j];
+    struct str name = name_of(p, i);
+    bool cookie = name.n == 6 && strncasecmp(name.p, "cookie", 6) == 0;
+    size_t n = (size_t)a.value_n + b.value_n + 2;
+
+    /* No append moves the text under its own source. */
+    while (p->text_n + n > p->text_room) {
+        p->text_room *= 2;
     }
-    return i > 0 && i < n && p[i] == ' ';
+    p->text = mem_realloc(p->text, p->text_room);
+    to->value = p->text_n;
+    append(p, p->text + a.value, a.value_n);
+    append(p, cookie ? "; " : ", ", 2);
+    append(p, p->text + b.value, b.value_n);
+    to->value_n = (uint32_t)n;
+}
+
+static bool same(const struct parse *p, uint32_t i, uint32_t j)
+{
+    const struct place *a = &p->headers[i], *b = &p->headers[j];
+
+    return a->value_n == b->value_n &&
+           memcmp(p->text + a->value, p->text + b->value, a->value_n) == 0;
+}
+
+/* The same twice is one; other values are a list, which nobody takes. */
+static bool is_single(struct str name)
+{
+    return (name.n == 14 && strncasecmp(name.p, "content-length", 14) == 0) ||
+           (name.n == 12 && strncasecmp(name.p, "content-type", 12) == 0);
+}
+
+/* Headers that are there twice become one list. */
+static void merge(struct parse *p)
+{
+    uint32_t n = 0;
+
+    for (uint32_t j = 0; j < p->n_headers; j++) {
+        struct str name = name_of(p, j);
+        uint32_t i = 0;
+
+        while (i < n && (p->headers[i].name_n != name.n ||
+                         strncasecmp(name_of(p, i).p, name.p, name.n) != 0)) {
+            i++;
+        }
+        if (i == n) {
+            p->headers[n++] = p->headers[j];
+        } else if (!is_single(name) || !same(p, i, j)) {
+            join(p, i, j);
+        }
+    }
+    p->n_headers = n;
+}
+
+static void trim(struct parse *p)
+{
+    for (uint32_t i = 0; i < p->n_headers; i++) {
+        struct place *h = &p->headers[i];
+
+        while (h->value_n > 0 &&
+               (p->text[h->value + h->value_n - 1] == ' ' ||
+                p->text[h->value + h->value_n - 1] == '\t')) {
+            h->value_n--;
+        }
+    }
+}
+
+static enum parse_result end_head(struct parse *p)
+{
+    struct str_pair headers[PARSE_HEADERS_MAX];
+    struct parse_head h = {.major = p->hp.http_major,
+                           .minor = p->hp.http_minor};
+
+    trim(p);
+    h.framing = framing_of(headers, parse_headers(p, headers),
+                           h.major == 1 && h.minor == 0);
+    p->left = h.framing.has_length ? h.framing.length : 0;
+    p->part = h.framing.chunked ? CHUNKS : p->left > 0 ? COUNTED : WHOLE;
+    chunked_reset(&p->chunks);
+    h.sound_host = h.framing.n_hosts == 1 ? target_host(h.framing.host)
+                                          : h.framing.n_hosts == 0;
+    merge(p); /* may move the texts */
+    h.framing.host = (struct str){NULL, 0};
+    p->method = http_method_str((enum http_method)p->hp.method);
+    h.method = str_of(p->method);
+    h.target = parse_target(p);
+    return p->ops->on_head(p->arg, &h) ? PARSE_OK : PARSE_STOPPED;
+}
+
+static size_t feed_head(struct parse *p, const char *data, size_t n,
+                        enum parse_result *r)
+{
+    enum head_result hr;
+    size_t good = head_feed(&p->head, data, n, &hr), used;
+
+    used = good == 0 || HTTP_PARSER_ERRNO(&p->hp) != HPE_OK
+               ? 0
+               : http_parser_execute(&p->hp, &settings, data, good);
+    *r = head_error(p);
+    if (*r == PARSE_METHOD && !head_has_method(&p->head)) {
+        /* "hello" is no method unless a space ends it. */
+        *r = hr == HEAD_BAD ? bad(p, head_why(&p->head)) : PARSE_OK;
+        return good;
+    }
+    if (*r != PARSE_OK) {
+        return used;
+    }
+    if (hr == HEAD_BAD) {
+        *r = bad(p, head_why(&p->head));
+    } else if (hr == HEAD_DONE) {
+        *r = p->head_done ? end_head(p) : bad(p, "expected the end of the head");
+    }
+    return good;
+}
+
+static size_t feed_counted(struct parse *p, const char *data, size_t n,
+                           enum parse_result *r)
+{
+    size_t take = n < p->left ? n : (size_t)p->left;
+
+    p->left -= take;
+    if (p->left == 0) {
+        p->part = WHOLE;
+    }
+    *r = p->ops->on_part(p->arg, data, take) ? PARSE_OK : PARSE_STOPPED;
+    return take;
+}
+
+static size_t feed_chunks(struct parse *p, const char *data, size_t n,
+                          enum parse_result *r)
+{
+    enum chunked_result cr;
+    struct str part;
+    size_t used = chunked_feed(&p->chunks, data, n, &part, &cr);
+    bool go_on = true;
+
+    *r = PARSE_OK;
+    switch (cr) {
+    case CHUNKED_MORE:
+        break;
+    case CHUNKED_SIZE:
+        go_on = p->ops->on_chunk(p->arg, p->chunks.left);
+        break;
+    case CHUNKED_PART:
+        go_on = p->ops->on_part(p->arg, part.p, part.n);
+        break;
+    case CHUNKED_END:
+        p->part = WHOLE;
+        break;
+    case CHUNKED_BAD:
+        *r = bad(p, chunked_why(&p->chunks));
+        break;
+    case CHUNKED_LARGE:
+        *r = PARSE_LARGE;
+        break;
+    }
+    if (!go_on) {
+        *r = PARSE_STOPPED;
+    }
+    return used;
 }
 
 size_t parse_feed(struct parse *p, const char *data, size_t n,
                   enum parse_result *r)
 {
-    bool fresh = !p->in_request;
-    size_t used;
+    size_t used = 0;
 
-    p->stopped = false;
-    if (HTTP_PARSER_ERRNO(&p->hp) == HPE_PAUSED) {
-        http_parser_pause(&p->hp, 0);
-    }
-    used = http_parser_execute(&p->hp, &settings, data, n);
-    switch (HTTP_PARSER_ERRNO(&p->hp)) {
-    case HPE_OK:
-        *r = PARSE_OK;
-        break;
-    case HPE_PAUSED:
-        *r = PARSE_STOPPED;
-        break;
-    case HPE_CB_body:
-        *r = PARSE_STOPPED;
-        break;
-    case HPE_HEADER_OVERFLOW:
-        *r = PARSE_LARGE;
-        break;
-    case HPE_INVALID_METHOD:
-        *r = fresh && looks_like_method(data, n) ? PARSE_METHOD : PARSE_BAD;
-        break;
-    default:
-        *r = p->large ? PARSE_LARGE : PARSE_BAD;
+    *r = PARSE_OK;
+    while (*r == PARSE_OK && (used < n || p->part == WHOLE)) {
+        switch (p->part) {
+        case HEAD:
+            used += feed_head(p, data + used, n - used, r);
+            break;
+        case COUNTED:
+            used += feed_counted(p, data + used, n - used, r);
+            break;
+        case CHUNKS:
+            used += feed_chunks(p, data + used, n - used, r);
+            break;
+        case WHOLE:
+            next_head(p);
+            if (!p->ops->on_whole(p->arg)) {
+                *r = PARSE_STOPPED;
+            }
+            break;
+        }
     }
     return used;
 }
@@ -257,11 +428,6 @@ uint32_t parse_headers(const struct parse *p,
 
         out[i].name = (struct str){p->text + h->name, h->name_n};
         out[i].value = (struct str){p->text + h->value, h->value_n};
-        while (out[i].value.n > 0 &&
-               (out[i].value.p[out[i].value.n - 1] == ' ' ||
-                out[i].value.p[out[i].value.n - 1] == '\t')) {
-            out[i].value.n--;
-        }
     }
     return p->n_headers;
 }
@@ -273,7 +439,7 @@ struct str parse_target(const struct parse *p)
 
 const char *parse_method(const struct parse *p)
 {
-    return http_method_str((enum http_method)p->hp.method);
+    return p->method;
 }
 
 bool parse_in_request(const struct parse *p)
@@ -283,44 +449,5 @@ bool parse_in_request(const struct parse *p)
 
 const char *parse_why(const struct parse *p)
 {
-    return http_errno_description(HTTP_PARSER_ERRNO(&p->hp));
-}
-
-bool parse_split(struct str target, struct str *path, struct str *query)
-{
-    const char *mark;
-
-    *query = (struct str){NULL, 0};
-    if (target.n == 0) {
-        return false;
-    }
-    if (target.p[0] != '/' && !(target.n == 1 && target.p[0] == '*')) {
-        struct http_parser_url u;
-
-        http_parser_url_init(&u);
-        if (http_parser_parse_url(target.p, target.n, 0, &u) != 0) {
-            return false;
-        }
-        *path = STR("/");
-        if (u.field_set & 1 << UF_PATH) {
-            *path = (struct str){target.p + u.field_data[UF_PATH].off,
-                                 u.field_data[UF_PATH].len};
-        }
-        if (u.field_set & 1 << UF_QUERY) {
-            *query = (struct str){target.p + u.field_data[UF_QUERY].off,
-                                  u.field_data[UF_QUERY].len};
-        }
-        return true;
-    }
-    mark = memchr(target.p, '#', target.n);
-    if (mark != NULL) {
-        target.n = (size_t)(mark - target.p);
-    }
-    mark = memchr(target.p, '?', target.n);
-    *path = target;
-    if (mark != NULL) {
-        path->n = (size_t)(mark - target.p);
-        *query = (struct str){mark + 1, target.n - path->n - 1};
-    }
-    return true;
+    return p->why;
 }

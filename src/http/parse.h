@@ -1,5 +1,6 @@
 /*
- * parse - the bytes of a connection to requests: all of http-parser.
+ * parse - the bytes of a connection to requests. http-parser takes the heads, which
+ * head.h has checked before; bodies are framed by framing.h and chunked.h.
  *
  *   parse_new -> parse_feed* -> parse_reset -> ... -> parse_free
  *
@@ -14,6 +15,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "http/framing.h"
 
 struct parse;
 
@@ -23,14 +25,15 @@ enum { PARSE_HEADERS_MAX = 64, PARSE_TEXT_MAX = 65535 };
 struct parse_head {
     struct str method, target;
     unsigned major, minor;
-    bool chunked, keep_alive;
-    bool has_length;
-    uint64_t length; /* of the body; has_length */
+    struct framing framing; /* without the host */
+    bool sound_host;        /* there is at most one, and it is one */
 };
 
 /* False: stop behind this; parse_feed goes on from there when called again. */
 struct parse_ops {
     bool (*on_head)(void *arg, const struct parse_head *h);
+    /* A chunk of so many bytes begins. */
+    bool (*on_chunk)(void *arg, uint64_t bytes);
     bool (*on_part)(void *arg, const char *p, size_t n);
     bool (*on_whole)(void *arg);
 };
@@ -39,7 +42,8 @@ enum parse_result {
     PARSE_OK = 0,
     PARSE_STOPPED, /* a callback said so */
     PARSE_BAD,     /* no HTTP/1: parse_why */
-    PARSE_LARGE,   /* the head passes max_text, or has too many headers */
+    PARSE_LARGE,   /* the head passes max_text, or has too many headers; or the
+                      trailers, or the chunks' extensions, are too many */
     PARSE_METHOD   /* a method that nobody knows */
 };
 
@@ -48,6 +52,7 @@ void parse_free(struct parse *p); /* NULL is fine */
 
 /* For another connection. max_text <= PARSE_TEXT_MAX: bytes of a head's texts. */
 void parse_reset(struct parse *p, void *arg, uint32_t max_text);
+void parse_limit(struct parse *p, uint32_t max_text); /* from the next head on */
 
 /* Between two requests: lets go of the texts' memory, but for a little. Views of
  * the last request end. */
@@ -58,7 +63,9 @@ void parse_rest(struct parse *p);
 size_t parse_feed(struct parse *p, const char *data, size_t n,
                   enum parse_result *r);
 
-/* The headers of the request in hand; returns how many. */
+/* The headers of the request in hand, or those that have come of it; returns how
+ * many. Once the head is whole, no name is there twice: the values of such are one
+ * list (RFC 9110, 5.3). */
 uint32_t parse_headers(const struct parse *p,
                        struct str_pair out[PARSE_HEADERS_MAX]);
 struct str parse_target(const struct parse *p);
@@ -67,7 +74,3 @@ const char *parse_method(const struct parse *p);
 /* Some bytes of a request were taken, but not the whole of it. */
 bool parse_in_request(const struct parse *p);
 const char *parse_why(const struct parse *p); /* static text */
-
-/* Path and query of a request target in origin or absolute form, or "*". False:
- * neither. */
-bool parse_split(struct str target, struct str *path, struct str *query);

@@ -161,7 +161,8 @@ static struct http_request *enqueue(struct conn *c)
  * be kept. A client that waits for 100 may or may not send it. */
 static bool worth_discarding(const struct http_request *r)
 {
-    return r->length <= DISCARD_BYTES && !r->want_100;
+    return (r->length <= DISCARD_BYTES || r->length == UINT64_MAX) &&
+           !r->want_100;
 }
 
 void http_answer(struct http_request *r, int status, const char *headers,
@@ -194,12 +195,15 @@ void http_answer(struct http_request *r, int status, const char *headers,
     advance(c);
 }
 
-void request_refuse(struct conn *c, int status, const char *code,
-                    const char *detail)
+void request_refuse_limit(struct conn *c, int status, const char *code,
+                          const char *detail, int64_t limit)
 {
+    struct http_server *s = c->server;
     struct http_request *r = c->current;
-    char text[512];
-    size_t n = http_error_text(status, code, detail, text, sizeof text);
+    char text[512], lines[HTTP_LINES_BYTES + 64] = "";
+    size_t n = http_error_text(status, code, detail, limit, text, sizeof text);
+    struct http_view v;
+    bool known = r != NULL || parse_in_request(c->parse);
 
     if (r != NULL && r->answered) {
         c->closing = true;
@@ -209,38 +213,41 @@ void request_refuse(struct conn *c, int status, const char *code,
         r = enqueue(c);
     } else if (r->told) {
         r->told = false;
-        c->server->ops->on_abort(c->server->arg, r);
+        s->ops->on_abort(s->arg, r);
     }
-    r->close = r->close || c->server->in_head != r || !worth_discarding(r);
-    c->server->ops->on_refusal(c->server->arg, status);
-    http_answer(r, status,
-                http_error_lines(status),
-                (struct str){text, n});
+    r->close = r->close || s->in_head != r || !worth_discarding(r);
+    s->ops->on_refusal(s->arg, known && request_view(c, &v) ? &v : NULL, status,
+                       lines);
+    (void)strcat(lines, http_error_lines(status));
+    http_answer(r, status, lines, (struct str){text, n});
+}
+
+void request_refuse(struct conn *c, int status, const char *code,
+                    const char *detail)
+{
+    request_refuse_limit(c, status, code, detail, -1);
 }
 
 void request_refuse_for(struct conn *c, struct http_error e)
 {
-    request_refuse(c, e.status, e.code, e.detail);
+    request_refuse_limit(c, e.status, e.code, e.detail, e.limit);
 }
 
 /* ---- the head ---- */
 
-/* The value of a header; *twice: it is there more than once. */
+/* The value of a header, {NULL, 0}: there is none. */
 static struct str header(const struct http_server *s, uint32_t n,
-                         const char *name, bool *twice)
+                         const char *name)
 {
-    struct str found = {NULL, 0};
     size_t len = strlen(name);
 
-    *twice = false;
     for (uint32_t i = 0; i < n; i++) {
         if (s->headers[i].name.n == len &&
             strncasecmp(s->headers[i].name.p, name, len) == 0) {
-            *twice = found.p != NULL;
-            found = s->headers[i].value;
+            return s->headers[i].value;
         }
     }
-    return found;
+    return (struct str){NULL, 0};
 }
 
 static bool equals(struct str a, const char *z)
@@ -252,59 +259,42 @@ bool request_view(struct conn *c, struct http_view *v)
 {
     struct http_server *s = c->server;
     const struct http_request *r = c->current;
-    bool twice;
 
     *v = (struct http_view){.method = str_of(parse_method(c->parse)),
                             .headers = s->headers,
                             .n_headers = parse_headers(c->parse, s->headers),
-                            .content_length = r->length,
+                            .content_length = r == NULL ? 0 : r->length,
                             .peer = str_of(c->peer)};
-    v->content_type = header(s, v->n_headers, "content-type", &twice);
-    return parse_split(parse_target(c->parse), &v->path, &v->query);
+    v->content_type = header(s, v->n_headers, "content-type");
+    return target_split(v->method, parse_target(c->parse), &v->path, &v->query);
 }
 
 /* A request whose ends two servers could see in different places is refused, and
  * nothing behind it is believed. True: none of that. */
-static bool well_framed(struct conn *c, const struct parse_head *h,
-                        const struct http_view *v, bool split)
+static bool well_framed(struct conn *c, const struct parse_head *h, bool split)
 {
-    struct http_server *s = c->server;
     struct http_request *r = c->current;
-    bool twice, te_twice;
-    struct str host = header(s, v->n_headers, "host", &twice);
-    struct str te = header(s, v->n_headers, "transfer-encoding", &te_twice);
 
     r->close = true;
-    for (uint32_t i = 0; i < v->n_headers; i++) {
-        if (memchr(s->headers[i].name.p, ' ', s->headers[i].name.n) != NULL) {
-            request_refuse(c, 400, "bad_request",
-                           "a header's name has a space in it");
-            return false;
-        }
-    }
     if (h->major != 1 || h->minor > 1) {
         request_refuse(c, 505, "version_not_supported",
                        "expected HTTP/1.1 or HTTP/1.0");
-        return false;
-    }
-    /* "gzip, chunked" is chunked too, but what is in the chunks is no body. */
-    if (te_twice ||
-        (te.p != NULL && !(h->chunked && equals(te, "chunked")))) {
-        request_refuse(c, 400, "bad_request",
-                       "the only Transfer-Encoding served is chunked");
-        return false;
-    }
-    if (twice || (host.p == NULL && !r->old)) {
+    } else if (h->framing.why != NULL) {
+        request_refuse(c, 400, "bad_request", h->framing.why);
+    } else if (h->framing.n_hosts > 1 ||
+               (h->framing.n_hosts == 0 && !r->old)) {
         request_refuse(c, 400, "bad_host", "expected exactly one Host header");
-        return false;
-    }
-    if (!split) {
+    } else if (!h->sound_host) {
+        request_refuse(c, 400, "bad_host",
+                       "expected a host such as api.example:8080 in Host");
+    } else if (!split) {
         request_refuse(c, 400, "bad_target",
                        "expected a path such as /v1/events");
-        return false;
+    } else {
+        r->close = false;
+        return true;
     }
-    r->close = false;
-    return true;
+    return false;
 }
 
 /* What http itself refuses; true: nothing. */
@@ -313,18 +303,20 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
 {
     struct http_server *s = c->server;
     struct http_request *r = c->current;
-    bool twice, body = r->length > 0;
-    struct str encoding, expect;
+    struct str encoding = header(s, v->n_headers, "content-encoding");
+    struct str expect = header(s, v->n_headers, "expect");
 
-    if (s->limits.need_length && !h->has_length && !h->chunked &&
+    /* A client that waits for 100 may or may not send its body when it is refused. */
+    r->want_100 = equals(expect, "100-continue") && r->length > 0 && !r->old;
+    if (s->limits.need_length && !h->framing.has_length && !h->framing.chunked &&
         (str_eq(h->method, STR("POST")) || str_eq(h->method, STR("PUT")) ||
          str_eq(h->method, STR("PATCH")))) {
+        r->close = true; /* what follows may be its body */
         request_refuse(c, 411, "length_required",
                        "expected Content-Length or Transfer-Encoding: chunked");
         return false;
     }
-    encoding = header(s, v->n_headers, "content-encoding", &twice);
-    if (twice || (encoding.n > 0 && !encoding_of(encoding, &r->encoding))) {
+    if (encoding.n > 0 && !encoding_of(encoding, &r->encoding)) {
         request_refuse_for(c, http_error_encoding());
         return false;
     }
@@ -332,13 +324,11 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
         request_refuse_for(c, http_error_large(s->limits.max_body));
         return false;
     }
-    expect = header(s, v->n_headers, "expect", &twice);
     if (expect.n > 0 && !equals(expect, "100-continue")) {
         request_refuse(c, 417, "expectation_failed",
                        "the only Expect served is 100-continue");
         return false;
     }
-    r->want_100 = expect.n > 0 && body && !r->old;
     return true;
 }
 
@@ -355,14 +345,15 @@ bool request_head(struct conn *c, const struct parse_head *h)
     r->parsing = true;
     r->head = str_eq(h->method, STR("HEAD"));
     r->old = h->major == 1 && h->minor == 0;
-    r->keep_alive = h->keep_alive;
-    r->length = h->chunked ? UINT64_MAX : h->has_length ? h->length : 0;
+    r->keep_alive = h->framing.keep_alive;
+    r->length = h->framing.chunked ? UINT64_MAX : h->framing.length;
     r->max_body = s->limits.max_body;
     split = request_view(c, &v);
     c->discard = false;
+    c->discarded = 0;
     c->progress = 0;
     s->in_head = r;
-    if (well_framed(c, h, &v, split) && acceptable(c, h, &v)) {
+    if (well_framed(c, h, split) && acceptable(c, h, &v)) {
         s->ops->on_headers(s->arg, r, &v);
         r->told = !r->answered;
     }

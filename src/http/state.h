@@ -19,6 +19,7 @@
 #include "http/http.h"
 #include "http/parse.h"
 #include "http/peers.h"
+#include "http/target.h"
 #include "stats/stats.h"
 
 enum {
@@ -76,6 +77,7 @@ struct conn {
     bool lingering;              /* the answer is out, what comes is discarded */
     bool eof;                    /* the client will send no more */
     bool discard;                /* the body of a refused request */
+    uint64_t discarded;          /* bytes of it */
     bool dead;                   /* writing failed while it was being fed */
     bool head_begun;             /* its deadline is the head's */
     bool served;                 /* it has had a request */
@@ -184,9 +186,12 @@ void request_abort(struct conn *c);  /* the one being parsed */
 /* http's own answer to the request in hand, or to what is none; then close. */
 void request_refuse(struct conn *c, int status, const char *code,
                     const char *detail);
+void request_refuse_limit(struct conn *c, int status, const char *code,
+                          const char *detail, int64_t limit); /* -1: none */
 void request_refuse_for(struct conn *c, struct http_error e);
 
 /* body.c */
+bool request_chunk(struct conn *c, uint64_t bytes);
 bool request_part(struct conn *c, const char *p, size_t n);
 bool request_whole(struct conn *c);
 void body_drop(struct conn *c);

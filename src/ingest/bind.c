@@ -1,6 +1,7 @@
 /* A worker takes a policy over: at once, or for a share of its requests first. */
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "ingest/room.h"
@@ -65,10 +66,23 @@ static struct http_limits limits_of(const struct server_plan *s)
                                 .need_length = true};
 }
 
-static void on_refusal(void *arg, int status)
+/* A page of another origin can read what it is refused for only with the lines of its
+ * route. */
+static void on_refusal(void *arg, const struct http_view *v, int status,
+                       char *lines)
 {
     struct ingest *in = arg;
+    char allow[160];
 
+    if (v != NULL) {
+        struct policy_request req = door_request(in, v);
+
+        head_common(plan_route(in->current->plan, v->method, v->path, allow,
+                               sizeof allow),
+                    &req, in->extra);
+        (void)snprintf(lines, HTTP_LINES_BYTES, "%s",
+                       strlen(in->extra) < HTTP_LINES_BYTES ? in->extra : "");
+    }
     meters_request(&in->m, status);
 }
 

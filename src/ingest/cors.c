@@ -22,7 +22,8 @@ void cors_answer(const struct cors_plan *c, struct str origin,
     if (allows(c, origin)) {
         /* Origins that are let in one by one must not be mixed up by a cache. */
         (void)snprintf(out, CORS_BYTES,
-                       "Access-Control-Allow-Origin: %.*s\r\n%s%s",
+                       "Access-Control-Allow-Origin: %.*s\r\n"
+                       "Access-Control-Expose-Headers: Retry-After\r\n%s%s",
                        c->any ? 1 : (int)origin.n, c->any ? "*" : origin.p,
                        c->any ? "" : "Vary: Origin\r\n",
                        c->credentials

@@ -90,9 +90,11 @@ static enum store_result look_ahead(const struct ingest *in, int stream,
 }
 
 /* Room is taken for what has arrived: a head promises nothing. */
-bool door_progress(void *arg, struct http_request *r, uint64_t bytes)
+bool door_progress(void *arg, struct http_request *r, const struct http_view *v,
+                   uint64_t bytes)
 {
     struct ingest *in = arg;
+    struct policy_request req;
     struct passage *p = http_user(r);
     int stream;
 
@@ -104,8 +106,9 @@ bool door_progress(void *arg, struct http_request *r, uint64_t bytes)
         p->reserved = bytes;
         return true;
     }
+    req = door_request(in, v);
+    head_common(p->route, &req, in->extra);
     door_leave(in, p);
-    in->extra[0] = '\0';
     door_unstored(in, r, STORE_FULL);
     return false;
 }

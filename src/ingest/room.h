@@ -169,7 +169,8 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v);
 
 /* door.c: the head of a request, and its end without a body. */
 void door_headers(void *arg, struct http_request *r, const struct http_view *v);
-bool door_progress(void *arg, struct http_request *r, uint64_t bytes);
+bool door_progress(void *arg, struct http_request *r, const struct http_view *v,
+                   uint64_t bytes);
 void door_abort(void *arg, struct http_request *r);
 /* Gives back what the passage holds. */
 void door_leave(struct ingest *in, struct passage *p);

@@ -52,7 +52,7 @@ static void refuse_http(struct sluice_kit *k, const struct http_error *e,
     out->status = (uint32_t)e->status;
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     out->body.p = text;
-    out->body.n = http_error_text(e->status, e->code, kept->detail, text,
+    out->body.n = http_error_text(e->status, e->code, kept->detail, e->limit, text,
                                   ERROR_BYTES);
     out->code = e->code;
     out->message = kept->detail;

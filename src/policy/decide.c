@@ -144,7 +144,14 @@ static bool read_events(struct policy_state *s, const struct route *route,
     struct scan_limits limits = {sp->max_events, sp->max_depth};
     struct scan_error se;
     enum scan_result r;
+    size_t skipped = 0;
 
+    if (UNLIKELY(shape != SCAN_DATA && body.n >= 3 &&
+                 memcmp(body.p, "\xEF\xBB\xBF", 3) == 0)) {
+        body.p += 3; /* a byte order mark is skipped (RFC 8259, 8.1) */
+        body.n -= 3;
+        skipped = 3;
+    }
     if (UNLIKELY(shape == SCAN_DATA) &&
         !make_event(s, req, &limits, &body, no)) {
         return false;
@@ -153,7 +160,11 @@ static bool read_events(struct policy_state *s, const struct route *route,
             ? scan_enveloped(b, keys, route->envelope, &limits, body.p, body.n,
                              &se)
             : scan_body(b, keys, shape, &limits, body.p, body.n, &se);
-    return r == SCAN_OK || refuse_scan(no, r, &se, &limits);
+    if (r != SCAN_OK) {
+        se.at += skipped;
+        return refuse_scan(no, r, &se, &limits);
+    }
+    return true;
 }
 
 bool decide_body(struct policy_state *s, const struct route *route,

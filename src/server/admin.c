@@ -274,9 +274,12 @@ static void on_abort(void *arg, struct http_request *r)
     (void)r;
 }
 
-static void on_refusal(void *arg, int status)
+static void on_refusal(void *arg, const struct http_view *v, int status,
+                       char *lines)
 {
     (void)arg;
+    (void)v;
+    (void)lines;
     (void)status;
 }
 

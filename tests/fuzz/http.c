@@ -50,9 +50,12 @@ static void on_abort(void *arg, struct http_request *r)
     under_way--;
 }
 
-static void on_refusal(void *arg, int status)
+static void on_refusal(void *arg, const struct http_view *v, int status,
+                       char *lines)
 {
     (void)arg;
+    (void)v;
+    (void)lines;
     (void)status;
 }
 

@@ -11,6 +11,11 @@ decode)
   printf '\002{"id":1}\n\n{"a":2}\nx\n' >"$dir/corpus/3"
   printf '\003{"sent":1,"batch":[{"id":1}],"ctx":{"app":"\\u00e9"}}' >"$dir/corpus/4"
   printf '\004{"e":{"f":0},"d":{"k":"x","list":[{"a":1},{"p":{"q":2}}]}}' >"$dir/corpus/5" ;;
+chunked)
+  printf '\001' >"$dir/corpus/1"
+  printf '2\r\n{}\r\n0\r\n\r\n' >>"$dir/corpus/1"
+  printf '\0025;a=b;c="d\\"e"\r\nhello\r\n0;x\r\nA: b\r\nC:\r\n\r\n' >"$dir/corpus/2"
+  printf '\007A\r\n0123456789\r\n000\r\n\r\nGET' >"$dir/corpus/3" ;;
 http)
   printf '\100POST /v1 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}' >"$dir/corpus/1"
   printf '\200POST /n HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n' >"$dir/corpus/2"
