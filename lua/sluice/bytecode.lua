@@ -25,7 +25,7 @@ end
 -- Opcodes are learned from functions whose bytecode is known, for their numbers
 -- differ between versions of LuaJIT.
 local jumps, get_global, set_global, make_function = {}, nil, nil, nil
-local get_text, calls = nil, {}
+local get_text, get_short, calls = nil, nil, {}
 local first_argument -- of a call, behind the register of its function
 local indexed = {} -- t[i]: any entry of t may be meant
 
@@ -44,6 +44,7 @@ local function learn()
   local call = instructions(function() _G("x") end)
   get_text, first_argument = call[2].op, call[2].a - call[1].a
   calls[call[3].op] = true
+  get_short = instructions(function() _G(1) end)[2].op
   calls[instructions(function() return _G("x") end)[3].op] = true
   indexed[instructions(function(t, i) return t[i] end)[1].op] = true
   indexed[instructions(function(t) return t[1] end)[1].op] = true
@@ -65,6 +66,11 @@ local function texts_of(f, list, pc)
   while list[at] and list[at].op == get_text and
       list[at].a == list[pc].a + first_argument + #texts do
     texts[#texts + 1] = util.funck(f, -list[at].d - 1)
+    at = at + 1
+  end
+  if list[at] and list[at].op == get_short and
+      list[at].a == list[pc].a + first_argument + #texts then
+    texts.number = list[at].d < 0x8000 and list[at].d or list[at].d - 0x10000
     at = at + 1
   end
   local is_call = list[at] and calls[list[at].op] and list[at].a == list[pc].a
@@ -155,6 +161,8 @@ local function walk(f, on_facts, state)
   end
 end
 
+M.instructions = instructions
+
 ---Looks for what may not end in f and what it refers to, recursion included.
 ---@param f function
 ---@return string? where "has a loop in line 7 of conf/rules.lua"; nil: nothing
@@ -184,8 +192,10 @@ end
 ---@param f function
 ---@param visit fun(g: table) name, file, line, set; texts: it is called with these
 ---@param seen table functions that have been looked at; filled
-function M.globals(f, visit, seen)
-  walk(f, function(_, facts)
+---@param each? fun(f: function) called with each of these functions
+function M.globals(f, visit, seen, each)
+  walk(f, function(one, facts)
+    if each and facts then each(one) end
     for _, g in ipairs(facts and facts.globals or {}) do visit(g) end
   end, seen)
 end

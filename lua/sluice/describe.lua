@@ -26,15 +26,21 @@ end
 ---Checks table t against options; returns the normalized values.
 function Loader:options(s, path, t, options)
   local out, names = {}, sorted_keys(options)
+  if #path == 0 and s.file then self:check_nils(s, options) end
   for _, key in ipairs(sorted_keys(t)) do
     if not options[key] then
       self:problem(s, extend(path, key), "key",
-        "unknown key" .. suggest.hint(key, { unpack(names) }))
+        "unknown key" .. (options[words.aliases[key]]
+          and ("; did you mean \"%s\"?"):format(words.aliases[key])
+          or suggest.hint(key, { unpack(names) })))
     end
   end
   for _, key in ipairs(names) do
     local spec, v = options[key], t[key]
-    if v == nil then
+    local unknown = v ~= nil and self:is_unknown(v)
+    if unknown then
+      out[key] = values.default(spec, self.host)
+    elseif v == nil then
       if spec.required then
         self:problem(s, path, "value", ("needs %s: %s"):format(key,
           spec.help:sub(1, 1):lower() .. spec.help:sub(2)))
@@ -136,7 +142,13 @@ function Loader:stream_sinks(s, sinks)
   for name in pairs(self.sink_index) do names[#names + 1] = name end
   local function add(name, path, opts)
     local found = self.sink_index[name]
-    if not found then
+    if not found and type(name) ~= "string" then
+      if not self:is_unknown(name) then
+        self:problem(s, path, "value", ("%s is not the name of a sink: write "
+          .. "sinks = { \"name\" }"):format(values.show(name)))
+      end
+      return
+    elseif not found then
       self:problem(s, path, "value", ("there is no sink %s%s"):format(
         values.show(name), suggest.hint(name, { unpack(names) })))
       return
@@ -216,7 +228,14 @@ function Loader:enum_values(s, path, opts)
     end
   end
   if #opts == 0 then
-    self:problem(s, path, "value", "an enum needs its values: enum { \"a\" }")
+    local wrong = false
+    for k in pairs(rest) do
+      wrong = wrong or not words.fields.enum.options[k]
+    end
+    self:problem(s, path, "value", wrong and "an enum's values are a list of texts, "
+      .. "without keys: enum { \"a\", \"b\" }"
+      or "an enum needs its values: enum { \"a\" }")
+    if wrong then rest = {} end
   end
   return list, rest
 end
@@ -299,7 +318,7 @@ function Loader:examples()
     if not method and o.request then
       self:problem(s, { "request" }, "value",
         "expected a method and a path: \"POST /v1/events\"")
-    elseif o.body and o.expect then
+    elseif method and o.body and o.expect then
       local line, column, length =
           source.locate(self.texts[s.file] or "", s, { "expect" }, "value")
       local headers = { { name = "content-type", value = o.content_type } }

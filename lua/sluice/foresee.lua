@@ -3,8 +3,10 @@
 -- Methods of the loader.
 
 local bytecode = require "sluice.bytecode"
+local slips = require "sluice.slips"
 local source = require "sluice.source"
 local suggest = require "sluice.suggest"
+local util = require "jit.util"
 local values = require "sluice.values"
 
 ---@param Loader table the class that gets the methods
@@ -31,7 +33,10 @@ function said.to(self, g)
 end
 
 function said.reject(self, g)
-  local code = g.texts[1]
+  local code, status = g.texts[1], g.texts.number
+  if status and (status < 400 or status > 499) then
+    note(self, g, ("%d is not a status from 400 to 499"):format(status))
+  end
   if code and (not code:find("^[%w_%-]+$") or #code > 63) then
     note(self, g, ("%s is not a code such as \"missing_value\""):format(
       values.show(code)))
@@ -41,13 +46,15 @@ end
 local function check(self, g)
   if not g.file then return end
   local fixed = self.fixed[g.name] ~= nil
-  if fixed and g.set then
+  if fixed and not g.set and self.loading_words[g.name] then
+    note(self, g, "works while the policy is loaded; a hook can't use it")
+  elseif fixed and g.set then
     note(self, g, "is a word of the policy language and can't be set")
   elseif fixed then
     if g.texts and said[g.name] then said[g.name](self, g) end
   elseif rawget(self.env, g.name) == nil then
     note(self, g, g.set and ("sets a global: write local %s"):format(g.name)
-      or self:why_unknown(g.name))
+      or self:why_unknown(g.name, g.file, g.line))
   end
 end
 
@@ -56,13 +63,32 @@ local function each(self, v, seen)
     seen[v] = true
     for _, x in pairs(v) do each(self, x, seen) end
   elseif type(v) == "function" then
-    bytecode.globals(v, function(g) check(self, g) end, seen)
+    bytecode.globals(v, function(g) check(self, g) end, seen, function(f)
+      slips.find(f, bytecode.instructions, self.is_hook[f] == true,
+        function(pc, token, message)
+          local info = util.funcinfo(f, pc)
+          local file = (info.source or ""):match("^@policy:(.*)$")
+          if file then
+            note(self, { file = file, line = info.currentline, name = token }, message)
+          end
+        end)
+    end)
   end
 end
 
 ---Looks at every function that a statement was given.
 function Loader:check_hooks()
   local seen = {}
+  self.loading_words = require("sluice.loader").loading_words()
+  self.is_hook = {}
+  for _, s in ipairs(self.statements) do
+    if s.word == "route" then
+      for _, key in ipairs { "on_event", "on_request" } do
+        local f = s.args[key]
+        if type(f) == "function" then self.is_hook[f] = true end
+      end
+    end
+  end
   for _, s in ipairs(self.statements) do each(self, s.args, seen) end
 end
 

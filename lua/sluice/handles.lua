@@ -131,6 +131,9 @@ local function key_of(h, x)
     error("this limit has no key = …: say what to count by", 3)
   end
   if ffi.istype(event_type, x) then
+    if h.header or key == "peer" then
+      error("this limit counts by the request: write l:check(req)", 3)
+    end
     local v = x[key]
     -- An object gets no client around a limit: it counts as no key.
     if type(v) ~= "string" and type(v) ~= "number" then return "" end
@@ -222,9 +225,13 @@ end
 ---name.
 ---@param given fun(args: any) takes the { } behind the name
 ---@return table handle, table place to be filled by M.place_lookup
+local lookups = setmetatable({}, { __mode = "k" })
+
+function M.is_lookup(t) return lookups[t] ~= nil end
+
 function M.lookup(given)
   local place = { index = false, value = 0 }
-  return setmetatable({}, {
+  local handle = setmetatable({}, {
     __index = function(_, key)
       local row = find_row(place, key)
       if row < 0 then return nil end
@@ -241,7 +248,9 @@ function M.lookup(given)
       return row_type(place.index, row)
     end,
     __metatable = false,
-  }), place
+  })
+  lookups[handle] = true
+  return handle, place
 end
 
 ---@param index integer of the table

@@ -227,6 +227,18 @@ local function limited(message, wait_ms)
   return verdict
 end
 
+---pairs, next and ipairs, with words for what they can't go over.
+function M.iterator(word, f)
+  return function(t, ...)
+    if type(t) == "cdata" then
+      error(word .. ": an event or a request is no table; get(ev, path) gives one", 2)
+    elseif handles.is_lookup(t) then
+      error(word .. ": a lookup gives one value or row by its key", 2)
+    end
+    return f(t, ...)
+  end
+end
+
 function M.drop()
   said.kind = DROP
   return verdict
@@ -257,7 +269,11 @@ local function route_more(ev)
   for i = 2, said.n do send(ev, said[i]) end
 end
 
-local function act(ev, r)
+local function act(ev, r, more)
+  if r == nil then
+    error(("on_event returned nil and a %s, which means nothing: write return "
+      .. "reject(\"code\", \"message\")"):format(type(more)), 0)
+  end
   if r ~= verdict then
     error(("on_event returned a %s; expected nothing, reject(), drop() or to()")
       :format(type(r)), 0)
@@ -305,9 +321,9 @@ local step_text = [[
 local ctx, req, act, settle, hook, cast, view_ptr = ...
 return function(i)
   local ev = cast(view_ptr, ctx.events + i)[0]
-  local r = hook(ev, req)
+  local r, more = hook(ev, req)
   if ctx.n_kept ~= 0 then settle() end
-  if r ~= nil then act(ev, r) end
+  if r ~= nil or more ~= nil then act(ev, r, more) end
 end
 ]]
 

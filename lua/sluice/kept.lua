@@ -112,6 +112,11 @@ function Loader:limit(s, first, unnamed)
   end
   if s.name then first[s.name] = first[s.name] or s end
   local o = self:options(s, {}, s.args, words.limit.options)
+  local source = type(o.key) == "string" and o.key:match("^(%a+):")
+  if source and source ~= "header" then
+    self:problem(s, { "key" }, "value", ("%s is neither \"header:NAME\" nor \"peer\", "
+      .. "\"path\" or a path of the event"):format(values.show(o.key)))
+  end
   o.name = s.name or nameless(o, s.args.rate, unnamed)
   o.shown = s.args.rate
   if o.rate then

@@ -14,6 +14,7 @@ local M = {}
 
 local Loader = {}
 Loader.__index = Loader
+require "sluice.advice"(Loader)
 require "sluice.describe"(Loader)
 require "sluice.foresee"(Loader)
 require "sluice.routes"(Loader)
@@ -103,17 +104,31 @@ function Loader:field_word(kind)
 end
 
 function Loader:schema_word()
-  return function(fields)
+  local function take(fields)
+    if type(fields) == "string" then
+      local file, line = caller()
+      self:add(file, line, 1, 0, ("a schema has no name: write local %s = schema { }, and "
+        .. "schema = %s in a route"):format(fields:match("^[%a_][%w_]*$") or "event",
+        fields:match("^[%a_][%w_]*$") or "event"), "schema")
+      return take
+    end
     local s = self:record("schema", nil, fields)
     local out = setmetatable({ statement = s }, self.Schema)
     s.schema = out
     return out
   end
+  return take
 end
 
 -- What stands for a word that nobody knows, so that loading can go on.
+local holes = setmetatable({}, { __mode = "k" })
+
+---Whether v comes of a word that nobody knows, which has been told.
+function Loader.is_unknown(_, v) return holes[v] ~= nil end
+
 local function blackhole()
   local hole = {}
+  holes[hole] = true
   return setmetatable(hole, {
     __call = function() return hole end,
     __index = function() return hole end,
@@ -126,13 +141,17 @@ end
 function Loader:unknown(key)
   local file, line = caller()
   local column, length = source.find(self.texts[file] or "", line, key)
-  self:add(file, line, column, length, self:why_unknown(key), tostring(key))
+  self:add(file, line, column, length, self:why_unknown(key, file, line),
+    tostring(key))
   return blackhole()
 end
 
 -- What is wrong with a global that the environment has not.
-function Loader:why_unknown(key)
-  if words.elsewhere[key] then
+function Loader:why_unknown(key, file, line)
+  local advice = self:unknown_advice(file, line, key)
+  if advice then
+    return advice
+  elseif words.elsewhere[key] then
     return "this is " .. words.elsewhere[key]
   elseif words.forbidden[key] then
     return ("not available to a policy: %s"):format(words.forbidden[key])
@@ -200,6 +219,17 @@ function M.safe_library(patterns)
   }
 end
 
+---The words that mean something only while the policy is loaded.
+function M.loading_words()
+  local list = { env = true, require = true, schema = true }
+  for word, spec in pairs(words) do
+    if type(spec) == "table" and spec.help then list[word] = true end
+  end
+  for kind in pairs(words.fields) do list[kind] = true end
+  list.null = nil -- also a value
+  return list
+end
+
 function Loader:environment()
   local lib = M.safe_library(self.host.patterns)
   -- What a text has as its methods.
@@ -213,7 +243,12 @@ function Loader:environment()
   end
   -- null "name" { } is a sink; as a value it is JSON's null.
   local sink, mt = fixed.null, getmetatable(self.host.null)
-  mt.__call = function(_, name) return sink(name) end
+  mt.__call = function(_, name)
+    if not self.loading then
+      error("null: works while the policy is loaded; a hook can't use it", 2)
+    end
+    return sink(name)
+  end
   mt.__tostring = function() return "null" end
   mt.__index = function() error("null has no fields", 2) end
   mt.__metatable = false
@@ -239,6 +274,18 @@ function Loader:environment()
     fixed[helper.name] = helper.call
   end
   for k, v in pairs(lib) do fixed[k] = v end
+  for _, word in ipairs { "pairs", "next", "ipairs" } do
+    fixed[word] = self.hooks.iterator(word, fixed[word])
+  end
+  for word in pairs(M.loading_words()) do
+    local f = fixed[word]
+    fixed[word] = function(...)
+      if not self.loading then
+        error(word .. ": works while the policy is loaded; a hook can't use it", 2)
+      end
+      return f(...)
+    end
+  end
   self.fixed, self.known = fixed, {}
   for k in pairs(fixed) do self.known[#self.known + 1] = k end
   fixed._G = env
@@ -283,7 +330,7 @@ function Loader:run(file, text)
   if not chunk then
     local at, line, rest = raised(file, why)
     local column, length = source.find(text, line, rest:match("near '(.*)'$"))
-    self:add(at, line, column, length, rest, "syntax")
+    self:add(at, line, column, length, rest .. self:syntax_advice(text, line), "syntax")
     return nil
   end
   jit.off(chunk, true)
@@ -295,7 +342,8 @@ function Loader:run(file, text)
       rest = ("its top level needs more than the %d MiB that a policy's state "
         .. "may have"):format(self.host.memory_mib)
     end
-    self:add(at, line, 1, 0, rest)
+    self:add(at, line, 1, 0, self:raised_advice(rest))
+    self.cut_short = true
     return nil
   end
   return results[2]
@@ -318,7 +366,8 @@ function Loader:require(name)
   local path = self.folder .. name:gsub("%.", "/") .. ".lua"
   local text = self.host.read(path)
   if not text then
-    self:add(file, line, 1, 0, "no file " .. path,
+    self:add(file, line, 1, 0, "no file " .. path .. (name:find("json", 1, true)
+      and "; a policy has no C modules: " .. words.forbidden.json or ""),
       ("require \"%s\""):format(name))
     return blackhole()
   end
@@ -408,6 +457,7 @@ function M.load(host, hooks, name, text)
     including = { name }, included = {},
     folder = name:match("^(.*/)[^/]*$") or "", Field = {}, Schema = {},
   }, Loader)
+  source.forget()
   self.env = self:environment()
   self:run(name, text)
   local desc
@@ -417,6 +467,7 @@ function M.load(host, hooks, name, text)
   end
   self.loading = false
   table.sort(self.problems, by_place)
+  source.forget()
   return { desc = desc, problems = self.problems, texts = self.texts }
 end
 

@@ -283,6 +283,9 @@ function Loader:route_cors(s, c)
   for i, origin in ipairs(c.origins or {}) do
     if origin == "*" then
       any = true
+    elseif origin:find("*", 1, true) then
+      self:problem(s, { "cors", "origins", i }, "value", ("%s: an origin has no wildcard; "
+        .. "name each, or \"*\" alone"):format(values.show(origin)))
     elseif not origin:match("^%a[%w+.-]*://[^/%s]+$") then
       self:problem(s, { "cors", "origins", i }, "value", ("%s is not an origin "
         .. "such as \"https://shop.example\", nor \"*\"")
@@ -375,7 +378,13 @@ function Loader:routes()
       list[#list + 1] = self:route(s, method, path)
     end
   end
-  if #list == 0 then
+  for _, r in ipairs(list) do
+    if r.method == "GET" then
+      self:problem(r.statement, nil, "value", "a GET request has no body, so this route "
+        .. "never gets an event: write POST, PUT or PATCH")
+    end
+  end
+  if #list == 0 and not self.cut_short then
     self:add(self.name, 1, 1, 0,
       "the policy has no route: route \"POST /v1/events\" { }")
   elseif #list > 256 then

@@ -1,5 +1,7 @@
 -- sinks: what of a sink's options must fit together. Methods of the loader.
 
+local values = require "sluice.values"
+
 ---@param Loader table the class that gets the methods
 return function(Loader)
 
@@ -44,6 +46,13 @@ end
 
 function Loader:check_sink(s, o)
   if o.batch then self:check_batch(s, o.batch) end
+  if s.word == "file" and o.dir and o.dir:find("%%") then
+    self:problem(s, { "dir" }, "value", ("%s is taken as it stands: the date is part of no "
+      .. "name; files are rotated by rotate.age"):format(values.show(o.dir)))
+  elseif s.word == "clickhouse" and o.table and not o.table:find(".", 1, true) then
+    self:problem(s, { "table" }, "value", ("%s has no database: write \"database.%s\"")
+      :format(values.show(o.table), o.table:sub(1, 40)))
+  end
   if s.word == "kafka" then
     self:check_framing(s, o)
     if o.hedge then self:check_second_cluster(s, o.hedge) end

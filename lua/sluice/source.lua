@@ -34,8 +34,7 @@ local function skipped(text, at)
       (text:find("\n", at, true) or #text + 1) - 1
 end
 
----@return table[] tokens each { kind, text, first, last }
-function M.tokens(text)
+local function tokens_of(text)
   local list, at = {}, 1
   local function push(kind, last)
     list[#list + 1] = { kind = kind, text = text:sub(at, last), first = at,
@@ -63,23 +62,81 @@ function M.tokens(text)
   return list
 end
 
+-- What has been read of the texts of one load: a mistake is found in no more time in a
+-- long file than in a short one.
+local known = {}
+
+local function lines_of(text)
+  local list, at = { 1 }, 1
+  while true do
+    local nl = text:find("\n", at, true)
+    if not nl then return list end
+    at = nl + 1
+    list[#list + 1] = at
+  end
+end
+
+local function read(text)
+  local k = known[text]
+  if not k then
+    k = { tokens = tokens_of(text), lines = lines_of(text), words = {} }
+    for i, t in ipairs(k.tokens) do
+      if t.kind == "name" then
+        local list = k.words[t.text] or {}
+        k.words[t.text] = list
+        list[#list + 1] = i
+      end
+    end
+    known[text] = k
+  end
+  return k
+end
+
+---Before a load.
+function M.forget() known = {} end
+
+---@return table[] tokens each { kind, text, first, last }
+function M.tokens(text) return read(text).tokens end
+
+-- The last place in list for which at(entry) <= pos; 0: none.
+local function last_before(list, pos, at)
+  local low, high = 0, #list
+  while low < high do
+    local mid = math.ceil((low + high) / 2)
+    if at(list[mid]) <= pos then low = mid else high = mid - 1 end
+  end
+  return low
+end
+
+local function itself(x) return x end
+
 ---@return integer line, integer column both from 1
 function M.place(text, pos)
-  local line, from = 1, 1
-  while true do
-    local nl = text:find("\n", from, true)
-    if not nl or nl >= pos then return line, pos - from + 1 end
-    line, from = line + 1, nl + 1
+  local lines = read(text).lines
+  local line = last_before(lines, pos, itself)
+  return line, pos - lines[line] + 1
+end
+
+local function first_of(t) return t.first end
+
+---The tokens that begin in a line.
+---@return fun(): table?
+function M.line_tokens(text, line)
+  local k = read(text)
+  local from, to = k.lines[line], k.lines[line + 1] or #text + 1
+  local i = from and last_before(k.tokens, from - 1, first_of) or #k.tokens
+  return function()
+    i = i + 1
+    local t = k.tokens[i]
+    return t and t.first < to and t or nil
   end
 end
 
 ---Where a token stands in a line.
 ---@return integer column, integer length 1, 0: it is not there
 function M.find(text, line, token)
-  for _, t in ipairs(M.tokens(text)) do
-    local at, column = M.place(text, t.first)
-    if at == line and t.text == token then return column, #token end
-    if at > line then break end
+  for t in M.line_tokens(text, line) do
+    if t.text == token then return select(2, M.place(text, t.first)), #token end
   end
   return 1, 0
 end
@@ -141,20 +198,18 @@ local function find_entry(tokens, i, key)
   return nil
 end
 
--- Token index of the `{` of a statement; the last one that begins at or before
--- the line.
+-- Token index of the word of a statement; the last one that begins at or before the
+-- line.
 local function find_statement(tokens, text, word, name, line)
-  local best
-  for i, t in ipairs(tokens) do
-    if t.kind == "name" and t.text == word then
-      local j = i + 1
-      if tokens[j] and tokens[j].text == "(" then j = j + 1 end
-      local named = name == nil or
-          (tokens[j] and string_value(tokens[j]) == name)
-      if named and M.place(text, t.first) <= line then best = i end
-    end
+  local list = read(text).words[word] or {}
+  local upto = (read(text).lines[line + 1] or #text + 1) - 1
+  for n = last_before(list, upto, function(i) return tokens[i].first end), 1, -1 do
+    local i = list[n]
+    local j = i + 1
+    if tokens[j] and tokens[j].text == "(" then j = j + 1 end
+    if name == nil or (tokens[j] and string_value(tokens[j]) == name) then return i end
   end
-  return best
+  return nil
 end
 
 local function open_brace(tokens, i)
@@ -191,6 +246,35 @@ function M.locate(text, s, path, what)
   local line, column = M.place(text, first)
   local stop = text:find("\n", first, true) or #text + 1
   return line, column, math.min(last + 1, stop) - first
+end
+
+---The entries of a statement's table whose value is written as a field of a table
+---(on_event = rules.on_event): where Lua says nil, somebody mistyped it.
+---@return fun(): string?, string? key and value as written
+function M.fields_of(text, s)
+  local tokens = M.tokens(text)
+  local at = find_statement(tokens, text, s.word, s.name, s.line)
+  local i = at and open_brace(tokens, at)
+  i = i and i + 1 or #tokens + 1
+  return function()
+    while tokens[i] and tokens[i].text ~= "}" do
+      local from = i
+      local stop = skip_value(tokens, i)
+      i = stop
+      if tokens[i] and tokens[i].text ~= "}" then i = i + 1 end
+      local value = {}
+      local plain = tokens[from].kind == "name" and tokens[from + 1] and
+          tokens[from + 1].text == "="
+      for k = from + 2, stop - 1 do
+        local even = (k - from) % 2 == 0
+        plain = plain and (even and tokens[k].kind == "name" or
+          not even and tokens[k].text == ".")
+        value[#value + 1] = tokens[k].text
+      end
+      if plain and #value >= 3 then return tokens[from].text, table.concat(value) end
+    end
+    return nil
+  end
 end
 
 return M

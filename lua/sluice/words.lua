@@ -667,7 +667,30 @@ M.forbidden = {
   load = CODE, loadstring = CODE, loadfile = CODE, dofile = CODE,
   setfenv = CODE, getfenv = CODE, collectgarbage = OUTSIDE,
   coroutine = "a hook runs to its end", rawset = OUTSIDE, rawget = OUTSIDE,
-  newproxy = OUTSIDE,
+  newproxy = OUTSIDE, setmetatable = "tables are plain here", getmetatable = OUTSIDE,
+  rawequal = "write a == b", _VERSION = OUTSIDE,
+  json = "write ev.x = t for a table t, which becomes JSON; get(ev, path) reads one",
+  cjson = "write ev.x = t for a table t, which becomes JSON; get(ev, path) reads one",
+}
+
+-- What people write for a word of the policy language.
+M.instead = {
+  string = "a text is str { }", text = "a text is str { }",
+  number = "a number is num { }, a whole number int { }", float = "a number is num { }",
+  integer = "a whole number is int { }", boolean = "a boolean is bool { }",
+  timestamp = "a time is time { }", datetime = "a time is time { }",
+  object = "any { } takes objects; ev[\"a.b\"] = str { } is a field inside of one",
+  source = "events come in by routes: route \"POST /v1/events\" { }",
+  topic = "a topic is an option: kafka \"name\" { topic = \"events\" }",
+}
+
+-- Names of options elsewhere, and here.
+M.aliases = {
+  bootstrap_servers = "brokers", bootstrap = "brokers", servers = "brokers",
+  broker = "brokers", hosts = "urls", host = "url", endpoint = "url", uri = "url",
+  path = "dir", folder = "dir", directory = "dir", port = "listen", address = "listen",
+  batch_size = "batch", compression_type = "compression", codec = "compression",
+  stream_name = "stream", handler = "on_event", hook = "on_event",
 }
 
 -- Words that are options, and of what.

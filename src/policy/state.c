@@ -209,7 +209,7 @@ bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
                                         "describe", "foresee", "sinks", "routes", "kept",
-                                        "handles", "library", "moved", "loader",
+                                        "handles", "slips", "advice", "library", "moved", "loader",
                                         "bytecode", "hooks", "traces"};
 
     lua_getglobal(L, "package");

@@ -1,0 +1,85 @@
+-- advice: what a mistake of a policy's text looks like it meant. Methods of the loader.
+
+local source = require "sluice.source"
+local words = require "sluice.words"
+
+---@param Loader table the class that gets the methods
+return function(Loader)
+
+local other_languages = {
+  ["!"] = { ["="] = "Lua writes ~= for \"is not\"" },
+  ["&"] = { ["&"] = "Lua writes and for &&" },
+  ["|"] = { ["|"] = "Lua writes or for ||" },
+  ["+"] = { ["="] = "Lua has no +=: write x = x + 1", ["+"] = "Lua has no ++: write x = x + 1" },
+  ["-"] = { ["="] = "Lua has no -=: write x = x - 1" },
+  ["*"] = { ["="] = "Lua has no *=: write x = x * 2" },
+  ["/"] = { ["="] = "Lua has no /=: write x = x / 2" },
+}
+
+---What a syntax error in a line comes from, where that can be seen.
+---@return string advice "" or "; Lua …"
+function Loader.syntax_advice(_, text, line)
+  for at = line, math.max(line - 1, 1), -1 do
+    local before
+    for t in source.line_tokens(text, at) do
+      local pair = before and before.last + 1 == t.first and t.kind == "op" and
+          other_languages[before.text]
+      if pair and pair[t.text] then return "; " .. pair[t.text] end
+      if t.kind == "name" and t.text == "continue" then
+        return "; Lua has no continue: write if … then … end around the rest"
+      end
+      before = t
+    end
+  end
+  return ""
+end
+
+---A load error in words of the policy.
+function Loader.raised_advice(_, message)
+  local name = message:match("^attempt to call global '([%w_]+)' %(a table value%)$")
+  return words.instead[name] and ("%s is no type: %s"):format(name, words.instead[name])
+      or message
+end
+
+-- Where a later line defines a local or a global of that name.
+local function defined_below(text, line, name)
+  local n = 0
+  for at in (text .. "\n"):gmatch("([^\n]*)\n") do
+    n = n + 1
+    if n > line and (at:match("^%s*local%s+function%s+" .. name .. "%f[^%w_]") or
+        at:match("^%s*function%s+" .. name .. "%f[^%w_]") or
+        at:match("^%s*local%s+" .. name .. "%s*=")) then
+      return n
+    end
+  end
+  return nil
+end
+
+---What is wrong with a global that the environment has not.
+function Loader:unknown_advice(file, line, key)
+  if type(key) ~= "string" or not key:match("^[%w_]+$") then return nil end
+  local below = defined_below(self.texts[file] or "", line, key)
+  if below then
+    return ("is defined in line %d, below: Lua reads from the top, so move it up")
+      :format(below)
+  end
+  return words.instead[key] and "unknown word: " .. words.instead[key] or nil
+end
+
+---Fields of a table that are nil where a statement takes an option: rules.on_evnt.
+function Loader:check_nils(s, options)
+  local text = self.texts[s.file] or ""
+  for key in pairs(options) do
+    if s.args[key] == nil and
+        text:find("%f[%w_]" .. key .. "%s*=%s*[%a_][%w_]*%.[%a_]") then
+      for name, value in source.fields_of(text, s) do
+        if options[name] and s.args[name] == nil then
+          self:problem(s, { name }, "value", value .. " is nil: there is no such field")
+        end
+      end
+      return
+    end
+  end
+end
+
+end

@@ -1,0 +1,158 @@
+local checking = require "spec.checking"
+
+local BASE = [[
+file "f" { dir = "d" }
+stream "s" { sinks = { "f" } }
+]]
+
+-- A hook, and what `sluice check` says of it.
+local hooks = {
+  { [[reject("x", "y")]], "reject: does nothing by itself: write return reject(…)" },
+  { [[if ev.a then drop("x") end]], "drop: does nothing by itself: write return drop(…)" },
+  { [[reject("x", "y " .. ev.a)]],
+    "reject: does nothing by itself: write return reject(…)" },
+  { [[return nil, "bad"]], "return: a hook that returns nil accepts the event, whatever "
+    .. "stands behind it: write return reject(\"code\", \"message\")" },
+  { [[if ev.x == null then return drop() end]], "null: is never what ev.x reads as: a null "
+    .. "reads as nil; has(ev, \"x\") tells the two apart" },
+  { [[if null ~= ev.x then return drop() end]], "null: is never what ev.x reads as: a null "
+    .. "reads as nil; has(ev, \"x\") tells the two apart" },
+  { [[ev.a = time()]], "time: works while the policy is loaded; a hook can't use it" },
+  { [[ev.a = int(ev.x)]], "int: works while the policy is loaded; a hook can't use it" },
+  { [[ev.a = env("X")]], "env: works while the policy is loaded; a hook can't use it" },
+  { [[counter("a_total"):inc()]],
+    "counter: works while the policy is loaded; a hook can't use it" },
+  { [[return limit { rate = "1/s" }:check("x")]],
+    "limit: works while the policy is loaded; a hook can't use it" },
+  { [[ev.a = require "rules"]],
+    "require: works while the policy is loaded; a hook can't use it" },
+  { [[log { level = "debug" }]],
+    "log: works while the policy is loaded; a hook can't use it" },
+  { [[return reject("a", "b", 700)]], "reject: 700 is not a status from 400 to 499" },
+  { [[return reject("a", "b", 200)]], "reject: 200 is not a status from 400 to 499" },
+  { [[ev.a = req.header]],
+    "header: a request has no \"header\"; did you mean \"headers\"?" },
+  { [[ev.a = req.body]], "body: a request has no \"body\": on_event sees its events; "
+    .. "on_request comes before the body is read" },
+  { [[ev.a = req.time]], "time: a request has no \"time\": write req.time_ms" },
+}
+
+-- Hooks that are good, though they look like those.
+local good = {
+  [[return reject("x", "y")]], [[local r = reject("x") return r]],
+  [[if ev.a == nil then return drop() end]],
+  [[local t = ev.a if t and t[1] == null then ev.b = null end]],
+  [[return ev.a and drop()]], [[return ev.a and reject("a", "b") or nil]],
+  [[ev.a = req.headers.body]], [[return (nil)]],
+}
+
+-- A policy, and what is said.
+local policies = {
+  { [[local M = {}
+route "POST /x" { body = "event", stream = "s", on_event = M.typo }]],
+    'p.lua:4: route "POST /x".on_event: M.typo is nil: there is no such field' },
+  { [[local M = { a = {} }
+route "POST /x" { body = "event", stream = "s", schema = M.a.typo }]],
+    'p.lua:4: route "POST /x".schema: M.a.typo is nil: there is no such field' },
+  { [[route "GET /x" { body = "event", stream = "s" }]],
+    'p.lua:3: route "GET /x": a GET request has no body, so this route never gets an '
+    .. "event: write POST, PUT or PATCH" },
+  { [[limit { rate = "1/s", key = "headers:x" }]], 'p.lua:3: limit.key: "headers:x" is '
+    .. 'neither "header:NAME" nor "peer", "path" or a path of the event' },
+  { [[route "POST /x" { body = "event", stream = "s",
+  cors = { origins = { "https://*.x" } } }]], 'p.lua:4: route "POST /x".cors.origins[1]: '
+    .. '"https://*.x": an origin has no wildcard; name each, or "*" alone' },
+  { [[route "POST /x" { body = "event", stream = "s",
+  cors = { origins = { "*" }, credentials = true } }]],
+    'p.lua:4: route "POST /x".cors.credentials: browsers refuse it with "*": name the origins' },
+  { [[file "g" { dir = "archive/%Y" } stream "t" { sinks = { "g" } }]],
+    'p.lua:3: file "g".dir: "archive/%Y" is taken as it stands: the date is part of no '
+    .. "name; files are rotated by rotate.age" },
+  { [[clickhouse "c" { urls = { "http://a:1" }, table = "events" }
+stream "t" { sinks = { "c" } }]], 'p.lua:3: clickhouse "c".table: "events" has no '
+    .. 'database: write "database.events"' },
+  { [[local e = schema { a = string {} }]],
+    "p.lua:3: string is no type: a text is str { }" },
+  { [[local e = schema { a = number {} }]],
+    "p.lua:3: number: unknown word: a number is num { }, a whole number int { }\n"
+    .. "p.lua:3: schema.a: a table is no type; expected one of str num int bool enum time any" },
+  { [[schema "event" { a = str {} }]], "p.lua:3: schema: a schema has no name: write "
+    .. "local event = schema { }, and schema = event in a route" },
+  { [[stream "t" { sinks = { 5 } }]], 'p.lua:3: stream "t".sinks[1]: 5 is not the name of '
+    .. 'a sink: write sinks = { "name" }' },
+  { [[kafka "k" { bootstrap_servers = "a:1", topic = "t", brokers = "a:1" }
+stream "t" { sinks = { "k" } }]],
+    'p.lua:3: kafka "k".bootstrap_servers: unknown key; did you mean "brokers"?' },
+  { [[local e = schema { a = enum { x = 1 } }]], "p.lua:3: schema.a: an enum's values are a "
+    .. 'list of texts, without keys: enum { "a", "b" }' },
+  { [[route "POST /x" { body = "event", stream = "s", on_event = on_event }
+local function on_event(ev) end]], "p.lua:3: on_event: is defined in line 4, below: Lua "
+    .. "reads from the top, so move it up" },
+  { [[setmetatable({}, {})]],
+    "p.lua:3: setmetatable: not available to a policy: tables are plain here" },
+  { [[local j = json.encode]], "p.lua:3: json: not available to a policy: write ev.x = t "
+    .. "for a table t, which becomes JSON; get(ev, path) reads one" },
+  { [[require "cjson"]], 'p.lua:3: require "cjson": no file cjson.lua; a policy has no C '
+    .. "modules: write ev.x = t for a table t, which becomes JSON; get(ev, path) reads one" },
+  { [[local c = counter "a_total"
+c.inc(1)]], "p.lua:4: expected a counter before inc: write c:inc(…)" },
+}
+
+local syntax = {
+  { "if a != b then end", "Lua writes ~= for \"is not\"" },
+  { "if a && b then end", "Lua writes and for &&" },
+  { "if a || b then end", "Lua writes or for ||" },
+  { "local x = 1\nx += 1", "Lua has no +=: write x = x + 1" },
+  { "for i = 1, 2 do if i then continue end end",
+    "Lua has no continue: write if … then … end around the rest" },
+}
+
+describe("sluice check", function()
+  local c
+  setup(function() c = checking.new(BASE) end)
+  teardown(function() c.remove() end)
+
+  local ROUTE = '\nroute "POST /ok" { body = "event", stream = "s" }\n'
+  local function hooked(hook)
+    return BASE .. 'route "POST /h" { body = "event", stream = "s",\n'
+      .. "on_event = function(ev, req) " .. hook .. " end }\n"
+  end
+
+  for _, row in ipairs(hooks) do
+    it("refuses the hook " .. row[1], function()
+      assert.equal("p.lua:4: " .. row[2], (c.problems(hooked(row[1]))))
+    end)
+  end
+
+  it("takes hooks that only look alike", function()
+    for _, hook in ipairs(good) do
+      local out, code = c.check(hooked(hook))
+      assert.equal(0, code, hook .. "\n" .. out)
+    end
+  end)
+
+  for i, row in ipairs(policies) do
+    it(("names mistake %d: %s"):format(i, row[1]:match("[^\n]+")), function()
+      assert.equal(row[2], (c.problems(BASE .. row[1] .. ROUTE)))
+    end)
+  end
+
+  for _, row in ipairs(syntax) do
+    it("tells how Lua writes " .. row[1]:match("[^\n]*$"), function()
+      assert.matches("; " .. row[2], c.problems(BASE .. row[1] .. ROUTE), 1, true)
+    end)
+  end
+
+  it("finds one mistake in 20,000 lines in little time", function()
+    local lines = { "local event = schema { bad = str { maxx = 5 },\n" }
+    for i = 1, 60 do lines[#lines + 1] = ("  f%d = str { },"):format(i) end
+    lines[#lines + 1] = "}"
+    for i = 1, 20000 do lines[#lines + 1] = ("local function f%d(a) return a end")
+      :format(i):gsub("^local ", "") end
+    local text = BASE .. table.concat(lines, "\n") .. ROUTE
+    local from = os.clock()
+    local out = c.check(text)
+    assert.matches("maxx: unknown key", out)
+    assert.is_true(os.clock() - from < 10)
+  end)
+end)
