@@ -284,7 +284,7 @@ local function act(ev, r, more)
         .. "the one of refused events", 0)
     end
     C.sluice_reject(ctx, ev, said.code, #said.code, said.message, #said.message)
-    if said.wait_ms > 0 then C.sluice_limited(ctx, ev) end
+    if said.wait_ms > 0 then C.sluice_limited(ctx, ev, said.wait_ms) end
   elseif said.kind == DROP then
     C.sluice_drop(ctx, ev)
   else

@@ -182,12 +182,12 @@ function route(name) end
 ---Events on their way: how safely they are kept, and where they go.
 ---@class sluice.stream
 ---@field ack? "written"|"synced"|"delivered" What a 2xx means: in the page cache, on stable storage, or at every sink. (default: written)
----@field dedup? sluice.stream.dedup Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too.
+---@field dedup? sluice.stream.dedup Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too. "1" and 1 are two keys; an empty text is none.
 ---@field max_bytes? string Most bytes in the spool; default: an equal share.
 ---@field sinks table<integer|string, string|sluice.stream_sink> Names of sinks, or name = { when_full, max_lag }.
 ---@field timeout? string With ack = "delivered": then 504; the events are kept all the same. (default: 30s)
 
----Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too.
+---Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too. "1" and 1 are two keys; an empty text is none.
 ---@class sluice.stream.dedup
 ---@field key string Path of the field that tells events apart; those without it all pass.
 ---@field max_keys? integer Keys remembered, about 60 bytes each; of more, the oldest are forgotten early. (default: 1000000)
@@ -451,13 +451,13 @@ function bool(options) end
 ---@return sluice.field
 function enum(options) end
 
----A whole number.
+---A whole number of 64 bits, written without a decimal point and without an exponent: what an integer column reads.
 ---@class sluice.field.int
 ---@field max? number Most value.
 ---@field min? number Least value.
 ---@field required? boolean The event is refused without it. (default: false)
 
----A whole number.
+---A whole number of 64 bits, written without a decimal point and without an exponent: what an integer column reads.
 ---@param options sluice.field.int
 ---@return sluice.field
 function int(options) end
@@ -484,13 +484,13 @@ function num(options) end
 ---@return sluice.field
 function str(options) end
 
----Milliseconds since 1970, or RFC 3339 text.
+---Whole milliseconds since 1970, or RFC 3339 text. Without max_age, numbers below 100000000000 are refused: they are seconds, mostly.
 ---@class sluice.field.time
 ---@field max_age? string Older ones are refused.
 ---@field max_skew? string Further ahead ones are refused.
 ---@field required? boolean The event is refused without it. (default: false)
 
----Milliseconds since 1970, or RFC 3339 text.
+---Whole milliseconds since 1970, or RFC 3339 text. Without max_age, numbers below 100000000000 are refused: they are seconds, mostly.
 ---@param options sluice.field.time
 ---@return sluice.field
 function time(options) end

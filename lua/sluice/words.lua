@@ -20,7 +20,7 @@ M.server = {
     workers = { type = "workers", default = "auto", min = 1, max = 1024,
       help = "Worker threads, each with its own loop; \"auto\": one a core." },
     max_body = { type = "bytes", default = "4MiB", min = 1024,
-      max = 1024 * 1024 * 1024,
+      max = 255 * 1024 * 1024,
       help = "Largest body, after inflating; larger ones get 413." },
     max_events = { type = "count", default = 10000, min = 1, max = 1000000,
       help = "Most events of a body; more get 413." },
@@ -325,7 +325,8 @@ M.stream = {
       help = "Most bytes in the spool; default: an equal share." },
     dedup = { type = "options", optional = true,
       help = "Repeats of a key are answered as accepted and not stored. Taken out "
-        .. "behind on_event, so that hooks see them too.",
+        .. "behind on_event, so that hooks see them too. \"1\" and 1 are two keys; an "
+        .. "empty text is none.",
       options = {
         key = { type = "string", required = true,
           help = "Path of the field that tells events apart; those without it all pass." },
@@ -536,13 +537,15 @@ M.fields = {
   num = { help = "A number.", options = { required = required,
     min = { type = "number", help = "Least value." },
     max = { type = "number", help = "Most value." } } },
-  int = { help = "A whole number.", options = { required = required,
+  int = { help = "A whole number of 64 bits, written without a decimal point and "
+    .. "without an exponent: what an integer column reads.", options = { required = required,
     min = { type = "number", help = "Least value." },
     max = { type = "number", help = "Most value." } } },
   bool = { help = "true or false.", options = { required = required } },
   enum = { help = "One of some strings.", list = true,
     options = { required = required } },
-  time = { help = "Milliseconds since 1970, or RFC 3339 text.",
+  time = { help = "Whole milliseconds since 1970, or RFC 3339 text. Without max_age, "
+    .. "numbers below 100000000000 are refused: they are seconds, mostly.",
     options = { required = required,
       max_age = { type = "duration", min = 0, max = 36500 * DAY_MS,
         help = "Older ones are refused." },

@@ -83,7 +83,7 @@ struct event {
     const char *field;   /* NUL-terminated path of the field */
     const char *message; /* NUL-terminated, for a human */
     uint32_t index;      /* as the client counts, from 0 */
-    uint32_t unused;
+    uint32_t error_at;   /* 1 + offset in the body of what is no JSON; 0: none */
     struct slot *slots;  /* as many as the schema has fields */
 };
 
@@ -105,5 +105,6 @@ struct event_batch {
     struct edit *edits;
     struct arena *arena;  /* of the request: messages, edits */
     struct shape *shape;  /* the scanner's memory of the last event's keys */
+    double wait_ms;       /* until what limits have refused may pass; 0: nothing */
     struct slot envelope[ENVELOPE_FIELDS_MAX]; /* filled by scan_enveloped */
 };

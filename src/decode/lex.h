@@ -21,6 +21,7 @@ struct lex {
     const char *at;     /* of the error */
     const char *detail; /* NULL: none yet */
     bool deep;          /* the error is the depth */
+    bool wide;          /* the error is the number or the size of keys */
     bool newline;       /* a raw newline was passed between tokens */
     uint32_t max_depth;
 };

@@ -116,7 +116,8 @@ static bool key(struct scan *s, uint16_t node)
     }
     raw = (struct str){from, (size_t)(l->p - 1 - from)};
     if (!shape_see(s->shape, s->b->arena, raw, escaped, node)) {
-        return lex_fail(l, from, "too many escaped keys");
+        l->wide = true;
+        return lex_fail(l, from, "too many keys");
     }
     lex_maybe_space(l);
     if (l->p >= l->end || *l->p != ':') {
@@ -157,6 +158,7 @@ static void reject_twice(struct scan *s, struct event *ev, struct str name)
 {
     struct str copy = arena_copy(s->b->arena, name);
 
+    /* Without room for it, field is NULL: the event's error says less. */
     event_reject(ev, "duplicate_key", copy.p, "the event has this key twice");
 }
 

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "decode/envelope.h"
+#include "decode/extent.h"
 #include "decode/list.h"
 
 /* {} as a set of fields: for routes without a schema. */
@@ -47,7 +48,20 @@ enum scan_result scan_failed(const struct scan *s, struct scan_error *se)
 {
     se->at = (size_t)(s->l.at - s->b->body);
     se->detail = s->l.detail;
-    return s->l.deep ? SCAN_TOO_DEEP : SCAN_INVALID;
+    return s->l.deep   ? SCAN_TOO_DEEP
+           : s->l.wide ? SCAN_TOO_WIDE
+                       : SCAN_INVALID;
+}
+
+/* The lexer's error is that of one event. */
+static void reject_text(const struct scan *s, struct event *ev)
+{
+    event_reject(ev,
+                 s->l.deep   ? "too_deep"
+                 : s->l.wide ? "too_many_keys"
+                             : "invalid_json",
+                 NULL, s->l.detail);
+    ev->error_at = 1 + (uint32_t)(s->l.at - s->b->body);
 }
 
 static enum scan_result too_many(struct scan *s, struct scan_error *se)
@@ -85,6 +99,41 @@ static enum scan_result scan_one(struct scan *s, struct scan_error *se)
     return at_end(s, se);
 }
 
+/* The element that begins at from is no JSON. False: nobody can tell where it ends,
+ * and so where the next one begins. */
+static bool pass_over(struct scan *s, struct event *ev, const char *from)
+{
+    struct lex *l = &s->l;
+    const char *stop = extent_end(from, l->end);
+
+    if (stop == NULL) {
+        return false;
+    }
+    ev->off = (uint32_t)(from - s->b->body);
+    ev->len = (uint32_t)(stop - from);
+    reject_text(s, ev);
+    l->p = stop;
+    l->deep = l->wide = false;
+    return true;
+}
+
+/* p is at an element of a list. False: it has no end, see l. */
+static bool element(struct scan *s, struct event *ev)
+{
+    struct lex *l = &s->l;
+    const char *from = l->p;
+    enum slot_kind kind;
+
+    if (l->p < l->end && *l->p == '{') {
+        return object_read(s, ev) || pass_over(s, ev, from);
+    }
+    if (lex_value(l, 1, &kind)) {
+        event_reject(ev, "not_an_object", NULL, "an event is a JSON object");
+        return true;
+    }
+    return pass_over(s, ev, from);
+}
+
 enum scan_result list_read(struct scan *s, struct scan_error *se)
 {
     struct lex *l = &s->l;
@@ -97,18 +146,11 @@ enum scan_result list_read(struct scan *s, struct scan_error *se)
     }
     for (;;) {
         struct event *ev = next_event(s);
-        enum slot_kind kind;
 
         if (ev == NULL) {
             return too_many(s, se);
         }
-        if (l->p < l->end && *l->p == '{') {
-            if (!object_read(s, ev)) {
-                return scan_failed(s, se);
-            }
-        } else if (lex_value(l, 1, &kind)) {
-            event_reject(ev, "not_an_object", NULL, "an event is a JSON object");
-        } else {
+        if (!element(s, ev)) {
             return scan_failed(s, se);
         }
         lex_maybe_space(l);
@@ -151,12 +193,12 @@ static void reject_line(struct scan *s, struct event *ev, const char *line)
 {
     char *text = arena_alloc(s->b->arena, 128);
 
+    reject_text(s, ev);
     if (text != NULL) {
         (void)snprintf(text, 128, "%s at byte %zu of the line", s->l.detail,
                        (size_t)(s->l.at - line));
+        ev->message = text;
     }
-    event_reject(ev, s->l.deep ? "too_deep" : "invalid_json", NULL,
-           text == NULL ? s->l.detail : text);
 }
 
 static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
@@ -171,7 +213,7 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
         next = nl == NULL ? end : nl + 1;
         s->l.p = line;
         s->l.end = nl == NULL ? end : nl;
-        s->l.deep = false;
+        s->l.deep = s->l.wide = false;
         lex_space(&s->l);
         if (s->l.p == s->l.end) {
             continue;
@@ -245,11 +287,16 @@ static enum scan_result read_body(struct event_batch *b,
     enum scan_result r;
 
     arena_reset(b->arena);
+    b->n = 0;
+    if (body.n >= SCAN_BODY_MAX) {
+        *se = (struct scan_error){SCAN_BODY_MAX, "longer than 256 MiB"};
+        return SCAN_TOO_LONG;
+    }
     b->body = body.p;
     b->body_len = (uint32_t)body.n;
-    b->n = 0;
     b->n_slots = s.keys->n_slots;
     b->n_edits = 0;
+    b->wait_ms = 0;
     b->shaped_from = 0;
     b->epoch++;
     shape_use(b->shape, s.keys);

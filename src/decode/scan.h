@@ -24,6 +24,8 @@ enum {
     SCHEMA_FIELDS_MAX = 64,
     SCAN_DEPTH_DEFAULT = 64,
     SCAN_PAD = 64,
+    SCAN_BODY_MAX = 1 << 28, /* a slot has 28 bits for a length */
+    SCAN_KEYS_MAX = 1 << 20, /* of an event whose keys are not predicted */
     EVENTS_MAX = 1000000 /* of one body, at the highest max_events */
 };
 
@@ -40,7 +42,10 @@ enum scan_result {
     SCAN_OK = 0,
     SCAN_INVALID,    /* not JSON, or JSON of another shape: at, detail */
     SCAN_TOO_MANY,   /* more than max_events events */
-    SCAN_TOO_DEEP    /* nested deeper than max_depth */
+    SCAN_TOO_DEEP,   /* nested deeper than max_depth */
+    SCAN_TOO_WIDE,   /* more keys in an event than SCAN_KEYS_MAX, or more escaped
+                        ones than the arena takes */
+    SCAN_TOO_LONG    /* SCAN_BODY_MAX bytes or more */
 };
 
 struct scan_limits {
@@ -67,8 +72,9 @@ void event_batch_fini(struct event_batch *b);
 /* Reads body[0..n), behind which SCAN_PAD readable bytes lie (any content).
  * Afterwards b->events[0..b->n) are in the client's order, with fate
  * EVENT_ACCEPT, or EVENT_REJECT for what is one event's own fault: a bad NDJSON
- * line ("invalid_json"), an element that is no object ("not_an_object"), a key
- * given twice ("duplicate_key", field = the key). Borrowed views: body must stay
+ * line, or an element of a list whose end is certain (extent.h): "invalid_json",
+ * "too_deep", "too_many_keys", with error_at; an element that is no object
+ * ("not_an_object"), a key given twice ("duplicate_key", field = the key). Borrowed views: body must stay
  * until the batch is done with. Unless SCAN_OK, b->n is 0 and *se is filled. */
 enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
                            enum scan_shape shape,

@@ -49,6 +49,9 @@ bool shape_see(struct shape *s, struct arena *arena, struct str raw,
     struct seen_key *k;
     const struct key_child *c;
 
+    if (s->n_seen == SCAN_KEYS_MAX) {
+        return false;
+    }
     if (s->n_seen == s->max_seen) {
         s->max_seen = s->max_seen == 0 ? 64 : 2 * s->max_seen;
         s->seen = mem_realloc(s->seen, s->max_seen * sizeof *s->seen);

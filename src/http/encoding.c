@@ -153,8 +153,10 @@ static enum encoding_result run_zstd(struct encoding *e, struct str in,
         if (ZSTD_isError(rc)) {
             return ENCODING_BAD;
         }
-        if (src.pos == src.size && dst.pos < dst.size) {
-            break; /* all is read, all is flushed */
+        /* All is read, all is flushed: the frame has ended, or there is room left.
+         * A frame may end with the last byte of the room. */
+        if (src.pos == src.size && (rc == 0 || dst.pos < dst.size)) {
+            break;
         }
     }
     if (rc != 0) {

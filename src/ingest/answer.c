@@ -71,6 +71,10 @@ static void put_event_error(struct text *t, const struct event *ev)
     put_u64(t, ev->index);
     put_z(t, ",\"code\":");
     put_quoted(t, ev->code, CODE_MAX);
+    if (ev->error_at != 0) {
+        put_z(t, ",\"offset\":");
+        put_u64(t, ev->error_at - 1);
+    }
     if (ev->field != NULL) {
         put_z(t, ",\"field\":");
         put_quoted(t, ev->field, FIELD_MAX);

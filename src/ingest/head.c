@@ -29,7 +29,7 @@ void head_refused(const struct refused *no, const char *retry_after,
     }
     if (no->status == 429 && no->wait_ms > 0) {
         (void)snprintf(after, sizeof after, "Retry-After: %u\r\n",
-                       decide_retry_s(no));
+                       decide_retry_s(no->wait_ms));
         retry_after = after;
     }
     (void)snprintf(out, HEAD_BYTES, "%s%s%s%s", allow,

@@ -79,21 +79,33 @@ static void count(struct ingest *in, const struct outcome *o)
     stats_add(in->m.dead, o->dead);
 }
 
-/* The clock is asked only when it is told. */
-static const char *retry_after(const struct ingest *in, const struct outcome *o)
+enum { RETRY_BYTES = 40 };
+
+/* What the bucket needs, if it was a limit that refused; else the clock is asked,
+ * and only when it is told. */
+static const char *retry_after(const struct ingest *in, const struct outcome *o,
+                               char out[RETRY_BYTES])
 {
-    return UNLIKELY(o->status == 429) ? door_retry_after(in) : "";
+    if (LIKELY(o->status != 429)) {
+        return "";
+    }
+    if (o->wait_ms <= 0) {
+        return door_retry_after(in);
+    }
+    (void)snprintf(out, RETRY_BYTES, "Retry-After: %u\r\n",
+                   decide_retry_s(o->wait_ms));
+    return out;
 }
 
 static void answer_now(struct ingest *in, struct http_request *r,
                        const struct outcome *o)
 {
-    char small[ANSWER_SMALL], lines[HEAD_BYTES];
+    char small[ANSWER_SMALL], lines[HEAD_BYTES], after[RETRY_BYTES];
     size_t bound = answer_bound(&in->batch, o);
     char *text = bound <= sizeof small ? small : mem_alloc(bound);
     size_t n = answer_events(&in->batch, o, text);
 
-    http_answer(r, o->status, head_outcome(o, retry_after(in, o), in->extra, lines),
+    http_answer(r, o->status, head_outcome(o, retry_after(in, o, after), in->extra, lines),
                 (struct str){text, n});
     meters_request(&in->m, o->status);
     if (text != small) {
@@ -105,8 +117,8 @@ static void answer_now(struct ingest *in, struct http_request *r,
 static void keep_answer(struct ingest *in, struct waiter *w,
                         const struct outcome *o)
 {
-    char buffer[HEAD_BYTES];
-    const char *lines = head_outcome(o, retry_after(in, o), in->extra, buffer);
+    char buffer[HEAD_BYTES], after[RETRY_BYTES];
+    const char *lines = head_outcome(o, retry_after(in, o, after), in->extra, buffer);
     size_t n = lines[0] == '\0' ? 0 : strlen(lines) + 1;
     char *text = waiter_text(w, n + answer_bound(&in->batch, o));
 

@@ -121,33 +121,38 @@ static bool give_envelope(const struct carried *c, uint32_t i,
     return true;
 }
 
-/* The value as JSON text in the arena; p is NULL: the request has none. */
-static struct str request_value(const struct carried *c, const struct route *r,
-                                struct event_batch *b,
-                                const struct policy_request *q)
+/* *out: the value as JSON text in the arena; p is NULL: the request has none. False:
+ * the arena has no room for it. */
+static bool request_value(const struct carried *c, const struct route *r,
+                          struct event_batch *b, const struct policy_request *q,
+                          struct str *out)
 {
-    struct str raw, none = {NULL, 0};
+    struct str raw;
     char *plain, *json;
     size_t n;
 
+    *out = (struct str){NULL, 0};
     if (c->from == CARRY_TIME) {
         json = arena_alloc(b->arena, 32);
-        return json == NULL
-                   ? none
-                   : (struct str){json, (size_t)snprintf(json, 32, "%.0f",
-                                                         q->time_ms)};
+        if (json != NULL) {
+            *out = (struct str){
+                json, (size_t)snprintf(json, 32, "%.0f", q->time_ms)};
+        }
+        return json != NULL;
     }
     raw = request_raw(q, r->path, c->part, c->name);
     if (raw.p == NULL) {
-        return none;
+        return true;
     }
     plain = arena_alloc(b->arena, raw.n + 1);
     json = arena_alloc(b->arena, quote_bound(raw.n));
-    if (plain == NULL || json == NULL ||
-        !request_decode(c->part, raw, plain, &n)) {
-        return none;
+    if (plain == NULL || json == NULL) {
+        return false;
     }
-    return (struct str){json, quote_mended((struct str){plain, n}, json)};
+    if (request_decode(c->part, raw, plain, &n)) {
+        *out = (struct str){json, quote_mended((struct str){plain, n}, json)};
+    }
+    return true;
 }
 
 /* The rules of the field on the value, for all events at once: ev is marked as they
@@ -176,9 +181,15 @@ static bool set_from_request(const struct carried *c, const struct route *r,
                              struct event_batch *b,
                              const struct policy_request *q, uint64_t *left)
 {
-    struct str json = request_value(c, r, b, q);
     struct event mark = {0};
-    bool good = allowed(c, b, json, q, &mark);
+    struct str json;
+    bool good = request_value(c, r, b, q, &json);
+
+    if (good) {
+        good = allowed(c, b, json, q, &mark);
+    } else {
+        no_room(&mark);
+    }
 
     for (uint32_t k = 0; k < b->n; k++) {
         struct event *ev = &b->events[k];

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "plan/moment.h"
 
 enum { MESSAGE_BYTES = 512, SHOWN_BYTES = 40 };
@@ -64,6 +65,7 @@ static bool refuse(struct event_batch *b, struct event *ev,
         va_start(args, fmt);
         (void)vsnprintf(text + n, (size_t)(MESSAGE_BYTES - n), fmt, args);
         va_end(args);
+        text[text_cut(str_of(text), MESSAGE_BYTES - 4)] = '\0';
         ev->message = text;
     }
     return false;
@@ -124,6 +126,73 @@ static bool check_str(struct event_batch *b, struct event *ev,
     return true;
 }
 
+/* What a number's text is as an integer. */
+enum whole {
+    WHOLE = 0,
+    WHOLE_FRACTION, /* 1.5, 1.00000000000000000001, 1e-400 */
+    WHOLE_WRITTEN,  /* 1.0, 1e3: whole, but no integer column reads it */
+    WHOLE_LARGE     /* beyond 64 bits */
+};
+
+/* Digits that count for nothing behind the point. */
+static bool has_fraction(struct str s, double value)
+{
+    const char *dot = memchr(s.p, '.', s.n);
+
+    if (value != floor(value)) {
+        return true;
+    }
+    for (size_t i = 0; i < s.n; i++) {
+        if ((s.p[i] | 0x20) == 'e') {
+            return value == 0; /* so small that a double has no place for it, or 0 */
+        }
+    }
+    for (const char *p = dot + 1; dot != NULL && p < s.p + s.n; p++) {
+        if (*p != '0') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By its digits: a double has 53 bits of them. */
+static enum whole whole_of(struct str s, double value)
+{
+    size_t i = s.n > 0 && s.p[0] == '-', digits = s.n - i;
+    uint64_t v = 0;
+
+    for (size_t k = i; k < s.n; k++) {
+        unsigned d = (unsigned)(s.p[k] - '0');
+
+        if (d > 9) {
+            return has_fraction(s, value) ? WHOLE_FRACTION : WHOLE_WRITTEN;
+        }
+        v = v * 10 + d;
+    }
+    /* 19 digits do not wrap: JSON has no leading zeros. */
+    return digits > 19 || v > (uint64_t)INT64_MAX + i ? WHOLE_LARGE : WHOLE;
+}
+
+static bool check_whole(struct event_batch *b, struct event *ev,
+                        const struct field *f, const struct slot *x)
+{
+    switch (whole_of(text_of(b, x), x->num)) {
+    case WHOLE_FRACTION:
+        return refuse(b, ev, f, "wrong_type",
+                      "expected an integer, got a fraction");
+    case WHOLE_WRITTEN:
+        return refuse(b, ev, f, "wrong_type",
+                      "expected an integer without a decimal point and without "
+                      "an exponent");
+    case WHOLE_LARGE:
+        return refuse(b, ev, f, x->num < 0 ? "too_small" : "too_large",
+                      "the integer is beyond 64 bits");
+    case WHOLE:
+        break;
+    }
+    return true;
+}
+
 static bool check_num(struct event_batch *b, struct event *ev,
                       const struct field *f, struct slot *x)
 {
@@ -136,9 +205,8 @@ static bool check_num(struct event_batch *b, struct event *ev,
         return refuse(b, ev, f, "too_large",
                       "the number is beyond the range of a double");
     }
-    if (whole && x->num != floor(x->num)) {
-        return refuse(b, ev, f, "wrong_type",
-                      "expected an integer, got a fraction");
+    if (whole && !check_whole(b, ev, f, x)) {
+        return false;
     }
     if (f->has_min && x->num < f->min) {
         return refuse(b, ev, f, "too_small", "less than %.15g", f->min);
@@ -163,14 +231,15 @@ static bool not_in_enum(struct event_batch *b, struct event *ev,
 
         n += k > 0 ? (size_t)k : 0;
     }
-    /* What the client sent is shown only as far as it is plain. */
+    list[text_cut(str_of(list), sizeof list - 4)] = '\0';
+    /* What the client sent is shown only as far as it is not escaped. */
     for (size_t i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == '\\') {
+        if (s.p[i] == '\\') {
             s.n = i;
         }
     }
     return refuse(b, ev, f, "not_in_enum", "\"%.*s\" is none of %s",
-                  (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p, list);
+                  (int)text_cut(s, SHOWN_BYTES), s.p, list);
 }
 
 static bool check_enum(struct event_batch *b, struct event *ev,
@@ -212,9 +281,16 @@ static bool read_time(struct event_batch *b, struct event *ev,
     if (kind_of(x) != SLOT_NUMBER) {
         return wrong_type(b, ev, f, x, "a time");
     }
-    if (!(x->num >= 0 && x->num <= LAST_MS)) {
+    if (!(x->num >= 0 && x->num <= LAST_MS) || whole_of(s, x->num) != WHOLE) {
         return refuse(b, ev, f, "bad_time",
-                      "%.*s is not milliseconds since 1970",
+                      "%.*s is not whole milliseconds since 1970",
+                      (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p);
+    }
+    /* With max_age such a time is too old, which is told there. */
+    if (x->num < LEAST_MS && f->max_age_ms < 0) {
+        return refuse(b, ev, f, "bad_time",
+                      "%.*s looks like seconds since 1970, expected "
+                      "milliseconds; give a time before 1973-03-03 as text",
                       (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p);
     }
     return true;

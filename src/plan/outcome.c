@@ -75,6 +75,7 @@ void outcome_of(const struct route *r, const struct event_batch *b,
         if (is_silent(r) && retry > 0) {
             o->status = failed > 0 ? 500 : 429;
         }
+        o->wait_ms = o->status == 429 ? b->wait_ms : 0;
     }
     if (UNLIKELY(r->answer != NULL)) {
         o->answer = o->status == 202 ? r->answer : NULL;
@@ -92,6 +93,12 @@ int outcome_of_scan(enum scan_result r, const char **code)
         return 413;
     case SCAN_TOO_DEEP:
         *code = "too_deep";
+        return 413;
+    case SCAN_TOO_WIDE:
+        *code = "too_many_keys";
+        return 413;
+    case SCAN_TOO_LONG:
+        *code = "too_large";
         return 413;
     case SCAN_OK:
     case SCAN_INVALID:

@@ -17,6 +17,7 @@ struct outcome {
     uint32_t rejected;
     uint32_t dropped;   /* of accepted */
     uint32_t dead;      /* of accepted */
+    double wait_ms;     /* 429 by a limit: until the same may pass; else 0 */
     bool store;         /* false: a route with partial = false refuses all */
     const struct answer_plan *answer; /* the route's own, of accepted events; NULL */
 };

@@ -28,6 +28,19 @@ static inline void *take(struct build *b, size_t n)
     return p;
 }
 
+/* A copy of s, which may be the empty one, in the plan. */
+static inline struct str copy(struct build *b, struct str s)
+{
+    if (s.p == NULL) {
+        return s;
+    }
+    s = arena_copy(&b->plan->arena, s);
+    if (s.p == NULL) {
+        (void)luaL_error(b->L, "the policy is too large");
+    }
+    return s;
+}
+
 /* Fields of the table on top. */
 static inline double number(struct build *b, const char *key, double none)
 {
@@ -60,9 +73,7 @@ static inline struct str text(struct build *b, const char *key)
 
     lua_getfield(b->L, -1, key);
     s.p = lua_tolstring(b->L, -1, &s.n);
-    if (s.p != NULL) {
-        s = arena_copy(&b->plan->arena, s);
-    }
+    s = copy(b, s);
     lua_pop(b->L, 1);
     return s;
 }

@@ -14,7 +14,7 @@ static const char *const *texts(struct build *b, const char *key, uint32_t *n)
 
         lua_rawgeti(b->L, -1, (int)i + 1);
         s.p = lua_tolstring(b->L, -1, &s.n);
-        list[i] = arena_copy(&b->plan->arena, s).p;
+        list[i] = copy(b, s).p;
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);

@@ -35,11 +35,15 @@ static bool refuse_scan(struct refused *no, enum scan_result r,
     no->wait_ms = 0;
     no->error.error = r == SCAN_INVALID    ? "Invalid JSON"
                       : r == SCAN_TOO_MANY ? "Too many events"
+                      : r == SCAN_TOO_WIDE ? "Too many keys"
+                      : r == SCAN_TOO_LONG ? "Too large"
                                            : "Nested too deep";
     no->error.detail = se->detail;
     no->error.offset = (int64_t)se->at;
     no->error.limit = r == SCAN_TOO_MANY   ? (int64_t)limits->max_events
                       : r == SCAN_TOO_DEEP ? (int64_t)limits->max_depth
+                      : r == SCAN_TOO_WIDE ? SCAN_KEYS_MAX
+                      : r == SCAN_TOO_LONG ? SCAN_BODY_MAX - 1
                                            : -1;
     return false;
 }
@@ -75,9 +79,9 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
     return !v.refuse;
 }
 
-uint32_t decide_retry_s(const struct refused *no)
+uint32_t decide_retry_s(double wait_ms)
 {
-    double s = ceil(no->wait_ms / 1000);
+    double s = ceil(wait_ms / 1000);
 
     return s < 1 ? 1 : s > RETRY_MAX_S ? RETRY_MAX_S : (uint32_t)s;
 }

@@ -31,7 +31,7 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
                  enum scan_shape *shape, struct refused *no) MUST_USE;
 
 /* The Retry-After of a 429: whole seconds, from 1. */
-uint32_t decide_retry_s(const struct refused *no);
+uint32_t decide_retry_s(double wait_ms);
 
 /* Told behind each stage that ran; for time measured. */
 enum decide_stage { DECIDE_DECODE, DECIDE_CHECK, DECIDE_POLICY };

@@ -29,30 +29,30 @@ static int slot_of(const struct route *route, struct str key)
     return -1;
 }
 
-/* A text as it means, a number as it was sent; {NULL, 0}: there is no key. */
-static struct str key_of(struct dedup *d, struct event_batch *b,
-                         struct event *ev)
+/* A text as it means, a number as it was sent. False: the event has no key: none that
+ * is text or number, or the empty text, which is no identity. */
+static bool key_of(struct dedup *d, struct event_batch *b, struct event *ev,
+                   struct str *key, enum seen_kind *kind)
 {
     struct str path = d->stream->dedup_key;
     struct sluice_value v;
 
-    if (d->slot >= 0 && ev->n_edits == 0) {
+    if (d->slot >= 0 && ev->n_edits == 0 &&
+        (ev->slots[d->slot].tag & 15) != SLOT_ESCAPED) {
         const struct slot *x = &ev->slots[d->slot];
-        unsigned kind = x->tag & 15;
 
-        if (kind != SLOT_ESCAPED) {
-            return kind == SLOT_STRING || kind == SLOT_NUMBER
-                       ? (struct str){b->body + x->off, x->tag >> 4}
-                       : (struct str){NULL, 0};
+        v.kind = x->tag & 15;
+        *key = (struct str){b->body + x->off, x->tag >> 4};
+    } else {
+        if (sluice_find(&d->s->context, (struct sluice_event *)(void *)ev,
+                        path.p, path.n, &v) == 0) {
+            return false;
         }
+        *key = (struct str){v.text, v.len};
     }
-    if (sluice_find(&d->s->context, (struct sluice_event *)(void *)ev, path.p,
-                    path.n, &v) == 0 ||
-        (v.kind != SLOT_STRING && v.kind != SLOT_ESCAPED &&
-         v.kind != SLOT_NUMBER)) {
-        return (struct str){NULL, 0};
-    }
-    return (struct str){v.text, v.len};
+    *kind = v.kind == SLOT_NUMBER ? SEEN_DIGITS : SEEN_TEXT;
+    return key->n > 0 && (v.kind == SLOT_NUMBER || v.kind == SLOT_STRING ||
+                          v.kind == SLOT_ESCAPED);
 }
 
 /* The route's stream, or those that a hook named. */
@@ -88,17 +88,17 @@ static void mark_event(struct dedup *d, const struct route *route,
 {
     uint64_t to = ev->fate == EVENT_ACCEPT ? streams_of(route, ev) : 0;
     enum seen_result r;
+    enum seen_kind kind;
     uint64_t other;
     struct str key;
 
     if ((to & d->bit) == 0) {
         return;
     }
-    key = key_of(d, b, ev);
-    if (key.p == NULL) {
+    if (!key_of(d, b, ev, &key, &kind)) {
         return;
     }
-    r = seen_ask(d->seen, key, d->owner, d->now_ms, &d->chain, &other);
+    r = seen_ask(d->seen, key, kind, d->owner, d->now_ms, &d->chain, &other);
     if (r == SEEN_NEW || r == SEEN_FULL ||
         (r == SEEN_BUSY && !tie(d, other))) {
         return;

@@ -21,6 +21,19 @@ static struct event *event_of(struct sluice_event *ev)
     return (struct event *)(void *)ev;
 }
 
+/* Where a text goes when the request's arena is used up: it is copied or hashed
+ * before the next one is asked for. As large as the largest such text. */
+static char *spill(struct sluice_context *c, size_t n)
+{
+    struct policy_state *s = OUTER(c, struct policy_state, context);
+
+    if (n > s->spill_room) {
+        s->spill_room = n;
+        s->spill = mem_realloc(s->spill, n);
+    }
+    return s->spill;
+}
+
 /* Text of a string's slice; escapes are undone in the request's arena. */
 static void give_text(struct sluice_context *c, struct str raw, bool escaped,
                       struct sluice_value *out)
@@ -30,10 +43,9 @@ static void give_text(struct sluice_context *c, struct str raw, bool escaped,
     if (escaped) {
         char *text = arena_alloc(c->batch->arena, raw.n + 1);
 
-        out->text = text == NULL ? "" : text;
-        out->len = text == NULL
-                       ? 0
-                       : (uint32_t)scan_unescape(raw.p, raw.n, text);
+        text = text == NULL ? spill(c, raw.n + 1) : text;
+        out->text = text;
+        out->len = (uint32_t)scan_unescape(raw.p, raw.n, text);
     }
 }
 
@@ -92,23 +104,26 @@ static bool is_last_key(const struct sluice_context *c, const char *key, size_t 
            memcmp(c->key + 1, key, n) == 0;
 }
 
-/* The key as JSON text in the arena; {NULL, 0}: no room, or not UTF-8. */
-static struct str key_text(struct sluice_context *c, const char *key, size_t n)
+/* The key as JSON text in the arena. */
+static enum ffi_refusal key_text(struct sluice_context *c, const char *key,
+                                 size_t n, struct str *out)
 {
     char *text;
 
     if (is_last_key(c, key, n)) {
-        return (struct str){c->key, c->key_len};
+        *out = (struct str){c->key, c->key_len};
+        return 0;
     }
     text = arena_alloc(c->batch->arena, quote_bound(n));
     if (text == NULL) {
-        return (struct str){NULL, 0};
+        return FFI_NO_ROOM;
     }
     c->key = text;
     c->key_len = (uint32_t)quote_write((struct str){key, n}, text);
     /* Only a key without escapes is found again by its bytes. */
     c->key_epoch = c->key_len == n + 2 ? c->epoch : 0;
-    return (struct str){c->key_len == 0 ? NULL : text, c->key_len};
+    *out = (struct str){text, c->key_len};
+    return c->key_len == 0 ? FFI_NOT_UTF8 : 0;
 }
 
 /* json lies in the arena. */
@@ -116,6 +131,7 @@ static int set(struct sluice_context *c, struct sluice_event *view,
                const char *key, size_t n, struct str json, enum edit_how how)
 {
     struct event *ev = event_of(view);
+    enum ffi_refusal why;
     struct str name;
 
     if (n > PATH_BYTES_MAX) {
@@ -124,9 +140,9 @@ static int set(struct sluice_context *c, struct sluice_event *view,
     if (!is_last_key(c, key, n) && !path_is_plain((struct str){key, n})) {
         return ffi_set_path(c, ev, (struct str){key, n}, json);
     }
-    name = key_text(c, key, n);
-    if (name.p == NULL) {
-        return FFI_NOT_UTF8;
+    why = key_text(c, key, n, &name);
+    if (why != 0) {
+        return (int)why;
     }
     if (edit_put(c->batch, ev, name, json, how)) {
         return 0;
@@ -143,8 +159,12 @@ int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
                     const char *key, size_t n, const char *p, size_t len)
 {
     char *json = arena_alloc(c->batch->arena, quote_bound(len));
-    size_t k = json == NULL ? 0 : quote_write((struct str){p, len}, json);
+    size_t k;
 
+    if (json == NULL) {
+        return FFI_NO_ROOM;
+    }
+    k = quote_write((struct str){p, len}, json);
     return k == 0 ? FFI_NOT_UTF8 : set(c, view, key, n, (struct str){json, k}, EDIT_SET);
 }
 
@@ -184,11 +204,13 @@ int sluice_remove(struct sluice_context *c, struct sluice_event *view,
                EDIT_REMOVE);
 }
 
-static const char *keep(struct sluice_context *c, const char *p, size_t n)
+/* none: what is told when the request's memory is full. */
+static const char *keep(struct sluice_context *c, const char *p, size_t n,
+                        const char *none)
 {
     struct str s = arena_copy(c->batch->arena, (struct str){p, n});
 
-    return s.p == NULL ? "" : s.p;
+    return s.p == NULL ? none : s.p;
 }
 
 void sluice_reject(struct sluice_context *c, struct sluice_event *view,
@@ -197,9 +219,9 @@ void sluice_reject(struct sluice_context *c, struct sluice_event *view,
     struct event *ev = event_of(view);
 
     ev->fate = EVENT_REJECT;
-    ev->code = keep(c, code, n);
+    ev->code = keep(c, code, n, "rejected");
     ev->field = NULL;
-    ev->message = len == 0 ? NULL : keep(c, message, len);
+    ev->message = len == 0 ? NULL : keep(c, message, len, NULL);
 }
 
 void sluice_drop(struct sluice_context *c, struct sluice_event *view)
@@ -241,7 +263,8 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *view,
     ev->field = NULL;
     ev->message = ev->fate == EVENT_REJECT
                       ? "the policy failed on this event"
-                      : keep(c, message, len);
+                      : keep(c, message, len,
+                             "the policy failed on this event");
     /* The same event may pass once the policy is mended. */
     ev->flags |= EVENT_RETRY;
 }

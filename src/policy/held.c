@@ -193,8 +193,11 @@ double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
                         s->now_ms);
 }
 
-void sluice_limited(struct sluice_context *c, struct sluice_event *ev)
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev,
+                    double wait_ms)
 {
-    (void)c;
+    if (wait_ms > c->batch->wait_ms) {
+        c->batch->wait_ms = wait_ms;
+    }
     ((struct event *)(void *)ev)->flags |= EVENT_RETRY;
 }

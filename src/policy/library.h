@@ -85,6 +85,7 @@ int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key,
                    size_t n);
 void sluice_cell(struct sluice_context *c, int32_t table, int32_t row,
                  int32_t column, struct sluice_value *out);
-void sluice_limited(struct sluice_context *c, struct sluice_event *ev);
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev,
+                    double wait_ms);
 
 #pragma GCC visibility pop

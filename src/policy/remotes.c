@@ -12,7 +12,7 @@ static void build_urls(struct build *b, struct remote_plan *r)
 
         lua_rawgeti(b->L, -1, (int)i + 1);
         url.p = lua_tolstring(b->L, -1, &url.n);
-        urls[i] = arena_copy(&b->plan->arena, url).p;
+        urls[i] = copy(b, url).p;
         lua_pop(b->L, 1);
     }
     r->urls = urls;

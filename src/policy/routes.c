@@ -39,7 +39,7 @@ static void build_field(struct build *b, struct field *f)
     for (uint32_t i = 0; i < f->n_values; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         list[i].p = lua_tolstring(b->L, -1, &list[i].n);
-        list[i] = arena_copy(&b->plan->arena, list[i]);
+        list[i] = copy(b, list[i]);
         lua_pop(b->L, 1);
     }
     f->values = list;
@@ -275,7 +275,7 @@ static const char *const *origins(struct build *b, uint32_t *n)
 
         lua_rawgeti(b->L, -1, (int)i + 1);
         origin.p = lua_tolstring(b->L, -1, &origin.n);
-        list[i] = arena_copy(&b->plan->arena, origin).p;
+        list[i] = copy(b, origin).p;
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);

@@ -406,6 +406,7 @@ void policy_state_free(struct policy_state *s)
     policy_unref(s->policy);
     free(s->made);
     free(s->part);
+    free(s->spill);
     free(s);
 }
 

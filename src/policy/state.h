@@ -132,6 +132,8 @@ struct policy_state {
     size_t made_room;
     char *part;              /* a part of the request that a hook reads, decoded */
     size_t part_room;
+    char *spill;             /* a text for which the arena has no room */
+    size_t spill_room;
     struct held *held;       /* counters, limits; NULL while it is loaded */
     bool trying;             /* its examples: held is nobody else's */
     double now_ms;           /* of the request, for what takes time */

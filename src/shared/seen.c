@@ -283,8 +283,9 @@ static enum seen_result counted(struct seen *s, enum seen_result r)
     return r;
 }
 
-enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
-                          double now_ms, uint32_t *chain, uint64_t *other)
+enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
+                          uint64_t owner, double now_ms, uint32_t *chain,
+                          uint64_t *other)
 {
     uint32_t now = (uint32_t)(uint64_t)(now_ms / TICK_MS), i;
     enum seen_result r;
@@ -292,6 +293,7 @@ enum seen_result seen_ask(struct seen *s, struct str key, uint64_t owner,
     uint64_t hash[2];
 
     siphash24_128(&s->key, key.p, key.n, hash);
+    hash[0] ^= (uint64_t)kind; /* as good a hash, of something else */
     hash[0] += hash[0] == 0; /* both 0 means undone */
     h = &s->shards[hash[1] % N_SHARDS];
     lock(h);

@@ -87,6 +87,19 @@ describe("dedup", function()
     assert.equal(8, #s:lines())
   end)
 
+  it("takes a text and a number for two keys, and an empty text for none", function()
+    s = h.server { policy = policy() }
+    for _, body in ipairs { [[{"event_id":"17"}]], [[{"event_id":17}]],
+      [[{"event_id":"17","again":1}]], [[{"event_id":17,"again":1}]],
+      [[{"event_id":""}]], [[{"event_id":"","again":1}]] } do
+      assert.equal(202, s:post("/v1/events", body).status)
+    end
+    assert.equal(2, results("repeat"))
+    local n = stored()
+    assert.equal(2, n["17"])
+    assert.equal(4, #s:lines())
+  end)
+
   it("of one stream leaves the others alone", function()
     s = h.server { policy = policy { top =
       [[stream "raw" { sinks = { "archive" } }]],

@@ -283,7 +283,7 @@ route "POST /" { body = "event", stream = "s" }]]))
       table.sort(stored[folder])
     end
     assert.same(want, stored)
-    assert.is_true(#want.archive > 5 and #want.copy == 7 and #want.dead == 2)
+    assert.is_true(#want.archive > 5 and #want.copy == 8 and #want.dead == 2)
     print(("# kit: %d requests answered and stored as by the server")
       :format(#requests))
     s:close()

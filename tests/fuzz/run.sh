@@ -8,6 +8,7 @@ case $2 in
 decode)
   printf '\000{"id":"x","a":[1,2.5e3,true,null],"p":{"q":"\\u00e9"},"v":-1}' >"$dir/corpus/1"
   printf '\001[{"id":1},{"a":"b","v":{}},{"\\u0061":1}]' >"$dir/corpus/2"
+  printf '\001[{"id":1},{"a":"\\ud800"},{"v":NaN},{"a":[01,]},tru,{"p":{"q":2}}]' >"$dir/corpus/6"
   printf '\002{"id":1}\n\n{"a":2}\nx\n' >"$dir/corpus/3"
   printf '\003{"sent":1,"batch":[{"id":1}],"ctx":{"app":"\\u00e9"}}' >"$dir/corpus/4"
   printf '\004{"e":{"f":0},"d":{"k":"x","list":[{"a":1},{"p":{"q":2}}]}}' >"$dir/corpus/5" ;;

@@ -135,13 +135,13 @@ route "POST /e" { body = "batch", stream = "s", schema = s, events = "d.list",
   end)
 
   it("checks them as if the event had sent them", function()
-    local r = post('[{"sent":1},{}]', "")
+    local r = post('[{"sent":1748779200000},{}]', "")
     assert.same({ 1, 1, "missing_field", "sent" },
       { r.accepted, r.rejected, r.code, r.field })
     r = post("[{}]", ',"sentAt":"soon"')
     assert.same({ "bad_time", "sent" }, { r.code, r.field })
     r = p:post("/e", '{"d":{"list":[{},{"ctx":{}}],"context":{"ip":"too long it is"}}'
-      .. ',"sentAt":1}')
+      .. ',"sentAt":1748779200000}')
     assert.same({ "rejected", "accepted" }, { r.events[1].fate, r.events[2].fate })
     assert.same({ "too_long", "ctx.ip" }, { r.code, r.field })
   end)
@@ -156,20 +156,20 @@ route "POST /e" { body = "batch", stream = "s", schema = s, events = "d.list",
   end)
 
   it("keeps a line a line", function()
-    local r = p:post("/e", '{"sentAt":1,"d":{"context":{\n"ip":\r\n"x"},"list":[{}]}}')
-    assert.same({ [[{"ctx":{ "ip":  "x"},"sent":1}]] }, lines(r))
+    local r = p:post("/e", '{"sentAt":1748779200000,"d":{"context":{\n"ip":\r\n"x"},"list":[{}]}}')
+    assert.same({ [[{"ctx":{ "ip":  "x"},"sent":1748779200000}]] }, lines(r))
   end)
 
   it("refuses to make a small body a large one", function()
     local context = ('{"x":"%s"}'):format(("y"):rep(100000))
     local function all(n)
-      return p:post("/e", ('{"sentAt":1,"d":{"context":%s,"list":[%s{}]}}')
+      return p:post("/e", ('{"sentAt":1748779200000,"d":{"context":%s,"list":[%s{}]}}')
         :format(context, ("{},"):rep(n - 1)))
     end
     assert.equal(41, all(41).accepted)
     local r = all(42)
     assert.same({ 413, "copies_too_large" }, { r.status, r.code })
-    r = p:post("/e", ('{"sentAt":1,"d":{"context":%s,"list":[%s{}]}}')
+    r = p:post("/e", ('{"sentAt":1748779200000,"d":{"context":%s,"list":[%s{}]}}')
       :format(context, ('{"ctx":0},'):rep(9000)))
     assert.equal(9001, r.accepted)
   end)

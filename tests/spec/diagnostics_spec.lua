@@ -120,7 +120,7 @@ route = 5]],
   { "a size beyond its most",
     [[server { max_body = "5TiB" }
 {BASE}]],
-    [[p.lua:1: server.max_body: "5TiB" is more than 1GiB]] },
+    [[p.lua:1: server.max_body: "5TiB" is more than 255MiB]] },
   { "a text for a count",
     [[server { max_events = "many" }
 {BASE}]],

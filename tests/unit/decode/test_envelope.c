@@ -137,7 +137,8 @@ static void refuses_what_is_no_such_envelope(void **state)
         {"{\"d\":{\"list\":[{}]}} x", "something follows the JSON value"},
         {"{\"d\" {}}", "expected ':'"},
         {"{\"x\":01,\"d\":{\"list\":[]}}", "a number may not begin with 0"},
-        {"{\"d\":{\"list\":[{\"a\":\"\x80\"}]}}", "not UTF-8"},
+        {"{\"x\":\"\x80\",\"d\":{\"list\":[]}}", "not UTF-8"},
+        {"{\"d\":{\"list\":[{\"a\":\"b}]}}", "unterminated string"},
         {"", "empty body"}};
     struct envelope *v = made("d.list", fields);
     struct scan_error se;
@@ -149,9 +150,32 @@ static void refuses_what_is_no_such_envelope(void **state)
         assert_true(se.at <= strlen(rows[i].text));
         assert_int_equal(batch.n, 0);
     }
-    assert_int_equal(
-        scan(v, "{\"d\":{\"list\":[{\"a\":[[[[[[[[1]]]]]]]]}]}}", &se),
-        SCAN_TOO_DEEP);
+    assert_int_equal(scan(v, "{\"x\":[[[[[[[[[1]]]]]]]]],\"d\":{\"list\":[]}}", &se),
+                     SCAN_TOO_DEEP);
+    envelope_free(v);
+}
+
+static void refuses_a_faulty_event_of_an_envelope_alone(void **state)
+{
+    static const char *const fields[] = {"sent", NULL};
+    static const char *const codes[] = {NULL, "invalid_json", "too_deep", NULL};
+    struct envelope *v = made("d.list", fields);
+    struct scan_error se;
+
+    (void)state;
+    assert_int_equal(scan(v, "{\"d\":{\"list\":[{},{\"a\":\"\x80\"},"
+                             "{\"a\":[[[[[[[[1]]]]]]]]},{}]},\"sent\":1}",
+                          &se),
+                     SCAN_OK);
+    assert_int_equal(batch.n, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(batch.events[i].fate,
+                         codes[i] == NULL ? EVENT_ACCEPT : EVENT_REJECT);
+        if (codes[i] != NULL) {
+            assert_string_equal(batch.events[i].code, codes[i]);
+        }
+    }
+    assert_int_equal(batch.envelope[0].tag & 15, SLOT_NUMBER);
     envelope_free(v);
 }
 
@@ -189,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_events_and_values_in_any_order),
         cmocka_unit_test(refuses_what_is_no_such_envelope),
+        cmocka_unit_test(refuses_a_faulty_event_of_an_envelope_alone),
         cmocka_unit_test(bounds_the_number_of_events),
         cmocka_unit_test(refuses_paths_that_hold_the_events)};
 

@@ -17,7 +17,7 @@ static enum seen_result ask(struct seen *s, const char *key, uint64_t owner,
 {
     uint64_t other;
 
-    return seen_ask(s, str_of(key), owner, now, chain, &other);
+    return seen_ask(s, str_of(key), SEEN_TEXT, owner, now, chain, &other);
 }
 
 static void a_key_counts_once_it_is_stored(void **state)
@@ -253,8 +253,8 @@ static void an_owner_tells_those_that_wait_for_it(void **state)
 
     (void)state;
     assert_true(first != second);
-    assert_int_equal(seen_ask(s, STR("a"), first, 0, &chain, &other), SEEN_NEW);
-    assert_int_equal(seen_ask(s, STR("a"), second, 0, &none, &other),
+    assert_int_equal(seen_ask(s, STR("a"), SEEN_TEXT, first, 0, &chain, &other), SEEN_NEW);
+    assert_int_equal(seen_ask(s, STR("a"), SEEN_TEXT, second, 0, &none, &other),
                      SEEN_BUSY);
     assert_int_equal(other, first);
     assert_int_equal(seen_fate(s, first), SEEN_PENDING);

@@ -1,0 +1,111 @@
+#include "decode/extent.h"
+
+#include <string.h>
+
+struct extent {
+    const char *p, *end;
+    unsigned depth;
+    char last; /* the last byte that is no space */
+    uint64_t square[EXTENT_DEPTH_MAX / 64]; /* bit i: level i + 1 is a '[' */
+};
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+static bool is_word(char c)
+{
+    return (unsigned)(c - '0') < 10 || (unsigned)((c | 0x20) - 'a') < 26 ||
+           c == '+' || c == '-' || c == '.' || c == '_';
+}
+
+/* p is at the opening quote; afterwards it is at what follows the closing one. */
+static bool pass_string(struct extent *x)
+{
+    if (x->last != '\0' && strchr("{[,:", x->last) == NULL) {
+        return false;
+    }
+    for (x->p++;; x->p++) {
+        if (x->p >= x->end) {
+            return false;
+        }
+        if (*x->p == '"') {
+            break;
+        }
+        /* The escaped byte may be the last one there is. */
+        x->p += *x->p == '\\';
+    }
+    for (x->p++; x->p < x->end && is_space(*x->p); x->p++) {
+    }
+    x->last = '"';
+    return x->p < x->end && *x->p != '\0' && strchr(":,}]", *x->p) != NULL;
+}
+
+static bool open_level(struct extent *x, char c)
+{
+    uint64_t bit = 1ull << (x->depth & 63);
+
+    if (x->depth == EXTENT_DEPTH_MAX) {
+        return false;
+    }
+    x->square[x->depth / 64] &= ~bit;
+    x->square[x->depth / 64] |= c == '[' ? bit : 0;
+    x->depth++;
+    return true;
+}
+
+static bool close_level(struct extent *x, char c)
+{
+    if (x->depth == 0) {
+        return false;
+    }
+    x->depth--;
+    return (x->square[x->depth / 64] >> (x->depth & 63) & 1) == (c == ']');
+}
+
+/* One byte outside of strings; false: the end is not certain. */
+static bool pass(struct extent *x, char c)
+{
+    switch (c) {
+    case '{':
+    case '[':
+        return open_level(x, c);
+    case '}':
+    case ']':
+        return close_level(x, c);
+    case ':':
+        return x->depth > 0;
+    case ',':
+        return true;
+    default:
+        return is_word(c);
+    }
+}
+
+const char *extent_end(const char *from, const char *end)
+{
+    struct extent x = {.p = from, .end = end};
+
+    while (x.p < end) {
+        char c = *x.p;
+
+        if (x.depth == 0 && (c == ',' || c == ']')) {
+            return x.last == '\0' ? NULL : x.p;
+        }
+        if (is_space(c)) {
+            x.p++;
+        } else if (c == '"') {
+            if (!pass_string(&x)) {
+                return NULL;
+            }
+        } else {
+            if (!pass(&x, c)) {
+                return NULL;
+            }
+            x.last = c;
+            x.p++;
+        }
+    }
+    return NULL;
+}

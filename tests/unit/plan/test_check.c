@@ -1,0 +1,168 @@
+/* Numbers and times that a schema lets in fit the columns that its own CREATE TABLE
+ * has for them. */
+#include "plan/check.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/utf8.h"
+
+static const int64_t NOW = 1763900000000;
+
+static struct arena arena;
+static struct event_batch batch;
+static struct scan_keys *keys;
+
+/* The code for {"f":value}; "" when it is accepted. */
+static const char *code_of(const struct field *f, const char *value)
+{
+    static const struct scan_limits limits = {10, 64};
+    struct field own = *f;
+    struct schema schema = {.fields = &own, .n_fields = 1, .keys = keys};
+    struct scan_error se;
+    static char body[1024];
+    int n = snprintf(body, sizeof body - SCAN_PAD, "{\"f\":%s}", value);
+
+    own.path = STR("f");
+    assert_int_equal(
+        scan_body(&batch, keys, SCAN_EVENT, &limits, body, (size_t)n, &se),
+        SCAN_OK);
+    check_events(&schema, &batch, NOW);
+    return batch.events[0].fate == EVENT_ACCEPT ? "" : batch.events[0].code;
+}
+
+struct row {
+    const char *value, *code;
+};
+
+static void expect(const struct field *f, const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *code = code_of(f, rows[i].value);
+
+        if (strcmp(code, rows[i].code) != 0) {
+            fail_msg("%s: \"%s\", expected \"%s\"", rows[i].value, code,
+                     rows[i].code);
+        }
+    }
+}
+
+static void an_int_is_what_an_int64_column_reads(void **state)
+{
+    static const struct row rows[] = {
+        {"0", ""},
+        {"-1", ""},
+        {"21234567890", ""},
+        {"9223372036854775807", ""},
+        {"-9223372036854775808", ""},
+        {"9223372036854775808", "too_large"},
+        {"-9223372036854775809", "too_small"},
+        {"12345678901234567890", "too_large"},
+        {"1234567890123456789012345678901234567890", "too_large"},
+        {"-99999999999999999999", "too_small"},
+        {"21234567890.0", "wrong_type"},
+        {"1e3", "wrong_type"},
+        {"1E+3", "wrong_type"},
+        {"1.5", "wrong_type"},
+        {"1.00000000000000000001", "wrong_type"},
+        {"1e-400", "wrong_type"},
+        {"1e400", "too_large"},
+        {"\"1\"", "wrong_type"}};
+    const struct field f = {.type = FIELD_INT};
+
+    (void)state;
+    expect(&f, rows, N_ELEMS(rows));
+    (void)code_of(&f, "1.00000000000000000001");
+    assert_string_equal(batch.events[0].message,
+                        "f: expected an integer, got a fraction");
+    (void)code_of(&f, "5.0");
+    assert_string_equal(batch.events[0].message,
+                        "f: expected an integer without a decimal point and "
+                        "without an exponent");
+}
+
+static void a_time_is_whole_milliseconds_and_never_seconds(void **state)
+{
+    static const struct row rows[] = {
+        {"1763900000000", ""},
+        {"100000000000", ""},
+        {"\"1970-01-01T00:00:01Z\"", ""},
+        {"1763900000", "bad_time"},
+        {"0", "bad_time"},
+        {"1763900000000.5", "bad_time"},
+        {"1763900000000.0", "bad_time"},
+        {"1.7639e12", "bad_time"},
+        {"1763900000000000", "bad_time"},
+        {"-1", "bad_time"}};
+    struct field f = {.type = FIELD_TIME, .max_age_ms = -1, .max_skew_ms = -1};
+
+    (void)state;
+    expect(&f, rows, N_ELEMS(rows));
+    f.max_age_ms = 86400000;
+    assert_string_equal(code_of(&f, "1763900000"), "too_old");
+}
+
+static void a_list_of_an_enum_is_cut_between_two_characters(void **state)
+{
+    struct str values[60];
+    char names[60][16];
+    const struct field f = {.type = FIELD_ENUM, .values = values, .n_values = 60};
+
+    (void)state;
+    for (int shift = 0; shift < 4; shift++) {
+        for (int i = 0; i < 60; i++) {
+            (void)snprintf(names[i], sizeof names[i], "%.*s\xC3\xA9\xE2\x82\xAC%d",
+                           shift, "xyz", i);
+            values[i] = str_of(names[i]);
+        }
+        assert_string_equal(code_of(&f, "\"\xC3\xA9t\xC3\xA9\""), "not_in_enum");
+        for (const char *p = batch.events[0].message; *p != '\0';) {
+            unsigned n = (unsigned char)*p < 0x80
+                             ? 1
+                             : utf8_char(p, p + strlen(p));
+
+            assert_true(n > 0);
+            p += n;
+        }
+    }
+}
+
+static int setup(void **state)
+{
+    const struct str paths[] = {STR("f")};
+    struct err e;
+
+    (void)state;
+    arena_init(&arena, 1 << 20);
+    event_batch_init(&batch, &arena);
+    keys = scan_keys_new(paths, 1, &e);
+    return keys == NULL;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    scan_keys_free(keys);
+    event_batch_fini(&batch);
+    arena_fini(&arena);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_int_is_what_an_int64_column_reads),
+        cmocka_unit_test(a_time_is_whole_milliseconds_and_never_seconds),
+        cmocka_unit_test(a_list_of_an_enum_is_cut_between_two_characters)};
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
