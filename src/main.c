@@ -40,8 +40,9 @@ static const struct command commands[] = {
                            "POLICY.lua"},
     {"replay", cli_replay, "what a policy would make of stored events: replay "
                            "--policy NEW.lua [--old OLD.lua] DIR"},
-    {"sink", cli_sink, "give up what a removed sink has left: sink drop NAME "
-                       "[--admin A | --spool DIR]"},
+    {"sink", cli_sink, "give up what a removed sink has left, repair a journal: "
+                       "sink drop NAME [--admin A | --spool DIR] | repair NAME "
+                       "--spool DIR [--yes]"},
     {"test", cli_test, "run the specs beside a policy: test [DIR|FILE]... "
                        "[-- BUSTED_OPTION...]"},
     {"version", show_version, "print the version"},

@@ -115,7 +115,28 @@ function Loader:sinks()
   end
   self.sink_index = seen
   self:check_was(list, seen)
+  self:check_folders(list)
   return list
+end
+
+-- Two sinks in one folder would give their files the same names. Links are seen
+-- when the sinks start.
+function Loader:check_folders(list)
+  local owners = {}
+  for _, o in ipairs(list) do
+    local dir = type(o.dir) == "string" and
+      ("/" .. o.dir .. "/"):gsub("/%./", "/"):gsub("/+", "/")
+    local absolute = dir and o.dir:sub(1, 1) == "/"
+    local key = dir and (absolute and "=" or "") .. dir
+    if key and owners[key] then
+      self:problem(o.statement, { "dir" }, "value",
+        ("%s is the folder of the sink %s in line %d: give each file sink its "
+        .. "own folder"):format(values.show(o.dir),
+        values.show(owners[key].name), owners[key].statement.line))
+    elseif key then
+      owners[key] = o
+    end
+  end
 end
 
 -- A sink that takes over another's journal: that one is gone, and taken over once.

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -33,4 +34,32 @@ bool folder_sync_of(const char *path, struct err *e)
                                    : (int)(slash - path),
                    slash == NULL ? "." : path);
     return folder_sync(folder, e);
+}
+
+bool folder_make(const char *folder, struct err *e)
+{
+    char path[PATH_MAX];
+    const char *p = folder;
+
+    if (strlen(folder) >= sizeof path) {
+        return err_set(e, "the folder's path is too long: %.60s", folder);
+    }
+    do {
+        struct stat st;
+
+        p = strchr(p + 1, '/');
+        (void)snprintf(path, sizeof path, "%.*s",
+                       p == NULL ? (int)strlen(folder) : (int)(p - folder), folder);
+        if (mkdir(path, 0755) == 0) {
+            continue;
+        }
+        if (errno != EEXIST) {
+            return err_errno(e, errno, "can't make the folder %s", path);
+        }
+        if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+            return err_set(e, "can't make the folder %s: a file has that name",
+                           path);
+        }
+    } while (p != NULL);
+    return true;
 }

@@ -3,6 +3,8 @@
  *                                            taken out of a running server's policy
  * sluice sink drop NAME --spool DIR          the same in the spool of a server that
  *                                            does not run
+ * sluice sink repair NAME --spool DIR [--yes]  what of a damaged journal is whole;
+ *                                            with --yes a journal of that
  */
 #include <curl/curl.h>
 #include <errno.h>
@@ -14,12 +16,14 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "server/kept.h"
+#include "sink/delivery/journal.h"
 #include "sink/delivery/delivery.h"
 #include "spool/spool.h"
 
 static int usage(void)
 {
-    (void)fputs("usage: sluice sink drop NAME [--admin ADDRESS | --spool DIR]\n",
+    (void)fputs("usage: sluice sink drop NAME [--admin ADDRESS | --spool DIR]\n"
+                "       sluice sink repair NAME --spool DIR [--yes]\n",
                 stderr);
     return 2;
 }
@@ -126,8 +130,51 @@ static int drop(const char *dir, const char *name)
     return 0;
 }
 
+/* ---- a damaged journal ---- */
+
+static int repair(const char *dir, const char *name, bool yes)
+{
+    char path[PATH_MAX], kept[PATH_MAX];
+    struct journal_scan found;
+    struct err e;
+
+    (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", dir, name);
+    if (!journal_scan(path, NULL, NULL, &found, &e)) {
+        return fail(&e);
+    }
+    (void)printf("journal=%s bytes=%lu whole_records=%lu damaged_places=%lu "
+                 "damaged_bytes=%lu",
+                 path, (unsigned long)found.bytes, (unsigned long)found.records,
+                 (unsigned long)found.damaged_places,
+                 (unsigned long)found.damaged_bytes);
+    if (found.damaged_bytes == 0) {
+        (void)printf("\nThe journal is whole; there is nothing to repair.\n");
+        return 0;
+    }
+    (void)printf(" first_damage=%lu\n", (unsigned long)found.first_damage);
+    if (!yes) {
+        (void)printf("Nothing has changed. With --yes the whole records become the "
+                     "journal, and the\ndamaged one stays beside it. No event is "
+                     "lost by that; events whose delivery only\nthe damaged bytes "
+                     "noted are delivered again.\n");
+        return 0;
+    }
+    if (!journal_repair(path, kept, sizeof kept, &e)) {
+        return fail(&e);
+    }
+    (void)printf("repaired journal=%s damaged=%s\nA running server starts the sink "
+                 "within a second or two.\n",
+                 path, kept);
+    return 0;
+}
+
 int cli_sink(int argc, char **argv)
 {
+    if (argc >= 5 && argc <= 6 && strcmp(argv[1], "repair") == 0 &&
+        strcmp(argv[3], "--spool") == 0 &&
+        (argc == 5 || strcmp(argv[5], "--yes") == 0)) {
+        return repair(argv[4], argv[2], argc == 6);
+    }
     if (argc < 3 || strcmp(argv[1], "drop") != 0) {
         return usage();
     }

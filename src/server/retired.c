@@ -16,18 +16,17 @@
 #include "stats/stats.h"
 
 static const char TAIL[] = ".journal";
-static const char DEAD_SINK[] = "dead-letters";
 
 /* ---- a reload ---- */
 
-static bool in_plan(const struct plan *plan, const char *name)
+bool sink_in_plan(const struct plan *plan, const char *name)
 {
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
         if (strcmp(plan->sinks[k].name, name) == 0) {
             return true;
         }
     }
-    return strcmp(name, DEAD_SINK) == 0;
+    return strcmp(name, DEAD_LETTERS) == 0;
 }
 
 static void retire(struct server *s, struct running_sink *r)
@@ -36,7 +35,7 @@ static void retire(struct server *s, struct running_sink *r)
     struct delivery_status status;
 
     delivery_status(r->delivery, &status);
-    if (!in_plan(plan, r->name)) {
+    if (!sink_in_plan(plan, r->name)) {
         bool first = !r->retiring;
 
         r->retiring = true;
@@ -212,20 +211,78 @@ static bool restore_with(struct running_sink *r, struct delivery_conf *c,
     return r->delivery != NULL;
 }
 
-static bool restore(struct server *s, const char *name,
-                    const struct kept_sink *line, struct err *e)
+/* A delivery for r by the policy that is kept for it. */
+static bool restore_kept(struct server *s, struct running_sink *r, bool known,
+                         struct delivery_conf *c, struct err *e)
+{
+    struct err why = {"the spool does not say which that was"};
+    struct policy *p = known ? kept_load(s->spool_dir, r->kept.hash, &why) : NULL;
+    bool ok = p == NULL ? restore_absent(r, c, why.text, e)
+                        : restore_with(r, c, p, e);
+
+    policy_unref(p);
+    return ok;
+}
+
+/* Its journal or its folder can't be used: it keeps its place. */
+static bool hold(struct server *s, struct running_sink *r, struct delivery_conf *c,
+                 const char *why, struct err *e)
+{
+    struct plan *none = plan_new();
+    struct sink_plan *sink = arena_alloc(&none->arena, sizeof *sink);
+    bool ok;
+
+    *sink = (struct sink_plan){
+        .name = arena_copy(&none->arena, str_of(r->name)).p};
+    c->sink = sink;
+    c->plan = none;
+    c->absent = NULL;
+    ok = held_start(s, r, c, why, e);
+    plan_unref(none);
+    return ok;
+}
+
+bool sink_restore(struct server *s, struct running_sink *r,
+                  const struct kept_sink *line, struct err *e)
 {
     struct delivery_conf c = {.spool = s->spool,
                               .spool_dir = s->spool_dir,
                               .data_dir = s->conf.data_dir,
+                              .folders = s->folders,
                               .left = true,
                               .retired = on_sink_retired,
                               .arg = s};
-    struct running_sink *r = s->sinks;
-    struct policy *p = NULL;
+    struct delivery *held = r->delivery;
     struct delivery_status status;
-    struct err why = {"the spool does not say which that was"};
-    bool ok;
+    struct err why;
+
+    r->retiring = true;
+    if (line != NULL && line != &r->kept) {
+        r->kept = *line;
+    }
+    r->delivery = NULL;
+    if (!restore_kept(s, r, line != NULL, &c, &why)) {
+        sink_lua_free(r->lua);
+        r->lua = NULL;
+        r->delivery = held;
+        return held != NULL ? err_set(e, "%s", why.text)
+                            : hold(s, r, &c, why.text, e);
+    }
+    if (held != NULL) {
+        delivery_free(held);
+    }
+    r->held = false;
+    delivery_status(r->delivery, &status);
+    log_write(LOG_INFO, "sink",
+              "sink=%s status=retiring left_events=%lu left_bytes=%lu", r->name,
+              (unsigned long)status.left, (unsigned long)status.lag_bytes);
+    return true;
+}
+
+static bool restore(struct server *s, const char *name,
+                    const struct kept_sink *line, struct err *e)
+{
+    struct running_sink *r = s->sinks;
 
     while (r < s->sinks + SINKS_RUNNING_MAX && r->delivery != NULL) {
         r++;
@@ -236,25 +293,24 @@ static bool restore(struct server *s, const char *name,
     }
     *r = (struct running_sink){.retiring = true};
     (void)snprintf(r->name, sizeof r->name, "%s", name);
-    if (line != NULL) {
-        r->kept = *line;
-        p = kept_load(s->spool_dir, line->hash, &why);
-    }
-    ok = p == NULL ? restore_absent(r, &c, why.text, e)
-                   : restore_with(r, &c, p, e);
-    policy_unref(p);
-    if (ok) {
-        delivery_status(r->delivery, &status);
-        log_write(LOG_INFO, "sink",
-                  "sink=%s status=retiring left_events=%lu left_bytes=%lu",
-                  name, (unsigned long)status.left,
-                  (unsigned long)status.lag_bytes);
-    }
-    return ok;
+    return sink_restore(s, r, line, e);
 }
 
-bool sinks_restore(struct server *s, struct err *e)
+/* A new sink of the plan takes its journal over. */
+static bool is_taken_over(const struct plan *plan, const char *name)
 {
+    for (uint32_t k = 0; k < plan->n_sinks; k++) {
+        if (plan->sinks[k].was != NULL && strcmp(plan->sinks[k].was, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sinks_restore(struct server *s, const struct policy *p, bool again,
+                   struct err *e)
+{
+    const struct plan *plan = policy_plan(p);
     static struct kept kept;
     char path[PATH_MAX];
     struct dirent *d;
@@ -275,19 +331,22 @@ bool sinks_restore(struct server *s, struct err *e)
             continue;
         }
         (void)snprintf(name, sizeof name, "%.*s", (int)(n - tail), d->d_name);
-        if (sinks_find(s, name) == NULL && strcmp(name, DEAD_SINK) != 0) {
+        if (sinks_find(s, name) == NULL && !sink_in_plan(plan, name) &&
+            (again || !is_taken_over(plan, name))) {
             ok = restore(s, name, kept_find(&kept, name), e);
         }
     }
     if (dir != NULL) {
         (void)closedir(dir);
     }
-    s->sinks_ahead = false;
     return ok;
 }
 
 void sinks_stop(struct server *s, int64_t flush_ms)
 {
+    if (s->spool != NULL) {
+        spool_rest(s->spool);
+    }
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
 

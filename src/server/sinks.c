@@ -7,6 +7,7 @@
  *     │ the workers have the policy
  *   sinks_retire   what it lacks delivers up to here        (retired.c)
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static struct delivery_conf conf_of(struct server *s, struct plan *plan,
     return (struct delivery_conf){.spool = s->spool,
                                   .spool_dir = s->spool_dir,
                                   .data_dir = s->conf.data_dir,
+                                  .folders = s->folders,
                                   .sink = sink,
                                   .plan = plan,
                                   .streams = streams,
@@ -80,12 +82,51 @@ static bool start(struct server *s, const struct delivery_conf *c,
     *r = (struct running_sink){.lua = lua, .fresh = true};
     (void)snprintf(r->name, sizeof r->name, "%s", c->sink->name);
     r->delivery = delivery_start(c, e);
-    return r->delivery != NULL;
+    if (r->delivery != NULL) {
+        return true;
+    }
+    r->lua = NULL;
+    /* A reload is refused; a start goes on with the sinks that can, and so does the
+     * way back to the live policy. */
+    if (s->workers == NULL || s->undoing) {
+        struct err why = *e;
+
+        if (held_start(s, r, c, why.text, e)) {
+            sink_lua_free(lua);
+            return true;
+        }
+    }
+    return false;
 }
 
-static bool alter(struct running_sink *r, const struct delivery_conf *c,
-                  struct sink_lua *lua, struct err *e)
+/* A held one, with the policy's settings: started, or held still, for what ails it
+ * is no fault of this policy. */
+static bool alter_held(struct server *s, struct running_sink *r,
+                       const struct delivery_conf *c, struct sink_lua *lua,
+                       struct err *e)
 {
+    struct err why;
+
+    if (held_restart(r, c, &why)) {
+        r->lua = lua;
+        r->retiring = false;
+        return true;
+    }
+    if (!held_start(s, r, c, why.text, e)) {
+        return false;
+    }
+    sink_lua_free(lua);
+    r->retiring = false;
+    return true;
+}
+
+static bool alter(struct server *s, struct running_sink *r,
+                  const struct delivery_conf *c, struct sink_lua *lua,
+                  struct err *e)
+{
+    if (r->held) {
+        return alter_held(s, r, c, lua, e);
+    }
     if (!delivery_apply(r->delivery, c, e)) {
         return false;
     }
@@ -112,13 +153,15 @@ static bool move_journal(const struct server *s, const char *from,
     return true;
 }
 
-/* The journal of a sink that runs under its old name; when the new one can't be
- * started, the old one's is put back, for the next start. */
+/* The journal of a sink that runs under its old name. That one's place in the spool is
+ * kept until the new one has its own; when it can't be started, the old one is held
+ * with its journal, and started again. */
 static bool take_over(struct server *s, struct running_sink *old,
                       const struct delivery_conf *c, struct sink_lua *lua,
                       struct err *e)
 {
     struct delivery *d = old->delivery;
+    struct running_sink *r;
     struct err why;
     bool ok;
 
@@ -128,10 +171,18 @@ static bool take_over(struct server *s, struct running_sink *old,
         ok = false;
         (void)move_journal(s, c->sink->name, old->name, &why);
     }
+    if (!ok) {
+        sink_lua_free(old->lua);
+        old->lua = NULL;
+        held_note(s, old, e->text);
+        return false;
+    }
+    r = sinks_find(s, c->sink->name);
+    (void)snprintf(r->was, sizeof r->was, "%s", old->name);
     sink_lua_free(old->lua);
     *old = (struct running_sink){.delivery = NULL};
     delivery_free(d);
-    return ok;
+    return true;
 }
 
 static bool start_or_alter(struct server *s, const struct delivery_conf *c,
@@ -141,7 +192,7 @@ static bool start_or_alter(struct server *s, const struct delivery_conf *c,
     char own[PATH_MAX], was[PATH_MAX];
 
     if (r != NULL) {
-        return alter(r, c, lua, e);
+        return alter(s, r, c, lua, e);
     }
     if (c->sink->was != NULL) {
         journal_path(s, c->sink->name, own);
@@ -158,6 +209,30 @@ static bool start_or_alter(struct server *s, const struct delivery_conf *c,
     return start(s, c, lua, e);
 }
 
+/* The spool knows the sink, and its journal is gone: nobody knows what was delivered,
+ * so all that is there is. */
+static bool journal_lost(struct server *s, const char *name)
+{
+    char path[PATH_MAX];
+
+    journal_path(s, name, path);
+    return s->kept_before != NULL && kept_find(s->kept_before, name) != NULL &&
+           sinks_find(s, name) == NULL && access(path, F_OK) != 0 &&
+           errno == ENOENT;
+}
+
+static void begin_at_oldest(const char *name, struct delivery_stream *streams,
+                            uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        streams[i].from_oldest = true;
+    }
+    log_write(LOG_WARN, "journal_missing",
+              "sink=%s begins=oldest why=\"the journal is gone: events may be "
+              "delivered twice\"",
+              name);
+}
+
 static bool apply_one(struct server *s, struct policy *p, uint32_t k,
                       const int *ids, struct err *e)
 {
@@ -167,6 +242,9 @@ static bool apply_one(struct server *s, struct policy *p, uint32_t k,
                                      streams_of(plan, k, ids, streams));
     struct sink_lua *lua;
 
+    if (c.sink->was == NULL && journal_lost(s, c.sink->name)) {
+        begin_at_oldest(c.sink->name, streams, c.n_streams);
+    }
     if (!sink_lua_new(p, k, &lua, &c.hooks, e)) {
         return false;
     }
@@ -182,7 +260,7 @@ static bool apply_one(struct server *s, struct policy *p, uint32_t k,
 static bool apply_dead(struct server *s, struct policy *p, int stream,
                        struct err *e)
 {
-    static const struct sink_plan plan = {.name = "dead-letters",
+    static const struct sink_plan plan = {.name = DEAD_LETTERS,
                                           .kind = SINK_KIND_FILE,
                                           .batch = {.target = 1000,
                                                     .min = 1,
@@ -247,33 +325,122 @@ static bool note_kept(struct server *s, struct policy *p, struct kept *kept,
     return kept_write(kept, s->spool_dir, p, e);
 }
 
-/* A policy that was refused leaves no trace: what it altered is as the live one
- * has it, what it started is gone. */
-static void undo(struct server *s, const struct kept *before)
+static bool removals_fit(const struct server *s, const struct plan *plan,
+                         struct err *e)
 {
-    const struct plan *plan = policy_plan(s->policy);
-    char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        const struct running_sink *r = &s->sinks[i];
+        struct err why;
+
+        if (r->delivery != NULL && r->held && !sink_in_plan(plan, r->name) &&
+            !delivery_held_retires(r->delivery, &why)) {
+            return err_set(e, "sink \"%s\" can't be taken out while its journal "
+                              "can't be used: %s",
+                           r->name, why.text);
+        }
+    }
+    return true;
+}
+
+/* Back to the sink that it was taken over from; that one is started, or held, before
+ * this place in the spool is let go. */
+static struct delivery *give_back(struct server *s, struct running_sink *r)
+{
+    struct delivery *d = r->delivery;
     struct err e;
-    bool ok = kept_write(before, s->spool_dir, NULL, &e);
+
+    delivery_hand_over(d, HAND_OVER_MS);
+    (void)move_journal(s, r->name, r->was, &e);
+    sink_lua_free(r->lua);
+    *r = (struct running_sink){.delivery = NULL};
+    return d;
+}
+
+/* Sinks that the refused policy started go; returns how many still have a place. */
+static uint32_t stop_fresh(struct server *s, const struct kept *before,
+                           struct delivery **places)
+{
+    char path[PATH_MAX], was[96];
+    uint32_t n = 0;
 
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
+        const struct kept_sink *line;
+        struct err e;
 
-        if (r->delivery != NULL && r->fresh) {
+        if (r->delivery == NULL || !r->fresh) {
+            continue;
+        }
+        if (r->was[0] == '\0') {
             (void)delivery_stop(r->delivery, 0);
             sink_lua_free(r->lua);
             journal_path(s, r->name, path);
             (void)unlink(path);
             *r = (struct running_sink){.delivery = NULL};
+            continue;
+        }
+        memcpy(was, r->was, sizeof was);
+        places[n++] = give_back(s, r);
+        /* One that retires: no policy starts it. */
+        line = kept_find(before, was);
+        if (!sink_in_plan(policy_plan(s->policy), was)) {
+            (void)snprintf(r->name, sizeof r->name, "%s", was);
+            if (!sink_restore(s, r, line, &e)) {
+                log_write(LOG_ERROR, "sink", "sink=%s status=not_undone", was);
+            }
         }
     }
-    for (uint32_t k = 0; k < plan->n_sinks && ok; k++) {
-        ok = apply_one(s, s->policy, k, s->stream_ids, &e);
+    return n;
+}
+
+/* A policy that was refused leaves no trace: what it altered is as the live one
+ * has it, what it started is gone. */
+static void undo(struct server *s, const struct kept *before)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    struct delivery *places[SINKS_RUNNING_MAX];
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+    bool ok = kept_write(before, s->spool_dir, NULL, &e);
+    uint32_t n;
+
+    s->undoing = true;
+    n = stop_fresh(s, before, places);
+    for (uint32_t k = 0; k < plan->n_sinks; k++) {
+        ok = apply_one(s, s->policy, k, s->stream_ids, &e) && ok;
     }
+    for (uint32_t i = 0; i < n; i++) {
+        delivery_free(places[i]);
+    }
+    s->undoing = false;
     sinks_retire(s);
     if (!ok) {
         log_write(LOG_ERROR, "sink", "status=not_undone why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
+void sinks_revive(struct server *s, struct running_sink *r)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    struct err e;
+    bool ok = true;
+
+    if (r->retiring) {
+        ok = sink_restore(s, r, &r->kept, &e);
+    } else if (!sink_in_plan(plan, r->name)) {
+        return;
+    }
+    for (uint32_t k = 0; k < plan->n_sinks && !r->retiring; k++) {
+        if (strcmp(plan->sinks[k].name, r->name) == 0) {
+            ok = apply_one(s, s->policy, k, s->stream_ids, &e);
+        }
+    }
+    if (ok && r->held && strcmp(r->name, DEAD_LETTERS) == 0) {
+        ok = apply_dead(s, s->policy, s->dead_stream, &e);
+    }
+    if (!ok) {
+        delivery_hold_why(r->delivery, e.text);
     }
 }
 
@@ -284,7 +451,8 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids,
     static struct kept kept, before; /* the supervisor's: one reload at a time */
     bool ok;
 
-    if (!kept_read(&kept, s->spool_dir, e) || !kinds_fit(s, plan, &kept, e)) {
+    if (!kept_read(&kept, s->spool_dir, e) || !kinds_fit(s, plan, &kept, e) ||
+        !removals_fit(s, plan, e)) {
         return false;
     }
     before = kept;
@@ -292,11 +460,13 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids,
         return false;
     }
     s->sinks_ahead = true;
+    s->kept_before = &before;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         s->sinks[i].fresh = false;
+        s->sinks[i].was[0] = '\0';
     }
     ok = apply_dead(s, p, dead_stream, e);
-    /* Those that take over another's journal come last: that can't be undone. */
+    /* Those that take over another's journal come last: to go back is dear. */
     for (int last = 0; last < 2; last++) {
         for (uint32_t k = 0; k < plan->n_sinks && ok; k++) {
             if ((plan->sinks[k].was != NULL) == last) {
@@ -307,5 +477,6 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids,
     if (!ok && s->workers != NULL) {
         undo(s, &before);
     }
+    s->kept_before = NULL;
     return ok;
 }

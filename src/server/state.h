@@ -26,6 +26,9 @@ struct hub;
 
 enum { RELOAD_ENDS = 6 };
 
+/* The sink of the dead letters' stream; no policy can name one so. */
+#define DEAD_LETTERS "dead-letters"
+
 /* A stream has room for 80 readers. */
 enum { SINKS_RUNNING_MAX = 79 };
 
@@ -37,6 +40,8 @@ struct running_sink {
     struct kept_sink kept;     /* the policy that its plan is of */
     bool fresh;                /* started by the reload that compares */
     bool retiring;             /* the policy does not have it any more */
+    bool held;                 /* it can't start: held.c */
+    char was[96];              /* whose journal this reload gave it; "": its own */
 };
 
 struct server {
@@ -45,6 +50,7 @@ struct server {
     struct mailbox mail;      /* for the workers */
     ev_signal on_hup, on_term, on_int;
     ev_timer drain_timer;
+    ev_timer held_timer;      /* while a sink is held */
     struct policy *policy;    /* live */
     struct hub *hub;          /* what outlives a generation of the policy */
     struct policy *previous;  /* for rollback; NULL: none */
@@ -53,6 +59,9 @@ struct server {
     int stream_ids[PLAN_STREAMS_MAX];
     int dead_stream;          /* -1: none yet */
     struct running_sink sinks[SINKS_RUNNING_MAX]; /* the dead letters' too */
+    struct folders *folders;  /* of file sinks: each has one owner */
+    const struct kept *kept_before; /* while a policy's sinks are applied */
+    bool undoing;             /* a refused policy's changes of the sinks */
     bool sinks_ahead;         /* they have a policy that is not live yet */
     struct worker **workers;
     int *listen_fds;
@@ -92,12 +101,32 @@ void sinks_retire(struct server *s);
 /* Once no request of an earlier generation is under way, what only such a one could
  * feed retires too. */
 void sinks_settle(struct server *s);
-/* What an earlier process left to sinks that the policy does not have. */
-bool sinks_restore(struct server *s, struct err *e) MUST_USE;
+/* What an earlier process left to sinks that p does not have: before the others, for
+ * a new one may want the same folder; and again behind them, for what no sink has
+ * taken over. */
+bool sinks_restore(struct server *s, const struct policy *p, bool again,
+                   struct err *e) MUST_USE;
+/* Tries to start one that is held. */
+void sinks_revive(struct server *s, struct running_sink *r);
 void sinks_stop(struct server *s, int64_t flush_ms);
 struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
 
+/* held.c: sinks that can't start. */
+/* r's delivery does not run: it says why, and is tried again. */
+void held_note(struct server *s, struct running_sink *r, const char *why);
+/* A delivery that keeps r's place takes the place of the one before (NULL: none). */
+bool held_start(struct server *s, struct running_sink *r,
+                const struct delivery_conf *c, const char *why,
+                struct err *e) MUST_USE;
+/* A running delivery in its stead. False and *e: it is held still. */
+bool held_restart(struct running_sink *r, const struct delivery_conf *c,
+                  struct err *e) MUST_USE;
+
 /* retired.c: sinks that go. */
+bool sink_in_plan(const struct plan *plan, const char *name);
+/* Into r, which is free or held. */
+bool sink_restore(struct server *s, struct running_sink *r,
+                  const struct kept_sink *line, struct err *e) MUST_USE;
 /* Gives up what a retiring sink has left, and ends it. */
 void sink_drop(struct server *s, struct running_sink *r, const char *cause,
                struct delivery_status *left);

@@ -19,6 +19,7 @@
 #include "server/state.h"
 #include "server/suspect.h"
 #include "shared/hub.h"
+#include "sink/folders.h"
 #include "stats/stats.h"
 
 /* What a load is waited for at the end, beside the drain. */
@@ -193,12 +194,14 @@ static bool start(struct server *s, struct err *e)
     generation_policy(s->live, s->policy);
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
+        !sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
-        !sinks_restore(s, e) ||
+        !sinks_restore(s, s->policy, true, e) ||
         !open_listeners(s, listen, e) || !make_workers(s, e) ||
         !admin_start(s, e) || !start_workers(s, e)) {
         return false;
     }
+    s->sinks_ahead = false;
     watch_start(&s->watch, s);
     if (!snapshots_save(s->spool_dir, s->policy, e)) {
         return false;
@@ -257,6 +260,7 @@ static bool stop(struct server *s)
     policy_unref(s->previous);
     policy_unref(s->policy);
     hub_unref(s->hub);
+    folders_free(s->folders);
     return true;
 }
 
@@ -346,8 +350,10 @@ int supervisor_run(const struct supervisor_conf *c)
     s->started_ms = clock_wall_ms();
     s->loop = ev_default_loop(EVFLAG_AUTO);
     s->hub = hub_new(true);
+    s->folders = folders_new();
     if (!load(s)) {
         hub_unref(s->hub);
+        folders_free(s->folders);
         free(s);
         return EXIT_POLICY;
     }

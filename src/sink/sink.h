@@ -21,6 +21,7 @@
 
 struct err;
 struct ev_loop;
+struct folders;
 struct sink;
 
 enum sink_verdict_kind {
@@ -68,6 +69,7 @@ struct sink_conf {
     const char *spool_uuid;        /* of what comes now: see sink_uuid */
     const char *(*uuid_of)(const void *spool, uint32_t epoch); /* NULL: always it */
     const void *spool;
+    struct folders *folders;       /* who writes where; NULL: nobody asks */
     const char *origin;            /* the name that servers know its batches by;
                                       set once the journal is replayed */
     const struct sink_stream *streams; /* PLAN_STREAMS_MAX; live */

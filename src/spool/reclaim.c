@@ -171,6 +171,10 @@ void reclaim_stream(struct stream *st)
     struct segment *gone = NULL;
 
     (void)pthread_mutex_lock(&s->lock);
+    if (!atomic_load(&s->reclaim)) { /* spool_rest came between */
+        (void)pthread_mutex_unlock(&s->lock);
+        return;
+    }
     skip_all(st);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         reclaim_shard(sh, &gone);

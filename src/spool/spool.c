@@ -135,6 +135,14 @@ void spool_ready(struct spool *s)
     keeper_wake(s);
 }
 
+void spool_rest(struct spool *s)
+{
+    atomic_store(&s->reclaim, false);
+    /* What was under way when it changed is done. */
+    (void)pthread_mutex_lock(&s->lock);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 uint32_t spool_epoch(const struct spool *s)
 {
     return s->epoch;

@@ -49,6 +49,10 @@ void spool_close(struct spool *s);
  * that no consumer needs are reused. */
 void spool_ready(struct spool *s);
 
+/* The end is near: no segment is reused or deleted any more, for consumers are about
+ * to close that still need theirs. */
+void spool_rest(struct spool *s);
+
 /* 16 bytes as 8-4-4-4-12 hex, NUL-terminated. */
 const char *spool_uuid(const struct spool *s);
 /* The uuid that names the events of the shards of that epoch: a spool that was copied

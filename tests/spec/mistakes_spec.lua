@@ -302,6 +302,12 @@ file "b" { dir = "b", was = "z" }
 stream "events" { sinks = { "a", "b" } }
 route "POST /x" { body = "event", stream = "events" }]],
     [[p.lua:2: file "b".was: "z" is taken over in line 1 already]] },
+  { "two sinks in one folder",
+    [[file "a" { dir = "logs" }
+file "b" { dir = "./logs/" }
+stream "events" { sinks = { "a", "b" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: file "b".dir: "./logs/" is the folder of the sink "a" in line 1: give each file sink its own folder]] },
   { "a place to begin that is none",
     [[file "a" { dir = "a", from = "new" }
 stream "events" { sinks = { "a" } }

@@ -91,6 +91,9 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e)
 {
+    if (d->over) {
+        return err_set(e, "sink \"%s\" is held", d->name);
+    }
     return change(d, apply_here, c, e);
 }
 
@@ -102,8 +105,10 @@ struct leaving {
     uint32_t n;
 };
 
-static bool named(const struct leaving *l, int id)
+static bool named(const void *arg, int id)
 {
+    const struct leaving *l = arg;
+
     for (uint32_t i = 0; i < l->n && l->ids != NULL; i++) {
         if (l->ids[i] == id) {
             return true;
@@ -134,6 +139,10 @@ void delivery_retire(struct delivery *d, bool left, const int *ids, uint32_t n)
     struct leaving l = {left, ids, n};
     struct err e;
 
+    if (d->over) {
+        (void)hold_retire(d, left, named, &l);
+        return;
+    }
     (void)change(d, retire_here, &l, &e);
 }
 
@@ -157,7 +166,7 @@ bool delivery_force(struct delivery *d, bool open)
 {
     struct forcing *f;
 
-    if (d->ops->force == NULL) {
+    if (d->over || d->ops->force == NULL) {
         return false;
     }
     f = mem_alloc(sizeof *f);

@@ -74,7 +74,7 @@ static void take_head(struct delivery *d, const struct record *r)
     }
 }
 
-static void on_record(void *arg, const struct record *r)
+void on_journal_record(void *arg, const struct record *r)
 {
     struct delivery *d = arg;
     struct outlet *o = outlet_of(d, r->stream);
@@ -268,7 +268,7 @@ static bool open_all(struct delivery *d, const struct delivery_conf *c,
     return true;
 }
 
-static bool open_journal(struct delivery *d, const char *spool_dir,
+bool open_journal(struct delivery *d, const char *spool_dir,
                          struct err *e)
 {
     char path[PATH_MAX];
@@ -281,9 +281,7 @@ static bool open_journal(struct delivery *d, const char *spool_dir,
     if (!folder_sync(spool_dir, e)) {
         return false;
     }
-    (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", spool_dir,
-                   d->name);
-    d->journal = journal_open(path, on_record, d, e);
+    d->journal = journal_open(d->journal_path, on_journal_record, d, e);
     return d->journal != NULL;
 }
 
@@ -312,6 +310,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
                              .spool_uuid = spool_uuid(c->spool),
                              .uuid_of = uuid_of,
                              .spool = c->spool,
+                             .folders = c->folders,
                              .origin = d->origin,
                              .streams = d->streams,
                              .loop = d->loop,
@@ -339,63 +338,14 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
     return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, e);
 }
 
-/* All but its place in the spool. */
-static void close_delivery(struct delivery *d)
-{
-    if (d->sink != NULL) {
-        d->ops->close(d->sink);
-        d->sink = NULL;
-    }
-    while (d->kept != NULL) {
-        struct kept_verdict *next = d->kept->next;
-
-        free(d->kept);
-        d->kept = next;
-    }
-    dead_close(&d->dead);
-    while (d->failed != NULL) {
-        struct batch *next = d->failed->next;
-
-        batch_free(d->failed);
-        d->failed = next;
-    }
-    journal_close(d->journal);
-    d->journal = NULL;
-    stats_set(d->lag, 0);
-    stats_set(d->holding, 0);
-}
-
-void delivery_free(struct delivery *d)
-{
-    close_delivery(d);
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        outlet_close(&d->outlets[i]);
-    }
-    while (d->pool != NULL) {
-        struct batch *next = d->pool->next;
-
-        batch_free(d->pool);
-        d->pool = next;
-    }
-    mailbox_fini(&d->mail);
-    ev_loop_destroy(d->loop);
-    (void)pthread_cond_destroy(&d->changed);
-    (void)pthread_mutex_destroy(&d->lock);
-    plan_unref(d->plan);
-    free(d);
-}
-
-struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
+struct delivery *delivery_new(const struct delivery_conf *c)
 {
     struct delivery *d = mem_zalloc(sizeof *d);
-    sigset_t all, before;
-    struct err why;
-    int rc;
 
     d->loop = ev_loop_new(EVFLAG_AUTO);
     d->dead.fd = -1;
     if (getrandom(d->random, sizeof d->random, 0) < 0) {
-        d->random[0] = (unsigned short)clock_wall_ms();
+        d->random[0] = (unsigned short)clock_mono_ns();
     }
     d->last_id = (uint64_t)spool_epoch(c->spool) << 32;
     d->hooks = c->hooks;
@@ -407,18 +357,26 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
     d->retired_arg = c->arg;
     (void)snprintf(d->name, sizeof d->name, "%s", c->sink->name);
     (void)snprintf(d->origin, sizeof d->origin, "%s", c->sink->name);
+    (void)snprintf(d->journal_path, sizeof d->journal_path,
+                   "%s/sinks/%s.journal", c->spool_dir, d->name);
     d->fresh = true;
     (void)pthread_mutex_init(&d->lock, NULL);
     (void)pthread_cond_init(&d->changed, NULL);
     mailbox_init(&d->mail, d->loop);
     make_cells(d);
     pump_watch(d);
-    if (!take_streams(d, c, &why) || !open_sink(d, c, &why)) {
-        (void)err_set(e, "sink \"%s\": %s", c->sink->name, why.text);
-        delivery_free(d);
-        return NULL;
-    }
-    if (!open_all(d, c, &why) || !pump_compact(d, &why)) {
+    return d;
+}
+
+struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
+{
+    struct delivery *d = delivery_new(c);
+    sigset_t all, before;
+    struct err why;
+    int rc;
+
+    if (!take_streams(d, c, &why) || !open_sink(d, c, &why) ||
+        !open_all(d, c, &why) || !pump_try_compact(d, &why)) {
         (void)err_set(e, "sink \"%s\": %s", c->sink->name, why.text);
         delivery_free(d);
         return NULL;
@@ -438,42 +396,6 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
         return NULL;
     }
     return d;
-}
-
-static void on_stop(void *arg)
-{
-    struct delivery *d = arg;
-
-    d->draining = true;
-    pump_later(d);
-}
-
-bool delivery_stop(struct delivery *d, int64_t flush_ms)
-{
-    bool empty;
-
-    d->drain_until_ns = clock_mono_ns() + (uint64_t)flush_ms * 1000000u;
-    mailbox_post(&d->mail, on_stop, d);
-    (void)pthread_join(d->thread, NULL);
-    empty = d->empty;
-    delivery_free(d);
-    return empty;
-}
-
-static void on_hand_over(void *arg)
-{
-    struct delivery *d = arg;
-
-    d->pausing = true;
-    pump_later(d);
-}
-
-void delivery_hand_over(struct delivery *d, int64_t ms)
-{
-    d->drain_until_ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
-    mailbox_post(&d->mail, on_hand_over, d);
-    (void)pthread_join(d->thread, NULL);
-    close_delivery(d);
 }
 
 void delivery_status(const struct delivery *d, struct delivery_status *out)

@@ -37,6 +37,7 @@ struct delivery_conf {
     struct spool *spool;
     const char *spool_dir;   /* the journal is spool_dir/sinks/NAME.journal */
     const char *data_dir;    /* relative sink folders lie below */
+    struct folders *folders; /* sink/folders.h; NULL: nobody asks */
     const struct sink_plan *sink; /* valid as long as plan */
     struct plan *plan;       /* a reference is taken */
     struct sink_hooks hooks; /* whose arg lives until the next apply or stop */
@@ -55,6 +56,17 @@ struct delivery_conf {
 struct delivery *delivery_start(const struct delivery_conf *c,
                                 struct err *e) MUST_USE;
 
+/* Stands for a sink that can't start, and says why: it keeps its place in the spool,
+ * so that all it has still to deliver stays, until another delivery is started and
+ * this one freed. Only delivery_status, delivery_retire, delivery_stop and
+ * delivery_free may follow. NULL and *e: a stream can't be opened. */
+struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
+                               struct err *e) MUST_USE;
+/* Of one that is held or was handed over: why. */
+void delivery_hold_why(struct delivery *d, const char *why);
+/* False and *e: it is held, and its journal can't note where it ends. */
+bool delivery_held_retires(const struct delivery *d, struct err *e) MUST_USE;
+
 /* A new plan: settings change from the next batch on. Blocks for at most a
  * turn. False and *e: nothing changed. */
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
@@ -72,7 +84,7 @@ bool delivery_stop(struct delivery *d, int64_t flush_ms);
 
 /* Ends the thread as soon as nothing is in flight, at the latest after ms, and
  * closes the journal, which another delivery may take over; d keeps its place in
- * the spool until delivery_free. */
+ * the spool, as after delivery_hold, until delivery_free. */
 void delivery_hand_over(struct delivery *d, int64_t ms);
 void delivery_free(struct delivery *d);
 

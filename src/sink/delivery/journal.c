@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+
+enum { RESERVE_BYTES = 1 << 20 };
 
 struct journal {
     char *path;
@@ -86,23 +89,36 @@ static bool whole_record_in(const unsigned char *p, size_t n,
     return false;
 }
 
+/* What a later version wrote may mean anything. */
+static bool is_newer(enum record_result got, const struct record *r)
+{
+    return got == RECORD_NEWER ||
+           (got == RECORD_OK && r->type == RECORD_HEAD && r->value > JOURNAL_FORMAT);
+}
+
 static bool replay(struct journal *j, const unsigned char *p, size_t n,
                    journal_record_fn *fn, void *arg, struct err *e)
 {
     struct batch_range *ranges =
         mem_alloc(RECORD_RANGES_MAX * sizeof *ranges);
+    enum record_result got;
     size_t at = 0, size = 0;
     struct record r;
     bool ok = true;
 
-    while (record_decode(p + at, n - at, &r, ranges, &size) == RECORD_OK) {
+    while ((got = record_decode(p + at, n - at, &r, ranges, &size)) ==
+               RECORD_OK &&
+           !is_newer(got, &r)) {
         fn(arg, &r);
         at += size;
     }
-    if (at < n && whole_record_in(p + at + 1, n - at - 1, ranges)) {
-        ok = err_set(e,
-                     "the journal is damaged at byte %zu of %zu; moving it "
-                     "away makes the sink start anew",
+    if (is_newer(got, &r)) {
+        ok = err_set(e, "a later version of sluice wrote the journal (byte %zu): "
+                        "use that version",
+                     at);
+    } else if (at < n && whole_record_in(p + at + 1, n - at - 1, ranges)) {
+        ok = err_set(e, "the journal is damaged at byte %zu of %zu: \"sluice sink "
+                        "repair\" says what can be kept",
                      at, n);
     }
     j->length = at;
@@ -129,6 +145,21 @@ static bool load(struct journal *j, journal_record_fn *fn, void *arg,
     return ok;
 }
 
+bool journal_lock(int fd, struct err *e)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 ||
+           (errno == EWOULDBLOCK
+                ? err_set(e, "a running sink has the journal open")
+                : err_errno(e, errno, "flock"));
+}
+
+/* Room for what a sink notes while it delivers: on a full disk that is what makes
+ * room. Where the file system can't, it does without. */
+static void reserve(int fd, uint64_t length)
+{
+    (void)!fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)length, RESERVE_BYTES);
+}
+
 struct journal *journal_open(const char *path, journal_record_fn *fn,
                              void *arg, struct err *e)
 {
@@ -142,11 +173,12 @@ struct journal *journal_open(const char *path, journal_record_fn *fn,
         journal_close(j);
         return NULL;
     }
-    if (!load(j, fn, arg, &why)) {
+    if (!journal_lock(j->fd, &why) || !load(j, fn, arg, &why)) {
         (void)err_set(e, "%s: %s", path, why.text);
         journal_close(j);
         return NULL;
     }
+    reserve(j->fd, j->length);
     return j;
 }
 
@@ -229,6 +261,9 @@ bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
         return err_errno(e, errno, "%s", next);
     }
     emit(arg, &draft);
+    if (draft.why == 0 && flock(draft.fd, LOCK_EX | LOCK_NB) != 0) {
+        draft.why = errno;
+    }
     if (draft.why == 0 && fdatasync(draft.fd) != 0) {
         draft.why = errno;
     }
@@ -244,6 +279,7 @@ bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
     j->fd = draft.fd;
     j->length = draft.length;
     j->poisoned = false;
+    reserve(j->fd, j->length);
     /* From here on the new one is the journal, whatever the folder says: only a
      * power cut could bring the old one back. */
     if (!folder_sync_of(j->path, e)) {

@@ -21,12 +21,35 @@ struct journal;
 /* One record of the replay, in order; views live during the call. */
 typedef void journal_record_fn(void *arg, const struct record *r);
 
-/* Opens or makes the file and replays it. NULL and *e: unusable, or damaged
- * before its tail (the byte is named): nothing is cut then, for what was
- * delivered would be delivered again, or cut away from the archive. */
+enum { JOURNAL_FORMAT = 1 }; /* RECORD_HEAD's value */
+
+/* Opens or makes the file, locks it and replays it. NULL and *e: unusable, open in
+ * another sink, of a later version, or damaged before its tail (the byte is named):
+ * nothing is cut then, for what was delivered would be delivered again, or cut away
+ * from the archive. */
 struct journal *journal_open(const char *path, journal_record_fn *fn,
                              void *arg, struct err *e) MUST_USE;
 void journal_close(struct journal *j); /* NULL is fine */
+
+/* No one else can open it as a journal until fd is closed. */
+bool journal_lock(int fd, struct err *e) MUST_USE;
+
+/* ---- repair.c: a journal that journal_open calls damaged ---- */
+
+struct journal_scan {
+    uint64_t bytes, records;
+    uint64_t damaged_bytes, damaged_places, first_damage; /* its offset */
+};
+
+/* Reads every whole record, also those behind damage; changes nothing. fn and out may
+ * be NULL. False and *e: it can't be read, or a later version wrote it. */
+bool journal_scan(const char *path, journal_record_fn *fn, void *arg,
+                  struct journal_scan *out, struct err *e) MUST_USE;
+
+/* Puts a journal of the whole records in place of a damaged one, which stays as
+ * path.damaged-N. False and *e: nothing changed. */
+bool journal_repair(const char *path, char *kept_as, size_t n,
+                    struct err *e) MUST_USE;
 
 /* Appends r with one write: it survives kill -9. False and *e: it is not in
  * the journal; may be tried again. */

@@ -24,9 +24,9 @@ enum {
 
 static const double TICK_S = 0.25;
 
-static int64_t now_ms(const struct delivery *d)
+static int64_t now_ms(void)
 {
-    return (int64_t)(ev_now(d->loop) * 1000.);
+    return (int64_t)(clock_mono_ns() / 1000000u); /* a wall clock may be set back */
 }
 
 /* ---- batches ---- */
@@ -131,7 +131,7 @@ static bool take_planned(struct delivery *d, struct outlet *o)
 {
     struct batch *b = batch_get(d);
 
-    if (!outlet_rebuild(o, b, now_ms(d))) {
+    if (!outlet_rebuild(o, b, now_ms())) {
         pump_put(d, b);
         return false;
     }
@@ -150,14 +150,14 @@ static bool take_planned(struct delivery *d, struct outlet *o)
 static enum outlet_result fill(struct delivery *d, struct outlet *o,
                                const struct batch_limits *l, struct err *e)
 {
-    enum outlet_result r = outlet_take(o, l, now_ms(d), d->journal, e);
+    enum outlet_result r = outlet_take(o, l, now_ms(), d->journal, e);
     struct batch_limits most = *l;
 
     if (r != OUTLET_FULL || !d->ops->grows || d->target != 0) {
         return r;
     }
     most.target = l->max;
-    r = outlet_take(o, &most, now_ms(d), d->journal, e);
+    r = outlet_take(o, &most, now_ms(), d->journal, e);
     return r == OUTLET_FAILED ? r : OUTLET_FULL;
 }
 
@@ -196,7 +196,7 @@ static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
         state = (r == OUTLET_FULL ? BATCH_IS_FULL : 0u) |
                 (r == OUTLET_EMPTY && o->in_flight == 0 ? BATCH_IS_IDLE : 0u) |
                 (d->draining || o->bound ? BATCH_IS_DRAINING : 0u);
-        why = batch_due(o->batch, &l, now_ms(d), state);
+        why = batch_due(o->batch, &l, now_ms(), state);
         if (why == BATCH_WAIT) {
             if (o->batch->n > 0 && batch_deadline(o->batch, &l) < *next_ms) {
                 *next_ms = batch_deadline(o->batch, &l);
@@ -300,7 +300,7 @@ void pump(struct delivery *d)
     }
     ev_timer_stop(d->loop, &d->linger);
     if (next_ms != INT64_MAX) {
-        int64_t left = next_ms - now_ms(d);
+        int64_t left = next_ms - now_ms();
 
         ev_timer_set(&d->linger, left > 0 ? (double)left / 1000. : 0.001, 0.);
         ev_timer_start(d->loop, &d->linger);
@@ -346,7 +346,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
     (void)loop;
     (void)events;
     /* The trouble may have been the journal's own: a new file is the way out. */
-    if (!pump_compact(d, &e)) {
+    if (!pump_try_compact(d, &e)) {
         settle_hold(d, e.text, 0);
         return;
     }

@@ -123,8 +123,7 @@ enum record_result record_decode(const unsigned char *p, size_t n,
     length = (size_t)get(&head, 4);
     type = (uint32_t)get(&head, 4);
     crc = (uint32_t)get(&head, 4);
-    if (length > RECORD_BYTES_MAX - RECORD_HEAD_BYTES || type == 0 ||
-        type >= RECORD_N_TYPES) {
+    if (length > RECORD_BYTES_MAX - RECORD_HEAD_BYTES || type == 0) {
         return RECORD_BAD;
     }
     if (n - RECORD_HEAD_BYTES < length) {
@@ -132,6 +131,9 @@ enum record_result record_decode(const unsigned char *p, size_t n,
     }
     if (crc != checksum(p, length)) {
         return RECORD_BAD;
+    }
+    if (type >= RECORD_N_TYPES) {
+        return RECORD_NEWER;
     }
     body = (struct walk){head.p, head.p + length, true};
     r->type = (enum record_type)type;

@@ -59,7 +59,8 @@ struct record {
 enum record_result {
     RECORD_OK = 0,
     RECORD_SHORT, /* n ends before the record does */
-    RECORD_BAD    /* these bytes are no record */
+    RECORD_BAD,   /* these bytes are no record */
+    RECORD_NEWER  /* a record of a type that a later version writes */
 };
 
 /* Writes r to out (RECORD_BYTES_MAX); returns its size. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "sink/delivery/state.h"
 
 struct record pump_plan(const struct delivery *d, const struct batch *b)
@@ -47,6 +48,24 @@ static void on_emit(void *arg, struct journal_draft *draft)
     if (d->ops->emit != NULL) {
         d->ops->emit(d->sink, draft);
     }
+}
+
+/* A disk without room must not keep a sink from delivering, which makes room: the
+ * old journal serves as long as its own writes hold. */
+bool pump_try_compact(struct delivery *d, struct err *e)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    if (pump_compact(d, e)) {
+        return true;
+    }
+    if (journal_poisoned(d->journal)) {
+        return false;
+    }
+    d->compacted_bytes = journal_bytes(d->journal);
+    log_write(LOG_WARN, "journal_not_rewritten", "sink=%s why=%s", d->name,
+              log_quote(quoted, sizeof quoted, e->text));
+    return true;
 }
 
 bool pump_compact(struct delivery *d, struct err *e)

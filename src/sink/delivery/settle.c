@@ -265,7 +265,7 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     pump_later(d);
     if (journal_bytes(d->journal) >
             d->compacted_bytes + JOURNAL_COMPACT_BYTES &&
-        !pump_compact(d, &e)) {
+        !pump_try_compact(d, &e)) {
         settle_hold(d, e.text, 0);
     }
 }

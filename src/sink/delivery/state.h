@@ -69,6 +69,8 @@ struct delivery {
     bool empty;                 /* at the end: nothing was left */
     bool left;                  /* not in the policy any more */
     bool pausing;               /* ends when nothing is in flight */
+    bool over;                  /* it has no thread: hold.c, or handed over */
+    char journal_path[4096];
     delivery_retired_fn *retired; /* NULL: nobody is told */
     void *retired_arg;
     /* for the supervisor */
@@ -88,12 +90,25 @@ void pump(struct delivery *d);        /* sends what is due */
 void pump_later(struct delivery *d);  /* in the next turn of the loop */
 /* rewrite.c: writes the journal anew, of what still counts. */
 bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
+/* The same, but true as well while the old one can still be written to. */
+bool pump_try_compact(struct delivery *d, struct err *e) MUST_USE;
 struct record pump_plan(const struct delivery *d, const struct batch *b);
 void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
 void pump_show(struct delivery *d);   /* what the supervisor and metrics see */
 void pump_block(struct delivery *d);  /* tells the spool whether a breaker is open */
 
+/* hold.c */
+/* Notes the ends of the streams whose ids are named. False: the journal can't be
+ * opened. */
+bool hold_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
+                 const void *arg);
+
 /* delivery.c */
+/* With nothing open and no thread. */
+struct delivery *delivery_new(const struct delivery_conf *c);
+bool open_journal(struct delivery *d, const char *spool_dir,
+                  struct err *e) MUST_USE;
+void on_journal_record(void *arg, const struct record *r);
 struct outlet *outlet_of(struct delivery *d, struct str stream); /* or NULL */
 const struct sink_ops *sink_ops_of(enum sink_kind kind);
 /* Names the streams of c as wanted, and no others. False and *e: too many. */

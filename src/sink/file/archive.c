@@ -1,6 +1,5 @@
 #include "sink/file/archive.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,17 +8,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "sink/file/frame.h"
 
-enum { PATH_BYTES = 4096 };
+enum { BEGIN_TRIES = 4 };
 
-static const char *const suffixes[] = {[COMPRESS_NONE] = ".ndjson",
-                                       [COMPRESS_GZIP] = ".ndjson.gz",
-                                       [COMPRESS_ZSTD] = ".ndjson.zst"};
+static int64_t mono_ms(void)
+{
+    return (int64_t)(clock_mono_ns() / 1000000u);
+}
 
 void archive_init(struct archive *a, const char *stream, const char *dir,
                   const char *uuid)
@@ -28,11 +28,6 @@ void archive_init(struct archive *a, const char *stream, const char *dir,
     (void)snprintf(a->stream, sizeof a->stream, "%s", stream);
     (void)snprintf(a->dir, sizeof a->dir, "%s", dir);
     (void)snprintf(a->uuid8, sizeof a->uuid8, "%.8s", uuid);
-}
-
-static void forget_steps(struct archive *a, uint32_t from)
-{
-    a->n_steps = from; /* their ranges' room is used again */
 }
 
 void archive_fini(struct archive *a)
@@ -46,8 +41,26 @@ void archive_fini(struct archive *a)
     free(a->steps);
 }
 
-static void note_step(struct archive *a, uint64_t length,
-                      const struct batch_range *ranges, uint32_t n)
+void archive_move(struct archive *a, const char *dir)
+{
+    (void)snprintf(a->dir, sizeof a->dir, "%s", dir);
+    archive_look_around(a);
+}
+
+int64_t archive_age_ms(const struct archive *a)
+{
+    return a->name[0] == '\0' ? 0 : mono_ms() - a->begun_mono_ms;
+}
+
+/* ---- the file in hand ---- */
+
+void archive_forget_steps(struct archive *a, uint32_t from)
+{
+    a->n_steps = from; /* their ranges' room is used again */
+}
+
+void archive_note_step(struct archive *a, uint64_t length,
+                       const struct batch_range *ranges, uint32_t n)
 {
     struct archive_step *s;
 
@@ -70,16 +83,17 @@ static void note_step(struct archive *a, uint64_t length,
     }
 }
 
-static void settle_steps(struct archive *a, sink_settle_fn *settle, void *arg)
+void archive_end_file(struct archive *a)
 {
-    for (uint32_t i = 0; i < a->n_steps; i++) {
-        settle(arg, str_of(a->stream), a->steps[i].ranges, a->steps[i].n);
+    if (a->fd >= 0) {
+        (void)close(a->fd);
+        a->fd = -1;
     }
-}
-
-static void end_file(struct archive *a)
-{
-    forget_steps(a, 0);
+    archive_forget_steps(a, 0);
+    if (a->name[0] != '\0') {
+        memcpy(a->last, a->name, sizeof a->last);
+        a->last_length = a->length;
+    }
     a->name[0] = '\0';
     a->length = 0;
     a->sealing = false;
@@ -89,268 +103,94 @@ static void end_file(struct archive *a)
     a->doubtful = false;
 }
 
-static uint64_t number_of(const struct archive *a, const char *name)
+/* Whether the .part still has its name: it may have been taken away, or its folder
+ * removed, and what is written then is read by nobody. False and *e: not known. */
+static bool look(const struct archive *a, bool *in_place, struct err *e)
 {
-    size_t n = strlen(a->stream);
-
-    if (strncmp(name, a->stream, n) != 0 || name[n] != '-' ||
-        strncmp(name + n + 1, a->uuid8, 8) != 0 || name[n + 9] != '-') {
-        return 0;
-    }
-    return strtoull(name + n + 10, NULL, 10);
-}
-
-static enum compress compress_of(const char *name)
-{
-    size_t n = strlen(name);
-
-    return n > 4 && strcmp(name + n - 4, ".zst") == 0  ? COMPRESS_ZSTD
-           : n > 3 && strcmp(name + n - 3, ".gz") == 0 ? COMPRESS_GZIP
-                                                       : COMPRESS_NONE;
-}
-
-/* Frames that an earlier record has at or behind the end of this one: their journal
- * could not be synced, so that they were to be written again. */
-static void forget_undone(struct archive *a, const struct record *r)
-{
-    uint64_t most = r->type == RECORD_FILE ? r->value - 1 : r->value;
-    uint32_t n = a->n_steps;
-
-    while (n > 0 && a->steps[n - 1].length > most) {
-        n--;
-    }
-    forget_steps(a, n);
-}
-
-void archive_replay(struct archive *a, const struct record *r,
-                    sink_settle_fn *settle, void *arg)
-{
-    char name[sizeof a->name];
-    const char *slash;
-
-    (void)snprintf(name, sizeof name, "%.*s", (int)r->name.n, r->name.p);
-    if (strcmp(name, a->name) != 0) {
-        /* Another file: the one before had come to its end. */
-        settle_steps(a, settle, arg);
-        end_file(a);
-        memcpy(a->name, name, sizeof name);
-        a->begun_ms = r->time_ms;
-        a->compress = compress_of(name);
-        slash = strrchr(name, '/');
-        a->number = number_of(a, slash == NULL ? name : slash + 1);
-    }
-    a->mentioned = true;
-    a->length = r->value;
-    forget_undone(a, r);
-    if (r->type == RECORD_FILE) {
-        note_step(a, r->value, r->ranges, r->n_ranges);
-        a->sealing = false; /* its rename had failed: it was gone on with */
-    } else {
-        a->sealing = true;
-    }
-}
-
-static void paths(const struct archive *a, char *part, char *final)
-{
-    (void)snprintf(final, PATH_BYTES, "%s/%s", a->dir, a->name);
-    (void)snprintf(part, PATH_BYTES, "%s/%s.part", a->dir, a->name);
-}
-
-/* A .part that the journal never heard of holds frames that do not count: their
- * events are still in the spool. */
-static void drop_orphan(const struct archive *a, const char *name)
-{
-    size_t n = strlen(name), k = strlen(a->name);
-    char path[PATH_BYTES];
-
-    if (n > 5 && strcmp(name + n - 5, ".part") == 0 &&
-        !(n == k + 5 && strncmp(name, a->name, k) == 0)) {
-        (void)snprintf(path, sizeof path, "%s/%s", a->dir, name);
-        (void)unlink(path);
-    }
-}
-
-/* The newest number in the folder, for a journal that knows of none. */
-static void look_around(struct archive *a, bool journaled)
-{
-    DIR *at = opendir(a->dir);
-    struct dirent *d;
-
-    while (at != NULL && (d = readdir(at)) != NULL) {
-        uint64_t n = number_of(a, d->d_name);
-
-        a->number = n > a->number ? n : a->number;
-        if (n > 0 && journaled) {
-            drop_orphan(a, d->d_name);
-        }
-    }
-    if (at != NULL) {
-        (void)closedir(at);
-    }
-}
-
-static bool recover_sealed(struct archive *a, struct err *e)
-{
-    char part[PATH_BYTES], final[PATH_BYTES];
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
     struct stat st;
 
-    paths(a, part, final);
-    if (access(final, F_OK) != 0 && stat(part, &st) == 0) {
-        if ((uint64_t)st.st_size > a->length &&
-            truncate(part, (off_t)a->length) != 0) {
-            return err_errno(e, errno, "%s: cut", part);
-        }
-        if (rename(part, final) != 0) {
-            return err_errno(e, errno, "%s: rename", part);
-        }
-    }
-    end_file(a);
-    /* The journal forgets the file from here on: after a power cut nobody would
-     * give it its name again. */
-    return folder_sync(a->dir, e);
-}
-
-/* How many of the frames that the journal knows are whole in the file. Those
- * before the last rewrite of the journal are on the disk: it synced them. */
-static uint32_t whole_frames(const struct archive *a, uint64_t size)
-{
-    uint64_t from = 0;
-    uint32_t i;
-
-    for (i = 0; i < a->n_steps && a->steps[i].length <= size; i++) {
-        struct str bytes = {NULL, a->steps[i].length - from};
-        char *p;
-        bool ok;
-
-        if (a->steps[i].n > 0 && bytes.n > 0) {
-            p = mem_alloc(bytes.n);
-            bytes.p = p;
-            ok = pread(a->fd, p, bytes.n, (off_t)from) == (ssize_t)bytes.n &&
-                 frame_check(a->compress, bytes);
-            free(p);
-            if (!ok) {
-                break;
-            }
-        }
-        from = a->steps[i].length;
-    }
-    return i;
-}
-
-/* The file in hand lost its end to a power cut: back to the last frame that is
- * whole; what came after is delivered again, as far as the spool still has it. */
-static void step_back(struct archive *a, uint64_t size, uint32_t keep)
-{
-    log_write(LOG_WARN, "archive",
-              "file=%s status=damaged expected=%lu found=%lu frames_again=%u",
-              a->name, (unsigned long)a->length, (unsigned long)size,
-              a->n_steps - keep);
-    forget_steps(a, keep);
-    a->length = keep > 0 ? a->steps[keep - 1].length : 0;
-}
-
-static bool recover_open(struct archive *a, struct err *e)
-{
-    char part[PATH_BYTES], final[PATH_BYTES];
-    struct stat st;
-    uint32_t keep;
-
-    paths(a, part, final);
+    archive_paths(a, part, final);
     if (stat(part, &st) != 0) {
-        if (errno != ENOENT) {
-            return err_errno(e, errno, "%s", part);
-        }
-        /* Somebody took it away: what is in it was delivered. */
-        log_write(LOG_WARN, "archive", "file=%s.part status=gone", a->name);
-        a->name[0] = '\0';
-        return true;
+        *in_place = false;
+        return errno == ENOENT || errno == ENOTDIR ||
+               err_errno(e, errno, "%s", part);
     }
-    a->fd = open(part, O_RDWR | O_CLOEXEC);
-    if (a->fd < 0) {
-        return err_errno(e, errno, "%s", part);
-    }
-    keep = whole_frames(a, (uint64_t)st.st_size);
-    if (keep < a->n_steps) {
-        step_back(a, (uint64_t)st.st_size, keep);
-    }
-    if (ftruncate(a->fd, (off_t)a->length) != 0) {
-        return err_errno(e, errno, "%s: cut", part);
-    }
-    a->unsynced = true;
+    *in_place = st.st_dev == a->dev && st.st_ino == a->ino;
     return true;
 }
 
-bool archive_recover(struct archive *a, sink_settle_fn *settle, void *arg,
-                     struct journal *j, struct err *e)
+/* The .part was taken away: the frames in it count, and no more go into it. */
+static void leave(struct archive *a)
 {
-    /* Without a journal nobody knows what counts: all is kept. */
-    look_around(a, journal_bytes(j) > 0);
-    if (a->name[0] == '\0') {
-        return true;
-    }
-    if (!a->sealing && !recover_open(a, e)) {
+    log_write(LOG_WARN, "archive_file_taken", "file=%s.part bytes=%lu", a->name,
+              (unsigned long)a->length);
+    archive_end_file(a);
+}
+
+/* The journal knows the name before the file is there: recovery cuts no other.
+ * *again: another file got the name first. */
+static bool begin_named(struct archive *a, struct journal *j, bool *again,
+                        struct err *e)
+{
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+    struct record r = {.type = RECORD_FILE,
+                       .stream = str_of(a->stream),
+                       .name = str_of(a->name),
+                       .time_ms = a->begun_ms};
+
+    archive_paths(a, part, final);
+    if (!journal_append(j, &r, e)) {
         return false;
     }
-    settle_steps(a, settle, arg);
-    if (a->sealing) {
-        return recover_sealed(a, e);
+    if (archive_open_part(a, part, e)) {
+        return true;
     }
-    if (a->name[0] == '\0') {
-        end_file(a);
+    *again = a->fd < 0 && access(part, F_OK) == 0;
+    if (a->fd >= 0) {
+        (void)close(a->fd);
+        a->fd = -1;
     }
-    return true;
+    return false;
 }
 
-void archive_move(struct archive *a, const char *dir)
-{
-    (void)snprintf(a->dir, sizeof a->dir, "%s", dir);
-    look_around(a, false);
-}
-
-static bool begin_file(struct archive *a, enum compress how, int64_t wall_ms,
+static bool begin_file(struct archive *a, enum compress how, struct journal *j,
                        struct err *e)
 {
-    char part[PATH_BYTES], final[PATH_BYTES];
+    /* Somebody may have removed it. */
+    bool again = folder_make(a->dir, e);
 
-    (void)snprintf(a->name, sizeof a->name, "%s-%s-%08lu%s", a->stream,
-                   a->uuid8, (unsigned long)a->number + 1, suffixes[how]);
-    paths(a, part, final);
-    a->fd = open(part, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    if (a->fd < 0) {
+    for (int i = 0; again && i < BEGIN_TRIES; i++) {
+        again = false;
+        if (!archive_next_name(a, how, e)) {
+            return false;
+        }
+        a->length = 0;
+        a->compress = how;
+        a->begun_ms = clock_wall_ms();
+        a->begun_mono_ms = mono_ms();
+        if (begin_named(a, j, &again, e)) {
+            return true;
+        }
+        a->number--;
         a->name[0] = '\0';
-        return err_errno(e, errno, "%s", part);
     }
-    a->number++;
-    a->length = 0;
-    a->compress = how;
-    a->begun_ms = wall_ms;
-    return true;
+    return false;
 }
 
 static bool write_frame(struct archive *a, struct str frame, struct err *e)
 {
-    size_t done = 0;
+    if (!archive_write_at(a->fd, frame.p, frame.n, a->length)) {
+        int why = errno;
 
-    while (done < frame.n) {
-        ssize_t n = pwrite(a->fd, frame.p + done, frame.n - done,
-                           (off_t)(a->length + done));
-
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            int why = n == 0 ? EIO : errno;
-
-            (void)!ftruncate(a->fd, (off_t)a->length);
-            return err_errno(e, why, "%s/%s.part: write", a->dir, a->name);
-        }
-        done += (size_t)n;
+        (void)!ftruncate(a->fd, (off_t)a->length);
+        return err_errno(e, why, "%s/%s.part: write", a->dir, a->name);
     }
     return true;
 }
 
-/* A failed sync may have dropped pages of any frame since the last good one:
- * the file is given up from here, and what is in doubt is written anew. */
+/* ---- what is on the disk ---- */
+
 static bool sync_file(struct archive *a, struct err *e)
 {
     if (a->unsynced && fdatasync(a->fd) != 0) {
@@ -365,102 +205,199 @@ static bool sync_file(struct archive *a, struct err *e)
     return true;
 }
 
-bool archive_append(struct archive *a, enum compress how, struct str frame,
-                    const struct batch *b, bool synced, int64_t wall_ms,
-                    struct journal *j, struct err *e)
-{
-    struct record r = {.type = RECORD_FILE,
-                       .stream = str_of(a->stream),
-                       .ranges = b->ranges,
-                       .n_ranges = b->n_ranges};
+/* ---- append ---- */
 
-    /* Its pages may be clean in the cache and not on the disk, and a second sync
-     * would say that all is well: what is tried again goes to a new file. */
+static bool put_frame(struct archive *a, enum compress how, struct str frame,
+                      bool synced, struct journal *j, struct err *e)
+{
     if (a->doubtful && !archive_seal(a, j, e)) {
         return false;
     }
-    if (a->name[0] == '\0' && !begin_file(a, how, wall_ms, e)) {
+    if (a->name[0] != '\0') {
+        bool in_place;
+
+        if (!look(a, &in_place, e)) {
+            return false;
+        }
+        if (!in_place) {
+            leave(a);
+        }
+    }
+    if (a->name[0] == '\0' && !begin_file(a, how, j, e)) {
         return false;
     }
     if (!write_frame(a, frame, e)) {
         return false;
     }
     a->unsynced = true;
-    if (synced && !sync_file(a, e)) {
+    return !synced || sync_file(a, e);
+}
+
+/* Into the file in hand, which has its name afterwards too; else into a new one. */
+static bool put_in_place(struct archive *a, enum compress how, struct str frame,
+                         bool synced, struct journal *j, struct err *e)
+{
+    bool in_place = false;
+
+    for (int i = 0; i < BEGIN_TRIES && !in_place; i++) {
+        bool put = put_frame(a, how, frame, synced, j, e);
+        struct err why;
+
+        /* Also when it failed: a removed folder can't be synced. */
+        if (a->name[0] == '\0') {
+            return false;
+        }
+        if (!look(a, &in_place, put ? e : &why)) {
+            return false;
+        }
+        if (in_place) {
+            return put;
+        }
+        leave(a);
+    }
+    return err_set(e, "%s: files are taken away as soon as they are begun", a->dir);
+}
+
+bool archive_append(struct archive *a, enum compress how, struct str frame,
+                    const struct batch *b, bool synced, struct journal *j,
+                    struct err *e)
+{
+    struct record r = {.type = RECORD_FILE,
+                       .stream = str_of(a->stream),
+                       .ranges = b->ranges,
+                       .n_ranges = b->n_ranges};
+
+    if (!put_in_place(a, how, frame, synced, j, e)) {
         return false;
     }
     r.name = str_of(a->name);
     r.value = a->length + frame.n;
     r.time_ms = a->begun_ms;
+    a->mentioned = true; /* also when the sync fails: the record is there */
     if (!journal_append(j, &r, e) || (synced && !journal_sync(j, e))) {
         return false;
     }
-    a->mentioned = true;
     a->length += frame.n;
-    note_step(a, a->length, b->ranges, b->n_ranges);
+    archive_note_step(a, a->length, b->ranges, b->n_ranges);
     return true;
 }
 
-bool archive_seal(struct archive *a, struct journal *j, struct err *e)
+/* ---- seal ---- */
+
+/* Nothing in it counts. A record of a frame that was not synced may be in the
+ * journal all the same: it is withdrawn, or else it would say that a consumer has
+ * taken what is about to be deleted. */
+static bool discard(struct archive *a, const char *part, struct journal *j,
+                    struct err *e)
 {
-    char part[PATH_BYTES], final[PATH_BYTES];
+    struct record r = {.type = RECORD_SEAL,
+                       .stream = str_of(a->stream),
+                       .name = str_of(a->name)};
+
+    if (a->mentioned && (!journal_append(j, &r, e) || !journal_sync(j, e))) {
+        return false;
+    }
+    if (unlink(part) != 0 && errno != ENOENT) {
+        return err_errno(e, errno, "%s", part);
+    }
+    archive_end_file(a);
+    return true;
+}
+
+static bool give_name(struct archive *a, const char *part, const char *final,
+                      struct journal *j, struct err *e)
+{
     struct record r = {.type = RECORD_SEAL,
                        .stream = str_of(a->stream),
                        .name = str_of(a->name),
                        .value = a->length,
                        .time_ms = a->begun_ms};
+    struct err why;
+
+    if (ftruncate(a->fd, (off_t)a->length) != 0) {
+        return err_errno(e, errno, "%s: cut", part);
+    }
+    if (a->doubtful && !archive_copy(a, e)) {
+        return false;
+    }
+    /* A finished file is whole, and known, also after a power cut. */
+    if (!sync_file(a, e) || !journal_append(j, &r, e) || !journal_sync(j, e) ||
+        !archive_rename(part, final, e)) {
+        return false;
+    }
+    if (!folder_sync(a->dir, &why)) {
+        char quoted[ERR_TEXT_MAX + 16];
+
+        /* The file has its name; after a power cut recovery gives it again. */
+        log_write(LOG_WARN, "archive", "file=%s why=%s", a->name,
+                  log_quote(quoted, sizeof quoted, why.text));
+    }
+    archive_end_file(a);
+    return true;
+}
+
+bool archive_seal(struct archive *a, struct journal *j, struct err *e)
+{
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+    bool in_place;
 
     if (a->name[0] == '\0') {
         return true;
     }
-    paths(a, part, final);
-    if (a->length == 0) {
-        (void)unlink(part);
-    } else {
-        if (ftruncate(a->fd, (off_t)a->length) != 0) {
-            return err_errno(e, errno, "%s: cut", part);
-        }
-        /* A finished file is whole, and known, also after a power cut. */
-        if (!sync_file(a, e) || !journal_append(j, &r, e) ||
-            !journal_sync(j, e)) {
-            return false;
-        }
-        if (rename(part, final) != 0) {
-            return err_errno(e, errno, "%s: rename", part);
-        }
-        if (!folder_sync(a->dir, e)) {
-            /* The file has its name; after a power cut recovery gives it again. */
-            char quoted[600];
-
-            log_write(LOG_WARN, "archive", "file=%s why=%s", a->name,
-                      log_quote(quoted, sizeof quoted, e->text));
-        }
+    if (!look(a, &in_place, e)) {
+        return false;
     }
-    (void)close(a->fd);
-    a->fd = -1;
-    end_file(a);
-    return true;
+    if (!in_place) {
+        leave(a);
+        return true;
+    }
+    archive_paths(a, part, final);
+    return a->length == 0 ? discard(a, part, j, e)
+                          : give_name(a, part, final, j, e);
+}
+
+/* ---- the journal, written anew ---- */
+
+static void emit_file(const struct archive *a, const struct archive_step *s,
+                      struct journal_draft *draft)
+{
+    struct record r = {.type = RECORD_FILE,
+                       .time_ms = a->begun_ms,
+                       .stream = str_of(a->stream),
+                       .name = str_of(a->name)};
+
+    if (s != NULL) {
+        r.value = s->length;
+        r.ranges = s->ranges;
+        r.n_ranges = s->n;
+    }
+    journal_emit(draft, &r);
 }
 
 void archive_emit(struct archive *a, struct journal_draft *draft)
 {
-    /* With its bytes on the disk one record says as much as all of them. */
-    if (a->fd >= 0 && a->unsynced && fdatasync(a->fd) == 0) {
-        a->unsynced = false;
+    struct record last = {.type = RECORD_SEAL,
+                          .stream = str_of(a->stream),
+                          .name = str_of(a->last),
+                          .value = a->last_length};
+
+    /* Its number is not used again, also when a consumer has taken every file. */
+    if (a->last[0] != '\0') {
+        journal_emit(draft, &last);
     }
-    if (!a->unsynced && a->n_steps > 1) {
-        forget_steps(a, 0);
-        note_step(a, a->length, NULL, 0);
+    /* With its bytes on the disk one record says as much as all of them. */
+    if (a->fd >= 0 && a->unsynced && !a->doubtful) {
+        a->doubtful = fdatasync(a->fd) != 0;
+        a->unsynced = a->doubtful;
+    }
+    if (!a->unsynced && !a->doubtful && a->n_steps > 1) {
+        archive_forget_steps(a, 0);
+        archive_note_step(a, a->length, NULL, 0);
+    }
+    if (a->name[0] != '\0' && a->n_steps == 0) {
+        emit_file(a, NULL, draft);
     }
     for (uint32_t i = 0; i < a->n_steps; i++) {
-        struct record r = {.type = RECORD_FILE,
-                           .time_ms = a->begun_ms,
-                           .value = a->steps[i].length,
-                           .stream = str_of(a->stream),
-                           .name = str_of(a->name),
-                           .ranges = a->steps[i].ranges,
-                           .n_ranges = a->steps[i].n};
-
-        journal_emit(draft, &r);
+        emit_file(a, &a->steps[i], draft);
     }
 }

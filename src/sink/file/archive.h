@@ -6,21 +6,31 @@
  *
  * The steps, and what a crash between any two of them leaves:
  *
- *   append   bytes to .part ─► (fdatasync) ─► FILE name, length, ranges
+ *   begin    FILE name, 0 ─► a new .part, never one that is there
+ *              └─ a .part that no record names is left alone
+ *   append   bytes to .part ─► (fdatasync) ─► the .part still has its name? ─►
+ *            FILE name, length, ranges
  *              └─ .part longer than FILE: cut; shorter: back to the last FILE that
  *                 its bytes reach, the ranges behind it are delivered again
  *   seal     fdatasync ─► SEAL name, length ─► rename ─► fsync(dir)
  *              └─ no final name yet: cut and renamed; else a consumer has it
  *
- * The sink's thread.
+ * After a failed fdatasync the kernel may have dropped pages, and a second call
+ * succeeds all the same. So the file is copied, and the copy is synced.
+ *
+ * archive.c and copy.c write, recover.c reads what an earlier process left, names.c knows the
+ * folder. The sink's thread.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/attr.h"
 #include "sink/sink.h"
+
+enum { ARCHIVE_PATH_BYTES = 4096 };
 
 struct archive {
     char dir[3072];
@@ -28,15 +38,20 @@ struct archive {
     char uuid8[9];
     enum compress compress;    /* of the file in hand */
     char name[256];            /* final name of the file in hand; "": none */
+    char last[256];            /* of the file before it; "": none is known */
+    uint64_t last_length;
     int fd;                    /* of its .part; -1: not open */
+    dev_t dev;
+    ino_t ino;                 /* of that */
     uint64_t length;           /* of its whole frames */
     uint64_t number;           /* of the last file */
-    int64_t begun_ms;          /* wall clock */
+    int64_t begun_ms;          /* wall clock: goes to the journal */
+    int64_t begun_mono_ms;     /* what its age counts from */
     bool unsynced;             /* bytes may be in the page cache only */
     bool doubtful;             /* a sync failed: nothing more goes into it */
     bool sealing;              /* replay: SEAL was seen, the rename may not be */
-    bool mentioned;            /* the journal knows of it */
-    bool named;                /* so does the folder, also after a power cut */
+    bool mentioned;            /* the journal may know of frames in it */
+    bool named;                /* its name outlives a power cut */
     /* The FILE records of the file in hand, in order: where each left it. */
     struct archive_step {
         uint64_t length;
@@ -53,19 +68,22 @@ void archive_fini(struct archive *a);
 /* The next file goes to dir; only between two files. */
 void archive_move(struct archive *a, const char *dir);
 
+/* How long ago the file in hand was begun; 0: there is none. */
+int64_t archive_age_ms(const struct archive *a);
+
 /* A FILE or SEAL record of this stream. */
 void archive_replay(struct archive *a, const struct record *r,
                     sink_settle_fn *settle, void *arg);
 
 /* After the last record: brings the folder in line, settles what is there. */
 bool archive_recover(struct archive *a, sink_settle_fn *settle, void *arg,
-                     struct journal *j, struct err *e) MUST_USE;
+                     struct err *e) MUST_USE;
 
 /* Appends a frame with b's events. False and *e: nothing of it counts; may be
  * tried again. */
 bool archive_append(struct archive *a, enum compress how, struct str frame,
-                    const struct batch *b, bool synced, int64_t wall_ms,
-                    struct journal *j, struct err *e) MUST_USE;
+                    const struct batch *b, bool synced, struct journal *j,
+                    struct err *e) MUST_USE;
 
 /* Ends the file in hand and gives it its name. True when there is none. */
 bool archive_seal(struct archive *a, struct journal *j,
@@ -73,3 +91,34 @@ bool archive_seal(struct archive *a, struct journal *j,
 
 /* What a new journal must say of it. */
 void archive_emit(struct archive *a, struct journal_draft *draft);
+
+/* ---- between archive.c, copy.c, recover.c and names.c ---- */
+
+void archive_note_step(struct archive *a, uint64_t length,
+                       const struct batch_range *ranges, uint32_t n);
+void archive_forget_steps(struct archive *a, uint32_t from);
+/* Nothing is in hand any more; its name and length are those of the last file. */
+void archive_end_file(struct archive *a);
+
+/* ARCHIVE_PATH_BYTES each. */
+void archive_paths(const struct archive *a, char *part, char *final);
+/* The number in a name of this stream and spool; 0: it is not one of them. */
+uint64_t archive_number_of(const struct archive *a, const char *name);
+enum compress archive_compress_of(const char *name);
+/* Sets a->name to the next name that no file in the folder has. */
+bool archive_next_name(struct archive *a, enum compress how,
+                       struct err *e) MUST_USE;
+/* Passes the numbers that the folder's files have. */
+void archive_look_around(struct archive *a);
+/* Gives part the name final, which no other file has. */
+bool archive_rename(const char *part, const char *final,
+                    struct err *e) MUST_USE;
+
+/* All of the n bytes; false and errno. */
+bool archive_write_at(int fd, const char *p, size_t n, uint64_t at) MUST_USE;
+/* A new file of that path as a->fd. */
+bool archive_open_part(struct archive *a, const char *path,
+                       struct err *e) MUST_USE;
+/* A sync failed: what counts is written once more, to a file whose first sync says
+ * whether it is there, and that takes the place of the other. */
+bool archive_copy(struct archive *a, struct err *e) MUST_USE;

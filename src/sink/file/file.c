@@ -2,28 +2,32 @@
  * The file sink: one growing file a stream, of whole frames; rotated by size and
  * age. archive.h has the steps and what a crash leaves of them.
  */
-#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "base/clock.h"
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "sink/file/archive.h"
 #include "sink/file/frame.h"
+#include "sink/folders.h"
 #include "sink/queue.h"
 #include "sink/sink.h"
 #include "stats/stats.h"
 
 static const double AGE_LOOK_S = 0.2;
 
+enum { OWNED_MAX = 4 };
+
 struct sink {
     struct sink_conf conf;
     char dir[3072];
+    struct {
+        char dir[3072];        /* "": a free place */
+    } owned[OWNED_MAX];        /* in conf.folders: s->dir, and those before it */
     struct archive *archives[PLAN_STREAMS_MAX]; /* by batch.stream */
     struct frame *frame;
     struct queue queue;
@@ -31,20 +35,45 @@ struct sink {
     stats_cell *files, *bytes;
 };
 
-static bool make_folder(const char *dir, struct err *e)
+/* ---- its folder ---- */
+
+/* Makes the folder and takes it: two sinks in one would pick the same names. */
+static bool take_folder(struct sink *s, const char *dir, struct err *e)
 {
-    char path[3072];
+    const char *was = s->conf.plan->was;
+    int free_at = -1;
 
-    for (const char *p = strchr(dir + 1, '/');; p = strchr(p + 1, '/')) {
-        size_t n = p == NULL ? strlen(dir) : (size_t)(p - dir);
-
-        memcpy(path, dir, n);
-        path[n] = '\0';
-        if (mkdir(path, 0755) != 0 && errno != EEXIST) {
-            return err_errno(e, errno, "can't make the folder %s", path);
-        }
-        if (p == NULL) {
+    for (int i = 0; i < OWNED_MAX; i++) {
+        if (strcmp(s->owned[i].dir, dir) == 0) {
             return true;
+        }
+        free_at = s->owned[i].dir[0] == '\0' ? i : free_at;
+    }
+    if (free_at < 0) {
+        return err_set(e, "its files still lie open in %d other folders",
+                       OWNED_MAX);
+    }
+    if (!folder_make(dir, e) ||
+        !folders_take(s->conf.folders, dir, s->conf.plan->name, was, e)) {
+        return false;
+    }
+    (void)snprintf(s->owned[free_at].dir, sizeof s->owned[free_at].dir, "%s", dir);
+    return true;
+}
+
+/* Lets go of folders in which it has no file in hand; all: of every one. */
+static void leave_folders(struct sink *s, bool all)
+{
+    for (int i = 0; i < OWNED_MAX; i++) {
+        bool used = !all && strcmp(s->owned[i].dir, s->dir) == 0;
+
+        for (uint32_t k = 0; k < PLAN_STREAMS_MAX && s->archives[k] != NULL; k++) {
+            used |= !all && s->archives[k]->name[0] != '\0' &&
+                    strcmp(s->archives[k]->dir, s->owned[i].dir) == 0;
+        }
+        if (!used && s->owned[i].dir[0] != '\0') {
+            folders_leave(s->conf.folders, s->owned[i].dir, s->conf.plan->name);
+            s->owned[i].dir[0] = '\0';
         }
     }
 }
@@ -57,8 +86,7 @@ static bool folder_of(const struct sink_conf *conf,
                 ? snprintf(out, n, "%s", plan->dir)
                 : snprintf(out, n, "%s/%s", conf->data_dir, plan->dir);
 
-    return (k < (int)n || err_set(e, "the folder's path is too long")) &&
-           make_folder(out, e);
+    return k < (int)n || err_set(e, "the folder's path is too long");
 }
 
 static struct archive *archive_of(struct sink *s, const char *stream)
@@ -105,7 +133,7 @@ static bool seal(struct sink *s, struct archive *a, struct err *e)
 static bool old_enough(const struct sink *s, const struct archive *a)
 {
     return a->name[0] != '\0' &&
-           clock_wall_ms() - a->begun_ms >= s->conf.plan->rotate_age_ms;
+           archive_age_ms(a) >= s->conf.plan->rotate_age_ms;
 }
 
 static void on_age(struct ev_loop *loop, ev_timer *t, int events)
@@ -121,6 +149,7 @@ static void on_age(struct ev_loop *loop, ev_timer *t, int events)
             (void)seal(s, s->archives[i], &e);
         }
     }
+    leave_folders(s, false);
 }
 
 /* ---- batches ---- */
@@ -147,7 +176,7 @@ static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
                        (struct str){b->bytes, b->n_bytes}, e);
     if (frame.p == NULL ||
         !archive_append(a, plan->compress, frame, b, stream->synced,
-                        clock_wall_ms(), *s->conf.journal, e)) {
+                        *s->conf.journal, e)) {
         return false;
     }
     stats_add(s->bytes, frame.n);
@@ -186,7 +215,8 @@ static struct sink *file_open(const struct sink_conf *conf, struct err *e)
     char labels[160];
 
     s->conf = *conf;
-    if (!folder_of(conf, conf->plan, s->dir, sizeof s->dir, e)) {
+    if (!folder_of(conf, conf->plan, s->dir, sizeof s->dir, e) ||
+        !take_folder(s, s->dir, e)) {
         free(s);
         return NULL;
     }
@@ -224,8 +254,7 @@ static bool file_recover(struct sink *s, struct err *e)
         }
     }
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
-        if (!archive_recover(s->archives[i], s->conf.settle, s->conf.arg,
-                             *s->conf.journal, e)) {
+        if (!archive_recover(s->archives[i], s->conf.settle, s->conf.arg, e)) {
             return false;
         }
     }
@@ -244,7 +273,8 @@ static bool file_apply(struct sink *s, const struct sink_plan *plan,
 {
     char dir[sizeof s->dir];
 
-    if (!folder_of(&s->conf, plan, dir, sizeof dir, e)) {
+    if (!folder_of(&s->conf, plan, dir, sizeof dir, e) ||
+        !take_folder(s, dir, e)) {
         return false;
     }
     memcpy(s->dir, dir, sizeof dir);
@@ -261,15 +291,16 @@ static void file_close(struct sink *s)
     queue_fini(&s->queue);
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
         if (*s->conf.journal != NULL && !seal(s, s->archives[i], &e)) {
-            char quoted[600];
+            char quoted[ERR_TEXT_MAX + 16];
 
-            log_write(LOG_WARN, "archive", "sink=%s why=%s",
-                      s->conf.plan->name,
+            log_write(LOG_WARN, "archive", "sink=%s why=%s", s->conf.plan->name,
                       log_quote(quoted, sizeof quoted, e.text));
         }
         archive_fini(s->archives[i]);
         free(s->archives[i]);
+        s->archives[i] = NULL;
     }
+    leave_folders(s, true);
     frame_free(s->frame);
     free(s);
 }

@@ -1,0 +1,114 @@
+/* An archive's bytes, and a copy of them after a failed sync. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sink/file/archive.h"
+
+enum { COPY_BYTES = 1 << 20 };
+
+bool archive_write_at(int fd, const char *p, size_t n, uint64_t at)
+{
+    while (n > 0) {
+        ssize_t w = pwrite(fd, p, n, (off_t)at);
+
+        if (w < 0 && errno == EINTR) {
+            continue;
+        }
+        if (w <= 0) {
+            errno = w == 0 ? EIO : errno;
+            return false;
+        }
+        p += w;
+        n -= (size_t)w;
+        at += (uint64_t)w;
+    }
+    return true;
+}
+
+bool archive_open_part(struct archive *a, const char *path, struct err *e)
+{
+    struct stat st;
+
+    a->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (a->fd < 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    if (fstat(a->fd, &st) != 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    a->dev = st.st_dev;
+    a->ino = st.st_ino;
+    return true;
+}
+
+/* The first length bytes of one file to another. */
+static bool copy_bytes(int from, int to, uint64_t length)
+{
+    char *p = mem_alloc(COPY_BYTES);
+    uint64_t at = 0;
+    bool ok = true;
+
+    while (ok && at < length) {
+        size_t n = length - at < COPY_BYTES ? (size_t)(length - at) : COPY_BYTES;
+        ssize_t got = pread(from, p, n, (off_t)at);
+
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            errno = got == 0 ? EIO : errno;
+            ok = false;
+        } else {
+            ok = archive_write_at(to, p, (size_t)got, at);
+            at += (uint64_t)got;
+        }
+    }
+    free(p);
+    return ok;
+}
+
+/* A sync failed: what counts is written once more, to a file whose first sync says
+ * whether it is there, and that takes the place of the other. */
+bool archive_copy(struct archive *a, struct err *e)
+{
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+    char copy[ARCHIVE_PATH_BYTES + 8];
+    int old = a->fd;
+    bool ok;
+
+    archive_paths(a, part, final);
+    (void)snprintf(copy, sizeof copy, "%s.copy", part);
+    (void)unlink(copy); /* of an attempt before: its name is ours by the journal */
+    ok = archive_open_part(a, copy, e);
+    if (ok && (!copy_bytes(old, a->fd, a->length) || fdatasync(a->fd) != 0 ||
+               rename(copy, part) != 0)) {
+        ok = err_errno(e, errno, "%s: copy after a failed sync", copy);
+    }
+    if (ok) {
+        (void)close(old);
+        a->doubtful = a->unsynced = a->named = false;
+        log_write(LOG_WARN, "archive_file_copied",
+                  "file=%s.part bytes=%lu why=\"a sync failed\"", a->name,
+                  (unsigned long)a->length);
+        return true;
+    }
+    if (a->fd >= 0) {
+        struct stat st;
+
+        (void)close(a->fd);
+        (void)unlink(copy);
+        if (fstat(old, &st) == 0) {
+            a->dev = st.st_dev;
+            a->ino = st.st_ino;
+        }
+    }
+    a->fd = old;
+    return false;
+}

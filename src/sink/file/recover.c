@@ -1,0 +1,235 @@
+/* What an earlier process left of an archive's file, by its journal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/folder.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sink/file/archive.h"
+#include "sink/file/frame.h"
+
+static void settle_steps(struct archive *a, sink_settle_fn *settle, void *arg)
+{
+    for (uint32_t i = 0; i < a->n_steps; i++) {
+        settle(arg, str_of(a->stream), a->steps[i].ranges, a->steps[i].n);
+    }
+}
+
+/* Frames that an earlier record has at or behind the end of this one: their journal
+ * could not be synced, so that they were to be written again. */
+static void forget_undone(struct archive *a, const struct record *r)
+{
+    uint64_t most =
+        r->type == RECORD_FILE && r->value > 0 ? r->value - 1 : r->value;
+    uint32_t n = a->n_steps;
+
+    while (n > 0 && a->steps[n - 1].length > most) {
+        n--;
+    }
+    archive_forget_steps(a, n);
+}
+
+static void take_name(struct archive *a, const char *name, int64_t begun_ms)
+{
+    const char *slash = strrchr(name, '/');
+    int64_t age = clock_wall_ms() - begun_ms;
+    uint64_t number;
+
+    (void)snprintf(a->name, sizeof a->name, "%s", name);
+    a->begun_ms = begun_ms;
+    a->begun_mono_ms =
+        (int64_t)(clock_mono_ns() / 1000000u) - (age > 0 ? age : 0);
+    a->compress = archive_compress_of(name);
+    number = archive_number_of(a, slash == NULL ? name : slash + 1);
+    a->number = number > a->number ? number : a->number;
+}
+
+void archive_replay(struct archive *a, const struct record *r,
+                    sink_settle_fn *settle, void *arg)
+{
+    char name[sizeof a->name];
+
+    (void)snprintf(name, sizeof name, "%.*s", (int)r->name.n, r->name.p);
+    if (strcmp(name, a->name) != 0) {
+        /* Another file: the one before had come to its end. */
+        settle_steps(a, settle, arg);
+        archive_end_file(a);
+        take_name(a, name, r->time_ms);
+    }
+    a->mentioned = true;
+    a->length = r->value;
+    forget_undone(a, r);
+    if (r->type == RECORD_FILE) {
+        if (r->value > 0) {
+            archive_note_step(a, r->value, r->ranges, r->n_ranges);
+        }
+        a->sealing = false; /* its rename had failed: it was gone on with */
+    } else {
+        a->sealing = true;
+    }
+}
+
+/* ---- recovery ---- */
+
+static bool cut_and_name(const struct archive *a, const char *part,
+                         const char *final, const struct stat *st, struct err *e)
+{
+    if (a->length == 0) {
+        return unlink(part) == 0 || err_errno(e, errno, "%s", part);
+    }
+    if ((uint64_t)st->st_size > a->length &&
+        truncate(part, (off_t)a->length) != 0) {
+        return err_errno(e, errno, "%s: cut", part);
+    }
+    return archive_rename(part, final, e);
+}
+
+static bool recover_sealed(struct archive *a, struct err *e)
+{
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+    struct stat st;
+
+    archive_paths(a, part, final);
+    if (stat(final, &st) != 0) {
+        if (errno != ENOENT) {
+            return err_errno(e, errno, "%s", final);
+        }
+        if (stat(part, &st) == 0) {
+            if (!cut_and_name(a, part, final, &st, e)) {
+                return false;
+            }
+        } else if (errno != ENOENT) {
+            return err_errno(e, errno, "%s", part);
+        }
+    }
+    archive_end_file(a);
+    /* The journal forgets the file from here on: after a power cut nobody would
+     * give it its name again. */
+    return folder_sync(a->dir, e);
+}
+
+/* One frame of the file as frame_make left it? *ok: so it is. False and *e: it can't
+ * be read, which says nothing. */
+static bool frame_whole(const struct archive *a, uint64_t from, size_t n, bool *ok,
+                        struct err *e)
+{
+    char *p = mem_alloc(n);
+    size_t got = 0;
+
+    while (got < n) {
+        ssize_t r = pread(a->fd, p + got, n - got, (off_t)(from + got));
+
+        if (r < 0 && errno == EINTR) {
+            continue;
+        }
+        if (r < 0) {
+            (void)err_errno(e, errno, "%s/%s.part: read", a->dir, a->name);
+            free(p);
+            return false;
+        }
+        if (r == 0) {
+            break;
+        }
+        got += (size_t)r;
+    }
+    *ok = got == n && frame_check(a->compress, (struct str){p, n});
+    free(p);
+    return true;
+}
+
+/* How many of the frames that the journal knows are whole in the file. Those
+ * before the last rewrite of the journal are on the disk: it synced them. */
+static bool whole_frames(const struct archive *a, uint64_t size, uint32_t *n,
+                         struct err *e)
+{
+    uint64_t from = 0;
+    bool ok = true;
+
+    for (*n = 0; *n < a->n_steps && a->steps[*n].length <= size; ++*n) {
+        const struct archive_step *s = &a->steps[*n];
+
+        if (s->n > 0 && s->length > from &&
+            !frame_whole(a, from, (size_t)(s->length - from), &ok, e)) {
+            return false;
+        }
+        if (!ok) {
+            break;
+        }
+        from = s->length;
+    }
+    return true;
+}
+
+/* The file in hand lost its end to a power cut: back to the last frame that is
+ * whole; what came after is delivered again, as far as the spool still has it. */
+static void step_back(struct archive *a, uint64_t size, uint32_t keep)
+{
+    log_write(LOG_WARN, "archive",
+              "file=%s status=damaged expected=%lu found=%lu frames_again=%u",
+              a->name, (unsigned long)a->length, (unsigned long)size,
+              a->n_steps - keep);
+    archive_forget_steps(a, keep);
+    a->length = keep > 0 ? a->steps[keep - 1].length : 0;
+}
+
+static bool recover_open(struct archive *a, struct err *e)
+{
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+    struct stat st;
+    uint32_t keep;
+
+    archive_paths(a, part, final);
+    a->fd = open(part, O_RDWR | O_CLOEXEC);
+    if (a->fd < 0 && errno == ENOENT) {
+        /* Somebody took it away: what is in it was delivered. */
+        if (a->length > 0) {
+            log_write(LOG_WARN, "archive_file_taken", "file=%s.part bytes=%lu",
+                      a->name, (unsigned long)a->length);
+        }
+        return true;
+    }
+    if (a->fd < 0 || fstat(a->fd, &st) != 0) {
+        return err_errno(e, errno, "%s", part);
+    }
+    a->dev = st.st_dev;
+    a->ino = st.st_ino;
+    if (!whole_frames(a, (uint64_t)st.st_size, &keep, e)) {
+        return false;
+    }
+    if (keep < a->n_steps) {
+        step_back(a, (uint64_t)st.st_size, keep);
+    }
+    if (ftruncate(a->fd, (off_t)a->length) != 0) {
+        return err_errno(e, errno, "%s: cut", part);
+    }
+    a->unsynced = true;
+    return true;
+}
+
+bool archive_recover(struct archive *a, sink_settle_fn *settle, void *arg,
+                     struct err *e)
+{
+    archive_look_around(a);
+    if (a->name[0] == '\0') {
+        return true;
+    }
+    if (a->sealing) {
+        settle_steps(a, settle, arg);
+        return recover_sealed(a, e);
+    }
+    if (!recover_open(a, e)) {
+        return false;
+    }
+    settle_steps(a, settle, arg);
+    if (a->fd < 0) {
+        archive_end_file(a);
+    }
+    return true;
+}

@@ -1,0 +1,167 @@
+local h = require "harness"
+
+local function root() return h.shell("id -u"):match("^0") end
+
+local function names(s, folder)
+  local list = {}
+  for name in h.shell(("ls '%s/%s'"):format(s.data, folder or "archive"))
+    :gmatch("[^\n]+") do
+    list[#list + 1] = name
+  end
+  return list
+end
+
+---The one sealed file of a folder.
+local function sealed(s)
+  return h.wait_for("a finished file", function()
+    for _, name in ipairs(names(s)) do
+      if name:find("%.ndjson$") then return name end
+    end
+  end)
+end
+
+local function delivered(s, n)
+  h.wait_for(n .. " delivered events", function()
+    return s:metric("sluice_delivered_events_total") == n
+  end)
+end
+
+local n = 0
+local function post(s)
+  n = n + 1
+  local line = ([[{"n":%d}]]):format(n)
+  assert.equal(202, s:post("/v1/events", line).status)
+  return line
+end
+
+describe("a file sink", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("does not share the folder of a sink that still delivers", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local first = post(s)
+    delivered(s, 1)
+    h.shell(("ln -s archive '%s/link'"):format(s.data))
+    local policy = h.read(s.path)
+    for _, dir in ipairs { "archive", "link" } do
+      h.write(s.path, (policy:gsub('"archive"', '"other"')
+        :gsub('dir = "other"', ('dir = %q'):format(dir))))
+      local a = s:reload()
+      assert.equal(500, a.status)
+      assert.matches('belongs to the sink \\"archive\\"', a.body, 1, true)
+    end
+    local second = post(s)
+    assert.equal(0, s:stop())
+    assert.same({ first, second }, s:lines())
+  end)
+
+  it("leaves a file alone that has the name of its next one", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local name = ("events-%s-00000001.ndjson.part"):format(
+      h.read(s.data .. "/spool/UUID"):match("%x%x%x%x%x%x%x%x"))
+    h.write(s.data .. "/archive/" .. name, "another's\n")
+    local line = post(s)
+    assert.equal(0, s:stop())
+    assert.equal("another's\n", h.read(s.data .. "/archive/" .. name))
+    assert.same({ line }, s:lines())
+    s:start()
+    assert.equal("another's\n", h.read(s.data .. "/archive/" .. name))
+  end)
+
+  it("uses no number again when a consumer takes every file", function()
+    s = h.server { policy = h.policy { workers = 1,
+      file = [[rotate = { age = "1s" }]] } }
+    local seen = {}
+    for i = 1, 4 do
+      post(s)
+      local name = sealed(s)
+      assert.is_nil(seen[name], name)
+      seen[name] = true
+      assert(os.remove(s.data .. "/archive/" .. name))
+      if i % 2 == 0 then
+        -- Twice: what the journal says is written anew at each start.
+        for _ = 1, 2 do
+          s:stop(i == 2 and "SIGKILL" or "SIGTERM")
+          s:start()
+        end
+      end
+    end
+  end)
+
+  it("notices that its folder was removed, and begins another file", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    post(s)
+    delivered(s, 1)
+    h.shell(("rm -r '%s/archive'"):format(s.data))
+    local second = post(s)
+    delivered(s, 2)
+    s:logged("event=archive_file_taken")
+    assert.equal(0, s:stop())
+    assert.same({ second }, s:lines())
+  end)
+
+  it("goes on when a consumer takes the file that grows", function()
+    s = h.server { policy = h.policy { workers = 1,
+      file = [[rotate = { age = "1s" }]] } }
+    local first = post(s)
+    delivered(s, 1)
+    h.shell(("mv '%s/archive/'*.part '%s/taken'"):format(s.data, s.data))
+    local second = post(s)
+    delivered(s, 2)
+    sealed(s)
+    assert.equal(0, s:metric("sluice_sink_holding"))
+    assert.equal(0, s:stop())
+    assert.equal(first .. "\n", h.read(s.data .. "/taken"))
+    assert.same({ second }, s:lines())
+  end)
+
+  it("copies the file when its sync has failed, and trusts no second one", function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = h.policy { workers = 1,
+      file = [[rotate = { age = "1s" }]] } }
+    local stop = s:inject("fdatasync:error=EIO:when=1", "archive")
+    local line = post(s)
+    sealed(s)
+    stop()
+    s:logged("event=archive_file_copied")
+    assert.equal(0, s:stop())
+    assert.same({ line }, s:lines())
+  end)
+
+  it("keeps what it holds when the journal can't be synced until a normal stop",
+  function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = h.policy { workers = 1, ack = "synced",
+      server = [[drain = "100ms"]] } }
+    -- The file's own sync holds, every one behind it fails.
+    local stop = s:inject("fdatasync:error=EIO:when=2+", "archive")
+    local line = post(s)
+    s:logged("sink=archive status=holding")
+    assert.equal(0, s:stop())
+    stop()
+    s:start()
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.same({ line }, s:lines())
+  end)
+
+  it("sends small batches and rotates while the wall clock is set back", function()
+    local shim = h.build .. "/tools/clock_shim.so"
+    local at = os.tmpname()
+    s = h.server { policy = h.policy { workers = 1,
+      top = [[http "hook" { url = "http://127.0.0.1:9/",
+        batch = { target = 200, min = 100, linger = "2s" } }]],
+      file = [[rotate = { age = "2s" }]] }
+      :gsub('sinks = { "archive" }', 'sinks = { "archive", "hook" }'),
+      wrap = { "env", "CLOCK_SHIM=" .. at, "LD_PRELOAD=" .. shim } }
+    post(s)
+    h.wait_for("a file", function() return #names(s) > 0 end)
+    h.write(at, "-3600\n")
+    h.wait_for("the small batch", function()
+      return s:metric("sluice_batches_total", 'sink="hook",reason="timeout"') == 1
+    end)
+    sealed(s)
+    os.remove(at)
+  end)
+end)

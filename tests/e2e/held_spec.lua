@@ -1,0 +1,208 @@
+local cjson = require "cjson"
+local h = require "harness"
+
+---File sinks a and b (and more) of one stream.
+local function policy(o)
+  o = o or {}
+  local sinks, names = {}, {}
+  for _, f in ipairs(o) do
+    sinks[#sinks + 1] = ([[file %q { dir = %q, linger = "5ms", %s }]]):format(f.name,
+      f.dir or f.name, f.more or "")
+    names[#names + 1] = ("%q"):format(f.name)
+  end
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1, drain = "200ms" }
+admin { listen = "127.0.0.1:0" }
+%s
+stream "events" { sinks = { %s } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]):format(table.concat(sinks, "\n"), table.concat(names, ", "))
+end
+
+describe("a sink that can't start", function()
+  local s, n
+  before_each(function() n = 0 end)
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function post(count)
+    for _ = 1, count or 1 do
+      n = n + 1
+      assert.equal(202, s:post("/v1/events", ([[{"n":%d}]]):format(n)).status)
+    end
+  end
+
+  ---The numbers in a folder's files, growing ones too, each once, as one text.
+  local function numbers(folder)
+    local seen, list = {}, {}
+    for line in h.shell(("cat '%s/%s/'*.ndjson* 2>/dev/null"):format(s.data,
+      folder)):gmatch("[^\n]+") do
+      local i = tonumber(line:match('"n":(%d+)'))
+      if i and not seen[i] then list[#list + 1] = i end
+      seen[i or 0] = true
+    end
+    table.sort(list)
+    return table.concat(list, " ")
+  end
+
+  local function upto(from, to)
+    local list = {}
+    for i = from, to do list[#list + 1] = i end
+    return table.concat(list, " ")
+  end
+
+  local function wait_numbers(folder, from, to)
+    h.wait_for(folder .. " to have its events", function()
+      return numbers(folder) == upto(from, to)
+    end)
+  end
+
+  local function sink(name)
+    for _, x in ipairs(cjson.decode(s:get("/status").body).sinks) do
+      if x.name == name then return x end
+    end
+  end
+
+  local function block(folder)
+    h.shell(("mv '%s/%s' '%s/%s.away'; touch '%s/%s'"):format(s.data, folder, s.data,
+      folder, s.data, folder))
+  end
+
+  local function unblock(folder)
+    h.shell(("rm '%s/%s'; mv '%s/%s.away' '%s/%s'"):format(s.data, folder, s.data,
+      folder, s.data, folder))
+  end
+
+  it("is held at the start of the server, says why, and starts by itself", function()
+    s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
+    post(3)
+    wait_numbers("b", 1, 3)
+    s:stop "SIGKILL"
+    block "a"
+    s:start()
+    s:logged("sink=a status=holding why=.*can't make the folder")
+    post(3)
+    wait_numbers("b", 1, 6)
+    local x = sink "a"
+    assert.is_true(x.holding)
+    assert.matches("can't make the folder", x.why, 1, true)
+    assert.equal(200, s:get("/readyz").status)
+    unblock "a"
+    s:logged("sink=a status=delivering")
+    wait_numbers("a", 1, 6)
+    assert.equal(0, s:stop())
+  end)
+
+  it("is held when the data directory is new, and misses nothing", function()
+    local dir = h.folder()
+    h.shell(("mkdir -p '%s/data' && touch '%s/data/a'"):format(dir, dir))
+    s = h.server { dir = dir, policy = policy { { name = "a" }, { name = "b" } } }
+    post(3)
+    wait_numbers("b", 1, 3)
+    os.remove(s.data .. "/a")
+    wait_numbers("a", 1, 3)
+  end)
+
+  it("keeps its backlog over a normal stop, though the others have all", function()
+    s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
+    block "a"
+    post(6)
+    wait_numbers("b", 1, 6)
+    s:stop "SIGKILL"
+    s:start()
+    post(1)
+    wait_numbers("b", 1, 7)
+    assert.equal(0, s:stop())
+    unblock "a"
+    s:start()
+    wait_numbers("a", 1, 7)
+  end)
+
+  it("keeps a backlog when a policy that renames it is refused", function()
+    s = h.server { policy = policy { { name = "a" } } }
+    block "a"
+    post(20)
+    s:logged "sink=a status=holding"
+    h.write(s.data .. "/no", "")
+    h.write(s.path, policy { { name = "c", dir = "no", more = 'was = "a"' } })
+    assert.equal(500, s:reload().status)
+    post(5)
+    unblock "a"
+    wait_numbers("a", 1, 25)
+    -- And when it was another sink of that policy that could not start.
+    block "a"
+    post(20)
+    h.write(s.path, policy { { name = "c", dir = "c", more = 'was = "a"' },
+      { name = "d", dir = "no/d", more = 'was = "z"' } })
+    assert.equal(500, s:reload().status)
+    post(5)
+    unblock "a"
+    wait_numbers("a", 1, 50)
+    assert.equal(0, s:stop())
+    h.write(s.path, policy { { name = "a" } })
+    s:start()
+    post(5)
+    wait_numbers("a", 1, 55)
+  end)
+
+  it("is held when a byte of its journal is wrong; the others go on", function()
+    s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
+    post(3)
+    wait_numbers("a", 1, 3)
+    block "a"
+    post(3)
+    wait_numbers("b", 1, 6)
+    s:stop "SIGKILL"
+    unblock "a"
+    local path = s.data .. "/spool/sinks/a.journal"
+    local bytes = h.read(path)
+    h.write(path, bytes:sub(1, 14) .. "\255" .. bytes:sub(16))
+    s:start()
+    s:logged("sink=a status=holding why=.*damaged at byte 0")
+    post(3)
+    wait_numbers("b", 1, 9)
+    assert.equal(upto(1, 3), numbers "a")
+    assert.is_true(sink("a").left_events == nil or sink("a").left_events >= 6)
+
+    -- The repair says first what it would do, then does it under the running server.
+    local command = ("%s sink repair a --spool '%s/spool'"):format(h.binary, s.data)
+    local out = h.shell(command)
+    assert.matches("damaged_bytes=", out)
+    assert.matches("--yes", out, 1, true)
+    assert.equal(bytes:sub(16), h.read(path):sub(16))
+    out = h.shell(command .. " --yes")
+    assert.matches("repaired", out)
+    s:logged("sink=a status=delivering")
+    wait_numbers("a", 1, 9)
+    assert.is_not_nil(h.read(path .. ".damaged-1"))
+    assert.matches("nothing to repair", h.shell(command .. " --yes"))
+  end)
+
+  it("begins at the oldest event when its journal is gone", function()
+    s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
+    block "a"
+    post(6)
+    wait_numbers("b", 1, 6)
+    s:stop "SIGKILL"
+    unblock "a"
+    os.remove(s.data .. "/spool/sinks/a.journal")
+    s:start()
+    s:logged("event=journal_missing.* sink=a")
+    wait_numbers("a", 1, 6)
+  end)
+
+  it("waits for a retiring sink whose folder it was given", function()
+    s = h.server { policy = policy { { name = "a" } } }
+    block "a"
+    post(20)
+    s:stop "SIGKILL"
+    h.write(s.path, policy { { name = "c", dir = "a" } })
+    h.shell(("rm '%s/a'; mkdir '%s/a'"):format(s.data, s.data))
+    s:start()
+    post(5)
+    wait_numbers("a", 1, 25)
+    s:logged "sink=a status=removed left=nothing"
+    assert.equal(0, s:stop())
+    s:start()
+    assert.equal(upto(1, 25), numbers "a")
+  end)
+end)
