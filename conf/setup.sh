@@ -9,7 +9,7 @@ run="build-essential cmake ninja-build pkg-config libev-dev
   libluajit-5.1-dev libhttp-parser-dev libcjson-dev libzstd-dev zlib1g-dev
   libssl-dev librdkafka-dev libcurl4-openssl-dev curl"
 test="luajit lua-busted lua-check lua-cjson lua-posix lua-socket
-  lua-filesystem python3 openssl libcmocka-dev libsimdjson-dev clang libclang-rt-14-dev
+  lua-filesystem python3 python3-venv openssl libcmocka-dev libsimdjson-dev clang libclang-rt-14-dev
   wrk bc kcat clickhouse-server clickhouse-client
   zookeeper default-jre-headless maven prometheus zstd gzip strace xfsprogs e2fsprogs mount util-linux procps
   git ca-certificates iproute2 debootstrap"

@@ -2,11 +2,14 @@
  * as the schemas of the routes that feed it imply. */
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "policy/policy.h"
 #include "server/supervisor.h"
+#include "sink/remote/names.h"
 
 static const char *type_of(const struct field *f)
 {
@@ -58,7 +61,13 @@ static const struct field *field_of(const struct plan *p, uint32_t sink,
 
 static void column(const char *name, const struct field *f, uint32_t *n)
 {
-    (void)printf("%s\n  `%s` %s", (*n)++ == 0 ? "" : ",", name, type_of(f));
+    size_t k = strlen(name);
+    char *quoted = mem_alloc(names_bound(k));
+
+    (void)names_quote((struct str){name, k}, quoted);
+    (void)printf("%s\n  %s%s%s %s", (*n)++ == 0 ? "" : ",", quoted[0] == '`' ? "" : "`",
+                 quoted, quoted[0] == '`' ? "" : "`", type_of(f));
+    free(quoted);
 }
 
 /* Without columns, events are rows as they are: the fields at their top level. */
@@ -86,9 +95,11 @@ static uint32_t plain_columns(const struct plan *p, uint32_t sink)
 static void print_table(const struct plan *p, uint32_t sink)
 {
     const struct clickhouse_plan *c = &p->sinks[sink].clickhouse;
+    char *table = mem_alloc(names_bound(strlen(c->table)) + 16);
     uint32_t n = 0;
 
-    (void)printf("CREATE TABLE %s (", c->table);
+    names_quote_table(c->table, table);
+    (void)printf("CREATE TABLE %s (", table);
     for (uint32_t i = 0; i < c->n_columns; i++) {
         column(c->columns[i].name, field_of(p, sink, c->columns[i].value), &n);
     }
@@ -97,6 +108,7 @@ static void print_table(const struct plan *p, uint32_t sink)
     }
     (void)printf("\n) ENGINE = MergeTree() PARTITION BY tuple() ORDER BY "
                  "tuple();\n");
+    free(table);
 }
 
 int cli_schema(int argc, char **argv)

@@ -130,6 +130,25 @@ function Server:close()
   h.remove(self.dir)
 end
 
+local python
+
+---Why there is no current ClickHouse; nil: there is one.
+function M.modern_missing()
+  python = python or h.shell("sh tests/chdb.sh"):match "%S+"
+  return not python and "chdb-core can't be fetched from PyPI" or nil
+end
+
+---A current engine behind tests/tools/clickhouse.py: query, must, count, close.
+function M.modern()
+  local s = setmetatable({ dir = h.folder(), http = M.free_port() }, Server)
+  s.url = "http://127.0.0.1:" .. s.http
+  s.pid = h.spawn({ python, "tests/tools/clickhouse.py", tostring(s.http) },
+    s.dir .. "/out")
+  s:ready()
+  s:must "CREATE DATABASE IF NOT EXISTS default"
+  return s
+end
+
 ---A table for the load generator's events.
 ---engine "Memory": without parts, of which many small inserts make too many.
 function Server:events_table(name, more, engine)

@@ -74,8 +74,10 @@ static struct str plain(struct insert *i, uint32_t first, uint32_t n)
         const struct batch_entry *e = &b->entries[k];
         struct str event = {b->bytes + e->off, e->len};
 
-        body->n_rows += columns_row(c, event,
-                                    room_for(body, columns_bound(c, event.n)));
+        struct str row = columns_row(c, event);
+
+        memcpy(room_for(body, row.n), row.p, row.n);
+        body->n_rows += row.n;
     }
     return (struct str){body->rows, body->n_rows};
 }

@@ -4,9 +4,12 @@
  */
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "sink/remote/remote.h"
 #include "sink/remote/table.h"
 
@@ -16,7 +19,8 @@ enum {
     KNOWS_TOKEN = 22002,
     KNOWS_ZSTD = 21001,
     KNOWS_PARALLEL_PARSING = 20001,
-    SQL_MAX = 2600,      /* of a question */
+    KNOWS_OBJECTS = 24001,
+    SQL_MAX = 8 * 512 + 400, /* of a question */
     SETTINGS_MAX = 2600  /* of ours in a URL, with the ids */
 };
 
@@ -77,7 +81,7 @@ static void question(const struct endpoint *p, char *url, size_t max)
 {
     char sql[SQL_MAX] = "";
 
-    if (plan_of(p)->check && !p->brief) {
+    if (!p->brief) {
         table_query(plan_of(p), sql, sizeof sql);
     }
     clickhouse_query(p, sql[0] != '\0' ? sql : "SELECT concat('version ', version())",
@@ -133,6 +137,28 @@ static bool knows_no_columns(int code)
     return false;
 }
 
+/* Rows are made for the table as it is. */
+static void make_target(struct endpoint *p, struct str answer)
+{
+    struct sink *s = p->sink;
+    const struct clickhouse_plan *c = plan_of(p);
+    struct form *forms;
+    struct target *t;
+    struct err e;
+
+    if (p->brief || c->n_columns == 0) {
+        return;
+    }
+    forms = mem_alloc(c->n_columns * sizeof *forms);
+    table_forms(answer, c, forms);
+    t = target_new(c, forms, &e);
+    if (t != NULL) {
+        target_unref(s->target);
+        s->target = t;
+    }
+    free(forms);
+}
+
 static bool learn(struct endpoint *p, const struct transfer_answer *a)
 {
     static const char head[] = "version ";
@@ -155,6 +181,7 @@ static bool learn(struct endpoint *p, const struct transfer_answer *a)
     }
     p->version = major * 1000 + minor;
     judge_table(p, a->body);
+    make_target(p, a->body);
     replica_forget(p);
     return true;
 }
@@ -216,6 +243,10 @@ static void address(const struct endpoint *p, const struct target *to,
     }
     if (p->version >= KNOWS_PARALLEL_PARSING) {
         at = put_setting(url, at, max, "input_format_parallel_parsing", "0");
+    }
+    if (p->version >= KNOWS_OBJECTS) {
+        at = put_setting(url, at, max, "input_format_json_read_objects_as_strings", "1");
+        at = put_setting(url, at, max, "input_format_json_read_arrays_as_strings", "1");
     }
     if (p->version >= KNOWS_ASYNC) {
         at = put_setting(url, at, max, "async_insert", "0");

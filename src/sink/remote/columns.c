@@ -9,34 +9,96 @@
 #include "base/mem.h"
 #include "decode/quote.h"
 #include "decode/scan.h"
+#include "sink/remote/names.h"
 
-enum { ARENA_BYTES = 8 << 20, WHOLE = -1 };
+enum { ARENA_BYTES = 8 << 20, WHOLE = -1, GROUP = SCHEMA_FIELDS_MAX };
+
+struct column {
+    char *name;             /* "name": in quotes, with its colon */
+    size_t n_name;
+    int slot;               /* or WHOLE */
+    struct form form;
+};
 
 struct columns {
     struct arena arena;
     struct event_batch batch;
-    struct scan_keys *keys;
+    /* An event is scanned once for each GROUP of columns. */
+    struct scan_keys *keys[COLUMNS_MAX / GROUP];
     struct scan_limits limits;
     uint32_t n;
-    struct {
-        char name[264];     /* "name": in quotes, with its colon */
-        size_t n_name;
-        int slot;           /* or WHOLE */
-    } list[SCHEMA_FIELDS_MAX];
-    size_t n_names;
+    struct column list[COLUMNS_MAX];
     char *names;
+    char *out;
+    size_t n_out, room;
 };
 
-struct columns *columns_new(const struct pair_plan *list, uint32_t n,
+static char *json_name(const char *name, size_t *n)
+{
+    size_t k = strlen(name);
+    char *out = mem_alloc(quote_bound(k) + 2);
+
+    *n = quote_mended((struct str){name, k}, out);
+    out[(*n)++] = ':';
+    return out;
+}
+
+static void write_names(struct columns *c, const struct column_plan *list)
+{
+    size_t room = 3, at = 0;
+
+    for (uint32_t i = 0; i < c->n; i++) {
+        room += names_bound(strlen(list[i].name)) + 1;
+    }
+    c->names = mem_zalloc(room);
+    for (uint32_t i = 0; i < c->n; i++) {
+        c->names[at++] = i == 0 ? '(' : ',';
+        at += names_quote(str_of(list[i].name), c->names + at);
+    }
+    if (c->n > 0) {
+        c->names[at++] = ')';
+    }
+    c->names[at] = '\0';
+}
+
+static int find_path(const struct str *paths, uint32_t n, const char *path)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (str_eq(paths[i], str_of(path))) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+/* Columns of one path share its slot. */
+static bool make_keys(struct columns *c, const struct column_plan *list, uint32_t first,
+                      struct err *e)
+{
+    struct str paths[GROUP];
+    uint32_t n = 0;
+
+    for (uint32_t i = first; i < c->n && i < first + GROUP; i++) {
+        if (c->list[i].slot == WHOLE) {
+            continue;
+        }
+        c->list[i].slot = find_path(paths, n, list[i].path);
+        if (c->list[i].slot < 0) {
+            c->list[i].slot = (int)n;
+            paths[n++] = str_of(list[i].path);
+        }
+    }
+    c->keys[first / GROUP] = scan_keys_new(paths, n, e);
+    return c->keys[first / GROUP] != NULL;
+}
+
+struct columns *columns_new(const struct column_plan *list, uint32_t n,
                             struct err *e)
 {
     struct columns *c;
-    struct str paths[SCHEMA_FIELDS_MAX];
-    uint32_t n_paths = 0;
-    size_t room = 3, at = 0;
 
-    if (n > SCHEMA_FIELDS_MAX) {
-        (void)err_set(e, "more than %d columns", SCHEMA_FIELDS_MAX);
+    if (n > COLUMNS_MAX) {
+        (void)err_set(e, "more than %d columns", COLUMNS_MAX);
         return NULL;
     }
     c = mem_zalloc(sizeof *c);
@@ -45,27 +107,17 @@ struct columns *columns_new(const struct pair_plan *list, uint32_t n,
     arena_init(&c->arena, ARENA_BYTES);
     event_batch_init(&c->batch, &c->arena);
     for (uint32_t i = 0; i < n; i++) {
-        bool whole = strcmp(list[i].value, "@event") == 0;
-
-        c->list[i].n_name = (size_t)snprintf(
-            c->list[i].name, sizeof c->list[i].name, "\"%s\":", list[i].name);
-        c->list[i].slot = whole ? WHOLE : (int)n_paths;
-        if (!whole) {
-            paths[n_paths++] = str_of(list[i].value);
+        c->list[i] = (struct column){
+            .slot = strcmp(list[i].path, "@event") == 0 ? WHOLE : 0,
+            .form = list[i].form};
+        c->list[i].name = json_name(list[i].name, &c->list[i].n_name);
+    }
+    write_names(c, list);
+    for (uint32_t i = 0; i < n; i += GROUP) {
+        if (!make_keys(c, list, i, e)) {
+            columns_free(c);
+            return NULL;
         }
-        c->n_names += c->list[i].n_name + 1;
-        room += strlen(list[i].name) + 1;
-    }
-    c->names = mem_zalloc(room);
-    for (uint32_t i = 0; i < n; i++) {
-        at += (size_t)snprintf(c->names + at, room - at, "%c%s",
-                               i == 0 ? '(' : ',', list[i].name);
-    }
-    (void)snprintf(c->names + at, room - at, "%s", n > 0 ? ")" : "");
-    c->keys = scan_keys_new(paths, n_paths, e);
-    if (c->keys == NULL) {
-        columns_free(c);
-        return NULL;
     }
     return c;
 }
@@ -75,10 +127,16 @@ void columns_free(struct columns *c)
     if (c == NULL) {
         return;
     }
-    scan_keys_free(c->keys);
+    for (uint32_t i = 0; i < N_ELEMS(c->keys); i++) {
+        scan_keys_free(c->keys[i]);
+    }
+    for (uint32_t i = 0; i < c->n; i++) {
+        free(c->list[i].name);
+    }
     event_batch_fini(&c->batch);
     arena_fini(&c->arena);
     free(c->names);
+    free(c->out);
     free(c);
 }
 
@@ -87,70 +145,125 @@ const char *columns_names(const struct columns *c)
     return c->names;
 }
 
-size_t columns_bound(const struct columns *c, size_t n)
+/* ---- a row ---- */
+
+static char *room_for(struct columns *c, size_t n)
 {
-    /* A value is at most the event, and "@event" may be all escapes. */
-    return c->n_names + quote_bound(n) + c->n * n + 8;
+    if (c->n_out + n > c->room) {
+        c->room = 2 * (c->n_out + n);
+        c->out = mem_realloc(c->out, c->room);
+    }
+    return c->out + c->n_out;
 }
 
-static size_t value_of(const struct slot *s, const char *body, char *out)
+static void put(struct columns *c, const char *p, size_t n)
 {
-    size_t n = s->tag >> 4;
+    memcpy(room_for(c, n), p, n);
+    c->n_out += n;
+}
 
-    switch (s->tag & 15) {
-    case SLOT_NULL:
-        memcpy(out, "null", 4);
-        return 4;
-    case SLOT_FALSE:
-        memcpy(out, "false", 5);
-        return 5;
-    case SLOT_TRUE:
-        memcpy(out, "true", 4);
-        return 4;
-    case SLOT_STRING:
-    case SLOT_ESCAPED:
-        out[0] = '"';
-        memcpy(out + 1, body + s->off, n);
-        out[n + 1] = '"';
-        return n + 2;
-    default:
-        memcpy(out, body + s->off, n);
-        return n;
+static void put_quoted(struct columns *c, struct str text)
+{
+    char *out = room_for(c, quote_bound(text.n));
+
+    c->n_out += quote_write(text, out);
+}
+
+static void put_truth(struct columns *c, struct form f, bool truth)
+{
+    const char *word = truth ? "true" : "false";
+
+    if (f.kind == FORM_TEXT) {
+        put_quoted(c, str_of(word));
+    } else if (f.kind == FORM_INTEGER) {
+        put(c, truth ? "1" : "0", 1);
+    } else {
+        put(c, word, strlen(word));
     }
 }
 
-static const struct event *scan(struct columns *c, struct str event)
+static void put_text(struct columns *c, struct form f, struct str text)
+{
+    size_t n = form_moment(f, text, room_for(c, text.n + FORM_BOUND));
+
+    if (n > 0) {
+        c->n_out += n;
+        return;
+    }
+    put(c, "\"", 1);
+    put(c, text.p, text.n);
+    put(c, "\"", 1);
+}
+
+static void put_value(struct columns *c, struct form f, const struct slot *s)
+{
+    struct str text = {c->batch.body + s->off, s->tag >> 4};
+
+    switch (s->tag & 15) {
+    case SLOT_NULL:
+        put(c, "null", 4);
+        break;
+    case SLOT_FALSE:
+    case SLOT_TRUE:
+        put_truth(c, f, (s->tag & 15) == SLOT_TRUE);
+        break;
+    case SLOT_STRING:
+    case SLOT_ESCAPED:
+        put_text(c, f, text);
+        break;
+    case SLOT_NUMBER:
+        c->n_out += form_number(f, text, room_for(c, text.n + FORM_BOUND));
+        break;
+    default:
+        if (f.kind == FORM_TEXT) {
+            put_quoted(c, text);
+        } else {
+            put(c, text.p, text.n);
+        }
+    }
+}
+
+static const struct event *scan(struct columns *c, uint32_t group, struct str event)
 {
     struct scan_error se;
 
-    return scan_body(&c->batch, c->keys, SCAN_EVENT, &c->limits, event.p,
+    return scan_body(&c->batch, c->keys[group], SCAN_EVENT, &c->limits, event.p,
                      event.n, &se) == SCAN_OK
                ? &c->batch.events[0]
                : NULL;
 }
 
-size_t columns_row(struct columns *c, struct str event, char *out)
+static void put_column(struct columns *c, const struct column *col,
+                       const struct event *ev, struct str event)
 {
-    const struct event *ev = scan(c, event);
-    size_t n = 1;
+    const struct slot *s = col->slot == WHOLE ? NULL : &ev->slots[col->slot];
 
-    out[0] = '{';
-    for (uint32_t i = 0; i < c->n && ev != NULL; i++) {
-        const struct slot *s =
-            c->list[i].slot == WHOLE ? NULL : &ev->slots[c->list[i].slot];
-
-        if (s != NULL && (s->tag & 15) == SLOT_ABSENT) {
-            continue;
-        }
-        if (n > 1) {
-            out[n++] = ',';
-        }
-        memcpy(out + n, c->list[i].name, c->list[i].n_name);
-        n += c->list[i].n_name;
-        n += s == NULL ? quote_write(event, out + n)
-                       : value_of(s, c->batch.body, out + n);
+    if (s != NULL && ((s->tag & 15) == SLOT_ABSENT ||
+                      ((s->tag & 15) == SLOT_NULL && col->form.no_null))) {
+        return;
     }
-    out[n++] = '}';
-    out[n++] = '\n';
-    return n;
+    if (c->n_out > 1) {
+        put(c, ",", 1);
+    }
+    put(c, col->name, col->n_name);
+    if (s == NULL) {
+        put_quoted(c, event);
+    } else {
+        put_value(c, col->form, s);
+    }
+}
+
+struct str columns_row(struct columns *c, struct str event)
+{
+    c->n_out = 0;
+    put(c, "{", 1);
+    for (uint32_t first = 0; first < c->n; first += GROUP) {
+        const struct event *ev = scan(c, first / GROUP, event);
+
+        for (uint32_t i = first; i < c->n && i < first + GROUP && ev != NULL; i++) {
+            put_column(c, &c->list[i], ev, event);
+        }
+    }
+    put(c, "}\n", 2);
+    return (struct str){c->out, c->n_out};
 }

@@ -162,7 +162,7 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
     if (plan->remote.n_urls > ENDPOINTS_MAX) {
         return err_set(e, "more than %d urls", ENDPOINTS_MAX);
     }
-    target = target_new(c, e);
+    target = target_new(c, NULL, e);
     if (target == NULL) {
         return false;
     }

@@ -6,9 +6,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "sink/remote/names.h"
 #include "sink/remote/remote.h"
 
 enum {
+    SQL_MAX = 8 * NAME_BYTES + 400,
     ASK_MS = 5000,
     ASK_AGAIN_MS = 60000 /* a table can be made anew, of another kind */
 };
@@ -81,35 +83,20 @@ static void on_table(void *arg, const struct transfer_answer *a)
     }
 }
 
-/* 'text' in SQL. */
-static size_t put_quoted(char *out, size_t at, size_t max, struct str text)
-{
-    out[at++] = '\'';
-    for (size_t i = 0; i < text.n && at + 4 < max; i++) {
-        if (text.p[i] == '\'' || text.p[i] == '\\') {
-            out[at++] = '\\';
-        }
-        out[at++] = text.p[i];
-    }
-    out[at++] = '\'';
-    out[at] = '\0';
-    return at;
-}
-
 static void ask(struct endpoint *p)
 {
     const struct clickhouse_plan *plan = &p->sink->conf.plan->clickhouse;
     struct transfer_request r = remote_request(p->sink);
-    const char *dot = strchr(plan->table, '.');
-    char base[512] = "currentDatabase()", name[512], sql[2600];
-    char *url;
+    char raw[NAME_BYTES], raw_name[NAME_BYTES], sql[SQL_MAX], *url;
+    char base[2 * NAME_BYTES + 4] = "currentDatabase()", name[2 * NAME_BYTES + 4];
 
-    if (dot != NULL) {
-        (void)put_quoted(base, 0, sizeof base,
-                         (struct str){plan->table, (size_t)(dot - plan->table)});
+    if (!names_split(plan->table, raw, raw_name)) {
+        return; /* an expression is no replica's */
     }
-    (void)put_quoted(name, 0, sizeof name,
-                     str_of(dot == NULL ? plan->table : dot + 1));
+    if (raw[0] != '\0') {
+        (void)names_literal(str_of(raw), base);
+    }
+    (void)names_literal(str_of(raw_name), name);
     (void)snprintf(sql, sizeof sql,
                    "SELECT concat('engine ', engine_full) FROM system.tables "
                    "WHERE database = %s AND name = %s UNION ALL "

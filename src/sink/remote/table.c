@@ -6,17 +6,12 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "sink/remote/names.h"
+#include "sink/remote/takes.h"
 
 enum {
-    /* From there on a String takes numbers and truths, and DateTime64 is there. */
-    READS_NUMBERS = 23000,
-    KNOWS_DATETIME64 = 20001,
     NAME_MAX = 128
 };
-
-/* What a column's type takes. */
-enum takes { TAKES_ANY, TAKES_TEXT, TAKES_SECONDS, TAKES_DAYS, TAKES_INTEGERS,
-             TAKES_FRACTIONS, TAKES_WORDS };
 
 struct column {
     struct str name, type, kind; /* kind: "DEFAULT", "MATERIALIZED", "ALIAS" or "" */
@@ -133,71 +128,6 @@ static struct str nearest(struct str answer, struct str name)
     return best;
 }
 
-/* ---- types ---- */
-
-static bool begins(struct str s, const char *with)
-{
-    size_t n = strlen(with);
-
-    return s.n >= n && memcmp(s.p, with, n) == 0;
-}
-
-/* The type within Nullable(), LowCardinality(). */
-static struct str bare(struct str type)
-{
-    static const char *const around[] = {"Nullable(", "LowCardinality("};
-
-    for (size_t i = 0; i < N_ELEMS(around);) {
-        if (begins(type, around[i])) {
-            type.p += strlen(around[i]);
-            type.n -= strlen(around[i]) + 1;
-            i = 0;
-        } else {
-            i++;
-        }
-    }
-    return type;
-}
-
-static enum takes takes(struct str type)
-{
-    if (begins(type, "String") || begins(type, "FixedString")) {
-        return TAKES_TEXT;
-    }
-    if (begins(type, "DateTime")) {
-        return begins(type, "DateTime64") ? TAKES_ANY : TAKES_SECONDS;
-    }
-    if (begins(type, "Date")) {
-        return TAKES_DAYS;
-    }
-    if (begins(type, "Enum8") || begins(type, "Enum16")) {
-        return TAKES_WORDS;
-    }
-    if (begins(type, "Float") || begins(type, "Decimal")) {
-        return TAKES_FRACTIONS;
-    }
-    if ((begins(type, "Int") || begins(type, "UInt")) &&
-        !begins(type, "Interval")) {
-        return TAKES_INTEGERS;
-    }
-    return TAKES_ANY;
-}
-
-static int bits(struct str type)
-{
-    return atoi(type.p + (type.p[0] == 'U' ? 4 : 3));
-}
-
-static const char *type_word(const struct value *v)
-{
-    static const char *const words[] = {
-        [FIELD_STR] = "str",   [FIELD_NUM] = "num",   [FIELD_INT] = "int",
-        [FIELD_BOOL] = "bool", [FIELD_ENUM] = "enum", [FIELD_TIME] = "time",
-        [FIELD_ANY] = "any"};
-
-    return v->field == NULL ? "an object" : words[v->field->type];
-}
-
 /* ---- what does not fit ---- */
 
 /* The first word of an enum that the column does not list. */
@@ -218,66 +148,14 @@ static const struct str *strange_word(const struct field *f, struct str type)
     return NULL;
 }
 
-/* What is wrong with a value of the schema's type in a column, and what to do about
- * it; NULL: nothing that is certain. */
-static const char *time_trouble(const struct judge *j, enum takes t,
-                                struct str type)
+static const char *type_word(const struct value *v)
 {
-    if (t == TAKES_SECONDS || t == TAKES_DAYS) {
-        return j->version >= KNOWS_DATETIME64
-                   ? "its milliseconds would wrap there without an error: make "
-                     "the column DateTime64(3) or UInt64"
-                   : "its milliseconds would wrap there without an error: make "
-                     "the column UInt64";
-    }
-    if (t == TAKES_INTEGERS && bits(type) < 64) {
-        return "its milliseconds would wrap there without an error: make the "
-               "column UInt64";
-    }
-    return NULL;
-}
+    static const char *const words[] = {
+        [FIELD_STR] = "str",   [FIELD_NUM] = "num",   [FIELD_INT] = "int",
+        [FIELD_BOOL] = "bool", [FIELD_ENUM] = "enum", [FIELD_TIME] = "time",
+        [FIELD_ANY] = "any"};
 
-static const char *object_trouble(enum takes t)
-{
-    if (t == TAKES_TEXT) {
-        return "a String takes no object or array: name a field inside it, or "
-               "keep the whole event with \"@event\"";
-    }
-    return t == TAKES_ANY ? NULL : "the column takes no object or array: name a "
-                                   "field inside it";
-}
-
-static const char *trouble(const struct judge *j, const struct value *v,
-                           struct str type)
-{
-    enum takes t = takes(type);
-
-    if (v->field == NULL) {
-        return object_trouble(t);
-    }
-    switch (v->field->type) {
-    case FIELD_TIME:
-        return time_trouble(j, t, type);
-    case FIELD_ANY:
-        return t == TAKES_TEXT ? "it may be an object or array, which a String "
-                                 "takes not: say str { }, or name a field "
-                                 "inside it"
-                               : NULL;
-    case FIELD_NUM:
-    case FIELD_INT:
-    case FIELD_BOOL:
-        return t == TAKES_TEXT && j->version < READS_NUMBERS
-                   ? "a String of this server takes text in quotes only: make "
-                     "the column a number"
-                   : NULL;
-    case FIELD_ENUM:
-        return t == TAKES_INTEGERS || t == TAKES_FRACTIONS ||
-                       t == TAKES_SECONDS || t == TAKES_DAYS
-                   ? "the column takes no words: make it String"
-                   : NULL;
-    default:
-        return NULL;
-    }
+    return v->field == NULL ? "an object" : words[v->field->type];
 }
 
 static bool say(const struct judge *j, const struct column *c, const char *path,
@@ -310,19 +188,20 @@ static struct value value_at(const struct schema *s, struct str path)
 /* Whether column c takes what the schemas have at path. */
 static bool fits(const struct judge *j, const struct column *c, const char *path)
 {
-    struct str type = bare(c->type);
+    struct str type = takes_bare(c->type);
 
     for (uint32_t i = 0; i < j->plan->n_schemas; i++) {
         struct value v = value_at(j->plan->schemas[i], str_of(path));
         const struct str *strange;
-        const char *what = v.known ? trouble(j, &v, type) : NULL;
+        const char *what = v.known ? takes_trouble(type, v.field, j->plan->n_columns > 0,
+                                               j->version) : NULL;
         char text[200];
 
         if (what != NULL) {
             return say(j, c, path, &v, what);
         }
         strange = v.field != NULL && v.field->type == FIELD_ENUM &&
-                          takes(type) == TAKES_WORDS
+                          takes_words(type)
                       ? strange_word(v.field, type)
                       : NULL;
         if (strange != NULL) {
@@ -360,9 +239,7 @@ static bool chosen_fits(const struct judge *j, const struct pair_plan *chosen)
         return false;
     }
     if (strcmp(chosen->value, "@event") == 0) {
-        enum takes t = takes(bare(c.type));
-
-        if (t != TAKES_TEXT && t != TAKES_ANY) {
+        if (!takes_text(takes_bare(c.type))) {
             (void)snprintf(j->why, j->max,
                            "table %s: column %s is %.*s, and \"@event\" is the "
                            "whole event as text: make it String",
@@ -399,50 +276,47 @@ bool table_fits(struct str answer, const struct clickhouse_plan *plan,
     return ok;
 }
 
-/* ---- the question ---- */
-
-/* A name without its backticks as 'text' in SQL; false: it has others in it. */
-static bool quote(struct str name, char *out, size_t max)
+void table_forms(struct str answer, const struct clickhouse_plan *plan,
+                 struct form *forms)
 {
-    size_t n = 0;
+    struct column c;
 
-    if (name.n > 1 && name.p[0] == '`' && name.p[name.n - 1] == '`') {
-        name.p++;
-        name.n -= 2;
-    }
-    if (name.n + 3 > max) {
-        return false;
-    }
-    out[n++] = '\'';
-    for (size_t i = 0; i < name.n; i++) {
-        unsigned char x = (unsigned char)name.p[i];
+    for (uint32_t i = 0; i < plan->n_columns; i++) {
+        bool time = false;
 
-        if (x == '\'' || x == '\\' || x == '`' || x == '(') {
-            return false;
+        forms[i] = (struct form){0};
+        if (!find_column(answer, str_of(plan->columns[i].name), &c)) {
+            continue;
         }
-        out[n++] = (char)x;
+        for (uint32_t k = 0; k < plan->n_schemas; k++) {
+            struct value v = value_at(plan->schemas[k], str_of(plan->columns[i].value));
+
+            time |= v.field != NULL && v.field->type == FIELD_TIME;
+        }
+        forms[i] = form_of(takes_bare(c.type), time);
+        forms[i].no_null = !takes_null(c.type);
     }
-    out[n++] = '\'';
-    out[n] = '\0';
-    return true;
 }
+
+/* ---- the question ---- */
 
 void table_query(const struct clickhouse_plan *plan, char *sql, size_t max)
 {
-    const char *dot = strchr(plan->table, '.');
-    struct str table = str_of(dot == NULL ? plan->table : dot + 1);
-    char base[256] = "currentDatabase()", name[256];
+    char base[NAME_BYTES], name[NAME_BYTES], quoted[2 * NAME_BYTES + 4];
+    char of[2 * NAME_BYTES + 4] = "currentDatabase()";
 
     sql[0] = '\0';
-    if ((dot == NULL ||
-         quote((struct str){plan->table, (size_t)(dot - plan->table)}, base,
-               sizeof base)) &&
-        quote(table, name, sizeof name)) {
-        (void)snprintf(sql, max,
-                       "SELECT concat('version ', version()) UNION ALL SELECT "
-                       "concat('column ', name, '\\t', type, '\\t', "
-                       "toString(default_kind)) FROM system.columns WHERE "
-                       "database = %s AND table = %s FORMAT TSVRaw",
-                       base, name);
+    if (!names_split(plan->table, base, name)) {
+        return;
     }
+    if (base[0] != '\0') {
+        (void)names_literal(str_of(base), of);
+    }
+    (void)names_literal(str_of(name), quoted);
+    (void)snprintf(sql, max,
+                   "SELECT concat('version ', version()) UNION ALL SELECT "
+                   "concat('column ', name, '\\t', type, '\\t', "
+                   "toString(default_kind)) FROM system.columns WHERE "
+                   "database = %s AND table = %s FORMAT TSVRaw",
+                   of, quoted);
 }

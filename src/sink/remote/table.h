@@ -11,6 +11,7 @@
 
 #include "base/str.h"
 #include "plan/plan.h"
+#include "sink/remote/forms.h"
 
 /* The query for the version (a line "version V") and the table's columns ("column
  * NAME\tTYPE\tKIND"); "" when plan->table is no plain name. */
@@ -21,3 +22,7 @@ void table_query(const struct clickhouse_plan *plan, char *sql, size_t max);
  * which field and what to do. */
 bool table_fits(struct str answer, const struct clickhouse_plan *plan,
                 uint32_t version, char *why, size_t max);
+
+/* How the chosen columns are written, by the same answer. */
+void table_forms(struct str answer, const struct clickhouse_plan *plan,
+                 struct form *forms);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "plan/plan.h"
 #include "sink/remote/columns.h"
 
 struct batch;
@@ -20,12 +21,14 @@ struct err;
 struct target {
     uint32_t refs;
     char *text;              /* all of it: the same text is the same target */
-    const char *table;       /* NUL-terminated; "" for other servers */
+    char *base;              /* the same without the columns' forms */
+    char *table;             /* as a statement has it; "" for other servers */
     struct columns *columns; /* NULL: events as they are */
 };
 
 /* NULL and *e: a path is not one. */
-struct target *target_new(const struct clickhouse_plan *plan,
+/* forms: of the columns; NULL: not known yet. */
+struct target *target_new(const struct clickhouse_plan *plan, const struct form *forms,
                           struct err *e) MUST_USE;
 /* Of another target's text; NULL and *e: it is none. */
 struct target *target_of(struct str text, struct err *e) MUST_USE;

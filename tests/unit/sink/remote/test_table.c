@@ -33,9 +33,23 @@ struct row {
 static const struct row rows[] = {
     {NULL, NULL, C("id", "String") C("at", "UInt64") C("n", "Float64"), 18016, NULL},
     {NULL, NULL, C("at", "DateTime"), 18016, "make the column UInt64"},
-    {NULL, NULL, C("at", "DateTime('UTC')"), 23008, "DateTime64(3) or UInt64"},
+    {NULL, NULL, C("at", "DateTime('UTC')"), 23008, "make the column UInt64"},
     {NULL, NULL, C("at", "LowCardinality(Nullable(DateTime))"), 23008, "would wrap"},
-    {NULL, NULL, C("at", "DateTime64(3)"), 23008, NULL},
+    {NULL, NULL, C("at", "DateTime64(3)"), 23008, "read as seconds"},
+    {NULL, NULL, C("at", "Nullable(DateTime64(9, 'UTC'))"), 23008, "columns = { }"},
+    {NULL, NULL, C("at", "Float32"), 23008, "rounded"},
+    {NULL, NULL, C("at", "Float64"), 23008, NULL},
+    {NULL, NULL, C("at", "UUID"), 23008, "takes text only"},
+    {NULL, NULL, C("n", "IPv4"), 23008, "takes text only"},
+    {NULL, NULL, C("id", "IPv6"), 23008, NULL},
+    {NULL, NULL, C("id", "LowCardinality(Nullable(UUID))"), 23008, NULL},
+    {NULL, NULL, C("n", "Array(Float64)"), 23008, "objects or arrays only"},
+    {NULL, NULL, C("id", "JSON"), 23008, "objects or arrays only"},
+    {NULL, NULL, C("id", "Map(String, String)"), 23008, "objects or arrays only"},
+    {NULL, NULL, C("ok", "Bool"), 23008, NULL},
+    {NULL, NULL, C("ok", "DateTime64(3)"), 23008, "neither true nor false"},
+    {NULL, NULL, C("kind", "Bool"), 23008, "takes no words"},
+    {NULL, NULL, C("n", "Decimal(9, 2)"), 23008, NULL},
     {NULL, NULL, C("at", "Date"), 18016, "would wrap"},
     {NULL, NULL, C("at", "Int32"), 18016, "would wrap"},
     {NULL, NULL, C("at", "Int64"), 18016, NULL},
@@ -44,6 +58,9 @@ static const struct row rows[] = {
     {NULL, NULL, C("props", "UInt8"), 23008, "takes no object"},
     {NULL, NULL, C("props.page", "Array(String)"), 18016, NULL},
     {NULL, NULL, C("more", "String"), 23008, "it may be an object"},
+    {NULL, NULL, C("more", "String"), 24008, NULL},
+    {"more", "more", C("more", "String"), 18016, NULL}, /* as its JSON */
+    {"n", "n", C("n", "String"), 18016, NULL},
     {NULL, NULL, C("more", "JSON"), 23008, NULL},
     {NULL, NULL, C("n", "FixedString(4)"), 18016, "text in quotes"},
     {NULL, NULL, C("n", "String"), 23008, NULL},
@@ -53,7 +70,10 @@ static const struct row rows[] = {
     {NULL, NULL, C("kind", "UInt8"), 18016, "takes no words"},
     {NULL, NULL, C("stranger", "UInt8"), 18016, NULL},
     {NULL, NULL, "", 18016, NULL}, /* no such table: the server says so */
-    {"t", "at", C("t", "DateTime"), 18016, "column t is DateTime, and the schema's at"},
+    {"t", "at", C("t", "UInt32"), 18016, "column t is UInt32, and the schema's at"},
+    {"t", "at", C("t", "DateTime"), 18016, NULL}, /* written as seconds */
+    {"t", "at", C("t", "DateTime64(3)"), 23008, NULL},
+    {"t", "at", C("t", "Date"), 23008, NULL},
     {"t", "at", C("t", "UInt64") C("at", "DateTime"), 18016, NULL},
     {"t", "other", C("t", "DateTime"), 18016, NULL},
     {"tiem", "at", C("time", "UInt64"), 18016, "did you mean time?"},
@@ -99,7 +119,7 @@ static void nothing_is_judged_without_check(void **state)
 static void the_question_names_the_table(void **state)
 {
     struct clickhouse_plan plan = {.table = "events"};
-    char sql[1000];
+    char sql[4000];
 
     (void)state;
     table_query(&plan, sql, sizeof sql);
@@ -107,15 +127,43 @@ static void the_question_names_the_table(void **state)
     plan.table = "`my db`.`my table`";
     table_query(&plan, sql, sizeof sql);
     assert_non_null(strstr(sql, "database = 'my db' AND table = 'my table'"));
+    plan.table = "my-db.o'clock";
+    table_query(&plan, sql, sizeof sql);
+    assert_string_equal("", sql); /* no name: the server says so */
+    plan.table = "`my.db`.`o'clock`";
+    table_query(&plan, sql, sizeof sql);
+    assert_non_null(strstr(sql, "database = 'my.db' AND table = 'o\\'clock'"));
     plan.table = "FUNCTION remote('x', a.b)";
     table_query(&plan, sql, sizeof sql);
     assert_string_equal("", sql);
+}
+
+static void chosen_columns_are_written_as_their_types_want(void **state)
+{
+    static const struct pair_plan pairs[] = {{"a", "at"}, {"b", "at"}, {"c", "n"},
+                                             {"d", "other"}, {"e", "@event"}, {"f", "x"}};
+    const struct clickhouse_plan plan = {.table = "t", .columns = pairs, .n_columns = 6,
+                                         .schemas = schemas, .n_schemas = 1};
+    static const char answer[] = C("a", "Nullable(DateTime64(6, 'UTC'))") C("b", "UInt64")
+        C("c", "UInt8") C("d", "LowCardinality(String)") C("e", "String");
+    static const char *const want[] = {"dec6", "ums64!", "uint8!", "text!", "text!",
+                                       ""};
+    struct form forms[6];
+    char name[8];
+
+    (void)state;
+    table_forms(str_of(answer), &plan, forms);
+    for (size_t i = 0; i < 6; i++) {
+        form_name(forms[i], name);
+        assert_string_equal(want[i], name);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_is_judged),
+        cmocka_unit_test(chosen_columns_are_written_as_their_types_want),
         cmocka_unit_test(nothing_is_judged_without_check),
         cmocka_unit_test(the_question_names_the_table)};
 
