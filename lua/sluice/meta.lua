@@ -44,6 +44,7 @@ function log(options) end
 ---@field max_depth? integer Deepest nesting of an event; deeper ones get 413. (default: 64)
 ---@field max_events? integer Most events of a body; more get 413. (default: 10000)
 ---@field max_headers? string Bytes of a request's line and headers; more get 431. (default: 16KiB)
+---@field share_port? boolean Another server may listen on the same port and get a share of its connections. Default: false, and a server whose port is taken ends with exit code 3. Set it in both when one server takes over from another without a pause. (default: false)
 ---@field workers? "auto"|integer Worker threads, each with its own loop; "auto": one a core. (default: auto)
 
 ---The HTTP side.

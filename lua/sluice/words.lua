@@ -17,6 +17,11 @@ M.server = {
   options = {
     listen = { type = "address", default = "0.0.0.0:8080",
       help = "Where clients connect." },
+    share_port = { type = "boolean", default = false,
+      help = "Another server may listen on the same port and get a share of its "
+        .. "connections. Default: false, and a server whose port is taken ends "
+        .. "with exit code 3. Set it in both when one server takes over from "
+        .. "another without a pause." },
     workers = { type = "workers", default = "auto", min = 1, max = 1024,
       help = "Worker threads, each with its own loop; \"auto\": one a core." },
     max_body = { type = "bytes", default = "4MiB", min = 1024,

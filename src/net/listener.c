@@ -70,6 +70,17 @@ static bool show(int fd, char *bound, size_t bound_bytes)
     return true;
 }
 
+/* "::" is every address of both families, whatever the system's default. */
+static void serve_both(int fd, const struct addrinfo *a)
+{
+    const struct sockaddr_in6 *sa = (const void *)a->ai_addr;
+    int off = 0;
+
+    if (a->ai_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&sa->sin6_addr)) {
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    }
+}
+
 static int open_one(const struct addrinfo *a, bool reuseport)
 {
     int fd = socket(a->ai_family,
@@ -81,6 +92,7 @@ static int open_one(const struct addrinfo *a, bool reuseport)
         return -1;
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    serve_both(fd, a);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         (!reuseport ||
          setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
@@ -113,6 +125,12 @@ int listener_open(const char *addr, bool reuseport, char *bound,
         (void)err_set(e, "can't listen on %s: %s", addr, gai_strerror(rc));
         return -1;
     }
+    /* All addresses: IPv6's socket serves both families, if there is IPv6. */
+    for (struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
+        if (host[0] == '\0' && a->ai_family == AF_INET6) {
+            fd = open_one(a, reuseport);
+        }
+    }
     for (struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
         fd = open_one(a, reuseport);
     }
@@ -126,4 +144,17 @@ int listener_open(const char *addr, bool reuseport, char *bound,
         fd = -1;
     }
     return fd;
+}
+
+bool listener_is_free(const char *addr, struct err *e)
+{
+    char bound[NI_MAXHOST + NI_MAXSERV];
+    /* Without SO_REUSEPORT the kernel refuses a port that anybody listens on. */
+    int fd = listener_open(addr, false, bound, sizeof bound, e);
+
+    if (fd < 0) {
+        return false;
+    }
+    (void)close(fd);
+    return true;
 }

@@ -11,9 +11,14 @@
 
 struct err;
 
-/* addr: "127.0.0.1:8080", "[::1]:8080", "*:8080" or ":8080" (all addresses); port 0
+/* addr: "127.0.0.1:8080", "[::1]:8080", "0.0.0.0:8080" (all of IPv4), "*:8080",
+ * ":8080" or "[::]:8080" (all addresses of both families); port 0
  * takes a free one. bound gets the address in the same form. Non-blocking.
  * reuseport: others may listen on the same address and share its connections.
  * -1 and *e on failure. */
 int listener_open(const char *addr, bool reuseport, char *bound,
                   size_t bound_bytes, struct err *e) MUST_USE;
+
+/* Whether nobody listens on addr, also nobody who would share it. It may be taken
+ * again before the caller opens it. False: *e tells. */
+bool listener_is_free(const char *addr, struct err *e) MUST_USE;

@@ -249,6 +249,7 @@ struct server_plan {
     uint64_t max_body;       /* bytes, after inflating */
     uint32_t max_events, max_depth, max_headers_bytes, max_connections;
     uint32_t max_per_address; /* of these; 0: any number */
+    bool share_port;          /* with another process */
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, drain_ms,
         drain_delay_ms;
 };

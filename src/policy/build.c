@@ -17,6 +17,7 @@ static void build_server(struct build *b)
     s->max_depth = (uint32_t)whole(b, "max_depth");
     s->max_headers_bytes = (uint32_t)whole(b, "max_headers");
     s->max_connections = (uint32_t)whole(b, "max_connections");
+    s->share_port = flag(b, "share_port");
     s->max_per_address =
         (uint32_t)whole(b, "max_connections_per_address");
     s->header_timeout_ms = (int64_t)whole(b, "header_timeout");

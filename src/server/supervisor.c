@@ -116,6 +116,11 @@ static bool open_spool(struct server *s, const struct plan *plan,
  * finds the port and the others follow. */
 static bool open_listeners(struct server *s, const char *addr, struct err *e)
 {
+    /* The workers' sockets share the port, and would do so with another server. */
+    if (!policy_plan(s->policy)->server.share_port &&
+        !listener_is_free(addr, e)) {
+        return false;
+    }
     s->listen_fds = mem_alloc(s->n_workers * sizeof *s->listen_fds);
     memset(s->listen_fds, -1, s->n_workers * sizeof *s->listen_fds);
     for (uint32_t i = 0; i < s->n_workers; i++) {
@@ -268,6 +273,7 @@ static void watch_signals(struct server *s)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
+    (void)signal(SIGUSR1, SIG_IGN); /* tools that rotate logs send it */
     ev_signal_init(&s->on_hup, on_hup, SIGHUP);
     ev_signal_init(&s->on_term, on_term, SIGTERM);
     ev_signal_init(&s->on_int, on_int, SIGINT);
