@@ -1,9 +1,11 @@
 /*
- * log - key=value lines on standard error, one write(2) each, any thread.
+ * log - lines on standard error, one write(2) each, any thread. Events are key=value
+ * lines; a report about a policy's text is lines for people (log_text). Every line is
+ * UTF-8 without control characters.
  *
  *   ts=2026-01-02T03:04:05.678Z level=info event=policy generation=8 status=live
  *
- * The only file-scope state of the program besides the stats registry.
+ * The level and the format are state of the file's own.
  */
 #pragma once
 

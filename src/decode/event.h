@@ -49,7 +49,8 @@ enum event_flag {
     EVENT_EDITED = 2,     /* has edits */
     EVENT_ROUTED = 4,     /* to says the streams, not the route */
     EVENT_RETRY = 8,      /* the same event may pass later */
-    EVENT_PREDICTED = 16  /* all its own keys are in the scanner's shape */
+    EVENT_PREDICTED = 16, /* all its own keys are in the scanner's shape */
+    EVENT_REPEAT = 32     /* dedup has seen its key */
 };
 
 enum edit_how {

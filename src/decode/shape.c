@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-enum { SEEN_KEPT = 16384 };
+enum { SEEN_KEPT = 16384, FEW_KEYS = 20 };
 
 struct shape *shape_new(void)
 {
@@ -67,7 +67,6 @@ bool shape_see(struct shape *s, struct arena *arena, struct str raw,
         }
         k->name = (struct str){name, scan_unescape(raw.p, raw.n, name)};
     }
-    k->hash = hash_of(s, k->name, node);
     k->node = node;
     c = keys_find(s->keys, node, k->name);
     k->slot = c == NULL ? KEY_NONE : c->slot;
@@ -82,9 +81,34 @@ static bool same(const struct seen_key *a, const struct seen_key *b)
            str_eq(a->name, b->name);
 }
 
+/* Few keys are compared with each other: mostly their lengths differ. */
+static struct str find_among_few(const struct shape *s)
+{
+    for (uint32_t i = 1; i < s->n_seen; i++) {
+        const struct seen_key *x = &s->seen[i];
+
+        for (uint32_t k = 0; k < i; k++) {
+            const struct seen_key *y = &s->seen[k];
+
+            if (x->name.n == y->name.n && x->node == y->node &&
+                memcmp(x->name.p, y->name.p, x->name.n) == 0) {
+                return x->name;
+            }
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
 static struct str find_twice(struct shape *s)
 {
     uint32_t size = 16, mask;
+
+    if (s->n_seen <= FEW_KEYS) {
+        return find_among_few(s);
+    }
+    for (uint32_t i = 0; i < s->n_seen; i++) {
+        s->seen[i].hash = hash_of(s, s->seen[i].name, s->seen[i].node);
+    }
 
     while (size < 2 * s->n_seen) {
         size *= 2;

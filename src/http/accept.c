@@ -30,7 +30,7 @@ static void turn_away(struct http_server *s, int fd, stats_cell *why)
     char lines[HTTP_LINES_BYTES] = "";
 
     stats_add(why, 1);
-    s->ops->on_refusal(s->arg, NULL, 503, lines);
+    s->ops->on_refusal(s->arg, NULL, 503, "too_many_connections", lines);
     (void)send(fd, AWAY, sizeof AWAY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (s->n_away < AWAY_MAX && (max <= 0 || fd <= max + max / AWAY_SHARE)) {
         struct conn *c = server_enter(s, fd);

@@ -75,9 +75,9 @@ struct http_ops {
     /* http itself answers (400, 408, 411, 413, 415, 417, 431, 501, 503, 505): for
      * the counters, and for lines that this answer needs: whole ones of at most
      * HTTP_LINES_BYTES with the NUL, "" is set before. v: as far as the head has come;
-     * NULL: not even its path. */
+     * NULL: not even its path. code: the word of the answer. */
     void (*on_refusal)(void *arg, const struct http_view *v, int status,
-                       char *lines);
+                       const char *code, char *lines);
 };
 
 /* 64 bytes of the owner's in each request, zeroed before on_headers. */

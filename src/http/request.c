@@ -217,7 +217,7 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
     }
     r->close = r->close || s->in_head != r || !worth_discarding(r);
     s->ops->on_refusal(s->arg, known && request_view(c, &v) ? &v : NULL, status,
-                       lines);
+                       code, lines);
     (void)strcat(lines, http_error_lines(status));
     http_answer(r, status, lines, (struct str){text, n});
 }

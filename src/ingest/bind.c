@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/mem.h"
 #include "ingest/room.h"
 
 enum { BUFFERED_MAX_BYTES = 48 << 20 };
@@ -69,21 +70,44 @@ static struct http_limits limits_of(const struct server_plan *s)
 /* A page of another origin can read what it is refused for only with the lines of its
  * route. */
 static void on_refusal(void *arg, const struct http_view *v, int status,
-                       char *lines)
+                       const char *code, char *lines)
 {
     struct ingest *in = arg;
+    struct account *a = in->m.nowhere;
     char allow[160];
 
     if (v != NULL) {
         struct policy_request req = door_request(in, v);
+        const struct route *route = plan_route(in->current->plan, v->method,
+                                               v->path, allow, sizeof allow);
 
-        head_common(plan_route(in->current->plan, v->method, v->path, allow,
-                               sizeof allow),
-                    &req, in->extra);
+        head_common(route, &req, in->extra);
+        a = route == NULL ? a : in->current->accounts[route->index];
         (void)snprintf(lines, HTTP_LINES_BYTES, "%s",
                        strlen(in->extra) < HTTP_LINES_BYTES ? in->extra : "");
     }
     meters_request(&in->m, status);
+    account_received(a, 1);
+    account_ends(&in->m.accounts, a, &(struct ends){.refused = 1});
+    account_code(a, code, status);
+}
+
+/* By name, so that their counters go on over reloads. */
+static void bind_accounts(struct ingest *in, struct binding *b)
+{
+    const struct plan *plan = b->plan;
+
+    if (b->accounts != NULL) {
+        return;
+    }
+    b->accounts = mem_alloc((plan->n_routes + 1) * sizeof *b->accounts);
+    for (uint32_t i = 0; i < plan->n_routes; i++) {
+        char name[1200];
+
+        (void)snprintf(name, sizeof name, "%s %s", plan->routes[i].method,
+                       plan->routes[i].path);
+        b->accounts[plan->routes[i].index] = account_of(&in->m.accounts, name);
+    }
 }
 
 void ingest_bind(struct ingest *in, struct binding *b)
@@ -95,6 +119,7 @@ void ingest_bind(struct ingest *in, struct binding *b)
 
     commit_turn(in);
     bind_outlets(in, b, true);
+    bind_accounts(in, b);
     in->current = b;
     if (old == NULL) {
         in->http = http_server_new(in->conf.loop, in->conf.listen_fd, &limits,
@@ -110,6 +135,7 @@ void ingest_try(struct ingest *in, struct binding *b)
     uint32_t n_old = 0, n_new = 0;
 
     bind_outlets(in, b, false);
+    bind_accounts(in, b);
     if (b->plan->trial.kind == TRIAL_CANARY) {
         tally_split(b->plan->trial.share, &n_old, &n_new);
     }

@@ -69,6 +69,7 @@ void binding_free(struct binding *b)
         policy_state_free(b->state);
         tally_fini(&b->tally);
         shadow_free(b->shadow);
+        free(b->accounts);
         policy_unref(b->policy);
         free(b);
     }

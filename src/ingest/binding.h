@@ -17,6 +17,7 @@
 #include "ingest/ingest.h"
 #include "ingest/tally.h"
 
+struct account;
 struct shadow;
 
 struct binding {
@@ -32,6 +33,7 @@ struct binding {
     atomic_uint refs;            /* one of ingest, one a request */
     atomic_bool bound;           /* ingest has its one */
     uint64_t policy8;            /* first 8 bytes of the policy's hash */
+    struct account **accounts;   /* of plan->routes; made when it is bound */
     struct tally tally;          /* counts during a trial */
     struct shadow *shadow;       /* it decides on copies only; NULL: for real */
 };

@@ -8,9 +8,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "ingest/room.h"
 
 enum { COUNT_BYTES = 40 };
+
+#define TELL_EVERY_NS 1000000000ull
 
 static const char *kept(const struct waiter *w)
 {
@@ -28,7 +31,8 @@ static void refuse_kept(struct ingest *in, struct waiter *w, int status,
         own = strchr(own, '\n') + 1;
     }
     (void)snprintf(lines, sizeof lines, "%s%s", headers, own);
-    refuse_with(in, w->req, status, lines, e);
+    refuse_with(in, &(struct answering){w->req, w->account, w->began_ns}, status,
+                lines, e);
 }
 
 /* Before the last bracket. */
@@ -63,8 +67,40 @@ static void add_unconfirmed(struct ingest *in, struct waiter *w)
     add_count(w, text, "skipped", skipped);
 }
 
+/* The log names the stream's dead letters, at most once a second. */
+static void tell_dead(struct ingest *in, const struct waiter *w)
+{
+    struct meters *m = &in->m;
+    uint64_t now = clock_mono_ns();
+    char quoted[300];
+
+    m->dead_untold += w->ends.dead;
+    if (m->dead_told_ns != 0 && now - m->dead_told_ns < TELL_EVERY_NS) {
+        return;
+    }
+    log_write(LOG_WARN, "dead_letter", "worker=%u route=%s events=%lu",
+              in->conf.worker,
+              log_quote(quoted, sizeof quoted, account_name(w->account)),
+              (unsigned long)m->dead_untold);
+    m->dead_told_ns = now;
+    m->dead_untold = 0;
+}
+
+/* They are stored, or refused with their request. */
+static void settle_events(struct ingest *in, const struct waiter *w, bool stored)
+{
+    const struct ends lost = {.refused = w->n_events};
+
+    account_ends(&in->m.accounts, w->account, stored ? &w->ends : &lost);
+    account_done(&in->m.accounts, w->n_events);
+    if (UNLIKELY(stored && w->ends.dead > 0)) {
+        tell_dead(in, w);
+    }
+}
+
 static void finish(struct ingest *in, struct waiter *w)
 {
+    settle_events(in, w, !w->failed);
     if (w->failed) {
         refuse_kept(in, w, 503, "Retry-After: 1\r\n",
                &(struct answer_error){.error = "Not stored",
@@ -81,9 +117,8 @@ static void finish(struct ingest *in, struct waiter *w)
         }
         http_answer(w->req, w->status, w->headers_bytes > 0 ? text : "",
                     (struct str){text + w->headers_bytes, w->answer_bytes});
-        meters_request(&in->m, w->status);
+        meters_answered(&in->m, w->status, w->began_ns);
     }
-    stats_record(in->m.latency, clock_mono_ns() - w->began_ns);
     waiter_put(in, w);
 }
 
@@ -231,6 +266,7 @@ void commit_turn(struct ingest *in)
 static void finish_late(struct ingest *in, struct waiter *w)
 {
     dedup_own(&w->hold, true);
+    settle_events(in, w, true);
     refuse_kept(in, w, 504, "",
            &(struct answer_error){.error = "Not delivered yet",
                                   .code = "delivery_timeout",
@@ -238,7 +274,6 @@ static void finish_late(struct ingest *in, struct waiter *w)
                                             "delivered; don't send them again",
                                   .offset = -1,
                                   .limit = -1});
-    stats_record(in->m.latency, clock_mono_ns() - w->began_ns);
     waiter_put(in, w);
 }
 

@@ -8,39 +8,38 @@
 #include "base/clock.h"
 #include "ingest/room.h"
 
-void refuse_with(struct ingest *in, struct http_request *r, int status,
+void refuse_with(struct ingest *in, const struct answering *a, int status,
                  const char *lines, const struct answer_error *e)
 {
     char text[2048];
     size_t n = answer_error(e, text, sizeof text);
 
-    http_answer(r, status, lines, (struct str){text, n});
-    meters_request(&in->m, status);
+    http_answer(a->r, status, lines, (struct str){text, n});
+    meters_answered(&in->m, status, a->began_ns);
+    account_code(a->account, e->code, status);
 }
 
-void refuse(struct ingest *in, struct http_request *r, int status,
+void refuse(struct ingest *in, const struct answering *a, int status,
             const char *headers, const struct answer_error *e)
 {
     char lines[sizeof in->extra + 256];
 
     if (LIKELY(in->extra[0] == '\0')) {
-        refuse_with(in, r, status, headers, e);
+        refuse_with(in, a, status, headers, e);
         return;
     }
     (void)snprintf(lines, sizeof lines, "%s%s", headers, in->extra);
-    refuse_with(in, r, status, lines, e);
+    refuse_with(in, a, status, lines, e);
 }
 
-void door_refuse(struct ingest *in, struct http_request *r, int status,
-                         const char *headers, const char *error,
-                         const char *code, const char *detail)
+/* The request of that passage, whose n events are refused with it. */
+static struct answering refusing(struct ingest *in, struct http_request *r,
+                                 uint32_t n)
 {
-    refuse(in, r, status, headers,
-           &(struct answer_error){.error = error,
-                                  .code = code,
-                                  .detail = detail,
-                                  .offset = -1,
-                                  .limit = -1});
+    const struct passage *p = http_user(r);
+
+    account_ends(&in->m.accounts, p->account, &(struct ends){.refused = n});
+    return (struct answering){r, p->account, p->began_ns};
 }
 
 /* 1..5 s, spread so that refused clients do not come back as one. */
@@ -54,8 +53,9 @@ const char *door_retry_after(const struct ingest *in)
 }
 
 void door_unstored(struct ingest *in, struct http_request *r,
-                   enum store_result why)
+                   enum store_result why, uint32_t n)
 {
+    struct answering a = refusing(in, r, n);
     static const struct {
         const char *error, *code, *detail;
     } words[] = {
@@ -70,8 +70,12 @@ void door_unstored(struct ingest *in, struct http_request *r,
                            "and one can't be reached now; send the request "
                            "again later"}};
 
-    door_refuse(in, r, 503, door_retry_after(in), words[why].error,
-                words[why].code, words[why].detail);
+    refuse(in, &a, 503, door_retry_after(in),
+           &(struct answer_error){.error = words[why].error,
+                                  .code = words[why].code,
+                                  .detail = words[why].detail,
+                                  .offset = -1,
+                                  .limit = -1});
 }
 
 /* Before the body is read: whether the route's stream can take what comes. */
@@ -109,7 +113,8 @@ bool door_progress(void *arg, struct http_request *r, const struct http_view *v,
     req = door_request(in, v);
     head_common(p->route, &req, in->extra);
     door_leave(in, p);
-    door_unstored(in, r, STORE_FULL);
+    account_received(p->account, 1);
+    door_unstored(in, r, STORE_FULL, 1);
     return false;
 }
 
@@ -130,10 +135,15 @@ struct policy_request door_request(const struct ingest *in,
 void door_refuse_whole(struct ingest *in, struct http_request *r,
                        const struct refused *no)
 {
+    const struct passage *p = http_user(r);
     char lines[HEAD_BYTES];
+    struct answering a;
 
+    /* Nobody knows how many events it has: it is one. */
+    account_received(p->account, 1);
+    a = refusing(in, r, 1);
     head_refused(no, door_retry_after(in), in->extra, lines);
-    refuse_with(in, r, no->status, lines, &no->error);
+    refuse_with(in, &a, no->status, lines, &no->error);
 }
 
 /* OPTIONS of a browser or of a sender of web hooks. True: answered. */
@@ -144,8 +154,15 @@ static bool preflight(struct ingest *in, const struct binding *b,
         return false;
     }
     http_answer(r, 204, in->extra, (struct str){"", 0});
-    meters_request(&in->m, 204);
+    meters_answered(&in->m, 204, ((struct passage *)http_user(r))->began_ns);
     return true;
+}
+
+static struct account *account_at(const struct ingest *in,
+                                  const struct binding *b,
+                                  const struct route *route)
+{
+    return route == NULL ? in->m.nowhere : b->accounts[route->index];
 }
 
 void door_headers(void *arg, struct http_request *r, const struct http_view *v)
@@ -163,7 +180,9 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
 
     p->began_ns = clock_mono_ns();
     in->extra[0] = '\0';
+    p->account = in->m.nowhere;
     if (!decide_head(b->state, &req, v->content_type, &p->route, &shape, &no)) {
+        p->account = account_at(in, b, p->route);
         if (no.status == 405 && preflight(in, b, r, &req)) {
             return;
         }
@@ -176,6 +195,7 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
     }
     head_common(p->route, &req, in->extra);
     p->shape = shape;
+    p->account = account_at(in, b, p->route);
     if (UNLIKELY(in->trial != NULL)) {
         p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
     }
@@ -185,7 +205,8 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
                                                 : v->content_length + 4096;
         stored = look_ahead(in, b->stream_ids[p->route->stream], bytes);
         if (stored != STORE_OK) {
-            door_unstored(in, r, stored);
+            account_received(p->account, 1);
+            door_unstored(in, r, stored, 1);
             return;
         }
     }

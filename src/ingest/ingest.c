@@ -58,6 +58,7 @@ static bool decide(struct ingest *in, struct http_request *r,
                           in->sampling ? &meter : NULL, &raised, &no);
 
     if (ok) {
+        account_received(p->account, in->batch.n);
         outcome_of(p->route, &in->batch, o);
     } else {
         door_refuse_whole(in, r, &no);
@@ -72,11 +73,28 @@ static bool decide(struct ingest *in, struct http_request *r,
     return ok;
 }
 
-static void count(struct ingest *in, const struct outcome *o)
+/* What the events are once the request is answered as o says. */
+static struct ends ends_of(const struct ingest *in, const struct outcome *o)
 {
-    stats_add(in->m.rejected, o->rejected);
-    stats_add(in->m.dropped, o->dropped);
-    stats_add(in->m.dead, o->dead);
+    uint32_t n = in->batch.n;
+
+    return o->store ? (struct ends){.stored = o->accepted - o->dropped - o->dead,
+                                    .rejected = o->rejected,
+                                    .dropped = o->dropped - o->repeats,
+                                    .duplicate = o->repeats,
+                                    .dead = o->dead}
+                    : (struct ends){.rejected = o->rejected,
+                                    .refused = n - o->rejected};
+}
+
+static void count_codes(const struct ingest *in, struct account *a,
+                        const struct outcome *o)
+{
+    for (uint32_t i = 0; i < in->batch.n && o->rejected > 0; i++) {
+        if (in->batch.events[i].fate == EVENT_REJECT) {
+            account_code(a, in->batch.events[i].code, o->status);
+        }
+    }
 }
 
 enum { RETRY_BYTES = 40 };
@@ -98,16 +116,18 @@ static const char *retry_after(const struct ingest *in, const struct outcome *o,
 }
 
 static void answer_now(struct ingest *in, struct http_request *r,
-                       const struct outcome *o)
+                       const struct passage *p, const struct outcome *o)
 {
+    const struct ends ends = ends_of(in, o);
     char small[ANSWER_SMALL], lines[HEAD_BYTES], after[RETRY_BYTES];
     size_t bound = answer_bound(&in->batch, o);
     char *text = bound <= sizeof small ? small : mem_alloc(bound);
     size_t n = answer_events(&in->batch, o, text);
 
+    account_ends(&in->m.accounts, p->account, &ends);
     http_answer(r, o->status, head_outcome(o, retry_after(in, o, after), in->extra, lines),
                 (struct str){text, n});
-    meters_request(&in->m, o->status);
+    meters_answered(&in->m, o->status, p->began_ns);
     if (text != small) {
         free(text);
     }
@@ -139,7 +159,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
 
     if (w == NULL) {
         dedup_settle(hold, false);
-        door_unstored(in, r, STORE_CROWDED);
+        door_unstored(in, r, STORE_CROWDED, in->batch.n);
         return;
     }
     w->req = r;
@@ -157,10 +177,13 @@ static void accept_body(struct ingest *in, struct http_request *r,
     stored = store_events(in, p->binding, p->route, w);
     if (stored != STORE_OK) {
         waiter_put(in, w);
-        door_unstored(in, r, stored);
+        door_unstored(in, r, stored, in->batch.n);
         return;
     }
-    count(in, o);
+    w->account = p->account;
+    w->ends = ends_of(in, o);
+    w->n_events = in->batch.n;
+    account_wait(&in->m.accounts, w->n_events);
     keep_answer(in, w, o);
     *in->pending_tail = w;
     in->pending_tail = &w->next;
@@ -192,12 +215,12 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
                        &hold);
             outcome_of(p->route, &in->batch, &o);
         }
+        count_codes(in, p->account, &o);
         if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
             accept_body(in, r, p, &o, &hold);
         } else {
             dedup_settle(&hold, false);
-            count(in, &o);
-            answer_now(in, r, &o);
+            answer_now(in, r, p, &o);
         }
     }
     door_leave(in, p);
@@ -326,5 +349,6 @@ void ingest_free(struct ingest *in)
     }
     event_batch_fini(&in->batch);
     arena_fini(&in->arena);
+    accounts_fini(&in->m.accounts);
     free(in);
 }

@@ -19,22 +19,20 @@ void meters_init(struct meters *m, uint32_t worker)
                                                  "store", "commit"};
     /* There from the start, so that an alert on them has data. */
     static const int usual[] = {202, 400, 413, 422, 500, 503};
-    static const char events[] = "sluice_events_total";
-    static const char events_help[] =
-        "Events received, by what became of them.";
 
     (void)worker;
     *m = (struct meters){0};
-    m->rejected = stats_counter(events, events_help, "result=\"rejected\"");
-    m->dropped = stats_counter(events, events_help, "result=\"dropped\"");
-    m->dead = stats_counter(events, events_help, "result=\"dead\"");
+    accounts_init(&m->accounts);
+    m->nowhere = account_of(&m->accounts, "none");
     m->raised = stats_counter("sluice_policy_errors_total",
                               "Hooks that raised an error.", "");
     m->blocks = stats_counter("sluice_commits_total",
                               "Blocks written to the spool.", "");
     m->latency = stats_histogram(
         "sluice_request_seconds",
-        "From a request's headers to its answer.", "", STATS_NS);
+        "From a request's headers to its answer, refusals included; not of what http "
+        "refuses before it has a route.",
+        "", STATS_NS);
     for (size_t i = 0; i < N_ELEMS(usual); i++) {
         m->requests[usual[i]] = requests_of(usual[i]);
     }
@@ -55,6 +53,12 @@ void meters_request(struct meters *m, int status)
         m->requests[status] = requests_of(status);
     }
     stats_add(m->requests[status], 1);
+}
+
+void meters_answered(struct meters *m, int status, uint64_t began_ns)
+{
+    meters_request(m, status);
+    stats_record(m->latency, clock_mono_ns() - began_ns);
 }
 
 void meters_stage(struct ingest *in, int stage)

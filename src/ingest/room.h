@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "decode/scan.h"
 #include "http/http.h"
+#include "ingest/account.h"
 #include "ingest/answer.h"
 #include "ingest/binding.h"
 #include "ingest/head.h"
@@ -35,6 +36,7 @@ struct passage {
     uint32_t shape;            /* enum scan_shape */
     uint32_t head_ns;          /* spent on the head, during a trial */
     uint32_t unit;             /* and what it counts for (tally.h) */
+    struct account *account;   /* of the route, or of none */
 };
 
 /* A decided request whose events are in a pending block or not yet synced. */
@@ -47,6 +49,9 @@ struct waiter {
     uint32_t headers_bytes;    /* of its text, before the answer; with the NUL */
     uint32_t answer_bytes;
     int status;
+    struct account *account;
+    struct ends ends;          /* of its events, if they are stored */
+    uint32_t n_events;
     bool failed;               /* a block with events of it was not stored */
     uint64_t touched;          /* bit i: the spool's stream i has events of it */
     uint64_t until_ns;         /* waits for deliveries until then; 0: for none */
@@ -79,7 +84,10 @@ enum { STAGE_DECODE = DECIDE_DECODE, STAGE_CHECK = DECIDE_CHECK,
 
 struct meters {
     stats_cell *requests[600];   /* by status; made on first use */
-    stats_cell *rejected, *dropped, *dead, *raised;
+    struct accounts accounts;
+    struct account *nowhere;     /* of requests without a route */
+    stats_cell *raised;
+    uint64_t dead_told_ns, dead_untold; /* dead letters since the last line */
     struct stats_histogram *latency, *stages[N_STAGES];
     stats_cell *blocks;
 };
@@ -145,6 +153,7 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
 /* meters.c */
 void meters_init(struct meters *m, uint32_t worker);
 void meters_request(struct meters *m, int status);
+void meters_answered(struct meters *m, int status, uint64_t began_ns);
 void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
 
 /* trial.c: only while in->trial is set. Whose request is it? */
@@ -180,15 +189,18 @@ struct policy_request door_request(const struct ingest *in,
 
 /* Answer with an error, count it. headers: "" or whole lines; refuse, for the request
  * in hand, adds in->extra. */
-void refuse_with(struct ingest *in, struct http_request *r, int status,
+struct answering {
+    struct http_request *r;
+    struct account *account;
+    uint64_t began_ns;
+};
+void refuse_with(struct ingest *in, const struct answering *a, int status,
                  const char *headers, const struct answer_error *e);
-void refuse(struct ingest *in, struct http_request *r, int status,
+void refuse(struct ingest *in, const struct answering *a, int status,
             const char *headers, const struct answer_error *e);
-void door_refuse(struct ingest *in, struct http_request *r, int status,
-                 const char *headers, const char *error, const char *code,
-                 const char *detail);
+/* The two count n events as refused with the request. */
 void door_refuse_whole(struct ingest *in, struct http_request *r,
                        const struct refused *no);
 void door_unstored(struct ingest *in, struct http_request *r,
-                   enum store_result why); /* 503 */
+                   enum store_result why, uint32_t n); /* 503 */
 const char *door_retry_after(const struct ingest *in); /* a header's line */

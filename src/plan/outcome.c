@@ -53,6 +53,7 @@ void outcome_of(const struct route *r, const struct event_batch *b,
             break;
         case EVENT_DROP:
             o->dropped++;
+            o->repeats += (ev->flags & EVENT_REPEAT) != 0;
             o->accepted++;
             break;
         case EVENT_DEAD:

@@ -16,6 +16,7 @@ struct outcome {
     uint32_t accepted;  /* stored, dropped ones and dead ones included */
     uint32_t rejected;
     uint32_t dropped;   /* of accepted */
+    uint32_t repeats;   /* of dropped: dedup has seen their keys */
     uint32_t dead;      /* of accepted */
     double wait_ms;     /* 429 by a limit: until the same may pass; else 0 */
     bool store;         /* false: a route with partial = false refuses all */

@@ -104,7 +104,7 @@ static void mark_event(struct dedup *d, const struct route *route,
         return;
     }
     ev->to = to & ~d->bit;
-    ev->flags |= EVENT_ROUTED;
+    ev->flags |= EVENT_ROUTED | EVENT_REPEAT;
     if (ev->to == 0) {
         ev->fate = EVENT_DROP;
     }

@@ -7,6 +7,7 @@ local socket = require "socket"
 local stdlib = require "posix.stdlib"
 local unistd = require "posix.unistd"
 local wait = require "posix.sys.wait"
+local ledger = require "ledger"
 
 local M = {}
 
@@ -205,6 +206,7 @@ function Server:start(no_wait)
   self.port = tonumber(line:match("listen=127%.0%.0%.1:(%d+)"))
   self.admin = tonumber(line:match("admin=127%.0%.0%.1:(%d+)"))
   self.real_pid = tonumber(line:match("pid=(%d+)"))
+  self.accepted = 0
 end
 
 function Server:text()
@@ -224,6 +226,7 @@ end
 ---Ends it; with SIGKILL nothing is said to it. Returns the exit code.
 function Server:stop(name)
   if not self.pid then return nil end
+  if not name or name == "SIGTERM" then ledger.check(self, M) end
   self:signal(name or "SIGTERM")
   local code = M.reap(self.pid)
   self.pid = nil
@@ -281,9 +284,9 @@ function M.open_port(port)
   return ok ~= nil
 end
 
-function M.connect(port)
+function M.connect(port, seconds)
   local c = assert(socket.tcp())
-  c:settimeout(10)
+  c:settimeout(seconds or 10)
   assert(c:connect("127.0.0.1", port))
   c:setoption("tcp-nodelay", true)
   return c
@@ -334,8 +337,8 @@ function Server:raw(bytes)
   return a
 end
 
-function M.request(port, method, path, body, headers)
-  local c = M.connect(port)
+function M.request(port, method, path, body, headers, seconds)
+  local c = M.connect(port, seconds)
   local lines = { ("%s %s HTTP/1.1"):format(method, path), "Host: test",
     "Connection: close" }
   local names = {}
@@ -352,7 +355,12 @@ end
 function Server:post(path, body, headers)
   headers = headers or {}
   headers["Content-Type"] = headers["Content-Type"] or "application/json"
-  return M.request(self.port, "POST", path, body, headers)
+  local a, why = M.request(self.port, "POST", path, body, headers)
+  if a and a.status < 300 and self.accepted then
+    self.accepted = self.accepted + (tonumber(a.body:match(
+      '^{"status":"accepted","accepted":(%d+)')) or 0)
+  end
+  return a, why
 end
 
 function Server:get(path) return M.request(self.admin, "GET", path) end

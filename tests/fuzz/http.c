@@ -51,8 +51,9 @@ static void on_abort(void *arg, struct http_request *r)
 }
 
 static void on_refusal(void *arg, const struct http_view *v, int status,
-                       char *lines)
+                       const char *code, char *lines)
 {
+    (void)code;
     (void)arg;
     (void)v;
     (void)lines;

@@ -19,7 +19,7 @@ local places = {
   ["curl/curl.h"] = { "src/sink/remote/transfer.h", "src/cli/dead.c",
     "src/cli/sink.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/kit/" },
-  -- The digests of a policy's files and for its hooks; TLS will be in net/.
+  -- The digests of a policy's files, and those that hooks ask for.
   ["openssl/evp.h"] = { "src/policy/load.c" },
   ["openssl/sha.h"] = { "src/policy/digest.c" },
   ["openssl/crypto.h"] = { "src/policy/digest.c" },

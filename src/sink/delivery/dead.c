@@ -8,11 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/folder.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "decode/quote.h"
+
+#define TELL_EVERY_NS 1000000000ull
 
 enum { FRAME_BYTES = 2048, WHY_MAX = 600 };
 
@@ -106,6 +110,23 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
     }
     d->length += n;
     return true;
+}
+
+void dead_tell(struct dead *d, const char *sink, int code, const char *why,
+               uint32_t n)
+{
+    uint64_t now = clock_mono_ns();
+    char quoted[400];
+
+    d->untold += n;
+    if (d->told_ns != 0 && now - d->told_ns < TELL_EVERY_NS) {
+        return;
+    }
+    log_write(LOG_WARN, "dead_letter", "sink=%s events=%lu code=%d why=%s", sink,
+              (unsigned long)d->untold, code,
+              log_quote(quoted, sizeof quoted, why));
+    d->told_ns = now;
+    d->untold = 0;
 }
 
 bool dead_sync(struct dead *d, struct err *e)

@@ -25,6 +25,7 @@ struct dead {
     uint64_t kept;      /* length that the journal knows of */
     char *line;
     size_t line_room;
+    uint64_t told_ns, untold; /* letters since the last log line */
 };
 
 struct dead_letter {
@@ -44,6 +45,9 @@ void dead_init(struct dead *d, const char *data_dir, const char *sink);
 bool dead_open(struct dead *d, uint64_t length, struct err *e) MUST_USE;
 bool dead_put(struct dead *d, const struct dead_letter *l,
               struct err *e) MUST_USE;
+/* n letters were put: a log line, at most one a second. */
+void dead_tell(struct dead *d, const char *sink, int code, const char *why,
+               uint32_t n);
 bool dead_sync(struct dead *d, struct err *e) MUST_USE;
 void dead_keep(struct dead *d);   /* the journal has it */
 void dead_rewind(struct dead *d); /* it has not: what was put is put again */

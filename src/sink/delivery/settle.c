@@ -122,7 +122,11 @@ static bool bury(struct delivery *d, const struct batch *b,
             return false;
         }
     }
-    return dead_sync(&d->dead, e);
+    if (!dead_sync(&d->dead, e)) {
+        return false;
+    }
+    dead_tell(&d->dead, d->name, v->code, v->why, v->n - v->n_but);
+    return true;
 }
 
 static uint32_t spoken_of(const struct sink_verdict *v)

@@ -1,0 +1,192 @@
+#include "ingest/account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { N_ENDS = 6, LABEL_BYTES = 1200 };
+
+static const char OTHER[] = "other";
+
+struct code {
+    char name[ACCOUNT_CODE_BYTES];
+    int status;
+    stats_cell *cell;
+};
+
+struct account {
+    struct account *next;
+    char *route;
+    stats_cell *received, *ends[N_ENDS];
+    struct code *codes; /* made on first use, which most routes never see */
+    uint32_t n_codes;
+};
+
+static stats_cell *result_of(const char *result)
+{
+    char labels[64];
+
+    (void)snprintf(labels, sizeof labels, "result=\"%s\"", result);
+    return stats_counter("sluice_events_total",
+                         "Events received, by what became of them; dropped has the "
+                         "repeats that dedup took out.",
+                         labels);
+}
+
+void accounts_init(struct accounts *a)
+{
+    *a = (struct accounts){.rejected = result_of("rejected"),
+                           .dropped = result_of("dropped"),
+                           .dead = result_of("dead"),
+                           .refused = result_of("refused")};
+    a->waiting = stats_gauge("sluice_waiting_events",
+                             "Events whose request waits for a commit, a sync or "
+                             "sinks.",
+                             "");
+}
+
+void accounts_fini(struct accounts *a)
+{
+    while (a->first != NULL) {
+        struct account *next = a->first->next;
+
+        free(a->first->route);
+        free(a->first->codes);
+        free(a->first);
+        a->first = next;
+    }
+}
+
+static struct account *new_account(const char *route)
+{
+    static const char *const ends[N_ENDS] = {"stored",    "rejected", "dropped",
+                                             "duplicate", "dead",     "refused"};
+    struct account *a = mem_zalloc(sizeof *a);
+    char pair[LABEL_BYTES], labels[LABEL_BYTES + 40];
+
+    a->route = mem_strdup(route);
+    (void)stats_label_pair(pair, sizeof pair, "route", route);
+    a->received = stats_counter(
+        "sluice_received_events_total",
+        "Events received, by route; a request that is refused before its events are "
+        "counted is one.",
+        pair);
+    for (int i = 0; i < N_ENDS; i++) {
+        (void)snprintf(labels, sizeof labels, "%s,result=\"%s\"", pair, ends[i]);
+        a->ends[i] = stats_counter(
+            "sluice_route_events_total",
+            "What became of a route's events; the sum is what was received, but "
+            "for those waiting.",
+            labels);
+    }
+    return a;
+}
+
+struct account *account_of(struct accounts *all, const char *route)
+{
+    struct account **at = &all->first;
+
+    for (; *at != NULL; at = &(*at)->next) {
+        if (strcmp((*at)->route, route) == 0) {
+            return *at;
+        }
+    }
+    if (all->n >= ACCOUNTS_MAX && strcmp(route, OTHER) != 0) {
+        return account_of(all, OTHER);
+    }
+    all->n++;
+    *at = new_account(route);
+    return *at;
+}
+
+const char *account_name(const struct account *a)
+{
+    return a->route;
+}
+
+void account_received(struct account *a, uint32_t n)
+{
+    stats_add(a->received, n);
+}
+
+void account_wait(struct accounts *all, uint32_t n)
+{
+    all->n_waiting += n;
+    stats_set(all->waiting, all->n_waiting);
+}
+
+void account_done(struct accounts *all, uint32_t n)
+{
+    all->n_waiting -= n;
+    stats_set(all->waiting, all->n_waiting);
+}
+
+void account_ends(struct accounts *all, struct account *a, const struct ends *e)
+{
+    const uint32_t n[N_ENDS] = {e->stored,    e->rejected, e->dropped,
+                                e->duplicate, e->dead,     e->refused};
+
+    for (int i = 0; i < N_ENDS; i++) {
+        if (n[i] > 0) {
+            stats_add(a->ends[i], n[i]);
+        }
+    }
+    stats_add(all->rejected, e->rejected);
+    stats_add(all->dropped, e->dropped + e->duplicate);
+    stats_add(all->dead, e->dead);
+    stats_add(all->refused, e->refused);
+}
+
+static struct code *find(struct account *a, const char *code, int status)
+{
+    for (uint32_t i = 0; i < a->n_codes; i++) {
+        if (a->codes[i].status == status &&
+            strncmp(a->codes[i].name, code, ACCOUNT_CODE_BYTES - 1) == 0) {
+            return &a->codes[i];
+        }
+    }
+    return NULL;
+}
+
+static struct code *add(struct account *a, const char *code, int status)
+{
+    char pair[LABEL_BYTES], word[3 * ACCOUNT_CODE_BYTES],
+        labels[LABEL_BYTES + sizeof word + 40];
+    struct code *c = &a->codes[a->n_codes++];
+
+    (void)snprintf(c->name, sizeof c->name, "%s", code);
+    c->status = status;
+    (void)stats_label_pair(pair, sizeof pair, "route", a->route);
+    (void)stats_label(word, sizeof word, c->name);
+    (void)snprintf(labels, sizeof labels, "%s,code=\"%s\",status=\"%d\"", pair,
+                   word, status);
+    c->cell = stats_counter(
+        "sluice_refusals_total",
+        "Events rejected, and requests refused as a whole, by route, code and "
+        "status of the answer.",
+        labels);
+    return c;
+}
+
+void account_code(struct account *a, const char *code, int status)
+{
+    struct code *c;
+
+    if (a->codes == NULL) {
+        a->codes = mem_zalloc((ACCOUNT_CODES_MAX + 1) * sizeof *a->codes);
+    }
+    c = find(a, code, status);
+    if (c == NULL) {
+        /* A hook may make codes of what clients send. */
+        if (a->n_codes >= ACCOUNT_CODES_MAX) {
+            code = OTHER;
+            status = 0;
+            c = find(a, code, status);
+        }
+        c = c == NULL ? add(a, code, status) : c;
+    }
+    stats_add(c->cell, 1);
+}

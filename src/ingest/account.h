@@ -1,0 +1,63 @@
+/*
+ * account - what became of the events of one route at one worker: counters that add
+ * up.
+ *
+ *   received = stored + rejected + dropped + duplicate + dead + refused (+ waiting)
+ *
+ * A request that is refused before its events are counted is one event, received and
+ * refused. Of the worker's thread; lives as long as it, over reloads.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "stats/stats.h"
+
+enum {
+    ACCOUNTS_MAX = 1024,    /* names of routes of a process; further ones are "other" */
+    ACCOUNT_CODES_MAX = 40, /* codes of a route; further ones are "other" */
+    ACCOUNT_CODE_BYTES = 64
+};
+
+/* The events of one request that is answered. */
+struct ends {
+    uint32_t stored;    /* in one stream or more */
+    uint32_t rejected;  /* each has an error of its own */
+    uint32_t dropped;   /* by a hook */
+    uint32_t duplicate; /* taken out by dedup */
+    uint32_t dead;      /* kept as dead letters */
+    uint32_t refused;   /* with their request */
+};
+
+struct account;
+
+struct accounts {
+    struct account *first;
+    uint32_t n;
+    /* Of all routes; dropped counts duplicates as well. */
+    stats_cell *rejected, *dropped, *dead, *refused;
+    stats_cell *waiting;    /* a gauge */
+    uint64_t n_waiting;
+};
+
+void accounts_init(struct accounts *a);
+void accounts_fini(struct accounts *a); /* the cells stay */
+
+/* The account of that name, "POST /v1/events" or "none"; made on first use, which
+ * takes a lock. */
+struct account *account_of(struct accounts *all, const char *route);
+
+const char *account_name(const struct account *a); /* its route */
+
+/* n events of a body. */
+void account_received(struct account *a, uint32_t n);
+
+/* They wait for a commit, a sync or sinks; no longer. */
+void account_wait(struct accounts *all, uint32_t n);
+void account_done(struct accounts *all, uint32_t n);
+
+/* What they have become, at the moment of the answer. */
+void account_ends(struct accounts *all, struct account *a, const struct ends *e);
+
+/* One event or one request is refused with that code and that status. */
+void account_code(struct account *a, const char *code, int status);
