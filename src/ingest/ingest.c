@@ -63,7 +63,10 @@ static bool decide(struct ingest *in, struct http_request *r,
     } else {
         door_refuse_whole(in, r, &no);
     }
-    stats_add(in->m.raised, raised);
+    if (UNLIKELY(raised > 0)) {
+        stats_add(in->m.raised, raised);
+        stats_add(in->m.stopped, policy_stopped(p->binding->state));
+    }
     if (UNLIKELY(in->trial != NULL)) {
         trial_body(in, p, v, &(struct trial_body){.outcome = ok ? o : NULL,
                                                   .code = no.error.code,

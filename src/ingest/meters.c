@@ -26,6 +26,11 @@ void meters_init(struct meters *m, uint32_t worker)
     m->nowhere = account_of(&m->accounts, "none");
     m->raised = stats_counter("sluice_policy_errors_total",
                               "Hooks that raised an error.", "");
+    m->stopped = stats_counter(
+        "sluice_policy_interrupts_total",
+        "Hooks that were stopped, because they ran longer than a batch's hooks may, or "
+        "did not come back for a second.",
+        "");
     m->blocks = stats_counter("sluice_commits_total",
                               "Blocks written to the spool.", "");
     m->latency = stats_histogram(

@@ -86,7 +86,7 @@ struct meters {
     stats_cell *requests[600];   /* by status; made on first use */
     struct accounts accounts;
     struct account *nowhere;     /* of requests without a route */
-    stats_cell *raised;
+    stats_cell *raised, *stopped;
     uint64_t dead_told_ns, dead_untold; /* dead letters since the last line */
     struct stats_histogram *latency, *stages[N_STAGES];
     stats_cell *blocks;

@@ -185,6 +185,14 @@ bool policy_same_hook(struct policy_state *s, const struct route *a,
     return same;
 }
 
+uint32_t policy_stopped(struct policy_state *s)
+{
+    uint32_t n = s->n_stopped;
+
+    s->n_stopped = 0;
+    return n;
+}
+
 bool policy_is_bounded(const struct policy_state *s, const struct route *route)
 {
     return s->hooks[route->index].loops;

@@ -118,6 +118,10 @@ void policy_on_events(struct policy_state *s, const struct route *route,
                       struct event_batch *b, const struct policy_request *req,
                       uint32_t *n_raised);
 
+/* Of the events whose hook raised: those that were stopped because they ran too long,
+ * since it was last asked. */
+uint32_t policy_stopped(struct policy_state *s);
+
 /* What a state's thread is at, for another that watches it. */
 struct policy_at {
     uint64_t pass;            /* of this call alone */

@@ -95,6 +95,7 @@ void state_next_event(struct policy_state *s)
         return; /* the others of a long batch end at once */
     }
     if (clock_thread_ns() > s->deadline_ns) {
+        s->n_stopped++;
         s->overruns++;
         s->deadline_ns = clock_thread_ns() + NEXT_MS * 1000000ull;
     }

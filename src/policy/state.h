@@ -120,6 +120,7 @@ struct policy_state {
     atomic_bool worn;        /* the policy keeps so much that hooks fail for it */
     uint64_t deadline_ns;    /* of what runs now, in the thread's time; 0: unbounded */
     const char *bounded;     /* what that is, for the message */
+    uint32_t n_stopped;      /* events that ran too long, until they are counted */
     uint32_t overruns;       /* events of this call that were stopped */
     /* stuck.c's; the first two are read by the supervisor. */
     _Atomic uint64_t pass;   /* odd: in a hook */
