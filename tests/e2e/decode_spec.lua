@@ -74,7 +74,7 @@ describe("decoding", function()
       end]] } }
     local function is_utf8(text)
       h.write(s.dir .. "/text", text)
-      return h.shell("iconv -f UTF-8 -t UTF-8 '" .. s.dir .. "/text' >/dev/null")
+      return h.shell("iconv -f UTF-8 -t UTF-8 -o /dev/null '" .. s.dir .. "/text'")
         == ""
     end
     local raw = { ["x-raw"] = 'a"\xFF\xC3b\xE2\x82' }
@@ -93,5 +93,25 @@ describe("decoding", function()
     assert.matches('"why":', dead, 1, true)
     assert.is_true(is_utf8(dead))
     assert.is_true(is_utf8(s:text()))
+  end)
+
+  it("cuts what /status shows of an event between two characters", function()
+    local policy = h.policy { workers = 1 }
+    s = h.server { policy = policy }
+    h.write(s.path, policy:gsub('stream = "events",', '%0 on_event = function()'
+      .. ' return reject("no", "no") end,') .. '\nshadow { during = "1h", sample = 9 }')
+    assert.equal(200, s:reload().status)
+    for pad = 1, 6 do
+      assert.equal(202, s:post("/v1/events",
+        ('{"%s":"%s"}'):format(("k"):rep(pad), ("\xE2\x82\xAC"):rep(1000))).status)
+    end
+    local text = h.wait_for("samples", function()
+      local body = s:get("/status").body
+      return select(2, body:gsub("\xE2\x82\xAC\xE2\x82\xAC", "")) > 100 and body
+    end)
+    assert.is_nil(text:find("\xEF\xBF\xBD", 1, true))
+    h.write(s.dir .. "/text", text)
+    assert.equal("", h.shell("iconv -f UTF-8 -t UTF-8 -o /dev/null '" .. s.dir
+      .. "/text'"))
   end)
 end)
