@@ -162,7 +162,11 @@ static void post_drop(struct server *s, struct http_request *r, const char *name
     } else if (!sink->retiring) {
         answer_text(r, 409, "this sink is in the policy: take it out first\n");
     } else {
-        sink_drop(s, sink, "POST", &left);
+        if (!sink_drop(s, sink, "POST", &left)) {
+            answer_text(r, 503, "the sink's thread hangs, nothing was dropped: try "
+                                "again later\n");
+            return;
+        }
         (void)snprintf(text, sizeof text, "dropped events=%lu bytes=%lu\n",
                        (unsigned long)left.left, (unsigned long)left.lag_bytes);
         answer_text(r, 200, text);

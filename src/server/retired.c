@@ -10,10 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "server/state.h"
 #include "stats/stats.h"
+
+enum { END_MS = 1000, STOP_GRACE_MS = 2000 };
 
 static const char TAIL[] = ".journal";
 
@@ -85,13 +88,19 @@ void sinks_settle(struct server *s)
 /* ---- the end ---- */
 
 /* Nobody needs its journal; its dead letters stay. */
-static void end(struct server *s, struct running_sink *r)
+static bool end(struct server *s, struct running_sink *r)
 {
     static struct kept kept;
     char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
+    uint64_t now = clock_mono_ns();
     struct err e;
 
-    (void)delivery_stop(r->delivery, 0);
+    delivery_ask_stop(r->delivery, now);
+    if (delivery_join(r->delivery, now + END_MS * 1000000ull) == DELIVERY_STUCK) {
+        log_write(LOG_ERROR, "sink", "sink=%s status=stuck why=\"its thread does not "
+                                     "end\"", r->name);
+        return false;
+    }
     sink_lua_free(r->lua);
     (void)snprintf(path, sizeof path, "%s/sinks/%s%s", s->spool_dir, r->name,
                    TAIL);
@@ -105,6 +114,7 @@ static void end(struct server *s, struct running_sink *r)
         (void)!kept_write(&kept, s->spool_dir, NULL, &e);
     }
     *r = (struct running_sink){.delivery = NULL};
+    return true;
 }
 
 static void look(void *arg)
@@ -125,7 +135,7 @@ static void look(void *arg)
                       "dead=%lu",
                       r->name, (unsigned long)status.delivered,
                       (unsigned long)status.dead);
-            end(s, r);
+            (void)end(s, r);
         }
     }
 }
@@ -137,20 +147,24 @@ void on_sink_retired(void *arg)
     mailbox_post(&s->mail, look, s);
 }
 
-void sink_drop(struct server *s, struct running_sink *r, const char *cause,
+bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
                struct delivery_status *left)
 {
-    char labels[160];
+    char labels[160], name[sizeof r->name];
 
+    (void)snprintf(name, sizeof name, "%s", r->name);
     delivery_status(r->delivery, left);
-    (void)stats_label_pair(labels, sizeof labels, "sink", r->name);
+    if (!end(s, r)) {
+        return false;
+    }
+    (void)stats_label_pair(labels, sizeof labels, "sink", name);
     stats_add(stats_counter("sluice_sink_dropped_events_total",
                             "Events that were given up by hand.", labels),
               left->left);
     log_write(LOG_WARN, "sink",
-              "sink=%s status=dropped cause=%s events=%lu bytes=%lu", r->name,
+              "sink=%s status=dropped cause=%s events=%lu bytes=%lu", name,
               cause, (unsigned long)left->left, (unsigned long)left->lag_bytes);
-    end(s, r);
+    return true;
 }
 
 /* ---- a start ---- */
@@ -342,21 +356,36 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again,
     return ok;
 }
 
-void sinks_stop(struct server *s, int64_t flush_ms)
+bool sinks_stop(struct server *s, uint64_t until_ns)
 {
+    bool all = true;
+
     if (s->spool != NULL) {
         spool_rest(s->spool);
     }
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
-        struct running_sink *r = &s->sinks[i];
-
-        if (r->delivery != NULL) {
-            bool empty = delivery_stop(r->delivery, flush_ms);
-
-            sink_lua_free(r->lua);
-            log_write(LOG_INFO, "sink", "sink=%s status=stopped left=%s",
-                      r->name, empty ? "nothing" : "events");
-            *r = (struct running_sink){.delivery = NULL};
+        if (s->sinks[i].delivery != NULL) {
+            delivery_ask_stop(s->sinks[i].delivery, until_ns);
         }
     }
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct running_sink *r = &s->sinks[i];
+        enum delivery_end end;
+
+        if (r->delivery == NULL) {
+            continue;
+        }
+        end = delivery_join(r->delivery, until_ns + STOP_GRACE_MS * 1000000ull);
+        log_write(end == DELIVERY_STUCK ? LOG_ERROR : LOG_INFO, "sink",
+                  "sink=%s status=%s left=%s", r->name,
+                  end == DELIVERY_STUCK ? "stuck" : "stopped",
+                  end == DELIVERY_EMPTY ? "nothing" : "events");
+        if (end == DELIVERY_STUCK) {
+            all = false;
+            continue;
+        }
+        sink_lua_free(r->lua);
+        *r = (struct running_sink){.delivery = NULL};
+    }
+    return all;
 }

@@ -165,7 +165,11 @@ static bool take_over(struct server *s, struct running_sink *old,
     struct err why;
     bool ok;
 
-    delivery_hand_over(d, HAND_OVER_MS);
+    if (!delivery_hand_over(d, HAND_OVER_MS)) {
+        return err_set(e, "sink \"%s\": its thread does not end, so that \"%s\" can't "
+                          "take over its journal",
+                       old->name, c->sink->name);
+    }
     ok = move_journal(s, old->name, c->sink->name, e);
     if (ok && !start(s, c, lua, e)) {
         ok = false;
@@ -240,6 +244,7 @@ static bool apply_one(struct server *s, struct policy *p, uint32_t k,
     struct delivery_stream streams[PLAN_STREAMS_MAX];
     struct delivery_conf c = conf_of(s, plan, &plan->sinks[k], streams,
                                      streams_of(plan, k, ids, streams));
+    struct running_sink *r;
     struct sink_lua *lua;
 
     if (c.sink->was == NULL && journal_lost(s, c.sink->name)) {
@@ -249,7 +254,10 @@ static bool apply_one(struct server *s, struct policy *p, uint32_t k,
         return false;
     }
     if (!start_or_alter(s, &c, lua, e)) {
-        sink_lua_free(lua);
+        r = sinks_find(s, c.sink->name);
+        if (r == NULL || !delivery_hung(r->delivery)) { /* else it may be used yet */
+            sink_lua_free(lua);
+        }
         return false;
     }
     sinks_find(s, c.sink->name)->kept = line_of(plan, c.sink);
@@ -349,7 +357,9 @@ static struct delivery *give_back(struct server *s, struct running_sink *r)
     struct delivery *d = r->delivery;
     struct err e;
 
-    delivery_hand_over(d, HAND_OVER_MS);
+    if (!delivery_hand_over(d, HAND_OVER_MS)) {
+        return NULL;
+    }
     (void)move_journal(s, r->name, r->was, &e);
     sink_lua_free(r->lua);
     *r = (struct running_sink){.delivery = NULL};
@@ -372,7 +382,9 @@ static uint32_t stop_fresh(struct server *s, const struct kept *before,
             continue;
         }
         if (r->was[0] == '\0') {
-            (void)delivery_stop(r->delivery, 0);
+            if (delivery_stop(r->delivery, 0) == DELIVERY_STUCK) {
+                continue; /* it retires, behind this */
+            }
             sink_lua_free(r->lua);
             journal_path(s, r->name, path);
             (void)unlink(path);
@@ -380,7 +392,11 @@ static uint32_t stop_fresh(struct server *s, const struct kept *before,
             continue;
         }
         memcpy(was, r->was, sizeof was);
-        places[n++] = give_back(s, r);
+        places[n] = give_back(s, r);
+        if (places[n] == NULL) {
+            continue; /* its thread hangs: it retires, behind this */
+        }
+        n++;
         /* One that retires: no policy starts it. */
         line = kept_find(before, was);
         if (!sink_in_plan(policy_plan(s->policy), was)) {

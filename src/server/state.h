@@ -108,7 +108,12 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again,
                    struct err *e) MUST_USE;
 /* Tries to start one that is held. */
 void sinks_revive(struct server *s, struct running_sink *r);
-void sinks_stop(struct server *s, int64_t flush_ms);
+/* Ends all of them by one deadline. False: a thread hangs, and still uses the spool. */
+bool sinks_stop(struct server *s, uint64_t until_ns) MUST_USE;
+/* ready.c: asks all sinks' threads; done, on the supervisor's thread, gets the name of
+ * one that has not answered within 5 s, or NULL. Not called from within. */
+typedef void sinks_ready_fn(void *arg, const char *late);
+void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
 struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
 
 /* held.c: sinks that can't start. */
@@ -127,8 +132,9 @@ bool sink_in_plan(const struct plan *plan, const char *name);
 /* Into r, which is free or held. */
 bool sink_restore(struct server *s, struct running_sink *r,
                   const struct kept_sink *line, struct err *e) MUST_USE;
-/* Gives up what a retiring sink has left, and ends it. */
-void sink_drop(struct server *s, struct running_sink *r, const char *cause,
+/* Gives up what a retiring sink has left, and ends it. False: its thread hangs, and
+ * nothing is given up. */
+bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
                struct delivery_status *left);
 void on_sink_retired(void *arg); /* any thread: one of them has nothing left */
 

@@ -24,6 +24,8 @@
 
 /* What a load is waited for at the end, beside the drain. */
 #define LOADER_NS 500000000ull
+/* What workers and sinks are waited for behind the drain. */
+#define STOP_GRACE_NS 2000000000ull
 
 static void on_hup_done(void *arg, const struct reload_answer *a)
 {
@@ -223,26 +225,38 @@ static bool start(struct server *s, struct err *e)
     return true;
 }
 
+/* Workers and sinks, by one deadline: what the drain has left, and a grace. False: one
+ * hangs, and may still use anything. */
+static bool stop_threads(struct server *s)
+{
+    uint64_t now = clock_mono_ns();
+    uint64_t until_ns = s->drain_until_ns > now ? s->drain_until_ns : now;
+    bool all = true;
+
+    for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
+        if (!worker_free(s->workers[i], until_ns + STOP_GRACE_NS)) {
+            log_write(LOG_ERROR, "stuck", "worker=%u why=\"its thread does not end\"",
+                      i);
+            all = false;
+        }
+    }
+    return sinks_stop(s, until_ns) && all;
+}
+
 /* False: a thread still uses s. */
 static bool stop(struct server *s)
 {
-    int64_t left_ms = 0;
-    uint64_t now = clock_mono_ns();
     bool joined;
 
-    if (s->drain_until_ns > now) {
-        left_ms = (int64_t)((s->drain_until_ns - now) / 1000000u);
-    }
     watch_stop(&s->watch);
-    joined = reloads_join(s, now + LOADER_NS);
-    for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
-        worker_free(s->workers[i]);
+    joined = reloads_join(s, clock_mono_ns() + LOADER_NS);
+    if (!stop_threads(s)) {
+        return false;
     }
     free(s->workers);
     if (joined) {
         mailbox_fini(&s->mail); /* frees what the workers handed back */
     }
-    sinks_stop(s, left_ms);
     if (s->admin != NULL) {
         http_server_free(s->admin);
         (void)close(s->admin_fd);
@@ -380,7 +394,9 @@ int supervisor_run(const struct supervisor_conf *c)
     }
     if (stop(s)) {
         free(s);
+        log_write(LOG_INFO, "stopped", "exit=%d", code);
+    } else { /* nothing that the thread uses may be freed: the process ends */
+        log_write(LOG_WARN, "stopped", "exit=%d stuck=true", code);
     }
-    log_write(LOG_INFO, "stopped", "exit=%d", code);
     return code;
 }

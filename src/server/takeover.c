@@ -199,24 +199,37 @@ static void on_promoted(void *arg)
     went_live(r);
 }
 
+static const char HANGS[] = "sink \"%s\": its thread has not answered for 5 s, and is in "
+                            "a call that does not return (a disk or file system that "
+                            "hangs?); nothing has changed";
+
 /* Streams and sinks are as the new policy says from here on. */
-void takeover_promote(struct reload *r)
+static void promote(void *arg, const char *late)
 {
+    struct reload *r = arg;
     struct server *s = r->s;
-    struct plan *plan;
+    struct plan *plan = policy_plan_mutable(r->policy);
     struct err e;
 
-    r->generation = s->trial.g;
-    r->policy = policy_ref(r->generation->policy);
-    plan = policy_plan_mutable(r->policy);
-    if (streams_open(s, plan, r->ids, &r->dead_stream, &e) &&
+    if (late != NULL) {
+        (void)err_set(&e, HANGS, late);
+    } else if (streams_open(s, plan, r->ids, &r->dead_stream, &e) &&
         sinks_apply(s, r->policy, r->ids, r->dead_stream, &e)) {
         settle(r, true, on_promoted);
         return;
     }
-    streams_restore(s);
+    if (late == NULL) {
+        streams_restore(s);
+    }
     (void)snprintf(r->why, sizeof r->why, "it can't go live: %.200s", e.text);
     settle(r, false, on_dropped);
+}
+
+void takeover_promote(struct reload *r)
+{
+    r->generation = r->s->trial.g;
+    r->policy = policy_ref(r->generation->policy);
+    sinks_ready(r->s, promote, r);
 }
 
 /* A load that holds ends the trial of the one before: workers do as they are told
@@ -297,20 +310,17 @@ static void try(struct reload *r, const struct plan *plan)
 
 /* ---- a policy for all requests ---- */
 
-/* The policy is loaded; from here on it is quick. */
-void takeover_apply(struct reload *r)
+/* All that it needs answers: from here on it is quick. */
+static void apply(void *arg, const char *late)
 {
+    struct reload *r = arg;
     struct server *s = r->s;
     struct plan *plan = policy_plan_mutable(r->policy);
-    const char *fixed = needs_restart(s, policy_plan(s->policy), plan);
-    char text[ERR_TEXT_MAX];
     struct err e;
 
-    if (fixed != NULL) {
-        (void)snprintf(text, sizeof text,
-                       "%s can't change in a running server: restart it",
-                       fixed);
-        reload_refuse(r, RELOAD_NEEDS_RESTART, text);
+    if (late != NULL) {
+        (void)err_set(&e, HANGS, late);
+        reload_refuse(r, RELOAD_FAILED, e.text);
         return;
     }
     if (r->from == NULL && plan->trial.kind != TRIAL_NONE) {
@@ -329,5 +339,22 @@ void takeover_apply(struct reload *r)
     for (uint32_t i = 0; i < s->n_workers; i++) {
         worker_bind(s->workers[i], r->generation->bindings[i], &r->step);
     }
+}
+
+void takeover_apply(struct reload *r)
+{
+    struct server *s = r->s;
+    const char *fixed = needs_restart(s, policy_plan(s->policy),
+                                      policy_plan(r->policy));
+    char text[ERR_TEXT_MAX];
+
+    if (fixed != NULL) {
+        (void)snprintf(text, sizeof text,
+                       "%s can't change in a running server: restart it",
+                       fixed);
+        reload_refuse(r, RELOAD_NEEDS_RESTART, text);
+        return;
+    }
+    sinks_ready(s, apply, r);
 }
 

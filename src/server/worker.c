@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/latch.h"
 #include "base/mem.h"
 #include "loop/mailbox.h"
 
@@ -20,6 +21,7 @@ struct worker {
     struct mailbox mail;
     struct ingest *ingest;
     bool started;
+    struct latch ended;
     pthread_t thread;
     ev_timer drain_look;
     atomic_bool idle;
@@ -157,6 +159,7 @@ static void *run(void *arg)
     (void)snprintf(name, sizeof name, "worker %u", w->conf.number);
     (void)pthread_setname_np(pthread_self(), name);
     (void)ev_run(w->loop, 0);
+    latch_open(&w->ended);
     return NULL;
 }
 
@@ -165,6 +168,7 @@ bool worker_start(struct worker *w, struct binding *first, struct err *e)
     int rc;
 
     ingest_bind(w->ingest, first);
+    latch_init(&w->ended);
     rc = pthread_create(&w->thread, NULL, run, w);
     if (rc != 0) {
         return err_errno(e, rc, "can't start worker %u", w->conf.number);
@@ -243,17 +247,22 @@ static void on_stop(void *arg)
     ev_break(w->loop, EVBREAK_ALL);
 }
 
-void worker_free(struct worker *w)
+bool worker_free(struct worker *w, uint64_t until_ns)
 {
     if (w == NULL) {
-        return;
+        return true;
     }
     if (w->started) {
         mailbox_post(&w->mail, on_stop, w);
+        if (!latch_wait(&w->ended, until_ns)) {
+            return false;
+        }
         (void)pthread_join(w->thread, NULL);
+        latch_fini(&w->ended);
     }
     mailbox_fini(&w->mail);
     ingest_free(w->ingest);
     ev_loop_destroy(w->loop);
     free(w);
+    return true;
 }

@@ -44,54 +44,80 @@ void delivery_free(struct delivery *d)
     }
     mailbox_fini(&d->mail);
     ev_loop_destroy(d->loop);
+    latch_fini(&d->ended);
     (void)pthread_cond_destroy(&d->changed);
     (void)pthread_mutex_destroy(&d->lock);
     plan_unref(d->plan);
     free(d);
 }
 
+/* For a flush that ends in time, the sink's closing and the journal. */
+enum { GRACE_MS = 2000 };
+
 static void on_stop(void *arg)
 {
     struct delivery *d = arg;
 
+    d->drain_until_ns = d->stop_ns;
     d->draining = true;
     pump_later(d);
 }
 
-bool delivery_stop(struct delivery *d, int64_t flush_ms)
+void delivery_ask_stop(struct delivery *d, uint64_t until_ns)
 {
-    bool empty;
-
-    if (d->over) {
-        empty = d->status.left == 0;
-        delivery_free(d);
-        return empty;
+    if (!d->over && d->stop_ns == 0) {
+        d->stop_ns = until_ns;
+        mailbox_post(&d->mail, on_stop, d);
     }
-    d->drain_until_ns = clock_mono_ns() + (uint64_t)flush_ms * 1000000u;
-    mailbox_post(&d->mail, on_stop, d);
-    (void)pthread_join(d->thread, NULL);
-    empty = d->empty;
+}
+
+enum delivery_end delivery_join(struct delivery *d, uint64_t until_ns)
+{
+    bool empty = d->over && d->status.left == 0;
+
+    if (!d->over) {
+        if (!latch_wait(&d->ended, until_ns)) {
+            return DELIVERY_STUCK;
+        }
+        (void)pthread_join(d->thread, NULL);
+        empty = d->empty;
+    }
     delivery_free(d);
-    return empty;
+    return empty ? DELIVERY_EMPTY : DELIVERY_LEFT;
+}
+
+enum delivery_end delivery_stop(struct delivery *d, int64_t flush_ms)
+{
+    uint64_t until_ns = clock_mono_ns() + (uint64_t)flush_ms * 1000000u;
+
+    delivery_ask_stop(d, until_ns);
+    return delivery_join(d, until_ns + GRACE_MS * 1000000ull);
 }
 
 static void on_hand_over(void *arg)
 {
     struct delivery *d = arg;
 
+    d->drain_until_ns = d->stop_ns;
     d->pausing = true;
     pump_later(d);
 }
 
-void delivery_hand_over(struct delivery *d, int64_t ms)
+bool delivery_hand_over(struct delivery *d, int64_t ms)
 {
     if (d->over) {
-        return;
+        return true;
     }
-    d->drain_until_ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
-    mailbox_post(&d->mail, on_hand_over, d);
+    if (d->stop_ns == 0) {
+        d->stop_ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
+        mailbox_post(&d->mail, on_hand_over, d);
+    }
+    if (!latch_wait(&d->ended, d->stop_ns + GRACE_MS * 1000000ull)) {
+        return false;
+    }
     (void)pthread_join(d->thread, NULL);
     close_delivery(d);
     d->ops = &sink_absent;
     d->over = true;
+    return true;
 }

@@ -149,6 +149,10 @@ static void *run(void *arg)
     (void)pthread_setname_np(pthread_self(), name);
     pump(d);
     (void)ev_run(d->loop, 0);
+    /* Here, for it may take a while: nobody else waits for it. */
+    d->ops->close(d->sink);
+    d->sink = NULL;
+    latch_open(&d->ended);
     return NULL;
 }
 
@@ -361,7 +365,8 @@ struct delivery *delivery_new(const struct delivery_conf *c)
                    "%s/sinks/%s.journal", c->spool_dir, d->name);
     d->fresh = true;
     (void)pthread_mutex_init(&d->lock, NULL);
-    (void)pthread_cond_init(&d->changed, NULL);
+    latch_condition(&d->changed);
+    latch_init(&d->ended);
     mailbox_init(&d->mail, d->loop);
     make_cells(d);
     pump_watch(d);

@@ -67,26 +67,42 @@ void delivery_hold_why(struct delivery *d, const char *why);
 /* False and *e: it is held, and its journal can't note where it ends. */
 bool delivery_held_retires(const struct delivery *d, struct err *e) MUST_USE;
 
-/* A new plan: settings change from the next batch on. Blocks for at most a
- * turn. False and *e: nothing changed. */
+/* A new plan: settings change from the next batch on. Waits for at most a second.
+ * False and *e: nothing changed, or, with delivery_hung, it may change later. */
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
 /* Streams that do not feed the sink any more retire: what they have now is still
  * delivered. left: the sink itself is not in the policy. Only streams among the n
- * ids (NULL: all) retire now; the others go on until they are named. Blocks for at
- * most a turn. */
+ * ids (NULL: all) retire now; the others go on until they are named. Waits for at
+ * most a second; a thread that hangs does it once it goes on. */
 void delivery_retire(struct delivery *d, bool left, const int *ids, uint32_t n);
 
-/* Flushes what the spool holds for at most flush_ms (0: only what is in hand),
- * persists, ends the thread, frees d. True when nothing was left. */
-bool delivery_stop(struct delivery *d, int64_t flush_ms);
+/* STUCK: the thread did not end by the deadline, which it may do later: d lives, and
+ * may be joined again. Else the thread has ended and d is freed. */
+enum delivery_end { DELIVERY_EMPTY = 0, DELIVERY_LEFT, DELIVERY_STUCK };
+
+/* Flushes what the spool holds until then (a time of clock_mono_ns; in the past: only
+ * what is in hand), persists, ends the thread. Does not wait. */
+void delivery_ask_stop(struct delivery *d, uint64_t until_ns);
+enum delivery_end delivery_join(struct delivery *d, uint64_t until_ns) MUST_USE;
+
+/* Both: waits for at most flush_ms and two seconds. */
+enum delivery_end delivery_stop(struct delivery *d, int64_t flush_ms);
 
 /* Ends the thread as soon as nothing is in flight, at the latest after ms, and
  * closes the journal, which another delivery may take over; d keeps its place in
- * the spool, as after delivery_hold, until delivery_free. */
-void delivery_hand_over(struct delivery *d, int64_t ms);
+ * the spool, as after delivery_hold, until delivery_free. False: the thread does not
+ * end, and keeps it. */
+bool delivery_hand_over(struct delivery *d, int64_t ms) MUST_USE;
 void delivery_free(struct delivery *d);
+
+/* It did not make a change in time, and has not gone on since: what was given to it is
+ * still in its hands. */
+bool delivery_hung(struct delivery *d);
+
+/* Runs fn(arg) on its thread. False: it has none. */
+bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg);
 
 /* Opens or closes the sink's breakers by hand. False: it has none. */
 bool delivery_force(struct delivery *d, bool open);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "base/err.h"
+#include "base/latch.h"
 #include "loop/mailbox.h"
 #include "sink/delivery/dead.h"
 #include "sink/delivery/delivery.h"
@@ -66,6 +67,8 @@ struct delivery {
     unsigned short random[3];   /* of the jitter */
     bool draining;
     uint64_t drain_until_ns;
+    uint64_t stop_ns;           /* the end was asked for; the caller's. 0: not yet */
+    struct latch ended;         /* by the thread: it touches nothing any more */
     bool empty;                 /* at the end: nothing was left */
     bool left;                  /* not in the policy any more */
     bool pausing;               /* ends when nothing is in flight */
@@ -77,8 +80,8 @@ struct delivery {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct delivery_status status;
-    bool applied, apply_ok;     /* a change that was asked for */
-    struct err apply_why;
+    bool hung;                  /* a change was not made in time; the caller's, and the
+                                   thread's once it goes on */
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *holding,
         *lost, *skipped, *dead_events, *dead_bytes, *target_gauge;
     struct stats_histogram *batch_events, *batch_bytes, *age;
@@ -117,6 +120,9 @@ bool take_streams(struct delivery *d, const struct delivery_conf *c,
 /* Opens or alters those. False and *e: the journal can't be written. */
 bool open_outlets(struct delivery *d, const struct delivery_conf *c,
                   struct err *e) MUST_USE;
+
+/* All but its place in the spool. */
+void delivery_close(struct delivery *d);
 
 /* adapt.c: sets d->target by what was seen since the last time. */
 void adapt(struct delivery *d);

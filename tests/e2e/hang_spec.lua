@@ -1,0 +1,111 @@
+-- A sink whose thread is in a call that does not return, and sinks whose servers are
+-- gone, keep nobody waiting: not the admin listener, not the other sinks, not the end.
+local h = require "harness"
+
+local function root() return h.shell("id -u"):match("^0") end
+
+local function policy(more, sinks)
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1, drain = "3s" }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "10ms" }
+%s
+stream "events" { sinks = { "archive", %s } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]):format(more or [[file "slow" { dir = "slow", linger = "10ms" }]],
+    sinks or '"slow"')
+end
+
+describe("a sink whose write hangs", function()
+  local s, detach
+  after_each(function()
+    if detach then detach() detach = nil end
+    if s then s:close() s = nil end
+  end)
+
+  local function hang()
+    s = h.server { policy = policy() }
+    s:post("/v1/events", "{}")
+    s:deliver(20)
+    detach = s:inject("pwrite64:delay_enter=60000000", "slow")
+    s:post("/v1/events", "{}")
+    h.wait_for("the thread to hang", function()
+      return s:metric("sluice_delivered_events_total", "archive") == 2
+    end)
+  end
+
+  it("does not silence the admin listener during a reload, which is refused and names it",
+  function()
+    if not root() then pending("needs root") return end
+    hang()
+    h.write(s.path, policy() .. "\n-- another\n")
+    local longest, answer = 0, nil
+    local results, errors = h.together {
+      reload = function()
+        local out = h.shell(("curl -s -m 30 -w '\\n%%{http_code}' -X POST "
+          .. "http://127.0.0.1:%d/reload"):format(s.admin))
+        answer = out
+        return out
+      end,
+      health = function()
+        while not answer do
+          local began = h.now()
+          local out = h.shell(("curl -s -m 30 -o /dev/null -w '%%{http_code}' "
+            .. "http://127.0.0.1:%d/healthz"):format(s.admin))
+          assert.equal("200", out)
+          longest = math.max(longest, h.now() - began)
+          h.sleep(0.05)
+        end
+      end,
+    }
+    assert.same({}, errors)
+    assert.matches('sink \\"slow\\": its thread has not answered', results.reload)
+    assert.is_true(longest < 2, "healthz took " .. longest)
+    -- It goes on where it was, and so do reloads.
+    detach()
+    detach = nil
+    h.wait_for("a reload", function() return s:reload().status == 200 end, 30)
+    s:deliver(30)
+    assert.equal(0, s:stop())
+  end)
+
+  it("does not hold up the end of the process, and loses nothing", function()
+    if not root() then pending("needs root") return end
+    hang()
+    local began = h.now()
+    s:signal "SIGTERM"
+    s:logged("event=stopped exit=0 stuck=true", 20)
+    assert.is_true(h.now() - began < 12, "took " .. (h.now() - began))
+    s:logged "event=sink sink=slow status=stuck"
+    detach() -- a thread that is traced does not die
+    detach = nil
+    assert.equal(0, h.reap(s.pid))
+    s.pid = nil
+    s:start()
+    s:deliver(30)
+    assert.equal(0, s:stop())
+    assert.equal(2, #s:lines "slow")
+    assert.equal(2, #s:lines())
+  end)
+end)
+
+describe("sinks whose servers are gone", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  it("have one drain for all of them at the end", function()
+    local more, names = {}, {}
+    for i = 1, 6 do
+      more[i] = ([[kafka "bus%d" { brokers = "127.0.0.1:1", topic = "t",
+        batch = { linger = "1ms" } }]]):format(i)
+      names[i] = ('"bus%d"'):format(i)
+    end
+    s = h.server { policy = policy(table.concat(more, "\n"), table.concat(names, ", ")) }
+    for _ = 1, 5 do assert.equal(202, s:post("/v1/events", "{}").status) end
+    local began = h.now()
+    assert.equal(0, s:stop())
+    local took = h.now() - began
+    print(("# drain of 3 s with six dead sinks: ended after %.1f s"):format(took))
+    assert.is_true(took >= 2.5 and took < 8, "took " .. took)
+  end)
+end)
