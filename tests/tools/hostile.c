@@ -6,7 +6,7 @@
  *   drip      one byte every 20 ms      half      half a request, then shutdown
  *   reset     half a request, then RST  mix       all of them, in turn
  *
- * --again: who is thrown out comes back. One thread; figures at the end. */
+ * --again: who is thrown out comes back 100 ms later. One thread; figures at the end. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum mode { SILENT, LENGTH, CHUNK, PIPELINE, DRIP, HALF, RESET, N_MODES };
-enum { EVENTS = 512, DRIP_MS = 20, ADDRESSES = 200 };
+enum { EVENTS = 512, DRIP_MS = 20, ADDRESSES = 200, BACK_MS = 100 };
 
 static const char *const names[] = {"silent", "length", "chunk", "pipeline",
                                     "drip",   "half",   "reset"};
@@ -40,6 +40,8 @@ struct client {
     int fd;
     enum mode mode;
     bool harmed;       /* has done its first harm */
+    bool acted;        /* on this connection */
+    uint64_t back_ms;  /* when it comes back */
     size_t at;         /* of the text to drip */
 };
 
@@ -87,6 +89,7 @@ static void leave(struct client *c, bool reset)
     }
     (void)close(c->fd);
     c->fd = -1;
+    c->back_ms = now_ms() + BACK_MS;
     closed++;
 }
 
@@ -99,6 +102,7 @@ static void enter(struct client *c, unsigned number)
     int on = 1;
 
     c->at = 0;
+    c->acted = false;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) {
         return;
@@ -120,12 +124,12 @@ static void act(struct client *c)
 {
     switch (c->mode) {
     case LENGTH:
-        if (!c->harmed) {
+        if (!c->acted) {
             give(c, LENGTH_TEXT, sizeof LENGTH_TEXT - 1);
         }
         break;
     case CHUNK:
-        if (!c->harmed) {
+        if (!c->acted) {
             give(c, CHUNK_TEXT, sizeof CHUNK_TEXT - 1);
         }
         break;
@@ -140,7 +144,7 @@ static void act(struct client *c)
         }
         break;
     case HALF:
-        if (!c->harmed) {
+        if (!c->acted) {
             give(c, CHUNK_TEXT, sizeof CHUNK_TEXT - 8);
             (void)shutdown(c->fd, SHUT_WR);
         }
@@ -155,6 +159,7 @@ static void act(struct client *c)
     case N_MODES:
         break;
     }
+    c->acted = true;
     done_harm(c);
 }
 
@@ -162,6 +167,7 @@ static void turn(struct client *clients, unsigned n)
 {
     static struct epoll_event events[EVENTS];
     int k = epoll_wait(poll_fd, events, EVENTS, DRIP_MS);
+    uint64_t now = now_ms();
 
     for (int i = 0; i < k; i++) {
         struct client *c = events[i].data.ptr;
@@ -177,9 +183,7 @@ static void turn(struct client *clients, unsigned n)
         }
     }
     for (unsigned i = 0; i < n && again; i++) {
-        if (clients[i].fd < 0) {
-            clients[i].harmed = false;
-            harmed--;
+        if (clients[i].fd < 0 && now >= clients[i].back_ms) {
             enter(&clients[i], i);
         }
     }
