@@ -90,7 +90,7 @@ beside() { # folder of the build, files: two at a time
 
 # Specs that compare times or rates of one run with those of another have the
 # machine for themselves; all others run two at a time, for they mostly wait.
-alone="reload breaker hedge isolation memory delivered canary stuck"
+alone="hostile_clients reload breaker hedge isolation memory delivered canary stuck"
 timed() { # file: whether its name is among them
   name=$(basename "$1" _spec.lua)
   case " $alone " in *" $name "*) return 0 ;; esac

@@ -250,6 +250,7 @@ void commit_turn(struct ingest *in)
     while (w != NULL) {
         struct waiter *next = w->next;
 
+        waiter_release(in, w); /* the segments count its bytes now */
         w->next = NULL;
         if (due(in, w)) {
             finish(in, w);

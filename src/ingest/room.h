@@ -131,6 +131,7 @@ struct ingest {
 /* waiter.c */
 struct waiter *waiter_get(struct ingest *in); /* NULL: WAITERS_MAX in use */
 char *waiter_text(struct waiter *w, size_t n); /* where its answer may go */
+void waiter_release(struct ingest *in, struct waiter *w); /* its room */
 void waiter_put(struct ingest *in, struct waiter *w);
 
 /* commit.c: one block a stream, then the answers. */

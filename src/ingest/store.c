@@ -42,8 +42,16 @@ static void measure(const struct ingest *in, const struct binding *b,
     }
 }
 
-/* Room for the whole request in every stream, beyond what on_headers reserved
- * for the route's own. */
+/* What it needs of stream s beyond what was reserved as its body arrived. */
+static uint64_t missing(const struct route *route, const struct sizes *z,
+                        const struct waiter *w, int s)
+{
+    uint64_t had = s == route->stream ? w->reserved : 0;
+
+    return z->bytes[s] > had ? z->bytes[s] - had : 0;
+}
+
+/* Room for the whole request in every stream. */
 static bool reserve(struct ingest *in, const struct binding *b,
                     const struct route *route, const struct sizes *z,
                     const struct waiter *w)
@@ -54,10 +62,8 @@ static bool reserve(struct ingest *in, const struct binding *b,
     for (; left != 0 && ok; left &= left - 1) {
         int s = __builtin_ctzll(left);
 
-        if (s == route->stream && w->reserved >= z->bytes[s]) {
-            continue;
-        }
-        ok = spool_reserve(in->conf.spool, b->stream_ids[s], z->bytes[s]);
+        ok = spool_reserve(in->conf.spool, b->stream_ids[s],
+                           missing(route, z, w, s));
         had |= ok ? 1ull << s : 0;
     }
     /* Asked, not kept: this worker commits within the turn, and the pending
@@ -65,7 +71,8 @@ static bool reserve(struct ingest *in, const struct binding *b,
     for (; had != 0; had &= had - 1) {
         int s = __builtin_ctzll(had);
 
-        spool_release(in->conf.spool, b->stream_ids[s], z->bytes[s]);
+        spool_release(in->conf.spool, b->stream_ids[s],
+                      missing(route, z, w, s));
     }
     return ok;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/mem.h"
 #include "ingest/room.h"
 
@@ -33,11 +34,17 @@ struct waiter *waiter_get(struct ingest *in)
     return w;
 }
 
+void waiter_release(struct ingest *in, struct waiter *w)
+{
+    if (UNLIKELY(w->reserved > 0)) {
+        spool_release(in->conf.spool, w->reserved_stream, w->reserved);
+        w->reserved = 0;
+    }
+}
+
 void waiter_put(struct ingest *in, struct waiter *w)
 {
-    if (w->reserved > 0) {
-        spool_release(in->conf.spool, w->reserved_stream, w->reserved);
-    }
+    waiter_release(in, w);
     dedup_settle(&w->hold, false); /* unless it was settled as stored */
     in->n_delivering -= w->delivering;
     free(w->long_answer);

@@ -62,6 +62,31 @@ describe("many connections together", function()
     assert.equal("ready\n", s:get("/readyz").body)
   end)
 
+  it("hold room for what has arrived of a body, until it is stored or gone",
+  function()
+    s = h.server { policy = h.policy { workers = 1, ack = "delivered",
+      linger = "30s" } }
+    local function reserved()
+      return s:metric("sluice_spool_reserved_bytes", "events")
+    end
+    local half = '{"a":"' .. ("x"):rep(5e5)
+    local head = "POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: %d"
+      .. "\r\n\r\n"
+    local c, gone = h.connect(s.port), h.connect(s.port)
+    for _, x in ipairs { c, gone } do x:send(head:format(2 * #half) .. half) end
+    h.wait_for("two halves", function() return reserved() >= 2 * #half end)
+    assert.is_true(reserved() <= 4 * #half)
+    gone:close()
+    h.wait_for("one to be let go", function() return reserved() < 2 * #half end)
+    c:send(("x"):rep(#half - 2) .. '"}')
+    h.wait_for("the other to be stored", function()
+      return s:metric("sluice_stored_events_total", "events") == 1
+    end)
+    -- Its answer waits for the sink; its room is in the segment now.
+    assert.equal(0, reserved())
+    c:close()
+  end)
+
   it("that have sent one byte of their bodies do not use up the room for bodies",
   function()
     s = h.server { policy = h.policy { workers = 1 } }
