@@ -113,6 +113,19 @@ function M.write(path, text)
   f:close()
 end
 
+---What a program is wrapped in so that its wall clock is what set_clock says.
+function M.own_clock(file)
+  M.write(file, ("0"):rep(32))
+  return { "env", "SLUICE_CLOCK=" .. file,
+    "LD_PRELOAD=" .. M.build .. "/tools/clock_shim.so" }
+end
+
+---Milliseconds beside the machine's clock. Written in place: it is mapped.
+function M.set_clock(file, ms)
+  shell(("printf '%%032d' %d | dd of='%s' conv=notrunc status=none")
+    :format(ms, file))
+end
+
 ---Starts a program; its output goes to the files given.
 function M.spawn(argv, out, err)
   local pid = assert(unistd.fork())
