@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,7 +99,10 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
 void log_text(enum log_level level, const char *event, const char *text)
 {
     if (!atomic_load(&as_json)) {
-        write_line(text, strlen(text));
+        char *out = text_new(TEXT_PLAIN, str_of(text));
+
+        write_line(out, strlen(out));
+        free(out);
         return;
     }
     while (*text != '\0') {

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "base/mem.h"
 #include "base/utf8.h"
 
 enum { ESCAPE_MAX = 6 };
@@ -119,6 +120,13 @@ char *text_z(enum text_for to, struct str text, char *out, size_t room)
 {
     out[text_write(to, text, out, room - 1)] = '\0';
     return out;
+}
+
+char *text_new(enum text_for to, struct str text)
+{
+    size_t room = text_bound(text.n) + 1;
+
+    return text_z(to, text, mem_alloc(room), room);
 }
 
 size_t text_cut(struct str text, size_t max)

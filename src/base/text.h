@@ -34,6 +34,9 @@ size_t text_write(enum text_for to, struct str text, char *out, size_t room);
 /* The same with a NUL behind it; room >= 1. Returns out. */
 char *text_z(enum text_for to, struct str text, char *out, size_t room);
 
+/* The whole of text with a NUL behind it, for free(). */
+char *text_new(enum text_for to, struct str text);
+
 /* The length of the longest prefix of text of at most max bytes that does not end
  * inside a character. */
 size_t text_cut(struct str text, size_t max);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "policy/policy.h"
 #include "server/problems.h"
@@ -13,11 +14,12 @@
 static void print_json(const struct policy_report *report)
 {
     cJSON *list = problems_json(report);
-    char *text;
+    char *json = cJSON_PrintUnformatted(list);
+    char *text = text_new(TEXT_PLAIN, str_of(json)); /* a policy may hold any bytes */
 
-    text = cJSON_PrintUnformatted(list);
     (void)puts(text);
-    cJSON_free(text);
+    free(text);
+    cJSON_free(json);
     cJSON_Delete(list);
 }
 
@@ -25,7 +27,10 @@ static void print_text(const char *path, const struct policy_report *report,
                        const struct policy *p)
 {
     if (report->text != NULL) {
-        (void)fputs(report->text, p == NULL ? stderr : stdout);
+        char *text = text_new(TEXT_PLAIN, str_of(report->text));
+
+        (void)fputs(text, p == NULL ? stderr : stdout);
+        free(text);
     }
     if (p != NULL) {
         const struct plan *plan = policy_plan(p);

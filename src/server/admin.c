@@ -75,13 +75,10 @@ static void get_readyz(struct server *s, struct http_request *r)
  * inside a character. */
 static void answer_json(struct http_request *r, int status, char *json)
 {
-    struct str text = str_of(json);
-    char *out = mem_alloc(text_bound(text.n) + 1);
+    char *text = text_new(TEXT_PLAIN, str_of(json));
 
-    http_answer(r, status, "",
-                (struct str){out, text_write(TEXT_PLAIN, text, out,
-                                             text_bound(text.n))});
-    free(out);
+    http_answer(r, status, "", str_of(text));
+    free(text);
     free(json);
 }
 

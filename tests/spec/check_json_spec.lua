@@ -85,4 +85,18 @@ describe("sluice check --json", function()
     local out = c.check('server { workers = 0 }\n{BASE}', "--json", "2")
     assert.equal("", out)
   end)
+
+  it("writes UTF-8, whatever bytes the policy holds", function()
+    local name = os.tmpname()
+    local f = assert(io.open(name, "wb"))
+    f:write('server { lisen = "\xFF\xC3" }\n')
+    f:close()
+    for _, args in ipairs { "check --json", "check" } do
+      local out = io.popen(("%s %s %s 2>&1 | iconv -f UTF-8 -t UTF-8 2>&1")
+        :format(h.binary, args, name)):read("*a")
+      assert.matches("did you mean", out, 1, true)
+      assert.is_nil(out:find("illegal input", 1, true))
+    end
+    os.remove(name)
+  end)
 end)
