@@ -1,6 +1,7 @@
 /* The plan's streams in the spool, and which of them feed a sink. */
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -64,6 +65,32 @@ bool streams_open(struct server *s, const struct plan *plan, int *ids,
         }
     }
     return dead_stream_open(s, plan, dead_stream, e);
+}
+
+void streams_used(struct server *s)
+{
+    int ids[PLAN_STREAMS_MAX + 1];
+    uint32_t n = policy_plan(s->policy)->n_streams;
+
+    memcpy(ids, s->stream_ids, n * sizeof *ids);
+    ids[n++] = s->dead_stream;
+    spool_streams_used(s->spool, ids, n);
+}
+
+static void tell_left(void *arg, const char *name)
+{
+    const struct server *s = arg;
+
+    log_write(LOG_WARN, "stream_left",
+              "stream=%s why=\"no policy has the stream, and no sink reads it: put the "
+              "stream back, or save its events with sluice inspect --salvage and delete "
+              "the folder %s/%s\"",
+              name, s->spool_dir, name);
+}
+
+void streams_tell_left(struct server *s)
+{
+    spool_streams_left(s->spool, tell_left, s);
 }
 
 void streams_restore(struct server *s)

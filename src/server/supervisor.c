@@ -214,6 +214,8 @@ static bool start(struct server *s, struct err *e)
         return false;
     }
     spool_ready(s->spool);
+    streams_used(s);
+    streams_tell_left(s);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
     takeover_note(s, !s->fell_back);
     log_write(LOG_INFO, "ready",

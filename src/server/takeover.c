@@ -134,6 +134,7 @@ static void went_live(void *arg)
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
     takeover_note(s, r->from == NULL);
     sinks_retire(s);
+    streams_used(s);
     reload_finish(r, RELOAD_OK, "live", report_text(r));
 }
 

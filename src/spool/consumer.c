@@ -51,6 +51,7 @@ void spool_consumer_close(struct spool_consumer *c)
     struct spool *s = st->spool;
 
     (void)pthread_mutex_lock(&s->lock);
+    st->consumed = consumer_lag(c) == 0;
     (void)pthread_rwlock_wrlock(&st->watch);
     for (uint32_t i = 0; i < st->n_consumers; i++) {
         if (st->consumers[i] == c) {
@@ -110,8 +111,7 @@ void spool_consumer_return(struct spool_consumer *c)
     set_ends(c, false, 0, NULL, 0);
 }
 
-/* The first sequence of the shard that c will never need; under lock. */
-static uint64_t limit_of(const struct spool_consumer *c, const struct shard *sh)
+uint64_t consumer_limit(const struct spool_consumer *c, const struct shard *sh)
 {
     if (!c->leaving || sh->epoch < c->ends_epoch) {
         return UINT64_MAX;
@@ -203,11 +203,11 @@ bool segment_needed(const struct segment *g, uint64_t end)
         const struct hold *h = hold_find(g->shard, c);
 
         if ((h == NULL || atomic_load(&h->released) < end) &&
-            g->first < limit_of(c, g->shard)) {
+            g->first < consumer_limit(c, g->shard)) {
             return true;
         }
     }
-    return st->n_consumers == 0;
+    return st->n_consumers == 0 && !atomic_load(&st->freed);
 }
 
 bool stream_left(const struct stream *st)
@@ -291,57 +291,6 @@ uint64_t segment_end_seq(const struct segment *g)
     return atomic_load(&g->state) == SEGMENT_PREPARED
                ? 0
                : g->first + tail_n(segment_readable(g));
-}
-
-/* Bytes of g behind the sequence `from`: by its share of the events, for where each
- * of them lies is not known. */
-static uint64_t bytes_from(const struct segment *g, uint64_t from)
-{
-    uint64_t tail = g->old ? atomic_load(&g->tail) : segment_readable(g);
-    uint64_t end = segment_end_seq(g), bytes = tail_end(tail) - PAGE_BYTES;
-
-    if (end <= from || end <= g->first || tail_end(tail) <= PAGE_BYTES) {
-        return 0;
-    }
-    return from <= g->first
-               ? bytes
-               : (uint64_t)((double)bytes * (double)(end - from) /
-                            (double)(end - g->first)) + 1;
-}
-
-uint64_t consumer_lag(const struct spool_consumer *c)
-{
-    const struct stream *st = c->stream;
-    uint64_t bytes = 0;
-
-    for (const struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        const struct hold *h = hold_find(sh, c);
-        uint64_t released = h == NULL ? 0 : atomic_load(&h->released);
-        uint64_t limit = limit_of(c, sh);
-
-        bytes += sh->unknown && released < limit ? st->spool->conf.segment_bytes : 0;
-        for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
-            if (atomic_load(&g->state) == SEGMENT_USED && g->first < limit &&
-                released < limit) {
-                uint64_t lag = bytes_from(g, released);
-                uint64_t past = limit == UINT64_MAX ? 0 : bytes_from(g, limit);
-
-                bytes += lag > past ? lag - past : 0;
-            }
-        }
-    }
-    return bytes;
-}
-
-uint64_t spool_consumer_lag(const struct spool_consumer *c)
-{
-    struct spool *s = c->stream->spool;
-    uint64_t bytes;
-
-    (void)pthread_mutex_lock(&s->lock);
-    bytes = consumer_lag(c);
-    (void)pthread_mutex_unlock(&s->lock);
-    return bytes;
 }
 
 /* Old shards whose last event is released are done with; live ones never. */

@@ -352,6 +352,7 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
     }
     cur->off += size;
     cur->seq = out->first + out->n;
+    ages_note(cur->hold, out->first, cur->seq, out->wall_ms);
     return SPOOL_READ_OK;
 }
 

@@ -11,6 +11,7 @@
  * what it has seen would drop them. So a folder whose HOST is not here any more, or is
  * not the same, goes on under a new uuid. What it holds already keeps its names.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -337,6 +338,42 @@ static void write_host(const struct spool *s, const char *before,
     }
 }
 
+static bool has_shard(const char *stream)
+{
+    unsigned epoch, worker;
+    struct dirent *d;
+    bool has = false;
+    DIR *at = opendir(stream);
+
+    while (at != NULL && !has && (d = readdir(at)) != NULL) {
+        has = sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2;
+    }
+    if (at != NULL) {
+        (void)closedir(at);
+    }
+    return has;
+}
+
+/* Whether there is something that has the lost name; a first start may have been cut
+ * between EPOCH and UUID. True also when the disk does not say. */
+static bool was_used(const struct spool *s)
+{
+    char path[PATH_MAX];
+    struct dirent *d;
+    bool used = false;
+    DIR *at = opendir(s->dir);
+
+    if (at == NULL) {
+        return true;
+    }
+    while (!used && (d = readdir(at)) != NULL) {
+        (void)snprintf(path, sizeof path, "%s/%s", s->dir, d->d_name);
+        used = d->d_name[0] != '.' && has_shard(path);
+    }
+    (void)closedir(at);
+    return used;
+}
+
 bool identity_find(struct spool *s, struct err *e)
 {
     char names[TEXT_MAX], host[512] = "";
@@ -354,7 +391,7 @@ bool identity_find(struct spool *s, struct err *e)
             return false;
         }
         why = told ? moved(host, trait) : "HOST is not there";
-    } else if (s->epoch > 1) {
+    } else if (was_used(s)) {
         return err_set(e, "%s/UUID is missing, but the spool was used before: put "
                           "the file back",
                        s->dir);

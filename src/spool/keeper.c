@@ -427,7 +427,7 @@ static void keep_stream(struct stream *st, struct shard **shards)
     if (atomic_load(&st->spool->reclaim)) {
         reclaim_stream(st);
     }
-    drop_warm(st, WARM_MS);
+    drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS);
     stats_set(st->bytes_gauge, atomic_load(&st->used));
 }
 

@@ -32,8 +32,8 @@ static void release(struct shard *sh, struct segment **at, struct segment **gone
 
     *at = g->next;
     (void)atomic_fetch_sub(&sh->stream->used, g->bytes);
-    if (!g->old && !atomic_load(&g->damaged) && !atomic_load(&g->poisoned) && sh->opened &&
-        sh->n_warm < FREE_MAX) {
+    if (!g->old && !atomic_load(&g->damaged) && !atomic_load(&g->poisoned) &&
+        !atomic_load(&sh->stream->freed) && sh->opened && sh->n_warm < FREE_MAX) {
         g->released_ms = mono_ms();
         atomic_store(&g->state, SEGMENT_FREE);
         push(&sh->warm, g);
@@ -175,6 +175,10 @@ void reclaim_stream(struct stream *st)
         (void)pthread_mutex_unlock(&s->lock);
         return;
     }
+    /* What its sinks have not delivered holds them open; what none of them had is for
+     * an operator to decide. */
+    atomic_store(&st->freed, atomic_load(&st->ended) && st->consumed &&
+                                 st->n_consumers == 0);
     skip_all(st);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         reclaim_shard(sh, &gone);

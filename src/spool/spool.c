@@ -9,6 +9,7 @@
  */
 #include "spool/spool.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -63,6 +64,25 @@ static void free_segments(struct segment *g)
     }
 }
 
+/* Of a stream that no policy has, and that all sinks are done with. */
+static void drop_segments(struct shard *sh)
+{
+    char path[PATH_MAX];
+
+    atomic_store(&sh->current, NULL);
+    while (sh->segments != NULL) {
+        struct segment *next = sh->segments->next;
+
+        segment_delete(sh->segments);
+        sh->segments = next;
+    }
+    shard_path(sh, path, sizeof path);
+    (void)rmdir(path);
+    (void)snprintf(path, sizeof path, "%s/%s", sh->stream->spool->dir,
+                   sh->stream->name);
+    (void)rmdir(path);
+}
+
 /* What was prepared and never used is not left behind. */
 static void free_shard(struct shard *sh)
 {
@@ -87,6 +107,9 @@ static void free_shard(struct shard *sh)
 
         segment_delete(sh->warm);
         sh->warm = next;
+    }
+    if (atomic_load(&sh->stream->freed)) {
+        drop_segments(sh);
     }
     if (atomic_load(&sh->current) != NULL) {
         segment_mark_closed(atomic_load(&sh->current));
@@ -218,6 +241,8 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
 
     if (id >= 0) {
         atomic_store(&s->streams[id]->max_bytes, conf->max_bytes);
+        atomic_store(&s->streams[id]->ended, false);
+        atomic_store(&s->streams[id]->freed, false);
         atomic_store(&s->streams[id]->synced, conf->synced);
         if (conf->delivered) {
             atomic_store(&s->streams[id]->delivered, true);
@@ -248,6 +273,55 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
     s->streams[n] = st;
     atomic_store(&s->n_streams, n + 1);
     return (int)n;
+}
+
+static bool has_shards(const char *path)
+{
+    unsigned epoch, worker;
+    struct dirent *d;
+    bool has = false;
+    DIR *at = opendir(path);
+
+    while (at != NULL && !has && (d = readdir(at)) != NULL) {
+        has = sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2;
+    }
+    if (at != NULL) {
+        (void)closedir(at);
+    }
+    return has;
+}
+
+void spool_streams_left(const struct spool *s, spool_left_fn *fn, void *arg)
+{
+    char path[PATH_MAX];
+    struct dirent *d;
+    DIR *at = opendir(s->dir);
+
+    while (at != NULL && (d = readdir(at)) != NULL) {
+        (void)snprintf(path, sizeof path, "%s/%s", s->dir, d->d_name);
+        if (good_name(d->d_name) && find_stream(s, d->d_name) < 0 &&
+            has_shards(path)) {
+            fn(arg, d->d_name);
+        }
+    }
+    if (at != NULL) {
+        (void)closedir(at);
+    }
+}
+
+void spool_streams_used(struct spool *s, const int *ids, uint32_t n)
+{
+    uint32_t n_streams = atomic_load(&s->n_streams);
+
+    for (uint32_t i = 0; i < n_streams; i++) {
+        bool used = false;
+
+        for (uint32_t k = 0; k < n; k++) {
+            used |= ids[k] == (int)i;
+        }
+        atomic_store(&s->streams[i]->ended, !used);
+    }
+    keeper_wake(s);
 }
 
 uint64_t spool_stream_bytes(const struct spool *s, int stream)

@@ -77,7 +77,16 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
  * earlier processes left of it: to be read, not written to. -1 and *e on error. */
 int spool_stream_left(struct spool *s, const char *name, struct err *e) MUST_USE;
 
-/* Events on disk in the stream that were left by an earlier process. */
+/* Names of streams that lie in the spool's folder, and that the process has not opened:
+ * nobody reads them. */
+typedef void spool_left_fn(void *arg, const char *name);
+void spool_streams_left(const struct spool *s, spool_left_fn *fn, void *arg);
+
+/* The policy has these streams. Segments of another one are freed once its last
+ * consumer has released them all and is closed; otherwise it keeps its events. */
+void spool_streams_used(struct spool *s, const int *ids, uint32_t n);
+
+/* Bytes on disk in the stream that were left by an earlier process. */
 uint64_t spool_stream_bytes(const struct spool *s, int stream);
 
 /* ---- writing (one worker) ---- */
@@ -281,3 +290,7 @@ void spool_cursor_release(struct spool_cursor *cur, uint64_t seq);
 /* Bytes of the stream's blocks that c has not released: within a segment by their
  * share of its events. 0 only when there are none. */
 uint64_t spool_consumer_lag(const struct spool_consumer *c);
+
+/* When the oldest event arrived that c has read and not released (wall clock, ms). 0:
+ * there is none. The consumer's thread. */
+int64_t spool_consumer_oldest(const struct spool_consumer *c);

@@ -12,6 +12,7 @@
  *   keeper.c    the housekeeping thread: prepares, syncs
  *   reclaim.c   what it does with segments that nobody needs
  *   consumer.c  who still needs which segments
+ *   lag.c       how far they are behind
  *   awaited.c   what ack = "delivered" waits for
  *   cursor.c    reading a shard
  *
@@ -37,7 +38,8 @@ enum {
     WRITE_BACK_BYTES = 8 << 20,
     MARKS_MAX = 4096,
     LOST_MAX = 64,
-    NAMES_MAX = 64
+    NAMES_MAX = 64,
+    AGES_MAX = 32
 };
 
 #define DAMAGED_DIR "damaged" /* in the spool's folder */
@@ -100,6 +102,13 @@ struct hold {
     uint64_t unread_number, unread_off; /* of the segment, and the place in it,
                                   that the disk did not give; the consumer's */
     int64_t unread_ms, unread_told_ms;  /* since then; told */
+    struct {
+        uint64_t first;
+        int64_t wall_ms;
+    } ages[AGES_MAX];          /* of blocks that were read and not released, oldest
+                                  first; the consumer's */
+    uint32_t n_ages;
+    uint64_t read_end;
     int64_t unread_next_ms, unread_wait_ms; /* not tried before; between two tries */
 };
 
@@ -150,6 +159,10 @@ struct stream {
     char name[STREAM_NAME_MAX + 8];
     _Atomic uint64_t max_bytes;
     atomic_bool synced, delivered; /* delivered stays: requests may still wait */
+    atomic_bool ended;         /* no policy has it any more */
+    atomic_bool freed;         /* and its last consumer is done */
+    bool consumed;             /* it had a consumer, and the last one that went had
+                                  released all; under lock */
     atomic_uint blocked;       /* awaited consumers that can't deliver */
     _Atomic uint64_t used;     /* bytes of all segments but warm ones */
     _Atomic uint64_t reserved; /* by bodies under way */
@@ -282,6 +295,10 @@ void stream_count_blocked(struct stream *st);
 /* consumer.c */
 struct hold *hold_of(struct shard *sh, struct spool_consumer *c); /* under lock */
 void consumers_wake(struct stream *st);
+/* The first sequence of the shard that c will never need; under lock. */
+uint64_t consumer_limit(const struct spool_consumer *c, const struct shard *sh);
+/* lag.c: a block with sequences first..end - 1 was read; the consumer's thread. */
+void ages_note(struct hold *h, uint64_t first, uint64_t end, int64_t wall_ms);
 /* Bytes that c has before it; under lock. */
 uint64_t consumer_lag(const struct spool_consumer *c);
 /* Whether some consumer needs g, which ends at `end`; under lock. */

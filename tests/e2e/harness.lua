@@ -163,6 +163,7 @@ end
 
 local Server = {}
 Server.__index = Server
+M.Server = Server
 
 ---A policy with one stream to a file sink, changed by `o`.
 function M.policy(o)

@@ -27,6 +27,8 @@ static void close_delivery(struct delivery *d)
     journal_close(d->journal);
     d->journal = NULL;
     stats_set(d->lag, 0);
+    stats_set(d->left_events, 0);
+    stats_set(d->oldest, 0);
     stats_set(d->holding, 0);
 }
 

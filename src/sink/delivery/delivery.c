@@ -169,6 +169,7 @@ static void make_cells(struct delivery *d)
     d->lag = stats_gauge("sluice_sink_lag_bytes",
                          "Bytes of the spool that a sink has not released.",
                          sink);
+    pump_cells(d, sink);
     d->holding = stats_gauge("sluice_sink_holding",
                              "1 while a sink can't take anything.", sink);
     d->lost = stats_gauge("sluice_sink_lost_events",

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "sink/delivery/state.h"
 
 /* Under lock. */
@@ -55,15 +56,37 @@ void pump_block(struct delivery *d)
     }
 }
 
+void pump_cells(struct delivery *d, const char *sink)
+{
+    d->left_events = stats_gauge("sluice_sink_left_events",
+                                 "Events that a sink has not delivered yet.", sink);
+    d->oldest = stats_gauge("sluice_sink_oldest_event_seconds",
+                            "Age of the oldest event that a sink has not delivered; 0 "
+                            "when nothing is left.",
+                            sink);
+}
+
+/* The age may only be told by the wall clock, for that is what a block has. */
+static void show_oldest(struct delivery *d, int64_t oldest)
+{
+    int64_t age = oldest == 0 ? 0 : clock_wall_ms() - oldest;
+
+    stats_set(d->oldest, age > 0 ? (uint64_t)age / 1000 : 0);
+}
+
 void pump_show(struct delivery *d)
 {
+    int64_t oldest = 0;
     uint64_t lag = 0, lost = 0, skipped = 0, left = 0;
     bool retiring = d->left, leaving = false;
 
     pump_block(d);
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         if (d->outlets[i].consumer != NULL) {
+            int64_t at = spool_consumer_oldest(d->outlets[i].consumer);
+
             lag += spool_consumer_lag(d->outlets[i].consumer);
+            oldest = at != 0 && (oldest == 0 || at < oldest) ? at : oldest;
             left += outlet_left(&d->outlets[i]);
             retiring |= d->outlets[i].bound;
             leaving |= !d->outlets[i].wanted && !d->outlets[i].bound;
@@ -72,6 +95,8 @@ void pump_show(struct delivery *d)
         skipped += outlet_skipped(&d->outlets[i]);
     }
     stats_set(d->lag, lag);
+    stats_set(d->left_events, left);
+    show_oldest(d, oldest);
     stats_set(d->lost, lost);
     stats_set(d->skipped, skipped);
     (void)pthread_mutex_lock(&d->lock);

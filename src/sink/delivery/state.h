@@ -82,7 +82,8 @@ struct delivery {
     struct delivery_status status;
     bool hung;                  /* a change was not made in time; the caller's, and the
                                    thread's once it goes on */
-    stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *holding,
+    stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *left_events,
+        *oldest, *holding,
         *lost, *skipped, *dead_events, *dead_bytes, *target_gauge;
     struct stats_histogram *batch_events, *batch_bytes, *age;
 };
@@ -98,6 +99,7 @@ bool pump_try_compact(struct delivery *d, struct err *e) MUST_USE;
 struct record pump_plan(const struct delivery *d, const struct batch *b);
 void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
 void pump_show(struct delivery *d);   /* what the supervisor and metrics see */
+void pump_cells(struct delivery *d, const char *sink); /* its label */
 void pump_block(struct delivery *d);  /* tells the spool whether a breaker is open */
 
 /* hold.c */

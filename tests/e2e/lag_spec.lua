@@ -1,0 +1,151 @@
+-- How far a sink is behind, told and acted on.
+local h = require "harness"
+local receiver = require "receiver"
+
+local function policy(url, sinks)
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1, drain = "1s" }
+admin { listen = "127.0.0.1:0" }
+spool { segment = "16MiB", max_bytes = "256MiB" }
+http "out" { url = %q, batch = { linger = "5ms" } }
+stream "events" { sinks = { %s } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]):format(url, sinks)
+end
+
+describe("a sink that is behind", function()
+  local r, s
+  before_each(function() r = receiver.start() end)
+  after_each(function()
+    s:close()
+    r:close()
+  end)
+
+  -- The metrics are as of the last look, four times a second.
+  local function taken(n)
+    h.wait_for(n .. " events", function() return #r:events() == n end)
+    h.wait_for("the metric", function()
+      return s:metric("sluice_delivered_events_total") == n and
+        s:metric("sluice_sink_left_events") == 0
+    end)
+  end
+
+  it("by three small events is behind by their bytes, not by a segment, and by their "
+    .. "age", function()
+    s = h.server { policy = policy(r.url, [["out"]]) }
+    local line = ('{"a":"%s"}'):format(("x"):rep(100000))
+    for _ = 1, 20 do assert.equal(202, s:post("/v1/events", line).status) end
+    taken(20)
+    assert.equal(0, s:metric("sluice_sink_left_events"))
+    assert.equal(0, s:metric("sluice_sink_oldest_event_seconds"))
+    r:rule("status 503")
+    for i = 1, 3 do
+      assert.equal(202, s:post("/v1/events", ('{"n":%d}'):format(i)).status)
+    end
+    h.wait_for("an age", function()
+      return s:metric("sluice_sink_oldest_event_seconds") >= 1
+    end)
+    assert.equal(3, s:metric("sluice_sink_left_events"))
+    -- Within a segment bytes go by the share of events.
+    assert.is_true(s:metric("sluice_sink_lag_bytes") < 400000)
+    local age = s:metric("sluice_sink_oldest_event_seconds")
+    h.wait_for("it to grow", function()
+      return s:metric("sluice_sink_oldest_event_seconds") > age
+    end)
+    r:rule("")
+    s:deliver()
+    h.wait_for("zero", function()
+      return s:metric("sluice_sink_oldest_event_seconds") == 0
+    end)
+  end)
+
+  it("by less than max_lag loses nothing, though its segments are larger", function()
+    s = h.server { policy = policy(r.url,
+      [[out = { when_full = "skip", max_lag = "4MiB" }]]) }
+    local line = ('{"a":"%s"}'):format(("x"):rep(100000))
+    for _ = 1, 150 do assert.equal(202, s:post("/v1/events", line).status) end
+    taken(150)
+    r:rule("status 503")
+    -- They fill the segment, and go on in the next one.
+    for _ = 1, 25 do assert.equal(202, s:post("/v1/events", line).status) end
+    h.wait_for("the second segment", function()
+      return s:metric("sluice_sink_left_events") == 25
+    end)
+    -- The housekeeper looks four times a second.
+    h.wait_for("a second to pass", function()
+      return s:metric("sluice_sink_oldest_event_seconds") >= 1
+    end)
+    assert.equal(0, s:metric("sluice_sink_skipped_events"))
+    r:rule("")
+    taken(175)
+  end)
+end)
+
+describe("a stream that the policy no longer has", function()
+  local function text(more)
+    return ([[
+server { listen = "127.0.0.1:0", workers = 1, drain = "1s", max_body = "1MiB" }
+admin { listen = "127.0.0.1:0" }
+spool { segment = "4MiB", max_bytes = "256MiB" }
+file "archive" { dir = "archive", linger = "5ms" }
+stream "events" { sinks = { "archive" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+%s]]):format(more or "")
+  end
+  local OLD = [[
+file "other" { dir = "other", linger = "5ms" }
+stream "old" { sinks = { "other" } }
+route "POST /v1/old" { body = "event", stream = "old" }
+]]
+  local s
+  before_each(function() s = h.server { policy = text(OLD) } end)
+  after_each(function() s:close() end)
+
+  local function segments()
+    return tonumber(h.shell(("ls '%s'/spool/old/*/*.seg 2>&- | wc -l"):format(s.data)))
+  end
+
+  local function remove_it()
+    h.write(s.path, text())
+    assert.equal(200, s:reload().status)
+    s:logged("sink=other status=removed")
+  end
+
+  it("gives its room back once its sinks are done", function()
+    local line = ('{"a":"%s"}'):format(("x"):rep(1000000))
+    for _ = 1, 9 do
+      h.wait_for("202", function() return s:post("/v1/old", line).status == 202 end)
+    end
+    remove_it()
+    h.wait_for("the full segments to go", function() return segments() <= 2 end)
+    assert.equal(0, s:stop())
+    assert.equal(0, segments())
+    assert.equal(9, #s:lines("other"))
+    s:start()
+    assert.is_nil(s:text():find("event=stream_left", 1, true))
+    assert.equal(0, s:stop())
+  end)
+
+  it("and put back takes events again", function()
+    assert.equal(202, s:post("/v1/old", '{"n":1}').status)
+    remove_it()
+    h.write(s.path, text(OLD))
+    assert.equal(200, s:reload().status)
+    assert.equal(202, s:post("/v1/old", '{"n":2}').status)
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(2, #s:lines("other"))
+  end)
+
+  it("is named at a start when nobody reads what it has", function()
+    assert.equal(202, s:post("/v1/old", '{"n":1}').status)
+    s:stop("SIGKILL")
+    h.shell(("rm '%s'/spool/sinks/other.*"):format(s.data))
+    h.write(s.path, text())
+    s:start()
+    s:logged("event=stream_left stream=old")
+    assert.is_true(segments() > 0)
+    assert.equal(0, s:stop())
+    assert.is_true(segments() > 0)
+  end)
+end)
