@@ -3,6 +3,7 @@
 -- Their methods compile; the things themselves are C's (src/shared).
 
 local ffi = require "ffi"
+local plain = require "sluice.plain"
 
 local M = {}
 
@@ -150,6 +151,7 @@ local function wait(h, key, n)
   if type(key) ~= "string" then
     error(("a limit's key is a text or a number, not a %s"):format(type(key)), 3)
   end
+  plain.spend(#key)
   return C.sluice_take(ctx, h.index, key, #key, n or 1)
 end
 
@@ -188,6 +190,7 @@ function M.new(word, given)
     end,
     __metatable = false,
   })
+  plain.lock(handle)
   of[word][handle] = { cache = {}, n = 0, index = false, key = false, header = false }
   return handle
 end
@@ -210,6 +213,7 @@ local function find_row(place, key)
   end
   if key == nil then return -1 end
   if type(key) ~= "string" then key = tostring(key) end
+  plain.spend(#key)
   return C.sluice_row(ctx, place.index, key, #key)
 end
 
@@ -231,7 +235,7 @@ function M.is_lookup(t) return lookups[t] ~= nil end
 
 function M.lookup(given)
   local place = { index = false, value = 0 }
-  local handle = setmetatable({}, {
+  local handle = plain.lock(setmetatable({}, {
     __index = function(_, key)
       local row = find_row(place, key)
       if row < 0 then return nil end
@@ -248,7 +252,7 @@ function M.lookup(given)
       return row_type(place.index, row)
     end,
     __metatable = false,
-  })
+  }))
   lookups[handle] = true
   return handle, place
 end

@@ -8,6 +8,7 @@ local bytecode = require "sluice.bytecode"
 
 local handles = require "sluice.handles"
 local library = require "sluice.library"
+local plain = require "sluice.plain"
 local moved = require "sluice.moved"
 
 local M = {}
@@ -15,6 +16,9 @@ local M = {}
 local C = ffi.C
 local cast, text_of = ffi.cast, ffi.string
 local band, rshift = bit.band, bit.rshift
+-- Lua's own, not those of policies.
+local gsub, sub = string.gsub, string.sub
+local MESSAGE_MAX = 1000
 
 -- Values of enum slot_kind.
 local NULL, FALSE, TRUE, NUMBER, STRING = 1, 2, 3, 4, 5
@@ -29,6 +33,7 @@ local enums = {}      -- slot -> its strings by index from 0
 local times = {}      -- slot -> true
 local found           -- scratch: struct sluice_value
 local null            -- host's: a JSON null
+local relieve         -- host's: collects garbage, once a request
 
 local REJECT, DROP, TO, NOTHING = 1, 2, 3, 0
 
@@ -36,10 +41,10 @@ local REJECT, DROP, TO, NOTHING = 1, 2, 3, 0
 -- has nothing in it.
 local said = { kind = NOTHING, code = "", message = "", status = 0, n = 0,
   wait_ms = 0 }
-local verdict = setmetatable({}, {
+local verdict = plain.lock(setmetatable({}, {
   __newindex = function() error("what reject, drop and to return can't be set", 2) end,
   __metatable = false,
-})
+}))
 
 local function gone()
   error("event used after its request", 3)
@@ -69,7 +74,9 @@ local function value_of(v, path)
 end
 
 local function slow(ev, key)
-  if C.sluice_find(ctx, ev, key, #key, found) == 0 then return nil end
+  local rc = C.sluice_find(ctx, ev, key, #key, found)
+  if rc == 0 then return nil end
+  if rc < 0 then plain.over() end
   return value_of(found, key)
 end
 
@@ -95,7 +102,9 @@ local function read(ev, key)
     return s.num
   end
   if kind == STRING then
-    return text_of(ctx.body + s.off, rshift(s.tag, 4))
+    local n = rshift(s.tag, 4)
+    plain.spend(n)
+    return text_of(ctx.body + s.off, n)
   end
   if kind == TRUE then return true end
   if kind == FALSE then return false end
@@ -115,6 +124,7 @@ local reasons = {
     .. "that belongs to a key has a backslash before it",
   "a value on that path is not an object, or an array without that place",
   "the request's memory is full",
+  "the hook ran too long and was stopped",
 }
 
 local function failed(rc, key)
@@ -161,11 +171,11 @@ end
 
 -- Read-only tables of the request: what, and how a key is looked up in it.
 local function view(what, read_key)
-  return setmetatable({}, {
+  return plain.lock(setmetatable({}, {
     __index = read_key,
     __newindex = function() error("a request's " .. what .. " can't be set", 2) end,
     __metatable = false,
-  })
+  }))
 end
 
 local basic_parts = { user = 3, password = 4 }
@@ -301,12 +311,20 @@ local function hint(method)
 end
 
 local function fail(i, message)
-  -- What the event has left behind must not fail the next one as well.
-  if message == "not enough memory" then collectgarbage() end
   moved.forget()
-  message = tostring(message):gsub("policy:", "")
-    :gsub("attempt to call method '([%w_]+)' %(a nil value%)", hint)
-  C.sluice_failed(ctx, cast(view_ptr, ctx.events + i), message, #message)
+  plain.begin()
+  local starved = message == "not enough memory"
+  if starved and C.sluice_starved(ctx) == 0 then
+    starved, message = false, "the hook ran too long and was stopped"
+  end
+  local text = gsub(sub(tostring(message), 1, MESSAGE_MAX), "policy:", "")
+  text = gsub(text, "attempt to call method '([%w_]+)' %(a nil value%)", hint)
+  -- What the event has left behind must not fail the next one as well. If it stays,
+  -- those behind it fail at once.
+  local room = not starved or relieve()
+  -- The next one's time begins here.
+  C.sluice_failed(ctx, cast(view_ptr, ctx.events + i), text, #text)
+  if not room then error(message, 0) end
 end
 
 -- ---- the loop ---------------------------------------------------------------
@@ -388,6 +406,7 @@ end
 
 function M.on_request(run)
   use(run)
+  plain.begin()
   local ok, r = pcall(run.request, request)
   if not ok then error(r, 0) end
   if r == nil then return end
@@ -423,7 +442,7 @@ function M.start(context, declarations, host)
   for name in declarations:gmatch("[%s%*](sluice_[%w_]+)%(") do
     local _ = C[name]
   end
-  null = host.null
+  null, relieve = host.null, host.relieve
   moved.start(ctx, host)
   ffi.metatype("struct sluice_event", { __index = read, __newindex = write,
     __tostring = function() return "event" end,
@@ -431,6 +450,7 @@ function M.start(context, declarations, host)
   request = ffi.metatype("struct sluice_request", { __index = request_read,
     __newindex = function() error("a request can't be changed", 2) end,
     __tostring = function() return "request" end })()
+  plain.start(ctx)
   handles.start(ctx, limited)
   library.start(ctx, { value_of = value_of, gone = gone,
     array = host.array, null = host.null })

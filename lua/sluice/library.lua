@@ -7,12 +7,14 @@
 -- what is one.
 
 local ffi = require "ffi"
+local plain = require "sluice.plain"
 
 local M = {}
 
 local C = ffi.C
 local text_of = ffi.string
 local type, error, tostring = type, error, tostring
+local spend = plain.spend
 
 local ctx             -- struct sluice_context *
 local found           -- scratch: struct sluice_value
@@ -44,6 +46,7 @@ local function find(ev, path)
   end
   if ffi.cast(event_ptr, ev).epoch ~= ctx.epoch then gone() end
   local rc = C.sluice_get(ctx, ev, path, #path, found)
+  if rc == -2 then plain.over() end
   if rc < 0 then
     error(("\"%s\" is no path such as \"items[1].id\""):format(path), 3)
   end
@@ -80,6 +83,7 @@ end
 local function trim(s)
   if s == nil then return nil end
   if type(s) ~= "string" then return no_text("trim", s) end
+  spend(#s)
   C.sluice_trim(s, #s, found)
   if found.len == #s then return s end
   return given()
@@ -100,24 +104,27 @@ end
 local function starts_with(s, with)
   if s == nil then return false end
   if type(s) ~= "string" then return no_text("starts_with", s) end
+  spend(#with)
   return C.sluice_starts(s, #s, with, #with) == 1
 end
 
 local function ends_with(s, with)
   if s == nil then return false end
   if type(s) ~= "string" then return no_text("ends_with", s) end
+  spend(#with)
   return C.sluice_ends(s, #s, with, #with) == 1
 end
 
 local function contains(s, what)
   if s == nil then return false end
   if type(s) ~= "string" then return no_text("contains", s) end
-  return s:find(what, 1, true) ~= nil
+  return plain.index(s, what, 0) >= 0
 end
 
 local function part(s, separator, n)
   if s == nil then return nil end
   if type(s) ~= "string" then return no_text("part", s) end
+  spend(#s)
   if C.sluice_part(s, #s, separator, #separator, n, found) == 0 then
     return nil
   end
@@ -128,10 +135,13 @@ local function split(s, separator)
   local list = {}
   if s == nil or s == null then return list end
   if type(s) ~= "string" then return no_text("split", s) end
+  local from = 0
+  if separator == "" then return list end
   for i = 1, 1000 do
-    local p = part(s, separator, i)
-    if p == nil then break end
-    list[i] = p
+    local at = plain.index(s, separator, from)
+    list[i] = s:sub(from + 1, at < 0 and -1 or at)
+    if at < 0 then break end
+    from = at + #separator
   end
   return list
 end
@@ -145,18 +155,21 @@ end
 local function url_decode(s)
   if s == nil then return nil end
   if type(s) ~= "string" then return no_text("url_decode", s) end
+  spend(#s)
   return scratch(C.sluice_url_decode(ctx, s, #s, found))
 end
 
 local function param(query, name)
   if query == nil then return nil end
   if type(query) ~= "string" then return no_text("param", query) end
+  spend(#query)
   return scratch(C.sluice_param(ctx, query, #query, name, #name, found))
 end
 
 local function mask(s, keep)
   if s == nil then return nil end
   if type(s) ~= "string" then return no_text("mask", s) end
+  spend(#s)
   return scratch(C.sluice_mask(ctx, s, #s, keep or 0, found))
 end
 
@@ -169,12 +182,14 @@ end
 local function base64_decode(s)
   if s == nil then return nil end
   if type(s) ~= "string" then return no_text("base64_decode", s) end
+  spend(#s)
   return scratch(C.sluice_base64_decode(ctx, s, #s, found))
 end
 
 local function base64_encode(s)
   if s == nil then return nil end
   if type(s) ~= "string" then return no_text("base64_encode", s) end
+  spend(#s)
   return scratch(C.sluice_base64_encode(ctx, s, #s, found))
 end
 
@@ -183,6 +198,7 @@ end
 local function sha256(s)
   if s == nil then return nil end
   if type(s) ~= "string" then return no_text("sha256", s) end
+  spend(2 * #s)
   if C.sluice_sha256(ctx, s, #s, found) == 0 then
     error("sha256: the digest failed", 2)
   end
@@ -193,6 +209,7 @@ local function hmac(key, s)
   if s == nil then return nil end
   if type(key) ~= "string" then return no_text("hmac", key) end
   if type(s) ~= "string" then return no_text("hmac", s) end
+  spend(2 * #s)
   if C.sluice_hmac(ctx, key, #key, s, #s, found) == 0 then
     error("hmac: the digest failed", 2)
   end
@@ -203,6 +220,7 @@ local function equal(a, b)
   if a == nil or b == nil then return false end
   if type(a) ~= "string" then return no_text("equal", a) end
   if type(b) ~= "string" then return no_text("equal", b) end
+  spend(#a)
   return C.sluice_equal(a, #a, b, #b) == 1
 end
 
@@ -210,6 +228,7 @@ local function hash(s)
   if s == nil then return nil end
   if type(s) == "number" then s = tostring(s) end
   if type(s) ~= "string" then return no_text("hash", s) end
+  spend(#s)
   return C.sluice_hash(s, #s)
 end
 

@@ -5,6 +5,7 @@
 --                                  └── problems, each with its place ──► report
 
 local library = require "sluice.library"
+local plain = require "sluice.plain"
 local source = require "sluice.source"
 local suggest = require "sluice.suggest"
 local values = require "sluice.values"
@@ -159,66 +160,6 @@ function Loader:why_unknown(key, file, line)
   return "unknown word" .. suggest.hint(key, { unpack(self.known) })
 end
 
-local function bounded_rep(s, n, sep)
-  if type(n) == "number" and (#s + #(sep or "")) * n > 1048576 then
-    error("string.rep: more than 1 MiB", 2)
-  end
-  return string.rep(s, n, sep)
-end
-
--- Patterns without magic, which the compiler knows how to look for.
-local plain_ones, n_plain = {}, 0
-
-local function is_plain(pattern)
-  local yes = type(pattern) == "string"
-      and not string.find(pattern, "[%^%$%*%+%?%.%(%[%%%-]")
-  if n_plain < 1000 and type(pattern) == "string" then
-    plain_ones[pattern], n_plain = yes, n_plain + 1
-  end
-  return yes
-end
-
--- Lua's own may take ages for a text that a client chose.
-local function bounded_find(find)
-  local raw = string.find
-  return function(s, pattern, init, plain)
-    if not plain then
-      plain = plain_ones[pattern]
-      if plain == nil then plain = is_plain(pattern) end
-    end
-    if plain then return raw(s, pattern, init, true) end
-    return find(s, pattern, init)
-  end
-end
-
-local function copy(t, without)
-  local out = {}
-  for k, v in pairs(t) do
-    if not (without and without[k]) then out[k] = v end
-  end
-  return out
-end
-
----What a policy has of plain Lua.
----@param patterns? table find, match, gmatch and gsub within bounds
-function M.safe_library(patterns)
-  local str = copy(string, { dump = true })
-  str.rep = bounded_rep
-  if patterns then
-    str.find = bounded_find(patterns.find)
-    str.match, str.gmatch, str.gsub = patterns.match, patterns.gmatch,
-      patterns.gsub
-    str.gfind = nil
-  end
-  return {
-    assert = assert, error = error, ipairs = ipairs, next = next,
-    pairs = pairs, pcall = pcall, select = select, tonumber = tonumber,
-    tostring = tostring, type = type, unpack = unpack,
-    string = str, table = copy(table), bit = copy(require "bit"),
-    math = copy(math, { randomseed = true }),
-  }
-end
-
 ---The words that mean something only while the policy is loaded.
 function M.loading_words()
   local list = { env = true, require = true, schema = true }
@@ -231,9 +172,7 @@ function M.loading_words()
 end
 
 function Loader:environment()
-  local lib = M.safe_library(self.host.patterns)
-  -- What a text has as its methods.
-  if self.host.patterns then getmetatable("").__index = lib.string end
+  local lib = plain.open(self.host)
   local env, fixed = {}, {}
   for word, spec in pairs(words) do
     if type(spec) == "table" and spec.help and word ~= "schema" then

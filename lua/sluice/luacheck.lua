@@ -80,8 +80,7 @@ return {
       reverse = {}, sub = {}, upper = {},
     } },
     table = { fields = {
-      concat = {}, foreach = {}, foreachi = {}, getn = {}, insert = {},
-      maxn = {}, move = {}, remove = {}, sort = {},
+      concat = {}, insert = {}, move = {}, remove = {}, sort = {},
     } },
     time = {},
     to = {},

@@ -5,7 +5,7 @@
 --        ├─► M.meta()      lua/sluice/meta.lua, type annotations (LuaCATS)
 --        └─► M.luacheck()  lua/sluice/luacheck.lua, a std
 
-local loader = require "sluice.loader"
+local plain = require "sluice.plain"
 local values = require "sluice.values"
 local words = require "sluice.words"
 
@@ -190,7 +190,7 @@ end
 -- Names of what is left of plain Lua: { "assert", "string.byte", … }.
 local function plain_lua()
   local list = {}
-  for name, v in pairs(loader.safe_library()) do
+  for name, v in pairs(plain.library()) do
     list[#list + 1] = type(v) == "table"
       and name .. "." .. table.concat(sorted_keys(v), " " .. name .. ".") or name
   end
@@ -386,7 +386,7 @@ end
 ---@return string text lua/sluice/luacheck.lua
 function M.luacheck()
   local lines, out = page()
-  local names, lib = known_names(), loader.safe_library()
+  local names, lib = known_names(), plain.library()
   for name in pairs(lib) do names[name] = true end
   out("-- The words of a policy for luacheck; made by `sluice reference --luacheck`. In a")
   out("-- .luacheckrc: stds.sluice = dofile \"luacheck.lua\"; std = \"sluice\"")

@@ -24,6 +24,7 @@ local function learn(instructions)
     equal = instructions(function(a, b) return a == b end)[1].op,
     unequal = instructions(function(a, b) return a ~= b end)[1].op,
     global = called[1].op, call = called[3].op,
+    returned = instructions(function() return _G(1) end)[3].op,
     none = result[1].op, results = result[#result].op }
 end
 
@@ -51,7 +52,10 @@ local function unreturned(f, list, pc, add)
   if not verdicts[name] then return end
   for at = pc + 1, #list do
     local ins = list[at]
-    if ins.op == ops.call and ins.a == list[pc].a then
+    -- return reject(…), or the register has something else.
+    if ins.op == ops.returned or ins.op == ops.global then
+      if ins.a == list[pc].a then return end
+    elseif ins.op == ops.call and ins.a == list[pc].a then
       if rshift(ins.d, 8) == 1 then
         add(pc, name, ("does nothing by itself: write return %s(…)"):format(name))
       end

@@ -158,9 +158,13 @@ static struct str in_arena(struct sluice_context *c, const char *p, size_t n)
 int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
                     const char *key, size_t n, const char *p, size_t len)
 {
-    char *json = arena_alloc(c->batch->arena, quote_bound(len));
+    char *json;
     size_t k;
 
+    if (!sluice_spend(c, (double)len)) {
+        return FFI_LATE;
+    }
+    json = arena_alloc(c->batch->arena, quote_bound(len));
     if (json == NULL) {
         return FFI_NO_ROOM;
     }

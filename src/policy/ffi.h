@@ -37,6 +37,7 @@ struct sluice_context {
     uint32_t n_kept;             /* what lua/sluice/moved.lua keeps of the event */
     uint32_t unused;
     double wait_ms;              /* of a 429: until the same may pass */
+    double left;                 /* work until sluice_spend looks at the clock */
     /* The last key and the last number that were set, as JSON text in the request's
      * arena: mostly the next event gets the same. */
     const char *key, *digits;
@@ -55,8 +56,8 @@ struct sluice_value {
     double num;
 };
 
-/* 1 and the value at a path, edits included; 0: there is none, or no such path. A
- * string's text lives until the next request. */
+/* 1 and the value at a path, edits included; 0: there is none, or no such path; -2:
+ * the time is over. A string's text lives until the next request. */
 int sluice_find(struct sluice_context *c, struct sluice_event *ev,
                 const char *path, size_t n, struct sluice_value *out);
 
@@ -77,7 +78,8 @@ enum ffi_refusal {
     FFI_KEY_LONG = 4,
     FFI_NO_PATH = 5,
     FFI_BLOCKED = 6,    /* a value on the way is no object, or not so long an array */
-    FFI_NO_ROOM = 7     /* in the request's memory */
+    FFI_NO_ROOM = 7,    /* in the request's memory */
+    FFI_LATE = 8        /* the hook's time is over */
 };
 
 /* Set the value at a path (decode/path.h); 0, or an enum ffi_refusal. */
@@ -90,6 +92,13 @@ int sluice_set_json(struct sluice_context *c, struct sluice_event *ev,
 /* Also 0 when there is no such value. */
 int sluice_remove(struct sluice_context *c, struct sluice_event *ev,
                   const char *key, size_t n);
+
+/* 1: Lua was refused memory in this request. */
+int sluice_starved(const struct sluice_context *c);
+
+/* Work of n bytes or steps that is not counted elsewhere, before it is done; 0: the
+ * time is over, and it must not be. */
+int sluice_spend(struct sluice_context *c, double n);
 
 /* Verdicts. */
 void sluice_reject(struct sluice_context *c, struct sluice_event *ev,

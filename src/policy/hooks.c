@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "policy/state.h"
 
@@ -18,6 +19,7 @@ void hooks_raised(struct policy_state *s, struct str why)
     char text[200], quoted[240], name[1200], route[1300];
 
     s->untold++;
+    s->raised++;
     /* Generation 0: an example of a policy that is not live yet. */
     if (plan->generation == 0 ||
         (s->told_ns != 0 && now - s->told_ns < TELL_EVERY_NS)) {
@@ -54,18 +56,14 @@ static void enter(struct policy_state *s, const struct route *route, int hook,
     c->time_ms = req->time_ms;
     s->now_ms = req->mono_ms > 0 ? req->mono_ms : req->time_ms;
     c->request = req;
-    if (s->hooks[route->index].loops) {
-        state_bound(s, "the hook", HOOK_STOP_MS);
-    }
+    state_bound_request(s, HOOK_STOP_MS, c->batch == NULL ? 0 : c->batch->body_len);
     stuck_enter(s, route, hook);
 }
 
 static void leave(struct policy_state *s)
 {
     stuck_leave(s);
-    if (s->deadline_ns != 0) {
-        state_bound(s, NULL, 0);
-    }
+    s->allowed_ns = 0;
     s->context.epoch = 0;
     s->context.batch = NULL;
 }
@@ -96,16 +94,16 @@ static void fail_one(struct policy_state *s, uint32_t i, const char *why)
 static bool go_on(struct policy_state *s, uint32_t times)
 {
     struct sluice_context *c = &s->context;
-    const char *text = lua_tostring(s->L, -1);
     char why[256];
+    bool room;
 
-    (void)snprintf(why, sizeof why, "%s", text == NULL ? "unknown error" : text);
+    state_why(s->L, why, sizeof why);
     lua_pop(s->L, 1);
     /* What the event has left behind must not fail the next one as well. */
-    (void)lua_gc(s->L, LUA_GCCOLLECT, 0);
+    room = !s->starved || state_relieve(s);
     fail_one(s, c->at, why);
     c->from = c->at + 1;
-    if (times < LOOPS_MAX) {
+    if (times < LOOPS_MAX && room) {
         return c->from < c->n;
     }
     for (uint32_t i = c->from; i < c->n; i++) {
@@ -144,7 +142,10 @@ void policy_on_request(struct policy_state *s, const struct route *route,
     c->epoch = UINT32_MAX; /* the request may be read */
     enter(s, route, HOOK_ON_REQUEST, req);
     if (!call(s, s->on_request, route)) {
-        hooks_raised(s, str_of(lua_tostring(s->L, -1)));
+        char why[256];
+
+        state_why(s->L, why, sizeof why);
+        hooks_raised(s, str_of(why));
         lua_pop(s->L, 1);
         if (route->on_error != ON_ERROR_ACCEPT) {
             c->refused = 500;
@@ -173,16 +174,29 @@ static void push_hook(struct policy_state *s, const struct route *r)
     lua_remove(s->L, -2);
 }
 
+struct two_routes {
+    struct policy_state *s;
+    const struct route *a, *b;
+    bool same;
+};
+
+static int compare_hooks(lua_State *L)
+{
+    struct two_routes *x = lua_touserdata(L, 1);
+
+    push_hook(x->s, x->a);
+    push_hook(x->s, x->b);
+    x->same = lua_rawequal(L, -1, -2);
+    return 0;
+}
+
 bool policy_same_hook(struct policy_state *s, const struct route *a,
                       const struct route *b)
 {
-    bool same;
+    struct two_routes x = {s, a, b, false};
+    struct err e;
 
-    push_hook(s, a);
-    push_hook(s, b);
-    same = lua_rawequal(s->L, -1, -2);
-    lua_pop(s->L, 2);
-    return same;
+    return state_protect(s, compare_hooks, &x, &e) && x.same;
 }
 
 uint32_t policy_stopped(struct policy_state *s)

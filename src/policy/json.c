@@ -217,6 +217,7 @@ int json_decode(lua_State *L)
     enum slot_kind kind;
 
     json.p = luaL_checklstring(L, 1, &json.n);
+    state_work(L, 4 * (double)json.n);
     json = walk_value(json.p, json.p + json.n, &kind);
     json_push(L, kind, json, lua_istable(L, 2) ? 2 : 0, 0);
     return 1;

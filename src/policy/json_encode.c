@@ -41,8 +41,10 @@ static void put(struct writer *w, const char *p, size_t n)
 
 static void put_text(struct writer *w, struct str s)
 {
-    size_t n = quote_write(s, room_for(w, quote_bound(s.n)));
+    size_t n;
 
+    state_work(w->L, (double)s.n);
+    n = quote_write(s, room_for(w, quote_bound(s.n)));
     if (n == 0) {
         (void)luaL_error(w->L, "the text is not UTF-8");
     }
@@ -169,6 +171,8 @@ static void put_value(struct writer *w, int depth)
         (void)luaL_error(L, "nested deeper than %d", JSON_DEPTH_MAX);
     }
     luaL_checkstack(L, 8, "JSON");
+    /* A table may be in the whole more than once, and so may those in it. */
+    state_work(L, 16);
     switch (lua_type(L, -1)) {
     case LUA_TTABLE:
         put_table(w, depth);

@@ -51,6 +51,7 @@ int json_same(lua_State *L)
     enum slot_kind kind;
 
     json.p = luaL_checklstring(L, 2, &json.n);
+    state_work(L, 8 * (double)json.n);
     json = walk_value(json.p, json.p + json.n, &kind);
     lua_settop(L, 2);
     json_push(L, kind, json, 0, 0);

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#include "base/err.h"
 #include "policy/state.h"
 
 void state_take_judge(struct policy_state *s)
@@ -32,29 +33,45 @@ static void push_numbers(lua_State *L, const struct policy_number *list,
     }
 }
 
+struct judging {
+    struct policy_state *s;
+    const struct policy_number *old, *new_;
+    uint32_t n;
+    char *why;
+    size_t why_bytes;
+    bool back;
+};
+
+static int judge(lua_State *L)
+{
+    struct judging *x = lua_touserdata(L, 1);
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, x->s->judge);
+    push_numbers(L, x->old, x->n);
+    push_numbers(L, x->new_, x->n);
+    state_bound(x->s, "roll_back_if", JUDGE_MS);
+    lua_call(L, 2, 1);
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        (void)snprintf(x->why, x->why_bytes, "roll_back_if: %s",
+                       lua_tostring(L, -1));
+    } else {
+        (void)snprintf(x->why, x->why_bytes, "roll_back_if said so");
+        x->back = lua_toboolean(L, -1);
+    }
+    return 0;
+}
+
 bool policy_judge(struct policy_state *s, const struct policy_number *old,
                   const struct policy_number *new_, uint32_t n, char *why,
                   size_t why_bytes)
 {
-    lua_State *L = s->L;
-    bool ok, back = true;
+    struct judging x = {s, old, new_, n, why, why_bytes, true};
+    struct err e;
 
-    lua_settop(L, 0);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->judge);
-    push_numbers(L, old, n);
-    push_numbers(L, new_, n);
-    state_bound(s, "roll_back_if", JUDGE_MS);
-    ok = lua_pcall(L, 2, 1, 0) == 0;
-    state_bound(s, NULL, 0);
-    if (!ok) {
-        (void)snprintf(why, why_bytes, "roll_back_if failed: %s",
-                       lua_tostring(L, -1));
-    } else if (lua_type(L, -1) == LUA_TSTRING) {
-        (void)snprintf(why, why_bytes, "roll_back_if: %s", lua_tostring(L, -1));
-    } else {
-        (void)snprintf(why, why_bytes, "roll_back_if said so");
-        back = lua_toboolean(L, -1);
+    if (!state_protect(s, judge, &x, &e)) {
+        (void)snprintf(why, why_bytes, "roll_back_if failed: %s", e.text);
+        x.back = true;
     }
-    lua_settop(L, 0);
-    return back;
+    state_bound(s, NULL, 0);
+    return x.back;
 }

@@ -20,13 +20,16 @@ struct sluice_row {
 enum { SLUICE_TEXT_MAX = 65536 }; /* bytes of scratch */
 
 /* The value at a path (decode/path.h), edits included: 1 found, 0 there is none, -1
- * no such path can be. */
+ * no such path can be, -2 the time is over. */
 int sluice_get(struct sluice_context *c, struct sluice_event *ev,
                const char *path, size_t n, struct sluice_value *out);
 
 void sluice_trim(const char *p, size_t n, struct sluice_value *out);
 int sluice_starts(const char *p, size_t n, const char *with, size_t k);
 int sluice_ends(const char *p, size_t n, const char *with, size_t k);
+/* Where what begins in the text, from `from`; -1: nowhere, -2: the time is over. */
+int32_t sluice_index(struct sluice_context *c, const char *p, size_t n,
+                     const char *what, size_t k, size_t from);
 /* The part between separators, from 1; 0: there are not so many. k > 0. */
 int sluice_part(const char *p, size_t n, const char *separator, size_t k,
                 double which, struct sluice_value *out);

@@ -121,23 +121,22 @@ static void add_notes(const struct policy_state *s, struct policy_report *report
     }
 }
 
-/* The loader's result lies on top of s->L. */
-static bool finish(struct policy_state *s, struct policy_report *report)
+/* The loader's result lies on top of s->L. False: the report, or *e, tells. */
+static bool finish(struct policy_state *s, void *arg, struct err *e)
 {
+    struct policy_report *report = arg;
     struct policy *p = s->policy;
-    struct err e;
 
+    e->text[0] = '\0';
     diag_report(s->L, report);
     if (report->n_problems > 0) {
         return false;
     }
     p->plan = plan_new();
     if (!hash_files(p, p->plan->hash)) {
-        diag_plain(report, p->files[0].path, "the files can't be hashed");
-        return false;
+        return err_set(e, "the files can't be hashed");
     }
-    if (!plan_build(s, p->plan, &e) || !state_take_hooks(s, &e)) {
-        diag_plain(report, p->files[0].path, e.text);
+    if (!plan_build(s, p->plan, e) || !state_take_hooks(s, e)) {
         return false;
     }
     examples_run(s);
@@ -154,19 +153,16 @@ struct policy *snapshot_load(struct policy *p, bool reading,
 {
     struct policy_state *s;
     struct err e;
-    bool ok = false;
 
-    s = state_load(p, reading, &e);
+    s = state_load(p, reading, finish, report, &e);
     if (s == NULL) {
-        diag_plain(report, p->files[0].path, e.text);
-    } else {
-        ok = finish(s, report);
-    }
-    policy_state_free(s);
-    if (!ok) {
+        if (e.text[0] != '\0') {
+            diag_plain(report, p->files[0].path, e.text);
+        }
         policy_unref(p);
         return NULL;
     }
+    policy_state_free(s);
     return p;
 }
 

@@ -5,13 +5,20 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 200 };
+#include "base/attr.h"
+#include "policy/state.h"
+
+enum { DEPTH_MAX = 200, SLICE = 16384 /* steps */ };
 
 static void step(struct match *m)
 {
-    if (m->steps-- == 0) {
-        m->steps = 0;
-        (void)luaL_error(m->L, "the pattern takes too long on this text");
+    if (UNLIKELY(m->steps-- == 0)) {
+        m->steps = m->rest < SLICE ? m->rest : SLICE;
+        m->rest -= m->steps;
+        if (m->steps == 0) {
+            (void)luaL_error(m->L, "the pattern takes too long on this text");
+        }
+        state_work(m->L, (double)m->steps);
     }
 }
 

@@ -63,6 +63,9 @@ int sluice_get(struct sluice_context *c, struct sluice_event *view,
     if (!path_parse((struct str){text, n}, &path)) {
         return -1;
     }
+    if (!sluice_spend(c, ev->len)) {
+        return -2;
+    }
     if (ev->n_edits == 0) {
         m = (struct member){.kind = SLOT_OBJECT,
                             .value = {c->body + ev->off, ev->len}};
@@ -83,7 +86,9 @@ int sluice_get(struct sluice_context *c, struct sluice_event *view,
 int sluice_find(struct sluice_context *c, struct sluice_event *view,
                 const char *path, size_t n, struct sluice_value *out)
 {
-    return sluice_get(c, view, path, n, out) == 1;
+    int found = sluice_get(c, view, path, n, out);
+
+    return found == -1 ? 0 : found;
 }
 
 int sluice_edited(struct sluice_context *c, struct sluice_event *view,

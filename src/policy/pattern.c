@@ -11,8 +11,10 @@
 #include <string.h>
 
 #include "policy/match.h"
+#include "policy/state.h"
 
 enum { FIND, MATCH };
+enum { STEPS_FREE = 1024 /* of a call, that no clock is looked at for */ };
 
 static struct match begin(lua_State *L, int text, int pattern)
 {
@@ -21,7 +23,8 @@ static struct match begin(lua_State *L, int text, int pattern)
 
     m.text = luaL_checklstring(L, text, &n);
     m.text_end = m.text + n;
-    m.steps = MATCH_STEPS + MATCH_STEPS_A_BYTE * (uint64_t)n;
+    m.steps = STEPS_FREE;
+    m.rest = MATCH_STEPS + MATCH_STEPS_A_BYTE * (uint64_t)n;
     m.pattern = luaL_checklstring(L, pattern, &n);
     m.pattern_end = m.pattern + n;
     return m;
@@ -114,6 +117,7 @@ static int pattern_find(lua_State *L)
     if (!lua_toboolean(L, 4) && !is_plain(&m)) {
         return look(L, FIND);
     }
+    state_work(L, (double)(n - from) * (1 + (double)(k < 256 ? k : 256) / 16));
     at = memmem(m.text + from, n - from, m.pattern, k);
     if (at == NULL) {
         lua_pushnil(L);
@@ -165,6 +169,7 @@ static void add_text(struct match *m, luaL_Buffer *b, const char *from,
     size_t n;
     const char *text = lua_tolstring(m->L, 3, &n);
 
+    state_work(m->L, (double)n);
     for (size_t i = 0; i < n; i++) {
         if (text[i] != '%' || i + 1 == n) {
             luaL_addchar(b, text[i]);
@@ -186,6 +191,7 @@ static void add_value(struct match *m, luaL_Buffer *b, const char *from,
 
     switch (lua_type(L, 3)) {
     case LUA_TFUNCTION:
+        state_nest(L);
         lua_pushvalue(L, 3);
         lua_call(L, push_captures(m, from, to), 1);
         break;

@@ -215,6 +215,9 @@ void policy_publish(struct policy_state *s);
 bool policy_metric(struct policy_state *s, const char *name,
                    const struct str *values, uint32_t n, double *v);
 
+/* Errors of its hooks and functions, ever. The state's thread. */
+uint64_t policy_state_raised(const struct policy_state *s);
+
 /* Bytes that the state's allocator holds, and calls it has had. */
 size_t policy_state_bytes(const struct policy_state *s);
 uint64_t policy_state_allocations(const struct policy_state *s);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policy/json.h"
+#include "base/err.h"
 #include "policy/state.h"
 
 static const char *const names[POLICY_N_SINK_HOOKS][2] = {
@@ -56,21 +57,8 @@ void state_take_sinks(struct policy_state *s)
         lua_pop(L, 1);
     }
     lua_pop(L, 2);
-}
-
-/* False: it raised, or ran too long. The function and its argument are on top, and
- * its result after that. */
-static bool call(struct policy_state *s)
-{
-    bool ok;
-
-    state_bound(s, "the function", SINK_HOOK_MS);
-    ok = lua_pcall(s->L, 1, 1, 0) == 0;
-    state_bound(s, NULL, 0);
-    if (!ok) {
-        hooks_raised(s, str_of(lua_tostring(s->L, -1)));
-    }
-    return ok;
+    lua_pushboolean(L, 0);
+    s->topic = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 /* __index of an event: "properties.page" is ev.properties.page. */
@@ -115,38 +103,90 @@ static void drop_nulls(lua_State *L)
     lua_settop(L, at);
 }
 
-/* (text) -> event */
-static int push_event(lua_State *L)
+static void push_event(lua_State *L, struct str event)
 {
-    (void)json_decode(L);
+    lua_pushcfunction(L, json_decode);
+    lua_pushlstring(L, event.p, event.n);
+    lua_call(L, 1, 1);
     drop_nulls(L);
     if (luaL_newmetatable(L, "sluice.stored_event")) {
         lua_pushcfunction(L, by_path);
         lua_setfield(L, -2, "__index");
     }
     lua_setmetatable(L, -2);
-    return 1;
+}
+
+static void push_numbers(lua_State *L, const struct policy_number *list, uint32_t n)
+{
+    lua_createtable(L, 0, (int)n);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_pushnumber(L, list[i].value);
+        lua_setfield(L, -2, list[i].name);
+    }
+}
+
+/* One question to a function. */
+struct question {
+    struct policy_state *s;
+    int function;           /* reference */
+    struct str event;       /* .p NULL: numbers are given */
+    const struct policy_number *list;
+    uint32_t n;
+    double number;          /* the result */
+    struct str text;        /* the result, if it is one; .p NULL */
+};
+
+/* A full state raises anywhere here. */
+static int ask(lua_State *L)
+{
+    struct question *q = lua_touserdata(L, 1);
+
+    lua_rawgeti(L, LUA_REGISTRYINDEX, q->function);
+    if (q->event.p != NULL) {
+        push_event(L, q->event);
+    } else {
+        push_numbers(L, q->list, q->n);
+    }
+    state_bound(q->s, "the function", SINK_HOOK_MS);
+    lua_call(L, 1, 1);
+    q->number = lua_isnumber(L, -1) ? lua_tonumber(L, -1)
+                                    : (double)lua_toboolean(L, -1);
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        q->text.p = lua_tolstring(L, -1, &q->text.n);
+        lua_rawseti(L, LUA_REGISTRYINDEX, q->s->topic); /* which keeps it */
+    }
+    return 0;
+}
+
+/* False: it raised, or ran too long. */
+static bool answered(struct question *q)
+{
+    struct policy_state *s = q->s;
+    struct err e;
+    bool ok;
+
+    ok = state_protect(s, ask, q, &e);
+    state_bound(s, NULL, 0);
+    if (!ok) {
+        hooks_raised(s, str_of(e.text));
+    }
+    if (s->starved) {
+        state_look_at_memory(s);
+    }
+    return ok;
 }
 
 struct str policy_sink_topic(struct policy_state *s, uint32_t sink,
                              struct str event)
 {
-    lua_State *L = s->L;
-    struct str topic = {NULL, 0};
+    struct question q = {.s = s,
+                         .function = s->sink_hooks[sink][POLICY_TOPIC],
+                         .event = event};
 
-    lua_settop(L, 0);
-    if (s->sink_hooks[sink][POLICY_TOPIC] == LUA_NOREF) {
-        return topic;
+    if (q.function == LUA_NOREF || !answered(&q)) {
+        return (struct str){NULL, 0};
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->sink_hooks[sink][POLICY_TOPIC]);
-    lua_pushcfunction(L, push_event);
-    lua_pushlstring(L, event.p, event.n);
-    if (lua_pcall(L, 1, 1, 0) != 0) {
-        hooks_raised(s, str_of(lua_tostring(L, -1)));
-    } else if (call(s) && lua_type(L, -1) == LUA_TSTRING) {
-        topic.p = lua_tolstring(L, -1, &topic.n); /* stays on the stack */
-    }
-    return topic;
+    return q.text;
 }
 
 bool policy_sink_call(struct policy_state *s, uint32_t sink,
@@ -154,25 +194,14 @@ bool policy_sink_call(struct policy_state *s, uint32_t sink,
                       const struct policy_number *list, uint32_t n,
                       double *result)
 {
-    lua_State *L = s->L;
-    bool ok;
+    struct question q = {.s = s,
+                         .function = s->sink_hooks[sink][hook],
+                         .list = list,
+                         .n = n};
 
-    if (s->sink_hooks[sink][hook] == LUA_NOREF) {
+    if (q.function == LUA_NOREF || !answered(&q) || !isfinite(q.number)) {
         return false;
     }
-    lua_settop(L, 0);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->sink_hooks[sink][hook]);
-    lua_createtable(L, 0, (int)n);
-    for (uint32_t i = 0; i < n; i++) {
-        lua_pushnumber(L, list[i].value);
-        lua_setfield(L, -2, list[i].name);
-    }
-    ok = call(s);
-    if (ok) {
-        *result = lua_isnumber(L, -1) ? lua_tonumber(L, -1)
-                                      : (double)lua_toboolean(L, -1);
-        ok = isfinite(*result);
-    }
-    lua_settop(L, 0);
-    return ok;
+    *result = q.number;
+    return true;
 }

@@ -20,87 +20,6 @@
 #include "policy/held.h"
 #include "policy/tools.h"
 
-static void *on_alloc(void *arg, void *p, size_t before, size_t after)
-{
-    struct policy_state *s = arg;
-
-    if (after == 0) {
-        s->bytes -= p == NULL ? 0 : before;
-        free(p);
-        return NULL;
-    }
-    before = p == NULL ? 0 : before;
-    if (after > before && s->bytes + after - before > STATE_BYTES_MAX) {
-        s->starved = true;
-        return NULL; /* "not enough memory" in Lua */
-    }
-    s->bytes += after - before;
-    s->allocations++;
-    return mem_realloc(p, after);
-}
-
-struct policy_state *state_here(lua_State *L)
-{
-    void *s;
-
-    (void)lua_getallocf(L, &s);
-    return s;
-}
-
-/* Behind the deadline each instruction of the policy's raises, so that a pcall of
- * its own is no way to go on. */
-static void on_count(lua_State *L, lua_Debug *ar)
-{
-    struct policy_state *s = state_here(L);
-
-    if (s->deadline_ns == 0 || clock_thread_ns() <= s->deadline_ns) {
-        (void)lua_sethook(L, on_count, LUA_MASKCOUNT, COUNT_EVERY);
-        return;
-    }
-    (void)lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
-    (void)lua_getinfo(L, "Sl", ar);
-    /* Our own loop goes on: the events behind this one are no part of it. */
-    if (strncmp(ar->source, "@policy:", 8) == 0) {
-        (void)lua_pushfstring(L, "%s:%d: %s ran too long and was stopped",
-                              ar->short_src, ar->currentline, s->bounded);
-        (void)lua_error(L);
-    }
-}
-
-void state_rehook(struct policy_state *s)
-{
-    (void)lua_sethook(s->L, s->deadline_ns != 0 ? on_count : NULL,
-                      s->deadline_ns != 0 ? LUA_MASKCOUNT : 0, COUNT_EVERY);
-}
-
-void state_bound(struct policy_state *s, const char *what, int ms)
-{
-    if (what == NULL) {
-        s->deadline_ns = 0;
-        (void)lua_sethook(s->L, NULL, 0, 0);
-        return;
-    }
-    s->bounded = what;
-    s->overruns = 0;
-    s->deadline_ns = clock_thread_ns() + (uint64_t)ms * 1000000u;
-    (void)lua_sethook(s->L, on_count, LUA_MASKCOUNT, COUNT_EVERY);
-}
-
-void state_next_event(struct policy_state *s)
-{
-    if (s->interrupted) {
-        s->interrupted = 2;
-    }
-    if (s->deadline_ns == 0 || s->overruns >= OVERRUNS_MAX) {
-        return; /* the others of a long batch end at once */
-    }
-    if (clock_thread_ns() > s->deadline_ns) {
-        s->n_stopped++;
-        s->overruns++;
-        s->deadline_ns = clock_thread_ns() + NEXT_MS * 1000000ull;
-    }
-}
-
 /* ---- what the Lua side asks of C ---- */
 
 static struct str arg(lua_State *L, int at)
@@ -164,7 +83,7 @@ static int host_bounded(lua_State *L)
 {
     struct policy_state *s = state_here(L);
     /* A file that another one needs runs in the time of that one. */
-    bool outermost = s->deadline_ns == 0;
+    bool outermost = s->allowed_ns == 0;
     int rc;
 
     if (outermost) {
@@ -173,11 +92,19 @@ static int host_bounded(lua_State *L)
     rc = lua_pcall(L, 0, 1, 0);
     if (outermost) {
         state_bound(s, NULL, 0);
-    } else if (rc != 0 && clock_thread_ns() > s->deadline_ns) {
+    } else if (rc != 0 && s->deadline_ns != 0 &&
+               clock_thread_ns() > s->deadline_ns) {
         /* It was stopped; the other one may go on, so that its mistakes are told. */
         state_bound(s, "the policy's top level", AFTER_MS);
     }
     return rc == 0 ? 1 : lua_error(L);
+}
+
+/* Whether there is memory again for the events of this request. */
+static int host_relieve(lua_State *L)
+{
+    lua_pushboolean(L, state_relieve(state_here(L)));
+    return 1;
 }
 
 static void push_host(lua_State *L, bool reading)
@@ -185,7 +112,7 @@ static void push_host(lua_State *L, bool reading)
     static const luaL_Reg functions[] = {
         {"bytes", host_bytes},   {"ms", host_ms},
         {"moment", host_moment}, {"getenv", host_getenv},
-        {"bounded", host_bounded}, {"decode", json_decode},
+        {"bounded", host_bounded}, {"relieve", host_relieve}, {"decode", json_decode},
         {"is_json", json_valid}, {"array", json_array},
         {"encode", json_encode}, {"same", json_same}, {NULL, NULL}};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -198,6 +125,8 @@ static void push_host(lua_State *L, bool reading)
     lua_newtable(L);
     pattern_open(L);
     lua_setfield(L, -2, "patterns");
+    plain_open(L);
+    lua_setfield(L, -2, "tables");
     lua_pushnumber(L, cores > 0 ? (double)cores : 1);
     lua_setfield(L, -2, "cores");
     lua_pushinteger(L, STATE_BYTES_MAX >> 20);
@@ -210,7 +139,8 @@ bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {"words", "suggest", "source", "values",
                                         "describe", "foresee", "sinks", "routes", "kept",
-                                        "handles", "slips", "advice", "library", "moved", "loader",
+                                        "handles", "slips", "advice", "library", "moved",
+                                        "plain", "loader",
                                         "bytecode", "hooks", "traces"};
 
     lua_getglobal(L, "package");
@@ -317,7 +247,7 @@ static bool run_loader(struct policy_state *s, struct err *e)
     }
 }
 
-struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
+static struct policy_state *state_new(struct policy *p, bool reading, struct err *e)
 {
     struct policy_state *s = mem_zalloc(sizeof *s);
 
@@ -327,22 +257,63 @@ struct policy_state *state_load(struct policy *p, bool reading, struct err *e)
     for (uint32_t i = 0; i < PLAN_ROUTES_MAX; i++) {
         s->hooks[i].runner = LUA_NOREF;
     }
-    s->L = lua_newstate(on_alloc, s);
+    s->L = lua_newstate(state_alloc, s);
     if (s->L == NULL) {
         (void)err_set(e, "can't make a Lua state");
         policy_state_free(s);
         return NULL;
     }
-    luaL_openlibs(s->L);
+    (void)lua_atpanic(s->L, state_panic);
+    return s;
+}
+
+struct loading {
+    struct policy_state *s;
+    bool reading, ok;
+    bool (*then)(struct policy_state *s, void *arg, struct err *e);
+    void *arg;
+    struct err *e;
+};
+
+static int load_in(lua_State *L)
+{
+    struct loading *x = lua_touserdata(L, 1);
+
+    lua_settop(L, 0);
+    luaL_openlibs(L);
     /* What runs once is not worth compiling, and what the compiler has tried and
      * given up makes it try less of what comes later. */
-    (void)luaJIT_setmode(s->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-    if (!state_preload(s->L, e) || !start_hooks(s, reading, e) ||
-        !run_loader(s, e)) {
+    (void)luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    if (!state_preload(L, x->e) || !start_hooks(x->s, x->reading, x->e) ||
+        !run_loader(x->s, x->e)) {
+        return 0;
+    }
+    (void)luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
+    x->ok = x->then(x->s, x->arg, x->e);
+    return 0;
+}
+
+struct policy_state *state_load(struct policy *p, bool reading,
+                                bool (*then)(struct policy_state *, void *,
+                                             struct err *),
+                                void *arg, struct err *e)
+{
+    struct policy_state *s = state_new(p, reading, e);
+    struct loading x = {s, reading, false, then, arg, e};
+    struct err raised;
+
+    if (s == NULL) {
+        return NULL;
+    }
+    /* What the policy has left may be no room for the plan. */
+    if (!state_protect(s, load_in, &x, &raised)) {
+        (void)err_set(e, "%s: %s", p->files[0].path, raised.text);
+        x.ok = false;
+    }
+    if (!x.ok) {
         policy_state_free(s);
         return NULL;
     }
-    (void)luaJIT_setmode(s->L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     return s;
 }
 
@@ -357,40 +328,40 @@ static void warm(struct policy_state *s)
     }
 }
 
-static struct policy_state *make(struct policy *p, bool warmed, struct err *e)
+/* arg: whether it is to be warm. The loader's result lies on top. */
+static bool make(struct policy_state *s, void *arg, struct err *e)
 {
-    struct policy_state *s = state_load(p, false, e);
+    const bool *warmed = arg;
 
-    if (s == NULL) {
-        return NULL;
-    }
     if (!state_take_hooks(s, e)) {
-        policy_state_free(s);
-        return NULL;
+        return false;
     }
     state_take_sinks(s);
     state_take_judge(s);
-    s->held = held_new(p->hub, p->plan, false, e);
+    s->held = held_new(s->policy->hub, s->policy->plan, false, e);
     if (s->held == NULL) {
-        policy_state_free(s);
-        return NULL;
+        return false;
     }
-    if (warmed) {
+    if (*warmed) {
         warm(s);
     }
     lua_settop(s->L, 0);
     (void)lua_gc(s->L, LUA_GCCOLLECT, 0);
-    return s;
+    return true;
 }
 
 struct policy_state *policy_state_new(struct policy *p, struct err *e)
 {
-    return make(p, false, e);
+    bool warmed = false;
+
+    return state_load(p, false, make, &warmed, e);
 }
 
 struct policy_state *policy_state_warm(struct policy *p, struct err *e)
 {
-    return make(p, true, e);
+    bool warmed = true;
+
+    return state_load(p, false, make, &warmed, e);
 }
 
 void policy_state_free(struct policy_state *s)
@@ -414,6 +385,11 @@ void policy_state_free(struct policy_state *s)
 size_t policy_state_bytes(const struct policy_state *s)
 {
     return s->bytes;
+}
+
+uint64_t policy_state_raised(const struct policy_state *s)
+{
+    return s->raised;
 }
 
 uint64_t policy_state_allocations(const struct policy_state *s)

@@ -5,9 +5,11 @@
  *   snapshot.c its files' texts, each read once
  *   saved.c    a snapshot's texts in one file, for a later process
  *   build.c    the loader's description to a plan; routes.c: its routes
- *   state.c    a Lua state that has run the snapshot; its allocator and bounds
+ *   state.c    a Lua state that has run the snapshot; its allocator
+ *   bound.c    how long it may work; memory.c: how much it may keep
  *   take.c     the routes' hooks, out of the loader's result
  *   hooks.c    a request into Lua and back
+ *   protect.c  calls from C into Lua that may raise
  *   stuck.c    a hook that does not come back
  *   ffi.c      what hooks call
  *   files.c    the files that a policy names: Lua, tables for lookup
@@ -15,6 +17,7 @@
  *   tools.c    what the helpers call: random numbers, uuids, time; digest.c,
  *   path.c     text.c: digests, values by path, texts
  *   example.c  the policy's examples, run
+ *   plain.c    what Lua's own library has, within bounds
  *   json.c     JSON to Lua values and back
  *   diag.c     problems to text
  *   traces.c   what the compiler made of hooks
@@ -45,8 +48,9 @@ enum {
     JUDGE_MS = 50,       /* of a canary's roll_back_if */
     HOOK_STOP_MS = 35,   /* when it is stopped, so that its whole batch, with what the
                             next events are given, is over by HOOK_MS */
-    COUNT_EVERY = 10000, /* instructions between two looks at the clock */
-    NEXT_MS = 1,         /* for each event behind one that was stopped, */
+    STATE_SLICE = 1 << 20, /* of work in C, in bytes, between two looks */
+    NEXT_MS = 1,         /* for each event behind one that was stopped, or */
+    FIRST_NEXT_MS = 4,   /* the first, which may meet the garbage of that one, */
     OVERRUNS_MAX = 8     /* until so many were: then the rest ends at once */
 };
 
@@ -116,9 +120,18 @@ struct policy_state {
     lua_State *L;
     size_t bytes;
     uint64_t allocations;
+    size_t reserve;          /* beyond STATE_BYTES_MAX, for what is not the policy's */
     bool starved;            /* was refused memory since this was last looked at */
+    uint32_t reliefs;        /* times that garbage was collected for that in this call */
+    bool collecting;         /* that is not through */
+    int cycles;              /* of the collector, that have ended meanwhile */
     atomic_bool worn;        /* the policy keeps so much that hooks fail for it */
-    uint64_t deadline_ns;    /* of what runs now, in the thread's time; 0: unbounded */
+    /* bound.c's, of what runs now, in the thread's time. */
+    uint64_t allowed_ns;     /* 0: unbounded */
+    uint64_t deadline_ns;    /* 0: the clock was not looked at yet */
+    uint64_t looked_ns;      /* when it was last; 0: not yet */
+    int count;               /* instructions until the next look */
+    const char *stack;       /* where the C stack stood */
     const char *bounded;     /* what that is, for the message */
     uint32_t n_stopped;      /* events that ran too long, until they are counted */
     uint32_t overruns;       /* events of this call that were stopped */
@@ -143,12 +156,40 @@ struct policy_state {
     int on_events, on_request; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
     int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
+    int topic;               /* reference of the last text of topic_by */
     int judge;               /* canary's roll_back_if; LUA_NOREF */
+    uint64_t raised;         /* errors of hooks and functions, ever */
 };
 
-/* While what is not NULL, Lua code that takes more than ms of its thread's
- * time raises. */
+/* While what is not NULL, what takes more than ms of its thread's time raises. */
 void state_bound(struct policy_state *s, const char *what, int ms);
+/* The same for a hook of a request with so many bytes. */
+void state_bound_request(struct policy_state *s, int ms, size_t body);
+
+/* protect.c: runs f with arg, a light userdata, as its one argument; false: it raised,
+ * *e tells. What it pushes is gone. */
+bool state_protect(struct policy_state *s, lua_CFunction f, void *arg,
+                   struct err *e) MUST_USE;
+/* The error on top, as text; makes none in Lua. */
+void state_why(lua_State *L, char *out, size_t room);
+int state_panic(lua_State *L); /* for lua_atpanic: logs */
+
+/* memory.c: Lua's allocator of a state. */
+void *state_alloc(void *arg, void *p, size_t before, size_t after);
+/* A hook has come to the cap: true, there is room again. */
+bool state_relieve(struct policy_state *s);
+/* Behind a call that has come to it. */
+void state_look_at_memory(struct policy_state *s);
+
+/* Work in C, in bytes or steps of about a nanosecond, told before it is done. False:
+ * the time is over. state_work raises then. */
+bool state_spend(struct policy_state *s, double n);
+void state_work(lua_State *L, double n);
+/* The same for an allocation: small ones are none. */
+bool state_large(struct policy_state *s, size_t bytes);
+
+/* Raises "stack overflow" where C that was called from Lua calls Lua too deep. */
+void state_nest(lua_State *L);
 
 /* Looks at the clock again as it did before another hook of Lua's was set. */
 void state_rehook(struct policy_state *s);
@@ -191,9 +232,13 @@ struct policy *snapshot_load(struct policy *p, bool reading,
 const struct snapshot_file *snapshot_find(const struct policy *p,
                                           const char *path);
 
-/* state.c: a state with the loader's result on top of its stack. reading: files
- * that the snapshot lacks are read and put into it. NULL and *e. */
-struct policy_state *state_load(struct policy *p, bool reading, struct err *e);
+/* state.c: a state whose loader has run; then, called with its result on top of the
+ * stack, goes on, also protected. reading: files that the snapshot lacks are read and
+ * put into it. NULL and *e, or what `then` has said. */
+struct policy_state *state_load(struct policy *p, bool reading,
+                                bool (*then)(struct policy_state *s, void *arg,
+                                             struct err *e),
+                                void *arg, struct err *e);
 /* Makes the embedded modules known to L's require. */
 bool state_preload(lua_State *L, struct err *e);
 /* take.c: takes the hooks out of that result, which stays. */
@@ -215,7 +260,9 @@ void build_held(struct build *b);
 /* files.c: functions for the table on top; what they have read. */
 void files_push(lua_State *L, bool may_read);
 void files_free(struct policy *p);
-/* The state that L is. */
+/* plain.c: a table of functions on top. */
+void plain_open(lua_State *L);
+/* The state that L is; NULL: none. */
 struct policy_state *state_here(lua_State *L);
 
 /* example.c: runs those of the result on top; problems are added to it. */

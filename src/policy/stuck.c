@@ -35,12 +35,7 @@ void stuck_leave(struct policy_state *s)
         state_rehook(s);
     }
     if (UNLIKELY(s->starved)) {
-        s->starved = false;
-        if (s->bytes > STATE_BYTES_WORN) {
-            (void)lua_gc(s->L, LUA_GCCOLLECT, 0);
-        }
-        atomic_store_explicit(&s->worn, s->bytes > STATE_BYTES_WORN,
-                              memory_order_relaxed);
+        state_look_at_memory(s);
     }
 }
 

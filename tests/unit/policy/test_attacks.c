@@ -1,0 +1,223 @@
+/* Policies and clients that would hold a thread or end the process: each attack is
+ * over soon, and the event behind it has its turn. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tools/hooked.h"
+
+enum { BIG = 1500000, LIST = 30000, MS_MAX = 90 /* 50, and what a sanitizer adds */ };
+
+struct attack {
+    const char *name, *hook;
+};
+
+static char *body;
+static size_t body_len;
+
+static void put(const char *text)
+{
+    size_t n = strlen(text);
+
+    memcpy(body + body_len, text, n);
+    body_len += n;
+}
+
+/* An event of 4 MB: two long texts that are alike to the last byte, a long list, a
+ * large number, a text that names a thing in it; and a small one. */
+static void make_body(void)
+{
+    body = calloc(1, 8 << 20);
+    body_len = 0;
+    put("[{\"event_id\":\"e\",\"event_type\":\"click\",\"user_id\":\"user\","
+        "\"timestamp\":1763900000000,\"count\":1000000000,\"title\":\"${title}\","
+        "\"big\":\"");
+    memset(body + body_len, 'a', BIG);
+    body_len += BIG;
+    put("b\",\"other\":\"");
+    memset(body + body_len, 'a', BIG);
+    body_len += BIG;
+    put("c\",\"spaces\":\"x");
+    memset(body + body_len, ' ', 200000);
+    body_len += 200000;
+    put("x\",\"list\":[0");
+    for (int i = 0; i < LIST; i++) {
+        put(",\"abcdefgh\"");
+    }
+    put("]},{\"event_id\":\"f\",\"event_type\":\"click\",\"user_id\":\"last\","
+        "\"timestamp\":1763900000000}]");
+}
+
+/* Milliseconds of the thread for that body. */
+static double attack(struct hooked *h)
+{
+    const struct route *route = &policy_plan(h->policy)->routes[0];
+    struct refused no;
+    uint64_t ns = clock_thread_ns();
+
+    assert_true(decide_body(h->state, route, SCAN_BATCH, &h->req,
+                            (struct str){body, body_len}, &h->batch, NULL,
+                            &h->raised, &no));
+    return (double)(clock_thread_ns() - ns) / 1e6;
+}
+
+static void assert_bounded(const struct attack *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct hooked h;
+        char hook[2048];
+
+        (void)snprintf(hook, sizeof hook,
+                       "(function()\n%s\n  return function(ev, req)\n"
+                       "    if ev.user_id == \"last\" then return reject(\"last\") "
+                       "end\n    attack(ev, req)\n  end\nend)()",
+                       list[i].hook);
+        hooked_open(&h, hook, false);
+        for (int k = 0; k < 3; k++) {
+            double ms = attack(&h);
+
+            if (ms > MS_MAX) {
+                print_error("%s: %.0f ms\n", list[i].name, ms);
+            }
+            assert_true(ms <= MS_MAX);
+            if (h.batch.events[1].fate != EVENT_REJECT) {
+                print_error("%s: the last: %s\n", list[i].name,
+                            h.batch.events[1].message);
+            }
+            assert_int_equal(EVENT_REJECT, h.batch.events[1].fate);
+            assert_string_equal("last", h.batch.events[1].code);
+        }
+        hooked_close(&h);
+    }
+}
+
+#define ATTACK(text) "  local function attack(ev, req)\n" text "\n  end"
+
+static void calls_from_c_into_lua_end_before_the_stack_does(void **state)
+{
+    static const struct attack list[] = {
+        {"an expander",
+         "  local function expand(s, ev)\n    return (s:gsub(\"%${(%w+)}\", "
+         "function(k) return expand(ev[k], ev) end))\n  end\n" ATTACK(
+             "ev.x = expand(ev.title, ev)")},
+        {"gsub in gsub",
+         "  local f\n  f = function(s) return (s:gsub(\".\", f)) end\n" ATTACK(
+             "f(\"x\")")},
+        {"sort in sort",
+         "  local f\n  f = function() table.sort({ 1, 2, 3 }, f) end\n" ATTACK("f()")},
+        {"gsub in sort",
+         "  local f\n  f = function() return ((\"x\"):gsub(\".\", function() "
+         "table.sort({ 1, 2 }, f) end)) end\n" ATTACK("f()")},
+        {"pcall in pcall", "  local function f() pcall(f) pcall(f) end\n" ATTACK("f()")},
+        {"a call of itself", "  local function f(n) return 1 + f(n) end\n" ATTACK(
+                                 "f(1)")}};
+
+    (void)state;
+    assert_bounded(list, N_ELEMS(list));
+}
+
+static void work_in_c_is_linear_or_stopped(void **state)
+{
+    static const struct attack list[] = {
+        {"contains", ATTACK("for _ = 1, 1e6 do contains(ev.big, ev.other) end")},
+        {"find", ATTACK("for _ = 1, 1e6 do ev.big:find(ev.other, 1, true) end")},
+        {"find many", ATTACK("for _ = 1, 1e6 do ev.big:find((\"a\"):rep(100) .. "
+                             "\"x\", 1, true) end")},
+        {"find a pattern", ATTACK("ev.big:find((\"a*\"):rep(20) .. \"x\")")},
+        {"split", ATTACK("for _ = 1, 1e6 do split(ev.big, (\"a\"):rep(700)) end")},
+        {"part", ATTACK("for i = 1, 1e6 do part(ev.big, \"a\", 1e9) end")},
+        {"trim by a pattern",
+         ATTACK("for _ = 1, 1e6 do ev.spaces:match(\"^%s*(.-)%s*$\") end")},
+        {"move", ATTACK("table.move({}, 1, ev.count, 2)")},
+        {"move less", ATTACK("for _ = 1, 1e6 do table.move({}, 1, 900000, 2) end")},
+        {"rep", ATTACK("for _ = 1, 1e6 do ev.x = (\"x\"):rep(1000000):len() end")},
+        {"rep of digits", ATTACK("local s = (\"x\"):rep(\"1000000000\")")},
+        {"reverse", ATTACK("for _ = 1, 1e6 do ev.big:reverse() end")},
+        {"lower", ATTACK("for _ = 1, 1e6 do lower(ev.big) end")},
+        {"sub", ATTACK("for i = 1, 1e6 do ev.big:sub(i) end")},
+        {"format", ATTACK("for _ = 1, 1e6 do (\"%s%s\"):format(ev.big, ev.big) end")},
+        {"concat", ATTACK("local t = {}\nfor i = 1, 40 do t[i] = ev.big end\n"
+                          "for _ = 1, 1e6 do pcall(table.concat, t) end")},
+        {"concat of nothing", ATTACK("for _ = 1, 1e6 do pcall(table.concat, {}, \"\", "
+                                     "1, 2e9) end")},
+        {"sort", ATTACK("for _ = 1, 1e6 do table.sort(get(ev, \"list\")) end")},
+        {"insert", ATTACK("local t = {}\nfor i = 1, 1e6 do table.insert(t, 1, i) end")},
+        {"remove", ATTACK("local t = get(ev, \"list\")\nfor i = 1, 1e9 do "
+                          "table.remove(t, 1) t[#t + 1] = 1 end")},
+        {"a longer text", ATTACK("local s = \"x\"\nfor _ = 1, 1e6 do s = s .. s end")},
+        {"pieces", ATTACK("local s = \"\"\nfor _ = 1, 1e7 do s = s .. \"xxxxxxxx\" end")},
+        {"gsub of each", ATTACK("for _ = 1, 1e6 do ev.big:gsub(\".\", \"%0%0\") end")},
+        {"gsub of long", ATTACK("ev.big:gsub(\"a\", (\"x\"):rep(1000000))")},
+        {"compared", ATTACK("local n = 0\nlocal a, b = ev.big, ev.other\n"
+                            "while a < b do n = n + 1 end")},
+        {"numbers", ATTACK("for _ = 1, 1e6 do tonumber((\"1\"):rep(1000000)) end")},
+        {"added", ATTACK("local s = (\"1\"):rep(1000000)\nlocal n = 0\n"
+                         "while true do n = n + s end")},
+        {"written back", ATTACK("for i = 1, 1e6 do ev.copy = get(ev, \"list\") end")},
+        {"read again", ATTACK("for i = 1, 1e6 do get(ev, \"list[30000]\") end")},
+        {"hashed", ATTACK("for i = 1, 1e6 do sha256(ev.big) end")},
+        {"masked", ATTACK("for i = 1, 1e6 do mask((\"x\"):rep(65000)) end")},
+        {"unpacked", ATTACK("local t = get(ev, \"list\")\n"
+                            "for i = 1, 1e6 do select(\"#\", unpack(t, 1, 7000)) end")},
+        {"bytes", ATTACK("for i = 1, 1e6 do select(\"#\", ev.big:byte(1, 7000)) end")},
+        {"set often", ATTACK("for i = 1, 1e6 do ev.x = ev.big end")},
+        {"without an end", ATTACK("while true do pcall(function() ev.a = 1 end) end")}};
+
+    (void)state;
+    assert_bounded(list, N_ELEMS(list));
+}
+
+static void a_load_that_would_end_the_process_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "local f f = function(s) return (s:gsub(\".\", f)) end\nf(\"x\")",
+        "local f f = function() table.sort({ 1, 2, 3 }, f) end\nf()",
+        "local function f() return 1 + f() end\nf()",
+        "string.rep = function() end", "function string.spin() end",
+        "table.insert(string, 5)", "string.format = nil", "math.x = 1",
+        "getmetatable(\"\").__index.sub = nil", "_G.reject = 5",
+        "table.insert(_G, 5)", "local s = \"x\" while true do s = s .. s end",
+        "local t = {} while true do t[#t + 1] = {} end",
+        "local t = {} for i = 1, 1e7 do t[i] = {} pcall(string.rep, \"x\", i) end"};
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(texts); i++) {
+        struct policy_report report;
+        struct policy *p = policy_load_text("p.lua", str_of(texts[i]), &report);
+
+        if (p != NULL) {
+            print_error("%s: taken\n", texts[i]);
+        }
+        assert_null(p);
+        assert_true(report.n_problems > 0);
+        policy_report_fini(&report);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    make_body();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(body);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_from_c_into_lua_end_before_the_stack_does),
+        cmocka_unit_test(work_in_c_is_linear_or_stopped),
+        cmocka_unit_test(a_load_that_would_end_the_process_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
