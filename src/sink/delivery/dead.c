@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crc32c.h"
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/log.h"
@@ -17,12 +18,14 @@
 #include "decode/quote.h"
 
 #define TELL_EVERY_NS 1000000000ull
+enum { MARK_TAIL = 256, CUT_MAX = 256 << 20 };
 
 enum { FRAME_BYTES = 2048, WHY_MAX = 600 };
 
 void dead_init(struct dead *d, const char *data_dir, const char *sink)
 {
     *d = (struct dead){.fd = -1};
+    (void)snprintf(d->sink, sizeof d->sink, "%s", sink);
     (void)snprintf(d->path, sizeof d->path, "%s/dead/sink-%s.ndjson", data_dir,
                    sink);
 }
@@ -46,39 +49,162 @@ static bool still_there(const struct dead *d)
            named.st_ino == open.st_ino && named.st_dev == open.st_dev;
 }
 
+/* The file that has the name now, and its length. */
 static bool open_file(struct dead *d, struct err *e)
 {
-    if (d->fd >= 0 && still_there(d)) {
-        return true;
-    }
-    if (d->fd >= 0) {
+    struct stat st;
+
+    if (d->fd >= 0 && !still_there(d)) {
         (void)close(d->fd);
-        d->length = d->synced = d->kept = 0;
+        d->fd = -1;
     }
-    if (!make_folder(d, e)) {
-        return false;
+    if (d->fd < 0) {
+        if (!make_folder(d, e)) {
+            return false;
+        }
+        d->fd = open(d->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        if (d->fd < 0) {
+            return err_errno(e, errno, "%s", d->path);
+        }
+        if (!folder_sync_of(d->path, e)) {
+            return false;
+        }
     }
-    d->fd = open(d->path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    return d->fd >= 0 ? folder_sync_of(d->path, e) : err_errno(e, errno, "%s", d->path);
+    if (fstat(d->fd, &st) != 0) {
+        return err_errno(e, errno, "%s", d->path);
+    }
+    d->length = (uint64_t)st.st_size;
+    return true;
 }
 
-bool dead_open(struct dead *d, uint64_t length, struct err *e)
+/* Which file it is, and its last bytes before length. */
+static bool make_mark(const struct dead *d, uint64_t length,
+                      char mark[DEAD_MARK_BYTES], struct err *e)
 {
+    char tail[MARK_TAIL];
+    size_t n = length < sizeof tail ? (size_t)length : sizeof tail;
+    struct stat st;
+    ssize_t got = pread(d->fd, tail, n, (off_t)(length - n));
+
+    if (got < 0 || fstat(d->fd, &st) != 0) {
+        return err_errno(e, errno, "%s: read", d->path);
+    }
+    (void)snprintf(mark, DEAD_MARK_BYTES, "%lx-%08x", (unsigned long)st.st_ino,
+                   crc32c(0, tail, (size_t)got));
+    return true;
+}
+
+/* Only letters of this sink, the last one torn perhaps. */
+static bool only_letters(const struct dead *d, const char *p, size_t n)
+{
+    static const char head[] = "{\"event\":";
+    char frame[160];
+    size_t at = 0;
+
+    (void)snprintf(frame, sizeof frame, ",\"sink\":\"%s\",\"stream\":\"",
+                   d->sink);
+    while (at < n) {
+        const char *end = memchr(p + at, '\n', n - at);
+        size_t line = end == NULL ? n - at : (size_t)(end - p) - at;
+        size_t k = line < sizeof head - 1 ? line : sizeof head - 1;
+
+        if (memcmp(p + at, head, k) != 0 ||
+            (end != NULL &&
+             memmem(p + at, line, frame, strlen(frame)) == NULL)) {
+            return false;
+        }
+        at += line + 1;
+    }
+    return true;
+}
+
+/* What lies behind length: letters that the journal does not know, or what somebody
+ * else has written. */
+static bool cut_unknown(struct dead *d, uint64_t length, struct err *e)
+{
+    size_t n = (size_t)(d->length - length);
+    char *p;
+    bool cut;
+
+    if (n > CUT_MAX) {
+        return true; /* more than one attempt puts */
+    }
+    p = mem_alloc(n + 1);
+    cut = pread(d->fd, p, n, (off_t)length) == (ssize_t)n && only_letters(d, p, n);
+    free(p);
+    if (!cut) {
+        return true;
+    }
+    if (ftruncate(d->fd, (off_t)length) != 0) {
+        return err_errno(e, errno, "%s", d->path);
+    }
+    d->length = length;
+    return true;
+}
+
+bool dead_open(struct dead *d, uint64_t length, const char *mark, struct err *e)
+{
+    char now[DEAD_MARK_BYTES];
     struct stat st;
 
     if (stat(d->path, &st) != 0) {
         d->length = d->synced = d->kept = 0; /* none yet, or it was taken away */
-        return true;
+        return errno == ENOENT || errno == ENOTDIR ||
+               err_errno(e, errno, "%s", d->path);
     }
     if (!open_file(d, e)) {
         return false;
     }
-    if ((uint64_t)st.st_size > length && ftruncate(d->fd, (off_t)length) != 0) {
-        return err_errno(e, errno, "%s", d->path);
+    if (length != UINT64_MAX && d->length > length && mark[0] != '\0') {
+        if (!make_mark(d, length, now, e) ||
+            (strcmp(now, mark) == 0 && !cut_unknown(d, length, e))) {
+            return false;
+        }
     }
-    d->kept = (uint64_t)st.st_size < length ? (uint64_t)st.st_size : length;
-    d->length = d->synced = d->kept;
+    d->kept = d->synced = d->begun = d->length;
+    return make_mark(d, d->length, d->mark, e);
+}
+
+uint64_t dead_bytes(const struct dead *d)
+{
+    struct stat st;
+
+    return stat(d->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+bool dead_begin(struct dead *d, bool *tell, struct err *e)
+{
+    char now[DEAD_MARK_BYTES];
+
+    if (!open_file(d, e) || !make_mark(d, d->length, now, e)) {
+        return false;
+    }
+    *tell = d->length != d->kept || strcmp(now, d->mark) != 0;
+    memcpy(d->mark, now, sizeof now);
+    d->begun = d->length;
+    d->synced = d->length;
+    d->whole = true;
     return true;
+}
+
+/* To the end of the file, wherever that is by now. */
+static bool append(struct dead *d, size_t n, struct err *e)
+{
+    ssize_t w = write(d->fd, d->line, n);
+    int why = w < 0 ? errno : ENOSPC;
+    off_t end = w < 0 ? 0 : lseek(d->fd, 0, SEEK_CUR);
+    struct stat st;
+
+    if (w == (ssize_t)n && end >= 0) {
+        d->whole &= (uint64_t)end - n == d->length;
+        d->length = (uint64_t)end;
+        return true;
+    }
+    /* A part of a line that is the last in the file is ours. */
+    if (w > 0 && end >= w && fstat(d->fd, &st) == 0 && st.st_size == end) {
+        (void)!ftruncate(d->fd, end - w);
+    }
+    return err_errno(e, why, "%s", d->path);
 }
 
 bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
@@ -86,9 +212,6 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
     size_t room = l->event.n + FRAME_BYTES + 6 * WHY_MAX, n;
     struct str why = {l->why.p, text_cut(l->why, WHY_MAX)};
 
-    if (!open_file(d, e)) {
-        return false;
-    }
     if (room > d->line_room) {
         d->line_room = room;
         d->line = mem_realloc(d->line, room);
@@ -105,11 +228,7 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
                           "\"generation\":%lu}\n",
                           l->uuid, l->epoch, l->worker, (unsigned long)l->seq,
                           (long)l->time_ms, (unsigned long)l->generation);
-    if (pwrite(d->fd, d->line, n, (off_t)d->length) != (ssize_t)n) {
-        return err_errno(e, errno, "%s", d->path);
-    }
-    d->length += n;
-    return true;
+    return append(d, n, e);
 }
 
 void dead_tell(struct dead *d, const char *sink, int code, const char *why,
@@ -131,14 +250,11 @@ void dead_tell(struct dead *d, const char *sink, int code, const char *why,
 
 bool dead_sync(struct dead *d, struct err *e)
 {
-    if (d->synced == d->length) {
-        return true;
-    }
-    if (fdatasync(d->fd) != 0) {
+    if (d->synced != d->length && fdatasync(d->fd) != 0) {
         return err_errno(e, errno, "%s: fdatasync", d->path);
     }
     d->synced = d->length;
-    return true;
+    return make_mark(d, d->length, d->mark, e);
 }
 
 void dead_keep(struct dead *d)
@@ -146,9 +262,17 @@ void dead_keep(struct dead *d)
     d->kept = d->length;
 }
 
+/* Where another program has written between or behind them, letters are there twice
+ * then: their positions tell. */
 void dead_rewind(struct dead *d)
 {
-    d->length = d->synced = d->kept;
+    struct stat st;
+
+    if (d->fd >= 0 && d->whole && d->length > d->begun && fstat(d->fd, &st) == 0 &&
+        (uint64_t)st.st_size == d->length) {
+        (void)!ftruncate(d->fd, (off_t)d->begun);
+    }
+    d->kept = UINT64_MAX; /* the journal is told anew */
 }
 
 void dead_close(struct dead *d)

@@ -2,11 +2,14 @@
  * dead - a sink's dead letters: events that it refused, each a line of
  * data/dead/sink-NAME.ndjson with the server's words.
  *
- *   dead_open -> (dead_put* -> dead_sync -> dead_keep | dead_rewind)* -> dead_close
+ *   dead_open -> (dead_begin -> dead_put* -> dead_sync -> dead_keep | dead_rewind)*
+ *             -> dead_close
  *
  * The delivery thread. What was put is in the file for good once dead_sync has
- * said so and the journal has its length; anything behind that is cut on opening.
- * The file may be taken away at any time: the next letter begins another.
+ * said so and the journal has its length and mark; letters of this sink behind that
+ * are cut on opening, for they are put again. People edit, move, truncate and replace
+ * the file while it is in use: letters go to the end of the file that has the name,
+ * and nothing else is cut or written over.
  */
 #pragma once
 
@@ -18,11 +21,18 @@
 
 struct err;
 
+enum { DEAD_MARK_BYTES = 40 };
+
 struct dead {
     int fd;             /* -1: not opened yet */
     char path[3072];
-    uint64_t length, synced;
-    uint64_t kept;      /* length that the journal knows of */
+    char sink[96];
+    uint64_t length;    /* of the file, as far as is known */
+    uint64_t synced;
+    uint64_t begun;     /* where this attempt's letters begin */
+    bool whole;         /* they lie together */
+    uint64_t kept;      /* length that the journal knows of, */
+    char mark[DEAD_MARK_BYTES]; /* which file that was, and how it ended */
     char *line;
     size_t line_room;
     uint64_t told_ns, untold; /* letters since the last log line */
@@ -40,15 +50,22 @@ struct dead_letter {
 
 void dead_init(struct dead *d, const char *data_dir, const char *sink);
 
-/* length: what the journal knows of; more in the file is cut. The file is made at
- * the first put. */
-bool dead_open(struct dead *d, uint64_t length, struct err *e) MUST_USE;
+/* length and mark: what the journal knows of; UINT64_MAX: nothing, and all is kept. The
+ * file is made at the first letter. */
+bool dead_open(struct dead *d, uint64_t length, const char *mark,
+               struct err *e) MUST_USE;
+
+/* Letters come. *tell: the journal must know d->length and d->mark before. */
+bool dead_begin(struct dead *d, bool *tell, struct err *e) MUST_USE;
 bool dead_put(struct dead *d, const struct dead_letter *l,
               struct err *e) MUST_USE;
 /* n letters were put: a log line, at most one a second. */
 void dead_tell(struct dead *d, const char *sink, int code, const char *why,
                uint32_t n);
-bool dead_sync(struct dead *d, struct err *e) MUST_USE;
+bool dead_sync(struct dead *d, struct err *e) MUST_USE; /* sets d->mark */
 void dead_keep(struct dead *d);   /* the journal has it */
 void dead_rewind(struct dead *d); /* it has not: what was put is put again */
 void dead_close(struct dead *d);
+
+/* Bytes of the file that has the name now; 0: there is none. */
+uint64_t dead_bytes(const struct dead *d);

@@ -116,6 +116,8 @@ void on_journal_record(void *arg, const struct record *r)
         break;
     case RECORD_DEAD:
         d->dead_known = r->value; /* smaller, where the file was taken away */
+        (void)snprintf(d->dead_mark, sizeof d->dead_mark, "%.*s", (int)r->name.n,
+                       r->name.p);
         on_settle(d, r->stream, r->ranges, r->n_ranges);
         break;
     case RECORD_DONE:
@@ -340,7 +342,8 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
     }
     dead_init(&d->dead, c->data_dir, d->name);
     /* Letters that no journal of its own names are an earlier sink's. */
-    return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, e);
+    return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, d->dead_mark,
+                     e);
 }
 
 struct delivery *delivery_new(const struct delivery_conf *c)

@@ -40,8 +40,10 @@ static void on_emit(void *arg, struct journal_draft *draft)
 
         journal_emit(draft, &plan);
     }
-    if (d->dead.kept > 0) {
-        struct record dead = {.type = RECORD_DEAD, .value = d->dead.kept};
+    if (d->dead.kept > 0 && d->dead.kept != UINT64_MAX) {
+        struct record dead = {.type = RECORD_DEAD,
+                              .value = d->dead.kept,
+                              .name = str_of(d->dead.mark)};
 
         journal_emit(draft, &dead);
     }

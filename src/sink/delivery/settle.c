@@ -89,15 +89,34 @@ static void forget_plan(struct delivery *d, const struct batch *b)
     }
 }
 
+/* Where the letters begin that come: more of this sink behind that is cut by the next
+ * process, unless the journal knows more by then. */
+static bool begin_letters(struct delivery *d, struct err *e)
+{
+    struct record r = {.type = RECORD_DEAD};
+    bool tell;
+
+    if (!dead_begin(&d->dead, &tell, e)) {
+        return false;
+    }
+    r.value = d->dead.length;
+    r.name = str_of(d->dead.mark);
+    return !tell || journal_append(d->journal, &r, e);
+}
+
 /* Events first .. first + n - 1 of b, as dead letters. */
 static bool bury(struct delivery *d, const struct batch *b,
                  const struct sink_verdict *v, struct err *e)
 {
     struct batch_range r[BATCH_RANGES_MAX];
 
-    if (d->dead.length > d->conf->dead_max_bytes) {
+    /* People take the file away, and then there is room again. */
+    if (dead_bytes(&d->dead) > d->conf->dead_max_bytes) {
         return err_set(e, "the dead letters have reached max_bytes: %s",
                        d->dead.path);
+    }
+    if (!begin_letters(d, e)) {
+        return false;
     }
     for (uint32_t i = v->first, but = 0; i < v->first + v->n; i++) {
         if (but < v->n_but && v->but[but] == i) {
@@ -144,6 +163,7 @@ static bool note(struct delivery *d, struct outlet *o, const struct batch *b,
     struct record r = {.type = v->kind == SINK_DATA ? RECORD_DEAD : RECORD_DONE,
                        .value = v->kind == SINK_DATA ? d->dead.length : 0,
                        .stream = str_of(o->name),
+                       .name = str_of(v->kind == SINK_DATA ? d->dead.mark : ""),
                        .ranges = ranges};
     uint32_t end = v->first + v->n;
 
@@ -177,6 +197,7 @@ static bool settle(struct delivery *d, struct outlet *o, const struct batch *b,
                    const struct sink_verdict *v, struct err *e)
 {
     uint32_t at = v->first, but = 0;
+    bool any = false;
 
     if (v->kind == SINK_DATA && !bury(d, b, v, e)) {
         dead_rewind(&d->dead);
@@ -184,9 +205,15 @@ static bool settle(struct delivery *d, struct outlet *o, const struct batch *b,
     }
     while (at < v->first + v->n) {
         if (!note(d, o, b, v, &at, &but, e)) {
-            dead_rewind(&d->dead);
+            /* The journal counts on them when it has a part. */
+            if (any) {
+                dead_keep(&d->dead);
+            } else {
+                dead_rewind(&d->dead);
+            }
             return false;
         }
+        any = true;
     }
     if (v->kind == SINK_DATA) {
         dead_keep(&d->dead);

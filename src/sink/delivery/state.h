@@ -54,7 +54,8 @@ struct delivery {
     struct dead dead;
     bool crowded;               /* the journal knows more streams than there may be */
     bool fresh;                 /* there is no journal, or it was another's */
-    uint64_t dead_known;        /* bytes of it that the journal names */
+    uint64_t dead_known;        /* bytes of it that the journal names, */
+    char dead_mark[DEAD_MARK_BYTES]; /* and which file that was */
     uint32_t target;            /* what adapt said; 0: the plan's */
     uint32_t grown;             /* batches are so many times as large; 0: once */
     uint64_t grown_ns;          /* since then */

@@ -43,8 +43,20 @@ static void put(struct dead *d, const char *event)
                             .code = 27};
     struct err e = {""};
 
+    bool tell;
+
+    assert_true(dead_begin(d, &tell, &e));
     assert_true(dead_put(d, &l, &e));
     assert_true(dead_sync(d, &e));
+}
+
+static void write_file(const struct dead *d, const char *how, const char *text)
+{
+    FILE *f = fopen(d->path, how);
+
+    assert_non_null(f);
+    (void)fputs(text, f);
+    (void)fclose(f);
 }
 
 static size_t lines(const struct dead *d)
@@ -68,7 +80,7 @@ static void what_was_not_journaled_is_put_again_in_its_place(void **state)
 
     (void)state;
     dead_init(&d, dir, "olap");
-    assert_true(dead_open(&d, 0, &e));
+    assert_true(dead_open(&d, 0, "", &e));
     put(&d, "{\"a\":1}");
     dead_keep(&d);
     put(&d, "{\"a\":2}");
@@ -83,18 +95,20 @@ static void what_the_journal_does_not_know_is_cut_on_opening(void **state)
 {
     struct dead d;
     struct err e;
+    char mark[DEAD_MARK_BYTES];
     uint64_t known;
 
     (void)state;
     dead_init(&d, dir, "olap");
-    assert_true(dead_open(&d, 0, &e));
+    assert_true(dead_open(&d, 0, "", &e));
     put(&d, "{\"a\":1}");
     dead_keep(&d);
     known = d.kept;
+    memcpy(mark, d.mark, sizeof mark);
     put(&d, "{\"a\":2}"); /* and then a crash */
     dead_close(&d);
     dead_init(&d, dir, "olap");
-    assert_true(dead_open(&d, known, &e));
+    assert_true(dead_open(&d, known, mark, &e));
     assert_int_equal(1, lines(&d));
     dead_close(&d);
 }
@@ -106,12 +120,75 @@ static void a_file_that_was_taken_away_is_begun_anew(void **state)
 
     (void)state;
     dead_init(&d, dir, "olap");
-    assert_true(dead_open(&d, 0, &e));
+    assert_true(dead_open(&d, 0, "", &e));
     put(&d, "{\"a\":1}");
     dead_keep(&d);
     assert_int_equal(0, unlink(d.path));
     put(&d, "{\"a\":2}");
     assert_int_equal(1, lines(&d));
+    dead_close(&d);
+}
+
+/* copytruncate, or an editor's new file: what is there stays, letters follow it. */
+static void letters_go_to_the_end_of_the_file_that_is_there(void **state)
+{
+    struct dead d;
+    struct err e;
+
+    (void)state;
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, 0, "", &e));
+    for (int i = 0; i < 3; i++) {
+        put(&d, "{\"a\":1}");
+        dead_keep(&d);
+    }
+    write_file(&d, "w", "");
+    put(&d, "{\"a\":2}");
+    dead_keep(&d);
+    assert_int_equal(1, lines(&d));
+    assert_int_equal(0, unlink(d.path));
+    write_file(&d, "w", "one\ntwo\nthree\n");
+    put(&d, "{\"a\":3}");
+    dead_keep(&d);
+    assert_int_equal(4, lines(&d));
+    dead_close(&d);
+}
+
+/* The journal speaks of another file, or of one that others have written to. */
+static void a_file_that_was_put_back_is_not_cut(void **state)
+{
+    char mark[DEAD_MARK_BYTES], away[4096];
+    struct dead d;
+    struct err e;
+    uint64_t known;
+
+    (void)state;
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, 0, "", &e));
+    for (int i = 0; i < 3; i++) {
+        put(&d, "{\"a\":1}");
+        dead_keep(&d);
+    }
+    (void)snprintf(away, sizeof away, "%s.away", d.path);
+    assert_int_equal(0, rename(d.path, away));
+    put(&d, "{\"a\":2}");
+    dead_keep(&d);
+    known = d.kept;
+    memcpy(mark, d.mark, sizeof mark);
+    dead_close(&d);
+    assert_int_equal(0, rename(away, d.path));
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, known, mark, &e));
+    assert_int_equal(3, lines(&d));
+    put(&d, "{\"a\":3}");
+    dead_keep(&d);
+    known = d.kept;
+    memcpy(mark, d.mark, sizeof mark);
+    write_file(&d, "a", "{\"a note\":1}\n");
+    dead_close(&d);
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, known, mark, &e));
+    assert_int_equal(5, lines(&d));
     dead_close(&d);
 }
 
@@ -122,6 +199,10 @@ int main(void)
             what_was_not_journaled_is_put_again_in_its_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_the_journal_does_not_know_is_cut_on_opening, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            letters_go_to_the_end_of_the_file_that_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_was_put_back_is_not_cut, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_taken_away_is_begun_anew,
                                         set_up, tear_down),
     };
