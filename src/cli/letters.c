@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -45,11 +46,20 @@ struct letters *letters_new(struct err *e)
 
 struct letters *letters_open(const char *path, struct err *e)
 {
-    FILE *file = fopen(path, "r");
+    FILE *file = fopen(path, "re");
     struct letters *l;
+    struct stat st;
 
-    if (file == NULL) {
+    if (file == NULL || fstat(fileno(file), &st) != 0) {
         (void)err_errno(e, errno, "%s", path);
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+        return NULL;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        (void)err_set(e, "%s is a folder: name a file in it", path);
+        (void)fclose(file);
         return NULL;
     }
     l = letters_new(e);
@@ -126,6 +136,9 @@ bool letters_next(struct letters *l, struct letter *out)
     ssize_t n;
 
     while ((n = getline(&l->line, &l->room, l->file)) > 0) {
+        if (l->line[n - 1] != '\n') {
+            break; /* it is being written */
+        }
         if (l->room < (size_t)n + SCAN_PAD) {
             l->room = (size_t)n + SCAN_PAD;
             l->line = mem_realloc(l->line, l->room);
@@ -139,6 +152,11 @@ bool letters_next(struct letters *l, struct letter *out)
         return true;
     }
     return false;
+}
+
+bool letters_ended(const struct letters *l, struct err *e)
+{
+    return !ferror(l->file) || err_set(e, "the letters can't be read to their end");
 }
 
 uint64_t letters_bad(const struct letters *l)

@@ -29,6 +29,9 @@ void letters_close(struct letters *l); /* NULL is fine */
 bool letters_next(struct letters *l, struct letter *out) MUST_USE;
 uint64_t letters_bad(const struct letters *l);
 
+/* Behind the last: false and *e when the file could not be read to its end. */
+bool letters_ended(const struct letters *l, struct err *e) MUST_USE;
+
 /* Of lines that the caller has read. */
 struct letters *letters_new(struct err *e) MUST_USE;
 

@@ -16,7 +16,7 @@ local places = {
   ["luajit.h"] = { "src/policy/" }, ["lua.h"] = { "src/policy/" },
   ["lauxlib.h"] = { "src/policy/" }, ["lualib.h"] = { "src/policy/" },
   ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h" },
-  ["curl/curl.h"] = { "src/sink/remote/transfer.h", "src/cli/dead.c",
+  ["curl/curl.h"] = { "src/sink/remote/transfer.h", "src/cli/resend.c",
     "src/cli/sink.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/kit/" },
   -- The digests of a policy's files, and those that hooks ask for.

@@ -1,0 +1,101 @@
+local cjson = require "cjson"
+local h = require "harness"
+local receiver = require "receiver"
+
+local function policy(url, dead)
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1, max_events = 50, max_body = "4MiB" }
+admin { listen = "127.0.0.1:0" }
+http "out" { url = %q, batch = { target = 50, max = 50, linger = "5ms" }, %s }
+stream "events" { sinks = { "out" } }
+route "POST /v1/events/batch" { body = "batch", stream = "events" }
+]]):format(url, dead or "")
+end
+
+describe("dead letters", function()
+  local r, s
+  before_each(function() r = receiver.start() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    r:close()
+  end)
+
+  local function post(...)
+    assert.equal(202, s:post("/v1/events/batch", table.concat({ ... }, "\n"),
+      { ["Content-Type"] = "application/x-ndjson" }).status)
+  end
+
+  local function file() return s.data .. "/dead/sink-out.ndjson" end
+
+  local function letters()
+    local list = {}
+    for line in (h.read(file()) or ""):gmatch("[^\n]+") do
+      list[#list + 1] = cjson.decode(line).event.n
+    end
+    table.sort(list)
+    return table.concat(list, " ")
+  end
+
+  local function dead(...)
+    return h.shell(table.concat({ h.binary, "dead", ... }, " ") .. " 2>&1; echo rc=$?")
+  end
+
+  it("let the sink go on when a full file of them is taken away", function()
+    r:rule "poison"
+    s = h.server { policy = policy(r.url, [[dead = { max_bytes = "1KiB" }]]) }
+    -- Among good ones, for else the receiver is taken for what is wrong.
+    h.wait_for("full letters", function()
+      post([[{"n":1}]], [[{"n":2,"value":"text"}]], [[{"n":3}]], [[{"n":4}]])
+      return s:text():find("status=holding why=.*have reached max_bytes")
+    end)
+    os.rename(file(), s.dir .. "/taken")
+    s:logged "sink=out status=delivering"
+    assert.equal(0, s:stop())
+  end)
+
+  it("are replayed each once, and what is left is said", function()
+    r:rule "poison"
+    s = h.server { policy = policy(r.url) }
+    local large = ([[{"n":9,"value":"%s"}]]):format(("x"):rep(1500000))
+    local good = [[{"n":1}]]
+    post(good, [[{"n":2,"value":"text"}]], good)
+    post(good, large, good)
+    for i = 10, 69, 2 do
+      post(good, ([[{"n":%d,"value":"text"}]]):format(i), good, good,
+        ([[{"n":%d,"value":"text"}]]):format(i + 1), good)
+    end
+    h.wait_for("the letters", function()
+      return s:metric("sluice_dead_events_total") == 62
+    end)
+    local to = ("--to http://127.0.0.1:%d/v1/events/batch"):format(s.port)
+    assert.matches("replayed=0 .*before=0 unreadable=0 left=62\ndry run.*rc=0",
+      dead("replay", file(), "--dry-run"))
+    -- A line that is no letter is told, and what is being written is not.
+    local f = io.open(file(), "ab")
+    f:write("\255 no letter\n", '{"event":{"n":')
+    f:close()
+    r:rule ""
+    -- The first time to a route that is not there.
+    assert.matches("answered 404.*rc=1", dead("replay", file(), to .. "x"))
+    assert.matches("replayed=62 refused_again=0 too_large=0 before=0 unreadable=1 "
+      .. "left=1\nrc=1", dead("replay", file(), to))
+    assert.matches("replayed=0 .*before=62 unreadable=1", dead("replay", file(), to))
+    s:deliver()
+    local n = 0
+    for _ in (h.read(r.dir .. "/events.ndjson")):gmatch('"n":%d+') do n = n + 1 end
+    assert.equal(62 + 4 + 30 * 4, n)
+
+    -- New letters in another file of that name are not taken for old ones.
+    os.rename(file(), s.dir .. "/taken")
+    r:rule "poison"
+    post(good, [[{"n":71,"value":"text"}]], good)
+    h.wait_for("another letter", function() return letters() == "71" end)
+    assert.matches("1 letters of .*are not replayed.*rc=1", dead("purge", file()))
+    assert.equal("71", letters())
+    r:rule ""
+    assert.matches("replayed=1 .*left=0\nrc=0", dead("replay", file(), to))
+    assert.matches("purged letters=1 not_replayed=0\nrc=0", dead("purge", file()))
+    assert.is_nil(h.read(file()))
+    assert.matches("is a folder.*rc=1", dead("replay", s.data .. "/dead", to))
+  end)
+end)
