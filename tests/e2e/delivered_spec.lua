@@ -121,7 +121,7 @@ route "POST /v1/events/batch" { body = "batch", stream = "events" }
 
   it("refuses before the body while a breaker of such a sink is open", function()
     local breaker = [[clickhouse "olap" { urls = { "http://127.0.0.1:1" },
-      table = "events", batch = { linger = "1ms", min = 1 } }
+      table = "default.events", batch = { linger = "1ms", min = 1 } }
       stream "other" { sinks = { "olap" } }
       route "POST /other" { body = "event", stream = "other" }]]
     s = h.server { policy = policy { top = breaker, sinks = '"olap", "archive"' }
