@@ -61,6 +61,7 @@ describe("alerts", function()
     s = h.server { policy = POLICY:format(r.url, "", "") }
     broken = damaged()
     local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
+      :gsub("_seconds > 300", "_seconds > 1")
     h.write(dir .. "/rules.yml", rules)
     h.write(dir .. "/p.yml", ([[
 global: { scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms }
@@ -134,6 +135,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets:
       .. "Content-Length: 2\r\n\r\n{}")
     fires("SluiceSinkHolding")
     fires("SluiceBreakerOpen")
+    fires("SluiceSinkLate")
     fires("SluiceRefusesForRoom", function() s:post("/slow", "{}") end)
     c:close()
     h.write(s.path, "nonsense {")

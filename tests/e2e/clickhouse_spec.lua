@@ -153,7 +153,7 @@ describe("the ClickHouse sink", function()
     ch:must "DROP TABLE IF EXISTS events"
     local dir = h.folder()
     h.write(dir .. "/p.lua", [[
-clickhouse "olap" { urls = { "http://127.0.0.1:1" }, table = "events",
+clickhouse "olap" { urls = { "http://127.0.0.1:1" }, table = "default.events",
   columns = { id = "event_id", kind = "kind", n = "n", at = "at", raw = "@event" } }
 stream "events" { sinks = { "olap" } }
 route "POST /x" { body = "event", stream = "events", schema = schema {
