@@ -1,7 +1,9 @@
 #!/bin/sh
 # Fetches a real Kafka broker from Maven Central into a cache outside the repository
 # and prints its folder; prints nothing when there is no Java or no registry.
-version=3.9.1
+#
+#   sh tests/kafka.sh [VERSION]
+version=${1:-3.9.1}
 cache=${SLUICE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-tests}
 dir=$cache/kafka-$version
 command -v java >/dev/null || exit 0

@@ -99,27 +99,35 @@ PlainLoginModule required username="a" password="a" user_ingest="secret";
 ]]
 
 ---The folder of its jars, or nil and why there is none.
-function M.jars()
-  local dir = h.shell("sh tests/kafka.sh"):match("(%S+)\n$")
+---@param version string? default: the oldest that is tested
+function M.jars(version)
+  local dir = h.shell("sh tests/kafka.sh " .. (version or "")):match("(%S+)\n$")
   if not dir then return nil, "no Java, or no Kafka from Maven Central" end
   return dir
 end
 
--- What formatting writes, which takes a JVM, and is the same for all.
-local FORMAT = { "meta.properties", "bootstrap.checkpoint" }
-local formatted
+-- The files that formatting writes, which takes a JVM, and is the same for all brokers of
+-- a version.
+local formats = {}
 
 local function format(r)
+  local formatted = formats[r.jars]
   if not formatted then
     local out = h.shell(("java -XX:TieredStopAtLevel=1 -cp '%s/*' "
       .. "kafka.tools.StorageTool format -t AAAAAAAAAAAAAAAAAAAAAA -c '%s/p'"):format(
       r.jars, r.dir))
     assert(out:find("Formatting"), out)
     formatted = {}
-    for _, f in ipairs(FORMAT) do formatted[f] = assert(h.read(r.dir .. "/logs/" .. f)) end
+    formats[r.jars] = formatted
+    for f in h.shell(("cd '%s/logs' && find . -type f"):format(r.dir)):gmatch("[^\n]+") do
+      formatted[f] = assert(h.read(r.dir .. "/logs/" .. f))
+    end
   end
-  h.shell(("mkdir -p '%s/logs'"):format(r.dir))
-  for _, f in ipairs(FORMAT) do h.write(r.dir .. "/logs/" .. f, formatted[f]) end
+  for f, text in pairs(formatted) do
+    local path = r.dir .. "/logs/" .. f
+    h.shell(("mkdir -p \"$(dirname '%s')\""):format(path))
+    h.write(path, text)
+  end
 end
 
 -- A certificate of its own for a listener, as the broker's settings name it.
