@@ -37,7 +37,7 @@ function Loader:options(s, path, t, options)
   end
   for _, key in ipairs(names) do
     local spec, v = options[key], t[key]
-    local unknown = v ~= nil and self:is_unknown(v)
+    local unknown = v ~= nil and (self:is_unknown(v) or self:is_unset(v))
     if unknown then
       out[key] = values.default(spec, self.host)
     elseif v == nil then
@@ -372,29 +372,39 @@ function Loader:trial()
   return o
 end
 
--- Half of the spool may stand prepared, two segments for each worker and stream.
+-- Half of the spool may stand prepared, two segments for each worker and stream. What
+-- the policy does not say is made to fit.
 function Loader:fit_segments(desc)
   local spool, streams = desc.spool, #desc.streams + 1
+  local given = self.spool_statement.args
   local workers = desc.server.workers > 0 and desc.server.workers
       or self.host.cores
-  local most = spool.max_bytes / 2 / (workers * streams * 2)
+  local size = values.show_bytes
   local least = math.max(4 * 1024 * 1024, 4 * desc.server.max_body)
-  local segment = math.min(spool.segment, most)
-  segment = math.floor(segment / 4096) * 4096
+  if spool.segment < least and given.segment then
+    self:problem(self.spool_statement, { "segment" }, "value",
+      ("%s is too small: a segment has room for four bodies, 4 × server.max_body = %s")
+      :format(size(spool.segment), size(least)))
+    return
+  end
+  local need = workers * streams * 4 * least
+  if not given.max_bytes then spool.max_bytes = math.max(spool.max_bytes, need) end
+  spool.segment = math.max(spool.segment, least)
+  local most = spool.max_bytes / 2 / (workers * streams * 2)
+  local segment = math.floor(math.min(spool.segment, most) / 4096) * 4096
   if segment < least then
     self:problem(self.spool_statement, { "max_bytes" }, "value",
-      ("too small: %d workers × %d streams × 2 × %d bytes (the least segment: "
-        .. "4MiB, and 4 × max_body) pass half of it; give at least \"%dMiB\"")
-      :format(workers, streams, least,
-        math.ceil(workers * streams * 4 * least / 1048576)))
+      ("too small: %d workers × %d streams (the dead letters are one) × 2 segments of %s "
+        .. "(at least 4 × server.max_body) pass half of it; give at least %s")
+      :format(workers, streams, size(least), values.show(size(need))))
   end
   spool.segment = segment
   for _, s in ipairs(desc.streams) do
     s.max_bytes = s.max_bytes or math.floor(spool.max_bytes / streams)
     if s.max_bytes < 4 * workers * segment then
       self:problem(s.statement, { "max_bytes" }, "value",
-        ("too small: %d workers × 4 segments of %d bytes need %d bytes")
-        :format(workers, segment, 4 * workers * segment))
+        ("too small: %d workers × 4 segments of %s need %s")
+        :format(workers, size(segment), values.show(size(4 * workers * segment))))
     end
   end
 end

@@ -22,6 +22,19 @@ require "sluice.routes"(Loader)
 require "sluice.kept"(Loader)
 require "sluice.sinks"(Loader)
 
+-- What env gives for a variable that is not set, which is told once, at env.
+local UNSET = "\1unset\1"
+
+---Whether v comes of such a variable.
+function Loader.is_unset(_, v)
+  if type(v) == "table" and not getmetatable(v) then
+    for _, x in pairs(v) do
+      if type(x) == "string" and x:find(UNSET, 1, true) then return true end
+    end
+  end
+  return type(v) == "string" and v:find(UNSET, 1, true) ~= nil
+end
+
 ---Notes a mistake of statement s at the keys of path.
 ---@param what "key"|"value"
 function Loader:problem(s, path, what, message)
@@ -32,12 +45,13 @@ function Loader:problem(s, path, what, message)
     name = name .. (type(key) == "number" and ("[%d]"):format(key)
       or "." .. tostring(key))
   end
-  self:add(s.file, line, column, length, message, name)
+  self:add(s.file, line, column, length, values.without_hidden(message), name)
 end
 
 ---Notes a mistake at a place; length 0: only the line is known.
 ---@param path string? the statement and option it is about
 function Loader:add(file, line, column, length, message, path)
+  if message:find(UNSET, 1, true) then return end
   if #self.problems < 200 then
     self.problems[#self.problems + 1] = { file = file, line = line,
       column = column, length = length, message = message, path = path,
@@ -196,14 +210,16 @@ function Loader:environment()
   fixed.schema = self:schema_word()
   fixed.env = function(name, default)
     if type(name) ~= "string" then error("env: expected a name", 2) end
-    local v = self.host.getenv(name) or default
-    if v == nil then
+    local v = self.host.getenv(name)
+    if v ~= nil then
+      values.hide(name, v)
+    elseif default == nil then
       local file, line = caller()
       self:add(file, line, 1, 0, "not set, and no default given",
         ("env \"%s\""):format(name))
-      return ""
+      return UNSET
     end
-    return v
+    return v or default
   end
   fixed.reject, fixed.drop, fixed.to =
       self.hooks.reject, self.hooks.drop, self.hooks.to
@@ -368,7 +384,9 @@ function Loader:include(name)
     self:include_file(path, place)
     return
   end
-  local list = self.host.glob(path)
+  -- Only the name given is a pattern, not the folder.
+  local list = self.host.glob(name:sub(1, 1) == "/" and name
+    or self.folder:gsub("[%[%]*?\\]", "\\%0") .. name)
   if #list == 0 then place("no file matches " .. path) end
   if #list > 1000 then
     place(("%d files match, more than 1000"):format(#list))
@@ -397,6 +415,7 @@ function M.load(host, hooks, name, text)
     folder = name:match("^(.*/)[^/]*$") or "", Field = {}, Schema = {},
   }, Loader)
   source.forget()
+  values.show_all()
   self.env = self:environment()
   self:run(name, text)
   local desc

@@ -1,5 +1,6 @@
--- The words of a policy for luacheck; made by `sluice reference --luacheck`. In a
--- .luacheckrc: stds.sluice = dofile "luacheck.lua"; std = "sluice"
+-- The words of a policy for luacheck: sluice reference --luacheck > sluice_std.lua
+-- In a .luacheckrc: stds.sluice = dofile "sluice_std.lua"; std = "sluice"
+-- Not under the name luacheck.lua: luacheck would load it instead of itself.
 return {
   read_globals = {
     admin = {},

@@ -64,8 +64,8 @@ function shadow(options) end
 ---The queue on disk.
 ---@class sluice.spool
 ---@field dir? string Folder; relative ones lie below the data directory. (default: spool)
----@field max_bytes? string Most bytes on disk, over all streams. (default: 10GiB)
----@field segment? string Size of one file of it; made smaller when max_bytes asks so. (default: 64MiB)
+---@field max_bytes? string Most bytes on disk, over all streams; the default grows with many workers. (default: 10GiB)
+---@field segment? string Size of one file of it, at least 4 × server.max_body (the default grows with it); made smaller where many workers and streams share max_bytes. (default: 64MiB)
 
 ---The queue on disk.
 ---@param options sluice.spool
@@ -184,7 +184,7 @@ function route(name) end
 ---@class sluice.stream
 ---@field ack? "written"|"synced"|"delivered" What a 2xx means: in the page cache, on stable storage, or at every sink. (default: written)
 ---@field dedup? sluice.stream.dedup Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too. "1" and 1 are two keys; an empty text is none.
----@field max_bytes? string Most bytes in the spool; default: an equal share.
+---@field max_bytes? string Most bytes in the spool; default: an equal share of spool.max_bytes, of which the dead letters have one too.
 ---@field sinks table<integer|string, string|sluice.stream_sink> Names of sinks, or name = { when_full, max_lag }.
 ---@field timeout? string With ack = "delivered": then 504; the events are kept all the same. (default: 30s)
 

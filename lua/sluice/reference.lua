@@ -388,8 +388,9 @@ function M.luacheck()
   local lines, out = page()
   local names, lib = known_names(), plain.library()
   for name in pairs(lib) do names[name] = true end
-  out("-- The words of a policy for luacheck; made by `sluice reference --luacheck`. In a")
-  out("-- .luacheckrc: stds.sluice = dofile \"luacheck.lua\"; std = \"sluice\"")
+  out("-- The words of a policy for luacheck: sluice reference --luacheck > sluice_std.lua")
+  out("-- In a .luacheckrc: stds.sluice = dofile \"sluice_std.lua\"; std = \"sluice\"")
+  out("-- Not under the name luacheck.lua: luacheck would load it instead of itself.")
   out("return {")
   out("  read_globals = {")
   for _, name in ipairs(sorted_keys(names)) do

@@ -24,7 +24,6 @@ local function learn(instructions)
     equal = instructions(function(a, b) return a == b end)[1].op,
     unequal = instructions(function(a, b) return a ~= b end)[1].op,
     global = called[1].op, call = called[3].op,
-    returned = instructions(function() return _G(1) end)[3].op,
     none = result[1].op, results = result[#result].op }
 end
 
@@ -52,11 +51,9 @@ local function unreturned(f, list, pc, add)
   if not verdicts[name] then return end
   for at = pc + 1, #list do
     local ins = list[at]
-    -- return reject(…), or the register has something else.
-    if ins.op == ops.returned or ins.op == ops.global then
-      if ins.a == list[pc].a then return end
-    elseif ins.op == ops.call and ins.a == list[pc].a then
-      if rshift(ins.d, 8) == 1 then
+    -- The first that has the function's register again is its call.
+    if ins.a == list[pc].a then
+      if ins.op == ops.call and rshift(ins.d, 8) == 1 then
         add(pc, name, ("does nothing by itself: write return %s(…)"):format(name))
       end
       return
@@ -68,9 +65,11 @@ end
 local function never(f, list, pc, add)
   local ev = parameter(f, "ev")
   local null, field
+  local seen = {} -- only what was put into a register last counts
   for at = pc - 1, math.max(pc - 4, 1), -1 do
     local ins = list[at]
-    if ins.a == list[pc].a or ins.a == list[pc].d then
+    if (ins.a == list[pc].a or ins.a == list[pc].d) and not seen[ins.a] then
+      seen[ins.a] = true
       null = null or ins.op == ops.global and text(f, ins.d) == "null"
       field = field or ins.op == ops.field and ev and rshift(ins.d, 8) == ev and
           text(f, band(ins.d, 255))

@@ -4,9 +4,39 @@ local suggest = require "sluice.suggest"
 
 local M = {}
 
+-- What the environment holds is not said: it may be a password. Value to name.
+local hidden = {} -- of { value, name }, longer values first
+
+---Before a load.
+function M.show_all() hidden = {} end
+
+---@param name string of the variable
+function M.hide(name, v)
+  if #v < 4 then return end
+  hidden[#hidden + 1] = { v, "$" .. name }
+  table.sort(hidden, function(a, b)
+    if #a[1] ~= #b[1] then return #a[1] > #b[1] end
+    return a[2] < b[2]
+  end)
+end
+
+---text without values of the environment: their names instead.
+function M.without_hidden(text)
+  for _, h in ipairs(hidden) do
+    local v, name = h[1], h[2]
+    local at, stop = text:find(v, 1, true)
+    while at do
+      text = text:sub(1, at - 1) .. name .. text:sub(stop + 1)
+      at, stop = text:find(v, at + #name, true)
+    end
+  end
+  return text
+end
+
 ---Shows a value in a message.
 function M.show(v)
   if type(v) == "string" then
+    v = M.without_hidden(v)
     return '"' .. (#v > 40 and v:sub(1, 37) .. "..." or v) .. '"'
   elseif type(v) == "table" or type(v) == "function" then
     return "a " .. type(v)

@@ -83,11 +83,13 @@ M.spool = {
   options = {
     dir = { type = "string", default = "spool",
       help = "Folder; relative ones lie below the data directory." },
-    segment = { type = "bytes", default = "64MiB", min = 1024 * 1024,
+    segment = { type = "bytes", default = "64MiB", min = 4 * 1024 * 1024,
       max = 16 * 1024 * 1024 * 1024,
-      help = "Size of one file of it; made smaller when max_bytes asks so." },
+      help = "Size of one file of it, at least 4 × server.max_body (the default grows with it); "
+        .. "made smaller where many workers and streams share max_bytes." },
     max_bytes = { type = "bytes", default = "10GiB", min = 16 * 1024 * 1024,
-      max = 2 ^ 50, help = "Most bytes on disk, over all streams." },
+      max = 2 ^ 50,
+      help = "Most bytes on disk, over all streams; the default grows with many workers." },
   },
 }
 
@@ -327,7 +329,8 @@ M.stream = {
     timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
       help = "With ack = \"delivered\": then 504; the events are kept all the same." },
     max_bytes = { type = "bytes", min = 4 * 1024 * 1024, max = 2 ^ 50,
-      help = "Most bytes in the spool; default: an equal share." },
+      help = "Most bytes in the spool; default: an equal share of spool.max_bytes, of which the "
+        .. "dead letters have one too." },
     dedup = { type = "options", optional = true,
       help = "Repeats of a key are answered as accepted and not stored. Taken out "
         .. "behind on_event, so that hooks see them too. \"1\" and 1 are two keys; an "

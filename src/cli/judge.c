@@ -46,6 +46,7 @@ struct judge *judge_new(struct policy *p, const struct judge_conf *conf,
     j->policy = policy_ref(p);
     j->plan = policy_plan(p);
     j->state = state;
+    policy_state_by_event(state);
     arena_init(&j->arena, ARENA_MAX_BYTES);
     event_batch_init(&j->batch, &j->arena);
     return j;

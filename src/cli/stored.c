@@ -266,8 +266,8 @@ static bool read_file(const char *path, struct reader *r, struct err *e)
 
 static bool is_archive(const char *name)
 {
-    static const char *const tails[] = {".ndjson", ".ndjson.gz", ".ndjson.zst",
-                                        ".gz", ".zst"};
+    static const char *const tails[] = {".ndjson", ".ndjson.part", ".ndjson.gz",
+                                        ".ndjson.zst", ".gz", ".zst"};
     size_t n = strlen(name);
 
     for (size_t i = 0; i < N_ELEMS(tails); i++) {

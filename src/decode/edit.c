@@ -49,6 +49,10 @@ bool edit_put(struct event_batch *b, struct event *ev, struct str key,
 
     if (x == NULL) {
         x = add(b, ev);
+    } else if (x - b->edits < b->n_base && x->base_how == 0) {
+        x->base = x->value;
+        x->base_len = x->value_len;
+        x->base_how = 1 + x->how;
     }
     if (x == NULL) {
         return false;
@@ -78,6 +82,33 @@ bool edit_set(struct event_batch *b, struct event *ev, struct str key,
         return false;
     }
     return edit_put(b, ev, quoted, copy, how);
+}
+
+void edits_revert(struct event_batch *b, struct event *ev)
+{
+    uint32_t n = 0, last = 0;
+
+    for (uint32_t i = ev->edit_first; i != 0 && i <= b->n_base;
+         i = b->edits[i - 1].next) {
+        struct edit *x = &b->edits[i - 1];
+
+        if (x->base_how != 0) {
+            x->value = x->base;
+            x->value_len = x->base_len;
+            x->how = x->base_how - 1;
+            x->base_how = 0;
+        }
+        last = i;
+        n++;
+    }
+    ev->n_edits = n;
+    ev->edit_last = last;
+    if (n == 0) {
+        ev->edit_first = 0;
+        ev->flags &= ~(uint32_t)EVENT_EDITED;
+    } else {
+        b->edits[last - 1].next = 0;
+    }
 }
 
 size_t edit_bound(const struct event_batch *b, const struct event *ev)

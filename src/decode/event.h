@@ -68,6 +68,9 @@ struct edit {
     uint32_t how;       /* enum edit_how */
     const char *key;
     const char *value;
+    const char *base; /* what edits_revert goes back to */
+    uint32_t base_len;
+    uint32_t base_how; /* 1 + how; 0: nothing was replaced */
 };
 
 struct event {
@@ -100,6 +103,7 @@ struct event_batch {
     uint32_t epoch;       /* raised by scan_body */
     uint32_t n_edits;     /* used of edits */
     uint32_t max_edits;
+    uint32_t n_base;      /* edits that hooks found there */
     uint32_t shaped_from; /* predicted events before fit an older shape */
     struct event *events; /* EVENTS_MAX; never moves */
     struct slot *slots;   /* max_events * SCHEMA_FIELDS_MAX grown on need */

@@ -297,6 +297,7 @@ static enum scan_result read_body(struct event_batch *b,
     b->n_slots = s.keys->n_slots;
     b->n_edits = 0;
     b->wait_ms = 0;
+    b->n_base = 0;
     b->shaped_from = 0;
     b->epoch++;
     shape_use(b->shape, s.keys);

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/siphash.h"
@@ -264,6 +265,11 @@ struct lookup *lookup_new(struct str csv, struct str key, char delimiter,
     if (read_header(&r, key)) {
         read_rows(&r);
         index_rows(&r);
+        if (l->n_rows == 0 && r.n_problems == 0) {
+            told(&r, 1, memchr(csv.p, '\r', csv.n) != NULL
+                            ? "the lines end with CR alone; expected LF or CR LF"
+                            : "the file has a header, but no rows");
+        }
     }
     free(r.lines);
     if (r.n_problems > 0) {

@@ -1,6 +1,7 @@
 #include "policy/decide.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/attr.h"
@@ -61,8 +62,9 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
                       "no route of the policy has this path");
     }
     if (*route == NULL) {
+        (void)snprintf(no->text, sizeof no->text, "this path takes %s", no->allow);
         return refuse(no, 405, "Method not allowed", "method_not_allowed",
-                      no->allow);
+                      no->text);
     }
     no->allow[0] = '\0';
     if (!media_shape(*route, content_type, shape)) {
@@ -137,6 +139,16 @@ static bool make_event(struct policy_state *s, const struct policy_request *req,
     return true;
 }
 
+static bool is_array(struct str body)
+{
+    size_t i = 0;
+
+    while (i < body.n && (unsigned char)body.p[i] <= ' ') {
+        i++;
+    }
+    return i < body.n && body.p[i] == '[';
+}
+
 static bool read_events(struct policy_state *s, const struct route *route,
                         enum scan_shape shape, const struct policy_request *req,
                         struct str body, struct event_batch *b,
@@ -164,11 +176,17 @@ static bool read_events(struct policy_state *s, const struct route *route,
             ? scan_enveloped(b, keys, route->envelope, &limits, body.p, body.n,
                              &se)
             : scan_body(b, keys, shape, &limits, body.p, body.n, &se);
-    if (r != SCAN_OK) {
-        se.at += skipped;
-        return refuse_scan(no, r, &se, &limits);
+    if (LIKELY(r == SCAN_OK)) {
+        return true;
     }
-    return true;
+    se.at += skipped;
+    (void)refuse_scan(no, r, &se, &limits);
+    if (r == SCAN_INVALID && shape == SCAN_EVENT && is_array(body)) {
+        no->error.error = "Not one event";
+        no->error.detail = "this route takes one JSON object; an array is for a route "
+                           "with body = \"batch\"";
+    }
+    return false;
 }
 
 bool decide_body(struct policy_state *s, const struct route *route,

@@ -259,6 +259,10 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *view,
     hooks_raised(s, (struct str){message, len});
     state_next_event(s);
     if (c->route->on_error == ON_ERROR_ACCEPT) {
+        /* As it came: half of what the hook does is nobody's wish. */
+        edits_revert(c->batch, ev);
+        ev->to = 0;
+        ev->flags &= ~(uint32_t)(EVENT_ROUTED | EVENT_RETRY);
         return;
     }
     ev->fate = c->route->on_error == ON_ERROR_REJECT ? EVENT_REJECT

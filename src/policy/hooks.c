@@ -125,6 +125,7 @@ void policy_on_events(struct policy_state *s, const struct route *route,
     c->n = b->n;
     c->from = 0;
     c->epoch = b->epoch;
+    b->n_base = b->n_edits;
     enter(s, route, HOOK_ON_EVENT, req);
     while (!call(s, s->on_events, route) && go_on(s, ++times)) {
     }

@@ -100,6 +100,9 @@ struct policy_state *policy_state_new(struct policy *p, struct err *e) MUST_USE;
 /* The same, whose hooks have run the policy's examples until they are compiled: the
  * first requests are as fast as the later ones. Takes some milliseconds. */
 struct policy_state *policy_state_warm(struct policy *p, struct err *e) MUST_USE;
+/* From now on chance is a matter of the event's place alone, so that two policies get
+ * the same for the same events. */
+void policy_state_by_event(struct policy_state *s);
 void policy_state_free(struct policy_state *s);
 
 /* Whether two routes have the very same on_event (or none). */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cpus.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
@@ -115,7 +116,7 @@ static void push_host(lua_State *L, bool reading)
         {"bounded", host_bounded}, {"relieve", host_relieve}, {"decode", json_decode},
         {"is_json", json_valid}, {"array", json_array},
         {"encode", json_encode}, {"same", json_same}, {NULL, NULL}};
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned cores = cpus_allowed();
 
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
@@ -127,7 +128,7 @@ static void push_host(lua_State *L, bool reading)
     lua_setfield(L, -2, "patterns");
     plain_open(L);
     lua_setfield(L, -2, "tables");
-    lua_pushnumber(L, cores > 0 ? (double)cores : 1);
+    lua_pushnumber(L, cores);
     lua_setfield(L, -2, "cores");
     lua_pushinteger(L, STATE_BYTES_MAX >> 20);
     lua_setfield(L, -2, "memory_mib");

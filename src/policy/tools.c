@@ -21,6 +21,13 @@ static uint64_t split(uint64_t *x)
     return z ^ z >> 31;
 }
 
+static void seed_for(struct tools *t, uint64_t seed)
+{
+    for (int i = 0; i < 4; i++) {
+        t->random[i] = split(&seed);
+    }
+}
+
 struct tools *tools_new(uint64_t seed)
 {
     struct tools *t = mem_zalloc(sizeof *t);
@@ -30,9 +37,7 @@ struct tools *tools_new(uint64_t seed)
         siphash_key_random(&key);
         seed = key.k0 ^ key.k1;
     }
-    for (int i = 0; i < 4; i++) {
-        t->random[i] = split(&seed);
-    }
+    seed_for(t, seed);
     return t;
 }
 
@@ -43,7 +48,21 @@ void tools_free(struct tools *t)
 
 struct tools *tools_of(struct sluice_context *c)
 {
-    return OUTER(c, struct policy_state, context)->tools;
+    struct tools *t = OUTER(c, struct policy_state, context)->tools;
+    uint64_t event = (uint64_t)c->epoch << 32 | c->at;
+
+    if (t->by_event && t->event != event) {
+        t->event = event;
+        t->uuid_ms = 0;
+        seed_for(t, event);
+    }
+    return t;
+}
+
+void policy_state_by_event(struct policy_state *s)
+{
+    s->tools->by_event = true;
+    s->tools->event = UINT64_MAX;
 }
 
 uint64_t tools_random(struct tools *t)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cpus.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -79,12 +80,7 @@ static char *join(const char *dir, const char *name)
 
 static uint32_t n_workers_of(const struct plan *plan)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (plan->server.workers > 0) {
-        return plan->server.workers;
-    }
-    return cores > 0 ? (uint32_t)cores : 1;
+    return plan->server.workers > 0 ? plan->server.workers : cpus_allowed();
 }
 
 /* Connections and segments are descriptors. */

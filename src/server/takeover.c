@@ -19,27 +19,31 @@ static bool same(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
-/* NULL: all of next can take effect live; else what can't. */
-static const char *needs_restart(const struct server *s,
-                                 const struct plan *now,
-                                 const struct plan *next)
+/* The names of all settings of next that can't take effect live, for a person; "":
+ * there are none. */
+static void needs_restart(const struct server *s, const struct plan *now,
+                          const struct plan *next, char *out, size_t n)
 {
-    if (s->conf.listen == NULL && !same(now->server.listen, next->server.listen)) {
-        return "server.listen";
+    const struct {
+        bool changed;
+        const char *name;
+    } list[] = {
+        {s->conf.listen == NULL && !same(now->server.listen, next->server.listen),
+         "server.listen"},
+        {s->conf.admin == NULL && !same(now->admin_listen, next->admin_listen),
+         "admin.listen"},
+        {now->server.workers != next->server.workers, "server.workers"},
+        {!same(now->spool.dir, next->spool.dir), "spool.dir"},
+        {now->spool.segment_bytes != next->spool.segment_bytes, "spool.segment"}};
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < N_ELEMS(list); i++) {
+        if (list[i].changed && at < n) {
+            at += (size_t)snprintf(out + at, n - at, "%s%s", at == 0 ? "" : ", ",
+                                   list[i].name);
+        }
     }
-    if (s->conf.admin == NULL && !same(now->admin_listen, next->admin_listen)) {
-        return "admin.listen";
-    }
-    if (now->server.workers != next->server.workers) {
-        return "server.workers";
-    }
-    if (!same(now->spool.dir, next->spool.dir)) {
-        return "spool.dir";
-    }
-    if (now->spool.segment_bytes != next->spool.segment_bytes) {
-        return "spool.segment";
-    }
-    return NULL;
 }
 
 bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
@@ -345,11 +349,11 @@ static void apply(void *arg, const char *late)
 void takeover_apply(struct reload *r)
 {
     struct server *s = r->s;
-    const char *fixed = needs_restart(s, policy_plan(s->policy),
-                                      policy_plan(r->policy));
+    char fixed[200];
     char text[ERR_TEXT_MAX];
 
-    if (fixed != NULL) {
+    needs_restart(s, policy_plan(s->policy), policy_plan(r->policy), fixed, sizeof fixed);
+    if (fixed[0] != '\0') {
         (void)snprintf(text, sizeof text,
                        "%s can't change in a running server: restart it",
                        fixed);

@@ -112,4 +112,18 @@ describe("an edit by path", function()
       assert.same({ event, want }, s:lines())
     end
   end)
+
+  it("finds no change between a policy and itself, whatever chance says", function()
+    local s = h.server { policy = policy("") }
+    finally(function() s:close() end)
+    local events = {}
+    for i = 1, 300 do events[i] = ('{"n":%d}'):format(i) end
+    assert.equal(202, s:post("/many", ('{"data":{"list":[%s]}}')
+      :format(table.concat(events, ","))).status)
+    h.write(s.dir .. "/x.lua", policy("ev.id = uuid7() if sample(0.5) then return drop() end"))
+    local out = h.shell(("%s replay --route 'POST /one' --old %s/x.lua --policy %s/x.lua "
+      .. "%s/spool 2>&1; echo $?"):format(h.binary, s.dir, s.dir, s.data))
+    assert.matches("0 would change", out, 1, true)
+    assert.matches("0\n$", out)
+  end)
 end)

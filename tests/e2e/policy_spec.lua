@@ -216,3 +216,52 @@ describe("a policy's hash", function()
     for i = 2, 4 do assert.equal(hashes[1], hashes[i]) end
   end)
 end)
+
+describe("a hook that raises", function()
+  it("leaves the event as it came, with on_error = \"accept\"", function()
+    local s = h.server { policy = h.policy { workers = 1, route = [[on_error = "accept",
+      set = { via = "path:x" }, on_event = function(ev)
+        ev.n, ev.new, ev.via = 0, 1, "hook"
+        if ev.bad == "to" then return to("events", "nowhere" .. ev.n) end
+        if ev.bad then error("late") end
+      end]] }:gsub("/v1/events", "/v1/events/:x"):gsub("/:x/batch", "/:x/more") }
+    finally(function() s:close() end)
+    for _, event in ipairs { '{"n":1,"bad":1}', '{"n":2,"bad":"to"}', '{"n":3}' } do
+      assert.equal(202, s:post("/v1/events/a", event).status)
+    end
+    assert.equal(0, s:stop())
+    assert.same({ '{"n":1,"bad":1,"via":"a"}', '{"n":2,"bad":"to","via":"a"}',
+      '{"n":0,"via":"hook","new":1}' }, s:lines())
+  end)
+end)
+
+describe("an answer", function()
+  it("says what a path and an event route take", function()
+    local s = h.server {}
+    finally(function() s:close() end)
+    assert.matches('"detail":"this path takes POST"',
+      h.request(s.port, "PUT", "/v1/events", "{}").body, 1, true)
+    assert.matches('{"error":"Not one event","code":"invalid_json"',
+      s:post("/v1/events", ' [{"n":1}]').body, 1, true)
+    h.write(s.path, h.policy { workers = 3, spool = 'dir = "other", segment = "32MiB"' })
+    local said = h.request(s.admin, "POST", "/reload").body
+    assert.matches("server.workers, spool.dir, spool.segment can't change", said, 1, true)
+  end)
+end)
+
+describe("sluice replay", function()
+  it("reads dead letters that are still being written", function()
+    local s = h.server { policy = h.policy { workers = 1,
+      route = "on_event = function(ev) if ev.bad then error('no') end end" } }
+    finally(function() s:close() end)
+    assert.equal(202, s:post("/v1/events/batch", '[{"n":1},{"bad":1},{"bad":2}]').status)
+    h.wait_for("the dead letters", function()
+      return h.shell("cat " .. s.data .. "/dead/* 2>/dev/null; true"):find('"bad":2', 1, true)
+    end)
+    h.write(s.dir .. "/new.lua", h.policy {})
+    local out = h.shell(("ls %s/dead; %s replay --policy %s/new.lua %s/dead 2>&1; true"):format(
+      s.data, h.binary, s.dir, s.data))
+    assert.matches("%.ndjson%.part", out)
+    assert.matches("2  accepted: policy_error", out, 1, true)
+  end)
+end)

@@ -133,3 +133,41 @@ describe("a value that a hook moves", function()
     end
   end)
 end)
+
+describe("a hook raises", function()
+  setup(function()
+    dir = h.folder()
+    h.write(dir .. "/t.csv", "k,v\na,1\n")
+  end)
+  teardown(function() h.remove(dir) end)
+
+  local HEAD = [[
+file "f" { dir = "d" }
+stream "s" { sinks = { "f" } }
+local rows = lookup "t.csv"
+local by_header = limit { rate = "1/s", key = "header:x" }
+local by_peer = limit { rate = "1/s", key = "peer" }
+local word, made = env, { counter }
+route "POST /" { body = "event", stream = "s", on_event = function(ev, req) ]]
+
+  for hook, why in pairs {
+    ["for k in pairs(rows) do ev.k = k end"] =
+      "pairs: a lookup gives one value or row by its key",
+    ["for k in pairs(ev) do ev.k = k end"] =
+      "pairs: an event or a request is no table; get(ev, path) gives one",
+    ["return by_header:check(ev)"] = "this limit counts by the request: write l:check(req)",
+    ["return by_peer:check(ev)"] = "this limit counts by the request: write l:check(req)",
+    ["return (nil), ev.a .. \"b\""] = "on_event returned nil and a string, which means "
+      .. "nothing: write return reject(\"code\", \"message\")",
+    ["ev.a = word(\"HOME\")"] = "env: works while the policy is loaded; a hook can't use it",
+    ["made[1](\"x_total\")"] =
+      "counter: works while the policy is loaded; a hook can't use it",
+  } do
+    it(("for %s"):format(hook), function()
+      h.write(dir .. "/q.lua", HEAD .. hook .. " end }\n")
+      local r = assert(testing.load(dir .. "/q.lua")):post("/", '{"a":"x"}')
+      assert.equal(1, r.dead)
+      assert.matches(why, r.events[1].message, 1, true)
+    end)
+  end
+end)

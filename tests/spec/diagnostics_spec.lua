@@ -221,13 +221,13 @@ route "POST /x" { body = "event", stream = "events" }]],
     [[spool { max_bytes = "16MiB" }
 server { workers = 64 }
 {BASE}]],
-    [[p.lua:1: spool.max_bytes: too small: 64 workers × 2 streams × 2 × 16777216 bytes (the least segment: 4MiB, and 4 × max_body) pass half of it; give at least "8192MiB"]] },
+    [[p.lua:1: spool.max_bytes: too small: 64 workers × 2 streams (the dead letters are one) × 2 segments of 16MiB (at least 4 × server.max_body) pass half of it; give at least "8GiB"]] },
   { "a stream too small for its workers",
     [[server { workers = 4 }
 file "a" { dir = "a" }
 stream "events" { max_bytes = "4MiB", sinks = { "a" } }
 route "POST /x" { body = "event", stream = "events" }]],
-    [[p.lua:3: stream "events".max_bytes: too small: 4 workers × 4 segments of 67108864 bytes need 1073741824 bytes]] },
+    [[p.lua:3: stream "events".max_bytes: too small: 4 workers × 4 segments of 64MiB need "1GiB"]] },
   { "no route at all",
     [[file "a" { dir = "a" }
 stream "events" { sinks = { "a" } }

@@ -1,3 +1,4 @@
+local h = require "harness"
 local checking = require "spec.checking"
 
 local BASE = [[
@@ -42,8 +43,11 @@ local good = {
   [[if ev.a then return reject("x", "y") end has(ev, "b")]],
   [[return reject("x", "y")]], [[local r = reject("x") return r]],
   [[if ev.a == nil then return drop() end]],
-  [[local t = ev.a if t and t[1] == null then ev.b = null end]],
+  [[ev.b = ev.a[1] == null]], [[local t = ev.a if t and t[1] == null then ev.b = null end]],
   [[return ev.a and drop()]], [[return ev.a and reject("a", "b") or nil]],
+  [[if ev.a then return to("s", "s" .. ev.b) end ev.c = 1 error("x")]],
+  [[if ev.a then return reject("a", "b" .. ev.b) end error("x")]],
+  [[local f = reject error("x")]], [[local f = ev.a and reject or drop error("x")]],
   [[ev.a = req.headers.body]], [[return (nil)]],
 }
 
@@ -143,6 +147,76 @@ describe("sluice check", function()
       assert.matches("; " .. row[2], c.problems(BASE .. row[1] .. ROUTE), 1, true)
     end)
   end
+
+  it("blames the setting that is too small", function()
+    assert.equal('p.lua:1: spool.segment: 4MiB is too small: a segment has room for four '
+      .. "bodies, 4 × server.max_body = 16MiB",
+      (c.problems('spool { segment = "4MiB", max_bytes = "3GiB" } ' .. BASE .. ROUTE)))
+  end)
+
+  it("makes the defaults fit many workers and large bodies", function()
+    for _, server in ipairs { "workers = 96", 'max_body = "100MiB"',
+      'workers = 256, max_body = "64MiB"' } do
+      local out, code = c.check("server { " .. server .. " } " .. BASE .. ROUTE)
+      assert.equal(0, code, out)
+    end
+  end)
+
+  it("says once that a variable is not set", function()
+    assert.equal('p.lua:3: env "SLUICE_NO": not set, and no default given\n'
+      .. 'p.lua:4: env "SLUICE_NO": not set, and no default given',
+      (c.problems(BASE .. [[http "h" { url = { env("SLUICE_NO") } }
+clickhouse "c" { urls = { "http://" .. env("SLUICE_NO") }, table = "a.b" }
+stream "t" { sinks = { "h", "c" } }]] .. ROUTE)))
+  end)
+
+  it("does not print what the environment holds", function()
+    local out = c.check(BASE .. [[http "h" { url = env("HOME") .. "?password" }
+log { level = env("PATH") } stream "t" { sinks = { "h" } }]] .. ROUTE)
+    assert.matches('"$HOME?password" is not', out, 1, true)
+    assert.matches('"$PATH" is none of', out, 1, true)
+    assert.is_nil(out:find(os.getenv("PATH"):sub(1, 20), 1, true))
+  end)
+
+  it("includes files of a folder with brackets", function()
+    local dir = c.dir .. "/a[b]*"
+    assert.equal(0, os.execute("mkdir '" .. dir .. "'"))
+    h.write(dir .. "/p.lua", BASE .. 'include "more/*.lua"')
+    os.execute("mkdir '" .. dir .. "/more'")
+    h.write(dir .. "/more/r.lua", ROUTE)
+    assert.matches("good: 1 route", h.shell(("%s check '%s/p.lua' 2>&1")
+      :format(h.binary, dir)))
+  end)
+
+  it("names an example without a good request", function()
+    local expect = [[ body = "{}", expect = { status = 202 } }]]
+    assert.equal('p.lua:3: example "e".request: expected a method and a path: '
+      .. '"POST /v1/events"', (c.problems(BASE .. 'example "e" { request = "POST",'
+      .. expect .. ROUTE)))
+    assert.matches('p.lua:3: example "e": needs request',
+      (c.problems(BASE .. 'example "e" {' .. expect .. ROUTE)))
+  end)
+
+  it("refuses tables without rows", function()
+    for text, why in pairs { ["a,b\n"] = "the file has a header, but no rows",
+      ["a,b\r1,2\r"] = "the lines end with CR alone; expected LF or CR LF" } do
+      h.write(c.dir .. "/t.csv", text)
+      assert.equal("t.csv:1: " .. why,
+        (c.problems(BASE .. 'local t = lookup "t.csv"' .. ROUTE)))
+    end
+  end)
+
+  it("writes a std that luacheck takes as its first lines say", function()
+    local dir = h.folder()
+    finally(function() h.remove(dir) end)
+    h.shell(("%s reference --luacheck > %s/sluice_std.lua"):format(h.binary, dir))
+    local rc = h.read(dir .. "/sluice_std.lua"):match("%.luacheckrc: ([^\n]*)")
+    h.write(dir .. "/.luacheckrc", rc)
+    h.write(dir .. "/p.lua", "reject('a', io)\n")
+    local out = h.shell(("cd %s && luacheck p.lua --no-color; true"):format(dir))
+    assert.matches("accessing undefined variable io", out:gsub("[\"']", ""), 1, true)
+    assert.matches("1 warning", out, 1, true)
+  end)
 
   it("finds one mistake in 20,000 lines in little time", function()
     local lines = { "local event = schema { bad = str { maxx = 5 },\n" }
