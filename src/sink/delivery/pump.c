@@ -337,6 +337,18 @@ static void on_linger(struct ev_loop *loop, ev_timer *w, int events)
     pump(OUTER(w, struct delivery, linger));
 }
 
+/* A new file is the way out then. Not while only a server fails: each one costs syncs,
+ * which clients' writes wait for, and a sink comes back every second or two. */
+static bool journal_in_trouble(const struct delivery *d)
+{
+    for (const struct batch *b = d->failed; b != NULL; b = b->next) {
+        if (d->ops->plans && b->id == 0) {
+            return true; /* its plan could not be noted */
+        }
+    }
+    return d->failed == NULL || d->kept != NULL || journal_poisoned(d->journal);
+}
+
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct delivery *d = OUTER(w, struct delivery, retry);
@@ -345,8 +357,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
-    /* The trouble may have been the journal's own: a new file is the way out. */
-    if (!pump_try_compact(d, &e)) {
+    if (journal_in_trouble(d) && !pump_try_compact(d, &e)) {
         settle_hold(d, e.text, 0);
         return;
     }
