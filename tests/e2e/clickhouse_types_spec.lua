@@ -100,14 +100,14 @@ local function specs(name, missing, start, old)
       s = h.server { policy = policy(ch.url, "default.events",
         [[id = "id", at = "at", small = "small", big = "big"]], "at = time {}") }
       local events = {
-        [[{"id":"good","at":0,"small":255,"big":-9223372036854775808}]],
+        [[{"id":"good","at":1795522577547,"small":255,"big":-9223372036854775808}]],
         ([[{"id":"late","at":%d,"small":1,"big":1}]]):format(60000 * DAY),
-        [[{"id":"small","at":0,"small":256,"big":1}]],
-        [[{"id":"minus","at":0,"small":-1,"big":1}]],
-        [[{"id":"big","at":0,"small":1,"big":12345678901234567890}]],
-        [[{"id":"whole","at":0,"small":1e2,"big":21234567890.0}]],
-        [[{"id":"part","at":0,"small":1.5,"big":1}]],
-        [[{"id":"truth","at":0,"small":true,"big":false}]],
+        [[{"id":"small","at":1795522577547,"small":256,"big":1}]],
+        [[{"id":"minus","at":1795522577547,"small":-1,"big":1}]],
+        [[{"id":"big","at":1795522577547,"small":1,"big":12345678901234567890}]],
+        [[{"id":"whole","at":1795522577547,"small":1e2,"big":21234567890.0}]],
+        [[{"id":"part","at":1795522577547,"small":1.5,"big":1}]],
+        [[{"id":"truth","at":1795522577547,"small":true,"big":false}]],
       }
       assert.equal(202, s:post("/v1/events/batch", "[" .. table.concat(events, ",") .. "]")
         .status)
