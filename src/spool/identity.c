@@ -348,9 +348,10 @@ static bool has_shard(const char *stream)
     while (at != NULL && !has && (d = readdir(at)) != NULL) {
         has = sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2;
     }
-    if (at != NULL) {
-        (void)closedir(at);
+    if (at == NULL) {
+        return errno != ENOTDIR && errno != ENOENT;
     }
+    (void)closedir(at);
     return has;
 }
 

@@ -18,6 +18,7 @@
 struct inspect {
     const struct spool_visitor *v;
     bool enough;
+    int error;                      /* of a folder that can't be listed */
     struct spool_segment_info last; /* of the shard that is looked through */
     uint64_t last_off;              /* where its last block ended */
 };
@@ -168,12 +169,16 @@ static void inspect_file(struct inspect *in, const char *path,
     in->last = i;
 }
 
-/* Names of a folder's entries, sorted; free them with free_names. */
-static struct dirent **names(const char *dir, int *n)
+/* Names of a folder's entries, sorted; free them with free_names. What is no folder,
+ * or is gone, has none. */
+static struct dirent **names(struct inspect *in, const char *dir, int *n)
 {
     struct dirent **list = NULL;
 
     *n = scandir(dir, &list, NULL, versionsort);
+    if (*n < 0 && errno != ENOTDIR && errno != ENOENT) {
+        in->error = errno;
+    }
     return list;
 }
 
@@ -189,7 +194,7 @@ static void inspect_shard(struct inspect *in, const char *dir,
                           const char *stream, uint32_t epoch, uint32_t worker)
 {
     int n;
-    struct dirent **list = names(dir, &n);
+    struct dirent **list = names(in, dir, &n);
 
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
@@ -207,7 +212,7 @@ static void inspect_stream(struct inspect *in, const char *dir,
                            const char *stream)
 {
     int n;
-    struct dirent **list = names(dir, &n);
+    struct dirent **list = names(in, dir, &n);
 
     for (int i = 0; i < n; i++) {
         char path[PATH_MAX];
@@ -232,15 +237,16 @@ bool spool_visit(const char *dir, const struct spool_visitor *v, struct err *e)
     if (access(path, R_OK) != 0) {
         return err_errno(e, errno, "%s: no spool", dir);
     }
-    list = names(dir, &n);
+    list = names(&in, dir, &n);
     for (int i = 0; i < n; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", dir, list[i]->d_name);
-        if (list[i]->d_name[0] != '.' && list[i]->d_type == DT_DIR &&
+        if (list[i]->d_name[0] != '.' &&
+            (list[i]->d_type == DT_DIR || list[i]->d_type == DT_UNKNOWN) &&
             strcmp(list[i]->d_name, "sinks") != 0 &&
             strcmp(list[i]->d_name, "damaged") != 0) {
             inspect_stream(&in, path, list[i]->d_name);
         }
     }
     free_names(list, n);
-    return true;
+    return in.error == 0 || err_errno(e, in.error, "%s", dir);
 }

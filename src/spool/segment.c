@@ -134,7 +134,7 @@ struct segment *segment_create(struct shard *sh, uint64_t number,
         free(g);
         return NULL;
     }
-    g->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    g->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
     if (g->fd < 0) {
         (void)err_errno(e, errno, "%s", path);
         free(g);

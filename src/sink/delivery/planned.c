@@ -176,17 +176,19 @@ static bool rebuild_range(struct outlet *o, struct batch *b,
     bool ok = true;
 
     while (ok && next < r->first + r->n) {
-        switch (spool_cursor_next(cur, &block, &lost)) {
+        enum spool_read got = spool_cursor_next(cur, &block, &lost);
+
+        switch (got) {
         case SPOOL_READ_OK:
             rebuild_block(o, b, r, &block, now_ms);
             next = block.first + block.n;
             break;
         case SPOOL_READ_GAP:
-            o->lost += lost;
-            /* fall through */
         case SPOOL_READ_VOID: {
             struct batch_range gone = {r->epoch, r->worker, next, lost};
 
+            /* It may be read more than once. */
+            o->lost += got == SPOOL_READ_GAP && !settled(o, &gone) ? lost : 0;
             outlet_settle(o, &gone, 1);
             next += lost;
             break;
