@@ -7,8 +7,9 @@
 #include "http/error.h"
 #include "http/state.h"
 
-/* What has arrived decides: one byte of a body takes little. */
-enum { BODY_FIRST = 4 << 10 };
+/* What has arrived decides: one byte of a body takes little, and one of which much
+ * has come in its first piece is not moved again and again. */
+enum { BODY_FIRST = 4 << 10, BODY_MUCH = 8 << 10, BODY_STEP = 64 << 10 };
 
 void body_drop(struct conn *c)
 {
@@ -31,6 +32,9 @@ static bool body_reserve(struct conn *c, size_t n)
 
     if (n <= c->body_room) {
         return true;
+    }
+    if (n >= BODY_MUCH && room < BODY_STEP) {
+        room = BODY_STEP;
     }
     while (room < n) {
         room *= 2;
