@@ -126,14 +126,14 @@ static void on_apart(struct ev_loop *loop, ev_timer *w, int events)
     bool go_on = true;
 
     (void)events;
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < s->n_slots; i++) {
         struct cargo *c = &s->cargo[i];
 
         if (c->apart && go_on) {
             go_on = try_again(c);
         }
     }
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < s->n_slots; i++) {
         if (s->cargo[i].apart && !ev_is_active(w)) {
             ev_timer_set(w, AGAIN_S, 0.);
             ev_timer_start(loop, w);

@@ -217,7 +217,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
         cargo_look(s);
         return;
     }
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < s->n_slots; i++) {
         struct cargo *c = &s->cargo[i];
 
         if (c->batch == NULL || c->parked || c->apart || c->at == c->n) {
@@ -285,7 +285,7 @@ struct cargo_counts cargo_count(const struct sink *s)
     struct cargo_counts n = {0, 0, 0, 0};
     uint64_t now = clock_mono_ns();
 
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < s->n_slots; i++) {
         const struct cargo *c = &s->cargo[i];
         bool late = is_late(c, now);
 
@@ -294,6 +294,7 @@ struct cargo_counts cargo_count(const struct sink *s)
         n.live += c->batch != NULL && !c->apart && !late;
         n.free += is_free(c);
     }
+    n.free += SLOTS - s->n_slots;
     return n;
 }
 
@@ -301,7 +302,11 @@ void cargo_tell_late(struct sink *s)
 {
     uint64_t now = clock_mono_ns();
 
-    for (size_t i = 0; i < SLOTS; i++) {
+    while (s->n_slots > 0 && is_free(&s->cargo[s->n_slots - 1])) {
+        s->n_slots--;
+    }
+
+    for (size_t i = 0; i < s->n_slots; i++) {
         if (is_late(&s->cargo[i], now)) {
             cargo_tell_taken(&s->cargo[i]);
         }
@@ -310,10 +315,11 @@ void cargo_tell_late(struct sink *s)
 
 uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns)
 {
+    struct sink *s = c->sink;
     uint32_t n = 0;
 
-    for (size_t i = 0; i < SLOTS; i++) {
-        struct cargo_try *t = &c->sink->cargo[i].tries[c->number];
+    for (size_t i = 0; i < s->n_slots; i++) {
+        struct cargo_try *t = &s->cargo[i].tries[c->number];
 
         if (t->owed > 0 && t->began_ns < since_ns) {
             n++;
@@ -327,7 +333,7 @@ static struct cargo *cargo_of(struct sink *s, struct batch *b)
 {
     struct cargo *c = s->cargo;
 
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < s->n_slots; i++) {
         if (s->cargo[i].batch == b) {
             s->cargo[i].parked = false;
             return &s->cargo[i];
@@ -335,6 +341,9 @@ static struct cargo *cargo_of(struct sink *s, struct batch *b)
     }
     while (!is_free(c)) { /* the window has seen to it that there is one */
         c++;
+    }
+    if ((size_t)(c - s->cargo) >= s->n_slots) {
+        s->n_slots = (uint32_t)(c - s->cargo) + 1;
     }
     assert(b->n <= UINT16_MAX || s->plan->framing == KAFKA_BATCH); /* message.c */
     c->batch = b;

@@ -90,6 +90,7 @@ struct sink {
     const struct kafka_plan *plan;
     struct cluster clusters[CLUSTERS];
     struct cargo cargo[SLOTS];
+    uint32_t n_slots;          /* those behind are free: nobody looks at them */
     struct queue queue;
     ev_timer look;             /* again, at what met a full queue */
     struct fields *fields;     /* NULL: neither key nor topic_by */
