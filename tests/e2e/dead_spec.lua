@@ -49,7 +49,7 @@ describe("dead letters", function()
       return s:text():find("status=holding why=.*have reached max_bytes")
     end)
     os.rename(file(), s.dir .. "/taken")
-    s:logged "sink=out status=delivering"
+    h.wait_for("the next letter in a new file", function() return letters() ~= "" end)
     assert.equal(0, s:stop())
   end)
 

@@ -190,6 +190,38 @@ describe("a sink that can't start", function()
     wait_numbers("a", 1, 6)
   end)
 
+  it("that is dropped by hand frees the room at once, and gets none of it later",
+  function()
+    local small = [[spool { segment = "4MiB", max_bytes = "64MiB" }]]
+    local function with(list)
+      return small .. policy(list):gsub("workers = 1,", '%1 max_body = "1MiB",')
+    end
+    s = h.server { policy = with { { name = "a" }, { name = "b" } } }
+    block "a"
+    local line = ([[{"x":"%s"}]]):format(("x"):rep(900000))
+    for _ = 1, 20 do
+      h.wait_for("202", function() return s:post("/v1/events", line).status == 202 end)
+    end
+    local function bytes() return s:metric "sluice_spool_bytes" end
+    h.wait_for("b", function()
+      return s:metric("sluice_sink_lag_bytes", 'sink="b"') <= 8 * 1024 * 1024
+        and s:metric("sluice_delivered_events_total", 'sink="b"') == 20
+    end)
+    local before = bytes()
+    h.write(s.path, with { { name = "b" } })
+    assert.equal(200, s:reload().status)
+    assert.matches("dropped events=20", h.shell(("%s sink drop a --admin 127.0.0.1:%d")
+      :format(h.binary, s.admin)))
+    h.wait_for("room", function() return bytes() <= before - 8 * 1024 * 1024 end)
+    unblock "a"
+    h.write(s.path, with { { name = "a" }, { name = "b" } })
+    assert.equal(200, s:reload().status)
+    post()
+    wait_numbers("a", 1, 1)
+    assert.equal(0, s:stop())
+    assert.equal("", h.shell(("cat '%s/a/'* | grep -c xxx | grep -v 0"):format(s.data)))
+  end)
+
   it("waits for a retiring sink whose folder it was given", function()
     s = h.server { policy = policy { { name = "a" } } }
     block "a"
