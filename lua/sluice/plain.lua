@@ -149,18 +149,29 @@ end
 
 -- ---- tables -------------------------------------------------------------------------
 
+-- Lua's own walks from the end to any place, a negative one as well.
+local function check_place(t, at, word)
+  at = tonumber(at)
+  if type(t) ~= "table" or not at then return end
+  if not (at >= 1 and at <= #t + 1) then
+    error(("table.%s: no such place"):format(word), 3)
+  end
+  spend(#t)
+end
+
 local function insert(t, ...)
   check(t, "insert")
   local n = select("#", ...)
   if n == 1 then return raw_table.insert(t, (...)) end
-  if type(t) == "table" then spend(#t) end
+  check_place(t, (...), "insert")
   return raw_table.insert(t, ...)
 end
 
 local function remove(t, at)
   check(t, "remove")
   if at == nil then return raw_table.remove(t) end
-  if type(t) == "table" then spend(#t) end
+  if tonumber(at) == 0 and #t == 0 then return nil end
+  check_place(t, at, "remove")
   return raw_table.remove(t, at)
 end
 

@@ -147,6 +147,9 @@ static void work_in_c_is_linear_or_stopped(void **state)
         {"insert", ATTACK("local t = {}\nfor i = 1, 1e6 do table.insert(t, 1, i) end")},
         {"remove", ATTACK("local t = get(ev, \"list\")\nfor i = 1, 1e9 do "
                           "table.remove(t, 1) t[#t + 1] = 1 end")},
+        {"no place", ATTACK("for _, i in ipairs { -2^31, -5e9, 0, 9, 1e300, 0 / 0 } do\n"
+                            "pcall(table.insert, {}, i, 1)\n"
+                            "pcall(table.remove, { 1 }, i) end")},
         {"a longer text", ATTACK("local s = \"x\"\nfor _ = 1, 1e6 do s = s .. s end")},
         {"pieces", ATTACK("local s = \"\"\nfor _ = 1, 1e7 do s = s .. \"xxxxxxxx\" end")},
         {"gsub of each", ATTACK("for _ = 1, 1e6 do ev.big:gsub(\".\", \"%0%0\") end")},
