@@ -6,6 +6,7 @@ struct extent {
     const char *p, *end;
     unsigned depth;
     char last; /* the last byte that is no space */
+    bool ended; /* outside of brackets: the element is whole */
     uint64_t square[EXTENT_DEPTH_MAX / 64]; /* bit i: level i + 1 is a '[' */
 };
 
@@ -18,6 +19,21 @@ static bool is_word(char c)
 {
     return (unsigned)(c - '0') < 10 || (unsigned)((c | 0x20) - 'a') < 26 ||
            c == '+' || c == '-' || c == '.' || c == '_';
+}
+
+/* p is at a backslash; afterwards it is at the last byte of the escape. Readers differ
+ * in whether \u takes its next four bytes unseen: a quote among them could end the
+ * string, or not. */
+static bool pass_escape(struct extent *x)
+{
+    if (++x->p < x->end && *x->p == 'u') {
+        for (int i = 1; i <= 4; i++) {
+            if (x->end - x->p <= i || x->p[i] == '"' || x->p[i] == '\\') {
+                return false;
+            }
+        }
+    }
+    return true; /* p may be at the end: the caller looks */
 }
 
 /* p is at the opening quote; afterwards it is at what follows the closing one. */
@@ -33,8 +49,9 @@ static bool pass_string(struct extent *x)
         if (*x->p == '"') {
             break;
         }
-        /* The escaped byte may be the last one there is. */
-        x->p += *x->p == '\\';
+        if (*x->p == '\\' && !pass_escape(x)) {
+            return false;
+        }
     }
     for (x->p++; x->p < x->end && is_space(*x->p); x->p++) {
     }
@@ -94,17 +111,22 @@ const char *extent_end(const char *from, const char *end)
             return x.last == '\0' ? NULL : x.p;
         }
         if (is_space(c)) {
+            x.ended |= x.depth == 0 && x.last != '\0';
             x.p++;
+        } else if (x.ended || (x.depth == 0 && x.last != '\0' && strchr("{[", c))) {
+            return NULL; /* a comma is missing: two elements would be one */
         } else if (c == '"') {
             if (!pass_string(&x)) {
                 return NULL;
             }
+            x.ended = x.depth == 0;
         } else {
             if (!pass(&x, c)) {
                 return NULL;
             }
             x.last = c;
             x.p++;
+            x.ended = x.depth == 0 && !is_word(c);
         }
     }
     return NULL;

@@ -14,5 +14,6 @@ enum { EXTENT_DEPTH_MAX = 8192 };
  * Certain means: brackets match, each string stands where one may and ends where one
  * may, and between them is nothing but words, numbers and space. So an error inside a
  * token (NaN, a lone surrogate, bytes that are no UTF-8), a comma too many or too much
- * depth leaves the neighbours alone; a quote or a bracket that is missing does not. */
+ * depth leaves the neighbours alone; a quote, a bracket or a comma between elements that
+ * is missing does not. */
 const char *extent_end(const char *from, const char *end);

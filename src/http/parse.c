@@ -43,7 +43,7 @@ static struct parse *of(http_parser *hp)
     return hp->data;
 }
 
-static void append(struct parse *p, const char *at, size_t n)
+static void make_room(struct parse *p, size_t n)
 {
     if (p->text_n + n > p->text_room) {
         while (p->text_n + n > p->text_room) {
@@ -51,6 +51,11 @@ static void append(struct parse *p, const char *at, size_t n)
         }
         p->text = mem_realloc(p->text, p->text_room);
     }
+}
+
+static void append(struct parse *p, const char *at, size_t n)
+{
+    make_room(p, n);
     memcpy(p->text + p->text_n, at, n);
     p->text_n += (uint32_t)n;
 }
@@ -226,27 +231,6 @@ static struct str name_of(const struct parse *p, uint32_t i)
     return (struct str){p->text + p->headers[i].name, p->headers[i].name_n};
 }
 
-/* The value of header j goes behind that of i, at the end of the text. */
-static void join(struct parse *p, uint32_t i, uint32_t j)
-{
-    struct place *to = &p->headers[i];
-    struct place a = *to, b = p->headers[j];
-    struct str name = name_of(p, i);
-    bool cookie = name.n == 6 && strncasecmp(name.p, "cookie", 6) == 0;
-    size_t n = (size_t)a.value_n + b.value_n + 2;
-
-    /* No append moves the text under its own source. */
-    while (p->text_n + n > p->text_room) {
-        p->text_room *= 2;
-    }
-    p->text = mem_realloc(p->text, p->text_room);
-    to->value = p->text_n;
-    append(p, p->text + a.value, a.value_n);
-    append(p, cookie ? "; " : ", ", 2);
-    append(p, p->text + b.value, b.value_n);
-    to->value_n = (uint32_t)n;
-}
-
 static bool same(const struct parse *p, uint32_t i, uint32_t j)
 {
     const struct place *a = &p->headers[i], *b = &p->headers[j];
@@ -262,23 +246,60 @@ static bool is_single(struct str name)
            (name.n == 12 && strncasecmp(name.p, "content-type", 12) == 0);
 }
 
+static bool is_named(const struct parse *p, uint32_t i, struct str name)
+{
+    return p->headers[i].name_n == name.n &&
+           strncasecmp(name_of(p, i).p, name.p, name.n) == 0;
+}
+
+/* Header i becomes the list of all headers of its name from i on; the others are
+ * marked as gone. The list is written once, so that many equal names take no more
+ * text than they were sent with. */
+static void join(struct parse *p, uint32_t i, bool gone[PARSE_HEADERS_MAX])
+{
+    struct place *to = &p->headers[i];
+    struct str name = name_of(p, i);
+    bool cookie = name.n == 6 && strncasecmp(name.p, "cookie", 6) == 0;
+    uint32_t more[PARSE_HEADERS_MAX], n_more = 0, at;
+    size_t n = to->value_n;
+
+    for (uint32_t j = i + 1; j < p->n_headers; j++) {
+        if (gone[j] || !is_named(p, j, name)) {
+            continue;
+        }
+        gone[j] = true;
+        if (!is_single(name) || !same(p, i, j)) {
+            more[n_more++] = j;
+            n += (size_t)p->headers[j].value_n + 2;
+        }
+    }
+    if (n_more == 0) {
+        return;
+    }
+    /* No append moves the text under its own source. */
+    make_room(p, n);
+    at = p->text_n;
+    append(p, p->text + to->value, to->value_n);
+    for (uint32_t k = 0; k < n_more; k++) {
+        const struct place *from = &p->headers[more[k]];
+
+        append(p, cookie ? "; " : ", ", 2);
+        append(p, p->text + from->value, from->value_n);
+    }
+    to->value = at;
+    to->value_n = (uint32_t)n;
+}
+
 /* Headers that are there twice become one list. */
 static void merge(struct parse *p)
 {
+    bool gone[PARSE_HEADERS_MAX] = {false};
     uint32_t n = 0;
 
-    for (uint32_t j = 0; j < p->n_headers; j++) {
-        struct str name = name_of(p, j);
-        uint32_t i = 0;
-
-        while (i < n && (p->headers[i].name_n != name.n ||
-                         strncasecmp(name_of(p, i).p, name.p, name.n) != 0)) {
-            i++;
-        }
-        if (i == n) {
-            p->headers[n++] = p->headers[j];
-        } else if (!is_single(name) || !same(p, i, j)) {
-            join(p, i, j);
+    for (uint32_t i = 0; i < p->n_headers; i++) {
+        if (!gone[i]) {
+            join(p, i, gone);
+            p->headers[n++] = p->headers[i];
         }
     }
     p->n_headers = n;

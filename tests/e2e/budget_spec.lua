@@ -54,6 +54,26 @@ describe("many connections together", function()
     end)
   end)
 
+  it("whose heads are one header over and over take what they sent", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local head = "POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n"
+      .. ("x: " .. ("a"):rep(240) .. "\r\n"):rep(60) .. "\r\n{"
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    local before, n, open = rss_mb(s), 200, {}
+    for i = 1, n do
+      open[i] = h.connect(s.port)
+      open[i]:send(head)
+    end
+    h.wait_for("the first bytes of their bodies", function()
+      return s:metric("sluice_body_buffer_bytes") >= n
+    end)
+    local more = rss_mb(s) - before
+    print(("# budget: %d such connections take %.1f MB"):format(n, more))
+    for _, c in ipairs(open) do c:close() end
+    -- conf/HTTP.md: a connection, twice its head, the first of its body.
+    assert.is_true(more < n * (8 + 2 * 16 + 4) / 1024 + 4)
+  end)
+
   it("reserve nothing of the spool by their headers alone", function()
     s = h.server { policy = h.policy { workers = 1 } }
     stop = hostile(s.port, "length", 1301)

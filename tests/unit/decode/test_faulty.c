@@ -88,6 +88,18 @@ static const struct {
     {"", NULL, 0},
     {"{\"a\":", NULL, 0},
     {"{\"a\":\"\\", NULL, 0},
+    /* Whether \u takes the quote behind it is seen in two ways. */
+    {"{\"a\":\"\\u\"}", NULL, 0},
+    {"{\"a\":\"\\u12\\\"}", NULL, 0},
+    {"{\"a\":\"\\u12x4\"}", "invalid_json", 6},
+    /* Two elements without a comma between them. */
+    {"{\"a\":tru}{\"b\":1}", NULL, 0},
+    {"{\"a\":tru} {\"b\":1}", NULL, 0},
+    {"{\"a\":tru}\"b\"", NULL, 0},
+    {"\"\\udc00\" {}", NULL, 0},
+    {"nul {}", NULL, 0},
+    {"nul{}", NULL, 0},
+    {"nul 1", NULL, 0},
 };
 
 static void leaves_the_neighbours_of_a_faulty_element_alone(void **state)
