@@ -3,6 +3,7 @@
 
 local bit = require "bit"
 local util = require "jit.util"
+local unknown_calls = require "sluice.calls"
 
 local M = {}
 
@@ -163,11 +164,49 @@ end
 
 M.instructions = instructions
 
+-- Notes the names of all of the policy's functions in the tables that v holds.
+local function note_stored(v, stored, seen)
+  if type(v) ~= "table" or seen[v] then return end
+  seen[v] = true
+  for name, x in next, v do
+    if type(x) == "function" and is_policy(x) then stored[name] = true end
+    note_stored(x, stored, seen)
+  end
+end
+
+-- The names in tables by which the functions of the list may be found.
+local function stored_names(list)
+  local stored, seen = {}, {}
+  for _, g in ipairs(list) do
+    for i = 1, 60 do
+      local name, up = debug.getupvalue(g, i)
+      if not name then break end
+      note_stored(up, stored, seen)
+    end
+  end
+  return stored
+end
+
+-- Where one of the list calls what could be any function; nil: nowhere.
+local function open_call(list, hook)
+  local known = { stored = stored_names(list), is_policy = is_policy }
+  for _, g in ipairs(list) do
+    known.is_hook = g == hook
+    local pc = unknown_calls.unknown(g, instructions(g), known, instructions)
+    if pc then
+      return { file = debug.getinfo(g, "S").source:match("^@policy:(.*)$"),
+        line = line_of(g, pc), what = "calls a function that it is given" }
+    end
+  end
+  return nil
+end
+
 ---Looks for what may not end in f and what it refers to, recursion included.
 ---@param f function
 ---@return string? where "has a loop in line 7 of conf/rules.lua"; nil: nothing
 function M.endless(f)
   local found
+  local list = {}
   walk(f, function(g, facts, again)
     if found then return end
     if again then
@@ -176,8 +215,11 @@ function M.endless(f)
         file = info.source:match("^@policy:(.*)$") }
     elseif facts.loop then
       found = facts.loop
+    else
+      list[#list + 1] = g
     end
   end, {})
+  found = found or open_call(list, f)
   return found and ("%s in line %d of %s"):format(found.what, found.line,
     found.file or "?")
 end

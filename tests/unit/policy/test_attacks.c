@@ -145,6 +145,10 @@ static void work_in_c_is_linear_or_stopped(void **state)
                                      "1, 2e9) end")},
         {"sort", ATTACK("for _ = 1, 1e6 do table.sort(get(ev, \"list\")) end")},
         {"insert", ATTACK("local t = {}\nfor i = 1, 1e6 do table.insert(t, 1, i) end")},
+        {"insert below the first", ATTACK("table.insert({}, -ev.count, 1)")},
+        {"insert nowhere", ATTACK("local n = ev.count * 1e308\n"
+                                  "table.insert({}, n - n, 1)")},
+        {"insert far behind", ATTACK("table.insert({}, ev.count * ev.count, 1)")},
         {"remove", ATTACK("local t = get(ev, \"list\")\nfor i = 1, 1e9 do "
                           "table.remove(t, 1) t[#t + 1] = 1 end")},
         {"no place", ATTACK("for _, i in ipairs { -2^31, -5e9, 0, 9, 1e300, 0 / 0 } do\n"
@@ -171,6 +175,41 @@ static void work_in_c_is_linear_or_stopped(void **state)
 
     (void)state;
     assert_bounded(list, N_ELEMS(list));
+}
+
+static void a_function_that_calls_what_it_is_given_is_stopped(void **state)
+{
+    static const struct attack attacks[] = {
+        {"itself, given",
+         "  local function y(f, x) return f(f, x) end\n" ATTACK("return y(y, ev)")},
+        {"itself, given, twice",
+         "  local function y(f, n) f(f, n) return f(f, n) end\n"
+         ATTACK("return y(y, 1)")},
+        {"a member of what is given",
+         "  local function go(x) return x.run(x) end\n  local o = { run = go }\n"
+         ATTACK("return go(o)")},
+        {"a method of what is given",
+         "  local function go(x) return x:find() end\n  local o = { find = go }\n"
+         ATTACK("return go(o)")},
+        {"by another name",
+         "  local function y(x)\n    local f = x\n    if x == 1 then f = tostring end\n"
+         "    return f(f)\n  end\n" ATTACK("return y(y)")},
+        {"what a call gave",
+         "  local function same(x) return x end\n"
+         "  local function y(x) return same(x)(x) end\n" ATTACK("return y(y)")},
+        {"what select gave",
+         "  local function y(...) return (select(1, ...))(...) end\n"
+         ATTACK("return y(y)")},
+        {"through pcall",
+         "  local function y(f) pcall(f, f) pcall(f, f) end\n" ATTACK("return y(y)")},
+        {"through gsub",
+         "  local function y(f) return (\"xxx\"):gsub(\"x\", function() end, 0), f(f) end\n"
+         ATTACK("return y(y)")},
+        {"set later",
+         "  local later\n  local function y(x) return later(x) end\n"
+         ATTACK("later = y return y(ev)")}};
+    (void)state;
+    assert_bounded(attacks, N_ELEMS(attacks));
 }
 
 static void a_load_that_would_end_the_process_is_refused(void **state)
@@ -219,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_from_c_into_lua_end_before_the_stack_does),
         cmocka_unit_test(work_in_c_is_linear_or_stopped),
+        cmocka_unit_test(a_function_that_calls_what_it_is_given_is_stopped),
         cmocka_unit_test(a_load_that_would_end_the_process_is_refused),
     };
 

@@ -18,6 +18,7 @@
 #include "decode/path.h"
 #include "decode/scan.h"
 #include "policy/library.h"
+#include "policy/state.h"
 #include "tools/edit_model.h"
 
 enum { TEXT_MAX = 64 << 10 };
@@ -25,7 +26,7 @@ enum { TEXT_MAX = 64 << 10 };
 static struct arena arena;
 static struct event_batch batch;
 static struct scan_keys *keys;
-static struct sluice_context context;
+static struct policy_state owner; /* helpers look for what lies around a context */
 static char *body;
 static char stored[TEXT_MAX];
 
@@ -67,7 +68,7 @@ static void take(const char *text)
     arena_reset(&arena);
     assert_int_equal(SCAN_OK, scan_body(&batch, keys, SCAN_EVENT, &limits, body, n,
                                         &se));
-    context = (struct sluice_context){.batch = &batch,
+    owner.context = (struct sluice_context){.batch = &batch,
                                       .events = batch.events,
                                       .body = body,
                                       .n = 1,
@@ -77,8 +78,8 @@ static void take(const char *text)
 /* value is JSON; NULL: removes. */
 static int put(const char *path, const char *value)
 {
-    return value == NULL ? sluice_remove(&context, event(), path, strlen(path))
-                         : sluice_set_json(&context, event(), path, strlen(path),
+    return value == NULL ? sluice_remove(&owner.context, event(), path, strlen(path))
+                         : sluice_set_json(&owner.context, event(), path, strlen(path),
                                            value, strlen(value));
 }
 
@@ -347,7 +348,7 @@ static void random_edits_do_what_the_model_does(void **state)
             n = random_path(path, steps);
             want = model_find(model, steps, n);
             if ((want != NULL) !=
-                (sluice_get(&context, event(), path, strlen(path), &got) == 1)) {
+                (sluice_get(&owner.context, event(), path, strlen(path), &got) == 1)) {
                 fail_msg("%s: %s is %s", text, path,
                          want == NULL ? "found" : "not found");
             }
