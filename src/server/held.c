@@ -33,6 +33,15 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     }
 }
 
+void sinks_go(struct server *s)
+{
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        if (s->sinks[i].delivery != NULL) {
+            delivery_go(s->sinks[i].delivery);
+        }
+    }
+}
+
 static void look_later(struct server *s)
 {
     if (!ev_is_active(&s->held_timer)) {

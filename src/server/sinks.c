@@ -49,6 +49,7 @@ static struct delivery_conf conf_of(struct server *s, struct plan *plan,
                                   .plan = plan,
                                   .streams = streams,
                                   .n_streams = n,
+                                  .wait = s->sinks_ahead && !s->undoing,
                                   .retired = on_sink_retired,
                                   .arg = s};
 }
@@ -493,6 +494,7 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids,
     if (!ok && s->workers != NULL) {
         undo(s, &before);
     }
+    sinks_go(s);
     s->kept_before = NULL;
     return ok;
 }

@@ -120,6 +120,8 @@ void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
 struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
 
 /* held.c: sinks that can't start. */
+/* Sinks that wait until their policy is not refused any more begin to send. */
+void sinks_go(struct server *s);
 /* r's delivery does not run: it says why, and is tried again. */
 void held_note(struct server *s, struct running_sink *r, const char *why);
 /* A delivery that keeps r's place takes the place of the one before (NULL: none). */

@@ -361,6 +361,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     d->conf = c->sink;
     d->plan = plan_ref(c->plan);
     d->left = c->left;
+    atomic_init(&d->waiting, c->wait);
     d->retired = c->retired;
     d->retired_arg = c->arg;
     (void)snprintf(d->name, sizeof d->name, "%s", c->sink->name);

@@ -47,6 +47,7 @@ struct delivery_conf {
                                 delivered up to its ends */
     const char *absent;      /* not NULL: why the plan can't be had; all is held
                                 then */
+    bool wait;               /* sends nothing before delivery_go */
     delivery_retired_fn *retired; /* NULL: nobody is told */
     void *arg;
 };
@@ -55,6 +56,10 @@ struct delivery_conf {
  * *e when the journal or the sink's folder can't be used. */
 struct delivery *delivery_start(const struct delivery_conf *c,
                                 struct err *e) MUST_USE;
+
+/* What was started to wait begins to send: the policy that has it is not refused any
+ * more. */
+void delivery_go(struct delivery *d);
 
 /* Stands for a sink that can't start, and says why: it keeps its place in the spool,
  * so that all it has still to deliver stays, until another delivery is started and

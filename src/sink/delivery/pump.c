@@ -284,7 +284,12 @@ void pump(struct delivery *d)
         }
         return;
     }
-
+    if (atomic_load(&d->waiting)) {
+        if (d->draining) {
+            ev_break(d->loop, EVBREAK_ALL);
+        }
+        return;
+    }
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         if (d->outlets[i].consumer != NULL && d->outlets[i].conf.skip) {
             outlet_rest(&d->outlets[i]);
@@ -405,6 +410,13 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
         return;
     }
     pump(d);
+}
+
+void delivery_go(struct delivery *d)
+{
+    if (atomic_exchange(&d->waiting, false)) {
+        ev_async_send(d->loop, &d->woken);
+    }
 }
 
 void pump_watch(struct delivery *d)

@@ -7,6 +7,7 @@
 
 #include <ev.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/err.h"
 #include "base/latch.h"
@@ -73,6 +74,7 @@ struct delivery {
     bool empty;                 /* at the end: nothing was left */
     bool left;                  /* not in the policy any more */
     bool pausing;               /* ends when nothing is in flight */
+    atomic_bool waiting;        /* for delivery_go */
     bool over;                  /* it has no thread: hold.c, or handed over */
     char journal_path[4096];
     delivery_retired_fn *retired; /* NULL: nobody is told */
