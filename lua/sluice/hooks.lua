@@ -80,6 +80,16 @@ local function slow(ev, key)
   return value_of(found, key)
 end
 
+-- A time below an object of which another part was set: milliseconds, as before, unless
+-- the hook has set that text itself.
+local function time_of(ev, slot, v)
+  local s = cast(event_ptr, ev).slots[slot]
+  if band(s.tag, 15) == STRING and v == text_of(ctx.body + s.off, rshift(s.tag, 4)) then
+    return s.num
+  end
+  return v
+end
+
 local function read(ev, key)
   local e = cast(event_ptr, ev)
   if e.epoch ~= ctx.epoch then gone() end
@@ -87,7 +97,11 @@ local function read(ev, key)
   if slot == nil or
       (e.n_edits ~= 0 and C.sluice_edited(ctx, ev, key, #key) ~= 0) then
     if type(key) ~= "string" then return nil end
-    return slow(ev, key)
+    local v = slow(ev, key)
+    if slot ~= nil and times[slot] and type(v) == "string" then
+      return time_of(ev, slot, v)
+    end
+    return v
   end
   local s = e.slots[slot]
   local kind = band(s.tag, 15)

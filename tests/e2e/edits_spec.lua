@@ -93,6 +93,30 @@ describe("an edit by path", function()
     end)
   end
 
+  it("leaves a time beside it in milliseconds", function()
+    h.write(dir .. "/p.lua", [[
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+route "POST /one" { body = "event", stream = "events", schema = schema {
+    ["user.at"] = time {}, ["user.end"] = time {} },
+  on_event = function(ev)
+    ev.before = ev["user.at"]
+    ev["user.seen"] = true
+    ev.after = ev["user.at"]
+    ev["user.at"] = "new"
+    ev.own = ev["user.at"]
+    ev["user.end"] = "1"
+    ev.set = ev["user.end"]
+  end }
+]])
+    local p = assert(testing.load(dir .. "/p.lua"))
+    local r = p:post("/one", [[{"user":{"at":"2025-01-01T00:00:00Z"}}]])
+    assert.equal(202, r.status, r.body)
+    assert.same({ user = { at = "new", seen = true, ["end"] = "1" },
+      before = 1735689600000, after = 1735689600000, own = "new", set = "1" },
+      cjson.decode(r.stored.events[1]))
+  end)
+
   it("is stored by a server as the kit says, and replay shows it", function()
     local hook = [[ev["user.ip"] = mask_ip(ev["user.ip"]) ev["user.email"] = nil]]
     for way = 0, 3 do
