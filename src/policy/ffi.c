@@ -258,9 +258,10 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *view,
     c->n_raised++;
     hooks_raised(s, (struct str){message, len});
     state_next_event(s);
+    /* As it came: half of what a hook does is not wanted in a stream, and a dead
+     * letter's replay runs the hook again. */
+    edits_revert(c->batch, ev);
     if (c->route->on_error == ON_ERROR_ACCEPT) {
-        /* As it came: half of what the hook does is nobody's wish. */
-        edits_revert(c->batch, ev);
         ev->to = 0;
         ev->flags &= ~(uint32_t)(EVENT_ROUTED | EVENT_RETRY);
         return;

@@ -233,6 +233,24 @@ describe("a hook that raises", function()
     assert.same({ '{"n":1,"bad":1,"via":"a"}', '{"n":2,"bad":"to","via":"a"}',
       '{"n":0,"via":"hook","new":1}' }, s:lines())
   end)
+
+  it("keeps the event as it came for the replay of its dead letter", function()
+    local s = h.server { policy = h.policy { workers = 1, route = [[
+      set = { via = "path:x" }, on_event = function(ev)
+        ev.cents = ev.cents * 100
+        ev["user.id"], ev.via = "x", "hook"
+        if ev.bad == "to" then return to("events", "nowhere" .. ev.bad) end
+        error("late")
+      end]] }:gsub("/v1/events", "/v1/events/:x"):gsub("/:x/batch", "/:x/more") }
+    finally(function() s:close() end)
+    for _, event in ipairs { '{"cents":5}', '{"cents":6,"bad":"to"}' } do
+      assert.equal(202, s:post("/v1/events/a", event).status)
+    end
+    assert.equal(0, s:stop())
+    local dead = s:lines("dead")
+    assert.matches('{"event":{"cents":5,"via":"a"},', dead[1], 1, true)
+    assert.matches('{"event":{"cents":6,"bad":"to","via":"a"},', dead[2], 1, true)
+  end)
 end)
 
 describe("an answer", function()
