@@ -22,6 +22,7 @@ struct journal {
     uint64_t length; /* of whole records */
     uint64_t cut;
     bool poisoned; /* an fdatasync failed: what it held may be gone */
+    bool refused;  /* the last append failed */
 };
 
 static bool write_at(int fd, const unsigned char *p, size_t n, uint64_t at)
@@ -202,6 +203,7 @@ bool journal_append(struct journal *j, const struct record *r, struct err *e)
     if (!write_at(j->fd, bytes, n, j->length)) {
         int why = errno;
 
+        j->refused = true;
         /* What was written of it lies behind the end: the next append
          * overwrites it, a restart cuts it. */
         if (ftruncate(j->fd, (off_t)j->length) != 0) {
@@ -210,6 +212,7 @@ bool journal_append(struct journal *j, const struct record *r, struct err *e)
         return err_errno(e, why, "%s: append", j->path);
     }
     j->length += n;
+    j->refused = false;
     return true;
 }
 
@@ -278,7 +281,7 @@ bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
     (void)close(j->fd);
     j->fd = draft.fd;
     j->length = draft.length;
-    j->poisoned = false;
+    j->poisoned = j->refused = false;
     reserve(j->fd, j->length);
     /* From here on the new one is the journal, whatever the folder says: only a
      * power cut could bring the old one back. */
@@ -292,6 +295,11 @@ bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
 bool journal_poisoned(const struct journal *j)
 {
     return j->poisoned;
+}
+
+bool journal_in_trouble(const struct journal *j)
+{
+    return j->poisoned || j->refused;
 }
 
 uint64_t journal_bytes(const struct journal *j)

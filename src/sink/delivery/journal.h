@@ -72,6 +72,9 @@ bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
 /* A sync failed, and journal_rewrite has not made it good yet. */
 bool journal_poisoned(const struct journal *j);
 
+/* That, or its last append failed: a new file may be the way out. */
+bool journal_in_trouble(const struct journal *j);
+
 uint64_t journal_bytes(const struct journal *j);
 
 /* Bytes of the torn tail that journal_open cut; 0: it was whole. */

@@ -342,18 +342,6 @@ static void on_linger(struct ev_loop *loop, ev_timer *w, int events)
     pump(OUTER(w, struct delivery, linger));
 }
 
-/* A new file is the way out then. Not while only a server fails: each one costs syncs,
- * which clients' writes wait for, and a sink comes back every second or two. */
-static bool journal_in_trouble(const struct delivery *d)
-{
-    for (const struct batch *b = d->failed; b != NULL; b = b->next) {
-        if (d->ops->plans && b->id == 0) {
-            return true; /* its plan could not be noted */
-        }
-    }
-    return d->failed == NULL || d->kept != NULL || journal_poisoned(d->journal);
-}
-
 static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct delivery *d = OUTER(w, struct delivery, retry);
@@ -362,7 +350,9 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
-    if (journal_in_trouble(d) && !pump_try_compact(d, &e)) {
+    /* Only then: a new file costs syncs, which clients' writes wait for, and a sink
+     * that a server or a full file holds comes back every second or two. */
+    if (journal_in_trouble(d->journal) && !pump_try_compact(d, &e)) {
         settle_hold(d, e.text, 0);
         return;
     }
