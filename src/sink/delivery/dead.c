@@ -250,6 +250,11 @@ void dead_tell(struct dead *d, const char *sink, int code, const char *why,
 
 bool dead_sync(struct dead *d, struct err *e)
 {
+    struct stat st;
+
+    if (fstat(d->fd, &st) == 0 && st.st_nlink == 0) {
+        return err_set(e, "%s was deleted while letters were written to it", d->path);
+    }
     if (d->synced != d->length && fdatasync(d->fd) != 0) {
         return err_errno(e, errno, "%s: fdatasync", d->path);
     }

@@ -130,6 +130,26 @@ static void a_file_that_was_taken_away_is_begun_anew(void **state)
 }
 
 /* copytruncate, or an editor's new file: what is there stays, letters follow it. */
+static void a_file_that_is_deleted_while_it_grows_is_begun_anew(void **state)
+{
+    struct dead d;
+    struct dead_letter l = {.event = STR("{}"), .sink = STR("olap"),
+                            .stream = STR("events"), .uuid = "u"};
+    struct err e = {""};
+    bool tell;
+
+    (void)state;
+    dead_init(&d, dir, "olap");
+    assert_true(dead_begin(&d, &tell, &e));
+    assert_true(dead_put(&d, &l, &e));
+    assert_int_equal(unlink(d.path), 0);
+    assert_false(dead_sync(&d, &e));
+    dead_rewind(&d);
+    put(&d, "{}");
+    assert_int_equal(access(d.path, F_OK), 0);
+    dead_close(&d);
+}
+
 static void letters_go_to_the_end_of_the_file_that_is_there(void **state)
 {
     struct dead d;
@@ -201,6 +221,8 @@ int main(void)
             what_the_journal_does_not_know_is_cut_on_opening, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             letters_go_to_the_end_of_the_file_that_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_file_that_is_deleted_while_it_grows_is_begun_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_put_back_is_not_cut, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_was_taken_away_is_begun_anew,
