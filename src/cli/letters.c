@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -69,6 +70,17 @@ struct letters *letters_open(const char *path, struct err *e)
     }
     l->file = file;
     return l;
+}
+
+bool letters_lock(struct letters *l, struct err *e)
+{
+    if (flock(fileno(l->file), LOCK_EX | LOCK_NB) == 0) {
+        return true;
+    }
+    return errno == EWOULDBLOCK
+               ? err_set(e, "another \"sluice dead replay\" or \"purge\" has the "
+                            "letters in hand: wait for its end")
+               : err_errno(e, errno, "flock");
 }
 
 void letters_close(struct letters *l)

@@ -25,6 +25,9 @@ struct letter {
 struct letters *letters_open(const char *path, struct err *e) MUST_USE;
 void letters_close(struct letters *l); /* NULL is fine */
 
+/* For one command at a time; until letters_close. False and *e: another has it. */
+bool letters_lock(struct letters *l, struct err *e) MUST_USE;
+
 /* False: the end. A line that is no letter is passed over and counted. */
 bool letters_next(struct letters *l, struct letter *out) MUST_USE;
 uint64_t letters_bad(const struct letters *l);

@@ -190,6 +190,7 @@ static CURL *client(struct resend *r, const char *url, struct curl_slist *header
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, r);
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+    (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
     return curl;
 }
 
@@ -205,7 +206,8 @@ int resend(const char *path, const char *url)
         curl_slist_append(NULL, "Content-Type: application/x-ndjson");
     struct err e;
     struct letters *l = letters_open(path, &e);
-    bool ok = l != NULL && (r->marks = replayed_open(path, &e)) != NULL;
+    bool ok = l != NULL && (url == NULL || letters_lock(l, &e)) &&
+              (r->marks = replayed_open(path, &e)) != NULL;
     uint64_t left = 0;
 
     if (ok) {
@@ -239,7 +241,7 @@ int resend_purge(const char *path, bool all)
     ok = (access(away, F_OK) != 0 ||
           err_set(&e, "%s is there from an earlier purge: look into it", away)) &&
          (rename(path, away) == 0 || err_errno(&e, errno, "%s", path)) &&
-         (l = letters_open(away, &e)) != NULL &&
+         (l = letters_open(away, &e)) != NULL && letters_lock(l, &e) &&
          (r->marks = replayed_open(path, &e)) != NULL && send_all(r, l, &e);
     if (ok) {
         left = r->letters - r->before + letters_bad(l);
@@ -257,7 +259,7 @@ int resend_purge(const char *path, bool all)
     } else {
         say(&e);
         /* Under its own name again, unless letters have come meanwhile. */
-        if (r->marks != NULL && link(away, path) == 0) {
+        if (l != NULL && link(away, path) == 0) {
             (void)unlink(away);
         } else if (l != NULL) {
             (void)fprintf(stderr, "sluice: the letters are in %s\n", away);

@@ -39,12 +39,15 @@ static int fail(const struct err *e)
 static int ask(const char *admin, const char *name)
 {
     CURL *curl = curl_easy_init();
+    char *quoted = curl_easy_escape(curl, name, 0);
     char url[512];
     long status = 0;
     struct err e;
     CURLcode rc;
 
-    (void)snprintf(url, sizeof url, "http://%s/sinks/%s/drop", admin, name);
+    (void)snprintf(url, sizeof url, "http://%s/sinks/%s/drop", admin, quoted);
+    curl_free(quoted);
+    (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L);

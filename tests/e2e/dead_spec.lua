@@ -53,6 +53,21 @@ describe("dead letters", function()
     assert.equal(0, s:stop())
   end)
 
+  it("cost a sink that they hold no new journal while they are full", function()
+    r:rule "poison"
+    s = h.server { policy = policy(r.url, [[dead = { max_bytes = "1KiB" }]]) }
+    h.wait_for("full letters", function()
+      post([[{"n":1}]], [[{"n":2,"value":"text"}]], [[{"n":3}]], [[{"n":4}]])
+      return s:text():find("status=holding why=.*have reached max_bytes")
+    end)
+    local journal = ("stat -c %%i '%s/spool/sinks/out.journal'"):format(s.data)
+    local before, tries = h.shell(journal), s:metric("sluice_sink_retries_total")
+    h.wait_for("three more tries", function()
+      return s:metric("sluice_sink_retries_total") >= tries + 3
+    end)
+    assert.equal(before, h.shell(journal))
+  end)
+
   it("are replayed each once, and what is left is said", function()
     r:rule "poison"
     s = h.server { policy = policy(r.url) }
@@ -97,5 +112,52 @@ describe("dead letters", function()
     assert.matches("purged letters=1 not_replayed=0\nrc=0", dead("purge", file()))
     assert.is_nil(h.read(file()))
     assert.matches("is a folder.*rc=1", dead("replay", s.data .. "/dead", to))
+  end)
+
+  ---n of them, numbered from 1; a good event is between any two.
+  local function make(n)
+    r:rule "poison"
+    for i = 1, n, 20 do
+      local list = { '{"n":0}' }
+      for k = i, i + 19 do
+        list[#list + 1] = ('{"n":%d,"value":"text"}\n{"n":0}'):format(k)
+      end
+      post(unpack(list))
+    end
+    h.wait_for(n .. " letters", function()
+      return s:metric("sluice_dead_events_total") == n
+    end)
+    r:rule ""
+  end
+
+  local function again()
+    local n = 0
+    for _ in (h.read(r.dir .. "/events.ndjson")):gmatch('"value"') do n = n + 1 end
+    return n
+  end
+
+  it("are replayed each once by commands that run at the same time", function()
+    s = h.server { policy = policy(r.url) }
+    make(200)
+    local replay = ("%s dead replay %s --to http://127.0.0.1:%d/v1/events/batch 2>&1")
+      :format(h.binary, file(), s.port)
+    local out = h.shell(("(%s & %s & %s & wait)"):format(replay, replay, replay))
+    local n = 0
+    for k in out:gmatch("replayed=(%d+)") do n = n + tonumber(k) end
+    assert.equal(200, n, out)
+    h.wait_for("the replayed events", function() return again() >= 200 end)
+    s:deliver()
+    assert.equal(200, again())
+  end)
+
+  it("are replayed to the server named, not to a proxy of the environment", function()
+    s = h.server { policy = policy(r.url) }
+    make(20)
+    local to = ("--to http://127.0.0.1:%d/v1/events/batch"):format(s.port)
+    local env = "env http_proxy=http://127.0.0.1:1 ALL_PROXY=http://127.0.0.1:1 "
+    assert.matches("replayed=20 ", h.shell(("%s%s dead replay %s %s 2>&1")
+      :format(env, h.binary, file(), to)))
+    assert.matches("no such sink", h.shell(("%s%s sink drop 'of none' --admin 127.0.0.1:%d 2>&1")
+      :format(env, h.binary, s.admin)))
   end)
 end)
