@@ -116,6 +116,40 @@ describe("a file sink", function()
     assert.same({ second }, s:lines())
   end)
 
+  it("leaves no hole in a file that a consumer empties while it grows", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local first = post(s)
+    delivered(s, 1)
+    local name = names(s)[1]
+    local taken = h.read(s.data .. "/archive/" .. name)
+    h.write(s.data .. "/archive/" .. name, "")
+    local second = post(s)
+    delivered(s, 2)
+    s:logged "event=archive_file_taken"
+    assert.equal(0, s:stop())
+    assert.equal(first .. "\n", taken)
+    assert.equal("", h.read(s.data .. "/archive/" .. name))
+    assert.same({ second }, s:lines())
+  end)
+
+  it("keeps its folder when a reload that spells it otherwise is refused", function()
+    s = h.server { policy = h.policy { workers = 1 } }
+    local good = h.read(s.path)
+    h.write(s.path, (good:gsub('dir = "archive"', 'dir = "archive/"'))
+      .. '\nfile "z" { dir = "/proc/none" }\n'
+      .. 'stream "more" { sinks = { "z" } }\n')
+    local a = s:reload()
+    assert.equal(500, a.status, a.body)
+    h.sleep(0.5) -- two looks of the sink at its folders
+    h.shell(("ln -s archive '%s/link'"):format(s.data))
+    h.write(s.path, good .. '\nfile "z" { dir = "link" }\n'
+      .. 'stream "more" { sinks = { "z" } }\n')
+    a = s:reload()
+    assert.equal(500, a.status, a.body)
+    assert.matches('belongs to the sink \\"archive\\"', a.body, 1, true)
+    assert.equal(0, s:stop())
+  end)
+
   it("copies the file when its sync has failed, and trusts no second one", function()
     if not root() then pending("needs root") return end
     s = h.server { policy = h.policy { workers = 1,

@@ -103,8 +103,9 @@ void archive_end_file(struct archive *a)
     a->doubtful = false;
 }
 
-/* Whether the .part still has its name: it may have been taken away, or its folder
- * removed, and what is written then is read by nobody. False and *e: not known. */
+/* Whether the .part still has its name, and its bytes: it may have been taken away,
+ * emptied, or its folder removed, and what is written then is read by nobody, or
+ * behind a hole. False and *e: not known. */
 static bool look(const struct archive *a, bool *in_place, struct err *e)
 {
     char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
@@ -116,7 +117,8 @@ static bool look(const struct archive *a, bool *in_place, struct err *e)
         return errno == ENOENT || errno == ENOTDIR ||
                err_errno(e, errno, "%s", part);
     }
-    *in_place = st.st_dev == a->dev && st.st_ino == a->ino;
+    *in_place = st.st_dev == a->dev && st.st_ino == a->ino &&
+                (uint64_t)st.st_size >= a->length;
     return true;
 }
 

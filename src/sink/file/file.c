@@ -45,6 +45,11 @@ static bool take_folder(struct sink *s, const char *dir, struct err *e)
 
     for (int i = 0; i < OWNED_MAX; i++) {
         if (strcmp(s->owned[i].dir, dir) == 0) {
+            struct err ignored; /* its folder may have been removed */
+
+            /* It may be noted by another spelling, which is about to be left. */
+            (void)!folders_take(s->conf.folders, dir, s->conf.plan->name, was,
+                                &ignored);
             return true;
         }
         free_at = s->owned[i].dir[0] == '\0' ? i : free_at;
