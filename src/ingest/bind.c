@@ -81,7 +81,11 @@ static void on_refusal(void *arg, const struct http_view *v, int status,
         const struct route *route = plan_route(in->current->plan, v->method,
                                                v->path, allow, sizeof allow);
 
-        head_common(route, &req, in->extra);
+        if (route == NULL) {
+            head_other(in->current->plan, allow, &req, in->extra);
+        } else {
+            head_common(route, &req, in->extra);
+        }
         a = route == NULL ? a : in->current->accounts[route->index];
         (void)snprintf(lines, HTTP_LINES_BYTES, "%s",
                        strlen(in->extra) < HTTP_LINES_BYTES ? in->extra : "");

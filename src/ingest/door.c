@@ -186,7 +186,11 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
         if (no.status == 405 && preflight(in, b, r, &req)) {
             return;
         }
-        head_common(p->route, &req, in->extra);
+        if (no.status == 405) {
+            head_other(b->plan, no.allow, &req, in->extra);
+        } else {
+            head_common(p->route, &req, in->extra);
+        }
         door_refuse_whole(in, r, &no);
         if (UNLIKELY(in->trial != NULL)) {
             trial_head(in, b, v, &no, p, clock_mono_ns() - p->began_ns);

@@ -1,6 +1,7 @@
 #include "ingest/head.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/attr.h"
 #include "ingest/webhook.h"
@@ -63,6 +64,19 @@ static const struct route *route_of(const struct plan *plan, struct str method,
     return method.p == NULL
                ? NULL
                : plan_route(plan, method, path, allow, sizeof allow);
+}
+
+void head_other(const struct plan *plan, const char *allow,
+                const struct policy_request *req, char out[CORS_BYTES])
+{
+    out[0] = '\0';
+    while (*allow != '\0' && out[0] == '\0') {
+        size_t n = strcspn(allow, ",");
+
+        head_common(route_of(plan, (struct str){allow, n}, req->path), req, out);
+        allow += n;
+        allow += strspn(allow, ", ");
+    }
 }
 
 bool head_preflight(const struct plan *plan, const struct policy_request *req,

@@ -17,6 +17,11 @@ enum { HEAD_BYTES = CORS_BYTES + 256 };
 void head_common(const struct route *route, const struct policy_request *req,
                  char out[CORS_BYTES]);
 
+/* The same where no route has the method, but the path has others: allow ("POST, PUT")
+ * lists their methods. */
+void head_other(const struct plan *plan, const char *allow,
+                const struct policy_request *req, char out[CORS_BYTES]);
+
 /* Of a refusal: what its status asks for, retry_after (a line) for a 429 that does
  * not say itself when, and common. */
 void head_refused(const struct refused *no, const char *retry_after,

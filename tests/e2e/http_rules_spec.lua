@@ -34,6 +34,16 @@ describe("a page of another origin", function()
     end)
   end
 
+  it("can read a refusal of a method that the path does not have", function()
+    for status, text in pairs { [405] = "Content-Length: 2\r\n\r\n{}",
+      [415] = "Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}" } do
+      local a = s:raw("PUT /v1/events HTTP/1.1\r\nHost: t\r\n" .. ORIGIN .. text)
+      assert.equal(status, a.status)
+      assert.equal("https://shop.example",
+        a.headers["access-control-allow-origin"])
+    end
+  end)
+
   it("gets a list of 3 KB of headers whole", function()
     local a = s:raw("OPTIONS /v1/events HTTP/1.1\r\nHost: t\r\n" .. ORIGIN
       .. "Access-Control-Request-Method: POST\r\n\r\n")
