@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/attr.h"
 #include "base/text.h"
 #include "plan/moment.h"
 
@@ -242,18 +243,45 @@ static bool not_in_enum(struct event_batch *b, struct event *ev,
                   (int)text_cut(s, SHOWN_BYTES), s.p, list);
 }
 
+enum { PLAIN_BYTES = 256 };
+
+/* A text without its escapes, in out where it has some; longer ones stay as they are. */
+static struct str plain_of(const struct slot *x, struct str s, char out[PLAIN_BYTES])
+{
+    return kind_of(x) == SLOT_ESCAPED && s.n <= PLAIN_BYTES
+               ? (struct str){out, scan_unescape(s.p, s.n, out)}
+               : s;
+}
+
+/* The same for a text that may be one of the field's, however long these are. */
+static struct str plain_value(struct event_batch *b, const struct field *f,
+                              const struct slot *x, struct str s,
+                              char out[PLAIN_BYTES])
+{
+    size_t longest = 0;
+    char *more;
+
+    if (LIKELY(kind_of(x) != SLOT_ESCAPED || s.n <= PLAIN_BYTES)) {
+        return plain_of(x, s, out);
+    }
+    for (uint32_t i = 0; i < f->n_values; i++) {
+        longest = f->values[i].n > longest ? f->values[i].n : longest;
+    }
+    /* A byte of text is six of source at most. */
+    more = s.n > 6 * longest ? NULL : arena_alloc(b->arena, s.n);
+    return more == NULL ? s : (struct str){more, scan_unescape(s.p, s.n, more)};
+}
+
 static bool check_enum(struct event_batch *b, struct event *ev,
                        const struct field *f, struct slot *x)
 {
     struct str s = text_of(b, x);
-    char plain[256];
+    char plain[PLAIN_BYTES];
 
     if (!is_string(x)) {
         return wrong_type(b, ev, f, x, "a string");
     }
-    if (kind_of(x) == SLOT_ESCAPED && s.n <= sizeof plain) {
-        s = (struct str){plain, scan_unescape(s.p, s.n, plain)};
-    }
+    s = plain_value(b, f, x, s, plain);
     for (uint32_t i = 0; i < f->n_values; i++) {
         if (str_eq(f->values[i], s)) {
             x->num = i;
@@ -267,10 +295,12 @@ static bool read_time(struct event_batch *b, struct event *ev,
                       const struct field *f, struct slot *x)
 {
     struct str s = text_of(b, x);
+    char plain[PLAIN_BYTES];
     int64_t ms;
 
     if (is_string(x)) {
-        if (kind_of(x) == SLOT_ESCAPED || !moment_ms(s, &ms)) {
+        /* Some senders write + as \u002B. */
+        if (!moment_ms(plain_of(x, s, plain), &ms)) {
             return refuse(b, ev, f, "bad_time",
                           "expected milliseconds since 1970, or a time such "
                           "as \"2025-11-23T12:13:20Z\"");

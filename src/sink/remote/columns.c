@@ -182,9 +182,22 @@ static void put_truth(struct columns *c, struct form f, bool truth)
     }
 }
 
-static void put_text(struct columns *c, struct form f, struct str text)
+enum { MOMENT_MOST = 256 };
+
+static void put_text(struct columns *c, struct form f, struct str text, bool escaped)
 {
-    size_t n = form_moment(f, text, room_for(c, text.n + FORM_BOUND));
+    char *out = room_for(c, text.n + FORM_BOUND);
+    char plain[MOMENT_MOST];
+    size_t n;
+
+    if (!escaped) {
+        n = form_moment(f, text, out);
+    } else if (text.n > sizeof plain) {
+        n = 0;
+    } else {
+        n = form_moment(
+            f, (struct str){plain, scan_unescape(text.p, text.n, plain)}, out);
+    }
 
     if (n > 0) {
         c->n_out += n;
@@ -209,7 +222,7 @@ static void put_value(struct columns *c, struct form f, const struct slot *s)
         break;
     case SLOT_STRING:
     case SLOT_ESCAPED:
-        put_text(c, f, text);
+        put_text(c, f, text, (s->tag & 15) == SLOT_ESCAPED);
         break;
     case SLOT_NUMBER:
         c->n_out += form_number(f, text, room_for(c, text.n + FORM_BOUND));

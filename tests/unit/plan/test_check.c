@@ -96,6 +96,8 @@ static void a_time_is_whole_milliseconds_and_never_seconds(void **state)
         {"1763900000000", ""},
         {"100000000000", ""},
         {"\"1970-01-01T00:00:01Z\"", ""},
+        {"\"1970-01-01T02:00:00\\u002B01:00\"", ""},
+        {"\"1970-01-01T02:00:00\\u002C01:00\"", "bad_time"},
         {"1763900000", "bad_time"},
         {"0", "bad_time"},
         {"1763900000000.5", "bad_time"},
@@ -109,6 +111,24 @@ static void a_time_is_whole_milliseconds_and_never_seconds(void **state)
     expect(&f, rows, N_ELEMS(rows));
     f.max_age_ms = 86400000;
     assert_string_equal(code_of(&f, "1763900000"), "too_old");
+}
+
+static void an_enum_has_its_value_however_it_is_escaped(void **state)
+{
+    static char value[2 * 50 + 1], text[6 * 50 + 3] = "\"";
+    const struct str values[] = {STR("a"), {value, 2 * 50}};
+    const struct field f = {.type = FIELD_ENUM, .values = values, .n_values = 2};
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        (void)strcat(value, "\xC3\xA9");
+        (void)strcat(text, "\\u00E9");
+    }
+    (void)strcat(text, "\"");
+    assert_string_equal(code_of(&f, text), "");
+    text[strlen(text) - 2] = '8';
+    assert_string_equal(code_of(&f, text), "not_in_enum");
+    assert_string_equal(code_of(&f, "\"\\u0061\""), "");
 }
 
 static void a_list_of_an_enum_is_cut_between_two_characters(void **state)
@@ -162,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_int_is_what_an_int64_column_reads),
         cmocka_unit_test(a_time_is_whole_milliseconds_and_never_seconds),
+        cmocka_unit_test(an_enum_has_its_value_however_it_is_escaped),
         cmocka_unit_test(a_list_of_an_enum_is_cut_between_two_characters)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
