@@ -117,13 +117,14 @@ function Reader:takes(pc)
 end
 
 -- Whether what the instruction at i puts into a register is known: no function, or
--- one that is found by upvalues.
-function Reader:is_known_at(i, register)
+-- one that is found by upvalues; with member, whether the same holds of its members.
+function Reader:is_known_at(i, register, member)
   local ins = self.list[i]
   local o = ins.op
   if calls(o) then return ins.a == register and self:gives_none(i) end
-  if o == op.rest or o == op.new or o == op.copied then return false end
-  if o == op.move or o == op.copies then return self:is_known(ins.d, i) end
+  if o == op.rest then return false end
+  if o == op.new or o == op.copied then return not member end
+  if o == op.move or o == op.copies then return self:is_known(ins.d, i, member) end
   if o == op.upvalue then
     local _, v = debug.getupvalue(self.f, ins.d + 1)
     return v ~= nil
@@ -135,7 +136,7 @@ function Reader:is_known_at(i, register)
     end
   end
   if o == op.field or o == op.entry or o == op.place then
-    return self:is_known(rshift(ins.d, 8), i)
+    return self:is_known(rshift(ins.d, 8), i, true)
   end
   return true
 end
@@ -147,11 +148,11 @@ local function covers(ins, register)
 end
 
 -- Whether all that may be in the register at pc is.
-function Reader:is_known(register, pc)
+function Reader:is_known(register, pc, member)
   for i = pc - 1, 1, -1 do
     local ins = self.list[i]
     if writes(ins) and covers(ins, register) then
-      if not self:is_known_at(i, register) then return false end
+      if not self:is_known_at(i, register, member) then return false end
       if ins.op ~= op.copies and not self:passed_by(i, pc) then return true end
     end
   end

@@ -197,6 +197,9 @@ static void a_function_that_calls_what_it_is_given_is_stopped(void **state)
         {"what a call gave",
          "  local function same(x) return x end\n"
          "  local function y(x) return same(x)(x) end\n" ATTACK("return y(y)")},
+        {"what lies in a table",
+         "  local function y(x) local t = { x } return t[1](x) end\n"
+         ATTACK("return y(y)")},
         {"what select gave",
          "  local function y(...) return (select(1, ...))(...) end\n"
          ATTACK("return y(y)")},
