@@ -143,7 +143,7 @@ void parts_single_out(struct insert *i, uint32_t row);
 void parts_emit(struct sink *s, struct journal_draft *draft); /* all of all inserts */
 
 /* What the rows first .. first + n - 1 are, whoever sends them and however often: of
- * their places, so that no other set of rows has the same, also when a restart has put
- * the batch together anew of what was left of it. */
+ * their stream and places in it, so that no other set of rows has the same, also when a
+ * restart has put the batch together anew of what was left of it. */
 void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
                  size_t max);

@@ -139,7 +139,9 @@ void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
 {
     struct batch_range ranges[BATCH_RANGES_MAX];
     uint32_t n_ranges = batch_part(i->batch, first, n, ranges);
-    struct rows r = {.hash = STR_HASH};
+    /* Each stream counts from 1: a sink of two has the same places twice. */
+    const char *stream = i->sink->conf.streams[i->batch->stream].name;
+    struct rows r = {.hash = str_hash(STR_HASH, str_of(stream))};
 
     for (uint32_t k = 0; k < n_ranges; k++) {
         add_range(&r, &ranges[k]);

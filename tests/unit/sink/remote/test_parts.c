@@ -11,7 +11,9 @@
 
 #include "sink/remote/insert.h"
 
-static struct sink sink = {.conf = {.origin = "olap", .spool_uuid = "uuid"}};
+static const struct sink_stream streams[] = {{.name = "views"}, {.name = "clicks"}};
+static struct sink sink = {
+    .conf = {.origin = "olap", .spool_uuid = "uuid", .streams = streams}};
 
 static void make(struct insert *i, struct batch *b, const struct batch_range *ranges,
                  uint32_t n)
@@ -72,6 +74,20 @@ static void other_rows_have_another_name(void **state)
     assert_string_not_equal(one, token(&i, 0, 20));
 }
 
+static void the_same_places_of_another_stream_have_another_name(void **state)
+{
+    static const struct batch_range planned[] = {{3, 0, 100, 10}};
+    struct insert i;
+    struct batch b;
+    char one[300];
+
+    (void)state;
+    make(&i, &b, planned, 1);
+    (void)strcpy(one, token(&i, 0, 10));
+    b.stream = 1;
+    assert_string_not_equal(one, token(&i, 0, 10));
+}
+
 static void rows_under_suspicion_are_tried_again(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}};
@@ -122,6 +138,7 @@ int main(void)
         cmocka_unit_test(most_rows_arrive_soon),
         cmocka_unit_test(a_part_is_named_as_it_was_by_the_process_before),
         cmocka_unit_test(other_rows_have_another_name),
+        cmocka_unit_test(the_same_places_of_another_stream_have_another_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
