@@ -241,6 +241,46 @@ describe("the http sink", function()
   end)
 end)
 
+describe("an http sink", function()
+  local s, r
+  before_each(function() r = receiver.start() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    r:close()
+  end)
+
+  it("of two streams has an id for each batch of either", function()
+    s = h.server { policy = policy(r.url, [[batch = { linger = "10ms" }]]) .. [[
+stream "more" { sinks = { "out" } }
+route "POST /more" { body = "event", stream = "more" }
+]] }
+    s:post("/v1/events", '{"a":1}')
+    s:post("/more", '{"b":1}')
+    h.wait_for("both", function() return #r:requests() >= 2 end)
+    local list = r:events()
+    table.sort(list)
+    assert.same({ '{"a":1}', '{"b":1}' }, list)
+    assert.equal(0, s:stop())
+  end)
+
+  it("calls nothing lost that it had planned before kill -9, and sent then", function()
+    s = h.server { policy = policy(r.url,
+      [[batch = { target = 1, min = 1, max = 1, linger = "1ms" }]]) }
+    r:rule "late 60"
+    for i = 1, 6 do s:post("/v1/events", ('{"a":%d}'):format(i)) end
+    h.wait_for("all in flight that may be", function() return #r:requests() >= 2 end)
+    s:stop "SIGKILL"
+    r:rule ""
+    s:start()
+    h.wait_for("all", function() return #r:events() >= 6 end)
+    s:deliver()
+    assert.is_nil(s:text():match("event=gap[^\n]*"))
+    assert.equal(0, s:metric("sluice_sink_lost_events") or 0)
+    assert.equal(6, #r:events())
+    assert.equal(0, s:stop())
+  end)
+end)
+
 describe("one server of ours behind another", function()
   it("loses nothing when either is killed", function()
     local port, to = free_port(), free_port()

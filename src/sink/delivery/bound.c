@@ -151,14 +151,9 @@ static bool pass_gaps(struct outlet *o, const struct cursor *c, struct journal *
 /* Blocks of which it took a part are read again. */
 static void read_on(struct outlet *o, struct outlet_reader *r)
 {
-    if (r->end == UINT64_MAX) {
-        return;
+    if (r->end != UINT64_MAX) {
+        outlet_reread(o, r);
     }
-    spool_cursor_close(r->cursor);
-    r->cursor = spool_cursor_open(
-        o->consumer, (struct spool_pos){r->epoch, r->worker, r->next});
-    r->block.n = 0;
-    r->at = 0;
 }
 
 bool outlet_return(struct outlet *o, struct journal *j, struct err *e)

@@ -125,6 +125,15 @@ static void add_reader(struct outlet *o, const struct spool_shard_id *id,
     spool_cursor_release(r->cursor, next);
 }
 
+void outlet_reread(struct outlet *o, struct outlet_reader *r)
+{
+    spool_cursor_close(r->cursor);
+    r->cursor = spool_cursor_open(
+        o->consumer, (struct spool_pos){r->epoch, r->worker, r->next});
+    r->block.n = 0;
+    r->at = 0;
+}
+
 /* An old shard that was read to its end and is settled to it. */
 static bool done_with(const struct outlet *o, const struct outlet_reader *r)
 {

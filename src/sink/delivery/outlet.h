@@ -92,6 +92,9 @@ enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
                                int64_t now_ms, struct journal *j,
                                struct err *e) MUST_USE;
 
+/* The reader reads on from its place, also what the cursor has passed. */
+void outlet_reread(struct outlet *o, struct outlet_reader *r);
+
 /* The ranges are delivered, and the journal knows: their segments may go. */
 void outlet_settle(struct outlet *o, const struct batch_range *ranges,
                    uint32_t n);

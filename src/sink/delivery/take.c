@@ -22,21 +22,11 @@ static const struct outlet_span *span_from(const struct outlet *o,
     return first;
 }
 
-/* All of n events at the reader are to be passed over. */
-static bool passed(const struct outlet *o, const struct outlet_reader *r,
-                   uint64_t n)
-{
-    const struct outlet_span *s = span_from(o, r, r->next);
-
-    return s != NULL && s->first <= r->next && s->end >= r->next + n;
-}
-
 enum { GONE_SKIPPED = 0, GONE_LOST = 1, GONE_VOID = 2 }; /* of RECORD_SKIP */
 
-/* Events that the spool no longer has, or sequences that never were one: settled,
- * so that the shard's cursor, and with it the spool, can go on. */
-static bool note_gone(struct outlet *o, struct outlet_reader *r, uint64_t n,
-                      unsigned how, struct journal *j, struct err *e)
+/* n events at the reader that are in nobody's hands. */
+static bool note_piece(struct outlet *o, struct outlet_reader *r, uint64_t n,
+                       unsigned how, struct journal *j, struct err *e)
 {
     static const char *const words[] = {[GONE_SKIPPED] = "skipped",
                                         [GONE_LOST] = "lost",
@@ -48,27 +38,49 @@ static bool note_gone(struct outlet *o, struct outlet_reader *r, uint64_t n,
                          .ranges = &gone,
                          .n_ranges = 1};
 
-    if (passed(o, r, n)) {
-        r->next += n;
-        return true;
-    }
-    gone.n = r->end - r->next < n ? r->end - r->next : n;
     if (!journal_append(j, &rec, e)) {
         return false;
     }
     r->next += n;
-    o->skipped += how == GONE_SKIPPED ? gone.n : 0;
-    o->lost += how == GONE_LOST ? gone.n : 0;
+    o->skipped += how == GONE_SKIPPED ? n : 0;
+    o->lost += how == GONE_LOST ? n : 0;
     log_write(how == GONE_VOID ? LOG_INFO : LOG_WARN, "gap",
               "stream=%s shard=%u.%u first=%lu events=%lu status=%s", o->name,
-              gone.epoch, gone.worker, (unsigned long)gone.first,
-              (unsigned long)gone.n, words[how]);
+              gone.epoch, gone.worker, (unsigned long)gone.first, (unsigned long)n,
+              words[how]);
     if (how != GONE_VOID) {
         spool_consumer_note(
-            o->consumer, (struct spool_pos){gone.epoch, gone.worker, gone.first},
-            gone.n, SPOOL_SKIPPED);
+            o->consumer, (struct spool_pos){gone.epoch, gone.worker, gone.first}, n,
+            SPOOL_SKIPPED);
     }
     outlet_settle(o, &gone, 1);
+    return true;
+}
+
+/* Events that the spool no longer has, or sequences that never were one: settled,
+ * so that the shard's cursor, and with it the spool, can go on. Not those that an
+ * earlier process delivered or planned, in however many batches: once they are
+ * settled, the spool may forget them. */
+static bool note_gone(struct outlet *o, struct outlet_reader *r, uint64_t n,
+                      unsigned how, struct journal *j, struct err *e)
+{
+    uint64_t to = r->next + n;
+
+    while (r->next < to && r->next < r->end) {
+        const struct outlet_span *s = span_from(o, r, r->next);
+        uint64_t end = r->end < to ? r->end : to;
+
+        if (s != NULL && s->first <= r->next) {
+            r->next = s->end < end ? s->end : end;
+            continue;
+        }
+        end = s != NULL && s->first < end ? s->first : end;
+        if (!note_piece(o, r, end - r->next, how, j, e)) {
+            outlet_reread(o, r);
+            return false;
+        }
+    }
+    r->next = to;
     return true;
 }
 
