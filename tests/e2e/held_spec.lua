@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local faults = require "faults"
 local h = require "harness"
 
 ---File sinks a and b (and more) of one stream.
@@ -100,6 +101,24 @@ describe("a sink that can't start", function()
     wait_numbers("b", 1, 3)
     os.remove(s.data .. "/a")
     wait_numbers("a", 1, 3)
+  end)
+
+  it("promises nothing before its journal has where it begins", function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    s = setmetatable({ dir = dir, data = dir .. "/data", log = dir .. "/log",
+      path = dir .. "/policy.lua", wrap = f:wrap(), args = {} }, h.Server)
+    h.write(s.path, policy { { name = "a" }, { name = "b" } })
+    f:rules("on=write do=ENOSPC path=/a.journal")
+    local ok, why = pcall(s.start, s)
+    assert.is_false(ok)
+    assert.matches([[sink \"a\" is new to the stream \"events\", and where it begins ]]
+      .. "can't be noted: .*No space left", why)
+    f:rules()
+    s:start()
+    post(3)
+    wait_numbers("a", 1, 3)
+    f:close()
   end)
 
   it("keeps its backlog over a normal stop, though the others have all", function()

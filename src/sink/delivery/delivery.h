@@ -64,7 +64,8 @@ void delivery_go(struct delivery *d);
 /* Stands for a sink that can't start, and says why: it keeps its place in the spool,
  * so that all it has still to deliver stays, until another delivery is started and
  * this one freed. Only delivery_status, delivery_retire, delivery_stop and
- * delivery_free may follow. NULL and *e: a stream can't be opened. */
+ * delivery_free may follow. NULL and *e: a stream can't be opened, or the journal does
+ * not know it and can't note where the sink begins in it. */
 struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
                                struct err *e) MUST_USE;
 /* Of one that is held or was handed over: why. */

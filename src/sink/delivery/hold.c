@@ -1,9 +1,9 @@
 /* A delivery that can't run: it keeps its sink's place in the spool, so that no
  * event is given up, until another one starts in its stead. It has no thread, and
  * the journal is open only while something is noted in it. */
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "sink/delivery/state.h"
@@ -64,20 +64,50 @@ static bool note_starts(struct delivery *d, const struct delivery_conf *c,
     return journal_sync(d->journal, e);
 }
 
+/* The first of its streams that the journal does not know; NULL: it knows all. */
+static const char *new_stream(struct delivery *d, const struct delivery_conf *c)
+{
+    for (uint32_t k = 0; k < c->n_streams; k++) {
+        if (!outlet_of(d, str_of(c->streams[k].name))->known) {
+            return c->streams[k].name;
+        }
+    }
+    return NULL;
+}
+
+/* Before it is noted where the sink begins nothing may be promised: a later start
+ * would find it new, and begin where the stream ends then. A journal that is there and
+ * can't be read may have that noted. */
+static bool note_all(struct delivery *d, const struct delivery_conf *c, bool is_read,
+                     struct err *e)
+{
+    const char *stream = new_stream(d, c);
+    struct err why = *e;
+    bool ok = d->journal != NULL && note_starts(d, c, &why);
+
+    journal_close(d->journal);
+    d->journal = NULL;
+    if (ok || stream == NULL || (!is_read && access(d->journal_path, F_OK) == 0)) {
+        return true;
+    }
+    return err_set(e, "sink \"%s\" is new to the stream \"%s\", and where it begins "
+                      "can't be noted: %s",
+                   d->name, stream, why.text);
+}
+
 struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
                                struct err *e)
 {
     struct delivery *d = delivery_new(c);
-    char path[PATH_MAX];
+    bool is_read = true;
     struct err ignored;
 
+    (void)err_set(e, "%s", "");
     d->ops = &sink_absent;
     d->over = true;
     /* A journal that is damaged still says which streams it knows. */
-    if (!take_streams(d, c, e) || !open_journal(d, c->spool_dir, &ignored)) {
-        (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", c->spool_dir,
-                       d->name);
-        (void)!journal_scan(path, on_journal_record, d, NULL, &ignored);
+    if (!take_streams(d, c, e) || !open_journal(d, c->spool_dir, e)) {
+        is_read = journal_scan(d->journal_path, on_journal_record, d, NULL, &ignored);
     }
     if (!take_streams(d, c, e) || !open_places(d, c, e)) {
         delivery_free(d);
@@ -86,10 +116,9 @@ struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         outlet_replayed(&d->outlets[i]);
     }
-    if (d->journal != NULL) {
-        (void)note_starts(d, c, &ignored);
-        journal_close(d->journal);
-        d->journal = NULL;
+    if (!note_all(d, c, is_read, e)) {
+        delivery_free(d);
+        return NULL;
     }
     delivery_hold_why(d, why);
     pump_show(d);
