@@ -204,23 +204,31 @@ function Server:start(no_wait)
   argv[#argv + 1] = self.path
   self.log_from = #(M.read(self.log) or "")
   self.pid = M.spawn(argv, self.log)
-  if no_wait then return end
+  if not no_wait then self:ready() end
+end
+
+---Waits until it is ready; fails when it ends before that: its code is in self.code.
+function Server:ready(seconds)
   local line = M.wait_for("the server to be ready", function()
-    local text = (M.read(self.log) or ""):sub(self.log_from + 1)
-    local got = wait.wait(self.pid, wait.WNOHANG)
-    if got == self.pid then
-      self.pid = nil
-      error("the server ended:\n" .. text, 0)
-    end
+    local text = self:text()
+    if self:ended() then error("the server ended:\n" .. text, 0) end
     return text:match("event=ready [^\n]*\n")
       or text:match('"event":"ready"[^\n]*\n')
-  end, 60)
+  end, seconds or 60)
   -- As JSON the same pairs have quotes.
   line = line:gsub('"?,?"([%w_]+)":"?', " %1=")
   self.port = tonumber(line:match("listen=127%.0%.0%.1:(%d+)"))
   self.admin = tonumber(line:match("admin=127%.0%.0%.1:(%d+)"))
   self.real_pid = tonumber(line:match("pid=(%d+)"))
   self.accepted = 0
+end
+
+---Whether it ended by itself, which is noticed once: its code is in self.code.
+function Server:ended()
+  local got, how, code = wait.wait(self.pid, wait.WNOHANG)
+  if got ~= self.pid then return false end
+  self.pid, self.code = nil, how == "exited" and code or "signal " .. code
+  return true
 end
 
 function Server:text()

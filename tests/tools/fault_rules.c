@@ -11,7 +11,8 @@ static const struct {
 } ops[] = {{"read", OP_READ},     {"write", OP_WRITE},   {"sync", OP_SYNC},
            {"rename", OP_RENAME}, {"link", OP_LINK},     {"create", OP_CREATE},
            {"open", OP_OPEN},     {"unlink", OP_UNLINK}, {"alloc", OP_ALLOC},
-           {"list", OP_LIST},     {"all", ~0u},          {"change", OP_CHANGE}};
+           {"list", OP_LIST},     {"stat", OP_STAT},     {"range", OP_RANGE},
+           {"all", ~0u},          {"change", OP_CHANGE}};
 
 static const struct {
     const char *name;

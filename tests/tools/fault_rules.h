@@ -10,8 +10,9 @@
  *
  * A rule:  on=OPS do=WHAT [path=PART] [thread=NAME] [from=N] [times=N] [permille=N]
  *          [seed=N] [ms=N]
- *   OPS    read write sync rename link create open unlink alloc list, or all, or
- *          change (those of the counter above)
+ *   OPS    read write sync rename link create open unlink alloc list stat (and
+ *          access, statvfs) range (sync_file_range), or all, or change (those of the
+ *          counter above)
  *   WHAT   EIO ENOSPC EROFS EMFILE ENFILE ENOMEM EDQUOT EINTR EACCES · short (a read
  *          or a write of a part) · delay (ms) · hang (until the next generation) ·
  *          kill (SIGKILL, before the call)
@@ -37,6 +38,8 @@ enum fault_op {
     OP_UNLINK = 128,
     OP_ALLOC = 256,
     OP_LIST = 512,
+    OP_STAT = 1024,
+    OP_RANGE = 2048,
     OP_CHANGE = OP_WRITE | OP_SYNC | OP_RENAME | OP_LINK | OP_CREATE | OP_UNLINK |
                 OP_ALLOC
 };

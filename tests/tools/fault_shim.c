@@ -21,6 +21,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -285,6 +287,12 @@ int ftruncate(int fd, off_t n)
     return ftruncate64(fd, n);
 }
 
+int sync_file_range(int fd, off_t at, off_t n, unsigned flags)
+{
+    REAL(sync_file_range);
+    return fd_fails(OP_RANGE, fd, NULL) ? -1 : real(fd, at, n, flags);
+}
+
 /* ---- names ---- */
 
 static bool open_fails(const char *path, int flags)
@@ -372,4 +380,79 @@ DIR *opendir(const char *path)
 {
     REAL(opendir);
     return fails(OP_LIST, path, NULL) ? NULL : real(path);
+}
+
+struct dirent64 *readdir64(DIR *dir)
+{
+    REAL(readdir64);
+    return fd_fails(OP_LIST, dirfd(dir), NULL) ? NULL : real(dir);
+}
+
+struct dirent *readdir(DIR *dir)
+{
+    REAL(readdir);
+    return fd_fails(OP_LIST, dirfd(dir), NULL) ? NULL : real(dir);
+}
+
+/* libc opens by a call of its own. */
+FILE *fopen64(const char *path, const char *mode)
+{
+    REAL(fopen64);
+    return fails(mode[0] == 'r' ? OP_OPEN : OP_CREATE, path, NULL) ? NULL
+                                                                   : real(path, mode);
+}
+
+FILE *fopen(const char *path, const char *mode)
+{
+    return fopen64(path, mode);
+}
+
+/* ---- questions ---- */
+
+int stat64(const char *path, struct stat64 *st)
+{
+    REAL(stat64);
+    return fails(OP_STAT, path, NULL) ? -1 : real(path, st);
+}
+
+int stat(const char *path, struct stat *st)
+{
+    REAL(stat);
+    return fails(OP_STAT, path, NULL) ? -1 : real(path, st);
+}
+
+int lstat64(const char *path, struct stat64 *st)
+{
+    REAL(lstat64);
+    return fails(OP_STAT, path, NULL) ? -1 : real(path, st);
+}
+
+int fstat64(int fd, struct stat64 *st)
+{
+    REAL(fstat64);
+    return fd_fails(OP_STAT, fd, NULL) ? -1 : real(fd, st);
+}
+
+int fstat(int fd, struct stat *st)
+{
+    REAL(fstat);
+    return fd_fails(OP_STAT, fd, NULL) ? -1 : real(fd, st);
+}
+
+int access(const char *path, int mode)
+{
+    REAL(access);
+    return fails(OP_STAT, path, NULL) ? -1 : real(path, mode);
+}
+
+int statvfs64(const char *path, struct statvfs64 *st)
+{
+    REAL(statvfs64);
+    return fails(OP_STAT, path, NULL) ? -1 : real(path, st);
+}
+
+int statvfs(const char *path, struct statvfs *st)
+{
+    REAL(statvfs);
+    return fails(OP_STAT, path, NULL) ? -1 : real(path, st);
 }
