@@ -124,6 +124,8 @@ describe("the table that a ClickHouse sink finds", function()
     h.wait_for("the row", function()
       return ch:query "SELECT count() FROM events" == "1\n"
     end)
+    -- A time has milliseconds; what is sent as it lies has seconds here.
+    o.schema = "id = str {}, at = int {}"
     o.sink = "check = false,"
     h.write(s.path, policy(ch.url, o))
     assert.equal(200, s:reload().status)
