@@ -99,6 +99,7 @@ void conn_linger(struct conn *c)
     }
     c->lingering = true;
     c->lingered = 0;
+    c->server->n_lingering += !c->away;
     request_abort(c);
     body_drop(c);
     conn_deadline(c, LINGER_MS);

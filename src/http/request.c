@@ -183,7 +183,7 @@ void http_answer(struct http_request *r, int status, const char *headers,
     r->close |= !r->keep_alive ||
                 (c->last == r &&
                  (s->draining || c->eof ||
-                  server_crowd(s) > (int64_t)s->limits.max_connections));
+                  server_surplus(s) > 0));
     if (c->first == r) {
         buffer_grow(s, &c->out, &c->out_room, c->out_n + bound);
         c->out_n += render(s, r, status, headers, body, c->out + c->out_n);

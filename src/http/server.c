@@ -100,6 +100,12 @@ int64_t server_crowd(const struct http_server *s)
     return (int64_t)s->n_open - s->n_away;
 }
 
+int64_t server_surplus(const struct http_server *s)
+{
+    return server_crowd(s) - s->n_lingering -
+           (int64_t)s->limits.max_connections;
+}
+
 static void leave_dirty(struct http_server *s, const struct conn *c)
 {
     struct conn **at = &s->dirty;
@@ -147,6 +153,7 @@ void server_forget(struct conn *c)
     if (c->away) {
         s->n_away--;
     } else {
+        s->n_lingering -= c->lingering;
         peers_leave(s->peers, &c->who);
     }
     if (c->prev != NULL) {
@@ -179,7 +186,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
     struct http_server *s = OUTER(w, struct http_server, sweep);
     uint64_t now = s->now_ms, since = now - s->swept_ms;
     bool quiet = s->draining && now - s->drain_ms > QUIET_MS;
-    int64_t surplus = server_crowd(s) - (int64_t)s->limits.max_connections;
+    int64_t surplus = server_surplus(s);
     struct conn *next;
 
     (void)loop;

@@ -114,6 +114,7 @@ struct http_server {
     struct http_request *free_requests, *made;
     struct peers *peers;
     uint32_t n_open, n_away;     /* n_away: of n_open, those turned away */
+    uint32_t n_lingering;        /* of n_open, those let in that only linger */
     uint32_t n_pool, n_free_requests;
     uint64_t n_accepted;
     bool draining;
@@ -142,6 +143,8 @@ void request_put(struct http_server *s, struct http_request *r);
 struct conn *server_enter(struct http_server *s, int fd); /* to be started */
 void server_forget(struct conn *c); /* closed: back to the pool */
 int64_t server_crowd(const struct http_server *s); /* that were let in */
+/* More than max_connections, of those that do not end anyway. */
+int64_t server_surplus(const struct http_server *s);
 
 /* accept.c */
 void accept_start(struct http_server *s);

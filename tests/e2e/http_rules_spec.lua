@@ -138,15 +138,28 @@ describe("the HTTP side", function()
     end
     h.write(s.path, h.policy { workers = 1, server = "max_connections = 10" })
     assert.equal(200, s:reload().status)
+    local open = {}
     h.wait_for("the surplus to go", function()
-      local open = 0
+      open = {}
       for _, c in ipairs(list) do
         c:settimeout(0)
         local _, why = c:receive(1)
-        open = open + (why == "closed" and 0 or 1)
+        if why ~= "closed" then open[#open + 1] = c end
       end
-      return open == 10
+      return #open <= 10
     end)
+    -- Those that were told to go are not counted again while they are still there.
+    h.wait_for("them to be gone", function()
+      return s:metric("sluice_connections_open") <= 10 + 1 -- the scrape itself
+    end)
+    for _, c in ipairs(open) do
+      c:settimeout(10)
+      c:send(GOOD)
+      local a = h.answer(c)
+      assert.equal(202, a.status)
+      assert.is_nil(a.headers.connection)
+    end
+    assert.equal(10, #open)
   end)
 
   it("gives a client that is one too many a 503 that it can read", function()
