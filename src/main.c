@@ -30,8 +30,9 @@ static const struct command commands[] = {
                      "POLICY.lua"},
     {"check", cli_check, "report every mistake of a policy: check [--json] "
                          "POLICY.lua"},
-    {"dead", cli_dead, "dead letters: dead list DIR | show FILE | replay FILE "
-                       "(--to URL | --dry-run) | purge FILE [--all]"},
+    {"dead", cli_dead, "dead letters: dead list DIR | show FILE | replay --sink NAME "
+                       "[--admin A] [--dry-run] | replay FILE (--to URL | "
+                       "--dry-run) | purge FILE [--all]"},
     {"inspect", cli_inspect, "what a spool holds: inspect [--verify | --salvage OUT] "
                              "DIR"},
     {"reference", cli_reference,

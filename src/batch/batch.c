@@ -44,6 +44,7 @@ void batch_reset(struct batch *b)
     b->next = NULL;
     b->id = 0;
     b->again = false;
+    b->replay = 0;
     batch_target(b, NULL);
 }
 

@@ -78,6 +78,8 @@ struct batch {
     char *target;           /* where it was planned for, in its sink's words; NULL:
                                nowhere; freed with the batch */
     bool again;             /* an earlier process may have sent it */
+    uint64_t replay;        /* of dead letters: which replay of them; 0: none. Servers
+                               know it apart from what they refused */
     uint64_t submitted_ns;  /* the owner's */
 };
 

@@ -3,6 +3,9 @@
  * sluice dead show FILE               a letter a line: why, then the event
  * sluice dead replay FILE --to URL    posts the events to a route of a server
  * sluice dead replay FILE --dry-run   says what that would do
+ * sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run]
+ *                                     has a running server send a sink's letters to
+ *                                     that sink once more
  * sluice dead purge FILE [--all]      deletes a file whose letters are all replayed
  */
 #include <dirent.h>
@@ -14,15 +17,19 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "cli/letters.h"
+#include "sink/delivery/letters.h"
+#include "cli/redeliver.h"
 #include "cli/resend.h"
 
 enum { KINDS_MAX = 256 };
 
 static int usage(void)
 {
-    (void)fputs("usage: sluice dead list DIR | show FILE | replay FILE (--to URL | "
-                "--dry-run) | purge FILE [--all]\n",
+    (void)fputs("usage: sluice dead list DIR | show FILE | purge FILE [--all]\n"
+                "       sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run]\n"
+                "                   sends a sink's letters to that sink once more\n"
+                "       sluice dead replay FILE (--to URL | --dry-run)\n"
+                "                   posts letters to a route: checks and hooks run\n",
                 stderr);
     return 2;
 }
@@ -118,7 +125,8 @@ static int list(const char *dir)
         char path[4096];
         const char *dot = strstr(entry->d_name, ".ndjson");
 
-        if (dot != NULL && strstr(dot, ".replayed") == NULL) {
+        if (dot != NULL && strstr(dot, ".replayed") == NULL &&
+            strstr(dot, ".replay-mark") == NULL) {
             (void)snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
             ok = list_file(path, &e);
         }
@@ -150,8 +158,29 @@ static int show(const char *path)
     return 0;
 }
 
+static int replay_sink(int argc, char **argv)
+{
+    const char *admin = "127.0.0.1:9100";
+    bool dry = false;
+
+    for (int i = 4; i < argc; i++) {
+        if (strcmp(argv[i], "--dry-run") == 0) {
+            dry = true;
+        } else if (strcmp(argv[i], "--admin") == 0 && i + 1 < argc) {
+            admin = argv[++i];
+        } else {
+            return usage();
+        }
+    }
+    return redeliver(admin, argv[3], dry);
+}
+
 int cli_dead(int argc, char **argv)
 {
+    if (argc >= 4 && strcmp(argv[1], "replay") == 0 &&
+        strcmp(argv[2], "--sink") == 0) {
+        return replay_sink(argc, argv);
+    }
     if (argc == 3 && strcmp(argv[1], "list") == 0) {
         return list(argv[2]);
     }

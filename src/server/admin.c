@@ -1,6 +1,6 @@
 /*
  * admin - the second listener: GET /metrics /healthz /readyz /status, POST
- * /reload. On the supervisor's loop; nothing here is on the events' way.
+ * /reload, and what is done to one sink: /sinks/NAME/drop, breaker, replay. On the supervisor's loop; nothing here is on the events' way.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 
 enum { READY_BELOW_PERCENT = 90 };
 
-static const char BREAKER[] = "/breaker", DROP[] = "/drop";
+static const char BREAKER[] = "/breaker", DROP[] = "/drop", REPLAY[] = "/replay";
 static const char PLAIN_TEXT[] = "Content-Type: text/plain; charset=utf-8\r\n";
 
 static void answer_text(struct http_request *r, int status, const char *text)
@@ -189,6 +189,28 @@ static void post_breaker(struct server *s, struct http_request *r,
     }
 }
 
+/* POST begins it, GET says how far it is: nobody waits for a sink. */
+static void replay_letters(struct server *s, struct http_request *r,
+                           const struct http_view *v, const char *name)
+{
+    struct running_sink *sink = sinks_find(s, name);
+    bool post = str_eq(v->method, STR("POST"));
+    bool dry = str_eq(v->query, STR("dry-run"));
+    char text[ERR_TEXT_MAX + 8];
+    struct err e;
+
+    if (sink == NULL) {
+        answer_text(r, 404, "there is no such sink\n");
+    } else if (v->query.n > 0 && !(post && dry)) {
+        answer_text(r, 400, "expected nothing or ?dry-run behind /replay\n");
+    } else if (post && !delivery_replay_begin(sink->delivery, dry, &e)) {
+        (void)snprintf(text, sizeof text, "%s\n", e.text);
+        answer_text(r, 409, text);
+    } else {
+        answer_json(r, post ? 202 : 200, status_replay(sink->delivery));
+    }
+}
+
 /* A browser names the page that a POST comes from, so a page can't make an operator's
  * browser reload, drop or replay. Commands and curl send no Origin. True: refused. */
 static bool from_page(struct http_request *r, const struct http_view *v)
@@ -218,6 +240,12 @@ static void on_headers(void *arg, struct http_request *r,
 
     (void)arg;
     if (from_page(r, v)) {
+        return;
+    }
+    if (sink_path(v->path, REPLAY, name, sizeof name)) {
+        if (!get && !str_eq(v->method, STR("POST"))) {
+            http_answer(r, 405, "Allow: GET, POST\r\n", (struct str){NULL, 0});
+        }
         return;
     }
     if (sink_path(v->path, BREAKER, name, sizeof name) ||
@@ -252,7 +280,9 @@ static void on_body(void *arg, struct http_request *r,
     struct server *s = arg;
     char name[96];
 
-    if (sink_path(v->path, BREAKER, name, sizeof name)) {
+    if (sink_path(v->path, REPLAY, name, sizeof name)) {
+        replay_letters(s, r, v, name);
+    } else if (sink_path(v->path, BREAKER, name, sizeof name)) {
         post_breaker(s, r, name, v->query);
     } else if (sink_path(v->path, DROP, name, sizeof name)) {
         post_drop(s, r, name);

@@ -200,6 +200,7 @@ bool admin_start(struct server *s, struct err *e) MUST_USE;
 
 /* status.c: the JSON of /status; free() it. */
 char *status_json(struct server *s);
+char *status_replay(struct delivery *d); /* of its dead letters */
 struct cJSON *status_retiring(const struct server *s); /* sinks that retire */
 
 /* drain.c */

@@ -271,3 +271,28 @@ char *status_json(struct server *s)
     cJSON_Delete(o);
     return text;
 }
+
+char *status_replay(struct delivery *d)
+{
+    static const char *const states[] = {[DELIVERY_REPLAY_NONE] = "none",
+                                         [DELIVERY_REPLAY_RUNS] = "runs",
+                                         [DELIVERY_REPLAY_DONE] = "done",
+                                         [DELIVERY_REPLAY_FAILED] = "failed"};
+    struct delivery_replay now;
+    cJSON *o = cJSON_CreateObject();
+    char *text;
+
+    delivery_replay_status(d, &now);
+    (void)cJSON_AddStringToObject(o, "status", states[now.state]);
+    (void)cJSON_AddBoolToObject(o, "dry_run", now.dry);
+    (void)cJSON_AddBoolToObject(o, "resumed", now.resumed);
+    (void)cJSON_AddNumberToObject(o, "replayed", (double)now.replayed);
+    (void)cJSON_AddNumberToObject(o, "dead_again", (double)now.again);
+    (void)cJSON_AddNumberToObject(o, "unreadable", (double)now.unreadable);
+    (void)cJSON_AddNumberToObject(o, "left", (double)now.left);
+    (void)cJSON_AddNumberToObject(o, "left_bytes", (double)now.left_bytes);
+    (void)cJSON_AddStringToObject(o, "why", now.why);
+    text = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    return text;
+}

@@ -112,6 +112,13 @@ describe("the Kafka sink", function()
     end)
     assert.matches("MSG_SIZE_TOO_LARGE",
       h.read(s.data .. "/dead/sink-bus.ndjson"))
+    -- It is taken once it may be so large.
+    h.write(s.path, policy(m.brokers))
+    assert.equal(200, s:reload().status)
+    assert.matches("^replayed=1 dead_again=0 .*\nrc=0", h.shell(
+      ("%s dead replay --sink bus --admin 127.0.0.1:%d 2>&1; echo rc=$?"):format(
+        h.binary, s.admin)))
+    assert.equal(3, kafka.count(m.brokers, "events", 4))
     assert.equal(0, s:stop())
   end)
 

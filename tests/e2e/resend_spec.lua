@@ -112,6 +112,39 @@ describe("a batch that may be in the table", function()
     assert.equal(0, s:stop())
   end)
 
+  it("of dead letters that are replayed is there once over kill -9", function()
+    if why_not then pending(why_not) return end
+    tables "letters"
+    servers[1]:must "ALTER TABLE events MODIFY COLUMN more UInt8"
+    s = h.server { policy = policy({ urls[1] }, MORE) }
+    for first = 1, 91, 10 do
+      local list = {}
+      for i = first, first + 9 do
+        list[#list + 1] = ([[{"id":"g%d","more":1}]]):format(i)
+        list[#list + 1] = i % 5 == 0 and ([[{"id":"b%d","more":"m"}]]):format(i) or nil
+      end
+      s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]")
+    end
+    h.wait_for("the letters", function()
+      return s:metric("sluice_dead_events_total") == 20
+    end)
+    s:deliver()
+    servers[1]:must "ALTER TABLE events MODIFY COLUMN more String"
+    proxies[1]:say "lose 100"
+    assert.equal(202, h.request(s.admin, "POST", "/sinks/olap/replay", "").status)
+    h.wait_for("rows whose answer was lost", function() return rows() == 120 end)
+    s:stop("SIGKILL")
+    proxies[1]:say "pass"
+    s:start()
+    assert.matches("^replayed=20 dead_again=0 .*resumed=true.*\nrc=0", h.shell(
+      ("%s dead replay --sink olap --admin 127.0.0.1:%d 2>&1; echo rc=$?"):format(
+        h.binary, s.admin)))
+    for _, ch in ipairs(servers) do ch:must "SYSTEM SYNC REPLICA events" end
+    assert.equal(120, rows())
+    assert.equal(120, servers[1]:count("SELECT uniqExact(id) FROM events"))
+    assert.equal(0, s:stop())
+  end)
+
   it("takes the new columns when the server wants it no more as it was", function()
     if why_not then pending(why_not) return end
     tables "setup"

@@ -17,7 +17,7 @@ local places = {
   ["lauxlib.h"] = { "src/policy/" }, ["lualib.h"] = { "src/policy/" },
   ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h" },
   ["curl/curl.h"] = { "src/sink/remote/transfer.h", "src/cli/resend.c",
-    "src/cli/sink.c" },
+    "src/cli/sink.c", "src/cli/redeliver.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/kit/" },
   -- The digests of a policy's files, and those that hooks ask for.
   ["openssl/evp.h"] = { "src/policy/load.c" },

@@ -17,6 +17,7 @@ static void close_delivery(struct delivery *d)
         free(d->kept);
         d->kept = next;
     }
+    replay_free(d);
     dead_close(&d->dead);
     while (d->failed != NULL) {
         struct batch *next = d->failed->next;

@@ -186,6 +186,9 @@ static void make_cells(struct delivery *d)
         d->reasons[i] = stats_counter("sluice_batches_total",
                                       "Batches by why they were sent.", labels);
     }
+    d->replayed = stats_counter("sluice_dead_replayed_events_total",
+                                "Dead letters that a sink has taken at a replay.",
+                                sink);
     d->dead_events = stats_counter("sluice_dead_events_total",
                                    "Events that a sink refused for good.", sink);
     d->dead_bytes = stats_gauge("sluice_dead_bytes",

@@ -113,6 +113,29 @@ bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg);
 /* Opens or closes the sink's breakers by hand. False: it has none. */
 bool delivery_force(struct delivery *d, bool open);
 
+/* What became of the sink's dead letters at the last replay of them. */
+enum delivery_replay_state {
+    DELIVERY_REPLAY_NONE = 0, /* none since the sink's thread began */
+    DELIVERY_REPLAY_RUNS,
+    DELIVERY_REPLAY_DONE,
+    DELIVERY_REPLAY_FAILED    /* why; what was sent is noted, the next goes on */
+};
+
+struct delivery_replay {
+    enum delivery_replay_state state;
+    bool dry;
+    bool resumed;            /* one that had not come to its end was gone on with */
+    uint64_t replayed, again, unreadable;
+    uint64_t left;           /* letters; only a dry run counts them */
+    uint64_t left_bytes;     /* of the file in hand */
+    char why[600];           /* what it waits for, or why it failed */
+};
+
+/* Sends the sink's dead letters to it once more, on its thread; dry: only counts them.
+ * Does not wait. False and *e: this sink has none, has no thread, or is at it. */
+bool delivery_replay_begin(struct delivery *d, bool dry, struct err *e) MUST_USE;
+void delivery_replay_status(struct delivery *d, struct delivery_replay *out);
+
 enum { DELIVERY_ENDPOINTS = 16 };
 
 struct delivery_endpoint {
@@ -135,5 +158,6 @@ struct delivery_status {
     char hedge_why[256];     /* wanted, but not done: the reason */
     uint32_t n_endpoints;
     struct delivery_endpoint endpoints[DELIVERY_ENDPOINTS];
+    struct delivery_replay replay;
 };
 void delivery_status(const struct delivery *d, struct delivery_status *out);

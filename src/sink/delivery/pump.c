@@ -270,7 +270,7 @@ static bool quiet(const struct delivery *d)
     for (const struct batch *b = d->failed; b != NULL; b = b->next) {
         n--;
     }
-    return n == 0 || d->kept != NULL;
+    return (n == 0 && !replay_in_flight(d)) || d->kept != NULL;
 }
 
 void pump(struct delivery *d)
@@ -290,6 +290,10 @@ void pump(struct delivery *d)
         }
         return;
     }
+    if (d->replay != NULL) {
+        replay_pump(d);
+    }
+
     for (uint32_t i = 0; i < d->n_outlets; i++) {
         if (d->outlets[i].consumer != NULL && d->outlets[i].conf.skip) {
             outlet_rest(&d->outlets[i]);
@@ -315,7 +319,8 @@ void pump(struct delivery *d)
         return;
     }
     look_retired(d);
-    if (d->draining && !ev_is_active(&d->retry) && all_idle(d)) {
+    if (d->draining && !ev_is_active(&d->retry) && all_idle(d) &&
+        !replay_in_flight(d)) {
         d->empty = true;
         ev_break(d->loop, EVBREAK_ALL);
     }

@@ -148,6 +148,25 @@ static bool bury(struct delivery *d, const struct batch *b,
     return true;
 }
 
+bool settle_bury(struct delivery *d, const struct batch *b,
+                 const struct sink_verdict *v, struct err *e)
+{
+    struct record r = {.type = RECORD_DEAD};
+    bool ok = bury(d, b, v, e);
+
+    r.value = d->dead.length;
+    r.name = str_of(d->dead.mark);
+    /* Synced, for what comes next is: who has forgotten these letters cuts them. */
+    if (!ok || !journal_append(d->journal, &r, e)) {
+        dead_rewind(&d->dead);
+        return false;
+    }
+    dead_keep(&d->dead);
+    stats_add(d->dead_events, v->n - v->n_but);
+    stats_set(d->dead_bytes, d->dead.length);
+    return journal_sync(d->journal, e);
+}
+
 static uint32_t spoken_of(const struct sink_verdict *v)
 {
     return v->n - v->n_but;
@@ -271,6 +290,10 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     struct outlet *o = &d->outlets[b->stream];
     struct err e;
 
+    if (b->replay != 0) {
+        replay_verdict(d, b, v);
+        return;
+    }
     if (v->kind != SINK_OK && v->kind != SINK_DATA) {
         if (v->enlarge) {
             adapt_enlarge(d);

@@ -55,6 +55,7 @@ struct delivery {
     struct dead dead;
     bool crowded;               /* the journal knows more streams than there may be */
     bool fresh;                 /* there is no journal, or it was another's */
+    struct replay *replay;      /* replay.c; NULL: none runs */
     uint64_t dead_known;        /* bytes of it that the journal names, */
     char dead_mark[DEAD_MARK_BYTES]; /* and which file that was */
     uint32_t target;            /* what adapt said; 0: the plan's */
@@ -87,7 +88,7 @@ struct delivery {
                                    thread's once it goes on */
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *left_events,
         *oldest, *holding,
-        *lost, *skipped, *dead_events, *dead_bytes, *target_gauge;
+        *lost, *skipped, *replayed, *dead_events, *dead_bytes, *target_gauge;
     struct stats_histogram *batch_events, *batch_bytes, *age;
 };
 
@@ -110,6 +111,13 @@ void pump_block(struct delivery *d);  /* tells the spool whether a breaker is op
  * opened. */
 bool hold_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
                  const void *arg);
+
+/* replay.c: the sink's dead letters, once more */
+void replay_pump(struct delivery *d);       /* what is due of it */
+void replay_verdict(struct delivery *d, struct batch *b,
+                    const struct sink_verdict *v);
+bool replay_in_flight(const struct delivery *d);
+void replay_free(struct delivery *d);       /* the sink is closed */
 
 /* delivery.c */
 /* With nothing open and no thread. */
@@ -145,4 +153,7 @@ void settle_go_on(struct delivery *d);
 /* b is submitted again after that. */
 void settle_fail(struct delivery *d, struct batch *b, const char *why,
                  int64_t after_ms);
+/* Letters that were replayed die again: in the file and the journal, synced. */
+bool settle_bury(struct delivery *d, const struct batch *b,
+                 const struct sink_verdict *v, struct err *e) MUST_USE;
 void settle_retry(struct delivery *d); /* verdicts that could not be noted */

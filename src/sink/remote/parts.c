@@ -37,7 +37,7 @@ static void emit_one(const struct insert *i, uint32_t first, uint32_t n,
     struct batch_range ranges[BATCH_RANGES_MAX];
     struct record r;
 
-    if (n < i->batch->n) {
+    if (n < i->batch->n && i->batch->replay == 0) {
         r = split(i, first, n, ranges);
         journal_emit(draft, &r);
     }
@@ -60,7 +60,8 @@ static bool note_split(struct insert *i, uint32_t first, uint32_t n, struct err 
     struct batch_range ranges[BATCH_RANGES_MAX];
     struct record r = split(i, first, n, ranges);
 
-    return n == 0 || journal_append(*i->sink->conf.journal, &r, e);
+    /* A replay's batches have no plan in the journal: replay.c sees to them. */
+    return n == 0 || i->batch->replay != 0 || journal_append(*i->sink->conf.journal, &r, e);
 }
 
 /* Rows first .. first + n - 1, of which the first n_left and the last n_right are parts
@@ -142,13 +143,19 @@ void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
     /* Each stream counts from 1: a sink of two has the same places twice. */
     const char *stream = i->sink->conf.streams[i->batch->stream].name;
     struct rows r = {.hash = str_hash(STR_HASH, str_of(stream))};
+    char replay[24] = "";
 
     for (uint32_t k = 0; k < n_ranges; k++) {
         add_range(&r, &ranges[k]);
     }
     end_run(&r);
-    (void)snprintf(out, max, "%s:%s:%u.%u.%lu+%u-%016lx",
+    /* A server may remember that it refused the rows. */
+    if (i->batch->replay != 0) {
+        (void)snprintf(replay, sizeof replay, "-%016lx",
+                       (unsigned long)i->batch->replay);
+    }
+    (void)snprintf(out, max, "%s:%s:%u.%u.%lu+%u-%016lx%s",
                    sink_uuid(&i->sink->conf, r.first.epoch), i->sink->conf.origin,
                    r.first.epoch, r.first.worker, (unsigned long)r.first.first, r.n,
-                   (unsigned long)r.hash);
+                   (unsigned long)r.hash, replay);
 }

@@ -1,4 +1,4 @@
-#include "cli/letters.h"
+#include "sink/delivery/letters.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ struct letters {
     struct scan_keys *keys;
     char *line;
     size_t room;
-    uint64_t bad;
+    uint64_t bad, at;
 };
 
 struct letters *letters_new(struct err *e)
@@ -151,6 +151,7 @@ bool letters_next(struct letters *l, struct letter *out)
         if (l->line[n - 1] != '\n') {
             break; /* it is being written */
         }
+        l->at += (uint64_t)n;
         if (l->room < (size_t)n + SCAN_PAD) {
             l->room = (size_t)n + SCAN_PAD;
             l->line = mem_realloc(l->line, l->room);
@@ -174,4 +175,34 @@ bool letters_ended(const struct letters *l, struct err *e)
 uint64_t letters_bad(const struct letters *l)
 {
     return l->bad;
+}
+
+uint64_t letters_at(const struct letters *l)
+{
+    return l->at;
+}
+
+bool letters_go_to(struct letters *l, uint64_t at, struct err *e)
+{
+    if (fseeko(l->file, (off_t)at, SEEK_SET) != 0) {
+        return err_errno(e, errno, "the letters can't be read from byte %lu",
+                         (unsigned long)at);
+    }
+    l->at = at;
+    return true;
+}
+
+uint64_t letters_bytes(const struct letters *l)
+{
+    struct stat st;
+
+    return fstat(fileno(l->file), &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+bool letters_are(const struct letters *l, const char *path)
+{
+    struct stat named, open;
+
+    return stat(path, &named) == 0 && fstat(fileno(l->file), &open) == 0 &&
+           named.st_ino == open.st_ino && named.st_dev == open.st_dev;
 }

@@ -1,0 +1,10 @@
+/*
+ * redeliver - a running server sends a sink's dead letters to that sink once more;
+ * this asks for it, waits and says what became of them.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* admin: host:port. Returns the exit code: 0 when each was taken. */
+int redeliver(const char *admin, const char *sink, bool dry);
