@@ -266,6 +266,11 @@ static bool stop(struct server *s)
     }
     free(s->listen_fds);
     if (s->spool != NULL) {
+        if (!spool_stop(s->spool, clock_mono_ns() + STOP_GRACE_NS)) {
+            log_write(LOG_ERROR, "stuck", "thread=housekeeping why=\"its thread does "
+                                          "not end\"");
+            return false;
+        }
         spool_close(s->spool);
     }
     if (!joined) {

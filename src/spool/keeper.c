@@ -479,12 +479,15 @@ bool keeper_start(struct spool *s, struct err *e)
     return true;
 }
 
-void keeper_stop(struct spool *s)
+bool keeper_stop(struct spool *s, uint64_t until_ns)
 {
+    const struct timespec t = {(time_t)(until_ns / 1000000000u),
+                               (long)(until_ns % 1000000000u)};
+
     if (s->keeper_runs) {
         atomic_store(&s->stopping, true);
         (void)sem_post(&s->wake);
-        (void)pthread_join(s->keeper, NULL);
-        s->keeper_runs = false;
+        s->keeper_runs = pthread_clockjoin_np(s->keeper, NULL, CLOCK_MONOTONIC, &t) != 0;
     }
+    return !s->keeper_runs;
 }

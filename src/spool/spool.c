@@ -125,11 +125,16 @@ static void free_shard(struct shard *sh)
     free(sh);
 }
 
+bool spool_stop(struct spool *s, uint64_t until_ns)
+{
+    return keeper_stop(s, until_ns);
+}
+
 void spool_close(struct spool *s)
 {
     uint32_t n = atomic_load(&s->n_streams);
 
-    keeper_stop(s);
+    (void)keeper_stop(s, INT64_MAX);
     for (uint32_t i = 0; i < n; i++) {
         struct stream *st = s->streams[i];
 

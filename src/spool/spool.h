@@ -42,6 +42,10 @@ struct spool_conf {
  * foreign format. */
 struct spool *spool_open(const struct spool_conf *conf, struct err *e) MUST_USE;
 
+/* Ends the housekeeping thread. False: by until_ns (clock_mono_ns) it has not come back
+ * from a call to the disk, and spool_close would wait for it. */
+bool spool_stop(struct spool *s, uint64_t until_ns) MUST_USE;
+
 /* All writers, cursors and consumers are closed before. */
 void spool_close(struct spool *s);
 

@@ -284,7 +284,7 @@ void drop_warm(struct stream *st, int64_t older_than_ms);
 /* keeper.c */
 void keeper_wake(struct spool *s);
 bool keeper_start(struct spool *s, struct err *e);
-void keeper_stop(struct spool *s);
+bool keeper_stop(struct spool *s, uint64_t until_ns);
 
 /* awaited.c: under lock */
 void marks_add(struct shard *sh, enum spool_unconfirmed how, uint64_t first,

@@ -1,5 +1,6 @@
 -- A sink whose thread is in a call that does not return, and sinks whose servers are
 -- gone, keep nobody waiting: not the admin listener, not the other sinks, not the end.
+local faults = require "faults"
 local h = require "harness"
 
 local function root() return h.shell("id -u"):match("^0") end
@@ -86,6 +87,31 @@ describe("a sink whose write hangs", function()
     assert.equal(0, s:stop())
     assert.equal(2, #s:lines "slow")
     assert.equal(2, #s:lines())
+  end)
+end)
+
+describe("a housekeeping thread that hangs", function()
+  it("does not hold up the end of the process, and loses nothing", function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    local s = h.server { dir = dir, policy = h.policy { workers = 1 }, wrap = f:wrap() }
+    f:rules("on=all do=hang thread=housekeeping")
+    local made = f:made()
+    for _ = 1, 3 do
+      assert.equal(202, s:post("/v1/events", "{}").status)
+    end
+    h.wait_for("the thread to hang", function() return f:made() > made end)
+    s:signal "SIGTERM"
+    s:logged("event=stopped exit=0 stuck=true", 20)
+    assert.equal(0, h.reap(s.pid, 20))
+    s.pid = nil
+    f:rules()
+    s:start()
+    s:deliver(30)
+    assert.equal(0, s:stop())
+    assert.equal(3, #s:lines())
+    s:close()
+    f:close()
   end)
 end)
 
