@@ -151,6 +151,9 @@ function Run:health()
   q.at = now
   if ended(q) then
     self.question = nil
+    if q.text ~= "" and not q.text:find("^HTTP/1.1 200") then
+      self:wrong("/healthz: %s under\n%s", q.text:sub(1, 300), self.rules)
+    end
   elseif q.waited > HEALTH_S and not q.told then
     q.told = true
     self:wrong("/healthz was silent for %g s under\n%s", HEALTH_S, self.rules)
