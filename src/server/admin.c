@@ -322,6 +322,8 @@ bool admin_start(struct server *s, struct err *e)
     static const struct http_limits limits = {.max_body = 64 * 1024,
                                               .max_headers_bytes = 16 * 1024,
                                               .max_connections = 256,
+                                              /* Others still ask /healthz. */
+                                              .max_per_address = 128,
                                               .max_buffered = 16 << 20,
                                               .header_timeout_ms = 10000,
                                               .body_timeout_ms = 10000,

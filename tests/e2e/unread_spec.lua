@@ -88,4 +88,18 @@ describe("a client that does not read its answers", function()
     assert.equal(0, s:stop())
     c:close()
   end)
+
+  it("does not keep other addresses from the admin port", function()
+    s = server()
+    local list = {}
+    for i = 1, 300 do
+      local c = assert(socket.tcp())
+      assert(c:bind("127.0.0.2", 0))
+      c:settimeout(10)
+      assert(c:connect("127.0.0.1", s.admin))
+      list[i] = c
+    end
+    assert.equal("ok\n", s:get("/healthz").body)
+    for _, c in ipairs(list) do c:close() end
+  end)
 end)
