@@ -11,6 +11,19 @@
 
 static const double LOOK_S = 1.;
 
+/* One whose thread took too long to end: its journal is free when it has. */
+static void end_late(struct server *s, struct running_sink *r)
+{
+    if (r->ending) {
+        (void)sink_end(s, r, 0);
+    } else if (delivery_hand_over(r->delivery, 0)) {
+        r->handing = false;
+        sink_lua_free(r->lua);
+        r->lua = NULL;
+        held_note(s, r, "its thread took too long to end");
+    }
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct server *s = OUTER(t, struct server, held_timer);
@@ -23,10 +36,13 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
 
+        if (r->delivery != NULL && (r->handing || r->ending)) {
+            end_late(s, r);
+        }
         if (r->delivery != NULL && r->held) {
             sinks_revive(s, r);
-            any |= r->held;
         }
+        any |= r->delivery != NULL && (r->held || r->handing || r->ending);
     }
     if (!any) {
         ev_timer_stop(loop, t);
@@ -42,7 +58,7 @@ void sinks_go(struct server *s)
     }
 }
 
-static void look_later(struct server *s)
+void held_look(struct server *s)
 {
     if (!ev_is_active(&s->held_timer)) {
         ev_timer_init(&s->held_timer, on_look, LOOK_S, LOOK_S);
@@ -60,7 +76,7 @@ void held_note(struct server *s, struct running_sink *r, const char *why)
     }
     r->held = true;
     delivery_hold_why(r->delivery, why);
-    look_later(s);
+    held_look(s);
 }
 
 bool held_start(struct server *s, struct running_sink *r,

@@ -88,7 +88,7 @@ void sinks_settle(struct server *s)
 /* ---- the end ---- */
 
 /* Nobody needs its journal; its dead letters stay. */
-static bool end(struct server *s, struct running_sink *r)
+bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
 {
     static struct kept kept;
     char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
@@ -96,7 +96,10 @@ static bool end(struct server *s, struct running_sink *r)
     struct err e;
 
     delivery_ask_stop(r->delivery, now);
-    if (delivery_join(r->delivery, now + END_MS * 1000000ull) == DELIVERY_STUCK) {
+    if (delivery_join(r->delivery, now + (uint64_t)ms * 1000000u) == DELIVERY_STUCK) {
+        if (r->ending) {
+            return false; /* told before */
+        }
         log_write(LOG_ERROR, "sink", "sink=%s status=stuck why=\"its thread does not "
                                      "end\"", r->name);
         return false;
@@ -135,7 +138,10 @@ static void look(void *arg)
                       "dead=%lu",
                       r->name, (unsigned long)status.delivered,
                       (unsigned long)status.dead);
-            (void)end(s, r);
+            r->ending = !sink_end(s, r, END_MS);
+            if (r->ending) {
+                held_look(s);
+            }
         }
     }
 }
@@ -154,7 +160,7 @@ bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
 
     (void)snprintf(name, sizeof name, "%s", r->name);
     delivery_status(r->delivery, left);
-    if (!end(s, r)) {
+    if (!sink_end(s, r, END_MS)) {
         return false;
     }
     (void)stats_label_pair(labels, sizeof labels, "sink", name);

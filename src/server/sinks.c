@@ -167,9 +167,10 @@ static bool take_over(struct server *s, struct running_sink *old,
     bool ok;
 
     if (!delivery_hand_over(d, HAND_OVER_MS)) {
-        return err_set(e, "sink \"%s\": its thread does not end, so that \"%s\" can't "
-                          "take over its journal",
-                       old->name, c->sink->name);
+        old->handing = true;
+        held_look(s);
+        return err_set(e, "sink \"%s\": its thread does not end: \"%s\" can't take over "
+                          "its journal", old->name, c->sink->name);
     }
     ok = move_journal(s, old->name, c->sink->name, e);
     if (ok && !start(s, c, lua, e)) {
@@ -198,8 +199,7 @@ static bool start_or_alter(struct server *s, const struct delivery_conf *c,
 
     if (r != NULL) {
         return alter(s, r, c, lua, e);
-    }
-    if (c->sink->was != NULL) {
+    } else if (c->sink->was != NULL) {
         journal_path(s, c->sink->name, own);
         journal_path(s, c->sink->was, was);
         old = sinks_find(s, c->sink->was);

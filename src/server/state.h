@@ -42,6 +42,8 @@ struct running_sink {
     bool retiring;             /* the policy does not have it any more */
     bool held;                 /* it can't start: held.c */
     char was[96];              /* whose journal this reload gave it; "": its own */
+    bool handing;  /* its journal was wanted, and its thread has not ended yet */
+    bool ending;   /* it is done with, and its thread has not ended yet */
 };
 
 struct server {
@@ -123,6 +125,7 @@ struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL 
 /* Sinks that wait until their policy is not refused any more begin to send. */
 void sinks_go(struct server *s);
 /* r's delivery does not run: it says why, and is tried again. */
+void held_look(struct server *s); /* soon, at those that are held or end late */
 void held_note(struct server *s, struct running_sink *r, const char *why);
 /* A delivery that keeps r's place takes the place of the one before (NULL: none). */
 bool held_start(struct server *s, struct running_sink *r,
@@ -137,6 +140,8 @@ bool sink_in_plan(const struct plan *plan, const char *name);
 /* Into r, which is free or held. */
 bool sink_restore(struct server *s, struct running_sink *r,
                   const struct kept_sink *line, struct err *e) MUST_USE;
+/* Ends a sink for good, with its journal. False: its thread has not ended after ms. */
+bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
 /* Gives up what a retiring sink has left, and ends it. False: its thread hangs, and
  * nothing is given up. */
 bool sink_drop(struct server *s, struct running_sink *r, const char *cause,

@@ -70,6 +70,31 @@ describe("a sink whose write hangs", function()
     assert.equal(0, s:stop())
   end)
 
+  it("goes on after a rename that came too early for it", function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = policy() }
+    s:post("/v1/events", "{}")
+    s:deliver(20)
+    -- Its file gets its name when the journal is handed over.
+    detach = s:inject("fdatasync:delay_enter=12000000", "slow")
+    h.write(s.path, policy([[file "other" { dir = "slow", was = "slow",
+      linger = "10ms" }]], '"other"'))
+    local a = h.request(s.admin, "POST", "/reload", "", nil, 30)
+    assert.equal(500, a.status)
+    assert.matches("its thread does not end", a.body)
+    s:post("/v1/events", "{}")
+    h.wait_for("the old one's delivery", function()
+      return #h.shell(("cat '%s'/slow/*"):format(s.data)) == 6
+    end, 40)
+    detach()
+    detach = nil
+    assert.equal(200, h.request(s.admin, "POST", "/reload", "", nil, 30).status)
+    s:post("/v1/events", "{}")
+    s:deliver(20)
+    assert.equal(0, s:stop())
+    assert.equal(3, #s:lines "slow")
+  end)
+
   it("does not hold up the end of the process, and loses nothing", function()
     if not root() then pending("needs root") return end
     hang()
