@@ -45,6 +45,7 @@ void batch_reset(struct batch *b)
     b->id = 0;
     b->again = false;
     b->replay = 0;
+    b->proven = false;
     batch_target(b, NULL);
 }
 

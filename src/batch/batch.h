@@ -80,6 +80,7 @@ struct batch {
     bool again;             /* an earlier process may have sent it */
     uint64_t replay;        /* of dead letters: which replay of them; 0: none. Servers
                                know it apart from what they refused */
+    bool proven;            /* other rows of it are settled: the sink takes rows */
     uint64_t submitted_ns;  /* the owner's */
 };
 

@@ -102,6 +102,9 @@ void on_journal_record(void *arg, const struct record *r)
     case RECORD_PLAN:
         if (o != NULL) {
             outlet_plan(o, r->value, r->id, r->ranges, r->n_ranges);
+            if (r->time_ms != 0) {
+                outlet_prove(o, r->value);
+            }
         }
         break;
     case RECORD_SPLIT:

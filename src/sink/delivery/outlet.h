@@ -32,6 +32,7 @@ struct outlet_plan {
     struct outlet_plan *next;
     uint64_t id;
     const char *target;       /* behind the ranges; "": nobody knows */
+    bool proven;              /* some of the batch is settled */
     uint32_t n;
     struct batch_range ranges[];
 };
@@ -100,6 +101,7 @@ void outlet_settle(struct outlet *o, const struct batch_range *ranges,
                    uint32_t n);
 
 /* The journal's replay: a plan without its end. */
+void outlet_prove(struct outlet *o, uint64_t id); /* some of it is settled */
 void outlet_plan(struct outlet *o, uint64_t id, struct str target,
                  const struct batch_range *ranges, uint32_t n);
 /* These ranges of it are a plan of their own. */

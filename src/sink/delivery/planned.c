@@ -64,6 +64,7 @@ static void take_out(struct outlet_plan **p, const struct batch_range *range)
     struct outlet_plan *new = planned_new(old->id, str_of(old->target), old->n + 1);
 
     new->next = old->next;
+    new->proven = old->proven;
     for (uint32_t i = 0; i < old->n; i++) {
         new->n += rest_of(&old->ranges[i], range, new->ranges + new->n);
     }
@@ -71,18 +72,30 @@ static void take_out(struct outlet_plan **p, const struct batch_range *range)
     free(old);
 }
 
+void outlet_prove(struct outlet *o, uint64_t id)
+{
+    for (struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+        p->proven |= p->id == id;
+    }
+}
+
 void outlet_split(struct outlet *o, uint64_t id, const struct batch_range *ranges,
                   uint32_t n)
 {
     const char *target = "";
+    bool proven = false;
 
     for (struct outlet_plan **at = &o->plans; *at != NULL; at = &(*at)->next) {
         for (uint32_t i = 0; i < n && (*at)->id == id; i++) {
             take_out(at, &ranges[i]);
         }
         target = (*at)->id == id ? (*at)->target : target;
+        proven |= (*at)->id == id && (*at)->proven;
     }
     outlet_plan(o, id, str_of(target), ranges, n);
+    if (proven) {
+        outlet_prove(o, id);
+    }
 }
 
 void outlet_pass(struct outlet *o, const struct batch_range *r)
@@ -95,14 +108,14 @@ void outlet_pass(struct outlet *o, const struct batch_range *r)
         (struct outlet_span){r->epoch, r->worker, r->first, r->first + r->n};
 }
 
-/* Whether all of r is settled. */
-static bool settled(const struct outlet *o, const struct batch_range *r)
+/* How many of the first of r are settled. */
+static uint64_t settled_first(const struct outlet *o, const struct batch_range *r)
 {
     const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
     uint64_t seq = r->first;
 
     if (c == NULL) {
-        return false;
+        return 0;
     }
     seq = c->next > seq ? c->next : seq;
     for (uint32_t i = 0; i < c->n_ahead; i++) {
@@ -110,13 +123,48 @@ static bool settled(const struct outlet *o, const struct batch_range *r)
             seq = c->ahead[i].end;
         }
     }
-    return seq >= r->first + r->n;
+    return seq - r->first < r->n ? seq - r->first : r->n;
+}
+
+/* Whether all of r is settled. */
+static bool settled(const struct outlet *o, const struct batch_range *r)
+{
+    return settled_first(o, r) == r->n;
+}
+
+/* Whether any of r is. */
+static bool touched(const struct outlet *o, const struct batch_range *r)
+{
+    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+    bool any = settled_first(o, r) > 0;
+
+    for (uint32_t i = 0; c != NULL && i < c->n_ahead; i++) {
+        any |= c->ahead[i].first < r->first + r->n && c->ahead[i].end > r->first;
+    }
+    return any;
+}
+
+/* A batch of which a part is settled was taken in part, or had bad rows: what is left
+ * of it says nothing of the table. Its parts have one id. */
+static void prove(struct outlet *o, const struct outlet_plan *by)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < by->n; i++) {
+        any |= touched(o, &by->ranges[i]);
+    }
+    if (any) {
+        outlet_prove(o, by->id);
+    }
 }
 
 void outlet_replayed(struct outlet *o)
 {
     struct outlet_plan **at = &o->plans;
 
+    for (const struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+        prove(o, p);
+    }
     while (*at != NULL) {
         struct outlet_plan *p = *at;
         bool left = false;
@@ -211,6 +259,7 @@ void outlet_emit_plans(const struct outlet *o, const char *sink,
     for (const struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
         struct record plan = {.type = RECORD_PLAN,
                               .value = p->id,
+                              .time_ms = p->proven,
                               .id = str_of(p->target),
                               .stream = str_of(o->name),
                               .name = str_of(sink),
@@ -232,6 +281,7 @@ bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms)
         }
     }
     o->plans = p->next;
+    b->proven = p->proven;
     batch_target(b, p->target[0] == '\0' ? NULL : p->target);
     free(p);
     return true;

@@ -23,7 +23,8 @@ enum record_type {
                         no range: the stream is known from here on;
                         value 1: it is forgotten */
     RECORD_PLAN,     /* value: its number; ranges; id: where to, as
-                        sink_ops.target says; name: the sink */
+                        sink_ops.target says; name: the sink; time 1:
+                        other rows of it are settled */
     RECORD_SPLIT,    /* value: a plan; ranges: that part of it is one of its own */
     RECORD_DONE,     /* id: that plan; else: ranges */
     RECORD_DEAD,     /* id, value: offset in the dead-letter file, ranges */

@@ -11,6 +11,7 @@ struct record pump_plan(const struct delivery *d, const struct batch *b)
 
     return (struct record){.type = RECORD_PLAN,
                            .value = b->id,
+                           .time_ms = b->proven,
                            /* One that is too long is as if nobody knew it. */
                            .id = str_of(strlen(to) > RECORD_TEXT_MAX ? "" : to),
                            .stream = str_of(d->outlets[b->stream].name),

@@ -296,6 +296,7 @@ void insert_begin(struct sink *s, struct batch *b)
         i->sink = s;
         i->batch = b;
         i->n_left = b->n;
+        i->passed = b->proven;
         parts_put(i, 0, b->n, 0);
         i->next = s->inserts;
         s->inserts = i;
