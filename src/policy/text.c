@@ -48,7 +48,9 @@ int sluice_part(const char *p, size_t n, const char *separator, size_t k,
         return 0;
     }
     for (;; which--) {
-        const char *stop = memmem(p, (size_t)(end - p), separator, k);
+        const char *stop = k == 1
+                               ? memchr(p, separator[0], (size_t)(end - p))
+                               : memmem(p, (size_t)(end - p), separator, k);
 
         if (which < 2) {
             give(out, p, (size_t)((stop == NULL ? end : stop) - p));

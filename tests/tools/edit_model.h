@@ -105,6 +105,7 @@ static inline cJSON *model_put(cJSON *v, const struct step *s, unsigned n,
         } else {
             cJSON *new = model_put(cJSON_Duplicate(x, true), s + 1, n - 1, value);
 
+            cJSON_free(new->string); /* the duplicate's */
             new->string = strdup(model_names[s->key]);
             cJSON_ReplaceItemViaPointer(v, x, new);
         }
