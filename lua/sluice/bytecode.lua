@@ -2,8 +2,8 @@
 -- before they run: loops, and globals that nobody sets.
 
 local bit = require "bit"
+local calls = require "sluice.calls"
 local util = require "jit.util"
-local unknown_calls = require "sluice.calls"
 
 local M = {}
 
@@ -26,7 +26,7 @@ end
 -- Opcodes are learned from functions whose bytecode is known, for their numbers
 -- differ between versions of LuaJIT.
 local jumps, get_global, set_global, make_function = {}, nil, nil, nil
-local get_text, get_short, calls = nil, nil, {}
+local get_text, get_short, call_ops = nil, nil, {}
 local first_argument -- of a call, behind the register of its function
 local indexed = {} -- t[i]: any entry of t may be meant
 
@@ -44,9 +44,9 @@ local function learn()
   -- _G; the text, in the first argument's register; the call.
   local call = instructions(function() _G("x") end)
   get_text, first_argument = call[2].op, call[2].a - call[1].a
-  calls[call[3].op] = true
+  call_ops[call[3].op] = true
   get_short = instructions(function() _G(1) end)[2].op
-  calls[instructions(function() return _G("x") end)[3].op] = true
+  call_ops[instructions(function() return _G("x") end)[3].op] = true
   indexed[instructions(function(t, i) return t[i] end)[1].op] = true
   indexed[instructions(function(t) return t[1] end)[1].op] = true
 end
@@ -74,7 +74,7 @@ local function texts_of(f, list, pc)
     texts.number = list[at].d < 0x8000 and list[at].d or list[at].d - 0x10000
     at = at + 1
   end
-  local is_call = list[at] and calls[list[at].op] and list[at].a == list[pc].a
+  local is_call = list[at] and call_ops[list[at].op] and list[at].a == list[pc].a
   return is_call and texts or nil
 end
 
@@ -164,70 +164,38 @@ end
 
 M.instructions = instructions
 
--- Notes the names of all of the policy's functions in the tables that v holds.
-local function note_stored(v, stored, seen)
-  if type(v) ~= "table" or seen[v] then return end
-  seen[v] = true
-  for name, x in next, v do
-    if type(x) == "function" and is_policy(x) then stored[name] = true end
-    note_stored(x, stored, seen)
-  end
+-- f and what it may call, depth first.
+local function walk_calls(f, visit, seen)
+  if seen[f] then return end
+  seen[f] = true
+  visit(f)
+  calls.each_call(f, function(g) walk_calls(g, visit, seen) end)
 end
 
--- The names in tables by which the functions of the list may be found.
-local function stored_names(list)
-  local stored, seen = {}, {}
-  for _, g in ipairs(list) do
-    for i = 1, 60 do
-      local name, up = debug.getupvalue(g, i)
-      if not name then break end
-      note_stored(up, stored, seen)
-    end
-  end
-  return stored
-end
-
--- Where one of the list calls what could be any function; nil: nowhere.
-local function open_call(list, hook)
-  local known = { stored = stored_names(list), is_policy = is_policy }
-  for _, g in ipairs(list) do
-    known.is_hook = g == hook
-    local pc = unknown_calls.unknown(g, instructions(g), known, instructions)
-    if pc then
-      return { file = debug.getinfo(g, "S").source:match("^@policy:(.*)$"),
-        line = line_of(g, pc), what = "calls a function that it is given" }
-    end
-  end
-  return nil
-end
-
----Looks for what may not end in f and what it refers to, recursion included.
----@param f function
+---Looks for what may not end in f and what it may call, recursion included.
+---@param f function of the policy that calls.study was given
 ---@return string? where "has a loop in line 7 of conf/rules.lua"; nil: nothing
 function M.endless(f)
   local found
-  local list = {}
-  walk(f, function(g, facts, again)
+  walk_calls(f, function(g)
     if found then return end
-    if again then
+    local what = calls.round(g)
+    if what then
       local info = debug.getinfo(g, "S")
-      found = { line = info.linedefined, what = "calls itself",
+      found = { line = info.linedefined, what = what,
         file = info.source:match("^@policy:(.*)$") }
-    elseif facts.loop then
-      found = facts.loop
     else
-      list[#list + 1] = g
+      found = facts_of(g).loop
     end
   end, {})
-  found = found or open_call(list, f)
   return found and ("%s in line %d of %s"):format(found.what, found.line,
     found.file or "?")
 end
 
----Lets f and what it refers to be compiled.
+---Lets f and what it may call be compiled.
 ---@param f function
 function M.compile(f)
-  walk(f, function(g, facts) if facts then jit.on(g, true) end end, {})
+  walk_calls(f, function(g) jit.on(g) end, {})
 end
 
 ---The globals that f and what it refers to read or set.

@@ -1,183 +1,494 @@
--- calls: the calls of a function that could come to any function, read from its
--- bytecode: of a parameter, of what another call gave, of a member of these. Which
--- functions the others come to is read from upvalues (lua/sluice/bytecode.lua).
+-- calls: which functions of a policy may call which, read from their bytecode once
+-- the policy is loaded. A function is seen where it is named: in a local that no
+-- function sets, a global, a field of a table. One that is handed over, returned or
+-- stored ("let go") may be called by whatever calls a value that came from elsewhere.
 
-local bit = require "bit"
+local opcodes = require "sluice.opcodes"
 local util = require "jit.util"
 
 local M = {}
 
-local band, rshift = bit.band, bit.rshift
+local instructions, constant, of = opcodes.instructions, opcodes.constant, opcodes.of
+local FIRST = opcodes.first -- of a call's arguments, behind the register of its function
 
--- Words that give back what they were given, and members of it.
-local GIVES = { "select", "unpack", "next", "pcall", "assert" }
-local HANDLES = { inc = true, set = true, add = true, take = true, check = true }
+-- ---- what a register may hold ------------------------------------------------------
 
-local op               -- by name; the order of opcodes is that of LuaJIT 2.1
-local first_argument   -- of a call, behind the register of its function
+-- seen: functions and tables; any: whatever was let go; names: what a field of that
+-- name of an unknown table has; other: what is none of those that are seen.
+local ANY, NONE = { any = true, other = true }, { other = true }
+local EVENT = { other = true, event = true }
 
----@param instructions fun(f: function): table[]
-local function learn(instructions)
-  local called = instructions(function() _G(1) end)
-  local moved = instructions(function(a) local b = a return b, a end)
-  local either = instructions(function(a, b) return a or b end)
-  op = { get_global = called[1].op, call = called[3].op, move = moved[1].op,
-    field = instructions(function(t) return t.x end)[1].op,
-    entry = instructions(function(t, i) return t[i] end)[1].op,
-    place = instructions(function(t) return t[1] end)[1].op,
-    nils = instructions(loadstring("local a, b return a, b"))[1].op,
-    tail = instructions(function() return _G() end)[2].op,
-    varied = instructions(function(...) _G(...) end)[3].op,
-    varied_tail = instructions(function(...) return _G(...) end)[3].op,
-    rest = instructions(function(...) return ... end)[1].op,
-    upvalue = instructions(function() return util end)[1].op,
-    new = instructions(function() return {} end)[1].op,
-    copied = instructions(function() return { 1 } end)[1].op,
-    set = instructions(function(t) t.x = 1 end)[2].op }
-  op.copies = either[1].op
-  for _, ins in ipairs(either) do
-    if ins.d == 0x8000 + 1 then op.jump = ins.op end
+local function both(x, y)
+  if x == nil or x == y then return y end
+  if y == nil then return x end
+  local v = { any = x.any or y.any, other = x.other or y.other,
+    event = x.event and y.event }
+  local more = v.any ~= x.any or v.other ~= x.other or v.event ~= x.event
+  for _, part in ipairs { "seen", "names" } do
+    if x[part] or y[part] then
+      local set = {}
+      for k in pairs(x[part] or {}) do set[k] = true end
+      for k in pairs(y[part] or {}) do
+        more = more or not set[k]
+        set[k] = true
+      end
+      v[part] = set
+    end
   end
-  first_argument = called[2].a - called[1].a
+  return more and v or x
 end
 
--- Whether the instruction reads its register a, or has none.
-local function writes(ins)
-  local o = ins.op
-  if o < op.move then return o == op.copies end -- comparisons, tests
-  if o > op.upvalue and o <= op.upvalue + 5 then return false end -- to upvalues
-  if o == op.get_global + 1 then return false end
-  if o >= op.set - 1 and o <= op.set + 3 then return false end -- into tables
-  return o <= op.rest
+local function named(name) return { names = { [name] = true }, other = true } end
+
+local function is_policy(f)
+  return debug.getinfo(f, "S").source:find("^@policy:") ~= nil
 end
 
-local function calls(o)
-  return o == op.call or o == op.tail or o == op.varied or o == op.varied_tail
+local study            -- what is known of the policy in hand
+
+-- Whether t has neither functions nor tables.
+local function is_leaf(t)
+  for k, v in next, t do
+    local kind, key = type(v), type(k)
+    if kind == "function" or kind == "table" or key == "function" or key == "table" then
+      return false
+    end
+  end
+  return true
 end
 
-local function text(f, n)
-  local ok, v = pcall(util.funck, f, -n - 1)
-  return ok and type(v) == "string" and v or nil
-end
-
-local Reader = {}
-Reader.__index = Reader
-
--- Whether control may come to `to` around the instruction at i.
-function Reader:passed_by(i, to)
-  for pc = 1, i - 1 do
-    local ins = self.list[pc]
-    if ins.op == op.jump and not ins.back then
-      local target = pc + 1 + ins.d - 0x8000
-      if target > i and target <= to then return true end
+-- Whether a function of the policy is in t or below it. Tables of mere data are not
+-- noted: there may be as many as the state has room for.
+local function holds(t, seen)
+  local known = study.holds[t]
+  if known ~= nil then return known end
+  if seen[t] or is_leaf(t) then return false end
+  seen[t] = true
+  for k, v in next, t do
+    if type(v) == "function" and is_policy(v) or type(k) == "function" or
+        type(k) == "table" or type(v) == "table" and holds(v, seen) then
+      study.holds[t] = true
+      return true
     end
   end
   return false
 end
 
--- The function that was put into a register before pc, when it is one of the words or
--- of the libraries; else nil, and whether it is a method of a text.
-function Reader:called_at(register, pc)
-  for i = pc - 1, 1, -1 do
-    local ins = self.list[i]
-    if writes(ins) and ins.a == register then
-      local name = text(self.f, ins.d)
-      if ins.op == op.get_global then
-        return name and rawget(self.env, name) == nil and self.env[name] or nil
-      elseif ins.op == op.upvalue then
-        local _, v = debug.getupvalue(self.f, ins.d + 1)
-        return v
-      elseif ins.op == op.field then
-        name = text(self.f, band(ins.d, 255))
-        if not name or self.stored[name] then return nil end
-        return self.methods[name] or name == "sort" and self.env.table.sort or nil
+local function has_functions(t)
+  local seen = {}
+  if holds(t, seen) then return true end
+  for each in pairs(seen) do study.holds[each] = false end
+  study.holds[t] = false
+  return false
+end
+
+local function value(v)
+  local kind = type(v)
+  if kind == "function" or kind == "table" and
+      (debug.getmetatable(v) ~= nil or has_functions(v)) then
+    return { seen = { [v] = true } }
+  end
+  return NONE
+end
+
+-- ---- what is let go ----------------------------------------------------------------
+
+local function add(set, k)
+  if not set[k] then
+    set[k], study.changed = true, true
+  end
+end
+
+local function live(f)
+  if not study.live[f] then
+    add(study.live, f)
+    study.list[#study.list + 1] = f
+  end
+end
+
+local function let_go_of(x, name)
+  if type(x) == "function" then
+    if not is_policy(x) then return end
+    live(x)
+    add(study.loose, x)
+    if name ~= nil then
+      study.by_name[name] = study.by_name[name] or {}
+      add(study.by_name[name], x)
+    end
+  elseif type(x) == "table" and not study.loose[x] and
+      (x == study.env or debug.getmetatable(x) == nil and has_functions(x)) then
+    add(study.loose, x)
+    for k, v in next, x do
+      let_go_of(k)
+      let_go_of(v, type(k) == "string" and k or nil)
+    end
+  end
+end
+
+local function let_go(v)
+  for x in pairs(v and v.seen or {}) do let_go_of(x) end
+end
+
+-- Notes that v is put under name ("*": any) into one of the tables of base.
+local function store(base, name, v)
+  if base.event and not base.seen then return end
+  let_go(v)
+  local before = study.wrote[name]
+  local after = both(before, v)
+  if after ~= before then study.wrote[name], study.changed = after, true end
+  for t in pairs(base.seen or {}) do
+    if type(t) == "table" then add(study.written, t) end
+  end
+end
+
+-- ---- reading -----------------------------------------------------------------------
+
+local function field_of(t, name)
+  local v = rawget(t, name)
+  local out = value(v)
+  local mt = debug.getmetatable(t)
+  if t == study.env then
+    if name == "_G" then return value(t) end
+    if v == nil then
+      local ok, word = pcall(function() return t[name] end)
+      out = ok and value(word) or NONE
+    end
+  elseif v == nil and type(mt) == "table" then
+    local index = rawget(mt, "__index")
+    out = type(index) == "table" and value(rawget(index, name)) or named(name)
+  end
+  if study.loose[t] or study.written[t] then
+    out = both(both(out, study.wrote[name] or NONE), study.wrote["*"] or NONE)
+  end
+  return out
+end
+
+local function read_field(base, name)
+  if base.event and not base.seen then return NONE end
+  local out = base.other and named(name) or nil
+  for t in pairs(base.seen or {}) do
+    out = both(out, type(t) == "table" and field_of(t, name) or NONE)
+  end
+  return out or NONE
+end
+
+local function read_entry(base)
+  if base.event and not base.seen then return NONE end
+  local out = base.other and ANY or NONE
+  for t in pairs(base.seen or {}) do
+    if type(t) == "table" then
+      if study.loose[t] or study.written[t] or debug.getmetatable(t) then
+        out = both(out, ANY)
       end
-      return nil
+      for _, v in next, t do out = both(out, value(v)) end
     end
   end
-  return nil
+  return out
 end
 
--- What a call at pc gives can't be a function of the policy.
-function Reader:gives_none(pc)
-  local called = self:called_at(self.list[pc].a, pc)
-  if type(called) ~= "function" or self.is_policy(called) then return false end
-  for _, word in ipairs(GIVES) do
-    if called == self.env[word] then return false end
+local function read_up(f, i)
+  local name, v = debug.getupvalue(f, i + 1)
+  local out = value(v)
+  if study.set_names[name] or study.set_up[debug.upvalueid(f, i + 1)] then
+    out = both(out, ANY)
   end
+  return out
+end
+
+-- ---- calls -------------------------------------------------------------------------
+
+-- The argument that a library's function calls, by the function or its name.
+local callbacks = { pcall = 1, gsub = 3, sort = 2 }
+
+local function note_callbacks(env)
+  for name, lib in pairs { pcall = env, gsub = env.string, sort = env.table } do
+    study.callbacks[lib[name]] = callbacks[name]
+  end
+end
+
+-- Notes that f calls v; arg(n): the call's n-th argument.
+local function called(f, v, arg, seen)
+  if v.any then add(study.any, f) end
+  for x in pairs(v.seen or {}) do
+    if type(x) == "function" then
+      local n = study.callbacks[x]
+      if is_policy(x) then
+        live(x)
+        add(study.calls[f], x)
+      elseif n and arg then
+        called(f, arg(n), nil, seen)
+      elseif n then
+        add(study.any, f)
+      end
+    end
+  end
+  for name in pairs(v.names or {}) do
+    if not seen[name] then
+      seen[name] = true
+      for x in pairs(study.by_name[name] or {}) do add(study.calls[f], x) end
+      called(f, study.wrote[name] or NONE, arg, seen)
+      called(f, study.wrote["*"] or NONE, arg, seen)
+      if callbacks[name] then
+        called(f, arg and arg(callbacks[name]) or ANY, nil, seen)
+      end
+    end
+  end
+end
+
+local function forget(regs, from)
+  for r in pairs(regs) do
+    if r >= from then regs[r] = nil end
+  end
+end
+
+-- A call of the function in register a with n arguments; rest: and those that the
+-- last call or ... gave.
+local function call(f, regs, a, n, rest)
+  local function arg(i)
+    if i <= n then return regs[a + FIRST + i - 1] or ANY end
+    return rest and ANY or NONE
+  end
+  called(f, regs[a] or ANY, arg, {})
+  for i = 1, n do let_go(regs[a + FIRST + i - 1]) end
+end
+
+local does = {}        -- by instruction: (f, regs, ins), true: it ends the function
+
+function does.move(_, r, i) r[i.a] = r[i.d] end
+function does.keep_true(_, r, i) r[i.a] = both(r[i.a], r[i.d] or ANY) end
+does.keep_false = does.keep_true
+function does.up(f, r, i) r[i.a] = read_up(f, i.d) end
+function does.global(f, r, i) r[i.a] = field_of(study.env, constant(f, i.d)) end
+function does.field(f, r, i) r[i.a] = read_field(r[i.b] or ANY, constant(f, i.c)) end
+function does.entry(_, r, i) r[i.a] = read_entry(r[i.b] or ANY) end
+does.place = does.entry
+function does.set_up(f, r, i)
+  add(study.set_up, debug.upvalueid(f, i.a + 1))
+  let_go(r[i.d])
+end
+function does.set_up_text(f, _, i) add(study.set_up, debug.upvalueid(f, i.a + 1)) end
+does.set_up_number, does.set_up_plain = does.set_up_text, does.set_up_text
+function does.set_global(f, r, i)
+  store({ seen = { [study.env] = true } }, constant(f, i.d), r[i.a] or ANY)
+end
+function does.set_field(f, r, i)
+  store(r[i.b] or ANY, constant(f, i.c), r[i.a] or ANY)
+end
+function does.set_entry(_, r, i)
+  store(r[i.b] or ANY, "*", r[i.a] or ANY)
+  let_go(r[i.c])
+end
+function does.set_place(_, r, i)
+  let_go(r[i.a])
+  for t in pairs(r[i.b] and r[i.b].seen or {}) do add(study.written, t) end
+end
+function does.call(f, r, i)
+  call(f, r, i.a, i.c - 1)
+  forget(r, i.a)
+  for k = 0, i.b - 2 do r[i.a + k] = ANY end
+end
+function does.call_rest(f, r, i)
+  call(f, r, i.a, i.c, true)
+  forget(r, i.a)
+  for k = 0, i.b - 2 do r[i.a + k] = ANY end
+end
+function does.tail(f, r, i)
+  call(f, r, i.a, i.d - 1)
   return true
 end
-
--- Where what is called has a function among its arguments, from 0; nil: nowhere.
-function Reader:takes(pc)
-  local called = self:called_at(self.list[pc].a, pc)
-  if called == nil then return nil end
-  return called == self.env.pcall and 0 or called == self.methods.gsub and 2
-      or called == self.env.table.sort and 1 or nil
-end
-
--- Whether what the instruction at i puts into a register is known: no function, or
--- one that is found by upvalues; with member, whether the same holds of its members.
-function Reader:is_known_at(i, register, member)
-  local ins = self.list[i]
-  local o = ins.op
-  if calls(o) then return ins.a == register and self:gives_none(i) end
-  if o == op.rest then return false end
-  if o == op.new or o == op.copied then return not member end
-  if o == op.move or o == op.copies then return self:is_known(ins.d, i, member) end
-  if o == op.upvalue then
-    local _, v = debug.getupvalue(self.f, ins.d + 1)
-    return v ~= nil
-  end
-  if o == op.field then
-    local name = text(self.f, band(ins.d, 255))
-    if name and (self.methods[name] or HANDLES[name]) and not self.stored[name] then
-      return true
-    end
-  end
-  if o == op.field or o == op.entry or o == op.place then
-    return self:is_known(rshift(ins.d, 8), i, true)
-  end
+function does.tail_rest(f, r, i)
+  call(f, r, i.a, i.d, true)
   return true
 end
-
-local function covers(ins, register)
-  if ins.a == register then return true end
-  if calls(ins.op) or ins.op == op.rest then return ins.a < register end
-  return ins.op == op.nils and ins.a < register and register <= ins.d
+function does.results(_, r, i)
+  for k = i.a, i.a + i.d - 2 do let_go(r[k]) end
+  return true
+end
+does.result, does.no_result = does.results, does.results
+function does.results_rest(_, r, i)
+  for k = i.a, i.a + i.d - 1 do let_go(r[k]) end
+  return true
+end
+function does.nils(_, r, i) for k = i.a, i.d do r[k] = NONE end end
+function does.rest(_, r, i)
+  forget(r, i.a)
+  for k = 0, i.b - 2 do r[i.a + k] = ANY end
 end
 
--- Whether all that may be in the register at pc is.
-function Reader:is_known(register, pc, member)
-  for i = pc - 1, 1, -1 do
-    local ins = self.list[i]
-    if writes(ins) and covers(ins, register) then
-      if not self:is_known_at(i, register, member) then return false end
-      if ins.op ~= op.copies and not self:passed_by(i, pc) then return true end
+-- Any other: a result is no function; one that has several registers, such as those
+-- of an iterator, may hand all of them on.
+local function other(r, i)
+  if i.at == opcodes.RESULT then
+    r[i.a] = NONE
+  elseif i.at == opcodes.FROM_BASE then
+    for k, v in pairs(r) do
+      if k >= i.a - 3 then let_go(v) end
+    end
+    for k = i.a, i.a + 8 do r[k] = ANY end
+  end
+end
+
+-- ---- one function ------------------------------------------------------------------
+
+-- A function made while a hook runs may do anything with what it can reach.
+local function made(f, proto)
+  add(study.made, proto)
+  for _, i in ipairs(instructions(proto)) do
+    local word = of[i.op]
+    if word and word:find("^set_up") then
+      add(study.set_names, util.funcuvname(proto, i.a))
+    elseif word == "global" then
+      let_go(field_of(study.env, constant(proto, i.d)))
+    elseif word == "set_global" then
+      store({ seen = { [study.env] = true } }, constant(proto, i.d), ANY)
+    elseif word == "set_field" then
+      store(ANY, constant(proto, i.c), ANY)
+    elseif word == "set_entry" then
+      store(ANY, "*", ANY)
+    elseif word == "make" then
+      made(f, constant(proto, i.d))
     end
   end
-  return self.is_hook or register >= self.params
 end
 
----@param f function of the policy
----@param list table[] its instructions
----@param known table is_hook: an event and a request are all that it is given; stored:
----  names in the policy's tables that hold functions; is_policy(f)
----@param instructions fun(f: function): table[]
----@return integer? pc of a call that could come to any function
-function M.unknown(f, list, known, instructions)
-  if not op then learn(instructions) end
-  local reader = setmetatable({ f = f, list = list, is_hook = known.is_hook,
-    stored = known.stored, is_policy = known.is_policy, env = getfenv(f),
-    methods = getmetatable("").__index, params = util.funcinfo(f).params }, Reader)
-  for pc, ins in ipairs(list) do
-    if calls(ins.op) then
-      if not reader:is_known(ins.a, pc) then return pc end
-      local at = reader:takes(pc)
-      if at and not reader:is_known(ins.a + first_argument + at, pc) then return pc end
+local function makes(f, list)
+  for up = 1, util.funcinfo(f).upvalues do let_go(read_up(f, up - 1)) end
+  for _, i in ipairs(list) do
+    if of[i.op] == "make" then
+      made(f, constant(f, i.d))
+    elseif of[i.op] == "global" then
+      let_go(field_of(study.env, constant(f, i.d)))
     end
   end
-  return nil
 end
+
+local function look(f)
+  local list = study.code[f] or instructions(f)
+  study.code[f] = list
+  study.calls[f] = study.calls[f] or {}
+  local first, todo, states = {}, { 1 }, {}
+  for i = 0, util.funcinfo(f).params - 1 do
+    first[i] = study.roots[f] and i == 0 and EVENT or ANY
+  end
+  states[1] = first
+  local function join(pc, regs)
+    if not pc or not list[pc] then return end
+    local state, more = states[pc], false
+    if not state then
+      state, more = {}, true
+      states[pc] = state
+    end
+    for r, v in pairs(regs) do
+      local joined = both(state[r], v)
+      if joined ~= state[r] then state[r], more = joined, true end
+    end
+    if more then todo[#todo + 1] = pc end
+  end
+  while #todo > 0 do
+    local pc = table.remove(todo)
+    local regs = {}
+    for r, v in pairs(states[pc]) do regs[r] = v end
+    local i = list[pc]
+    local act = does[of[i.op]]
+    local over
+    if act then over = act(f, regs, i) else other(regs, i) end
+    if not over then
+      local a, b = opcodes.nexts(list, pc)
+      join(a, regs)
+      join(b, regs)
+    end
+  end
+  for _, i in ipairs(list) do
+    if of[i.op] == "make" then return makes(f, list) end
+  end
+end
+
+-- ---- the whole ---------------------------------------------------------------------
+
+local function find_roots(v, seen)
+  if type(v) == "function" and is_policy(v) then
+    study.env = study.env or getfenv(v)
+    study.roots[v] = true
+    live(v)
+  elseif type(v) == "table" and not seen[v] then
+    seen[v] = true
+    for _, x in next, v do find_roots(x, seen) end
+  end
+end
+
+---The functions that f may call.
+local function each_call(f, visit)
+  for g in pairs(study.calls[f] or {}) do visit(g) end
+  if study.any[f] then
+    for g in pairs(study.loose) do
+      if type(g) == "function" then visit(g) end
+    end
+  end
+end
+
+local function text_of(f) return util.funcinfo(f).proto end
+
+-- Marks one function at least of each round of calls. What counts is the text of a
+-- function: closures of one text are compiled as one.
+local function find_rounds()
+  local closures, state = {}, {}
+  for _, f in ipairs(study.list) do
+    local list = closures[text_of(f)] or {}
+    closures[text_of(f)], list[#list + 1] = list, f
+  end
+  local function walk(text)
+    state[text] = "open"
+    for _, f in ipairs(closures[text]) do
+      each_call(f, function(g)
+        local to = text_of(g)
+        if state[to] == "open" then
+          study.again[to] = true
+        elseif not state[to] then
+          walk(to)
+        end
+      end)
+    end
+    state[text] = "done"
+  end
+  for _, f in ipairs(study.list) do
+    if not state[text_of(f)] then walk(text_of(f)) end
+  end
+end
+
+local function look_at_all(desc)
+  find_roots(desc, {})
+  if not study.env then return end
+  note_callbacks(study.env)
+  repeat
+    study.changed = false
+    local at = 1
+    while study.list[at] do
+      look(study.list[at])
+      at = at + 1
+    end
+  until not study.changed
+  find_rounds()
+end
+
+---Looks through a loaded policy.
+---@param desc table the loader's description: its functions are what will be called
+function M.study(desc)
+  study = { holds = {}, live = {}, list = {}, loose = {}, by_name = {}, wrote = {},
+    written = {}, set_names = {}, set_up = {}, callbacks = {}, calls = {}, any = {},
+    made = {}, code = {}, roots = {}, again = {} }
+  -- A state that is nearly full may have no room for it.
+  if not pcall(look_at_all, desc) then study = { calls = {}, any = {}, failed = true } end
+  study.code, study.holds = nil, nil
+end
+
+---Why f itself may be called without an end; nil: nothing says that it may.
+---@return string? what
+function M.round(f)
+  if study.failed then return "belongs to what can't be looked through" end
+  if study.again[text_of(f)] then return "calls itself" end
+  if study.made[text_of(f)] then return "calls a function that a hook makes anew" end
+end
+
+M.each_call = each_call
 
 return M

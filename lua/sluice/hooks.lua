@@ -470,6 +470,7 @@ function M.start(context, declarations, host)
     array = host.array, null = host.null })
 end
 
+M.study = require("sluice.calls").study
 M.endless, M.compile = bytecode.endless, bytecode.compile
 
 return M

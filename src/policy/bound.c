@@ -1,7 +1,7 @@
 /*
  * How much a state may work: a look at its thread's clock after some instructions of
  * the interpreter, after some work in C, and at large allocations. What is compiled
- * has no loop of its own (lua/sluice/bytecode.lua), so that it comes by here too.
+ * has no loop and no round of calls (lua/sluice/calls.lua), so that it comes by here too.
  */
 #include <lauxlib.h>
 #include <string.h>

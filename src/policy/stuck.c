@@ -1,6 +1,6 @@
 /*
  * A hook that does not come back: seen by another thread, and stopped if it is
- * interpreted. A compiled loop looks at nothing, so that only the process can end
+ * interpreted. A call in C that hangs looks at nothing, so that only the process can end
  * it.
  */
 #include <signal.h>

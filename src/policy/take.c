@@ -84,6 +84,11 @@ bool state_take_hooks(struct policy_state *s, struct err *e)
     uint32_t n;
 
     lua_getfield(L, -1, "desc");
+    lua_getfield(L, module, "study");
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != 0) {
+        return err_set(e, "%s", lua_tostring(L, -1));
+    }
     lua_getfield(L, -1, "routes");
     n = (uint32_t)lua_objlen(L, -1);
     for (uint32_t i = 0; i < n && i < PLAN_ROUTES_MAX; i++) {

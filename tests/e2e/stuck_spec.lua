@@ -8,11 +8,11 @@ local function policy(hook, more, workers)
     .. "\nlocal function on_event(ev, req)\n" .. hook .. "\nend", route = ROUTE }
 end
 
--- Compiled, without an end: nothing but the process can stop it. What it calls is set
--- while it runs, so that no look at the functions finds it.
-local ENDLESS = "local function stop() end local run = stop "
-  .. "local function again(n) if n > 0 then return run(n + 1) end end"
-local STUCK = "if ev.stuck then run = again run(1) end"
+-- A search in C that does not come back (tools/stuck.c), for no policy can be stuck by
+-- itself: nothing but the process can end it.
+local ENDLESS = [[local haystack = ("x"):rep(1000)]]
+local STUCK = [[if ev.stuck then contains(haystack, "stuck for ever") end]]
+local WRAP = { "env", "LD_PRELOAD=" .. h.build .. "/tools/libstuck.so" }
 
 describe("a hook kept in bounds", function()
   local s
@@ -152,6 +152,27 @@ describe("a hook kept in bounds", function()
     assert.same({ [[{"easy":"me@x.org","hit":"me","found":3}]] }, s:lines())
   end)
 
+  it("with a round of calls that is handed over is stopped, and the process goes on",
+  function()
+    s = h.server { policy = policy([[
+      if ev.stuck then run(run, 1) end
+      if ev.set then later.go = turn turn(1) end
+      if ev.up then set(again) again(1) end]], [[
+local function run(f, n) return f(f, n + 1) end
+local later, go = {}, lower
+local function turn(n) return later.go(n + 1) end
+local function again(n) return go(n + 1) end
+local function set(f) go = f end]], 1) }
+    for _ = 1, 5 do
+      local a = s:post("/v1/events/batch",
+        [=[[{"n":1},{"stuck":1},{"n":2},{"set":1},{"n":3},{"up":1},{"n":4}]]=])
+      assert.equal(202, a.status)
+      assert.matches([["accepted":4,"rejected":3]], a.body, 1, true)
+    end
+    assert.equal(0, s:stop())
+    assert.equal(20, #s:lines())
+  end)
+
   it("that hangs in what is interpreted is stopped, and the process goes on",
   function()
     -- Its call goes through what a look at the functions can't see, and it is
@@ -183,7 +204,8 @@ describe("a hook that never comes back", function()
 
   it("ends the process, and the start after it takes the policy before; nothing "
     .. "that was accepted is lost", function()
-    s = h.server { policy = policy("if ev.n then ev.version = 1 end", "", 2) }
+    s = h.server { policy = policy("if ev.n then ev.version = 1 end", "", 2),
+      wrap = WRAP }
     local acks = s.dir .. "/acks"
     -- A policy that went live before, then the bad one.
     h.write(s.path, policy(STUCK, ENDLESS))
@@ -237,7 +259,7 @@ describe("a hook that never comes back", function()
   end)
 
   it("without a policy before it is used again, and says so", function()
-    s = h.server { policy = policy(STUCK, ENDLESS, 1) }
+    s = h.server { policy = policy(STUCK, ENDLESS, 1), wrap = WRAP }
     stuck([[{"stuck":1}]])
     assert.equal(70, h.reap(s.pid, 30))
     s.pid = nil

@@ -68,7 +68,7 @@ static void assert_bounded(const struct attack *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct hooked h;
-        char hook[2048];
+        char hook[4096];
 
         (void)snprintf(hook, sizeof hook,
                        "(function()\n%s\n  return function(ev, req)\n"
@@ -76,6 +76,9 @@ static void assert_bounded(const struct attack *list, size_t n)
                        "end\n    attack(ev, req)\n  end\nend)()",
                        list[i].hook);
         hooked_open(&h, hook, false);
+        if (getenv("SLUICE_SHOW") != NULL) {
+            (void)fprintf(stderr, "%s\n", list[i].name);
+        }
         for (int k = 0; k < 3; k++) {
             double ms = attack(&h);
 
@@ -215,6 +218,88 @@ static void a_function_that_calls_what_it_is_given_is_stopped(void **state)
     assert_bounded(attacks, N_ELEMS(attacks));
 }
 
+static void calls_that_no_look_at_the_functions_resolves_are_bounded(void **state)
+{
+    static const struct attack list[] = {
+        {"a parameter", "  local function run(f, n) return f(f, n + 1) end\n" ATTACK(
+                            "run(run, 1)")},
+        {"one of many", "  local function run(...) return (...)(...) end\n" ATTACK(
+                            "run(run, 1)")},
+        {"next", "  local t = {}\n  function t.run(n) local _, f = next(t) return "
+                 "f(n + 1) end\n" ATTACK("t.run(1)")},
+        {"select", "  local function run(n, f) return (select(2, n, f))(n + 1, f) "
+                   "end\n" ATTACK("run(1, run)")},
+        {"unpack", "  local t = {}\n  t[1] = function(n) local f = unpack(t) return "
+                   "f(n + 1) end\n" ATTACK("t[1](1)")},
+        {"a field set later", "  local t = { go = lower }\n  local function run(n) "
+                              "return t.go(n + 1) end\n" ATTACK(
+                                  "t.go = run\nrun(1)")},
+        {"an entry set later", "  local t = {}\n  local function run(n) return "
+                               "t.go(n + 1) end\n" ATTACK(
+                                   "t[\"g\" .. \"o\"] = run\nrun(1)")},
+        {"a field of what holds it", "  local t = { sub = {} }\n  local function run(n) "
+                                     "return t.sub.go(n + 1) end\n" ATTACK(
+                                         "local s = t.sub\ns.go = run\nrun(1)")},
+        {"a list", "  local t = {}\n  local function run(n) return t[1](n + 1) end\n"
+                   ATTACK("table.insert(t, run)\nrun(1)")},
+        {"a local set later", "  local go = lower\n  local function run(n) return go(n + 1) "
+                              "end\n  local function set(f) go = f end\n" ATTACK(
+                                  "set(run)\nrun(1)")},
+        {"a global set later", "  go = lower\n  local function run(n) return go(n + 1) "
+                               "end\n" ATTACK("go = run\nrun(1)")},
+        {"a global set by _G", "  go = lower\n  local function run(n) return go(n + 1) "
+                               "end\n" ATTACK("_G[\"go\"] = run\nrun(1)")},
+        {"a method", "  local o = {}\n  function o.turn(self, n) return self:turn(n + 1) "
+                     "end\n" ATTACK("o:turn(1)")},
+        {"a method of what was handed over", "  local o = {}\n  function o.turn(x, n) "
+                     "return x.o:turn(n + 1) end\n  o.o = o\n" ATTACK(
+                         "local x = o\nx:turn(1)")},
+        {"a method by a computed name", "  local o = {}\n  function o.turn(n, k) return "
+                     "o[k](n + 1, k) end\n" ATTACK("o.turn(1, \"tu\" .. \"rn\")")},
+        {"a table made by the hook", "  local function run(t) return t.go(t) end\n" ATTACK(
+                                         "run({ go = run })")},
+        {"a result", "  local run\n  local function it() return run end\n"
+                     "  run = function(n) return it()(n + 1) end\n" ATTACK("run(1)")},
+        {"an error's value", "  local function run(n, ok, f) if n then return run(nil, "
+                             "pcall(error, n)) end return f(f) end\n" ATTACK("run(run)")},
+        {"one of two", "  local run\n  local function pick(f, n) return (n < 0 and lower or "
+                       "f)(f, n + 1) end\n  run = pick\n" ATTACK("run(pick, 1)")},
+        {"two closures of one text", "  local function of(t) return function(n) return "
+                       "t.f(n + 1) end end\n  local t, u = {}, {}\n  t.f = of(u)\n"
+                       "  u.f = of(t)\n" ATTACK("t.f(1)")},
+        {"a closure like a compiled one", "  local function of(t) return function(n) return "
+                       "t.f(n + 1) end end\n  local good = of({ f = type })\n" ATTACK(
+                           "for i = 1, 200 do good(i) end\n"
+                           "local t = {}\nt.f = of(t)\nt.f(1)")},
+        {"pcall", "  local function run(f, n) pcall(f, f, n + 1) return f(f, n) end\n" ATTACK(
+                      "run(run, 1)")},
+        {"a comparator", "  local function run(f, n) table.sort({ 1, 2 }, f) return f(f, n) "
+                         "end\n" ATTACK("run(run, 1)")},
+        {"a replacement", "  local function run(f) if type(f) == \"string\" then return f "
+                          "end (\"xx\"):gsub(\".\", f) return f(f) end\n" ATTACK(
+                              "run(run)")},
+        {"goto", ATTACK("::top:: ev.a = 1 goto top")},
+        {"a range", ATTACK("for _ = 1, 1e300 do end")},
+        {"calls that double",
+         "  local function f0(n) return n + 1 end\n"
+         "  local t = { [0] = f0 }\n"
+         "  for i = 1, 40 do local g = t[i - 1] t[i] = function(n) return g(g(n)) end end\n"
+         "  local last = t[40]\n" ATTACK("last(1)")},
+        {"written out, calls that double",
+#define TWICE(n, m) "  local function f" #n "(n) return f" #m "(f" #m "(n)) end\n"
+         "  local function f0(n) return n + 1 end\n" TWICE(1, 0) TWICE(2, 1) TWICE(3, 2)
+         TWICE(4, 3) TWICE(5, 4) TWICE(6, 5) TWICE(7, 6) TWICE(8, 7) TWICE(9, 8)
+         TWICE(10, 9) TWICE(11, 10) TWICE(12, 11) TWICE(13, 12) TWICE(14, 13)
+         TWICE(15, 14) TWICE(16, 15) TWICE(17, 16) TWICE(18, 17) TWICE(19, 18)
+         TWICE(20, 19) TWICE(21, 20) TWICE(22, 21) TWICE(23, 22) TWICE(24, 23)
+         TWICE(25, 24) TWICE(26, 25) TWICE(27, 26) TWICE(28, 27) TWICE(29, 28)
+         TWICE(30, 29) TWICE(31, 30) TWICE(32, 31) TWICE(33, 32) TWICE(34, 33)
+         ATTACK("f34(1)")}};
+
+    (void)state;
+    assert_bounded(list, N_ELEMS(list));
+}
+
 static void a_load_that_would_end_the_process_is_refused(void **state)
 {
     static const char *const texts[] = {
@@ -262,6 +347,7 @@ int main(void)
         cmocka_unit_test(calls_from_c_into_lua_end_before_the_stack_does),
         cmocka_unit_test(work_in_c_is_linear_or_stopped),
         cmocka_unit_test(a_function_that_calls_what_it_is_given_is_stopped),
+        cmocka_unit_test(calls_that_no_look_at_the_functions_resolves_are_bounded),
         cmocka_unit_test(a_load_that_would_end_the_process_is_refused),
     };
 
