@@ -32,7 +32,9 @@ local function on_trace(what, tr, f, pc, number, info)
     counts.aborted = counts.aborted + 1
     why = ("from %s: %s at %s"):format(started, reason(number, info),
       place(f, pc))
-    if in_loop then
+    -- The count hook that bounds a hook's work may fire while a trace is recorded:
+    -- that says nothing of the code, and the compiler tries again.
+    if in_loop and not why:find("hook called during recording", 1, true) then
       counts.loops_aborted = counts.loops_aborted + 1
       loop_why = why
     end
