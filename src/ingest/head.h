@@ -18,7 +18,7 @@ void head_common(const struct route *route, const struct policy_request *req,
                  char out[CORS_BYTES]);
 
 /* The same where no route has the method, but the path has others: allow ("POST, PUT")
- * lists their methods. */
+ * lists their methods. Nothing for OPTIONS: a preflight that is refused. */
 void head_other(const struct plan *plan, const char *allow,
                 const struct policy_request *req, char out[CORS_BYTES]);
 

@@ -222,7 +222,11 @@ static void decide(struct sluice_kit *k, const struct policy_request *r,
         out->headers = (struct sluice_kit_text){common, strlen(common)};
         return;
     }
-    head_common(route, r, common);
+    if (!ok && no.status == 405) {
+        head_other(policy_plan(k->policy), no.allow, r, common);
+    } else {
+        head_common(route, r, common);
+    }
     if (ok && !open_body(k, req->body, how, &body, out)) {
         return;
     }
