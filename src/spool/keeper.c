@@ -460,6 +460,7 @@ static void *run(void *arg)
         wait(s);
     }
     free(shards);
+    latch_open(&s->keeper_ended);
     return NULL;
 }
 
@@ -468,6 +469,7 @@ bool keeper_start(struct spool *s, struct err *e)
     sigset_t all, before;
     int rc;
 
+    latch_init(&s->keeper_ended);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     rc = pthread_create(&s->keeper, NULL, run, s);
@@ -481,13 +483,14 @@ bool keeper_start(struct spool *s, struct err *e)
 
 bool keeper_stop(struct spool *s, uint64_t until_ns)
 {
-    const struct timespec t = {(time_t)(until_ns / 1000000000u),
-                               (long)(until_ns % 1000000000u)};
-
     if (s->keeper_runs) {
         atomic_store(&s->stopping, true);
         (void)sem_post(&s->wake);
-        s->keeper_runs = pthread_clockjoin_np(s->keeper, NULL, CLOCK_MONOTONIC, &t) != 0;
+        if (latch_wait(&s->keeper_ended, until_ns)) {
+            (void)pthread_join(s->keeper, NULL);
+            latch_fini(&s->keeper_ended);
+            s->keeper_runs = false;
+        }
     }
     return !s->keeper_runs;
 }

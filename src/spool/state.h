@@ -26,6 +26,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "base/latch.h"
 #include "spool/format.h"
 #include "stats/stats.h"
 
@@ -222,6 +223,7 @@ struct spool {
     struct stream *streams[STREAMS_MAX];
     _Atomic uint32_t n_streams;
     pthread_t keeper;
+    struct latch keeper_ended;    /* by the thread: it touches nothing any more */
     bool keeper_runs;
     sem_t wake;
     atomic_bool woken, stopping, reclaim, unwritable;
