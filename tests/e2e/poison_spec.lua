@@ -142,10 +142,13 @@ describe("rows that are refused", function()
     run("clickhouse", "badrow 27", LONE:gsub("max = 1,", "max = 6,") .. "")
     local bad = {}
     for i = 1, 6 do bad[i] = "x" .. i end
-    for i = 1, 6 do post(6, bad, 10 * i) end
+    for i = 1, 30 do post(6, bad, 10 * i) end
     s:logged "status=held"
-    post(2, {}, 100)
-    settled(2, 36)
+    h.wait_for("30 batches in the sink", function()
+      return s:metric "sluice_sink_apart_batches" == 30
+    end)
+    post(2, {}, 1000) -- found by one of the next two probes
+    settled(2, 180)
     assert.equal(0, s:metric "sluice_sink_holding")
     assert.equal(0, s:stop())
   end)

@@ -3,7 +3,9 @@
  * for, in a bounded number of inserts a minute, and those of which no row passed. Only
  * other batches tell whether the rows of such a one are bad: when one of them passes,
  * they are; when no row of three batches passes, the table or the settings are wrong.
- * Then everything is held, with one probe at a time, until a row passes.
+ * Then everything is held, with one probe at a time, until a row passes. Batches that
+ * come in the meantime wait here untried, so that the next probe can take a row of the
+ * newest: otherwise the bad rows of one client would hide the good ones after them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@
 
 enum {
     APART_MAX = 64,             /* batches */
-    APART_HELD_MAX = 16,
+    APART_HELD_MAX = 192,       /* held; a journal has room for 256 intents */
     APART_BYTES = 64 << 20,     /* of their rows */
     TURN_BATCHES = 2,           /* that go on at a look */
     PROBE_MS = 3000,            /* held: between two rows that are tried */
@@ -66,14 +68,23 @@ static void start_looking(struct sink *s)
     }
 }
 
+static bool has_room(const struct sink *s, size_t n_bytes)
+{
+    return s->n_apart < (s->held ? APART_HELD_MAX : APART_MAX) &&
+           s->apart_bytes + n_bytes <= APART_BYTES;
+}
+
+uint32_t apart_window(const struct sink *s)
+{
+    return s->n_apart + (!s->held || has_room(s, 1));
+}
+
 void apart_put(struct insert *i, enum insert_apart why)
 {
     struct sink *s = i->sink;
-    uint32_t most = s->held ? APART_HELD_MAX : APART_MAX;
 
     stop_probing(i);
-    if (s->n_apart >= most ||
-        s->apart_bytes + i->batch->n_bytes > APART_BYTES) {
+    if (!has_room(s, i->batch->n_bytes)) {
         insert_park(i, s->held ? SINK_SETUP : SINK_RETRY,
                     s->held ? s->why
                             : "too many rows are refused: more batches wait for the "
@@ -231,10 +242,34 @@ static void probe(struct insert *i)
     go_on(i);
 }
 
+/* In turn the newest batch of which no row was tried, and the one that has waited
+ * longest since its last probe. */
+static void probe_next(struct sink *s)
+{
+    struct insert *newest = NULL, *longest = NULL;
+
+    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
+        if (i->apart != APART_EVIDENCE) {
+            continue;
+        }
+        if (i->n_refusals == 0 &&
+            (newest == NULL || i->batch->id > newest->batch->id)) {
+            newest = i;
+        }
+        if (longest == NULL || i->probed < longest->probed) {
+            longest = i;
+        }
+    }
+    s->probed_newest = newest != NULL && !s->probed_newest;
+    if (longest != NULL) {
+        probe(s->probed_newest ? newest : longest);
+    }
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct sink *s = OUTER(w, struct sink, look);
-    struct insert *next, *longest = NULL;
+    struct insert *next;
     uint32_t n = 0;
 
     (void)events;
@@ -249,14 +284,10 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
             i->passed |= i->apart == APART_EVIDENCE;
             n++;
             go_on(i);
-        } else if (i->apart == APART_EVIDENCE &&
-                   (longest == NULL || i->probed < longest->probed)) {
-            longest = i;
         }
     }
-    if (longest != NULL && n == 0 && s->probing == NULL &&
-        remote_now_ms(s) >= s->probe_at_ms) {
-        probe(longest);
+    if (n == 0 && s->probing == NULL && remote_now_ms(s) >= s->probe_at_ms) {
+        probe_next(s);
     }
     if (s->n_apart == 0) {
         ev_timer_stop(loop, w);

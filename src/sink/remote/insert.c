@@ -306,8 +306,8 @@ void insert_begin(struct sink *s, struct batch *b)
     }
     i->parked = false;
     i->enlarge = false;
-    if (s->held && i->n_refusals > 0 && !i->passed) {
-        apart_put(i, APART_EVIDENCE); /* others may come, and tell */
+    if (s->held && !i->passed) {
+        apart_put(i, APART_EVIDENCE); /* one row of all that wait is tried at a time */
     } else {
         insert_next(i);
     }

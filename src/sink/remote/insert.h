@@ -122,6 +122,8 @@ void apart_spent(struct sink *s); /* one of them went */
 /* i waits in the sink; when too much does, at the pump. */
 void apart_put(struct insert *i, enum insert_apart why);
 void apart_take(struct insert *i); /* it does not wait any more */
+/* Batches of a stream that may be in the sink while something is wrong. */
+uint32_t apart_window(const struct sink *s);
 /* No row of i passed: the search is over, or a probe was refused. */
 void apart_none_passed(struct insert *i);
 void apart_still_none(struct insert *i);

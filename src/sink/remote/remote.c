@@ -61,7 +61,7 @@ static void remote_submit(struct sink *s, struct batch *b)
 
 static uint32_t remote_window(const struct sink *s)
 {
-    return (s->suspect ? 1 : (uint32_t)s->window) + s->n_apart;
+    return s->suspect ? apart_window(s) : (uint32_t)s->window + s->n_apart;
 }
 
 static const char *remote_target(const struct sink *s)

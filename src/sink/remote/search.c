@@ -167,7 +167,7 @@ void search_choose(struct insert *i)
 {
     uint32_t most = 0;
 
-    if (i->n_refusals == 0) {
+    if (i->n_refusals == 0 && !i->probe) {
         return;
     }
     for (uint32_t k = 0; k < i->n_parts; k++) {
