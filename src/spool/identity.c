@@ -7,7 +7,7 @@
  *   HOST    where the folder was last used: machine, product, inode, birth
  *
  * A copy of the folder that runs elsewhere must not give its new events the names
- * (uuid/epoch.worker/sequence) that the original gives its own: a receiver that drops
+ * (uuid/stream/epoch.worker/sequence) that the original gives its own: a receiver that drops
  * what it has seen would drop them. So a folder whose HOST is not here any more, or is
  * not the same, goes on under a new uuid. What it holds already keeps its names.
  */

@@ -126,7 +126,7 @@ describe("the ClickHouse sink", function()
       assert.equal("no number", o.event.value)
       assert.same({ "olap", "events", "refused" }, { o.sink, o.stream, o.reason })
       assert.matches("Cannot parse", o.why)
-      assert.matches("^%x+%-[%x%-]+/1%.0/%d+$", o.position)
+      assert.matches("^%x+%-[%x%-]+/events/1%.0/%d+$", o.position)
     end
     assert.equal(bad, n)
     local file = s.data .. "/dead/sink-olap.ndjson"

@@ -56,9 +56,28 @@ describe("the Kafka sink", function()
       [=[[{"n":1},{"n":2},{"n":3}]]=]).status)
     delivered(s, 3)
     local lines = kafka.consume(m.brokers, "events", "%h|%s|\\n")
-    assert.matches("^sluice%-position=%x+%-[%x%-]+/1%.0/1,sluice%-events=3|",
+    assert.matches("^sluice%-position=%x+%-[%x%-]+/events/1%.0/1,sluice%-events=3|",
       lines[1])
     assert.same({ [[{"n":2}]], [[{"n":3}]], "|" }, { lines[2], lines[3], lines[4] })
+  end)
+
+  it("gives no two events one position, also of two streams in one topic", function()
+    s = h.server { policy = policy(m.brokers, { sink = [[position = "headers",]] }) .. [[
+stream "audit" { sinks = { "bus" } }
+route "POST /v1/audit" { body = "event", stream = "audit" }
+]] }
+    for i = 1, 5 do
+      assert.equal(202, s:post("/v1/events", ([[{"n":%d}]]):format(i)).status)
+      assert.equal(202, s:post("/v1/audit", ([[{"n":%d}]]):format(i)).status)
+    end
+    delivered(s, 10)
+    local seen, n = {}, 0
+    for _, line in ipairs(kafka.consume(m.brokers, "events", "%h\\n")) do
+      local at = line:match("sluice%-position=([^,]+)")
+      assert.is_nil(seen[at], at)
+      seen[at], n = true, n + 1
+    end
+    assert.equal(10, n)
   end)
 
   it("takes the topic from a field, and the default where it is none", function()

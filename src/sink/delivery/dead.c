@@ -211,6 +211,7 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
 {
     size_t room = l->event.n + FRAME_BYTES + 6 * WHY_MAX, n;
     struct str why = {l->why.p, text_cut(l->why, WHY_MAX)};
+    char position[POSITION_MAX];
 
     if (room > d->line_room) {
         d->line_room = room;
@@ -220,14 +221,15 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
                          "\"stream\":\"%.*s\",\"reason\":\"refused\","
                          "\"code\":%d,\"why\":",
                          (int)l->event.n, l->event.p, (int)l->sink.n, l->sink.p,
-                         (int)l->stream.n, l->stream.p, l->code);
+                         (int)l->at.stream.n, l->at.stream.p, l->code);
+    (void)position_write(&l->at, position);
     /* A server's words may be cut within a character, or be no UTF-8 at all. */
     n += quote_mended(why, d->line + n);
     n += (size_t)snprintf(d->line + n, room - n,
-                          ",\"position\":\"%s/%u.%u/%lu\",\"time\":%ld,"
+                          ",\"position\":\"%s\",\"time\":%ld,"
                           "\"generation\":%lu}\n",
-                          l->uuid, l->epoch, l->worker, (unsigned long)l->seq,
-                          (long)l->time_ms, (unsigned long)l->generation);
+                          position, (long)l->time_ms,
+                          (unsigned long)l->generation);
     return append(d, n, e);
 }
 

@@ -18,6 +18,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "sink/position.h"
 
 struct err;
 
@@ -39,10 +40,8 @@ struct dead {
 };
 
 struct dead_letter {
-    struct str event, sink, stream, why;
-    const char *uuid;   /* of the spool */
-    uint32_t epoch, worker;
-    uint64_t seq;
+    struct str event, sink, why;
+    struct position at;
     int code;           /* the server's */
     int64_t time_ms;
     uint64_t generation;

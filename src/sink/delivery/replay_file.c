@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/folder.h"
 #include "sink/delivery/replay.h"
+#include "sink/position.h"
 
 enum { BYTES = 1 << 20, EVENT_MAX = 64 << 20 };
 
@@ -106,22 +107,14 @@ bool replay_close_file(struct replay *r, struct err *e)
 static bool position_of(const struct delivery *d, const struct letter *x,
                         struct batch_range *out)
 {
-    char text[128], uuid[64];
-    unsigned epoch, worker;
-    unsigned long seq;
-    int n = 0;
+    struct position at;
 
-    if (x->position.p == NULL || x->position.n >= sizeof text) {
+    if (!position_read(x->position, &at) ||
+        (at.stream.p != NULL && !str_eq(at.stream, x->stream)) ||
+        !str_eq(at.uuid, str_of(spool_uuid_of(d->spool, at.epoch)))) {
         return false;
     }
-    memcpy(text, x->position.p, x->position.n);
-    text[x->position.n] = '\0';
-    if (sscanf(text, "%63[^/]/%u.%u/%lu%n", uuid, &epoch, &worker, &seq, &n) != 4 ||
-        (size_t)n != x->position.n ||
-        strcmp(uuid, spool_uuid_of(d->spool, epoch)) != 0) {
-        return false;
-    }
-    *out = (struct batch_range){epoch, worker, seq, 1};
+    *out = (struct batch_range){at.epoch, at.worker, at.seq, 1};
     return true;
 }
 

@@ -126,17 +126,18 @@ static bool bury(struct delivery *d, const struct batch *b,
         struct dead_letter l = {
             .event = {b->bytes + b->entries[i].off, b->entries[i].len},
             .sink = str_of(d->name),
-            .stream = str_of(d->outlets[b->stream].name),
             .why = str_of(v->why),
             .code = v->code,
             .time_ms = clock_wall_ms(),
             .generation = d->plan->generation};
 
         (void)batch_part(b, i, 1, r);
-        l.uuid = spool_uuid_of(d->spool, r[0].epoch);
-        l.epoch = r[0].epoch;
-        l.worker = r[0].worker;
-        l.seq = r[0].first;
+        l.at = (struct position){
+            .uuid = str_of(spool_uuid_of(d->spool, r[0].epoch)),
+            .stream = str_of(d->outlets[b->stream].name),
+            .epoch = r[0].epoch,
+            .worker = r[0].worker,
+            .seq = r[0].first};
         if (!dead_put(&d->dead, &l, e)) {
             return false;
         }

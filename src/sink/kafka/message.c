@@ -5,6 +5,7 @@
 
 #include "plan/moment.h"
 #include "sink/kafka/kafka.h"
+#include "sink/position.h"
 #include "spool/spool.h"
 
 enum { SLOT_SHIFT = 48, MESSAGE_SHIFT = 32 };
@@ -29,11 +30,16 @@ static rd_kafka_headers_t *position(const struct sink *s, const struct batch *b,
 {
     struct batch_range r[BATCH_RANGES_MAX];
     rd_kafka_headers_t *h = rd_kafka_headers_new(2);
-    char text[128];
+    char text[POSITION_MAX];
 
     (void)batch_part(b, first, n, r);
-    (void)snprintf(text, sizeof text, "%s/%u.%u/%lu",
-                   sink_uuid(&s->conf, r[0].epoch), r[0].epoch, r[0].worker, (unsigned long)r[0].first);
+    (void)position_write(
+        &(struct position){.uuid = str_of(sink_uuid(&s->conf, r[0].epoch)),
+                           .stream = str_of(s->conf.streams[b->stream].name),
+                           .epoch = r[0].epoch,
+                           .worker = r[0].worker,
+                           .seq = r[0].first},
+        text);
     (void)rd_kafka_header_add(h, "sluice-position", -1, text, -1);
     (void)snprintf(text, sizeof text, "%u", n);
     (void)rd_kafka_header_add(h, "sluice-events", -1, text, -1);

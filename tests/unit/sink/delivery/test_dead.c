@@ -35,11 +35,8 @@ static void put(struct dead *d, const char *event)
 {
     struct dead_letter l = {.event = str_of(event),
                             .sink = STR("olap"),
-                            .stream = STR("events"),
                             .why = STR("no \"number\"\n\xff"),
-                            .uuid = "u",
-                            .epoch = 1,
-                            .seq = 7,
+                            .at = {STR("u"), STR("events"), 1, 0, 7},
                             .code = 27};
     struct err e = {""};
 
@@ -134,7 +131,7 @@ static void a_file_that_is_deleted_while_it_grows_is_begun_anew(void **state)
 {
     struct dead d;
     struct dead_letter l = {.event = STR("{}"), .sink = STR("olap"),
-                            .stream = STR("events"), .uuid = "u"};
+                            .at = {STR("u"), STR("events"), 1, 0, 1}};
     struct err e = {""};
     bool tell;
 
