@@ -1,6 +1,6 @@
 -- library: the helpers that a policy's hooks may call, each described in M.words,
 -- from which the type annotations and the reference come. They compile: what
--- loops or would need a table is done in C (src/policy/library.h).
+-- loops or would need a table is done in C (src/policy/library/library.h).
 --
 -- A helper of a missing field is harmless: nil in, nil out; so is one of a text that
 -- is malformed or too long. What is no text raises, as in plain Lua: a schema says

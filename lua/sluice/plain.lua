@@ -1,5 +1,5 @@
 -- plain: what a policy has of plain Lua. Its tables are read-only, and what works on
--- long texts or many elements tells how much before it does it (src/policy/bound.c):
+-- long texts or many elements tells how much before it does it (src/policy/run/deadline.c):
 -- one instruction of the interpreter is otherwise as quick as another. All but the
 -- patterns, sort and concat compile.
 

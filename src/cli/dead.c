@@ -17,7 +17,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "sink/delivery/letters.h"
+#include "delivery/letters.h"
 #include "cli/redeliver.h"
 #include "cli/resend.h"
 

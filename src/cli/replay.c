@@ -5,8 +5,8 @@
  * would make of them otherwise: against what is stored, or against what another
  * policy makes of the same. Nothing is written anywhere.
  *
- *   stored.c ─► lines ─► judge.c (new) ┐
- *                    └─► judge.c (old) ┴─► changes.c ─► report
+ *   stored.c ─► lines ─► compare.c (new) ┐
+ *                    └─► compare.c (old) ┴─► changes.c ─► report
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "cli/changes.h"
 #include "cli/cli.h"
-#include "cli/judge.h"
+#include "cli/compare.h"
 #include "cli/stored.h"
 #include "cli/when.h"
 #include "plan/moment.h"

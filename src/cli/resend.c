@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "sink/delivery/letters.h"
+#include "delivery/letters.h"
 #include "cli/replayed.h"
 
 /* An answer lists at most so many refused events: all of a batch then. */

@@ -9,7 +9,7 @@
 #include "cli/cli.h"
 #include "policy/policy.h"
 #include "server/supervisor.h"
-#include "sink/remote/names.h"
+#include "sink/http/clickhouse/names.h"
 
 static const char *type_of(const struct field *f)
 {

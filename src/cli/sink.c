@@ -15,9 +15,9 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "server/kept.h"
-#include "sink/delivery/journal.h"
-#include "sink/delivery/delivery.h"
+#include "server/sinks/persisted.h"
+#include "journal/journal.h"
+#include "delivery/delivery.h"
 #include "spool/spool.h"
 
 static int usage(void)

@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "sink/delivery/letters.h"
+#include "delivery/letters.h"
 #include "cli/unpack.h"
 #include "spool/inspect.h"
 #include "spool/spool.h"

@@ -23,7 +23,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/policies.h"
-#include "policy/embed.h"
+#include "policy/load/embed.h"
 #include "server/supervisor.h"
 
 struct run {

@@ -6,7 +6,7 @@
  *
  * Owned by one worker. The arrays are allocated once and never freed while
  * the worker lives; contents live until the next scan_body. This text, minus
- * its # lines, is also fed to LuaJIT's ffi.cdef (policy/ffi.h): plain C only.
+ * its # lines, is also fed to LuaJIT's ffi.cdef (policy/library/ffi.h): plain C only.
  */
 #pragma once
 

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http/state.h"
+#include "http/internal.h"
 
 enum {
     ACCEPTS_MAX = 64,

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "http/error.h"
-#include "http/state.h"
+#include "http/internal.h"
 
 /* What has arrived decides: one byte of a body takes little, and one of which much
  * has come in its first piece is not moved again and again. */

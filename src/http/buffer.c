@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "http/state.h"
+#include "http/internal.h"
 
 enum {
     READ_LEAST = 4 << 10,

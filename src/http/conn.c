@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "http/state.h"
+#include "http/internal.h"
 
 enum { READ_BODY_BYTES = 256 << 10 };
 

@@ -7,7 +7,7 @@
 #include <zstd.h>
 
 #include "base/mem.h"
-#include "http/state.h"
+#include "http/internal.h"
 
 /* 8 MiB: what zstd's own levels up to 19 use (RFC 8878, 3.1.1.1.2 asks decoders
  * for that much). */

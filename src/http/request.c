@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "http/error.h"
-#include "http/state.h"
+#include "http/internal.h"
 
 enum { HEAD_BYTES = 512 };
 

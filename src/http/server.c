@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "http/state.h"
+#include "http/internal.h"
 
 enum {
     BODIES_OF_MAX_BODY = 64,

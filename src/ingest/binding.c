@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "ingest/room.h"
+#include "ingest/internal.h"
 
 static uint64_t hash_prefix(const char *hex)
 {

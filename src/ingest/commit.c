@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "ingest/room.h"
+#include "ingest/internal.h"
 
 enum { COUNT_BYTES = 40 };
 

@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "decode/edit.h"
-#include "ingest/line.h"
+#include "ingest/stored_event.h"
 
 const char *const contrast_words[N_CONTRASTS] = {
     [CONTRAST_NONE] = "same",

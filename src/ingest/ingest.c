@@ -1,7 +1,7 @@
 /*
  * ingest - one request's way through a worker:
  *
- *   http/            door.c: route? method? type? room? on_request?
+ *   http/            admission.c: route? method? type? room? on_request?
  *     │                  └─ no ──► refuse (404 405 415 503 4xx), body unread
  *     ▼ whole body
  *   on_body
@@ -27,7 +27,7 @@
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "ingest/room.h"
+#include "ingest/internal.h"
 
 static const double LATE_LOOK_S = 0.05, TIED_LOOK_S = 0.002;
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "ingest/room.h"
+#include "ingest/internal.h"
 
 static stats_cell *requests_of(int status)
 {

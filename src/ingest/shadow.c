@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "ingest/room.h"
+#include "ingest/internal.h"
 
 enum { ARENA_MAX_BYTES = 64 << 20 };
 

@@ -7,8 +7,8 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
-#include "ingest/line.h"
-#include "ingest/room.h"
+#include "ingest/stored_event.h"
+#include "ingest/internal.h"
 
 struct sizes {
     uint64_t streams;                   /* plan streams touched, as a mask */

@@ -6,7 +6,7 @@
  *   tally_request* -> tally_fini
  *
  * A canary's counts are also kept by unit: a connection, peer, header's value or
- * request, whichever `by` keeps together (server/permutation.h). More units than
+ * request, whichever `by` keeps together (server/policies/permutation.h). More units than
  * TALLY_UNITS share places, each side's in proportion to its share.
  *
  * The worker writes, the supervisor reads at any time, and sets the slow_ns.

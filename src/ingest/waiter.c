@@ -4,7 +4,7 @@
 
 #include "base/attr.h"
 #include "base/mem.h"
-#include "ingest/room.h"
+#include "ingest/internal.h"
 
 struct waiter *waiter_get(struct ingest *in)
 {

@@ -1,7 +1,7 @@
 /*
  * plan - a loaded policy as plain immutable data: what the threads read.
  *
- *   (policy/load.c builds it in plan->arena) -> plan_ref/plan_unref -> gone
+ *   (policy/load/load.c builds it in plan->arena) -> plan_ref/plan_unref -> gone
  *
  * Immutable once published, counted, any thread. All pointers live in the
  * plan's own arena; names are NUL-terminated.

@@ -4,7 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/state.h"
+#include "server/internal.h"
 
 static const double LOOK_S = 0.01;
 

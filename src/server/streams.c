@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "server/state.h"
+#include "server/internal.h"
 
 static const char DEAD[] = "dead";
 enum { DEAD_BYTES = 1 << 30 };

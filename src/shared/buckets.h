@@ -1,7 +1,7 @@
 /*
  * buckets - a token bucket for each key, for all workers at once.
  *
- *   buckets_new (hub.c) -> buckets_take* -> buckets_unref
+ *   buckets_new (registry.c) -> buckets_take* -> buckets_unref
  *
  * Any thread, without locks: a bucket is one word, the time at which it will be
  * full again (the generic cell rate algorithm, ITU-T I.371), beside 24 bits of the

@@ -2,7 +2,7 @@
  * metric - a counter or gauge that a policy has named: real numbers, written by
  * all workers, shown in /metrics.
  *
- *   metric_new (hub.c) -> metric_publish -> metric_series, metric_add, metric_set
+ *   metric_new (registry.c) -> metric_publish -> metric_series, metric_add, metric_set
  *   -> metric_free
  *
  * Any thread; only a new series takes a lock. Label values are bounded: when

@@ -2,7 +2,7 @@
  * seen - the keys of the last while, so that a repeat is known: for all workers,
  * in fixed memory.
  *
- *   seen_new (hub.c) -> seen_begin -> seen_ask ─► new ─► ... ─► seen_settle
+ *   seen_new (registry.c) -> seen_begin -> seen_ask ─► new ─► ... ─► seen_settle
  *                                       ├─► before: a repeat     ▲
  *                                       └─► busy ─► seen_fate ───┘ of the other
  *

@@ -16,7 +16,7 @@
 #include "batch/batch.h"
 #include "plan/plan.h"
 #include "sink/breaker.h"
-#include "sink/delivery/journal.h"
+#include "journal/journal.h"
 #include "sink/hooks.h"
 
 struct err;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 
 uint64_t shard_awaited(const struct shard *sh)
 {

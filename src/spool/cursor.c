@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 #include "spool/blocks.h"
 
 enum {

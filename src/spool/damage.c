@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 #include "spool/blocks.h"
 
 enum { COPY_MAX = 4 << 20 /* more: the whole segment is kept, by a rename */ };

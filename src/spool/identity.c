@@ -28,7 +28,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/siphash.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 
 enum { TEXT_MAX = 8192, TRIES = 6 };
 

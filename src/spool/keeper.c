@@ -22,7 +22,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 
 enum { LOOK_MS = 250, FILL_BYTES = 4 << 20 };
 

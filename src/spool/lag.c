@@ -2,7 +2,7 @@
  * not released. */
 #include <string.h>
 
-#include "spool/state.h"
+#include "spool/internal.h"
 
 /* Bytes of g behind the sequence `from`: by its share of the events, for where each
  * of them lies is not known. */

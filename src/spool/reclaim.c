@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 
 /* The sequence behind the last event that can ever be read from g, or
  * UINT64_MAX while that may still change. Under lock. */

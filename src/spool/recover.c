@@ -23,7 +23,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 
 enum {
     LOOK_FIRST_MS = 100, /* at what the disk did not give; doubled up to */

@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 
 enum { ROOM_LEFT_BYTES = 4 << 20 };
 

@@ -20,7 +20,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 
 /* Room of a stream that nobody writes to: never what is full. */
 static const uint64_t LEFT_BYTES = 1ull << 50;

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "base/mem.h"
-#include "spool/state.h"
+#include "spool/internal.h"
 
 enum {
     BYTES_FIRST = 64 << 10,

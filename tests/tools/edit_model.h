@@ -1,6 +1,6 @@
 /*
  * edit_model - what edits by path come to, in cJSON: found, may be set, set or
- * removed. The oracle of tests/unit/policy/test_edits.c.
+ * removed. The oracle of tests/unit/policy/run/test_edits.c.
  */
 #pragma once
 

@@ -4,7 +4,7 @@
  *
  *   LD_PRELOAD=libmallocs.so SLUICE_MALLOCS=FILE build/sluice run POLICY
  *
- * LuaJIT's states allocate by way of realloc (policy/state.c), so that they are
+ * LuaJIT's states allocate by way of realloc (policy/run/state.c), so that they are
  * counted too; machine code of traces, which is mapped, is not.
  */
 #include <fcntl.h>

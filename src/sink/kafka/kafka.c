@@ -1,6 +1,6 @@
 /*
  * The Kafka sink: a message an event, or one of NDJSON lines a batch. What becomes
- * of each is told by delivery reports (cargo.c); a cluster that fails is left alone
+ * of each is told by delivery reports (in_flight.c); a cluster that fails is left alone
  * (cluster.c).
  */
 #include "sink/kafka/kafka.h"

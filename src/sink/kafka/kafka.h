@@ -1,7 +1,7 @@
 /*
  * kafka - the sink's own state, shared by kafka.c (life, window), cluster.c (a
- * producer and its breaker), cargo.c (a batch in librdkafka's hands), verdict.c (what
- * became of it), apart.c (messages whose topic the cluster lacks) and message.c (what
+ * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c (what
+ * became of it), isolated.c (messages whose topic the cluster lacks) and message.c (what
  * is said of one event). Nobody else includes it. One thread.
  *
  *   pump ─► queue ─► cargo ─► message ─► cluster 0 ─► reports ─► cargo ─► verdicts
@@ -155,7 +155,7 @@ void cargo_park(struct cargo *c, int64_t after_ms); /* the pump gets it back */
 void cargo_split(struct cargo *c);
 void cargo_reserve(struct cargo *c, uint32_t n); /* room for n messages */
 
-/* apart.c: message i was refused for its topic: APART, REFUSED, or 0 when the topic is
+/* isolated.c: message i was refused for its topic: APART, REFUSED, or 0 when the topic is
  * the plan's own. */
 unsigned char apart_refused(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err);
 void apart_taken(struct sink *s, const rd_kafka_message_t *m);
@@ -164,7 +164,7 @@ void apart_wait(struct cargo *c); /* what is left of c */
 void apart_init(struct sink *s);
 void apart_fini(struct sink *s);
 
-/* cargo.c */
+/* in_flight.c */
 void cargo_init(struct sink *s);
 void cargo_fini(struct sink *s);
 void cargo_look(struct sink *s); /* soon, at clusters and at what waits */

@@ -1,0 +1,226 @@
+#include "cli/compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "decode/edit.h"
+#include "decode/scan.h"
+#include "ingest/stored_event.h"
+#include "policy/run/decide.h"
+#include "policy/run/dedup.h"
+
+/* BOUNDED_LINES: a bound of 50 ms is for a request; most have few events. */
+enum { ARENA_MAX_BYTES = 256 << 20, BOUNDED_LINES = 10 };
+
+struct judge {
+    const struct judge_conf *conf;
+    struct policy *policy;
+    const struct plan *plan;
+    struct policy_state *state;
+    struct arena arena;
+    struct event_batch batch;
+    const struct route *route;
+    struct policy_request req;
+    const struct str *text;
+    bool single;          /* the lines can't be judged at once: one by one */
+    struct refused no;    /* single: of the line in hand */
+    char *line;
+    size_t room;
+};
+
+struct judge *judge_new(struct policy *p, const struct judge_conf *conf,
+                        struct err *e)
+{
+    struct policy_state *state = policy_state_new(p, e);
+    struct judge *j;
+
+    if (state == NULL) {
+        return NULL;
+    }
+    j = mem_zalloc(sizeof *j);
+    j->conf = conf;
+    j->policy = policy_ref(p);
+    j->plan = policy_plan(p);
+    j->state = state;
+    policy_state_by_event(state);
+    arena_init(&j->arena, ARENA_MAX_BYTES);
+    event_batch_init(&j->batch, &j->arena);
+    return j;
+}
+
+void judge_free(struct judge *j)
+{
+    if (j == NULL) {
+        return;
+    }
+    policy_state_free(j->state);
+    policy_unref(j->policy);
+    event_batch_fini(&j->batch);
+    arena_fini(&j->arena);
+    free(j->line);
+    free(j);
+}
+
+/* ---- the route ---- */
+
+static const struct route *named(const struct judge *j, struct err *e)
+{
+    const char *space = strchr(j->conf->route, ' ');
+    const struct route *r = NULL;
+    char allow[128];
+
+    if (space != NULL) {
+        r = plan_route(j->plan,
+                       (struct str){j->conf->route,
+                                    (size_t)(space - j->conf->route)},
+                       str_of(space + 1), allow, sizeof allow);
+    }
+    if (r == NULL) {
+        (void)err_set(e, "the policy %s has no route \"%s\"",
+                      policy_file(j->policy, 0), j->conf->route);
+    }
+    return r;
+}
+
+/* Events meet the same checks and the same hook on both, and go the same way. */
+static bool same(struct judge *j, const struct route *a, const struct route *b)
+{
+    return a->schema == b->schema && a->on_error == b->on_error &&
+           policy_same_hook(j->state, a, b);
+}
+
+static int32_t find_stream(const struct plan *p, const char *name)
+{
+    for (uint32_t i = 0; name != NULL && i < p->n_streams; i++) {
+        if (strcmp(p->streams[i].name, name) == 0) {
+            return (int32_t)i;
+        }
+    }
+    return -1;
+}
+
+const struct route *judge_route(struct judge *j, const char *stream,
+                                struct err *e)
+{
+    const char *file = policy_file(j->policy, 0);
+    int32_t wanted = find_stream(j->plan, stream);
+    const struct route *found = NULL;
+
+    if (j->conf->route != NULL) {
+        return named(j, e);
+    }
+    for (uint32_t i = 0; i < j->plan->n_routes; i++) {
+        const struct route *r = &j->plan->routes[i];
+
+        if (r->stream != wanted && stream != NULL) {
+            continue;
+        }
+        if (found != NULL && !same(j, found, r)) {
+            (void)err_set(e,
+                          "more than one route of %s fits events of \"%s\" "
+                          "(\"%s %s\", \"%s %s\"): say which with --route",
+                          file, stream == NULL ? "?" : stream, found->method,
+                          found->path, r->method, r->path);
+            return NULL;
+        }
+        found = found == NULL ? r : found;
+    }
+    if (found == NULL) {
+        (void)err_set(e,
+                      "no route of %s leads to the stream \"%s\": say which to "
+                      "take with --route \"POST /...\", or which stream to read "
+                      "with --stream",
+                      file, stream == NULL ? "?" : stream);
+    }
+    return found;
+}
+
+uint32_t judge_most(const struct judge *j, const struct route *route)
+{
+    uint32_t most = policy_is_bounded(j->state, route) ? BOUNDED_LINES
+                                                       : JUDGE_LINES_MAX;
+
+    return most < j->plan->server.max_events ? most : j->plan->server.max_events;
+}
+
+/* ---- verdicts ---- */
+
+static bool decide(struct judge *j, struct str lines)
+{
+    struct dedup_hold hold;
+    uint32_t raised;
+
+    if (!decide_body(j->state, j->route, SCAN_NDJSON, &j->req, lines,
+                     &j->batch, NULL, &raised, &j->no)) {
+        return false;
+    }
+    if (j->plan->n_dedups > 0) {
+        dedup_mark(j->state, j->route, &j->batch, j->req.time_ms, &hold);
+        dedup_settle(&hold, true);
+    }
+    return true;
+}
+
+void judge_lines(struct judge *j, const struct route *route, int64_t time_ms,
+                 struct str lines, const struct str *text, uint32_t n)
+{
+    j->route = route;
+    j->req = (struct policy_request){.time_ms = (double)time_ms,
+                                     .method = str_of(route->method),
+                                     .path = str_of(route->path),
+                                     .peer = STR("127.0.0.1"),
+                                     .headers = j->conf->headers,
+                                     .n_headers = j->conf->n_headers,
+                                     .stored = true};
+    j->text = text;
+    /* What refuses a body as a whole, such as too many events for the policy, is
+     * asked about each line instead. */
+    j->single = !decide(j, lines) || j->batch.n != n;
+}
+
+static struct str line_of(struct judge *j, const struct event *ev)
+{
+    bool kept;
+    size_t bound = line_bound(&j->batch, ev);
+
+    if (ev->n_edits == 0 && ev->fate == EVENT_ACCEPT) {
+        return (struct str){j->batch.body + ev->off, ev->len};
+    }
+    if (bound > j->room) {
+        j->room = 2 * bound;
+        j->line = mem_realloc(j->line, j->room);
+    }
+    return (struct str){j->line, line_write(j->plan, j->route, &j->batch, ev,
+                                            j->req.time_ms, j->line, &kept)};
+}
+
+struct verdict judge_verdict(struct judge *j, uint32_t i)
+{
+    const struct event *ev = &j->batch.events[i];
+    struct verdict v;
+
+    if (j->single) {
+        bool ok = decide(j, (struct str){j->text[i].p, j->text[i].n + 1});
+
+        if (!ok || j->batch.n != 1) {
+            return (struct verdict){
+                .fate = EVENT_REJECT,
+                .code = ok ? "invalid_json" : j->no.error.code};
+        }
+        ev = &j->batch.events[0];
+    }
+    v = (struct verdict){.fate = (enum event_fate)ev->fate,
+                         .code = ev->code,
+                         .field = ev->field,
+                         .message = ev->message,
+                         .streams = line_streams(j->route, ev,
+                                                 (int)j->plan->n_streams)};
+    if (v.streams != 0) {
+        v.line = line_of(j, ev);
+    }
+    return v;
+}

@@ -1,0 +1,274 @@
+/* A running delivery altered: every change is a task on its thread, which the
+ * supervisor waits for, but not for long. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "delivery/internal.h"
+
+typedef bool change_fn(struct delivery *d, const void *arg, struct err *e);
+
+enum { CHANGE_MS = 1000 };
+
+struct leaving {
+    bool left;
+    const int *ids;
+    uint32_t n;
+};
+
+/* Copies of all that it is made of: who asked may have given up. */
+struct change {
+    struct delivery *d;
+    change_fn *fn;
+    const void *arg;
+    struct delivery_conf conf;
+    struct delivery_stream streams[PLAN_STREAMS_MAX];
+    struct leaving leaving;
+    int ids[PLAN_STREAMS_MAX];
+    bool runs, done, ok;
+    bool given_up;   /* nobody waits: it frees itself */
+    bool cancelled;  /* and does nothing */
+    struct err why;
+};
+
+static void change_free(struct change *ch)
+{
+    if (ch->conf.plan != NULL) {
+        plan_unref(ch->conf.plan);
+    }
+    free(ch);
+}
+
+static void on_change(void *arg)
+{
+    struct change *ch = arg;
+    struct delivery *d = ch->d;
+    bool cancelled, given_up;
+
+    (void)pthread_mutex_lock(&d->lock);
+    d->hung = false;
+    cancelled = ch->cancelled;
+    ch->runs = true;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (cancelled) {
+        change_free(ch);
+        return;
+    }
+    ch->ok = ch->fn(d, ch->arg, &ch->why);
+    pump_show(d);
+    pump_later(d);
+    (void)pthread_mutex_lock(&d->lock);
+    ch->done = true;
+    d->hung = false;
+    given_up = ch->given_up;
+    (void)pthread_cond_signal(&d->changed);
+    (void)pthread_mutex_unlock(&d->lock);
+    if (given_up) {
+        change_free(ch);
+    }
+}
+
+/* must: it is made also when nobody waits any more. Takes ch. */
+static bool change(struct change *ch, bool must, struct err *e)
+{
+    struct delivery *d = ch->d;
+    uint64_t until_ns = clock_mono_ns() + CHANGE_MS * 1000000ull;
+    bool done, ok;
+
+    mailbox_post(&d->mail, on_change, ch);
+    (void)pthread_mutex_lock(&d->lock);
+    while (!ch->done && !d->hung &&
+           latch_sleep(&d->changed, &d->lock, until_ns)) {
+    }
+    done = ch->done;
+    if (!done) {
+        ch->given_up = true;
+        ch->cancelled = !must && !ch->runs;
+        d->hung = true;
+    }
+    (void)pthread_mutex_unlock(&d->lock);
+    if (!done) { /* the thread's from here on */
+        return err_set(e, "sink \"%s\": its thread does not answer, and is in a "
+                          "call that does not return (a disk or file system that "
+                          "hangs?)",
+                       d->name);
+    }
+    ok = ch->ok || err_set(e, "%s", ch->why.text);
+    change_free(ch);
+    return ok;
+}
+
+static struct change *change_new(struct delivery *d, change_fn *fn)
+{
+    struct change *ch = mem_zalloc(sizeof *ch);
+
+    ch->d = d;
+    ch->fn = fn;
+    return ch;
+}
+
+bool delivery_hung(struct delivery *d)
+{
+    bool hung;
+
+    (void)pthread_mutex_lock(&d->lock);
+    hung = d->hung;
+    (void)pthread_mutex_unlock(&d->lock);
+    return hung;
+}
+
+bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg)
+{
+    if (!d->over) {
+        mailbox_post(&d->mail, fn, arg);
+    }
+    return !d->over;
+}
+
+/* ---- a new plan ---- */
+
+/* Where it begins to read a stream that is new to it is known for good before that
+ * takes its first event: else, after a power cut, it would begin at what is then. */
+static bool keep_records(struct delivery *d, uint64_t known, struct err *e)
+{
+    return journal_bytes(d->journal) == known || journal_sync(d->journal, e) ||
+           pump_compact(d, e);
+}
+
+static bool apply_here(struct delivery *d, const void *arg, struct err *e)
+{
+    const struct delivery_conf *c = arg;
+    struct plan *before = d->plan;
+    struct sink_hooks hooks = d->hooks;
+    uint64_t known = journal_bytes(d->journal);
+    struct err why;
+
+    if (d->ops != &sink_absent && sink_ops_of(c->sink->kind) != d->ops) {
+        return err_set(e, "sink \"%s\" changes its kind from %s to %s: give the "
+                          "new one another name, and the old one retires",
+                       d->name, d->ops->kind, sink_ops_of(c->sink->kind)->kind);
+    }
+    d->hooks = c->hooks;
+    if (!d->ops->apply(d->sink, c->sink, e)) {
+        d->hooks = hooks;
+        return false;
+    }
+    d->conf = c->sink;
+    d->plan = plan_ref(c->plan);
+    plan_unref(before);
+    d->target = 0;
+    d->left = false;
+    (void)pthread_mutex_lock(&d->lock);
+    d->status.finished = false;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (!take_streams(d, c, &why) || !open_outlets(d, c, &why) ||
+        !keep_records(d, known, &why)) {
+        return err_set(e, "sink \"%s\": %s", d->name, why.text);
+    }
+    return true;
+}
+
+bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
+                    struct err *e)
+{
+    struct change *ch;
+
+    if (d->over) {
+        return err_set(e, "sink \"%s\" is held", d->name);
+    }
+    ch = change_new(d, apply_here);
+    ch->conf = *c;
+    (void)plan_ref(c->plan);
+    memcpy(ch->streams, c->streams, c->n_streams * sizeof *c->streams);
+    ch->conf.streams = ch->streams;
+    ch->arg = &ch->conf;
+    return change(ch, false, e);
+}
+
+/* ---- streams that leave ---- */
+
+static bool named(const void *arg, int id)
+{
+    const struct leaving *l = arg;
+
+    for (uint32_t i = 0; i < l->n && l->ids != NULL; i++) {
+        if (l->ids[i] == id) {
+            return true;
+        }
+    }
+    return l->ids == NULL;
+}
+
+static bool retire_here(struct delivery *d, const void *arg, struct err *e)
+{
+    const struct leaving *l = arg;
+
+    (void)e;
+    d->left |= l->left;
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        struct outlet *o = &d->outlets[i];
+
+        o->wanted &= !l->left;
+        if (o->consumer != NULL && !o->wanted && named(l, o->conf.id)) {
+            outlet_retire(o, d->spool, d->journal);
+        }
+    }
+    return true;
+}
+
+void delivery_retire(struct delivery *d, bool left, const int *ids, uint32_t n)
+{
+    const struct leaving l = {left, ids, n};
+    struct change *ch;
+    struct err e;
+
+    if (d->over) {
+        (void)hold_retire(d, left, named, &l);
+        return;
+    }
+    ch = change_new(d, retire_here);
+    ch->leaving = (struct leaving){left, ids == NULL ? NULL : ch->ids, n};
+    if (ids != NULL) {
+        memcpy(ch->ids, ids, n * sizeof *ids);
+    }
+    ch->arg = &ch->leaving;
+    if (!change(ch, true, &e)) {
+        char quoted[ERR_TEXT_MAX + 16];
+
+        log_write(LOG_WARN, "sink", "sink=%s status=retires_later why=%s", d->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
+/* ---- breakers by hand ---- */
+
+struct forcing {
+    struct delivery *d;
+    bool open;
+};
+
+static void on_force(void *arg)
+{
+    struct forcing *f = arg;
+
+    if (f->d->sink != NULL) {
+        f->d->ops->force(f->d->sink, f->open);
+    }
+    pump_later(f->d);
+    free(f);
+}
+
+bool delivery_force(struct delivery *d, bool open)
+{
+    struct forcing *f;
+
+    if (d->over || d->ops->force == NULL) {
+        return false;
+    }
+    f = mem_alloc(sizeof *f);
+    *f = (struct forcing){d, open};
+    mailbox_post(&d->mail, on_force, f);
+    return true;
+}

@@ -1,0 +1,126 @@
+/* The end of a delivery: flushed, handed over, freed. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "delivery/internal.h"
+
+/* All but its place in the spool. */
+static void close_delivery(struct delivery *d)
+{
+    if (d->sink != NULL) {
+        d->ops->close(d->sink);
+        d->sink = NULL;
+    }
+    while (d->kept != NULL) {
+        struct kept_verdict *next = d->kept->next;
+
+        free(d->kept);
+        d->kept = next;
+    }
+    replay_free(d);
+    dead_close(&d->dead);
+    while (d->failed != NULL) {
+        struct batch *next = d->failed->next;
+
+        batch_free(d->failed);
+        d->failed = next;
+    }
+    journal_close(d->journal);
+    d->journal = NULL;
+    stats_set(d->lag, 0);
+    stats_set(d->left_events, 0);
+    stats_set(d->oldest, 0);
+    stats_set(d->holding, 0);
+}
+
+void delivery_free(struct delivery *d)
+{
+    close_delivery(d);
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        outlet_close(&d->outlets[i]);
+    }
+    while (d->pool != NULL) {
+        struct batch *next = d->pool->next;
+
+        batch_free(d->pool);
+        d->pool = next;
+    }
+    mailbox_fini(&d->mail);
+    ev_loop_destroy(d->loop);
+    latch_fini(&d->ended);
+    (void)pthread_cond_destroy(&d->changed);
+    (void)pthread_mutex_destroy(&d->lock);
+    plan_unref(d->plan);
+    free(d);
+}
+
+/* For a flush that ends in time, the sink's closing and the journal. */
+enum { GRACE_MS = 2000 };
+
+static void on_stop(void *arg)
+{
+    struct delivery *d = arg;
+
+    d->drain_until_ns = d->stop_ns;
+    d->draining = true;
+    pump_later(d);
+}
+
+void delivery_ask_stop(struct delivery *d, uint64_t until_ns)
+{
+    if (!d->over && d->stop_ns == 0) {
+        d->stop_ns = until_ns;
+        mailbox_post(&d->mail, on_stop, d);
+    }
+}
+
+enum delivery_end delivery_join(struct delivery *d, uint64_t until_ns)
+{
+    bool empty = d->over && d->status.left == 0;
+
+    if (!d->over) {
+        if (!latch_wait(&d->ended, until_ns)) {
+            return DELIVERY_STUCK;
+        }
+        (void)pthread_join(d->thread, NULL);
+        empty = d->empty;
+    }
+    delivery_free(d);
+    return empty ? DELIVERY_EMPTY : DELIVERY_LEFT;
+}
+
+enum delivery_end delivery_stop(struct delivery *d, int64_t flush_ms)
+{
+    uint64_t until_ns = clock_mono_ns() + (uint64_t)flush_ms * 1000000u;
+
+    delivery_ask_stop(d, until_ns);
+    return delivery_join(d, until_ns + GRACE_MS * 1000000ull);
+}
+
+static void on_hand_over(void *arg)
+{
+    struct delivery *d = arg;
+
+    d->drain_until_ns = d->stop_ns;
+    d->pausing = true;
+    pump_later(d);
+}
+
+bool delivery_hand_over(struct delivery *d, int64_t ms)
+{
+    if (d->over) {
+        return true;
+    }
+    if (d->stop_ns == 0) {
+        d->stop_ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
+        mailbox_post(&d->mail, on_hand_over, d);
+    }
+    if (!latch_wait(&d->ended, d->stop_ns + GRACE_MS * 1000000ull)) {
+        return false;
+    }
+    (void)pthread_join(d->thread, NULL);
+    close_delivery(d);
+    d->ops = &sink_absent;
+    d->over = true;
+    return true;
+}

@@ -1,0 +1,293 @@
+#include "delivery/dead.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/err.h"
+#include "base/folder.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "decode/quote.h"
+
+#define TELL_EVERY_NS 1000000000ull
+enum { MARK_TAIL = 256, CUT_MAX = 256 << 20 };
+
+enum { FRAME_BYTES = 2048, WHY_MAX = 600 };
+
+void dead_init(struct dead *d, const char *data_dir, const char *sink)
+{
+    *d = (struct dead){.fd = -1};
+    (void)snprintf(d->sink, sizeof d->sink, "%s", sink);
+    (void)snprintf(d->path, sizeof d->path, "%s/dead/sink-%s.ndjson", data_dir,
+                   sink);
+}
+
+static bool make_folder(const struct dead *d, struct err *e)
+{
+    char dir[sizeof d->path];
+
+    (void)snprintf(dir, sizeof dir, "%s", d->path);
+    *strrchr(dir, '/') = '\0';
+    return mkdir(dir, 0750) == 0 || errno == EEXIST ||
+           err_errno(e, errno, "%s", dir);
+}
+
+/* Whether the open file is the one of that name. */
+static bool still_there(const struct dead *d)
+{
+    struct stat named, open;
+
+    return stat(d->path, &named) == 0 && fstat(d->fd, &open) == 0 &&
+           named.st_ino == open.st_ino && named.st_dev == open.st_dev;
+}
+
+/* The file that has the name now, and its length. */
+static bool open_file(struct dead *d, struct err *e)
+{
+    struct stat st;
+
+    if (d->fd >= 0 && !still_there(d)) {
+        (void)close(d->fd);
+        d->fd = -1;
+    }
+    if (d->fd < 0) {
+        if (!make_folder(d, e)) {
+            return false;
+        }
+        d->fd = open(d->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+        if (d->fd < 0) {
+            return err_errno(e, errno, "%s", d->path);
+        }
+        if (!folder_sync_of(d->path, e)) {
+            return false;
+        }
+    }
+    if (fstat(d->fd, &st) != 0) {
+        return err_errno(e, errno, "%s", d->path);
+    }
+    d->length = (uint64_t)st.st_size;
+    return true;
+}
+
+/* Which file it is, and its last bytes before length. */
+static bool make_mark(const struct dead *d, uint64_t length,
+                      char mark[DEAD_MARK_BYTES], struct err *e)
+{
+    char tail[MARK_TAIL];
+    size_t n = length < sizeof tail ? (size_t)length : sizeof tail;
+    struct stat st;
+    ssize_t got = pread(d->fd, tail, n, (off_t)(length - n));
+
+    if (got < 0 || fstat(d->fd, &st) != 0) {
+        return err_errno(e, errno, "%s: read", d->path);
+    }
+    (void)snprintf(mark, DEAD_MARK_BYTES, "%lx-%08x", (unsigned long)st.st_ino,
+                   crc32c(0, tail, (size_t)got));
+    return true;
+}
+
+/* Only letters of this sink, the last one torn perhaps. */
+static bool only_letters(const struct dead *d, const char *p, size_t n)
+{
+    static const char head[] = "{\"event\":";
+    char frame[160];
+    size_t at = 0;
+
+    (void)snprintf(frame, sizeof frame, ",\"sink\":\"%s\",\"stream\":\"",
+                   d->sink);
+    while (at < n) {
+        const char *end = memchr(p + at, '\n', n - at);
+        size_t line = end == NULL ? n - at : (size_t)(end - p) - at;
+        size_t k = line < sizeof head - 1 ? line : sizeof head - 1;
+
+        if (memcmp(p + at, head, k) != 0 ||
+            (end != NULL &&
+             memmem(p + at, line, frame, strlen(frame)) == NULL)) {
+            return false;
+        }
+        at += line + 1;
+    }
+    return true;
+}
+
+/* What lies behind length: letters that the journal does not know, or what somebody
+ * else has written. */
+static bool cut_unknown(struct dead *d, uint64_t length, struct err *e)
+{
+    size_t n = (size_t)(d->length - length);
+    char *p;
+    bool cut;
+
+    if (n > CUT_MAX) {
+        return true; /* more than one attempt puts */
+    }
+    p = mem_alloc(n + 1);
+    cut = pread(d->fd, p, n, (off_t)length) == (ssize_t)n && only_letters(d, p, n);
+    free(p);
+    if (!cut) {
+        return true;
+    }
+    if (ftruncate(d->fd, (off_t)length) != 0) {
+        return err_errno(e, errno, "%s", d->path);
+    }
+    d->length = length;
+    return true;
+}
+
+bool dead_open(struct dead *d, uint64_t length, const char *mark, struct err *e)
+{
+    char now[DEAD_MARK_BYTES];
+    struct stat st;
+
+    if (stat(d->path, &st) != 0) {
+        d->length = d->synced = d->kept = 0; /* none yet, or it was taken away */
+        return errno == ENOENT || errno == ENOTDIR ||
+               err_errno(e, errno, "%s", d->path);
+    }
+    if (!open_file(d, e)) {
+        return false;
+    }
+    if (length != UINT64_MAX && d->length > length && mark[0] != '\0') {
+        if (!make_mark(d, length, now, e) ||
+            (strcmp(now, mark) == 0 && !cut_unknown(d, length, e))) {
+            return false;
+        }
+    }
+    d->kept = d->synced = d->begun = d->length;
+    return make_mark(d, d->length, d->mark, e);
+}
+
+uint64_t dead_bytes(const struct dead *d)
+{
+    struct stat st;
+
+    return stat(d->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+bool dead_begin(struct dead *d, bool *tell, struct err *e)
+{
+    char now[DEAD_MARK_BYTES];
+
+    if (!open_file(d, e) || !make_mark(d, d->length, now, e)) {
+        return false;
+    }
+    *tell = d->length != d->kept || strcmp(now, d->mark) != 0;
+    memcpy(d->mark, now, sizeof now);
+    d->begun = d->length;
+    d->synced = d->length;
+    d->whole = true;
+    return true;
+}
+
+/* To the end of the file, wherever that is by now. */
+static bool append(struct dead *d, size_t n, struct err *e)
+{
+    ssize_t w = write(d->fd, d->line, n);
+    int why = w < 0 ? errno : ENOSPC;
+    off_t end = w < 0 ? 0 : lseek(d->fd, 0, SEEK_CUR);
+    struct stat st;
+
+    if (w == (ssize_t)n && end >= 0) {
+        d->whole &= (uint64_t)end - n == d->length;
+        d->length = (uint64_t)end;
+        return true;
+    }
+    /* A part of a line that is the last in the file is ours. */
+    if (w > 0 && end >= w && fstat(d->fd, &st) == 0 && st.st_size == end) {
+        (void)!ftruncate(d->fd, end - w);
+    }
+    return err_errno(e, why, "%s", d->path);
+}
+
+bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
+{
+    size_t room = l->event.n + FRAME_BYTES + 6 * WHY_MAX, n;
+    struct str why = {l->why.p, text_cut(l->why, WHY_MAX)};
+    char position[POSITION_MAX];
+
+    if (room > d->line_room) {
+        d->line_room = room;
+        d->line = mem_realloc(d->line, room);
+    }
+    n = (size_t)snprintf(d->line, room, "{\"event\":%.*s,\"sink\":\"%.*s\","
+                         "\"stream\":\"%.*s\",\"reason\":\"refused\","
+                         "\"code\":%d,\"why\":",
+                         (int)l->event.n, l->event.p, (int)l->sink.n, l->sink.p,
+                         (int)l->at.stream.n, l->at.stream.p, l->code);
+    (void)position_write(&l->at, position);
+    /* A server's words may be cut within a character, or be no UTF-8 at all. */
+    n += quote_mended(why, d->line + n);
+    n += (size_t)snprintf(d->line + n, room - n,
+                          ",\"position\":\"%s\",\"time\":%ld,"
+                          "\"generation\":%lu}\n",
+                          position, (long)l->time_ms,
+                          (unsigned long)l->generation);
+    return append(d, n, e);
+}
+
+void dead_tell(struct dead *d, const char *sink, int code, const char *why,
+               uint32_t n)
+{
+    uint64_t now = clock_mono_ns();
+    char quoted[400];
+
+    d->untold += n;
+    if (d->told_ns != 0 && now - d->told_ns < TELL_EVERY_NS) {
+        return;
+    }
+    log_write(LOG_WARN, "dead_letter", "sink=%s events=%lu code=%d why=%s", sink,
+              (unsigned long)d->untold, code,
+              log_quote(quoted, sizeof quoted, why));
+    d->told_ns = now;
+    d->untold = 0;
+}
+
+bool dead_sync(struct dead *d, struct err *e)
+{
+    struct stat st;
+
+    if (fstat(d->fd, &st) == 0 && st.st_nlink == 0) {
+        return err_set(e, "%s was deleted while letters were written to it", d->path);
+    }
+    if (d->synced != d->length && fdatasync(d->fd) != 0) {
+        return err_errno(e, errno, "%s: fdatasync", d->path);
+    }
+    d->synced = d->length;
+    return make_mark(d, d->length, d->mark, e);
+}
+
+void dead_keep(struct dead *d)
+{
+    d->kept = d->length;
+}
+
+/* Where another program has written between or behind them, letters are there twice
+ * then: their positions tell. */
+void dead_rewind(struct dead *d)
+{
+    struct stat st;
+
+    if (d->fd >= 0 && d->whole && d->length > d->begun && fstat(d->fd, &st) == 0 &&
+        (uint64_t)st.st_size == d->length) {
+        (void)!ftruncate(d->fd, (off_t)d->begun);
+    }
+    d->kept = UINT64_MAX; /* the journal is told anew */
+}
+
+void dead_close(struct dead *d)
+{
+    if (d->fd >= 0) {
+        (void)close(d->fd);
+    }
+    free(d->line);
+    d->fd = -1;
+    d->line = NULL;
+}

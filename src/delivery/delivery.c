@@ -1,0 +1,424 @@
+/* A sink's delivery as the supervisor holds it: started, altered, stopped. */
+#include "delivery/delivery.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/folder.h"
+#include "base/mem.h"
+#include "delivery/internal.h"
+
+struct outlet *outlet_of(struct delivery *d, struct str stream)
+{
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        if (str_eq(str_of(d->outlets[i].name), stream)) {
+            return &d->outlets[i];
+        }
+    }
+    return NULL;
+}
+
+/* A place that no stream has; NULL: there is none. */
+static struct outlet *add_outlet(struct delivery *d, struct str stream)
+{
+    uint32_t at = 0;
+    struct outlet *o;
+
+    while (at < d->n_outlets &&
+           (d->outlets[at].wanted || d->outlets[at].known ||
+            d->outlets[at].consumer != NULL)) {
+        at++;
+    }
+    if (at == PLAN_STREAMS_MAX) {
+        return NULL;
+    }
+    d->n_outlets += at == d->n_outlets;
+    o = &d->outlets[at];
+    outlet_forget(o);
+    o->number = at;
+    (void)snprintf(o->name, sizeof o->name, "%.*s", (int)stream.n, stream.p);
+    d->streams[at].synced = false;
+    (void)snprintf(d->streams[at].name, sizeof d->streams[at].name, "%.*s",
+                   (int)stream.n, stream.p);
+    return o;
+}
+
+static void on_settle(void *arg, struct str stream,
+                      const struct batch_range *ranges, uint32_t n)
+{
+    struct outlet *o = outlet_of(arg, stream);
+
+    for (uint32_t i = 0; o != NULL && i < n; i++) {
+        (void)cursors_settle(&o->cursors, &ranges[i]);
+    }
+}
+
+/* A journal that was another sink's says nothing of this one's dead letters, but
+ * what was planned under that name is known to servers by it. */
+static void take_head(struct delivery *d, const struct record *r)
+{
+    struct str origin = r->stream.n > 0 ? r->stream : r->id;
+
+    d->fresh = r->id.n > 0 && !str_eq(r->id, str_of(d->name));
+    if (origin.n > 0) {
+        (void)snprintf(d->origin, sizeof d->origin, "%.*s", (int)origin.n,
+                       origin.p);
+    }
+}
+
+void on_journal_record(void *arg, const struct record *r)
+{
+    struct delivery *d = arg;
+    struct outlet *o = outlet_of(d, r->stream);
+
+    /* Also streams that the policy has no more: see ending.c. */
+    if (o == NULL && r->type == RECORD_START && r->value == 0) {
+        o = add_outlet(d, r->stream);
+        d->crowded |= o == NULL;
+    }
+    switch (r->type) {
+    case RECORD_HEAD:
+        take_head(d, r);
+        break;
+    case RECORD_START:
+        if (o != NULL && r->value != 0) {
+            outlet_forget(o);
+        } else if (o != NULL) {
+            o->known = true;
+            if (r->n_ranges > 0) {
+                cursors_start(&o->cursors, r->ranges[0].epoch,
+                              r->ranges[0].worker, r->ranges[0].first);
+            }
+        }
+        break;
+    case RECORD_PLAN:
+        if (o != NULL) {
+            outlet_plan(o, r->value, r->id, r->ranges, r->n_ranges);
+            if (r->time_ms != 0) {
+                outlet_prove(o, r->value);
+            }
+        }
+        break;
+    case RECORD_SPLIT:
+        if (o != NULL) {
+            outlet_split(o, r->value, r->ranges, r->n_ranges);
+        }
+        break;
+    case RECORD_RETIRE:
+        if (o != NULL) {
+            outlet_bound(o, r);
+        }
+        break;
+    case RECORD_DEAD:
+        d->dead_known = r->value; /* smaller, where the file was taken away */
+        (void)snprintf(d->dead_mark, sizeof d->dead_mark, "%.*s", (int)r->name.n,
+                       r->name.p);
+        on_settle(d, r->stream, r->ranges, r->n_ranges);
+        break;
+    case RECORD_DONE:
+    case RECORD_SKIP:
+        on_settle(d, r->stream, r->ranges, r->n_ranges);
+        break;
+    case RECORD_FILE:
+    case RECORD_SEAL:
+        if (d->ops->replay != NULL) {
+            d->ops->replay(d->sink, r);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_wake(void *arg)
+{
+    struct delivery *d = arg;
+
+    ev_async_send(d->loop, &d->woken);
+}
+
+static void *run(void *arg)
+{
+    struct delivery *d = arg;
+    char name[16];
+
+    (void)snprintf(name, sizeof name, "%.15s", d->name);
+    (void)pthread_setname_np(pthread_self(), name);
+    pump(d);
+    (void)ev_run(d->loop, 0);
+    /* Here, for it may take a while: nobody else waits for it. */
+    d->ops->close(d->sink);
+    d->sink = NULL;
+    latch_open(&d->ended);
+    return NULL;
+}
+
+static void make_cells(struct delivery *d)
+{
+    char sink[160], labels[224];
+
+    (void)stats_label_pair(sink, sizeof sink, "sink", d->name);
+    d->delivered = stats_counter("sluice_delivered_events_total",
+                                 "Events that a sink has taken.", sink);
+    d->retries = stats_counter("sluice_sink_retries_total",
+                               "Times that a sink could not take a batch.",
+                               sink);
+    d->lag = stats_gauge("sluice_sink_lag_bytes",
+                         "Bytes of the spool that a sink has not released.",
+                         sink);
+    pump_cells(d, sink);
+    d->holding = stats_gauge("sluice_sink_holding",
+                             "1 while a sink can't take anything.", sink);
+    d->lost = stats_gauge("sluice_sink_lost_events",
+                          "Events that the spool lost before they were "
+                          "delivered.",
+                          sink);
+    d->skipped = stats_gauge("sluice_sink_skipped_events",
+                             "Events given up beyond max_lag.", sink);
+    for (int i = BATCH_SIZE; i < BATCH_N_REASONS; i++) {
+        (void)snprintf(labels, sizeof labels, "%s,reason=\"%s\"", sink,
+                       batch_reason_name((enum batch_reason)i));
+        d->reasons[i] = stats_counter("sluice_batches_total",
+                                      "Batches by why they were sent.", labels);
+    }
+    d->replayed = stats_counter("sluice_dead_replayed_events_total",
+                                "Dead letters that a sink has taken at a replay.",
+                                sink);
+    d->dead_events = stats_counter("sluice_dead_events_total",
+                                   "Events that a sink refused for good.", sink);
+    d->dead_bytes = stats_gauge("sluice_dead_bytes",
+                                "Bytes of a sink's dead letters.", sink);
+    d->target_gauge = stats_gauge("sluice_batch_target",
+                                  "Events that a batch is to have now.", sink);
+    d->batch_bytes = stats_histogram("sluice_batch_bytes", "Bytes a batch.",
+                                     sink, STATS_COUNT);
+    d->batch_events = stats_histogram("sluice_batch_events",
+                                      "Events a batch.", sink, STATS_COUNT);
+    d->age = stats_histogram("sluice_delivery_age_seconds",
+                             "Age of a batch's oldest event when it was taken.",
+                             sink, STATS_NS);
+}
+
+bool take_streams(struct delivery *d, const struct delivery_conf *c,
+                  struct err *e)
+{
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        d->outlets[i].wanted = false;
+    }
+    for (uint32_t k = 0; k < c->n_streams; k++) {
+        const struct delivery_stream *st = &c->streams[k];
+        struct outlet *o = outlet_of(d, str_of(st->name));
+
+        o = o != NULL ? o : add_outlet(d, str_of(st->name));
+        if (o == NULL) {
+            return err_set(e, "more than %d streams, those that retire "
+                              "included",
+                           PLAN_STREAMS_MAX);
+        }
+        o->wanted = true;
+        d->streams[o->number].synced = st->synced;
+    }
+    return true;
+}
+
+/* What the journal knows of, and the policy does not. */
+static bool open_left(struct delivery *d, struct outlet *o, struct err *e)
+{
+    char name[sizeof o->name];
+    struct delivery_stream st = {.name = name, .from_oldest = true};
+
+    memcpy(name, o->name, sizeof name);
+    st.id = spool_stream_left(d->spool, o->name, e);
+    if (st.id < 0) {
+        return false;
+    }
+    outlet_open(o, d->spool, &st, d->name, on_wake, d);
+    outlet_bound_old(o, spool_epoch(d->spool));
+    return true;
+}
+
+bool open_outlets(struct delivery *d, const struct delivery_conf *c,
+                  struct err *e)
+{
+    for (uint32_t k = 0; k < c->n_streams; k++) {
+        const struct delivery_stream *st = &c->streams[k];
+        struct outlet *o = outlet_of(d, str_of(st->name));
+
+        if (o->consumer == NULL) {
+            outlet_open(o, d->spool, st, d->name, on_wake, d);
+        } else {
+            outlet_apply(o, st);
+        }
+        if (!outlet_return(o, d->journal, e) ||
+            !outlet_look(o, d->journal, e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool open_all(struct delivery *d, const struct delivery_conf *c,
+                     struct err *e)
+{
+    if (!open_outlets(d, c, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        struct outlet *o = &d->outlets[i];
+
+        if (o->consumer == NULL && o->known && !open_left(d, o, e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool open_journal(struct delivery *d, const char *spool_dir,
+                         struct err *e)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/sinks", spool_dir);
+    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+        return err_errno(e, errno, "%s", path);
+    }
+    /* A sink without a journal would be a new one, and begin at now. */
+    if (!folder_sync(spool_dir, e)) {
+        return false;
+    }
+    d->journal = journal_open(d->journal_path, on_journal_record, d, e);
+    return d->journal != NULL;
+}
+
+const struct sink_ops *sink_ops_of(enum sink_kind kind)
+{
+    static const struct sink_ops *const ops[] = {
+        [SINK_KIND_NULL] = &sink_null,
+        [SINK_KIND_FILE] = &sink_file,
+        [SINK_KIND_KAFKA] = &sink_kafka,
+        [SINK_KIND_CLICKHOUSE] = &sink_clickhouse,
+        [SINK_KIND_HTTP] = &sink_http};
+
+    return ops[kind];
+}
+
+static const char *uuid_of(const void *spool, uint32_t epoch)
+{
+    return spool_uuid_of(spool, epoch);
+}
+
+static bool open_sink(struct delivery *d, const struct delivery_conf *c,
+                      struct err *e)
+{
+    struct sink_conf conf = {.plan = c->sink,
+                             .data_dir = c->data_dir,
+                             .spool_uuid = spool_uuid(c->spool),
+                             .uuid_of = uuid_of,
+                             .spool = c->spool,
+                             .folders = c->folders,
+                             .origin = d->origin,
+                             .streams = d->streams,
+                             .loop = d->loop,
+                             .journal = &d->journal,
+                             .hooks = &d->hooks,
+                             .done = pump_done,
+                             .settle = on_settle,
+                             .arg = d};
+
+    d->ops = c->absent != NULL ? &sink_absent : sink_ops_of(c->sink->kind);
+    d->sink = d->ops->open(&conf, e);
+    if (d->sink == NULL || !open_journal(d, c->spool_dir, e) ||
+        (d->ops->recover != NULL && !d->ops->recover(d->sink, e))) {
+        return false;
+    }
+    if (d->crowded) {
+        return err_set(e, "its journal knows more than %d streams",
+                       PLAN_STREAMS_MAX);
+    }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        outlet_replayed(&d->outlets[i]);
+    }
+    dead_init(&d->dead, c->data_dir, d->name);
+    /* Letters that no journal of its own names are an earlier sink's. */
+    return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, d->dead_mark,
+                     e);
+}
+
+struct delivery *delivery_new(const struct delivery_conf *c)
+{
+    struct delivery *d = mem_zalloc(sizeof *d);
+
+    d->loop = ev_loop_new(EVFLAG_AUTO);
+    d->dead.fd = -1;
+    if (getrandom(d->random, sizeof d->random, 0) < 0) {
+        d->random[0] = (unsigned short)clock_mono_ns();
+    }
+    d->last_id = (uint64_t)spool_epoch(c->spool) << 32;
+    d->hooks = c->hooks;
+    d->spool = c->spool;
+    d->conf = c->sink;
+    d->plan = plan_ref(c->plan);
+    d->left = c->left;
+    atomic_init(&d->waiting, c->wait);
+    d->retired = c->retired;
+    d->retired_arg = c->arg;
+    (void)snprintf(d->name, sizeof d->name, "%s", c->sink->name);
+    (void)snprintf(d->origin, sizeof d->origin, "%s", c->sink->name);
+    (void)snprintf(d->journal_path, sizeof d->journal_path,
+                   "%s/sinks/%s.journal", c->spool_dir, d->name);
+    d->fresh = true;
+    (void)pthread_mutex_init(&d->lock, NULL);
+    latch_condition(&d->changed);
+    latch_init(&d->ended);
+    mailbox_init(&d->mail, d->loop);
+    make_cells(d);
+    pump_watch(d);
+    return d;
+}
+
+struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
+{
+    struct delivery *d = delivery_new(c);
+    sigset_t all, before;
+    struct err why;
+    int rc;
+
+    if (!take_streams(d, c, &why) || !open_sink(d, c, &why) ||
+        !open_all(d, c, &why) || !pump_try_compact(d, &why)) {
+        (void)err_set(e, "sink \"%s\": %s", c->sink->name, why.text);
+        delivery_free(d);
+        return NULL;
+    }
+    if (c->absent != NULL) {
+        d->status.holding = true;
+        (void)snprintf(d->status.why, sizeof d->status.why, "%s", c->absent);
+    }
+    pump_show(d);
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&d->thread, NULL, run, d);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc != 0) {
+        (void)err_errno(e, rc, "sink \"%s\": thread", c->sink->name);
+        delivery_free(d);
+        return NULL;
+    }
+    return d;
+}
+
+void delivery_status(const struct delivery *d, struct delivery_status *out)
+{
+    struct delivery *m = (struct delivery *)(uintptr_t)d;
+
+    (void)pthread_mutex_lock(&m->lock);
+    *out = m->status;
+    (void)pthread_mutex_unlock(&m->lock);
+}

@@ -1,0 +1,239 @@
+/* A stream that the policy no longer sends to a sink: what was there up to the
+ * reload is delivered still, and no more. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "delivery/subscription.h"
+
+enum { SHARDS_MAX = 4096 };
+
+uint64_t outlet_end(const struct outlet *o, uint32_t epoch, uint32_t worker)
+{
+    if (!o->bound || epoch < o->ends_epoch) {
+        return UINT64_MAX;
+    }
+    for (uint32_t i = 0; i < o->n_ends; i++) {
+        if (o->ends[i].epoch == epoch && o->ends[i].worker == worker) {
+            return o->ends[i].seq;
+        }
+    }
+    return 0;
+}
+
+/* The readers and the spool learn of other ends. */
+static void tell(struct outlet *o)
+{
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        o->readers[i].end = outlet_end(o, o->readers[i].epoch,
+                                       o->readers[i].worker);
+    }
+    if (o->consumer != NULL && o->bound) {
+        spool_consumer_leave(o->consumer, o->ends_epoch, o->ends, o->n_ends);
+    }
+}
+
+static uint32_t bound_records(const struct outlet *o, uint32_t from,
+                              struct batch_range *ranges, struct record *out)
+{
+    uint32_t n = 0;
+
+    while (from + n < o->n_ends && n < RECORD_RANGES_MAX) {
+        const struct spool_pos *p = &o->ends[from + n];
+
+        ranges[n++] = (struct batch_range){p->epoch, p->worker, p->seq, 0};
+    }
+    *out = (struct record){.type = RECORD_RETIRE,
+                           .value = o->ends_epoch,
+                           .stream = str_of(o->name),
+                           .ranges = ranges,
+                           .n_ranges = n};
+    return n;
+}
+
+void outlet_emit_bound(const struct outlet *o, struct journal_draft *draft)
+{
+    struct batch_range ranges[RECORD_RANGES_MAX];
+    struct record r;
+    uint32_t at = 0;
+
+    if (o->bound) {
+        do {
+            at += bound_records(o, at, ranges, &r);
+            journal_emit(draft, &r);
+        } while (at < o->n_ends);
+    }
+}
+
+void outlet_retire(struct outlet *o, struct spool *spool, struct journal *j)
+{
+    struct batch_range ranges[RECORD_RANGES_MAX];
+    char quoted[ERR_TEXT_MAX + 16];
+    struct record r;
+    struct err e;
+    uint32_t at = 0;
+    bool ok = true;
+
+    if (o->bound) {
+        return;
+    }
+    o->n_ends = spool_ends(spool, o->conf.id, NULL, 0);
+    o->ends = mem_realloc(o->ends, (o->n_ends + 1) * sizeof *o->ends);
+    o->n_ends = spool_ends(spool, o->conf.id, o->ends, o->n_ends);
+    o->ends_epoch = spool_epoch(spool);
+    o->bound = true;
+    do {
+        at += bound_records(o, at, ranges, &r);
+        ok = ok && journal_append(j, &r, &e);
+    } while (at < o->n_ends);
+    if (!ok || !journal_sync(j, &e)) {
+        log_write(LOG_WARN, "sink", "stream=%s status=retiring why=%s", o->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+    tell(o);
+}
+
+void outlet_bound(struct outlet *o, const struct record *r)
+{
+    o->bound = r->value != 0;
+    if (o->ends_epoch != r->value) {
+        o->n_ends = 0;
+    }
+    o->ends_epoch = (uint32_t)r->value;
+    o->ends = mem_realloc(o->ends,
+                          (o->n_ends + r->n_ranges + 1) * sizeof *o->ends);
+    for (uint32_t i = 0; i < r->n_ranges; i++) {
+        o->ends[o->n_ends++] = (struct spool_pos){
+            r->ranges[i].epoch, r->ranges[i].worker, r->ranges[i].first};
+    }
+}
+
+void outlet_bound_old(struct outlet *o, uint32_t epoch)
+{
+    if (!o->bound) {
+        o->bound = true;
+        o->ends_epoch = epoch;
+        o->n_ends = 0;
+    }
+    tell(o);
+}
+
+/* What lies behind the end and the spool no longer has is not owed: nobody was
+ * promised that this sink would take it. */
+static bool pass_gaps(struct outlet *o, const struct cursor *c, struct journal *j,
+                      struct err *e)
+{
+    uint64_t owed = outlet_end(o, c->epoch, c->worker), end;
+    struct spool_pos at = {c->epoch, c->worker, owed > c->next ? owed : c->next};
+
+    if (owed == UINT64_MAX) {
+        return true;
+    }
+    while (spool_hole(o->consumer, &at, &end)) {
+        struct batch_range gone = {at.epoch, at.worker, at.seq, end - at.seq};
+        struct record r = {.type = RECORD_DONE,
+                           .stream = str_of(o->name),
+                           .ranges = &gone,
+                           .n_ranges = 1};
+
+        if (!journal_append(j, &r, e)) {
+            return false;
+        }
+        outlet_pass(o, &gone);
+        outlet_settle(o, &gone, 1);
+        at.seq = end;
+    }
+    return true;
+}
+
+/* Blocks of which it took a part are read again. */
+static void read_on(struct outlet *o, struct outlet_reader *r)
+{
+    if (r->end != UINT64_MAX) {
+        outlet_reread(o, r);
+    }
+}
+
+bool outlet_return(struct outlet *o, struct journal *j, struct err *e)
+{
+    struct record r = {.type = RECORD_RETIRE, .stream = str_of(o->name)};
+
+    if (!o->bound) {
+        return true;
+    }
+    spool_consumer_return(o->consumer);
+    for (uint32_t i = 0; i < o->cursors.n; i++) {
+        if (!pass_gaps(o, &o->cursors.shards[i], j, e)) {
+            tell(o);
+            return false;
+        }
+    }
+    if (!journal_append(j, &r, e)) {
+        tell(o);
+        return false;
+    }
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        read_on(o, &o->readers[i]);
+    }
+    o->bound = false;
+    o->n_ends = 0;
+    tell(o);
+    return true;
+}
+
+void outlet_forget(struct outlet *o)
+{
+    char name[sizeof o->name];
+    bool wanted = o->wanted;
+
+    memcpy(name, o->name, sizeof name);
+    outlet_close(o);
+    memcpy(o->name, name, sizeof o->name);
+    o->wanted = wanted;
+}
+
+bool outlet_finished(const struct outlet *o)
+{
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        if (!o->readers[i].ended && o->readers[i].next < o->readers[i].end) {
+            return false;
+        }
+    }
+    return o->bound && o->n_unknown == 0 && outlet_idle(o);
+}
+
+/* Events of the shard from its cursor on, less those settled ahead of it. */
+static uint64_t left_of(const struct outlet *o, const struct spool_shard_id *id)
+{
+    const struct cursor *c = cursors_find(&o->cursors, id->epoch, id->worker);
+    uint64_t end = outlet_end(o, id->epoch, id->worker);
+    uint64_t from = c == NULL ? id->first : c->next, n;
+
+    end = id->next < end ? id->next : end;
+    n = end > from ? end - from : 0;
+    for (uint32_t i = 0; c != NULL && i < c->n_ahead; i++) {
+        uint64_t ahead = c->ahead[i].end - c->ahead[i].first;
+
+        n -= c->ahead[i].end <= end && ahead <= n ? ahead : 0;
+    }
+    return n;
+}
+
+uint64_t outlet_left(const struct outlet *o)
+{
+    struct spool_shard_id *ids;
+    uint32_t room = spool_shards(o->consumer, NULL, 0), n;
+    uint64_t left = 0;
+
+    room = room < SHARDS_MAX ? room : SHARDS_MAX;
+    ids = mem_alloc((room + 1) * sizeof *ids);
+    n = spool_shards(o->consumer, ids, room);
+    n = n < room ? n : room;
+    for (uint32_t i = 0; i < n; i++) {
+        left += left_of(o, &ids[i]);
+    }
+    free(ids);
+    return left;
+}

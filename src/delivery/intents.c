@@ -1,0 +1,288 @@
+/* Batches that an earlier process planned: made anew as they were, and passed over
+ * by the readers. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "delivery/subscription.h"
+
+/* With room for n ranges, and none in it. */
+static struct outlet_plan *planned_new(uint64_t id, struct str target, uint32_t n)
+{
+    struct outlet_plan *p =
+        mem_alloc(sizeof *p + n * sizeof *p->ranges + target.n + 1);
+    char *text = (char *)(p->ranges + n);
+
+    if (target.n > 0) {
+        memcpy(text, target.p, target.n);
+    }
+    text[target.n] = '\0';
+    *p = (struct outlet_plan){.id = id, .target = text};
+    return p;
+}
+
+void outlet_plan(struct outlet *o, uint64_t id, struct str target,
+                 const struct batch_range *ranges, uint32_t n)
+{
+    struct outlet_plan *p = planned_new(id, target, n);
+    struct outlet_plan **at = &o->plans;
+
+    p->n = n;
+    memcpy(p->ranges, ranges, n * sizeof *ranges);
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    *at = p;
+}
+
+/* What of a is not in b: at most two ranges. */
+static uint32_t rest_of(const struct batch_range *a, const struct batch_range *b,
+                        struct batch_range *out)
+{
+    uint64_t a_end = a->first + a->n, b_end = b->first + b->n;
+    uint32_t n = 0;
+
+    if (a->epoch != b->epoch || a->worker != b->worker || b->first >= a_end ||
+        b_end <= a->first) {
+        out[0] = *a;
+        return 1;
+    }
+    if (a->first < b->first) {
+        out[n++] = (struct batch_range){a->epoch, a->worker, a->first,
+                                        b->first - a->first};
+    }
+    if (b_end < a_end) {
+        out[n++] = (struct batch_range){a->epoch, a->worker, b_end, a_end - b_end};
+    }
+    return n;
+}
+
+/* Makes *p anew without the range. */
+static void take_out(struct outlet_plan **p, const struct batch_range *range)
+{
+    struct outlet_plan *old = *p;
+    struct outlet_plan *new = planned_new(old->id, str_of(old->target), old->n + 1);
+
+    new->next = old->next;
+    new->proven = old->proven;
+    for (uint32_t i = 0; i < old->n; i++) {
+        new->n += rest_of(&old->ranges[i], range, new->ranges + new->n);
+    }
+    *p = new;
+    free(old);
+}
+
+void outlet_prove(struct outlet *o, uint64_t id)
+{
+    for (struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+        p->proven |= p->id == id;
+    }
+}
+
+void outlet_split(struct outlet *o, uint64_t id, const struct batch_range *ranges,
+                  uint32_t n)
+{
+    const char *target = "";
+    bool proven = false;
+
+    for (struct outlet_plan **at = &o->plans; *at != NULL; at = &(*at)->next) {
+        for (uint32_t i = 0; i < n && (*at)->id == id; i++) {
+            take_out(at, &ranges[i]);
+        }
+        target = (*at)->id == id ? (*at)->target : target;
+        proven |= (*at)->id == id && (*at)->proven;
+    }
+    outlet_plan(o, id, str_of(target), ranges, n);
+    if (proven) {
+        outlet_prove(o, id);
+    }
+}
+
+void outlet_pass(struct outlet *o, const struct batch_range *r)
+{
+    if (o->n_spans == o->spans_room) {
+        o->spans_room = o->spans_room == 0 ? 16 : 2 * o->spans_room;
+        o->spans = mem_realloc(o->spans, o->spans_room * sizeof *o->spans);
+    }
+    o->spans[o->n_spans++] =
+        (struct outlet_span){r->epoch, r->worker, r->first, r->first + r->n};
+}
+
+/* How many of the first of r are settled. */
+static uint64_t settled_first(const struct outlet *o, const struct batch_range *r)
+{
+    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+    uint64_t seq = r->first;
+
+    if (c == NULL) {
+        return 0;
+    }
+    seq = c->next > seq ? c->next : seq;
+    for (uint32_t i = 0; i < c->n_ahead; i++) {
+        if (c->ahead[i].first <= seq && c->ahead[i].end > seq) {
+            seq = c->ahead[i].end;
+        }
+    }
+    return seq - r->first < r->n ? seq - r->first : r->n;
+}
+
+/* Whether all of r is settled. */
+static bool settled(const struct outlet *o, const struct batch_range *r)
+{
+    return settled_first(o, r) == r->n;
+}
+
+/* Whether any of r is. */
+static bool touched(const struct outlet *o, const struct batch_range *r)
+{
+    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+    bool any = settled_first(o, r) > 0;
+
+    for (uint32_t i = 0; c != NULL && i < c->n_ahead; i++) {
+        any |= c->ahead[i].first < r->first + r->n && c->ahead[i].end > r->first;
+    }
+    return any;
+}
+
+/* A batch of which a part is settled was taken in part, or had bad rows: what is left
+ * of it says nothing of the table. Its parts have one id. */
+static void prove(struct outlet *o, const struct outlet_plan *by)
+{
+    bool any = false;
+
+    for (uint32_t i = 0; i < by->n; i++) {
+        any |= touched(o, &by->ranges[i]);
+    }
+    if (any) {
+        outlet_prove(o, by->id);
+    }
+}
+
+void outlet_replayed(struct outlet *o)
+{
+    struct outlet_plan **at = &o->plans;
+
+    for (const struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+        prove(o, p);
+    }
+    while (*at != NULL) {
+        struct outlet_plan *p = *at;
+        bool left = false;
+
+        for (uint32_t i = 0; i < p->n; i++) {
+            left |= !settled(o, &p->ranges[i]);
+        }
+        if (left) {
+            for (uint32_t i = 0; i < p->n; i++) {
+                outlet_pass(o, &p->ranges[i]);
+            }
+            at = &p->next;
+        } else {
+            *at = p->next;
+            free(p);
+        }
+    }
+    for (uint32_t i = 0; i < o->cursors.n; i++) {
+        const struct cursor *c = &o->cursors.shards[i];
+
+        for (uint32_t k = 0; k < c->n_ahead; k++) {
+            outlet_pass(o, &(struct batch_range){
+                               c->epoch, c->worker, c->ahead[k].first,
+                               c->ahead[k].end - c->ahead[k].first});
+        }
+    }
+}
+
+/* The events of the block that belong to r and are not settled. */
+static void rebuild_block(struct outlet *o, struct batch *b,
+                          const struct batch_range *r,
+                          const struct spool_block *block, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < block->n; i++) {
+        struct batch_range one = {r->epoch, r->worker, block->first + i, 1};
+
+        if (one.first >= r->first && one.first < r->first + r->n &&
+            !settled(o, &one)) {
+            const struct batch_source source = {block->payload, block->wall_ms,
+                                                block->key_hash};
+
+            batch_append(b, &one, &source,
+                         (const struct batch_entry *)(const void *)(
+                             block->entries + i),
+                         now_ms);
+        }
+    }
+}
+
+static bool rebuild_range(struct outlet *o, struct batch *b,
+                          const struct batch_range *r, int64_t now_ms)
+{
+    struct spool_cursor *cur = spool_cursor_open(
+        o->consumer, (struct spool_pos){r->epoch, r->worker, r->first});
+    uint64_t next = r->first, lost;
+    struct spool_block block;
+    bool ok = true;
+
+    while (ok && next < r->first + r->n) {
+        enum spool_read got = spool_cursor_next(cur, &block, &lost);
+
+        switch (got) {
+        case SPOOL_READ_OK:
+            rebuild_block(o, b, r, &block, now_ms);
+            next = block.first + block.n;
+            break;
+        case SPOOL_READ_GAP:
+        case SPOOL_READ_VOID: {
+            struct batch_range gone = {r->epoch, r->worker, next, lost};
+
+            /* It may be read more than once. */
+            o->lost += got == SPOOL_READ_GAP && !settled(o, &gone) ? lost : 0;
+            outlet_settle(o, &gone, 1);
+            next += lost;
+            break;
+        }
+        case SPOOL_READ_END:
+            next = r->first + r->n;
+            break;
+        case SPOOL_READ_AGAIN:
+            ok = false; /* not yet readable: asked again */
+            break;
+        }
+    }
+    spool_cursor_close(cur);
+    return ok;
+}
+
+void outlet_emit_plans(const struct outlet *o, const char *sink,
+                       struct journal_draft *draft)
+{
+    for (const struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+        struct record plan = {.type = RECORD_PLAN,
+                              .value = p->id,
+                              .time_ms = p->proven,
+                              .id = str_of(p->target),
+                              .stream = str_of(o->name),
+                              .name = str_of(sink),
+                              .ranges = p->ranges,
+                              .n_ranges = p->n};
+
+        journal_emit(draft, &plan);
+    }
+}
+
+bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms)
+{
+    struct outlet_plan *p = o->plans;
+
+    b->id = p->id;
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (!rebuild_range(o, b, &p->ranges[i], now_ms)) {
+            return false;
+        }
+    }
+    o->plans = p->next;
+    b->proven = p->proven;
+    batch_target(b, p->target[0] == '\0' ? NULL : p->target);
+    free(p);
+    return true;
+}

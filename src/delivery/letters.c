@@ -1,0 +1,208 @@
+#include "delivery/letters.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "decode/scan.h"
+
+enum { EVENT, SINK, STREAM, REASON, WHY, POSITION, CODE, TIME, ROUTE, N_PATHS };
+
+struct letters {
+    FILE *file;
+    struct arena arena;
+    struct event_batch batch;
+    struct scan_keys *keys;
+    char *line;
+    size_t room;
+    uint64_t bad, at;
+};
+
+struct letters *letters_new(struct err *e)
+{
+    static const struct str paths[N_PATHS] = {
+        [EVENT] = STR("event"),   [SINK] = STR("sink"),
+        [STREAM] = STR("stream"), [REASON] = STR("reason"),
+        [WHY] = STR("why"),       [POSITION] = STR("position"),
+        [CODE] = STR("code"),     [TIME] = STR("time"),
+        [ROUTE] = STR("route")};
+    struct scan_keys *keys = scan_keys_new(paths, N_PATHS, e);
+    struct letters *l;
+
+    if (keys == NULL) {
+        return NULL;
+    }
+    l = mem_zalloc(sizeof *l);
+    l->keys = keys;
+    arena_init(&l->arena, 8 << 20);
+    event_batch_init(&l->batch, &l->arena);
+    return l;
+}
+
+struct letters *letters_open(const char *path, struct err *e)
+{
+    FILE *file = fopen(path, "re");
+    struct letters *l;
+    struct stat st;
+
+    if (file == NULL || fstat(fileno(file), &st) != 0) {
+        (void)err_errno(e, errno, "%s", path);
+        if (file != NULL) {
+            (void)fclose(file);
+        }
+        return NULL;
+    }
+    if (S_ISDIR(st.st_mode)) {
+        (void)err_set(e, "%s is a folder: name a file in it", path);
+        (void)fclose(file);
+        return NULL;
+    }
+    l = letters_new(e);
+    if (l == NULL) {
+        (void)fclose(file);
+        return NULL;
+    }
+    l->file = file;
+    return l;
+}
+
+bool letters_lock(struct letters *l, struct err *e)
+{
+    if (flock(fileno(l->file), LOCK_EX | LOCK_NB) == 0) {
+        return true;
+    }
+    return errno == EWOULDBLOCK
+               ? err_set(e, "another \"sluice dead replay\" or \"purge\" has the "
+                            "letters in hand: wait for its end")
+               : err_errno(e, errno, "flock");
+}
+
+void letters_close(struct letters *l)
+{
+    if (l == NULL) {
+        return;
+    }
+    if (l->file != NULL) {
+        (void)fclose(l->file);
+    }
+    scan_keys_free(l->keys);
+    event_batch_fini(&l->batch);
+    arena_fini(&l->arena);
+    free(l->line);
+    free(l);
+}
+
+static struct str text(const struct event_batch *b, uint32_t i, int slot)
+{
+    const struct slot *s = &b->events[i].slots[slot];
+
+    return (s->tag & 15) < SLOT_STRING
+               ? (struct str){NULL, 0}
+               : (struct str){b->body + s->off, s->tag >> 4};
+}
+
+bool letters_get(const struct letters *l, uint32_t i, struct letter *out)
+{
+    const struct event_batch *b = &l->batch;
+    const struct slot *s;
+
+    if (i >= b->n || b->events[i].fate != EVENT_ACCEPT) {
+        return false;
+    }
+    s = b->events[i].slots;
+    *out = (struct letter){.event = text(b, i, EVENT),
+                           .sink = text(b, i, SINK),
+                           .stream = text(b, i, STREAM),
+                           .reason = text(b, i, REASON),
+                           .why = text(b, i, WHY),
+                           .position = text(b, i, POSITION),
+                           .code = s[CODE].num,
+                           .time_ms = s[TIME].num};
+    if (out->sink.p == NULL) {
+        out->sink = text(b, i, ROUTE); /* of a hook that raised */
+    }
+    return out->event.p != NULL;
+}
+
+uint32_t letters_scan(struct letters *l, struct str lines)
+{
+    static const struct scan_limits limits = {EVENTS_MAX, 1024};
+    struct scan_error se;
+
+    return scan_body(&l->batch, l->keys, SCAN_NDJSON, &limits, lines.p, lines.n,
+                     &se) == SCAN_OK
+               ? l->batch.n
+               : 0;
+}
+
+bool letters_next(struct letters *l, struct letter *out)
+{
+    static const struct scan_limits limits = {1, 1024};
+    struct scan_error se;
+    ssize_t n;
+
+    while ((n = getline(&l->line, &l->room, l->file)) > 0) {
+        if (l->line[n - 1] != '\n') {
+            break; /* it is being written */
+        }
+        l->at += (uint64_t)n;
+        if (l->room < (size_t)n + SCAN_PAD) {
+            l->room = (size_t)n + SCAN_PAD;
+            l->line = mem_realloc(l->line, l->room);
+        }
+        if (scan_body(&l->batch, l->keys, SCAN_EVENT, &limits, l->line, (size_t)n,
+                      &se) != SCAN_OK ||
+            !letters_get(l, 0, out)) {
+            l->bad++;
+            continue;
+        }
+        return true;
+    }
+    return false;
+}
+
+bool letters_ended(const struct letters *l, struct err *e)
+{
+    return !ferror(l->file) || err_set(e, "the letters can't be read to their end");
+}
+
+uint64_t letters_bad(const struct letters *l)
+{
+    return l->bad;
+}
+
+uint64_t letters_at(const struct letters *l)
+{
+    return l->at;
+}
+
+bool letters_go_to(struct letters *l, uint64_t at, struct err *e)
+{
+    if (fseeko(l->file, (off_t)at, SEEK_SET) != 0) {
+        return err_errno(e, errno, "the letters can't be read from byte %lu",
+                         (unsigned long)at);
+    }
+    l->at = at;
+    return true;
+}
+
+uint64_t letters_bytes(const struct letters *l)
+{
+    struct stat st;
+
+    return fstat(fileno(l->file), &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+bool letters_are(const struct letters *l, const char *path)
+{
+    struct stat named, open;
+
+    return stat(path, &named) == 0 && fstat(fileno(l->file), &open) == 0 &&
+           named.st_ino == open.st_ino && named.st_dev == open.st_dev;
+}

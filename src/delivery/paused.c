@@ -1,0 +1,172 @@
+/* A delivery that can't run: it keeps its sink's place in the spool, so that no
+ * event is given up, until another one starts in its stead. It has no thread, and
+ * the journal is open only while something is noted in it. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "delivery/internal.h"
+
+void delivery_hold_why(struct delivery *d, const char *why)
+{
+    (void)pthread_mutex_lock(&d->lock);
+    d->status.holding = true;
+    (void)snprintf(d->status.why, sizeof d->status.why, "%s", why);
+    (void)pthread_mutex_unlock(&d->lock);
+    stats_set(d->holding, 1);
+}
+
+static void on_wake_held(void *arg)
+{
+    (void)arg;
+}
+
+static bool open_places(struct delivery *d, const struct delivery_conf *c,
+                        struct err *e)
+{
+    for (uint32_t k = 0; k < c->n_streams; k++) {
+        struct outlet *o = outlet_of(d, str_of(c->streams[k].name));
+
+        outlet_open(o, d->spool, &c->streams[k], d->name, on_wake_held, d);
+    }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        struct outlet *o = &d->outlets[i];
+
+        if (o->consumer == NULL && o->known) {
+            struct delivery_stream st = {.name = o->name};
+            char name[sizeof o->name];
+
+            memcpy(name, o->name, sizeof name);
+            st.name = name;
+            st.id = spool_stream_left(d->spool, name, e);
+            if (st.id < 0) {
+                return false;
+            }
+            outlet_open(o, d->spool, &st, d->name, on_wake_held, d);
+        }
+    }
+    return true;
+}
+
+/* Where it begins to read a stream that is new to it is where that ends now, and not
+ * where it ends when the sink can start. */
+static bool note_starts(struct delivery *d, const struct delivery_conf *c,
+                        struct err *e)
+{
+    for (uint32_t k = 0; k < c->n_streams; k++) {
+        struct outlet *o = outlet_of(d, str_of(c->streams[k].name));
+
+        if (!outlet_look(o, d->journal, e)) {
+            return false;
+        }
+    }
+    return journal_sync(d->journal, e);
+}
+
+/* The first of its streams that the journal does not know; NULL: it knows all. */
+static const char *new_stream(struct delivery *d, const struct delivery_conf *c)
+{
+    for (uint32_t k = 0; k < c->n_streams; k++) {
+        if (!outlet_of(d, str_of(c->streams[k].name))->known) {
+            return c->streams[k].name;
+        }
+    }
+    return NULL;
+}
+
+/* Before it is noted where the sink begins nothing may be promised: a later start
+ * would find it new, and begin where the stream ends then. A journal that is there and
+ * can't be read may have that noted. */
+static bool note_all(struct delivery *d, const struct delivery_conf *c, bool is_read,
+                     struct err *e)
+{
+    const char *stream = new_stream(d, c);
+    struct err why = *e;
+    bool ok = d->journal != NULL && note_starts(d, c, &why);
+
+    journal_close(d->journal);
+    d->journal = NULL;
+    if (ok || stream == NULL || (!is_read && access(d->journal_path, F_OK) == 0)) {
+        return true;
+    }
+    return err_set(e, "sink \"%s\" is new to the stream \"%s\", and where it begins "
+                      "can't be noted: %s",
+                   d->name, stream, why.text);
+}
+
+struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
+                               struct err *e)
+{
+    struct delivery *d = delivery_new(c);
+    bool is_read = true;
+    struct err ignored;
+
+    (void)err_set(e, "%s", "");
+    d->ops = &sink_absent;
+    d->over = true;
+    /* A journal that is damaged still says which streams it knows. */
+    if (!take_streams(d, c, e) || !open_journal(d, c->spool_dir, e)) {
+        is_read = journal_scan(d->journal_path, on_journal_record, d, NULL, &ignored);
+    }
+    if (!take_streams(d, c, e) || !open_places(d, c, e)) {
+        delivery_free(d);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        outlet_replayed(&d->outlets[i]);
+    }
+    if (!note_all(d, c, is_read, e)) {
+        delivery_free(d);
+        return NULL;
+    }
+    delivery_hold_why(d, why);
+    pump_show(d);
+    return d;
+}
+
+static void ignore(void *arg, const struct record *r)
+{
+    (void)arg;
+    (void)r;
+}
+
+static struct journal *reopen(const struct delivery *d, struct err *e)
+{
+    return journal_open(d->journal_path, ignore, NULL, e);
+}
+
+bool delivery_held_retires(const struct delivery *d, struct err *e)
+{
+    struct journal *j;
+
+    if (!d->over) {
+        return true;
+    }
+    j = reopen(d, e);
+    journal_close(j);
+    return j != NULL;
+}
+
+bool hold_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
+                 const void *arg)
+{
+    struct err e;
+    struct journal *j = reopen(d, &e);
+
+    if (j == NULL) {
+        return false;
+    }
+    d->left |= left;
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        struct outlet *o = &d->outlets[i];
+
+        o->wanted &= !left;
+        if (o->consumer != NULL && !o->wanted && named(arg, o->conf.id)) {
+            outlet_retire(o, d->spool, j);
+        }
+    }
+    journal_close(j);
+    pump_show(d);
+    return true;
+}

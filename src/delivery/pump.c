@@ -1,0 +1,426 @@
+/*
+ * The thread of one sink:
+ *
+ *   spool's wake ─► pump ─► outlet_look, outlet_take ─► batch ── due ──► submit
+ *                    ▲                                                    │
+ *                    └── linger, retry (timers) ◄── done ◄── the sink ◄───┘
+ *                                                    └─ journal ─► outlet_settle
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "delivery/internal.h"
+
+enum {
+    IN_FLIGHT = 2,              /* batches, a stream, unless the sink says */
+    TURN_BATCHES = 16,          /* before the loop gets its turn */
+    POOL_MAX = 8
+};
+
+static const double TICK_S = 0.25;
+
+static int64_t now_ms(void)
+{
+    return (int64_t)(clock_mono_ns() / 1000000u); /* a wall clock may be set back */
+}
+
+/* ---- batches ---- */
+
+static struct batch *batch_get(struct delivery *d)
+{
+    struct batch *b = d->pool;
+
+    if (b == NULL) {
+        return batch_new(d->ops->keep);
+    }
+    d->pool = b->next;
+    d->n_pool--;
+    batch_reset(b);
+    return b;
+}
+
+void pump_put(struct delivery *d, struct batch *b)
+{
+    if (d->n_pool == POOL_MAX) {
+        batch_free(b);
+        return;
+    }
+    b->next = d->pool;
+    d->pool = b;
+    d->n_pool++;
+}
+
+static bool planned(const struct delivery *d, const struct batch *b)
+{
+    for (uint32_t i = 0; i < d->n_planned; i++) {
+        if (d->planned[i] == b) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A planned batch is sent as it was planned, also by the next process. */
+static bool plan_batch(struct delivery *d, struct batch *b, struct err *e)
+{
+    struct record plan;
+
+    if (!d->ops->plans || planned(d, b)) {
+        return true;
+    }
+    if (d->n_planned == PLANNED_MAX) {
+        return err_set(e, "more than %d batches are planned", PLANNED_MAX);
+    }
+    if (b->id != 0) { /* by an earlier process: the journal has it */
+        d->planned[d->n_planned++] = b;
+        return true;
+    }
+    b->id = ++d->last_id;
+    batch_target(b, d->ops->target == NULL ? NULL : d->ops->target(d->sink));
+    plan = pump_plan(d, b);
+    if (!journal_append(d->journal, &plan, e) || !journal_sync(d->journal, e)) {
+        b->id = 0;
+        return false;
+    }
+    d->planned[d->n_planned++] = b;
+    return true;
+}
+
+static void submit(struct delivery *d, struct outlet *o, enum batch_reason why)
+{
+    struct batch *b = o->batch;
+    struct err e;
+
+    o->batch = NULL;
+    o->in_flight++;
+    b->stream = o->number;
+    b->submitted_ns = clock_mono_ns();
+    stats_add(d->reasons[why], 1);
+    stats_record(d->batch_events, b->n);
+    stats_record(d->batch_bytes, b->n_bytes);
+    if (!plan_batch(d, b, &e)) {
+        settle_fail(d, b, e.text, 0);
+        return;
+    }
+    d->ops->submit(d->sink, b);
+}
+
+void pump_later(struct delivery *d)
+{
+    if (!ev_is_active(&d->again)) {
+        ev_idle_start(d->loop, &d->again);
+    }
+}
+
+/* ---- the pump ---- */
+
+static uint32_t window(const struct delivery *d)
+{
+    uint32_t n = d->ops->window == NULL ? IN_FLIGHT : d->ops->window(d->sink);
+
+    return d->n_planned == PLANNED_MAX ? 0 : n;
+}
+
+/* The next batch that an earlier process planned and did not see through. */
+static bool take_planned(struct delivery *d, struct outlet *o)
+{
+    struct batch *b = batch_get(d);
+
+    if (!outlet_rebuild(o, b, now_ms())) {
+        pump_put(d, b);
+        return false;
+    }
+    if (b->n == 0) { /* nothing of it is left */
+        pump_put(d, b);
+        return true;
+    }
+    b->again = true;
+    o->batch = b;
+    submit(d, o, BATCH_DRAIN);
+    return true;
+}
+
+/* A batch that has its target takes along what waits already, up to max: it waits no
+ * longer by that, and costs less an event. What adapt decides is kept to. */
+static enum outlet_result fill(struct delivery *d, struct outlet *o,
+                               const struct batch_limits *l, struct err *e)
+{
+    enum outlet_result r = outlet_take(o, l, now_ms(), d->journal, e);
+    struct batch_limits most = *l;
+
+    if (r != OUTLET_FULL || !d->ops->grows || d->target != 0) {
+        return r;
+    }
+    most.target = l->max;
+    r = outlet_take(o, &most, now_ms(), d->journal, e);
+    return r == OUTLET_FAILED ? r : OUTLET_FULL;
+}
+
+/* Sends what is due of one stream; true: there is more to read. */
+static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
+{
+    struct batch_limits l = adapt_limits(d);
+    struct err e;
+
+    if (!outlet_look(o, d->journal, &e)) {
+        settle_hold(d, e.text, 0);
+        return false;
+    }
+    for (int i = 0; i < TURN_BATCHES; i++) {
+        enum outlet_result r;
+        enum batch_reason why;
+        unsigned state;
+
+        if (o->in_flight >= window(d)) {
+            return false; /* done comes, and pumps */
+        }
+        if (o->plans != NULL) {
+            if (!take_planned(d, o)) {
+                return false;
+            }
+            continue;
+        }
+        if (o->batch == NULL) {
+            o->batch = batch_get(d);
+        }
+        r = fill(d, o, &l, &e);
+        if (r == OUTLET_FAILED) {
+            settle_hold(d, e.text, 0);
+            return false;
+        }
+        state = (r == OUTLET_FULL ? BATCH_IS_FULL : 0u) |
+                (r == OUTLET_EMPTY && o->in_flight == 0 ? BATCH_IS_IDLE : 0u) |
+                (d->draining || o->bound ? BATCH_IS_DRAINING : 0u);
+        why = batch_due(o->batch, &l, now_ms(), state);
+        if (why == BATCH_WAIT) {
+            if (o->batch->n > 0 && batch_deadline(o->batch, &l) < *next_ms) {
+                *next_ms = batch_deadline(o->batch, &l);
+            }
+            return false;
+        }
+        submit(d, o, why);
+    }
+    return true;
+}
+
+static bool all_idle(const struct delivery *d)
+{
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        if (d->outlets[i].consumer != NULL && !outlet_idle(&d->outlets[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The journal forgets the stream, for one that comes back later is new. */
+static bool close_retired(struct delivery *d, struct outlet *o)
+{
+    struct record gone = {.type = RECORD_START,
+                          .value = 1,
+                          .stream = str_of(o->name)};
+    struct err e;
+
+    if (!journal_append(d->journal, &gone, &e)) {
+        settle_hold(d, e.text, 0);
+        return false;
+    }
+    log_write(LOG_INFO, "sink", "sink=%s stream=%s status=retired", d->name,
+              o->name);
+    outlet_close(o);
+    return true;
+}
+
+static void look_retired(struct delivery *d)
+{
+    bool any = false;
+
+    if (ev_is_active(&d->retry)) {
+        return;
+    }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        struct outlet *o = &d->outlets[i];
+
+        any |= o->consumer != NULL &&
+               (!outlet_finished(o) || !close_retired(d, o));
+    }
+    if (d->left && !any && !d->status.finished) {
+        (void)pthread_mutex_lock(&d->lock);
+        d->status.finished = true;
+        (void)pthread_mutex_unlock(&d->lock);
+        if (d->retired != NULL) {
+            d->retired(d->retired_arg);
+        }
+    }
+}
+
+/* What failed waits, and is not in flight. */
+static bool quiet(const struct delivery *d)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        n += d->outlets[i].in_flight;
+    }
+    for (const struct batch *b = d->failed; b != NULL; b = b->next) {
+        n--;
+    }
+    return (n == 0 && !replay_in_flight(d)) || d->kept != NULL;
+}
+
+void pump(struct delivery *d)
+{
+    int64_t next_ms = INT64_MAX;
+    bool more = false;
+
+    if (d->pausing) {
+        if (quiet(d)) {
+            ev_break(d->loop, EVBREAK_ALL);
+        }
+        return;
+    }
+    if (atomic_load(&d->waiting)) {
+        if (d->draining) {
+            ev_break(d->loop, EVBREAK_ALL);
+        }
+        return;
+    }
+    if (d->replay != NULL) {
+        replay_pump(d);
+    }
+
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        if (d->outlets[i].consumer != NULL && d->outlets[i].conf.skip) {
+            outlet_rest(&d->outlets[i]);
+        }
+    }
+    if (d->failed != NULL || d->kept != NULL || ev_is_active(&d->retry)) {
+        return; /* order is kept: nothing new before what failed */
+    }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        if (d->outlets[i].consumer != NULL) {
+            more |= pump_outlet(d, &d->outlets[i], &next_ms);
+        }
+    }
+    ev_timer_stop(d->loop, &d->linger);
+    if (next_ms != INT64_MAX) {
+        int64_t left = next_ms - now_ms();
+
+        ev_timer_set(&d->linger, left > 0 ? (double)left / 1000. : 0.001, 0.);
+        ev_timer_start(d->loop, &d->linger);
+    }
+    if (more) {
+        pump_later(d);
+        return;
+    }
+    look_retired(d);
+    if (d->draining && !ev_is_active(&d->retry) && all_idle(d) &&
+        !replay_in_flight(d)) {
+        d->empty = true;
+        ev_break(d->loop, EVBREAK_ALL);
+    }
+}
+
+static void on_again(struct ev_loop *loop, ev_idle *w, int events)
+{
+    (void)events;
+    ev_idle_stop(loop, w);
+    pump(OUTER(w, struct delivery, again));
+}
+
+static void on_woken(struct ev_loop *loop, ev_async *w, int events)
+{
+    (void)loop;
+    (void)events;
+    pump(OUTER(w, struct delivery, woken));
+}
+
+static void on_linger(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)events;
+    pump(OUTER(w, struct delivery, linger));
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct delivery *d = OUTER(w, struct delivery, retry);
+    struct batch *b = d->failed, *oldest = NULL;
+    struct err e;
+
+    (void)loop;
+    (void)events;
+    /* Only then: a new file costs syncs, which clients' writes wait for, and a sink
+     * that a server or a full file holds comes back every second or two. */
+    if (journal_in_trouble(d->journal) && !pump_try_compact(d, &e)) {
+        settle_hold(d, e.text, 0);
+        return;
+    }
+    if (b == NULL && d->kept == NULL) {
+        settle_go_on(d); /* it was the journal's alone */
+    }
+    settle_retry(d);
+    d->failed = NULL;
+    while (b != NULL) {
+        struct batch *next = b->next;
+
+        b->next = oldest;
+        oldest = b;
+        b = next;
+    }
+    while (oldest != NULL) {
+        b = oldest;
+        oldest = b->next;
+        b->next = NULL;
+        if (plan_batch(d, b, &e)) {
+            d->ops->submit(d->sink, b);
+        } else {
+            settle_fail(d, b, e.text, 0);
+        }
+    }
+    pump_later(d);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct delivery *d = OUTER(w, struct delivery, tick);
+    struct err e;
+
+    (void)loop;
+    (void)events;
+    pump_show(d);
+    adapt(d);
+    /* Also when there is nothing to send: a file may wait for its name. */
+    if (journal_poisoned(d->journal) && !ev_is_active(&d->retry) &&
+        !pump_compact(d, &e)) {
+        settle_hold(d, e.text, 0);
+    }
+    if ((d->draining || d->pausing) && clock_mono_ns() >= d->drain_until_ns) {
+        ev_break(d->loop, EVBREAK_ALL);
+        return;
+    }
+    pump(d);
+}
+
+void delivery_go(struct delivery *d)
+{
+    if (atomic_exchange(&d->waiting, false)) {
+        ev_async_send(d->loop, &d->woken);
+    }
+}
+
+void pump_watch(struct delivery *d)
+{
+    ev_async_init(&d->woken, on_woken);
+    ev_async_start(d->loop, &d->woken);
+    ev_timer_init(&d->linger, on_linger, 0., 0.);
+    ev_timer_init(&d->retry, on_retry, 0., 0.);
+    ev_timer_init(&d->tick, on_tick, TICK_S, TICK_S);
+    ev_timer_start(d->loop, &d->tick);
+    ev_idle_init(&d->again, on_again);
+}

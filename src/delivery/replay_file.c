@@ -1,0 +1,192 @@
+/* The letters' file of a replay, and the batches made of it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/folder.h"
+#include "delivery/replay.h"
+#include "sink/position.h"
+
+enum { BYTES = 1 << 20, EVENT_MAX = 64 << 20 };
+
+/* ---- the file in hand ---- */
+
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static void paths(const struct delivery *d, struct replay *r)
+{
+    (void)snprintf(r->path, sizeof r->path, "%s.replay", d->dead.path);
+    (void)snprintf(r->mark, sizeof r->mark, "%s.replay-mark", d->dead.path);
+}
+
+/* The letters so far, under a name that no new ones get. */
+static bool take_file(struct delivery *d, struct replay *r, struct err *e)
+{
+    char posted[3200];
+
+    (void)snprintf(posted, sizeof posted, "%s.replayed", d->dead.path);
+    if (is_there(posted)) {
+        return err_set(e, "%s says that some of the letters were posted to a route: "
+                          "go on with --to, or delete it to send all of them",
+                       posted);
+    }
+    if (getrandom(&r->at.id, sizeof r->at.id, 0) != (ssize_t)sizeof r->at.id) {
+        return err_errno(e, errno, "random bytes");
+    }
+    r->at.id |= 1;
+    if (!progress_write(r->mark, &r->at, e)) {
+        return false;
+    }
+    if (rename(d->dead.path, r->path) != 0) {
+        return err_errno(e, errno, "%s", d->dead.path);
+    }
+    stats_set(d->dead_bytes, 0);
+    return folder_sync_of(r->path, e);
+}
+
+bool replay_open_file(struct delivery *d, struct replay *r, struct err *e)
+{
+    const char *from = r->path;
+
+    paths(d, r);
+    r->resumed = is_there(r->path);
+    if (r->resumed) {
+        if (!progress_read(r->mark, &r->at, e)) {
+            return false;
+        }
+        r->rebuild = r->at.end > r->at.done;
+    } else if (!is_there(d->dead.path)) {
+        return true; /* there are none */
+    } else {
+        from = d->dead.path;
+    }
+    r->letters = letters_open(from, e);
+    /* Not while a command posts them to a route. */
+    return r->letters != NULL && (r->dry || letters_lock(r->letters, e)) &&
+           (r->resumed || r->dry || take_file(d, r, e)) &&
+           letters_go_to(r->letters, r->at.done, e);
+}
+
+bool replay_close_file(struct replay *r, struct err *e)
+{
+    char kept[3300];
+
+    if (is_there(r->path) && !letters_are(r->letters, r->path)) {
+        return err_set(e, "%s was put in place of the letters that were replayed: "
+                          "give it another name",
+                       r->path);
+    }
+    if (r->at.unreadable == 0) {
+        if (unlink(r->path) != 0 && errno != ENOENT) {
+            return err_errno(e, errno, "%s", r->path);
+        }
+    } else {
+        (void)snprintf(kept, sizeof kept, "%.*s.replayed-%016lx",
+                       (int)(strlen(r->path) - strlen(".replay")), r->path,
+                       (unsigned long)r->at.id);
+        if (rename(r->path, kept) != 0) {
+            return err_errno(e, errno, "%s", r->path);
+        }
+    }
+    if (!folder_sync_of(r->path, e)) {
+        return false;
+    }
+    (void)unlink(r->mark); /* alone it says nothing */
+    return true;
+}
+
+/* ---- batches ---- */
+
+/* Where the event lies that the letter is of; false: not in this sink's spool. */
+static bool position_of(const struct delivery *d, const struct letter *x,
+                        struct batch_range *out)
+{
+    struct position at;
+
+    if (!position_read(x->position, &at) ||
+        (at.stream.p != NULL && !str_eq(at.stream, x->stream)) ||
+        !str_eq(at.uuid, str_of(spool_uuid_of(d->spool, at.epoch)))) {
+        return false;
+    }
+    *out = (struct batch_range){at.epoch, at.worker, at.seq, 1};
+    return true;
+}
+
+static struct outlet *stream_of(struct delivery *d, const struct letter *x,
+                                struct batch_range *range)
+{
+    struct outlet *o = x->stream.p == NULL ? NULL : outlet_of(d, x->stream);
+
+    return o != NULL && x->sink.p != NULL && str_eq(x->sink, str_of(d->name)) &&
+                   x->event.n < EVENT_MAX && position_of(d, x, range)
+               ? o
+               : NULL;
+}
+
+static void append(struct batch *b, const struct letter *x,
+                   const struct batch_range *range)
+{
+    const struct batch_source source = {x->event.p, (int64_t)x->time_ms, 0};
+    const struct batch_entry entry = {.off = 0, .len = (uint32_t)x->event.n};
+
+    batch_append(b, range, &source, &entry,
+                 (int64_t)(clock_mono_ns() / 1000000u));
+    b->bytes[b->n_bytes - 1] = '\n'; /* in the letter more comes behind it */
+}
+
+bool replay_fill(struct delivery *d, struct replay *r, struct batch *b,
+                 struct err *e)
+{
+    uint64_t until = r->rebuild ? r->at.end : UINT64_MAX;
+    uint64_t before = letters_at(r->letters), bad = letters_bad(r->letters);
+    uint64_t bad_from = bad;
+    uint32_t n = 0;
+    const struct outlet *stream = NULL;
+    size_t bytes = 0;
+    struct letter x;
+
+    r->bad = 0;
+    while (n < PROGRESS_LETTERS && before < until && letters_next(r->letters, &x)) {
+        struct batch_range range;
+        const struct outlet *o = stream_of(d, &x, &range);
+
+        if (o == NULL) {
+            r->bad++;
+        } else if (n > 0 && (o != stream || bytes + x.event.n > BYTES)) {
+            /* Also what is unreadable between is read again. */
+            r->bad += bad - bad_from;
+            r->at.end = before;
+            r->at.n = n;
+            return letters_go_to(r->letters, before, e);
+        } else {
+            stream = o;
+            bytes += x.event.n;
+            if (!r->rebuild || !progress_has(&r->at, n)) {
+                r->place[b->n] = n;
+                append(b, &x, &range);
+                b->stream = o->number;
+            }
+            n++;
+        }
+        before = letters_at(r->letters);
+        bad = letters_bad(r->letters);
+    }
+    r->bad += letters_bad(r->letters) - bad_from;
+    if (!letters_ended(r->letters, e)) {
+        return false;
+    }
+    if (r->rebuild && (letters_at(r->letters) != r->at.end || n != r->at.n)) {
+        return err_set(e, "%s was edited while it was being replayed: delete %s to "
+                          "send all its letters again",
+                       r->path, r->mark);
+    }
+    r->at.end = letters_at(r->letters);
+    r->at.n = n;
+    return true;
+}

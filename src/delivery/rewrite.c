@@ -1,0 +1,85 @@
+/* A sink's journal written anew, of what still counts. */
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "delivery/internal.h"
+
+struct record pump_plan(const struct delivery *d, const struct batch *b)
+{
+    const char *to = b->target == NULL ? "" : b->target;
+
+    return (struct record){.type = RECORD_PLAN,
+                           .value = b->id,
+                           .time_ms = b->proven,
+                           /* One that is too long is as if nobody knew it. */
+                           .id = str_of(strlen(to) > RECORD_TEXT_MAX ? "" : to),
+                           .stream = str_of(d->outlets[b->stream].name),
+                           .name = str_of(d->name),
+                           .ranges = b->ranges,
+                           .n_ranges = b->n_ranges};
+}
+
+static void on_emit(void *arg, struct journal_draft *draft)
+{
+    struct delivery *d = arg;
+    struct record head = {.type = RECORD_HEAD,
+                          .value = 1,
+                          .id = str_of(d->name),
+                          .stream = str_of(d->origin),
+                          .name = str_of(spool_uuid(d->spool))};
+
+    journal_emit(draft, &head);
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        if (d->outlets[i].consumer != NULL) {
+            outlet_emit(&d->outlets[i], draft);
+            outlet_emit_plans(&d->outlets[i], d->name, draft);
+        }
+    }
+    for (uint32_t i = 0; i < d->n_planned; i++) {
+        struct record plan = pump_plan(d, d->planned[i]);
+
+        journal_emit(draft, &plan);
+    }
+    if (d->dead.kept > 0 && d->dead.kept != UINT64_MAX) {
+        struct record dead = {.type = RECORD_DEAD,
+                              .value = d->dead.kept,
+                              .name = str_of(d->dead.mark)};
+
+        journal_emit(draft, &dead);
+    }
+    if (d->ops->emit != NULL) {
+        d->ops->emit(d->sink, draft);
+    }
+}
+
+/* A disk without room must not keep a sink from delivering, which makes room: the
+ * old journal serves as long as its own writes hold. */
+bool pump_try_compact(struct delivery *d, struct err *e)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    if (pump_compact(d, e)) {
+        return true;
+    }
+    if (journal_poisoned(d->journal)) {
+        return false;
+    }
+    d->compacted_bytes = journal_bytes(d->journal);
+    log_write(LOG_WARN, "journal_not_rewritten", "sink=%s why=%s", d->name,
+              log_quote(quoted, sizeof quoted, e->text));
+    return true;
+}
+
+bool pump_compact(struct delivery *d, struct err *e)
+{
+    /* What only the sink itself would write anew stays as it is. */
+    if (d->ops == &sink_absent) {
+        return true;
+    }
+    if (!journal_rewrite(d->journal, on_emit, d, e)) {
+        return false;
+    }
+    d->compacted_bytes = journal_bytes(d->journal);
+    return true;
+}

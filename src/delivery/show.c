@@ -1,0 +1,112 @@
+/* What others see of a delivery: the supervisor, the metrics, and requests that wait
+ * for it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "delivery/internal.h"
+
+/* Under lock. */
+static void show_endpoints(struct delivery *d)
+{
+    struct sink_endpoint list[DELIVERY_ENDPOINTS];
+
+    if (d->ops->endpoints == NULL) {
+        return;
+    }
+    d->status.n_endpoints = d->ops->endpoints(d->sink, list, DELIVERY_ENDPOINTS);
+    for (uint32_t i = 0; i < d->status.n_endpoints; i++) {
+        struct delivery_endpoint *p = &d->status.endpoints[i];
+
+        memcpy(p->url, list[i].url, sizeof p->url);
+        p->state = breaker_state_name(list[i].state);
+        p->counts = list[i].counts;
+    }
+}
+
+/* Under lock. */
+static void show_hedge(struct delivery *d)
+{
+    const char *why = d->ops->hedging == NULL ? NULL : d->ops->hedging(d->sink);
+
+    d->status.hedge_wanted = why != NULL;
+    d->status.hedging = why != NULL && why[0] == '\0';
+    (void)snprintf(d->status.hedge_why, sizeof d->status.hedge_why, "%s",
+                   why == NULL ? "" : why);
+}
+
+void pump_block(struct delivery *d)
+{
+    struct sink_endpoint list[DELIVERY_ENDPOINTS];
+    uint32_t n = d->ops->endpoints == NULL
+                     ? 0
+                     : d->ops->endpoints(d->sink, list, DELIVERY_ENDPOINTS);
+    bool blocked = n > 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        blocked &= list[i].spare || list[i].state == BREAKER_OPEN;
+    }
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        struct outlet *o = &d->outlets[i];
+
+        if (o->consumer != NULL && o->blocked != blocked) {
+            o->blocked = blocked;
+            spool_consumer_block(o->consumer, blocked);
+        }
+    }
+}
+
+void pump_cells(struct delivery *d, const char *sink)
+{
+    d->left_events = stats_gauge("sluice_sink_left_events",
+                                 "Events that a sink has not delivered yet.", sink);
+    d->oldest = stats_gauge("sluice_sink_oldest_event_seconds",
+                            "Age of the oldest event that a sink has not delivered; 0 "
+                            "when nothing is left.",
+                            sink);
+}
+
+/* The age may only be told by the wall clock, for that is what a block has. */
+static void show_oldest(struct delivery *d, int64_t oldest)
+{
+    int64_t age = oldest == 0 ? 0 : clock_wall_ms() - oldest;
+
+    stats_set(d->oldest, age > 0 ? (uint64_t)age / 1000 : 0);
+}
+
+void pump_show(struct delivery *d)
+{
+    int64_t oldest = 0;
+    uint64_t lag = 0, lost = 0, skipped = 0, left = 0;
+    bool retiring = d->left, leaving = false;
+
+    pump_block(d);
+    for (uint32_t i = 0; i < d->n_outlets; i++) {
+        if (d->outlets[i].consumer != NULL) {
+            int64_t at = spool_consumer_oldest(d->outlets[i].consumer);
+
+            lag += spool_consumer_lag(d->outlets[i].consumer);
+            oldest = at != 0 && (oldest == 0 || at < oldest) ? at : oldest;
+            left += outlet_left(&d->outlets[i]);
+            retiring |= d->outlets[i].bound;
+            leaving |= !d->outlets[i].wanted && !d->outlets[i].bound;
+        }
+        lost += d->outlets[i].lost;
+        skipped += outlet_skipped(&d->outlets[i]);
+    }
+    stats_set(d->lag, lag);
+    stats_set(d->left_events, left);
+    show_oldest(d, oldest);
+    stats_set(d->lost, lost);
+    stats_set(d->skipped, skipped);
+    (void)pthread_mutex_lock(&d->lock);
+    show_endpoints(d);
+    show_hedge(d);
+    d->status.lag_bytes = lag;
+    d->status.left = left;
+    d->status.retiring = retiring;
+    d->status.leaving = leaving;
+    d->status.lost = lost;
+    d->status.skipped = skipped;
+    (void)pthread_mutex_unlock(&d->lock);
+}

@@ -1,0 +1,306 @@
+#include "delivery/subscription.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+enum { SHARDS_MAX = 4096 };
+
+/* Where a sink begins that needs nothing of a shard. */
+static const uint64_t SHARD_PASSED = UINT64_MAX - 1;
+
+void outlet_open(struct outlet *o, struct spool *spool,
+                 const struct delivery_stream *conf, const char *sink,
+                 spool_wake_fn *wake, void *wake_arg)
+{
+    o->conf = *conf;
+    (void)snprintf(o->name, sizeof o->name, "%s", conf->name);
+    o->conf.name = o->name;
+    o->consumer = spool_consumer_open(
+        spool, conf->id,
+        &(struct spool_consumer_conf){.name = sink,
+                                      .skip = conf->skip,
+                                      .max_lag_bytes = conf->max_lag_bytes,
+                                      .wake = wake,
+                                      .wake_arg = wake_arg});
+}
+
+void outlet_apply(struct outlet *o, const struct delivery_stream *conf)
+{
+    o->conf.synced = conf->synced;
+    o->conf.skip = conf->skip;
+    o->conf.max_lag_bytes = conf->max_lag_bytes;
+    spool_consumer_apply(o->consumer, conf->skip, conf->max_lag_bytes);
+}
+
+void outlet_close(struct outlet *o)
+{
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        spool_cursor_close(o->readers[i].cursor);
+    }
+    free(o->readers);
+    while (o->plans != NULL) {
+        struct outlet_plan *next = o->plans->next;
+
+        free(o->plans);
+        o->plans = next;
+    }
+    free(o->spans);
+    free(o->ends);
+    if (o->consumer != NULL) {
+        spool_consumer_close(o->consumer);
+    }
+    batch_free(o->batch);
+    cursors_fini(&o->cursors);
+    *o = (struct outlet){.number = o->number};
+}
+
+static struct outlet_reader *find_reader(struct outlet *o, uint32_t epoch,
+                                         uint32_t worker)
+{
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        if (o->readers[i].epoch == epoch && o->readers[i].worker == worker) {
+            return &o->readers[i];
+        }
+    }
+    return NULL;
+}
+
+static bool note_start(const struct outlet *o, struct journal *j,
+                       const struct batch_range *r, struct err *e)
+{
+    struct record rec = {.type = RECORD_START,
+                         .stream = str_of(o->name),
+                         .ranges = r,
+                         .n_ranges = r == NULL ? 0 : 1};
+
+    return journal_append(j, &rec, e);
+}
+
+/* Where the sink begins in a shard that it has not met: a stream new to it
+ * begins at its end, if the policy said from now; else at what is there. */
+static bool begin(struct outlet *o, const struct spool_shard_id *id,
+                  struct journal *j, struct err *e)
+{
+    bool skip = !o->known && !o->conf.from_oldest;
+    struct batch_range r = {.epoch = id->epoch,
+                            .worker = id->worker,
+                            .first = skip ? id->next : id->first};
+
+    if (id->first == 0) {
+        /* What is in it, the disk does not say yet: all of it came before now. */
+        r.first = skip ? SHARD_PASSED : 0;
+    }
+
+    if (r.first > 1 && !note_start(o, j, &r, e)) {
+        return false;
+    }
+    cursors_start(&o->cursors, id->epoch, id->worker, r.first);
+    return true;
+}
+
+static void add_reader(struct outlet *o, const struct spool_shard_id *id,
+                       uint64_t next)
+{
+    struct outlet_reader *r;
+
+    if (o->n_readers == o->readers_room) {
+        o->readers_room = o->readers_room == 0 ? 8 : 2 * o->readers_room;
+        o->readers = mem_realloc(o->readers,
+                                 o->readers_room * sizeof *o->readers);
+    }
+    r = &o->readers[o->n_readers++];
+    *r = (struct outlet_reader){
+        .cursor = spool_cursor_open(
+            o->consumer,
+            (struct spool_pos){id->epoch, id->worker, next}),
+        .epoch = id->epoch,
+        .worker = id->worker,
+        .next = next,
+        .end = outlet_end(o, id->epoch, id->worker),
+        .live = id->live};
+    spool_cursor_release(r->cursor, next);
+}
+
+void outlet_reread(struct outlet *o, struct outlet_reader *r)
+{
+    spool_cursor_close(r->cursor);
+    r->cursor = spool_cursor_open(
+        o->consumer, (struct spool_pos){r->epoch, r->worker, r->next});
+    r->block.n = 0;
+    r->at = 0;
+}
+
+/* An old shard that was read to its end and is settled to it. */
+static bool done_with(const struct outlet *o, const struct outlet_reader *r)
+{
+    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+
+    return r->ended && c != NULL && c->next >= r->next;
+}
+
+/* The cursor stays, and with it what the journal says of the shard: its segments
+ * may outlive this process, by a crash before they are deleted or a power cut that
+ * takes the deletion back, and would be delivered again. */
+static void drop_done(struct outlet *o)
+{
+    for (uint32_t i = 0; i < o->n_readers;) {
+        struct outlet_reader *r = &o->readers[i];
+
+        if (done_with(o, r)) {
+            /* Also what the shard's end lost: nobody waits for it. */
+            spool_cursor_release(r->cursor, UINT64_MAX);
+            spool_cursor_close(r->cursor);
+            *r = o->readers[--o->n_readers];
+        } else {
+            i++;
+        }
+    }
+}
+
+struct listed {
+    const struct spool_shard_id *ids;
+    uint32_t n;
+};
+
+static bool is_listed(void *arg, uint32_t epoch, uint32_t worker)
+{
+    const struct listed *l = arg;
+
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (l->ids[i].epoch == epoch && l->ids[i].worker == worker) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* At the first look: what the spool did not find on the disk is gone for good. */
+static void forget_gone(struct outlet *o, const struct spool_shard_id *ids,
+                        uint32_t n)
+{
+    if (!o->looked && n < SHARDS_MAX) {
+        cursors_drop(&o->cursors, is_listed, &(struct listed){ids, n});
+    }
+    o->looked = true;
+}
+
+bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
+{
+    static const uint32_t few = 64;
+    struct spool_shard_id small[64], *ids = small;
+    uint32_t n;
+    bool ok = true;
+
+    drop_done(o);
+    n = spool_shards(o->consumer, ids, few);
+    if (n > few) {
+        n = n < SHARDS_MAX ? n : SHARDS_MAX;
+        ids = mem_alloc(n * sizeof *ids);
+        n = spool_shards(o->consumer, ids, n);
+    }
+    forget_gone(o, ids, n);
+    o->n_unknown = 0;
+    for (uint32_t i = 0; i < n && ok; i++) {
+        const struct cursor *c;
+
+        if (find_reader(o, ids[i].epoch, ids[i].worker) != NULL) {
+            continue;
+        }
+        c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
+        if (ids[i].first == 0 && (c != NULL || o->known || o->conf.from_oldest)) {
+            o->n_unknown++; /* the spool wakes us when it knows */
+            continue;
+        }
+        if (outlet_end(o, ids[i].epoch, ids[i].worker) <=
+            (c == NULL ? ids[i].first : c->next)) {
+            continue;
+        }
+        if (c == NULL) {
+            ok = begin(o, &ids[i], j, e);
+            c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
+        }
+        if (ok) {
+            add_reader(o, &ids[i], c->next);
+        }
+    }
+    if (ok && !o->known) {
+        ok = note_start(o, j, NULL, e);
+        o->known = ok;
+    }
+    if (ids != small) {
+        free(ids);
+    }
+    return ok;
+}
+
+void outlet_settle(struct outlet *o, const struct batch_range *ranges,
+                   uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct outlet_reader *r;
+
+        if (!cursors_settle(&o->cursors, &ranges[i])) {
+            continue;
+        }
+        r = find_reader(o, ranges[i].epoch, ranges[i].worker);
+        if (r != NULL) {
+            spool_cursor_release(
+                r->cursor,
+                cursors_find(&o->cursors, r->epoch, r->worker)->next);
+        }
+    }
+}
+
+void outlet_rest(struct outlet *o)
+{
+    for (uint32_t i = 0; i < o->n_readers; i++) {
+        spool_cursor_rest(o->readers[i].cursor);
+    }
+}
+
+uint64_t outlet_skipped(const struct outlet *o)
+{
+    uint64_t n = o->skipped;
+
+    for (uint32_t i = 0; i < o->n_readers && o->conf.skip; i++) {
+        n += spool_cursor_skipping(o->readers[i].cursor);
+    }
+    return n;
+}
+
+bool outlet_idle(const struct outlet *o)
+{
+    return o->in_flight == 0 && o->plans == NULL && (o->batch == NULL || o->batch->n == 0);
+}
+
+void outlet_emit(const struct outlet *o, struct journal_draft *draft)
+{
+    struct record known = {.type = RECORD_START, .stream = str_of(o->name)};
+
+    journal_emit(draft, &known);
+    for (uint32_t i = 0; i < o->cursors.n; i++) {
+        const struct cursor *c = &o->cursors.shards[i];
+        struct batch_range at = {c->epoch, c->worker, c->next, 0};
+        struct record start = {.type = RECORD_START,
+                               .stream = str_of(o->name),
+                               .ranges = &at,
+                               .n_ranges = 1};
+
+        journal_emit(draft, &start);
+        for (uint32_t k = 0; k < c->n_ahead; k++) {
+            struct batch_range r = {c->epoch, c->worker, c->ahead[k].first,
+                                    c->ahead[k].end - c->ahead[k].first};
+            struct record done = {.type = RECORD_DONE,
+                                  .stream = str_of(o->name),
+                                  .ranges = &r,
+                                  .n_ranges = 1};
+
+            journal_emit(draft, &done);
+        }
+    }
+    outlet_emit_bound(o, draft);
+}

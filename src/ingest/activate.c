@@ -1,0 +1,163 @@
+/* A worker takes a policy over: at once, or for a share of its requests first. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/mem.h"
+#include "ingest/internal.h"
+
+enum { BUFFERED_MAX_BYTES = 48 << 20 };
+
+/* anew: its settings of the streams hold from now on. */
+static void bind_outlets(struct ingest *in, const struct binding *b, bool anew)
+{
+    for (uint32_t i = 0; i < b->n_writers; i++) {
+        struct outlet *o = &in->outlets[b->stream_ids[i]];
+        bool dead = (int)i == b->dead;
+        const char *name = dead ? "dead" : b->plan->streams[i].name;
+        char labels[256], pair[160];
+
+        if (!anew && o->writer != NULL) {
+            continue;
+        }
+        o->synced = !dead && b->plan->streams[i].ack == ACK_SYNCED;
+        o->delivered = !dead && b->plan->streams[i].ack == ACK_DELIVERED;
+        o->delivered_ms = dead ? 0 : b->plan->streams[i].delivered_ms;
+        if (o->writer != NULL) {
+            continue;
+        }
+        o->writer = b->writers[i];
+        (void)stats_label_pair(pair, sizeof pair, "stream", name);
+        (void)snprintf(labels, sizeof labels, "%s", pair);
+        o->stored = stats_counter("sluice_stored_events_total",
+                                  "Events written to the spool.", labels);
+        o->bytes = stats_counter("sluice_stored_bytes_total",
+                                 "Event bytes written to the spool.", labels);
+        o->failed = stats_counter(
+            "sluice_store_failures_total",
+            "Events whose block could not be written; their requests got 503.",
+            labels);
+    }
+}
+
+/* A kernel gives the lowest descriptor that is free: a quarter of them stays for
+ * segments, sinks, reloads and the admin listener, however many clients come. */
+static int max_descriptor(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur > INT_MAX) {
+        return INT_MAX;
+    }
+    return (int)(l.rlim_cur - l.rlim_cur / 4);
+}
+
+static struct http_limits limits_of(const struct server_plan *s)
+{
+    return (struct http_limits){.max_body = s->max_body,
+                                .max_headers_bytes = s->max_headers_bytes,
+                                .max_connections = s->max_connections,
+                                .max_per_address = s->max_per_address,
+                                .max_descriptor = max_descriptor(),
+                                .max_buffered = BUFFERED_MAX_BYTES,
+                                .header_timeout_ms = s->header_timeout_ms,
+                                .body_timeout_ms = s->body_timeout_ms,
+                                .idle_timeout_ms = s->idle_timeout_ms,
+                                .need_length = true};
+}
+
+/* A page of another origin can read what it is refused for only with the lines of its
+ * route. */
+static void on_refusal(void *arg, const struct http_view *v, int status,
+                       const char *code, char *lines)
+{
+    struct ingest *in = arg;
+    struct account *a = in->m.nowhere;
+    char allow[160];
+
+    if (v != NULL) {
+        struct policy_request req = door_request(in, v);
+        const struct route *route = plan_route(in->current->plan, v->method,
+                                               v->path, allow, sizeof allow);
+
+        if (route == NULL) {
+            head_other(in->current->plan, allow, &req, in->extra);
+        } else {
+            head_common(route, &req, in->extra);
+        }
+        a = route == NULL ? a : in->current->accounts[route->index];
+        (void)snprintf(lines, HTTP_LINES_BYTES, "%s",
+                       strlen(in->extra) < HTTP_LINES_BYTES ? in->extra : "");
+    }
+    meters_request(&in->m, status);
+    account_received(a, 1);
+    account_ends(&in->m.accounts, a, &(struct ends){.refused = 1});
+    account_code(a, code, status);
+}
+
+/* By name, so that their counters go on over reloads. */
+static void bind_accounts(struct ingest *in, struct binding *b)
+{
+    const struct plan *plan = b->plan;
+
+    if (b->accounts != NULL) {
+        return;
+    }
+    b->accounts = mem_alloc((plan->n_routes + 1) * sizeof *b->accounts);
+    for (uint32_t i = 0; i < plan->n_routes; i++) {
+        char name[1200];
+
+        (void)snprintf(name, sizeof name, "%s %s", plan->routes[i].method,
+                       plan->routes[i].path);
+        b->accounts[plan->routes[i].index] = account_of(&in->m.accounts, name);
+    }
+}
+
+void ingest_bind(struct ingest *in, struct binding *b)
+{
+    static const struct http_ops ops = {door_headers, ingest_body,
+                                        door_progress, door_abort, on_refusal};
+    struct http_limits limits = limits_of(&b->plan->server);
+    struct binding *old = in->current;
+
+    commit_turn(in);
+    bind_outlets(in, b, true);
+    bind_accounts(in, b);
+    in->current = b;
+    if (old == NULL) {
+        in->http = http_server_new(in->conf.loop, in->conf.listen_fd, &limits,
+                                   &ops, in);
+    } else {
+        http_server_limits(in->http, &limits);
+        binding_unbind(old);
+    }
+}
+
+void ingest_try(struct ingest *in, struct binding *b)
+{
+    uint32_t n_old = 0, n_new = 0;
+
+    bind_outlets(in, b, false);
+    bind_accounts(in, b);
+    if (b->plan->trial.kind == TRIAL_CANARY) {
+        tally_split(b->plan->trial.share, &n_old, &n_new);
+    }
+    tally_clear(&in->current->tally, n_old);
+    tally_clear(&b->tally, n_new);
+    in->trial_parts = split_parts(b->plan->trial.share);
+    in->trial_number = 0;
+    in->trial = b;
+}
+
+void ingest_settle(struct ingest *in, bool promote)
+{
+    struct binding *b = in->trial;
+
+    in->trial = NULL;
+    if (promote) {
+        ingest_bind(in, b);
+    } else {
+        binding_unbind(b);
+    }
+}

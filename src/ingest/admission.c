@@ -1,0 +1,240 @@
+/*
+ * admission - what is decided about a request before its body is read: whether it has
+ * a route, a type, room in the spool, and what on_request says.
+ */
+#include <stdio.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "ingest/internal.h"
+
+void refuse_with(struct ingest *in, const struct answering *a, int status,
+                 const char *lines, const struct answer_error *e)
+{
+    char text[2048];
+    size_t n = answer_error(e, text, sizeof text);
+
+    http_answer(a->r, status, lines, (struct str){text, n});
+    meters_answered(&in->m, status, a->began_ns);
+    account_code(a->account, e->code, status);
+}
+
+void refuse(struct ingest *in, const struct answering *a, int status,
+            const char *headers, const struct answer_error *e)
+{
+    char lines[sizeof in->extra + 256];
+
+    if (LIKELY(in->extra[0] == '\0')) {
+        refuse_with(in, a, status, headers, e);
+        return;
+    }
+    (void)snprintf(lines, sizeof lines, "%s%s", headers, in->extra);
+    refuse_with(in, a, status, lines, e);
+}
+
+/* The request of that passage, whose n events are refused with it. */
+static struct answering refusing(struct ingest *in, struct http_request *r,
+                                 uint32_t n)
+{
+    const struct passage *p = http_user(r);
+
+    account_ends(&in->m.accounts, p->account, &(struct ends){.refused = n});
+    return (struct answering){r, p->account, p->began_ns};
+}
+
+/* 1..5 s, spread so that refused clients do not come back as one. */
+const char *door_retry_after(const struct ingest *in)
+{
+    static const char *const seconds[] = {
+        "Retry-After: 1\r\n", "Retry-After: 2\r\n", "Retry-After: 3\r\n",
+        "Retry-After: 4\r\n", "Retry-After: 5\r\n"};
+
+    return seconds[(clock_mono_ns() / 1000 + in->conf.worker) % 5];
+}
+
+void door_unstored(struct ingest *in, struct http_request *r,
+                   enum store_result why, uint32_t n)
+{
+    struct answering a = refusing(in, r, n);
+    static const struct {
+        const char *error, *code, *detail;
+    } words[] = {
+        [STORE_FULL] = {"No room", "spool_full",
+                        "the spool of this stream is full; send the request "
+                        "again later"},
+        [STORE_CROWDED] = {"Busy", "too_many_waiting",
+                           "too many requests wait for the disk or for sinks; "
+                           "send the request again later"},
+        [STORE_BLOCKED] = {"Sink unavailable", "sink_unavailable",
+                           "this stream answers when its sinks have the events, "
+                           "and one can't be reached now; send the request "
+                           "again later"}};
+
+    refuse(in, &a, 503, door_retry_after(in),
+           &(struct answer_error){.error = words[why].error,
+                                  .code = words[why].code,
+                                  .detail = words[why].detail,
+                                  .offset = -1,
+                                  .limit = -1});
+}
+
+/* Before the body is read: whether the route's stream can take what comes. */
+static enum store_result look_ahead(const struct ingest *in, int stream,
+                                    uint64_t bytes)
+{
+    if (UNLIKELY(in->outlets[stream].delivered)) {
+        if (spool_blocked(in->conf.spool, stream)) {
+            return STORE_BLOCKED;
+        }
+        if (in->n_delivering >= DELIVERING_MAX) {
+            return STORE_CROWDED;
+        }
+    }
+    return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK : STORE_FULL;
+}
+
+/* Room is taken for what has arrived: a head promises nothing. */
+bool door_progress(void *arg, struct http_request *r, const struct http_view *v,
+                   uint64_t bytes)
+{
+    struct ingest *in = arg;
+    struct policy_request req;
+    struct passage *p = http_user(r);
+    int stream;
+
+    if (p->route->stream < 0 || bytes <= p->reserved) {
+        return true;
+    }
+    stream = p->binding->stream_ids[p->route->stream];
+    if (spool_reserve(in->conf.spool, stream, bytes - p->reserved)) {
+        p->reserved = bytes;
+        return true;
+    }
+    req = door_request(in, v);
+    head_common(p->route, &req, in->extra);
+    door_leave(in, p);
+    account_received(p->account, 1);
+    door_unstored(in, r, STORE_FULL, 1);
+    return false;
+}
+
+struct policy_request door_request(const struct ingest *in,
+                                        const struct http_view *v)
+{
+    return (struct policy_request){.time_ms = in->wall_ms,
+                                   .mono_ms = in->mono_ms,
+                                   .method = v->method,
+                                   .path = v->path,
+                                   .query = v->query,
+                                   .peer = v->peer,
+                                   .headers = v->headers,
+                                   .n_headers = v->n_headers};
+}
+
+/* With the headers that the status asks for. */
+void door_refuse_whole(struct ingest *in, struct http_request *r,
+                       const struct refused *no)
+{
+    const struct passage *p = http_user(r);
+    char lines[HEAD_BYTES];
+    struct answering a;
+
+    /* Nobody knows how many events it has: it is one. */
+    account_received(p->account, 1);
+    a = refusing(in, r, 1);
+    head_refused(no, door_retry_after(in), in->extra, lines);
+    refuse_with(in, &a, no->status, lines, &no->error);
+}
+
+/* OPTIONS of a browser or of a sender of web hooks. True: answered. */
+static bool preflight(struct ingest *in, const struct binding *b,
+                      struct http_request *r, const struct policy_request *req)
+{
+    if (!head_preflight(b->plan, req, in->extra)) {
+        return false;
+    }
+    http_answer(r, 204, in->extra, (struct str){"", 0});
+    meters_answered(&in->m, 204, ((struct passage *)http_user(r))->began_ns);
+    return true;
+}
+
+static struct account *account_at(const struct ingest *in,
+                                  const struct binding *b,
+                                  const struct route *route)
+{
+    return route == NULL ? in->m.nowhere : b->accounts[route->index];
+}
+
+void door_headers(void *arg, struct http_request *r, const struct http_view *v)
+{
+    struct ingest *in = arg;
+    struct passage *p = http_user(r);
+    struct policy_request req = door_request(in, v);
+    struct binding *b = UNLIKELY(in->trial != NULL)
+                            ? trial_pick(in, r, v, &p->unit)
+                            : in->current;
+    enum scan_shape shape;
+    struct refused no;
+    uint64_t bytes;
+    enum store_result stored;
+
+    p->began_ns = clock_mono_ns();
+    in->extra[0] = '\0';
+    p->account = in->m.nowhere;
+    if (!decide_head(b->state, &req, v->content_type, &p->route, &shape, &no)) {
+        p->account = account_at(in, b, p->route);
+        if (no.status == 405 && preflight(in, b, r, &req)) {
+            return;
+        }
+        if (no.status == 405) {
+            head_other(b->plan, no.allow, &req, in->extra);
+        } else {
+            head_common(p->route, &req, in->extra);
+        }
+        door_refuse_whole(in, r, &no);
+        if (UNLIKELY(in->trial != NULL)) {
+            trial_head(in, b, v, &no, p, clock_mono_ns() - p->began_ns);
+        }
+        return;
+    }
+    head_common(p->route, &req, in->extra);
+    p->shape = shape;
+    p->account = account_at(in, b, p->route);
+    if (UNLIKELY(in->trial != NULL)) {
+        p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
+    }
+    if (p->route->stream >= 0) {
+        /* A look: nothing is taken before it has arrived. */
+        bytes = v->content_length == UINT64_MAX ? 4096
+                                                : v->content_length + 4096;
+        stored = look_ahead(in, b->stream_ids[p->route->stream], bytes);
+        if (stored != STORE_OK) {
+            account_received(p->account, 1);
+            door_unstored(in, r, stored, 1);
+            return;
+        }
+    }
+    p->binding = b;
+    binding_hold(p->binding);
+}
+
+void door_leave(struct ingest *in, struct passage *p)
+{
+    struct binding *b = p->binding;
+
+    if (b == NULL) {
+        return;
+    }
+    if (p->reserved > 0) {
+        spool_release(in->conf.spool, b->stream_ids[p->route->stream],
+                      p->reserved);
+    }
+    p->reserved = 0;
+    p->binding = NULL;
+    binding_drop(b);
+}
+
+void door_abort(void *arg, struct http_request *r)
+{
+    door_leave(arg, http_user(r));
+}

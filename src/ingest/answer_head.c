@@ -1,0 +1,103 @@
+#include "ingest/answer_head.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "ingest/webhook.h"
+
+static struct str header(const struct policy_request *req, const char *name)
+{
+    return request_raw(req, "", REQUEST_HEADER, str_of(name));
+}
+
+void head_common(const struct route *route, const struct policy_request *req,
+                 char out[CORS_BYTES])
+{
+    out[0] = '\0';
+    if (UNLIKELY(route != NULL && route->cors != NULL)) {
+        cors_answer(route->cors, header(req, "origin"), out);
+    }
+}
+
+void head_refused(const struct refused *no, const char *retry_after,
+                  const char *common, char out[HEAD_BYTES])
+{
+    char allow[160] = "", after[40];
+
+    if (no->status == 405) {
+        (void)snprintf(allow, sizeof allow, "Allow: %s\r\n", no->allow);
+    }
+    if (no->status == 429 && no->wait_ms > 0) {
+        (void)snprintf(after, sizeof after, "Retry-After: %u\r\n",
+                       decide_retry_s(no->wait_ms));
+        retry_after = after;
+    }
+    (void)snprintf(out, HEAD_BYTES, "%s%s%s%s", allow,
+                   no->status == 429 ? retry_after : "",
+                   no->status == 401
+                       ? "WWW-Authenticate: Basic realm=\"sluice\"\r\n"
+                       : "",
+                   common);
+}
+
+const char *head_outcome(const struct outcome *o, const char *retry_after,
+                         const char *common, char out[HEAD_BYTES])
+{
+    if (UNLIKELY(o->status == 429)) {
+        (void)snprintf(out, HEAD_BYTES, "%s%s", retry_after, common);
+        return out;
+    }
+    if (LIKELY(o->answer == NULL || o->answer->type == NULL)) {
+        return common;
+    }
+    (void)snprintf(out, HEAD_BYTES, "Content-Type: %s\r\n%s", o->answer->type,
+                   common);
+    return out;
+}
+
+static const struct route *route_of(const struct plan *plan, struct str method,
+                                    struct str path)
+{
+    char allow[128];
+
+    return method.p == NULL
+               ? NULL
+               : plan_route(plan, method, path, allow, sizeof allow);
+}
+
+void head_other(const struct plan *plan, const char *allow,
+                const struct policy_request *req, char out[CORS_BYTES])
+{
+    out[0] = '\0';
+    if (str_eq(req->method, STR("OPTIONS"))) {
+        return;
+    }
+    while (*allow != '\0' && out[0] == '\0') {
+        size_t n = strcspn(allow, ",");
+
+        head_common(route_of(plan, (struct str){allow, n}, req->path), req, out);
+        allow += n;
+        allow += strspn(allow, ", ");
+    }
+}
+
+bool head_preflight(const struct plan *plan, const struct policy_request *req,
+                    char out[CORS_BYTES])
+{
+    const struct route *route;
+
+    if (!str_eq(req->method, STR("OPTIONS"))) {
+        return false;
+    }
+    route = route_of(plan, header(req, "access-control-request-method"),
+                     req->path);
+    if (route != NULL && route->cors != NULL &&
+        cors_preflight(route->cors, header(req, "origin"),
+                       str_of(route->method), out)) {
+        return true;
+    }
+    route = route_of(plan, STR("POST"), req->path);
+    return route != NULL && route->webhook != NULL &&
+           webhook_grant(route->webhook, req, out);
+}

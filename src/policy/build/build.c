@@ -1,0 +1,225 @@
+/* The loader's description, already checked, to a plan. */
+#include "policy/build/build.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
+
+static void build_server(struct build *b)
+{
+    struct server_plan *s = &b->plan->server;
+
+    (void)open_list(b, "server");
+    s->listen = text(b, "listen").p;
+    s->workers = (uint32_t)whole(b, "workers");
+    s->max_body = whole(b, "max_body");
+    s->max_events = (uint32_t)whole(b, "max_events");
+    s->max_depth = (uint32_t)whole(b, "max_depth");
+    s->max_headers_bytes = (uint32_t)whole(b, "max_headers");
+    s->max_connections = (uint32_t)whole(b, "max_connections");
+    s->share_port = flag(b, "share_port");
+    s->max_per_address =
+        (uint32_t)whole(b, "max_connections_per_address");
+    s->header_timeout_ms = (int64_t)whole(b, "header_timeout");
+    s->body_timeout_ms = (int64_t)whole(b, "body_timeout");
+    s->idle_timeout_ms = (int64_t)whole(b, "idle_timeout");
+    s->drain_ms = (int64_t)whole(b, "drain");
+    s->drain_delay_ms = (int64_t)whole(b, "drain_delay");
+    lua_pop(b->L, 1);
+    (void)open_list(b, "admin");
+    b->plan->admin_listen = text(b, "listen").p;
+    lua_pop(b->L, 1);
+    (void)open_list(b, "spool");
+    b->plan->spool = (struct spool_plan){.dir = text(b, "dir").p,
+                                         .segment_bytes = whole(b, "segment"),
+                                         .max_bytes = whole(b, "max_bytes")};
+    lua_pop(b->L, 1);
+}
+
+static void build_batch(struct build *b, struct sink_plan *s)
+{
+    (void)open_list(b, "batch");
+    s->batch = (struct batch_plan){.target = (uint32_t)whole(b, "target"),
+                                   .min = (uint32_t)whole(b, "min"),
+                                   .max = (uint32_t)whole(b, "max"),
+                                   .max_bytes = whole(b, "max_bytes"),
+                                   .linger_ms = (int64_t)whole(b, "linger")};
+    s->adapt_latency = is(b, "adapt", "latency");
+    s->has_adapt = has(b, "adapt") && !s->adapt_latency;
+    lua_pop(b->L, 1);
+    (void)open_list(b, "dead");
+    s->dead_max_bytes = whole(b, "max_bytes");
+    s->dead_searches = number(b, "searches", 0);
+    lua_pop(b->L, 1);
+}
+
+static enum sink_kind kind_of(struct build *b)
+{
+    return is(b, "kind", "file")         ? SINK_KIND_FILE
+           : is(b, "kind", "kafka")      ? SINK_KIND_KAFKA
+           : is(b, "kind", "clickhouse") ? SINK_KIND_CLICKHOUSE
+           : is(b, "kind", "http")       ? SINK_KIND_HTTP
+                                         : SINK_KIND_NULL;
+}
+
+static void build_sink(struct build *b, struct sink_plan *s)
+{
+    s->name = text(b, "name").p;
+    s->kind = kind_of(b);
+    s->from_oldest = is(b, "from", "oldest");
+    s->was = text(b, "was").p;
+    s->batch = (struct batch_plan){.target = 10000,
+                                   .min = 10000,
+                                   .max = 20000,
+                                   .max_bytes = 4 << 20,
+                                   .linger_ms = 100};
+    if (s->kind == SINK_KIND_FILE) {
+        /* A frame: 1 MiB of input, or linger. */
+        s->batch = (struct batch_plan){
+            .target = 1000000,
+            .min = 1000000,
+            .max = 1000000,
+            .max_bytes = 1 << 20,
+            .linger_ms = (int64_t)whole(b, "linger")};
+        s->dir = text(b, "dir").p;
+        s->compress = is(b, "compress", "zstd")   ? COMPRESS_ZSTD
+                      : is(b, "compress", "gzip") ? COMPRESS_GZIP
+                                                  : COMPRESS_NONE;
+        (void)open_list(b, "rotate");
+        s->rotate_bytes = whole(b, "bytes");
+        s->rotate_age_ms = (int64_t)whole(b, "age");
+        lua_pop(b->L, 1);
+    }
+    if (s->kind == SINK_KIND_CLICKHOUSE || s->kind == SINK_KIND_KAFKA ||
+        s->kind == SINK_KIND_HTTP) {
+        build_batch(b, s);
+    }
+    if (s->kind == SINK_KIND_CLICKHOUSE) {
+        build_clickhouse(b, s);
+    } else if (s->kind == SINK_KIND_HTTP) {
+        build_http(b, s);
+    } else if (s->kind == SINK_KIND_KAFKA) {
+        build_kafka(b, s);
+    }
+}
+
+static void build_sinks(struct build *b)
+{
+    uint32_t n = open_list(b, "sinks");
+
+    if (n > PLAN_SINKS_MAX) {
+        (void)luaL_error(b->L, "more than %d sinks", PLAN_SINKS_MAX);
+    }
+    b->plan->n_sinks = n;
+    b->plan->sinks = take(b, n * sizeof *b->plan->sinks);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_sink(b, &b->plan->sinks[i]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+/* The spool notes the places of one key: the first sink's. */
+static const char *key_of(const struct plan *plan, const struct stream_plan *s)
+{
+    for (uint32_t i = 0; i < s->n_sinks; i++) {
+        const struct sink_plan *sink = &plan->sinks[s->sinks[i].sink];
+
+        if (sink->kind == SINK_KIND_KAFKA && sink->kafka.key != NULL &&
+            sink->kafka.framing == KAFKA_EVENT) {
+            return sink->kafka.key;
+        }
+    }
+    return NULL;
+}
+
+static void build_stream(struct build *b, struct stream_plan *s)
+{
+    s->name = text(b, "name").p;
+    s->ack = is(b, "ack", "synced")      ? ACK_SYNCED
+             : is(b, "ack", "delivered") ? ACK_DELIVERED
+                                         : ACK_WRITTEN;
+    s->delivered_ms = (int64_t)whole(b, "timeout");
+    s->max_bytes = whole(b, "max_bytes");
+    s->n_sinks = open_list(b, "sinks");
+    s->sinks = take(b, s->n_sinks * sizeof *s->sinks);
+    for (uint32_t i = 0; i < s->n_sinks; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        s->sinks[i] = (struct stream_sink){
+            .sink = (uint32_t)whole(b, "sink"),
+            .when_full = flag(b, "skip") ? FULL_SKIP : FULL_REFUSE,
+            .max_lag_bytes = whole(b, "max_lag")};
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    s->key = key_of(b->plan, s);
+    s->key_hash = plan_key_hash(s->key);
+}
+
+static void build_streams(struct build *b)
+{
+    uint32_t n = open_list(b, "streams");
+
+    b->plan->n_streams = n;
+    b->plan->streams = take(b, n * sizeof *b->plan->streams);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_stream(b, &b->plan->streams[i]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+static void build_trial(struct build *b)
+{
+    struct trial_plan *t = &b->plan->trial;
+
+    lua_getfield(b->L, -1, "trial");
+    if (lua_istable(b->L, -1)) {
+        t->kind = is(b, "kind", "canary") ? TRIAL_CANARY : TRIAL_SHADOW;
+        t->share = number(b, "share", 0);
+        t->during_ms = (int64_t)whole(b, "during");
+        t->header = text(b, "header").p;
+        t->by = t->header != NULL             ? SHARE_BY_HEADER
+                : is(b, "by", "connection") ? SHARE_BY_CONNECTION
+                : is(b, "by", "peer")       ? SHARE_BY_PEER
+                                            : SHARE_BY_REQUEST;
+        t->min_requests = whole(b, "min_requests");
+        t->has_judge = has(b, "roll_back_if");
+        t->sample = (uint32_t)whole(b, "sample");
+    }
+    lua_pop(b->L, 1);
+}
+
+static int build(lua_State *L)
+{
+    struct build b = {L, lua_touserdata(L, 1)};
+
+    lua_settop(L, 2);
+    lua_getfield(L, 2, "desc");
+    build_server(&b);
+    build_sinks(&b);
+    build_streams(&b);
+    build_schemas(&b);
+    build_trial(&b);
+    build_held(&b);
+    build_routes(&b);
+    build_tables(&b);
+    return 0;
+}
+
+bool plan_build(struct policy_state *s, struct plan *plan, struct err *e)
+{
+    lua_State *L = s->L;
+
+    lua_pushcfunction(L, build);
+    lua_pushlightuserdata(L, plan);
+    lua_pushvalue(L, -3);
+    if (lua_pcall(L, 2, 0, 0) != 0) {
+        (void)err_set(e, "%s", lua_tostring(L, -1));
+        lua_pop(L, 1);
+        return false;
+    }
+    return true;
+}

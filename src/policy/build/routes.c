@@ -1,0 +1,359 @@
+/* The description's schemas and routes to those of a plan. */
+#include "base/err.h"
+#include "decode/envelope.h"
+#include "decode/quote.h"
+#include "plan/carry.h"
+#include "policy/build/build.h"
+
+static enum field_type type_of(struct build *b)
+{
+    static const char *const names[] = {
+        [FIELD_STR] = "str",   [FIELD_NUM] = "num",   [FIELD_INT] = "int",
+        [FIELD_BOOL] = "bool", [FIELD_ENUM] = "enum", [FIELD_TIME] = "time",
+        [FIELD_ANY] = "any"};
+    struct str s = text(b, "type");
+
+    for (size_t i = 0; i < N_ELEMS(names); i++) {
+        if (strcmp(names[i], s.p) == 0) {
+            return (enum field_type)i;
+        }
+    }
+    return FIELD_ANY;
+}
+
+static void build_field(struct build *b, struct field *f)
+{
+    struct str *list;
+
+    f->path = text(b, "path");
+    f->type = type_of(b);
+    f->required = flag(b, "required");
+    f->has_min = has(b, "min");
+    f->has_max = has(b, "max");
+    f->min = number(b, "min", 0);
+    f->max = number(b, "max", 0);
+    f->max_age_ms = (int64_t)number(b, "max_age", -1);
+    f->max_skew_ms = (int64_t)number(b, "max_skew", -1);
+    f->n_values = open_list(b, "values");
+    list = take(b, f->n_values * sizeof *list);
+    for (uint32_t i = 0; i < f->n_values; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        list[i].p = lua_tolstring(b->L, -1, &list[i].n);
+        list[i] = copy(b, list[i]);
+        lua_pop(b->L, 1);
+    }
+    f->values = list;
+    lua_pop(b->L, 1);
+}
+
+static void build_schema(struct build *b, struct schema *s)
+{
+    struct str paths[SCHEMA_FIELDS_MAX];
+    struct err e;
+
+    s->name = text(b, "name").p;
+    s->n_fields = open_list(b, "fields");
+    s->fields = take(b, s->n_fields * sizeof *s->fields);
+    for (uint32_t i = 0; i < s->n_fields; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_field(b, &s->fields[i]);
+        paths[i] = s->fields[i].path;
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    s->keys = scan_keys_new(paths, s->n_fields, &e);
+    if (s->keys == NULL) {
+        (void)luaL_error(b->L, "%s: %s", s->name, e.text);
+    }
+}
+
+void build_schemas(struct build *b)
+{
+    uint32_t n = open_list(b, "schemas");
+
+    b->plan->schemas = take(b, n * sizeof(struct schema *));
+    for (uint32_t i = 0; i < n; i++) {
+        struct schema *s = take(b, sizeof *s);
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        b->plan->schemas[i] = s;
+        b->plan->n_schemas = i + 1;
+        build_schema(b, s);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}
+
+static int16_t slot_of_key(const struct schema *s, const char *key)
+{
+    for (uint32_t i = 0; s != NULL && key != NULL && i < s->n_fields; i++) {
+        if (str_eq(s->fields[i].path, str_of(key))) {
+            return (int16_t)i;
+        }
+    }
+    return -1;
+}
+
+static const int16_t *key_slots(struct build *b, const struct route *r)
+{
+    const struct plan *p = b->plan;
+    int16_t *slots = NULL;
+
+    for (uint32_t i = 0; i < p->n_streams; i++) {
+        if (p->streams[i].key == NULL) {
+            continue;
+        }
+        slots = take(b, p->n_streams * sizeof *slots);
+        for (uint32_t k = 0; k < p->n_streams; k++) {
+            slots[k] = slot_of_key(r->schema, p->streams[k].key);
+        }
+        break;
+    }
+    return slots;
+}
+
+/* ---- what a route copies into events ---- */
+
+static enum request_part part_of(struct build *b)
+{
+    return is(b, "from", "path")     ? REQUEST_PARAM
+           : is(b, "from", "query")  ? REQUEST_ARG
+           : is(b, "from", "header") ? REQUEST_HEADER
+           : is(b, "from", "basic")  ? REQUEST_BASIC_USER
+                                     : REQUEST_PEER;
+}
+
+/* The schema's fields at and below the key; the key's own first. */
+static void find_slots(struct build *b, const struct schema *s, struct str key,
+                       struct carried *c)
+{
+    struct carry_slot *list = take(b, s->n_fields * sizeof *list);
+
+    for (int below = 0; below <= 1; below++) {
+        for (uint32_t i = 0; i < s->n_fields; i++) {
+            struct str path = s->fields[i].path;
+
+            if (below ? path.n > key.n + 1 && path.p[key.n] == '.' &&
+                            memcmp(path.p, key.p, key.n) == 0
+                      : str_eq(path, key)) {
+                list[c->n_slots++] = (struct carry_slot){
+                    i, below ? (struct str){path.p + key.n + 1,
+                                            path.n - key.n - 1}
+                             : (struct str){"", 0}};
+            }
+        }
+    }
+    c->slots = list;
+}
+
+/* The rules of a key that the request sets are checked once, on its value: the
+ * route's own copy of the schema asks nothing of it. */
+static void take_over(struct build *b, struct route *r, struct str key,
+                      struct carried *c)
+{
+    for (uint32_t i = 0; i < r->schema->n_fields; i++) {
+        struct schema *own;
+
+        if (!str_eq(r->schema->fields[i].path, key)) {
+            continue;
+        }
+        own = take(b, sizeof *own);
+        *own = *r->schema;
+        own->fields = take(b, own->n_fields * sizeof *own->fields);
+        memcpy(own->fields, r->schema->fields,
+               own->n_fields * sizeof *own->fields);
+        c->field = &r->schema->fields[i];
+        own->fields[i].type = FIELD_ANY;
+        own->fields[i].required = false;
+        r->schema = own;
+    }
+}
+
+static struct str quoted(struct build *b, struct str key)
+{
+    char *text = take(b, quote_bound(key.n));
+
+    return (struct str){text, quote_mended(key, text)};
+}
+
+static void build_carried(struct build *b, struct route *r, struct carried *c)
+{
+    struct str key = text(b, "key");
+
+    c->key = quoted(b, key);
+    c->name = text(b, "name");
+    c->part = part_of(b);
+    c->from = is(b, "from", "envelope") ? CARRY_ENVELOPE
+              : is(b, "from", "time")   ? CARRY_TIME
+                                        : CARRY_REQUEST;
+    if (r->schema == NULL) {
+        return;
+    }
+    if (c->from == CARRY_ENVELOPE) {
+        find_slots(b, r->schema, key, c);
+    } else {
+        take_over(b, r, key, c);
+    }
+}
+
+static void build_carry(struct build *b, struct route *r)
+{
+    struct str events = text(b, "events"), paths[CARRY_MAX];
+    struct carry *carry = take(b, sizeof *carry);
+    struct envelope *v;
+    unsigned n_paths = 0;
+    struct err e;
+
+    carry->n = open_list(b, "carry");
+    if (carry->n > CARRY_MAX) {
+        (void)luaL_error(b->L, "more than %d fields", CARRY_MAX);
+    }
+    for (uint32_t i = 0; i < carry->n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_carried(b, r, &carry->list[i]);
+        if (carry->list[i].from == CARRY_ENVELOPE) {
+            paths[n_paths++] = text(b, "path");
+        }
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    r->carry = carry->n > 0 ? carry : NULL;
+    if (events.p == NULL) {
+        return;
+    }
+    v = envelope_new(events, paths, n_paths, &e);
+    if (v == NULL) {
+        (void)luaL_error(b->L, "%s: %s", r->path, e.text);
+    }
+    b->plan->envelopes[b->plan->n_envelopes++] = v;
+    r->envelope = v;
+}
+
+/* ---- what it takes and answers ---- */
+
+static void build_types(struct build *b, struct route *r)
+{
+    struct type_plan *list;
+
+    r->n_types = open_list(b, "types");
+    list = take(b, r->n_types * sizeof *list);
+    for (uint32_t i = 0; i < r->n_types; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        list[i] = (struct type_plan){text(b, "type"), flag(b, "ndjson")};
+        lua_pop(b->L, 1);
+    }
+    r->types = list;
+    lua_pop(b->L, 1);
+    r->types_text = text(b, "types_text").p;
+}
+
+static void build_answer(struct build *b, struct route *r)
+{
+    struct answer_plan *a;
+
+    (void)open_list(b, "answer");
+    if (lua_istable(b->L, -1)) {
+        a = take(b, sizeof *a);
+        *a = (struct answer_plan){.status = (int)whole(b, "status"),
+                                  .body = text(b, "body"),
+                                  .type = text(b, "type").p,
+                                  .refused = (int)whole(b, "refused")};
+        r->answer = a;
+    }
+    lua_pop(b->L, 1);
+}
+
+/* The list at "origins"; *n its length. */
+static const char *const *origins(struct build *b, uint32_t *n)
+{
+    const char **list;
+
+    *n = open_list(b, "origins");
+    list = take(b, *n * sizeof *list);
+    for (uint32_t i = 0; i < *n; i++) {
+        struct str origin;
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        origin.p = lua_tolstring(b->L, -1, &origin.n);
+        list[i] = copy(b, origin).p;
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    return list;
+}
+
+static void build_cors(struct build *b, struct route *r)
+{
+    struct cors_plan *c;
+
+    (void)open_list(b, "cors");
+    if (lua_istable(b->L, -1)) {
+        c = take(b, sizeof *c);
+        *c = (struct cors_plan){.any = flag(b, "any"),
+                                .credentials = flag(b, "credentials"),
+                                .headers = text(b, "headers").p,
+                                .max_age_s =
+                                    (int64_t)whole(b, "max_age") / 1000};
+        c->origins = origins(b, &c->n_origins);
+        r->cors = c;
+    }
+    lua_pop(b->L, 1);
+}
+
+static void build_webhook(struct build *b, struct route *r)
+{
+    struct webhook_plan *w;
+
+    (void)open_list(b, "webhook");
+    if (lua_istable(b->L, -1)) {
+        w = take(b, sizeof *w);
+        *w = (struct webhook_plan){.any = flag(b, "any"),
+                                   .rate = (uint32_t)whole(b, "rate")};
+        w->origins = origins(b, &w->n_origins);
+        r->webhook = w;
+    }
+    lua_pop(b->L, 1);
+}
+
+static void build_route(struct build *b, struct route *r, uint32_t i)
+{
+    int schema = (int)number(b, "schema", -1);
+
+    r->method = text(b, "method").p;
+    r->path = text(b, "path").p;
+    r->pattern = flag(b, "pattern");
+    r->body = is(b, "body", "batch")         ? BODY_BATCH
+              : is(b, "body", "cloudevents") ? BODY_CLOUDEVENTS
+                                             : BODY_EVENT;
+    r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
+    r->stream = (int32_t)number(b, "stream", -1);
+    r->key_slots = key_slots(b, r);
+    r->partial = flag(b, "partial");
+    r->on_error = is(b, "on_error", "reject")   ? ON_ERROR_REJECT
+                  : is(b, "on_error", "accept") ? ON_ERROR_ACCEPT
+                                                : ON_ERROR_DEAD_LETTER;
+    r->has_on_event = has(b, "on_event");
+    r->has_on_request = has(b, "on_request");
+    r->index = i;
+    r->line = (uint32_t)whole(b, "line");
+    r->file = text(b, "file").p;
+    build_types(b, r);
+    build_carry(b, r);
+    build_answer(b, r);
+    build_cors(b, r);
+    build_webhook(b, r);
+}
+
+void build_routes(struct build *b)
+{
+    uint32_t n = open_list(b, "routes");
+
+    b->plan->n_routes = n;
+    b->plan->routes = take(b, n * sizeof *b->plan->routes);
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_route(b, &b->plan->routes[i], i);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+}

@@ -1,0 +1,214 @@
+/* The files that a policy names: those of the snapshot, which grows only while
+ * the policy is loaded for the first time. */
+#include <fnmatch.h>
+#include <glob.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "policy/library/library.h"
+#include "policy/internal.h"
+
+enum { TABLE_BYTES_MAX = 64 << 20, CODE_BYTES_MAX = 4 << 20 };
+
+static bool reading(lua_State *L)
+{
+    return lua_toboolean(L, lua_upvalueindex(1));
+}
+
+static const struct snapshot_file *file_of(lua_State *L, const char *path,
+                                           size_t max_bytes, struct err *e)
+{
+    struct policy *p = state_here(L)->policy;
+    const struct snapshot_file *f = snapshot_find(p, path);
+
+    (void)err_set(e, "no file %s", path);
+    if (f == NULL && reading(L) && snapshot_read(p, path, max_bytes, e)) {
+        f = snapshot_find(p, path);
+    }
+    return f;
+}
+
+/* read(path): its text; nothing: there is no such file. */
+static int host_read(lua_State *L)
+{
+    struct err e;
+    const struct snapshot_file *f =
+        file_of(L, luaL_checkstring(L, 1), CODE_BYTES_MAX, &e);
+
+    if (f == NULL) {
+        return 0;
+    }
+    lua_pushlstring(L, f->text, f->n);
+    return 1;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void push_list(lua_State *L, const char **list, size_t n)
+{
+    qsort(list, n, sizeof *list, by_text);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_pushstring(L, list[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
+/* glob(pattern): the paths that match, in order; of a snapshot that is whole, those
+ * that it has. */
+static int host_glob(lua_State *L)
+{
+    const struct policy *p = state_here(L)->policy;
+    const char *pattern = luaL_checkstring(L, 1);
+    const char **list;
+    size_t n = 0;
+    glob_t g;
+
+    if (reading(L) && !p->whole) {
+        if (glob(pattern, GLOB_NOSORT, NULL, &g) != 0) {
+            g.gl_pathc = 0;
+        }
+        list = mem_alloc((g.gl_pathc + 1) * sizeof *list);
+        for (; n < g.gl_pathc; n++) {
+            list[n] = g.gl_pathv[n];
+        }
+        push_list(L, list, n);
+        globfree(&g);
+    } else {
+        list = mem_alloc((p->n_files + 1) * sizeof *list);
+        for (uint32_t i = 0; i < p->n_files; i++) {
+            if (fnmatch(pattern, p->files[i].path, FNM_PATHNAME | FNM_PERIOD) ==
+                0) {
+                list[n++] = p->files[i].path;
+            }
+        }
+        push_list(L, list, n);
+    }
+    free(list);
+    return 1;
+}
+
+/* ---- tables ---- */
+
+/* The list of problems is on top. */
+static void on_problem(void *arg, uint32_t line, const char *text)
+{
+    lua_State *L = arg;
+
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, (lua_Integer)line);
+    lua_setfield(L, -2, "line");
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, "message");
+    lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+}
+
+static int push_table(lua_State *L, const struct table *t, uint32_t at)
+{
+    const struct lookup *l = t->lookup;
+
+    lua_pushinteger(L, (lua_Integer)at);
+    lua_createtable(L, (int)lookup_n_columns(l), 0);
+    for (uint32_t i = 0; i < lookup_n_columns(l); i++) {
+        struct str name = lookup_column(l, i);
+
+        lua_pushlstring(L, name.p, name.n);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_pushinteger(L, (lua_Integer)lookup_key_column(l));
+    return 3;
+}
+
+/* table(path, key, delimiter): its place, names of columns, the key's from 0; or
+ * nil and the problems, or nil and why there is no file. All states of a snapshot share
+ * what its first load has read. */
+static int host_table(lua_State *L)
+{
+    struct policy *p = state_here(L)->policy;
+    const char *path = luaL_checkstring(L, 1);
+    struct str key = {.p = lua_tolstring(L, 2, &key.n)};
+    char delimiter = luaL_checkstring(L, 3)[0];
+    const struct snapshot_file *f;
+    struct lookup *l;
+    struct err e;
+
+    for (uint32_t i = 0; i < p->n_tables; i++) {
+        const struct table *t = &p->tables[i];
+
+        if (strcmp(t->path, path) == 0 && t->delimiter == delimiter &&
+            strcmp(t->key, key.p == NULL ? "" : key.p) == 0) {
+            return push_table(L, t, i);
+        }
+    }
+    lua_pushnil(L);
+    f = file_of(L, path, TABLE_BYTES_MAX, &e);
+    if (f == NULL) {
+        lua_pushstring(L, e.text);
+        return 2;
+    }
+    lua_newtable(L);
+    l = lookup_new((struct str){f->text, f->n}, key, delimiter, on_problem, L);
+    if (l == NULL) {
+        return 2;
+    }
+    p->tables = mem_realloc(p->tables, (p->n_tables + 1) * sizeof *p->tables);
+    p->tables[p->n_tables] = (struct table){
+        mem_strdup(path), mem_strdup(key.p == NULL ? "" : key.p), delimiter, l};
+    p->n_tables++;
+    return push_table(L, &p->tables[p->n_tables - 1], p->n_tables - 1);
+}
+
+void files_free(struct policy *p)
+{
+    for (uint32_t i = 0; i < p->n_tables; i++) {
+        free(p->tables[i].path);
+        free(p->tables[i].key);
+        lookup_free(p->tables[i].lookup);
+    }
+    free(p->tables);
+}
+
+void files_push(lua_State *L, bool may_read)
+{
+    static const luaL_Reg functions[] = {
+        {"read", host_read}, {"glob", host_glob}, {"table", host_table},
+        {NULL, NULL}};
+
+    lua_pushboolean(L, may_read);
+    luaL_setfuncs(L, functions, 1);
+}
+
+/* ---- what hooks call ---- */
+
+static const struct lookup *lookup_at(struct sluice_context *c, int32_t table)
+{
+    const struct policy *p = OUTER(c, struct policy_state, context)->policy;
+
+    return (uint32_t)table < p->n_tables ? p->tables[table].lookup : NULL;
+}
+
+int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key,
+                   size_t n)
+{
+    const struct lookup *l = lookup_at(c, table);
+
+    return l == NULL ? -1 : lookup_row(l, (struct str){key, n});
+}
+
+void sluice_cell(struct sluice_context *c, int32_t table, int32_t row,
+                 int32_t column, struct sluice_value *out)
+{
+    const struct lookup *l = lookup_at(c, table);
+    struct str s = l == NULL ? (struct str){NULL, 0}
+                             : lookup_cell(l, row, column);
+
+    out->text = s.p == NULL ? "" : s.p;
+    out->len = (uint32_t)s.n;
+}

@@ -1,0 +1,249 @@
+/*
+ * A policy file to a snapshot:
+ *
+ *   read ─► run ─► problems? ─ yes ─► report, nothing else happens
+ *                     └─ no ─► hash ─► plan ─► hooks ─► examples ─► snapshot
+ */
+#include <lauxlib.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "policy/internal.h"
+#include "shared/registry.h"
+
+enum { FILE_BYTES_MAX = 4 << 20, READS_MAX = 4 };
+
+struct policy *snapshot_new(void)
+{
+    struct policy *p = mem_zalloc(sizeof *p);
+
+    atomic_init(&p->refs, 1);
+    p->hub = hub_new(false);
+    return p;
+}
+
+struct policy *policy_ref(struct policy *p)
+{
+    (void)atomic_fetch_add(&p->refs, 1);
+    return p;
+}
+
+void policy_unref(struct policy *p)
+{
+    if (p == NULL || atomic_fetch_sub(&p->refs, 1) != 1) {
+        return;
+    }
+    plan_unref(p->plan);
+    hub_unref(p->hub);
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        free(p->files[i].path);
+        free(p->files[i].text);
+    }
+    free(p->files);
+    files_free(p);
+    free(p);
+}
+
+void policy_share(struct policy *p, struct hub *hub)
+{
+    hub_unref(p->hub);
+    p->hub = hub_ref(hub);
+}
+
+const char *policy_file(const struct policy *p, uint32_t i)
+{
+    return i < p->n_files ? p->files[i].path : NULL;
+}
+
+const struct plan *policy_plan(const struct policy *p)
+{
+    return p->plan;
+}
+
+struct plan *policy_plan_mutable(struct policy *p)
+{
+    return p->plan;
+}
+
+/* A file's name as the policy says it: beside the policy, without its folder; a path
+ * that is absolute in the policy stays. */
+static const char *name_in(const char *path, const char *policy)
+{
+    const char *slash = strrchr(policy, '/');
+    size_t n = slash == NULL ? 0 : (size_t)(slash + 1 - policy);
+
+    return strncmp(path, policy, n) == 0 ? path + n : path;
+}
+
+/* Sha-256 (FIPS 180-4) over names and texts, so that a rename is a change, but not
+ * another way to write the policy's path. */
+static bool hash_files(const struct policy *p, char hex[65])
+{
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    unsigned char out[32];
+    unsigned n = 0;
+    bool ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1;
+
+    for (uint32_t i = 0; ok && i < p->n_files; i++) {
+        const struct snapshot_file *f = &p->files[i];
+
+        const char *name = name_in(f->path, p->files[0].path);
+
+        ok = EVP_DigestUpdate(md, name, strlen(name) + 1) == 1 &&
+             EVP_DigestUpdate(md, f->text, f->n + 1) == 1;
+    }
+    ok = ok && EVP_DigestFinal_ex(md, out, &n) == 1;
+    EVP_MD_CTX_free(md);
+    for (unsigned i = 0; i < 32; i++) {
+        (void)snprintf(hex + 2 * i, 3, "%02x", out[i]);
+    }
+    return ok;
+}
+
+static void add_notes(const struct policy_state *s, struct policy_report *report)
+{
+    const struct plan *plan = s->policy->plan;
+    char note[300];
+
+    for (uint32_t i = 0; i < plan->n_routes; i++) {
+        const struct route *r = &plan->routes[i];
+
+        if (s->hooks[i].loops) {
+            (void)snprintf(note, sizeof note,
+                           "%s: it runs interpreted, for at most %d ms a call",
+                           s->hooks[i].why_bounded, HOOK_MS);
+            diag_note(report, r->file, (int)r->line, note);
+        }
+    }
+}
+
+/* The loader's result lies on top of s->L. False: the report, or *e, tells. */
+static bool finish(struct policy_state *s, void *arg, struct err *e)
+{
+    struct policy_report *report = arg;
+    struct policy *p = s->policy;
+
+    e->text[0] = '\0';
+    diag_report(s->L, report);
+    if (report->n_problems > 0) {
+        return false;
+    }
+    p->plan = plan_new();
+    if (!hash_files(p, p->plan->hash)) {
+        return err_set(e, "the files can't be hashed");
+    }
+    if (!plan_build(s, p->plan, e) || !state_take_hooks(s, e)) {
+        return false;
+    }
+    examples_run(s);
+    diag_report(s->L, report);
+    if (report->n_problems > 0) {
+        return false;
+    }
+    add_notes(s, report);
+    return true;
+}
+
+struct policy *snapshot_load(struct policy *p, bool reading,
+                             struct policy_report *report)
+{
+    struct policy_state *s;
+    struct err e;
+
+    s = state_load(p, reading, finish, report, &e);
+    if (s == NULL) {
+        if (e.text[0] != '\0') {
+            diag_plain(report, p->files[0].path, e.text);
+        }
+        policy_unref(p);
+        return NULL;
+    }
+    policy_state_free(s);
+    return p;
+}
+
+/* From the disk. Files that are replaced meanwhile, by a deployment that swaps a
+ * symbolic link, are read once more: never the policy of one version with the
+ * modules of another. */
+static struct policy *load_files(struct policy *p, const char *path,
+                                 struct policy_report *report)
+{
+    struct policy *loaded = NULL;
+    bool changed = true;
+    struct err e;
+
+    for (int i = 0; i < READS_MAX && changed; i++) {
+        struct policy *next = snapshot_new();
+
+        next->env = p->env;
+        policy_unref(loaded);
+        policy_unref(p);
+        policy_report_fini(report);
+        *report = (struct policy_report){0};
+        p = next;
+        if (!snapshot_read(p, path, FILE_BYTES_MAX, &e)) {
+            diag_plain(report, path, e.text);
+            policy_unref(p);
+            return NULL;
+        }
+        loaded = snapshot_load(policy_ref(p), true, report);
+        changed = snapshot_changed(p);
+    }
+    if (changed) {
+        policy_report_fini(report);
+        *report = (struct policy_report){0};
+        diag_plain(report, path,
+                   "its files were replaced while they were read, several times; "
+                   "load it again when the deployment is over");
+        policy_unref(loaded);
+        loaded = NULL;
+    }
+    policy_unref(p);
+    return loaded;
+}
+
+struct policy *policy_load_with(const char *path, struct str text,
+                                const struct policy_env *env,
+                                struct policy_report *report)
+{
+    struct policy *p = snapshot_new();
+
+    *report = (struct policy_report){0};
+    p->env = env;
+    if (text.p != NULL) {
+        snapshot_add(p, path, mem_strndup(text.p, text.n), text.n);
+        return snapshot_load(p, true, report);
+    }
+    return load_files(p, path, report);
+}
+
+struct policy *policy_again(const struct policy *p,
+                            struct policy_report *report)
+{
+    struct policy *again = snapshot_new();
+
+    *report = (struct policy_report){0};
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        const struct snapshot_file *f = &p->files[i];
+
+        snapshot_add(again, f->path, mem_strndup(f->text, f->n), f->n);
+    }
+    again->env = p->env;
+    again->whole = true;
+    return snapshot_load(again, true, report);
+}
+
+struct policy *policy_load(const char *path, struct policy_report *report)
+{
+    return policy_load_with(path, (struct str){NULL, 0}, NULL, report);
+}
+
+struct policy *policy_load_text(const char *name, struct str text,
+                                struct policy_report *report)
+{
+    return policy_load_with(name, text, NULL, report);
+}

@@ -1,0 +1,132 @@
+/*
+ * The texts of a policy's files as they were read: each once, and whether they are
+ * still the ones on the disk.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "policy/internal.h"
+
+static struct snapshot_id id_of(const struct stat *st)
+{
+    return (struct snapshot_id){st->st_dev, st->st_ino, st->st_size,
+                                st->st_mtim};
+}
+
+static bool same(const struct snapshot_id *a, const struct snapshot_id *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->bytes == b->bytes &&
+           a->modified.tv_sec == b->modified.tv_sec &&
+           a->modified.tv_nsec == b->modified.tv_nsec;
+}
+
+/* All n bytes; false and errno. EIO: the file became shorter. */
+static bool read_all(int fd, char *text, size_t n)
+{
+    size_t got = 0;
+
+    while (got < n) {
+        ssize_t r = read(fd, text + got, n - got);
+
+        if (r == 0) {
+            errno = EIO;
+        }
+        if (r <= 0 && (r == 0 || errno != EINTR)) {
+            return false;
+        }
+        got += r > 0 ? (size_t)r : 0;
+    }
+    return true;
+}
+
+static char *read_file(const char *path, size_t max_bytes, size_t *n,
+                       struct snapshot_id *id, struct err *e)
+{
+    /* A FIFO without a writer must not keep the loader. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    char *text = NULL;
+    struct stat st;
+
+    if (fd < 0) {
+        (void)err_errno(e, errno, "%s", path);
+        return NULL;
+    }
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+        (uint64_t)st.st_size > max_bytes) {
+        (void)err_set(e, "%s: no regular file of at most %lu MiB", path,
+                      (unsigned long)(max_bytes >> 20));
+    } else {
+        *id = id_of(&st);
+        *n = (size_t)st.st_size;
+        text = mem_alloc(*n + 1);
+        text[*n] = '\0';
+        if (!read_all(fd, text, *n)) {
+            (void)err_errno(e, errno, "%s", path);
+            free(text);
+            text = NULL;
+        }
+    }
+    (void)close(fd);
+    return text;
+}
+
+const struct snapshot_file *snapshot_find(const struct policy *p,
+                                          const char *path)
+{
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        if (strcmp(p->files[i].path, path) == 0) {
+            return &p->files[i];
+        }
+    }
+    return NULL;
+}
+
+void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
+{
+    p->files = mem_realloc(p->files, (p->n_files + 1) * sizeof *p->files);
+    p->files[p->n_files++] = (struct snapshot_file){
+        .path = mem_strdup(path), .text = text, .n = n};
+}
+
+bool snapshot_read(struct policy *p, const char *path, size_t max_bytes,
+                   struct err *e)
+{
+    struct snapshot_id id;
+    size_t n;
+    char *text = read_file(path, max_bytes, &n, &id, e);
+
+    if (text == NULL) {
+        return false;
+    }
+    snapshot_add(p, path, text, n);
+    p->files[p->n_files - 1].id = id;
+    p->files[p->n_files - 1].on_disk = true;
+    return true;
+}
+
+bool snapshot_changed(const struct policy *p)
+{
+    for (uint32_t i = 0; i < p->n_files; i++) {
+        const struct snapshot_file *f = &p->files[i];
+        struct snapshot_id now;
+        struct stat st;
+
+        if (!f->on_disk) {
+            continue;
+        }
+        if (stat(f->path, &st) != 0) {
+            return true;
+        }
+        now = id_of(&st);
+        if (!same(&f->id, &now)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,203 @@
+#include "policy/run/counters.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "policy/library/library.h"
+#include "policy/internal.h"
+#include "shared/registry.h"
+
+enum { TRIAL_KEYS = 64 };
+
+struct held {
+    struct hub *hub;
+    struct metric **metrics;
+    struct buckets **limits;
+    uint32_t n_metrics, n_limits;
+    uint32_t stripe;
+    struct seen *seen[PLAN_STREAMS_MAX]; /* NULL: the stream has none */
+};
+
+static bool take_metrics(struct held *h, struct hub *hub,
+                         const struct plan *plan, struct err *e)
+{
+    h->metrics = mem_zalloc(plan->n_metrics * sizeof(struct metric *));
+    for (uint32_t i = 0; i < plan->n_metrics; i++) {
+        const struct metric_plan *m = &plan->metrics[i];
+        const struct metric_conf conf = {.name = m->name,
+                                         .help = m->help,
+                                         .gauge = m->gauge,
+                                         .labels = m->labels,
+                                         .n_labels = m->n_labels,
+                                         .max_series = m->max_series};
+
+        h->metrics[i] = hub_metric(hub, &conf, e);
+        if (h->metrics[i] == NULL) {
+            return false;
+        }
+        h->n_metrics++;
+    }
+    return true;
+}
+
+static void take_seen(struct held *h, struct hub *hub, const struct plan *plan,
+                      bool trial)
+{
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        const struct stream_plan *st = &plan->streams[i];
+        const struct seen_conf conf = {
+            st->dedup_window_ms, trial ? TRIAL_KEYS : st->dedup_max_keys};
+
+        if (st->dedup_key.p != NULL) {
+            h->seen[i] = hub_seen(hub, st->name, st->dedup_key.p, &conf);
+        }
+    }
+}
+
+struct held *held_new(struct hub *hub, const struct plan *plan, bool trial,
+                      struct err *e)
+{
+    struct held *h = mem_zalloc(sizeof *h);
+
+    h->hub = hub;
+    h->stripe = hub_stripe(hub);
+    h->limits = mem_zalloc(plan->n_limits * sizeof(struct buckets *));
+    if (!take_metrics(h, hub, plan, e)) {
+        held_free(h);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < plan->n_limits; i++) {
+        const struct limit_plan *l = &plan->limits[i];
+
+        const struct buckets_conf conf = {
+            l->rate, l->burst, trial ? TRIAL_KEYS : l->max_keys};
+
+        h->limits[h->n_limits++] = hub_buckets(hub, l->name, &conf);
+    }
+    take_seen(h, hub, plan, trial);
+    return h;
+}
+
+void held_free(struct held *h)
+{
+    if (h == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < h->n_metrics; i++) {
+        hub_metric_drop(h->hub, h->metrics[i]);
+    }
+    for (uint32_t i = 0; i < h->n_limits; i++) {
+        buckets_unref(h->limits[i]);
+    }
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
+        seen_unref(h->seen[i]);
+    }
+    free(h->limits);
+    free(h->metrics);
+    free(h);
+}
+
+void policy_publish(struct policy_state *s)
+{
+    for (uint32_t i = 0; s->held != NULL && i < s->held->n_metrics; i++) {
+        hub_publish(s->held->hub, s->held->metrics[i]);
+    }
+}
+
+bool policy_metric(struct policy_state *s, const char *name,
+                   const struct str *values, uint32_t n, double *v)
+{
+    const struct plan *plan = s->policy->plan;
+
+    for (uint32_t i = 0; s->held != NULL && i < s->held->n_metrics; i++) {
+        struct metric *m = s->held->metrics[i];
+
+        if (strcmp(plan->metrics[i].name, name) == 0 &&
+            plan->metrics[i].n_labels == n) {
+            *v = metric_value(m, n == 0 ? 0 : metric_series(m, values));
+            return true;
+        }
+    }
+    return false;
+}
+
+struct seen *held_seen(const struct held *h, uint32_t i)
+{
+    return h == NULL ? NULL : h->seen[i];
+}
+
+/* ---- what handles call ---- */
+
+static const struct held *held_of(struct sluice_context *c)
+{
+    return OUTER(c, struct policy_state, context)->held;
+}
+
+static struct metric *metric_of(struct sluice_context *c, int32_t metric)
+{
+    const struct held *h = held_of(c);
+
+    return h == NULL || (uint32_t)metric >= h->n_metrics ? NULL
+                                                         : h->metrics[metric];
+}
+
+int sluice_trial(struct sluice_context *c)
+{
+    const struct policy_state *s = OUTER(c, struct policy_state, context);
+
+    return s->held == NULL || s->trying;
+}
+
+int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
+                      size_t nx, const char *y, size_t ny, const char *z,
+                      size_t nz)
+{
+    const struct str values[METRIC_LABELS_MAX] = {{x, nx}, {y, ny}, {z, nz}};
+    struct metric *m = metric_of(c, metric);
+
+    return m == NULL ? METRIC_OTHER : metric_series(m, values);
+}
+
+void sluice_add(struct sluice_context *c, int32_t metric, int32_t series,
+                double v)
+{
+    struct metric *m = metric_of(c, metric);
+
+    if (m != NULL) {
+        metric_add(m, series, held_of(c)->stripe, v);
+    }
+}
+
+void sluice_set(struct sluice_context *c, int32_t metric, int32_t series,
+                double v)
+{
+    struct metric *m = metric_of(c, metric);
+
+    if (m != NULL) {
+        metric_set(m, series, v);
+    }
+}
+
+double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
+                   size_t n, double tokens)
+{
+    const struct policy_state *s = OUTER(c, struct policy_state, context);
+    const struct held *h = s->held;
+
+    if (h == NULL || (uint32_t)limit >= h->n_limits) {
+        return 0;
+    }
+    return buckets_take(h->limits[limit], (struct str){key, n}, tokens,
+                        s->now_ms);
+}
+
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev,
+                    double wait_ms)
+{
+    if (wait_ms > c->batch->wait_ms) {
+        c->batch->wait_ms = wait_ms;
+    }
+    ((struct event *)(void *)ev)->flags |= EVENT_RETRY;
+}

@@ -1,0 +1,342 @@
+/*
+ * admin - the second listener: GET /metrics /healthz /readyz /status, POST
+ * /reload, and what is done to one sink: /sinks/NAME/drop, breaker, replay. On the supervisor's loop; nothing here is on the events' way.
+ */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "net/listener.h"
+#include "server/admin/problems.h"
+#include "server/internal.h"
+#include "stats/stats.h"
+
+enum { READY_BELOW_PERCENT = 90 };
+
+static const char BREAKER[] = "/breaker", DROP[] = "/drop", REPLAY[] = "/replay";
+static const char PLAIN_TEXT[] = "Content-Type: text/plain; charset=utf-8\r\n";
+
+static void answer_text(struct http_request *r, int status, const char *text)
+{
+    http_answer(r, status, PLAIN_TEXT, str_of(text));
+}
+
+struct page {
+    char *text;
+    size_t n, room;
+};
+
+static void put(void *arg, const char *text, size_t n)
+{
+    struct page *p = arg;
+
+    if (n > p->room - p->n) {
+        p->room = 2 * p->room + n;
+        p->text = mem_realloc(p->text, p->room);
+    }
+    memcpy(p->text + p->n, text, n);
+    p->n += n;
+}
+
+static void get_metrics(struct http_request *r)
+{
+    struct page p = {mem_alloc(1 << 16), 0, 1 << 16};
+
+    stats_write(put, &p);
+    http_answer(r, 200,
+                "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+                (struct str){p.text, p.n});
+    free(p.text);
+}
+
+static void get_readyz(struct server *s, struct http_request *r)
+{
+    bool writable;
+    unsigned used = spool_used_percent(s->spool, &writable);
+
+    if (s->draining) {
+        answer_text(r, 503, "draining\n");
+    } else if (!writable) {
+        answer_text(r, 503, "the spool can't be written\n");
+    } else if (used >= READY_BELOW_PERCENT) {
+        answer_text(r, 503, "the spool is nearly full\n");
+    } else {
+        answer_text(r, 200, "ready\n");
+    }
+}
+
+/* cJSON escapes, and takes any bytes: a message may hold a client's, or be cut
+ * inside a character. */
+static void answer_json(struct http_request *r, int status, char *json)
+{
+    char *text = text_new(TEXT_PLAIN, str_of(json));
+
+    http_answer(r, status, "", str_of(text));
+    free(text);
+    free(json);
+}
+
+static void get_status(struct server *s, struct http_request *r)
+{
+    answer_json(r, 200, status_json(s));
+}
+
+static void on_reloaded(void *arg, const struct reload_answer *a)
+{
+    static const int statuses[] = {
+        [RELOAD_OK] = 200,           [RELOAD_BAD_POLICY] = 422,
+        [RELOAD_NEEDS_RESTART] = 409, [RELOAD_FAILED] = 500,
+        [RELOAD_CONFLICT] = 409,     [RELOAD_BUSY] = 503};
+    cJSON *o = cJSON_CreateObject();
+
+    (void)cJSON_AddStringToObject(o, "status", a->status);
+    (void)cJSON_AddNumberToObject(o, "generation", (double)a->live);
+    if (a->generation != 0) {
+        (void)cJSON_AddNumberToObject(o, "loaded", (double)a->generation);
+    }
+    (void)cJSON_AddStringToObject(o, "report", a->text);
+    (void)cJSON_AddItemToObject(o, "problems", problems_json(a->report));
+    (void)cJSON_AddItemToObject(o, "retiring", status_retiring(a->server));
+    answer_json(arg, statuses[a->result], cJSON_PrintUnformatted(o));
+    cJSON_Delete(o);
+}
+
+/* Answered when it is done: the request waits, the listener does not. */
+static void post_reload(struct server *s, struct http_request *r,
+                        struct str query)
+{
+    struct reload_request asked = {
+        .cause = "POST", .done = on_reloaded, .arg = r};
+
+    if (query.n == 0) {
+        asked.kind = RELOAD_FILE;
+    } else if (str_eq(query, STR("rollback"))) {
+        asked.kind = RELOAD_ROLLBACK;
+    } else if (str_eq(query, STR("promote"))) {
+        asked.kind = RELOAD_PROMOTE;
+    } else {
+        answer_text(r, 400, "expected /reload, ?rollback or ?promote\n");
+        return;
+    }
+    if (!reload_ask(s, &asked)) {
+        answer_text(r, 503, s->draining ? "draining\n"
+                                        : "too many reloads wait\n");
+    }
+}
+
+/* The NAME of /sinks/NAME + tail; false: another path. */
+static bool sink_path(struct str path, const char *tail, char *name, size_t bytes)
+{
+    static const char head[] = "/sinks/";
+    size_t n_head = sizeof head - 1, n_tail = strlen(tail);
+    size_t n = path.n - n_head - n_tail;
+
+    if (path.n <= n_head + n_tail || n >= bytes ||
+        memcmp(path.p, head, n_head) != 0 ||
+        memcmp(path.p + path.n - n_tail, tail, n_tail) != 0) {
+        return false;
+    }
+    memcpy(name, path.p + n_head, n);
+    name[n] = '\0';
+    return true;
+}
+
+/* The only way in which events are given up: see retired.c. */
+static void post_drop(struct server *s, struct http_request *r, const char *name)
+{
+    struct running_sink *sink = sinks_find(s, name);
+    struct delivery_status left;
+    char text[128];
+
+    if (sink == NULL) {
+        answer_text(r, 404, "there is no such sink\n");
+    } else if (!sink->retiring) {
+        answer_text(r, 409, "this sink is in the policy: take it out first\n");
+    } else {
+        if (!sink_drop(s, sink, "POST", &left)) {
+            answer_text(r, 503, "the sink's thread hangs, nothing was dropped: try "
+                                "again later\n");
+            return;
+        }
+        (void)snprintf(text, sizeof text, "dropped events=%lu bytes=%lu\n",
+                       (unsigned long)left.left, (unsigned long)left.lag_bytes);
+        answer_text(r, 200, text);
+    }
+}
+
+static void post_breaker(struct server *s, struct http_request *r,
+                         const char *name, struct str query)
+{
+    struct running_sink *sink = sinks_find(s, name);
+    bool open = str_eq(query, STR("open"));
+
+    if (sink == NULL) {
+        answer_text(r, 404, "there is no such sink\n");
+    } else if (!open && !str_eq(query, STR("close"))) {
+        answer_text(r, 400, "expected ?open or ?close\n");
+    } else if (!delivery_force(sink->delivery, open)) {
+        answer_text(r, 409, "this sink has no breaker\n");
+    } else {
+        log_write(LOG_WARN, "breaker", "sink=%s cause=POST state=%s", name,
+                  open ? "open" : "closed");
+        answer_text(r, 200, open ? "open until it is closed\n" : "closed\n");
+    }
+}
+
+/* POST begins it, GET says how far it is: nobody waits for a sink. */
+static void replay_letters(struct server *s, struct http_request *r,
+                           const struct http_view *v, const char *name)
+{
+    struct running_sink *sink = sinks_find(s, name);
+    bool post = str_eq(v->method, STR("POST"));
+    bool dry = str_eq(v->query, STR("dry-run"));
+    char text[ERR_TEXT_MAX + 8];
+    struct err e;
+
+    if (sink == NULL) {
+        answer_text(r, 404, "there is no such sink\n");
+    } else if (v->query.n > 0 && !(post && dry)) {
+        answer_text(r, 400, "expected nothing or ?dry-run behind /replay\n");
+    } else if (post && !delivery_replay_begin(sink->delivery, dry, &e)) {
+        (void)snprintf(text, sizeof text, "%s\n", e.text);
+        answer_text(r, 409, text);
+    } else {
+        answer_json(r, post ? 202 : 200, status_replay(sink->delivery));
+    }
+}
+
+/* A browser names the page that a POST comes from, so a page can't make an operator's
+ * browser reload, drop or replay. Commands and curl send no Origin. True: refused. */
+static bool from_page(struct http_request *r, const struct http_view *v)
+{
+    for (uint32_t i = 0; i < v->n_headers; i++) {
+        const struct str name = v->headers[i].name;
+
+        if (str_eq(v->method, STR("POST")) && name.n == 6 &&
+            strncasecmp(name.p, "origin", name.n) == 0) {
+            http_answer(r, 403, "",
+                        STR("{\"error\":\"Forbidden\",\"code\":\"origin\","
+                            "\"detail\":\"requests of web pages (they have an "
+                            "Origin header) may not change anything here\"}"));
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_headers(void *arg, struct http_request *r,
+                       const struct http_view *v)
+{
+    static const char *const paths[] = {"/metrics", "/healthz", "/readyz",
+                                        "/status", "/reload"};
+    char name[96];
+    bool get = str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
+
+    (void)arg;
+    if (from_page(r, v)) {
+        return;
+    }
+    if (sink_path(v->path, REPLAY, name, sizeof name)) {
+        if (!get && !str_eq(v->method, STR("POST"))) {
+            http_answer(r, 405, "Allow: GET, POST\r\n", (struct str){NULL, 0});
+        }
+        return;
+    }
+    if (sink_path(v->path, BREAKER, name, sizeof name) ||
+        sink_path(v->path, DROP, name, sizeof name)) {
+        if (!str_eq(v->method, STR("POST"))) {
+            http_answer(r, 405, "Allow: POST\r\n", (struct str){NULL, 0});
+        }
+        return;
+    }
+    for (size_t i = 0; i < N_ELEMS(paths); i++) {
+        bool reload = i == N_ELEMS(paths) - 1;
+
+        if (!str_eq(v->path, str_of(paths[i]))) {
+            continue;
+        }
+        if (reload ? !str_eq(v->method, STR("POST")) : !get) {
+            http_answer(r, 405, reload ? "Allow: POST\r\n" : "Allow: GET\r\n",
+                        STR("{\"error\":\"Method not allowed\","
+                            "\"code\":\"method_not_allowed\"}"));
+        }
+        return;
+    }
+    http_answer(r, 404, "",
+                STR("{\"error\":\"Not found\",\"code\":\"unknown_path\","
+                    "\"detail\":\"here are /metrics /healthz /readyz /status "
+                    "and POST /reload\"}"));
+}
+
+static void on_body(void *arg, struct http_request *r,
+                    const struct http_view *v)
+{
+    struct server *s = arg;
+    char name[96];
+
+    if (sink_path(v->path, REPLAY, name, sizeof name)) {
+        replay_letters(s, r, v, name);
+    } else if (sink_path(v->path, BREAKER, name, sizeof name)) {
+        post_breaker(s, r, name, v->query);
+    } else if (sink_path(v->path, DROP, name, sizeof name)) {
+        post_drop(s, r, name);
+    } else if (str_eq(v->path, STR("/metrics"))) {
+        get_metrics(r);
+    } else if (str_eq(v->path, STR("/healthz"))) {
+        answer_text(r, 200, "ok\n");
+    } else if (str_eq(v->path, STR("/readyz"))) {
+        get_readyz(s, r);
+    } else if (str_eq(v->path, STR("/status"))) {
+        get_status(s, r);
+    } else {
+        post_reload(s, r, v->query);
+    }
+}
+
+static void on_abort(void *arg, struct http_request *r)
+{
+    (void)arg;
+    (void)r;
+}
+
+static void on_refusal(void *arg, const struct http_view *v, int status,
+                       const char *code, char *lines)
+{
+    (void)code;
+    (void)arg;
+    (void)v;
+    (void)lines;
+    (void)status;
+}
+
+bool admin_start(struct server *s, struct err *e)
+{
+    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort,
+                                        on_refusal};
+    static const struct http_limits limits = {.max_body = 64 * 1024,
+                                              .max_headers_bytes = 16 * 1024,
+                                              .max_connections = 256,
+                                              /* Others still ask /healthz. */
+                                              .max_per_address = 128,
+                                              .max_buffered = 16 << 20,
+                                              .header_timeout_ms = 10000,
+                                              .body_timeout_ms = 10000,
+                                              .idle_timeout_ms = 60000};
+    const char *addr = s->conf.admin != NULL
+                           ? s->conf.admin
+                           : policy_plan(s->policy)->admin_listen;
+
+    s->admin_fd = listener_open(addr, false, s->admin_addr,
+                                sizeof s->admin_addr, e);
+    if (s->admin_fd < 0) {
+        return false;
+    }
+    s->admin = http_server_new(s->loop, s->admin_fd, &limits, &ops, s);
+    return true;
+}

@@ -1,0 +1,298 @@
+/* The JSON of GET /status, for people and scripts on call. */
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "server/internal.h"
+#include "stats/stats.h"
+
+static void add_holders(cJSON *o, const struct server *s,
+                        const struct generation *g)
+{
+    struct generation_holders h;
+    cJSON *held;
+
+    generation_holders(&s->generations, g, &h);
+    if (h.workers + h.requests + h.sinks == 0) {
+        return;
+    }
+    held = cJSON_AddObjectToObject(o, "held_by");
+    (void)cJSON_AddNumberToObject(held, "workers", h.workers);
+    (void)cJSON_AddNumberToObject(held, "requests", h.requests);
+    (void)cJSON_AddNumberToObject(held, "sinks", h.sinks);
+}
+
+/* Newest first. */
+static cJSON *generations(const struct server *s)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = s->generations.n; i > 0; i--) {
+        const struct generation *g = s->generations.list[i - 1];
+        cJSON *o = cJSON_CreateObject();
+
+        (void)cJSON_AddNumberToObject(o, "generation", (double)g->number);
+        (void)cJSON_AddStringToObject(o, "hash", g->hash);
+        (void)cJSON_AddStringToObject(o, "status", generation_word(g->status));
+        (void)cJSON_AddNumberToObject(o, "at_ms", (double)g->at_ms);
+        (void)cJSON_AddNumberToObject(o, "loaded_ms", (double)g->began_ms);
+        (void)cJSON_AddStringToObject(o, "cause", g->cause);
+        if (g->why[0] != '\0') {
+            (void)cJSON_AddStringToObject(o, "why", g->why);
+        }
+        add_holders(o, s, g);
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+static void add_side(cJSON *o, const char *name, uint64_t generation,
+                     const struct trial_side *x)
+{
+    cJSON *side = cJSON_AddObjectToObject(o, name);
+
+    (void)cJSON_AddNumberToObject(side, "generation", (double)generation);
+    (void)cJSON_AddNumberToObject(side, "requests", (double)x->requests);
+    (void)cJSON_AddNumberToObject(side, "events", (double)x->events);
+    (void)cJSON_AddNumberToObject(side, "refused", (double)x->refused);
+    (void)cJSON_AddNumberToObject(side, "failed", (double)x->failed);
+    (void)cJSON_AddNumberToObject(side, "refusal_rate", judge_refusal_rate(x));
+    (void)cJSON_AddNumberToObject(side, "error_rate", judge_error_rate(x));
+    (void)cJSON_AddNumberToObject(side, "p50_ms", x->p50_ms);
+    (void)cJSON_AddNumberToObject(side, "p99_ms", x->p99_ms);
+}
+
+static void add_differences(cJSON *o, const struct trial *t)
+{
+    cJSON *differ = cJSON_AddObjectToObject(o, "differ");
+    cJSON *codes = cJSON_AddObjectToObject(o, "accepted_refused");
+    cJSON *samples = cJSON_AddArrayToObject(o, "samples");
+
+    for (int i = 1; i < N_CONTRASTS; i++) {
+        (void)cJSON_AddNumberToObject(differ, contrast_words[i],
+                                      (double)t->differ[i]);
+    }
+    for (uint32_t i = 0; i < t->n_codes; i++) {
+        (void)cJSON_AddNumberToObject(codes, t->codes[i].code,
+                                      (double)t->codes[i].n);
+    }
+    for (uint32_t i = 0; i < t->n_samples; i++) {
+        const struct shadow_sample *x = t->samples[i];
+        cJSON *one = cJSON_CreateObject();
+
+        (void)cJSON_AddStringToObject(one, "kind", contrast_words[x->kind]);
+        (void)cJSON_AddStringToObject(one, "code", x->code);
+        (void)cJSON_AddStringToObject(one, "route", x->route);
+        (void)cJSON_AddStringToObject(one, "event", x->event);
+        (void)cJSON_AddItemToArray(samples, one);
+    }
+}
+
+/* The canary or shadow, or the last one; NULL: there was none. */
+static cJSON *trial(const struct server *s)
+{
+    const struct trial *t = &s->trial;
+    cJSON *o;
+
+    if (t->kind == TRIAL_NONE) {
+        return NULL;
+    }
+    o = cJSON_CreateObject();
+    (void)cJSON_AddStringToObject(
+        o, "kind", t->kind == TRIAL_CANARY ? "canary" : "shadow");
+    (void)cJSON_AddNumberToObject(o, "generation", (double)t->number);
+    (void)cJSON_AddStringToObject(o, "result", t->result);
+    if (t->why[0] != '\0') {
+        (void)cJSON_AddStringToObject(o, "why", t->why);
+    }
+    (void)cJSON_AddNumberToObject(o, "share", t->share);
+    (void)cJSON_AddNumberToObject(o, "began_ms", (double)t->began_ms);
+    (void)cJSON_AddNumberToObject(o, "during_ms", (double)t->during_ms);
+    add_side(o, "old", t->live, &t->old);
+    add_side(o, "new", t->number, &t->new_);
+    if (t->kind == TRIAL_SHADOW) {
+        add_differences(o, t);
+    }
+    return o;
+}
+
+static void add_endpoints(cJSON *sink, const struct delivery_status *d)
+{
+    cJSON *list;
+
+    if (d->n_endpoints == 0) {
+        return;
+    }
+    list = cJSON_AddArrayToObject(sink, "endpoints");
+    for (uint32_t i = 0; i < d->n_endpoints; i++) {
+        const struct delivery_endpoint *p = &d->endpoints[i];
+        cJSON *o = cJSON_CreateObject();
+
+        (void)cJSON_AddStringToObject(o, "url", p->url);
+        (void)cJSON_AddStringToObject(o, "breaker", p->state);
+        (void)cJSON_AddNumberToObject(o, "requests", p->counts.requests);
+        (void)cJSON_AddNumberToObject(o, "successes", p->counts.successes);
+        (void)cJSON_AddNumberToObject(o, "failures", p->counts.failures);
+        (void)cJSON_AddNumberToObject(o, "slow", p->counts.slow);
+        (void)cJSON_AddItemToArray(list, o);
+    }
+}
+
+static void add_hedge(cJSON *sink, const struct delivery_status *d)
+{
+    cJSON *o;
+
+    if (!d->hedge_wanted) {
+        return;
+    }
+    o = cJSON_AddObjectToObject(sink, "hedge");
+    (void)cJSON_AddBoolToObject(o, "on", d->hedging);
+    if (!d->hedging) {
+        (void)cJSON_AddStringToObject(o, "why", d->hedge_why);
+    }
+}
+
+static cJSON *sinks(const struct server *s)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct delivery_status d;
+        cJSON *o;
+
+        if (s->sinks[i].delivery == NULL) {
+            continue;
+        }
+        delivery_status(s->sinks[i].delivery, &d);
+        o = cJSON_CreateObject();
+        (void)cJSON_AddStringToObject(o, "name", s->sinks[i].name);
+        (void)cJSON_AddNumberToObject(o, "delivered", (double)d.delivered);
+        (void)cJSON_AddNumberToObject(o, "dead", (double)d.dead);
+        (void)cJSON_AddNumberToObject(o, "lost", (double)d.lost);
+        (void)cJSON_AddNumberToObject(o, "skipped", (double)d.skipped);
+        (void)cJSON_AddNumberToObject(o, "batches", (double)d.batches);
+        (void)cJSON_AddNumberToObject(o, "lag_bytes", (double)d.lag_bytes);
+        (void)cJSON_AddNumberToObject(o, "left_events", (double)d.left);
+        (void)cJSON_AddBoolToObject(o, "retiring", s->sinks[i].retiring);
+        (void)cJSON_AddBoolToObject(o, "holding", d.holding);
+        if (d.holding) {
+            (void)cJSON_AddStringToObject(o, "why", d.why);
+        }
+        add_endpoints(o, &d);
+        add_hedge(o, &d);
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+cJSON *status_retiring(const struct server *s)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct delivery_status d;
+        cJSON *o;
+
+        if (s->sinks[i].delivery == NULL || !s->sinks[i].retiring) {
+            continue;
+        }
+        delivery_status(s->sinks[i].delivery, &d);
+        o = cJSON_CreateObject();
+        (void)cJSON_AddStringToObject(o, "name", s->sinks[i].name);
+        (void)cJSON_AddNumberToObject(o, "left_events", (double)d.left);
+        (void)cJSON_AddNumberToObject(o, "left_bytes", (double)d.lag_bytes);
+        if (d.holding) {
+            (void)cJSON_AddStringToObject(o, "why", d.why);
+        }
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+static cJSON *streams(const struct server *s)
+{
+    static const char *const acks[] = {[ACK_WRITTEN] = "written",
+                                       [ACK_SYNCED] = "synced",
+                                       [ACK_DELIVERED] = "delivered"};
+    const struct plan *plan = policy_plan(s->policy);
+    cJSON *list = cJSON_CreateArray();
+
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        cJSON *o = cJSON_CreateObject();
+        char label[160];
+
+        (void)stats_label_pair(label, sizeof label, "stream",
+                               plan->streams[i].name);
+        (void)cJSON_AddStringToObject(o, "name", plan->streams[i].name);
+        (void)cJSON_AddStringToObject(
+            o, "ack", acks[plan->streams[i].ack]);
+        (void)cJSON_AddNumberToObject(o, "max_bytes",
+                                      (double)plan->streams[i].max_bytes);
+        (void)cJSON_AddNumberToObject(
+            o, "stored",
+            (double)stats_value("sluice_stored_events_total", label));
+        (void)cJSON_AddItemToArray(list, o);
+    }
+    return list;
+}
+
+char *status_json(struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    bool writable;
+    unsigned used = spool_used_percent(s->spool, &writable);
+    cJSON *o = cJSON_CreateObject();
+    cJSON *spool;
+    char *text;
+
+    (void)cJSON_AddStringToObject(o, "version", SLUICE_VERSION);
+    (void)cJSON_AddNumberToObject(o, "pid", (double)getpid());
+    (void)cJSON_AddNumberToObject(
+        o, "uptime_ms", (double)(clock_wall_ms() - s->started_ms));
+    (void)cJSON_AddBoolToObject(o, "draining", s->draining);
+    (void)cJSON_AddStringToObject(o, "listen", s->listen_addr);
+    (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
+    (void)cJSON_AddNumberToObject(o, "generation", (double)plan->generation);
+    (void)cJSON_AddItemToObject(o, "generations", generations(s));
+    trial_look(&s->trial);
+    if (s->trial.kind != TRIAL_NONE) {
+        (void)cJSON_AddItemToObject(o, "trial", trial(s));
+    }
+    spool = cJSON_AddObjectToObject(o, "spool");
+    (void)cJSON_AddStringToObject(spool, "uuid", spool_uuid(s->spool));
+    (void)cJSON_AddNumberToObject(spool, "epoch", spool_epoch(s->spool));
+    (void)cJSON_AddNumberToObject(spool, "used_percent", used);
+    (void)cJSON_AddBoolToObject(spool, "writable", writable);
+    (void)cJSON_AddItemToObject(o, "streams", streams(s));
+    (void)cJSON_AddItemToObject(o, "sinks", sinks(s));
+    (void)cJSON_AddItemToObject(o, "retiring", status_retiring(s));
+    text = cJSON_PrintBuffered(o, 4096, 1);
+    cJSON_Delete(o);
+    return text;
+}
+
+char *status_replay(struct delivery *d)
+{
+    static const char *const states[] = {[DELIVERY_REPLAY_NONE] = "none",
+                                         [DELIVERY_REPLAY_RUNS] = "runs",
+                                         [DELIVERY_REPLAY_DONE] = "done",
+                                         [DELIVERY_REPLAY_FAILED] = "failed"};
+    struct delivery_replay now;
+    cJSON *o = cJSON_CreateObject();
+    char *text;
+
+    delivery_replay_status(d, &now);
+    (void)cJSON_AddStringToObject(o, "status", states[now.state]);
+    (void)cJSON_AddBoolToObject(o, "dry_run", now.dry);
+    (void)cJSON_AddBoolToObject(o, "resumed", now.resumed);
+    (void)cJSON_AddNumberToObject(o, "replayed", (double)now.replayed);
+    (void)cJSON_AddNumberToObject(o, "dead_again", (double)now.again);
+    (void)cJSON_AddNumberToObject(o, "unreadable", (double)now.unreadable);
+    (void)cJSON_AddNumberToObject(o, "left", (double)now.left);
+    (void)cJSON_AddNumberToObject(o, "left_bytes", (double)now.left_bytes);
+    (void)cJSON_AddStringToObject(o, "why", now.why);
+    text = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    return text;
+}

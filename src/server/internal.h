@@ -1,0 +1,212 @@
+/*
+ * internal - what the files of server/ share: one process's parts. Main thread.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "http/http.h"
+#include "loop/mailbox.h"
+#include "plan/plan.h"
+#include "policy/policy.h"
+#include "server/policies/versions.h"
+#include "server/sinks/hooks.h"
+#include "server/sinks/persisted.h"
+#include "server/supervisor.h"
+#include "server/policies/rollout.h"
+#include "server/policies/watchdog.h"
+#include "server/worker.h"
+#include "delivery/delivery.h"
+#include "spool/spool.h"
+
+struct err;
+struct hub;
+
+enum { RELOAD_ENDS = 6 };
+
+/* The sink of the dead letters' stream; no policy can name one so. */
+#define DEAD_LETTERS "dead-letters"
+
+/* A stream has room for 80 readers. */
+enum { SINKS_RUNNING_MAX = 79 };
+
+/* A running sink, by the name that the policy gave it. */
+struct running_sink {
+    struct delivery *delivery; /* NULL: free place */
+    struct sink_lua *lua;      /* of its plan's functions; NULL: none */
+    char name[96];
+    struct kept_sink kept;     /* the policy that its plan is of */
+    bool fresh;                /* started by the reload that compares */
+    bool retiring;             /* the policy does not have it any more */
+    bool held;                 /* it can't start: paused.c */
+    char was[96];              /* whose journal this reload gave it; "": its own */
+    bool handing;  /* its journal was wanted, and its thread has not ended yet */
+    bool ending;   /* it is done with, and its thread has not ended yet */
+};
+
+struct server {
+    struct supervisor_conf conf;
+    struct ev_loop *loop;
+    struct mailbox mail;      /* for the workers */
+    ev_signal on_hup, on_term, on_int;
+    ev_timer drain_timer;
+    ev_timer held_timer;      /* while a sink is held */
+    struct policy *policy;    /* live */
+    struct hub *hub;          /* what outlives a generation of the policy */
+    struct policy *previous;  /* for rollback; NULL: none */
+    struct spool *spool;
+    char *spool_dir;
+    int stream_ids[PLAN_STREAMS_MAX];
+    int dead_stream;          /* -1: none yet */
+    struct running_sink sinks[SINKS_RUNNING_MAX]; /* the dead letters' too */
+    struct folders *folders;  /* of file sinks: each has one owner */
+    const struct kept *kept_before; /* while a policy's sinks are applied */
+    bool undoing;             /* a refused policy's changes of the sinks */
+    bool sinks_ahead;         /* they have a policy that is not live yet */
+    struct worker **workers;
+    int *listen_fds;
+    uint32_t n_workers;
+    char listen_addr[80], admin_addr[80];
+    int admin_fd;
+    struct http_server *admin;
+    struct generations generations;
+    struct generation *live;
+    ev_timer look_timer;      /* while a generation retires */
+    struct reload *reloading, **reloading_tail; /* the first is under way */
+    uint32_t n_reloading;
+    stats_cell *reloads[RELOAD_ENDS];
+    struct trial trial;
+    struct watch watch;
+    bool fell_back;           /* at the start: the policy's file is a suspect */
+    struct worker_step superseded; /* that a load has not waited for */
+    int64_t started_ms;
+    bool draining;
+    uint64_t drain_until_ns, drain_from_ns;
+    int exit_code;
+};
+
+/* streams.c: the plan's streams in the spool, and what feeds its sinks. */
+bool streams_open(struct server *s, const struct plan *plan, int *ids,
+                  int *dead_stream, struct err *e) MUST_USE;
+/* After a reload that was refused: the spool's streams are as the live plan has them. */
+void streams_restore(struct server *s);
+/* Streams of other policies are freed once their sinks are done: see spool.h. */
+void streams_used(struct server *s);
+void streams_tell_left(struct server *s); /* at the start: those that nobody reads */
+uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
+                    struct delivery_stream *out);
+
+/* sinks.c: the plan's sinks as threads. False and *e: as before. */
+bool sinks_apply(struct server *s, struct policy *p, const int *ids,
+                 int dead_stream, struct err *e) MUST_USE;
+/* The policy is live: what it does not have any more retires. */
+void sinks_retire(struct server *s);
+/* Once no request of an earlier generation is under way, what only such a one could
+ * feed retires too. */
+void sinks_settle(struct server *s);
+/* What an earlier process left to sinks that p does not have: before the others, for
+ * a new one may want the same folder; and again behind them, for what no sink has
+ * taken over. */
+bool sinks_restore(struct server *s, const struct policy *p, bool again,
+                   struct err *e) MUST_USE;
+/* Tries to start one that is held. */
+void sinks_revive(struct server *s, struct running_sink *r);
+/* Ends all of them by one deadline. False: a thread hangs, and still uses the spool. */
+bool sinks_stop(struct server *s, uint64_t until_ns) MUST_USE;
+/* ready.c: asks all sinks' threads; done, on the supervisor's thread, gets the name of
+ * one that has not answered within 5 s, or NULL. Not called from within. */
+typedef void sinks_ready_fn(void *arg, const char *late);
+void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
+struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
+
+/* paused.c: sinks that can't start. */
+/* Sinks that wait until their policy is not refused any more begin to send. */
+void sinks_go(struct server *s);
+/* r's delivery does not run: it says why, and is tried again. */
+void held_look(struct server *s); /* soon, at those that are held or end late */
+void held_note(struct server *s, struct running_sink *r, const char *why);
+/* A delivery that keeps r's place takes the place of the one before (NULL: none). */
+bool held_start(struct server *s, struct running_sink *r,
+                const struct delivery_conf *c, const char *why,
+                struct err *e) MUST_USE;
+/* A running delivery in its stead. False and *e: it is held still. */
+bool held_restart(struct running_sink *r, const struct delivery_conf *c,
+                  struct err *e) MUST_USE;
+
+/* retired.c: sinks that go. */
+bool sink_in_plan(const struct plan *plan, const char *name);
+/* Into r, which is free or held. */
+bool sink_restore(struct server *s, struct running_sink *r,
+                  const struct kept_sink *line, struct err *e) MUST_USE;
+/* Ends a sink for good, with its journal. False: its thread has not ended after ms. */
+bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
+/* Gives up what a retiring sink has left, and ends it. False: its thread hangs, and
+ * nothing is given up. */
+bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
+               struct delivery_status *left);
+void on_sink_retired(void *arg); /* any thread: one of them has nothing left */
+
+/* The dead letters' stream, opened when plan's hooks need it; -1: none. */
+bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,
+               struct err *e) MUST_USE;
+
+/* reload.c: the whole of it or nothing. */
+enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,
+                     RELOAD_FAILED, RELOAD_CONFLICT, RELOAD_BUSY };
+/* ROLLBACK: of the trial if there is one, else to the policy before. */
+/* FRESH: of the live one, in new Lua states. */
+enum reload_kind { RELOAD_FILE, RELOAD_ROLLBACK, RELOAD_PROMOTE, RELOAD_DROP,
+                   RELOAD_FRESH };
+
+struct reload_answer {
+    enum reload_result result;
+    const char *status;       /* "live", "refused", "canary", … */
+    uint64_t generation;      /* of this load; 0: it came to none */
+    uint64_t live;
+    const char *text;         /* for a human: problems, notes */
+    const struct policy_report *report; /* the same one by one */
+    const struct server *server;
+};
+struct reload_request {
+    enum reload_kind kind;
+    const char *cause;        /* static */
+    uint64_t trial;           /* PROMOTE, DROP: of this one only; 0: of any */
+    const char *why;          /* then; NULL: by hand */
+    /* Called once, maybe within reload_ask; a lives until it returns. */
+    void (*done)(void *arg, const struct reload_answer *a);
+    void *arg;
+};
+void reloads_init(struct server *s);
+/* False: draining, or too many wait. */
+bool reload_ask(struct server *s, const struct reload_request *asked) MUST_USE;
+/* The loader's thread has ended, before the mailbox is emptied for good. False: not
+ * until then (monotonic), it hangs in a read; what it uses must stay. */
+bool reloads_join(struct server *s, uint64_t until_ns);
+
+/* Lua states for n workers; false and *e: those made are the caller's. */
+bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
+                 struct err *e) MUST_USE;
+/* g's bindings from its policy and states, which are taken. */
+void bindings_make(struct server *s, struct generation *g,
+                   struct policy_state **states, const int *ids,
+                   int dead_stream);
+
+/* activation.c: a policy is live: a start after a hook that did not come back looks
+ * for it. from_file: nobody went back to it. */
+void takeover_note(struct server *s, bool from_file);
+
+/* supervisor.c: the log as the live policy wants it. */
+void log_follow(const struct plan *plan);
+
+/* admin.c */
+bool admin_start(struct server *s, struct err *e) MUST_USE;
+
+/* status.c: the JSON of /status; free() it. */
+char *status_json(struct server *s);
+char *status_replay(struct delivery *d); /* of its dead letters */
+struct cJSON *status_retiring(const struct server *s); /* sinks that retire */
+
+/* drain.c */
+void drain_begin(struct server *s, const char *cause);

@@ -1,0 +1,365 @@
+/*
+ * activation - a loaded policy goes to the workers: for all requests, or on trial
+ * beside the live one. Its place in a reload is drawn in reload.c.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/policies/reload.h"
+#include "server/policies/snapshots.h"
+#include "server/policies/quarantine.h"
+
+static const double LOOK_S = 0.1;
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+/* The names of all settings of next that can't take effect live, for a person; "":
+ * there are none. */
+static void needs_restart(const struct server *s, const struct plan *now,
+                          const struct plan *next, char *out, size_t n)
+{
+    const struct {
+        bool changed;
+        const char *name;
+    } list[] = {
+        {s->conf.listen == NULL && !same(now->server.listen, next->server.listen),
+         "server.listen"},
+        {s->conf.admin == NULL && !same(now->admin_listen, next->admin_listen),
+         "admin.listen"},
+        {now->server.workers != next->server.workers, "server.workers"},
+        {!same(now->spool.dir, next->spool.dir), "spool.dir"},
+        {now->spool.segment_bytes != next->spool.segment_bytes, "spool.segment"}};
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < N_ELEMS(list); i++) {
+        if (list[i].changed && at < n) {
+            at += (size_t)snprintf(out + at, n - at, "%s%s", at == 0 ? "" : ", ",
+                                   list[i].name);
+        }
+    }
+}
+
+bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
+                 struct err *e)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        states[i] = policy_state_warm(p, e);
+        if (states[i] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void bindings_make(struct server *s, struct generation *g,
+                   struct policy_state **states, const int *ids,
+                   int dead_stream)
+{
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        if (ids != NULL) {
+            policy_publish(states[i]); /* a shadow's counters are its own */
+        }
+        g->bindings[i] = binding_new(worker_ingest(s->workers[i]), g->policy,
+                                     states[i], ids, dead_stream);
+        states[i] = NULL;
+    }
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct server *s = OUTER(t, struct server, look_timer);
+
+    (void)events;
+    if (!generations_look(&s->generations)) {
+        ev_timer_stop(loop, t);
+    }
+}
+
+/* What a sink still holds is not told, so one looks. */
+static void retire(struct server *s, struct generation *g, const char *why)
+{
+    generation_set(&s->generations, g, GEN_RETIRING, why);
+    if (generations_look(&s->generations) && !ev_is_active(&s->look_timer)) {
+        ev_timer_init(&s->look_timer, on_look, LOOK_S, LOOK_S);
+        ev_timer_start(s->loop, &s->look_timer);
+    }
+}
+
+static const char *report_text(const struct reload *r)
+{
+    return r->report.text == NULL ? "" : r->report.text;
+}
+
+void takeover_note(struct server *s, bool from_file)
+{
+    char quoted[ERR_TEXT_MAX * 2];
+    struct suspect x;
+    struct err e;
+
+    if (!snapshots_live(s->spool_dir, s->policy, &e)) {
+        log_write(LOG_WARN, "policy", "status=not_kept why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+    if (from_file && suspect_read(s->spool_dir, &x) &&
+        strcmp(x.hash, s->live->hash) != 0) {
+        suspect_remove(s->spool_dir);
+    }
+}
+
+static void went_live(void *arg)
+{
+    struct reload *r = arg;
+    struct server *s = r->s;
+    struct generation *old = s->live;
+    char why[64];
+
+    /* The same again is nothing to go back to. */
+    if (same(policy_plan(s->policy)->hash, policy_plan(r->policy)->hash)) {
+        policy_unref(s->policy);
+    } else {
+        policy_unref(s->previous);
+        s->previous = s->policy;
+    }
+    s->policy = policy_ref(r->policy);
+    log_follow(policy_plan(s->policy));
+    s->live = r->generation;
+    memcpy(s->stream_ids, r->ids, sizeof r->ids);
+    s->dead_stream = r->dead_stream;
+    (void)snprintf(why, sizeof why, "replaced by generation %lu",
+                   (unsigned long)s->live->number);
+    retire(s, old, why);
+    generation_set(&s->generations, s->live, GEN_LIVE, NULL);
+    takeover_note(s, r->from == NULL);
+    sinks_retire(s);
+    streams_used(s);
+    reload_finish(r, RELOAD_OK, "live", report_text(r));
+}
+
+/* ---- a policy on trial ---- */
+
+static void on_tried(void *arg)
+{
+    struct reload *r = arg;
+    struct server *s = r->s;
+    bool canary = policy_plan(r->policy)->trial.kind == TRIAL_CANARY;
+
+    generation_set(&s->generations, r->generation,
+                   canary ? GEN_CANARY : GEN_SHADOW, NULL);
+    trial_begin(&s->trial, r->generation, r->judge);
+    r->judge = NULL;
+    reload_finish(r, RELOAD_OK, canary ? "canary" : "shadow", report_text(r));
+}
+
+/* Its workers go on with the live one alone. */
+static void settle(struct reload *r, bool promote, void (*done)(void *arg))
+{
+    struct server *s = r->s;
+
+    trial_look(&s->trial);
+    r->step = (struct worker_step){s->n_workers, done, r};
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        worker_settle(s->workers[i], promote, &r->step);
+    }
+}
+
+/* What a canary is called that came to nothing, and a shadow that is over. */
+static const char *end_of(const struct trial *t)
+{
+    return t->kind == TRIAL_CANARY ? "rolled_back" : "done";
+}
+
+static void on_dropped(void *arg)
+{
+    struct reload *r = arg;
+    struct server *s = r->s;
+    struct generation *g = s->trial.g;
+    const char *end = end_of(&s->trial);
+
+    trial_end(&s->trial, end, r->why);
+    retire(s, g, r->why);
+    reload_finish(r, RELOAD_OK, end, r->why);
+}
+
+void takeover_drop(struct reload *r)
+{
+    (void)snprintf(r->why, sizeof r->why, "%s",
+                   r->asked.why != NULL ? r->asked.why : "by hand");
+    r->generation = r->s->trial.g;
+    settle(r, false, on_dropped);
+}
+
+static void on_promoted(void *arg)
+{
+    struct reload *r = arg;
+
+    trial_end(&r->s->trial, "promoted",
+              r->asked.why != NULL ? r->asked.why : "by hand");
+    went_live(r);
+}
+
+static const char HANGS[] = "sink \"%s\": its thread has not answered for 5 s, and is in "
+                            "a call that does not return (a disk or file system that "
+                            "hangs?); nothing has changed";
+
+/* Streams and sinks are as the new policy says from here on. */
+static void promote(void *arg, const char *late)
+{
+    struct reload *r = arg;
+    struct server *s = r->s;
+    struct plan *plan = policy_plan_mutable(r->policy);
+    struct err e;
+
+    if (late != NULL) {
+        (void)err_set(&e, HANGS, late);
+    } else if (streams_open(s, plan, r->ids, &r->dead_stream, &e) &&
+        sinks_apply(s, r->policy, r->ids, r->dead_stream, &e)) {
+        settle(r, true, on_promoted);
+        return;
+    }
+    if (late == NULL) {
+        streams_restore(s);
+    }
+    (void)snprintf(r->why, sizeof r->why, "it can't go live: %.200s", e.text);
+    settle(r, false, on_dropped);
+}
+
+void takeover_promote(struct reload *r)
+{
+    r->generation = r->s->trial.g;
+    r->policy = policy_ref(r->generation->policy);
+    sinks_ready(r->s, promote, r);
+}
+
+/* A load that holds ends the trial of the one before: workers do as they are told
+ * in order. */
+static void supersede(struct reload *r)
+{
+    struct server *s = r->s;
+    struct generation *g = s->trial.g;
+    char why[64];
+
+    if (g == NULL) {
+        return;
+    }
+    (void)snprintf(why, sizeof why, "generation %lu was loaded",
+                   (unsigned long)r->generation->number);
+    trial_look(&s->trial);
+    s->superseded.n_left = UINT32_MAX; /* nobody waits for it */
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        worker_settle(s->workers[i], false, &s->superseded);
+    }
+    trial_end(&s->trial, end_of(&s->trial), why);
+    retire(s, g, why);
+}
+
+/* A canary may not add streams: nobody would deliver them if it were rolled back. */
+static bool canary_streams(struct reload *r, const struct plan *plan,
+                           struct err *e)
+{
+    struct server *s = r->s;
+    const struct plan *live = policy_plan(s->policy);
+
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        r->ids[i] = -1;
+        for (uint32_t k = 0; k < live->n_streams; k++) {
+            if (same(plan->streams[i].name, live->streams[k].name)) {
+                r->ids[i] = s->stream_ids[k];
+            }
+        }
+        if (r->ids[i] < 0) {
+            return err_set(e,
+                           "stream \"%s\" is new, and a canary can't add "
+                           "streams: load it without canary { } first",
+                           plan->streams[i].name);
+        }
+    }
+    if (!dead_stream_open(s, plan, &r->dead_stream, e)) {
+        return false;
+    }
+    if (r->dead_stream == s->dead_stream) {
+        return true;
+    }
+    s->dead_stream = r->dead_stream;
+    if (!sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e)) {
+        return false;
+    }
+    sinks_retire(s);
+    return true;
+}
+
+static void try(struct reload *r, const struct plan *plan)
+{
+    struct server *s = r->s;
+    bool canary = plan->trial.kind == TRIAL_CANARY;
+    struct err e;
+
+    if (canary && !canary_streams(r, plan, &e)) {
+        reload_refuse(r, RELOAD_NEEDS_RESTART, e.text);
+        return;
+    }
+    supersede(r);
+    bindings_make(s, r->generation, r->states, canary ? r->ids : NULL,
+                  r->dead_stream);
+    r->step = (struct worker_step){s->n_workers, on_tried, r};
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        worker_try(s->workers[i], r->generation->bindings[i], &r->step);
+    }
+}
+
+/* ---- a policy for all requests ---- */
+
+/* All that it needs answers: from here on it is quick. */
+static void apply(void *arg, const char *late)
+{
+    struct reload *r = arg;
+    struct server *s = r->s;
+    struct plan *plan = policy_plan_mutable(r->policy);
+    struct err e;
+
+    if (late != NULL) {
+        (void)err_set(&e, HANGS, late);
+        reload_refuse(r, RELOAD_FAILED, e.text);
+        return;
+    }
+    if (r->from == NULL && plan->trial.kind != TRIAL_NONE) {
+        try(r, plan);
+        return;
+    }
+    if (!streams_open(s, plan, r->ids, &r->dead_stream, &e) ||
+        !sinks_apply(s, r->policy, r->ids, r->dead_stream, &e)) {
+        streams_restore(s);
+        reload_refuse(r, RELOAD_FAILED, e.text);
+        return;
+    }
+    supersede(r);
+    bindings_make(s, r->generation, r->states, r->ids, r->dead_stream);
+    r->step = (struct worker_step){s->n_workers, went_live, r};
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        worker_bind(s->workers[i], r->generation->bindings[i], &r->step);
+    }
+}
+
+void takeover_apply(struct reload *r)
+{
+    struct server *s = r->s;
+    char fixed[200];
+    char text[ERR_TEXT_MAX];
+
+    needs_restart(s, policy_plan(s->policy), policy_plan(r->policy), fixed, sizeof fixed);
+    if (fixed[0] != '\0') {
+        (void)snprintf(text, sizeof text,
+                       "%s can't change in a running server: restart it",
+                       fixed);
+        reload_refuse(r, RELOAD_NEEDS_RESTART, text);
+        return;
+    }
+    sinks_ready(s, apply, r);
+}
+

@@ -1,0 +1,30 @@
+/*
+ * quarantine - the policy that a worker did not come back from, noted in the spool for
+ * the next start: spool/suspect, one line
+ *
+ *   HASH GENERATION FILE:LINE METHOD PATH
+ *
+ * The supervisor's thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+
+struct suspect {
+    char hash[65];
+    uint64_t generation; /* of the process that it ended */
+    char file[200];      /* and line: where the hook begins */
+    int line;
+    char route[256];     /* "POST /v1/events" */
+};
+
+bool suspect_write(const char *spool_dir, const struct suspect *x,
+                   struct err *e) MUST_USE;
+/* False: there is none. */
+bool suspect_read(const char *spool_dir, struct suspect *x);
+void suspect_remove(const char *spool_dir);

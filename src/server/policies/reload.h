@@ -1,0 +1,45 @@
+/*
+ * reload - one load of a policy, or the end of a trial, from being asked for to its
+ * answer: what reload.c and activation.c share. The supervisor's thread, but for
+ * what the loader's thread writes before it has ended.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "base/err.h"
+#include "server/internal.h"
+
+struct reload {
+    struct server *s;
+    struct reload *next;          /* behind it */
+    struct reload_request asked;
+    struct generation *generation;
+    struct policy *from;          /* rollback: whose files; else NULL */
+    pthread_t thread;
+    bool loading;                 /* the thread is to be joined */
+    /* The thread's results. */
+    struct policy *policy;        /* NULL: refused */
+    struct policy_state **states; /* one a worker */
+    struct policy_report report;
+    struct policy_state *judge;   /* of a canary; NULL: none */
+    struct err e;                 /* why there are no states */
+    /* The supervisor's. */
+    int ids[PLAN_STREAMS_MAX];
+    int dead_stream;
+    char why[256];                /* a trial is dropped */
+    struct worker_step step;      /* of the workers, towards the next stage */
+};
+
+/* Answers who asked, frees r, and lets the next one begin. text is for a human. */
+void reload_finish(struct reload *r, enum reload_result result,
+                   const char *status, const char *text);
+
+/* The same for a generation that nothing comes of. */
+void reload_refuse(struct reload *r, enum reload_result result, const char *why);
+
+/* activation.c: its policy and its states are there. */
+void takeover_apply(struct reload *r);
+/* The trial under way ends: its policy goes, or goes live. */
+void takeover_drop(struct reload *r);
+void takeover_promote(struct reload *r);

@@ -1,0 +1,137 @@
+#include "server/policies/snapshots.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "policy/policy.h"
+
+struct live {
+    char now[65], before[65]; /* "": none */
+};
+
+static void path_of(char path[PATH_MAX], const char *spool_dir, const char *name,
+                    const char *suffix)
+{
+    (void)snprintf(path, PATH_MAX, "%s/policies/%s%s", spool_dir, name, suffix);
+}
+
+static void read_live(const char *spool_dir, struct live *x)
+{
+    char path[PATH_MAX];
+    FILE *f;
+
+    *x = (struct live){.now = ""};
+    path_of(path, spool_dir, "LIVE", "");
+    f = fopen(path, "re");
+    if (f != NULL) {
+        (void)fscanf(f, "%64s %64s", x->now, x->before);
+        (void)fclose(f);
+    }
+}
+
+static bool write_live(const char *spool_dir, const struct live *x,
+                       struct err *e)
+{
+    char path[PATH_MAX], next[PATH_MAX];
+    FILE *f;
+    bool ok;
+
+    path_of(path, spool_dir, "LIVE", "");
+    path_of(next, spool_dir, "LIVE", ".new");
+    f = fopen(next, "we");
+    if (f == NULL) {
+        return err_errno(e, errno, "%s", next);
+    }
+    ok = fprintf(f, "%s\n%s\n", x->now, x->before) > 0;
+    ok = fclose(f) == 0 && ok && rename(next, path) == 0;
+    return ok || err_errno(e, errno, "%s", path);
+}
+
+bool snapshots_save(const char *spool_dir, const struct policy *p,
+                    struct err *e)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/policies", spool_dir);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return err_errno(e, errno, "%s", path);
+    }
+    path_of(path, spool_dir, policy_plan(p)->hash, ".policy");
+    return access(path, R_OK) == 0 || policy_save(p, path, e);
+}
+
+/* Files of neither. */
+static void forget_others(const char *spool_dir, const struct live *x)
+{
+    char path[PATH_MAX];
+    struct dirent *d;
+    DIR *dir;
+
+    (void)snprintf(path, sizeof path, "%s/policies", spool_dir);
+    dir = opendir(path);
+    while (dir != NULL && (d = readdir(dir)) != NULL) {
+        const char *dot = strchr(d->d_name, '.');
+
+        if (dot == NULL || dot - d->d_name != 64 ||
+            strcmp(dot, ".policy") != 0 ||
+            strncmp(d->d_name, x->now, 64) == 0 ||
+            strncmp(d->d_name, x->before, 64) == 0) {
+            continue;
+        }
+        path_of(path, spool_dir, d->d_name, "");
+        (void)unlink(path);
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+}
+
+bool snapshots_live(const char *spool_dir, const struct policy *p,
+                    struct err *e)
+{
+    const char *hash = policy_plan(p)->hash;
+    struct live was, x;
+
+    read_live(spool_dir, &was);
+    if (strcmp(was.now, hash) == 0) {
+        return true;
+    }
+    (void)snprintf(x.now, sizeof x.now, "%s", hash);
+    (void)snprintf(x.before, sizeof x.before, "%s", was.now);
+    if (!write_live(spool_dir, &x, e)) {
+        return false;
+    }
+    forget_others(spool_dir, &x);
+    return true;
+}
+
+struct policy *snapshots_other(const char *spool_dir, const char *hash,
+                               struct err *e)
+{
+    struct policy_report report = {0};
+    struct policy *p = NULL;
+    char path[PATH_MAX];
+    struct live x;
+    const char *other;
+
+    read_live(spool_dir, &x);
+    other = strcmp(x.now, hash) != 0 ? x.now : x.before;
+    if (other[0] == '\0') {
+        (void)err_set(e, "no other policy has gone live here");
+        return NULL;
+    }
+    path_of(path, spool_dir, other, ".policy");
+    p = policy_load_saved(path, &report);
+    if (p == NULL) {
+        (void)err_set(e, "%.400s", report.text);
+    }
+    policy_report_fini(&report);
+    return p;
+}

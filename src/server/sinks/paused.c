@@ -1,0 +1,113 @@
+/*
+ * Sinks that can't start: each is held, says why, and is tried again, while the
+ * others deliver. Its events stay in the spool.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "server/internal.h"
+
+static const double LOOK_S = 1.;
+
+/* One whose thread took too long to end: its journal is free when it has. */
+static void end_late(struct server *s, struct running_sink *r)
+{
+    if (r->ending) {
+        (void)sink_end(s, r, 0);
+    } else if (delivery_hand_over(r->delivery, 0)) {
+        r->handing = false;
+        sink_lua_free(r->lua);
+        r->lua = NULL;
+        held_note(s, r, "its thread took too long to end");
+    }
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct server *s = OUTER(t, struct server, held_timer);
+    bool any = false;
+
+    (void)events;
+    if (s->sinks_ahead) {
+        return;
+    }
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct running_sink *r = &s->sinks[i];
+
+        if (r->delivery != NULL && (r->handing || r->ending)) {
+            end_late(s, r);
+        }
+        if (r->delivery != NULL && r->held) {
+            sinks_revive(s, r);
+        }
+        any |= r->delivery != NULL && (r->held || r->handing || r->ending);
+    }
+    if (!any) {
+        ev_timer_stop(loop, t);
+    }
+}
+
+void sinks_go(struct server *s)
+{
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        if (s->sinks[i].delivery != NULL) {
+            delivery_go(s->sinks[i].delivery);
+        }
+    }
+}
+
+void held_look(struct server *s)
+{
+    if (!ev_is_active(&s->held_timer)) {
+        ev_timer_init(&s->held_timer, on_look, LOOK_S, LOOK_S);
+        ev_timer_start(s->loop, &s->held_timer);
+    }
+}
+
+void held_note(struct server *s, struct running_sink *r, const char *why)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    if (!r->held) {
+        log_write(LOG_ERROR, "sink", "sink=%s status=holding why=%s", r->name,
+                  log_quote(quoted, sizeof quoted, why));
+    }
+    r->held = true;
+    delivery_hold_why(r->delivery, why);
+    held_look(s);
+}
+
+bool held_start(struct server *s, struct running_sink *r,
+                const struct delivery_conf *c, const char *why, struct err *e)
+{
+    struct delivery *before = r->delivery;
+
+    r->delivery = delivery_hold(c, why, e);
+    if (r->delivery == NULL) {
+        r->delivery = before;
+        return false;
+    }
+    if (before != NULL) {
+        delivery_free(before);
+    }
+    held_note(s, r, why);
+    return true;
+}
+
+bool held_restart(struct running_sink *r, const struct delivery_conf *c,
+                  struct err *e)
+{
+    struct delivery *d = delivery_start(c, e);
+
+    if (d == NULL) {
+        delivery_hold_why(r->delivery, e->text); /* its place is still kept */
+        return false;
+    }
+    delivery_free(r->delivery);
+    r->delivery = d;
+    r->held = false;
+    log_write(LOG_INFO, "sink", "sink=%s status=delivering", r->name);
+    return true;
+}

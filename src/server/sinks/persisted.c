@@ -1,0 +1,221 @@
+#include "server/sinks/persisted.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/folder.h"
+#include "base/mem.h"
+#include "policy/policy.h"
+
+static const char TAIL[] = ".policy";
+
+const char *kept_kind(enum sink_kind kind)
+{
+    static const char *const words[] = {[SINK_KIND_NULL] = "null",
+                                        [SINK_KIND_FILE] = "file",
+                                        [SINK_KIND_KAFKA] = "kafka",
+                                        [SINK_KIND_CLICKHOUSE] = "clickhouse",
+                                        [SINK_KIND_HTTP] = "http"};
+
+    return words[kind];
+}
+
+static void path_of(const char *spool_dir, const char *name, const char *tail,
+                    char out[PATH_MAX])
+{
+    (void)snprintf(out, PATH_MAX, "%s/sinks/%s%s", spool_dir, name, tail);
+}
+
+bool kept_read(struct kept *k, const char *spool_dir, struct err *e)
+{
+    char path[PATH_MAX];
+    FILE *f;
+    bool ok;
+
+    k->n = 0;
+    path_of(spool_dir, "KEPT", "", path);
+    f = fopen(path, "re");
+    if (f == NULL) {
+        return errno == ENOENT || err_errno(e, errno, "%s", path);
+    }
+    while (k->n < KEPT_MAX &&
+           fscanf(f, "%95s %15s %64s %lu", k->list[k->n].name,
+                  k->list[k->n].kind, k->list[k->n].hash,
+                  &k->list[k->n].generation) == 4) {
+        k->n++;
+    }
+    ok = feof(f) || err_set(e, "%s: line %u is not one", path, k->n + 1);
+    (void)fclose(f);
+    return ok;
+}
+
+const struct kept_sink *kept_find(const struct kept *k, const char *name)
+{
+    for (uint32_t i = 0; i < k->n; i++) {
+        if (strcmp(k->list[i].name, name) == 0) {
+            return &k->list[i];
+        }
+    }
+    return NULL;
+}
+
+bool kept_put(struct kept *k, const struct kept_sink *line)
+{
+    for (uint32_t i = 0; i < k->n; i++) {
+        if (strcmp(k->list[i].name, line->name) == 0) {
+            k->list[i] = *line;
+            return true;
+        }
+    }
+    if (k->n == KEPT_MAX) {
+        return false;
+    }
+    k->list[k->n++] = *line;
+    return true;
+}
+
+void kept_remove(struct kept *k, const char *name)
+{
+    for (uint32_t i = 0; i < k->n; i++) {
+        if (strcmp(k->list[i].name, name) == 0) {
+            k->list[i] = k->list[--k->n];
+            return;
+        }
+    }
+}
+
+/* Whether the file says that already: a start with the same policy needs no room on
+ * the disk. */
+static bool says(const char *path, const char *text, size_t n)
+{
+    FILE *f = fopen(path, "re");
+    char *there = mem_alloc(n + 1);
+    size_t got = f == NULL ? n + 1 : fread(there, 1, n + 1, f);
+    bool same = got == n && memcmp(there, text, n) == 0;
+
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    free(there);
+    return same;
+}
+
+static bool replace(const char *path, const char *text, size_t n, struct err *e)
+{
+    char next[PATH_MAX];
+    FILE *f;
+    bool ok;
+
+    (void)snprintf(next, sizeof next, "%s.new", path);
+    f = fopen(next, "we");
+    if (f == NULL) {
+        return err_errno(e, errno, "%s", next);
+    }
+    ok = (fwrite(text, 1, n, f) == n && fflush(f) == 0 && fsync(fileno(f)) == 0) ||
+         err_errno(e, errno, "%s", next);
+    (void)fclose(f);
+    if (ok && rename(next, path) != 0) {
+        ok = err_errno(e, errno, "%s", path);
+    }
+    return ok && folder_sync_of(path, e);
+}
+
+static bool write_lines(const struct kept *k, const char *path, struct err *e)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    bool ok;
+
+    for (uint32_t i = 0; f != NULL && i < k->n; i++) {
+        const struct kept_sink *l = &k->list[i];
+
+        (void)fprintf(f, "%s %s %s %lu\n", l->name, l->kind, l->hash,
+                      (unsigned long)l->generation);
+    }
+    if (f == NULL || fclose(f) != 0) {
+        free(text);
+        return err_set(e, "%s: out of memory", path);
+    }
+    ok = says(path, text, n) || replace(path, text, n, e);
+    free(text);
+    return ok;
+}
+
+static bool named(const struct kept *k, const char *file)
+{
+    for (uint32_t i = 0; i < k->n; i++) {
+        if (strncmp(k->list[i].hash, file, strlen(k->list[i].hash)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What can't be removed is looked at again with the next policy. */
+static void sweep(const struct kept *k, const char *spool_dir)
+{
+    char path[PATH_MAX];
+    struct dirent *d;
+    DIR *dir;
+
+    (void)snprintf(path, sizeof path, "%s/sinks", spool_dir);
+    dir = opendir(path);
+    while (dir != NULL && (d = readdir(dir)) != NULL) {
+        size_t n = strlen(d->d_name);
+
+        if (n > sizeof TAIL && strcmp(d->d_name + n - (sizeof TAIL - 1), TAIL) == 0 &&
+            !named(k, d->d_name)) {
+            path_of(spool_dir, d->d_name, "", path);
+            (void)unlink(path);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+}
+
+bool kept_write(const struct kept *k, const char *spool_dir,
+                const struct policy *p, struct err *e)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/sinks", spool_dir);
+    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+        return err_errno(e, errno, "%s", path);
+    }
+    if (p != NULL) {
+        path_of(spool_dir, policy_plan(p)->hash, TAIL, path);
+        if (access(path, F_OK) != 0 && !policy_save(p, path, e)) {
+            return false;
+        }
+    }
+    path_of(spool_dir, "KEPT", "", path);
+    if (!write_lines(k, path, e)) {
+        return false;
+    }
+    sweep(k, spool_dir);
+    return true;
+}
+
+struct policy *kept_load(const char *spool_dir, const char *hash, struct err *e)
+{
+    struct policy_report report;
+    char path[PATH_MAX];
+    struct policy *p;
+
+    path_of(spool_dir, hash, TAIL, path);
+    p = policy_load_saved(path, &report);
+    if (p == NULL) {
+        (void)err_set(e, "%.*s", (int)strcspn(report.text, "\n"), report.text);
+    }
+    policy_report_fini(&report);
+    return p;
+}

@@ -1,0 +1,53 @@
+/*
+ * persisted - what a restart must know of sinks whose events may outlive the policy that
+ * had them: which policy that was, and its text.
+ *
+ *   spool/sinks/KEPT           a line a sink: NAME KIND HASH GENERATION
+ *   spool/sinks/HASH.policy    a policy's files; passwords only if they stand there,
+ *                              for what env() gives is asked for anew
+ *
+ * The supervisor. A line may outlive its sink's journal: it means nothing then.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "plan/plan.h"
+
+struct err;
+struct policy;
+
+enum { KEPT_MAX = 160 };
+
+struct kept_sink {
+    char name[96];
+    char kind[16];   /* the policy's word */
+    char hash[65];
+    uint64_t generation;
+};
+
+struct kept {
+    struct kept_sink list[KEPT_MAX];
+    uint32_t n;
+};
+
+/* The word of a kind, as a policy writes it. */
+const char *kept_kind(enum sink_kind kind);
+
+/* What the spool has; empty without a file. False and *e: it can't be read. */
+bool kept_read(struct kept *k, const char *spool_dir, struct err *e) MUST_USE;
+const struct kept_sink *kept_find(const struct kept *k, const char *name);
+/* Puts or replaces a line; false: too many. */
+bool kept_put(struct kept *k, const struct kept_sink *line) MUST_USE;
+void kept_remove(struct kept *k, const char *name);
+
+/* Saves p (NULL: none) unless it is there, then k, and removes policies that no
+ * line names. */
+bool kept_write(const struct kept *k, const char *spool_dir,
+                const struct policy *p, struct err *e) MUST_USE;
+
+/* The policy of that hash, loaded; NULL and *e: gone, or it does not load here. */
+struct policy *kept_load(const char *spool_dir, const char *hash,
+                         struct err *e) MUST_USE;

@@ -1,0 +1,397 @@
+/*
+ * Sinks that the policy does not have any more: each delivers what it had when its
+ * policy was replaced, in this process or in a later one, and goes. Until then its
+ * journal and its plan stay.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "server/internal.h"
+#include "stats/stats.h"
+
+enum { END_MS = 1000, STOP_GRACE_MS = 2000 };
+
+static const char TAIL[] = ".journal";
+
+/* ---- a reload ---- */
+
+bool sink_in_plan(const struct plan *plan, const char *name)
+{
+    for (uint32_t k = 0; k < plan->n_sinks; k++) {
+        if (strcmp(plan->sinks[k].name, name) == 0) {
+            return true;
+        }
+    }
+    return strcmp(name, DEAD_LETTERS) == 0;
+}
+
+static void retire(struct server *s, struct running_sink *r)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    struct delivery_status status;
+
+    delivery_status(r->delivery, &status);
+    if (!sink_in_plan(plan, r->name)) {
+        bool first = !r->retiring;
+
+        r->retiring = true;
+        delivery_retire(r->delivery, true, s->stream_ids, plan->n_streams);
+        delivery_status(r->delivery, &status);
+        if (first) {
+            log_write(LOG_INFO, "sink",
+                      "sink=%s status=retiring left_events=%lu left_bytes=%lu",
+                      r->name, (unsigned long)status.left,
+                      (unsigned long)status.lag_bytes);
+        }
+    } else if (status.leaving) {
+        delivery_retire(r->delivery, false, s->stream_ids, plan->n_streams);
+    }
+}
+
+void sinks_retire(struct server *s)
+{
+    s->sinks_ahead = false;
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        if (s->sinks[i].delivery != NULL) {
+            retire(s, &s->sinks[i]);
+        }
+    }
+    sinks_settle(s);
+}
+
+void sinks_settle(struct server *s)
+{
+    if (s->sinks_ahead || generations_under_way(&s->generations)) {
+        return;
+    }
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct running_sink *r = &s->sinks[i];
+        struct delivery_status status;
+
+        if (r->delivery == NULL) {
+            continue;
+        }
+        delivery_status(r->delivery, &status);
+        if (status.leaving) {
+            delivery_retire(r->delivery, r->retiring, NULL, 0);
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+/* Nobody needs its journal; its dead letters stay. */
+bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
+{
+    static struct kept kept;
+    char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
+    uint64_t now = clock_mono_ns();
+    struct err e;
+
+    delivery_ask_stop(r->delivery, now);
+    if (delivery_join(r->delivery, now + (uint64_t)ms * 1000000u) == DELIVERY_STUCK) {
+        if (r->ending) {
+            return false; /* told before */
+        }
+        log_write(LOG_ERROR, "sink", "sink=%s status=stuck why=\"its thread does not "
+                                     "end\"", r->name);
+        return false;
+    }
+    sink_lua_free(r->lua);
+    (void)snprintf(path, sizeof path, "%s/sinks/%s%s", s->spool_dir, r->name,
+                   TAIL);
+    if (unlink(path) != 0 && errno != ENOENT) {
+        (void)err_errno(&e, errno, "%s", path);
+        log_write(LOG_ERROR, "sink", "sink=%s why=%s", r->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+    if (kept_read(&kept, s->spool_dir, &e)) {
+        kept_remove(&kept, r->name);
+        (void)!kept_write(&kept, s->spool_dir, NULL, &e);
+    }
+    *r = (struct running_sink){.delivery = NULL};
+    return true;
+}
+
+static void look(void *arg)
+{
+    struct server *s = arg;
+
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct running_sink *r = &s->sinks[i];
+        struct delivery_status status;
+
+        if (r->delivery == NULL || !r->retiring) {
+            continue;
+        }
+        delivery_status(r->delivery, &status);
+        if (status.finished) {
+            log_write(LOG_INFO, "sink",
+                      "sink=%s status=removed left=nothing delivered=%lu "
+                      "dead=%lu",
+                      r->name, (unsigned long)status.delivered,
+                      (unsigned long)status.dead);
+            r->ending = !sink_end(s, r, END_MS);
+            if (r->ending) {
+                held_look(s);
+            }
+        }
+    }
+}
+
+void on_sink_retired(void *arg)
+{
+    struct server *s = arg;
+
+    mailbox_post(&s->mail, look, s);
+}
+
+bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
+               struct delivery_status *left)
+{
+    char labels[160], name[sizeof r->name];
+
+    (void)snprintf(name, sizeof name, "%s", r->name);
+    delivery_status(r->delivery, left);
+    if (!sink_end(s, r, END_MS)) {
+        return false;
+    }
+    (void)stats_label_pair(labels, sizeof labels, "sink", name);
+    stats_add(stats_counter("sluice_sink_dropped_events_total",
+                            "Events that were given up by hand.", labels),
+              left->left);
+    log_write(LOG_WARN, "sink",
+              "sink=%s status=dropped cause=%s events=%lu bytes=%lu", name,
+              cause, (unsigned long)left->left, (unsigned long)left->lag_bytes);
+    return true;
+}
+
+/* ---- a start ---- */
+
+static const struct sink_plan *find_plan(const struct plan *plan,
+                                         const char *name, uint32_t *k)
+{
+    for (*k = 0; *k < plan->n_sinks; (*k)++) {
+        if (strcmp(plan->sinks[*k].name, name) == 0) {
+            return &plan->sinks[*k];
+        }
+    }
+    return NULL;
+}
+
+/* Without its plan it holds what it has: that is for a human to decide. */
+static bool restore_absent(struct running_sink *r, struct delivery_conf *c,
+                           const char *why, struct err *e)
+{
+    char words[ERR_TEXT_MAX + 200], quoted[sizeof words + 16];
+    struct plan *none = plan_new();
+    struct sink_plan *sink = arena_alloc(&none->arena, sizeof *sink);
+
+    *sink = (struct sink_plan){
+        .name = arena_copy(&none->arena, str_of(r->name)).p};
+    (void)snprintf(words, sizeof words,
+                   "it is not in the policy, and its own can't be used: %s; put "
+                   "it back, or give its events up: sluice sink drop %s",
+                   why, r->name);
+    c->sink = sink;
+    c->plan = none;
+    c->absent = words;
+    r->delivery = delivery_start(c, e);
+    plan_unref(none);
+    if (r->delivery != NULL) {
+        log_write(LOG_ERROR, "sink", "sink=%s status=holding why=%s", r->name,
+                  log_quote(quoted, sizeof quoted, words));
+    }
+    return r->delivery != NULL;
+}
+
+static bool restore_with(struct running_sink *r, struct delivery_conf *c,
+                         struct policy *p, struct err *e)
+{
+    struct plan *plan = policy_plan_mutable(p);
+    uint32_t k;
+
+    c->sink = find_plan(plan, r->name, &k);
+    c->plan = plan;
+    plan->generation = r->kept.generation;
+    if (c->sink == NULL) {
+        return restore_absent(r, c, "it does not have this sink", e);
+    }
+    if (!sink_lua_new(p, k, &r->lua, &c->hooks, e)) {
+        return false;
+    }
+    r->delivery = delivery_start(c, e);
+    return r->delivery != NULL;
+}
+
+/* A delivery for r by the policy that is kept for it. */
+static bool restore_kept(struct server *s, struct running_sink *r, bool known,
+                         struct delivery_conf *c, struct err *e)
+{
+    struct err why = {"the spool does not say which that was"};
+    struct policy *p = known ? kept_load(s->spool_dir, r->kept.hash, &why) : NULL;
+    bool ok = p == NULL ? restore_absent(r, c, why.text, e)
+                        : restore_with(r, c, p, e);
+
+    policy_unref(p);
+    return ok;
+}
+
+/* Its journal or its folder can't be used: it keeps its place. */
+static bool hold(struct server *s, struct running_sink *r, struct delivery_conf *c,
+                 const char *why, struct err *e)
+{
+    struct plan *none = plan_new();
+    struct sink_plan *sink = arena_alloc(&none->arena, sizeof *sink);
+    bool ok;
+
+    *sink = (struct sink_plan){
+        .name = arena_copy(&none->arena, str_of(r->name)).p};
+    c->sink = sink;
+    c->plan = none;
+    c->absent = NULL;
+    ok = held_start(s, r, c, why, e);
+    plan_unref(none);
+    return ok;
+}
+
+bool sink_restore(struct server *s, struct running_sink *r,
+                  const struct kept_sink *line, struct err *e)
+{
+    struct delivery_conf c = {.spool = s->spool,
+                              .spool_dir = s->spool_dir,
+                              .data_dir = s->conf.data_dir,
+                              .folders = s->folders,
+                              .left = true,
+                              .retired = on_sink_retired,
+                              .arg = s};
+    struct delivery *held = r->delivery;
+    struct delivery_status status;
+    struct err why;
+
+    r->retiring = true;
+    if (line != NULL && line != &r->kept) {
+        r->kept = *line;
+    }
+    r->delivery = NULL;
+    if (!restore_kept(s, r, line != NULL, &c, &why)) {
+        sink_lua_free(r->lua);
+        r->lua = NULL;
+        r->delivery = held;
+        return held != NULL ? err_set(e, "%s", why.text)
+                            : hold(s, r, &c, why.text, e);
+    }
+    if (held != NULL) {
+        delivery_free(held);
+    }
+    r->held = false;
+    delivery_status(r->delivery, &status);
+    log_write(LOG_INFO, "sink",
+              "sink=%s status=retiring left_events=%lu left_bytes=%lu", r->name,
+              (unsigned long)status.left, (unsigned long)status.lag_bytes);
+    return true;
+}
+
+static bool restore(struct server *s, const char *name,
+                    const struct kept_sink *line, struct err *e)
+{
+    struct running_sink *r = s->sinks;
+
+    while (r < s->sinks + SINKS_RUNNING_MAX && r->delivery != NULL) {
+        r++;
+    }
+    if (r == s->sinks + SINKS_RUNNING_MAX) {
+        return err_set(e, "more than %d sinks have left something",
+                       SINKS_RUNNING_MAX);
+    }
+    *r = (struct running_sink){.retiring = true};
+    (void)snprintf(r->name, sizeof r->name, "%s", name);
+    return sink_restore(s, r, line, e);
+}
+
+/* A new sink of the plan takes its journal over. */
+static bool is_taken_over(const struct plan *plan, const char *name)
+{
+    for (uint32_t k = 0; k < plan->n_sinks; k++) {
+        if (plan->sinks[k].was != NULL && strcmp(plan->sinks[k].was, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sinks_restore(struct server *s, const struct policy *p, bool again,
+                   struct err *e)
+{
+    const struct plan *plan = policy_plan(p);
+    static struct kept kept;
+    char path[PATH_MAX];
+    struct dirent *d;
+    bool ok = true;
+    DIR *dir;
+
+    if (!kept_read(&kept, s->spool_dir, e)) {
+        return false;
+    }
+    (void)snprintf(path, sizeof path, "%s/sinks", s->spool_dir);
+    dir = opendir(path);
+    while (ok && dir != NULL && (d = readdir(dir)) != NULL) {
+        size_t n = strlen(d->d_name), tail = sizeof TAIL - 1;
+        char name[96];
+
+        if (n <= tail || n - tail >= sizeof name ||
+            strcmp(d->d_name + n - tail, TAIL) != 0) {
+            continue;
+        }
+        (void)snprintf(name, sizeof name, "%.*s", (int)(n - tail), d->d_name);
+        if (sinks_find(s, name) == NULL && !sink_in_plan(plan, name) &&
+            (again || !is_taken_over(plan, name))) {
+            ok = restore(s, name, kept_find(&kept, name), e);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+    return ok;
+}
+
+bool sinks_stop(struct server *s, uint64_t until_ns)
+{
+    bool all = true;
+
+    if (s->spool != NULL) {
+        spool_rest(s->spool);
+    }
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        if (s->sinks[i].delivery != NULL) {
+            delivery_ask_stop(s->sinks[i].delivery, until_ns);
+        }
+    }
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct running_sink *r = &s->sinks[i];
+        enum delivery_end end;
+
+        if (r->delivery == NULL) {
+            continue;
+        }
+        end = delivery_join(r->delivery, until_ns + STOP_GRACE_MS * 1000000ull);
+        log_write(end == DELIVERY_STUCK ? LOG_ERROR : LOG_INFO, "sink",
+                  "sink=%s status=%s left=%s", r->name,
+                  end == DELIVERY_STUCK ? "stuck" : "stopped",
+                  end == DELIVERY_EMPTY ? "nothing" : "events");
+        if (end == DELIVERY_STUCK) {
+            all = false;
+            continue;
+        }
+        sink_lua_free(r->lua);
+        *r = (struct running_sink){.delivery = NULL};
+    }
+    return all;
+}

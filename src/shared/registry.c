@@ -1,0 +1,407 @@
+#include "shared/registry.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "stats/stats.h"
+
+/* What one or more generations ask for in the same words. */
+struct table {
+    struct table *next;
+    struct buckets *buckets; /* a reference; NULL: of a stream */
+    struct seen *seen;       /* a reference; NULL: of a limit */
+    char *key;               /* of seen */
+};
+
+/* A limit or a stream's memory of keys, under its name for ever; tables come and
+ * go. */
+struct named {
+    struct named *next;
+    struct hub *hub;
+    char *name;
+    bool limit;
+    struct table *tables;
+    /* Of the tables that went, so that counters do not go back. */
+    uint64_t refused, forgotten, repeats, unsure, full;
+};
+
+struct shown {
+    struct metric *metric;
+    uint32_t users;
+    bool published;
+};
+
+struct hub {
+    atomic_uint refs;
+    bool published;
+    atomic_uint stripe;
+    pthread_mutex_t lock;
+    struct shown *metrics;
+    size_t n_metrics;
+    struct named *named;
+};
+
+struct hub *hub_new(bool published)
+{
+    struct hub *h = mem_zalloc(sizeof *h);
+
+    atomic_init(&h->refs, 1);
+    h->published = published;
+    (void)pthread_mutex_init(&h->lock, NULL);
+    return h;
+}
+
+struct hub *hub_ref(struct hub *h)
+{
+    (void)atomic_fetch_add(&h->refs, 1);
+    return h;
+}
+
+static uint64_t repeats_of(const struct seen *s)
+{
+    return seen_results(s, SEEN_BEFORE) + seen_results(s, SEEN_MINE) +
+           seen_results(s, SEEN_BUSY) - seen_n_passed(s);
+}
+
+/* What the counters of one table, or of all that went, say. */
+struct sums {
+    uint64_t refused, forgotten, repeats, unsure, full, keys;
+};
+
+static void add_table(struct sums *x, const struct table *t)
+{
+    if (t->buckets != NULL) {
+        x->refused += buckets_refused(t->buckets);
+        x->forgotten += buckets_forgotten(t->buckets);
+    }
+    if (t->seen != NULL) {
+        x->forgotten += seen_forgotten(t->seen);
+        x->repeats += repeats_of(t->seen);
+        x->unsure += seen_n_passed(t->seen);
+        x->full += seen_results(t->seen, SEEN_FULL);
+        x->keys += seen_count(t->seen);
+    }
+}
+
+static struct table *table_free(struct table *t)
+{
+    struct table *next = t->next;
+
+    buckets_unref(t->buckets);
+    seen_unref(t->seen);
+    free(t->key);
+    free(t);
+    return next;
+}
+
+/* A table that no generation uses any more: what it counted stays. */
+static struct table *let_go(struct named *n, struct table *t)
+{
+    struct sums x = {0};
+
+    add_table(&x, t);
+    n->refused += x.refused;
+    n->forgotten += x.forgotten;
+    n->repeats += x.repeats;
+    n->unsure += x.unsure;
+    n->full += x.full;
+    return table_free(t);
+}
+
+static void named_free(struct named *n)
+{
+    while (n->tables != NULL) {
+        n->tables = table_free(n->tables);
+    }
+    free(n->name);
+    free(n);
+}
+
+void hub_unref(struct hub *h)
+{
+    if (h == NULL || atomic_fetch_sub(&h->refs, 1) != 1) {
+        return;
+    }
+    for (size_t i = 0; i < h->n_metrics; i++) {
+        metric_free(h->metrics[i].metric);
+    }
+    while (h->named != NULL) {
+        struct named *next = h->named->next;
+
+        named_free(h->named);
+        h->named = next;
+    }
+    (void)pthread_mutex_destroy(&h->lock);
+    free(h->metrics);
+    free(h);
+}
+
+uint32_t hub_stripe(struct hub *h)
+{
+    return atomic_fetch_add(&h->stripe, 1);
+}
+
+static struct shown *shown_of(struct hub *h, const char *name)
+{
+    for (size_t i = 0; i < h->n_metrics; i++) {
+        if (strcmp(metric_name(h->metrics[i].metric), name) == 0) {
+            return &h->metrics[i];
+        }
+    }
+    return NULL;
+}
+
+static struct metric *metric_locked(struct hub *h,
+                                    const struct metric_conf *conf,
+                                    struct err *e)
+{
+    struct shown *x = shown_of(h, conf->name);
+
+    if (x == NULL) {
+        h->metrics = mem_realloc(h->metrics,
+                                 (h->n_metrics + 1) * sizeof *h->metrics);
+        x = &h->metrics[h->n_metrics++];
+        *x = (struct shown){metric_new(conf), 0, false};
+    } else if (!metric_is(x->metric, conf)) {
+        (void)err_set(e,
+                      "%s \"%s\": since this process started it has another "
+                      "kind, other labels or another max_series; give it "
+                      "another name, or restart",
+                      conf->gauge ? "gauge" : "counter", conf->name);
+        return NULL;
+    }
+    x->users++;
+    return x->metric;
+}
+
+struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
+                          struct err *e)
+{
+    struct metric *m;
+
+    (void)pthread_mutex_lock(&h->lock);
+    m = metric_locked(h, conf, e);
+    (void)pthread_mutex_unlock(&h->lock);
+    return m;
+}
+
+void hub_metric_drop(struct hub *h, const struct metric *m)
+{
+    struct shown *x;
+
+    (void)pthread_mutex_lock(&h->lock);
+    x = shown_of(h, metric_name(m));
+    if (--x->users == 0 && !x->published) {
+        metric_free(x->metric);
+        *x = h->metrics[--h->n_metrics];
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+void hub_publish(struct hub *h, struct metric *m)
+{
+    struct shown *x;
+
+    (void)pthread_mutex_lock(&h->lock);
+    x = shown_of(h, metric_name(m));
+    if (h->published && !x->published) {
+        x->published = true;
+        metric_publish(m);
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+/* ---- for /metrics ---- */
+
+/* Over all tables of the name, those that went too. */
+static struct sums sums_of(const struct named *n)
+{
+    struct sums x;
+
+    (void)pthread_mutex_lock(&n->hub->lock);
+    x = (struct sums){n->refused, n->forgotten, n->repeats,
+                      n->unsure,  n->full,      0};
+    for (const struct table *t = n->tables; t != NULL; t = t->next) {
+        add_table(&x, t);
+    }
+    (void)pthread_mutex_unlock(&n->hub->lock);
+    return x;
+}
+
+static double read_refused(const void *arg)
+{
+    return (double)sums_of(arg).refused;
+}
+
+static double read_forgotten(const void *arg)
+{
+    return (double)sums_of(arg).forgotten;
+}
+
+static double read_keys(const void *arg)
+{
+    return (double)sums_of(arg).keys;
+}
+
+static double read_repeats(const void *arg)
+{
+    return (double)sums_of(arg).repeats;
+}
+
+static double read_unsure(const void *arg)
+{
+    return (double)sums_of(arg).unsure;
+}
+
+static double read_full(const void *arg)
+{
+    return (double)sums_of(arg).full;
+}
+
+static void publish_results(struct named *n, const char *labels)
+{
+    static const struct {
+        const char *result;
+        stats_read_fn *read;
+    } rows[] = {{"repeat", read_repeats}, {"unsure", read_unsure},
+                {"full", read_full}};
+
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        char all[400];
+
+        (void)snprintf(all, sizeof all, "%s,result=\"%s\"", labels,
+                       rows[i].result);
+        stats_asked_counter("sluice_dedup_events_total",
+                            "Events that dedup took out (repeat), or let pass "
+                            "though they may be repeats: of more requests under "
+                            "way than it can wait for (unsure), all places are "
+                            "reserved (full).",
+                            all, rows[i].read, n);
+    }
+}
+
+static void publish(struct named *n)
+{
+    char labels[320];
+
+    (void)stats_label_pair(labels, sizeof labels, n->limit ? "limit" : "stream",
+                           n->name);
+    if (n->limit) {
+        stats_asked_counter("sluice_limit_refused_total",
+                            "Calls that a limit refused.", labels, read_refused,
+                            n);
+        stats_asked_counter("sluice_limit_forgotten_total",
+                            "Keys in debt forgotten for want of room.", labels,
+                            read_forgotten, n);
+        return;
+    }
+    stats_asked_gauge("sluice_dedup_keys", "Keys that dedup remembers.", labels,
+                      read_keys, n);
+    stats_asked_counter("sluice_dedup_forgotten_total",
+                        "Keys forgotten before their window's end, for want of "
+                        "room: repeats of them pass.",
+                        labels, read_forgotten, n);
+    publish_results(n, labels);
+}
+
+/* ---- by name, under the lock ---- */
+
+static struct named *named_of(struct hub *h, const char *name, bool limit)
+{
+    struct named *n;
+
+    for (n = h->named; n != NULL; n = n->next) {
+        if (n->limit == limit && strcmp(n->name, name) == 0) {
+            return n;
+        }
+    }
+    n = mem_zalloc(sizeof *n);
+    n->hub = h;
+    n->name = mem_strdup(name);
+    n->limit = limit;
+    n->next = h->named;
+    h->named = n;
+    if (h->published) {
+        publish(n);
+    }
+    return n;
+}
+
+/* Tables that no generation uses any more. */
+static void sweep(struct hub *h)
+{
+    for (struct named *n = h->named; n != NULL; n = n->next) {
+        struct table **at = &n->tables;
+
+        while (*at != NULL) {
+            struct table *t = *at;
+
+            if (t->buckets != NULL ? buckets_unshared(t->buckets)
+                                   : seen_unshared(t->seen)) {
+                *at = let_go(n, t);
+            } else {
+                at = &t->next;
+            }
+        }
+    }
+}
+
+static struct table *table_new(struct named *n)
+{
+    struct table *t = mem_zalloc(sizeof *t);
+
+    t->next = n->tables;
+    n->tables = t;
+    return t;
+}
+
+struct buckets *hub_buckets(struct hub *h, const char *name,
+                            const struct buckets_conf *conf)
+{
+    struct buckets *b;
+    struct named *n;
+    struct table *t;
+
+    (void)pthread_mutex_lock(&h->lock);
+    sweep(h);
+    n = named_of(h, name, true);
+    for (t = n->tables; t != NULL && !buckets_are(t->buckets, conf);) {
+        t = t->next;
+    }
+    if (t == NULL) {
+        t = table_new(n);
+        t->buckets = buckets_new(conf);
+    }
+    b = buckets_ref(t->buckets);
+    (void)pthread_mutex_unlock(&h->lock);
+    return b;
+}
+
+struct seen *hub_seen(struct hub *h, const char *name, const char *key,
+                      const struct seen_conf *conf)
+{
+    struct seen *s;
+    struct named *n;
+    struct table *t;
+
+    (void)pthread_mutex_lock(&h->lock);
+    sweep(h);
+    n = named_of(h, name, false);
+    for (t = n->tables;
+         t != NULL && (!seen_is(t->seen, conf) || strcmp(t->key, key) != 0);) {
+        t = t->next;
+    }
+    if (t == NULL) {
+        t = table_new(n);
+        t->seen = seen_new(conf);
+        t->key = mem_strdup(key);
+    }
+    s = seen_ref(t->seen);
+    (void)pthread_mutex_unlock(&h->lock);
+    return s;
+}

@@ -1,0 +1,184 @@
+/* What a server answered to a part of a batch, and what follows. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "sink/http/upload.h"
+#include "sink/http/data_error.h"
+
+/* The server merges its parts meanwhile. */
+enum { MERGE_MS = 1000 };
+
+enum { FITTED = 100 };
+
+/* Answers with a code that nobody knows, until the rows are asked one by one. */
+enum { UNKNOWN_MAX = 3 };
+
+static struct insert_try *other(struct insert_try *t)
+{
+    struct insert *i = t->insert;
+
+    return t == &i->tries[0] ? &i->tries[1] : &i->tries[0];
+}
+
+struct str answer_words(const struct transfer_answer *a)
+{
+    struct str words = a->status == 0 ? str_of(a->why) : a->body;
+
+    while (words.n > 0 && (unsigned char)words.p[words.n - 1] <= ' ') {
+        words.n--;
+    }
+    return words;
+}
+
+static void keep_words(struct insert *i, const struct transfer_answer *a,
+                       const struct refusal *r)
+{
+    struct str words = answer_words(a);
+    char status[24] = "";
+
+    /* Without a code of the server's own in its words, or without words. */
+    if (a->status != 0 &&
+        (r->code == 0 || r->code == a->status || words.n == 0)) {
+        (void)snprintf(status, sizeof status, "status %d%s", a->status,
+                       words.n > 0 ? ": " : "");
+    }
+    i->code = r->code;
+    (void)snprintf(i->why, sizeof i->why, "%s%s%.*s",
+                   r->view ? "a materialized view failed, so the table may have rows "
+                             "that the view lacks: "
+                           : "",
+                   status, (int)words.n, words.p);
+}
+
+/* One verdict, for a restart between two would put together what no part was. The batch
+ * goes back to the pump with its last event. */
+static void taken(struct insert *i, uint32_t first, uint32_t n)
+{
+    struct sink_verdict v = {.kind = SINK_OK, .first = first, .n = n, .row = -1,
+                             .why = ""};
+
+    i->n_left -= n;
+    i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
+}
+
+static void part_taken(struct insert *i)
+{
+    struct sink *s = i->sink;
+    struct insert_part p = i->parts[--i->n_parts];
+
+    i->maybe = false;
+    i->misled |= p.hinted;
+    stats_add(s->rows, p.n);
+    sink_took(s, clock_mono_ns() - i->began_ns);
+    /* Now and then more is tried again. */
+    if (++s->n_fitted % FITTED == 0) {
+        s->too_large += s->too_large / 4;
+    }
+    apart_passed(i);
+    taken(i, p.first, p.n);
+    if (search_passed(i)) {
+        insert_next(i);
+    }
+    insert_release(s, SINK_OK, "");
+}
+
+static uint64_t part_bytes(const struct insert *i)
+{
+    const struct batch_entry *first =
+        &i->batch->entries[i->parts[i->n_parts - 1].first];
+    const struct batch_entry *last = first + i->parts[i->n_parts - 1].n - 1;
+
+    return last->off + last->len + 1 - first->off;
+}
+
+/* Smaller parts may pass, which says nothing about their rows. */
+static void split(struct insert *i, const struct refusal *r)
+{
+    struct sink *s = i->sink;
+
+    stats_add(s->extra, 1);
+    i->maybe = false;
+    if (r->too_large && (s->too_large == 0 || part_bytes(i) < s->too_large)) {
+        s->too_large = part_bytes(i);
+        s->n_fitted = 0;
+    }
+    parts_halve(i);
+    insert_next(i);
+}
+
+/* Again later, by the pump. */
+static void again(struct insert *i, struct insert_try *t, const struct refusal *r)
+{
+    struct sink *s = i->sink;
+
+    i->maybe |= r->kind == SINK_MAYBE;
+    sink_slower(s);
+    if (other(t)->transfer != NULL) {
+        return; /* that one may still make it */
+    }
+    i->enlarge = r->too_many_parts && r->after_ms == 0;
+    insert_park(i, r->kind, i->why, i->enlarge ? MERGE_MS : 0);
+}
+
+static void refused(struct insert *i, struct insert_try *t, struct refusal *r)
+{
+    struct sink *s = i->sink;
+
+    if (r->kind == SINK_SETUP) {
+        replica_forget(t->endpoint); /* the table may be made anew, as another */
+        t->endpoint->unsure = true;
+    }
+    if (r->kind == SINK_RETRY || r->kind == SINK_MAYBE) {
+        again(i, t, r);
+        return;
+    }
+    ev_timer_stop(s->conf.loop, &i->hedge);
+    insert_end_try(other(t));
+    if (r->kind == SINK_DATA) {
+        search_refused(i, r->row, r->unknown);
+    } else if (r->kind == SINK_SPLIT) {
+        split(i, r);
+    } else {
+        insert_setup_error(i, i->why);
+    }
+}
+
+void insert_answered(void *arg, const struct transfer_answer *a)
+{
+    struct insert_try *t = arg;
+    struct insert *i = t->insert;
+    struct sink *s = i->sink;
+    struct refusal r = s->dialect->judge(t->endpoint, a, i->maybe);
+    bool up;
+
+    if (r.unknown && ++i->n_unknown >= UNKNOWN_MAX) {
+        r.kind = SINK_DATA;
+    }
+    if (r.kind == SINK_SPLIT && i->parts[i->n_parts - 1].n == 1) {
+        r.kind = r.alone;
+    }
+    /* What is wrong with the rows says nothing about the endpoint, what is wrong with
+     * the table does. */
+    up = r.kind == SINK_OK || (r.kind == SINK_DATA && !s->held) ||
+         r.kind == SINK_SPLIT || r.too_many_parts;
+    t->transfer = NULL;
+    endpoint_done(t->endpoint, t->generation, up, a->ns);
+    if (r.kind == SINK_OK) {
+        if (t == &i->tries[1]) {
+            stats_add(s->hedge_wins, 1);
+        }
+        ev_timer_stop(s->conf.loop, &i->hedge);
+        insert_end_try(other(t));
+        part_taken(i);
+        return;
+    }
+    keep_words(i, a, &r);
+    if (r.after_ms > 0) {
+        endpoint_wait(t->endpoint, r.after_ms);
+    }
+    /* What stands still may take all that it is sent in the meantime, once it goes
+     * on: nothing more is sent before it has answered a question. */
+    t->endpoint->unsure |= a->status == 0;
+    refused(i, t, &r);
+}

@@ -1,0 +1,161 @@
+/* What of an insert's batch has no verdict yet. */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "journal/journal.h"
+#include "sink/http/upload.h"
+
+void parts_put(struct insert *i, uint32_t first, uint32_t n, uint32_t alone)
+{
+    if (i->n_parts == i->parts_room) {
+        i->parts_room = i->parts_room == 0 ? 4 : 2 * i->parts_room;
+        i->parts = mem_realloc(i->parts, i->parts_room * sizeof *i->parts);
+    }
+    i->parts[i->n_parts++] = (struct insert_part){first, n, alone, false};
+}
+
+/* ---- the journal ---- */
+
+static struct record split(const struct insert *i, uint32_t first, uint32_t n,
+                           struct batch_range *ranges)
+{
+    const struct batch *b = i->batch;
+
+    return (struct record){
+        .type = RECORD_SPLIT,
+        .value = b->id,
+        .stream = str_of(i->sink->conf.streams[b->stream].name),
+        .ranges = ranges,
+        .n_ranges = batch_part(b, first, n, ranges)};
+}
+
+static void emit_one(const struct insert *i, uint32_t first, uint32_t n,
+                     struct journal_draft *draft)
+{
+    struct batch_range ranges[BATCH_RANGES_MAX];
+    struct record r;
+
+    if (n < i->batch->n && i->batch->replay == 0) {
+        r = split(i, first, n, ranges);
+        journal_emit(draft, &r);
+    }
+}
+
+void parts_emit(struct sink *s, struct journal_draft *draft)
+{
+    for (const struct insert *i = s->inserts; i != NULL; i = i->next) {
+        for (uint32_t k = 0; k < i->n_parts; k++) {
+            emit_one(i, i->parts[k].first, i->parts[k].n, draft);
+        }
+        for (uint32_t k = 0; k < i->n_suspects; k++) {
+            emit_one(i, i->suspects[k].row, 1, draft);
+        }
+    }
+}
+
+static bool note_split(struct insert *i, uint32_t first, uint32_t n, struct err *e)
+{
+    struct batch_range ranges[BATCH_RANGES_MAX];
+    struct record r = split(i, first, n, ranges);
+
+    /* A replay's batches have no plan in the journal: replay.c sees to them. */
+    return n == 0 || i->batch->replay != 0 || journal_append(*i->sink->conf.journal, &r, e);
+}
+
+/* Rows first .. first + n - 1, of which the first n_left and the last n_right are parts
+ * of their own, as are those between. */
+static void cut(struct insert *i, uint32_t n_left, uint32_t n_right)
+{
+    struct insert_part p = i->parts[--i->n_parts];
+    uint32_t middle = p.n - n_left - n_right;
+    char quoted[300];
+    struct err e;
+
+    if (n_right > 0) {
+        parts_put(i, p.first + n_left + middle, n_right, 0);
+    }
+    if (middle > 0) {
+        parts_put(i, p.first + n_left, middle, 0);
+    }
+    if (n_left > 0) {
+        parts_put(i, p.first, n_left, 0);
+    }
+    /* Should it fail, the next process may send a part again within another. */
+    if (!note_split(i, p.first, n_left, &e) ||
+        !note_split(i, p.first + n_left, n_right > 0 ? middle : 0, &e) ||
+        !journal_sync(*i->sink->conf.journal, &e)) {
+        log_write(LOG_WARN, "sink", "sink=%s why=%s", i->sink->conf.plan->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
+void parts_halve(struct insert *i)
+{
+    uint32_t n = i->parts[i->n_parts - 1].n;
+
+    cut(i, n / 2, n - n / 2);
+}
+
+void parts_single_out(struct insert *i, uint32_t row)
+{
+    struct insert_part p = i->parts[i->n_parts - 1];
+
+    cut(i, row - p.first, p.first + p.n - 1 - row);
+}
+
+/* ---- what rows are called ---- */
+
+struct rows {
+    struct batch_range first, run; /* the very first row; those in hand */
+    uint64_t hash;
+    uint32_t n;
+};
+
+static void end_run(struct rows *r)
+{
+    r->hash = str_hash(r->hash, (struct str){(const char *)&r->run, sizeof r->run});
+    r->run.n = 0;
+}
+
+static void add_range(struct rows *r, const struct batch_range *range)
+{
+    if (r->n == 0) {
+        r->first = *range;
+    } else if (r->run.epoch == range->epoch && r->run.worker == range->worker &&
+               r->run.first + r->run.n == range->first) {
+        r->run.n += range->n;
+        r->n += (uint32_t)range->n;
+        return;
+    } else {
+        end_run(r);
+    }
+    r->run = *range;
+    r->n += (uint32_t)range->n;
+}
+
+void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
+                 size_t max)
+{
+    struct batch_range ranges[BATCH_RANGES_MAX];
+    uint32_t n_ranges = batch_part(i->batch, first, n, ranges);
+    /* Each stream counts from 1: a sink of two has the same places twice. */
+    const char *stream = i->sink->conf.streams[i->batch->stream].name;
+    struct rows r = {.hash = str_hash(STR_HASH, str_of(stream))};
+    char replay[24] = "";
+
+    for (uint32_t k = 0; k < n_ranges; k++) {
+        add_range(&r, &ranges[k]);
+    }
+    end_run(&r);
+    /* A server may remember that it refused the rows. */
+    if (i->batch->replay != 0) {
+        (void)snprintf(replay, sizeof replay, "-%016lx",
+                       (unsigned long)i->batch->replay);
+    }
+    (void)snprintf(out, max, "%s:%s:%u.%u.%lu+%u-%016lx%s",
+                   sink_uuid(&i->sink->conf, r.first.epoch), i->sink->conf.origin,
+                   r.first.epoch, r.first.worker, (unsigned long)r.first.first, r.n,
+                   (unsigned long)r.hash, replay);
+}

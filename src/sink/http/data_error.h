@@ -1,0 +1,28 @@
+/*
+ * data_error - what a ClickHouse server's answer to an insert means for its batch.
+ * By the server's code, never by the HTTP status, which differs between versions.
+ * Pure; any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "sink/sink.h"
+
+struct refusal {
+    enum sink_verdict_kind kind;
+    int code;     /* 0: the answer has none */
+    int64_t row;  /* of those sent, from 0; -1: not said */
+    bool too_many_parts; /* go slower, and in larger batches */
+    bool unknown; /* SINK_RETRY, for the code is not known: it may be the rows */
+    bool view;    /* a materialized view of the table failed */
+    bool too_large; /* SINK_SPLIT: by its bytes */
+    enum sink_verdict_kind alone; /* SINK_SPLIT of one row; SINK_OK: SINK_SETUP */
+    int64_t after_ms; /* what the server asks for; 0: nothing */
+};
+
+/* status 0: no answer came; sent: the whole body had gone out. header: the code
+ * of X-ClickHouse-Exception-Code, 0: none. */
+struct refusal refusal_of(int status, bool sent, int header, struct str body);

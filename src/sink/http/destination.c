@@ -1,0 +1,157 @@
+/* The text of a target: TABLE, then a line COLUMN tab PATH tab FORM each; a FORM that is
+ * not known, or none, is left out with its tab. */
+#include "sink/http/destination.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "batch/batch.h"
+#include "sink/http/clickhouse/names.h"
+
+enum { FORM_NAME = 8 };
+
+static char *text_of(const struct clickhouse_plan *plan, const struct form *forms)
+{
+    const char *table = plan->table == NULL ? "" : plan->table;
+    size_t n = strlen(table) + 1, at;
+    char *text;
+
+    for (uint32_t i = 0; i < plan->n_columns; i++) {
+        n += strlen(plan->columns[i].name) + strlen(plan->columns[i].value) + 3 +
+             FORM_NAME;
+    }
+    text = mem_alloc(n);
+    at = (size_t)snprintf(text, n, "%s", table);
+    for (uint32_t i = 0; i < plan->n_columns; i++) {
+        char form[FORM_NAME] = "";
+
+        if (forms != NULL) {
+            form_name(forms[i], form);
+        }
+        at += (size_t)snprintf(text + at, n - at, "\n%s\t%s%s%s",
+                               plan->columns[i].name, plan->columns[i].value,
+                               form[0] != '\0' ? "\t" : "", form);
+    }
+    return text;
+}
+
+/* Cuts copy into its lines; false: it is no target's. */
+static bool read_columns(char *copy, struct column_plan *list, uint32_t *n)
+{
+    char *rest, *line;
+
+    *n = 0;
+    (void)strtok_r(copy, "\n", &rest);
+    while ((line = strtok_r(NULL, "\n", &rest)) != NULL) {
+        char *tab = strchr(line, '\t'), *second;
+        struct form form = {0};
+
+        if (tab == NULL || *n == COLUMNS_MAX) {
+            return false;
+        }
+        *tab = '\0';
+        second = strchr(tab + 1, '\t');
+        if (second != NULL) {
+            *second = '\0';
+            if (!form_read(second + 1, &form)) {
+                return false;
+            }
+        }
+        list[(*n)++] = (struct column_plan){line, tab + 1, form};
+    }
+    return true;
+}
+
+/* The same without forms. */
+static char *base_of(const char *text)
+{
+    char *out = mem_strndup(text, strlen(text)), *to = out;
+    unsigned tabs = 0;
+
+    for (const char *p = text; *p != '\0'; p++) {
+        tabs = *p == '\n' ? 0 : tabs + (*p == '\t');
+        if (tabs < 2) {
+            *to++ = *p;
+        }
+    }
+    *to = '\0';
+    return out;
+}
+
+struct target *target_of(struct str text, struct err *e)
+{
+    struct target *t = mem_zalloc(sizeof *t);
+    struct column_plan *list = mem_alloc(COLUMNS_MAX * sizeof *list);
+    char *copy = mem_strndup(text.p, text.n);
+    uint32_t n;
+    bool ok = read_columns(copy, list, &n) ||
+              err_set(e, "more than %d columns, or a name with a tab", COLUMNS_MAX);
+
+    t->refs = 1;
+    t->text = mem_strndup(text.p, text.n);
+    t->base = base_of(t->text);
+    if (ok && n > 0) {
+        t->columns = columns_new(list, n, e);
+        ok = t->columns != NULL;
+    }
+    free(copy);
+    free(list);
+    copy = mem_strndup(text.p, text.n);
+    copy[strcspn(copy, "\n")] = '\0';
+    t->table = mem_alloc(names_bound(strlen(copy)) + 16);
+    names_quote_table(copy, t->table);
+    free(copy);
+    if (!ok) {
+        target_unref(t);
+        return NULL;
+    }
+    return t;
+}
+
+struct target *target_new(const struct clickhouse_plan *plan, const struct form *forms,
+                          struct err *e)
+{
+    char *text = text_of(plan, forms);
+    struct target *t = target_of(str_of(text), e);
+
+    free(text);
+    return t;
+}
+
+struct target *target_planned(const struct batch *b, const struct target *now)
+{
+    struct err e;
+
+    /* Without forms: nobody knew the table yet, so that it was not sent so. */
+    return b->target == NULL || strcmp(b->target, now->text) == 0 ||
+                   strcmp(b->target, now->base) == 0
+               ? NULL
+               : target_of(str_of(b->target), &e);
+}
+
+void target_note(const struct target *t, struct batch *b)
+{
+    if (b->target != NULL && strcmp(b->target, t->text) != 0) {
+        batch_target(b, t->text);
+    }
+}
+
+struct target *target_ref(struct target *t)
+{
+    t->refs++;
+    return t;
+}
+
+void target_unref(struct target *t)
+{
+    if (t != NULL && --t->refs == 0) {
+        columns_free(t->columns);
+        free(t->table);
+        free(t->base);
+        free(t->text);
+        free(t);
+    }
+}

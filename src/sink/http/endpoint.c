@@ -1,0 +1,186 @@
+/*
+ * One url of a sink over HTTP: its breaker, what it is asked first.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sink/http/upload.h"
+#include "sink/http/http.h"
+
+enum {
+    ASK_MS = 5000,
+    ASK_AGAIN_MS = 1000 /* of a table that did not fit */
+};
+
+void endpoint_show(struct endpoint *p)
+{
+    meter_show(&p->meter, &p->breaker, remote_now_ms(p->sink));
+}
+
+static void on_asked(void *arg, const struct transfer_answer *a)
+{
+    struct endpoint *p = arg;
+    bool ok = p->sink->dialect->learn(p, a);
+
+    p->asking = NULL;
+    endpoint_done(p, p->asked, ok, a->ns);
+    if (ok) {
+        p->unsure = false;
+    }
+    insert_asked(p->sink, ok, a);
+}
+
+static void ask(struct endpoint *p)
+{
+    struct transfer_request r = remote_request(p->sink);
+    size_t room = p->sink->dialect->room(p, p->sink->target);
+    char *url = mem_alloc(room);
+
+    p->asked_ms = remote_now_ms(p->sink);
+    p->sink->dialect->question(p, url, room);
+    r.url = url;
+    r.timeout_ms = ASK_MS;
+    r.done = on_asked;
+    r.arg = p;
+    p->asking = transfers_send(p->sink->transfers, &r);
+    free(url);
+}
+
+void endpoint_ask(struct endpoint *p)
+{
+    if (p->sink->dialect->question != NULL && p->asking == NULL &&
+        breaker_allow(&p->breaker, remote_now_ms(p->sink), &p->asked)) {
+        ask(p);
+    }
+}
+
+/* Nothing may be sent before it has answered again. */
+static bool to_be_asked(const struct endpoint *p, int64_t now)
+{
+    if (p->sink->dialect->question == NULL) {
+        return false;
+    }
+    return p->version == 0 || p->unsure || p->asking != NULL ||
+           (p->misfit[0] != '\0' && now - p->asked_ms >= ASK_AGAIN_MS);
+}
+
+struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
+                               uint64_t *generation, int64_t *wait_ms)
+{
+    int64_t now = remote_now_ms(s), least = INT64_MAX;
+
+    for (uint32_t i = 0; i < s->n_endpoints; i++) {
+        struct endpoint *p = s->endpoints[(s->turn + i) % s->n_endpoints];
+        int64_t wait = breaker_wait_ms(&p->breaker, now);
+
+        if (p == not) {
+            continue;
+        }
+        if (p->after_ms <= now && to_be_asked(p, now)) {
+            endpoint_ask(p);
+            wait = p->asking != NULL ? -1 : wait;
+        } else if (p->after_ms > now) {
+            wait = p->after_ms - now;
+        } else if (p->misfit[0] != '\0') {
+            wait = p->asked_ms + ASK_AGAIN_MS - now;
+        } else if (breaker_allow(&p->breaker, now, generation)) {
+            s->turn = (s->turn + i + 1) % s->n_endpoints;
+            endpoint_show(p);
+            return p;
+        }
+        endpoint_show(p);
+        least = wait < least ? wait : least;
+    }
+    *wait_ms = least == INT64_MAX ? 0 : least;
+    return NULL;
+}
+
+void endpoint_wait(struct endpoint *p, int64_t ms)
+{
+    int64_t until = remote_now_ms(p->sink) + ms;
+
+    p->after_ms = until > p->after_ms ? until : p->after_ms;
+}
+
+void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
+                   uint64_t ns)
+{
+    int64_t now = remote_now_ms(p->sink);
+    bool slow = ns / 1000000u > (uint64_t)p->sink->plan->breaker.slow_ms;
+
+    breaker_done(&p->breaker, now, generation, ok, slow);
+    meter_count(&p->meter, ok);
+    endpoint_show(p);
+}
+
+static size_t without_slash(const char *url)
+{
+    size_t n = strlen(url);
+
+    while (n > 0 && url[n - 1] == '/') {
+        n--;
+    }
+    return n;
+}
+
+bool endpoint_is(const struct endpoint *p, const char *url)
+{
+    size_t n = without_slash(url);
+
+    return strlen(p->url) == n && memcmp(p->url, url, n) == 0;
+}
+
+/* Without user, password and query, which may have secrets. */
+static void show_url(const char *url, char *out, size_t max)
+{
+    const char *host = strstr(url, "://");
+    size_t n, at;
+
+    host = host == NULL ? url : host + 3;
+    at = (size_t)snprintf(out, max, "%.*s", (int)(host - url), url);
+    n = strcspn(host, "/?#");
+    for (size_t i = 0; i < n; i++) {
+        if (host[i] == '@') {
+            host += i + 1;
+            n -= i + 1;
+            i = (size_t)-1;
+        }
+    }
+    n += strcspn(host + n, "?#");
+    (void)snprintf(out + at, max - at, "%.*s", (int)n, host);
+}
+
+struct endpoint *endpoint_new(struct sink *s, const char *url)
+{
+    struct endpoint *p = mem_zalloc(sizeof *p);
+
+    p->sink = s;
+    p->url = mem_strndup(url, without_slash(url));
+    show_url(p->url, p->shown, sizeof p->shown);
+    breaker_init(&p->breaker, &s->plan->breaker,
+                 s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL,
+                 s->conf.hooks->arg, remote_now_ms(s));
+    meter_init(&p->meter, s->conf.plan->name, p->shown);
+    return p;
+}
+
+void endpoint_renew(struct endpoint *p)
+{
+    const struct sink *s = p->sink;
+
+    replica_forget(p); /* the table may be another */
+    p->unsure = true;
+    p->after_ms = 0;
+    p->breaker.plan = &s->plan->breaker;
+    p->breaker.arg = s->conf.hooks->arg;
+    p->breaker.trip = s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL;
+}
+
+void endpoint_free(struct endpoint *p)
+{
+    stats_set(p->meter.state, BREAKER_CLOSED);
+    free(p->url);
+    free(p);
+}

@@ -1,0 +1,360 @@
+/*
+ * Sinks over HTTP, ClickHouse's and any other: their life, and how many batches are
+ * under way at once.
+ */
+#include "sink/http/http.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sink/http/upload.h"
+
+enum { WINDOW_FIRST = 2 };
+
+int64_t remote_now_ms(const struct sink *s)
+{
+    (void)s;
+    return (int64_t)(clock_mono_ns() / 1000000u);
+}
+
+/* ---- how many at once: additive increase, multiplicative decrease ---- */
+
+void sink_slower(struct sink *s)
+{
+    s->window = s->window > 2 ? s->window / 2 : 1;
+    stats_set(s->window_gauge, (uint64_t)s->window);
+}
+
+void sink_took(struct sink *s, uint64_t ns)
+{
+    double ms = (double)ns / 1e6;
+
+    stats_record(s->time, ns);
+    hedging_took(&s->hedging, ms);
+    /* More than twice as slow as it was of late: it has enough to do. */
+    if (s->slow_ms > 0 && ms > 2 * s->slow_ms) {
+        /* Never below one: with none there would be no answer to rise again at. */
+        s->window = s->window > 1.5 ? s->window - 0.5 : 1;
+    } else if (s->window < s->plan->max_in_flight) {
+        s->window += 1 / s->window;
+    }
+    s->slow_ms = s->slow_ms > 0 ? 0.95 * s->slow_ms + 0.05 * ms : ms;
+    stats_set(s->window_gauge, (uint64_t)s->window);
+}
+
+/* ---- the pump's side ---- */
+
+static void take(void *arg, struct batch *b)
+{
+    insert_begin(arg, b);
+}
+
+static void remote_submit(struct sink *s, struct batch *b)
+{
+    queue_put(&s->queue, b);
+}
+
+static uint32_t remote_window(const struct sink *s)
+{
+    return s->suspect ? apart_window(s) : (uint32_t)s->window + s->n_apart;
+}
+
+static const char *remote_target(const struct sink *s)
+{
+    return s->target->text;
+}
+
+static void remote_force(struct sink *s, bool open)
+{
+    if (!open) {
+        apart_again(s);
+    }
+    for (uint32_t i = 0; i < s->n_endpoints; i++) {
+        s->endpoints[i]->after_ms = 0;
+        breaker_force(&s->endpoints[i]->breaker, remote_now_ms(s), open);
+        endpoint_show(s->endpoints[i]);
+    }
+}
+
+static uint32_t remote_endpoints(struct sink *s, struct sink_endpoint *out,
+                             uint32_t max)
+{
+    uint32_t n = s->n_endpoints < max ? s->n_endpoints : max;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct endpoint *p = s->endpoints[i];
+
+        endpoint_show(p);
+        (void)snprintf(out[i].url, sizeof out[i].url, "%s", p->shown);
+        out[i].state = p->meter.shown;
+        out[i].spare = false;
+        out[i].counts = p->breaker.counts;
+    }
+    return n;
+}
+
+struct transfer_request remote_request(const struct sink *s)
+{
+    return (struct transfer_request){.headers = s->headers,
+                                     .n_headers = s->n_headers,
+                                     .timeout_ms = s->plan->timeout_ms,
+                                     .ca = s->plan->ca,
+                                     .cert = s->plan->cert,
+                                     .key = s->plan->key,
+                                     .proxy = s->plan->proxy,
+                                     .verify = s->plan->verify};
+}
+
+/* ---- life ---- */
+
+static void make_cells(struct sink *s)
+{
+    char label[160];
+
+    (void)stats_label_pair(label, sizeof label, "sink", s->conf.plan->name);
+    s->hedges = stats_counter("sluice_hedges_total", HEDGES_HELP, label);
+    s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP,
+                                  label);
+    s->extra = stats_counter("sluice_insert_extra_total",
+                             "Inserts made to find refused rows.", label);
+    s->apart_gauge = stats_gauge("sluice_sink_apart_batches",
+                                 "Batches that wait for the search for their bad rows.",
+                                 label);
+    s->wire = stats_counter("sluice_sink_wire_bytes_total",
+                            "Compressed bytes of bodies that were sent.", label);
+    s->rows = stats_counter("sluice_insert_rows_total",
+                            "Rows that were inserted.", label);
+    s->window_gauge = stats_gauge("sluice_sink_window",
+                                  "Batches that may be in flight.", label);
+    s->hedging_gauge = stats_gauge("sluice_hedging",
+                                   "1 while inserts may be tried a second time.",
+                                   label);
+    s->time = stats_histogram("sluice_insert_seconds", "Time of an insert.",
+                              label, STATS_NS);
+}
+
+/* What ClickHouse wants to know of who asks. */
+static void take_login(struct sink *s, const struct clickhouse_plan *c)
+{
+    s->headers = s->login;
+    s->n_headers = 0;
+    if (c->user != NULL) {
+        s->login[s->n_headers++] =
+            (struct pair_plan){"X-ClickHouse-User", c->user};
+    }
+    if (c->password != NULL) {
+        s->login[s->n_headers++] =
+            (struct pair_plan){"X-ClickHouse-Key", c->password};
+    }
+}
+
+static bool take_plan(struct sink *s, const struct sink_plan *plan,
+                      struct err *e)
+{
+    const struct clickhouse_plan *c = &plan->clickhouse;
+    struct target *target;
+
+    if (plan->remote.n_urls > ENDPOINTS_MAX) {
+        return err_set(e, "more than %d urls", ENDPOINTS_MAX);
+    }
+    target = target_new(c, NULL, e);
+    if (target == NULL) {
+        return false;
+    }
+    target_unref(s->target);
+    s->target = target;
+    s->conf.plan = plan;
+    s->plan = &plan->remote;
+    if (plan->kind == SINK_KIND_HTTP) {
+        s->dialect = &dialect_http;
+        s->headers = plan->http.headers;
+        s->n_headers = plan->http.n_headers;
+    } else {
+        s->dialect = &dialect_clickhouse;
+        take_login(s, c);
+    }
+    return true;
+}
+
+/* ---- endpoints ---- */
+
+static bool in_use(const struct sink *s, const struct endpoint *p)
+{
+    for (const struct insert *i = s->inserts; i != NULL; i = i->next) {
+        for (int k = 0; k < 2; k++) {
+            if (i->tries[k].transfer != NULL && i->tries[k].endpoint == p) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void sweep_gone(struct sink *s)
+{
+    struct endpoint **at = &s->gone;
+
+    while (*at != NULL) {
+        struct endpoint *p = *at;
+
+        if (in_use(s, p)) {
+            at = &p->next;
+        } else {
+            *at = p->next;
+            endpoint_free(p);
+        }
+    }
+}
+
+/* What is under way there ends as it may: sent elsewhere, it might be there twice. */
+static void let_go(struct sink *s, struct endpoint *p)
+{
+    if (p->asking != NULL) {
+        transfers_cancel(s->transfers, p->asking);
+        p->asking = NULL;
+    }
+    if (p->table.asking != NULL) {
+        transfers_cancel(s->transfers, p->table.asking);
+        p->table.asking = NULL;
+    }
+    p->next = s->gone;
+    s->gone = p;
+}
+
+/* Those that wait for an endpoint's word, which does not come any more. */
+static void wake_waiting(struct sink *s)
+{
+    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
+        if (!i->parked && i->apart == APART_NOT && i->tries[0].transfer == NULL &&
+            i->tries[1].transfer == NULL) {
+            remote_submit(s, i->batch);
+        }
+    }
+}
+
+/* The plan's urls; one that was there keeps its breaker. */
+static void take_urls(struct sink *s)
+{
+    struct endpoint *before[ENDPOINTS_MAX];
+    uint32_t n = s->n_endpoints;
+    bool gone = false;
+
+    memcpy(before, s->endpoints, sizeof before);
+    s->n_endpoints = 0;
+    for (uint32_t i = 0; i < s->plan->n_urls; i++) {
+        struct endpoint *p = NULL;
+
+        for (uint32_t k = 0; k < n && p == NULL; k++) {
+            if (before[k] != NULL && endpoint_is(before[k], s->plan->urls[i])) {
+                p = before[k];
+                before[k] = NULL;
+                endpoint_renew(p);
+            }
+        }
+        p = p != NULL ? p : endpoint_new(s, s->plan->urls[i]);
+        s->endpoints[s->n_endpoints++] = p;
+        endpoint_ask(p); /* a mistake is told at once */
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        if (before[k] != NULL) {
+            let_go(s, before[k]);
+            gone = true;
+        }
+    }
+    sweep_gone(s);
+    if (gone) {
+        wake_waiting(s);
+    }
+}
+
+static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
+{
+    struct sink *s = mem_zalloc(sizeof *s);
+
+    s->conf = *conf;
+    if (!take_plan(s, conf->plan, e)) {
+        free(s);
+        return NULL;
+    }
+    s->window = WINDOW_FIRST < s->plan->max_in_flight ? WINDOW_FIRST
+                                                      : s->plan->max_in_flight;
+    s->bodies = body_new();
+    apart_start(s);
+    s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
+    queue_init(&s->queue, conf->loop, take, s);
+    make_cells(s);
+    take_urls(s);
+    return s;
+}
+
+static bool remote_apply(struct sink *s, const struct sink_plan *plan,
+                     struct err *e)
+{
+    if (!take_plan(s, plan, e)) {
+        return false;
+    }
+    transfers_apply(s->transfers, &s->plan->pool);
+    s->too_large = 0;
+    apart_again(s);
+    take_urls(s);
+    for (struct endpoint *p = s->gone; p != NULL; p = p->next) {
+        endpoint_renew(p);
+    }
+    if (s->window > s->plan->max_in_flight) {
+        s->window = s->plan->max_in_flight;
+    }
+    return true;
+}
+
+static void remote_close(struct sink *s)
+{
+    queue_fini(&s->queue);
+    apart_stop(s);
+    /* What is parked is the pump's. */
+    while (s->inserts != NULL) {
+        if (!s->inserts->parked) {
+            batch_free(s->inserts->batch);
+        }
+        insert_free(s->inserts);
+    }
+    transfers_free(s->transfers);
+    target_unref(s->target);
+    for (uint32_t i = 0; i < s->n_endpoints; i++) {
+        endpoint_free(s->endpoints[i]);
+    }
+    sweep_gone(s);
+    body_free(s->bodies);
+    free(s);
+}
+
+const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
+                                         .keep = BATCH_KEEP_ENTRIES,
+                                         .plans = true,
+                                         .grows = true,
+                                         .open = remote_open,
+                                         .emit = parts_emit,
+                                         .apply = remote_apply,
+                                         .submit = remote_submit,
+                                         .target = remote_target,
+                                         .window = remote_window,
+                                         .force = remote_force,
+                                         .endpoints = remote_endpoints,
+                                         .hedging = replicas_tick,
+                                         .close = remote_close};
+
+const struct sink_ops sink_http = {.kind = "http",
+                                   .keep = BATCH_KEEP_ENTRIES,
+                                   .plans = true,
+                                   .open = remote_open,
+                                   .emit = parts_emit,
+                                   .apply = remote_apply,
+                                   .submit = remote_submit,
+                                   .window = remote_window,
+                                   .force = remote_force,
+                                   .endpoints = remote_endpoints,
+                                   .close = remote_close};

@@ -1,0 +1,14 @@
+/*
+ * plain - what the answer of any HTTP server means for a batch: by its status, for
+ * nothing else is common to all. Pure; any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sink/http/data_error.h"
+
+/* status 0: no answer came; sent: the whole body had gone out. after_ms: of
+ * Retry-After, 0: none. */
+struct refusal http_refusal(int status, bool sent, int64_t after_ms);

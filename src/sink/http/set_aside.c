@@ -1,0 +1,322 @@
+/*
+ * Batches that wait in the sink while later ones go on: those whose bad rows are looked
+ * for, in a bounded number of inserts a minute, and those of which no row passed. Only
+ * other batches tell whether the rows of such a one are bad: when one of them passes,
+ * they are; when no row of three batches passes, the table or the settings are wrong.
+ * Then everything is held, with one probe at a time, until a row passes. Batches that
+ * come in the meantime wait here untried, so that the next probe can take a row of the
+ * newest: otherwise the bad rows of one client would hide the good ones after them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "sink/http/upload.h"
+
+enum {
+    APART_MAX = 64,             /* batches */
+    APART_HELD_MAX = 192,       /* held; a journal has room for 256 intents */
+    APART_BYTES = 64 << 20,     /* of their rows */
+    TURN_BATCHES = 2,           /* that go on at a look */
+    PROBE_MS = 3000,            /* held: between two rows that are tried */
+    LONE_PROBE_MS = 15000,      /* not held */
+    ROW_CHARS = 60
+};
+
+static const double LOOK_S = 0.1;
+
+/* ---- the budget ---- */
+
+bool apart_may_search(struct sink *s)
+{
+    double most = s->conf.plan->dead_searches;
+    int64_t now = remote_now_ms(s);
+
+    s->searches += (double)(now - s->searches_ms) * most / 60000.;
+    s->searches = s->searches < most ? s->searches : most;
+    s->searches_ms = now;
+    return s->searches >= 1;
+}
+
+void apart_spent(struct sink *s)
+{
+    s->searches -= 1;
+    stats_add(s->extra, 1);
+}
+
+/* ---- in and out ---- */
+
+static void show(struct sink *s)
+{
+    stats_set(s->apart_gauge, s->n_apart);
+}
+
+static void stop_probing(struct insert *i)
+{
+    i->probe = false;
+    if (i->sink->probing == i) {
+        i->sink->probing = NULL;
+    }
+}
+
+static void start_looking(struct sink *s)
+{
+    if (!ev_is_active(&s->look)) {
+        ev_timer_set(&s->look, LOOK_S, LOOK_S);
+        ev_timer_start(s->conf.loop, &s->look);
+    }
+}
+
+static bool has_room(const struct sink *s, size_t n_bytes)
+{
+    return s->n_apart < (s->held ? APART_HELD_MAX : APART_MAX) &&
+           s->apart_bytes + n_bytes <= APART_BYTES;
+}
+
+uint32_t apart_window(const struct sink *s)
+{
+    return s->n_apart + (!s->held || has_room(s, 1));
+}
+
+void apart_put(struct insert *i, enum insert_apart why)
+{
+    struct sink *s = i->sink;
+
+    stop_probing(i);
+    if (!has_room(s, i->batch->n_bytes)) {
+        insert_park(i, s->held ? SINK_SETUP : SINK_RETRY,
+                    s->held ? s->why
+                            : "too many rows are refused: more batches wait for the "
+                              "search than fit; see dead.searches",
+                    0);
+        return;
+    }
+    ev_timer_stop(s->conf.loop, &i->hedge);
+    free(i->body);
+    i->body = NULL;
+    i->n_body = i->body_room = 0;
+    i->apart = why;
+    i->stamp = s->n_passes;
+    i->probed = ++s->n_probes;
+    s->n_apart++;
+    s->apart_bytes += i->batch->n_bytes;
+    show(s);
+    start_looking(s);
+}
+
+void apart_take(struct insert *i)
+{
+    struct sink *s = i->sink;
+
+    if (i->apart != APART_NOT) {
+        i->apart = APART_NOT;
+        s->n_apart--;
+        s->apart_bytes -= i->batch->n_bytes;
+        show(s);
+    }
+}
+
+/* ---- evidence ---- */
+
+static void sample_row(const struct insert *i, char *out, size_t max)
+{
+    const struct batch_entry *e = &i->batch->entries[i->parts[i->n_parts - 1].first];
+    size_t n = e->len < ROW_CHARS ? e->len : ROW_CHARS;
+
+    (void)snprintf(out, max, "%.*s%s", (int)n, i->batch->bytes + e->off,
+                   n < e->len ? "..." : "");
+}
+
+static void rest_endpoints(struct sink *s)
+{
+    for (uint32_t k = 0; k < s->n_endpoints; k++) {
+        breaker_rest(&s->endpoints[k]->breaker, remote_now_ms(s), PROBE_MS);
+        endpoint_show(s->endpoints[k]);
+    }
+}
+
+static void hold(struct insert *i)
+{
+    struct sink *s = i->sink;
+    char row[ROW_CHARS + 8], quoted[2 * sizeof row + 8], words[2 * sizeof s->why];
+
+    sample_row(i, row, sizeof row);
+    (void)snprintf(s->why, sizeof s->why,
+                   "no row of %u batches is taken, so the table or the settings are "
+                   "wrong and all is held: %s", s->n_none, i->why);
+    log_write(LOG_ERROR, "sink", "sink=%s status=held batches=%u row=%s why=%s",
+              s->conf.plan->name, s->n_none, log_quote(quoted, sizeof quoted, row),
+              log_quote(words, sizeof words, s->why));
+    s->held = s->suspect = true;
+    s->probe_at_ms = remote_now_ms(s) + PROBE_MS;
+    rest_endpoints(s);
+    insert_park(i, SINK_SETUP, s->why, 0);
+    insert_release(s, SINK_SETUP, s->why);
+}
+
+/* How many batches of which no row passed since one did. */
+static void count_none(struct sink *s, uint64_t id)
+{
+    for (uint32_t k = 0; k < s->n_none; k++) {
+        if (s->none[k] == id) {
+            return;
+        }
+    }
+    if (s->n_none < N_ELEMS(s->none)) {
+        s->none[s->n_none++] = id;
+    }
+}
+
+void apart_none_passed(struct insert *i)
+{
+    struct sink *s = i->sink;
+    char words[2 * sizeof i->why];
+
+    count_none(s, i->batch->id);
+    if (s->n_none == N_ELEMS(s->none)) {
+        hold(i);
+        return;
+    }
+    log_write(LOG_WARN, "sink", "sink=%s status=suspect batch=%lu rows=%u why=%s",
+              s->conf.plan->name, (unsigned long)i->batch->id, i->n_left,
+              log_quote(words, sizeof words, i->why));
+    s->probe_at_ms = remote_now_ms(s) + LONE_PROBE_MS;
+    apart_put(i, APART_EVIDENCE);
+    insert_release(s, SINK_OK, "");
+}
+
+void apart_still_none(struct insert *i)
+{
+    struct sink *s = i->sink;
+
+    if (s->held) {
+        rest_endpoints(s);
+    }
+    apart_put(i, APART_EVIDENCE);
+    insert_release(s, s->held ? SINK_SETUP : SINK_OK, s->why);
+}
+
+static void let_endpoints_go(struct sink *s)
+{
+    for (uint32_t k = 0; k < s->n_endpoints; k++) {
+        struct breaker *b = &s->endpoints[k]->breaker;
+
+        if (!b->forced) {
+            breaker_force(b, remote_now_ms(s), false);
+        }
+        endpoint_show(s->endpoints[k]);
+    }
+}
+
+static void unhold(struct sink *s)
+{
+    if (s->held) {
+        let_endpoints_go(s);
+    }
+    s->held = s->suspect = false;
+    s->n_none = 0;
+}
+
+void apart_passed(struct insert *i)
+{
+    i->sink->n_passes++;
+    unhold(i->sink);
+    stop_probing(i);
+}
+
+/* ---- looks ---- */
+
+static void go_on(struct insert *i)
+{
+    apart_take(i);
+    insert_next(i);
+}
+
+static void probe(struct insert *i)
+{
+    struct sink *s = i->sink;
+
+    i->probe = true;
+    s->probe_at_ms = remote_now_ms(s) + (s->held ? PROBE_MS : LONE_PROBE_MS);
+    go_on(i);
+}
+
+/* In turn the newest batch of which no row was tried, and the one that has waited
+ * longest since its last probe. */
+static void probe_next(struct sink *s)
+{
+    struct insert *newest = NULL, *longest = NULL;
+
+    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
+        if (i->apart != APART_EVIDENCE) {
+            continue;
+        }
+        if (i->n_refusals == 0 &&
+            (newest == NULL || i->batch->id > newest->batch->id)) {
+            newest = i;
+        }
+        if (longest == NULL || i->probed < longest->probed) {
+            longest = i;
+        }
+    }
+    s->probed_newest = newest != NULL && !s->probed_newest;
+    if (longest != NULL) {
+        probe(s->probed_newest ? newest : longest);
+    }
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct sink *s = OUTER(w, struct sink, look);
+    struct insert *next;
+    uint32_t n = 0;
+
+    (void)events;
+    for (struct insert *i = s->inserts; i != NULL; i = next) {
+        bool known = i->stamp != s->n_passes; /* that the table takes rows */
+
+        next = i->next;
+        if (i->apart == APART_NOT || n == TURN_BATCHES) {
+            continue;
+        }
+        if (i->apart == APART_BUDGET ? apart_may_search(s) : known) {
+            i->passed |= i->apart == APART_EVIDENCE;
+            n++;
+            go_on(i);
+        }
+    }
+    if (n == 0 && s->probing == NULL && remote_now_ms(s) >= s->probe_at_ms) {
+        probe_next(s);
+    }
+    if (s->n_apart == 0) {
+        ev_timer_stop(loop, w);
+    }
+}
+
+void apart_start(struct sink *s)
+{
+    ev_timer_init(&s->look, on_look, 0., 0.);
+    s->searches = s->conf.plan->dead_searches;
+    s->searches_ms = remote_now_ms(s);
+}
+
+void apart_again(struct sink *s)
+{
+    unhold(s);
+    s->probe_at_ms = 0;
+    s->searches = s->conf.plan->dead_searches;
+    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
+        i->n_unknown = i->n_search = 0;
+        i->misled = false;
+        i->n_refusals = i->passed ? i->n_refusals : 0;
+        if (i->apart == APART_EVIDENCE) {
+            i->apart = APART_BUDGET; /* all of it is tried */
+        }
+    }
+}
+
+void apart_stop(struct sink *s)
+{
+    ev_timer_stop(s->conf.loop, &s->look);
+}

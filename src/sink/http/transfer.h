@@ -1,0 +1,39 @@
+/*
+ * transfer - one HTTP request of a sink as curl has it: what it sends, what of the
+ * answer is kept. Only transfers.c includes it. The sink's thread.
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sink/http/transfers.h"
+
+enum {
+    AFTER_MAX_S = 600,            /* the longest Retry-After that is believed */
+    TRANSFER_READ_MAX = 1 << 22   /* longer answers are cut off */
+};
+
+struct transfer {
+    struct transfer *next, *prev; /* of the waiting or the running */
+    struct transfers *owner;
+    struct transfer_request r;
+    CURL *easy;
+    struct curl_slist *headers;
+    char error[CURL_ERROR_SIZE];
+    char *answer;       /* NULL: nothing has come */
+    size_t n_answer, n_read, n_sent; /* bytes of the bodies */
+    int exception;
+    bool summary, too_long;
+    uint64_t queued_ns, began_ns;
+};
+
+/* lifetime_s: connections that are older are not used. */
+void transfer_set_up(struct transfer *x, const struct pool_plan *pool,
+                     long lifetime_s);
+/* What became of it; views live as long as x is not set up anew. */
+struct transfer_answer transfer_answer_of(struct transfer *x, CURLcode rc);
+/* What a request took is given back; x may be set up again. */
+void transfer_clear(struct transfer *x);

@@ -1,0 +1,382 @@
+#include "sink/http/transfers.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "sink/http/transfer.h"
+#include "stats/stats.h"
+
+struct list {
+    struct transfer *first, *last;
+};
+
+struct socket_watch {
+    ev_io io;
+    struct transfers *owner;
+};
+
+struct transfers {
+    struct ev_loop *loop;
+    CURLM *multi;
+    ev_timer timer;
+    ev_idle settle;         /* looks for ended transfers outside of curl */
+    struct pool_plan plan;
+    struct list waiting, running;
+    struct transfer *spare; /* kept with their easy handles */
+    uint32_t n_running, n_spare;
+    uint64_t open;          /* sockets */
+    uint64_t applied_ns;    /* the plan is from then */
+    stats_cell *open_gauge, *active, *idle, *waiting_gauge, *opened, *closed;
+    struct stats_histogram *wait;
+};
+
+/* ---- lists ---- */
+
+static void push(struct list *l, struct transfer *x)
+{
+    x->next = NULL;
+    x->prev = l->last;
+    if (l->last != NULL) {
+        l->last->next = x;
+    } else {
+        l->first = x;
+    }
+    l->last = x;
+}
+
+static void take(struct list *l, struct transfer *x)
+{
+    if (x->prev != NULL) {
+        x->prev->next = x->next;
+    } else {
+        l->first = x->next;
+    }
+    if (x->next != NULL) {
+        x->next->prev = x->prev;
+    } else {
+        l->last = x->prev;
+    }
+    x->next = x->prev = NULL;
+}
+
+static void show(struct transfers *t)
+{
+    uint64_t waiting = 0;
+
+    for (const struct transfer *x = t->waiting.first; x != NULL; x = x->next) {
+        waiting++;
+    }
+    stats_set(t->open_gauge, t->open);
+    stats_set(t->active, t->n_running);
+    stats_set(t->idle, t->open > t->n_running ? t->open - t->n_running : 0);
+    stats_set(t->waiting_gauge, waiting);
+}
+
+/* ---- curl's callbacks ---- */
+
+static curl_socket_t on_open(void *arg, curlsocktype purpose,
+                             struct curl_sockaddr *a)
+{
+    struct transfers *t = arg;
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+
+    (void)purpose;
+    if (fd >= 0) {
+        t->open++;
+        stats_add(t->opened, 1);
+    }
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static int on_close(void *arg, curl_socket_t fd)
+{
+    struct transfers *t = arg;
+
+    t->open--;
+    stats_add(t->closed, 1);
+    return close(fd);
+}
+
+static void on_settle(struct ev_loop *loop, ev_idle *w, int events);
+
+static void settle_soon(struct transfers *t)
+{
+    if (!ev_is_active(&t->settle)) {
+        ev_idle_start(t->loop, &t->settle);
+    }
+}
+
+static void act(struct transfers *t, curl_socket_t fd, int what)
+{
+    int running;
+
+    (void)curl_multi_socket_action(t->multi, fd, what, &running);
+    settle_soon(t);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct socket_watch *s = OUTER(w, struct socket_watch, io);
+
+    (void)loop;
+    act(s->owner, w->fd,
+        (events & EV_READ ? CURL_CSELECT_IN : 0) |
+            (events & EV_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)events;
+    act(OUTER(w, struct transfers, timer), CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
+                     void *own)
+{
+    struct transfers *t = arg;
+    struct socket_watch *s = own;
+
+    (void)easy;
+    if (s != NULL) {
+        ev_io_stop(t->loop, &s->io);
+    }
+    if (what == CURL_POLL_REMOVE) {
+        free(s);
+        (void)curl_multi_assign(t->multi, fd, NULL);
+        return 0;
+    }
+    if (s == NULL) {
+        s = mem_alloc(sizeof *s);
+        s->owner = t;
+        (void)curl_multi_assign(t->multi, fd, s);
+    }
+    ev_io_init(&s->io, on_io, fd,
+               (what & CURL_POLL_IN ? EV_READ : 0) |
+                   (what & CURL_POLL_OUT ? EV_WRITE : 0));
+    ev_io_start(t->loop, &s->io);
+    return 0;
+}
+
+static int on_want_timer(CURLM *multi, long ms, void *arg)
+{
+    struct transfers *t = arg;
+
+    (void)multi;
+    ev_timer_stop(t->loop, &t->timer);
+    if (ms >= 0) {
+        ev_timer_set(&t->timer, (double)ms / 1000., 0.);
+        ev_timer_start(t->loop, &t->timer);
+    }
+    return 0;
+}
+
+/* ---- transfers ---- */
+
+static void start_waiting(struct transfers *t)
+{
+    while (t->waiting.first != NULL && t->n_running < t->plan.max_open) {
+        struct transfer *x = t->waiting.first;
+
+        take(&t->waiting, x);
+        push(&t->running, x);
+        t->n_running++;
+        x->began_ns = clock_mono_ns();
+        stats_record(t->wait, x->began_ns - x->queued_ns);
+        (void)curl_multi_add_handle(t->multi, x->easy);
+    }
+    show(t);
+}
+
+static struct transfer *get(struct transfers *t)
+{
+    struct transfer *x = t->spare;
+
+    if (x == NULL) {
+        x = mem_zalloc(sizeof *x);
+        x->easy = curl_easy_init();
+        x->owner = t;
+        return x;
+    }
+    t->spare = x->next;
+    t->n_spare--;
+    return x;
+}
+
+static void put(struct transfers *t, struct transfer *x)
+{
+    transfer_clear(x);
+    if (t->n_spare >= t->plan.max_idle) {
+        curl_easy_cleanup(x->easy);
+        free(x);
+        return;
+    }
+    x->next = t->spare;
+    t->spare = x;
+    t->n_spare++;
+}
+
+/* Connections made before the last reload are not used: files of certificates may have
+ * changed. */
+static long lifetime_s(const struct transfers *t)
+{
+    long since = (long)((clock_mono_ns() - t->applied_ns) / 1000000000u) + 1;
+    long most = (long)(t->plan.max_lifetime_ms / 1000);
+
+    return since < most ? since : most;
+}
+
+struct transfer *transfers_send(struct transfers *t,
+                                const struct transfer_request *r)
+{
+    struct transfer *x = get(t);
+
+    x->r = *r;
+    x->n_answer = x->n_read = x->n_sent = 0;
+    x->summary = x->too_long = false;
+    x->answer = mem_zalloc(1);
+    x->exception = 0;
+    x->error[0] = '\0';
+    x->queued_ns = clock_mono_ns();
+    transfer_set_up(x, &t->plan, lifetime_s(t));
+    (void)curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    (void)curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETDATA, t);
+    (void)curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    (void)curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETDATA, t);
+    push(&t->waiting, x);
+    /* Also starts it: curl may call back, and done must not come from here. */
+    settle_soon(t);
+    return x;
+}
+
+static void stop_running(struct transfers *t, struct transfer *x)
+{
+    (void)curl_multi_remove_handle(t->multi, x->easy);
+    take(&t->running, x);
+    t->n_running--;
+}
+
+void transfers_cancel(struct transfers *t, struct transfer *x)
+{
+    if (x->began_ns < x->queued_ns) {
+        take(&t->waiting, x);
+    } else {
+        stop_running(t, x);
+    }
+    put(t, x);
+    settle_soon(t);
+}
+
+static void end(struct transfers *t, struct transfer *x, CURLcode rc)
+{
+    struct transfer_answer a = transfer_answer_of(x, rc);
+
+    a.ns = clock_mono_ns() - x->began_ns;
+    stop_running(t, x);
+    x->r.done(x->r.arg, &a);
+    put(t, x);
+}
+
+static void on_settle(struct ev_loop *loop, ev_idle *w, int events)
+{
+    struct transfers *t = OUTER(w, struct transfers, settle);
+    CURLMsg *m;
+    int left;
+
+    (void)events;
+    ev_idle_stop(loop, w);
+    while ((m = curl_multi_info_read(t->multi, &left)) != NULL) {
+        struct transfer *x;
+
+        if (m->msg == CURLMSG_DONE) {
+            CURLcode rc = m->data.result;
+
+            (void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x);
+            end(t, x, rc);
+        }
+    }
+    start_waiting(t);
+}
+
+/* ---- life ---- */
+
+static void make_cells(struct transfers *t, const char *sink)
+{
+    char label[160];
+
+    (void)stats_label_pair(label, sizeof label, "sink", sink);
+    t->open_gauge = stats_gauge("sluice_sink_connections_open",
+                                "Connections of a sink's pool.", label);
+    t->active = stats_gauge("sluice_sink_connections_active",
+                            "Of these, with a request.", label);
+    t->idle = stats_gauge("sluice_sink_connections_idle",
+                          "Of these, without a request.", label);
+    t->waiting_gauge = stats_gauge("sluice_sink_connections_waiting",
+                                   "Requests that wait for a connection.",
+                                   label);
+    t->opened = stats_counter("sluice_sink_connections_opened_total",
+                              "Connections that were opened.", label);
+    t->closed = stats_counter("sluice_sink_connections_closed_total",
+                              "Connections that were closed.", label);
+    t->wait = stats_histogram("sluice_sink_connection_wait_seconds",
+                              "Wait of a request for a connection.", label,
+                              STATS_NS);
+}
+
+void transfers_apply(struct transfers *t, const struct pool_plan *plan)
+{
+    t->plan = *plan;
+    t->applied_ns = clock_mono_ns();
+    (void)curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
+                            (long)plan->max_idle);
+    (void)curl_multi_setopt(t->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                            (long)plan->max_open);
+    settle_soon(t);
+}
+
+struct transfers *transfers_new(struct ev_loop *loop, const char *sink,
+                                const struct pool_plan *plan)
+{
+    struct transfers *t = mem_zalloc(sizeof *t);
+
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    t->loop = loop;
+    t->multi = curl_multi_init();
+    make_cells(t, sink);
+    ev_timer_init(&t->timer, on_timer, 0., 0.);
+    ev_idle_init(&t->settle, on_settle);
+    (void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    (void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
+    (void)curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_want_timer);
+    (void)curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
+    (void)curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    transfers_apply(t, plan);
+    return t;
+}
+
+void transfers_free(struct transfers *t)
+{
+    while (t->running.first != NULL) {
+        transfers_cancel(t, t->running.first);
+    }
+    while (t->waiting.first != NULL) {
+        transfers_cancel(t, t->waiting.first);
+    }
+    while (t->spare != NULL) {
+        struct transfer *x = t->spare;
+
+        t->spare = x->next;
+        curl_easy_cleanup(x->easy);
+        free(x);
+    }
+    (void)curl_multi_cleanup(t->multi);
+    ev_timer_stop(t->loop, &t->timer);
+    ev_idle_stop(t->loop, &t->settle);
+    show(t);
+    free(t);
+}

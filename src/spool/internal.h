@@ -1,0 +1,325 @@
+/*
+ * internal - what the files of this room share. Nobody else includes it.
+ *
+ *   spool.c     the folder; streams and their room
+ *   identity.c  its lock, epoch and uuid
+ *   recover.c   what an earlier process left, shard by shard
+ *   found.c     what one of its files is, and where its blocks end
+ *   blocks.c    the blocks of one file, past damaged ones
+ *   damage.c    what is no block any more: counted, told, kept
+ *   segment.c   one file: made, recycled, opened, deleted
+ *   writer.c    a worker's end of a shard
+ *   keeper.c    the housekeeping thread: prepares, syncs
+ *   reclaim.c   what it does with segments that nobody needs
+ *   retention.c  who still needs which segments
+ *   lag.c       how far they are behind
+ *   awaited.c   what ack = "delivered" waits for
+ *   cursor.c    reading a shard
+ *
+ * spool.lock guards the lists (shards, segments, holds) and is never held over
+ * I/O. A worker takes it never; it meets the housekeeper in the atomics of
+ * its shard and segments.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "base/latch.h"
+#include "spool/format.h"
+#include "stats/stats.h"
+
+enum {
+    STREAMS_MAX = 64,
+    CONSUMERS_MAX = 80,    /* a stream */
+    FREE_MAX = 2,          /* warm segments a shard */
+    WARM_MS = 60000,
+    PROVE_MS = 1000,       /* between two tries of a disk that failed */
+    WRITE_BACK_BYTES = 8 << 20,
+    MARKS_MAX = 4096,
+    LOST_MAX = 64,
+    NAMES_MAX = 64,
+    AGES_MAX = 32
+};
+
+#define DAMAGED_DIR "damaged" /* in the spool's folder */
+
+/* Where a segment's blocks end and how many events they hold, in one word:
+ * end / 8 << 32 | n. */
+static inline uint64_t tail_of(uint64_t end, uint64_t n)
+{
+    return end / 8 << 32 | n;
+}
+static inline uint64_t tail_end(uint64_t tail)
+{
+    return (tail >> 32) * 8;
+}
+static inline uint64_t tail_n(uint64_t tail)
+{
+    return tail & UINT32_MAX;
+}
+
+enum segment_state {
+    SEGMENT_PREPARED, /* the keeper has made it; nothing in it */
+    SEGMENT_USED,     /* blocks are, or may be, in it */
+    SEGMENT_FREE      /* released and warm: to be recycled */
+};
+
+struct segment {
+    struct segment *next; /* in the shard, by number; or of the free ones */
+    struct shard *shard;
+    int fd;               /* the writer's and the keeper's, -1: closed. Changes under
+                             lock; cursors open their own */
+    uint64_t number, bytes;
+    uint32_t salt;
+    uint64_t first;       /* valid once USED */
+    _Atomic uint64_t unacked; /* sequences before first that nobody was promised */
+    _Atomic uint32_t state;
+    _Atomic uint64_t tail;        /* the worker's */
+    _Atomic uint64_t synced_tail; /* the keeper's */
+    atomic_bool sealed;   /* the worker has gone on; tail is final */
+    atomic_bool poisoned; /* a sync failed: it ends at synced_tail */
+    bool old;             /* of an earlier epoch: its end is found by reading; tail
+                             says how far that may go */
+    uint64_t old_end;     /* old: the sequence behind its last event */
+    uint64_t before_end;  /* old: where the one before it ended, or 0 */
+    uint64_t written_back;/* the keeper's */
+    uint64_t filled;      /* zeros were written up to here; the keeper's */
+    bool given_up;        /* poisoned, and noted in the shard; the keeper's */
+    atomic_bool damaged;  /* to be set aside, not deleted */
+    _Atomic uint64_t damaged_to; /* damage before this place is noted */
+    uint32_t pins;        /* cursors in it; under lock */
+    int64_t released_ms;
+};
+
+/* A consumer's place in a shard; under lock. */
+struct hold {
+    struct hold *next;
+    struct spool_consumer *consumer;
+    _Atomic uint64_t released; /* nothing before it is needed */
+    uint64_t joined;           /* what was there before it came: nobody was
+                                  promised that it would take that */
+    uint64_t unread_number, unread_off; /* of the segment, and the place in it,
+                                  that the disk did not give; the consumer's */
+    int64_t unread_ms, unread_told_ms;  /* since then; told */
+    struct {
+        uint64_t first;
+        int64_t wall_ms;
+    } ages[AGES_MAX];          /* of blocks that were read and not released, oldest
+                                  first; the consumer's */
+    uint32_t n_ages;
+    uint64_t read_end;
+    int64_t unread_next_ms, unread_wait_ms; /* not tried before; between two tries */
+};
+
+/* Events of a shard, apart from each other, by number: the latest MARKS_MAX. */
+struct marks {
+    struct {
+        uint64_t first, end;
+    } *list;
+    uint32_t n, room;
+};
+
+struct shard {
+    struct shard *next;   /* of the stream, oldest epoch first */
+    struct stream *stream;
+    uint32_t epoch, worker;
+    struct segment *segments; /* by number */
+    struct hold *holds;
+    uint32_t cursors;     /* open ones; under lock */
+    bool unknown;         /* the disk does not say what is in it: read again at
+                             look_ms, needed until then; under lock */
+    int64_t look_ms, look_wait_ms; /* the keeper's */
+    /* live shards */
+    struct spool_writer *writer;
+    bool opened;          /* wants prepared segments; under lock */
+    _Atomic(struct segment *) ahead;   /* the next one, for the worker */
+    _Atomic(struct segment *) current; /* the worker writes to it */
+    _Atomic uint64_t left;     /* bytes that current can still take */
+    struct segment *filling;   /* will be ahead; the keeper's */
+    struct segment *warm; /* FREE ones, newest first */
+    uint32_t n_warm;
+    uint64_t last_number;
+    _Atomic uint64_t synced; /* sequence */
+    _Atomic uint64_t wanted; /* sequence: somebody waits until it is synced */
+    struct {
+        _Atomic uint64_t from, to;
+    } lost[LOST_MAX];         /* never to be synced, the latest ones; the keeper's,
+                                 each noted before `synced` passes it */
+    _Atomic uint64_t n_lost;
+    _Atomic uint64_t delivered; /* sequence: by all consumers */
+    struct marks unconfirmed[SPOOL_UNCONFIRMED]; /* under lock */
+    atomic_uint n_unconfirmed; /* marks that there are */
+    int64_t prove_at_ms;  /* keeper's: the disk failed; not before this */
+};
+
+struct stream {
+    struct spool *spool;
+    int id;
+    char name[STREAM_NAME_MAX + 8];
+    _Atomic uint64_t max_bytes;
+    atomic_bool synced, delivered; /* delivered stays: requests may still wait */
+    atomic_bool ended;         /* no policy has it any more */
+    atomic_bool freed;         /* and its last consumer is done */
+    bool consumed;             /* it had a consumer, and the last one that went had
+                                  released all; under lock */
+    atomic_uint blocked;       /* awaited consumers that can't deliver */
+    _Atomic uint64_t used;     /* bytes of all segments but warm ones */
+    _Atomic uint64_t reserved; /* by bodies under way */
+    _Atomic uint64_t left_bytes; /* by earlier processes, at the start */
+    struct shard *shards;
+    _Atomic(struct shard *) live[1024]; /* by worker */
+    pthread_rwlock_t watch;    /* consumers are woken under it */
+    struct spool_consumer *consumers[CONSUMERS_MAX];
+    uint32_t n_consumers;
+    stats_cell *bytes_gauge, *reserved_gauge, *created, *recycled, *deleted,
+        *poisoned, *damaged, *skipped, *damaged_blocks, *damaged_events;
+};
+
+struct spool_consumer {
+    struct stream *stream;
+    struct spool_consumer_conf conf; /* under lock */
+    bool blocked;                    /* it can't deliver now; under lock */
+    bool leaving;                    /* needs only what lies before its ends, and
+                                        is not awaited; under lock */
+    uint32_t ends_epoch, n_ends;
+    struct spool_pos *ends;
+    char name[96];
+};
+
+struct spool_writer {
+    struct shard *shard;
+    spool_wake_fn *wake;
+    void *wake_arg;
+    uint64_t next_seq;
+    /* the pending block: its head goes in front of the payload */
+    char *bytes;
+    uint32_t n_bytes, room;     /* of the payload */
+    struct spool_entry *entries;
+    uint32_t n, entries_room;
+    uint32_t marked;            /* events pending when the request began */
+    uint64_t key_hash;          /* of the key that the entries note */
+    uint64_t wanted_back;       /* bytes since the keeper was woken */
+    struct segment *taken;      /* was ahead; its first page is still to be written */
+};
+
+/* The spool's uuid in the epochs since `from`. */
+struct spool_name {
+    unsigned char uuid[16];
+    char text[37];
+    uint32_t from;
+};
+
+struct spool {
+    char *dir;
+    int lock_fd;
+    struct spool_name names[NAMES_MAX]; /* newest first */
+    uint32_t n_names;
+    uint32_t epoch;
+    struct spool_conf conf;
+    pthread_mutex_t lock;
+    pthread_cond_t prepared;    /* a segment was, or can't be */
+    struct stream *streams[STREAMS_MAX];
+    _Atomic uint32_t n_streams;
+    pthread_t keeper;
+    struct latch keeper_ended;    /* by the thread: it touches nothing any more */
+    bool keeper_runs;
+    sem_t wake;
+    atomic_bool woken, stopping, reclaim, unwritable;
+    char why[256];              /* unwritable: the reason; under lock */
+    struct stats_histogram *sync_time, *prepare_time;
+};
+
+/* identity.c */
+bool identity_lock(struct spool *s, struct err *e);
+bool identity_raise_epoch(struct spool *s, struct err *e);
+bool identity_find(struct spool *s, struct err *e); /* behind the two */
+const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);
+
+/* segment.c: no lock is held. NULL and *e on error. */
+struct segment *segment_create(struct shard *sh, uint64_t number,
+                               struct err *e);
+bool segment_recycle(struct segment *g, uint64_t number, struct err *e);
+/* Writes zeros over the next bytes of g, and syncs them at its end: see fill in
+ * keeper.c. */
+bool segment_fill(struct segment *g, uint64_t bytes, struct err *e);
+bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
+                        uint64_t unacked); /* by the worker */
+void segment_delete(struct segment *g);    /* the file and g */
+void segment_close(struct segment *g);     /* g only */
+/* Opens its file when it is closed; the keeper's thread. */
+bool segment_open(struct segment *g, struct err *e);
+void segment_shut(struct segment *g); /* closes it; the keeper's thread */
+/* Leaves the mark of a closed end behind its last block; the rest is as it was. */
+void segment_mark_closed(const struct segment *g);
+void shard_path(const struct shard *sh, char *out, size_t n);
+void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
+
+/* recover.c: at the start; and, by the keeper, what the disk did not give then */
+bool stream_recover(struct stream *st, struct err *e);
+void stream_recover_unknown(struct stream *st);
+
+/* found.c: what one file of a shard's folder is. */
+enum found { FOUND_SEGMENT, FOUND_NOTHING, FOUND_UNKNOWN };
+/* FOUND_NOTHING: it was empty and is gone, was set aside, or belongs elsewhere.
+ * FOUND_UNKNOWN and *e: the disk does not say. */
+enum found found_open(struct shard *sh, const char *path, struct segment **out,
+                      struct err *e);
+/* Where the newest segment's blocks end: *any: it holds some. False and *e: the disk
+ * does not say. */
+bool found_end(struct segment *g, bool *any, struct err *e);
+
+/* damage.c: any thread. Bytes from..to of g are no block and held so many events
+ * (fd: of its file); told once, however many readers find it. */
+void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to,
+                 uint64_t events);
+/* What may be a last block that was cut. */
+void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to);
+/* The whole file goes to DAMAGED_DIR; false: it stays where it is. */
+bool damage_move(const struct segment *g, const char *path);
+
+/* reclaim.c: on the keeper's thread */
+void reclaim_stream(struct stream *st);
+void drop_warm(struct stream *st, int64_t older_than_ms);
+
+/* keeper.c */
+void keeper_wake(struct spool *s);
+bool keeper_start(struct spool *s, struct err *e);
+bool keeper_stop(struct spool *s, uint64_t until_ns);
+
+/* awaited.c: under lock */
+void marks_add(struct shard *sh, enum spool_unconfirmed how, uint64_t first,
+               uint64_t end);
+void marks_free(struct shard *sh);
+void stream_count_blocked(struct stream *st);
+
+/* retention.c */
+struct hold *hold_of(struct shard *sh, struct spool_consumer *c); /* under lock */
+void consumers_wake(struct stream *st);
+/* The first sequence of the shard that c will never need; under lock. */
+uint64_t consumer_limit(const struct spool_consumer *c, const struct shard *sh);
+/* lag.c: a block with sequences first..end - 1 was read; the consumer's thread. */
+void ages_note(struct hold *h, uint64_t first, uint64_t end, int64_t wall_ms);
+/* Bytes that c has before it; under lock. */
+uint64_t consumer_lag(const struct spool_consumer *c);
+/* Whether some consumer needs g, which ends at `end`; under lock. */
+bool segment_needed(const struct segment *g, uint64_t end);
+/* Whether some consumer is leaving, so that segments may go out of their order. */
+bool stream_left(const struct stream *st);
+/* awaited.c: nothing before it is needed by those that are awaited. */
+uint64_t shard_awaited(const struct shard *sh);
+const struct hold *hold_find(const struct shard *sh,
+                             const struct spool_consumer *c); /* or NULL */
+/* The one behind the last event that was committed; under lock. */
+uint64_t shard_end(const struct shard *sh);
+/* The sequence behind the last event that g holds for good, be it synced yet or
+ * not; 0: none is in it. Under lock. Whether a reader is done with g hangs on this. */
+uint64_t segment_written_seq(const struct segment *g);
+/* Events of g behind its last sync; any thread. */
+uint64_t segment_unsynced(const struct segment *g);
+/* The sequence behind the last event of g that consumers may read; under lock. */
+uint64_t segment_end_seq(const struct segment *g);
+/* The tail up to which consumers may read g. */
+uint64_t segment_readable(const struct segment *g);
+int64_t mono_ms(void);

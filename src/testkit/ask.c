@@ -1,0 +1,263 @@
+/* A request decided as a worker would, and the lines that it would leave. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http/encoding.h"
+#include "http/error.h"
+#include "ingest/answer.h"
+#include "ingest/answer_head.h"
+#include "ingest/stored_event.h"
+#include "testkit/internal.h"
+#include "policy/run/decide.h"
+#include "policy/run/dedup.h"
+
+enum { HEADERS_MAX = 256, ERROR_BYTES = 2048 };
+
+static void *take(struct sluice_kit *k, size_t n)
+{
+    void *p = arena_alloc(&k->answer, n > 0 ? n : 1);
+
+    assert(p != NULL); /* its bound is that of the address space */
+    return p;
+}
+
+static struct str str_in(struct sluice_kit_text t)
+{
+    return (struct str){t.p, t.n};
+}
+
+static void refuse(struct sluice_kit *k, const struct refused *no,
+                   const char *common, struct sluice_kit_answer *out)
+{
+    char *text = take(k, ERROR_BYTES), *lines = take(k, HEAD_BYTES);
+
+    head_refused(no, "Retry-After: 1\r\n", common, lines);
+    out->status = (uint32_t)no->status;
+    out->headers = (struct sluice_kit_text){lines, strlen(lines)};
+    out->body.p = text;
+    out->body.n = answer_error(&no->error, text, ERROR_BYTES);
+    out->code = no->error.code;
+    out->message = no->error.detail;
+}
+
+static void refuse_http(struct sluice_kit *k, const struct http_error *e,
+                        struct sluice_kit_answer *out)
+{
+    struct http_error *kept = take(k, sizeof *kept);
+    char *text = take(k, ERROR_BYTES);
+    const char *lines = http_error_lines(e->status);
+
+    *kept = *e;
+    out->status = (uint32_t)e->status;
+    out->headers = (struct sluice_kit_text){lines, strlen(lines)};
+    out->body.p = text;
+    out->body.n = http_error_text(e->status, e->code, kept->detail, e->limit, text,
+                                  ERROR_BYTES);
+    out->code = e->code;
+    out->message = kept->detail;
+}
+
+/* What http/ itself refuses before the body is there. False: refused. */
+static bool acceptable(struct sluice_kit *k, const struct policy_request *r,
+                       size_t n, enum http_encoding *how,
+                       struct sluice_kit_answer *out)
+{
+    uint64_t max = policy_plan(k->policy)->server.max_body;
+    struct str encoding = request_raw(r, "", REQUEST_HEADER,
+                                      STR("content-encoding"));
+    struct http_error e;
+
+    *how = HTTP_IDENTITY;
+    if (encoding.n > 0 && !encoding_of(encoding, how)) {
+        e = http_error_encoding();
+    } else if (n > max) {
+        e = http_error_large(max);
+    } else {
+        return true;
+    }
+    refuse_http(k, &e, out);
+    return false;
+}
+
+/* The body as it is decided on, SCAN_PAD bytes behind it. False: refused. */
+static bool open_body(struct sluice_kit *k, struct sluice_kit_text sent,
+                      enum http_encoding how, struct str *body,
+                      struct sluice_kit_answer *out)
+{
+    uint64_t max = policy_plan(k->policy)->server.max_body;
+    char *copy = take(k, sent.n + SCAN_PAD);
+    enum encoding_result r = ENCODING_OK;
+    struct http_error e;
+
+    memcpy(copy, sent.p, sent.n);
+    memset(copy + sent.n, 0, SCAN_PAD);
+    *body = (struct str){copy, sent.n};
+    if (how != HTTP_IDENTITY) {
+        r = encoding_inflate(k->encoding, how, *body, max, body);
+    }
+    if (r != ENCODING_OK) {
+        e = http_error_inflate(r, max);
+        refuse_http(k, &e, out);
+    }
+    return r == ENCODING_OK;
+}
+
+static void list_events(struct sluice_kit *k, const struct outcome *o,
+                        struct sluice_kit_answer *out)
+{
+    struct sluice_kit_event *list = take(k, k->batch.n * sizeof *list);
+
+    for (uint32_t i = 0; i < k->batch.n; i++) {
+        const struct event *ev = &k->batch.events[i];
+        bool told = ev->fate == EVENT_REJECT || ev->fate == EVENT_DEAD;
+
+        list[i] = (struct sluice_kit_event){
+            .index = ev->index,
+            .fate = o->store || ev->fate == EVENT_REJECT ? ev->fate
+                                                         : EVENT_REJECT,
+            .retry = (ev->flags & EVENT_RETRY) != 0,
+            .code = told ? ev->code : NULL,
+            .field = told ? ev->field : NULL,
+            .message = told ? ev->message : NULL};
+        if (ev->fate == EVENT_REJECT && out->code == NULL) {
+            out->code = ev->code;
+            out->field = ev->field;
+            out->message = ev->message;
+        }
+    }
+    out->events = list;
+    out->n_events = k->batch.n;
+}
+
+static uint32_t count_lines(const struct sluice_kit *k, const struct route *route,
+                            int dead)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < k->batch.n; i++) {
+        n += (uint32_t)__builtin_popcountll(
+            line_streams(route, &k->batch.events[i], dead));
+    }
+    return n;
+}
+
+static void list_lines(struct sluice_kit *k, const struct route *route,
+                       double now_ms, struct sluice_kit_answer *out)
+{
+    const struct plan *plan = policy_plan(k->policy);
+    int dead = (int)plan->n_streams;
+    struct sluice_kit_line *list =
+        take(k, count_lines(k, route, dead) * sizeof *list);
+
+    for (uint32_t i = 0; i < k->batch.n; i++) {
+        const struct event *ev = &k->batch.events[i];
+        uint64_t to = line_streams(route, ev, dead);
+        char *text;
+        bool kept;
+        size_t n;
+
+        if (to == 0) {
+            continue;
+        }
+        text = take(k, line_bound(&k->batch, ev));
+        n = line_write(plan, route, &k->batch, ev, now_ms, text, &kept);
+        for (; to != 0; to &= to - 1) {
+            int s = __builtin_ctzll(to);
+
+            list[out->n_lines++] = (struct sluice_kit_line){
+                s == dead ? "dead" : plan->streams[s].name, i, {text, n}};
+        }
+    }
+    out->lines = list;
+}
+
+static void accept(struct sluice_kit *k, const struct route *route,
+                   double now_ms, const char *common,
+                   struct sluice_kit_answer *out)
+{
+    char *text, *buffer = take(k, HEAD_BYTES);
+    const char *lines;
+    struct dedup_hold hold = {0};
+    struct outcome o;
+
+    if (policy_plan(k->policy)->n_dedups > 0) {
+        dedup_mark(k->state, route, &k->batch, now_ms, &hold);
+    }
+    outcome_of(route, &k->batch, &o);
+    dedup_settle(&hold, o.store);
+    lines = head_outcome(&o, "Retry-After: 1\r\n", common, buffer);
+    out->headers = (struct sluice_kit_text){lines, strlen(lines)};
+    text = take(k, answer_bound(&k->batch, &o));
+    out->status = (uint32_t)o.status;
+    out->body.p = text;
+    out->body.n = answer_events(&k->batch, &o, text);
+    out->accepted = o.accepted;
+    out->rejected = o.rejected;
+    out->dropped = o.dropped;
+    out->dead = o.dead;
+    list_events(k, &o, out);
+    if (o.store) {
+        list_lines(k, route, now_ms, out);
+    }
+}
+
+/* From the route to what would be stored. */
+static void decide(struct sluice_kit *k, const struct policy_request *r,
+                   const struct sluice_kit_request *req, enum http_encoding how,
+                   struct sluice_kit_answer *out)
+{
+    char *common = take(k, CORS_BYTES);
+    const struct route *route;
+    enum scan_shape shape;
+    struct refused no;
+    struct str body;
+    uint32_t raised;
+    bool ok = decide_head(k->state, r, str_in(req->content_type), &route, &shape,
+                          &no);
+
+    if (!ok && no.status == 405 &&
+        head_preflight(policy_plan(k->policy), r, common)) {
+        out->status = 204;
+        out->headers = (struct sluice_kit_text){common, strlen(common)};
+        return;
+    }
+    if (!ok && no.status == 405) {
+        head_other(policy_plan(k->policy), no.allow, r, common);
+    } else {
+        head_common(route, r, common);
+    }
+    if (ok && !open_body(k, req->body, how, &body, out)) {
+        return;
+    }
+    ok = ok && decide_body(k->state, route, shape, r, body, &k->batch, NULL,
+                           &raised, &no);
+    if (ok) {
+        accept(k, route, req->time_ms, common, out);
+    } else {
+        refuse(k, &no, common, out);
+    }
+}
+
+void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
+                    struct sluice_kit_answer *out)
+{
+    struct str_pair headers[HEADERS_MAX];
+    struct policy_request r = {.time_ms = req->time_ms,
+                               .method = str_in(req->method),
+                               .path = str_in(req->path),
+                               .query = str_in(req->query),
+                               .peer = str_in(req->peer),
+                               .headers = headers};
+    enum http_encoding how;
+
+    *out = (struct sluice_kit_answer){0};
+    arena_reset(&k->answer);
+    for (uint32_t i = 0; i < req->n_headers && i < HEADERS_MAX; i++) {
+        headers[r.n_headers++] = (struct str_pair){
+            str_in(req->headers[i].name), str_in(req->headers[i].value)};
+    }
+    if (acceptable(k, &r, req->body.n, &how, out)) {
+        decide(k, &r, req, how, out);
+    }
+}

@@ -1,0 +1,117 @@
+/* Plans of an earlier process: kept in each new journal until they are made anew. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "delivery/subscription.h"
+
+static struct outlet outlet = {.name = "events"};
+static unsigned n_plans;
+static uint64_t last_id;
+
+static void on_record(void *arg, const struct record *r)
+{
+    (void)arg;
+    if (r->type == RECORD_PLAN) {
+        n_plans++;
+        last_id = r->value;
+        assert_int_equal(2, r->n_ranges);
+        assert_int_equal(40, r->ranges[1].first);
+        assert_true(str_eq(STR("db.t"), r->id)); /* where it was planned for */
+    }
+}
+
+static void emit(void *arg, struct journal_draft *draft)
+{
+    (void)arg;
+    outlet_emit_plans(&outlet, "olap", draft);
+}
+
+static void a_plan_outlives_the_journal_it_stood_in(void **state)
+{
+    static const struct batch_range ranges[2] = {{1, 0, 5, 10}, {1, 1, 40, 3}};
+    static const struct batch_range done[2] = {{1, 0, 1, 14}, {1, 1, 40, 3}};
+    char path[] = "/tmp/sluice-test-XXXXXX";
+    int fd = mkstemp(path);
+    struct err e = {""};
+    struct journal *j;
+
+    (void)state;
+    (void)close(fd);
+    (void)unlink(path);
+    j = journal_open(path, on_record, NULL, &e);
+    assert_non_null(j);
+    outlet_plan(&outlet, 7, STR("db.t"), ranges, 2);
+    outlet_replayed(&outlet);
+    assert_non_null(outlet.plans);
+    assert_true(journal_rewrite(j, emit, NULL, &e));
+    journal_close(j);
+    j = journal_open(path, on_record, NULL, &e);
+    assert_int_equal(1, n_plans);
+    assert_int_equal(7, last_id);
+    journal_close(j);
+    (void)unlink(path);
+    /* Delivered meanwhile: no plan any more. */
+    for (int i = 0; i < 2; i++) {
+        (void)cursors_settle(&outlet.cursors, &done[i]);
+    }
+    outlet_replayed(&outlet);
+    assert_null(outlet.plans);
+    free(outlet.spans);
+    cursors_fini(&outlet.cursors);
+}
+
+static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
+{
+    static const struct batch_range whole[2] = {{1, 0, 5, 10}, {1, 1, 40, 4}};
+    static const struct batch_range half[2] = {{1, 0, 12, 3}, {1, 1, 40, 2}};
+    static const struct batch_range quarter[1] = {{1, 0, 13, 1}};
+    static const struct {
+        uint32_t n;
+        struct batch_range ranges[2];
+    } want[] = {{2, {{1, 0, 5, 7}, {1, 1, 42, 2}}},
+                {3, {{1, 0, 12, 1}, {1, 0, 14, 1}}},
+                {1, {{1, 0, 13, 1}}}};
+    struct outlet o = {.name = "events"};
+    uint32_t n = 0;
+
+    (void)state;
+    outlet_plan(&o, 7, STR("db.t"), whole, 2);
+    outlet_split(&o, 8, half, 2); /* another's */
+    assert_int_equal(2, o.plans->n);
+    free(o.plans->next);
+    o.plans->next = NULL;
+    outlet_split(&o, 7, half, 2);
+    outlet_split(&o, 7, quarter, 1);
+    while (o.plans != NULL) {
+        struct outlet_plan *p = o.plans;
+
+        assert_int_equal(7, p->id);
+        assert_int_equal(want[n].n, p->n);
+        for (uint32_t i = 0; i < p->n && i < 2; i++) {
+            assert_memory_equal(&want[n].ranges[i], &p->ranges[i],
+                                sizeof p->ranges[i]);
+        }
+        o.plans = p->next;
+        free(p);
+        n++;
+    }
+    assert_int_equal(3, n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_part_sent_alone_is_a_plan_of_its_own),
+        cmocka_unit_test(a_plan_outlives_the_journal_it_stood_in),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,200 @@
+/* CSV as files have it, good and bad. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/attr.h"
+#include "plan/csv_table.h"
+
+static void note(void *arg, uint32_t line, const char *text)
+{
+    char *out = arg;
+
+    (void)snprintf(out + strlen(out), 2000 - strlen(out), "%u: %s\n", line,
+                   text);
+}
+
+static void fails(void *arg, uint32_t line, const char *text)
+{
+    (void)arg;
+    fail_msg("%u: %s", line, text);
+}
+
+static void expect(const struct lookup *l, const char *key, int32_t column,
+                   const char *want)
+{
+    struct str got = lookup_cell(l, lookup_row(l, str_of(key)), column);
+
+    if (want == NULL) {
+        assert_null(got.p);
+    } else {
+        assert_int_equal(got.n, strlen(want));
+        assert_memory_equal(got.p, want, got.n);
+    }
+}
+
+static void finds_rows_by_their_key(void **state)
+{
+    static const char csv[] = "\xEF\xBB\xBF"
+                              "code,name,note\r\n"
+                              "de,Germany,\"a, \"\"b\"\"\r\nc\"\r\n"
+                              "\r\n"
+                              "fr,\"France\",\r\n"
+                              "\"i,t\",Italy,x";
+    struct lookup *l = lookup_new(STR(csv), (struct str){NULL, 0}, ',', fails,
+                                  NULL);
+
+    (void)state;
+    assert_non_null(l);
+    assert_int_equal(lookup_n_rows(l), 3);
+    assert_int_equal(lookup_n_columns(l), 3);
+    expect(l, "de", 1, "Germany");
+    expect(l, "de", 2, "a, \"b\"\r\nc");
+    expect(l, "fr", 1, "France");
+    expect(l, "fr", 2, "");
+    expect(l, "i,t", 1, "Italy");
+    expect(l, "it", 1, NULL);
+    expect(l, "", 1, NULL);
+    expect(l, "de", 3, NULL);
+    expect(l, "de", -1, NULL);
+    lookup_free(l);
+}
+
+static void takes_another_key_and_delimiter(void **state)
+{
+    static const char csv[] = "a;b\n1;x\n2;y\n";
+    struct lookup *l = lookup_new(STR(csv), STR("b"), ';', fails, NULL);
+
+    (void)state;
+    assert_non_null(l);
+    expect(l, "y", 0, "2");
+    expect(l, "2", 0, NULL);
+    lookup_free(l);
+}
+
+static void names_each_mistake_with_its_line(void **state)
+{
+    static const struct {
+        const char *csv, *want;
+    } rows[] = {
+        {"", "1: the file is empty: its first line names the columns\n"},
+        {"a\n1\n", "1: one column only: a key and a value at least\n"},
+        {"a,b,a\n", "1: two columns have one name\n"},
+        {"a,b\n1,2,3\n\n4\n", "2: 3 fields, the first line has 2\n"
+                              "4: 1 field, the first line has 2\n"},
+        {"a,b\n1,x\n2,y\n1,z\n", "4: the key \"1\" is given twice, first in "
+                                 "line 2\n"},
+        {"a,b\n,x\n", "2: the key is empty\n"},
+        {"a,b\n1,\"x\n2,y\n", "2: a quote is not closed\n"},
+        {"a,b\n\"1\n\n\"2,y\n3\n", "4: text behind a closing quote\n"
+                                   "5: 1 field, the first line has 2\n"},
+        {"a,b\n1,\xC3(\n", "2: not UTF-8\n"},
+        {"x,b\n1,2\n", "0: the file has no such column\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        char text[2000] = "";
+
+        assert_null(lookup_new(str_of(rows[i].csv),
+                               rows[i].csv[0] == 'x' ? STR("a")
+                                                     : (struct str){NULL, 0},
+                               ',', note, text));
+        assert_string_equal(text, rows[i].want);
+    }
+}
+
+static void says_it_in_twenty_lines_at_most(void **state)
+{
+    char csv[2000] = "a,b\n", text[2000] = "";
+    unsigned n = 0;
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        (void)strcat(csv, "1,2,3\n");
+    }
+    assert_null(lookup_new(str_of(csv), (struct str){NULL, 0}, ',', note, text));
+    for (const char *p = text; *p != '\0'; p++) {
+        n += *p == '\n';
+    }
+    assert_int_equal(n, 21);
+}
+
+static void holds_many_rows(void **state)
+{
+    enum { N = 100000 };
+    char *csv = malloc(N * 24 + 16), key[16], want[16];
+    size_t n = (size_t)sprintf(csv, "k,v\n");
+    struct lookup *l;
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        n += (size_t)sprintf(csv + n, "key%d,%d\n", i, i * 7);
+    }
+    l = lookup_new((struct str){csv, n}, (struct str){NULL, 0}, ',', fails,
+                   NULL);
+    free(csv);
+    assert_non_null(l);
+    for (int i = 0; i < N; i += 97) {
+        (void)sprintf(key, "key%d", i);
+        (void)sprintf(want, "%d", i * 7);
+        expect(l, key, 1, want);
+    }
+    lookup_free(l);
+}
+
+static void count(void *arg, uint32_t line, const char *text)
+{
+    (void)line;
+    (void)text;
+    ++*(unsigned *)arg;
+}
+
+/* Texts of what CSV is made of: a table, or at least one mistake told. */
+static void takes_any_text(void **state)
+{
+    static const char alphabet[] = ",,,\"\"\n\n\r ab\xC3\xA4\0";
+
+    (void)state;
+    srandom(5);
+    for (int i = 0; i < 200000; i++) {
+        char text[40];
+        size_t n = (size_t)random() % sizeof text;
+        unsigned told = 0;
+        struct lookup *l;
+
+        for (size_t k = 0; k < n; k++) {
+            text[k] = alphabet[(size_t)random() % sizeof alphabet];
+        }
+        l = lookup_new((struct str){text, n}, (struct str){NULL, 0}, ',', count,
+                       &told);
+        assert_int_equal(l == NULL, told > 0);
+        if (l != NULL) {
+            for (uint32_t r = 0; r < lookup_n_rows(l); r++) {
+                struct str key = lookup_cell(l, (int32_t)r, 0);
+
+                assert_int_equal(lookup_row(l, key), r);
+            }
+        }
+        lookup_free(l);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_rows_by_their_key),
+        cmocka_unit_test(takes_another_key_and_delimiter),
+        cmocka_unit_test(names_each_mistake_with_its_line),
+        cmocka_unit_test(says_it_in_twenty_lines_at_most),
+        cmocka_unit_test(holds_many_rows),
+        cmocka_unit_test(takes_any_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,155 @@
+/* What outlives a generation: the same words give the same thing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "shared/registry.h"
+#include "stats/stats.h"
+
+static const char *const labels[] = {"tenant"};
+/* What it has published is asked for by every later stats_write. */
+static struct hub *published;
+
+static void collect(void *arg, const char *text, size_t n)
+{
+    (void)strncat(arg, text, n);
+}
+
+static void a_metric_is_one_for_all_generations(void **state)
+{
+    const struct metric_conf plain = {.name = "clicks_total", .help = "Clicks."};
+    const struct metric_conf gauge = {
+        .name = "clicks_total", .help = "Clicks.", .gauge = true};
+    const struct metric_conf by = {.name = "by_total", .help = "By.",
+                                   .labels = labels, .n_labels = 1,
+                                   .max_series = 2};
+    struct hub *h = published;
+    struct metric *m, *t;
+    static char text[65536];
+    struct err e;
+    const struct str values[] = {STR("a\"b"), STR("z"), STR("more"), STR("x")};
+
+    (void)state;
+    m = hub_metric(h, &plain, &e);
+    assert_non_null(m);
+    assert_ptr_equal(hub_metric(h, &plain, &e), m);
+    hub_publish(h, m);
+    hub_publish(h, m);
+    assert_null(hub_metric(h, &gauge, &e));
+    assert_non_null(strstr(e.text, "another kind"));
+    metric_add(m, 0, 0, 1);
+    metric_add(m, 0, 5, 1.5);
+    t = hub_metric(h, &by, &e);
+    hub_publish(h, t);
+    for (int i = 0; i < 4; i++) {
+        metric_add(t, metric_series(t, &values[i]), 0, i + 1);
+    }
+    assert_int_equal(metric_series(t, &values[1]), 1);
+    assert_int_equal(metric_series(t, &values[3]), METRIC_OTHER);
+    stats_write(collect, text);
+    assert_non_null(strstr(text, "# TYPE clicks_total counter\nclicks_total 2.5\n"));
+    assert_non_null(strstr(text, "by_total{tenant=\"a\\\"b\"} 1\n"));
+    assert_non_null(strstr(text, "by_total{tenant=\"z\"} 2\n"));
+    assert_non_null(strstr(text, "by_total{tenant=\"other\"} 7\n"));
+    /* No place that Lua could name is out of bounds. */
+    metric_add(t, 77, 0, 1);
+    metric_add(t, INT32_MIN, 0, 1);
+}
+
+/* A load that is refused: nothing of it shows, and its names are free again. */
+static void a_metric_that_never_went_live_is_forgotten(void **state)
+{
+    const struct metric_conf plain = {.name = "tried_total", .help = "Tried."};
+    const struct metric_conf gauge = {
+        .name = "tried_total", .help = "Tried.", .gauge = true};
+    struct hub *h = published;
+    static char text[65536];
+    struct metric *m, *again;
+    struct err e;
+
+    (void)state;
+    text[0] = '\0';
+    m = hub_metric(h, &plain, &e);
+    stats_write(collect, text);
+    assert_null(strstr(text, "tried_total"));
+    again = hub_metric(h, &plain, &e);
+    hub_metric_drop(h, m);
+    assert_null(hub_metric(h, &gauge, &e)); /* one still uses it */
+    hub_metric_drop(h, again);
+    m = hub_metric(h, &gauge, &e);
+    assert_non_null(m);
+    hub_publish(h, m);
+    hub_metric_drop(h, m);
+    assert_null(hub_metric(h, &plain, &e)); /* it was seen */
+}
+
+/* A load in other words that is refused leaves the live one's table alone. */
+static void tables_of_two_generations_stand_beside_each_other(void **state)
+{
+    const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
+    const struct buckets_conf other = {.rate = 2, .burst = 1, .max_keys = 10};
+    const struct seen_conf window = {1000, 10}, longer = {2000, 10};
+    struct hub *h = hub_new(false);
+    struct buckets *live = hub_buckets(h, "a", &conf), *next, *again;
+    struct seen *seen = hub_seen(h, "s", "id", &window), *s;
+
+    (void)state;
+    next = hub_buckets(h, "a", &other);
+    assert_ptr_not_equal(next, live);
+    buckets_unref(next); /* refused */
+    again = hub_buckets(h, "a", &conf);
+    assert_ptr_equal(again, live);
+    s = hub_seen(h, "s", "id", &longer);
+    assert_ptr_not_equal(s, seen);
+    seen_unref(s);
+    s = hub_seen(h, "s", "other", &window);
+    assert_ptr_not_equal(s, seen);
+    seen_unref(s);
+    s = hub_seen(h, "s", "id", &window);
+    assert_ptr_equal(s, seen);
+    seen_unref(s);
+    seen_unref(seen);
+    buckets_unref(again);
+    buckets_unref(live);
+    hub_unref(h);
+}
+
+static void a_table_stays_while_its_words_do(void **state)
+{
+    const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
+    const struct buckets_conf other = {.rate = 2, .burst = 1, .max_keys = 10};
+    struct hub *h = hub_new(false);
+    struct buckets *a = hub_buckets(h, "a", &conf);
+    struct buckets *again = hub_buckets(h, "a", &conf), *next;
+
+    (void)state;
+    assert_ptr_equal(a, again);
+    buckets_unref(again);
+    assert_int_equal(buckets_take(a, STR("k"), 1, 1000), 0);
+    assert_true(buckets_take(a, STR("k"), 1, 1000) > 0);
+    next = hub_buckets(h, "a", &other);
+    assert_ptr_not_equal(next, a);
+    assert_int_equal(buckets_take(next, STR("k"), 1, 1000), 0);
+    buckets_unref(a);
+    buckets_unref(next);
+    hub_unref(h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_metric_is_one_for_all_generations),
+        cmocka_unit_test(a_table_stays_while_its_words_do),
+        cmocka_unit_test(a_metric_that_never_went_live_is_forgotten),
+        cmocka_unit_test(tables_of_two_generations_stand_beside_each_other),
+    };
+    published = hub_new(true);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

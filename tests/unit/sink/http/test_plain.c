@@ -1,0 +1,73 @@
+/* What a status says of a batch. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/attr.h"
+#include "sink/http/plain.h"
+
+struct row {
+    int status;
+    bool sent;
+    enum sink_verdict_kind kind;
+};
+
+static const struct row rows[] = {
+    {0, false, SINK_RETRY},   {0, true, SINK_MAYBE},    {200, true, SINK_OK},
+    {202, true, SINK_OK},     {204, true, SINK_OK},     {301, true, SINK_SETUP},
+    {304, true, SINK_SETUP},  {400, true, SINK_DATA},   {401, true, SINK_SETUP},
+    {403, true, SINK_SETUP},  {404, true, SINK_SETUP},  {405, true, SINK_SETUP},
+    {408, true, SINK_RETRY},  {409, true, SINK_RETRY},  {410, true, SINK_SETUP},
+    {413, false, SINK_SPLIT}, {415, true, SINK_SETUP},  {422, true, SINK_DATA},
+    {425, true, SINK_RETRY},  {429, true, SINK_RETRY},  {500, true, SINK_MAYBE},
+    {502, true, SINK_MAYBE},  {503, true, SINK_RETRY},  {504, true, SINK_MAYBE},
+};
+
+static void each_status_means_what_the_table_says(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        struct refusal r = http_refusal(rows[i].status, rows[i].sent, 0);
+
+        assert_int_equal(rows[i].kind, r.kind);
+        assert_int_equal(rows[i].status, r.code);
+        assert_int_equal(-1, r.row);
+    }
+}
+
+static void retry_after_holds_only_what_is_sent_again(void **state)
+{
+    (void)state;
+    assert_int_equal(7000, http_refusal(503, true, 7000).after_ms);
+    assert_int_equal(7000, http_refusal(429, true, 7000).after_ms);
+    assert_int_equal(0, http_refusal(400, true, 7000).after_ms);
+    assert_int_equal(0, http_refusal(413, true, 7000).after_ms);
+}
+
+static void who_asks_for_less_is_up(void **state)
+{
+    (void)state;
+    assert_true(http_refusal(429, true, 0).too_many_parts);
+    assert_false(http_refusal(503, true, 0).too_many_parts);
+}
+
+static void one_event_that_is_too_large_is_its_own_fault(void **state)
+{
+    (void)state;
+    assert_int_equal(SINK_DATA, http_refusal(413, true, 0).alone);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_status_means_what_the_table_says),
+        cmocka_unit_test(retry_after_holds_only_what_is_sent_again),
+        cmocka_unit_test(who_asks_for_less_is_up),
+        cmocka_unit_test(one_event_that_is_too_large_is_its_own_fault),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
