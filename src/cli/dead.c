@@ -6,16 +6,21 @@
  * sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run]
  *                                     has a running server send a sink's letters to
  *                                     that sink once more
+ * sluice dead replay --sink NAME --stop [--admin ADDRESS]
+ *                                     ends that; the letters that are left stay
  * sluice dead purge FILE [--all]      deletes a file whose letters are all replayed
  */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "delivery/letters.h"
 #include "cli/redeliver.h"
@@ -26,8 +31,8 @@ enum { KINDS_MAX = 256 };
 static int usage(void)
 {
     (void)fputs("usage: sluice dead list DIR | show FILE | purge FILE [--all]\n"
-                "       sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run]\n"
-                "                   sends a sink's letters to that sink once more\n"
+                "       sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run | --stop]\n"
+                "                   sends a sink's letters to that sink once more; ends that\n"
                 "       sluice dead replay FILE (--to URL | --dry-run)\n"
                 "                   posts letters to a route: checks and hooks run\n",
                 stderr);
@@ -95,10 +100,11 @@ static bool list_file(const char *path, struct err *e)
         k->n++;
     }
     for (uint32_t i = 0; i < n; i++) {
-        char a[40], b[40];
+        char a[40], b[40], text[sizeof kinds->text];
 
         (void)printf("file=%s letters=%lu %s first=%s last=%s\n", path,
-                     (unsigned long)kinds[i].n, kinds[i].text,
+                     (unsigned long)kinds[i].n,
+                     text_z(TEXT_LINE, str_of(kinds[i].text), text, sizeof text),
                      show_time(kinds[i].first_ms, a, sizeof a),
                      show_time(kinds[i].last_ms, b, sizeof b));
     }
@@ -137,6 +143,23 @@ static int list(const char *dir)
 
 /* ---- show ---- */
 
+/* Clients chose these bytes: to a terminal they are text, and nothing that it obeys. A
+ * pipe gets them as they are. */
+static void put(struct str text)
+{
+    char *line = NULL;
+
+    if (text.n == 0) {
+        return;
+    }
+    if (isatty(STDOUT_FILENO) == 1) {
+        line = text_new(TEXT_LINE, text);
+        text = str_of(line);
+    }
+    (void)fwrite(text.p, 1, text.n, stdout);
+    free(line);
+}
+
 static int show(const char *path)
 {
     struct err e;
@@ -149,10 +172,13 @@ static int show(const char *path)
     while (letters_next(l, &x)) {
         char when[40];
 
-        (void)printf("%s %.*s %.0f: %.*s\n    %.*s\n",
-                     show_time(x.time_ms, when, sizeof when), (int)x.reason.n,
-                     x.reason.p, x.code, (int)x.why.n, x.why.p, (int)x.event.n,
-                     x.event.p);
+        (void)printf("%s ", show_time(x.time_ms, when, sizeof when));
+        put(x.reason);
+        (void)printf(" %.0f: ", x.code);
+        put(x.why);
+        (void)printf("\n    ");
+        put(x.event);
+        (void)printf("\n");
     }
     letters_close(l);
     return 0;
@@ -161,16 +187,21 @@ static int show(const char *path)
 static int replay_sink(int argc, char **argv)
 {
     const char *admin = "127.0.0.1:9100";
-    bool dry = false;
+    bool dry = false, stop = false;
 
     for (int i = 4; i < argc; i++) {
         if (strcmp(argv[i], "--dry-run") == 0) {
             dry = true;
+        } else if (strcmp(argv[i], "--stop") == 0) {
+            stop = true;
         } else if (strcmp(argv[i], "--admin") == 0 && i + 1 < argc) {
             admin = argv[++i];
         } else {
             return usage();
         }
+    }
+    if (stop) {
+        return dry ? usage() : redeliver_stop(admin, argv[3]);
     }
     return redeliver(admin, argv[3], dry);
 }

@@ -22,7 +22,7 @@ struct asking {
 
 struct counts {
     char status[16];
-    bool resumed;
+    bool resumed, more;
     double replayed, again, unreadable, left, left_bytes;
     char why[700];
 };
@@ -60,6 +60,7 @@ static bool take(const struct asking *a, struct counts *c, struct err *e)
     text(o, "status", c->status, sizeof c->status);
     text(o, "why", c->why, sizeof c->why);
     c->resumed = cJSON_IsTrue(cJSON_GetObjectItem(o, "resumed"));
+    c->more = cJSON_IsTrue(cJSON_GetObjectItem(o, "more"));
     c->replayed = number(o, "replayed");
     c->again = number(o, "dead_again");
     c->unreadable = number(o, "unreadable");
@@ -70,8 +71,9 @@ static bool take(const struct asking *a, struct counts *c, struct err *e)
            err_set(e, "%s does not answer as sluice does", a->admin);
 }
 
-/* query NULL: GET, which only asks. */
-static bool ask(struct asking *a, const char *query, struct counts *c, struct err *e)
+/* A GET only asks. */
+static bool ask(struct asking *a, const char *method, const char *query,
+                struct counts *c, struct err *e)
 {
     char *quoted = curl_easy_escape(a->curl, a->sink, 0);
     char url[1024];
@@ -79,7 +81,7 @@ static bool ask(struct asking *a, const char *query, struct counts *c, struct er
     CURLcode rc;
 
     (void)snprintf(url, sizeof url, "http://%s/sinks/%s/replay%s", a->admin, quoted,
-                   query == NULL ? "" : query);
+                   query);
     curl_free(quoted);
     a->n = 0;
     a->answer[0] = '\0';
@@ -89,8 +91,9 @@ static bool ask(struct asking *a, const char *query, struct counts *c, struct er
     (void)curl_easy_setopt(a->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
     (void)curl_easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_answer);
     (void)curl_easy_setopt(a->curl, CURLOPT_WRITEDATA, a);
-    if (query != NULL) {
+    if (strcmp(method, "GET") != 0) {
         (void)curl_easy_setopt(a->curl, CURLOPT_POSTFIELDS, "");
+        (void)curl_easy_setopt(a->curl, CURLOPT_CUSTOMREQUEST, method);
     }
     rc = curl_easy_perform(a->curl);
     if (rc != CURLE_OK) {
@@ -117,7 +120,7 @@ static bool wait_for_end(struct asking *a, struct counts *c, struct err *e)
         struct counts before = *c;
 
         (void)nanosleep(&pause, NULL);
-        if (!ask(a, NULL, c, e)) {
+        if (!ask(a, "GET", "", c, e)) {
             return false;
         }
         if (c->replayed != before.replayed || c->again != before.again ||
@@ -147,6 +150,9 @@ static bool report(const struct counts *c, bool dry)
     } else if (strcmp(c->status, "failed") == 0) {
         (void)fprintf(stderr, "sluice: %s\n", c->why);
     }
+    if (strcmp(c->status, "stopped") == 0) {
+        (void)printf("it was stopped; the next replay goes on there\n");
+    }
     return strcmp(c->status, "done") == 0 &&
            (dry || c->again + c->unreadable + c->left_bytes == 0);
 }
@@ -154,16 +160,17 @@ static bool report(const struct counts *c, bool dry)
 int redeliver(const char *admin, const char *sink, bool dry)
 {
     static struct asking a;
-    struct counts c = {.resumed = true};
+    struct counts c = {.more = true};
     bool ok = true, clean = true, more = true;
     struct err e;
 
     a = (struct asking){.curl = curl_easy_init(), .admin = admin, .sink = sink};
-    /* Behind one that was cut off come the letters since. */
+    /* Behind one that was cut off come the letters since, behind those of the name
+     * before the sink's own. */
     while (ok && more) {
-        ok = ask(&a, dry ? "?dry-run" : "", &c, &e) && wait_for_end(&a, &c, &e);
+        ok = ask(&a, "POST", dry ? "?dry-run" : "", &c, &e) && wait_for_end(&a, &c, &e);
         clean = ok && report(&c, dry) && clean;
-        more = ok && !dry && c.resumed && strcmp(c.status, "done") == 0 &&
+        more = ok && !dry && c.more && strcmp(c.status, "done") == 0 &&
                 c.again == 0;
     }
     curl_easy_cleanup(a.curl);
@@ -171,4 +178,22 @@ int redeliver(const char *admin, const char *sink, bool dry)
         (void)fprintf(stderr, "sluice: %s\n", e.text);
     }
     return ok && clean ? 0 : 1;
+}
+
+int redeliver_stop(const char *admin, const char *sink)
+{
+    static struct asking a;
+    struct counts c = {.more = false};
+    struct err e;
+    bool ok;
+
+    a = (struct asking){.curl = curl_easy_init(), .admin = admin, .sink = sink};
+    ok = ask(&a, "DELETE", "", &c, &e) && wait_for_end(&a, &c, &e);
+    curl_easy_cleanup(a.curl);
+    if (!ok) {
+        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        return 1;
+    }
+    (void)report(&c, false);
+    return strcmp(c.status, "runs") == 0 || strcmp(c.status, "failed") == 0;
 }

@@ -8,3 +8,5 @@
 
 /* admin: host:port. Returns the exit code: 0 when each was taken. */
 int redeliver(const char *admin, const char *sink, bool dry);
+/* Ends it; 0: nothing of it is sent any more. */
+int redeliver_stop(const char *admin, const char *sink);

@@ -118,6 +118,7 @@ enum delivery_replay_state {
     DELIVERY_REPLAY_NONE = 0, /* none since the sink's thread began */
     DELIVERY_REPLAY_RUNS,
     DELIVERY_REPLAY_DONE,
+    DELIVERY_REPLAY_STOPPED,  /* by hand; the next goes on */
     DELIVERY_REPLAY_FAILED    /* why; what was sent is noted, the next goes on */
 };
 
@@ -125,6 +126,7 @@ struct delivery_replay {
     enum delivery_replay_state state;
     bool dry;
     bool resumed;            /* one that had not come to its end was gone on with */
+    bool more;               /* then: there are letters in another file */
     uint64_t replayed, again, unreadable;
     uint64_t left;           /* letters; only a dry run counts them */
     uint64_t left_bytes;     /* of the file in hand */
@@ -134,6 +136,10 @@ struct delivery_replay {
 /* Sends the sink's dead letters to it once more, on its thread; dry: only counts them.
  * Does not wait. False and *e: this sink has none, has no thread, or is at it. */
 bool delivery_replay_begin(struct delivery *d, bool dry, struct err *e) MUST_USE;
+/* Ends it, soon: nothing more of it is sent. What the sink had in hand may have been
+ * taken; the next replay sends it again, under the same name. False and *e: none
+ * runs. */
+bool delivery_replay_stop(struct delivery *d, struct err *e) MUST_USE;
 void delivery_replay_status(struct delivery *d, struct delivery_replay *out);
 
 enum { DELIVERY_ENDPOINTS = 16 };

@@ -34,6 +34,7 @@ static void show(struct delivery *d, enum delivery_replay_state state,
         .state = state,
         .dry = r->dry,
         .resumed = r->resumed,
+        .more = replay_more(d, r),
         .replayed = r->at.replayed,
         .again = r->at.again,
         .unreadable = r->at.unreadable,
@@ -47,15 +48,17 @@ static void end(struct delivery *d)
 {
     struct replay *r = d->replay;
     bool ok = !r->failed;
+    enum delivery_replay_state state = !ok          ? DELIVERY_REPLAY_FAILED
+                                       : r->stopped ? DELIVERY_REPLAY_STOPPED
+                                                    : DELIVERY_REPLAY_DONE;
     char quoted[ERR_TEXT_MAX + 16];
 
-    show(d, ok ? DELIVERY_REPLAY_DONE : DELIVERY_REPLAY_FAILED,
-         ok ? "" : r->why.text);
+    show(d, state, ok ? "" : r->why.text);
     if (!r->dry) {
         log_write(ok ? LOG_INFO : LOG_ERROR, "dead_replay",
                   "sink=%s status=%s replayed=%lu dead_again=%lu unreadable=%lu "
                   "why=%s",
-                  d->name, ok ? "done" : "failed", (unsigned long)r->at.replayed,
+                  d->name, !ok ? "failed" : r->stopped ? "stopped" : "done", (unsigned long)r->at.replayed,
                   (unsigned long)r->at.again, (unsigned long)r->at.unreadable,
                   log_quote(quoted, sizeof quoted, ok ? "" : r->why.text));
     }
@@ -100,20 +103,19 @@ static void count_dry(struct delivery *d, struct replay *r, uint32_t n,
 static void come_to_end(struct delivery *d, struct replay *r, struct err *e)
 {
     r->at.unreadable += letters_bytes(r->letters) > letters_at(r->letters);
-    if (r->dry && r->resumed && access(d->dead.path, F_OK) == 0) {
-        uint64_t left = r->left, unreadable = r->at.unreadable;
-        struct letters *next = letters_open(d->dead.path, e);
+    if (r->dry && replay_more(d, r)) {
+        uint64_t unreadable = r->at.unreadable;
 
         letters_close(r->letters);
-        r->letters = next;
-        r->resumed = false;
+        r->letters = NULL;
         r->at = (struct progress){.unreadable = unreadable};
-        r->left = left;
-        if (next != NULL) {
+        r->source++;
+        if (!replay_open_file(d, r, e)) {
+            fail(r, e);
+        } else if (r->letters != NULL) {
             pump_later(d);
             return;
         }
-        fail(r, e);
     } else if (!r->dry && !replay_close_file(r, e)) {
         fail(r, e);
     }
@@ -321,6 +323,36 @@ bool delivery_replay_begin(struct delivery *d, bool dry, struct err *e)
     a = mem_alloc(sizeof *a);
     *a = (struct asked){d, dry};
     mailbox_post(&d->mail, on_begin, a);
+    return true;
+}
+
+static void on_stop(void *arg)
+{
+    struct delivery *d = arg;
+    struct replay *r = d->replay;
+
+    if (r == NULL) {
+        return;
+    }
+    if (r->batch != NULL && d->sink != NULL) {
+        d->ops->forget(d->sink, r->batch);
+        batch_free(r->batch);
+        r->batch = NULL;
+    }
+    r->stopped = true;
+    end(d);
+    pump_later(d);
+}
+
+bool delivery_replay_stop(struct delivery *d, struct err *e)
+{
+    struct delivery_replay now;
+
+    delivery_replay_status(d, &now);
+    if (now.state != DELIVERY_REPLAY_RUNS) {
+        return err_set(e, "no replay of this sink runs");
+    }
+    mailbox_post(&d->mail, on_stop, d);
     return true;
 }
 

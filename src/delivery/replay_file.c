@@ -25,12 +25,45 @@ static void paths(const struct delivery *d, struct replay *r)
     (void)snprintf(r->mark, sizeof r->mark, "%s.replay-mark", d->dead.path);
 }
 
-/* The letters so far, under a name that no new ones get. */
-static bool take_file(struct delivery *d, struct replay *r, struct err *e)
-{
-    char posted[3200];
+/* What a replay takes, the oldest letters first. */
+enum { IN_HAND, OF_OLD_NAME, OWN, N_SOURCES };
 
-    (void)snprintf(posted, sizeof posted, "%s.replayed", d->dead.path);
+static bool source(const struct delivery *d, unsigned which, char out[3300])
+{
+    int folder = (int)(strrchr(d->dead.path, '/') - d->dead.path);
+
+    if (which == IN_HAND) {
+        (void)snprintf(out, 3300, "%s.replay", d->dead.path);
+    } else if (which == OWN) {
+        (void)snprintf(out, 3300, "%s", d->dead.path);
+    } else if (d->conf->was != NULL) {
+        (void)snprintf(out, 3300, "%.*s/sink-%s.ndjson", folder, d->dead.path,
+                       d->conf->was);
+    } else {
+        return false;
+    }
+    return is_there(out);
+}
+
+bool replay_more(const struct delivery *d, const struct replay *r)
+{
+    char path[3300];
+
+    for (unsigned i = r->source + 1; i < N_SOURCES; i++) {
+        if (source(d, i, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The letters so far, under a name that no new ones get. */
+static bool take_file(struct delivery *d, struct replay *r, const char *from,
+                      struct err *e)
+{
+    char posted[3400];
+
+    (void)snprintf(posted, sizeof posted, "%s.replayed", from);
     if (is_there(posted)) {
         return err_set(e, "%s says that some of the letters were posted to a route: "
                           "go on with --to, or delete it to send all of them",
@@ -43,33 +76,37 @@ static bool take_file(struct delivery *d, struct replay *r, struct err *e)
     if (!progress_write(r->mark, &r->at, e)) {
         return false;
     }
-    if (rename(d->dead.path, r->path) != 0) {
-        return err_errno(e, errno, "%s", d->dead.path);
+    if (rename(from, r->path) != 0) {
+        return err_errno(e, errno, "%s", from);
     }
-    stats_set(d->dead_bytes, 0);
+    if (r->source == OWN) {
+        stats_set(d->dead_bytes, 0);
+    }
     return folder_sync_of(r->path, e);
 }
 
 bool replay_open_file(struct delivery *d, struct replay *r, struct err *e)
 {
-    const char *from = r->path;
+    char from[3300];
 
     paths(d, r);
-    r->resumed = is_there(r->path);
+    while (r->source < N_SOURCES && !source(d, r->source, from)) {
+        r->source++;
+    }
+    if (r->source == N_SOURCES) {
+        return true; /* there are none */
+    }
+    r->resumed = r->source == IN_HAND;
     if (r->resumed) {
         if (!progress_read(r->mark, &r->at, e)) {
             return false;
         }
         r->rebuild = r->at.end > r->at.done;
-    } else if (!is_there(d->dead.path)) {
-        return true; /* there are none */
-    } else {
-        from = d->dead.path;
     }
     r->letters = letters_open(from, e);
     /* Not while a command posts them to a route. */
     return r->letters != NULL && (r->dry || letters_lock(r->letters, e)) &&
-           (r->resumed || r->dry || take_file(d, r, e)) &&
+           (r->resumed || r->dry || take_file(d, r, from, e)) &&
            letters_go_to(r->letters, r->at.done, e);
 }
 
@@ -118,13 +155,21 @@ static bool position_of(const struct delivery *d, const struct letter *x,
     return true;
 }
 
+/* Of this sink, also under the name that it had. */
+static bool is_own(const struct delivery *d, struct str sink)
+{
+    return sink.p != NULL &&
+           (str_eq(sink, str_of(d->name)) ||
+            (d->conf->was != NULL && str_eq(sink, str_of(d->conf->was))));
+}
+
 static struct outlet *stream_of(struct delivery *d, const struct letter *x,
                                 struct batch_range *range)
 {
     struct outlet *o = x->stream.p == NULL ? NULL : outlet_of(d, x->stream);
 
-    return o != NULL && x->sink.p != NULL && str_eq(x->sink, str_of(d->name)) &&
-                   x->event.n < EVENT_MAX && position_of(d, x, range)
+    return o != NULL && is_own(d, x->sink) && x->event.n < EVENT_MAX &&
+                   position_of(d, x, range)
                ? o
                : NULL;
 }

@@ -43,6 +43,20 @@ void queue_put(struct queue *q, struct batch *b)
     }
 }
 
+void queue_remove(struct queue *q, const struct batch *b)
+{
+    struct batch **at = &q->first;
+
+    while (*at != NULL) {
+        if (*at == b) {
+            *at = b->next;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+    q->last = at;
+}
+
 uint32_t queue_size(const struct queue *q)
 {
     uint32_t n = 0;

@@ -123,6 +123,11 @@ struct sink_ops {
      * SINK_RETRY verdict, not a wait. */
     void (*submit)(struct sink *s, struct batch *b);
 
+    /* b, which was submitted, is the caller's again without a verdict, wherever it is:
+     * of what is not settled some may have been applied, or be so yet. NULL: it has no
+     * letters that could be given up. */
+    void (*forget)(struct sink *s, struct batch *b);
+
     /* Where batches planned from now on go: one that was planned otherwise says so in
      * batch.target. NULL: there is nowhere else. */
     const char *(*target)(const struct sink *s);

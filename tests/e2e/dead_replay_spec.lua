@@ -194,6 +194,72 @@ describe("dead letters that are sent to their sink once more", function()
     assert.equal(0, s:stop())
   end)
 
+  it("can be given up: nothing more is sent, nothing is lost", function()
+    run()
+    die(1, 5)
+    r:rule "status 503"
+    assert.equal(202, begin().status)
+    h.wait_for("the reason", function() return state().why:find("503", 1, true) end)
+    local a = h.request(s.admin, "DELETE", "/sinks/out/replay", "",
+      { Origin = "http://evil.example" })
+    assert.equal(403, a.status)
+    assert.matches("^replayed=0 dead_again=0 .*\nit was stopped.*\nrc=0",
+      replay "--stop")
+    assert.equal("stopped", state().status)
+    r:rule ""
+    assert.equal(202, s:post("/v1/events/batch", [==[[{"id":"x"}]]==]).status)
+    h.wait_for("the event", function() return #r:events() > 5 end)
+    assert.equal(6, #r:events())
+    assert.matches("no replay of this sink runs.*\nrc=1", replay "--stop")
+    -- Also while an answer is awaited: what was in hand goes again as the same batch.
+    r:rule "late 60"
+    local taken = r:count("taken")
+    assert.equal(202, begin().status)
+    h.wait_for("a batch whose answer is late", function()
+      return r:count("taken") == taken + 1
+    end)
+    assert.matches("^replayed=0 .*\nrc=0", replay "--stop")
+    r:rule ""
+    assert.matches("^replayed=5 dead_again=0 .*resumed=true\nrc=0", replay())
+    assert.equal(1, r:count("copy"))
+    once(r, 11)
+    assert.equal(0, s:stop())
+  end)
+
+  it("go to a sink that has another name now, with its own", function()
+    run()
+    die(1, 5)
+    local before = policy(r.url, well.url)
+    h.write(s.path, (before:gsub('http "out" {', 'http "new" { was = "out",')
+      :gsub('"out", "well"', '"new", "well"')))
+    assert.equal(200, s:reload().status)
+    die(6, 8)
+    r:rule ""
+    local cli = ("%s dead replay --sink new --admin 127.0.0.1:%d "):format(h.binary, s.admin)
+    assert.matches("left=8 unreadable=0", h.shell(cli .. "--dry-run"))
+    assert.equal("replayed=5 dead_again=0 unreadable=0 left_bytes=0\n"
+      .. "replayed=3 dead_again=0 unreadable=0 left_bytes=0\nrc=0\n",
+      h.shell(cli .. "; echo rc=$?"))
+    once(r, 16)
+    assert.equal("", h.shell(("ls '%s/dead'"):format(s.data)))
+    assert.equal(0, s:stop())
+  end)
+
+  it("are shown to a terminal as text that it does not obey", function()
+    run()
+    r:rule "poison"
+    assert.equal(202, s:post("/v1/events/batch",
+      '[{"id":"g"},{"id":"b","value":"\194\155" }]').status)
+    h.wait_for("the letter", function()
+      return s:metric("sluice_dead_events_total") == 1
+    end)
+    local show = ("%s dead show '%s'"):format(h.binary, file())
+    assert.matches("\194\155", h.shell(show), 1, true)
+    local seen = h.shell(('script -qec "%s" /dev/null'):format(show))
+    assert.matches('"id":"b"', seen, 1, true)
+    assert.is_nil(seen:find("\194\155", 1, true))
+  end)
+
   it("are refused with a reason where there is nothing to do it", function()
     run()
     local function answer(path, method)

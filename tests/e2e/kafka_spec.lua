@@ -141,6 +141,34 @@ route "POST /v1/audit" { body = "event", stream = "audit" }
     assert.equal(0, s:stop())
   end)
 
+  it("lets go of letters whose replay is given up while no broker is there", function()
+    local small = [[options = { ["message.max.bytes"] = 2000 },]]
+    s = h.server { policy = policy(m.brokers, { sink = small }) }
+    s:post("/v1/events/batch", ([=[[{"n":1},{"n":2,"x":"%s"}]]=]):format(
+      ("y"):rep(3000)))
+    h.wait_for("a dead letter", function()
+      return s:metric("sluice_dead_events_total") == 1
+    end)
+    delivered(s, 1)
+    h.write(s.path, policy(m.brokers))
+    assert.equal(200, s:reload().status)
+    m:down()
+    local function replay(more)
+      return h.shell(("%s dead replay --sink bus --admin 127.0.0.1:%d %s 2>&1; echo rc=$?")
+        :format(h.binary, s.admin, more or ""))
+    end
+    assert.equal(202, h.request(s.admin, "POST", "/sinks/bus/replay", "").status)
+    h.wait_for("the letter in librdkafka's hands", function()
+      return s:metric("sluice_kafka_queued_messages") == 1
+    end)
+    assert.matches("^replayed=0 .*it was stopped.*\nrc=0", replay "--stop")
+    s:post("/v1/events", [[{"n":3}]])
+    m:say("up 1")
+    delivered(s, 2)
+    assert.matches("^replayed=1 dead_again=0 .*resumed=true\nrc=0", replay())
+    assert.equal(0, s:stop())
+  end)
+
   it("keeps all while the cluster is down, and sends it when it is back", function()
     s = h.server { policy = policy(m.brokers) }
     s:post("/v1/events", [[{"n":0}]])

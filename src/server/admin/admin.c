@@ -189,12 +189,13 @@ static void post_breaker(struct server *s, struct http_request *r,
     }
 }
 
-/* POST begins it, GET says how far it is: nobody waits for a sink. */
+/* POST begins it, DELETE ends it, GET says how far it is: nobody waits for a sink. */
 static void replay_letters(struct server *s, struct http_request *r,
                            const struct http_view *v, const char *name)
 {
     struct running_sink *sink = sinks_find(s, name);
     bool post = str_eq(v->method, STR("POST"));
+    bool stop = str_eq(v->method, STR("DELETE"));
     bool dry = str_eq(v->query, STR("dry-run"));
     char text[ERR_TEXT_MAX + 8];
     struct err e;
@@ -203,22 +204,28 @@ static void replay_letters(struct server *s, struct http_request *r,
         answer_text(r, 404, "there is no such sink\n");
     } else if (v->query.n > 0 && !(post && dry)) {
         answer_text(r, 400, "expected nothing or ?dry-run behind /replay\n");
-    } else if (post && !delivery_replay_begin(sink->delivery, dry, &e)) {
+    } else if ((post && !delivery_replay_begin(sink->delivery, dry, &e)) ||
+               (stop && !delivery_replay_stop(sink->delivery, &e))) {
         (void)snprintf(text, sizeof text, "%s\n", e.text);
         answer_text(r, 409, text);
     } else {
-        answer_json(r, post ? 202 : 200, status_replay(sink->delivery));
+        answer_json(r, post || stop ? 202 : 200, status_replay(sink->delivery));
     }
 }
 
-/* A browser names the page that a POST comes from, so a page can't make an operator's
+static bool is_get(const struct http_view *v)
+{
+    return str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
+}
+
+/* A browser names the page that a POST or DELETE comes from, so a page can't make an operator's
  * browser reload, drop or replay. Commands and curl send no Origin. True: refused. */
 static bool from_page(struct http_request *r, const struct http_view *v)
 {
     for (uint32_t i = 0; i < v->n_headers; i++) {
         const struct str name = v->headers[i].name;
 
-        if (str_eq(v->method, STR("POST")) && name.n == 6 &&
+        if (!is_get(v) && name.n == 6 &&
             strncasecmp(name.p, "origin", name.n) == 0) {
             http_answer(r, 403, "",
                         STR("{\"error\":\"Forbidden\",\"code\":\"origin\","
@@ -236,15 +243,16 @@ static void on_headers(void *arg, struct http_request *r,
     static const char *const paths[] = {"/metrics", "/healthz", "/readyz",
                                         "/status", "/reload"};
     char name[96];
-    bool get = str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
+    bool get = is_get(v);
 
     (void)arg;
     if (from_page(r, v)) {
         return;
     }
     if (sink_path(v->path, REPLAY, name, sizeof name)) {
-        if (!get && !str_eq(v->method, STR("POST"))) {
-            http_answer(r, 405, "Allow: GET, POST\r\n", (struct str){NULL, 0});
+        if (!get && !str_eq(v->method, STR("POST")) &&
+            !str_eq(v->method, STR("DELETE"))) {
+            http_answer(r, 405, "Allow: GET, POST, DELETE\r\n", (struct str){NULL, 0});
         }
         return;
     }

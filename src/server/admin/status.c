@@ -277,6 +277,7 @@ char *status_replay(struct delivery *d)
     static const char *const states[] = {[DELIVERY_REPLAY_NONE] = "none",
                                          [DELIVERY_REPLAY_RUNS] = "runs",
                                          [DELIVERY_REPLAY_DONE] = "done",
+                                         [DELIVERY_REPLAY_STOPPED] = "stopped",
                                          [DELIVERY_REPLAY_FAILED] = "failed"};
     struct delivery_replay now;
     cJSON *o = cJSON_CreateObject();
@@ -286,6 +287,7 @@ char *status_replay(struct delivery *d)
     (void)cJSON_AddStringToObject(o, "status", states[now.state]);
     (void)cJSON_AddBoolToObject(o, "dry_run", now.dry);
     (void)cJSON_AddBoolToObject(o, "resumed", now.resumed);
+    (void)cJSON_AddBoolToObject(o, "more", now.more);
     (void)cJSON_AddNumberToObject(o, "replayed", (double)now.replayed);
     (void)cJSON_AddNumberToObject(o, "dead_again", (double)now.again);
     (void)cJSON_AddNumberToObject(o, "unreadable", (double)now.unreadable);

@@ -59,6 +59,12 @@ static void remote_submit(struct sink *s, struct batch *b)
     queue_put(&s->queue, b);
 }
 
+static void remote_forget(struct sink *s, struct batch *b)
+{
+    queue_remove(&s->queue, b);
+    insert_forget(s, b);
+}
+
 static uint32_t remote_window(const struct sink *s)
 {
     return s->suspect ? apart_window(s) : (uint32_t)s->window + s->n_apart;
@@ -340,6 +346,7 @@ const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .emit = parts_emit,
                                          .apply = remote_apply,
                                          .submit = remote_submit,
+                                         .forget = remote_forget,
                                          .target = remote_target,
                                          .window = remote_window,
                                          .force = remote_force,
@@ -354,6 +361,7 @@ const struct sink_ops sink_http = {.kind = "http",
                                    .emit = parts_emit,
                                    .apply = remote_apply,
                                    .submit = remote_submit,
+                                   .forget = remote_forget,
                                    .window = remote_window,
                                    .force = remote_force,
                                    .endpoints = remote_endpoints,

@@ -54,6 +54,15 @@ void insert_free(struct insert *i)
     free(i);
 }
 
+void insert_forget(struct sink *s, const struct batch *b)
+{
+    struct insert *i = find(s, b);
+
+    if (i != NULL) {
+        insert_free(i);
+    }
+}
+
 /* ---- waiting ---- */
 
 void insert_park(struct insert *i, enum sink_verdict_kind kind, const char *why,

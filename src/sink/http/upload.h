@@ -86,6 +86,8 @@ void insert_next(struct insert *i);
 void insert_asked(struct sink *s, bool ok, const struct transfer_answer *a);
 /* Ends its tries and forgets it; the batch stays the pump's. */
 void insert_free(struct insert *i);
+/* That of b, if there is one: its requests are cut off. */
+void insert_forget(struct sink *s, const struct batch *b);
 void insert_end_try(struct insert_try *t);
 /* The pump submits the batch again later; what is settled stays so. */
 void insert_park(struct insert *i, enum sink_verdict_kind kind, const char *why,

@@ -389,6 +389,30 @@ bool cargo_send(struct cargo *c)
     return true;
 }
 
+/* What librdkafka has of it can't be taken back: that keeps the bytes. */
+void cargo_forget(struct sink *s, struct batch *b)
+{
+    for (size_t k = 0; k < s->n_slots; k++) {
+        struct cargo *c = &s->cargo[k];
+
+        if (c->batch != b) {
+            continue;
+        }
+        ev_timer_stop(s->conf.loop, &c->hedge);
+        for (uint32_t i = 0; i < c->n; i++) {
+            c->state[i] = (unsigned char)((c->state[i] & OUT) | TOLD);
+        }
+        if (c->tries[0].owed > 0) {
+            c->bytes = batch_take_bytes(b);
+        }
+        c->at = c->n;
+        c->undecided = 0;
+        c->parked = c->apart = false;
+        c->batch = NULL;
+        look_at(c);
+    }
+}
+
 void cargo_take(struct sink *s, struct batch *b)
 {
     (void)cargo_send(cargo_of(s, b));

@@ -23,6 +23,12 @@ static void kafka_submit(struct sink *s, struct batch *b)
     queue_put(&s->queue, b);
 }
 
+static void kafka_forget(struct sink *s, struct batch *b)
+{
+    queue_remove(&s->queue, b);
+    cargo_forget(s, b);
+}
+
 /* What waits for one partition or one topic does not hold up the rest, as long as there
  * is room for it. */
 static uint32_t kafka_window(const struct sink *s)
@@ -193,6 +199,7 @@ const struct sink_ops sink_kafka = {.kind = "kafka",
                                     .open = kafka_open,
                                     .apply = take_plan,
                                     .submit = kafka_submit,
+                                    .forget = kafka_forget,
                                     .window = kafka_window,
                                     .force = kafka_force,
                                     .endpoints = kafka_endpoints,

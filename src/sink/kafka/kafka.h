@@ -169,6 +169,7 @@ void cargo_init(struct sink *s);
 void cargo_fini(struct sink *s);
 void cargo_look(struct sink *s); /* soon, at clusters and at what waits */
 void cargo_take(struct sink *s, struct batch *b);
+void cargo_forget(struct sink *s, struct batch *b); /* its reports mean nothing */
 bool cargo_send(struct cargo *c); /* what has no state; false: the breaker is open */
 void cargo_report(struct cluster *from, const rd_kafka_message_t *m);
 /* Batches by what they wait for: see kafka_window. */
