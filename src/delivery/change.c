@@ -145,10 +145,10 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     uint64_t known = journal_bytes(d->journal);
     struct err why;
 
-    if (d->ops != &sink_absent && sink_ops_of(c->sink->kind) != d->ops) {
+    if (d->ops != &sink_absent && sink_kind_ops(c->sink->kind) != d->ops) {
         return err_set(e, "sink \"%s\" changes its kind from %s to %s: give the "
                           "new one another name, and the old one retires",
-                       d->name, d->ops->kind, sink_ops_of(c->sink->kind)->kind);
+                       d->name, d->ops->kind, sink_kind_ops(c->sink->kind)->kind);
     }
     d->hooks = c->hooks;
     if (!d->ops->apply(d->sink, c->sink, e)) {

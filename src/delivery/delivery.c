@@ -298,18 +298,6 @@ bool open_journal(struct delivery *d, const char *spool_dir,
     return d->journal != NULL;
 }
 
-const struct sink_ops *sink_ops_of(enum sink_kind kind)
-{
-    static const struct sink_ops *const ops[] = {
-        [SINK_KIND_NULL] = &sink_null,
-        [SINK_KIND_FILE] = &sink_file,
-        [SINK_KIND_KAFKA] = &sink_kafka,
-        [SINK_KIND_CLICKHOUSE] = &sink_clickhouse,
-        [SINK_KIND_HTTP] = &sink_http};
-
-    return ops[kind];
-}
-
 static const char *uuid_of(const void *spool, uint32_t epoch)
 {
     return spool_uuid_of(spool, epoch);
@@ -333,7 +321,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
                              .settle = on_settle,
                              .arg = d};
 
-    d->ops = c->absent != NULL ? &sink_absent : sink_ops_of(c->sink->kind);
+    d->ops = c->absent != NULL ? &sink_absent : sink_kind_ops(c->sink->kind);
     d->sink = d->ops->open(&conf, e);
     if (d->sink == NULL || !open_journal(d, c->spool_dir, e) ||
         (d->ops->recover != NULL && !d->ops->recover(d->sink, e))) {

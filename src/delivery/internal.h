@@ -126,7 +126,6 @@ bool open_journal(struct delivery *d, const char *spool_dir,
                   struct err *e) MUST_USE;
 void on_journal_record(void *arg, const struct record *r);
 struct outlet *outlet_of(struct delivery *d, struct str stream); /* or NULL */
-const struct sink_ops *sink_ops_of(enum sink_kind kind);
 /* Names the streams of c as wanted, and no others. False and *e: too many. */
 bool take_streams(struct delivery *d, const struct delivery_conf *c,
                   struct err *e) MUST_USE;

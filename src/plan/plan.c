@@ -15,6 +15,29 @@ uint64_t plan_key_hash(const char *key)
     return key == NULL ? 0 : str_hash(STR_HASH, str_of(key)) | 1;
 }
 
+const char *plan_sink_word(enum sink_kind kind)
+{
+    static const char *const words[SINK_KINDS] = {
+        [SINK_KIND_NULL] = "null",
+        [SINK_KIND_FILE] = "file",
+        [SINK_KIND_KAFKA] = "kafka",
+        [SINK_KIND_CLICKHOUSE] = "clickhouse",
+        [SINK_KIND_HTTP] = "http"};
+
+    return words[kind];
+}
+
+bool plan_sink_kind(struct str word, enum sink_kind *out)
+{
+    for (unsigned i = 0; i < SINK_KINDS; i++) {
+        if (str_eq(word, str_of(plan_sink_word((enum sink_kind)i)))) {
+            *out = (enum sink_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 struct plan *plan_new(void)
 {
     struct plan *p = mem_zalloc(sizeof *p);

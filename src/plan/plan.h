@@ -68,7 +68,7 @@ struct stream_plan {
 };
 
 enum sink_kind { SINK_KIND_NULL, SINK_KIND_FILE, SINK_KIND_KAFKA,
-                 SINK_KIND_CLICKHOUSE, SINK_KIND_HTTP };
+                 SINK_KIND_CLICKHOUSE, SINK_KIND_HTTP, SINK_KINDS };
 enum compress { COMPRESS_NONE, COMPRESS_GZIP, COMPRESS_ZSTD };
 
 struct batch_plan {
@@ -319,6 +319,10 @@ struct plan {
 
 /* What a block's head says of the key whose places its entries note; NULL: 0. */
 uint64_t plan_key_hash(const char *key);
+
+/* The policy's word for a kind of sink, and back. False: there is no such word. */
+const char *plan_sink_word(enum sink_kind kind);
+bool plan_sink_kind(struct str word, enum sink_kind *out) MUST_USE;
 
 struct plan *plan_new(void);
 struct plan *plan_ref(struct plan *p);

@@ -153,3 +153,6 @@ struct sink_ops {
 /* sink_absent stands for one whose plan is gone: it takes nothing. */
 extern const struct sink_ops sink_absent, sink_clickhouse, sink_file, sink_http,
     sink_kafka, sink_null;
+
+/* kinds.c: the operations of one kind; their kind is plan_sink_word's. */
+const struct sink_ops *sink_kind_ops(enum sink_kind kind);

@@ -68,16 +68,11 @@ static void breaker_json(cJSON *sink, const struct breaker_plan *b)
 
 static cJSON *sink_json(const struct sink_plan *s)
 {
-    static const char *const kinds[] = {[SINK_KIND_NULL] = "null",
-                                        [SINK_KIND_FILE] = "file",
-                                        [SINK_KIND_KAFKA] = "kafka",
-                                        [SINK_KIND_CLICKHOUSE] = "clickhouse",
-                                        [SINK_KIND_HTTP] = "http"};
     cJSON *o = cJSON_CreateObject();
     cJSON *batch = cJSON_AddObjectToObject(o, "batch");
 
     add_text(o, "name", s->name);
-    add_text(o, "kind", kinds[s->kind]);
+    add_text(o, "kind", plan_sink_word(s->kind));
     add(batch, "target", s->batch.target);
     add(batch, "min", s->batch.min);
     add(batch, "max", s->batch.max);

@@ -1,6 +1,7 @@
 /* The loader's description, already checked, to a plan. */
 #include "policy/build/build.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -55,11 +56,11 @@ static void build_batch(struct build *b, struct sink_plan *s)
 
 static enum sink_kind kind_of(struct build *b)
 {
-    return is(b, "kind", "file")         ? SINK_KIND_FILE
-           : is(b, "kind", "kafka")      ? SINK_KIND_KAFKA
-           : is(b, "kind", "clickhouse") ? SINK_KIND_CLICKHOUSE
-           : is(b, "kind", "http")       ? SINK_KIND_HTTP
-                                         : SINK_KIND_NULL;
+    enum sink_kind kind = SINK_KIND_NULL;
+    bool known = plan_sink_kind(text(b, "kind"), &kind);
+
+    assert(known); /* the loader lets no other word pass */
+    return kind;
 }
 
 static void build_sink(struct build *b, struct sink_plan *s)

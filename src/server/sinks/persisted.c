@@ -16,17 +16,6 @@
 
 static const char TAIL[] = ".policy";
 
-const char *kept_kind(enum sink_kind kind)
-{
-    static const char *const words[] = {[SINK_KIND_NULL] = "null",
-                                        [SINK_KIND_FILE] = "file",
-                                        [SINK_KIND_KAFKA] = "kafka",
-                                        [SINK_KIND_CLICKHOUSE] = "clickhouse",
-                                        [SINK_KIND_HTTP] = "http"};
-
-    return words[kind];
-}
-
 static void path_of(const char *spool_dir, const char *name, const char *tail,
                     char out[PATH_MAX])
 {

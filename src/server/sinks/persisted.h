@@ -33,9 +33,6 @@ struct kept {
     uint32_t n;
 };
 
-/* The word of a kind, as a policy writes it. */
-const char *kept_kind(enum sink_kind kind);
-
 /* What the spool has; empty without a file. False and *e: it can't be read. */
 bool kept_read(struct kept *k, const char *spool_dir, struct err *e) MUST_USE;
 const struct kept_sink *kept_find(const struct kept *k, const char *name);

@@ -60,7 +60,7 @@ static struct kept_sink line_of(const struct plan *plan,
     struct kept_sink l = {.generation = plan->generation};
 
     (void)snprintf(l.name, sizeof l.name, "%s", sink->name);
-    (void)snprintf(l.kind, sizeof l.kind, "%s", kept_kind(sink->kind));
+    (void)snprintf(l.kind, sizeof l.kind, "%s", plan_sink_word(sink->kind));
     (void)snprintf(l.hash, sizeof l.hash, "%s", plan->hash);
     return l;
 }
@@ -302,14 +302,14 @@ static bool kinds_fit(const struct server *s, const struct plan *plan,
             char path[PATH_MAX];
 
             journal_path(s, names[i], path);
-            if (l == NULL || strcmp(l->kind, kept_kind(sink->kind)) == 0 ||
+            if (l == NULL || strcmp(l->kind, plan_sink_word(sink->kind)) == 0 ||
                 access(path, F_OK) != 0) {
                 continue;
             }
             return err_set(e, "sink \"%s\" is a %s and \"%s\" was a %s: give the new "
                               "one another name, and the old one delivers what "
                               "it has; or give that up: sluice sink drop %s",
-                           sink->name, kept_kind(sink->kind), names[i], l->kind,
+                           sink->name, plan_sink_word(sink->kind), names[i], l->kind,
                            names[i]);
         }
     }
