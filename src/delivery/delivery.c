@@ -169,41 +169,54 @@ static void make_cells(struct delivery *d)
     d->delivered = stats_counter("sluice_delivered_events_total",
                                  "Events that a sink has taken.", sink);
     d->retries = stats_counter("sluice_sink_retries_total",
-                               "Times that a sink could not take a batch.",
+                               "Times that the sink could not take a batch.",
                                sink);
     d->lag = stats_gauge("sluice_sink_lag_bytes",
-                         "Bytes of the spool that a sink has not released.",
+                         "Bytes in the spool that the sink has not delivered; "
+                         "0 only when nothing is left.",
                          sink);
     pump_cells(d, sink);
     d->holding = stats_gauge("sluice_sink_holding",
-                             "1 while a sink can't take anything.", sink);
+                             "1 while the sink cannot take any event, "
+                             "otherwise 0.",
+                             sink);
     d->lost = stats_gauge("sluice_sink_lost_events",
-                          "Events that the spool lost before they were "
-                          "delivered.",
+                          "Events that the spool lost before the sink "
+                          "delivered them.",
                           sink);
     d->skipped = stats_gauge("sluice_sink_skipped_events",
-                             "Events given up beyond max_lag.", sink);
+                             "Events given up because the sink was more than "
+                             "max_lag behind.",
+                             sink);
     for (int i = BATCH_SIZE; i < BATCH_N_REASONS; i++) {
         (void)snprintf(labels, sizeof labels, "%s,reason=\"%s\"", sink,
                        batch_reason_name((enum batch_reason)i));
         d->reasons[i] = stats_counter("sluice_batches_total",
-                                      "Batches by why they were sent.", labels);
+                                      "Batches sent, by reason.",
+                                      labels);
     }
     d->replayed = stats_counter("sluice_dead_replayed_events_total",
-                                "Dead letters that a sink has taken at a replay.",
+                                "Dead letters that the sink took in a replay.",
                                 sink);
     d->dead_events = stats_counter("sluice_dead_events_total",
-                                   "Events that a sink refused for good.", sink);
+                                   "Events that became dead letters of the "
+                                   "sink.",
+                                   sink);
     d->dead_bytes = stats_gauge("sluice_dead_bytes",
                                 "Bytes of a sink's dead letters.", sink);
     d->target_gauge = stats_gauge("sluice_batch_target",
-                                  "Events that a batch is to have now.", sink);
-    d->batch_bytes = stats_histogram("sluice_batch_bytes", "Bytes a batch.",
+                                  "Number of events at which a batch is sent "
+                                  "now.",
+                                  sink);
+    d->batch_bytes = stats_histogram("sluice_batch_bytes",
+                                     "Bytes of a batch.",
                                      sink, STATS_COUNT);
     d->batch_events = stats_histogram("sluice_batch_events",
-                                      "Events a batch.", sink, STATS_COUNT);
+                                      "Events of a batch.",
+                                      sink, STATS_COUNT);
     d->age = stats_histogram("sluice_delivery_age_seconds",
-                             "Age of a batch's oldest event when it was taken.",
+                             "Age of a batch's oldest event when the sink took "
+                             "the batch.",
                              sink, STATS_NS);
 }
 

@@ -267,8 +267,8 @@ static stats_cell *pool_cell(const char *pool, const char *what)
 
     (void)snprintf(labels, sizeof labels, "pool=\"%s\",op=\"%s\"", pool, what);
     return stats_counter("sluice_pool_ops_total",
-                         "Objects got from a pool, put back, and made anew "
-                         "(miss).",
+                         "Pool operations: get, put, and miss (a new object "
+                         "had to be made).",
                          labels);
 }
 
@@ -278,9 +278,9 @@ static stats_cell *refused_cell(const char *reason)
 
     (void)snprintf(labels, sizeof labels, "reason=\"%s\"", reason);
     return stats_counter("sluice_connections_refused_total",
-                         "Connections answered 503: beyond max_connections, "
-                         "for want of descriptors, or beyond "
-                         "max_connections_per_address.",
+                         "Connections answered 503: over max_connections "
+                         "(limit), few file descriptors left (descriptors), or "
+                         "over max_connections_per_address (address).",
                          labels);
 }
 
@@ -298,13 +298,16 @@ static void make_cells(struct http_server *s)
     s->over_descriptors = refused_cell("descriptors");
     s->over_address = refused_cell("address");
     s->evicted = stats_counter("sluice_connections_evicted_total",
-                               "Connections closed because their buffers took "
-                               "more memory than all may have.", "");
+                               "Connections closed because the buffers of all "
+                               "connections reached their bound.",
+                               "");
     s->buffer_gauge = stats_gauge("sluice_connection_buffer_bytes",
-                                  "Requests read and not yet parsed, answers "
-                                  "not yet sent.", "");
+                                  "Bytes of requests that are read and not "
+                                  "parsed, and of answers that are not sent.",
+                                  "");
     s->body_gauge = stats_gauge("sluice_body_buffer_bytes",
-                                "Request bodies that have arrived in part.",
+                                "Bytes of request bodies that have arrived in "
+                                "part.",
                                 "");
     s->timeouts = stats_counter("sluice_connection_timeouts_total",
                                 "Connections ended by a timeout.", "");

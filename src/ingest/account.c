@@ -31,8 +31,8 @@ static stats_cell *result_of(const char *result)
 
     (void)snprintf(labels, sizeof labels, "result=\"%s\"", result);
     return stats_counter("sluice_events_total",
-                         "Events received, by what became of them; dropped has the "
-                         "repeats that dedup took out.",
+                         "Events received, by result; dropped includes the "
+                         "repeats that dedup removed.",
                          labels);
 }
 
@@ -43,8 +43,8 @@ void accounts_init(struct accounts *a)
                            .dead = result_of("dead"),
                            .refused = result_of("refused")};
     a->waiting = stats_gauge("sluice_waiting_events",
-                             "Events whose request waits for a commit, a sync or "
-                             "sinks.",
+                             "Events whose request waits for a commit, a sync "
+                             "or the sinks.",
                              "");
 }
 
@@ -71,15 +71,15 @@ static struct account *new_account(const char *route)
     (void)stats_label_pair(pair, sizeof pair, "route", route);
     a->received = stats_counter(
         "sluice_received_events_total",
-        "Events received, by route; a request that is refused before its events are "
-        "counted is one.",
+        "Events received; a request refused before its events are counted is "
+        "one.",
         pair);
     for (int i = 0; i < N_ENDS; i++) {
         (void)snprintf(labels, sizeof labels, "%s,result=\"%s\"", pair, ends[i]);
         a->ends[i] = stats_counter(
             "sluice_route_events_total",
-            "What became of a route's events; the sum is what was received, but "
-            "for those waiting.",
+            "Results of a route's events; with the waiting events they add up "
+            "to the received ones.",
             labels);
     }
     return a;
@@ -165,8 +165,8 @@ static struct code *add(struct account *a, const char *code, int status)
                    word, status);
     c->cell = stats_counter(
         "sluice_refusals_total",
-        "Events rejected, and requests refused as a whole, by route, code and "
-        "status of the answer.",
+        "Events rejected and requests refused, by code and status of the "
+        "answer.",
         labels);
     return c;
 }

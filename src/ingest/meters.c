@@ -28,15 +28,15 @@ void meters_init(struct meters *m, uint32_t worker)
                               "Hooks that raised an error.", "");
     m->stopped = stats_counter(
         "sluice_policy_interrupts_total",
-        "Hooks that were stopped, because they ran longer than a batch's hooks may, or "
-        "did not come back for a second.",
+        "Hooks stopped because a batch's hooks used more than 50 ms, or "
+        "because a hook did not return for a second.",
         "");
     m->blocks = stats_counter("sluice_commits_total",
                               "Blocks written to the spool.", "");
     m->latency = stats_histogram(
         "sluice_request_seconds",
-        "From a request's headers to its answer, refusals included; not of what http "
-        "refuses before it has a route.",
+        "Time from a request's headers to its answer, for requests with a "
+        "route.",
         "", STATS_NS);
     for (size_t i = 0; i < N_ELEMS(usual); i++) {
         m->requests[usual[i]] = requests_of(usual[i]);
@@ -47,7 +47,8 @@ void meters_init(struct meters *m, uint32_t worker)
         (void)snprintf(labels, sizeof labels, "stage=\"%s\"", stages[i]);
         m->stages[i] = stats_histogram(
             "sluice_stage_seconds",
-            "Time of a request in each stage; commits all, others sampled.",
+            "Time of a stage of a request. Commits: all; other stages: one "
+            "request in 64.",
             labels, STATS_NS);
     }
 }

@@ -277,10 +277,10 @@ static void publish_results(struct named *n, const char *labels)
         (void)snprintf(all, sizeof all, "%s,result=\"%s\"", labels,
                        rows[i].result);
         stats_asked_counter("sluice_dedup_events_total",
-                            "Events that dedup took out (repeat), or let pass "
-                            "though they may be repeats: of more requests under "
-                            "way than it can wait for (unsure), all places are "
-                            "reserved (full).",
+                            "Events that dedup removed (repeat), or stored "
+                            "although they may be repeats, because too many "
+                            "requests were under way (unsure) or all places "
+                            "were reserved (full).",
                             all, rows[i].read, n);
     }
 }
@@ -296,15 +296,17 @@ static void publish(struct named *n)
                             "Calls that a limit refused.", labels, read_refused,
                             n);
         stats_asked_counter("sluice_limit_forgotten_total",
-                            "Keys in debt forgotten for want of room.", labels,
+                            "Keys that a limit forgot before their bucket was "
+                            "full again, because it reached max_keys.",
+                            labels,
                             read_forgotten, n);
         return;
     }
     stats_asked_gauge("sluice_dedup_keys", "Keys that dedup remembers.", labels,
                       read_keys, n);
     stats_asked_counter("sluice_dedup_forgotten_total",
-                        "Keys forgotten before their window's end, for want of "
-                        "room: repeats of them pass.",
+                        "Keys forgotten before their window ended, because "
+                        "dedup reached max_keys; their repeats are stored.",
                         labels, read_forgotten, n);
     publish_results(n, labels);
 }

@@ -16,7 +16,7 @@ enum { HEDGING_RECENT = 256 };
 
 #define HEDGES_HELP                                                            \
     "Inserts or messages that were tried a second time while the first still ran."
-#define HEDGE_WINS_HELP "Of these, answered first."
+#define HEDGE_WINS_HELP "Second tries that were answered first."
 
 struct hedging {
     double recent_ms[HEDGING_RECENT];

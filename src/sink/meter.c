@@ -14,18 +14,24 @@ void meter_init(struct meter *m, const char *sink, const char *endpoint)
     (void)stats_label_pair(p, sizeof p, "endpoint", endpoint);
     (void)snprintf(label, sizeof label, "%s,%s", s, p);
     m->state = stats_gauge("sluice_breaker_state",
-                           "0: closed, 1: half-open, 2: open.", label);
+                           "State of the breaker: 0 closed, 1 half-open, 2 "
+                           "open.",
+                           label);
     for (int i = 0; i < 3; i++) {
         (void)snprintf(label, sizeof label, "%s,%s,to=\"%s\"", s, p,
                        breaker_state_name((enum breaker_state)i));
         m->to[i] = stats_counter("sluice_breaker_transitions_total",
-                                 "Changes of a breaker's state.", label);
+                                 "Changes of the breaker's state, by new "
+                                 "state.",
+                                 label);
     }
     for (int i = 0; i < 2; i++) {
         (void)snprintf(label, sizeof label, "%s,%s,result=\"%s\"", s, p,
                        i == 0 ? "ok" : "failed");
-        m->requests[i] = stats_counter("sluice_endpoint_requests_total",
-                                       "Requests to an endpoint.", label);
+        m->requests[i] = stats_counter(
+            "sluice_endpoint_requests_total",
+            "Requests to an endpoint, by result.",
+            label);
     }
 }
 

@@ -41,9 +41,11 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
     (void)pthread_condattr_destroy(&attr);
     (void)sem_init(&s->wake, 0, 0);
     s->sync_time = stats_histogram("sluice_spool_sync_seconds",
-                                   "One fdatasync of a segment.", "", STATS_NS);
+                                   "Time of one fdatasync of a segment.",
+                                   "", STATS_NS);
     s->prepare_time = stats_histogram("sluice_spool_prepare_seconds",
-                                      "A segment made ready.", "", STATS_NS);
+                                      "Time to prepare a new segment.",
+                                      "", STATS_NS);
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
         (void)err_errno(e, errno, "can't make the spool %s", s->dir);
     } else if (identity_lock(s, e) && identity_raise_epoch(s, e) && identity_find(s, e) &&
@@ -195,16 +197,20 @@ static void make_cells(struct stream *st)
     }
     st->damaged_blocks = stats_counter(
         "sluice_spool_damaged_blocks_total",
-        "Places in segments where a stored block, or the first page, was damaged.",
+        "Damaged blocks found in segments; a damaged first page counts as one.",
         stream);
-    st->damaged_events = stats_counter("sluice_spool_damaged_events_total",
-                                       "Events that were stored in such blocks.",
-                                       stream);
+    st->damaged_events = stats_counter(
+        "sluice_spool_damaged_events_total",
+        "Events in damaged blocks.",
+        stream);
     st->bytes_gauge = stats_gauge("sluice_spool_bytes",
-                                  "Bytes of the stream's segments.", stream);
+                                  "Bytes that the stream's segments take on "
+                                  "disk.",
+                                  stream);
     st->reserved_gauge = stats_gauge(
         "sluice_spool_reserved_bytes",
-        "Room held for bodies that have arrived in part.", stream);
+        "Bytes reserved in the spool for bodies that have arrived in part.",
+        stream);
 }
 
 static bool good_name(const char *z)

@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local h = require "harness"
 local clickhouse = require "clickhouse"
 local kafka = require "kafka"
+local metrics = dofile "tests/tools/metrics.lua"
 local signal = require "posix.signal"
 
 local why_not = clickhouse.missing()
@@ -106,12 +107,25 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
       h.shell "promtool test rules docker/prometheus/rules_test.yml")
   end)
 
-  it("are all in the README's table", function()
+  it("are in conf/METRICS.md with their kind, labels and help", function()
     if why_not then pending(why_not) return end
-    local readme, missing = h.read "README.md", {}
-    for name in s:get("/metrics").body:gmatch("# TYPE (%S+)") do
-      if not readme:find("`" .. name, 1, true) then missing[#missing + 1] = name end
+    local known, labels = metrics.registered(), metrics.labels()
+    local kind, wrong = {}, {}
+    for line in s:get("/metrics").body:gmatch "[^\n]+" do
+      local word, name, rest = line:match "^# (%u+) (%S+) (.*)"
+      name = name or line:match "^[%w_]+"
+      local is = known[name]
+      if word == "HELP" then
+        if not is or is.help ~= rest then wrong[#wrong + 1] = line end
+      elseif word == "TYPE" then
+        kind[name] = rest
+        if not is or is.kind ~= rest then wrong[#wrong + 1] = line end
+      elseif is and kind[name] ~= "histogram" then
+        local names = {}
+        for l in line:gmatch '[{,]([%a_]+)="' do names[#names + 1] = l end
+        if table.concat(names, ", ") ~= labels[name] then wrong[#wrong + 1] = line end
+      end
     end
-    assert.same({}, missing)
+    assert.same({}, wrong)
   end)
 end)

@@ -31,6 +31,12 @@ describe("what is made from words.lua", function()
     end)
   end
 
+  it("conf/METRICS.md is current (else: ninja -C build reference)", function()
+    local metrics = dofile "tests/tools/metrics.lua"
+    assert.truthy(h.read "conf/METRICS.md" == metrics.markdown(),
+      "conf/METRICS.md is not what is made")
+  end)
+
   it("the command knows its three forms", function()
     assert.equal(2, select(2, output(h.binary .. " reference --x 2>&1")))
   end)

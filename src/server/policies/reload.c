@@ -300,7 +300,8 @@ void reloads_init(struct server *s)
 
         (void)stats_label_pair(labels, sizeof labels, "result", ends[i]);
         s->reloads[i] = stats_counter("sluice_policy_reloads_total",
-                                      "Reloads by their result.", labels);
+                                      "Reloads, by result.",
+                                      labels);
     }
 }
 

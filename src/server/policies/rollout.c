@@ -19,14 +19,17 @@ static stats_cell *result_cell(const char *result)
 
     (void)stats_label_pair(labels, sizeof labels, "result", result);
     return stats_counter("sluice_policy_trials_total",
-                         "Canaries and shadows by their end.", labels);
+                         "Canaries and shadows that have ended, by result.",
+                         labels);
 }
 
 void trial_init(struct trial *t, struct server *s)
 {
     *t = (struct trial){.s = s};
     t->running = stats_gauge("sluice_policy_trial",
-                             "Generation of the canary or shadow; 0: none.", "");
+                             "Generation of the running canary or shadow; 0 "
+                             "when there is none.",
+                             "");
     t->promoted = result_cell("promoted");
     t->rolled_back = result_cell("rolled_back");
     t->done = result_cell("done");
@@ -37,7 +40,8 @@ void trial_init(struct trial *t, struct server *s)
                                contrast_words[i]);
         t->differs[i] = stats_gauge(
             "sluice_shadow_differences",
-            "Events that the last shadow decided otherwise.", labels);
+            "Events that the last shadow decided differently, by kind.",
+            labels);
     }
 }
 

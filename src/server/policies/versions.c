@@ -37,7 +37,8 @@ void generations_init(struct generations *all, uint32_t n_workers)
         (void)stats_label_pair(labels, sizeof labels, "status", words[i]);
         all->gauges[i] = stats_gauge(
             "sluice_policy_generations",
-            "Generations of the policy that /status lists, by status.", labels);
+            "Policy generations that /status lists, by status.",
+            labels);
     }
 }
 

@@ -149,9 +149,9 @@ void watch_start(struct watch *w, struct server *s)
     w->s = s;
     w->seen = mem_zalloc(s->n_workers * sizeof *w->seen);
     w->stopped = stats_counter("sluice_policy_interrupts_total",
-                               "Hooks that were stopped, because they ran longer "
-                               "than a batch's hooks may, or did not come back for "
-                               "a second.",
+                               "Hooks stopped because a batch's hooks used "
+                               "more than 50 ms, or because a hook did not "
+                               "return for a second.",
                                "");
     ev_timer_init(&w->look, on_look, LOOK_S, LOOK_S);
     ev_timer_start(s->loop, &w->look);

@@ -95,8 +95,8 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
         .state = state,
         .sink = sink,
         .failed = stats_counter("sluice_sink_function_errors_total",
-                                "Calls of a sink's function that failed: its default "
-                                "was used.",
+                                "Calls of a sink's Lua function that failed; "
+                                "sluice used the default instead.",
                                 labels)};
     *hooks = (struct sink_hooks){*out, on_trip, on_adapt, on_topic};
     return true;

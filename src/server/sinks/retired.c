@@ -165,7 +165,9 @@ bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
     }
     (void)stats_label_pair(labels, sizeof labels, "sink", name);
     stats_add(stats_counter("sluice_sink_dropped_events_total",
-                            "Events that were given up by hand.", labels),
+                            "Events that an operator gave up with sluice sink "
+                            "drop.",
+                            labels),
               left->left);
     log_write(LOG_WARN, "sink",
               "sink=%s status=dropped cause=%s events=%lu bytes=%lu", name,

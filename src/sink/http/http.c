@@ -127,20 +127,26 @@ static void make_cells(struct sink *s)
     s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP,
                                   label);
     s->extra = stats_counter("sluice_insert_extra_total",
-                             "Inserts made to find refused rows.", label);
+                             "Extra inserts sent to find bad rows.",
+                             label);
     s->apart_gauge = stats_gauge("sluice_sink_apart_batches",
                                  "Batches that wait for the search for their bad rows.",
                                  label);
     s->wire = stats_counter("sluice_sink_wire_bytes_total",
-                            "Compressed bytes of bodies that were sent.", label);
+                            "Bytes of bodies sent to the sink, after "
+                            "compression.",
+                            label);
     s->rows = stats_counter("sluice_insert_rows_total",
-                            "Rows that were inserted.", label);
+                            "Rows inserted.",
+                            label);
     s->window_gauge = stats_gauge("sluice_sink_window",
-                                  "Batches that may be in flight.", label);
+                                  "Batches that may be in flight at once.",
+                                  label);
     s->hedging_gauge = stats_gauge("sluice_hedging",
-                                   "1 while inserts may be tried a second time.",
+                                   "1 while hedging is on, otherwise 0.",
                                    label);
-    s->time = stats_histogram("sluice_insert_seconds", "Time of an insert.",
+    s->time = stats_histogram("sluice_insert_seconds",
+                              "Time of one insert.",
                               label, STATS_NS);
 }
 

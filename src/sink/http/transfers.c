@@ -311,11 +311,14 @@ static void make_cells(struct transfers *t, const char *sink)
 
     (void)stats_label_pair(label, sizeof label, "sink", sink);
     t->open_gauge = stats_gauge("sluice_sink_connections_open",
-                                "Connections of a sink's pool.", label);
+                                "Connections in the sink's pool.",
+                                label);
     t->active = stats_gauge("sluice_sink_connections_active",
-                            "Of these, with a request.", label);
+                            "Connections in the pool that carry a request.",
+                            label);
     t->idle = stats_gauge("sluice_sink_connections_idle",
-                          "Of these, without a request.", label);
+                          "Connections in the pool without a request.",
+                          label);
     t->waiting_gauge = stats_gauge("sluice_sink_connections_waiting",
                                    "Requests that wait for a connection.",
                                    label);
@@ -324,7 +327,8 @@ static void make_cells(struct transfers *t, const char *sink)
     t->closed = stats_counter("sluice_sink_connections_closed_total",
                               "Connections that were closed.", label);
     t->wait = stats_histogram("sluice_sink_connection_wait_seconds",
-                              "Wait of a request for a connection.", label,
+                              "Time that a request waits for a connection.",
+                              label,
                               STATS_NS);
 }
 

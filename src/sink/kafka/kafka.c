@@ -147,7 +147,9 @@ static void make_cells(struct sink *s)
 
     (void)stats_label_pair(label, sizeof label, "sink", s->conf.plan->name);
     s->fatals = stats_counter("sluice_kafka_fatal_errors_total",
-                              "Producers that had to be replaced.", label);
+                              "Producers replaced after a fatal error of "
+                              "librdkafka.",
+                              label);
     s->scanned = stats_counter(
         "sluice_kafka_scanned_events_total",
         "Events that were read again at delivery for their key or topic.", label);

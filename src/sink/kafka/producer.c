@@ -82,7 +82,9 @@ void producer_cells_init(struct producer_cells *c, const char *sink,
     c->sent = stats_counter("sluice_kafka_sent_messages_total",
                             "Messages sent to brokers.", label);
     c->wire = stats_counter("sluice_sink_wire_bytes_total",
-                            "Compressed bytes of bodies that were sent.", s);
+                            "Bytes of bodies sent to the sink, after "
+                            "compression.",
+                            s);
 }
 
 /* ---- events ---- */

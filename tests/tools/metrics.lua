@@ -1,0 +1,177 @@
+-- Writes conf/METRICS.md: names, kinds and help texts come from the calls that register
+-- a series in src/, labels and order from the table below.
+--
+--   luajit tests/tools/metrics.lua            ninja -C build reference does it
+--
+-- Ends with an error when the table lacks a metric of the source, or has one that the
+-- source does not register.
+local M = {}
+
+-- { section, text, { { labels, names without "sluice_" }, … } }
+local sections = {
+  { "Requests and events", [[
+Every event is counted once: received = stored + rejected + dropped + duplicate + dead + refused
++ waiting, for each route.
+A request that sluice refuses before it counts the request's events is one event. `route="none"`
+is a request without a route.
+`sluice_events_total` adds up all routes; its `dropped` includes the repeats that `dedup` removes.
+`sluice_refusals_total` has at most 40 codes for each route and worker; further codes count as
+`other`.
+`sluice_request_seconds` does not see requests that sluice refuses before it knows the route,
+such as a body over `max_body`.
+`sluice_stage_seconds` has the stages `decode`, `check`, `policy`, `store` and `commit`.]],
+    { "status", "requests_total" }, { "", "request_seconds" },
+    { "stage", "stage_seconds" }, { "route", "received_events_total" },
+    { "route, result", "route_events_total" }, { "", "waiting_events" },
+    { "result", "events_total" }, { "route, code, status", "refusals_total" } },
+  { "Connections", "", { "", "connections_total connections_open connections_evicted_total",
+      "connection_timeouts_total connection_buffer_bytes body_buffer_bytes" },
+    { "reason", "connections_refused_total" }, { "pool, op", "pool_ops_total" } },
+  { "Spool", "", { "stream", "stored_events_total stored_bytes_total store_failures_total",
+      "spool_bytes spool_reserved_bytes spool_damaged_blocks_total",
+      "spool_damaged_events_total" },
+    { "stream, op", "spool_segments_total" },
+    { "", "commits_total spool_sync_seconds spool_prepare_seconds" } },
+  { "Delivery", "", { "sink", "delivered_events_total delivery_age_seconds batch_events",
+      "batch_bytes batch_target" }, { "sink, reason", "batches_total" } },
+  { "A sink that is late", "", { "sink", "sink_holding sink_oldest_event_seconds",
+      "sink_left_events sink_lag_bytes sink_retries_total sink_apart_batches",
+      "sink_lost_events sink_skipped_events sink_dropped_events_total" } },
+  { "Dead letters", "", { "sink",
+      "dead_events_total dead_bytes dead_replayed_events_total" } },
+  { "Breakers and connections of sinks", "", { "sink, endpoint", "breaker_state" },
+    { "sink, endpoint, to", "breaker_transitions_total" },
+    { "sink, endpoint, result", "endpoint_requests_total" },
+    { "sink", "sink_connections_open sink_connections_active sink_connections_idle",
+      "sink_connections_waiting sink_connections_opened_total",
+      "sink_connections_closed_total sink_connection_wait_seconds" } },
+  { "ClickHouse and HTTP sinks", "", { "sink", "insert_seconds insert_rows_total",
+      "insert_extra_total sink_window sink_wire_bytes_total hedging hedges_total",
+      "hedge_wins_total" } },
+  { "Kafka sinks", "`sluice_hedges_total`, `sluice_hedge_wins_total` and "
+      .. "`sluice_sink_wire_bytes_total` count for Kafka too.",
+    { "sink, endpoint", "kafka_queued_messages kafka_queued_bytes",
+      "kafka_sent_messages_total" },
+    { "sink", "kafka_fatal_errors_total kafka_scanned_events_total",
+      "kafka_topic_defaults_total kafka_possible_copies_total" } },
+  { "File and null sinks", "", { "sink",
+      "file_sealed_total file_bytes_total null_events_total null_bytes_total" } },
+  { "Policy", "", { "", "policy_generation policy_trial policy_errors_total",
+      "policy_interrupts_total" },
+    { "status", "policy_generations" }, { "result", "policy_reloads_total" },
+    { "result", "policy_trials_total" }, { "kind", "shadow_differences" },
+    { "sink", "sink_function_errors_total" } },
+  { "Limits and dedup of a policy", "", { "limit", "limit_refused_total",
+      "limit_forgotten_total" }, { "stream, result", "dedup_events_total" },
+    { "stream", "dedup_keys dedup_forgotten_total" } },
+}
+
+local kinds = { counter = "counter", asked_counter = "counter", gauge = "gauge",
+  asked_gauge = "gauge", histogram = "histogram" }
+
+-- The arguments of a call whose "(" is at `at`: texts of literals joined, names as
+-- they are.
+local function arguments(code, at)
+  local list, text, depth, i = {}, "", 1, at + 1
+  while depth > 0 do
+    local c = code:sub(i, i)
+    if c == '"' then
+      local stop = i
+      repeat stop = code:find('"', stop + 1, true) until code:sub(stop - 1, stop - 1) ~= "\\"
+      text = text .. code:sub(i + 1, stop - 1)
+      i = stop
+    elseif c == "(" then depth = depth + 1
+    elseif c == ")" then depth = depth - 1
+    elseif c == "," and depth == 1 then list[#list + 1], text = text, ""
+    elseif not c:find "%s" then text = text .. c
+    end
+    i = i + 1
+  end
+  list[#list + 1] = text
+  return list
+end
+
+-- What the source registers: name -> { kind =, help =, file = }.
+function M.registered()
+  local files, all, macros = io.popen "find src -name '*.[ch]' | sort", {}, {}
+  local codes = {}
+  for file in files:lines() do
+    local f = assert(io.open(file))
+    codes[#codes + 1] = { file, f:read "*a" }
+    f:close()
+    for name, text in codes[#codes][2]:gmatch '#define ([%u_]+)[%s\\]+"([^\n]*)"\n' do
+      macros[name] = text
+    end
+  end
+  files:close()
+  for _, c in ipairs(codes) do
+    local file, code = c[1], c[2]
+    local constants = setmetatable({}, { __index = macros })
+    for name, text in code:gmatch 'char ([%w_]+)%[%] = "([^"]*)";' do
+      constants[name] = text
+    end
+    for form, at in code:gmatch "stats_([%w_]+)()%(" do
+      local args = kinds[form] and not file:find "^src/stats/" and arguments(code, at)
+      local name = args and (constants[args[1]] or args[1])
+      if name and name:find "^sluice_" then
+        local help = constants[args[2]] or args[2]
+        local was = all[name]
+        assert(not was or was.help == help and was.kind == kinds[form],
+          name .. " is registered in two ways, in " .. file)
+        all[name] = { kind = kinds[form], help = help, file = file }
+      end
+    end
+  end
+  return all
+end
+
+-- Calls visit(name, labels) for each metric of a section, in order.
+local function each(section, visit)
+  for i = 3, #section do
+    local group = section[i]
+    for j = 2, #group do
+      for name in group[j]:gmatch "%S+" do visit("sluice_" .. name, group[1]) end
+    end
+  end
+end
+
+-- name -> labels, as "sink, endpoint".
+function M.labels()
+  local all = {}
+  for _, s in ipairs(sections) do
+    each(s, function(name, labels) all[name] = labels end)
+  end
+  return all
+end
+
+function M.markdown()
+  local all, labels, out = M.registered(), M.labels(), { [[
+# Metrics
+
+`GET /metrics` on the admin port, in Prometheus' text format. `ninja -C build reference` makes
+this page from the source; a test compares. A policy adds its own metrics with `counter` and
+`gauge` ([POLICY.md](POLICY.md)). A metric appears when the thing that it measures is there: a
+sink's with the sink, a result's with the first such result. Names that end in `_seconds` are
+seconds, those in `_bytes` bytes. Alerts are in `docker/prometheus/rules.yml`;
+[OPERATIONS.md](OPERATIONS.md) says what to do for each.
+]] }
+  local function line(...) out[#out + 1] = table.concat({ ... }) end
+  for name in pairs(labels) do
+    assert(all[name], name .. " is in tests/tools/metrics.lua, but not in src/")
+  end
+  for name, m in pairs(all) do
+    assert(labels[name], name .. " (" .. m.file .. ") is not in tests/tools/metrics.lua")
+  end
+  for _, s in ipairs(sections) do
+    line("\n## ", s[1], "\n")
+    if s[2] ~= "" then line(s[2], "\n") end
+    line "| metric | kind | labels | meaning |\n|---|---|---|---|"
+    each(s, function(name, own)
+      line("| `", name, "` | ", all[name].kind, " | ", own, " | ", all[name].help, " |")
+    end)
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+if arg and (arg[0] or ""):find "metrics%.lua$" then io.write(M.markdown()) end
+return M
