@@ -8,6 +8,8 @@
 #include "base/arena.h"
 #include "base/attr.h"
 #include "base/text.h"
+#include "base/word.h"
+#include "decode/vector.h"
 #include "plan/moment.h"
 
 enum { MESSAGE_BYTES = 512, SHOWN_BYTES = 40 };
@@ -100,8 +102,23 @@ static size_t code_points(struct str s, bool escaped)
     return n;
 }
 
-static bool check_str(struct event_batch *b, struct event *ev,
-                      const struct field *f, struct slot *x)
+/* Whether no byte is above 0x7F; false: not known, if the text is short. */
+static bool is_ascii(struct str s)
+{
+    uint64_t all;
+
+    if (s.n < WORD_BYTES) {
+        return false;
+    }
+    all = word_at(s.p + s.n - WORD_BYTES);
+    for (size_t i = 0; i + WORD_BYTES < s.n; i += WORD_BYTES) {
+        all |= word_at(s.p + i);
+    }
+    return !word_has_high(all);
+}
+
+static NOINLINE bool check_length(struct event_batch *b, struct event *ev,
+                                  const struct field *f, const struct slot *x)
 {
     struct str s = text_of(b, x);
     bool escaped = kind_of(x) == SLOT_ESCAPED;
@@ -110,12 +127,7 @@ static bool check_str(struct event_batch *b, struct event *ev,
     if (!is_string(x)) {
         return wrong_type(b, ev, f, x, "a string");
     }
-    /* Bytes bound the characters from both sides; mostly that decides. */
-    if (!escaped && (!f->has_max || (double)s.n <= f->max) &&
-        (!f->has_min || (double)s.n / 4 >= f->min)) {
-        return true;
-    }
-    n = (double)code_points(s, escaped);
+    n = (double)(!escaped && is_ascii(s) ? s.n : code_points(s, escaped));
     if (f->has_min && n < f->min) {
         return refuse(b, ev, f, "too_short", "shorter than %.0f character%s",
                       f->min, f->min == 1 ? "" : "s");
@@ -125,6 +137,19 @@ static bool check_str(struct event_batch *b, struct event *ev,
                       f->max, f->max == 1 ? "" : "s");
     }
     return true;
+}
+
+static bool check_str(struct event_batch *b, struct event *ev,
+                      const struct field *f, struct slot *x)
+{
+    double n = (double)(int32_t)(x->tag >> 4);
+
+    /* Bytes bound the characters from both sides; mostly that decides. */
+    if (LIKELY(kind_of(x) == SLOT_STRING) && (!f->has_max || n <= f->max) &&
+        (!f->has_min || n / 4 >= f->min)) {
+        return true;
+    }
+    return check_length(b, ev, f, x);
 }
 
 /* What a number's text is as an integer. */
@@ -159,9 +184,16 @@ static bool has_fraction(struct str s, double value)
 /* By its digits: a double has 53 bits of them. */
 static enum whole whole_of(struct str s, double value)
 {
-    size_t i = s.n > 0 && s.p[0] == '-', digits = s.n - i;
+    size_t i, digits;
     uint64_t v = 0;
 
+    /* Most times: not negative, far below 2^63. */
+    if (LIKELY(s.n >= 8 && s.n <= 16) && vector_digits(s.p) &&
+        vector_digits(s.p + s.n - 8)) {
+        return WHOLE;
+    }
+    i = s.n > 0 && s.p[0] == '-';
+    digits = s.n - i;
     for (size_t k = i; k < s.n; k++) {
         unsigned d = (unsigned)(s.p[k] - '0');
 
@@ -272,8 +304,19 @@ static struct str plain_value(struct event_batch *b, const struct field *f,
     return more == NULL ? s : (struct str){more, scan_unescape(s.p, s.n, more)};
 }
 
-static bool check_enum(struct event_batch *b, struct event *ev,
-                       const struct field *f, struct slot *x)
+static bool is_value(const struct field *f, struct slot *x, struct str s)
+{
+    for (uint32_t i = 0; i < f->n_values; i++) {
+        if (str_eq(f->values[i], s)) {
+            x->num = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static NOINLINE bool check_other_enum(struct event_batch *b, struct event *ev,
+                                      const struct field *f, struct slot *x)
 {
     struct str s = text_of(b, x);
     char plain[PLAIN_BYTES];
@@ -282,34 +325,43 @@ static bool check_enum(struct event_batch *b, struct event *ev,
         return wrong_type(b, ev, f, x, "a string");
     }
     s = plain_value(b, f, x, s, plain);
-    for (uint32_t i = 0; i < f->n_values; i++) {
-        if (str_eq(f->values[i], s)) {
-            x->num = i;
-            return true;
-        }
+    return is_value(f, x, s) || not_in_enum(b, ev, f, s);
+}
+
+static bool check_enum(struct event_batch *b, struct event *ev,
+                       const struct field *f, struct slot *x)
+{
+    return (LIKELY(kind_of(x) == SLOT_STRING) && is_value(f, x, text_of(b, x))) ||
+           check_other_enum(b, ev, f, x);
+}
+
+static NOINLINE bool read_written_time(struct event_batch *b, struct event *ev,
+                                       const struct field *f, struct slot *x)
+{
+    struct str s = text_of(b, x);
+    char plain[PLAIN_BYTES];
+    int64_t ms;
+
+    if (!is_string(x)) {
+        return wrong_type(b, ev, f, x, "a time");
     }
-    return not_in_enum(b, ev, f, s);
+    /* Some senders write + as \u002B. */
+    if (!moment_ms(plain_of(x, s, plain), &ms)) {
+        return refuse(b, ev, f, "bad_time",
+                      "expected milliseconds since 1970, or a time such as "
+                      "\"2025-11-23T12:13:20Z\"");
+    }
+    x->num = (double)ms;
+    return true;
 }
 
 static bool read_time(struct event_batch *b, struct event *ev,
                       const struct field *f, struct slot *x)
 {
     struct str s = text_of(b, x);
-    char plain[PLAIN_BYTES];
-    int64_t ms;
 
-    if (is_string(x)) {
-        /* Some senders write + as \u002B. */
-        if (!moment_ms(plain_of(x, s, plain), &ms)) {
-            return refuse(b, ev, f, "bad_time",
-                          "expected milliseconds since 1970, or a time such "
-                          "as \"2025-11-23T12:13:20Z\"");
-        }
-        x->num = (double)ms;
-        return true;
-    }
     if (kind_of(x) != SLOT_NUMBER) {
-        return wrong_type(b, ev, f, x, "a time");
+        return read_written_time(b, ev, f, x);
     }
     if (!(x->num >= 0 && x->num <= LAST_MS) || whole_of(s, x->num) != WHOLE) {
         return refuse(b, ev, f, "bad_time",

@@ -113,6 +113,49 @@ static void a_time_is_whole_milliseconds_and_never_seconds(void **state)
     assert_string_equal(code_of(&f, "1763900000"), "too_old");
 }
 
+/* Of every length, for texts of eight bytes and more are read in words. */
+static void a_digit_counts_at_every_place(void **state)
+{
+    static const char odd[] = ".eE";
+    const struct field f = {.type = FIELD_INT};
+
+    (void)state;
+    for (size_t n = 1; n <= 18; n++) {
+        char text[32];
+
+        (void)snprintf(text, sizeof text, "%.*s", (int)n, "123456789123456789");
+        assert_string_equal(code_of(&f, text), "");
+        for (size_t at = 1; at + 1 < n; at++) {
+            for (const char *c = odd; *c != '\0'; c++) {
+                text[at] = *c;
+                /* Of 1E234 and more a double knows nothing. */
+                assert_string_not_equal(code_of(&f, text), "");
+            }
+            text[at] = "123456789123456789"[at];
+        }
+    }
+}
+
+static void a_character_of_two_bytes_counts_once_at_every_place(void **state)
+{
+    (void)state;
+    for (int n = 2; n <= 40; n++) {
+        for (int at = 0; at <= n - 2; at++) {
+            const struct field least = {.type = FIELD_STR, .has_min = true, .min = n};
+            const struct field most = {
+                .type = FIELD_STR, .has_max = true, .max = n - 2};
+            char text[64];
+
+            /* n bytes, n - 1 characters */
+            (void)snprintf(text, sizeof text, "\"%.*s\xC3\xA9%.*s\"", at,
+                           "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop", n - 2 - at,
+                           "abcdefghijklmnopqrstuvwxyzabcdefghijklmnop");
+            assert_string_equal(code_of(&least, text), "too_short");
+            assert_string_equal(code_of(&most, text), "too_long");
+        }
+    }
+}
+
 static void an_enum_has_its_value_however_it_is_escaped(void **state)
 {
     static char value[2 * 50 + 1], text[6 * 50 + 3] = "\"";
@@ -182,6 +225,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_int_is_what_an_int64_column_reads),
         cmocka_unit_test(a_time_is_whole_milliseconds_and_never_seconds),
+        cmocka_unit_test(a_digit_counts_at_every_place),
+        cmocka_unit_test(a_character_of_two_bytes_counts_once_at_every_place),
         cmocka_unit_test(an_enum_has_its_value_however_it_is_escaped),
         cmocka_unit_test(a_list_of_an_enum_is_cut_between_two_characters)};
 
