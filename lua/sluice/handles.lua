@@ -3,6 +3,7 @@
 -- Their methods compile; the things themselves are C's (src/shared).
 
 local ffi = require "ffi"
+local context = require "sluice.context"
 local plain = require "sluice.plain"
 
 local M = {}
@@ -10,9 +11,9 @@ local M = {}
 local C = ffi.C
 local type, error, tostring = type, error, tostring
 
-local ctx                -- struct sluice_context *
+local ctx = context.ctx  -- struct sluice_context *
+local event_type = context.event_type
 local limited            -- hooks': a verdict of 429
-local event_type         -- ctype of events
 
 -- ---- counters and gauges ---------------------------------------------------
 
@@ -200,7 +201,7 @@ end
 local row_type           -- ctype of rows
 local columns = {}       -- of each table by its place: name -> number from 0
 local text_of = ffi.string
-local cell_of            -- scratch: struct sluice_value
+local cell_of = context.scratch()
 
 local function cell(table, row, column)
   C.sluice_cell(ctx, table, row, column, cell_of)
@@ -273,12 +274,9 @@ function M.place(word, handle, fields)
   for k, v in pairs(fields) do of[word][handle][k] = v end
 end
 
----@param context userdata struct sluice_context *
 ---@param verdict fun(message: string, wait_ms: number): table of hooks
-function M.start(context, verdict)
-  ctx, limited = context, verdict
-  event_type = ffi.typeof("struct sluice_event")
-  cell_of = ffi.new("struct sluice_value")
+function M.start(verdict)
+  limited = verdict
   row_type = ffi.metatype("struct sluice_row", { __index = row_read,
     __newindex = function() error("a lookup can't be changed", 2) end })
 end

@@ -6,6 +6,7 @@ local ffi = require "ffi"
 local bit = require "bit"
 local bytecode = require "sluice.bytecode"
 
+local context = require "sluice.context"
 local handles = require "sluice.handles"
 local library = require "sluice.library"
 local plain = require "sluice.plain"
@@ -17,6 +18,7 @@ local C = ffi.C
 local cast, text_of = ffi.cast, ffi.string
 local band, rshift = bit.band, bit.rshift
 -- Lua's own, not those of policies.
+local type, error, tostring = type, error, tostring
 local gsub, sub = string.gsub, string.sub
 local MESSAGE_MAX = 1000
 
@@ -24,14 +26,14 @@ local MESSAGE_MAX = 1000
 local NULL, FALSE, TRUE, NUMBER, STRING = 1, 2, 3, 4, 5
 local ESCAPED = 6
 
-local ctx             -- struct sluice_context *
+local ctx = context.ctx             -- struct sluice_context *
+local event_ptr = context.event_ptr -- ctype struct event *
+local view_ptr = context.view_ptr   -- ctype struct sluice_event *
+local found = context.scratch()     -- struct sluice_value
 local request         -- what hooks hold as req: nothing but a type
-local event_ptr       -- ctype struct event *
-local view_ptr        -- ctype struct sluice_event *
 local slots = {}      -- of the route in hand: key -> slot
 local enums = {}      -- slot -> its strings by index from 0
 local times = {}      -- slot -> true
-local found           -- scratch: struct sluice_value
 local null            -- host's: a JSON null
 local relieve         -- host's: collects garbage, once a request
 
@@ -435,39 +437,19 @@ local function no_pairs()
   error("an event can't be iterated; get(ev, path) gives a table", 2)
 end
 
--- A member without a name: there is a size, and nothing to be named.
-local opaque = [[
-struct sluice_event { int32_t :32; };
-struct sluice_request { int32_t :32; };
-]]
-
----@param context lightuserdata struct sluice_context *
----@param declarations string C text of event.h and ffi.h
 ---@param host table decode, encode
-function M.start(context, declarations, host)
-  ffi.cdef(declarations)
-  assert(C.SLUICE_FFI_VERSION == 1, "another version of ffi.h")
-  ctx = cast("struct sluice_context *", context)
-  found = ffi.new("struct sluice_value")
-  ffi.cdef(opaque)
-  event_ptr = ffi.typeof("struct event *")
-  view_ptr = ffi.typeof("struct sluice_event *")
-  -- A symbol that was never looked up ends a trace that needs it.
-  for name in declarations:gmatch("[%s%*](sluice_[%w_]+)%(") do
-    local _ = C[name]
-  end
+function M.start(host)
   null, relieve = host.null, host.relieve
-  moved.start(ctx, host)
+  moved.start(host)
   ffi.metatype("struct sluice_event", { __index = read, __newindex = write,
     __tostring = function() return "event" end,
     __pairs = no_pairs, __ipairs = no_pairs })
   request = ffi.metatype("struct sluice_request", { __index = request_read,
     __newindex = function() error("a request can't be changed", 2) end,
     __tostring = function() return "request" end })()
-  plain.start(ctx)
-  handles.start(ctx, limited)
-  library.start(ctx, { value_of = value_of, gone = gone,
-    array = host.array, null = host.null })
+  handles.start(limited)
+  library.start { value_of = value_of, gone = gone, array = host.array,
+    null = host.null }
 end
 
 M.study = require("sluice.calls").study

@@ -7,6 +7,7 @@
 -- what is one.
 
 local ffi = require "ffi"
+local context = require "sluice.context"
 local plain = require "sluice.plain"
 
 local M = {}
@@ -16,14 +17,13 @@ local text_of = ffi.string
 local type, error, tostring = type, error, tostring
 local spend = plain.spend
 
-local ctx             -- struct sluice_context *
-local found           -- scratch: struct sluice_value
+local ctx = context.ctx -- struct sluice_context *
+local event_type, event_ptr = context.event_type, context.event_ptr
+local found = context.scratch() -- struct sluice_value
 local value_of        -- hooks': what found holds, as a Lua value
 local mark_array      -- host's: a table that is [] when it is empty
 local null            -- host's: a JSON null
 local gone            -- hooks': raises for an event of a request that is over
-local event_type      -- ctype of events
-local event_ptr       -- ctype struct event *
 
 local TEXT_MAX = 65536
 
@@ -368,14 +368,9 @@ M.words = {
 M.call = {}
 for _, helper in ipairs(M.words) do M.call[helper.name] = helper.call end
 
----@param context userdata struct sluice_context *
 ---@param host table value_of, gone: of hooks
-function M.start(context, host)
-  ctx = context
-  found = ffi.new("struct sluice_value")
+function M.start(host)
   value_of, gone = host.value_of, host.gone
-  event_type = ffi.typeof("struct sluice_event")
-  event_ptr = ffi.typeof("struct event *")
   mark_array, null = host.array, host.null
   assert(C.SLUICE_TEXT_MAX == TEXT_MAX)
 end

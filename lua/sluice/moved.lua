@@ -4,7 +4,7 @@
 
 local M = {}
 
-local ctx             -- struct sluice_context *; n_kept: something is kept
+local ctx = require("sluice.context").ctx -- n_kept: something is kept
 local decode, encode, same -- host's
 
 local tables, texts, paths = {}, {}, {} -- of the tables that were read, in order
@@ -77,8 +77,7 @@ function M.settle()
   end
 end
 
-function M.start(context, host)
-  ctx = context
+function M.start(host)
   decode, encode, same = host.decode, host.encode, host.same
 end
 

@@ -14,7 +14,7 @@ local type, error, select, tonumber, pairs, ipairs, pcall = type, error, select,
   tonumber, pairs, ipairs, pcall
 
 local C = ffi.C
-local ctx              -- struct sluice_context *; nil: nothing is bounded
+local ctx = require("sluice.context").ctx -- nil: nothing is bounded
 
 local LONG = 256       -- bytes or elements: less is no work
 local REP_MAX, MOVE_MAX, DEPTH_MAX = 1048576, 1000000, 100
@@ -250,11 +250,6 @@ function M.open(host)
     if type(v) == "table" then library[name] = front(name, v) end
   end
   return library
-end
-
----@param context userdata struct sluice_context *
-function M.start(context)
-  ctx = context
 end
 
 M.spend, M.over = spend, over

@@ -108,13 +108,8 @@ static bool is_last_key(const struct sluice_context *c, const char *key, size_t 
 static enum ffi_refusal key_text(struct sluice_context *c, const char *key,
                                  size_t n, struct str *out)
 {
-    char *text;
+    char *text = arena_alloc(c->batch->arena, quote_bound(n));
 
-    if (is_last_key(c, key, n)) {
-        *out = (struct str){c->key, c->key_len};
-        return 0;
-    }
-    text = arena_alloc(c->batch->arena, quote_bound(n));
     if (text == NULL) {
         return FFI_NO_ROOM;
     }
@@ -131,18 +126,21 @@ static int set(struct sluice_context *c, struct sluice_event *view,
                const char *key, size_t n, struct str json, enum edit_how how)
 {
     struct event *ev = event_of(view);
-    enum ffi_refusal why;
-    struct str name;
+    struct str name = {c->key, c->key_len};
 
-    if (n > PATH_BYTES_MAX) {
-        return FFI_KEY_LONG;
-    }
-    if (!is_last_key(c, key, n) && !path_is_plain((struct str){key, n})) {
-        return ffi_set_path(c, ev, (struct str){key, n}, json);
-    }
-    why = key_text(c, key, n, &name);
-    if (why != 0) {
-        return (int)why;
+    if (UNLIKELY(!is_last_key(c, key, n))) {
+        enum ffi_refusal why;
+
+        if (n > PATH_BYTES_MAX) {
+            return FFI_KEY_LONG;
+        }
+        if (!path_is_plain((struct str){key, n})) {
+            return ffi_set_path(c, ev, (struct str){key, n}, json);
+        }
+        why = key_text(c, key, n, &name);
+        if (why != 0) {
+            return (int)why;
+        }
     }
     if (edit_put(c->batch, ev, name, json, how)) {
         return 0;

@@ -138,7 +138,7 @@ static void push_host(lua_State *L, bool reading)
 
 bool state_preload(lua_State *L, struct err *e)
 {
-    static const char *const names[] = {"words", "suggest", "source", "values",
+    static const char *const names[] = {"context", "words", "suggest", "source", "values",
                                         "describe", "foresee", "sinks", "routes", "kept",
                                         "handles", "slips", "advice", "library", "moved",
                                         "plain", "loader",
@@ -197,21 +197,29 @@ static void push_declarations(lua_State *L)
     luaL_pushresult(&b);
 }
 
-/* hooks.start(context, declarations, host); the hooks module and the host's
- * table stay on the stack. */
+/* context.start(context, declarations), then hooks.start(host); the hooks module and
+ * the host's table stay on the stack. */
 static bool start_hooks(struct policy_state *s, bool reading, struct err *e)
 {
     lua_State *L = s->L;
 
+    if (!require(L, "sluice.context", e)) {
+        return false;
+    }
+    lua_getfield(L, -1, "start");
+    lua_remove(L, -2);
+    lua_pushlightuserdata(L, &s->context);
+    push_declarations(L);
+    if (lua_pcall(L, 2, 0, 0) != 0) {
+        return err_set(e, "%s", lua_tostring(L, -1));
+    }
     if (!require(L, "sluice.hooks", e)) {
         return false;
     }
     push_host(L, reading);
     lua_getfield(L, -2, "start");
-    lua_pushlightuserdata(L, &s->context);
-    push_declarations(L);
-    lua_pushvalue(L, -4);
-    if (lua_pcall(L, 3, 0, 0) != 0) {
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 0, 0) != 0) {
         return err_set(e, "%s", lua_tostring(L, -1));
     }
     lua_getfield(L, -2, "on_events");

@@ -1,0 +1,39 @@
+-- context: what hooks share with C. It is made before the modules that use it are
+-- loaded: what a function's upvalue has been from the beginning is a constant to the
+-- compiler, while one that is set later is read and checked in each trace.
+--
+-- Where there is no C, as in the specs, M has only start.
+
+local ffi = require "ffi"
+
+local M = {}
+
+-- A member without a name: there is a size, and nothing to be named.
+local opaque = [[
+struct sluice_event { int32_t :32; };
+struct sluice_request { int32_t :32; };
+]]
+
+---@param context lightuserdata struct sluice_context *
+---@param declarations string C text of event.h, ffi.h and library.h
+function M.start(context, declarations)
+  local C = ffi.C
+  ffi.cdef(declarations)
+  ffi.cdef(opaque)
+  assert(C.SLUICE_FFI_VERSION == 1, "another version of ffi.h")
+  M.ctx = ffi.cast("struct sluice_context *", context)
+  M.event_ptr = ffi.typeof("struct event *")
+  M.view_ptr = ffi.typeof("struct sluice_event *")
+  M.event_type = ffi.typeof("struct sluice_event")
+  -- A symbol that was never looked up ends a trace that needs it.
+  for name in declarations:gmatch("[%s%*](sluice_[%w_]+)%(") do
+    local _ = C[name]
+  end
+end
+
+---A place where C puts what it has found.
+function M.scratch()
+  return M.ctx and ffi.new("struct sluice_value")
+end
+
+return M
