@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "base/word.h"
 
 enum { ESCAPE_MAX = 6 };
 
@@ -62,16 +63,36 @@ static bool is_command(enum text_for to, const char *p, size_t n)
            (unsigned char)p[1] < 0xA0 && to != TEXT_PLAIN && to != TEXT_JSON;
 }
 
+/* The same of eight bytes: whether none is special. */
+static bool is_plain_word(const char *p)
+{
+    uint64_t v = word_at(p);
+
+    return !word_has_high(v) && !word_has_less(v, 0x20) && !word_has(v, '"') &&
+           !word_has(v, '\\') && !word_has(v, 0x7F);
+}
+
 /* Bytes from p on that every target takes as they are. */
 static size_t plain_run(const char *p, size_t n)
 {
     size_t i = 0;
 
+    while (n - i >= WORD_BYTES && is_plain_word(p + i)) {
+        i += WORD_BYTES;
+    }
+    if (i > 0 && n - i < WORD_BYTES && is_plain_word(p + n - WORD_BYTES)) {
+        return n; /* with bytes that were looked at already */
+    }
     while (i < n && (unsigned char)p[i] < 0x80 &&
            !is_special((unsigned char)p[i])) {
         i++;
     }
     return i;
+}
+
+bool text_is_plain(struct str text)
+{
+    return plain_run(text.p, text.n) == text.n;
 }
 
 size_t text_write(enum text_for to, struct str text, char *out, size_t room)

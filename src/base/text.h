@@ -27,6 +27,10 @@ static inline size_t text_bound(size_t n)
     return 6 * n;
 }
 
+/* Whether every target takes text as it is: ASCII without a control character, a
+ * quotation mark or a backslash. False also says nothing of UTF-8. */
+bool text_is_plain(struct str text);
+
 /* Writes as many whole characters of text as room bytes take; returns the bytes
  * written. No NUL is added. out and text do not overlap. */
 size_t text_write(enum text_for to, struct str text, char *out, size_t room);

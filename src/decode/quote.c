@@ -1,5 +1,7 @@
 #include "decode/quote.h"
 
+#include <string.h>
+
 #include "base/text.h"
 #include "base/utf8.h"
 
@@ -13,6 +15,12 @@ size_t quote_mended(struct str text, char *out)
 
 size_t quote_write(struct str text, char *out)
 {
+    /* Most texts are: looked at once, and copied. */
+    if (text_is_plain(text)) {
+        out[0] = out[text.n + 1] = '"';
+        memcpy(out + 1, text.p, text.n);
+        return text.n + 2;
+    }
     return quote_is_utf8(text) ? quote_mended(text, out) : 0;
 }
 

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/word.h"
+
 enum {
     CHAR_TOKEN = 1,  /* RFC 9110, 5.6.2: tchar */
     CHAR_TARGET = 2, /* visible ASCII but '#', which no target has */
@@ -20,4 +22,12 @@ extern const uint8_t http_chars[256];
 static inline bool char_is(char c, unsigned classes)
 {
     return (http_chars[(unsigned char)c] & classes) != 0;
+}
+
+/* Whether the WORD_BYTES bytes at p are all of CHAR_VALUE; false also for a tab. */
+static inline bool chars_are_value(const char *p)
+{
+    uint64_t v = word_at(p);
+
+    return !word_has_less(v, 0x20) && !word_has(v, 0x7F);
 }

@@ -1,5 +1,8 @@
 #include "http/head.h"
 
+#include <string.h>
+
+#include "base/attr.h"
 #include "http/chars.h"
 
 enum {
@@ -42,12 +45,38 @@ bool head_has_method(const struct head *h)
     return h->state >= TARGET_FIRST;
 }
 
-static size_t skip(const char *p, size_t i, size_t n, unsigned classes)
+static ALWAYS_INLINE size_t skip(const char *p, size_t i, size_t n, unsigned classes)
 {
     while (i < n && char_is(p[i], classes)) {
         i++;
     }
     return i;
+}
+
+static size_t skip_value(const char *p, size_t i, size_t n)
+{
+    while (n - i >= WORD_BYTES && chars_are_value(p + i)) {
+        i += WORD_BYTES;
+    }
+    return skip(p, i, n, CHAR_VALUE);
+}
+
+/* Behind the headers that are there as a whole, which are most. The line at which this
+ * ends is read state by state. */
+static size_t skip_lines(const char *p, size_t i, size_t n)
+{
+    for (;;) {
+        size_t at = skip(p, i, n, CHAR_TOKEN);
+
+        if (at == i || at == n || p[at] != ':') {
+            return i;
+        }
+        at = skip_value(p, at + 1, n);
+        if (n - at < 2 || p[at] != '\r' || p[at + 1] != '\n') {
+            return i;
+        }
+        i = at + 2;
+    }
 }
 
 /* A version's byte: "HTTP/1.1". */
@@ -116,7 +145,13 @@ size_t head_feed(struct head *h, const char *p, size_t n, enum head_result *r)
         } else if (h->state == TARGET) {
             i = skip(p, i, n, CHAR_TARGET);
         } else if (h->state == VALUE) {
-            i = skip(p, i, n, CHAR_VALUE);
+            i = skip_value(p, i, n);
+        } else if (h->state == NAME_FIRST) {
+            i = skip_lines(p, i, n);
+        } else if (h->state == VERSION && h->n == 0 && n - i >= 8 &&
+                   memcmp(p + i, "HTTP/1.1", 8) == 0) {
+            i += 8;
+            h->state = LINE_CR;
         }
         if (i == n) {
             break;

@@ -290,6 +290,23 @@ static void join(struct parse *p, uint32_t i, bool gone[PARSE_HEADERS_MAX])
     to->value_n = (uint32_t)n;
 }
 
+/* False: no two names are equal. */
+static bool may_repeat(const struct parse *p)
+{
+    uint64_t seen = 0;
+
+    for (uint32_t i = 0; i < p->n_headers; i++) {
+        const struct place *h = &p->headers[i];
+        uint64_t bit = UINT64_C(1) << ((h->name_n + 5u * (p->text[h->name] & 0x1Fu)) & 63);
+
+        if ((seen & bit) != 0) {
+            return true;
+        }
+        seen |= bit;
+    }
+    return false;
+}
+
 /* Headers that are there twice become one list. */
 static void merge(struct parse *p)
 {
@@ -332,7 +349,9 @@ static enum parse_result end_head(struct parse *p)
     chunked_reset(&p->chunks);
     h.sound_host = h.framing.n_hosts == 1 ? target_host(h.framing.host)
                                           : h.framing.n_hosts == 0;
-    merge(p); /* may move the texts */
+    if (may_repeat(p)) {
+        merge(p); /* may move the texts */
+    }
     h.framing.host = (struct str){NULL, 0};
     p->method = http_method_str((enum http_method)p->hp.method);
     h.method = str_of(p->method);

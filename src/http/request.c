@@ -237,13 +237,11 @@ void request_refuse_for(struct conn *c, struct http_error e)
 
 /* The value of a header, {NULL, 0}: there is none. */
 static struct str header(const struct http_server *s, uint32_t n,
-                         const char *name)
+                         struct str name)
 {
-    size_t len = strlen(name);
-
     for (uint32_t i = 0; i < n; i++) {
-        if (s->headers[i].name.n == len &&
-            strncasecmp(s->headers[i].name.p, name, len) == 0) {
+        if (s->headers[i].name.n == name.n &&
+            strncasecmp(s->headers[i].name.p, name.p, name.n) == 0) {
             return s->headers[i].value;
         }
     }
@@ -265,7 +263,7 @@ bool request_view(struct conn *c, struct http_view *v)
                             .n_headers = parse_headers(c->parse, s->headers),
                             .content_length = r == NULL ? 0 : r->length,
                             .peer = str_of(c->peer)};
-    v->content_type = header(s, v->n_headers, "content-type");
+    v->content_type = header(s, v->n_headers, STR("content-type"));
     return target_split(v->method, parse_target(c->parse), &v->path, &v->query);
 }
 
@@ -303,8 +301,8 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
 {
     struct http_server *s = c->server;
     struct http_request *r = c->current;
-    struct str encoding = header(s, v->n_headers, "content-encoding");
-    struct str expect = header(s, v->n_headers, "expect");
+    struct str encoding = header(s, v->n_headers, STR("content-encoding"));
+    struct str expect = header(s, v->n_headers, STR("expect"));
 
     /* A client that waits for 100 may or may not send its body when it is refused. */
     r->want_100 = equals(expect, "100-continue") && r->length > 0 && !r->old;

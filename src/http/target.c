@@ -27,18 +27,22 @@ static bool is_port(struct str digits)
 /* A name of reg-name's characters, as most hosts are, or an IPv4 address. */
 static bool is_name(struct str name)
 {
-    for (size_t i = 0; i < name.n; i++) {
-        if (char_is(name.p[i], CHAR_HOST)) {
-            continue;
+    size_t i = 0;
+
+    for (;;) {
+        while (i < name.n && char_is(name.p[i], CHAR_HOST)) {
+            i++;
+        }
+        if (i == name.n) {
+            return i > 0;
         }
         if (name.p[i] != '%' || i + 2 >= name.n ||
             !char_is(name.p[i + 1], CHAR_HEX) ||
             !char_is(name.p[i + 2], CHAR_HEX)) {
             return false;
         }
-        i += 2;
+        i += 3;
     }
-    return name.n > 0;
 }
 
 static bool is_ipv6(struct str text)

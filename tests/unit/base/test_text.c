@@ -126,12 +126,40 @@ static void quotes_a_log_value_that_is_cut_inside_a_character(void **state)
                         "\"abcde\\\"\"");
 }
 
+/* Long texts are looked at in words. */
+static void escapes_a_byte_at_any_place_of_a_long_text(void **state)
+{
+    static const char letters[] = "abcdefghijklmnopqrst";
+    const size_t n = sizeof letters - 1;
+
+    (void)state;
+    for (unsigned c = 0; c < 0x80; c++) {
+        for (size_t at = 0; at < n; at++) {
+            char text[sizeof letters], one[8], expected[32], out[160];
+            size_t k, m;
+
+            memcpy(text, letters, sizeof letters);
+            text[at] = (char)c;
+            k = text_write(TEXT_JSON, (struct str){text + at, 1}, one, sizeof one);
+            memcpy(expected, letters, at);
+            memcpy(expected + at, one, k);
+            memcpy(expected + at + k, letters + at + 1, n - at - 1);
+            m = text_write(TEXT_JSON, (struct str){text, n}, out, sizeof out);
+            assert_int_equal(m, n - 1 + k);
+            assert_memory_equal(out, expected, m);
+            assert_int_equal(text_is_plain((struct str){text, n}),
+                             c >= 0x20 && c != '"' && c != '\\' && c != 0x7F);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escapes_what_its_target_wants),
         cmocka_unit_test(cuts_between_characters_and_escapes),
         cmocka_unit_test(cuts_no_character),
+        cmocka_unit_test(escapes_a_byte_at_any_place_of_a_long_text),
         cmocka_unit_test(survives_any_bytes),
         cmocka_unit_test(quotes_a_log_value_that_is_cut_inside_a_character)};
 
