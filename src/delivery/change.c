@@ -121,10 +121,15 @@ bool delivery_hung(struct delivery *d)
 
 bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg)
 {
-    if (!d->over) {
+    bool over;
+
+    (void)pthread_mutex_lock(&d->lock);
+    over = d->over;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (!over) {
         mailbox_post(&d->mail, fn, arg);
     }
-    return !d->over;
+    return !over;
 }
 
 /* ---- a new plan ---- */
@@ -263,8 +268,12 @@ static void on_force(void *arg)
 bool delivery_force(struct delivery *d, bool open)
 {
     struct forcing *f;
+    bool has;
 
-    if (d->over || d->ops->force == NULL) {
+    (void)pthread_mutex_lock(&d->lock);
+    has = !d->over && d->ops->force != NULL;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (!has) {
         return false;
     }
     f = mem_alloc(sizeof *f);

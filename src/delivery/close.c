@@ -74,17 +74,46 @@ void delivery_ask_stop(struct delivery *d, uint64_t until_ns)
     }
 }
 
+bool delivery_ended(struct delivery *d)
+{
+    bool over;
+
+    (void)pthread_mutex_lock(&d->lock);
+    over = d->over;
+    (void)pthread_mutex_unlock(&d->lock);
+    return over || latch_wait(&d->ended, 0);
+}
+
+/* Its thread has ended; others may look at d until it is freed. */
+static void note_over(struct delivery *d)
+{
+    (void)pthread_join(d->thread, NULL);
+    (void)pthread_mutex_lock(&d->lock);
+    d->ops = &sink_absent;
+    d->over = true;
+    (void)pthread_mutex_unlock(&d->lock);
+}
+
+bool delivery_halt(struct delivery *d, uint64_t until_ns)
+{
+    if (d->over) {
+        return true;
+    }
+    if (!latch_wait(&d->ended, until_ns)) {
+        return false;
+    }
+    note_over(d);
+    return true;
+}
+
 enum delivery_end delivery_join(struct delivery *d, uint64_t until_ns)
 {
-    bool empty = d->over && d->status.left == 0;
+    bool had_none = d->over, empty;
 
-    if (!d->over) {
-        if (!latch_wait(&d->ended, until_ns)) {
-            return DELIVERY_STUCK;
-        }
-        (void)pthread_join(d->thread, NULL);
-        empty = d->empty;
+    if (!delivery_halt(d, until_ns)) {
+        return DELIVERY_STUCK;
     }
+    empty = had_none ? d->status.left == 0 : d->empty;
     delivery_free(d);
     return empty ? DELIVERY_EMPTY : DELIVERY_LEFT;
 }
@@ -118,9 +147,7 @@ bool delivery_hand_over(struct delivery *d, int64_t ms)
     if (!latch_wait(&d->ended, d->stop_ns + GRACE_MS * 1000000ull)) {
         return false;
     }
-    (void)pthread_join(d->thread, NULL);
+    note_over(d);
     close_delivery(d);
-    d->ops = &sink_absent;
-    d->over = true;
     return true;
 }

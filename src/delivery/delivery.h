@@ -4,7 +4,10 @@
  *
  *   delivery_start -> delivery_apply* -> delivery_stop
  *
- * All calls come from the supervisor; the thread has its own libev loop.
+ * All calls come from one thread, and some from a second one that only looks or asks
+ * while d is kept for it: delivery_status, delivery_post, delivery_force,
+ * delivery_replay_begin, delivery_replay_status, delivery_ended, delivery_ask_stop. The
+ * delivery's own thread has its own libev loop.
  */
 #pragma once
 
@@ -92,6 +95,10 @@ enum delivery_end { DELIVERY_EMPTY = 0, DELIVERY_LEFT, DELIVERY_STUCK };
  * what is in hand), persists, ends the thread. Does not wait. */
 void delivery_ask_stop(struct delivery *d, uint64_t until_ns);
 enum delivery_end delivery_join(struct delivery *d, uint64_t until_ns) MUST_USE;
+/* The same, and d is not freed: delivery_free may follow. False: stuck. */
+bool delivery_halt(struct delivery *d, uint64_t until_ns) MUST_USE;
+/* Whether it has no thread, or one that has ended. Any thread. */
+bool delivery_ended(struct delivery *d);
 
 /* Both: waits for at most flush_ms and two seconds. */
 enum delivery_end delivery_stop(struct delivery *d, int64_t flush_ms);

@@ -300,15 +300,19 @@ static void on_begin(void *arg)
 
 bool delivery_replay_begin(struct delivery *d, bool dry, struct err *e)
 {
+    const struct sink_ops *ops;
     struct asked *a;
     bool runs;
 
-    if (d->over || d->ops == &sink_absent) {
+    (void)pthread_mutex_lock(&d->lock);
+    ops = d->over ? &sink_absent : d->ops;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (ops == &sink_absent) {
         return err_set(e, "this sink can't deliver now: see its words in /status");
     }
-    if (d->ops->keep != BATCH_KEEP_ENTRIES) {
+    if (ops->keep != BATCH_KEEP_ENTRIES) {
         return err_set(e, "a %s sink refuses no events, so it has no dead letters",
-                       d->ops->kind);
+                       ops->kind);
     }
     (void)pthread_mutex_lock(&d->lock);
     runs = d->status.replay.state == DELIVERY_REPLAY_RUNS;

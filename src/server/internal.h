@@ -4,6 +4,8 @@
 #pragma once
 
 #include <ev.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,6 +14,7 @@
 #include "plan/plan.h"
 #include "policy/policy.h"
 #include "server/policies/versions.h"
+#include "server/sinks/changer.h"
 #include "server/sinks/hooks.h"
 #include "server/sinks/persisted.h"
 #include "server/supervisor.h"
@@ -64,7 +67,12 @@ struct server {
     struct folders *folders;  /* of file sinks: each has one owner */
     const struct kept *kept_before; /* while a policy's sinks are applied */
     bool undoing;             /* a refused policy's changes of the sinks */
-    bool sinks_ahead;         /* they have a policy that is not live yet */
+    bool applying;            /* a policy's sinks, until they may send */
+    bool sinks_ahead;         /* they have a policy that is not live yet, or get it;
+                                 the supervisor's */
+    pthread_mutex_t sinks_lock; /* the table, for those who only look: running.c */
+    struct changer changer;   /* before it starts the supervisor does its work */
+    bool looking, any_held;   /* paused.c: a look at those that are held is under way */
     struct worker **workers;
     int *listen_fds;
     uint32_t n_workers;
@@ -76,6 +84,8 @@ struct server {
     ev_timer look_timer;      /* while a generation retires */
     struct reload *reloading, **reloading_tail; /* the first is under way */
     uint32_t n_reloading;
+    ev_timer late_timer;      /* the first waits for the changer */
+    bool reload_late;         /* for too long: others are refused */
     stats_cell *reloads[RELOAD_ENDS];
     struct trial trial;
     struct watch watch;
@@ -98,13 +108,15 @@ void streams_tell_left(struct server *s); /* at the start: those that nobody rea
 uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
                     struct delivery_stream *out);
 
+/* ---- what the changer's thread does, and the supervisor before it starts ---- */
+
 /* sinks.c: the plan's sinks as threads. False and *e: as before. */
 bool sinks_apply(struct server *s, struct policy *p, const int *ids,
                  int dead_stream, struct err *e) MUST_USE;
 /* The policy is live: what it does not have any more retires. */
 void sinks_retire(struct server *s);
 /* Once no request of an earlier generation is under way, what only such a one could
- * feed retires too. */
+ * feed retires too. The supervisor; the changer does it. */
 void sinks_settle(struct server *s);
 /* What an earlier process left to sinks that p does not have: before the others, for
  * a new one may want the same folder; and again behind them, for what no sink has
@@ -113,27 +125,54 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again,
                    struct err *e) MUST_USE;
 /* Tries to start one that is held. */
 void sinks_revive(struct server *s, struct running_sink *r);
-/* Ends all of them by one deadline. False: a thread hangs, and still uses the spool. */
-bool sinks_stop(struct server *s, uint64_t until_ns) MUST_USE;
-/* ready.c: asks all sinks' threads; done, on the supervisor's thread, gets the name of
- * one that has not answered within 5 s, or NULL. Not called from within. */
+/* One sink of p, number k of its plan. */
+bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *ids,
+                     struct err *e) MUST_USE;
+/* undo.c: the way back from a policy that was refused; before: what KEPT said. */
+void sinks_undo(struct server *s, const struct kept *before);
+
+/* running.c */
+struct running_sink *running_free(struct server *s); /* a free place, or NULL */
+/* r has d from now on; returns what it had, which others may not see any more. */
+struct delivery *running_set(struct server *s, struct running_sink *r,
+                             struct delivery *d);
+void running_clear(struct server *s, struct running_sink *r); /* the place is free */
+void running_retires(struct server *s, struct running_sink *r, bool retires);
+void journal_path(const struct server *s, const char *name, char out[PATH_MAX]);
+bool move_journal(const struct server *s, const char *from, const char *to,
+                  struct err *e);
+/* The sink of c: started, altered, or with the journal of the one that it was. lua is
+ * taken when it succeeds. */
+bool start_or_alter(struct server *s, const struct delivery_conf *c,
+                    struct sink_lua *lua, struct err *e) MUST_USE;
+
+/* The supervisor: ends all of them by one deadline. False: a thread hangs, and still
+ * uses the spool. Not alone: the changer is one of those, and nothing is freed. */
+bool sinks_stop(struct server *s, uint64_t until_ns, bool alone) MUST_USE;
+/* Who is not the changer looks at the table, and asks its deliveries, between these. */
+void sinks_lock(struct server *s);
+void sinks_unlock(struct server *s);
+/* ready.c: asks all sinks' threads, and the changer; done, on the supervisor's thread,
+ * gets what is wrong with one that has not answered within 5 s, or NULL. Not called from
+ * within. */
 typedef void sinks_ready_fn(void *arg, const char *late);
 void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
-struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL */
+struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL; locked */
 
 /* paused.c: sinks that can't start. */
 /* Sinks that wait until their policy is not refused any more begin to send. */
 void sinks_go(struct server *s);
 /* r's delivery does not run: it says why, and is tried again. */
-void held_look(struct server *s); /* soon, at those that are held or end late */
+/* Soon, at those that are held or end late. Any thread. */
+void held_look(struct server *s);
 void held_note(struct server *s, struct running_sink *r, const char *why);
 /* A delivery that keeps r's place takes the place of the one before (NULL: none). */
 bool held_start(struct server *s, struct running_sink *r,
                 const struct delivery_conf *c, const char *why,
                 struct err *e) MUST_USE;
 /* A running delivery in its stead. False and *e: it is held still. */
-bool held_restart(struct running_sink *r, const struct delivery_conf *c,
-                  struct err *e) MUST_USE;
+bool held_restart(struct server *s, struct running_sink *r,
+                  const struct delivery_conf *c, struct err *e) MUST_USE;
 
 /* retired.c: sinks that go. */
 bool sink_in_plan(const struct plan *plan, const char *name);
@@ -167,7 +206,7 @@ struct reload_answer {
     uint64_t live;
     const char *text;         /* for a human: problems, notes */
     const struct policy_report *report; /* the same one by one */
-    const struct server *server;
+    struct server *server;
 };
 struct reload_request {
     enum reload_kind kind;
@@ -179,8 +218,10 @@ struct reload_request {
     void *arg;
 };
 void reloads_init(struct server *s);
-/* False: draining, or too many wait. */
+/* False: draining, too many wait, or the first waits for a disk. */
 bool reload_ask(struct server *s, const struct reload_request *asked) MUST_USE;
+/* Then, when a reload waits for a disk: what to say. */
+void reload_late_text(struct server *s, char *text, size_t bytes);
 /* The loader's thread has ended, before the mailbox is emptied for good. False: not
  * until then (monotonic), it hangs in a read; what it uses must stay. */
 bool reloads_join(struct server *s, uint64_t until_ns);
@@ -206,7 +247,7 @@ bool admin_start(struct server *s, struct err *e) MUST_USE;
 /* status.c: the JSON of /status; free() it. */
 char *status_json(struct server *s);
 char *status_replay(struct delivery *d); /* of its dead letters */
-struct cJSON *status_retiring(const struct server *s); /* sinks that retire */
+struct cJSON *status_retiring(struct server *s); /* sinks that retire */
 
 /* drain.c */
 void drain_begin(struct server *s, const char *cause);

@@ -23,7 +23,7 @@
 #include "sink/folders.h"
 #include "stats/stats.h"
 
-/* What a load is waited for at the end, beside the drain. */
+/* What a load, or a change of the sinks, is waited for at the end, beside the drain. */
 #define LOADER_NS 500000000ull
 /* What workers and sinks are waited for behind the drain. */
 #define STOP_GRACE_NS 2000000000ull
@@ -195,13 +195,14 @@ static bool start(struct server *s, struct err *e)
     generations_init(&s->generations, s->n_workers);
     s->live = generation_new(&s->generations, s->fell_back ? "suspect" : "start");
     generation_policy(s->live, s->policy);
+    s->sinks_ahead = true;
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
         !sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
         !sinks_restore(s, s->policy, true, e) ||
         !open_listeners(s, listen, e) || !make_workers(s, e) ||
-        !admin_start(s, e) || !start_workers(s, e)) {
+        !admin_start(s, e) || !start_workers(s, e) || !changer_start(&s->changer, e)) {
         return false;
     }
     s->sinks_ahead = false;
@@ -229,7 +230,7 @@ static bool stop_threads(struct server *s)
 {
     uint64_t now = clock_mono_ns();
     uint64_t until_ns = s->drain_until_ns > now ? s->drain_until_ns : now;
-    bool all = true;
+    bool all = true, alone;
 
     for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
         if (!worker_free(s->workers[i], until_ns + STOP_GRACE_NS)) {
@@ -238,7 +239,15 @@ static bool stop_threads(struct server *s)
             all = false;
         }
     }
-    return sinks_stop(s, until_ns) && all;
+    alone = changer_stop(&s->changer, until_ns + LOADER_NS);
+    if (!alone) {
+        char sink[96];
+
+        (void)changer_late(&s->changer, 0, sink, sizeof sink);
+        log_write(LOG_ERROR, "stuck", "thread=changer sink=%s why=\"its thread does not "
+                                      "end\"", sink);
+    }
+    return sinks_stop(s, until_ns, alone) && all && alone;
 }
 
 /* False: a thread still uses s. */
@@ -381,6 +390,8 @@ int supervisor_run(const struct supervisor_conf *c)
         return EXIT_POLICY;
     }
     mailbox_init(&s->mail, s->loop);
+    changer_init(&s->changer, &s->mail);
+    (void)pthread_mutex_init(&s->sinks_lock, NULL);
     reloads_init(s);
     trial_init(&s->trial, s);
     raise_limits();

@@ -19,6 +19,8 @@
 
 enum { READY_BELOW_PERCENT = 90 };
 
+static const uint64_t LATE_NS = 5000000000u;
+
 static const char BREAKER[] = "/breaker", DROP[] = "/drop", REPLAY[] = "/replay";
 static const char PLAIN_TEXT[] = "Content-Type: text/plain; charset=utf-8\r\n";
 
@@ -113,6 +115,7 @@ static void post_reload(struct server *s, struct http_request *r,
 {
     struct reload_request asked = {
         .cause = "POST", .done = on_reloaded, .arg = r};
+    char late[ERR_TEXT_MAX];
 
     if (query.n == 0) {
         asked.kind = RELOAD_FILE;
@@ -125,8 +128,10 @@ static void post_reload(struct server *s, struct http_request *r,
         return;
     }
     if (!reload_ask(s, &asked)) {
-        answer_text(r, 503, s->draining ? "draining\n"
-                                        : "too many reloads wait\n");
+        reload_late_text(s, late, sizeof late);
+        answer_text(r, 503, s->draining      ? "draining\n"
+                            : s->reload_late ? late
+                                             : "too many reloads wait\n");
     }
 }
 
@@ -147,35 +152,70 @@ static bool sink_path(struct str path, const char *tail, char *name, size_t byte
     return true;
 }
 
-/* The only way in which events are given up: see retired.c. */
-static void post_drop(struct server *s, struct http_request *r, const char *name)
-{
-    struct running_sink *sink = sinks_find(s, name);
+struct dropping {
+    struct server *s;
+    struct http_request *r;
+    char name[96];
     struct delivery_status left;
-    char text[128];
+    int status;
+    const char *text;
+};
+
+static void drop(void *arg) /* the changer's thread */
+{
+    struct dropping *d = arg;
+    struct running_sink *sink = sinks_find(d->s, d->name);
 
     if (sink == NULL) {
-        answer_text(r, 404, "there is no such sink\n");
+        d->status = 404;
+        d->text = "there is no such sink\n";
     } else if (!sink->retiring) {
-        answer_text(r, 409, "this sink is in the policy: take it out first\n");
-    } else {
-        if (!sink_drop(s, sink, "POST", &left)) {
-            answer_text(r, 503, "the sink's thread hangs, nothing was dropped: try "
-                                "again later\n");
-            return;
-        }
-        (void)snprintf(text, sizeof text, "dropped events=%lu bytes=%lu\n",
-                       (unsigned long)left.left, (unsigned long)left.lag_bytes);
-        answer_text(r, 200, text);
+        d->status = 409;
+        d->text = "this sink is in the policy: take it out first\n";
+    } else if (sink_drop(d->s, sink, "POST", &d->left)) {
+        d->status = 200;
     }
+}
+
+static void on_dropped(void *arg)
+{
+    struct dropping *d = arg;
+    char text[128];
+
+    (void)snprintf(text, sizeof text, "dropped events=%lu bytes=%lu\n",
+                   (unsigned long)d->left.left, (unsigned long)d->left.lag_bytes);
+    answer_text(d->r, d->status, d->status == 200 ? text : d->text);
+    free(d);
+}
+
+/* The only way in which events are given up: see retired.c. The request waits, the
+ * listener does not. */
+static void post_drop(struct server *s, struct http_request *r, const char *name)
+{
+    static const char hangs[] = "the sink's thread hangs, nothing was dropped: try "
+                                "again later\n";
+    struct dropping *d;
+    char at[96];
+
+    if (changer_late(&s->changer, LATE_NS, at, sizeof at)) {
+        answer_text(r, 503, "another sink's change waits for a disk, nothing was "
+                            "dropped: try again later\n");
+        return;
+    }
+    d = mem_zalloc(sizeof *d);
+    *d = (struct dropping){.s = s, .r = r, .status = 503, .text = hangs};
+    (void)snprintf(d->name, sizeof d->name, "%s", name);
+    changer_post(&s->changer, drop, on_dropped, d);
 }
 
 static void post_breaker(struct server *s, struct http_request *r,
                          const char *name, struct str query)
 {
-    struct running_sink *sink = sinks_find(s, name);
     bool open = str_eq(query, STR("open"));
+    struct running_sink *sink;
 
+    sinks_lock(s);
+    sink = sinks_find(s, name);
     if (sink == NULL) {
         answer_text(r, 404, "there is no such sink\n");
     } else if (!open && !str_eq(query, STR("close"))) {
@@ -187,19 +227,22 @@ static void post_breaker(struct server *s, struct http_request *r,
                   open ? "open" : "closed");
         answer_text(r, 200, open ? "open until it is closed\n" : "closed\n");
     }
+    sinks_unlock(s);
 }
 
 /* POST begins it, DELETE ends it, GET says how far it is: nobody waits for a sink. */
 static void replay_letters(struct server *s, struct http_request *r,
                            const struct http_view *v, const char *name)
 {
-    struct running_sink *sink = sinks_find(s, name);
     bool post = str_eq(v->method, STR("POST"));
     bool stop = str_eq(v->method, STR("DELETE"));
     bool dry = str_eq(v->query, STR("dry-run"));
     char text[ERR_TEXT_MAX + 8];
+    struct running_sink *sink;
     struct err e;
 
+    sinks_lock(s);
+    sink = sinks_find(s, name);
     if (sink == NULL) {
         answer_text(r, 404, "there is no such sink\n");
     } else if (v->query.n > 0 && !(post && dry)) {
@@ -211,6 +254,7 @@ static void replay_letters(struct server *s, struct http_request *r,
     } else {
         answer_json(r, post || stop ? 202 : 200, status_replay(sink->delivery));
     }
+    sinks_unlock(s);
 }
 
 static bool is_get(const struct http_view *v)

@@ -153,10 +153,11 @@ static void add_hedge(cJSON *sink, const struct delivery_status *d)
     }
 }
 
-static cJSON *sinks(const struct server *s)
+static cJSON *sinks(struct server *s)
 {
     cJSON *list = cJSON_CreateArray();
 
+    sinks_lock(s);
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct delivery_status d;
         cJSON *o;
@@ -183,13 +184,15 @@ static cJSON *sinks(const struct server *s)
         add_hedge(o, &d);
         (void)cJSON_AddItemToArray(list, o);
     }
+    sinks_unlock(s);
     return list;
 }
 
-cJSON *status_retiring(const struct server *s)
+cJSON *status_retiring(struct server *s)
 {
     cJSON *list = cJSON_CreateArray();
 
+    sinks_lock(s);
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct delivery_status d;
         cJSON *o;
@@ -207,6 +210,7 @@ cJSON *status_retiring(const struct server *s)
         }
         (void)cJSON_AddItemToArray(list, o);
     }
+    sinks_unlock(s);
     return list;
 }
 

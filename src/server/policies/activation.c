@@ -113,6 +113,26 @@ void takeover_note(struct server *s, bool from_file)
     }
 }
 
+/* The changer. */
+static void on_live(void *arg)
+{
+    struct reload *r = arg;
+    struct server *s = r->s;
+
+    takeover_note(s, r->from == NULL);
+    sinks_retire(s);
+    streams_used(s);
+}
+
+static void on_over(void *arg)
+{
+    struct reload *r = arg;
+
+    r->s->sinks_ahead = false;
+    sinks_settle(r->s);
+    reload_finish(r, RELOAD_OK, "live", report_text(r));
+}
+
 static void went_live(void *arg)
 {
     struct reload *r = arg;
@@ -136,10 +156,7 @@ static void went_live(void *arg)
                    (unsigned long)s->live->number);
     retire(s, old, why);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
-    takeover_note(s, r->from == NULL);
-    sinks_retire(s);
-    streams_used(s);
-    reload_finish(r, RELOAD_OK, "live", report_text(r));
+    reload_change(r, on_live, on_over);
 }
 
 /* ---- a policy on trial ---- */
@@ -204,30 +221,54 @@ static void on_promoted(void *arg)
     went_live(r);
 }
 
-static const char HANGS[] = "sink \"%s\": its thread has not answered for 5 s, and is in "
-                            "a call that does not return (a disk or file system that "
-                            "hangs?); nothing has changed";
-
-/* Streams and sinks are as the new policy says from here on. */
-static void promote(void *arg, const char *late)
+/* The changer: streams and sinks as the new policy says. */
+static void alter(void *arg)
 {
     struct reload *r = arg;
     struct server *s = r->s;
-    struct plan *plan = policy_plan_mutable(r->policy);
-    struct err e;
 
-    if (late != NULL) {
-        (void)err_set(&e, HANGS, late);
-    } else if (streams_open(s, plan, r->ids, &r->dead_stream, &e) &&
-        sinks_apply(s, r->policy, r->ids, r->dead_stream, &e)) {
+    r->altered = streams_open(s, policy_plan(r->policy), r->ids, &r->dead_stream, &r->e) &&
+                 sinks_apply(s, r->policy, r->ids, r->dead_stream, &r->e);
+    if (!r->altered) {
+        streams_restore(s);
+    }
+}
+
+/* Nothing has come of it: they are as before. */
+static void undone(struct server *s)
+{
+    s->sinks_ahead = false;
+    sinks_settle(s);
+}
+
+static void cant_promote(struct reload *r, const char *why)
+{
+    (void)snprintf(r->why, sizeof r->why, "it can't go live: %.200s", why);
+    settle(r, false, on_dropped);
+}
+
+static void on_altered_trial(void *arg)
+{
+    struct reload *r = arg;
+
+    if (r->altered) {
         settle(r, true, on_promoted);
         return;
     }
-    if (late == NULL) {
-        streams_restore(s);
+    undone(r->s);
+    cant_promote(r, r->e.text);
+}
+
+static void promote(void *arg, const char *late)
+{
+    struct reload *r = arg;
+
+    if (late != NULL) {
+        cant_promote(r, late);
+        return;
     }
-    (void)snprintf(r->why, sizeof r->why, "it can't go live: %.200s", e.text);
-    settle(r, false, on_dropped);
+    r->s->sinks_ahead = true;
+    reload_change(r, alter, on_altered_trial);
 }
 
 void takeover_promote(struct reload *r)
@@ -294,16 +335,10 @@ static bool canary_streams(struct reload *r, const struct plan *plan,
     return true;
 }
 
-static void try(struct reload *r, const struct plan *plan)
+static void begin_trial(struct reload *r, bool canary)
 {
     struct server *s = r->s;
-    bool canary = plan->trial.kind == TRIAL_CANARY;
-    struct err e;
 
-    if (canary && !canary_streams(r, plan, &e)) {
-        reload_refuse(r, RELOAD_NEEDS_RESTART, e.text);
-        return;
-    }
     supersede(r);
     bindings_make(s, r->generation, r->states, canary ? r->ids : NULL,
                   r->dead_stream);
@@ -313,29 +348,35 @@ static void try(struct reload *r, const struct plan *plan)
     }
 }
 
+static void alter_canary(void *arg) /* the changer */
+{
+    struct reload *r = arg;
+
+    r->altered = canary_streams(r, policy_plan(r->policy), &r->e);
+}
+
+static void on_altered_canary(void *arg)
+{
+    struct reload *r = arg;
+
+    undone(r->s);
+    if (r->altered) {
+        begin_trial(r, true);
+    } else {
+        reload_refuse(r, RELOAD_NEEDS_RESTART, r->e.text);
+    }
+}
+
 /* ---- a policy for all requests ---- */
 
-/* All that it needs answers: from here on it is quick. */
-static void apply(void *arg, const char *late)
+static void on_altered(void *arg)
 {
     struct reload *r = arg;
     struct server *s = r->s;
-    struct plan *plan = policy_plan_mutable(r->policy);
-    struct err e;
 
-    if (late != NULL) {
-        (void)err_set(&e, HANGS, late);
-        reload_refuse(r, RELOAD_FAILED, e.text);
-        return;
-    }
-    if (r->from == NULL && plan->trial.kind != TRIAL_NONE) {
-        try(r, plan);
-        return;
-    }
-    if (!streams_open(s, plan, r->ids, &r->dead_stream, &e) ||
-        !sinks_apply(s, r->policy, r->ids, r->dead_stream, &e)) {
-        streams_restore(s);
-        reload_refuse(r, RELOAD_FAILED, e.text);
+    if (!r->altered) {
+        undone(s);
+        reload_refuse(r, RELOAD_FAILED, r->e.text);
         return;
     }
     supersede(r);
@@ -343,6 +384,27 @@ static void apply(void *arg, const char *late)
     r->step = (struct worker_step){s->n_workers, went_live, r};
     for (uint32_t i = 0; i < s->n_workers; i++) {
         worker_bind(s->workers[i], r->generation->bindings[i], &r->step);
+    }
+}
+
+/* All that it needs answers: the changer should be quick. */
+static void apply(void *arg, const char *late)
+{
+    struct reload *r = arg;
+    struct server *s = r->s;
+    enum trial_kind kind = policy_plan(r->policy)->trial.kind;
+
+    if (late != NULL) {
+        reload_refuse(r, RELOAD_FAILED, late);
+    } else if (r->from == NULL && kind == TRIAL_SHADOW) {
+        begin_trial(r, false);
+    } else {
+        s->sinks_ahead = true;
+        if (r->from == NULL && kind == TRIAL_CANARY) {
+            reload_change(r, alter_canary, on_altered_canary);
+        } else {
+            reload_change(r, alter, on_altered);
+        }
     }
 }
 

@@ -10,8 +10,10 @@
  *   needs_restart        listen, workers, the spool's place   ── restart ────┤
  *     ├── canary, shadow ─► worker_try × N ─► trial_begin ── drop ► retires  │
  *     │                        promote ─┐                                    │
- *   streams_open  ◄─────────────────────┘ new streams get their segments     │
+ *     │ the changer            ◄─────────┘                                    │
+ *   streams_open         new streams get their segments                       │
  *   sinks_apply          sinks opened, altered, stopped       ── error ──────┤
+ *     │ the supervisor                                                       │
  *   worker_bind × N      each worker between two requests                    │
  *     │ the last has it                                                      │
  *   live; the one before retires                    nothing changed: refused ┘
@@ -35,6 +37,8 @@
 #include "stats/stats.h"
 
 enum { WAITING_MAX = 16, LOADER_NICE = 5 };
+
+static const double LATE_S = 10.; /* a journal that is handed over may take 7 */
 
 /* What a reload comes to, in answers and metrics. */
 static const char *const ends[RELOAD_ENDS] = {"live", "refused", "canary",
@@ -78,6 +82,7 @@ void reload_finish(struct reload *r, enum reload_result result,
                               .report = &r->report,
                               .server = s};
 
+    s->reload_late = false;
     count_result(s, status);
     r->asked.done(r->asked.arg, &a);
     s->reloading = r->next;
@@ -87,6 +92,90 @@ void reload_finish(struct reload *r, enum reload_result result,
     s->n_reloading--;
     reload_free(r);
     begin(s);
+}
+
+/* ---- a change that takes long ---- */
+
+/* The log has it, for nobody waits any more. */
+static void on_late_done(void *arg, const struct reload_answer *a)
+{
+    (void)arg;
+    (void)a;
+}
+
+static void answer_late(struct reload *r, const char *text)
+{
+    const struct reload_answer a = {.result = RELOAD_BUSY,
+                                    .status = "waits",
+                                    .live = r->s->live->number,
+                                    .text = text,
+                                    .report = &r->report,
+                                    .server = r->s};
+
+    r->asked.done(r->asked.arg, &a);
+    r->asked.done = on_late_done;
+}
+
+/* The first in line goes on, and can't be called back; those behind it are refused. */
+static void on_late(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct server *s = OUTER(t, struct server, late_timer);
+    struct reload *r = s->reloading, *behind = r->next;
+    char sink[96], text[ERR_TEXT_MAX];
+
+    (void)loop;
+    (void)events;
+    (void)changer_late(&s->changer, 0, sink, sizeof sink);
+    log_write(LOG_ERROR, "reload_waits",
+              "generation=%lu sink=%s why=\"a call does not return: its disk or file "
+              "system hangs?\"",
+              (unsigned long)r->generation->number, sink[0] == '\0' ? "-" : sink);
+    reload_late_text(s, text, sizeof text);
+    s->reload_late = true;
+    answer_late(r, text);
+    r->next = NULL;
+    s->reloading_tail = &r->next;
+    while (behind != NULL) {
+        struct reload *next = behind->next;
+
+        answer_late(behind, text);
+        s->n_reloading--;
+        reload_free(behind);
+        behind = next;
+    }
+}
+
+void reload_late_text(struct server *s, char *text, size_t bytes)
+{
+    char sink[96];
+
+    (void)changer_late(&s->changer, 0, sink, sizeof sink);
+    (void)snprintf(text, bytes,
+                   "a reload waits for the disk of sink \"%s\", and goes on by itself "
+                   "once that answers; look at /status, and reload again then\n",
+                   sink);
+}
+
+static void on_changed(void *arg)
+{
+    struct reload *r = arg;
+
+    ev_timer_stop(r->s->loop, &r->s->late_timer);
+    r->changed(r);
+}
+
+void reload_change(struct reload *r, changer_fn *run, changer_fn *done)
+{
+    struct server *s = r->s;
+
+    r->changed = done;
+    r->altered = false;
+    (void)err_set(&r->e, "the server ends");
+    if (!s->reload_late) {
+        ev_timer_init(&s->late_timer, on_late, LATE_S, 0.);
+        ev_timer_start(s->loop, &s->late_timer);
+    }
+    changer_post(&s->changer, run, on_changed, r);
 }
 
 void reload_refuse(struct reload *r, enum reload_result result, const char *why)
@@ -106,25 +195,23 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
 }
 
 /* The very text that a worker did not come back from. */
-static bool is_suspect(const struct reload *r, char *why, size_t why_bytes)
+static void look_for_suspect(struct reload *r)
 {
     struct suspect x;
 
     if (!suspect_read(r->s->spool_dir, &x) ||
-        strcmp(x.hash, r->generation->hash) != 0) {
-        return false;
+        strcmp(x.hash, policy_plan(r->policy)->hash) != 0) {
+        return;
     }
-    (void)snprintf(why, why_bytes,
+    (void)snprintf(r->suspect, sizeof r->suspect,
                    "a worker did not come back from this very policy, in the hook "
                    "of %s that begins in %s:%d: change it, or remove %s/suspect",
                    x.route, x.file, x.line, r->s->spool_dir);
-    return true;
 }
 
 static void on_loaded(void *arg)
 {
     struct reload *r = arg;
-    char why[1024];
 
     /* Posting was the last that the thread did. */
     (void)reloads_join(r->s, UINT64_MAX / 2);
@@ -137,8 +224,8 @@ static void on_loaded(void *arg)
         reload_refuse(r, RELOAD_BAD_POLICY, r->report.text);
     } else if (r->e.text[0] != '\0') {
         reload_refuse(r, RELOAD_FAILED, r->e.text);
-    } else if (r->from == NULL && is_suspect(r, why, sizeof why)) {
-        reload_refuse(r, RELOAD_CONFLICT, why);
+    } else if (r->suspect[0] != '\0') {
+        reload_refuse(r, RELOAD_CONFLICT, r->suspect);
     } else {
         takeover_apply(r);
     }
@@ -189,6 +276,9 @@ static void *load(void *arg)
     }
     if (r->policy != NULL && r->e.text[0] == '\0') {
         keep(r);
+    }
+    if (r->policy != NULL && r->from == NULL) {
+        look_for_suspect(r);
     }
     mailbox_post(&s->mail, on_loaded, r);
     return NULL;
@@ -276,7 +366,7 @@ bool reload_ask(struct server *s, const struct reload_request *asked)
 {
     struct reload *r;
 
-    if (s->draining || s->n_reloading >= WAITING_MAX) {
+    if (s->draining || s->reload_late || s->n_reloading >= WAITING_MAX) {
         return false;
     }
     r = mem_zalloc(sizeof *r);

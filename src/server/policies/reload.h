@@ -23,17 +23,25 @@ struct reload {
     struct policy_state **states; /* one a worker */
     struct policy_report report;
     struct policy_state *judge;   /* of a canary; NULL: none */
-    struct err e;                 /* why there are no states */
+    struct err e;                 /* why there are no states; of the changer, why not */
+    char suspect[1024];           /* why it may not go live: its hash is a suspect's */
     /* The supervisor's. */
     int ids[PLAN_STREAMS_MAX];
     int dead_stream;
     char why[256];                /* a trial is dropped */
     struct worker_step step;      /* of the workers, towards the next stage */
+    /* The changer's. */
+    bool altered;
+    void (*changed)(void *arg);   /* what follows it; NULL: it is not at it */
 };
 
 /* Answers who asked, frees r, and lets the next one begin. text is for a human. */
 void reload_finish(struct reload *r, enum reload_result result,
                    const char *status, const char *text);
+
+/* run(r) on the changer's thread, done(r) on the supervisor's. When it takes long, who
+ * asked and those behind it are answered, and it goes on. */
+void reload_change(struct reload *r, changer_fn *run, changer_fn *done);
 
 /* The same for a generation that nothing comes of. */
 void reload_refuse(struct reload *r, enum reload_result result, const char *why);

@@ -24,15 +24,11 @@ static void end_late(struct server *s, struct running_sink *r)
     }
 }
 
-static void on_look(struct ev_loop *loop, ev_timer *t, int events)
+static void look(void *arg) /* the changer's thread */
 {
-    struct server *s = OUTER(t, struct server, held_timer);
-    bool any = false;
+    struct server *s = arg;
 
-    (void)events;
-    if (s->sinks_ahead) {
-        return;
-    }
+    s->any_held = false;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
 
@@ -40,13 +36,36 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
             end_late(s, r);
         }
         if (r->delivery != NULL && r->held) {
+            changer_at(&s->changer, r->name);
             sinks_revive(s, r);
         }
-        any |= r->delivery != NULL && (r->held || r->handing || r->ending);
+        s->any_held |= r->delivery != NULL && (r->held || r->handing || r->ending);
     }
-    if (!any) {
-        ev_timer_stop(loop, t);
+}
+
+static void on_looked(void *arg)
+{
+    struct server *s = arg;
+
+    s->looking = false;
+    if (s->any_held) {
+        ev_timer_set(&s->held_timer, LOOK_S, 0.);
+        ev_timer_start(s->loop, &s->held_timer);
     }
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct server *s = OUTER(t, struct server, held_timer);
+
+    (void)events;
+    if (s->sinks_ahead) {
+        ev_timer_set(t, LOOK_S, 0.);
+        ev_timer_start(loop, t);
+        return;
+    }
+    s->looking = true;
+    changer_post(&s->changer, look, on_looked, s);
 }
 
 void sinks_go(struct server *s)
@@ -58,12 +77,19 @@ void sinks_go(struct server *s)
     }
 }
 
-void held_look(struct server *s)
+static void on_held(void *arg)
 {
-    if (!ev_is_active(&s->held_timer)) {
-        ev_timer_init(&s->held_timer, on_look, LOOK_S, LOOK_S);
+    struct server *s = arg;
+
+    if (!s->looking && !ev_is_active(&s->held_timer)) {
+        ev_timer_init(&s->held_timer, on_look, LOOK_S, 0.);
         ev_timer_start(s->loop, &s->held_timer);
     }
+}
+
+void held_look(struct server *s)
+{
+    mailbox_post(&s->mail, on_held, s);
 }
 
 void held_note(struct server *s, struct running_sink *r, const char *why)
@@ -82,13 +108,12 @@ void held_note(struct server *s, struct running_sink *r, const char *why)
 bool held_start(struct server *s, struct running_sink *r,
                 const struct delivery_conf *c, const char *why, struct err *e)
 {
-    struct delivery *before = r->delivery;
+    struct delivery *d = delivery_hold(c, why, e), *before;
 
-    r->delivery = delivery_hold(c, why, e);
-    if (r->delivery == NULL) {
-        r->delivery = before;
+    if (d == NULL) {
         return false;
     }
+    before = running_set(s, r, d);
     if (before != NULL) {
         delivery_free(before);
     }
@@ -96,8 +121,8 @@ bool held_start(struct server *s, struct running_sink *r,
     return true;
 }
 
-bool held_restart(struct running_sink *r, const struct delivery_conf *c,
-                  struct err *e)
+bool held_restart(struct server *s, struct running_sink *r,
+                  const struct delivery_conf *c, struct err *e)
 {
     struct delivery *d = delivery_start(c, e);
 
@@ -105,8 +130,7 @@ bool held_restart(struct running_sink *r, const struct delivery_conf *c,
         delivery_hold_why(r->delivery, e->text); /* its place is still kept */
         return false;
     }
-    delivery_free(r->delivery);
-    r->delivery = d;
+    delivery_free(running_set(s, r, d));
     r->held = false;
     log_write(LOG_INFO, "sink", "sink=%s status=delivering", r->name);
     return true;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "server/internal.h"
 
@@ -16,6 +17,7 @@ struct asking {
     uint32_t refs;               /* answers to come, and the asker */
     bool over;                   /* the asker has its answer */
     bool waits[SINKS_RUNNING_MAX];
+    bool waits_changer;
     uint32_t n_left;
     ev_timer timer;
     sinks_ready_fn *done;
@@ -52,6 +54,24 @@ static void on_answer(void *arg) /* the supervisor's thread */
     }
 }
 
+static void on_changer(void *arg) /* the supervisor's thread */
+{
+    struct asking *a = arg;
+
+    a->waits_changer = false;
+    if (--a->n_left == 0) {
+        finish(a, NULL);
+    }
+    if (--a->refs == 0) {
+        free(a);
+    }
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
 static void on_question(void *arg) /* the sink's */
 {
     struct question *q = arg;
@@ -59,20 +79,43 @@ static void on_question(void *arg) /* the sink's */
     mailbox_post(&q->a->s->mail, on_answer, q);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+/* Who has not answered, and the words for it. */
+static void blame(struct asking *a, char *text, size_t bytes)
 {
-    struct asking *a = OUTER(w, struct asking, timer);
-    char name[96] = "";
+    char sink[96] = "";
 
-    (void)loop;
-    (void)events;
+    (void)changer_late(&a->s->changer, 0, sink, sizeof sink);
+    sinks_lock(a->s);
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         if (a->waits[i]) {
-            (void)snprintf(name, sizeof name, "%s", a->s->sinks[i].name);
+            (void)snprintf(sink, sizeof sink, "%s", a->s->sinks[i].name);
+            a->waits_changer = false;
             break;
         }
     }
-    finish(a, a->n_left == 0 ? NULL : name);
+    sinks_unlock(a->s);
+    (void)snprintf(text, bytes,
+                   a->waits_changer
+                       ? "sink \"%s\": it has been tried again for 5 s, in a call that "
+                         "does not return (a disk or file system that hangs?); nothing "
+                         "has changed"
+                       : "sink \"%s\": its thread has not answered for 5 s, and is in "
+                         "a call that does not return (a disk or file system that "
+                         "hangs?); nothing has changed",
+                   sink);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct asking *a = OUTER(w, struct asking, timer);
+    char text[ERR_TEXT_MAX] = "";
+
+    (void)loop;
+    (void)events;
+    if (a->n_left > 0) {
+        blame(a, text, sizeof text);
+    }
+    finish(a, a->n_left == 0 ? NULL : text);
     if (a->refs == 0) {
         free(a);
     }
@@ -82,7 +125,10 @@ void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg)
 {
     struct asking *a = mem_zalloc(sizeof *a);
 
-    *a = (struct asking){.s = s, .refs = 1, .done = done, .arg = arg};
+    *a = (struct asking){.s = s, .refs = 1, .waits_changer = true, .n_left = 1,
+                         .done = done, .arg = arg};
+    changer_post(&s->changer, nothing, on_changer, a);
+    sinks_lock(s);
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct question *q = mem_alloc(sizeof *q);
 
@@ -94,8 +140,9 @@ void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg)
             free(q);
         }
     }
+    sinks_unlock(s);
     /* No answer is taken before this returns to the loop. */
     a->refs += a->n_left;
-    ev_timer_init(&a->timer, on_timer, a->n_left == 0 ? 0. : READY_S, 0.);
+    ev_timer_init(&a->timer, on_timer, READY_S, 0.);
     ev_timer_start(s->loop, &a->timer);
 }

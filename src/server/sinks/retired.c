@@ -16,7 +16,7 @@
 #include "server/internal.h"
 #include "stats/stats.h"
 
-enum { END_MS = 1000, STOP_GRACE_MS = 2000 };
+enum { END_MS = 1000, STOP_GRACE_MS = 2000, LOOK_US = 10000 };
 
 static const char TAIL[] = ".journal";
 
@@ -41,7 +41,7 @@ static void retire(struct server *s, struct running_sink *r)
     if (!sink_in_plan(plan, r->name)) {
         bool first = !r->retiring;
 
-        r->retiring = true;
+        running_retires(s, r, true);
         delivery_retire(r->delivery, true, s->stream_ids, plan->n_streams);
         delivery_status(r->delivery, &status);
         if (first) {
@@ -57,20 +57,18 @@ static void retire(struct server *s, struct running_sink *r)
 
 void sinks_retire(struct server *s)
 {
-    s->sinks_ahead = false;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         if (s->sinks[i].delivery != NULL) {
+            changer_at(&s->changer, s->sinks[i].name);
             retire(s, &s->sinks[i]);
         }
     }
-    sinks_settle(s);
 }
 
-void sinks_settle(struct server *s)
+static void settle(void *arg)
 {
-    if (s->sinks_ahead || generations_under_way(&s->generations)) {
-        return;
-    }
+    struct server *s = arg;
+
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
         struct delivery_status status;
@@ -80,8 +78,16 @@ void sinks_settle(struct server *s)
         }
         delivery_status(r->delivery, &status);
         if (status.leaving) {
+            changer_at(&s->changer, r->name);
             delivery_retire(r->delivery, r->retiring, NULL, 0);
         }
+    }
+}
+
+void sinks_settle(struct server *s)
+{
+    if (!s->sinks_ahead && !generations_under_way(&s->generations)) {
+        changer_post(&s->changer, settle, NULL, s);
     }
 }
 
@@ -93,10 +99,13 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
     static struct kept kept;
     char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
     uint64_t now = clock_mono_ns();
+    struct delivery *d = r->delivery;
+    struct sink_lua *lua = r->lua;
     struct err e;
 
-    delivery_ask_stop(r->delivery, now);
-    if (delivery_join(r->delivery, now + (uint64_t)ms * 1000000u) == DELIVERY_STUCK) {
+    changer_at(&s->changer, r->name);
+    delivery_ask_stop(d, now);
+    if (!delivery_halt(d, now + (uint64_t)ms * 1000000u)) {
         if (r->ending) {
             return false; /* told before */
         }
@@ -104,9 +113,7 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
                                      "end\"", r->name);
         return false;
     }
-    sink_lua_free(r->lua);
-    (void)snprintf(path, sizeof path, "%s/sinks/%s%s", s->spool_dir, r->name,
-                   TAIL);
+    journal_path(s, r->name, path);
     if (unlink(path) != 0 && errno != ENOENT) {
         (void)err_errno(&e, errno, "%s", path);
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", r->name,
@@ -116,7 +123,9 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
         kept_remove(&kept, r->name);
         (void)!kept_write(&kept, s->spool_dir, NULL, &e);
     }
-    *r = (struct running_sink){.delivery = NULL};
+    running_clear(s, r);
+    delivery_free(d);
+    sink_lua_free(lua);
     return true;
 }
 
@@ -150,7 +159,7 @@ void on_sink_retired(void *arg)
 {
     struct server *s = arg;
 
-    mailbox_post(&s->mail, look, s);
+    changer_post(&s->changer, look, NULL, s);
 }
 
 bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
@@ -189,9 +198,11 @@ static const struct sink_plan *find_plan(const struct plan *plan,
 }
 
 /* Without its plan it holds what it has: that is for a human to decide. */
-static bool restore_absent(struct running_sink *r, struct delivery_conf *c,
-                           const char *why, struct err *e)
+static struct delivery *restore_absent(const struct running_sink *r,
+                                       struct delivery_conf *c, const char *why,
+                                       struct err *e)
 {
+    struct delivery *d;
     char words[ERR_TEXT_MAX + 200], quoted[sizeof words + 16];
     struct plan *none = plan_new();
     struct sink_plan *sink = arena_alloc(&none->arena, sizeof *sink);
@@ -205,17 +216,17 @@ static bool restore_absent(struct running_sink *r, struct delivery_conf *c,
     c->sink = sink;
     c->plan = none;
     c->absent = words;
-    r->delivery = delivery_start(c, e);
+    d = delivery_start(c, e);
     plan_unref(none);
-    if (r->delivery != NULL) {
+    if (d != NULL) {
         log_write(LOG_ERROR, "sink", "sink=%s status=holding why=%s", r->name,
                   log_quote(quoted, sizeof quoted, words));
     }
-    return r->delivery != NULL;
+    return d;
 }
 
-static bool restore_with(struct running_sink *r, struct delivery_conf *c,
-                         struct policy *p, struct err *e)
+static struct delivery *restore_with(struct running_sink *r, struct delivery_conf *c,
+                                     struct policy *p, struct err *e)
 {
     struct plan *plan = policy_plan_mutable(p);
     uint32_t k;
@@ -226,24 +237,21 @@ static bool restore_with(struct running_sink *r, struct delivery_conf *c,
     if (c->sink == NULL) {
         return restore_absent(r, c, "it does not have this sink", e);
     }
-    if (!sink_lua_new(p, k, &r->lua, &c->hooks, e)) {
-        return false;
-    }
-    r->delivery = delivery_start(c, e);
-    return r->delivery != NULL;
+    return sink_lua_new(p, k, &r->lua, &c->hooks, e) ? delivery_start(c, e) : NULL;
 }
 
 /* A delivery for r by the policy that is kept for it. */
-static bool restore_kept(struct server *s, struct running_sink *r, bool known,
-                         struct delivery_conf *c, struct err *e)
+static struct delivery *restore_kept(struct server *s, struct running_sink *r,
+                                     bool known, struct delivery_conf *c,
+                                     struct err *e)
 {
     struct err why = {"the spool does not say which that was"};
     struct policy *p = known ? kept_load(s->spool_dir, r->kept.hash, &why) : NULL;
-    bool ok = p == NULL ? restore_absent(r, c, why.text, e)
-                        : restore_with(r, c, p, e);
+    struct delivery *d = p == NULL ? restore_absent(r, c, why.text, e)
+                                   : restore_with(r, c, p, e);
 
     policy_unref(p);
-    return ok;
+    return d;
 }
 
 /* Its journal or its folder can't be used: it keeps its place. */
@@ -274,22 +282,22 @@ bool sink_restore(struct server *s, struct running_sink *r,
                               .left = true,
                               .retired = on_sink_retired,
                               .arg = s};
-    struct delivery *held = r->delivery;
+    struct delivery *held = r->delivery, *d;
     struct delivery_status status;
     struct err why;
 
-    r->retiring = true;
+    running_retires(s, r, true);
     if (line != NULL && line != &r->kept) {
         r->kept = *line;
     }
-    r->delivery = NULL;
-    if (!restore_kept(s, r, line != NULL, &c, &why)) {
+    d = restore_kept(s, r, line != NULL, &c, &why);
+    if (d == NULL) {
         sink_lua_free(r->lua);
         r->lua = NULL;
-        r->delivery = held;
         return held != NULL ? err_set(e, "%s", why.text)
                             : hold(s, r, &c, why.text, e);
     }
+    (void)running_set(s, r, d);
     if (held != NULL) {
         delivery_free(held);
     }
@@ -304,12 +312,9 @@ bool sink_restore(struct server *s, struct running_sink *r,
 static bool restore(struct server *s, const char *name,
                     const struct kept_sink *line, struct err *e)
 {
-    struct running_sink *r = s->sinks;
+    struct running_sink *r = running_free(s);
 
-    while (r < s->sinks + SINKS_RUNNING_MAX && r->delivery != NULL) {
-        r++;
-    }
-    if (r == s->sinks + SINKS_RUNNING_MAX) {
+    if (r == NULL) {
         return err_set(e, "more than %d sinks have left something",
                        SINKS_RUNNING_MAX);
     }
@@ -364,17 +369,41 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again,
     return ok;
 }
 
-bool sinks_stop(struct server *s, uint64_t until_ns)
+/* The changer hangs, and has the table: nothing is freed, but all is flushed. */
+static void flush_all(struct server *s, uint64_t until_ns)
+{
+    bool ended = false;
+
+    while (!ended && clock_mono_ns() < until_ns) {
+        ended = true;
+        sinks_lock(s);
+        for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+            struct delivery *d = s->sinks[i].delivery;
+
+            ended &= d == NULL || delivery_ended(d);
+        }
+        sinks_unlock(s);
+        (void)usleep(ended ? 0 : LOOK_US);
+    }
+}
+
+bool sinks_stop(struct server *s, uint64_t until_ns, bool alone)
 {
     bool all = true;
 
     if (s->spool != NULL) {
         spool_rest(s->spool);
     }
+    sinks_lock(s);
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         if (s->sinks[i].delivery != NULL) {
             delivery_ask_stop(s->sinks[i].delivery, until_ns);
         }
+    }
+    sinks_unlock(s);
+    if (!alone) {
+        flush_all(s, until_ns + STOP_GRACE_MS * 1000000ull);
+        return false;
     }
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
