@@ -22,6 +22,7 @@
 
 enum {
     WAITERS_MAX = 20000,     /* requests that wait for a commit or a sync */
+    WAITERS_KEPT = 4096,     /* after them: what is more goes back to the heap */
     DELIVERING_MAX = 10000,  /* of these, for sinks */
     SYNCS_MAX = 8,           /* synced streams that one request may touch */
     SAMPLE_EVERY = 64        /* requests between two sampled stage times */
@@ -115,6 +116,7 @@ struct ingest {
     struct waiter *syncing, **syncing_tail; /* until the sync, oldest first */
     struct waiter *free_waiters;
     uint32_t n_waiters;          /* in use */
+    uint32_t n_free_waiters;
     uint32_t n_delivering;       /* of these, for sinks */
     uint64_t pending_since_ns;   /* first pending event; 0: nothing pending */
     uint64_t pending_bytes;

@@ -16,6 +16,7 @@ struct waiter *waiter_get(struct ingest *in)
     in->n_waiters++;
     if (w != NULL) {
         in->free_waiters = w->next;
+        in->n_free_waiters--;
     } else {
         w = mem_alloc(sizeof *w);
     }
@@ -49,9 +50,14 @@ void waiter_put(struct ingest *in, struct waiter *w)
     in->n_delivering -= w->delivering;
     free(w->long_answer);
     w->long_answer = NULL;
+    in->n_waiters--;
+    if (UNLIKELY(in->n_free_waiters >= WAITERS_KEPT)) {
+        free(w);
+        return;
+    }
     w->next = in->free_waiters;
     in->free_waiters = w;
-    in->n_waiters--;
+    in->n_free_waiters++;
 }
 
 char *waiter_text(struct waiter *w, size_t n)
