@@ -49,8 +49,10 @@ bool conn_idle(const struct conn *c)
 
 bool conn_may_parse(const struct conn *c)
 {
+    uint32_t turn = c->server->resumed == NULL ? PIPELINE_MAX : PIPELINE_CROWDED;
+
     return !c->closing && !c->dead && c->n_open < PIPELINE_MAX &&
-           c->n_turn < PIPELINE_MAX && c->out_n - c->out_sent < OUT_MAX_BYTES;
+           c->n_turn < turn && c->out_n - c->out_sent < OUT_MAX_BYTES;
 }
 
 void conn_read_on(struct conn *c)

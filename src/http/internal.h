@@ -27,6 +27,7 @@ enum {
     SCRATCH_BYTES = 256 << 10,   /* read at once: a connection's turn */
     PIPELINE_MAX = 64,           /* requests without an answer, and those of one
                                     turn, a connection */
+    PIPELINE_CROWDED = 8,        /* the same of one turn, while others wait for theirs */
     OUT_MAX_BYTES = 64 << 10,    /* unsent answers before reading pauses */
     DISCARD_BYTES = 256 << 10,   /* rest of a refused body that is read over */
     LINGER_BYTES = 8 << 20,

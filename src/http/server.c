@@ -12,7 +12,8 @@ enum {
     BODIES_LEAST_BYTES = 64 << 20,
     CONNS_KEPT = 1024,       /* pools: what is more goes back to the heap */
     REQUESTS_KEPT = 4096,
-    LATE_MS = 1000           /* sweeps are at most 250 ms apart */
+    LATE_MS = 1000,          /* sweeps are at most 250 ms apart */
+    RESUME_NS = 1000000      /* a loop turn's, for what was read and not yet parsed */
 };
 
 struct http_request *request_get(struct http_server *s)
@@ -229,21 +230,22 @@ static void on_resume(struct ev_loop *loop, ev_idle *w, int events)
 {
     struct http_server *s = OUTER(w, struct http_server, resume);
     struct conn *c;
-    uint32_t n = 0;
+    uint64_t till = clock_mono_ns() + RESUME_NS;
 
     (void)events;
-    for (c = s->resumed; c != NULL; c = c->next_resumed) {
-        n++;
-    }
-    /* One turn each: who has still more goes to the end of the list. A turn may
-     * close any connection, so that the list is looked at anew. */
-    while (n-- > 0 && (c = s->resumed) != NULL) {
+    /* In order, and who has still more goes to the end of the list. Then the sockets
+     * are looked at, so that who asks once waits for no more than this of those who
+     * send without end. A turn may close any connection: the list is looked at anew. */
+    while ((c = s->resumed) != NULL) {
         s->resumed = c->next_resumed;
         if (s->resumed == NULL) {
             s->resumed_tail = &s->resumed;
         }
         c->resumed = false;
         conn_resume(c);
+        if (clock_mono_ns() > till) {
+            break;
+        }
     }
     if (s->resumed == NULL) {
         ev_idle_stop(loop, w);

@@ -108,6 +108,48 @@ describe("the HTTP side", function()
     end
   end)
 
+  it("serves who asks once before the rest of those who pipeline hundreds", function()
+    local FLOODS, EACH = 60, 400
+    local function post(who)
+      local body = ('{"who":"%s"}'):format(who)
+      return ("POST /v1/events HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n%s")
+        :format(#body, body)
+    end
+    s = h.server { policy = h.policy { workers = 1 } }
+    local list = {}
+    for i = 1, FLOODS + 2 do
+      list[i] = h.connect(s.port)
+      list[i]:send(post "hello")
+      assert.equal(202, h.answer(list[i]).status)
+    end
+    s:signal("SIGSTOP")
+    h.wait_for("the server to stand still", function()
+      return h.read("/proc/" .. s.real_pid .. "/status"):match("State:%s*T")
+    end)
+    -- The loop sees sockets in the order of their bytes, or the other way round.
+    list[1]:send(post "once")
+    for i = 2, FLOODS + 1 do list[i]:send(post("many"):rep(EACH)) end
+    list[#list]:send(post "once")
+    s:signal("SIGCONT")
+    h.wait_for("all events", function()
+      return s:metric("sluice_stored_events_total") == #list + FLOODS * EACH + 2
+    end, 60)
+    assert.equal(0, s:stop())
+    local before, most = 0, 0
+    for _, line in ipairs(s:lines()) do
+      if line:find("many", 1, true) then
+        before = before + 1
+      elseif line:find("once", 1, true) then
+        most = math.max(most, before)
+      end
+    end
+    for _, c in ipairs(list) do c:close() end
+    assert.equal(FLOODS * EACH, before)
+    print("# events of others before one's own: " .. most)
+    -- A turn of 64 requests each would be 3,840 of them.
+    assert.is_true(most < 1920, most)
+  end)
+
   it("holds open connections to limits that a reload lowers", function()
     local function policy(server)
       return h.policy { workers = 1, server = server }
