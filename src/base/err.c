@@ -1,5 +1,6 @@
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,5 +33,18 @@ bool err_errno(struct err *e, int errnum, const char *fmt, ...)
     n = strlen(e->text);
     (void)snprintf(e->text + n, sizeof e->text - n, ": %s",
                    strerror_r(errnum, why, sizeof why));
+    return false;
+}
+
+bool err_no_room(const struct err *e)
+{
+    static const int list[] = {ENOSPC, EDQUOT};
+    char why[128];
+
+    for (size_t i = 0; i < N_ELEMS(list); i++) {
+        if (strstr(e->text, strerror_r(list[i], why, sizeof why)) != NULL) {
+            return true;
+        }
+    }
     return false;
 }

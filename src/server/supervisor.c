@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "net/listener.h"
 #include "server/settings.h"
+#include "server/waiting.h"
 #include "server/policies/snapshots.h"
 #include "server/internal.h"
 #include "server/policies/quarantine.h"
@@ -185,6 +186,18 @@ static bool start_workers(struct server *s, struct err *e)
     return ok;
 }
 
+/* For a start that must not use the policy's file; this one can do without. */
+static void keep_policy(const struct server *s)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!snapshots_save(s->spool_dir, s->policy, &e)) {
+        log_write(LOG_WARN, "policy", "status=not_kept why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
 static bool start(struct server *s, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -207,9 +220,7 @@ static bool start(struct server *s, struct err *e)
     }
     s->sinks_ahead = false;
     watch_start(&s->watch, s);
-    if (!snapshots_save(s->spool_dir, s->policy, e)) {
-        return false;
-    }
+    keep_policy(s);
     spool_ready(s->spool);
     streams_used(s);
     streams_tell_left(s);
@@ -369,7 +380,34 @@ static bool load(struct server *s)
     return true;
 }
 
-int supervisor_run(const struct supervisor_conf *c)
+/* What has to be known of a start that is to be tried again. */
+static void note_wait(const struct server *s, const struct err *e, struct waiting *w)
+{
+    const struct plan *plan = policy_plan(s->policy);
+
+    if (w->listen[0] == '\0') {
+        (void)snprintf(w->listen, sizeof w->listen, "%s",
+                       s->conf.listen != NULL ? s->conf.listen : plan->server.listen);
+        (void)snprintf(w->admin, sizeof w->admin, "%s",
+                       s->conf.admin != NULL ? s->conf.admin : plan->admin_listen);
+        (void)snprintf(w->data_dir, sizeof w->data_dir, "%s", s->conf.data_dir);
+    }
+    (void)snprintf(w->why, sizeof w->why, "%s", e->text);
+}
+
+static void unwatch(struct server *s)
+{
+    ev_signal_stop(s->loop, &s->on_hup);
+    ev_signal_stop(s->loop, &s->on_term);
+    ev_signal_stop(s->loop, &s->on_int);
+    ev_timer_stop(s->loop, &s->held_timer);
+    ev_timer_stop(s->loop, &s->look_timer);
+}
+
+enum { EXIT_AGAIN = -1 };
+
+/* EXIT_AGAIN: the disk had no room for the start, and w says what has to be known. */
+static int run_once(const struct supervisor_conf *c, struct waiting *w)
 {
     struct server *s = mem_zalloc(sizeof *s);
     char quoted[ERR_TEXT_MAX + 16];
@@ -399,18 +437,40 @@ int supervisor_run(const struct supervisor_conf *c)
     if (start(s, &e)) {
         (void)ev_run(s->loop, 0);
     } else {
-        log_write(LOG_ERROR, "start", "why=%s",
-                  log_quote(quoted, sizeof quoted, e.text));
-        code = EXIT_SETUP;
+        code = err_no_room(&e) ? EXIT_AGAIN : EXIT_SETUP;
+        note_wait(s, &e, w);
+        if (code == EXIT_SETUP) {
+            log_write(LOG_ERROR, "start", "why=%s",
+                      log_quote(quoted, sizeof quoted, e.text));
+        }
     }
     if (s->exit_code == EXIT_STUCK) {
         return EXIT_STUCK; /* a thread that never comes back is not waited for */
     }
     if (stop(s)) {
+        unwatch(s);
         free(s);
-        log_write(LOG_INFO, "stopped", "exit=%d", code);
-    } else { /* nothing that the thread uses may be freed: the process ends */
+        if (code != EXIT_AGAIN) {
+            log_write(LOG_INFO, "stopped", "exit=%d", code);
+        }
+    } else {
+        code = code == EXIT_AGAIN ? EXIT_SETUP : code; /* nothing that the thread uses may be freed: the process ends */
         log_write(LOG_WARN, "stopped", "exit=%d stuck=true", code);
+    }
+    return code;
+}
+
+int supervisor_run(const struct supervisor_conf *c)
+{
+    static struct waiting w; /* one process has one */
+    int code = run_once(c, &w);
+
+    while (code == EXIT_AGAIN && waiting_for_room(&w)) {
+        code = run_once(c, &w);
+    }
+    if (code == EXIT_AGAIN) {
+        log_write(LOG_INFO, "stopped", "exit=%d", EXIT_OK);
+        code = EXIT_OK;
     }
     return code;
 }

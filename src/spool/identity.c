@@ -72,7 +72,8 @@ static bool write_small(const char *dir, const char *name, const char *text,
     }
     if (rc == ENOSPC || rc == EDQUOT) {
         (void)unlink(next);
-        return n < 32 && overwrite(path, text, n, e);
+        return (n < 32 && overwrite(path, text, n, e)) ||
+               err_errno(e, rc, "%s", next);
     }
     if (rc != 0) {
         return err_errno(e, rc, "%s", next);

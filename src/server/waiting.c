@@ -1,0 +1,179 @@
+#include "server/waiting.h"
+
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "http/http.h"
+#include "net/listener.h"
+
+static const double LOOK_S = 1.;
+/* A start needs no more than some small files and a part of a segment. */
+static const unsigned long long ROOM_BYTES = 1 << 20;
+
+struct waiter {
+    struct waiting *w;
+    struct ev_loop *loop;
+    ev_timer look;
+    ev_signal on_term, on_int, on_hup;
+    bool ends;
+};
+
+static void refuse(void *arg, struct http_request *r, const struct http_view *v)
+{
+    (void)arg;
+    (void)v;
+    http_answer(r, 503, "Retry-After: 5\r\n",
+                STR("{\"error\":\"Service unavailable\",\"code\":\"no_room\","
+                    "\"detail\":\"the server's disk has no room: nothing can be "
+                    "stored\"}"));
+}
+
+static void admin_answer(void *arg, struct http_request *r, const struct http_view *v)
+{
+    static const char plain[] = "Content-Type: text/plain; charset=utf-8\r\n";
+    struct waiter *a = arg;
+    char text[sizeof a->w->why + 64];
+
+    if (str_eq(v->path, STR("/healthz"))) {
+        http_answer(r, 200, plain, STR("ok\n"));
+        return;
+    }
+    (void)snprintf(text, sizeof text, "the start waits for room on the disk: %s\n",
+                   a->w->why);
+    http_answer(r, 503, plain, str_of(text));
+}
+
+static void on_body(void *arg, struct http_request *r, const struct http_view *v)
+{
+    (void)arg;
+    (void)r;
+    (void)v; /* it had its answer */
+}
+
+static void on_abort(void *arg, struct http_request *r)
+{
+    (void)arg;
+    (void)r;
+}
+
+static void on_refusal(void *arg, const struct http_view *v, int status,
+                       const char *code, char *lines)
+{
+    (void)arg;
+    (void)v;
+    (void)status;
+    (void)code;
+    (void)lines;
+}
+
+/* What can't be told is tried. */
+static bool has_room(const char *dir)
+{
+    struct statvfs st;
+
+    return statvfs(dir, &st) != 0 ||
+           (unsigned long long)st.f_bavail * st.f_frsize >= ROOM_BYTES;
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct waiter *a = OUTER(t, struct waiter, look);
+
+    (void)events;
+    if (has_room(a->w->data_dir)) {
+        ev_break(loop, EVBREAK_ALL);
+    }
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *sig, int events)
+{
+    struct waiter *a = sig->data;
+
+    (void)events;
+    a->ends = sig->signum != SIGHUP;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void watch(struct waiter *a)
+{
+    ev_signal *all[] = {&a->on_term, &a->on_int, &a->on_hup};
+    const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+    for (size_t i = 0; i < N_ELEMS(all); i++) {
+        ev_signal_init(all[i], on_signal, signals[i]);
+        all[i]->data = a;
+        ev_signal_start(a->loop, all[i]);
+    }
+    ev_timer_init(&a->look, on_look, LOOK_S, LOOK_S);
+    ev_timer_start(a->loop, &a->look);
+}
+
+static void unwatch(struct waiter *a)
+{
+    ev_timer_stop(a->loop, &a->look);
+    ev_signal_stop(a->loop, &a->on_term);
+    ev_signal_stop(a->loop, &a->on_int);
+    ev_signal_stop(a->loop, &a->on_hup);
+}
+
+static void tell(struct waiting *w)
+{
+    char quoted[sizeof w->why + 16];
+
+    if (strcmp(w->told, w->why) != 0) {
+        log_write(LOG_ERROR, "start_waits", "listen=%s admin=%s data=%s why=%s",
+                  w->listen, w->admin, w->data_dir,
+                  log_quote(quoted, sizeof quoted, w->why));
+        (void)snprintf(w->told, sizeof w->told, "%s", w->why);
+    }
+}
+
+bool waiting_for_room(struct waiting *w)
+{
+    static const struct http_ops ops = {refuse, on_body, NULL, on_abort, on_refusal};
+    static const struct http_ops admin_ops = {admin_answer, on_body, NULL, on_abort,
+                                              on_refusal};
+    static const struct http_limits limits = {.max_body = 64 * 1024,
+                                              .max_headers_bytes = 16 * 1024,
+                                              .max_connections = 256,
+                                              .max_per_address = 128,
+                                              .max_buffered = 16 << 20,
+                                              .header_timeout_ms = 10000,
+                                              .body_timeout_ms = 10000,
+                                              .idle_timeout_ms = 10000};
+    struct waiter a = {.w = w, .loop = ev_default_loop(EVFLAG_AUTO)};
+    struct http_server *events = NULL, *admin = NULL;
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+    int fd, admin_fd;
+
+    fd = listener_open(w->listen, true, w->listen, sizeof w->listen, &e);
+    admin_fd = fd < 0 ? -1
+                      : listener_open(w->admin, false, w->admin, sizeof w->admin, &e);
+    if (admin_fd < 0) {
+        log_write(LOG_ERROR, "start", "why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+        a.ends = true;
+    } else {
+        events = http_server_new(a.loop, fd, &limits, &ops, &a);
+        admin = http_server_new(a.loop, admin_fd, &limits, &admin_ops, &a);
+        tell(w);
+        watch(&a);
+        (void)ev_run(a.loop, 0);
+        unwatch(&a);
+        http_server_free(events);
+        http_server_free(admin);
+        (void)close(admin_fd);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return !a.ends;
+}

@@ -1,0 +1,81 @@
+-- A start for which the disk has no room: the server is there, says why, and goes on by
+-- itself once there is room.
+local faults = require "faults"
+local h = require "harness"
+
+describe("a start without room on the disk", function()
+  local s, f, dir
+  before_each(function() dir = h.folder() end)
+  after_each(function()
+    if f then f:rules() end
+    if s and s.pid then s:stop("SIGKILL") end
+    if f then f:close() f = nil end
+    h.shell(("umount '%s/mnt' 2>&-"):format(dir))
+    h.remove(dir)
+  end)
+
+  local function server(data, wrap)
+    s = setmetatable({ dir = dir, data = data, log = dir .. "/log",
+      path = dir .. "/policy.lua", wrap = wrap or {}, args = {} }, h.Server)
+    h.write(s.path, h.policy { workers = 1,
+      spool = [[segment = "4MiB", max_bytes = "32MiB"]],
+      server = [[max_body = "1MiB", drain = "1s"]] })
+    s:start(true)
+    s.real_pid = s.pid
+  end
+
+  local function waits(why)
+    local line = s:logged("event=start_waits[^\n]*" .. why)
+    local text = type(line) == "string" and line or s:text()
+    s.port = tonumber(text:match("event=start_waits listen=127%.0%.0%.1:(%d+)"))
+    s.admin = tonumber(text:match("admin=127%.0%.0%.1:(%d+)"))
+  end
+
+  it("of a new spool: /readyz says why, events get 503, and it begins with the room",
+  function()
+    if not h.shell("id -u"):match("^0") then pending("needs root") return end
+    h.shell(("mkdir '%s/mnt' && mount -t tmpfs -o size=64m tmpfs '%s/mnt' && "
+      .. "head -c 100m /dev/zero > '%s/mnt/filler'"):format(dir, dir, dir))
+    server(dir .. "/mnt/data")
+    waits "No space left"
+    assert.equal(200, s:get("/healthz").status)
+    local a = s:get "/readyz"
+    assert.equal(503, a.status)
+    assert.matches("No space left on device", a.body)
+    a = s:post("/v1/events", "{}")
+    assert.equal(503, a.status)
+    assert.matches("^[1-9]$", a.headers["retry-after"])
+    os.remove(dir .. "/mnt/filler")
+    s:ready()
+    h.wait_for("202", function()
+      return s:post("/v1/events", "{}").status == 202
+    end)
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(1, #s:lines())
+  end)
+
+  for what, path in pairs { ["the notes of its sinks"] = "/sinks/KEPT",
+    ["its policy"] = ".policy", ["a sink's journal"] = "/archive.journal" } do
+    it(("for %s waits, and goes on by itself"):format(what), function()
+      f = faults.new(dir .. "/data")
+      f:rules("on=write,sync do=ENOSPC path=" .. path)
+      server(dir .. "/data", f:wrap())
+      waits "No space left"
+      f:rules()
+      s:ready()
+      assert.equal(202, s:post("/v1/events", "{}").status)
+      s:deliver()
+      assert.equal(0, s:stop())
+      assert.equal(1, #s:lines())
+    end)
+  end
+
+  it("ends when it is told to", function()
+    f = faults.new(dir .. "/data")
+    f:rules("on=write do=ENOSPC path=/spool/")
+    server(dir .. "/data", f:wrap())
+    waits "No space left"
+    assert.equal(0, s:stop())
+  end)
+end)
