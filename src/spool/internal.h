@@ -285,6 +285,10 @@ void drop_warm(struct stream *st, int64_t older_than_ms);
 
 /* keeper.c */
 void keeper_wake(struct spool *s);
+void keeper_set_unwritable(struct spool *s, const char *why); /* its thread's, too */
+void keeper_wake_writer(struct shard *sh);
+/* sync.c: what the shard has appended since the last time; the housekeeping thread. */
+void sync_shard(struct shard *sh);
 bool keeper_start(struct spool *s, struct err *e);
 bool keeper_stop(struct spool *s, uint64_t until_ns);
 

@@ -35,7 +35,7 @@ void keeper_wake(struct spool *s)
 
 /* ---- trouble with the disk ---- */
 
-static void set_unwritable(struct spool *s, const char *why)
+void keeper_set_unwritable(struct spool *s, const char *why)
 {
     char quoted[ERR_TEXT_MAX + 16];
 
@@ -56,7 +56,7 @@ static void set_writable(struct spool *s)
     }
 }
 
-static void wake_writer(struct shard *sh)
+void keeper_wake_writer(struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
 
@@ -196,7 +196,7 @@ static void prepare(struct shard *sh)
     g = sh->filling != NULL ? sh->filling : obtain(sh, &e);
     if (g == NULL || !fill(sh, g, &e)) {
         sh->prove_at_ms = mono_ms() + PROVE_MS;
-        set_unwritable(s, e.text);
+        keeper_set_unwritable(s, e.text);
         return;
     }
     if (sh->filling != NULL) {
@@ -205,128 +205,6 @@ static void prepare(struct shard *sh)
     publish(sh, g);
     set_writable(s);
     stats_record(s->prepare_time, clock_mono_ns() - began);
-}
-
-/* ---- sync ---- */
-
-static bool in_use(const struct segment *g)
-{
-    return g != NULL && atomic_load(&g->state) == SEGMENT_USED;
-}
-
-/* The next segment is in use, so that g has its end. */
-static void note_unacked(struct segment *g)
-{
-    atomic_store(&g->next->unacked, segment_unsynced(g));
-}
-
-/* A failed fdatasync may have dropped what it could not write, and a second one
- * would say that all is well: this segment is never trusted again. */
-static void poison(struct shard *sh, struct segment *g, int why)
-{
-    struct spool *s = sh->stream->spool;
-    struct segment *ahead = atomic_exchange(&sh->ahead, NULL);
-    struct err e;
-
-    if (in_use(g->next)) {
-        note_unacked(g);
-    }
-    atomic_store(&g->poisoned, true);
-    atomic_store(&sh->left, 0);
-    stats_add(sh->stream->poisoned, 1);
-    (void)err_errno(&e, why, "fdatasync of segment %lu of %s/%u.%u",
-                    (unsigned long)g->number, sh->stream->name, sh->epoch,
-                    sh->worker);
-    if (ahead != NULL) {
-        struct segment **at = &sh->segments;
-
-        (void)pthread_mutex_lock(&s->lock);
-        while (*at != ahead) {
-            at = &(*at)->next;
-        }
-        *at = ahead->next;
-        (void)atomic_fetch_sub(&sh->stream->used, ahead->bytes);
-        (void)pthread_mutex_unlock(&s->lock);
-        segment_delete(ahead);
-    }
-    sh->prove_at_ms = mono_ms() + PROVE_MS;
-    set_unwritable(s, e.text);
-}
-
-/* False: it failed. */
-static bool sync_segment(struct shard *sh, struct segment *g)
-{
-    uint64_t tail = atomic_load(&g->tail);
-    uint64_t began = clock_mono_ns();
-    struct err e;
-
-    if (atomic_load(&g->poisoned) || atomic_load(&g->synced_tail) == tail) {
-        return true;
-    }
-    if (!segment_open(g, &e)) {
-        return false; /* it was shut; nothing is said about its bytes */
-    }
-    if (fdatasync(g->fd) != 0) {
-        poison(sh, g, errno);
-        return false;
-    }
-    atomic_store(&g->synced_tail, tail);
-    stats_record(sh->stream->spool->sync_time, clock_mono_ns() - began);
-    return true;
-}
-
-/* What was written behind the last sync of g, which is poisoned and full: those who
- * wait for it are told so. */
-static void give_up(struct shard *sh, struct segment *g)
-{
-    uint64_t n = segment_unsynced(g);
-    uint64_t from = g->first + tail_n(atomic_load(&g->synced_tail));
-
-    g->given_up = true;
-    note_unacked(g);
-    if (n > 0) {
-        uint64_t at = atomic_load(&sh->n_lost);
-
-        atomic_store(&sh->lost[at % LOST_MAX].from, from);
-        atomic_store(&sh->lost[at % LOST_MAX].to, from + n - 1);
-        atomic_store(&sh->n_lost, at + 1);
-    }
-}
-
-/*
- * Nothing counts as synced before all that came before it does. A segment that is
- * taken into use while the one before is being synced waits for the next turn, for
- * that one may have got a last block behind this sync: asked before it, whether the
- * next is in use says that its tail, read after, is final. Likewise what a poisoned
- * segment has behind its last sync is given up before anything behind that counts:
- * also where the segment was full, and another in use, when its sync failed.
- */
-static void sync_shard(struct shard *sh)
-{
-    uint64_t before = atomic_load(&sh->synced), synced = before;
-    bool ok = true, more = in_use(sh->segments), lost = false;
-
-    for (struct segment *g = sh->segments; more && ok; g = g->next) {
-        more = in_use(g->next);
-        ok = sync_segment(sh, g);
-        if (atomic_load(&g->poisoned)) {
-            if (ok && more && !g->given_up) {
-                give_up(sh, g);
-                lost = true;
-            }
-        } else {
-            uint64_t n = tail_n(atomic_load(&g->synced_tail));
-
-            synced = n > 0 ? g->first + n - 1 : synced;
-        }
-    }
-    if (synced > before) {
-        atomic_store(&sh->synced, synced);
-    }
-    if (synced > before || lost || !ok) {
-        wake_writer(sh);
-        consumers_wake(sh->stream);
-    }
 }
 
 /* Consumers wake the keeper when they release something. */
@@ -343,7 +221,7 @@ static void note_delivered(struct shard *sh)
     needed = needed < end ? needed : end;
     if (needed > atomic_load(&sh->delivered) + 1) {
         atomic_store(&sh->delivered, needed - 1);
-        wake_writer(sh);
+        keeper_wake_writer(sh);
     }
 }
 
