@@ -1,0 +1,132 @@
+-- The documents against the program: links, paths, commands, log events, metrics, alerts.
+local checking = require "spec.checking"
+local h = require "harness"
+local metrics = dofile "tests/tools/metrics.lua"
+
+local pages = {}
+for file in h.shell "ls README.md conf/*.md tests/README.md bench/RESULTS.md":gmatch "%S+" do
+  pages[file] = h.read(file)
+end
+
+-- Calls visit(found, page's file) for each match, collects what it returns.
+local function each(pattern, visit)
+  local wrong = {}
+  for file, text in pairs(pages) do
+    for found in text:gmatch(pattern) do
+      local why = visit(found, file)
+      if why then wrong[#wrong + 1] = file .. ": " .. why end
+    end
+  end
+  return wrong
+end
+
+local function exists(path)
+  return h.shell("ls -d " .. path .. " 2>/dev/null") ~= ""
+end
+
+-- The block of a page that begins after a line of ```KIND.
+local function block(file, kind, n)
+  local at = 1
+  for _ = 1, n or 1 do
+    at = select(2, assert(pages[file]:find("\n```" .. kind .. "\n", at, true))) + 1
+  end
+  return pages[file]:sub(at, pages[file]:find("\n```\n", at, true))
+end
+
+describe("the documents", function()
+  it("link to pages that exist", function()
+    assert.same({}, each("%]%(([%w_./]+)%)", function(link, file)
+      local path = (file:match "^(.*/)" or "") .. link
+      return not exists(path) and link
+    end))
+  end)
+
+  it("name files that exist", function()
+    assert.same({}, each("`([%w_./*-]+)`", function(path)
+      local room = path:match "^(%a+)/."
+      local ours = ({ tests = 1, conf = 1, src = 1, docker = 1, bench = 1, lua = 1 })[room]
+      return ours and not exists(path) and path
+    end))
+  end)
+
+  it("have every end-to-end test among the promises", function()
+    local missing = {}
+    for name in h.shell "ls tests/e2e":gmatch "[%w_]+_spec%.lua" do
+      if not pages["conf/GUARANTEES.md"]:find("`" .. name .. "`", 1, true) then
+        missing[#missing + 1] = name
+      end
+    end
+    assert.same({}, missing)
+    assert.same({}, each("`([%w_]+_spec%.lua)`", function(name, file)
+      return file == "conf/GUARANTEES.md" and not exists("tests/e2e/" .. name) and name
+    end))
+  end)
+
+  it("say what to do for each alert, and for no other", function()
+    local alerts, sections = {}, {}
+    for a in h.read "docker/prometheus/rules.yml":gmatch "alert: (%w+)" do
+      alerts[#alerts + 1] = a
+    end
+    for s in pages["conf/OPERATIONS.md"]:gmatch "\n### (%w+)\n" do
+      sections[#sections + 1] = s
+    end
+    table.sort(alerts)
+    table.sort(sections)
+    assert.is_true(#alerts > 10)
+    assert.same(alerts, sections)
+  end)
+
+  it("name metrics that are registered", function()
+    local known = metrics.registered()
+    assert.same({}, each("`(sluice_[%w_]+)", function(name)
+      return not known[name] and name
+    end))
+  end)
+
+  it("name log events that the source writes", function()
+    assert.same({}, each("event=([%l_]+)", function(name)
+      local found = h.shell(("grep -rlE '(\"|event=)%s\\b' src --include=*.c"):format(name))
+      return found == "" and name
+    end))
+  end)
+
+  it("name commands and options that the program has", function()
+    local help = h.shell(h.binary .. " help")
+    assert.same({}, each("sluice (%l+ [^\n`]*)", function(line)
+      local word, rest = line:match "^(%l+)(.*)"
+      if not help:find("\n  " .. word .. " ", 1, true) then return end
+      rest = rest:gsub(" %-%- .*", "") -- busted's own
+      for option in rest:gmatch "%-%-[%l-]+" do
+        local source = h.shell(("grep -lE -- '\"%s\"|\\{\"%s\"|%s' src/cli/*.c")
+          :format(option, option:sub(3), option))
+        if source == "" then return line end
+      end
+    end))
+  end)
+
+  it("have Lua that can be read", function()
+    assert.same({}, each("\n```lua\n(.-)\n```\n", function(code)
+      local ok, why = loadstring(code)
+      return not ok and why
+    end))
+  end)
+
+  it("begin with a policy that is good, and a mistake that is told as they say", function()
+    local c = checking.new "x"
+    local policy = block("README.md", "lua")
+    local out, code = c.check(policy)
+    assert.equal(0, code)
+    assert.matches("good: 1 route, 1 stream, 1 sink", out)
+    local mistaken, n = policy:gsub('age = "1h"', 'age = "1 hour"')
+    assert.equal(1, n)
+    out, code = c.check(mistaken)
+    assert.equal(1, code)
+    assert.truthy(pages["README.md"]:find("```\n" .. out .. "```", 1, true), out)
+    c.remove()
+  end)
+
+  it("begin with a page and a half", function()
+    local _, lines = pages["README.md"]:gsub("\n", "")
+    assert.is_true(lines <= 120, lines .. " lines")
+  end)
+end)
