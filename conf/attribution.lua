@@ -37,7 +37,7 @@ clickhouse "olap" {
   hedge   = { after = "50ms", max_ratio = 0.05 },
 }
 
--- A warehouse that is down for a day must not stop the bus.
+-- The bus goes on while the warehouse is down; beyond 4 GiB the warehouse skips.
 stream "events" {
   ack   = "written",
   sinks = { "bus", olap = { when_full = "skip", max_lag = "4GiB" } },
@@ -56,7 +56,7 @@ local function on_event(ev, req)
   if ev.event_type == "purchase" and not ev.value then
     return reject("missing_value", "a purchase needs a value")
   end
-  ev.timestamp = ev.timestamp -- milliseconds from now on, however it was sent
+  ev.timestamp = ev.timestamp -- stored as milliseconds, also when sent as text
   ev.received_at = req.time_ms
 end
 

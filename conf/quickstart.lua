@@ -6,15 +6,15 @@
 server { listen = "0.0.0.0:8080" }
 admin  { listen = "127.0.0.1:9100" }
 
--- Finished files are archive/events-UUID8-NUMBER.ndjson.zst below the data
--- directory; the one being written ends in .part.
+-- Finished files are archive/events-UUID8-NUMBER.ndjson.zst in the data directory.
+-- The file that grows ends in .part.
 file "archive" {
   dir      = "archive",
   rotate   = { bytes = "256MiB", age = "1h" },
   compress = "zstd",
 }
 
--- "written": a 2xx survives kill -9. "synced": also a power cut, for a sync.
+-- "written": an acknowledged event survives kill -9. "synced": also a power cut.
 stream "events" { ack = "written", sinks = { "archive" } }
 
 local event = schema {

@@ -1,23 +1,23 @@
--- checkout: a shop's events with all that a policy can keep besides them: limits,
--- counters, a table of the currencies, repeats taken out.
+-- checkout: a shop's events, with all that a policy can keep beside them: limits,
+-- counters, a table of currencies, and the keys of events for dedup.
 --
 --   curl --json '[{"type":"purchase","user_id":"u-1","amount":12.5,"currency":"EUR"}]' \
 --     -H 'X-Shop: acme' localhost:8080/v1/events
 
 file "archive" { dir = "archive", compress = "zstd" }
 
--- SDKs send again what they are not sure of; what got a 503 may come again.
+-- SDKs send an event again when they miss the answer. dedup stores it once.
 stream "events" {
   sinks = { "archive" },
   dedup = { key = "event_id", window = "1h" },
 }
 
--- Sixty requests at once from a shop, then ten a second; a user's purchases are
--- rarer, and what is beyond is told to come later.
+-- A shop may send sixty requests in a burst, then ten a second. A user's purchases
+-- have a lower rate; further ones are refused with "retry": true.
 local shop_limit = limit "shop" { rate = "10/s", burst = 60, key = "header:x-shop" }
 local user_limit = limit "user" { rate = "5/m", burst = 5, key = "user_id" }
 
--- A hook sees repeats too: they are taken out behind it.
+-- These count repeats too: dedup removes them after the hook.
 local sent = counter "shop_sent_eur_total" {
   help = "Purchases in euros as they were sent, repeats included.",
   labels = { "shop" }, max_series = 200,
@@ -26,7 +26,7 @@ local unknown = counter "shop_unknown_currency_total" {
   help = "Purchases in a currency that rates.csv has not.",
 }
 
--- currency,eur,name: others keep it; a reload reads it again.
+-- Columns: currency,eur,name. Another team edits the file; a reload reads it.
 local rates = lookup "rates.csv"
 
 local event = schema {
@@ -62,7 +62,7 @@ route "POST /v1/events" {
   on_request = on_request, on_event = on_event,
 }
 
--- In euros: a rate that others change must not make this policy a bad one.
+-- In EUR, whose rate is always 1: a new rate in the file must not break this example.
 example "a purchase is worth its euros" {
   request = "POST /v1/events",
   body = [=[[{"event_id":"e1","type":"purchase","user_id":" U-1 ","amount":10,"currency":"EUR"}]]=],

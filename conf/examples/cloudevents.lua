@@ -1,7 +1,7 @@
 -- cloudevents: takes CloudEvents 1.0 over HTTP in each of its modes: structured
 -- (application/cloudevents+json), batched (application/cloudevents-batch+json) and
--- binary (attributes in ce- headers, data in the body). Whichever it was, the event
--- is stored as the JSON object of structured mode.
+-- binary (attributes in ce- headers, data in the body). sluice stores the event as
+-- the JSON object of structured mode in each case.
 
 server { listen = "0.0.0.0:8080", max_body = "4MiB" }
 admin  { listen = "127.0.0.1:9100" }
@@ -9,7 +9,7 @@ admin  { listen = "127.0.0.1:9100" }
 file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
 stream "events" { ack = "synced", sinks = { "archive" } }
 
--- What the specification requires of every event; extensions pass as they come.
+-- The attributes that every CloudEvent needs. Extensions are stored as they are.
 local event = schema {
   specversion = enum { "1.0", required = true },
   id          = str { required = true, min = 1 },
@@ -20,8 +20,8 @@ local event = schema {
 
 route "POST /events" {
   body = "cloudevents", schema = event, stream = "events",
-  -- A sender that asks by OPTIONS before it delivers, such as Azure's Event Grid, is
-  -- welcome.
+  -- Some senders ask by OPTIONS before they deliver, for example Azure's Event Grid:
+  -- they get permission.
   webhook = { origins = { "*" } },
 }
 

@@ -1,9 +1,9 @@
--- fanout: one route, several ways. Everything is archived; money also goes to Kafka
--- at once and to the warehouse in large batches; what the client's own error
--- reporting sends goes to files of its own, for a week.
+-- fanout: one route, several streams. Every event is archived. Purchases also go to
+-- Kafka without delay and to the warehouse in large batches. Error reports of
+-- clients go to files of their own.
 --
--- A stream is a queue with its own safety and its own sinks, so that each way has
--- the promise that its events are worth.
+-- A stream is a queue with its own safety (ack) and its own sinks, so that each kind
+-- of event has the safety that it needs.
 
 file "archive" { dir = "archive", compress = "zstd", rotate = { age = "1h" } }
 file "errors"  { dir = "errors",  compress = "zstd", rotate = { age = "24h" } }
@@ -20,8 +20,8 @@ clickhouse "olap" {
 
 stream "events"    { sinks = { "archive" } }
 stream "errors"    { sinks = { "errors" }, max_bytes = "2GiB" }
--- A purchase is answered when it is on stable storage. The warehouse may be down
--- for as long as 4 GiB of purchases last; the bus is never given up.
+-- The client gets its answer when the purchase is on stable storage. The warehouse
+-- skips events when it is 4 GiB behind; the bus never skips any.
 stream "purchases" {
   ack   = "synced",
   sinks = { "bus", olap = { when_full = "skip", max_lag = "4GiB" } },

@@ -1,5 +1,5 @@
--- minimal: everything that a policy must say. Any JSON object is taken as it is
--- and ends in a file.
+-- minimal: the shortest policy. sluice accepts any JSON object and writes it to a
+-- file.
 --
 --   build/sluice run conf/examples/minimal.lua
 --   curl --json '[{"hello":"world"}]' localhost:8080/v1/events

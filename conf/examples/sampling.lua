@@ -1,8 +1,8 @@
--- sampling: keeps all that is rare and a share of what is frequent, by user, so that
--- of a user who is kept everything is kept. What is kept says at which rate, so that
--- counts can be scaled: sum(1 / sample_rate).
+-- sampling: keeps all rare events and a share of the frequent ones. The share is by
+-- user: all events of a chosen user are kept. A kept event has its sample_rate, so
+-- that queries can scale counts: sum(1 / sample_rate).
 --
--- A dropped event was accepted, as far as the client knows; the metric
+-- The client sees a dropped event as accepted. The metric
 -- sluice_events_total{result="dropped"} counts it.
 
 file "archive" { dir = "archive", compress = "zstd" }

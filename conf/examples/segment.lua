@@ -1,23 +1,23 @@
--- segment: takes what Segment's libraries send, unchanged but for their host:
+-- segment: accepts events of Segment's libraries. Only the host changes:
 -- new Analytics({ writeKey: "...", host: "http://this.server:8080" }).
 --
--- Batches come to /v1/batch from servers and to /v1/b from browsers, single calls
--- to /v1/track or /v1/t, and so on. What the libraries expect as an answer is
--- written where it is given: https://segment.com/docs/connections/sources/
+-- Servers send batches to /v1/batch, browsers to /v1/b. Single calls go to /v1/track
+-- or /v1/t, and so on. Segment describes requests and answers in
+-- https://segment.com/docs/connections/sources/
 -- catalog/libraries/server/http-api.
 
 server { listen = "0.0.0.0:8080", max_body = "1MiB" } -- Segment: 500 kB a batch
 admin  { listen = "127.0.0.1:9100" }
 
 file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
--- Libraries send a batch again whose answer they missed; as with Segment a call with
--- the same messageId is stored once.
+-- Libraries send a batch again when they miss the answer. As with Segment, a call
+-- with the same messageId is stored once.
 stream "calls"   {
   ack = "synced", sinks = { "archive" }, dedup = { key = "messageId", window = "1h" },
 }
 stream "strange" { ack = "synced", sinks = { "archive" } }
 
--- Write keys, and the sources that they stand for.
+-- Each write key and the source that it stands for.
 local KEY = env("SEGMENT_WRITE_KEY", "demo-key")
 local SOURCES = { [KEY] = "demo" }
 
@@ -38,8 +38,8 @@ local call = schema {
   writeKey    = str { max = 256 },
 }
 
--- Servers say their key by basic auth. 401 is final for a library: it tells its
--- application and does not come again, which it would for 429 and 5xx.
+-- Servers send their key by basic auth. After 401 a library tells its application
+-- and does not send again; after 429 and 5xx it sends again.
 local function on_request(req)
   local key = req.basic.user
   if key and not SOURCES[key] then
@@ -48,7 +48,7 @@ local function on_request(req)
 end
 
 local function keep(ev, req, kind)
-  -- Browsers put the key into the body: it comes with the envelope.
+  -- Browsers put the key into the body, in the envelope around the events.
   local source = SOURCES[req.basic.user or ev.writeKey or ""]
   if not source then
     return reject("unknown_key", "no source has this write key")
@@ -62,8 +62,8 @@ local function keep(ev, req, kind)
   elseif CALLS[kind] == "track" and not ev.event then
     ev.problem = "a track call without an event"
   end
-  -- A library hears of a batch only as a whole: what Segment would pass over in
-  -- silence is kept aside.
+  -- A library gets one answer for a whole batch. Events that Segment silently drops
+  -- become dead letters here.
   if ev.problem then return to("strange") end
 end
 
@@ -75,11 +75,11 @@ local function on_call(ev, req)
   return keep(ev, req, kind)
 end
 
--- Success is 200 {"success":true}; 400 says that the request can't be mended, as for
--- bad JSON. This answer can't name refused calls of a batch: sluice keeps them as dead
+-- Success is 200 {"success":true}. 400 tells the library not to send again, as for bad
+-- JSON. The answer cannot name refused calls of a batch: sluice keeps them as dead
 -- letters, with their reason.
 local answer = { status = 200, body = [[{"success":true}]], refused = 400 }
--- Browsers send as text/plain, so that no OPTIONS goes before.
+-- Browsers send text/plain, so that they need no OPTIONS request first.
 local types = { "application/json", "text/plain" }
 local cors = { origins = { "*" }, headers = { "Content-Type", "Authorization" } }
 local envelope = {

@@ -1,11 +1,11 @@
--- tenants: one server for many customers, told apart by their API key. Keys are
--- checked before a body is read; each event carries its tenant; a tenant that pays
--- for it has a stream, and so a queue and files, of its own.
+-- tenants: one server for many customers, who send an API key. sluice checks the key
+-- before it reads the body, and adds the tenant to each event. A tenant can have its
+-- own stream, with its own queue and files.
 --
 --   curl --json '{"event":"x"}' -H 'X-API-Key: demo' localhost:8080/v1/events
 --
--- Keys come from the environment, as name=sha256 of the key, so that neither this
--- file nor the environment holds a key: TENANTS="acme=9f86d0...,bolt=60303a...".
+-- The environment has name=sha256 of each key, so that neither this file nor the
+-- environment holds a key: TENANTS="acme=9f86d0...,bolt=60303a...".
 
 file "archive" { dir = "archive", compress = "zstd" }
 file "acme"    { dir = "acme",    compress = "zstd" }
@@ -45,7 +45,7 @@ local event = schema {
 
 local function on_event(ev, req)
   local tenant = tenant_of(req)
-  ev.tenant = tenant -- whatever the client said
+  ev.tenant = tenant -- replaces a value that the client sent
   if OWN[tenant] then return to(OWN[tenant]) end
 end
 

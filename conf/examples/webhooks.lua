@@ -1,5 +1,5 @@
--- webhooks: takes GitHub's webhooks as they come and archives them, by the
--- header that names their event. Payloads are passed on as they were sent.
+-- webhooks: archives GitHub's webhooks. A header names the event's kind. Payloads are
+-- stored as they were sent.
 
 server { listen = "0.0.0.0:8080", max_body = "4MiB" }
 admin  { listen = "127.0.0.1:9100" }
@@ -9,14 +9,14 @@ file "archive" {
 }
 stream "webhooks" { ack = "synced", sinks = { "archive" } }
 
--- Nothing is required of a payload but what all of them have.
+-- Only fields that every payload has can be required.
 local payload = schema {
   action = str { max = 64 },
   ["sender.login"] = str { max = 100 },
   ["repository.full_name"] = str { max = 200 },
 }
 
--- A ping says only that the hook was made.
+-- A ping only says that the webhook was created.
 local function on_event(_, req)
   if req.headers["x-github-event"] == "ping" then return drop("ping") end
 end
