@@ -49,6 +49,16 @@ describe("the documents", function()
     end))
   end)
 
+  it("draw every room of the source", function()
+    local picture, missing = block("tests/README.md", ""), {}
+    for room in h.shell "ls src":gmatch "[^%s]+" do
+      if room ~= "main.c" and not picture:find(room .. "/", 1, true) then
+        missing[#missing + 1] = room
+      end
+    end
+    assert.same({}, missing)
+  end)
+
   it("have every end-to-end test among the promises", function()
     local missing = {}
     for name in h.shell "ls tests/e2e":gmatch "[%w_]+_spec%.lua" do

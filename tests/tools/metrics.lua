@@ -10,16 +10,17 @@ local M = {}
 -- { section, text, { { labels, names without "sluice_" }, … } }
 local sections = {
   { "Requests and events", [[
-Every event is counted once: received = stored + rejected + dropped + duplicate + dead + refused
-+ waiting, for each route.
-A request that sluice refuses before it counts the request's events is one event. `route="none"`
-is a request without a route.
-`sluice_events_total` adds up all routes; its `dropped` includes the repeats that `dedup` removes.
-`sluice_refusals_total` has at most 40 codes for each route and worker; further codes count as
-`other`.
-`sluice_request_seconds` does not see requests that sluice refuses before it knows the route,
-such as a body over `max_body`.
-`sluice_stage_seconds` has the stages `decode`, `check`, `policy`, `store` and `commit`.]],
+- Every event is counted once. For each route: received = stored + rejected + dropped +
+  duplicate + dead + refused + waiting.
+- A request that sluice refuses before it counts the request's events is one event.
+  `route="none"` is a request without a route.
+- `sluice_events_total` adds up all routes; its `dropped` includes the repeats that `dedup`
+  removes.
+- `sluice_refusals_total` has at most 40 codes for each route and worker; further codes count
+  as `other`.
+- `sluice_request_seconds` does not see requests that sluice refuses before it knows the route,
+  such as a body over `max_body`.
+- `sluice_stage_seconds` has the stages `decode`, `check`, `policy`, `store` and `commit`.]],
     { "status", "requests_total" }, { "", "request_seconds" },
     { "stage", "stage_seconds" }, { "route", "received_events_total" },
     { "route, result", "route_events_total" }, { "", "waiting_events" },
@@ -153,8 +154,7 @@ this page from the source; a test compares. A policy adds its own metrics with `
 `gauge` ([POLICY.md](POLICY.md)). A metric appears when the thing that it measures is there: a
 sink's with the sink, a result's with the first such result. Names that end in `_seconds` are
 seconds, those in `_bytes` bytes. Alerts are in `docker/prometheus/rules.yml`;
-[OPERATIONS.md](OPERATIONS.md) says what to do for each.
-]] }
+[OPERATIONS.md](OPERATIONS.md) says what to do for each.]] }
   local function line(...) out[#out + 1] = table.concat({ ... }) end
   for name in pairs(labels) do
     assert(all[name], name .. " is in tests/tools/metrics.lua, but not in src/")
