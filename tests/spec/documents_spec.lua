@@ -1,6 +1,7 @@
 -- The documents against the program: links, paths, commands, log events, metrics, alerts.
 local checking = require "spec.checking"
 local h = require "harness"
+local testing = require "sluice.testing"
 local metrics = dofile "tests/tools/metrics.lua"
 
 local pages = {}
@@ -133,6 +134,20 @@ describe("the documents", function()
     assert.equal(1, code)
     assert.truthy(pages["README.md"]:find("```\n" .. out .. "```", 1, true), out)
     c.remove()
+  end)
+
+  it("begin with requests that get the answers shown", function()
+    local policy = assert(testing.load("conf/quickstart.lua",
+      { time = "2026-11-28T02:50:11Z" }))
+    local n = 0
+    for body, path, answer in pages["README.md"]:gsub(" \\\n%s+", " ")
+      :gmatch "\n%$ curl %-%-json '(.-)' localhost:8080(%S+)\n([^\n]+)" do
+      body = body:gsub("'%$%(date %-u %+%%FT%%TZ%)'", "2026-11-28T02:50:11Z")
+      local shown = answer:gsub("…$", "")
+      assert.equal(shown, policy:post(path, body).body:sub(1, #shown))
+      n = n + 1
+    end
+    assert.equal(2, n)
   end)
 
   it("begin with a page and a half", function()
