@@ -140,7 +140,7 @@ static void make_cells(struct sink *s)
                             "Rows inserted.",
                             label);
     s->window_gauge = stats_gauge("sluice_sink_window",
-                                  "Batches that may be in flight at once.",
+                                  "Batches that may be in flight.",
                                   label);
     s->hedging_gauge = stats_gauge("sluice_hedging",
                                    "1 while hedging is on, otherwise 0.",
