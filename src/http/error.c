@@ -46,13 +46,16 @@ size_t http_error_text(int status, const char *code, const char *detail,
                        int64_t limit, char *out, size_t n)
 {
     char bound[40] = "";
+    int k;
 
     if (limit >= 0) {
         (void)snprintf(bound, sizeof bound, ",\"limit\":%ld", (long)limit);
     }
-    return (size_t)snprintf(
+    k = snprintf(
         out, n, "{\"error\":\"%s\",\"code\":\"%s\"%s,\"detail\":\"%s\"}",
         http_phrase(status), code, bound, detail);
+
+    return (size_t)k < n ? (size_t)k : n - 1;
 }
 
 const char *http_error_lines(int status)

@@ -200,7 +200,7 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
 {
     struct http_server *s = c->server;
     struct http_request *r = c->current;
-    char text[512], lines[HTTP_LINES_BYTES + 64] = "";
+    char text[512], lines[HTTP_LINES_BYTES] = "", more[HTTP_LINES_BYTES + 64];
     size_t n = http_error_text(status, code, detail, limit, text, sizeof text);
     struct http_view v;
     bool known = r != NULL || parse_in_request(c->parse);
@@ -218,8 +218,8 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
     r->close = r->close || s->in_head != r || !worth_discarding(r);
     s->ops->on_refusal(s->arg, known && request_view(c, &v) ? &v : NULL, status,
                        code, lines);
-    (void)strcat(lines, http_error_lines(status));
-    http_answer(r, status, lines, (struct str){text, n});
+    (void)snprintf(more, sizeof more, "%s%s", lines, http_error_lines(status));
+    http_answer(r, status, more, (struct str){text, n});
 }
 
 void request_refuse(struct conn *c, int status, const char *code,

@@ -11,8 +11,6 @@
 #include "batch/batch.h"
 #include "sink/http/clickhouse/names.h"
 
-enum { FORM_NAME = 8 };
-
 static char *text_of(const struct clickhouse_plan *plan, const struct form *forms)
 {
     const char *table = plan->table == NULL ? "" : plan->table;
@@ -21,12 +19,12 @@ static char *text_of(const struct clickhouse_plan *plan, const struct form *form
 
     for (uint32_t i = 0; i < plan->n_columns; i++) {
         n += strlen(plan->columns[i].name) + strlen(plan->columns[i].value) + 3 +
-             FORM_NAME;
+             FORM_NAME_BYTES;
     }
     text = mem_alloc(n);
     at = (size_t)snprintf(text, n, "%s", table);
     for (uint32_t i = 0; i < plan->n_columns; i++) {
-        char form[FORM_NAME] = "";
+        char form[FORM_NAME_BYTES] = "";
 
         if (forms != NULL) {
             form_name(forms[i], form);

@@ -80,17 +80,17 @@ static const char *const words[] = {[FORM_AS_IS] = "",     [FORM_TEXT] = "text",
                                     [FORM_DAY] = "day",     [FORM_INTEGER] = "int",
                                     [FORM_MILLIS] = "ms"};
 
-void form_name(struct form f, char out[8])
+void form_name(struct form f, char out[FORM_NAME_BYTES])
 {
+    const char *end = f.no_null ? "!" : "", *word = words[f.kind];
+
     if (f.kind == FORM_INTEGER || f.kind == FORM_MILLIS) {
-        (void)snprintf(out, 8, "%s%s%u", f.is_unsigned ? "u" : "", words[f.kind], f.bits);
+        (void)snprintf(out, FORM_NAME_BYTES, "%s%s%u%s", f.is_unsigned ? "u" : "", word,
+                       f.bits, end);
     } else if (f.kind == FORM_DECIMAL || f.kind == FORM_DAY) {
-        (void)snprintf(out, 8, "%s%u", words[f.kind], f.bits);
+        (void)snprintf(out, FORM_NAME_BYTES, "%s%u%s", word, f.bits, end);
     } else {
-        (void)snprintf(out, 8, "%s", words[f.kind]);
-    }
-    if (f.no_null) {
-        (void)strcat(out, "!");
+        (void)snprintf(out, FORM_NAME_BYTES, "%s%s", word, end);
     }
 }
 

@@ -32,8 +32,10 @@ struct form {
 /* type: without Nullable and LowCardinality; no_null is not set. time: the schema has a time there. */
 struct form form_of(struct str type, bool time);
 
+enum { FORM_NAME_BYTES = 12 }; /* with its NUL */
+
 /* A short word for it, "" for FORM_AS_IS, and back; false: it is none. */
-void form_name(struct form f, char out[8]);
+void form_name(struct form f, char out[FORM_NAME_BYTES]);
 bool form_read(const char *word, struct form *f);
 
 /* A number, as sent; out: text.n + FORM_BOUND bytes. Returns the length. */

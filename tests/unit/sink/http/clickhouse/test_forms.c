@@ -55,7 +55,7 @@ static void each_number_is_what_the_type_holds_or_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
         struct form f = form_of(str_of(rows[i].type), rows[i].time), back;
-        char out[256], name[8];
+        char out[256], name[FORM_NAME_BYTES];
 
         out[form_number(f, str_of(rows[i].value), out)] = '\0';
         assert_string_equal(rows[i].want, out);
@@ -81,6 +81,20 @@ static void a_time_as_text_is_one_too(void **state)
     assert_int_equal(0, form_moment(form_of(STR("UInt64"), true), STR("soon"), out));
 }
 
+/* A journal may be damaged: its words are read as they are. */
+static void the_longest_word_fits(void **state)
+{
+    char name[FORM_NAME_BYTES];
+    struct form f, back;
+
+    (void)state;
+    assert_true(form_read("uint255!", &f));
+    form_name(f, name);
+    assert_string_equal("uint255!", name);
+    assert_true(form_read(name, &back));
+    assert_true(back.no_null && back.bits == 255 && back.is_unsigned);
+}
+
 static void what_is_no_form_is_not_read(void **state)
 {
     struct form f;
@@ -95,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_number_is_what_the_type_holds_or_is_refused),
         cmocka_unit_test(a_time_as_text_is_one_too),
+        cmocka_unit_test(the_longest_word_fits),
         cmocka_unit_test(what_is_no_form_is_not_read),
     };
 

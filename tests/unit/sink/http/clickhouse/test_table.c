@@ -149,7 +149,7 @@ static void chosen_columns_are_written_as_their_types_want(void **state)
     static const char *const want[] = {"dec6", "ums64!", "uint8!", "text!", "text!",
                                        ""};
     struct form forms[6];
-    char name[8];
+    char name[FORM_NAME_BYTES];
 
     (void)state;
     table_forms(str_of(answer), &plan, forms);
