@@ -5,7 +5,7 @@
  *   kmock BROKERS FIFO BOOTSTRAP     writes "host:port,..." to BOOTSTRAP, then obeys
  *                                    a line of FIFO at a time, until quit:
  *
- *   topic NAME PARTITIONS   err API TIMES CODE   down ID   up ID   rtt ID MS
+ *   topic NAME PARTITIONS   err API TIMES CODE   clear API   down ID   up ID   rtt ID MS
  *   leader TOPIC PARTITION ID   terr TOPIC CODE
  */
 #include <fcntl.h>
@@ -55,6 +55,8 @@ int main(int argc, char **argv)
             rd_kafka_mock_topic_set_error(mc, name, (rd_kafka_resp_err_t)a);
         } else if (sscanf(line, "err %d %d %d", &a, &b, &c) == 3) {
             push_errors(mc, a, b, c);
+        } else if (sscanf(line, "clear %d", &a) == 1) {
+            rd_kafka_mock_clear_request_errors(mc, (int16_t)a);
         } else if (sscanf(line, "down %d", &a) == 1) {
             (void)rd_kafka_mock_broker_set_down(mc, a);
         } else if (sscanf(line, "up %d", &a) == 1) {

@@ -10,6 +10,8 @@
 
 enum {
     UNREACHED_MS = 1000,
+    /* A leader may move, a replica be restarted: that is over within this. */
+    REFUSED_MS = 5000,
     /* How long another address or another password waits for what the producer before
      * it has in flight. */
     SWITCH_MS = 10000
@@ -74,16 +76,38 @@ static void on_report(void *arg, const rd_kafka_message_t *m)
     cargo_report(arg, m);
 }
 
-/* Each second. librdkafka tries for a minute before it reports a failure. While no
- * broker is reached what waits has failed, as far as the breaker goes, and so has
- * each further second of waiting. */
-static void on_stats(void *arg, bool reached)
+/* Whether brokers that are reached take nothing, and say why, or have no leader. One
+ * partition that does not hold up the others is no such thing. */
+static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
+{
+    uint64_t since = clock_mono_ns() - REFUSED_MS * 1000000ull;
+    char quoted[WHY_MAX + 20];
+    bool now = reached && refused[0] != '\0' && c->took_ns < since &&
+               cargo_waits(c, since);
+
+    if (now) {
+        (void)snprintf(c->producer->last_error, sizeof c->producer->last_error, "%s",
+                       refused);
+    }
+    if (now && !c->refusing) {
+        log_write(LOG_ERROR, "kafka_refused", "sink=%s endpoint=%s why=%s",
+                  c->sink->conf.plan->name, c->brokers,
+                  log_quote(quoted, sizeof quoted, refused));
+    }
+    c->refusing = now;
+    return now;
+}
+
+/* Each second. librdkafka does not report a failure that it tries to get over. While no
+ * broker is reached, or none takes anything, what waits has failed, as far as the
+ * breaker goes, and so has each further second of waiting. */
+static void on_stats(void *arg, bool reached, const char *refused)
 {
     struct cluster *c = arg;
     int64_t now = kafka_now_ms();
     uint64_t generation;
 
-    if (!reached &&
+    if ((!reached || takes_nothing(c, reached, refused)) &&
         cargo_overdue(c, clock_mono_ns() - UNREACHED_MS * 1000000ull) > 0 &&
         breaker_allow(&c->breaker, now, &generation)) {
         breaker_done(&c->breaker, now, generation, false, false);

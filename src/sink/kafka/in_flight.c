@@ -29,6 +29,13 @@ static bool is_purge(rd_kafka_resp_err_t err)
            err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
 }
 
+/* One of the topic that an event names: it waits for that, and no other does. */
+static bool is_own_fault(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err)
+{
+    return apart_is_topic_error(err) &&
+           (c->batch == NULL || message_own_topic(c, i).p != NULL);
+}
+
 static void keep_words(struct cargo *c, struct cargo_try *t, uint32_t i,
                        rd_kafka_resp_err_t err, const char *topic)
 {
@@ -37,7 +44,7 @@ static void keep_words(struct cargo *c, struct cargo_try *t, uint32_t i,
     (void)snprintf(c->why, sizeof c->why, "%s: %s (topic %s)",
                    rd_kafka_err2name(err), rd_kafka_err2str(err), topic);
     t->purged |= is_purge(err);
-    t->failed |= !is_purge(err) && !is_refusal(err) && !apart_is_topic_error(err);
+    t->failed |= !is_purge(err) && !is_refusal(err) && !is_own_fault(c, i, err);
 }
 
 /* The cluster has reported on all that it got of c. */
@@ -110,7 +117,9 @@ void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
 
     c->state[i] = (unsigned char)(c->state[i] & ~out);
     t->owed--;
-    if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        from->took_ns = clock_mono_ns();
+    } else {
         keep_words(c, t, i, m->err, rd_kafka_topic_name(m->rkt));
     }
     if ((c->state[i] & (TAKEN | REFUSED | TOLD)) == 0) {
@@ -311,6 +320,20 @@ void cargo_tell_late(struct sink *s)
             cargo_tell_taken(&s->cargo[i]);
         }
     }
+}
+
+bool cargo_waits(const struct cluster *c, uint64_t since_ns)
+{
+    const struct sink *s = c->sink;
+
+    for (size_t i = 0; i < s->n_slots; i++) {
+        const struct cargo_try *t = &s->cargo[i].tries[c->number];
+
+        if (t->owed > 0 && t->began_ns < since_ns) {
+            return true;
+        }
+    }
+    return false;
 }
 
 uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns)

@@ -49,6 +49,8 @@ struct cluster {
                                   that is to be taken */
     struct producer *next;     /* takes its place once nothing is in flight */
     char next_brokers[512];
+    uint64_t took_ns;          /* when a message was confirmed last */
+    bool refusing;             /* brokers answer, and take nothing */
     uint64_t next_by_ns;       /* or then; 0: however long that takes */
     struct producer *alone;    /* for suspects; NULL: there was none yet */
     struct producer_cells cells;
@@ -180,4 +182,6 @@ struct cargo_counts cargo_count(const struct sink *s);
 /* What is taken of late batches is told: each second. */
 void cargo_tell_late(struct sink *s);
 /* cluster_overdue for the tries that wait since before then; how many wait. */
+/* Whether a try waits since before then. */
+bool cargo_waits(const struct cluster *c, uint64_t since_ns);
 uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns);

@@ -64,6 +64,8 @@ static bool configure(rd_kafka_conf_t *conf, const struct sink_plan *plan,
               set(conf, "reconnect.backoff.max.ms", "1000", e) &&
               set(conf, "socket.keepalive.enable", "true", e) &&
               set(conf, "statistics.interval.ms", "1000", e) &&
+              /* Nothing else says why it sends a message again: see refusal.c. */
+              set(conf, "debug", "msg", e) &&
               set_number(conf, "linger.ms",
                          batches ? 0 : (long)plan->batch.linger_ms, e) &&
               set_number(conf, "batch.num.messages",

@@ -31,7 +31,7 @@ static void take_stats(struct producer *p, const char *json, size_t n)
     struct arena arena;
     struct event_batch b;
     struct scan_error se;
-    char *padded;
+    char *padded, why[300];
 
     if (p->stats == NULL) {
         return; /* they are only asked for the turn of the loop */
@@ -55,7 +55,8 @@ static void take_stats(struct producer *p, const char *json, size_t n)
     arena_fini(&arena);
     free(padded);
     /* Of its objects only brokers have a state of that name. */
-    p->stats(p->arg, strstr(json, "\"state\":\"UP") != NULL);
+    p->stats(p->arg, strstr(json, "\"state\":\"UP") != NULL,
+             refusal_of(p, json, why, sizeof why));
 }
 
 static struct scan_keys *stat_keys(void)
@@ -170,9 +171,15 @@ static void on_again(struct ev_loop *loop, ev_idle *w, int events)
 static void on_log(const rd_kafka_t *rk, int level, const char *facility,
                    const char *text)
 {
-    const struct producer *p = rd_kafka_opaque(rk);
+    struct producer *p = rd_kafka_opaque(rk);
     char why[600];
 
+    if (level > 6) {
+        refusal_take(p, facility, text);
+        if (!p->debug) {
+            return;
+        }
+    }
     log_write(level <= 3   ? LOG_ERROR
               : level == 4 ? LOG_WARN
               : level <= 6 ? LOG_INFO
@@ -197,6 +204,17 @@ rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
 
 /* ---- life ---- */
 
+/* The policy wants librdkafka's own words. */
+static bool asks_debug(const struct kafka_plan *k)
+{
+    for (uint32_t i = 0; i < k->n_options; i++) {
+        if (strcmp(k->options[i].name, "debug") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct producer *producer_new(const struct producer_conf *c, struct err *e)
 {
     struct producer *p = mem_zalloc(sizeof *p);
@@ -204,6 +222,8 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     rd_kafka_t *rk = NULL;
     char why[256];
 
+    (void)pthread_mutex_init(&p->refused_lock, NULL);
+    p->debug = asks_debug(&c->plan->kafka);
     (void)snprintf(p->name, sizeof p->name, "%s", c->plan->name);
     if (conf != NULL) {
         p->message_max_bytes = options_message_max(conf);
@@ -263,6 +283,7 @@ static void *destroy(void *arg)
     struct producer *p = arg;
 
     rd_kafka_destroy(p->rk);
+    (void)pthread_mutex_destroy(&p->refused_lock);
     free(p);
     return NULL;
 }

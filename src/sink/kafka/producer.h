@@ -10,6 +10,7 @@
 
 #include <ev.h>
 #include <librdkafka/rdkafka.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -23,8 +24,9 @@ struct err;
 enum { PARTITIONS_MAX = 4096 };
 
 typedef void producer_report_fn(void *arg, const rd_kafka_message_t *m);
-/* Each second: whether a broker is connected. */
-typedef void producer_stats_fn(void *arg, bool reached);
+/* Each second: whether a broker is connected; why messages are sent again and again, or
+ * can't be sent: "": nothing is known of that. */
+typedef void producer_stats_fn(void *arg, bool reached, const char *refused);
 /* The producer is of no use any more: free it and make another. */
 typedef void producer_fatal_fn(void *arg, const char *why);
 
@@ -53,6 +55,7 @@ struct producer {
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     int fd;
+    bool debug;                 /* librdkafka's own lines go to the log */
     ev_io io;
     ev_idle again;              /* more waits than one turn takes */
     struct topics *topics;      /* that it has sent to */
@@ -67,6 +70,10 @@ struct producer {
     producer_fatal_fn *fatal;
     void *arg;
     char fatal_why[300], last_error[300];
+    /* What brokers answer to what librdkafka sends again by itself; its threads'. */
+    pthread_mutex_t refused_lock;
+    char refused[200];           /* its words, with the topic's partition */
+    uint64_t refused_ns;         /* when that came last; 0: never */
     struct producer_cells *cells;
     uint64_t sent_before, wire_before;
     struct scan_keys *stat_keys;
@@ -75,6 +82,11 @@ struct producer {
 /* NULL and *e: an option is not one, or can't be used. */
 struct producer *producer_new(const struct producer_conf *conf,
                               struct err *e) MUST_USE;
+
+/* refusal.c: a line of librdkafka's, on any thread; and, with its statistics, what is
+ * wrong now, in out: "": nothing that is known. Returns out. */
+void refusal_take(struct producer *p, const char *facility, const char *text);
+const char *refusal_of(struct producer *p, const char *stats, char *out, size_t max);
 
 /* partition.c: the plan's partitioner; NULL: librdkafka's. A message's opaque pointer
  * must have its bytes in its lower 32 bits. */
