@@ -1,6 +1,5 @@
 -- layers: each room includes only what the house allows it, and each library is
--- used in its own place. Nothing writes
--- without a bound.
+-- used in its own place. Nothing writes without a bound.
 
 local allowed = {
   base = {}, stats = {}, loop = {}, net = { "loop" }, decode = {},
@@ -88,7 +87,8 @@ local function check(path)
         report(path, number, "what sinks share may not include " .. from .. "/")
       end
     end
-    local writer = line:match("%f[%w_](v?sprintf)%s*%(") or line:match("%f[%w_](st[rp]n?c[ap][ty])%s*%(")
+    local writer = line:match("%f[%w_](v?sprintf)%s*%(")
+      or line:match("%f[%w_](st[rp]n?c[ap][ty])%s*%(")
     if writer then report(path, number, writer .. " has no bound: use snprintf") end
     local library = line:match("^#include <(.+)>")
     if library and places[library] and not in_place(path, places[library]) then
