@@ -154,9 +154,14 @@ function M.reap(pid, seconds)
     end
     M.sleep(0.005)
   until socket.gettime() > till
+  M.kill(pid)
+  error("process " .. pid .. " did not end", 2)
+end
+
+---Ends a process that may hang.
+function M.kill(pid)
   signal.kill(pid, signal.SIGKILL)
   wait.wait(pid)
-  error("process " .. pid .. " did not end", 2)
 end
 
 -- ---- the server --------------------------------------------------------------
@@ -204,7 +209,14 @@ function Server:start(no_wait)
   argv[#argv + 1] = self.path
   self.log_from = #(M.read(self.log) or "")
   self.pid = M.spawn(argv, self.log)
-  if not no_wait then self:ready() end
+  if no_wait then return end
+  local ok, why = pcall(self.ready, self)
+  if not ok then
+    -- Nobody has the server yet that would end it.
+    if self.pid then M.kill(self.pid) end
+    self.pid = nil
+    error(why, 0)
+  end
 end
 
 ---Waits until it is ready; fails when it ends before that: its code is in self.code.
