@@ -46,11 +46,13 @@ enum {
     WARM_MS = 20,        /* and at most */
     SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
     JUDGE_MS = 50,       /* of a canary's roll_back_if */
-    HOOK_STOP_MS = 35,   /* when it is stopped, so that its whole batch, with what the
+    HOOK_STOP_MS = 31,   /* when it is stopped, so that its whole batch, with what the
                             next events are given, is over by HOOK_MS */
+    HOOK_END_MS = 39,    /* and when the last of those are stopped */
     STATE_SLICE = 1 << 20, /* of work in C, in bytes, between two looks */
     NEXT_MS = 1,         /* for each event behind one that was stopped, or */
     FIRST_NEXT_MS = 4,   /* the first, which may meet the garbage of that one, */
+    FIRST_LEAST_MS = 2,  /* which has this also behind HOOK_END_MS, */
     OVERRUNS_MAX = 8     /* until so many were: then the rest ends at once */
 };
 
@@ -129,6 +131,7 @@ struct policy_state {
     /* deadline.c's, of what runs now, in the thread's time. */
     uint64_t allowed_ns;     /* 0: unbounded */
     uint64_t deadline_ns;    /* 0: the clock was not looked at yet */
+    uint64_t begun_ns;       /* when it was looked at first */
     uint64_t looked_ns;      /* when it was last; 0: not yet */
     int count;               /* instructions until the next look */
     const char *stack;       /* where the C stack stood */
@@ -173,6 +176,11 @@ bool state_protect(struct policy_state *s, lua_CFunction f, void *arg,
 /* The error on top, as text; makes none in Lua. */
 void state_why(lua_State *L, char *out, size_t room);
 int state_panic(lua_State *L); /* for lua_atpanic: logs */
+
+/* The thread's time, ms after the call in hand has begun. */
+uint64_t state_since_begun(struct policy_state *s, unsigned ms);
+/* The collector has taken some of the event's time, which it gets back. */
+void state_relieved(struct policy_state *s);
 
 /* memory.c: Lua's allocator of a state. */
 void *state_alloc(void *arg, void *p, size_t before, size_t after);

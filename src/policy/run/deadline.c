@@ -35,9 +35,40 @@ static bool is_late(struct policy_state *s, uint64_t now)
         return false;
     }
     if (s->deadline_ns == 0) {
+        s->begun_ns = now;
         s->deadline_ns = now + s->allowed_ns;
     }
     return now > s->deadline_ns;
+}
+
+uint64_t state_since_begun(struct policy_state *s, unsigned ms)
+{
+    if (s->deadline_ns == 0) {
+        (void)is_late(s, clock_thread_ns());
+    }
+    return s->begun_ns + ms * 1000000ull;
+}
+
+/* So much from now on, but not behind the end of the call's time: only the first
+ * event behind one that took long has a little in any case. */
+static void allow(struct policy_state *s, uint64_t now)
+{
+    const bool first = s->overruns == 0;
+    uint64_t end = state_since_begun(s, HOOK_END_MS),
+             until = now + (first ? FIRST_NEXT_MS : NEXT_MS) * 1000000ull,
+             least = now + (first ? FIRST_LEAST_MS * 1000000ull : 0);
+
+    s->deadline_ns = until < end ? until : end > least ? end : least;
+}
+
+void state_relieved(struct policy_state *s)
+{
+    uint64_t now = clock_thread_ns();
+
+    /* What the collector took is not the event's. */
+    if (s->overruns == 0 && s->deadline_ns < now + FIRST_NEXT_MS * 1000000ull) {
+        allow(s, now);
+    }
 }
 
 /* Instructions may be slow: each can touch a text as long as a body. */
@@ -118,8 +149,8 @@ void state_next_event(struct policy_state *s)
     now = clock_thread_ns();
     if (now > s->deadline_ns) {
         s->n_stopped++;
-        s->deadline_ns =
-            now + (s->overruns++ == 0 ? FIRST_NEXT_MS : NEXT_MS) * 1000000ull;
+        allow(s, now);
+        s->overruns++;
     }
 }
 

@@ -12,9 +12,12 @@
 #include "policy/internal.h"
 
 enum {
-    RELIEF_MS = 60,  /* of collecting at a time */
-    RELIEFS_MAX = 4, /* in a call */
-    REST_MS = 5,     /* behind a call */
+    RELIEF_END_MS = 34, /* of a call: then it is over, through or not, */
+    RELIEF_LEAST_MS = 3, /* but for this, the first time */
+    RELIEFS_MAX = 4,    /* in a call */
+    REST_END_MS = 40,   /* the same for what is done behind a call, */
+    REST_MS = 5,        /* which takes at most this */
+    REST_LEAST_MS = 1,  /* and at least this, so that it comes to an end */
     STEPS = 16,      /* of the collector between two looks at the clock */
     CYCLES = 2,      /* one may be under way that keeps what has died since */
     RESERVE = 256 << 10
@@ -55,28 +58,26 @@ struct policy_state *state_here(lua_State *L)
 
 struct collecting {
     struct policy_state *s;
-    int ms;
+    uint64_t until; /* of the thread's clock */
 };
 
 static int collect(lua_State *L)
 {
     const struct collecting *x = lua_touserdata(L, 1);
     struct policy_state *s = x->s;
-    uint64_t now = clock_thread_ns(), until = now + (uint64_t)x->ms * 1000000u;
 
-    while (s->cycles < CYCLES && now < until) {
+    while (s->cycles < CYCLES && clock_thread_ns() < x->until) {
         for (int i = 0; i < STEPS && s->cycles < CYCLES; i++) {
             s->cycles += lua_gc(L, LUA_GCSTEP, 0);
         }
-        now = clock_thread_ns();
     }
     return 0;
 }
 
 /* Goes on with what was begun, or begins. True: there is room again. */
-static bool make_room(struct policy_state *s, int ms)
+static bool make_room(struct policy_state *s, uint64_t until)
 {
-    struct collecting x = {s, ms};
+    struct collecting x = {s, until};
 
     if (!s->collecting) {
         s->collecting = true;
@@ -93,8 +94,16 @@ static bool make_room(struct policy_state *s, int ms)
 
 bool state_relieve(struct policy_state *s)
 {
-    /* What is collected was made within the call's time: this is not often. */
-    return s->reliefs++ < RELIEFS_MAX && make_room(s, RELIEF_MS);
+    uint64_t until = state_since_begun(s, RELIEF_END_MS),
+             least = clock_thread_ns() + RELIEF_LEAST_MS * 1000000ull;
+    bool room;
+
+    if (s->reliefs >= RELIEFS_MAX) {
+        return false;
+    }
+    room = make_room(s, s->reliefs++ == 0 && until < least ? least : until);
+    state_relieved(s);
+    return room;
 }
 
 void state_look_at_memory(struct policy_state *s)
@@ -102,7 +111,12 @@ void state_look_at_memory(struct policy_state *s)
     bool room = s->bytes <= STATE_BYTES_WORN;
 
     if (!room) {
-        room = make_room(s, REST_MS);
+        uint64_t now = clock_thread_ns(), most = now + REST_MS * 1000000ull,
+                 until = state_since_begun(s, REST_END_MS),
+                 least = now + REST_LEAST_MS * 1000000ull;
+
+        until = until > most ? most : until < least ? least : until;
+        room = make_room(s, until);
     }
     s->reliefs = 0;
     /* Not through yet: the next call goes on. */

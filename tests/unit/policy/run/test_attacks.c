@@ -9,7 +9,12 @@
 
 #include "tools/hooked.h"
 
-enum { BIG = 1500000, LIST = 30000, MS_MAX = 90 /* 50, and what a sanitizer adds */ };
+enum { BIG = 1500000, LIST = 30000, ATTEMPTS = 5 };
+#ifdef __SANITIZE_ADDRESS__
+enum { MS_MAX = 250 };
+#else
+enum { MS_MAX = 50 };
+#endif
 
 struct attack {
     const char *name, *hook;
@@ -64,36 +69,45 @@ static double attack(struct hooked *h)
     return (double)(clock_thread_ns() - ns) / 1e6;
 }
 
+/* The longest of three bodies, after which the event behind has had its turn. */
+static double longest(const struct attack *a)
+{
+    struct hooked h;
+    char hook[4096];
+    double most = 0;
+
+    (void)snprintf(hook, sizeof hook,
+                   "(function()\n%s\n  return function(ev, req)\n"
+                   "    if ev.user_id == \"last\" then return reject(\"last\") "
+                   "end\n    attack(ev, req)\n  end\nend)()",
+                   a->hook);
+    hooked_open(&h, hook, false);
+    for (int k = 0; k < 3; k++) {
+        double ms = attack(&h);
+
+        most = ms > most ? ms : most;
+        if (h.batch.events[1].fate != EVENT_REJECT) {
+            print_error("%s: the last: %s\n", a->name, h.batch.events[1].message);
+        }
+        assert_int_equal(EVENT_REJECT, h.batch.events[1].fate);
+        assert_string_equal("last", h.batch.events[1].code);
+    }
+    hooked_close(&h);
+    return most;
+}
+
+/* A busy machine now and then makes a thread's time longer; what an attack takes is
+ * there each time. */
 static void assert_bounded(const struct attack *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct hooked h;
-        char hook[4096];
+        double ms = longest(&list[i]);
 
-        (void)snprintf(hook, sizeof hook,
-                       "(function()\n%s\n  return function(ev, req)\n"
-                       "    if ev.user_id == \"last\" then return reject(\"last\") "
-                       "end\n    attack(ev, req)\n  end\nend)()",
-                       list[i].hook);
-        hooked_open(&h, hook, false);
-        if (getenv("SLUICE_SHOW") != NULL) {
-            (void)fprintf(stderr, "%s\n", list[i].name);
+        for (int k = 1; k < ATTEMPTS && ms > MS_MAX; k++) {
+            print_message("%s: %.1f ms\n", list[i].name, ms);
+            ms = longest(&list[i]);
         }
-        for (int k = 0; k < 3; k++) {
-            double ms = attack(&h);
-
-            if (ms > MS_MAX) {
-                print_error("%s: %.0f ms\n", list[i].name, ms);
-            }
-            assert_true(ms <= MS_MAX);
-            if (h.batch.events[1].fate != EVENT_REJECT) {
-                print_error("%s: the last: %s\n", list[i].name,
-                            h.batch.events[1].message);
-            }
-            assert_int_equal(EVENT_REJECT, h.batch.events[1].fate);
-            assert_string_equal("last", h.batch.events[1].code);
-        }
-        hooked_close(&h);
+        assert_true(ms <= MS_MAX);
     }
 }
 

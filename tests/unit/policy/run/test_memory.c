@@ -9,7 +9,14 @@
 
 #include "tools/hooked.h"
 
-enum { EVENTS = 10000, MS_MAX = 200 };
+enum { EVENTS = 10000, CALLS = 8, ATTEMPTS = 5 };
+#ifdef __SANITIZE_ADDRESS__
+enum { MS_MAX = 250, GARBAGE_MS_MAX = 250 };
+#else
+/* Of the thread, a request. A table of a million entries is made larger, gone through
+ * and freed in one step each, by Lua and by the kernel. */
+enum { MS_MAX = 50, GARBAGE_MS_MAX = 60 };
+#endif
 
 /* Leaves some MiB of the 64. */
 #define FILL                                                                  \
@@ -29,11 +36,32 @@ static char *many_events(size_t *n)
     return p;
 }
 
+/* The thread's time when an event's checks are over: what is behind is the hooks'. */
+static void note_checked(void *arg, enum decide_stage stage)
+{
+    if (stage == DECIDE_CHECK) {
+        *(uint64_t *)arg = clock_thread_ns();
+    }
+}
+
+/* Milliseconds of the hooks. */
+static double run_timed(struct hooked *h, struct str body)
+{
+    uint64_t from = 0;
+    const struct decide_meter meter = {note_checked, &from};
+    struct refused no;
+
+    assert_true(decide_body(h->state, &policy_plan(h->policy)->routes[0], SCAN_BATCH,
+                            &h->req, body, &h->batch, &meter, &h->raised, &no));
+    return (double)(clock_thread_ns() - from) / 1e6;
+}
+
 static void many_failing_events_are_answered_quickly(void **state)
 {
     struct hooked h;
     size_t n;
     char *body = many_events(&n);
+    double least = 1e9;
 
     (void)state;
     hooked_open(&h,
@@ -43,25 +71,75 @@ static void many_failing_events_are_answered_quickly(void **state)
                 "end end)()",
                 true);
     for (int i = 0; i < 3; i++) {
-        uint64_t ns = clock_thread_ns();
-        struct refused no;
+        double ms = run_timed(&h, (struct str){body, n});
 
-        assert_true(decide_body(h.state, &policy_plan(h.policy)->routes[0],
-                                SCAN_BATCH, &h.req, (struct str){body, n}, &h.batch,
-                                NULL, &h.raised, &no));
-        ns = clock_thread_ns() - ns;
-        assert_true(ns / 1000000 <= MS_MAX);
+        least = ms < least ? ms : least;
         assert_true(h.raised > EVENTS / 2);
         assert_int_equal(EVENT_DEAD, h.batch.events[EVENTS - 1].fate);
         assert_string_equal("not enough memory",
                             h.batch.events[EVENTS - 1].message);
     }
+    assert_true(least <= MS_MAX);
     for (int i = 0; i < 100 && !policy_state_worn(h.state); i++) {
         (void)hooked_run(&h, 0);
     }
     assert_true(policy_state_worn(h.state));
     hooked_close(&h);
     free(body);
+}
+
+/* The longest of some calls of a new state. */
+static double longest(const char *hook)
+{
+    struct hooked h;
+    double most = 0;
+
+    hooked_open(&h, hook, true);
+    for (unsigned k = 0; k < CALLS; k++) {
+        double ms = run_timed(&h, (struct str){h.bodies[k], h.sizes[k]});
+
+        most = ms > most ? ms : most;
+    }
+    hooked_close(&h);
+    return most;
+}
+
+/* Small things are what the collector takes longest for. A busy machine makes a
+ * thread's time longer, but not each time. */
+static void garbage_at_the_cap_keeps_a_call_within_its_time(void **state)
+{
+    static const char *const hooks[] = {
+        "local t = {} for i = 1, 1e9 do t[i] = { i } end",
+        "local t for i = 1, 1e9 do t = { t } end",
+        "local t = {} for i = 1, 1e9 do t[i] = \"x\" .. i end",
+        "local t = {} for i = 1, 1e9 do t[i] = function() return i end end",
+        "local t = {} for i = 1, 1e9 do t[\"k\" .. i] = {} end",
+        "local t = {} for i = 1, 1e9 do t[{}] = i end",
+        "for i = 1, 1e9 do local s = (\"x\"):rep(100000) .. i end",
+        "for i = 1, 1e9 do local s = { {}, {}, {} } end",
+        "for i = 1, 1e9 do kept[#kept + 1] = {} end",
+        "local s = \"x\" while true do s = s .. s end"};
+    static const char *const fills[] = {"local kept = {}\n", FILL};
+    double most = 0;
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(hooks) * N_ELEMS(fills); i++) {
+        char hook[1024];
+        double ms;
+
+        (void)snprintf(hook, sizeof hook,
+                       "(function()\n%s\nreturn function(ev)\n"
+                       "  if ev.value == 3.5 or ev.value == 7.5 then\n%s\nend end end)()",
+                       fills[i % N_ELEMS(fills)], hooks[i / N_ELEMS(fills)]);
+        ms = longest(hook);
+        for (int k = 1; k < ATTEMPTS && ms > GARBAGE_MS_MAX; k++) {
+            print_message("%.1f ms: %s\n", ms, hook);
+            ms = longest(hook);
+        }
+        most = ms > most ? ms : most;
+        assert_true(ms <= GARBAGE_MS_MAX);
+    }
+    print_message("# at most %.1f ms\n", most);
 }
 
 static void what_an_event_has_left_behind_fails_none_behind_it(void **state)
@@ -161,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_failing_events_are_answered_quickly),
+        cmocka_unit_test(garbage_at_the_cap_keeps_a_call_within_its_time),
         cmocka_unit_test(what_an_event_has_left_behind_fails_none_behind_it),
         cmocka_unit_test(a_full_state_of_a_sink_gives_the_default),
         cmocka_unit_test(a_function_that_raises_what_is_no_text_gives_the_default),
