@@ -477,14 +477,17 @@ function M.study(desc)
     written = {}, set_names = {}, set_up = {}, callbacks = {}, calls = {}, any = {},
     made = {}, code = {}, roots = {}, again = {} }
   -- A state that is nearly full may have no room for it.
-  if not pcall(look_at_all, desc) then study = { calls = {}, any = {}, failed = true } end
+  local ok, why = pcall(look_at_all, desc)
+  if not ok then study = { calls = {}, any = {}, failed = tostring(why) } end
   study.code, study.holds = nil, nil
 end
 
 ---Why f itself may be called without an end; nil: nothing says that it may.
 ---@return string? what
 function M.round(f)
-  if study.failed then return "belongs to what can't be looked through" end
+  if study.failed then
+    return ("belongs to what can't be looked through (%s)"):format(study.failed)
+  end
   if study.again[text_of(f)] then return "calls itself" end
   if study.made[text_of(f)] then return "calls a function that a hook makes anew" end
 end

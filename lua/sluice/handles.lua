@@ -9,7 +9,7 @@ local plain = require "sluice.plain"
 local M = {}
 
 local C = ffi.C
-local type, error, tostring = type, error, tostring
+local type, error, tostring = type, error, plain.tostring
 
 local ctx = context.ctx  -- struct sluice_context *
 local event_type = context.event_type

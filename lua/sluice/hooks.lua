@@ -20,6 +20,7 @@ local band, rshift = bit.band, bit.rshift
 -- Lua's own, not those of policies.
 local type, error, tostring = type, error, tostring
 local gsub, sub = string.gsub, string.sub
+local tostring = plain.tostring
 local MESSAGE_MAX = 1000
 
 -- Values of enum slot_kind.

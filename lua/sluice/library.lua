@@ -14,7 +14,7 @@ local M = {}
 
 local C = ffi.C
 local text_of = ffi.string
-local type, error, tostring = type, error, tostring
+local type, error, tostring = type, error, plain.tostring
 local spend = plain.spend
 
 local ctx = context.ctx -- struct sluice_context *

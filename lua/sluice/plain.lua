@@ -12,6 +12,7 @@ for k, v in pairs(string) do raw[k] = v end
 for k, v in pairs(table) do raw_table[k] = v end
 local type, error, select, tonumber, pairs, ipairs, pcall = type, error, select,
   tonumber, pairs, ipairs, pcall
+local tostring, getmetatable = tostring, getmetatable
 
 local C = ffi.C
 local ctx = require("sluice.context").ctx -- nil: nothing is bounded
@@ -68,6 +69,7 @@ end
 
 local function rep(s, n, separator)
   n = tonumber(n)
+  if type(s) == "number" then s = tostring(s) end
   if n and type(s) == "string" then
     local size = (#s + #(separator or "")) * n
     if size > REP_MAX then error("string.rep: more than 1 MiB", 2) end
@@ -82,8 +84,34 @@ local function sub(s, i, j)
   return part
 end
 
+---tostring without an address, which is another one in each state.
+local function shown(v)
+  local kind = type(v)
+  if kind == "function" then return kind end
+  if kind == "table" then
+    if getmetatable(v) == nil then return kind end
+    local mt = debug.getmetatable(v)
+    if type(mt) == "table" and rawget(mt, "__tostring") == nil then return kind end
+  end
+  return tostring(v)
+end
+
+-- The same for what format shows; its text has an address.
+local function format_shown(how, ...)
+  if raw.find(raw.gsub(how, "%%%%", ""), "%%[-+ #%d.]*p") then
+    error("string.format: an address is not to be had", 3)
+  end
+  local list, n = { ... }, select("#", ...)
+  for i = 1, n do
+    local kind = type(list[i])
+    if kind == "function" or kind == "table" then list[i] = shown(list[i]) end
+  end
+  return raw.format(how, unpack(list, 1, n))
+end
+
 local function format(...)
   local text = raw.format(...)
+  if raw.find(text, "0x", 1, true) then text = format_shown(...) end
   if #text > LONG then spend(#text) end
   return text
 end
@@ -236,7 +264,7 @@ function M.library(host)
   return {
     assert = assert, error = error, ipairs = ipairs, next = next,
     pairs = pairs, pcall = bounded_pcall, select = select, tonumber = number_of,
-    tostring = tostring, type = type, unpack = unpack,
+    tostring = shown, type = type, unpack = unpack,
     string = texts(host), table = tables(host), bit = copy(require "bit"),
     math = copy(math, { randomseed = true }),
   }
@@ -252,6 +280,6 @@ function M.open(host)
   return library
 end
 
-M.spend, M.over = spend, over
+M.spend, M.over, M.tostring = spend, over, shown
 
 return M
