@@ -5,12 +5,12 @@
 local M = {}
 
 local ctx = require("sluice.context").ctx -- n_kept: something is kept
-local decode, encode, same -- host's
+local decode, encode, same, same_number -- host's
 
 local tables, texts, paths = {}, {}, {} -- of the tables that were read, in order
 local place = {}      -- table -> its place in these
 local n_tables = 0
-local numbers = {}    -- number -> its digits; false: several have that value
+local numbers = {}    -- number -> its digits; false: several, not the same, have that value
 
 ---A number that may be less than its digits say.
 function M.number(v, digits)
@@ -18,7 +18,7 @@ function M.number(v, digits)
   ctx.n_kept = 1
   if known == nil then
     numbers[v] = digits
-  elseif known ~= digits then
+  elseif known and known ~= digits and not same_number(known, digits) then
     numbers[v] = false
   end
 end
@@ -28,7 +28,7 @@ function M.digits(v)
   local digits = numbers[v]
   if digits == false then
     error("two numbers of the event differ only in digits that a policy's numbers "
-      .. "can't hold", 4)
+      .. "can't hold: send them as texts", 4)
   end
   return digits
 end
@@ -78,7 +78,8 @@ function M.settle()
 end
 
 function M.start(host)
-  decode, encode, same = host.decode, host.encode, host.same
+  decode, encode = host.decode, host.encode
+  same, same_number = host.same, host.same_number
 end
 
 return M

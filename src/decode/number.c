@@ -1,5 +1,6 @@
 #include "decode/number.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -74,6 +75,67 @@ double number_value(const char *p, size_t n)
     }
     v = exponent == 0 ? (double)m : (double)m / tens[-exponent];
     return negative ? -v : v;
+}
+
+/* The digits of a number from its first one that is not 0. */
+struct digits {
+    const char *p, *end;
+    bool negative;
+    long exponent; /* of the first */
+};
+
+static struct digits digits_of(const char *p, size_t n)
+{
+    const char *end = p + n, *stop = p;
+    struct digits d = {.negative = *p == '-'};
+
+    while (stop < end && *stop != 'e' && *stop != 'E') {
+        stop++;
+    }
+    d.p = p + d.negative;
+    d.end = stop;
+    /* Of more digits than long has all are the same exponent: nothing is so large. */
+    d.exponent = stop < end ? strtol(stop + 1, NULL, 10) : 0;
+    d.exponent = d.exponent > LONG_MAX / 2   ? LONG_MAX / 2
+                 : d.exponent < LONG_MIN / 2 ? LONG_MIN / 2
+                                             : d.exponent;
+    for (p = d.p; p < stop && *p != '.'; p++) {
+        d.exponent++;
+    }
+    for (; d.p < stop && (*d.p == '0' || *d.p == '.'); d.p++) {
+        d.exponent -= *d.p == '0';
+    }
+    return d;
+}
+
+/* 0 behind the last. */
+static char next_digit(struct digits *d)
+{
+    if (d->p < d->end && *d->p == '.') {
+        d->p++;
+    }
+    return d->p < d->end ? *d->p++ : '0';
+}
+
+bool number_same(const char *a, size_t n, const char *b, size_t k)
+{
+    struct digits x = digits_of(a, n), y = digits_of(b, k);
+
+    if (x.negative != y.negative) {
+        return false;
+    }
+    if (x.p == x.end || y.p == y.end) {
+        return x.p == x.end && y.p == y.end;
+    }
+    if (x.exponent != y.exponent) {
+        return false;
+    }
+    while (x.p < x.end || y.p < y.end) {
+        if (next_digit(&x) != next_digit(&y)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Whole numbers that are exact. */

@@ -287,6 +287,7 @@ void diag_note(struct policy_report *report, const char *file, int line,
 /* json.c */
 int json_decode(lua_State *L); /* (text, numbers?) -> value; the text is JSON */
 int json_valid(lua_State *L);  /* (text) -> whether it is JSON */
+int json_same_number(lua_State *L); /* (digits, digits) -> whether they are one number */
 int json_array(lua_State *L);  /* (table) -> it, marked as an array */
 int json_open_null(lua_State *L); /* () -> what null is from now on */
 /* json_encode.c: (value, numbers?) -> text */

@@ -96,6 +96,13 @@ describe("a value that a hook moves", function()
       stored("ev.a = ev.v", '{"v":9007199254740993}'))
   end)
 
+  it("is stored when another one is the same in other digits", function()
+    assert.equal('{"v":12345678901234567,"w":12345678901234567.0,'
+      .. '"a":12345678901234567,"b":[12345678901234567]}',
+      stored("ev.a = ev.v ev.b = { ev.w }",
+        '{"v":12345678901234567,"w":12345678901234567.0}'))
+  end)
+
   it("has the shortest digits when it is new", function()
     assert.equal('{"a":19.99,"b":0.1,"c":9007199254740992,"d":1e21,"e":0.000001,'
       .. '"f":{"x":19.99},"g":1e-9,"h":-2.5,"i":123456789012345680000}',

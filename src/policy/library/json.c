@@ -154,6 +154,26 @@ static bool is_long(struct str digits, double v)
            (digits.n > 4 && (fabs(v) > 1e300 || fabs(v) < 1e-300));
 }
 
+/* Whether the digits noted before, on top, or false, say the same. */
+static bool same_digits(lua_State *L, struct str digits)
+{
+    size_t n;
+    const char *known = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
+
+    return known != NULL && number_same(known, n, digits.p, digits.n);
+}
+
+int json_same_number(lua_State *L)
+{
+    struct str a, b;
+
+    a.p = luaL_checklstring(L, 1, &a.n);
+    b.p = luaL_checklstring(L, 2, &b.n);
+    state_work(L, (double)(a.n + b.n));
+    lua_pushboolean(L, number_same(a.p, a.n, b.p, b.n));
+    return 1;
+}
+
 static void push_number(lua_State *L, struct str digits, int numbers)
 {
     double v = number_value(digits.p, digits.n);
@@ -167,7 +187,7 @@ static void push_number(lua_State *L, struct str digits, int numbers)
     lua_pushlstring(L, digits.p, digits.n);
     lua_pushvalue(L, -2);
     lua_rawget(L, numbers);
-    if (!lua_isnil(L, -1) && !lua_rawequal(L, -1, -2)) {
+    if (!lua_isnil(L, -1) && !same_digits(L, digits)) {
         lua_pushboolean(L, 0);
         lua_replace(L, -3);
     }

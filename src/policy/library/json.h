@@ -13,7 +13,7 @@
 enum { JSON_DEPTH_MAX = 128 };
 
 /* The value that json is, on top. numbers (0: none): index of a table that gets the
- * digits of numbers that Lua's can't hold; false where two have one value. */
+ * digits of numbers that Lua's can't hold; false where two that differ have one value. */
 void json_push(lua_State *L, enum slot_kind kind, struct str json, int numbers,
                int depth);
 

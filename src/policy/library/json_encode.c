@@ -64,7 +64,7 @@ static void put_number(struct writer *w)
         lua_rawget(L, NUMBERS);
         if (lua_type(L, -1) == LUA_TBOOLEAN) {
             (void)luaL_error(L, "two numbers of the event differ only in digits that "
-                                "a policy's numbers can't hold");
+                                "a policy's numbers can't hold: send them as texts");
         }
         sent.p = lua_tolstring(L, -1, &sent.n);
         lua_pop(L, 1);

@@ -115,7 +115,8 @@ static void push_host(lua_State *L, bool reading)
         {"moment", host_moment}, {"getenv", host_getenv},
         {"bounded", host_bounded}, {"relieve", host_relieve}, {"decode", json_decode},
         {"is_json", json_valid}, {"array", json_array},
-        {"encode", json_encode}, {"same", json_same}, {NULL, NULL}};
+        {"encode", json_encode}, {"same", json_same},
+        {"same_number", json_same_number}, {NULL, NULL}};
     unsigned cores = cpus_allowed();
 
     lua_newtable(L);

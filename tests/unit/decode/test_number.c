@@ -81,10 +81,44 @@ static void every_number_comes_back_and_no_shorter_one_does(void **state)
     }
 }
 
+static void numbers_are_the_same_to_the_last_digit_or_not(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } pairs[] = {{"1.50", "15e-1", true},
+                 {"9007199254740993", "9007199254740992", false},
+                 {"9007199254740993", "9007199254740993.000", true},
+                 {"9007199254740993", "9.007199254740993E+15", true},
+                 {"9007199254740993", "-9007199254740993", false},
+                 {"1e301", "10.0e300", true},
+                 {"1e301", "1e302", false},
+                 {"0.000", "0e5", true},
+                 {"0", "-0", false},
+                 {"0.00012", "12e-5", true},
+                 {"100", "1e2", true},
+                 {"100", "1000", false},
+                 {"1000000000000000000001", "1000000000000000000000", false},
+                 {"1e99999999999999999999", "1e99999999999999999998", true},
+                 {"1e-99999999999999999999", "1e99999999999999999999", false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        const char *a = pairs[i].a, *b = pairs[i].b;
+
+        if (number_same(a, strlen(a), b, strlen(b)) != pairs[i].same) {
+            print_error("%s and %s\n", a, b);
+        }
+        assert_int_equal(pairs[i].same, number_same(a, strlen(a), b, strlen(b)));
+        assert_int_equal(pairs[i].same, number_same(b, strlen(b), a, strlen(a)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_number_is_written_as_people_write_it),
+        cmocka_unit_test(numbers_are_the_same_to_the_last_digit_or_not),
         cmocka_unit_test(every_number_comes_back_and_no_shorter_one_does),
     };
 
