@@ -143,7 +143,8 @@ bool state_preload(lua_State *L, struct err *e)
                                         "describe", "foresee", "sinks", "routes", "kept",
                                         "handles", "slips", "advice", "library", "moved",
                                         "plain", "loader",
-                                        "opcodes", "calls", "bytecode", "hooks", "traces"};
+                                        "opcodes", "registers", "calls",
+                                        "bytecode", "hooks", "traces"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
