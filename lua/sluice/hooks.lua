@@ -18,9 +18,8 @@ local C = ffi.C
 local cast, text_of = ffi.cast, ffi.string
 local band, rshift = bit.band, bit.rshift
 -- Lua's own, not those of policies.
-local type, error, tostring = type, error, tostring
+local type, error, tostring = type, error, plain.tostring
 local gsub, sub = string.gsub, string.sub
-local tostring = plain.tostring
 local MESSAGE_MAX = 1000
 
 -- Values of enum slot_kind.
