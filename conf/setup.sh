@@ -2,20 +2,37 @@
 # Installs the Debian packages that are missing; says nothing when none is.
 #
 #   sh conf/setup.sh run     to build and run the server
-#   sh conf/setup.sh test    also to run the tests, benches and fuzzers
+#   sh conf/setup.sh quick   also for sh tests/run.sh quick
+#   sh conf/setup.sh test    also to run all tests, benches and fuzzers
+#
+# Only root can install: others are told what to install. Elsewhere than on Debian
+# nothing is looked for.
 set -eu
 
 run="build-essential cmake ninja-build pkg-config libev-dev
   libluajit-5.1-dev libhttp-parser-dev libcjson-dev libzstd-dev zlib1g-dev
   libssl-dev librdkafka-dev libcurl4-openssl-dev curl"
-test="luajit lua-busted lua-check lua-cjson lua-posix lua-socket
-  lua-filesystem python3 python3-venv openssl libcmocka-dev libsimdjson-dev clang libclang-rt-14-dev
-  wrk bc kcat clickhouse-server clickhouse-client
-  zookeeper default-jre-headless maven prometheus zstd gzip strace xfsprogs e2fsprogs mount util-linux procps
+quick="luajit lua-busted lua-check lua-posix lua-socket libcmocka-dev zstd
+  gzip procps"
+test="lua-cjson lua-filesystem python3 python3-venv openssl clang
+  libclang-rt-14-dev libsimdjson-dev wrk bc kcat clickhouse-server clickhouse-client zookeeper
+  default-jre-headless maven prometheus strace xfsprogs e2fsprogs mount util-linux
   git ca-certificates iproute2 debootstrap"
 
-want=$run
-[ "${1:-run}" = test ] && want="$run $test"
+case ${1:-run} in
+run) want=$run ;;
+quick) want="$run $quick" ;;
+test) want="$run $quick $test" ;;
+*)
+  echo "setup: \"$1\" is no part; expected run, quick or test" >&2
+  exit 64
+  ;;
+esac
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "setup: no Debian packages here; needed are:" $want >&2
+  exit 0
+fi
 
 missing=
 for package in $want; do
@@ -24,11 +41,12 @@ for package in $want; do
 done
 [ -z "$missing" ] && exit 0
 
-echo "installing:$missing" >&2
 if [ "$(id -u)" -ne 0 ]; then
-  echo "setup: run as root, or install these packages by hand" >&2
+  echo "setup: packages are missing, which only root can install:" >&2
+  echo "  apt-get install --no-install-recommends$missing" >&2
   exit 1
 fi
+echo "installing:$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
 # shellcheck disable=SC2086
 apt-get install -y --no-install-recommends $missing >/dev/null 2>&1 || {

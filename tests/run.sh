@@ -2,7 +2,8 @@
 # Installs what is missing, builds, and runs the tests.
 #
 #   sh tests/run.sh          everything, with sanitizers and fuzzers
-#   sh tests/run.sh quick    unit tests, specs and the short e2e tests
+#   sh tests/run.sh quick    unit tests, specs and the short e2e tests: needs no
+#                            root, no network and no other service
 #
 # Ends in a line "N passed, N failed[, N skipped]". SLUICE_ROUNDS=500 makes the
 # crash campaign long.
@@ -13,18 +14,26 @@ passed=0 failed=0 skipped=0
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-sh conf/setup.sh test || exit 1
+case $mode in
+full) sh conf/setup.sh test || exit 1 ;;
+quick) sh conf/setup.sh quick || exit 1 ;;
+*)
+  echo "tests: \"$mode\" is no set of tests; expected quick or nothing" >&2
+  exit 64
+  ;;
+esac
 
-build() { # folder, options: configures once, builds
-  dir=$1
-  shift
+build() { # folder, targets, options: configures once, builds
+  dir=$1 targets=$2
+  shift 2
   # The quickstart's build has no tests yet: the options decide.
   [ "$(cat "$dir/options" 2>/dev/null)" = "$*" ] || {
     cmake -S . -B "$dir" -G Ninja "$@" >"$logs/cmake" 2>&1 ||
       { cat "$logs/cmake"; exit 1; }
     echo "$*" >"$dir/options"
   }
-  ninja -C "$dir" >"$logs/ninja" 2>&1 ||
+  # shellcheck disable=SC2086
+  ninja -C "$dir" $targets >"$logs/ninja" 2>&1 ||
     { tail -50 "$logs/ninja"; echo "0 passed, 1 failed"; exit 1; }
 }
 
@@ -45,22 +54,34 @@ judge() { # title, TAP output, exit code: counts it, also where it broke off
   fi
 }
 
-unit() { # folder of the build
+unit() { # folder of the build: two at a time
   echo "== unit tests ($1)"
+  # shellcheck disable=SC2016
+  find "$1/unit" -type f | sort | xargs -P 2 -I{} sh -c '
+    CMOCKA_MESSAGE_OUTPUT=tap timeout 300 "$2" >"$1/${2##*/}" 2>&1
+    echo $? >"$1/${2##*/}.code"' unit "$logs" {}
   for t in "$1"/unit/*; do
-    [ -f "$t" ] || continue
-    CMOCKA_MESSAGE_OUTPUT=tap timeout 300 "$t" >"$logs/unit" 2>&1
-    judge "$t" "$logs/unit" $?
+    [ -f "$t" ] && judge "$t" "$logs/${t##*/}" "$(cat "$logs/${t##*/}.code")"
   done
 }
 
 # One spec file of a build; what it says, its exit code and its seconds lie in
-# $logs/NAME.*.
+# $logs/NAME.*. Whatever a sanitizer reports of any process is a failure. TSan does
+# not look into libraries that are built without it.
 cat >"$logs/spec.sh" <<'X'
 out=$1/$(basename "$3")
 began=$(date +%s)
+rm -f "$out".report.*
+export ASAN_OPTIONS="log_path=$out.report:verify_asan_link_order=0"
+export UBSAN_OPTIONS="log_path=$out.report:print_stacktrace=1"
+export TSAN_OPTIONS="log_path=$out.report:ignore_noninstrumented_modules=1"
 SLUICE_BUILD=$2 timeout 900 busted "$3" >"$out.tap" 2>&1
 echo $? >"$out.code"
+for r in "$out".report.*; do
+  [ -f "$r" ] || continue
+  echo "not ok - $3: a sanitizer reports"
+  sed 's/^/# /; 40q' "$r"
+done >>"$out.tap"
 echo $(($(date +%s) - began)) >"$out.seconds"
 X
 
@@ -79,17 +100,17 @@ specs() { # folder of the build, files: one after the other, nothing beside them
   done
 }
 
-beside() { # folder of the build, files: two at a time
+beside() { # folder of the build, files: three at a time
   dir=$1
   shift
-  printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
+  printf '%s\n' "$@" | xargs -P 3 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
   for f in "$@"; do
     show "$dir" "$f"
   done
 }
 
 # Specs that compare times or rates of one run with those of another have the
-# machine for themselves; all others run two at a time, for they mostly wait.
+# machine for themselves; all others run three at a time, for they mostly wait.
 alone="hostile_clients reload breaker hedge isolation memory delivered canary stuck"
 timed() { # file: whether its name is among them
   name=$(basename "$1" _spec.lua)
@@ -110,7 +131,7 @@ check() { # title, command: passes when it exits 0
 }
 
 fuzz() { # targets: two at a time
-  seconds=${SLUICE_FUZZ_SECONDS:-60}
+  seconds=${SLUICE_FUZZ_SECONDS:-30}
   printf '%s\n' "$@" | xargs -P 2 -I{} sh -c "sh tests/fuzz/run.sh build-fuzz {} \
     $seconds >'$logs/fuzz-{}' 2>&1; echo \$? >'$logs/fuzz-{}.code'"
   for t in "$@"; do
@@ -119,13 +140,11 @@ fuzz() { # targets: two at a time
   done
 }
 
-build build -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON
+build build all -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON
 check "layers" luajit tests/lint/layers.lua
 check "luacheck" luacheck -q lua conf bench tests
 unit build
-for f in tests/spec/*_spec.lua tests/policy/*_spec.lua; do
-  [ -f "$f" ] && specs build "$f"
-done
+beside build tests/spec/*_spec.lua tests/policy/*_spec.lua
 
 if [ "$mode" = quick ]; then
   specs build tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua
@@ -136,15 +155,15 @@ else
   done
   # shellcheck disable=SC2086
   beside build $others
-  build build-asan -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=address,undefined
+  build build-asan all -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=address,undefined
   unit build-asan
   beside build-asan tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
     tests/e2e/archive_spec.lua tests/e2e/policy_spec.lua \
     tests/e2e/routes_spec.lua tests/e2e/dedup_spec.lua \
     tests/e2e/clickhouse_spec.lua tests/e2e/kafka_spec.lua
-  build build-tsan -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=thread
+  build build-tsan "sluice tests/tools/all" -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=thread
   specs build-tsan tests/e2e/http_spec.lua
-  CC=clang CXX=clang++ build build-fuzz -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON \
+  CC=clang CXX=clang++ build build-fuzz tests/fuzz/all -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON \
     -DSLUICE_SANITIZE=address,undefined
   fuzz chunked decode http request segment
   if [ "$(id -u)" -eq 0 ]; then

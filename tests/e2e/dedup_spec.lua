@@ -4,21 +4,6 @@ local h = require "harness"
 
 local function root() return h.shell("id -u"):match("^0") end
 
--- Makes a syscall of the running server fail, by strace, until stopped.
-local function inject(s, what)
-  local pid = h.spawn({ "strace", "-f", "-qq", "-o", s.dir .. "/strace", "-e",
-    "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p",
-    tostring(s.real_pid) }, s.dir .. "/strace.log")
-  h.wait_for("strace", function()
-    return h.read("/proc/" .. s.real_pid .. "/status")
-      :match("TracerPid:%s*(%d+)") ~= "0"
-  end)
-  return function()
-    h.shell("kill " .. pid)
-    h.reap(pid)
-  end
-end
-
 local function policy(o)
   o = o or {}
   return h.policy { workers = o.workers or 2, ack = o.ack, top = o.top,
@@ -115,7 +100,7 @@ describe("dedup", function()
     if not root() then pending("needs root") return end
     s = h.server { policy = policy { ack = "synced", workers = 1 } }
     assert.equal(202, post("before").status)
-    local stop = inject(s, "fdatasync:error=EIO")
+    local stop = s:inject("fdatasync:error=EIO")
     local refused = 0
     for i = 1, 30 do
       local a = post("e" .. i % 10)
@@ -146,7 +131,7 @@ describe("dedup", function()
     if not root() then pending("needs root") return end
     s = h.server { policy = policy { workers = 1 } }
     assert.equal(202, post("before").status)
-    local stop = inject(s, "pwritev:error=EIO")
+    local stop = s:inject("pwritev:error=EIO")
     for i = 1, 10 do assert.equal(503, post("e" .. i).status) end
     stop()
     for i = 1, 10 do
@@ -241,7 +226,7 @@ describe("dedup", function()
       h.wait_for("events", function()
         return s:metric("sluice_stored_events_total", 'stream="events"') > 100
       end)
-      local stop = inject(s, "fdatasync:error=EIO:when=5")
+      local stop = s:inject("fdatasync:error=EIO:when=5")
       s:logged("status=unwritable", 20)
       stop()
     end)

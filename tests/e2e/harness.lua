@@ -280,9 +280,11 @@ function Server:inject(what, thread)
     "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p", tostring(id) }
   if not thread then table.insert(argv, 2, "-f") end
   local pid = M.spawn(argv, self.dir .. "/strace.log")
+  -- Each thread by itself: the first is not the last.
   M.wait_for("strace", function()
-    return M.read("/proc/" .. id .. "/status")
-      :match("TracerPid:%s*(%d+)") ~= "0"
+    return shell(thread and ("grep TracerPid /proc/%d/status"):format(id)
+      or ("grep -h TracerPid /proc/%d/task/*/status"):format(id))
+      :find("TracerPid:%s*0") == nil
   end)
   return function()
     M.shell("kill " .. pid)

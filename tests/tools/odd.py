@@ -39,6 +39,7 @@ def read_request(c, head_only=False):
     head, body = data.split(b"\r\n\r\n", 1)
     if head_only:
         return head, body
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     length = 0
     for line in head.split(b"\r\n"):
         if line.lower().startswith(b"content-length:"):
