@@ -7,7 +7,7 @@ local why_not = clickhouse.missing()
 local function policy(url, o)
   o = o or {}
   return ([[
-server { listen = "127.0.0.1:0", workers = 1 }
+server { listen = "127.0.0.1:0", workers = 1, drain = %q }
 admin { listen = "127.0.0.1:0" }
 spool { max_bytes = "2GiB" }
 clickhouse "olap" { urls = { %s }, table = "default.events", %s
@@ -15,7 +15,7 @@ clickhouse "olap" { urls = { %s }, table = "default.events", %s
 stream "events" { sinks = { "olap" } }
 route "POST /v1/events" { body = "event", stream = "events" }
 route "POST /v1/events/batch" { body = "batch", stream = "events" }
-]]):format(type(url) == "table" and table.concat(url, ", ") or ("%q"):format(url),
+]]):format(o.drain or "10s", type(url) == "table" and table.concat(url, ", ") or ("%q"):format(url),
     o.sink or "", o.target or 1000, o.min or 100, o.max or 2000)
 end
 
@@ -167,6 +167,19 @@ route "POST /x" { body = "event", stream = "events", schema = schema {
     assert.equal("at UInt64\nid String\nkind String\nn Float64\nraw String\n", ch:must(
       "SELECT concat(name, ' ', type) FROM system.columns WHERE table = 'events' "
       .. "AND database = 'default' ORDER BY name"))
+  end)
+
+  it("ends while a batch waits for another to tell whether its rows are bad", function()
+    if why_not then pending(why_not) return end
+    ch:events_table("events")
+    ch:must "ALTER TABLE events DROP COLUMN value"
+    ch:must "ALTER TABLE events ADD COLUMN value UInt8"
+    s = h.server { policy = policy(ch.url, { target = 2, min = 2, max = 2,
+      drain = "100ms" }) }
+    assert.equal(202, s:post("/v1/events/batch", [=[[{"event_id":"a","value":"x"},
+      {"event_id":"b","value":"y"}]]=]).status)
+    s:logged("sink=olap status=suspect")
+    assert.equal(0, s:stop())
   end)
 
   -- The server says of the one which row it is, of the other it does not.

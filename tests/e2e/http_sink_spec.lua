@@ -76,7 +76,7 @@ describe("the http sink", function()
   it("leaves out bad events, and only those, from any format", function()
     for _, format in ipairs { "ndjson", "json_array" } do
       r:rule "poison"
-      run(([[format = %q, batch = { target = 400, max = 400, linger = "5s" }]])
+      run(([[format = %q, batch = { target = 400, max = 400, linger = "1s" }]])
         :format(format))
       local acks = s.dir .. "/acks"
       local f = h.load_wait(h.load(s.port, { batch = 100, connections = 1, rate = 20,
@@ -131,7 +131,8 @@ describe("the http sink", function()
 
   it("holds everything while the endpoint refuses it, and goes on when mended", function()
     r:rule "key right"
-    run [[batch = { linger = "50ms" }, headers = { ["x-api-key"] = "wrong" }]]
+    run [[batch = { linger = "50ms" }, headers = { ["x-api-key"] = "wrong" },
+      breaker = { timeout = "1s" }]]
     for i = 1, 20 do s:post("/v1/events", ('{"n":%d}'):format(i)) end
     s:logged('event=sink .*status=holding why="status 401: key"')
     h.wait_for("some tries", function() return r:count("key") >= 3 end, 30)

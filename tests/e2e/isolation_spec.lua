@@ -66,12 +66,12 @@ describe("a dead sink", function()
 
   it("with when_full = skip gives up its oldest; POST stays 202", function()
     if why_not then pending(why_not) return end
-    s = h.server { policy = policy(m.brokers, ch.url, { max_bytes = "64MiB",
-      sinks = [["olap", bus = { when_full = "skip", max_lag = "16MiB" }]] }) }
+    s = h.server { policy = policy(m.brokers, ch.url, { max_bytes = "24MiB",
+      sinks = [["olap", bus = { when_full = "skip", max_lag = "8MiB" }]] }) }
     local before, f = rate("olap", 1)
     m:say("down 1")
-    local l = h.load_wait(h.load(s.port, { batch = 20, connections = 4, seconds = 25,
-      rate = 1000, first = f.next }))
+    local l = h.load_wait(h.load(s.port, { batch = 20, connections = 4, seconds = 14,
+      rate = 500, first = f.next }))
     print("# room: skip: " .. l.text)
     assert.equal(0, l.other + l.broken + l.full)
     assert.is_true(s:metric("sluice_sink_skipped_events", "bus") > 0)
@@ -82,10 +82,10 @@ describe("a dead sink", function()
   it("with refuse fills its stream: clients get 503, another stream does not",
   function()
     if why_not then pending(why_not) return end
-    s = h.server { policy = policy(m.brokers, ch.url, { max_bytes = "64MiB",
+    s = h.server { policy = policy(m.brokers, ch.url, { max_bytes = "24MiB",
       sinks = [["olap", "bus"]] }) }
     m:say("down 1")
-    local l = h.load_wait(h.load(s.port, { batch = 20, connections = 4, seconds = 20,
+    local l = h.load_wait(h.load(s.port, { batch = 20, connections = 4, seconds = 9,
       rate = 1000 }))
     print("# room: refuse: " .. l.text)
     assert.is_true(l.full > 0)

@@ -7,7 +7,7 @@ local function policy(url, sinks)
 server { listen = "127.0.0.1:0", workers = 1, drain = "1s" }
 admin { listen = "127.0.0.1:0" }
 spool { segment = "16MiB", max_bytes = "256MiB" }
-http "out" { url = %q, batch = { linger = "5ms" } }
+http "out" { url = %q, batch = { linger = "5ms" }, breaker = { timeout = "1s" } }
 stream "events" { sinks = { %s } }
 route "POST /v1/events" { body = "event", stream = "events" }
 ]]):format(url, sinks)

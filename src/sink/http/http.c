@@ -329,10 +329,10 @@ static void remote_close(struct sink *s)
     apart_stop(s);
     /* What is parked is the pump's. */
     while (s->inserts != NULL) {
-        if (!s->inserts->parked) {
-            batch_free(s->inserts->batch);
-        }
+        struct batch *b = s->inserts->parked ? NULL : s->inserts->batch;
+
         insert_free(s->inserts);
+        batch_free(b);
     }
     transfers_free(s->transfers);
     target_unref(s->target);
