@@ -289,6 +289,8 @@ void keeper_set_unwritable(struct spool *s, const char *why); /* its thread's, t
 void keeper_wake_writer(struct shard *sh);
 /* sync.c: what the shard has appended since the last time; the housekeeping thread. */
 void sync_shard(struct shard *sh);
+/* The stream is a synced one, or was when somebody began to wait. */
+bool keeper_syncs(const struct shard *sh);
 bool keeper_start(struct spool *s, struct err *e);
 bool keeper_stop(struct spool *s, uint64_t until_ns);
 

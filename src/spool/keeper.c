@@ -276,8 +276,7 @@ static uint32_t open_shards(struct stream *st, struct shard **out, uint32_t max)
     return n;
 }
 
-/* The stream is a synced one, or was when somebody began to wait. */
-static bool wants_sync(const struct shard *sh)
+bool keeper_syncs(const struct shard *sh)
 {
     return atomic_load(&sh->stream->synced) ||
            atomic_load(&sh->wanted) > atomic_load(&sh->synced);
@@ -291,7 +290,7 @@ static void keep_stream(struct stream *st, struct shard **shards)
         prepare(shards[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (wants_sync(shards[i])) {
+        if (keeper_syncs(shards[i])) {
             sync_shard(shards[i]);
         } else {
             write_back(shards[i]);

@@ -25,6 +25,16 @@ static void push(struct segment **list, struct segment *g)
     *list = g;
 }
 
+/* Its sync failed, and who waits for what that lost has not been told: until then a
+ * later sync would count for it. Only a shard that is synced is told. */
+static bool owes_word(const struct segment *g)
+{
+    const struct shard *sh = g->shard;
+
+    return atomic_load(&g->poisoned) && !g->given_up && sh->opened &&
+           keeper_syncs(sh);
+}
+
 /* Takes *at out of its list. Under lock. What is to be deleted goes to gone. */
 static void release(struct shard *sh, struct segment **at, struct segment **gone)
 {
@@ -53,7 +63,8 @@ static void reclaim_shard(struct shard *sh, struct segment **gone)
     while (*at != NULL) {
         uint64_t end = final_end(*at);
 
-        if (end != UINT64_MAX && (*at)->pins == 0 && !segment_needed(*at, end)) {
+        if (end != UINT64_MAX && (*at)->pins == 0 && !segment_needed(*at, end) &&
+            !owes_word(*at)) {
             release(sh, at, gone);
         } else if (holes && end != UINT64_MAX) {
             at = &(*at)->next;

@@ -1,0 +1,131 @@
+/* What becomes of those who wait for a sync that fails, by an fdatasync of our own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+
+#include "fixture.h"
+
+enum { LARGE = 700 << 10 };
+
+static atomic_bool armed;   /* the next fdatasync waits, then fails */
+static atomic_bool holding; /* the consumer's wake waits */
+static sem_t begun, fail, held, go_on;
+
+int fdatasync(int fd)
+{
+    if (atomic_exchange(&armed, false)) {
+        (void)sem_post(&begun);
+        (void)sem_wait(&fail);
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* On the housekeeping thread, between the sync that failed and what it frees. */
+static void hold_up(void *arg)
+{
+    (void)arg;
+    if (atomic_exchange(&holding, false)) {
+        (void)sem_post(&held);
+        (void)sem_wait(&go_on);
+    }
+}
+
+static void rest(void)
+{
+    const struct timespec ms = {0, 1000000};
+
+    (void)nanosleep(&ms, NULL);
+}
+
+static void until_synced(struct spool_writer *w, uint64_t seq)
+{
+    for (int i = 0; i < 10000 && spool_writer_synced(w) < seq; i++) {
+        rest();
+    }
+    assert_true(spool_writer_synced(w) >= seq);
+}
+
+/* The segment was full and the next in use when the sync failed, and its consumer
+ * had all that counts: it may be freed, but not before those who wait for the rest
+ * are told that it is lost. */
+static void a_freed_segment_has_told_what_it_lost(void **state)
+{
+    const struct spool_consumer_conf conf = {.name = "sink", .wake = hold_up};
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, true);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c = spool_consumer_open(s, stream, &conf);
+    char *large = malloc(LARGE + 1);
+    uint64_t last = 0, waits, lost;
+    struct spool_cursor *cur;
+    struct spool_block b;
+
+    (void)state;
+    memset(large, '1', LARGE);
+    large[LARGE] = '\0';
+    (void)sem_init(&begun, 0, 0);
+    (void)sem_init(&fail, 0, 0);
+    (void)sem_init(&held, 0, 0);
+    (void)sem_init(&go_on, 0, 0);
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    spool_writer_want(w, last);
+    until_synced(w, last);
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    spool_cursor_release(cur, last + 1);
+    /* A segment is ahead once its file is there and the thread rests. */
+    for (int i = 0; i < 300; i++) {
+        rest();
+    }
+
+    atomic_store(&armed, true);
+    assert_int_equal(SPOOL_OK, commit(w, large, &waits));
+    spool_writer_want(w, waits);
+    (void)sem_wait(&begun);
+    assert_int_equal(SPOOL_OK, commit(w, large, &last)); /* in the next one */
+    spool_writer_want(w, last);
+    atomic_store(&holding, true);
+    (void)sem_post(&fail);
+    (void)sem_wait(&held);
+    assert_int_equal(SPOOL_READ_VOID, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(1, lost);
+    spool_cursor_release(cur, waits + 1);
+    (void)sem_post(&go_on);
+
+    until_synced(w, last);
+    assert_true(spool_writer_lost(w, waits));
+    assert_false(spool_writer_lost(w, last));
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+    free(large);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(
+        a_freed_segment_has_told_what_it_lost, set_up, tear_down)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
