@@ -80,7 +80,7 @@ local faults = {
     h.sleep(1)
     for _, of in ipairs(SIDES) do make_tables(c, of, "again") end
   end },
-  { name = "another password", run = function(c)
+  { name = "another password", lasts = true, run = function(c)
     c.ch:set_password("another")
     h.wait_for("refusals", function()
       return (c.steady:metric("sluice_sink_holding") or 0) > 0
@@ -89,7 +89,7 @@ local faults = {
     h.sleep(1)
     c.ch:set_password("secret")
   end },
-  { name = "its disk full", disk = "60m", run = function(c)
+  { name = "its disk full", disk = "60m", lasts = true, run = function(c)
     h.shell(("dd if=/dev/zero of='%s/data/fill' bs=1M"):format(c.ch.dir))
     h.wait_for("refusals", function()
       return (c.steady:metric("sluice_sink_holding") or 0) > 0
@@ -244,14 +244,16 @@ local function close(c)
 end
 
 local function under_load(c, fault)
-  local loads = {}
+  -- With lasts it outlasts the fault, however slow the machine is.
+  local loads, till = {}, h.now() + (fault.seconds or 10)
   for _, of in ipairs(SIDES) do
     make_tables(c, of)
     local port = clickhouse.free_port()
     c[of] = h.server { policy = policy(c, of),
       args = { "--listen", "127.0.0.1:" .. port } }
     loads[of] = h.load(port, { batch = fault.batch or 20, connections = 4,
-      seconds = fault.seconds or 10, rate = fault.rate or 50, poison = fault.poison,
+      seconds = fault.lasts and 180 or fault.seconds or 10,
+      rate = fault.rate or 50, poison = fault.poison,
       acks = c[of].dir .. "/acks", patient = of == "killed" })
   end
   function c.kill()
@@ -260,9 +262,14 @@ local function under_load(c, fault)
   end
   h.sleep(1.5)
   fault.run(c)
-  local over, found = h.now(), {}
+  h.wait_for("the load's end", function() return h.now() >= till end, 60)
+  local over, found, figures = h.now(), {}, {}
   for _, of in ipairs(SIDES) do
-    local f = h.load_wait(loads[of], 180)
+    figures[of] = fault.lasts and h.load_stop(loads[of])
+      or h.load_wait(loads[of], 180)
+  end
+  for _, of in ipairs(SIDES) do
+    local f = figures[of]
     if of == "steady" then
       assert.equal(0, f.other + f.broken + f.full, "refused: " .. f.text)
     end

@@ -144,6 +144,17 @@ function M.spawn(argv, out, err)
   return pid
 end
 
+---Has a tool that reads lines from DIR/in obey one; it says so in DIR/log.
+function M.tell(dir, line)
+  local function obeyed()
+    return select(2, (M.read(dir .. "/log") or ""):gsub("obeyed\n", ""))
+  end
+  local before, f = obeyed(), assert(io.open(dir .. "/in", "w"))
+  f:write(line, "\n")
+  f:close()
+  M.wait_for("the tool to " .. line, function() return obeyed() > before end)
+end
+
 ---Waits for a process; its exit code, or "signal N".
 function M.reap(pid, seconds)
   local till = socket.gettime() + (seconds or 30)

@@ -26,9 +26,7 @@ function M.start(port, upstream, command)
 end
 
 function Proxy:say(line)
-  local f = assert(io.open(self.dir .. "/in", "w"))
-  f:write(line, "\n")
-  f:close()
+  h.tell(self.dir, line)
 end
 
 function Proxy:close()

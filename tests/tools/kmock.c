@@ -3,7 +3,8 @@
  * can't be told to have.
  *
  *   kmock BROKERS FIFO BOOTSTRAP     writes "host:port,..." to BOOTSTRAP, then obeys
- *                                    a line of FIFO at a time, until quit:
+ *                                    a line of FIFO at a time, and says so, until
+ *                                    quit:
  *
  *   topic NAME PARTITIONS   err API TIMES CODE   clear API   down ID   up ID   rtt ID MS
  *   leader TOPIC PARTITION ID   terr TOPIC CODE
@@ -66,6 +67,8 @@ int main(int argc, char **argv)
         } else if (strncmp(line, "quit", 4) == 0) {
             break;
         }
+        (void)puts("obeyed");
+        (void)fflush(stdout);
     }
     rd_kafka_mock_cluster_destroy(mc);
     rd_kafka_destroy(rk);

@@ -3,7 +3,7 @@
  *
  *   proxy PORT UPSTREAM_PORT FIFO [COMMAND]     on 127.0.0.1
  *
- * Obeys COMMAND, then each line of FIFO. PERCENT of the requests on all connections
+ * Obeys COMMAND, then each line of FIFO, and says so. PERCENT of the requests on all connections
  * are hit, evenly spread; those under way are not.
  *
  *   pass                   none
@@ -77,6 +77,8 @@ static void *listen_to(void *arg)
 
     while (in != NULL && fgets(line, sizeof line, in) != NULL) {
         obey(line);
+        (void)puts("obeyed");
+        (void)fflush(stdout);
     }
     return NULL;
 }
