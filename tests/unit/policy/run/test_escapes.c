@@ -167,7 +167,7 @@ static void what_reaches_further_is_refused_at_the_load(void **state)
 }
 
 /* The last of many events was kept: a request of one has no such event. */
-static void an_event_that_is_kept_is_gone_with_its_request(void **state)
+static void an_event_that_is_kept_is_gone_when_a_request_has_fewer(void **state)
 {
     struct hooked h;
 
@@ -192,7 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_an_address_or_a_way_out),
         cmocka_unit_test(what_reaches_further_is_refused_at_the_load),
-        cmocka_unit_test(an_event_that_is_kept_is_gone_with_its_request),
+        cmocka_unit_test(an_event_that_is_kept_is_gone_when_a_request_has_fewer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
