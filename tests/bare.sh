@@ -33,6 +33,7 @@ sh tests/debian.sh "$root"
 git clone -q --no-hardlinks "file://$PWD" "$root/sluice"
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev" # /dev/shm, and loop devices for power cuts
+mount --bind /dev/pts "$root/dev/pts"
 
 bare() { # command, in the new Debian, with none of our environment
   env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin \

@@ -12,6 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 stage=
+path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin # as Docker's
 entry='' cmd='' user=root health='' environment='' server=
 
 finish() {
@@ -71,7 +72,7 @@ done <"$dir/steps"
 echo "image: $(du -sxm "$stage" | cut -f1) MB with Debian's own"
 # shellcheck disable=SC2086
 unshare --net sh -c 'ip link set lo up && exec chroot "$@"' _ \
-  --userspec="$user" "$stage" env $environment $entry $cmd >"$dir/log" 2>&1 &
+  --userspec="$user" "$stage" env PATH="$path" $environment $entry $cmd >"$dir/log" 2>&1 &
 server=$!
 inside() { # command, in the image's place and network
   nsenter --target "$server" --net chroot --userspec="$user" "$stage" sh -c "$1"
