@@ -56,7 +56,7 @@ static void take_stats(struct producer *p, const char *json, size_t n)
     free(padded);
     /* Of its objects only brokers have a state of that name. */
     p->stats(p->arg, strstr(json, "\"state\":\"UP") != NULL,
-             refusal_of(p, json, why, sizeof why));
+             producer_refusal(p, json, why, sizeof why));
 }
 
 static struct scan_keys *stat_keys(void)

@@ -86,7 +86,7 @@ struct producer *producer_new(const struct producer_conf *conf,
 /* refusal.c: a line of librdkafka's, on any thread; and, with its statistics, what is
  * wrong now, in out: "": nothing that is known. Returns out. */
 void refusal_take(struct producer *p, const char *facility, const char *text);
-const char *refusal_of(struct producer *p, const char *stats, char *out, size_t max);
+const char *producer_refusal(struct producer *p, const char *stats, char *out, size_t max);
 
 /* partition.c: the plan's partitioner; NULL: librdkafka's. A message's opaque pointer
  * must have its bytes in its lower 32 bits. */

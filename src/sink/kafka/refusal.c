@@ -75,7 +75,7 @@ static int leaderless(const char *stats)
     return -1;
 }
 
-const char *refusal_of(struct producer *p, const char *stats, char *out, size_t max)
+const char *producer_refusal(struct producer *p, const char *stats, char *out, size_t max)
 {
     int partition = leaderless(stats);
     bool fresh;
