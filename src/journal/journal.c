@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+#include "base/write.h"
 
 enum { RESERVE_BYTES = 1 << 20 };
 
@@ -24,25 +25,6 @@ struct journal {
     bool poisoned; /* an fdatasync failed: what it held may be gone */
     bool refused;  /* the last append failed */
 };
-
-static bool write_at(int fd, const unsigned char *p, size_t n, uint64_t at)
-{
-    while (n > 0) {
-        ssize_t w = pwrite(fd, p, n, (off_t)at);
-
-        if (w < 0 && errno == EINTR) {
-            continue;
-        }
-        if (w <= 0) {
-            errno = w == 0 ? EIO : errno;
-            return false;
-        }
-        p += w;
-        n -= (size_t)w;
-        at += (uint64_t)w;
-    }
-    return true;
-}
 
 static unsigned char *read_all(int fd, size_t *n, struct err *e)
 {

@@ -13,6 +13,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/write.h"
 
 enum { BEGIN_TRIES = 4 };
 
@@ -182,7 +183,7 @@ static bool begin_file(struct archive *a, enum compress how, struct journal *j,
 
 static bool write_frame(struct archive *a, struct str frame, struct err *e)
 {
-    if (!archive_write_at(a->fd, frame.p, frame.n, a->length)) {
+    if (!write_at(a->fd, frame.p, frame.n, a->length)) {
         int why = errno;
 
         (void)!ftruncate(a->fd, (off_t)a->length);

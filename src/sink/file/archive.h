@@ -114,8 +114,6 @@ void archive_look_around(struct archive *a);
 bool archive_rename(const char *part, const char *final,
                     struct err *e) MUST_USE;
 
-/* All of the n bytes; false and errno. */
-bool archive_write_at(int fd, const char *p, size_t n, uint64_t at) MUST_USE;
 /* A new file of that path as a->fd. */
 bool archive_open_part(struct archive *a, const char *path,
                        struct err *e) MUST_USE;

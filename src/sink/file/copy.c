@@ -9,28 +9,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/write.h"
 #include "sink/file/archive.h"
 
 enum { COPY_BYTES = 1 << 20 };
-
-bool archive_write_at(int fd, const char *p, size_t n, uint64_t at)
-{
-    while (n > 0) {
-        ssize_t w = pwrite(fd, p, n, (off_t)at);
-
-        if (w < 0 && errno == EINTR) {
-            continue;
-        }
-        if (w <= 0) {
-            errno = w == 0 ? EIO : errno;
-            return false;
-        }
-        p += w;
-        n -= (size_t)w;
-        at += (uint64_t)w;
-    }
-    return true;
-}
 
 bool archive_open_part(struct archive *a, const char *path, struct err *e)
 {
@@ -66,7 +48,7 @@ static bool copy_bytes(int from, int to, uint64_t length)
             errno = got == 0 ? EIO : errno;
             ok = false;
         } else {
-            ok = archive_write_at(to, p, (size_t)got, at);
+            ok = write_at(to, p, (size_t)got, at);
             at += (uint64_t)got;
         }
     }

@@ -1,0 +1,18 @@
+/*
+ * write - all bytes of a write, whatever part of it one call takes. Any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+/* A call that is interrupted that often in a row, without one byte written, has
+ * failed: the caller waits before it tries again. */
+enum { WRITE_INTERRUPTED_MAX = 100 };
+
+/* Writes the n bytes at p to offset at. False and errno: a part of them may have been
+ * written. Blocks while the disk does. */
+bool write_at(int fd, const void *p, size_t n, uint64_t at) MUST_USE;
