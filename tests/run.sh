@@ -142,6 +142,7 @@ fuzz() { # targets: two at a time
 
 build build all -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON
 check "layers" luajit tests/lint/layers.lua
+check "names" sh tests/lint/names.sh build/libsluice_core.a
 check "luacheck" luacheck -q lua conf bench tests
 unit build
 beside build tests/spec/*_spec.lua tests/policy/*_spec.lua

@@ -192,7 +192,8 @@ static unsigned run_program(uint64_t seed, char *events, unsigned *compiled)
 
 static void random_hooks_decide_the_same_compiled_and_interpreted(void **state)
 {
-    const char *count = getenv("SLUICE_HOOK_FUZZ"), *seed = getenv("SLUICE_SEED");
+    const char *count = getenv("SLUICE_HOOK_FUZZ"), *seed = getenv("SLUICE_SEED"),
+               *only = getenv("SLUICE_PROGRAM");
     const uint64_t first = (seed == NULL ? 1 : (uint64_t)atoi(seed)) * 1000003u;
     unsigned n = count == NULL ? PROGRAMS : (unsigned)atoi(count);
     unsigned taken = 0, compiled = 0;
@@ -200,7 +201,7 @@ static void random_hooks_decide_the_same_compiled_and_interpreted(void **state)
 
     (void)state;
     (void)signal(SIGALRM, on_hang);
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = only == NULL ? 0 : (unsigned)atoi(only); i < n; i++) {
         const uint64_t begin = (first + i + 1) * 0x9E3779B97F4A7C15u;
         unsigned attempts = 0;
 
@@ -209,7 +210,8 @@ static void random_hooks_decide_the_same_compiled_and_interpreted(void **state)
             taken += run_program(begin, events, &compiled);
         } while (slow && ++attempts < ATTEMPTS);
         if (slow) {
-            (void)fprintf(stderr, "up to %.1f ms:\n%s\n", slowest_ms, policy_text);
+            (void)fprintf(stderr, "program %u, up to %.1f ms:\n%s\n", i, slowest_ms,
+                          policy_text);
         }
         assert_false(slow);
     }
