@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+#include "base/read.h"
 #include "base/write.h"
 
 enum { RESERVE_BYTES = 1 << 20 };
@@ -30,30 +31,20 @@ static unsigned char *read_all(int fd, size_t *n, struct err *e)
 {
     struct stat st;
     unsigned char *p;
-    size_t got = 0;
+    ssize_t got;
 
     if (fstat(fd, &st) != 0) {
         (void)err_errno(e, errno, "fstat");
         return NULL;
     }
     p = mem_alloc((size_t)st.st_size + 1);
-    while (got < (size_t)st.st_size) {
-        ssize_t r = pread(fd, p + got, (size_t)st.st_size - got, (off_t)got);
-
-        if (r < 0 && errno == EINTR) {
-            continue;
-        }
-        if (r < 0) {
-            (void)err_errno(e, errno, "read");
-            free(p);
-            return NULL;
-        }
-        if (r == 0) {
-            break;
-        }
-        got += (size_t)r;
+    got = read_at(fd, p, (size_t)st.st_size, 0);
+    if (got < 0) {
+        (void)err_errno(e, errno, "read");
+        free(p);
+        return NULL;
     }
-    *n = got;
+    *n = (size_t)got;
     return p;
 }
 

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
+#include "base/read.h"
 #include "journal/journal.h"
 
 enum { KEPT_MAX = 1000 };
@@ -18,27 +19,19 @@ static unsigned char *read_file(int fd, size_t *n)
 {
     struct stat st;
     unsigned char *p;
+    ssize_t got;
 
     *n = 0;
     if (fstat(fd, &st) != 0) {
         return NULL;
     }
     p = mem_alloc((size_t)st.st_size + 1);
-    while (*n < (size_t)st.st_size) {
-        ssize_t r = pread(fd, p + *n, (size_t)st.st_size - *n, (off_t)*n);
-
-        if (r < 0 && errno == EINTR) {
-            continue;
-        }
-        if (r < 0) {
-            free(p);
-            return NULL;
-        }
-        if (r == 0) {
-            break;
-        }
-        *n += (size_t)r;
+    got = read_at(fd, p, (size_t)st.st_size, 0);
+    if (got < 0) {
+        free(p);
+        return NULL;
     }
+    *n = (size_t)got;
     return p;
 }
 

@@ -7,26 +7,19 @@
 
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "base/read.h"
 #include "spool/format.h"
 
 enum { WINDOW_BYTES = 1 << 20, CHECK_BYTES = 64 << 10 };
 
 int blocks_read(int fd, void *out, size_t n, uint64_t off)
 {
-    size_t got = 0;
+    ssize_t got = read_at(fd, out, n, off);
 
-    while (got < n) {
-        ssize_t r = pread(fd, (char *)out + got, n - got, (off_t)(off + got));
-
-        if (r < 0 && errno == EINTR) {
-            continue;
-        }
-        if (r <= 0) {
-            return r < 0 ? errno : EIO;
-        }
-        got += (size_t)r;
+    if (got < 0) {
+        return errno;
     }
-    return 0;
+    return (size_t)got == n ? 0 : EIO;
 }
 
 /* ---- the search ---- */

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/read.h"
 #include "policy/internal.h"
 
 static struct snapshot_id id_of(const struct stat *st)
@@ -29,20 +30,12 @@ static bool same(const struct snapshot_id *a, const struct snapshot_id *b)
 /* All n bytes; false and errno. EIO: the file became shorter. */
 static bool read_all(int fd, char *text, size_t n)
 {
-    size_t got = 0;
+    ssize_t got = read_at(fd, text, n, 0);
 
-    while (got < n) {
-        ssize_t r = read(fd, text + got, n - got);
-
-        if (r == 0) {
-            errno = EIO;
-        }
-        if (r <= 0 && (r == 0 || errno != EINTR)) {
-            return false;
-        }
-        got += r > 0 ? (size_t)r : 0;
+    if (got >= 0 && (size_t)got < n) {
+        errno = EIO;
     }
-    return true;
+    return got == (ssize_t)n;
 }
 
 static char *read_file(const char *path, size_t max_bytes, size_t *n,

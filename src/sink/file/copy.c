@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/read.h"
 #include "base/write.h"
 #include "sink/file/archive.h"
 
@@ -39,11 +40,8 @@ static bool copy_bytes(int from, int to, uint64_t length)
 
     while (ok && at < length) {
         size_t n = length - at < COPY_BYTES ? (size_t)(length - at) : COPY_BYTES;
-        ssize_t got = pread(from, p, n, (off_t)at);
+        ssize_t got = read_at(from, p, n, at);
 
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
         if (got <= 0) {
             errno = got == 0 ? EIO : errno;
             ok = false;

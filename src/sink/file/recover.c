@@ -12,6 +12,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/read.h"
 #include "sink/file/archive.h"
 #include "sink/file/frame.h"
 
@@ -121,25 +122,14 @@ static bool frame_whole(const struct archive *a, uint64_t from, size_t n, bool *
                         struct err *e)
 {
     char *p = mem_alloc(n);
-    size_t got = 0;
+    ssize_t got = read_at(a->fd, p, n, from);
 
-    while (got < n) {
-        ssize_t r = pread(a->fd, p + got, n - got, (off_t)(from + got));
-
-        if (r < 0 && errno == EINTR) {
-            continue;
-        }
-        if (r < 0) {
-            (void)err_errno(e, errno, "%s/%s.part: read", a->dir, a->name);
-            free(p);
-            return false;
-        }
-        if (r == 0) {
-            break;
-        }
-        got += (size_t)r;
+    if (got < 0) {
+        (void)err_errno(e, errno, "%s/%s.part: read", a->dir, a->name);
+        free(p);
+        return false;
     }
-    *ok = got == n && frame_check(a->compress, (struct str){p, n});
+    *ok = (size_t)got == n && frame_check(a->compress, (struct str){p, n});
     free(p);
     return true;
 }
