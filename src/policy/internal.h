@@ -132,6 +132,7 @@ struct policy_state {
     uint64_t allowed_ns;     /* 0: unbounded */
     uint64_t deadline_ns;    /* 0: the clock was not looked at yet */
     uint64_t begun_ns;       /* when it was looked at first */
+    bool late;               /* it was found to be over */
     uint64_t looked_ns;      /* when it was last; 0: not yet */
     int count;               /* instructions until the next look */
     const char *stack;       /* where the C stack stood */

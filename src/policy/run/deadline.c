@@ -38,7 +38,8 @@ static bool is_late(struct policy_state *s, uint64_t now)
         s->begun_ns = now;
         s->deadline_ns = now + s->allowed_ns;
     }
-    return now > s->deadline_ns;
+    s->late = now > s->deadline_ns;
+    return s->late;
 }
 
 uint64_t state_since_begun(struct policy_state *s, unsigned ms)
@@ -59,6 +60,7 @@ static void allow(struct policy_state *s, uint64_t now)
              least = now + (first ? FIRST_LEAST_MS * 1000000ull : 0);
 
     s->deadline_ns = until < end ? until : end > least ? end : least;
+    s->late = false;
 }
 
 void state_relieved(struct policy_state *s)
@@ -94,10 +96,14 @@ static void on_count(lua_State *L, lua_Debug *ar)
         arm(s, COUNT_MOST);
         return;
     }
-    now = clock_thread_ns();
-    if (!is_late(s, now)) {
-        arm(s, next_count(s, now));
-        return;
+    /* Once it is late it stays so: the clock is a system call, and this comes at each
+     * instruction from then on. */
+    if (!s->late) {
+        now = clock_thread_ns();
+        if (!is_late(s, now)) {
+            arm(s, next_count(s, now));
+            return;
+        }
     }
     arm(s, 1);
     (void)lua_getinfo(L, "Sl", ar);
@@ -119,6 +125,7 @@ void state_bound(struct policy_state *s, const char *what, int ms)
     s->bounded = what;
     s->allowed_ns = what == NULL ? 0 : (uint64_t)ms * 1000000u;
     s->deadline_ns = 0;
+    s->late = false;
     s->looked_ns = 0;
     s->overruns = 0;
     s->context.left = STATE_SLICE;
@@ -162,7 +169,7 @@ bool state_spend(struct policy_state *s, double n)
     if (s->context.left >= 0) {
         return true;
     }
-    if (is_late(s, clock_thread_ns())) {
+    if (s->late || is_late(s, clock_thread_ns())) {
         return false; /* and so says each that comes */
     }
     s->context.left = STATE_SLICE;
