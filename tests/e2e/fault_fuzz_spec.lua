@@ -1,13 +1,16 @@
 -- Makes file system calls below the data directory fail, linger or hang by chance, kills
 -- the server and starts it again, under load, for a seed; then lets all go well. Each
--- acknowledged event has then arrived: once in the archives and at an endpoint that
--- keeps batch ids, at least once in Kafka (once when nothing ended the server).
+-- acknowledged event has then arrived: once in the archives, at an endpoint that keeps
+-- batch ids and in a table that keeps tokens, at least once in Kafka (once when nothing
+-- ended the server). Meanwhile policies are loaded: one that is bad, one that renames a
+-- sink, one without a sink, which is owed what came before, and one that has it again.
 --
 -- A few seeds; SLUICE_FAULT_SEEDS=500 for the first 500, =501-600 for those,
 -- SLUICE_FAULT_SEED=n for one. With SLUICE_KEEP=1 the folder of one that fails stays.
 local faults = require "faults"
 local h = require "harness"
 local kafka = require "kafka"
+local policies = require "fault_policies"
 local receiver = require "receiver"
 local socket = require "socket"
 
@@ -15,23 +18,6 @@ local SHORT = 12 -- seeds: about 40 s
 local HEALTH_S = 1 -- an answer of /healthz takes at most that
 local END_S = 20 -- a stop, whatever fails meanwhile
 local RECOVER_S = 60 -- delivery of all, once nothing fails any more
-
-local function policy(workers, url, brokers, topic)
-  return ([[
-server { listen = "127.0.0.1:0", workers = %d, drain = "2s", max_body = "1MiB" }
-admin { listen = "127.0.0.1:0" }
-spool { segment = "4MiB", max_bytes = "256MiB" }
-file "plain" { dir = "plain", linger = "5ms", rotate = { age = "1s" } }
-file "packed" { dir = "packed", linger = "5ms", compress = "zstd",
-  rotate = { age = "1s" } }
-http "out" { url = %q, batch = { linger = "5ms", target = 3 } }
-kafka "bus" { brokers = %q, topic = %q }
-stream "written" { ack = "written", sinks = { "plain", "packed", "out", "bus" } }
-stream "synced" { ack = "synced", sinks = { "plain", "packed", "out", "bus" } }
-route "POST /written" { body = "batch", stream = "written" }
-route "POST /synced" { body = "batch", stream = "synced" }
-]]):format(workers, url, brokers, topic)
-end
 
 -- ---- chance ------------------------------------------------------------------
 
@@ -51,6 +37,7 @@ local WHATS = { "EIO", "EIO", "EIO", "ENOSPC", "ENOSPC", "EROFS", "EMFILE", "EIN
   "short", "short", "delay", "delay", "hang" }
 local PATHS = { "", "", "", "", "path=/spool/ ", "path=/plain ", "path=/packed ",
   "path=.journal ", "path=/spool/w" }
+local STREAMS = { "written", "synced", "delivered" }
 local RATES = { 1000, 1000, 500, 200, 50 }
 
 local function rule(roll)
@@ -104,7 +91,9 @@ function Run:post(stream)
     .. "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"):format(stream,
     #body, body))
   if c then
-    self.open[#self.open + 1] = { c = c, list = list, text = "" }
+    self.open[#self.open + 1] = { c = c, list = list, text = "", stream = stream,
+      turn = self.p:has_extra() and self.p.turns }
+    self.waiting = self.waiting + (stream == "delivered" and 1 or 0)
   end
 end
 
@@ -123,11 +112,16 @@ function Run:read()
     local o = self.open[i]
     if ended(o) then
       table.remove(self.open, i)
+      self.waiting = self.waiting - (o.stream == "delivered" and 1 or 0)
       local status = tonumber(o.text:match("^HTTP/1.1 (%d+)"))
       if status == 202 then
         self.s.accepted = self.s.accepted + #o.list
-        for _, e in ipairs(o.list) do self.acked[#self.acked + 1] = e end
-      elseif status and status ~= 503 then
+        for _, e in ipairs(o.list) do
+          self.acked[#self.acked + 1] = e
+          if o.turn == self.p.turns then self.owed[#self.owed + 1] = e end
+        end
+      elseif status and status ~= 503
+          and not (status == 504 and o.stream == "delivered") then
         self:wrong("answer %s", o.text:sub(1, 300))
       end
     end
@@ -165,7 +159,7 @@ function Run:hang_up()
   self:read()
   for _, o in ipairs(self.open) do o.c:close() end
   if self.question then self.question.c:close() end
-  self.open, self.question = {}, nil
+  self.open, self.question, self.waiting = {}, nil, 0
 end
 
 -- ---- a run ---------------------------------------------------------------------
@@ -181,6 +175,7 @@ function Run:died(how)
   local kill = self.rules:find("do=kill", 1, true)
   local code = self.s.code
   self:hang_up()
+  self:forget()
   self.ends = self.ends + 1
   self.log[#self.log + 1] = ("# ended %s: %s"):format(how, tostring(code))
   if code == "signal 9" and kill then return end
@@ -190,6 +185,49 @@ function Run:died(how)
   elseif not self.s:text():find("error") then
     self:wrong("ended %s and did not say why", how)
   end
+end
+
+-- ---- reloads -------------------------------------------------------------------
+
+---What the server said to the last reload, if it did.
+function Run:heard()
+  local a = self.asked
+  if not a then return end
+  local text = self.s:text():sub(a.from)
+  if text:find("status=live cause=SIGHUP", 1, true) then
+    if a.what == "bad" then
+      self:wrong("a bad policy is live")
+    else
+      self.p:is_live()
+    end
+  elseif text:find("still running generation", 1, true) then
+    self.refused = self.refused + 1
+    if a.what ~= "bad" and self.rules == "" and a.calm then
+      self:wrong("a good policy was refused (%s): %s", a.what, text:sub(-1500))
+    end
+  elseif not text:find("status=busy", 1, true) then
+    return
+  end
+  if a.what == "bad" then self.p:put() end
+  self.asked = nil
+  return true
+end
+
+---SIGHUP with another policy, or with one that was refused before.
+function Run:reload(again)
+  if self.asked then return end
+  local what = again and "the same" or self.p:change()
+  self.log[#self.log + 1] = "# SIGHUP: " .. what
+  if what == "bad" then self.p:put("rout {}\n") end
+  self.asked = { what = what, from = #self.s:text() + 1, calm = again }
+  self.reloads = self.reloads + 1
+  self.s:signal "SIGHUP"
+end
+
+---It ended: what is in the file is what the next one starts with.
+function Run:forget()
+  if self.asked and self.asked.what == "bad" then self.p:put() end
+  self.asked = nil
 end
 
 ---Starts it; what hangs goes on after a while. False: it ended.
@@ -204,7 +242,10 @@ function Run:start()
   if not how or (self.s.pid and not self.s:text():find("event=ready ", 1, true)) then
     self:set("")
   end
-  if self.s.pid and pcall(self.s.ready, self.s, 20) then return true end
+  if self.s.pid and pcall(self.s.ready, self.s, 20) then
+    self.p:is_live()
+    return true
+  end
   if self.s.pid then
     self:wrong("not ready in 20 s:\n%s", self.s:text():sub(-1500))
     self.s:ready(60)
@@ -216,8 +257,11 @@ end
 function Run:turn()
   self:health()
   self:read()
+  self:heard()
   if #self.open < 12 then
-    self:post(self.roll(2) == 1 and "written" or "synced")
+    local stream = STREAMS[self.roll(3)]
+    if stream == "delivered" and self.waiting >= 5 then stream = "synced" end
+    self:post(stream)
   end
   h.sleep(0.01)
   if self.s:ended() then
@@ -261,12 +305,32 @@ function Run:end_it()
   end
   self.ends = self.ends + 1
   self:hang_up()
+  self:forget()
+end
+
+---All reloads are over, and what is wanted is live.
+function Run:settle()
+  local tries = 0
+  local ok = pcall(h.wait_for, "a reload", function()
+    self:health()
+    self:read()
+    self:heard()
+    if self.asked then return end
+    if self.p.live == self.p.wanted then return true end
+    tries = tries + 1
+    if tries > 1 then h.sleep(0.2) end
+    self:reload(true)
+  end, 30)
+  if not ok then
+    self:wrong("no reload in 30 s, of %d:\n%s", tries, self.s:text():sub(-2000))
+  end
 end
 
 function Run:recover()
   self:set("")
   if self.s.pid and self.s:ended() then self:died("by itself") end
   if not self.s.pid and not self:start() then return false end
+  self:settle()
   local ok = pcall(h.wait_for, "answers", function()
     self:health()
     self:read()
@@ -277,7 +341,8 @@ function Run:recover()
   local calm -- since when; what came last may not be counted at once
   ok = pcall(h.wait_for, "delivery", function()
     self:health()
-    if self.s:metric("sluice_sink_lag_bytes") ~= 0 then calm = nil return end
+    if self.s:metric("sluice_sink_lag_bytes") ~= 0
+      or not self.s:get("/status").body:find('"retiring":%s*%[%]') then calm = nil return end
     calm = calm or h.now()
     return h.now() - calm > 0.2
   end, RECOVER_S)
@@ -296,9 +361,9 @@ local function count(lines)
   return seen
 end
 
-function Run:compare(where, lines, copies)
+function Run:compare(where, lines, owed, copies)
   local seen, missing, twice = count(lines), {}, {}
-  for _, e in ipairs(self.acked) do
+  for _, e in ipairs(owed) do
     if not seen[e] then missing[#missing + 1] = e end
   end
   for e, n in pairs(seen) do
@@ -307,9 +372,18 @@ function Run:compare(where, lines, copies)
   end
   if #missing + #twice > 0 then
     self:wrong("%s: %d of %d acknowledged missing (%s), %d twice (%s)", where, #missing,
-      #self.acked, table.concat(missing, " ", 1, math.min(#missing, 5)), #twice,
+      #owed, table.concat(missing, " ", 1, math.min(#missing, 5)), #twice,
       table.concat(twice, " ", 1, math.min(#twice, 5)))
   end
+end
+
+---The events of this seed that an endpoint took.
+function Run:taken(endpoint)
+  local mine, mark = {}, ('"id":"%d.'):format(self.seed)
+  for _, line in ipairs(endpoint:events()) do
+    if line:find(mark, 1, true) then mine[#mine + 1] = line end
+  end
+  return mine
 end
 
 function Run:check()
@@ -329,31 +403,34 @@ function Run:check()
   local ok, code = pcall(self.s.stop, self.s)
   if not ok or code ~= 0 then self:wrong("the last stop: %s", tostring(code)) end
   if self.s.pid then self.s:stop("SIGKILL") end
-  self:compare("plain", self.s:lines("plain"))
-  self:compare("packed", self.s:lines("packed"))
-  local mine, mark = {}, ('"id":"%d.'):format(self.seed)
-  for _, line in ipairs(self.endpoint:events()) do
-    if line:find(mark, 1, true) then mine[#mine + 1] = line end
+  for _, name in ipairs { "plain", "packed" } do
+    self:compare(name, self.s:lines(name), self.acked)
   end
-  self:compare("endpoint", mine)
-  self:compare("Kafka", kafka.consume(self.mock.brokers, self.topic), self.ends > 0)
+  self:compare("extra", self.s:lines("extra"), self.owed)
+  self:compare("endpoint", self:taken(self.endpoint), self.acked)
+  self:compare("table", self:taken(self.table), self.acked)
+  self:compare("Kafka", kafka.consume(self.mock.brokers, self.topic), self.acked,
+    self.ends > 0)
 end
 
-local function run(seed, endpoint, mock)
+local function run(seed, to)
   local roll, dir = dice(seed), h.folder()
   local r = setmetatable({ seed = seed, roll = roll, n = 0, ends = 0, open = {},
-    acked = {}, faults = {}, log = {}, rules = "", endpoint = endpoint, mock = mock,
+    acked = {}, owed = {}, faults = {}, log = {}, rules = "", waiting = 0, reloads = 0,
+    refused = 0, endpoint = to.endpoint, table = to.table, mock = to.mock,
     topic = "seed" .. seed, f = faults.new(dir .. "/data") }, Run)
-  mock:say(("topic %s 2"):format(r.topic))
+  to.mock:say(("topic %s 2"):format(r.topic))
   r.s = setmetatable({ dir = dir, data = dir .. "/data", log = dir .. "/log",
     path = dir .. "/policy.lua", wrap = r.f:wrap(), args = {} }, h.Server)
-  h.write(r.s.path, policy(roll(2), endpoint.url, mock.brokers, r.topic))
+  r.p = policies.new(roll, { out = to.endpoint.url, brokers = to.mock.brokers,
+    table = ("http://127.0.0.1:%d"):format(to.table.port), topic = r.topic }, r.s.path)
   if roll(4) == 1 then r:set(some_rules(roll)) end
   for _ = 1, 1 + roll(4) do
     if r.s.pid or r:start() then
       if roll(3) == 1 then r:set("") end
       if r:load(0.05 + roll(10) / 50) then
         r:set(some_rules(roll))
+        if roll(2) == 1 then r:reload() end
         if r:load(0.1 + roll(10) / 25) then r:end_it() end
       end
     end
@@ -377,11 +454,15 @@ end
 
 describe("a server whose file system fails by chance", function()
   it("delivers each acknowledged event, and never stands still", function()
-    local from, to = wanted()
-    local endpoint, mock = receiver.start(), kafka.mock()
+    local from, last = wanted()
+    local to = { endpoint = receiver.start(), table = receiver.start(),
+      mock = kafka.mock() }
+    to.table:rule "clickhouse 23.8.1"
     local began, acked, made, ends, bad = h.now(), 0, 0, 0, {}
-    for seed = from, to do
-      local r = run(seed, endpoint, mock)
+    local reloads, refused = 0, 0
+    for seed = from, last do
+      local r = run(seed, to)
+      reloads, refused = reloads + r.reloads, refused + r.refused
       acked, made, ends = acked + #r.acked, made + r.made, ends + r.ends
       if #r.faults > 0 then
         bad[#bad + 1] = seed
@@ -391,11 +472,10 @@ describe("a server whose file system fails by chance", function()
       end
       if #r.faults == 0 or not os.getenv("SLUICE_KEEP") then r.s:close() end
     end
-    print(("# fault fuzz: %d seeds in %.0f s, %d faults, %d ends, %d acknowledged, "
-      .. "%d seeds wrong"):format(to - from + 1, h.now() - began, made, ends, acked,
-      #bad))
-    endpoint:close()
-    mock:close()
+    print(("# fault fuzz: %d seeds in %.0f s, %d faults, %d ends, %d reloads (%d "
+      .. "refused), %d acknowledged, %d seeds wrong"):format(last - from + 1,
+      h.now() - began, made, ends, reloads, refused, acked, #bad))
+    for _, x in pairs(to) do x:close() end
     assert.same({}, bad)
   end)
 end)

@@ -19,7 +19,8 @@ requests are answered, one rule a line, read for each of them:
     badrow CODE [row]       a batch with an event whose value is text is refused as
                             ClickHouse does, with that text quoted; row: and its number
     allbad CODE             every batch is refused so
-    clickhouse VERSION      a question is answered with that, as ClickHouse does
+    clickhouse VERSION      a question is answered with that, as ClickHouse does; a batch's
+                            id is its deduplication token
     partitions N            and a batch with more than N values of "part" is refused
 
 What was taken outlives kill -9: a batch is one write.
@@ -33,6 +34,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 port, folder = int(sys.argv[1]), sys.argv[2]
 lock = threading.Lock()
@@ -101,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
             return 500, [], ("Code: 252. DB::Exception: Too many partitions for single "
                              "INSERT block (more than " + rule["partitions"][0] + ")")
         batch = self.headers.get("Idempotency-Key")
+        for token in parse_qs(urlsplit(self.path).query).get(
+                "insert_deduplication_token", []):
+            batch = token
         with lock:
             if batch in seen:
                 return 409 if "conflict" in rule else 200, [], "copy"
