@@ -202,6 +202,7 @@ struct spool_writer {
     uint64_t key_hash;          /* of the key that the entries note */
     uint64_t wanted_back;       /* bytes since the keeper was woken */
     struct segment *taken;      /* was ahead; its first page is still to be written */
+    bool waited;                /* for one, in vain: not again until there is one */
 };
 
 /* The spool's uuid in the epochs since `from`. */

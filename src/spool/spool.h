@@ -96,7 +96,7 @@ uint64_t spool_stream_bytes(const struct spool *s, int stream);
 /* ---- writing (one worker) ---- */
 enum spool_result {
     SPOOL_OK = 0,
-    SPOOL_FULL,  /* no room for the stream, or no prepared segment yet */
+    SPOOL_FULL,  /* no room for the stream, or no segment could be prepared in time */
     SPOOL_FAILED /* the disk said no: nothing of the block is stored */
 };
 

@@ -12,7 +12,8 @@ enum {
     BYTES_FIRST = 64 << 10,
     ENTRIES_FIRST = 256,
     BYTES_KEPT = 4 << 20,
-    FIRST_SEGMENT_MS = 5000
+    FIRST_SEGMENT_MS = 5000,
+    NEXT_SEGMENT_MS = 250
 };
 
 static struct shard *make_shard(struct stream *st, uint32_t worker)
@@ -30,13 +31,16 @@ static struct shard *make_shard(struct stream *st, uint32_t worker)
     return sh;
 }
 
-/* Under lock. The keeper makes the folder and the first segment. */
-static void wait_for_first(struct spool *s, struct shard *sh)
+/* Under lock. The keeper makes the folder of the shard, and its segments. Not longer than
+ * it takes to see that there is no room, or that the disk fails. */
+static void wait_for_segment(struct spool *s, struct shard *sh, long ms)
 {
     struct timespec t;
 
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += FIRST_SEGMENT_MS / 1000;
+    t.tv_nsec += ms % 1000 * 1000000;
+    t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
     keeper_wake(s);
     while (atomic_load(&sh->ahead) == NULL && !atomic_load(&s->unwritable) &&
            atomic_load(&sh->stream->used) + s->conf.segment_bytes <=
@@ -67,7 +71,7 @@ struct spool_writer *spool_writer_open(struct spool *s, int stream,
     sh->writer = w;
     sh->opened = true;
     w->shard = sh;
-    wait_for_first(s, sh);
+    wait_for_segment(s, sh, FIRST_SEGMENT_MS);
     (void)pthread_mutex_unlock(&s->lock);
     atomic_store(&st->live[worker], sh);
     return w;
@@ -179,13 +183,31 @@ static void empty(struct spool_writer *w)
     }
 }
 
+/* The prepared segment; NULL: there is none. Where events come faster than segments are
+ * prepared the worker waits: its clients are slowed down, not refused. A disk that
+ * hangs makes it wait once. */
+static struct segment *take_ahead(struct spool_writer *w)
+{
+    struct shard *sh = w->shard;
+    struct spool *s = sh->stream->spool;
+    struct segment *g = atomic_exchange(&sh->ahead, NULL);
+
+    if (g == NULL && !w->waited) {
+        (void)pthread_mutex_lock(&s->lock);
+        wait_for_segment(s, sh, NEXT_SEGMENT_MS);
+        (void)pthread_mutex_unlock(&s->lock);
+        g = atomic_exchange(&sh->ahead, NULL);
+    }
+    w->waited = g == NULL;
+    return g;
+}
+
 /* The prepared segment becomes the current one. */
 static enum spool_result switch_segment(struct spool_writer *w)
 {
     struct shard *sh = w->shard;
     struct segment *old = atomic_load(&sh->current);
-    struct segment *g = w->taken != NULL ? w->taken
-                                         : atomic_exchange(&sh->ahead, NULL);
+    struct segment *g = w->taken != NULL ? w->taken : take_ahead(w);
     uint64_t end = 0, unacked = 0;
 
     if (g == NULL) {

@@ -169,3 +169,28 @@ describe("a disk without a free byte", function()
     assert.equal("4\n", h.shell(("cat '%s'/archive/*.ndjson | wc -l"):format(dir)))
   end)
 end)
+
+describe("a disk that prepares segments more slowly than events come", function()
+  it("slows clients down, and refuses none", function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    local s = h.server { dir = dir, wrap = f:wrap(), policy = h.policy { workers = 1,
+      spool = [[segment = "4MiB", max_bytes = "256MiB"]],
+      server = [[max_body = "1MiB"]] } }
+    finally(function()
+      s:close()
+      f:close()
+    end)
+    f:rules("on=create,alloc,rename do=delay ms=40 path=.seg thread=housekeeping")
+    local event = ('{"x":"%s"}'):format(("x"):rep(1000000))
+    for _ = 1, 30 do
+      local a = s:post("/v1/events", event)
+      assert.equal("202", a.status .. (a.status ~= 202 and a.body or ""))
+    end
+    assert.is_true(f:made() > 0)
+    f:rules()
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(30, #s:lines())
+  end)
+end)
