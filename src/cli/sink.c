@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "cli/cli.h"
 #include "server/sinks/persisted.h"
@@ -65,8 +66,11 @@ static int ask(const char *admin, const char *name)
 
 /* ---- a stopped one ---- */
 
+enum { STOP_MS = 2000 };
+
+/* False and *e. *hangs: the thread that counts is still there, and the spool is its. */
 static bool count_left(struct spool *spool, const char *dir, const char *name,
-                       struct delivery_status *left, struct err *e)
+                       struct delivery_status *left, bool *hangs, struct err *e)
 {
     struct plan *plan = plan_new();
     const struct sink_plan sink = {.name = name};
@@ -79,13 +83,22 @@ static bool count_left(struct spool *spool, const char *dir, const char *name,
                               .left = true,
                               .absent = "its events are being counted"};
     struct delivery *d = delivery_start(&c, e);
+    uint64_t until_ns;
 
-    if (d != NULL) {
-        delivery_status(d, left);
-        (void)delivery_stop(d, 0);
+    plan_unref(plan); /* d has its own */
+    if (d == NULL) {
+        return false;
     }
-    plan_unref(plan);
-    return d != NULL;
+    until_ns = clock_mono_ns() + STOP_MS * 1000000ull;
+    delivery_ask_stop(d, clock_mono_ns());
+    *hangs = !delivery_halt(d, until_ns);
+    if (*hangs) {
+        return err_set(e, "the disk of %s does not answer, nothing was dropped: try "
+                          "again once it does", dir);
+    }
+    delivery_status(d, left);
+    delivery_free(d);
+    return true;
 }
 
 static bool forget(const char *dir, const char *name, struct err *e)
@@ -112,7 +125,7 @@ static int drop(const char *dir, const char *name)
     char path[PATH_MAX];
     struct spool *spool;
     struct err e;
-    bool ok;
+    bool ok, hangs = false;
 
     (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", dir, name);
     if (access(path, F_OK) != 0) {
@@ -123,8 +136,10 @@ static int drop(const char *dir, const char *name)
     if (spool == NULL) {
         return fail(&e);
     }
-    ok = count_left(spool, dir, name, &left, &e) && forget(dir, name, &e);
-    spool_close(spool);
+    ok = count_left(spool, dir, name, &left, &hangs, &e) && forget(dir, name, &e);
+    if (!hangs) {
+        spool_close(spool);
+    }
     if (!ok) {
         return fail(&e);
     }

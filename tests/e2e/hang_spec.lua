@@ -115,6 +115,28 @@ describe("a sink whose write hangs", function()
   end)
 end)
 
+describe("a sink that is dropped from the spool of a stopped server", function()
+  it("keeps all it has when its thread hangs, and that is said", function()
+    if not root() then pending("needs root") return end
+    local s = h.server { policy = policy([[kafka "slow" { brokers = "127.0.0.1:1",
+      topic = "t" }]]):gsub('"3s"', '"100ms"') }
+    finally(function() s:close() end)
+    s:post("/v1/events", "{}")
+    h.wait_for("the other sink", function()
+      return s:metric("sluice_delivered_events_total", "archive") == 1
+    end)
+    assert.equal(0, s:stop())
+    local function drop(wrap)
+      return h.shell(("%s %s sink drop slow --spool '%s/spool' 2>&1; echo rc=$?")
+        :format(wrap, h.binary, s.data))
+    end
+    assert.matches("the disk of %S+/spool does not answer, nothing was dropped: try "
+      .. "again once it does\n.*rc=1\n$", drop("strace -f -qq -o /dev/null -e "
+      .. "trace=epoll_wait -e inject=epoll_wait:delay_enter=3000000"))
+    assert.matches("^dropped events=1 bytes=%d+\nrc=0\n$", drop(""))
+  end)
+end)
+
 describe("a housekeeping thread that hangs", function()
   it("does not hold up the end of the process, and loses nothing", function()
     local dir = h.folder()
