@@ -1,0 +1,124 @@
+/* What a request's fates add up to. */
+#include "plan/outcome.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static struct event events[4];
+static struct event_batch batch = {.events = events, .wait_ms = 7};
+
+/* One letter each: a accepted, d dropped, r repeat, x dead, n refused, l limited,
+ * p by a hook that failed. */
+static void make(const char *fates)
+{
+    batch.n = 0;
+    for (; *fates != '\0'; fates++) {
+        struct event *ev = &events[batch.n++];
+        char c = *fates;
+
+        *ev = (struct event){.fate = EVENT_ACCEPT};
+        if (c == 'd' || c == 'r') {
+            ev->fate = EVENT_DROP;
+            ev->flags = c == 'r' ? EVENT_REPEAT : 0;
+        } else if (c == 'x') {
+            ev->fate = EVENT_DEAD;
+        } else if (c != 'a') {
+            ev->fate = EVENT_REJECT;
+            ev->code = c == 'l'   ? "rate_limited"
+                       : c == 'p' ? "policy_error"
+                                  : "no";
+            ev->flags = c == 'n' ? 0 : EVENT_RETRY;
+        }
+    }
+}
+
+static struct outcome outcome(const struct route *r, const char *fates)
+{
+    struct outcome o;
+
+    make(fates);
+    outcome_of(r, &batch, &o);
+    return o;
+}
+
+static const struct route partial = {.partial = true};
+static const struct route whole = {.partial = false};
+
+static void each_fate_is_counted_as_itself(void **state)
+{
+    struct outcome o = outcome(&partial, "adrn");
+
+    (void)state;
+    assert_int_equal(202, o.status);
+    assert_true(o.store);
+    assert_int_equal(3, o.accepted);
+    assert_int_equal(2, o.dropped);
+    assert_int_equal(1, o.repeats);
+    assert_int_equal(1, o.rejected);
+    assert_int_equal(0, o.dead);
+    o = outcome(&partial, "xxn");
+    assert_int_equal(2, o.accepted);
+    assert_int_equal(2, o.dead);
+    assert_int_equal(0, o.dropped);
+    assert_int_equal(1, o.rejected);
+}
+
+static void the_status_says_why_all_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(202, outcome(&partial, "").status);
+    assert_int_equal(422, outcome(&partial, "nn").status);
+    assert_int_equal(500, outcome(&partial, "pp").status);
+    assert_int_equal(429, outcome(&partial, "ll").status);
+    assert_int_equal(422, outcome(&partial, "lp").status);
+    assert_int_equal(422, outcome(&partial, "ln").status);
+    assert_int_equal(202, outcome(&partial, "ppd").status);
+    assert_true(outcome(&partial, "ll").wait_ms > 6);
+    assert_true(outcome(&partial, "la").wait_ms < 1);
+    assert_true(outcome(&partial, "pp").wait_ms < 1);
+}
+
+static void one_refused_event_refuses_a_whole_batch(void **state)
+{
+    struct outcome o = outcome(&whole, "aan");
+
+    (void)state;
+    assert_int_equal(422, o.status);
+    assert_false(o.store);
+    assert_int_equal(0, o.accepted);
+    assert_int_equal(1, o.rejected);
+    assert_true(outcome(&whole, "aad").store);
+    assert_int_equal(429, outcome(&whole, "al").status);
+}
+
+static void a_scan_that_refuses_has_its_status_and_code(void **state)
+{
+    const char *code;
+
+    (void)state;
+    assert_int_equal(400, outcome_of_scan(SCAN_INVALID, &code));
+    assert_string_equal("invalid_json", code);
+    assert_int_equal(413, outcome_of_scan(SCAN_TOO_MANY, &code));
+    assert_string_equal("too_many_events", code);
+    assert_int_equal(413, outcome_of_scan(SCAN_TOO_DEEP, &code));
+    assert_string_equal("too_deep", code);
+    assert_int_equal(413, outcome_of_scan(SCAN_TOO_WIDE, &code));
+    assert_string_equal("too_many_keys", code);
+    assert_int_equal(413, outcome_of_scan(SCAN_TOO_LONG, &code));
+    assert_string_equal("too_large", code);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_fate_is_counted_as_itself),
+        cmocka_unit_test(the_status_says_why_all_are_refused),
+        cmocka_unit_test(one_refused_event_refuses_a_whole_batch),
+        cmocka_unit_test(a_scan_that_refuses_has_its_status_and_code)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
