@@ -250,6 +250,12 @@ static void look_retired(struct delivery *d)
                (!outlet_finished(o) || !close_retired(d, o));
     }
     if (d->left && !any && !d->status.finished) {
+        struct err e;
+
+        if (d->ops->finish != NULL && !d->ops->finish(d->sink, &e)) {
+            settle_hold(d, e.text, 0);
+            return;
+        }
         (void)pthread_mutex_lock(&d->lock);
         d->status.finished = true;
         (void)pthread_mutex_unlock(&d->lock);

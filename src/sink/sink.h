@@ -146,6 +146,10 @@ struct sink_ops {
      * does; NULL: it isn't wanted. Valid until the next call. op NULL: it can't. */
     const char *(*hedging)(struct sink *s);
 
+    /* Nothing comes any more, and the journal goes: what it has begun is finished.
+     * False and *e: not yet, ask again later. NULL: there is nothing to finish. */
+    bool (*finish)(struct sink *s, struct err *e);
+
     /* Settles everything in flight through done, then frees s. */
     void (*close)(struct sink *s);
 };

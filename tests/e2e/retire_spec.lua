@@ -1,4 +1,5 @@
 local cjson = require "cjson"
+local faults = require "faults"
 local h = require "harness"
 local kafka = require "kafka"
 
@@ -270,6 +271,29 @@ file "new" { dir = %q }
     reload(more "new")
     s:logged("sink=bus status=removed left=nothing", 30)
     assert.equal(0, s:stop())
+  end)
+
+  it("gives its files their names, also when the disk fails as it goes", function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    s = h.server { dir = dir, wrap = f:wrap(),
+      policy = policy(m, { bus = false }):gsub('stream "ev',
+        'file "gone" { dir = "gone", linger = "5ms" }\n%0'):gsub('"archive" }',
+        '"archive", "gone" }') }
+    post(3)
+    s:deliver()
+    f:rules "on=alloc do=EIO path=/gone/"
+    assert.equal(1, #reload(policy(m, { bus = false })).retiring)
+    s:logged "sink=gone status=holding"
+    assert.is_true(journal "gone")
+    s:stop "SIGKILL"
+    s:start(true)
+    f:rules()
+    s:ready()
+    h.wait_for("its end", function() return not journal "gone" end)
+    assert.same({ [[{"n":1}]], [[{"n":2}]], [[{"n":3}]] }, s:lines "gone")
+    assert.equal(0, s:stop())
+    f:close()
   end)
 
   it("can't come back as another kind", function()

@@ -287,6 +287,17 @@ static bool file_apply(struct sink *s, const struct sink_plan *plan,
     return true;
 }
 
+/* A file without its last name that no journal knows would keep its .part for ever. */
+static bool file_finish(struct sink *s, struct err *e)
+{
+    for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
+        if (!seal(s, s->archives[i], e)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void file_close(struct sink *s)
 {
     struct err e;
@@ -319,4 +330,5 @@ const struct sink_ops sink_file = {.kind = "file",
                                    .emit = file_emit,
                                    .apply = file_apply,
                                    .submit = file_submit,
+                                   .finish = file_finish,
                                    .close = file_close};
