@@ -5,7 +5,9 @@ local M = {}
 local Faults = {}
 Faults.__index = Faults
 
-local FILE_BYTES, TEXT_AT = 8192, 64
+local FILE_BYTES, TEXT_AT, COUNTS_AT, RULES_MAX = 12288, 64, 8192, 32
+local OPS = { "read", "write", "sync", "rename", "link", "create", "open", "unlink",
+  "alloc", "list", "stat", "range" }
 
 local function u64(n)
   local t = {}
@@ -34,9 +36,11 @@ end
 function Faults:rules(text)
   local file = assert(io.open(self.path, "r+b"))
   text = (text or "") .. "\0"
-  assert(#text <= FILE_BYTES - TEXT_AT)
+  assert(#text <= COUNTS_AT - TEXT_AT)
   file:seek("set", TEXT_AT)
   file:write(text)
+  file:seek("set", COUNTS_AT)
+  file:write(("\0"):rep(8 * (RULES_MAX + #OPS)))
   file:flush()
   self.generation = self.generation + 1
   file:seek("set", 0)
@@ -56,6 +60,17 @@ end
 ---Calls so far that change something below the folder; faults made.
 function Faults:changes() return number_at(self.path, 8) end
 function Faults:made() return number_at(self.path, 16) end
+
+---Faults since the last rules: of each of them, in order, and of each kind of call.
+function Faults:counts()
+  local rules, calls = {}, {}
+  for i = 1, RULES_MAX do rules[i] = number_at(self.path, COUNTS_AT + 8 * (i - 1)) end
+  for i, op in ipairs(OPS) do
+    local n = number_at(self.path, COUNTS_AT + 8 * (RULES_MAX + i - 1))
+    if n > 0 then calls[op] = n end
+  end
+  return rules, calls
+end
 
 ---The counters begin anew.
 function Faults:reset()

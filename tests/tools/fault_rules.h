@@ -7,6 +7,8 @@
  *            create, unlink, alloc
  *   16  u64  faults made
  *   64       rules, one a line, NUL-terminated; the first that applies is taken
+ *   8192     u64 of FAULT_RULES_MAX: faults made by each rule, in order
+ *   8448     u64 of 12: faults made in each kind of call, in the order of enum fault_op
  *
  * A rule:  on=OPS do=WHAT [path=PART] [thread=NAME] [from=N] [times=N] [permille=N]
  *          [seed=N] [ms=N]
@@ -25,7 +27,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { FAULT_FILE_BYTES = 8192, FAULT_TEXT_AT = 64, FAULT_RULES_MAX = 32 };
+enum {
+    FAULT_FILE_BYTES = 12288,
+    FAULT_TEXT_AT = 64,
+    FAULT_COUNTS_AT = 8192,
+    FAULT_RULES_MAX = 32
+};
 
 enum fault_op {
     OP_READ = 1,

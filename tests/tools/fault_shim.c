@@ -33,7 +33,8 @@
 struct control {
     _Atomic uint64_t generation, changes, faults;
     char unused[FAULT_TEXT_AT - 24];
-    char text[FAULT_FILE_BYTES - FAULT_TEXT_AT];
+    char text[FAULT_COUNTS_AT - FAULT_TEXT_AT];
+    _Atomic uint64_t by_rule[FAULT_RULES_MAX], by_op[12];
 };
 
 static struct control *control;
@@ -136,7 +137,11 @@ static bool fails(unsigned op, const char *path, size_t *n)
     (void)prctl(PR_GET_NAME, thread);
     for (unsigned i = 0; i < n_rules; i++) {
         if (fault_applies(&rules[i], op, path, thread)) {
-            int error = obey(&rules[i], n);
+            int error;
+
+            (void)atomic_fetch_add(&control->by_rule[i], 1);
+            (void)atomic_fetch_add(&control->by_op[__builtin_ctz(op)], 1);
+            error = obey(&rules[i], n);
 
             errno = error != 0 ? error : errno;
             return error != 0;
