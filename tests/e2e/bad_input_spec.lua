@@ -156,6 +156,17 @@ for _, code in ipairs(codes) do
     row(code .. " in " .. text, body(text), 422, '"code":"' .. code .. '"')
   end
 end
+-- The largest body is read, a byte more is not, however its length is said.
+local MAX_BODY = 64 * 1024
+for n, status in pairs { [MAX_BODY] = 422, [MAX_BODY + 1] = 413 } do
+  local text = [[{"id":"bad"}]]
+  local large = status == 413
+  local word = large and "too_large" or "no_luck"
+  text = text .. (" "):rep(n - #text)
+  row("a body of " .. n .. " bytes", body(text), status, word)
+  row("a chunk of " .. n .. " bytes", POST .. "Transfer-Encoding: chunked\r\n\r\n"
+    .. ("%x\r\n"):format(n) .. text .. "\r\n0\r\n\r\n", status, word, large)
+end
 table.sort(rows, function(a, b) return a.what < b.what end)
 
 describe("bad input", function()

@@ -1,0 +1,52 @@
+/* Requests that wait for a sync or a sink: no more of them than the bound. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+#include "ingest/internal.h"
+
+/* The bound has no public face: what passes it is answered 503 long before. */
+static void the_last_waiter_is_had_and_one_more_is_not(void **state)
+{
+    struct ingest *in = calloc(1, sizeof *in);
+    struct waiter **list = calloc(WAITERS_MAX, sizeof(struct waiter *));
+
+    (void)state;
+    assert_non_null(in);
+    assert_non_null(list);
+    for (uint32_t i = 0; i < WAITERS_MAX; i++) {
+        list[i] = waiter_get(in);
+        assert_non_null(list[i]);
+    }
+    assert_null(waiter_get(in));
+    assert_int_equal(WAITERS_MAX, in->n_waiters);
+    waiter_put(in, list[0]);
+    list[0] = waiter_get(in);
+    assert_non_null(list[0]);
+    assert_null(waiter_get(in));
+    for (uint32_t i = 0; i < WAITERS_MAX; i++) {
+        waiter_put(in, list[i]);
+    }
+    assert_int_equal(0, in->n_waiters);
+    while (in->free_waiters != NULL) {
+        struct waiter *next = in->free_waiters->next;
+
+        free(in->free_waiters);
+        in->free_waiters = next;
+    }
+    free(list);
+    free(in);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_waiter_is_had_and_one_more_is_not)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,133 @@
+/* A writer whose disk fails, by a pwritev and fdatasync of our own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
+
+#include "fixture.h"
+
+enum { TORN = 30 };
+
+static atomic_int tear_writes, fail_syncs; /* of the next calls */
+
+static bool take(atomic_int *n)
+{
+    int left = atomic_load(n);
+
+    return left > 0 && atomic_compare_exchange_strong(n, &left, left - 1);
+}
+
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
+{
+    if (take(&tear_writes)) {
+        return (ssize_t)syscall(SYS_pwrite64, fd, iov[0].iov_base, (size_t)TORN, at);
+    }
+    return (ssize_t)syscall(SYS_pwritev, fd, iov, n, at, 0);
+}
+
+int fdatasync(int fd)
+{
+    if (take(&fail_syncs)) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fdatasync, fd);
+}
+
+static void until_synced(struct spool_writer *w, uint64_t seq)
+{
+    const struct timespec ms = {0, 1000000};
+
+    for (int i = 0; i < 5000 && spool_writer_synced(w) < seq; i++) {
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_true(spool_writer_synced(w) >= seq);
+}
+
+static void a_torn_block_is_overwritten_by_the_next(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t last = 0, lost;
+
+    (void)state;
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    atomic_store(&tear_writes, 1);
+    assert_int_equal(SPOOL_FAILED, commit(w, "2", &last));
+    assert_int_equal(1, last);
+    assert_int_equal(SPOOL_OK, commit(w, "3", &last));
+    assert_int_equal(2, last);
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_memory_equal("1", b.payload, 1);
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_memory_equal("3", b.payload, 1);
+    assert_int_equal(SPOOL_READ_AGAIN, spool_cursor_next(cur, &b, &lost));
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+static void what_follows_a_failed_sync_goes_elsewhere_and_is_synced(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, true);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    uint64_t last = 0, lost, next;
+
+    (void)state;
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    spool_writer_want(w, last);
+    until_synced(w, last);
+    atomic_store(&fail_syncs, 1);
+    assert_int_equal(SPOOL_OK, commit(w, "2", &lost));
+    spool_writer_want(w, lost);
+    for (int i = 0; i < 5000 && !spool_writer_lost(w, lost); i++) {
+        const struct timespec ms = {0, 1000000};
+
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_true(spool_writer_lost(w, lost));
+    assert_false(spool_writer_lost(w, last));
+    assert_int_equal(SPOOL_OK, commit(w, "3", &next));
+    spool_writer_want(w, next);
+    until_synced(w, next);
+    assert_false(spool_writer_lost(w, next));
+    spool_writer_close(w);
+    spool_close(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_torn_block_is_overwritten_by_the_next,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_follows_a_failed_sync_goes_elsewhere_and_is_synced, set_up,
+            tear_down)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
