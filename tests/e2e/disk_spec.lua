@@ -194,3 +194,37 @@ describe("a disk that prepares segments more slowly than events come", function(
     assert.equal(30, #s:lines())
   end)
 end)
+
+describe("a reload that adds a stream on a full disk", function()
+  it("is refused and says why, what ran goes on, and the next SIGHUP with room works",
+  function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    local before = h.policy { workers = 1 }
+    local s = h.server { dir = dir, wrap = f:wrap(), policy = before }
+    finally(function()
+      s:close()
+      f:close()
+    end)
+    h.write(s.path, before .. [[
+stream "more" { sinks = { "archive" } }
+route "POST /v1/more" { body = "event", stream = "more" }
+]])
+    f:rules("on=write,create,alloc,link do=ENOSPC")
+    local a = s:reload()
+    assert.equal(500, a.status, a.body)
+    assert.matches("No space left on device", a.body)
+    s:logged "event=policy[^\n]*No space left on device"
+    assert.equal(404, s:post("/v1/more", "{}").status)
+    assert.equal(1, s:metric("sluice_policy_generation"))
+    f:rules()
+    post(s, 1)
+    s:signal "SIGHUP"
+    h.wait_for("the new stream", function()
+      return s:post("/v1/more", "{}").status == 202
+    end)
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(2, #s:lines())
+  end)
+end)
