@@ -14,9 +14,10 @@ local policies = require "fault_policies"
 local receiver = require "receiver"
 local socket = require "socket"
 
-local SHORT = 12 -- seeds: about 40 s
+local SHORT = 6 -- seeds: about 35 s
 local HEALTH_S = 1 -- an answer of /healthz takes at most that
 local END_S = 20 -- a stop, whatever fails meanwhile
+local CORE = 0.8 -- of one, over half a second: nothing is tried again without a pause
 local RECOVER_S = 60 -- delivery of all, once nothing fails any more
 
 -- ---- chance ------------------------------------------------------------------
@@ -166,19 +167,19 @@ end
 
 function Run:set(rules)
   self.rules = rules
+  self.kills = self.kills or rules:find("do=kill", 1, true) -- it, until the next start
   self.log[#self.log + 1] = rules
   self.f:rules(rules)
 end
 
 ---It ended without having been asked.
 function Run:died(how)
-  local kill = self.rules:find("do=kill", 1, true)
   local code = self.s.code
   self:hang_up()
   self:forget()
   self.ends = self.ends + 1
   self.log[#self.log + 1] = ("# ended %s: %s"):format(how, tostring(code))
-  if code == "signal 9" and kill then return end
+  if code == "signal 9" and self.kills then return end
   if type(code) == "string" or how ~= "at start" then
     self:wrong("ended %s with %s under\n%s\n%s", how, tostring(code), self.rules,
       self.s:text():sub(-1500))
@@ -233,6 +234,7 @@ end
 ---Starts it; what hangs goes on after a while. False: it ended.
 function Run:start()
   self.log[#self.log + 1] = "# start"
+  self.kills = self.rules:find("do=kill", 1, true)
   self.s:start(true)
   local till = h.now() + 3
   local how = pcall(h.wait_for, "", function()
@@ -254,7 +256,20 @@ function Run:start()
   return false
 end
 
+---What it takes of a core while calls fail.
+function Run:busy()
+  local m, now = self.meter, h.now()
+  if not m or m.pid ~= self.s.pid then
+    self.meter = { pid = self.s.pid, at = now, cpu = faults.cpu(self.s.pid) }
+  elseif now - m.at > 0.5 then
+    local share = ((faults.cpu(m.pid) or m.cpu) - m.cpu) / (now - m.at)
+    self.busiest, self.meter = math.max(self.busiest, share), nil
+    if share > CORE then self:wrong("%.2f of a core under\n%s", share, self.rules) end
+  end
+end
+
 function Run:turn()
+  self:busy()
   self:health()
   self:read()
   self:heard()
@@ -297,7 +312,7 @@ function Run:end_it()
         break
       end
     end
-    if type(self.s.code) == "string" and not self.rules:find("do=kill", 1, true) then
+    if type(self.s.code) == "string" and not self.kills then
       self:wrong("SIGTERM: %s under\n%s", self.s.code, self.rules)
     end
   else
@@ -416,7 +431,7 @@ end
 local function run(seed, to)
   local roll, dir = dice(seed), h.folder()
   local r = setmetatable({ seed = seed, roll = roll, n = 0, ends = 0, open = {},
-    acked = {}, owed = {}, faults = {}, log = {}, rules = "", waiting = 0, reloads = 0,
+    acked = {}, owed = {}, faults = {}, log = {}, rules = "", waiting = 0, reloads = 0, busiest = 0,
     refused = 0, endpoint = to.endpoint, table = to.table, mock = to.mock,
     topic = "seed" .. seed, f = faults.new(dir .. "/data") }, Run)
   to.mock:say(("topic %s 2"):format(r.topic))
@@ -459,10 +474,11 @@ describe("a server whose file system fails by chance", function()
       mock = kafka.mock() }
     to.table:rule "clickhouse 23.8.1"
     local began, acked, made, ends, bad = h.now(), 0, 0, 0, {}
-    local reloads, refused = 0, 0
+    local reloads, refused, busiest = 0, 0, 0
     for seed = from, last do
       local r = run(seed, to)
       reloads, refused = reloads + r.reloads, refused + r.refused
+      busiest = math.max(busiest, r.busiest)
       acked, made, ends = acked + #r.acked, made + r.made, ends + r.ends
       if #r.faults > 0 then
         bad[#bad + 1] = seed
@@ -473,8 +489,8 @@ describe("a server whose file system fails by chance", function()
       if #r.faults == 0 or not os.getenv("SLUICE_KEEP") then r.s:close() end
     end
     print(("# fault fuzz: %d seeds in %.0f s, %d faults, %d ends, %d reloads (%d "
-      .. "refused), %d acknowledged, %d seeds wrong"):format(last - from + 1,
-      h.now() - began, made, ends, reloads, refused, acked, #bad))
+      .. "refused), %d acknowledged, %.2f of a core, %d seeds wrong"):format(last - from + 1,
+      h.now() - began, made, ends, reloads, refused, acked, busiest, #bad))
     for _, x in pairs(to) do x:close() end
     assert.same({}, bad)
   end)

@@ -8,7 +8,7 @@ local h = require "harness"
 local receiver = require "receiver"
 local socket = require "socket"
 
-local SECONDS = 1 -- under each rule, running and again starting
+local SECONDS = 0.5 -- under each rule, running and again starting
 local CPU = 0.5 -- of a core at most; the load alone takes less than 0.1
 local TRIES = 300 -- a second at most, with about 100 requests a second
 local INTERRUPTED = 100 -- calls that are one try; see read.h, write.h
@@ -38,14 +38,6 @@ local function cases()
     for _, e in ipairs(ERRORS) do list[#list + 1] = op .. " " .. e end
   end
   return list
-end
-
----Seconds of the processor that it has taken.
-local function cpu_of(pid)
-  local text = h.read(("/proc/%d/stat"):format(pid))
-  local user, system = (text or ""):match("%) %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+"
-    .. " %S+ (%d+) (%d+)")
-  return user and (user + system) / 100
 end
 
 describe("a call that always fails", function()
@@ -86,16 +78,16 @@ describe("a call that always fails", function()
 
   ---Some time with or without load; returns faults a second and what it took of a core.
   local function measure(load)
-    local from, before, made = h.now(), cpu_of(s.pid), f:made()
+    local from, before, made = h.now(), faults.cpu(s.pid), f:made()
     local took = before
     while h.now() < from + SECONDS and s.pid do
       if load and #open < 20 then post() end
       read()
       h.sleep(0.01)
-      took = cpu_of(s.pid) or took
+      took = faults.cpu(s.pid) or took
       if s:ended() then break end
     end
-    local seconds = math.max(h.now() - from, SECONDS)
+    local seconds = math.max(h.now() - from, 0.5)
     return (f:made() - made) / seconds, (took - before) / seconds
   end
 

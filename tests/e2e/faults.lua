@@ -26,6 +26,13 @@ function M.new(dir)
   return f
 end
 
+---Seconds of the processor that a process has taken; nil: it has ended.
+function M.cpu(pid)
+  local text = h.read(("/proc/%d/stat"):format(pid)) or ""
+  local user, system = text:match("%) " .. ("%S+ "):rep(11) .. "(%d+) (%d+)")
+  return user and (user + system) / 100
+end
+
 ---What to put before the server's command.
 function Faults:wrap()
   return { "env", ("LD_PRELOAD=%s/tools/libfault_shim.so"):format(h.build),
