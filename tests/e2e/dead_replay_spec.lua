@@ -226,6 +226,26 @@ describe("dead letters that are sent to their sink once more", function()
     assert.equal(0, s:stop())
   end)
 
+  it("can be given up while others wait for what becomes of it", function()
+    run()
+    die(1, 5)
+    r:rule "status 401"
+    assert.equal(202, begin().status)
+    h.wait_for("the reason", function() return state().why:find("401", 1, true) end)
+    local taken = r:count("taken")
+    r:rule "late 60"
+    h.wait_for("a batch whose answer is late", function()
+      return r:count("taken") == taken + 1
+    end)
+    local there = #well:events()
+    assert.equal(202, s:post("/v1/events/batch", [==[[{"id":"x"}]]==]).status)
+    h.wait_for("the event elsewhere", function() return #well:events() == there + 1 end)
+    r:rule ""
+    assert.matches("it was stopped.*\nrc=0", replay "--stop")
+    h.wait_for("the event", function() return r:count("taken") == taken + 2 end)
+    assert.equal(0, s:stop())
+  end)
+
   it("go to a sink that has another name now, with its own", function()
     run()
     die(1, 5)

@@ -98,6 +98,7 @@ struct sink {
     size_t apart_bytes;
     uint64_t n_passes, n_probes;
     bool probed_newest;        /* the last probe was of a batch not tried before */
+    bool given_up;             /* the probe was, and others waited for it */
     int64_t probe_at_ms, searches_ms;
     double searches;           /* inserts that may look for bad rows now */
     uint64_t too_large;        /* bytes of rows that were; 0: none was */

@@ -60,7 +60,7 @@ static void stop_probing(struct insert *i)
     }
 }
 
-static void start_looking(struct sink *s)
+void apart_look(struct sink *s)
 {
     if (!ev_is_active(&s->look)) {
         ev_timer_set(&s->look, LOOK_S, LOOK_S);
@@ -102,7 +102,7 @@ void apart_put(struct insert *i, enum insert_apart why)
     s->n_apart++;
     s->apart_bytes += i->batch->n_bytes;
     show(s);
-    start_looking(s);
+    apart_look(s);
 }
 
 void apart_take(struct insert *i)
@@ -285,6 +285,10 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
             n++;
             go_on(i);
         }
+    }
+    if (s->given_up) {
+        s->given_up = false;
+        insert_release(s, SINK_OK, "");
     }
     if (n == 0 && s->probing == NULL && remote_now_ms(s) >= s->probe_at_ms) {
         probe_next(s);

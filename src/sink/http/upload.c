@@ -58,9 +58,14 @@ void insert_forget(struct sink *s, const struct batch *b)
 {
     struct insert *i = find(s, b);
 
-    if (i != NULL) {
-        insert_free(i);
+    if (i == NULL) {
+        return;
     }
+    if (s->probing == i) {
+        s->given_up = true;
+        apart_look(s); /* those that waited for its answer go on */
+    }
+    insert_free(i);
 }
 
 /* ---- waiting ---- */

@@ -123,6 +123,7 @@ bool apart_may_search(struct sink *s);
 void apart_spent(struct sink *s); /* one of them went */
 /* i waits in the sink; when too much does, at the pump. */
 void apart_put(struct insert *i, enum insert_apart why);
+void apart_look(struct sink *s); /* soon: what waits for a probe that is gone goes on */
 void apart_take(struct insert *i); /* it does not wait any more */
 /* Batches of a stream that may be in the sink while something is wrong. */
 uint32_t apart_window(const struct sink *s);
