@@ -25,6 +25,7 @@
 enum { TORN = 30 };
 
 static atomic_int tear_writes, fail_syncs; /* of the next calls */
+static atomic_int block_fd; /* of the last block: new segments are synced, too */
 
 static bool take(atomic_int *n)
 {
@@ -35,6 +36,7 @@ static bool take(atomic_int *n)
 
 ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 {
+    atomic_store(&block_fd, fd);
     if (take(&tear_writes)) {
         return (ssize_t)syscall(SYS_pwrite64, fd, iov[0].iov_base, (size_t)TORN, at);
     }
@@ -43,7 +45,7 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t at)
 
 int fdatasync(int fd)
 {
-    if (take(&fail_syncs)) {
+    if (fd == atomic_load(&block_fd) && take(&fail_syncs)) {
         errno = EIO;
         return -1;
     }
