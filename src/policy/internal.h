@@ -48,7 +48,8 @@ enum {
     JUDGE_MS = 50,       /* of a canary's roll_back_if */
     HOOK_STOP_MS = 31,   /* when it is stopped, so that its whole batch, with what the
                             next events are given, is over by HOOK_MS */
-    HOOK_END_MS = 39,    /* and when the last of those are stopped */
+    HOOK_END_MS = 75,    /* and when the last of those are stopped: they may have to wait
+                            until the garbage of the first is collected */
     STATE_SLICE = 1 << 20, /* of work in C, in bytes, between two looks */
     NEXT_MS = 1,         /* for each event behind one that was stopped, or */
     FIRST_NEXT_MS = 4,   /* the first, which may meet the garbage of that one, */

@@ -146,7 +146,7 @@ describe("a generation of the policy", function()
   it("whose file can't be read for a minute does not keep the end", function()
     s = h.server { policy = marked(1) }
     local trace = h.spawn({ "strace", "-f", "-p", tostring(s.real_pid), "-o",
-      "/dev/null", "-P", s.path, "-e", "inject=read:delay_enter=60000000" },
+      "/dev/null", "-P", s.path, "-e", "inject=pread64:delay_enter=60000000" },
       s.dir .. "/strace", s.dir .. "/strace")
     h.wait_for("strace", function()
       return (h.read(s.dir .. "/strace") or ""):find("attached", 1, true)

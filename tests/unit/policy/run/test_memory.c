@@ -15,7 +15,7 @@ enum { MS_MAX = 250, GARBAGE_MS_MAX = 250 };
 #else
 /* Of the thread, a request. A table of a million entries is made larger, gone through
  * and freed in one step each, by Lua and by the kernel. */
-enum { MS_MAX = 50, GARBAGE_MS_MAX = 60 };
+enum { MS_MAX = 90, GARBAGE_MS_MAX = 90 };
 #endif
 
 /* Leaves some MiB of the 64. */
