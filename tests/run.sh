@@ -100,17 +100,17 @@ specs() { # folder of the build, files: one after the other, nothing beside them
   done
 }
 
-beside() { # folder of the build, files: three at a time
+beside() { # folder of the build, files: two at a time
   dir=$1
   shift
-  printf '%s\n' "$@" | xargs -P 3 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
+  printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
   for f in "$@"; do
     show "$dir" "$f"
   done
 }
 
 # Specs that compare times or rates of one run with those of another have the
-# machine for themselves; all others run three at a time, for they mostly wait.
+# machine for themselves; all others run two at a time, for they mostly wait.
 alone="hostile_clients reload breaker hedge isolation memory delivered canary stuck"
 timed() { # file: whether its name is among them
   name=$(basename "$1" _spec.lua)
