@@ -447,14 +447,17 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     if (s->exit_code == EXIT_STUCK) {
         return EXIT_STUCK; /* a thread that never comes back is not waited for */
     }
+    if (code == EXIT_AGAIN) {
+        waiting_guard(w);
+    }
     if (stop(s)) {
         unwatch(s);
         free(s);
         if (code != EXIT_AGAIN) {
             log_write(LOG_INFO, "stopped", "exit=%d", code);
         }
-    } else {
-        code = code == EXIT_AGAIN ? EXIT_SETUP : code; /* nothing that the thread uses may be freed: the process ends */
+    } else { /* nothing that the thread uses may be freed: the process ends */
+        code = code == EXIT_AGAIN ? EXIT_SETUP : code;
         log_write(LOG_WARN, "stopped", "exit=%d stuck=true", code);
     }
     return code;

@@ -101,10 +101,29 @@ static void on_signal(struct ev_loop *loop, ev_signal *sig, int events)
     ev_break(loop, EVBREAK_ALL);
 }
 
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+static void on_guarded(struct ev_loop *loop, ev_signal *sig, int events)
+{
+    (void)loop;
+    (void)sig;
+    (void)events; /* who watches at that time acts on it */
+}
+
+void waiting_guard(struct waiting *w)
+{
+    struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+
+    for (size_t i = 0; i < N_ELEMS(signals) && !w->guarded; i++) {
+        ev_signal_init(&w->guards[i], on_guarded, signals[i]);
+        ev_signal_start(loop, &w->guards[i]);
+    }
+    w->guarded = true;
+}
+
 static void watch(struct waiter *a)
 {
     ev_signal *all[] = {&a->on_term, &a->on_int, &a->on_hup};
-    const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 
     for (size_t i = 0; i < N_ELEMS(all); i++) {
         ev_signal_init(all[i], on_signal, signals[i]);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <ev.h>
 #include <stdbool.h>
 
 struct waiting {
@@ -12,7 +13,14 @@ struct waiting {
     char data_dir[4096];
     char why[512];              /* what the start came to, */
     char told[512];             /* and what the log has of it */
+    ev_signal guards[3];        /* of waiting_guard */
+    bool guarded;
 };
 
-/* Returns when the start may be tried again (true), or the process is to end. */
+/* From here on signals that come between two tries of the start wait for the next loop,
+ * and do not kill. Called before the first try lets its own watchers go. */
+void waiting_guard(struct waiting *w);
+
+/* Returns when the start may be tried again (true), or the process is to end. w lives
+ * as long as the process. */
 bool waiting_for_room(struct waiting *w);

@@ -78,4 +78,20 @@ describe("a start without room on the disk", function()
     waits "No space left"
     assert.equal(0, s:stop())
   end)
+
+  it("is tried again at SIGHUP, however often that comes", function()
+    f = faults.new(dir .. "/data")
+    f:rules("on=write,sync do=ENOSPC path=/sinks/KEPT")
+    server(dir .. "/data", f:wrap())
+    waits "No space left"
+    for _ = 1, 200 do
+      s:signal "SIGHUP"
+      h.sleep(0.003)
+    end
+    f:rules()
+    s:ready()
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    s:deliver()
+    assert.equal(0, s:stop())
+  end)
 end)

@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,7 +17,7 @@
 #include "server/internal.h"
 #include "stats/stats.h"
 
-enum { END_MS = 1000, STOP_GRACE_MS = 2000, LOOK_US = 10000 };
+enum { END_MS = 1000, STOP_GRACE_MS = 2000, LOOK_NS = 10000000 };
 
 static const char TAIL[] = ".journal";
 
@@ -372,6 +373,7 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again,
 /* The changer hangs, and has the table: nothing is freed, but all is flushed. */
 static void flush_all(struct server *s, uint64_t until_ns)
 {
+    const struct timespec look = {.tv_nsec = LOOK_NS};
     bool ended = false;
 
     while (!ended && clock_mono_ns() < until_ns) {
@@ -383,7 +385,9 @@ static void flush_all(struct server *s, uint64_t until_ns)
             ended &= d == NULL || delivery_ended(d);
         }
         sinks_unlock(s);
-        (void)usleep(ended ? 0 : LOOK_US);
+        if (!ended) {
+            (void)nanosleep(&look, NULL);
+        }
     }
 }
 

@@ -80,7 +80,8 @@ static void on_report(void *arg, const rd_kafka_message_t *m)
  * partition that does not hold up the others is no such thing. */
 static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
 {
-    uint64_t since = clock_mono_ns() - REFUSED_MS * 1000000ull;
+    uint64_t now_ns = clock_mono_ns(), wait_ns = REFUSED_MS * 1000000ull;
+    uint64_t since = now_ns > wait_ns ? now_ns - wait_ns : 0;
     char quoted[WHY_MAX + 20];
     bool now = reached && refused[0] != '\0' && c->took_ns < since &&
                cargo_waits(c, since);

@@ -43,7 +43,7 @@ void refusal_take(struct producer *p, const char *facility, const char *text)
     if (end == NULL || set == NULL) {
         return;
     }
-    for (from = set; from > text && !(from[-1] == ' ' && from[-2] == ':'); from--) {
+    for (from = set; from - text > 1 && !(from[-1] == ' ' && from[-2] == ':'); from--) {
     }
     (void)pthread_mutex_lock(&p->refused_lock);
     (void)snprintf(p->refused, sizeof p->refused, "%s: %.*s (topic %.*s)",
