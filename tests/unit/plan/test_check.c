@@ -1,5 +1,5 @@
 /* Numbers and times that a schema lets in fit the columns that its own CREATE TABLE
- * has for them. */
+ * has for them. A value equal to a bound is let in, the next beyond it is not. */
 #include "plan/check.h"
 
 #include <setjmp.h>
@@ -54,6 +54,13 @@ static void expect(const struct field *f, const struct row *rows, size_t n)
                      rows[i].code);
         }
     }
+}
+
+static void is(const struct field *f, const char *value, const char *code)
+{
+    const struct row row = {value, code};
+
+    expect(f, &row, 1);
 }
 
 static void an_int_is_what_an_int64_column_reads(void **state)
@@ -199,6 +206,41 @@ static void a_list_of_an_enum_is_cut_between_two_characters(void **state)
     }
 }
 
+static void numbers_may_equal_their_bounds(void **state)
+{
+    struct field f = {.has_min = true, .min = -2, .has_max = true, .max = 7};
+    const enum field_type types[] = {FIELD_INT, FIELD_NUM};
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(types); i++) {
+        f.type = types[i];
+        is(&f, "7", "");
+        is(&f, "8", "too_large");
+        is(&f, "-2", "");
+        is(&f, "-3", "too_small");
+    }
+    is(&f, "7.0", "");
+    is(&f, "7.0000001", "too_large");
+    is(&f, "-2.0000001", "too_small");
+}
+
+static void texts_may_be_as_long_and_as_short_as_their_bounds(void **state)
+{
+    const struct field f = {.type = FIELD_STR,
+                            .has_min = true, .min = 2,
+                            .has_max = true, .max = 4};
+
+    (void)state;
+    is(&f, "\"ab\"", "");
+    is(&f, "\"a\"", "too_short");
+    is(&f, "\"abcd\"", "");
+    is(&f, "\"abcde\"", "too_long");
+    is(&f, "\"a\\u00e9\\n\\\"\"", "");
+    is(&f, "\"a\\u00e9\\n\\\"b\"", "too_long");
+    is(&f, "\"\xC3\xA9\xC3\xA9\xC3\xA9\xC3\xA9\"", "");
+    is(&f, "\"\\n\"", "too_short");
+}
+
 static int setup(void **state)
 {
     const struct str paths[] = {STR("f")};
@@ -223,6 +265,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_may_equal_their_bounds),
+        cmocka_unit_test(texts_may_be_as_long_and_as_short_as_their_bounds),
         cmocka_unit_test(an_int_is_what_an_int64_column_reads),
         cmocka_unit_test(a_time_is_whole_milliseconds_and_never_seconds),
         cmocka_unit_test(a_digit_counts_at_every_place),

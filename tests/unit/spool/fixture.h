@@ -68,6 +68,16 @@ static inline enum spool_result commit(struct spool_writer *w, const char *text,
     return r;
 }
 
+static inline void until_synced(struct spool_writer *w, uint64_t seq)
+{
+    const struct timespec ms = {0, 1000000};
+
+    for (int i = 0; i < 10000 && spool_writer_synced(w) < seq; i++) {
+        (void)nanosleep(&ms, NULL);
+    }
+    assert_true(spool_writer_synced(w) >= seq);
+}
+
 static inline int set_up(void **state)
 {
     (void)state;

@@ -52,16 +52,6 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
-static void until_synced(struct spool_writer *w, uint64_t seq)
-{
-    const struct timespec ms = {0, 1000000};
-
-    for (int i = 0; i < 5000 && spool_writer_synced(w) < seq; i++) {
-        (void)nanosleep(&ms, NULL);
-    }
-    assert_true(spool_writer_synced(w) >= seq);
-}
-
 static void a_torn_block_is_overwritten_by_the_next(void **state)
 {
     struct spool *s = open_spool();

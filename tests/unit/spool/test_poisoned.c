@@ -56,14 +56,6 @@ static void rest(void)
     (void)nanosleep(&ms, NULL);
 }
 
-static void until_synced(struct spool_writer *w, uint64_t seq)
-{
-    for (int i = 0; i < 10000 && spool_writer_synced(w) < seq; i++) {
-        rest();
-    }
-    assert_true(spool_writer_synced(w) >= seq);
-}
-
 /* The segment was full and the next in use when the sync failed, and its consumer
  * had all that counts: it may be freed, but not before those who wait for the rest
  * are told that it is lost. */
