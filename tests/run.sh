@@ -110,8 +110,9 @@ beside() { # folder of the build, files: two at a time
 }
 
 # Specs that compare times or rates of one run with those of another have the
-# machine for themselves; all others run two at a time, for they mostly wait.
-alone="hostile_clients reload breaker hedge isolation memory delivered canary stuck"
+# machine for themselves, and so has the one that starts two dozen ClickHouse servers;
+# all others run two at a time, for they mostly wait.
+alone="clickhouse_faults hostile_clients reload breaker hedge isolation memory delivered canary stuck"
 timed() { # file: whether its name is among them
   name=$(basename "$1" _spec.lua)
   case " $alone " in *" $name "*) return 0 ;; esac

@@ -97,7 +97,7 @@ function Server:ready()
     local ok = c:connect("127.0.0.1", self.http)
     c:close()
     return ok and self:query("SELECT 1") == "1\n"
-  end, 30)
+  end, 60) -- ZooKeeper keeps the session of a killed replica for half a minute
 end
 
 ---The answer's text; on an error nil and the server's words.
