@@ -145,6 +145,7 @@ build build all -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON
 check "layers" luajit tests/lint/layers.lua
 check "names" sh tests/lint/names.sh build/libsluice_core.a
 check "luacheck" luacheck -q lua conf bench tests
+[ "$mode" = quick ] || check "clang-tidy" sh tests/lint/tidy.sh build
 unit build
 beside build tests/spec/*_spec.lua tests/policy/*_spec.lua
 

@@ -14,8 +14,8 @@ enum {
 
 static const char *const why[N_STATES] = {
     [SIZE_FIRST] = "expected the size of a chunk in hexadecimal digits",
-    [SIZE] = "the size of a chunk is no number below 2^63, or is not followed "
-             "by CR and LF",
+    [SIZE] = ("the size of a chunk is no number below 2^63, or is not followed "
+              "by CR and LF"),
     [EXT_SEMICOLON] = "expected ; or the end of the line behind a chunk's size",
     [EXT_NAME_FIRST] = "expected the name of a chunk extension",
     [EXT_NAME] = "a byte that no chunk extension may have",

@@ -175,8 +175,8 @@ static void *next(const char *name)
 }
 
 #define REAL(name)                                                                  \
-    static __typeof__(&name) real;                                                  \
-    real = real != NULL ? real : (__typeof__(&name))next(#name)
+    static __typeof__(&(name)) real;                                                \
+    real = real != NULL ? real : (__typeof__(&(name)))next(#name)
 
 /* ---- reading and writing ---- */
 

@@ -15,7 +15,7 @@ enum { SALT = 0x5a17 };
 
 static size_t make(char *out, uint32_t n, uint32_t payload_bytes)
 {
-    struct spool_entry entries[8];
+    struct spool_entry entries[8] = {{0}};
     struct block_head h = {.first = 7, .n = n, .payload_bytes = payload_bytes};
     char *payload = out + BLOCK_HEAD_BYTES;
 
