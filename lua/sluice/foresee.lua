@@ -3,6 +3,7 @@
 -- Methods of the loader.
 
 local bytecode = require "sluice.bytecode"
+local parameters = require "sluice.parameters"
 local slips = require "sluice.slips"
 local source = require "sluice.source"
 local suggest = require "sluice.suggest"
@@ -33,7 +34,7 @@ function said.to(self, g)
 end
 
 function said.reject(self, g)
-  local code, status = g.texts[1], g.texts.number
+  local code, status = g.texts[1], #g.texts == 2 and g.texts.number
   if status and (status < 400 or status > 499) then
     note(self, g, ("%d is not a status from 400 to 499"):format(status))
   end
@@ -58,38 +59,50 @@ local function check(self, g)
   end
 end
 
-local function each(self, v, seen)
+-- Looks at the globals of the functions that v is or holds, which go into found.
+local function each(self, v, seen, found)
   if type(v) == "table" and not seen[v] and not getmetatable(v) then
     seen[v] = true
-    for _, x in pairs(v) do each(self, x, seen) end
+    for _, x in pairs(v) do each(self, x, seen, found) end
   elseif type(v) == "function" then
-    bytecode.globals(v, function(g) check(self, g) end, seen, function(f)
-      slips.find(f, bytecode.instructions, self.is_hook[f] == true,
-        function(pc, token, message)
-          local info = util.funcinfo(f, pc)
-          local file = (info.source or ""):match("^@policy:(.*)$")
-          if file then
-            note(self, { file = file, line = info.currentline, name = token }, message)
-          end
-        end)
-    end)
+    bytecode.globals(v, function(g) check(self, g) end, seen,
+      function(f) found[#found + 1] = f end)
   end
+end
+
+-- The hooks of routes: function -> "on_event", "on_request"; false: it is both.
+local function hooks_of(self)
+  local hooks = {}
+  for _, s in ipairs(self.statements) do
+    for _, key in ipairs { "on_event", "on_request" } do
+      local f = s.word == "route" and type(s.args) == "table" and s.args[key]
+      if type(f) == "function" then
+        hooks[f] = (hooks[f] == nil or hooks[f] == key) and key
+      end
+    end
+  end
+  return hooks
 end
 
 ---Looks at every function that a statement was given.
 function Loader:check_hooks()
-  local seen = {}
+  local seen, found = {}, {}
   self.loading_words = require("sluice.loader").loading_words()
-  self.is_hook = {}
-  for _, s in ipairs(self.statements) do
-    if s.word == "route" then
-      for _, key in ipairs { "on_event", "on_request" } do
-        local f = s.args[key]
-        if type(f) == "function" then self.is_hook[f] = true end
+  for _, s in ipairs(self.statements) do each(self, s.args, seen, found) end
+  local hooks = hooks_of(self)
+  local roles = parameters.roles(hooks, found, self.env)
+  for _, f in ipairs(found) do
+    slips.find(f, { hook = hooks[f], roles = roles[f] or {}, env = self.env,
+      fixed = self.fixed }, function(pc, token, message, is_note)
+      local info = util.funcinfo(f, pc)
+      local file = (info.source or ""):match("^@policy:(.*)$")
+      if file and is_note then
+        self:remark(file, info.currentline, token .. ": " .. message)
+      elseif file then
+        note(self, { file = file, line = info.currentline, name = token }, message)
       end
-    end
+    end)
   end
-  for _, s in ipairs(self.statements) do each(self, s.args, seen) end
 end
 
 end

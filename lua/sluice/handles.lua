@@ -83,6 +83,20 @@ for _, word in ipairs { "counter", "gauge", "limit" } do
 end
 local counters, gauges, limits = of.counter, of.gauge, of.limit
 
+---@return string? kind of a handle; nil: it is none
+function M.kind(v)
+  for word, list in pairs(of) do
+    if list[v] then return word end
+  end
+  return nil
+end
+
+---@return string? key the option of a limit
+function M.key_of_limit(handle)
+  local h = limits[handle]
+  return h.key or nil
+end
+
 local function no_handle(word, method)
   error(("expected a %s before %s: write c:%s(…)"):format(word, method, method), 3)
 end

@@ -266,29 +266,31 @@ end
 -- ---- the table -------------------------------------------------------------------
 
 ---One entry a helper, in the order of the reference. params: { name, type, help? };
----a type that ends in ? may be left out or nil.
+---one of a type that ends in ? may be nil, of a loose one any value will do. least: the
+---fewest arguments; default: all.
 ---@class sluice.helper
 ---@field name string
 ---@field group string
 ---@field params string[][]
+---@field least integer?
 ---@field returns string
 ---@field help string
 ---@field call function
 M.words = {
   { name = "get", group = "events", call = get,
-    params = { { "ev", "event" }, { "path", "string" } }, returns = "any",
+    params = { { "ev", "event" }, { "path", "path" } }, returns = "any",
     help = "The value at a path such as \"items[1].id\", edits included; nil: there is none. "
       .. "Objects and arrays come as tables, a null inside of them as null. To change the event, "
       .. "set ev[path], or put the changed table back: ev.x = t. A table that was changed and not "
       .. "put back is an error. A value that is only moved is stored as it was sent." },
   { name = "has", group = "events", call = has,
-    params = { { "ev", "event" }, { "path", "string" } }, returns = "boolean",
+    params = { { "ev", "event" }, { "path", "path" } }, returns = "boolean",
     help = "Whether the event has that path, also with the value null." },
   { name = "items", group = "events", call = items,
-    params = { { "ev", "event" }, { "path", "string" } }, returns = "iterator",
+    params = { { "ev", "event" }, { "path", "path" } }, returns = "iterator",
     help = "for i, item in items(ev, \"products\") do … end; nothing when it is no array." },
   { name = "array", group = "events", call = array,
-    params = { { "t", "table?" } }, returns = "table",
+    params = { { "t", "table?" } }, least = 0, returns = "table",
     help = "The table t, stored as [] when it is empty: ev.tags = array {}. Arrays of the event "
       .. "are marked already; an empty table of the policy is {}." },
   { name = "trim", group = "texts", call = trim,
@@ -307,14 +309,14 @@ M.words = {
     params = { { "s", "string?" }, { "with", "string" } }, returns = "boolean",
     help = "Whether s ends with the other text." },
   { name = "contains", group = "texts", call = contains,
-    params = { { "s", "string?" }, { "what", "string" } }, returns = "boolean",
+    params = { { "s", "string?" }, { "what", "string", loose = true } }, returns = "boolean",
     help = "Whether the other text, taken as it is, stands in s." },
   { name = "part", group = "texts", call = part,
     params = { { "s", "string?" }, { "separator", "string" },
       { "n", "number" } }, returns = "string?",
     help = "The n-th part of s between separators, from 1; compiles, which split does not." },
   { name = "split", group = "texts", call = split,
-    params = { { "s", "string?" }, { "separator", "string" } },
+    params = { { "s", "string?" }, { "separator", "string", loose = true } },
     returns = "string[]", help = "All parts, at most 1000." },
   { name = "url_decode", group = "texts", call = url_decode,
     params = { { "s", "string?" } }, returns = "string?",
@@ -330,7 +332,7 @@ M.words = {
     params = { { "s", "string?" } }, returns = "string?",
     help = "Padded, the usual alphabet; nil: more than 48 KiB." },
   { name = "mask", group = "texts", call = mask,
-    params = { { "s", "string?" }, { "keep", "number?" } }, returns = "string?",
+    params = { { "s", "string?" }, { "keep", "number?" } }, least = 1, returns = "string?",
     help = "* for every character but the last `keep` (0); nil: more than 64 KiB." },
   { name = "mask_ip", group = "texts", call = mask_ip,
     params = { { "s", "string?" } }, returns = "string?",
@@ -352,7 +354,7 @@ M.words = {
     help = "A UUID of version 7 from the request's time, greater than the worker's one before: "
       .. "ev.event_id = ev.event_id or uuid7()." },
   { name = "sample", group = "digests", call = sample,
-    params = { { "rate", "number" }, { "key", "string|number?" } },
+    params = { { "rate", "number" }, { "key", "string|number?" } }, least = 1,
     returns = "boolean",
     help = "True for that share (0.1: a tenth): of keys, always the same ones; "
       .. "without a key, of calls." },

@@ -59,6 +59,14 @@ function Loader:add(file, line, column, length, message, path)
   end
 end
 
+---Notes what is no mistake, and most likely not meant.
+function Loader:remark(file, line, message)
+  if #self.remarks < 50 then
+    self.remarks[#self.remarks + 1] = { file = file, line = line,
+      message = values.without_hidden(message) }
+  end
+end
+
 -- Where the policy called us: the first frame of one of its chunks.
 local function caller()
   for level = 3, 20 do
@@ -406,10 +414,10 @@ end
 ---@param host table bytes, ms, moment, read, getenv, bounded, cores
 ---@param hooks table sluice.hooks, whose reject, drop and to the policy sees
 ---@param name string the file's path, for messages
----@return table result { desc, problems, texts }
+---@return table result { desc, problems, remarks, texts }
 function M.load(host, hooks, name, text)
   local self = setmetatable({
-    host = host, hooks = hooks, name = name, texts = {}, problems = {},
+    host = host, hooks = hooks, name = name, texts = {}, problems = {}, remarks = {},
     statements = {}, open = {}, modules = {}, requiring = {}, serial = 0, loading = true,
     including = { name }, included = {},
     folder = name:match("^(.*/)[^/]*$") or "", Field = {}, Schema = {},
@@ -426,7 +434,8 @@ function M.load(host, hooks, name, text)
   self.loading = false
   table.sort(self.problems, by_place)
   source.forget()
-  return { desc = desc, problems = self.problems, texts = self.texts }
+  return { desc = desc, problems = self.problems, remarks = self.remarks,
+    texts = self.texts }
 end
 
 return M

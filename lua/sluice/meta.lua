@@ -628,102 +628,102 @@ function items(ev, path) end
 function array(t) end
 
 ---Without the space at both ends.
----@param s? string
+---@param s string?
 ---@return string?
 function trim(s) end
 
 ---With a to z for A to Z.
----@param s? string
+---@param s string?
 ---@return string?
 function lower(s) end
 
 ---With A to Z for a to z.
----@param s? string
+---@param s string?
 ---@return string?
 function upper(s) end
 
 ---Whether s begins with the other text.
----@param s? string
+---@param s string?
 ---@param with string
 ---@return boolean
 function starts_with(s, with) end
 
 ---Whether s ends with the other text.
----@param s? string
+---@param s string?
 ---@param with string
 ---@return boolean
 function ends_with(s, with) end
 
 ---Whether the other text, taken as it is, stands in s.
----@param s? string
+---@param s string?
 ---@param what string
 ---@return boolean
 function contains(s, what) end
 
 ---The n-th part of s between separators, from 1; compiles, which split does not.
----@param s? string
+---@param s string?
 ---@param separator string
 ---@param n number
 ---@return string?
 function part(s, separator, n) end
 
 ---All parts, at most 1000.
----@param s? string
+---@param s string?
 ---@param separator string
 ---@return string[]
 function split(s, separator) end
 
 ---With %41 and + undone; nil: malformed, not UTF-8, or longer than 64 KiB.
----@param s? string
+---@param s string?
 ---@return string?
 function url_decode(s) end
 
 ---A parameter of a query (req.query), decoded; nil: not there.
----@param query? string
+---@param query string?
 ---@param name string
 ---@return string?
 function param(query, name) end
 
 ---Either alphabet, padded or not; nil: it is none, or more than 64 KiB.
----@param s? string
+---@param s string?
 ---@return string?
 function base64_decode(s) end
 
 ---Padded, the usual alphabet; nil: more than 48 KiB.
----@param s? string
+---@param s string?
 ---@return string?
 function base64_encode(s) end
 
 ---* for every character but the last `keep` (0); nil: more than 64 KiB.
----@param s? string
+---@param s string?
 ---@param keep? number
 ---@return string?
 function mask(s, keep) end
 
 ---An address without its last 8 (IPv4) or 80 (IPv6) bits; nil: it is none.
----@param s? string
+---@param s string?
 ---@return string?
 function mask_ip(s) end
 
 ---64 hex digits.
----@param s? string
+---@param s string?
 ---@return string?
 function sha256(s) end
 
 ---HMAC-SHA-256, 64 hex digits.
 ---@param key string
----@param s? string
+---@param s string?
 ---@return string?
 function hmac(key, s) end
 
 ---Compares secrets: takes as long whether equal or not.
----@param a? string
----@param b? string
+---@param a string?
+---@param b string?
 ---@return boolean
 function equal(a, b) end
 
 ---A whole number below 2^53, the same everywhere; quick, not secret.
----@param s? string|number
+---@param s string|number?
 ---@return number?
 function hash(s) end
 
@@ -738,11 +738,11 @@ function uuid7() end
 function sample(rate, key) end
 
 ---"2025-11-23T12:13:20.000Z" of milliseconds since 1970.
----@param ms? number
+---@param ms number?
 ---@return string?
 function iso8601(ms) end
 
 ---Milliseconds since 1970 of RFC 3339 text; nil: it is none.
----@param s? string
+---@param s string?
 ---@return number?
 function parse_time(s) end

@@ -67,6 +67,14 @@ local function learn()
   jump_mode = name("jump", function(x) if x then return 1 end end, 2)[2].to
   name("make", function() return function() end end, 1)
   name("nils", loadstring("local a, b return a, b") --[[@as function]], 1)
+  name("text", function() return "x" end, 1)
+  name("short", function() return 1 end, 1)
+  name("number", function() return 1.5 end, 1)
+  name("plain", function() return true end, 1)
+  name("new_table", function() return {} end, 1)
+  name("same_table", function() return { 1 } end, 1)
+  name("equal", function(a, b) return a == b end, 1)
+  name("unequal", function(a, b) return a ~= b end, 1)
   name("rest", function(...) local a, b = ... return a, b end, 1)
 end
 learn()
@@ -79,6 +87,9 @@ function M.nexts(list, pc)
   if i.op <= math.max(op.is_true, op.is_false) then return pc + 1, pc + 2 end
   return pc + 1, target
 end
+
+---Whether what stands behind an instruction may be left out.
+function M.is_jump(i) return i.to == jump_mode end
 
 ---The constant d of f: a text, or a function's text.
 function M.constant(f, d) return util.funck(f, -d - 1) end

@@ -47,7 +47,7 @@ local lua_types = {
   adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
   topic_by = "string|(fun(ev: table): string?)",
 }
-for _, name in ipairs { "string", "text", "address", "name", "bytes", "duration", "url",
+for _, name in ipairs { "string", "text", "path", "address", "name", "bytes", "duration", "url",
   "moment", "after", "stream", "header", "topic", "percent", "rate" } do
   lua_types[name] = "string"
 end
@@ -138,7 +138,7 @@ end
 local function call_of(f)
   local names = {}
   for i, p in ipairs(f.params) do
-    names[i] = p[2]:sub(-1) == "?" and "[" .. p[1] .. "]" or p[1]
+    names[i] = i > (f.least or #f.params) and "[" .. p[1] .. "]" or p[1]
   end
   return f.name .. "(" .. table.concat(names, ", ") .. ")"
 end
@@ -314,9 +314,9 @@ end
 local names_of_objects = { event = "sluice.event", request = "sluice.request" }
 
 local function annotated(t)
-  local base = t:gsub("%?$", "")
+  local base = t:gsub("%?$", ""):gsub("^path$", "string")
   return (names_of_objects[base] or base:gsub("^iterator$", "fun(): integer, any"))
-    .. (base ~= t and "?" or "")
+    .. (t:sub(-1) == "?" and "?" or "")
 end
 
 local function annotate_function(out, f)
@@ -324,10 +324,10 @@ local function annotate_function(out, f)
   out("")
   out("---" .. f.help)
   for i, p in ipairs(f.params) do
-    local optional = p[2]:sub(-1) == "?"
+    local optional = i > (f.least or #f.params) and p[1] ~= "..."
     names[i] = p[1]
-    out(("---@param %s%s %s"):format(p[1], optional and p[1] ~= "..." and "?" or "",
-      annotated((p[2]:gsub("%?$", "")))))
+    out(("---@param %s%s %s"):format(p[1], optional and "?" or "",
+      annotated(optional and p[2]:gsub("%?$", "") or p[2])))
   end
   if f.returns then out("---@return " .. annotated(f.returns)) end
   out(("function %s(%s) end"):format(f.name, table.concat(names, ", ")))

@@ -53,6 +53,38 @@ function M.is_path(v)
       not plain:find("%.$") and not plain:find("..", 1, true)
 end
 
+-- A path without escapes, and a place as \2. "user\\[id]" is a key as it stands.
+local function plain_path(v)
+  local plain = v:gsub("\\(.)", function(c) return c == "[" and "\1" or "x" end)
+  return (plain:gsub("\1[^.%[%]]*%]", "x"):gsub("%[%d+%]", "\2")), plain
+end
+
+---Why v is the path of no value of an event, where places in arrays may stand too:
+---"items[1].id".
+---@return string? why nil: it is one
+function M.why_no_path(v)
+  local why
+  if #v > 1024 then
+    return ("is a path of %d bytes: at most 1024 are taken"):format(#v)
+  end
+  local path, plain = plain_path(v)
+  if plain:find("%[0+%]") then
+    why = "places in arrays count from 1"
+  elseif path:find("\2[^.\2]") then
+    why = "a place ends the path, or a dot follows it"
+  elseif path:find("[%[%]\\]") then
+    why = "a bracket or backslash that belongs to a key has a backslash before it"
+  end
+  return why and "is not a path such as \"items[1].id\": " .. why
+end
+
+---Whether v is a path of which a key has no name: ".user.id".
+function M.has_nameless(v)
+  local path = plain_path(v)
+  return path:find("^[.\2]") ~= nil or path:find("%.$") ~= nil or
+      path:find("%.[.\2]") ~= nil
+end
+
 local function quantity(v, parse, what, sample)
   if type(v) == "number" then
     return nil, ("%s needs a unit, such as \"%s\""):format(M.show(v), sample)
@@ -110,6 +142,14 @@ function checks.text(v)
   if type(v) ~= "string" then
     return nil, ("%s is not a text"):format(M.show(v))
   end
+  return v
+end
+
+function checks.path(v)
+  local text, wrong = checks.string(v, {})
+  if not text then return nil, wrong end
+  wrong = M.why_no_path(v)
+  if wrong then return nil, M.show(v) .. " " .. wrong end
   return v
 end
 
@@ -356,7 +396,7 @@ function checks.topic(v)
 end
 
 function checks.topic_by(v)
-  if type(v) == "string" then return checks.string(v, {}) end
+  if type(v) == "string" then return checks.path(v, {}) end
   if type(v) ~= "function" then
     return nil, ("%s is neither the path of a field nor a function")
         :format(M.show(v))

@@ -197,9 +197,9 @@ M.kafka = {
     max_topics = { type = "count", default = 256, min = 1, max = 10000,
       help = "With topic_by: highest number of different topics. An event that names "
         .. "one more becomes a dead letter." },
-    key = { type = "string",
+    key = { type = "path",
       help = "Path of the field that is the message's key." },
-    timestamp = { type = "string",
+    timestamp = { type = "path",
       help = "Path of the field that is the message's timestamp: milliseconds since "
         .. "1970, or RFC 3339 text. By default, and for events without a valid value, "
         .. "the time at which sluice accepted the event." },
@@ -336,7 +336,7 @@ M.stream = {
         .. "behind on_event, so that hooks see them too. \"1\" and 1 are two keys; an "
         .. "empty text is none.",
       options = {
-        key = { type = "string", required = true,
+        key = { type = "path", required = true,
           help = "Path of the field that tells events apart; those without it all pass." },
         window = { type = "duration", default = "10m", min = 1000,
           max = 7 * DAY_MS, help = "How long a key counts as seen, from its first time. "
@@ -563,9 +563,10 @@ M.fields = {
 }
 
 -- Functions that are part of the language; library.lua has the helpers. A parameter:
--- name, type ("?" behind it: may be left out).
+-- name, type ("?" behind it: may be nil); loose: any value will do. least: the fewest
+-- arguments; default: all.
 M.functions = {
-  { name = "env", params = { { "name", "string" }, { "default", "string?" } },
+  { name = "env", params = { { "name", "string" }, { "default", "string?" } }, least = 1,
     returns = "string",
     help = "A variable of the process's environment; a mistake when it is not set and "
       .. "has no default. Only while the policy is loaded." },
@@ -574,12 +575,13 @@ M.functions = {
   { name = "include", params = { { "name", "string" } },
     help = "Runs the statements of a file beside the policy, or of all that match, in "
       .. "order: include \"streams/*.lua\". Its locals are its own; a global is seen by all." },
-  { name = "reject", params = { { "code", "string" }, { "message", "string?" },
-      { "status", "integer?" } },
+  { name = "reject", params = { { "code", "string" }, { "message", "string?", loose = true },
+      { "status", "integer?" } }, least = 1,
     returns = "sluice.verdict",
     help = "return reject(\"missing_value\", \"a purchase needs a value\"): the event, or "
       .. "in on_request the request, is refused; there with a status, such as 401." },
-  { name = "drop", params = { { "reason", "string?" } }, returns = "sluice.verdict",
+  { name = "drop", params = { { "reason", "string?", loose = true } }, least = 0,
+    returns = "sluice.verdict",
     help = "return drop(\"sampled\"): accepted, counted, not stored." },
   { name = "to", params = { { "...", "string" } }, returns = "sluice.verdict",
     help = "return to(\"a\", \"b\"): into these streams instead of the route's." },

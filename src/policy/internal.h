@@ -283,6 +283,8 @@ void diag_report(lua_State *L, struct policy_report *report);
 /* The only problem, of the file as a whole; text names it as it should read. */
 void diag_plain(struct policy_report *report, const char *file,
                 const char *text);
+/* The loader's remarks, of the result on top, as notes. */
+void diag_remarks(lua_State *L, struct policy_report *report);
 void diag_note(struct policy_report *report, const char *file, int line,
                const char *message);
 

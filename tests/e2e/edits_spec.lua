@@ -45,7 +45,7 @@ local rows = {
   -- An edit that can't be is an error of the event.
   { [[ev["user.ip"] = "x"]], [[{"user":"text"}]], false },
   { [[ev["items[3]"] = "x"]], [[{"items":[1]}]], false },
-  { [[ev["a["] = 1]], [[{}]], false },
+  { [[local key = "a[" ev[key] = 1]], [[{}]], false },
 }
 
 local function policy(hook, schema, interpreted)

@@ -162,8 +162,10 @@ route "POST /" { body = "event", stream = "s", on_event = function(ev, req) ]]
       "pairs: a lookup gives one value or row by its key",
     ["for k in pairs(ev) do ev.k = k end"] =
       "pairs: an event or a request is no table; get(ev, path) gives one",
-    ["return by_header:check(ev)"] = "this limit counts by the request: write l:check(req)",
-    ["return by_peer:check(ev)"] = "this limit counts by the request: write l:check(req)",
+    ["local e = ev return by_header:check(e)"] =
+      "this limit counts by the request: write l:check(req)",
+    ["local e = ev return by_peer:check(e)"] =
+      "this limit counts by the request: write l:check(req)",
     ["return (nil), ev.a .. \"b\""] = "on_event returned nil and a string, which means "
       .. "nothing: write return reject(\"code\", \"message\")",
     ["ev.a = word(\"HOME\")"] = "env: works while the policy is loaded; a hook can't use it",

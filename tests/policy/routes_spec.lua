@@ -242,7 +242,7 @@ route "POST /:kind" { body = "event", stream = "s",
       ["local word = 'args' return req[word]"] = 'a request has no "args"',
       ['local n = 500 return reject("a", "b", n)'] =
         "reject: expected a status from 400 to 499",
-      ['return reject("a", "b", 401)'] = "reject: a status is on_request's to "
+      ['local n = 401 return reject("a", "b", n)'] = "reject: a status is on_request's to "
         .. "give; the route's answer says the one of refused events",
     } do
       assert.matches(message, why(code), 1, true)

@@ -40,7 +40,7 @@ local hooks = {
 
 -- Hooks that are good, though they look like those.
 local good = {
-  [[if ev.a then return reject("x", "y") end has(ev, "b")]],
+  [[if ev.a then return reject("x", "y") end local _ = has(ev, "b")]],
   [[return reject("x", "y")]], [[local r = reject("x") return r]],
   [[if ev.a == nil then return drop() end]],
   [[ev.b = ev.a[1] == null]], [[local t = ev.a if t and t[1] == null then ev.b = null end]],

@@ -242,6 +242,26 @@ void diag_note(struct policy_report *report, const char *file, int line,
                                          .message = copy(message)});
 }
 
+void diag_remarks(lua_State *L, struct policy_report *report)
+{
+    unsigned n;
+
+    lua_getfield(L, -1, "remarks");
+    n = (unsigned)lua_objlen(L, -1);
+    for (unsigned i = 1; i <= n; i++) {
+        char *file, *message;
+
+        lua_rawgeti(L, -1, (int)i);
+        file = text_of(L, "file");
+        message = text_of(L, "message");
+        diag_note(report, file, number(L, "line"), message);
+        free(file);
+        free(message);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
 void policy_report_fini(struct policy_report *r)
 {
     forget(r);

@@ -144,6 +144,7 @@ static bool finish(struct policy_state *s, void *arg, struct err *e)
     if (report->n_problems > 0) {
         return false;
     }
+    diag_remarks(s->L, report);
     add_notes(s, report);
     return true;
 }

@@ -139,13 +139,13 @@ static void calls_from_c_into_lua_end_before_the_stack_does(void **state)
 static void work_in_c_is_linear_or_stopped(void **state)
 {
     static const struct attack list[] = {
-        {"contains", ATTACK("for _ = 1, 1e6 do contains(ev.big, ev.other) end")},
+        {"contains", ATTACK("for _ = 1, 1e6 do local _ = contains(ev.big, ev.other) end")},
         {"find", ATTACK("for _ = 1, 1e6 do ev.big:find(ev.other, 1, true) end")},
         {"find many", ATTACK("for _ = 1, 1e6 do ev.big:find((\"a\"):rep(100) .. "
                              "\"x\", 1, true) end")},
         {"find a pattern", ATTACK("ev.big:find((\"a*\"):rep(20) .. \"x\")")},
-        {"split", ATTACK("for _ = 1, 1e6 do split(ev.big, (\"a\"):rep(700)) end")},
-        {"part", ATTACK("for i = 1, 1e6 do part(ev.big, \"a\", 1e9) end")},
+        {"split", ATTACK("for _ = 1, 1e6 do local _ = split(ev.big, (\"a\"):rep(700)) end")},
+        {"part", ATTACK("for i = 1, 1e6 do local _ = part(ev.big, \"a\", 1e9) end")},
         {"trim by a pattern",
          ATTACK("for _ = 1, 1e6 do ev.spaces:match(\"^%s*(.-)%s*$\") end")},
         {"move", ATTACK("table.move({}, 1, ev.count, 2)")},
@@ -153,7 +153,7 @@ static void work_in_c_is_linear_or_stopped(void **state)
         {"rep", ATTACK("for _ = 1, 1e6 do ev.x = (\"x\"):rep(1000000):len() end")},
         {"rep of digits", ATTACK("local s = (\"x\"):rep(\"1000000000\")")},
         {"reverse", ATTACK("for _ = 1, 1e6 do ev.big:reverse() end")},
-        {"lower", ATTACK("for _ = 1, 1e6 do lower(ev.big) end")},
+        {"lower", ATTACK("for _ = 1, 1e6 do local _ = lower(ev.big) end")},
         {"sub", ATTACK("for i = 1, 1e6 do ev.big:sub(i) end")},
         {"format", ATTACK("for _ = 1, 1e6 do (\"%s%s\"):format(ev.big, ev.big) end")},
         {"concat", ATTACK("local t = {}\nfor i = 1, 40 do t[i] = ev.big end\n"
@@ -181,9 +181,9 @@ static void work_in_c_is_linear_or_stopped(void **state)
         {"added", ATTACK("local s = (\"1\"):rep(1000000)\nlocal n = 0\n"
                          "while true do n = n + s end")},
         {"written back", ATTACK("for i = 1, 1e6 do ev.copy = get(ev, \"list\") end")},
-        {"read again", ATTACK("for i = 1, 1e6 do get(ev, \"list[30000]\") end")},
-        {"hashed", ATTACK("for i = 1, 1e6 do sha256(ev.big) end")},
-        {"masked", ATTACK("for i = 1, 1e6 do mask((\"x\"):rep(65000)) end")},
+        {"read again", ATTACK("for i = 1, 1e6 do local _ = get(ev, \"list[30000]\") end")},
+        {"hashed", ATTACK("for i = 1, 1e6 do local _ = sha256(ev.big) end")},
+        {"masked", ATTACK("for i = 1, 1e6 do local _ = mask((\"x\"):rep(65000)) end")},
         {"unpacked", ATTACK("local t = get(ev, \"list\")\n"
                             "for i = 1, 1e6 do select(\"#\", unpack(t, 1, 7000)) end")},
         {"bytes", ATTACK("for i = 1, 1e6 do select(\"#\", ev.big:byte(1, 7000)) end")},

@@ -55,7 +55,7 @@ static const struct escape escapes[] = {
     {"ev.page = #ev", NULL, "length"},
     {"ev.page = ev()", NULL, "call"},
     {"ev.page = tostring(get(1LL, \"page\"))", NULL, "expected an event"},
-    {"ev.page = tostring(get(req, \"page\"))", NULL, "expected an event"},
+    {"local r = req ev.page = tostring(get(r, \"page\"))", NULL, "expected an event"},
     {"ev[1LL] = 5", NULL, "a text"},
     {"ev.page = tostring(ev[1LL])", "nil", NULL},
     {"ev.page = tostring(ev[ev])", "nil", NULL},
