@@ -146,6 +146,7 @@ check "layers" luajit tests/lint/layers.lua
 check "names" sh tests/lint/names.sh build/libsluice_core.a
 check "luacheck" luacheck -q lua conf bench tests
 [ "$mode" = quick ] || check "clang-tidy" sh tests/lint/tidy.sh build
+check "mutants" sh tests/mutate.sh --check
 unit build
 beside build tests/spec/*_spec.lua tests/policy/*_spec.lua
 
