@@ -11,15 +11,18 @@ struct mailbox_task {
     void *arg;
 };
 
-static void run_all(struct mailbox *m)
+/* Those that are there; false: none is. */
+static bool run_all(struct mailbox *m)
 {
     struct mailbox_task *t;
+    bool any;
 
     (void)pthread_mutex_lock(&m->lock);
     t = m->first;
     m->first = NULL;
     m->last = NULL;
     (void)pthread_mutex_unlock(&m->lock);
+    any = t != NULL;
     while (t != NULL) {
         struct mailbox_task *next = t->next;
 
@@ -27,13 +30,14 @@ static void run_all(struct mailbox *m)
         free(t);
         t = next;
     }
+    return any;
 }
 
 static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 {
     (void)loop;
     (void)events;
-    run_all(OUTER(w, struct mailbox, wake));
+    (void)run_all(OUTER(w, struct mailbox, wake));
 }
 
 void mailbox_init(struct mailbox *m, struct ev_loop *loop)
@@ -64,7 +68,9 @@ void mailbox_post(struct mailbox *m, mailbox_fn *fn, void *arg)
 
 void mailbox_fini(struct mailbox *m)
 {
-    run_all(m);
+    while (run_all(m)) {
+        /* what they have posted */
+    }
     ev_async_stop(m->loop, &m->wake);
     (void)pthread_mutex_destroy(&m->lock);
 }

@@ -9,6 +9,7 @@
 
 #include <ev.h>
 #include <pthread.h>
+#include <stdbool.h>
 
 typedef void mailbox_fn(void *arg);
 

@@ -93,6 +93,7 @@ struct server {
     struct worker_step superseded; /* that a load has not waited for */
     int64_t started_ms;
     bool draining;
+    bool ended;                /* the loop; workers are gone, or go */
     uint64_t drain_until_ns, drain_from_ns;
     int exit_code;
 };

@@ -266,6 +266,7 @@ static bool stop(struct server *s)
 {
     bool joined;
 
+    s->ended = true;
     watch_stop(&s->watch);
     joined = reloads_join(s, clock_mono_ns() + LOADER_NS);
     if (!stop_threads(s)) {

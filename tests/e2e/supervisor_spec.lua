@@ -146,4 +146,31 @@ describe("a disk that hangs while sinks are altered", function()
     assert.equal(0, s:stop())
     assert.equal(2, #s:lines "a")
   end)
+
+  -- The call comes back when the workers have ended, and there is nobody to go on with.
+  local at_the_end = {
+    ["a new policy"] = policy(A, B),
+    ["a canary"] = policy(A):gsub('stream = "events" }', [[stream = "events",
+  on_event = function(ev) ev.x = 1 end }
+canary { share = "50%%" }]]),
+  }
+  for what, text in pairs(at_the_end) do
+    it("lets " .. what .. " go when the process ends first", function()
+      post(2)
+      s:deliver()
+      local made = f:made()
+      f:rules("do=delay ms=700 on=create,open path=.journal thread=changer times=1")
+      h.write(s.path, text)
+      s:signal "SIGHUP"
+      h.wait_for("the call to wait", function() return f:made() > made end)
+      s:signal "SIGTERM"
+      assert.equal(0, h.reap(s.pid, 20))
+      s.pid = nil
+      s:logged "status=refused"
+      f:rules()
+      s:start()
+      assert.equal(0, s:stop())
+      assert.equal(2, #s:lines "a")
+    end)
+  end
 end)

@@ -243,6 +243,10 @@ static void undone(struct server *s)
 
 static void cant_promote(struct reload *r, const char *why)
 {
+    if (r->s->ended) {
+        reload_finish(r, RELOAD_FAILED, "refused", "the server ends\n");
+        return;
+    }
     (void)snprintf(r->why, sizeof r->why, "it can't go live: %.200s", why);
     settle(r, false, on_dropped);
 }
@@ -263,7 +267,7 @@ static void promote(void *arg, const char *late)
 {
     struct reload *r = arg;
 
-    if (late != NULL) {
+    if (late != NULL || r->s->ended) {
         cant_promote(r, late);
         return;
     }
@@ -394,8 +398,8 @@ static void apply(void *arg, const char *late)
     struct server *s = r->s;
     enum trial_kind kind = policy_plan(r->policy)->trial.kind;
 
-    if (late != NULL) {
-        reload_refuse(r, RELOAD_FAILED, late);
+    if (late != NULL || s->ended) {
+        reload_refuse(r, RELOAD_FAILED, s->ended ? "the server ends" : late);
     } else if (r->from == NULL && kind == TRIAL_SHADOW) {
         begin_trial(r, false);
     } else {

@@ -161,6 +161,10 @@ static void on_changed(void *arg)
     struct reload *r = arg;
 
     ev_timer_stop(r->s->loop, &r->s->late_timer);
+    if (r->s->ended) { /* there are no workers to go on with */
+        r->altered = false;
+        (void)err_set(&r->e, "the server ends");
+    }
     r->changed(r);
 }
 
