@@ -29,7 +29,7 @@ function M.free_port()
 end
 
 local CONFIG = [[<?xml version="1.0"?><yandex>
-<logger><level>warning</level><log>DIR/log</log><errorlog>DIR/err</errorlog></logger>
+<logger><level>LEVEL</level><log>DIR/log</log><errorlog>DIR/err</errorlog></logger>
 <listen_host>127.0.0.1</listen_host><http_port>HTTP</http_port><tcp_port>TCP</tcp_port>
 <max_connections>256</max_connections><keep_alive_timeout>3</keep_alive_timeout>
 <max_concurrent_queries>100</max_concurrent_queries>
@@ -66,7 +66,8 @@ function M.start(o)
   local s = setmetatable({ dir = o.dir or h.folder(),
     http = M.free_port(), tcp = M.free_port() }, Server)
   h.shell(("cd '%s' && mkdir -p data tmp user_files format_schemas"):format(s.dir))
-  local vars = { DIR = s.dir, HTTP = s.http, TCP = s.tcp, KEEPER = "" }
+  local vars = { DIR = s.dir, HTTP = s.http, TCP = s.tcp, KEEPER = "",
+    LEVEL = o.keeper and "debug" or "warning" } -- which blocks it has
   if o.keeper then
     vars.KEEPER = KEEPER:gsub("%u%u%u%u+", { INTER = M.free_port(), PORT = o.keeper,
       REPLICA = o.replica or "one" })
