@@ -42,15 +42,16 @@ static struct {
     size_t n, room;
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static struct series *add_asked(enum series_kind kind, const char *name,
-                                const char *help, const char *labels,
-                                stats_read_fn *read, const void *arg)
+/* Whole before others find it: they take no lock to look at it. */
+static struct series *add(const struct series *of, const char *name, const char *help,
+                          const char *labels)
 {
     struct series *s = mem_zalloc(sizeof *s);
 
-    s->kind = kind;
-    s->read = read;
-    s->arg = arg;
+    s->kind = of->kind;
+    s->histogram = of->histogram;
+    s->read = of->read;
+    s->arg = of->arg;
     s->name = mem_strdup(name);
     s->help = mem_strdup(help);
     s->labels = mem_strdup(labels);
@@ -65,33 +66,31 @@ static struct series *add_asked(enum series_kind kind, const char *name,
     return s;
 }
 
-static struct series *add(enum series_kind kind, const char *name,
-                          const char *help, const char *labels)
-{
-    return add_asked(kind, name, help, labels, NULL, NULL);
-}
-
 void stats_asked_counter(const char *name, const char *help, const char *labels,
                          stats_read_fn *read, const void *arg)
 {
-    (void)add_asked(COUNTER, name, help, labels, read, arg);
+    const struct series of = {.kind = COUNTER, .read = read, .arg = arg};
+
+    (void)add(&of, name, help, labels);
 }
 
 void stats_asked_gauge(const char *name, const char *help, const char *labels,
                        stats_read_fn *read, const void *arg)
 {
-    (void)add_asked(GAUGE, name, help, labels, read, arg);
+    const struct series of = {.kind = GAUGE, .read = read, .arg = arg};
+
+    (void)add(&of, name, help, labels);
 }
 
 stats_cell *stats_counter(const char *name, const char *help,
                           const char *labels)
 {
-    return &add(COUNTER, name, help, labels)->cell;
+    return &add(&(struct series){.kind = COUNTER}, name, help, labels)->cell;
 }
 
 stats_cell *stats_gauge(const char *name, const char *help, const char *labels)
 {
-    return &add(GAUGE, name, help, labels)->cell;
+    return &add(&(struct series){.kind = GAUGE}, name, help, labels)->cell;
 }
 
 struct stats_histogram *stats_histogram(const char *name, const char *help,
@@ -101,7 +100,7 @@ struct stats_histogram *stats_histogram(const char *name, const char *help,
     struct stats_histogram *h = mem_zalloc(sizeof *h);
 
     h->unit = unit;
-    add(HISTOGRAM, name, help, labels)->histogram = h;
+    (void)add(&(struct series){.kind = HISTOGRAM, .histogram = h}, name, help, labels);
     return h;
 }
 
