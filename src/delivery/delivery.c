@@ -152,6 +152,7 @@ static void *run(void *arg)
 
     (void)snprintf(name, sizeof name, "%.15s", d->name);
     (void)pthread_setname_np(pthread_self(), name);
+    (void)stats_own(d); /* endpoints come with a new plan */
     pump(d);
     (void)ev_run(d->loop, 0);
     /* Here, for it may take a while: nobody else waits for it. */
@@ -333,9 +334,12 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
                              .done = pump_done,
                              .settle = on_settle,
                              .arg = d};
+    const void *before;
 
     d->ops = c->absent != NULL ? &sink_absent : sink_kind_ops(c->sink->kind);
+    before = stats_own(d);
     d->sink = d->ops->open(&conf, e);
+    (void)stats_own(before);
     if (d->sink == NULL || !open_journal(d, c->spool_dir, e) ||
         (d->ops->recover != NULL && !d->ops->recover(d->sink, e))) {
         return false;
@@ -356,6 +360,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
 struct delivery *delivery_new(const struct delivery_conf *c)
 {
     struct delivery *d = mem_zalloc(sizeof *d);
+    const void *before = stats_own(d);
 
     d->loop = ev_loop_new(EVFLAG_AUTO);
     d->dead.fd = -1;
@@ -382,6 +387,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     mailbox_init(&d->mail, d->loop);
     make_cells(d);
     pump_watch(d);
+    (void)stats_own(before);
     return d;
 }
 

@@ -1,6 +1,7 @@
 /*
  * The registry of series and their Prometheus text. A cell is found by nobody
- * but its maker and stats_write; the list only grows.
+ * but its maker and stats_write; a series stays in the list, and goes on with its next
+ * maker when the one before is gone.
  */
 #include "stats/stats.h"
 
@@ -30,11 +31,16 @@ enum series_kind { COUNTER, GAUGE, HISTOGRAM };
 struct series {
     char *name, *help, *labels;
     enum series_kind kind;
+    enum stats_unit unit; /* of the histogram */
     stats_cell cell;
     struct stats_histogram *histogram;
     stats_read_fn *read; /* NULL: the cell has the value */
     const void *arg;
+    const void *owner;   /* NULL: the process; under the lock */
+    bool is_free;        /* its owner is gone */
 };
+
+static _Thread_local const void *owner;
 
 static struct {
     pthread_mutex_t lock;
@@ -42,28 +48,87 @@ static struct {
     size_t n, room;
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* One of the same name, labels and unit whose owner is gone; NULL: none. Locked. */
+static struct series *take_free(const struct series *of, const char *name,
+                                const char *labels)
+{
+    for (size_t i = 0; i < registry.n && of->read == NULL; i++) {
+        struct series *s = registry.list[i];
+
+        if (s->is_free && s->kind == of->kind && s->unit == of->unit &&
+            strcmp(s->name, name) == 0 && strcmp(s->labels, labels) == 0) {
+            s->is_free = false;
+            s->owner = owner;
+            return s;
+        }
+    }
+    return NULL;
+}
+
 /* Whole before others find it: they take no lock to look at it. */
-static struct series *add(const struct series *of, const char *name, const char *help,
-                          const char *labels)
+static struct series *make(const struct series *of, const char *name, const char *help,
+                           const char *labels)
 {
     struct series *s = mem_zalloc(sizeof *s);
 
     s->kind = of->kind;
-    s->histogram = of->histogram;
+    s->unit = of->unit;
     s->read = of->read;
     s->arg = of->arg;
     s->name = mem_strdup(name);
     s->help = mem_strdup(help);
     s->labels = mem_strdup(labels);
-    (void)pthread_mutex_lock(&registry.lock);
-    if (registry.n == registry.room) {
-        registry.room = registry.room == 0 ? 64 : 2 * registry.room;
-        registry.list = mem_realloc(registry.list,
-                                    registry.room * sizeof(struct series *));
+    s->owner = of->read == NULL ? owner : NULL;
+    if (of->kind == HISTOGRAM) {
+        s->histogram = mem_zalloc(sizeof *s->histogram);
+        s->histogram->unit = of->unit;
     }
-    registry.list[registry.n++] = s;
+    return s;
+}
+
+static struct series *add(const struct series *of, const char *name, const char *help,
+                          const char *labels)
+{
+    struct series *s;
+
+    (void)pthread_mutex_lock(&registry.lock);
+    s = take_free(of, name, labels);
+    if (s == NULL) {
+        s = make(of, name, help, labels);
+        if (registry.n == registry.room) {
+            registry.room = registry.room == 0 ? 64 : 2 * registry.room;
+            registry.list = mem_realloc(registry.list,
+                                        registry.room * sizeof(struct series *));
+        }
+        registry.list[registry.n++] = s;
+    }
     (void)pthread_mutex_unlock(&registry.lock);
     return s;
+}
+
+const void *stats_own(const void *by)
+{
+    const void *before = owner;
+
+    owner = by;
+    return before;
+}
+
+void stats_disown(const void *by)
+{
+    (void)pthread_mutex_lock(&registry.lock);
+    for (size_t i = 0; i < registry.n && by != NULL; i++) {
+        struct series *s = registry.list[i];
+
+        if (s->owner == by) {
+            s->owner = NULL;
+            s->is_free = true;
+            if (s->kind == GAUGE) {
+                stats_set(&s->cell, 0);
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&registry.lock);
 }
 
 void stats_asked_counter(const char *name, const char *help, const char *labels,
@@ -97,11 +162,8 @@ struct stats_histogram *stats_histogram(const char *name, const char *help,
                                         const char *labels,
                                         enum stats_unit unit)
 {
-    struct stats_histogram *h = mem_zalloc(sizeof *h);
-
-    h->unit = unit;
-    (void)add(&(struct series){.kind = HISTOGRAM, .histogram = h}, name, help, labels);
-    return h;
+    return add(&(struct series){.kind = HISTOGRAM, .unit = unit}, name, help, labels)
+        ->histogram;
 }
 
 /* Values below STEPS have a bucket each; above, STEPS a power of two. */

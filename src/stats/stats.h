@@ -19,11 +19,19 @@ typedef _Atomic uint64_t stats_cell;
 /* name: Prometheus name ("sluice_events_total"); help: one sentence; labels:
  * "" or 'stream="events",reason="drop"' (already escaped). name, help and labels
  * are copied. The cell lives as long as the process. Calling again makes a new
- * cell of the same series. */
+ * cell of the same series, or gives one whose owner is gone. */
 stats_cell *stats_counter(const char *name, const char *help,
                           const char *labels);
 stats_cell *stats_gauge(const char *name, const char *help,
                         const char *labels);
+
+/* Counters, gauges and histograms that this thread makes from now on belong to by, of
+ * which there may be many in the life of a process; NULL: to the process. Returns who
+ * it was before. */
+const void *stats_own(const void *by);
+/* by is gone, and nobody writes to its cells any more: its gauges are 0, its counts stay,
+ * and who asks for the same series next goes on with the cell. */
+void stats_disown(const void *by);
 
 /* A series that is asked for its value when it is written out, by the thread that
  * writes; read must not block, arg lives as long as the process. */

@@ -77,6 +77,7 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
 {
     const struct sink_plan *plan = &policy_plan(p)->sinks[sink];
     struct policy_state *state;
+    const void *before;
     char labels[100];
 
     *out = NULL;
@@ -91,6 +92,7 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
     }
     (void)snprintf(labels, sizeof labels, "sink=\"%s\"", plan->name);
     *out = mem_alloc(sizeof **out);
+    before = stats_own(*out);
     **out = (struct sink_lua){
         .state = state,
         .sink = sink,
@@ -98,6 +100,7 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
                                 "Calls of a sink's Lua function that failed; "
                                 "sluice used the default instead.",
                                 labels)};
+    (void)stats_own(before);
     *hooks = (struct sink_hooks){*out, on_trip, on_adapt, on_topic};
     return true;
 }
@@ -106,6 +109,7 @@ void sink_lua_free(struct sink_lua *l)
 {
     if (l != NULL) {
         policy_state_free(l->state);
+        stats_disown(l);
         free(l);
     }
 }
