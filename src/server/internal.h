@@ -133,7 +133,8 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *
 void sinks_undo(struct server *s, const struct kept *before);
 
 /* running.c */
-struct running_sink *running_free(struct server *s); /* a free place, or NULL */
+/* A free place with that name, still without a delivery; NULL: there is none. */
+struct running_sink *running_new(struct server *s, const char *name);
 /* r has d from now on; returns what it had, which others may not see any more. */
 struct delivery *running_set(struct server *s, struct running_sink *r,
                              struct delivery *d);

@@ -90,6 +90,34 @@ route "POST /more" { body = "event", stream = "more" }]] })
     s:close()
   end)
 
+  it("counts a sink that comes back once", function()
+    local with, label = h.policy(), [[sink="archive"]]
+    local without = h.policy():gsub('file "archive" { dir = "archive"',
+      'file "other" { dir = "other"'):gsub('"archive" }', '"other" }')
+    local s = h.server { policy = with }
+    local function target() return s:metric("sluice_batch_target", label) end
+    local function post()
+      assert.equal(202, s:post("/v1/events", "{}").status)
+      s:deliver()
+      h.wait_for("its target", function() return target() > 0 end)
+    end
+    post()
+    local before = target()
+    for _, text in ipairs { without, with } do
+      h.write(s.path, text)
+      local a = s:reload()
+      assert.equal(200, a.status, a.body)
+      h.wait_for("the old one to go", function()
+        return text == with or target() == 0
+      end)
+    end
+    post()
+    assert.equal(before, target())
+    assert.equal(2, s:metric("sluice_delivered_events_total", label))
+    assert.equal(0, s:stop())
+    s:close()
+  end)
+
   -- SLUICE_RELOADS=1000: the long form, at half of what saturates it.
   it("a hundred times and more under load, a third of them bad, a tenth with a "
     .. "canary, fails no request, loses no event and leaves nothing behind",

@@ -313,14 +313,12 @@ bool sink_restore(struct server *s, struct running_sink *r,
 static bool restore(struct server *s, const char *name,
                     const struct kept_sink *line, struct err *e)
 {
-    struct running_sink *r = running_free(s);
+    struct running_sink *r = running_new(s, name);
 
     if (r == NULL) {
         return err_set(e, "more than %d sinks have left something",
                        SINKS_RUNNING_MAX);
     }
-    *r = (struct running_sink){.retiring = true};
-    (void)snprintf(r->name, sizeof r->name, "%s", name);
     return sink_restore(s, r, line, e);
 }
 

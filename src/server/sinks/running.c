@@ -35,15 +35,21 @@ struct running_sink *sinks_find(struct server *s, const char *name)
     return NULL;
 }
 
-/* A place without a delivery; NULL: there is none. */
-struct running_sink *running_free(struct server *s)
+struct running_sink *running_new(struct server *s, const char *name)
 {
     struct running_sink *r = s->sinks;
 
     while (r < s->sinks + SINKS_RUNNING_MAX && r->delivery != NULL) {
         r++;
     }
-    return r == s->sinks + SINKS_RUNNING_MAX ? NULL : r;
+    if (r == s->sinks + SINKS_RUNNING_MAX) {
+        return NULL;
+    }
+    sinks_lock(s);
+    *r = (struct running_sink){.delivery = NULL};
+    (void)snprintf(r->name, sizeof r->name, "%s", name);
+    sinks_unlock(s);
+    return r;
 }
 
 struct delivery *running_set(struct server *s, struct running_sink *r,
@@ -83,15 +89,15 @@ void journal_path(const struct server *s, const char *name, char out[PATH_MAX])
 static bool start(struct server *s, const struct delivery_conf *c,
                   struct sink_lua *lua, struct err *e)
 {
-    struct running_sink *r = running_free(s);
+    struct running_sink *r = running_new(s, c->sink->name);
     struct delivery *d;
 
     if (r == NULL) {
         return err_set(e, "more than %d sinks, those that retire included",
                        SINKS_RUNNING_MAX - 1);
     }
-    *r = (struct running_sink){.lua = lua, .fresh = true};
-    (void)snprintf(r->name, sizeof r->name, "%s", c->sink->name);
+    r->lua = lua;
+    r->fresh = true;
     d = delivery_start(c, e);
     if (d != NULL) {
         (void)running_set(s, r, d);
