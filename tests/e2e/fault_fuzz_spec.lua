@@ -14,7 +14,7 @@ local policies = require "fault_policies"
 local receiver = require "receiver"
 local socket = require "socket"
 
-local SHORT = 12 -- seeds: about 70 s
+local SHORT = 20 -- seeds: about 80 s
 local HEALTH_S = 1 -- an answer of /healthz takes at most that
 local END_S = 20 -- a stop, whatever fails meanwhile
 local CORE = 0.8 -- of one, over half a second: nothing is tried again without a pause
