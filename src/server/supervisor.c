@@ -457,9 +457,10 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
         if (code != EXIT_AGAIN) {
             log_write(LOG_INFO, "stopped", "exit=%d", code);
         }
-    } else { /* nothing that the thread uses may be freed: the process ends */
+    } else { /* a thread still uses all, also what exit() would take down */
         code = code == EXIT_AGAIN ? EXIT_SETUP : code;
         log_write(LOG_WARN, "stopped", "exit=%d stuck=true", code);
+        _exit(code);
     }
     return code;
 }
