@@ -299,6 +299,25 @@ function Loader:field(s, name, f)
     max = o.max, values = list, max_age = o.max_age, max_skew = o.max_skew }
 end
 
+-- A field inside of one that is no object: no event that is accepted has both.
+function Loader:nested(s, fields)
+  for _, outer in ipairs(fields) do
+    for _, inner in ipairs(outer.type ~= "any" and fields or {}) do
+      if inner.path:sub(1, #outer.path + 1) == outer.path .. "." then
+        local path = { inner.path }
+        local why = ("is inside of %s, which is %s { } and so no object"):format(
+          outer.path, outer.type)
+        if inner.required then
+          self:problem(s, path, "key", why .. ": every event is refused; an object is any { }")
+        else
+          local line = source.locate(self.texts[s.file] or "", s, path, "key")
+          self:remark(s.file, line, ("schema.%s: %s: no event has it"):format(inner.path, why))
+        end
+      end
+    end
+  end
+end
+
 function Loader:schemas()
   local list = {}
   for _, s in ipairs(of_word(self, "schema")) do
@@ -323,6 +342,7 @@ function Loader:schemas()
     local out = { name = ("schema at %s:%d"):format(s.file, s.line),
       fields = {} }
     for i, f in ipairs(fields) do out.fields[i] = f.field end
+    self:nested(s, out.fields)
     list[#list + 1] = out
     s.schema.index = #list - 1
     s.schema.fields = out.fields

@@ -74,6 +74,10 @@ route "POST /x" { body = "event", stream = "events", schema = s }]],
     [[{BASE}local s = schema { ["a..b"] = str {} }
 route "POST /x" { body = "event", stream = "events", schema = s }]],
     [[p.lua:4: schema.a..b: a path has a name on each side of a dot]] },
+  { "a field inside of one that is a text, and needed",
+    [[{BASE}local s = schema { a = str {}, ["a.b"] = str { required = true } }
+route "POST /x" { body = "event", stream = "events", schema = s }]],
+    [[p.lua:4: schema.a.b: is inside of a, which is str { } and so no object: every event is refused; an object is any { }]] },
   { "a text for a number of a field",
     [[{BASE}local s = schema { a = num { min = "1" } }
 route "POST /x" { body = "event", stream = "events", schema = s }]],
@@ -406,6 +410,22 @@ route "POST /x" { body = "event", on_event = function(ev)
 end }]])
     assert.matches("^p.lua: good: 2 routes, 2 streams", out)
     assert.equal(0, code)
+  end)
+
+  it("notes a field that no event has, inside of one that is no object", function()
+    local function said(fields)
+      local out, code = c.check("{BASE}local s = schema { " .. fields .. " } route \"POST /x\" "
+        .. "{ body = \"event\", stream = \"events\", schema = s }")
+      assert.equal(0, code, out)
+      return out:match("[^\n]*note:[^\n]*")
+    end
+    assert.equal("p.lua:4: note: schema.a.b: is inside of a, which is int { } and so no object: "
+      .. "no event has it", said([=[a = int {}, ["a.b"] = str {}]=]))
+    for _, fields in ipairs { 'a = any {}, ["a.b"] = str { required = true }',
+      'a = str {}, ["a\\\\.b"] = str { required = true }', 'a = str {}, ["ab.c"] = str {}',
+      '["a.b"] = str {}, ["a.c"] = str {}' } do
+      assert.is_nil(said(fields))
+    end
   end)
 
   local function note(hook, top)
