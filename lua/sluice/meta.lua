@@ -518,7 +518,8 @@ function schema(fields) end
 ---`ev["properties.page"]`, `ev["items[2].id"]`. A backslash makes a dot, bracket or backslash part of a key:
 ---`ev["user\\.ip"]` is the key `user.ip` of the event itself. Reading gives nil where there is no value, or null.
 ---Setting makes missing objects on the way; it raises where the path leads through a text, a number or an array.
----Where an object has a key twice, all copies are set or removed. Removing an item of an array moves the items
+---Where an object has a key twice, the first copy is read, and of objects what the first has, by path
+---and in a table alike; all copies are set or removed. Removing an item of an array moves the items
 ---after it. At most 32 top-level keys of an event can change. `ev` ends with the hook.
 ---@class sluice.event
 ---@field [string] any

@@ -621,7 +621,8 @@ M.objects = {
       .. "key:\n`ev[\"user\\\\.ip\"]` is the key `user.ip` of the event itself. Reading "
       .. "gives nil where there is no value, or null.\nSetting makes missing objects on the way; "
       .. "it raises where the path leads through a text, a number or an array.\nWhere an object "
-      .. "has a key twice, all copies are set or removed. Removing an item of an array moves the "
+      .. "has a key twice, the first copy is read, and of objects what the first has, by path\nand "
+      .. "in a table alike; all copies are set or removed. Removing an item of an array moves the "
       .. "items\nafter it. At most 32 top-level keys of an event can change. `ev` ends with the "
       .. "hook." },
   request = { title = "`req`: a request", text = "Read-only.", fields = {

@@ -163,6 +163,15 @@ describe("dedup", function()
     assert.equal(3, stored().a)
   end)
 
+  it("takes the first copy of a key that an object has twice", function()
+    s = h.server { policy = h.policy { stream = [[dedup = { key = "user.id" }]] } }
+    for i, user in ipairs { '{"id":"a","id":"b"}', '{"id":"a"}', '{"id":"a","id":"c"}',
+      '{"\\u0069d":"a","id":"d"}', '{"id":"b"}' } do
+      assert.equal(202, s:post("/v1/events", ('{"n":%d,"user":%s}'):format(i, user)).status)
+    end
+    assert.equal(3, results("repeat"))
+  end)
+
   it("when full forgets the oldest, says so, and never drops what is new", function()
     s = h.server { policy = policy { dedup = "max_keys = 1000" } }
     for b = 0, 9 do

@@ -141,6 +141,50 @@ describe("a value that a hook moves", function()
   end)
 end)
 
+-- What by path and what in a table is read of an object that has a key twice.
+describe("a key that stands twice inside of an event", function()
+  setup(function() dir = h.folder() end)
+  teardown(function() h.remove(dir) end)
+
+  local function read(event)
+    local p = policy([[
+      local t, out = get(ev, "o"), {}
+      for i, path in ipairs { "o.a", "o.p.q", "o.p.r", "o.l[1].a" } do
+        local v = ev[path]
+        out[i] = v == nil and "nil" or v
+      end
+      local p, l = t.p or {}, t.l and t.l[1] or {}
+      for i, v in pairs { t.a or "nil", p.q or "nil", p.r or "nil", l.a or "nil" } do
+        if v ~= out[i] then error(i .. ": " .. v .. " in the table") end
+      end
+      ev.o, ev.r = nil, out]])
+    local r = p:post("/", event)
+    return r.stored.s and cjson.decode(r.stored.s[1]).r or r.events[1].message
+  end
+
+  it("is the same by path and in a table: the first copy", function()
+    for event, want in pairs {
+      ['{"o":{"a":1,"a":2}}'] = { 1, "nil", "nil", "nil" },
+      ['{"o":{"\\u0061":1,"a":2,"a":3}}'] = { 1, "nil", "nil", "nil" },
+      ['{"o":{"a":1,"\\u0061":2}}'] = { 1, "nil", "nil", "nil" },
+      ['{"o":{"p":{"q":1},"p":{"q":2}}}'] = { "nil", 1, "nil", "nil" },
+      ['{"o":{"l":[{"a":1,"a":2}],"l":[{"a":3}]}}'] = { "nil", "nil", "nil", 1 },
+      -- What the first of two objects lacks is the next one's.
+      ['{"o":{"p":{},"p":{"r":2}}}'] = { "nil", "nil", 2, "nil" },
+      ['{"o":{"p":{"q":1},"p":{"q":2,"r":3},"p":{"r":4}}}'] = { "nil", 1, 3, "nil" },
+    } do
+      assert.same(want, read(event), event)
+    end
+  end)
+
+  it("is put back as it was sent, and told as changed only when it is", function()
+    local event = '{"o":{"a":1,"a":2,"p":{"q":1},"p":{"r":2}}}'
+    assert.equal(event, stored("ev.o = get(ev, \"o\")", event))
+    assert.equal(event, stored("local t = get(ev, \"o\") ev.x = t and nil", event))
+    assert.matches("changed", stored("local t = get(ev, \"o\") t.a = 2", event))
+  end)
+end)
+
 describe("a hook raises", function()
   setup(function()
     dir = h.folder()

@@ -111,18 +111,76 @@ static void push_string(lua_State *L, struct str raw, bool escaped)
     lua_remove(L, -2);
 }
 
-static void push_object(lua_State *L, struct str json, int numbers, int depth)
+/* The keys that an object has had, by a hash: most need no look into the table. */
+struct keys {
+    uint64_t had[4];
+    bool any; /* ask the table of each key */
+};
+
+static bool may_repeat(struct keys *k, const struct member *m)
+{
+    const char *p = m->key.p;
+    size_t n = m->key.n;
+    unsigned h = (unsigned)n * 37;
+    uint64_t bit;
+    bool had;
+
+    if (n > 0) {
+        h += (unsigned char)p[0] + 5u * (unsigned char)p[n / 2] +
+             11u * (unsigned char)p[n - 1];
+    }
+    bit = 1ull << (h & 63);
+    had = k->any || m->key_escaped || (k->had[h >> 6 & 3] & bit) != 0;
+    k->had[h >> 6 & 3] |= bit;
+    k->any = k->any || m->key_escaped;
+    return had;
+}
+
+static void fill_object(lua_State *L, struct str json, int numbers, int depth,
+                        struct keys had);
+
+/* Takes the key on top if the table below it has it. Of copies of a key the first
+ * counts, and of objects what the first has: as by path (decode/path.h), so that no
+ * hook sees two values of one. */
+static bool repeats(lua_State *L, const struct member *m, int numbers, int depth)
+{
+    int key = lua_gettop(L);
+
+    lua_pushvalue(L, key);
+    lua_rawget(L, key - 1);
+    if (lua_isnil(L, -1)) {
+        lua_settop(L, key);
+        return false;
+    }
+    if (m->kind == SLOT_OBJECT && lua_istable(L, -1) && !json_is_array(L, -1)) {
+        fill_object(L, m->value, numbers, depth + 1, (struct keys){.any = true});
+    }
+    lua_settop(L, key - 1);
+    return true;
+}
+
+/* Into the table on top. */
+static void fill_object(lua_State *L, struct str json, int numbers, int depth,
+                        struct keys had)
 {
     struct walk w;
     struct member m;
 
-    lua_newtable(L);
+    luaL_checkstack(L, 8, "JSON");
     walk_start(&w, json);
     while (walk_next(&w, &m)) {
         push_string(L, m.key, m.key_escaped);
-        json_push(L, m.kind, m.value, numbers, depth + 1);
-        lua_rawset(L, -3);
+        if (!may_repeat(&had, &m) || !repeats(L, &m, numbers, depth)) {
+            json_push(L, m.kind, m.value, numbers, depth + 1);
+            lua_rawset(L, -3);
+        }
     }
+}
+
+static void push_object(lua_State *L, struct str json, int numbers, int depth)
+{
+    lua_newtable(L);
+    fill_object(L, json, numbers, depth, (struct keys){.any = false});
 }
 
 static void push_array(lua_State *L, struct str json, int numbers, int depth)
