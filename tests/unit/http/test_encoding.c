@@ -76,6 +76,33 @@ static void inflates_bodies_that_fill_the_buffer_exactly(void **state)
     }
 }
 
+/* At each byte, and with one too many. */
+static void a_body_that_was_cut_is_bad(void **state)
+{
+    enum { N = 300 };
+
+    (void)state;
+    for (int how = HTTP_GZIP; how <= HTTP_ZSTD; how++) {
+        size_t k = pack((enum http_encoding)how, N);
+        struct str out;
+
+        e = encoding_new();
+        for (size_t i = 1; i < k; i++) {
+            assert_int_equal(ENCODING_BAD,
+                             encoding_inflate(e, (enum http_encoding)how,
+                                              (struct str){packed, i}, MOST, &out));
+        }
+        packed[k] = 'x';
+        assert_int_equal(ENCODING_BAD,
+                         encoding_inflate(e, (enum http_encoding)how,
+                                          (struct str){packed, k + 1}, MOST, &out));
+        assert_int_equal(ENCODING_OK,
+                         encoding_inflate(e, (enum http_encoding)how,
+                                          (struct str){packed, k}, MOST, &out));
+        encoding_free(e);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -98,7 +125,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inflates_bodies_that_fill_the_buffer_exactly)};
+        cmocka_unit_test(inflates_bodies_that_fill_the_buffer_exactly),
+        cmocka_unit_test(a_body_that_was_cut_is_bad)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -43,10 +43,30 @@ static void the_last_waiter_is_had_and_one_more_is_not(void **state)
     free(in);
 }
 
+/* Else DELIVERING_MAX answers would be the last ones. */
+static void an_answered_request_does_not_wait_for_sinks_any_more(void **state)
+{
+    struct ingest *in = calloc(1, sizeof *in);
+    struct waiter *w = waiter_get(in);
+
+    (void)state;
+    w->delivering = true; /* as store.c does */
+    in->n_delivering = 1;
+    waiter_put(in, w);
+    assert_int_equal(0, in->n_delivering);
+    w = waiter_get(in);
+    assert_false(w->delivering);
+    waiter_put(in, w);
+    assert_int_equal(0, in->n_delivering);
+    free(in->free_waiters);
+    free(in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_last_waiter_is_had_and_one_more_is_not)};
+        cmocka_unit_test(the_last_waiter_is_had_and_one_more_is_not),
+        cmocka_unit_test(an_answered_request_does_not_wait_for_sinks_any_more)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,6 +154,47 @@ static void a_rewrite_replaces_it_all(void **state)
     journal_close(j);
 }
 
+static void a_journal_that_is_open_is_not_opened_again(void **state)
+{
+    struct err e = {""};
+    struct journal *j = open_journal(&e);
+
+    (void)state;
+    assert_non_null(j);
+    assert_null(open_journal(&e));
+    assert_non_null(strstr(e.text, "a running sink has the journal open"));
+    /* The rewritten one is another file. */
+    assert_true(journal_rewrite(j, emit, NULL, &e));
+    assert_null(open_journal(&e));
+    journal_close(j);
+    j = open_journal(&e);
+    assert_non_null(j);
+    journal_close(j);
+}
+
+static void a_journal_of_the_next_format_is_refused_and_left_as_it_is(void **state)
+{
+    struct record r = {.type = RECORD_HEAD, .value = JOURNAL_FORMAT};
+    struct err e = {""};
+    struct journal *j = open_journal(&e);
+    struct stat before, after;
+
+    (void)state;
+    assert_true(journal_append(j, &r, &e));
+    journal_close(j);
+    j = open_journal(&e);
+    assert_non_null(j);
+    r.value = JOURNAL_FORMAT + 1;
+    assert_true(journal_append(j, &r, &e));
+    append(j, "a", 1);
+    journal_close(j);
+    assert_int_equal(0, stat(path, &before));
+    assert_null(open_journal(&e));
+    assert_non_null(strstr(e.text, "later version"));
+    assert_int_equal(0, stat(path, &after));
+    assert_int_equal(before.st_size, after.st_size);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +206,11 @@ int main(void)
             damage_before_the_tail_is_named_and_cuts_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_rewrite_replaces_it_all, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_journal_that_is_open_is_not_opened_again,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_journal_of_the_next_format_is_refused_and_left_as_it_is, set_up,
+            tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,21 @@ static void it_opens_at_three_requests_and_sixty_percent(void **state)
     assert_int_equal(4999, breaker_wait_ms(&b, 4));
 }
 
+static void sixty_percent_of_five_open_it_and_fifty_of_four_do_not(void **state)
+{
+    struct breaker b;
+
+    (void)state;
+    breaker_init(&b, &plan, NULL, NULL, 0);
+    assert_true(ask(&b, 1, true));
+    assert_true(ask(&b, 1, true));
+    assert_true(ask(&b, 1, false));
+    assert_true(ask(&b, 1, false)); /* 2 of 4 */
+    assert_int_equal(BREAKER_CLOSED, breaker_state(&b, 1));
+    assert_true(ask(&b, 1, false)); /* 3 of 5 */
+    assert_int_equal(BREAKER_OPEN, breaker_state(&b, 1));
+}
+
 static void counts_last_an_interval(void **state)
 {
     struct breaker b;
@@ -162,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_opens_at_three_requests_and_sixty_percent),
+        cmocka_unit_test(sixty_percent_of_five_open_it_and_fifty_of_four_do_not),
         cmocka_unit_test(counts_last_an_interval),
         cmocka_unit_test(half_open_lets_three_through_and_closes_after_three),
         cmocka_unit_test(one_failure_half_open_opens_it_again),

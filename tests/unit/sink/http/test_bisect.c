@@ -8,7 +8,10 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/err.h"
+#include "journal/journal.h"
 #include "sink/http/upload.h"
 
 static const struct sink_stream streams[] = {{.name = "views"}, {.name = "clicks"}};
@@ -131,6 +134,75 @@ static void most_rows_arrive_soon(void **state)
     free(i.parts);
 }
 
+/* A server that remembers what it refused must not know them by their name. */
+static void letters_that_are_sent_again_have_another_name(void **state)
+{
+    static const struct batch_range planned[] = {{3, 0, 100, 10}};
+    struct insert i;
+    struct batch b;
+    char one[300], two[300];
+
+    (void)state;
+    make(&i, &b, planned, 1);
+    (void)strcpy(one, token(&i, 0, 10));
+    b.replay = 77;
+    (void)strcpy(two, token(&i, 0, 10));
+    assert_string_not_equal(one, two);
+    b.replay = 78;
+    assert_string_not_equal(two, token(&i, 0, 10));
+}
+
+static void ignore(void *arg, const struct record *r)
+{
+    (void)arg;
+    (void)r;
+}
+
+static void expect_part(const struct insert *i, uint32_t k, uint32_t first, uint32_t n)
+{
+    assert_int_equal(first, i->parts[k].first);
+    assert_int_equal(n, i->parts[k].n);
+}
+
+/* The part that is tried next is the last one. */
+static void a_row_is_singled_out_and_each_row_is_in_one_part(void **state)
+{
+    static const struct batch_range planned[] = {{3, 0, 100, 10}};
+    char path[] = "/tmp/sluice-test-XXXXXX";
+    int fd = mkstemp(path);
+    struct journal *j;
+    struct insert i;
+    struct batch b;
+    struct err e;
+
+    (void)state;
+    assert_true(fd >= 0);
+    (void)close(fd);
+    j = journal_open(path, ignore, NULL, &e);
+    assert_non_null(j);
+    sink.conf.journal = &j;
+    make(&i, &b, planned, 1);
+    parts_put(&i, 0, 10, 0);
+    parts_single_out(&i, 3);
+    assert_int_equal(3, i.n_parts);
+    expect_part(&i, 0, 4, 6);
+    expect_part(&i, 1, 3, 1);
+    expect_part(&i, 2, 0, 3);
+    parts_halve(&i);
+    assert_int_equal(4, i.n_parts);
+    expect_part(&i, 2, 1, 2);
+    expect_part(&i, 3, 0, 1);
+    i.n_parts = 1;
+    parts_single_out(&i, 9); /* the last one: none is behind it */
+    assert_int_equal(2, i.n_parts);
+    expect_part(&i, 0, 9, 1);
+    expect_part(&i, 1, 4, 5);
+    free(i.parts);
+    sink.conf.journal = NULL;
+    journal_close(j);
+    (void)unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +211,8 @@ int main(void)
         cmocka_unit_test(a_part_is_named_as_it_was_by_the_process_before),
         cmocka_unit_test(other_rows_have_another_name),
         cmocka_unit_test(the_same_places_of_another_stream_have_another_name),
+        cmocka_unit_test(letters_that_are_sent_again_have_another_name),
+        cmocka_unit_test(a_row_is_singled_out_and_each_row_is_in_one_part),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

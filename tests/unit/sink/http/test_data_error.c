@@ -85,6 +85,21 @@ static void a_code_that_is_not_known_may_be_the_rows_fault(void **state)
     assert_false(refusal_of(503, true, 0, STR("no code")).unknown);
 }
 
+/* The largest part that the server takes is looked for; a row that is refused alone is
+ * too large for a proxy for ever, for the server's memory only now. */
+static void a_row_alone_waits_for_memory_but_not_for_a_proxy(void **state)
+{
+    struct refusal memory =
+        refusal_of(500, true, 0, STR("Code: 241. DB::Exception: Memory limit"));
+    struct refusal proxy = refusal_of(413, true, 0, STR("<html>Too large"));
+
+    (void)state;
+    assert_true(memory.too_large);
+    assert_int_equal(SINK_RETRY, memory.alone);
+    assert_true(proxy.too_large);
+    assert_int_equal(SINK_DATA, proxy.alone);
+}
+
 static void a_view_that_fails_is_told_of(void **state)
 {
     (void)state;
@@ -97,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_code_that_is_not_known_may_be_the_rows_fault),
+        cmocka_unit_test(a_row_alone_waits_for_memory_but_not_for_a_proxy),
         cmocka_unit_test(a_view_that_fails_is_told_of),
         cmocka_unit_test(each_answer_is_classed_by_its_code),
     };

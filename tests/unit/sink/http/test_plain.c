@@ -17,6 +17,8 @@ struct row {
 
 static const struct row rows[] = {
     {0, false, SINK_RETRY},   {0, true, SINK_MAYBE},    {200, true, SINK_OK},
+    /* It can't have been taken: not all of it was there. */
+    {200, false, SINK_MAYBE}, {204, false, SINK_MAYBE},
     {202, true, SINK_OK},     {204, true, SINK_OK},     {301, true, SINK_SETUP},
     {304, true, SINK_SETUP},  {400, true, SINK_DATA},   {401, true, SINK_SETUP},
     {403, true, SINK_SETUP},  {404, true, SINK_SETUP},  {405, true, SINK_SETUP},

@@ -1,0 +1,126 @@
+/* What /metrics says of a route's events. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "ingest/account.h"
+
+static struct accounts all;
+
+static int set_up(void **state)
+{
+    (void)state;
+    accounts_init(&all);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    accounts_fini(&all);
+    return 0;
+}
+
+static uint64_t of_route(const char *route, const char *result)
+{
+    char labels[128];
+
+    (void)snprintf(labels, sizeof labels, "route=\"%s\",result=\"%s\"", route, result);
+    return stats_value("sluice_route_events_total", labels);
+}
+
+static void each_result_has_its_own_counter(void **state)
+{
+    const struct ends ends = {.stored = 1, .rejected = 2, .dropped = 4,
+                              .duplicate = 8, .dead = 16, .refused = 32};
+    struct account *a = account_of(&all, "POST /a");
+
+    (void)state;
+    account_received(a, 63);
+    account_ends(&all, a, &ends);
+    assert_int_equal(63, stats_value("sluice_received_events_total",
+                                     "route=\"POST /a\""));
+    assert_int_equal(1, of_route("POST /a", "stored"));
+    assert_int_equal(2, of_route("POST /a", "rejected"));
+    assert_int_equal(4, of_route("POST /a", "dropped"));
+    assert_int_equal(8, of_route("POST /a", "duplicate"));
+    assert_int_equal(16, of_route("POST /a", "dead"));
+    assert_int_equal(32, of_route("POST /a", "refused"));
+    /* Of all routes, where repeats are dropped ones. */
+    assert_int_equal(2, stats_value("sluice_events_total", "result=\"rejected\""));
+    assert_int_equal(12, stats_value("sluice_events_total", "result=\"dropped\""));
+    assert_int_equal(16, stats_value("sluice_events_total", "result=\"dead\""));
+    assert_int_equal(32, stats_value("sluice_events_total", "result=\"refused\""));
+}
+
+static void waiting_events_come_and_go(void **state)
+{
+    (void)state;
+    account_wait(&all, 5);
+    account_wait(&all, 2);
+    assert_int_equal(7, stats_value("sluice_waiting_events", ""));
+    account_done(&all, 5);
+    account_done(&all, 2);
+    assert_int_equal(0, stats_value("sluice_waiting_events", ""));
+}
+
+static uint64_t of_code(const char *code, int status)
+{
+    char labels[160];
+
+    (void)snprintf(labels, sizeof labels, "route=\"POST /c\",code=\"%s\",status=\"%d\"",
+                   code, status);
+    return stats_value("sluice_refusals_total", labels);
+}
+
+/* A hook may make codes of what clients send. */
+static void the_last_code_is_had_and_further_ones_are_others(void **state)
+{
+    struct account *a = account_of(&all, "POST /c");
+    char code[16];
+
+    (void)state;
+    for (int i = 0; i < 3 * ACCOUNT_CODES_MAX; i++) {
+        (void)snprintf(code, sizeof code, "code%d", i);
+        account_code(a, code, 422);
+    }
+    account_code(a, "code0", 422);
+    (void)snprintf(code, sizeof code, "code%d", ACCOUNT_CODES_MAX - 1);
+    assert_int_equal(1, of_code(code, 422));
+    (void)snprintf(code, sizeof code, "code%d", ACCOUNT_CODES_MAX);
+    assert_int_equal(0, of_code(code, 422));
+    assert_int_equal(2 * ACCOUNT_CODES_MAX, of_code("other", 0));
+    assert_int_equal(2, of_code("code0", 422));
+}
+
+static void routes_beyond_the_bound_are_others(void **state)
+{
+    char route[16];
+
+    (void)state;
+    for (int i = 0; i < ACCOUNTS_MAX; i++) {
+        (void)snprintf(route, sizeof route, "r%d", i);
+        assert_string_equal(route, account_name(account_of(&all, route)));
+    }
+    assert_string_equal("other", account_name(account_of(&all, "one more")));
+    assert_string_equal("r0", account_name(account_of(&all, "r0")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_result_has_its_own_counter, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(waiting_events_come_and_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_code_is_had_and_further_ones_are_others,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(routes_beyond_the_bound_are_others, set_up,
+                                        tear_down)};
+
+    return cmocka_run_group_tests_name("account", tests, NULL, NULL);
+}
