@@ -96,6 +96,13 @@ static void neighbours_become_one_range_and_a_part_names_its_own(void **state)
     assert_int_equal(1, part[0].n);
     assert_int_equal(9, part[1].first);
     assert_int_equal(1, part[1].n);
+    assert_int_equal(2, batch_part(b, 0, 5, part)); /* all of it */
+    assert_int_equal(3, part[0].n);
+    assert_int_equal(9, part[1].first);
+    assert_int_equal(2, part[1].n);
+    assert_int_equal(1, batch_part(b, 4, 1, part)); /* the last event */
+    assert_int_equal(10, part[0].first);
+    assert_int_equal(1, part[0].n);
     batch_reset(b);
     assert_int_equal(0, b->n);
     batch_free(b);

@@ -60,7 +60,10 @@ static void a_refused_request_leaves_those_before_it(void **state)
     struct spool *s = open_spool();
     int stream = open_stream(s, 64 * SEGMENT, false);
     struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
-    uint64_t last = 0;
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_cursor *cur;
+    struct spool_block b;
+    uint64_t last = 0, lost;
     uint32_t mark;
 
     (void)state;
@@ -71,6 +74,13 @@ static void a_refused_request_leaves_those_before_it(void **state)
     assert_true(put(w, "{\"a\":3}"));
     assert_int_equal(SPOOL_OK, spool_writer_commit(w, 5, 6, &last));
     assert_int_equal(2, last);
+    cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
+    assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
+    assert_int_equal(2, b.n);
+    assert_int_equal(16, b.payload_bytes);
+    assert_memory_equal("{\"a\":1}\n{\"a\":3}\n", b.payload, 16);
+    spool_cursor_close(cur);
+    spool_consumer_close(c);
     spool_writer_close(w);
     spool_close(s);
 }

@@ -1,0 +1,95 @@
+/* Up to where a segment is read, and how long it is kept. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "spool/internal.h"
+
+enum { FIRST = 11, END = 21 };
+
+static struct stream st;
+static struct shard sh;
+static struct segment g;
+static struct spool_consumer one, two;
+static struct hold holds[2];
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&st, 0, sizeof st);
+    memset(&sh, 0, sizeof sh);
+    memset(&g, 0, sizeof g);
+    memset(&one, 0, sizeof one);
+    memset(holds, 0, sizeof holds);
+    two = one;
+    sh.stream = &st;
+    sh.segments = &g;
+    sh.holds = &holds[0];
+    holds[0].next = &holds[1];
+    holds[0].consumer = &one;
+    holds[1].consumer = &two;
+    st.shards = &sh;
+    st.consumers[0] = &one;
+    st.consumers[1] = &two;
+    st.n_consumers = 2;
+    g.shard = &sh;
+    g.first = FIRST;
+    atomic_store(&g.state, SEGMENT_USED);
+    atomic_store(&g.tail, tail_of(PAGE_BYTES + 800, END - FIRST));
+    atomic_store(&g.synced_tail, tail_of(PAGE_BYTES + 400, 5));
+    return 0;
+}
+
+static void a_segment_is_kept_until_each_consumer_has_its_last_event(void **state)
+{
+    (void)state;
+    atomic_store(&holds[0].released, END);
+    atomic_store(&holds[1].released, END - 1);
+    assert_true(segment_needed(&g, END));
+    atomic_store(&holds[1].released, END);
+    assert_false(segment_needed(&g, END));
+    sh.holds = &holds[1]; /* one consumer has not read anything */
+    assert_true(segment_needed(&g, END));
+    st.n_consumers = 0;
+    assert_true(segment_needed(&g, END));
+    atomic_store(&st.freed, true);
+    assert_false(segment_needed(&g, END));
+}
+
+static void a_synced_stream_is_read_to_the_last_sync(void **state)
+{
+    (void)state;
+    assert_int_equal(END, segment_end_seq(&g));
+    assert_int_equal(END, segment_written_seq(&g));
+    atomic_store(&st.synced, true);
+    assert_int_equal(FIRST + 5, segment_end_seq(&g));
+    assert_int_equal(END, segment_written_seq(&g));
+    assert_int_equal(5, segment_unsynced(&g));
+}
+
+/* What is behind the last good sync may be gone, and clients send it again. */
+static void a_poisoned_segment_ends_at_its_last_good_sync(void **state)
+{
+    (void)state;
+    atomic_store(&g.poisoned, true);
+    assert_int_equal(FIRST + 5, segment_end_seq(&g));
+    assert_int_equal(FIRST + 5, segment_written_seq(&g));
+    assert_int_equal(PAGE_BYTES + 400, tail_end(segment_readable(&g)));
+    assert_int_equal(FIRST + 5, shard_end(&sh));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_segment_is_kept_until_each_consumer_has_its_last_event,
+                               set_up),
+        cmocka_unit_test_setup(a_synced_stream_is_read_to_the_last_sync, set_up),
+        cmocka_unit_test_setup(a_poisoned_segment_ends_at_its_last_good_sync, set_up)};
+
+    return cmocka_run_group_tests_name("retention", tests, NULL, NULL);
+}
