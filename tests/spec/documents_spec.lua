@@ -101,6 +101,20 @@ describe("the documents", function()
     end))
   end)
 
+  it("list every log event that the source writes", function()
+    local listed, missing = {}, {}
+    for row in pages["conf/LOGS.md"]:gmatch "\n| (`[^|]+) |" do
+      for name in row:gmatch "`([%w_]+)`" do listed[name] = true end
+    end
+    local source = h.shell "cat $(find src -name '*.c')"
+    for call in source:gmatch "log_write(%b())" do
+      -- The first text of a call is its event, unless the caller has chosen it.
+      local name = call:match '"([%w_]+)"%s*,'
+      if name and not listed[name] then missing[#missing + 1] = name end
+    end
+    assert.same({}, missing)
+  end)
+
   it("name commands and options that the program has", function()
     local help = h.shell(h.binary .. " help")
     assert.same({}, each("sluice (%l+ [^\n`]*)", function(line)
