@@ -7,16 +7,16 @@ local zookeeper = require "zookeeper"
 
 local why_not = clickhouse.missing() or zookeeper.missing()
 
-local function policy(urls, columns)
+local function policy(urls, columns, more)
   return ([[
 server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }
 clickhouse "olap" { urls = { "%s" }, table = "default.events", timeout = "1s",
-  breaker = { timeout = "200ms" }, columns = { %s },
+  breaker = { timeout = "200ms" }, columns = { %s }, %s
   batch = { target = 10, min = 1, max = 10, linger = "20ms" } }
 stream "events" { sinks = { "olap" } }
 route "POST /v1/events/batch" { body = "batch", stream = "events" }
-]]):format(table.concat(urls, [[", "]]), columns)
+]]):format(table.concat(urls, [[", "]]), columns, more or "")
 end
 
 local PLAIN, MORE = [[id = "id"]], [[id = "id", more = "more"]]
@@ -63,8 +63,8 @@ describe("a batch that may be in the table", function()
 
   local function rows() return servers[2]:count("SELECT count() FROM events") end
 
-  local function reload(new_urls, columns)
-    h.write(s.path, policy(new_urls, columns))
+  local function reload(new_urls, columns, more)
+    h.write(s.path, policy(new_urls, columns, more))
     assert.equal(200, s:reload().status)
   end
 
@@ -142,6 +142,43 @@ describe("a batch that may be in the table", function()
     for _, ch in ipairs(servers) do ch:must "SYSTEM SYNC REPLICA events" end
     assert.equal(120, rows())
     assert.equal(120, servers[1]:count("SELECT uniqExact(id) FROM events"))
+    assert.equal(0, s:stop())
+  end)
+
+  ---The table has 20 rows, and the answer to the last 10 is that it takes only less.
+  local function wants_less(name)
+    tables(name)
+    s = h.server { policy = policy({ urls[1] }, PLAIN) }
+    post(0)
+    at_last(10)
+    proxies[1]:say "lose 100"
+    post(10)
+    h.wait_for("rows whose answer was lost", function() return rows() == 20 end)
+    reload({ urls[1] }, PLAIN, [[settings = { max_memory_usage = "1" },]])
+    proxies[1]:say "pass"
+  end
+
+  it("goes whole to a server that takes only less for a while", function()
+    if why_not then pending(why_not) return end
+    wants_less "whole"
+    h.wait_for("its wish for less", function()
+      return s:get("/status").body:find("Code: 241", 1, true)
+    end)
+    reload({ urls[1] }, PLAIN)
+    post(20)
+    at_last(30)
+    assert.equal(0, s:metric("sluice_insert_extra_total"))
+    assert.equal(0, s:stop())
+  end)
+
+  it("goes in halves to one that never takes it whole, and the log says so", function()
+    if why_not then pending(why_not) return end
+    wants_less "halves"
+    s:logged "status=halved rows=10 why=\"a batch that may be in the table"
+    reload({ urls[1] }, PLAIN)
+    s:deliver()
+    assert.equal(20, s:metric("sluice_delivered_events_total"))
+    assert.equal(20, servers[1]:count("SELECT uniqExact(id) FROM events"))
     assert.equal(0, s:stop())
   end)
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "sink/http/upload.h"
 #include "sink/http/data_error.h"
 
@@ -13,6 +14,9 @@ enum { FITTED = 100 };
 
 /* Answers with a code that nobody knows, until the rows are asked one by one. */
 enum { UNKNOWN_MAX = 3 };
+
+/* A part that may be there goes whole so often, for a table knows no halves of it. */
+enum { WHOLE_MAX = 6 };
 
 static struct insert_try *other(struct insert_try *t)
 {
@@ -68,6 +72,7 @@ static void part_taken(struct insert *i)
     struct insert_part p = i->parts[--i->n_parts];
 
     i->maybe = false;
+    i->n_whole = 0;
     i->misled |= p.hinted;
     stats_add(s->rows, p.n);
     sink_took(s, clock_mono_ns() - i->began_ns);
@@ -96,9 +101,18 @@ static uint64_t part_bytes(const struct insert *i)
 static void split(struct insert *i, const struct refusal *r)
 {
     struct sink *s = i->sink;
+    char quoted[200];
 
     stats_add(s->extra, 1);
+    if (i->maybe) {
+        log_write(LOG_WARN, "sink", "sink=%s status=halved rows=%u why=%s",
+                  s->conf.plan->name, i->parts[i->n_parts - 1].n,
+                  log_quote(quoted, sizeof quoted,
+                            "a batch that may be in the table is only taken in "
+                            "smaller parts, so its events may be there twice"));
+    }
     i->maybe = false;
+    i->n_whole = 0;
     if (r->too_large && (s->too_large == 0 || part_bytes(i) < s->too_large)) {
         s->too_large = part_bytes(i);
         s->n_fitted = 0;
@@ -121,6 +135,12 @@ static void again(struct insert *i, struct insert_try *t, const struct refusal *
     insert_park(i, r->kind, i->why, i->enlarge ? MERGE_MS : 0);
 }
 
+/* Another try of the same rows runs, or may have been taken. */
+static bool stays_whole(struct insert *i, struct insert_try *t)
+{
+    return other(t)->transfer != NULL || (i->maybe && i->n_whole++ < WHOLE_MAX);
+}
+
 static void refused(struct insert *i, struct insert_try *t, struct refusal *r)
 {
     struct sink *s = i->sink;
@@ -128,6 +148,9 @@ static void refused(struct insert *i, struct insert_try *t, struct refusal *r)
     if (r->kind == SINK_SETUP) {
         replica_forget(t->endpoint); /* the table may be made anew, as another */
         t->endpoint->unsure = true;
+    }
+    if (r->kind == SINK_SPLIT && stays_whole(i, t)) {
+        r->kind = SINK_RETRY;
     }
     if (r->kind == SINK_RETRY || r->kind == SINK_MAYBE) {
         again(i, t, r);

@@ -70,6 +70,7 @@ struct insert {
     enum coding coding;        /* of body */
     struct target *target;     /* NULL: it was not sent yet */
     bool maybe;                /* a try may have been taken: the same bytes again */
+    uint32_t n_whole;          /* since then: wishes for less that were not heard */
     bool parked;
     bool enlarge;              /* the server has too many parts */
     ev_timer hedge;
