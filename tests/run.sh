@@ -143,6 +143,7 @@ fuzz() { # targets: two at a time
 
 build build all -DSLUICE_TESTS=ON -DSLUICE_WERROR=ON
 check "layers" luajit tests/lint/layers.lua
+check "headers" luajit tests/lint/headers.lua
 check "names" sh tests/lint/names.sh build/libsluice_core.a
 check "luacheck" luacheck -q lua conf bench tests
 [ "$mode" = quick ] || check "clang-tidy" sh tests/lint/tidy.sh build

@@ -4,6 +4,9 @@
  */
 #pragma once
 
+/* ---- run.c, check.c, dead.c, reference.c, schema.c, sink.c, test.c, replay.c,
+ * inspect.c ---- */
+
 int cli_run(int argc, char **argv);     /* run [options] POLICY.lua */
 int cli_check(int argc, char **argv);   /* check [--json] POLICY.lua */
 int cli_dead(int argc, char **argv);

@@ -23,6 +23,8 @@ struct envelope *envelope_new(struct str events, const struct str *fields,
                               unsigned n, struct err *e) MUST_USE;
 void envelope_free(struct envelope *v); /* NULL is fine */
 
+/* ---- scan.c ---- */
+
 /* scan_body for a batch in an envelope: the body is one object, whose array at the
  * path holds the events; b->envelope has the wanted values, SLOT_ABSENT where there
  * is none. */

@@ -10,12 +10,16 @@ struct envelope;
 
 extern const struct envelope envelope_usual; /* {"events":[...]} */
 
+/* ---- scan.c ---- */
+
 /* p is at '['. */
 enum scan_result list_read(struct scan *s, struct scan_error *se);
+
+/* The lexer's error as scan_body's. */
+enum scan_result scan_failed(const struct scan *s, struct scan_error *se);
+
+/* ---- envelope.c ---- */
 
 /* p is at the body's first byte that is no space. */
 enum scan_result envelope_read(struct scan *s, const struct envelope *v,
                                struct scan_error *se);
-
-/* The lexer's error as scan_body's. */
-enum scan_result scan_failed(const struct scan *s, struct scan_error *se);

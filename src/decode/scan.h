@@ -58,6 +58,8 @@ struct scan_error {
     const char *detail; /* static text: "expected ',' or '}'" */
 };
 
+/* ---- keys.c ---- */
+
 /* The fields to find, as dotted paths of unescaped keys ("properties.page");
  * slot i is paths[i]. n <= SCHEMA_FIELDS_MAX. Copies the paths. A path may not
  * be given twice; one may be the prefix of another. NULL and *e on error. */
@@ -65,9 +67,13 @@ struct scan_keys *scan_keys_new(const struct str *paths, unsigned n,
                                 struct err *e) MUST_USE;
 void scan_keys_free(struct scan_keys *k); /* NULL is fine */
 
+/* ---- batch.c ---- */
+
 /* arena outlives the batch and is reset by scan_body. */
 void event_batch_init(struct event_batch *b, struct arena *arena);
 void event_batch_fini(struct event_batch *b);
+
+/* ---- scan.c ---- */
 
 /* Reads body[0..n), behind which SCAN_PAD readable bytes lie (any content).
  * Afterwards b->events[0..b->n) are in the client's order, with fate
@@ -84,6 +90,8 @@ enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
 /* Checks that body[0..n) (as for scan_body) is one JSON value, of any kind. */
 enum scan_result scan_value(const struct scan_limits *limits, const char *body,
                             size_t n, struct scan_error *se) MUST_USE;
+
+/* ---- unescape.c ---- */
 
 /* Unescapes the string slice src[0..n) (between the quotes) to out, which has
  * n bytes; returns the length. src was checked by scan_body. */

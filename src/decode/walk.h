@@ -32,5 +32,7 @@ bool walk_is(const struct member *m, struct str name);
 /* The value at p, which may have space before it. */
 struct str walk_value(const char *p, const char *end, enum slot_kind *kind);
 
-/* path.c: the value at a path (decode/path.h) in object. False: there is none. */
+/* ---- path.c ---- */
+
+/* The value at a path (decode/path.h) in object. False: there is none. */
 bool walk_find(struct str object, struct str path, struct member *m);

@@ -60,9 +60,13 @@ struct delivery_conf {
 struct delivery *delivery_start(const struct delivery_conf *c,
                                 struct err *e) MUST_USE;
 
+/* ---- pump.c ---- */
+
 /* What was started to wait begins to send: the policy that has it is not refused any
  * more. */
 void delivery_go(struct delivery *d);
+
+/* ---- paused.c ---- */
 
 /* Stands for a sink that can't start, and says why: it keeps its place in the spool,
  * so that all it has still to deliver stays, until another delivery is started and
@@ -75,6 +79,8 @@ struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
 void delivery_hold_why(struct delivery *d, const char *why);
 /* False and *e: it is held, and its journal can't note where it ends. */
 bool delivery_held_retires(const struct delivery *d, struct err *e) MUST_USE;
+
+/* ---- change.c ---- */
 
 /* A new plan: settings change from the next batch on. Waits for at most a second.
  * False and *e: nothing changed, or, with delivery_hung, it may change later. */
@@ -90,6 +96,18 @@ void delivery_retire(struct delivery *d, bool left, const int *ids, uint32_t n);
 /* STUCK: the thread did not end by the deadline, which it may do later: d lives, and
  * may be joined again. Else the thread has ended and d is freed. */
 enum delivery_end { DELIVERY_EMPTY = 0, DELIVERY_LEFT, DELIVERY_STUCK };
+
+/* It did not make a change in time, and has not gone on since: what was given to it is
+ * still in its hands. */
+bool delivery_hung(struct delivery *d);
+
+/* Runs fn(arg) on its thread. False: it has none. */
+bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg);
+
+/* Opens or closes the sink's breakers by hand. False: it has none. */
+bool delivery_force(struct delivery *d, bool open);
+
+/* ---- close.c ---- */
 
 /* Flushes what the spool holds until then (a time of clock_mono_ns; in the past: only
  * what is in hand), persists, ends the thread. Does not wait. */
@@ -110,15 +128,7 @@ enum delivery_end delivery_stop(struct delivery *d, int64_t flush_ms);
 bool delivery_hand_over(struct delivery *d, int64_t ms) MUST_USE;
 void delivery_free(struct delivery *d);
 
-/* It did not make a change in time, and has not gone on since: what was given to it is
- * still in its hands. */
-bool delivery_hung(struct delivery *d);
-
-/* Runs fn(arg) on its thread. False: it has none. */
-bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg);
-
-/* Opens or closes the sink's breakers by hand. False: it has none. */
-bool delivery_force(struct delivery *d, bool open);
+/* ---- replay.c ---- */
 
 /* What became of the sink's dead letters at the last replay of them. */
 enum delivery_replay_state {
@@ -148,6 +158,8 @@ bool delivery_replay_begin(struct delivery *d, bool dry, struct err *e) MUST_USE
  * runs. */
 bool delivery_replay_stop(struct delivery *d, struct err *e) MUST_USE;
 void delivery_replay_status(struct delivery *d, struct delivery_replay *out);
+
+/* ---- delivery.c ---- */
 
 enum { DELIVERY_ENDPOINTS = 16 };
 

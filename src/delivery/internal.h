@@ -92,34 +92,43 @@ struct delivery {
     struct stats_histogram *batch_events, *batch_bytes, *age;
 };
 
-/* pump.c */
+/* ---- pump.c ---- */
+
 void pump_watch(struct delivery *d);  /* before the thread starts */
 void pump(struct delivery *d);        /* sends what is due */
 void pump_later(struct delivery *d);  /* in the next turn of the loop */
-/* rewrite.c: writes the journal anew, of what still counts. */
+void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
+
+/* ---- rewrite.c: writes the journal anew, of what still counts ---- */
+
 bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
 /* The same, but true as well while the old one can still be written to. */
 bool pump_try_compact(struct delivery *d, struct err *e) MUST_USE;
 struct record pump_plan(const struct delivery *d, const struct batch *b);
-void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
+
+/* ---- show.c ---- */
+
 void pump_show(struct delivery *d);   /* what the supervisor and metrics see */
 void pump_cells(struct delivery *d, const char *sink); /* its label */
 void pump_block(struct delivery *d);  /* tells the spool whether a breaker is open */
 
-/* paused.c */
+/* ---- paused.c ---- */
+
 /* Notes the ends of the streams whose ids are named. False: the journal can't be
  * opened. */
 bool hold_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
                  const void *arg);
 
-/* replay.c: the sink's dead letters, once more */
+/* ---- replay.c: the sink's dead letters, once more ---- */
+
 void replay_pump(struct delivery *d);       /* what is due of it */
 void replay_verdict(struct delivery *d, struct batch *b,
                     const struct sink_verdict *v);
 bool replay_in_flight(const struct delivery *d);
 void replay_free(struct delivery *d);       /* the sink is closed */
 
-/* delivery.c */
+/* ---- delivery.c ---- */
+
 /* With nothing open and no thread. */
 struct delivery *delivery_new(const struct delivery_conf *c);
 bool open_journal(struct delivery *d, const char *spool_dir,
@@ -133,17 +142,16 @@ bool take_streams(struct delivery *d, const struct delivery_conf *c,
 bool open_outlets(struct delivery *d, const struct delivery_conf *c,
                   struct err *e) MUST_USE;
 
-/* All but its place in the spool. */
-void delivery_close(struct delivery *d);
+/* ---- adapt.c: sets d->target by what was seen since the last time ---- */
 
-/* adapt.c: sets d->target by what was seen since the last time. */
 void adapt(struct delivery *d);
 /* The sink has asked for fewer and larger batches. */
 void adapt_enlarge(struct delivery *d);
 /* How large batches are to be now. */
 struct batch_limits adapt_limits(const struct delivery *d);
 
-/* results.c */
+/* ---- results.c ---- */
+
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);
 /* Nothing new is sent for a while: backoff, but at least after_ms. */
 void settle_hold(struct delivery *d, const char *why, int64_t after_ms);

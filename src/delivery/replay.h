@@ -26,6 +26,8 @@ struct replay {
     struct err why;
 };
 
+/* ---- replay_file.c ---- */
+
 /* The first file from r->source on that is there. r->letters stay NULL: there are
  * none. */
 bool replay_open_file(struct delivery *d, struct replay *r, struct err *e) MUST_USE;

@@ -82,7 +82,27 @@ void outlet_close(struct outlet *o);
  * journal did not take where one begins. */
 bool outlet_look(struct outlet *o, struct journal *j, struct err *e) MUST_USE;
 
-/* take.c: moves events into o->batch until it is full or nothing more is there; tells
+/* The reader reads on from its place, also what the cursor has passed. */
+void outlet_reread(struct outlet *o, struct outlet_reader *r);
+
+/* The ranges are delivered, and the journal knows: their segments may go. */
+void outlet_settle(struct outlet *o, const struct batch_range *ranges,
+                   uint32_t n);
+
+/* What was skipped while nothing is read may be reused. */
+void outlet_rest(struct outlet *o);
+/* Events that were or will be passed over. */
+uint64_t outlet_skipped(const struct outlet *o);
+
+/* Nothing read and not settled. */
+bool outlet_idle(const struct outlet *o);
+
+/* What a new journal must say of the stream. */
+void outlet_emit(const struct outlet *o, struct journal_draft *draft);
+
+/* ---- take.c ---- */
+
+/* Moves events into o->batch until it is full or nothing more is there; tells
  * whether it is full (else nothing is left to read now). Losses are journaled. */
 enum outlet_result {
     OUTLET_EMPTY = 0, /* nothing more to read now */
@@ -93,12 +113,7 @@ enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
                                int64_t now_ms, struct journal *j,
                                struct err *e) MUST_USE;
 
-/* The reader reads on from its place, also what the cursor has passed. */
-void outlet_reread(struct outlet *o, struct outlet_reader *r);
-
-/* The ranges are delivered, and the journal knows: their segments may go. */
-void outlet_settle(struct outlet *o, const struct batch_range *ranges,
-                   uint32_t n);
+/* ---- intents.c ---- */
 
 /* The journal's replay: a plan without its end. */
 void outlet_prove(struct outlet *o, uint64_t id); /* some of it is settled */
@@ -118,13 +133,8 @@ void outlet_emit_plans(const struct outlet *o, const char *sink,
  * empty when all of it is settled. False: it can't be read now. */
 bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms) MUST_USE;
 
-/* What was skipped while nothing is read may be reused. */
-void outlet_rest(struct outlet *o);
-/* Events that were or will be passed over. */
-uint64_t outlet_skipped(const struct outlet *o);
-
-/* Nothing read and not settled. */
-bool outlet_idle(const struct outlet *o);
+/* Events r are passed over by the readers. */
+void outlet_pass(struct outlet *o, const struct batch_range *r);
 
 /* ---- ending.c: the policy no longer sends the stream here ---- */
 
@@ -147,9 +157,3 @@ uint64_t outlet_end(const struct outlet *o, uint32_t epoch, uint32_t worker);
 /* Events that wait: of what is there or, when bound, lies before the ends. */
 uint64_t outlet_left(const struct outlet *o);
 void outlet_emit_bound(const struct outlet *o, struct journal_draft *draft);
-
-/* Events r are passed over by the readers (intents.c). */
-void outlet_pass(struct outlet *o, const struct batch_range *r);
-
-/* What a new journal must say of the stream. */
-void outlet_emit(const struct outlet *o, struct journal_draft *draft);

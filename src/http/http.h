@@ -80,6 +80,8 @@ struct http_ops {
                        const char *code, char *lines);
 };
 
+/* ---- request.c ---- */
+
 /* 64 bytes of the owner's in each request, zeroed before on_headers. */
 void *http_user(struct http_request *r);
 
@@ -92,6 +94,8 @@ uint64_t http_connection(const struct http_request *r);
  * for those before them. */
 void http_answer(struct http_request *r, int status, const char *headers,
                  struct str body);
+
+/* ---- server.c ---- */
 
 /* Listening fd is the caller's; it is only accepted from. limits are copied. */
 struct http_server *http_server_new(struct ev_loop *loop, int listen_fd,

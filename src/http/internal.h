@@ -138,7 +138,8 @@ struct http_server {
     char scratch[SCRATCH_BYTES + HTTP_PAD];
 };
 
-/* server.c */
+/* ---- server.c ---- */
+
 struct http_request *request_get(struct http_server *s);
 void request_put(struct http_server *s, struct http_request *r);
 struct conn *server_enter(struct http_server *s, int fd); /* to be started */
@@ -147,12 +148,15 @@ int64_t server_crowd(const struct http_server *s); /* that were let in */
 /* More than max_connections, of those that do not end anyway. */
 int64_t server_surplus(const struct http_server *s);
 
-/* accept.c */
+/* ---- accept.c ---- */
+
 void accept_start(struct http_server *s);
 void accept_stop(struct http_server *s);
 bool accept_one(struct http_server *s); /* false: nothing more to accept now */
 
-/* buffer.c: memory that counts for the server, at most limits.max_buffered but for
+/* ---- buffer.c ---- */
+
+/* Memory that counts for the server, at most limits.max_buffered but for
  * the answers of one turn. */
 void buffer_grow(struct http_server *s, char **p, size_t *room, size_t n);
 void buffer_free(struct http_server *s, char **p, size_t *room);
@@ -164,8 +168,10 @@ void buffer_rest(struct conn *c); /* c is idle: little of it is kept */
 void buffer_evict(struct http_server *s, const struct conn *spared);
 void buffer_look(struct http_server *s); /* now and then: gauges, memory back */
 
-/* conn.c */
+/* ---- conn.c ---- */
+
 extern const struct parse_ops conn_parse_ops;
+
 void conn_start(struct conn *c);
 void conn_write(struct conn *c);    /* what is in out; may close c */
 void conn_resume(struct conn *c);   /* held bytes; may close c */
@@ -180,7 +186,8 @@ bool conn_idle(const struct conn *c);
 void conn_deadline(struct conn *c, int64_t ms);
 void conn_read_on(struct conn *c);  /* reads again if nothing forbids it */
 
-/* request.c */
+/* ---- request.c ---- */
+
 bool request_head(struct conn *c, const struct parse_head *h);
 /* What the owner sees of the one being parsed; false: its target is none. */
 bool request_view(struct conn *c, struct http_view *v);
@@ -194,7 +201,8 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
                           const char *detail, int64_t limit); /* -1: none */
 void request_refuse_for(struct conn *c, struct http_error e);
 
-/* body.c */
+/* ---- body.c ---- */
+
 bool request_chunk(struct conn *c, uint64_t bytes);
 bool request_part(struct conn *c, const char *p, size_t n);
 bool request_whole(struct conn *c);

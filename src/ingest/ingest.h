@@ -38,6 +38,15 @@ struct ingest_conf {
  * until the first ingest_bind. */
 struct ingest *ingest_new(const struct ingest_conf *c);
 
+/* Stops accepting; what is under way is finished. ingest_idle says when. */
+void ingest_drain(struct ingest *in);
+bool ingest_idle(const struct ingest *in);
+
+/* Commits what is pending and answers it, then closes every connection. */
+void ingest_free(struct ingest *in);
+
+/* ---- binding.c ---- */
+
 /* A policy made ready for one worker: its Lua state, and the spool writers of its
  * streams (stream_ids[i] is plan->streams[i]; dead_stream: of the dead letters,
  * -1: none). stream_ids NULL: it is a shadow, and stores nothing. Made by the supervisor, off the hot path; waits for the first segment of
@@ -46,6 +55,8 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
                             struct policy_state *state, const int *stream_ids,
                             int dead_stream) MUST_USE;
 void binding_free(struct binding *b); /* one that was never bound; NULL is fine */
+
+/* ---- activate.c ---- */
 
 /* Requests from now on meet b; those under way keep the one they met first.
  * Takes b. Commits what is pending before. */
@@ -57,11 +68,3 @@ void ingest_try(struct ingest *in, struct binding *b);
 
 /* The trial ends: its binding becomes the one of all requests, or goes. */
 void ingest_settle(struct ingest *in, bool promote);
-
-/* Stops accepting; what is under way is finished. ingest_idle says when. */
-void ingest_drain(struct ingest *in);
-bool ingest_idle(const struct ingest *in);
-
-/* Commits what is pending and answers it, then closes every connection. */
-void ingest_free(struct ingest *in);
-

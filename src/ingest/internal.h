@@ -130,18 +130,22 @@ struct ingest {
     struct meters m;
 };
 
-/* waiter.c */
+/* ---- waiter.c ---- */
+
 struct waiter *waiter_get(struct ingest *in); /* NULL: WAITERS_MAX in use */
 char *waiter_text(struct waiter *w, size_t n); /* where its answer may go */
 void waiter_release(struct ingest *in, struct waiter *w); /* its room */
 void waiter_put(struct ingest *in, struct waiter *w);
 
-/* commit.c: one block a stream, then the answers. */
+/* ---- commit.c: one block a stream, then the answers ---- */
+
 void commit_turn(struct ingest *in);
 void commit_synced(struct ingest *in); /* answers whose sync has come */
 void commit_late(struct ingest *in);   /* and those that waited too long */
 
-/* store.c: the accepted events of in->batch to the pending blocks; unless it is
+/* ---- store.c ---- */
+
+/* The accepted events of in->batch to the pending blocks; unless it is
  * STORE_OK nothing of them is pending then. */
 enum store_result {
     STORE_OK = 0,
@@ -153,19 +157,22 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
                                const struct route *route,
                                struct waiter *w) MUST_USE;
 
-/* meters.c */
+/* ---- meters.c ---- */
+
 void meters_init(struct meters *m, uint32_t worker);
 void meters_request(struct meters *m, int status);
 void meters_answered(struct meters *m, int status, uint64_t began_ns);
 void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
 
-/* rollout.c: only while in->trial is set. Whose request is it? */
+/* ---- rollout.c: only while in->trial is set. Whose request is it? ---- */
+
 struct binding *trial_pick(struct ingest *in, struct http_request *r,
                            const struct http_view *v, uint32_t *unit);
 /* b has refused its head. */
 void trial_head(struct ingest *in, struct binding *b, const struct http_view *v,
                 const struct refused *no, const struct passage *p,
                 uint64_t spent_ns);
+
 /* Its body was decided. */
 struct trial_body {
     const struct outcome *outcome; /* NULL: refused as a whole, for the code */
@@ -176,10 +183,13 @@ struct trial_body {
 void trial_body(struct ingest *in, const struct passage *p,
                 const struct http_view *v, const struct trial_body *t);
 
-/* ingest.c: its whole body. */
+/* ---- ingest.c ---- */
+
+/* Its whole body. */
 void ingest_body(void *arg, struct http_request *r, const struct http_view *v);
 
-/* admission.c: the head of a request, and its end without a body. */
+/* ---- admission.c: the head of a request, and its end without a body ---- */
+
 void door_headers(void *arg, struct http_request *r, const struct http_view *v);
 bool door_progress(void *arg, struct http_request *r, const struct http_view *v,
                    uint64_t bytes);
@@ -188,7 +198,6 @@ void door_abort(void *arg, struct http_request *r);
 void door_leave(struct ingest *in, struct passage *p);
 struct policy_request door_request(const struct ingest *in,
                                    const struct http_view *v);
-
 
 /* Answer with an error, count it. headers: "" or whole lines; refuse, for the request
  * in hand, adds in->extra. */

@@ -34,23 +34,6 @@ void journal_close(struct journal *j); /* NULL is fine */
 /* No one else can open it as a journal until fd is closed. */
 bool journal_lock(int fd, struct err *e) MUST_USE;
 
-/* ---- repair.c: a journal that journal_open calls damaged ---- */
-
-struct journal_scan {
-    uint64_t bytes, records;
-    uint64_t damaged_bytes, damaged_places, first_damage; /* its offset */
-};
-
-/* Reads every whole record, also those behind damage; changes nothing. fn and out may
- * be NULL. False and *e: it can't be read, or a later version wrote it. */
-bool journal_scan(const char *path, journal_record_fn *fn, void *arg,
-                  struct journal_scan *out, struct err *e) MUST_USE;
-
-/* Puts a journal of the whole records in place of a damaged one, which stays as
- * path.damaged-N. False and *e: nothing changed. */
-bool journal_repair(const char *path, char *kept_as, size_t n,
-                    struct err *e) MUST_USE;
-
 /* Appends r with one write: it survives kill -9. False and *e: it is not in
  * the journal; may be tried again. */
 bool journal_append(struct journal *j, const struct record *r,
@@ -79,3 +62,20 @@ uint64_t journal_bytes(const struct journal *j);
 
 /* Bytes of the torn tail that journal_open cut; 0: it was whole. */
 uint64_t journal_cut(const struct journal *j);
+
+/* ---- repair.c: a journal that journal_open calls damaged ---- */
+
+struct journal_scan {
+    uint64_t bytes, records;
+    uint64_t damaged_bytes, damaged_places, first_damage; /* its offset */
+};
+
+/* Reads every whole record, also those behind damage; changes nothing. fn and out may
+ * be NULL. False and *e: it can't be read, or a later version wrote it. */
+bool journal_scan(const char *path, journal_record_fn *fn, void *arg,
+                  struct journal_scan *out, struct err *e) MUST_USE;
+
+/* Puts a journal of the whole records in place of a damaged one, which stays as
+ * path.damaged-N. False and *e: nothing changed. */
+bool journal_repair(const char *path, char *kept_as, size_t n,
+                    struct err *e) MUST_USE;

@@ -116,7 +116,12 @@ struct rehearsal {
     struct event_batch batch;
 };
 enum { REHEARSAL_EPOCH = 1 << 30 };
+
+/* ---- load/rehearsal.c ---- */
+
 void rehearsal_free(struct rehearsal *r); /* NULL is fine */
+
+/* ---- run/deadline.c ---- */
 
 struct policy_state {
     struct policy *policy;
@@ -171,25 +176,10 @@ void state_bound(struct policy_state *s, const char *what, int ms);
 /* The same for a hook of a request with so many bytes. */
 void state_bound_request(struct policy_state *s, int ms, size_t body);
 
-/* protect.c: runs f with arg, a light userdata, as its one argument; false: it raised,
- * *e tells. What it pushes is gone. */
-bool state_protect(struct policy_state *s, lua_CFunction f, void *arg,
-                   struct err *e) MUST_USE;
-/* The error on top, as text; makes none in Lua. */
-void state_why(lua_State *L, char *out, size_t room);
-int state_panic(lua_State *L); /* for lua_atpanic: logs */
-
 /* The thread's time, ms after the call in hand has begun. */
 uint64_t state_since_begun(struct policy_state *s, unsigned ms);
 /* The collector has taken some of the event's time, which it gets back. */
 void state_relieved(struct policy_state *s);
-
-/* memory.c: Lua's allocator of a state. */
-void *state_alloc(void *arg, void *p, size_t before, size_t after);
-/* A hook has come to the cap: true, there is room again. */
-bool state_relieve(struct policy_state *s);
-/* Behind a call that has come to it. */
-void state_look_at_memory(struct policy_state *s);
 
 /* Work in C, in bytes or steps of about a nanosecond, told before it is done. False:
  * the time is over. state_work raises then. */
@@ -208,41 +198,71 @@ void state_rehook(struct policy_state *s);
  * request has a little time of its own again. */
 void state_next_event(struct policy_state *s);
 
-/* stuck.c: around each call of a route's hook. */
+/* ---- run/protect.c ---- */
+
+/* Runs f with arg, a light userdata, as its one argument; false: it raised,
+ * *e tells. What it pushes is gone. */
+bool state_protect(struct policy_state *s, lua_CFunction f, void *arg,
+                   struct err *e) MUST_USE;
+/* The error on top, as text; makes none in Lua. */
+void state_why(lua_State *L, char *out, size_t room);
+int state_panic(lua_State *L); /* for lua_atpanic: logs */
+
+/* ---- run/memory.c: Lua's allocator of a state ---- */
+
+void *state_alloc(void *arg, void *p, size_t before, size_t after);
+/* A hook has come to the cap: true, there is room again. */
+bool state_relieve(struct policy_state *s);
+/* Behind a call that has come to it. */
+void state_look_at_memory(struct policy_state *s);
+
+/* ---- run/stuck.c: around each call of a route's hook ---- */
+
 void stuck_enter(struct policy_state *s, const struct route *route, int hook);
 void stuck_leave(struct policy_state *s);
 
-/* hooks.c: a hook of the route in hand raised: logged, at most once a second. */
+/* ---- run/hooks.c ---- */
+
+/* A hook of the route in hand raised: logged, at most once a second. */
 void hooks_raised(struct policy_state *s, struct str why);
 
-/* ffi.c: a value of an event's text for Lua; what it is. */
+/* ---- library/ffi.c: a value of an event's text for Lua; what it is ---- */
+
 void ffi_give(struct sluice_context *c, enum slot_kind kind, struct str json,
               struct sluice_value *out);
 enum slot_kind ffi_kind(struct str json);
 
-/* path.c: sets the value at a path to json, which lies in the arena; json.p is NULL:
+/* ---- library/path.c ---- */
+
+/* Sets the value at a path to json, which lies in the arena; json.p is NULL:
  * removes it. 0, or an enum ffi_refusal. */
 int ffi_set_path(struct sluice_context *c, struct event *ev, struct str path,
                  struct str json);
 
-/* snapshot.c. text is taken. */
+/* ---- load/snapshot.c ---- */
+
+/* text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);
 bool snapshot_read(struct policy *p, const char *path, size_t max_bytes,
                    struct err *e);
 /* A file that was read is not the one that is on the disk now. */
 bool snapshot_changed(const struct policy *p);
 
-/* load.c: an empty snapshot; one with its files to a policy, taken; NULL and a
+/* A file of the snapshot; NULL: none. */
+const struct snapshot_file *snapshot_find(const struct policy *p,
+                                          const char *path);
+
+/* ---- load/load.c ---- */
+
+/* An empty snapshot; one with its files to a policy, taken; NULL and a
  * report. reading: files that it lacks are read. */
 struct policy *snapshot_new(void);
 struct policy *snapshot_load(struct policy *p, bool reading,
                              struct policy_report *report);
 
-/* A file of the snapshot; NULL: none. */
-const struct snapshot_file *snapshot_find(const struct policy *p,
-                                          const char *path);
+/* ---- run/state.c ---- */
 
-/* state.c: a state whose loader has run; then, called with its result on top of the
+/* A state whose loader has run; then, called with its result on top of the
  * stack, goes on, also protected. reading: files that the snapshot lacks are read and
  * put into it. NULL and *e, or what `then` has said. */
 struct policy_state *state_load(struct policy *p, bool reading,
@@ -251,34 +271,56 @@ struct policy_state *state_load(struct policy *p, bool reading,
                                 void *arg, struct err *e);
 /* Makes the embedded modules known to L's require. */
 bool state_preload(lua_State *L, struct err *e);
-/* take.c: takes the hooks out of that result, which stays. */
+
+/* ---- run/take.c ---- */
+
+/* Takes the hooks out of that result, which stays. */
 bool state_take_hooks(struct policy_state *s, struct err *e);
 
-/* sinks.c: takes the sinks' functions out of the result on top, which stays. */
+/* ---- run/sinks.c ---- */
+
+/* Takes the sinks' functions out of the result on top, which stays. */
 void state_take_sinks(struct policy_state *s);
 
-/* rollback.c: the same for the canary's judge. */
+/* ---- run/rollback.c ---- */
+
+/* The same for the canary's judge. */
 void state_take_judge(struct policy_state *s);
 
-/* build.c: the result on top of s->L to plan, whose hash is set. */
+/* ---- build/build.c ---- */
+
+/* The result on top of s->L to plan, whose hash is set. */
 bool plan_build(struct policy_state *s, struct plan *plan, struct err *e);
 
-/* counters.c: the rest of it. */
+/* ---- build/counters.c ---- */
+
 struct build;
+
+/* The rest of it. */
 void build_held(struct build *b);
 
-/* files.c: functions for the table on top; what they have read. */
+/* ---- load/files.c: functions for the table on top; what they have read ---- */
+
 void files_push(lua_State *L, bool may_read);
 void files_free(struct policy *p);
-/* plain.c: a table of functions on top. */
+
+/* ---- library/plain.c ---- */
+
+/* A table of functions on top. */
 void plain_open(lua_State *L);
+
+/* ---- run/memory.c ---- */
+
 /* The state that L is; NULL: none. */
 struct policy_state *state_here(lua_State *L);
 
-/* rehearsal.c: runs those of the result on top; problems are added to it. */
+/* ---- load/rehearsal.c ---- */
+
+/* Runs those of the result on top; problems are added to it. */
 void examples_run(struct policy_state *s);
 
-/* diag.c: the problems of the result on top. */
+/* ---- load/diag.c: the problems of the result on top ---- */
+
 void diag_report(lua_State *L, struct policy_report *report);
 /* The only problem, of the file as a whole; text names it as it should read. */
 void diag_plain(struct policy_report *report, const char *file,
@@ -288,13 +330,20 @@ void diag_remarks(lua_State *L, struct policy_report *report);
 void diag_note(struct policy_report *report, const char *file, int line,
                const char *message);
 
-/* json.c */
+/* ---- library/json.c ---- */
+
 int json_decode(lua_State *L); /* (text, numbers?) -> value; the text is JSON */
 int json_valid(lua_State *L);  /* (text) -> whether it is JSON */
 int json_same_number(lua_State *L); /* (digits, digits) -> whether they are one number */
 int json_array(lua_State *L);  /* (table) -> it, marked as an array */
 int json_open_null(lua_State *L); /* () -> what null is from now on */
-/* json_encode.c: (value, numbers?) -> text */
+
+/* ---- library/json_encode.c ---- */
+
+/* (value, numbers?) -> text */
 int json_encode(lua_State *L);
-/* json_same.c: (value, text) -> whether value is what json_decode(text) gives */
+
+/* ---- library/json_same.c ---- */
+
+/* (value, text) -> whether value is what json_decode(text) gives */
 int json_same(lua_State *L);

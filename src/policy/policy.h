@@ -44,10 +44,15 @@ struct policy_report {
     unsigned n_problems;
     unsigned n_notes; /* things worth knowing: "on_event has a loop: interpreted" */
 };
+
+/* ---- load/diag.c ---- */
+
 /* Adds a problem of the file as a whole to a clean report. */
 void policy_report_problem(struct policy_report *r, const char *file,
                            const char *text);
 void policy_report_fini(struct policy_report *r);
+
+/* ---- load/load.c ---- */
 
 /* Reads path and what it requires once, checks it, builds the plan, runs its
  * examples. NULL when anything is wrong: report tells; a clean load may
@@ -76,13 +81,6 @@ struct policy *policy_load_text(const char *name, struct str text,
 struct policy *policy_again(const struct policy *p,
                             struct policy_report *report) MUST_USE;
 
-/* p's files as one file at path, whole or not at all, on stable storage; and that
- * file as a policy again. What env() gives is not in it: it is asked for anew. */
-bool policy_save(const struct policy *p, const char *path,
-                 struct err *e) MUST_USE;
-struct policy *policy_load_saved(const char *path,
-                                 struct policy_report *report) MUST_USE;
-
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 /* The paths of its files, the policy's own first; NULL behind the last. */
@@ -90,20 +88,38 @@ const char *policy_file(const struct policy *p, uint32_t i);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */
 struct plan *policy_plan_mutable(struct policy *p); /* before publish only */
 
+/* ---- load/saved.c ---- */
+
+/* p's files as one file at path, whole or not at all, on stable storage; and that
+ * file as a policy again. What env() gives is not in it: it is asked for anew. */
+bool policy_save(const struct policy *p, const char *path,
+                 struct err *e) MUST_USE;
+struct policy *policy_load_saved(const char *path,
+                                 struct policy_report *report) MUST_USE;
+
+/* ---- load/load.c ---- */
+
 /* Before p's first state: what its counters, limits and memories are kept in.
  * Without it p has its own, which goes with it. */
 struct hub;
 void policy_share(struct policy *p, struct hub *hub);
+
+/* ---- run/state.c ---- */
 
 /* A Lua state that has run the policy and holds its hooks. NULL and *e. */
 struct policy_state *policy_state_new(struct policy *p, struct err *e) MUST_USE;
 /* The same, whose hooks have run the policy's examples until they are compiled: the
  * first requests are as fast as the later ones. Takes some milliseconds. */
 struct policy_state *policy_state_warm(struct policy *p, struct err *e) MUST_USE;
+void policy_state_free(struct policy_state *s);
+
+/* ---- library/tools.c ---- */
+
 /* From now on chance is a matter of the event's place alone, so that two policies get
  * the same for the same events. */
 void policy_state_by_event(struct policy_state *s);
-void policy_state_free(struct policy_state *s);
+
+/* ---- run/hooks.c ---- */
 
 /* Whether two routes have the very same on_event (or none). */
 bool policy_same_hook(struct policy_state *s, const struct route *a,
@@ -125,6 +141,8 @@ void policy_on_events(struct policy_state *s, const struct route *route,
  * since it was last asked. */
 uint32_t policy_stopped(struct policy_state *s);
 
+/* ---- run/stuck.c ---- */
+
 /* What a state's thread is at, for another that watches it. */
 struct policy_at {
     uint64_t pass;            /* of this call alone */
@@ -145,6 +163,8 @@ bool policy_state_worn(const struct policy_state *s);
 enum { POLICY_SIGNAL = 12 }; /* SIGUSR2 */
 void policy_interrupts(void);
 
+/* ---- run/hooks.c ---- */
+
 struct policy_verdict {
     bool refuse;
     int status;             /* 4xx */
@@ -158,6 +178,8 @@ struct policy_verdict {
 void policy_on_request(struct policy_state *s, const struct route *route,
                        const struct policy_request *req,
                        struct policy_verdict *v);
+
+/* ---- run/sinks.c ---- */
 
 /* What a policy decides for a sink: breaker.ready_to_trip, batch.adapt, topic_by. */
 enum policy_sink_hook {
@@ -183,14 +205,20 @@ bool policy_sink_call(struct policy_state *s, uint32_t sink,
 struct str policy_sink_topic(struct policy_state *s, uint32_t sink,
                              struct str event);
 
+/* ---- library/json.c ---- */
+
 /* A lua_CFunction for a Lua of the caller's: returns { encode, decode, null }, the
  * JSON that policies have. */
 struct lua_State;
 int policy_json(struct lua_State *L);
 
+/* ---- load/reference.c ---- */
+
 /* The words of a policy: form is "markdown", "meta" (LuaCATS) or "luacheck" (a std).
  * free() it; NULL and *e. */
 char *policy_reference(const char *form, struct err *e) MUST_USE;
+
+/* ---- run/traces.c ---- */
 
 /* What the compiler makes of the state's hooks from watch on: for benches and tests.
  * False: it can't be watched. */
@@ -203,11 +231,15 @@ struct policy_traces {
 bool policy_traces_watch(struct policy_state *s);
 void policy_traces_get(struct policy_state *s, struct policy_traces *out);
 
+/* ---- run/rollback.c ---- */
+
 /* Asks the canary's roll_back_if about both sides. True: roll back, and *why says
  * what it said; also when it fails, for then nobody watches. */
 bool policy_judge(struct policy_state *s, const struct policy_number *old,
                   const struct policy_number *new_, uint32_t n, char *why,
                   size_t why_bytes);
+
+/* ---- run/counters.c ---- */
 
 /* Its counters and gauges show up in /metrics from now on; before its first hook
  * runs for a request. */
@@ -217,6 +249,8 @@ void policy_publish(struct policy_state *s);
  * False: the policy has none with that name and as many labels. */
 bool policy_metric(struct policy_state *s, const char *name,
                    const struct str *values, uint32_t n, double *v);
+
+/* ---- run/state.c ---- */
 
 /* Errors of its hooks and functions, ever. The state's thread. */
 uint64_t policy_state_raised(const struct policy_state *s);

@@ -98,7 +98,8 @@ struct server {
     int exit_code;
 };
 
-/* streams.c: the plan's streams in the spool, and what feeds its sinks. */
+/* ---- streams.c: the plan's streams in the spool, and what feeds its sinks ---- */
+
 bool streams_open(struct server *s, const struct plan *plan, int *ids,
                   int *dead_stream, struct err *e) MUST_USE;
 /* After a reload that was refused: the spool's streams are as the live plan has them. */
@@ -108,12 +109,23 @@ void streams_used(struct server *s);
 void streams_tell_left(struct server *s); /* at the start: those that nobody reads */
 uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
                     struct delivery_stream *out);
+/* The dead letters' stream, opened when plan's hooks need it; -1: none. */
+bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,
+               struct err *e) MUST_USE;
 
-/* ---- what the changer's thread does, and the supervisor before it starts ---- */
+/* ---- sinks/sinks.c: the changer's thread; the supervisor's before that one starts ---- */
 
-/* sinks.c: the plan's sinks as threads. False and *e: as before. */
+/* The plan's sinks as threads. False and *e: as before. */
 bool sinks_apply(struct server *s, struct policy *p, const int *ids,
                  int dead_stream, struct err *e) MUST_USE;
+/* Tries to start one that is held. */
+void sinks_revive(struct server *s, struct running_sink *r);
+/* One sink of p, number k of its plan. */
+bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *ids,
+                     struct err *e) MUST_USE;
+
+/* ---- sinks/retired.c: sinks that go ---- */
+
 /* The policy is live: what it does not have any more retires. */
 void sinks_retire(struct server *s);
 /* Once no request of an earlier generation is under way, what only such a one could
@@ -124,15 +136,30 @@ void sinks_settle(struct server *s);
  * taken over. */
 bool sinks_restore(struct server *s, const struct policy *p, bool again,
                    struct err *e) MUST_USE;
-/* Tries to start one that is held. */
-void sinks_revive(struct server *s, struct running_sink *r);
-/* One sink of p, number k of its plan. */
-bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *ids,
-                     struct err *e) MUST_USE;
-/* undo.c: the way back from a policy that was refused; before: what KEPT said. */
+
+/* The supervisor: ends all of them by one deadline. False: a thread hangs, and still
+ * uses the spool. Not alone: the changer is one of those, and nothing is freed. */
+bool sinks_stop(struct server *s, uint64_t until_ns, bool alone) MUST_USE;
+
+bool sink_in_plan(const struct plan *plan, const char *name);
+/* Into r, which is free or held. */
+bool sink_restore(struct server *s, struct running_sink *r,
+                  const struct kept_sink *line, struct err *e) MUST_USE;
+/* Ends a sink for good, with its journal. False: its thread has not ended after ms. */
+bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
+/* Gives up what a retiring sink has left, and ends it. False: its thread hangs, and
+ * nothing is given up. */
+bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
+               struct delivery_status *left);
+void on_sink_retired(void *arg); /* any thread: one of them has nothing left */
+
+/* ---- sinks/undo.c ---- */
+
+/* The way back from a policy that was refused; before: what KEPT said. */
 void sinks_undo(struct server *s, const struct kept *before);
 
-/* running.c */
+/* ---- sinks/running.c ---- */
+
 /* A free place with that name, still without a delivery; NULL: there is none. */
 struct running_sink *running_new(struct server *s, const char *name);
 /* r has d from now on; returns what it had, which others may not see any more. */
@@ -147,26 +174,26 @@ bool move_journal(const struct server *s, const char *from, const char *to,
  * taken when it succeeds. */
 bool start_or_alter(struct server *s, const struct delivery_conf *c,
                     struct sink_lua *lua, struct err *e) MUST_USE;
-
-/* The supervisor: ends all of them by one deadline. False: a thread hangs, and still
- * uses the spool. Not alone: the changer is one of those, and nothing is freed. */
-bool sinks_stop(struct server *s, uint64_t until_ns, bool alone) MUST_USE;
 /* Who is not the changer looks at the table, and asks its deliveries, between these. */
 void sinks_lock(struct server *s);
 void sinks_unlock(struct server *s);
-/* ready.c: asks all sinks' threads, and the changer; done, on the supervisor's thread,
- * gets what is wrong with one that has not answered within 5 s, or NULL. Not called from
- * within. */
-typedef void sinks_ready_fn(void *arg, const char *late);
-void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
 struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL; locked */
 
-/* paused.c: sinks that can't start. */
+/* ---- sinks/ready.c ---- */
+
+/* Asks all sinks' threads, and the changer; done, on the supervisor's thread, gets what
+ * is wrong with one that has not answered within 5 s, or NULL. Not called from within. */
+typedef void sinks_ready_fn(void *arg, const char *late);
+void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
+
+/* ---- sinks/paused.c: sinks that can't start ---- */
+
 /* Sinks that wait until their policy is not refused any more begin to send. */
 void sinks_go(struct server *s);
-/* r's delivery does not run: it says why, and is tried again. */
+
 /* Soon, at those that are held or end late. Any thread. */
 void held_look(struct server *s);
+/* r's delivery does not run: it says why, and is tried again. */
 void held_note(struct server *s, struct running_sink *r, const char *why);
 /* A delivery that keeps r's place takes the place of the one before (NULL: none). */
 bool held_start(struct server *s, struct running_sink *r,
@@ -176,24 +203,8 @@ bool held_start(struct server *s, struct running_sink *r,
 bool held_restart(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, struct err *e) MUST_USE;
 
-/* retired.c: sinks that go. */
-bool sink_in_plan(const struct plan *plan, const char *name);
-/* Into r, which is free or held. */
-bool sink_restore(struct server *s, struct running_sink *r,
-                  const struct kept_sink *line, struct err *e) MUST_USE;
-/* Ends a sink for good, with its journal. False: its thread has not ended after ms. */
-bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
-/* Gives up what a retiring sink has left, and ends it. False: its thread hangs, and
- * nothing is given up. */
-bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
-               struct delivery_status *left);
-void on_sink_retired(void *arg); /* any thread: one of them has nothing left */
+/* ---- policies/reload.c: the whole of it or nothing ---- */
 
-/* The dead letters' stream, opened when plan's hooks need it; -1: none. */
-bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,
-               struct err *e) MUST_USE;
-
-/* reload.c: the whole of it or nothing. */
 enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,
                      RELOAD_FAILED, RELOAD_CONFLICT, RELOAD_BUSY };
 /* ROLLBACK: of the trial if there is one, else to the policy before. */
@@ -228,6 +239,8 @@ void reload_late_text(struct server *s, char *text, size_t bytes);
  * until then (monotonic), it hangs in a read; what it uses must stay. */
 bool reloads_join(struct server *s, uint64_t until_ns);
 
+/* ---- policies/activation.c ---- */
+
 /* Lua states for n workers; false and *e: those made are the caller's. */
 bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
                  struct err *e) MUST_USE;
@@ -236,20 +249,24 @@ void bindings_make(struct server *s, struct generation *g,
                    struct policy_state **states, const int *ids,
                    int dead_stream);
 
-/* activation.c: a policy is live: a start after a hook that did not come back looks
- * for it. from_file: nobody went back to it. */
+/* A policy is live: a start after a hook that did not come back looks for it. from_file: nobody went back to it. */
 void takeover_note(struct server *s, bool from_file);
 
-/* supervisor.c: the log as the live policy wants it. */
+/* ---- supervisor.c ---- */
+
+/* The log as the live policy wants it. */
 void log_follow(const struct plan *plan);
 
-/* admin.c */
+/* ---- admin/admin.c ---- */
+
 bool admin_start(struct server *s, struct err *e) MUST_USE;
 
-/* status.c: the JSON of /status; free() it. */
+/* ---- admin/status.c: the JSON of /status; free() it ---- */
+
 char *status_json(struct server *s);
 char *status_replay(struct delivery *d); /* of its dead letters */
 struct cJSON *status_retiring(struct server *s); /* sinks that retire */
 
-/* drain.c */
+/* ---- drain.c ---- */
+
 void drain_begin(struct server *s, const char *cause);

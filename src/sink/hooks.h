@@ -31,6 +31,8 @@ struct sink_hooks {
     struct str (*topic)(void *arg, struct str event);
 };
 
+/* ---- delivery/adapt.c ---- */
+
 /* The target that batches have from now on, within the plan's bounds; load->target
  * when nobody says anything. */
 uint32_t adapt_target(const struct sink_plan *plan, const struct sink_hooks *h,

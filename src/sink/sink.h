@@ -158,5 +158,7 @@ struct sink_ops {
 extern const struct sink_ops sink_absent, sink_clickhouse, sink_file, sink_http,
     sink_kafka, sink_null;
 
-/* kinds.c: the operations of one kind; their kind is plan_sink_word's. */
+/* ---- kinds.c ---- */
+
+/* The operations of one kind; their kind is plan_sink_word's. */
 const struct sink_ops *sink_kind_ops(enum sink_kind kind);

@@ -232,13 +232,15 @@ struct spool {
     struct stats_histogram *sync_time, *prepare_time;
 };
 
-/* identity.c */
+/* ---- identity.c ---- */
+
 bool identity_lock(struct spool *s, struct err *e);
 bool identity_raise_epoch(struct spool *s, struct err *e);
 bool identity_find(struct spool *s, struct err *e); /* behind the two */
 const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);
 
-/* segment.c: no lock is held. NULL and *e on error. */
+/* ---- segment.c: no lock is held; NULL and *e on error ---- */
+
 struct segment *segment_create(struct shard *sh, uint64_t number,
                                struct err *e);
 bool segment_recycle(struct segment *g, uint64_t number, struct err *e);
@@ -256,13 +258,17 @@ void segment_shut(struct segment *g); /* closes it; the keeper's thread */
 void segment_mark_closed(const struct segment *g);
 void shard_path(const struct shard *sh, char *out, size_t n);
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
+int64_t mono_ms(void);
 
-/* recover.c: at the start; and, by the keeper, what the disk did not give then */
+/* ---- recover.c: at the start; and, by the keeper, what the disk did not give then ---- */
+
 bool stream_recover(struct stream *st, struct err *e);
 void stream_recover_unknown(struct stream *st);
 
-/* found.c: what one file of a shard's folder is. */
+/* ---- found.c: what one file of a shard's folder is ---- */
+
 enum found { FOUND_SEGMENT, FOUND_NOTHING, FOUND_UNKNOWN };
+
 /* FOUND_NOTHING: it was empty and is gone, was set aside, or belongs elsewhere.
  * FOUND_UNKNOWN and *e: the disk does not say. */
 enum found found_open(struct shard *sh, const char *path, struct segment **out,
@@ -271,8 +277,10 @@ enum found found_open(struct shard *sh, const char *path, struct segment **out,
  * does not say. */
 bool found_end(struct segment *g, bool *any, struct err *e);
 
-/* damage.c: any thread. Bytes from..to of g are no block and held so many events
- * (fd: of its file); told once, however many readers find it. */
+/* ---- damage.c ---- */
+
+/* Any thread. Bytes from..to of g are no block and held so many events (fd: of its
+ * file); told once, however many readers find it. */
 void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to,
                  uint64_t events);
 /* What may be a last block that was cut. */
@@ -280,42 +288,46 @@ void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to);
 /* The whole file goes to DAMAGED_DIR; false: it stays where it is. */
 bool damage_move(const struct segment *g, const char *path);
 
-/* reclaim.c: on the keeper's thread */
+/* ---- reclaim.c: on the keeper's thread ---- */
+
 void reclaim_stream(struct stream *st);
 void drop_warm(struct stream *st, int64_t older_than_ms);
 
-/* keeper.c */
+/* ---- keeper.c ---- */
+
 void keeper_wake(struct spool *s);
 void keeper_set_unwritable(struct spool *s, const char *why); /* its thread's, too */
 void keeper_wake_writer(struct shard *sh);
-/* sync.c: what the shard has appended since the last time; the housekeeping thread. */
-void sync_shard(struct shard *sh);
 /* The stream is a synced one, or was when somebody began to wait. */
 bool keeper_syncs(const struct shard *sh);
 bool keeper_start(struct spool *s, struct err *e);
 bool keeper_stop(struct spool *s, uint64_t until_ns);
 
-/* awaited.c: under lock */
+/* ---- sync.c ---- */
+
+/* What the shard has appended since the last time; the housekeeping thread. */
+void sync_shard(struct shard *sh);
+
+/* ---- awaited.c: under lock ---- */
+
 void marks_add(struct shard *sh, enum spool_unconfirmed how, uint64_t first,
                uint64_t end);
 void marks_free(struct shard *sh);
 void stream_count_blocked(struct stream *st);
 
-/* retention.c */
+/* Nothing before it is needed by those that are awaited. */
+uint64_t shard_awaited(const struct shard *sh);
+
+/* ---- retention.c ---- */
+
 struct hold *hold_of(struct shard *sh, struct spool_consumer *c); /* under lock */
 void consumers_wake(struct stream *st);
 /* The first sequence of the shard that c will never need; under lock. */
 uint64_t consumer_limit(const struct spool_consumer *c, const struct shard *sh);
-/* lag.c: a block with sequences first..end - 1 was read; the consumer's thread. */
-void ages_note(struct hold *h, uint64_t first, uint64_t end, int64_t wall_ms);
-/* Bytes that c has before it; under lock. */
-uint64_t consumer_lag(const struct spool_consumer *c);
 /* Whether some consumer needs g, which ends at `end`; under lock. */
 bool segment_needed(const struct segment *g, uint64_t end);
 /* Whether some consumer is leaving, so that segments may go out of their order. */
 bool stream_left(const struct stream *st);
-/* awaited.c: nothing before it is needed by those that are awaited. */
-uint64_t shard_awaited(const struct shard *sh);
 const struct hold *hold_find(const struct shard *sh,
                              const struct spool_consumer *c); /* or NULL */
 /* The one behind the last event that was committed; under lock. */
@@ -329,4 +341,10 @@ uint64_t segment_unsynced(const struct segment *g);
 uint64_t segment_end_seq(const struct segment *g);
 /* The tail up to which consumers may read g. */
 uint64_t segment_readable(const struct segment *g);
-int64_t mono_ms(void);
+
+/* ---- lag.c ---- */
+
+/* A block with sequences first..end - 1 was read; the consumer's thread. */
+void ages_note(struct hold *h, uint64_t first, uint64_t end, int64_t wall_ms);
+/* Bytes that c has before it; under lock. */
+uint64_t consumer_lag(const struct spool_consumer *c);

@@ -56,15 +56,18 @@ void spool_ready(struct spool *s);
 /* The end is near: no segment is reused or deleted any more, for consumers are about
  * to close that still need theirs. */
 void spool_rest(struct spool *s);
+uint32_t spool_epoch(const struct spool *s);
+
+/* ---- identity.c ---- */
 
 /* 16 bytes as 8-4-4-4-12 hex, NUL-terminated. */
 const char *spool_uuid(const struct spool *s);
 /* The uuid that names the events of the shards of that epoch: a spool that was copied
  * or moved has a new one since then. */
 const char *spool_uuid_of(const struct spool *s, uint32_t epoch);
-uint32_t spool_epoch(const struct spool *s);
 
-/* ---- streams (supervisor) ---- */
+/* ---- spool.c: streams (supervisor) ---- */
+
 struct spool_stream_conf {
     const char *name;   /* [a-z0-9_-]{1,64}; also a folder */
     uint64_t max_bytes; /* of its segments */
@@ -93,7 +96,8 @@ void spool_streams_used(struct spool *s, const int *ids, uint32_t n);
 /* Bytes on disk in the stream that were left by an earlier process. */
 uint64_t spool_stream_bytes(const struct spool *s, int stream);
 
-/* ---- writing (one worker) ---- */
+/* ---- writer.c: writing (one worker) ---- */
+
 enum spool_result {
     SPOOL_OK = 0,
     SPOOL_FULL,  /* no room for the stream, or no segment could be prepared in time */
@@ -157,16 +161,23 @@ void spool_writer_want(struct spool_writer *w, uint64_t seq);
  * streams with delivered set. */
 uint64_t spool_writer_delivered(const struct spool_writer *w);
 
+/* True when sequence seq will never be synced (its segment is poisoned). To be asked
+ * after spool_writer_synced and spool_writer_delivered, for those pass what is lost. */
+bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
+
+/* ---- awaited.c ---- */
+
 /* Of events first .. first + n - 1, which are delivered: those that some sink could
  * not take, or skipped. Forgotten in time: to be asked at once. */
 void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first,
                               uint64_t n, uint64_t *dead, uint64_t *skipped);
 
-/* True when sequence seq will never be synced (its segment is poisoned). To be asked
- * after spool_writer_synced and spool_writer_delivered, for those pass what is lost. */
-bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
+/* Whether a sink that the stream's events are awaited from can't be reached now. Any
+ * thread; no lock. */
+bool spool_blocked(const struct spool *s, int stream);
 
-/* ---- room ---- */
+/* ---- spool.c: room ---- */
+
 /* Reserves bytes of the stream as a body arrives; false: full, answer 503.
  * Any thread; no lock. */
 bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
@@ -174,15 +185,12 @@ bool spool_reserve(struct spool *s, int stream, uint64_t bytes) MUST_USE;
 bool spool_has_room(const struct spool *s, int stream, uint64_t bytes);
 void spool_release(struct spool *s, int stream, uint64_t bytes);
 
-/* Whether a sink that the stream's events are awaited from can't be reached now. Any
- * thread; no lock. */
-bool spool_blocked(const struct spool *s, int stream);
-
 /* Share of max_bytes in use, the fullest stream, 0..100; for /readyz. False in
  * *writable: segments can't be prepared now. */
 unsigned spool_used_percent(struct spool *s, bool *writable);
 
-/* ---- reading (one delivery thread) ---- */
+/* ---- retention.c: reading (one delivery thread) ---- */
+
 struct spool_pos {
     uint32_t epoch, worker;
     uint64_t seq; /* from 1 */
@@ -212,6 +220,8 @@ void spool_consumer_close(struct spool_consumer *c);
 void spool_consumer_apply(struct spool_consumer *c, bool skip,
                           uint64_t max_lag_bytes);
 
+/* ---- awaited.c ---- */
+
 /* Whether it can't deliver now: see spool_blocked. */
 void spool_consumer_block(struct spool_consumer *c, bool blocked);
 
@@ -220,6 +230,8 @@ void spool_consumer_block(struct spool_consumer *c, bool blocked);
 enum spool_unconfirmed { SPOOL_DEAD, SPOOL_SKIPPED, SPOOL_UNCONFIRMED };
 void spool_consumer_note(struct spool_consumer *c, struct spool_pos pos,
                          uint64_t n, enum spool_unconfirmed how);
+
+/* ---- retention.c ---- */
 
 /* Nobody waits for c any more, and it needs only what lies before its ends: shards
  * of epochs before `epoch` to their own end, those of that epoch as listed (copied),
@@ -249,6 +261,8 @@ struct spool_entry { /* as on disk */
 /* Sequences at or behind *pos that the spool had and has no more, though it has later
  * ones: from *pos, which is moved there, to before *end. False: there are none. */
 bool spool_hole(struct spool_consumer *c, struct spool_pos *pos, uint64_t *end);
+
+/* ---- cursor.c ---- */
 
 struct spool_block {
     uint64_t first;            /* sequence of events[0] */
@@ -290,6 +304,8 @@ uint64_t spool_cursor_skipping(const struct spool_cursor *cur);
 
 /* c needs nothing before seq of this shard any more (persist that first). */
 void spool_cursor_release(struct spool_cursor *cur, uint64_t seq);
+
+/* ---- lag.c ---- */
 
 /* Bytes of the stream's blocks that c has not released: within a segment by their
  * share of its events. 0 only when there are none. */

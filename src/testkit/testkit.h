@@ -61,6 +61,8 @@ struct sluice_kit_answer {
     const char *code, *field, *message; /* of the first refusal */
 };
 
+/* ---- load.c ---- */
+
 uint32_t sluice_kit_version(void);
 
 /* The declarations of this file. */
@@ -76,11 +78,25 @@ void sluice_kit_free(struct sluice_kit *k);
 uint32_t sluice_kit_ok(const struct sluice_kit *k);        /* 0: it is bad */
 const char *sluice_kit_report(const struct sluice_kit *k); /* why, or notes */
 
+/* The value of a counter or gauge; 0: there is none with so many labels. */
+uint32_t sluice_kit_metric(struct sluice_kit *k, const char *name,
+                           const struct sluice_kit_text *labels, uint32_t n,
+                           double *value);
+
+/* RFC 3339 text to milliseconds; 0: it is none. */
+uint32_t sluice_kit_moment(struct sluice_kit_text text, double *ms);
+
+/* ---- describe.c ---- */
+
 /* The plan as JSON; only of a good one, as all below. */
 const char *sluice_kit_plan(struct sluice_kit *k);
 
+/* ---- ask.c ---- */
+
 void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
                     struct sluice_kit_answer *out);
+
+/* ---- sink.c ---- */
 
 /* What the breaker of the sink says to these counts; 1: it opens. */
 uint32_t sluice_kit_trip(struct sluice_kit *k, uint32_t sink, uint32_t requests,
@@ -99,13 +115,5 @@ void sluice_kit_message(struct sluice_kit *k, uint32_t sink,
                         struct sluice_kit_text event,
                         struct sluice_kit_text *topic,
                         struct sluice_kit_text *key);
-
-/* The value of a counter or gauge; 0: there is none with so many labels. */
-uint32_t sluice_kit_metric(struct sluice_kit *k, const char *name,
-                           const struct sluice_kit_text *labels, uint32_t n,
-                           double *value);
-
-/* RFC 3339 text to milliseconds; 0: it is none. */
-uint32_t sluice_kit_moment(struct sluice_kit_text text, double *ms);
 
 #pragma GCC visibility pop

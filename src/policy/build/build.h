@@ -119,16 +119,19 @@ static inline const struct pair_plan *pairs(struct build *b, const char *key,
     return list;
 }
 
-/* kafka.c */
+/* ---- kafka.c ---- */
+
 void build_kafka(struct build *b, struct sink_plan *s);
 
-/* http.c: a sink over HTTP, and what any sink has of it. */
+/* ---- http.c: a sink over HTTP, and what any sink has of it ---- */
+
 void build_breaker(struct build *b, struct breaker_plan *p);
 void build_hedge(struct build *b, struct hedge_plan *h);
 void build_clickhouse(struct build *b, struct sink_plan *s);
 void build_tables(struct build *b); /* the schemas that feed them; at the end */
 void build_http(struct build *b, struct sink_plan *s);
 
-/* routes.c: the description's schemas and routes. */
+/* ---- routes.c: the description's schemas and routes ---- */
+
 void build_schemas(struct build *b);
 void build_routes(struct build *b);

@@ -56,6 +56,12 @@ struct sluice_value {
     double num;
 };
 
+/* The unescaped text of slot i. */
+int sluice_text(struct sluice_context *c, struct sluice_event *ev, uint32_t i,
+                struct sluice_value *out);
+
+/* ---- path.c ---- */
+
 /* 1 and the value at a path, edits included; 0: there is none, or no such path; -2:
  * the time is over. A string's text lives until the next request. */
 int sluice_find(struct sluice_context *c, struct sluice_event *ev,
@@ -66,9 +72,7 @@ int sluice_find(struct sluice_context *c, struct sluice_event *ev,
 int sluice_edited(struct sluice_context *c, struct sluice_event *ev,
                   const char *path, size_t n);
 
-/* The unescaped text of slot i. */
-int sluice_text(struct sluice_context *c, struct sluice_event *ev, uint32_t i,
-                struct sluice_value *out);
+/* ---- ffi.c ---- */
 
 /* Why an event was not changed; 0: it was. */
 enum ffi_refusal {
@@ -93,13 +97,6 @@ int sluice_set_json(struct sluice_context *c, struct sluice_event *ev,
 int sluice_remove(struct sluice_context *c, struct sluice_event *ev,
                   const char *key, size_t n);
 
-/* 1: Lua was refused memory in this request. */
-int sluice_starved(const struct sluice_context *c);
-
-/* Work of n bytes or steps that is not counted elsewhere, before it is done; 0: the
- * time is over, and it must not be. */
-int sluice_spend(struct sluice_context *c, double n);
-
 /* Verdicts. */
 void sluice_reject(struct sluice_context *c, struct sluice_event *ev,
                    const char *code, size_t n, const char *message,
@@ -120,5 +117,14 @@ void sluice_request_part(struct sluice_context *c, int part,
  * lives until the next call. */
 int sluice_request_named(struct sluice_context *c, int part, const char *name,
                          size_t n, struct sluice_value *out);
+
+/* ---- policy/run/deadline.c ---- */
+
+/* 1: Lua was refused memory in this request. */
+int sluice_starved(const struct sluice_context *c);
+
+/* Work of n bytes or steps that is not counted elsewhere, before it is done; 0: the
+ * time is over, and it must not be. */
+int sluice_spend(struct sluice_context *c, double n);
 
 #pragma GCC visibility pop

@@ -19,17 +19,18 @@ struct sluice_row {
 
 enum { SLUICE_TEXT_MAX = 65536 }; /* bytes of scratch */
 
+/* ---- path.c ---- */
+
 /* The value at a path (decode/path.h), edits included: 1 found, 0 there is none, -1
  * no such path can be, -2 the time is over. */
 int sluice_get(struct sluice_context *c, struct sluice_event *ev,
                const char *path, size_t n, struct sluice_value *out);
 
+/* ---- text.c ---- */
+
 void sluice_trim(const char *p, size_t n, struct sluice_value *out);
 int sluice_starts(const char *p, size_t n, const char *with, size_t k);
 int sluice_ends(const char *p, size_t n, const char *with, size_t k);
-/* Where what begins in the text, from `from`; -1: nowhere, -2: the time is over. */
-int32_t sluice_index(struct sluice_context *c, const char *p, size_t n,
-                     const char *what, size_t k, size_t from);
 /* The part between separators, from 1; 0: there are not so many. k > 0. */
 int sluice_part(const char *p, size_t n, const char *separator, size_t k,
                 double which, struct sluice_value *out);
@@ -48,6 +49,14 @@ int sluice_base64_decode(struct sluice_context *c, const char *p, size_t n,
 int sluice_base64_encode(struct sluice_context *c, const char *p, size_t n,
                          struct sluice_value *out);
 
+/* ---- plain.c ---- */
+
+/* Where what begins in the text, from `from`; -1: nowhere, -2: the time is over. */
+int32_t sluice_index(struct sluice_context *c, const char *p, size_t n,
+                     const char *what, size_t k, size_t from);
+
+/* ---- digest.c ---- */
+
 /* Scratch: 64 hex digits; 0: the library failed. */
 int sluice_sha256(struct sluice_context *c, const char *p, size_t n,
                   struct sluice_value *out);
@@ -55,6 +64,8 @@ int sluice_hmac(struct sluice_context *c, const char *key, size_t k,
                 const char *p, size_t n, struct sluice_value *out);
 /* Takes as long whether equal or not; lengths are no secret. */
 int sluice_equal(const char *a, size_t n, const char *b, size_t k);
+
+/* ---- tools.c ---- */
 
 /* A whole number below 2^53, the same in every process. */
 double sluice_hash(const char *p, size_t n);
@@ -68,6 +79,8 @@ int sluice_iso8601(struct sluice_context *c, double ms,
                    struct sluice_value *out);
 /* out->num: ms since 1970; 0: no RFC 3339 text. */
 int sluice_parse_time(const char *p, size_t n, struct sluice_value *out);
+
+/* ---- policy/run/counters.c ---- */
 
 /* Counters, gauges and limits, by their places in the plan. Without effect while
  * the policy is loaded. */
@@ -83,12 +96,15 @@ void sluice_set(struct sluice_context *c, int32_t metric, int32_t series,
 /* 0: taken; else the milliseconds until there are so many tokens. */
 double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
                    size_t n, double tokens);
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev,
+                    double wait_ms);
+
+/* ---- policy/load/files.c ---- */
+
 /* Tables of lookup files. -1: no such key. */
 int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key,
                    size_t n);
 void sluice_cell(struct sluice_context *c, int32_t table, int32_t row,
                  int32_t column, struct sluice_value *out);
-void sluice_limited(struct sluice_context *c, struct sluice_event *ev,
-                    double wait_ms);
 
 #pragma GCC visibility pop

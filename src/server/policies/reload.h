@@ -46,7 +46,8 @@ void reload_change(struct reload *r, changer_fn *run, changer_fn *done);
 /* The same for a generation that nothing comes of. */
 void reload_refuse(struct reload *r, enum reload_result result, const char *why);
 
-/* activation.c: its policy and its states are there. */
+/* ---- activation.c: its policy and its states are there ---- */
+
 void takeover_apply(struct reload *r);
 /* The trial under way ends: its policy goes, or goes live. */
 void takeover_drop(struct reload *r);

@@ -71,14 +71,6 @@ void archive_move(struct archive *a, const char *dir);
 /* How long ago the file in hand was begun; 0: there is none. */
 int64_t archive_age_ms(const struct archive *a);
 
-/* A FILE or SEAL record of this stream. */
-void archive_replay(struct archive *a, const struct record *r,
-                    sink_settle_fn *settle, void *arg);
-
-/* After the last record: brings the folder in line, settles what is there. */
-bool archive_recover(struct archive *a, sink_settle_fn *settle, void *arg,
-                     struct err *e) MUST_USE;
-
 /* Appends a frame with b's events. False and *e: nothing of it counts; may be
  * tried again. */
 bool archive_append(struct archive *a, enum compress how, struct str frame,
@@ -92,13 +84,25 @@ bool archive_seal(struct archive *a, struct journal *j,
 /* What a new journal must say of it. */
 void archive_emit(struct archive *a, struct journal_draft *draft);
 
-/* ---- between archive.c, copy.c, recover.c and names.c ---- */
+/* ---- recover.c ---- */
+
+/* A FILE or SEAL record of this stream. */
+void archive_replay(struct archive *a, const struct record *r,
+                    sink_settle_fn *settle, void *arg);
+
+/* After the last record: brings the folder in line, settles what is there. */
+bool archive_recover(struct archive *a, sink_settle_fn *settle, void *arg,
+                     struct err *e) MUST_USE;
+
+/* ---- archive.c: for copy.c, recover.c and names.c ---- */
 
 void archive_note_step(struct archive *a, uint64_t length,
                        const struct batch_range *ranges, uint32_t n);
 void archive_forget_steps(struct archive *a, uint32_t from);
 /* Nothing is in hand any more; its name and length are those of the last file. */
 void archive_end_file(struct archive *a);
+
+/* ---- names.c ---- */
 
 /* ARCHIVE_PATH_BYTES each. */
 void archive_paths(const struct archive *a, char *part, char *final);
@@ -113,6 +117,8 @@ void archive_look_around(struct archive *a);
 /* Gives part the name final, which no other file has. */
 bool archive_rename(const char *part, const char *final,
                     struct err *e) MUST_USE;
+
+/* ---- copy.c ---- */
 
 /* A new file of that path as a->fd. */
 bool archive_open_part(struct archive *a, const char *path,

@@ -113,14 +113,14 @@ struct sink {
     struct stats_histogram *time;
 };
 
-/* http.c */
 /* What every request has in common. */
 struct transfer_request remote_request(const struct sink *s);
 int64_t remote_now_ms(const struct sink *s);
 void sink_slower(struct sink *s);
 void sink_took(struct sink *s, uint64_t ns);
 
-/* endpoint.c */
+/* ---- endpoint.c ---- */
+
 void endpoint_ask(struct endpoint *p);               /* unless that is under way */
 struct endpoint *endpoint_new(struct sink *s, const char *url);
 void endpoint_free(struct endpoint *p);              /* nothing is under way */
@@ -136,13 +136,18 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
 void endpoint_wait(struct endpoint *p, int64_t ms);
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
                    uint64_t ns);
-/* clickhouse.c: the URL of a query that only reads, and the bytes it needs. */
+
+/* ---- clickhouse/clickhouse.c ---- */
+
+/* The URL of a query that only reads, and the bytes it needs. */
 size_t clickhouse_query_room(const struct endpoint *p, const char *sql);
 void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
                       size_t max);
 
-/* body.c */
+/* ---- body.c ---- */
+
 struct insert;
+
 struct body *body_new(void);
 void body_free(struct body *b);
 /* Fills i->body with the compressed rows of part first, n. False: the library

@@ -105,7 +105,8 @@ struct sink {
     uint64_t n_copies;         /* as the last one counts */
 };
 
-/* cluster.c */
+/* ---- cluster.c ---- */
+
 int64_t kafka_now_ms(void);
 /* The producer that plan wants for c, or NULL: the present one will do, or brokers is
  * NULL. False and *e: an option is not one. */
@@ -130,6 +131,9 @@ void cluster_done(struct cluster *c, struct cargo_try *t);
 void cluster_overdue(struct cluster *c, struct cargo_try *t);
 void cluster_show(struct cluster *c);
 
+/* ---- message.c ---- */
+
+/* Hands message i of c to a producer; copy: its bytes, too. */
 /* The events of message i of c. */
 static inline uint32_t message_first(const struct cargo *c, uint32_t i)
 {
@@ -139,7 +143,6 @@ static inline uint32_t message_first(const struct cargo *c, uint32_t i)
     return i < c->n ? c->starts[i] : c->batch->n;
 }
 
-/* message.c: hands message i of c to a producer; copy: its bytes, too. */
 rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t i,
                                  bool copy);
 /* The cargo and the message that a report speaks of. */
@@ -149,7 +152,9 @@ struct cargo *message_of(struct sink *s, const rd_kafka_message_t *m,
  * until the next call. */
 struct str message_own_topic(struct cargo *c, uint32_t i);
 
-/* verdict.c: all that was sent of c has an end. */
+/* ---- verdict.c ---- */
+
+/* All that was sent of c has an end. */
 void cargo_settle(struct cargo *c);
 void cargo_tell_taken(struct cargo *c);
 void cargo_park(struct cargo *c, int64_t after_ms); /* the pump gets it back */
@@ -157,8 +162,10 @@ void cargo_park(struct cargo *c, int64_t after_ms); /* the pump gets it back */
 void cargo_split(struct cargo *c);
 void cargo_reserve(struct cargo *c, uint32_t n); /* room for n messages */
 
-/* isolated.c: message i was refused for its topic: APART, REFUSED, or 0 when the topic is
- * the plan's own. */
+/* ---- isolated.c ---- */
+
+/* Message i was refused for its topic: APART, REFUSED, or 0 when the topic is the
+ * plan's own. */
 unsigned char apart_refused(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err);
 void apart_taken(struct sink *s, const rd_kafka_message_t *m);
 bool apart_is_topic_error(rd_kafka_resp_err_t err);
@@ -166,7 +173,8 @@ void apart_wait(struct cargo *c); /* what is left of c */
 void apart_init(struct sink *s);
 void apart_fini(struct sink *s);
 
-/* in_flight.c */
+/* ---- in_flight.c ---- */
+
 void cargo_init(struct sink *s);
 void cargo_fini(struct sink *s);
 void cargo_look(struct sink *s); /* soon, at clusters and at what waits */
@@ -174,6 +182,7 @@ void cargo_take(struct sink *s, struct batch *b);
 void cargo_forget(struct sink *s, struct batch *b); /* its reports mean nothing */
 bool cargo_send(struct cargo *c); /* what has no state; false: the breaker is open */
 void cargo_report(struct cluster *from, const rd_kafka_message_t *m);
+
 /* Batches by what they wait for: see kafka_window. */
 struct cargo_counts {
     uint32_t live, late, apart, free;
@@ -181,7 +190,8 @@ struct cargo_counts {
 struct cargo_counts cargo_count(const struct sink *s);
 /* What is taken of late batches is told: each second. */
 void cargo_tell_late(struct sink *s);
-/* cluster_overdue for the tries that wait since before then; how many wait. */
+
 /* Whether a try waits since before then. */
 bool cargo_waits(const struct cluster *c, uint64_t since_ns);
+/* cluster_overdue for the tries that wait since before then; how many wait. */
 uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns);

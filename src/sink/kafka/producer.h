@@ -83,16 +83,6 @@ struct producer {
 struct producer *producer_new(const struct producer_conf *conf,
                               struct err *e) MUST_USE;
 
-/* refusal.c: a line of librdkafka's, on any thread; and, with its statistics, what is
- * wrong now, in out: "": nothing that is known. Returns out. */
-void refusal_take(struct producer *p, const char *facility, const char *text);
-const char *producer_refusal(struct producer *p, const char *stats, char *out, size_t max);
-
-/* partition.c: the plan's partitioner; NULL: librdkafka's. A message's opaque pointer
- * must have its bytes in its lower 32 bits. */
-rd_kafka_topic_conf_t *partition_conf(struct producer *p);
-void partition_reported(struct producer *p, const rd_kafka_message_t *m);
-
 /* name is a valid one. NULL: it has as many as it may have, which the plan's own topic
  * is not counted for. */
 rd_kafka_topic_t *producer_topic(struct producer *p, struct str name);
@@ -107,3 +97,17 @@ void producer_flush(struct producer *p);
 
 /* Drops what is queued and in flight, after its reports. Never waits for a broker. */
 void producer_free(struct producer *p);
+
+/* ---- refusal.c ---- */
+
+/* A line of librdkafka's, on any thread; and, with its statistics, what is
+ * wrong now, in out: "": nothing that is known. Returns out. */
+void refusal_take(struct producer *p, const char *facility, const char *text);
+const char *producer_refusal(struct producer *p, const char *stats, char *out, size_t max);
+
+/* ---- partition.c ---- */
+
+/* The plan's partitioner; NULL: librdkafka's. A message's opaque pointer
+ * must have its bytes in its lower 32 bits. */
+rd_kafka_topic_conf_t *partition_conf(struct producer *p);
+void partition_reported(struct producer *p, const rd_kafka_message_t *m);
