@@ -23,6 +23,12 @@ local function sorted_keys(t)
   return keys
 end
 
+-- Of an option's text, as the end of an error: neither a capital nor a full stop.
+local function first_sentence(help)
+  local text = help:match("^(.-)%.%s") or help:gsub("%.$", "")
+  return text:sub(1, 1):lower() .. text:sub(2)
+end
+
 ---Checks table t against options; returns the normalized values.
 function Loader:options(s, path, t, options)
   local out, names = {}, sorted_keys(options)
@@ -43,7 +49,7 @@ function Loader:options(s, path, t, options)
     elseif v == nil then
       if spec.required then
         self:problem(s, path, "value", ("needs %s: %s"):format(key,
-          spec.help:sub(1, 1):lower() .. spec.help:sub(2)))
+          first_sentence(spec.help)))
       elseif spec.type == "options" and not spec.optional then
         out[key] = self:options(s, extend(path, key), {}, spec.options)
       else

@@ -1,11 +1,11 @@
 ---@meta sluice
 -- The words of a policy for editors (LuaCATS); made by `sluice reference --meta`.
 
----The second listener: metrics, health, status, reload.
+---The listener for operators: metrics, health, status, reload.
 ---@class sluice.admin
----@field listen? string Where operators and scrapers connect. (default: 127.0.0.1:9100)
+---@field listen? string Address for operators and Prometheus. By default only this machine can connect: the listener has no password. --admin of sluice run replaces it. A change needs a restart. (default: 127.0.0.1:9100)
 
----The second listener: metrics, health, status, reload.
+---The listener for operators: metrics, health, status, reload.
 ---@param options sluice.admin
 function admin(options) end
 
@@ -21,33 +21,33 @@ function admin(options) end
 ---@param options sluice.canary
 function canary(options) end
 
----What is written to standard error.
+---The log on standard error. A reload changes both options.
 ---@class sluice.log
----@field format? "text"|"json" key=value lines, or a JSON object a line. (default: text)
----@field level? "debug"|"info"|"warn"|"error" The least that is. (default: info)
+---@field format? "text"|"json" Form of a log line: "text" writes key=value pairs, "json" one JSON object. (default: text)
+---@field level? "debug"|"info"|"warn"|"error" Lowest level that sluice logs. (default: info)
 
----What is written to standard error.
+---The log on standard error. A reload changes both options.
 ---@param options sluice.log
 function log(options) end
 
----The HTTP side.
+---The listener for clients and the limits of their requests.
 ---@class sluice.server
----@field body_timeout? string For each further 16 KiB of a body; then 408. Also the longest time in which a client reads nothing of its answers; then its connection closes. (default: 30s)
----@field drain? string Most time to finish after SIGTERM. (default: 10s)
----@field drain_delay? string How long /readyz says no before connections are refused. (default: 0s)
----@field header_timeout? string For a request's headers; then 408. (default: 10s)
----@field idle_timeout? string Between requests; then the connection closes. (default: 75s)
----@field listen? string Where clients connect. (default: 0.0.0.0:8080)
----@field max_body? string Largest body, after inflating; larger ones get 413. (default: 4MiB)
----@field max_connections? integer Connections of one worker; further ones get 503, as those that would leave less than a quarter of the descriptors. (default: 10000)
----@field max_connections_per_address? integer Connections of one worker from one address (IPv6: from one /64); further ones get 503. Default: 0, no limit, because a load balancer or NAT is one address. (default: 0)
----@field max_depth? integer Deepest nesting of an event; deeper ones get 413. (default: 64)
----@field max_events? integer Most events of a body; more get 413. (default: 10000)
----@field max_headers? string Bytes of a request's line and headers; more get 431. (default: 16KiB)
----@field share_port? boolean Another server may listen on the same port and get a share of its connections. Default: false, and a server whose port is taken ends with exit code 3. Set it in both when one server takes over from another without a pause. (default: false)
----@field workers? "auto"|integer Worker threads, each with its own loop; "auto": one a core. (default: auto)
+---@field body_timeout? string How long each 16 KiB of a body may take to arrive. After that sluice answers 408. It also closes a connection whose client reads nothing of its answers for this time. (default: 30s)
+---@field drain? string How long requests in hand and sinks may take to finish after SIGTERM or SIGINT, counted from the end of drain_delay. A second signal ends the wait. (default: 10s)
+---@field drain_delay? string How long sluice still serves clients after SIGTERM or SIGINT while /readyz answers 503, so that a load balancer notices. By default sluice stops accepting connections immediately. (default: 0s)
+---@field header_timeout? string How long the headers of a request may take to arrive. After that sluice answers 408. It closes a new connection that has sent nothing. (default: 10s)
+---@field idle_timeout? string How long a connection may stay idle between two requests. After that sluice closes it. Keep it above the idle timeout of a proxy in front of sluice. (default: 75s)
+---@field listen? string Address on which sluice accepts clients. By default all IPv4 addresses, port 8080; "*:8080" adds IPv6. --listen of sluice run replaces it. A change needs a restart. (default: 0.0.0.0:8080)
+---@field max_body? string Largest request body, also after decompression. A larger one gets 413. (default: 4MiB)
+---@field max_connections? integer Highest number of connections of one worker. A further connection gets 503, also when three quarters of the process's file descriptors are in use. (default: 10000)
+---@field max_connections_per_address? integer Highest number of connections of one worker from one address (IPv6: from one /64 network). A further connection gets 503. By default 0, no limit, because a load balancer or NAT has one address for many clients. (default: 0)
+---@field max_depth? integer Deepest nesting of objects and arrays in an event; the event itself is level 1. A deeper event gets 413; in a batch, sluice refuses that event alone if it finds the event's end. (default: 64)
+---@field max_events? integer Highest number of events in one request. A request with more gets 413. (default: 10000)
+---@field max_headers? string Largest head of a request: its URL and headers. A larger one gets 431. (default: 16KiB)
+---@field share_port? boolean Lets another server listen on the same port; the kernel divides the connections. By default a server whose port is taken ends with exit code 3. Set it in both servers when one replaces the other without a pause. (default: false)
+---@field workers? "auto"|integer Number of worker threads, each with its own event loop. "auto" starts one for each CPU core that the process may use. A change needs a restart. (default: auto)
 
----The HTTP side.
+---The listener for clients and the limits of their requests.
 ---@param options sluice.server
 function server(options) end
 
@@ -61,13 +61,13 @@ function server(options) end
 ---@param options sluice.shadow
 function shadow(options) end
 
----The queue on disk.
+---The queue on disk that every accepted event passes.
 ---@class sluice.spool
----@field dir? string Folder; relative ones lie below the data directory. (default: spool)
----@field max_bytes? string Most bytes on disk, over all streams; the default grows with many workers. (default: 10GiB)
----@field segment? string Size of one file of it, at least 4 × server.max_body (the default grows with it); made smaller where many workers and streams share max_bytes. (default: 64MiB)
+---@field dir? string Directory of the spool. A relative path starts at the data directory. A change needs a restart. (default: spool)
+---@field max_bytes? string Room on disk that the streams without their own max_bytes share equally. sluice raises the default if many workers and streams need more. The max_bytes of a stream is a limit of its own and may exceed this one. (default: 10GiB)
+---@field segment? string Size of one file of the spool, at least 4 × server.max_body. sluice raises the default to that, and lowers the size so that four segments for each worker and stream fit into max_bytes. A change needs a restart. (default: 64MiB)
 
----The queue on disk.
+---The queue on disk that every accepted event passes.
 ---@param options sluice.spool
 function spool(options) end
 
@@ -268,21 +268,21 @@ function stream(name) end
 ---@return fun(options: sluice.clickhouse)
 function clickhouse(name) end
 
----A sink: files of events, each written once and whole.
+---A sink that writes events to files as lines of NDJSON; a finished file is whole and never changes.
 ---@class sluice.file
----@field compress? "none"|"gzip"|"zstd" What its frames are. (default: none)
----@field dir string Folder; relative ones lie below the data directory.
+---@field compress? "none"|"gzip"|"zstd" Compression of the files; their names end in .gz or .zst. By default the files are plain text. (default: none)
+---@field dir string Directory for the files. A relative path starts at the data directory. Each file sink needs its own.
 ---@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
----@field linger? string Longest time an event waits for its frame to fill (1 MiB). (default: 1s)
----@field rotate? sluice.file.rotate When a file is finished.
+---@field linger? string How long an event may wait until 1 MiB of events is there to be written as one frame. A shorter time writes more and smaller frames, which compress less. (default: 1s)
+---@field rotate? sluice.file.rotate When sluice finishes a file and begins the next.
 ---@field was? string The name that it had: it goes on where that one was.
 
----When a file is finished.
+---When sluice finishes a file and begins the next.
 ---@class sluice.file.rotate
----@field age? string At this age. (default: 1h)
----@field bytes? string At this size. (default: 256MiB)
+---@field age? string Age at which sluice finishes a file, counted from its first frame. (default: 1h)
+---@field bytes? string Size on disk, after compression, at which sluice finishes a file. The file may be larger by its last frame. (default: 256MiB)
 
----A sink: files of events, each written once and whole.
+---A sink that writes events to files as lines of NDJSON; a finished file is whole and never changes.
 ---@param name string
 ---@return fun(options: sluice.file)
 function file(name) end
