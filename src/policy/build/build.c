@@ -1,5 +1,5 @@
 /* The loader's description, already checked, to a plan. */
-#include "policy/build/build.h"
+#include "policy/build/internal.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -10,54 +10,54 @@ static void build_server(struct build *b)
 {
     struct server_plan *s = &b->plan->server;
 
-    (void)open_list(b, "server");
-    s->listen = text(b, "listen").p;
-    s->workers = (uint32_t)whole(b, "workers");
-    s->max_body = whole(b, "max_body");
-    s->max_events = (uint32_t)whole(b, "max_events");
-    s->max_depth = (uint32_t)whole(b, "max_depth");
-    s->max_headers_bytes = (uint32_t)whole(b, "max_headers");
-    s->max_connections = (uint32_t)whole(b, "max_connections");
-    s->share_port = flag(b, "share_port");
+    (void)field_open(b, "server");
+    s->listen = field_text(b, "listen").p;
+    s->workers = (uint32_t)field_whole(b, "workers");
+    s->max_body = field_whole(b, "max_body");
+    s->max_events = (uint32_t)field_whole(b, "max_events");
+    s->max_depth = (uint32_t)field_whole(b, "max_depth");
+    s->max_headers_bytes = (uint32_t)field_whole(b, "max_headers");
+    s->max_connections = (uint32_t)field_whole(b, "max_connections");
+    s->share_port = field_flag(b, "share_port");
     s->max_per_address =
-        (uint32_t)whole(b, "max_connections_per_address");
-    s->header_timeout_ms = (int64_t)whole(b, "header_timeout");
-    s->body_timeout_ms = (int64_t)whole(b, "body_timeout");
-    s->idle_timeout_ms = (int64_t)whole(b, "idle_timeout");
-    s->drain_ms = (int64_t)whole(b, "drain");
-    s->drain_delay_ms = (int64_t)whole(b, "drain_delay");
+        (uint32_t)field_whole(b, "max_connections_per_address");
+    s->header_timeout_ms = (int64_t)field_whole(b, "header_timeout");
+    s->body_timeout_ms = (int64_t)field_whole(b, "body_timeout");
+    s->idle_timeout_ms = (int64_t)field_whole(b, "idle_timeout");
+    s->drain_ms = (int64_t)field_whole(b, "drain");
+    s->drain_delay_ms = (int64_t)field_whole(b, "drain_delay");
     lua_pop(b->L, 1);
-    (void)open_list(b, "admin");
-    b->plan->admin_listen = text(b, "listen").p;
+    (void)field_open(b, "admin");
+    b->plan->admin_listen = field_text(b, "listen").p;
     lua_pop(b->L, 1);
-    (void)open_list(b, "spool");
-    b->plan->spool = (struct spool_plan){.dir = text(b, "dir").p,
-                                         .segment_bytes = whole(b, "segment"),
-                                         .max_bytes = whole(b, "max_bytes")};
+    (void)field_open(b, "spool");
+    b->plan->spool = (struct spool_plan){.dir = field_text(b, "dir").p,
+                                         .segment_bytes = field_whole(b, "segment"),
+                                         .max_bytes = field_whole(b, "max_bytes")};
     lua_pop(b->L, 1);
 }
 
 static void build_batch(struct build *b, struct sink_plan *s)
 {
-    (void)open_list(b, "batch");
-    s->batch = (struct batch_plan){.target = (uint32_t)whole(b, "target"),
-                                   .min = (uint32_t)whole(b, "min"),
-                                   .max = (uint32_t)whole(b, "max"),
-                                   .max_bytes = whole(b, "max_bytes"),
-                                   .linger_ms = (int64_t)whole(b, "linger")};
-    s->adapt_latency = is(b, "adapt", "latency");
-    s->has_adapt = has(b, "adapt") && !s->adapt_latency;
+    (void)field_open(b, "batch");
+    s->batch = (struct batch_plan){.target = (uint32_t)field_whole(b, "target"),
+                                   .min = (uint32_t)field_whole(b, "min"),
+                                   .max = (uint32_t)field_whole(b, "max"),
+                                   .max_bytes = field_whole(b, "max_bytes"),
+                                   .linger_ms = (int64_t)field_whole(b, "linger")};
+    s->adapt_latency = field_is(b, "adapt", "latency");
+    s->has_adapt = field_has(b, "adapt") && !s->adapt_latency;
     lua_pop(b->L, 1);
-    (void)open_list(b, "dead");
-    s->dead_max_bytes = whole(b, "max_bytes");
-    s->dead_searches = number(b, "searches", 0);
+    (void)field_open(b, "dead");
+    s->dead_max_bytes = field_whole(b, "max_bytes");
+    s->dead_searches = field_number(b, "searches", 0);
     lua_pop(b->L, 1);
 }
 
 static enum sink_kind kind_of(struct build *b)
 {
     enum sink_kind kind = SINK_KIND_NULL;
-    bool known = plan_sink_kind(text(b, "kind"), &kind);
+    bool known = plan_sink_kind(field_text(b, "kind"), &kind);
 
     assert(known); /* the loader lets no other word pass */
     return kind;
@@ -65,10 +65,10 @@ static enum sink_kind kind_of(struct build *b)
 
 static void build_sink(struct build *b, struct sink_plan *s)
 {
-    s->name = text(b, "name").p;
+    s->name = field_text(b, "name").p;
     s->kind = kind_of(b);
-    s->from_oldest = is(b, "from", "oldest");
-    s->was = text(b, "was").p;
+    s->from_oldest = field_is(b, "from", "oldest");
+    s->was = field_text(b, "was").p;
     s->batch = (struct batch_plan){.target = 10000,
                                    .min = 10000,
                                    .max = 20000,
@@ -81,14 +81,14 @@ static void build_sink(struct build *b, struct sink_plan *s)
             .min = 1000000,
             .max = 1000000,
             .max_bytes = 1 << 20,
-            .linger_ms = (int64_t)whole(b, "linger")};
-        s->dir = text(b, "dir").p;
-        s->compress = is(b, "compress", "zstd")   ? COMPRESS_ZSTD
-                      : is(b, "compress", "gzip") ? COMPRESS_GZIP
+            .linger_ms = (int64_t)field_whole(b, "linger")};
+        s->dir = field_text(b, "dir").p;
+        s->compress = field_is(b, "compress", "zstd")   ? COMPRESS_ZSTD
+                      : field_is(b, "compress", "gzip") ? COMPRESS_GZIP
                                                   : COMPRESS_NONE;
-        (void)open_list(b, "rotate");
-        s->rotate_bytes = whole(b, "bytes");
-        s->rotate_age_ms = (int64_t)whole(b, "age");
+        (void)field_open(b, "rotate");
+        s->rotate_bytes = field_whole(b, "bytes");
+        s->rotate_age_ms = (int64_t)field_whole(b, "age");
         lua_pop(b->L, 1);
     }
     if (s->kind == SINK_KIND_CLICKHOUSE || s->kind == SINK_KIND_KAFKA ||
@@ -106,13 +106,13 @@ static void build_sink(struct build *b, struct sink_plan *s)
 
 static void build_sinks(struct build *b)
 {
-    uint32_t n = open_list(b, "sinks");
+    uint32_t n = field_open(b, "sinks");
 
     if (n > PLAN_SINKS_MAX) {
         (void)luaL_error(b->L, "more than %d sinks", PLAN_SINKS_MAX);
     }
     b->plan->n_sinks = n;
-    b->plan->sinks = take(b, n * sizeof *b->plan->sinks);
+    b->plan->sinks = build_room(b, n * sizeof *b->plan->sinks);
     for (uint32_t i = 0; i < n; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         build_sink(b, &b->plan->sinks[i]);
@@ -137,20 +137,20 @@ static const char *key_of(const struct plan *plan, const struct stream_plan *s)
 
 static void build_stream(struct build *b, struct stream_plan *s)
 {
-    s->name = text(b, "name").p;
-    s->ack = is(b, "ack", "synced")      ? ACK_SYNCED
-             : is(b, "ack", "delivered") ? ACK_DELIVERED
+    s->name = field_text(b, "name").p;
+    s->ack = field_is(b, "ack", "synced")      ? ACK_SYNCED
+             : field_is(b, "ack", "delivered") ? ACK_DELIVERED
                                          : ACK_WRITTEN;
-    s->delivered_ms = (int64_t)whole(b, "timeout");
-    s->max_bytes = whole(b, "max_bytes");
-    s->n_sinks = open_list(b, "sinks");
-    s->sinks = take(b, s->n_sinks * sizeof *s->sinks);
+    s->delivered_ms = (int64_t)field_whole(b, "timeout");
+    s->max_bytes = field_whole(b, "max_bytes");
+    s->n_sinks = field_open(b, "sinks");
+    s->sinks = build_room(b, s->n_sinks * sizeof *s->sinks);
     for (uint32_t i = 0; i < s->n_sinks; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         s->sinks[i] = (struct stream_sink){
-            .sink = (uint32_t)whole(b, "sink"),
-            .when_full = flag(b, "skip") ? FULL_SKIP : FULL_REFUSE,
-            .max_lag_bytes = whole(b, "max_lag")};
+            .sink = (uint32_t)field_whole(b, "sink"),
+            .when_full = field_flag(b, "skip") ? FULL_SKIP : FULL_REFUSE,
+            .max_lag_bytes = field_whole(b, "max_lag")};
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
@@ -160,10 +160,10 @@ static void build_stream(struct build *b, struct stream_plan *s)
 
 static void build_streams(struct build *b)
 {
-    uint32_t n = open_list(b, "streams");
+    uint32_t n = field_open(b, "streams");
 
     b->plan->n_streams = n;
-    b->plan->streams = take(b, n * sizeof *b->plan->streams);
+    b->plan->streams = build_room(b, n * sizeof *b->plan->streams);
     for (uint32_t i = 0; i < n; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         build_stream(b, &b->plan->streams[i]);
@@ -178,17 +178,17 @@ static void build_trial(struct build *b)
 
     lua_getfield(b->L, -1, "trial");
     if (lua_istable(b->L, -1)) {
-        t->kind = is(b, "kind", "canary") ? TRIAL_CANARY : TRIAL_SHADOW;
-        t->share = number(b, "share", 0);
-        t->during_ms = (int64_t)whole(b, "during");
-        t->header = text(b, "header").p;
+        t->kind = field_is(b, "kind", "canary") ? TRIAL_CANARY : TRIAL_SHADOW;
+        t->share = field_number(b, "share", 0);
+        t->during_ms = (int64_t)field_whole(b, "during");
+        t->header = field_text(b, "header").p;
         t->by = t->header != NULL             ? SHARE_BY_HEADER
-                : is(b, "by", "connection") ? SHARE_BY_CONNECTION
-                : is(b, "by", "peer")       ? SHARE_BY_PEER
+                : field_is(b, "by", "connection") ? SHARE_BY_CONNECTION
+                : field_is(b, "by", "peer")       ? SHARE_BY_PEER
                                             : SHARE_BY_REQUEST;
-        t->min_requests = whole(b, "min_requests");
-        t->has_judge = has(b, "roll_back_if");
-        t->sample = (uint32_t)whole(b, "sample");
+        t->min_requests = field_whole(b, "min_requests");
+        t->has_judge = field_has(b, "roll_back_if");
+        t->sample = (uint32_t)field_whole(b, "sample");
     }
     lua_pop(b->L, 1);
 }

@@ -1,20 +1,20 @@
 /* The plan of what outlives a generation, counters, gauges, limits, and of the
  * log. */
 #include "base/log.h"
-#include "policy/build/build.h"
+#include "policy/build/internal.h"
 
 static const char *const *texts(struct build *b, const char *key, uint32_t *n)
 {
     const char **list;
 
-    *n = open_list(b, key);
-    list = take(b, *n * sizeof *list);
+    *n = field_open(b, key);
+    list = build_room(b, *n * sizeof *list);
     for (uint32_t i = 0; i < *n; i++) {
         struct str s;
 
         lua_rawgeti(b->L, -1, (int)i + 1);
         s.p = lua_tolstring(b->L, -1, &s.n);
-        list[i] = copy(b, s).p;
+        list[i] = build_copy(b, s).p;
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
@@ -23,19 +23,19 @@ static const char *const *texts(struct build *b, const char *key, uint32_t *n)
 
 static void build_metrics(struct build *b)
 {
-    uint32_t n = open_list(b, "metrics");
+    uint32_t n = field_open(b, "metrics");
 
     b->plan->n_metrics = n;
-    b->plan->metrics = take(b, n * sizeof *b->plan->metrics);
+    b->plan->metrics = build_room(b, n * sizeof *b->plan->metrics);
     for (uint32_t i = 0; i < n; i++) {
         struct metric_plan *m = &b->plan->metrics[i];
 
         lua_rawgeti(b->L, -1, (int)i + 1);
-        m->name = text(b, "name").p;
-        m->help = text(b, "help").p;
-        m->gauge = is(b, "word", "gauge");
+        m->name = field_text(b, "name").p;
+        m->help = field_text(b, "help").p;
+        m->gauge = field_is(b, "word", "gauge");
         m->labels = texts(b, "labels", &m->n_labels);
-        m->max_series = (uint32_t)whole(b, "max_series");
+        m->max_series = (uint32_t)field_whole(b, "max_series");
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
@@ -43,17 +43,17 @@ static void build_metrics(struct build *b)
 
 static void build_limits(struct build *b)
 {
-    uint32_t n = open_list(b, "limits");
+    uint32_t n = field_open(b, "limits");
 
     b->plan->n_limits = n;
-    b->plan->limits = take(b, n * sizeof *b->plan->limits);
+    b->plan->limits = build_room(b, n * sizeof *b->plan->limits);
     for (uint32_t i = 0; i < n; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         b->plan->limits[i] =
-            (struct limit_plan){.name = text(b, "name").p,
-                                .rate = number(b, "rate", 1),
-                                .burst = (uint32_t)whole(b, "burst"),
-                                .max_keys = (uint32_t)whole(b, "max_keys")};
+            (struct limit_plan){.name = field_text(b, "name").p,
+                                .rate = field_number(b, "rate", 1),
+                                .burst = (uint32_t)field_whole(b, "burst"),
+                                .max_keys = (uint32_t)field_whole(b, "max_keys")};
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
@@ -61,19 +61,19 @@ static void build_limits(struct build *b)
 
 static void build_log(struct build *b)
 {
-    (void)open_list(b, "log");
-    b->plan->log_level = is(b, "level", "debug")   ? LOG_DEBUG
-                         : is(b, "level", "warn")  ? LOG_WARN
-                         : is(b, "level", "error") ? LOG_ERROR
+    (void)field_open(b, "log");
+    b->plan->log_level = field_is(b, "level", "debug")   ? LOG_DEBUG
+                         : field_is(b, "level", "warn")  ? LOG_WARN
+                         : field_is(b, "level", "error") ? LOG_ERROR
                                                    : LOG_INFO;
-    b->plan->log_json = is(b, "format", "json");
+    b->plan->log_json = field_is(b, "format", "json");
     lua_pop(b->L, 1);
 }
 
 /* Behind the streams, whose list it completes. */
 static void build_dedups(struct build *b)
 {
-    uint32_t n = open_list(b, "streams");
+    uint32_t n = field_open(b, "streams");
 
     for (uint32_t i = 0; i < n; i++) {
         struct stream_plan *st = &b->plan->streams[i];
@@ -81,9 +81,9 @@ static void build_dedups(struct build *b)
         lua_rawgeti(b->L, -1, (int)i + 1);
         lua_getfield(b->L, -1, "dedup");
         if (lua_istable(b->L, -1)) {
-            st->dedup_key = text(b, "key");
-            st->dedup_window_ms = (int64_t)whole(b, "window");
-            st->dedup_max_keys = (uint32_t)whole(b, "max_keys");
+            st->dedup_key = field_text(b, "key");
+            st->dedup_window_ms = (int64_t)field_whole(b, "window");
+            st->dedup_max_keys = (uint32_t)field_whole(b, "max_keys");
             b->plan->n_dedups++;
         }
         lua_pop(b->L, 2);

@@ -3,7 +3,7 @@
 #include "decode/envelope.h"
 #include "decode/quote.h"
 #include "plan/carry.h"
-#include "policy/build/build.h"
+#include "policy/build/internal.h"
 
 static enum field_type type_of(struct build *b)
 {
@@ -11,7 +11,7 @@ static enum field_type type_of(struct build *b)
         [FIELD_STR] = "str",   [FIELD_NUM] = "num",   [FIELD_INT] = "int",
         [FIELD_BOOL] = "bool", [FIELD_ENUM] = "enum", [FIELD_TIME] = "time",
         [FIELD_ANY] = "any"};
-    struct str s = text(b, "type");
+    struct str s = field_text(b, "type");
 
     for (size_t i = 0; i < N_ELEMS(names); i++) {
         if (strcmp(names[i], s.p) == 0) {
@@ -25,21 +25,21 @@ static void build_field(struct build *b, struct field *f)
 {
     struct str *list;
 
-    f->path = text(b, "path");
+    f->path = field_text(b, "path");
     f->type = type_of(b);
-    f->required = flag(b, "required");
-    f->has_min = has(b, "min");
-    f->has_max = has(b, "max");
-    f->min = number(b, "min", 0);
-    f->max = number(b, "max", 0);
-    f->max_age_ms = (int64_t)number(b, "max_age", -1);
-    f->max_skew_ms = (int64_t)number(b, "max_skew", -1);
-    f->n_values = open_list(b, "values");
-    list = take(b, f->n_values * sizeof *list);
+    f->required = field_flag(b, "required");
+    f->has_min = field_has(b, "min");
+    f->has_max = field_has(b, "max");
+    f->min = field_number(b, "min", 0);
+    f->max = field_number(b, "max", 0);
+    f->max_age_ms = (int64_t)field_number(b, "max_age", -1);
+    f->max_skew_ms = (int64_t)field_number(b, "max_skew", -1);
+    f->n_values = field_open(b, "values");
+    list = build_room(b, f->n_values * sizeof *list);
     for (uint32_t i = 0; i < f->n_values; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         list[i].p = lua_tolstring(b->L, -1, &list[i].n);
-        list[i] = copy(b, list[i]);
+        list[i] = build_copy(b, list[i]);
         lua_pop(b->L, 1);
     }
     f->values = list;
@@ -51,9 +51,9 @@ static void build_schema(struct build *b, struct schema *s)
     struct str paths[SCHEMA_FIELDS_MAX];
     struct err e;
 
-    s->name = text(b, "name").p;
-    s->n_fields = open_list(b, "fields");
-    s->fields = take(b, s->n_fields * sizeof *s->fields);
+    s->name = field_text(b, "name").p;
+    s->n_fields = field_open(b, "fields");
+    s->fields = build_room(b, s->n_fields * sizeof *s->fields);
     for (uint32_t i = 0; i < s->n_fields; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         build_field(b, &s->fields[i]);
@@ -69,11 +69,11 @@ static void build_schema(struct build *b, struct schema *s)
 
 void build_schemas(struct build *b)
 {
-    uint32_t n = open_list(b, "schemas");
+    uint32_t n = field_open(b, "schemas");
 
-    b->plan->schemas = take(b, n * sizeof(struct schema *));
+    b->plan->schemas = build_room(b, n * sizeof(struct schema *));
     for (uint32_t i = 0; i < n; i++) {
-        struct schema *s = take(b, sizeof *s);
+        struct schema *s = build_room(b, sizeof *s);
 
         lua_rawgeti(b->L, -1, (int)i + 1);
         b->plan->schemas[i] = s;
@@ -103,7 +103,7 @@ static const int16_t *key_slots(struct build *b, const struct route *r)
         if (p->streams[i].key == NULL) {
             continue;
         }
-        slots = take(b, p->n_streams * sizeof *slots);
+        slots = build_room(b, p->n_streams * sizeof *slots);
         for (uint32_t k = 0; k < p->n_streams; k++) {
             slots[k] = slot_of_key(r->schema, p->streams[k].key);
         }
@@ -116,10 +116,10 @@ static const int16_t *key_slots(struct build *b, const struct route *r)
 
 static enum request_part part_of(struct build *b)
 {
-    return is(b, "from", "path")     ? REQUEST_PARAM
-           : is(b, "from", "query")  ? REQUEST_ARG
-           : is(b, "from", "header") ? REQUEST_HEADER
-           : is(b, "from", "basic")  ? REQUEST_BASIC_USER
+    return field_is(b, "from", "path")     ? REQUEST_PARAM
+           : field_is(b, "from", "query")  ? REQUEST_ARG
+           : field_is(b, "from", "header") ? REQUEST_HEADER
+           : field_is(b, "from", "basic")  ? REQUEST_BASIC_USER
                                      : REQUEST_PEER;
 }
 
@@ -127,7 +127,7 @@ static enum request_part part_of(struct build *b)
 static void find_slots(struct build *b, const struct schema *s, struct str key,
                        struct carried *c)
 {
-    struct carry_slot *list = take(b, s->n_fields * sizeof *list);
+    struct carry_slot *list = build_room(b, s->n_fields * sizeof *list);
 
     for (int below = 0; below <= 1; below++) {
         for (uint32_t i = 0; i < s->n_fields; i++) {
@@ -157,9 +157,9 @@ static void take_over(struct build *b, struct route *r, struct str key,
         if (!str_eq(r->schema->fields[i].path, key)) {
             continue;
         }
-        own = take(b, sizeof *own);
+        own = build_room(b, sizeof *own);
         *own = *r->schema;
-        own->fields = take(b, own->n_fields * sizeof *own->fields);
+        own->fields = build_room(b, own->n_fields * sizeof *own->fields);
         memcpy(own->fields, r->schema->fields,
                own->n_fields * sizeof *own->fields);
         c->field = &r->schema->fields[i];
@@ -171,20 +171,20 @@ static void take_over(struct build *b, struct route *r, struct str key,
 
 static struct str quoted(struct build *b, struct str key)
 {
-    char *text = take(b, quote_bound(key.n));
+    char *text = build_room(b, quote_bound(key.n));
 
     return (struct str){text, quote_mended(key, text)};
 }
 
 static void build_carried(struct build *b, struct route *r, struct carried *c)
 {
-    struct str key = text(b, "key");
+    struct str key = field_text(b, "key");
 
     c->key = quoted(b, key);
-    c->name = text(b, "name");
+    c->name = field_text(b, "name");
     c->part = part_of(b);
-    c->from = is(b, "from", "envelope") ? CARRY_ENVELOPE
-              : is(b, "from", "time")   ? CARRY_TIME
+    c->from = field_is(b, "from", "envelope") ? CARRY_ENVELOPE
+              : field_is(b, "from", "time")   ? CARRY_TIME
                                         : CARRY_REQUEST;
     if (r->schema == NULL) {
         return;
@@ -198,13 +198,13 @@ static void build_carried(struct build *b, struct route *r, struct carried *c)
 
 static void build_carry(struct build *b, struct route *r)
 {
-    struct str events = text(b, "events"), paths[CARRY_MAX];
-    struct carry *carry = take(b, sizeof *carry);
+    struct str events = field_text(b, "events"), paths[CARRY_MAX];
+    struct carry *carry = build_room(b, sizeof *carry);
     struct envelope *v;
     unsigned n_paths = 0;
     struct err e;
 
-    carry->n = open_list(b, "carry");
+    carry->n = field_open(b, "carry");
     if (carry->n > CARRY_MAX) {
         (void)luaL_error(b->L, "more than %d fields", CARRY_MAX);
     }
@@ -212,7 +212,7 @@ static void build_carry(struct build *b, struct route *r)
         lua_rawgeti(b->L, -1, (int)i + 1);
         build_carried(b, r, &carry->list[i]);
         if (carry->list[i].from == CARRY_ENVELOPE) {
-            paths[n_paths++] = text(b, "path");
+            paths[n_paths++] = field_text(b, "path");
         }
         lua_pop(b->L, 1);
     }
@@ -235,29 +235,29 @@ static void build_types(struct build *b, struct route *r)
 {
     struct type_plan *list;
 
-    r->n_types = open_list(b, "types");
-    list = take(b, r->n_types * sizeof *list);
+    r->n_types = field_open(b, "types");
+    list = build_room(b, r->n_types * sizeof *list);
     for (uint32_t i = 0; i < r->n_types; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
-        list[i] = (struct type_plan){text(b, "type"), flag(b, "ndjson")};
+        list[i] = (struct type_plan){field_text(b, "type"), field_flag(b, "ndjson")};
         lua_pop(b->L, 1);
     }
     r->types = list;
     lua_pop(b->L, 1);
-    r->types_text = text(b, "types_text").p;
+    r->types_text = field_text(b, "types_text").p;
 }
 
 static void build_answer(struct build *b, struct route *r)
 {
     struct answer_plan *a;
 
-    (void)open_list(b, "answer");
+    (void)field_open(b, "answer");
     if (lua_istable(b->L, -1)) {
-        a = take(b, sizeof *a);
-        *a = (struct answer_plan){.status = (int)whole(b, "status"),
-                                  .body = text(b, "body"),
-                                  .type = text(b, "type").p,
-                                  .refused = (int)whole(b, "refused")};
+        a = build_room(b, sizeof *a);
+        *a = (struct answer_plan){.status = (int)field_whole(b, "status"),
+                                  .body = field_text(b, "body"),
+                                  .type = field_text(b, "type").p,
+                                  .refused = (int)field_whole(b, "refused")};
         r->answer = a;
     }
     lua_pop(b->L, 1);
@@ -268,14 +268,14 @@ static const char *const *origins(struct build *b, uint32_t *n)
 {
     const char **list;
 
-    *n = open_list(b, "origins");
-    list = take(b, *n * sizeof *list);
+    *n = field_open(b, "origins");
+    list = build_room(b, *n * sizeof *list);
     for (uint32_t i = 0; i < *n; i++) {
         struct str origin;
 
         lua_rawgeti(b->L, -1, (int)i + 1);
         origin.p = lua_tolstring(b->L, -1, &origin.n);
-        list[i] = copy(b, origin).p;
+        list[i] = build_copy(b, origin).p;
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
@@ -286,14 +286,14 @@ static void build_cors(struct build *b, struct route *r)
 {
     struct cors_plan *c;
 
-    (void)open_list(b, "cors");
+    (void)field_open(b, "cors");
     if (lua_istable(b->L, -1)) {
-        c = take(b, sizeof *c);
-        *c = (struct cors_plan){.any = flag(b, "any"),
-                                .credentials = flag(b, "credentials"),
-                                .headers = text(b, "headers").p,
+        c = build_room(b, sizeof *c);
+        *c = (struct cors_plan){.any = field_flag(b, "any"),
+                                .credentials = field_flag(b, "credentials"),
+                                .headers = field_text(b, "headers").p,
                                 .max_age_s =
-                                    (int64_t)whole(b, "max_age") / 1000};
+                                    (int64_t)field_whole(b, "max_age") / 1000};
         c->origins = origins(b, &c->n_origins);
         r->cors = c;
     }
@@ -304,11 +304,11 @@ static void build_webhook(struct build *b, struct route *r)
 {
     struct webhook_plan *w;
 
-    (void)open_list(b, "webhook");
+    (void)field_open(b, "webhook");
     if (lua_istable(b->L, -1)) {
-        w = take(b, sizeof *w);
-        *w = (struct webhook_plan){.any = flag(b, "any"),
-                                   .rate = (uint32_t)whole(b, "rate")};
+        w = build_room(b, sizeof *w);
+        *w = (struct webhook_plan){.any = field_flag(b, "any"),
+                                   .rate = (uint32_t)field_whole(b, "rate")};
         w->origins = origins(b, &w->n_origins);
         r->webhook = w;
     }
@@ -317,26 +317,26 @@ static void build_webhook(struct build *b, struct route *r)
 
 static void build_route(struct build *b, struct route *r, uint32_t i)
 {
-    int schema = (int)number(b, "schema", -1);
+    int schema = (int)field_number(b, "schema", -1);
 
-    r->method = text(b, "method").p;
-    r->path = text(b, "path").p;
-    r->pattern = flag(b, "pattern");
-    r->body = is(b, "body", "batch")         ? BODY_BATCH
-              : is(b, "body", "cloudevents") ? BODY_CLOUDEVENTS
+    r->method = field_text(b, "method").p;
+    r->path = field_text(b, "path").p;
+    r->pattern = field_flag(b, "pattern");
+    r->body = field_is(b, "body", "batch")         ? BODY_BATCH
+              : field_is(b, "body", "cloudevents") ? BODY_CLOUDEVENTS
                                              : BODY_EVENT;
     r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
-    r->stream = (int32_t)number(b, "stream", -1);
+    r->stream = (int32_t)field_number(b, "stream", -1);
     r->key_slots = key_slots(b, r);
-    r->partial = flag(b, "partial");
-    r->on_error = is(b, "on_error", "reject")   ? ON_ERROR_REJECT
-                  : is(b, "on_error", "accept") ? ON_ERROR_ACCEPT
+    r->partial = field_flag(b, "partial");
+    r->on_error = field_is(b, "on_error", "reject")   ? ON_ERROR_REJECT
+                  : field_is(b, "on_error", "accept") ? ON_ERROR_ACCEPT
                                                 : ON_ERROR_DEAD_LETTER;
-    r->has_on_event = has(b, "on_event");
-    r->has_on_request = has(b, "on_request");
+    r->has_on_event = field_has(b, "on_event");
+    r->has_on_request = field_has(b, "on_request");
     r->index = i;
-    r->line = (uint32_t)whole(b, "line");
-    r->file = text(b, "file").p;
+    r->line = (uint32_t)field_whole(b, "line");
+    r->file = field_text(b, "file").p;
     build_types(b, r);
     build_carry(b, r);
     build_answer(b, r);
@@ -346,10 +346,10 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
 
 void build_routes(struct build *b)
 {
-    uint32_t n = open_list(b, "routes");
+    uint32_t n = field_open(b, "routes");
 
     b->plan->n_routes = n;
-    b->plan->routes = take(b, n * sizeof *b->plan->routes);
+    b->plan->routes = build_room(b, n * sizeof *b->plan->routes);
     for (uint32_t i = 0; i < n; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
         build_route(b, &b->plan->routes[i], i);

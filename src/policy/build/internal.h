@@ -1,0 +1,50 @@
+/*
+ * internal - what the files of this room share, which make a plan of the loader's
+ * description. Nobody else includes it.
+ *
+ * Texts are copied to the plan. What goes wrong raises in Lua, under plan_build's pcall.
+ */
+#pragma once
+
+#include <lauxlib.h>
+
+#include "policy/internal.h"
+
+struct build {
+    lua_State *L;
+    struct plan *plan;
+};
+
+/* ---- field.c: of the table on top of the stack ---- */
+
+/* n bytes of zeros in the plan. */
+void *build_room(struct build *b, size_t n);
+/* A copy of s, which may be the empty one, in the plan. */
+struct str build_copy(struct build *b, struct str s);
+double field_number(struct build *b, const char *key, double none);
+uint64_t field_whole(struct build *b, const char *key);
+bool field_flag(struct build *b, const char *key);
+struct str field_text(struct build *b, const char *key);
+bool field_is(struct build *b, const char *key, const char *value);
+bool field_has(struct build *b, const char *key);
+/* Opens the table at key; its length. */
+uint32_t field_open(struct build *b, const char *key);
+/* The map at key, as the loader left it: a list of { name, value }. */
+const struct pair_plan *field_pairs(struct build *b, const char *key, uint32_t *n);
+
+/* ---- kafka.c ---- */
+
+void build_kafka(struct build *b, struct sink_plan *s);
+
+/* ---- http.c: a sink over HTTP, and what any sink has of it ---- */
+
+void build_breaker(struct build *b, struct breaker_plan *p);
+void build_hedge(struct build *b, struct hedge_plan *h);
+void build_clickhouse(struct build *b, struct sink_plan *s);
+void build_tables(struct build *b); /* the schemas that feed them; at the end */
+void build_http(struct build *b, struct sink_plan *s);
+
+/* ---- routes.c: the description's schemas and routes ---- */
+
+void build_schemas(struct build *b);
+void build_routes(struct build *b);
