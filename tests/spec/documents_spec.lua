@@ -60,6 +60,50 @@ describe("the documents", function()
     assert.same({}, missing)
   end)
 
+  it("draw six boxes of which each hands events to the next, as the layers allow", function()
+    local rooms = { ["HTTP server"] = "http", ["Lua policy"] = "policy", spool = "spool",
+      delivery = "delivery", sinks = "sink" }
+    local rules = h.read("tests/lint/layers.lua"):match "local allowed = (%b{})"
+    local allowed = assert(loadstring("return " .. rules))()
+    local first = block("README.md", ""):match "\n(│ clients [^\n]+)"
+    local boxes, arrows = {}, select(2, first:gsub("──►", ""))
+    for box in first:gsub("──►", " "):gmatch "([%a ]+)" do
+      box = box:match "^%s*(.-)%s*$"
+      if box ~= "" then boxes[#boxes + 1] = box end
+    end
+    assert.same({ "clients", "HTTP server", "Lua policy", "spool", "delivery", "sinks" }, boxes)
+    assert.equal(#boxes - 1, arrows)
+
+    -- Whether a knows b: only so can it hand events over, or fetch them.
+    local function knows(a, b)
+      for _, room in ipairs(type(allowed[a]) == "table" and allowed[a] or {}) do
+        if room == b then return true end
+      end
+    end
+    local function joined(a, b)
+      if knows(a, b) or knows(b, a) then return true end
+      for room in pairs(allowed) do
+        if knows(room, a) and knows(room, b) then return true end
+      end
+    end
+    for i = 2, #boxes do
+      local room = rooms[boxes[i]]
+      assert.is_table(allowed[room], boxes[i])
+      local before = rooms[boxes[i - 1]]
+      assert.is_true(before == nil or joined(before, room), boxes[i])
+    end
+    -- What answers the client does not wait for what delivers.
+    for _, room in ipairs { "http", "policy", "ingest" } do
+      assert.falsy(knows(room, "delivery") or knows(room, "sink"), room)
+    end
+  end)
+
+  it("name files of the source that exist", function()
+    assert.same({}, each("`(%l[%l_]*/[%w_/]+%.[ch])`", function(path)
+      return not exists(path) and not exists("src/" .. path) and path
+    end))
+  end)
+
   it("have every end-to-end test among the promises", function()
     local missing = {}
     for name in h.shell "ls tests/e2e":gmatch "[%w_]+_spec%.lua" do
