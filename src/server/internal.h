@@ -45,6 +45,7 @@ struct running_sink {
     bool retiring;             /* the policy does not have it any more */
     bool held;                 /* it can't start: paused.c */
     char was[96];              /* whose journal this reload gave it; "": its own */
+    char at[96];               /* held: whose name its journal still has; "": its own */
     bool handing;  /* its journal was wanted, and its thread has not ended yet */
     bool ending;   /* it is done with, and its thread has not ended yet */
 };
@@ -168,8 +169,10 @@ struct delivery *running_set(struct server *s, struct running_sink *r,
 void running_clear(struct server *s, struct running_sink *r); /* the place is free */
 void running_retires(struct server *s, struct running_sink *r, bool retires);
 void journal_path(const struct server *s, const char *name, char out[PATH_MAX]);
-bool move_journal(const struct server *s, const char *from, const char *to,
-                  struct err *e);
+void running_back(struct server *s, struct running_sink *r); /* to the name that it was */
+/* A sink that is not there yet. lua is taken when it succeeds. */
+bool running_start(struct server *s, const struct delivery_conf *c, struct sink_lua *lua,
+                   struct err *e) MUST_USE;
 /* The sink of c: started, altered, or with the journal of the one that it was. lua is
  * taken when it succeeds. */
 bool start_or_alter(struct server *s, const struct delivery_conf *c,

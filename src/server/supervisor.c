@@ -19,6 +19,7 @@
 #include "server/waiting.h"
 #include "server/policies/snapshots.h"
 #include "server/internal.h"
+#include "server/sinks/taken.h"
 #include "server/policies/quarantine.h"
 #include "shared/registry.h"
 #include "sink/folders.h"
@@ -210,8 +211,11 @@ static bool start(struct server *s, struct err *e)
     generation_policy(s->live, s->policy);
     s->sinks_ahead = true;
     if (!open_spool(s, plan, e) ||
-        !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
-        !sinks_restore(s, s->policy, false, e) ||
+        !streams_open(s, plan, s->stream_ids, &s->dead_stream, e)) {
+        return false;
+    }
+    taken_restore(s, plan);
+    if (!sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
         !sinks_restore(s, s->policy, true, e) ||
         !open_listeners(s, listen, e) || !make_workers(s, e) ||
@@ -219,6 +223,7 @@ static bool start(struct server *s, struct err *e)
         return false;
     }
     s->sinks_ahead = false;
+    taken_settle(s);
     watch_start(&s->watch, s);
     keep_policy(s);
     spool_ready(s->spool);

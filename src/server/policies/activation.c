@@ -11,6 +11,7 @@
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
 #include "server/policies/quarantine.h"
+#include "server/sinks/taken.h"
 
 static const double LOOK_S = 0.1;
 
@@ -120,6 +121,7 @@ static void on_live(void *arg)
     struct server *s = r->s;
 
     takeover_note(s, r->from == NULL);
+    taken_settle(s);
     sinks_retire(s);
     streams_used(s);
 }

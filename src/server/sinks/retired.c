@@ -114,7 +114,7 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
                                      "end\"", r->name);
         return false;
     }
-    journal_path(s, r->name, path);
+    journal_path(s, r->at[0] != '\0' ? r->at : r->name, path);
     if (unlink(path) != 0 && errno != ENOENT) {
         (void)err_errno(&e, errno, "%s", path);
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", r->name,
@@ -122,6 +122,7 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
     }
     if (kept_read(&kept, s->spool_dir, &e)) {
         kept_remove(&kept, r->name);
+        kept_remove(&kept, r->at);
         (void)!kept_write(&kept, s->spool_dir, NULL, &e);
     }
     running_clear(s, r);

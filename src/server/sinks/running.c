@@ -11,8 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "server/internal.h"
-
-enum { HAND_OVER_MS = 5000 };
+#include "server/sinks/taken.h"
 
 void sinks_lock(struct server *s)
 {
@@ -71,6 +70,16 @@ void running_clear(struct server *s, struct running_sink *r)
     sinks_unlock(s);
 }
 
+void running_back(struct server *s, struct running_sink *r)
+{
+    sinks_lock(s);
+    memcpy(r->at, r->name, sizeof r->at);
+    memcpy(r->name, r->was, sizeof r->name);
+    r->was[0] = '\0';
+    r->fresh = false;
+    sinks_unlock(s);
+}
+
 void running_retires(struct server *s, struct running_sink *r, bool retires)
 {
     sinks_lock(s);
@@ -85,9 +94,8 @@ void journal_path(const struct server *s, const char *name, char out[PATH_MAX])
 
 /* ---- one sink ---- */
 
-/* lua is taken when it succeeds. */
-static bool start(struct server *s, const struct delivery_conf *c,
-                  struct sink_lua *lua, struct err *e)
+bool running_start(struct server *s, const struct delivery_conf *c,
+                   struct sink_lua *lua, struct err *e)
 {
     struct running_sink *r = running_new(s, c->sink->name);
     struct delivery *d;
@@ -118,13 +126,22 @@ static bool start(struct server *s, const struct delivery_conf *c,
 }
 
 /* A held one, with the policy's settings: started, or held still, for what ails it
- * is no fault of this policy. */
+ * is no fault of this policy. Without its journal it is not even tried. */
 static bool alter_held(struct server *s, struct running_sink *r,
                        const struct delivery_conf *c, struct sink_lua *lua,
                        struct err *e)
 {
     struct err why;
 
+    if (r->handing || !taken_home(s, r, e)) {
+        if (!s->undoing) { /* it has no place for other streams */
+            return r->handing && err_set(e, "sink \"%s\": its thread does not end",
+                                         r->name);
+        }
+        sink_lua_free(lua);
+        running_retires(s, r, false);
+        return true;
+    }
     if (held_restart(s, r, c, &why)) {
         r->lua = lua;
         running_retires(s, r, false);
@@ -142,7 +159,7 @@ static bool alter(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, struct sink_lua *lua,
                   struct err *e)
 {
-    if (r->held) {
+    if (r->held || r->handing) {
         return alter_held(s, r, c, lua, e);
     }
     if (!delivery_apply(r->delivery, c, e)) {
@@ -157,76 +174,22 @@ static bool alter(struct server *s, struct running_sink *r,
     return true;
 }
 
-bool move_journal(const struct server *s, const char *from,
-                         const char *to, struct err *e)
-{
-    char a[PATH_MAX], b[PATH_MAX];
-
-    journal_path(s, from, a);
-    journal_path(s, to, b);
-    if (rename(a, b) != 0) {
-        return err_set(e, "sink \"%s\": can't take over the journal %s", to, a);
-    }
-    log_write(LOG_INFO, "sink", "sink=%s status=taken_over was=%s", to, from);
-    return true;
-}
-
-/* The journal of a sink that runs under its old name. That one's place in the spool is
- * kept until the new one has its own; when it can't be started, the old one is held
- * with its journal, and started again. */
-static bool take_over(struct server *s, struct running_sink *old,
-                      const struct delivery_conf *c, struct sink_lua *lua,
-                      struct err *e)
-{
-    struct delivery *d = old->delivery;
-    struct running_sink *r;
-    struct err why;
-    bool ok;
-
-    if (!delivery_hand_over(d, HAND_OVER_MS)) {
-        old->handing = true;
-        held_look(s);
-        return err_set(e, "sink \"%s\": its thread does not end: \"%s\" can't take over "
-                          "its journal", old->name, c->sink->name);
-    }
-    ok = move_journal(s, old->name, c->sink->name, e);
-    if (ok && !start(s, c, lua, e)) {
-        ok = false;
-        (void)move_journal(s, c->sink->name, old->name, &why);
-    }
-    if (!ok) {
-        sink_lua_free(old->lua);
-        old->lua = NULL;
-        held_note(s, old, e->text);
-        return false;
-    }
-    r = sinks_find(s, c->sink->name);
-    (void)snprintf(r->was, sizeof r->was, "%s", old->name);
-    sink_lua_free(old->lua);
-    running_clear(s, old);
-    delivery_free(d);
-    return true;
-}
-
 bool start_or_alter(struct server *s, const struct delivery_conf *c,
                            struct sink_lua *lua, struct err *e)
 {
     struct running_sink *r = sinks_find(s, c->sink->name), *old;
-    char own[PATH_MAX], was[PATH_MAX];
 
     if (r != NULL) {
         return alter(s, r, c, lua, e);
     } else if (c->sink->was != NULL) {
-        journal_path(s, c->sink->name, own);
-        journal_path(s, c->sink->was, was);
         old = sinks_find(s, c->sink->was);
         if (old != NULL) {
-            return take_over(s, old, c, lua, e);
+            return taken_over(s, old, c, lua, e);
         }
-        if (access(own, F_OK) != 0 && access(was, F_OK) == 0 &&
-            !move_journal(s, c->sink->was, c->sink->name, e)) {
+        if (!taken_there(s, c->sink->name) && taken_there(s, c->sink->was) &&
+            !taken_move(s, c->sink->was, c->sink->name, e)) {
             return false;
         }
     }
-    return start(s, c, lua, e);
+    return running_start(s, c, lua, e);
 }

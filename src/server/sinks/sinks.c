@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/sinks/taken.h"
 
 static struct delivery_conf conf_of(struct server *s, struct plan *plan,
                                     const struct sink_plan *sink,
@@ -190,6 +191,9 @@ void sinks_revive(struct server *s, struct running_sink *r)
     struct err e;
     bool ok = true;
 
+    if (!taken_home(s, r, &e)) {
+        return;
+    }
     if (r->retiring) {
         ok = sink_restore(s, r, &r->kept, &e);
     } else if (!sink_in_plan(plan, r->name)) {

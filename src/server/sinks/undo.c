@@ -1,4 +1,5 @@
 /* A policy that was refused, while its sinks were applied: the way back. */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,41 +9,32 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/sinks/taken.h"
 
-enum { HAND_OVER_MS = 5000, STOP_MS = 2000 };
-
-/* Back to the sink that it was taken over from; that one is started, or held, before
- * this place in the spool is let go. */
-static struct delivery *give_back(struct server *s, struct running_sink *r)
-{
-    struct delivery *d = r->delivery;
-    struct err e;
-
-    if (!delivery_hand_over(d, HAND_OVER_MS)) {
-        return NULL;
-    }
-    (void)move_journal(s, r->name, r->was, &e);
-    sink_lua_free(r->lua);
-    running_clear(s, r);
-    return d;
-}
+enum { STOP_MS = 2000 };
 
 /* One that hangs retires, behind this. */
 static void stop_one(struct server *s, struct running_sink *r)
 {
     struct delivery *d = r->delivery;
     struct sink_lua *lua = r->lua;
-    char path[PATH_MAX];
+    char path[PATH_MAX], name[sizeof r->name], quoted[ERR_TEXT_MAX + 16];
+    struct err e;
 
     delivery_ask_stop(d, clock_mono_ns());
     if (!delivery_halt(d, clock_mono_ns() + STOP_MS * 1000000ull)) {
         return;
     }
-    journal_path(s, r->name, path);
+    memcpy(name, r->name, sizeof name);
+    journal_path(s, name, path);
     running_clear(s, r);
     delivery_free(d);
     sink_lua_free(lua);
-    (void)unlink(path);
+    if (unlink(path) != 0 && errno != ENOENT) {
+        (void)err_errno(&e, errno, "%s", path);
+        log_write(LOG_ERROR, "sink", "sink=%s why=%s", name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
 }
 
 /* Sinks that the refused policy started go; returns how many still have a place. */
@@ -65,13 +57,14 @@ static uint32_t stop_fresh(struct server *s, const struct kept *before,
             continue;
         }
         memcpy(was, r->was, sizeof was);
-        places[n] = give_back(s, r);
-        if (places[n] == NULL) {
-            continue; /* its thread hangs: it retires, behind this */
+        places[n] = taken_back(s, r);
+        line = kept_find(before, was);
+        if (places[n] == NULL) { /* held under its old name, by that place */
+            r->kept = line != NULL ? *line : r->kept;
+            continue;
         }
         n++;
         /* One that retires: no policy starts it. */
-        line = kept_find(before, was);
         if (!sink_in_plan(policy_plan(s->policy), was)) {
             (void)snprintf(r->name, sizeof r->name, "%s", was);
             if (!sink_restore(s, r, line, &e)) {
@@ -82,6 +75,25 @@ static uint32_t stop_fresh(struct server *s, const struct kept *before,
     return n;
 }
 
+/* A journal that has not come back yet is another's as far as the disk says. */
+static bool restore_kept(struct server *s, const struct kept *before, struct err *e)
+{
+    static struct kept now, kept;
+    bool ok = kept_read(&now, s->spool_dir, e);
+
+    kept = *before;
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX && ok; i++) {
+        const struct running_sink *r = &s->sinks[i];
+        const struct kept_sink *line =
+            r->delivery != NULL && r->at[0] != '\0' ? kept_find(&now, r->at) : NULL;
+
+        if (line != NULL) {
+            (void)!kept_put(&kept, line);
+        }
+    }
+    return ok && kept_write(&kept, s->spool_dir, NULL, e);
+}
+
 /* A policy that was refused leaves no trace: what it altered is as the live one
  * has it, what it started is gone. */
 void sinks_undo(struct server *s, const struct kept *before)
@@ -90,7 +102,7 @@ void sinks_undo(struct server *s, const struct kept *before)
     struct delivery *places[SINKS_RUNNING_MAX];
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
-    bool ok = kept_write(before, s->spool_dir, NULL, &e);
+    bool ok = true;
     uint32_t n;
 
     s->undoing = true;
@@ -103,6 +115,7 @@ void sinks_undo(struct server *s, const struct kept *before)
     }
     s->undoing = false;
     sinks_retire(s);
+    ok = restore_kept(s, before, &e) && ok;
     if (!ok) {
         log_write(LOG_ERROR, "sink", "status=not_undone why=%s",
                   log_quote(quoted, sizeof quoted, e.text));

@@ -1,0 +1,183 @@
+#include "server/sinks/taken.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "server/internal.h"
+
+enum { HAND_OVER_MS = 5000 };
+
+bool taken_there(const struct server *s, const char *name)
+{
+    char path[PATH_MAX];
+
+    journal_path(s, name, path);
+    return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+bool taken_move(const struct server *s, const char *from, const char *to,
+                struct err *e)
+{
+    char a[PATH_MAX], b[PATH_MAX];
+
+    journal_path(s, from, a);
+    journal_path(s, to, b);
+    if (rename(a, b) != 0) {
+        return err_errno(e, errno, "sink \"%s\": can't take over the journal %s", to, a);
+    }
+    log_write(LOG_INFO, "sink", "sink=%s status=taken_over was=%s", to, from);
+    return true;
+}
+
+bool taken_over(struct server *s, struct running_sink *old,
+                const struct delivery_conf *c, struct sink_lua *lua,
+                struct err *e)
+{
+    struct delivery *d = old->delivery;
+    struct running_sink *r;
+    struct err why;
+    bool moved;
+
+    if (!delivery_hand_over(d, HAND_OVER_MS)) {
+        old->handing = true;
+        held_look(s);
+        return err_set(e, "sink \"%s\": its thread does not end: \"%s\" can't take over "
+                          "its journal", old->name, c->sink->name);
+    }
+    moved = taken_home(s, old, e) && taken_move(s, old->name, c->sink->name, e);
+    if (!moved || !running_start(s, c, lua, e)) {
+        sink_lua_free(old->lua);
+        old->lua = NULL;
+        if (moved) {
+            (void)snprintf(old->at, sizeof old->at, "%s", c->sink->name);
+        }
+        held_note(s, old, e->text);
+        (void)!taken_home(s, old, &why);
+        return false;
+    }
+    r = sinks_find(s, c->sink->name);
+    (void)snprintf(r->was, sizeof r->was, "%s", old->name);
+    sink_lua_free(old->lua);
+    running_clear(s, old);
+    delivery_free(d);
+    return true;
+}
+
+struct delivery *taken_back(struct server *s, struct running_sink *r)
+{
+    struct delivery *d = r->delivery;
+    bool ended = delivery_hand_over(d, HAND_OVER_MS);
+    struct err why;
+
+    running_back(s, r);
+    if (!ended) {
+        r->handing = true;
+        held_look(s);
+        return NULL;
+    }
+    sink_lua_free(r->lua);
+    r->lua = NULL;
+    if (!taken_home(s, r, &why)) {
+        return NULL;
+    }
+    running_clear(s, r);
+    return d;
+}
+
+bool taken_home(struct server *s, struct running_sink *r, struct err *e)
+{
+    static struct kept kept;
+    struct err why;
+
+    if (r->at[0] == '\0') {
+        return true;
+    }
+    if (!taken_move(s, r->at, r->name, e)) {
+        held_note(s, r, e->text);
+        return false;
+    }
+    if (!s->applying && kept_read(&kept, s->spool_dir, &why)) {
+        kept_remove(&kept, r->at);
+        (void)!kept_write(&kept, s->spool_dir, NULL, &why);
+    }
+    r->at[0] = '\0';
+    return true;
+}
+
+void taken_settle(struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    static struct kept kept;
+    char quoted[ERR_TEXT_MAX + 16];
+    bool any = false;
+    struct err e;
+
+    if (!kept_read(&kept, s->spool_dir, &e)) {
+        return; /* told when it is wanted */
+    }
+    for (uint32_t k = 0; k < plan->n_sinks; k++) {
+        const char *was = plan->sinks[k].was;
+
+        if (was != NULL && kept_find(&kept, was) != NULL && !sink_in_plan(plan, was) &&
+            sinks_find(s, was) == NULL && !taken_there(s, was)) {
+            kept_remove(&kept, was);
+            any = true;
+        }
+    }
+    if (any && !kept_write(&kept, s->spool_dir, NULL, &e)) {
+        log_write(LOG_WARN, "sink", "status=not_noted why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
+/* Whether the policy that the sink of line had took over name's journal. */
+static bool took(const struct server *s, const struct kept_sink *line, const char *name)
+{
+    struct err e;
+    struct policy *p = kept_load(s->spool_dir, line->hash, &e);
+    bool is = false;
+
+    for (uint32_t k = 0; p != NULL && k < policy_plan(p)->n_sinks; k++) {
+        const struct sink_plan *sink = &policy_plan(p)->sinks[k];
+
+        is |= sink->was != NULL && strcmp(sink->was, name) == 0 &&
+              strcmp(sink->name, line->name) == 0;
+    }
+    policy_unref(p);
+    return is;
+}
+
+void taken_restore(struct server *s, const struct plan *plan)
+{
+    static struct kept kept;
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!kept_read(&kept, s->spool_dir, &e)) {
+        return; /* sinks_restore says so */
+    }
+    for (uint32_t k = 0; k < plan->n_sinks; k++) {
+        const char *name = plan->sinks[k].name;
+
+        if (kept_find(&kept, name) == NULL || taken_there(s, name)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < kept.n; i++) {
+            const struct kept_sink *l = &kept.list[i];
+
+            if (!sink_in_plan(plan, l->name) && taken_there(s, l->name) &&
+                took(s, l, name)) {
+                if (!taken_move(s, l->name, name, &e)) {
+                    log_write(LOG_ERROR, "sink", "sink=%s why=%s", name,
+                              log_quote(quoted, sizeof quoted, e.text));
+                }
+                break;
+            }
+        }
+    }
+}

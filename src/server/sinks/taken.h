@@ -1,0 +1,53 @@
+/*
+ * taken - a sink's journal that another sink takes over, and the way back. The changer's
+ * thread, and the supervisor before that starts.
+ *
+ *   KEPT has both names ─► the old one's thread ends ─► rename ─► the new one starts
+ *     │                                                   │           │ live
+ *     │ refused, or the process ended                     │           KEPT has the new one
+ *     └─► the journal is the old one's again  ◄───────────┘
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+
+struct delivery;
+struct delivery_conf;
+struct err;
+struct plan;
+struct running_sink;
+struct server;
+struct sink_lua;
+
+/* Whether the sink has a journal; true also when the disk does not say. */
+bool taken_there(const struct server *s, const char *name);
+
+/* The journal of from is to's. */
+bool taken_move(const struct server *s, const char *from, const char *to,
+                struct err *e) MUST_USE;
+
+/* The journal of a sink that runs under its old name goes to the sink of c, which is
+ * started. That one's place in the spool is kept until the new one has its own; when it
+ * can't be started, the old one is held with its journal, and started again. lua is taken
+ * when it succeeds. */
+bool taken_over(struct server *s, struct running_sink *old,
+                const struct delivery_conf *c, struct sink_lua *lua,
+                struct err *e) MUST_USE;
+
+/* Of a refused policy: r's journal goes back to the sink that it was taken from; that one
+ * is started, or held, before the place in the spool that is returned is let go. NULL: r
+ * has its old name, and is held with what it has until its journal can come back. */
+struct delivery *taken_back(struct server *s, struct running_sink *r) MUST_USE;
+
+/* Of one whose thread has ended: its journal has its name. False and *e: not yet, and it
+ * is held. */
+bool taken_home(struct server *s, struct running_sink *r, struct err *e) MUST_USE;
+
+/* The policy is live: the names that its sinks had mean nothing any more. */
+void taken_settle(struct server *s);
+
+/* At the start: a journal that another policy has taken, and never went live, comes
+ * back to the sink of plan that it was taken from. */
+void taken_restore(struct server *s, const struct plan *plan);
