@@ -14,6 +14,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/read.h"
 #include "base/text.h"
 #include "decode/quote.h"
 
@@ -84,7 +85,7 @@ static bool make_mark(const struct dead *d, uint64_t length,
     char tail[MARK_TAIL];
     size_t n = length < sizeof tail ? (size_t)length : sizeof tail;
     struct stat st;
-    ssize_t got = pread(d->fd, tail, n, (off_t)(length - n));
+    ssize_t got = read_at(d->fd, tail, n, length - n);
 
     if (got < 0 || fstat(d->fd, &st) != 0) {
         return err_errno(e, errno, "%s: read", d->path);
@@ -123,6 +124,7 @@ static bool only_letters(const struct dead *d, const char *p, size_t n)
 static bool cut_unknown(struct dead *d, uint64_t length, struct err *e)
 {
     size_t n = (size_t)(d->length - length);
+    ssize_t got;
     char *p;
     bool cut;
 
@@ -130,8 +132,12 @@ static bool cut_unknown(struct dead *d, uint64_t length, struct err *e)
         return true; /* more than one attempt puts */
     }
     p = mem_alloc(n + 1);
-    cut = pread(d->fd, p, n, (off_t)length) == (ssize_t)n && only_letters(d, p, n);
+    got = read_at(d->fd, p, n, length);
+    cut = got == (ssize_t)n && only_letters(d, p, n);
     free(p);
+    if (got < 0) {
+        return err_errno(e, errno, "%s: read", d->path);
+    }
     if (!cut) {
         return true;
     }

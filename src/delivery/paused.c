@@ -15,6 +15,9 @@ void delivery_hold_why(struct delivery *d, const char *why)
     (void)snprintf(d->status.why, sizeof d->status.why, "%s", why);
     (void)pthread_mutex_unlock(&d->lock);
     stats_set(d->holding, 1);
+    if (d->over) {
+        pump_show(d); /* what waits for it, that may be more by now */
+    }
 }
 
 static void on_wake_held(void *arg)
@@ -121,7 +124,6 @@ struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
         return NULL;
     }
     delivery_hold_why(d, why);
-    pump_show(d);
     return d;
 }
 

@@ -28,11 +28,29 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/siphash.h"
+#include "base/write.h"
 #include "spool/internal.h"
 
 enum { TEXT_MAX = 8192, TRIES = 6 };
 
 /* ---- small files ---- */
+
+/* A signal is no reason to end. */
+static bool write_synced(int fd, const char *text, size_t n)
+{
+    int rc = -1;
+
+    if (!write_at(fd, text, n, 0)) {
+        return false;
+    }
+    for (int i = 0; i < WRITE_INTERRUPTED_MAX && rc != 0; i++) {
+        rc = fsync(fd);
+        if (rc != 0 && errno != EINTR) {
+            break;
+        }
+    }
+    return rc == 0;
+}
 
 /* A disk without room may still let the bytes be changed that a file has: they lie in
  * one sector. */
@@ -44,8 +62,7 @@ static bool overwrite(const char *path, const char *text, size_t n, struct err *
     if (fd < 0) {
         return err_errno(e, errno, "%s", path);
     }
-    ok = (pwrite(fd, text, n, 0) == (ssize_t)n && fsync(fd) == 0) ||
-         err_errno(e, errno, "%s", path);
+    ok = write_synced(fd, text, n) || err_errno(e, errno, "%s", path);
     (void)close(fd);
     return ok;
 }
@@ -66,8 +83,7 @@ static bool write_small(const char *dir, const char *name, const char *text,
     if (fd < 0) {
         rc = errno;
     } else {
-        errno = ENOSPC; /* should write take a part only */
-        rc = write(fd, text, n) == (ssize_t)n && fsync(fd) == 0 ? 0 : errno;
+        rc = write_synced(fd, text, n) ? 0 : errno;
         (void)close(fd);
     }
     if (rc == ENOSPC || rc == EDQUOT) {

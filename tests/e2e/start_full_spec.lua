@@ -71,6 +71,16 @@ describe("a start without room on the disk", function()
     end)
   end
 
+  it("is not ended by a signal that comes into a call", function()
+    f = faults.new(dir .. "/data")
+    f:rules("on=write do=EINTR path=/spool/EPOCH times=2\n"
+      .. "on=sync do=EINTR path=/spool/EPOCH times=2\n"
+      .. "on=write do=short path=/spool/UUID times=1")
+    s = h.server { dir = dir, wrap = f:wrap() }
+    assert.is_true(f:made() > 3)
+    assert.equal(0, s:stop())
+  end)
+
   it("ends when it is told to", function()
     f = faults.new(dir .. "/data")
     f:rules("on=write do=ENOSPC path=/spool/")

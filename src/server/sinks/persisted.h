@@ -6,7 +6,8 @@
  *   spool/sinks/HASH.policy    a policy's files; passwords only if they stand there,
  *                              for what env() gives is asked for anew
  *
- * The supervisor. A line may outlive its sink's journal: it means nothing then.
+ * The supervisor. A line of a sink that is in the policy, without its journal,
+ * says that the journal was lost (sinks.c) or taken (taken.h).
  */
 #pragma once
 
