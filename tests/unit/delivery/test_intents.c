@@ -106,11 +106,39 @@ static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
     assert_int_equal(3, n);
 }
 
+/* What is left of it says nothing of the table: rows of it passed, or were bad. */
+static void a_batch_that_was_taken_in_part_is_proven(void **state)
+{
+    static const struct batch_range planned[2] = {{1, 0, 5, 10}, {1, 1, 40, 4}};
+    static const struct batch_range settled[] = {
+        {1, 0, 1, 4},  /* before it: none of it */
+        {1, 0, 1, 5},  /* its first event */
+        {1, 0, 14, 1}, /* one from the end of a range */
+        {1, 1, 42, 1}, /* one from the middle */
+        {1, 1, 44, 1}  /* behind it: none of it */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof settled / sizeof *settled; i++) {
+        struct outlet o = {.name = "events"};
+
+        outlet_plan(&o, 7, STR("db.t"), planned, 2);
+        (void)cursors_settle(&o.cursors, &settled[i]);
+        outlet_replayed(&o);
+        assert_non_null(o.plans);
+        assert_int_equal(i != 0 && i != 4, o.plans->proven);
+        free(o.plans);
+        free(o.spans);
+        cursors_fini(&o.cursors);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_part_sent_alone_is_a_plan_of_its_own),
         cmocka_unit_test(a_plan_outlives_the_journal_it_stood_in),
+        cmocka_unit_test(a_batch_that_was_taken_in_part_is_proven),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,27 @@ static void does_not_believe_a_part_of_it(void **state)
     assert_false(progress_read(path, &q, &e));
 }
 
+static void believes_no_more_than_there_is(void **state)
+{
+    struct progress p = {.id = 3, .done = 12, .end = 12, .n = PROGRESS_LETTERS}, q;
+    struct err e;
+
+    (void)state;
+    assert_true(progress_write(path, &p, &e));
+    assert_true(progress_read(path, &q, &e));
+    p.done = 13; /* behind the end */
+    assert_true(progress_write(path, &p, &e));
+    assert_false(progress_read(path, &q, &e));
+    p.done = 12;
+    p.n = PROGRESS_LETTERS + 1;
+    assert_true(progress_write(path, &p, &e));
+    assert_false(progress_read(path, &q, &e));
+    p.n = 0;
+    p.id = 0;
+    assert_true(progress_write(path, &p, &e));
+    assert_false(progress_read(path, &q, &e));
+}
+
 static int set_up(void **state)
 {
     int fd;
@@ -91,6 +112,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_what_was_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(does_not_believe_a_part_of_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(believes_no_more_than_there_is, set_up,
                                         tear_down),
     };
 

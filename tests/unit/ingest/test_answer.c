@@ -100,6 +100,24 @@ static void hostile_messages_stay_valid_json(void **state)
     free(text);
 }
 
+/* error_at is one more than the offset, for 0 says that there is none. */
+static void an_event_that_is_no_json_names_the_byte(void **state)
+{
+    struct event list[2] = {
+        {.index = 0, .fate = EVENT_REJECT, .code = "invalid_json", .error_at = 1},
+        {.index = 1, .fate = EVENT_REJECT, .code = "invalid_json", .error_at = 38}};
+    struct outcome o = {.status = 422, .rejected = 2};
+    char *text = events(list, 2, &o);
+
+    (void)state;
+    assert_string_equal(
+        "{\"status\":\"rejected\",\"accepted\":0,\"rejected\":2,\"errors\":["
+        "{\"index\":0,\"code\":\"invalid_json\",\"offset\":0,\"retry\":false},"
+        "{\"index\":1,\"code\":\"invalid_json\",\"offset\":37,\"retry\":false}]}",
+        text);
+    free(text);
+}
+
 static void an_error_names_offset_limit_and_detail(void **state)
 {
     char text[512];
@@ -143,6 +161,7 @@ int main(void)
         cmocka_unit_test(rejected_events_are_listed_with_their_index),
         cmocka_unit_test(more_than_a_hundred_errors_are_cut),
         cmocka_unit_test(hostile_messages_stay_valid_json),
+        cmocka_unit_test(an_event_that_is_no_json_names_the_byte),
         cmocka_unit_test(an_error_names_offset_limit_and_detail),
         cmocka_unit_test(a_long_detail_is_cut_and_still_json),
     };

@@ -120,6 +120,21 @@ static void a_time_is_whole_milliseconds_and_never_seconds(void **state)
     assert_string_equal(code_of(&f, "1763900000"), "too_old");
 }
 
+static void a_time_may_be_as_old_and_as_early_as_its_bounds(void **state)
+{
+    struct field f = {.type = FIELD_TIME, .max_age_ms = 1000, .max_skew_ms = 500};
+
+    (void)state;
+    assert_string_equal(code_of(&f, "1763899999000"), "");
+    assert_string_equal(code_of(&f, "1763899998999"), "too_old");
+    assert_string_equal(code_of(&f, "1763900000500"), "");
+    assert_string_equal(code_of(&f, "1763900000501"), "in_future");
+    f.max_age_ms = f.max_skew_ms = 0; /* now or never, which is not "any time" */
+    assert_string_equal(code_of(&f, "1763900000000"), "");
+    assert_string_equal(code_of(&f, "1763899999999"), "too_old");
+    assert_string_equal(code_of(&f, "1763900000001"), "in_future");
+}
+
 /* Of every length, for texts of eight bytes and more are read in words. */
 static void a_digit_counts_at_every_place(void **state)
 {
@@ -269,6 +284,7 @@ int main(void)
         cmocka_unit_test(texts_may_be_as_long_and_as_short_as_their_bounds),
         cmocka_unit_test(an_int_is_what_an_int64_column_reads),
         cmocka_unit_test(a_time_is_whole_milliseconds_and_never_seconds),
+        cmocka_unit_test(a_time_may_be_as_old_and_as_early_as_its_bounds),
         cmocka_unit_test(a_digit_counts_at_every_place),
         cmocka_unit_test(a_character_of_two_bytes_counts_once_at_every_place),
         cmocka_unit_test(an_enum_has_its_value_however_it_is_escaped),
