@@ -142,11 +142,34 @@ static void a_table_stays_while_its_words_do(void **state)
     hub_unref(h);
 }
 
+/* A counter that goes back is a restart to Prometheus. */
+static void what_a_table_has_refused_is_counted_when_it_is_gone(void **state)
+{
+    const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
+    const struct buckets_conf other = {.rate = 2, .burst = 1, .max_keys = 10};
+    struct hub *h = published;
+    struct buckets *b = hub_buckets(h, "counted", &conf), *next;
+    static char text[65536];
+
+    (void)state;
+    assert_int_equal(buckets_take(b, STR("k"), 1, 1000), 0);
+    assert_true(buckets_take(b, STR("k"), 1, 1000) > 0);
+    assert_true(buckets_take(b, STR("k"), 1, 1000) > 0);
+    buckets_unref(b);
+    next = hub_buckets(h, "counted", &other); /* and the other one goes */
+    assert_int_equal(buckets_take(next, STR("k"), 1, 1000), 0);
+    assert_true(buckets_take(next, STR("k"), 1, 1000) > 0);
+    stats_write(collect, text);
+    assert_non_null(strstr(text, "sluice_limit_refused_total{limit=\"counted\"} 3\n"));
+    buckets_unref(next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_metric_is_one_for_all_generations),
         cmocka_unit_test(a_table_stays_while_its_words_do),
+        cmocka_unit_test(what_a_table_has_refused_is_counted_when_it_is_gone),
         cmocka_unit_test(a_metric_that_never_went_live_is_forgotten),
         cmocka_unit_test(tables_of_two_generations_stand_beside_each_other),
     };
