@@ -6,8 +6,8 @@
 #   sh tests/mutate.sh --table LOG...          counts the lines of runs, room by room
 #
 # A mutant is a patch in tests/mutants. The tests run in this order until one fails: unit
-# programs of the mutant's room, the specs that the mutant names with "Spec:", all other
-# unit programs, and the specs of "tests/run.sh quick". -n ends after the first two, which
+# programs of the mutant's room, the specs that the mutant names with "Spec: FILE", all
+# other unit programs, and the specs of "tests/run.sh quick". -n ends after the first two, which
 # are the nearest ones. SLUICE_MUTANT_SECONDS (300) bounds each test; a mutant that hangs
 # is dead. Ends with 1 when a mutant does not apply, does not compile, or survives.
 # Sources come from the folder as it is, also what is not committed.
@@ -138,7 +138,6 @@ units_in() { # folder of tests/unit: names of its programs
 # Those of the room, or of the next one above that has any.
 units_near() { # room
   near=$1
-  [ "$near" = lua ] && near=policy
   while [ -n "$near" ] && [ "$near" != . ]; do
     units_in "$near" | grep . && return
     near=$(dirname "$near")
