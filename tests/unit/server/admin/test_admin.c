@@ -1,0 +1,164 @@
+/* What the second listener answers before a policy or a sink comes into it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "server/internal.h"
+#include "spool/internal.h"
+
+enum { FOR_EVER_S = 20 };
+
+static struct server server;
+static struct spool spool;
+static struct stream stream;
+static struct shard shard;
+static char answer[4096];
+
+static void on_answer(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)w;
+    (void)events;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)w;
+    (void)events;
+    fail_msg("no answer");
+}
+
+/* The status; what follows the head is in answer. */
+static int ask(const char *line, const char *header)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char request[512];
+    ssize_t n;
+    ev_timer late;
+    ev_io io;
+
+    assert_true(fd >= 0);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    to.sin_port = htons((uint16_t)atoi(strrchr(server.admin_addr, ':') + 1));
+    assert_int_equal(0, connect(fd, (struct sockaddr *)&to, sizeof to));
+    n = snprintf(request, sizeof request,
+                 "%s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n%s\r\n", line, header);
+    assert_int_equal(n, send(fd, request, (size_t)n, MSG_NOSIGNAL));
+    ev_io_init(&io, on_answer, fd, EV_READ);
+    ev_io_start(server.loop, &io);
+    ev_timer_init(&late, on_late, FOR_EVER_S, 0.);
+    ev_timer_start(server.loop, &late);
+    (void)ev_run(server.loop, 0);
+    ev_io_stop(server.loop, &io);
+    ev_timer_stop(server.loop, &late);
+    n = recv(fd, answer, sizeof answer - 1, 0);
+    assert_true(n > 12);
+    answer[n] = '\0';
+    (void)close(fd);
+    return atoi(answer + strlen("HTTP/1.1 "));
+}
+
+static int set_up(void **state)
+{
+    struct err e;
+
+    (void)state;
+    memset(&spool, 0, sizeof spool);
+    memset(&stream, 0, sizeof stream);
+    memset(&shard, 0, sizeof shard);
+    spool.conf.segment_bytes = 1;
+    spool.conf.n_workers = 1;
+    atomic_store(&stream.live[0], &shard);
+    atomic_store(&stream.max_bytes, 1000);
+    spool.streams[0] = &stream;
+    atomic_store(&spool.n_streams, 1);
+    server = (struct server){.loop = ev_loop_new(EVFLAG_AUTO), .spool = &spool};
+    server.conf.admin = "127.0.0.1:0";
+    return !admin_start(&server, &e);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    http_server_free(server.admin);
+    (void)close(server.admin_fd);
+    ev_loop_destroy(server.loop);
+    return 0;
+}
+
+static void a_page_may_read_but_change_nothing(void **state)
+{
+    static const char origin[] = "Origin: https://page.example\r\n";
+    static const char *const changes[] = {
+        "POST /reload", "POST /reload?rollback", "POST /sinks/a/drop",
+        "POST /sinks/a/breaker?open", "POST /sinks/a/replay", "DELETE /sinks/a/replay"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        assert_int_equal(403, ask(changes[i], origin));
+        assert_non_null(strstr(answer, "\"code\":\"origin\""));
+        assert_int_equal(403, ask(changes[i], "oRiGiN: null\r\n"));
+    }
+    assert_int_equal(200, ask("GET /healthz", origin));
+    assert_int_equal(400, ask("POST /reload?sideways", "")); /* of no page */
+}
+
+static void it_is_ready_while_events_can_be_stored(void **state)
+{
+    (void)state;
+    assert_int_equal(200, ask("GET /readyz", ""));
+    atomic_store(&stream.used, 890);
+    assert_int_equal(200, ask("GET /readyz", ""));
+    atomic_store(&stream.used, 900);
+    assert_int_equal(503, ask("GET /readyz", ""));
+    assert_non_null(strstr(answer, "the spool is nearly full"));
+    /* What the worker's segment can take is no sign of a disk that works. */
+    atomic_store(&shard.left, 1000);
+    atomic_store(&spool.unwritable, true);
+    assert_int_equal(503, ask("GET /readyz", ""));
+    assert_non_null(strstr(answer, "the spool can't be written"));
+    atomic_store(&spool.unwritable, false);
+    server.draining = true;
+    assert_int_equal(503, ask("GET /readyz", ""));
+    assert_non_null(strstr(answer, "draining"));
+    assert_int_equal(200, ask("GET /healthz", ""));
+}
+
+static void another_method_or_path_is_told_what_there_is(void **state)
+{
+    (void)state;
+    assert_int_equal(405, ask("GET /reload", ""));
+    assert_non_null(strstr(answer, "\r\nAllow: POST\r\n"));
+    assert_int_equal(405, ask("POST /metrics", ""));
+    assert_non_null(strstr(answer, "\r\nAllow: GET\r\n"));
+    assert_int_equal(405, ask("GET /sinks/a/drop", ""));
+    assert_int_equal(405, ask("PUT /sinks/a/replay", ""));
+    assert_int_equal(404, ask("GET /sinks//drop", ""));
+    assert_int_equal(404, ask("GET /", ""));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_page_may_read_but_change_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(it_is_ready_while_events_can_be_stored, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(another_method_or_path_is_told_what_there_is,
+                                        set_up, tear_down)};
+
+    return cmocka_run_group_tests_name("admin", tests, NULL, NULL);
+}
