@@ -199,71 +199,71 @@ function route(name) end
 ---@return fun(options: sluice.stream)
 function stream(name) end
 
----A sink: a ClickHouse table, by HTTP inserts.
+---A sink that inserts events into a ClickHouse table over HTTP.
 ---@class sluice.clickhouse
----@field batch? sluice.clickhouse.batch When a batch goes.
----@field breaker? sluice.clickhouse.breaker When an endpoint is left alone.
----@field check? boolean Compare the table with columns and schemas before the first insert. (default: true)
----@field columns? table<string, string|number|boolean> column = path; "@event" is the whole event. Default: events as they are.
----@field compression? "auto"|"gzip"|"zstd" Of bodies; auto: zstd, in the way that the server knows. (default: auto)
+---@field batch? sluice.clickhouse.batch When sluice sends a batch, and how large it is. A batch that has its target takes along what else waits, up to max.
+---@field breaker? sluice.clickhouse.breaker When sluice stops sending to an endpoint that fails, and when it tries it again.
+---@field check? boolean Whether sluice compares the table with columns and the schemas before the first insert. If they do not fit, the sink pauses. (default: true)
+---@field columns? table<string, string|number|boolean> Columns to fill, as column = path of the event; "@event" is the whole event as text. By default each key of the event fills the column of its name.
+---@field compression? "auto"|"gzip"|"zstd" Compression of request bodies. "auto" is zstd in the form that the server's version reads. (default: auto)
 ---@field dead? sluice.clickhouse.dead Dead letters of this sink.
----@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
----@field hedge? sluice.clickhouse.hedge A second try elsewhere, while the first still runs.
----@field max_in_flight? integer Most inserts at once; fewer while the server is slow or fails. (default: 8)
----@field password? string Sent as X-ClickHouse-Key; say env "NAME".
----@field pool? sluice.clickhouse.pool Connections.
----@field proxy? string Proxy for all requests. Default: none; http_proxy and ALL_PROXY in the environment are ignored.
----@field settings? table<string, string|number|boolean> Settings added to each insert.
----@field table string database.table.
----@field timeout? string Of an insert. (default: 30s)
----@field tls? sluice.clickhouse.tls Of https urls.
----@field urls string[] Endpoints; with more than one: replicas of one table.
----@field user? string Sent as X-ClickHouse-User.
----@field was? string The name that it had: it goes on where that one was.
+---@field from? "now"|"oldest" Where a sink that is new to a stream begins: "now" with the events after the load, "oldest" with all events that the spool still has. (default: now)
+---@field hedge? sluice.clickhouse.hedge A second insert of a late batch at the next url, while the first still runs. It needs at least two urls.
+---@field max_in_flight? integer Highest number of inserts that run at the same time. sluice runs fewer while the server is slow or fails. (default: 8)
+---@field password? string Password of the user, sent as X-ClickHouse-Key. Write env "NAME" to keep it out of the policy.
+---@field pool? sluice.clickhouse.pool Connections of this sink.
+---@field proxy? string HTTP proxy for all requests. By default none; sluice ignores http_proxy and ALL_PROXY in the environment.
+---@field settings? table<string, string|number|boolean> ClickHouse settings that sluice adds to each insert, as name = value.
+---@field table string Table for the events, as "database.table".
+---@field timeout? string How long one insert may take, from connecting to the end of the answer. After that sluice sends the batch again. (default: 30s)
+---@field tls? sluice.clickhouse.tls TLS of https urls.
+---@field urls string[] Addresses of the ClickHouse servers. Several must be replicas of one table.
+---@field user? string ClickHouse user, sent as X-ClickHouse-User. By default the server's default user.
+---@field was? string Earlier name of this sink. The sink goes on where that one was.
 
----When a batch goes.
+---When sluice sends a batch, and how large it is. A batch that has its target takes along what else waits, up to max.
 ---@class sluice.clickhouse.batch
----@field adapt? "latency"|(fun(stats: sluice.stats): integer?) "latency", or function(stats): the target from now on.
----@field linger? string Longest wait of an event, however few there are. (default: 1s)
----@field max? integer Most events. (default: 100000)
----@field max_bytes? string Bytes that make it go. (default: 8MiB)
----@field min? integer Events that are enough while nothing waits and nothing is in flight. (default: 1000)
----@field target? integer Events that make it go. (default: 10000)
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" raises it while a backlog waits and lowers it otherwise; function(stats) returns the new target. By default the target stays.
+---@field linger? string How long the first event of a batch may wait for more events. A longer time makes larger batches and later delivery. (default: 1s)
+---@field max? integer Highest number of events in a batch. (default: 100000)
+---@field max_bytes? string Size at which sluice sends a batch, before compression. A larger event is a batch of its own. (default: 8MiB)
+---@field min? integer Number of events at which sluice sends a batch before linger ends, if nothing else waits and no batch is in flight. (default: 1000)
+---@field target? integer Number of events at which sluice sends a batch; from min to max. (default: 10000)
 
----When an endpoint is left alone.
+---When sluice stops sending to an endpoint that fails, and when it tries it again.
 ---@class sluice.clickhouse.breaker
----@field interval? string Closed: how long its counts last. (default: 10s)
----@field max_requests? integer Requests let through half-open; as many successes close it. (default: 3)
----@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts): true opens it; default: 3 requests and 60 % failures.
----@field slow? string A call that takes longer counts as slow. (default: 10s)
----@field timeout? string Open: until it is tried again. (default: 30s)
+---@field interval? string How long a closed breaker counts successes and failures before it starts again from zero. (default: 10s)
+---@field max_requests? integer Number of requests that a half-open breaker lets through. If as many succeed, it closes; if one fails, it opens. (default: 3)
+---@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts), called after each failure; true opens the breaker. By default it opens after at least 3 requests with at least 60 % failures.
+---@field slow? string A request that takes longer counts as slow. Only ready_to_trip looks at counts.slow; the default rule does not. (default: 10s)
+---@field timeout? string How long a breaker stays open before it becomes half-open. (default: 30s)
 
 ---Dead letters of this sink.
 ---@class sluice.clickhouse.dead
----@field max_bytes? string Then the sink holds. (default: 1GiB)
----@field searches? integer Extra inserts a minute that find the bad rows of refused batches. When they are spent, the batch waits and later batches go on. (default: 600)
+---@field max_bytes? string Size of the dead-letter file beyond which the sink pauses instead of adding more. It goes on when the file is moved away or made smaller. (default: 1GiB)
+---@field searches? integer Highest number of extra inserts a minute that search a refused batch for its bad rows. When they are used up, the batch waits and later batches go on. (default: 600)
 
----A second try elsewhere, while the first still runs.
+---A second insert of a late batch at the next url, while the first still runs. It needs at least two urls.
 ---@class sluice.clickhouse.hedge
----@field after? string A duration, or "p95" of the inserts.
----@field max_ratio? number Most share of inserts that are tried twice. (default: 0.05)
----@field may_duplicate? boolean Also where the server can't tell a copy. (default: false)
+---@field after? string How long an insert may run before sluice sends the second one. "p95" is the 95th percentile of the recent inserts, once 20 are known. Without it sluice does not hedge.
+---@field max_ratio? number Highest share of inserts that sluice sends twice. (default: 0.05)
+---@field may_duplicate? boolean Allows hedging also where the table does not recognise a copy, so that rows may be there twice. By default sluice hedges only where it does. (default: false)
 
----Connections.
+---Connections of this sink.
 ---@class sluice.clickhouse.pool
----@field max_idle? integer Most connections kept without a request. (default: 50)
----@field max_idle_time? string Longest idle one that is used again. (default: 30s)
----@field max_lifetime? string Oldest connection that is used again. (default: 10m)
----@field max_open? integer Most connections; further requests wait in order. (default: 300)
+---@field max_idle? integer Highest number of idle connections that sluice keeps open. (default: 50)
+---@field max_idle_time? string How long a connection may be idle and still be used again, in whole seconds. Keep it below the idle timeout of the server. (default: 30s)
+---@field max_lifetime? string Age at which sluice stops using a connection, in whole seconds. (default: 10m)
+---@field max_open? integer Highest number of connections. Further requests wait in order. (default: 300)
 
----Of https urls.
+---TLS of https urls.
 ---@class sluice.clickhouse.tls
----@field ca? string File of the authorities.
----@field cert? string PEM file of a client certificate; a reload reads it again.
----@field key? string PEM file of its key. Default: in cert.
----@field verify? boolean Check the name. (default: true)
+---@field ca? string PEM file of the trusted certificate authorities. By default those of the system.
+---@field cert? string PEM file of a client certificate. A reload reads it again. By default sluice sends no certificate.
+---@field key? string PEM file of the client certificate's key. By default the key is in the file cert.
+---@field verify? boolean Whether sluice checks the server's certificate and host name. With false anyone on the network can read the events. (default: true)
 
----A sink: a ClickHouse table, by HTTP inserts.
+---A sink that inserts events into a ClickHouse table over HTTP.
 ---@param name string
 ---@return fun(options: sluice.clickhouse)
 function clickhouse(name) end
@@ -272,10 +272,10 @@ function clickhouse(name) end
 ---@class sluice.file
 ---@field compress? "none"|"gzip"|"zstd" Compression of the files; their names end in .gz or .zst. By default the files are plain text. (default: none)
 ---@field dir string Directory for the files. A relative path starts at the data directory. Each file sink needs its own.
----@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
+---@field from? "now"|"oldest" Where a sink that is new to a stream begins: "now" with the events after the load, "oldest" with all events that the spool still has. (default: now)
 ---@field linger? string How long an event may wait until 1 MiB of events is there to be written as one frame. A shorter time writes more and smaller frames, which compress less. (default: 1s)
 ---@field rotate? sluice.file.rotate When sluice finishes a file and begins the next.
----@field was? string The name that it had: it goes on where that one was.
+---@field was? string Earlier name of this sink. The sink goes on where that one was.
 
 ---When sluice finishes a file and begins the next.
 ---@class sluice.file.rotate
@@ -287,128 +287,128 @@ function clickhouse(name) end
 ---@return fun(options: sluice.file)
 function file(name) end
 
----A sink: any HTTP endpoint, a batch a request.
+---A sink that sends each batch as one request to any HTTP endpoint.
 ---@class sluice.http
----@field batch? sluice.http.batch When a batch goes.
----@field breaker? sluice.http.breaker When an endpoint is left alone.
----@field compression? "none"|"gzip"|"zstd" Content-Encoding of bodies. (default: none)
----@field content_type? string Default: application/x-ndjson, or application/json.
+---@field batch? sluice.http.batch When sluice sends a batch, and how large it is.
+---@field breaker? sluice.http.breaker When sluice stops sending to an endpoint that fails, and when it tries it again.
+---@field compression? "none"|"gzip"|"zstd" Compression of request bodies, named in Content-Encoding. (default: none)
+---@field content_type? string Content-Type of the requests. By default application/x-ndjson, or application/json with format = "json_array".
 ---@field dead? sluice.http.dead Dead letters of this sink.
----@field format? "ndjson"|"json_array" A line an event, or one array of them. (default: ndjson)
----@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
----@field headers? table<string, string> name = value, with each request; secrets: env "NAME".
----@field id_header? string Has the batch's id, the same when it is sent again; "": not sent. (default: Idempotency-Key)
----@field max_in_flight? integer Most requests at once; fewer while the server is slow or fails. (default: 4)
----@field method? "POST"|"PUT"|"PATCH" Of its requests. (default: POST)
----@field pool? sluice.http.pool Connections.
----@field proxy? string Proxy for all requests. Default: none; http_proxy and ALL_PROXY in the environment are ignored.
----@field taken? integer[] Statuses that count as taken besides 2xx: { 409 }. A 409 to a batch that is sent again counts in any case, unless id_header is "".
----@field timeout? string Of a request. (default: 30s)
----@field tls? sluice.http.tls Of https urls.
----@field url string|string[] Where to; or a list of them, which take turns.
----@field was? string The name that it had: it goes on where that one was.
+---@field format? "ndjson"|"json_array" Form of a body: "ndjson" has one event on each line, "json_array" is one array of events. (default: ndjson)
+---@field from? "now"|"oldest" Where a sink that is new to a stream begins: "now" with the events after the load, "oldest" with all events that the spool still has. (default: now)
+---@field headers? table<string, string> Headers of each request, as name = value. Write env "NAME" for a secret.
+---@field id_header? string Header that has the batch's id, which stays the same when sluice sends the batch again. "" sends none. (default: Idempotency-Key)
+---@field max_in_flight? integer Highest number of requests that run at the same time. sluice runs fewer while the server is slow or fails. (default: 4)
+---@field method? "POST"|"PUT"|"PATCH" Method of the requests. (default: POST)
+---@field pool? sluice.http.pool Connections of this sink.
+---@field proxy? string HTTP proxy for all requests. By default none; sluice ignores http_proxy and ALL_PROXY in the environment.
+---@field taken? integer[] Statuses that count as success besides 2xx, from 300 to 599: { 409 }. A 409 to a batch that is sent again counts in any case, unless id_header is "".
+---@field timeout? string How long one request may take, from connecting to the end of the answer. After that sluice sends the batch again. (default: 30s)
+---@field tls? sluice.http.tls TLS of https urls.
+---@field url string|string[] Address of the endpoint, or a list of addresses that take turns.
+---@field was? string Earlier name of this sink. The sink goes on where that one was.
 
----When a batch goes.
+---When sluice sends a batch, and how large it is.
 ---@class sluice.http.batch
----@field adapt? "latency"|(fun(stats: sluice.stats): integer?) "latency", or function(stats): the target from now on.
----@field linger? string Longest wait of an event, however few there are. (default: 1s)
----@field max? integer Most events. (default: 1000)
----@field max_bytes? string Bytes that make it go. (default: 1MiB)
----@field min? integer Events that are enough while nothing waits and nothing is in flight. (default: 1)
----@field target? integer Events that make it go. (default: 500)
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" raises it while a backlog waits and lowers it otherwise; function(stats) returns the new target. By default the target stays.
+---@field linger? string How long the first event of a batch may wait for more events. A longer time makes larger batches and later delivery. (default: 1s)
+---@field max? integer Highest number of events in a batch. (default: 1000)
+---@field max_bytes? string Size at which sluice sends a batch, before compression. A larger event is a batch of its own. (default: 1MiB)
+---@field min? integer Number of events at which sluice sends a batch before linger ends, if nothing else waits and no batch is in flight. (default: 1)
+---@field target? integer Number of events at which sluice sends a batch; from min to max. (default: 500)
 
----When an endpoint is left alone.
+---When sluice stops sending to an endpoint that fails, and when it tries it again.
 ---@class sluice.http.breaker
----@field interval? string Closed: how long its counts last. (default: 10s)
----@field max_requests? integer Requests let through half-open; as many successes close it. (default: 3)
----@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts): true opens it; default: 3 requests and 60 % failures.
----@field slow? string A call that takes longer counts as slow. (default: 10s)
----@field timeout? string Open: until it is tried again. (default: 30s)
+---@field interval? string How long a closed breaker counts successes and failures before it starts again from zero. (default: 10s)
+---@field max_requests? integer Number of requests that a half-open breaker lets through. If as many succeed, it closes; if one fails, it opens. (default: 3)
+---@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts), called after each failure; true opens the breaker. By default it opens after at least 3 requests with at least 60 % failures.
+---@field slow? string A request that takes longer counts as slow. Only ready_to_trip looks at counts.slow; the default rule does not. (default: 10s)
+---@field timeout? string How long a breaker stays open before it becomes half-open. (default: 30s)
 
 ---Dead letters of this sink.
 ---@class sluice.http.dead
----@field max_bytes? string Then the sink holds. (default: 1GiB)
----@field searches? integer Extra inserts a minute that find the bad rows of refused batches. When they are spent, the batch waits and later batches go on. (default: 600)
+---@field max_bytes? string Size of the dead-letter file beyond which the sink pauses instead of adding more. It goes on when the file is moved away or made smaller. (default: 1GiB)
+---@field searches? integer Highest number of extra inserts a minute that search a refused batch for its bad rows. When they are used up, the batch waits and later batches go on. (default: 600)
 
----Connections.
+---Connections of this sink.
 ---@class sluice.http.pool
----@field max_idle? integer Most connections kept without a request. (default: 50)
----@field max_idle_time? string Longest idle one that is used again. (default: 30s)
----@field max_lifetime? string Oldest connection that is used again. (default: 10m)
----@field max_open? integer Most connections; further requests wait in order. (default: 300)
+---@field max_idle? integer Highest number of idle connections that sluice keeps open. (default: 50)
+---@field max_idle_time? string How long a connection may be idle and still be used again, in whole seconds. Keep it below the idle timeout of the server. (default: 30s)
+---@field max_lifetime? string Age at which sluice stops using a connection, in whole seconds. (default: 10m)
+---@field max_open? integer Highest number of connections. Further requests wait in order. (default: 300)
 
----Of https urls.
+---TLS of https urls.
 ---@class sluice.http.tls
----@field ca? string File of the authorities.
----@field cert? string PEM file of a client certificate; a reload reads it again.
----@field key? string PEM file of its key. Default: in cert.
----@field verify? boolean Check the name. (default: true)
+---@field ca? string PEM file of the trusted certificate authorities. By default those of the system.
+---@field cert? string PEM file of a client certificate. A reload reads it again. By default sluice sends no certificate.
+---@field key? string PEM file of the client certificate's key. By default the key is in the file cert.
+---@field verify? boolean Whether sluice checks the server's certificate and host name. With false anyone on the network can read the events. (default: true)
 
----A sink: any HTTP endpoint, a batch a request.
+---A sink that sends each batch as one request to any HTTP endpoint.
 ---@param name string
 ---@return fun(options: sluice.http)
 function http(name) end
 
----A sink: Kafka topics, through librdkafka.
+---A sink that sends events to Kafka topics, with librdkafka.
 ---@class sluice.kafka
----@field batch? sluice.kafka.batch When a batch goes.
----@field breaker? sluice.kafka.breaker When an endpoint is left alone.
----@field brokers string "host:port,host:port".
----@field compression? "none"|"gzip"|"snappy"|"lz4"|"zstd" Of message sets. (default: lz4)
+---@field batch? sluice.kafka.batch Size of batches. With framing = "event" librdkafka forms them, and only max and linger have an effect (batch.num.messages, linger.ms).
+---@field breaker? sluice.kafka.breaker When sluice stops sending to an endpoint that fails, and when it tries it again.
+---@field brokers string Addresses of the first brokers to ask, "host:port,host:port".
+---@field compression? "none"|"gzip"|"snappy"|"lz4"|"zstd" Compression of the message sets that librdkafka sends. (default: lz4)
 ---@field dead? sluice.kafka.dead Dead letters of this sink.
----@field framing? "event"|"batch" A message an event, or one of NDJSON lines a batch. (default: event)
----@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
----@field hedge? sluice.kafka.hedge A second cluster, for messages that the first is late with.
----@field key? string Path of the field that is the message's key.
+---@field framing? "event"|"batch" "event" sends one message for each event, "batch" one message of NDJSON lines for each batch. (default: event)
+---@field from? "now"|"oldest" Where a sink that is new to a stream begins: "now" with the events after the load, "oldest" with all events that the spool still has. (default: now)
+---@field hedge? sluice.kafka.hedge A second cluster that also gets the messages which the first one is late to confirm.
+---@field key? string Path of the field that becomes the message's key. By default, and for events without the field, a message has no key.
 ---@field max_topics? integer With topic_by: highest number of different topics. An event that names one more becomes a dead letter. (default: 256)
----@field options? table<string, string|number|boolean> Any option of librdkafka.
----@field partitioner? "key"|"sticky"|"least_bytes" murmur2 of the key; batches in turn; or the fewest bytes outstanding. (default: key)
----@field position? "auto"|"none"|"headers" The spool position in headers; auto: with framing = "batch". (default: auto)
----@field timestamp? string Path of the field that is the message's timestamp: milliseconds since 1970, or RFC 3339 text. By default, and for events without a valid value, the time at which sluice accepted the event.
----@field topic string The topic; with topic_by: of events that have none by it.
----@field topic_by? string|(fun(ev: table): string?) Path of a text field whose value is the topic, or function(ev): the topic (each event is decoded again for it: costs many times what a field does).
+---@field options? table<string, string|number|boolean> Any option of librdkafka, for example for TLS and SASL. It replaces the value that sluice sets.
+---@field partitioner? "key"|"sticky"|"least_bytes" How sluice chooses the partition: "key" by the murmur2 hash of the key, as Java clients do (random without a key); "sticky" gives each partition batch.max messages in turn; "least_bytes" takes the one with the fewest unconfirmed bytes. (default: key)
+---@field position? "auto"|"none"|"headers" "headers" adds the header sluice-position, by which consumers recognise copies; "none" does not. "auto" adds it with framing = "batch" only. (default: auto)
+---@field timestamp? string Path of the field that becomes the message's timestamp: milliseconds since 1970, or RFC 3339 text. By default, and for events without a valid value, the time at which sluice accepted the event.
+---@field topic string Topic of the messages. With topic_by, the topic of events for which topic_by gives no valid name.
+---@field topic_by? string|(fun(ev: table): string?) Path of a text field that names the topic of an event, or function(ev) that returns it. The function costs more than ten times as much as a path, because sluice decodes each event again.
 ---@field topic_wait? string With topic_by: how long an event waits while the cluster does not have or does not allow its topic. Then the event becomes a dead letter, and so do later events for that topic until the topic exists. Events for other topics do not wait. (default: 1m)
----@field was? string The name that it had: it goes on where that one was.
+---@field was? string Earlier name of this sink. The sink goes on where that one was.
 
----When a batch goes.
+---Size of batches. With framing = "event" librdkafka forms them, and only max and linger have an effect (batch.num.messages, linger.ms).
 ---@class sluice.kafka.batch
----@field adapt? "latency"|(fun(stats: sluice.stats): integer?) "latency", or function(stats): the target from now on.
----@field linger? string Longest wait of an event, however few there are. (default: 50ms)
----@field max? integer Most events. (default: 500)
----@field max_bytes? string Bytes that make it go. (default: 1MiB)
----@field min? integer Events that are enough while nothing waits and nothing is in flight. (default: 50)
----@field target? integer Events that make it go. (default: 200)
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" raises it while a backlog waits and lowers it otherwise; function(stats) returns the new target. By default the target stays.
+---@field linger? string How long the first event of a batch may wait for more events. A longer time makes larger batches and later delivery. (default: 50ms)
+---@field max? integer Highest number of events in a batch. (default: 500)
+---@field max_bytes? string Size at which sluice sends a batch, before compression. A larger event is a batch of its own. (default: 1MiB)
+---@field min? integer Number of events at which sluice sends a batch before linger ends, if nothing else waits and no batch is in flight. (default: 50)
+---@field target? integer Number of events at which sluice sends a batch; from min to max. (default: 200)
 
----When an endpoint is left alone.
+---When sluice stops sending to an endpoint that fails, and when it tries it again.
 ---@class sluice.kafka.breaker
----@field interval? string Closed: how long its counts last. (default: 10s)
----@field max_requests? integer Requests let through half-open; as many successes close it. (default: 3)
----@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts): true opens it; default: 3 requests and 60 % failures.
----@field slow? string A call that takes longer counts as slow. (default: 10s)
----@field timeout? string Open: until it is tried again. (default: 30s)
+---@field interval? string How long a closed breaker counts successes and failures before it starts again from zero. (default: 10s)
+---@field max_requests? integer Number of requests that a half-open breaker lets through. If as many succeed, it closes; if one fails, it opens. (default: 3)
+---@field ready_to_trip? fun(counts: sluice.counts): boolean? function(counts), called after each failure; true opens the breaker. By default it opens after at least 3 requests with at least 60 % failures.
+---@field slow? string A request that takes longer counts as slow. Only ready_to_trip looks at counts.slow; the default rule does not. (default: 10s)
+---@field timeout? string How long a breaker stays open before it becomes half-open. (default: 30s)
 
 ---Dead letters of this sink.
 ---@class sluice.kafka.dead
----@field max_bytes? string Then the sink holds. (default: 1GiB)
+---@field max_bytes? string Size of the dead-letter file beyond which the sink pauses instead of adding more. It goes on when the file is moved away or made smaller. (default: 1GiB)
 
----A second cluster, for messages that the first is late with.
+---A second cluster that also gets the messages which the first one is late to confirm.
 ---@class sluice.kafka.hedge
----@field after? string A duration, or "p95" of the first cluster's batches.
----@field brokers? string "host:port,host:port".
----@field max_ratio? number Most share of messages that are sent to both. (default: 0.05)
----@field may_duplicate? boolean Must be true: no cluster can tell a copy. (default: false)
+---@field after? string How long the first cluster may take to confirm a message. "p95" is the 95th percentile of its recent batches, once 20 are known.
+---@field brokers? string Addresses of the second cluster's brokers, "host:port,host:port".
+---@field max_ratio? number Highest share of messages that go to both clusters. (default: 0.05)
+---@field may_duplicate? boolean Must be true, because both clusters may take the message and neither recognises the copy. (default: false)
 
----A sink: Kafka topics, through librdkafka.
+---A sink that sends events to Kafka topics, with librdkafka.
 ---@param name string
 ---@return fun(options: sluice.kafka)
 function kafka(name) end
 
----A sink that counts every event and keeps none: for benches.
+---A sink that counts every event and keeps none, for benchmarks.
 ---@class sluice.null
----@field from? "now"|"oldest" Where a sink begins that is new: at what comes, or at what the spool has. (default: now)
----@field was? string The name that it had: it goes on where that one was.
+---@field from? "now"|"oldest" Where a sink that is new to a stream begins: "now" with the events after the load, "oldest" with all events that the spool still has. (default: now)
+---@field was? string Earlier name of this sink. The sink goes on where that one was.
 
----A sink that counts every event and keeps none: for benches.
+---A sink that counts every event and keeps none, for benchmarks.
 ---@param name string
 ---@return fun(options: sluice.null)
 function null(name) end

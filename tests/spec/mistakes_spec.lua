@@ -126,8 +126,8 @@ route "POST /x" { body = "event", stream = "events" }]],
   { "kafka without brokers and topic",
     [[{BASE}kafka "k" { }
 stream "s" { sinks = { "k" } }]],
-    [[p.lua:4: kafka "k": needs brokers: "host:port,host:port"
-p.lua:4: kafka "k": needs topic: the topic; with topic_by: of events that have none by it]] },
+    [[p.lua:4: kafka "k": needs brokers: addresses of the first brokers to ask, "host:port,host:port"
+p.lua:4: kafka "k": needs topic: topic of the messages]] },
   { "a batch whose least is above its target",
     [[{BASE}kafka "k" { brokers = "b:1", topic = "t", batch = { min = 300 } }
 stream "s" { sinks = { "k" } }]],
@@ -192,7 +192,7 @@ stream "s" { sinks = { "k" } }]],
   { "clickhouse without urls",
     [[{BASE}clickhouse "c" { table = "a.b" }
 stream "s" { sinks = { "c" } }]],
-    [[p.lua:4: clickhouse "c": needs urls: endpoints; with more than one: replicas of one table]] },
+    [[p.lua:4: clickhouse "c": needs urls: addresses of the ClickHouse servers]] },
   { "urls that are no list",
     [[{BASE}clickhouse "c" { urls = "http://x", table = "a.b" }
 stream "s" { sinks = { "c" } }]],
@@ -236,7 +236,7 @@ stream "s" { sinks = { "c" } }]],
   { "http without a url",
     [[{BASE}http "h" { }
 stream "s" { sinks = { "h" } }]],
-    [[p.lua:4: http "h": needs url: where to; or a list of them, which take turns]] },
+    [[p.lua:4: http "h": needs url: address of the endpoint, or a list of addresses that take turns]] },
   { "a url of another scheme",
     [[{BASE}http "h" { url = "ftp://x/y" }
 stream "s" { sinks = { "h" } }]],
