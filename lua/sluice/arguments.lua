@@ -23,7 +23,9 @@ local function parsed(name, annotation)
   local params, least = {}, 0
   for param, opt, kind in annotation:match("^fun(%b())"):gmatch("([%w_.]+)(%??):%s*([%w_.|]+)") do
     if param ~= "self" then
-      params[#params + 1] = { param, kind .. opt }
+      -- C takes true for 1.
+      params[#params + 1] = { param, kind .. opt, loose = name ~= "inc" and opt == "?" and
+        "boolean" or nil }
       if opt == "" and param ~= "..." then least = #params end
     end
   end
@@ -106,10 +108,17 @@ local function too_many(s, n)
 end
 
 local function wrong_kind(s, args)
+  -- Helpers of nothing give nothing, whatever the rest is.
+  for k, x in ipairs(args) do
+    if s.call and x[1] == "nil" and s.params[k] and takes(s.params[k][2], "nil") then
+      return nil
+    end
+  end
   for k, x in ipairs(args) do
     local p = s.params[k] or is_open(s) and s.params[#s.params]
     -- to("a", nil) is to("a").
-    local may_be = not p or not x[1] or p.loose or takes(p[2], x[1]) or
+    local may_be = not p or not x[1] or takes(p[2], x[1]) or
+        takes(p.loose or "", x[1]) or
         p[1] == "..." and k > 1 and x[1] == "nil"
     if not may_be then
       return ("expected %s, where %s is %s, got %s"):format(shown_call(s),
@@ -179,6 +188,8 @@ local function of_limit(c)
   if c.n == 0 then
     return ("does not say what to count by: write l:%s(%s)"):format(c.signature.name,
       not key and "\"all\"" or (header or key == "peer") and "req" or "ev")
+  elseif x == "table" or x == "boolean" or x == "function" then
+    return "counts by a text or a number, got " .. called(x)
   elseif x ~= "event" and x ~= "request" then
     return nil
   elseif not key then

@@ -266,8 +266,8 @@ end
 -- ---- the table -------------------------------------------------------------------
 
 ---One entry a helper, in the order of the reference. params: { name, type, help? };
----one of a type that ends in ? may be nil, of a loose one any value will do. least: the
----fewest arguments; default: all.
+---one of a type that ends in ? may be nil; loose: the kinds that do besides, unintended.
+---least: the fewest arguments; default: all.
 ---@class sluice.helper
 ---@field name string
 ---@field group string
@@ -309,14 +309,14 @@ M.words = {
     params = { { "s", "string?" }, { "with", "string" } }, returns = "boolean",
     help = "Whether s ends with the other text." },
   { name = "contains", group = "texts", call = contains,
-    params = { { "s", "string?" }, { "what", "string", loose = true } }, returns = "boolean",
+    params = { { "s", "string?" }, { "what", "string", loose = "number" } }, returns = "boolean",
     help = "Whether the other text, taken as it is, stands in s." },
   { name = "part", group = "texts", call = part,
     params = { { "s", "string?" }, { "separator", "string" },
-      { "n", "number" } }, returns = "string?",
+      { "n", "number", loose = "boolean" } }, returns = "string?",
     help = "The n-th part of s between separators, from 1; compiles, which split does not." },
   { name = "split", group = "texts", call = split,
-    params = { { "s", "string?" }, { "separator", "string", loose = true } },
+    params = { { "s", "string?" }, { "separator", "string", loose = "number" } },
     returns = "string[]", help = "All parts, at most 1000." },
   { name = "url_decode", group = "texts", call = url_decode,
     params = { { "s", "string?" } }, returns = "string?",
@@ -332,7 +332,8 @@ M.words = {
     params = { { "s", "string?" } }, returns = "string?",
     help = "Padded, the usual alphabet; nil: more than 48 KiB." },
   { name = "mask", group = "texts", call = mask,
-    params = { { "s", "string?" }, { "keep", "number?" } }, least = 1, returns = "string?",
+    params = { { "s", "string?" }, { "keep", "number?", loose = "boolean" } }, least = 1,
+    returns = "string?",
     help = "* for every character but the last `keep` (0); nil: more than 64 KiB." },
   { name = "mask_ip", group = "texts", call = mask_ip,
     params = { { "s", "string?" } }, returns = "string?",

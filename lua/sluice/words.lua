@@ -652,8 +652,8 @@ M.fields = {
 }
 
 -- Functions that are part of the language; library.lua has the helpers. A parameter:
--- name, type ("?" behind it: may be nil); loose: any value will do. least: the fewest
--- arguments; default: all.
+-- name, type ("?" behind it: may be nil); loose: the kinds that do besides. least: the
+-- fewest arguments; default: all.
 M.functions = {
   { name = "env", params = { { "name", "string" }, { "default", "string?" } }, least = 1,
     returns = "string",
@@ -664,12 +664,12 @@ M.functions = {
   { name = "include", params = { { "name", "string" } },
     help = "Runs the statements of a file beside the policy, or of all that match, in "
       .. "order: include \"streams/*.lua\". Its locals are its own; a global is seen by all." },
-  { name = "reject", params = { { "code", "string" }, { "message", "string?", loose = true },
+  { name = "reject", params = { { "code", "string" }, { "message", "string?", loose = "any" },
       { "status", "integer?" } }, least = 1,
     returns = "sluice.verdict",
     help = "return reject(\"missing_value\", \"a purchase needs a value\"): the event, or "
       .. "in on_request the request, is refused; there with a status, such as 401." },
-  { name = "drop", params = { { "reason", "string?", loose = true } }, least = 0,
+  { name = "drop", params = { { "reason", "string?", loose = "any" } }, least = 0,
     returns = "sluice.verdict",
     help = "return drop(\"sampled\"): accepted, counted, not stored." },
   { name = "to", params = { { "...", "string" } }, returns = "sluice.verdict",

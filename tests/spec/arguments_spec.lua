@@ -38,7 +38,8 @@ local hooks = {
   { "ev.a = mask()", "mask: expected mask(s, [keep]), got no argument",
     "ev.a = mask(ev.x) ev.b = mask(ev.x, 4) ev.c = mask(ev.x, nil)" },
   { "ev.a = part(ev.x, \".\")", "part: expected part(s, separator, n), got 2 arguments",
-    "ev.a = part(ev.x, \".\", 1) ev.b = part((\"a.b\"):match(\"(.)(.)(.)\"))" },
+    "ev.a = part(ev.x, \".\", 1) ev.c = contains(ev.x, 5) "
+      .. "ev.b = part((\"a.b\"):match(\"(.)(.)(.)\"))" },
   { "return to()", "to: expected to(…), got no argument", "return to(\"s\", nil)" },
   { "return to({ \"s\" })", "to: expected to(…), where each is a text, got a table",
     "return to(unpack({ \"s\" }))" },
@@ -77,6 +78,8 @@ local hooks = {
   { "return by_user:check(req)", "check: a request has no field \"user.id\": this limit "
     .. "counts by the event, so write l:check(ev) in on_event",
     "return by_user:check(req.peer)" },
+  { "return any:check({ ev.x })", "check: counts by a text or a number, got a table",
+    "return any:check(ev.x, 2)" },
   -- Paths.
   { "ev.a = ev[\"items[0]\"]", "\"items[0]\": is not a path such as \"items[1].id\": places in "
     .. "arrays count from 1", "ev.a = ev[\"items[10].id\"] ev.b = ev[\"m[1][2]\"]" },
