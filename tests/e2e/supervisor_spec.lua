@@ -128,6 +128,34 @@ describe("a disk that hangs while sinks are altered", function()
     assert.equal(9, #s:lines "a")
   end)
 
+  it("answers who drops a sink, which goes on by itself", function()
+    s:stop()
+    h.write(s.path, policy(A, B))
+    s:start()
+    f:rules "on=write,alloc do=EIO path=/b/"
+    post(2)
+    h.write(s.path, policy(A))
+    s:reload()
+    local hangs = hang "on=unlink path=/b.journal thread=changer"
+    local began, answer = h.now(), nil
+    h.together {
+      drop = function()
+        answer = h.shell(("curl -s -m 20 -w '%%{http_code}' -X POST "
+          .. "http://127.0.0.1:%d/sinks/b/drop"):format(s.admin))
+      end,
+      hangs = function()
+        hangs()
+        answers()
+      end,
+    }
+    assert.matches("^it waits for a disk, .*503$", answer)
+    assert.is_true(h.now() - began < 10)
+    f:rules()
+    s:logged "sink=b status=dropped cause=POST events=2"
+    assert.equal(404, h.request(s.admin, "POST", "/sinks/b/drop", "", nil, 5).status)
+    assert.equal(0, s:stop())
+  end)
+
   it("does not hold up the end of the process", function()
     local hangs = hang "on=create,open path=/b.journal"
     h.write(s.path, policy(A, B))

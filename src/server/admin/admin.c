@@ -154,7 +154,8 @@ static bool sink_path(struct str path, const char *tail, char *name, size_t byte
 
 struct dropping {
     struct server *s;
-    struct http_request *r;
+    struct http_request *r; /* NULL: it has its answer */
+    ev_timer timer;
     char name[96];
     struct delivery_status left;
     int status;
@@ -182,10 +183,25 @@ static void on_dropped(void *arg)
     struct dropping *d = arg;
     char text[128];
 
+    ev_timer_stop(d->s->loop, &d->timer);
     (void)snprintf(text, sizeof text, "dropped events=%lu bytes=%lu\n",
                    (unsigned long)d->left.left, (unsigned long)d->left.lag_bytes);
-    answer_text(d->r, d->status, d->status == 200 ? text : d->text);
+    if (d->r != NULL) {
+        answer_text(d->r, d->status, d->status == 200 ? text : d->text);
+    }
     free(d);
+}
+
+/* It can't be called back; the log says when it is done. */
+static void on_drop_late(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct dropping *d = OUTER(t, struct dropping, timer);
+
+    (void)loop;
+    (void)events;
+    answer_text(d->r, 503, "it waits for a disk, and is done once that answers: look at "
+                           "/status\n");
+    d->r = NULL;
 }
 
 /* The only way in which events are given up: see retired.c. The request waits, the
@@ -205,6 +221,8 @@ static void post_drop(struct server *s, struct http_request *r, const char *name
     d = mem_zalloc(sizeof *d);
     *d = (struct dropping){.s = s, .r = r, .status = 503, .text = hangs};
     (void)snprintf(d->name, sizeof d->name, "%s", name);
+    ev_timer_init(&d->timer, on_drop_late, (double)LATE_NS / 1e9, 0.);
+    ev_timer_start(s->loop, &d->timer);
     changer_post(&s->changer, drop, on_dropped, d);
 }
 
