@@ -42,7 +42,7 @@ static char root[PATH_MAX];
 static size_t root_n;
 static struct fault_rule rules[FAULT_RULES_MAX];
 static unsigned n_rules;
-static _Atomic uint64_t known; /* the generation of the rules */
+static uint64_t known; /* the generation of the rules; locked, as they are */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 __attribute__((constructor)) static void start(void)
@@ -71,26 +71,40 @@ static void pause_ms(uint64_t ms)
     (void)nanosleep(&t, NULL);
 }
 
+/* Locked. */
 static void learn(void)
 {
     uint64_t now = atomic_load(&control->generation);
 
-    if (now == atomic_load(&known)) {
-        return;
-    }
-    (void)pthread_mutex_lock(&lock);
-    if (now != atomic_load(&known)) {
+    if (now != known) {
         n_rules = fault_parse(control->text, rules, FAULT_RULES_MAX);
-        atomic_store(&known, now);
+        known = now;
+    }
+}
+
+/* A copy of the first rule that applies, and of which generation it is; false: none. */
+static bool find(unsigned op, const char *path, const char *thread,
+                 struct fault_rule *out, uint64_t *generation)
+{
+    bool found = false;
+
+    (void)pthread_mutex_lock(&lock);
+    learn();
+    for (unsigned i = 0; i < n_rules && !found; i++) {
+        found = fault_applies(&rules[i], op, path, thread);
+        if (found) {
+            *out = rules[i];
+            *generation = known;
+            (void)atomic_fetch_add(&control->by_rule[i], 1);
+        }
     }
     (void)pthread_mutex_unlock(&lock);
+    return found;
 }
 
 /* The errno to fail with, or 0; *n: bytes of a read or write, may be made fewer. */
-static int obey(const struct fault_rule *r, size_t *n)
+static int obey(const struct fault_rule *r, uint64_t now, size_t *n)
 {
-    uint64_t now = atomic_load(&known);
-
     (void)atomic_fetch_add(&control->faults, 1);
     switch (r->what) {
     case DO_SHORT:
@@ -125,29 +139,24 @@ static bool below(const char *path)
 /* True: the call fails, errno is set. */
 static bool fails(unsigned op, const char *path, size_t *n)
 {
+    struct fault_rule rule;
+    uint64_t generation;
     char thread[32] = "";
+    int error = 0;
 
     if (control == NULL || !below(path)) {
         return false;
     }
-    learn();
     if (op & OP_CHANGE) {
         (void)atomic_fetch_add(&control->changes, 1);
     }
     (void)prctl(PR_GET_NAME, thread);
-    for (unsigned i = 0; i < n_rules; i++) {
-        if (fault_applies(&rules[i], op, path, thread)) {
-            int error;
-
-            (void)atomic_fetch_add(&control->by_rule[i], 1);
-            (void)atomic_fetch_add(&control->by_op[__builtin_ctz(op)], 1);
-            error = obey(&rules[i], n);
-
-            errno = error != 0 ? error : errno;
-            return error != 0;
-        }
+    if (find(op, path, thread, &rule, &generation)) {
+        (void)atomic_fetch_add(&control->by_op[__builtin_ctz(op)], 1);
+        error = obey(&rule, generation, n);
+        errno = error != 0 ? error : errno;
     }
-    return false;
+    return error != 0;
 }
 
 static bool fd_fails(unsigned op, int fd, size_t *n)
