@@ -357,7 +357,18 @@ void log_follow(const struct plan *plan)
     log_set_json(plan->log_json);
 }
 
-static bool load(struct server *s)
+/* A start that waits goes on with what the file says then. It may be half written now,
+ * or wrong: that is told once, and waited for too. */
+static bool load_waits(const struct policy_report *report, struct waiting *w)
+{
+    if (w->listen[0] == '\0') {
+        return false;
+    }
+    (void)snprintf(w->why, sizeof w->why, "%s", report->text == NULL ? "" : report->text);
+    return true;
+}
+
+static bool load(struct server *s, struct waiting *w)
 {
     struct policy_report report = {0};
     struct suspect x;
@@ -368,7 +379,7 @@ static bool load(struct server *s)
         policy_unref(s->policy);
         s->policy = NULL;
     }
-    if (report.text != NULL && report.text[0] != '\0') {
+    if (!(s->policy == NULL && load_waits(&report, w)) && report.text != NULL) {
         (void)fputs(report.text, stderr);
     }
     policy_report_fini(&report);
@@ -427,11 +438,11 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     s->loop = ev_default_loop(EVFLAG_AUTO);
     s->hub = hub_new(true);
     s->folders = folders_new();
-    if (!load(s)) {
+    if (!load(s, w)) {
         hub_unref(s->hub);
         folders_free(s->folders);
         free(s);
-        return EXIT_POLICY;
+        return w->listen[0] != '\0' ? EXIT_AGAIN : EXIT_POLICY;
     }
     mailbox_init(&s->mail, s->loop);
     changer_init(&s->changer, &s->mail);

@@ -45,7 +45,7 @@ static void admin_answer(void *arg, struct http_request *r, const struct http_vi
         http_answer(r, 200, plain, STR("ok\n"));
         return;
     }
-    (void)snprintf(text, sizeof text, "the start waits for room on the disk: %s\n",
+    (void)snprintf(text, sizeof text, "the start waits: %s\n",
                    a->w->why);
     http_answer(r, 503, plain, str_of(text));
 }

@@ -71,6 +71,25 @@ describe("a start without room on the disk", function()
     end)
   end
 
+  it("is not ended by a policy that is half written while it waits", function()
+    f = faults.new(dir .. "/data")
+    f:rules("on=write,sync do=ENOSPC path=/sinks/KEPT")
+    server(dir .. "/data", f:wrap())
+    waits "No space left"
+    local text = h.read(s.path)
+    h.write(s.path, text:sub(1, -20))
+    s:signal "SIGHUP"
+    waits "syntax"
+    local a = s:get "/readyz"
+    assert.equal(503, a.status)
+    assert.matches("policy.lua:%d+: syntax", a.body)
+    h.write(s.path, text)
+    f:rules()
+    s:ready()
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    assert.equal(0, s:stop())
+  end)
+
   it("is not ended by a signal that comes into a call", function()
     f = faults.new(dir .. "/data")
     f:rules("on=write do=EINTR path=/spool/EPOCH times=2\n"
