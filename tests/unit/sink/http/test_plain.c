@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/attr.h"
+#include "sink/http/http.h"
 #include "sink/http/plain.h"
 
 struct row {
@@ -62,6 +63,30 @@ static void one_event_that_is_too_large_is_its_own_fault(void **state)
     assert_int_equal(SINK_DATA, http_refusal(413, true, 0).alone);
 }
 
+/* Only a batch that may be there is there when the receiver says so. */
+static void a_conflict_counts_as_taken_only_when_it_is_sent_again(void **state)
+{
+    static const uint16_t taken[] = {410};
+    struct sink_plan plan = {.http = {.id_header = "Idempotency-Key"}};
+    struct sink s = {.conf = {.plan = &plan}};
+    struct endpoint p = {.sink = &s};
+    struct transfer_answer a = {.status = 409, .sent = true};
+
+    (void)state;
+    assert_int_equal(SINK_RETRY, dialect_http.judge(&p, &a, false).kind);
+    assert_int_equal(SINK_OK, dialect_http.judge(&p, &a, true).kind);
+    a.sent = false;
+    assert_int_equal(SINK_RETRY, dialect_http.judge(&p, &a, true).kind);
+    a.sent = true;
+    plan.http.id_header = NULL; /* it knows no batch by its id */
+    assert_int_equal(SINK_RETRY, dialect_http.judge(&p, &a, true).kind);
+    a.status = 410;
+    assert_int_equal(SINK_SETUP, dialect_http.judge(&p, &a, false).kind);
+    plan.http.taken = taken; /* the policy says so */
+    plan.http.n_taken = 1;
+    assert_int_equal(SINK_OK, dialect_http.judge(&p, &a, false).kind);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -69,6 +94,7 @@ int main(void)
         cmocka_unit_test(retry_after_holds_only_what_is_sent_again),
         cmocka_unit_test(who_asks_for_less_is_up),
         cmocka_unit_test(one_event_that_is_too_large_is_its_own_fault),
+        cmocka_unit_test(a_conflict_counts_as_taken_only_when_it_is_sent_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
