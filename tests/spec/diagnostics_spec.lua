@@ -690,6 +690,22 @@ p.lua:1: server.idle_timeout: "5" is not a duration such as "50ms"
     assert.matches("3 problems", out)
   end)
 
+  it("takes 64 counters and limits, and not one more", function()
+    local function policy(n, word)
+      local lines = { "{BASE}" }
+      for i = 1, n do lines[#lines + 1] = word:format(i) end
+      return table.concat(lines, "\n")
+    end
+    local counter, limit = 'counter "c%d_total" {}', 'limit "l%d" { rate = "1/s" }'
+    for word, what in pairs { [counter] = "counters and gauges", [limit] = "limits" } do
+      local out, code = check(policy(64, word))
+      assert.equal(0, code, out)
+      out, code = check(policy(65, word))
+      assert.equal(1, code)
+      assert.matches("more than 64 " .. what, out, 1, true)
+    end
+  end)
+
   it("takes a good policy, and says which hooks have loops", function()
     local out, code = check([[{BASE}route "POST /x" { body = "event",
       stream = "events", on_event = function(ev)
