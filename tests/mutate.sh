@@ -138,6 +138,7 @@ units_in() { # folder of tests/unit: names of its programs
 # Those of the room, or of the next one above that has any.
 units_near() { # room
   near=$1
+  [ "$near" = lua ] && near=policy/load
   while [ -n "$near" ] && [ "$near" != . ]; do
     units_in "$near" | grep . && return
     near=$(dirname "$near")
