@@ -27,10 +27,15 @@ static void close_delivery(struct delivery *d)
     }
     journal_close(d->journal);
     d->journal = NULL;
+    /* A later sink of this name has cells of its own, and they are added up. */
     stats_set(d->lag, 0);
     stats_set(d->left_events, 0);
     stats_set(d->oldest, 0);
     stats_set(d->holding, 0);
+    stats_set(d->lost, 0);
+    stats_set(d->skipped, 0);
+    stats_set(d->dead_bytes, 0);
+    stats_set(d->target_gauge, 0);
 }
 
 void delivery_free(struct delivery *d)

@@ -99,6 +99,7 @@ void pump_show(struct delivery *d)
     show_oldest(d, oldest);
     stats_set(d->lost, lost);
     stats_set(d->skipped, skipped);
+    stats_set(d->dead_bytes, dead_bytes(&d->dead)); /* people take the file away */
     (void)pthread_mutex_lock(&d->lock);
     show_endpoints(d);
     show_hedge(d);

@@ -5,8 +5,8 @@
 
 DIR/events.ndjson has every event that was taken, as it came, behind a line "#id" for
 its batch; DIR/requests.ndjson a line a request: time, method, path, headers, the
-number of its bytes, the answer's status and what became of it. DIR/rules says how
-requests are answered, one rule a line, read for each of them:
+port of its connection, the number of its bytes, the answer's status and what became of
+it. DIR/rules says how requests are answered, one rule a line, read for each of them:
 
     status CODE [SECONDS]   an answer without taking it; SECONDS: Retry-After
     limit BYTES             413 for larger bodies
@@ -130,7 +130,8 @@ class Handler(BaseHTTPRequestHandler):
                 what = ""
         note = {"at": time.time(), "method": self.command, "path": self.path,
                 "headers": {k.lower(): v for k, v in self.headers.items()},
-                "peer": peer_of(self.connection), "bytes": len(body), "status": status, "what": what}
+                "peer": peer_of(self.connection),
+                "port": self.client_address[1], "bytes": len(body), "status": status, "what": what}
         os.write(requests_fd, json.dumps(note).encode() + b"\n")
         if "late" in rule:
             time.sleep(float(rule["late"][0]))

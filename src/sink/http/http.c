@@ -24,10 +24,15 @@ int64_t remote_now_ms(const struct sink *s)
 
 /* ---- how many at once: additive increase, multiplicative decrease ---- */
 
+static void show_window(struct sink *s)
+{
+    stats_set(s->window_gauge, (uint64_t)s->window);
+}
+
 void sink_slower(struct sink *s)
 {
     s->window = s->window > 2 ? s->window / 2 : 1;
-    stats_set(s->window_gauge, (uint64_t)s->window);
+    show_window(s);
 }
 
 void sink_took(struct sink *s, uint64_t ns)
@@ -44,7 +49,7 @@ void sink_took(struct sink *s, uint64_t ns)
         s->window += 1 / s->window;
     }
     s->slow_ms = s->slow_ms > 0 ? 0.95 * s->slow_ms + 0.05 * ms : ms;
-    stats_set(s->window_gauge, (uint64_t)s->window);
+    show_window(s);
 }
 
 /* ---- the pump's side ---- */
@@ -300,6 +305,7 @@ static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
     s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
     queue_init(&s->queue, conf->loop, take, s);
     make_cells(s);
+    show_window(s);
     take_urls(s);
     return s;
 }
@@ -319,6 +325,7 @@ static bool remote_apply(struct sink *s, const struct sink_plan *plan,
     }
     if (s->window > s->plan->max_in_flight) {
         s->window = s->plan->max_in_flight;
+        show_window(s);
     }
     return true;
 }
@@ -341,6 +348,10 @@ static void remote_close(struct sink *s)
     }
     sweep_gone(s);
     body_free(s->bodies);
+    /* A later sink of this name has cells of its own, and they are added up. */
+    stats_set(s->window_gauge, 0);
+    stats_set(s->hedging_gauge, 0);
+    stats_set(s->apart_gauge, 0);
     free(s);
 }
 
