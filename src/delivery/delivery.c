@@ -216,8 +216,8 @@ static void make_cells(struct delivery *d)
                                       "Events of a batch.",
                                       sink, STATS_COUNT);
     d->age = stats_histogram("sluice_delivery_age_seconds",
-                             "Age of a batch's oldest event when the sink took "
-                             "the batch.",
+                             "Age of a batch's oldest event when the batch was "
+                             "done: taken, or its bad events dead letters.",
                              sink, STATS_NS);
 }
 

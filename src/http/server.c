@@ -295,7 +295,9 @@ static void make_cells(struct http_server *s)
     s->req_put = pool_cell("request", "put");
     s->req_miss = pool_cell("request", "miss");
     s->accepted = stats_counter("sluice_connections_total",
-                                "Connections accepted.", "");
+                                "Connections accepted, on both ports; also "
+                                "those answered 503.",
+                                "");
     s->over_limit = refused_cell("limit");
     s->over_descriptors = refused_cell("descriptors");
     s->over_address = refused_cell("address");
@@ -314,7 +316,9 @@ static void make_cells(struct http_server *s)
     s->timeouts = stats_counter("sluice_connection_timeouts_total",
                                 "Connections ended by a timeout.", "");
     s->open_gauge = stats_gauge("sluice_connections_open",
-                                "Connections open now.", "");
+                                "Connections open now, on both ports: also that "
+                                "of who asks for the metrics.",
+                                "");
 }
 
 struct http_server *http_server_new(struct ev_loop *loop, int listen_fd,

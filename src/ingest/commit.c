@@ -203,7 +203,7 @@ static void commit_outlet(struct ingest *in, int stream)
     struct outlet *o = &in->outlets[stream];
     uint64_t bit = 1ull << stream;
     uint64_t last = 0, n = o->n_pending;
-    size_t bytes = spool_writer_pending(o->writer);
+    size_t bytes = spool_writer_event_bytes(o->writer);
     enum spool_result r = spool_writer_commit(o->writer, (int64_t)in->wall_ms,
                                               in->current->policy8, &last);
 

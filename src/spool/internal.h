@@ -138,6 +138,7 @@ struct shard {
     _Atomic(struct segment *) current; /* the worker writes to it */
     _Atomic uint64_t left;     /* bytes that current can still take */
     struct segment *filling;   /* will be ahead; the keeper's */
+    uint64_t prepare_ns;       /* when its first part was begun */
     struct segment *warm; /* FREE ones, newest first */
     uint32_t n_warm;
     uint64_t last_number;

@@ -184,7 +184,6 @@ static void prepare(struct shard *sh)
 {
     struct stream *st = sh->stream;
     struct spool *s = st->spool;
-    uint64_t began = clock_mono_ns();
     struct segment *g;
     struct err e;
 
@@ -192,6 +191,9 @@ static void prepare(struct shard *sh)
         atomic_load(&st->used) + s->conf.segment_bytes >
             atomic_load(&st->max_bytes)) {
         return;
+    }
+    if (sh->filling == NULL) {
+        sh->prepare_ns = clock_mono_ns();
     }
     g = sh->filling != NULL ? sh->filling : obtain(sh, &e);
     if (g == NULL || !fill(sh, g, &e)) {
@@ -204,7 +206,7 @@ static void prepare(struct shard *sh)
     }
     publish(sh, g);
     set_writable(s);
-    stats_record(s->prepare_time, clock_mono_ns() - began);
+    stats_record(s->prepare_time, clock_mono_ns() - sh->prepare_ns);
 }
 
 /* Consumers wake the keeper when they release something. */

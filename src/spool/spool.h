@@ -140,7 +140,8 @@ bool spool_writer_key(struct spool_writer *w, uint64_t key_hash);
 uint32_t spool_writer_mark(struct spool_writer *w); /* events pending; a request begins */
 void spool_writer_rollback(struct spool_writer *w, uint32_t mark);
 
-size_t spool_writer_pending(const struct spool_writer *w); /* bytes */
+size_t spool_writer_pending(const struct spool_writer *w); /* bytes of the block */
+size_t spool_writer_event_bytes(const struct spool_writer *w); /* of its events alone */
 
 /* Writes the pending events as one block with one pwrite. SPOOL_OK: *last is the
  * sequence of the last event (unchanged if nothing was pending). Otherwise

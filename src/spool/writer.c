@@ -172,6 +172,11 @@ size_t spool_writer_pending(const struct spool_writer *w)
     return w->n == 0 ? 0 : (size_t)block_size(w->n_bytes, w->n);
 }
 
+size_t spool_writer_event_bytes(const struct spool_writer *w)
+{
+    return w->n_bytes - w->n;
+}
+
 static void empty(struct spool_writer *w)
 {
     w->n = 0;

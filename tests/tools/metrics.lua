@@ -50,7 +50,9 @@ local sections = {
       "insert_extra_total sink_window sink_wire_bytes_total hedging hedges_total",
       "hedge_wins_total" } },
   { "Kafka sinks", "`sluice_hedges_total`, `sluice_hedge_wins_total` and "
-      .. "`sluice_sink_wire_bytes_total` count for Kafka too.",
+      .. "`sluice_sink_wire_bytes_total` count for Kafka too.\n"
+      .. "Its wire bytes are all that librdkafka sends to brokers. librdkafka tells its numbers\n"
+      .. "once a second: what it sent later is missing when a reload or an error replaces it.",
     { "sink, endpoint", "kafka_queued_messages kafka_queued_bytes",
       "kafka_sent_messages_total" },
     { "sink", "kafka_fatal_errors_total kafka_scanned_events_total",
