@@ -138,6 +138,20 @@ describe("the documents", function()
     end))
   end)
 
+  it("have no metric that no test asks for", function()
+    local text, unasked = h.shell "cat $(find tests -name '*_spec.lua' -o -name 'test_*.c')", {}
+    for name in pairs(metrics.labels()) do
+      local short, found = name:gsub("^sluice_", ""), false
+      for _, before in ipairs { "sluice_", '"', "'" } do
+        for _, after in ipairs { "", "_count", "_sum", "_bucket" } do
+          found = found or text:find(before .. short .. after .. "%f[^%w_]") ~= nil
+        end
+      end
+      if not found then unasked[#unasked + 1] = name end
+    end
+    assert.same({}, unasked)
+  end)
+
   it("name log events that the source writes", function()
     assert.same({}, each("event=([%l_]+)", function(name)
       local found = h.shell(("grep -rlE '(\"|event=)%s\\b' src --include=*.c"):format(name))
