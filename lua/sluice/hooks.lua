@@ -136,7 +136,7 @@ local reasons = {
   "the text is not UTF-8",
   "the number is not finite",
   "the path is longer than 1024 bytes",
-  "it is no path such as \"user.ip\" or \"items[1].id\"; a dot, bracket or backslash "
+  "it is not a path such as \"user.ip\" or \"items[1].id\"; a dot, bracket or backslash "
     .. "that belongs to a key has a backslash before it",
   "a value on that path is not an object, or an array without that place",
   "the request's memory is full",

@@ -48,7 +48,7 @@ local function find(ev, path)
   local rc = C.sluice_get(ctx, ev, path, #path, found)
   if rc == -2 then plain.over() end
   if rc < 0 then
-    error(("\"%s\" is no path such as \"items[1].id\""):format(path), 3)
+    error(("\"%s\" is not a path such as \"items[1].id\""):format(path), 3)
   end
   return rc == 1
 end
@@ -279,92 +279,108 @@ end
 M.words = {
   { name = "get", group = "events", call = get,
     params = { { "ev", "event" }, { "path", "path" } }, returns = "any",
-    help = "The value at a path such as \"items[1].id\", edits included; nil: there is none. "
-      .. "Objects and arrays come as tables, a null inside of them as null. To change the event, "
-      .. "set ev[path], or put the changed table back: ev.x = t. A table that was changed and not "
-      .. "put back is an error. A value that is only moved is stored as it was sent." },
+    help = "Value at a path of the event, for example \"items[1].id\", with the changes of "
+      .. "hooks; nil if the path has no value, or null. Objects and arrays are returned as tables; "
+      .. "a null inside of a table is a value of its own, not nil. To change the event, set "
+      .. "ev[path], or change the table and put it back: ev.x = t. If a "
+      .. "hook changes a table and does not put it back, sluice raises an error. A value that a "
+      .. "hook only moves is stored as the client sent it." },
   { name = "has", group = "events", call = has,
     params = { { "ev", "event" }, { "path", "path" } }, returns = "boolean",
-    help = "Whether the event has that path, also with the value null." },
+    help = "true if the event has a value at the path. null is a value too." },
   { name = "items", group = "events", call = items,
     params = { { "ev", "event" }, { "path", "path" } }, returns = "iterator",
-    help = "for i, item in items(ev, \"products\") do … end; nothing when it is no array." },
+    help = "Walks the array at the path: for i, item in items(ev, \"products\") do … end. If the "
+      .. "path has no array, the loop does not run." },
   { name = "array", group = "events", call = array,
     params = { { "t", "table?" } }, least = 0, returns = "table",
-    help = "The table t, stored as [] when it is empty: ev.tags = array {}. Arrays of the event "
-      .. "are marked already; an empty table of the policy is {}." },
+    help = "Marks the table t as an array, so that sluice stores it as [] when it is empty: "
+      .. "ev.tags = array {}. Without the mark, sluice stores an empty table as {}. Arrays that a "
+      .. "hook reads from the event have the mark." },
   { name = "trim", group = "texts", call = trim,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "Without the space at both ends." },
+    help = "s without the white space at its start and end." },
   { name = "lower", group = "texts", call = lower,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "With a to z for A to Z." },
+    help = "s with the letters A to Z changed to a to z." },
   { name = "upper", group = "texts", call = upper,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "With A to Z for a to z." },
+    help = "s with the letters a to z changed to A to Z." },
   { name = "starts_with", group = "texts", call = starts_with,
     params = { { "s", "string?" }, { "with", "string" } }, returns = "boolean",
-    help = "Whether s begins with the other text." },
+    help = "true if s starts with the other text. false if s is nil." },
   { name = "ends_with", group = "texts", call = ends_with,
     params = { { "s", "string?" }, { "with", "string" } }, returns = "boolean",
-    help = "Whether s ends with the other text." },
+    help = "true if s ends with the other text. false if s is nil." },
   { name = "contains", group = "texts", call = contains,
     params = { { "s", "string?" }, { "what", "string", loose = "number" } }, returns = "boolean",
-    help = "Whether the other text, taken as it is, stands in s." },
+    help = "true if s contains the other text. The other text is not a pattern. false if s is "
+      .. "nil." },
   { name = "part", group = "texts", call = part,
     params = { { "s", "string?" }, { "separator", "string" },
       { "n", "number", loose = "boolean" } }, returns = "string?",
-    help = "The n-th part of s between separators, from 1; compiles, which split does not." },
+    help = "The n-th part of s between separators, counted from 1; nil if s has fewer parts. "
+      .. "Faster than split, because LuaJIT compiles it." },
   { name = "split", group = "texts", call = split,
     params = { { "s", "string?" }, { "separator", "string", loose = "number" } },
-    returns = "string[]", help = "All parts, at most 1000." },
+    returns = "string[]",
+    help = "List of the parts of s between separators. The list has at most 1000 parts; sluice "
+      .. "leaves out the others." },
   { name = "url_decode", group = "texts", call = url_decode,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "With %41 and + undone; nil: malformed, not UTF-8, or longer than 64 KiB." },
+    help = "s with %41 decoded to A and + to a space. nil if s is malformed, longer than 64 KiB, "
+      .. "or not UTF-8 after decoding." },
   { name = "param", group = "texts", call = param,
     params = { { "query", "string?" }, { "name", "string" } },
     returns = "string?",
-    help = "A parameter of a query (req.query), decoded; nil: not there." },
+    help = "Decoded value of a parameter in a query, for example in req.query. nil if the query "
+      .. "does not have the parameter, or url_decode can't decode its value." },
   { name = "base64_decode", group = "texts", call = base64_decode,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "Either alphabet, padded or not; nil: it is none, or more than 64 KiB." },
+    help = "Text that s encodes. Reads the usual and the URL alphabet, with or without padding. "
+      .. "nil if s is not base64, or the text is longer than 64 KiB." },
   { name = "base64_encode", group = "texts", call = base64_encode,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "Padded, the usual alphabet; nil: more than 48 KiB." },
+    help = "s in base64 with the usual alphabet and padding. nil if s is longer than 48 KiB." },
   { name = "mask", group = "texts", call = mask,
     params = { { "s", "string?" }, { "keep", "number?", loose = "boolean" } }, least = 1,
     returns = "string?",
-    help = "* for every character but the last `keep` (0); nil: more than 64 KiB." },
+    help = "s with a * for each character but the last `keep` characters. Default: 0. nil if s is "
+      .. "longer than 64 KiB." },
   { name = "mask_ip", group = "texts", call = mask_ip,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "An address without its last 8 (IPv4) or 80 (IPv6) bits; nil: it is none." },
+    help = "The IP address s with its last 8 bits (IPv4) or 80 bits (IPv6) set to 0. nil if s is "
+      .. "not an IP address." },
   { name = "sha256", group = "digests", call = sha256,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "64 hex digits." },
+    help = "SHA-256 of s as 64 hex digits." },
   { name = "hmac", group = "digests", call = hmac,
     params = { { "key", "string" }, { "s", "string?" } }, returns = "string?",
-    help = "HMAC-SHA-256, 64 hex digits." },
+    help = "HMAC-SHA-256 of s with the key, as 64 hex digits." },
   { name = "equal", group = "digests", call = equal,
     params = { { "a", "string?" }, { "b", "string?" } }, returns = "boolean",
-    help = "Compares secrets: takes as long whether equal or not." },
+    help = "true if two secrets are equal. The time does not show where they differ, so that a "
+      .. "client can't guess a secret by measuring it." },
   { name = "hash", group = "digests", call = hash,
     params = { { "s", "string|number?" } }, returns = "number?",
-    help = "A whole number below 2^53, the same everywhere; quick, not secret." },
+    help = "A whole number from 0 to 2^53 - 1 for s, the same in every process. Fast, but no "
+      .. "protection for a secret." },
   { name = "uuid7", group = "digests", call = uuid7, params = {},
     returns = "string",
-    help = "A UUID of version 7 from the request's time, greater than the worker's one before: "
-      .. "ev.event_id = ev.event_id or uuid7()." },
+    help = "A new UUID of version 7 with the request's time. Each is greater than the one before "
+      .. "on the same worker. Example: ev.event_id = ev.event_id or uuid7()." },
   { name = "sample", group = "digests", call = sample,
     params = { { "rate", "number" }, { "key", "string|number?" } }, least = 1,
     returns = "boolean",
-    help = "True for that share (0.1: a tenth): of keys, always the same ones; "
-      .. "without a key, of calls." },
+    help = "true for this share of keys, always for the same keys. A rate of 0.1 is a tenth. "
+      .. "Without a key, true for this share of calls, at random." },
   { name = "iso8601", group = "time", call = iso8601,
     params = { { "ms", "number?" } }, returns = "string?",
-    help = "\"2025-11-23T12:13:20.000Z\" of milliseconds since 1970." },
+    help = "Text of a time in milliseconds since 1970: \"2025-11-23T12:13:20.000Z\". nil outside "
+      .. "of the years 0 to 9999." },
   { name = "parse_time", group = "time", call = parse_time,
     params = { { "s", "string?" } }, returns = "number?",
-    help = "Milliseconds since 1970 of RFC 3339 text; nil: it is none." },
+    help = "Time of an RFC 3339 text, in milliseconds since 1970. nil if s is not such a text." },
 }
 
 ---By name.

@@ -500,250 +500,253 @@ function time(options) end
 ---@return sluice.schema
 function schema(fields) end
 
----Counts for all workers; survives a reload.
+---One count for all workers. A reload keeps it.
 ---@class sluice.counter_handle
----@field inc fun(self: sluice.counter_handle, n?: number, ...: any) `c:inc()`, `c:inc(3)`, with labels `c:inc(1, "acme")`: adds n (1), from 0.
+---@field inc fun(self: sluice.counter_handle, n?: number, ...: any) `c:inc()`, `c:inc(3)`, with labels `c:inc(1, "acme")`. Adds n to the counter. Default: 1. A negative n raises an error.
 
----What `breaker.ready_to_trip` decides from.
+---`breaker.ready_to_trip` decides by these numbers.
 ---@class sluice.counts
----@field requests number In this interval.
----@field successes number Of these.
----@field failures number Of these.
----@field consecutive_successes number Since the last failure.
----@field consecutive_failures number Since the last success.
----@field slow number Requests that took longer than breaker.slow.
+---@field requests number Requests since the current interval began.
+---@field successes number Requests of this interval that succeeded.
+---@field failures number Requests of this interval that failed.
+---@field consecutive_successes number Successes of this interval since its last failure.
+---@field consecutive_failures number Failures of this interval since its last success.
+---@field slow number Requests of this interval that took longer than breaker.slow.
 
----`ev[path]` reads, `ev[path] = value` sets and `ev[path] = nil` removes the value at a path; the rest of the event
----stays as it was sent. A path is keys with dots between them, and places in arrays from 1: `ev.user_id`,
----`ev["properties.page"]`, `ev["items[2].id"]`. A backslash makes a dot, bracket or backslash part of a key:
----`ev["user\\.ip"]` is the key `user.ip` of the event itself. Reading gives nil where there is no value, or null.
----Setting makes missing objects on the way; it raises where the path leads through a text, a number or an array.
----Where an object has a key twice, the first copy is read, and of objects what the first has, by path
----and in a table alike; all copies are set or removed. Removing an item of an array moves the items
----after it. At most 32 top-level keys of an event can change. `ev` ends with the hook.
+---`ev[path]` reads the value at a path, `ev[path] = value` sets it and `ev[path] = nil` removes it. The rest
+---of the event stays as the client sent it. A path consists of keys with dots between them. Items of arrays
+---count from 1: `ev.user_id`, `ev["properties.page"]`, `ev["items[2].id"]`. A backslash makes a dot, bracket or
+---backslash part of a key: `ev["user\\.ip"]` is the key `user.ip` at the top of the event.
+---
+---Reading returns nil if the path has no value, or null. Setting a value creates missing objects on the way. It
+---raises an error if the path leads through a text, a number or an array. If an object has a key twice, reading
+---uses the first copy; setting and removing change all copies. Removing an item of an array moves the later items
+---forward. At most 32 top-level keys of an event can change. `ev` is valid until the hook returns.
 ---@class sluice.event
 ---@field [string] any
 
----One number for all workers; survives a reload.
+---One number for all workers. A reload keeps it.
 ---@class sluice.gauge_handle
----@field set fun(self: sluice.gauge_handle, v: number, ...: any) `g:set(v)`, with labels `g:set(v, "acme")`.
+---@field set fun(self: sluice.gauge_handle, v: number, ...: any) `g:set(v)`, with labels `g:set(v, "acme")`. Sets the gauge to v.
 ---@field add fun(self: sluice.gauge_handle, v: number, ...: any) Adds v, which may be negative.
 
----Runs on the request's clock; survives a reload that does not change it.
+---Uses the clock of the request. A reload that does not change the limit keeps its tokens.
 ---@class sluice.limit_handle
----@field check fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict? `return l:check(key)`: nothing, or a refusal `rate_limited`: in on_request 429 with Retry-After. For ev or req its option key says by what.
----@field take fun(self: sluice.limit_handle, key: any, n?: number): boolean Takes n (1) tokens: whether they were there.
+---@field check fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict? `return l:check(key)` takes n tokens (default: 1) from the key's bucket. It returns nil if the bucket has them, otherwise a refusal with code `rate_limited`. In on_request the client gets 429 with Retry-After. With ev or req instead of a key, the limit's option key names the value that counts.
+---@field take fun(self: sluice.limit_handle, key: any, n?: number): boolean Takes n tokens (default: 1) and returns true if the key's bucket has them. Otherwise it takes no token and returns false.
 
----`t[key]` is the first column of values in that row, `t(key)` the row: `t("de").name`; nil: there is no such key.
+---`t(key)` is the row with that key: `t("de").name`. `t[key]` is the first column of that row that is not the
+---key. Both are nil if no row has the key.
 ---@class sluice.lookup_handle
 ---@field [string] any
 ---@overload fun(key: any): table<string, string>?
 
----Read-only.
+---A policy can read a request but not change it.
 ---@class sluice.request
----@field time_ms number Wall clock of this turn, milliseconds since 1970.
----@field method string "POST".
----@field path string Without the query.
----@field params table<string, string> Of a path such as "/v1/:kind": req.params.kind, decoded.
----@field query string Behind the question mark; "": none.
----@field query_args table<string, string> Of the query, decoded: req.query_args.api_key; nil: not there.
----@field basic table<string, string> Of Authorization: Basic: req.basic.user, req.basic.password; nil: not sent.
----@field peer string The client's address.
----@field headers table<string, string> By name, in any case: req.headers["x-api-key"]; nil: not sent.
+---@field time_ms number Wall clock, in milliseconds since 1970. All reads in one turn of the worker's event loop give the same time.
+---@field method string Method of the request: "POST".
+---@field path string Path of the URL without the query.
+---@field params table<string, string> Parts of the path that the route names, decoded. For "/v1/:kind": req.params.kind.
+---@field query string Text after the question mark of the URL, not decoded; "" if the URL has no query.
+---@field query_args table<string, string> Parameters of the query, decoded: req.query_args.api_key; nil if the query does not have it.
+---@field basic table<string, string> User and password of Authorization: Basic: req.basic.user, req.basic.password; nil if the client did not send them.
+---@field peer string IP address from which the client connects. If a proxy is in front of sluice, it is the proxy's address.
+---@field headers table<string, string> Headers by name, in upper or lower case: req.headers["x-api-key"]; nil if the client did not send it.
 
----What `batch.adapt` decides from; it returns the new target.
+---`batch.adapt` decides by these numbers and returns the new target. Means and rates count from its last call,
+---about a second before.
 ---@class sluice.stats
----@field events number Mean events of a batch since the last call.
----@field bytes number Mean bytes of a batch.
----@field age_ms number Mean age of a batch's oldest event.
----@field backlog_bytes number What waits in the spool.
----@field rate number Events delivered a second.
----@field latency_ms number Mean time of a batch at the sink.
----@field errors number Share of batches that failed.
----@field target number Events that make a batch go now.
+---@field events number Mean number of events of a batch.
+---@field bytes number Mean size of a batch, in bytes.
+---@field age_ms number Mean age of a batch's oldest event when the batch is done, in milliseconds.
+---@field backlog_bytes number Backlog of the sink in the spool, in bytes.
+---@field rate number Events per second of the batches that are done.
+---@field latency_ms number Mean time from sending a batch until it is done, in milliseconds.
+---@field errors number Share of attempts that failed, from 0 to 1.
+---@field target number Current target of a batch, in events.
 
----What `canary.roll_back_if` compares; it returns true or the reason to go back.
+---`canary.roll_back_if` compares these numbers. It returns true or a reason to roll back.
 ---@class sluice.trial
----@field requests number Since the canary began.
----@field events number Of these requests.
----@field refused number Events that were refused.
----@field failed number Events whose hook raised.
----@field refusal_rate number refused / events.
----@field error_rate number failed / events.
----@field p50_ms number Median of the time that a request keeps its worker.
----@field p99_ms number 99th percentile of it.
+---@field requests number Requests since the canary began.
+---@field events number Events of these requests. A request that sluice refuses before it counts its events counts as one event.
+---@field refused number Events that sluice refused.
+---@field failed number Events whose hook raised an error.
+---@field refusal_rate number refused / events, from 0 to 1.
+---@field error_rate number failed / events, from 0 to 1.
+---@field p50_ms number Median time of a request on its worker, in milliseconds.
+---@field p99_ms number 99th percentile of that time, in milliseconds.
 
----A variable of the process's environment; a mistake when it is not set and has no default. Only while the policy is loaded.
+---Value of a variable of the process's environment. If the variable is not set and the call has no default, the policy does not load. Call it outside of hooks.
 ---@param name string
 ---@param default? string
 ---@return string
 function env(name, default) end
 
----Runs NAME.lua beside the policy, once (a dot in the name is a folder).
+---Runs the file NAME.lua beside the policy and returns the file's value. The first call runs the file, later calls return the same value. A dot in the name stands for a slash.
 ---@param name string
 ---@return any
 function require(name) end
 
----Runs the statements of a file beside the policy, or of all that match, in order: include "streams/*.lua". Its locals are its own; a global is seen by all.
+---Runs the statements of a file beside the policy. With a * in the name, it runs all files that match, in the order of their names: include "streams/*.lua". Locals of a file stay in that file; globals are shared. Call it outside of hooks.
 ---@param name string
 function include(name) end
 
----return reject("missing_value", "a purchase needs a value"): the event, or in on_request the request, is refused; there with a status, such as 401.
+---return reject("missing_value", "a purchase needs a value"). In on_event, sluice refuses the event. In on_request, sluice refuses the request; only there the call may give a status from 400 to 499, for example 401.
 ---@param code string
 ---@param message? string
 ---@param status? integer
 ---@return sluice.verdict
 function reject(code, message, status) end
 
----return drop("sampled"): accepted, counted, not stored.
+---return drop("sampled"). sluice answers that the event was accepted, and counts it, but does not store it.
 ---@param reason? string
 ---@return sluice.verdict
 function drop(reason) end
 
----return to("a", "b"): into these streams instead of the route's.
+---return to("a", "b"). sluice stores the event in these streams instead of the route's stream.
 ---@param ... string
 ---@return sluice.verdict
 function to(...) end
 
----The value at a path such as "items[1].id", edits included; nil: there is none. Objects and arrays come as tables, a null inside of them as null. To change the event, set ev[path], or put the changed table back: ev.x = t. A table that was changed and not put back is an error. A value that is only moved is stored as it was sent.
+---Value at a path of the event, for example "items[1].id", with the changes of hooks; nil if the path has no value, or null. Objects and arrays are returned as tables; a null inside of a table is a value of its own, not nil. To change the event, set ev[path], or change the table and put it back: ev.x = t. If a hook changes a table and does not put it back, sluice raises an error. A value that a hook only moves is stored as the client sent it.
 ---@param ev sluice.event
 ---@param path string
 ---@return any
 function get(ev, path) end
 
----Whether the event has that path, also with the value null.
+---true if the event has a value at the path. null is a value too.
 ---@param ev sluice.event
 ---@param path string
 ---@return boolean
 function has(ev, path) end
 
----for i, item in items(ev, "products") do … end; nothing when it is no array.
+---Walks the array at the path: for i, item in items(ev, "products") do … end. If the path has no array, the loop does not run.
 ---@param ev sluice.event
 ---@param path string
 ---@return fun(): integer, any
 function items(ev, path) end
 
----The table t, stored as [] when it is empty: ev.tags = array {}. Arrays of the event are marked already; an empty table of the policy is {}.
+---Marks the table t as an array, so that sluice stores it as [] when it is empty: ev.tags = array {}. Without the mark, sluice stores an empty table as {}. Arrays that a hook reads from the event have the mark.
 ---@param t? table
 ---@return table
 function array(t) end
 
----Without the space at both ends.
+---s without the white space at its start and end.
 ---@param s string?
 ---@return string?
 function trim(s) end
 
----With a to z for A to Z.
+---s with the letters A to Z changed to a to z.
 ---@param s string?
 ---@return string?
 function lower(s) end
 
----With A to Z for a to z.
+---s with the letters a to z changed to A to Z.
 ---@param s string?
 ---@return string?
 function upper(s) end
 
----Whether s begins with the other text.
+---true if s starts with the other text. false if s is nil.
 ---@param s string?
 ---@param with string
 ---@return boolean
 function starts_with(s, with) end
 
----Whether s ends with the other text.
+---true if s ends with the other text. false if s is nil.
 ---@param s string?
 ---@param with string
 ---@return boolean
 function ends_with(s, with) end
 
----Whether the other text, taken as it is, stands in s.
+---true if s contains the other text. The other text is not a pattern. false if s is nil.
 ---@param s string?
 ---@param what string
 ---@return boolean
 function contains(s, what) end
 
----The n-th part of s between separators, from 1; compiles, which split does not.
+---The n-th part of s between separators, counted from 1; nil if s has fewer parts. Faster than split, because LuaJIT compiles it.
 ---@param s string?
 ---@param separator string
 ---@param n number
 ---@return string?
 function part(s, separator, n) end
 
----All parts, at most 1000.
+---List of the parts of s between separators. The list has at most 1000 parts; sluice leaves out the others.
 ---@param s string?
 ---@param separator string
 ---@return string[]
 function split(s, separator) end
 
----With %41 and + undone; nil: malformed, not UTF-8, or longer than 64 KiB.
+---s with %41 decoded to A and + to a space. nil if s is malformed, longer than 64 KiB, or not UTF-8 after decoding.
 ---@param s string?
 ---@return string?
 function url_decode(s) end
 
----A parameter of a query (req.query), decoded; nil: not there.
+---Decoded value of a parameter in a query, for example in req.query. nil if the query does not have the parameter, or url_decode can't decode its value.
 ---@param query string?
 ---@param name string
 ---@return string?
 function param(query, name) end
 
----Either alphabet, padded or not; nil: it is none, or more than 64 KiB.
+---Text that s encodes. Reads the usual and the URL alphabet, with or without padding. nil if s is not base64, or the text is longer than 64 KiB.
 ---@param s string?
 ---@return string?
 function base64_decode(s) end
 
----Padded, the usual alphabet; nil: more than 48 KiB.
+---s in base64 with the usual alphabet and padding. nil if s is longer than 48 KiB.
 ---@param s string?
 ---@return string?
 function base64_encode(s) end
 
----* for every character but the last `keep` (0); nil: more than 64 KiB.
+---s with a * for each character but the last `keep` characters. Default: 0. nil if s is longer than 64 KiB.
 ---@param s string?
 ---@param keep? number
 ---@return string?
 function mask(s, keep) end
 
----An address without its last 8 (IPv4) or 80 (IPv6) bits; nil: it is none.
+---The IP address s with its last 8 bits (IPv4) or 80 bits (IPv6) set to 0. nil if s is not an IP address.
 ---@param s string?
 ---@return string?
 function mask_ip(s) end
 
----64 hex digits.
+---SHA-256 of s as 64 hex digits.
 ---@param s string?
 ---@return string?
 function sha256(s) end
 
----HMAC-SHA-256, 64 hex digits.
+---HMAC-SHA-256 of s with the key, as 64 hex digits.
 ---@param key string
 ---@param s string?
 ---@return string?
 function hmac(key, s) end
 
----Compares secrets: takes as long whether equal or not.
+---true if two secrets are equal. The time does not show where they differ, so that a client can't guess a secret by measuring it.
 ---@param a string?
 ---@param b string?
 ---@return boolean
 function equal(a, b) end
 
----A whole number below 2^53, the same everywhere; quick, not secret.
+---A whole number from 0 to 2^53 - 1 for s, the same in every process. Fast, but no protection for a secret.
 ---@param s string|number?
 ---@return number?
 function hash(s) end
 
----A UUID of version 7 from the request's time, greater than the worker's one before: ev.event_id = ev.event_id or uuid7().
+---A new UUID of version 7 with the request's time. Each is greater than the one before on the same worker. Example: ev.event_id = ev.event_id or uuid7().
 ---@return string
 function uuid7() end
 
----True for that share (0.1: a tenth): of keys, always the same ones; without a key, of calls.
+---true for this share of keys, always for the same keys. A rate of 0.1 is a tenth. Without a key, true for this share of calls, at random.
 ---@param rate number
 ---@param key? string|number
 ---@return boolean
 function sample(rate, key) end
 
----"2025-11-23T12:13:20.000Z" of milliseconds since 1970.
+---Text of a time in milliseconds since 1970: "2025-11-23T12:13:20.000Z". nil outside of the years 0 to 9999.
 ---@param ms number?
 ---@return string?
 function iso8601(ms) end
 
----Milliseconds since 1970 of RFC 3339 text; nil: it is none.
+---Time of an RFC 3339 text, in milliseconds since 1970. nil if s is not such a text.
 ---@param s string?
 ---@return number?
 function parse_time(s) end

@@ -83,6 +83,7 @@ end
 local function in_unit(n, spec)
   if spec.type == "bytes" then return values.show_bytes(n) end
   if spec.type == "duration" then return values.show_ms(n) end
+  if spec.type == "rate" then return values.show_rate(n) end
   if spec.type == "percent" then return ("%.14g%%"):format(100 * n) end
   return ("%.14g"):format(n)
 end

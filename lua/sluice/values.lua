@@ -213,6 +213,16 @@ end
 
 local seconds = { s = 1, m = 60, h = 3600, d = 86400 }
 
+---A rate as a policy writes it, with the shortest unit that makes it whole.
+---@param n number per second
+function M.show_rate(n)
+  for _, unit in ipairs { "s", "m", "h", "d" } do
+    local k = n * seconds[unit]
+    if math.abs(k - math.floor(k + 0.5)) < 1e-9 * k then return ("%.0f/%s"):format(k, unit) end
+  end
+  return ("%.14g/s"):format(n)
+end
+
 -- Per second.
 function checks.rate(v, spec)
   local n, unit
@@ -220,8 +230,8 @@ function checks.rate(v, spec)
   if not n or tonumber(n) == 0 then
     return nil, ("%s is not a rate such as \"100/s\""):format(M.show(v))
   end
-  return in_range(tonumber(n) / seconds[unit], spec, M.show(v), "1/d",
-    "1000000/s")
+  return in_range(tonumber(n) / seconds[unit], spec, M.show(v),
+    M.show_rate(spec.min), M.show_rate(spec.max))
 end
 
 function checks.address(v)

@@ -652,128 +652,152 @@ M.fields = {
 }
 
 -- Functions that are part of the language; library.lua has the helpers. A parameter:
--- name, type ("?" behind it: may be nil); loose: the kinds that do besides. least: the
+-- name, type ("?" after it: may be nil); loose: the kinds that do besides. least: the
 -- fewest arguments; default: all.
 M.functions = {
   { name = "env", params = { { "name", "string" }, { "default", "string?" } }, least = 1,
     returns = "string",
-    help = "A variable of the process's environment; a mistake when it is not set and "
-      .. "has no default. Only while the policy is loaded." },
+    help = "Value of a variable of the process's environment. If the variable is not set and "
+      .. "the call has no default, the policy does not load. Call it outside of hooks." },
   { name = "require", params = { { "name", "string" } }, returns = "any",
-    help = "Runs NAME.lua beside the policy, once (a dot in the name is a folder)." },
+    help = "Runs the file NAME.lua beside the policy and returns the file's value. The first "
+      .. "call runs the file, later calls return the same value. A dot in the name stands for "
+      .. "a slash." },
   { name = "include", params = { { "name", "string" } },
-    help = "Runs the statements of a file beside the policy, or of all that match, in "
-      .. "order: include \"streams/*.lua\". Its locals are its own; a global is seen by all." },
+    help = "Runs the statements of a file beside the policy. With a * in the name, it runs all "
+      .. "files that match, in the order of their names: include \"streams/*.lua\". Locals of a "
+      .. "file stay in that file; globals are shared. Call it outside of hooks." },
   { name = "reject", params = { { "code", "string" }, { "message", "string?", loose = "any" },
       { "status", "integer?" } }, least = 1,
     returns = "sluice.verdict",
-    help = "return reject(\"missing_value\", \"a purchase needs a value\"): the event, or "
-      .. "in on_request the request, is refused; there with a status, such as 401." },
+    help = "return reject(\"missing_value\", \"a purchase needs a value\"). In on_event, sluice "
+      .. "refuses the event. In on_request, sluice refuses the request; only there the call may "
+      .. "give a status from 400 to 499, for example 401." },
   { name = "drop", params = { { "reason", "string?", loose = "any" } }, least = 0,
     returns = "sluice.verdict",
-    help = "return drop(\"sampled\"): accepted, counted, not stored." },
+    help = "return drop(\"sampled\"). sluice answers that the event was accepted, and counts it, "
+      .. "but does not store it." },
   { name = "to", params = { { "...", "string" } }, returns = "sluice.verdict",
-    help = "return to(\"a\", \"b\"): into these streams instead of the route's." },
+    help = "return to(\"a\", \"b\"). sluice stores the event in these streams instead of the "
+      .. "route's stream." },
 }
 
 -- What functions of a policy are given. A field: name, type, help.
 M.objects = {
-  counter_handle = { title = "`c`: a counter", text = "Counts for all workers; "
-    .. "survives a reload.", fields = {
+  counter_handle = { title = "`c`: a counter", text = "One count for all workers. A "
+    .. "reload keeps it.", fields = {
     { "inc", "fun(self: sluice.counter_handle, n?: number, ...: any)",
-      "`c:inc()`, `c:inc(3)`, with labels `c:inc(1, \"acme\")`: adds n (1), from 0." },
+      "`c:inc()`, `c:inc(3)`, with labels `c:inc(1, \"acme\")`. Adds n to the counter. Default: "
+      .. "1. A negative n raises an error." },
   } },
-  gauge_handle = { title = "`g`: a gauge", text = "One number for all workers; "
-    .. "survives a reload.", fields = {
+  gauge_handle = { title = "`g`: a gauge", text = "One number for all workers. A "
+    .. "reload keeps it.", fields = {
     { "set", "fun(self: sluice.gauge_handle, v: number, ...: any)",
-      "`g:set(v)`, with labels `g:set(v, \"acme\")`." },
+      "`g:set(v)`, with labels `g:set(v, \"acme\")`. Sets the gauge to v." },
     { "add", "fun(self: sluice.gauge_handle, v: number, ...: any)",
       "Adds v, which may be negative." },
   } },
   lookup_handle = { title = "`t`: a lookup", open = true,
     call = "fun(key: any): table<string, string>?",
-    text = "`t[key]` is the first column of values in that row, `t(key)` the row: "
-      .. "`t(\"de\").name`; nil: there is no such key.", fields = {} },
-  limit_handle = { title = "`l`: a limit", text = "Runs on the request's clock; "
-    .. "survives a reload that does not change it.", fields = {
+    text = "`t(key)` is the row with that key: `t(\"de\").name`. `t[key]` is the first column of "
+      .. "that row that is not the\nkey. Both are nil if no row has the key.", fields = {} },
+  limit_handle = { title = "`l`: a limit", text = "Uses the clock of the request. A reload "
+    .. "that does not change the limit keeps its tokens.", fields = {
     { "check", "fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict?",
-      "`return l:check(key)`: nothing, or a refusal `rate_limited`: in on_request 429 "
-      .. "with Retry-After. For ev or req its option key says by what." },
+      "`return l:check(key)` takes n tokens (default: 1) from the key's bucket. It returns nil "
+      .. "if the bucket has them, otherwise a refusal with code `rate_limited`. In on_request "
+      .. "the client gets 429 with Retry-After. With ev or req instead of a key, the limit's "
+      .. "option key names the value that counts." },
     { "take", "fun(self: sluice.limit_handle, key: any, n?: number): boolean",
-      "Takes n (1) tokens: whether they were there." },
+      "Takes n tokens (default: 1) and returns true if the key's bucket has them. Otherwise it "
+      .. "takes no token and returns false." },
   } },
   event = { title = "`ev`: an event", open = true, fields = {},
-    text = "`ev[path]` reads, `ev[path] = value` sets and `ev[path] = nil` removes the value at "
-      .. "a path; the rest of the event\nstays as it was sent. A path is keys with dots between "
-      .. "them, and places in arrays from 1: `ev.user_id`,\n`ev[\"properties.page\"]`, "
-      .. "`ev[\"items[2].id\"]`. A backslash makes a dot, bracket or backslash part of a "
-      .. "key:\n`ev[\"user\\\\.ip\"]` is the key `user.ip` of the event itself. Reading "
-      .. "gives nil where there is no value, or null.\nSetting makes missing objects on the way; "
-      .. "it raises where the path leads through a text, a number or an array.\nWhere an object "
-      .. "has a key twice, the first copy is read, and of objects what the first has, by path\nand "
-      .. "in a table alike; all copies are set or removed. Removing an item of an array moves the "
-      .. "items\nafter it. At most 32 top-level keys of an event can change. `ev` ends with the "
-      .. "hook." },
-  request = { title = "`req`: a request", text = "Read-only.", fields = {
-    { "time_ms", "number", "Wall clock of this turn, milliseconds since 1970." },
-    { "method", "string", "\"POST\"." },
-    { "path", "string", "Without the query." },
+    text = "`ev[path]` reads the value at a path, `ev[path] = value` sets it and `ev[path] = nil` "
+      .. "removes it. The rest\nof the event stays as the client sent it. A path consists of keys "
+      .. "with dots between them. Items of arrays\ncount from 1: `ev.user_id`, "
+      .. "`ev[\"properties.page\"]`, `ev[\"items[2].id\"]`. A backslash makes a dot, bracket or\n"
+      .. "backslash part of a key: `ev[\"user\\\\.ip\"]` is the key `user.ip` at the top of the "
+      .. "event.\n\nReading returns nil if the path has no value, or null. Setting a value creates "
+      .. "missing objects on the way. It\nraises an error if the path leads through a text, a "
+      .. "number or an array. If an object has a key twice, reading\nuses the first copy; setting "
+      .. "and removing change all copies. Removing an item of an array moves the later items\n"
+      .. "forward. At most 32 top-level keys of an event can change. `ev` is valid until the "
+      .. "hook returns." },
+  request = { title = "`req`: a request", text = "A policy can read a request but not change "
+    .. "it.", fields = {
+    { "time_ms", "number", "Wall clock, in milliseconds since 1970. All reads in one turn of the "
+      .. "worker's event loop give the same time." },
+    { "method", "string", "Method of the request: \"POST\"." },
+    { "path", "string", "Path of the URL without the query." },
     { "params", "table<string, string>",
-      "Of a path such as \"/v1/:kind\": req.params.kind, decoded." },
-    { "query", "string", "Behind the question mark; \"\": none." },
+      "Parts of the path that the route names, decoded. For \"/v1/:kind\": req.params.kind." },
+    { "query", "string", "Text after the question mark of the URL, not decoded; \"\" if the URL "
+      .. "has no query." },
     { "query_args", "table<string, string>",
-      "Of the query, decoded: req.query_args.api_key; nil: not there." },
+      "Parameters of the query, decoded: req.query_args.api_key; nil if the query does not have "
+      .. "it." },
     { "basic", "table<string, string>",
-      "Of Authorization: Basic: req.basic.user, req.basic.password; nil: not sent." },
-    { "peer", "string", "The client's address." },
+      "User and password of Authorization: Basic: req.basic.user, req.basic.password; nil if "
+      .. "the client did not send them." },
+    { "peer", "string", "IP address from which the client connects. If a proxy is in front of "
+      .. "sluice, it is the proxy's address." },
     { "headers", "table<string, string>",
-      "By name, in any case: req.headers[\"x-api-key\"]; nil: not sent." },
+      "Headers by name, in upper or lower case: req.headers[\"x-api-key\"]; nil if the client "
+      .. "did not send it." },
   } },
   counts = { title = "`counts`: of a breaker", fields = {
-    { "requests", "number", "In this interval." },
-    { "successes", "number", "Of these." },
-    { "failures", "number", "Of these." },
-    { "consecutive_successes", "number", "Since the last failure." },
-    { "consecutive_failures", "number", "Since the last success." },
-    { "slow", "number", "Requests that took longer than breaker.slow." },
-  }, text = "What `breaker.ready_to_trip` decides from." },
+    { "requests", "number", "Requests since the current interval began." },
+    { "successes", "number", "Requests of this interval that succeeded." },
+    { "failures", "number", "Requests of this interval that failed." },
+    { "consecutive_successes", "number", "Successes of this interval since its last failure." },
+    { "consecutive_failures", "number", "Failures of this interval since its last success." },
+    { "slow", "number", "Requests of this interval that took longer than breaker.slow." },
+  }, text = "`breaker.ready_to_trip` decides by these numbers." },
   trial = { title = "`old`, `new`: the sides of a canary", fields = {
-    { "requests", "number", "Since the canary began." },
-    { "events", "number", "Of these requests." },
-    { "refused", "number", "Events that were refused." },
-    { "failed", "number", "Events whose hook raised." },
-    { "refusal_rate", "number", "refused / events." },
-    { "error_rate", "number", "failed / events." },
-    { "p50_ms", "number", "Median of the time that a request keeps its worker." },
-    { "p99_ms", "number", "99th percentile of it." },
-  }, text = "What `canary.roll_back_if` compares; it returns true or the reason to go back." },
+    { "requests", "number", "Requests since the canary began." },
+    { "events", "number", "Events of these requests. A request that sluice refuses before it "
+      .. "counts its events counts as one event." },
+    { "refused", "number", "Events that sluice refused." },
+    { "failed", "number", "Events whose hook raised an error." },
+    { "refusal_rate", "number", "refused / events, from 0 to 1." },
+    { "error_rate", "number", "failed / events, from 0 to 1." },
+    { "p50_ms", "number", "Median time of a request on its worker, in milliseconds." },
+    { "p99_ms", "number", "99th percentile of that time, in milliseconds." },
+  }, text = "`canary.roll_back_if` compares these numbers. It returns true or a reason to roll "
+    .. "back." },
   stats = { title = "`stats`: of a sink", fields = {
-    { "events", "number", "Mean events of a batch since the last call." },
-    { "bytes", "number", "Mean bytes of a batch." },
-    { "age_ms", "number", "Mean age of a batch's oldest event." },
-    { "backlog_bytes", "number", "What waits in the spool." },
-    { "rate", "number", "Events delivered a second." },
-    { "latency_ms", "number", "Mean time of a batch at the sink." },
-    { "errors", "number", "Share of batches that failed." },
-    { "target", "number", "Events that make a batch go now." },
-  }, text = "What `batch.adapt` decides from; it returns the new target." },
+    { "events", "number", "Mean number of events of a batch." },
+    { "bytes", "number", "Mean size of a batch, in bytes." },
+    { "age_ms", "number", "Mean age of a batch's oldest event when the batch is done, in "
+      .. "milliseconds." },
+    { "backlog_bytes", "number", "Backlog of the sink in the spool, in bytes." },
+    { "rate", "number", "Events per second of the batches that are done." },
+    { "latency_ms", "number", "Mean time from sending a batch until it is done, in "
+      .. "milliseconds." },
+    { "errors", "number", "Share of attempts that failed, from 0 to 1." },
+    { "target", "number", "Current target of a batch, in events." },
+  }, text = "`batch.adapt` decides by these numbers and returns the new target. Means and rates "
+    .. "count from its last call,\nabout a second before." },
 }
 
-local OUTSIDE = "it decides by the event and the request alone"
+local OUTSIDE = "a policy works on the event and the request alone"
 local CODE = "use require \"name\" for a file beside the policy"
+local TABLES = "a policy has plain tables only"
+local JSON = "to write JSON, set ev.x = t with a table t; to read it, call get(ev, path)"
 
 -- Globals of plain Lua that a policy has not, and why.
 M.forbidden = {
   io = OUTSIDE, os = OUTSIDE .. "; req.time_ms is the time",
-  print = "say it in a reject() or count it", debug = OUTSIDE,
-  ffi = OUTSIDE, jit = OUTSIDE, package = CODE, module = CODE,
+  print = "a policy has no output; use reject(\"code\", \"text\") or a counter",
+  debug = OUTSIDE, ffi = OUTSIDE, jit = OUTSIDE, package = CODE, module = CODE,
   load = CODE, loadstring = CODE, loadfile = CODE, dofile = CODE,
-  setfenv = CODE, getfenv = CODE, collectgarbage = OUTSIDE,
-  coroutine = "a hook runs to its end", rawset = OUTSIDE, rawget = OUTSIDE,
-  newproxy = OUTSIDE, setmetatable = "tables are plain here", getmetatable = OUTSIDE,
+  setfenv = OUTSIDE, getfenv = OUTSIDE, collectgarbage = "sluice manages the policy's memory",
+  coroutine = "a hook runs to its end without a pause",
+  rawset = "write t[key] = value", rawget = "write t[key]",
+  newproxy = TABLES, setmetatable = TABLES, getmetatable = TABLES,
   rawequal = "write a == b", _VERSION = OUTSIDE,
-  json = "write ev.x = t for a table t, which becomes JSON; get(ev, path) reads one",
-  cjson = "write ev.x = t for a table t, which becomes JSON; get(ev, path) reads one",
+  json = JSON, cjson = JSON,
 }
 
 -- What people write for a word of the policy language.

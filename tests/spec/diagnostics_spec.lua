@@ -440,11 +440,11 @@ route "POST /x" { body = "event", stream = "events", schema = s }]],
   { "io",
     [[io.open("x")
 {BASE}]],
-    [[p.lua:1: io: not available to a policy: it decides by the event and the request alone]] },
+    [[p.lua:1: io: not available to a policy: a policy works on the event and the request alone]] },
   { "os",
     [[local x = os.time()
 {BASE}]],
-    [[p.lua:1: os: not available to a policy: it decides by the event and the request alone; req.time_ms is the time]] },
+    [[p.lua:1: os: not available to a policy: a policy works on the event and the request alone; req.time_ms is the time]] },
   { "loadstring",
     [[loadstring("x = 1")()
 {BASE}]],
@@ -452,7 +452,7 @@ route "POST /x" { body = "event", stream = "events", schema = s }]],
   { "print",
     [[print "x"
 {BASE}]],
-    [[p.lua:1: print: not available to a policy: say it in a reject() or count it]] },
+    [[p.lua:1: print: not available to a policy: a policy has no output; use reject("code", "text") or a counter]] },
   { "ffi by require",
     [[local ffi = require "ffi"
 {BASE}]],

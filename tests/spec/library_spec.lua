@@ -29,7 +29,7 @@ local rows = {
   { [[(function() for _ in items(ev, "id") do return 1 end return 0 end)()]], "0" },
   { [[pcall(get, ev, "items[0]")]], "false" },
   { [[select(2, pcall(get, ev, "items["))]],
-    [["\"items[\" is no path such as \"items[1].id\""]] },
+    [["\"items[\" is not a path such as \"items[1].id\""]] },
   { [[trim(ev.text)]], [["Ärger"]] },
   { [[trim("")]], [[""]] },
   { [[trim("a")]], [["a"]] },

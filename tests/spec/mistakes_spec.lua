@@ -27,7 +27,7 @@ local rows = {
   { "a forbidden global in a hook",
     [[{BASE}route "POST /x" { body = "event", stream = "events",
   on_event = function(ev) ev.at = os.time() end }]],
-    [[p.lua:5: os: not available to a policy: it decides by the event and the request alone; req.time_ms is the time]] },
+    [[p.lua:5: os: not available to a policy: a policy works on the event and the request alone; req.time_ms is the time]] },
   { "an unknown global in a helper of a hook",
     [[{BASE}local M = {}
 function M.f(ev) return strng.lower(ev.a) end
@@ -36,19 +36,19 @@ route "POST /x" { body = "event", stream = "events", on_event = function(ev) M.f
   { "debug",
     [[local d = debug
 {BASE}]],
-    [[p.lua:1: debug: not available to a policy: it decides by the event and the request alone]] },
+    [[p.lua:1: debug: not available to a policy: a policy works on the event and the request alone]] },
   { "coroutines",
     [[coroutine.wrap(error)
 {BASE}]],
-    [[p.lua:1: coroutine: not available to a policy: a hook runs to its end]] },
+    [[p.lua:1: coroutine: not available to a policy: a hook runs to its end without a pause]] },
   { "getfenv",
     [[getfenv(1).x = 1
 {BASE}]],
-    [[p.lua:1: getfenv: not available to a policy: use require "name" for a file beside the policy]] },
+    [[p.lua:1: getfenv: not available to a policy: a policy works on the event and the request alone]] },
   { "collectgarbage",
     [[collectgarbage()
 {BASE}]],
-    [[p.lua:1: collectgarbage: not available to a policy: it decides by the event and the request alone]] },
+    [[p.lua:1: collectgarbage: not available to a policy: sluice manages the policy's memory]] },
   { "package",
     [[package.path = ""
 {BASE}]],

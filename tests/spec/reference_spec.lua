@@ -57,6 +57,12 @@ describe("what is made from words.lua", function()
     assert.truthy(n > 80)
   end)
 
+  it("prints the bounds of a rate as a policy writes them", function()
+    local page = reference.markdown()
+    assert.truthy(page:find("| 1/d … 1000000/s |", 1, true))
+    assert.is_nil(page:find("%de%-%d"))
+  end)
+
   it("the annotations are Lua, and name no class that is not there", function()
     local meta = reference.meta()
     assert(loadstring(meta))

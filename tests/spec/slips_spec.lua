@@ -94,11 +94,11 @@ stream "t" { sinks = { "k" } }]],
 local function on_event(ev) end]], "p.lua:3: on_event: is defined in line 4, below: Lua "
     .. "reads from the top, so move it up" },
   { [[setmetatable({}, {})]],
-    "p.lua:3: setmetatable: not available to a policy: tables are plain here" },
-  { [[local j = json.encode]], "p.lua:3: json: not available to a policy: write ev.x = t "
-    .. "for a table t, which becomes JSON; get(ev, path) reads one" },
+    "p.lua:3: setmetatable: not available to a policy: a policy has plain tables only" },
+  { [[local j = json.encode]], "p.lua:3: json: not available to a policy: to write "
+    .. "JSON, set ev.x = t with a table t; to read it, call get(ev, path)" },
   { [[require "cjson"]], 'p.lua:3: require "cjson": no file cjson.lua; a policy has no C '
-    .. "modules: write ev.x = t for a table t, which becomes JSON; get(ev, path) reads one" },
+    .. "modules: to write JSON, set ev.x = t with a table t; to read it, call get(ev, path)" },
   { [[local c = counter "a_total"
 c.inc(1)]], "p.lua:4: expected a counter before inc: write c:inc(…)" },
 }
