@@ -33,15 +33,15 @@ static const struct command commands[] = {
     {"dead", cli_dead, "dead letters: dead list DIR | show FILE | replay --sink NAME "
                        "[--admin A] [--dry-run] | replay FILE (--to URL | "
                        "--dry-run) | purge FILE [--all]"},
-    {"inspect", cli_inspect, "what a spool holds: inspect [--verify | --salvage OUT] "
+    {"inspect", cli_inspect, "show what a spool holds: inspect [--verify | --salvage OUT] "
                              "DIR"},
     {"reference", cli_reference,
-     "the words of a policy: reference [--markdown | --meta | --luacheck]"},
-    {"schema", cli_schema, "the table that a policy implies: schema --clickhouse "
+     "print the words of a policy: reference [--markdown | --meta | --luacheck]"},
+    {"schema", cli_schema, "print the table that a policy needs: schema --clickhouse "
                            "POLICY.lua"},
-    {"replay", cli_replay, "what a policy would make of stored events: replay "
+    {"replay", cli_replay, "show what a policy does with stored events: replay "
                            "--policy NEW.lua [--old OLD.lua] DIR"},
-    {"sink", cli_sink, "give up what a removed sink has left, repair a journal: "
+    {"sink", cli_sink, "drop the events of a removed sink, repair a journal: "
                        "sink drop NAME [--admin A | --spool DIR] | repair NAME "
                        "--spool DIR [--yes]"},
     {"test", cli_test, "run the specs beside a policy: test [DIR|FILE]... "

@@ -122,7 +122,7 @@ const struct route *judge_route(struct judge *j, const char *stream,
         if (found != NULL && !same(j, found, r)) {
             (void)err_set(e,
                           "more than one route of %s fits events of \"%s\" "
-                          "(\"%s %s\", \"%s %s\"): say which with --route",
+                          "(\"%s %s\", \"%s %s\"): name one with --route",
                           file, stream == NULL ? "?" : stream, found->method,
                           found->path, r->method, r->path);
             return NULL;
@@ -131,9 +131,9 @@ const struct route *judge_route(struct judge *j, const char *stream,
     }
     if (found == NULL) {
         (void)err_set(e,
-                      "no route of %s leads to the stream \"%s\": say which to "
-                      "take with --route \"POST /...\", or which stream to read "
-                      "with --stream",
+                      "no route of %s leads to the stream \"%s\": name a route with "
+                      "--route \"POST /...\", or the stream to read with "
+                      "--stream",
                       file, stream == NULL ? "?" : stream);
     }
     return found;

@@ -32,9 +32,9 @@ static int usage(void)
 {
     (void)fputs("usage: sluice dead list DIR | show FILE | purge FILE [--all]\n"
                 "       sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run | --stop]\n"
-                "                   sends a sink's letters to that sink once more; ends that\n"
+                "                   sends a sink's dead letters to that sink again; --stop ends it\n"
                 "       sluice dead replay FILE (--to URL | --dry-run)\n"
-                "                   posts letters to a route: checks and hooks run\n",
+                "                   posts dead letters to a route; its schema and hooks run again\n",
                 stderr);
     return 2;
 }

@@ -108,12 +108,12 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 static int usage(void)
 {
     (void)fputs("usage: sluice inspect [--verify | --salvage OUT] DIR\n"
-                "  DIR            of a spool, such as data/spool; it is only read, "
-                "also while a server uses it\n"
-                "  --verify       checks every block; exit 1 when something is damaged "
-                "or can't be read\n"
-                "  --salvage OUT  writes what can be read to OUT/STREAM.ndjson, in a "
-                "folder that is made\n",
+                "  DIR            a spool such as data/spool; the command only reads it, "
+                "also while a server runs\n"
+                "  --verify       checks every block; exit code 1 if one is damaged or "
+                "can't be read\n"
+                "  --salvage OUT  makes the directory OUT and writes all readable events "
+                "to OUT/STREAM.ndjson\n",
                 stderr);
     return EXIT_USAGE;
 }

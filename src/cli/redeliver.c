@@ -68,7 +68,7 @@ static bool take(const struct asking *a, struct counts *c, struct err *e)
     c->left_bytes = number(o, "left_bytes");
     cJSON_Delete(o);
     return c->status[0] != '\0' ||
-           err_set(e, "%s does not answer as sluice does", a->admin);
+           err_set(e, "the answer of %s is not one of sluice; check --admin", a->admin);
 }
 
 /* A GET only asks. */
@@ -97,8 +97,8 @@ static bool ask(struct asking *a, const char *method, const char *query,
     }
     rc = curl_easy_perform(a->curl);
     if (rc != CURLE_OK) {
-        return err_set(e, "no server answers at %s (%s): letters are replayed by a "
-                          "running one; --admin ADDRESS names it",
+        return err_set(e, "no server answers at %s (%s): a replay needs a running "
+                          "server; name its address with --admin ADDRESS",
                        a->admin, curl_easy_strerror(rc));
     }
     (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -129,8 +129,8 @@ static bool wait_for_end(struct asking *a, struct counts *c, struct err *e)
         }
     }
     return strcmp(c->status, "none") != 0 ||
-           err_set(e, "the server, or the sink in it, was started anew meanwhile: "
-                      "replay again, and it goes on");
+           err_set(e, "the server or the sink restarted during the replay: run the "
+                      "command again to continue");
 }
 
 static bool report(const struct counts *c, bool dry)
@@ -145,13 +145,13 @@ static bool report(const struct counts *c, bool dry)
                      c->resumed ? " resumed=true" : "");
     }
     if (strcmp(c->status, "runs") == 0) {
-        (void)printf("it is not at its end, and goes on without this command%s%s\n",
+        (void)printf("the replay continues without this command%s%s\n",
                      c->why[0] == '\0' ? "" : ": ", c->why);
     } else if (strcmp(c->status, "failed") == 0) {
         (void)fprintf(stderr, "sluice: %s\n", c->why);
     }
     if (strcmp(c->status, "stopped") == 0) {
-        (void)printf("it was stopped; the next replay goes on there\n");
+        (void)printf("the replay stopped; the next replay continues there\n");
     }
     return strcmp(c->status, "done") == 0 &&
            (dry || c->again + c->unreadable + c->left_bytes == 0);

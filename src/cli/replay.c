@@ -70,7 +70,7 @@ static int usage(void)
         "         [--samples N] [--json]\n"
         "         PATH   (a spool such as data/spool, a folder of .ndjson, .gz\n"
         "                or .zst files, or one such file)\n"
-        "exits 0: no event changes, 1: some do, 2: it can't be told\n",
+        "exit code 0: no event changes, 1: some events change, 2: the replay failed\n",
         stderr);
     return REPLAY_FAILED;
 }
@@ -417,7 +417,7 @@ static bool load_side(struct side *s, const char *path,
     if (s->policy == NULL) {
         (void)fputs(report.text, stderr);
         policy_report_fini(&report);
-        return err_set(e, "%s is not a good policy", path);
+        return err_set(e, "the policy %s has mistakes", path);
     }
     policy_report_fini(&report);
     s->plan = policy_plan(s->policy);

@@ -239,7 +239,7 @@ int resend_purge(const char *path, bool all)
     /* A running sink begins another file; its letters are not in this one. */
     (void)snprintf(away, sizeof away, "%s.purge", path);
     ok = (access(away, F_OK) != 0 ||
-          err_set(&e, "%s is there from an earlier purge: look into it", away)) &&
+          err_set(&e, "%s is left from an earlier purge: read it, then delete it", away)) &&
          (rename(path, away) == 0 || err_errno(&e, errno, "%s", path)) &&
          (l = letters_open(away, &e)) != NULL && letters_lock(l, &e) &&
          (r->marks = replayed_open(path, &e)) != NULL && send_all(r, l, &e);
@@ -247,8 +247,8 @@ int resend_purge(const char *path, bool all)
         left = r->letters - r->before + letters_bad(l);
     }
     if (ok && left > 0 && !all) {
-        ok = err_set(&e, "%lu letters of %s are not replayed; with --all they are "
-                         "deleted too",
+        ok = err_set(&e, "%lu letters of %s are not replayed; --all deletes them "
+                         "too",
                      (unsigned long)left, path);
     }
     if (ok) {

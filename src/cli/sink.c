@@ -56,8 +56,8 @@ static int ask(const char *admin, const char *name)
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(curl);
     if (rc != CURLE_OK) {
-        (void)err_set(&e, "no server answers at %s (%s); of one that does not run "
-                          "name the spool: --spool DIR",
+        (void)err_set(&e, "no server answers at %s (%s); if the server does not "
+                          "run, name its spool with --spool DIR",
                       admin, curl_easy_strerror(rc));
         return fail(&e);
     }
@@ -171,10 +171,10 @@ static int repair(const char *dir, const char *name, bool yes)
     }
     (void)printf(" first_damage=%lu\n", (unsigned long)found.first_damage);
     if (!yes) {
-        (void)printf("Nothing has changed. With --yes the whole records become the "
-                     "journal, and the\ndamaged one stays beside it. No event is "
-                     "lost by that; events whose delivery only\nthe damaged bytes "
-                     "noted are delivered again.\n");
+        (void)printf("Nothing has changed. With --yes, the whole records become the "
+                     "new journal and the\ndamaged journal stays beside it. No "
+                     "event is lost. Events whose delivery stands only\nin the "
+                     "damaged bytes are delivered again.\n");
         return 0;
     }
     if (!journal_repair(path, kept, sizeof kept, &e)) {

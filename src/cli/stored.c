@@ -312,7 +312,7 @@ static bool read_folder(const char *dir, struct reader *r, struct err *e)
     }
     free(list);
     return n > 0 ? ok
-                 : err_set(e, "%s: no spool (it has no EPOCH) and no archive "
+                 : err_set(e, "%s is neither a spool (no file EPOCH) nor an archive "
                               "(no .ndjson, .gz or .zst file)", dir);
 }
 

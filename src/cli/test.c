@@ -81,7 +81,7 @@ static bool add_dir(struct run *r, const char *dir, struct err *e)
     free(list);
     add_path(r, dir);
     r->bad |= !policies_check(dir);
-    return r->n > before || err_set(e, "%s: no *_spec.lua in it", dir);
+    return r->n > before || err_set(e, "%s has no file *_spec.lua", dir);
 }
 
 static bool add_file(struct run *r, const char *path, struct err *e)
@@ -98,13 +98,13 @@ static bool add_file(struct run *r, const char *path, struct err *e)
         return true;
     }
     if (!ends(path, ".lua")) {
-        return err_set(e, "%s is no folder and no Lua file", path);
+        return err_set(e, "%s is neither a directory nor a .lua file", path);
     }
     r->bad |= !policies_check_file(path);
     (void)snprintf(spec, sizeof spec, "%.*s_spec.lua", (int)strlen(path) - 4,
                    path);
     if (access(spec, R_OK) != 0) {
-        return err_set(e, "%s has no spec: there is no %s", path, spec);
+        return err_set(e, "%s has no spec: expected %s", path, spec);
     }
     add_spec(r, spec);
     return true;
@@ -257,7 +257,7 @@ static int prepare(struct run *r, char **paths, int n, struct err *e)
         }
     }
     if (!in_path("busted") || !in_path("luajit")) {
-        (void)err_set(e, "specs are run by busted under luajit, and %s is not "
+        (void)err_set(e, "specs run with busted and luajit, and %s is not "
                          "installed: apt-get install lua-busted luajit",
                       in_path("busted") ? "luajit" : "busted");
         return EXIT_SETUP;

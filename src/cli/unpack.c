@@ -99,7 +99,7 @@ static ssize_t inflate_gzip(struct unpack *u, char *out, size_t n,
     if (rc == Z_STREAM_END) {
         (void)inflateReset(&u->z); /* maybe another member follows */
     } else if (rc != Z_OK && rc != Z_BUF_ERROR) {
-        (void)err_set(e, "%s: no valid gzip", u->path);
+        (void)err_set(e, "%s: not valid gzip", u->path);
         return -1;
     }
     return (ssize_t)(n - u->z.avail_out);
@@ -145,7 +145,7 @@ ssize_t unpack_read(struct unpack *u, char *out, size_t n, struct err *e)
             return made;
         }
         if (u->end && u->inside) {
-            (void)err_set(e, "%s: cut off in the middle", u->path);
+            (void)err_set(e, "%s: cut off before its end", u->path);
             return -1;
         }
     }

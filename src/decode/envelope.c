@@ -72,7 +72,7 @@ struct envelope *envelope_new(struct str events, const struct str *fields,
     (void)snprintf(v->missing, TEXT_BYTES,
                    "expected an object with the events at \"%.*s\"",
                    (int)(events.n < 64 ? events.n : 64), events.p);
-    (void)snprintf(v->no_array, TEXT_BYTES, "\"%.*s\" must be an array",
+    (void)snprintf(v->no_array, TEXT_BYTES, "expected an array at \"%.*s\"",
                    (int)(events.n < 64 ? events.n : 64), events.p);
     (void)snprintf(v->twice, TEXT_BYTES, "\"%.*s\" is given twice",
                    (int)(events.n < 64 ? events.n : 64), events.p);

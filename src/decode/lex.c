@@ -4,7 +4,7 @@ static bool deeper(struct lex *l, uint32_t depth)
 {
     if (depth > l->max_depth) {
         l->deep = true;
-        return lex_fail(l, l->p, "nested too deep");
+        return lex_fail(l, l->p, "objects and arrays are nested too deep");
     }
     return true;
 }

@@ -77,7 +77,7 @@ static inline bool lex_escape(struct lex *l)
     int high, low;
 
     if (l->end - p < 2) {
-        return lex_fail(l, l->end, "unterminated string");
+        return lex_fail(l, l->end, "a string has no closing quote");
     }
     if (p[1] != 'u') {
         if (p[1] == '\0' || strchr("\"\\/bfnrt", p[1]) == NULL) {
@@ -117,13 +117,13 @@ static inline bool lex_string(struct lex *l, bool *escaped)
         if (mask == 0) {
             l->p += VECTOR_BYTES;
             if (UNLIKELY(l->p >= l->end)) {
-                return lex_fail(l, l->end, "unterminated string");
+                return lex_fail(l, l->end, "a string has no closing quote");
             }
             continue;
         }
         l->p += __builtin_ctz(mask);
         if (UNLIKELY(l->p >= l->end)) {
-            return lex_fail(l, l->end, "unterminated string");
+            return lex_fail(l, l->end, "a string has no closing quote");
         }
         c = (unsigned char)*l->p;
         if (LIKELY(c == '"')) {
@@ -136,11 +136,11 @@ static inline bool lex_string(struct lex *l, bool *escaped)
                 return false;
             }
         } else if (c < 0x20) {
-            return lex_fail(l, l->p, "control character in a string");
+            return lex_fail(l, l->p, "a string has a control character; escape it");
         } else {
             n = utf8_char(l->p, l->end);
             if (n == 0) {
-                return lex_fail(l, l->p, "not UTF-8");
+                return lex_fail(l, l->p, "a string is not UTF-8");
             }
             l->p += n;
         }

@@ -21,7 +21,7 @@ static ALWAYS_INLINE bool value(struct scan *s, uint16_t slot, uint16_t child,
         kind = SLOT_OBJECT;
         if (depth + 1 > l->max_depth) {
             l->deep = true;
-            return lex_fail(l, l->p, "nested too deep");
+            return lex_fail(l, l->p, "objects and arrays are nested too deep");
         }
         if (!(fast ? object_fast(s, child, depth + 1)
                    : object_slow(s, child, depth + 1))) {
@@ -117,7 +117,7 @@ static bool key(struct scan *s, uint16_t node)
     raw = (struct str){from, (size_t)(l->p - 1 - from)};
     if (!shape_see(s->shape, s->b->arena, raw, escaped, node)) {
         l->wide = true;
-        return lex_fail(l, from, "too many keys");
+        return lex_fail(l, from, "the event has too many keys");
     }
     lex_maybe_space(l);
     if (l->p >= l->end || *l->p != ':') {

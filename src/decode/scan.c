@@ -67,7 +67,7 @@ static void reject_text(const struct scan *s, struct event *ev)
 static enum scan_result too_many(struct scan *s, struct scan_error *se)
 {
     se->at = (size_t)(s->l.p - s->b->body);
-    se->detail = "more events than max_events";
+    se->detail = "the body has more events than max_events allows";
     return SCAN_TOO_MANY;
 }
 
@@ -75,7 +75,7 @@ static enum scan_result at_end(struct scan *s, struct scan_error *se)
 {
     lex_space(&s->l);
     if (s->l.p != s->l.end) {
-        (void)lex_fail(&s->l, s->l.p, "something follows the JSON value");
+        (void)lex_fail(&s->l, s->l.p, "expected the end of the body after the JSON value");
         return scan_failed(s, se);
     }
     return SCAN_OK;
@@ -128,7 +128,7 @@ static bool element(struct scan *s, struct event *ev)
         return object_read(s, ev) || pass_over(s, ev, from);
     }
     if (lex_value(l, 1, &kind)) {
-        event_reject(ev, "not_an_object", NULL, "an event is a JSON object");
+        event_reject(ev, "not_an_object", NULL, "expected a JSON object as the event");
         return true;
     }
     return pass_over(s, ev, from);
@@ -228,7 +228,7 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
         } else if (!object_read(s, ev)) {
             reject_line(s, ev, line);
         } else if (lex_space(&s->l), s->l.p != s->l.end) {
-            (void)lex_fail(&s->l, s->l.p, "something follows the JSON object");
+            (void)lex_fail(&s->l, s->l.p, "expected the end of the line after the JSON object");
             reject_line(s, ev, line);
         }
     }
@@ -243,12 +243,12 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
     struct lex *l = &s->l;
 
     if (l->end - l->p >= 3 && memcmp(l->p, bom, 3) == 0) {
-        (void)lex_fail(l, l->p, "a byte order mark is not JSON");
+        (void)lex_fail(l, l->p, "the body starts with a byte order mark; send it without");
         return scan_failed(s, se);
     }
     lex_space(l);
     if (l->p == l->end) {
-        (void)lex_fail(l, l->p, "empty body");
+        (void)lex_fail(l, l->p, "the body is empty");
         return scan_failed(s, se);
     }
     if (v != NULL) {
@@ -289,7 +289,7 @@ static enum scan_result read_body(struct event_batch *b,
     arena_reset(b->arena);
     b->n = 0;
     if (body.n >= SCAN_BODY_MAX) {
-        *se = (struct scan_error){SCAN_BODY_MAX, "longer than 256 MiB"};
+        *se = (struct scan_error){SCAN_BODY_MAX, "the body is longer than 256 MiB"};
         return SCAN_TOO_LONG;
     }
     b->body = body.p;

@@ -44,7 +44,8 @@ static bool body_reserve(struct conn *c, size_t n)
     }
     if (s->body_bytes + room - c->body_room > s->max_body_bytes) {
         request_refuse(c, 503, "too_many_bodies",
-                       "too many large bodies are under way");
+                       "the server is receiving too many large bodies; send "
+                       "the request again later");
         return false;
     }
     if (s->ops->on_progress != NULL) {

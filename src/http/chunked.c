@@ -14,23 +14,22 @@ enum {
 
 static const char *const why[N_STATES] = {
     [SIZE_FIRST] = "expected the size of a chunk in hexadecimal digits",
-    [SIZE] = ("the size of a chunk is no number below 2^63, or is not followed "
-              "by CR and LF"),
-    [EXT_SEMICOLON] = "expected ; or the end of the line behind a chunk's size",
+    [SIZE] = "expected a chunk size below 2^63, and CR and LF after it",
+    [EXT_SEMICOLON] = "expected ; or the end of the line after the size of a chunk",
     [EXT_NAME_FIRST] = "expected the name of a chunk extension",
-    [EXT_NAME] = "a byte that no chunk extension may have",
-    [EXT_NAME_END] = "a byte that no chunk extension may have",
+    [EXT_NAME] = "a chunk extension has a byte that is not allowed",
+    [EXT_NAME_END] = "a chunk extension has a byte that is not allowed",
     [EXT_VALUE_FIRST] = "expected the value of a chunk extension",
-    [EXT_VALUE] = "a byte that no chunk extension may have",
-    [EXT_QUOTED] = "a byte that no chunk extension may have",
-    [EXT_ESCAPED] = "a byte that no chunk extension may have",
-    [EXT_END] = "a byte that no chunk extension may have",
+    [EXT_VALUE] = "a chunk extension has a byte that is not allowed",
+    [EXT_QUOTED] = "a chunk extension has a byte that is not allowed",
+    [EXT_ESCAPED] = "a chunk extension has a byte that is not allowed",
+    [EXT_END] = "a chunk extension has a byte that is not allowed",
     [SIZE_LF] = "expected a line end of CR and LF",
-    [DATA_CR] = "expected CR and LF behind a chunk's bytes",
-    [DATA_LF] = "expected CR and LF behind a chunk's bytes",
-    [TRAILER_FIRST] = "expected a trailer's name or the end of the body",
-    [TRAILER_NAME] = "expected a colon directly behind a trailer's name",
-    [TRAILER_VALUE] = "a byte that no trailer may have",
+    [DATA_CR] = "expected CR and LF after the bytes of a chunk",
+    [DATA_LF] = "expected CR and LF after the bytes of a chunk",
+    [TRAILER_FIRST] = "expected the name of a trailer or the end of the body",
+    [TRAILER_NAME] = "expected a colon directly after the name of a trailer",
+    [TRAILER_VALUE] = "a trailer has a byte that is not allowed",
     [TRAILER_LF] = "expected a line end of CR and LF",
     [END_LF] = "expected a line end of CR and LF"};
 
@@ -41,7 +40,7 @@ void chunked_reset(struct chunked *d)
 
 const char *chunked_why(const struct chunked *d)
 {
-    return why[d->state] == NULL ? "the body had ended" : why[d->state];
+    return why[d->state] == NULL ? "bytes follow the end of the body" : why[d->state];
 }
 
 static bool is_blank(char c)

@@ -186,10 +186,10 @@ static void refuse_parse(struct conn *c, enum parse_result r)
     }
     if (r == PARSE_LARGE) {
         request_refuse(c, 431, "headers_too_large",
-                       "the request's line, headers or trailers are too large, "
-                       "or more than 64");
+                       "the URL, headers or trailers are too large, or there "
+                       "are more than 64; send fewer");
     } else if (r == PARSE_METHOD) {
-        request_refuse(c, 501, "unknown_method", "this method is not known");
+        request_refuse(c, 501, "unknown_method", "expected a known method such as POST");
     } else {
         request_refuse(c, 400, "bad_request", parse_why(c->parse));
     }

@@ -78,7 +78,7 @@ struct http_error http_error_large(uint64_t max_body)
                            .limit = (int64_t)max_body};
 
     (void)snprintf(e.detail, sizeof e.detail,
-                   "the body is larger than %lu bytes",
+                   "the body is larger than the allowed %lu bytes; send less",
                    (unsigned long)max_body);
     return e;
 }
@@ -90,11 +90,12 @@ struct http_error http_error_inflate(enum encoding_result r, uint64_t max_body)
 
     if (r == ENCODING_BAD) {
         return (struct http_error){400, "bad_encoding",
-                                   "the body is not whole and valid in its "
+                                   "the body is cut off, or not valid in its "
                                    "Content-Encoding", -1};
     }
     (void)snprintf(e.detail, sizeof e.detail,
-                   "the body is larger than %lu bytes when inflated",
+                   "the decompressed body is larger than the allowed %lu bytes; "
+                   "send less",
                    (unsigned long)max_body);
     return e;
 }

@@ -33,7 +33,7 @@ static void take_length(struct framing *f, struct str value)
     if (!number(value, &length)) {
         f->why = "Content-Length is not a number of bytes";
     } else if (f->has_length && length != f->length) {
-        f->why = "there are two Content-Length headers, and they differ";
+        f->why = "the request has two Content-Length headers that differ";
     } else {
         f->has_length = true;
         f->length = length;
@@ -44,7 +44,7 @@ static void take_length(struct framing *f, struct str value)
 static void take_coding(struct framing *f, struct str value)
 {
     if (f->chunked || !is(value, "chunked", 7)) {
-        f->why = "the only Transfer-Encoding served is chunked";
+        f->why = "expected no Transfer-Encoding other than chunked";
     }
     f->chunked = true;
 }
@@ -93,9 +93,9 @@ struct framing framing_of(const struct str_pair *headers, uint32_t n, bool old)
     }
     f.keep_alive = keep && !close;
     if (f.why == NULL && f.chunked && old) {
-        f.why = "HTTP/1.0 has no Transfer-Encoding";
+        f.why = "Transfer-Encoding needs HTTP/1.1";
     } else if (f.why == NULL && f.chunked && f.has_length) {
-        f.why = "there are both Content-Length and Transfer-Encoding";
+        f.why = "the request has both Content-Length and Transfer-Encoding";
     }
     return f;
 }

@@ -18,15 +18,15 @@ enum {
 static const char *const why[N_STATES] = {
     [START] = "expected a method such as POST",
     [START_LF] = "expected a line end of CR and LF",
-    [METHOD] = "expected one space behind the method",
-    [TARGET_FIRST] = "expected a path behind one space",
-    [TARGET] = "a byte that no path has; percent-encode it",
+    [METHOD] = "expected one space after the method",
+    [TARGET_FIRST] = "expected a path after the method and one space",
+    [TARGET] = "the path has a byte that is not allowed; percent-encode it",
     [VERSION] = "expected HTTP/1.1 and the end of the line",
     [LINE_CR] = "expected HTTP/1.1 and the end of the line",
     [LINE_LF] = "expected a line end of CR and LF",
-    [NAME_FIRST] = "expected the name of a header, not a continued line",
-    [NAME] = "expected a colon directly behind the name of a header",
-    [VALUE] = "a byte that no header may have",
+    [NAME_FIRST] = "expected the name of a header; a header has one line only",
+    [NAME] = "expected a colon directly after the name of a header",
+    [VALUE] = "a header has a byte that is not allowed",
     [END_LF] = "expected a line end of CR and LF"};
 
 void head_reset(struct head *h)

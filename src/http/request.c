@@ -284,7 +284,7 @@ static bool well_framed(struct conn *c, const struct parse_head *h, bool split)
         request_refuse(c, 400, "bad_host", "expected exactly one Host header");
     } else if (!h->sound_host) {
         request_refuse(c, 400, "bad_host",
-                       "expected a host such as api.example:8080 in Host");
+                       "expected a host such as api.example:8080 in the Host header");
     } else if (!split) {
         request_refuse(c, 400, "bad_target",
                        "expected a path such as /v1/events");
@@ -324,7 +324,7 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
     }
     if (expect.n > 0 && !equals(expect, "100-continue")) {
         request_refuse(c, 417, "expectation_failed",
-                       "the only Expect served is 100-continue");
+                       "expected no Expect header other than 100-continue");
         return false;
     }
     return true;

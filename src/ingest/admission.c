@@ -66,9 +66,9 @@ void door_unstored(struct ingest *in, struct http_request *r,
                            "too many requests wait for the disk or for sinks; "
                            "send the request again later"},
         [STORE_BLOCKED] = {"Sink unavailable", "sink_unavailable",
-                           "this stream answers when its sinks have the events, "
-                           "and one can't be reached now; send the request "
-                           "again later"}};
+                           "this stream waits until its sinks have the events, "
+                           "and one sink does not take events now; send the "
+                           "request again later"}};
 
     refuse(in, &a, 503, door_retry_after(in),
            &(struct answer_error){.error = words[why].error,

@@ -105,8 +105,8 @@ static void finish(struct ingest *in, struct waiter *w)
         refuse_kept(in, w, 503, "Retry-After: 1\r\n",
                &(struct answer_error){.error = "Not stored",
                                       .code = "storage_failed",
-                                      .detail = "the spool did not take the "
-                                                "events; send them again",
+                                      .detail = "the server could not write the "
+                                                "events to its disk; send them again",
                                       .offset = -1,
                                       .limit = -1});
     } else {

@@ -390,13 +390,13 @@ static bool check_time(struct event_batch *b, struct event *ev,
     if (f->max_age_ms >= 0 && age > (double)f->max_age_ms) {
         return refuse(b, ev, f, "too_old",
                       x->num < LEAST_MS
-                          ? "older than %.0f s allow (these look like seconds; "
-                            "expected milliseconds)"
-                          : "older than %.0f s allow",
+                          ? "older than the allowed %.0f s; the number looks like "
+                            "seconds, expected milliseconds"
+                          : "older than the allowed %.0f s",
                       (double)f->max_age_ms / 1000);
     }
     if (f->max_skew_ms >= 0 && -age > (double)f->max_skew_ms) {
-        return refuse(b, ev, f, "in_future", "more than %.0f s ahead of now",
+        return refuse(b, ev, f, "in_future", "more than the allowed %.0f s in the future",
                       (double)f->max_skew_ms / 1000);
     }
     return true;

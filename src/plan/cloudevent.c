@@ -134,13 +134,13 @@ static size_t put_attribute(struct str name, struct str value, char *out,
 
         c = c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))) {
-            *why = "an attribute's name is of a-z and 0-9: ce-NAME";
+            *why = "the name of an attribute has only a-z and 0-9: ce-NAME";
             return 0;
         }
         out[at++] = c;
     }
     if (name.n == 4 && memcmp(out + at - 4, "data", 4) == 0) {
-        *why = "ce-data is no attribute: the body is the data";
+        *why = "ce-data is not an attribute; send the data as the body";
         return 0;
     }
     out[at++] = '"';

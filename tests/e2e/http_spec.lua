@@ -30,7 +30,7 @@ describe("the HTTP interface", function()
       .. [[{"index":2,"code":"too_long","field":"id",]]
       .. [["message":"id: longer than 8 characters","retry":false},]]
       .. [[{"index":3,"code":"not_an_object",]]
-      .. [["message":"an event is a JSON object","retry":false},]]
+      .. [["message":"expected a JSON object as the event","retry":false},]]
       .. [[{"index":4,"code":"missing_field","field":"id",]]
       .. [["message":"id: the event needs this field","retry":false}]}]],
       a.body)

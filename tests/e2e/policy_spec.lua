@@ -257,7 +257,7 @@ describe("an answer", function()
   it("says what a path and an event route take", function()
     local s = h.server {}
     finally(function() s:close() end)
-    assert.matches('"detail":"this path takes POST"',
+    assert.matches('"detail":"this path accepts POST"',
       h.request(s.port, "PUT", "/v1/events", "{}").body, 1, true)
     assert.matches('{"error":"Not one event","code":"invalid_json"',
       s:post("/v1/events", ' [{"n":1}]').body, 1, true)

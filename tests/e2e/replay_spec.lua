@@ -128,7 +128,7 @@ describe("sluice replay", function()
     local out, code = replay(("--policy %s --route 'POST /v1/events' %s")
       :format(new, dir))
     assert.equal(2, code)
-    assert.matches("cut%-0%-1.ndjson.zst: cut off in the middle", out)
+    assert.matches("cut%-0%-1.ndjson.zst: cut off before its end", out)
   end)
 
   it("judges events as requests of their own, whatever a request may take",
@@ -202,7 +202,7 @@ describe("sluice replay", function()
     local out, code = replay(("--policy %s %s/spool"):format(two, s.data))
     assert.equal(2, code)
     assert.matches("more than one route of %S+ fits events of \"events\" "
-      .. "%(\"POST /v1/events\", \"POST /v2\"%): say which with %-%-route", out)
+      .. "%(\"POST /v1/events\", \"POST /v2\"%): name one with %-%-route", out)
     check(figures(("--policy %s --route 'POST /v1/events' %s/spool"):format(two,
       s.data)))
     out, code = replay(("--policy %s --route 'POST /v2' %s/spool"):format(two,
@@ -226,7 +226,7 @@ describe("sluice replay", function()
     h.write(bad, [[rout "POST /" {}]])
     for args, why in pairs {
       ["--policy " .. bad .. " " .. s.data .. "/spool"] = "did you mean \"route\"",
-      ["--policy " .. new .. " " .. s.dir] = "no spool .* and no archive",
+      ["--policy " .. new .. " " .. s.dir] = "neither a spool .* nor an archive",
       ["--policy " .. new .. " " .. s.dir .. "/none"] = "No such file",
       ["--policy " .. new .. " --stream evnts " .. s.data .. "/spool"] =
         "no event of a stream \"evnts\"",

@@ -178,7 +178,7 @@ route "POST /e" { body = "batch", stream = "s", schema = s, events = "d.list",
     for _, row in ipairs {
       { "[{}]", 'expected an object with the events at "d.list"' },
       { "{}", 'expected an object with the events at "d.list"' },
-      { '{"d":{"list":{}}}', '"d.list" must be an array' },
+      { '{"d":{"list":{}}}', 'expected an array at "d.list"' },
       { '{"d":{"list":[]},"d":{}}', "a key of the envelope is given twice" },
     } do
       local r = p:post("/e", row[1])

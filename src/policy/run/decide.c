@@ -62,7 +62,7 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
                       "no route of the policy has this path");
     }
     if (*route == NULL) {
-        (void)snprintf(no->text, sizeof no->text, "this path takes %s", no->allow);
+        (void)snprintf(no->text, sizeof no->text, "this path accepts %s", no->allow);
         return refuse(no, 405, "Method not allowed", "method_not_allowed",
                       no->text);
     }
@@ -124,7 +124,8 @@ static bool make_event(struct policy_state *s, const struct policy_request *req,
     }
     if (bound > s->policy->plan->server.max_body + added_max(s)) {
         return refuse(no, 413, "Too large", "too_large",
-                      "as JSON the data is more than twice a body");
+                      "written as JSON, the data is more than twice as large as a "
+                      "body may be");
     }
     if (bound > s->made_room) {
         s->made_room = bound;
@@ -183,8 +184,8 @@ static bool read_events(struct policy_state *s, const struct route *route,
     (void)refuse_scan(no, r, &se, &limits);
     if (r == SCAN_INVALID && shape == SCAN_EVENT && is_array(body)) {
         no->error.error = "Not one event";
-        no->error.detail = "this route takes one JSON object; an array is for a route "
-                           "with body = \"batch\"";
+        no->error.detail = "this route accepts one JSON object; send an array to a "
+                           "route with body = \"batch\"";
     }
     return false;
 }
@@ -203,8 +204,8 @@ bool decide_body(struct policy_state *s, const struct route *route,
     if (route->carry != NULL && !req->stored &&
         !carry_into(route, b, req, added_max(s))) {
         return refuse(no, 413, "Too large", "copies_too_large",
-                      "what is copied into each event is more, in all events "
-                      "together, than a body may be");
+                      "the values that the route copies into the events are larger, "
+                      "all together, than a body may be; send fewer events");
     }
     if (route->schema != NULL) {
         check_events(route->schema, b, (int64_t)req->time_ms);

@@ -126,7 +126,7 @@ static void refuses_what_is_no_such_envelope(void **state)
         {"{\"list\":[{}]}", "expected an object with the events at \"d.list\""},
         {"{\"d\":[{\"list\":[]}]}",
          "expected an object with the events at \"d.list\""},
-        {"{\"d\":{\"list\":{}}}", "\"d.list\" must be an array"},
+        {"{\"d\":{\"list\":{}}}", "expected an array at \"d.list\""},
         {"{\"d\":{\"list\":[],\"list\":[]}}", "\"d.list\" is given twice"},
         {"{\"d\":{\"list\":[]},\"d\":1}", "a key of the envelope is given twice"},
         {"{\"d\":{\"list\":[]},\"sent\":1,\"sent\":2}",
@@ -134,12 +134,12 @@ static void refuses_what_is_no_such_envelope(void **state)
         {"{\"d\":{\"list\":[],\"k\":0,\"\\u006b\":0}}",
          "a key of the envelope is given twice"},
         {"{\"d\":{\"list\":[{}]}", "expected ',' or '}'"},
-        {"{\"d\":{\"list\":[{}]}} x", "something follows the JSON value"},
+        {"{\"d\":{\"list\":[{}]}} x", "expected the end of the body after the JSON value"},
         {"{\"d\" {}}", "expected ':'"},
         {"{\"x\":01,\"d\":{\"list\":[]}}", "a number may not begin with 0"},
-        {"{\"x\":\"\x80\",\"d\":{\"list\":[]}}", "not UTF-8"},
-        {"{\"d\":{\"list\":[{\"a\":\"b}]}}", "unterminated string"},
-        {"", "empty body"}};
+        {"{\"x\":\"\x80\",\"d\":{\"list\":[]}}", "a string is not UTF-8"},
+        {"{\"d\":{\"list\":[{\"a\":\"b}]}}", "a string has no closing quote"},
+        {"", "the body is empty"}};
     struct envelope *v = made("d.list", fields);
     struct scan_error se;
 

@@ -90,8 +90,8 @@ static void what_is_no_event_is_refused(void **state)
     } rows[] = {
         {{"content-type: application/json"},
          "expected ce-specversion, ce-id, ce-source and ce-type"},
-        {{"ce-data: 1"}, "ce-data is no attribute: the body is the data"},
-        {{"ce-a_b: 1"}, "an attribute's name is of a-z and 0-9: ce-NAME"},
+        {{"ce-data: 1"}, "ce-data is not an attribute; send the data as the body"},
+        {{"ce-a_b: 1"}, "the name of an attribute has only a-z and 0-9: ce-NAME"},
         {{"ce-a: %C0%A0"}, "an attribute's value is not UTF-8"}};
 
     (void)state;
