@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 #include "server/admin/problems.h"
 #include "server/settings.h"
 #include "server/supervisor.h"

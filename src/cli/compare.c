@@ -12,6 +12,8 @@
 #include "ingest/stored_event.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
+#include "policy/load/load.h"
+#include "policy/run/run.h"
 
 /* BOUNDED_LINES: a bound of 50 ms is for a request; most have few events. */
 enum { ARENA_MAX_BYTES = 256 << 20, BOUNDED_LINES = 10 };

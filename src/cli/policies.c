@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 
 struct candidate {
     char path[PATH_MAX];

@@ -6,7 +6,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "cli/cli.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 #include "server/supervisor.h"
 
 int cli_reference(int argc, char **argv)

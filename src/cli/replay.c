@@ -23,7 +23,7 @@
 #include "cli/stored.h"
 #include "cli/when.h"
 #include "plan/moment.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 
 enum { HEADERS_MAX = 32, SAMPLES_DEFAULT = 2, SAMPLES_MAX = 1000,
        PROGRESS_NS = 100000000, BAR = 30 };

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 #include "server/supervisor.h"
 #include "sink/http/clickhouse/names.h"
 

@@ -5,6 +5,8 @@
 
 #include "base/mem.h"
 #include "ingest/internal.h"
+#include "policy/load/load.h"
+#include "policy/run/run.h"
 
 static uint64_t hash_prefix(const char *hex)
 {

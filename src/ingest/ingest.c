@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ingest/internal.h"
+#include "policy/run/run.h"
 
 static const double LATE_LOOK_S = 0.05, TIED_LOOK_S = 0.002;
 

@@ -13,12 +13,13 @@
 
 #include "base/attr.h"
 #include "plan/plan.h"
-#include "policy/policy.h"
 #include "spool/spool.h"
 
 struct binding;
 struct http_server;
 struct ingest;
+struct policy;
+struct policy_state;
 struct shadow_sample;
 
 struct ingest_conf {

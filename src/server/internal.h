@@ -12,7 +12,7 @@
 #include "http/http.h"
 #include "loop/mailbox.h"
 #include "plan/plan.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 #include "server/policies/versions.h"
 #include "server/sinks/changer.h"
 #include "server/sinks/hooks.h"

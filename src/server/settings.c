@@ -1,7 +1,7 @@
 #include "server/settings.h"
 
 #include "base/err.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 #include "sink/kafka/options.h"
 
 bool settings_try(const struct policy *p, struct policy_report *report)

@@ -24,6 +24,7 @@
 #include "shared/registry.h"
 #include "sink/folders.h"
 #include "stats/stats.h"
+#include "policy/run/run.h"
 
 /* What a load, or a change of the sinks, is waited for at the end, beside the drain. */
 #define LOADER_NS 500000000ull

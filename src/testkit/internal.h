@@ -11,7 +11,8 @@
 #include "base/arena.h"
 #include "decode/event.h"
 #include "testkit/testkit.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
+#include "policy/run/run.h"
 #include "sink/hooks.h"
 
 struct encoding;

@@ -1,5 +1,5 @@
 /* JSON for specs: package.loadlib(libsluice, "sluice_kit_json"). */
-#include "policy/policy.h"
+#include "policy/library/json.h"
 
 __attribute__((visibility("default"))) int sluice_kit_json(struct lua_State *L);
 

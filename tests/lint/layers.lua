@@ -87,6 +87,11 @@ local function check(path)
         report(path, number, "what sinks share may not include " .. from .. "/")
       end
     end
+    local private = line:match('^#include "(.+)/internal%.h"')
+    if folder and private and folder ~= private and
+        folder:sub(1, #private + 1) ~= private .. "/" then
+      report(path, number, private .. "/internal.h is of that room alone")
+    end
     local writer = line:match("%f[%w_](v?sprintf)%s*%(")
       or line:match("%f[%w_](st[rp]n?c[ap][ty])%s*%(")
     if writer then report(path, number, writer .. " has no bound: use snprintf") end

@@ -14,7 +14,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "policy/load/load.h"
 #include "policy/run/decide.h"
+#include "policy/run/run.h"
 
 enum { HOOKED_EVENTS = 200, HOOKED_BODIES = 50, HOOKED_BODY_MAX = 128 << 10 };
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "policy/build/build.h"
 
 static void build_server(struct build *b)
 {

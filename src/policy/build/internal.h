@@ -32,6 +32,10 @@ uint32_t field_open(struct build *b, const char *key);
 /* The map at key, as the loader left it: a list of { name, value }. */
 const struct pair_plan *field_pairs(struct build *b, const char *key, uint32_t *n);
 
+/* ---- counters.c ---- */
+
+void build_held(struct build *b);
+
 /* ---- kafka.c ---- */
 
 void build_kafka(struct build *b, struct sink_plan *s);

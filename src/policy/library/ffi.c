@@ -13,8 +13,8 @@
 #include "decode/number.h"
 #include "decode/quote.h"
 #include "decode/path.h"
-#include "policy/policy.h"
 #include "policy/internal.h"
+#include "policy/library/internal.h"
 
 static struct event *event_of(struct sluice_event *ev)
 {

@@ -5,10 +5,11 @@
  */
 #pragma once
 
+#include <lua.h>
 #include <stdbool.h>
 
+#include "base/str.h"
 #include "decode/event.h"
-#include "policy/internal.h"
 
 enum { JSON_DEPTH_MAX = 128 };
 
@@ -24,3 +25,23 @@ bool json_is_null(lua_State *L, int at);
 /* Marks the table on top as an array. */
 void json_mark_array(lua_State *L);
 bool json_is_array(lua_State *L, int at);
+
+int json_decode(lua_State *L); /* (text, numbers?) -> value; the text is JSON */
+int json_valid(lua_State *L);  /* (text) -> whether it is JSON */
+int json_same_number(lua_State *L); /* (digits, digits) -> whether they are one number */
+int json_array(lua_State *L);  /* (table) -> it, marked as an array */
+int json_open_null(lua_State *L); /* () -> what null is from now on */
+
+/* A lua_CFunction for a Lua of the caller's: returns { encode, decode, null }, the
+ * JSON that policies have. */
+int policy_json(lua_State *L);
+
+/* ---- json_encode.c ---- */
+
+/* (value, numbers?) -> text */
+int json_encode(lua_State *L);
+
+/* ---- json_same.c ---- */
+
+/* (value, text) -> whether value is what json_decode(text) gives */
+int json_same(lua_State *L);

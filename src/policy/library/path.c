@@ -11,6 +11,7 @@
 #include "decode/quote.h"
 #include "policy/library/library.h"
 #include "policy/internal.h"
+#include "policy/library/internal.h"
 
 /* The edit of a top-level key, given unescaped; NULL: none. */
 static const struct edit *edit_of(const struct sluice_context *c,

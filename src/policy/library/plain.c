@@ -9,6 +9,7 @@
 
 #include "policy/library/library.h"
 #include "policy/internal.h"
+#include "policy/library/plain.h"
 
 enum { WINDOW = 64 << 10, JOINED_MAX = 16 << 20 };
 

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "policy/internal.h"
+#include "policy/load/internal.h"
 
 struct page {
     char *text;

@@ -10,7 +10,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "policy/library/library.h"
-#include "policy/internal.h"
+#include "policy/load/internal.h"
+#include "policy/load/files.h"
+#include "policy/run/state.h"
 
 enum { TABLE_BYTES_MAX = 64 << 20, CODE_BYTES_MAX = 4 << 20 };
 

@@ -12,8 +12,12 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "policy/internal.h"
+#include "policy/load/internal.h"
 #include "shared/registry.h"
+#include "policy/build/build.h"
+#include "policy/load/files.h"
+#include "policy/load/rehearsal.h"
+#include "policy/run/state.h"
 
 enum { FILE_BYTES_MAX = 4 << 20, READS_MAX = 4 };
 

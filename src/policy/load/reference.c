@@ -5,7 +5,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "policy/load/embed.h"
-#include "policy/internal.h"
+#include "policy/load/internal.h"
+#include "policy/run/state.h"
 
 static bool make(lua_State *L, const char *form, struct err *e)
 {

@@ -13,8 +13,9 @@
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
 #include "policy/run/counters.h"
-#include "policy/internal.h"
+#include "policy/load/internal.h"
 #include "shared/registry.h"
+#include "policy/load/rehearsal.h"
 
 enum { ARENA_BYTES = 16 << 20, HEADERS_MAX = 32 };
 

@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
-#include "policy/internal.h"
+#include "policy/load/internal.h"
 
 static const char HEAD[] = "sluice-policy 1\n";
 enum { FILES_MAX = 4096, BYTES_MAX = 64 << 20 };

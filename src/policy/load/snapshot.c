@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/read.h"
-#include "policy/internal.h"
+#include "policy/load/internal.h"
 
 static struct snapshot_id id_of(const struct stat *st)
 {

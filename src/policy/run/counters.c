@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "policy/library/library.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 #include "shared/registry.h"
 
 enum { TRIAL_KEYS = 64 };

@@ -8,7 +8,7 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 enum {
     COUNT_FIRST = 5000,  /* instructions until the first look of a call, */

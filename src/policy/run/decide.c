@@ -11,7 +11,7 @@
 #include "plan/check.h"
 #include "plan/cloudevent.h"
 #include "plan/media.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 enum { RETRY_MAX_S = 86400 };
 

@@ -14,7 +14,9 @@
 #include "base/attr.h"
 #include "decode/scan.h"
 #include "plan/outcome.h"
-#include "policy/policy.h"
+#include "plan/request.h"
+
+struct policy_state;
 
 /* A request refused as a whole. Texts are static, or live until the next call on
  * the state. */

@@ -1,7 +1,7 @@
 #include "policy/run/dedup.h"
 
 #include "policy/run/counters.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 #include "shared/seen.h"
 
 /* One stream's part of it, for the request in hand. */

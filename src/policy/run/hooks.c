@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 enum { LOOPS_MAX = 16 /* times that the loop may fail in a request */ };
 

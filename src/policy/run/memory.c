@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 enum {
     RELIEF_END_MS = 70, /* of a call: then it is over, through or not, */

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 void state_why(lua_State *L, char *out, size_t room)
 {

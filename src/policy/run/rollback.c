@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 void state_take_judge(struct policy_state *s)
 {

@@ -6,7 +6,7 @@
 
 #include "policy/library/json.h"
 #include "base/err.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 static const char *const names[POLICY_N_SINK_HOOKS][2] = {
     [POLICY_TRIP] = {"breaker", "ready_to_trip"},

@@ -1,6 +1,6 @@
 /* A Lua state that has run a snapshot, with a cap on its memory and a bound on
  * what may not end. */
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 #include <lauxlib.h>
 #include <luajit.h>
@@ -20,6 +20,11 @@
 #include "policy/library/pattern.h"
 #include "policy/run/counters.h"
 #include "policy/library/tools.h"
+#include "policy/load/load.h"
+#include "policy/load/files.h"
+#include "policy/load/rehearsal.h"
+#include "policy/library/json.h"
+#include "policy/library/plain.h"
 
 /* ---- what the Lua side asks of C ---- */
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 /* Whose hook this thread is in, for the signal's handler. */
 static _Thread_local struct policy_state *volatile running;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 /* Why f, which is on top, may not end, and where; "": it ends by itself. */
 static bool look_for_loops(lua_State *L, int module, const char *name,

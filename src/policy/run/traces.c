@@ -2,7 +2,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
-#include "policy/internal.h"
+#include "policy/run/internal.h"
 
 static void push_module(lua_State *L, const char *function)
 {

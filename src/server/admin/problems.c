@@ -2,7 +2,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "policy/policy.h"
+#include "policy/load/load.h"
 
 static void add_text(cJSON *o, const char *key, const char *text)
 {

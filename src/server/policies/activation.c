@@ -12,6 +12,7 @@
 #include "server/policies/snapshots.h"
 #include "server/policies/quarantine.h"
 #include "server/sinks/taken.h"
+#include "policy/run/run.h"
 
 static const double LOOK_S = 0.1;
 

@@ -35,6 +35,7 @@
 #include "server/policies/snapshots.h"
 #include "server/policies/quarantine.h"
 #include "stats/stats.h"
+#include "policy/run/run.h"
 
 enum { WAITING_MAX = 16, LOADER_NICE = 5 };
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "ingest/binding.h"
 #include "server/internal.h"
+#include "policy/run/run.h"
 
 static const double LOOK_MIN_S = 0.1, LOOK_MAX_S = 1;
 enum { LOOKS = 20 /* during a trial, at least */ };

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 
 struct live {
     char now[65], before[65]; /* "": none */

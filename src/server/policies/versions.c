@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ingest/binding.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 
 static const char *const words[GEN_STATUSES] = {
     [GEN_LOADING] = "loading",   [GEN_CANARY] = "canary",

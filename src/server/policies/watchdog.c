@@ -10,6 +10,7 @@
 #include "ingest/binding.h"
 #include "server/internal.h"
 #include "server/policies/quarantine.h"
+#include "policy/run/run.h"
 
 static const double LOOK_S = 0.1;
 

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "server/sinks/hooks.h"
 #include "stats/stats.h"
+#include "policy/load/load.h"
+#include "policy/run/run.h"
 
 struct sink_lua {
     struct policy_state *state;

@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 #include "base/attr.h"
-#include "policy/policy.h"
 #include "sink/hooks.h"
 
 struct err;
+struct policy;
 struct sink_lua;
 
 /* A Lua state of the sink's own. *out NULL: its plan has no functions, and *hooks

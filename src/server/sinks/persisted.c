@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/mem.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 
 static const char TAIL[] = ".policy";
 

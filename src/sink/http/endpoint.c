@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "sink/http/upload.h"
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 
 enum {
     ASK_MS = 5000,

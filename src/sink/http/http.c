@@ -2,7 +2,7 @@
  * Sinks over HTTP, ClickHouse's and any other: their life, and how many batches are
  * under way at once.
  */
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

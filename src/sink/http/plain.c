@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 
 static enum sink_verdict_kind kind_of(int status, bool sent)
 {

@@ -15,7 +15,7 @@
 
 #include <ev.h>
 
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 
 struct insert_try {
     struct transfer *transfer; /* NULL: not running */

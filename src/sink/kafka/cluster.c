@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "sink/kafka/kafka.h"
+#include "sink/kafka/internal.h"
 #include "sink/kafka/options.h"
 
 enum {

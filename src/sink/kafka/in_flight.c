@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "sink/kafka/kafka.h"
+#include "sink/kafka/internal.h"
 
 enum { LOOK_MS = 20 };
 

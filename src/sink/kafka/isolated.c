@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "sink/kafka/kafka.h"
+#include "sink/kafka/internal.h"
 
 static const double AGAIN_S = 1.;
 

@@ -3,7 +3,7 @@
  * of each is told by delivery reports (in_flight.c); a cluster that fails is left alone
  * (cluster.c).
  */
-#include "sink/kafka/kafka.h"
+#include "sink/kafka/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "plan/moment.h"
-#include "sink/kafka/kafka.h"
+#include "sink/kafka/internal.h"
 #include "sink/position.h"
 #include "spool/spool.h"
 

@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "sink/kafka/kafka.h"
+#include "sink/kafka/internal.h"
 
 /* Of a message's limit, for its headers and the request around it. */
 enum { OVERHEAD_BYTES = 2048, MESSAGES_MAX = UINT16_MAX };

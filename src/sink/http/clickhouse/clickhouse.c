@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 #include "sink/http/clickhouse/table.h"
 
 enum {

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "sink/http/clickhouse/names.h"
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 
 enum {
     SQL_MAX = 8 * NAME_BYTES + 400,

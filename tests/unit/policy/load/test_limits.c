@@ -11,7 +11,8 @@
 
 #include "base/attr.h"
 #include "plan/plan.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
+#include "policy/run/run.h"
 
 static const struct {
     const char *words;

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "policy/policy.h"
+#include "policy/load/load.h"
 
 enum { LOADS = 200 };
 

@@ -11,7 +11,9 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "policy/load/load.h"
 #include "policy/run/decide.h"
+#include "policy/run/run.h"
 
 enum { REQUESTS = 300, FIRST = 50 };
 

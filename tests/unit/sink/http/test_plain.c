@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/attr.h"
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 #include "sink/http/plain.h"
 
 struct row {

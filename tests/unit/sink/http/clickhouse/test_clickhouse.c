@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 
 static enum sink_verdict_kind kind_of(struct transfer_answer a)
 {

@@ -8,7 +8,7 @@
 
 #include "base/attr.h"
 #include "sink/http/clickhouse/replicas.h"
-#include "sink/http/http.h"
+#include "sink/http/internal.h"
 
 static const struct {
     const char *answer;

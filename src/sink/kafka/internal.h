@@ -1,5 +1,5 @@
 /*
- * kafka - the sink's own state, shared by kafka.c (life, window), cluster.c (a
+ * internal - the sink's own state, shared by kafka.c (life, window), cluster.c (a
  * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c (what
  * became of it), isolated.c (messages whose topic the cluster lacks) and message.c (what
  * is said of one event). Nobody else includes it. One thread.

@@ -1,5 +1,5 @@
 /*
- * http - the state of a sink that sends batches over HTTP, and what kinds of
+ * internal - the state of a sink that sends batches over HTTP, and what kinds of
  * server differ in (struct dialect). Shared by http.c (life, window), endpoint.c
  * (one url), upload.h (one batch), body.c (its bytes), clickhouse.c with replicas.c,
  * and plain.c. Nobody else includes it. One thread.
@@ -112,6 +112,8 @@ struct sink {
         *hedging_gauge, *apart_gauge;
     struct stats_histogram *time;
 };
+
+/* ---- http.c ---- */
 
 /* What every request has in common. */
 struct transfer_request remote_request(const struct sink *s);

@@ -1,0 +1,9 @@
+/*
+ * plain - what Lua's own library has, within bounds. The state's thread.
+ */
+#pragma once
+
+#include <lua.h>
+
+/* A table of functions on top. */
+void plain_open(lua_State *L);
