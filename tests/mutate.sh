@@ -7,10 +7,11 @@
 #
 # A mutant is a patch in tests/mutants. The tests run in this order until one fails: unit
 # programs of the mutant's room, the specs that the mutant names with "Spec: FILE", all
-# other unit programs, and the specs of "tests/run.sh quick". -n ends after the first two, which
-# are the nearest ones. SLUICE_MUTANT_SECONDS (300) bounds each test; a mutant that hangs
-# is dead. Ends with 1 when a mutant does not apply, does not compile, or survives.
-# Sources come from the folder as it is, also what is not committed.
+# other unit programs, and the specs of "tests/run.sh quick". -n ends after the first
+# two, which are the nearest ones. -j N builds with N jobs instead of one.
+# SLUICE_MUTANT_SECONDS (300) bounds each test; a mutant that hangs is dead. Ends with 1
+# when a mutant does not apply, does not compile, or survives. Sources come from the
+# folder as it is, also what is not committed.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 mutants=tests/mutants
