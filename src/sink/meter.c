@@ -54,3 +54,8 @@ void meter_count(struct meter *m, bool ok)
 {
     stats_add(m->requests[!ok], 1);
 }
+
+void meter_end(struct meter *m)
+{
+    stats_set(m->state, BREAKER_CLOSED);
+}

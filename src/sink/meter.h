@@ -2,7 +2,7 @@
  * meter - what is seen of an endpoint's breaker: its metrics, and its changes in
  * the log.
  *
- *   meter_init -> (meter_count, meter_show)*
+ *   meter_init -> (meter_count, meter_show)* -> meter_end
  *
  * The sink's thread.
  */
@@ -28,3 +28,6 @@ void meter_init(struct meter *m, const char *sink, const char *endpoint);
 void meter_show(struct meter *m, struct breaker *b, int64_t now_ms);
 
 void meter_count(struct meter *m, bool ok); /* a request is over */
+
+/* Nothing goes there any more: its series stays, and shows no open breaker. */
+void meter_end(struct meter *m);

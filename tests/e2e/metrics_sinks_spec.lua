@@ -221,6 +221,31 @@ describe("the metrics of sinks", function()
     assert.equal(1, metric "sink_dropped_events_total")
   end)
 
+  it("show no open breaker of brokers that the sink has left", function()
+    m = kafka.mock()
+    local function bus(brokers)
+      return policy(([[kafka "out" { brokers = %q, topic = "events",
+        batch = { target = 1, min = 1, linger = "1ms" }, breaker = { timeout = "1m",
+        ready_to_trip = function(c) return c.requests > 0 end } }]]):format(brokers))
+    end
+    local first, nobody = ('endpoint="%s"'):format(m.brokers), 'endpoint="127.0.0.1:1"'
+    s = h.server { policy = bus(m.brokers) }
+    assert.equal(0, metric("breaker_state", first))
+    m:down()
+    s:post("/v1/events", "{}")
+    becomes(2, "breaker_state", first)
+    m:say "up 1"
+    becomes(1, "delivered_events_total") -- nothing is in flight that the reload waits for
+    assert.equal(2, metric("breaker_state", first))
+    reload(bus "127.0.0.1:1")
+    becomes(0, "breaker_state", first)
+    s:post("/v1/events", "{}")
+    becomes(2, "breaker_state", nobody)
+    reload(policy("", ""))
+    assert.equal(200, h.request(s.admin, "POST", "/sinks/out/drop", "").status)
+    becomes(0, "breaker_state", nobody)
+  end)
+
   it("count a sink's functions that fail", function()
     r = receiver.start()
     s = h.server { policy = policy(([[

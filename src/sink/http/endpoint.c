@@ -180,7 +180,7 @@ void endpoint_renew(struct endpoint *p)
 
 void endpoint_free(struct endpoint *p)
 {
-    stats_set(p->meter.state, BREAKER_CLOSED);
+    meter_end(&p->meter);
     free(p->url);
     free(p);
 }

@@ -226,6 +226,7 @@ void cluster_close(struct cluster *c)
     c->producer = NULL;
     if (p != NULL) {
         producer_free(p);
+        meter_end(&c->meter); /* its last reports are counted */
     }
     p = c->alone; /* which the last reports may have wanted */
     c->alone = NULL;
@@ -307,6 +308,7 @@ static void switch_now(struct cluster *c, const char *cause)
         producer_free(alone);
     }
     if (strcmp(c->next_brokers, c->brokers) != 0) {
+        meter_end(&c->meter);
         look_after(c, c->next_brokers, &plan->kafka.breaker, true);
     }
 }
