@@ -9,15 +9,15 @@
 ---@param options sluice.admin
 function admin(options) end
 
----This policy serves a share of the requests first, and proves itself.
+---Gives this policy a share of the requests before it goes live, and rolls it back if it does worse than the live one.
 ---@class sluice.canary
----@field by? "connection"|"request"|"peer"|string What stays together: "connection", "request" (nothing), "peer" or "header:NAME". (default: connection)
----@field during? string How long it serves its share. Then it goes live, or goes on for up to three times as long when it has seen too little. (default: 60s)
----@field min_requests? integer It does not go live by itself before it has served so many. (default: 50)
----@field roll_back_if? fun(old: sluice.trial, new: sluice.trial): boolean|string|nil function(old, new): true or a reason rolls back; default: refusals or errors up by over 2 points, or requests twice as slow, by more than chance does.
----@field share? string Of the requests; the rest stays with the live policy. (default: 10%)
+---@field by? "connection"|"request"|"peer"|string Which requests stay together on one policy: those of a connection, of a client address ("peer") or with one value of a header; "request" divides them one by one. A request without that header stays with the live policy. (default: connection)
+---@field during? string How long the canary runs before the policy goes live. With too little traffic it runs up to three times as long; then sluice rolls it back. (default: 60s)
+---@field min_requests? integer Number of requests that the canary must serve before it goes live by itself. (default: 50)
+---@field roll_back_if? fun(old: sluice.trial, new: sluice.trial): boolean|string|nil function(old, new) that returns true or a reason to roll back. By default sluice rolls back if refusals or errors rise by more than 2 percentage points, or requests take twice as long, and chance does not explain it.
+---@field share? string Share of the requests that this policy serves. The live policy serves the rest. (default: 10%)
 
----This policy serves a share of the requests first, and proves itself.
+---Gives this policy a share of the requests before it goes live, and rolls it back if it does worse than the live one.
 ---@param options sluice.canary
 function canary(options) end
 
@@ -51,13 +51,13 @@ function log(options) end
 ---@param options sluice.server
 function server(options) end
 
----This policy decides on copies of requests, and only differences count.
+---Runs this policy on copies of requests and counts where its decisions differ from the live policy's. Nothing that it decides takes effect.
 ---@class sluice.shadow
----@field during? string Then it is done. (default: 60s)
----@field sample? integer Differing events that the log and /status show, raw: with their personal data. Default: none. (default: 0)
----@field share? string Of the requests that it sees. (default: 100%)
+---@field during? string How long the shadow runs. After that sluice drops it; the live policy stays. (default: 60s)
+---@field sample? integer Number of differing events that the log and /status show as they are, with their personal data. By default none. (default: 0)
+---@field share? string Share of the requests that this policy sees. (default: 100%)
 
----This policy decides on copies of requests, and only differences count.
+---Runs this policy on copies of requests and counts where its decisions differ from the live policy's. Nothing that it decides takes effect.
 ---@param options sluice.shadow
 function shadow(options) end
 
@@ -71,130 +71,130 @@ function shadow(options) end
 ---@param options sluice.spool
 function spool(options) end
 
----A number that only goes up, in /metrics; the name ends in _total.
+---A number in /metrics that only goes up. Its name ends in _total.
 ---@class sluice.counter
----@field help? string One sentence for those who read /metrics. (default: Kept by the policy.)
----@field labels? string[] Names of at most 3 labels; their values are given with each call.
----@field max_series? integer Most different label values; all further ones count as "other". (default: 100)
+---@field help? string Sentence that explains the metric in /metrics. (default: Kept by the policy.)
+---@field labels? string[] Names of up to 3 labels. Each call gives their values; a value is cut at 128 bytes. By default no labels.
+---@field max_series? integer Highest number of different combinations of label values. sluice counts all further ones under "other". (default: 100)
 
----A number that only goes up, in /metrics; the name ends in _total.
+---A number in /metrics that only goes up. Its name ends in _total.
 ---@param name string
 ---@return sluice.counter_handle | fun(options: sluice.counter): sluice.counter_handle
 function counter(name) end
 
----A request and its expected answer, checked at every load.
+---A request and its expected answer. sluice checks it at every load and refuses the policy if they differ.
 ---@class sluice.example
----@field at? string The clock of the example. (default: 2025-01-01T00:00:00Z)
----@field body string The body as sent.
----@field content_type? string Its Content-Type. (default: application/json)
----@field expect sluice.example.expect Of the answer.
----@field headers? table<string, string|number|boolean> Further headers: { ["x-api-key"] = "k1" }.
----@field request string Method and path, maybe with a query: "POST /v1/events".
+---@field at? string Time at which the request arrives, for time checks and req.time_ms. (default: 2025-01-01T00:00:00Z)
+---@field body string Body of the request, as a client sends it.
+---@field content_type? string Content-Type of the request. (default: application/json)
+---@field expect sluice.example.expect Answer that is expected. sluice compares what is given here.
+---@field headers? table<string, string|number|boolean> Further headers of the request: { ["x-api-key"] = "k1" }.
+---@field request string Method and path, with or without a query: "POST /v1/events".
 
----Of the answer.
+---Answer that is expected. sluice compares what is given here.
 ---@class sluice.example.expect
----@field accepted? integer Events accepted.
----@field code? string Of the first refused event.
----@field dropped? integer Events dropped.
----@field field? string Of the first refused event.
----@field rejected? integer Events refused.
----@field status? integer The HTTP status.
----@field stored? string The line stored for the first accepted event.
+---@field accepted? integer Number of accepted events; it includes dropped ones and dead letters.
+---@field code? string Error code of the first refused event, or of the refused request.
+---@field dropped? integer Number of dropped events.
+---@field field? string Field that the error of the first refused event names.
+---@field rejected? integer Number of refused events.
+---@field status? integer HTTP status.
+---@field stored? string Line that sluice stores for the first accepted event.
 
----A request and its expected answer, checked at every load.
+---A request and its expected answer. sluice checks it at every load and refuses the policy if they differ.
 ---@param name string
 ---@return fun(options: sluice.example)
 function example(name) end
 
----A number that goes up and down, in /metrics.
+---A number in /metrics that goes up and down.
 ---@class sluice.gauge
----@field help? string One sentence for those who read /metrics. (default: Kept by the policy.)
----@field labels? string[] Names of at most 3 labels; their values are given with each call.
----@field max_series? integer Most different label values; all further ones count as "other". (default: 100)
+---@field help? string Sentence that explains the metric in /metrics. (default: Kept by the policy.)
+---@field labels? string[] Names of up to 3 labels. Each call gives their values; a value is cut at 128 bytes. By default no labels.
+---@field max_series? integer Highest number of different combinations of label values. sluice counts all further ones under "other". (default: 100)
 
----A number that goes up and down, in /metrics.
+---A number in /metrics that goes up and down.
 ---@param name string
 ---@return sluice.gauge_handle | fun(options: sluice.gauge): sluice.gauge_handle
 function gauge(name) end
 
----A token bucket for each key, over all workers; the name may be left out.
+---A token bucket for each key, shared by all workers. The name is optional.
 ---@class sluice.limit
----@field burst? integer Tokens of a full bucket; default: those of a second.
----@field key? string What check(ev) counts by: a path of the event; check(req): "peer", "path" or "header:NAME".
----@field max_keys? integer Keys below their burst at once; of more, some may get it again. (default: 100000)
----@field rate string Tokens that a bucket gets: "100/s", "10/m", "5/h" or "1/d".
+---@field burst? integer Tokens that a full bucket holds. By default those of one second, at least 1.
+---@field key? string What check() and take() count by when they are given ev or req: for ev a path of the event, for req "peer", "path" or "header:NAME". Those without a value share one bucket.
+---@field max_keys? integer Number of buckets that are not full at the same time. With more keys some get a full bucket early. (default: 100000)
+---@field rate string Tokens that each bucket gets, such as "100/s", "10/m", "5/h" or "1/d".
 
----A token bucket for each key, over all workers; the name may be left out.
+---A token bucket for each key, shared by all workers. The name is optional.
 ---@param options sluice.limit|string
 ---@return sluice.limit_handle
 function limit(options) end
 
----A CSV file beside the policy as a table: its first line names the columns. Read once a load; part of the policy's hash.
+---A CSV file beside the policy as a table. Its first line names the columns. sluice reads it at each load; it is part of the policy's hash.
 ---@class sluice.lookup
----@field delimiter? string Between fields. (default: ,)
----@field key? string Column that rows are found by; default: the first.
+---@field delimiter? string Character between two fields of a line. (default: ,)
+---@field key? string Column in which sluice looks for a key. By default the first.
 
----A CSV file beside the policy as a table: its first line names the columns. Read once a load; part of the policy's hash.
+---A CSV file beside the policy as a table. Its first line names the columns. sluice reads it at each load; it is part of the policy's hash.
 ---@param name string
 ---@return sluice.lookup_handle | fun(options: sluice.lookup): sluice.lookup_handle
 function lookup(name) end
 
----What a path takes and what becomes of it.
+---A method and a path for clients: which requests it accepts, and what happens to their events.
 ---@class sluice.route
----@field answer? sluice.route.answer What is said of events that were accepted.
----@field body "event"|"batch"|"cloudevents" One JSON object, many (an array, {"events":[]}, NDJSON), or CloudEvents.
----@field cors? sluice.route.cors Pages of other origins that may send; answers their OPTIONS.
----@field envelope? table<string, string> field = path in the envelope: copied into each event that lacks the field.
----@field events? string Path of the array of events in the body's object, the envelope: "data.events".
----@field on_error? "dead_letter"|"reject"|"accept" What becomes of an event whose hook raises. (default: dead_letter)
----@field on_event? fun(ev: sluice.event, req: sluice.request): sluice.verdict? function(ev, req): nothing, reject(), drop() or to().
----@field on_request? fun(req: sluice.request): sluice.verdict? function(req): nothing or reject(), before the body is read.
----@field partial? boolean false: one bad event refuses its batch. (default: true)
----@field schema? sluice.schema A schema { } to check events with.
----@field set? table<string, string> field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time": set in each event; removed where the request has none.
----@field stream? string Where accepted events go.
----@field types? string[] Content types that it takes ("*/*": any); default: those of JSON and NDJSON.
----@field webhook? sluice.route.webhook Senders of CloudEvents that hear, when they ask by OPTIONS, that they may deliver.
+---@field answer? sluice.route.answer The answer to a request with accepted events, instead of 202 with counts.
+---@field body "event"|"batch"|"cloudevents" Form of a request body: "event", "batch" or "cloudevents". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "cloudevents" is the three modes of CloudEvents over HTTP.
+---@field cors? sluice.route.cors Web pages of other origins that may send. sluice answers their OPTIONS requests.
+---@field envelope? table<string, string> Values outside the array of events, as field = path in the body. Each event without the field gets a copy. It needs events.
+---@field events? string Path of the array of events in a body that is one JSON object: "data.events". It needs body = "batch". By default the route accepts all forms of a batch.
+---@field on_error? "dead_letter"|"reject"|"accept" What happens to an event if on_event raises an error: it becomes a dead letter, is refused, or is stored as the client sent it. If on_request raises, the client gets 500; with "accept" the request goes on. (default: dead_letter)
+---@field on_event? fun(ev: sluice.event, req: sluice.request): sluice.verdict? function(ev, req), called for each event that passed the schema. It returns nothing to accept the event, or reject(), drop() or to().
+---@field on_request? fun(req: sluice.request): sluice.verdict? function(req), called before sluice reads the body. It returns nothing to go on, or reject().
+---@field partial? boolean Whether sluice accepts the good events of a batch that also has bad ones. With false one refused event refuses the whole batch. (default: true)
+---@field schema? sluice.schema A schema { } that checks each event. By default any JSON object passes.
+---@field set? table<string, string> Fields that each event gets from the request, as field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time". If the request does not have the value, sluice removes the field.
+---@field stream? string Stream for the accepted events. Needed unless on_event names streams with to().
+---@field types? string[] Content types that the route accepts; "*/*" accepts any. By default those of JSON, with body = "batch" also those of NDJSON. Others get 415.
+---@field webhook? sluice.route.webhook Senders of CloudEvents that may deliver here. sluice tells them when they ask with OPTIONS.
 
----What is said of events that were accepted.
+---The answer to a request with accepted events, instead of 202 with counts.
 ---@class sluice.route.answer
----@field body? string The text, instead of the counts and errors. As it does not tell which events of a batch were refused, these go to the dead letters when others were accepted; when one of them may pass later (a limit), the whole batch is refused.
----@field refused? integer Status when all events were refused. (default: 422)
----@field status? integer The HTTP status. (default: 202)
----@field type? string Content type of body; default: application/json.
+---@field body? string Body of the answer, instead of the counts and errors. It does not tell which events of a batch were refused: sluice writes these to the dead letters if others were accepted. If one of them may pass later (a limit), sluice refuses the whole batch.
+---@field refused? integer Status when all events were refused. A failed hook still gives 500, a limit 429. (default: 422)
+---@field status? integer Status when at least one event was accepted. (default: 202)
+---@field type? string Content type of body. By default application/json.
 
----Pages of other origins that may send; answers their OPTIONS.
+---Web pages of other origins that may send. sluice answers their OPTIONS requests.
 ---@class sluice.route.cors
----@field credentials? boolean Cookies and Authorization may come along. (default: false)
----@field headers? string[] Headers that they may send; default: Content-Type.
----@field max_age? string How long a browser may remember it. (default: 1h)
----@field origins string[] "https://shop.example", or "*": all.
+---@field credentials? boolean Whether a page may send cookies and Authorization. It needs named origins, not "*". (default: false)
+---@field headers? string[] Request headers that a page may set. By default Content-Type.
+---@field max_age? string How long a browser may cache the answer to OPTIONS, in whole seconds. (default: 1h)
+---@field origins string[] Origins of the pages, such as "https://shop.example", or "*" for all.
 
----Senders of CloudEvents that hear, when they ask by OPTIONS, that they may deliver.
+---Senders of CloudEvents that may deliver here. sluice tells them when they ask with OPTIONS.
 ---@class sluice.route.webhook
----@field origins string[] "eventgrid.azure.net", or "*": all.
----@field rate? integer Requests a minute that they are told; default: any number.
+---@field origins string[] Names of the senders, such as "eventgrid.azure.net", or "*" for all.
+---@field rate? integer Requests a minute that the answer allows a sender. By default any number. sluice does not enforce it.
 
----What a path takes and what becomes of it.
+---A method and a path for clients: which requests it accepts, and what happens to their events.
 ---@param name string
 ---@return fun(options: sluice.route)
 function route(name) end
 
----Events on their way: how safely they are kept, and where they go.
+---A queue of accepted events: how safely sluice keeps them, and which sinks get them.
 ---@class sluice.stream
----@field ack? "written"|"synced"|"delivered" What a 2xx means: in the page cache, on stable storage, or at every sink. (default: written)
----@field dedup? sluice.stream.dedup Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too. "1" and 1 are two keys; an empty text is none.
----@field max_bytes? string Most bytes in the spool; default: an equal share of spool.max_bytes, of which the dead letters have one too.
----@field sinks table<integer|string, string|sluice.stream_sink> Names of sinks, or name = { when_full, max_lag }.
----@field timeout? string With ack = "delivered": then 504; the events are kept all the same. (default: 30s)
+---@field ack? "written"|"synced"|"delivered" What has happened to an event when the client gets 2xx. "written": it is in the operating system's page cache and survives a crash of sluice; "synced": it is on disk and survives a power cut; "delivered": every sink has taken, refused or skipped it. (default: written)
+---@field dedup? sluice.stream.dedup Stores an event only once by its key. sluice answers a repeat as accepted and drops it, after on_event has seen it. "1" and 1 are two keys; an empty text is not a key.
+---@field max_bytes? string Room on disk for this stream, at least four segments for each worker. When it is used up, clients get 503. By default spool.max_bytes divided by the number of streams plus one (the dead letters of hooks).
+---@field sinks table<integer|string, string|sluice.stream_sink> Names of the sinks that get the events, as "name" or name = { when_full, max_lag }.
+---@field timeout? string With ack = "delivered": how long a request waits for the sinks. After that the client gets 504; sluice keeps the events and delivers them. (default: 30s)
 
----Repeats of a key are answered as accepted and not stored. Taken out behind on_event, so that hooks see them too. "1" and 1 are two keys; an empty text is none.
+---Stores an event only once by its key. sluice answers a repeat as accepted and drops it, after on_event has seen it. "1" and 1 are two keys; an empty text is not a key.
 ---@class sluice.stream.dedup
----@field key string Path of the field that tells events apart; those without it all pass.
----@field max_keys? integer Keys remembered, about 60 bytes each; of more, the oldest are forgotten early. (default: 1000000)
----@field window? string How long a key counts as seen, from its first time. In memory: a restart forgets. (default: 10m)
+---@field key string Path of the text or number that identifies an event. sluice stores every event without it.
+---@field max_keys? integer Number of keys that sluice remembers, in about 60 bytes of memory each. With more keys it forgets the oldest early. (default: 1000000)
+---@field window? string How long sluice remembers a key, from its first event on. A restart forgets all keys. (default: 10m)
 
----Events on their way: how safely they are kept, and where they go.
+---A queue of accepted events: how safely sluice keeps them, and which sinks get them.
 ---@param name string
 ---@return fun(options: sluice.stream)
 function stream(name) end
@@ -415,8 +415,8 @@ function null(name) end
 
 ---A sink of a stream.
 ---@class sluice.stream_sink
----@field max_lag? string With "skip": the backlog beyond which its oldest events go.
----@field when_full? "refuse"|"skip" What a sink that is behind does to the stream. (default: refuse)
+---@field max_lag? string With when_full = "skip": backlog beyond which sluice gives up the sink's oldest events, a segment at a time. Needed for "skip".
+---@field when_full? "refuse"|"skip" What happens when this sink is far behind. "refuse" keeps its events, so that the stream fills and clients get 503; "skip" gives up its oldest events. (default: refuse)
 
 ---@class sluice.field
 
@@ -426,7 +426,7 @@ function null(name) end
 
 ---Any JSON value.
 ---@class sluice.field.any
----@field required? boolean The event is refused without it. (default: false)
+---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
 ---Any JSON value.
 ---@param options sluice.field.any
@@ -435,63 +435,63 @@ function any(options) end
 
 ---true or false.
 ---@class sluice.field.bool
----@field required? boolean The event is refused without it. (default: false)
+---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
 ---true or false.
 ---@param options sluice.field.bool
 ---@return sluice.field
 function bool(options) end
 
----One of some strings.
+---One text of a list.
 ---@class sluice.field.enum
 ---@field [integer] string
----@field required? boolean The event is refused without it. (default: false)
+---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
----One of some strings.
+---One text of a list.
 ---@param options sluice.field.enum
 ---@return sluice.field
 function enum(options) end
 
----A whole number of 64 bits, written without a decimal point and without an exponent: what an integer column reads.
+---A whole number of 64 bits, written without a decimal point and without an exponent, so that an integer column can read it.
 ---@class sluice.field.int
----@field max? number Most value.
----@field min? number Least value.
----@field required? boolean The event is refused without it. (default: false)
+---@field max? number Largest value.
+---@field min? number Smallest value.
+---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
----A whole number of 64 bits, written without a decimal point and without an exponent: what an integer column reads.
+---A whole number of 64 bits, written without a decimal point and without an exponent, so that an integer column can read it.
 ---@param options sluice.field.int
 ---@return sluice.field
 function int(options) end
 
 ---A number.
 ---@class sluice.field.num
----@field max? number Most value.
----@field min? number Least value.
----@field required? boolean The event is refused without it. (default: false)
+---@field max? number Largest value.
+---@field min? number Smallest value.
+---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
 ---A number.
 ---@param options sluice.field.num
 ---@return sluice.field
 function num(options) end
 
----A string.
+---A text.
 ---@class sluice.field.str
----@field max? integer Most characters.
----@field min? integer Least characters.
----@field required? boolean The event is refused without it. (default: false)
+---@field max? integer Largest number of characters (Unicode code points).
+---@field min? integer Smallest number of characters (Unicode code points).
+---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
----A string.
+---A text.
 ---@param options sluice.field.str
 ---@return sluice.field
 function str(options) end
 
----Whole milliseconds since 1970, or RFC 3339 text. Without max_age, numbers below 100000000000 are refused: they are seconds, mostly.
+---A time as whole milliseconds since 1970, or as RFC 3339 text. Without max_age sluice refuses numbers below 100000000000, which are most likely seconds.
 ---@class sluice.field.time
----@field max_age? string Older ones are refused.
----@field max_skew? string Further ahead ones are refused.
----@field required? boolean The event is refused without it. (default: false)
+---@field max_age? string Highest age of the time when the request arrives. sluice refuses older events; by default it accepts any age.
+---@field max_skew? string How far the time may lie in the future when the request arrives. By default any distance.
+---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
----Whole milliseconds since 1970, or RFC 3339 text. Without max_age, numbers below 100000000000 are refused: they are seconds, mostly.
+---A time as whole milliseconds since 1970, or as RFC 3339 text. Without max_age sluice refuses numbers below 100000000000, which are most likely seconds.
 ---@param options sluice.field.time
 ---@return sluice.field
 function time(options) end

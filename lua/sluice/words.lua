@@ -409,245 +409,300 @@ M.null = {
 }
 
 M.stream = {
-  help = "Events on their way: how safely they are kept, and where they go.",
+  help = "A queue of accepted events: how safely sluice keeps them, and which sinks get them.",
   named = true,
   options = {
     ack = { type = "enum", default = "written",
       values = { "written", "synced", "delivered" },
-      help = "What a 2xx means: in the page cache, on stable storage, or at every sink." },
+      help = "What has happened to an event when the client gets 2xx. \"written\": it is in "
+        .. "the operating system's page cache and survives a crash of sluice; \"synced\": it "
+        .. "is on disk and survives a power cut; \"delivered\": every sink has taken, refused or "
+        .. "skipped it." },
     timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
-      help = "With ack = \"delivered\": then 504; the events are kept all the same." },
+      help = "With ack = \"delivered\": how long a request waits for the sinks. After that "
+        .. "the client gets 504; sluice keeps the events and delivers them." },
     max_bytes = { type = "bytes", min = 4 * 1024 * 1024, max = 2 ^ 50,
-      help = "Most bytes in the spool; default: an equal share of spool.max_bytes, of which the "
-        .. "dead letters have one too." },
+      help = "Room on disk for this stream, at least four segments for each worker. When it "
+        .. "is used up, clients get 503. By default spool.max_bytes divided by the number "
+        .. "of streams plus one (the dead letters of hooks)." },
     dedup = { type = "options", optional = true,
-      help = "Repeats of a key are answered as accepted and not stored. Taken out "
-        .. "behind on_event, so that hooks see them too. \"1\" and 1 are two keys; an "
-        .. "empty text is none.",
+      help = "Stores an event only once by its key. sluice answers a repeat as accepted and "
+        .. "drops it, after on_event has seen it. \"1\" and 1 are two keys; an empty text is "
+        .. "not a key.",
       options = {
         key = { type = "path", required = true,
-          help = "Path of the field that tells events apart; those without it all pass." },
+          help = "Path of the text or number that identifies an event. sluice stores every "
+            .. "event without it." },
         window = { type = "duration", default = "10m", min = 1000,
-          max = 7 * DAY_MS, help = "How long a key counts as seen, from its first time. "
-            .. "In memory: a restart forgets." },
+          max = 7 * DAY_MS,
+          help = "How long sluice remembers a key, from its first event on. A restart "
+            .. "forgets all keys." },
         max_keys = { type = "count", default = 1000000, min = 1000, max = 100000000,
-          help = "Keys remembered, about 60 bytes each; of more, the oldest are forgotten early." },
+          help = "Number of keys that sluice remembers, in about 60 bytes of memory each. "
+            .. "With more keys it forgets the oldest early." },
       } },
     sinks = { type = "sinks", required = true,
-      help = "Names of sinks, or name = { when_full, max_lag }." },
+      help = "Names of the sinks that get the events, as \"name\" or name = { when_full, "
+        .. "max_lag }." },
   },
 }
 
 M.stream_sink = {
   when_full = { type = "enum", default = "refuse",
     values = { "refuse", "skip" },
-    help = "What a sink that is behind does to the stream." },
+    help = "What happens when this sink is far behind. \"refuse\" keeps its events, so that "
+      .. "the stream fills and clients get 503; \"skip\" gives up its oldest events." },
   max_lag = { type = "bytes", min = 1024 * 1024, max = 2 ^ 50,
-    help = "With \"skip\": the backlog beyond which its oldest events go." },
+    help = "With when_full = \"skip\": backlog beyond which sluice gives up the sink's oldest "
+      .. "events, a segment at a time. Needed for \"skip\"." },
 }
 
 M.route = {
-  help = "What a path takes and what becomes of it.",
+  help = "A method and a path for clients: which requests it accepts, and what happens to "
+    .. "their events.",
   named = true,
   options = {
     body = { type = "enum", required = true,
       values = { "event", "batch", "cloudevents" },
-      help = "One JSON object, many (an array, {\"events\":[]}, NDJSON), or CloudEvents." },
+      help = "Form of a request body: \"event\", \"batch\" or \"cloudevents\". \"event\" is one "
+        .. "JSON object. \"batch\" is an array, {\"events\":[…]}, or NDJSON. \"cloudevents\" is "
+        .. "the three modes of CloudEvents over HTTP." },
     types = { type = "list",
-      help = "Content types that it takes (\"*/*\": any); default: those of JSON and NDJSON." },
+      help = "Content types that the route accepts; \"*/*\" accepts any. By default those of "
+        .. "JSON, with body = \"batch\" also those of NDJSON. Others get 415." },
     events = { type = "string",
-      help = "Path of the array of events in the body's object, the envelope: \"data.events\"." },
+      help = "Path of the array of events in a body that is one JSON object: "
+        .. "\"data.events\". It needs body = \"batch\". By default the route accepts all forms of "
+        .. "a batch." },
     envelope = { type = "fields",
-      help = "field = path in the envelope: copied into each event that lacks the field." },
+      help = "Values outside the array of events, as field = path in the body. Each event "
+        .. "without the field gets a copy. It needs events." },
     set = { type = "fields",
-      help = "field = \"path:NAME\", \"query:NAME\", \"header:NAME\", \"basic:user\", \"peer\" or "
-        .. "\"time\": set in each event; removed where the request has none." },
+      help = "Fields that each event gets from the request, as field = \"path:NAME\", "
+        .. "\"query:NAME\", \"header:NAME\", \"basic:user\", \"peer\" or \"time\". If the request "
+        .. "does not have the value, sluice removes the field." },
     answer = { type = "options", optional = true,
-      help = "What is said of events that were accepted.", options = {
+      help = "The answer to a request with accepted events, instead of 202 with counts.",
+      options = {
         status = { type = "count", default = 202, min = 200, max = 299,
-          help = "The HTTP status." },
+          help = "Status when at least one event was accepted." },
         body = { type = "text",
-          help = "The text, instead of the counts and errors. As it does not tell which events of "
-            .. "a batch were refused, these go to the dead letters when others were accepted; "
-            .. "when one of them may pass later (a limit), the whole batch is refused." },
+          help = "Body of the answer, instead of the counts and errors. It does not tell "
+            .. "which events of a batch were refused: sluice writes these to the dead "
+            .. "letters if others were accepted. If one of them may pass later (a limit), "
+            .. "sluice refuses the whole batch." },
         type = { type = "string",
-          help = "Content type of body; default: application/json." },
+          help = "Content type of body. By default application/json." },
         refused = { type = "count", default = 422, min = 400, max = 499,
-          help = "Status when all events were refused." },
+          help = "Status when all events were refused. A failed hook still gives 500, a "
+            .. "limit 429." },
       } },
     webhook = { type = "options", optional = true,
-      help = "Senders of CloudEvents that hear, when they ask by OPTIONS, that they may deliver.",
+      help = "Senders of CloudEvents that may deliver here. sluice tells them when they ask "
+        .. "with OPTIONS.",
       options = {
         origins = { type = "list", required = true,
-          help = "\"eventgrid.azure.net\", or \"*\": all." },
+          help = "Names of the senders, such as \"eventgrid.azure.net\", or \"*\" for all." },
         rate = { type = "count", min = 1, max = 10 ^ 9,
-          help = "Requests a minute that they are told; default: any number." },
+          help = "Requests a minute that the answer allows a sender. By default any number. "
+            .. "sluice does not enforce it." },
       } },
     cors = { type = "options", optional = true,
-      help = "Pages of other origins that may send; answers their OPTIONS.",
+      help = "Web pages of other origins that may send. sluice answers their OPTIONS "
+        .. "requests.",
       options = {
         origins = { type = "list", required = true,
-          help = "\"https://shop.example\", or \"*\": all." },
+          help = "Origins of the pages, such as \"https://shop.example\", or \"*\" for all." },
         headers = { type = "list",
-          help = "Headers that they may send; default: Content-Type." },
+          help = "Request headers that a page may set. By default Content-Type." },
         credentials = { type = "boolean", default = false,
-          help = "Cookies and Authorization may come along." },
+          help = "Whether a page may send cookies and Authorization. It needs named "
+            .. "origins, not \"*\"." },
         max_age = { type = "duration", default = "1h", min = 0, max = DAY_MS,
-          help = "How long a browser may remember it." },
+          help = "How long a browser may cache the answer to OPTIONS, in whole seconds." },
       } },
-    schema = { type = "schema", help = "A schema { } to check events with." },
+    schema = { type = "schema",
+      help = "A schema { } that checks each event. By default any JSON object passes." },
     on_event = { type = "hook", params = 2,
       signature = "fun(ev: sluice.event, req: sluice.request): sluice.verdict?",
-      help = "function(ev, req): nothing, reject(), drop() or to()." },
+      help = "function(ev, req), called for each event that passed the schema. It returns "
+        .. "nothing to accept the event, or reject(), drop() or to()." },
     on_request = { type = "hook", params = 1,
       signature = "fun(req: sluice.request): sluice.verdict?",
-      help = "function(req): nothing or reject(), before the body is read." },
+      help = "function(req), called before sluice reads the body. It returns nothing to go "
+        .. "on, or reject()." },
     on_error = { type = "enum", default = "dead_letter",
       values = { "dead_letter", "reject", "accept" },
-      help = "What becomes of an event whose hook raises." },
-    stream = { type = "stream", help = "Where accepted events go." },
+      help = "What happens to an event if on_event raises an error: it becomes a dead letter, "
+        .. "is refused, or is stored as the client sent it. If on_request raises, the client "
+        .. "gets 500; with \"accept\" the request goes on." },
+    stream = { type = "stream",
+      help = "Stream for the accepted events. Needed unless on_event names streams with "
+        .. "to()." },
     partial = { type = "boolean", default = true,
-      help = "false: one bad event refuses its batch." },
+      help = "Whether sluice accepts the good events of a batch that also has bad ones. With "
+        .. "false one refused event refuses the whole batch." },
   },
 }
 
 M.canary = {
-  help = "This policy serves a share of the requests first, and proves itself.",
+  help = "Gives this policy a share of the requests before it goes live, and rolls it back "
+    .. "if it does worse than the live one.",
   once = true,
   options = {
     share = { type = "percent", default = "10%", min = 0.0001, max = 0.99,
-      help = "Of the requests; the rest stays with the live policy." },
+      help = "Share of the requests that this policy serves. The live policy serves the "
+        .. "rest." },
     during = { type = "duration", default = "60s", min = 100,
-      max = 30 * DAY_MS, help = "How long it serves its share. Then it goes "
-        .. "live, or goes on for up to three times as long when it has seen too "
-        .. "little." },
+      max = 30 * DAY_MS,
+      help = "How long the canary runs before the policy goes live. With too little traffic "
+        .. "it runs up to three times as long; then sluice rolls it back." },
     min_requests = { type = "count", default = 50, min = 1, max = 1000000000,
-      help = "It does not go live by itself before it has served so many." },
+      help = "Number of requests that the canary must serve before it goes live by itself." },
     by = { type = "share_by", default = "connection",
-      help = "What stays together: \"connection\", \"request\" (nothing), "
-        .. "\"peer\" or \"header:NAME\"." },
+      help = "Which requests stay together on one policy: those of a connection, of a client "
+        .. "address (\"peer\") or with one value of a header; \"request\" divides them one by "
+        .. "one. A request without that header stays with the live policy." },
     roll_back_if = { type = "hook", params = 2,
       signature = "fun(old: sluice.trial, new: sluice.trial): boolean|string|nil",
-      help = "function(old, new): true or a reason rolls back; default: refusals "
-        .. "or errors up by over 2 points, or requests twice as slow, by more "
-        .. "than chance does." },
+      help = "function(old, new) that returns true or a reason to roll back. By default "
+        .. "sluice rolls back if refusals or errors rise by more than 2 percentage points, or "
+        .. "requests take twice as long, and chance does not explain it." },
   },
 }
 
 M.shadow = {
-  help = "This policy decides on copies of requests, and only differences count.",
+  help = "Runs this policy on copies of requests and counts where its decisions differ from "
+    .. "the live policy's. Nothing that it decides takes effect.",
   once = true,
   options = {
     share = { type = "percent", default = "100%", min = 0.0001, max = 1,
-      help = "Of the requests that it sees." },
+      help = "Share of the requests that this policy sees." },
     during = { type = "duration", default = "60s", min = 100,
-      max = 30 * DAY_MS, help = "Then it is done." },
+      max = 30 * DAY_MS,
+      help = "How long the shadow runs. After that sluice drops it; the live policy stays." },
     sample = { type = "count", default = 0, min = 0, max = 1000,
-      help = "Differing events that the log and /status show, raw: with their "
-        .. "personal data. Default: none." },
+      help = "Number of differing events that the log and /status show as they are, with "
+        .. "their personal data. By default none." },
   },
 }
 
 local metric_options = {
   help = { type = "string", default = "Kept by the policy.",
-    help = "One sentence for those who read /metrics." },
+    help = "Sentence that explains the metric in /metrics." },
   labels = { type = "list",
-    help = "Names of at most 3 labels; their values are given with each call." },
+    help = "Names of up to 3 labels. Each call gives their values; a value is cut at 128 "
+      .. "bytes. By default no labels." },
   max_series = { type = "count", default = 100, min = 1, max = 1000,
-    help = "Most different label values; all further ones count as \"other\"." },
+    help = "Highest number of different combinations of label values. sluice counts all "
+      .. "further ones under \"other\"." },
 }
 
 M.counter = {
-  help = "A number that only goes up, in /metrics; the name ends in _total.",
+  help = "A number in /metrics that only goes up. Its name ends in _total.",
   named = true, handle = true, options = metric_options,
 }
 
 M.gauge = {
-  help = "A number that goes up and down, in /metrics.",
+  help = "A number in /metrics that goes up and down.",
   named = true, handle = true, options = metric_options,
 }
 
 M.limit = {
-  help = "A token bucket for each key, over all workers; the name may be left out.",
+  help = "A token bucket for each key, shared by all workers. The name is optional.",
   handle = true, named_or_not = true,
   options = {
     rate = { type = "rate", required = true, min = 1 / 86400, max = 1000000,
-      help = "Tokens that a bucket gets: \"100/s\", \"10/m\", \"5/h\" or \"1/d\"." },
+      help = "Tokens that each bucket gets, such as \"100/s\", \"10/m\", \"5/h\" or \"1/d\"." },
     burst = { type = "count", min = 1, max = 1000000,
-      help = "Tokens of a full bucket; default: those of a second." },
+      help = "Tokens that a full bucket holds. By default those of one second, at least 1." },
     key = { type = "string",
-      help = "What check(ev) counts by: a path of the event; check(req): \"peer\", "
-        .. "\"path\" or \"header:NAME\"." },
+      help = "What check() and take() count by when they are given ev or req: for ev a path "
+        .. "of the event, for req \"peer\", \"path\" or \"header:NAME\". Those without a value "
+        .. "share one bucket." },
     max_keys = { type = "count", default = 100000, min = 1, max = 10000000,
-      help = "Keys below their burst at once; of more, some may get it again." },
+      help = "Number of buckets that are not full at the same time. With more keys some get "
+        .. "a full bucket early." },
   },
 }
 
 M.lookup = {
-  help = "A CSV file beside the policy as a table: its first line names the columns. "
-    .. "Read once a load; part of the policy's hash.",
+  help = "A CSV file beside the policy as a table. Its first line names the columns. sluice "
+    .. "reads it at each load; it is part of the policy's hash.",
   named = true, handle = true,
   options = {
-    key = { type = "string", help = "Column that rows are found by; default: the first." },
-    delimiter = { type = "string", default = ",", help = "Between fields." },
+    key = { type = "string",
+      help = "Column in which sluice looks for a key. By default the first." },
+    delimiter = { type = "string", default = ",",
+      help = "Character between two fields of a line." },
   },
 }
 
 M.example = {
-  help = "A request and its expected answer, checked at every load.",
+  help = "A request and its expected answer. sluice checks it at every load and refuses the "
+    .. "policy if they differ.",
   named = true,
   options = {
     request = { type = "string", required = true,
-      help = "Method and path, maybe with a query: \"POST /v1/events\"." },
-    body = { type = "string", required = true, help = "The body as sent." },
+      help = "Method and path, with or without a query: \"POST /v1/events\"." },
+    body = { type = "string", required = true,
+      help = "Body of the request, as a client sends it." },
     content_type = { type = "string", default = "application/json",
-      help = "Its Content-Type." },
-    headers = { type = "map", help = "Further headers: { [\"x-api-key\"] = \"k1\" }." },
+      help = "Content-Type of the request." },
+    headers = { type = "map",
+      help = "Further headers of the request: { [\"x-api-key\"] = \"k1\" }." },
     at = { type = "moment", default = "2025-01-01T00:00:00Z",
-      help = "The clock of the example." },
-    expect = { type = "options", required = true, help = "Of the answer.",
+      help = "Time at which the request arrives, for time checks and req.time_ms." },
+    expect = { type = "options", required = true,
+      help = "Answer that is expected. sluice compares what is given here.",
       options = {
         status = { type = "count", min = 100, max = 599,
-          help = "The HTTP status." },
+          help = "HTTP status." },
         accepted = { type = "count", min = 0, max = 1000000,
-          help = "Events accepted." },
+          help = "Number of accepted events; it includes dropped ones and dead letters." },
         rejected = { type = "count", min = 0, max = 1000000,
-          help = "Events refused." },
+          help = "Number of refused events." },
         dropped = { type = "count", min = 0, max = 1000000,
-          help = "Events dropped." },
-        code = { type = "string", help = "Of the first refused event." },
-        field = { type = "string", help = "Of the first refused event." },
+          help = "Number of dropped events." },
+        code = { type = "string",
+          help = "Error code of the first refused event, or of the refused request." },
+        field = { type = "string",
+          help = "Field that the error of the first refused event names." },
         stored = { type = "string",
-          help = "The line stored for the first accepted event." },
+          help = "Line that sluice stores for the first accepted event." },
       } },
   },
 }
 
 local required = { type = "boolean", default = false,
-  help = "The event is refused without it." }
+  help = "Whether sluice refuses an event that lacks the field or has null there." }
 
 M.fields = {
-  str = { help = "A string.", options = { required = required,
-    min = { type = "count", min = 0, max = 2 ^ 31, help = "Least characters." },
+  str = { help = "A text.", options = { required = required,
+    min = { type = "count", min = 0, max = 2 ^ 31,
+      help = "Smallest number of characters (Unicode code points)." },
     max = { type = "count", min = 0, max = 2 ^ 31,
-      help = "Most characters." } } },
+      help = "Largest number of characters (Unicode code points)." } } },
   num = { help = "A number.", options = { required = required,
-    min = { type = "number", help = "Least value." },
-    max = { type = "number", help = "Most value." } } },
+    min = { type = "number", help = "Smallest value." },
+    max = { type = "number", help = "Largest value." } } },
   int = { help = "A whole number of 64 bits, written without a decimal point and "
-    .. "without an exponent: what an integer column reads.", options = { required = required,
-    min = { type = "number", help = "Least value." },
-    max = { type = "number", help = "Most value." } } },
+    .. "without an exponent, so that an integer column can read it.",
+    options = { required = required,
+    min = { type = "number", help = "Smallest value." },
+    max = { type = "number", help = "Largest value." } } },
   bool = { help = "true or false.", options = { required = required } },
-  enum = { help = "One of some strings.", list = true,
+  enum = { help = "One text of a list.", list = true,
     options = { required = required } },
-  time = { help = "Whole milliseconds since 1970, or RFC 3339 text. Without max_age, "
-    .. "numbers below 100000000000 are refused: they are seconds, mostly.",
+  time = { help = "A time as whole milliseconds since 1970, or as RFC 3339 text. Without "
+    .. "max_age sluice refuses numbers below 100000000000, which are most likely seconds.",
     options = { required = required,
       max_age = { type = "duration", min = 0, max = 36500 * DAY_MS,
-        help = "Older ones are refused." },
+        help = "Highest age of the time when the request arrives. sluice refuses older "
+          .. "events; by default it accepts any age." },
       max_skew = { type = "duration", min = 0, max = 36500 * DAY_MS,
-        help = "Further ahead ones are refused." } } },
+        help = "How far the time may lie in the future when the request arrives. By default "
+          .. "any distance." } } },
   any = { help = "Any JSON value.", options = { required = required } },
 }
 
