@@ -29,7 +29,7 @@ local places = {
   ["luajit.h"] = { "src/policy/" }, ["lua.h"] = { "src/policy/" },
   ["lauxlib.h"] = { "src/policy/" }, ["lualib.h"] = { "src/policy/" },
   ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h" },
-  ["curl/curl.h"] = { "src/sink/http/transfer.h", "src/cli/resend.c",
+  ["curl/curl.h"] = { "src/sink/http/transfer.h", "src/sink/http/multi.h", "src/cli/resend.c",
     "src/cli/sink.c", "src/cli/redeliver.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/testkit/" },
   -- The digests of a policy's files, and those that hooks ask for.

@@ -1,13 +1,11 @@
 #include "sink/http/transfers.h"
 
-#include <ev.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "sink/http/multi.h"
 #include "sink/http/transfer.h"
 #include "stats/stats.h"
 
@@ -15,16 +13,8 @@ struct list {
     struct transfer *first, *last;
 };
 
-struct socket_watch {
-    ev_io io;
-    struct transfers *owner;
-};
-
 struct transfers {
-    struct ev_loop *loop;
-    CURLM *multi;
-    ev_timer timer;
-    ev_idle settle;         /* looks for ended transfers outside of curl */
+    struct multi multi;
     struct pool_plan plan;
     struct list waiting, running;
     struct transfer *spare; /* kept with their easy handles */
@@ -77,7 +67,7 @@ static void show(struct transfers *t)
     stats_set(t->waiting_gauge, waiting);
 }
 
-/* ---- curl's callbacks ---- */
+/* ---- connections, counted ---- */
 
 static curl_socket_t on_open(void *arg, curlsocktype purpose,
                              struct curl_sockaddr *a)
@@ -102,80 +92,6 @@ static int on_close(void *arg, curl_socket_t fd)
     return close(fd);
 }
 
-static void on_settle(struct ev_loop *loop, ev_idle *w, int events);
-
-static void settle_soon(struct transfers *t)
-{
-    if (!ev_is_active(&t->settle)) {
-        ev_idle_start(t->loop, &t->settle);
-    }
-}
-
-static void act(struct transfers *t, curl_socket_t fd, int what)
-{
-    int running;
-
-    (void)curl_multi_socket_action(t->multi, fd, what, &running);
-    settle_soon(t);
-}
-
-static void on_io(struct ev_loop *loop, ev_io *w, int events)
-{
-    struct socket_watch *s = OUTER(w, struct socket_watch, io);
-
-    (void)loop;
-    act(s->owner, w->fd,
-        (events & EV_READ ? CURL_CSELECT_IN : 0) |
-            (events & EV_WRITE ? CURL_CSELECT_OUT : 0));
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
-{
-    (void)loop;
-    (void)events;
-    act(OUTER(w, struct transfers, timer), CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
-                     void *own)
-{
-    struct transfers *t = arg;
-    struct socket_watch *s = own;
-
-    (void)easy;
-    if (s != NULL) {
-        ev_io_stop(t->loop, &s->io);
-    }
-    if (what == CURL_POLL_REMOVE) {
-        free(s);
-        (void)curl_multi_assign(t->multi, fd, NULL);
-        return 0;
-    }
-    if (s == NULL) {
-        s = mem_alloc(sizeof *s);
-        s->owner = t;
-        (void)curl_multi_assign(t->multi, fd, s);
-    }
-    ev_io_init(&s->io, on_io, fd,
-               (what & CURL_POLL_IN ? EV_READ : 0) |
-                   (what & CURL_POLL_OUT ? EV_WRITE : 0));
-    ev_io_start(t->loop, &s->io);
-    return 0;
-}
-
-static int on_want_timer(CURLM *multi, long ms, void *arg)
-{
-    struct transfers *t = arg;
-
-    (void)multi;
-    ev_timer_stop(t->loop, &t->timer);
-    if (ms >= 0) {
-        ev_timer_set(&t->timer, (double)ms / 1000., 0.);
-        ev_timer_start(t->loop, &t->timer);
-    }
-    return 0;
-}
-
 /* ---- transfers ---- */
 
 static void start_waiting(struct transfers *t)
@@ -188,7 +104,7 @@ static void start_waiting(struct transfers *t)
         t->n_running++;
         x->began_ns = clock_mono_ns();
         stats_record(t->wait, x->began_ns - x->queued_ns);
-        (void)curl_multi_add_handle(t->multi, x->easy);
+        (void)curl_multi_add_handle(t->multi.curl, x->easy);
     }
     show(t);
 }
@@ -250,13 +166,13 @@ struct transfer *transfers_send(struct transfers *t,
     (void)curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETDATA, t);
     push(&t->waiting, x);
     /* Also starts it: curl may call back, and done must not come from here. */
-    settle_soon(t);
+    multi_settle_soon(&t->multi);
     return x;
 }
 
 static void stop_running(struct transfers *t, struct transfer *x)
 {
-    (void)curl_multi_remove_handle(t->multi, x->easy);
+    (void)curl_multi_remove_handle(t->multi.curl, x->easy);
     take(&t->running, x);
     t->n_running--;
 }
@@ -269,38 +185,26 @@ void transfers_cancel(struct transfers *t, struct transfer *x)
         stop_running(t, x);
     }
     put(t, x);
-    settle_soon(t);
+    multi_settle_soon(&t->multi);
 }
 
-static void end(struct transfers *t, struct transfer *x, CURLcode rc)
+static void on_ended(void *arg, CURL *easy, CURLcode rc)
 {
-    struct transfer_answer a = transfer_answer_of(x, rc);
+    struct transfers *t = arg;
+    struct transfer *x;
+    struct transfer_answer a;
 
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x);
+    a = transfer_answer_of(x, rc);
     a.ns = clock_mono_ns() - x->began_ns;
     stop_running(t, x);
     x->r.done(x->r.arg, &a);
     put(t, x);
 }
 
-static void on_settle(struct ev_loop *loop, ev_idle *w, int events)
+static void on_settled(void *arg)
 {
-    struct transfers *t = OUTER(w, struct transfers, settle);
-    CURLMsg *m;
-    int left;
-
-    (void)events;
-    ev_idle_stop(loop, w);
-    while ((m = curl_multi_info_read(t->multi, &left)) != NULL) {
-        struct transfer *x;
-
-        if (m->msg == CURLMSG_DONE) {
-            CURLcode rc = m->data.result;
-
-            (void)curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &x);
-            end(t, x, rc);
-        }
-    }
-    start_waiting(t);
+    start_waiting(arg);
 }
 
 /* ---- life ---- */
@@ -336,11 +240,11 @@ void transfers_apply(struct transfers *t, const struct pool_plan *plan)
 {
     t->plan = *plan;
     t->applied_ns = clock_mono_ns();
-    (void)curl_multi_setopt(t->multi, CURLMOPT_MAXCONNECTS,
+    (void)curl_multi_setopt(t->multi.curl, CURLMOPT_MAXCONNECTS,
                             (long)plan->max_idle);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+    (void)curl_multi_setopt(t->multi.curl, CURLMOPT_MAX_TOTAL_CONNECTIONS,
                             (long)plan->max_open);
-    settle_soon(t);
+    multi_settle_soon(&t->multi);
 }
 
 struct transfers *transfers_new(struct ev_loop *loop, const char *sink,
@@ -348,17 +252,8 @@ struct transfers *transfers_new(struct ev_loop *loop, const char *sink,
 {
     struct transfers *t = mem_zalloc(sizeof *t);
 
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
-    t->loop = loop;
-    t->multi = curl_multi_init();
     make_cells(t, sink);
-    ev_timer_init(&t->timer, on_timer, 0., 0.);
-    ev_idle_init(&t->settle, on_settle);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_SOCKETDATA, t);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_TIMERFUNCTION, on_want_timer);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_TIMERDATA, t);
-    (void)curl_multi_setopt(t->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+    multi_init(&t->multi, loop, on_ended, on_settled, t);
     transfers_apply(t, plan);
     return t;
 }
@@ -378,9 +273,7 @@ void transfers_free(struct transfers *t)
         curl_easy_cleanup(x->easy);
         free(x);
     }
-    (void)curl_multi_cleanup(t->multi);
-    ev_timer_stop(t->loop, &t->timer);
-    ev_idle_stop(t->loop, &t->settle);
+    multi_fini(&t->multi);
     show(t);
     free(t);
 }
