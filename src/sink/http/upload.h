@@ -8,8 +8,9 @@
  *                          │                      │
  *                          └── (pump, later) ◄────┴ RETRY, MAYBE, SETUP
  *
- * upload.c sends, answer.c takes the answers, search.c looks for the rows that the
- * server refuses, set_aside.c keeps the batches that wait. The sink's thread.
+ * upload.c begins, parks and ends it, tries.c sends, answer.c takes the answers, search.c
+ * looks for the rows that the server refuses, set_aside.c keeps the batches that wait.
+ * The sink's thread.
  */
 #pragma once
 
@@ -80,8 +81,6 @@ struct insert {
 
 /* Takes b, or goes on with it where it was left. */
 void insert_begin(struct sink *s, struct batch *b);
-/* Sends its next part; without an endpoint the batch waits at the pump. */
-void insert_next(struct insert *i);
 /* An endpoint has said whether it is there: those that wait for one go on, or back
  * to the pump. */
 void insert_asked(struct sink *s, bool ok, const struct transfer_answer *a);
@@ -89,7 +88,6 @@ void insert_asked(struct sink *s, bool ok, const struct transfer_answer *a);
 void insert_free(struct insert *i);
 /* That of b, if there is one: its requests are cut off. */
 void insert_forget(struct sink *s, const struct batch *b);
-void insert_end_try(struct insert_try *t);
 /* The pump submits the batch again later; what is settled stays so. */
 void insert_park(struct insert *i, enum sink_verdict_kind kind, const char *why,
                  int64_t after_ms);
@@ -98,6 +96,13 @@ void insert_park(struct insert *i, enum sink_verdict_kind kind, const char *why,
 void insert_release(struct sink *s, enum sink_verdict_kind kind, const char *why);
 /* The server wants something mended: all rows are kept. */
 void insert_setup_error(struct insert *i, const char *why);
+
+/* ---- tries.c ---- */
+
+void insert_init_tries(struct insert *i); /* of a new one */
+/* Sends its next part; without an endpoint the batch waits at the pump. */
+void insert_next(struct insert *i);
+void insert_end_try(struct insert_try *t);
 
 /* ---- answer.c ---- */
 
