@@ -17,9 +17,10 @@ static const double ACCEPT_PAUSE_S = 0.1;
 
 static const char AWAY[] =
     "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n"
-    "Content-Type: application/json\r\nContent-Length: 61\r\n"
+    "Content-Type: application/json\r\nContent-Length: 123\r\n"
     "Connection: close\r\n\r\n"
-    "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\"}";
+    "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\","
+    "\"detail\":\"too many connections are open; connect again later\"}";
 
 /* Its answer is out at once; as long as there are not too many of these, what the
  * client sends meanwhile is read over: bytes left unread would make the close a

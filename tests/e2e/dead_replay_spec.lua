@@ -203,7 +203,7 @@ describe("dead letters that are sent to their sink once more", function()
     local a = h.request(s.admin, "DELETE", "/sinks/out/replay", "",
       { Origin = "http://evil.example" })
     assert.equal(403, a.status)
-    assert.matches("^replayed=0 dead_again=0 .*\nit was stopped.*\nrc=0",
+    assert.matches("^replayed=0 dead_again=0 .*\nthe replay stopped.*\nrc=0",
       replay "--stop")
     assert.equal("stopped", state().status)
     r:rule ""
@@ -241,7 +241,7 @@ describe("dead letters that are sent to their sink once more", function()
     assert.equal(202, s:post("/v1/events/batch", [==[[{"id":"x"}]]==]).status)
     h.wait_for("the event elsewhere", function() return #well:events() == there + 1 end)
     r:rule ""
-    assert.matches("it was stopped.*\nrc=0", replay "--stop")
+    assert.matches("the replay stopped.*\nrc=0", replay "--stop")
     h.wait_for("the event", function() return r:count("taken") == taken + 2 end)
     assert.equal(0, s:stop())
   end)

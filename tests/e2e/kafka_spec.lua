@@ -161,7 +161,7 @@ route "POST /v1/audit" { body = "event", stream = "audit" }
     h.wait_for("the letter in librdkafka's hands", function()
       return s:metric("sluice_kafka_queued_messages") == 1
     end)
-    assert.matches("^replayed=0 .*it was stopped.*\nrc=0", replay "--stop")
+    assert.matches("^replayed=0 .*the replay stopped.*\nrc=0", replay "--stop")
     s:post("/v1/events", [[{"n":3}]])
     m:say("up 1")
     delivered(s, 2)

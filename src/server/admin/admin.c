@@ -340,8 +340,8 @@ static void on_headers(void *arg, struct http_request *r,
     }
     http_answer(r, 404, "",
                 STR("{\"error\":\"Not found\",\"code\":\"unknown_path\","
-                    "\"detail\":\"here are /metrics /healthz /readyz /status "
-                    "and POST /reload\"}"));
+                    "\"detail\":\"expected /metrics, /healthz, /readyz, /status "
+                    "or POST /reload\"}"));
 }
 
 static void on_body(void *arg, struct http_request *r,
