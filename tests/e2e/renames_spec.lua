@@ -149,6 +149,22 @@ describe("a sink that gets another name", function()
     assert.matches("^a file %x+ 1\n$", h.read(s.data .. "/spool/sinks/KEPT"))
   end)
 
+  it("keeps its place when it can neither start again nor note where it is", function()
+    post(2)
+    s:deliver()
+    f:rules "on=open,create,stat do=EROFS path=/a.journal thread=changer"
+    h.write(s.path, REFUSED)
+    assert.equal(500, s:reload().status)
+    post(2)
+    local x = cjson.decode(s:get("/status").body).sinks[1]
+    assert.equal("a", x.name)
+    assert.is_true(x.holding)
+    f:rules()
+    s:logged "sink=a status=delivering"
+    none_odd()
+    assert.equal(0, s:stop())
+  end)
+
   it("is held over kill -9 as well, and its journal comes back then", function()
     post(2)
     s:deliver()

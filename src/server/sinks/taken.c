@@ -68,25 +68,23 @@ bool taken_over(struct server *s, struct running_sink *old,
     return true;
 }
 
-struct delivery *taken_back(struct server *s, struct running_sink *r)
+void taken_back(struct server *s, struct running_sink *r)
 {
-    struct delivery *d = r->delivery;
-    bool ended = delivery_hand_over(d, HAND_OVER_MS);
+    bool ended = delivery_hand_over(r->delivery, HAND_OVER_MS);
     struct err why;
 
     running_back(s, r);
+    held_look(s);
     if (!ended) {
         r->handing = true;
-        held_look(s);
-        return NULL;
+        return;
     }
     sink_lua_free(r->lua);
     r->lua = NULL;
-    if (!taken_home(s, r, &why)) {
-        return NULL;
+    if (taken_home(s, r, &why)) {
+        r->held = true; /* its place stays until a delivery has its own */
+        delivery_hold_why(r->delivery, "a policy with another name for it was refused");
     }
-    running_clear(s, r);
-    return d;
 }
 
 bool taken_home(struct server *s, struct running_sink *r, struct err *e)

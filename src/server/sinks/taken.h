@@ -13,7 +13,6 @@
 
 #include "base/attr.h"
 
-struct delivery;
 struct delivery_conf;
 struct err;
 struct plan;
@@ -36,10 +35,9 @@ bool taken_over(struct server *s, struct running_sink *old,
                 const struct delivery_conf *c, struct sink_lua *lua,
                 struct err *e) MUST_USE;
 
-/* Of a refused policy: r's journal goes back to the sink that it was taken from; that one
- * is started, or held, before the place in the spool that is returned is let go. NULL: r
- * has its old name, and is held with what it has until its journal can come back. */
-struct delivery *taken_back(struct server *s, struct running_sink *r) MUST_USE;
+/* Of a refused policy: r has its old name again, and its journal as soon as the disk lets
+ * it. It is held with its place in the spool, until it can be started. */
+void taken_back(struct server *s, struct running_sink *r);
 
 /* Of one whose thread has ended: its journal has its name. False and *e: not yet, and it
  * is held. */

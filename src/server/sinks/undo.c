@@ -37,13 +37,9 @@ static void stop_one(struct server *s, struct running_sink *r)
     }
 }
 
-/* Sinks that the refused policy started go; returns how many still have a place. */
-static uint32_t stop_fresh(struct server *s, const struct kept *before,
-                           struct delivery **places)
+/* Sinks that the refused policy started go. */
+static void stop_fresh(struct server *s, const struct kept *before)
 {
-    uint32_t n = 0;
-    char was[96];
-
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
         const struct kept_sink *line;
@@ -56,23 +52,17 @@ static uint32_t stop_fresh(struct server *s, const struct kept *before,
             stop_one(s, r);
             continue;
         }
-        memcpy(was, r->was, sizeof was);
-        places[n] = taken_back(s, r);
-        line = kept_find(before, was);
-        if (places[n] == NULL) { /* held under its old name, by that place */
-            r->kept = line != NULL ? *line : r->kept;
-            continue;
-        }
-        n++;
+        taken_back(s, r);
+        line = kept_find(before, r->name);
+        r->kept = line != NULL ? *line : r->kept;
         /* One that retires: no policy starts it. */
-        if (!sink_in_plan(policy_plan(s->policy), was)) {
-            (void)snprintf(r->name, sizeof r->name, "%s", was);
-            if (!sink_restore(s, r, line, &e)) {
-                log_write(LOG_ERROR, "sink", "sink=%s status=not_undone", was);
-            }
+        if (r->held && r->at[0] == '\0' &&
+            !sink_in_plan(policy_plan(s->policy), r->name) &&
+            !sink_restore(s, r, line, &e)) {
+            delivery_hold_why(r->delivery, e.text);
+            log_write(LOG_ERROR, "sink", "sink=%s status=not_undone", r->name);
         }
     }
-    return n;
 }
 
 /* A journal that has not come back yet is another's as far as the disk says. */
@@ -99,19 +89,14 @@ static bool restore_kept(struct server *s, const struct kept *before, struct err
 void sinks_undo(struct server *s, const struct kept *before)
 {
     const struct plan *plan = policy_plan(s->policy);
-    struct delivery *places[SINKS_RUNNING_MAX];
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
     bool ok = true;
-    uint32_t n;
 
     s->undoing = true;
-    n = stop_fresh(s, before, places);
+    stop_fresh(s, before);
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
         ok = sinks_apply_one(s, s->policy, k, s->stream_ids, &e) && ok;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        delivery_free(places[i]);
     }
     s->undoing = false;
     sinks_retire(s);
