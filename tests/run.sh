@@ -152,7 +152,8 @@ unit build
 beside build tests/spec/*_spec.lua tests/policy/*_spec.lua
 
 if [ "$mode" = quick ]; then
-  specs build tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua
+  specs build tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
+    tests/e2e/metrics_spec.lua
 else
   others=
   for f in tests/e2e/*_spec.lua; do
