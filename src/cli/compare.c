@@ -18,8 +18,8 @@
 /* BOUNDED_LINES: a bound of 50 ms is for a request; most have few events. */
 enum { ARENA_MAX_BYTES = 256 << 20, BOUNDED_LINES = 10 };
 
-struct judge {
-    const struct judge_conf *conf;
+struct comparison {
+    const struct compare_conf *conf;
     struct policy *policy;
     const struct plan *plan;
     struct policy_state *state;
@@ -34,11 +34,11 @@ struct judge {
     size_t room;
 };
 
-struct judge *judge_new(struct policy *p, const struct judge_conf *conf,
+struct comparison *compare_new(struct policy *p, const struct compare_conf *conf,
                         struct err *e)
 {
     struct policy_state *state = policy_state_new(p, e);
-    struct judge *j;
+    struct comparison *j;
 
     if (state == NULL) {
         return NULL;
@@ -54,7 +54,7 @@ struct judge *judge_new(struct policy *p, const struct judge_conf *conf,
     return j;
 }
 
-void judge_free(struct judge *j)
+void compare_free(struct comparison *j)
 {
     if (j == NULL) {
         return;
@@ -69,7 +69,7 @@ void judge_free(struct judge *j)
 
 /* ---- the route ---- */
 
-static const struct route *named(const struct judge *j, struct err *e)
+static const struct route *named(const struct comparison *j, struct err *e)
 {
     const char *space = strchr(j->conf->route, ' ');
     const struct route *r = NULL;
@@ -89,7 +89,7 @@ static const struct route *named(const struct judge *j, struct err *e)
 }
 
 /* Events meet the same checks and the same hook on both, and go the same way. */
-static bool same(struct judge *j, const struct route *a, const struct route *b)
+static bool same(struct comparison *j, const struct route *a, const struct route *b)
 {
     return a->schema == b->schema && a->on_error == b->on_error &&
            policy_same_hook(j->state, a, b);
@@ -105,7 +105,7 @@ static int32_t find_stream(const struct plan *p, const char *name)
     return -1;
 }
 
-const struct route *judge_route(struct judge *j, const char *stream,
+const struct route *compare_route(struct comparison *j, const char *stream,
                                 struct err *e)
 {
     const char *file = policy_file(j->policy, 0);
@@ -141,17 +141,17 @@ const struct route *judge_route(struct judge *j, const char *stream,
     return found;
 }
 
-uint32_t judge_most(const struct judge *j, const struct route *route)
+uint32_t compare_most(const struct comparison *j, const struct route *route)
 {
     uint32_t most = policy_is_bounded(j->state, route) ? BOUNDED_LINES
-                                                       : JUDGE_LINES_MAX;
+                                                       : COMPARE_LINES_MAX;
 
     return most < j->plan->server.max_events ? most : j->plan->server.max_events;
 }
 
 /* ---- verdicts ---- */
 
-static bool decide(struct judge *j, struct str lines)
+static bool decide(struct comparison *j, struct str lines)
 {
     struct dedup_hold hold;
     uint32_t raised;
@@ -167,7 +167,7 @@ static bool decide(struct judge *j, struct str lines)
     return true;
 }
 
-void judge_lines(struct judge *j, const struct route *route, int64_t time_ms,
+void compare_lines(struct comparison *j, const struct route *route, int64_t time_ms,
                  struct str lines, const struct str *text, uint32_t n)
 {
     j->route = route;
@@ -184,10 +184,10 @@ void judge_lines(struct judge *j, const struct route *route, int64_t time_ms,
     j->single = !decide(j, lines) || j->batch.n != n;
 }
 
-static struct str line_of(struct judge *j, const struct event *ev)
+static struct str line_of(struct comparison *j, const struct event *ev)
 {
     bool kept;
-    size_t bound = line_bound(&j->batch, ev);
+    size_t bound = stored_event_bound(&j->batch, ev);
 
     if (ev->n_edits == 0 && ev->fate == EVENT_ACCEPT) {
         return (struct str){j->batch.body + ev->off, ev->len};
@@ -196,11 +196,11 @@ static struct str line_of(struct judge *j, const struct event *ev)
         j->room = 2 * bound;
         j->line = mem_realloc(j->line, j->room);
     }
-    return (struct str){j->line, line_write(j->plan, j->route, &j->batch, ev,
+    return (struct str){j->line, stored_event_write(j->plan, j->route, &j->batch, ev,
                                             j->req.time_ms, j->line, &kept)};
 }
 
-struct verdict judge_verdict(struct judge *j, uint32_t i)
+struct verdict compare_verdict(struct comparison *j, uint32_t i)
 {
     const struct event *ev = &j->batch.events[i];
     struct verdict v;
@@ -219,7 +219,7 @@ struct verdict judge_verdict(struct judge *j, uint32_t i)
                          .code = ev->code,
                          .field = ev->field,
                          .message = ev->message,
-                         .streams = line_streams(j->route, ev,
+                         .streams = stored_event_streams(j->route, ev,
                                                  (int)j->plan->n_streams)};
     if (v.streams != 0) {
         v.line = line_of(j, ev);

@@ -1,7 +1,7 @@
 /*
  * compare - one policy's verdicts on lines that are stored already.
  *
- *   judge_new -> (judge_route -> judge_lines -> judge_verdict*)* -> judge_free
+ *   compare_new -> (compare_route -> compare_lines -> compare_verdict*)* -> compare_free
  *
  * One thread. Decides by the code that the server decides by; what a request would
  * have had besides its events is what the conf says.
@@ -17,30 +17,30 @@
 #include "plan/plan.h"
 
 struct err;
-struct judge;
+struct comparison;
 struct policy;
 
-enum { JUDGE_LINES_MAX = 10000 }; /* of one call of judge_lines */
+enum { COMPARE_LINES_MAX = 10000 }; /* of one call of compare_lines */
 
-struct judge_conf {
+struct compare_conf {
     const char *route;              /* "POST /v1/events"; NULL: the one that fits */
     const struct str_pair *headers; /* of every request */
     uint32_t n_headers;
 };
 
-/* The policy's own reference is kept; conf outlives the judge. NULL and *e. */
-struct judge *judge_new(struct policy *p, const struct judge_conf *conf,
+/* The policy's own reference is kept; conf outlives the comparison. NULL and *e. */
+struct comparison *compare_new(struct policy *p, const struct compare_conf *conf,
                         struct err *e) MUST_USE;
-void judge_free(struct judge *j); /* NULL is fine */
+void compare_free(struct comparison *j); /* NULL is fine */
 
 /* The route that events of this stream (NULL: unknown) are judged by. NULL and *e:
  * none fits, or several do. */
-const struct route *judge_route(struct judge *j, const char *stream,
+const struct route *compare_route(struct comparison *j, const char *stream,
                                 struct err *e) MUST_USE;
 
 /* How many lines may be judged at once: as many as a request may have, fewer when
  * the route's hook has a bound of time a request. */
-uint32_t judge_most(const struct judge *j, const struct route *route);
+uint32_t compare_most(const struct comparison *j, const struct route *route);
 
 struct verdict {
     enum event_fate fate;
@@ -49,10 +49,10 @@ struct verdict {
     struct str line;  /* as it would be stored: a view until the next call */
 };
 
-/* Judges n lines (1..judge_most), each with its newline, 64 readable bytes
+/* Judges n lines (1..compare_most), each with its newline, 64 readable bytes
  * behind them; text[0..n) are the lines without it. */
-void judge_lines(struct judge *j, const struct route *route, int64_t time_ms,
+void compare_lines(struct comparison *j, const struct route *route, int64_t time_ms,
                  struct str lines, const struct str *text, uint32_t n);
 
 /* The verdict on line i of these. */
-struct verdict judge_verdict(struct judge *j, uint32_t i);
+struct verdict compare_verdict(struct comparison *j, uint32_t i);

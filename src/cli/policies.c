@@ -54,7 +54,7 @@ static bool requires(const struct candidate *c, const char *path)
 }
 
 /* Shows what is wrong with list[at], unless it is a part of another. */
-static bool judge(const struct candidate *list, int n, int at)
+static bool examine(const struct candidate *list, int n, int at)
 {
     for (int i = 0; i < n; i++) {
         if (i != at && requires(&list[i], list[at].path)) {
@@ -85,7 +85,7 @@ static void drop(struct candidate *c)
 bool policies_check_file(const char *path)
 {
     struct candidate c = load(path);
-    bool good = judge(&c, 1, 0);
+    bool good = examine(&c, 1, 0);
 
     drop(&c);
     return good;
@@ -116,7 +116,7 @@ bool policies_check(const char *dir)
         free(names[i]);
     }
     for (int i = 0; i < n_list; i++) {
-        good &= judge(list, n_list, i);
+        good &= examine(list, n_list, i);
     }
     for (int i = 0; i < n_list; i++) {
         drop(&list[i]);

@@ -29,17 +29,17 @@ enum { HEADERS_MAX = 32, SAMPLES_DEFAULT = 2, SAMPLES_MAX = 1000,
        PROGRESS_NS = 100000000, BAR = 30 };
 enum { REPLAY_SAME = 0, REPLAY_CHANGED = 1, REPLAY_FAILED = 2 };
 
-/* One policy with its judge. */
+/* One policy with its comparison. */
 struct side {
     struct policy *policy;
-    struct judge *judge;
+    struct comparison *comparison;
     const struct plan *plan;
     const struct route *route; /* of the stream in hand */
 };
 
 struct replay {
     const char *new_path, *old_path, *input, *stream;
-    struct judge_conf conf;
+    struct compare_conf conf;
     struct str_pair headers[HEADERS_MAX];
     uint32_t samples;
     int64_t at_ms;             /* -1: when the events came */
@@ -200,11 +200,11 @@ static bool is_routed(const struct replay *r, const struct verdict *was,
 
     (void)snprintf(from, sizeof from, "%s", r->current);
     (void)names_of(p, v->streams, to, sizeof to);
-    if (r->old.judge != NULL) {
+    if (r->old.comparison != NULL) {
         (void)names_of(r->old.plan, was->streams, from, sizeof from);
     }
     (void)snprintf(what, n, "%s -> %s", from, to);
-    return r->old.judge != NULL ? strcmp(from, to) != 0
+    return r->old.comparison != NULL ? strcmp(from, to) != 0
                                 : r->current[0] != '\0' &&
                                       !has_stream(p, v->streams, r->current);
 }
@@ -265,25 +265,25 @@ static void compare(struct replay *r, struct str stored,
 }
 
 /* Lines that came at one time. */
-static void judge(struct replay *r, int64_t time_ms, const struct str *text,
+static void examine(struct replay *r, int64_t time_ms, const struct str *text,
                   uint32_t n)
 {
     struct str lines = {text[0].p,
                         (size_t)(text[n - 1].p - text[0].p) + text[n - 1].n + 1};
 
-    judge_lines(r->fresh.judge, r->fresh.route, time_ms, lines, text, n);
-    if (r->old.judge != NULL) {
-        judge_lines(r->old.judge, r->old.route, time_ms, lines, text, n);
+    compare_lines(r->fresh.comparison, r->fresh.route, time_ms, lines, text, n);
+    if (r->old.comparison != NULL) {
+        compare_lines(r->old.comparison, r->old.route, time_ms, lines, text, n);
     }
     for (uint32_t i = 0; i < n; i++) {
-        struct verdict v = judge_verdict(r->fresh.judge, i);
+        struct verdict v = compare_verdict(r->fresh.comparison, i);
         struct verdict was = {
             .fate = r->reason == NULL ? EVENT_ACCEPT : EVENT_DEAD,
             .code = r->reason,
             .line = text[i]};
 
-        if (r->old.judge != NULL) {
-            was = judge_verdict(r->old.judge, i);
+        if (r->old.comparison != NULL) {
+            was = compare_verdict(r->old.comparison, i);
         }
         compare(r, text[i], &was, &v);
     }
@@ -297,7 +297,7 @@ static void judge_by_time(struct replay *r, int64_t part_ms, struct str lines,
     uint32_t first = 0;
 
     if (r->when == NULL) {
-        judge(r, r->at_ms >= 0 ? r->at_ms : part_ms, r->text, n);
+        examine(r, r->at_ms >= 0 ? r->at_ms : part_ms, r->text, n);
         return;
     }
     when_read(r->when, lines, n);
@@ -305,7 +305,7 @@ static void judge_by_time(struct replay *r, int64_t part_ms, struct str lines,
         int64_t ms = when_of(r->when, first, part_ms);
 
         if (i == n || when_of(r->when, i, part_ms) != ms) {
-            judge(r, ms, r->text + first, i - first);
+            examine(r, ms, r->text + first, i - first);
             first = i;
         }
     }
@@ -337,17 +337,17 @@ static bool enter_stream(struct replay *r, const char *stream)
 {
     (void)snprintf(r->current, sizeof r->current, "%s",
                    stream == NULL ? "" : stream);
-    r->fresh.route = judge_route(r->fresh.judge, stream, &r->e);
+    r->fresh.route = compare_route(r->fresh.comparison, stream, &r->e);
     r->failed = r->fresh.route == NULL;
     if (r->failed) {
         return false;
     }
-    r->most = judge_most(r->fresh.judge, r->fresh.route);
-    if (r->old.judge != NULL) {
-        r->old.route = judge_route(r->old.judge, stream, &r->e);
+    r->most = compare_most(r->fresh.comparison, r->fresh.route);
+    if (r->old.comparison != NULL) {
+        r->old.route = compare_route(r->old.comparison, stream, &r->e);
         r->failed = r->old.route == NULL;
-        if (!r->failed && judge_most(r->old.judge, r->old.route) < r->most) {
-            r->most = judge_most(r->old.judge, r->old.route);
+        if (!r->failed && compare_most(r->old.comparison, r->old.route) < r->most) {
+            r->most = compare_most(r->old.comparison, r->old.route);
         }
     }
     return !r->failed;
@@ -409,7 +409,7 @@ static bool found(struct replay *r)
 }
 
 static bool load_side(struct side *s, const char *path,
-                      const struct judge_conf *conf, struct err *e)
+                      const struct compare_conf *conf, struct err *e)
 {
     struct policy_report report;
 
@@ -421,8 +421,8 @@ static bool load_side(struct side *s, const char *path,
     }
     policy_report_fini(&report);
     s->plan = policy_plan(s->policy);
-    s->judge = judge_new(s->policy, conf, e);
-    return s->judge != NULL;
+    s->comparison = compare_new(s->policy, conf, e);
+    return s->comparison != NULL;
 }
 
 static void report(const struct replay *r, double seconds)
@@ -462,7 +462,7 @@ int cli_replay(int argc, char **argv)
         return usage();
     }
     r->changes = changes_new(r->samples);
-    r->text = mem_alloc(JUDGE_LINES_MAX * sizeof *r->text);
+    r->text = mem_alloc(COMPARE_LINES_MAX * sizeof *r->text);
     r->terminal = isatty(STDERR_FILENO) == 1;
     r->began_ns = clock_mono_ns();
     if ((r->time_field == NULL ||
@@ -476,8 +476,8 @@ int cli_replay(int argc, char **argv)
     } else {
         (void)fprintf(stderr, "sluice: %s\n", r->e.text);
     }
-    judge_free(r->fresh.judge);
-    judge_free(r->old.judge);
+    compare_free(r->fresh.comparison);
+    compare_free(r->old.comparison);
     when_free(r->when);
     policy_unref(r->fresh.policy);
     policy_unref(r->old.policy);

@@ -103,18 +103,18 @@ static bool count_left(struct spool *spool, const char *dir, const char *name,
 
 static bool forget(const char *dir, const char *name, struct err *e)
 {
-    static struct kept kept;
+    static struct persisted kept;
     char path[PATH_MAX];
 
     (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", dir, name);
     if (unlink(path) != 0) {
         return err_errno(e, errno, "%s", path);
     }
-    if (!kept_read(&kept, dir, e)) {
+    if (!persisted_read(&kept, dir, e)) {
         return false;
     }
-    kept_remove(&kept, name);
-    return kept_write(&kept, dir, NULL, e);
+    persisted_remove(&kept, name);
+    return persisted_write(&kept, dir, NULL, e);
 }
 
 static int drop(const char *dir, const char *name)

@@ -5,21 +5,21 @@
 
 #include "base/mem.h"
 
-void cursors_init(struct cursors *c)
+void ack_tracker_init(struct ack_tracker *c)
 {
-    *c = (struct cursors){NULL, 0, 0};
+    *c = (struct ack_tracker){NULL, 0, 0};
 }
 
-void cursors_fini(struct cursors *c)
+void ack_tracker_fini(struct ack_tracker *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {
         free(c->shards[i].ahead);
     }
     free(c->shards);
-    cursors_init(c);
+    ack_tracker_init(c);
 }
 
-static struct cursor *find(const struct cursors *c, uint32_t epoch,
+static struct cursor *find(const struct ack_tracker *c, uint32_t epoch,
                            uint32_t worker)
 {
     for (uint32_t i = 0; i < c->n; i++) {
@@ -30,13 +30,13 @@ static struct cursor *find(const struct cursors *c, uint32_t epoch,
     return NULL;
 }
 
-const struct cursor *cursors_find(const struct cursors *c, uint32_t epoch,
+const struct cursor *ack_tracker_find(const struct ack_tracker *c, uint32_t epoch,
                                   uint32_t worker)
 {
     return find(c, epoch, worker);
 }
 
-static struct cursor *get(struct cursors *c, uint32_t epoch, uint32_t worker)
+static struct cursor *get(struct ack_tracker *c, uint32_t epoch, uint32_t worker)
 {
     struct cursor *k = find(c, epoch, worker);
 
@@ -74,7 +74,7 @@ static void advance(struct cursor *k, uint64_t next)
     }
 }
 
-void cursors_start(struct cursors *c, uint32_t epoch, uint32_t worker,
+void ack_tracker_start(struct ack_tracker *c, uint32_t epoch, uint32_t worker,
                    uint64_t first)
 {
     advance(get(c, epoch, worker), first);
@@ -102,13 +102,13 @@ static void add_span(struct cursor *k, uint64_t first, uint64_t end)
     uint32_t at = find_span(k, first), n = 0;
 
     while (at + n < k->n_ahead && k->ahead[at + n].first <= end) {
-        const struct cursors_span *s = &k->ahead[at + n++];
+        const struct ack_tracker_span *s = &k->ahead[at + n++];
 
         first = s->first < first ? s->first : first;
         end = s->end > end ? s->end : end;
     }
     if (n > 0) {
-        k->ahead[at] = (struct cursors_span){first, end};
+        k->ahead[at] = (struct ack_tracker_span){first, end};
         remove_spans(k, at + 1, n - 1);
         return;
     }
@@ -118,11 +118,11 @@ static void add_span(struct cursor *k, uint64_t first, uint64_t end)
     }
     memmove(k->ahead + at + 1, k->ahead + at,
             (k->n_ahead - at) * sizeof *k->ahead);
-    k->ahead[at] = (struct cursors_span){first, end};
+    k->ahead[at] = (struct ack_tracker_span){first, end};
     k->n_ahead++;
 }
 
-bool cursors_settle(struct cursors *c, const struct batch_range *r)
+bool ack_tracker_ack(struct ack_tracker *c, const struct batch_range *r)
 {
     struct cursor *k = get(c, r->epoch, r->worker);
     uint64_t end = r->first + r->n, before = k->next;
@@ -138,7 +138,7 @@ bool cursors_settle(struct cursors *c, const struct batch_range *r)
     return k->next != before;
 }
 
-void cursors_drop(struct cursors *c, cursors_keep_fn *keep, void *arg)
+void ack_tracker_drop(struct ack_tracker *c, ack_tracker_keep_fn *keep, void *arg)
 {
     uint32_t n = 0;
 

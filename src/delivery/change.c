@@ -168,7 +168,7 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     (void)pthread_mutex_lock(&d->lock);
     d->status.finished = false;
     (void)pthread_mutex_unlock(&d->lock);
-    if (!take_streams(d, c, &why) || !open_outlets(d, c, &why) ||
+    if (!take_streams(d, c, &why) || !open_subscriptions(d, c, &why) ||
         !keep_records(d, known, &why)) {
         return err_set(e, "sink \"%s\": %s", d->name, why.text);
     }
@@ -212,12 +212,12 @@ static bool retire_here(struct delivery *d, const void *arg, struct err *e)
 
     (void)e;
     d->left |= l->left;
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        struct outlet *o = &d->outlets[i];
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        struct subscription *o = &d->subscriptions[i];
 
         o->wanted &= !l->left;
         if (o->consumer != NULL && !o->wanted && named(l, o->conf.id)) {
-            outlet_retire(o, d->spool, d->journal);
+            subscription_retire(o, d->spool, d->journal);
         }
     }
     return true;
@@ -230,7 +230,7 @@ void delivery_retire(struct delivery *d, bool left, const int *ids, uint32_t n)
     struct err e;
 
     if (d->over) {
-        (void)hold_retire(d, left, named, &l);
+        (void)paused_retire(d, left, named, &l);
         return;
     }
     ch = change_new(d, retire_here);

@@ -41,8 +41,8 @@ static void close_delivery(struct delivery *d)
 void delivery_free(struct delivery *d)
 {
     close_delivery(d);
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        outlet_close(&d->outlets[i]);
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        subscription_close(&d->subscriptions[i]);
     }
     while (d->pool != NULL) {
         struct batch *next = d->pool->next;

@@ -16,33 +16,33 @@
 #include "base/mem.h"
 #include "delivery/internal.h"
 
-struct outlet *outlet_of(struct delivery *d, struct str stream)
+struct subscription *subscription_of(struct delivery *d, struct str stream)
 {
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        if (str_eq(str_of(d->outlets[i].name), stream)) {
-            return &d->outlets[i];
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        if (str_eq(str_of(d->subscriptions[i].name), stream)) {
+            return &d->subscriptions[i];
         }
     }
     return NULL;
 }
 
 /* A place that no stream has; NULL: there is none. */
-static struct outlet *add_outlet(struct delivery *d, struct str stream)
+static struct subscription *add_subscription(struct delivery *d, struct str stream)
 {
     uint32_t at = 0;
-    struct outlet *o;
+    struct subscription *o;
 
-    while (at < d->n_outlets &&
-           (d->outlets[at].wanted || d->outlets[at].known ||
-            d->outlets[at].consumer != NULL)) {
+    while (at < d->n_subscriptions &&
+           (d->subscriptions[at].wanted || d->subscriptions[at].known ||
+            d->subscriptions[at].consumer != NULL)) {
         at++;
     }
     if (at == PLAN_STREAMS_MAX) {
         return NULL;
     }
-    d->n_outlets += at == d->n_outlets;
-    o = &d->outlets[at];
-    outlet_forget(o);
+    d->n_subscriptions += at == d->n_subscriptions;
+    o = &d->subscriptions[at];
+    subscription_forget(o);
     o->number = at;
     (void)snprintf(o->name, sizeof o->name, "%.*s", (int)stream.n, stream.p);
     d->streams[at].synced = false;
@@ -54,10 +54,10 @@ static struct outlet *add_outlet(struct delivery *d, struct str stream)
 static void on_settle(void *arg, struct str stream,
                       const struct batch_range *ranges, uint32_t n)
 {
-    struct outlet *o = outlet_of(arg, stream);
+    struct subscription *o = subscription_of(arg, stream);
 
     for (uint32_t i = 0; o != NULL && i < n; i++) {
-        (void)cursors_settle(&o->cursors, &ranges[i]);
+        (void)ack_tracker_ack(&o->acks, &ranges[i]);
     }
 }
 
@@ -77,11 +77,11 @@ static void take_head(struct delivery *d, const struct record *r)
 void on_journal_record(void *arg, const struct record *r)
 {
     struct delivery *d = arg;
-    struct outlet *o = outlet_of(d, r->stream);
+    struct subscription *o = subscription_of(d, r->stream);
 
     /* Also streams that the policy has no more: see ending.c. */
     if (o == NULL && r->type == RECORD_START && r->value == 0) {
-        o = add_outlet(d, r->stream);
+        o = add_subscription(d, r->stream);
         d->crowded |= o == NULL;
     }
     switch (r->type) {
@@ -90,31 +90,31 @@ void on_journal_record(void *arg, const struct record *r)
         break;
     case RECORD_START:
         if (o != NULL && r->value != 0) {
-            outlet_forget(o);
+            subscription_forget(o);
         } else if (o != NULL) {
             o->known = true;
             if (r->n_ranges > 0) {
-                cursors_start(&o->cursors, r->ranges[0].epoch,
+                ack_tracker_start(&o->acks, r->ranges[0].epoch,
                               r->ranges[0].worker, r->ranges[0].first);
             }
         }
         break;
     case RECORD_PLAN:
         if (o != NULL) {
-            outlet_plan(o, r->value, r->id, r->ranges, r->n_ranges);
+            subscription_intend(o, r->value, r->id, r->ranges, r->n_ranges);
             if (r->time_ms != 0) {
-                outlet_prove(o, r->value);
+                subscription_prove(o, r->value);
             }
         }
         break;
     case RECORD_SPLIT:
         if (o != NULL) {
-            outlet_split(o, r->value, r->ranges, r->n_ranges);
+            subscription_split(o, r->value, r->ranges, r->n_ranges);
         }
         break;
     case RECORD_RETIRE:
         if (o != NULL) {
-            outlet_bound(o, r);
+            subscription_bound(o, r);
         }
         break;
     case RECORD_DEAD:
@@ -224,14 +224,14 @@ static void make_cells(struct delivery *d)
 bool take_streams(struct delivery *d, const struct delivery_conf *c,
                   struct err *e)
 {
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        d->outlets[i].wanted = false;
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        d->subscriptions[i].wanted = false;
     }
     for (uint32_t k = 0; k < c->n_streams; k++) {
         const struct delivery_stream *st = &c->streams[k];
-        struct outlet *o = outlet_of(d, str_of(st->name));
+        struct subscription *o = subscription_of(d, str_of(st->name));
 
-        o = o != NULL ? o : add_outlet(d, str_of(st->name));
+        o = o != NULL ? o : add_subscription(d, str_of(st->name));
         if (o == NULL) {
             return err_set(e, "more than %d streams, those that retire "
                               "included",
@@ -244,7 +244,7 @@ bool take_streams(struct delivery *d, const struct delivery_conf *c,
 }
 
 /* What the journal knows of, and the policy does not. */
-static bool open_left(struct delivery *d, struct outlet *o, struct err *e)
+static bool open_left(struct delivery *d, struct subscription *o, struct err *e)
 {
     char name[sizeof o->name];
     struct delivery_stream st = {.name = name, .from_oldest = true};
@@ -254,25 +254,25 @@ static bool open_left(struct delivery *d, struct outlet *o, struct err *e)
     if (st.id < 0) {
         return false;
     }
-    outlet_open(o, d->spool, &st, d->name, on_wake, d);
-    outlet_bound_old(o, spool_epoch(d->spool));
+    subscription_open(o, d->spool, &st, d->name, on_wake, d);
+    subscription_bound_old(o, spool_epoch(d->spool));
     return true;
 }
 
-bool open_outlets(struct delivery *d, const struct delivery_conf *c,
+bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
                   struct err *e)
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
         const struct delivery_stream *st = &c->streams[k];
-        struct outlet *o = outlet_of(d, str_of(st->name));
+        struct subscription *o = subscription_of(d, str_of(st->name));
 
         if (o->consumer == NULL) {
-            outlet_open(o, d->spool, st, d->name, on_wake, d);
+            subscription_open(o, d->spool, st, d->name, on_wake, d);
         } else {
-            outlet_apply(o, st);
+            subscription_apply(o, st);
         }
-        if (!outlet_return(o, d->journal, e) ||
-            !outlet_look(o, d->journal, e)) {
+        if (!subscription_return(o, d->journal, e) ||
+            !subscription_look(o, d->journal, e)) {
             return false;
         }
     }
@@ -282,11 +282,11 @@ bool open_outlets(struct delivery *d, const struct delivery_conf *c,
 static bool open_all(struct delivery *d, const struct delivery_conf *c,
                      struct err *e)
 {
-    if (!open_outlets(d, c, e)) {
+    if (!open_subscriptions(d, c, e)) {
         return false;
     }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        struct outlet *o = &d->outlets[i];
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        struct subscription *o = &d->subscriptions[i];
 
         if (o->consumer == NULL && o->known && !open_left(d, o, e)) {
             return false;
@@ -348,8 +348,8 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
         return err_set(e, "its journal knows more than %d streams",
                        PLAN_STREAMS_MAX);
     }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        outlet_replayed(&d->outlets[i]);
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        subscription_replayed(&d->subscriptions[i]);
     }
     dead_init(&d->dead, c->data_dir, d->name);
     /* Letters that no journal of its own names are an earlier sink's. */

@@ -73,12 +73,12 @@ void delivery_go(struct delivery *d);
  * this one freed. Only delivery_status, delivery_retire, delivery_stop and
  * delivery_free may follow. NULL and *e: a stream can't be opened, or the journal does
  * not know it and can't note where the sink begins in it. */
-struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
+struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
                                struct err *e) MUST_USE;
 /* Of one that is held or was handed over: why. */
-void delivery_hold_why(struct delivery *d, const char *why);
+void delivery_pause_why(struct delivery *d, const char *why);
 /* False and *e: it is held, and its journal can't note where it ends. */
-bool delivery_held_retires(const struct delivery *d, struct err *e) MUST_USE;
+bool delivery_paused_retires(const struct delivery *d, struct err *e) MUST_USE;
 
 /* ---- change.c ---- */
 
@@ -123,7 +123,7 @@ enum delivery_end delivery_stop(struct delivery *d, int64_t flush_ms);
 
 /* Ends the thread as soon as nothing is in flight, at the latest after ms, and
  * closes the journal, which another delivery may take over; d keeps its place in
- * the spool, as after delivery_hold, until delivery_free. False: the thread does not
+ * the spool, as after delivery_pause, until delivery_free. False: the thread does not
  * end, and keeps it. */
 bool delivery_hand_over(struct delivery *d, int64_t ms) MUST_USE;
 void delivery_free(struct delivery *d);

@@ -10,7 +10,7 @@
 
 enum { SHARDS_MAX = 4096 };
 
-uint64_t outlet_end(const struct outlet *o, uint32_t epoch, uint32_t worker)
+uint64_t subscription_end(const struct subscription *o, uint32_t epoch, uint32_t worker)
 {
     if (!o->bound || epoch < o->ends_epoch) {
         return UINT64_MAX;
@@ -24,10 +24,10 @@ uint64_t outlet_end(const struct outlet *o, uint32_t epoch, uint32_t worker)
 }
 
 /* The readers and the spool learn of other ends. */
-static void tell(struct outlet *o)
+static void tell(struct subscription *o)
 {
     for (uint32_t i = 0; i < o->n_readers; i++) {
-        o->readers[i].end = outlet_end(o, o->readers[i].epoch,
+        o->readers[i].end = subscription_end(o, o->readers[i].epoch,
                                        o->readers[i].worker);
     }
     if (o->consumer != NULL && o->bound) {
@@ -35,7 +35,7 @@ static void tell(struct outlet *o)
     }
 }
 
-static uint32_t bound_records(const struct outlet *o, uint32_t from,
+static uint32_t bound_records(const struct subscription *o, uint32_t from,
                               struct batch_range *ranges, struct record *out)
 {
     uint32_t n = 0;
@@ -53,7 +53,7 @@ static uint32_t bound_records(const struct outlet *o, uint32_t from,
     return n;
 }
 
-void outlet_emit_bound(const struct outlet *o, struct journal_draft *draft)
+void subscription_emit_bound(const struct subscription *o, struct journal_draft *draft)
 {
     struct batch_range ranges[RECORD_RANGES_MAX];
     struct record r;
@@ -67,7 +67,7 @@ void outlet_emit_bound(const struct outlet *o, struct journal_draft *draft)
     }
 }
 
-void outlet_retire(struct outlet *o, struct spool *spool, struct journal *j)
+void subscription_retire(struct subscription *o, struct spool *spool, struct journal *j)
 {
     struct batch_range ranges[RECORD_RANGES_MAX];
     char quoted[ERR_TEXT_MAX + 16];
@@ -95,7 +95,7 @@ void outlet_retire(struct outlet *o, struct spool *spool, struct journal *j)
     tell(o);
 }
 
-void outlet_bound(struct outlet *o, const struct record *r)
+void subscription_bound(struct subscription *o, const struct record *r)
 {
     o->bound = r->value != 0;
     if (o->ends_epoch != r->value) {
@@ -110,7 +110,7 @@ void outlet_bound(struct outlet *o, const struct record *r)
     }
 }
 
-void outlet_bound_old(struct outlet *o, uint32_t epoch)
+void subscription_bound_old(struct subscription *o, uint32_t epoch)
 {
     if (!o->bound) {
         o->bound = true;
@@ -122,10 +122,10 @@ void outlet_bound_old(struct outlet *o, uint32_t epoch)
 
 /* What lies behind the end and the spool no longer has is not owed: nobody was
  * promised that this sink would take it. */
-static bool pass_gaps(struct outlet *o, const struct cursor *c, struct journal *j,
+static bool pass_gaps(struct subscription *o, const struct cursor *c, struct journal *j,
                       struct err *e)
 {
-    uint64_t owed = outlet_end(o, c->epoch, c->worker), end;
+    uint64_t owed = subscription_end(o, c->epoch, c->worker), end;
     struct spool_pos at = {c->epoch, c->worker, owed > c->next ? owed : c->next};
 
     if (owed == UINT64_MAX) {
@@ -141,22 +141,22 @@ static bool pass_gaps(struct outlet *o, const struct cursor *c, struct journal *
         if (!journal_append(j, &r, e)) {
             return false;
         }
-        outlet_pass(o, &gone);
-        outlet_settle(o, &gone, 1);
+        subscription_pass(o, &gone);
+        subscription_ack(o, &gone, 1);
         at.seq = end;
     }
     return true;
 }
 
 /* Blocks of which it took a part are read again. */
-static void read_on(struct outlet *o, struct outlet_reader *r)
+static void read_on(struct subscription *o, struct subscription_reader *r)
 {
     if (r->end != UINT64_MAX) {
-        outlet_reread(o, r);
+        subscription_reread(o, r);
     }
 }
 
-bool outlet_return(struct outlet *o, struct journal *j, struct err *e)
+bool subscription_return(struct subscription *o, struct journal *j, struct err *e)
 {
     struct record r = {.type = RECORD_RETIRE, .stream = str_of(o->name)};
 
@@ -164,8 +164,8 @@ bool outlet_return(struct outlet *o, struct journal *j, struct err *e)
         return true;
     }
     spool_consumer_return(o->consumer);
-    for (uint32_t i = 0; i < o->cursors.n; i++) {
-        if (!pass_gaps(o, &o->cursors.shards[i], j, e)) {
+    for (uint32_t i = 0; i < o->acks.n; i++) {
+        if (!pass_gaps(o, &o->acks.shards[i], j, e)) {
             tell(o);
             return false;
         }
@@ -183,32 +183,32 @@ bool outlet_return(struct outlet *o, struct journal *j, struct err *e)
     return true;
 }
 
-void outlet_forget(struct outlet *o)
+void subscription_forget(struct subscription *o)
 {
     char name[sizeof o->name];
     bool wanted = o->wanted;
 
     memcpy(name, o->name, sizeof name);
-    outlet_close(o);
+    subscription_close(o);
     memcpy(o->name, name, sizeof o->name);
     o->wanted = wanted;
 }
 
-bool outlet_finished(const struct outlet *o)
+bool subscription_finished(const struct subscription *o)
 {
     for (uint32_t i = 0; i < o->n_readers; i++) {
         if (!o->readers[i].ended && o->readers[i].next < o->readers[i].end) {
             return false;
         }
     }
-    return o->bound && o->n_unknown == 0 && outlet_idle(o);
+    return o->bound && o->n_unknown == 0 && subscription_idle(o);
 }
 
 /* Events of the shard from its cursor on, less those settled ahead of it. */
-static uint64_t left_of(const struct outlet *o, const struct spool_shard_id *id)
+static uint64_t left_of(const struct subscription *o, const struct spool_shard_id *id)
 {
-    const struct cursor *c = cursors_find(&o->cursors, id->epoch, id->worker);
-    uint64_t end = outlet_end(o, id->epoch, id->worker);
+    const struct cursor *c = ack_tracker_find(&o->acks, id->epoch, id->worker);
+    uint64_t end = subscription_end(o, id->epoch, id->worker);
     uint64_t from = c == NULL ? id->first : c->next, n;
 
     end = id->next < end ? id->next : end;
@@ -221,7 +221,7 @@ static uint64_t left_of(const struct outlet *o, const struct spool_shard_id *id)
     return n;
 }
 
-uint64_t outlet_left(const struct outlet *o)
+uint64_t subscription_left(const struct subscription *o)
 {
     struct spool_shard_id *ids;
     uint32_t room = spool_shards(o->consumer, NULL, 0), n;

@@ -7,9 +7,9 @@
 #include "delivery/subscription.h"
 
 /* With room for n ranges, and none in it. */
-static struct outlet_plan *planned_new(uint64_t id, struct str target, uint32_t n)
+static struct intent *intent_new(uint64_t id, struct str target, uint32_t n)
 {
-    struct outlet_plan *p =
+    struct intent *p =
         mem_alloc(sizeof *p + n * sizeof *p->ranges + target.n + 1);
     char *text = (char *)(p->ranges + n);
 
@@ -17,15 +17,15 @@ static struct outlet_plan *planned_new(uint64_t id, struct str target, uint32_t 
         memcpy(text, target.p, target.n);
     }
     text[target.n] = '\0';
-    *p = (struct outlet_plan){.id = id, .target = text};
+    *p = (struct intent){.id = id, .target = text};
     return p;
 }
 
-void outlet_plan(struct outlet *o, uint64_t id, struct str target,
+void subscription_intend(struct subscription *o, uint64_t id, struct str target,
                  const struct batch_range *ranges, uint32_t n)
 {
-    struct outlet_plan *p = planned_new(id, target, n);
-    struct outlet_plan **at = &o->plans;
+    struct intent *p = intent_new(id, target, n);
+    struct intent **at = &o->intents;
 
     p->n = n;
     memcpy(p->ranges, ranges, n * sizeof *ranges);
@@ -58,10 +58,10 @@ static uint32_t rest_of(const struct batch_range *a, const struct batch_range *b
 }
 
 /* Makes *p anew without the range. */
-static void take_out(struct outlet_plan **p, const struct batch_range *range)
+static void take_out(struct intent **p, const struct batch_range *range)
 {
-    struct outlet_plan *old = *p;
-    struct outlet_plan *new = planned_new(old->id, str_of(old->target), old->n + 1);
+    struct intent *old = *p;
+    struct intent *new = intent_new(old->id, str_of(old->target), old->n + 1);
 
     new->next = old->next;
     new->proven = old->proven;
@@ -72,46 +72,46 @@ static void take_out(struct outlet_plan **p, const struct batch_range *range)
     free(old);
 }
 
-void outlet_prove(struct outlet *o, uint64_t id)
+void subscription_prove(struct subscription *o, uint64_t id)
 {
-    for (struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+    for (struct intent *p = o->intents; p != NULL; p = p->next) {
         p->proven |= p->id == id;
     }
 }
 
-void outlet_split(struct outlet *o, uint64_t id, const struct batch_range *ranges,
+void subscription_split(struct subscription *o, uint64_t id, const struct batch_range *ranges,
                   uint32_t n)
 {
     const char *target = "";
     bool proven = false;
 
-    for (struct outlet_plan **at = &o->plans; *at != NULL; at = &(*at)->next) {
+    for (struct intent **at = &o->intents; *at != NULL; at = &(*at)->next) {
         for (uint32_t i = 0; i < n && (*at)->id == id; i++) {
             take_out(at, &ranges[i]);
         }
         target = (*at)->id == id ? (*at)->target : target;
         proven |= (*at)->id == id && (*at)->proven;
     }
-    outlet_plan(o, id, str_of(target), ranges, n);
+    subscription_intend(o, id, str_of(target), ranges, n);
     if (proven) {
-        outlet_prove(o, id);
+        subscription_prove(o, id);
     }
 }
 
-void outlet_pass(struct outlet *o, const struct batch_range *r)
+void subscription_pass(struct subscription *o, const struct batch_range *r)
 {
     if (o->n_spans == o->spans_room) {
         o->spans_room = o->spans_room == 0 ? 16 : 2 * o->spans_room;
         o->spans = mem_realloc(o->spans, o->spans_room * sizeof *o->spans);
     }
     o->spans[o->n_spans++] =
-        (struct outlet_span){r->epoch, r->worker, r->first, r->first + r->n};
+        (struct subscription_span){r->epoch, r->worker, r->first, r->first + r->n};
 }
 
 /* How many of the first of r are settled. */
-static uint64_t settled_first(const struct outlet *o, const struct batch_range *r)
+static uint64_t settled_first(const struct subscription *o, const struct batch_range *r)
 {
-    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+    const struct cursor *c = ack_tracker_find(&o->acks, r->epoch, r->worker);
     uint64_t seq = r->first;
 
     if (c == NULL) {
@@ -127,15 +127,15 @@ static uint64_t settled_first(const struct outlet *o, const struct batch_range *
 }
 
 /* Whether all of r is settled. */
-static bool settled(const struct outlet *o, const struct batch_range *r)
+static bool settled(const struct subscription *o, const struct batch_range *r)
 {
     return settled_first(o, r) == r->n;
 }
 
 /* Whether any of r is. */
-static bool touched(const struct outlet *o, const struct batch_range *r)
+static bool touched(const struct subscription *o, const struct batch_range *r)
 {
-    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+    const struct cursor *c = ack_tracker_find(&o->acks, r->epoch, r->worker);
     bool any = settled_first(o, r) > 0;
 
     for (uint32_t i = 0; c != NULL && i < c->n_ahead; i++) {
@@ -146,7 +146,7 @@ static bool touched(const struct outlet *o, const struct batch_range *r)
 
 /* A batch of which a part is settled was taken in part, or had bad rows: what is left
  * of it says nothing of the table. Its parts have one id. */
-static void prove(struct outlet *o, const struct outlet_plan *by)
+static void prove(struct subscription *o, const struct intent *by)
 {
     bool any = false;
 
@@ -154,19 +154,19 @@ static void prove(struct outlet *o, const struct outlet_plan *by)
         any |= touched(o, &by->ranges[i]);
     }
     if (any) {
-        outlet_prove(o, by->id);
+        subscription_prove(o, by->id);
     }
 }
 
-void outlet_replayed(struct outlet *o)
+void subscription_replayed(struct subscription *o)
 {
-    struct outlet_plan **at = &o->plans;
+    struct intent **at = &o->intents;
 
-    for (const struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+    for (const struct intent *p = o->intents; p != NULL; p = p->next) {
         prove(o, p);
     }
     while (*at != NULL) {
-        struct outlet_plan *p = *at;
+        struct intent *p = *at;
         bool left = false;
 
         for (uint32_t i = 0; i < p->n; i++) {
@@ -174,7 +174,7 @@ void outlet_replayed(struct outlet *o)
         }
         if (left) {
             for (uint32_t i = 0; i < p->n; i++) {
-                outlet_pass(o, &p->ranges[i]);
+                subscription_pass(o, &p->ranges[i]);
             }
             at = &p->next;
         } else {
@@ -182,11 +182,11 @@ void outlet_replayed(struct outlet *o)
             free(p);
         }
     }
-    for (uint32_t i = 0; i < o->cursors.n; i++) {
-        const struct cursor *c = &o->cursors.shards[i];
+    for (uint32_t i = 0; i < o->acks.n; i++) {
+        const struct cursor *c = &o->acks.shards[i];
 
         for (uint32_t k = 0; k < c->n_ahead; k++) {
-            outlet_pass(o, &(struct batch_range){
+            subscription_pass(o, &(struct batch_range){
                                c->epoch, c->worker, c->ahead[k].first,
                                c->ahead[k].end - c->ahead[k].first});
         }
@@ -194,7 +194,7 @@ void outlet_replayed(struct outlet *o)
 }
 
 /* The events of the block that belong to r and are not settled. */
-static void rebuild_block(struct outlet *o, struct batch *b,
+static void rebuild_block(struct subscription *o, struct batch *b,
                           const struct batch_range *r,
                           const struct spool_block *block, int64_t now_ms)
 {
@@ -214,7 +214,7 @@ static void rebuild_block(struct outlet *o, struct batch *b,
     }
 }
 
-static bool rebuild_range(struct outlet *o, struct batch *b,
+static bool rebuild_range(struct subscription *o, struct batch *b,
                           const struct batch_range *r, int64_t now_ms)
 {
     struct spool_cursor *cur = spool_cursor_open(
@@ -237,7 +237,7 @@ static bool rebuild_range(struct outlet *o, struct batch *b,
 
             /* It may be read more than once. */
             o->lost += got == SPOOL_READ_GAP && !settled(o, &gone) ? lost : 0;
-            outlet_settle(o, &gone, 1);
+            subscription_ack(o, &gone, 1);
             next += lost;
             break;
         }
@@ -253,10 +253,10 @@ static bool rebuild_range(struct outlet *o, struct batch *b,
     return ok;
 }
 
-void outlet_emit_plans(const struct outlet *o, const char *sink,
+void subscription_emit_intents(const struct subscription *o, const char *sink,
                        struct journal_draft *draft)
 {
-    for (const struct outlet_plan *p = o->plans; p != NULL; p = p->next) {
+    for (const struct intent *p = o->intents; p != NULL; p = p->next) {
         struct record plan = {.type = RECORD_PLAN,
                               .value = p->id,
                               .time_ms = p->proven,
@@ -270,9 +270,9 @@ void outlet_emit_plans(const struct outlet *o, const char *sink,
     }
 }
 
-bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms)
+bool subscription_rebuild(struct subscription *o, struct batch *b, int64_t now_ms)
 {
-    struct outlet_plan *p = o->plans;
+    struct intent *p = o->intents;
 
     b->id = p->id;
     for (uint32_t i = 0; i < p->n; i++) {
@@ -280,7 +280,7 @@ bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms)
             return false;
         }
     }
-    o->plans = p->next;
+    o->intents = p->next;
     b->proven = p->proven;
     batch_target(b, p->target[0] == '\0' ? NULL : p->target);
     free(p);

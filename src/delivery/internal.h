@@ -18,7 +18,7 @@
 #include "sink/sink.h"
 #include "stats/stats.h"
 
-enum { PLANNED_MAX = 256 };
+enum { INTENTS_MAX = 256 };
 
 struct kept_verdict {
     struct kept_verdict *next;
@@ -42,15 +42,15 @@ struct delivery {
     const struct sink_ops *ops;
     struct sink *sink;
     struct sink_stream streams[PLAN_STREAMS_MAX]; /* as the sink sees them */
-    struct outlet outlets[PLAN_STREAMS_MAX];
-    uint32_t n_outlets;
+    struct subscription subscriptions[PLAN_STREAMS_MAX];
+    uint32_t n_subscriptions;
     struct journal *journal;
     uint64_t compacted_bytes;   /* size after the last rewrite */
     struct batch *pool, *failed;
     uint32_t n_pool;
     struct kept_verdict *kept;
-    struct batch *planned[PLANNED_MAX]; /* in the journal and in flight */
-    uint32_t n_planned;
+    struct batch *intents[INTENTS_MAX]; /* in the journal and in flight */
+    uint32_t n_intents;
     uint64_t last_id;           /* of a plan */
     struct dead dead;
     bool crowded;               /* the journal knows more streams than there may be */
@@ -104,7 +104,7 @@ void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
 bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
 /* The same, but true as well while the old one can still be written to. */
 bool pump_try_compact(struct delivery *d, struct err *e) MUST_USE;
-struct record pump_plan(const struct delivery *d, const struct batch *b);
+struct record pump_intent(const struct delivery *d, const struct batch *b);
 
 /* ---- show.c ---- */
 
@@ -116,7 +116,7 @@ void pump_block(struct delivery *d);  /* tells the spool whether a breaker is op
 
 /* Notes the ends of the streams whose ids are named. False: the journal can't be
  * opened. */
-bool hold_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
+bool paused_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
                  const void *arg);
 
 /* ---- replay.c: the sink's dead letters, once more ---- */
@@ -134,12 +134,12 @@ struct delivery *delivery_new(const struct delivery_conf *c);
 bool open_journal(struct delivery *d, const char *spool_dir,
                   struct err *e) MUST_USE;
 void on_journal_record(void *arg, const struct record *r);
-struct outlet *outlet_of(struct delivery *d, struct str stream); /* or NULL */
+struct subscription *subscription_of(struct delivery *d, struct str stream); /* or NULL */
 /* Names the streams of c as wanted, and no others. False and *e: too many. */
 bool take_streams(struct delivery *d, const struct delivery_conf *c,
                   struct err *e) MUST_USE;
 /* Opens or alters those. False and *e: the journal can't be written. */
-bool open_outlets(struct delivery *d, const struct delivery_conf *c,
+bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
                   struct err *e) MUST_USE;
 
 /* ---- adapt.c: sets d->target by what was seen since the last time ---- */

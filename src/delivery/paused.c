@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "delivery/internal.h"
 
-void delivery_hold_why(struct delivery *d, const char *why)
+void delivery_pause_why(struct delivery *d, const char *why)
 {
     (void)pthread_mutex_lock(&d->lock);
     d->status.holding = true;
@@ -29,12 +29,12 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
                         struct err *e)
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
-        struct outlet *o = outlet_of(d, str_of(c->streams[k].name));
+        struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
 
-        outlet_open(o, d->spool, &c->streams[k], d->name, on_wake_held, d);
+        subscription_open(o, d->spool, &c->streams[k], d->name, on_wake_held, d);
     }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        struct outlet *o = &d->outlets[i];
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        struct subscription *o = &d->subscriptions[i];
 
         if (o->consumer == NULL && o->known) {
             struct delivery_stream st = {.name = o->name};
@@ -46,7 +46,7 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
             if (st.id < 0) {
                 return false;
             }
-            outlet_open(o, d->spool, &st, d->name, on_wake_held, d);
+            subscription_open(o, d->spool, &st, d->name, on_wake_held, d);
         }
     }
     return true;
@@ -58,9 +58,9 @@ static bool note_starts(struct delivery *d, const struct delivery_conf *c,
                         struct err *e)
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
-        struct outlet *o = outlet_of(d, str_of(c->streams[k].name));
+        struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
 
-        if (!outlet_look(o, d->journal, e)) {
+        if (!subscription_look(o, d->journal, e)) {
             return false;
         }
     }
@@ -71,7 +71,7 @@ static bool note_starts(struct delivery *d, const struct delivery_conf *c,
 static const char *new_stream(struct delivery *d, const struct delivery_conf *c)
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
-        if (!outlet_of(d, str_of(c->streams[k].name))->known) {
+        if (!subscription_of(d, str_of(c->streams[k].name))->known) {
             return c->streams[k].name;
         }
     }
@@ -98,7 +98,7 @@ static bool note_all(struct delivery *d, const struct delivery_conf *c, bool is_
                    d->name, stream, why.text);
 }
 
-struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
+struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
                                struct err *e)
 {
     struct delivery *d = delivery_new(c);
@@ -116,14 +116,14 @@ struct delivery *delivery_hold(const struct delivery_conf *c, const char *why,
         delivery_free(d);
         return NULL;
     }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        outlet_replayed(&d->outlets[i]);
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        subscription_replayed(&d->subscriptions[i]);
     }
     if (!note_all(d, c, is_read, e)) {
         delivery_free(d);
         return NULL;
     }
-    delivery_hold_why(d, why);
+    delivery_pause_why(d, why);
     return d;
 }
 
@@ -138,7 +138,7 @@ static struct journal *reopen(const struct delivery *d, struct err *e)
     return journal_open(d->journal_path, ignore, NULL, e);
 }
 
-bool delivery_held_retires(const struct delivery *d, struct err *e)
+bool delivery_paused_retires(const struct delivery *d, struct err *e)
 {
     struct journal *j;
 
@@ -150,7 +150,7 @@ bool delivery_held_retires(const struct delivery *d, struct err *e)
     return j != NULL;
 }
 
-bool hold_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
+bool paused_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
                  const void *arg)
 {
     struct err e;
@@ -160,12 +160,12 @@ bool hold_retire(struct delivery *d, bool left, bool (*named)(const void *, int)
         return false;
     }
     d->left |= left;
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        struct outlet *o = &d->outlets[i];
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        struct subscription *o = &d->subscriptions[i];
 
         o->wanted &= !left;
         if (o->consumer != NULL && !o->wanted && named(arg, o->conf.id)) {
-            outlet_retire(o, d->spool, j);
+            subscription_retire(o, d->spool, j);
         }
     }
     journal_close(j);

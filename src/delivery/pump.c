@@ -1,10 +1,10 @@
 /*
  * The thread of one sink:
  *
- *   spool's wake ─► pump ─► outlet_look, outlet_take ─► batch ── due ──► submit
+ *   spool's wake ─► pump ─► subscription_look, subscription_take ─► batch ── due ──► submit
  *                    ▲                                                    │
  *                    └── linger, retry (timers) ◄── done ◄── the sink ◄───┘
- *                                                    └─ journal ─► outlet_settle
+ *                                                    └─ journal ─► subscription_ack
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,10 +55,10 @@ void pump_put(struct delivery *d, struct batch *b)
     d->n_pool++;
 }
 
-static bool planned(const struct delivery *d, const struct batch *b)
+static bool has_intent(const struct delivery *d, const struct batch *b)
 {
-    for (uint32_t i = 0; i < d->n_planned; i++) {
-        if (d->planned[i] == b) {
+    for (uint32_t i = 0; i < d->n_intents; i++) {
+        if (d->intents[i] == b) {
             return true;
         }
     }
@@ -70,28 +70,28 @@ static bool plan_batch(struct delivery *d, struct batch *b, struct err *e)
 {
     struct record plan;
 
-    if (!d->ops->plans || planned(d, b)) {
+    if (!d->ops->plans || has_intent(d, b)) {
         return true;
     }
-    if (d->n_planned == PLANNED_MAX) {
-        return err_set(e, "more than %d batches are planned", PLANNED_MAX);
+    if (d->n_intents == INTENTS_MAX) {
+        return err_set(e, "more than %d batches are planned", INTENTS_MAX);
     }
     if (b->id != 0) { /* by an earlier process: the journal has it */
-        d->planned[d->n_planned++] = b;
+        d->intents[d->n_intents++] = b;
         return true;
     }
     b->id = ++d->last_id;
     batch_target(b, d->ops->target == NULL ? NULL : d->ops->target(d->sink));
-    plan = pump_plan(d, b);
+    plan = pump_intent(d, b);
     if (!journal_append(d->journal, &plan, e) || !journal_sync(d->journal, e)) {
         b->id = 0;
         return false;
     }
-    d->planned[d->n_planned++] = b;
+    d->intents[d->n_intents++] = b;
     return true;
 }
 
-static void submit(struct delivery *d, struct outlet *o, enum batch_reason why)
+static void submit(struct delivery *d, struct subscription *o, enum batch_reason why)
 {
     struct batch *b = o->batch;
     struct err e;
@@ -123,15 +123,15 @@ static uint32_t window(const struct delivery *d)
 {
     uint32_t n = d->ops->window == NULL ? IN_FLIGHT : d->ops->window(d->sink);
 
-    return d->n_planned == PLANNED_MAX ? 0 : n;
+    return d->n_intents == INTENTS_MAX ? 0 : n;
 }
 
 /* The next batch that an earlier process planned and did not see through. */
-static bool take_planned(struct delivery *d, struct outlet *o)
+static bool take_intent(struct delivery *d, struct subscription *o)
 {
     struct batch *b = batch_get(d);
 
-    if (!outlet_rebuild(o, b, now_ms())) {
+    if (!subscription_rebuild(o, b, now_ms())) {
         pump_put(d, b);
         return false;
     }
@@ -147,40 +147,40 @@ static bool take_planned(struct delivery *d, struct outlet *o)
 
 /* A batch that has its target takes along what waits already, up to max: it waits no
  * longer by that, and costs less an event. What adapt decides is kept to. */
-static enum outlet_result fill(struct delivery *d, struct outlet *o,
+static enum subscription_result fill(struct delivery *d, struct subscription *o,
                                const struct batch_limits *l, struct err *e)
 {
-    enum outlet_result r = outlet_take(o, l, now_ms(), d->journal, e);
+    enum subscription_result r = subscription_take(o, l, now_ms(), d->journal, e);
     struct batch_limits most = *l;
 
-    if (r != OUTLET_FULL || !d->ops->grows || d->target != 0) {
+    if (r != SUBSCRIPTION_FULL || !d->ops->grows || d->target != 0) {
         return r;
     }
     most.target = l->max;
-    r = outlet_take(o, &most, now_ms(), d->journal, e);
-    return r == OUTLET_FAILED ? r : OUTLET_FULL;
+    r = subscription_take(o, &most, now_ms(), d->journal, e);
+    return r == SUBSCRIPTION_FAILED ? r : SUBSCRIPTION_FULL;
 }
 
 /* Sends what is due of one stream; true: there is more to read. */
-static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
+static bool pump_subscription(struct delivery *d, struct subscription *o, int64_t *next_ms)
 {
     struct batch_limits l = adapt_limits(d);
     struct err e;
 
-    if (!outlet_look(o, d->journal, &e)) {
+    if (!subscription_look(o, d->journal, &e)) {
         settle_hold(d, e.text, 0);
         return false;
     }
     for (int i = 0; i < TURN_BATCHES; i++) {
-        enum outlet_result r;
+        enum subscription_result r;
         enum batch_reason why;
         unsigned state;
 
         if (o->in_flight >= window(d)) {
             return false; /* done comes, and pumps */
         }
-        if (o->plans != NULL) {
-            if (!take_planned(d, o)) {
+        if (o->intents != NULL) {
+            if (!take_intent(d, o)) {
                 return false;
             }
             continue;
@@ -189,12 +189,12 @@ static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
             o->batch = batch_get(d);
         }
         r = fill(d, o, &l, &e);
-        if (r == OUTLET_FAILED) {
+        if (r == SUBSCRIPTION_FAILED) {
             settle_hold(d, e.text, 0);
             return false;
         }
-        state = (r == OUTLET_FULL ? BATCH_IS_FULL : 0u) |
-                (r == OUTLET_EMPTY && o->in_flight == 0 ? BATCH_IS_IDLE : 0u) |
+        state = (r == SUBSCRIPTION_FULL ? BATCH_IS_FULL : 0u) |
+                (r == SUBSCRIPTION_EMPTY && o->in_flight == 0 ? BATCH_IS_IDLE : 0u) |
                 (d->draining || o->bound ? BATCH_IS_DRAINING : 0u);
         why = batch_due(o->batch, &l, now_ms(), state);
         if (why == BATCH_WAIT) {
@@ -210,8 +210,8 @@ static bool pump_outlet(struct delivery *d, struct outlet *o, int64_t *next_ms)
 
 static bool all_idle(const struct delivery *d)
 {
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        if (d->outlets[i].consumer != NULL && !outlet_idle(&d->outlets[i])) {
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        if (d->subscriptions[i].consumer != NULL && !subscription_idle(&d->subscriptions[i])) {
             return false;
         }
     }
@@ -219,7 +219,7 @@ static bool all_idle(const struct delivery *d)
 }
 
 /* The journal forgets the stream, for one that comes back later is new. */
-static bool close_retired(struct delivery *d, struct outlet *o)
+static bool close_retired(struct delivery *d, struct subscription *o)
 {
     struct record gone = {.type = RECORD_START,
                           .value = 1,
@@ -232,7 +232,7 @@ static bool close_retired(struct delivery *d, struct outlet *o)
     }
     log_write(LOG_INFO, "sink", "sink=%s stream=%s status=retired", d->name,
               o->name);
-    outlet_close(o);
+    subscription_close(o);
     return true;
 }
 
@@ -243,11 +243,11 @@ static void look_retired(struct delivery *d)
     if (ev_is_active(&d->retry)) {
         return;
     }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        struct outlet *o = &d->outlets[i];
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        struct subscription *o = &d->subscriptions[i];
 
         any |= o->consumer != NULL &&
-               (!outlet_finished(o) || !close_retired(d, o));
+               (!subscription_finished(o) || !close_retired(d, o));
     }
     if (d->left && !any && !d->status.finished) {
         struct err e;
@@ -270,8 +270,8 @@ static bool quiet(const struct delivery *d)
 {
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        n += d->outlets[i].in_flight;
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        n += d->subscriptions[i].in_flight;
     }
     for (const struct batch *b = d->failed; b != NULL; b = b->next) {
         n--;
@@ -300,17 +300,17 @@ void pump(struct delivery *d)
         replay_pump(d);
     }
 
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        if (d->outlets[i].consumer != NULL && d->outlets[i].conf.skip) {
-            outlet_rest(&d->outlets[i]);
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        if (d->subscriptions[i].consumer != NULL && d->subscriptions[i].conf.skip) {
+            subscription_rest(&d->subscriptions[i]);
         }
     }
     if (d->failed != NULL || d->kept != NULL || ev_is_active(&d->retry)) {
         return; /* order is kept: nothing new before what failed */
     }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        if (d->outlets[i].consumer != NULL) {
-            more |= pump_outlet(d, &d->outlets[i], &next_ms);
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        if (d->subscriptions[i].consumer != NULL) {
+            more |= pump_subscription(d, &d->subscriptions[i], &next_ms);
         }
     }
     ev_timer_stop(d->loop, &d->linger);

@@ -163,10 +163,10 @@ static bool is_own(const struct delivery *d, struct str sink)
             (d->conf->was != NULL && str_eq(sink, str_of(d->conf->was))));
 }
 
-static struct outlet *stream_of(struct delivery *d, const struct letter *x,
+static struct subscription *stream_of(struct delivery *d, const struct letter *x,
                                 struct batch_range *range)
 {
-    struct outlet *o = x->stream.p == NULL ? NULL : outlet_of(d, x->stream);
+    struct subscription *o = x->stream.p == NULL ? NULL : subscription_of(d, x->stream);
 
     return o != NULL && is_own(d, x->sink) && x->event.n < EVENT_MAX &&
                    position_of(d, x, range)
@@ -192,14 +192,14 @@ bool replay_fill(struct delivery *d, struct replay *r, struct batch *b,
     uint64_t before = letters_at(r->letters), bad = letters_bad(r->letters);
     uint64_t bad_from = bad;
     uint32_t n = 0;
-    const struct outlet *stream = NULL;
+    const struct subscription *stream = NULL;
     size_t bytes = 0;
     struct letter x;
 
     r->bad = 0;
     while (n < PROGRESS_LETTERS && before < until && letters_next(r->letters, &x)) {
         struct batch_range range;
-        const struct outlet *o = stream_of(d, &x, &range);
+        const struct subscription *o = stream_of(d, &x, &range);
 
         if (o == NULL) {
             r->bad++;

@@ -81,9 +81,9 @@ void settle_fail(struct delivery *d, struct batch *b, const char *why,
 
 static void forget_plan(struct delivery *d, const struct batch *b)
 {
-    for (uint32_t i = 0; i < d->n_planned; i++) {
-        if (d->planned[i] == b) {
-            d->planned[i] = d->planned[--d->n_planned];
+    for (uint32_t i = 0; i < d->n_intents; i++) {
+        if (d->intents[i] == b) {
+            d->intents[i] = d->intents[--d->n_intents];
             return;
         }
     }
@@ -134,7 +134,7 @@ static bool bury(struct delivery *d, const struct batch *b,
         (void)batch_part(b, i, 1, r);
         l.at = (struct position){
             .uuid = str_of(spool_uuid_of(d->spool, r[0].epoch)),
-            .stream = str_of(d->outlets[b->stream].name),
+            .stream = str_of(d->subscriptions[b->stream].name),
             .epoch = r[0].epoch,
             .worker = r[0].worker,
             .seq = r[0].first};
@@ -175,7 +175,7 @@ static uint32_t spoken_of(const struct sink_verdict *v)
 
 /* Notes the events from *at on, as many as one record holds, but for v->but[*but]
  * and so on. */
-static bool note(struct delivery *d, struct outlet *o, const struct batch *b,
+static bool note(struct delivery *d, struct subscription *o, const struct batch *b,
                  const struct sink_verdict *v, uint32_t *at, uint32_t *but,
                  struct err *e)
 {
@@ -207,13 +207,13 @@ static bool note(struct delivery *d, struct outlet *o, const struct batch *b,
                                                ranges[i].first},
                             ranges[i].n, SPOOL_DEAD);
     }
-    outlet_settle(o, ranges, r.n_ranges);
+    subscription_ack(o, ranges, r.n_ranges);
     return true;
 }
 
 /* A part of b is the sink's, or among the dead: the journal says so, then the
  * spool may forget it. */
-static bool settle(struct delivery *d, struct outlet *o, const struct batch *b,
+static bool settle(struct delivery *d, struct subscription *o, const struct batch *b,
                    const struct sink_verdict *v, struct err *e)
 {
     uint32_t at = v->first, but = 0;
@@ -288,7 +288,7 @@ static void keep_verdict(struct delivery *d, struct batch *b,
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
 {
     struct delivery *d = arg;
-    struct outlet *o = &d->outlets[b->stream];
+    struct subscription *o = &d->subscriptions[b->stream];
     struct err e;
 
     if (b->replay != 0) {

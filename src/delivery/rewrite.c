@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "delivery/internal.h"
 
-struct record pump_plan(const struct delivery *d, const struct batch *b)
+struct record pump_intent(const struct delivery *d, const struct batch *b)
 {
     const char *to = b->target == NULL ? "" : b->target;
 
@@ -14,7 +14,7 @@ struct record pump_plan(const struct delivery *d, const struct batch *b)
                            .time_ms = b->proven,
                            /* One that is too long is as if nobody knew it. */
                            .id = str_of(strlen(to) > RECORD_TEXT_MAX ? "" : to),
-                           .stream = str_of(d->outlets[b->stream].name),
+                           .stream = str_of(d->subscriptions[b->stream].name),
                            .name = str_of(d->name),
                            .ranges = b->ranges,
                            .n_ranges = b->n_ranges};
@@ -30,14 +30,14 @@ static void on_emit(void *arg, struct journal_draft *draft)
                           .name = str_of(spool_uuid(d->spool))};
 
     journal_emit(draft, &head);
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        if (d->outlets[i].consumer != NULL) {
-            outlet_emit(&d->outlets[i], draft);
-            outlet_emit_plans(&d->outlets[i], d->name, draft);
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        if (d->subscriptions[i].consumer != NULL) {
+            subscription_emit(&d->subscriptions[i], draft);
+            subscription_emit_intents(&d->subscriptions[i], d->name, draft);
         }
     }
-    for (uint32_t i = 0; i < d->n_planned; i++) {
-        struct record plan = pump_plan(d, d->planned[i]);
+    for (uint32_t i = 0; i < d->n_intents; i++) {
+        struct record plan = pump_intent(d, d->intents[i]);
 
         journal_emit(draft, &plan);
     }

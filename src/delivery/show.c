@@ -46,8 +46,8 @@ void pump_block(struct delivery *d)
     for (uint32_t i = 0; i < n; i++) {
         blocked &= list[i].spare || list[i].state == BREAKER_OPEN;
     }
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        struct outlet *o = &d->outlets[i];
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        struct subscription *o = &d->subscriptions[i];
 
         if (o->consumer != NULL && o->blocked != blocked) {
             o->blocked = blocked;
@@ -81,18 +81,18 @@ void pump_show(struct delivery *d)
     bool retiring = d->left, leaving = false;
 
     pump_block(d);
-    for (uint32_t i = 0; i < d->n_outlets; i++) {
-        if (d->outlets[i].consumer != NULL) {
-            int64_t at = spool_consumer_oldest(d->outlets[i].consumer);
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        if (d->subscriptions[i].consumer != NULL) {
+            int64_t at = spool_consumer_oldest(d->subscriptions[i].consumer);
 
-            lag += spool_consumer_lag(d->outlets[i].consumer);
+            lag += spool_consumer_lag(d->subscriptions[i].consumer);
             oldest = at != 0 && (oldest == 0 || at < oldest) ? at : oldest;
-            left += outlet_left(&d->outlets[i]);
-            retiring |= d->outlets[i].bound;
-            leaving |= !d->outlets[i].wanted && !d->outlets[i].bound;
+            left += subscription_left(&d->subscriptions[i]);
+            retiring |= d->subscriptions[i].bound;
+            leaving |= !d->subscriptions[i].wanted && !d->subscriptions[i].bound;
         }
-        lost += d->outlets[i].lost;
-        skipped += outlet_skipped(&d->outlets[i]);
+        lost += d->subscriptions[i].lost;
+        skipped += subscription_skipped(&d->subscriptions[i]);
     }
     stats_set(d->lag, lag);
     stats_set(d->left_events, left);

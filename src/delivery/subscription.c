@@ -12,7 +12,7 @@ enum { SHARDS_MAX = 4096 };
 /* Where a sink begins that needs nothing of a shard. */
 static const uint64_t SHARD_PASSED = UINT64_MAX - 1;
 
-void outlet_open(struct outlet *o, struct spool *spool,
+void subscription_open(struct subscription *o, struct spool *spool,
                  const struct delivery_stream *conf, const char *sink,
                  spool_wake_fn *wake, void *wake_arg)
 {
@@ -28,7 +28,7 @@ void outlet_open(struct outlet *o, struct spool *spool,
                                       .wake_arg = wake_arg});
 }
 
-void outlet_apply(struct outlet *o, const struct delivery_stream *conf)
+void subscription_apply(struct subscription *o, const struct delivery_stream *conf)
 {
     o->conf.synced = conf->synced;
     o->conf.skip = conf->skip;
@@ -36,17 +36,17 @@ void outlet_apply(struct outlet *o, const struct delivery_stream *conf)
     spool_consumer_apply(o->consumer, conf->skip, conf->max_lag_bytes);
 }
 
-void outlet_close(struct outlet *o)
+void subscription_close(struct subscription *o)
 {
     for (uint32_t i = 0; i < o->n_readers; i++) {
         spool_cursor_close(o->readers[i].cursor);
     }
     free(o->readers);
-    while (o->plans != NULL) {
-        struct outlet_plan *next = o->plans->next;
+    while (o->intents != NULL) {
+        struct intent *next = o->intents->next;
 
-        free(o->plans);
-        o->plans = next;
+        free(o->intents);
+        o->intents = next;
     }
     free(o->spans);
     free(o->ends);
@@ -54,11 +54,11 @@ void outlet_close(struct outlet *o)
         spool_consumer_close(o->consumer);
     }
     batch_free(o->batch);
-    cursors_fini(&o->cursors);
-    *o = (struct outlet){.number = o->number};
+    ack_tracker_fini(&o->acks);
+    *o = (struct subscription){.number = o->number};
 }
 
-static struct outlet_reader *find_reader(struct outlet *o, uint32_t epoch,
+static struct subscription_reader *find_reader(struct subscription *o, uint32_t epoch,
                                          uint32_t worker)
 {
     for (uint32_t i = 0; i < o->n_readers; i++) {
@@ -69,7 +69,7 @@ static struct outlet_reader *find_reader(struct outlet *o, uint32_t epoch,
     return NULL;
 }
 
-static bool note_start(const struct outlet *o, struct journal *j,
+static bool note_start(const struct subscription *o, struct journal *j,
                        const struct batch_range *r, struct err *e)
 {
     struct record rec = {.type = RECORD_START,
@@ -82,7 +82,7 @@ static bool note_start(const struct outlet *o, struct journal *j,
 
 /* Where the sink begins in a shard that it has not met: a stream new to it
  * begins at its end, if the policy said from now; else at what is there. */
-static bool begin(struct outlet *o, const struct spool_shard_id *id,
+static bool begin(struct subscription *o, const struct spool_shard_id *id,
                   struct journal *j, struct err *e)
 {
     bool skip = !o->known && !o->conf.from_oldest;
@@ -98,14 +98,14 @@ static bool begin(struct outlet *o, const struct spool_shard_id *id,
     if (r.first > 1 && !note_start(o, j, &r, e)) {
         return false;
     }
-    cursors_start(&o->cursors, id->epoch, id->worker, r.first);
+    ack_tracker_start(&o->acks, id->epoch, id->worker, r.first);
     return true;
 }
 
-static void add_reader(struct outlet *o, const struct spool_shard_id *id,
+static void add_reader(struct subscription *o, const struct spool_shard_id *id,
                        uint64_t next)
 {
-    struct outlet_reader *r;
+    struct subscription_reader *r;
 
     if (o->n_readers == o->readers_room) {
         o->readers_room = o->readers_room == 0 ? 8 : 2 * o->readers_room;
@@ -113,19 +113,19 @@ static void add_reader(struct outlet *o, const struct spool_shard_id *id,
                                  o->readers_room * sizeof *o->readers);
     }
     r = &o->readers[o->n_readers++];
-    *r = (struct outlet_reader){
+    *r = (struct subscription_reader){
         .cursor = spool_cursor_open(
             o->consumer,
             (struct spool_pos){id->epoch, id->worker, next}),
         .epoch = id->epoch,
         .worker = id->worker,
         .next = next,
-        .end = outlet_end(o, id->epoch, id->worker),
+        .end = subscription_end(o, id->epoch, id->worker),
         .live = id->live};
     spool_cursor_release(r->cursor, next);
 }
 
-void outlet_reread(struct outlet *o, struct outlet_reader *r)
+void subscription_reread(struct subscription *o, struct subscription_reader *r)
 {
     spool_cursor_close(r->cursor);
     r->cursor = spool_cursor_open(
@@ -135,9 +135,9 @@ void outlet_reread(struct outlet *o, struct outlet_reader *r)
 }
 
 /* An old shard that was read to its end and is settled to it. */
-static bool done_with(const struct outlet *o, const struct outlet_reader *r)
+static bool done_with(const struct subscription *o, const struct subscription_reader *r)
 {
-    const struct cursor *c = cursors_find(&o->cursors, r->epoch, r->worker);
+    const struct cursor *c = ack_tracker_find(&o->acks, r->epoch, r->worker);
 
     return r->ended && c != NULL && c->next >= r->next;
 }
@@ -145,10 +145,10 @@ static bool done_with(const struct outlet *o, const struct outlet_reader *r)
 /* The cursor stays, and with it what the journal says of the shard: its segments
  * may outlive this process, by a crash before they are deleted or a power cut that
  * takes the deletion back, and would be delivered again. */
-static void drop_done(struct outlet *o)
+static void drop_done(struct subscription *o)
 {
     for (uint32_t i = 0; i < o->n_readers;) {
-        struct outlet_reader *r = &o->readers[i];
+        struct subscription_reader *r = &o->readers[i];
 
         if (done_with(o, r)) {
             /* Also what the shard's end lost: nobody waits for it. */
@@ -179,16 +179,16 @@ static bool is_listed(void *arg, uint32_t epoch, uint32_t worker)
 }
 
 /* At the first look: what the spool did not find on the disk is gone for good. */
-static void forget_gone(struct outlet *o, const struct spool_shard_id *ids,
+static void forget_gone(struct subscription *o, const struct spool_shard_id *ids,
                         uint32_t n)
 {
     if (!o->looked && n < SHARDS_MAX) {
-        cursors_drop(&o->cursors, is_listed, &(struct listed){ids, n});
+        ack_tracker_drop(&o->acks, is_listed, &(struct listed){ids, n});
     }
     o->looked = true;
 }
 
-bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
+bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
 {
     static const uint32_t few = 64;
     struct spool_shard_id small[64], *ids = small;
@@ -210,18 +210,18 @@ bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
         if (find_reader(o, ids[i].epoch, ids[i].worker) != NULL) {
             continue;
         }
-        c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
+        c = ack_tracker_find(&o->acks, ids[i].epoch, ids[i].worker);
         if (ids[i].first == 0 && (c != NULL || o->known || o->conf.from_oldest)) {
             o->n_unknown++; /* the spool wakes us when it knows */
             continue;
         }
-        if (outlet_end(o, ids[i].epoch, ids[i].worker) <=
+        if (subscription_end(o, ids[i].epoch, ids[i].worker) <=
             (c == NULL ? ids[i].first : c->next)) {
             continue;
         }
         if (c == NULL) {
             ok = begin(o, &ids[i], j, e);
-            c = cursors_find(&o->cursors, ids[i].epoch, ids[i].worker);
+            c = ack_tracker_find(&o->acks, ids[i].epoch, ids[i].worker);
         }
         if (ok) {
             add_reader(o, &ids[i], c->next);
@@ -237,32 +237,32 @@ bool outlet_look(struct outlet *o, struct journal *j, struct err *e)
     return ok;
 }
 
-void outlet_settle(struct outlet *o, const struct batch_range *ranges,
+void subscription_ack(struct subscription *o, const struct batch_range *ranges,
                    uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        struct outlet_reader *r;
+        struct subscription_reader *r;
 
-        if (!cursors_settle(&o->cursors, &ranges[i])) {
+        if (!ack_tracker_ack(&o->acks, &ranges[i])) {
             continue;
         }
         r = find_reader(o, ranges[i].epoch, ranges[i].worker);
         if (r != NULL) {
             spool_cursor_release(
                 r->cursor,
-                cursors_find(&o->cursors, r->epoch, r->worker)->next);
+                ack_tracker_find(&o->acks, r->epoch, r->worker)->next);
         }
     }
 }
 
-void outlet_rest(struct outlet *o)
+void subscription_rest(struct subscription *o)
 {
     for (uint32_t i = 0; i < o->n_readers; i++) {
         spool_cursor_rest(o->readers[i].cursor);
     }
 }
 
-uint64_t outlet_skipped(const struct outlet *o)
+uint64_t subscription_skipped(const struct subscription *o)
 {
     uint64_t n = o->skipped;
 
@@ -272,18 +272,18 @@ uint64_t outlet_skipped(const struct outlet *o)
     return n;
 }
 
-bool outlet_idle(const struct outlet *o)
+bool subscription_idle(const struct subscription *o)
 {
-    return o->in_flight == 0 && o->plans == NULL && (o->batch == NULL || o->batch->n == 0);
+    return o->in_flight == 0 && o->intents == NULL && (o->batch == NULL || o->batch->n == 0);
 }
 
-void outlet_emit(const struct outlet *o, struct journal_draft *draft)
+void subscription_emit(const struct subscription *o, struct journal_draft *draft)
 {
     struct record known = {.type = RECORD_START, .stream = str_of(o->name)};
 
     journal_emit(draft, &known);
-    for (uint32_t i = 0; i < o->cursors.n; i++) {
-        const struct cursor *c = &o->cursors.shards[i];
+    for (uint32_t i = 0; i < o->acks.n; i++) {
+        const struct cursor *c = &o->acks.shards[i];
         struct batch_range at = {c->epoch, c->worker, c->next, 0};
         struct record start = {.type = RECORD_START,
                                .stream = str_of(o->name),
@@ -302,5 +302,5 @@ void outlet_emit(const struct outlet *o, struct journal_draft *draft)
             journal_emit(draft, &done);
         }
     }
-    outlet_emit_bound(o, draft);
+    subscription_emit_bound(o, draft);
 }

@@ -2,7 +2,7 @@
  * subscription - one stream as a sink reads it: a cursor a shard, and what of each is
  * settled.
  *
- *   outlet_open -> outlet_look, outlet_take* -> outlet_settle* -> outlet_close
+ *   subscription_open -> subscription_look, subscription_take* -> subscription_ack* -> subscription_close
  *
  * The delivery thread.
  */
@@ -17,7 +17,7 @@
 #include "delivery/delivery.h"
 #include "journal/journal.h"
 
-struct outlet_reader {
+struct subscription_reader {
     struct spool_cursor *cursor;
     uint32_t epoch, worker;
     uint64_t next;            /* the next event that no batch has */
@@ -28,8 +28,8 @@ struct outlet_reader {
 };
 
 /* A batch that an earlier process planned. */
-struct outlet_plan {
-    struct outlet_plan *next;
+struct intent {
+    struct intent *next;
     uint64_t id;
     const char *target;       /* behind the ranges; "": nobody knows */
     bool proven;              /* some of the batch is settled */
@@ -39,12 +39,12 @@ struct outlet_plan {
 
 /* Events first .. end - 1 that the readers pass over: delivered already by an
  * earlier process, ahead of its cursor, or planned by it. */
-struct outlet_span {
+struct subscription_span {
     uint32_t epoch, worker;
     uint64_t first, end;
 };
 
-struct outlet {
+struct subscription {
     struct delivery_stream conf;
     char name[72];
     uint32_t number;          /* batch.stream */
@@ -57,103 +57,103 @@ struct outlet {
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
     struct spool_pos *ends;
     struct spool_consumer *consumer;
-    struct cursors cursors;
-    struct outlet_reader *readers;
+    struct ack_tracker acks;
+    struct subscription_reader *readers;
     uint32_t n_readers, readers_room;
     uint32_t turn;            /* the reader that is asked first */
     uint32_t n_unknown;       /* shards of which the disk does not say what they hold */
     struct batch *batch;      /* growing; NULL: none */
-    struct outlet_plan *plans;/* oldest first */
-    struct outlet_span *spans;
+    struct intent *intents;/* oldest first */
+    struct subscription_span *spans;
     uint32_t n_spans, spans_room;
     uint32_t in_flight;       /* batches */
     uint64_t lost, skipped;
 };
 
 /* Registers with the spool; conf->name is copied. */
-void outlet_open(struct outlet *o, struct spool *spool,
+void subscription_open(struct subscription *o, struct spool *spool,
                  const struct delivery_stream *conf, const char *sink,
                  spool_wake_fn *wake, void *wake_arg);
 /* Other settings; name and id stay. */
-void outlet_apply(struct outlet *o, const struct delivery_stream *conf);
-void outlet_close(struct outlet *o);
+void subscription_apply(struct subscription *o, const struct delivery_stream *conf);
+void subscription_close(struct subscription *o);
 
 /* Finds shards that are new, lets go of those that are done. False and *e: the
  * journal did not take where one begins. */
-bool outlet_look(struct outlet *o, struct journal *j, struct err *e) MUST_USE;
+bool subscription_look(struct subscription *o, struct journal *j, struct err *e) MUST_USE;
 
 /* The reader reads on from its place, also what the cursor has passed. */
-void outlet_reread(struct outlet *o, struct outlet_reader *r);
+void subscription_reread(struct subscription *o, struct subscription_reader *r);
 
 /* The ranges are delivered, and the journal knows: their segments may go. */
-void outlet_settle(struct outlet *o, const struct batch_range *ranges,
+void subscription_ack(struct subscription *o, const struct batch_range *ranges,
                    uint32_t n);
 
 /* What was skipped while nothing is read may be reused. */
-void outlet_rest(struct outlet *o);
+void subscription_rest(struct subscription *o);
 /* Events that were or will be passed over. */
-uint64_t outlet_skipped(const struct outlet *o);
+uint64_t subscription_skipped(const struct subscription *o);
 
 /* Nothing read and not settled. */
-bool outlet_idle(const struct outlet *o);
+bool subscription_idle(const struct subscription *o);
 
 /* What a new journal must say of the stream. */
-void outlet_emit(const struct outlet *o, struct journal_draft *draft);
+void subscription_emit(const struct subscription *o, struct journal_draft *draft);
 
 /* ---- take.c ---- */
 
 /* Moves events into o->batch until it is full or nothing more is there; tells
  * whether it is full (else nothing is left to read now). Losses are journaled. */
-enum outlet_result {
-    OUTLET_EMPTY = 0, /* nothing more to read now */
-    OUTLET_FULL,      /* the batch takes no more */
-    OUTLET_FAILED     /* the journal did not take a loss: *e */
+enum subscription_result {
+    SUBSCRIPTION_EMPTY = 0, /* nothing more to read now */
+    SUBSCRIPTION_FULL,      /* the batch takes no more */
+    SUBSCRIPTION_FAILED     /* the journal did not take a loss: *e */
 };
-enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
+enum subscription_result subscription_take(struct subscription *o, const struct batch_limits *l,
                                int64_t now_ms, struct journal *j,
                                struct err *e) MUST_USE;
 
 /* ---- intents.c ---- */
 
 /* The journal's replay: a plan without its end. */
-void outlet_prove(struct outlet *o, uint64_t id); /* some of it is settled */
-void outlet_plan(struct outlet *o, uint64_t id, struct str target,
+void subscription_prove(struct subscription *o, uint64_t id); /* some of it is settled */
+void subscription_intend(struct subscription *o, uint64_t id, struct str target,
                  const struct batch_range *ranges, uint32_t n);
 /* These ranges of it are a plan of their own. */
-void outlet_split(struct outlet *o, uint64_t id, const struct batch_range *ranges,
+void subscription_split(struct subscription *o, uint64_t id, const struct batch_range *ranges,
                   uint32_t n);
 /* After the replay: what of the plans is left, and what the readers pass over. */
-void outlet_replayed(struct outlet *o);
+void subscription_replayed(struct subscription *o);
 
 /* Those not made anew yet are still plans of a new journal. */
-void outlet_emit_plans(const struct outlet *o, const char *sink,
+void subscription_emit_intents(const struct subscription *o, const char *sink,
                        struct journal_draft *draft);
 
 /* Makes b, which is empty, the oldest plan anew, and forgets the plan; b stays
  * empty when all of it is settled. False: it can't be read now. */
-bool outlet_rebuild(struct outlet *o, struct batch *b, int64_t now_ms) MUST_USE;
+bool subscription_rebuild(struct subscription *o, struct batch *b, int64_t now_ms) MUST_USE;
 
 /* Events r are passed over by the readers. */
-void outlet_pass(struct outlet *o, const struct batch_range *r);
+void subscription_pass(struct subscription *o, const struct batch_range *r);
 
 /* ---- ending.c: the policy no longer sends the stream here ---- */
 
 /* The ends are where the stream ends now; the journal is told (if it can't be, a
  * restart delivers more than it has to). */
-void outlet_retire(struct outlet *o, struct spool *spool, struct journal *j);
+void subscription_retire(struct subscription *o, struct spool *spool, struct journal *j);
 /* The journal's replay, record by record. */
-void outlet_bound(struct outlet *o, const struct record *r);
+void subscription_bound(struct subscription *o, const struct record *r);
 /* As if all of this process were behind the ends: left by an earlier one. */
-void outlet_bound_old(struct outlet *o, uint32_t epoch);
+void subscription_bound_old(struct subscription *o, uint32_t epoch);
 /* The policy has the stream again: reading goes on where it was, but for what the
  * spool no longer has. False and *e: the journal did not take that. */
-bool outlet_return(struct outlet *o, struct journal *j, struct err *e) MUST_USE;
+bool subscription_return(struct subscription *o, struct journal *j, struct err *e) MUST_USE;
 /* It is bound, and all before its ends is settled. */
-bool outlet_finished(const struct outlet *o);
+bool subscription_finished(const struct subscription *o);
 /* All that is known of the stream but its name goes. */
-void outlet_forget(struct outlet *o);
+void subscription_forget(struct subscription *o);
 /* The first sequence of the shard that is not delivered any more. */
-uint64_t outlet_end(const struct outlet *o, uint32_t epoch, uint32_t worker);
+uint64_t subscription_end(const struct subscription *o, uint32_t epoch, uint32_t worker);
 /* Events that wait: of what is there or, when bound, lies before the ends. */
-uint64_t outlet_left(const struct outlet *o);
-void outlet_emit_bound(const struct outlet *o, struct journal_draft *draft);
+uint64_t subscription_left(const struct subscription *o);
+void subscription_emit_bound(const struct subscription *o, struct journal_draft *draft);

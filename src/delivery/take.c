@@ -5,14 +5,14 @@
 #include "delivery/subscription.h"
 
 /* The first span at or behind seq of r's shard; NULL: none. */
-static const struct outlet_span *span_from(const struct outlet *o,
-                                           const struct outlet_reader *r,
+static const struct subscription_span *span_from(const struct subscription *o,
+                                           const struct subscription_reader *r,
                                            uint64_t seq)
 {
-    const struct outlet_span *first = NULL;
+    const struct subscription_span *first = NULL;
 
     for (uint32_t i = 0; i < o->n_spans; i++) {
-        const struct outlet_span *s = &o->spans[i];
+        const struct subscription_span *s = &o->spans[i];
 
         if (s->epoch == r->epoch && s->worker == r->worker && s->end > seq &&
             (first == NULL || s->first < first->first)) {
@@ -25,7 +25,7 @@ static const struct outlet_span *span_from(const struct outlet *o,
 enum { GONE_SKIPPED = 0, GONE_LOST = 1, GONE_VOID = 2 }; /* of RECORD_SKIP */
 
 /* n events at the reader that are in nobody's hands. */
-static bool note_piece(struct outlet *o, struct outlet_reader *r, uint64_t n,
+static bool note_piece(struct subscription *o, struct subscription_reader *r, uint64_t n,
                        unsigned how, struct journal *j, struct err *e)
 {
     static const char *const words[] = {[GONE_SKIPPED] = "skipped",
@@ -53,7 +53,7 @@ static bool note_piece(struct outlet *o, struct outlet_reader *r, uint64_t n,
             o->consumer, (struct spool_pos){gone.epoch, gone.worker, gone.first}, n,
             SPOOL_SKIPPED);
     }
-    outlet_settle(o, &gone, 1);
+    subscription_ack(o, &gone, 1);
     return true;
 }
 
@@ -61,13 +61,13 @@ static bool note_piece(struct outlet *o, struct outlet_reader *r, uint64_t n,
  * so that the shard's cursor, and with it the spool, can go on. Not those that an
  * earlier process delivered or planned, in however many batches: once they are
  * settled, the spool may forget them. */
-static bool note_gone(struct outlet *o, struct outlet_reader *r, uint64_t n,
+static bool note_gone(struct subscription *o, struct subscription_reader *r, uint64_t n,
                       unsigned how, struct journal *j, struct err *e)
 {
     uint64_t to = r->next + n;
 
     while (r->next < to && r->next < r->end) {
-        const struct outlet_span *s = span_from(o, r, r->next);
+        const struct subscription_span *s = span_from(o, r, r->next);
         uint64_t end = r->end < to ? r->end : to;
 
         if (s != NULL && s->first <= r->next) {
@@ -76,7 +76,7 @@ static bool note_gone(struct outlet *o, struct outlet_reader *r, uint64_t n,
         }
         end = s != NULL && s->first < end ? s->first : end;
         if (!note_piece(o, r, end - r->next, how, j, e)) {
-            outlet_reread(o, r);
+            subscription_reread(o, r);
             return false;
         }
     }
@@ -85,7 +85,7 @@ static bool note_gone(struct outlet *o, struct outlet_reader *r, uint64_t n,
 }
 
 /* Has events in hand afterwards, or is at its end for now. */
-static bool load(struct outlet *o, struct outlet_reader *r, struct journal *j,
+static bool load(struct subscription *o, struct subscription_reader *r, struct journal *j,
                  bool *more, struct err *e)
 {
     *more = true;
@@ -131,13 +131,13 @@ static bool load(struct outlet *o, struct outlet_reader *r, struct journal *j,
 
 /* Passes over what the readers may not take; the events left before the next of
  * that. 0: the block is used up. */
-static uint32_t takable(const struct outlet *o, struct outlet_reader *r)
+static uint32_t takable(const struct subscription *o, struct subscription_reader *r)
 {
     uint32_t left = r->block.n - r->at;
 
     while (o->n_spans > 0 && left > 0) {
         uint64_t seq = r->block.first + r->at;
-        const struct outlet_span *s = span_from(o, r, seq);
+        const struct subscription_span *s = span_from(o, r, seq);
 
         if (s == NULL || s->first > seq) {
             return s != NULL && s->first - seq < left
@@ -155,7 +155,7 @@ static uint32_t takable(const struct outlet *o, struct outlet_reader *r)
 
 /* Of the n events in hand those that lie before the reader's end; the others are
  * let go. */
-static uint32_t within(struct outlet_reader *r, uint32_t n)
+static uint32_t within(struct subscription_reader *r, uint32_t n)
 {
     uint64_t seq = r->block.first + r->at;
 
@@ -168,7 +168,7 @@ static uint32_t within(struct outlet_reader *r, uint32_t n)
 }
 
 /* False: the batch is full. */
-static bool fill(struct outlet *o, struct outlet_reader *r,
+static bool fill(struct subscription *o, struct subscription_reader *r,
                  const struct batch_limits *l, int64_t now_ms)
 {
     uint32_t left = within(r, takable(o, r));
@@ -192,7 +192,7 @@ static bool fill(struct outlet *o, struct outlet_reader *r,
     return range.n == left;
 }
 
-enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
+enum subscription_result subscription_take(struct subscription *o, const struct batch_limits *l,
                                int64_t now_ms, struct journal *j,
                                struct err *e)
 {
@@ -201,7 +201,7 @@ enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
     while (any) {
         any = false;
         for (uint32_t i = 0; i < o->n_readers; i++) {
-            struct outlet_reader *r =
+            struct subscription_reader *r =
                 &o->readers[(o->turn + i) % o->n_readers];
             bool more;
 
@@ -209,7 +209,7 @@ enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
                 continue;
             }
             if (!load(o, r, j, &more, e)) {
-                return OUTLET_FAILED;
+                return SUBSCRIPTION_FAILED;
             }
             if (!more) {
                 continue;
@@ -218,10 +218,10 @@ enum outlet_result outlet_take(struct outlet *o, const struct batch_limits *l,
             if (!fill(o, r, l, now_ms) || o->batch->n >= l->target ||
                 o->batch->n_bytes >= l->max_bytes) {
                 o->turn = (o->turn + i) % o->n_readers;
-                return OUTLET_FULL;
+                return SUBSCRIPTION_FULL;
             }
         }
         o->turn++;
     }
-    return OUTLET_EMPTY;
+    return SUBSCRIPTION_EMPTY;
 }

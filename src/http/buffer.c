@@ -68,8 +68,8 @@ void buffer_sent(struct conn *c)
 
 void buffer_rest(struct conn *c)
 {
-    if (c->held_n == 0) {
-        buffer_free(c->server, &c->held, &c->held_room);
+    if (c->unparsed_n == 0) {
+        buffer_free(c->server, &c->unparsed, &c->unparsed_room);
     }
     if (c->out_n == 0 && c->out_room > OUT_KEPT_IDLE) {
         buffer_free(c->server, &c->out, &c->out_room);
@@ -79,7 +79,7 @@ void buffer_rest(struct conn *c)
 
 static size_t buffered_of(const struct conn *c)
 {
-    return c->held_room + c->out_room + c->stashed;
+    return c->unparsed_room + c->out_room + c->stashed;
 }
 
 static bool is_stalled(const struct conn *c)

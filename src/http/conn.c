@@ -43,7 +43,7 @@ void conn_deadline(struct conn *c, int64_t ms)
 
 bool conn_idle(const struct conn *c)
 {
-    return c->current == NULL && c->n_open == 0 && c->held_n == 0 &&
+    return c->current == NULL && c->n_open == 0 && c->unparsed_n == 0 &&
            c->out_n == 0 && !c->closing && !parse_in_request(c->parse);
 }
 
@@ -58,7 +58,7 @@ bool conn_may_parse(const struct conn *c)
 void conn_read_on(struct conn *c)
 {
     struct ev_loop *loop = c->server->loop;
-    bool want = c->lingering || (conn_may_parse(c) && !c->eof && c->held_n == 0);
+    bool want = c->lingering || (conn_may_parse(c) && !c->eof && c->unparsed_n == 0);
 
     if (want && !ev_is_active(&c->readable)) {
         ev_io_start(loop, &c->readable);
@@ -116,7 +116,7 @@ static void await_head(struct conn *c)
     bool begun = parse_in_request(c->parse) && conn_may_parse(c);
 
     if (!begun) {
-        conn_deadline(c, c->n_open > 0 || c->out_n > 0 || c->held_n > 0 ? -1
+        conn_deadline(c, c->n_open > 0 || c->out_n > 0 || c->unparsed_n > 0 ? -1
                          : c->served ? l->idle_timeout_ms
                                      : l->header_timeout_ms);
     } else if (!c->head_begun) {
@@ -141,11 +141,11 @@ static void settle(struct conn *c)
     } else if (c->closing && c->n_open == 0) {
         conn_linger(c);
         return;
-    } else if (c->eof && c->n_open == 0 && c->held_n == 0) {
+    } else if (c->eof && c->n_open == 0 && c->unparsed_n == 0) {
         conn_close(c);
         return;
     }
-    if (c->held_n > 0 && conn_may_parse(c)) {
+    if (c->unparsed_n > 0 && conn_may_parse(c)) {
         resume_later(c);
     }
     if (c->closing) {
@@ -156,14 +156,14 @@ static void settle(struct conn *c)
     conn_read_on(c);
 }
 
-/* p may lie in held. Without room for it, the connection ends: its client has more
+/* p may lie in unparsed. Without room for it, the connection ends: its client has more
  * than PIPELINE_MAX requests under way. */
 static void hold(struct conn *c, const char *p, size_t n)
 {
     struct http_server *s = c->server;
-    uint64_t more = n + HTTP_PAD - c->held_room;
+    uint64_t more = n + HTTP_PAD - c->unparsed_room;
 
-    if (n + HTTP_PAD > c->held_room) {
+    if (n + HTTP_PAD > c->unparsed_room) {
         if (s->buffered + more > s->limits.max_buffered) {
             buffer_evict(s, c);
         }
@@ -172,10 +172,10 @@ static void hold(struct conn *c, const char *p, size_t n)
             c->dead = true;
             return;
         }
-        buffer_grow(s, &c->held, &c->held_room, n + HTTP_PAD);
+        buffer_grow(s, &c->unparsed, &c->unparsed_room, n + HTTP_PAD);
     }
-    memmove(c->held, p, n);
-    c->held_n = n;
+    memmove(c->unparsed, p, n);
+    c->unparsed_n = n;
 }
 
 static void refuse_parse(struct conn *c, enum parse_result r)
@@ -195,14 +195,14 @@ static void refuse_parse(struct conn *c, enum parse_result r)
     }
 }
 
-/* p may lie in held. */
+/* p may lie in unparsed. */
 static void feed(struct conn *c, const char *p, size_t n)
 {
     enum parse_result r = PARSE_OK;
 
     c->server->feeding = c;
     parse_limit(c->parse, c->server->limits.max_headers_bytes);
-    c->held_n = 0;
+    c->unparsed_n = 0;
     c->n_turn = 0;
     while (n > 0 && conn_may_parse(c)) {
         size_t used = parse_feed(c->parse, p, n, &r);
@@ -219,8 +219,8 @@ static void feed(struct conn *c, const char *p, size_t n)
     if (n > 0 && !c->closing) {
         hold(c, p, n);
     }
-    if (c->held_n == 0) {
-        buffer_free(c->server, &c->held, &c->held_room);
+    if (c->unparsed_n == 0) {
+        buffer_free(c->server, &c->unparsed, &c->unparsed_room);
     }
     if (c->out_n > 0 && buffer_is_tight(c->server)) {
         conn_write(c); /* who does not read is known before the turn's end */
@@ -232,8 +232,8 @@ static void feed(struct conn *c, const char *p, size_t n)
 
 void conn_resume(struct conn *c)
 {
-    if (c->held_n > 0 && conn_may_parse(c)) {
-        feed(c, c->held, c->held_n);
+    if (c->unparsed_n > 0 && conn_may_parse(c)) {
+        feed(c, c->unparsed, c->unparsed_n);
     }
 }
 

@@ -86,8 +86,8 @@ struct conn {
     struct str view;
     char *body;
     size_t body_n, body_room;
-    char *held;                  /* bytes read and not yet parsed */
-    size_t held_n, held_room;
+    char *unparsed;                  /* bytes read and not yet parsed */
+    size_t unparsed_n, unparsed_room;
     size_t stashed;              /* room of the answers in its queue */
     char *out;
     size_t out_n, out_sent, out_room;
@@ -121,7 +121,7 @@ struct http_server {
     bool draining;
     uint64_t now_ms, swept_ms;   /* of the monotonic clock */
     uint64_t drain_ms;
-    uint64_t buffered;           /* bytes of held, out and stashes */
+    uint64_t buffered;           /* bytes of unparsed, out and stashes */
     uint64_t body_bytes;         /* of all collected bodies */
     uint64_t max_body_bytes;
     uint64_t peak_bytes;         /* of both, since memory was last given back */

@@ -165,7 +165,7 @@ void server_forget(struct conn *c)
     if (c->next != NULL) {
         c->next->prev = c->prev;
     }
-    buffer_free(s, &c->held, &c->held_room);
+    buffer_free(s, &c->unparsed, &c->unparsed_room);
     buffer_free(s, &c->out, &c->out_room);
     memset(c, 0, sizeof *c);
     c->parse = parse;

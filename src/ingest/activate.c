@@ -10,10 +10,10 @@
 enum { BUFFERED_MAX_BYTES = 48 << 20 };
 
 /* anew: its settings of the streams hold from now on. */
-static void bind_outlets(struct ingest *in, const struct binding *b, bool anew)
+static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
 {
     for (uint32_t i = 0; i < b->n_writers; i++) {
-        struct outlet *o = &in->outlets[b->stream_ids[i]];
+        struct stream_writer *o = &in->writers[b->stream_ids[i]];
         bool dead = (int)i == b->dead;
         const char *name = dead ? "dead" : b->plan->streams[i].name;
         char labels[256], pair[160];
@@ -77,14 +77,14 @@ static void on_refusal(void *arg, const struct http_view *v, int status,
     char allow[160];
 
     if (v != NULL) {
-        struct policy_request req = door_request(in, v);
+        struct policy_request req = admission_request(in, v);
         const struct route *route = plan_route(in->current->plan, v->method,
                                                v->path, allow, sizeof allow);
 
         if (route == NULL) {
-            head_other(in->current->plan, allow, &req, in->extra);
+            answer_head_other(in->current->plan, allow, &req, in->extra);
         } else {
-            head_common(route, &req, in->extra);
+            answer_head_common(route, &req, in->extra);
         }
         a = route == NULL ? a : in->current->accounts[route->index];
         (void)snprintf(lines, HTTP_LINES_BYTES, "%s",
@@ -116,13 +116,13 @@ static void bind_accounts(struct ingest *in, struct binding *b)
 
 void ingest_bind(struct ingest *in, struct binding *b)
 {
-    static const struct http_ops ops = {door_headers, ingest_body,
-                                        door_progress, door_abort, on_refusal};
+    static const struct http_ops ops = {admission_headers, ingest_body,
+                                        admission_progress, admission_abort, on_refusal};
     struct http_limits limits = limits_of(&b->plan->server);
     struct binding *old = in->current;
 
     commit_turn(in);
-    bind_outlets(in, b, true);
+    bind_writers(in, b, true);
     bind_accounts(in, b);
     in->current = b;
     if (old == NULL) {
@@ -138,23 +138,23 @@ void ingest_try(struct ingest *in, struct binding *b)
 {
     uint32_t n_old = 0, n_new = 0;
 
-    bind_outlets(in, b, false);
+    bind_writers(in, b, false);
     bind_accounts(in, b);
-    if (b->plan->trial.kind == TRIAL_CANARY) {
-        tally_split(b->plan->trial.share, &n_old, &n_new);
+    if (b->plan->rollout.kind == ROLLOUT_CANARY) {
+        tally_split(b->plan->rollout.share, &n_old, &n_new);
     }
     tally_clear(&in->current->tally, n_old);
     tally_clear(&b->tally, n_new);
-    in->trial_parts = split_parts(b->plan->trial.share);
-    in->trial_number = 0;
-    in->trial = b;
+    in->rollout_parts = share_parts(b->plan->rollout.share);
+    in->rollout_number = 0;
+    in->rollout = b;
 }
 
 void ingest_settle(struct ingest *in, bool promote)
 {
-    struct binding *b = in->trial;
+    struct binding *b = in->rollout;
 
-    in->trial = NULL;
+    in->rollout = NULL;
     if (promote) {
         ingest_bind(in, b);
     } else {

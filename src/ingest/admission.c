@@ -32,18 +32,18 @@ void refuse(struct ingest *in, const struct answering *a, int status,
     refuse_with(in, a, status, lines, e);
 }
 
-/* The request of that passage, whose n events are refused with it. */
+/* The request of that state, whose n events are refused with it. */
 static struct answering refusing(struct ingest *in, struct http_request *r,
                                  uint32_t n)
 {
-    const struct passage *p = http_user(r);
+    const struct request_state *p = http_user(r);
 
     account_ends(&in->m.accounts, p->account, &(struct ends){.refused = n});
     return (struct answering){r, p->account, p->began_ns};
 }
 
 /* 1..5 s, spread so that refused clients do not come back as one. */
-const char *door_retry_after(const struct ingest *in)
+const char *admission_retry_after(const struct ingest *in)
 {
     static const char *const seconds[] = {
         "Retry-After: 1\r\n", "Retry-After: 2\r\n", "Retry-After: 3\r\n",
@@ -52,7 +52,7 @@ const char *door_retry_after(const struct ingest *in)
     return seconds[(clock_mono_ns() / 1000 + in->conf.worker) % 5];
 }
 
-void door_unstored(struct ingest *in, struct http_request *r,
+void admission_unstored(struct ingest *in, struct http_request *r,
                    enum store_result why, uint32_t n)
 {
     struct answering a = refusing(in, r, n);
@@ -70,7 +70,7 @@ void door_unstored(struct ingest *in, struct http_request *r,
                            "and one sink does not take events now; send the "
                            "request again later"}};
 
-    refuse(in, &a, 503, door_retry_after(in),
+    refuse(in, &a, 503, admission_retry_after(in),
            &(struct answer_error){.error = words[why].error,
                                   .code = words[why].code,
                                   .detail = words[why].detail,
@@ -82,7 +82,7 @@ void door_unstored(struct ingest *in, struct http_request *r,
 static enum store_result look_ahead(const struct ingest *in, int stream,
                                     uint64_t bytes)
 {
-    if (UNLIKELY(in->outlets[stream].delivered)) {
+    if (UNLIKELY(in->writers[stream].delivered)) {
         if (spool_blocked(in->conf.spool, stream)) {
             return STORE_BLOCKED;
         }
@@ -94,12 +94,12 @@ static enum store_result look_ahead(const struct ingest *in, int stream,
 }
 
 /* Room is taken for what has arrived: a head promises nothing. */
-bool door_progress(void *arg, struct http_request *r, const struct http_view *v,
+bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
                    uint64_t bytes)
 {
     struct ingest *in = arg;
     struct policy_request req;
-    struct passage *p = http_user(r);
+    struct request_state *p = http_user(r);
     int stream;
 
     if (p->route->stream < 0 || bytes <= p->reserved) {
@@ -110,15 +110,15 @@ bool door_progress(void *arg, struct http_request *r, const struct http_view *v,
         p->reserved = bytes;
         return true;
     }
-    req = door_request(in, v);
-    head_common(p->route, &req, in->extra);
-    door_leave(in, p);
+    req = admission_request(in, v);
+    answer_head_common(p->route, &req, in->extra);
+    admission_leave(in, p);
     account_received(p->account, 1);
-    door_unstored(in, r, STORE_FULL, 1);
+    admission_unstored(in, r, STORE_FULL, 1);
     return false;
 }
 
-struct policy_request door_request(const struct ingest *in,
+struct policy_request admission_request(const struct ingest *in,
                                         const struct http_view *v)
 {
     return (struct policy_request){.time_ms = in->wall_ms,
@@ -132,17 +132,17 @@ struct policy_request door_request(const struct ingest *in,
 }
 
 /* With the headers that the status asks for. */
-void door_refuse_whole(struct ingest *in, struct http_request *r,
+void admission_refuse_whole(struct ingest *in, struct http_request *r,
                        const struct refused *no)
 {
-    const struct passage *p = http_user(r);
+    const struct request_state *p = http_user(r);
     char lines[HEAD_BYTES];
     struct answering a;
 
     /* Nobody knows how many events it has: it is one. */
     account_received(p->account, 1);
     a = refusing(in, r, 1);
-    head_refused(no, door_retry_after(in), in->extra, lines);
+    answer_head_refused(no, admission_retry_after(in), in->extra, lines);
     refuse_with(in, &a, no->status, lines, &no->error);
 }
 
@@ -150,11 +150,11 @@ void door_refuse_whole(struct ingest *in, struct http_request *r,
 static bool preflight(struct ingest *in, const struct binding *b,
                       struct http_request *r, const struct policy_request *req)
 {
-    if (!head_preflight(b->plan, req, in->extra)) {
+    if (!answer_head_preflight(b->plan, req, in->extra)) {
         return false;
     }
     http_answer(r, 204, in->extra, (struct str){"", 0});
-    meters_answered(&in->m, 204, ((struct passage *)http_user(r))->began_ns);
+    meters_answered(&in->m, 204, ((struct request_state *)http_user(r))->began_ns);
     return true;
 }
 
@@ -165,13 +165,13 @@ static struct account *account_at(const struct ingest *in,
     return route == NULL ? in->m.nowhere : b->accounts[route->index];
 }
 
-void door_headers(void *arg, struct http_request *r, const struct http_view *v)
+void admission_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
-    struct passage *p = http_user(r);
-    struct policy_request req = door_request(in, v);
-    struct binding *b = UNLIKELY(in->trial != NULL)
-                            ? trial_pick(in, r, v, &p->unit)
+    struct request_state *p = http_user(r);
+    struct policy_request req = admission_request(in, v);
+    struct binding *b = UNLIKELY(in->rollout != NULL)
+                            ? rollout_pick(in, r, v, &p->unit)
                             : in->current;
     enum scan_shape shape;
     struct refused no;
@@ -187,20 +187,20 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
             return;
         }
         if (no.status == 405) {
-            head_other(b->plan, no.allow, &req, in->extra);
+            answer_head_other(b->plan, no.allow, &req, in->extra);
         } else {
-            head_common(p->route, &req, in->extra);
+            answer_head_common(p->route, &req, in->extra);
         }
-        door_refuse_whole(in, r, &no);
-        if (UNLIKELY(in->trial != NULL)) {
-            trial_head(in, b, v, &no, p, clock_mono_ns() - p->began_ns);
+        admission_refuse_whole(in, r, &no);
+        if (UNLIKELY(in->rollout != NULL)) {
+            rollout_head(in, b, v, &no, p, clock_mono_ns() - p->began_ns);
         }
         return;
     }
-    head_common(p->route, &req, in->extra);
+    answer_head_common(p->route, &req, in->extra);
     p->shape = shape;
     p->account = account_at(in, b, p->route);
-    if (UNLIKELY(in->trial != NULL)) {
+    if (UNLIKELY(in->rollout != NULL)) {
         p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
     }
     if (p->route->stream >= 0) {
@@ -210,7 +210,7 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
         stored = look_ahead(in, b->stream_ids[p->route->stream], bytes);
         if (stored != STORE_OK) {
             account_received(p->account, 1);
-            door_unstored(in, r, stored, 1);
+            admission_unstored(in, r, stored, 1);
             return;
         }
     }
@@ -218,7 +218,7 @@ void door_headers(void *arg, struct http_request *r, const struct http_view *v)
     binding_hold(p->binding);
 }
 
-void door_leave(struct ingest *in, struct passage *p)
+void admission_leave(struct ingest *in, struct request_state *p)
 {
     struct binding *b = p->binding;
 
@@ -234,7 +234,7 @@ void door_leave(struct ingest *in, struct passage *p)
     binding_drop(b);
 }
 
-void door_abort(void *arg, struct http_request *r)
+void admission_abort(void *arg, struct http_request *r)
 {
-    door_leave(arg, http_user(r));
+    admission_leave(arg, http_user(r));
 }

@@ -11,7 +11,7 @@ static struct str header(const struct policy_request *req, const char *name)
     return request_raw(req, "", REQUEST_HEADER, str_of(name));
 }
 
-void head_common(const struct route *route, const struct policy_request *req,
+void answer_head_common(const struct route *route, const struct policy_request *req,
                  char out[CORS_BYTES])
 {
     out[0] = '\0';
@@ -20,7 +20,7 @@ void head_common(const struct route *route, const struct policy_request *req,
     }
 }
 
-void head_refused(const struct refused *no, const char *retry_after,
+void answer_head_refused(const struct refused *no, const char *retry_after,
                   const char *common, char out[HEAD_BYTES])
 {
     char allow[160] = "", after[40];
@@ -41,7 +41,7 @@ void head_refused(const struct refused *no, const char *retry_after,
                    common);
 }
 
-const char *head_outcome(const struct outcome *o, const char *retry_after,
+const char *answer_head_outcome(const struct outcome *o, const char *retry_after,
                          const char *common, char out[HEAD_BYTES])
 {
     if (UNLIKELY(o->status == 429)) {
@@ -66,7 +66,7 @@ static const struct route *route_of(const struct plan *plan, struct str method,
                : plan_route(plan, method, path, allow, sizeof allow);
 }
 
-void head_other(const struct plan *plan, const char *allow,
+void answer_head_other(const struct plan *plan, const char *allow,
                 const struct policy_request *req, char out[CORS_BYTES])
 {
     out[0] = '\0';
@@ -76,13 +76,13 @@ void head_other(const struct plan *plan, const char *allow,
     while (*allow != '\0' && out[0] == '\0') {
         size_t n = strcspn(allow, ",");
 
-        head_common(route_of(plan, (struct str){allow, n}, req->path), req, out);
+        answer_head_common(route_of(plan, (struct str){allow, n}, req->path), req, out);
         allow += n;
         allow += strspn(allow, ", ");
     }
 }
 
-bool head_preflight(const struct plan *plan, const struct policy_request *req,
+bool answer_head_preflight(const struct plan *plan, const struct policy_request *req,
                     char out[CORS_BYTES])
 {
     const struct route *route;

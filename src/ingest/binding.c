@@ -44,7 +44,7 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
     tally_init(&b->tally);
     b->dead = -1;
     if (stream_ids == NULL) {
-        b->shadow = shadow_new(b->plan->trial.sample);
+        b->shadow = shadow_new(b->plan->rollout.sample);
         return b;
     }
     b->n_writers = b->plan->n_streams;

@@ -34,7 +34,7 @@ struct binding {
     atomic_bool bound;           /* ingest has its one */
     uint64_t policy8;            /* first 8 bytes of the policy's hash */
     struct account **accounts;   /* of plan->routes; made when it is bound */
-    struct tally tally;          /* counts during a trial */
+    struct tally tally;          /* counts during a rollout */
     struct shadow *shadow;       /* it decides on copies only; NULL: for real */
 };
 

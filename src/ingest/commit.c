@@ -57,7 +57,7 @@ static void add_unconfirmed(struct ingest *in, struct waiter *w)
         uint64_t d, s;
 
         if (w->syncs[i].delivered) {
-            spool_writer_unconfirmed(in->outlets[w->syncs[i].stream].writer,
+            spool_writer_unconfirmed(in->writers[w->syncs[i].stream].writer,
                                      w->syncs[i].first, w->syncs[i].n, &d, &s);
             dead += d;
             skipped += s;
@@ -126,7 +126,7 @@ static void finish(struct ingest *in, struct waiter *w)
 static bool synced(struct ingest *in, struct waiter *w)
 {
     for (uint32_t i = 0; i < w->n_syncs; i++) {
-        struct spool_writer *writer = in->outlets[w->syncs[i].stream].writer;
+        struct spool_writer *writer = in->writers[w->syncs[i].stream].writer;
         uint64_t last = w->syncs[i].first + w->syncs[i].n - 1;
         uint64_t come = w->syncs[i].delivered ? spool_writer_delivered(writer)
                                               : spool_writer_synced(writer);
@@ -169,7 +169,7 @@ static bool due(struct ingest *in, struct waiter *w)
 }
 
 /* The longest time of the streams that it touches. */
-static void wait_for_sinks(struct ingest *in, const struct outlet *o,
+static void wait_for_sinks(struct ingest *in, const struct stream_writer *o,
                            struct waiter *w)
 {
     uint64_t until = w->began_ns + (uint64_t)o->delivered_ms * 1000000u;
@@ -188,9 +188,9 @@ static void number(struct ingest *in, int stream, uint64_t last, uint64_t n,
         if (w->syncs[i].stream == stream) {
             w->syncs[i].first = last - n + 1 + w->syncs[i].offset;
             if (w->syncs[i].delivered) {
-                wait_for_sinks(in, &in->outlets[stream], w);
+                wait_for_sinks(in, &in->writers[stream], w);
             } else {
-                spool_writer_want(in->outlets[stream].writer,
+                spool_writer_want(in->writers[stream].writer,
                                   w->syncs[i].first + w->syncs[i].n - 1);
             }
         }
@@ -198,9 +198,9 @@ static void number(struct ingest *in, int stream, uint64_t last, uint64_t n,
 }
 
 /* Writes the block of one stream; what of its requests failed is marked. */
-static void commit_outlet(struct ingest *in, int stream)
+static void commit_writer(struct ingest *in, int stream)
 {
-    struct outlet *o = &in->outlets[stream];
+    struct stream_writer *o = &in->writers[stream];
     uint64_t bit = 1ull << stream;
     uint64_t last = 0, n = o->n_pending;
     size_t bytes = spool_writer_event_bytes(o->writer);
@@ -241,7 +241,7 @@ void commit_turn(struct ingest *in)
         touched |= p->touched;
     }
     for (; touched != 0; touched &= touched - 1) {
-        commit_outlet(in, __builtin_ctzll(touched));
+        commit_writer(in, __builtin_ctzll(touched));
     }
     in->pending = NULL;
     in->pending_tail = &in->pending;

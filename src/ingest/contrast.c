@@ -49,8 +49,8 @@ static bool has_stream(const struct decided *d, uint64_t streams,
 static bool same_streams(const struct decided *a, const struct decided *b,
                          uint32_t i)
 {
-    uint64_t x = line_streams(a->route, event_of(a, i), -1);
-    uint64_t y = line_streams(b->route, event_of(b, i), -1);
+    uint64_t x = stored_event_streams(a->route, event_of(a, i), -1);
+    uint64_t y = stored_event_streams(b->route, event_of(b, i), -1);
 
     if (__builtin_popcountll(x) != __builtin_popcountll(y)) {
         return false;
@@ -68,7 +68,7 @@ static bool same_streams(const struct decided *a, const struct decided *b,
 static struct str line_of(const struct decided *d, uint32_t i,
                           struct arena *scratch)
 {
-    char *out = arena_alloc(scratch, line_bound(d->batch, event_of(d, i)));
+    char *out = arena_alloc(scratch, stored_event_bound(d->batch, event_of(d, i)));
 
     if (out == NULL) {
         return (struct str){NULL, 0};

@@ -46,12 +46,12 @@ static void on_stage(void *arg, enum decide_stage stage)
 /* Fates for all events of the body, and what they add up to; false: refused and
  * answered. */
 static bool decide(struct ingest *in, struct http_request *r,
-                   const struct http_view *v, const struct passage *p,
+                   const struct http_view *v, const struct request_state *p,
                    struct outcome *o)
 {
     const struct decide_meter meter = {on_stage, in};
-    struct policy_request req = door_request(in, v);
-    uint64_t began = UNLIKELY(in->trial != NULL) ? clock_mono_ns() : 0;
+    struct policy_request req = admission_request(in, v);
+    uint64_t began = UNLIKELY(in->rollout != NULL) ? clock_mono_ns() : 0;
     struct refused no;
     uint32_t raised;
     bool ok = decide_body(p->binding->state, p->route, (enum scan_shape)p->shape,
@@ -62,14 +62,14 @@ static bool decide(struct ingest *in, struct http_request *r,
         account_received(p->account, in->batch.n);
         outcome_of(p->route, &in->batch, o);
     } else {
-        door_refuse_whole(in, r, &no);
+        admission_refuse_whole(in, r, &no);
     }
     if (UNLIKELY(raised > 0)) {
         stats_add(in->m.raised, raised);
         stats_add(in->m.stopped, policy_stopped(p->binding->state));
     }
-    if (UNLIKELY(in->trial != NULL)) {
-        trial_body(in, p, v, &(struct trial_body){.outcome = ok ? o : NULL,
+    if (UNLIKELY(in->rollout != NULL)) {
+        rollout_body(in, p, v, &(struct rollout_body){.outcome = ok ? o : NULL,
                                                   .code = no.error.code,
                                                   .raised = raised,
                                                   .began_ns = began});
@@ -112,7 +112,7 @@ static const char *retry_after(const struct ingest *in, const struct outcome *o,
         return "";
     }
     if (o->wait_ms <= 0) {
-        return door_retry_after(in);
+        return admission_retry_after(in);
     }
     (void)snprintf(out, RETRY_BYTES, "Retry-After: %u\r\n",
                    decide_retry_s(o->wait_ms));
@@ -120,7 +120,7 @@ static const char *retry_after(const struct ingest *in, const struct outcome *o,
 }
 
 static void answer_now(struct ingest *in, struct http_request *r,
-                       const struct passage *p, const struct outcome *o)
+                       const struct request_state *p, const struct outcome *o)
 {
     const struct ends ends = ends_of(in, o);
     char small[ANSWER_SMALL], lines[HEAD_BYTES], after[RETRY_BYTES];
@@ -129,7 +129,7 @@ static void answer_now(struct ingest *in, struct http_request *r,
     size_t n = answer_events(&in->batch, o, text);
 
     account_ends(&in->m.accounts, p->account, &ends);
-    http_answer(r, o->status, head_outcome(o, retry_after(in, o, after), in->extra, lines),
+    http_answer(r, o->status, answer_head_outcome(o, retry_after(in, o, after), in->extra, lines),
                 (struct str){text, n});
     meters_answered(&in->m, o->status, p->began_ns);
     if (text != small) {
@@ -142,7 +142,7 @@ static void keep_answer(struct ingest *in, struct waiter *w,
                         const struct outcome *o)
 {
     char buffer[HEAD_BYTES], after[RETRY_BYTES];
-    const char *lines = head_outcome(o, retry_after(in, o, after), in->extra, buffer);
+    const char *lines = answer_head_outcome(o, retry_after(in, o, after), in->extra, buffer);
     size_t n = lines[0] == '\0' ? 0 : strlen(lines) + 1;
     char *text = waiter_text(w, n + answer_bound(&in->batch, o));
 
@@ -155,7 +155,7 @@ static void keep_answer(struct ingest *in, struct waiter *w,
 
 /* To the pending blocks; the answer waits for the commit. */
 static void accept_body(struct ingest *in, struct http_request *r,
-                        struct passage *p, const struct outcome *o,
+                        struct request_state *p, const struct outcome *o,
                         struct dedup_hold *hold)
 {
     struct waiter *w = waiter_get(in);
@@ -163,7 +163,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
 
     if (w == NULL) {
         dedup_settle(hold, false);
-        door_unstored(in, r, STORE_CROWDED, in->batch.n);
+        admission_unstored(in, r, STORE_CROWDED, in->batch.n);
         return;
     }
     w->req = r;
@@ -181,7 +181,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
     stored = store_events(in, p->binding, p->route, w);
     if (stored != STORE_OK) {
         waiter_put(in, w);
-        door_unstored(in, r, stored, in->batch.n);
+        admission_unstored(in, r, stored, in->batch.n);
         return;
     }
     w->account = p->account;
@@ -200,7 +200,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
 void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
-    struct passage *p = http_user(r);
+    struct request_state *p = http_user(r);
     struct policy_request req;
     struct dedup_hold hold;
     struct outcome o;
@@ -211,8 +211,8 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
         in->sample = SAMPLE_EVERY;
         in->stage_began_ns = clock_mono_ns();
     }
-    req = door_request(in, v);
-    head_common(p->route, &req, in->extra);
+    req = admission_request(in, v);
+    answer_head_common(p->route, &req, in->extra);
     if (decide(in, r, v, p, &o)) {
         if (UNLIKELY(p->binding->plan->n_dedups > 0)) {
             dedup_mark(p->binding->state, p->route, &in->batch, in->mono_ms,
@@ -227,7 +227,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
             answer_now(in, r, p, &o);
         }
     }
-    door_leave(in, p);
+    admission_leave(in, p);
     if (in->pending_bytes >= TURN_BYTES ||
         (in->pending_since_ns != 0 &&
          clock_mono_ns() - in->pending_since_ns > TURN_NS)) {
@@ -331,7 +331,7 @@ void ingest_free(struct ingest *in)
         commit_turn(in);
         http_server_free(in->http);
         bindings_retire(in);
-        binding_free(in->trial);
+        binding_free(in->rollout);
         binding_free(in->current); /* no request holds it now */
     }
     drop_waiters(in, in->syncing);

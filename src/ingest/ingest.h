@@ -63,9 +63,9 @@ void binding_free(struct binding *b); /* one that was never bound; NULL is fine 
  * Takes b. Commits what is pending before. */
 void ingest_bind(struct ingest *in, struct binding *b);
 
-/* b is on trial, as its plan says: a canary for a share of the requests, or a
+/* b is in rollout, as its plan says: a canary for a share of the requests, or a
  * shadow. Takes b. No other is. */
 void ingest_try(struct ingest *in, struct binding *b);
 
-/* The trial ends: its binding becomes the one of all requests, or goes. */
+/* The rollout ends: its binding becomes the one of all requests, or goes. */
 void ingest_settle(struct ingest *in, bool promote);

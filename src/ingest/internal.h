@@ -29,13 +29,13 @@ enum {
 };
 
 /* What rides in each http_request (http_user). */
-struct passage {
+struct request_state {
     struct binding *binding;   /* held from on_headers to on_body's end */
     const struct route *route;
     uint64_t began_ns;
     uint64_t reserved;         /* bytes of the route's stream */
     uint32_t shape;            /* enum scan_shape */
-    uint32_t head_ns;          /* spent on the head, during a trial */
+    uint32_t head_ns;          /* spent on the head, during a rollout */
     uint32_t unit;             /* and what it counts for (tally.h) */
     struct account *account;   /* of the route, or of none */
 };
@@ -71,7 +71,7 @@ struct waiter {
 };
 
 /* One of the spool's streams as this worker sees it. */
-struct outlet {
+struct stream_writer {
     struct spool_writer *writer; /* NULL: not opened */
     bool synced;                 /* ack = "synced" in the current plan */
     bool delivered;              /* ack = "delivered", from now on */
@@ -97,12 +97,12 @@ struct ingest {
     struct ingest_conf conf;
     struct http_server *http;
     struct binding *current;
-    struct binding *trial;       /* beside it, a canary or shadow; NULL: none */
-    uint64_t trial_parts;        /* its share */
-    uint64_t trial_number;       /* of the last request that counted for it */
+    struct binding *rollout;       /* beside it, a canary or shadow; NULL: none */
+    uint64_t rollout_parts;        /* its share */
+    uint64_t rollout_number;       /* of the last request that counted for it */
     struct binding *gone;        /* dropped in this turn */
-    struct outlet outlets[PLAN_STREAMS_MAX]; /* by the spool's stream id */
-    /* The same writers as the supervisor knows them; outlets get them with a
+    struct stream_writer writers[PLAN_STREAMS_MAX]; /* by the spool's stream id */
+    /* The same writers as the supervisor knows them; writers get them with a
      * binding. */
     struct spool_writer *opened[PLAN_STREAMS_MAX];
     struct event_batch batch;
@@ -164,24 +164,24 @@ void meters_request(struct meters *m, int status);
 void meters_answered(struct meters *m, int status, uint64_t began_ns);
 void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
 
-/* ---- rollout.c: only while in->trial is set. Whose request is it? ---- */
+/* ---- rollout.c: only while in->rollout is set. Whose request is it? ---- */
 
-struct binding *trial_pick(struct ingest *in, struct http_request *r,
+struct binding *rollout_pick(struct ingest *in, struct http_request *r,
                            const struct http_view *v, uint32_t *unit);
 /* b has refused its head. */
-void trial_head(struct ingest *in, struct binding *b, const struct http_view *v,
-                const struct refused *no, const struct passage *p,
+void rollout_head(struct ingest *in, struct binding *b, const struct http_view *v,
+                const struct refused *no, const struct request_state *p,
                 uint64_t spent_ns);
 
 /* Its body was decided. */
-struct trial_body {
+struct rollout_body {
     const struct outcome *outcome; /* NULL: refused as a whole, for the code */
     const char *code;
     uint32_t raised;
     uint64_t began_ns;
 };
-void trial_body(struct ingest *in, const struct passage *p,
-                const struct http_view *v, const struct trial_body *t);
+void rollout_body(struct ingest *in, const struct request_state *p,
+                const struct http_view *v, const struct rollout_body *t);
 
 /* ---- ingest.c ---- */
 
@@ -190,13 +190,13 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v);
 
 /* ---- admission.c: the head of a request, and its end without a body ---- */
 
-void door_headers(void *arg, struct http_request *r, const struct http_view *v);
-bool door_progress(void *arg, struct http_request *r, const struct http_view *v,
+void admission_headers(void *arg, struct http_request *r, const struct http_view *v);
+bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
                    uint64_t bytes);
-void door_abort(void *arg, struct http_request *r);
-/* Gives back what the passage holds. */
-void door_leave(struct ingest *in, struct passage *p);
-struct policy_request door_request(const struct ingest *in,
+void admission_abort(void *arg, struct http_request *r);
+/* Gives back what the state holds. */
+void admission_leave(struct ingest *in, struct request_state *p);
+struct policy_request admission_request(const struct ingest *in,
                                    const struct http_view *v);
 
 /* Answer with an error, count it. headers: "" or whole lines; refuse, for the request
@@ -211,8 +211,8 @@ void refuse_with(struct ingest *in, const struct answering *a, int status,
 void refuse(struct ingest *in, const struct answering *a, int status,
             const char *headers, const struct answer_error *e);
 /* The two count n events as refused with the request. */
-void door_refuse_whole(struct ingest *in, struct http_request *r,
+void admission_refuse_whole(struct ingest *in, struct http_request *r,
                        const struct refused *no);
-void door_unstored(struct ingest *in, struct http_request *r,
+void admission_unstored(struct ingest *in, struct http_request *r,
                    enum store_result why, uint32_t n); /* 503 */
-const char *door_retry_after(const struct ingest *in); /* a header's line */
+const char *admission_retry_after(const struct ingest *in); /* a header's line */

@@ -1,7 +1,7 @@
 /*
- * What a worker does for a policy on trial: a canary gets its share of the
+ * What a worker does for a policy in rollout: a canary gets its share of the
  * requests, a shadow its copies, and both sides are counted. Nothing of this runs
- * unless in->trial is set.
+ * unless in->rollout is set.
  */
 #include <strings.h>
 
@@ -26,29 +26,29 @@ static struct str header(const struct http_view *v, const char *name)
 static bool by_header(struct ingest *in, const struct http_view *v,
                       uint32_t *unit)
 {
-    struct str value = header(v, in->trial->plan->trial.header);
+    struct str value = header(v, in->rollout->plan->rollout.header);
 
     /* Each request without it is a unit of its own. */
-    *unit = value.p != NULL ? (uint32_t)split_hash(value)
-                            : (uint32_t)split_mix(++in->trial_number);
-    return value.p != NULL && split_text(value, in->trial_parts);
+    *unit = value.p != NULL ? (uint32_t)share_hash(value)
+                            : (uint32_t)share_mix(++in->rollout_number);
+    return value.p != NULL && share_text(value, in->rollout_parts);
 }
 
 static bool by_number(const struct ingest *in, uint64_t number, uint32_t *unit)
 {
     /* Other workers number their own. */
-    *unit = (uint32_t)split_mix(number << 16 | in->conf.worker);
-    return split_number(number, in->trial_parts);
+    *unit = (uint32_t)share_mix(number << 16 | in->conf.worker);
+    return share_number(number, in->rollout_parts);
 }
 
-struct binding *trial_pick(struct ingest *in, struct http_request *r,
+struct binding *rollout_pick(struct ingest *in, struct http_request *r,
                            const struct http_view *v, uint32_t *unit)
 {
-    const struct trial_plan *t = &in->trial->plan->trial;
+    const struct rollout_plan *t = &in->rollout->plan->rollout;
     bool take = false;
 
     *unit = 0;
-    if (t->kind != TRIAL_CANARY) {
+    if (t->kind != ROLLOUT_CANARY) {
         return in->current;
     }
     switch (t->by) {
@@ -56,38 +56,38 @@ struct binding *trial_pick(struct ingest *in, struct http_request *r,
         take = by_number(in, http_connection(r), unit);
         break;
     case SHARE_BY_REQUEST:
-        take = by_number(in, ++in->trial_number, unit);
+        take = by_number(in, ++in->rollout_number, unit);
         break;
     case SHARE_BY_PEER:
-        *unit = (uint32_t)split_hash(v->peer);
-        take = split_text(v->peer, in->trial_parts);
+        *unit = (uint32_t)share_hash(v->peer);
+        take = share_text(v->peer, in->rollout_parts);
         break;
     case SHARE_BY_HEADER:
         take = by_header(in, v, unit);
         break;
     }
-    return take ? in->trial : in->current;
+    return take ? in->rollout : in->current;
 }
 
 /* A shadow sees this request. */
 static bool shadowed(struct ingest *in)
 {
-    return in->trial->shadow != NULL &&
-           split_number(++in->trial_number, in->trial_parts);
+    return in->rollout->shadow != NULL &&
+           share_number(++in->rollout_number, in->rollout_parts);
 }
 
-void trial_head(struct ingest *in, struct binding *b, const struct http_view *v,
-                const struct refused *no, const struct passage *p,
+void rollout_head(struct ingest *in, struct binding *b, const struct http_view *v,
+                const struct refused *no, const struct request_state *p,
                 uint64_t spent_ns)
 {
     tally_request(&b->tally, p->unit, 1, 1, no->status >= 500, spent_ns);
     if (shadowed(in)) {
-        shadow_head(in, in->trial, v, no->error.code);
+        shadow_head(in, in->rollout, v, no->error.code);
     }
 }
 
-void trial_body(struct ingest *in, const struct passage *p,
-                const struct http_view *v, const struct trial_body *t)
+void rollout_body(struct ingest *in, const struct request_state *p,
+                const struct http_view *v, const struct rollout_body *t)
 {
     const struct outcome *o = t->outcome;
     uint64_t events = o == NULL ? 1 : in->batch.n;
@@ -96,6 +96,6 @@ void trial_body(struct ingest *in, const struct passage *p,
                   o != NULL && o->store ? o->rejected : events, t->raised,
                   clock_mono_ns() - t->began_ns + p->head_ns);
     if (shadowed(in)) {
-        shadow_body(in, in->trial, v, p, o, t->code);
+        shadow_body(in, in->rollout, v, p, o, t->code);
     }
 }

@@ -134,7 +134,7 @@ static void compare(struct ingest *in, struct binding *b,
 void shadow_head(struct ingest *in, struct binding *b, const struct http_view *v,
                  const char *code)
 {
-    struct policy_request req = door_request(in, v);
+    struct policy_request req = admission_request(in, v);
     uint64_t began = clock_mono_ns();
     const struct route *route;
     enum scan_shape shape;
@@ -151,10 +151,10 @@ void shadow_head(struct ingest *in, struct binding *b, const struct http_view *v
 }
 
 void shadow_body(struct ingest *in, struct binding *b, const struct http_view *v,
-                 const struct passage *p, const struct outcome *o,
+                 const struct request_state *p, const struct outcome *o,
                  const char *code)
 {
-    struct policy_request req = door_request(in, v);
+    struct policy_request req = admission_request(in, v);
     uint64_t began = clock_mono_ns();
     struct decided live = {p->binding->plan, p->route, &in->batch, o};
     struct decided mine = {.plan = b->plan, .batch = &b->shadow->batch};

@@ -18,7 +18,7 @@
 struct binding;
 struct http_view;
 struct ingest;
-struct passage;
+struct request_state;
 struct refused;
 
 enum { SHADOW_CODES = 16, SHADOW_TEXT = 400 };
@@ -56,5 +56,5 @@ void shadow_head(struct ingest *in, struct binding *b, const struct http_view *v
 
 /* It has decided the body: o over in->batch; o NULL: refused, for the code. */
 void shadow_body(struct ingest *in, struct binding *b, const struct http_view *v,
-                 const struct passage *p, const struct outcome *o,
+                 const struct request_state *p, const struct outcome *o,
                  const char *code);

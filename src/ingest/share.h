@@ -1,5 +1,5 @@
 /*
- * share - which requests a generation on trial gets. Deterministic: the same key
+ * share - which requests a generation in rollout gets. Deterministic: the same key
  * always falls on the same side, and numbered ones are spread evenly. Pure.
  */
 #pragma once
@@ -10,13 +10,13 @@
 #include "base/str.h"
 
 /* share: 0..1 as parts of 2^64; 1 and more is all. */
-uint64_t split_parts(double share);
+uint64_t share_parts(double share);
 
 /* Numbers that count up: of any n in a row, share × n ± 2 are taken. */
-bool split_number(uint64_t number, uint64_t parts);
+bool share_number(uint64_t number, uint64_t parts);
 
-bool split_text(struct str text, uint64_t parts);
+bool share_text(struct str text, uint64_t parts);
 
-/* What split_text goes by; its low bits are free for other uses. */
-uint64_t split_hash(struct str text);
-uint64_t split_mix(uint64_t number); /* spreads numbers over 64 bits */
+/* What share_text goes by; its low bits are free for other uses. */
+uint64_t share_hash(struct str text);
+uint64_t share_mix(uint64_t number); /* spreads numbers over 64 bits */

@@ -23,13 +23,13 @@ static void measure(const struct ingest *in, const struct binding *b,
     z->streams = 0;
     for (uint32_t i = 0; i < batch->n; i++) {
         const struct event *ev = &batch->events[i];
-        uint64_t to = line_streams(route, ev, b->dead);
+        uint64_t to = stored_event_streams(route, ev, b->dead);
         size_t n;
 
         if (to == 0) {
             continue;
         }
-        n = line_bound(batch, ev) + 1 + sizeof(struct spool_entry);
+        n = stored_event_bound(batch, ev) + 1 + sizeof(struct spool_entry);
         for (; to != 0; to &= to - 1) {
             int s = __builtin_ctzll(to);
 
@@ -124,8 +124,8 @@ static uint64_t key_hash(const struct binding *b, int s)
 static bool append(struct ingest *in, const struct binding *b,
                    const struct route *route, const struct event *ev, int s)
 {
-    struct outlet *o = &in->outlets[b->stream_ids[s]];
-    char *out = spool_writer_room(o->writer, line_bound(&in->batch, ev));
+    struct stream_writer *o = &in->writers[b->stream_ids[s]];
+    char *out = spool_writer_room(o->writer, stored_event_bound(&in->batch, ev));
     struct place key = {0, 0, 0};
     bool kept;
     size_t n;
@@ -133,7 +133,7 @@ static bool append(struct ingest *in, const struct binding *b,
     if (out == NULL) {
         return false;
     }
-    n = line_write(b->plan, route, &in->batch, ev, in->wall_ms, out, &kept);
+    n = stored_event_write(b->plan, route, &in->batch, ev, in->wall_ms, out, &kept);
     if (route->key_slots != NULL && ev->fate != EVENT_DEAD) {
         key = key_place(route, ev, s, kept);
     }
@@ -150,7 +150,7 @@ static bool append_all(struct ingest *in, const struct binding *b,
 {
     for (uint32_t i = 0; i < in->batch.n; i++) {
         const struct event *ev = &in->batch.events[i];
-        uint64_t to = line_streams(route, ev, b->dead);
+        uint64_t to = stored_event_streams(route, ev, b->dead);
 
         for (; to != 0; to &= to - 1) {
             if (!append(in, b, route, ev, __builtin_ctzll(to))) {
@@ -158,7 +158,7 @@ static bool append_all(struct ingest *in, const struct binding *b,
 
                 for (; left != 0; left &= left - 1) {
                     int s = __builtin_ctzll(left);
-                    struct outlet *o = &in->outlets[b->stream_ids[s]];
+                    struct stream_writer *o = &in->writers[b->stream_ids[s]];
 
                     o->n_pending -= spool_writer_mark(o->writer) - marks[s];
                     spool_writer_rollback(o->writer, marks[s]);
@@ -178,7 +178,7 @@ static bool is_crowded(const struct ingest *in, const struct binding *b,
 
     for (uint64_t left = z->streams; left != 0; left &= left - 1) {
         int s = __builtin_ctzll(left);
-        struct spool_writer *w = in->outlets[b->stream_ids[s]].writer;
+        struct spool_writer *w = in->writers[b->stream_ids[s]].writer;
 
         crowded |= spool_writer_pending(w) + z->bytes[s] > SPOOL_BLOCK_BYTES ||
                    !spool_writer_key(w, key_hash(b, s));
@@ -195,7 +195,7 @@ static enum store_result may_wait(const struct ingest *in,
 
     for (uint64_t left = z->streams; left != 0; left &= left - 1) {
         int id = b->stream_ids[__builtin_ctzll(left)];
-        const struct outlet *o = &in->outlets[id];
+        const struct stream_writer *o = &in->writers[id];
 
         n += o->synced || o->delivered;
         delivered |= o->delivered;
@@ -216,7 +216,7 @@ static void note_syncs(struct ingest *in, const struct binding *b,
 {
     for (uint64_t left = z->streams; left != 0; left &= left - 1) {
         int s = __builtin_ctzll(left), id = b->stream_ids[s];
-        const struct outlet *o = &in->outlets[id];
+        const struct stream_writer *o = &in->writers[id];
 
         if (!o->synced && !o->delivered) {
             continue;
@@ -254,7 +254,7 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
         int s = __builtin_ctzll(left);
         int id = b->stream_ids[s];
 
-        marks[s] = spool_writer_mark(in->outlets[id].writer);
+        marks[s] = spool_writer_mark(in->writers[id].writer);
         w->touched |= 1ull << id;
         in->pending_bytes += z.bytes[s];
     }

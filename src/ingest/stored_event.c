@@ -63,7 +63,7 @@ static size_t dead_letter(const struct plan *plan, const struct route *route,
     return put_text(out, n, "}");
 }
 
-uint64_t line_streams(const struct route *route, const struct event *ev, int dead)
+uint64_t stored_event_streams(const struct route *route, const struct event *ev, int dead)
 {
     if (ev->fate == EVENT_DEAD) {
         return dead < 0 ? 0 : 1ull << (dead & 63);
@@ -77,12 +77,12 @@ uint64_t line_streams(const struct route *route, const struct event *ev, int dea
     return route->stream < 0 ? 0 : 1ull << route->stream;
 }
 
-size_t line_bound(const struct event_batch *b, const struct event *ev)
+size_t stored_event_bound(const struct event_batch *b, const struct event *ev)
 {
     return edit_bound(b, ev) + (ev->fate == EVENT_DEAD ? DEAD_FRAME_BYTES : 0);
 }
 
-size_t line_write(const struct plan *plan, const struct route *route,
+size_t stored_event_write(const struct plan *plan, const struct route *route,
                   const struct event_batch *b, const struct event *ev,
                   double now_ms, char *out, bool *kept)
 {

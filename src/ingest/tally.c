@@ -39,7 +39,7 @@ void tally_clear(struct tally *t, uint32_t n_units)
     stats_set(&t->slow_ns, 0);
     stats_set(&t->very_slow_ns, 0);
     if (n_units > 0 && t->units == NULL) {
-        /* Whole, since the supervisor may be reading it in a later trial. */
+        /* Whole, since the supervisor may be reading it in a later rollout. */
         t->units = mem_zalloc(TALLY_UNITS * sizeof *t->units);
     }
     for (uint32_t i = 0; i < TALLY_UNITS && t->units != NULL; i++) {

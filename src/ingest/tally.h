@@ -1,8 +1,8 @@
 /*
- * tally - what one generation does at one worker while another is on trial:
- * requests, decisions, and the time they take. Without a trial nothing is counted.
+ * tally - what one generation does at one worker while another is in rollout:
+ * requests, decisions, and the time they take. Without a rollout nothing is counted.
  *
- *   tally_init (with its binding) -> tally_clear (trial begins) ->
+ *   tally_init (with its binding) -> tally_clear (rollout begins) ->
  *   tally_request* -> tally_fini
  *
  * A canary's counts are also kept by unit: a connection, peer, header's value or
@@ -31,7 +31,7 @@ struct tally_unit {
 struct tally {
     struct tally_unit all;         /* but for timed and slow */
     struct stats_histogram *spent; /* ns of a request's decode, checks, hooks */
-    struct tally_unit *units;      /* NULL: not a canary's trial */
+    struct tally_unit *units;      /* NULL: not a canary's rollout */
     uint32_t n_units;
     /* Above them a request counts as slow, very slow; 0: not known yet. */
     stats_cell slow_ns, very_slow_ns;

@@ -14,7 +14,7 @@ struct cell {
     uint32_t off, len; /* in text */
 };
 
-struct lookup {
+struct csv_table {
     char *text;          /* all cells, unquoted */
     struct cell *cells;  /* n_columns each, the header first */
     uint32_t n_columns, n_rows, key_column;
@@ -25,13 +25,13 @@ struct lookup {
 
 /* One pass over the file. */
 struct reader {
-    struct lookup *l;
+    struct csv_table *l;
     const char *p, *end;
     char delimiter;
     uint32_t line, n_text, n_cells, room;
     uint32_t *lines;     /* where each row begins; for messages */
     uint32_t rows_room;
-    lookup_problem_fn *problem;
+    csv_table_problem_fn *problem;
     void *arg;
     unsigned n_problems;
 };
@@ -75,7 +75,7 @@ static bool read_quoted(struct reader *r)
 
 static void read_cell(struct reader *r)
 {
-    struct lookup *l = r->l;
+    struct csv_table *l = r->l;
     uint32_t from = r->n_text, line = r->line;
 
     if (r->p < r->end && *r->p == '"') {
@@ -116,7 +116,7 @@ static uint32_t read_line(struct reader *r)
     return n;
 }
 
-static struct str cell_at(const struct lookup *l, uint32_t row, uint32_t column)
+static struct str cell_at(const struct csv_table *l, uint32_t row, uint32_t column)
 {
     /* The header is row 0 of the cells. */
     const struct cell *c = &l->cells[row * l->n_columns + column];
@@ -126,7 +126,7 @@ static struct str cell_at(const struct lookup *l, uint32_t row, uint32_t column)
 
 static bool read_header(struct reader *r, struct str key)
 {
-    struct lookup *l = r->l;
+    struct csv_table *l = r->l;
 
     if (r->p == r->end) {
         told(r, 1, "the file is empty: its first line names the columns");
@@ -172,7 +172,7 @@ static void check_utf8(struct reader *r, const char *from, uint32_t line)
 
 static void read_rows(struct reader *r)
 {
-    struct lookup *l = r->l;
+    struct csv_table *l = r->l;
     char text[120];
 
     while (r->p < r->end && l->n_rows < LOOKUP_ROWS_MAX) {
@@ -210,7 +210,7 @@ static void read_rows(struct reader *r)
 }
 
 /* The slot of key, or the free one where it would be. */
-static uint32_t slot_of(const struct lookup *l, struct str key)
+static uint32_t slot_of(const struct csv_table *l, struct str key)
 {
     uint32_t i = (uint32_t)siphash13(&l->hash_key, key.p, key.n) & l->mask;
 
@@ -223,7 +223,7 @@ static uint32_t slot_of(const struct lookup *l, struct str key)
 
 static void index_rows(struct reader *r)
 {
-    struct lookup *l = r->l;
+    struct csv_table *l = r->l;
 
     siphash_key_random(&l->hash_key);
     l->mask = 1;
@@ -251,10 +251,10 @@ static void index_rows(struct reader *r)
     }
 }
 
-struct lookup *lookup_new(struct str csv, struct str key, char delimiter,
-                          lookup_problem_fn *problem, void *arg)
+struct csv_table *csv_table_new(struct str csv, struct str key, char delimiter,
+                          csv_table_problem_fn *problem, void *arg)
 {
-    struct lookup *l = mem_zalloc(sizeof *l);
+    struct csv_table *l = mem_zalloc(sizeof *l);
     struct reader r = {.l = l, .p = csv.p, .end = csv.p + csv.n, .line = 1,
                        .delimiter = delimiter, .problem = problem, .arg = arg};
 
@@ -273,13 +273,13 @@ struct lookup *lookup_new(struct str csv, struct str key, char delimiter,
     }
     free(r.lines);
     if (r.n_problems > 0) {
-        lookup_free(l);
+        csv_table_free(l);
         return NULL;
     }
     return l;
 }
 
-void lookup_free(struct lookup *l)
+void csv_table_free(struct csv_table *l)
 {
     if (l != NULL) {
         free(l->text);
@@ -289,32 +289,32 @@ void lookup_free(struct lookup *l)
     }
 }
 
-uint32_t lookup_n_columns(const struct lookup *l)
+uint32_t csv_table_n_columns(const struct csv_table *l)
 {
     return l->n_columns;
 }
 
-struct str lookup_column(const struct lookup *l, uint32_t column)
+struct str csv_table_column(const struct csv_table *l, uint32_t column)
 {
     return cell_at(l, 0, column);
 }
 
-uint32_t lookup_key_column(const struct lookup *l)
+uint32_t csv_table_key_column(const struct csv_table *l)
 {
     return l->key_column;
 }
 
-uint32_t lookup_n_rows(const struct lookup *l)
+uint32_t csv_table_n_rows(const struct csv_table *l)
 {
     return l->n_rows;
 }
 
-int32_t lookup_row(const struct lookup *l, struct str key)
+int32_t csv_table_row(const struct csv_table *l, struct str key)
 {
     return (int32_t)l->slots[slot_of(l, key)] - 1;
 }
 
-struct str lookup_cell(const struct lookup *l, int32_t row, int32_t column)
+struct str csv_table_cell(const struct csv_table *l, int32_t row, int32_t column)
 {
     if (row < 0 || (uint32_t)row >= l->n_rows || column < 0 ||
         (uint32_t)column >= l->n_columns) {

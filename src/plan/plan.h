@@ -102,7 +102,7 @@ struct hedge_plan {
 };
 
 /* What sinks over HTTP share. */
-struct remote_plan {
+struct upload_plan {
     const char *const *urls;
     uint32_t n_urls;
     const char *ca;          /* NULL: the system's */
@@ -173,7 +173,7 @@ struct sink_plan {
     uint64_t dead_max_bytes;
     double dead_searches;    /* http, clickhouse: inserts a minute to find bad rows */
     bool adapt_latency, has_adapt;
-    struct remote_plan remote; /* clickhouse, http */
+    struct upload_plan upload; /* clickhouse, http */
     struct clickhouse_plan clickhouse;
     struct http_plan http;
     struct kafka_plan kafka;
@@ -259,20 +259,20 @@ struct spool_plan {
     uint64_t segment_bytes, max_bytes;
 };
 
-enum trial_kind { TRIAL_NONE, TRIAL_CANARY, TRIAL_SHADOW };
+enum rollout_kind { ROLLOUT_NONE, ROLLOUT_CANARY, ROLLOUT_SHADOW };
 enum share_by { SHARE_BY_CONNECTION, SHARE_BY_REQUEST, SHARE_BY_PEER,
                 SHARE_BY_HEADER };
 
 /* How this policy proves itself before it goes live. */
-struct trial_plan {
-    enum trial_kind kind;
+struct rollout_plan {
+    enum rollout_kind kind;
     double share;            /* of the requests, 0..1 */
     int64_t during_ms;
     enum share_by by;
     const char *header;      /* SHARE_BY_HEADER: its name */
     uint64_t min_requests;   /* of the canary, before it goes live by itself */
-    bool has_judge;          /* roll_back_if */
-    uint32_t sample;         /* TRIAL_SHADOW: differences shown */
+    bool has_roll_back_if;          /* roll_back_if */
+    uint32_t sample;         /* ROLLOUT_SHADOW: differences shown */
 };
 
 /* A counter or gauge of the policy's own. */
@@ -309,7 +309,7 @@ struct plan {
     uint32_t n_schemas;
     struct envelope *envelopes[PLAN_ROUTES_MAX]; /* owned; of routes */
     uint32_t n_envelopes;
-    struct trial_plan trial;
+    struct rollout_plan rollout;
     struct metric_plan *metrics;
     uint32_t n_metrics;
     struct limit_plan *limits;

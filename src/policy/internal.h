@@ -28,7 +28,7 @@ enum {
     WARM_ROUNDS = 250,   /* of the examples, before a state is used */
     WARM_MS = 20,        /* and at most */
     SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
-    JUDGE_MS = 50,       /* of a canary's roll_back_if */
+    ROLL_BACK_MS = 50,       /* of a canary's roll_back_if */
     HOOK_STOP_MS = 31,   /* when it is stopped, so that its whole batch, with what the
                             next events are given, is over by HOOK_MS */
     HOOK_END_MS = 75,    /* and when the last of those are stopped: they may have to wait
@@ -40,7 +40,7 @@ enum {
     OVERRUNS_MAX = 8     /* until so many were: then the rest ends at once */
 };
 
-struct hub;
+struct registry;
 
 /* Which file it was, and as of when. */
 struct snapshot_id {
@@ -62,12 +62,12 @@ struct snapshot_file {
 struct table {
     char *path, *key; /* key "": the first column */
     char delimiter;
-    struct lookup *lookup;
+    struct csv_table *lookup;
 };
 
 struct policy {
     atomic_uint refs;
-    struct hub *hub;             /* a reference */
+    struct registry *registry;             /* a reference */
     struct plan *plan;
     const struct policy_env *env; /* NULL: the process's */
     struct snapshot_file *files; /* the policy first, then what it required */
@@ -77,7 +77,7 @@ struct policy {
     uint32_t n_tables;
 };
 
-struct held;
+struct counters;
 struct tools;
 struct rehearsal;
 
@@ -127,8 +127,8 @@ struct policy_state {
     size_t part_room;
     char *spill;             /* a text for which the arena has no room */
     size_t spill_room;
-    struct held *held;       /* counters, limits; NULL while it is loaded */
-    bool trying;             /* its examples: held is nobody else's */
+    struct counters *counters;       /* counters, limits; NULL while it is loaded */
+    bool trying;             /* its examples: counters is nobody else's */
     double now_ms;           /* of the request, for what takes time */
     uint64_t told_ns;        /* when a hook's error was last logged */
     uint64_t untold;         /* errors since */
@@ -136,7 +136,7 @@ struct policy_state {
     struct route_hooks hooks[PLAN_ROUTES_MAX];
     int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
     int topic;               /* reference of the last text of topic_by */
-    int judge;               /* canary's roll_back_if; LUA_NOREF */
+    int roll_back_if;               /* canary's roll_back_if; LUA_NOREF */
     uint64_t raised;         /* errors of hooks and functions, ever */
 };
 

@@ -25,7 +25,7 @@
 #include "spool/spool.h"
 
 struct err;
-struct hub;
+struct registry;
 
 enum { RELOAD_ENDS = 6 };
 
@@ -43,7 +43,7 @@ struct running_sink {
     struct kept_sink kept;     /* the policy that its plan is of */
     bool fresh;                /* started by the reload that compares */
     bool retiring;             /* the policy does not have it any more */
-    bool held;                 /* it can't start: paused.c */
+    bool paused;                 /* it can't start: paused.c */
     char was[96];              /* whose journal this reload gave it; "": its own */
     char at[96];               /* held: whose name its journal still has; "": its own */
     bool handing;  /* its journal was wanted, and its thread has not ended yet */
@@ -56,9 +56,9 @@ struct server {
     struct mailbox mail;      /* for the workers */
     ev_signal on_hup, on_term, on_int;
     ev_timer drain_timer;
-    ev_timer held_timer;      /* while a sink is held */
+    ev_timer paused_timer;      /* while a sink is held */
     struct policy *policy;    /* live */
-    struct hub *hub;          /* what outlives a generation of the policy */
+    struct registry *registry;          /* what outlives a generation of the policy */
     struct policy *previous;  /* for rollback; NULL: none */
     struct spool *spool;
     char *spool_dir;
@@ -66,14 +66,14 @@ struct server {
     int dead_stream;          /* -1: none yet */
     struct running_sink sinks[SINKS_RUNNING_MAX]; /* the dead letters' too */
     struct folders *folders;  /* of file sinks: each has one owner */
-    const struct kept *kept_before; /* while a policy's sinks are applied */
+    const struct persisted *kept_before; /* while a policy's sinks are applied */
     bool undoing;             /* a refused policy's changes of the sinks */
     bool applying;            /* a policy's sinks, until they may send */
     bool sinks_ahead;         /* they have a policy that is not live yet, or get it;
                                  the supervisor's */
     pthread_mutex_t sinks_lock; /* the table, for those who only look: running.c */
     struct changer changer;   /* before it starts the supervisor does its work */
-    bool looking, any_held;   /* paused.c: a look at those that are held is under way */
+    bool looking, any_paused;   /* paused.c: a look at those that are held is under way */
     struct worker **workers;
     int *listen_fds;
     uint32_t n_workers;
@@ -88,7 +88,7 @@ struct server {
     ev_timer late_timer;      /* the first waits for the changer */
     bool reload_late;         /* for too long: others are refused */
     stats_cell *reloads[RELOAD_ENDS];
-    struct trial trial;
+    struct rollout rollout;
     struct watch watch;
     bool fell_back;           /* at the start: the policy's file is a suspect */
     struct worker_step superseded; /* that a load has not waited for */
@@ -157,7 +157,7 @@ void on_sink_retired(void *arg); /* any thread: one of them has nothing left */
 /* ---- sinks/undo.c ---- */
 
 /* The way back from a policy that was refused; before: what KEPT said. */
-void sinks_undo(struct server *s, const struct kept *before);
+void sinks_undo(struct server *s, const struct persisted *before);
 
 /* ---- sinks/running.c ---- */
 
@@ -195,22 +195,22 @@ void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
 void sinks_go(struct server *s);
 
 /* Soon, at those that are held or end late. Any thread. */
-void held_look(struct server *s);
+void paused_look(struct server *s);
 /* r's delivery does not run: it says why, and is tried again. */
-void held_note(struct server *s, struct running_sink *r, const char *why);
+void paused_note(struct server *s, struct running_sink *r, const char *why);
 /* A delivery that keeps r's place takes the place of the one before (NULL: none). */
-bool held_start(struct server *s, struct running_sink *r,
+bool paused_start(struct server *s, struct running_sink *r,
                 const struct delivery_conf *c, const char *why,
                 struct err *e) MUST_USE;
 /* A running delivery in its stead. False and *e: it is held still. */
-bool held_restart(struct server *s, struct running_sink *r,
+bool paused_restart(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, struct err *e) MUST_USE;
 
 /* ---- policies/reload.c: the whole of it or nothing ---- */
 
 enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,
                      RELOAD_FAILED, RELOAD_CONFLICT, RELOAD_BUSY };
-/* ROLLBACK: of the trial if there is one, else to the policy before. */
+/* ROLLBACK: of the rollout if there is one, else to the policy before. */
 /* FRESH: of the live one, in new Lua states. */
 enum reload_kind { RELOAD_FILE, RELOAD_ROLLBACK, RELOAD_PROMOTE, RELOAD_DROP,
                    RELOAD_FRESH };
@@ -227,7 +227,7 @@ struct reload_answer {
 struct reload_request {
     enum reload_kind kind;
     const char *cause;        /* static */
-    uint64_t trial;           /* PROMOTE, DROP: of this one only; 0: of any */
+    uint64_t rollout;           /* PROMOTE, DROP: of this one only; 0: of any */
     const char *why;          /* then; NULL: by hand */
     /* Called once, maybe within reload_ask; a lives until it returns. */
     void (*done)(void *arg, const struct reload_answer *a);
@@ -253,7 +253,7 @@ void bindings_make(struct server *s, struct generation *g,
                    int dead_stream);
 
 /* A policy is live: a start after a hook that did not come back looks for it. from_file: nobody went back to it. */
-void takeover_note(struct server *s, bool from_file);
+void activation_note(struct server *s, bool from_file);
 
 /* ---- supervisor.c ---- */
 

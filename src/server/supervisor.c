@@ -147,7 +147,7 @@ static void on_differs(void *arg, struct shadow_sample *x)
 {
     struct server *s = arg;
 
-    trial_sample(&s->trial, x);
+    rollout_sample(&s->rollout, x);
 }
 
 static bool make_workers(struct server *s, struct err *e)
@@ -225,13 +225,13 @@ static bool start(struct server *s, struct err *e)
     }
     s->sinks_ahead = false;
     taken_settle(s);
-    watch_start(&s->watch, s);
+    watchdog_start(&s->watch, s);
     keep_policy(s);
     spool_ready(s->spool);
     streams_used(s);
     streams_tell_left(s);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
-    takeover_note(s, !s->fell_back);
+    activation_note(s, !s->fell_back);
     log_write(LOG_INFO, "ready",
               "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "
               "epoch=%u pid=%ld version=%s",
@@ -273,7 +273,7 @@ static bool stop(struct server *s)
     bool joined;
 
     s->ended = true;
-    watch_stop(&s->watch);
+    watchdog_stop(&s->watch);
     joined = reloads_join(s, clock_mono_ns() + LOADER_NS);
     if (!stop_threads(s)) {
         return false;
@@ -304,11 +304,11 @@ static bool stop(struct server *s)
         return false; /* its thread ends with the process */
     }
     free(s->spool_dir);
-    trial_fini(&s->trial);
+    rollout_fini(&s->rollout);
     generations_fini(&s->generations);
     policy_unref(s->previous);
     policy_unref(s->policy);
-    hub_unref(s->hub);
+    registry_unref(s->registry);
     folders_free(s->folders);
     return true;
 }
@@ -328,7 +328,7 @@ static void watch_signals(struct server *s)
 
 /* The policy's file is what a worker did not come back from: the last other one
  * that went live takes its place. */
-static void fall_back(struct server *s, const struct suspect *x)
+static void fall_back(struct server *s, const struct quarantine *x)
 {
     char *dir = join(s->conf.data_dir, policy_plan(s->policy)->spool.dir);
     char quoted[ERR_TEXT_MAX * 2];
@@ -372,7 +372,7 @@ static bool load_waits(const struct policy_report *report, struct waiting *w)
 static bool load(struct server *s, struct waiting *w)
 {
     struct policy_report report = {0};
-    struct suspect x;
+    struct quarantine x;
     char *dir;
 
     s->policy = policy_load(s->conf.policy_path, &report);
@@ -388,12 +388,12 @@ static bool load(struct server *s, struct waiting *w)
         return false;
     }
     dir = join(s->conf.data_dir, policy_plan(s->policy)->spool.dir);
-    if (suspect_read(dir, &x) &&
+    if (quarantine_read(dir, &x) &&
         strcmp(x.hash, policy_plan(s->policy)->hash) == 0) {
         fall_back(s, &x);
     }
     free(dir);
-    policy_share(s->policy, s->hub);
+    policy_share(s->policy, s->registry);
     log_follow(policy_plan(s->policy));
     return true;
 }
@@ -418,7 +418,7 @@ static void unwatch(struct server *s)
     ev_signal_stop(s->loop, &s->on_hup);
     ev_signal_stop(s->loop, &s->on_term);
     ev_signal_stop(s->loop, &s->on_int);
-    ev_timer_stop(s->loop, &s->held_timer);
+    ev_timer_stop(s->loop, &s->paused_timer);
     ev_timer_stop(s->loop, &s->look_timer);
 }
 
@@ -437,10 +437,10 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     s->admin_fd = -1;
     s->started_ms = clock_wall_ms();
     s->loop = ev_default_loop(EVFLAG_AUTO);
-    s->hub = hub_new(true);
+    s->registry = registry_new(true);
     s->folders = folders_new();
     if (!load(s, w)) {
-        hub_unref(s->hub);
+        registry_unref(s->registry);
         folders_free(s->folders);
         free(s);
         return w->listen[0] != '\0' ? EXIT_AGAIN : EXIT_POLICY;
@@ -449,7 +449,7 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     changer_init(&s->changer, &s->mail);
     (void)pthread_mutex_init(&s->sinks_lock, NULL);
     reloads_init(s);
-    trial_init(&s->trial, s);
+    rollout_init(&s->rollout, s);
     raise_limits();
     watch_signals(s);
     if (start(s, &e)) {

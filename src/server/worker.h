@@ -48,7 +48,7 @@ struct ingest *worker_ingest(struct worker *w); /* for binding_new */
  * lives until it is done. */
 void worker_bind(struct worker *w, struct binding *b, struct worker_step *step);
 
-/* b is on trial beside the one bound; and the end of it. */
+/* b is in rollout beside the one bound; and the end of it. */
 void worker_try(struct worker *w, struct binding *b, struct worker_step *step);
 void worker_settle(struct worker *w, bool promote, struct worker_step *step);
 

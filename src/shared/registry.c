@@ -22,7 +22,7 @@ struct table {
  * go. */
 struct named {
     struct named *next;
-    struct hub *hub;
+    struct registry *hub;
     char *name;
     bool limit;
     struct table *tables;
@@ -36,7 +36,7 @@ struct shown {
     bool published;
 };
 
-struct hub {
+struct registry {
     atomic_uint refs;
     bool published;
     atomic_uint stripe;
@@ -46,9 +46,9 @@ struct hub {
     struct named *named;
 };
 
-struct hub *hub_new(bool published)
+struct registry *registry_new(bool published)
 {
-    struct hub *h = mem_zalloc(sizeof *h);
+    struct registry *h = mem_zalloc(sizeof *h);
 
     atomic_init(&h->refs, 1);
     h->published = published;
@@ -56,7 +56,7 @@ struct hub *hub_new(bool published)
     return h;
 }
 
-struct hub *hub_ref(struct hub *h)
+struct registry *registry_ref(struct registry *h)
 {
     (void)atomic_fetch_add(&h->refs, 1);
     return h;
@@ -122,7 +122,7 @@ static void named_free(struct named *n)
     free(n);
 }
 
-void hub_unref(struct hub *h)
+void registry_unref(struct registry *h)
 {
     if (h == NULL || atomic_fetch_sub(&h->refs, 1) != 1) {
         return;
@@ -141,12 +141,12 @@ void hub_unref(struct hub *h)
     free(h);
 }
 
-uint32_t hub_stripe(struct hub *h)
+uint32_t registry_stripe(struct registry *h)
 {
     return atomic_fetch_add(&h->stripe, 1);
 }
 
-static struct shown *shown_of(struct hub *h, const char *name)
+static struct shown *shown_of(struct registry *h, const char *name)
 {
     for (size_t i = 0; i < h->n_metrics; i++) {
         if (strcmp(metric_name(h->metrics[i].metric), name) == 0) {
@@ -156,7 +156,7 @@ static struct shown *shown_of(struct hub *h, const char *name)
     return NULL;
 }
 
-static struct metric *metric_locked(struct hub *h,
+static struct metric *metric_locked(struct registry *h,
                                     const struct metric_conf *conf,
                                     struct err *e)
 {
@@ -179,7 +179,7 @@ static struct metric *metric_locked(struct hub *h,
     return x->metric;
 }
 
-struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
+struct metric *registry_metric(struct registry *h, const struct metric_conf *conf,
                           struct err *e)
 {
     struct metric *m;
@@ -190,7 +190,7 @@ struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
     return m;
 }
 
-void hub_metric_drop(struct hub *h, const struct metric *m)
+void registry_metric_drop(struct registry *h, const struct metric *m)
 {
     struct shown *x;
 
@@ -203,7 +203,7 @@ void hub_metric_drop(struct hub *h, const struct metric *m)
     (void)pthread_mutex_unlock(&h->lock);
 }
 
-void hub_publish(struct hub *h, struct metric *m)
+void registry_publish(struct registry *h, struct metric *m)
 {
     struct shown *x;
 
@@ -313,7 +313,7 @@ static void publish(struct named *n)
 
 /* ---- by name, under the lock ---- */
 
-static struct named *named_of(struct hub *h, const char *name, bool limit)
+static struct named *named_of(struct registry *h, const char *name, bool limit)
 {
     struct named *n;
 
@@ -335,7 +335,7 @@ static struct named *named_of(struct hub *h, const char *name, bool limit)
 }
 
 /* Tables that no generation uses any more. */
-static void sweep(struct hub *h)
+static void sweep(struct registry *h)
 {
     for (struct named *n = h->named; n != NULL; n = n->next) {
         struct table **at = &n->tables;
@@ -362,7 +362,7 @@ static struct table *table_new(struct named *n)
     return t;
 }
 
-struct buckets *hub_buckets(struct hub *h, const char *name,
+struct buckets *registry_buckets(struct registry *h, const char *name,
                             const struct buckets_conf *conf)
 {
     struct buckets *b;
@@ -384,7 +384,7 @@ struct buckets *hub_buckets(struct hub *h, const char *name,
     return b;
 }
 
-struct seen *hub_seen(struct hub *h, const char *name, const char *key,
+struct seen *registry_seen(struct registry *h, const char *name, const char *key,
                       const struct seen_conf *conf)
 {
     struct seen *s;

@@ -2,8 +2,8 @@
  * registry - what outlives a generation of the policy: its counters and gauges, the
  * buckets of its limits, the keys that its streams have seen; each by its name.
  *
- *   hub_new (one a process) -> hub_metric, hub_buckets, hub_seen at each load ->
- *   hub_publish when the generation goes live -> hub_unref
+ *   registry_new (one a process) -> registry_metric, registry_buckets, registry_seen at each load ->
+ *   registry_publish when the generation goes live -> registry_unref
  *
  * Counted. Any thread; asking takes a lock, so it is done at load. A thing that
  * the next generation asks for in the same words is the same thing; in other words,
@@ -20,30 +20,30 @@
 #include "shared/seen.h"
 
 struct err;
-struct hub;
+struct registry;
 
 /* published: its limits and memories show up in /metrics, and its metrics once
- * hub_publish was called for them, also when no generation has them any more; such
+ * registry_publish was called for them, also when no generation has them any more; such
  * a hub goes when nobody asks for /metrics any longer. */
-struct hub *hub_new(bool published);
-struct hub *hub_ref(struct hub *h);
-void hub_unref(struct hub *h); /* NULL is fine */
+struct registry *registry_new(bool published);
+struct registry *registry_ref(struct registry *h);
+void registry_unref(struct registry *h); /* NULL is fine */
 
 /* Another number at each call: for metric_add. */
-uint32_t hub_stripe(struct hub *h);
+uint32_t registry_stripe(struct registry *h);
 
-/* The hub's, for the caller until hub_metric_drop; NULL and *e: the name has
+/* The hub's, for the caller until registry_metric_drop; NULL and *e: the name has
  * another kind or other labels. */
-struct metric *hub_metric(struct hub *h, const struct metric_conf *conf,
+struct metric *registry_metric(struct registry *h, const struct metric_conf *conf,
                           struct err *e) MUST_USE;
 /* One that was never published and that nobody uses is forgotten. */
-void hub_metric_drop(struct hub *h, const struct metric *m);
+void registry_metric_drop(struct registry *h, const struct metric *m);
 /* Shows it in /metrics, if the hub does that at all; once more is fine. */
-void hub_publish(struct hub *h, struct metric *m);
+void registry_publish(struct registry *h, struct metric *m);
 
 /* A reference for the caller. */
-struct buckets *hub_buckets(struct hub *h, const char *name,
+struct buckets *registry_buckets(struct registry *h, const char *name,
                             const struct buckets_conf *conf) MUST_USE;
 /* key: what is remembered, "event_id"; another one is another memory. */
-struct seen *hub_seen(struct hub *h, const char *name, const char *key,
+struct seen *registry_seen(struct registry *h, const char *name, const char *key,
                       const struct seen_conf *conf) MUST_USE;

@@ -29,7 +29,7 @@ static double p95(const struct hedging *h)
 
 uint64_t hedging_left(const struct hedging *h, const struct hedge_plan *plan)
 {
-    uint64_t most = (uint64_t)(plan->max_ratio * (double)(h->n_tries + 1));
+    uint64_t most = (uint64_t)(plan->max_ratio * (double)(h->n_attempts + 1));
 
     return most > h->n_hedges ? most - h->n_hedges : 0;
 }

@@ -21,7 +21,7 @@ enum { HEDGING_RECENT = 256 };
 struct hedging {
     double recent_ms[HEDGING_RECENT];
     uint32_t n_recent;
-    uint64_t n_tries, n_hedges; /* the caller counts both */
+    uint64_t n_attempts, n_hedges; /* the caller counts both */
 };
 
 /* A first try was answered after so long. */

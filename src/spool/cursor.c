@@ -82,7 +82,7 @@ void spool_cursor_close(struct spool_cursor *cur)
         cur->shard->cursors--;
     }
     (void)pthread_mutex_unlock(&s->lock);
-    keeper_wake(s);
+    housekeeper_wake(s);
     free(cur->window);
     free(cur);
 }
@@ -434,7 +434,7 @@ void spool_cursor_rest(struct spool_cursor *cur)
     (void)pthread_mutex_lock(&s->lock);
     unpin(cur);
     (void)pthread_mutex_unlock(&s->lock);
-    keeper_wake(s);
+    housekeeper_wake(s);
 }
 
 void spool_cursor_release(struct spool_cursor *cur, uint64_t seq)
@@ -448,7 +448,7 @@ void spool_cursor_release(struct spool_cursor *cur, uint64_t seq)
     before = atomic_load(&cur->hold->released);
     while (seq > before) {
         if (atomic_compare_exchange_weak(&cur->hold->released, &before, seq)) {
-            keeper_wake(cur->consumer->stream->spool);
+            housekeeper_wake(cur->consumer->stream->spool);
             return;
         }
     }

@@ -9,7 +9,7 @@
  *   damage.c    what is no block any more: counted, told, kept
  *   segment.c   one file: made, recycled, opened, deleted
  *   writer.c    a worker's end of a shard
- *   keeper.c    the housekeeping thread: prepares, syncs
+ *   housekeeper.c    the housekeeping thread: prepares, syncs
  *   reclaim.c   what it does with segments that nobody needs
  *   retention.c  who still needs which segments
  *   lag.c       how far they are behind
@@ -61,7 +61,7 @@ static inline uint64_t tail_n(uint64_t tail)
 }
 
 enum segment_state {
-    SEGMENT_PREPARED, /* the keeper has made it; nothing in it */
+    SEGMENT_PREPARED, /* the housekeeper has made it; nothing in it */
     SEGMENT_USED,     /* blocks are, or may be, in it */
     SEGMENT_FREE      /* released and warm: to be recycled */
 };
@@ -69,7 +69,7 @@ enum segment_state {
 struct segment {
     struct segment *next; /* in the shard, by number; or of the free ones */
     struct shard *shard;
-    int fd;               /* the writer's and the keeper's, -1: closed. Changes under
+    int fd;               /* the writer's and the housekeeper's, -1: closed. Changes under
                              lock; cursors open their own */
     uint64_t number, bytes;
     uint32_t salt;
@@ -77,16 +77,16 @@ struct segment {
     _Atomic uint64_t unacked; /* sequences before first that nobody was promised */
     _Atomic uint32_t state;
     _Atomic uint64_t tail;        /* the worker's */
-    _Atomic uint64_t synced_tail; /* the keeper's */
+    _Atomic uint64_t synced_tail; /* the housekeeper's */
     atomic_bool sealed;   /* the worker has gone on; tail is final */
     atomic_bool poisoned; /* a sync failed: it ends at synced_tail */
     bool old;             /* of an earlier epoch: its end is found by reading; tail
                              says how far that may go */
     uint64_t old_end;     /* old: the sequence behind its last event */
     uint64_t before_end;  /* old: where the one before it ended, or 0 */
-    uint64_t written_back;/* the keeper's */
-    uint64_t filled;      /* zeros were written up to here; the keeper's */
-    bool given_up;        /* poisoned, and noted in the shard; the keeper's */
+    uint64_t written_back;/* the housekeeper's */
+    uint64_t filled;      /* zeros were written up to here; the housekeeper's */
+    bool given_up;        /* poisoned, and noted in the shard; the housekeeper's */
     atomic_bool damaged;  /* to be set aside, not deleted */
     _Atomic uint64_t damaged_to; /* damage before this place is noted */
     uint32_t pins;        /* cursors in it; under lock */
@@ -130,14 +130,14 @@ struct shard {
     uint32_t cursors;     /* open ones; under lock */
     bool unknown;         /* the disk does not say what is in it: read again at
                              look_ms, needed until then; under lock */
-    int64_t look_ms, look_wait_ms; /* the keeper's */
+    int64_t look_ms, look_wait_ms; /* the housekeeper's */
     /* live shards */
     struct spool_writer *writer;
     bool opened;          /* wants prepared segments; under lock */
     _Atomic(struct segment *) ahead;   /* the next one, for the worker */
     _Atomic(struct segment *) current; /* the worker writes to it */
     _Atomic uint64_t left;     /* bytes that current can still take */
-    struct segment *filling;   /* will be ahead; the keeper's */
+    struct segment *filling;   /* will be ahead; the housekeeper's */
     uint64_t prepare_ns;       /* when its first part was begun */
     struct segment *warm; /* FREE ones, newest first */
     uint32_t n_warm;
@@ -146,13 +146,13 @@ struct shard {
     _Atomic uint64_t wanted; /* sequence: somebody waits until it is synced */
     struct {
         _Atomic uint64_t from, to;
-    } lost[LOST_MAX];         /* never to be synced, the latest ones; the keeper's,
+    } lost[LOST_MAX];         /* never to be synced, the latest ones; the housekeeper's,
                                  each noted before `synced` passes it */
     _Atomic uint64_t n_lost;
     _Atomic uint64_t delivered; /* sequence: by all consumers */
     struct marks unconfirmed[SPOOL_UNCONFIRMED]; /* under lock */
     atomic_uint n_unconfirmed; /* marks that there are */
-    int64_t prove_at_ms;  /* keeper's: the disk failed; not before this */
+    int64_t prove_at_ms;  /* housekeeper's: the disk failed; not before this */
 };
 
 struct stream {
@@ -201,7 +201,7 @@ struct spool_writer {
     uint32_t n, entries_room;
     uint32_t marked;            /* events pending when the request began */
     uint64_t key_hash;          /* of the key that the entries note */
-    uint64_t wanted_back;       /* bytes since the keeper was woken */
+    uint64_t wanted_back;       /* bytes since the housekeeper was woken */
     struct segment *taken;      /* was ahead; its first page is still to be written */
     bool waited;                /* for one, in vain: not again until there is one */
 };
@@ -224,9 +224,9 @@ struct spool {
     pthread_cond_t prepared;    /* a segment was, or can't be */
     struct stream *streams[STREAMS_MAX];
     _Atomic uint32_t n_streams;
-    pthread_t keeper;
-    struct latch keeper_ended;    /* by the thread: it touches nothing any more */
-    bool keeper_runs;
+    pthread_t housekeeper;
+    struct latch housekeeper_ended;    /* by the thread: it touches nothing any more */
+    bool housekeeper_runs;
     sem_t wake;
     atomic_bool woken, stopping, reclaim, unwritable;
     char why[256];              /* unwritable: the reason; under lock */
@@ -246,22 +246,22 @@ struct segment *segment_create(struct shard *sh, uint64_t number,
                                struct err *e);
 bool segment_recycle(struct segment *g, uint64_t number, struct err *e);
 /* Writes zeros over the next bytes of g, and syncs them at its end: see fill in
- * keeper.c. */
+ * housekeeper.c. */
 bool segment_fill(struct segment *g, uint64_t bytes, struct err *e);
 bool segment_write_page(struct segment *g, uint64_t first, uint64_t before_end,
                         uint64_t unacked); /* by the worker */
 void segment_delete(struct segment *g);    /* the file and g */
 void segment_close(struct segment *g);     /* g only */
-/* Opens its file when it is closed; the keeper's thread. */
+/* Opens its file when it is closed; the housekeeper's thread. */
 bool segment_open(struct segment *g, struct err *e);
-void segment_shut(struct segment *g); /* closes it; the keeper's thread */
+void segment_shut(struct segment *g); /* closes it; the housekeeper's thread */
 /* Leaves the mark of a closed end behind its last block; the rest is as it was. */
 void segment_mark_closed(const struct segment *g);
 void shard_path(const struct shard *sh, char *out, size_t n);
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
 int64_t mono_ms(void);
 
-/* ---- recover.c: at the start; and, by the keeper, what the disk did not give then ---- */
+/* ---- recover.c: at the start; and, by the housekeeper, what the disk did not give then ---- */
 
 bool stream_recover(struct stream *st, struct err *e);
 void stream_recover_unknown(struct stream *st);
@@ -289,20 +289,20 @@ void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to);
 /* The whole file goes to DAMAGED_DIR; false: it stays where it is. */
 bool damage_move(const struct segment *g, const char *path);
 
-/* ---- reclaim.c: on the keeper's thread ---- */
+/* ---- reclaim.c: on the housekeeper's thread ---- */
 
 void reclaim_stream(struct stream *st);
 void drop_warm(struct stream *st, int64_t older_than_ms);
 
-/* ---- keeper.c ---- */
+/* ---- housekeeper.c ---- */
 
-void keeper_wake(struct spool *s);
-void keeper_set_unwritable(struct spool *s, const char *why); /* its thread's, too */
-void keeper_wake_writer(struct shard *sh);
+void housekeeper_wake(struct spool *s);
+void housekeeper_set_unwritable(struct spool *s, const char *why); /* its thread's, too */
+void housekeeper_wake_writer(struct shard *sh);
 /* The stream is a synced one, or was when somebody began to wait. */
-bool keeper_syncs(const struct shard *sh);
-bool keeper_start(struct spool *s, struct err *e);
-bool keeper_stop(struct spool *s, uint64_t until_ns);
+bool housekeeper_syncs(const struct shard *sh);
+bool housekeeper_start(struct spool *s, struct err *e);
+bool housekeeper_stop(struct spool *s, uint64_t until_ns);
 
 /* ---- sync.c ---- */
 

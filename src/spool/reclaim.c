@@ -1,5 +1,5 @@
 /* Segments that nobody needs any more: kept warm for reuse, or deleted; and
- * what a sink with when_full = "skip" gives up. The keeper's thread. */
+ * what a sink with when_full = "skip" gives up. The housekeeper's thread. */
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -32,7 +32,7 @@ static bool owes_word(const struct segment *g)
     const struct shard *sh = g->shard;
 
     return atomic_load(&g->poisoned) && !g->given_up && sh->opened &&
-           keeper_syncs(sh);
+           housekeeper_syncs(sh);
 }
 
 /* Takes *at out of its list. Under lock. What is to be deleted goes to gone. */

@@ -67,7 +67,7 @@ void spool_consumer_close(struct spool_consumer *c)
     (void)pthread_mutex_unlock(&s->lock);
     free(c->ends);
     free(c);
-    keeper_wake(s);
+    housekeeper_wake(s);
 }
 
 void spool_consumer_apply(struct spool_consumer *c, bool skip,
@@ -97,7 +97,7 @@ static void set_ends(struct spool_consumer *c, bool leaving, uint32_t epoch,
     }
     stream_count_blocked(c->stream);
     (void)pthread_mutex_unlock(&s->lock);
-    keeper_wake(s);
+    housekeeper_wake(s);
 }
 
 void spool_consumer_leave(struct spool_consumer *c, uint32_t epoch,

@@ -5,7 +5,7 @@
  *   worker ─► writer.c ─► current segment ─► cursor.c ─► delivery
  *                 ▲            │ sealed           │ released
  *          ahead  │            ▼                  ▼
- *             keeper.c ◄── reclaim.c ◄── no consumer needs it
+ *             housekeeper.c ◄── reclaim.c ◄── no consumer needs it
  */
 #include "spool/spool.h"
 
@@ -49,7 +49,7 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
         (void)err_errno(e, errno, "can't make the spool %s", s->dir);
     } else if (identity_lock(s, e) && identity_raise_epoch(s, e) && identity_find(s, e) &&
-               keeper_start(s, e)) {
+               housekeeper_start(s, e)) {
         return s;
     }
     spool_close(s);
@@ -129,14 +129,14 @@ static void free_shard(struct shard *sh)
 
 bool spool_stop(struct spool *s, uint64_t until_ns)
 {
-    return keeper_stop(s, until_ns);
+    return housekeeper_stop(s, until_ns);
 }
 
 void spool_close(struct spool *s)
 {
     uint32_t n = atomic_load(&s->n_streams);
 
-    (void)keeper_stop(s, INT64_MAX);
+    (void)housekeeper_stop(s, INT64_MAX);
     for (uint32_t i = 0; i < n; i++) {
         struct stream *st = s->streams[i];
 
@@ -162,7 +162,7 @@ void spool_close(struct spool *s)
 void spool_ready(struct spool *s)
 {
     atomic_store(&s->reclaim, true);
-    keeper_wake(s);
+    housekeeper_wake(s);
 }
 
 void spool_rest(struct spool *s)
@@ -258,7 +258,7 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
         if (conf->delivered) {
             atomic_store(&s->streams[id]->delivered, true);
         }
-        keeper_wake(s);
+        housekeeper_wake(s);
         return id;
     }
     if (n == STREAMS_MAX || !good_name(conf->name)) {
@@ -332,7 +332,7 @@ void spool_streams_used(struct spool *s, const int *ids, uint32_t n)
         }
         atomic_store(&s->streams[i]->ended, !used);
     }
-    keeper_wake(s);
+    housekeeper_wake(s);
 }
 
 uint64_t spool_stream_bytes(const struct spool *s, int stream)

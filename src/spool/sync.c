@@ -48,7 +48,7 @@ static void poison(struct shard *sh, struct segment *g, int why)
         segment_delete(ahead);
     }
     sh->prove_at_ms = mono_ms() + PROVE_MS;
-    keeper_set_unwritable(s, e.text);
+    housekeeper_set_unwritable(s, e.text);
 }
 
 /* False: it failed. */
@@ -122,7 +122,7 @@ void sync_shard(struct shard *sh)
         atomic_store(&sh->synced, synced);
     }
     if (synced > before || lost || !ok) {
-        keeper_wake_writer(sh);
+        housekeeper_wake_writer(sh);
         consumers_wake(sh->stream);
     }
 }

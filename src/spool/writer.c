@@ -31,7 +31,7 @@ static struct shard *make_shard(struct stream *st, uint32_t worker)
     return sh;
 }
 
-/* Under lock. The keeper makes the folder of the shard, and its segments. Not longer than
+/* Under lock. The housekeeper makes the folder of the shard, and its segments. Not longer than
  * it takes to see that there is no room, or that the disk fails. */
 static void wait_for_segment(struct spool *s, struct shard *sh, long ms)
 {
@@ -41,7 +41,7 @@ static void wait_for_segment(struct spool *s, struct shard *sh, long ms)
     t.tv_nsec += ms % 1000 * 1000000;
     t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;
-    keeper_wake(s);
+    housekeeper_wake(s);
     while (atomic_load(&sh->ahead) == NULL && !atomic_load(&s->unwritable) &&
            atomic_load(&sh->stream->used) + s->conf.segment_bytes <=
                atomic_load(&sh->stream->max_bytes)) {
@@ -216,7 +216,7 @@ static enum spool_result switch_segment(struct spool_writer *w)
     uint64_t end = 0, unacked = 0;
 
     if (g == NULL) {
-        keeper_wake(sh->stream->spool);
+        housekeeper_wake(sh->stream->spool);
         return SPOOL_FULL;
     }
     if (old != NULL) {
@@ -228,7 +228,7 @@ static enum spool_result switch_segment(struct spool_writer *w)
         unacked = segment_unsynced(old);
     }
     if (!segment_write_page(g, w->next_seq, end, unacked)) {
-        /* Not ahead any more: the keeper may have put another one there. */
+        /* Not ahead any more: the housekeeper may have put another one there. */
         w->taken = g;
         return SPOOL_FAILED;
     }
@@ -238,7 +238,7 @@ static enum spool_result switch_segment(struct spool_writer *w)
         atomic_store(&old->sealed, true);
     }
     atomic_store(&sh->current, g);
-    keeper_wake(sh->stream->spool);
+    housekeeper_wake(sh->stream->spool);
     return SPOOL_OK;
 }
 
@@ -269,13 +269,13 @@ static void told(struct spool_writer *w, uint64_t size)
     struct stream *st = w->shard->stream;
 
     if (atomic_load_explicit(&st->synced, memory_order_relaxed)) {
-        keeper_wake(st->spool);
+        housekeeper_wake(st->spool);
         return;
     }
     w->wanted_back += size;
     if (w->wanted_back >= WRITE_BACK_BYTES) {
         w->wanted_back = 0;
-        keeper_wake(st->spool);
+        housekeeper_wake(st->spool);
     }
     consumers_wake(st);
 }
@@ -328,7 +328,7 @@ void spool_writer_want(struct spool_writer *w, uint64_t seq)
 
     if (seq > atomic_load_explicit(&sh->wanted, memory_order_relaxed)) {
         atomic_store(&sh->wanted, seq);
-        keeper_wake(sh->stream->spool);
+        housekeeper_wake(sh->stream->spool);
     }
 }
 

@@ -32,7 +32,7 @@ static void refuse(struct sluice_kit *k, const struct refused *no,
 {
     char *text = take(k, ERROR_BYTES), *lines = take(k, HEAD_BYTES);
 
-    head_refused(no, "Retry-After: 1\r\n", common, lines);
+    answer_head_refused(no, "Retry-After: 1\r\n", common, lines);
     out->status = (uint32_t)no->status;
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     out->body.p = text;
@@ -137,7 +137,7 @@ static uint32_t count_lines(const struct sluice_kit *k, const struct route *rout
 
     for (uint32_t i = 0; i < k->batch.n; i++) {
         n += (uint32_t)__builtin_popcountll(
-            line_streams(route, &k->batch.events[i], dead));
+            stored_event_streams(route, &k->batch.events[i], dead));
     }
     return n;
 }
@@ -152,7 +152,7 @@ static void list_lines(struct sluice_kit *k, const struct route *route,
 
     for (uint32_t i = 0; i < k->batch.n; i++) {
         const struct event *ev = &k->batch.events[i];
-        uint64_t to = line_streams(route, ev, dead);
+        uint64_t to = stored_event_streams(route, ev, dead);
         char *text;
         bool kept;
         size_t n;
@@ -160,8 +160,8 @@ static void list_lines(struct sluice_kit *k, const struct route *route,
         if (to == 0) {
             continue;
         }
-        text = take(k, line_bound(&k->batch, ev));
-        n = line_write(plan, route, &k->batch, ev, now_ms, text, &kept);
+        text = take(k, stored_event_bound(&k->batch, ev));
+        n = stored_event_write(plan, route, &k->batch, ev, now_ms, text, &kept);
         for (; to != 0; to &= to - 1) {
             int s = __builtin_ctzll(to);
 
@@ -186,7 +186,7 @@ static void accept(struct sluice_kit *k, const struct route *route,
     }
     outcome_of(route, &k->batch, &o);
     dedup_settle(&hold, o.store);
-    lines = head_outcome(&o, "Retry-After: 1\r\n", common, buffer);
+    lines = answer_head_outcome(&o, "Retry-After: 1\r\n", common, buffer);
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     text = take(k, answer_bound(&k->batch, &o));
     out->status = (uint32_t)o.status;
@@ -217,15 +217,15 @@ static void decide(struct sluice_kit *k, const struct policy_request *r,
                           &no);
 
     if (!ok && no.status == 405 &&
-        head_preflight(policy_plan(k->policy), r, common)) {
+        answer_head_preflight(policy_plan(k->policy), r, common)) {
         out->status = 204;
         out->headers = (struct sluice_kit_text){common, strlen(common)};
         return;
     }
     if (!ok && no.status == 405) {
-        head_other(policy_plan(k->policy), no.allow, r, common);
+        answer_head_other(policy_plan(k->policy), no.allow, r, common);
     } else {
-        head_common(route, r, common);
+        answer_head_common(route, r, common);
     }
     if (ok && !open_body(k, req->body, how, &body, out)) {
         return;

@@ -79,9 +79,9 @@ static cJSON *sink_json(const struct sink_plan *s)
     add(batch, "max_bytes", (double)s->batch.max_bytes);
     add(batch, "linger_ms", (double)s->batch.linger_ms);
     if (s->kind == SINK_KIND_CLICKHOUSE || s->kind == SINK_KIND_HTTP) {
-        breaker_json(o, &s->remote.breaker);
+        breaker_json(o, &s->upload.breaker);
         add_text(o, "table", s->clickhouse.table);
-        add_text(o, "url", s->remote.n_urls > 0 ? s->remote.urls[0] : NULL);
+        add_text(o, "url", s->upload.n_urls > 0 ? s->upload.urls[0] : NULL);
     } else if (s->kind == SINK_KIND_KAFKA) {
         breaker_json(o, &s->kafka.breaker);
         add_text(o, "brokers", s->kafka.brokers);

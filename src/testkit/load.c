@@ -95,7 +95,7 @@ void sluice_kit_free(struct sluice_kit *k)
         return;
     }
     for (uint32_t i = 0; i < PLAN_SINKS_MAX; i++) {
-        sink_lua_free(k->sinks[i]);
+        sink_hooks_free(k->sinks[i]);
     }
     policy_state_free(k->state);
     policy_unref(k->policy);

@@ -15,7 +15,7 @@ static const struct sink_hooks *hooks_of(struct sluice_kit *k, uint32_t sink)
 
     if (!k->asked[sink]) {
         k->asked[sink] = true;
-        if (!sink_lua_new(k->policy, sink, &k->sinks[sink], &k->hooks[sink],
+        if (!sink_hooks_new(k->policy, sink, &k->sinks[sink], &k->hooks[sink],
                           &e)) {
             k->hooks[sink] = (struct sink_hooks){0};
         }

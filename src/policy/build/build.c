@@ -173,13 +173,13 @@ static void build_streams(struct build *b)
     lua_pop(b->L, 1);
 }
 
-static void build_trial(struct build *b)
+static void build_rollout(struct build *b)
 {
-    struct trial_plan *t = &b->plan->trial;
+    struct rollout_plan *t = &b->plan->rollout;
 
     lua_getfield(b->L, -1, "trial");
     if (lua_istable(b->L, -1)) {
-        t->kind = field_is(b, "kind", "canary") ? TRIAL_CANARY : TRIAL_SHADOW;
+        t->kind = field_is(b, "kind", "canary") ? ROLLOUT_CANARY : ROLLOUT_SHADOW;
         t->share = field_number(b, "share", 0);
         t->during_ms = (int64_t)field_whole(b, "during");
         t->header = field_text(b, "header").p;
@@ -188,7 +188,7 @@ static void build_trial(struct build *b)
                 : field_is(b, "by", "peer")       ? SHARE_BY_PEER
                                             : SHARE_BY_REQUEST;
         t->min_requests = field_whole(b, "min_requests");
-        t->has_judge = field_has(b, "roll_back_if");
+        t->has_roll_back_if = field_has(b, "roll_back_if");
         t->sample = (uint32_t)field_whole(b, "sample");
     }
     lua_pop(b->L, 1);
@@ -204,8 +204,8 @@ static int build(lua_State *L)
     build_sinks(&b);
     build_streams(&b);
     build_schemas(&b);
-    build_trial(&b);
-    build_held(&b);
+    build_rollout(&b);
+    build_counters(&b);
     build_routes(&b);
     build_tables(&b);
     return 0;

@@ -91,7 +91,7 @@ static void build_dedups(struct build *b)
     lua_pop(b->L, 1);
 }
 
-void build_held(struct build *b)
+void build_counters(struct build *b)
 {
     build_dedups(b);
     build_log(b);

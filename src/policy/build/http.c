@@ -1,7 +1,7 @@
 /* The description of a sink over HTTP to its plan. */
 #include "policy/build/internal.h"
 
-static void build_urls(struct build *b, struct remote_plan *r)
+static void build_urls(struct build *b, struct upload_plan *r)
 {
     const char **urls;
 
@@ -43,7 +43,7 @@ void build_hedge(struct build *b, struct hedge_plan *h)
     }
 }
 
-static void build_remote(struct build *b, struct remote_plan *r)
+static void build_upload(struct build *b, struct upload_plan *r)
 {
     build_urls(b, r);
     r->timeout_ms = (int64_t)field_whole(b, "timeout");
@@ -70,7 +70,7 @@ void build_clickhouse(struct build *b, struct sink_plan *s)
 {
     struct clickhouse_plan *c = &s->clickhouse;
 
-    build_remote(b, &s->remote);
+    build_upload(b, &s->upload);
     c->table = field_text(b, "table").p;
     c->user = field_text(b, "user").p;
     c->password = field_text(b, "password").p;
@@ -144,7 +144,7 @@ void build_http(struct build *b, struct sink_plan *s)
 {
     struct http_plan *h = &s->http;
 
-    build_remote(b, &s->remote);
+    build_upload(b, &s->upload);
     h->method = field_text(b, "method").p;
     h->type = field_text(b, "content_type").p;
     h->id_header = field_text(b, "id_header").p;

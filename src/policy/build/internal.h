@@ -34,7 +34,7 @@ const struct pair_plan *field_pairs(struct build *b, const char *key, uint32_t *
 
 /* ---- counters.c ---- */
 
-void build_held(struct build *b);
+void build_counters(struct build *b);
 
 /* ---- kafka.c ---- */
 

@@ -114,17 +114,17 @@ static void on_problem(void *arg, uint32_t line, const char *text)
 
 static int push_table(lua_State *L, const struct table *t, uint32_t at)
 {
-    const struct lookup *l = t->lookup;
+    const struct csv_table *l = t->lookup;
 
     lua_pushinteger(L, (lua_Integer)at);
-    lua_createtable(L, (int)lookup_n_columns(l), 0);
-    for (uint32_t i = 0; i < lookup_n_columns(l); i++) {
-        struct str name = lookup_column(l, i);
+    lua_createtable(L, (int)csv_table_n_columns(l), 0);
+    for (uint32_t i = 0; i < csv_table_n_columns(l); i++) {
+        struct str name = csv_table_column(l, i);
 
         lua_pushlstring(L, name.p, name.n);
         lua_rawseti(L, -2, (int)i + 1);
     }
-    lua_pushinteger(L, (lua_Integer)lookup_key_column(l));
+    lua_pushinteger(L, (lua_Integer)csv_table_key_column(l));
     return 3;
 }
 
@@ -138,7 +138,7 @@ static int host_table(lua_State *L)
     struct str key = {.p = lua_tolstring(L, 2, &key.n)};
     char delimiter = luaL_checkstring(L, 3)[0];
     const struct snapshot_file *f;
-    struct lookup *l;
+    struct csv_table *l;
     struct err e;
 
     for (uint32_t i = 0; i < p->n_tables; i++) {
@@ -156,7 +156,7 @@ static int host_table(lua_State *L)
         return 2;
     }
     lua_newtable(L);
-    l = lookup_new((struct str){f->text, f->n}, key, delimiter, on_problem, L);
+    l = csv_table_new((struct str){f->text, f->n}, key, delimiter, on_problem, L);
     if (l == NULL) {
         return 2;
     }
@@ -172,7 +172,7 @@ void files_free(struct policy *p)
     for (uint32_t i = 0; i < p->n_tables; i++) {
         free(p->tables[i].path);
         free(p->tables[i].key);
-        lookup_free(p->tables[i].lookup);
+        csv_table_free(p->tables[i].lookup);
     }
     free(p->tables);
 }
@@ -189,7 +189,7 @@ void files_push(lua_State *L, bool may_read)
 
 /* ---- what hooks call ---- */
 
-static const struct lookup *lookup_at(struct sluice_context *c, int32_t table)
+static const struct csv_table *lookup_at(struct sluice_context *c, int32_t table)
 {
     const struct policy *p = OUTER(c, struct policy_state, context)->policy;
 
@@ -199,17 +199,17 @@ static const struct lookup *lookup_at(struct sluice_context *c, int32_t table)
 int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key,
                    size_t n)
 {
-    const struct lookup *l = lookup_at(c, table);
+    const struct csv_table *l = lookup_at(c, table);
 
-    return l == NULL ? -1 : lookup_row(l, (struct str){key, n});
+    return l == NULL ? -1 : csv_table_row(l, (struct str){key, n});
 }
 
 void sluice_cell(struct sluice_context *c, int32_t table, int32_t row,
                  int32_t column, struct sluice_value *out)
 {
-    const struct lookup *l = lookup_at(c, table);
+    const struct csv_table *l = lookup_at(c, table);
     struct str s = l == NULL ? (struct str){NULL, 0}
-                             : lookup_cell(l, row, column);
+                             : csv_table_cell(l, row, column);
 
     out->text = s.p == NULL ? "" : s.p;
     out->len = (uint32_t)s.n;

@@ -26,7 +26,7 @@ struct policy *snapshot_new(void)
     struct policy *p = mem_zalloc(sizeof *p);
 
     atomic_init(&p->refs, 1);
-    p->hub = hub_new(false);
+    p->registry = registry_new(false);
     return p;
 }
 
@@ -42,7 +42,7 @@ void policy_unref(struct policy *p)
         return;
     }
     plan_unref(p->plan);
-    hub_unref(p->hub);
+    registry_unref(p->registry);
     for (uint32_t i = 0; i < p->n_files; i++) {
         free(p->files[i].path);
         free(p->files[i].text);
@@ -52,10 +52,10 @@ void policy_unref(struct policy *p)
     free(p);
 }
 
-void policy_share(struct policy *p, struct hub *hub)
+void policy_share(struct policy *p, struct registry *registry)
 {
-    hub_unref(p->hub);
-    p->hub = hub_ref(hub);
+    registry_unref(p->registry);
+    p->registry = registry_ref(registry);
 }
 
 const char *policy_file(const struct policy *p, uint32_t i)

@@ -75,8 +75,8 @@ struct plan *policy_plan_mutable(struct policy *p); /* before publish only */
 
 /* Before p's first state: what its counters, limits and memories are kept in.
  * Without it p has its own, which goes with it. */
-struct hub;
-void policy_share(struct policy *p, struct hub *hub);
+struct registry;
+void policy_share(struct policy *p, struct registry *registry);
 
 /* ---- diag.c ---- */
 

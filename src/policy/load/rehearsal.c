@@ -19,7 +19,7 @@
 
 enum { ARENA_BYTES = 16 << 20, HEADERS_MAX = 32 };
 
-struct trial {
+struct example_run {
     lua_State *L;
     int example, expect, problems; /* places on the stack */
     struct event_batch *batch;     /* the state's */
@@ -30,8 +30,8 @@ struct trial {
     int status;
 };
 
-static void problem(struct trial *t, const char *fmt, ...) PRINTF(2, 3);
-static void problem(struct trial *t, const char *fmt, ...)
+static void problem(struct example_run *t, const char *fmt, ...) PRINTF(2, 3);
+static void problem(struct example_run *t, const char *fmt, ...)
 {
     static const char *const places[] = {"file", "line", "column", "length"};
     lua_State *L = t->L;
@@ -55,7 +55,7 @@ static void problem(struct trial *t, const char *fmt, ...)
     lua_rawseti(L, t->problems, (int)lua_objlen(L, t->problems) + 1);
 }
 
-static struct str text_of(struct trial *t, const char *key)
+static struct str text_of(struct example_run *t, const char *key)
 {
     struct str s;
 
@@ -65,7 +65,7 @@ static struct str text_of(struct trial *t, const char *key)
     return s;
 }
 
-static void first_error(struct trial *t)
+static void first_error(struct example_run *t)
 {
     for (uint32_t i = 0; i < t->batch->n; i++) {
         if (t->batch->events[i].fate == EVENT_REJECT) {
@@ -77,7 +77,7 @@ static void first_error(struct trial *t)
 }
 
 /* The example's table holds the texts. */
-static uint32_t headers_of(struct trial *t, struct str_pair list[HEADERS_MAX])
+static uint32_t headers_of(struct example_run *t, struct str_pair list[HEADERS_MAX])
 {
     lua_State *L = t->L;
     uint32_t n;
@@ -97,7 +97,7 @@ static uint32_t headers_of(struct trial *t, struct str_pair list[HEADERS_MAX])
     return n;
 }
 
-static void ask(struct trial *t, struct policy_state *s)
+static void ask(struct example_run *t, struct policy_state *s)
 {
     struct str_pair headers[HEADERS_MAX];
     struct policy_request req = {.method = text_of(t, "method"),
@@ -135,7 +135,7 @@ static void ask(struct trial *t, struct policy_state *s)
     }
 }
 
-static void expect_number(struct trial *t, const char *key, double got)
+static void expect_number(struct example_run *t, const char *key, double got)
 {
     lua_getfield(t->L, t->expect, key);
     if (lua_isnumber(t->L, -1) && lua_tonumber(t->L, -1) != got) {
@@ -146,7 +146,7 @@ static void expect_number(struct trial *t, const char *key, double got)
     lua_pop(t->L, 1);
 }
 
-static void expect_text(struct trial *t, const char *key, const char *got)
+static void expect_text(struct example_run *t, const char *key, const char *got)
 {
     const char *want;
 
@@ -161,7 +161,7 @@ static void expect_text(struct trial *t, const char *key, const char *got)
 }
 
 /* The line of the first accepted event; free() it. */
-static char *stored_line(struct trial *t)
+static char *stored_line(struct example_run *t)
 {
     for (uint32_t i = 0; i < t->batch->n; i++) {
         const struct event *ev = &t->batch->events[i];
@@ -176,7 +176,7 @@ static char *stored_line(struct trial *t)
     return NULL;
 }
 
-static void compare(struct trial *t)
+static void compare(struct example_run *t)
 {
     char *stored;
 
@@ -193,7 +193,7 @@ static void compare(struct trial *t)
 
 static void run_one(struct policy_state *s, int problems)
 {
-    struct trial t = {.L = s->L,
+    struct example_run t = {.L = s->L,
                       .problems = problems,
                       .batch = &s->rehearsal->batch};
 
@@ -228,14 +228,14 @@ void rehearsal_free(struct rehearsal *r)
 void examples_run(struct policy_state *s)
 {
     lua_State *L = s->L;
-    struct held *live = s->held;
-    struct hub *hub = hub_new(false);
+    struct counters *live = s->counters;
+    struct registry *registry = registry_new(false);
     int top = lua_gettop(L), problems;
     struct err e;
     size_t n;
 
     s->rehearsal = s->rehearsal == NULL ? rehearsal_new() : s->rehearsal;
-    s->held = held_new(hub, s->policy->plan, true, &e);
+    s->counters = counters_new(registry, s->policy->plan, true, &e);
     s->trying = true;
     lua_getfield(L, top, "problems");
     problems = lua_gettop(L);
@@ -247,9 +247,9 @@ void examples_run(struct policy_state *s)
         run_one(s, problems);
         lua_pop(L, 1);
     }
-    held_free(s->held);
-    hub_unref(hub);
-    s->held = live;
+    counters_free(s->counters);
+    registry_unref(registry);
+    s->counters = live;
     s->trying = false;
     lua_settop(L, top);
 }

@@ -9,10 +9,10 @@
 #include "policy/run/internal.h"
 #include "shared/registry.h"
 
-enum { TRIAL_KEYS = 64 };
+enum { REHEARSAL_KEYS = 64 };
 
-struct held {
-    struct hub *hub;
+struct counters {
+    struct registry *registry;
     struct metric **metrics;
     struct buckets **limits;
     uint32_t n_metrics, n_limits;
@@ -20,7 +20,7 @@ struct held {
     struct seen *seen[PLAN_STREAMS_MAX]; /* NULL: the stream has none */
 };
 
-static bool take_metrics(struct held *h, struct hub *hub,
+static bool take_metrics(struct counters *h, struct registry *registry,
                          const struct plan *plan, struct err *e)
 {
     h->metrics = mem_zalloc(plan->n_metrics * sizeof(struct metric *));
@@ -33,7 +33,7 @@ static bool take_metrics(struct held *h, struct hub *hub,
                                          .n_labels = m->n_labels,
                                          .max_series = m->max_series};
 
-        h->metrics[i] = hub_metric(hub, &conf, e);
+        h->metrics[i] = registry_metric(registry, &conf, e);
         if (h->metrics[i] == NULL) {
             return false;
         }
@@ -42,51 +42,51 @@ static bool take_metrics(struct held *h, struct hub *hub,
     return true;
 }
 
-static void take_seen(struct held *h, struct hub *hub, const struct plan *plan,
-                      bool trial)
+static void take_seen(struct counters *h, struct registry *registry, const struct plan *plan,
+                      bool rehearsal)
 {
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         const struct stream_plan *st = &plan->streams[i];
         const struct seen_conf conf = {
-            st->dedup_window_ms, trial ? TRIAL_KEYS : st->dedup_max_keys};
+            st->dedup_window_ms, rehearsal ? REHEARSAL_KEYS : st->dedup_max_keys};
 
         if (st->dedup_key.p != NULL) {
-            h->seen[i] = hub_seen(hub, st->name, st->dedup_key.p, &conf);
+            h->seen[i] = registry_seen(registry, st->name, st->dedup_key.p, &conf);
         }
     }
 }
 
-struct held *held_new(struct hub *hub, const struct plan *plan, bool trial,
+struct counters *counters_new(struct registry *registry, const struct plan *plan, bool rehearsal,
                       struct err *e)
 {
-    struct held *h = mem_zalloc(sizeof *h);
+    struct counters *h = mem_zalloc(sizeof *h);
 
-    h->hub = hub;
-    h->stripe = hub_stripe(hub);
+    h->registry = registry;
+    h->stripe = registry_stripe(registry);
     h->limits = mem_zalloc(plan->n_limits * sizeof(struct buckets *));
-    if (!take_metrics(h, hub, plan, e)) {
-        held_free(h);
+    if (!take_metrics(h, registry, plan, e)) {
+        counters_free(h);
         return NULL;
     }
     for (uint32_t i = 0; i < plan->n_limits; i++) {
         const struct limit_plan *l = &plan->limits[i];
 
         const struct buckets_conf conf = {
-            l->rate, l->burst, trial ? TRIAL_KEYS : l->max_keys};
+            l->rate, l->burst, rehearsal ? REHEARSAL_KEYS : l->max_keys};
 
-        h->limits[h->n_limits++] = hub_buckets(hub, l->name, &conf);
+        h->limits[h->n_limits++] = registry_buckets(registry, l->name, &conf);
     }
-    take_seen(h, hub, plan, trial);
+    take_seen(h, registry, plan, rehearsal);
     return h;
 }
 
-void held_free(struct held *h)
+void counters_free(struct counters *h)
 {
     if (h == NULL) {
         return;
     }
     for (uint32_t i = 0; i < h->n_metrics; i++) {
-        hub_metric_drop(h->hub, h->metrics[i]);
+        registry_metric_drop(h->registry, h->metrics[i]);
     }
     for (uint32_t i = 0; i < h->n_limits; i++) {
         buckets_unref(h->limits[i]);
@@ -101,8 +101,8 @@ void held_free(struct held *h)
 
 void policy_publish(struct policy_state *s)
 {
-    for (uint32_t i = 0; s->held != NULL && i < s->held->n_metrics; i++) {
-        hub_publish(s->held->hub, s->held->metrics[i]);
+    for (uint32_t i = 0; s->counters != NULL && i < s->counters->n_metrics; i++) {
+        registry_publish(s->counters->registry, s->counters->metrics[i]);
     }
 }
 
@@ -111,8 +111,8 @@ bool policy_metric(struct policy_state *s, const char *name,
 {
     const struct plan *plan = s->policy->plan;
 
-    for (uint32_t i = 0; s->held != NULL && i < s->held->n_metrics; i++) {
-        struct metric *m = s->held->metrics[i];
+    for (uint32_t i = 0; s->counters != NULL && i < s->counters->n_metrics; i++) {
+        struct metric *m = s->counters->metrics[i];
 
         if (strcmp(plan->metrics[i].name, name) == 0 &&
             plan->metrics[i].n_labels == n) {
@@ -123,21 +123,21 @@ bool policy_metric(struct policy_state *s, const char *name,
     return false;
 }
 
-struct seen *held_seen(const struct held *h, uint32_t i)
+struct seen *counters_seen(const struct counters *h, uint32_t i)
 {
     return h == NULL ? NULL : h->seen[i];
 }
 
 /* ---- what handles call ---- */
 
-static const struct held *held_of(struct sluice_context *c)
+static const struct counters *held_of(struct sluice_context *c)
 {
-    return OUTER(c, struct policy_state, context)->held;
+    return OUTER(c, struct policy_state, context)->counters;
 }
 
 static struct metric *metric_of(struct sluice_context *c, int32_t metric)
 {
-    const struct held *h = held_of(c);
+    const struct counters *h = held_of(c);
 
     return h == NULL || (uint32_t)metric >= h->n_metrics ? NULL
                                                          : h->metrics[metric];
@@ -147,7 +147,7 @@ int sluice_trial(struct sluice_context *c)
 {
     const struct policy_state *s = OUTER(c, struct policy_state, context);
 
-    return s->held == NULL || s->trying;
+    return s->counters == NULL || s->trying;
 }
 
 int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
@@ -184,7 +184,7 @@ double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
                    size_t n, double tokens)
 {
     const struct policy_state *s = OUTER(c, struct policy_state, context);
-    const struct held *h = s->held;
+    const struct counters *h = s->counters;
 
     if (h == NULL || (uint32_t)limit >= h->n_limits) {
         return 0;

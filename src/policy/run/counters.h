@@ -1,8 +1,8 @@
 /*
  * counters - the counters, gauges, limits and seen keys of one state, by the places
- * that its policy gives them; the things themselves are the hub's.
+ * that its policy gives them; the things themselves are the registry's.
  *
- *   held_new (when a state is ready, and for its examples) -> helpers -> held_free
+ *   counters_new (when a state is ready, and for its examples) -> helpers -> counters_free
  *
  * The state's thread.
  */
@@ -15,16 +15,16 @@
 #include "plan/plan.h"
 
 struct err;
-struct held;
-struct hub;
+struct counters;
+struct registry;
 
-/* What the plan names, from hub, which must outlive it. trial: of the examples,
- * with room for a few keys. NULL and *e: the hub has a name otherwise. */
-struct held *held_new(struct hub *hub, const struct plan *plan, bool trial,
+/* What the plan names, from registry, which must outlive it. rehearsal: of the examples,
+ * with room for a few keys. NULL and *e: the registry has a name otherwise. */
+struct counters *counters_new(struct registry *registry, const struct plan *plan, bool rehearsal,
                       struct err *e) MUST_USE;
-void held_free(struct held *h); /* NULL is fine */
+void counters_free(struct counters *h); /* NULL is fine */
 
 /* The keys that stream i of the plan has seen; NULL: it does not remember, or h is
  * NULL. Lives with h. */
 struct seen;
-struct seen *held_seen(const struct held *h, uint32_t i);
+struct seen *counters_seen(const struct counters *h, uint32_t i);

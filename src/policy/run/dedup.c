@@ -136,7 +136,7 @@ void dedup_mark(struct policy_state *s, const struct route *route,
         struct dedup d = {.s = s, .bit = 1ull << i, .now_ms = now_ms,
                           .hold = hold};
 
-        d.seen = i < plan->n_streams ? held_seen(s->held, i) : NULL;
+        d.seen = i < plan->n_streams ? counters_seen(s->counters, i) : NULL;
         if (d.seen == NULL || hold->n == DEDUP_STREAMS_MAX) {
             continue;
         }

@@ -55,5 +55,5 @@ void state_take_sinks(struct policy_state *s);
 
 /* ---- rollback.c ---- */
 
-/* The same for the canary's judge. */
-void state_take_judge(struct policy_state *s);
+/* The same for the canary's roll_back_if. */
+void state_take_roll_back_if(struct policy_state *s);

@@ -6,18 +6,18 @@
 #include "base/err.h"
 #include "policy/run/internal.h"
 
-void state_take_judge(struct policy_state *s)
+void state_take_roll_back_if(struct policy_state *s)
 {
     lua_State *L = s->L;
     int top = lua_gettop(L);
 
-    s->judge = LUA_NOREF;
+    s->roll_back_if = LUA_NOREF;
     lua_getfield(L, -1, "desc");
     lua_getfield(L, -1, "trial");
     if (lua_istable(L, -1)) {
         lua_getfield(L, -1, "roll_back_if");
         if (lua_isfunction(L, -1)) {
-            s->judge = luaL_ref(L, LUA_REGISTRYINDEX);
+            s->roll_back_if = luaL_ref(L, LUA_REGISTRYINDEX);
         }
     }
     lua_settop(L, top);
@@ -42,14 +42,14 @@ struct judging {
     bool back;
 };
 
-static int judge(lua_State *L)
+static int ask(lua_State *L)
 {
     struct judging *x = lua_touserdata(L, 1);
 
-    lua_rawgeti(L, LUA_REGISTRYINDEX, x->s->judge);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, x->s->roll_back_if);
     push_numbers(L, x->old, x->n);
     push_numbers(L, x->new_, x->n);
-    state_bound(x->s, "roll_back_if", JUDGE_MS);
+    state_bound(x->s, "roll_back_if", ROLL_BACK_MS);
     lua_call(L, 2, 1);
     if (lua_type(L, -1) == LUA_TSTRING) {
         (void)snprintf(x->why, x->why_bytes, "roll_back_if: %s",
@@ -61,14 +61,14 @@ static int judge(lua_State *L)
     return 0;
 }
 
-bool policy_judge(struct policy_state *s, const struct policy_number *old,
+bool policy_roll_back_if(struct policy_state *s, const struct policy_number *old,
                   const struct policy_number *new_, uint32_t n, char *why,
                   size_t why_bytes)
 {
     struct judging x = {s, old, new_, n, why, why_bytes, true};
     struct err e;
 
-    if (!state_protect(s, judge, &x, &e)) {
+    if (!state_protect(s, ask, &x, &e)) {
         (void)snprintf(why, why_bytes, "roll_back_if failed: %s", e.text);
         x.back = true;
     }

@@ -352,9 +352,9 @@ static bool make(struct policy_state *s, void *arg, struct err *e)
         return false;
     }
     state_take_sinks(s);
-    state_take_judge(s);
-    s->held = held_new(s->policy->hub, s->policy->plan, false, e);
-    if (s->held == NULL) {
+    state_take_roll_back_if(s);
+    s->counters = counters_new(s->policy->registry, s->policy->plan, false, e);
+    if (s->counters == NULL) {
         return false;
     }
     if (*warmed) {
@@ -389,7 +389,7 @@ void policy_state_free(struct policy_state *s)
     }
     rehearsal_free(s->rehearsal);
     tools_free(s->tools);
-    held_free(s->held);
+    counters_free(s->counters);
     policy_unref(s->policy);
     free(s->made);
     free(s->part);

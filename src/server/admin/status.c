@@ -48,7 +48,7 @@ static cJSON *generations(const struct server *s)
 }
 
 static void add_side(cJSON *o, const char *name, uint64_t generation,
-                     const struct trial_side *x)
+                     const struct rollout_side *x)
 {
     cJSON *side = cJSON_AddObjectToObject(o, name);
 
@@ -57,13 +57,13 @@ static void add_side(cJSON *o, const char *name, uint64_t generation,
     (void)cJSON_AddNumberToObject(side, "events", (double)x->events);
     (void)cJSON_AddNumberToObject(side, "refused", (double)x->refused);
     (void)cJSON_AddNumberToObject(side, "failed", (double)x->failed);
-    (void)cJSON_AddNumberToObject(side, "refusal_rate", judge_refusal_rate(x));
-    (void)cJSON_AddNumberToObject(side, "error_rate", judge_error_rate(x));
+    (void)cJSON_AddNumberToObject(side, "refusal_rate", analysis_refusal_rate(x));
+    (void)cJSON_AddNumberToObject(side, "error_rate", analysis_error_rate(x));
     (void)cJSON_AddNumberToObject(side, "p50_ms", x->p50_ms);
     (void)cJSON_AddNumberToObject(side, "p99_ms", x->p99_ms);
 }
 
-static void add_differences(cJSON *o, const struct trial *t)
+static void add_differences(cJSON *o, const struct rollout *t)
 {
     cJSON *differ = cJSON_AddObjectToObject(o, "differ");
     cJSON *codes = cJSON_AddObjectToObject(o, "accepted_refused");
@@ -90,17 +90,17 @@ static void add_differences(cJSON *o, const struct trial *t)
 }
 
 /* The canary or shadow, or the last one; NULL: there was none. */
-static cJSON *trial(const struct server *s)
+static cJSON *rollout(const struct server *s)
 {
-    const struct trial *t = &s->trial;
+    const struct rollout *t = &s->rollout;
     cJSON *o;
 
-    if (t->kind == TRIAL_NONE) {
+    if (t->kind == ROLLOUT_NONE) {
         return NULL;
     }
     o = cJSON_CreateObject();
     (void)cJSON_AddStringToObject(
-        o, "kind", t->kind == TRIAL_CANARY ? "canary" : "shadow");
+        o, "kind", t->kind == ROLLOUT_CANARY ? "canary" : "shadow");
     (void)cJSON_AddNumberToObject(o, "generation", (double)t->number);
     (void)cJSON_AddStringToObject(o, "result", t->result);
     if (t->why[0] != '\0') {
@@ -111,7 +111,7 @@ static cJSON *trial(const struct server *s)
     (void)cJSON_AddNumberToObject(o, "during_ms", (double)t->during_ms);
     add_side(o, "old", t->live, &t->old);
     add_side(o, "new", t->number, &t->new_);
-    if (t->kind == TRIAL_SHADOW) {
+    if (t->kind == ROLLOUT_SHADOW) {
         add_differences(o, t);
     }
     return o;
@@ -259,9 +259,9 @@ char *status_json(struct server *s)
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
     (void)cJSON_AddNumberToObject(o, "generation", (double)plan->generation);
     (void)cJSON_AddItemToObject(o, "generations", generations(s));
-    trial_look(&s->trial);
-    if (s->trial.kind != TRIAL_NONE) {
-        (void)cJSON_AddItemToObject(o, "trial", trial(s));
+    rollout_look(&s->rollout);
+    if (s->rollout.kind != ROLLOUT_NONE) {
+        (void)cJSON_AddItemToObject(o, "trial", rollout(s));
     }
     spool = cJSON_AddObjectToObject(o, "spool");
     (void)cJSON_AddStringToObject(spool, "uuid", spool_uuid(s->spool));

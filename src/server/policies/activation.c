@@ -1,5 +1,5 @@
 /*
- * activation - a loaded policy goes to the workers: for all requests, or on trial
+ * activation - a loaded policy goes to the workers: for all requests, or in rollout
  * beside the live one. Its place in a reload is drawn in reload.c.
  */
 #include <stdio.h>
@@ -99,19 +99,19 @@ static const char *report_text(const struct reload *r)
     return r->report.text == NULL ? "" : r->report.text;
 }
 
-void takeover_note(struct server *s, bool from_file)
+void activation_note(struct server *s, bool from_file)
 {
     char quoted[ERR_TEXT_MAX * 2];
-    struct suspect x;
+    struct quarantine x;
     struct err e;
 
     if (!snapshots_live(s->spool_dir, s->policy, &e)) {
         log_write(LOG_WARN, "policy", "status=not_kept why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }
-    if (from_file && suspect_read(s->spool_dir, &x) &&
+    if (from_file && quarantine_read(s->spool_dir, &x) &&
         strcmp(x.hash, s->live->hash) != 0) {
-        suspect_remove(s->spool_dir);
+        quarantine_remove(s->spool_dir);
     }
 }
 
@@ -121,7 +121,7 @@ static void on_live(void *arg)
     struct reload *r = arg;
     struct server *s = r->s;
 
-    takeover_note(s, r->from == NULL);
+    activation_note(s, r->from == NULL);
     taken_settle(s);
     sinks_retire(s);
     streams_used(s);
@@ -162,18 +162,18 @@ static void went_live(void *arg)
     reload_change(r, on_live, on_over);
 }
 
-/* ---- a policy on trial ---- */
+/* ---- a policy in rollout ---- */
 
 static void on_tried(void *arg)
 {
     struct reload *r = arg;
     struct server *s = r->s;
-    bool canary = policy_plan(r->policy)->trial.kind == TRIAL_CANARY;
+    bool canary = policy_plan(r->policy)->rollout.kind == ROLLOUT_CANARY;
 
     generation_set(&s->generations, r->generation,
                    canary ? GEN_CANARY : GEN_SHADOW, NULL);
-    trial_begin(&s->trial, r->generation, r->judge);
-    r->judge = NULL;
+    rollout_begin(&s->rollout, r->generation, r->roll_back_if);
+    r->roll_back_if = NULL;
     reload_finish(r, RELOAD_OK, canary ? "canary" : "shadow", report_text(r));
 }
 
@@ -182,7 +182,7 @@ static void settle(struct reload *r, bool promote, void (*done)(void *arg))
 {
     struct server *s = r->s;
 
-    trial_look(&s->trial);
+    rollout_look(&s->rollout);
     r->step = (struct worker_step){s->n_workers, done, r};
     for (uint32_t i = 0; i < s->n_workers; i++) {
         worker_settle(s->workers[i], promote, &r->step);
@@ -190,28 +190,28 @@ static void settle(struct reload *r, bool promote, void (*done)(void *arg))
 }
 
 /* What a canary is called that came to nothing, and a shadow that is over. */
-static const char *end_of(const struct trial *t)
+static const char *end_of(const struct rollout *t)
 {
-    return t->kind == TRIAL_CANARY ? "rolled_back" : "done";
+    return t->kind == ROLLOUT_CANARY ? "rolled_back" : "done";
 }
 
 static void on_dropped(void *arg)
 {
     struct reload *r = arg;
     struct server *s = r->s;
-    struct generation *g = s->trial.g;
-    const char *end = end_of(&s->trial);
+    struct generation *g = s->rollout.g;
+    const char *end = end_of(&s->rollout);
 
-    trial_end(&s->trial, end, r->why);
+    rollout_end(&s->rollout, end, r->why);
     retire(s, g, r->why);
     reload_finish(r, RELOAD_OK, end, r->why);
 }
 
-void takeover_drop(struct reload *r)
+void activation_drop(struct reload *r)
 {
     (void)snprintf(r->why, sizeof r->why, "%s",
                    r->asked.why != NULL ? r->asked.why : "by hand");
-    r->generation = r->s->trial.g;
+    r->generation = r->s->rollout.g;
     settle(r, false, on_dropped);
 }
 
@@ -219,7 +219,7 @@ static void on_promoted(void *arg)
 {
     struct reload *r = arg;
 
-    trial_end(&r->s->trial, "promoted",
+    rollout_end(&r->s->rollout, "promoted",
               r->asked.why != NULL ? r->asked.why : "by hand");
     went_live(r);
 }
@@ -254,7 +254,7 @@ static void cant_promote(struct reload *r, const char *why)
     settle(r, false, on_dropped);
 }
 
-static void on_altered_trial(void *arg)
+static void on_altered_rollout(void *arg)
 {
     struct reload *r = arg;
 
@@ -275,22 +275,22 @@ static void promote(void *arg, const char *late)
         return;
     }
     r->s->sinks_ahead = true;
-    reload_change(r, alter, on_altered_trial);
+    reload_change(r, alter, on_altered_rollout);
 }
 
-void takeover_promote(struct reload *r)
+void activation_promote(struct reload *r)
 {
-    r->generation = r->s->trial.g;
+    r->generation = r->s->rollout.g;
     r->policy = policy_ref(r->generation->policy);
     sinks_ready(r->s, promote, r);
 }
 
-/* A load that holds ends the trial of the one before: workers do as they are told
+/* A load that holds ends the rollout of the one before: workers do as they are told
  * in order. */
 static void supersede(struct reload *r)
 {
     struct server *s = r->s;
-    struct generation *g = s->trial.g;
+    struct generation *g = s->rollout.g;
     char why[64];
 
     if (g == NULL) {
@@ -298,12 +298,12 @@ static void supersede(struct reload *r)
     }
     (void)snprintf(why, sizeof why, "generation %lu was loaded",
                    (unsigned long)r->generation->number);
-    trial_look(&s->trial);
+    rollout_look(&s->rollout);
     s->superseded.n_left = UINT32_MAX; /* nobody waits for it */
     for (uint32_t i = 0; i < s->n_workers; i++) {
         worker_settle(s->workers[i], false, &s->superseded);
     }
-    trial_end(&s->trial, end_of(&s->trial), why);
+    rollout_end(&s->rollout, end_of(&s->rollout), why);
     retire(s, g, why);
 }
 
@@ -342,7 +342,7 @@ static bool canary_streams(struct reload *r, const struct plan *plan,
     return true;
 }
 
-static void begin_trial(struct reload *r, bool canary)
+static void begin_rollout(struct reload *r, bool canary)
 {
     struct server *s = r->s;
 
@@ -368,7 +368,7 @@ static void on_altered_canary(void *arg)
 
     undone(r->s);
     if (r->altered) {
-        begin_trial(r, true);
+        begin_rollout(r, true);
     } else {
         reload_refuse(r, RELOAD_NEEDS_RESTART, r->e.text);
     }
@@ -399,15 +399,15 @@ static void apply(void *arg, const char *late)
 {
     struct reload *r = arg;
     struct server *s = r->s;
-    enum trial_kind kind = policy_plan(r->policy)->trial.kind;
+    enum rollout_kind kind = policy_plan(r->policy)->rollout.kind;
 
     if (late != NULL || s->ended) {
         reload_refuse(r, RELOAD_FAILED, s->ended ? "the server ends" : late);
-    } else if (r->from == NULL && kind == TRIAL_SHADOW) {
-        begin_trial(r, false);
+    } else if (r->from == NULL && kind == ROLLOUT_SHADOW) {
+        begin_rollout(r, false);
     } else {
         s->sinks_ahead = true;
-        if (r->from == NULL && kind == TRIAL_CANARY) {
+        if (r->from == NULL && kind == ROLLOUT_CANARY) {
             reload_change(r, alter_canary, on_altered_canary);
         } else {
             reload_change(r, alter, on_altered);
@@ -415,7 +415,7 @@ static void apply(void *arg, const char *late)
     }
 }
 
-void takeover_apply(struct reload *r)
+void activation_apply(struct reload *r)
 {
     struct server *s = r->s;
     char fixed[200];

@@ -23,22 +23,22 @@ static double rate(double n, double of)
     return of == 0 ? 0 : fmin(n / of, 1);
 }
 
-double judge_refusal_rate(const struct trial_side *s)
+double analysis_refusal_rate(const struct rollout_side *s)
 {
     return rate((double)s->refused, (double)s->events);
 }
 
-double judge_error_rate(const struct trial_side *s)
+double analysis_error_rate(const struct rollout_side *s)
 {
     return rate((double)s->failed, (double)s->events);
 }
 
-void judge_begin(struct judge *j)
+void analysis_begin(struct analysis *j)
 {
     j->next = FIRST_TEST;
 }
 
-bool judge_slow(const struct trial_side *old, double *slow_ms,
+bool analysis_slow(const struct rollout_side *old, double *slow_ms,
                 double *very_slow_ms)
 {
     *slow_ms = TIMES * old->p50_ms + P50_MORE_MS;
@@ -46,7 +46,7 @@ bool judge_slow(const struct trial_side *old, double *slow_ms,
     return old->requests >= TIMED_MIN;
 }
 
-static struct permutation_unit ask(const struct judge_unit *u, enum question q)
+static struct permutation_unit ask(const struct analysis_unit *u, enum question q)
 {
     switch (q) {
     case REFUSED:
@@ -62,7 +62,7 @@ static struct permutation_unit ask(const struct judge_unit *u, enum question q)
 }
 
 /* The units that have something to say, behind the n that are there. */
-static uint32_t gather(const struct trial_side *s, enum question q,
+static uint32_t gather(const struct rollout_side *s, enum question q,
                        struct permutation_unit *units, uint32_t n,
                        struct permutation_unit *sum)
 {
@@ -78,10 +78,10 @@ static uint32_t gather(const struct trial_side *s, enum question q,
     return n;
 }
 
-static bool up(const struct trial_side *old, const struct trial_side *new_,
+static bool up(const struct rollout_side *old, const struct rollout_side *new_,
                enum question q, double points)
 {
-    struct permutation_unit units[2 * JUDGE_SIDE_UNITS];
+    struct permutation_unit units[2 * ANALYSIS_SIDE_UNITS];
     struct permutation_unit was = {0, 0}, is = {0, 0};
     uint32_t n_new = gather(new_, q, units, 0, &is);
     uint32_t n = gather(old, q, units, n_new, &was);
@@ -95,24 +95,24 @@ static bool slower(double was_ms, double is_ms, double more_ms)
     return is_ms > TIMES * was_ms && is_ms - was_ms > more_ms;
 }
 
-static bool test(const struct trial_side *old, const struct trial_side *new_,
+static bool test(const struct rollout_side *old, const struct rollout_side *new_,
                  char *why, size_t why_bytes)
 {
     if (up(old, new_, REFUSED, POINTS)) {
         (void)snprintf(why, why_bytes,
                        "it refuses %.1f %% of %lu events, the live one %.1f %%",
-                       100 * judge_refusal_rate(new_),
+                       100 * analysis_refusal_rate(new_),
                        (unsigned long)new_->events,
-                       100 * judge_refusal_rate(old));
+                       100 * analysis_refusal_rate(old));
         return true;
     }
     if (up(old, new_, FAILED, POINTS)) {
         (void)snprintf(why, why_bytes,
                        "its hooks fail on %.1f %% of %lu events, the live one's "
                        "on %.1f %%",
-                       100 * judge_error_rate(new_),
+                       100 * analysis_error_rate(new_),
                        (unsigned long)new_->events,
-                       100 * judge_error_rate(old));
+                       100 * analysis_error_rate(old));
         return true;
     }
     if (slower(old->p50_ms, new_->p50_ms, P50_MORE_MS) &&
@@ -132,8 +132,8 @@ static bool test(const struct trial_side *old, const struct trial_side *new_,
     return false;
 }
 
-bool judge_against(struct judge *j, const struct trial_side *old,
-                   const struct trial_side *new_, bool last, char *why,
+bool analysis_against(struct analysis *j, const struct rollout_side *old,
+                   const struct rollout_side *new_, bool last, char *why,
                    size_t why_bytes)
 {
     if (new_->requests < j->next && !last) {
@@ -143,7 +143,7 @@ bool judge_against(struct judge *j, const struct trial_side *old,
     return test(old, new_, why, why_bytes);
 }
 
-static uint32_t active(const struct trial_side *s)
+static uint32_t active(const struct rollout_side *s)
 {
     uint32_t n = 0;
 
@@ -153,7 +153,7 @@ static uint32_t active(const struct trial_side *s)
     return n;
 }
 
-bool judge_enough(const struct trial_side *old, const struct trial_side *new_,
+bool analysis_enough(const struct rollout_side *old, const struct rollout_side *new_,
                   uint64_t min_requests, const char *unit, char *why,
                   size_t why_bytes)
 {

@@ -15,7 +15,7 @@ static const char *path_of(const char *spool_dir, char path[PATH_MAX])
     return path;
 }
 
-bool suspect_write(const char *spool_dir, const struct suspect *x, struct err *e)
+bool quarantine_write(const char *spool_dir, const struct quarantine *x, struct err *e)
 {
     char path[PATH_MAX];
     FILE *f = fopen(path_of(spool_dir, path), "we");
@@ -35,7 +35,7 @@ bool suspect_write(const char *spool_dir, const struct suspect *x, struct err *e
 }
 
 /* Only the hash decides anything; the rest is for messages. */
-bool suspect_read(const char *spool_dir, struct suspect *x)
+bool quarantine_read(const char *spool_dir, struct quarantine *x)
 {
     char path[PATH_MAX], line[1024], place[400];
     FILE *f = fopen(path_of(spool_dir, path), "re");
@@ -43,7 +43,7 @@ bool suspect_read(const char *spool_dir, struct suspect *x)
     char *colon;
     int n;
 
-    *x = (struct suspect){.line = 0};
+    *x = (struct quarantine){.line = 0};
     if (f == NULL) {
         return false;
     }
@@ -65,7 +65,7 @@ bool suspect_read(const char *spool_dir, struct suspect *x)
     return true;
 }
 
-void suspect_remove(const char *spool_dir)
+void quarantine_remove(const char *spool_dir)
 {
     char path[PATH_MAX];
 

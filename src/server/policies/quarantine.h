@@ -15,7 +15,7 @@
 
 struct err;
 
-struct suspect {
+struct quarantine {
     char hash[65];
     uint64_t generation; /* of the process that it ended */
     char file[200];      /* and line: where the hook begins */
@@ -23,8 +23,8 @@ struct suspect {
     char route[256];     /* "POST /v1/events" */
 };
 
-bool suspect_write(const char *spool_dir, const struct suspect *x,
+bool quarantine_write(const char *spool_dir, const struct quarantine *x,
                    struct err *e) MUST_USE;
 /* False: there is none. */
-bool suspect_read(const char *spool_dir, struct suspect *x);
-void suspect_remove(const char *spool_dir);
+bool quarantine_read(const char *spool_dir, struct quarantine *x);
+void quarantine_remove(const char *spool_dir);

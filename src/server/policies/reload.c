@@ -8,7 +8,7 @@
  *   policy_state_warm ×N a Lua state a worker, compiled          ── error ───┤
  *     │ the supervisor                                                       │
  *   needs_restart        listen, workers, the spool's place   ── restart ────┤
- *     ├── canary, shadow ─► worker_try × N ─► trial_begin ── drop ► retires  │
+ *     ├── canary, shadow ─► worker_try × N ─► rollout_begin ── drop ► retires  │
  *     │                        promote ─┐                                    │
  *     │ the changer            ◄─────────┘                                    │
  *   streams_open         new streams get their segments                       │
@@ -18,8 +18,8 @@
  *     │ the last has it                                                      │
  *   live; the one before retires                    nothing changed: refused ┘
  *
- * A policy on trial is settled in the same line, by hand or by the trial itself; a
- * load that holds ends the trial of the one before.
+ * A policy in rollout is settled in the same line, by hand or by the rollout itself; a
+ * load that holds ends the rollout of the one before.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -51,7 +51,7 @@ static void reload_free(struct reload *r)
         policy_state_free(r->states[i]);
     }
     free(r->states);
-    policy_state_free(r->judge);
+    policy_state_free(r->roll_back_if);
     policy_report_fini(&r->report);
     policy_unref(r->policy);
     policy_unref(r->from);
@@ -202,9 +202,9 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
 /* The very text that a worker did not come back from. */
 static void look_for_suspect(struct reload *r)
 {
-    struct suspect x;
+    struct quarantine x;
 
-    if (!suspect_read(r->s->spool_dir, &x) ||
+    if (!quarantine_read(r->s->spool_dir, &x) ||
         strcmp(x.hash, policy_plan(r->policy)->hash) != 0) {
         return;
     }
@@ -232,15 +232,15 @@ static void on_loaded(void *arg)
     } else if (r->suspect[0] != '\0') {
         reload_refuse(r, RELOAD_CONFLICT, r->suspect);
     } else {
-        takeover_apply(r);
+        activation_apply(r);
     }
 }
 
 static bool make_judge(struct reload *r)
 {
-    if (r->from == NULL && policy_plan(r->policy)->trial.has_judge) {
-        r->judge = policy_state_new(r->policy, &r->e);
-        return r->judge != NULL;
+    if (r->from == NULL && policy_plan(r->policy)->rollout.has_roll_back_if) {
+        r->roll_back_if = policy_state_new(r->policy, &r->e);
+        return r->roll_back_if != NULL;
     }
     return true;
 }
@@ -270,8 +270,8 @@ static void *load(void *arg)
     /* A shadow's counting and limiting is for itself. */
     if (r->policy != NULL &&
         (r->from != NULL ||
-         policy_plan(r->policy)->trial.kind != TRIAL_SHADOW)) {
-        policy_share(r->policy, s->hub);
+         policy_plan(r->policy)->rollout.kind != ROLLOUT_SHADOW)) {
+        policy_share(r->policy, s->registry);
     }
     if (r->policy != NULL &&
         (!states_make(r->policy, r->states, s->n_workers, &r->e) ||
@@ -317,13 +317,13 @@ static void begin_load(struct reload *r)
     }
 }
 
-/* True: it is about the trial that is under way, or about nothing at all. */
+/* True: it is about the rollout that is under way, or about nothing at all. */
 static bool settles(struct reload *r)
 {
     struct server *s = r->s;
-    const struct trial *t = &s->trial;
+    const struct rollout *t = &s->rollout;
     bool meant = t->g != NULL &&
-                 (r->asked.trial == 0 || r->asked.trial == t->number);
+                 (r->asked.rollout == 0 || r->asked.rollout == t->number);
 
     if (r->asked.kind == RELOAD_FILE) {
         return false;
@@ -333,9 +333,9 @@ static bool settles(struct reload *r)
         return false;
     }
     if (meant && r->asked.kind != RELOAD_PROMOTE) {
-        takeover_drop(r);
-    } else if (meant && t->kind == TRIAL_CANARY) {
-        takeover_promote(r);
+        activation_drop(r);
+    } else if (meant && t->kind == ROLLOUT_CANARY) {
+        activation_promote(r);
     } else if (meant) {
         /* A shadow has no writers: it comes again, for good. */
         r->from = policy_ref(t->g->policy);

@@ -1,5 +1,5 @@
 /*
- * reload - one load of a policy, or the end of a trial, from being asked for to its
+ * reload - one load of a policy, or the end of a rollout, from being asked for to its
  * answer: what reload.c and activation.c share. The supervisor's thread, but for
  * what the loader's thread writes before it has ended.
  */
@@ -22,13 +22,13 @@ struct reload {
     struct policy *policy;        /* NULL: refused */
     struct policy_state **states; /* one a worker */
     struct policy_report report;
-    struct policy_state *judge;   /* of a canary; NULL: none */
+    struct policy_state *roll_back_if;   /* of a canary; NULL: none */
     struct err e;                 /* why there are no states; of the changer, why not */
     char suspect[1024];           /* why it may not go live: its hash is a suspect's */
     /* The supervisor's. */
     int ids[PLAN_STREAMS_MAX];
     int dead_stream;
-    char why[256];                /* a trial is dropped */
+    char why[256];                /* a rollout is dropped */
     struct worker_step step;      /* of the workers, towards the next stage */
     /* The changer's. */
     bool altered;
@@ -48,7 +48,7 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
 
 /* ---- activation.c: its policy and its states are there ---- */
 
-void takeover_apply(struct reload *r);
-/* The trial under way ends: its policy goes, or goes live. */
-void takeover_drop(struct reload *r);
-void takeover_promote(struct reload *r);
+void activation_apply(struct reload *r);
+/* The rollout under way ends: its policy goes, or goes live. */
+void activation_drop(struct reload *r);
+void activation_promote(struct reload *r);

@@ -12,7 +12,7 @@
 #include "policy/run/run.h"
 
 static const double LOOK_MIN_S = 0.1, LOOK_MAX_S = 1;
-enum { LOOKS = 20 /* during a trial, at least */ };
+enum { LOOKS = 20 /* during a rollout, at least */ };
 
 static stats_cell *result_cell(const char *result)
 {
@@ -24,9 +24,9 @@ static stats_cell *result_cell(const char *result)
                          labels);
 }
 
-void trial_init(struct trial *t, struct server *s)
+void rollout_init(struct rollout *t, struct server *s)
 {
-    *t = (struct trial){.s = s};
+    *t = (struct rollout){.s = s};
     t->running = stats_gauge("sluice_policy_trial",
                              "Generation of the running canary or shadow; 0 "
                              "when there is none.",
@@ -46,7 +46,7 @@ void trial_init(struct trial *t, struct server *s)
     }
 }
 
-static void forget(struct trial *t)
+static void forget(struct rollout *t)
 {
     for (uint32_t i = 0; i < t->n_samples; i++) {
         free(t->samples[i]);
@@ -58,19 +58,19 @@ static void forget(struct trial *t)
     memset(t->differ, 0, sizeof t->differ);
 }
 
-void trial_fini(struct trial *t)
+void rollout_fini(struct rollout *t)
 {
     forget(t);
-    policy_state_free(t->judge);
-    t->judge = NULL;
+    policy_state_free(t->roll_back_if);
+    t->roll_back_if = NULL;
     free(t->units[0]);
     free(t->units[1]);
     t->units[0] = t->units[1] = NULL;
 }
 
-static struct judge_unit unit_of(const struct tally_unit *u)
+static struct analysis_unit unit_of(const struct tally_unit *u)
 {
-    return (struct judge_unit){.requests = atomic_load(&u->requests),
+    return (struct analysis_unit){.requests = atomic_load(&u->requests),
                                .events = atomic_load(&u->events),
                                .refused = atomic_load(&u->refused),
                                .failed = atomic_load(&u->failed),
@@ -80,10 +80,10 @@ static struct judge_unit unit_of(const struct tally_unit *u)
 }
 
 /* Worker after worker: a unit's number means the same side with all of them. */
-static void add_units(const struct tally *tally, struct judge_unit *units)
+static void add_units(const struct tally *tally, struct analysis_unit *units)
 {
     for (uint32_t i = 0; i < tally->n_units; i++) {
-        struct judge_unit u = unit_of(&tally->units[i]), *sum = &units[i];
+        struct analysis_unit u = unit_of(&tally->units[i]), *sum = &units[i];
 
         sum->requests += u.requests;
         sum->events += u.events;
@@ -96,15 +96,15 @@ static void add_units(const struct tally *tally, struct judge_unit *units)
 }
 
 static void add_side(const struct server *s, const struct generation *g,
-                     struct judge_unit *units, struct trial_side *side)
+                     struct analysis_unit *units, struct rollout_side *side)
 {
     const struct stats_histogram **spent =
         mem_zalloc(s->n_workers * sizeof *spent);
 
-    *side = (struct trial_side){.units = units};
+    *side = (struct rollout_side){.units = units};
     if (units != NULL) {
-        memset(units, 0, JUDGE_SIDE_UNITS * sizeof *units);
-        side->n_units = JUDGE_SIDE_UNITS;
+        memset(units, 0, ANALYSIS_SIDE_UNITS * sizeof *units);
+        side->n_units = ANALYSIS_SIDE_UNITS;
     }
     for (uint32_t i = 0; i < s->n_workers; i++) {
         const struct binding *b = g->bindings[i];
@@ -126,7 +126,7 @@ static void add_side(const struct server *s, const struct generation *g,
     free(spent);
 }
 
-static void add_code(struct trial *t, const char *code, uint64_t n)
+static void add_code(struct rollout *t, const char *code, uint64_t n)
 {
     uint32_t i = 0;
 
@@ -136,13 +136,13 @@ static void add_code(struct trial *t, const char *code, uint64_t n)
     if (i == SHADOW_CODES) {
         i--; /* of several workers' many codes: with the last one */
     } else if (i == t->n_codes) {
-        t->codes[t->n_codes++] = (struct trial_code){0};
+        t->codes[t->n_codes++] = (struct rollout_code){0};
         (void)snprintf(t->codes[i].code, sizeof t->codes[i].code, "%s", code);
     }
     t->codes[i].n += n;
 }
 
-static void add_shadow(struct trial *t, const struct shadow_counts *c)
+static void add_shadow(struct rollout *t, const struct shadow_counts *c)
 {
     uint32_t n = atomic_load_explicit(&c->n_codes, memory_order_acquire);
 
@@ -154,7 +154,7 @@ static void add_shadow(struct trial *t, const struct shadow_counts *c)
     }
 }
 
-void trial_look(struct trial *t)
+void rollout_look(struct rollout *t)
 {
     const struct server *s = t->s;
 
@@ -178,12 +178,12 @@ void trial_look(struct trial *t)
 }
 
 /* From now on requests of both sides are counted as slow or not. */
-static void time_units(const struct trial *t)
+static void time_units(const struct rollout *t)
 {
     const struct server *s = t->s;
     double slow_ms, very_slow_ms;
 
-    if (!judge_slow(&t->old, &slow_ms, &very_slow_ms)) {
+    if (!analysis_slow(&t->old, &slow_ms, &very_slow_ms)) {
         return;
     }
     for (uint32_t i = 0; i < 2 * s->n_workers; i++) {
@@ -197,34 +197,34 @@ static void time_units(const struct trial *t)
     }
 }
 
-static bool against(struct trial *t, bool last, char *why, size_t why_bytes)
+static bool against(struct rollout *t, bool last, char *why, size_t why_bytes)
 {
-    const struct trial_side *sides[2] = {&t->old, &t->new_};
+    const struct rollout_side *sides[2] = {&t->old, &t->new_};
     struct policy_number lists[2][8];
 
-    if (t->judge == NULL) {
-        return judge_against(&t->rule, &t->old, &t->new_, last, why, why_bytes);
+    if (t->roll_back_if == NULL) {
+        return analysis_against(&t->rule, &t->old, &t->new_, last, why, why_bytes);
     }
     for (int i = 0; i < 2; i++) {
-        const struct trial_side *x = sides[i];
+        const struct rollout_side *x = sides[i];
         const struct policy_number list[8] = {
             {"requests", (double)x->requests},
             {"events", (double)x->events},
             {"refused", (double)x->refused},
             {"failed", (double)x->failed},
-            {"refusal_rate", judge_refusal_rate(x)},
-            {"error_rate", judge_error_rate(x)},
+            {"refusal_rate", analysis_refusal_rate(x)},
+            {"error_rate", analysis_error_rate(x)},
             {"p50_ms", x->p50_ms},
             {"p99_ms", x->p99_ms}};
 
         memcpy(lists[i], list, sizeof list);
     }
-    return policy_judge(t->judge, lists[0], lists[1], 8, why, why_bytes);
+    return policy_roll_back_if(t->roll_back_if, lists[0], lists[1], 8, why, why_bytes);
 }
 
 static void on_done(void *arg, const struct reload_answer *a)
 {
-    struct trial *t = arg;
+    struct rollout *t = arg;
 
     /* It stays: the next look asks again. */
     if (a->result != RELOAD_OK) {
@@ -232,22 +232,22 @@ static void on_done(void *arg, const struct reload_answer *a)
     }
 }
 
-static void ask(struct trial *t, enum reload_kind kind, const char *why)
+static void ask(struct rollout *t, enum reload_kind kind, const char *why)
 {
     (void)snprintf(t->reason, sizeof t->reason, "%s", why);
     t->asked = reload_ask(
         t->s, &(struct reload_request){
                   .kind = kind,
-                  .cause = t->kind == TRIAL_CANARY ? "canary" : "shadow",
-                  .trial = t->number,
+                  .cause = t->kind == ROLLOUT_CANARY ? "canary" : "shadow",
+                  .rollout = t->number,
                   .why = t->reason,
                   .done = on_done,
                   .arg = t});
 }
 
-static const char *unit_word(const struct trial *t)
+static const char *unit_word(const struct rollout *t)
 {
-    switch (policy_plan(t->g->policy)->trial.by) {
+    switch (policy_plan(t->g->policy)->rollout.by) {
     case SHARE_BY_CONNECTION:
         return "connection";
     case SHARE_BY_REQUEST:
@@ -261,12 +261,12 @@ static const char *unit_word(const struct trial *t)
 }
 
 /* During has passed without a word against it. */
-static void end_canary(struct trial *t)
+static void end_canary(struct rollout *t)
 {
     char why[256], quoted[600];
 
-    if (judge_enough(&t->old, &t->new_,
-                     policy_plan(t->g->policy)->trial.min_requests, unit_word(t),
+    if (analysis_enough(&t->old, &t->new_,
+                     policy_plan(t->g->policy)->rollout.min_requests, unit_word(t),
                      why, sizeof why)) {
         ask(t, RELOAD_PROMOTE, "nothing spoke against it");
     } else if (clock_mono_ns() >= t->last_ns) {
@@ -276,24 +276,24 @@ static void end_canary(struct trial *t)
         log_write(LOG_WARN, "canary",
                   "generation=%lu status=extended until_ms=%ld why=%s",
                   (unsigned long)t->number,
-                  (long)(t->began_ms + TRIAL_EXTENDS * t->during_ms),
+                  (long)(t->began_ms + ROLLOUT_EXTENDS * t->during_ms),
                   log_quote(quoted, sizeof quoted, why));
     }
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct trial *t = OUTER(w, struct trial, look);
+    struct rollout *t = OUTER(w, struct rollout, look);
     bool over = clock_mono_ns() >= t->until_ns;
     char why[256];
 
     (void)loop;
     (void)events;
-    trial_look(t);
+    rollout_look(t);
     if (t->asked) {
         return;
     }
-    if (t->kind != TRIAL_CANARY) {
+    if (t->kind != ROLLOUT_CANARY) {
         if (over) {
             ask(t, RELOAD_DROP, "its time is over");
         }
@@ -307,28 +307,28 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
     }
 }
 
-static void begin_canary(struct trial *t)
+static void begin_canary(struct rollout *t)
 {
     t->extended = false;
     t->last_ns = clock_mono_ns() +
-                 (uint64_t)t->during_ms * TRIAL_EXTENDS * 1000000u;
-    judge_begin(&t->rule);
+                 (uint64_t)t->during_ms * ROLLOUT_EXTENDS * 1000000u;
+    analysis_begin(&t->rule);
     for (int i = 0; i < 2; i++) {
         if (t->units[i] == NULL) {
-            t->units[i] = mem_zalloc(JUDGE_SIDE_UNITS * sizeof *t->units[i]);
+            t->units[i] = mem_zalloc(ANALYSIS_SIDE_UNITS * sizeof *t->units[i]);
         }
     }
 }
 
-void trial_begin(struct trial *t, struct generation *g,
-                 struct policy_state *judge)
+void rollout_begin(struct rollout *t, struct generation *g,
+                 struct policy_state *roll_back_if)
 {
-    const struct trial_plan *plan = &policy_plan(g->policy)->trial;
+    const struct rollout_plan *plan = &policy_plan(g->policy)->rollout;
     double every = (double)plan->during_ms / 1000 / LOOKS;
 
     forget(t);
     t->g = g;
-    t->judge = judge;
+    t->roll_back_if = roll_back_if;
     t->asked = false;
     t->kind = plan->kind;
     t->number = g->number;
@@ -342,17 +342,17 @@ void trial_begin(struct trial *t, struct generation *g,
     t->max_samples = plan->sample;
     t->samples = mem_zalloc((plan->sample + 1) * sizeof *t->samples);
     stats_set(t->running, t->number);
-    if (t->kind == TRIAL_CANARY) {
+    if (t->kind == ROLLOUT_CANARY) {
         begin_canary(t);
     }
-    trial_look(t);
+    rollout_look(t);
     every = every < LOOK_MIN_S ? LOOK_MIN_S : every > LOOK_MAX_S ? LOOK_MAX_S
                                                                  : every;
     ev_timer_init(&t->look, on_look, every, every);
     ev_timer_start(t->s->loop, &t->look);
 }
 
-static void tell(const struct trial *t)
+static void tell(const struct rollout *t)
 {
     char quoted[600];
     uint64_t differ = 0;
@@ -361,7 +361,7 @@ static void tell(const struct trial *t)
         differ += t->differ[i];
     }
     log_write(strcmp(t->result, "rolled_back") == 0 ? LOG_WARN : LOG_INFO,
-              t->kind == TRIAL_CANARY ? "canary" : "shadow",
+              t->kind == ROLLOUT_CANARY ? "canary" : "shadow",
               "generation=%lu result=%s beside=%lu requests=%lu/%lu "
               "events=%lu/%lu refused=%lu/%lu failed=%lu/%lu "
               "p99_ms=%.3f/%.3f differ=%lu why=%s",
@@ -374,12 +374,12 @@ static void tell(const struct trial *t)
               log_quote(quoted, sizeof quoted, t->why));
 }
 
-void trial_end(struct trial *t, const char *result, const char *why)
+void rollout_end(struct rollout *t, const char *result, const char *why)
 {
     ev_timer_stop(t->s->loop, &t->look);
     t->g = NULL;
-    policy_state_free(t->judge);
-    t->judge = NULL;
+    policy_state_free(t->roll_back_if);
+    t->roll_back_if = NULL;
     (void)snprintf(t->result, sizeof t->result, "%s", result);
     (void)snprintf(t->why, sizeof t->why, "%s", why);
     stats_set(t->running, 0);
@@ -390,7 +390,7 @@ void trial_end(struct trial *t, const char *result, const char *why)
     tell(t);
 }
 
-void trial_sample(struct trial *t, struct shadow_sample *x)
+void rollout_sample(struct rollout *t, struct shadow_sample *x)
 {
     char event[SHADOW_TEXT * 2 + 8], route[360];
 

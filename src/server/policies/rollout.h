@@ -2,14 +2,14 @@
  * rollout - a generation beside the live one: a canary with a share of the requests,
  * or a shadow with copies of them.
  *
- *   trial_begin ─► looks at both sides ─┬─► during has passed ─► promote
+ *   rollout_begin ─► looks at both sides ─┬─► during has passed ─► promote
  *     (reload.c)                        │     └─ too little seen ─► three times
  *                                       │        during, then drop
  *                                       ├─► roll_back_if ──────► drop
  *                                       └─► by hand, or by the next reload
  *
  * The end is asked for as any reload is (reload.h), so that it has its turn; then
- * trial_end. What was found stays for /status until the next trial. The
+ * rollout_end. What was found stays for /status until the next rollout. The
  * supervisor's thread only.
  */
 #pragma once
@@ -27,29 +27,29 @@ struct generation;
 struct policy_state;
 struct server;
 
-enum { TRIAL_SAMPLES_MAX = 1000 };
+enum { ROLLOUT_SAMPLES_MAX = 1000 };
 
 /* A canary without enough traffic goes on for up to so many times its `during`. */
-enum { TRIAL_EXTENDS = 3 };
+enum { ROLLOUT_EXTENDS = 3 };
 
-struct trial_code {
+struct rollout_code {
     char code[64];
     uint64_t n;
 };
 
-struct trial {
+struct rollout {
     struct server *s;
-    struct generation *g;      /* on trial; NULL: none is now */
-    struct policy_state *judge; /* of its roll_back_if; NULL: the built-in rule */
+    struct generation *g;      /* in rollout; NULL: none is now */
+    struct policy_state *roll_back_if; /* of its roll_back_if; NULL: the built-in rule */
     ev_timer look;
     bool asked;                /* for its end */
     char reason[256];          /* then: why */
-    struct judge rule;         /* the built-in one's */
-    struct judge_unit *units[2]; /* JUDGE_SIDE_UNITS each: old, new; NULL: shadow */
+    struct analysis rule;         /* the built-in one's */
+    struct analysis_unit *units[2]; /* ANALYSIS_SIDE_UNITS each: old, new; NULL: shadow */
     uint64_t last_ns;          /* it is not extended beyond */
     bool extended;
     /* The last or current one. */
-    enum trial_kind kind;      /* TRIAL_NONE: there was none */
+    enum rollout_kind kind;      /* ROLLOUT_NONE: there was none */
     uint64_t number;           /* of its generation */
     uint64_t live;             /* the generation beside it */
     double share;
@@ -57,9 +57,9 @@ struct trial {
     uint64_t until_ns;
     char result[16];           /* "running", "promoted", "rolled_back", "done" */
     char why[256];
-    struct trial_side old, new_;
+    struct rollout_side old, new_;
     uint64_t differ[N_CONTRASTS];
-    struct trial_code codes[SHADOW_CODES];
+    struct rollout_code codes[SHADOW_CODES];
     uint32_t n_codes;
     struct shadow_sample **samples;
     uint32_t n_samples, max_samples;
@@ -68,15 +68,15 @@ struct trial {
     stats_cell *differs[N_CONTRASTS];
 };
 
-void trial_init(struct trial *t, struct server *s);
-void trial_fini(struct trial *t);
+void rollout_init(struct rollout *t, struct server *s);
+void rollout_fini(struct rollout *t);
 
-/* g is with every worker. Takes judge. */
-void trial_begin(struct trial *t, struct generation *g,
-                 struct policy_state *judge);
+/* g is with every worker. Takes roll_back_if. */
+void rollout_begin(struct rollout *t, struct generation *g,
+                 struct policy_state *roll_back_if);
 /* It is with none any more, or the live one. */
-void trial_end(struct trial *t, const char *result, const char *why);
+void rollout_end(struct rollout *t, const char *result, const char *why);
 
 /* Reads both sides' counters, while it runs. */
-void trial_look(struct trial *t);
-void trial_sample(struct trial *t, struct shadow_sample *x); /* takes x */
+void rollout_look(struct rollout *t);
+void rollout_sample(struct rollout *t, struct shadow_sample *x); /* takes x */

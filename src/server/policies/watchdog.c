@@ -39,7 +39,7 @@ static const struct generation *find(const struct server *s, uint32_t i,
 static void give_up(struct server *s, uint32_t i, const struct generation *g,
                     const struct policy_at *at, uint64_t ns, uint64_t ran_ns)
 {
-    struct suspect x = {.generation = g->number, .line = at->line};
+    struct quarantine x = {.generation = g->number, .line = at->line};
     char quoted[ERR_TEXT_MAX * 2];
     struct err e;
 
@@ -53,7 +53,7 @@ static void give_up(struct server *s, uint32_t i, const struct generation *g,
               i, (unsigned long)g->number, g->hash, x.route, at->hook, x.file,
               x.line, (unsigned long)(ns / 1000000u),
               (unsigned long)(ran_ns / 1000000u), EXIT_STUCK);
-    if (!suspect_write(s->spool_dir, &x, &e)) {
+    if (!quarantine_write(s->spool_dir, &x, &e)) {
         log_write(LOG_ERROR, "stuck", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }
@@ -108,13 +108,13 @@ static void on_freshened(void *arg, const struct reload_answer *a)
     (void)a; /* its generation tells */
 }
 
-/* The live policy in new states. A trial judges by itself. */
+/* The live policy in new states. a rollout judges by itself. */
 static void freshen(struct watch *w, uint32_t i, uint64_t now)
 {
     struct server *s = w->s;
     const struct binding *b = s->live->bindings[i];
 
-    if (b == NULL || s->trial.g != NULL || s->n_reloading > 0 ||
+    if (b == NULL || s->rollout.g != NULL || s->n_reloading > 0 ||
         !policy_state_worn(b->state) ||
         (w->freshened_ns != 0 && now - w->freshened_ns < FRESHEN_NS)) {
         return;
@@ -144,7 +144,7 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     }
 }
 
-void watch_start(struct watch *w, struct server *s)
+void watchdog_start(struct watch *w, struct server *s)
 {
     policy_interrupts();
     w->s = s;
@@ -158,7 +158,7 @@ void watch_start(struct watch *w, struct server *s)
     ev_timer_start(s->loop, &w->look);
 }
 
-void watch_stop(struct watch *w)
+void watchdog_stop(struct watch *w)
 {
     if (w->s != NULL) {
         ev_timer_stop(w->s->loop, &w->look);

@@ -1,7 +1,7 @@
 /*
  * watchdog - looks whether each worker comes back from its hooks.
  *
- *   watch_start ─► every 100 ms: at the same event since
+ *   watchdog_start ─► every 100 ms: at the same event since
  *                    ├─ 1 s   ─► the policy's signal: an interpreted hook raises
  *                    └─ 1.8 s ─► logged, noted in spool/suspect, exit 70
  *
@@ -38,5 +38,5 @@ struct watch {
     uint64_t freshened_ns;   /* when a load for want of memory was last asked for */
 };
 
-void watch_start(struct watch *w, struct server *s); /* the workers run */
-void watch_stop(struct watch *w); /* before they end; once more is fine */
+void watchdog_start(struct watch *w, struct server *s); /* the workers run */
+void watchdog_stop(struct watch *w); /* before they end; once more is fine */

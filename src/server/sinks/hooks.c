@@ -74,7 +74,7 @@ static struct str on_topic(void *arg, struct str event)
     return topic;
 }
 
-bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
+bool sink_hooks_new(struct policy *p, uint32_t sink, struct sink_lua **out,
                   struct sink_hooks *hooks, struct err *e)
 {
     const struct sink_plan *plan = &policy_plan(p)->sinks[sink];
@@ -84,7 +84,7 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
 
     *out = NULL;
     *hooks = (struct sink_hooks){0};
-    if (!plan->has_adapt && !plan->remote.breaker.has_trip &&
+    if (!plan->has_adapt && !plan->upload.breaker.has_trip &&
         !plan->kafka.breaker.has_trip && !plan->kafka.has_topic) {
         return true;
     }
@@ -107,7 +107,7 @@ bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
     return true;
 }
 
-void sink_lua_free(struct sink_lua *l)
+void sink_hooks_free(struct sink_lua *l)
 {
     if (l != NULL) {
         policy_state_free(l->state);

@@ -1,7 +1,7 @@
 /*
  * hooks - a sink's questions to its policy, as the C calls that a sink makes.
  *
- *   sink_lua_new (supervisor) -> (the sink's thread asks)* -> sink_lua_free
+ *   sink_hooks_new (supervisor) -> (the sink's thread asks)* -> sink_hooks_free
  */
 #pragma once
 
@@ -17,6 +17,6 @@ struct sink_lua;
 
 /* A Lua state of the sink's own. *out NULL: its plan has no functions, and *hooks
  * is empty. False and *e: the state can't be made. */
-bool sink_lua_new(struct policy *p, uint32_t sink, struct sink_lua **out,
+bool sink_hooks_new(struct policy *p, uint32_t sink, struct sink_lua **out,
                   struct sink_hooks *hooks, struct err *e) MUST_USE;
-void sink_lua_free(struct sink_lua *l); /* NULL is fine */
+void sink_hooks_free(struct sink_lua *l); /* NULL is fine */

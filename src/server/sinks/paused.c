@@ -18,9 +18,9 @@ static void end_late(struct server *s, struct running_sink *r)
         (void)sink_end(s, r, 0);
     } else if (delivery_hand_over(r->delivery, 0)) {
         r->handing = false;
-        sink_lua_free(r->lua);
+        sink_hooks_free(r->lua);
         r->lua = NULL;
-        held_note(s, r, "its thread took too long to end");
+        paused_note(s, r, "its thread took too long to end");
     }
 }
 
@@ -28,18 +28,18 @@ static void look(void *arg) /* the changer's thread */
 {
     struct server *s = arg;
 
-    s->any_held = false;
+    s->any_paused = false;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
 
         if (r->delivery != NULL && (r->handing || r->ending)) {
             end_late(s, r);
         }
-        if (r->delivery != NULL && r->held) {
+        if (r->delivery != NULL && r->paused) {
             changer_at(&s->changer, r->name);
             sinks_revive(s, r);
         }
-        s->any_held |= r->delivery != NULL && (r->held || r->handing || r->ending);
+        s->any_paused |= r->delivery != NULL && (r->paused || r->handing || r->ending);
     }
 }
 
@@ -48,15 +48,15 @@ static void on_looked(void *arg)
     struct server *s = arg;
 
     s->looking = false;
-    if (s->any_held) {
-        ev_timer_set(&s->held_timer, LOOK_S, 0.);
-        ev_timer_start(s->loop, &s->held_timer);
+    if (s->any_paused) {
+        ev_timer_set(&s->paused_timer, LOOK_S, 0.);
+        ev_timer_start(s->loop, &s->paused_timer);
     }
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *t, int events)
 {
-    struct server *s = OUTER(t, struct server, held_timer);
+    struct server *s = OUTER(t, struct server, paused_timer);
 
     (void)events;
     if (s->sinks_ahead) {
@@ -77,38 +77,38 @@ void sinks_go(struct server *s)
     }
 }
 
-static void on_held(void *arg)
+static void on_paused(void *arg)
 {
     struct server *s = arg;
 
-    if (!s->looking && !ev_is_active(&s->held_timer)) {
-        ev_timer_init(&s->held_timer, on_look, LOOK_S, 0.);
-        ev_timer_start(s->loop, &s->held_timer);
+    if (!s->looking && !ev_is_active(&s->paused_timer)) {
+        ev_timer_init(&s->paused_timer, on_look, LOOK_S, 0.);
+        ev_timer_start(s->loop, &s->paused_timer);
     }
 }
 
-void held_look(struct server *s)
+void paused_look(struct server *s)
 {
-    mailbox_post(&s->mail, on_held, s);
+    mailbox_post(&s->mail, on_paused, s);
 }
 
-void held_note(struct server *s, struct running_sink *r, const char *why)
+void paused_note(struct server *s, struct running_sink *r, const char *why)
 {
     char quoted[ERR_TEXT_MAX + 16];
 
-    if (!r->held) {
+    if (!r->paused) {
         log_write(LOG_ERROR, "sink", "sink=%s status=holding why=%s", r->name,
                   log_quote(quoted, sizeof quoted, why));
     }
-    r->held = true;
-    delivery_hold_why(r->delivery, why);
-    held_look(s);
+    r->paused = true;
+    delivery_pause_why(r->delivery, why);
+    paused_look(s);
 }
 
-bool held_start(struct server *s, struct running_sink *r,
+bool paused_start(struct server *s, struct running_sink *r,
                 const struct delivery_conf *c, const char *why, struct err *e)
 {
-    struct delivery *d = delivery_hold(c, why, e), *before;
+    struct delivery *d = delivery_pause(c, why, e), *before;
 
     if (d == NULL) {
         return false;
@@ -117,21 +117,21 @@ bool held_start(struct server *s, struct running_sink *r,
     if (before != NULL) {
         delivery_free(before);
     }
-    held_note(s, r, why);
+    paused_note(s, r, why);
     return true;
 }
 
-bool held_restart(struct server *s, struct running_sink *r,
+bool paused_restart(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, struct err *e)
 {
     struct delivery *d = delivery_start(c, e);
 
     if (d == NULL) {
-        delivery_hold_why(r->delivery, e->text); /* its place is still kept */
+        delivery_pause_why(r->delivery, e->text); /* its place is still kept */
         return false;
     }
     delivery_free(running_set(s, r, d));
-    r->held = false;
+    r->paused = false;
     log_write(LOG_INFO, "sink", "sink=%s status=delivering", r->name);
     return true;
 }

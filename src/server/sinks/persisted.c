@@ -22,7 +22,7 @@ static void path_of(const char *spool_dir, const char *name, const char *tail,
     (void)snprintf(out, PATH_MAX, "%s/sinks/%s%s", spool_dir, name, tail);
 }
 
-bool kept_read(struct kept *k, const char *spool_dir, struct err *e)
+bool persisted_read(struct persisted *k, const char *spool_dir, struct err *e)
 {
     char path[PATH_MAX];
     FILE *f;
@@ -45,7 +45,7 @@ bool kept_read(struct kept *k, const char *spool_dir, struct err *e)
     return ok;
 }
 
-const struct kept_sink *kept_find(const struct kept *k, const char *name)
+const struct kept_sink *persisted_find(const struct persisted *k, const char *name)
 {
     for (uint32_t i = 0; i < k->n; i++) {
         if (strcmp(k->list[i].name, name) == 0) {
@@ -55,7 +55,7 @@ const struct kept_sink *kept_find(const struct kept *k, const char *name)
     return NULL;
 }
 
-bool kept_put(struct kept *k, const struct kept_sink *line)
+bool persisted_put(struct persisted *k, const struct kept_sink *line)
 {
     for (uint32_t i = 0; i < k->n; i++) {
         if (strcmp(k->list[i].name, line->name) == 0) {
@@ -70,7 +70,7 @@ bool kept_put(struct kept *k, const struct kept_sink *line)
     return true;
 }
 
-void kept_remove(struct kept *k, const char *name)
+void persisted_remove(struct persisted *k, const char *name)
 {
     for (uint32_t i = 0; i < k->n; i++) {
         if (strcmp(k->list[i].name, name) == 0) {
@@ -116,7 +116,7 @@ static bool replace(const char *path, const char *text, size_t n, struct err *e)
     return ok && folder_sync_of(path, e);
 }
 
-static bool write_lines(const struct kept *k, const char *path, struct err *e)
+static bool write_lines(const struct persisted *k, const char *path, struct err *e)
 {
     char *text = NULL;
     size_t n = 0;
@@ -138,7 +138,7 @@ static bool write_lines(const struct kept *k, const char *path, struct err *e)
     return ok;
 }
 
-static bool named(const struct kept *k, const char *file)
+static bool named(const struct persisted *k, const char *file)
 {
     for (uint32_t i = 0; i < k->n; i++) {
         if (strncmp(k->list[i].hash, file, strlen(k->list[i].hash)) == 0) {
@@ -149,7 +149,7 @@ static bool named(const struct kept *k, const char *file)
 }
 
 /* What can't be removed is looked at again with the next policy. */
-static void sweep(const struct kept *k, const char *spool_dir)
+static void sweep(const struct persisted *k, const char *spool_dir)
 {
     char path[PATH_MAX];
     struct dirent *d;
@@ -171,7 +171,7 @@ static void sweep(const struct kept *k, const char *spool_dir)
     }
 }
 
-bool kept_write(const struct kept *k, const char *spool_dir,
+bool persisted_write(const struct persisted *k, const char *spool_dir,
                 const struct policy *p, struct err *e)
 {
     char path[PATH_MAX];
@@ -194,7 +194,7 @@ bool kept_write(const struct kept *k, const char *spool_dir,
     return true;
 }
 
-struct policy *kept_load(const char *spool_dir, const char *hash, struct err *e)
+struct policy *persisted_load(const char *spool_dir, const char *hash, struct err *e)
 {
     struct policy_report report;
     char path[PATH_MAX];

@@ -29,23 +29,23 @@ struct kept_sink {
     uint64_t generation;
 };
 
-struct kept {
+struct persisted {
     struct kept_sink list[KEPT_MAX];
     uint32_t n;
 };
 
 /* What the spool has; empty without a file. False and *e: it can't be read. */
-bool kept_read(struct kept *k, const char *spool_dir, struct err *e) MUST_USE;
-const struct kept_sink *kept_find(const struct kept *k, const char *name);
+bool persisted_read(struct persisted *k, const char *spool_dir, struct err *e) MUST_USE;
+const struct kept_sink *persisted_find(const struct persisted *k, const char *name);
 /* Puts or replaces a line; false: too many. */
-bool kept_put(struct kept *k, const struct kept_sink *line) MUST_USE;
-void kept_remove(struct kept *k, const char *name);
+bool persisted_put(struct persisted *k, const struct kept_sink *line) MUST_USE;
+void persisted_remove(struct persisted *k, const char *name);
 
 /* Saves p (NULL: none) unless it is there, then k, and removes policies that no
  * line names. */
-bool kept_write(const struct kept *k, const char *spool_dir,
+bool persisted_write(const struct persisted *k, const char *spool_dir,
                 const struct policy *p, struct err *e) MUST_USE;
 
 /* The policy of that hash, loaded; NULL and *e: gone, or it does not load here. */
-struct policy *kept_load(const char *spool_dir, const char *hash,
+struct policy *persisted_load(const char *spool_dir, const char *hash,
                          struct err *e) MUST_USE;

@@ -97,7 +97,7 @@ void sinks_settle(struct server *s)
 /* Nobody needs its journal; its dead letters stay. */
 bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
 {
-    static struct kept kept;
+    static struct persisted kept;
     char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
     uint64_t now = clock_mono_ns();
     struct delivery *d = r->delivery;
@@ -120,14 +120,14 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", r->name,
                   log_quote(quoted, sizeof quoted, e.text));
     }
-    if (kept_read(&kept, s->spool_dir, &e)) {
-        kept_remove(&kept, r->name);
-        kept_remove(&kept, r->at);
-        (void)!kept_write(&kept, s->spool_dir, NULL, &e);
+    if (persisted_read(&kept, s->spool_dir, &e)) {
+        persisted_remove(&kept, r->name);
+        persisted_remove(&kept, r->at);
+        (void)!persisted_write(&kept, s->spool_dir, NULL, &e);
     }
     running_clear(s, r);
     delivery_free(d);
-    sink_lua_free(lua);
+    sink_hooks_free(lua);
     return true;
 }
 
@@ -151,7 +151,7 @@ static void look(void *arg)
                       (unsigned long)status.dead);
             r->ending = !sink_end(s, r, END_MS);
             if (r->ending) {
-                held_look(s);
+                paused_look(s);
             }
         }
     }
@@ -239,7 +239,7 @@ static struct delivery *restore_with(struct running_sink *r, struct delivery_con
     if (c->sink == NULL) {
         return restore_absent(r, c, "it does not have this sink", e);
     }
-    return sink_lua_new(p, k, &r->lua, &c->hooks, e) ? delivery_start(c, e) : NULL;
+    return sink_hooks_new(p, k, &r->lua, &c->hooks, e) ? delivery_start(c, e) : NULL;
 }
 
 /* A delivery for r by the policy that is kept for it. */
@@ -248,7 +248,7 @@ static struct delivery *restore_kept(struct server *s, struct running_sink *r,
                                      struct err *e)
 {
     struct err why = {"the spool does not say which that was"};
-    struct policy *p = known ? kept_load(s->spool_dir, r->kept.hash, &why) : NULL;
+    struct policy *p = known ? persisted_load(s->spool_dir, r->kept.hash, &why) : NULL;
     struct delivery *d = p == NULL ? restore_absent(r, c, why.text, e)
                                    : restore_with(r, c, p, e);
 
@@ -269,7 +269,7 @@ static bool hold(struct server *s, struct running_sink *r, struct delivery_conf 
     c->sink = sink;
     c->plan = none;
     c->absent = NULL;
-    ok = held_start(s, r, c, why, e);
+    ok = paused_start(s, r, c, why, e);
     plan_unref(none);
     return ok;
 }
@@ -294,7 +294,7 @@ bool sink_restore(struct server *s, struct running_sink *r,
     }
     d = restore_kept(s, r, line != NULL, &c, &why);
     if (d == NULL) {
-        sink_lua_free(r->lua);
+        sink_hooks_free(r->lua);
         r->lua = NULL;
         return held != NULL ? err_set(e, "%s", why.text)
                             : hold(s, r, &c, why.text, e);
@@ -303,7 +303,7 @@ bool sink_restore(struct server *s, struct running_sink *r,
     if (held != NULL) {
         delivery_free(held);
     }
-    r->held = false;
+    r->paused = false;
     delivery_status(r->delivery, &status);
     log_write(LOG_INFO, "sink",
               "sink=%s status=retiring left_events=%lu left_bytes=%lu", r->name,
@@ -338,13 +338,13 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again,
                    struct err *e)
 {
     const struct plan *plan = policy_plan(p);
-    static struct kept kept;
+    static struct persisted kept;
     char path[PATH_MAX];
     struct dirent *d;
     bool ok = true;
     DIR *dir;
 
-    if (!kept_read(&kept, s->spool_dir, e)) {
+    if (!persisted_read(&kept, s->spool_dir, e)) {
         return false;
     }
     (void)snprintf(path, sizeof path, "%s/sinks", s->spool_dir);
@@ -360,7 +360,7 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again,
         (void)snprintf(name, sizeof name, "%.*s", (int)(n - tail), d->d_name);
         if (sinks_find(s, name) == NULL && !sink_in_plan(plan, name) &&
             (again || !is_taken_over(plan, name))) {
-            ok = restore(s, name, kept_find(&kept, name), e);
+            ok = restore(s, name, persisted_find(&kept, name), e);
         }
     }
     if (dir != NULL) {
@@ -424,7 +424,7 @@ bool sinks_stop(struct server *s, uint64_t until_ns, bool alone)
             all = false;
             continue;
         }
-        sink_lua_free(r->lua);
+        sink_hooks_free(r->lua);
         *r = (struct running_sink){.delivery = NULL};
     }
     return all;

@@ -117,8 +117,8 @@ bool running_start(struct server *s, const struct delivery_conf *c,
     if (s->workers == NULL || s->undoing) {
         struct err why = *e;
 
-        if (held_start(s, r, c, why.text, e)) {
-            sink_lua_free(lua);
+        if (paused_start(s, r, c, why.text, e)) {
+            sink_hooks_free(lua);
             return true;
         }
     }
@@ -127,7 +127,7 @@ bool running_start(struct server *s, const struct delivery_conf *c,
 
 /* A held one, with the policy's settings: started, or held still, for what ails it
  * is no fault of this policy. Without its journal it is not even tried. */
-static bool alter_held(struct server *s, struct running_sink *r,
+static bool alter_paused(struct server *s, struct running_sink *r,
                        const struct delivery_conf *c, struct sink_lua *lua,
                        struct err *e)
 {
@@ -138,19 +138,19 @@ static bool alter_held(struct server *s, struct running_sink *r,
             return r->handing && err_set(e, "sink \"%s\": its thread does not end",
                                          r->name);
         }
-        sink_lua_free(lua);
+        sink_hooks_free(lua);
         running_retires(s, r, false);
         return true;
     }
-    if (held_restart(s, r, c, &why)) {
+    if (paused_restart(s, r, c, &why)) {
         r->lua = lua;
         running_retires(s, r, false);
         return true;
     }
-    if (!held_start(s, r, c, why.text, e)) {
+    if (!paused_start(s, r, c, why.text, e)) {
         return false;
     }
-    sink_lua_free(lua);
+    sink_hooks_free(lua);
     running_retires(s, r, false);
     return true;
 }
@@ -159,13 +159,13 @@ static bool alter(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, struct sink_lua *lua,
                   struct err *e)
 {
-    if (r->held || r->handing) {
-        return alter_held(s, r, c, lua, e);
+    if (r->paused || r->handing) {
+        return alter_paused(s, r, c, lua, e);
     }
     if (!delivery_apply(r->delivery, c, e)) {
         return false;
     }
-    sink_lua_free(r->lua);
+    sink_hooks_free(r->lua);
     r->lua = lua;
     if (r->retiring) {
         running_retires(s, r, false);

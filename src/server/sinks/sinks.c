@@ -2,7 +2,7 @@
  * sinks - the policy's sinks as running threads, changed by a reload:
  *
  *   kinds_fit    a name keeps its kind                      ── refused
- *   kept_write   which policy each sink has, for a restart  ── refused
+ *   persisted_write   which policy each sink has, for a restart  ── refused
  *   delivery_apply, delivery_start, or a journal taken over ── undone
  *     │ the workers have the policy
  *   sinks_retire   what it lacks delivers up to here        (retired.c)
@@ -54,7 +54,7 @@ static bool journal_lost(struct server *s, const char *name)
     char path[PATH_MAX];
 
     journal_path(s, name, path);
-    return s->kept_before != NULL && kept_find(s->kept_before, name) != NULL &&
+    return s->kept_before != NULL && persisted_find(s->kept_before, name) != NULL &&
            sinks_find(s, name) == NULL && access(path, F_OK) != 0 &&
            errno == ENOENT;
 }
@@ -85,13 +85,13 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k,
     if (c.sink->was == NULL && journal_lost(s, c.sink->name)) {
         begin_at_oldest(c.sink->name, streams, c.n_streams);
     }
-    if (!sink_lua_new(p, k, &lua, &c.hooks, e)) {
+    if (!sink_hooks_new(p, k, &lua, &c.hooks, e)) {
         return false;
     }
     if (!start_or_alter(s, &c, lua, e)) {
         r = sinks_find(s, c.sink->name);
         if (r == NULL || !delivery_hung(r->delivery)) { /* else it may be used yet */
-            sink_lua_free(lua);
+            sink_hooks_free(lua);
         }
         return false;
     }
@@ -125,14 +125,14 @@ static bool apply_dead(struct server *s, struct policy *p, int stream,
 
 /* What a sink of another kind has journaled means nothing to it. */
 static bool kinds_fit(const struct server *s, const struct plan *plan,
-                      const struct kept *kept, struct err *e)
+                      const struct persisted *kept, struct err *e)
 {
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
         const struct sink_plan *sink = &plan->sinks[k];
         const char *names[] = {sink->name, sink->was};
 
         for (size_t i = 0; i < N_ELEMS(names) && names[i] != NULL; i++) {
-            const struct kept_sink *l = kept_find(kept, names[i]);
+            const struct kept_sink *l = persisted_find(kept, names[i]);
             char path[PATH_MAX];
 
             journal_path(s, names[i], path);
@@ -152,7 +152,7 @@ static bool kinds_fit(const struct server *s, const struct plan *plan,
 
 /* What is running, what an earlier process left, and the plan's, which comes
  * before both. */
-static bool note_kept(struct server *s, struct policy *p, struct kept *kept,
+static bool note_kept(struct server *s, struct policy *p, struct persisted *kept,
                       struct err *e)
 {
     const struct plan *plan = policy_plan(p);
@@ -160,12 +160,12 @@ static bool note_kept(struct server *s, struct policy *p, struct kept *kept,
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
         struct kept_sink l = line_of(plan, &plan->sinks[k]);
 
-        if (!kept_put(kept, &l)) {
+        if (!persisted_put(kept, &l)) {
             return err_set(e, "more than %d sinks have left something",
                            KEPT_MAX);
         }
     }
-    return kept_write(kept, s->spool_dir, p, e);
+    return persisted_write(kept, s->spool_dir, p, e);
 }
 
 static bool removals_fit(const struct server *s, const struct plan *plan,
@@ -175,8 +175,8 @@ static bool removals_fit(const struct server *s, const struct plan *plan,
         const struct running_sink *r = &s->sinks[i];
         struct err why;
 
-        if (r->delivery != NULL && r->held && !sink_in_plan(plan, r->name) &&
-            !delivery_held_retires(r->delivery, &why)) {
+        if (r->delivery != NULL && r->paused && !sink_in_plan(plan, r->name) &&
+            !delivery_paused_retires(r->delivery, &why)) {
             return err_set(e, "sink \"%s\" can't be taken out while its journal "
                               "can't be used: %s",
                            r->name, why.text);
@@ -204,11 +204,11 @@ void sinks_revive(struct server *s, struct running_sink *r)
             ok = sinks_apply_one(s, s->policy, k, s->stream_ids, &e);
         }
     }
-    if (ok && r->held && strcmp(r->name, DEAD_LETTERS) == 0) {
+    if (ok && r->paused && strcmp(r->name, DEAD_LETTERS) == 0) {
         ok = apply_dead(s, s->policy, s->dead_stream, &e);
     }
     if (!ok) {
-        delivery_hold_why(r->delivery, e.text);
+        delivery_pause_why(r->delivery, e.text);
     }
 }
 
@@ -216,10 +216,10 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids,
                  int dead_stream, struct err *e)
 {
     const struct plan *plan = policy_plan(p);
-    static struct kept kept, before; /* the changer's: one reload at a time */
+    static struct persisted kept, before; /* the changer's: one reload at a time */
     bool ok;
 
-    if (!kept_read(&kept, s->spool_dir, e) || !kinds_fit(s, plan, &kept, e) ||
+    if (!persisted_read(&kept, s->spool_dir, e) || !kinds_fit(s, plan, &kept, e) ||
         !removals_fit(s, plan, e)) {
         return false;
     }

@@ -45,24 +45,24 @@ bool taken_over(struct server *s, struct running_sink *old,
 
     if (!delivery_hand_over(d, HAND_OVER_MS)) {
         old->handing = true;
-        held_look(s);
+        paused_look(s);
         return err_set(e, "sink \"%s\": its thread does not end: \"%s\" can't take over "
                           "its journal", old->name, c->sink->name);
     }
     moved = taken_home(s, old, e) && taken_move(s, old->name, c->sink->name, e);
     if (!moved || !running_start(s, c, lua, e)) {
-        sink_lua_free(old->lua);
+        sink_hooks_free(old->lua);
         old->lua = NULL;
         if (moved) {
             (void)snprintf(old->at, sizeof old->at, "%s", c->sink->name);
         }
-        held_note(s, old, e->text);
+        paused_note(s, old, e->text);
         (void)!taken_home(s, old, &why);
         return false;
     }
     r = sinks_find(s, c->sink->name);
     (void)snprintf(r->was, sizeof r->was, "%s", old->name);
-    sink_lua_free(old->lua);
+    sink_hooks_free(old->lua);
     running_clear(s, old);
     delivery_free(d);
     return true;
@@ -74,34 +74,34 @@ void taken_back(struct server *s, struct running_sink *r)
     struct err why;
 
     running_back(s, r);
-    held_look(s);
+    paused_look(s);
     if (!ended) {
         r->handing = true;
         return;
     }
-    sink_lua_free(r->lua);
+    sink_hooks_free(r->lua);
     r->lua = NULL;
     if (taken_home(s, r, &why)) {
-        r->held = true; /* its place stays until a delivery has its own */
-        delivery_hold_why(r->delivery, "a policy with another name for it was refused");
+        r->paused = true; /* its place stays until a delivery has its own */
+        delivery_pause_why(r->delivery, "a policy with another name for it was refused");
     }
 }
 
 bool taken_home(struct server *s, struct running_sink *r, struct err *e)
 {
-    static struct kept kept;
+    static struct persisted kept;
     struct err why;
 
     if (r->at[0] == '\0') {
         return true;
     }
     if (!taken_move(s, r->at, r->name, e)) {
-        held_note(s, r, e->text);
+        paused_note(s, r, e->text);
         return false;
     }
-    if (!s->applying && kept_read(&kept, s->spool_dir, &why)) {
-        kept_remove(&kept, r->at);
-        (void)!kept_write(&kept, s->spool_dir, NULL, &why);
+    if (!s->applying && persisted_read(&kept, s->spool_dir, &why)) {
+        persisted_remove(&kept, r->at);
+        (void)!persisted_write(&kept, s->spool_dir, NULL, &why);
     }
     r->at[0] = '\0';
     return true;
@@ -110,24 +110,24 @@ bool taken_home(struct server *s, struct running_sink *r, struct err *e)
 void taken_settle(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
-    static struct kept kept;
+    static struct persisted kept;
     char quoted[ERR_TEXT_MAX + 16];
     bool any = false;
     struct err e;
 
-    if (!kept_read(&kept, s->spool_dir, &e)) {
+    if (!persisted_read(&kept, s->spool_dir, &e)) {
         return; /* told when it is wanted */
     }
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
         const char *was = plan->sinks[k].was;
 
-        if (was != NULL && kept_find(&kept, was) != NULL && !sink_in_plan(plan, was) &&
+        if (was != NULL && persisted_find(&kept, was) != NULL && !sink_in_plan(plan, was) &&
             sinks_find(s, was) == NULL && !taken_there(s, was)) {
-            kept_remove(&kept, was);
+            persisted_remove(&kept, was);
             any = true;
         }
     }
-    if (any && !kept_write(&kept, s->spool_dir, NULL, &e)) {
+    if (any && !persisted_write(&kept, s->spool_dir, NULL, &e)) {
         log_write(LOG_WARN, "sink", "status=not_noted why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }
@@ -137,7 +137,7 @@ void taken_settle(struct server *s)
 static bool took(const struct server *s, const struct kept_sink *line, const char *name)
 {
     struct err e;
-    struct policy *p = kept_load(s->spool_dir, line->hash, &e);
+    struct policy *p = persisted_load(s->spool_dir, line->hash, &e);
     bool is = false;
 
     for (uint32_t k = 0; p != NULL && k < policy_plan(p)->n_sinks; k++) {
@@ -152,17 +152,17 @@ static bool took(const struct server *s, const struct kept_sink *line, const cha
 
 void taken_restore(struct server *s, const struct plan *plan)
 {
-    static struct kept kept;
+    static struct persisted kept;
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!kept_read(&kept, s->spool_dir, &e)) {
+    if (!persisted_read(&kept, s->spool_dir, &e)) {
         return; /* sinks_restore says so */
     }
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
         const char *name = plan->sinks[k].name;
 
-        if (kept_find(&kept, name) == NULL || taken_there(s, name)) {
+        if (persisted_find(&kept, name) == NULL || taken_there(s, name)) {
             continue;
         }
         for (uint32_t i = 0; i < kept.n; i++) {

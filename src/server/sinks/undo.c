@@ -29,7 +29,7 @@ static void stop_one(struct server *s, struct running_sink *r)
     journal_path(s, name, path);
     running_clear(s, r);
     delivery_free(d);
-    sink_lua_free(lua);
+    sink_hooks_free(lua);
     if (unlink(path) != 0 && errno != ENOENT) {
         (void)err_errno(&e, errno, "%s", path);
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", name,
@@ -38,7 +38,7 @@ static void stop_one(struct server *s, struct running_sink *r)
 }
 
 /* Sinks that the refused policy started go. */
-static void stop_fresh(struct server *s, const struct kept *before)
+static void stop_fresh(struct server *s, const struct persisted *before)
 {
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
@@ -53,40 +53,40 @@ static void stop_fresh(struct server *s, const struct kept *before)
             continue;
         }
         taken_back(s, r);
-        line = kept_find(before, r->name);
+        line = persisted_find(before, r->name);
         r->kept = line != NULL ? *line : r->kept;
         /* One that retires: no policy starts it. */
-        if (r->held && r->at[0] == '\0' &&
+        if (r->paused && r->at[0] == '\0' &&
             !sink_in_plan(policy_plan(s->policy), r->name) &&
             !sink_restore(s, r, line, &e)) {
-            delivery_hold_why(r->delivery, e.text);
+            delivery_pause_why(r->delivery, e.text);
             log_write(LOG_ERROR, "sink", "sink=%s status=not_undone", r->name);
         }
     }
 }
 
 /* A journal that has not come back yet is another's as far as the disk says. */
-static bool restore_kept(struct server *s, const struct kept *before, struct err *e)
+static bool restore_kept(struct server *s, const struct persisted *before, struct err *e)
 {
-    static struct kept now, kept;
-    bool ok = kept_read(&now, s->spool_dir, e);
+    static struct persisted now, kept;
+    bool ok = persisted_read(&now, s->spool_dir, e);
 
     kept = *before;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX && ok; i++) {
         const struct running_sink *r = &s->sinks[i];
         const struct kept_sink *line =
-            r->delivery != NULL && r->at[0] != '\0' ? kept_find(&now, r->at) : NULL;
+            r->delivery != NULL && r->at[0] != '\0' ? persisted_find(&now, r->at) : NULL;
 
         if (line != NULL) {
-            (void)!kept_put(&kept, line);
+            (void)!persisted_put(&kept, line);
         }
     }
-    return ok && kept_write(&kept, s->spool_dir, NULL, e);
+    return ok && persisted_write(&kept, s->spool_dir, NULL, e);
 }
 
 /* A policy that was refused leaves no trace: what it altered is as the live one
  * has it, what it started is gone. */
-void sinks_undo(struct server *s, const struct kept *before)
+void sinks_undo(struct server *s, const struct persisted *before)
 {
     const struct plan *plan = policy_plan(s->policy);
     char quoted[ERR_TEXT_MAX + 16];

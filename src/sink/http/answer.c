@@ -18,11 +18,11 @@ enum { UNKNOWN_MAX = 3 };
 /* A part that may be there goes whole so often, for a table knows no halves of it. */
 enum { WHOLE_MAX = 6 };
 
-static struct insert_try *other(struct insert_try *t)
+static struct upload_attempt *other(struct upload_attempt *t)
 {
-    struct insert *i = t->insert;
+    struct upload *i = t->upload;
 
-    return t == &i->tries[0] ? &i->tries[1] : &i->tries[0];
+    return t == &i->attempts[0] ? &i->attempts[1] : &i->attempts[0];
 }
 
 struct str answer_words(const struct transfer_answer *a)
@@ -35,8 +35,8 @@ struct str answer_words(const struct transfer_answer *a)
     return words;
 }
 
-static void keep_words(struct insert *i, const struct transfer_answer *a,
-                       const struct refusal *r)
+static void keep_words(struct upload *i, const struct transfer_answer *a,
+                       const struct data_error *r)
 {
     struct str words = answer_words(a);
     char status[24] = "";
@@ -57,7 +57,7 @@ static void keep_words(struct insert *i, const struct transfer_answer *a,
 
 /* One verdict, for a restart between two would put together what no part was. The batch
  * goes back to the pump with its last event. */
-static void taken(struct insert *i, uint32_t first, uint32_t n)
+static void taken(struct upload *i, uint32_t first, uint32_t n)
 {
     struct sink_verdict v = {.kind = SINK_OK, .first = first, .n = n, .row = -1,
                              .why = ""};
@@ -66,10 +66,10 @@ static void taken(struct insert *i, uint32_t first, uint32_t n)
     i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
 }
 
-static void part_taken(struct insert *i)
+static void part_taken(struct upload *i)
 {
     struct sink *s = i->sink;
-    struct insert_part p = i->parts[--i->n_parts];
+    struct upload_part p = i->parts[--i->n_parts];
 
     i->maybe = false;
     i->n_whole = 0;
@@ -80,15 +80,15 @@ static void part_taken(struct insert *i)
     if (++s->n_fitted % FITTED == 0) {
         s->too_large += s->too_large / 4;
     }
-    apart_passed(i);
+    aside_passed(i);
     taken(i, p.first, p.n);
     if (search_passed(i)) {
-        insert_next(i);
+        upload_next(i);
     }
-    insert_release(s, SINK_OK, "");
+    upload_release(s, SINK_OK, "");
 }
 
-static uint64_t part_bytes(const struct insert *i)
+static uint64_t part_bytes(const struct upload *i)
 {
     const struct batch_entry *first =
         &i->batch->entries[i->parts[i->n_parts - 1].first];
@@ -98,7 +98,7 @@ static uint64_t part_bytes(const struct insert *i)
 }
 
 /* Smaller parts may pass, which says nothing about their rows. */
-static void split(struct insert *i, const struct refusal *r)
+static void split(struct upload *i, const struct data_error *r)
 {
     struct sink *s = i->sink;
     char quoted[200];
@@ -117,12 +117,12 @@ static void split(struct insert *i, const struct refusal *r)
         s->too_large = part_bytes(i);
         s->n_fitted = 0;
     }
-    parts_halve(i);
-    insert_next(i);
+    bisect_halve(i);
+    upload_next(i);
 }
 
 /* Again later, by the pump. */
-static void again(struct insert *i, struct insert_try *t, const struct refusal *r)
+static void again(struct upload *i, struct upload_attempt *t, const struct data_error *r)
 {
     struct sink *s = i->sink;
 
@@ -132,16 +132,16 @@ static void again(struct insert *i, struct insert_try *t, const struct refusal *
         return; /* that one may still make it */
     }
     i->enlarge = r->too_many_parts && r->after_ms == 0;
-    insert_park(i, r->kind, i->why, i->enlarge ? MERGE_MS : 0);
+    upload_park(i, r->kind, i->why, i->enlarge ? MERGE_MS : 0);
 }
 
 /* Another try of the same rows runs, or may have been taken. */
-static bool stays_whole(struct insert *i, struct insert_try *t)
+static bool stays_whole(struct upload *i, struct upload_attempt *t)
 {
     return other(t)->transfer != NULL || (i->maybe && i->n_whole++ < WHOLE_MAX);
 }
 
-static void refused(struct insert *i, struct insert_try *t, struct refusal *r)
+static void refused(struct upload *i, struct upload_attempt *t, struct data_error *r)
 {
     struct sink *s = i->sink;
 
@@ -157,22 +157,22 @@ static void refused(struct insert *i, struct insert_try *t, struct refusal *r)
         return;
     }
     ev_timer_stop(s->conf.loop, &i->hedge);
-    insert_end_try(other(t));
+    upload_end_attempt(other(t));
     if (r->kind == SINK_DATA) {
         search_refused(i, r->row, r->unknown);
     } else if (r->kind == SINK_SPLIT) {
         split(i, r);
     } else {
-        insert_setup_error(i, i->why);
+        upload_setup_error(i, i->why);
     }
 }
 
-void insert_answered(void *arg, const struct transfer_answer *a)
+void upload_answered(void *arg, const struct transfer_answer *a)
 {
-    struct insert_try *t = arg;
-    struct insert *i = t->insert;
+    struct upload_attempt *t = arg;
+    struct upload *i = t->upload;
     struct sink *s = i->sink;
-    struct refusal r = s->dialect->judge(t->endpoint, a, i->maybe);
+    struct data_error r = s->protocol->classify(t->endpoint, a, i->maybe);
     bool up;
 
     if (r.unknown && ++i->n_unknown >= UNKNOWN_MAX) {
@@ -183,16 +183,16 @@ void insert_answered(void *arg, const struct transfer_answer *a)
     }
     /* What is wrong with the rows says nothing about the endpoint, what is wrong with
      * the table does. */
-    up = r.kind == SINK_OK || (r.kind == SINK_DATA && !s->held) ||
+    up = r.kind == SINK_OK || (r.kind == SINK_DATA && !s->paused) ||
          r.kind == SINK_SPLIT || r.too_many_parts;
     t->transfer = NULL;
     endpoint_done(t->endpoint, t->generation, up, a->ns);
     if (r.kind == SINK_OK) {
-        if (t == &i->tries[1]) {
+        if (t == &i->attempts[1]) {
             stats_add(s->hedge_wins, 1);
         }
         ev_timer_stop(s->conf.loop, &i->hedge);
-        insert_end_try(other(t));
+        upload_end_attempt(other(t));
         part_taken(i);
         return;
     }

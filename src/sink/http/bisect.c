@@ -1,4 +1,4 @@
-/* What of an insert's batch has no verdict yet. */
+/* What of an upload's batch has no verdict yet. */
 #include <stdio.h>
 
 #include "base/err.h"
@@ -7,18 +7,18 @@
 #include "journal/journal.h"
 #include "sink/http/upload.h"
 
-void parts_put(struct insert *i, uint32_t first, uint32_t n, uint32_t alone)
+void bisect_put(struct upload *i, uint32_t first, uint32_t n, uint32_t alone)
 {
     if (i->n_parts == i->parts_room) {
         i->parts_room = i->parts_room == 0 ? 4 : 2 * i->parts_room;
         i->parts = mem_realloc(i->parts, i->parts_room * sizeof *i->parts);
     }
-    i->parts[i->n_parts++] = (struct insert_part){first, n, alone, false};
+    i->parts[i->n_parts++] = (struct upload_part){first, n, alone, false};
 }
 
 /* ---- the journal ---- */
 
-static struct record split(const struct insert *i, uint32_t first, uint32_t n,
+static struct record split(const struct upload *i, uint32_t first, uint32_t n,
                            struct batch_range *ranges)
 {
     const struct batch *b = i->batch;
@@ -31,7 +31,7 @@ static struct record split(const struct insert *i, uint32_t first, uint32_t n,
         .n_ranges = batch_part(b, first, n, ranges)};
 }
 
-static void emit_one(const struct insert *i, uint32_t first, uint32_t n,
+static void emit_one(const struct upload *i, uint32_t first, uint32_t n,
                      struct journal_draft *draft)
 {
     struct batch_range ranges[BATCH_RANGES_MAX];
@@ -43,9 +43,9 @@ static void emit_one(const struct insert *i, uint32_t first, uint32_t n,
     }
 }
 
-void parts_emit(struct sink *s, struct journal_draft *draft)
+void bisect_emit(struct sink *s, struct journal_draft *draft)
 {
-    for (const struct insert *i = s->inserts; i != NULL; i = i->next) {
+    for (const struct upload *i = s->uploads; i != NULL; i = i->next) {
         for (uint32_t k = 0; k < i->n_parts; k++) {
             emit_one(i, i->parts[k].first, i->parts[k].n, draft);
         }
@@ -55,7 +55,7 @@ void parts_emit(struct sink *s, struct journal_draft *draft)
     }
 }
 
-static bool note_split(struct insert *i, uint32_t first, uint32_t n, struct err *e)
+static bool note_split(struct upload *i, uint32_t first, uint32_t n, struct err *e)
 {
     struct batch_range ranges[BATCH_RANGES_MAX];
     struct record r = split(i, first, n, ranges);
@@ -66,21 +66,21 @@ static bool note_split(struct insert *i, uint32_t first, uint32_t n, struct err 
 
 /* Rows first .. first + n - 1, of which the first n_left and the last n_right are parts
  * of their own, as are those between. */
-static void cut(struct insert *i, uint32_t n_left, uint32_t n_right)
+static void cut(struct upload *i, uint32_t n_left, uint32_t n_right)
 {
-    struct insert_part p = i->parts[--i->n_parts];
+    struct upload_part p = i->parts[--i->n_parts];
     uint32_t middle = p.n - n_left - n_right;
     char quoted[300];
     struct err e;
 
     if (n_right > 0) {
-        parts_put(i, p.first + n_left + middle, n_right, 0);
+        bisect_put(i, p.first + n_left + middle, n_right, 0);
     }
     if (middle > 0) {
-        parts_put(i, p.first + n_left, middle, 0);
+        bisect_put(i, p.first + n_left, middle, 0);
     }
     if (n_left > 0) {
-        parts_put(i, p.first, n_left, 0);
+        bisect_put(i, p.first, n_left, 0);
     }
     /* Should it fail, the next process may send a part again within another. */
     if (!note_split(i, p.first, n_left, &e) ||
@@ -91,16 +91,16 @@ static void cut(struct insert *i, uint32_t n_left, uint32_t n_right)
     }
 }
 
-void parts_halve(struct insert *i)
+void bisect_halve(struct upload *i)
 {
     uint32_t n = i->parts[i->n_parts - 1].n;
 
     cut(i, n / 2, n - n / 2);
 }
 
-void parts_single_out(struct insert *i, uint32_t row)
+void bisect_single_out(struct upload *i, uint32_t row)
 {
-    struct insert_part p = i->parts[i->n_parts - 1];
+    struct upload_part p = i->parts[i->n_parts - 1];
 
     cut(i, row - p.first, p.first + p.n - 1 - row);
 }
@@ -135,7 +135,7 @@ static void add_range(struct rows *r, const struct batch_range *range)
     r->n += (uint32_t)range->n;
 }
 
-void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
+void bisect_token(const struct upload *i, uint32_t first, uint32_t n, char *out,
                  size_t max)
 {
     struct batch_range ranges[BATCH_RANGES_MAX];

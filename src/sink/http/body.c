@@ -1,4 +1,4 @@
-/* The rows of an insert, compressed: a body that checks itself, for a plain one
+/* The rows of an upload, compressed: a body that checks itself, for a plain one
  * that is cut at a row's end would insert its prefix. */
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static char *room_for(struct body *b, size_t n)
 }
 
 /* The plain rows: where they lie in the batch, or put together. */
-static struct str plain(struct insert *i, uint32_t first, uint32_t n)
+static struct str plain(struct upload *i, uint32_t first, uint32_t n)
 {
     const struct batch *b = i->batch;
     struct body *body = i->sink->bodies;
@@ -105,7 +105,7 @@ static struct str as_array(struct body *b, struct str rows)
     return (struct str){b->rows, rows.n + 1};
 }
 
-static void reserve(struct insert *i, size_t n)
+static void reserve(struct upload *i, size_t n)
 {
     if (n > i->body_room) {
         i->body_room = n;
@@ -114,7 +114,7 @@ static void reserve(struct insert *i, size_t n)
 }
 
 /* From body[from] on. */
-static bool squeeze_zstd(struct insert *i, struct str rows, size_t from)
+static bool squeeze_zstd(struct upload *i, struct str rows, size_t from)
 {
     size_t n;
 
@@ -125,7 +125,7 @@ static bool squeeze_zstd(struct insert *i, struct str rows, size_t from)
     return !ZSTD_isError(n);
 }
 
-static bool squeeze_native(struct insert *i, struct str rows)
+static bool squeeze_native(struct upload *i, struct str rows)
 {
     uint32_t sizes[2];
     char *head;
@@ -142,7 +142,7 @@ static bool squeeze_native(struct insert *i, struct str rows)
     return true;
 }
 
-static bool squeeze_gzip(struct insert *i, struct str rows)
+static bool squeeze_gzip(struct upload *i, struct str rows)
 {
     struct body *b = i->sink->bodies;
     z_stream *z = &b->gzip;
@@ -168,7 +168,7 @@ static bool squeeze_gzip(struct insert *i, struct str rows)
     return true;
 }
 
-bool body_make(struct insert *i, uint32_t first, uint32_t n, enum coding coding)
+bool body_make(struct upload *i, uint32_t first, uint32_t n, enum coding coding)
 {
     struct str rows = plain(i, first, n);
 

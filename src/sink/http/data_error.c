@@ -97,9 +97,9 @@ static enum sink_verdict_kind kind_of(int code, struct str body)
     return SINK_RETRY;
 }
 
-struct refusal refusal_of(int status, bool sent, int header, struct str body)
+struct data_error data_error_of(int status, bool sent, int header, struct str body)
 {
-    struct refusal r = {.code = header, .row = -1};
+    struct data_error r = {.code = header, .row = -1};
 
     if (r.code == 0) {
         int64_t code = number_behind(body, find(body, "Code: "), "Code: ");
@@ -116,7 +116,7 @@ struct refusal refusal_of(int status, bool sent, int header, struct str body)
         return r;
     }
     if (r.code == 0 && status == 413) {
-        r = (struct refusal){.kind = SINK_SPLIT, .code = 413, .row = -1,
+        r = (struct data_error){.kind = SINK_SPLIT, .code = 413, .row = -1,
                              .too_large = true, .alone = SINK_DATA};
         return r;
     }

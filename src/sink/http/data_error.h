@@ -1,5 +1,5 @@
 /*
- * data_error - what a ClickHouse server's answer to an insert means for its batch.
+ * data_error - what a ClickHouse server's answer to an upload means for its batch.
  * By the server's code, never by the HTTP status, which differs between versions.
  * Pure; any thread.
  */
@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "sink/sink.h"
 
-struct refusal {
+struct data_error {
     enum sink_verdict_kind kind;
     int code;     /* 0: the answer has none */
     int64_t row;  /* of those sent, from 0; -1: not said */
@@ -25,4 +25,4 @@ struct refusal {
 
 /* status 0: no answer came; sent: the whole body had gone out. header: the code
  * of X-ClickHouse-Exception-Code, 0: none. */
-struct refusal refusal_of(int status, bool sent, int header, struct str body);
+struct data_error data_error_of(int status, bool sent, int header, struct str body);

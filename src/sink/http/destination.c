@@ -79,9 +79,9 @@ static char *base_of(const char *text)
     return out;
 }
 
-struct target *target_of(struct str text, struct err *e)
+struct destination *destination_of(struct str text, struct err *e)
 {
-    struct target *t = mem_zalloc(sizeof *t);
+    struct destination *t = mem_zalloc(sizeof *t);
     struct column_plan *list = mem_alloc(COLUMNS_MAX * sizeof *list);
     char *copy = mem_strndup(text.p, text.n);
     uint32_t n;
@@ -103,23 +103,23 @@ struct target *target_of(struct str text, struct err *e)
     names_quote_table(copy, t->table);
     free(copy);
     if (!ok) {
-        target_unref(t);
+        destination_unref(t);
         return NULL;
     }
     return t;
 }
 
-struct target *target_new(const struct clickhouse_plan *plan, const struct form *forms,
+struct destination *destination_new(const struct clickhouse_plan *plan, const struct form *forms,
                           struct err *e)
 {
     char *text = text_of(plan, forms);
-    struct target *t = target_of(str_of(text), e);
+    struct destination *t = destination_of(str_of(text), e);
 
     free(text);
     return t;
 }
 
-struct target *target_planned(const struct batch *b, const struct target *now)
+struct destination *destination_planned(const struct batch *b, const struct destination *now)
 {
     struct err e;
 
@@ -127,23 +127,23 @@ struct target *target_planned(const struct batch *b, const struct target *now)
     return b->target == NULL || strcmp(b->target, now->text) == 0 ||
                    strcmp(b->target, now->base) == 0
                ? NULL
-               : target_of(str_of(b->target), &e);
+               : destination_of(str_of(b->target), &e);
 }
 
-void target_note(const struct target *t, struct batch *b)
+void destination_note(const struct destination *t, struct batch *b)
 {
     if (b->target != NULL && strcmp(b->target, t->text) != 0) {
         batch_target(b, t->text);
     }
 }
 
-struct target *target_ref(struct target *t)
+struct destination *destination_ref(struct destination *t)
 {
     t->refs++;
     return t;
 }
 
-void target_unref(struct target *t)
+void destination_unref(struct destination *t)
 {
     if (t != NULL && --t->refs == 0) {
         columns_free(t->columns);

@@ -16,30 +16,30 @@ enum {
 
 void endpoint_show(struct endpoint *p)
 {
-    meter_show(&p->meter, &p->breaker, remote_now_ms(p->sink));
+    meter_show(&p->meter, &p->breaker, http_sink_now_ms(p->sink));
 }
 
 static void on_asked(void *arg, const struct transfer_answer *a)
 {
     struct endpoint *p = arg;
-    bool ok = p->sink->dialect->learn(p, a);
+    bool ok = p->sink->protocol->learn(p, a);
 
     p->asking = NULL;
     endpoint_done(p, p->asked, ok, a->ns);
     if (ok) {
         p->unsure = false;
     }
-    insert_asked(p->sink, ok, a);
+    upload_asked(p->sink, ok, a);
 }
 
 static void ask(struct endpoint *p)
 {
-    struct transfer_request r = remote_request(p->sink);
-    size_t room = p->sink->dialect->room(p, p->sink->target);
+    struct transfer_request r = http_sink_request(p->sink);
+    size_t room = p->sink->protocol->room(p, p->sink->target);
     char *url = mem_alloc(room);
 
-    p->asked_ms = remote_now_ms(p->sink);
-    p->sink->dialect->question(p, url, room);
+    p->asked_ms = http_sink_now_ms(p->sink);
+    p->sink->protocol->question(p, url, room);
     r.url = url;
     r.timeout_ms = ASK_MS;
     r.done = on_asked;
@@ -50,8 +50,8 @@ static void ask(struct endpoint *p)
 
 void endpoint_ask(struct endpoint *p)
 {
-    if (p->sink->dialect->question != NULL && p->asking == NULL &&
-        breaker_allow(&p->breaker, remote_now_ms(p->sink), &p->asked)) {
+    if (p->sink->protocol->question != NULL && p->asking == NULL &&
+        breaker_allow(&p->breaker, http_sink_now_ms(p->sink), &p->asked)) {
         ask(p);
     }
 }
@@ -59,7 +59,7 @@ void endpoint_ask(struct endpoint *p)
 /* Nothing may be sent before it has answered again. */
 static bool to_be_asked(const struct endpoint *p, int64_t now)
 {
-    if (p->sink->dialect->question == NULL) {
+    if (p->sink->protocol->question == NULL) {
         return false;
     }
     return p->version == 0 || p->unsure || p->asking != NULL ||
@@ -69,7 +69,7 @@ static bool to_be_asked(const struct endpoint *p, int64_t now)
 struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
                                uint64_t *generation, int64_t *wait_ms)
 {
-    int64_t now = remote_now_ms(s), least = INT64_MAX;
+    int64_t now = http_sink_now_ms(s), least = INT64_MAX;
 
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
         struct endpoint *p = s->endpoints[(s->turn + i) % s->n_endpoints];
@@ -99,7 +99,7 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
 
 void endpoint_wait(struct endpoint *p, int64_t ms)
 {
-    int64_t until = remote_now_ms(p->sink) + ms;
+    int64_t until = http_sink_now_ms(p->sink) + ms;
 
     p->after_ms = until > p->after_ms ? until : p->after_ms;
 }
@@ -107,7 +107,7 @@ void endpoint_wait(struct endpoint *p, int64_t ms)
 void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
                    uint64_t ns)
 {
-    int64_t now = remote_now_ms(p->sink);
+    int64_t now = http_sink_now_ms(p->sink);
     bool slow = ns / 1000000u > (uint64_t)p->sink->plan->breaker.slow_ms;
 
     breaker_done(&p->breaker, now, generation, ok, slow);
@@ -161,7 +161,7 @@ struct endpoint *endpoint_new(struct sink *s, const char *url)
     show_url(p->url, p->shown, sizeof p->shown);
     breaker_init(&p->breaker, &s->plan->breaker,
                  s->plan->breaker.has_trip ? s->conf.hooks->trip : NULL,
-                 s->conf.hooks->arg, remote_now_ms(s));
+                 s->conf.hooks->arg, http_sink_now_ms(s));
     meter_init(&p->meter, s->conf.plan->name, p->shown);
     return p;
 }

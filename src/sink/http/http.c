@@ -16,7 +16,7 @@
 
 enum { WINDOW_FIRST = 2 };
 
-int64_t remote_now_ms(const struct sink *s)
+int64_t http_sink_now_ms(const struct sink *s)
 {
     (void)s;
     return (int64_t)(clock_mono_ns() / 1000000u);
@@ -56,43 +56,43 @@ void sink_took(struct sink *s, uint64_t ns)
 
 static void take(void *arg, struct batch *b)
 {
-    insert_begin(arg, b);
+    upload_begin(arg, b);
 }
 
-static void remote_submit(struct sink *s, struct batch *b)
+static void http_sink_submit(struct sink *s, struct batch *b)
 {
     queue_put(&s->queue, b);
 }
 
-static void remote_forget(struct sink *s, struct batch *b)
+static void http_sink_forget(struct sink *s, struct batch *b)
 {
     queue_remove(&s->queue, b);
-    insert_forget(s, b);
+    upload_forget(s, b);
 }
 
-static uint32_t remote_window(const struct sink *s)
+static uint32_t http_sink_window(const struct sink *s)
 {
-    return s->suspect ? apart_window(s) : (uint32_t)s->window + s->n_apart;
+    return s->setup_failed ? aside_window(s) : (uint32_t)s->window + s->n_aside;
 }
 
-static const char *remote_target(const struct sink *s)
+static const char *http_sink_destination(const struct sink *s)
 {
     return s->target->text;
 }
 
-static void remote_force(struct sink *s, bool open)
+static void http_sink_force(struct sink *s, bool open)
 {
     if (!open) {
-        apart_again(s);
+        aside_again(s);
     }
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
         s->endpoints[i]->after_ms = 0;
-        breaker_force(&s->endpoints[i]->breaker, remote_now_ms(s), open);
+        breaker_force(&s->endpoints[i]->breaker, http_sink_now_ms(s), open);
         endpoint_show(s->endpoints[i]);
     }
 }
 
-static uint32_t remote_endpoints(struct sink *s, struct sink_endpoint *out,
+static uint32_t http_sink_endpoints(struct sink *s, struct sink_endpoint *out,
                              uint32_t max)
 {
     uint32_t n = s->n_endpoints < max ? s->n_endpoints : max;
@@ -109,7 +109,7 @@ static uint32_t remote_endpoints(struct sink *s, struct sink_endpoint *out,
     return n;
 }
 
-struct transfer_request remote_request(const struct sink *s)
+struct transfer_request http_sink_request(const struct sink *s)
 {
     return (struct transfer_request){.headers = s->headers,
                                      .n_headers = s->n_headers,
@@ -134,7 +134,7 @@ static void make_cells(struct sink *s)
     s->extra = stats_counter("sluice_insert_extra_total",
                              "Extra inserts sent to find bad rows.",
                              label);
-    s->apart_gauge = stats_gauge("sluice_sink_apart_batches",
+    s->aside_gauge = stats_gauge("sluice_sink_apart_batches",
                                  "Batches that wait for the search for their bad rows.",
                                  label);
     s->wire = stats_counter("sluice_sink_wire_bytes_total",
@@ -174,25 +174,25 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
                       struct err *e)
 {
     const struct clickhouse_plan *c = &plan->clickhouse;
-    struct target *target;
+    struct destination *target;
 
-    if (plan->remote.n_urls > ENDPOINTS_MAX) {
+    if (plan->upload.n_urls > ENDPOINTS_MAX) {
         return err_set(e, "more than %d urls", ENDPOINTS_MAX);
     }
-    target = target_new(c, NULL, e);
+    target = destination_new(c, NULL, e);
     if (target == NULL) {
         return false;
     }
-    target_unref(s->target);
+    destination_unref(s->target);
     s->target = target;
     s->conf.plan = plan;
-    s->plan = &plan->remote;
+    s->plan = &plan->upload;
     if (plan->kind == SINK_KIND_HTTP) {
-        s->dialect = &dialect_http;
+        s->protocol = &protocol_plain;
         s->headers = plan->http.headers;
         s->n_headers = plan->http.n_headers;
     } else {
-        s->dialect = &dialect_clickhouse;
+        s->protocol = &protocol_clickhouse;
         take_login(s, c);
     }
     return true;
@@ -202,9 +202,9 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
 
 static bool in_use(const struct sink *s, const struct endpoint *p)
 {
-    for (const struct insert *i = s->inserts; i != NULL; i = i->next) {
+    for (const struct upload *i = s->uploads; i != NULL; i = i->next) {
         for (int k = 0; k < 2; k++) {
-            if (i->tries[k].transfer != NULL && i->tries[k].endpoint == p) {
+            if (i->attempts[k].transfer != NULL && i->attempts[k].endpoint == p) {
                 return true;
             }
         }
@@ -246,10 +246,10 @@ static void let_go(struct sink *s, struct endpoint *p)
 /* Those that wait for an endpoint's word, which does not come any more. */
 static void wake_waiting(struct sink *s)
 {
-    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
-        if (!i->parked && i->apart == APART_NOT && i->tries[0].transfer == NULL &&
-            i->tries[1].transfer == NULL) {
-            remote_submit(s, i->batch);
+    for (struct upload *i = s->uploads; i != NULL; i = i->next) {
+        if (!i->parked && i->aside == ASIDE_NOT && i->attempts[0].transfer == NULL &&
+            i->attempts[1].transfer == NULL) {
+            http_sink_submit(s, i->batch);
         }
     }
 }
@@ -289,7 +289,7 @@ static void take_urls(struct sink *s)
     }
 }
 
-static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
+static struct sink *http_sink_open(const struct sink_conf *conf, struct err *e)
 {
     struct sink *s = mem_zalloc(sizeof *s);
 
@@ -301,7 +301,7 @@ static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
     s->window = WINDOW_FIRST < s->plan->max_in_flight ? WINDOW_FIRST
                                                       : s->plan->max_in_flight;
     s->bodies = body_new();
-    apart_start(s);
+    aside_start(s);
     s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
     queue_init(&s->queue, conf->loop, take, s);
     make_cells(s);
@@ -310,7 +310,7 @@ static struct sink *remote_open(const struct sink_conf *conf, struct err *e)
     return s;
 }
 
-static bool remote_apply(struct sink *s, const struct sink_plan *plan,
+static bool http_sink_apply(struct sink *s, const struct sink_plan *plan,
                      struct err *e)
 {
     if (!take_plan(s, plan, e)) {
@@ -318,7 +318,7 @@ static bool remote_apply(struct sink *s, const struct sink_plan *plan,
     }
     transfers_apply(s->transfers, &s->plan->pool);
     s->too_large = 0;
-    apart_again(s);
+    aside_again(s);
     take_urls(s);
     for (struct endpoint *p = s->gone; p != NULL; p = p->next) {
         endpoint_renew(p);
@@ -330,19 +330,19 @@ static bool remote_apply(struct sink *s, const struct sink_plan *plan,
     return true;
 }
 
-static void remote_close(struct sink *s)
+static void http_sink_close(struct sink *s)
 {
     queue_fini(&s->queue);
-    apart_stop(s);
+    aside_stop(s);
     /* What is parked is the pump's. */
-    while (s->inserts != NULL) {
-        struct batch *b = s->inserts->parked ? NULL : s->inserts->batch;
+    while (s->uploads != NULL) {
+        struct batch *b = s->uploads->parked ? NULL : s->uploads->batch;
 
-        insert_free(s->inserts);
+        upload_free(s->uploads);
         batch_free(b);
     }
     transfers_free(s->transfers);
-    target_unref(s->target);
+    destination_unref(s->target);
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
         endpoint_free(s->endpoints[i]);
     }
@@ -351,7 +351,7 @@ static void remote_close(struct sink *s)
     /* A later sink of this name has cells of its own, and they are added up. */
     stats_set(s->window_gauge, 0);
     stats_set(s->hedging_gauge, 0);
-    stats_set(s->apart_gauge, 0);
+    stats_set(s->aside_gauge, 0);
     free(s);
 }
 
@@ -359,27 +359,27 @@ const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .keep = BATCH_KEEP_ENTRIES,
                                          .plans = true,
                                          .grows = true,
-                                         .open = remote_open,
-                                         .emit = parts_emit,
-                                         .apply = remote_apply,
-                                         .submit = remote_submit,
-                                         .forget = remote_forget,
-                                         .target = remote_target,
-                                         .window = remote_window,
-                                         .force = remote_force,
-                                         .endpoints = remote_endpoints,
+                                         .open = http_sink_open,
+                                         .emit = bisect_emit,
+                                         .apply = http_sink_apply,
+                                         .submit = http_sink_submit,
+                                         .forget = http_sink_forget,
+                                         .target = http_sink_destination,
+                                         .window = http_sink_window,
+                                         .force = http_sink_force,
+                                         .endpoints = http_sink_endpoints,
                                          .hedging = replicas_tick,
-                                         .close = remote_close};
+                                         .close = http_sink_close};
 
 const struct sink_ops sink_http = {.kind = "http",
                                    .keep = BATCH_KEEP_ENTRIES,
                                    .plans = true,
-                                   .open = remote_open,
-                                   .emit = parts_emit,
-                                   .apply = remote_apply,
-                                   .submit = remote_submit,
-                                   .forget = remote_forget,
-                                   .window = remote_window,
-                                   .force = remote_force,
-                                   .endpoints = remote_endpoints,
-                                   .close = remote_close};
+                                   .open = http_sink_open,
+                                   .emit = bisect_emit,
+                                   .apply = http_sink_apply,
+                                   .submit = http_sink_submit,
+                                   .forget = http_sink_forget,
+                                   .window = http_sink_window,
+                                   .force = http_sink_force,
+                                   .endpoints = http_sink_endpoints,
+                                   .close = http_sink_close};

@@ -1,6 +1,6 @@
 /*
  * internal - the state of a sink that sends batches over HTTP, and what kinds of
- * server differ in (struct dialect). Shared by http.c (life, window), endpoint.c
+ * server differ in (struct protocol). Shared by http.c (life, window), endpoint.c
  * (one url), upload.h (one batch), body.c (its bytes), clickhouse.c with replicas.c,
  * and plain.c. Nobody else includes it. One thread.
  */
@@ -33,25 +33,25 @@ enum coding {
 struct endpoint;
 
 /* What a kind of server wants. */
-struct dialect {
+struct protocol {
     /* The URL of what an endpoint is asked before it is sent anything; learn: its
-     * answer, true: it may be sent inserts. NULL: nothing is asked. */
+     * answer, true: it may be sent uploads. NULL: nothing is asked. */
     void (*question)(const struct endpoint *p, char *url, size_t max);
-    /* Bytes that the URL of an insert or of a question may have. */
-    size_t (*room)(const struct endpoint *p, const struct target *to);
+    /* Bytes that the URL of an upload or of a question may have. */
+    size_t (*room)(const struct endpoint *p, const struct destination *to);
     bool (*learn)(struct endpoint *p, const struct transfer_answer *a);
     enum coding (*coding)(const struct endpoint *p);
-    /* The URL of an insert, and what else of r is the dialect's own; token: the same
+    /* The URL of an upload, and what else of r is the protocol's own; token: the same
      * for the same rows. attempt: 0, or 1 for a hedge. */
-    void (*address)(const struct endpoint *p, const struct target *to,
+    void (*address)(const struct endpoint *p, const struct destination *to,
                     const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r);
     /* again: it may have been taken when it was sent before. */
-    struct refusal (*judge)(const struct endpoint *p, const struct transfer_answer *a,
+    struct data_error (*classify)(const struct endpoint *p, const struct transfer_answer *a,
                             bool again);
 };
 
-extern const struct dialect dialect_clickhouse, dialect_http;
+extern const struct protocol protocol_clickhouse, protocol_plain;
 
 struct endpoint {
     struct sink *sink;
@@ -61,63 +61,63 @@ struct endpoint {
     struct breaker breaker;
     struct meter meter;
     uint32_t version;          /* 18016: 18.16; 0: not asked yet */
-    bool unsure;               /* an insert was not answered: it is asked before
+    bool unsure;               /* an upload was not answered: it is asked before
                                   another is sent */
     bool brief;                /* it does not tell of the table's columns */
     char misfit[400];          /* why the table can't hold what is sent; "": it can,
                                   or nobody knows */
     int64_t asked_ms;          /* when it was asked last */
     int64_t after_ms;          /* not before then: it said so */
-    struct transfer *asking;   /* the dialect's question */
+    struct transfer *asking;   /* the protocol's question */
     uint64_t asked;            /* generation of the breaker */
     struct replica table;
 };
 
 struct sink {
     struct sink_conf conf;
-    const struct remote_plan *plan;
-    const struct dialect *dialect;
+    const struct upload_plan *plan;
+    const struct protocol *protocol;
     struct pair_plan login[2]; /* ClickHouse's */
     const struct pair_plan *headers; /* of every request */
     uint32_t n_headers;
     struct transfers *transfers;
     struct endpoint *endpoints[ENDPOINTS_MAX];
     uint32_t n_endpoints, turn;
-    struct endpoint *gone;     /* an insert may still be under way there */
-    struct target *target;     /* of batches that can't be anywhere yet */
+    struct endpoint *gone;     /* an upload may still be under way there */
+    struct destination *target;     /* of batches that can't be anywhere yet */
     struct body *bodies;
-    struct insert *inserts;
-    struct insert *probing;    /* finds out what is wrong; NULL: none */
-    bool suspect;              /* the last was a setup error: one probe a time */
-    bool held;                 /* no row of several batches passed */
+    struct upload *uploads;
+    struct upload *probing;    /* finds out what is wrong; NULL: none */
+    bool setup_failed;              /* the last was a setup error: one probe a time */
+    bool paused;                 /* no row of several batches passed */
     char why[800];             /* then: the server's words */
     uint64_t none[3];          /* ids of batches of which no row passed, since one did */
     uint32_t n_none;
-    ev_timer look;             /* at those that wait apart */
-    uint32_t n_apart;
-    size_t apart_bytes;
+    ev_timer look;             /* at those that wait aside */
+    uint32_t n_aside;
+    size_t aside_bytes;
     uint64_t n_passes, n_probes;
     bool probed_newest;        /* the last probe was of a batch not tried before */
     bool given_up;             /* the probe was, and others waited for it */
     int64_t probe_at_ms, searches_ms;
-    double searches;           /* inserts that may look for bad rows now */
+    double searches;           /* uploads that may look for bad rows now */
     uint64_t too_large;        /* bytes of rows that were; 0: none was */
     uint32_t n_fitted;         /* parts taken since */
-    double window;             /* inserts at once: AIMD */
-    double slow_ms;            /* moving average of an insert's time */
-    struct hedging hedging;    /* n_tries: inserts */
+    double window;             /* uploads at once: AIMD */
+    double slow_ms;            /* moving average of an upload's time */
+    struct hedging hedging;    /* n_attempts: uploads */
     struct replicas replicas;
     struct queue queue;
     stats_cell *hedges, *hedge_wins, *extra, *wire, *rows, *window_gauge,
-        *hedging_gauge, *apart_gauge;
+        *hedging_gauge, *aside_gauge;
     struct stats_histogram *time;
 };
 
 /* ---- http.c ---- */
 
 /* What every request has in common. */
-struct transfer_request remote_request(const struct sink *s);
-int64_t remote_now_ms(const struct sink *s);
+struct transfer_request http_sink_request(const struct sink *s);
+int64_t http_sink_now_ms(const struct sink *s);
 void sink_slower(struct sink *s);
 void sink_took(struct sink *s, uint64_t ns);
 
@@ -131,7 +131,7 @@ void endpoint_renew(struct endpoint *p);
 bool endpoint_is(const struct endpoint *p, const char *url);
 void endpoint_show(struct endpoint *p);              /* in metrics and log */
 /* An endpoint that takes a request now, but not `not`; NULL: none, and *wait_ms;
- * < 0: one is asked whether it is there, and insert_asked comes. */
+ * < 0: one is asked whether it is there, and upload_asked comes. */
 struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
                                uint64_t *generation, int64_t *wait_ms);
 /* Nothing goes there for so long. */
@@ -148,11 +148,11 @@ void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
 
 /* ---- body.c ---- */
 
-struct insert;
+struct upload;
 
 struct body *body_new(void);
 void body_free(struct body *b);
 /* Fills i->body with the compressed rows of part first, n. False: the library
  * refused. */
-bool body_make(struct insert *i, uint32_t first, uint32_t n,
+bool body_make(struct upload *i, uint32_t first, uint32_t n,
                enum coding coding) MUST_USE;

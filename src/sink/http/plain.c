@@ -1,5 +1,5 @@
 /*
- * The dialect of any HTTP server: a batch is a body, its id a header, by which a
+ * The protocol of any HTTP server: a batch is a body, its id a header, by which a
  * receiver knows what it has already.
  */
 #include "sink/http/plain.h"
@@ -37,9 +37,9 @@ static enum sink_verdict_kind kind_of(int status, bool sent)
     return status >= 500 ? SINK_MAYBE : SINK_SETUP;
 }
 
-struct refusal http_refusal(int status, bool sent, int64_t after_ms)
+struct data_error plain_data_error(int status, bool sent, int64_t after_ms)
 {
-    struct refusal r = {.kind = kind_of(status, sent),
+    struct data_error r = {.kind = kind_of(status, sent),
                         .code = status,
                         .row = -1,
                         /* Too large alone: no one else will take it. */
@@ -71,16 +71,16 @@ static bool counts_as_taken(const struct http_plan *h, int status, bool again)
     return again && status == 409 && h->id_header != NULL;
 }
 
-static struct refusal judge(const struct endpoint *p, const struct transfer_answer *a,
+static struct data_error classify(const struct endpoint *p, const struct transfer_answer *a,
                             bool again)
 {
     if (a->sent && counts_as_taken(plan_of(p), a->status, again)) {
-        return (struct refusal){.code = a->status, .row = -1};
+        return (struct data_error){.code = a->status, .row = -1};
     }
-    return http_refusal(a->status, a->sent, a->after_ms);
+    return plain_data_error(a->status, a->sent, a->after_ms);
 }
 
-static size_t room(const struct endpoint *p, const struct target *to)
+static size_t room(const struct endpoint *p, const struct destination *to)
 {
     (void)to;
     return strlen(p->url) + 1;
@@ -98,7 +98,7 @@ static enum coding coding(const struct endpoint *p)
     }
 }
 
-static void address(const struct endpoint *p, const struct target *to,
+static void address(const struct endpoint *p, const struct destination *to,
                     const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r)
 {
@@ -112,5 +112,5 @@ static void address(const struct endpoint *p, const struct target *to,
     r->id = (struct pair_plan){h->id_header, token};
 }
 
-const struct dialect dialect_http = {
-    .room = room, .coding = coding, .address = address, .judge = judge};
+const struct protocol protocol_plain = {
+    .room = room, .coding = coding, .address = address, .classify = classify};

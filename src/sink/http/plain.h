@@ -11,4 +11,4 @@
 
 /* status 0: no answer came; sent: the whole body had gone out. after_ms: of
  * Retry-After, 0: none. */
-struct refusal http_refusal(int status, bool sent, int64_t after_ms);
+struct data_error plain_data_error(int status, bool sent, int64_t after_ms);

@@ -12,20 +12,20 @@
 #include "sink/http/upload.h"
 
 enum {
-    SEARCH_MAX = 9,    /* inserts until it is said that no row passes */
+    SEARCH_MAX = 9,    /* uploads until it is said that no row passes */
     SAMPLES_FROM = 3,  /* of these the first are large */
     SURE_AFTER = 2,    /* lone refusals with a code that nobody knows */
     PROBED_PARTS = 33  /* into which probes cut a batch */
 };
 
-static struct insert_part *in_hand(struct insert *i)
+static struct upload_part *in_hand(struct upload *i)
 {
     return &i->parts[i->n_parts - 1];
 }
 
-static void to_top(struct insert *i, uint32_t at)
+static void to_top(struct upload *i, uint32_t at)
 {
-    struct insert_part p = i->parts[at];
+    struct upload_part p = i->parts[at];
 
     memmove(&i->parts[at], &i->parts[at + 1],
             (i->n_parts - 1 - at) * sizeof *i->parts);
@@ -33,7 +33,7 @@ static void to_top(struct insert *i, uint32_t at)
 }
 
 /* Row is refused alone for good. */
-static void bury(struct insert *i, uint32_t row, int code, const char *why)
+static void bury(struct upload *i, uint32_t row, int code, const char *why)
 {
     struct sink_verdict v = {.kind = SINK_DATA, .first = row, .n = 1, .row = -1,
                              .code = code, .why = why};
@@ -42,84 +42,84 @@ static void bury(struct insert *i, uint32_t row, int code, const char *why)
     i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
 }
 
-static void suspect(struct insert *i, uint32_t row)
+static void doubt(struct upload *i, uint32_t row)
 {
     if (i->n_suspects == i->suspects_room) {
         i->suspects_room = i->suspects_room == 0 ? 8 : 2 * i->suspects_room;
         i->suspects = mem_realloc(i->suspects,
                                   i->suspects_room * sizeof *i->suspects);
     }
-    i->suspects[i->n_suspects++] = (struct insert_suspect){
+    i->suspects[i->n_suspects++] = (struct upload_suspect){
         row, i->code, mem_strndup(i->why, strlen(i->why))};
 }
 
-static void refused_alone(struct insert *i, bool unknown)
+static void refused_alone(struct upload *i, bool unknown)
 {
-    struct insert_part p = *in_hand(i);
+    struct upload_part p = *in_hand(i);
 
     i->n_parts--;
     if (unknown && p.alone + 1 < SURE_AFTER) {
         /* Later once more: the trouble may have been the server's. */
-        parts_put(i, p.first, 1, p.alone + 1);
+        bisect_put(i, p.first, 1, p.alone + 1);
         for (uint32_t k = 1; k < i->n_parts; k++) {
             to_top(i, 0);
         }
     } else if (i->passed) {
         bury(i, p.first, i->code, i->why);
     } else {
-        suspect(i, p.first);
+        doubt(i, p.first);
     }
 }
 
-static void narrow(struct insert *i, int64_t row, bool unknown)
+static void narrow(struct upload *i, int64_t row, bool unknown)
 {
-    struct insert_part p = *in_hand(i);
+    struct upload_part p = *in_hand(i);
 
     if (p.n == 1) {
         refused_alone(i, unknown);
     } else if (row >= 0 && row < (int64_t)p.n && !i->misled) {
-        parts_single_out(i, p.first + (uint32_t)row);
+        bisect_single_out(i, p.first + (uint32_t)row);
         for (uint32_t k = 0; k < i->n_parts; k++) {
             i->parts[k].hinted |= i->parts[k].first == p.first + (uint32_t)row &&
                                   i->parts[k].n == 1;
         }
     } else {
-        parts_halve(i);
+        bisect_halve(i);
     }
 }
 
-void search_refused(struct insert *i, int64_t row, bool unknown)
+void search_refused(struct upload *i, int64_t row, bool unknown)
 {
     struct sink *s = i->sink;
 
     i->n_refusals++;
     i->maybe = false;
-    if (i->probe || (s->held && !i->passed)) {
+    if (i->probe || (s->paused && !i->passed)) {
         in_hand(i)->alone += in_hand(i)->n == 1;
-        apart_still_none(i);
+        aside_still_none(i);
         return;
     }
     if (!i->passed) {
         if (s->probing != NULL && s->probing != i) {
-            return; /* insert_release comes */
+            return; /* upload_release comes */
         }
         s->probing = i;
         i->n_search++;
     }
     narrow(i, row, unknown);
     if (i->n_left == 0) {
-        insert_free(i);
+        upload_free(i);
     } else if (!i->passed && (i->n_search >= SEARCH_MAX || i->n_parts == 0)) {
         search_forgive(i);
-        apart_none_passed(i);
+        aside_none_passed(i);
     } else {
-        insert_next(i);
+        upload_next(i);
     }
 }
 
-bool search_passed(struct insert *i)
+bool search_passed(struct upload *i)
 {
-    struct insert_suspect *list = i->suspects;
+    struct upload_suspect *list = i->suspects;
     uint32_t n = i->n_suspects;
 
     i->passed = true;
@@ -132,16 +132,16 @@ bool search_passed(struct insert *i)
     }
     free(list);
     if (i->n_left == 0) {
-        insert_free(i);
+        upload_free(i);
         return false;
     }
     return true;
 }
 
-void search_forgive(struct insert *i)
+void search_forgive(struct upload *i)
 {
     for (uint32_t k = 0; k < i->n_suspects; k++) {
-        parts_put(i, i->suspects[k].row, 1, 0);
+        bisect_put(i, i->suspects[k].row, 1, 0);
         free(i->suspects[k].why);
     }
     i->n_suspects = 0;
@@ -149,12 +149,12 @@ void search_forgive(struct insert *i)
 }
 
 /* A row from the middle of the part in hand, alone. */
-static void sample(struct insert *i)
+static void sample(struct upload *i)
 {
-    struct insert_part p = *in_hand(i);
+    struct upload_part p = *in_hand(i);
     uint32_t row = p.first + p.n / 2;
 
-    parts_single_out(i, row);
+    bisect_single_out(i, row);
     for (uint32_t k = 0; k < i->n_parts; k++) {
         if (i->parts[k].first == row && i->parts[k].n == 1) {
             to_top(i, k);
@@ -163,7 +163,7 @@ static void sample(struct insert *i)
     }
 }
 
-void search_choose(struct insert *i)
+void search_choose(struct upload *i)
 {
     uint32_t most = 0;
 

@@ -1,6 +1,6 @@
 /*
  * Batches that wait in the sink while later ones go on: those whose bad rows are looked
- * for, in a bounded number of inserts a minute, and those of which no row passed. Only
+ * for, in a bounded number of uploads a minute, and those of which no row passed. Only
  * other batches tell whether the rows of such a one are bad: when one of them passes,
  * they are; when no row of three batches passes, the table or the settings are wrong.
  * Then everything is held, with one probe at a time, until a row passes. Batches that
@@ -15,9 +15,9 @@
 #include "sink/http/upload.h"
 
 enum {
-    APART_MAX = 64,             /* batches */
-    APART_HELD_MAX = 192,       /* held; a journal has room for 256 intents */
-    APART_BYTES = 64 << 20,     /* of their rows */
+    ASIDE_MAX = 64,             /* batches */
+    ASIDE_PAUSED_MAX = 192,       /* held; a journal has room for 256 intents */
+    ASIDE_BYTES = 64 << 20,     /* of their rows */
     TURN_BATCHES = 2,           /* that go on at a look */
     PROBE_MS = 3000,            /* held: between two rows that are tried */
     LONE_PROBE_MS = 15000,      /* not held */
@@ -28,10 +28,10 @@ static const double LOOK_S = 0.1;
 
 /* ---- the budget ---- */
 
-bool apart_may_search(struct sink *s)
+bool aside_may_search(struct sink *s)
 {
     double most = s->conf.plan->dead_searches;
-    int64_t now = remote_now_ms(s);
+    int64_t now = http_sink_now_ms(s);
 
     s->searches += (double)(now - s->searches_ms) * most / 60000.;
     s->searches = s->searches < most ? s->searches : most;
@@ -39,7 +39,7 @@ bool apart_may_search(struct sink *s)
     return s->searches >= 1;
 }
 
-void apart_spent(struct sink *s)
+void aside_spent(struct sink *s)
 {
     s->searches -= 1;
     stats_add(s->extra, 1);
@@ -49,10 +49,10 @@ void apart_spent(struct sink *s)
 
 static void show(struct sink *s)
 {
-    stats_set(s->apart_gauge, s->n_apart);
+    stats_set(s->aside_gauge, s->n_aside);
 }
 
-static void stop_probing(struct insert *i)
+static void stop_probing(struct upload *i)
 {
     i->probe = false;
     if (i->sink->probing == i) {
@@ -60,7 +60,7 @@ static void stop_probing(struct insert *i)
     }
 }
 
-void apart_look(struct sink *s)
+void aside_look(struct sink *s)
 {
     if (!ev_is_active(&s->look)) {
         ev_timer_set(&s->look, LOOK_S, LOOK_S);
@@ -70,23 +70,23 @@ void apart_look(struct sink *s)
 
 static bool has_room(const struct sink *s, size_t n_bytes)
 {
-    return s->n_apart < (s->held ? APART_HELD_MAX : APART_MAX) &&
-           s->apart_bytes + n_bytes <= APART_BYTES;
+    return s->n_aside < (s->paused ? ASIDE_PAUSED_MAX : ASIDE_MAX) &&
+           s->aside_bytes + n_bytes <= ASIDE_BYTES;
 }
 
-uint32_t apart_window(const struct sink *s)
+uint32_t aside_window(const struct sink *s)
 {
-    return s->n_apart + (!s->held || has_room(s, 1));
+    return s->n_aside + (!s->paused || has_room(s, 1));
 }
 
-void apart_put(struct insert *i, enum insert_apart why)
+void aside_put(struct upload *i, enum upload_aside why)
 {
     struct sink *s = i->sink;
 
     stop_probing(i);
     if (!has_room(s, i->batch->n_bytes)) {
-        insert_park(i, s->held ? SINK_SETUP : SINK_RETRY,
-                    s->held ? s->why
+        upload_park(i, s->paused ? SINK_SETUP : SINK_RETRY,
+                    s->paused ? s->why
                             : "too many rows are refused: more batches wait for the "
                               "search than fit; see dead.searches",
                     0);
@@ -96,30 +96,30 @@ void apart_put(struct insert *i, enum insert_apart why)
     free(i->body);
     i->body = NULL;
     i->n_body = i->body_room = 0;
-    i->apart = why;
+    i->aside = why;
     i->stamp = s->n_passes;
     i->probed = ++s->n_probes;
-    s->n_apart++;
-    s->apart_bytes += i->batch->n_bytes;
+    s->n_aside++;
+    s->aside_bytes += i->batch->n_bytes;
     show(s);
-    apart_look(s);
+    aside_look(s);
 }
 
-void apart_take(struct insert *i)
+void aside_take(struct upload *i)
 {
     struct sink *s = i->sink;
 
-    if (i->apart != APART_NOT) {
-        i->apart = APART_NOT;
-        s->n_apart--;
-        s->apart_bytes -= i->batch->n_bytes;
+    if (i->aside != ASIDE_NOT) {
+        i->aside = ASIDE_NOT;
+        s->n_aside--;
+        s->aside_bytes -= i->batch->n_bytes;
         show(s);
     }
 }
 
 /* ---- evidence ---- */
 
-static void sample_row(const struct insert *i, char *out, size_t max)
+static void sample_row(const struct upload *i, char *out, size_t max)
 {
     const struct batch_entry *e = &i->batch->entries[i->parts[i->n_parts - 1].first];
     size_t n = e->len < ROW_CHARS ? e->len : ROW_CHARS;
@@ -131,12 +131,12 @@ static void sample_row(const struct insert *i, char *out, size_t max)
 static void rest_endpoints(struct sink *s)
 {
     for (uint32_t k = 0; k < s->n_endpoints; k++) {
-        breaker_rest(&s->endpoints[k]->breaker, remote_now_ms(s), PROBE_MS);
+        breaker_rest(&s->endpoints[k]->breaker, http_sink_now_ms(s), PROBE_MS);
         endpoint_show(s->endpoints[k]);
     }
 }
 
-static void hold(struct insert *i)
+static void hold(struct upload *i)
 {
     struct sink *s = i->sink;
     char row[ROW_CHARS + 8], quoted[2 * sizeof row + 8], words[2 * sizeof s->why];
@@ -148,11 +148,11 @@ static void hold(struct insert *i)
     log_write(LOG_ERROR, "sink", "sink=%s status=held batches=%u row=%s why=%s",
               s->conf.plan->name, s->n_none, log_quote(quoted, sizeof quoted, row),
               log_quote(words, sizeof words, s->why));
-    s->held = s->suspect = true;
-    s->probe_at_ms = remote_now_ms(s) + PROBE_MS;
+    s->paused = s->setup_failed = true;
+    s->probe_at_ms = http_sink_now_ms(s) + PROBE_MS;
     rest_endpoints(s);
-    insert_park(i, SINK_SETUP, s->why, 0);
-    insert_release(s, SINK_SETUP, s->why);
+    upload_park(i, SINK_SETUP, s->why, 0);
+    upload_release(s, SINK_SETUP, s->why);
 }
 
 /* How many batches of which no row passed since one did. */
@@ -168,7 +168,7 @@ static void count_none(struct sink *s, uint64_t id)
     }
 }
 
-void apart_none_passed(struct insert *i)
+void aside_none_passed(struct upload *i)
 {
     struct sink *s = i->sink;
     char words[2 * sizeof i->why];
@@ -181,20 +181,20 @@ void apart_none_passed(struct insert *i)
     log_write(LOG_WARN, "sink", "sink=%s status=suspect batch=%lu rows=%u why=%s",
               s->conf.plan->name, (unsigned long)i->batch->id, i->n_left,
               log_quote(words, sizeof words, i->why));
-    s->probe_at_ms = remote_now_ms(s) + LONE_PROBE_MS;
-    apart_put(i, APART_EVIDENCE);
-    insert_release(s, SINK_OK, "");
+    s->probe_at_ms = http_sink_now_ms(s) + LONE_PROBE_MS;
+    aside_put(i, ASIDE_EVIDENCE);
+    upload_release(s, SINK_OK, "");
 }
 
-void apart_still_none(struct insert *i)
+void aside_still_none(struct upload *i)
 {
     struct sink *s = i->sink;
 
-    if (s->held) {
+    if (s->paused) {
         rest_endpoints(s);
     }
-    apart_put(i, APART_EVIDENCE);
-    insert_release(s, s->held ? SINK_SETUP : SINK_OK, s->why);
+    aside_put(i, ASIDE_EVIDENCE);
+    upload_release(s, s->paused ? SINK_SETUP : SINK_OK, s->why);
 }
 
 static void let_endpoints_go(struct sink *s)
@@ -203,7 +203,7 @@ static void let_endpoints_go(struct sink *s)
         struct breaker *b = &s->endpoints[k]->breaker;
 
         if (!b->forced) {
-            breaker_force(b, remote_now_ms(s), false);
+            breaker_force(b, http_sink_now_ms(s), false);
         }
         endpoint_show(s->endpoints[k]);
     }
@@ -211,14 +211,14 @@ static void let_endpoints_go(struct sink *s)
 
 static void unhold(struct sink *s)
 {
-    if (s->held) {
+    if (s->paused) {
         let_endpoints_go(s);
     }
-    s->held = s->suspect = false;
+    s->paused = s->setup_failed = false;
     s->n_none = 0;
 }
 
-void apart_passed(struct insert *i)
+void aside_passed(struct upload *i)
 {
     i->sink->n_passes++;
     unhold(i->sink);
@@ -227,18 +227,18 @@ void apart_passed(struct insert *i)
 
 /* ---- looks ---- */
 
-static void go_on(struct insert *i)
+static void go_on(struct upload *i)
 {
-    apart_take(i);
-    insert_next(i);
+    aside_take(i);
+    upload_next(i);
 }
 
-static void probe(struct insert *i)
+static void probe(struct upload *i)
 {
     struct sink *s = i->sink;
 
     i->probe = true;
-    s->probe_at_ms = remote_now_ms(s) + (s->held ? PROBE_MS : LONE_PROBE_MS);
+    s->probe_at_ms = http_sink_now_ms(s) + (s->paused ? PROBE_MS : LONE_PROBE_MS);
     go_on(i);
 }
 
@@ -246,10 +246,10 @@ static void probe(struct insert *i)
  * longest since its last probe. */
 static void probe_next(struct sink *s)
 {
-    struct insert *newest = NULL, *longest = NULL;
+    struct upload *newest = NULL, *longest = NULL;
 
-    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
-        if (i->apart != APART_EVIDENCE) {
+    for (struct upload *i = s->uploads; i != NULL; i = i->next) {
+        if (i->aside != ASIDE_EVIDENCE) {
             continue;
         }
         if (i->n_refusals == 0 &&
@@ -269,58 +269,58 @@ static void probe_next(struct sink *s)
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct sink *s = OUTER(w, struct sink, look);
-    struct insert *next;
+    struct upload *next;
     uint32_t n = 0;
 
     (void)events;
-    for (struct insert *i = s->inserts; i != NULL; i = next) {
+    for (struct upload *i = s->uploads; i != NULL; i = next) {
         bool known = i->stamp != s->n_passes; /* that the table takes rows */
 
         next = i->next;
-        if (i->apart == APART_NOT || n == TURN_BATCHES) {
+        if (i->aside == ASIDE_NOT || n == TURN_BATCHES) {
             continue;
         }
-        if (i->apart == APART_BUDGET ? apart_may_search(s) : known) {
-            i->passed |= i->apart == APART_EVIDENCE;
+        if (i->aside == ASIDE_BUDGET ? aside_may_search(s) : known) {
+            i->passed |= i->aside == ASIDE_EVIDENCE;
             n++;
             go_on(i);
         }
     }
     if (s->given_up) {
         s->given_up = false;
-        insert_release(s, SINK_OK, "");
+        upload_release(s, SINK_OK, "");
     }
-    if (n == 0 && s->probing == NULL && remote_now_ms(s) >= s->probe_at_ms) {
+    if (n == 0 && s->probing == NULL && http_sink_now_ms(s) >= s->probe_at_ms) {
         probe_next(s);
     }
-    if (s->n_apart == 0) {
+    if (s->n_aside == 0) {
         ev_timer_stop(loop, w);
     }
 }
 
-void apart_start(struct sink *s)
+void aside_start(struct sink *s)
 {
     ev_timer_init(&s->look, on_look, 0., 0.);
     s->searches = s->conf.plan->dead_searches;
-    s->searches_ms = remote_now_ms(s);
+    s->searches_ms = http_sink_now_ms(s);
 }
 
-void apart_again(struct sink *s)
+void aside_again(struct sink *s)
 {
     unhold(s);
     s->probe_at_ms = 0;
     s->searches = s->conf.plan->dead_searches;
-    for (struct insert *i = s->inserts; i != NULL; i = i->next) {
+    for (struct upload *i = s->uploads; i != NULL; i = i->next) {
         i->n_unknown = i->n_search = 0;
         i->misled = false;
         i->n_refusals = i->passed ? i->n_refusals : 0;
-        if (i->apart == APART_EVIDENCE) {
-            i->apart = APART_BUDGET; /* all of it is tried */
+        if (i->aside == ASIDE_EVIDENCE) {
+            i->aside = ASIDE_BUDGET; /* all of it is tried */
         }
     }
 }
 
-void apart_stop(struct sink *s)
+void aside_stop(struct sink *s)
 {
     ev_timer_stop(s->conf.loop, &s->look);
 }

@@ -9,9 +9,9 @@ enum { LOOK_MS = 1000 }; /* the pump comes back at least as often */
 
 /* ---- its list ---- */
 
-static struct insert *find(struct sink *s, const struct batch *b)
+static struct upload *find(struct sink *s, const struct batch *b)
 {
-    struct insert *i = s->inserts;
+    struct upload *i = s->uploads;
 
     while (i != NULL && i->batch != b) {
         i = i->next;
@@ -19,10 +19,10 @@ static struct insert *find(struct sink *s, const struct batch *b)
     return i;
 }
 
-void insert_free(struct insert *i)
+void upload_free(struct upload *i)
 {
     struct sink *s = i->sink;
-    struct insert **at = &s->inserts;
+    struct upload **at = &s->uploads;
 
     while (*at != i) {
         at = &(*at)->next;
@@ -31,11 +31,11 @@ void insert_free(struct insert *i)
     if (s->probing == i) {
         s->probing = NULL;
     }
-    apart_take(i);
+    aside_take(i);
     ev_timer_stop(s->conf.loop, &i->hedge);
-    insert_end_try(&i->tries[0]);
-    insert_end_try(&i->tries[1]);
-    target_unref(i->target);
+    upload_end_attempt(&i->attempts[0]);
+    upload_end_attempt(&i->attempts[1]);
+    destination_unref(i->target);
     search_forgive(i);
     free(i->suspects);
     free(i->parts);
@@ -43,23 +43,23 @@ void insert_free(struct insert *i)
     free(i);
 }
 
-void insert_forget(struct sink *s, const struct batch *b)
+void upload_forget(struct sink *s, const struct batch *b)
 {
-    struct insert *i = find(s, b);
+    struct upload *i = find(s, b);
 
     if (i == NULL) {
         return;
     }
     if (s->probing == i) {
         s->given_up = true;
-        apart_look(s); /* those that waited for its answer go on */
+        aside_look(s); /* those that waited for its answer go on */
     }
-    insert_free(i);
+    upload_free(i);
 }
 
 /* ---- waiting ---- */
 
-void insert_park(struct insert *i, enum sink_verdict_kind kind, const char *why,
+void upload_park(struct upload *i, enum sink_verdict_kind kind, const char *why,
                  int64_t after_ms)
 {
     struct sink *s = i->sink;
@@ -71,8 +71,8 @@ void insert_park(struct insert *i, enum sink_verdict_kind kind, const char *why,
                              .why = why[0] != '\0' ? why : "the server gives no reason"};
 
     ev_timer_stop(s->conf.loop, &i->hedge);
-    insert_end_try(&i->tries[0]);
-    insert_end_try(&i->tries[1]);
+    upload_end_attempt(&i->attempts[0]);
+    upload_end_attempt(&i->attempts[1]);
     i->parked = true;
     i->probe = false;
     if (s->probing == i) {
@@ -81,48 +81,48 @@ void insert_park(struct insert *i, enum sink_verdict_kind kind, const char *why,
     s->conf.done(s->conf.arg, i->batch, &v);
 }
 
-void insert_release(struct sink *s, enum sink_verdict_kind kind, const char *why)
+void upload_release(struct sink *s, enum sink_verdict_kind kind, const char *why)
 {
-    struct insert *next;
+    struct upload *next;
 
-    for (struct insert *i = s->inserts; i != NULL; i = next) {
+    for (struct upload *i = s->uploads; i != NULL; i = next) {
         next = i->next;
-        if (!i->parked && i->apart == APART_NOT && i->tries[0].transfer == NULL &&
-            i->tries[1].transfer == NULL) {
+        if (!i->parked && i->aside == ASIDE_NOT && i->attempts[0].transfer == NULL &&
+            i->attempts[1].transfer == NULL) {
             if (kind == SINK_OK) {
-                insert_next(i);
+                upload_next(i);
             } else {
-                insert_park(i, kind, why, 0);
+                upload_park(i, kind, why, 0);
             }
         }
     }
 }
 
-void insert_setup_error(struct insert *i, const char *why)
+void upload_setup_error(struct upload *i, const char *why)
 {
     struct sink *s = i->sink;
     char words[sizeof i->why];
 
     (void)snprintf(words, sizeof words, "%s", why);
-    s->suspect = true;
+    s->setup_failed = true;
     i->maybe = false; /* as it is it is not wanted: another policy may mend that */
     search_forgive(i);
-    insert_park(i, SINK_SETUP, words, 0);
-    insert_release(s, SINK_SETUP, words);
+    upload_park(i, SINK_SETUP, words, 0);
+    upload_release(s, SINK_SETUP, words);
 }
 
-void insert_asked(struct sink *s, bool ok, const struct transfer_answer *a)
+void upload_asked(struct sink *s, bool ok, const struct transfer_answer *a)
 {
     char why[300];
     struct str words = answer_words(a);
 
     (void)snprintf(why, sizeof why, "%.*s", (int)words.n, words.p);
-    insert_release(s, ok ? SINK_OK : SINK_RETRY, why);
+    upload_release(s, ok ? SINK_OK : SINK_RETRY, why);
 }
 
-void insert_begin(struct sink *s, struct batch *b)
+void upload_begin(struct sink *s, struct batch *b)
 {
-    struct insert *i = find(s, b);
+    struct upload *i = find(s, b);
 
     if (i == NULL) {
         i = mem_zalloc(sizeof *i);
@@ -130,18 +130,18 @@ void insert_begin(struct sink *s, struct batch *b)
         i->batch = b;
         i->n_left = b->n;
         i->passed = b->proven;
-        parts_put(i, 0, b->n, 0);
-        i->next = s->inserts;
-        s->inserts = i;
-        insert_init_tries(i);
-        i->target = target_planned(b, s->target);
+        bisect_put(i, 0, b->n, 0);
+        i->next = s->uploads;
+        s->uploads = i;
+        upload_init_tries(i);
+        i->target = destination_planned(b, s->target);
         i->maybe = b->again || i->target != NULL; /* it may be there */
     }
     i->parked = false;
     i->enlarge = false;
-    if (s->held && !i->passed) {
-        apart_put(i, APART_EVIDENCE); /* one row of all that wait is tried at a time */
+    if (s->paused && !i->passed) {
+        aside_put(i, ASIDE_EVIDENCE); /* one row of all that wait is tried at a time */
     } else {
-        insert_next(i);
+        upload_next(i);
     }
 }

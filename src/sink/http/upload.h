@@ -1,6 +1,6 @@
 /*
  * upload - one batch on its way to a server: its parts, the rows that
- * the server refused, its tries.
+ * the server refused, its attempts.
  *
  *   begin -> next part ─► body ─► send ─► answer ─┬ taken ────► verdict OK, next
  *                          ▲        └ hedge ─► ───┤
@@ -8,7 +8,7 @@
  *                          │                      │
  *                          └── (pump, later) ◄────┴ RETRY, MAYBE, SETUP
  *
- * upload.c begins, parks and ends it, tries.c sends, answer.c takes the answers, search.c
+ * upload.c begins, parks and ends it, attempts.c sends, answer.c takes the answers, search.c
  * looks for the rows that the server refuses, set_aside.c keeps the batches that wait.
  * The sink's thread.
  */
@@ -18,40 +18,40 @@
 
 #include "sink/http/internal.h"
 
-struct insert_try {
+struct upload_attempt {
     struct transfer *transfer; /* NULL: not running */
-    struct insert *insert;
+    struct upload *upload;
     struct endpoint *endpoint;
     uint64_t generation;       /* of the endpoint's breaker */
 };
 
-struct insert_part {
+struct upload_part {
     uint32_t first, n;
     uint32_t alone;            /* n is 1: how often it was refused */
     bool hinted;               /* the server's words named it */
 };
 
 /* A row that was refused alone, while no row of its batch had passed. */
-struct insert_suspect {
+struct upload_suspect {
     uint32_t row;
     int code;
     char *why;                 /* owned */
 };
 
 /* Why a batch waits in the sink while later ones go on. */
-enum insert_apart {
-    APART_NOT = 0,
-    APART_BUDGET,  /* the inserts of this minute are spent */
-    APART_EVIDENCE /* no row of it passed: the rows or the table are wrong */
+enum upload_aside {
+    ASIDE_NOT = 0,
+    ASIDE_BUDGET,  /* the uploads of this minute are spent */
+    ASIDE_EVIDENCE /* no row of it passed: the rows or the table are wrong */
 };
 
-struct insert {
-    struct insert *next;       /* of the sink's list */
+struct upload {
+    struct upload *next;       /* of the sink's list */
     struct sink *sink;
     struct batch *batch;
-    struct insert_part *parts; /* without a verdict; the last one is in hand */
+    struct upload_part *parts; /* without a verdict; the last one is in hand */
     uint32_t n_parts, parts_room;
-    struct insert_suspect *suspects;
+    struct upload_suspect *suspects;
     uint32_t n_suspects, suspects_room;
     uint32_t n_left;           /* rows without a verdict */
     uint32_t n_refusals, n_search; /* answers; those before the first row passed */
@@ -59,17 +59,17 @@ struct insert {
     bool passed;               /* the server takes rows: those it refuses are bad */
     bool misled;               /* a row number in its words was wrong */
     bool probe;                /* sent to see whether the server takes rows again */
-    enum insert_apart apart;
-    uint64_t stamp;            /* the sink's n_passes when it went apart */
+    enum upload_aside aside;
+    uint64_t stamp;            /* the sink's n_passes when it went aside */
     uint64_t probed;           /* the sink's n_probes then */
     int code;                  /* of the last refusal */
     char why[600];             /* the server's words */
     char *body;                /* compressed */
     size_t n_body, body_room;
-    struct insert_try tries[2];
+    struct upload_attempt attempts[2];
     uint64_t began_ns;         /* the part was sent first */
     enum coding coding;        /* of body */
-    struct target *target;     /* NULL: it was not sent yet */
+    struct destination *target;     /* NULL: it was not sent yet */
     bool maybe;                /* a try may have been taken: the same bytes again */
     uint32_t n_whole;          /* since then: wishes for less that were not heard */
     bool parked;
@@ -80,81 +80,81 @@ struct insert {
 /* ---- upload.c ---- */
 
 /* Takes b, or goes on with it where it was left. */
-void insert_begin(struct sink *s, struct batch *b);
+void upload_begin(struct sink *s, struct batch *b);
 /* An endpoint has said whether it is there: those that wait for one go on, or back
  * to the pump. */
-void insert_asked(struct sink *s, bool ok, const struct transfer_answer *a);
-/* Ends its tries and forgets it; the batch stays the pump's. */
-void insert_free(struct insert *i);
+void upload_asked(struct sink *s, bool ok, const struct transfer_answer *a);
+/* Ends its attempts and forgets it; the batch stays the pump's. */
+void upload_free(struct upload *i);
 /* That of b, if there is one: its requests are cut off. */
-void insert_forget(struct sink *s, const struct batch *b);
+void upload_forget(struct sink *s, const struct batch *b);
 /* The pump submits the batch again later; what is settled stays so. */
-void insert_park(struct insert *i, enum sink_verdict_kind kind, const char *why,
+void upload_park(struct upload *i, enum sink_verdict_kind kind, const char *why,
                  int64_t after_ms);
 /* Others that wait for an endpoint's word, or while one finds out what is wrong.
  * SINK_OK: they go on; else they are parked. */
-void insert_release(struct sink *s, enum sink_verdict_kind kind, const char *why);
+void upload_release(struct sink *s, enum sink_verdict_kind kind, const char *why);
 /* The server wants something mended: all rows are kept. */
-void insert_setup_error(struct insert *i, const char *why);
+void upload_setup_error(struct upload *i, const char *why);
 
-/* ---- tries.c ---- */
+/* ---- attempts.c ---- */
 
-void insert_init_tries(struct insert *i); /* of a new one */
+void upload_init_tries(struct upload *i); /* of a new one */
 /* Sends its next part; without an endpoint the batch waits at the pump. */
-void insert_next(struct insert *i);
-void insert_end_try(struct insert_try *t);
+void upload_next(struct upload *i);
+void upload_end_attempt(struct upload_attempt *t);
 
 /* ---- answer.c ---- */
 
-void insert_answered(void *arg, const struct transfer_answer *a); /* of a try */
+void upload_answered(void *arg, const struct transfer_answer *a); /* of a try */
 struct str answer_words(const struct transfer_answer *a);
 
 /* ---- search.c ---- */
 
 /* The part in hand was refused for its rows. row: of those sent, as its words have
  * it; -1: not said. */
-void search_refused(struct insert *i, int64_t row, bool unknown);
+void search_refused(struct upload *i, int64_t row, bool unknown);
 /* Some row of i is in the table: rows refused before are bad. False: i is settled, and
  * gone. */
-bool search_passed(struct insert *i) MUST_USE;
+bool search_passed(struct upload *i) MUST_USE;
 /* Puts the part on top that is to be sent next. */
-void search_choose(struct insert *i);
+void search_choose(struct upload *i);
 /* Rows under suspicion are tried again with the others. */
-void search_forgive(struct insert *i);
+void search_forgive(struct upload *i);
 
 /* ---- set_aside.c ---- */
 
-/* Whether an insert that only looks for bad rows may go now. */
-bool apart_may_search(struct sink *s);
-void apart_spent(struct sink *s); /* one of them went */
+/* Whether an upload that only looks for bad rows may go now. */
+bool aside_may_search(struct sink *s);
+void aside_spent(struct sink *s); /* one of them went */
 /* i waits in the sink; when too much does, at the pump. */
-void apart_put(struct insert *i, enum insert_apart why);
-void apart_look(struct sink *s); /* soon: what waits for a probe that is gone goes on */
-void apart_take(struct insert *i); /* it does not wait any more */
+void aside_put(struct upload *i, enum upload_aside why);
+void aside_look(struct sink *s); /* soon: what waits for a probe that is gone goes on */
+void aside_take(struct upload *i); /* it does not wait any more */
 /* Batches of a stream that may be in the sink while something is wrong. */
-uint32_t apart_window(const struct sink *s);
+uint32_t aside_window(const struct sink *s);
 /* No row of i passed: the search is over, or a probe was refused. */
-void apart_none_passed(struct insert *i);
-void apart_still_none(struct insert *i);
+void aside_none_passed(struct upload *i);
+void aside_still_none(struct upload *i);
 /* The server has taken rows of i. */
-void apart_passed(struct insert *i);
-void apart_start(struct sink *s);
-void apart_stop(struct sink *s);
+void aside_passed(struct upload *i);
+void aside_start(struct sink *s);
+void aside_stop(struct sink *s);
 /* The policy is another, or an operator says so: all are tried again. */
-void apart_again(struct sink *s);
+void aside_again(struct sink *s);
 
 /* ---- bisect.c: the last part is the one in hand ---- */
 
-void parts_put(struct insert *i, uint32_t first, uint32_t n, uint32_t alone);
+void bisect_put(struct upload *i, uint32_t first, uint32_t n, uint32_t alone);
 /* The one in hand, which has two rows or more, in two or three: at its middle, or row
  * (as the batch counts) alone. The journal has them, so that also the next process
  * sends what this one sent. What is in hand then is the first rows. */
-void parts_halve(struct insert *i);
-void parts_single_out(struct insert *i, uint32_t row);
-void parts_emit(struct sink *s, struct journal_draft *draft); /* all of all inserts */
+void bisect_halve(struct upload *i);
+void bisect_single_out(struct upload *i, uint32_t row);
+void bisect_emit(struct sink *s, struct journal_draft *draft); /* all of all uploads */
 
 /* What the rows first .. first + n - 1 are, whoever sends them and however often: of
  * their stream and places in it, so that no other set of rows has the same, also when a
  * restart has put the batch together anew of what was left of it. */
-void parts_token(const struct insert *i, uint32_t first, uint32_t n, char *out,
+void bisect_token(const struct upload *i, uint32_t first, uint32_t n, char *out,
                  size_t max);

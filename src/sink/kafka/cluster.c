@@ -27,7 +27,7 @@ void cluster_show(struct cluster *c)
     meter_show(&c->meter, &c->breaker, kafka_now_ms());
 }
 
-bool cluster_take(struct cluster *c, struct cargo_try *t, int64_t *wait_ms)
+bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms)
 {
     int64_t now = kafka_now_ms();
     bool ok = breaker_allow(&c->breaker, now, &t->generation);
@@ -42,7 +42,7 @@ bool cluster_take(struct cluster *c, struct cargo_try *t, int64_t *wait_ms)
     return ok;
 }
 
-void cluster_done(struct cluster *c, struct cargo_try *t)
+void cluster_done(struct cluster *c, struct in_flight_attempt *t)
 {
     uint64_t ns = clock_mono_ns() - t->began_ns;
 
@@ -60,7 +60,7 @@ void cluster_done(struct cluster *c, struct cargo_try *t)
     cluster_show(c);
 }
 
-void cluster_overdue(struct cluster *c, struct cargo_try *t)
+void cluster_overdue(struct cluster *c, struct in_flight_attempt *t)
 {
     if (!t->overdue) {
         t->overdue = true;
@@ -73,7 +73,7 @@ void cluster_overdue(struct cluster *c, struct cargo_try *t)
 
 static void on_report(void *arg, const rd_kafka_message_t *m)
 {
-    cargo_report(arg, m);
+    in_flight_report(arg, m);
 }
 
 /* Whether brokers that are reached take nothing, and say why, or have no leader. One
@@ -84,7 +84,7 @@ static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
     uint64_t since = now_ns > wait_ns ? now_ns - wait_ns : 0;
     char quoted[WHY_MAX + 20];
     bool now = reached && refused[0] != '\0' && c->took_ns < since &&
-               cargo_waits(c, since);
+               in_flight_waits(c, since);
 
     if (now) {
         (void)snprintf(c->producer->last_error, sizeof c->producer->last_error, "%s",
@@ -109,13 +109,13 @@ static void on_stats(void *arg, bool reached, const char *refused)
     uint64_t generation;
 
     if ((!reached || takes_nothing(c, reached, refused)) &&
-        cargo_overdue(c, clock_mono_ns() - UNREACHED_MS * 1000000ull) > 0 &&
+        in_flight_overdue(c, clock_mono_ns() - UNREACHED_MS * 1000000ull) > 0 &&
         breaker_allow(&c->breaker, now, &generation)) {
         breaker_done(&c->breaker, now, generation, false, false);
         meter_count(&c->meter, false);
     }
     if (c->number == 0) {
-        cargo_tell_late(c->sink);
+        in_flight_tell_late(c->sink);
     }
     cluster_show(c);
 }
@@ -192,7 +192,7 @@ static void on_fatal(void *arg, const char *why)
 
     if (c->next != NULL) { /* nothing in flight will be confirmed any more */
         c->next_by_ns = 1;
-        cargo_look(s);
+        in_flight_look(s);
         return;
     }
     fresh = make(c, c->brokers, s->conf.plan, &e);

@@ -30,13 +30,13 @@ static bool is_purge(rd_kafka_resp_err_t err)
 }
 
 /* One of the topic that an event names: it waits for that, and no other does. */
-static bool is_own_fault(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err)
+static bool is_own_fault(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err)
 {
-    return apart_is_topic_error(err) &&
+    return isolated_is_topic_error(err) &&
            (c->batch == NULL || message_own_topic(c, i).p != NULL);
 }
 
-static void keep_words(struct cargo *c, struct cargo_try *t, uint32_t i,
+static void keep_words(struct in_flight *c, struct in_flight_attempt *t, uint32_t i,
                        rd_kafka_resp_err_t err, const char *topic)
 {
     c->code = err;
@@ -48,9 +48,9 @@ static void keep_words(struct cargo *c, struct cargo_try *t, uint32_t i,
 }
 
 /* The cluster has reported on all that it got of c. */
-static void end_try(struct cargo *c, unsigned number)
+static void end_try(struct in_flight *c, unsigned number)
 {
-    struct cargo_try *t = &c->tries[number];
+    struct in_flight_attempt *t = &c->tries[number];
 
     if (!t->open || t->owed > 0 || (number == 0 && c->at < c->n)) {
         return;
@@ -63,7 +63,7 @@ static void end_try(struct cargo *c, unsigned number)
 }
 
 /* After each report and each sending. */
-static void look_at(struct cargo *c)
+static void look_at(struct in_flight *c)
 {
     end_try(c, 0);
     end_try(c, 1);
@@ -73,23 +73,23 @@ static void look_at(struct cargo *c)
             c->bytes = NULL;
         }
     } else if (!c->parked && !c->apart && c->at == c->n && c->undecided == 0) {
-        cargo_settle(c);
+        in_flight_ack(c);
     }
 }
 
 /* ---- reports: of both clusters, the first success decides ---- */
 
-static void decide(struct cargo *c, uint32_t i, unsigned char verdict)
+static void decide(struct in_flight *c, uint32_t i, unsigned char verdict)
 {
     c->state[i] = (unsigned char)((c->state[i] & ~ALONE) | verdict);
     c->undecided--;
 }
 
-static unsigned char verdict_of(struct cargo *c, uint32_t i,
+static unsigned char verdict_of(struct in_flight *c, uint32_t i,
                                 rd_kafka_resp_err_t err)
 {
-    if (apart_is_topic_error(err)) {
-        return apart_refused(c, i, err);
+    if (isolated_is_topic_error(err)) {
+        return isolated_refused(c, i, err);
     }
     if (is_refusal(err)) {
         return (c->state[i] & ALONE) != 0 ? REFUSED : SUSPECT;
@@ -107,12 +107,12 @@ static void count_copy(struct sink *s, const rd_kafka_message_t *m)
     }
 }
 
-void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
+void in_flight_report(struct cluster *from, const rd_kafka_message_t *m)
 {
     struct sink *s = from->sink;
     uint32_t i;
-    struct cargo *c = message_of(s, m, &i);
-    struct cargo_try *t = &c->tries[from->number];
+    struct in_flight *c = message_of(s, m, &i);
+    struct in_flight_attempt *t = &c->tries[from->number];
     unsigned char out = from->number == 0 ? OUT_FIRST : OUT_SECOND;
 
     c->state[i] = (unsigned char)(c->state[i] & ~out);
@@ -125,7 +125,7 @@ void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
     if ((c->state[i] & (TAKEN | REFUSED | TOLD)) == 0) {
         if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             decide(c, i, TAKEN);
-            apart_taken(s, m);
+            isolated_taken(s, m);
             stats_add(s->hedge_wins, from->number);
         } else if ((c->state[i] & OUT) == 0) {
             count_copy(s, m);
@@ -140,7 +140,7 @@ void cargo_report(struct cluster *from, const rd_kafka_message_t *m)
 /* ---- sending ---- */
 
 /* Reports make room for what met a full queue. */
-void cargo_look(struct sink *s)
+void in_flight_look(struct sink *s)
 {
     if (!ev_is_active(&s->look)) {
         ev_timer_set(&s->look, LOOK_MS / 1000., 0.);
@@ -149,11 +149,11 @@ void cargo_look(struct sink *s)
 }
 
 /* What librdkafka says of a message without asking the broker. */
-static unsigned char refused_here(struct cargo *c, uint32_t i,
+static unsigned char refused_here(struct in_flight *c, uint32_t i,
                                   rd_kafka_resp_err_t err)
 {
-    if (apart_is_topic_error(err)) {
-        return apart_refused(c, i, err);
+    if (isolated_is_topic_error(err)) {
+        return isolated_refused(c, i, err);
     }
     if (is_refusal(err)) { /* one of many events is halved, not refused */
         return message_first(c, i + 1) - message_first(c, i) > 1 ? SUSPECT : REFUSED;
@@ -161,7 +161,7 @@ static unsigned char refused_here(struct cargo *c, uint32_t i,
     return 0;
 }
 
-static const char *topic_words(struct cargo *c, uint32_t i, char out[256])
+static const char *topic_words(struct in_flight *c, uint32_t i, char out[256])
 {
     struct str own = message_own_topic(c, i);
 
@@ -173,14 +173,14 @@ static const char *topic_words(struct cargo *c, uint32_t i, char out[256])
 }
 
 /* Hands over what c has left. A full queue is no error: reports make room. */
-static void send_all(struct cargo *c)
+static void send_all(struct in_flight *c)
 {
     struct sink *s = c->sink;
-    struct cargo_try *t = &c->tries[0];
+    struct in_flight_attempt *t = &c->tries[0];
     char text[256];
 
     if (s->clusters[0].next != NULL) { /* none may overtake what is in flight */
-        cargo_look(s);
+        in_flight_look(s);
         return;
     }
     if (t->owed == 0) {
@@ -194,14 +194,14 @@ static void send_all(struct cargo *c)
         }
         err = message_send(c, s->clusters[0].producer, c->at, false);
         if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-            cargo_look(s);
+            in_flight_look(s);
             return;
         }
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             c->state[c->at] = OUT_FIRST;
             c->undecided++;
             t->owed++;
-            s->hedging.n_tries++;
+            s->hedging.n_attempts++;
             continue;
         }
         keep_words(c, t, c->at, err, topic_words(c, c->at, text));
@@ -223,17 +223,17 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
     (void)loop;
     (void)events;
     if (!cluster_look(&s->clusters[0])) {
-        cargo_look(s);
+        in_flight_look(s);
         return;
     }
     for (size_t i = 0; i < s->n_slots; i++) {
-        struct cargo *c = &s->cargo[i];
+        struct in_flight *c = &s->in_flight[i];
 
         if (c->batch == NULL || c->parked || c->apart || c->at == c->n) {
             continue;
         }
         if (open) {
-            cargo_look(s);
+            in_flight_look(s);
         } else {
             send_all(c);
         }
@@ -243,9 +243,9 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 /* What the first cluster has not reported on goes to the second, too. */
 static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct cargo *c = OUTER(w, struct cargo, hedge);
+    struct in_flight *c = OUTER(w, struct in_flight, hedge);
     struct sink *s = c->sink;
-    struct cargo_try *t = &c->tries[1];
+    struct in_flight_attempt *t = &c->tries[1];
     uint64_t left = hedging_left(&s->hedging, &s->plan->hedge);
     int64_t wait_ms;
 
@@ -278,24 +278,24 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- slots ---- */
 
-static bool is_free(const struct cargo *c)
+static bool is_free(const struct in_flight *c)
 {
     return c->batch == NULL && c->tries[0].owed == 0 && c->tries[1].owed == 0;
 }
 
-static bool is_late(const struct cargo *c, uint64_t now_ns)
+static bool is_late(const struct in_flight *c, uint64_t now_ns)
 {
     return c->batch != NULL && !c->apart && !c->parked && c->undecided > 0 &&
            now_ns - c->tries[0].began_ns > LATE_MS * 1000000ull;
 }
 
-struct cargo_counts cargo_count(const struct sink *s)
+struct in_flight_counts in_flight_count(const struct sink *s)
 {
-    struct cargo_counts n = {0, 0, 0, 0};
+    struct in_flight_counts n = {0, 0, 0, 0};
     uint64_t now = clock_mono_ns();
 
     for (size_t i = 0; i < s->n_slots; i++) {
-        const struct cargo *c = &s->cargo[i];
+        const struct in_flight *c = &s->in_flight[i];
         bool late = is_late(c, now);
 
         n.apart += c->apart;
@@ -307,27 +307,27 @@ struct cargo_counts cargo_count(const struct sink *s)
     return n;
 }
 
-void cargo_tell_late(struct sink *s)
+void in_flight_tell_late(struct sink *s)
 {
     uint64_t now = clock_mono_ns();
 
-    while (s->n_slots > 0 && is_free(&s->cargo[s->n_slots - 1])) {
+    while (s->n_slots > 0 && is_free(&s->in_flight[s->n_slots - 1])) {
         s->n_slots--;
     }
 
     for (size_t i = 0; i < s->n_slots; i++) {
-        if (is_late(&s->cargo[i], now)) {
-            cargo_tell_taken(&s->cargo[i]);
+        if (is_late(&s->in_flight[i], now)) {
+            in_flight_tell_taken(&s->in_flight[i]);
         }
     }
 }
 
-bool cargo_waits(const struct cluster *c, uint64_t since_ns)
+bool in_flight_waits(const struct cluster *c, uint64_t since_ns)
 {
     const struct sink *s = c->sink;
 
     for (size_t i = 0; i < s->n_slots; i++) {
-        const struct cargo_try *t = &s->cargo[i].tries[c->number];
+        const struct in_flight_attempt *t = &s->in_flight[i].tries[c->number];
 
         if (t->owed > 0 && t->began_ns < since_ns) {
             return true;
@@ -336,13 +336,13 @@ bool cargo_waits(const struct cluster *c, uint64_t since_ns)
     return false;
 }
 
-uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns)
+uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns)
 {
     struct sink *s = c->sink;
     uint32_t n = 0;
 
     for (size_t i = 0; i < s->n_slots; i++) {
-        struct cargo_try *t = &s->cargo[i].tries[c->number];
+        struct in_flight_attempt *t = &s->in_flight[i].tries[c->number];
 
         if (t->owed > 0 && t->began_ns < since_ns) {
             n++;
@@ -352,21 +352,21 @@ uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns)
     return n;
 }
 
-static struct cargo *cargo_of(struct sink *s, struct batch *b)
+static struct in_flight *in_flight_of(struct sink *s, struct batch *b)
 {
-    struct cargo *c = s->cargo;
+    struct in_flight *c = s->in_flight;
 
     for (size_t i = 0; i < s->n_slots; i++) {
-        if (s->cargo[i].batch == b) {
-            s->cargo[i].parked = false;
-            return &s->cargo[i];
+        if (s->in_flight[i].batch == b) {
+            s->in_flight[i].parked = false;
+            return &s->in_flight[i];
         }
     }
     while (!is_free(c)) { /* the window has seen to it that there is one */
         c++;
     }
-    if ((size_t)(c - s->cargo) >= s->n_slots) {
-        s->n_slots = (uint32_t)(c - s->cargo) + 1;
+    if ((size_t)(c - s->in_flight) >= s->n_slots) {
+        s->n_slots = (uint32_t)(c - s->in_flight) + 1;
     }
     assert(b->n <= UINT16_MAX || s->plan->framing == KAFKA_BATCH); /* message.c */
     c->batch = b;
@@ -375,16 +375,16 @@ static struct cargo *cargo_of(struct sink *s, struct batch *b)
     c->code = 0;
     c->why[0] = '\0';
     if (s->plan->framing == KAFKA_BATCH) {
-        cargo_split(c);
+        in_flight_split(c);
     } else {
         c->n = b->n;
-        cargo_reserve(c, c->n);
+        in_flight_reserve(c, c->n);
     }
     memset(c->state, 0, c->n);
     return c;
 }
 
-bool cargo_send(struct cargo *c)
+bool in_flight_send(struct in_flight *c)
 {
     struct sink *s = c->sink;
     int64_t wait_ms, hedge_ms;
@@ -395,7 +395,7 @@ bool cargo_send(struct cargo *c)
                            s->clusters[0].producer->last_error);
         }
         if (!c->apart) {
-            cargo_park(c, wait_ms);
+            in_flight_park(c, wait_ms);
         }
         return false;
     }
@@ -413,10 +413,10 @@ bool cargo_send(struct cargo *c)
 }
 
 /* What librdkafka has of it can't be taken back: that keeps the bytes. */
-void cargo_forget(struct sink *s, struct batch *b)
+void in_flight_forget(struct sink *s, struct batch *b)
 {
     for (size_t k = 0; k < s->n_slots; k++) {
-        struct cargo *c = &s->cargo[k];
+        struct in_flight *c = &s->in_flight[k];
 
         if (c->batch != b) {
             continue;
@@ -436,25 +436,25 @@ void cargo_forget(struct sink *s, struct batch *b)
     }
 }
 
-void cargo_take(struct sink *s, struct batch *b)
+void in_flight_take(struct sink *s, struct batch *b)
 {
-    (void)cargo_send(cargo_of(s, b));
+    (void)in_flight_send(in_flight_of(s, b));
 }
 
-void cargo_init(struct sink *s)
+void in_flight_init(struct sink *s)
 {
     ev_timer_init(&s->look, on_look, 0., 0.);
     for (size_t i = 0; i < SLOTS; i++) {
-        s->cargo[i].sink = s;
-        ev_timer_init(&s->cargo[i].hedge, on_hedge, 0., 0.);
+        s->in_flight[i].sink = s;
+        ev_timer_init(&s->in_flight[i].hedge, on_hedge, 0., 0.);
     }
 }
 
-void cargo_fini(struct sink *s)
+void in_flight_fini(struct sink *s)
 {
     ev_timer_stop(s->conf.loop, &s->look);
     for (size_t i = 0; i < SLOTS; i++) {
-        struct cargo *c = &s->cargo[i];
+        struct in_flight *c = &s->in_flight[i];
 
         ev_timer_stop(s->conf.loop, &c->hedge);
         if (c->batch != NULL && !c->parked) {

@@ -4,7 +4,7 @@
  * became of it), isolated.c (messages whose topic the cluster lacks) and message.c (what
  * is said of one event). Nobody else includes it. One thread.
  *
- *   pump ─► queue ─► cargo ─► message ─► cluster 0 ─► reports ─► cargo ─► verdicts
+ *   pump ─► queue ─► in_flight ─► message ─► cluster 0 ─► reports ─► in_flight ─► verdicts
  *                      └── no report after a while ─► cluster 1 ──┘
  */
 #pragma once
@@ -58,8 +58,8 @@ struct cluster {
     struct meter meter;
 };
 
-/* A cargo in one cluster's hands. */
-struct cargo_try {
+/* A in_flight in one cluster's hands. */
+struct in_flight_attempt {
     uint64_t generation;       /* of the breaker */
     uint64_t began_ns;
     uint32_t owed;             /* reports to come */
@@ -69,7 +69,7 @@ struct cargo_try {
 };
 
 /* A batch in librdkafka's hands. */
-struct cargo {
+struct in_flight {
     struct sink *sink;
     struct batch *batch;       /* NULL: free, or only late reports are to come */
     char *bytes;               /* what those speak of, when it was the batch's */
@@ -81,7 +81,7 @@ struct cargo {
     uint32_t undecided;        /* sent, without a verdict */
     bool parked;               /* the pump has it, and submits it again */
     bool apart;                /* all that is left of it waits for topics */
-    struct cargo_try tries[CLUSTERS];
+    struct in_flight_attempt tries[CLUSTERS];
     ev_timer hedge;
     int code;
     char why[WHY_MAX];
@@ -91,7 +91,7 @@ struct sink {
     struct sink_conf conf;
     const struct kafka_plan *plan;
     struct cluster clusters[CLUSTERS];
-    struct cargo cargo[SLOTS];
+    struct in_flight in_flight[SLOTS];
     uint32_t n_slots;          /* those behind are free: nobody looks at them */
     struct queue queue;
     ev_timer look;             /* again, at what met a full queue */
@@ -125,17 +125,17 @@ bool cluster_look(struct cluster *c);
 /* What it refuses of this one's messages it refuses for itself. NULL and *e: it can't
  * be made. */
 struct producer *cluster_alone(struct cluster *c, struct err *e);
-/* The breaker lets a cargo through; else *wait_ms. */
-bool cluster_take(struct cluster *c, struct cargo_try *t, int64_t *wait_ms);
-void cluster_done(struct cluster *c, struct cargo_try *t);
-void cluster_overdue(struct cluster *c, struct cargo_try *t);
+/* The breaker lets a in_flight through; else *wait_ms. */
+bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms);
+void cluster_done(struct cluster *c, struct in_flight_attempt *t);
+void cluster_overdue(struct cluster *c, struct in_flight_attempt *t);
 void cluster_show(struct cluster *c);
 
 /* ---- message.c ---- */
 
 /* Hands message i of c to a producer; copy: its bytes, too. */
 /* The events of message i of c. */
-static inline uint32_t message_first(const struct cargo *c, uint32_t i)
+static inline uint32_t message_first(const struct in_flight *c, uint32_t i)
 {
     if (c->starts == NULL || c->sink->plan->framing != KAFKA_BATCH) {
         return i;
@@ -143,55 +143,55 @@ static inline uint32_t message_first(const struct cargo *c, uint32_t i)
     return i < c->n ? c->starts[i] : c->batch->n;
 }
 
-rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t i,
+rd_kafka_resp_err_t message_send(struct in_flight *c, struct producer *to, uint32_t i,
                                  bool copy);
-/* The cargo and the message that a report speaks of. */
-struct cargo *message_of(struct sink *s, const rd_kafka_message_t *m,
+/* The in_flight and the message that a report speaks of. */
+struct in_flight *message_of(struct sink *s, const rd_kafka_message_t *m,
                          uint32_t *i);
 /* The topic that the event of message i names; {NULL, 0}: it goes to the plan's. Lives
  * until the next call. */
-struct str message_own_topic(struct cargo *c, uint32_t i);
+struct str message_own_topic(struct in_flight *c, uint32_t i);
 
 /* ---- verdict.c ---- */
 
 /* All that was sent of c has an end. */
-void cargo_settle(struct cargo *c);
-void cargo_tell_taken(struct cargo *c);
-void cargo_park(struct cargo *c, int64_t after_ms); /* the pump gets it back */
+void in_flight_ack(struct in_flight *c);
+void in_flight_tell_taken(struct in_flight *c);
+void in_flight_park(struct in_flight *c, int64_t after_ms); /* the pump gets it back */
 /* framing = "batch": messages of what a broker takes. */
-void cargo_split(struct cargo *c);
-void cargo_reserve(struct cargo *c, uint32_t n); /* room for n messages */
+void in_flight_split(struct in_flight *c);
+void in_flight_reserve(struct in_flight *c, uint32_t n); /* room for n messages */
 
 /* ---- isolated.c ---- */
 
 /* Message i was refused for its topic: APART, REFUSED, or 0 when the topic is the
  * plan's own. */
-unsigned char apart_refused(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err);
-void apart_taken(struct sink *s, const rd_kafka_message_t *m);
-bool apart_is_topic_error(rd_kafka_resp_err_t err);
-void apart_wait(struct cargo *c); /* what is left of c */
-void apart_init(struct sink *s);
-void apart_fini(struct sink *s);
+unsigned char isolated_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err);
+void isolated_taken(struct sink *s, const rd_kafka_message_t *m);
+bool isolated_is_topic_error(rd_kafka_resp_err_t err);
+void isolated_wait(struct in_flight *c); /* what is left of c */
+void isolated_init(struct sink *s);
+void isolated_fini(struct sink *s);
 
 /* ---- in_flight.c ---- */
 
-void cargo_init(struct sink *s);
-void cargo_fini(struct sink *s);
-void cargo_look(struct sink *s); /* soon, at clusters and at what waits */
-void cargo_take(struct sink *s, struct batch *b);
-void cargo_forget(struct sink *s, struct batch *b); /* its reports mean nothing */
-bool cargo_send(struct cargo *c); /* what has no state; false: the breaker is open */
-void cargo_report(struct cluster *from, const rd_kafka_message_t *m);
+void in_flight_init(struct sink *s);
+void in_flight_fini(struct sink *s);
+void in_flight_look(struct sink *s); /* soon, at clusters and at what waits */
+void in_flight_take(struct sink *s, struct batch *b);
+void in_flight_forget(struct sink *s, struct batch *b); /* its reports mean nothing */
+bool in_flight_send(struct in_flight *c); /* what has no state; false: the breaker is open */
+void in_flight_report(struct cluster *from, const rd_kafka_message_t *m);
 
 /* Batches by what they wait for: see kafka_window. */
-struct cargo_counts {
+struct in_flight_counts {
     uint32_t live, late, apart, free;
 };
-struct cargo_counts cargo_count(const struct sink *s);
+struct in_flight_counts in_flight_count(const struct sink *s);
 /* What is taken of late batches is told: each second. */
-void cargo_tell_late(struct sink *s);
+void in_flight_tell_late(struct sink *s);
 
 /* Whether a try waits since before then. */
-bool cargo_waits(const struct cluster *c, uint64_t since_ns);
+bool in_flight_waits(const struct cluster *c, uint64_t since_ns);
 /* cluster_overdue for the tries that wait since before then; how many wait. */
-uint32_t cargo_overdue(struct cluster *c, uint64_t since_ns);
+uint32_t in_flight_overdue(struct cluster *c, uint64_t since_ns);

@@ -12,7 +12,7 @@
 
 static const double AGAIN_S = 1.;
 
-bool apart_is_topic_error(rd_kafka_resp_err_t err)
+bool isolated_is_topic_error(rd_kafka_resp_err_t err)
 {
     return err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
            err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
@@ -39,7 +39,7 @@ static void say(const struct sink *s, const struct topic *t, const char *status,
               log_quote(why, sizeof why, rd_kafka_err2str(err)));
 }
 
-unsigned char apart_refused(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err)
+unsigned char isolated_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err)
 {
     struct sink *s = c->sink;
     struct str own = message_own_topic(c, i);
@@ -56,7 +56,7 @@ unsigned char apart_refused(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err
     if (t == NULL) {
         return REFUSED;
     }
-    if (cargo_count(s).apart >= APART_MAX) {
+    if (in_flight_count(s).apart >= APART_MAX) {
         return REFUSED;
     }
     if (t->lacking_ns == 0) {
@@ -74,7 +74,7 @@ unsigned char apart_refused(struct cargo *c, uint32_t i, rd_kafka_resp_err_t err
     return REFUSED;
 }
 
-void apart_taken(struct sink *s, const rd_kafka_message_t *m)
+void isolated_taken(struct sink *s, const rd_kafka_message_t *m)
 {
     struct topic *t;
 
@@ -90,7 +90,7 @@ void apart_taken(struct sink *s, const rd_kafka_message_t *m)
     }
 }
 
-void apart_wait(struct cargo *c)
+void isolated_wait(struct in_flight *c)
 {
     struct sink *s = c->sink;
 
@@ -102,14 +102,14 @@ void apart_wait(struct cargo *c)
     }
 }
 
-static bool try_again(struct cargo *c)
+static bool try_again(struct in_flight *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {
         if ((c->state[i] & APART) != 0) {
             c->state[i] = 0;
         }
     }
-    if (cargo_send(c)) {
+    if (in_flight_send(c)) {
         return true;
     }
     for (uint32_t i = 0; i < c->n; i++) { /* the breaker is open */
@@ -127,27 +127,27 @@ static void on_apart(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)events;
     for (size_t i = 0; i < s->n_slots; i++) {
-        struct cargo *c = &s->cargo[i];
+        struct in_flight *c = &s->in_flight[i];
 
         if (c->apart && go_on) {
             go_on = try_again(c);
         }
     }
     for (size_t i = 0; i < s->n_slots; i++) {
-        if (s->cargo[i].apart && !ev_is_active(w)) {
+        if (s->in_flight[i].apart && !ev_is_active(w)) {
             ev_timer_set(w, AGAIN_S, 0.);
             ev_timer_start(loop, w);
         }
     }
 }
 
-void apart_init(struct sink *s)
+void isolated_init(struct sink *s)
 {
     s->lacking = topics_new();
     ev_timer_init(&s->apart, on_apart, 0., 0.);
 }
 
-void apart_fini(struct sink *s)
+void isolated_fini(struct sink *s)
 {
     ev_timer_stop(s->conf.loop, &s->apart);
     topics_free(s->lacking);

@@ -15,7 +15,7 @@
 
 static void take(void *arg, struct batch *b)
 {
-    cargo_take(arg, b);
+    in_flight_take(arg, b);
 }
 
 static void kafka_submit(struct sink *s, struct batch *b)
@@ -26,14 +26,14 @@ static void kafka_submit(struct sink *s, struct batch *b)
 static void kafka_forget(struct sink *s, struct batch *b)
 {
     queue_remove(&s->queue, b);
-    cargo_forget(s, b);
+    in_flight_forget(s, b);
 }
 
 /* What waits for one partition or one topic does not hold up the rest, as long as there
  * is room for it. */
 static uint32_t kafka_window(const struct sink *s)
 {
-    struct cargo_counts n = cargo_count(s);
+    struct in_flight_counts n = in_flight_count(s);
     uint32_t queued = queue_size(&s->queue);
 
     return s->clusters[0].next == NULL && n.live + queued + 1 < LIVE_MAX &&
@@ -137,7 +137,7 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
     }
     s->conf.plan = plan;
     s->plan = k;
-    cargo_look(s); /* at a producer that is to be replaced */
+    in_flight_look(s); /* at a producer that is to be replaced */
     return true;
 }
 
@@ -170,8 +170,8 @@ static void kafka_close(struct sink *s)
         cluster_close(&s->clusters[i]); /* nothing is read behind this */
     }
     queue_fini(&s->queue);
-    apart_fini(s);
-    cargo_fini(s);
+    isolated_fini(s);
+    in_flight_fini(s);
     fields_free(s->fields);
     free(s);
 }
@@ -182,8 +182,8 @@ static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
 
     s->conf = *conf;
     queue_init(&s->queue, conf->loop, take, s);
-    cargo_init(s);
-    apart_init(s);
+    in_flight_init(s);
+    isolated_init(s);
     make_cells(s);
     for (unsigned i = 0; i < CLUSTERS; i++) {
         cluster_init(&s->clusters[i], s, i);

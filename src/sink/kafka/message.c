@@ -10,19 +10,19 @@
 
 enum { SLOT_SHIFT = 48, MESSAGE_SHIFT = 32 };
 
-/* A report's opaque pointer: the cargo's slot, the message in it, and its bytes. */
-static void *place_of(const struct cargo *c, uint32_t i, size_t bytes)
+/* A report's opaque pointer: the in_flight's slot, the message in it, and its bytes. */
+static void *place_of(const struct in_flight *c, uint32_t i, size_t bytes)
 {
-    return (void *)((uintptr_t)(c - c->sink->cargo) << SLOT_SHIFT |
+    return (void *)((uintptr_t)(c - c->sink->in_flight) << SLOT_SHIFT |
                     (uintptr_t)i << MESSAGE_SHIFT | (uint32_t)bytes);
 }
 
-struct cargo *message_of(struct sink *s, const rd_kafka_message_t *m, uint32_t *i)
+struct in_flight *message_of(struct sink *s, const rd_kafka_message_t *m, uint32_t *i)
 {
     uintptr_t place = (uintptr_t)m->_private;
 
     *i = (uint16_t)(place >> MESSAGE_SHIFT);
-    return &s->cargo[place >> SLOT_SHIFT];
+    return &s->in_flight[place >> SLOT_SHIFT];
 }
 
 static rd_kafka_headers_t *position(const struct sink *s, const struct batch *b,
@@ -120,7 +120,7 @@ static struct str event_of(const struct batch *b, uint32_t i)
     return (struct str){b->bytes + b->entries[i].off, b->entries[i].len};
 }
 
-struct str message_own_topic(struct cargo *c, uint32_t i)
+struct str message_own_topic(struct in_flight *c, uint32_t i)
 {
     struct sink *s = c->sink;
     struct str event, name;
@@ -174,7 +174,7 @@ static int64_t time_of(const struct sink *s, const struct batch *b, uint32_t i)
 }
 
 /* A batch's lines, or some of them. */
-static struct str lines_of(const struct cargo *c, uint32_t i)
+static struct str lines_of(const struct in_flight *c, uint32_t i)
 {
     const struct batch *b = c->batch;
     uint32_t first = message_first(c, i), end = message_first(c, i + 1);
@@ -185,7 +185,7 @@ static struct str lines_of(const struct cargo *c, uint32_t i)
 }
 
 /* One text of fields lives at a time: the time, then the topic, then the key. */
-static void read_fields(struct cargo *c, uint32_t i, struct message *m)
+static void read_fields(struct in_flight *c, uint32_t i, struct message *m)
 {
     struct sink *s = c->sink;
     const struct batch_entry *e = &c->batch->entries[i];
@@ -199,7 +199,7 @@ static void read_fields(struct cargo *c, uint32_t i, struct message *m)
     m->time_ms = time_of(s, c->batch, i);
 }
 
-static void read_key(struct cargo *c, uint32_t i, struct message *m)
+static void read_key(struct in_flight *c, uint32_t i, struct message *m)
 {
     struct sink *s = c->sink;
     const struct batch_entry *e = &c->batch->entries[i];
@@ -212,7 +212,7 @@ static void read_key(struct cargo *c, uint32_t i, struct message *m)
     }
 }
 
-rd_kafka_resp_err_t message_send(struct cargo *c, struct producer *to, uint32_t i,
+rd_kafka_resp_err_t message_send(struct in_flight *c, struct producer *to, uint32_t i,
                                  bool copy)
 {
     struct sink *s = c->sink;

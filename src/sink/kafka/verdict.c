@@ -15,7 +15,7 @@ enum { OVERHEAD_BYTES = 2048, MESSAGES_MAX = UINT16_MAX };
 
 /* ---- messages of a batch ---- */
 
-void cargo_reserve(struct cargo *c, uint32_t n)
+void in_flight_reserve(struct in_flight *c, uint32_t n)
 {
     if (n > c->room) {
         c->room = n;
@@ -29,7 +29,7 @@ void cargo_reserve(struct cargo *c, uint32_t n)
 
 /* As many events in each as librdkafka lets one message have; one larger event goes
  * alone. */
-void cargo_split(struct cargo *c)
+void in_flight_split(struct in_flight *c)
 {
     const struct batch *b = c->batch;
     size_t most = c->sink->clusters[0].producer->message_max_bytes;
@@ -42,19 +42,19 @@ void cargo_split(struct cargo *c)
 
         if (i == b->n || (end - b->entries[first].off > most &&
                           c->n < MESSAGES_MAX / 2)) {
-            cargo_reserve(c, c->n + 1);
+            in_flight_reserve(c, c->n + 1);
             c->starts[c->n++] = first;
             first = i;
         }
     }
 }
 
-static uint32_t n_events(const struct cargo *c, uint32_t i)
+static uint32_t n_events(const struct in_flight *c, uint32_t i)
 {
     return message_first(c, i + 1) - message_first(c, i);
 }
 
-static bool can_halve(const struct cargo *c)
+static bool can_halve(const struct in_flight *c)
 {
     for (uint32_t i = 0; i < c->n && c->n < MESSAGES_MAX; i++) {
         if ((c->state[i] & SUSPECT) != 0 && n_events(c, i) > 1) {
@@ -65,7 +65,7 @@ static bool can_halve(const struct cargo *c)
 }
 
 /* Suspects of more than one event become two messages each. */
-static void halve_suspects(struct cargo *c)
+static void halve_suspects(struct in_flight *c)
 {
     for (uint32_t i = 0; i < c->n && c->n < MESSAGES_MAX; i++) {
         uint32_t n = n_events(c, i);
@@ -73,7 +73,7 @@ static void halve_suspects(struct cargo *c)
         if ((c->state[i] & SUSPECT) == 0 || n < 2) {
             continue;
         }
-        cargo_reserve(c, c->n + 1);
+        in_flight_reserve(c, c->n + 1);
         memmove(c->state + i + 1, c->state + i, c->n - i);
         memmove(c->codes + i + 1, c->codes + i, (c->n - i) * sizeof *c->codes);
         memmove(c->starts + i + 1, c->starts + i, (c->n - i) * sizeof *c->starts);
@@ -86,7 +86,7 @@ static void halve_suspects(struct cargo *c)
 
 /* ---- verdicts ---- */
 
-static void give(struct cargo *c, struct sink_verdict v)
+static void give(struct in_flight *c, struct sink_verdict v)
 {
     struct sink *s = c->sink;
 
@@ -97,7 +97,7 @@ static void give(struct cargo *c, struct sink_verdict v)
 }
 
 /* What is wrong with this message, not with the one that failed last. */
-static void own_words(struct cargo *c, uint32_t i, const char *topic)
+static void own_words(struct in_flight *c, uint32_t i, const char *topic)
 {
     rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)c->codes[i];
 
@@ -116,23 +116,23 @@ static void own_words(struct cargo *c, uint32_t i, const char *topic)
 }
 
 /* That it was refused for; "": for something else. */
-static void topic_of_fault(struct cargo *c, uint32_t i, char out[256])
+static void topic_of_fault(struct in_flight *c, uint32_t i, char out[256])
 {
     rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)c->codes[i];
     struct str own = {NULL, 0};
 
-    if (apart_is_topic_error(err) && err != RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
+    if (isolated_is_topic_error(err) && err != RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
         own = message_own_topic(c, i);
     }
     (void)snprintf(out, 256, "%.*s", (int)own.n, own.p == NULL ? "" : own.p);
 }
 
-static void mark_told(struct cargo *c, uint32_t i)
+static void mark_told(struct in_flight *c, uint32_t i)
 {
     c->state[i] = (unsigned char)((c->state[i] & OUT) | TOLD);
 }
 
-static bool same_fault(struct cargo *c, uint32_t i, int16_t code,
+static bool same_fault(struct in_flight *c, uint32_t i, int16_t code,
                        const char *topic)
 {
     char other[256];
@@ -145,7 +145,7 @@ static bool same_fault(struct cargo *c, uint32_t i, int16_t code,
 }
 
 /* Message i, and those behind it with the same fault: one verdict is one write. */
-static void tell_fault(struct cargo *c, uint32_t i)
+static void tell_fault(struct in_flight *c, uint32_t i)
 {
     uint32_t *but = mem_alloc((c->n - i) * sizeof *but), n_but = 0, last = i;
     uint32_t last_but = 0;
@@ -174,7 +174,7 @@ static void tell_fault(struct cargo *c, uint32_t i)
     free(but);
 }
 
-static void tell_refused(struct cargo *c)
+static void tell_refused(struct in_flight *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {
         if ((c->state[i] & REFUSED) != 0) {
@@ -184,7 +184,7 @@ static void tell_refused(struct cargo *c)
 }
 
 /* Runs are one verdict. The last one takes the batch away, when it is c's last. */
-void cargo_tell_taken(struct cargo *c)
+void in_flight_tell_taken(struct in_flight *c)
 {
     for (uint32_t i = 0, k; i < c->n; i = k) {
         uint32_t first = message_first(c, i);
@@ -203,7 +203,7 @@ void cargo_tell_taken(struct cargo *c)
     }
 }
 
-void cargo_park(struct cargo *c, int64_t after_ms)
+void in_flight_park(struct in_flight *c, int64_t after_ms)
 {
     ev_timer_stop(c->sink->conf.loop, &c->hedge);
     c->parked = true;
@@ -214,7 +214,7 @@ void cargo_park(struct cargo *c, int64_t after_ms)
 /* A broker refuses a request as a whole, however many of its messages are bad: each
  * is sent again in one of its own. False: there is none, or it can't be sent now and
  * is back among what is to be sent. */
-static bool send_suspects(struct cargo *c)
+static bool send_suspects(struct in_flight *c)
 {
     uint32_t before = c->undecided;
     struct producer *to = NULL;
@@ -244,14 +244,14 @@ static bool send_suspects(struct cargo *c)
 /* All that was sent has its verdict. What is to be sent again waits for the pump,
  * which gets the batch back: not before the first cluster has let go of its bytes.
  * When nothing is left for the pump, the bytes stay behind until then. */
-void cargo_settle(struct cargo *c)
+void in_flight_ack(struct in_flight *c)
 {
     uint32_t again = 0, apart = 0;
 
     if (can_halve(c)) {
         if (c->tries[0].owed == 0 && c->tries[1].owed == 0) {
             halve_suspects(c);
-            (void)cargo_send(c);
+            (void)in_flight_send(c);
         }
         return;
     }
@@ -270,11 +270,11 @@ void cargo_settle(struct cargo *c)
     if (again + apart == 0 && c->tries[0].owed > 0) {
         c->bytes = batch_take_bytes(c->batch);
     }
-    cargo_tell_taken(c);
+    in_flight_tell_taken(c);
     if (again > 0) {
-        cargo_park(c, 0);
+        in_flight_park(c, 0);
     } else if (apart > 0) {
-        apart_wait(c);
+        isolated_wait(c);
     } else {
         c->batch = NULL; /* the pump's, with its last event */
     }

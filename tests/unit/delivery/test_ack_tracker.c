@@ -8,41 +8,41 @@
 
 #include <cmocka.h>
 
-static bool settle(struct cursors *c, uint64_t first, uint64_t n)
+static bool settle(struct ack_tracker *c, uint64_t first, uint64_t n)
 {
     const struct batch_range r = {1, 2, first, n};
 
-    return cursors_settle(c, &r);
+    return ack_tracker_ack(c, &r);
 }
 
-static const struct cursor *at(const struct cursors *c)
+static const struct cursor *at(const struct ack_tracker *c)
 {
-    return cursors_find(c, 1, 2);
+    return ack_tracker_find(c, 1, 2);
 }
 
 static void an_unknown_shard_starts_at_1(void **state)
 {
-    struct cursors c;
+    struct ack_tracker c;
 
     (void)state;
-    cursors_init(&c);
+    ack_tracker_init(&c);
     assert_null(at(&c));
     assert_false(settle(&c, 2, 1));
     assert_int_equal(1, at(&c)->next);
     assert_true(settle(&c, 1, 1));
     assert_int_equal(3, at(&c)->next);
-    assert_null(cursors_find(&c, 1, 3));
-    assert_null(cursors_find(&c, 2, 2));
-    cursors_fini(&c);
+    assert_null(ack_tracker_find(&c, 1, 3));
+    assert_null(ack_tracker_find(&c, 2, 2));
+    ack_tracker_fini(&c);
 }
 
 static void a_gap_holds_the_cursor_until_it_is_settled(void **state)
 {
-    struct cursors c;
+    struct ack_tracker c;
 
     (void)state;
-    cursors_init(&c);
-    cursors_start(&c, 1, 2, 10);
+    ack_tracker_init(&c);
+    ack_tracker_start(&c, 1, 2, 10);
     assert_false(settle(&c, 11, 1));
     assert_false(settle(&c, 13, 2));
     assert_int_equal(10, at(&c)->next);
@@ -53,16 +53,16 @@ static void a_gap_holds_the_cursor_until_it_is_settled(void **state)
     assert_true(settle(&c, 12, 1));
     assert_int_equal(15, at(&c)->next);
     assert_int_equal(0, at(&c)->n_ahead);
-    cursors_fini(&c);
+    ack_tracker_fini(&c);
 }
 
 static void what_is_settled_again_changes_nothing(void **state)
 {
-    struct cursors c;
+    struct ack_tracker c;
 
     (void)state;
-    cursors_init(&c);
-    cursors_start(&c, 1, 2, 10);
+    ack_tracker_init(&c);
+    ack_tracker_start(&c, 1, 2, 10);
     assert_false(settle(&c, 5, 5)); /* up to the cursor, not behind */
     assert_int_equal(10, at(&c)->next);
     assert_true(settle(&c, 5, 6)); /* one behind */
@@ -73,7 +73,7 @@ static void what_is_settled_again_changes_nothing(void **state)
     assert_int_equal(1, at(&c)->n_ahead);
     assert_int_equal(13, at(&c)->ahead[0].first);
     assert_int_equal(17, at(&c)->ahead[0].end);
-    cursors_fini(&c);
+    ack_tracker_fini(&c);
 }
 
 /* Every order of five neighbours ends at the same place, and no step passes a gap. */
@@ -82,9 +82,9 @@ static void each_order_comes_to_the_same_end(void **state)
     (void)state;
     for (uint32_t code = 0; code < 3125; code++) {
         uint32_t rest = code, done = 0, next;
-        struct cursors c;
+        struct ack_tracker c;
 
-        cursors_init(&c);
+        ack_tracker_init(&c);
         for (uint32_t i = 0; i < 5; i++, rest /= 5) {
             (void)settle(&c, rest % 5 + 1, 1);
             done |= 1u << (rest % 5);
@@ -92,7 +92,7 @@ static void each_order_comes_to_the_same_end(void **state)
             }
             assert_int_equal(next + 1, at(&c)->next);
         }
-        cursors_fini(&c);
+        ack_tracker_fini(&c);
     }
 }
 
@@ -105,21 +105,21 @@ static bool is_new(void *arg, uint32_t epoch, uint32_t worker)
 static void shards_that_are_not_kept_are_forgotten(void **state)
 {
     uint32_t epoch = 2;
-    struct cursors c;
+    struct ack_tracker c;
 
     (void)state;
-    cursors_init(&c);
+    ack_tracker_init(&c);
     for (uint32_t i = 1; i <= 20; i++) {
-        cursors_start(&c, i % 4, i, i);
+        ack_tracker_start(&c, i % 4, i, i);
     }
-    cursors_drop(&c, is_new, &epoch);
+    ack_tracker_drop(&c, is_new, &epoch);
     for (uint32_t i = 1; i <= 20; i++) {
-        const struct cursor *found = cursors_find(&c, i % 4, i);
+        const struct cursor *found = ack_tracker_find(&c, i % 4, i);
 
         assert_int_equal(i % 4 >= 2, found != NULL);
         assert_true(found == NULL || found->next == i);
     }
-    cursors_fini(&c);
+    ack_tracker_fini(&c);
 }
 
 int main(void)

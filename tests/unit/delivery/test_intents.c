@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "delivery/subscription.h"
 
-static struct outlet outlet = {.name = "events"};
+static struct subscription subscription = {.name = "events"};
 static unsigned n_plans;
 static uint64_t last_id;
 
@@ -31,7 +31,7 @@ static void on_record(void *arg, const struct record *r)
 static void emit(void *arg, struct journal_draft *draft)
 {
     (void)arg;
-    outlet_emit_plans(&outlet, "olap", draft);
+    subscription_emit_intents(&subscription, "olap", draft);
 }
 
 static void a_plan_outlives_the_journal_it_stood_in(void **state)
@@ -48,9 +48,9 @@ static void a_plan_outlives_the_journal_it_stood_in(void **state)
     (void)unlink(path);
     j = journal_open(path, on_record, NULL, &e);
     assert_non_null(j);
-    outlet_plan(&outlet, 7, STR("db.t"), ranges, 2);
-    outlet_replayed(&outlet);
-    assert_non_null(outlet.plans);
+    subscription_intend(&subscription, 7, STR("db.t"), ranges, 2);
+    subscription_replayed(&subscription);
+    assert_non_null(subscription.intents);
     assert_true(journal_rewrite(j, emit, NULL, &e));
     journal_close(j);
     j = journal_open(path, on_record, NULL, &e);
@@ -60,12 +60,12 @@ static void a_plan_outlives_the_journal_it_stood_in(void **state)
     (void)unlink(path);
     /* Delivered meanwhile: no plan any more. */
     for (int i = 0; i < 2; i++) {
-        (void)cursors_settle(&outlet.cursors, &done[i]);
+        (void)ack_tracker_ack(&subscription.acks, &done[i]);
     }
-    outlet_replayed(&outlet);
-    assert_null(outlet.plans);
-    free(outlet.spans);
-    cursors_fini(&outlet.cursors);
+    subscription_replayed(&subscription);
+    assert_null(subscription.intents);
+    free(subscription.spans);
+    ack_tracker_fini(&subscription.acks);
 }
 
 static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
@@ -79,19 +79,19 @@ static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
     } want[] = {{2, {{1, 0, 5, 7}, {1, 1, 42, 2}}},
                 {3, {{1, 0, 12, 1}, {1, 0, 14, 1}}},
                 {1, {{1, 0, 13, 1}}}};
-    struct outlet o = {.name = "events"};
+    struct subscription o = {.name = "events"};
     uint32_t n = 0;
 
     (void)state;
-    outlet_plan(&o, 7, STR("db.t"), whole, 2);
-    outlet_split(&o, 8, half, 2); /* another's */
-    assert_int_equal(2, o.plans->n);
-    free(o.plans->next);
-    o.plans->next = NULL;
-    outlet_split(&o, 7, half, 2);
-    outlet_split(&o, 7, quarter, 1);
-    while (o.plans != NULL) {
-        struct outlet_plan *p = o.plans;
+    subscription_intend(&o, 7, STR("db.t"), whole, 2);
+    subscription_split(&o, 8, half, 2); /* another's */
+    assert_int_equal(2, o.intents->n);
+    free(o.intents->next);
+    o.intents->next = NULL;
+    subscription_split(&o, 7, half, 2);
+    subscription_split(&o, 7, quarter, 1);
+    while (o.intents != NULL) {
+        struct intent *p = o.intents;
 
         assert_int_equal(7, p->id);
         assert_int_equal(want[n].n, p->n);
@@ -99,7 +99,7 @@ static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
             assert_memory_equal(&want[n].ranges[i], &p->ranges[i],
                                 sizeof p->ranges[i]);
         }
-        o.plans = p->next;
+        o.intents = p->next;
         free(p);
         n++;
     }
@@ -120,16 +120,16 @@ static void a_batch_that_was_taken_in_part_is_proven(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof settled / sizeof *settled; i++) {
-        struct outlet o = {.name = "events"};
+        struct subscription o = {.name = "events"};
 
-        outlet_plan(&o, 7, STR("db.t"), planned, 2);
-        (void)cursors_settle(&o.cursors, &settled[i]);
-        outlet_replayed(&o);
-        assert_non_null(o.plans);
-        assert_int_equal(i != 0 && i != 4, o.plans->proven);
-        free(o.plans);
+        subscription_intend(&o, 7, STR("db.t"), planned, 2);
+        (void)ack_tracker_ack(&o.acks, &settled[i]);
+        subscription_replayed(&o);
+        assert_non_null(o.intents);
+        assert_int_equal(i != 0 && i != 4, o.intents->proven);
+        free(o.intents);
         free(o.spans);
-        cursors_fini(&o.cursors);
+        ack_tracker_fini(&o.acks);
     }
 }
 

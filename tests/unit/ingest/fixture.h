@@ -29,7 +29,7 @@ static inline int begin(void **state)
     for (int i = 0; i < 2; i++) {
         int id = binding.stream_ids[i];
 
-        in->outlets[id].writer = spool_writer_open(s, id, 0, on_wake, NULL);
+        in->writers[id].writer = spool_writer_open(s, id, 0, on_wake, NULL);
     }
     plan = plan_new();
     plan->streams = streams;
@@ -45,7 +45,7 @@ static inline int begin(void **state)
 static inline int end(void **state)
 {
     for (int i = 0; i < 2; i++) {
-        spool_writer_close(in->outlets[binding.stream_ids[i]].writer);
+        spool_writer_close(in->writers[binding.stream_ids[i]].writer);
     }
     plan->streams = NULL;
     plan->n_streams = 0;
@@ -73,7 +73,7 @@ static inline enum store_result store(struct waiter *w)
     return store_events(in, &binding, &route, w);
 }
 
-static inline struct outlet *outlet(int i)
+static inline struct stream_writer *writer(int i)
 {
-    return &in->outlets[binding.stream_ids[i]];
+    return &in->writers[binding.stream_ids[i]];
 }

@@ -15,7 +15,7 @@ static const char *refusal(int status, double wait_ms)
     const struct refused no = {
         .status = status, .wait_ms = wait_ms, .allow = "POST, PUT"};
 
-    head_refused(&no, "Retry-After: 9\r\n", "X: y\r\n", out);
+    answer_head_refused(&no, "Retry-After: 9\r\n", "X: y\r\n", out);
     return out;
 }
 
@@ -38,13 +38,13 @@ static void an_outcome_has_the_type_of_its_own_answer(void **state)
     struct outcome o = {.status = 202};
 
     (void)state;
-    assert_string_equal("X: y\r\n", head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+    assert_string_equal("X: y\r\n", answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
     o.status = 429;
     assert_string_equal("R: 1\r\nX: y\r\n",
-                        head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+                        answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
     o = (struct outcome){.status = 200, .answer = &own};
     assert_string_equal("Content-Type: text/plain\r\nX: y\r\n",
-                        head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+                        answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
 }
 
 static void only_a_route_with_cors_has_its_lines(void **state)
@@ -55,11 +55,11 @@ static void only_a_route_with_cors_has_its_lines(void **state)
     const struct policy_request q = {.headers = &origin, .n_headers = 1};
 
     (void)state;
-    head_common(NULL, &q, out);
+    answer_head_common(NULL, &q, out);
     assert_string_equal("", out);
-    head_common(&without, &q, out);
+    answer_head_common(&without, &q, out);
     assert_string_equal("", out);
-    head_common(&with, &q, out);
+    answer_head_common(&with, &q, out);
     assert_string_equal("Access-Control-Allow-Origin: *\r\n"
                         "Access-Control-Expose-Headers: Retry-After\r\n",
                         out);

@@ -107,7 +107,7 @@ static void cells(void)
     static const char *const names[] = {"events", "others"};
 
     for (int i = 0; i < 2; i++) {
-        struct outlet *o = outlet(i);
+        struct stream_writer *o = writer(i);
         char labels[64];
 
         (void)snprintf(labels, sizeof labels, "stream=\"%s\"", names[i]);

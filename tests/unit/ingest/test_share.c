@@ -1,4 +1,4 @@
-/* Which requests a generation on trial gets. */
+/* Which requests a generation in rollout gets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ static void test_numbers(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_ELEMS(shares); i++) {
-        uint64_t parts = split_parts(shares[i]);
+        uint64_t parts = share_parts(shares[i]);
 
         for (uint64_t from = 0; from < 100000; from += 7919) {
             for (uint64_t n = 10; n <= 10000; n *= 10) {
@@ -25,7 +25,7 @@ static void test_numbers(void **state)
                 unsigned taken = 0;
 
                 for (uint64_t k = 0; k < n; k++) {
-                    taken += split_number(from + k, parts);
+                    taken += share_number(from + k, parts);
                 }
                 assert_true(taken + 2.5 > want && taken < want + 2.5);
             }
@@ -37,7 +37,7 @@ static void test_texts(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_ELEMS(shares); i++) {
-        uint64_t parts = split_parts(shares[i]);
+        uint64_t parts = share_parts(shares[i]);
         unsigned taken = 0;
 
         for (unsigned k = 0; k < 20000; k++) {
@@ -45,9 +45,9 @@ static void test_texts(void **state)
             bool first;
 
             (void)snprintf(text, sizeof text, "10.0.%u.%u", k / 250, k % 250);
-            first = split_text(str_of(text), parts);
+            first = share_text(str_of(text), parts);
             taken += first;
-            assert_int_equal(first, split_text(str_of(text), parts));
+            assert_int_equal(first, share_text(str_of(text), parts));
         }
         assert_true(taken > 20000 * shares[i] - 250);
         assert_true(taken < 20000 * shares[i] + 250);
@@ -59,8 +59,8 @@ static void test_growing(void **state)
 {
     (void)state;
     for (uint64_t k = 0; k < 10000; k++) {
-        assert_true(!split_number(k, split_parts(0.1)) ||
-                    split_number(k, split_parts(0.2)));
+        assert_true(!share_number(k, share_parts(0.1)) ||
+                    share_number(k, share_parts(0.2)));
     }
 }
 

@@ -30,7 +30,7 @@ static void a_request_that_does_not_fit_leaves_nothing(void **state)
     (void)strcpy(body, "{\"n\":0}\n");
     assert_int_equal(STORE_OK, store(&w));
     for (int i = 0; i < 2; i++) {
-        before[i] = spool_writer_pending(outlet(i)->writer);
+        before[i] = spool_writer_pending(writer(i)->writer);
         assert_true(before[i] > 0);
     }
     /* Its second event is larger than a segment. */
@@ -40,8 +40,8 @@ static void a_request_that_does_not_fit_leaves_nothing(void **state)
     assert_int_equal(STORE_FULL, store(&w));
     assert_int_equal(0, w.touched);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(before[i], spool_writer_pending(outlet(i)->writer));
-        assert_int_equal(1, outlet(i)->n_pending);
+        assert_int_equal(before[i], spool_writer_pending(writer(i)->writer));
+        assert_int_equal(1, writer(i)->n_pending);
     }
 }
 
@@ -53,16 +53,16 @@ static void the_last_place_for_sinks_is_had_and_one_more_is_not(void **state)
     (void)state;
     assert_true(DELIVERING_MAX <= WAITERS_MAX / 2);
     (void)strcpy(body, "{\"n\":0}\n");
-    outlet(1)->delivered = true;
+    writer(1)->delivered = true;
     in->n_delivering = DELIVERING_MAX - 1;
     assert_int_equal(STORE_OK, store(&w));
     assert_true(w.delivering);
     assert_int_equal(DELIVERING_MAX, in->n_delivering);
     w = (struct waiter){0};
     assert_int_equal(STORE_CROWDED, store(&w));
-    assert_int_equal(1, outlet(0)->n_pending);
+    assert_int_equal(1, writer(0)->n_pending);
     w = (struct waiter){0};
-    outlet(1)->delivered = false; /* one that does not wait for sinks */
+    writer(1)->delivered = false; /* one that does not wait for sinks */
     assert_int_equal(STORE_OK, store(&w));
     assert_int_equal(DELIVERING_MAX, in->n_delivering);
 }

@@ -26,10 +26,10 @@ static void fails(void *arg, uint32_t line, const char *text)
     fail_msg("%u: %s", line, text);
 }
 
-static void expect(const struct lookup *l, const char *key, int32_t column,
+static void expect(const struct csv_table *l, const char *key, int32_t column,
                    const char *want)
 {
-    struct str got = lookup_cell(l, lookup_row(l, str_of(key)), column);
+    struct str got = csv_table_cell(l, csv_table_row(l, str_of(key)), column);
 
     if (want == NULL) {
         assert_null(got.p);
@@ -47,13 +47,13 @@ static void finds_rows_by_their_key(void **state)
                               "\r\n"
                               "fr,\"France\",\r\n"
                               "\"i,t\",Italy,x";
-    struct lookup *l = lookup_new(STR(csv), (struct str){NULL, 0}, ',', fails,
+    struct csv_table *l = csv_table_new(STR(csv), (struct str){NULL, 0}, ',', fails,
                                   NULL);
 
     (void)state;
     assert_non_null(l);
-    assert_int_equal(lookup_n_rows(l), 3);
-    assert_int_equal(lookup_n_columns(l), 3);
+    assert_int_equal(csv_table_n_rows(l), 3);
+    assert_int_equal(csv_table_n_columns(l), 3);
     expect(l, "de", 1, "Germany");
     expect(l, "de", 2, "a, \"b\"\r\nc");
     expect(l, "fr", 1, "France");
@@ -63,19 +63,19 @@ static void finds_rows_by_their_key(void **state)
     expect(l, "", 1, NULL);
     expect(l, "de", 3, NULL);
     expect(l, "de", -1, NULL);
-    lookup_free(l);
+    csv_table_free(l);
 }
 
 static void takes_another_key_and_delimiter(void **state)
 {
     static const char csv[] = "a;b\n1;x\n2;y\n";
-    struct lookup *l = lookup_new(STR(csv), STR("b"), ';', fails, NULL);
+    struct csv_table *l = csv_table_new(STR(csv), STR("b"), ';', fails, NULL);
 
     (void)state;
     assert_non_null(l);
     expect(l, "y", 0, "2");
     expect(l, "2", 0, NULL);
-    lookup_free(l);
+    csv_table_free(l);
 }
 
 static void names_each_mistake_with_its_line(void **state)
@@ -102,7 +102,7 @@ static void names_each_mistake_with_its_line(void **state)
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
         char text[2000] = "";
 
-        assert_null(lookup_new(str_of(rows[i].csv),
+        assert_null(csv_table_new(str_of(rows[i].csv),
                                rows[i].csv[0] == 'x' ? STR("a")
                                                      : (struct str){NULL, 0},
                                ',', note, text));
@@ -119,7 +119,7 @@ static void says_it_in_twenty_lines_at_most(void **state)
     for (int i = 0; i < 100; i++) {
         (void)strcat(csv, "1,2,3\n");
     }
-    assert_null(lookup_new(str_of(csv), (struct str){NULL, 0}, ',', note, text));
+    assert_null(csv_table_new(str_of(csv), (struct str){NULL, 0}, ',', note, text));
     for (const char *p = text; *p != '\0'; p++) {
         n += *p == '\n';
     }
@@ -131,13 +131,13 @@ static void holds_many_rows(void **state)
     enum { N = 100000 };
     char *csv = malloc(N * 24 + 16), key[16], want[16];
     size_t n = (size_t)sprintf(csv, "k,v\n");
-    struct lookup *l;
+    struct csv_table *l;
 
     (void)state;
     for (int i = 0; i < N; i++) {
         n += (size_t)sprintf(csv + n, "key%d,%d\n", i, i * 7);
     }
-    l = lookup_new((struct str){csv, n}, (struct str){NULL, 0}, ',', fails,
+    l = csv_table_new((struct str){csv, n}, (struct str){NULL, 0}, ',', fails,
                    NULL);
     free(csv);
     assert_non_null(l);
@@ -146,7 +146,7 @@ static void holds_many_rows(void **state)
         (void)sprintf(want, "%d", i * 7);
         expect(l, key, 1, want);
     }
-    lookup_free(l);
+    csv_table_free(l);
 }
 
 static void count(void *arg, uint32_t line, const char *text)
@@ -167,22 +167,22 @@ static void takes_any_text(void **state)
         char text[40];
         size_t n = (size_t)random() % sizeof text;
         unsigned told = 0;
-        struct lookup *l;
+        struct csv_table *l;
 
         for (size_t k = 0; k < n; k++) {
             text[k] = alphabet[(size_t)random() % sizeof alphabet];
         }
-        l = lookup_new((struct str){text, n}, (struct str){NULL, 0}, ',', count,
+        l = csv_table_new((struct str){text, n}, (struct str){NULL, 0}, ',', count,
                        &told);
         assert_int_equal(l == NULL, told > 0);
         if (l != NULL) {
-            for (uint32_t r = 0; r < lookup_n_rows(l); r++) {
-                struct str key = lookup_cell(l, (int32_t)r, 0);
+            for (uint32_t r = 0; r < csv_table_n_rows(l); r++) {
+                struct str key = csv_table_cell(l, (int32_t)r, 0);
 
-                assert_int_equal(lookup_row(l, key), r);
+                assert_int_equal(csv_table_row(l, key), r);
             }
         }
-        lookup_free(l);
+        csv_table_free(l);
     }
 }
 

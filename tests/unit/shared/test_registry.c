@@ -15,7 +15,7 @@
 
 static const char *const labels[] = {"tenant"};
 /* What it has published is asked for by every later stats_write. */
-static struct hub *published;
+static struct registry *published;
 
 static void collect(void *arg, const char *text, size_t n)
 {
@@ -30,24 +30,24 @@ static void a_metric_is_one_for_all_generations(void **state)
     const struct metric_conf by = {.name = "by_total", .help = "By.",
                                    .labels = labels, .n_labels = 1,
                                    .max_series = 2};
-    struct hub *h = published;
+    struct registry *h = published;
     struct metric *m, *t;
     static char text[65536];
     struct err e;
     const struct str values[] = {STR("a\"b"), STR("z"), STR("more"), STR("x")};
 
     (void)state;
-    m = hub_metric(h, &plain, &e);
+    m = registry_metric(h, &plain, &e);
     assert_non_null(m);
-    assert_ptr_equal(hub_metric(h, &plain, &e), m);
-    hub_publish(h, m);
-    hub_publish(h, m);
-    assert_null(hub_metric(h, &gauge, &e));
+    assert_ptr_equal(registry_metric(h, &plain, &e), m);
+    registry_publish(h, m);
+    registry_publish(h, m);
+    assert_null(registry_metric(h, &gauge, &e));
     assert_non_null(strstr(e.text, "another kind"));
     metric_add(m, 0, 0, 1);
     metric_add(m, 0, 5, 1.5);
-    t = hub_metric(h, &by, &e);
-    hub_publish(h, t);
+    t = registry_metric(h, &by, &e);
+    registry_publish(h, t);
     for (int i = 0; i < 4; i++) {
         metric_add(t, metric_series(t, &values[i]), 0, i + 1);
     }
@@ -69,25 +69,25 @@ static void a_metric_that_never_went_live_is_forgotten(void **state)
     const struct metric_conf plain = {.name = "tried_total", .help = "Tried."};
     const struct metric_conf gauge = {
         .name = "tried_total", .help = "Tried.", .gauge = true};
-    struct hub *h = published;
+    struct registry *h = published;
     static char text[65536];
     struct metric *m, *again;
     struct err e;
 
     (void)state;
     text[0] = '\0';
-    m = hub_metric(h, &plain, &e);
+    m = registry_metric(h, &plain, &e);
     stats_write(collect, text);
     assert_null(strstr(text, "tried_total"));
-    again = hub_metric(h, &plain, &e);
-    hub_metric_drop(h, m);
-    assert_null(hub_metric(h, &gauge, &e)); /* one still uses it */
-    hub_metric_drop(h, again);
-    m = hub_metric(h, &gauge, &e);
+    again = registry_metric(h, &plain, &e);
+    registry_metric_drop(h, m);
+    assert_null(registry_metric(h, &gauge, &e)); /* one still uses it */
+    registry_metric_drop(h, again);
+    m = registry_metric(h, &gauge, &e);
     assert_non_null(m);
-    hub_publish(h, m);
-    hub_metric_drop(h, m);
-    assert_null(hub_metric(h, &plain, &e)); /* it was seen */
+    registry_publish(h, m);
+    registry_metric_drop(h, m);
+    assert_null(registry_metric(h, &plain, &e)); /* it was seen */
 }
 
 /* A load in other words that is refused leaves the live one's table alone. */
@@ -96,50 +96,50 @@ static void tables_of_two_generations_stand_beside_each_other(void **state)
     const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
     const struct buckets_conf other = {.rate = 2, .burst = 1, .max_keys = 10};
     const struct seen_conf window = {1000, 10}, longer = {2000, 10};
-    struct hub *h = hub_new(false);
-    struct buckets *live = hub_buckets(h, "a", &conf), *next, *again;
-    struct seen *seen = hub_seen(h, "s", "id", &window), *s;
+    struct registry *h = registry_new(false);
+    struct buckets *live = registry_buckets(h, "a", &conf), *next, *again;
+    struct seen *seen = registry_seen(h, "s", "id", &window), *s;
 
     (void)state;
-    next = hub_buckets(h, "a", &other);
+    next = registry_buckets(h, "a", &other);
     assert_ptr_not_equal(next, live);
     buckets_unref(next); /* refused */
-    again = hub_buckets(h, "a", &conf);
+    again = registry_buckets(h, "a", &conf);
     assert_ptr_equal(again, live);
-    s = hub_seen(h, "s", "id", &longer);
+    s = registry_seen(h, "s", "id", &longer);
     assert_ptr_not_equal(s, seen);
     seen_unref(s);
-    s = hub_seen(h, "s", "other", &window);
+    s = registry_seen(h, "s", "other", &window);
     assert_ptr_not_equal(s, seen);
     seen_unref(s);
-    s = hub_seen(h, "s", "id", &window);
+    s = registry_seen(h, "s", "id", &window);
     assert_ptr_equal(s, seen);
     seen_unref(s);
     seen_unref(seen);
     buckets_unref(again);
     buckets_unref(live);
-    hub_unref(h);
+    registry_unref(h);
 }
 
 static void a_table_stays_while_its_words_do(void **state)
 {
     const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
     const struct buckets_conf other = {.rate = 2, .burst = 1, .max_keys = 10};
-    struct hub *h = hub_new(false);
-    struct buckets *a = hub_buckets(h, "a", &conf);
-    struct buckets *again = hub_buckets(h, "a", &conf), *next;
+    struct registry *h = registry_new(false);
+    struct buckets *a = registry_buckets(h, "a", &conf);
+    struct buckets *again = registry_buckets(h, "a", &conf), *next;
 
     (void)state;
     assert_ptr_equal(a, again);
     buckets_unref(again);
     assert_int_equal(buckets_take(a, STR("k"), 1, 1000), 0);
     assert_true(buckets_take(a, STR("k"), 1, 1000) > 0);
-    next = hub_buckets(h, "a", &other);
+    next = registry_buckets(h, "a", &other);
     assert_ptr_not_equal(next, a);
     assert_int_equal(buckets_take(next, STR("k"), 1, 1000), 0);
     buckets_unref(a);
     buckets_unref(next);
-    hub_unref(h);
+    registry_unref(h);
 }
 
 /* A counter that goes back is a restart to Prometheus. */
@@ -147,8 +147,8 @@ static void what_a_table_has_refused_is_counted_when_it_is_gone(void **state)
 {
     const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
     const struct buckets_conf other = {.rate = 2, .burst = 1, .max_keys = 10};
-    struct hub *h = published;
-    struct buckets *b = hub_buckets(h, "counted", &conf), *next;
+    struct registry *h = published;
+    struct buckets *b = registry_buckets(h, "counted", &conf), *next;
     static char text[65536];
 
     (void)state;
@@ -156,7 +156,7 @@ static void what_a_table_has_refused_is_counted_when_it_is_gone(void **state)
     assert_true(buckets_take(b, STR("k"), 1, 1000) > 0);
     assert_true(buckets_take(b, STR("k"), 1, 1000) > 0);
     buckets_unref(b);
-    next = hub_buckets(h, "counted", &other); /* and the other one goes */
+    next = registry_buckets(h, "counted", &other); /* and the other one goes */
     assert_int_equal(buckets_take(next, STR("k"), 1, 1000), 0);
     assert_true(buckets_take(next, STR("k"), 1, 1000) > 0);
     stats_write(collect, text);
@@ -173,6 +173,6 @@ int main(void)
         cmocka_unit_test(a_metric_that_never_went_live_is_forgotten),
         cmocka_unit_test(tables_of_two_generations_stand_beside_each_other),
     };
-    published = hub_new(true);
+    published = registry_new(true);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

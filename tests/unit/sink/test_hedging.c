@@ -18,19 +18,19 @@ static void a_share_is_never_passed(void **state)
         int64_t ms = hedging_after_ms(&h, &plan);
 
         assert_true(ms == 50 || ms == -1);
-        h.n_tries++;
+        h.n_attempts++;
         h.n_hedges += ms == 50;
-        assert_true((double)h.n_hedges <= 0.1 * (double)(h.n_tries + 1));
+        assert_true((double)h.n_hedges <= 0.1 * (double)(h.n_attempts + 1));
     }
     assert_int_equal(100, h.n_hedges);
-    h.n_tries = 2000;
+    h.n_attempts = 2000;
     assert_int_equal(100, hedging_left(&h, &plan));
 }
 
 static void p95_waits_until_enough_were_seen(void **state)
 {
     const struct hedge_plan plan = {.after_ms = HEDGE_P95, .max_ratio = 1};
-    struct hedging h = {.n_tries = 1000};
+    struct hedging h = {.n_attempts = 1000};
 
     (void)state;
     for (int i = 1; i <= 100; i++) {
@@ -48,7 +48,7 @@ static void off_is_off(void **state)
 {
     const struct hedge_plan plan = {.after_ms = HEDGE_OFF, .max_ratio = 1};
     const struct hedge_plan none = {.after_ms = 1, .max_ratio = 0};
-    struct hedging h = {.n_tries = 1000};
+    struct hedging h = {.n_attempts = 1000};
 
     (void)state;
     assert_int_equal(-1, hedging_after_ms(&h, &plan));

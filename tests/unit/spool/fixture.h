@@ -51,7 +51,7 @@ static inline bool put(struct spool_writer *w, const char *text)
     return true;
 }
 
-/* The keeper prepares segments in the background: tries again for a while. */
+/* The housekeeper prepares segments in the background: tries again for a while. */
 static inline enum spool_result commit(struct spool_writer *w, const char *text,
                                 uint64_t *last)
 {

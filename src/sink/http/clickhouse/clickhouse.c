@@ -1,5 +1,5 @@
 /*
- * ClickHouse's dialect: batches as INSERT statements. A server's version is asked for
+ * ClickHouse's protocol: batches as INSERT statements. A server's version is asked for
  * first, for an old one refuses settings that it does not know.
  */
 #include <ctype.h>
@@ -89,7 +89,7 @@ static void question(const struct endpoint *p, char *url, size_t max)
 }
 
 /* What its table can't hold is said once; the sink holds as long as it is so. */
-static void judge_table(struct endpoint *p, struct str answer)
+static void check_table(struct endpoint *p, struct str answer)
 {
     char why[sizeof p->misfit], quoted[sizeof p->misfit * 2];
 
@@ -106,10 +106,10 @@ static void judge_table(struct endpoint *p, struct str answer)
 
 /* An INSERT is answered with nothing, by new servers with a summary: a page of words is
  * a proxy's, which took the batch nowhere. */
-static struct refusal judge(const struct endpoint *p, const struct transfer_answer *a,
+static struct data_error classify(const struct endpoint *p, const struct transfer_answer *a,
                             bool again)
 {
-    struct refusal r = refusal_of(a->status, a->sent, a->exception, a->body);
+    struct data_error r = data_error_of(a->status, a->sent, a->exception, a->body);
 
     (void)p;
     (void)again;
@@ -138,12 +138,12 @@ static bool knows_no_columns(int code)
 }
 
 /* Rows are made for the table as it is. */
-static void make_target(struct endpoint *p, struct str answer)
+static void make_destination(struct endpoint *p, struct str answer)
 {
     struct sink *s = p->sink;
     const struct clickhouse_plan *c = plan_of(p);
     struct form *forms;
-    struct target *t;
+    struct destination *t;
     struct err e;
 
     if (p->brief || c->n_columns == 0) {
@@ -151,9 +151,9 @@ static void make_target(struct endpoint *p, struct str answer)
     }
     forms = mem_alloc(c->n_columns * sizeof *forms);
     table_forms(answer, c, forms);
-    t = target_new(c, forms, &e);
+    t = destination_new(c, forms, &e);
     if (t != NULL) {
-        target_unref(s->target);
+        destination_unref(s->target);
         s->target = t;
     }
     free(forms);
@@ -172,7 +172,7 @@ static bool learn(struct endpoint *p, const struct transfer_answer *a)
     }
     if (a->status != 200 || sscanf(text, "version %u.%u", &major, &minor) != 2) {
         p->brief |= knows_no_columns(
-            refusal_of(a->status, a->sent, a->exception, a->body).code);
+            data_error_of(a->status, a->sent, a->exception, a->body).code);
         return false;
     }
     if (p->version != major * 1000 + minor) {
@@ -180,8 +180,8 @@ static bool learn(struct endpoint *p, const struct transfer_answer *a)
                   p->sink->conf.plan->name, p->shown, major, minor);
     }
     p->version = major * 1000 + minor;
-    judge_table(p, a->body);
-    make_target(p, a->body);
+    check_table(p, a->body);
+    make_destination(p, a->body);
     replica_forget(p);
     return true;
 }
@@ -196,13 +196,13 @@ static enum coding coding(const struct endpoint *p)
     return c->zstd || p->version >= KNOWS_ZSTD ? CODING_ZSTD : CODING_NATIVE;
 }
 
-static const char insert_head[] = "INSERT INTO ", insert_tail[] = " FORMAT JSONEachRow";
+static const char upload_head[] = "INSERT INTO ", upload_tail[] = " FORMAT JSONEachRow";
 
 /* Each byte may take three. */
-static size_t room(const struct endpoint *p, const struct target *to)
+static size_t room(const struct endpoint *p, const struct destination *to)
 {
     const struct clickhouse_plan *c = plan_of(p);
-    size_t n = sizeof insert_head + sizeof insert_tail + strlen(to->table) + 2;
+    size_t n = sizeof upload_head + sizeof upload_tail + strlen(to->table) + 2;
 
     n += to->columns == NULL ? 0 : strlen(columns_names(to->columns));
     for (uint32_t i = 0; i < c->n_settings; i++) {
@@ -212,7 +212,7 @@ static size_t room(const struct endpoint *p, const struct target *to)
     return strlen(p->url) + sizeof query_head + 3 * n + SETTINGS_MAX;
 }
 
-static void address(const struct endpoint *p, const struct target *to,
+static void address(const struct endpoint *p, const struct destination *to,
                     const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r)
 {
@@ -223,13 +223,13 @@ static void address(const struct endpoint *p, const struct target *to,
 
     (void)r;
     (void)snprintf(id, sizeof id, "%s/%u.%lu", token, attempt,
-                   (unsigned long)s->hedging.n_tries);
+                   (unsigned long)s->hedging.n_attempts);
     at = (size_t)snprintf(url, max, "%s%s", p->url, query_head);
-    at = put(url, at, max, insert_head);
+    at = put(url, at, max, upload_head);
     at = put(url, at, max, to->table);
     at = put(url, at, max, to->columns == NULL ? "" : " ");
     at = put(url, at, max, to->columns == NULL ? "" : columns_names(to->columns));
-    at = put(url, at, max, insert_tail);
+    at = put(url, at, max, upload_tail);
     at = put_setting(url, at, max, "query_id", id);
     at = put_setting(url, at, max, "input_format_skip_unknown_fields", "1");
     at = put_setting(url, at, max, "date_time_input_format", "best_effort");
@@ -260,9 +260,9 @@ static void address(const struct endpoint *p, const struct target *to,
     }
 }
 
-const struct dialect dialect_clickhouse = {.question = question,
+const struct protocol protocol_clickhouse = {.question = question,
                                            .learn = learn,
                                            .room = room,
                                            .coding = coding,
                                            .address = address,
-                                           .judge = judge};
+                                           .classify = classify};

@@ -23,7 +23,7 @@ static bool begins(struct str s, const char *with)
     return s.n >= n && memcmp(s.p, with, n) == 0;
 }
 
-struct str takes_bare(struct str type)
+struct str fits_bare(struct str type)
 {
     static const char *const around[] = {"Nullable(", "LowCardinality("};
 
@@ -81,17 +81,17 @@ static int bits(struct str type)
     return atoi(type.p + (type.p[0] == 'U' ? 4 : 3));
 }
 
-bool takes_null(struct str type)
+bool fits_null(struct str type)
 {
     return begins(type, "Nullable(") || begins(type, "LowCardinality(Nullable(");
 }
 
-bool takes_words(struct str type)
+bool fits_words(struct str type)
 {
     return takes(type) == TAKES_WORDS;
 }
 
-bool takes_text(struct str type)
+bool fits_text(struct str type)
 {
     return takes(type) == TAKES_TEXT || takes(type) == TAKES_ANY;
 }
@@ -157,7 +157,7 @@ static const char *text_trouble(bool named, uint32_t version, enum field_type is
                : NULL;
 }
 
-const char *takes_trouble(struct str type, const struct field *field, bool named,
+const char *fits_trouble(struct str type, const struct field *field, bool named,
                           uint32_t version)
 {
     enum takes t = takes(type);

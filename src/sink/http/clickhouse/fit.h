@@ -11,13 +11,13 @@
 #include "plan/check.h"
 
 /* The type within Nullable(), LowCardinality(). */
-struct str takes_bare(struct str type);
-bool takes_null(struct str type); /* it is within Nullable() */
+struct str fits_bare(struct str type);
+bool fits_null(struct str type); /* it is within Nullable() */
 
 /* Of a bare type: what is wrong with such a value in it, and what to do; NULL: nothing
  * that is certain. field NULL: an object. named: in columns, so that it is written as
  * the type wants (forms.h). version: 18016 is 18.16. */
-const char *takes_trouble(struct str type, const struct field *field, bool named,
+const char *fits_trouble(struct str type, const struct field *field, bool named,
                           uint32_t version);
-bool takes_words(struct str type); /* an Enum */
-bool takes_text(struct str type);  /* it may be a String */
+bool fits_words(struct str type); /* an Enum */
+bool fits_text(struct str type);  /* it may be a String */

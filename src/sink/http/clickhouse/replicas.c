@@ -86,7 +86,7 @@ static void on_table(void *arg, const struct transfer_answer *a)
 static void ask(struct endpoint *p)
 {
     const struct clickhouse_plan *plan = &p->sink->conf.plan->clickhouse;
-    struct transfer_request r = remote_request(p->sink);
+    struct transfer_request r = http_sink_request(p->sink);
     char raw[NAME_BYTES], raw_name[NAME_BYTES], sql[SQL_MAX], *url;
     char base[2 * NAME_BYTES + 4] = "currentDatabase()", name[2 * NAME_BYTES + 4];
 
@@ -105,7 +105,7 @@ static void ask(struct endpoint *p)
                    base, name, base, name);
     url = mem_alloc(clickhouse_query_room(p, sql));
     clickhouse_query(p, sql, url, clickhouse_query_room(p, sql));
-    p->table.asked_ms = remote_now_ms(p->sink);
+    p->table.asked_ms = http_sink_now_ms(p->sink);
     r.url = url;
     r.timeout_ms = ASK_MS;
     r.done = on_table;
@@ -126,7 +126,7 @@ static void ask_those_due(struct sink *s)
         struct endpoint *p = s->endpoints[i];
         int64_t every = p->table.known ? ASK_AGAIN_MS : ASK_MS;
         bool due = p->table.asked_ms == 0 ||
-                   remote_now_ms(s) - p->table.asked_ms > every;
+                   http_sink_now_ms(s) - p->table.asked_ms > every;
 
         if (due && p->table.asking == NULL && p->version != 0 && !p->unsure) {
             ask(p);

@@ -1,5 +1,5 @@
 /*
- * replicas - whether a second copy of an insert may go to another endpoint.
+ * replicas - whether a second copy of an upload may go to another endpoint.
  *
  * A copy is no second row only where all endpoints are replicas of one table, which
  * know a block that they have by its content or its token. So each is asked what its

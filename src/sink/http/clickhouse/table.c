@@ -24,7 +24,7 @@ struct value {
     const struct field *field;
 };
 
-struct judge {
+struct table_check {
     const struct clickhouse_plan *plan;
     struct str answer;
     uint32_t version;
@@ -158,7 +158,7 @@ static const char *type_word(const struct value *v)
     return v->field == NULL ? "an object" : words[v->field->type];
 }
 
-static bool say(const struct judge *j, const struct column *c, const char *path,
+static bool say(const struct table_check *j, const struct column *c, const char *path,
                 const struct value *v, const char *what)
 {
     (void)snprintf(j->why, j->max,
@@ -186,14 +186,14 @@ static struct value value_at(const struct schema *s, struct str path)
 }
 
 /* Whether column c takes what the schemas have at path. */
-static bool fits(const struct judge *j, const struct column *c, const char *path)
+static bool fits(const struct table_check *j, const struct column *c, const char *path)
 {
-    struct str type = takes_bare(c->type);
+    struct str type = fits_bare(c->type);
 
     for (uint32_t i = 0; i < j->plan->n_schemas; i++) {
         struct value v = value_at(j->plan->schemas[i], str_of(path));
         const struct str *strange;
-        const char *what = v.known ? takes_trouble(type, v.field, j->plan->n_columns > 0,
+        const char *what = v.known ? fits_trouble(type, v.field, j->plan->n_columns > 0,
                                                j->version) : NULL;
         char text[200];
 
@@ -201,7 +201,7 @@ static bool fits(const struct judge *j, const struct column *c, const char *path
             return say(j, c, path, &v, what);
         }
         strange = v.field != NULL && v.field->type == FIELD_ENUM &&
-                          takes_words(type)
+                          fits_words(type)
                       ? strange_word(v.field, type)
                       : NULL;
         if (strange != NULL) {
@@ -216,7 +216,7 @@ static bool fits(const struct judge *j, const struct column *c, const char *path
 }
 
 /* columns = { name = path }. */
-static bool chosen_fits(const struct judge *j, const struct pair_plan *chosen)
+static bool chosen_fits(const struct table_check *j, const struct pair_plan *chosen)
 {
     struct column c;
 
@@ -239,7 +239,7 @@ static bool chosen_fits(const struct judge *j, const struct pair_plan *chosen)
         return false;
     }
     if (strcmp(chosen->value, "@event") == 0) {
-        if (!takes_text(takes_bare(c.type))) {
+        if (!fits_text(fits_bare(c.type))) {
             (void)snprintf(j->why, j->max,
                            "table %s: column %s is %.*s, and \"@event\" is the "
                            "whole event as text: make it String",
@@ -254,7 +254,7 @@ static bool chosen_fits(const struct judge *j, const struct pair_plan *chosen)
 bool table_fits(struct str answer, const struct clickhouse_plan *plan,
                 uint32_t version, char *why, size_t max)
 {
-    struct judge j = {plan, answer, version, why, max};
+    struct table_check j = {plan, answer, version, why, max};
     struct str rest = answer;
     struct column c;
     bool ok = true;
@@ -293,8 +293,8 @@ void table_forms(struct str answer, const struct clickhouse_plan *plan,
 
             time |= v.field != NULL && v.field->type == FIELD_TIME;
         }
-        forms[i] = form_of(takes_bare(c.type), time);
-        forms[i].no_null = !takes_null(c.type);
+        forms[i] = form_of(fits_bare(c.type), time);
+        forms[i].no_null = !fits_null(c.type);
     }
 }
 

@@ -79,16 +79,16 @@ static const struct row rows[] = {
      NULL},
 };
 
-static struct judge_unit units[2][JUDGE_SIDE_UNITS];
+static struct analysis_unit units[2][ANALYSIS_SIDE_UNITS];
 
-/* Over up to JUDGE_SIDE_UNITS units, round and round. */
-static struct trial_side side_of(const struct counts *c, int which)
+/* Over up to ANALYSIS_SIDE_UNITS units, round and round. */
+static struct rollout_side side_of(const struct counts *c, int which)
 {
-    struct judge_unit *u = units[which];
+    struct analysis_unit *u = units[which];
 
     memset(u, 0, sizeof units[which]);
     for (uint64_t i = 0; i < c->requests; i++) {
-        struct judge_unit *one = &u[i % JUDGE_SIDE_UNITS];
+        struct analysis_unit *one = &u[i % ANALYSIS_SIDE_UNITS];
 
         one->requests++;
         one->events += c->events / c->requests;
@@ -98,9 +98,9 @@ static struct trial_side side_of(const struct counts *c, int which)
         one->slow += i < c->slow;
         one->very_slow += i < c->very_slow;
     }
-    return (struct trial_side){c->requests, c->events, c->refused,
+    return (struct rollout_side){c->requests, c->events, c->refused,
                                c->failed,   c->p50_ms, c->p99_ms,
-                               u,           JUDGE_SIDE_UNITS};
+                               u,           ANALYSIS_SIDE_UNITS};
 }
 
 static void test_rows(void **state)
@@ -108,13 +108,13 @@ static void test_rows(void **state)
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
         const struct row *r = &rows[i];
-        struct trial_side old = side_of(&r->old, 0), new_ = side_of(&r->new_, 1);
+        struct rollout_side old = side_of(&r->old, 0), new_ = side_of(&r->new_, 1);
         char why[256] = "";
-        struct judge j;
+        struct analysis j;
         bool against;
 
-        judge_begin(&j);
-        against = judge_against(&j, &old, &new_, false, why, sizeof why);
+        analysis_begin(&j);
+        against = analysis_against(&j, &old, &new_, false, why, sizeof why);
         if (against != (r->why != NULL) ||
             (r->why != NULL && strcmp(why, r->why) != 0)) {
             fail_msg("%s: %s", r->name, against ? why : "let pass");
@@ -125,9 +125,9 @@ static void test_rows(void **state)
 /* One tenant of ten sends nothing but bad events; it falls into the share. */
 static void test_one_tenant(void **state)
 {
-    struct trial_side old, new_;
+    struct rollout_side old, new_;
     char why[256] = "";
-    struct judge j;
+    struct analysis j;
 
     (void)state;
     old = side_of(&(struct counts){.requests = 9, .events = 9}, 0);
@@ -138,48 +138,48 @@ static void test_one_tenant(void **state)
     old.requests = old.events = 900;
     units[1][0].requests = units[1][0].events = units[1][0].refused = 100;
     new_.requests = new_.events = new_.refused = 100;
-    judge_begin(&j);
-    assert_false(judge_against(&j, &old, &new_, true, why, sizeof why));
-    assert_false(judge_enough(&old, &new_, 50, "connection", why, sizeof why));
+    analysis_begin(&j);
+    assert_false(analysis_against(&j, &old, &new_, true, why, sizeof why));
+    assert_false(analysis_enough(&old, &new_, 50, "connection", why, sizeof why));
     assert_string_equal(why, "not enough traffic: 1 of 10 units (one unit: a "
                              "connection) are too few to tell it from chance");
 }
 
 static void test_enough(void **state)
 {
-    struct trial_side old, new_;
+    struct rollout_side old, new_;
     char why[256] = "";
 
     (void)state;
     old = side_of(&(struct counts){.requests = 441, .events = 441}, 0);
     new_ = side_of(&(struct counts){.requests = 49, .events = 49}, 1);
-    assert_false(judge_enough(&old, &new_, 50, "request", why, sizeof why));
+    assert_false(analysis_enough(&old, &new_, 50, "request", why, sizeof why));
     assert_string_equal(
         why, "not enough traffic: it saw 49 requests, min_requests is 50");
     new_ = side_of(&(struct counts){.requests = 50, .events = 50}, 1);
-    assert_true(judge_enough(&old, &new_, 50, "request", why, sizeof why));
+    assert_true(analysis_enough(&old, &new_, 50, "request", why, sizeof why));
     old = side_of(&(struct counts){0}, 0);
-    assert_false(judge_enough(&old, &new_, 50, "request", why, sizeof why));
+    assert_false(analysis_enough(&old, &new_, 50, "request", why, sizeof why));
 }
 
 /* Between two tests the canary's requests grow by half. */
 static void test_schedule(void **state)
 {
     const struct counts bad = {.requests = 19, .events = 19, .refused = 19};
-    struct trial_side old, new_;
+    struct rollout_side old, new_;
     char why[256];
-    struct judge j;
+    struct analysis j;
 
     (void)state;
     old = side_of(&(struct counts){.requests = 400, .events = 400}, 0);
-    judge_begin(&j);
+    analysis_begin(&j);
     new_ = side_of(&bad, 1);
-    assert_false(judge_against(&j, &old, &new_, false, why, sizeof why));
+    assert_false(analysis_against(&j, &old, &new_, false, why, sizeof why));
     assert_int_equal(j.next, 20);
-    assert_true(judge_against(&j, &old, &new_, true, why, sizeof why));
-    judge_begin(&j);
+    assert_true(analysis_against(&j, &old, &new_, true, why, sizeof why));
+    analysis_begin(&j);
     new_ = side_of(&(struct counts){.requests = 20, .events = 20}, 1);
-    assert_false(judge_against(&j, &old, &new_, false, why, sizeof why));
+    assert_false(analysis_against(&j, &old, &new_, false, why, sizeof why));
     assert_int_equal(j.next, 31);
 }
 

@@ -18,7 +18,7 @@ static const struct sink_stream streams[] = {{.name = "views"}, {.name = "clicks
 static struct sink sink = {
     .conf = {.origin = "olap", .spool_uuid = "uuid", .streams = streams}};
 
-static void make(struct insert *i, struct batch *b, const struct batch_range *ranges,
+static void make(struct upload *i, struct batch *b, const struct batch_range *ranges,
                  uint32_t n)
 {
     memset(i, 0, sizeof *i);
@@ -31,11 +31,11 @@ static void make(struct insert *i, struct batch *b, const struct batch_range *ra
     i->batch = b;
 }
 
-static const char *token(const struct insert *i, uint32_t first, uint32_t n)
+static const char *token(const struct upload *i, uint32_t first, uint32_t n)
 {
     static char out[300];
 
-    parts_token(i, first, n, out, sizeof out);
+    bisect_token(i, first, n, out, sizeof out);
     return out;
 }
 
@@ -44,7 +44,7 @@ static void a_part_is_named_as_it_was_by_the_process_before(void **state)
     static const struct batch_range planned[] = {{3, 0, 100, 10}, {3, 1, 7, 10}};
     /* Rows 0..4 are in the table, and the journal has the rest as a plan of its own. */
     static const struct batch_range left[] = {{3, 0, 105, 5}, {3, 1, 7, 10}};
-    struct insert i;
+    struct upload i;
     struct batch b;
     char before[300];
 
@@ -63,7 +63,7 @@ static void other_rows_have_another_name(void **state)
     static const struct batch_range planned[] = {{3, 0, 100, 10}, {3, 1, 7, 10}};
     /* As many rows, with the same first one. */
     static const struct batch_range others[] = {{3, 0, 100, 9}, {3, 1, 7, 11}};
-    struct insert i;
+    struct upload i;
     struct batch b;
     char one[300];
 
@@ -80,7 +80,7 @@ static void other_rows_have_another_name(void **state)
 static void the_same_places_of_another_stream_have_another_name(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}};
-    struct insert i;
+    struct upload i;
     struct batch b;
     char one[300];
 
@@ -94,15 +94,15 @@ static void the_same_places_of_another_stream_have_another_name(void **state)
 static void rows_under_suspicion_are_tried_again(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}};
-    struct insert i;
+    struct upload i;
     struct batch b;
 
     (void)state;
     make(&i, &b, planned, 1);
-    parts_put(&i, 5, 5, 0);
+    bisect_put(&i, 5, 5, 0);
     i.suspects = test_malloc(2 * sizeof *i.suspects);
-    i.suspects[0] = (struct insert_suspect){0, 27, strdup("a")};
-    i.suspects[1] = (struct insert_suspect){3, 27, strdup("b")};
+    i.suspects[0] = (struct upload_suspect){0, 27, strdup("a")};
+    i.suspects[1] = (struct upload_suspect){3, 27, strdup("b")};
     i.n_suspects = 2;
     search_forgive(&i);
     assert_int_equal(0, i.n_suspects);
@@ -118,13 +118,13 @@ static void rows_under_suspicion_are_tried_again(void **state)
 static void most_rows_arrive_soon(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}};
-    struct insert i;
+    struct upload i;
     struct batch b;
 
     (void)state;
     make(&i, &b, planned, 1);
-    parts_put(&i, 4, 5, 0);
-    parts_put(&i, 0, 4, 0);
+    bisect_put(&i, 4, 5, 0);
+    bisect_put(&i, 0, 4, 0);
     search_choose(&i);
     assert_int_equal(0, i.parts[1].first); /* nothing was refused */
     i.n_refusals = 1;
@@ -138,7 +138,7 @@ static void most_rows_arrive_soon(void **state)
 static void letters_that_are_sent_again_have_another_name(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}};
-    struct insert i;
+    struct upload i;
     struct batch b;
     char one[300], two[300];
 
@@ -158,7 +158,7 @@ static void ignore(void *arg, const struct record *r)
     (void)r;
 }
 
-static void expect_part(const struct insert *i, uint32_t k, uint32_t first, uint32_t n)
+static void expect_part(const struct upload *i, uint32_t k, uint32_t first, uint32_t n)
 {
     assert_int_equal(first, i->parts[k].first);
     assert_int_equal(n, i->parts[k].n);
@@ -171,7 +171,7 @@ static void a_row_is_singled_out_and_each_row_is_in_one_part(void **state)
     char path[] = "/tmp/sluice-test-XXXXXX";
     int fd = mkstemp(path);
     struct journal *j;
-    struct insert i;
+    struct upload i;
     struct batch b;
     struct err e;
 
@@ -182,18 +182,18 @@ static void a_row_is_singled_out_and_each_row_is_in_one_part(void **state)
     assert_non_null(j);
     sink.conf.journal = &j;
     make(&i, &b, planned, 1);
-    parts_put(&i, 0, 10, 0);
-    parts_single_out(&i, 3);
+    bisect_put(&i, 0, 10, 0);
+    bisect_single_out(&i, 3);
     assert_int_equal(3, i.n_parts);
     expect_part(&i, 0, 4, 6);
     expect_part(&i, 1, 3, 1);
     expect_part(&i, 2, 0, 3);
-    parts_halve(&i);
+    bisect_halve(&i);
     assert_int_equal(4, i.n_parts);
     expect_part(&i, 2, 1, 2);
     expect_part(&i, 3, 0, 1);
     i.n_parts = 1;
-    parts_single_out(&i, 9); /* the last one: none is behind it */
+    bisect_single_out(&i, 9); /* the last one: none is behind it */
     assert_int_equal(2, i.n_parts);
     expect_part(&i, 0, 9, 1);
     expect_part(&i, 1, 4, 5);

@@ -66,7 +66,7 @@ static void each_answer_is_classed_by_its_code(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
-        struct refusal r = refusal_of(rows[i].status, rows[i].sent,
+        struct data_error r = data_error_of(rows[i].status, rows[i].sent,
                                       rows[i].header, str_of(rows[i].body));
 
         if (r.kind != rows[i].kind || r.code != rows[i].code ||
@@ -80,18 +80,18 @@ static void each_answer_is_classed_by_its_code(void **state)
 static void a_code_that_is_not_known_may_be_the_rows_fault(void **state)
 {
     (void)state;
-    assert_true(refusal_of(500, true, 0, STR("Code: 99999. something new")).unknown);
-    assert_false(refusal_of(500, true, 0, STR("Code: 202. Too many queries")).unknown);
-    assert_false(refusal_of(503, true, 0, STR("no code")).unknown);
+    assert_true(data_error_of(500, true, 0, STR("Code: 99999. something new")).unknown);
+    assert_false(data_error_of(500, true, 0, STR("Code: 202. Too many queries")).unknown);
+    assert_false(data_error_of(503, true, 0, STR("no code")).unknown);
 }
 
 /* The largest part that the server takes is looked for; a row that is refused alone is
  * too large for a proxy for ever, for the server's memory only now. */
 static void a_row_alone_waits_for_memory_but_not_for_a_proxy(void **state)
 {
-    struct refusal memory =
-        refusal_of(500, true, 0, STR("Code: 241. DB::Exception: Memory limit"));
-    struct refusal proxy = refusal_of(413, true, 0, STR("<html>Too large"));
+    struct data_error memory =
+        data_error_of(500, true, 0, STR("Code: 241. DB::Exception: Memory limit"));
+    struct data_error proxy = data_error_of(413, true, 0, STR("<html>Too large"));
 
     (void)state;
     assert_true(memory.too_large);
@@ -103,9 +103,9 @@ static void a_row_alone_waits_for_memory_but_not_for_a_proxy(void **state)
 static void a_view_that_fails_is_told_of(void **state)
 {
     (void)state;
-    assert_true(refusal_of(500, true, 0, STR("Code: 6. DB::Exception: x: while pushing "
+    assert_true(data_error_of(500, true, 0, STR("Code: 6. DB::Exception: x: while pushing "
                                              "to view default.v (at row 2)")).view);
-    assert_false(refusal_of(500, true, 0, STR("Code: 6. DB::Exception: x")).view);
+    assert_false(data_error_of(500, true, 0, STR("Code: 6. DB::Exception: x")).view);
 }
 
 int main(void)

@@ -33,7 +33,7 @@ static void each_status_means_what_the_table_says(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
-        struct refusal r = http_refusal(rows[i].status, rows[i].sent, 0);
+        struct data_error r = plain_data_error(rows[i].status, rows[i].sent, 0);
 
         assert_int_equal(rows[i].kind, r.kind);
         assert_int_equal(rows[i].status, r.code);
@@ -44,23 +44,23 @@ static void each_status_means_what_the_table_says(void **state)
 static void retry_after_holds_only_what_is_sent_again(void **state)
 {
     (void)state;
-    assert_int_equal(7000, http_refusal(503, true, 7000).after_ms);
-    assert_int_equal(7000, http_refusal(429, true, 7000).after_ms);
-    assert_int_equal(0, http_refusal(400, true, 7000).after_ms);
-    assert_int_equal(0, http_refusal(413, true, 7000).after_ms);
+    assert_int_equal(7000, plain_data_error(503, true, 7000).after_ms);
+    assert_int_equal(7000, plain_data_error(429, true, 7000).after_ms);
+    assert_int_equal(0, plain_data_error(400, true, 7000).after_ms);
+    assert_int_equal(0, plain_data_error(413, true, 7000).after_ms);
 }
 
 static void who_asks_for_less_is_up(void **state)
 {
     (void)state;
-    assert_true(http_refusal(429, true, 0).too_many_parts);
-    assert_false(http_refusal(503, true, 0).too_many_parts);
+    assert_true(plain_data_error(429, true, 0).too_many_parts);
+    assert_false(plain_data_error(503, true, 0).too_many_parts);
 }
 
 static void one_event_that_is_too_large_is_its_own_fault(void **state)
 {
     (void)state;
-    assert_int_equal(SINK_DATA, http_refusal(413, true, 0).alone);
+    assert_int_equal(SINK_DATA, plain_data_error(413, true, 0).alone);
 }
 
 /* Only a batch that may be there is there when the receiver says so. */
@@ -73,18 +73,18 @@ static void a_conflict_counts_as_taken_only_when_it_is_sent_again(void **state)
     struct transfer_answer a = {.status = 409, .sent = true};
 
     (void)state;
-    assert_int_equal(SINK_RETRY, dialect_http.judge(&p, &a, false).kind);
-    assert_int_equal(SINK_OK, dialect_http.judge(&p, &a, true).kind);
+    assert_int_equal(SINK_RETRY, protocol_plain.classify(&p, &a, false).kind);
+    assert_int_equal(SINK_OK, protocol_plain.classify(&p, &a, true).kind);
     a.sent = false;
-    assert_int_equal(SINK_RETRY, dialect_http.judge(&p, &a, true).kind);
+    assert_int_equal(SINK_RETRY, protocol_plain.classify(&p, &a, true).kind);
     a.sent = true;
     plan.http.id_header = NULL; /* it knows no batch by its id */
-    assert_int_equal(SINK_RETRY, dialect_http.judge(&p, &a, true).kind);
+    assert_int_equal(SINK_RETRY, protocol_plain.classify(&p, &a, true).kind);
     a.status = 410;
-    assert_int_equal(SINK_SETUP, dialect_http.judge(&p, &a, false).kind);
+    assert_int_equal(SINK_SETUP, protocol_plain.classify(&p, &a, false).kind);
     plan.http.taken = taken; /* the policy says so */
     plan.http.n_taken = 1;
-    assert_int_equal(SINK_OK, dialect_http.judge(&p, &a, false).kind);
+    assert_int_equal(SINK_OK, protocol_plain.classify(&p, &a, false).kind);
 }
 
 int main(void)

@@ -12,7 +12,7 @@ static enum sink_verdict_kind kind_of(struct transfer_answer a)
 {
     struct endpoint p = {0};
 
-    return dialect_clickhouse.judge(&p, &a, false).kind;
+    return protocol_clickhouse.classify(&p, &a, false).kind;
 }
 
 /* A server says nothing, or gives a summary: words are a proxy's. */

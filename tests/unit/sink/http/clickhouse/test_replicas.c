@@ -47,7 +47,7 @@ static void a_table_tells_copies_only_when_it_is_replicated(void **state)
     }
 }
 
-static const struct remote_plan remote = {.hedge = {.after_ms = 50, .max_ratio = 1}};
+static const struct upload_plan remote = {.hedge = {.after_ms = 50, .max_ratio = 1}};
 static const struct sink_plan plan = {.name = "olap", .clickhouse = {.table = "events"}};
 
 /* Why copies of an insert to two urls may not be told; "": they are. */

@@ -1,6 +1,6 @@
 /*
  * How often the built-in rule sends back a canary that does what the live policy
- * does, and how often it catches one that fails 5 % more. Simulated trials, each
+ * does, and how often it catches one that fails 5 % more. Simulated rollouts, each
  * with all its looks. SLUICE_TRIALS=10000 gives the figures of the documents.
  */
 #include <setjmp.h>
@@ -62,16 +62,16 @@ struct cluster {
     uint32_t unit;
 };
 
-struct trial {
+struct rollout {
     const struct traffic *t;
     double failing; /* share of the canary's events that it fails more */
     struct cluster clusters[CLUSTERS_MAX];
-    struct judge_unit units[2][JUDGE_SIDE_UNITS];
-    struct trial_side sides[2];
+    struct analysis_unit units[2][ANALYSIS_SIDE_UNITS];
+    struct rollout_side sides[2];
     uint32_t n_units[2];
 };
 
-static void deal(struct trial *x)
+static void deal(struct rollout *x)
 {
     const struct traffic *t = x->t;
     double sum = 0;
@@ -79,9 +79,9 @@ static void deal(struct trial *x)
     memset(x->units, 0, sizeof x->units);
     tally_split(t->share, &x->n_units[0], &x->n_units[1]);
     for (int i = 0; i < 2; i++) {
-        x->sides[i] = (struct trial_side){.p50_ms = 1, .p99_ms = 2,
+        x->sides[i] = (struct rollout_side){.p50_ms = 1, .p99_ms = 2,
                                           .units = x->units[i],
-                                          .n_units = JUDGE_SIDE_UNITS};
+                                          .n_units = ANALYSIS_SIDE_UNITS};
     }
     /* The slower answers are there to be blamed for. */
     x->sides[1].p50_ms = 10;
@@ -99,7 +99,7 @@ static void deal(struct trial *x)
     }
 }
 
-static struct cluster draw(struct trial *x)
+static struct cluster draw(struct rollout *x)
 {
     double at = chance();
     uint32_t lo = 0, hi = x->t->clusters;
@@ -121,11 +121,11 @@ static struct cluster draw(struct trial *x)
     return x->clusters[lo];
 }
 
-static void request(struct trial *x)
+static void request(struct rollout *x)
 {
     struct cluster c = draw(x);
-    struct trial_side *s = &x->sides[c.new_];
-    struct judge_unit *u = &x->units[c.new_][c.unit];
+    struct rollout_side *s = &x->sides[c.new_];
+    struct analysis_unit *u = &x->units[c.new_][c.unit];
 
     for (uint32_t i = 0; i < x->t->batch; i++) {
         bool no = c.bad || chance() < x->t->refused ||
@@ -146,31 +146,31 @@ static void request(struct trial *x)
 }
 
 /* True: it was sent back before its end, or at it. */
-static bool rolled_back(struct trial *x)
+static bool rolled_back(struct rollout *x)
 {
     char why[256];
-    struct judge j;
+    struct analysis j;
 
     deal(x);
-    judge_begin(&j);
+    analysis_begin(&j);
     for (uint32_t i = 0; i < x->t->requests; i++) {
         request(x);
-        if (i % 50 == 49 && judge_against(&j, &x->sides[0], &x->sides[1], false,
+        if (i % 50 == 49 && analysis_against(&j, &x->sides[0], &x->sides[1], false,
                                           why, sizeof why)) {
             return true;
         }
     }
-    return judge_against(&j, &x->sides[0], &x->sides[1], true, why, sizeof why);
+    return analysis_against(&j, &x->sides[0], &x->sides[1], true, why, sizeof why);
 }
 
-static unsigned trials(void)
+static unsigned rollouts(void)
 {
     const char *text = getenv("SLUICE_TRIALS");
 
     return text == NULL ? 100 : (unsigned)strtoul(text, NULL, 10);
 }
 
-static unsigned count(struct trial *x, unsigned n)
+static unsigned count(struct rollout *x, unsigned n)
 {
     unsigned back = 0;
 
@@ -183,8 +183,8 @@ static unsigned count(struct trial *x, unsigned n)
 
 static void test_equal(void **state)
 {
-    static struct trial x;
-    unsigned n = trials();
+    static struct rollout x;
+    unsigned n = rollouts();
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(traffics); i++) {
@@ -208,8 +208,8 @@ static void test_power(void **state)
         {"requests, 2 % refused, half shared", 0, 0, 0, 0.02, 0, 0.5, 2000, 1},
         {"200 connections, batches of 20", 200, 0, 0, 0.01, 0, 0.1, 10000, 20},
         {"1,000 connections, skewed", 1000, 0.5, 0, 0.01, 0, 0.1, 10000, 1}};
-    static struct trial x;
-    unsigned n = trials();
+    static struct rollout x;
+    unsigned n = rollouts();
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(worse); i++) {

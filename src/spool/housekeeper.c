@@ -1,5 +1,5 @@
 /*
- * keeper - the housekeeping thread: it does what a worker must not wait for.
+ * housekeeper - the housekeeping thread: it does what a worker must not wait for.
  *
  *   wake ─► prepare   a segment ahead of each open shard
  *           sync      what synced streams have appended, one fdatasync for all
@@ -26,7 +26,7 @@
 
 enum { LOOK_MS = 250, FILL_BYTES = 4 << 20 };
 
-void keeper_wake(struct spool *s)
+void housekeeper_wake(struct spool *s)
 {
     if (!atomic_exchange(&s->woken, true)) {
         (void)sem_post(&s->wake);
@@ -35,7 +35,7 @@ void keeper_wake(struct spool *s)
 
 /* ---- trouble with the disk ---- */
 
-void keeper_set_unwritable(struct spool *s, const char *why)
+void housekeeper_set_unwritable(struct spool *s, const char *why)
 {
     char quoted[ERR_TEXT_MAX + 16];
 
@@ -56,7 +56,7 @@ static void set_writable(struct spool *s)
     }
 }
 
-void keeper_wake_writer(struct shard *sh)
+void housekeeper_wake_writer(struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
 
@@ -175,7 +175,7 @@ static bool fill(struct shard *sh, struct segment *g, struct err *e)
     }
     if (g->filled < g->bytes) {
         sh->filling = g;
-        keeper_wake(sh->stream->spool);
+        housekeeper_wake(sh->stream->spool);
     }
     return true;
 }
@@ -198,7 +198,7 @@ static void prepare(struct shard *sh)
     g = sh->filling != NULL ? sh->filling : obtain(sh, &e);
     if (g == NULL || !fill(sh, g, &e)) {
         sh->prove_at_ms = mono_ms() + PROVE_MS;
-        keeper_set_unwritable(s, e.text);
+        housekeeper_set_unwritable(s, e.text);
         return;
     }
     if (sh->filling != NULL) {
@@ -209,7 +209,7 @@ static void prepare(struct shard *sh)
     stats_record(s->prepare_time, clock_mono_ns() - sh->prepare_ns);
 }
 
-/* Consumers wake the keeper when they release something. */
+/* Consumers wake the housekeeper when they release something. */
 static void note_delivered(struct shard *sh)
 {
     struct spool *s = sh->stream->spool;
@@ -223,7 +223,7 @@ static void note_delivered(struct shard *sh)
     needed = needed < end ? needed : end;
     if (needed > atomic_load(&sh->delivered) + 1) {
         atomic_store(&sh->delivered, needed - 1);
-        keeper_wake_writer(sh);
+        housekeeper_wake_writer(sh);
     }
 }
 
@@ -278,7 +278,7 @@ static uint32_t open_shards(struct stream *st, struct shard **out, uint32_t max)
     return n;
 }
 
-bool keeper_syncs(const struct shard *sh)
+bool housekeeper_syncs(const struct shard *sh)
 {
     return atomic_load(&sh->stream->synced) ||
            atomic_load(&sh->wanted) > atomic_load(&sh->synced);
@@ -292,7 +292,7 @@ static void keep_stream(struct stream *st, struct shard **shards)
         prepare(shards[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (keeper_syncs(shards[i])) {
+        if (housekeeper_syncs(shards[i])) {
             sync_shard(shards[i]);
         } else {
             write_back(shards[i]);
@@ -339,37 +339,37 @@ static void *run(void *arg)
         wait(s);
     }
     free(shards);
-    latch_open(&s->keeper_ended);
+    latch_open(&s->housekeeper_ended);
     return NULL;
 }
 
-bool keeper_start(struct spool *s, struct err *e)
+bool housekeeper_start(struct spool *s, struct err *e)
 {
     sigset_t all, before;
     int rc;
 
-    latch_init(&s->keeper_ended);
+    latch_init(&s->housekeeper_ended);
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&s->keeper, NULL, run, s);
+    rc = pthread_create(&s->housekeeper, NULL, run, s);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc != 0) {
         return err_errno(e, rc, "can't start the housekeeping thread");
     }
-    s->keeper_runs = true;
+    s->housekeeper_runs = true;
     return true;
 }
 
-bool keeper_stop(struct spool *s, uint64_t until_ns)
+bool housekeeper_stop(struct spool *s, uint64_t until_ns)
 {
-    if (s->keeper_runs) {
+    if (s->housekeeper_runs) {
         atomic_store(&s->stopping, true);
         (void)sem_post(&s->wake);
-        if (latch_wait(&s->keeper_ended, until_ns)) {
-            (void)pthread_join(s->keeper, NULL);
-            latch_fini(&s->keeper_ended);
-            s->keeper_runs = false;
+        if (latch_wait(&s->housekeeper_ended, until_ns)) {
+            (void)pthread_join(s->housekeeper, NULL);
+            latch_fini(&s->housekeeper_ended);
+            s->housekeeper_runs = false;
         }
     }
-    return !s->keeper_runs;
+    return !s->housekeeper_runs;
 }
