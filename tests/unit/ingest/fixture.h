@@ -1,6 +1,13 @@
 /* A worker with two streams, "events" and "others", to which the lines of body go.
- * Include it last. */
+ * Behind cmocka.h. */
 #pragma once
+
+#include "base/err.h"
+#include "ingest/internal.h"
+#include "plan/plan.h"
+#include "spool/spool.h"
+
+#include "spool/fixture.h"
 
 enum { BODY_MAX = 4 * SEGMENT };
 

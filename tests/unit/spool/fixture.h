@@ -1,5 +1,14 @@
-/* A spool in a folder of its own, for the tests of this folder. Include it last. */
+/* A spool in a folder of its own, for the tests of this folder. Behind cmocka.h. */
 #pragma once
+
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "spool/spool.h"
 
 enum { SEGMENT = 1 << 20 };
 
