@@ -55,6 +55,7 @@ static int teardown(void **state)
     return 0;
 }
 
+/* clang-format off */
 static const char *const good[] = {
     "{}", " { } ", "{\"a\":1}", "{\"a\":[]}", "{\"a\":[1,2,[3]]}",
     "{\"a\":-0}", "{\"a\":0.5}", "{\"a\":1e5}", "{\"a\":1E+5}", "{\"a\":-1.5e-3}",
@@ -80,6 +81,7 @@ static const char *const bad[] = {
     "{\"a\":[1}", "{\"a\":{]}", "{\"a\":1}x", "{\"a\":1}{}", "[]", "1", "\"a\"",
     "null", "\xEF\xBB\xBF{}", "{\"a\":1/*c*/}", "{\"a\":1//c\n}", "{\"a\":1\x00}",
     "{\"a\":\"\\\"}", "{\"a\":\"b\"\"c\"}", "{\"a\"::1}", "{1:1}", "{null:1}"};
+/* clang-format on */
 
 static void takes_what_is_json(void **state)
 {
