@@ -45,8 +45,7 @@ static int on_complete(http_parser *p)
 }
 
 static const http_parser_settings settings = {.on_body = on_body,
-                                              .on_message_complete =
-                                                  on_complete};
+                                              .on_message_complete = on_complete};
 
 static void drop(struct ev_loop *loop, struct conn *c)
 {
@@ -64,8 +63,8 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     if (n < 0 && errno == EAGAIN) {
         return;
     }
-    if (n <= 0 || http_parser_execute(&c->parser, &settings, scratch,
-                                      (size_t)n) != (size_t)n) {
+    if (n <= 0 ||
+        http_parser_execute(&c->parser, &settings, scratch, (size_t)n) != (size_t)n) {
         drop(loop, c);
         return;
     }

@@ -11,27 +11,27 @@
 
 enum { WARM = 200, ROUNDS = 2000 };
 
-#define DESIGNS                                                               \
-    "function(ev, req)\n"                                                     \
-    "  if ev.event_type == \"purchase\" and not ev.value then\n"              \
-    "    return reject(\"missing_value\", \"a purchase needs a value\")\n"    \
-    "  end\n"                                                                 \
-    "  ev.received_at = req.time_ms\n"                                        \
+#define DESIGNS                                                                        \
+    "function(ev, req)\n"                                                              \
+    "  if ev.event_type == \"purchase\" and not ev.value then\n"                       \
+    "    return reject(\"missing_value\", \"a purchase needs a value\")\n"             \
+    "  end\n"                                                                          \
+    "  ev.received_at = req.time_ms\n"                                                 \
     "end"
 /* Comparing keeps the compiler from leaving a read out. */
-#define STRINGS                                                               \
-    "function(ev)\n"                                                          \
-    "  if ev.event_id == \"\" or ev.user_id == \"\" or ev.campaign == \"\" or\n" \
-    "      ev.page == \"\" or ev.session == \"\" then return drop() end\n"    \
+#define STRINGS                                                                        \
+    "function(ev)\n"                                                                   \
+    "  if ev.event_id == \"\" or ev.user_id == \"\" or ev.campaign == \"\" or\n"       \
+    "      ev.page == \"\" or ev.session == \"\" then return drop() end\n"             \
     "end"
-#define LOOPY                                                                 \
-    "function(ev)\n  local n = 0\n  for i = 1, 3 do n = n + i end\n"          \
+#define LOOPY                                                                          \
+    "function(ev)\n  local n = 0\n  for i = 1, 3 do n = n + i end\n"                   \
     "  if n ~= 6 then return drop() end\nend"
 
 struct subject {
     const char *name, *hook;
     bool distinct;
-    double bar; /* ns an event; 0: none */
+    double bar;       /* ns an event; 0: none */
     unsigned singles; /* requests of one event that come first */
 };
 
@@ -39,8 +39,7 @@ static const struct subject subjects[] = {
     {"no hook", NULL, true, 0, 0},
     {"an empty hook", "function(ev, req) end", true, 0, 0},
     {"the design's hook", DESIGNS, true, 30, 0},
-    {"the design's hook, after 50,000 requests of one event", DESIGNS, true, 30,
-     50000},
+    {"the design's hook, after 50,000 requests of one event", DESIGNS, true, 30, 50000},
     {"five strings, the same", STRINGS, false, 0, 0},
     {"five strings, distinct", STRINGS, true, 600, 0},
     {"a loop of three turns, interpreted", LOOPY, true, 0, 0}};

@@ -59,9 +59,12 @@ static size_t read_lines(const char *path)
 int main(int argc, char **argv)
 {
     static const char *const settings[][2] = {
-        {"compression.codec", "lz4"}, {"enable.idempotence", "true"},
-        {"acks", "all"},              {"partitioner", "murmur2_random"},
-        {"linger.ms", "50"},          {"batch.num.messages", "500"},
+        {"compression.codec", "lz4"},
+        {"enable.idempotence", "true"},
+        {"acks", "all"},
+        {"partitioner", "murmur2_random"},
+        {"linger.ms", "50"},
+        {"batch.num.messages", "500"},
         {"queue.buffering.max.messages", "1000000"}};
     bool batches = argc == 6 && strcmp(argv[4], "batch") == 0;
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -80,13 +83,11 @@ int main(int argc, char **argv)
     n = atol(argv[5]);
     (void)rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], why, sizeof why);
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        (void)rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why,
-                                sizeof why);
+        (void)rd_kafka_conf_set(conf, settings[i][0], settings[i][1], why, sizeof why);
     }
     if (batches) {
         (void)rd_kafka_conf_set(conf, "linger.ms", "0", why, sizeof why);
-        (void)rd_kafka_conf_set(conf, "batch.num.messages", "10000", why,
-                                sizeof why);
+        (void)rd_kafka_conf_set(conf, "batch.num.messages", "10000", why, sizeof why);
     }
     rd_kafka_conf_set_dr_msg_cb(conf, on_report);
     rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);

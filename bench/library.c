@@ -11,9 +11,8 @@
 enum { WARM = 200, ROUNDS = 1000, ROWS = 10000 };
 
 #define ID "local id = ev.event_id if id == \"\" then return drop() end"
-#define HOOK(before, call)                                                    \
-    "(function() " before " return function(ev, req) " ID " " call            \
-    " end end)()"
+#define HOOK(before, call)                                                             \
+    "(function() " before " return function(ev, req) " ID " " call " end end)()"
 /* Comparing keeps the compiler from leaving a call out. */
 #define GIVES(before, call) HOOK(before, "if " call " == 1 then return drop() end")
 
@@ -21,31 +20,30 @@ static char csv[64];
 
 static const struct {
     const char *name, *hook;
-} subjects[] = {
-    {"reads event_id, no call", HOOK("", "")},
-    {"starts_with(id, \"event-\")",
-     HOOK("", "if not starts_with(id, \"event-\") then return drop() end")},
-    {"part(id, \"-\", 2)", GIVES("", "part(id, \"-\", 2)")},
-    {"get(ev, \"event_id\")", GIVES("", "get(ev, \"event_id\")")},
-    {"hash(id)", GIVES("", "hash(id)")},
-    {"sample(0.1, id)", HOOK("", "if sample(0.1, id) then ev = nil end")},
-    {"sample(0.1)", HOOK("", "if sample(0.1) then ev = nil end")},
-    {"sha256(id)", GIVES("", "sha256(id)")},
-    {"hmac(\"key\", id)", GIVES("", "hmac(\"key\", id)")},
-    {"uuid7()", GIVES("", "uuid7()")},
-    {"iso8601(req.time_ms)", GIVES("", "iso8601(req.time_ms)")},
-    {"c:inc()", HOOK("local c = counter \"a_total\"", "c:inc()")},
-    {"c:inc(1, ev.event_type), a label",
-     HOOK("local c = counter \"a_total\" { labels = { \"type\" } }",
-          "c:inc(1, ev.event_type)")},
-    {"g:set(ev.value)", HOOK("local g = gauge \"a\"", "g:set(ev.value)")},
-    {"t[id], a lookup of 10,000 rows", NULL},
-    {"l:take(id), a limit of 10,000 keys",
-     HOOK("local l = limit { rate = \"1000000/s\", burst = 1000000 }",
-          "if not l:take(id) then return drop() end")},
-    {"return l:check(id)",
-     HOOK("local l = limit { rate = \"1000000/s\", burst = 1000000 }",
-          "return l:check(id)")}};
+} subjects[] = {{"reads event_id, no call", HOOK("", "")},
+                {"starts_with(id, \"event-\")",
+                 HOOK("", "if not starts_with(id, \"event-\") then return drop() end")},
+                {"part(id, \"-\", 2)", GIVES("", "part(id, \"-\", 2)")},
+                {"get(ev, \"event_id\")", GIVES("", "get(ev, \"event_id\")")},
+                {"hash(id)", GIVES("", "hash(id)")},
+                {"sample(0.1, id)", HOOK("", "if sample(0.1, id) then ev = nil end")},
+                {"sample(0.1)", HOOK("", "if sample(0.1) then ev = nil end")},
+                {"sha256(id)", GIVES("", "sha256(id)")},
+                {"hmac(\"key\", id)", GIVES("", "hmac(\"key\", id)")},
+                {"uuid7()", GIVES("", "uuid7()")},
+                {"iso8601(req.time_ms)", GIVES("", "iso8601(req.time_ms)")},
+                {"c:inc()", HOOK("local c = counter \"a_total\"", "c:inc()")},
+                {"c:inc(1, ev.event_type), a label",
+                 HOOK("local c = counter \"a_total\" { labels = { \"type\" } }",
+                      "c:inc(1, ev.event_type)")},
+                {"g:set(ev.value)", HOOK("local g = gauge \"a\"", "g:set(ev.value)")},
+                {"t[id], a lookup of 10,000 rows", NULL},
+                {"l:take(id), a limit of 10,000 keys",
+                 HOOK("local l = limit { rate = \"1000000/s\", burst = 1000000 }",
+                      "if not l:take(id) then return drop() end")},
+                {"return l:check(id)",
+                 HOOK("local l = limit { rate = \"1000000/s\", burst = 1000000 }",
+                      "return l:check(id)")}};
 
 static int by_value(const void *a, const void *b)
 {
@@ -102,18 +100,16 @@ int main(void)
     int bad = 0;
 
     write_table();
-    (void)snprintf(lookup, sizeof lookup,
-                   GIVES("local t = lookup \"%s\"", "t[id]"), csv);
+    (void)snprintf(lookup, sizeof lookup, GIVES("local t = lookup \"%s\"", "t[id]"),
+                   csv);
     for (size_t i = 0; i < N_ELEMS(subjects); i++) {
         struct policy_traces traces;
-        double cost = measure(subjects[i].hook == NULL ? lookup
-                                                       : subjects[i].hook,
-                              &traces);
+        double cost =
+            measure(subjects[i].hook == NULL ? lookup : subjects[i].hook, &traces);
 
         base = i == 0 ? cost : base;
         (void)printf("# helpers: %s: %.0f ns%s", subjects[i].name,
-                     i == 0 ? cost : cost - base,
-                     i == 0 ? " an event" : " a call");
+                     i == 0 ? cost : cost - base, i == 0 ? " an event" : " a call");
         if (traces.loops == 0 || traces.loops_aborted > 0) {
             (void)printf("; loops %u, aborted %u: %s", traces.loops,
                          traces.loops_aborted, traces.why);

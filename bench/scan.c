@@ -26,8 +26,8 @@ static int by_value(const void *a, const void *b)
 int main(int argc, char **argv)
 {
     const struct str paths[] = {STR("event_id"), STR("event_type"),
-                                STR("user_id"), STR("timestamp"), STR("value"),
-                                STR("properties.page")};
+                                STR("user_id"),  STR("timestamp"),
+                                STR("value"),    STR("properties.page")};
     const struct scan_limits limits = {10000, 64};
     static char *bodies[BODIES_MAX];
     static size_t sizes[BODIES_MAX];
@@ -57,8 +57,8 @@ int main(int argc, char **argv)
         struct scan_error se;
 
         for (size_t i = 0; i < n; i++) {
-            if (scan_body(&batch, keys, SCAN_BATCH, &limits, bodies[i],
-                          sizes[i], &se) != SCAN_OK) {
+            if (scan_body(&batch, keys, SCAN_BATCH, &limits, bodies[i], sizes[i],
+                          &se) != SCAN_OK) {
                 return 1;
             }
             events += batch.n;

@@ -57,7 +57,8 @@ static void *remember(void *arg)
         for (unsigned k = i; k < i + 200; k++) {
             unsigned long n = k % 2 == 0 ? k : k + j->number * 10000000ul;
 
-            (void)seen_ask(j->seen, key_of(text, n), SEEN_TEXT, owner, 1000, &chain, &other);
+            (void)seen_ask(j->seen, key_of(text, n), SEEN_TEXT, owner, 1000, &chain,
+                           &other);
         }
         seen_settle(j->seen, owner, chain, true);
     }

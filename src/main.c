@@ -26,26 +26,34 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"run", cli_run, "serve a policy: run [--listen A] [--admin A] [--data DIR] "
-                     "POLICY.lua"},
-    {"check", cli_check, "report every mistake of a policy: check [--json] "
-                         "POLICY.lua"},
-    {"dead", cli_dead, "dead letters: dead list DIR | show FILE | replay --sink NAME "
-                       "[--admin A] [--dry-run] | replay FILE (--to URL | "
-                       "--dry-run) | purge FILE [--all]"},
-    {"inspect", cli_inspect, "show what a spool holds: inspect [--verify | --salvage OUT] "
-                             "DIR"},
+    {"run", cli_run,
+     "serve a policy: run [--listen A] [--admin A] [--data DIR] "
+     "POLICY.lua"},
+    {"check", cli_check,
+     "report every mistake of a policy: check [--json] "
+     "POLICY.lua"},
+    {"dead", cli_dead,
+     "dead letters: dead list DIR | show FILE | replay --sink NAME "
+     "[--admin A] [--dry-run] | replay FILE (--to URL | "
+     "--dry-run) | purge FILE [--all]"},
+    {"inspect", cli_inspect,
+     "show what a spool holds: inspect [--verify | --salvage OUT] "
+     "DIR"},
     {"reference", cli_reference,
      "print the words of a policy: reference [--markdown | --meta | --luacheck]"},
-    {"schema", cli_schema, "print the table that a policy needs: schema --clickhouse "
-                           "POLICY.lua"},
-    {"replay", cli_replay, "show what a policy does with stored events: replay "
-                           "--policy NEW.lua [--old OLD.lua] DIR"},
-    {"sink", cli_sink, "drop the events of a removed sink, repair a journal: "
-                       "sink drop NAME [--admin A | --spool DIR] | repair NAME "
-                       "--spool DIR [--yes]"},
-    {"test", cli_test, "run the specs beside a policy: test [DIR|FILE]... "
-                       "[-- BUSTED_OPTION...]"},
+    {"schema", cli_schema,
+     "print the table that a policy needs: schema --clickhouse "
+     "POLICY.lua"},
+    {"replay", cli_replay,
+     "show what a policy does with stored events: replay "
+     "--policy NEW.lua [--old OLD.lua] DIR"},
+    {"sink", cli_sink,
+     "drop the events of a removed sink, repair a journal: "
+     "sink drop NAME [--admin A | --spool DIR] | repair NAME "
+     "--spool DIR [--yes]"},
+    {"test", cli_test,
+     "run the specs beside a policy: test [DIR|FILE]... "
+     "[-- BUSTED_OPTION...]"},
     {"version", show_version, "print the version"},
 };
 

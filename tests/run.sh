@@ -146,6 +146,7 @@ check "layers" luajit tests/lint/layers.lua
 check "headers" luajit tests/lint/headers.lua
 check "names" sh tests/lint/names.sh build/libsluice_core.a
 check "luacheck" luacheck -q lua conf bench tests
+[ "$mode" = quick ] || check "clang-format" sh tests/lint/format.sh
 [ "$mode" = quick ] || check "clang-tidy" sh tests/lint/tidy.sh build
 check "mutants" sh tests/mutate.sh --check
 unit build

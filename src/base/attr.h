@@ -14,7 +14,6 @@
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* The struct type whose member field is *ptr. */
-#define OUTER(ptr, type, field) \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, field)))
+#define OUTER(ptr, type, field) ((type *)(void *)((char *)(ptr)-offsetof(type, field)))
 
 #define N_ELEMS(a) (sizeof(a) / sizeof((a)[0]))

@@ -4,10 +4,10 @@
 #include <string.h>
 
 /* Reflected 0x1EDC6F41. A nibble at a time: small, and only the fallback. */
-static const uint32_t nibbles[16] = {
-    0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1, 0x417B1DBC, 0x5125DAD3,
-    0x61C69362, 0x7198540D, 0x82F63B78, 0x92A8FC17, 0xA24BB5A6, 0xB21572C9,
-    0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75};
+static const uint32_t nibbles[16] = {0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1,
+                                     0x417B1DBC, 0x5125DAD3, 0x61C69362, 0x7198540D,
+                                     0x82F63B78, 0x92A8FC17, 0xA24BB5A6, 0xB21572C9,
+                                     0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75};
 
 uint32_t crc32c_portable(uint32_t seed, const void *data, size_t n)
 {
@@ -44,8 +44,8 @@ static inline uint64_t word_at(const unsigned char *p)
     return word;
 }
 
-__attribute__((target("sse4.2,pclmul"))) static uint64_t
-carry(uint64_t crc, uint32_t over)
+__attribute__((target("sse4.2,pclmul"))) static uint64_t carry(uint64_t crc,
+                                                               uint32_t over)
 {
     __m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)crc),
                                            _mm_cvtsi32_si128((int)over), 0);
@@ -53,8 +53,8 @@ carry(uint64_t crc, uint32_t over)
     return (uint64_t)_mm_cvtsi128_si64(product);
 }
 
-__attribute__((target("sse4.2,pclmul"))) static uint64_t
-chunk(uint64_t a, const unsigned char *p)
+__attribute__((target("sse4.2,pclmul"))) static uint64_t chunk(uint64_t a,
+                                                               const unsigned char *p)
 {
     uint64_t b = 0, c = 0;
 
@@ -63,8 +63,7 @@ chunk(uint64_t a, const unsigned char *p)
         b = __builtin_ia32_crc32di(b, word_at(p + LANE_BYTES + i));
         c = __builtin_ia32_crc32di(c, word_at(p + 2 * LANE_BYTES + i));
     }
-    return __builtin_ia32_crc32di(c, word_at(p + 3 * LANE_BYTES) ^
-                                         carry(a, OVER_TWO) ^
+    return __builtin_ia32_crc32di(c, word_at(p + 3 * LANE_BYTES) ^ carry(a, OVER_TWO) ^
                                          carry(b, OVER_ONE));
 }
 

@@ -57,8 +57,7 @@ bool folder_make(const char *folder, struct err *e)
             return err_errno(e, errno, "can't make the folder %s", path);
         }
         if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
-            return err_set(e, "can't make the folder %s: a file has that name",
-                           path);
+            return err_set(e, "can't make the folder %s: a file has that name", path);
         }
     } while (p != NULL);
     return true;

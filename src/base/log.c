@@ -110,8 +110,7 @@ void log_text(enum log_level level, const char *event, const char *text)
         char line[LINE_MAX_BYTES], quoted[LINE_MAX_BYTES];
 
         (void)snprintf(line, sizeof line, "%.*s", (int)n, text);
-        log_write(level, event, "text=%s",
-                  log_quote(quoted, sizeof quoted, line));
+        log_write(level, event, "text=%s", log_quote(quoted, sizeof quoted, line));
         text += n + (text[n] == '\n');
     }
 }

@@ -50,8 +50,7 @@ static bool number(const char *p, const char *end)
     const char *digits = p + negative;
 
     /* Longer ones are no longer exact in most readers. */
-    if (digits == end || end - digits > 15 ||
-        (*digits == '0' && end - digits > 1)) {
+    if (digits == end || end - digits > 15 || (*digits == '0' && end - digits > 1)) {
         return false;
     }
     for (p = digits; p < end; p++) {

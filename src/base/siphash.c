@@ -42,8 +42,7 @@ static inline uint64_t tail_of(const unsigned char *p, size_t n)
     return v;
 }
 
-static ALWAYS_INLINE void absorb(struct sip *s, const void *data, size_t n,
-                                 int rounds)
+static ALWAYS_INLINE void absorb(struct sip *s, const void *data, size_t n, int rounds)
 {
     const unsigned char *p = data, *end = p + (n & ~(size_t)7);
     uint64_t m;
@@ -62,10 +61,8 @@ static ALWAYS_INLINE void absorb(struct sip *s, const void *data, size_t n,
 
 static ALWAYS_INLINE struct sip start(const struct siphash_key *key)
 {
-    return (struct sip){key->k0 ^ 0x736f6d6570736575u,
-                        key->k1 ^ 0x646f72616e646f6du,
-                        key->k0 ^ 0x6c7967656e657261u,
-                        key->k1 ^ 0x7465646279746573u};
+    return (struct sip){key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du,
+                        key->k0 ^ 0x6c7967656e657261u, key->k1 ^ 0x7465646279746573u};
 }
 
 uint64_t siphash13(const struct siphash_key *key, const void *data, size_t n)

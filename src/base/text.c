@@ -59,8 +59,8 @@ static bool is_special(unsigned char c)
 /* A terminal takes U+0080 to U+009F for commands. */
 static bool is_command(enum text_for to, const char *p, size_t n)
 {
-    return n == 2 && (unsigned char)p[0] == 0xC2 &&
-           (unsigned char)p[1] < 0xA0 && to != TEXT_PLAIN && to != TEXT_JSON;
+    return n == 2 && (unsigned char)p[0] == 0xC2 && (unsigned char)p[1] < 0xA0 &&
+           to != TEXT_PLAIN && to != TEXT_JSON;
 }
 
 /* The same of eight bytes: whether none is special. */
@@ -83,8 +83,7 @@ static size_t plain_run(const char *p, size_t n)
     if (i > 0 && n - i < WORD_BYTES && is_plain_word(p + n - WORD_BYTES)) {
         return n; /* with bytes that were looked at already */
     }
-    while (i < n && (unsigned char)p[i] < 0x80 &&
-           !is_special((unsigned char)p[i])) {
+    while (i < n && (unsigned char)p[i] < 0x80 && !is_special((unsigned char)p[i])) {
         i++;
     }
     return i;
@@ -158,8 +157,7 @@ size_t text_cut(struct str text, size_t max)
         return text.n;
     }
     /* At most three bytes back: what is no UTF-8 is cut anywhere. */
-    while (n > 0 && max - n < 3 &&
-           ((unsigned char)text.p[n] & 0xC0) == 0x80) {
+    while (n > 0 && max - n < 3 && ((unsigned char)text.p[n] & 0xC0) == 0x80) {
         n--;
     }
     return n;

@@ -29,8 +29,8 @@ static bool number_and_unit(struct str s, double *value, struct str *unit)
     return *end == '\0';
 }
 
-static bool scaled(struct str s, const struct unit *units, size_t n_units,
-                   double max, double *out)
+static bool scaled(struct str s, const struct unit *units, size_t n_units, double max,
+                   double *out)
 {
     struct str unit;
     double value;
@@ -54,8 +54,8 @@ static bool scaled(struct str s, const struct unit *units, size_t n_units,
 bool units_bytes(struct str s, uint64_t *bytes)
 {
     static const struct unit units[] = {
-        {"B", 1},          {"KB", 1e3},           {"MB", 1e6},
-        {"GB", 1e9},       {"TB", 1e12},          {"KiB", 1024.},
+        {"B", 1},          {"KB", 1e3},          {"MB", 1e6},
+        {"GB", 1e9},       {"TB", 1e12},         {"KiB", 1024.},
         {"MiB", 1048576.}, {"GiB", 1073741824.}, {"TiB", 1099511627776.}};
     double v;
 

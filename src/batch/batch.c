@@ -116,13 +116,12 @@ static uint32_t fit_events(const struct batch *b, const struct batch_limits *l,
 }
 
 uint32_t batch_fit(const struct batch *b, const struct batch_limits *l,
-                   const struct batch_range *from,
-                   const struct batch_entry *entries, uint32_t n)
+                   const struct batch_range *from, const struct batch_entry *entries,
+                   uint32_t n)
 {
     uint32_t low, high;
 
-    if (n == 0 ||
-        (b->n_ranges == BATCH_RANGES_MAX && !continues(b, from))) {
+    if (n == 0 || (b->n_ranges == BATCH_RANGES_MAX && !continues(b, from))) {
         return 0;
     }
     n = n < fit_events(b, l, n) ? n : fit_events(b, l, n);
@@ -147,8 +146,7 @@ uint32_t batch_fit(const struct batch *b, const struct batch_limits *l,
 static void keep_bytes(struct batch *b, const char *from, size_t n)
 {
     if (b->n_bytes + n > b->bytes_cap) {
-        size_t cap = b->bytes_cap < BYTES_CAP_MIN ? BYTES_CAP_MIN
-                                                  : b->bytes_cap * 2;
+        size_t cap = b->bytes_cap < BYTES_CAP_MIN ? BYTES_CAP_MIN : b->bytes_cap * 2;
 
         b->bytes_cap = cap < b->n_bytes + n ? b->n_bytes + n : cap;
         b->bytes = mem_realloc(b->bytes, b->bytes_cap + BATCH_PAD);
@@ -157,16 +155,14 @@ static void keep_bytes(struct batch *b, const char *from, size_t n)
     memcpy(b->bytes + b->n_bytes, from, n);
 }
 
-static void keep_entries(struct batch *b, const struct batch_entry *entries,
-                         uint32_t n)
+static void keep_entries(struct batch *b, const struct batch_entry *entries, uint32_t n)
 {
     if (b->n + n > b->entries_cap) {
-        uint32_t cap = b->entries_cap < ENTRIES_CAP_MIN ? ENTRIES_CAP_MIN
-                                                        : b->entries_cap * 2;
+        uint32_t cap =
+            b->entries_cap < ENTRIES_CAP_MIN ? ENTRIES_CAP_MIN : b->entries_cap * 2;
 
         b->entries_cap = cap < b->n + n ? b->n + n : cap;
-        b->entries =
-            mem_realloc(b->entries, b->entries_cap * sizeof *b->entries);
+        b->entries = mem_realloc(b->entries, b->entries_cap * sizeof *b->entries);
     }
     for (uint32_t i = 0; i < n; i++) {
         struct batch_entry *e = &b->entries[b->n + i];
@@ -206,8 +202,8 @@ int64_t batch_wall_ms(const struct batch *b, uint32_t i)
 }
 
 void batch_append(struct batch *b, const struct batch_range *from,
-                  const struct batch_source *source,
-                  const struct batch_entry *entries, int64_t now_ms)
+                  const struct batch_source *source, const struct batch_entry *entries,
+                  int64_t now_ms)
 {
     uint32_t n = (uint32_t)from->n;
     size_t n_bytes;
@@ -226,9 +222,8 @@ void batch_append(struct batch *b, const struct batch_range *from,
         b->oldest_wall_ms = source->wall_ms;
         b->key_hash = source->key_hash;
     } else {
-        b->oldest_wall_ms = source->wall_ms < b->oldest_wall_ms
-                                ? source->wall_ms
-                                : b->oldest_wall_ms;
+        b->oldest_wall_ms =
+            source->wall_ms < b->oldest_wall_ms ? source->wall_ms : b->oldest_wall_ms;
         b->key_hash = source->key_hash == b->key_hash ? b->key_hash : 0;
     }
     if (continues(b, from)) {
@@ -246,9 +241,8 @@ int64_t batch_deadline(const struct batch *b, const struct batch_limits *l)
     return b->first_ms + l->linger_ms;
 }
 
-enum batch_reason batch_due(const struct batch *b,
-                            const struct batch_limits *l, int64_t now_ms,
-                            unsigned state)
+enum batch_reason batch_due(const struct batch *b, const struct batch_limits *l,
+                            int64_t now_ms, unsigned state)
 {
     if (b->n == 0) {
         return BATCH_WAIT;

@@ -50,24 +50,24 @@ struct batch_limits {
 
 /* What a batch keeps of its events besides their ranges. */
 enum batch_keep {
-    BATCH_KEEP_RANGES = 0,  /* nothing: the sink has read them already */
-    BATCH_KEEP_BYTES = 1,   /* the NDJSON */
-    BATCH_KEEP_ENTRIES = 3  /* the NDJSON and where each event lies in it */
+    BATCH_KEEP_RANGES = 0, /* nothing: the sink has read them already */
+    BATCH_KEEP_BYTES = 1,  /* the NDJSON */
+    BATCH_KEEP_ENTRIES = 3 /* the NDJSON and where each event lies in it */
 };
 
 struct batch {
     enum batch_keep keep;
-    uint32_t stream;   /* the sink's number for it */
-    uint32_t n;        /* events */
+    uint32_t stream; /* the sink's number for it */
+    uint32_t n;      /* events */
     uint32_t n_settled;
     uint32_t n_ranges; /* in the order of the bytes */
     struct batch_range ranges[BATCH_RANGES_MAX];
-    char *bytes;       /* NULL unless kept */
-    size_t n_bytes;    /* counted also when not kept */
+    char *bytes;    /* NULL unless kept */
+    size_t n_bytes; /* counted also when not kept */
     size_t bytes_cap;
     struct batch_entry *entries; /* NULL unless kept */
     uint32_t entries_cap;
-    struct batch_age *ages;      /* with entries: when its events were accepted */
+    struct batch_age *ages; /* with entries: when its events were accepted */
     uint32_t n_ages, ages_cap;
     int64_t first_ms;       /* clock of the caller: its first event came in */
     int64_t oldest_wall_ms; /* when that was accepted */
@@ -118,8 +118,8 @@ char *batch_take_bytes(struct batch *b) MUST_USE;
 /* How many of the n events at entries, which lie one behind the other, b may
  * still take from the shard; the next is first. 0: b has to go first. */
 uint32_t batch_fit(const struct batch *b, const struct batch_limits *l,
-                   const struct batch_range *from,
-                   const struct batch_entry *entries, uint32_t n);
+                   const struct batch_range *from, const struct batch_entry *entries,
+                   uint32_t n);
 
 /* A block's events as they lie. */
 struct batch_source {
@@ -131,13 +131,12 @@ struct batch_source {
 /* Takes the events of *from; entries has from->n, offsets relative to the payload.
  * now_ms: the clock that batch_due is asked with. */
 void batch_append(struct batch *b, const struct batch_range *from,
-                  const struct batch_source *source,
-                  const struct batch_entry *entries, int64_t now_ms);
+                  const struct batch_source *source, const struct batch_entry *entries,
+                  int64_t now_ms);
 
 /* Whether b goes now; state is an or of enum batch_state. An empty one waits. */
-enum batch_reason batch_due(const struct batch *b,
-                            const struct batch_limits *l, int64_t now_ms,
-                            unsigned state);
+enum batch_reason batch_due(const struct batch *b, const struct batch_limits *l,
+                            int64_t now_ms, unsigned state);
 
 /* When linger ends; only for a batch that is not empty. */
 int64_t batch_deadline(const struct batch *b, const struct batch_limits *l);

@@ -81,8 +81,7 @@ static struct row *row_of(struct changes *c, enum change kind, const char *cause
     (void)snprintf(what, sizeof what, "%s", cause);
     (void)clean(what, strlen(what));
     for (uint32_t i = 0; i < c->n; i++) {
-        if (c->rows[i].kind == kind &&
-            strcmp(c->rows[i].what, what) == 0) {
+        if (c->rows[i].kind == kind && strcmp(c->rows[i].what, what) == 0) {
             return &c->rows[i];
         }
     }
@@ -115,8 +114,7 @@ void changes_add(struct changes *c, enum change kind, const char *what,
     c->by_kind[kind]++;
     r->n++;
     if (r->n_samples < c->samples) {
-        r->samples = mem_realloc(r->samples,
-                                 (r->n_samples + 1) * sizeof *r->samples);
+        r->samples = mem_realloc(r->samples, (r->n_samples + 1) * sizeof *r->samples);
         r->samples[r->n_samples++] = (struct sample){cut(before), cut(after)};
     }
 }
@@ -197,8 +195,7 @@ static void print_row(const struct row *r, FILE *to)
 
 void changes_print(const struct changes *c, FILE *to)
 {
-    (void)fprintf(to, "  %10lu  unchanged\n",
-                  (unsigned long)(c->events - c->changed));
+    (void)fprintf(to, "  %10lu  unchanged\n", (unsigned long)(c->events - c->changed));
     for (int kind = 0; kind < N_CHANGES; kind++) {
         for (uint32_t i = 0; i < c->n; i++) {
             if ((int)c->rows[i].kind == kind) {
@@ -237,8 +234,7 @@ void changes_print_json(const struct changes *c, const char *head, FILE *to)
     char *text;
 
     (void)cJSON_AddNumberToObject(o, "events", (double)c->events);
-    (void)cJSON_AddNumberToObject(o, "unchanged",
-                                  (double)(c->events - c->changed));
+    (void)cJSON_AddNumberToObject(o, "unchanged", (double)(c->events - c->changed));
     (void)cJSON_AddNumberToObject(o, "changed", (double)c->changed);
     for (int kind = 0; kind < N_CHANGES; kind++) {
         (void)cJSON_AddNumberToObject(o, names[kind], (double)c->by_kind[kind]);

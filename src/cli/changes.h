@@ -17,8 +17,8 @@ enum change {
     CHANGE_ACCEPTED, /* was refused or dropped by the old policy; what: why */
     CHANGE_EDITED,
     CHANGE_DROPPED,
-    CHANGE_FAILED,   /* the hook raises; what: message */
-    CHANGE_ROUTED,   /* what: from, to */
+    CHANGE_FAILED, /* the hook raises; what: message */
+    CHANGE_ROUTED, /* what: from, to */
     N_CHANGES
 };
 

@@ -38,8 +38,8 @@ static void print_text(const char *path, const struct policy_report *report,
         (void)printf("%s: good: %u route%s, %u stream%s, %u sink%s, hash "
                      "%.12s\n",
                      path, plan->n_routes, plan->n_routes == 1 ? "" : "s",
-                     plan->n_streams, plan->n_streams == 1 ? "" : "s",
-                     plan->n_sinks, plan->n_sinks == 1 ? "" : "s", plan->hash);
+                     plan->n_streams, plan->n_streams == 1 ? "" : "s", plan->n_sinks,
+                     plan->n_sinks == 1 ? "" : "s", plan->hash);
     }
 }
 

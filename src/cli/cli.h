@@ -7,12 +7,12 @@
 /* ---- run.c, check.c, dead.c, reference.c, schema.c, sink.c, test.c, replay.c,
  * inspect.c ---- */
 
-int cli_run(int argc, char **argv);     /* run [options] POLICY.lua */
-int cli_check(int argc, char **argv);   /* check [--json] POLICY.lua */
+int cli_run(int argc, char **argv);   /* run [options] POLICY.lua */
+int cli_check(int argc, char **argv); /* check [--json] POLICY.lua */
 int cli_dead(int argc, char **argv);
 int cli_reference(int argc, char **argv); /* reference [--markdown | ...] */
-int cli_schema(int argc, char **argv);  /* schema --clickhouse POLICY.lua */
-int cli_sink(int argc, char **argv);    /* sink drop NAME [--admin A | --spool DIR] */
-int cli_test(int argc, char **argv);    /* test [DIR|FILE]... [-- OPTION...] */
-int cli_replay(int argc, char **argv);  /* replay --policy NEW.lua PATH */
-int cli_inspect(int argc, char **argv); /* inspect DIR */
+int cli_schema(int argc, char **argv);    /* schema --clickhouse POLICY.lua */
+int cli_sink(int argc, char **argv);      /* sink drop NAME [--admin A | --spool DIR] */
+int cli_test(int argc, char **argv);      /* test [DIR|FILE]... [-- OPTION...] */
+int cli_replay(int argc, char **argv);    /* replay --policy NEW.lua PATH */
+int cli_inspect(int argc, char **argv);   /* inspect DIR */

@@ -10,9 +10,9 @@
 #include "decode/edit.h"
 #include "decode/scan.h"
 #include "ingest/stored_event.h"
+#include "policy/load/load.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
-#include "policy/load/load.h"
 #include "policy/run/run.h"
 
 /* BOUNDED_LINES: a bound of 50 ms is for a request; most have few events. */
@@ -28,14 +28,14 @@ struct comparison {
     const struct route *route;
     struct policy_request req;
     const struct str *text;
-    bool single;          /* the lines can't be judged at once: one by one */
-    struct refused no;    /* single: of the line in hand */
+    bool single;       /* the lines can't be judged at once: one by one */
+    struct refused no; /* single: of the line in hand */
     char *line;
     size_t room;
 };
 
 struct comparison *compare_new(struct policy *p, const struct compare_conf *conf,
-                        struct err *e)
+                               struct err *e)
 {
     struct policy_state *state = policy_state_new(p, e);
     struct comparison *j;
@@ -77,13 +77,12 @@ static const struct route *named(const struct comparison *j, struct err *e)
 
     if (space != NULL) {
         r = plan_route(j->plan,
-                       (struct str){j->conf->route,
-                                    (size_t)(space - j->conf->route)},
+                       (struct str){j->conf->route, (size_t)(space - j->conf->route)},
                        str_of(space + 1), allow, sizeof allow);
     }
     if (r == NULL) {
-        (void)err_set(e, "the policy %s has no route \"%s\"",
-                      policy_file(j->policy, 0), j->conf->route);
+        (void)err_set(e, "the policy %s has no route \"%s\"", policy_file(j->policy, 0),
+                      j->conf->route);
     }
     return r;
 }
@@ -106,7 +105,7 @@ static int32_t find_stream(const struct plan *p, const char *name)
 }
 
 const struct route *compare_route(struct comparison *j, const char *stream,
-                                struct err *e)
+                                  struct err *e)
 {
     const char *file = policy_file(j->policy, 0);
     int32_t wanted = find_stream(j->plan, stream);
@@ -143,8 +142,8 @@ const struct route *compare_route(struct comparison *j, const char *stream,
 
 uint32_t compare_most(const struct comparison *j, const struct route *route)
 {
-    uint32_t most = policy_is_bounded(j->state, route) ? BOUNDED_LINES
-                                                       : COMPARE_LINES_MAX;
+    uint32_t most =
+        policy_is_bounded(j->state, route) ? BOUNDED_LINES : COMPARE_LINES_MAX;
 
     return most < j->plan->server.max_events ? most : j->plan->server.max_events;
 }
@@ -156,8 +155,8 @@ static bool decide(struct comparison *j, struct str lines)
     struct dedup_hold hold;
     uint32_t raised;
 
-    if (!decide_body(j->state, j->route, SCAN_NDJSON, &j->req, lines,
-                     &j->batch, NULL, &raised, &j->no)) {
+    if (!decide_body(j->state, j->route, SCAN_NDJSON, &j->req, lines, &j->batch, NULL,
+                     &raised, &j->no)) {
         return false;
     }
     if (j->plan->n_dedups > 0) {
@@ -168,7 +167,7 @@ static bool decide(struct comparison *j, struct str lines)
 }
 
 void compare_lines(struct comparison *j, const struct route *route, int64_t time_ms,
-                 struct str lines, const struct str *text, uint32_t n)
+                   struct str lines, const struct str *text, uint32_t n)
 {
     j->route = route;
     j->req = (struct policy_request){.time_ms = (double)time_ms,
@@ -197,7 +196,7 @@ static struct str line_of(struct comparison *j, const struct event *ev)
         j->line = mem_realloc(j->line, j->room);
     }
     return (struct str){j->line, stored_event_write(j->plan, j->route, &j->batch, ev,
-                                            j->req.time_ms, j->line, &kept)};
+                                                    j->req.time_ms, j->line, &kept)};
 }
 
 struct verdict compare_verdict(struct comparison *j, uint32_t i)
@@ -209,18 +208,17 @@ struct verdict compare_verdict(struct comparison *j, uint32_t i)
         bool ok = decide(j, (struct str){j->text[i].p, j->text[i].n + 1});
 
         if (!ok || j->batch.n != 1) {
-            return (struct verdict){
-                .fate = EVENT_REJECT,
-                .code = ok ? "invalid_json" : j->no.error.code};
+            return (struct verdict){.fate = EVENT_REJECT,
+                                    .code = ok ? "invalid_json" : j->no.error.code};
         }
         ev = &j->batch.events[0];
     }
-    v = (struct verdict){.fate = (enum event_fate)ev->fate,
-                         .code = ev->code,
-                         .field = ev->field,
-                         .message = ev->message,
-                         .streams = stored_event_streams(j->route, ev,
-                                                 (int)j->plan->n_streams)};
+    v = (struct verdict){
+        .fate = (enum event_fate)ev->fate,
+        .code = ev->code,
+        .field = ev->field,
+        .message = ev->message,
+        .streams = stored_event_streams(j->route, ev, (int)j->plan->n_streams)};
     if (v.streams != 0) {
         v.line = line_of(j, ev);
     }

@@ -22,20 +22,23 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "delivery/letters.h"
 #include "cli/redeliver.h"
 #include "cli/resend.h"
+#include "delivery/letters.h"
 
 enum { KINDS_MAX = 256 };
 
 static int usage(void)
 {
-    (void)fputs("usage: sluice dead list DIR | show FILE | purge FILE [--all]\n"
-                "       sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run | --stop]\n"
-                "                   sends a sink's dead letters to that sink again; --stop ends it\n"
-                "       sluice dead replay FILE (--to URL | --dry-run)\n"
-                "                   posts dead letters to a route; its schema and hooks run again\n",
-                stderr);
+    (void)fputs(
+        "usage: sluice dead list DIR | show FILE | purge FILE [--all]\n"
+        "       sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run | --stop]\n"
+        "                   sends a sink's dead letters to that sink again; --stop "
+        "ends it\n"
+        "       sluice dead replay FILE (--to URL | --dry-run)\n"
+        "                   posts dead letters to a route; its schema and hooks run "
+        "again\n",
+        stderr);
     return 2;
 }
 
@@ -92,8 +95,7 @@ static bool list_file(const char *path, struct err *e)
         struct kind *k;
 
         (void)snprintf(key, sizeof key, "from=\"%.*s\" reason=%.*s code=%.0f",
-                       (int)x.sink.n, x.sink.p, (int)x.reason.n, x.reason.p,
-                       x.code);
+                       (int)x.sink.n, x.sink.p, (int)x.reason.n, x.reason.p, x.code);
         k = kind_of(kinds, &n, key);
         k->first_ms = k->n == 0 ? x.time_ms : k->first_ms;
         k->last_ms = x.time_ms;
@@ -208,8 +210,7 @@ static int replay_sink(int argc, char **argv)
 
 int cli_dead(int argc, char **argv)
 {
-    if (argc >= 4 && strcmp(argv[1], "replay") == 0 &&
-        strcmp(argv[2], "--sink") == 0) {
+    if (argc >= 4 && strcmp(argv[1], "replay") == 0 && strcmp(argv[2], "--sink") == 0) {
         return replay_sink(argc, argv);
     }
     if (argc == 3 && strcmp(argv[1], "list") == 0) {
@@ -218,8 +219,7 @@ int cli_dead(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "show") == 0) {
         return show(argv[2]);
     }
-    if (argc == 5 && strcmp(argv[1], "replay") == 0 &&
-        strcmp(argv[3], "--to") == 0) {
+    if (argc == 5 && strcmp(argv[1], "replay") == 0 && strcmp(argv[3], "--to") == 0) {
         return resend(argv[2], argv[4]);
     }
     if (argc == 4 && strcmp(argv[1], "replay") == 0 &&

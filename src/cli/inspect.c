@@ -16,10 +16,10 @@ struct inspection {
     bool quiet;      /* segments are not listed */
     const char *out; /* salvage: the folder; NULL: none */
     char stream[128];
-    FILE *file;      /* of that stream, in out */
+    FILE *file; /* of that stream, in out */
     uint64_t segments, blocks, events, bytes;
     uint64_t damaged, lost, unreadable;
-    int why;         /* errno of a write that failed */
+    int why; /* errno of a write that failed */
 };
 
 static void on_segment(void *arg, const struct spool_segment_info *i)
@@ -107,14 +107,15 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 
 static int usage(void)
 {
-    (void)fputs("usage: sluice inspect [--verify | --salvage OUT] DIR\n"
-                "  DIR            a spool such as data/spool; the command only reads it, "
-                "also while a server runs\n"
-                "  --verify       checks every block; exit code 1 if one is damaged or "
-                "can't be read\n"
-                "  --salvage OUT  makes the directory OUT and writes all readable events "
-                "to OUT/STREAM.ndjson\n",
-                stderr);
+    (void)fputs(
+        "usage: sluice inspect [--verify | --salvage OUT] DIR\n"
+        "  DIR            a spool such as data/spool; the command only reads it, "
+        "also while a server runs\n"
+        "  --verify       checks every block; exit code 1 if one is damaged or "
+        "can't be read\n"
+        "  --salvage OUT  makes the directory OUT and writes all readable events "
+        "to OUT/STREAM.ndjson\n",
+        stderr);
     return EXIT_USAGE;
 }
 

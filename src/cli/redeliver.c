@@ -86,7 +86,8 @@ static bool ask(struct asking *a, const char *method, const char *query,
     a->n = 0;
     a->answer[0] = '\0';
     curl_easy_reset(a->curl);
-    (void)curl_easy_setopt(a->curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+    (void)curl_easy_setopt(a->curl, CURLOPT_PROXY,
+                           ""); /* whatever the environment says */
     (void)curl_easy_setopt(a->curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(a->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
     (void)curl_easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_answer);
@@ -97,8 +98,9 @@ static bool ask(struct asking *a, const char *method, const char *query,
     }
     rc = curl_easy_perform(a->curl);
     if (rc != CURLE_OK) {
-        return err_set(e, "no server answers at %s (%s): a replay needs a running "
-                          "server; name its address with --admin ADDRESS",
+        return err_set(e,
+                       "no server answers at %s (%s): a replay needs a running "
+                       "server; name its address with --admin ADDRESS",
                        a->admin, curl_easy_strerror(rc));
     }
     (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -170,8 +172,7 @@ int redeliver(const char *admin, const char *sink, bool dry)
     while (ok && more) {
         ok = ask(&a, "POST", dry ? "?dry-run" : "", &c, &e) && wait_for_end(&a, &c, &e);
         clean = ok && report(&c, dry) && clean;
-        more = ok && !dry && c.more && strcmp(c.status, "done") == 0 &&
-                c.again == 0;
+        more = ok && !dry && c.more && strcmp(c.status, "done") == 0 && c.again == 0;
     }
     curl_easy_cleanup(a.curl);
     if (!ok) {

@@ -25,8 +25,13 @@
 #include "plan/moment.h"
 #include "policy/load/load.h"
 
-enum { HEADERS_MAX = 32, SAMPLES_DEFAULT = 2, SAMPLES_MAX = 1000,
-       PROGRESS_NS = 100000000, BAR = 30 };
+enum {
+    HEADERS_MAX = 32,
+    SAMPLES_DEFAULT = 2,
+    SAMPLES_MAX = 1000,
+    PROGRESS_NS = 100000000,
+    BAR = 30
+};
 enum { REPLAY_SAME = 0, REPLAY_CHANGED = 1, REPLAY_FAILED = 2 };
 
 /* One policy with its comparison. */
@@ -42,19 +47,19 @@ struct replay {
     struct compare_conf conf;
     struct str_pair headers[HEADERS_MAX];
     uint32_t samples;
-    int64_t at_ms;             /* -1: when the events came */
-    const char *time_field;    /* NULL: that is of the block or the file */
+    int64_t at_ms;          /* -1: when the events came */
+    const char *time_field; /* NULL: that is of the block or the file */
     struct when *when;
     bool json;
-    struct side fresh, old;    /* old.policy NULL: what is stored */
+    struct side fresh, old; /* old.policy NULL: what is stored */
     struct changes *changes;
-    char current[128];         /* the stream in hand */
-    const char *reason;        /* why its events are dead; NULL: they are not */
-    struct str *text;          /* the lines of a call */
-    uint32_t most;             /* of them */
+    char current[128];  /* the stream in hand */
+    const char *reason; /* why its events are dead; NULL: they are not */
+    struct str *text;   /* the lines of a call */
+    uint32_t most;      /* of them */
     uint64_t began_ns, told_ns;
     bool terminal;
-    bool met;                  /* the stream that was asked for */
+    bool met; /* the stream that was asked for */
     bool failed;
     struct err e;
 };
@@ -125,17 +130,16 @@ static bool take_option(struct replay *r, int o, const char *value)
 
 static bool take_options(struct replay *r, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"policy", required_argument, NULL, 'p'},
-        {"old", required_argument, NULL, 'o'},
-        {"route", required_argument, NULL, 'r'},
-        {"stream", required_argument, NULL, 's'},
-        {"header", required_argument, NULL, 'h'},
-        {"at", required_argument, NULL, 'a'},
-        {"time", required_argument, NULL, 't'},
-        {"samples", required_argument, NULL, 'n'},
-        {"json", no_argument, NULL, 'j'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"policy", required_argument, NULL, 'p'},
+                                            {"old", required_argument, NULL, 'o'},
+                                            {"route", required_argument, NULL, 'r'},
+                                            {"stream", required_argument, NULL, 's'},
+                                            {"header", required_argument, NULL, 'h'},
+                                            {"at", required_argument, NULL, 'a'},
+                                            {"time", required_argument, NULL, 't'},
+                                            {"samples", required_argument, NULL, 'n'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {NULL, 0, NULL, 0}};
     int o;
 
     optind = 1;
@@ -151,8 +155,7 @@ static bool take_options(struct replay *r, int argc, char **argv)
 /* ---- what changes ---- */
 
 /* Names of the streams in mask, sorted by the plan; "nowhere". */
-static const char *names_of(const struct plan *p, uint64_t mask, char *out,
-                            size_t n)
+static const char *names_of(const struct plan *p, uint64_t mask, char *out, size_t n)
 {
     size_t k = 0;
 
@@ -160,24 +163,20 @@ static const char *names_of(const struct plan *p, uint64_t mask, char *out,
     for (; mask != 0 && k < n; mask &= mask - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(mask);
         int some = snprintf(out + k, n - k, "%s%s", k > 0 ? ", " : "",
-                            i == p->n_streams ? "dead letters"
-                                              : p->streams[i].name);
+                            i == p->n_streams ? "dead letters" : p->streams[i].name);
 
         k += some > 0 ? (size_t)some : 0;
     }
     return out;
 }
 
-static void add_refused(struct replay *r, const struct verdict *v,
-                        struct str before)
+static void add_refused(struct replay *r, const struct verdict *v, struct str before)
 {
     char what[200];
 
-    (void)snprintf(what, sizeof what, "%s%s%s",
-                   v->code == NULL ? "?" : v->code,
+    (void)snprintf(what, sizeof what, "%s%s%s", v->code == NULL ? "?" : v->code,
                    v->field != NULL ? " " : "", v->field != NULL ? v->field : "");
-    changes_add(r->changes, CHANGE_REFUSED, what, before, (struct str){NULL, 0},
-                true);
+    changes_add(r->changes, CHANGE_REFUSED, what, before, (struct str){NULL, 0}, true);
 }
 
 static bool has_stream(const struct plan *p, uint64_t mask, const char *name)
@@ -204,9 +203,9 @@ static bool is_routed(const struct replay *r, const struct verdict *was,
         (void)names_of(r->old.plan, was->streams, from, sizeof from);
     }
     (void)snprintf(what, n, "%s -> %s", from, to);
-    return r->old.comparison != NULL ? strcmp(from, to) != 0
-                                : r->current[0] != '\0' &&
-                                      !has_stream(p, v->streams, r->current);
+    return r->old.comparison != NULL
+               ? strcmp(from, to) != 0
+               : r->current[0] != '\0' && !has_stream(p, v->streams, r->current);
 }
 
 /* Accepted by both: the same line in the same streams? */
@@ -220,8 +219,8 @@ static void compare_stored(struct replay *r, const struct verdict *was,
         changes_add(r->changes, CHANGE_EDITED, "", was->line, v->line, true);
     }
     if (is_routed(r, was, v, what, sizeof what)) {
-        changes_add(r->changes, CHANGE_ROUTED, what, was->line,
-                    (struct str){NULL, 0}, !edited);
+        changes_add(r->changes, CHANGE_ROUTED, what, was->line, (struct str){NULL, 0},
+                    !edited);
     }
 }
 
@@ -232,8 +231,8 @@ static bool same_code(const struct verdict *a, const struct verdict *b)
 }
 
 /* The event as it lies there; the old verdict on it; the new one. */
-static void compare(struct replay *r, struct str stored,
-                    const struct verdict *was, const struct verdict *v)
+static void compare(struct replay *r, struct str stored, const struct verdict *was,
+                    const struct verdict *v)
 {
     const struct str none = {NULL, 0};
 
@@ -257,16 +256,15 @@ static void compare(struct replay *r, struct str stored,
         if (was->fate == EVENT_ACCEPT) {
             compare_stored(r, was, v);
         } else {
-            changes_add(r->changes, CHANGE_ACCEPTED,
-                        was->code == NULL ? "" : was->code, stored, v->line,
-                        true);
+            changes_add(r->changes, CHANGE_ACCEPTED, was->code == NULL ? "" : was->code,
+                        stored, v->line, true);
         }
     }
 }
 
 /* Lines that came at one time. */
 static void examine(struct replay *r, int64_t time_ms, const struct str *text,
-                  uint32_t n)
+                    uint32_t n)
 {
     struct str lines = {text[0].p,
                         (size_t)(text[n - 1].p - text[0].p) + text[n - 1].n + 1};
@@ -277,10 +275,9 @@ static void examine(struct replay *r, int64_t time_ms, const struct str *text,
     }
     for (uint32_t i = 0; i < n; i++) {
         struct verdict v = compare_verdict(r->fresh.comparison, i);
-        struct verdict was = {
-            .fate = r->reason == NULL ? EVENT_ACCEPT : EVENT_DEAD,
-            .code = r->reason,
-            .line = text[i]};
+        struct verdict was = {.fate = r->reason == NULL ? EVENT_ACCEPT : EVENT_DEAD,
+                              .code = r->reason,
+                              .line = text[i]};
 
         if (r->old.comparison != NULL) {
             was = compare_verdict(r->old.comparison, i);
@@ -324,8 +321,8 @@ static void show_progress(struct replay *r, uint64_t done, uint64_t total)
     }
     r->told_ns = now;
     (void)fprintf(stderr, "\r[%.*s%*s] %3.0f %%  %lu events, %.0f/s ", filled,
-                  "==============================", BAR - filled, "",
-                  share * 100, (unsigned long)changes_events(r->changes),
+                  "==============================", BAR - filled, "", share * 100,
+                  (unsigned long)changes_events(r->changes),
                   (double)changes_events(r->changes) * 1e9 /
                       (double)(now - r->began_ns));
 }
@@ -335,8 +332,7 @@ static void show_progress(struct replay *r, uint64_t done, uint64_t total)
 /* The routes of a stream that comes into hand. */
 static bool enter_stream(struct replay *r, const char *stream)
 {
-    (void)snprintf(r->current, sizeof r->current, "%s",
-                   stream == NULL ? "" : stream);
+    (void)snprintf(r->current, sizeof r->current, "%s", stream == NULL ? "" : stream);
     r->fresh.route = compare_route(r->fresh.comparison, stream, &r->e);
     r->failed = r->fresh.route == NULL;
     if (r->failed) {
@@ -368,8 +364,7 @@ static bool on_part(void *arg, const struct stored_part *p)
     struct replay *r = arg;
     const char *at = p->lines.p, *end = at + p->lines.n;
 
-    if (r->stream != NULL &&
-        (p->stream == NULL || strcmp(p->stream, r->stream) != 0)) {
+    if (r->stream != NULL && (p->stream == NULL || strcmp(p->stream, r->stream) != 0)) {
         return true;
     }
     r->met = true;
@@ -391,8 +386,7 @@ static bool on_part(void *arg, const struct stored_part *p)
             at = nl + 1;
         }
         if (n > 0) {
-            judge_by_time(r, p->time_ms, (struct str){from, (size_t)(at - from)},
-                          n);
+            judge_by_time(r, p->time_ms, (struct str){from, (size_t)(at - from)}, n);
         }
     }
     show_progress(r, p->done, p->total);
@@ -404,12 +398,11 @@ static bool on_part(void *arg, const struct stored_part *p)
 static bool found(struct replay *r)
 {
     return r->stream == NULL || r->met ||
-           err_set(&r->e, "%s has no event of a stream \"%s\"", r->input,
-                   r->stream);
+           err_set(&r->e, "%s has no event of a stream \"%s\"", r->input, r->stream);
 }
 
-static bool load_side(struct side *s, const char *path,
-                      const struct compare_conf *conf, struct err *e)
+static bool load_side(struct side *s, const char *path, const struct compare_conf *conf,
+                      struct err *e)
 {
     struct policy_report report;
 
@@ -436,8 +429,7 @@ static void report(const struct replay *r, double seconds)
     }
     if (r->json) {
         (void)snprintf(head, sizeof head,
-                       "{\"seconds\":%.3f,\"events_per_second\":%.0f}", seconds,
-                       rate);
+                       "{\"seconds\":%.3f,\"events_per_second\":%.0f}", seconds, rate);
         changes_print_json(r->changes, head, stdout);
         return;
     }
@@ -465,11 +457,9 @@ int cli_replay(int argc, char **argv)
     r->text = mem_alloc(COMPARE_LINES_MAX * sizeof *r->text);
     r->terminal = isatty(STDERR_FILENO) == 1;
     r->began_ns = clock_mono_ns();
-    if ((r->time_field == NULL ||
-         (r->when = when_new(r->time_field, &r->e)) != NULL) &&
+    if ((r->time_field == NULL || (r->when = when_new(r->time_field, &r->e)) != NULL) &&
         load_side(&r->fresh, r->new_path, &r->conf, &r->e) &&
-        (r->old_path == NULL ||
-         load_side(&r->old, r->old_path, &r->conf, &r->e)) &&
+        (r->old_path == NULL || load_side(&r->old, r->old_path, &r->conf, &r->e)) &&
         stored_read(r->input, on_part, r, &r->e) && !r->failed && found(r)) {
         report(r, (double)(clock_mono_ns() - r->began_ns) / 1e9);
         code = changes_changed(r->changes) > 0 ? REPLAY_CHANGED : REPLAY_SAME;

@@ -40,8 +40,7 @@ static struct mark *place(const struct replayed *m, struct mark x)
 {
     uint64_t at = x.id[1] & (m->room - 1);
 
-    while (m->table[at].id[0] != 0 &&
-           memcmp(&m->table[at], &x, sizeof x) != 0) {
+    while (m->table[at].id[0] != 0 && memcmp(&m->table[at], &x, sizeof x) != 0) {
         at = (at + 1) & (m->room - 1);
     }
     return &m->table[at];
@@ -89,9 +88,10 @@ static bool load(struct replayed *m, struct err *e)
         }
     }
     if (!ok) {
-        (void)err_set(e, "%s does not say which letters are replayed (an earlier "
-                         "version only counted them): delete it to replay all "
-                         "letters",
+        (void)err_set(e,
+                      "%s does not say which letters are replayed (an earlier "
+                      "version only counted them): delete it to replay all "
+                      "letters",
                       m->path);
     } else if (ferror(f)) {
         ok = err_errno(e, EIO, "%s", m->path);

@@ -11,8 +11,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "delivery/letters.h"
 #include "cli/replayed.h"
+#include "delivery/letters.h"
 
 /* An answer lists at most so many refused events: all of a batch then. */
 enum { EVENTS = 100, BYTES = 1 << 20, ANSWER = 64 << 10, TIMEOUT_S = 60 };
@@ -22,7 +22,7 @@ struct resend {
     struct replayed *marks;
     char *body;
     size_t n_body, room;
-    size_t ends[EVENTS];        /* of its events in the body */
+    size_t ends[EVENTS]; /* of its events in the body */
     struct mark ids[EVENTS];
     uint32_t n;
     uint64_t letters, before, taken, refused, too_large;
@@ -123,8 +123,7 @@ static bool flush(struct resend *r, struct err *e)
     return ok;
 }
 
-static bool add(struct resend *r, const struct letter *x, struct mark id,
-                struct err *e)
+static bool add(struct resend *r, const struct letter *x, struct mark id, struct err *e)
 {
     if ((r->n == EVENTS || (r->n > 0 && r->n_body + x->event.n > BYTES)) &&
         !flush(r, e)) {
@@ -239,7 +238,8 @@ int resend_purge(const char *path, bool all)
     /* A running sink begins another file; its letters are not in this one. */
     (void)snprintf(away, sizeof away, "%s.purge", path);
     ok = (access(away, F_OK) != 0 ||
-          err_set(&e, "%s is left from an earlier purge: read it, then delete it", away)) &&
+          err_set(&e, "%s is left from an earlier purge: read it, then delete it",
+                  away)) &&
          (rename(path, away) == 0 || err_errno(&e, errno, "%s", path)) &&
          (l = letters_open(away, &e)) != NULL && letters_lock(l, &e) &&
          (r->marks = replayed_open(path, &e)) != NULL && send_all(r, l, &e);
@@ -247,15 +247,16 @@ int resend_purge(const char *path, bool all)
         left = r->letters - r->before + letters_bad(l);
     }
     if (ok && left > 0 && !all) {
-        ok = err_set(&e, "%lu letters of %s are not replayed; --all deletes them "
-                         "too",
+        ok = err_set(&e,
+                     "%lu letters of %s are not replayed; --all deletes them "
+                     "too",
                      (unsigned long)left, path);
     }
     if (ok) {
         ok = unlink(away) == 0 || err_errno(&e, errno, "%s", away);
         (void)unlink(replayed_path(r->marks));
-        (void)printf("purged letters=%lu not_replayed=%lu\n",
-                     (unsigned long)r->letters, (unsigned long)left);
+        (void)printf("purged letters=%lu not_replayed=%lu\n", (unsigned long)r->letters,
+                     (unsigned long)left);
     } else {
         say(&e);
         /* Under its own name again, unless letters have come meanwhile. */

@@ -15,11 +15,10 @@ static int usage(void)
 
 int cli_run(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"listen", required_argument, NULL, 'l'},
-        {"admin", required_argument, NULL, 'a'},
-        {"data", required_argument, NULL, 'd'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"listen", required_argument, NULL, 'l'},
+                                            {"admin", required_argument, NULL, 'a'},
+                                            {"data", required_argument, NULL, 'd'},
+                                            {NULL, 0, NULL, 0}};
     struct supervisor_conf c = {.data_dir = "data"};
     int o;
 

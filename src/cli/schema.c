@@ -49,8 +49,7 @@ static const struct field *field_of(const struct plan *p, uint32_t sink,
     for (uint32_t i = 0; i < p->n_routes; i++) {
         const struct schema *s = p->routes[i].schema;
 
-        for (uint32_t k = 0; feeds(p, &p->routes[i], sink) && k < s->n_fields;
-             k++) {
+        for (uint32_t k = 0; feeds(p, &p->routes[i], sink) && k < s->n_fields; k++) {
             if (str_eq(s->fields[k].path, str_of(path))) {
                 return &s->fields[k];
             }
@@ -78,8 +77,7 @@ static uint32_t plain_columns(const struct plan *p, uint32_t sink)
     for (uint32_t i = 0; i < p->n_routes; i++) {
         const struct schema *s = p->routes[i].schema;
 
-        for (uint32_t k = 0; feeds(p, &p->routes[i], sink) && k < s->n_fields;
-             k++) {
+        for (uint32_t k = 0; feeds(p, &p->routes[i], sink) && k < s->n_fields; k++) {
             const struct field *f = &s->fields[k];
 
             /* Each once, by the first route that has it. */

@@ -16,9 +16,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/cli.h"
-#include "server/sinks/persisted.h"
-#include "journal/journal.h"
 #include "delivery/delivery.h"
+#include "journal/journal.h"
+#include "server/sinks/persisted.h"
 #include "spool/spool.h"
 
 static int usage(void)
@@ -56,8 +56,9 @@ static int ask(const char *admin, const char *name)
     (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_cleanup(curl);
     if (rc != CURLE_OK) {
-        (void)err_set(&e, "no server answers at %s (%s); if the server does not "
-                          "run, name its spool with --spool DIR",
+        (void)err_set(&e,
+                      "no server answers at %s (%s); if the server does not "
+                      "run, name its spool with --spool DIR",
                       admin, curl_easy_strerror(rc));
         return fail(&e);
     }
@@ -93,8 +94,10 @@ static bool count_left(struct spool *spool, const char *dir, const char *name,
     delivery_ask_stop(d, clock_mono_ns());
     *hangs = !delivery_halt(d, until_ns);
     if (*hangs) {
-        return err_set(e, "the disk of %s does not answer, nothing was dropped: try "
-                          "again once it does", dir);
+        return err_set(e,
+                       "the disk of %s does not answer, nothing was dropped: try "
+                       "again once it does",
+                       dir);
     }
     delivery_status(d, left);
     delivery_free(d);
@@ -119,8 +122,8 @@ static bool forget(const char *dir, const char *name, struct err *e)
 
 static int drop(const char *dir, const char *name)
 {
-    const struct spool_conf conf = {.dir = dir, .segment_bytes = 1 << 20,
-                                    .n_workers = 1};
+    const struct spool_conf conf = {
+        .dir = dir, .segment_bytes = 1 << 20, .n_workers = 1};
     struct delivery_status left;
     char path[PATH_MAX];
     struct spool *spool;

@@ -11,8 +11,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "delivery/letters.h"
 #include "cli/unpack.h"
+#include "delivery/letters.h"
 #include "spool/inspect.h"
 #include "spool/spool.h"
 
@@ -56,12 +56,12 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
     if (strcmp(i->stream, DEAD) == 0) {
         return true;
     }
-    r->enough = !r->fn(r->arg, &(struct stored_part){
-                                   .stream = i->stream,
-                                   .lines = {b->payload, b->payload_bytes},
-                                   .time_ms = b->wall_ms,
-                                   .done = r->before + i->bytes,
-                                   .total = r->total});
+    r->enough =
+        !r->fn(r->arg, &(struct stored_part){.stream = i->stream,
+                                             .lines = {b->payload, b->payload_bytes},
+                                             .time_ms = b->wall_ms,
+                                             .done = r->before + i->bytes,
+                                             .total = r->total});
     return !r->enough;
 }
 
@@ -112,8 +112,7 @@ static bool has_letters(const char *path, const char *stream)
         return true;
     }
     return strncmp(name, "sink-", 5) == 0 &&
-           !(sscanf(name + 5, "%8x-%8u.ndjson%n", &uuid, &number, &n) == 2 &&
-             n > 0);
+           !(sscanf(name + 5, "%8x-%8u.ndjson%n", &uuid, &number, &n) == 2 && n > 0);
 }
 
 /* Where the last whole line of p[0..n) ends; 0: there is none. */
@@ -142,8 +141,7 @@ struct run {
     size_t n; /* bytes of r->events */
 };
 
-static void end_run(struct reader *r, struct run *run,
-                    const struct stored_part *part)
+static void end_run(struct reader *r, struct run *run, const struct stored_part *part)
 {
     if (run->n > 0 && !r->enough) {
         struct stored_part p = *part;
@@ -201,8 +199,8 @@ static void open_letters(struct reader *r, const struct stored_part *part)
 }
 
 /* Hands the whole lines of g over; what is behind them moves to the front. */
-static void hand_over(struct reader *r, struct page *g,
-                      struct stored_part *part, bool last)
+static void hand_over(struct reader *r, struct page *g, struct stored_part *part,
+                      bool last)
 {
     size_t n;
 
@@ -227,8 +225,7 @@ static bool read_file(const char *path, struct reader *r, struct err *e)
     char name[NAME_MAX_BYTES];
     struct stat st;
     struct unpack *u = unpack_open(path, e);
-    struct stored_part part = {.stream = stream_of(path, name),
-                               .total = r->total};
+    struct stored_part part = {.stream = stream_of(path, name), .total = r->total};
     struct page g = {NULL, 0, 0};
     ssize_t n = 1;
 
@@ -266,8 +263,8 @@ static bool read_file(const char *path, struct reader *r, struct err *e)
 
 static bool is_archive(const char *name)
 {
-    static const char *const tails[] = {".ndjson", ".ndjson.part", ".ndjson.gz",
-                                        ".ndjson.zst", ".gz", ".zst"};
+    static const char *const tails[] = {".ndjson",     ".ndjson.part", ".ndjson.gz",
+                                        ".ndjson.zst", ".gz",          ".zst"};
     size_t n = strlen(name);
 
     for (size_t i = 0; i < N_ELEMS(tails); i++) {
@@ -312,8 +309,10 @@ static bool read_folder(const char *dir, struct reader *r, struct err *e)
     }
     free(list);
     return n > 0 ? ok
-                 : err_set(e, "%s is neither a spool (no file EPOCH) nor an archive "
-                              "(no .ndjson, .gz or .zst file)", dir);
+                 : err_set(e,
+                           "%s is neither a spool (no file EPOCH) nor an archive "
+                           "(no .ndjson, .gz or .zst file)",
+                           dir);
 }
 
 bool stored_read(const char *path, stored_fn *fn, void *arg, struct err *e)

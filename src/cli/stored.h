@@ -14,11 +14,11 @@
 struct err;
 
 struct stored_part {
-    const char *stream; /* NULL: the file's name does not say */
-    const char *reason; /* dead letters, opened: why; NULL: events */
-    struct str lines;   /* whole ones, each ends in a newline; 64 more bytes can
+    const char *stream;   /* NULL: the file's name does not say */
+    const char *reason;   /* dead letters, opened: why; NULL: events */
+    struct str lines;     /* whole ones, each ends in a newline; 64 more bytes can
                            be read behind them */
-    int64_t time_ms;    /* when they came: of the block, or of the file */
+    int64_t time_ms;      /* when they came: of the block, or of the file */
     uint64_t done, total; /* bytes of the input, for progress */
 };
 
@@ -27,5 +27,4 @@ typedef bool stored_fn(void *arg, const struct stored_part *p);
 
 /* path: a spool's folder (its dead letters are left out), a folder with .ndjson, .ndjson.gz or .ndjson.zst files,
  * or one such file. False and *e: it is none, or can't be read. */
-bool stored_read(const char *path, stored_fn *fn, void *arg,
-                 struct err *e) MUST_USE;
+bool stored_read(const char *path, stored_fn *fn, void *arg, struct err *e) MUST_USE;

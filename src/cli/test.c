@@ -27,10 +27,10 @@
 #include "server/supervisor.h"
 
 struct run {
-    char **specs;      /* owned */
+    char **specs; /* owned */
     uint32_t n;
-    char *path;        /* LUA_PATH so far */
-    bool bad;          /* a policy is */
+    char *path; /* LUA_PATH so far */
+    bool bad;   /* a policy is */
     char kit[PATH_MAX];
     char tmp[PATH_MAX - 64];
 };
@@ -89,8 +89,7 @@ static bool add_file(struct run *r, const char *path, struct err *e)
     const char *slash = strrchr(path, '/');
     char dir[PATH_MAX], spec[PATH_MAX];
 
-    (void)snprintf(dir, sizeof dir, "%.*s",
-                   slash == NULL ? 1 : (int)(slash - path),
+    (void)snprintf(dir, sizeof dir, "%.*s", slash == NULL ? 1 : (int)(slash - path),
                    slash == NULL ? "." : path);
     add_path(r, dir);
     if (ends(path, "_spec.lua")) {
@@ -101,8 +100,7 @@ static bool add_file(struct run *r, const char *path, struct err *e)
         return err_set(e, "%s is neither a directory nor a .lua file", path);
     }
     r->bad |= !policies_check_file(path);
-    (void)snprintf(spec, sizeof spec, "%.*s_spec.lua", (int)strlen(path) - 4,
-                   path);
+    (void)snprintf(spec, sizeof spec, "%.*s_spec.lua", (int)strlen(path) - 4, path);
     if (access(spec, R_OK) != 0) {
         return err_set(e, "%s has no spec: expected %s", path, spec);
     }
@@ -139,8 +137,10 @@ static bool find_kit(struct run *r, struct err *e)
             }
         }
     }
-    return err_set(e, "libsluice.so is not beside the binary (%s), nor in "
-                      "../lib", exe);
+    return err_set(e,
+                   "libsluice.so is not beside the binary (%s), nor in "
+                   "../lib",
+                   exe);
 }
 
 static bool in_path(const char *program)
@@ -200,8 +200,8 @@ static void set_environment(const struct run *r)
     const char *old = getenv("LUA_PATH");
     char *path;
 
-    if (asprintf(&path, "%s/?.lua;%s%s", r->tmp, r->path,
-                 old == NULL ? ";" : old) < 0) {
+    if (asprintf(&path, "%s/?.lua;%s%s", r->tmp, r->path, old == NULL ? ";" : old) <
+        0) {
         abort();
     }
     (void)setenv("LUA_PATH", path, 1);
@@ -241,7 +241,7 @@ static int run_busted(const struct run *r, char **options, int n_options)
         free(argv[i]);
     }
     free(argv);
-    return pid < 0 ? EXIT_SETUP
+    return pid < 0             ? EXIT_SETUP
            : WIFEXITED(status) ? WEXITSTATUS(status)
                                : 128 + WTERMSIG(status);
 }
@@ -257,8 +257,9 @@ static int prepare(struct run *r, char **paths, int n, struct err *e)
         }
     }
     if (!in_path("busted") || !in_path("luajit")) {
-        (void)err_set(e, "specs run with busted and luajit, and %s is not "
-                         "installed: apt-get install lua-busted luajit",
+        (void)err_set(e,
+                      "specs run with busted and luajit, and %s is not "
+                      "installed: apt-get install lua-busted luajit",
                       in_path("busted") ? "luajit" : "busted");
         return EXIT_SETUP;
     }
@@ -276,7 +277,8 @@ int cli_test(int argc, char **argv)
     while (n < argc && strcmp(argv[n], "--") != 0) {
         if (argv[n][0] == '-') {
             (void)fputs("usage: sluice test [DIR|FILE]... [-- "
-                        "BUSTED_OPTION...]\n", stderr);
+                        "BUSTED_OPTION...]\n",
+                        stderr);
             return EXIT_USAGE;
         }
         n++;

@@ -19,10 +19,10 @@ struct unpack {
     enum { PLAIN, GZIP, ZSTD } kind;
     z_stream z;
     ZSTD_DCtx *zstd;
-    bool inside;     /* of a member or a frame */
-    bool end;        /* of the file */
+    bool inside; /* of a member or a frame */
+    bool end;    /* of the file */
     uint64_t position;
-    size_t at, n;    /* of in: what is not yet inflated */
+    size_t at, n; /* of in: what is not yet inflated */
     unsigned char in[IN_BYTES];
 };
 
@@ -83,8 +83,7 @@ static bool refill(struct unpack *u, struct err *e)
 }
 
 /* One step; the bytes made, or -1. */
-static ssize_t inflate_gzip(struct unpack *u, char *out, size_t n,
-                            struct err *e)
+static ssize_t inflate_gzip(struct unpack *u, char *out, size_t n, struct err *e)
 {
     int rc;
 
@@ -105,8 +104,7 @@ static ssize_t inflate_gzip(struct unpack *u, char *out, size_t n,
     return (ssize_t)(n - u->z.avail_out);
 }
 
-static ssize_t inflate_zstd(struct unpack *u, char *out, size_t n,
-                            struct err *e)
+static ssize_t inflate_zstd(struct unpack *u, char *out, size_t n, struct err *e)
 {
     ZSTD_inBuffer from = {u->in, u->n, u->at};
     ZSTD_outBuffer to = {out, n, 0};
@@ -139,8 +137,8 @@ ssize_t unpack_read(struct unpack *u, char *out, size_t n, struct err *e)
         if (u->end && !u->inside) {
             return 0;
         }
-        made = u->kind == GZIP ? inflate_gzip(u, out, n, e)
-                               : inflate_zstd(u, out, n, e);
+        made =
+            u->kind == GZIP ? inflate_gzip(u, out, n, e) : inflate_zstd(u, out, n, e);
         if (made != 0) {
             return made;
         }

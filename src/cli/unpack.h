@@ -19,7 +19,6 @@ struct unpack *unpack_open(const char *path, struct err *e) MUST_USE;
 void unpack_close(struct unpack *u);
 
 /* Fills up to n bytes; 0 at the end; -1 and *e: the file is damaged or cut. */
-ssize_t unpack_read(struct unpack *u, char *out, size_t n,
-                    struct err *e) MUST_USE;
+ssize_t unpack_read(struct unpack *u, char *out, size_t n, struct err *e) MUST_USE;
 
 uint64_t unpack_position(const struct unpack *u); /* bytes of the file read */

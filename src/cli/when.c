@@ -47,8 +47,8 @@ void when_read(struct when *w, struct str lines, uint32_t n)
     const struct scan_limits limits = {n, DEPTH_MAX};
     struct scan_error se;
 
-    if (scan_body(&w->batch, w->keys, SCAN_NDJSON, &limits, lines.p, lines.n,
-                  &se) != SCAN_OK ||
+    if (scan_body(&w->batch, w->keys, SCAN_NDJSON, &limits, lines.p, lines.n, &se) !=
+            SCAN_OK ||
         w->batch.n != n) {
         w->batch.n = 0; /* nobody's time is known */
     }

@@ -12,9 +12,9 @@
  * not freed memory. */
 static struct event *reserve(void)
 {
-    void *p = mmap(NULL, (size_t)EVENTS_MAX * sizeof(struct event),
-                   PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p =
+        mmap(NULL, (size_t)EVENTS_MAX * sizeof(struct event), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (p == MAP_FAILED) {
         abort(); /* as mem_alloc would */
@@ -24,8 +24,8 @@ static struct event *reserve(void)
 
 void event_batch_init(struct event_batch *b, struct arena *arena)
 {
-    *b = (struct event_batch){
-        .arena = arena, .shape = shape_new(), .events = reserve()};
+    *b =
+        (struct event_batch){.arena = arena, .shape = shape_new(), .events = reserve()};
 }
 
 void event_batch_fini(struct event_batch *b)

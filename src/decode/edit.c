@@ -7,8 +7,7 @@
 #include "decode/shape.h"
 #include "decode/walk.h"
 
-static struct edit *find(struct event_batch *b, const struct event *ev,
-                         struct str key)
+static struct edit *find(struct event_batch *b, const struct event *ev, struct str key)
 {
     for (uint32_t i = ev->edit_first; i != 0; i = b->edits[i - 1].next) {
         struct edit *x = &b->edits[i - 1];
@@ -42,8 +41,8 @@ static struct edit *add(struct event_batch *b, struct event *ev)
     return &b->edits[b->n_edits - 1];
 }
 
-bool edit_put(struct event_batch *b, struct event *ev, struct str key,
-              struct str value, enum edit_how how)
+bool edit_put(struct event_batch *b, struct event *ev, struct str key, struct str value,
+              enum edit_how how)
 {
     struct edit *x = find(b, ev, key);
 
@@ -65,8 +64,8 @@ bool edit_put(struct event_batch *b, struct event *ev, struct str key,
     return true;
 }
 
-bool edit_set(struct event_batch *b, struct event *ev, struct str key,
-              struct str value, enum edit_how how)
+bool edit_set(struct event_batch *b, struct event *ev, struct str key, struct str value,
+              enum edit_how how)
 {
     char *text = arena_alloc(b->arena, quote_bound(key.n));
     struct str quoted, copy = {NULL, 0};
@@ -137,8 +136,7 @@ static bool new_to_shape(const struct event_batch *b, const struct event *ev,
                          struct str key)
 {
     key = (struct str){key.p + 1, key.n - 2};
-    return (ev->flags & EVENT_PREDICTED) != 0 &&
-           ev->index >= b->shaped_from &&
+    return (ev->flags & EVENT_PREDICTED) != 0 && ev->index >= b->shaped_from &&
            (b->shape->top & shape_bit(key)) == 0;
 }
 
@@ -163,17 +161,15 @@ static bool surely_new(const struct event_batch *b, const struct event *ev)
     return !searched || memchr(raw, '\\', ev->len) == NULL;
 }
 
-bool edit_has_key(const struct event_batch *b, const struct event *ev,
-                  struct str key)
+bool edit_has_key(const struct event_batch *b, const struct event *ev, struct str key)
 {
     struct str raw = {b->body + ev->off, ev->len};
     char name[6 * 1024];
     struct walk w;
     struct member m;
 
-    if (new_to_shape(b, ev, key) ||
-        (memmem(raw.p, raw.n, key.p, key.n) == NULL &&
-         memchr(raw.p, '\\', raw.n) == NULL)) {
+    if (new_to_shape(b, ev, key) || (memmem(raw.p, raw.n, key.p, key.n) == NULL &&
+                                     memchr(raw.p, '\\', raw.n) == NULL)) {
         return false;
     }
     key = (struct str){key.p + 1, key.n - 2};
@@ -209,8 +205,7 @@ static size_t put_rest(const struct event_batch *b, const struct event *ev,
 {
     uint32_t bit = 1;
 
-    for (uint32_t i = ev->edit_first; i != 0;
-         i = b->edits[i - 1].next, bit <<= 1) {
+    for (uint32_t i = ev->edit_first; i != 0; i = b->edits[i - 1].next, bit <<= 1) {
         if ((done & bit) == 0 && b->edits[i - 1].how != EDIT_REMOVE) {
             if (!empty) {
                 out[n++] = ',';
@@ -223,8 +218,7 @@ static size_t put_rest(const struct event_batch *b, const struct event *ev,
     return n;
 }
 
-static size_t splice_new(const struct event_batch *b, const struct event *ev,
-                         char *out)
+static size_t splice_new(const struct event_batch *b, const struct event *ev, char *out)
 {
     size_t n = put(out, b->body + ev->off, ev->len - 1);
     size_t last = n;
@@ -236,13 +230,11 @@ static size_t splice_new(const struct event_batch *b, const struct event *ev,
 }
 
 /* The edit that m's key has, and its bit. */
-static const struct edit *edit_of(const struct event_batch *b,
-                                  const struct event *ev,
+static const struct edit *edit_of(const struct event_batch *b, const struct event *ev,
                                   const struct member *m, uint32_t *bit)
 {
     *bit = 1;
-    for (uint32_t i = ev->edit_first; i != 0;
-         i = b->edits[i - 1].next, *bit <<= 1) {
+    for (uint32_t i = ev->edit_first; i != 0; i = b->edits[i - 1].next, *bit <<= 1) {
         const struct edit *x = &b->edits[i - 1];
         char name[6 * 1024];
         struct str inner = {x->key + 1, x->key_len - 2};
@@ -257,8 +249,8 @@ static const struct edit *edit_of(const struct event_batch *b,
     return NULL;
 }
 
-static size_t splice_members(const struct event_batch *b,
-                             const struct event *ev, char *out)
+static size_t splice_members(const struct event_batch *b, const struct event *ev,
+                             char *out)
 {
     struct walk w;
     struct member m;
@@ -290,16 +282,15 @@ static size_t splice_members(const struct event_batch *b,
     return put_rest(b, ev, done, n == 1, out, n);
 }
 
-size_t edit_splice(const struct event_batch *b, const struct event *ev,
-                   char *out)
+size_t edit_splice(const struct event_batch *b, const struct event *ev, char *out)
 {
     bool kept;
 
     return edit_splice_kept(b, ev, out, &kept);
 }
 
-size_t edit_splice_kept(const struct event_batch *b, const struct event *ev,
-                        char *out, bool *kept)
+size_t edit_splice_kept(const struct event_batch *b, const struct event *ev, char *out,
+                        bool *kept)
 {
     size_t n;
 

@@ -23,16 +23,14 @@ static const struct scan_keys usual_keys = {
     .n_slots = 1,
     .n_children = 1,
     .n_nodes = 1,
-    .children = {{.key = {"events", 6},
-                  .slot = EVENTS,
-                  .node = KEY_NONE,
-                  .next = KEY_NONE}}};
+    .children = {
+        {.key = {"events", 6}, .slot = EVENTS, .node = KEY_NONE, .next = KEY_NONE}}};
 
-const struct envelope envelope_usual = {
-    .keys = &usual_keys,
-    .missing = "expected {\"events\":[...]} or an array",
-    .no_array = "\"events\" must be an array",
-    .twice = "\"events\" is given twice"};
+const struct envelope envelope_usual = {.keys = &usual_keys,
+                                        .missing =
+                                            "expected {\"events\":[...]} or an array",
+                                        .no_array = "\"events\" must be an array",
+                                        .twice = "\"events\" is given twice"};
 
 /* Whether a value at path would hold what lies at inner. */
 static bool holds(struct str path, struct str inner)
@@ -42,22 +40,21 @@ static bool holds(struct str path, struct str inner)
             inner.p[path.n] == '.');
 }
 
-struct envelope *envelope_new(struct str events, const struct str *fields,
-                              unsigned n, struct err *e)
+struct envelope *envelope_new(struct str events, const struct str *fields, unsigned n,
+                              struct err *e)
 {
     struct str paths[ENVELOPE_FIELDS_MAX + 1] = {events};
     struct envelope *v;
     struct scan_keys *k;
 
     if (n > ENVELOPE_FIELDS_MAX) {
-        (void)err_set(e, "more than %d values of an envelope",
-                      ENVELOPE_FIELDS_MAX);
+        (void)err_set(e, "more than %d values of an envelope", ENVELOPE_FIELDS_MAX);
         return NULL;
     }
     for (unsigned i = 0; i < n; i++) {
         if (holds(fields[i], events) || holds(events, fields[i])) {
-            (void)err_set(e, "%.*s holds the events or lies in them",
-                          (int)fields[i].n, fields[i].p);
+            (void)err_set(e, "%.*s holds the events or lies in them", (int)fields[i].n,
+                          fields[i].p);
             return NULL;
         }
         paths[i + 1] = fields[i];
@@ -91,12 +88,11 @@ struct reading {
     struct scan *s;
     const struct envelope *v;
     struct scan_error *se;
-    bool found; /* the events were read */
+    bool found;                       /* the events were read */
     bool seen[SCHEMA_FIELDS_MAX * 4]; /* by the tree's children */
 };
 
-static enum scan_result wrong(struct reading *r, const char *at,
-                              const char *detail)
+static enum scan_result wrong(struct reading *r, const char *at, const char *detail)
 {
     (void)lex_fail(&r->s->l, at, detail);
     return scan_failed(r->s, r->se);
@@ -105,8 +101,7 @@ static enum scan_result wrong(struct reading *r, const char *at,
 static enum scan_result object(struct reading *r, uint16_t node);
 
 /* A key with its colon; *found: what the tree knows of it, NULL: nothing. */
-static bool key(struct reading *r, uint16_t node,
-                const struct key_child **found)
+static bool key(struct reading *r, uint16_t node, const struct key_child **found)
 {
     struct lex *l = &r->s->l;
     const char *from = l->p + 1;
@@ -127,8 +122,7 @@ static bool key(struct reading *r, uint16_t node,
          * of the tree, whose paths are shorter. */
         name = name.n > sizeof plain
                    ? (struct str){NULL, 0}
-                   : (struct str){plain,
-                                  scan_unescape(name.p, name.n, plain)};
+                   : (struct str){plain, scan_unescape(name.p, name.n, plain)};
     }
     *found = name.p == NULL ? NULL : keys_find(r->v->keys, node, name);
     lex_maybe_space(l);
@@ -164,9 +158,8 @@ static enum scan_result member(struct reading *r, uint16_t node)
 
         if (*seen) {
             return wrong(r, l->p,
-                         c->slot == EVENTS
-                             ? r->v->twice
-                             : "a key of the envelope is given twice");
+                         c->slot == EVENTS ? r->v->twice
+                                           : "a key of the envelope is given twice");
         }
         *seen = true;
     }
@@ -184,8 +177,7 @@ static enum scan_result member(struct reading *r, uint16_t node)
         return scan_failed(r->s, r->se);
     }
     if (c != NULL && c->slot != KEY_NONE) {
-        slot_fill(&r->s->b->envelope[c->slot - 1], r->s->b->body, kind, from,
-                  l->p);
+        slot_fill(&r->s->b->envelope[c->slot - 1], r->s->b->body, kind, from, l->p);
     }
     return SCAN_OK;
 }
@@ -228,6 +220,5 @@ enum scan_result envelope_read(struct scan *s, const struct envelope *v,
                                           : scan_failed(s, se);
     }
     result = object(&r, 0);
-    return result == SCAN_OK && !r.found ? wrong(&r, s->b->body, v->missing)
-                                         : result;
+    return result == SCAN_OK && !r.found ? wrong(&r, s->b->body, v->missing) : result;
 }

@@ -19,8 +19,8 @@ struct err;
  * event_batch.envelope[i] is to have. n <= ENVELOPE_FIELDS_MAX. Copies the paths.
  * No path may be given twice, nor lie on the way to the events: such a value would
  * hold them all. NULL and *e on error. */
-struct envelope *envelope_new(struct str events, const struct str *fields,
-                              unsigned n, struct err *e) MUST_USE;
+struct envelope *envelope_new(struct str events, const struct str *fields, unsigned n,
+                              struct err *e) MUST_USE;
 void envelope_free(struct envelope *v); /* NULL is fine */
 
 /* ---- scan.c ---- */
@@ -28,9 +28,7 @@ void envelope_free(struct envelope *v); /* NULL is fine */
 /* scan_body for a batch in an envelope: the body is one object, whose array at the
  * path holds the events; b->envelope has the wanted values, SLOT_ABSENT where there
  * is none. */
-enum scan_result scan_enveloped(struct event_batch *b,
-                                const struct scan_keys *k,
+enum scan_result scan_enveloped(struct event_batch *b, const struct scan_keys *k,
                                 const struct envelope *v,
-                                const struct scan_limits *limits,
-                                const char *body, size_t n,
-                                struct scan_error *se) MUST_USE;
+                                const struct scan_limits *limits, const char *body,
+                                size_t n, struct scan_error *se) MUST_USE;

@@ -39,9 +39,9 @@ struct slot {
 /* What will become of an event. */
 enum event_fate {
     EVENT_ACCEPT = 0,
-    EVENT_REJECT = 1,  /* with code, message and maybe field */
-    EVENT_DROP = 2,    /* sampled away: counted, answered as accepted */
-    EVENT_DEAD = 3     /* a hook failed: goes to the dead letters */
+    EVENT_REJECT = 1, /* with code, message and maybe field */
+    EVENT_DROP = 2,   /* sampled away: counted, answered as accepted */
+    EVENT_DEAD = 3    /* a hook failed: goes to the dead letters */
 };
 
 enum event_flag {
@@ -62,10 +62,10 @@ enum edit_how {
 /* One key changed, by a hook or by the route. key and value are JSON text (the
  * key with its quotes) in the request's arena, its body or the plan. */
 struct edit {
-    uint32_t next;      /* 1 + index into event_batch.edits, 0: none */
+    uint32_t next; /* 1 + index into event_batch.edits, 0: none */
     uint32_t value_len;
     uint32_t key_len;
-    uint32_t how;       /* enum edit_how */
+    uint32_t how; /* enum edit_how */
     const char *key;
     const char *value;
     const char *base; /* what edits_revert goes back to */
@@ -81,7 +81,7 @@ struct event {
     uint32_t n_edits;    /* at most 32 */
     uint32_t edit_first; /* 1 + index into event_batch.edits, 0: none */
     uint32_t edit_last;
-    uint64_t to;         /* EVENT_ROUTED: bit i is plan->streams[i] */
+    uint64_t to; /* EVENT_ROUTED: bit i is plan->streams[i] */
     /* EVENT_REJECT and EVENT_DEAD; in the arena or static. NULL: none */
     const char *code;    /* NUL-terminated word: "missing_field" */
     const char *field;   /* NUL-terminated path of the field */
@@ -95,21 +95,21 @@ struct event {
 enum { ENVELOPE_FIELDS_MAX = 16 };
 
 struct event_batch {
-    const char *body;     /* at least 64 readable bytes follow body_len */
+    const char *body; /* at least 64 readable bytes follow body_len */
     uint32_t body_len;
-    uint32_t n;           /* events */
-    uint32_t max_events;  /* size of slots, in events */
-    uint32_t n_slots;     /* per event */
-    uint32_t epoch;       /* raised by scan_body */
-    uint32_t n_edits;     /* used of edits */
+    uint32_t n;          /* events */
+    uint32_t max_events; /* size of slots, in events */
+    uint32_t n_slots;    /* per event */
+    uint32_t epoch;      /* raised by scan_body */
+    uint32_t n_edits;    /* used of edits */
     uint32_t max_edits;
     uint32_t n_base;      /* edits that hooks found there */
     uint32_t shaped_from; /* predicted events before fit an older shape */
     struct event *events; /* EVENTS_MAX; never moves */
     struct slot *slots;   /* max_events * SCHEMA_FIELDS_MAX grown on need */
     struct edit *edits;
-    struct arena *arena;  /* of the request: messages, edits */
-    struct shape *shape;  /* the scanner's memory of the last event's keys */
-    double wait_ms;       /* until what limits have refused may pass; 0: nothing */
+    struct arena *arena; /* of the request: messages, edits */
+    struct shape *shape; /* the scanner's memory of the last event's keys */
+    double wait_ms;      /* until what limits have refused may pass; 0: nothing */
     struct slot envelope[ENVELOPE_FIELDS_MAX]; /* filled by scan_enveloped */
 };

@@ -5,7 +5,7 @@
 struct extent {
     const char *p, *end;
     unsigned depth;
-    char last; /* the last byte that is no space */
+    char last;  /* the last byte that is no space */
     bool ended; /* outside of brackets: the element is whole */
     uint64_t square[EXTENT_DEPTH_MAX / 64]; /* bit i: level i + 1 is a '[' */
 };
@@ -17,8 +17,8 @@ static bool is_space(char c)
 
 static bool is_word(char c)
 {
-    return (unsigned)(c - '0') < 10 || (unsigned)((c | 0x20) - 'a') < 26 ||
-           c == '+' || c == '-' || c == '.' || c == '_';
+    return (unsigned)(c - '0') < 10 || (unsigned)((c | 0x20) - 'a') < 26 || c == '+' ||
+           c == '-' || c == '.' || c == '_';
 }
 
 /* p is at a backslash; afterwards it is at the last byte of the escape. Readers differ

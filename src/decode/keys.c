@@ -6,34 +6,29 @@
 #include "base/mem.h"
 #include "decode/path.h"
 
-static struct key_child *add_child(struct scan_keys *k, uint16_t node,
-                                   struct str key)
+static struct key_child *add_child(struct scan_keys *k, uint16_t node, struct str key)
 {
     uint16_t i = (uint16_t)k->n_children++;
 
-    k->children[i] = (struct key_child){
-        .key = {mem_strndup(key.p, key.n), key.n},
-        .slot = KEY_NONE,
-        .node = KEY_NONE,
-        .next = k->first[node]};
+    k->children[i] = (struct key_child){.key = {mem_strndup(key.p, key.n), key.n},
+                                        .slot = KEY_NONE,
+                                        .node = KEY_NONE,
+                                        .next = k->first[node]};
     k->first[node] = i;
     return &k->children[i];
 }
 
-static struct key_child *child(struct scan_keys *k, uint16_t node,
-                               struct str key)
+static struct key_child *child(struct scan_keys *k, uint16_t node, struct str key)
 {
     for (uint16_t i = k->first[node]; i != KEY_NONE; i = k->children[i].next) {
         if (str_eq(k->children[i].key, key)) {
             return &k->children[i];
         }
     }
-    return k->n_children == N_ELEMS(k->children) ? NULL
-                                                 : add_child(k, node, key);
+    return k->n_children == N_ELEMS(k->children) ? NULL : add_child(k, node, key);
 }
 
-static bool add_path(struct scan_keys *k, struct str text, uint16_t slot,
-                     struct err *e)
+static bool add_path(struct scan_keys *k, struct str text, uint16_t slot, struct err *e)
 {
     struct path path;
     uint16_t node = 0;
@@ -45,8 +40,7 @@ static bool add_path(struct scan_keys *k, struct str text, uint16_t slot,
         struct key_child *c;
 
         if (path.parts[i].at > 0) {
-            return err_set(e, "%.*s names an item of an array", (int)text.n,
-                           text.p);
+            return err_set(e, "%.*s names an item of an array", (int)text.n, text.p);
         }
         c = child(k, node, path.parts[i].key);
         if (c == NULL) {
@@ -79,8 +73,7 @@ static uint64_t hash_paths(const struct str *paths, unsigned n)
     return h;
 }
 
-struct scan_keys *scan_keys_new(const struct str *paths, unsigned n,
-                                struct err *e)
+struct scan_keys *scan_keys_new(const struct str *paths, unsigned n, struct err *e)
 {
     struct scan_keys *k;
 

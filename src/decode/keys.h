@@ -11,10 +11,10 @@
 enum { KEY_NONE = 0xFFFF };
 
 struct key_child {
-    struct str key;     /* unescaped; owned by the tree */
-    uint16_t slot;      /* KEY_NONE: only a step on the way */
-    uint16_t node;      /* KEY_NONE: no path goes on below */
-    uint16_t next;      /* sibling, KEY_NONE: last */
+    struct str key; /* unescaped; owned by the tree */
+    uint16_t slot;  /* KEY_NONE: only a step on the way */
+    uint16_t node;  /* KEY_NONE: no path goes on below */
+    uint16_t next;  /* sibling, KEY_NONE: last */
     uint16_t unused;
 };
 

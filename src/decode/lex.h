@@ -35,8 +35,8 @@ static inline bool lex_fail(struct lex *l, const char *at, const char *detail)
 
 static inline void lex_space(struct lex *l)
 {
-    while (l->p < l->end && (*l->p == ' ' || *l->p == '\n' || *l->p == '\t' ||
-                             *l->p == '\r')) {
+    while (l->p < l->end &&
+           (*l->p == ' ' || *l->p == '\n' || *l->p == '\t' || *l->p == '\r')) {
         l->newline |= *l->p == '\n' || *l->p == '\r';
         l->p++;
     }

@@ -13,10 +13,9 @@
 
 /* Up to 2^53 and 10^22 all are exact, so that one operation rounds once
  * (Clinger, "How to read floating point numbers accurately", 1990). */
-static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,
-                              1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                              1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
-                              1e18, 1e19, 1e20, 1e21, 1e22};
+static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                              1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                              1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
 static double slow(const char *p, size_t n)
 {

@@ -91,8 +91,7 @@ static bool object_fast(struct scan *s, uint16_t node, uint32_t depth)
         }
         l->p += k->len;
         lex_maybe_space(l);
-        if (!value(s, k->slot, k->child, depth, true) ||
-            !member_end(l, &more)) {
+        if (!value(s, k->slot, k->child, depth, true) || !member_end(l, &more)) {
             return false;
         }
     }

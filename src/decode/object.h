@@ -37,9 +37,8 @@ static inline bool member_end(struct lex *l, bool *more)
 }
 
 /* The value from..to of kind, in body. */
-static inline void slot_fill(struct slot *x, const char *body,
-                             enum slot_kind kind, const char *from,
-                             const char *to)
+static inline void slot_fill(struct slot *x, const char *body, enum slot_kind kind,
+                             const char *from, const char *to)
 {
     if (kind == SLOT_STRING || kind == SLOT_ESCAPED) {
         from++;

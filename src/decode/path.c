@@ -243,8 +243,7 @@ static enum path_result write_array(struct path_out *out, struct str array,
 }
 
 enum path_result path_write(struct path_out *out, const struct member *m,
-                            const struct path_part *parts, uint32_t n,
-                            struct str json)
+                            const struct path_part *parts, uint32_t n, struct str json)
 {
     if (n == 0) {
         put(out, json);

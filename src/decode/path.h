@@ -57,5 +57,4 @@ struct path_out {
  * Missing objects on the way, and null, become objects. Everything else stays as it
  * is. Nothing useful is in *out unless the result is PATH_OK. */
 enum path_result path_write(struct path_out *out, const struct member *m,
-                            const struct path_part *parts, uint32_t n,
-                            struct str json);
+                            const struct path_part *parts, uint32_t n, struct str json);

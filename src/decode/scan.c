@@ -18,8 +18,7 @@
 #include "decode/list.h"
 
 /* {} as a set of fields: for routes without a schema. */
-static const struct scan_keys no_keys = {
-    .n_nodes = 1, .first = {[0] = KEY_NONE}};
+static const struct scan_keys no_keys = {.n_nodes = 1, .first = {[0] = KEY_NONE}};
 
 /* Room for one more event; false: the limit is reached. */
 static struct event *next_event(struct scan *s)
@@ -32,8 +31,7 @@ static struct event *next_event(struct scan *s)
     }
     if (b->n == b->max_events) {
         b->max_events = b->max_events == 0 ? 256 : 2 * b->max_events;
-        b->slots = mem_realloc(b->slots, (size_t)b->max_events *
-                                             SCHEMA_FIELDS_MAX *
+        b->slots = mem_realloc(b->slots, (size_t)b->max_events * SCHEMA_FIELDS_MAX *
                                              sizeof *b->slots);
     }
     ev = &b->events[b->n];
@@ -48,9 +46,7 @@ enum scan_result scan_failed(const struct scan *s, struct scan_error *se)
 {
     se->at = (size_t)(s->l.at - s->b->body);
     se->detail = s->l.detail;
-    return s->l.deep   ? SCAN_TOO_DEEP
-           : s->l.wide ? SCAN_TOO_WIDE
-                       : SCAN_INVALID;
+    return s->l.deep ? SCAN_TOO_DEEP : s->l.wide ? SCAN_TOO_WIDE : SCAN_INVALID;
 }
 
 /* The lexer's error is that of one event. */
@@ -75,7 +71,8 @@ static enum scan_result at_end(struct scan *s, struct scan_error *se)
 {
     lex_space(&s->l);
     if (s->l.p != s->l.end) {
-        (void)lex_fail(&s->l, s->l.p, "expected the end of the body after the JSON value");
+        (void)lex_fail(&s->l, s->l.p,
+                       "expected the end of the body after the JSON value");
         return scan_failed(s, se);
     }
     return SCAN_OK;
@@ -88,8 +85,7 @@ static enum scan_result scan_one(struct scan *s, struct scan_error *se)
 
         /* Text that is no JSON is told first. */
         if (lex_value(&s->l, 1, &kind)) {
-            (void)lex_fail(&s->l, s->b->body,
-                           "expected one JSON object, the event");
+            (void)lex_fail(&s->l, s->b->body, "expected one JSON object, the event");
         }
         return scan_failed(s, se);
     }
@@ -228,7 +224,8 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
         } else if (!object_read(s, ev)) {
             reject_line(s, ev, line);
         } else if (lex_space(&s->l), s->l.p != s->l.end) {
-            (void)lex_fail(&s->l, s->l.p, "expected the end of the line after the JSON object");
+            (void)lex_fail(&s->l, s->l.p,
+                           "expected the end of the line after the JSON object");
             reject_line(s, ev, line);
         }
     }
@@ -236,14 +233,14 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
 }
 
 static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
-                                 const struct envelope *v,
-                                 struct scan_error *se)
+                                 const struct envelope *v, struct scan_error *se)
 {
     static const char bom[] = "\xEF\xBB\xBF";
     struct lex *l = &s->l;
 
     if (l->end - l->p >= 3 && memcmp(l->p, bom, 3) == 0) {
-        (void)lex_fail(l, l->p, "the body starts with a byte order mark; send it without");
+        (void)lex_fail(l, l->p,
+                       "the body starts with a byte order mark; send it without");
         return scan_failed(s, se);
     }
     lex_space(l);
@@ -270,20 +267,17 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
     return scan_lines(s, se);
 }
 
-static enum scan_result read_body(struct event_batch *b,
-                                  const struct scan_keys *k,
-                                  enum scan_shape shape,
-                                  const struct envelope *v,
-                                  const struct scan_limits *limits,
-                                  struct str body, struct scan_error *se)
+static enum scan_result read_body(struct event_batch *b, const struct scan_keys *k,
+                                  enum scan_shape shape, const struct envelope *v,
+                                  const struct scan_limits *limits, struct str body,
+                                  struct scan_error *se)
 {
-    struct scan s = {.l = {.p = body.p,
-                           .end = body.p + body.n,
-                           .max_depth = limits->max_depth},
-                     .b = b,
-                     .keys = k == NULL ? &no_keys : k,
-                     .shape = b->shape,
-                     .limits = limits};
+    struct scan s = {
+        .l = {.p = body.p, .end = body.p + body.n, .max_depth = limits->max_depth},
+        .b = b,
+        .keys = k == NULL ? &no_keys : k,
+        .shape = b->shape,
+        .limits = limits};
     enum scan_result r;
 
     arena_reset(b->arena);
@@ -312,19 +306,16 @@ static enum scan_result read_body(struct event_batch *b,
 }
 
 enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
-                           enum scan_shape shape,
-                           const struct scan_limits *limits, const char *body,
-                           size_t n, struct scan_error *se)
+                           enum scan_shape shape, const struct scan_limits *limits,
+                           const char *body, size_t n, struct scan_error *se)
 {
     return read_body(b, k, shape, NULL, limits, (struct str){body, n}, se);
 }
 
-enum scan_result scan_enveloped(struct event_batch *b,
-                                const struct scan_keys *k,
+enum scan_result scan_enveloped(struct event_batch *b, const struct scan_keys *k,
                                 const struct envelope *v,
-                                const struct scan_limits *limits,
-                                const char *body, size_t n,
-                                struct scan_error *se)
+                                const struct scan_limits *limits, const char *body,
+                                size_t n, struct scan_error *se)
 {
     return read_body(b, k, SCAN_BATCH, v, limits, (struct str){body, n}, se);
 }
@@ -333,9 +324,8 @@ enum scan_result scan_value(const struct scan_limits *limits, const char *body,
                             size_t n, struct scan_error *se)
 {
     struct event_batch b = {.body = body};
-    struct scan s = {
-        .l = {.p = body, .end = body + n, .max_depth = limits->max_depth},
-        .b = &b};
+    struct scan s = {.l = {.p = body, .end = body + n, .max_depth = limits->max_depth},
+                     .b = &b};
     enum slot_kind kind;
 
     lex_space(&s.l);

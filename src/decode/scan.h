@@ -26,12 +26,12 @@ enum {
     SCAN_PAD = 64,
     SCAN_BODY_MAX = 1 << 28, /* a slot has 28 bits for a length */
     SCAN_KEYS_MAX = 1 << 20, /* of an event whose keys are not predicted */
-    EVENTS_MAX = 1000000 /* of one body, at the highest max_events */
+    EVENTS_MAX = 1000000     /* of one body, at the highest max_events */
 };
 
 enum scan_shape {
-    SCAN_EVENT, /* one object */
-    SCAN_BATCH, /* {"events":[...]} or [...] of objects */
+    SCAN_EVENT,  /* one object */
+    SCAN_BATCH,  /* {"events":[...]} or [...] of objects */
     SCAN_NDJSON, /* an object a line; a bad line is that event's error */
     SCAN_ARRAY,  /* [...] of objects, and nothing else */
     SCAN_DATA    /* any bytes, the data of one event: never scanned as they are,
@@ -40,12 +40,12 @@ enum scan_shape {
 
 enum scan_result {
     SCAN_OK = 0,
-    SCAN_INVALID,    /* not JSON, or JSON of another shape: at, detail */
-    SCAN_TOO_MANY,   /* more than max_events events */
-    SCAN_TOO_DEEP,   /* nested deeper than max_depth */
-    SCAN_TOO_WIDE,   /* more keys in an event than SCAN_KEYS_MAX, or more escaped
+    SCAN_INVALID,  /* not JSON, or JSON of another shape: at, detail */
+    SCAN_TOO_MANY, /* more than max_events events */
+    SCAN_TOO_DEEP, /* nested deeper than max_depth */
+    SCAN_TOO_WIDE, /* more keys in an event than SCAN_KEYS_MAX, or more escaped
                         ones than the arena takes */
-    SCAN_TOO_LONG    /* SCAN_BODY_MAX bytes or more */
+    SCAN_TOO_LONG  /* SCAN_BODY_MAX bytes or more */
 };
 
 struct scan_limits {
@@ -83,9 +83,8 @@ void event_batch_fini(struct event_batch *b);
  * ("not_an_object"), a key given twice ("duplicate_key", field = the key). Borrowed views: body must stay
  * until the batch is done with. Unless SCAN_OK, b->n is 0 and *se is filled. */
 enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
-                           enum scan_shape shape,
-                           const struct scan_limits *limits, const char *body,
-                           size_t n, struct scan_error *se) MUST_USE;
+                           enum scan_shape shape, const struct scan_limits *limits,
+                           const char *body, size_t n, struct scan_error *se) MUST_USE;
 
 /* Checks that body[0..n) (as for scan_body) is one JSON value, of any kind. */
 enum scan_result scan_value(const struct scan_limits *limits, const char *body,

@@ -43,8 +43,8 @@ static uint32_t hash_of(const struct shape *s, struct str name, uint16_t node)
     return (uint32_t)(h >> 32) ^ (uint32_t)h ^ node * 2654435769u;
 }
 
-bool shape_see(struct shape *s, struct arena *arena, struct str raw,
-               bool escaped, uint16_t node)
+bool shape_see(struct shape *s, struct arena *arena, struct str raw, bool escaped,
+               uint16_t node)
 {
     struct seen_key *k;
     const struct key_child *c;
@@ -77,8 +77,7 @@ bool shape_see(struct shape *s, struct arena *arena, struct str raw,
 
 static bool same(const struct seen_key *a, const struct seen_key *b)
 {
-    return a->hash == b->hash && a->node == b->node &&
-           str_eq(a->name, b->name);
+    return a->hash == b->hash && a->node == b->node && str_eq(a->name, b->name);
 }
 
 /* Few keys are compared with each other: mostly their lengths differ. */

@@ -20,33 +20,33 @@
 enum { SHAPE_KEYS_MAX = 96, SHAPE_KEY_BYTES = 64 };
 
 struct shape_key {
-    uint16_t node;     /* the object it stands in */
-    uint16_t slot;     /* KEY_NONE: no field */
-    uint16_t child;    /* node below, KEY_NONE: none */
-    uint16_t len;      /* of text */
+    uint16_t node;                   /* the object it stands in */
+    uint16_t slot;                   /* KEY_NONE: no field */
+    uint16_t child;                  /* node below, KEY_NONE: none */
+    uint16_t len;                    /* of text */
     char text[SHAPE_KEY_BYTES + 16]; /* "key": with quotes and colon; padded */
 };
 
 /* A key seen while an event is read without prediction. */
 struct seen_key {
-    struct str raw;     /* between the quotes */
-    struct str name;    /* unescaped */
+    struct str raw;  /* between the quotes */
+    struct str name; /* unescaped */
     uint32_t hash;
     uint16_t node, slot, child, unused;
 };
 
 struct shape {
     const struct scan_keys *keys; /* that the shape is of; may be gone */
-    uint64_t keys_hash; /* theirs: a later tree can lie at the same address */
+    uint64_t keys_hash;           /* theirs: a later tree can lie at the same address */
     uint32_t n;
-    uint32_t misses;              /* events in a row that did not fit */
-    uint32_t restarts;            /* times that keys were forgotten */
-    uint64_t top;                 /* shape_bit of each key of the event itself */
+    uint32_t misses;   /* events in a row that did not fit */
+    uint32_t restarts; /* times that keys were forgotten */
+    uint64_t top;      /* shape_bit of each key of the event itself */
     struct shape_key list[SHAPE_KEYS_MAX];
-    struct seen_key *seen;        /* of the event in hand */
+    struct seen_key *seen; /* of the event in hand */
     uint32_t n_seen, max_seen;
-    struct siphash_key hash_key;  /* of the duplicate check */
-    uint32_t *table;              /* scratch of the duplicate check */
+    struct siphash_key hash_key; /* of the duplicate check */
+    uint32_t *table;             /* scratch of the duplicate check */
     uint32_t max_table;
 };
 
@@ -66,8 +66,8 @@ void shape_free(struct shape *s);
 void shape_use(struct shape *s, const struct scan_keys *k);
 
 /* Notes a key; the name of an escaped one is put into arena. False: no room. */
-bool shape_see(struct shape *s, struct arena *arena, struct str raw,
-               bool escaped, uint16_t node);
+bool shape_see(struct shape *s, struct arena *arena, struct str raw, bool escaped,
+               uint16_t node);
 
 /* After an unpredicted event: the first key that some object gives twice, or
  * {NULL, 0}; without one, the event's keys are learned. */

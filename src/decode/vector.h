@@ -32,8 +32,7 @@ static inline unsigned vector_special(const char *p)
     __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
     __m128i back = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
 
-    return (unsigned)_mm_movemask_epi8(
-        _mm_or_si128(low, _mm_or_si128(quote, back)));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, back)));
 }
 
 /* Whether the first n bytes are equal; up to VECTOR_BYTES behind them may be
@@ -63,8 +62,7 @@ static inline unsigned vector_special(const char *p)
     for (unsigned i = 0; i < VECTOR_BYTES; i++) {
         unsigned char c = (unsigned char)p[i];
 
-        mask |= (unsigned)(c == '"' || c == '\\' || c < 0x20 || c >= 0x80)
-                << i;
+        mask |= (unsigned)(c == '"' || c == '\\' || c < 0x20 || c >= 0x80) << i;
     }
     return mask;
 }

@@ -48,15 +48,13 @@ static const char *skip_container(const char *p, const char *end)
 
 static const char *skip_bare(const char *p, const char *end)
 {
-    while (p < end && *p != ',' && *p != '}' && *p != ']' &&
-           (unsigned char)*p > ' ') {
+    while (p < end && *p != ',' && *p != '}' && *p != ']' && (unsigned char)*p > ' ') {
         p++;
     }
     return p;
 }
 
-static const char *skip_value(const char *p, const char *end,
-                              enum slot_kind *kind)
+static const char *skip_value(const char *p, const char *end, enum slot_kind *kind)
 {
     bool escaped = false;
 
@@ -137,6 +135,5 @@ bool walk_is(const struct member *m, struct str name)
     if (m->key.n > sizeof text || m->key.n > 6 * name.n) {
         return false;
     }
-    return str_eq((struct str){text, scan_unescape(m->key.p, m->key.n, text)},
-                  name);
+    return str_eq((struct str){text, scan_unescape(m->key.p, m->key.n, text)}, name);
 }

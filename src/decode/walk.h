@@ -14,10 +14,10 @@ struct walk {
 };
 
 struct member {
-    struct str key;      /* between the quotes, as sent */
+    struct str key; /* between the quotes, as sent */
     bool key_escaped;
     enum slot_kind kind;
-    struct str value;    /* as sent; strings with their quotes */
+    struct str value; /* as sent; strings with their quotes */
 };
 
 /* object: from '{' to '}'. */

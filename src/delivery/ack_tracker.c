@@ -19,8 +19,7 @@ void ack_tracker_fini(struct ack_tracker *c)
     ack_tracker_init(c);
 }
 
-static struct cursor *find(const struct ack_tracker *c, uint32_t epoch,
-                           uint32_t worker)
+static struct cursor *find(const struct ack_tracker *c, uint32_t epoch, uint32_t worker)
 {
     for (uint32_t i = 0; i < c->n; i++) {
         if (c->shards[i].epoch == epoch && c->shards[i].worker == worker) {
@@ -31,7 +30,7 @@ static struct cursor *find(const struct ack_tracker *c, uint32_t epoch,
 }
 
 const struct cursor *ack_tracker_find(const struct ack_tracker *c, uint32_t epoch,
-                                  uint32_t worker)
+                                      uint32_t worker)
 {
     return find(c, epoch, worker);
 }
@@ -54,8 +53,7 @@ static struct cursor *get(struct ack_tracker *c, uint32_t epoch, uint32_t worker
 
 static void remove_spans(struct cursor *k, uint32_t at, uint32_t n)
 {
-    memmove(k->ahead + at, k->ahead + at + n,
-            (k->n_ahead - at - n) * sizeof *k->ahead);
+    memmove(k->ahead + at, k->ahead + at + n, (k->n_ahead - at - n) * sizeof *k->ahead);
     k->n_ahead -= n;
 }
 
@@ -75,7 +73,7 @@ static void advance(struct cursor *k, uint64_t next)
 }
 
 void ack_tracker_start(struct ack_tracker *c, uint32_t epoch, uint32_t worker,
-                   uint64_t first)
+                       uint64_t first)
 {
     advance(get(c, epoch, worker), first);
 }
@@ -116,8 +114,7 @@ static void add_span(struct cursor *k, uint64_t first, uint64_t end)
         k->ahead_cap = k->ahead_cap == 0 ? 8 : k->ahead_cap * 2;
         k->ahead = mem_realloc(k->ahead, k->ahead_cap * sizeof *k->ahead);
     }
-    memmove(k->ahead + at + 1, k->ahead + at,
-            (k->n_ahead - at) * sizeof *k->ahead);
+    memmove(k->ahead + at + 1, k->ahead + at, (k->n_ahead - at) * sizeof *k->ahead);
     k->ahead[at] = (struct ack_tracker_span){first, end};
     k->n_ahead++;
 }

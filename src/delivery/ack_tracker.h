@@ -21,7 +21,7 @@ struct ack_tracker_span {
 
 struct cursor {
     uint32_t epoch, worker;
-    uint64_t next; /* the first event not settled */
+    uint64_t next;                  /* the first event not settled */
     struct ack_tracker_span *ahead; /* sorted, apart from each other and next */
     uint32_t n_ahead, ahead_cap;
 };
@@ -36,11 +36,11 @@ void ack_tracker_fini(struct ack_tracker *c);
 
 /* NULL: the shard is not known. Valid until the next start, settle or drop. */
 const struct cursor *ack_tracker_find(const struct ack_tracker *c, uint32_t epoch,
-                                  uint32_t worker);
+                                      uint32_t worker);
 
 /* The shard is read from first on: all before counts as settled. */
 void ack_tracker_start(struct ack_tracker *c, uint32_t epoch, uint32_t worker,
-                   uint64_t first);
+                       uint64_t first);
 
 /* Events first .. first + n - 1 are settled (again is fine); an unknown shard
  * starts at 1. True when the cursor moved. */

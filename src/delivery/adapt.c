@@ -25,22 +25,19 @@ static struct sink_load load_of(const struct delivery *d, uint32_t target,
     double n = d->load.batches > 0 ? d->load.batches : 1;
     double tried = d->load.batches + d->load.failed;
 
-    return (struct sink_load){
-        .events = d->load.events / n,
-        .bytes = d->load.bytes / n,
-        .age_ms = d->load.age_ms / n,
-        .backlog_bytes = (double)d->status.lag_bytes,
-        .rate = d->load.events / seconds,
-        .latency_ms = d->load.latency_ms / n,
-        .errors = tried > 0 ? d->load.failed / tried : 0,
-        .target = target};
+    return (struct sink_load){.events = d->load.events / n,
+                              .bytes = d->load.bytes / n,
+                              .age_ms = d->load.age_ms / n,
+                              .backlog_bytes = (double)d->status.lag_bytes,
+                              .rate = d->load.events / seconds,
+                              .latency_ms = d->load.latency_ms / n,
+                              .errors = tried > 0 ? d->load.failed / tried : 0,
+                              .target = target};
 }
 
 static uint32_t clamp(double target, const struct batch_plan *b)
 {
-    return target < b->min   ? b->min
-           : target > b->max ? b->max
-                             : (uint32_t)target;
+    return target < b->min ? b->min : target > b->max ? b->max : (uint32_t)target;
 }
 
 static uint32_t by_latency(const struct sink_load *l, const struct batch_plan *b)
@@ -82,12 +79,9 @@ struct batch_limits adapt_limits(const struct delivery *d)
                              .max_bytes = b->max_bytes,
                              .linger_ms = b->linger_ms};
 
-    if (d->conf->kind == SINK_KIND_KAFKA &&
-        d->conf->kafka.framing == KAFKA_EVENT) {
-        return (struct batch_limits){.target = 1000,
-                                     .min = 1,
-                                     .max = 2000,
-                                     .max_bytes = 1 << 20};
+    if (d->conf->kind == SINK_KIND_KAFKA && d->conf->kafka.framing == KAFKA_EVENT) {
+        return (struct batch_limits){
+            .target = 1000, .min = 1, .max = 2000, .max_bytes = 1 << 20};
     }
     if (d->target != 0) {
         l.target = clamp(d->target, b);
@@ -104,8 +98,8 @@ void adapt_enlarge(struct delivery *d)
 {
     uint64_t now = clock_mono_ns();
 
-    if (d->grown < GROWN_MAX && (d->grown == 0 ||
-                                 now - d->grown_ns > EVERY_MS * 1000000ull / 2)) {
+    if (d->grown < GROWN_MAX &&
+        (d->grown == 0 || now - d->grown_ns > EVERY_MS * 1000000ull / 2)) {
         d->grown = d->grown == 0 ? 2 : 2 * d->grown;
         log_write(LOG_WARN, "sink", "sink=%s status=enlarged target=%u", d->name,
                   adapt_limits(d).target);

@@ -28,8 +28,8 @@ struct change {
     struct leaving leaving;
     int ids[PLAN_STREAMS_MAX];
     bool runs, done, ok;
-    bool given_up;   /* nobody waits: it frees itself */
-    bool cancelled;  /* and does nothing */
+    bool given_up;  /* nobody waits: it frees itself */
+    bool cancelled; /* and does nothing */
     struct err why;
 };
 
@@ -79,8 +79,7 @@ static bool change(struct change *ch, bool must, struct err *e)
 
     mailbox_post(&d->mail, on_change, ch);
     (void)pthread_mutex_lock(&d->lock);
-    while (!ch->done && !d->hung &&
-           latch_sleep(&d->changed, &d->lock, until_ns)) {
+    while (!ch->done && !d->hung && latch_sleep(&d->changed, &d->lock, until_ns)) {
     }
     done = ch->done;
     if (!done) {
@@ -90,9 +89,10 @@ static bool change(struct change *ch, bool must, struct err *e)
     }
     (void)pthread_mutex_unlock(&d->lock);
     if (!done) { /* the thread's from here on */
-        return err_set(e, "sink \"%s\": its thread does not answer, and is in a "
-                          "call that does not return (a disk or file system that "
-                          "hangs?)",
+        return err_set(e,
+                       "sink \"%s\": its thread does not answer, and is in a "
+                       "call that does not return (a disk or file system that "
+                       "hangs?)",
                        d->name);
     }
     ok = ch->ok || err_set(e, "%s", ch->why.text);
@@ -151,8 +151,9 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     struct err why;
 
     if (d->ops != &sink_absent && sink_kind_ops(c->sink->kind) != d->ops) {
-        return err_set(e, "sink \"%s\" changes its kind from %s to %s: give the "
-                          "new one another name, and the old one retires",
+        return err_set(e,
+                       "sink \"%s\" changes its kind from %s to %s: give the "
+                       "new one another name, and the old one retires",
                        d->name, d->ops->kind, sink_kind_ops(c->sink->kind)->kind);
     }
     d->hooks = c->hooks;
@@ -175,8 +176,7 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     return true;
 }
 
-bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
-                    struct err *e)
+bool delivery_apply(struct delivery *d, const struct delivery_conf *c, struct err *e)
 {
     struct change *ch;
 

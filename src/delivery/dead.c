@@ -27,8 +27,7 @@ void dead_init(struct dead *d, const char *data_dir, const char *sink)
 {
     *d = (struct dead){.fd = -1};
     (void)snprintf(d->sink, sizeof d->sink, "%s", sink);
-    (void)snprintf(d->path, sizeof d->path, "%s/dead/sink-%s.ndjson", data_dir,
-                   sink);
+    (void)snprintf(d->path, sizeof d->path, "%s/dead/sink-%s.ndjson", data_dir, sink);
 }
 
 static bool make_folder(const struct dead *d, struct err *e)
@@ -37,8 +36,7 @@ static bool make_folder(const struct dead *d, struct err *e)
 
     (void)snprintf(dir, sizeof dir, "%s", d->path);
     *strrchr(dir, '/') = '\0';
-    return mkdir(dir, 0750) == 0 || errno == EEXIST ||
-           err_errno(e, errno, "%s", dir);
+    return mkdir(dir, 0750) == 0 || errno == EEXIST || err_errno(e, errno, "%s", dir);
 }
 
 /* Whether the open file is the one of that name. */
@@ -79,8 +77,8 @@ static bool open_file(struct dead *d, struct err *e)
 }
 
 /* Which file it is, and its last bytes before length. */
-static bool make_mark(const struct dead *d, uint64_t length,
-                      char mark[DEAD_MARK_BYTES], struct err *e)
+static bool make_mark(const struct dead *d, uint64_t length, char mark[DEAD_MARK_BYTES],
+                      struct err *e)
 {
     char tail[MARK_TAIL];
     size_t n = length < sizeof tail ? (size_t)length : sizeof tail;
@@ -102,16 +100,14 @@ static bool only_letters(const struct dead *d, const char *p, size_t n)
     char frame[160];
     size_t at = 0;
 
-    (void)snprintf(frame, sizeof frame, ",\"sink\":\"%s\",\"stream\":\"",
-                   d->sink);
+    (void)snprintf(frame, sizeof frame, ",\"sink\":\"%s\",\"stream\":\"", d->sink);
     while (at < n) {
         const char *end = memchr(p + at, '\n', n - at);
         size_t line = end == NULL ? n - at : (size_t)(end - p) - at;
         size_t k = line < sizeof head - 1 ? line : sizeof head - 1;
 
         if (memcmp(p + at, head, k) != 0 ||
-            (end != NULL &&
-             memmem(p + at, line, frame, strlen(frame)) == NULL)) {
+            (end != NULL && memmem(p + at, line, frame, strlen(frame)) == NULL)) {
             return false;
         }
         at += line + 1;
@@ -223,7 +219,8 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
         d->line_room = room;
         d->line = mem_realloc(d->line, room);
     }
-    n = (size_t)snprintf(d->line, room, "{\"event\":%.*s,\"sink\":\"%.*s\","
+    n = (size_t)snprintf(d->line, room,
+                         "{\"event\":%.*s,\"sink\":\"%.*s\","
                          "\"stream\":\"%.*s\",\"reason\":\"refused\","
                          "\"code\":%d,\"why\":",
                          (int)l->event.n, l->event.p, (int)l->sink.n, l->sink.p,
@@ -234,13 +231,11 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e)
     n += (size_t)snprintf(d->line + n, room - n,
                           ",\"position\":\"%s\",\"time\":%ld,"
                           "\"generation\":%lu}\n",
-                          position, (long)l->time_ms,
-                          (unsigned long)l->generation);
+                          position, (long)l->time_ms, (unsigned long)l->generation);
     return append(d, n, e);
 }
 
-void dead_tell(struct dead *d, const char *sink, int code, const char *why,
-               uint32_t n)
+void dead_tell(struct dead *d, const char *sink, int code, const char *why, uint32_t n)
 {
     uint64_t now = clock_mono_ns();
     char quoted[400];
@@ -250,8 +245,7 @@ void dead_tell(struct dead *d, const char *sink, int code, const char *why,
         return;
     }
     log_write(LOG_WARN, "dead_letter", "sink=%s events=%lu code=%d why=%s", sink,
-              (unsigned long)d->untold, code,
-              log_quote(quoted, sizeof quoted, why));
+              (unsigned long)d->untold, code, log_quote(quoted, sizeof quoted, why));
     d->told_ns = now;
     d->untold = 0;
 }

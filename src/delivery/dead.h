@@ -25,14 +25,14 @@ struct err;
 enum { DEAD_MARK_BYTES = 40 };
 
 struct dead {
-    int fd;             /* -1: not opened yet */
+    int fd; /* -1: not opened yet */
     char path[3072];
     char sink[96];
-    uint64_t length;    /* of the file, as far as is known */
+    uint64_t length; /* of the file, as far as is known */
     uint64_t synced;
-    uint64_t begun;     /* where this attempt's letters begin */
-    bool whole;         /* they lie together */
-    uint64_t kept;      /* length that the journal knows of, */
+    uint64_t begun;             /* where this attempt's letters begin */
+    bool whole;                 /* they lie together */
+    uint64_t kept;              /* length that the journal knows of, */
     char mark[DEAD_MARK_BYTES]; /* which file that was, and how it ended */
     char *line;
     size_t line_room;
@@ -42,7 +42,7 @@ struct dead {
 struct dead_letter {
     struct str event, sink, why;
     struct position at;
-    int code;           /* the server's */
+    int code; /* the server's */
     int64_t time_ms;
     uint64_t generation;
 };
@@ -56,13 +56,11 @@ bool dead_open(struct dead *d, uint64_t length, const char *mark,
 
 /* Letters come. *tell: the journal must know d->length and d->mark before. */
 bool dead_begin(struct dead *d, bool *tell, struct err *e) MUST_USE;
-bool dead_put(struct dead *d, const struct dead_letter *l,
-              struct err *e) MUST_USE;
+bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e) MUST_USE;
 /* n letters were put: a log line, at most one a second. */
-void dead_tell(struct dead *d, const char *sink, int code, const char *why,
-               uint32_t n);
+void dead_tell(struct dead *d, const char *sink, int code, const char *why, uint32_t n);
 bool dead_sync(struct dead *d, struct err *e) MUST_USE; /* sets d->mark */
-void dead_keep(struct dead *d);   /* the journal has it */
+void dead_keep(struct dead *d);                         /* the journal has it */
 void dead_rewind(struct dead *d); /* it has not: what was put is put again */
 void dead_close(struct dead *d);
 

@@ -51,8 +51,8 @@ static struct subscription *add_subscription(struct delivery *d, struct str stre
     return o;
 }
 
-static void on_settle(void *arg, struct str stream,
-                      const struct batch_range *ranges, uint32_t n)
+static void on_settle(void *arg, struct str stream, const struct batch_range *ranges,
+                      uint32_t n)
 {
     struct subscription *o = subscription_of(arg, stream);
 
@@ -69,8 +69,7 @@ static void take_head(struct delivery *d, const struct record *r)
 
     d->fresh = r->id.n > 0 && !str_eq(r->id, str_of(d->name));
     if (origin.n > 0) {
-        (void)snprintf(d->origin, sizeof d->origin, "%.*s", (int)origin.n,
-                       origin.p);
+        (void)snprintf(d->origin, sizeof d->origin, "%.*s", (int)origin.n, origin.p);
     }
 }
 
@@ -94,8 +93,8 @@ void on_journal_record(void *arg, const struct record *r)
         } else if (o != NULL) {
             o->known = true;
             if (r->n_ranges > 0) {
-                ack_tracker_start(&o->acks, r->ranges[0].epoch,
-                              r->ranges[0].worker, r->ranges[0].first);
+                ack_tracker_start(&o->acks, r->ranges[0].epoch, r->ranges[0].worker,
+                                  r->ranges[0].first);
             }
         }
         break;
@@ -170,8 +169,7 @@ static void make_cells(struct delivery *d)
     d->delivered = stats_counter("sluice_delivered_events_total",
                                  "Events that a sink has taken.", sink);
     d->retries = stats_counter("sluice_sink_retries_total",
-                               "Times that the sink could not take a batch.",
-                               sink);
+                               "Times that the sink could not take a batch.", sink);
     d->lag = stats_gauge("sluice_sink_lag_bytes",
                          "Bytes in the spool that the sink has not delivered; "
                          "0 only when nothing is left.",
@@ -192,37 +190,32 @@ static void make_cells(struct delivery *d)
     for (int i = BATCH_SIZE; i < BATCH_N_REASONS; i++) {
         (void)snprintf(labels, sizeof labels, "%s,reason=\"%s\"", sink,
                        batch_reason_name((enum batch_reason)i));
-        d->reasons[i] = stats_counter("sluice_batches_total",
-                                      "Batches sent, by reason.",
-                                      labels);
+        d->reasons[i] =
+            stats_counter("sluice_batches_total", "Batches sent, by reason.", labels);
     }
     d->replayed = stats_counter("sluice_dead_replayed_events_total",
-                                "Dead letters that the sink took in a replay.",
-                                sink);
+                                "Dead letters that the sink took in a replay.", sink);
     d->dead_events = stats_counter("sluice_dead_events_total",
                                    "Events that became dead letters of the "
                                    "sink.",
                                    sink);
-    d->dead_bytes = stats_gauge("sluice_dead_bytes",
-                                "Bytes of a sink's dead letters.", sink);
+    d->dead_bytes =
+        stats_gauge("sluice_dead_bytes", "Bytes of a sink's dead letters.", sink);
     d->target_gauge = stats_gauge("sluice_batch_target",
                                   "Number of events at which a batch is sent "
                                   "now.",
                                   sink);
-    d->batch_bytes = stats_histogram("sluice_batch_bytes",
-                                     "Bytes of a batch.",
-                                     sink, STATS_COUNT);
-    d->batch_events = stats_histogram("sluice_batch_events",
-                                      "Events of a batch.",
-                                      sink, STATS_COUNT);
+    d->batch_bytes =
+        stats_histogram("sluice_batch_bytes", "Bytes of a batch.", sink, STATS_COUNT);
+    d->batch_events =
+        stats_histogram("sluice_batch_events", "Events of a batch.", sink, STATS_COUNT);
     d->age = stats_histogram("sluice_delivery_age_seconds",
                              "Age of a batch's oldest event when the batch was "
                              "done: taken, or its bad events dead letters.",
                              sink, STATS_NS);
 }
 
-bool take_streams(struct delivery *d, const struct delivery_conf *c,
-                  struct err *e)
+bool take_streams(struct delivery *d, const struct delivery_conf *c, struct err *e)
 {
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         d->subscriptions[i].wanted = false;
@@ -233,8 +226,9 @@ bool take_streams(struct delivery *d, const struct delivery_conf *c,
 
         o = o != NULL ? o : add_subscription(d, str_of(st->name));
         if (o == NULL) {
-            return err_set(e, "more than %d streams, those that retire "
-                              "included",
+            return err_set(e,
+                           "more than %d streams, those that retire "
+                           "included",
                            PLAN_STREAMS_MAX);
         }
         o->wanted = true;
@@ -260,7 +254,7 @@ static bool open_left(struct delivery *d, struct subscription *o, struct err *e)
 }
 
 bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
-                  struct err *e)
+                        struct err *e)
 {
     for (uint32_t k = 0; k < c->n_streams; k++) {
         const struct delivery_stream *st = &c->streams[k];
@@ -279,8 +273,7 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
     return true;
 }
 
-static bool open_all(struct delivery *d, const struct delivery_conf *c,
-                     struct err *e)
+static bool open_all(struct delivery *d, const struct delivery_conf *c, struct err *e)
 {
     if (!open_subscriptions(d, c, e)) {
         return false;
@@ -295,8 +288,7 @@ static bool open_all(struct delivery *d, const struct delivery_conf *c,
     return true;
 }
 
-bool open_journal(struct delivery *d, const char *spool_dir,
-                         struct err *e)
+bool open_journal(struct delivery *d, const char *spool_dir, struct err *e)
 {
     char path[PATH_MAX];
 
@@ -317,8 +309,7 @@ static const char *uuid_of(const void *spool, uint32_t epoch)
     return spool_uuid_of(spool, epoch);
 }
 
-static bool open_sink(struct delivery *d, const struct delivery_conf *c,
-                      struct err *e)
+static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct err *e)
 {
     struct sink_conf conf = {.plan = c->sink,
                              .data_dir = c->data_dir,
@@ -345,16 +336,14 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c,
         return false;
     }
     if (d->crowded) {
-        return err_set(e, "its journal knows more than %d streams",
-                       PLAN_STREAMS_MAX);
+        return err_set(e, "its journal knows more than %d streams", PLAN_STREAMS_MAX);
     }
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         subscription_replayed(&d->subscriptions[i]);
     }
     dead_init(&d->dead, c->data_dir, d->name);
     /* Letters that no journal of its own names are an earlier sink's. */
-    return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, d->dead_mark,
-                     e);
+    return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, d->dead_mark, e);
 }
 
 struct delivery *delivery_new(const struct delivery_conf *c)
@@ -378,8 +367,8 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     d->retired_arg = c->arg;
     (void)snprintf(d->name, sizeof d->name, "%s", c->sink->name);
     (void)snprintf(d->origin, sizeof d->origin, "%s", c->sink->name);
-    (void)snprintf(d->journal_path, sizeof d->journal_path,
-                   "%s/sinks/%s.journal", c->spool_dir, d->name);
+    (void)snprintf(d->journal_path, sizeof d->journal_path, "%s/sinks/%s.journal",
+                   c->spool_dir, d->name);
     d->fresh = true;
     (void)pthread_mutex_init(&d->lock, NULL);
     latch_condition(&d->changed);
@@ -398,8 +387,8 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
     struct err why;
     int rc;
 
-    if (!take_streams(d, c, &why) || !open_sink(d, c, &why) ||
-        !open_all(d, c, &why) || !pump_try_compact(d, &why)) {
+    if (!take_streams(d, c, &why) || !open_sink(d, c, &why) || !open_all(d, c, &why) ||
+        !pump_try_compact(d, &why)) {
         (void)err_set(e, "sink \"%s\": %s", c->sink->name, why.text);
         delivery_free(d);
         return NULL;

@@ -23,12 +23,12 @@ struct delivery;
 struct err;
 
 struct delivery_stream {
-    int id;                  /* spool_stream's */
-    const char *name;        /* copied */
+    int id;           /* spool_stream's */
+    const char *name; /* copied */
     bool synced;
-    bool skip;               /* when_full = "skip" */
+    bool skip; /* when_full = "skip" */
     uint64_t max_lag_bytes;
-    bool from_oldest;        /* where a sink without a journal starts: all of the
+    bool from_oldest; /* where a sink without a journal starts: all of the
                                 stream, or only what comes after now */
 };
 
@@ -38,27 +38,26 @@ typedef void delivery_retired_fn(void *arg);
 
 struct delivery_conf {
     struct spool *spool;
-    const char *spool_dir;   /* the journal is spool_dir/sinks/NAME.journal */
-    const char *data_dir;    /* relative sink folders lie below */
-    struct folders *folders; /* sink/folders.h; NULL: nobody asks */
+    const char *spool_dir;        /* the journal is spool_dir/sinks/NAME.journal */
+    const char *data_dir;         /* relative sink folders lie below */
+    struct folders *folders;      /* sink/folders.h; NULL: nobody asks */
     const struct sink_plan *sink; /* valid as long as plan */
-    struct plan *plan;       /* a reference is taken */
-    struct sink_hooks hooks; /* whose arg lives until the next apply or stop */
+    struct plan *plan;            /* a reference is taken */
+    struct sink_hooks hooks;      /* whose arg lives until the next apply or stop */
     const struct delivery_stream *streams; /* copied */
     uint32_t n_streams;
-    bool left;               /* not in the policy: what the journal knows of is
+    bool left;                    /* not in the policy: what the journal knows of is
                                 delivered up to its ends */
-    const char *absent;      /* not NULL: why the plan can't be had; all is held
+    const char *absent;           /* not NULL: why the plan can't be had; all is held
                                 then */
-    bool wait;               /* sends nothing before delivery_go */
+    bool wait;                    /* sends nothing before delivery_go */
     delivery_retired_fn *retired; /* NULL: nobody is told */
     void *arg;
 };
 
 /* Replays the journal, recovers the sink's files, starts the thread. NULL and
  * *e when the journal or the sink's folder can't be used. */
-struct delivery *delivery_start(const struct delivery_conf *c,
-                                struct err *e) MUST_USE;
+struct delivery *delivery_start(const struct delivery_conf *c, struct err *e) MUST_USE;
 
 /* ---- pump.c ---- */
 
@@ -74,7 +73,7 @@ void delivery_go(struct delivery *d);
  * delivery_free may follow. NULL and *e: a stream can't be opened, or the journal does
  * not know it and can't note where the sink begins in it. */
 struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
-                               struct err *e) MUST_USE;
+                                struct err *e) MUST_USE;
 /* Of one that is held or was handed over: why. */
 void delivery_pause_why(struct delivery *d, const char *why);
 /* False and *e: it is held, and its journal can't note where it ends. */
@@ -135,19 +134,19 @@ enum delivery_replay_state {
     DELIVERY_REPLAY_NONE = 0, /* none since the sink's thread began */
     DELIVERY_REPLAY_RUNS,
     DELIVERY_REPLAY_DONE,
-    DELIVERY_REPLAY_STOPPED,  /* by hand; the next goes on */
-    DELIVERY_REPLAY_FAILED    /* why; what was sent is noted, the next goes on */
+    DELIVERY_REPLAY_STOPPED, /* by hand; the next goes on */
+    DELIVERY_REPLAY_FAILED   /* why; what was sent is noted, the next goes on */
 };
 
 struct delivery_replay {
     enum delivery_replay_state state;
     bool dry;
-    bool resumed;            /* one that had not come to its end was gone on with */
-    bool more;               /* then: there are letters in another file */
+    bool resumed; /* one that had not come to its end was gone on with */
+    bool more;    /* then: there are letters in another file */
     uint64_t replayed, again, unreadable;
-    uint64_t left;           /* letters; only a dry run counts them */
-    uint64_t left_bytes;     /* of the file in hand */
-    char why[600];           /* what it waits for, or why it failed */
+    uint64_t left;       /* letters; only a dry run counts them */
+    uint64_t left_bytes; /* of the file in hand */
+    char why[600];       /* what it waits for, or why it failed */
 };
 
 /* Sends the sink's dead letters to it once more, on its thread; dry: only counts them.
@@ -165,7 +164,7 @@ enum { DELIVERY_ENDPOINTS = 16 };
 
 struct delivery_endpoint {
     char url[128];
-    const char *state;       /* "closed", "half_open", "open" */
+    const char *state; /* "closed", "half_open", "open" */
     struct breaker_counts counts;
 };
 
@@ -173,14 +172,14 @@ struct delivery_status {
     uint64_t delivered, dead, lost, skipped; /* events since the start */
     uint64_t batches;
     uint64_t lag_bytes;
-    uint64_t left;           /* events that it has still to deliver */
-    bool retiring;           /* streams of it, or the whole sink */
-    bool leaving;            /* streams of it wait for delivery_retire */
-    bool finished;           /* the whole sink has retired */
-    bool holding;            /* the sink can't take anything now */
-    char why[256];           /* then: its words */
+    uint64_t left; /* events that it has still to deliver */
+    bool retiring; /* streams of it, or the whole sink */
+    bool leaving;  /* streams of it wait for delivery_retire */
+    bool finished; /* the whole sink has retired */
+    bool holding;  /* the sink can't take anything now */
+    char why[256]; /* then: its words */
     bool hedge_wanted, hedging;
-    char hedge_why[256];     /* wanted, but not done: the reason */
+    char hedge_why[256]; /* wanted, but not done: the reason */
     uint32_t n_endpoints;
     struct delivery_endpoint endpoints[DELIVERY_ENDPOINTS];
     struct delivery_replay replay;

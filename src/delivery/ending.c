@@ -27,8 +27,8 @@ uint64_t subscription_end(const struct subscription *o, uint32_t epoch, uint32_t
 static void tell(struct subscription *o)
 {
     for (uint32_t i = 0; i < o->n_readers; i++) {
-        o->readers[i].end = subscription_end(o, o->readers[i].epoch,
-                                       o->readers[i].worker);
+        o->readers[i].end =
+            subscription_end(o, o->readers[i].epoch, o->readers[i].worker);
     }
     if (o->consumer != NULL && o->bound) {
         spool_consumer_leave(o->consumer, o->ends_epoch, o->ends, o->n_ends);
@@ -102,8 +102,7 @@ void subscription_bound(struct subscription *o, const struct record *r)
         o->n_ends = 0;
     }
     o->ends_epoch = (uint32_t)r->value;
-    o->ends = mem_realloc(o->ends,
-                          (o->n_ends + r->n_ranges + 1) * sizeof *o->ends);
+    o->ends = mem_realloc(o->ends, (o->n_ends + r->n_ranges + 1) * sizeof *o->ends);
     for (uint32_t i = 0; i < r->n_ranges; i++) {
         o->ends[o->n_ends++] = (struct spool_pos){
             r->ranges[i].epoch, r->ranges[i].worker, r->ranges[i].first};

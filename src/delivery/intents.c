@@ -9,8 +9,7 @@
 /* With room for n ranges, and none in it. */
 static struct intent *intent_new(uint64_t id, struct str target, uint32_t n)
 {
-    struct intent *p =
-        mem_alloc(sizeof *p + n * sizeof *p->ranges + target.n + 1);
+    struct intent *p = mem_alloc(sizeof *p + n * sizeof *p->ranges + target.n + 1);
     char *text = (char *)(p->ranges + n);
 
     if (target.n > 0) {
@@ -22,7 +21,7 @@ static struct intent *intent_new(uint64_t id, struct str target, uint32_t n)
 }
 
 void subscription_intend(struct subscription *o, uint64_t id, struct str target,
-                 const struct batch_range *ranges, uint32_t n)
+                         const struct batch_range *ranges, uint32_t n)
 {
     struct intent *p = intent_new(id, target, n);
     struct intent **at = &o->intents;
@@ -48,8 +47,8 @@ static uint32_t rest_of(const struct batch_range *a, const struct batch_range *b
         return 1;
     }
     if (a->first < b->first) {
-        out[n++] = (struct batch_range){a->epoch, a->worker, a->first,
-                                        b->first - a->first};
+        out[n++] =
+            (struct batch_range){a->epoch, a->worker, a->first, b->first - a->first};
     }
     if (b_end < a_end) {
         out[n++] = (struct batch_range){a->epoch, a->worker, b_end, a_end - b_end};
@@ -79,8 +78,8 @@ void subscription_prove(struct subscription *o, uint64_t id)
     }
 }
 
-void subscription_split(struct subscription *o, uint64_t id, const struct batch_range *ranges,
-                  uint32_t n)
+void subscription_split(struct subscription *o, uint64_t id,
+                        const struct batch_range *ranges, uint32_t n)
 {
     const char *target = "";
     bool proven = false;
@@ -186,29 +185,27 @@ void subscription_replayed(struct subscription *o)
         const struct cursor *c = &o->acks.shards[i];
 
         for (uint32_t k = 0; k < c->n_ahead; k++) {
-            subscription_pass(o, &(struct batch_range){
-                               c->epoch, c->worker, c->ahead[k].first,
-                               c->ahead[k].end - c->ahead[k].first});
+            subscription_pass(
+                o, &(struct batch_range){c->epoch, c->worker, c->ahead[k].first,
+                                         c->ahead[k].end - c->ahead[k].first});
         }
     }
 }
 
 /* The events of the block that belong to r and are not settled. */
 static void rebuild_block(struct subscription *o, struct batch *b,
-                          const struct batch_range *r,
-                          const struct spool_block *block, int64_t now_ms)
+                          const struct batch_range *r, const struct spool_block *block,
+                          int64_t now_ms)
 {
     for (uint32_t i = 0; i < block->n; i++) {
         struct batch_range one = {r->epoch, r->worker, block->first + i, 1};
 
-        if (one.first >= r->first && one.first < r->first + r->n &&
-            !settled(o, &one)) {
+        if (one.first >= r->first && one.first < r->first + r->n && !settled(o, &one)) {
             const struct batch_source source = {block->payload, block->wall_ms,
                                                 block->key_hash};
 
             batch_append(b, &one, &source,
-                         (const struct batch_entry *)(const void *)(
-                             block->entries + i),
+                         (const struct batch_entry *)(const void *)(block->entries + i),
                          now_ms);
         }
     }
@@ -254,7 +251,7 @@ static bool rebuild_range(struct subscription *o, struct batch *b,
 }
 
 void subscription_emit_intents(const struct subscription *o, const char *sink,
-                       struct journal_draft *draft)
+                               struct journal_draft *draft)
 {
     for (const struct intent *p = o->intents; p != NULL; p = p->next) {
         struct record plan = {.type = RECORD_PLAN,

@@ -11,10 +11,10 @@
 
 #include "base/err.h"
 #include "base/latch.h"
-#include "loop/mailbox.h"
 #include "delivery/dead.h"
 #include "delivery/delivery.h"
 #include "delivery/subscription.h"
+#include "loop/mailbox.h"
 #include "sink/sink.h"
 #include "stats/stats.h"
 
@@ -25,7 +25,7 @@ struct kept_verdict {
     struct batch *batch;
     struct sink_verdict verdict;
     char why[600];
-    uint32_t but[];             /* the verdict's */
+    uint32_t but[]; /* the verdict's */
 };
 
 struct delivery {
@@ -35,7 +35,7 @@ struct delivery {
     ev_timer linger, retry, tick;
     ev_idle again;
     pthread_t thread;
-    char name[96], origin[96];  /* the first name that its journal had */
+    char name[96], origin[96]; /* the first name that its journal had */
     struct plan *plan;
     const struct sink_plan *conf;
     struct spool *spool;
@@ -45,38 +45,38 @@ struct delivery {
     struct subscription subscriptions[PLAN_STREAMS_MAX];
     uint32_t n_subscriptions;
     struct journal *journal;
-    uint64_t compacted_bytes;   /* size after the last rewrite */
+    uint64_t compacted_bytes; /* size after the last rewrite */
     struct batch *pool, *failed;
     uint32_t n_pool;
     struct kept_verdict *kept;
     struct batch *intents[INTENTS_MAX]; /* in the journal and in flight */
     uint32_t n_intents;
-    uint64_t last_id;           /* of a plan */
+    uint64_t last_id; /* of a plan */
     struct dead dead;
-    bool crowded;               /* the journal knows more streams than there may be */
-    bool fresh;                 /* there is no journal, or it was another's */
-    struct replay *replay;      /* replay.c; NULL: none runs */
-    uint64_t dead_known;        /* bytes of it that the journal names, */
+    bool crowded;          /* the journal knows more streams than there may be */
+    bool fresh;            /* there is no journal, or it was another's */
+    struct replay *replay; /* replay.c; NULL: none runs */
+    uint64_t dead_known;   /* bytes of it that the journal names, */
     char dead_mark[DEAD_MARK_BYTES]; /* and which file that was */
-    uint32_t target;            /* what adapt said; 0: the plan's */
-    uint32_t grown;             /* batches are so many times as large; 0: once */
-    uint64_t grown_ns;          /* since then */
+    uint32_t target;                 /* what adapt said; 0: the plan's */
+    uint32_t grown;                  /* batches are so many times as large; 0: once */
+    uint64_t grown_ns;               /* since then */
     struct sink_hooks hooks;
     struct {
         double batches, failed, events, bytes, age_ms, latency_ms;
         uint64_t since_ns;
-    } load;                     /* since adapt was asked */
+    } load; /* since adapt was asked */
     int64_t backoff_ms;
-    unsigned short random[3];   /* of the jitter */
+    unsigned short random[3]; /* of the jitter */
     bool draining;
     uint64_t drain_until_ns;
-    uint64_t stop_ns;           /* the end was asked for; the caller's. 0: not yet */
-    struct latch ended;         /* by the thread: it touches nothing any more */
-    bool empty;                 /* at the end: nothing was left */
-    bool left;                  /* not in the policy any more */
-    bool pausing;               /* ends when nothing is in flight */
-    atomic_bool waiting;        /* for delivery_go */
-    bool over;                  /* it has no thread: paused.c, or handed over */
+    uint64_t stop_ns;    /* the end was asked for; the caller's. 0: not yet */
+    struct latch ended;  /* by the thread: it touches nothing any more */
+    bool empty;          /* at the end: nothing was left */
+    bool left;           /* not in the policy any more */
+    bool pausing;        /* ends when nothing is in flight */
+    atomic_bool waiting; /* for delivery_go */
+    bool over;           /* it has no thread: paused.c, or handed over */
     char journal_path[4096];
     delivery_retired_fn *retired; /* NULL: nobody is told */
     void *retired_arg;
@@ -84,19 +84,19 @@ struct delivery {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct delivery_status status;
-    bool hung;                  /* a change was not made in time; the caller's, and the
+    bool hung; /* a change was not made in time; the caller's, and the
                                    thread's once it goes on */
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *left_events,
-        *oldest, *holding,
-        *lost, *skipped, *replayed, *dead_events, *dead_bytes, *target_gauge;
+        *oldest, *holding, *lost, *skipped, *replayed, *dead_events, *dead_bytes,
+        *target_gauge;
     struct stats_histogram *batch_events, *batch_bytes, *age;
 };
 
 /* ---- pump.c ---- */
 
-void pump_watch(struct delivery *d);  /* before the thread starts */
-void pump(struct delivery *d);        /* sends what is due */
-void pump_later(struct delivery *d);  /* in the next turn of the loop */
+void pump_watch(struct delivery *d);                /* before the thread starts */
+void pump(struct delivery *d);                      /* sends what is due */
+void pump_later(struct delivery *d);                /* in the next turn of the loop */
 void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
 
 /* ---- rewrite.c: writes the journal anew, of what still counts ---- */
@@ -108,39 +108,38 @@ struct record pump_intent(const struct delivery *d, const struct batch *b);
 
 /* ---- show.c ---- */
 
-void pump_show(struct delivery *d);   /* what the supervisor and metrics see */
+void pump_show(struct delivery *d); /* what the supervisor and metrics see */
 void pump_cells(struct delivery *d, const char *sink); /* its label */
-void pump_block(struct delivery *d);  /* tells the spool whether a breaker is open */
+void pump_block(struct delivery *d); /* tells the spool whether a breaker is open */
 
 /* ---- paused.c ---- */
 
 /* Notes the ends of the streams whose ids are named. False: the journal can't be
  * opened. */
 bool paused_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
-                 const void *arg);
+                   const void *arg);
 
 /* ---- replay.c: the sink's dead letters, once more ---- */
 
-void replay_pump(struct delivery *d);       /* what is due of it */
-void replay_verdict(struct delivery *d, struct batch *b,
-                    const struct sink_verdict *v);
+void replay_pump(struct delivery *d); /* what is due of it */
+void replay_verdict(struct delivery *d, struct batch *b, const struct sink_verdict *v);
 bool replay_in_flight(const struct delivery *d);
-void replay_free(struct delivery *d);       /* the sink is closed */
+void replay_free(struct delivery *d); /* the sink is closed */
 
 /* ---- delivery.c ---- */
 
 /* With nothing open and no thread. */
 struct delivery *delivery_new(const struct delivery_conf *c);
-bool open_journal(struct delivery *d, const char *spool_dir,
-                  struct err *e) MUST_USE;
+bool open_journal(struct delivery *d, const char *spool_dir, struct err *e) MUST_USE;
 void on_journal_record(void *arg, const struct record *r);
-struct subscription *subscription_of(struct delivery *d, struct str stream); /* or NULL */
+struct subscription *subscription_of(struct delivery *d,
+                                     struct str stream); /* or NULL */
 /* Names the streams of c as wanted, and no others. False and *e: too many. */
 bool take_streams(struct delivery *d, const struct delivery_conf *c,
                   struct err *e) MUST_USE;
 /* Opens or alters those. False and *e: the journal can't be written. */
 bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
-                  struct err *e) MUST_USE;
+                        struct err *e) MUST_USE;
 
 /* ---- adapt.c: sets d->target by what was seen since the last time ---- */
 

@@ -27,11 +27,9 @@ struct letters {
 struct letters *letters_new(struct err *e)
 {
     static const struct str paths[N_PATHS] = {
-        [EVENT] = STR("event"),   [SINK] = STR("sink"),
-        [STREAM] = STR("stream"), [REASON] = STR("reason"),
-        [WHY] = STR("why"),       [POSITION] = STR("position"),
-        [CODE] = STR("code"),     [TIME] = STR("time"),
-        [ROUTE] = STR("route")};
+        [EVENT] = STR("event"),   [SINK] = STR("sink"), [STREAM] = STR("stream"),
+        [REASON] = STR("reason"), [WHY] = STR("why"),   [POSITION] = STR("position"),
+        [CODE] = STR("code"),     [TIME] = STR("time"), [ROUTE] = STR("route")};
     struct scan_keys *keys = scan_keys_new(paths, N_PATHS, e);
     struct letters *l;
 
@@ -102,9 +100,8 @@ static struct str text(const struct event_batch *b, uint32_t i, int slot)
 {
     const struct slot *s = &b->events[i].slots[slot];
 
-    return (s->tag & 15) < SLOT_STRING
-               ? (struct str){NULL, 0}
-               : (struct str){b->body + s->off, s->tag >> 4};
+    return (s->tag & 15) < SLOT_STRING ? (struct str){NULL, 0}
+                                       : (struct str){b->body + s->off, s->tag >> 4};
 }
 
 bool letters_get(const struct letters *l, uint32_t i, struct letter *out)
@@ -135,8 +132,8 @@ uint32_t letters_scan(struct letters *l, struct str lines)
     static const struct scan_limits limits = {EVENTS_MAX, 1024};
     struct scan_error se;
 
-    return scan_body(&l->batch, l->keys, SCAN_NDJSON, &limits, lines.p, lines.n,
-                     &se) == SCAN_OK
+    return scan_body(&l->batch, l->keys, SCAN_NDJSON, &limits, lines.p, lines.n, &se) ==
+                   SCAN_OK
                ? l->batch.n
                : 0;
 }

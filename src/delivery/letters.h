@@ -17,7 +17,7 @@ struct letters;
 
 /* One dead letter; views live until the next call. */
 struct letter {
-    struct str event;       /* as it was accepted */
+    struct str event;                               /* as it was accepted */
     struct str sink, stream, reason, why, position; /* as JSON text, or {NULL, 0} */
     double code, time_ms;
 };
@@ -50,5 +50,4 @@ struct letters *letters_new(struct err *e) MUST_USE;
 uint32_t letters_scan(struct letters *l, struct str lines) MUST_USE;
 
 /* The letter of line i; false: it is none. */
-bool letters_get(const struct letters *l, uint32_t i,
-                 struct letter *out) MUST_USE;
+bool letters_get(const struct letters *l, uint32_t i, struct letter *out) MUST_USE;

@@ -93,13 +93,14 @@ static bool note_all(struct delivery *d, const struct delivery_conf *c, bool is_
     if (ok || stream == NULL || (!is_read && access(d->journal_path, F_OK) == 0)) {
         return true;
     }
-    return err_set(e, "sink \"%s\" is new to the stream \"%s\", and where it begins "
-                      "can't be noted: %s",
+    return err_set(e,
+                   "sink \"%s\" is new to the stream \"%s\", and where it begins "
+                   "can't be noted: %s",
                    d->name, stream, why.text);
 }
 
 struct delivery *delivery_pause(const struct delivery_conf *c, const char *why,
-                               struct err *e)
+                                struct err *e)
 {
     struct delivery *d = delivery_new(c);
     bool is_read = true;
@@ -151,7 +152,7 @@ bool delivery_paused_retires(const struct delivery *d, struct err *e)
 }
 
 bool paused_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
-                 const void *arg)
+                   const void *arg)
 {
     struct err e;
     struct journal *j = reopen(d, &e);

@@ -20,12 +20,17 @@ bool progress_read(const char *path, struct progress *p, struct err *e)
     if (f == NULL) {
         return err_errno(e, errno, "%s", path);
     }
-    got = fscanf(f, LINE "end%n", &v[0], &v[1], &v[2], &n, &v[3], &v[4], &v[5],
-                 &v[6], &v[7], &end);
+    got = fscanf(f, LINE "end%n", &v[0], &v[1], &v[2], &n, &v[3], &v[4], &v[5], &v[6],
+                 &v[7], &end);
     (void)fclose(f);
-    *p = (struct progress){.id = v[0], .done = v[1], .end = v[2], .n = n,
-                           .settled = {v[3], v[4]}, .replayed = v[5],
-                           .again = v[6], .unreadable = v[7]};
+    *p = (struct progress){.id = v[0],
+                           .done = v[1],
+                           .end = v[2],
+                           .n = n,
+                           .settled = {v[3], v[4]},
+                           .replayed = v[5],
+                           .again = v[6],
+                           .unreadable = v[7]};
     if (got != 9 || end == 0 || p->id == 0 || p->done > p->end ||
         p->n > PROGRESS_LETTERS) {
         return err_set(e, "%s does not say which letters are replayed", path);

@@ -16,19 +16,18 @@ struct err;
 enum { PROGRESS_LETTERS = 100 }; /* in hand at most */
 
 struct progress {
-    uint64_t id;          /* of the replay: random, never 0 */
-    uint64_t done;        /* the bytes before it are seen to */
-    uint64_t end;         /* the batch in hand ends there; done: none */
-    uint32_t n;           /* its letters */
-    uint64_t settled[2];  /* a bit each: it was delivered, or is dead again */
+    uint64_t id;         /* of the replay: random, never 0 */
+    uint64_t done;       /* the bytes before it are seen to */
+    uint64_t end;        /* the batch in hand ends there; done: none */
+    uint32_t n;          /* its letters */
+    uint64_t settled[2]; /* a bit each: it was delivered, or is dead again */
     uint64_t replayed, again, unreadable; /* unreadable: lines before done */
 };
 
 /* False and *e: there is none, or it can't be read. */
 bool progress_read(const char *path, struct progress *p, struct err *e) MUST_USE;
 /* On stable storage when it returns true. */
-bool progress_write(const char *path, const struct progress *p,
-                    struct err *e) MUST_USE;
+bool progress_write(const char *path, const struct progress *p, struct err *e) MUST_USE;
 
 static inline bool progress_has(const struct progress *p, uint32_t i)
 {

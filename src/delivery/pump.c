@@ -17,8 +17,8 @@
 #include "delivery/internal.h"
 
 enum {
-    IN_FLIGHT = 2,              /* batches, a stream, unless the sink says */
-    TURN_BATCHES = 16,          /* before the loop gets its turn */
+    IN_FLIGHT = 2,     /* batches, a stream, unless the sink says */
+    TURN_BATCHES = 16, /* before the loop gets its turn */
     POOL_MAX = 8
 };
 
@@ -148,7 +148,7 @@ static bool take_intent(struct delivery *d, struct subscription *o)
 /* A batch that has its target takes along what waits already, up to max: it waits no
  * longer by that, and costs less an event. What adapt decides is kept to. */
 static enum subscription_result fill(struct delivery *d, struct subscription *o,
-                               const struct batch_limits *l, struct err *e)
+                                     const struct batch_limits *l, struct err *e)
 {
     enum subscription_result r = subscription_take(o, l, now_ms(), d->journal, e);
     struct batch_limits most = *l;
@@ -162,7 +162,8 @@ static enum subscription_result fill(struct delivery *d, struct subscription *o,
 }
 
 /* Sends what is due of one stream; true: there is more to read. */
-static bool pump_subscription(struct delivery *d, struct subscription *o, int64_t *next_ms)
+static bool pump_subscription(struct delivery *d, struct subscription *o,
+                              int64_t *next_ms)
 {
     struct batch_limits l = adapt_limits(d);
     struct err e;
@@ -211,7 +212,8 @@ static bool pump_subscription(struct delivery *d, struct subscription *o, int64_
 static bool all_idle(const struct delivery *d)
 {
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
-        if (d->subscriptions[i].consumer != NULL && !subscription_idle(&d->subscriptions[i])) {
+        if (d->subscriptions[i].consumer != NULL &&
+            !subscription_idle(&d->subscriptions[i])) {
             return false;
         }
     }
@@ -221,17 +223,14 @@ static bool all_idle(const struct delivery *d)
 /* The journal forgets the stream, for one that comes back later is new. */
 static bool close_retired(struct delivery *d, struct subscription *o)
 {
-    struct record gone = {.type = RECORD_START,
-                          .value = 1,
-                          .stream = str_of(o->name)};
+    struct record gone = {.type = RECORD_START, .value = 1, .stream = str_of(o->name)};
     struct err e;
 
     if (!journal_append(d->journal, &gone, &e)) {
         settle_hold(d, e.text, 0);
         return false;
     }
-    log_write(LOG_INFO, "sink", "sink=%s stream=%s status=retired", d->name,
-              o->name);
+    log_write(LOG_INFO, "sink", "sink=%s stream=%s status=retired", d->name, o->name);
     subscription_close(o);
     return true;
 }
@@ -246,8 +245,8 @@ static void look_retired(struct delivery *d)
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
 
-        any |= o->consumer != NULL &&
-               (!subscription_finished(o) || !close_retired(d, o));
+        any |=
+            o->consumer != NULL && (!subscription_finished(o) || !close_retired(d, o));
     }
     if (d->left && !any && !d->status.finished) {
         struct err e;

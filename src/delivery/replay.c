@@ -22,24 +22,23 @@ enum { WAIT_MS = 250 };
 
 /* ---- what others see ---- */
 
-static void show(struct delivery *d, enum delivery_replay_state state,
-                 const char *why)
+static void show(struct delivery *d, enum delivery_replay_state state, const char *why)
 {
     const struct replay *r = d->replay;
     uint64_t size = r->letters == NULL ? 0 : letters_bytes(r->letters);
     uint64_t done = r->dry ? size : r->at.done;
 
     (void)pthread_mutex_lock(&d->lock);
-    d->status.replay = (struct delivery_replay){
-        .state = state,
-        .dry = r->dry,
-        .resumed = r->resumed,
-        .more = replay_more(d, r),
-        .replayed = r->at.replayed,
-        .again = r->at.again,
-        .unreadable = r->at.unreadable,
-        .left = r->left,
-        .left_bytes = size > done ? size - done : 0};
+    d->status.replay =
+        (struct delivery_replay){.state = state,
+                                 .dry = r->dry,
+                                 .resumed = r->resumed,
+                                 .more = replay_more(d, r),
+                                 .replayed = r->at.replayed,
+                                 .again = r->at.again,
+                                 .unreadable = r->at.unreadable,
+                                 .left = r->left,
+                                 .left_bytes = size > done ? size - done : 0};
     (void)snprintf(d->status.replay.why, sizeof d->status.replay.why, "%s", why);
     (void)pthread_mutex_unlock(&d->lock);
 }
@@ -58,8 +57,12 @@ static void end(struct delivery *d)
         log_write(ok ? LOG_INFO : LOG_ERROR, "dead_replay",
                   "sink=%s status=%s replayed=%lu dead_again=%lu unreadable=%lu "
                   "why=%s",
-                  d->name, !ok ? "failed" : r->stopped ? "stopped" : "done", (unsigned long)r->at.replayed,
-                  (unsigned long)r->at.again, (unsigned long)r->at.unreadable,
+                  d->name,
+                  !ok          ? "failed"
+                  : r->stopped ? "stopped"
+                               : "done",
+                  (unsigned long)r->at.replayed, (unsigned long)r->at.again,
+                  (unsigned long)r->at.unreadable,
                   log_quote(quoted, sizeof quoted, ok ? "" : r->why.text));
     }
     letters_close(r->letters);
@@ -89,8 +92,7 @@ static bool note_done(struct replay *r, struct err *e)
     return r->dry || progress_write(r->mark, &r->at, e);
 }
 
-static void count_dry(struct delivery *d, struct replay *r, uint32_t n,
-                      struct err *e)
+static void count_dry(struct delivery *d, struct replay *r, uint32_t n, struct err *e)
 {
     r->left += n;
     if (!note_done(r, e)) {
@@ -220,21 +222,19 @@ static bool settle(struct delivery *d, const struct batch *b,
     r->at.replayed += v->kind == SINK_OK ? n : 0;
     r->at.again += v->kind == SINK_DATA ? n : 0;
     stats_add(d->replayed, v->kind == SINK_OK ? n : 0);
-    return b->n_settled < b->n ? progress_write(r->mark, &r->at, e)
-                               : note_done(r, e);
+    return b->n_settled < b->n ? progress_write(r->mark, &r->at, e) : note_done(r, e);
 }
 
-void replay_verdict(struct delivery *d, struct batch *b,
-                    const struct sink_verdict *v)
+void replay_verdict(struct delivery *d, struct batch *b, const struct sink_verdict *v)
 {
     struct replay *r = d->replay;
     struct err e;
 
     if (v->kind != SINK_OK && v->kind != SINK_DATA) {
         r->parked = true;
-        r->due_ns = clock_mono_ns() +
-                    (uint64_t)(v->after_ms > WAIT_MS ? v->after_ms : WAIT_MS) *
-                        1000000u;
+        r->due_ns =
+            clock_mono_ns() +
+            (uint64_t)(v->after_ms > WAIT_MS ? v->after_ms : WAIT_MS) * 1000000u;
         show(d, DELIVERY_REPLAY_RUNS, v->why == NULL ? "" : v->why);
         return;
     }
@@ -317,8 +317,8 @@ bool delivery_replay_begin(struct delivery *d, bool dry, struct err *e)
     (void)pthread_mutex_lock(&d->lock);
     runs = d->status.replay.state == DELIVERY_REPLAY_RUNS;
     if (!runs) {
-        d->status.replay = (struct delivery_replay){.state = DELIVERY_REPLAY_RUNS,
-                                                    .dry = dry};
+        d->status.replay =
+            (struct delivery_replay){.state = DELIVERY_REPLAY_RUNS, .dry = dry};
     }
     (void)pthread_mutex_unlock(&d->lock);
     if (runs) {

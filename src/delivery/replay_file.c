@@ -65,8 +65,9 @@ static bool take_file(struct delivery *d, struct replay *r, const char *from,
 
     (void)snprintf(posted, sizeof posted, "%s.replayed", from);
     if (is_there(posted)) {
-        return err_set(e, "%s says that some of the letters were posted to a route: "
-                          "go on with --to, or delete it to send all of them",
+        return err_set(e,
+                       "%s says that some of the letters were posted to a route: "
+                       "go on with --to, or delete it to send all of them",
                        posted);
     }
     if (getrandom(&r->at.id, sizeof r->at.id, 0) != (ssize_t)sizeof r->at.id) {
@@ -115,8 +116,9 @@ bool replay_close_file(struct replay *r, struct err *e)
     char kept[3300];
 
     if (is_there(r->path) && !letters_are(r->letters, r->path)) {
-        return err_set(e, "%s was put in place of the letters that were replayed: "
-                          "give it another name",
+        return err_set(e,
+                       "%s was put in place of the letters that were replayed: "
+                       "give it another name",
                        r->path);
     }
     if (r->at.unreadable == 0) {
@@ -164,7 +166,7 @@ static bool is_own(const struct delivery *d, struct str sink)
 }
 
 static struct subscription *stream_of(struct delivery *d, const struct letter *x,
-                                struct batch_range *range)
+                                      struct batch_range *range)
 {
     struct subscription *o = x->stream.p == NULL ? NULL : subscription_of(d, x->stream);
 
@@ -180,13 +182,11 @@ static void append(struct batch *b, const struct letter *x,
     const struct batch_source source = {x->event.p, (int64_t)x->time_ms, 0};
     const struct batch_entry entry = {.off = 0, .len = (uint32_t)x->event.n};
 
-    batch_append(b, range, &source, &entry,
-                 (int64_t)(clock_mono_ns() / 1000000u));
+    batch_append(b, range, &source, &entry, (int64_t)(clock_mono_ns() / 1000000u));
     b->bytes[b->n_bytes - 1] = '\n'; /* in the letter more comes behind it */
 }
 
-bool replay_fill(struct delivery *d, struct replay *r, struct batch *b,
-                 struct err *e)
+bool replay_fill(struct delivery *d, struct replay *r, struct batch *b, struct err *e)
 {
     uint64_t until = r->rebuild ? r->at.end : UINT64_MAX;
     uint64_t before = letters_at(r->letters), bad = letters_bad(r->letters);
@@ -227,8 +227,9 @@ bool replay_fill(struct delivery *d, struct replay *r, struct batch *b,
         return false;
     }
     if (r->rebuild && (letters_at(r->letters) != r->at.end || n != r->at.n)) {
-        return err_set(e, "%s was edited while it was being replayed: delete %s to "
-                          "send all its letters again",
+        return err_set(e,
+                       "%s was edited while it was being replayed: delete %s to "
+                       "send all its letters again",
                        r->path, r->mark);
     }
     r->at.end = letters_at(r->letters);

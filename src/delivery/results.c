@@ -35,11 +35,10 @@ void settle_hold(struct delivery *d, const char *why, int64_t after_ms)
 
     if (!ev_is_active(&d->retry)) {
         d->backoff_ms = d->backoff_ms == 0 ? RETRY_FIRST_MS : 2 * d->backoff_ms;
-        d->backoff_ms = d->backoff_ms < RETRY_MAX_MS ? d->backoff_ms
-                                                     : RETRY_MAX_MS;
+        d->backoff_ms = d->backoff_ms < RETRY_MAX_MS ? d->backoff_ms : RETRY_MAX_MS;
         wait = after_ms > d->backoff_ms ? after_ms : d->backoff_ms;
-        ev_timer_set(&d->retry, after_ms > 0 ? (double)wait / 1000.
-                                             : jittered_s(d, wait), 0.);
+        ev_timer_set(&d->retry,
+                     after_ms > 0 ? (double)wait / 1000. : jittered_s(d, wait), 0.);
         ev_timer_start(d->loop, &d->retry);
     }
     (void)pthread_mutex_lock(&d->lock);
@@ -69,8 +68,7 @@ void settle_go_on(struct delivery *d)
     log_write(LOG_INFO, "sink", "sink=%s status=delivering", d->name);
 }
 
-void settle_fail(struct delivery *d, struct batch *b, const char *why,
-                 int64_t after_ms)
+void settle_fail(struct delivery *d, struct batch *b, const char *why, int64_t after_ms)
 {
     settle_hold(d, why, after_ms);
     b->next = d->failed;
@@ -112,8 +110,7 @@ static bool bury(struct delivery *d, const struct batch *b,
 
     /* People take the file away, and then there is room again. */
     if (dead_bytes(&d->dead) > d->conf->dead_max_bytes) {
-        return err_set(e, "the dead letters have reached max_bytes: %s",
-                       d->dead.path);
+        return err_set(e, "the dead letters have reached max_bytes: %s", d->dead.path);
     }
     if (!begin_letters(d, e)) {
         return false;
@@ -132,12 +129,11 @@ static bool bury(struct delivery *d, const struct batch *b,
             .generation = d->plan->generation};
 
         (void)batch_part(b, i, 1, r);
-        l.at = (struct position){
-            .uuid = str_of(spool_uuid_of(d->spool, r[0].epoch)),
-            .stream = str_of(d->subscriptions[b->stream].name),
-            .epoch = r[0].epoch,
-            .worker = r[0].worker,
-            .seq = r[0].first};
+        l.at = (struct position){.uuid = str_of(spool_uuid_of(d->spool, r[0].epoch)),
+                                 .stream = str_of(d->subscriptions[b->stream].name),
+                                 .epoch = r[0].epoch,
+                                 .worker = r[0].worker,
+                                 .seq = r[0].first};
         if (!dead_put(&d->dead, &l, e)) {
             return false;
         }
@@ -187,8 +183,8 @@ static bool note(struct delivery *d, struct subscription *o, const struct batch 
                        .ranges = ranges};
     uint32_t end = v->first + v->n;
 
-    while (*at < end && (r.n_ranges == 0 ||
-                         r.n_ranges + b->n_ranges <= RECORD_RANGES_MAX)) {
+    while (*at < end &&
+           (r.n_ranges == 0 || r.n_ranges + b->n_ranges <= RECORD_RANGES_MAX)) {
         uint32_t to = *but < v->n_but ? v->but[*but] : end;
 
         if (to > *at) {
@@ -197,15 +193,14 @@ static bool note(struct delivery *d, struct subscription *o, const struct batch 
         *at = to + (*but < v->n_but);
         ++*but;
     }
-    if (r.n_ranges > 0 && !d->ops->journals &&
-        !journal_append(d->journal, &r, e)) {
+    if (r.n_ranges > 0 && !d->ops->journals && !journal_append(d->journal, &r, e)) {
         return false;
     }
     for (uint32_t i = 0; i < r.n_ranges && v->kind == SINK_DATA; i++) {
-        spool_consumer_note(o->consumer,
-                            (struct spool_pos){ranges[i].epoch, ranges[i].worker,
-                                               ranges[i].first},
-                            ranges[i].n, SPOOL_DEAD);
+        spool_consumer_note(
+            o->consumer,
+            (struct spool_pos){ranges[i].epoch, ranges[i].worker, ranges[i].first},
+            ranges[i].n, SPOOL_DEAD);
     }
     subscription_ack(o, ranges, r.n_ranges);
     return true;
@@ -318,8 +313,7 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     o->in_flight--;
     pump_put(d, b);
     pump_later(d);
-    if (journal_bytes(d->journal) >
-            d->compacted_bytes + JOURNAL_COMPACT_BYTES &&
+    if (journal_bytes(d->journal) > d->compacted_bytes + JOURNAL_COMPACT_BYTES &&
         !pump_try_compact(d, &e)) {
         settle_hold(d, e.text, 0);
     }

@@ -42,9 +42,8 @@ static void on_emit(void *arg, struct journal_draft *draft)
         journal_emit(draft, &plan);
     }
     if (d->dead.kept > 0 && d->dead.kept != UINT64_MAX) {
-        struct record dead = {.type = RECORD_DEAD,
-                              .value = d->dead.kept,
-                              .name = str_of(d->dead.mark)};
+        struct record dead = {
+            .type = RECORD_DEAD, .value = d->dead.kept, .name = str_of(d->dead.mark)};
 
         journal_emit(draft, &dead);
     }

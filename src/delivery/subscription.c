@@ -13,8 +13,8 @@ enum { SHARDS_MAX = 4096 };
 static const uint64_t SHARD_PASSED = UINT64_MAX - 1;
 
 void subscription_open(struct subscription *o, struct spool *spool,
-                 const struct delivery_stream *conf, const char *sink,
-                 spool_wake_fn *wake, void *wake_arg)
+                       const struct delivery_stream *conf, const char *sink,
+                       spool_wake_fn *wake, void *wake_arg)
 {
     o->conf = *conf;
     (void)snprintf(o->name, sizeof o->name, "%s", conf->name);
@@ -59,7 +59,7 @@ void subscription_close(struct subscription *o)
 }
 
 static struct subscription_reader *find_reader(struct subscription *o, uint32_t epoch,
-                                         uint32_t worker)
+                                               uint32_t worker)
 {
     for (uint32_t i = 0; i < o->n_readers; i++) {
         if (o->readers[i].epoch == epoch && o->readers[i].worker == worker) {
@@ -86,9 +86,8 @@ static bool begin(struct subscription *o, const struct spool_shard_id *id,
                   struct journal *j, struct err *e)
 {
     bool skip = !o->known && !o->conf.from_oldest;
-    struct batch_range r = {.epoch = id->epoch,
-                            .worker = id->worker,
-                            .first = skip ? id->next : id->first};
+    struct batch_range r = {
+        .epoch = id->epoch, .worker = id->worker, .first = skip ? id->next : id->first};
 
     if (id->first == 0) {
         /* What is in it, the disk does not say yet: all of it came before now. */
@@ -109,14 +108,12 @@ static void add_reader(struct subscription *o, const struct spool_shard_id *id,
 
     if (o->n_readers == o->readers_room) {
         o->readers_room = o->readers_room == 0 ? 8 : 2 * o->readers_room;
-        o->readers = mem_realloc(o->readers,
-                                 o->readers_room * sizeof *o->readers);
+        o->readers = mem_realloc(o->readers, o->readers_room * sizeof *o->readers);
     }
     r = &o->readers[o->n_readers++];
     *r = (struct subscription_reader){
-        .cursor = spool_cursor_open(
-            o->consumer,
-            (struct spool_pos){id->epoch, id->worker, next}),
+        .cursor = spool_cursor_open(o->consumer,
+                                    (struct spool_pos){id->epoch, id->worker, next}),
         .epoch = id->epoch,
         .worker = id->worker,
         .next = next,
@@ -128,8 +125,8 @@ static void add_reader(struct subscription *o, const struct spool_shard_id *id,
 void subscription_reread(struct subscription *o, struct subscription_reader *r)
 {
     spool_cursor_close(r->cursor);
-    r->cursor = spool_cursor_open(
-        o->consumer, (struct spool_pos){r->epoch, r->worker, r->next});
+    r->cursor = spool_cursor_open(o->consumer,
+                                  (struct spool_pos){r->epoch, r->worker, r->next});
     r->block.n = 0;
     r->at = 0;
 }
@@ -238,7 +235,7 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
 }
 
 void subscription_ack(struct subscription *o, const struct batch_range *ranges,
-                   uint32_t n)
+                      uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct subscription_reader *r;
@@ -248,9 +245,8 @@ void subscription_ack(struct subscription *o, const struct batch_range *ranges,
         }
         r = find_reader(o, ranges[i].epoch, ranges[i].worker);
         if (r != NULL) {
-            spool_cursor_release(
-                r->cursor,
-                ack_tracker_find(&o->acks, r->epoch, r->worker)->next);
+            spool_cursor_release(r->cursor,
+                                 ack_tracker_find(&o->acks, r->epoch, r->worker)->next);
         }
     }
 }
@@ -274,7 +270,8 @@ uint64_t subscription_skipped(const struct subscription *o)
 
 bool subscription_idle(const struct subscription *o)
 {
-    return o->in_flight == 0 && o->intents == NULL && (o->batch == NULL || o->batch->n == 0);
+    return o->in_flight == 0 && o->intents == NULL &&
+           (o->batch == NULL || o->batch->n == 0);
 }
 
 void subscription_emit(const struct subscription *o, struct journal_draft *draft)

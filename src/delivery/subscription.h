@@ -31,8 +31,8 @@ struct subscription_reader {
 struct intent {
     struct intent *next;
     uint64_t id;
-    const char *target;       /* behind the ranges; "": nobody knows */
-    bool proven;              /* some of the batch is settled */
+    const char *target; /* behind the ranges; "": nobody knows */
+    bool proven;        /* some of the batch is settled */
     uint32_t n;
     struct batch_range ranges[];
 };
@@ -47,12 +47,12 @@ struct subscription_span {
 struct subscription {
     struct delivery_stream conf;
     char name[72];
-    uint32_t number;          /* batch.stream */
-    bool wanted;              /* the policy has it */
-    bool blocked;             /* the spool was told that it can't deliver now */
-    bool known;               /* the journal knows the stream */
-    bool looked;              /* the spool's shards have been listed once */
-    bool bound;               /* only what lies before its ends is delivered, then
+    uint32_t number;             /* batch.stream */
+    bool wanted;                 /* the policy has it */
+    bool blocked;                /* the spool was told that it can't deliver now */
+    bool known;                  /* the journal knows the stream */
+    bool looked;                 /* the spool's shards have been listed once */
+    bool bound;                  /* only what lies before its ends is delivered, then
                                  it is closed */
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
     struct spool_pos *ends;
@@ -60,34 +60,35 @@ struct subscription {
     struct ack_tracker acks;
     struct subscription_reader *readers;
     uint32_t n_readers, readers_room;
-    uint32_t turn;            /* the reader that is asked first */
-    uint32_t n_unknown;       /* shards of which the disk does not say what they hold */
-    struct batch *batch;      /* growing; NULL: none */
-    struct intent *intents;/* oldest first */
+    uint32_t turn;          /* the reader that is asked first */
+    uint32_t n_unknown;     /* shards of which the disk does not say what they hold */
+    struct batch *batch;    /* growing; NULL: none */
+    struct intent *intents; /* oldest first */
     struct subscription_span *spans;
     uint32_t n_spans, spans_room;
-    uint32_t in_flight;       /* batches */
+    uint32_t in_flight; /* batches */
     uint64_t lost, skipped;
 };
 
 /* Registers with the spool; conf->name is copied. */
 void subscription_open(struct subscription *o, struct spool *spool,
-                 const struct delivery_stream *conf, const char *sink,
-                 spool_wake_fn *wake, void *wake_arg);
+                       const struct delivery_stream *conf, const char *sink,
+                       spool_wake_fn *wake, void *wake_arg);
 /* Other settings; name and id stay. */
 void subscription_apply(struct subscription *o, const struct delivery_stream *conf);
 void subscription_close(struct subscription *o);
 
 /* Finds shards that are new, lets go of those that are done. False and *e: the
  * journal did not take where one begins. */
-bool subscription_look(struct subscription *o, struct journal *j, struct err *e) MUST_USE;
+bool subscription_look(struct subscription *o, struct journal *j,
+                       struct err *e) MUST_USE;
 
 /* The reader reads on from its place, also what the cursor has passed. */
 void subscription_reread(struct subscription *o, struct subscription_reader *r);
 
 /* The ranges are delivered, and the journal knows: their segments may go. */
 void subscription_ack(struct subscription *o, const struct batch_range *ranges,
-                   uint32_t n);
+                      uint32_t n);
 
 /* What was skipped while nothing is read may be reused. */
 void subscription_rest(struct subscription *o);
@@ -109,29 +110,31 @@ enum subscription_result {
     SUBSCRIPTION_FULL,      /* the batch takes no more */
     SUBSCRIPTION_FAILED     /* the journal did not take a loss: *e */
 };
-enum subscription_result subscription_take(struct subscription *o, const struct batch_limits *l,
-                               int64_t now_ms, struct journal *j,
-                               struct err *e) MUST_USE;
+enum subscription_result subscription_take(struct subscription *o,
+                                           const struct batch_limits *l, int64_t now_ms,
+                                           struct journal *j, struct err *e) MUST_USE;
 
 /* ---- intents.c ---- */
 
 /* The journal's replay: a plan without its end. */
-void subscription_prove(struct subscription *o, uint64_t id); /* some of it is settled */
+void subscription_prove(struct subscription *o,
+                        uint64_t id); /* some of it is settled */
 void subscription_intend(struct subscription *o, uint64_t id, struct str target,
-                 const struct batch_range *ranges, uint32_t n);
+                         const struct batch_range *ranges, uint32_t n);
 /* These ranges of it are a plan of their own. */
-void subscription_split(struct subscription *o, uint64_t id, const struct batch_range *ranges,
-                  uint32_t n);
+void subscription_split(struct subscription *o, uint64_t id,
+                        const struct batch_range *ranges, uint32_t n);
 /* After the replay: what of the plans is left, and what the readers pass over. */
 void subscription_replayed(struct subscription *o);
 
 /* Those not made anew yet are still plans of a new journal. */
 void subscription_emit_intents(const struct subscription *o, const char *sink,
-                       struct journal_draft *draft);
+                               struct journal_draft *draft);
 
 /* Makes b, which is empty, the oldest plan anew, and forgets the plan; b stays
  * empty when all of it is settled. False: it can't be read now. */
-bool subscription_rebuild(struct subscription *o, struct batch *b, int64_t now_ms) MUST_USE;
+bool subscription_rebuild(struct subscription *o, struct batch *b,
+                          int64_t now_ms) MUST_USE;
 
 /* Events r are passed over by the readers. */
 void subscription_pass(struct subscription *o, const struct batch_range *r);
@@ -140,20 +143,23 @@ void subscription_pass(struct subscription *o, const struct batch_range *r);
 
 /* The ends are where the stream ends now; the journal is told (if it can't be, a
  * restart delivers more than it has to). */
-void subscription_retire(struct subscription *o, struct spool *spool, struct journal *j);
+void subscription_retire(struct subscription *o, struct spool *spool,
+                         struct journal *j);
 /* The journal's replay, record by record. */
 void subscription_bound(struct subscription *o, const struct record *r);
 /* As if all of this process were behind the ends: left by an earlier one. */
 void subscription_bound_old(struct subscription *o, uint32_t epoch);
 /* The policy has the stream again: reading goes on where it was, but for what the
  * spool no longer has. False and *e: the journal did not take that. */
-bool subscription_return(struct subscription *o, struct journal *j, struct err *e) MUST_USE;
+bool subscription_return(struct subscription *o, struct journal *j,
+                         struct err *e) MUST_USE;
 /* It is bound, and all before its ends is settled. */
 bool subscription_finished(const struct subscription *o);
 /* All that is known of the stream but its name goes. */
 void subscription_forget(struct subscription *o);
 /* The first sequence of the shard that is not delivered any more. */
-uint64_t subscription_end(const struct subscription *o, uint32_t epoch, uint32_t worker);
+uint64_t subscription_end(const struct subscription *o, uint32_t epoch,
+                          uint32_t worker);
 /* Events that wait: of what is there or, when bound, lies before the ends. */
 uint64_t subscription_left(const struct subscription *o);
 void subscription_emit_bound(const struct subscription *o, struct journal_draft *draft);

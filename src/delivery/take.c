@@ -6,8 +6,8 @@
 
 /* The first span at or behind seq of r's shard; NULL: none. */
 static const struct subscription_span *span_from(const struct subscription *o,
-                                           const struct subscription_reader *r,
-                                           uint64_t seq)
+                                                 const struct subscription_reader *r,
+                                                 uint64_t seq)
 {
     const struct subscription_span *first = NULL;
 
@@ -25,12 +25,11 @@ static const struct subscription_span *span_from(const struct subscription *o,
 enum { GONE_SKIPPED = 0, GONE_LOST = 1, GONE_VOID = 2 }; /* of RECORD_SKIP */
 
 /* n events at the reader that are in nobody's hands. */
-static bool note_piece(struct subscription *o, struct subscription_reader *r, uint64_t n,
-                       unsigned how, struct journal *j, struct err *e)
+static bool note_piece(struct subscription *o, struct subscription_reader *r,
+                       uint64_t n, unsigned how, struct journal *j, struct err *e)
 {
-    static const char *const words[] = {[GONE_SKIPPED] = "skipped",
-                                        [GONE_LOST] = "lost",
-                                        [GONE_VOID] = "void"};
+    static const char *const words[] = {
+        [GONE_SKIPPED] = "skipped", [GONE_LOST] = "lost", [GONE_VOID] = "void"};
     struct batch_range gone = {r->epoch, r->worker, r->next, n};
     struct record rec = {.type = RECORD_SKIP,
                          .value = how,
@@ -49,9 +48,9 @@ static bool note_piece(struct subscription *o, struct subscription_reader *r, ui
               gone.epoch, gone.worker, (unsigned long)gone.first, (unsigned long)n,
               words[how]);
     if (how != GONE_VOID) {
-        spool_consumer_note(
-            o->consumer, (struct spool_pos){gone.epoch, gone.worker, gone.first}, n,
-            SPOOL_SKIPPED);
+        spool_consumer_note(o->consumer,
+                            (struct spool_pos){gone.epoch, gone.worker, gone.first}, n,
+                            SPOOL_SKIPPED);
     }
     subscription_ack(o, &gone, 1);
     return true;
@@ -85,8 +84,8 @@ static bool note_gone(struct subscription *o, struct subscription_reader *r, uin
 }
 
 /* Has events in hand afterwards, or is at its end for now. */
-static bool load(struct subscription *o, struct subscription_reader *r, struct journal *j,
-                 bool *more, struct err *e)
+static bool load(struct subscription *o, struct subscription_reader *r,
+                 struct journal *j, bool *more, struct err *e)
 {
     *more = true;
     while (r->at >= r->block.n) {
@@ -100,9 +99,7 @@ static bool load(struct subscription *o, struct subscription_reader *r, struct j
         got = spool_cursor_next(r->cursor, &r->block, &lost);
         switch (got) {
         case SPOOL_READ_OK:
-            r->at = r->block.first < r->next
-                        ? (uint32_t)(r->next - r->block.first)
-                        : 0;
+            r->at = r->block.first < r->next ? (uint32_t)(r->next - r->block.first) : 0;
             break;
         case SPOOL_READ_GAP:
         case SPOOL_READ_VOID:
@@ -140,9 +137,8 @@ static uint32_t takable(const struct subscription *o, struct subscription_reader
         const struct subscription_span *s = span_from(o, r, seq);
 
         if (s == NULL || s->first > seq) {
-            return s != NULL && s->first - seq < left
-                       ? (uint32_t)(s->first - seq)
-                       : left;
+            return s != NULL && s->first - seq < left ? (uint32_t)(s->first - seq)
+                                                      : left;
         }
         r->at = s->end - r->block.first < r->block.n
                     ? (uint32_t)(s->end - r->block.first)
@@ -174,8 +170,7 @@ static bool fill(struct subscription *o, struct subscription_reader *r,
     uint32_t left = within(r, takable(o, r));
     const struct batch_entry *entries =
         (const struct batch_entry *)(const void *)(r->block.entries + r->at);
-    struct batch_range range = {r->epoch, r->worker, r->block.first + r->at,
-                                left};
+    struct batch_range range = {r->epoch, r->worker, r->block.first + r->at, left};
 
     if (left == 0) {
         return true;
@@ -192,17 +187,16 @@ static bool fill(struct subscription *o, struct subscription_reader *r,
     return range.n == left;
 }
 
-enum subscription_result subscription_take(struct subscription *o, const struct batch_limits *l,
-                               int64_t now_ms, struct journal *j,
-                               struct err *e)
+enum subscription_result subscription_take(struct subscription *o,
+                                           const struct batch_limits *l, int64_t now_ms,
+                                           struct journal *j, struct err *e)
 {
     bool any = true;
 
     while (any) {
         any = false;
         for (uint32_t i = 0; i < o->n_readers; i++) {
-            struct subscription_reader *r =
-                &o->readers[(o->turn + i) % o->n_readers];
+            struct subscription_reader *r = &o->readers[(o->turn + i) % o->n_readers];
             bool more;
 
             if (r->ended) {

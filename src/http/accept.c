@@ -9,8 +9,8 @@
 
 enum {
     ACCEPTS_MAX = 64,
-    AWAY_MAX = 256,   /* that were turned away and may still read why */
-    AWAY_SHARE = 12   /* of max_descriptor: descriptors for these beyond it */
+    AWAY_MAX = 256, /* that were turned away and may still read why */
+    AWAY_SHARE = 12 /* of max_descriptor: descriptors for these beyond it */
 };
 
 static const double ACCEPT_PAUSE_S = 0.1;
@@ -50,8 +50,7 @@ static void turn_away(struct http_server *s, int fd, stats_cell *why)
 }
 
 /* Why it can't be let in; NULL: it can. */
-static stats_cell *obstacle(const struct http_server *s, int fd,
-                            const struct peer *who)
+static stats_cell *obstacle(const struct http_server *s, int fd, const struct peer *who)
 {
     const struct http_limits *l = &s->limits;
 
@@ -61,15 +60,13 @@ static stats_cell *obstacle(const struct http_server *s, int fd,
     if (l->max_descriptor > 0 && fd > l->max_descriptor) {
         return s->over_descriptors;
     }
-    if (l->max_per_address > 0 &&
-        peers_count(s->peers, who) >= l->max_per_address) {
+    if (l->max_per_address > 0 && peers_count(s->peers, who) >= l->max_per_address) {
         return s->over_address;
     }
     return NULL;
 }
 
-static void let_in(struct http_server *s, int fd,
-                   const struct sockaddr_storage *sa)
+static void let_in(struct http_server *s, int fd, const struct sockaddr_storage *sa)
 {
     struct peer who = peer_of(sa);
     stats_cell *why = obstacle(s, fd, &who);
@@ -93,8 +90,7 @@ bool accept_one(struct http_server *s)
 {
     struct sockaddr_storage sa;
     socklen_t n = sizeof sa;
-    int fd = accept4(s->fd, (struct sockaddr *)&sa, &n,
-                     SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(s->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) {
         return true;

@@ -88,8 +88,7 @@ bool request_chunk(struct conn *c, uint64_t bytes)
     const struct http_request *r = c->current;
 
     /* A size that could not be served is not waited for. */
-    if (!c->discard && (r->max_body < c->body_n ||
-                        bytes > r->max_body - c->body_n)) {
+    if (!c->discard && (r->max_body < c->body_n || bytes > r->max_body - c->body_n)) {
         return refuse_large(c);
     }
     return true;
@@ -129,8 +128,8 @@ bool request_part(struct conn *c, const char *p, size_t n)
 static bool inflate_body(struct conn *c, struct str *body)
 {
     struct http_request *r = c->current;
-    enum encoding_result result = encoding_inflate(
-        c->server->encoding, r->encoding, *body, r->max_body, body);
+    enum encoding_result result =
+        encoding_inflate(c->server->encoding, r->encoding, *body, r->max_body, body);
 
     if (result != ENCODING_OK) {
         request_refuse_for(c, http_error_inflate(result, r->max_body));
@@ -142,8 +141,7 @@ static void hand_over(struct conn *c, struct http_request *r)
 {
     struct http_server *s = c->server;
     struct http_view v;
-    struct str body = c->view.p != NULL ? c->view
-                                        : (struct str){c->body, c->body_n};
+    struct str body = c->view.p != NULL ? c->view : (struct str){c->body, c->body_n};
 
     if (body.p == NULL) {
         body.p = s->scratch;

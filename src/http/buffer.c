@@ -88,8 +88,7 @@ static bool is_stalled(const struct conn *c)
 }
 
 /* The mean of those that do not read; 0: there is none. */
-static size_t mean_of_stalled(const struct http_server *s,
-                              const struct conn *spared)
+static size_t mean_of_stalled(const struct http_server *s, const struct conn *spared)
 {
     size_t sum = 0, n = 0;
 
@@ -110,8 +109,7 @@ void buffer_evict(struct http_server *s, const struct conn *spared)
     while (s->buffered > goal && (mean = mean_of_stalled(s, spared)) > 0) {
         struct conn *next;
 
-        for (struct conn *c = s->open; c != NULL && s->buffered > goal;
-             c = next) {
+        for (struct conn *c = s->open; c != NULL && s->buffered > goal; c = next) {
             next = c->next;
             if (c != spared && is_stalled(c) && buffered_of(c) >= mean) {
                 stats_add(s->evicted, 1);

@@ -14,7 +14,7 @@ enum {
     CHAR_VALUE = 4,  /* of a field: visible, obs-text, space, tab */
     CHAR_DIGIT = 8,
     CHAR_HEX = 16,
-    CHAR_HOST = 32   /* RFC 3986, 3.2.2: reg-name, but for '%' */
+    CHAR_HOST = 32 /* RFC 3986, 3.2.2: reg-name, but for '%' */
 };
 
 extern const uint8_t http_chars[256];

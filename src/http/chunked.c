@@ -6,10 +6,28 @@
 
 /* chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ) */
 enum {
-    SIZE_FIRST, SIZE, EXT_SEMICOLON, EXT_NAME_FIRST, EXT_NAME, EXT_NAME_END,
-    EXT_VALUE_FIRST, EXT_VALUE, EXT_QUOTED, EXT_ESCAPED, EXT_END, SIZE_LF,
-    DATA, DATA_CR, DATA_LF, TRAILER_FIRST, TRAILER_NAME, TRAILER_VALUE,
-    TRAILER_LF, END_LF, ENDED, N_STATES
+    SIZE_FIRST,
+    SIZE,
+    EXT_SEMICOLON,
+    EXT_NAME_FIRST,
+    EXT_NAME,
+    EXT_NAME_END,
+    EXT_VALUE_FIRST,
+    EXT_VALUE,
+    EXT_QUOTED,
+    EXT_ESCAPED,
+    EXT_END,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER_FIRST,
+    TRAILER_NAME,
+    TRAILER_VALUE,
+    TRAILER_LF,
+    END_LF,
+    ENDED,
+    N_STATES
 };
 
 static const char *const why[N_STATES] = {
@@ -66,9 +84,10 @@ static bool add_digit(struct chunked *d, char c)
 /* Behind a size: its line's end, or an extension; otherwise -1. */
 static int behind_size(char c)
 {
-    return c == '\r' ? SIZE_LF : c == ';' ? EXT_NAME_FIRST
-           : is_blank(c)                  ? EXT_SEMICOLON
-                                          : -1;
+    return c == '\r'     ? SIZE_LF
+           : c == ';'    ? EXT_NAME_FIRST
+           : is_blank(c) ? EXT_SEMICOLON
+                         : -1;
 }
 
 static int step_extension(int state, char c)
@@ -80,22 +99,23 @@ static int step_extension(int state, char c)
         return is_blank(c) ? state : char_is(c, CHAR_TOKEN) ? EXT_NAME : -1;
     case EXT_NAME:
     case EXT_NAME_END:
-        return c == '='                                        ? EXT_VALUE_FIRST
-               : state == EXT_NAME && char_is(c, CHAR_TOKEN)   ? EXT_NAME
-               : is_blank(c)                                   ? EXT_NAME_END
-               : c == '\r' && state == EXT_NAME_END            ? -1
-                                                               : behind_size(c);
+        return c == '='                                      ? EXT_VALUE_FIRST
+               : state == EXT_NAME && char_is(c, CHAR_TOKEN) ? EXT_NAME
+               : is_blank(c)                                 ? EXT_NAME_END
+               : c == '\r' && state == EXT_NAME_END          ? -1
+                                                             : behind_size(c);
     case EXT_VALUE_FIRST:
-        return c == '"'                  ? EXT_QUOTED
-               : is_blank(c)             ? state
-               : char_is(c, CHAR_TOKEN)  ? EXT_VALUE
-                                         : -1;
+        return c == '"'                 ? EXT_QUOTED
+               : is_blank(c)            ? state
+               : char_is(c, CHAR_TOKEN) ? EXT_VALUE
+                                        : -1;
     case EXT_VALUE:
         return char_is(c, CHAR_TOKEN) ? state : behind_size(c);
     case EXT_QUOTED:
-        return c == '"' ? EXT_END : c == '\\' ? EXT_ESCAPED
-               : char_is(c, CHAR_VALUE)       ? state
-                                              : -1;
+        return c == '"'                 ? EXT_END
+               : c == '\\'              ? EXT_ESCAPED
+               : char_is(c, CHAR_VALUE) ? state
+                                        : -1;
     case EXT_ESCAPED:
         return char_is(c, CHAR_VALUE) ? EXT_QUOTED : -1;
     default:
@@ -107,9 +127,7 @@ static int step_trailer(int state, char c)
 {
     switch (state) {
     case TRAILER_FIRST:
-        return c == '\r'                 ? END_LF
-               : char_is(c, CHAR_TOKEN)  ? TRAILER_NAME
-                                         : -1;
+        return c == '\r' ? END_LF : char_is(c, CHAR_TOKEN) ? TRAILER_NAME : -1;
     case TRAILER_NAME:
         return c == ':' ? TRAILER_VALUE : char_is(c, CHAR_TOKEN) ? state : -1;
     case TRAILER_VALUE:
@@ -157,12 +175,12 @@ static bool count(struct chunked *d, int next)
         d->n_extra = 0;
     }
     d->n_extra += extension || trailer;
-    return d->n_extra <= (d->state >= TRAILER_FIRST ? CHUNKED_TRAILERS_MAX
-                                                    : CHUNKED_EXTENSIONS_MAX);
+    return d->n_extra <=
+           (d->state >= TRAILER_FIRST ? CHUNKED_TRAILERS_MAX : CHUNKED_EXTENSIONS_MAX);
 }
 
-size_t chunked_feed(struct chunked *d, const char *p, size_t n,
-                    struct str *part, enum chunked_result *r)
+size_t chunked_feed(struct chunked *d, const char *p, size_t n, struct str *part,
+                    enum chunked_result *r)
 {
     size_t i = 0;
 

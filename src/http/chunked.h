@@ -14,16 +14,16 @@
 #include "base/str.h"
 
 enum {
-    CHUNKED_SIZE_DIGITS = 16,       /* leading zeros included */
-    CHUNKED_EXTENSIONS_MAX = 4096,  /* bytes of a body's extensions together */
-    CHUNKED_TRAILERS_MAX = 8192     /* bytes of its trailers */
+    CHUNKED_SIZE_DIGITS = 16,      /* leading zeros included */
+    CHUNKED_EXTENSIONS_MAX = 4096, /* bytes of a body's extensions together */
+    CHUNKED_TRAILERS_MAX = 8192    /* bytes of its trailers */
 };
 
 struct chunked {
     int state;
-    uint64_t left;      /* of the chunk in hand */
+    uint64_t left; /* of the chunk in hand */
     uint32_t n_digits;
-    uint32_t n_extra;   /* bytes of extensions, then of trailers */
+    uint32_t n_extra; /* bytes of extensions, then of trailers */
 };
 
 enum chunked_result {
@@ -39,8 +39,8 @@ void chunked_reset(struct chunked *d);
 
 /* Returns how many bytes were taken. A size is at most INT64_MAX. After
  * CHUNKED_BAD and CHUNKED_LARGE nothing more can be fed. */
-size_t chunked_feed(struct chunked *d, const char *p, size_t n,
-                    struct str *part, enum chunked_result *r);
+size_t chunked_feed(struct chunked *d, const char *p, size_t n, struct str *part,
+                    enum chunked_result *r);
 
 /* After CHUNKED_BAD: what was expected; static text. */
 const char *chunked_why(const struct chunked *d);

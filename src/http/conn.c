@@ -32,13 +32,11 @@ static bool on_whole(void *arg)
     return request_whole(arg);
 }
 
-const struct parse_ops conn_parse_ops = {on_head, on_chunk, on_part,
-                                         on_whole};
+const struct parse_ops conn_parse_ops = {on_head, on_chunk, on_part, on_whole};
 
 void conn_deadline(struct conn *c, int64_t ms)
 {
-    c->deadline_ms = ms < 0 ? UINT64_MAX
-                            : c->server->now_ms + (uint64_t)ms;
+    c->deadline_ms = ms < 0 ? UINT64_MAX : c->server->now_ms + (uint64_t)ms;
 }
 
 bool conn_idle(const struct conn *c)
@@ -51,8 +49,8 @@ bool conn_may_parse(const struct conn *c)
 {
     uint32_t turn = c->server->resumed == NULL ? PIPELINE_MAX : PIPELINE_CROWDED;
 
-    return !c->closing && !c->dead && c->n_open < PIPELINE_MAX &&
-           c->n_turn < turn && c->out_n - c->out_sent < OUT_MAX_BYTES;
+    return !c->closing && !c->dead && c->n_open < PIPELINE_MAX && c->n_turn < turn &&
+           c->out_n - c->out_sent < OUT_MAX_BYTES;
 }
 
 void conn_read_on(struct conn *c)
@@ -189,7 +187,8 @@ static void refuse_parse(struct conn *c, enum parse_result r)
                        "the URL, headers or trailers are too large, or there "
                        "are more than 64; send fewer");
     } else if (r == PARSE_METHOD) {
-        request_refuse(c, 501, "unknown_method", "expected a known method such as POST");
+        request_refuse(c, 501, "unknown_method",
+                       "expected a known method such as POST");
     } else {
         request_refuse(c, 400, "bad_request", parse_why(c->parse));
     }
@@ -321,8 +320,7 @@ void conn_write(struct conn *c)
     ssize_t n = 0;
 
     if (c->out_n > c->out_sent) {
-        n = send(c->fd, c->out + c->out_sent, c->out_n - c->out_sent,
-                 MSG_NOSIGNAL);
+        n = send(c->fd, c->out + c->out_sent, c->out_n - c->out_sent, MSG_NOSIGNAL);
     }
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         c->dead = true;
@@ -360,9 +358,8 @@ void conn_expire(struct conn *c)
         c->closing = true;
         conn_deadline(c, c->server->limits.body_timeout_ms);
         request_refuse(c, 408, "request_timeout",
-                       c->current == NULL
-                           ? "the headers did not arrive in time"
-                           : "the body did not arrive in time");
+                       c->current == NULL ? "the headers did not arrive in time"
+                                          : "the body did not arrive in time");
         settle(c);
     } else {
         conn_close(c);
@@ -398,10 +395,9 @@ void conn_limits(struct conn *c)
 {
     const struct http_server *s = c->server;
     const struct http_limits *l = &s->limits;
-    int64_t ms = c->current != NULL              ? l->body_timeout_ms
-                 : parse_in_request(c->parse) ||
-                         !c->served               ? l->header_timeout_ms
-                                                  : l->idle_timeout_ms;
+    int64_t ms = c->current != NULL                         ? l->body_timeout_ms
+                 : parse_in_request(c->parse) || !c->served ? l->header_timeout_ms
+                                                            : l->idle_timeout_ms;
     uint64_t read_by = s->now_ms + (uint64_t)l->body_timeout_ms;
 
     if (c->lingering) {

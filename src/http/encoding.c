@@ -44,8 +44,10 @@ bool encoding_of(struct str value, enum http_encoding *out)
     static const struct {
         struct str name;
         enum http_encoding how;
-    } known[] = {{STR("identity"), HTTP_IDENTITY}, {STR("gzip"), HTTP_GZIP},
-                 {STR("x-gzip"), HTTP_GZIP},       {STR("deflate"), HTTP_DEFLATE},
+    } known[] = {{STR("identity"), HTTP_IDENTITY},
+                 {STR("gzip"), HTTP_GZIP},
+                 {STR("x-gzip"), HTTP_GZIP},
+                 {STR("deflate"), HTTP_DEFLATE},
                  {STR("zstd"), HTTP_ZSTD}};
 
     for (size_t i = 0; i < N_ELEMS(known); i++) {
@@ -75,8 +77,8 @@ static bool grow(struct encoding *e, uint64_t max)
 }
 
 /* window_bits as inflateInit2 takes them. */
-static enum encoding_result run_zlib(struct encoding *e, int window_bits,
-                                     struct str in, uint64_t max, size_t *n)
+static enum encoding_result run_zlib(struct encoding *e, int window_bits, struct str in,
+                                     uint64_t max, size_t *n)
 {
     int rc = e->z_ready ? inflateReset2(&e->z, window_bits)
                         : inflateInit2(&e->z, window_bits);
@@ -117,16 +119,16 @@ static enum encoding_result run_zlib(struct encoding *e, int window_bits,
 }
 
 /* "deflate" is zlib's format (RFC 9110, 8.4.1.2); some send it bare. */
-static enum encoding_result run_deflate(struct encoding *e, struct str in,
-                                        uint64_t max, size_t *n)
+static enum encoding_result run_deflate(struct encoding *e, struct str in, uint64_t max,
+                                        size_t *n)
 {
     enum encoding_result r = run_zlib(e, MAX_WBITS, in, max, n);
 
     return r == ENCODING_BAD ? run_zlib(e, -MAX_WBITS, in, max, n) : r;
 }
 
-static enum encoding_result run_zstd(struct encoding *e, struct str in,
-                                     uint64_t max, size_t *n)
+static enum encoding_result run_zstd(struct encoding *e, struct str in, uint64_t max,
+                                     size_t *n)
 {
     ZSTD_inBuffer src = {in.p, in.n, 0};
     size_t rc = 1;
@@ -134,8 +136,8 @@ static enum encoding_result run_zstd(struct encoding *e, struct str in,
     if (e->zstd == NULL) {
         e->zstd = ZSTD_createDCtx();
         if (e->zstd == NULL ||
-            ZSTD_isError(ZSTD_DCtx_setParameter(
-                e->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX))) {
+            ZSTD_isError(ZSTD_DCtx_setParameter(e->zstd, ZSTD_d_windowLogMax,
+                                                ZSTD_WINDOW_LOG_MAX))) {
             return ENCODING_BAD;
         }
     }
@@ -165,9 +167,8 @@ static enum encoding_result run_zstd(struct encoding *e, struct str in,
     return *n > max ? ENCODING_LARGE : ENCODING_OK;
 }
 
-enum encoding_result encoding_inflate(struct encoding *e,
-                                      enum http_encoding how, struct str in,
-                                      uint64_t max, struct str *out)
+enum encoding_result encoding_inflate(struct encoding *e, enum http_encoding how,
+                                      struct str in, uint64_t max, struct str *out)
 {
     enum encoding_result r;
     size_t n = 0;

@@ -31,6 +31,6 @@ void encoding_free(struct encoding *e); /* NULL is fine */
 bool encoding_of(struct str value, enum http_encoding *out);
 
 /* HTTP_PAD readable bytes lie behind *out. */
-enum encoding_result encoding_inflate(struct encoding *e,
-                                      enum http_encoding how, struct str in,
-                                      uint64_t max, struct str *out) MUST_USE;
+enum encoding_result encoding_inflate(struct encoding *e, enum http_encoding how,
+                                      struct str in, uint64_t max,
+                                      struct str *out) MUST_USE;

@@ -42,8 +42,8 @@ const char *http_phrase(int status)
     return "Other";
 }
 
-size_t http_error_text(int status, const char *code, const char *detail,
-                       int64_t limit, char *out, size_t n)
+size_t http_error_text(int status, const char *code, const char *detail, int64_t limit,
+                       char *out, size_t n)
 {
     char bound[40] = "";
     int k;
@@ -51,9 +51,8 @@ size_t http_error_text(int status, const char *code, const char *detail,
     if (limit >= 0) {
         (void)snprintf(bound, sizeof bound, ",\"limit\":%ld", (long)limit);
     }
-    k = snprintf(
-        out, n, "{\"error\":\"%s\",\"code\":\"%s\"%s,\"detail\":\"%s\"}",
-        http_phrase(status), code, bound, detail);
+    k = snprintf(out, n, "{\"error\":\"%s\",\"code\":\"%s\"%s,\"detail\":\"%s\"}",
+                 http_phrase(status), code, bound, detail);
 
     return (size_t)k < n ? (size_t)k : n - 1;
 }
@@ -69,13 +68,14 @@ struct http_error http_error_encoding(void)
 {
     return (struct http_error){415, "unsupported_encoding",
                                "expected no Content-Encoding, or one of gzip, "
-                               "deflate, zstd", -1};
+                               "deflate, zstd",
+                               -1};
 }
 
 struct http_error http_error_large(uint64_t max_body)
 {
-    struct http_error e = {.status = 413, .code = "too_large",
-                           .limit = (int64_t)max_body};
+    struct http_error e = {
+        .status = 413, .code = "too_large", .limit = (int64_t)max_body};
 
     (void)snprintf(e.detail, sizeof e.detail,
                    "the body is larger than the allowed %lu bytes; send less",
@@ -85,13 +85,14 @@ struct http_error http_error_large(uint64_t max_body)
 
 struct http_error http_error_inflate(enum encoding_result r, uint64_t max_body)
 {
-    struct http_error e = {.status = 413, .code = "too_large",
-                           .limit = (int64_t)max_body};
+    struct http_error e = {
+        .status = 413, .code = "too_large", .limit = (int64_t)max_body};
 
     if (r == ENCODING_BAD) {
         return (struct http_error){400, "bad_encoding",
                                    "the body is cut off, or not valid in its "
-                                   "Content-Encoding", -1};
+                                   "Content-Encoding",
+                                   -1};
     }
     (void)snprintf(e.detail, sizeof e.detail,
                    "the decompressed body is larger than the allowed %lu bytes; "

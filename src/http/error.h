@@ -12,8 +12,8 @@ const char *http_phrase(int status); /* "Not Found"; "Other" */
 
 /* {"error":<phrase>,"code":...,"limit":...,"detail":...}; the texts need no escapes;
  * limit -1: none. Returns the length, as snprintf does. */
-size_t http_error_text(int status, const char *code, const char *detail,
-                       int64_t limit, char *out, size_t n);
+size_t http_error_text(int status, const char *code, const char *detail, int64_t limit,
+                       char *out, size_t n);
 
 /* What such an answer says beside its body: whole lines, "" mostly. */
 const char *http_error_lines(int status);
@@ -25,6 +25,6 @@ struct http_error {
     int64_t limit; /* -1: none */
 };
 
-struct http_error http_error_encoding(void);              /* one unknown to us */
-struct http_error http_error_large(uint64_t max_body);    /* as it is sent */
+struct http_error http_error_encoding(void);           /* one unknown to us */
+struct http_error http_error_large(uint64_t max_body); /* as it is sent */
 struct http_error http_error_inflate(enum encoding_result r, uint64_t max_body);

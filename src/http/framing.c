@@ -61,8 +61,8 @@ static void take_connection(struct str value, bool *keep, bool *close)
             word.p++;
             word.n--;
         }
-        while (word.n > 0 && (word.p[word.n - 1] == ' ' ||
-                              word.p[word.n - 1] == '\t')) {
+        while (word.n > 0 &&
+               (word.p[word.n - 1] == ' ' || word.p[word.n - 1] == '\t')) {
             word.n--;
         }
         *keep |= is(word, "keep-alive", 10);

@@ -12,11 +12,11 @@
 
 struct framing {
     bool chunked, has_length;
-    uint64_t length;    /* of the body; has_length */
+    uint64_t length; /* of the body; has_length */
     uint32_t n_hosts;
-    struct str host;    /* the last one */
-    bool keep_alive;    /* by Connection, else by the version */
-    const char *why;    /* NULL: sound; static text */
+    struct str host; /* the last one */
+    bool keep_alive; /* by Connection, else by the version */
+    const char *why; /* NULL: sound; static text */
 };
 
 /* old: HTTP/1.0, which has no chunks. */

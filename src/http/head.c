@@ -6,13 +6,24 @@
 #include "http/chars.h"
 
 enum {
-    BLANK_MAX = 2,  /* RFC 9112, 2.2: a CRLF too many behind the last body */
+    BLANK_MAX = 2, /* RFC 9112, 2.2: a CRLF too many behind the last body */
     METHOD_MAX = 64
 };
 
 enum {
-    START, START_LF, METHOD, TARGET_FIRST, TARGET, VERSION, LINE_CR, LINE_LF,
-    NAME_FIRST, NAME, VALUE, END_LF, N_STATES
+    START,
+    START_LF,
+    METHOD,
+    TARGET_FIRST,
+    TARGET,
+    VERSION,
+    LINE_CR,
+    LINE_LF,
+    NAME_FIRST,
+    NAME,
+    VALUE,
+    END_LF,
+    N_STATES
 };
 
 static const char *const why[N_STATES] = {

@@ -44,10 +44,10 @@ struct http_view {
     const struct str_pair *headers; /* names as sent, each once: the values of one
                                        that was sent twice are one list */
     uint32_t n_headers;
-    struct str content_type;        /* whole value; {NULL, 0}: none */
-    uint64_t content_length;        /* UINT64_MAX: chunked */
-    struct str body;                /* in on_body; HTTP pad bytes readable behind */
-    struct str peer;                /* "10.0.0.7" */
+    struct str content_type; /* whole value; {NULL, 0}: none */
+    uint64_t content_length; /* UINT64_MAX: chunked */
+    struct str body;         /* in on_body; HTTP pad bytes readable behind */
+    struct str peer;         /* "10.0.0.7" */
 };
 
 struct http_ops {
@@ -55,17 +55,15 @@ struct http_ops {
      * body is discarded or the connection closed, so that the client can read
      * the answer; 100-continue is then not sent); else return, and on_body
      * follows. *user of http_user is the owner's. */
-    void (*on_headers)(void *arg, struct http_request *r,
-                       const struct http_view *v);
+    void (*on_headers)(void *arg, struct http_request *r, const struct http_view *v);
 
     /* The whole body, inflated. Owes exactly one http_answer, now or later. */
-    void (*on_body)(void *arg, struct http_request *r,
-                    const struct http_view *v);
+    void (*on_body)(void *arg, struct http_request *r, const struct http_view *v);
 
     /* A body that does not come in one piece has so many bytes in memory, or is about
      * to. False: refused by http_answer, as in on_headers. May be NULL. */
-    bool (*on_progress)(void *arg, struct http_request *r,
-                        const struct http_view *v, uint64_t bytes);
+    bool (*on_progress)(void *arg, struct http_request *r, const struct http_view *v,
+                        uint64_t bytes);
 
     /* A request that passed on_headers and owes no answer any more (client
      * gone, body refused), before on_body came. Not after on_body: answers
@@ -112,4 +110,4 @@ void http_server_flush(struct http_server *s);
  * finish with Connection: close. */
 void http_server_drain(struct http_server *s);
 uint32_t http_server_open(const struct http_server *s); /* connections */
-void http_server_free(struct http_server *s); /* closes all */
+void http_server_free(struct http_server *s);           /* closes all */

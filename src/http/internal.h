@@ -24,15 +24,15 @@
 
 enum {
     HTTP_PAD = 64,
-    SCRATCH_BYTES = 256 << 10,   /* read at once: a connection's turn */
-    PIPELINE_MAX = 64,           /* requests without an answer, and those of one
+    SCRATCH_BYTES = 256 << 10, /* read at once: a connection's turn */
+    PIPELINE_MAX = 64,         /* requests without an answer, and those of one
                                     turn, a connection */
-    PIPELINE_CROWDED = 8,        /* the same of one turn, while others wait for theirs */
-    OUT_MAX_BYTES = 64 << 10,    /* unsent answers before reading pauses */
-    DISCARD_BYTES = 256 << 10,   /* rest of a refused body that is read over */
+    PIPELINE_CROWDED = 8,      /* the same of one turn, while others wait for theirs */
+    OUT_MAX_BYTES = 64 << 10,  /* unsent answers before reading pauses */
+    DISCARD_BYTES = 256 << 10, /* rest of a refused body that is read over */
     LINGER_BYTES = 8 << 20,
     LINGER_MS = 2000,
-    QUIET_MS = 200,              /* of a draining server's idle connections */
+    QUIET_MS = 200, /* of a draining server's idle connections */
     BODY_PROGRESS_BYTES = 16 << 10,
     USER_BYTES = 64
 };
@@ -41,61 +41,61 @@ struct conn;
 
 struct http_request {
     struct http_server *server;
-    struct conn *c;              /* NULL: the client has gone */
-    struct http_request *next;   /* in the connection's queue, or the pool's */
+    struct conn *c;            /* NULL: the client has gone */
+    struct http_request *next; /* in the connection's queue, or the pool's */
     struct http_request *made_prev, *made_next; /* all that there are */
-    bool told;                   /* on_headers was called and did not refuse */
-    bool whole;                  /* on_body was called */
+    bool told;  /* on_headers was called and did not refuse */
+    bool whole; /* on_body was called */
     bool answered;
-    bool queued, parsing;        /* who still needs it */
-    bool close;                  /* after its answer */
-    bool head;                   /* the method is HEAD */
-    bool old;                    /* HTTP/1.0 */
+    bool queued, parsing; /* who still needs it */
+    bool close;           /* after its answer */
+    bool head;            /* the method is HEAD */
+    bool old;             /* HTTP/1.0 */
     bool want_100;
-    bool keep_alive;             /* what the client wants */
+    bool keep_alive; /* what the client wants */
     enum http_encoding encoding;
-    uint64_t length;             /* Content-Length; UINT64_MAX: chunked */
+    uint64_t length; /* Content-Length; UINT64_MAX: chunked */
     uint64_t max_body;
-    char *stash;                 /* an answer that waits for those before it */
+    char *stash; /* an answer that waits for those before it */
     size_t stash_n, stash_room;
     uint64_t user[USER_BYTES / sizeof(uint64_t)];
 };
 
 struct conn {
     struct http_server *server;
-    struct conn *prev, *next;    /* of all open ones, or the pool */
+    struct conn *prev, *next; /* of all open ones, or the pool */
     struct conn *next_dirty, *next_resumed;
     bool dirty, resumed;
-    bool away;                   /* turned away: only lingers */
+    bool away; /* turned away: only lingers */
     int fd;
     ev_io readable, writable;
     struct parse *parse;
     struct http_request *first, *last; /* waiting for their answers */
     struct http_request *current;      /* being parsed */
     uint32_t n_open;                   /* in the queue */
-    uint32_t n_turn;             /* begun while it is being fed */
-    bool closing;                /* nothing more is parsed */
-    bool lingering;              /* the answer is out, what comes is discarded */
-    bool eof;                    /* the client will send no more */
-    bool discard;                /* the body of a refused request */
-    uint64_t discarded;          /* bytes of it */
-    bool dead;                   /* writing failed while it was being fed */
-    bool head_begun;             /* its deadline is the head's */
-    bool served;                 /* it has had a request */
+    uint32_t n_turn;                   /* begun while it is being fed */
+    bool closing;                      /* nothing more is parsed */
+    bool lingering;                    /* the answer is out, what comes is discarded */
+    bool eof;                          /* the client will send no more */
+    bool discard;                      /* the body of a refused request */
+    uint64_t discarded;                /* bytes of it */
+    bool dead;                         /* writing failed while it was being fed */
+    bool head_begun;                   /* its deadline is the head's */
+    bool served;                       /* it has had a request */
     /* The body in hand: a view of what was just read, or body. */
     struct str view;
     char *body;
     size_t body_n, body_room;
-    char *unparsed;                  /* bytes read and not yet parsed */
+    char *unparsed; /* bytes read and not yet parsed */
     size_t unparsed_n, unparsed_room;
-    size_t stashed;              /* room of the answers in its queue */
+    size_t stashed; /* room of the answers in its queue */
     char *out;
     size_t out_n, out_sent, out_room;
-    uint64_t deadline_ms;        /* of the loop's clock */
-    uint64_t unread_ms;          /* when the client must have read more answers */
-    uint64_t progress;           /* body bytes at the last deadline */
+    uint64_t deadline_ms; /* of the loop's clock */
+    uint64_t unread_ms;   /* when the client must have read more answers */
+    uint64_t progress;    /* body bytes at the last deadline */
     uint64_t lingered;
-    uint64_t number;             /* as it was accepted, from 1 */
+    uint64_t number; /* as it was accepted, from 1 */
     struct peer who;
     char peer[48];
 };
@@ -108,27 +108,27 @@ struct http_server {
     int fd;
     ev_io accepting;
     ev_timer sweep, accept_pause;
-    ev_check tick;               /* reads the clock at the start of each turn */
+    ev_check tick; /* reads the clock at the start of each turn */
     ev_prepare flush;
     ev_idle resume;
     struct conn *open, *pool, *dirty, *resumed, **resumed_tail;
     struct http_request *free_requests, *made;
     struct peers *peers;
-    uint32_t n_open, n_away;     /* n_away: of n_open, those turned away */
-    uint32_t n_lingering;        /* of n_open, those let in that only linger */
+    uint32_t n_open, n_away; /* n_away: of n_open, those turned away */
+    uint32_t n_lingering;    /* of n_open, those let in that only linger */
     uint32_t n_pool, n_free_requests;
     uint64_t n_accepted;
     bool draining;
-    uint64_t now_ms, swept_ms;   /* of the monotonic clock */
+    uint64_t now_ms, swept_ms; /* of the monotonic clock */
     uint64_t drain_ms;
-    uint64_t buffered;           /* bytes of unparsed, out and stashes */
-    uint64_t body_bytes;         /* of all collected bodies */
+    uint64_t buffered;   /* bytes of unparsed, out and stashes */
+    uint64_t body_bytes; /* of all collected bodies */
     uint64_t max_body_bytes;
-    uint64_t peak_bytes;         /* of both, since memory was last given back */
+    uint64_t peak_bytes; /* of both, since memory was last given back */
     struct encoding *encoding;
     struct http_request *in_head; /* whose on_headers runs */
     struct conn *feeding;         /* whose bytes are being parsed */
-    char date[64];               /* the header line */
+    char date[64];                /* the header line */
     int64_t date_s;
     struct str_pair headers[PARSE_HEADERS_MAX];
     stats_cell *conn_get, *conn_put, *conn_miss, *req_get, *req_put, *req_miss;
@@ -143,8 +143,8 @@ struct http_server {
 struct http_request *request_get(struct http_server *s);
 void request_put(struct http_server *s, struct http_request *r);
 struct conn *server_enter(struct http_server *s, int fd); /* to be started */
-void server_forget(struct conn *c); /* closed: back to the pool */
-int64_t server_crowd(const struct http_server *s); /* that were let in */
+void server_forget(struct conn *c);                       /* closed: back to the pool */
+int64_t server_crowd(const struct http_server *s);        /* that were let in */
 /* More than max_connections, of those that do not end anyway. */
 int64_t server_surplus(const struct http_server *s);
 
@@ -160,7 +160,7 @@ bool accept_one(struct http_server *s); /* false: nothing more to accept now */
  * the answers of one turn. */
 void buffer_grow(struct http_server *s, char **p, size_t *room, size_t n);
 void buffer_free(struct http_server *s, char **p, size_t *room);
-size_t buffer_read_bytes(const struct conn *c); /* to read at once */
+size_t buffer_read_bytes(const struct conn *c);    /* to read at once */
 bool buffer_is_tight(const struct http_server *s); /* a quarter is in use */
 void buffer_sent(struct conn *c); /* all of out is: what of it is kept */
 void buffer_rest(struct conn *c); /* c is idle: little of it is kept */
@@ -173,18 +173,18 @@ void buffer_look(struct http_server *s); /* now and then: gauges, memory back */
 extern const struct parse_ops conn_parse_ops;
 
 void conn_start(struct conn *c);
-void conn_write(struct conn *c);    /* what is in out; may close c */
-void conn_resume(struct conn *c);   /* held bytes; may close c */
-void conn_expire(struct conn *c);   /* its deadline has passed */
+void conn_write(struct conn *c);  /* what is in out; may close c */
+void conn_resume(struct conn *c); /* held bytes; may close c */
+void conn_expire(struct conn *c); /* its deadline has passed */
 void conn_close(struct conn *c);
-void conn_linger(struct conn *c);   /* what comes is read over, then closed */
-void conn_limits(struct conn *c);   /* they have changed */
-void conn_drain(struct conn *c);    /* looks once more, then says goodbye */
-void conn_dirty(struct conn *c);    /* something is in out */
+void conn_linger(struct conn *c);          /* what comes is read over, then closed */
+void conn_limits(struct conn *c);          /* they have changed */
+void conn_drain(struct conn *c);           /* looks once more, then says goodbye */
+void conn_dirty(struct conn *c);           /* something is in out */
 bool conn_may_parse(const struct conn *c); /* another request, now */
 bool conn_idle(const struct conn *c);
 void conn_deadline(struct conn *c, int64_t ms);
-void conn_read_on(struct conn *c);  /* reads again if nothing forbids it */
+void conn_read_on(struct conn *c); /* reads again if nothing forbids it */
 
 /* ---- request.c ---- */
 
@@ -193,10 +193,9 @@ bool request_head(struct conn *c, const struct parse_head *h);
 bool request_view(struct conn *c, struct http_view *v);
 /* Back to the pool, unless somebody still needs it. */
 void request_release(struct http_request *r);
-void request_abort(struct conn *c);  /* the one being parsed */
+void request_abort(struct conn *c); /* the one being parsed */
 /* http's own answer to the request in hand, or to what is none; then close. */
-void request_refuse(struct conn *c, int status, const char *code,
-                    const char *detail);
+void request_refuse(struct conn *c, int status, const char *code, const char *detail);
 void request_refuse_limit(struct conn *c, int status, const char *code,
                           const char *detail, int64_t limit); /* -1: none */
 void request_refuse_for(struct conn *c, struct http_error e);

@@ -25,7 +25,7 @@ struct parse {
     struct head head;
     struct chunked chunks;
     enum part part;
-    uint64_t left;     /* of a body whose length is known */
+    uint64_t left; /* of a body whose length is known */
     const char *method, *why;
     const struct parse_ops *ops;
     void *arg;
@@ -144,12 +144,11 @@ static int on_head(http_parser *hp)
     return 1;
 }
 
-static const http_parser_settings settings = {
-    .on_message_begin = on_begin,
-    .on_url = on_url,
-    .on_header_field = on_field,
-    .on_header_value = on_value,
-    .on_headers_complete = on_head};
+static const http_parser_settings settings = {.on_message_begin = on_begin,
+                                              .on_url = on_url,
+                                              .on_header_field = on_field,
+                                              .on_header_value = on_value,
+                                              .on_headers_complete = on_head};
 
 struct parse *parse_new(const struct parse_ops *ops, void *arg)
 {
@@ -297,7 +296,8 @@ static bool may_repeat(const struct parse *p)
 
     for (uint32_t i = 0; i < p->n_headers; i++) {
         const struct place *h = &p->headers[i];
-        uint64_t bit = UINT64_C(1) << ((h->name_n + 5u * (p->text[h->name] & 0x1Fu)) & 63);
+        uint64_t bit = UINT64_C(1)
+                       << ((h->name_n + 5u * (p->text[h->name] & 0x1Fu)) & 63);
 
         if ((seen & bit) != 0) {
             return true;
@@ -327,9 +327,8 @@ static void trim(struct parse *p)
     for (uint32_t i = 0; i < p->n_headers; i++) {
         struct place *h = &p->headers[i];
 
-        while (h->value_n > 0 &&
-               (p->text[h->value + h->value_n - 1] == ' ' ||
-                p->text[h->value + h->value_n - 1] == '\t')) {
+        while (h->value_n > 0 && (p->text[h->value + h->value_n - 1] == ' ' ||
+                                  p->text[h->value + h->value_n - 1] == '\t')) {
             h->value_n--;
         }
     }
@@ -338,17 +337,16 @@ static void trim(struct parse *p)
 static enum parse_result end_head(struct parse *p)
 {
     struct str_pair headers[PARSE_HEADERS_MAX];
-    struct parse_head h = {.major = p->hp.http_major,
-                           .minor = p->hp.http_minor};
+    struct parse_head h = {.major = p->hp.http_major, .minor = p->hp.http_minor};
 
     trim(p);
-    h.framing = framing_of(headers, parse_headers(p, headers),
-                           h.major == 1 && h.minor == 0);
+    h.framing =
+        framing_of(headers, parse_headers(p, headers), h.major == 1 && h.minor == 0);
     p->left = h.framing.has_length ? h.framing.length : 0;
     p->part = h.framing.chunked ? CHUNKS : p->left > 0 ? COUNTED : WHOLE;
     chunked_reset(&p->chunks);
-    h.sound_host = h.framing.n_hosts == 1 ? target_host(h.framing.host)
-                                          : h.framing.n_hosts == 0;
+    h.sound_host =
+        h.framing.n_hosts == 1 ? target_host(h.framing.host) : h.framing.n_hosts == 0;
     if (may_repeat(p)) {
         merge(p); /* may move the texts */
     }
@@ -432,8 +430,7 @@ static size_t feed_chunks(struct parse *p, const char *data, size_t n,
     return used;
 }
 
-size_t parse_feed(struct parse *p, const char *data, size_t n,
-                  enum parse_result *r)
+size_t parse_feed(struct parse *p, const char *data, size_t n, enum parse_result *r)
 {
     size_t used = 0;
 
@@ -460,8 +457,7 @@ size_t parse_feed(struct parse *p, const char *data, size_t n,
     return used;
 }
 
-uint32_t parse_headers(const struct parse *p,
-                       struct str_pair out[PARSE_HEADERS_MAX])
+uint32_t parse_headers(const struct parse *p, struct str_pair out[PARSE_HEADERS_MAX])
 {
     for (uint32_t i = 0; i < p->n_headers; i++) {
         const struct place *h = &p->headers[i];

@@ -60,14 +60,12 @@ void parse_rest(struct parse *p);
 
 /* Returns how many bytes were taken. After PARSE_BAD, PARSE_LARGE and
  * PARSE_METHOD nothing more can be fed. */
-size_t parse_feed(struct parse *p, const char *data, size_t n,
-                  enum parse_result *r);
+size_t parse_feed(struct parse *p, const char *data, size_t n, enum parse_result *r);
 
 /* The headers of the request in hand, or those that have come of it; returns how
  * many. Once the head is whole, no name is there twice: the values of such are one
  * list (RFC 9110, 5.3). */
-uint32_t parse_headers(const struct parse *p,
-                       struct str_pair out[PARSE_HEADERS_MAX]);
+uint32_t parse_headers(const struct parse *p, struct str_pair out[PARSE_HEADERS_MAX]);
 struct str parse_target(const struct parse *p);
 const char *parse_method(const struct parse *p);
 

@@ -91,8 +91,7 @@ void peer_show(const struct sockaddr_storage *sa, char *out, size_t n)
 /* The link to its entry, or to the end of its chain. */
 static struct entry **find(struct peers *p, const struct peer *who)
 {
-    struct entry **at =
-        &p->buckets[siphash13(&p->key, who, sizeof *who) % BUCKETS];
+    struct entry **at = &p->buckets[siphash13(&p->key, who, sizeof *who) % BUCKETS];
 
     while (*at != NULL && memcmp(&(*at)->who, who, sizeof *who) != 0) {
         at = &(*at)->next;
@@ -102,8 +101,7 @@ static struct entry **find(struct peers *p, const struct peer *who)
 
 uint32_t peers_count(const struct peers *p, const struct peer *who)
 {
-    const struct entry *e =
-        p->buckets[siphash13(&p->key, who, sizeof *who) % BUCKETS];
+    const struct entry *e = p->buckets[siphash13(&p->key, who, sizeof *who) % BUCKETS];
 
     while (e != NULL && memcmp(&e->who, who, sizeof *who) != 0) {
         e = e->next;

@@ -31,8 +31,8 @@ static const char *date_line(struct http_server *s)
     if (now != s->date_s) {
         s->date_s = now;
         (void)gmtime_r(&t, &tm);
-        (void)strftime(s->date, sizeof s->date,
-                       "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+        (void)strftime(s->date, sizeof s->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n",
+                       &tm);
     }
     return s->date;
 }
@@ -60,9 +60,8 @@ static size_t put_u64(char *out, size_t n, uint64_t v)
     return n + k;
 }
 
-static size_t render(struct http_server *s, const struct http_request *r,
-                     int status, const char *headers, struct str body,
-                     char *out)
+static size_t render(struct http_server *s, const struct http_request *r, int status,
+                     const char *headers, struct str body, char *out)
 {
     size_t n = put_z(out, 0, r->old ? "HTTP/1.0 " : "HTTP/1.1 ");
 
@@ -80,9 +79,10 @@ static size_t render(struct http_server *s, const struct http_request *r,
         n = put_u64(out, n, body.n);
         n = put_z(out, n, "\r\n");
     }
-    n = put_z(out, n, r->close ? "Connection: close\r\n\r\n"
-                      : r->old ? "Connection: keep-alive\r\n\r\n"
-                               : "\r\n");
+    n = put_z(out, n,
+              r->close ? "Connection: close\r\n\r\n"
+              : r->old ? "Connection: keep-alive\r\n\r\n"
+                       : "\r\n");
     if (!r->head && body.n > 0) {
         memcpy(out + n, body.p, body.n);
         n += body.n;
@@ -120,8 +120,7 @@ static void advance(struct conn *c)
         }
         c->n_open--;
         if (r->stash_n > 0) {
-            buffer_grow(c->server, &c->out, &c->out_room,
-                        c->out_n + r->stash_n);
+            buffer_grow(c->server, &c->out, &c->out_room, c->out_n + r->stash_n);
             memcpy(c->out + c->out_n, r->stash, r->stash_n);
             c->out_n += r->stash_n;
             r->stash_n = 0;
@@ -161,8 +160,7 @@ static struct http_request *enqueue(struct conn *c)
  * be kept. A client that waits for 100 may or may not send it. */
 static bool worth_discarding(const struct http_request *r)
 {
-    return (r->length <= DISCARD_BYTES || r->length == UINT64_MAX) &&
-           !r->want_100;
+    return (r->length <= DISCARD_BYTES || r->length == UINT64_MAX) && !r->want_100;
 }
 
 void http_answer(struct http_request *r, int status, const char *headers,
@@ -181,9 +179,7 @@ void http_answer(struct http_request *r, int status, const char *headers,
         r->close = true;
     }
     r->close |= !r->keep_alive ||
-                (c->last == r &&
-                 (s->draining || c->eof ||
-                  server_surplus(s) > 0));
+                (c->last == r && (s->draining || c->eof || server_surplus(s) > 0));
     if (c->first == r) {
         buffer_grow(s, &c->out, &c->out_room, c->out_n + bound);
         c->out_n += render(s, r, status, headers, body, c->out + c->out_n);
@@ -216,14 +212,13 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
         s->ops->on_abort(s->arg, r);
     }
     r->close = r->close || s->in_head != r || !worth_discarding(r);
-    s->ops->on_refusal(s->arg, known && request_view(c, &v) ? &v : NULL, status,
-                       code, lines);
+    s->ops->on_refusal(s->arg, known && request_view(c, &v) ? &v : NULL, status, code,
+                       lines);
     (void)snprintf(more, sizeof more, "%s%s", lines, http_error_lines(status));
     http_answer(r, status, more, (struct str){text, n});
 }
 
-void request_refuse(struct conn *c, int status, const char *code,
-                    const char *detail)
+void request_refuse(struct conn *c, int status, const char *code, const char *detail)
 {
     request_refuse_limit(c, status, code, detail, -1);
 }
@@ -236,8 +231,7 @@ void request_refuse_for(struct conn *c, struct http_error e)
 /* ---- the head ---- */
 
 /* The value of a header, {NULL, 0}: there is none. */
-static struct str header(const struct http_server *s, uint32_t n,
-                         struct str name)
+static struct str header(const struct http_server *s, uint32_t n, struct str name)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (s->headers[i].name.n == name.n &&
@@ -279,15 +273,13 @@ static bool well_framed(struct conn *c, const struct parse_head *h, bool split)
                        "expected HTTP/1.1 or HTTP/1.0");
     } else if (h->framing.why != NULL) {
         request_refuse(c, 400, "bad_request", h->framing.why);
-    } else if (h->framing.n_hosts > 1 ||
-               (h->framing.n_hosts == 0 && !r->old)) {
+    } else if (h->framing.n_hosts > 1 || (h->framing.n_hosts == 0 && !r->old)) {
         request_refuse(c, 400, "bad_host", "expected exactly one Host header");
     } else if (!h->sound_host) {
         request_refuse(c, 400, "bad_host",
                        "expected a host such as api.example:8080 in the Host header");
     } else if (!split) {
-        request_refuse(c, 400, "bad_target",
-                       "expected a path such as /v1/events");
+        request_refuse(c, 400, "bad_target", "expected a path such as /v1/events");
     } else {
         r->close = false;
         return true;

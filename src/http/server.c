@@ -10,10 +10,10 @@
 enum {
     BODIES_OF_MAX_BODY = 64,
     BODIES_LEAST_BYTES = 64 << 20,
-    CONNS_KEPT = 1024,       /* pools: what is more goes back to the heap */
+    CONNS_KEPT = 1024, /* pools: what is more goes back to the heap */
     REQUESTS_KEPT = 4096,
-    LATE_MS = 1000,          /* sweeps are at most 250 ms apart */
-    RESUME_NS = 1000000      /* a loop turn's, for what was read and not yet parsed */
+    LATE_MS = 1000,     /* sweeps are at most 250 ms apart */
+    RESUME_NS = 1000000 /* a loop turn's, for what was read and not yet parsed */
 };
 
 struct http_request *request_get(struct http_server *s)
@@ -103,8 +103,7 @@ int64_t server_crowd(const struct http_server *s)
 
 int64_t server_surplus(const struct http_server *s)
 {
-    return server_crowd(s) - s->n_lingering -
-           (int64_t)s->limits.max_connections;
+    return server_crowd(s) - s->n_lingering - (int64_t)s->limits.max_connections;
 }
 
 static void leave_dirty(struct http_server *s, const struct conn *c)

@@ -36,8 +36,7 @@ static bool is_name(struct str name)
         if (i == name.n) {
             return i > 0;
         }
-        if (name.p[i] != '%' || i + 2 >= name.n ||
-            !char_is(name.p[i + 1], CHAR_HEX) ||
+        if (name.p[i] != '%' || i + 2 >= name.n || !char_is(name.p[i + 1], CHAR_HEX) ||
             !char_is(name.p[i + 2], CHAR_HEX)) {
             return false;
         }
@@ -80,8 +79,7 @@ bool target_host(struct str host)
         }
     }
     host.n -= (size_t)(end - host.p);
-    return host.n == 0 ||
-           (end[0] == ':' && is_port((struct str){end + 1, host.n - 1}));
+    return host.n == 0 || (end[0] == ':' && is_port((struct str){end + 1, host.n - 1}));
 }
 
 static void split(struct str target, struct str *path, struct str *query)
@@ -99,8 +97,7 @@ static void split(struct str target, struct str *path, struct str *query)
 }
 
 /* "http://host:port/path": what proxies are sent, and servers must take. */
-static bool split_absolute(struct str target, struct str *path,
-                           struct str *query)
+static bool split_absolute(struct str target, struct str *path, struct str *query)
 {
     static const char *const schemes[] = {"http://", "https://"};
     size_t n = 0, host;
@@ -112,12 +109,10 @@ static bool split_absolute(struct str target, struct str *path,
             n = k;
         }
     }
-    for (host = n; host < target.n && target.p[host] != '/' &&
-                   target.p[host] != '?';
+    for (host = n; host < target.n && target.p[host] != '/' && target.p[host] != '?';
          host++) {
     }
-    if (n == 0 || host == n ||
-        !target_host((struct str){target.p + n, host - n})) {
+    if (n == 0 || host == n || !target_host((struct str){target.p + n, host - n})) {
         return false;
     }
     split((struct str){target.p + host, target.n - host}, path, query);

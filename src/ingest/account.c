@@ -161,13 +161,13 @@ static struct code *add(struct account *a, const char *code, int status)
     c->status = status;
     (void)stats_label_pair(pair, sizeof pair, "route", a->route);
     (void)stats_label(word, sizeof word, c->name);
-    (void)snprintf(labels, sizeof labels, "%s,code=\"%s\",status=\"%d\"", pair,
-                   word, status);
-    c->cell = stats_counter(
-        "sluice_refusals_total",
-        "Events rejected and requests refused, by code and status of the "
-        "answer.",
-        labels);
+    (void)snprintf(labels, sizeof labels, "%s,code=\"%s\",status=\"%d\"", pair, word,
+                   status);
+    c->cell =
+        stats_counter("sluice_refusals_total",
+                      "Events rejected and requests refused, by code and status of the "
+                      "answer.",
+                      labels);
     return c;
 }
 

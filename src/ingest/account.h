@@ -36,7 +36,7 @@ struct accounts {
     uint32_t n;
     /* Of all routes; dropped counts duplicates as well. */
     stats_cell *rejected, *dropped, *dead, *refused;
-    stats_cell *waiting;    /* a gauge */
+    stats_cell *waiting; /* a gauge */
     uint64_t n_waiting;
 };
 

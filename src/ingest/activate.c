@@ -36,8 +36,7 @@ static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
                                  "Event bytes written to the spool.", labels);
         o->failed = stats_counter(
             "sluice_store_failures_total",
-            "Events whose block could not be written; their requests got 503.",
-            labels);
+            "Events whose block could not be written; their requests got 503.", labels);
     }
 }
 
@@ -78,8 +77,8 @@ static void on_refusal(void *arg, const struct http_view *v, int status,
 
     if (v != NULL) {
         struct policy_request req = admission_request(in, v);
-        const struct route *route = plan_route(in->current->plan, v->method,
-                                               v->path, allow, sizeof allow);
+        const struct route *route =
+            plan_route(in->current->plan, v->method, v->path, allow, sizeof allow);
 
         if (route == NULL) {
             answer_head_other(in->current->plan, allow, &req, in->extra);
@@ -117,7 +116,8 @@ static void bind_accounts(struct ingest *in, struct binding *b)
 void ingest_bind(struct ingest *in, struct binding *b)
 {
     static const struct http_ops ops = {admission_headers, ingest_body,
-                                        admission_progress, admission_abort, on_refusal};
+                                        admission_progress, admission_abort,
+                                        on_refusal};
     struct http_limits limits = limits_of(&b->plan->server);
     struct binding *old = in->current;
 
@@ -126,8 +126,8 @@ void ingest_bind(struct ingest *in, struct binding *b)
     bind_accounts(in, b);
     in->current = b;
     if (old == NULL) {
-        in->http = http_server_new(in->conf.loop, in->conf.listen_fd, &limits,
-                                   &ops, in);
+        in->http =
+            http_server_new(in->conf.loop, in->conf.listen_fd, &limits, &ops, in);
     } else {
         http_server_limits(in->http, &limits);
         binding_unbind(old);

@@ -33,8 +33,7 @@ void refuse(struct ingest *in, const struct answering *a, int status,
 }
 
 /* The request of that state, whose n events are refused with it. */
-static struct answering refusing(struct ingest *in, struct http_request *r,
-                                 uint32_t n)
+static struct answering refusing(struct ingest *in, struct http_request *r, uint32_t n)
 {
     const struct request_state *p = http_user(r);
 
@@ -45,15 +44,15 @@ static struct answering refusing(struct ingest *in, struct http_request *r,
 /* 1..5 s, spread so that refused clients do not come back as one. */
 const char *admission_retry_after(const struct ingest *in)
 {
-    static const char *const seconds[] = {
-        "Retry-After: 1\r\n", "Retry-After: 2\r\n", "Retry-After: 3\r\n",
-        "Retry-After: 4\r\n", "Retry-After: 5\r\n"};
+    static const char *const seconds[] = {"Retry-After: 1\r\n", "Retry-After: 2\r\n",
+                                          "Retry-After: 3\r\n", "Retry-After: 4\r\n",
+                                          "Retry-After: 5\r\n"};
 
     return seconds[(clock_mono_ns() / 1000 + in->conf.worker) % 5];
 }
 
 void admission_unstored(struct ingest *in, struct http_request *r,
-                   enum store_result why, uint32_t n)
+                        enum store_result why, uint32_t n)
 {
     struct answering a = refusing(in, r, n);
     static const struct {
@@ -79,8 +78,7 @@ void admission_unstored(struct ingest *in, struct http_request *r,
 }
 
 /* Before the body is read: whether the route's stream can take what comes. */
-static enum store_result look_ahead(const struct ingest *in, int stream,
-                                    uint64_t bytes)
+static enum store_result look_ahead(const struct ingest *in, int stream, uint64_t bytes)
 {
     if (UNLIKELY(in->writers[stream].delivered)) {
         if (spool_blocked(in->conf.spool, stream)) {
@@ -95,7 +93,7 @@ static enum store_result look_ahead(const struct ingest *in, int stream,
 
 /* Room is taken for what has arrived: a head promises nothing. */
 bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
-                   uint64_t bytes)
+                        uint64_t bytes)
 {
     struct ingest *in = arg;
     struct policy_request req;
@@ -133,7 +131,7 @@ struct policy_request admission_request(const struct ingest *in,
 
 /* With the headers that the status asks for. */
 void admission_refuse_whole(struct ingest *in, struct http_request *r,
-                       const struct refused *no)
+                            const struct refused *no)
 {
     const struct request_state *p = http_user(r);
     char lines[HEAD_BYTES];
@@ -158,8 +156,7 @@ static bool preflight(struct ingest *in, const struct binding *b,
     return true;
 }
 
-static struct account *account_at(const struct ingest *in,
-                                  const struct binding *b,
+static struct account *account_at(const struct ingest *in, const struct binding *b,
                                   const struct route *route)
 {
     return route == NULL ? in->m.nowhere : b->accounts[route->index];
@@ -170,9 +167,8 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     struct ingest *in = arg;
     struct request_state *p = http_user(r);
     struct policy_request req = admission_request(in, v);
-    struct binding *b = UNLIKELY(in->rollout != NULL)
-                            ? rollout_pick(in, r, v, &p->unit)
-                            : in->current;
+    struct binding *b =
+        UNLIKELY(in->rollout != NULL) ? rollout_pick(in, r, v, &p->unit) : in->current;
     enum scan_shape shape;
     struct refused no;
     uint64_t bytes;
@@ -205,8 +201,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     }
     if (p->route->stream >= 0) {
         /* A look: nothing is taken before it has arrived. */
-        bytes = v->content_length == UINT64_MAX ? 4096
-                                                : v->content_length + 4096;
+        bytes = v->content_length == UINT64_MAX ? 4096 : v->content_length + 4096;
         stored = look_ahead(in, b->stream_ids[p->route->stream], bytes);
         if (stored != STORE_OK) {
             account_received(p->account, 1);
@@ -226,8 +221,7 @@ void admission_leave(struct ingest *in, struct request_state *p)
         return;
     }
     if (p->reserved > 0) {
-        spool_release(in->conf.spool, b->stream_ids[p->route->stream],
-                      p->reserved);
+        spool_release(in->conf.spool, b->stream_ids[p->route->stream], p->reserved);
     }
     p->reserved = 0;
     p->binding = NULL;

@@ -55,8 +55,7 @@ enum { ERROR_BYTES = 6 * (CODE_MAX + FIELD_MAX + MESSAGE_MAX) + 128 };
 
 size_t answer_bound(const struct event_batch *b, const struct outcome *o)
 {
-    size_t n = o->rejected < ANSWER_ERRORS_MAX ? o->rejected
-                                               : ANSWER_ERRORS_MAX;
+    size_t n = o->rejected < ANSWER_ERRORS_MAX ? o->rejected : ANSWER_ERRORS_MAX;
 
     (void)b;
     if (o->answer != NULL && o->answer->body.p != NULL) {
@@ -86,8 +85,7 @@ static void put_event_error(struct text *t, const struct event *ev)
     put_z(t, ev->flags & EVENT_RETRY ? ",\"retry\":true}" : ",\"retry\":false}");
 }
 
-size_t answer_events(const struct event_batch *b, const struct outcome *o,
-                     char *out)
+size_t answer_events(const struct event_batch *b, const struct outcome *o, char *out)
 {
     struct text t = {out, out + answer_bound(b, o)};
     uint32_t listed = 0;

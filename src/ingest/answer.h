@@ -18,8 +18,7 @@ size_t answer_bound(const struct event_batch *b, const struct outcome *o);
 
 /* {"status":...,"accepted":...,"rejected":...,"errors":[...]}, or what the route says
  * instead; returns the length. out has answer_bound bytes. */
-size_t answer_events(const struct event_batch *b, const struct outcome *o,
-                     char *out);
+size_t answer_events(const struct event_batch *b, const struct outcome *o, char *out);
 
 /* {"error":...,"code":...,"offset":...,"detail":...}: what is NULL or negative is
  * left out; cut to fit out_bytes, still valid JSON for out_bytes >= 256. */

@@ -12,7 +12,7 @@ static struct str header(const struct policy_request *req, const char *name)
 }
 
 void answer_head_common(const struct route *route, const struct policy_request *req,
-                 char out[CORS_BYTES])
+                        char out[CORS_BYTES])
 {
     out[0] = '\0';
     if (UNLIKELY(route != NULL && route->cors != NULL)) {
@@ -21,7 +21,7 @@ void answer_head_common(const struct route *route, const struct policy_request *
 }
 
 void answer_head_refused(const struct refused *no, const char *retry_after,
-                  const char *common, char out[HEAD_BYTES])
+                         const char *common, char out[HEAD_BYTES])
 {
     char allow[160] = "", after[40];
 
@@ -33,16 +33,14 @@ void answer_head_refused(const struct refused *no, const char *retry_after,
                        decide_retry_s(no->wait_ms));
         retry_after = after;
     }
-    (void)snprintf(out, HEAD_BYTES, "%s%s%s%s", allow,
-                   no->status == 429 ? retry_after : "",
-                   no->status == 401
-                       ? "WWW-Authenticate: Basic realm=\"sluice\"\r\n"
-                       : "",
-                   common);
+    (void)snprintf(
+        out, HEAD_BYTES, "%s%s%s%s", allow, no->status == 429 ? retry_after : "",
+        no->status == 401 ? "WWW-Authenticate: Basic realm=\"sluice\"\r\n" : "",
+        common);
 }
 
 const char *answer_head_outcome(const struct outcome *o, const char *retry_after,
-                         const char *common, char out[HEAD_BYTES])
+                                const char *common, char out[HEAD_BYTES])
 {
     if (UNLIKELY(o->status == 429)) {
         (void)snprintf(out, HEAD_BYTES, "%s%s", retry_after, common);
@@ -51,8 +49,7 @@ const char *answer_head_outcome(const struct outcome *o, const char *retry_after
     if (LIKELY(o->answer == NULL || o->answer->type == NULL)) {
         return common;
     }
-    (void)snprintf(out, HEAD_BYTES, "Content-Type: %s\r\n%s", o->answer->type,
-                   common);
+    (void)snprintf(out, HEAD_BYTES, "Content-Type: %s\r\n%s", o->answer->type, common);
     return out;
 }
 
@@ -61,13 +58,12 @@ static const struct route *route_of(const struct plan *plan, struct str method,
 {
     char allow[128];
 
-    return method.p == NULL
-               ? NULL
-               : plan_route(plan, method, path, allow, sizeof allow);
+    return method.p == NULL ? NULL
+                            : plan_route(plan, method, path, allow, sizeof allow);
 }
 
 void answer_head_other(const struct plan *plan, const char *allow,
-                const struct policy_request *req, char out[CORS_BYTES])
+                       const struct policy_request *req, char out[CORS_BYTES])
 {
     out[0] = '\0';
     if (str_eq(req->method, STR("OPTIONS"))) {
@@ -83,18 +79,17 @@ void answer_head_other(const struct plan *plan, const char *allow,
 }
 
 bool answer_head_preflight(const struct plan *plan, const struct policy_request *req,
-                    char out[CORS_BYTES])
+                           char out[CORS_BYTES])
 {
     const struct route *route;
 
     if (!str_eq(req->method, STR("OPTIONS"))) {
         return false;
     }
-    route = route_of(plan, header(req, "access-control-request-method"),
-                     req->path);
+    route = route_of(plan, header(req, "access-control-request-method"), req->path);
     if (route != NULL && route->cors != NULL &&
-        cors_preflight(route->cors, header(req, "origin"),
-                       str_of(route->method), out)) {
+        cors_preflight(route->cors, header(req, "origin"), str_of(route->method),
+                       out)) {
         return true;
     }
     route = route_of(plan, STR("POST"), req->path);

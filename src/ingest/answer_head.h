@@ -15,26 +15,26 @@ enum { HEAD_BYTES = CORS_BYTES + 256 };
 
 /* What every answer of the route has; route NULL: none. */
 void answer_head_common(const struct route *route, const struct policy_request *req,
-                 char out[CORS_BYTES]);
+                        char out[CORS_BYTES]);
 
 /* The same where no route has the method, but the path has others: allow ("POST, PUT")
  * lists their methods. Nothing for OPTIONS: a preflight that is refused. */
 void answer_head_other(const struct plan *plan, const char *allow,
-                const struct policy_request *req, char out[CORS_BYTES]);
+                       const struct policy_request *req, char out[CORS_BYTES]);
 
 /* Of a refusal: what its status asks for, retry_after (a line) for a 429 that does
  * not say itself when, and common. */
 void answer_head_refused(const struct refused *no, const char *retry_after,
-                  const char *common, char out[HEAD_BYTES]);
+                         const char *common, char out[HEAD_BYTES]);
 
 /* Of what became of the events: the type of the route's own answer, retry_after for a
  * 429, and common.
  * May be common itself. */
 const char *answer_head_outcome(const struct outcome *o, const char *retry_after,
-                         const char *common, char out[HEAD_BYTES]);
+                                const char *common, char out[HEAD_BYTES]);
 
 /* What is asked by OPTIONS: by a browser before a request of another origin, by a
  * sender of web hooks before it delivers. True: out has the lines
  * of its answer, which is a 204 without a body. */
 bool answer_head_preflight(const struct plan *plan, const struct policy_request *req,
-                    char out[CORS_BYTES]);
+                           char out[CORS_BYTES]);

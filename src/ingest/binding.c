@@ -57,8 +57,8 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
         struct spool_writer **w = &in->opened[b->stream_ids[i]];
 
         if (*w == NULL) {
-            *w = spool_writer_open(in->conf.spool, b->stream_ids[i],
-                                   in->conf.worker, on_synced, in);
+            *w = spool_writer_open(in->conf.spool, b->stream_ids[i], in->conf.worker,
+                                   on_synced, in);
         }
         b->writers[i] = *w;
     }

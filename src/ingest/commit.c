@@ -31,17 +31,17 @@ static void refuse_kept(struct ingest *in, struct waiter *w, int status,
         own = strchr(own, '\n') + 1;
     }
     (void)snprintf(lines, sizeof lines, "%s%s", headers, own);
-    refuse_with(in, &(struct answering){w->req, w->account, w->began_ns}, status,
-                lines, e);
+    refuse_with(in, &(struct answering){w->req, w->account, w->began_ns}, status, lines,
+                e);
 }
 
 /* Before the last bracket. */
 static void add_count(struct waiter *w, char *text, const char *name, uint64_t n)
 {
     if (n > 0) {
-        w->answer_bytes += (uint32_t)snprintf(
-            text + w->answer_bytes - 1, COUNT_BYTES, ",\"%s\":%lu}", name,
-            (unsigned long)n) - 1;
+        w->answer_bytes += (uint32_t)snprintf(text + w->answer_bytes - 1, COUNT_BYTES,
+                                              ",\"%s\":%lu}", name, (unsigned long)n) -
+                           1;
     }
 }
 
@@ -49,8 +49,8 @@ static void add_count(struct waiter *w, char *text, const char *name, uint64_t n
  * is room: see answer_bound. */
 static void add_unconfirmed(struct ingest *in, struct waiter *w)
 {
-    char *text = (w->long_answer != NULL ? w->long_answer : w->small_answer) +
-                 w->headers_bytes;
+    char *text =
+        (w->long_answer != NULL ? w->long_answer : w->small_answer) + w->headers_bytes;
     uint64_t dead = 0, skipped = 0;
 
     for (uint32_t i = 0; i < w->n_syncs; i++) {
@@ -78,8 +78,7 @@ static void tell_dead(struct ingest *in, const struct waiter *w)
     if (m->dead_told_ns != 0 && now - m->dead_told_ns < TELL_EVERY_NS) {
         return;
     }
-    log_write(LOG_WARN, "dead_letter", "worker=%u route=%s events=%lu",
-              in->conf.worker,
+    log_write(LOG_WARN, "dead_letter", "worker=%u route=%s events=%lu", in->conf.worker,
               log_quote(quoted, sizeof quoted, account_name(w->account)),
               (unsigned long)m->dead_untold);
     m->dead_told_ns = now;
@@ -103,12 +102,13 @@ static void finish(struct ingest *in, struct waiter *w)
     settle_events(in, w, !w->failed);
     if (w->failed) {
         refuse_kept(in, w, 503, "Retry-After: 1\r\n",
-               &(struct answer_error){.error = "Not stored",
-                                      .code = "storage_failed",
-                                      .detail = "the server could not write the "
-                                                "events to its disk; send them again",
-                                      .offset = -1,
-                                      .limit = -1});
+                    &(struct answer_error){.error = "Not stored",
+                                           .code = "storage_failed",
+                                           .detail =
+                                               "the server could not write the "
+                                               "events to its disk; send them again",
+                                           .offset = -1,
+                                           .limit = -1});
     } else {
         const char *text = kept(w);
 
@@ -269,12 +269,12 @@ static void finish_late(struct ingest *in, struct waiter *w)
     dedup_own(&w->hold, true);
     settle_events(in, w, true);
     refuse_kept(in, w, 504, "",
-           &(struct answer_error){.error = "Not delivered yet",
-                                  .code = "delivery_timeout",
-                                  .detail = "the events are kept and will be "
-                                            "delivered; don't send them again",
-                                  .offset = -1,
-                                  .limit = -1});
+                &(struct answer_error){.error = "Not delivered yet",
+                                       .code = "delivery_timeout",
+                                       .detail = "the events are kept and will be "
+                                                 "delivered; don't send them again",
+                                       .offset = -1,
+                                       .limit = -1});
     waiter_put(in, w);
 }
 

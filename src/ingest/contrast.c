@@ -32,8 +32,7 @@ const char *contrast_code(const struct decided *d, uint32_t i)
     return d->outcome->store ? NULL : "batch_refused";
 }
 
-static bool has_stream(const struct decided *d, uint64_t streams,
-                       const char *name)
+static bool has_stream(const struct decided *d, uint64_t streams, const char *name)
 {
     for (; streams != 0; streams &= streams - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(streams);
@@ -46,8 +45,7 @@ static bool has_stream(const struct decided *d, uint64_t streams,
 }
 
 /* By name: the same stream may have another place in another plan. */
-static bool same_streams(const struct decided *a, const struct decided *b,
-                         uint32_t i)
+static bool same_streams(const struct decided *a, const struct decided *b, uint32_t i)
 {
     uint64_t x = stored_event_streams(a->route, event_of(a, i), -1);
     uint64_t y = stored_event_streams(b->route, event_of(b, i), -1);
@@ -65,20 +63,18 @@ static bool same_streams(const struct decided *a, const struct decided *b,
     return true;
 }
 
-static struct str line_of(const struct decided *d, uint32_t i,
-                          struct arena *scratch)
+static struct str line_of(const struct decided *d, uint32_t i, struct arena *scratch)
 {
     char *out = arena_alloc(scratch, stored_event_bound(d->batch, event_of(d, i)));
 
     if (out == NULL) {
         return (struct str){NULL, 0};
     }
-    return (struct str){
-        out, edit_splice(d->batch, event_of(d, i), out)};
+    return (struct str){out, edit_splice(d->batch, event_of(d, i), out)};
 }
 
-static bool same_line(const struct decided *a, const struct decided *b,
-                      uint32_t i, struct arena *scratch)
+static bool same_line(const struct decided *a, const struct decided *b, uint32_t i,
+                      struct arena *scratch)
 {
     struct str x, y;
 
@@ -91,25 +87,21 @@ static bool same_line(const struct decided *a, const struct decided *b,
     return x.p == NULL || y.p == NULL || str_eq(x, y);
 }
 
-enum contrast contrast_event(const struct decided *old,
-                             const struct decided *new_, uint32_t i,
-                             struct arena *scratch)
+enum contrast contrast_event(const struct decided *old, const struct decided *new_,
+                             uint32_t i, struct arena *scratch)
 {
     const char *before = contrast_code(old, i), *after = contrast_code(new_, i);
     uint32_t was = event_of(old, i)->fate, is = event_of(new_, i)->fate;
 
     if (before != NULL && after != NULL) {
-        return strcmp(before, after) == 0 ? CONTRAST_NONE
-                                          : CONTRAST_REFUSED_OTHERWISE;
+        return strcmp(before, after) == 0 ? CONTRAST_NONE : CONTRAST_REFUSED_OTHERWISE;
     }
     if (before != NULL || after != NULL) {
-        return before == NULL ? CONTRAST_ACCEPTED_REFUSED
-                              : CONTRAST_REFUSED_ACCEPTED;
+        return before == NULL ? CONTRAST_ACCEPTED_REFUSED : CONTRAST_REFUSED_ACCEPTED;
     }
     if (was != is) {
-        return was == EVENT_DEAD || is == EVENT_DEAD
-                   ? CONTRAST_FAILED_OTHERWISE
-                   : CONTRAST_DROPPED_OTHERWISE;
+        return was == EVENT_DEAD || is == EVENT_DEAD ? CONTRAST_FAILED_OTHERWISE
+                                                     : CONTRAST_DROPPED_OTHERWISE;
     }
     if (was != EVENT_ACCEPT) {
         return CONTRAST_NONE;
@@ -117,6 +109,5 @@ enum contrast contrast_event(const struct decided *old,
     if (!same_streams(old, new_, i)) {
         return CONTRAST_ROUTED_OTHERWISE;
     }
-    return same_line(old, new_, i, scratch) ? CONTRAST_NONE
-                                            : CONTRAST_EDITED_OTHERWISE;
+    return same_line(old, new_, i, scratch) ? CONTRAST_NONE : CONTRAST_EDITED_OTHERWISE;
 }

@@ -15,8 +15,7 @@ static bool allows(const struct cors_plan *c, struct str origin)
     return c->any;
 }
 
-void cors_answer(const struct cors_plan *c, struct str origin,
-                 char out[CORS_BYTES])
+void cors_answer(const struct cors_plan *c, struct str origin, char out[CORS_BYTES])
 {
     out[0] = '\0';
     if (allows(c, origin)) {
@@ -26,14 +25,13 @@ void cors_answer(const struct cors_plan *c, struct str origin,
                        "Access-Control-Expose-Headers: Retry-After\r\n%s%s",
                        c->any ? 1 : (int)origin.n, c->any ? "*" : origin.p,
                        c->any ? "" : "Vary: Origin\r\n",
-                       c->credentials
-                           ? "Access-Control-Allow-Credentials: true\r\n"
-                           : "");
+                       c->credentials ? "Access-Control-Allow-Credentials: true\r\n"
+                                      : "");
     }
 }
 
-bool cors_preflight(const struct cors_plan *c, struct str origin,
-                    struct str method, char out[CORS_BYTES])
+bool cors_preflight(const struct cors_plan *c, struct str origin, struct str method,
+                    char out[CORS_BYTES])
 {
     size_t n;
 

@@ -14,9 +14,8 @@ enum { CORS_BYTES = 8192 };
 
 /* The headers of an answer to origin, whole lines; "" when it may not send. origin.p
  * NULL: the request is no browser's. */
-void cors_answer(const struct cors_plan *c, struct str origin,
-                 char out[CORS_BYTES]);
+void cors_answer(const struct cors_plan *c, struct str origin, char out[CORS_BYTES]);
 
 /* Those of the answer to OPTIONS before a request by method. False: refused. */
-bool cors_preflight(const struct cors_plan *c, struct str origin,
-                    struct str method, char out[CORS_BYTES]);
+bool cors_preflight(const struct cors_plan *c, struct str origin, struct str method,
+                    char out[CORS_BYTES]);

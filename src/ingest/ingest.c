@@ -45,18 +45,17 @@ static void on_stage(void *arg, enum decide_stage stage)
 
 /* Fates for all events of the body, and what they add up to; false: refused and
  * answered. */
-static bool decide(struct ingest *in, struct http_request *r,
-                   const struct http_view *v, const struct request_state *p,
-                   struct outcome *o)
+static bool decide(struct ingest *in, struct http_request *r, const struct http_view *v,
+                   const struct request_state *p, struct outcome *o)
 {
     const struct decide_meter meter = {on_stage, in};
     struct policy_request req = admission_request(in, v);
     uint64_t began = UNLIKELY(in->rollout != NULL) ? clock_mono_ns() : 0;
     struct refused no;
     uint32_t raised;
-    bool ok = decide_body(p->binding->state, p->route, (enum scan_shape)p->shape,
-                          &req, v->body, &in->batch,
-                          in->sampling ? &meter : NULL, &raised, &no);
+    bool ok =
+        decide_body(p->binding->state, p->route, (enum scan_shape)p->shape, &req,
+                    v->body, &in->batch, in->sampling ? &meter : NULL, &raised, &no);
 
     if (ok) {
         account_received(p->account, in->batch.n);
@@ -69,10 +68,11 @@ static bool decide(struct ingest *in, struct http_request *r,
         stats_add(in->m.stopped, policy_stopped(p->binding->state));
     }
     if (UNLIKELY(in->rollout != NULL)) {
-        rollout_body(in, p, v, &(struct rollout_body){.outcome = ok ? o : NULL,
-                                                  .code = no.error.code,
-                                                  .raised = raised,
-                                                  .began_ns = began});
+        rollout_body(in, p, v,
+                     &(struct rollout_body){.outcome = ok ? o : NULL,
+                                            .code = no.error.code,
+                                            .raised = raised,
+                                            .began_ns = began});
     }
     return ok;
 }
@@ -82,13 +82,13 @@ static struct ends ends_of(const struct ingest *in, const struct outcome *o)
 {
     uint32_t n = in->batch.n;
 
-    return o->store ? (struct ends){.stored = o->accepted - o->dropped - o->dead,
-                                    .rejected = o->rejected,
-                                    .dropped = o->dropped - o->repeats,
-                                    .duplicate = o->repeats,
-                                    .dead = o->dead}
-                    : (struct ends){.rejected = o->rejected,
-                                    .refused = n - o->rejected};
+    return o->store
+               ? (struct ends){.stored = o->accepted - o->dropped - o->dead,
+                               .rejected = o->rejected,
+                               .dropped = o->dropped - o->repeats,
+                               .duplicate = o->repeats,
+                               .dead = o->dead}
+               : (struct ends){.rejected = o->rejected, .refused = n - o->rejected};
 }
 
 static void count_codes(const struct ingest *in, struct account *a,
@@ -114,8 +114,7 @@ static const char *retry_after(const struct ingest *in, const struct outcome *o,
     if (o->wait_ms <= 0) {
         return admission_retry_after(in);
     }
-    (void)snprintf(out, RETRY_BYTES, "Retry-After: %u\r\n",
-                   decide_retry_s(o->wait_ms));
+    (void)snprintf(out, RETRY_BYTES, "Retry-After: %u\r\n", decide_retry_s(o->wait_ms));
     return out;
 }
 
@@ -129,7 +128,8 @@ static void answer_now(struct ingest *in, struct http_request *r,
     size_t n = answer_events(&in->batch, o, text);
 
     account_ends(&in->m.accounts, p->account, &ends);
-    http_answer(r, o->status, answer_head_outcome(o, retry_after(in, o, after), in->extra, lines),
+    http_answer(r, o->status,
+                answer_head_outcome(o, retry_after(in, o, after), in->extra, lines),
                 (struct str){text, n});
     meters_answered(&in->m, o->status, p->began_ns);
     if (text != small) {
@@ -138,11 +138,11 @@ static void answer_now(struct ingest *in, struct http_request *r,
 }
 
 /* Lines and body, for when it is due: the route may be gone by then. */
-static void keep_answer(struct ingest *in, struct waiter *w,
-                        const struct outcome *o)
+static void keep_answer(struct ingest *in, struct waiter *w, const struct outcome *o)
 {
     char buffer[HEAD_BYTES], after[RETRY_BYTES];
-    const char *lines = answer_head_outcome(o, retry_after(in, o, after), in->extra, buffer);
+    const char *lines =
+        answer_head_outcome(o, retry_after(in, o, after), in->extra, buffer);
     size_t n = lines[0] == '\0' ? 0 : strlen(lines) + 1;
     char *text = waiter_text(w, n + answer_bound(&in->batch, o));
 
@@ -215,8 +215,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     answer_head_common(p->route, &req, in->extra);
     if (decide(in, r, v, p, &o)) {
         if (UNLIKELY(p->binding->plan->n_dedups > 0)) {
-            dedup_mark(p->binding->state, p->route, &in->batch, in->mono_ms,
-                       &hold);
+            dedup_mark(p->binding->state, p->route, &in->batch, in->mono_ms, &hold);
             outcome_of(p->route, &in->batch, &o);
         }
         count_codes(in, p->account, &o);

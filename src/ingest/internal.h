@@ -11,8 +11,8 @@
 #include "http/http.h"
 #include "ingest/account.h"
 #include "ingest/answer.h"
-#include "ingest/binding.h"
 #include "ingest/answer_head.h"
+#include "ingest/binding.h"
 #include "ingest/ingest.h"
 #include "ingest/shadow.h"
 #include "ingest/share.h"
@@ -21,23 +21,23 @@
 #include "stats/stats.h"
 
 enum {
-    WAITERS_MAX = 20000,     /* requests that wait for a commit or a sync */
-    WAITERS_KEPT = 4096,     /* after them: what is more goes back to the heap */
-    DELIVERING_MAX = 10000,  /* of these, for sinks */
-    SYNCS_MAX = 8,           /* synced streams that one request may touch */
-    SAMPLE_EVERY = 64        /* requests between two sampled stage times */
+    WAITERS_MAX = 20000,    /* requests that wait for a commit or a sync */
+    WAITERS_KEPT = 4096,    /* after them: what is more goes back to the heap */
+    DELIVERING_MAX = 10000, /* of these, for sinks */
+    SYNCS_MAX = 8,          /* synced streams that one request may touch */
+    SAMPLE_EVERY = 64       /* requests between two sampled stage times */
 };
 
 /* What rides in each http_request (http_user). */
 struct request_state {
-    struct binding *binding;   /* held from on_headers to on_body's end */
+    struct binding *binding; /* held from on_headers to on_body's end */
     const struct route *route;
     uint64_t began_ns;
-    uint64_t reserved;         /* bytes of the route's stream */
-    uint32_t shape;            /* enum scan_shape */
-    uint32_t head_ns;          /* spent on the head, during a rollout */
-    uint32_t unit;             /* and what it counts for (tally.h) */
-    struct account *account;   /* of the route, or of none */
+    uint64_t reserved;       /* bytes of the route's stream */
+    uint32_t shape;          /* enum scan_shape */
+    uint32_t head_ns;        /* spent on the head, during a rollout */
+    uint32_t unit;           /* and what it counts for (tally.h) */
+    struct account *account; /* of the route, or of none */
 };
 
 /* A decided request whose events are in a pending block or not yet synced. */
@@ -46,27 +46,27 @@ struct waiter {
     struct http_request *req;
     uint64_t began_ns;
     uint64_t reserved;
-    int reserved_stream;       /* spool's id, -1: none */
-    uint32_t headers_bytes;    /* of its text, before the answer; with the NUL */
+    int reserved_stream;    /* spool's id, -1: none */
+    uint32_t headers_bytes; /* of its text, before the answer; with the NUL */
     uint32_t answer_bytes;
     int status;
     struct account *account;
-    struct ends ends;          /* of its events, if they are stored */
+    struct ends ends; /* of its events, if they are stored */
     uint32_t n_events;
-    bool failed;               /* a block with events of it was not stored */
-    uint64_t touched;          /* bit i: the spool's stream i has events of it */
-    uint64_t until_ns;         /* waits for deliveries until then; 0: for none */
-    struct dedup_hold hold;    /* keys that count as seen once it is stored */
-    bool delivering;           /* it waits for sinks */
-    bool own_answer;           /* the route's: nothing is added to it */
-    uint32_t n_syncs;          /* streams whose sync or sinks it waits for */
+    bool failed;            /* a block with events of it was not stored */
+    uint64_t touched;       /* bit i: the spool's stream i has events of it */
+    uint64_t until_ns;      /* waits for deliveries until then; 0: for none */
+    struct dedup_hold hold; /* keys that count as seen once it is stored */
+    bool delivering;        /* it waits for sinks */
+    bool own_answer;        /* the route's: nothing is added to it */
+    uint32_t n_syncs;       /* streams whose sync or sinks it waits for */
     struct {
         int stream;
-        bool delivered;        /* for its sinks */
-        uint32_t offset, n;    /* its events in the block */
-        uint64_t first;        /* their sequence, once it is committed */
+        bool delivered;     /* for its sinks */
+        uint32_t offset, n; /* its events in the block */
+        uint64_t first;     /* their sequence, once it is committed */
     } syncs[SYNCS_MAX];
-    char *long_answer;         /* NULL: small */
+    char *long_answer; /* NULL: small */
     char small_answer[2 * ANSWER_SMALL];
 };
 
@@ -80,13 +80,19 @@ struct stream_writer {
     stats_cell *stored, *failed, *bytes;
 };
 
-enum { STAGE_DECODE = DECIDE_DECODE, STAGE_CHECK = DECIDE_CHECK,
-       STAGE_POLICY = DECIDE_POLICY, STAGE_STORE, STAGE_COMMIT, N_STAGES };
+enum {
+    STAGE_DECODE = DECIDE_DECODE,
+    STAGE_CHECK = DECIDE_CHECK,
+    STAGE_POLICY = DECIDE_POLICY,
+    STAGE_STORE,
+    STAGE_COMMIT,
+    N_STAGES
+};
 
 struct meters {
-    stats_cell *requests[600];   /* by status; made on first use */
+    stats_cell *requests[600]; /* by status; made on first use */
     struct accounts accounts;
-    struct account *nowhere;     /* of requests without a route */
+    struct account *nowhere; /* of requests without a route */
     stats_cell *raised, *stopped;
     uint64_t dead_told_ns, dead_untold; /* dead letters since the last line */
     struct stats_histogram *latency, *stages[N_STAGES];
@@ -97,34 +103,34 @@ struct ingest {
     struct ingest_conf conf;
     struct http_server *http;
     struct binding *current;
-    struct binding *rollout;       /* beside it, a canary or shadow; NULL: none */
-    uint64_t rollout_parts;        /* its share */
-    uint64_t rollout_number;       /* of the last request that counted for it */
-    struct binding *gone;        /* dropped in this turn */
+    struct binding *rollout; /* beside it, a canary or shadow; NULL: none */
+    uint64_t rollout_parts;  /* its share */
+    uint64_t rollout_number; /* of the last request that counted for it */
+    struct binding *gone;    /* dropped in this turn */
     struct stream_writer writers[PLAN_STREAMS_MAX]; /* by the spool's stream id */
     /* The same writers as the supervisor knows them; writers get them with a
      * binding. */
     struct spool_writer *opened[PLAN_STREAMS_MAX];
     struct event_batch batch;
-    struct arena arena;          /* of the request in hand */
-    ev_check check;              /* reads the clock at the start of each turn */
-    ev_prepare prepare;          /* commits at the end of each turn */
-    ev_async synced;             /* the housekeeper has synced something */
-    ev_timer late;               /* runs while answers wait for sinks */
-    ev_timer tied;               /* while they wait for other workers' requests */
+    struct arena arena; /* of the request in hand */
+    ev_check check;     /* reads the clock at the start of each turn */
+    ev_prepare prepare; /* commits at the end of each turn */
+    ev_async synced;    /* the housekeeper has synced something */
+    ev_timer late;      /* runs while answers wait for sinks */
+    ev_timer tied;      /* while they wait for other workers' requests */
     struct waiter *pending, **pending_tail; /* until the commit */
     struct waiter *syncing, **syncing_tail; /* until the sync, oldest first */
     struct waiter *free_waiters;
-    uint32_t n_waiters;          /* in use */
+    uint32_t n_waiters; /* in use */
     uint32_t n_free_waiters;
-    uint32_t n_delivering;       /* of these, for sinks */
-    uint64_t pending_since_ns;   /* first pending event; 0: nothing pending */
+    uint32_t n_delivering;     /* of these, for sinks */
+    uint64_t pending_since_ns; /* first pending event; 0: nothing pending */
     uint64_t pending_bytes;
-    double wall_ms, mono_ms;     /* read once a turn */
+    double wall_ms, mono_ms; /* read once a turn */
     /* Lines that each answer to the request in hand has, "" mostly. */
     char extra[CORS_BYTES];
     bool draining;
-    uint32_t sample;             /* counts down to a sampled request */
+    uint32_t sample; /* counts down to a sampled request */
     bool sampling;
     uint64_t stage_began_ns;
     struct meters m;
@@ -132,8 +138,8 @@ struct ingest {
 
 /* ---- waiter.c ---- */
 
-struct waiter *waiter_get(struct ingest *in); /* NULL: WAITERS_MAX in use */
-char *waiter_text(struct waiter *w, size_t n); /* where its answer may go */
+struct waiter *waiter_get(struct ingest *in);             /* NULL: WAITERS_MAX in use */
+char *waiter_text(struct waiter *w, size_t n);            /* where its answer may go */
 void waiter_release(struct ingest *in, struct waiter *w); /* its room */
 void waiter_put(struct ingest *in, struct waiter *w);
 
@@ -154,8 +160,7 @@ enum store_result {
     STORE_BLOCKED  /* a sink that would be waited for can't be reached */
 };
 enum store_result store_events(struct ingest *in, const struct binding *b,
-                               const struct route *route,
-                               struct waiter *w) MUST_USE;
+                               const struct route *route, struct waiter *w) MUST_USE;
 
 /* ---- meters.c ---- */
 
@@ -167,11 +172,11 @@ void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
 /* ---- rollout.c: only while in->rollout is set. Whose request is it? ---- */
 
 struct binding *rollout_pick(struct ingest *in, struct http_request *r,
-                           const struct http_view *v, uint32_t *unit);
+                             const struct http_view *v, uint32_t *unit);
 /* b has refused its head. */
 void rollout_head(struct ingest *in, struct binding *b, const struct http_view *v,
-                const struct refused *no, const struct request_state *p,
-                uint64_t spent_ns);
+                  const struct refused *no, const struct request_state *p,
+                  uint64_t spent_ns);
 
 /* Its body was decided. */
 struct rollout_body {
@@ -181,7 +186,7 @@ struct rollout_body {
     uint64_t began_ns;
 };
 void rollout_body(struct ingest *in, const struct request_state *p,
-                const struct http_view *v, const struct rollout_body *t);
+                  const struct http_view *v, const struct rollout_body *t);
 
 /* ---- ingest.c ---- */
 
@@ -192,12 +197,12 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v);
 
 void admission_headers(void *arg, struct http_request *r, const struct http_view *v);
 bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
-                   uint64_t bytes);
+                        uint64_t bytes);
 void admission_abort(void *arg, struct http_request *r);
 /* Gives back what the state holds. */
 void admission_leave(struct ingest *in, struct request_state *p);
 struct policy_request admission_request(const struct ingest *in,
-                                   const struct http_view *v);
+                                        const struct http_view *v);
 
 /* Answer with an error, count it. headers: "" or whole lines; refuse, for the request
  * in hand, adds in->extra. */
@@ -212,7 +217,7 @@ void refuse(struct ingest *in, const struct answering *a, int status,
             const char *headers, const struct answer_error *e);
 /* The two count n events as refused with the request. */
 void admission_refuse_whole(struct ingest *in, struct http_request *r,
-                       const struct refused *no);
+                            const struct refused *no);
 void admission_unstored(struct ingest *in, struct http_request *r,
-                   enum store_result why, uint32_t n); /* 503 */
+                        enum store_result why, uint32_t n); /* 503 */
 const char *admission_retry_after(const struct ingest *in); /* a header's line */

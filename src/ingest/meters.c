@@ -15,8 +15,8 @@ static stats_cell *requests_of(int status)
 
 void meters_init(struct meters *m, uint32_t worker)
 {
-    static const char *const stages[N_STAGES] = {"decode", "check", "policy",
-                                                 "store", "commit"};
+    static const char *const stages[N_STAGES] = {"decode", "check", "policy", "store",
+                                                 "commit"};
     /* There from the start, so that an alert on them has data. */
     static const int usual[] = {202, 400, 413, 422, 500, 503};
 
@@ -24,15 +24,15 @@ void meters_init(struct meters *m, uint32_t worker)
     *m = (struct meters){0};
     accounts_init(&m->accounts);
     m->nowhere = account_of(&m->accounts, "none");
-    m->raised = stats_counter("sluice_policy_errors_total",
-                              "Hooks that raised an error.", "");
-    m->stopped = stats_counter(
-        "sluice_policy_interrupts_total",
-        "Hooks stopped because a batch's hooks used more than 50 ms, or "
-        "because a hook did not return for a second.",
-        "");
-    m->blocks = stats_counter("sluice_commits_total",
-                              "Blocks written to the spool.", "");
+    m->raised =
+        stats_counter("sluice_policy_errors_total", "Hooks that raised an error.", "");
+    m->stopped =
+        stats_counter("sluice_policy_interrupts_total",
+                      "Hooks stopped because a batch's hooks used more than 50 ms, or "
+                      "because a hook did not return for a second.",
+                      "");
+    m->blocks =
+        stats_counter("sluice_commits_total", "Blocks written to the spool.", "");
     m->latency = stats_histogram(
         "sluice_request_seconds",
         "Time from a request's headers to its answer, for requests with a "

@@ -23,8 +23,7 @@ static struct str header(const struct http_view *v, const char *name)
 }
 
 /* Requests without the header stay with the live policy. */
-static bool by_header(struct ingest *in, const struct http_view *v,
-                      uint32_t *unit)
+static bool by_header(struct ingest *in, const struct http_view *v, uint32_t *unit)
 {
     struct str value = header(v, in->rollout->plan->rollout.header);
 
@@ -42,7 +41,7 @@ static bool by_number(const struct ingest *in, uint64_t number, uint32_t *unit)
 }
 
 struct binding *rollout_pick(struct ingest *in, struct http_request *r,
-                           const struct http_view *v, uint32_t *unit)
+                             const struct http_view *v, uint32_t *unit)
 {
     const struct rollout_plan *t = &in->rollout->plan->rollout;
     bool take = false;
@@ -77,8 +76,8 @@ static bool shadowed(struct ingest *in)
 }
 
 void rollout_head(struct ingest *in, struct binding *b, const struct http_view *v,
-                const struct refused *no, const struct request_state *p,
-                uint64_t spent_ns)
+                  const struct refused *no, const struct request_state *p,
+                  uint64_t spent_ns)
 {
     tally_request(&b->tally, p->unit, 1, 1, no->status >= 500, spent_ns);
     if (shadowed(in)) {
@@ -87,7 +86,7 @@ void rollout_head(struct ingest *in, struct binding *b, const struct http_view *
 }
 
 void rollout_body(struct ingest *in, const struct request_state *p,
-                const struct http_view *v, const struct rollout_body *t)
+                  const struct http_view *v, const struct rollout_body *t)
 {
     const struct outcome *o = t->outcome;
     uint64_t events = o == NULL ? 1 : in->batch.n;

@@ -15,8 +15,8 @@ enum { ARENA_MAX_BYTES = 64 << 20 };
 struct shadow {
     struct event_batch batch;
     struct arena arena;
-    struct arena lines;       /* of one comparison */
-    uint32_t n_samples;       /* still to be shown */
+    struct arena lines; /* of one comparison */
+    uint32_t n_samples; /* still to be shown */
     struct shadow_counts counts;
 };
 
@@ -51,8 +51,7 @@ static void count_code(struct shadow_counts *c, const char *code)
     uint32_t n = atomic_load_explicit(&c->n_codes, memory_order_relaxed);
     uint32_t i = 0;
 
-    while (i < n && strcmp(c->codes[i].code, code) != 0 &&
-           i < SHADOW_CODES - 1) {
+    while (i < n && strcmp(c->codes[i].code, code) != 0 && i < SHADOW_CODES - 1) {
         i++;
     }
     if (i == n) {
@@ -82,9 +81,8 @@ static void show(struct ingest *in, struct binding *b, const struct http_view *v
     in->conf.differs(in->conf.arg, x);
 }
 
-static void differs(struct ingest *in, struct binding *b,
-                    const struct http_view *v, enum contrast kind,
-                    const char *code, struct str event)
+static void differs(struct ingest *in, struct binding *b, const struct http_view *v,
+                    enum contrast kind, const char *code, struct str event)
 {
     struct shadow_counts *c = &b->shadow->counts;
 
@@ -97,8 +95,7 @@ static void differs(struct ingest *in, struct binding *b,
 
 static struct str raw_of(const struct event_batch *batch, uint32_t i)
 {
-    return (struct str){batch->body + batch->events[i].off,
-                        batch->events[i].len};
+    return (struct str){batch->body + batch->events[i].off, batch->events[i].len};
 }
 
 /* One of them refused the body as a whole, the other decided on its events. */
@@ -113,19 +110,16 @@ static void whole_differs(struct ingest *in, struct binding *b,
     }
 }
 
-static void compare(struct ingest *in, struct binding *b,
-                    const struct http_view *v, const struct decided *live,
-                    const struct decided *mine)
+static void compare(struct ingest *in, struct binding *b, const struct http_view *v,
+                    const struct decided *live, const struct decided *mine)
 {
     for (uint32_t i = 0; i < live->batch->n && i < mine->batch->n; i++) {
-        enum contrast kind =
-            contrast_event(live, mine, i, &b->shadow->lines);
+        enum contrast kind = contrast_event(live, mine, i, &b->shadow->lines);
         const char *code = contrast_code(mine, i);
 
         arena_reset(&b->shadow->lines);
         if (kind != CONTRAST_NONE) {
-            differs(in, b, v, kind,
-                    code != NULL ? code : contrast_code(live, i),
+            differs(in, b, v, kind, code != NULL ? code : contrast_code(live, i),
                     raw_of(live->batch, i));
         }
     }
@@ -162,10 +156,9 @@ void shadow_body(struct ingest *in, struct binding *b, const struct http_view *v
     enum scan_shape shape;
     struct refused no;
     uint32_t raised = 0;
-    bool ok = decide_head(b->state, &req, v->content_type, &mine.route, &shape,
-                          &no) &&
-              decide_body(b->state, mine.route, shape, &req, v->body,
-                          &b->shadow->batch, NULL, &raised, &no);
+    bool ok = decide_head(b->state, &req, v->content_type, &mine.route, &shape, &no) &&
+              decide_body(b->state, mine.route, shape, &req, v->body, &b->shadow->batch,
+                          NULL, &raised, &no);
 
     if (ok) {
         outcome_of(mine.route, mine.batch, &mine_o);
@@ -181,8 +174,7 @@ void shadow_body(struct ingest *in, struct binding *b, const struct http_view *v
     } else if (ok) {
         whole_differs(in, b, v, &mine, CONTRAST_REFUSED_ACCEPTED, code);
     } else if (o != NULL) {
-        whole_differs(in, b, v, &live, CONTRAST_ACCEPTED_REFUSED,
-                      no.error.code);
+        whole_differs(in, b, v, &live, CONTRAST_ACCEPTED_REFUSED, no.error.code);
     } else if (strcmp(no.error.code, code) != 0) {
         differs(in, b, v, CONTRAST_REFUSED_OTHERWISE, no.error.code, v->body);
     }

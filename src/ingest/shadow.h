@@ -27,9 +27,9 @@ enum { SHADOW_CODES = 16, SHADOW_TEXT = 400 };
 struct shadow_sample {
     uint64_t generation;
     enum contrast kind;
-    char code[64];            /* of the refusal; "": none */
-    char route[160];          /* "POST /v1/events" */
-    char event[SHADOW_TEXT];  /* as sent, cut; "": refused before its body came */
+    char code[64];           /* of the refusal; "": none */
+    char route[160];         /* "POST /v1/events" */
+    char event[SHADOW_TEXT]; /* as sent, cut; "": refused before its body came */
 };
 
 /* Events that only this policy refuses, by code; the last place is for all the
@@ -42,7 +42,7 @@ struct shadow_code {
 struct shadow_counts {
     stats_cell differ[N_CONTRASTS]; /* events */
     struct shadow_code codes[SHADOW_CODES];
-    _Atomic uint32_t n_codes;       /* those below it have their text */
+    _Atomic uint32_t n_codes; /* those below it have their text */
 };
 
 struct shadow;

@@ -7,11 +7,11 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
-#include "ingest/stored_event.h"
 #include "ingest/internal.h"
+#include "ingest/stored_event.h"
 
 struct sizes {
-    uint64_t streams;                   /* plan streams touched, as a mask */
+    uint64_t streams; /* plan streams touched, as a mask */
     uint64_t bytes[PLAN_STREAMS_MAX];
 };
 
@@ -62,8 +62,7 @@ static bool reserve(struct ingest *in, const struct binding *b,
     for (; left != 0 && ok; left &= left - 1) {
         int s = __builtin_ctzll(left);
 
-        ok = spool_reserve(in->conf.spool, b->stream_ids[s],
-                           missing(route, z, w, s));
+        ok = spool_reserve(in->conf.spool, b->stream_ids[s], missing(route, z, w, s));
         had |= ok ? 1ull << s : 0;
     }
     /* Asked, not kept: this worker commits within the turn, and the pending
@@ -71,8 +70,7 @@ static bool reserve(struct ingest *in, const struct binding *b,
     for (; had != 0; had &= had - 1) {
         int s = __builtin_ctzll(had);
 
-        spool_release(in->conf.spool, b->stream_ids[s],
-                      missing(route, z, w, s));
+        spool_release(in->conf.spool, b->stream_ids[s], missing(route, z, w, s));
     }
     return ok;
 }
@@ -84,8 +82,8 @@ struct place {
 
 /* kept: slots tell where things stand in what is stored. A key that an edit sets
  * is found at delivery, as are those of routes whose schema does not name it. */
-static struct place key_place(const struct route *route, const struct event *ev,
-                              int s, bool kept)
+static struct place key_place(const struct route *route, const struct event *ev, int s,
+                              bool kept)
 {
     const struct place unknown = {0, 0, ENTRY_KEY_UNKNOWN};
     int at = route->key_slots[s];
@@ -107,8 +105,7 @@ static struct place key_place(const struct route *route, const struct event *ev,
             return unknown;
         }
         return (struct place){x->off - ev->off, x->tag >> 4,
-                              (x->tag & 15) == SLOT_ESCAPED ? ENTRY_KEY_ESCAPED
-                                                            : 0};
+                              (x->tag & 15) == SLOT_ESCAPED ? ENTRY_KEY_ESCAPED : 0};
     case SLOT_ABSENT:
         return ev->n_edits > 0 ? unknown : (struct place){0, 0, 0};
     default:
@@ -187,8 +184,8 @@ static bool is_crowded(const struct ingest *in, const struct binding *b,
 }
 
 /* Whether it may wait for sinks, if it has to. */
-static enum store_result may_wait(const struct ingest *in,
-                                  const struct binding *b, const struct sizes *z)
+static enum store_result may_wait(const struct ingest *in, const struct binding *b,
+                                  const struct sizes *z)
 {
     uint32_t n = 0;
     bool delivered = false;
@@ -211,8 +208,7 @@ static enum store_result may_wait(const struct ingest *in,
 
 /* What of the pending blocks is w's, where it has to wait for more than these. */
 static void note_syncs(struct ingest *in, const struct binding *b,
-                       const struct sizes *z, const uint32_t *marks,
-                       struct waiter *w)
+                       const struct sizes *z, const uint32_t *marks, struct waiter *w)
 {
     for (uint64_t left = z->streams; left != 0; left &= left - 1) {
         int s = __builtin_ctzll(left), id = b->stream_ids[s];

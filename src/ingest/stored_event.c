@@ -47,9 +47,8 @@ static size_t dead_letter(const struct plan *plan, const struct route *route,
 
     n += edit_splice(b, ev, out + n);
     n = put_text(out, n, ",\"stream\":");
-    n = route->stream < 0
-            ? put_text(out, n, "null")
-            : put_json(out, n, n + 80, plan->streams[route->stream].name);
+    n = route->stream < 0 ? put_text(out, n, "null")
+                          : put_json(out, n, n + 80, plan->streams[route->stream].name);
     n = put_text(out, n, ",\"route\":");
     n = put_json(out, n, n + 1000, route->path);
     n = put_text(out, n, ",\"reason\":");
@@ -63,7 +62,8 @@ static size_t dead_letter(const struct plan *plan, const struct route *route,
     return put_text(out, n, "}");
 }
 
-uint64_t stored_event_streams(const struct route *route, const struct event *ev, int dead)
+uint64_t stored_event_streams(const struct route *route, const struct event *ev,
+                              int dead)
 {
     if (ev->fate == EVENT_DEAD) {
         return dead < 0 ? 0 : 1ull << (dead & 63);
@@ -83,8 +83,8 @@ size_t stored_event_bound(const struct event_batch *b, const struct event *ev)
 }
 
 size_t stored_event_write(const struct plan *plan, const struct route *route,
-                  const struct event_batch *b, const struct event *ev,
-                  double now_ms, char *out, bool *kept)
+                          const struct event_batch *b, const struct event *ev,
+                          double now_ms, char *out, bool *kept)
 {
     if (ev->fate == EVENT_DEAD) {
         *kept = false;

@@ -66,8 +66,8 @@ static void count(struct tally_unit *u, uint64_t events, uint64_t refused,
     stats_add(&u->failed, failed);
 }
 
-void tally_request(struct tally *t, uint32_t unit, uint64_t events,
-                   uint64_t refused, uint64_t failed, uint64_t spent_ns)
+void tally_request(struct tally *t, uint32_t unit, uint64_t events, uint64_t refused,
+                   uint64_t failed, uint64_t spent_ns)
 {
     uint64_t slow = atomic_load_explicit(&t->slow_ns, memory_order_relaxed);
     struct tally_unit *u;
@@ -82,8 +82,7 @@ void tally_request(struct tally *t, uint32_t unit, uint64_t events,
     if (slow != 0) {
         stats_add(&u->timed, 1);
         stats_add(&u->slow, spent_ns > slow);
-        stats_add(&u->very_slow,
-                  spent_ns > atomic_load_explicit(&t->very_slow_ns,
-                                                  memory_order_relaxed));
+        stats_add(&u->very_slow, spent_ns > atomic_load_explicit(&t->very_slow_ns,
+                                                                 memory_order_relaxed));
     }
 }

@@ -21,10 +21,10 @@ enum { TALLY_UNITS = 1024 /* of both sides together */ };
 
 struct tally_unit {
     stats_cell requests;
-    stats_cell events;  /* decided; a request refused as a whole is one */
-    stats_cell refused; /* of them */
-    stats_cell failed;  /* hooks that raised */
-    stats_cell timed;   /* requests since slow_ns is known */
+    stats_cell events;          /* decided; a request refused as a whole is one */
+    stats_cell refused;         /* of them */
+    stats_cell failed;          /* hooks that raised */
+    stats_cell timed;           /* requests since slow_ns is known */
     stats_cell slow, very_slow; /* of them */
 };
 
@@ -46,5 +46,5 @@ void tally_clear(struct tally *t, uint32_t n_units);
 void tally_split(double share, uint32_t *old, uint32_t *new_);
 
 /* A request of that unit (any number) was decided. */
-void tally_request(struct tally *t, uint32_t unit, uint64_t events,
-                   uint64_t refused, uint64_t failed, uint64_t spent_ns);
+void tally_request(struct tally *t, uint32_t unit, uint64_t events, uint64_t refused,
+                   uint64_t failed, uint64_t spent_ns);

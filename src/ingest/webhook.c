@@ -15,11 +15,11 @@ static bool welcome(const struct webhook_plan *w, struct str origin)
     return w->any;
 }
 
-bool webhook_grant(const struct webhook_plan *w,
-                   const struct policy_request *req, char out[CORS_BYTES])
+bool webhook_grant(const struct webhook_plan *w, const struct policy_request *req,
+                   char out[CORS_BYTES])
 {
-    struct str origin = request_raw(req, "", REQUEST_HEADER,
-                                    STR("webhook-request-origin"));
+    struct str origin =
+        request_raw(req, "", REQUEST_HEADER, STR("webhook-request-origin"));
     char rate[16] = "*";
 
     if (origin.p == NULL || !welcome(w, origin)) {

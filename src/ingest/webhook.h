@@ -11,5 +11,5 @@
 
 /* True: the request is such a question and the sender is welcome; out has the lines
  * that say so. */
-bool webhook_grant(const struct webhook_plan *w,
-                   const struct policy_request *req, char out[CORS_BYTES]);
+bool webhook_grant(const struct webhook_plan *w, const struct policy_request *req,
+                   char out[CORS_BYTES]);

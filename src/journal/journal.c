@@ -73,26 +73,26 @@ static bool is_newer(enum record_result got, const struct record *r)
 static bool replay(struct journal *j, const unsigned char *p, size_t n,
                    journal_record_fn *fn, void *arg, struct err *e)
 {
-    struct batch_range *ranges =
-        mem_alloc(RECORD_RANGES_MAX * sizeof *ranges);
+    struct batch_range *ranges = mem_alloc(RECORD_RANGES_MAX * sizeof *ranges);
     enum record_result got;
     size_t at = 0, size = 0;
     struct record r;
     bool ok = true;
 
-    while ((got = record_decode(p + at, n - at, &r, ranges, &size)) ==
-               RECORD_OK &&
+    while ((got = record_decode(p + at, n - at, &r, ranges, &size)) == RECORD_OK &&
            !is_newer(got, &r)) {
         fn(arg, &r);
         at += size;
     }
     if (is_newer(got, &r)) {
-        ok = err_set(e, "a later version of sluice wrote the journal (byte %zu): "
-                        "use that version",
+        ok = err_set(e,
+                     "a later version of sluice wrote the journal (byte %zu): "
+                     "use that version",
                      at);
     } else if (at < n && whole_record_in(p + at + 1, n - at - 1, ranges)) {
-        ok = err_set(e, "the journal is damaged at byte %zu of %zu: \"sluice sink "
-                        "repair\" says what can be kept",
+        ok = err_set(e,
+                     "the journal is damaged at byte %zu of %zu: \"sluice sink "
+                     "repair\" says what can be kept",
                      at, n);
     }
     j->length = at;
@@ -101,8 +101,7 @@ static bool replay(struct journal *j, const unsigned char *p, size_t n,
     return ok;
 }
 
-static bool load(struct journal *j, journal_record_fn *fn, void *arg,
-                 struct err *e)
+static bool load(struct journal *j, journal_record_fn *fn, void *arg, struct err *e)
 {
     size_t n = 0;
     unsigned char *p = read_all(j->fd, &n, e);
@@ -122,9 +121,8 @@ static bool load(struct journal *j, journal_record_fn *fn, void *arg,
 bool journal_lock(int fd, struct err *e)
 {
     return flock(fd, LOCK_EX | LOCK_NB) == 0 ||
-           (errno == EWOULDBLOCK
-                ? err_set(e, "a running sink has the journal open")
-                : err_errno(e, errno, "flock"));
+           (errno == EWOULDBLOCK ? err_set(e, "a running sink has the journal open")
+                                 : err_errno(e, errno, "flock"));
 }
 
 /* Room for what a sink notes while it delivers: on a full disk that is what makes
@@ -134,8 +132,8 @@ static void reserve(int fd, uint64_t length)
     (void)!fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)length, RESERVE_BYTES);
 }
 
-struct journal *journal_open(const char *path, journal_record_fn *fn,
-                             void *arg, struct err *e)
+struct journal *journal_open(const char *path, journal_record_fn *fn, void *arg,
+                             struct err *e)
 {
     struct journal *j = mem_zalloc(sizeof *j);
     struct err why;
@@ -223,8 +221,7 @@ void journal_emit(struct journal_draft *draft, const struct record *r)
     draft->length += n;
 }
 
-bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg,
-                     struct err *e)
+bool journal_rewrite(struct journal *j, journal_emit_fn *emit, void *arg, struct err *e)
 {
     struct journal_draft draft = {-1, 0, 0};
     char next[PATH_MAX];

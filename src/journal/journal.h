@@ -27,8 +27,8 @@ enum { JOURNAL_FORMAT = 1 }; /* RECORD_HEAD's value */
  * another sink, of a later version, or damaged before its tail (the byte is named):
  * nothing is cut then, for what was delivered would be delivered again, or cut away
  * from the archive. */
-struct journal *journal_open(const char *path, journal_record_fn *fn,
-                             void *arg, struct err *e) MUST_USE;
+struct journal *journal_open(const char *path, journal_record_fn *fn, void *arg,
+                             struct err *e) MUST_USE;
 void journal_close(struct journal *j); /* NULL is fine */
 
 /* No one else can open it as a journal until fd is closed. */
@@ -36,8 +36,7 @@ bool journal_lock(int fd, struct err *e) MUST_USE;
 
 /* Appends r with one write: it survives kill -9. False and *e: it is not in
  * the journal; may be tried again. */
-bool journal_append(struct journal *j, const struct record *r,
-                    struct err *e) MUST_USE;
+bool journal_append(struct journal *j, const struct record *r, struct err *e) MUST_USE;
 
 /* All that was appended is on stable storage. A failure is final: pages that
  * could not be written may be gone although a second call would succeed, so
@@ -77,5 +76,4 @@ bool journal_scan(const char *path, journal_record_fn *fn, void *arg,
 
 /* Puts a journal of the whole records in place of a damaged one, which stays as
  * path.damaged-N. False and *e: nothing changed. */
-bool journal_repair(const char *path, char *kept_as, size_t n,
-                    struct err *e) MUST_USE;
+bool journal_repair(const char *path, char *kept_as, size_t n, struct err *e) MUST_USE;

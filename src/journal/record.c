@@ -87,8 +87,7 @@ static struct str get_text(struct walk *w)
     return s;
 }
 
-static bool get_payload(struct walk *w, struct record *r,
-                        struct batch_range *ranges)
+static bool get_payload(struct walk *w, struct record *r, struct batch_range *ranges)
 {
     r->time_ms = (int64_t)get(w, 8);
     r->value = get(w, 8);
@@ -109,9 +108,8 @@ static bool get_payload(struct walk *w, struct record *r,
     return w->ok && w->p == w->end;
 }
 
-enum record_result record_decode(const unsigned char *p, size_t n,
-                                 struct record *r, struct batch_range *ranges,
-                                 size_t *size)
+enum record_result record_decode(const unsigned char *p, size_t n, struct record *r,
+                                 struct batch_range *ranges, size_t *size)
 {
     struct walk head = {p, p + n, true}, body;
     size_t length;

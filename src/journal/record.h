@@ -44,8 +44,8 @@ enum {
     RECORD_HEAD_BYTES = 12,
     RECORD_TEXT_MAX = 4096, /* of id, stream and name each */
     RECORD_RANGES_MAX = BATCH_RANGES_MAX,
-    RECORD_BYTES_MAX = RECORD_HEAD_BYTES + 16 + 3 * (2 + RECORD_TEXT_MAX) + 4 +
-                       RECORD_RANGES_MAX * 24
+    RECORD_BYTES_MAX =
+        RECORD_HEAD_BYTES + 16 + 3 * (2 + RECORD_TEXT_MAX) + 4 + RECORD_RANGES_MAX * 24
 };
 
 struct record {
@@ -69,6 +69,5 @@ size_t record_encode(const struct record *r, unsigned char *out);
 
 /* Reads the record at p. The texts point into p; ranges (RECORD_RANGES_MAX)
  * receives the ranges. *size: its bytes. */
-enum record_result record_decode(const unsigned char *p, size_t n,
-                                 struct record *r, struct batch_range *ranges,
-                                 size_t *size) MUST_USE;
+enum record_result record_decode(const unsigned char *p, size_t n, struct record *r,
+                                 struct batch_range *ranges, size_t *size) MUST_USE;

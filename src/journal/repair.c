@@ -54,8 +54,8 @@ static bool walk(const unsigned char *p, size_t n, journal_record_fn *fn, void *
         struct record r;
         enum record_result got = record_decode(p + at, n - at, &r, ranges, &size);
 
-        if (got == RECORD_NEWER || (got == RECORD_OK && r.type == RECORD_HEAD &&
-                                    r.value > JOURNAL_FORMAT)) {
+        if (got == RECORD_NEWER ||
+            (got == RECORD_OK && r.type == RECORD_HEAD && r.value > JOURNAL_FORMAT)) {
             ok = err_set(e, "a later version of sluice wrote it (byte %zu)", at);
         } else if (got != RECORD_OK) {
             note_damage(s, at, whole);
@@ -122,8 +122,8 @@ static bool write_whole(int from, int to, struct err *e)
     struct journal_scan s;
     size_t n;
     unsigned char *p = read_file(from, &n);
-    bool ok = p != NULL ? walk(p, n, NULL, NULL, to, &s, e)
-                        : err_errno(e, errno, "read");
+    bool ok =
+        p != NULL ? walk(p, n, NULL, NULL, to, &s, e) : err_errno(e, errno, "read");
 
     free(p);
     return ok && (fdatasync(to) == 0 || err_errno(e, errno, "fdatasync"));

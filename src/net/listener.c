@@ -27,15 +27,13 @@ static bool is_port(const char *text)
 }
 
 /* "host:port" in two; the brackets of an IPv6 address go. */
-static bool split(const char *addr, char *host, const char **port,
-                  struct err *e)
+static bool split(const char *addr, char *host, const char **port, struct err *e)
 {
     const char *colon = strrchr(addr, ':');
     size_t n;
 
     if (colon == NULL || !is_port(colon + 1)) {
-        return err_set(e, "\"%s\" is not an address such as \"127.0.0.1:8080\"",
-                       addr);
+        return err_set(e, "\"%s\" is not an address such as \"127.0.0.1:8080\"", addr);
     }
     n = (size_t)(colon - addr);
     if (n >= 2 && addr[0] == '[' && addr[n - 1] == ']') {
@@ -61,12 +59,12 @@ static bool show(int fd, char *bound, size_t bound_bytes)
     char host[NI_MAXHOST], port[NI_MAXSERV];
 
     if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0 ||
-        getnameinfo((struct sockaddr *)&sa, n, host, sizeof host, port,
-                    sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        getnameinfo((struct sockaddr *)&sa, n, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
         return false;
     }
-    (void)snprintf(bound, bound_bytes,
-                   sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    (void)snprintf(bound, bound_bytes, sa.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+                   host, port);
     return true;
 }
 
@@ -83,8 +81,7 @@ static void serve_both(int fd, const struct addrinfo *a)
 
 static int open_one(const struct addrinfo *a, bool reuseport)
 {
-    int fd = socket(a->ai_family,
-                    a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+    int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
                     a->ai_protocol);
     int on = 1, bytes = SEND_BUFFER_BYTES;
 
@@ -94,10 +91,8 @@ static int open_one(const struct addrinfo *a, bool reuseport)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     serve_both(fd, a);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-        (!reuseport ||
-         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
-        bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
-        listen(fd, SOMAXCONN) == 0) {
+        (!reuseport || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
+        bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0) {
         return fd;
     }
     on = errno;
@@ -106,8 +101,8 @@ static int open_one(const struct addrinfo *a, bool reuseport)
     return -1;
 }
 
-int listener_open(const char *addr, bool reuseport, char *bound,
-                  size_t bound_bytes, struct err *e)
+int listener_open(const char *addr, bool reuseport, char *bound, size_t bound_bytes,
+                  struct err *e)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
                              .ai_socktype = SOCK_STREAM,

@@ -16,8 +16,8 @@ struct err;
  * takes a free one. bound gets the address in the same form. Non-blocking.
  * reuseport: others may listen on the same address and share its connections.
  * -1 and *e on failure. */
-int listener_open(const char *addr, bool reuseport, char *bound,
-                  size_t bound_bytes, struct err *e) MUST_USE;
+int listener_open(const char *addr, bool reuseport, char *bound, size_t bound_bytes,
+                  struct err *e) MUST_USE;
 
 /* Whether nobody listens on addr, also nobody who would share it. It may be taken
  * again before the caller opens it. False: *e tells. */

@@ -12,14 +12,11 @@
 static struct slot slot_of(const struct event_batch *b, const struct member *m)
 {
     bool text = m->kind == SLOT_STRING || m->kind == SLOT_ESCAPED;
-    struct str v = text ? (struct str){m->value.p + 1, m->value.n - 2}
-                        : m->value;
+    struct str v = text ? (struct str){m->value.p + 1, m->value.n - 2} : m->value;
 
     return (struct slot){.off = (uint32_t)(v.p - b->body),
                          .tag = (uint32_t)v.n << 4 | (uint32_t)m->kind,
-                         .num = m->kind == SLOT_NUMBER
-                                    ? number_value(v.p, v.n)
-                                    : 0};
+                         .num = m->kind == SLOT_NUMBER ? number_value(v.p, v.n) : 0};
 }
 
 static void no_room(struct event *ev)
@@ -31,16 +28,14 @@ static void no_room(struct event *ev)
 }
 
 /* The envelope's value as it stands in the body; false: it has none. */
-static bool envelope_value(const struct event_batch *b, uint32_t i,
-                           struct member *m)
+static bool envelope_value(const struct event_batch *b, uint32_t i, struct member *m)
 {
     const struct slot *x = &b->envelope[i];
     bool text;
 
     m->kind = (enum slot_kind)(x->tag & 15);
     text = m->kind == SLOT_STRING || m->kind == SLOT_ESCAPED;
-    m->value = (struct str){b->body + x->off - text,
-                            (x->tag >> 4) + (text ? 2 : 0)};
+    m->value = (struct str){b->body + x->off - text, (x->tag >> 4) + (text ? 2 : 0)};
     return m->kind != SLOT_ABSENT;
 }
 
@@ -53,8 +48,7 @@ static void find_slots(const struct event_batch *b, const struct carried *c,
 
         out[k] = (struct slot){0};
         if (c->slots[k].path.n == 0 ||
-            (m->kind == SLOT_OBJECT &&
-             walk_find(m->value, c->slots[k].path, &below))) {
+            (m->kind == SLOT_OBJECT && walk_find(m->value, c->slots[k].path, &below))) {
             out[k] = slot_of(b, &below);
         }
     }
@@ -87,8 +81,8 @@ static bool spend(uint64_t *left, const struct carried *c, struct str value)
     return true;
 }
 
-static bool give_envelope(const struct carried *c, uint32_t i,
-                          struct event_batch *b, uint64_t *left)
+static bool give_envelope(const struct carried *c, uint32_t i, struct event_batch *b,
+                          uint64_t *left)
 {
     struct slot slots[SCHEMA_FIELDS_MAX];
     struct member m;
@@ -135,8 +129,7 @@ static bool request_value(const struct carried *c, const struct route *r,
     if (c->from == CARRY_TIME) {
         json = arena_alloc(b->arena, 32);
         if (json != NULL) {
-            *out = (struct str){
-                json, (size_t)snprintf(json, 32, "%.0f", q->time_ms)};
+            *out = (struct str){json, (size_t)snprintf(json, 32, "%.0f", q->time_ms)};
         }
         return json != NULL;
     }
@@ -157,9 +150,8 @@ static bool request_value(const struct carried *c, const struct route *r,
 
 /* The rules of the field on the value, for all events at once: ev is marked as they
  * are to be. */
-static bool allowed(const struct carried *c, struct event_batch *b,
-                    struct str json, const struct policy_request *q,
-                    struct event *ev)
+static bool allowed(const struct carried *c, struct event_batch *b, struct str json,
+                    const struct policy_request *q, struct event *ev)
 {
     struct event_batch alone = {.body = json.p, .arena = b->arena};
     struct slot x = {0};
@@ -178,8 +170,8 @@ static bool allowed(const struct carried *c, struct event_batch *b,
 }
 
 static bool set_from_request(const struct carried *c, const struct route *r,
-                             struct event_batch *b,
-                             const struct policy_request *q, uint64_t *left)
+                             struct event_batch *b, const struct policy_request *q,
+                             uint64_t *left)
 {
     struct event mark = {0};
     struct str json;
@@ -220,9 +212,8 @@ bool carry_into(const struct route *r, struct event_batch *b,
     for (uint32_t i = 0; fits && i < r->carry->n; i++) {
         const struct carried *c = &r->carry->list[i];
 
-        fits = c->from == CARRY_ENVELOPE
-                   ? give_envelope(c, i, b, &max_bytes)
-                   : set_from_request(c, r, b, q, &max_bytes);
+        fits = c->from == CARRY_ENVELOPE ? give_envelope(c, i, b, &max_bytes)
+                                         : set_from_request(c, r, b, q, &max_bytes);
     }
     return fits;
 }

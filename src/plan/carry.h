@@ -15,15 +15,15 @@ enum carry_from { CARRY_ENVELOPE, CARRY_TIME, CARRY_REQUEST };
 /* A field of the schema at or below a carried key. */
 struct carry_slot {
     uint32_t slot;
-    struct str path;    /* below the key; "": the key itself */
+    struct str path; /* below the key; "": the key itself */
 };
 
 struct carried {
-    struct str key;     /* JSON text, with its quotes */
+    struct str key; /* JSON text, with its quotes */
     enum carry_from from;
-    enum request_part part;     /* CARRY_REQUEST */
-    struct str name;            /* of the parameter, argument, header */
-    const struct field *field;  /* not CARRY_ENVELOPE: its rules; NULL: none */
+    enum request_part part;         /* CARRY_REQUEST */
+    struct str name;                /* of the parameter, argument, header */
+    const struct field *field;      /* not CARRY_ENVELOPE: its rules; NULL: none */
     const struct carry_slot *slots; /* CARRY_ENVELOPE */
     uint32_t n_slots;
 };

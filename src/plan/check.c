@@ -20,9 +20,9 @@ static const double LAST_MS = 253402300799999.;
 static const double LEAST_MS = 1e11;
 
 static const char *const kind_names[] = {
-    [SLOT_ABSENT] = "nothing",  [SLOT_NULL] = "null",
-    [SLOT_FALSE] = "false",     [SLOT_TRUE] = "true",
-    [SLOT_NUMBER] = "a number", [SLOT_STRING] = "a string",
+    [SLOT_ABSENT] = "nothing",   [SLOT_NULL] = "null",
+    [SLOT_FALSE] = "false",      [SLOT_TRUE] = "true",
+    [SLOT_NUMBER] = "a number",  [SLOT_STRING] = "a string",
     [SLOT_ESCAPED] = "a string", [SLOT_OBJECT] = "an object",
     [SLOT_ARRAY] = "an array"};
 
@@ -47,12 +47,10 @@ static bool is_string(const struct slot *x)
 }
 
 /* Marks the event; always false. The text begins with the field's path. */
-static bool refuse(struct event_batch *b, struct event *ev,
-                   const struct field *f, const char *code, const char *fmt,
-                   ...) PRINTF(5, 6);
-static bool refuse(struct event_batch *b, struct event *ev,
-                   const struct field *f, const char *code, const char *fmt,
-                   ...)
+static bool refuse(struct event_batch *b, struct event *ev, const struct field *f,
+                   const char *code, const char *fmt, ...) PRINTF(5, 6);
+static bool refuse(struct event_batch *b, struct event *ev, const struct field *f,
+                   const char *code, const char *fmt, ...)
 {
     char *text = arena_alloc(b->arena, MESSAGE_BYTES);
     va_list args;
@@ -74,9 +72,8 @@ static bool refuse(struct event_batch *b, struct event *ev,
     return false;
 }
 
-static bool wrong_type(struct event_batch *b, struct event *ev,
-                       const struct field *f, const struct slot *x,
-                       const char *expected)
+static bool wrong_type(struct event_batch *b, struct event *ev, const struct field *f,
+                       const struct slot *x, const char *expected)
 {
     return refuse(b, ev, f, "wrong_type", "expected %s, got %s", expected,
                   kind_names[kind_of(x)]);
@@ -129,18 +126,18 @@ static NOINLINE bool check_length(struct event_batch *b, struct event *ev,
     }
     n = (double)(!escaped && is_ascii(s) ? s.n : code_points(s, escaped));
     if (f->has_min && n < f->min) {
-        return refuse(b, ev, f, "too_short", "shorter than %.0f character%s",
-                      f->min, f->min == 1 ? "" : "s");
+        return refuse(b, ev, f, "too_short", "shorter than %.0f character%s", f->min,
+                      f->min == 1 ? "" : "s");
     }
     if (f->has_max && n > f->max) {
-        return refuse(b, ev, f, "too_long", "longer than %.0f character%s",
-                      f->max, f->max == 1 ? "" : "s");
+        return refuse(b, ev, f, "too_long", "longer than %.0f character%s", f->max,
+                      f->max == 1 ? "" : "s");
     }
     return true;
 }
 
-static bool check_str(struct event_batch *b, struct event *ev,
-                      const struct field *f, struct slot *x)
+static bool check_str(struct event_batch *b, struct event *ev, const struct field *f,
+                      struct slot *x)
 {
     double n = (double)(int32_t)(x->tag >> 4);
 
@@ -206,13 +203,12 @@ static enum whole whole_of(struct str s, double value)
     return digits > 19 || v > (uint64_t)INT64_MAX + i ? WHOLE_LARGE : WHOLE;
 }
 
-static bool check_whole(struct event_batch *b, struct event *ev,
-                        const struct field *f, const struct slot *x)
+static bool check_whole(struct event_batch *b, struct event *ev, const struct field *f,
+                        const struct slot *x)
 {
     switch (whole_of(text_of(b, x), x->num)) {
     case WHOLE_FRACTION:
-        return refuse(b, ev, f, "wrong_type",
-                      "expected an integer, got a fraction");
+        return refuse(b, ev, f, "wrong_type", "expected an integer, got a fraction");
     case WHOLE_WRITTEN:
         return refuse(b, ev, f, "wrong_type",
                       "expected an integer without a decimal point and without "
@@ -226,8 +222,8 @@ static bool check_whole(struct event_batch *b, struct event *ev,
     return true;
 }
 
-static bool check_num(struct event_batch *b, struct event *ev,
-                      const struct field *f, struct slot *x)
+static bool check_num(struct event_batch *b, struct event *ev, const struct field *f,
+                      struct slot *x)
 {
     bool whole = f->type == FIELD_INT;
 
@@ -250,17 +246,16 @@ static bool check_num(struct event_batch *b, struct event *ev,
     return true;
 }
 
-static bool not_in_enum(struct event_batch *b, struct event *ev,
-                        const struct field *f, struct str s)
+static bool not_in_enum(struct event_batch *b, struct event *ev, const struct field *f,
+                        struct str s)
 {
     char list[MESSAGE_BYTES / 2];
     size_t n = 0;
 
     list[0] = '\0';
     for (uint32_t i = 0; i < f->n_values && n < sizeof list - 1; i++) {
-        int k = snprintf(list + n, sizeof list - n, "%s%.*s",
-                         i > 0 ? ", " : "", (int)f->values[i].n,
-                         f->values[i].p);
+        int k = snprintf(list + n, sizeof list - n, "%s%.*s", i > 0 ? ", " : "",
+                         (int)f->values[i].n, f->values[i].p);
 
         n += k > 0 ? (size_t)k : 0;
     }
@@ -287,8 +282,7 @@ static struct str plain_of(const struct slot *x, struct str s, char out[PLAIN_BY
 
 /* The same for a text that may be one of the field's, however long these are. */
 static struct str plain_value(struct event_batch *b, const struct field *f,
-                              const struct slot *x, struct str s,
-                              char out[PLAIN_BYTES])
+                              const struct slot *x, struct str s, char out[PLAIN_BYTES])
 {
     size_t longest = 0;
     char *more;
@@ -328,8 +322,8 @@ static NOINLINE bool check_other_enum(struct event_batch *b, struct event *ev,
     return is_value(f, x, s) || not_in_enum(b, ev, f, s);
 }
 
-static bool check_enum(struct event_batch *b, struct event *ev,
-                       const struct field *f, struct slot *x)
+static bool check_enum(struct event_batch *b, struct event *ev, const struct field *f,
+                       struct slot *x)
 {
     return (LIKELY(kind_of(x) == SLOT_STRING) && is_value(f, x, text_of(b, x))) ||
            check_other_enum(b, ev, f, x);
@@ -355,8 +349,8 @@ static NOINLINE bool read_written_time(struct event_batch *b, struct event *ev,
     return true;
 }
 
-static bool read_time(struct event_batch *b, struct event *ev,
-                      const struct field *f, struct slot *x)
+static bool read_time(struct event_batch *b, struct event *ev, const struct field *f,
+                      struct slot *x)
 {
     struct str s = text_of(b, x);
 
@@ -364,8 +358,7 @@ static bool read_time(struct event_batch *b, struct event *ev,
         return read_written_time(b, ev, f, x);
     }
     if (!(x->num >= 0 && x->num <= LAST_MS) || whole_of(s, x->num) != WHOLE) {
-        return refuse(b, ev, f, "bad_time",
-                      "%.*s is not whole milliseconds since 1970",
+        return refuse(b, ev, f, "bad_time", "%.*s is not whole milliseconds since 1970",
                       (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p);
     }
     /* With max_age such a time is too old, which is told there. */
@@ -378,8 +371,8 @@ static bool read_time(struct event_batch *b, struct event *ev,
     return true;
 }
 
-static bool check_time(struct event_batch *b, struct event *ev,
-                       const struct field *f, struct slot *x, int64_t now_ms)
+static bool check_time(struct event_batch *b, struct event *ev, const struct field *f,
+                       struct slot *x, int64_t now_ms)
 {
     double age;
 
@@ -396,14 +389,15 @@ static bool check_time(struct event_batch *b, struct event *ev,
                       (double)f->max_age_ms / 1000);
     }
     if (f->max_skew_ms >= 0 && -age > (double)f->max_skew_ms) {
-        return refuse(b, ev, f, "in_future", "more than the allowed %.0f s in the future",
+        return refuse(b, ev, f, "in_future",
+                      "more than the allowed %.0f s in the future",
                       (double)f->max_skew_ms / 1000);
     }
     return true;
 }
 
-static bool check_field(struct event_batch *b, struct event *ev,
-                        const struct field *f, struct slot *x, int64_t now_ms)
+static bool check_field(struct event_batch *b, struct event *ev, const struct field *f,
+                        struct slot *x, int64_t now_ms)
 {
     switch (f->type) {
     case FIELD_STR:
@@ -424,8 +418,7 @@ static bool check_field(struct event_batch *b, struct event *ev,
     return true;
 }
 
-static bool missing(struct event_batch *b, struct event *ev,
-                    const struct field *f)
+static bool missing(struct event_batch *b, struct event *ev, const struct field *f)
 {
     return refuse(b, ev, f, "missing_field", "the event needs this field");
 }
@@ -441,8 +434,7 @@ static bool has_required(const struct schema *s, struct event_batch *b,
     return true;
 }
 
-void check_events(const struct schema *s, struct event_batch *b,
-                  int64_t now_ms)
+void check_events(const struct schema *s, struct event_batch *b, int64_t now_ms)
 {
     for (uint32_t k = 0; k < b->n; k++) {
         struct event *ev = &b->events[k];
@@ -460,8 +452,8 @@ void check_events(const struct schema *s, struct event_batch *b,
     }
 }
 
-bool check_value(const struct field *f, struct event_batch *b,
-                 struct event *ev, struct slot *x, int64_t now_ms)
+bool check_value(const struct field *f, struct event_batch *b, struct event *ev,
+                 struct slot *x, int64_t now_ms)
 {
     if (absent(x)) {
         return !f->required || missing(b, ev, f);

@@ -18,10 +18,9 @@
  * checks run in schema order, all of required first; the first error of an event
  * counts. Fills num of enum slots (index of the value) and time slots (ms).
  * A null counts as absent. Events not EVENT_ACCEPT are left alone. */
-void check_events(const struct schema *s, struct event_batch *b,
-                  int64_t now_ms);
+void check_events(const struct schema *s, struct event_batch *b, int64_t now_ms);
 
 /* The same for one field and the value x of b, whose event is ev: false when ev was
  * marked. */
-bool check_value(const struct field *f, struct event_batch *b,
-                 struct event *ev, struct slot *x, int64_t now_ms);
+bool check_value(const struct field *f, struct event_batch *b, struct event *ev,
+                 struct slot *x, int64_t now_ms);

@@ -32,8 +32,7 @@ static bool is_text(struct str type)
     static const char *const signs[] = {"text/", "xml", "javascript", "yaml",
                                         "x-www-form-urlencoded"};
 
-    if (holds(type, "charset") && !holds(type, "utf-8") &&
-        !holds(type, "us-ascii")) {
+    if (holds(type, "charset") && !holds(type, "utf-8") && !holds(type, "us-ascii")) {
         return false;
     }
     for (size_t i = 0; i < N_ELEMS(signs); i++) {
@@ -44,8 +43,7 @@ static bool is_text(struct str type)
     return false;
 }
 
-enum cloudevent_data cloudevent_data(const struct policy_request *q,
-                                     struct str body)
+enum cloudevent_data cloudevent_data(const struct policy_request *q, struct str body)
 {
     struct str type = content_type(q);
 
@@ -56,8 +54,7 @@ enum cloudevent_data cloudevent_data(const struct policy_request *q,
     if (type.n == 0 || media_is_json(type)) {
         return CLOUDEVENT_JSON;
     }
-    return is_text(type) && quote_is_utf8(body) ? CLOUDEVENT_TEXT
-                                                : CLOUDEVENT_BASE64;
+    return is_text(type) && quote_is_utf8(body) ? CLOUDEVENT_TEXT : CLOUDEVENT_BASE64;
 }
 
 /* The name of an attribute; p is NULL: the header is none. */
@@ -122,8 +119,8 @@ static struct str plain(struct str raw, char *out)
 }
 
 /* Attributes are named in a-z and 0-9; returns the new length, 0 with *why. */
-static size_t put_attribute(struct str name, struct str value, char *out,
-                            size_t at, const char **why)
+static size_t put_attribute(struct str name, struct str value, char *out, size_t at,
+                            const char **why)
 {
     char *text;
     size_t n;
@@ -175,8 +172,7 @@ static size_t put_base64(char *out, size_t at, struct str s)
     return at;
 }
 
-static size_t put_data(char *out, size_t at, struct str body,
-                       enum cloudevent_data kind)
+static size_t put_data(char *out, size_t at, struct str body, enum cloudevent_data kind)
 {
     switch (kind) {
     case CLOUDEVENT_NONE:

@@ -11,15 +11,14 @@
 
 /* What the body becomes (JSON format, 3.1.1). */
 enum cloudevent_data {
-    CLOUDEVENT_NONE,   /* no body: no data */
-    CLOUDEVENT_JSON,   /* data, as sent; the caller checks that it is JSON */
-    CLOUDEVENT_TEXT,   /* data, a string */
-    CLOUDEVENT_BASE64  /* data_base64 */
+    CLOUDEVENT_NONE,  /* no body: no data */
+    CLOUDEVENT_JSON,  /* data, as sent; the caller checks that it is JSON */
+    CLOUDEVENT_TEXT,  /* data, a string */
+    CLOUDEVENT_BASE64 /* data_base64 */
 };
 
 /* By Content-Type, and whether the body is the text that it says. */
-enum cloudevent_data cloudevent_data(const struct policy_request *q,
-                                     struct str body);
+enum cloudevent_data cloudevent_data(const struct policy_request *q, struct str body);
 
 /* The most bytes that cloudevent_write may write. */
 size_t cloudevent_bound(const struct policy_request *q, struct str body,
@@ -28,5 +27,4 @@ size_t cloudevent_bound(const struct policy_request *q, struct str body,
 /* Writes the object to out; returns its length. 0: the headers are no CloudEvent's,
  * *why says why (static text). */
 size_t cloudevent_write(const struct policy_request *q, struct str body,
-                        enum cloudevent_data kind, char *out,
-                        const char **why);
+                        enum cloudevent_data kind, char *out, const char **why);

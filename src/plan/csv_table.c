@@ -15,12 +15,12 @@ struct cell {
 };
 
 struct csv_table {
-    char *text;          /* all cells, unquoted */
-    struct cell *cells;  /* n_columns each, the header first */
+    char *text;         /* all cells, unquoted */
+    struct cell *cells; /* n_columns each, the header first */
     uint32_t n_columns, n_rows, key_column;
     uint32_t mask;
     struct siphash_key hash_key; /* clients choose what is looked up */
-    uint32_t *slots;     /* 1 + row; 0: free */
+    uint32_t *slots;             /* 1 + row; 0: free */
 };
 
 /* One pass over the file. */
@@ -29,7 +29,7 @@ struct reader {
     const char *p, *end;
     char delimiter;
     uint32_t line, n_text, n_cells, room;
-    uint32_t *lines;     /* where each row begins; for messages */
+    uint32_t *lines; /* where each row begins; for messages */
     uint32_t rows_room;
     csv_table_problem_fn *problem;
     void *arg;
@@ -134,9 +134,9 @@ static bool read_header(struct reader *r, struct str key)
     }
     l->n_columns = read_line(r);
     if (l->n_columns < 2 || l->n_columns > LOOKUP_COLUMNS_MAX) {
-        told(r, 1, l->n_columns < 2
-                       ? "one column only: a key and a value at least"
-                       : "more than 64 columns");
+        told(r, 1,
+             l->n_columns < 2 ? "one column only: a key and a value at least"
+                              : "more than 64 columns");
         return false;
     }
     for (uint32_t i = 0; i < l->n_columns; i++) {
@@ -191,8 +191,7 @@ static void read_rows(struct reader *r)
             continue;
         }
         if (n != l->n_columns) {
-            (void)snprintf(text, sizeof text,
-                           "%u field%s, the first line has %u", n,
+            (void)snprintf(text, sizeof text, "%u field%s, the first line has %u", n,
                            n == 1 ? "" : "s", l->n_columns);
             told(r, line, text);
             r->n_cells = cells;
@@ -214,8 +213,7 @@ static uint32_t slot_of(const struct csv_table *l, struct str key)
 {
     uint32_t i = (uint32_t)siphash13(&l->hash_key, key.p, key.n) & l->mask;
 
-    while (l->slots[i] != 0 &&
-           !str_eq(cell_at(l, l->slots[i], l->key_column), key)) {
+    while (l->slots[i] != 0 && !str_eq(cell_at(l, l->slots[i], l->key_column), key)) {
         i = (i + 1) & l->mask;
     }
     return i;
@@ -240,10 +238,9 @@ static void index_rows(struct reader *r)
         if (key.n == 0) {
             told(r, r->lines[i], "the key is empty");
         } else if (l->slots[at] != 0) {
-            (void)snprintf(text, sizeof text,
-                           "the key \"%.*s\" is given twice, first in line %u",
-                           (int)(key.n > 60 ? 60 : key.n), key.p,
-                           r->lines[l->slots[at] - 1]);
+            (void)snprintf(
+                text, sizeof text, "the key \"%.*s\" is given twice, first in line %u",
+                (int)(key.n > 60 ? 60 : key.n), key.p, r->lines[l->slots[at] - 1]);
             told(r, r->lines[i], text);
         } else {
             l->slots[at] = i + 1;
@@ -252,11 +249,16 @@ static void index_rows(struct reader *r)
 }
 
 struct csv_table *csv_table_new(struct str csv, struct str key, char delimiter,
-                          csv_table_problem_fn *problem, void *arg)
+                                csv_table_problem_fn *problem, void *arg)
 {
     struct csv_table *l = mem_zalloc(sizeof *l);
-    struct reader r = {.l = l, .p = csv.p, .end = csv.p + csv.n, .line = 1,
-                       .delimiter = delimiter, .problem = problem, .arg = arg};
+    struct reader r = {.l = l,
+                       .p = csv.p,
+                       .end = csv.p + csv.n,
+                       .line = 1,
+                       .delimiter = delimiter,
+                       .problem = problem,
+                       .arg = arg};
 
     if (csv.n >= 3 && memcmp(csv.p, "\xEF\xBB\xBF", 3) == 0) {
         r.p += 3;
@@ -266,9 +268,10 @@ struct csv_table *csv_table_new(struct str csv, struct str key, char delimiter,
         read_rows(&r);
         index_rows(&r);
         if (l->n_rows == 0 && r.n_problems == 0) {
-            told(&r, 1, memchr(csv.p, '\r', csv.n) != NULL
-                            ? "the lines end with CR alone; expected LF or CR LF"
-                            : "the file has a header, but no rows");
+            told(&r, 1,
+                 memchr(csv.p, '\r', csv.n) != NULL
+                     ? "the lines end with CR alone; expected LF or CR LF"
+                     : "the file has a header, but no rows");
         }
     }
     free(r.lines);

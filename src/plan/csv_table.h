@@ -24,7 +24,7 @@ typedef void csv_table_problem_fn(void *arg, uint32_t line, const char *text);
  * the first. NULL after problems; a key that no column has is told with line 0.
  * csv may be gone afterwards. */
 struct csv_table *csv_table_new(struct str csv, struct str key, char delimiter,
-                          csv_table_problem_fn *problem, void *arg) MUST_USE;
+                                csv_table_problem_fn *problem, void *arg) MUST_USE;
 void csv_table_free(struct csv_table *l); /* NULL is fine */
 
 uint32_t csv_table_n_columns(const struct csv_table *l);

@@ -47,20 +47,18 @@ static bool cloudevents_shape(struct str type, enum scan_shape *shape)
         return true;
     }
     *shape = is(type, "application/cloudevents+json") ? SCAN_EVENT : SCAN_ARRAY;
-    return *shape == SCAN_EVENT ||
-           is(type, "application/cloudevents-batch+json");
+    return *shape == SCAN_EVENT || is(type, "application/cloudevents-batch+json");
 }
 
 /* Of the route's own list. */
-static bool listed_shape(const struct route *r, struct str type,
-                         enum scan_shape *shape)
+static bool listed_shape(const struct route *r, struct str type, enum scan_shape *shape)
 {
     for (uint32_t i = 0; i < r->n_types; i++) {
         const struct type_plan *t = &r->types[i];
 
         /* No type at all is taken as JSON, as everywhere. */
-        if (type.n == 0 || t->type.n == 0 || (t->type.n == type.n &&
-                               strncasecmp(t->type.p, type.p, type.n) == 0)) {
+        if (type.n == 0 || t->type.n == 0 ||
+            (t->type.n == type.n && strncasecmp(t->type.p, type.p, type.n) == 0)) {
             *shape = t->ndjson && type.n > 0 ? SCAN_NDJSON
                      : r->body == BODY_BATCH ? SCAN_BATCH
                                              : SCAN_EVENT;
@@ -84,8 +82,7 @@ bool media_is_json(struct str content_type)
            (sub.n > 5 && strncasecmp(sub.p + sub.n - 5, "+json", 5) == 0);
 }
 
-bool media_shape(const struct route *r, struct str content_type,
-                 enum scan_shape *shape)
+bool media_shape(const struct route *r, struct str content_type, enum scan_shape *shape)
 {
     struct str type = essence(content_type);
 

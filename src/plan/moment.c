@@ -34,12 +34,11 @@ static bool leap(int y)
 
 static bool date(const char *p, int64_t *day)
 {
-    static const int lengths[] = {31, 28, 31, 30, 31, 30,
-                                  31, 31, 30, 31, 30, 31};
+    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int y, m, d;
 
-    if (!digits(p, 4, &y) || p[4] != '-' || !digits(p + 5, 2, &m) ||
-        p[7] != '-' || !digits(p + 8, 2, &d) || m < 1 || m > 12 || d < 1 ||
+    if (!digits(p, 4, &y) || p[4] != '-' || !digits(p + 5, 2, &m) || p[7] != '-' ||
+        !digits(p + 8, 2, &d) || m < 1 || m > 12 || d < 1 ||
         d > lengths[m - 1] + (m == 2 && leap(y))) {
         return false;
     }
@@ -56,8 +55,8 @@ static bool zone(const char *p, size_t n, int64_t *offset_ms)
     if (n == 1) {
         return *p == 'Z' || *p == 'z';
     }
-    if (n != 6 || (*p != '+' && *p != '-') || !digits(p + 1, 2, &h) ||
-        p[3] != ':' || !digits(p + 4, 2, &m) || h > 23 || m > 59) {
+    if (n != 6 || (*p != '+' && *p != '-') || !digits(p + 1, 2, &h) || p[3] != ':' ||
+        !digits(p + 4, 2, &m) || h > 23 || m > 59) {
         return false;
     }
     *offset_ms = (int64_t)(h * 60 + m) * (*p == '+' ? 60000 : -60000);
@@ -71,9 +70,9 @@ bool moment_ms(struct str text, int64_t *ms)
     int64_t day, offset, part = 0;
 
     if (text.n < 20 || !date(p, &day) ||
-        (p[10] != 'T' && p[10] != 't' && p[10] != ' ') ||
-        !digits(p + 11, 2, &h) || p[13] != ':' || !digits(p + 14, 2, &m) ||
-        p[16] != ':' || !digits(p + 17, 2, &s) || h > 23 || m > 59 || s > 60) {
+        (p[10] != 'T' && p[10] != 't' && p[10] != ' ') || !digits(p + 11, 2, &h) ||
+        p[13] != ':' || !digits(p + 14, 2, &m) || p[16] != ':' ||
+        !digits(p + 17, 2, &s) || h > 23 || m > 59 || s > 60) {
         return false;
     }
     p += 19;
@@ -90,8 +89,7 @@ bool moment_ms(struct str text, int64_t *ms)
         return false;
     }
     s = s == 60 ? 59 : s;
-    *ms = day * 86400000 + ((int64_t)h * 3600 + m * 60 + s) * 1000 + part -
-          offset;
+    *ms = day * 86400000 + ((int64_t)h * 3600 + m * 60 + s) * 1000 + part - offset;
     return true;
 }
 

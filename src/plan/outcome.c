@@ -35,8 +35,7 @@ void outcome_keep_refused(const struct route *r, struct event_batch *b)
     }
 }
 
-void outcome_of(const struct route *r, const struct event_batch *b,
-                struct outcome *o)
+void outcome_of(const struct route *r, const struct event_batch *b, struct outcome *o)
 {
     uint32_t failed = 0, limited = 0, retry = 0;
 
@@ -66,13 +65,10 @@ void outcome_of(const struct route *r, const struct event_batch *b,
         }
     }
     if (o->rejected > 0 && (!r->partial || is_silent(r))) {
-        *o = (struct outcome){
-            .status = 422, .rejected = o->rejected, .store = false};
+        *o = (struct outcome){.status = 422, .rejected = o->rejected, .store = false};
     }
     if (o->rejected > 0 && o->accepted == 0) {
-        o->status = failed == o->rejected    ? 500
-                    : limited == o->rejected ? 429
-                                             : 422;
+        o->status = failed == o->rejected ? 500 : limited == o->rejected ? 429 : 422;
         if (is_silent(r) && retry > 0) {
             o->status = failed > 0 ? 500 : 429;
         }

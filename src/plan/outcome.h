@@ -12,22 +12,21 @@
 #include "plan/plan.h"
 
 struct outcome {
-    int status;         /* 202, 422, 429, 500, or what the route says for the first two */
-    uint32_t accepted;  /* stored, dropped ones and dead ones included */
+    int status; /* 202, 422, 429, 500, or what the route says for the first two */
+    uint32_t accepted; /* stored, dropped ones and dead ones included */
     uint32_t rejected;
-    uint32_t dropped;   /* of accepted */
-    uint32_t repeats;   /* of dropped: dedup has seen their keys */
-    uint32_t dead;      /* of accepted */
-    double wait_ms;     /* 429 by a limit: until the same may pass; else 0 */
-    bool store;         /* false: a route with partial = false refuses all */
+    uint32_t dropped; /* of accepted */
+    uint32_t repeats; /* of dropped: dedup has seen their keys */
+    uint32_t dead;    /* of accepted */
+    double wait_ms;   /* 429 by a limit: until the same may pass; else 0 */
+    bool store;       /* false: a route with partial = false refuses all */
     const struct answer_plan *answer; /* the route's own, of accepted events; NULL */
 };
 
 /* 202 unless every event of a non-empty batch was rejected (422; or 500 when
  * all of them with code "policy_error", 429 when with "rate_limited"), or partial =
  * false and one was. */
-void outcome_of(const struct route *r, const struct event_batch *b,
-                struct outcome *o);
+void outcome_of(const struct route *r, const struct event_batch *b, struct outcome *o);
 
 /* Before outcome_of, where the route answers a partly refused batch by a fixed text:
  * refused events are kept as dead letters, for the client does not hear of them. Where

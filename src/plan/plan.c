@@ -17,12 +17,11 @@ uint64_t plan_key_hash(const char *key)
 
 const char *plan_sink_word(enum sink_kind kind)
 {
-    static const char *const words[SINK_KINDS] = {
-        [SINK_KIND_NULL] = "null",
-        [SINK_KIND_FILE] = "file",
-        [SINK_KIND_KAFKA] = "kafka",
-        [SINK_KIND_CLICKHOUSE] = "clickhouse",
-        [SINK_KIND_HTTP] = "http"};
+    static const char *const words[SINK_KINDS] = {[SINK_KIND_NULL] = "null",
+                                                  [SINK_KIND_FILE] = "file",
+                                                  [SINK_KIND_KAFKA] = "kafka",
+                                                  [SINK_KIND_CLICKHOUSE] = "clickhouse",
+                                                  [SINK_KIND_HTTP] = "http"};
 
     return words[kind];
 }
@@ -68,9 +67,8 @@ void plan_unref(struct plan *p)
     free(p);
 }
 
-const struct route *plan_route(const struct plan *p, struct str method,
-                               struct str path, char *allow,
-                               size_t allow_bytes)
+const struct route *plan_route(const struct plan *p, struct str method, struct str path,
+                               char *allow, size_t allow_bytes)
 {
     size_t n = 0;
 
@@ -89,8 +87,7 @@ const struct route *plan_route(const struct plan *p, struct str method,
         if (strstr(allow, r->method) != NULL) {
             continue;
         }
-        k = snprintf(allow + n, allow_bytes - n, "%s%s", n > 0 ? ", " : "",
-                     r->method);
+        k = snprintf(allow + n, allow_bytes - n, "%s%s", n > 0 ? ", " : "", r->method);
         if (k > 0 && (size_t)k < allow_bytes - n) {
             n += (size_t)k;
         }

@@ -20,20 +20,25 @@
 enum { PLAN_STREAMS_MAX = 64, PLAN_SINKS_MAX = 64, PLAN_ROUTES_MAX = 256 };
 
 enum field_type {
-    FIELD_STR, FIELD_NUM, FIELD_INT, FIELD_BOOL, FIELD_ENUM, FIELD_TIME,
+    FIELD_STR,
+    FIELD_NUM,
+    FIELD_INT,
+    FIELD_BOOL,
+    FIELD_ENUM,
+    FIELD_TIME,
     FIELD_ANY
 };
 
 struct field {
-    struct str path;      /* "properties.page" */
+    struct str path; /* "properties.page" */
     enum field_type type;
     bool required;
     bool has_min, has_max;
-    double min, max;      /* str: code points; num and int: value */
+    double min, max;          /* str: code points; num and int: value */
     const struct str *values; /* enum */
     uint32_t n_values;
-    int64_t max_age_ms;   /* time: -1 = any */
-    int64_t max_skew_ms;  /* time: -1 = any */
+    int64_t max_age_ms;  /* time: -1 = any */
+    int64_t max_skew_ms; /* time: -1 = any */
 };
 
 struct schema {
@@ -47,28 +52,34 @@ enum ack { ACK_WRITTEN, ACK_SYNCED, ACK_DELIVERED };
 enum when_full { FULL_REFUSE, FULL_SKIP };
 
 struct stream_sink {
-    uint32_t sink;           /* index into plan->sinks */
+    uint32_t sink; /* index into plan->sinks */
     enum when_full when_full;
-    uint64_t max_lag_bytes;  /* FULL_SKIP */
+    uint64_t max_lag_bytes; /* FULL_SKIP */
 };
 
 struct stream_plan {
     const char *name;
     enum ack ack;
-    uint64_t max_bytes;      /* of segments; > 0 after loading */
-    int64_t delivered_ms;    /* ACK_DELIVERED: then 504 */
-    struct str dedup_key;    /* path, NUL-terminated; NULL: no dedup */
+    uint64_t max_bytes;   /* of segments; > 0 after loading */
+    int64_t delivered_ms; /* ACK_DELIVERED: then 504 */
+    struct str dedup_key; /* path, NUL-terminated; NULL: no dedup */
     int64_t dedup_window_ms;
     uint32_t dedup_max_keys;
     struct stream_sink *sinks;
     uint32_t n_sinks;
-    const char *key;         /* path of a sink's message key, whose place the spool
+    const char *key;   /* path of a sink's message key, whose place the spool
                                 notes; NULL: no sink has one */
-    uint64_t key_hash;       /* plan_key_hash(key) */
+    uint64_t key_hash; /* plan_key_hash(key) */
 };
 
-enum sink_kind { SINK_KIND_NULL, SINK_KIND_FILE, SINK_KIND_KAFKA,
-                 SINK_KIND_CLICKHOUSE, SINK_KIND_HTTP, SINK_KINDS };
+enum sink_kind {
+    SINK_KIND_NULL,
+    SINK_KIND_FILE,
+    SINK_KIND_KAFKA,
+    SINK_KIND_CLICKHOUSE,
+    SINK_KIND_HTTP,
+    SINK_KINDS
+};
 enum compress { COMPRESS_NONE, COMPRESS_GZIP, COMPRESS_ZSTD };
 
 struct batch_plan {
@@ -90,13 +101,13 @@ struct pool_plan {
 struct breaker_plan {
     uint32_t max_requests;
     int64_t interval_ms, timeout_ms, slow_ms;
-    bool has_trip;           /* ready_to_trip, in the sink's Lua state */
+    bool has_trip; /* ready_to_trip, in the sink's Lua state */
 };
 
 enum { HEDGE_OFF = -2, HEDGE_P95 = -1 };
 
 struct hedge_plan {
-    int64_t after_ms;        /* or HEDGE_OFF, HEDGE_P95 */
+    int64_t after_ms; /* or HEDGE_OFF, HEDGE_P95 */
     double max_ratio;
     bool may_duplicate;
 };
@@ -105,9 +116,9 @@ struct hedge_plan {
 struct upload_plan {
     const char *const *urls;
     uint32_t n_urls;
-    const char *ca;          /* NULL: the system's */
-    const char *cert, *key;  /* PEM files; NULL: none, and in cert */
-    const char *proxy;       /* NULL: none */
+    const char *ca;         /* NULL: the system's */
+    const char *cert, *key; /* PEM files; NULL: none, and in cert */
+    const char *proxy;      /* NULL: none */
     bool verify;
     int64_t timeout_ms;
     uint32_t max_in_flight;
@@ -120,20 +131,20 @@ struct clickhouse_plan {
     const char *table, *user, *password; /* user, password: NULL, none */
     const struct pair_plan *settings, *columns;
     uint32_t n_settings, n_columns;
-    bool zstd, gzip;         /* neither: what the server knows */
-    bool check;              /* that the table can hold what is sent */
+    bool zstd, gzip;                     /* neither: what the server knows */
+    bool check;                          /* that the table can hold what is sent */
     const struct schema *const *schemas; /* of the routes that feed it */
     uint32_t n_schemas;
 };
 
 struct http_plan {
     const char *method, *type; /* type: Content-Type; NULL: the format's */
-    const char *id_header;   /* NULL: none */
-    const uint16_t *taken;   /* statuses that count as 2xx */
+    const char *id_header;     /* NULL: none */
+    const uint16_t *taken;     /* statuses that count as 2xx */
     uint32_t n_taken;
     const struct pair_plan *headers;
     uint32_t n_headers;
-    bool array;              /* one JSON array, not NDJSON */
+    bool array; /* one JSON array, not NDJSON */
     enum compress compress;
 };
 
@@ -143,14 +154,14 @@ enum kafka_partitioner { KAFKA_BY_KEY, KAFKA_STICKY, KAFKA_LEAST_BYTES };
 struct kafka_plan {
     const char *brokers, *topic, *compression;
     const char *topic_by, *key; /* paths; NULL: none */
-    const char *timestamp;   /* path; NULL: the time of arrival */
+    const char *timestamp;      /* path; NULL: the time of arrival */
     uint32_t max_topics;
-    int64_t topic_wait_ms;   /* of an event whose own topic the cluster lacks */
-    bool has_topic;          /* topic_by is a function, in the sink's Lua state */
-    uint64_t key_hash;       /* plan_key_hash(key) */
+    int64_t topic_wait_ms; /* of an event whose own topic the cluster lacks */
+    bool has_topic;        /* topic_by is a function, in the sink's Lua state */
+    uint64_t key_hash;     /* plan_key_hash(key) */
     enum kafka_framing framing;
     enum kafka_partitioner partitioner;
-    bool position;           /* the spool position in headers */
+    bool position; /* the spool position in headers */
     struct breaker_plan breaker;
     const char *hedge_brokers; /* a second cluster; NULL: none */
     struct hedge_plan hedge;
@@ -162,16 +173,16 @@ struct sink_plan {
     const char *name;
     enum sink_kind kind;
     struct batch_plan batch;
-    bool from_oldest;        /* a new one starts at what the spool has */
-    const char *was;         /* whose journal it takes over; NULL: nobody's */
+    bool from_oldest; /* a new one starts at what the spool has */
+    const char *was;  /* whose journal it takes over; NULL: nobody's */
     /* file */
-    const char *dir;         /* as written in the policy; relative: below data */
+    const char *dir; /* as written in the policy; relative: below data */
     uint64_t rotate_bytes;
     int64_t rotate_age_ms;
     enum compress compress;
     /* kafka, clickhouse, http */
     uint64_t dead_max_bytes;
-    double dead_searches;    /* http, clickhouse: inserts a minute to find bad rows */
+    double dead_searches; /* http, clickhouse: inserts a minute to find bad rows */
     bool adapt_latency, has_adapt;
     struct upload_plan upload; /* clickhouse, http */
     struct clickhouse_plan clickhouse;
@@ -186,16 +197,16 @@ enum on_error { ON_ERROR_DEAD_LETTER, ON_ERROR_REJECT, ON_ERROR_ACCEPT };
 
 /* A content type that a route takes. */
 struct type_plan {
-    struct str type;         /* "text/plain", without parameters; "" is any */
+    struct str type; /* "text/plain", without parameters; "" is any */
     bool ndjson;
 };
 
 /* What is answered when events were accepted. */
 struct answer_plan {
-    int status;              /* 2xx */
-    struct str body;         /* p is NULL: the usual one */
-    const char *type;        /* of body */
-    int refused;             /* 4xx, when all events were refused */
+    int status;       /* 2xx */
+    struct str body;  /* p is NULL: the usual one */
+    const char *type; /* of body */
+    int refused;      /* 4xx, when all events were refused */
 };
 
 /* Browsers of other origins that may send. */
@@ -203,7 +214,7 @@ struct cors_plan {
     const char *const *origins; /* "https://shop.example" */
     uint32_t n_origins;
     bool any, credentials;
-    const char *headers;     /* "Content-Type, X-Key" */
+    const char *headers; /* "Content-Type, X-Key" */
     int64_t max_age_s;
 };
 
@@ -212,41 +223,41 @@ struct webhook_plan {
     const char *const *origins; /* "eventgrid.azure.net" */
     uint32_t n_origins;
     bool any;
-    uint32_t rate;           /* requests a minute; 0: no limit */
+    uint32_t rate; /* requests a minute; 0: no limit */
 };
 
-struct carry;                /* plan/carry.h */
-struct envelope;             /* decode/envelope.h */
+struct carry;    /* plan/carry.h */
+struct envelope; /* decode/envelope.h */
 
 struct route {
-    const char *method;      /* "POST" */
-    const char *path;        /* "/v1/events", or with parameters: "/v1/:kind" */
-    bool pattern;            /* it has parameters */
-    enum body_kind body;     /* BODY_BATCH also takes NDJSON by content type */
+    const char *method;            /* "POST" */
+    const char *path;              /* "/v1/events", or with parameters: "/v1/:kind" */
+    bool pattern;                  /* it has parameters */
+    enum body_kind body;           /* BODY_BATCH also takes NDJSON by content type */
     const struct type_plan *types; /* n_types 0: JSON's and NDJSON's */
     uint32_t n_types;
-    const char *types_text;  /* "expected text/plain, ..." */
-    const struct envelope *envelope; /* NULL: events lie where they usually do */
-    const struct carry *carry;   /* what events get of it and of the request */
-    const struct answer_plan *answer; /* NULL: the usual one */
-    const struct cors_plan *cors;     /* NULL: none */
+    const char *types_text;             /* "expected text/plain, ..." */
+    const struct envelope *envelope;    /* NULL: events lie where they usually do */
+    const struct carry *carry;          /* what events get of it and of the request */
+    const struct answer_plan *answer;   /* NULL: the usual one */
+    const struct cors_plan *cors;       /* NULL: none */
     const struct webhook_plan *webhook; /* NULL: none */
-    const struct schema *schema; /* NULL: JSON objects, unchecked */
-    int32_t stream;          /* index into plan->streams; -1: on_event must say */
+    const struct schema *schema;        /* NULL: JSON objects, unchecked */
+    int32_t stream;           /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it
                                 has not, or there is none. NULL: all -1 */
-    bool partial;            /* default true */
+    bool partial;             /* default true */
     enum on_error on_error;
     bool has_on_event, has_on_request;
-    uint32_t index;          /* own place in plan->routes; names the hooks */
-    uint32_t line;           /* in file, for logs */
+    uint32_t index; /* own place in plan->routes; names the hooks */
+    uint32_t line;  /* in file, for logs */
     const char *file;
 };
 
 struct server_plan {
-    const char *listen;      /* "0.0.0.0:8080" */
-    uint32_t workers;        /* 0 = auto */
-    uint64_t max_body;       /* bytes, after inflating */
+    const char *listen; /* "0.0.0.0:8080" */
+    uint32_t workers;   /* 0 = auto */
+    uint64_t max_body;  /* bytes, after inflating */
     uint32_t max_events, max_depth, max_headers_bytes, max_connections;
     uint32_t max_per_address; /* of these; 0: any number */
     bool share_port;          /* with another process */
@@ -255,24 +266,23 @@ struct server_plan {
 };
 
 struct spool_plan {
-    const char *dir;         /* relative: below the data directory */
+    const char *dir; /* relative: below the data directory */
     uint64_t segment_bytes, max_bytes;
 };
 
 enum rollout_kind { ROLLOUT_NONE, ROLLOUT_CANARY, ROLLOUT_SHADOW };
-enum share_by { SHARE_BY_CONNECTION, SHARE_BY_REQUEST, SHARE_BY_PEER,
-                SHARE_BY_HEADER };
+enum share_by { SHARE_BY_CONNECTION, SHARE_BY_REQUEST, SHARE_BY_PEER, SHARE_BY_HEADER };
 
 /* How this policy proves itself before it goes live. */
 struct rollout_plan {
     enum rollout_kind kind;
-    double share;            /* of the requests, 0..1 */
+    double share; /* of the requests, 0..1 */
     int64_t during_ms;
     enum share_by by;
-    const char *header;      /* SHARE_BY_HEADER: its name */
-    uint64_t min_requests;   /* of the canary, before it goes live by itself */
-    bool has_roll_back_if;          /* roll_back_if */
-    uint32_t sample;         /* ROLLOUT_SHADOW: differences shown */
+    const char *header;    /* SHARE_BY_HEADER: its name */
+    uint64_t min_requests; /* of the canary, before it goes live by itself */
+    bool has_roll_back_if; /* roll_back_if */
+    uint32_t sample;       /* ROLLOUT_SHADOW: differences shown */
 };
 
 /* A counter or gauge of the policy's own. */
@@ -285,17 +295,17 @@ struct metric_plan {
 
 struct limit_plan {
     const char *name;
-    double rate;             /* tokens a second */
+    double rate; /* tokens a second */
     uint32_t burst, max_keys;
 };
 
 struct plan {
     atomic_uint refs;
-    uint64_t generation;     /* set by the supervisor at publish */
-    char hash[65];           /* sha-256 of all files, hex */
+    uint64_t generation; /* set by the supervisor at publish */
+    char hash[65];       /* sha-256 of all files, hex */
     struct arena arena;
     struct server_plan server;
-    int log_level;           /* enum log_level */
+    int log_level; /* enum log_level */
     bool log_json;
     const char *admin_listen;
     struct spool_plan spool;
@@ -314,7 +324,7 @@ struct plan {
     uint32_t n_metrics;
     struct limit_plan *limits;
     uint32_t n_limits;
-    uint32_t n_dedups;       /* streams with dedup */
+    uint32_t n_dedups; /* streams with dedup */
 };
 
 /* What a block's head says of the key whose places its entries note; NULL: 0. */
@@ -331,6 +341,5 @@ void plan_unref(struct plan *p); /* frees at zero; NULL is fine */
 /* The first route for method and path, which stand in the order in which they are
  * tried, those without parameters first; NULL: none, and *allow (NUL-terminated list
  * of methods, allow_bytes big) is empty unless the path exists. */
-const struct route *plan_route(const struct plan *p, struct str method,
-                               struct str path, char *allow,
-                               size_t allow_bytes);
+const struct route *plan_route(const struct plan *p, struct str method, struct str path,
+                               char *allow, size_t allow_bytes);

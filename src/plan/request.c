@@ -107,8 +107,7 @@ static struct str header(const struct policy_request *q, struct str name)
     for (uint32_t i = 0; i < q->n_headers; i++) {
         const struct str_pair *h = &q->headers[i];
 
-        if (h->name.n == name.n &&
-            strncasecmp(h->name.p, name.p, name.n) == 0) {
+        if (h->name.n == name.n && strncasecmp(h->name.p, name.p, name.n) == 0) {
             return h->value.p == NULL ? (struct str){"", 0} : h->value;
         }
     }
@@ -182,8 +181,7 @@ static bool unbase64(struct str raw, char *out, size_t *n)
     return raw.n % 4 != 1;
 }
 
-bool request_decode(enum request_part part, struct str raw, char *out,
-                    size_t *n)
+bool request_decode(enum request_part part, struct str raw, char *out, size_t *n)
 {
     const char *colon;
 

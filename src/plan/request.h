@@ -12,20 +12,20 @@
 
 /* On FFI's side struct sluice_request. The texts live as long as the request. */
 struct policy_request {
-    double time_ms;              /* wall clock of this turn */
-    double mono_ms;              /* for durations; 0: time_ms serves, as in tests */
+    double time_ms; /* wall clock of this turn */
+    double mono_ms; /* for durations; 0: time_ms serves, as in tests */
     struct str method, path, query, peer;
     const struct str_pair *headers;
     uint32_t n_headers;
-    bool stored;                 /* its events were stored before: what the route puts
+    bool stored; /* its events were stored before: what the route puts
                                     into them is there */
 };
 
 enum request_part {
-    REQUEST_PARAM,          /* of the route's path: percent-encoded */
-    REQUEST_ARG,            /* of the query: percent-encoded, + is a space */
-    REQUEST_HEADER,         /* as sent; the first of several */
-    REQUEST_BASIC_USER,     /* of Authorization: Basic; base64 */
+    REQUEST_PARAM,      /* of the route's path: percent-encoded */
+    REQUEST_ARG,        /* of the query: percent-encoded, + is a space */
+    REQUEST_HEADER,     /* as sent; the first of several */
+    REQUEST_BASIC_USER, /* of Authorization: Basic; base64 */
     REQUEST_BASIC_PASSWORD,
     REQUEST_PEER
 };

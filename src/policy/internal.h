@@ -22,22 +22,22 @@
 enum {
     STATE_BYTES_MAX = 64 << 20,
     STATE_BYTES_WORN = 56 << 20, /* kept after a collection, by one that starved */
-    TOP_LEVEL_MS = 2000, /* of a policy's top level */
-    AFTER_MS = 200,      /* what is left when a file of it was stopped */
-    HOOK_MS = 50,        /* of one call of a hook with loops */
-    WARM_ROUNDS = 250,   /* of the examples, before a state is used */
-    WARM_MS = 20,        /* and at most */
-    SINK_HOOK_MS = 10,   /* of a function that decides for a sink */
-    ROLL_BACK_MS = 50,       /* of a canary's roll_back_if */
-    HOOK_STOP_MS = 31,   /* when it is stopped, so that its whole batch, with what the
+    TOP_LEVEL_MS = 2000,         /* of a policy's top level */
+    AFTER_MS = 200,              /* what is left when a file of it was stopped */
+    HOOK_MS = 50,                /* of one call of a hook with loops */
+    WARM_ROUNDS = 250,           /* of the examples, before a state is used */
+    WARM_MS = 20,                /* and at most */
+    SINK_HOOK_MS = 10,           /* of a function that decides for a sink */
+    ROLL_BACK_MS = 50,           /* of a canary's roll_back_if */
+    HOOK_STOP_MS = 31, /* when it is stopped, so that its whole batch, with what the
                             next events are given, is over by HOOK_MS */
-    HOOK_END_MS = 75,    /* and when the last of those are stopped: they may have to wait
+    HOOK_END_MS = 75,  /* and when the last of those are stopped: they may have to wait
                             until the garbage of the first is collected */
     STATE_SLICE = 1 << 20, /* of work in C, in bytes, between two looks */
-    NEXT_MS = 1,         /* for each event behind one that was stopped, or */
-    FIRST_NEXT_MS = 4,   /* the first, which may meet the garbage of that one, */
-    FIRST_LEAST_MS = 2,  /* which has this also behind HOOK_END_MS, */
-    OVERRUNS_MAX = 8     /* until so many were: then the rest ends at once */
+    NEXT_MS = 1,           /* for each event behind one that was stopped, or */
+    FIRST_NEXT_MS = 4,     /* the first, which may meet the garbage of that one, */
+    FIRST_LEAST_MS = 2,    /* which has this also behind HOOK_END_MS, */
+    OVERRUNS_MAX = 8       /* until so many were: then the rest ends at once */
 };
 
 struct registry;
@@ -67,13 +67,13 @@ struct table {
 
 struct policy {
     atomic_uint refs;
-    struct registry *registry;             /* a reference */
+    struct registry *registry; /* a reference */
     struct plan *plan;
     const struct policy_env *env; /* NULL: the process's */
-    struct snapshot_file *files; /* the policy first, then what it required */
+    struct snapshot_file *files;  /* the policy first, then what it required */
     uint32_t n_files;
-    bool whole;                  /* it has every file that it names */
-    struct table *tables;        /* complete after the first load */
+    bool whole;           /* it has every file that it names */
+    struct table *tables; /* complete after the first load */
     uint32_t n_tables;
 };
 
@@ -82,8 +82,8 @@ struct tools;
 struct rehearsal;
 
 struct route_hooks {
-    int runner;         /* reference of the hooks module's table; LUA_NOREF */
-    bool loops;         /* interpreted, under a bound of time */
+    int runner;            /* reference of the hooks module's table; LUA_NOREF */
+    bool loops;            /* interpreted, under a bound of time */
     char why_bounded[200]; /* loops: "on_event has a loop in line 7 of p.lua" */
     /* Where on_event and on_request begin. */
     char files[2][100];
@@ -97,47 +97,47 @@ struct policy_state {
     lua_State *L;
     size_t bytes;
     uint64_t allocations;
-    size_t reserve;          /* beyond STATE_BYTES_MAX, for what is not the policy's */
-    bool starved;            /* was refused memory since this was last looked at */
-    uint32_t reliefs;        /* times that garbage was collected for that in this call */
-    bool collecting;         /* that is not through */
-    int cycles;              /* of the collector, that have ended meanwhile */
-    atomic_bool worn;        /* the policy keeps so much that hooks fail for it */
+    size_t reserve;   /* beyond STATE_BYTES_MAX, for what is not the policy's */
+    bool starved;     /* was refused memory since this was last looked at */
+    uint32_t reliefs; /* times that garbage was collected for that in this call */
+    bool collecting;  /* that is not through */
+    int cycles;       /* of the collector, that have ended meanwhile */
+    atomic_bool worn; /* the policy keeps so much that hooks fail for it */
     /* deadline.c's, of what runs now, in the thread's time. */
-    uint64_t allowed_ns;     /* 0: unbounded */
-    uint64_t deadline_ns;    /* 0: the clock was not looked at yet */
-    uint64_t begun_ns;       /* when it was looked at first */
-    bool late;               /* it was found to be over */
-    uint64_t looked_ns;      /* when it was last; 0: not yet */
-    int count;               /* instructions until the next look */
-    const char *stack;       /* where the C stack stood */
-    const char *bounded;     /* what that is, for the message */
-    uint32_t n_stopped;      /* events that ran too long, until they are counted */
-    uint32_t overruns;       /* events of this call that were stopped */
+    uint64_t allowed_ns;  /* 0: unbounded */
+    uint64_t deadline_ns; /* 0: the clock was not looked at yet */
+    uint64_t begun_ns;    /* when it was looked at first */
+    bool late;            /* it was found to be over */
+    uint64_t looked_ns;   /* when it was last; 0: not yet */
+    int count;            /* instructions until the next look */
+    const char *stack;    /* where the C stack stood */
+    const char *bounded;  /* what that is, for the message */
+    uint32_t n_stopped;   /* events that ran too long, until they are counted */
+    uint32_t overruns;    /* events of this call that were stopped */
     /* stuck.c's; the first two are read by the supervisor. */
-    _Atomic uint64_t pass;   /* odd: in a hook */
-    atomic_uint at;          /* route's index × 2 + which hook */
+    _Atomic uint64_t pass;             /* odd: in a hook */
+    atomic_uint at;                    /* route's index × 2 + which hook */
     volatile sig_atomic_t interrupted; /* 1: raise, 2: one event was given up */
     struct sluice_context context;
     struct rehearsal *rehearsal; /* NULL: no example was run */
-    struct tools *tools;     /* of the helpers */
-    char *made;              /* an event made of a request's head and body */
+    struct tools *tools;         /* of the helpers */
+    char *made;                  /* an event made of a request's head and body */
     size_t made_room;
-    char *part;              /* a part of the request that a hook reads, decoded */
+    char *part; /* a part of the request that a hook reads, decoded */
     size_t part_room;
-    char *spill;             /* a text for which the arena has no room */
+    char *spill; /* a text for which the arena has no room */
     size_t spill_room;
-    struct counters *counters;       /* counters, limits; NULL while it is loaded */
-    bool trying;             /* its examples: counters is nobody else's */
-    double now_ms;           /* of the request, for what takes time */
-    uint64_t told_ns;        /* when a hook's error was last logged */
-    uint64_t untold;         /* errors since */
+    struct counters *counters; /* counters, limits; NULL while it is loaded */
+    bool trying;               /* its examples: counters is nobody else's */
+    double now_ms;             /* of the request, for what takes time */
+    uint64_t told_ns;          /* when a hook's error was last logged */
+    uint64_t untold;           /* errors since */
     int on_events, on_request; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
     int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
-    int topic;               /* reference of the last text of topic_by */
-    int roll_back_if;               /* canary's roll_back_if; LUA_NOREF */
-    uint64_t raised;         /* errors of hooks and functions, ever */
+    int topic;        /* reference of the last text of topic_by */
+    int roll_back_if; /* canary's roll_back_if; LUA_NOREF */
+    uint64_t raised;  /* errors of hooks and functions, ever */
 };
 
 /* ---- run/deadline.c: what library/ asks of it ---- */

@@ -53,8 +53,7 @@ void drain_begin(struct server *s, const char *cause)
     s->draining = true;
     s->drain_from_ns = clock_mono_ns() + ms_to_ns(plan->drain_delay_ms);
     s->drain_until_ns = s->drain_from_ns + ms_to_ns(plan->drain_ms);
-    log_write(LOG_INFO, "drain", "cause=%s drain_ms=%ld", cause,
-              (long)plan->drain_ms);
+    log_write(LOG_INFO, "drain", "cause=%s drain_ms=%ld", cause, (long)plan->drain_ms);
     ev_timer_init(&s->drain_timer, on_look, 0., LOOK_S);
     ev_timer_start(s->loop, &s->drain_timer);
 }

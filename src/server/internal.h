@@ -9,19 +9,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "delivery/delivery.h"
 #include "http/http.h"
 #include "loop/mailbox.h"
 #include "plan/plan.h"
 #include "policy/load/load.h"
+#include "server/policies/rollout.h"
 #include "server/policies/versions.h"
+#include "server/policies/watchdog.h"
 #include "server/sinks/changer.h"
 #include "server/sinks/hooks.h"
 #include "server/sinks/persisted.h"
 #include "server/supervisor.h"
-#include "server/policies/rollout.h"
-#include "server/policies/watchdog.h"
 #include "server/worker.h"
-#include "delivery/delivery.h"
 #include "spool/spool.h"
 
 struct err;
@@ -40,40 +40,40 @@ struct running_sink {
     struct delivery *delivery; /* NULL: free place */
     struct sink_lua *lua;      /* of its plan's functions; NULL: none */
     char name[96];
-    struct kept_sink kept;     /* the policy that its plan is of */
-    bool fresh;                /* started by the reload that compares */
-    bool retiring;             /* the policy does not have it any more */
-    bool paused;                 /* it can't start: paused.c */
-    char was[96];              /* whose journal this reload gave it; "": its own */
-    char at[96];               /* held: whose name its journal still has; "": its own */
-    bool handing;  /* its journal was wanted, and its thread has not ended yet */
-    bool ending;   /* it is done with, and its thread has not ended yet */
+    struct kept_sink kept; /* the policy that its plan is of */
+    bool fresh;            /* started by the reload that compares */
+    bool retiring;         /* the policy does not have it any more */
+    bool paused;           /* it can't start: paused.c */
+    char was[96];          /* whose journal this reload gave it; "": its own */
+    char at[96];           /* held: whose name its journal still has; "": its own */
+    bool handing; /* its journal was wanted, and its thread has not ended yet */
+    bool ending;  /* it is done with, and its thread has not ended yet */
 };
 
 struct server {
     struct supervisor_conf conf;
     struct ev_loop *loop;
-    struct mailbox mail;      /* for the workers */
+    struct mailbox mail; /* for the workers */
     ev_signal on_hup, on_term, on_int;
     ev_timer drain_timer;
-    ev_timer paused_timer;      /* while a sink is held */
-    struct policy *policy;    /* live */
-    struct registry *registry;          /* what outlives a generation of the policy */
-    struct policy *previous;  /* for rollback; NULL: none */
+    ev_timer paused_timer;     /* while a sink is held */
+    struct policy *policy;     /* live */
+    struct registry *registry; /* what outlives a generation of the policy */
+    struct policy *previous;   /* for rollback; NULL: none */
     struct spool *spool;
     char *spool_dir;
     int stream_ids[PLAN_STREAMS_MAX];
-    int dead_stream;          /* -1: none yet */
+    int dead_stream;                              /* -1: none yet */
     struct running_sink sinks[SINKS_RUNNING_MAX]; /* the dead letters' too */
-    struct folders *folders;  /* of file sinks: each has one owner */
+    struct folders *folders;             /* of file sinks: each has one owner */
     const struct persisted *kept_before; /* while a policy's sinks are applied */
-    bool undoing;             /* a refused policy's changes of the sinks */
-    bool applying;            /* a policy's sinks, until they may send */
-    bool sinks_ahead;         /* they have a policy that is not live yet, or get it;
+    bool undoing;                        /* a refused policy's changes of the sinks */
+    bool applying;                       /* a policy's sinks, until they may send */
+    bool sinks_ahead;           /* they have a policy that is not live yet, or get it;
                                  the supervisor's */
     pthread_mutex_t sinks_lock; /* the table, for those who only look: running.c */
-    struct changer changer;   /* before it starts the supervisor does its work */
-    bool looking, any_paused;   /* paused.c: a look at those that are held is under way */
+    struct changer changer;     /* before it starts the supervisor does its work */
+    bool looking, any_paused; /* paused.c: a look at those that are held is under way */
     struct worker **workers;
     int *listen_fds;
     uint32_t n_workers;
@@ -82,27 +82,27 @@ struct server {
     struct http_server *admin;
     struct generations generations;
     struct generation *live;
-    ev_timer look_timer;      /* while a generation retires */
+    ev_timer look_timer;                        /* while a generation retires */
     struct reload *reloading, **reloading_tail; /* the first is under way */
     uint32_t n_reloading;
-    ev_timer late_timer;      /* the first waits for the changer */
-    bool reload_late;         /* for too long: others are refused */
+    ev_timer late_timer; /* the first waits for the changer */
+    bool reload_late;    /* for too long: others are refused */
     stats_cell *reloads[RELOAD_ENDS];
     struct rollout rollout;
     struct watch watch;
-    bool fell_back;           /* at the start: the policy's file is a suspect */
+    bool fell_back;                /* at the start: the policy's file is a suspect */
     struct worker_step superseded; /* that a load has not waited for */
     int64_t started_ms;
     bool draining;
-    bool ended;                /* the loop; workers are gone, or go */
+    bool ended; /* the loop; workers are gone, or go */
     uint64_t drain_until_ns, drain_from_ns;
     int exit_code;
 };
 
 /* ---- streams.c: the plan's streams in the spool, and what feeds its sinks ---- */
 
-bool streams_open(struct server *s, const struct plan *plan, int *ids,
-                  int *dead_stream, struct err *e) MUST_USE;
+bool streams_open(struct server *s, const struct plan *plan, int *ids, int *dead_stream,
+                  struct err *e) MUST_USE;
 /* After a reload that was refused: the spool's streams are as the live plan has them. */
 void streams_restore(struct server *s);
 /* Streams of other policies are freed once their sinks are done: see spool.h. */
@@ -112,13 +112,13 @@ uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
                     struct delivery_stream *out);
 /* The dead letters' stream, opened when plan's hooks need it; -1: none. */
 bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,
-               struct err *e) MUST_USE;
+                      struct err *e) MUST_USE;
 
 /* ---- sinks/sinks.c: the changer's thread; the supervisor's before that one starts ---- */
 
 /* The plan's sinks as threads. False and *e: as before. */
-bool sinks_apply(struct server *s, struct policy *p, const int *ids,
-                 int dead_stream, struct err *e) MUST_USE;
+bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_stream,
+                 struct err *e) MUST_USE;
 /* Tries to start one that is held. */
 void sinks_revive(struct server *s, struct running_sink *r);
 /* One sink of p, number k of its plan. */
@@ -169,10 +169,11 @@ struct delivery *running_set(struct server *s, struct running_sink *r,
 void running_clear(struct server *s, struct running_sink *r); /* the place is free */
 void running_retires(struct server *s, struct running_sink *r, bool retires);
 void journal_path(const struct server *s, const char *name, char out[PATH_MAX]);
-void running_back(struct server *s, struct running_sink *r); /* to the name that it was */
+void running_back(struct server *s,
+                  struct running_sink *r); /* to the name that it was */
 /* A sink that is not there yet. lua is taken when it succeeds. */
-bool running_start(struct server *s, const struct delivery_conf *c, struct sink_lua *lua,
-                   struct err *e) MUST_USE;
+bool running_start(struct server *s, const struct delivery_conf *c,
+                   struct sink_lua *lua, struct err *e) MUST_USE;
 /* The sink of c: started, altered, or with the journal of the one that it was. lua is
  * taken when it succeeds. */
 bool start_or_alter(struct server *s, const struct delivery_conf *c,
@@ -180,7 +181,8 @@ bool start_or_alter(struct server *s, const struct delivery_conf *c,
 /* Who is not the changer looks at the table, and asks its deliveries, between these. */
 void sinks_lock(struct server *s);
 void sinks_unlock(struct server *s);
-struct running_sink *sinks_find(struct server *s, const char *name); /* or NULL; locked */
+struct running_sink *sinks_find(struct server *s,
+                                const char *name); /* or NULL; locked */
 
 /* ---- sinks/ready.c ---- */
 
@@ -200,35 +202,46 @@ void paused_look(struct server *s);
 void paused_note(struct server *s, struct running_sink *r, const char *why);
 /* A delivery that keeps r's place takes the place of the one before (NULL: none). */
 bool paused_start(struct server *s, struct running_sink *r,
-                const struct delivery_conf *c, const char *why,
-                struct err *e) MUST_USE;
+                  const struct delivery_conf *c, const char *why,
+                  struct err *e) MUST_USE;
 /* A running delivery in its stead. False and *e: it is held still. */
 bool paused_restart(struct server *s, struct running_sink *r,
-                  const struct delivery_conf *c, struct err *e) MUST_USE;
+                    const struct delivery_conf *c, struct err *e) MUST_USE;
 
 /* ---- policies/reload.c: the whole of it or nothing ---- */
 
-enum reload_result { RELOAD_OK = 0, RELOAD_BAD_POLICY, RELOAD_NEEDS_RESTART,
-                     RELOAD_FAILED, RELOAD_CONFLICT, RELOAD_BUSY };
+enum reload_result {
+    RELOAD_OK = 0,
+    RELOAD_BAD_POLICY,
+    RELOAD_NEEDS_RESTART,
+    RELOAD_FAILED,
+    RELOAD_CONFLICT,
+    RELOAD_BUSY
+};
 /* ROLLBACK: of the rollout if there is one, else to the policy before. */
 /* FRESH: of the live one, in new Lua states. */
-enum reload_kind { RELOAD_FILE, RELOAD_ROLLBACK, RELOAD_PROMOTE, RELOAD_DROP,
-                   RELOAD_FRESH };
+enum reload_kind {
+    RELOAD_FILE,
+    RELOAD_ROLLBACK,
+    RELOAD_PROMOTE,
+    RELOAD_DROP,
+    RELOAD_FRESH
+};
 
 struct reload_answer {
     enum reload_result result;
-    const char *status;       /* "live", "refused", "canary", … */
-    uint64_t generation;      /* of this load; 0: it came to none */
+    const char *status;  /* "live", "refused", "canary", … */
+    uint64_t generation; /* of this load; 0: it came to none */
     uint64_t live;
-    const char *text;         /* for a human: problems, notes */
+    const char *text;                   /* for a human: problems, notes */
     const struct policy_report *report; /* the same one by one */
     struct server *server;
 };
 struct reload_request {
     enum reload_kind kind;
-    const char *cause;        /* static */
-    uint64_t rollout;           /* PROMOTE, DROP: of this one only; 0: of any */
-    const char *why;          /* then; NULL: by hand */
+    const char *cause; /* static */
+    uint64_t rollout;  /* PROMOTE, DROP: of this one only; 0: of any */
+    const char *why;   /* then; NULL: by hand */
     /* Called once, maybe within reload_ask; a lives until it returns. */
     void (*done)(void *arg, const struct reload_answer *a);
     void *arg;
@@ -248,9 +261,8 @@ bool reloads_join(struct server *s, uint64_t until_ns);
 bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
                  struct err *e) MUST_USE;
 /* g's bindings from its policy and states, which are taken. */
-void bindings_make(struct server *s, struct generation *g,
-                   struct policy_state **states, const int *ids,
-                   int dead_stream);
+void bindings_make(struct server *s, struct generation *g, struct policy_state **states,
+                   const int *ids, int dead_stream);
 
 /* A policy is live: a start after a hook that did not come back looks for it. from_file: nobody went back to it. */
 void activation_note(struct server *s, bool from_file);
@@ -267,7 +279,7 @@ bool admin_start(struct server *s, struct err *e) MUST_USE;
 /* ---- admin/status.c: the JSON of /status; free() it ---- */
 
 char *status_json(struct server *s);
-char *status_replay(struct delivery *d); /* of its dead letters */
+char *status_replay(struct delivery *d);         /* of its dead letters */
 struct cJSON *status_retiring(struct server *s); /* sinks that retire */
 
 /* ---- drain.c ---- */

@@ -34,21 +34,20 @@ static bool left_dead(const struct server *s)
 }
 
 bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,
-               struct err *e)
+                      struct err *e)
 {
     *dead_stream = s->dead_stream;
     if ((wants_dead(plan) || left_dead(s)) && s->dead_stream < 0) {
         *dead_stream = spool_stream(
             s->spool,
-            &(struct spool_stream_conf){.name = DEAD, .max_bytes = DEAD_BYTES},
-            e);
+            &(struct spool_stream_conf){.name = DEAD, .max_bytes = DEAD_BYTES}, e);
         return *dead_stream >= 0;
     }
     return true;
 }
 
-bool streams_open(struct server *s, const struct plan *plan, int *ids,
-                  int *dead_stream, struct err *e)
+bool streams_open(struct server *s, const struct plan *plan, int *ids, int *dead_stream,
+                  struct err *e)
 {
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         const struct stream_plan *st = &plan->streams[i];
@@ -81,11 +80,12 @@ static void tell_left(void *arg, const char *name)
 {
     const struct server *s = arg;
 
-    log_write(LOG_WARN, "stream_left",
-              "stream=%s why=\"no policy has the stream, and no sink reads it: put the "
-              "stream back, or save its events with sluice inspect --salvage and delete "
-              "the folder %s/%s\"",
-              name, s->spool_dir, name);
+    log_write(
+        LOG_WARN, "stream_left",
+        "stream=%s why=\"no policy has the stream, and no sink reads it: put the "
+        "stream back, or save its events with sluice inspect --salvage and delete "
+        "the folder %s/%s\"",
+        name, s->spool_dir, name);
 }
 
 void streams_tell_left(struct server *s)
@@ -98,8 +98,7 @@ void streams_restore(struct server *s)
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!streams_open(s, policy_plan(s->policy), s->stream_ids, &s->dead_stream,
-                      &e)) {
+    if (!streams_open(s, policy_plan(s->policy), s->stream_ids, &s->dead_stream, &e)) {
         log_write(LOG_ERROR, "spool", "status=not_undone why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }

@@ -9,22 +9,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cpus.h"
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/listener.h"
-#include "server/settings.h"
-#include "server/waiting.h"
-#include "server/policies/snapshots.h"
+#include "policy/run/run.h"
 #include "server/internal.h"
-#include "server/sinks/taken.h"
 #include "server/policies/quarantine.h"
+#include "server/policies/snapshots.h"
+#include "server/settings.h"
+#include "server/sinks/taken.h"
+#include "server/waiting.h"
 #include "shared/registry.h"
 #include "sink/folders.h"
 #include "stats/stats.h"
-#include "policy/run/run.h"
 
 /* What a load, or a change of the sinks, is waited for at the end, beside the drain. */
 #define LOADER_NS 500000000ull
@@ -35,8 +35,7 @@ static void on_hup_done(void *arg, const struct reload_answer *a)
 {
     (void)arg;
     if (a->text[0] != '\0') {
-        log_text(a->result == RELOAD_OK ? LOG_WARN : LOG_ERROR, "policy",
-                 a->text);
+        log_text(a->result == RELOAD_OK ? LOG_WARN : LOG_ERROR, "policy", a->text);
     }
 }
 
@@ -97,19 +96,18 @@ static void raise_limits(void)
     }
 }
 
-static bool open_spool(struct server *s, const struct plan *plan,
-                       struct err *e)
+static bool open_spool(struct server *s, const struct plan *plan, struct err *e)
 {
     if (mkdir(s->conf.data_dir, 0755) != 0 && errno != EEXIST) {
         return err_errno(e, errno, "can't make the data directory %s",
                          s->conf.data_dir);
     }
     s->spool_dir = join(s->conf.data_dir, plan->spool.dir);
-    s->spool = spool_open(
-        &(struct spool_conf){.dir = s->spool_dir,
-                             .segment_bytes = plan->spool.segment_bytes,
-                             .n_workers = s->n_workers},
-        e);
+    s->spool =
+        spool_open(&(struct spool_conf){.dir = s->spool_dir,
+                                        .segment_bytes = plan->spool.segment_bytes,
+                                        .n_workers = s->n_workers},
+                   e);
     return s->spool != NULL;
 }
 
@@ -118,16 +116,14 @@ static bool open_spool(struct server *s, const struct plan *plan,
 static bool open_listeners(struct server *s, const char *addr, struct err *e)
 {
     /* The workers' sockets share the port, and would do so with another server. */
-    if (!policy_plan(s->policy)->server.share_port &&
-        !listener_is_free(addr, e)) {
+    if (!policy_plan(s->policy)->server.share_port && !listener_is_free(addr, e)) {
         return false;
     }
     s->listen_fds = mem_alloc(s->n_workers * sizeof *s->listen_fds);
     memset(s->listen_fds, -1, s->n_workers * sizeof *s->listen_fds);
     for (uint32_t i = 0; i < s->n_workers; i++) {
-        s->listen_fds[i] =
-            listener_open(i == 0 ? addr : s->listen_addr, true, s->listen_addr,
-                          sizeof s->listen_addr, e);
+        s->listen_fds[i] = listener_open(i == 0 ? addr : s->listen_addr, true,
+                                         s->listen_addr, sizeof s->listen_addr, e);
         if (s->listen_fds[i] < 0) {
             return false;
         }
@@ -154,14 +150,13 @@ static bool make_workers(struct server *s, struct err *e)
 {
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {
-        s->workers[i] =
-            worker_new(&(struct worker_conf){.spool = s->spool,
-                                             .number = i,
-                                             .listen_fd = s->listen_fds[i],
-                                             .mail = &s->mail,
-                                             .freed = on_freed,
-                                             .differs = on_differs,
-                                             .arg = s});
+        s->workers[i] = worker_new(&(struct worker_conf){.spool = s->spool,
+                                                         .number = i,
+                                                         .listen_fd = s->listen_fds[i],
+                                                         .mail = &s->mail,
+                                                         .freed = on_freed,
+                                                         .differs = on_differs,
+                                                         .arg = s});
         if (s->workers[i] == NULL) {
             return err_set(e, "can't make an event loop for worker %u", i);
         }
@@ -203,8 +198,7 @@ static void keep_policy(const struct server *s)
 static bool start(struct server *s, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
-    const char *listen =
-        s->conf.listen != NULL ? s->conf.listen : plan->server.listen;
+    const char *listen = s->conf.listen != NULL ? s->conf.listen : plan->server.listen;
 
     s->n_workers = n_workers_of(plan);
     generations_init(&s->generations, s->n_workers);
@@ -218,9 +212,9 @@ static bool start(struct server *s, struct err *e)
     taken_restore(s, plan);
     if (!sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
-        !sinks_restore(s, s->policy, true, e) ||
-        !open_listeners(s, listen, e) || !make_workers(s, e) ||
-        !admin_start(s, e) || !start_workers(s, e) || !changer_start(&s->changer, e)) {
+        !sinks_restore(s, s->policy, true, e) || !open_listeners(s, listen, e) ||
+        !make_workers(s, e) || !admin_start(s, e) || !start_workers(s, e) ||
+        !changer_start(&s->changer, e)) {
         return false;
     }
     s->sinks_ahead = false;
@@ -236,8 +230,8 @@ static bool start(struct server *s, struct err *e)
               "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "
               "epoch=%u pid=%ld version=%s",
               s->listen_addr, s->admin_addr, s->n_workers, plan->n_streams,
-              plan->n_sinks, s->conf.data_dir, spool_epoch(s->spool),
-              (long)getpid(), SLUICE_VERSION);
+              plan->n_sinks, s->conf.data_dir, spool_epoch(s->spool), (long)getpid(),
+              SLUICE_VERSION);
     return true;
 }
 
@@ -261,8 +255,10 @@ static bool stop_threads(struct server *s)
         char sink[96];
 
         (void)changer_late(&s->changer, 0, sink, sizeof sink);
-        log_write(LOG_ERROR, "stuck", "thread=changer sink=%s why=\"its thread does not "
-                                      "end\"", sink);
+        log_write(LOG_ERROR, "stuck",
+                  "thread=changer sink=%s why=\"its thread does not "
+                  "end\"",
+                  sink);
     }
     return sinks_stop(s, until_ns, alone) && all && alone;
 }
@@ -294,8 +290,9 @@ static bool stop(struct server *s)
     free(s->listen_fds);
     if (s->spool != NULL) {
         if (!spool_stop(s->spool, clock_mono_ns() + STOP_GRACE_NS)) {
-            log_write(LOG_ERROR, "stuck", "thread=housekeeping why=\"its thread does "
-                                          "not end\"");
+            log_write(LOG_ERROR, "stuck",
+                      "thread=housekeeping why=\"its thread does "
+                      "not end\"");
             return false;
         }
         spool_close(s->spool);
@@ -338,13 +335,12 @@ static void fall_back(struct server *s, const struct quarantine *x)
     other = snapshots_other(dir, x->hash, &e);
     if (other == NULL) {
         log_write(LOG_WARN, "suspect",
-                  "hash=%.12s route=\"%s\" begins=%s:%d using=itself why=%s",
-                  x->hash, x->route, x->file, x->line,
-                  log_quote(quoted, sizeof quoted, e.text));
+                  "hash=%.12s route=\"%s\" begins=%s:%d using=itself why=%s", x->hash,
+                  x->route, x->file, x->line, log_quote(quoted, sizeof quoted, e.text));
     } else {
         log_write(LOG_WARN, "suspect",
-                  "hash=%.12s route=\"%s\" begins=%s:%d using=%.12s", x->hash,
-                  x->route, x->file, x->line, policy_plan(other)->hash);
+                  "hash=%.12s route=\"%s\" begins=%s:%d using=%.12s", x->hash, x->route,
+                  x->file, x->line, policy_plan(other)->hash);
         policy_unref(s->policy);
         s->policy = other;
         s->fell_back = true;
@@ -365,7 +361,8 @@ static bool load_waits(const struct policy_report *report, struct waiting *w)
     if (w->listen[0] == '\0') {
         return false;
     }
-    (void)snprintf(w->why, sizeof w->why, "%s", report->text == NULL ? "" : report->text);
+    (void)snprintf(w->why, sizeof w->why, "%s",
+                   report->text == NULL ? "" : report->text);
     return true;
 }
 
@@ -388,8 +385,7 @@ static bool load(struct server *s, struct waiting *w)
         return false;
     }
     dir = join(s->conf.data_dir, policy_plan(s->policy)->spool.dir);
-    if (quarantine_read(dir, &x) &&
-        strcmp(x.hash, policy_plan(s->policy)->hash) == 0) {
+    if (quarantine_read(dir, &x) && strcmp(x.hash, policy_plan(s->policy)->hash) == 0) {
         fall_back(s, &x);
     }
     free(dir);

@@ -45,8 +45,7 @@ static void admin_answer(void *arg, struct http_request *r, const struct http_vi
         http_answer(r, 200, plain, STR("ok\n"));
         return;
     }
-    (void)snprintf(text, sizeof text, "the start waits: %s\n",
-                   a->w->why);
+    (void)snprintf(text, sizeof text, "the start waits: %s\n", a->w->why);
     http_answer(r, 503, plain, str_of(text));
 }
 
@@ -174,8 +173,8 @@ bool waiting_for_room(struct waiting *w)
     int fd, admin_fd;
 
     fd = listener_open(w->listen, true, w->listen, sizeof w->listen, &e);
-    admin_fd = fd < 0 ? -1
-                      : listener_open(w->admin, false, w->admin, sizeof w->admin, &e);
+    admin_fd =
+        fd < 0 ? -1 : listener_open(w->admin, false, w->admin, sizeof w->admin, &e);
     if (admin_fd < 0) {
         log_write(LOG_ERROR, "start", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));

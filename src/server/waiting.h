@@ -11,9 +11,9 @@ struct waiting {
     char listen[80], admin[80]; /* as the policy or the command names them; once bound,
                                    with their ports */
     char data_dir[4096];
-    char why[512];              /* what the start came to, */
-    char told[512];             /* and what the log has of it */
-    ev_signal guards[3];        /* of waiting_guard */
+    char why[512];       /* what the start came to, */
+    char told[512];      /* and what the log has of it */
+    ev_signal guards[3]; /* of waiting_guard */
     bool guarded;
 };
 

@@ -22,16 +22,16 @@ struct worker;
 /* Something that all workers are asked to do, between two requests. When the last
  * has done it, done is called on the supervisor's thread. */
 struct worker_step {
-    uint32_t n_left;       /* workers; counts down */
+    uint32_t n_left; /* workers; counts down */
     void (*done)(void *arg);
     void *arg;
 };
 
 struct worker_conf {
     struct spool *spool;
-    uint32_t number;       /* 0-based */
-    int listen_fd;         /* the caller's */
-    struct mailbox *mail;  /* the supervisor's: the calls below come from it */
+    uint32_t number;      /* 0-based */
+    int listen_fd;        /* the caller's */
+    struct mailbox *mail; /* the supervisor's: the calls below come from it */
     void (*freed)(void *arg, struct binding *b); /* b was freed: no pointer now */
     void (*differs)(void *arg, struct shadow_sample *x); /* takes x */
     void *arg;
@@ -39,8 +39,7 @@ struct worker_conf {
 struct worker *worker_new(const struct worker_conf *c);
 
 /* Starts the thread; takes first. False and *e: no thread, first is freed. */
-bool worker_start(struct worker *w, struct binding *first,
-                  struct err *e) MUST_USE;
+bool worker_start(struct worker *w, struct binding *first, struct err *e) MUST_USE;
 
 struct ingest *worker_ingest(struct worker *w); /* for binding_new */
 

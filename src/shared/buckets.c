@@ -23,10 +23,10 @@ struct buckets {
     struct buckets_conf conf;
     struct siphash_key key;
     double units_per_ms;
-    uint64_t interval;   /* of a token, in units of time */
-    uint64_t depth;      /* burst * interval: the most debt */
-    uint64_t believed;   /* depth, and what workers' clocks may differ */
-    uint32_t n_sets;     /* a power of two */
+    uint64_t interval; /* of a token, in units of time */
+    uint64_t depth;    /* burst * interval: the most debt */
+    uint64_t believed; /* depth, and what workers' clocks may differ */
+    uint32_t n_sets;   /* a power of two */
     _Atomic uint64_t refused, forgotten;
     struct set *sets;
 };
@@ -147,8 +147,7 @@ static uint32_t refuse(struct buckets *b, uint32_t ms)
     return ms;
 }
 
-uint32_t buckets_take(struct buckets *b, struct str key, double n,
-                      double now_ms)
+uint32_t buckets_take(struct buckets *b, struct str key, double n, double now_ms)
 {
     uint64_t hash = siphash13(&b->key, key.p, key.n);
     uint64_t print = (hash >> TIME_BITS) == 0 ? 1 : hash >> TIME_BITS;
@@ -173,8 +172,8 @@ uint32_t buckets_take(struct buckets *b, struct str key, double n,
             return refuse(b, wait_of(b, debt + price - b->depth));
         }
         next = print << TIME_BITS | ((now + debt + price) & TIME_MASK);
-        if (atomic_compare_exchange_weak_explicit(
-                at, &word, next, memory_order_relaxed, memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(at, &word, next, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
             break;
         }
     }

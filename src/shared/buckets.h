@@ -35,8 +35,7 @@ bool buckets_are(const struct buckets *b, const struct buckets_conf *conf);
 /* Takes n tokens of key's bucket, all or none. now_ms never goes back by much: the
  * caller's turn's monotonic clock. 0: taken; else the milliseconds, at least 1, until
  * there are so many; UINT32_MAX: there never will be. */
-uint32_t buckets_take(struct buckets *b, struct str key, double n,
-                      double now_ms);
+uint32_t buckets_take(struct buckets *b, struct str key, double n, double now_ms);
 
 /* Since the start; for metrics. */
 uint64_t buckets_refused(const struct buckets *b);

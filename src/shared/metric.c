@@ -13,8 +13,11 @@
 #include "stats/stats.h"
 
 /* A byte that is no UTF-8 becomes three. */
-enum { LINE_BYTES = 64, VALUE_ROOM = 3 * METRIC_VALUE_BYTES + 1,
-       LABELS_BYTES = METRIC_LABELS_MAX * (VALUE_ROOM + 96) };
+enum {
+    LINE_BYTES = 64,
+    VALUE_ROOM = 3 * METRIC_VALUE_BYTES + 1,
+    LABELS_BYTES = METRIC_LABELS_MAX * (VALUE_ROOM + 96)
+};
 
 /* Each on a cache line of its own. */
 struct stripe {
@@ -58,8 +61,7 @@ static double read_series(const void *arg)
     return v;
 }
 
-static void publish(const struct metric *m, struct series *s,
-                    const struct str *values)
+static void publish(const struct metric *m, struct series *s, const struct str *values)
 {
     char labels[LABELS_BYTES] = "", value[VALUE_ROOM];
     size_t n = 0;
@@ -171,8 +173,7 @@ static int32_t find(struct metric *m, uint64_t hash, uint32_t from)
     uint32_t n = atomic_load_explicit(&m->n, memory_order_acquire);
 
     for (uint32_t i = from; i < n; i++) {
-        if (atomic_load_explicit(&m->list[i], memory_order_relaxed)->hash ==
-            hash) {
+        if (atomic_load_explicit(&m->list[i], memory_order_relaxed)->hash == hash) {
             return (int32_t)i;
         }
     }
@@ -180,8 +181,7 @@ static int32_t find(struct metric *m, uint64_t hash, uint32_t from)
 }
 
 /* Under the lock: a new series, or the one of the others. */
-static int32_t add_one(struct metric *m, uint64_t hash,
-                       const struct str *values)
+static int32_t add_one(struct metric *m, uint64_t hash, const struct str *values)
 {
     uint32_t n = atomic_load(&m->n);
 
@@ -217,8 +217,8 @@ int32_t metric_series(struct metric *m, const struct str *values)
     }
     hash = hash_of(m, cut);
     at = find(m, hash, 0);
-    if (at >= 0 || (at == METRIC_OTHER &&
-                    atomic_load(&m->list[m->max_series]) != NULL)) {
+    if (at >= 0 ||
+        (at == METRIC_OTHER && atomic_load(&m->list[m->max_series]) != NULL)) {
         return at;
     }
     (void)pthread_mutex_lock(&m->lock);

@@ -156,15 +156,13 @@ static struct shown *shown_of(struct registry *h, const char *name)
     return NULL;
 }
 
-static struct metric *metric_locked(struct registry *h,
-                                    const struct metric_conf *conf,
+static struct metric *metric_locked(struct registry *h, const struct metric_conf *conf,
                                     struct err *e)
 {
     struct shown *x = shown_of(h, conf->name);
 
     if (x == NULL) {
-        h->metrics = mem_realloc(h->metrics,
-                                 (h->n_metrics + 1) * sizeof *h->metrics);
+        h->metrics = mem_realloc(h->metrics, (h->n_metrics + 1) * sizeof *h->metrics);
         x = &h->metrics[h->n_metrics++];
         *x = (struct shown){metric_new(conf), 0, false};
     } else if (!metric_is(x->metric, conf)) {
@@ -180,7 +178,7 @@ static struct metric *metric_locked(struct registry *h,
 }
 
 struct metric *registry_metric(struct registry *h, const struct metric_conf *conf,
-                          struct err *e)
+                               struct err *e)
 {
     struct metric *m;
 
@@ -224,8 +222,7 @@ static struct sums sums_of(const struct named *n)
     struct sums x;
 
     (void)pthread_mutex_lock(&n->hub->lock);
-    x = (struct sums){n->refused, n->forgotten, n->repeats,
-                      n->unsure,  n->full,      0};
+    x = (struct sums){n->refused, n->forgotten, n->repeats, n->unsure, n->full, 0};
     for (const struct table *t = n->tables; t != NULL; t = t->next) {
         add_table(&x, t);
     }
@@ -268,14 +265,12 @@ static void publish_results(struct named *n, const char *labels)
     static const struct {
         const char *result;
         stats_read_fn *read;
-    } rows[] = {{"repeat", read_repeats}, {"unsure", read_unsure},
-                {"full", read_full}};
+    } rows[] = {{"repeat", read_repeats}, {"unsure", read_unsure}, {"full", read_full}};
 
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
         char all[400];
 
-        (void)snprintf(all, sizeof all, "%s,result=\"%s\"", labels,
-                       rows[i].result);
+        (void)snprintf(all, sizeof all, "%s,result=\"%s\"", labels, rows[i].result);
         stats_asked_counter("sluice_dedup_events_total",
                             "Events that dedup removed (repeat), or stored "
                             "although they may be repeats, because too many "
@@ -292,14 +287,12 @@ static void publish(struct named *n)
     (void)stats_label_pair(labels, sizeof labels, n->limit ? "limit" : "stream",
                            n->name);
     if (n->limit) {
-        stats_asked_counter("sluice_limit_refused_total",
-                            "Calls that a limit refused.", labels, read_refused,
-                            n);
+        stats_asked_counter("sluice_limit_refused_total", "Calls that a limit refused.",
+                            labels, read_refused, n);
         stats_asked_counter("sluice_limit_forgotten_total",
                             "Keys that a limit forgot before their bucket was "
                             "full again, because it reached max_keys.",
-                            labels,
-                            read_forgotten, n);
+                            labels, read_forgotten, n);
         return;
     }
     stats_asked_gauge("sluice_dedup_keys", "Keys that dedup remembers.", labels,
@@ -363,7 +356,7 @@ static struct table *table_new(struct named *n)
 }
 
 struct buckets *registry_buckets(struct registry *h, const char *name,
-                            const struct buckets_conf *conf)
+                                 const struct buckets_conf *conf)
 {
     struct buckets *b;
     struct named *n;
@@ -385,7 +378,7 @@ struct buckets *registry_buckets(struct registry *h, const char *name,
 }
 
 struct seen *registry_seen(struct registry *h, const char *name, const char *key,
-                      const struct seen_conf *conf)
+                           const struct seen_conf *conf)
 {
     struct seen *s;
     struct named *n;

@@ -35,7 +35,7 @@ uint32_t registry_stripe(struct registry *h);
 /* The hub's, for the caller until registry_metric_drop; NULL and *e: the name has
  * another kind or other labels. */
 struct metric *registry_metric(struct registry *h, const struct metric_conf *conf,
-                          struct err *e) MUST_USE;
+                               struct err *e) MUST_USE;
 /* One that was never published and that nobody uses is forgotten. */
 void registry_metric_drop(struct registry *h, const struct metric *m);
 /* Shows it in /metrics, if the hub does that at all; once more is fine. */
@@ -43,7 +43,7 @@ void registry_publish(struct registry *h, struct metric *m);
 
 /* A reference for the caller. */
 struct buckets *registry_buckets(struct registry *h, const char *name,
-                            const struct buckets_conf *conf) MUST_USE;
+                                 const struct buckets_conf *conf) MUST_USE;
 /* key: what is remembered, "event_id"; another one is another memory. */
 struct seen *registry_seen(struct registry *h, const char *name, const char *key,
-                      const struct seen_conf *conf) MUST_USE;
+                           const struct seen_conf *conf) MUST_USE;

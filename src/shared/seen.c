@@ -42,11 +42,11 @@ struct seen {
     atomic_uint refs;
     struct seen_conf conf;
     struct siphash_key key;
-    uint32_t room;  /* of a ring */
-    uint32_t mask;  /* of an index */
+    uint32_t room; /* of a ring */
+    uint32_t mask; /* of an index */
     uint32_t window_ticks;
-    _Atomic uint64_t serial;            /* of the last owner */
-    _Atomic uint64_t owners[N_OWNERS];  /* serial << 2 | enum seen_fate */
+    _Atomic uint64_t serial;           /* of the last owner */
+    _Atomic uint64_t owners[N_OWNERS]; /* serial << 2 | enum seen_fate */
     _Atomic uint64_t forgotten;
     _Atomic uint64_t results[SEEN_RESULTS]; /* but SEEN_NEW's */
     _Atomic uint64_t passed;
@@ -112,14 +112,12 @@ bool seen_unshared(const struct seen *s)
 
 bool seen_is(const struct seen *s, const struct seen_conf *conf)
 {
-    return s->conf.window_ms == conf->window_ms &&
-           s->conf.max_keys == conf->max_keys;
+    return s->conf.window_ms == conf->window_ms && s->conf.max_keys == conf->max_keys;
 }
 
 static void lock(struct shard *h)
 {
-    for (int i = 0; atomic_flag_test_and_set_explicit(&h->lock,
-                                                      memory_order_acquire);
+    for (int i = 0; atomic_flag_test_and_set_explicit(&h->lock, memory_order_acquire);
          i++) {
         if (i > SPINS) {
             (void)sched_yield(); /* its holder was preempted */
@@ -225,9 +223,8 @@ static bool make_room(struct seen *s, struct shard *h, uint32_t now)
     return true;
 }
 
-static enum seen_result reserve(struct seen *s, struct shard *h,
-                                const uint64_t hash[2], uint64_t owner,
-                                uint32_t now, uint32_t *chain)
+static enum seen_result reserve(struct seen *s, struct shard *h, const uint64_t hash[2],
+                                uint64_t owner, uint32_t now, uint32_t *chain)
 {
     uint32_t at;
 
@@ -246,8 +243,8 @@ static enum seen_result reserve(struct seen *s, struct shard *h,
 
 static bool pending(const struct seen *s, uint64_t serial)
 {
-    return (atomic_load_explicit(&s->owners[serial % N_OWNERS],
-                                 memory_order_relaxed) & 3) == SEEN_PENDING;
+    return (atomic_load_explicit(&s->owners[serial % N_OWNERS], memory_order_relaxed) &
+            3) == SEEN_PENDING;
 }
 
 /* An owner that is still pending when its place comes round again keeps it: the
@@ -259,18 +256,17 @@ uint64_t seen_begin(struct seen *s)
     int tries = 0;
 
     do {
-        serial = 1 + atomic_fetch_add_explicit(&s->serial, 1,
-                                               memory_order_relaxed);
+        serial = 1 + atomic_fetch_add_explicit(&s->serial, 1, memory_order_relaxed);
     } while (pending(s, serial) && ++tries < N_OWNERS);
-    atomic_store_explicit(&s->owners[serial % N_OWNERS],
-                          serial << 2 | SEEN_PENDING, memory_order_release);
+    atomic_store_explicit(&s->owners[serial % N_OWNERS], serial << 2 | SEEN_PENDING,
+                          memory_order_release);
     return serial;
 }
 
 enum seen_fate seen_fate(const struct seen *s, uint64_t owner)
 {
-    uint64_t word = atomic_load_explicit(&s->owners[owner % N_OWNERS],
-                                         memory_order_acquire);
+    uint64_t word =
+        atomic_load_explicit(&s->owners[owner % N_OWNERS], memory_order_acquire);
 
     return word >> 2 != owner ? SEEN_LOST : (enum seen_fate)(word & 3);
 }
@@ -294,7 +290,7 @@ enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
 
     siphash24_128(&s->key, key.p, key.n, hash);
     hash[0] ^= (uint64_t)kind; /* as good a hash, of something else */
-    hash[0] += hash[0] == 0; /* both 0 means undone */
+    hash[0] += hash[0] == 0;   /* both 0 means undone */
     h = &s->shards[hash[1] % N_SHARDS];
     lock(h);
     i = slot_of(s, h, hash);
@@ -302,9 +298,7 @@ enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
         struct entry *x = &h->ring[(uint32_t)h->index[i] - 1];
 
         if (!expired(s, x, now)) {
-            r = x->owner == 0       ? SEEN_BEFORE
-                : x->owner == owner ? SEEN_MINE
-                                    : SEEN_BUSY;
+            r = x->owner == 0 ? SEEN_BEFORE : x->owner == owner ? SEEN_MINE : SEEN_BUSY;
             *other = x->owner;
             unlock(h);
             return counted(s, r);

@@ -50,7 +50,8 @@ enum seen_kind { SEEN_TEXT = 0, SEEN_DIGITS = 1 };
 /* *chain: what that owner has reserved so far, 0: nothing; SEEN_NEW adds to it.
  * now_ms: a monotonic clock. *other: SEEN_BUSY: who has it. */
 enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
-                          uint64_t owner, double now_ms, uint32_t *chain, uint64_t *other);
+                          uint64_t owner, double now_ms, uint32_t *chain,
+                          uint64_t *other);
 
 /* All of chain, whose owner's events were stored or were not. */
 void seen_settle(struct seen *s, uint64_t owner, uint32_t chain, bool stored);

@@ -20,12 +20,12 @@ static struct sink *absent_open(const struct sink_conf *conf, struct err *e)
     return s;
 }
 
-static bool absent_apply(struct sink *s, const struct sink_plan *plan,
-                         struct err *e)
+static bool absent_apply(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     (void)s;
-    return err_set(e, "sink \"%s\" is back, but its events are held by an "
-                      "unknown plan: restart the server",
+    return err_set(e,
+                   "sink \"%s\" is back, but its events are held by an "
+                   "unknown plan: restart the server",
                    plan->name);
 }
 

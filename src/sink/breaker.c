@@ -50,9 +50,8 @@ enum breaker_state breaker_state(struct breaker *b, int64_t now_ms)
 bool breaker_allow(struct breaker *b, int64_t now_ms, uint64_t *generation)
 {
     look(b, now_ms);
-    if (b->state == BREAKER_OPEN ||
-        (b->state == BREAKER_HALF_OPEN &&
-         b->counts.requests >= b->plan->max_requests)) {
+    if (b->state == BREAKER_OPEN || (b->state == BREAKER_HALF_OPEN &&
+                                     b->counts.requests >= b->plan->max_requests)) {
         return false;
     }
     b->counts.requests++;
@@ -62,18 +61,16 @@ bool breaker_allow(struct breaker *b, int64_t now_ms, uint64_t *generation)
 
 bool breaker_trips(const struct breaker_counts *c)
 {
-    return c->requests >= MIN_REQUESTS &&
-           c->failures >= FAILURE_RATIO * c->requests;
+    return c->requests >= MIN_REQUESTS && c->failures >= FAILURE_RATIO * c->requests;
 }
 
 static bool trips(const struct breaker *b)
 {
-    return b->trip != NULL ? b->trip(b->arg, &b->counts)
-                           : breaker_trips(&b->counts);
+    return b->trip != NULL ? b->trip(b->arg, &b->counts) : breaker_trips(&b->counts);
 }
 
-void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation,
-                  bool ok, bool slow)
+void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation, bool ok,
+                  bool slow)
 {
     struct breaker_counts *c = &b->counts;
 
@@ -95,8 +92,7 @@ void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation,
     c->failures++;
     c->consecutive_failures++;
     c->consecutive_successes = 0;
-    if (b->state == BREAKER_HALF_OPEN ||
-        (b->state == BREAKER_CLOSED && trips(b))) {
+    if (b->state == BREAKER_HALF_OPEN || (b->state == BREAKER_CLOSED && trips(b))) {
         enter(b, BREAKER_OPEN, now_ms);
     }
 }

@@ -35,10 +35,10 @@ struct breaker {
     void *arg;
     enum breaker_state state;
     struct breaker_counts counts;
-    uint64_t generation;   /* answers of an older one don't count */
-    int64_t until_ms;      /* closed: counts are cleared; open: tried again */
-    bool forced;           /* open until somebody closes it */
-    uint64_t opened;       /* times */
+    uint64_t generation; /* answers of an older one don't count */
+    int64_t until_ms;    /* closed: counts are cleared; open: tried again */
+    bool forced;         /* open until somebody closes it */
+    uint64_t opened;     /* times */
 };
 
 /* The default: 3 requests and 60 % failures. */
@@ -48,10 +48,9 @@ void breaker_init(struct breaker *b, const struct breaker_plan *plan,
                   breaker_trip_fn *trip, void *arg, int64_t now_ms);
 
 /* Whether a request may go now; then *generation goes to breaker_done. */
-bool breaker_allow(struct breaker *b, int64_t now_ms,
-                   uint64_t *generation) MUST_USE;
-void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation,
-                  bool ok, bool slow);
+bool breaker_allow(struct breaker *b, int64_t now_ms, uint64_t *generation) MUST_USE;
+void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation, bool ok,
+                  bool slow);
 
 /* A request that was allowed and then called off: it says nothing. */
 void breaker_forget(struct breaker *b, uint64_t generation);

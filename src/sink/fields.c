@@ -13,7 +13,7 @@ struct fields {
     struct arena arena;
     struct event_batch batch;
     struct scan_keys *keys;
-    bool read;          /* the event was one */
+    bool read; /* the event was one */
     char *text;
     size_t text_room;
 };
@@ -50,8 +50,8 @@ void fields_read(struct fields *f, struct str event)
     static const struct scan_limits limits = {1, 1024};
     struct scan_error se;
 
-    f->read = scan_body(&f->batch, f->keys, SCAN_EVENT, &limits, event.p,
-                        event.n, &se) == SCAN_OK;
+    f->read = scan_body(&f->batch, f->keys, SCAN_EVENT, &limits, event.p, event.n,
+                        &se) == SCAN_OK;
 }
 
 struct str fields_unescape(struct fields *f, struct str text, bool escaped)

@@ -16,8 +16,7 @@ struct err;
 struct fields;
 
 /* NULL and *e: a path is not one. */
-struct fields *fields_new(const struct str *paths, unsigned n,
-                          struct err *e) MUST_USE;
+struct fields *fields_new(const struct str *paths, unsigned n, struct err *e) MUST_USE;
 void fields_free(struct fields *f); /* NULL is fine */
 
 /* SCAN_PAD readable bytes lie behind the event (a batch's BATCH_PAD); it stays until

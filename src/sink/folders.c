@@ -61,8 +61,7 @@ static bool same_folder(const struct owned *o, const struct stat *st)
            stat(o->dir, &now) == 0 && now.st_dev == o->dev && now.st_ino == o->ino;
 }
 
-static struct owned **find(struct folders *f, const char *dir,
-                           const struct stat *st)
+static struct owned **find(struct folders *f, const char *dir, const struct stat *st)
 {
     struct owned **at = &f->list;
 
@@ -85,8 +84,8 @@ static void put(struct folders *f, const char *dir, const char *sink,
     f->list = o;
 }
 
-static bool take(struct folders *f, const char *dir, const char *sink,
-                 const char *was, const struct stat *st, struct err *e)
+static bool take(struct folders *f, const char *dir, const char *sink, const char *was,
+                 const struct stat *st, struct err *e)
 {
     struct owned **at = find(f, dir, st);
 
@@ -106,8 +105,8 @@ static bool take(struct folders *f, const char *dir, const char *sink,
                    dir, (*at)->sink, (*at)->sink);
 }
 
-bool folders_take(struct folders *f, const char *dir, const char *sink,
-                  const char *was, struct err *e)
+bool folders_take(struct folders *f, const char *dir, const char *sink, const char *was,
+                  struct err *e)
 {
     struct stat st;
     bool ok;

@@ -22,8 +22,8 @@ void folders_free(struct folders *f); /* NULL is fine */
 /* dir, which exists, is the sink's from now on. One that belongs to the sink `was`
  * (NULL: no such) passes over. False and *e: it belongs to another sink, or can't be
  * looked at. f NULL: true. */
-bool folders_take(struct folders *f, const char *dir, const char *sink,
-                  const char *was, struct err *e) MUST_USE;
+bool folders_take(struct folders *f, const char *dir, const char *sink, const char *was,
+                  struct err *e) MUST_USE;
 
 /* No longer: unless another sink has taken it over. */
 void folders_leave(struct folders *f, const char *dir, const char *sink);

@@ -14,7 +14,7 @@
 
 enum { HEDGING_RECENT = 256 };
 
-#define HEDGES_HELP                                                            \
+#define HEDGES_HELP                                                                    \
     "Inserts or messages that were tried a second time while the first still ran."
 #define HEDGE_WINS_HELP "Second tries that were answered first."
 

@@ -11,13 +11,13 @@
 
 /* What adapt may decide by, over the time since it was asked last. */
 struct sink_load {
-    double events, bytes;      /* of an average batch */
-    double age_ms;             /* of the oldest event of a batch, on average */
-    double backlog_bytes;      /* in the spool */
-    double rate;               /* events delivered a second */
-    double latency_ms;         /* from submit to done, on average */
-    double errors;             /* share of batches that were not taken */
-    double target;             /* as it is now */
+    double events, bytes; /* of an average batch */
+    double age_ms;        /* of the oldest event of a batch, on average */
+    double backlog_bytes; /* in the spool */
+    double rate;          /* events delivered a second */
+    double latency_ms;    /* from submit to done, on average */
+    double errors;        /* share of batches that were not taken */
+    double target;        /* as it is now */
 };
 
 /* Lua reaches a sink only through these; NULL: the default is used. Filled by

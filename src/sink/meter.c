@@ -28,10 +28,8 @@ void meter_init(struct meter *m, const char *sink, const char *endpoint)
     for (int i = 0; i < 2; i++) {
         (void)snprintf(label, sizeof label, "%s,%s,result=\"%s\"", s, p,
                        i == 0 ? "ok" : "failed");
-        m->requests[i] = stats_counter(
-            "sluice_endpoint_requests_total",
-            "Requests to an endpoint, by result.",
-            label);
+        m->requests[i] = stats_counter("sluice_endpoint_requests_total",
+                                       "Requests to an endpoint, by result.", label);
     }
 }
 

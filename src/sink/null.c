@@ -39,8 +39,7 @@ static struct sink *null_open(const struct sink_conf *conf, struct err *e)
     return s;
 }
 
-static bool null_apply(struct sink *s, const struct sink_plan *plan,
-                       struct err *e)
+static bool null_apply(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     (void)e;
     s->conf.plan = plan;

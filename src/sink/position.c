@@ -41,8 +41,7 @@ static bool number(struct str *rest, char end, uint64_t most, uint64_t *out)
         n = n * 10 + digit;
     }
     *out = n;
-    if (i == 0 || (end == '\0' ? i != rest->n
-                               : i == rest->n || rest->p[i] != end)) {
+    if (i == 0 || (end == '\0' ? i != rest->n : i == rest->n || rest->p[i] != end)) {
         return false;
     }
     i += end != '\0';

@@ -24,8 +24,7 @@ static void on_turn(struct ev_loop *loop, ev_timer *t, int events)
     queue_run(OUTER(t, struct queue, turn));
 }
 
-void queue_init(struct queue *q, struct ev_loop *loop, queue_take_fn *take,
-                void *arg)
+void queue_init(struct queue *q, struct ev_loop *loop, queue_take_fn *take, void *arg)
 {
     *q = (struct queue){.loop = loop, .take = take, .arg = arg};
     q->last = &q->first;

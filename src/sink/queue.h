@@ -24,11 +24,10 @@ struct queue {
     void *arg;
 };
 
-void queue_init(struct queue *q, struct ev_loop *loop, queue_take_fn *take,
-                void *arg);
+void queue_init(struct queue *q, struct ev_loop *loop, queue_take_fn *take, void *arg);
 void queue_put(struct queue *q, struct batch *b);
 /* b waits no more; it need not be there. Not from within take. */
 void queue_remove(struct queue *q, const struct batch *b);
-void queue_run(struct queue *q);     /* now, not in the next turn */
+void queue_run(struct queue *q); /* now, not in the next turn */
 uint32_t queue_size(const struct queue *q);
-void queue_fini(struct queue *q);    /* frees what is still in it */
+void queue_fini(struct queue *q); /* frees what is still in it */

@@ -14,9 +14,9 @@
 
 #include "base/attr.h"
 #include "batch/batch.h"
+#include "journal/journal.h"
 #include "plan/plan.h"
 #include "sink/breaker.h"
-#include "journal/journal.h"
 #include "sink/hooks.h"
 
 struct err;
@@ -37,21 +37,20 @@ enum sink_verdict_kind {
  * verdicts may settle one batch; each event is settled exactly once. */
 struct sink_verdict {
     enum sink_verdict_kind kind;
-    uint32_t first, n; /* the part it speaks of, */
+    uint32_t first, n;   /* the part it speaks of, */
     const uint32_t *but; /* in order: its events of which it does not */
     uint32_t n_but;
-    int64_t row;       /* the refused event as the server counts, or -1 */
-    int code;          /* the server's own, 0 if none */
-    int64_t after_ms;  /* not SINK_OK: not before so long; 0: nothing is known */
-    bool enlarge;      /* not SINK_OK: fewer and larger batches would be taken */
-    const char *why;   /* for a human; valid during the call */
+    int64_t row;      /* the refused event as the server counts, or -1 */
+    int code;         /* the server's own, 0 if none */
+    int64_t after_ms; /* not SINK_OK: not before so long; 0: nothing is known */
+    bool enlarge;     /* not SINK_OK: fewer and larger batches would be taken */
+    const char *why;  /* for a human; valid during the call */
 };
 
 /* Never called from inside submit. SINK_OK and SINK_DATA settle a part of b, and
  * with its last part take b back; after any other kind b is submitted again later,
  * as it is, and the sink knows what of it is settled. */
-typedef void sink_done_fn(void *arg, struct batch *b,
-                          const struct sink_verdict *v);
+typedef void sink_done_fn(void *arg, struct batch *b, const struct sink_verdict *v);
 
 /* Events of a stream that recover found to be delivered. */
 typedef void sink_settle_fn(void *arg, struct str stream,
@@ -64,17 +63,17 @@ struct sink_stream {
 };
 
 struct sink_conf {
-    const struct sink_plan *plan;  /* valid until apply */
-    const char *data_dir;          /* relative folders lie below */
-    const char *spool_uuid;        /* of what comes now: see sink_uuid */
+    const struct sink_plan *plan; /* valid until apply */
+    const char *data_dir;         /* relative folders lie below */
+    const char *spool_uuid;       /* of what comes now: see sink_uuid */
     const char *(*uuid_of)(const void *spool, uint32_t epoch); /* NULL: always it */
     const void *spool;
-    struct folders *folders;       /* who writes where; NULL: nobody asks */
-    const char *origin;            /* the name that servers know its batches by;
+    struct folders *folders;           /* who writes where; NULL: nobody asks */
+    const char *origin;                /* the name that servers know its batches by;
                                       set once the journal is replayed */
     const struct sink_stream *streams; /* PLAN_STREAMS_MAX; live */
     struct ev_loop *loop;
-    struct journal **journal;      /* opened before recover */
+    struct journal **journal; /* opened before recover */
     const struct sink_hooks *hooks;
     sink_done_fn *done;
     sink_settle_fn *settle;
@@ -90,17 +89,17 @@ static inline const char *sink_uuid(const struct sink_conf *c, uint32_t epoch)
 
 struct sink_endpoint {
     char url[128];
-    bool spare;              /* helps another, and takes nothing alone */
+    bool spare; /* helps another, and takes nothing alone */
     enum breaker_state state;
     struct breaker_counts counts;
 };
 
 struct sink_ops {
-    const char *kind;      /* the policy's word */
-    enum batch_keep keep;  /* what its batches keep */
-    bool journals;         /* it records what is done itself */
-    bool plans;            /* a batch has an identity that outlives a crash */
-    bool grows;            /* a batch takes along what waits, up to max */
+    const char *kind;     /* the policy's word */
+    enum batch_keep keep; /* what its batches keep */
+    bool journals;        /* it records what is done itself */
+    bool plans;           /* a batch has an identity that outlives a crash */
+    bool grows;           /* a batch takes along what waits, up to max */
 
     /* Must not block for long; connects lazily. NULL and *e on error. conf is
      * copied. */
@@ -139,8 +138,7 @@ struct sink_ops {
     void (*force)(struct sink *s, bool open);
 
     /* Its endpoints, for people; NULL: it has none. */
-    uint32_t (*endpoints)(struct sink *s, struct sink_endpoint *out,
-                          uint32_t max);
+    uint32_t (*endpoints)(struct sink *s, struct sink_endpoint *out, uint32_t max);
 
     /* At every tick: why it does not hedge though the policy wants it; "": it
      * does; NULL: it isn't wanted. Valid until the next call. op NULL: it can't. */

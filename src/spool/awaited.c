@@ -78,8 +78,8 @@ void marks_add(struct shard *sh, enum spool_unconfirmed how, uint64_t first,
         m->list[at].end = end;
         m->n++;
     }
-    atomic_store(&sh->n_unconfirmed, sh->unconfirmed[SPOOL_DEAD].n +
-                                         sh->unconfirmed[SPOOL_SKIPPED].n);
+    atomic_store(&sh->n_unconfirmed,
+                 sh->unconfirmed[SPOOL_DEAD].n + sh->unconfirmed[SPOOL_SKIPPED].n);
 }
 
 void marks_free(struct shard *sh)
@@ -89,8 +89,8 @@ void marks_free(struct shard *sh)
     }
 }
 
-void spool_consumer_note(struct spool_consumer *c, struct spool_pos pos,
-                         uint64_t n, enum spool_unconfirmed how)
+void spool_consumer_note(struct spool_consumer *c, struct spool_pos pos, uint64_t n,
+                         enum spool_unconfirmed how)
 {
     struct stream *st = c->stream;
 
@@ -119,8 +119,8 @@ static uint64_t count(const struct marks *m, uint64_t first, uint64_t end)
     return n;
 }
 
-void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first,
-                              uint64_t n, uint64_t *dead, uint64_t *skipped)
+void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first, uint64_t n,
+                              uint64_t *dead, uint64_t *skipped)
 {
     struct shard *sh = w->shard;
     struct spool *s = sh->stream->spool;
@@ -159,6 +159,5 @@ void spool_consumer_block(struct spool_consumer *c, bool blocked)
 
 bool spool_blocked(const struct spool *s, int stream)
 {
-    return atomic_load_explicit(&s->streams[stream]->blocked,
-                                memory_order_relaxed) > 0;
+    return atomic_load_explicit(&s->streams[stream]->blocked, memory_order_relaxed) > 0;
 }

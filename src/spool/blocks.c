@@ -55,13 +55,11 @@ struct search {
 
 /* The n bytes at p are those of the file from at. Only a head can hold FF at a
  * multiple of 8, for no text does. */
-static int search_window(const struct search *s, const char *p, size_t n,
-                         uint64_t at)
+static int search_window(const struct search *s, const char *p, size_t n, uint64_t at)
 {
     const char *stop = p + n;
 
-    for (const char *q = p; (q = memchr(q, 0xFF, (size_t)(stop - q))) != NULL;
-         q++) {
+    for (const char *q = p; (q = memchr(q, 0xFF, (size_t)(stop - q))) != NULL; q++) {
         uint64_t off = at + (uint64_t)(q - p);
         struct block_head h;
         int rc;
@@ -72,8 +70,7 @@ static int search_window(const struct search *s, const char *p, size_t n,
         if (stop - q < BLOCK_HEAD_BYTES) {
             return ENOENT; /* the next window begins before it */
         }
-        if (!block_head(q, &h) || h.first < s->seq ||
-            h.block_bytes > s->end - off) {
+        if (!block_head(q, &h) || h.first < s->seq || h.block_bytes > s->end - off) {
             continue;
         }
         rc = check(s->fd, s->salt, &h, off, s->piece);
@@ -88,7 +85,7 @@ static int search_window(const struct search *s, const char *p, size_t n,
 }
 
 int blocks_search(int fd, uint32_t salt, uint64_t from, uint64_t end, uint64_t seq,
-                struct blocks_hit *hit)
+                  struct blocks_hit *hit)
 {
     struct search s = {fd, salt, end, seq, mem_alloc(CHECK_BYTES), hit};
     char *window = mem_alloc(WINDOW_BYTES);
@@ -114,12 +111,12 @@ int blocks_search(int fd, uint32_t salt, uint64_t from, uint64_t end, uint64_t s
 void blocks_init(struct blocks *w, int fd, uint32_t salt, uint64_t end, uint64_t next)
 {
     *w = (struct blocks){.fd = fd,
-                       .salt = salt,
-                       .end = end,
-                       .off = PAGE_BYTES,
-                       .next = next,
-                       .search = true,
-                       .room = WINDOW_BYTES};
+                         .salt = salt,
+                         .end = end,
+                         .off = PAGE_BYTES,
+                         .next = next,
+                         .search = true,
+                         .room = WINDOW_BYTES};
     w->buf = mem_alloc(w->room + BLOCKS_PAD_BYTES);
 }
 
@@ -179,8 +176,7 @@ static bool at_closed_end(struct blocks *w)
     size_t skip = (size_t)(w->off - w->at);
     uint64_t next;
 
-    if (w->n <= skip ||
-        !block_closed(w->buf + skip, w->n - skip, w->salt, &next) ||
+    if (w->n <= skip || !block_closed(w->buf + skip, w->n - skip, w->salt, &next) ||
         next < w->next) {
         return false;
     }

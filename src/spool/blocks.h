@@ -29,24 +29,23 @@ enum blocks_result {
 struct blocks {
     int fd;
     uint32_t salt;
-    uint64_t end;   /* nothing at or behind this place is looked at */
-    uint64_t off;   /* of what comes next */
-    uint64_t next;  /* its sequence; 0: not known */
-    bool search;    /* for a block behind bytes that are none */
+    uint64_t end;  /* nothing at or behind this place is looked at */
+    uint64_t off;  /* of what comes next */
+    uint64_t next; /* its sequence; 0: not known */
+    bool search;   /* for a block behind bytes that are none */
     struct {
         uint64_t from, to; /* bytes of the file */
         uint64_t lost;     /* sequences */
     } damage;
-    bool closed;    /* the end at off is one that was recorded */
+    bool closed; /* the end at off is one that was recorded */
     int error;
-    char *buf;      /* bytes of the file from at */
+    char *buf; /* bytes of the file from at */
     size_t room, n;
     uint64_t at;
 };
 
 /* fd stays the caller's. next: the first sequence of the segment, or 0. */
-void blocks_init(struct blocks *w, int fd, uint32_t salt, uint64_t end,
-               uint64_t next);
+void blocks_init(struct blocks *w, int fd, uint32_t salt, uint64_t end, uint64_t next);
 void blocks_fini(struct blocks *w);
 enum blocks_result blocks_next(struct blocks *w, struct spool_block *b) MUST_USE;
 
@@ -59,7 +58,7 @@ struct blocks_hit {
  * `end` with sequences from seq on. 0: *hit; ENOENT: there is none; else the errno of
  * a read that failed. */
 int blocks_search(int fd, uint32_t salt, uint64_t from, uint64_t end, uint64_t seq,
-                struct blocks_hit *hit) MUST_USE;
+                  struct blocks_hit *hit) MUST_USE;
 
 /* Reads all n bytes. 0, or an errno; EIO when the file ends before. */
 int blocks_read(int fd, void *out, size_t n, uint64_t off) MUST_USE;

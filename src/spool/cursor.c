@@ -8,8 +8,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/internal.h"
 #include "spool/blocks.h"
+#include "spool/internal.h"
 
 enum {
     WINDOW_BYTES = 1 << 20,
@@ -20,21 +20,20 @@ enum {
 
 struct spool_cursor {
     struct spool_consumer *consumer;
-    struct shard *shard;  /* NULL: gone, all of it was released */
+    struct shard *shard; /* NULL: gone, all of it was released */
     struct hold *hold;
-    struct segment *seg;  /* pinned; NULL: not yet in one */
-    int fd;               /* of seg; -1: closed */
-    uint64_t off;         /* of the next block in seg */
-    uint64_t seq;         /* the next event's */
-    char *window;         /* bytes of seg from window_off */
+    struct segment *seg; /* pinned; NULL: not yet in one */
+    int fd;              /* of seg; -1: closed */
+    uint64_t off;        /* of the next block in seg */
+    uint64_t seq;        /* the next event's */
+    char *window;        /* bytes of seg from window_off */
     size_t window_room, window_n;
     uint64_t window_off;
-    int unread;           /* the errno with which the disk did not give the block, or
+    int unread; /* the errno with which the disk did not give the block, or
                              the segment; ENOENT: the file is gone */
 };
 
-struct spool_cursor *spool_cursor_open(struct spool_consumer *c,
-                                       struct spool_pos pos)
+struct spool_cursor *spool_cursor_open(struct spool_consumer *c, struct spool_pos pos)
 {
     struct spool_cursor *cur = mem_zalloc(sizeof *cur);
     struct spool *s = c->stream->spool;
@@ -165,8 +164,8 @@ static enum block_result load(struct spool_cursor *cur, uint64_t end,
     cur->unread = 0;
     *size = BLOCK_HEAD_BYTES;
     if (cur->window_n > skip) {
-        r = block_open(cur->window + skip, cur->window_n - skip, cur->seg->salt,
-                       b, size);
+        r = block_open(cur->window + skip, cur->window_n - skip, cur->seg->salt, b,
+                       size);
     }
     /* Once for the rest of the window, once for a block larger than that. */
     for (int i = 0; i < 2 && r == BLOCK_SHORT; i++) {
@@ -178,8 +177,7 @@ static enum block_result load(struct spool_cursor *cur, uint64_t end,
     return r;
 }
 
-static enum spool_read gap(struct spool_cursor *cur, uint64_t to,
-                           uint64_t *lost)
+static enum spool_read gap(struct spool_cursor *cur, uint64_t to, uint64_t *lost)
 {
     *lost = to - cur->seq;
     cur->seq = to;
@@ -239,10 +237,9 @@ static enum spool_read gone(struct spool_cursor *cur, uint64_t *lost)
     uint64_t seq = end_of(cur->seg, &cur->off);
 
     segment_path(cur->shard, cur->seg->number, path, sizeof path);
-    log_write(LOG_ERROR, "segment_missing",
-              "file=%s events=%lu sink=%s",
-              log_quote(quoted, sizeof quoted, path),
-              (unsigned long)(seq - cur->seq), cur->consumer->name);
+    log_write(LOG_ERROR, "segment_missing", "file=%s events=%lu sink=%s",
+              log_quote(quoted, sizeof quoted, path), (unsigned long)(seq - cur->seq),
+              cur->consumer->name);
     return gap(cur, seq, lost);
 }
 
@@ -278,8 +275,7 @@ static void tell_unread(const struct spool_cursor *cur, int64_t since_ms)
               "status=unreadable file=%s offset=%lu sink=%s "
               "since_ms=%ld why=%s%s",
               log_quote(quoted, sizeof quoted, path), (unsigned long)cur->off,
-              cur->consumer->name, (long)since_ms,
-              log_quote(why, sizeof why, e.text),
+              cur->consumer->name, (long)since_ms, log_quote(why, sizeof why, e.text),
               since_ms > 0 ? " hint=\"sluice inspect --salvage; to give its events "
                              "up, move the file out of the folder\""
                            : "");
@@ -319,8 +315,7 @@ static void is_read(struct hold *h)
 }
 
 static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
-                                  struct spool_block *out, uint64_t *lost,
-                                  bool *again)
+                                  struct spool_block *out, uint64_t *lost, bool *again)
 {
     enum block_result r;
     size_t size;
@@ -368,8 +363,8 @@ static bool unknown(const struct spool_cursor *cur)
     return is;
 }
 
-enum spool_read spool_cursor_next(struct spool_cursor *cur,
-                                  struct spool_block *out, uint64_t *lost)
+enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *out,
+                                  uint64_t *lost)
 {
     bool again = true;
     enum spool_read r = SPOOL_READ_AGAIN;
@@ -380,8 +375,8 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur,
     }
     while (again) {
         /* Asked first: what it holds may become known meanwhile. */
-        bool ends = cur->shard->epoch != cur->consumer->stream->spool->epoch &&
-                    !unknown(cur);
+        bool ends =
+            cur->shard->epoch != cur->consumer->stream->spool->epoch && !unknown(cur);
         uint64_t end, skipped = atomic_load(&cur->hold->released);
 
         if (skipped > cur->seq) {

@@ -11,20 +11,19 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/internal.h"
 #include "spool/blocks.h"
+#include "spool/internal.h"
 
 enum { COPY_MAX = 4 << 20 /* more: the whole segment is kept, by a rename */ };
 
 /* spool/damaged/STREAM-E.W-NUMBER, with the offset or without. */
-static void aside_path(const struct segment *g, const char *tail, char *out,
-                       size_t n)
+static void aside_path(const struct segment *g, const char *tail, char *out, size_t n)
 {
     const struct shard *sh = g->shard;
 
-    (void)snprintf(out, n, "%s/%s/%s-%u.%u-%lu%s", sh->stream->spool->dir,
-                   DAMAGED_DIR, sh->stream->name, sh->epoch, sh->worker,
-                   (unsigned long)g->number, tail);
+    (void)snprintf(out, n, "%s/%s/%s-%u.%u-%lu%s", sh->stream->spool->dir, DAMAGED_DIR,
+                   sh->stream->name, sh->epoch, sh->worker, (unsigned long)g->number,
+                   tail);
 }
 
 static bool make_folder(const struct spool *s)
@@ -63,8 +62,7 @@ static bool copy(const struct segment *g, int fd, uint64_t from, uint64_t to,
     return ok;
 }
 
-void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to,
-                 uint64_t events)
+void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to, uint64_t events)
 {
     struct stream *st = g->shard->stream;
     char file[PATH_MAX], kept[PATH_MAX], quoted[PATH_MAX + 16];

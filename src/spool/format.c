@@ -30,8 +30,7 @@ bool page_decode(const unsigned char *in, struct page *p)
     uint32_t crc;
 
     memcpy(p, in, sizeof *p);
-    if (memcmp(p->magic, MAGIC, sizeof p->magic) != 0 ||
-        p->format != PAGE_FORMAT) {
+    if (memcmp(p->magic, MAGIC, sizeof p->magic) != 0 || p->format != PAGE_FORMAT) {
         return false;
     }
     crc = crc32c(0, in, offsetof(struct page, crc));
@@ -113,14 +112,13 @@ enum block_result block_open(const char *p, size_t room, uint32_t salt,
     out->n = h.n;
     out->payload_bytes = h.payload_bytes;
     out->payload = p + BLOCK_HEAD_BYTES;
-    out->entries = (const struct spool_entry *)(const void *)(
-        out->payload + align8(h.payload_bytes));
+    out->entries = (const struct spool_entry *)(const void *)(out->payload +
+                                                              align8(h.payload_bytes));
     out->wall_ms = h.wall_ms;
     out->policy8 = h.policy8;
     out->key_hash = h.key_hash;
-    return crc == h.crc && in_payload(out->entries, h.n, h.payload_bytes)
-               ? BLOCK_OK
-               : BLOCK_BAD;
+    return crc == h.crc && in_payload(out->entries, h.n, h.payload_bytes) ? BLOCK_OK
+                                                                          : BLOCK_BAD;
 }
 
 static bool sane_closed(const struct block_head *h)

@@ -33,34 +33,34 @@ enum { BLOCK_CLOSED = 1 };
 
 /* The start of the first page; the rest is zeros. */
 struct page {
-    char magic[8];         /* "SLUICE\r\n" */
-    uint32_t crc;          /* of the page with crc 0 */
-    uint32_t format;       /* PAGE_FORMAT */
-    unsigned char uuid[16];/* of the spool */
+    char magic[8];          /* "SLUICE\r\n" */
+    uint32_t crc;           /* of the page with crc 0 */
+    uint32_t format;        /* PAGE_FORMAT */
+    unsigned char uuid[16]; /* of the spool */
     char stream[STREAM_NAME_MAX + 8];
     uint32_t epoch, worker;
-    uint64_t number;       /* in the shard, from 1 */
+    uint64_t number; /* in the shard, from 1 */
     uint64_t segment_bytes;
-    uint64_t first;        /* sequence of its first event; 0: prepared only */
-    uint64_t before_end;   /* where the segment before it ended; 0: none */
-    uint64_t unacked;      /* sequences before first that nobody was promised */
-    uint32_t salt;         /* seeds the crc of every block */
+    uint64_t first;      /* sequence of its first event; 0: prepared only */
+    uint64_t before_end; /* where the segment before it ended; 0: none */
+    uint64_t unacked;    /* sequences before first that nobody was promised */
+    uint32_t salt;       /* seeds the crc of every block */
     uint32_t unused;
 };
 
 struct block_head {
     uint32_t magic;
-    uint32_t crc;          /* of all that follows, seeded with the salt */
-    uint16_t head_bytes;   /* both may grow */
+    uint32_t crc;        /* of all that follows, seeded with the salt */
+    uint16_t head_bytes; /* both may grow */
     uint16_t entry_bytes;
     uint32_t flags;
-    uint64_t first;        /* sequence of its first event */
-    uint32_t n;            /* events */
+    uint64_t first; /* sequence of its first event */
+    uint32_t n;     /* events */
     uint32_t payload_bytes;
     int64_t wall_ms;
-    uint64_t policy8;      /* first 8 bytes of the policy's hash */
-    uint64_t key_hash;     /* of the name of the key that entries note, 0: none */
-    uint32_t block_bytes;  /* head to last entry; a multiple of 8 */
+    uint64_t policy8;     /* first 8 bytes of the policy's hash */
+    uint64_t key_hash;    /* of the name of the key that entries note, 0: none */
+    uint32_t block_bytes; /* head to last entry; a multiple of 8 */
     uint32_t unused;
 };
 
@@ -105,5 +105,4 @@ uint32_t block_head_crc(const struct block_head *h, uint32_t salt);
 void block_seal_closed(char *out, uint32_t salt, uint64_t next);
 
 /* Whether such a mark stands at p. */
-bool block_closed(const char *p, size_t room, uint32_t salt,
-                  uint64_t *next) MUST_USE;
+bool block_closed(const char *p, size_t room, uint32_t salt, uint64_t *next) MUST_USE;

@@ -18,9 +18,9 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "spool/internal.h"
 #include "spool/blocks.h"
 #include "spool/guess.h"
+#include "spool/internal.h"
 
 enum { PIECE_BYTES = 256 << 10 };
 
@@ -43,8 +43,8 @@ static int all_zero(int fd, uint64_t at, uint64_t end)
     return rc;
 }
 
-static enum found bad_page(struct shard *sh, int fd, const char *path,
-                           uint64_t size, struct page *p, int *why)
+static enum found bad_page(struct shard *sh, int fd, const char *path, uint64_t size,
+                           struct page *p, int *why)
 {
     struct segment g = {.shard = sh};
     char quoted[PATH_MAX + 16];
@@ -82,8 +82,8 @@ static bool is_ours(const struct shard *sh, const struct page *p)
            p->worker == sh->worker;
 }
 
-static enum found read_page(struct shard *sh, int fd, const char *path,
-                            uint64_t *size, struct page *p, int *why)
+static enum found read_page(struct shard *sh, int fd, const char *path, uint64_t *size,
+                            struct page *p, int *why)
 {
     unsigned char bytes[PAGE_BYTES] = {0};
     char quoted[PATH_MAX + 16];
@@ -94,8 +94,8 @@ static enum found read_page(struct shard *sh, int fd, const char *path,
         return FOUND_UNKNOWN;
     }
     *size = (uint64_t)info.st_size;
-    *why = blocks_read(fd, bytes,
-                     *size < sizeof bytes ? (size_t)*size : sizeof bytes, 0);
+    *why =
+        blocks_read(fd, bytes, *size < sizeof bytes ? (size_t)*size : sizeof bytes, 0);
     if (*why != 0) {
         return FOUND_UNKNOWN;
     }
@@ -171,8 +171,7 @@ static int look_torn(struct segment *g, const struct blocks *w)
     }
     memcpy(&h, head, sizeof h);
     if (h.first == w->next &&
-        (h.magic == BLOCK_MAGIC ||
-         h.block_bytes == block_size(h.payload_bytes, h.n))) {
+        (h.magic == BLOCK_MAGIC || h.block_bytes == block_size(h.payload_bytes, h.n))) {
         n = h.block_bytes == block_size(h.payload_bytes, h.n) ? h.block_bytes : n;
         damage_torn(g, w->fd, w->off, w->off + (n < left ? n : left));
     }

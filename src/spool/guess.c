@@ -72,8 +72,8 @@ int page_guess(int fd, const char *path, uint64_t size, struct page *p)
         uint32_t salt = solve_salt(&h, block);
 
         rc = salt == p->salt ? 0
-                             : blocks_search(fd, salt, PAGE_BYTES + h.block_bytes,
-                                             size, h.first + 1, &hit);
+                             : blocks_search(fd, salt, PAGE_BYTES + h.block_bytes, size,
+                                             h.first + 1, &hit);
         p->salt = salt;
     }
     free(block);

@@ -188,8 +188,7 @@ static void prepare(struct shard *sh)
     struct err e;
 
     if (atomic_load(&sh->ahead) != NULL || mono_ms() < sh->prove_at_ms ||
-        atomic_load(&st->used) + s->conf.segment_bytes >
-            atomic_load(&st->max_bytes)) {
+        atomic_load(&st->used) + s->conf.segment_bytes > atomic_load(&st->max_bytes)) {
         return;
     }
     if (sh->filling == NULL) {
@@ -251,9 +250,8 @@ static void shut_full(struct shard *sh)
 
         if (g->fd >= 0 && atomic_load(&g->sealed) &&
             (atomic_load(&g->poisoned) ||
-             (atomic_load(&sh->stream->synced)
-                  ? atomic_load(&g->synced_tail) == tail
-                  : g->written_back == tail_end(tail)))) {
+             (atomic_load(&sh->stream->synced) ? atomic_load(&g->synced_tail) == tail
+                                               : g->written_back == tail_end(tail)))) {
             segment_shut(g);
         }
     }
@@ -318,8 +316,7 @@ static void wait(struct spool *s)
     t.tv_nsec += LOOK_MS * 1000000L;
     t.tv_sec += t.tv_nsec / 1000000000L;
     t.tv_nsec %= 1000000000L;
-    while (sem_clockwait(&s->wake, CLOCK_MONOTONIC, &t) != 0 &&
-           errno == EINTR) {
+    while (sem_clockwait(&s->wake, CLOCK_MONOTONIC, &t) != 0 && errno == EINTR) {
     }
     atomic_store(&s->woken, false);
 }

@@ -88,8 +88,7 @@ static bool write_small(const char *dir, const char *name, const char *text,
     }
     if (rc == ENOSPC || rc == EDQUOT) {
         (void)unlink(next);
-        return (n < 32 && overwrite(path, text, n, e)) ||
-               err_errno(e, rc, "%s", next);
+        return (n < 32 && overwrite(path, text, n, e)) || err_errno(e, rc, "%s", next);
     }
     if (rc != 0) {
         return err_errno(e, rc, "%s", next);
@@ -133,8 +132,8 @@ static bool read_small(const char *path, char *out, size_t n, bool *there,
     return got >= 0 || err_errno(e, rc, "%s", path);
 }
 
-static bool read_named(const struct spool *s, const char *name, char *out,
-                       size_t n, bool *there, struct err *e)
+static bool read_named(const struct spool *s, const char *name, char *out, size_t n,
+                       bool *there, struct err *e)
 {
     char path[PATH_MAX];
 
@@ -155,8 +154,7 @@ bool identity_lock(struct spool *s, struct err *e)
     }
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         return errno == EWOULDBLOCK
-                   ? err_set(e, "the spool %s is in use by another process",
-                             s->dir)
+                   ? err_set(e, "the spool %s is in use by another process", s->dir)
                    : err_errno(e, errno, "%s: lock", path);
     }
     return true;
@@ -210,8 +208,7 @@ static void show_uuid(struct spool_name *id)
 
     for (int i = 0; i < 16; i++) {
         n += (size_t)snprintf(id->text + n, sizeof id->text - n,
-                              i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x"
-                                                                    : "%02x",
+                              i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
                               id->uuid[i]);
     }
 }
@@ -252,8 +249,8 @@ static bool new_name(struct spool *s, struct err *e)
     id->from = s->epoch;
     show_uuid(id);
     for (uint32_t i = 0; i < s->n_names; i++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s %u\n",
-                              s->names[i].text, s->names[i].from);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s %u\n", s->names[i].text,
+                              s->names[i].from);
     }
     return write_small(s->dir, "UUID", text, e);
 }
@@ -311,15 +308,14 @@ static void look_around(const struct spool *s, uint64_t *trait)
     if (statx(AT_FDCWD, s->dir, 0, STATX_INO | STATX_BTIME, &st) == 0) {
         trait[INODE] = st.stx_ino;
         if (st.stx_mask & STATX_BTIME) {
-            trait[BIRTH] = (uint64_t)st.stx_btime.tv_sec * 1000000000u +
-                           st.stx_btime.tv_nsec;
+            trait[BIRTH] =
+                (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
         }
     }
 }
 
 static const char *const trait_names[TRAITS] = {
-    [MACHINE] = "machine", [PRODUCT] = "product", [INODE] = "inode",
-    [BIRTH] = "birth"};
+    [MACHINE] = "machine", [PRODUCT] = "product", [INODE] = "inode", [BIRTH] = "birth"};
 
 /* What differs from the place where the folder was used last; NULL: nothing. What is
  * not known here or there says nothing. */
@@ -327,9 +323,8 @@ static const char *moved(const char *text, const uint64_t *trait)
 {
     for (int i = 0; i < TRAITS; i++) {
         const char *at = strstr(text, trait_names[i]);
-        uint64_t was = at == NULL ? 0
-                                  : strtoull(at + strlen(trait_names[i]) + 1, NULL,
-                                             16);
+        uint64_t was =
+            at == NULL ? 0 : strtoull(at + strlen(trait_names[i]) + 1, NULL, 16);
 
         if (was != 0 && trait[i] != 0 && was != trait[i]) {
             return trait_names[i];
@@ -338,16 +333,15 @@ static const char *moved(const char *text, const uint64_t *trait)
     return NULL;
 }
 
-static void write_host(const struct spool *s, const char *before,
-                       const uint64_t *trait)
+static void write_host(const struct spool *s, const char *before, const uint64_t *trait)
 {
     char text[TRAITS * 40], quoted[ERR_TEXT_MAX + 16];
     struct err e = {""};
     size_t n = 0;
 
     for (int i = 0; i < TRAITS; i++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s=%lx\n",
-                              trait_names[i], (unsigned long)trait[i]);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s=%lx\n", trait_names[i],
+                              (unsigned long)trait[i]);
     }
     if (strcmp(text, before) != 0 && !write_small(s->dir, "HOST", text, &e)) {
         log_write(LOG_WARN, "host_not_written", "why=%s",
@@ -410,8 +404,9 @@ bool identity_find(struct spool *s, struct err *e)
         }
         why = told ? moved(host, trait) : "HOST is not there";
     } else if (was_used(s)) {
-        return err_set(e, "%s/UUID is missing, but the spool was used before: put "
-                          "the file back",
+        return err_set(e,
+                       "%s/UUID is missing, but the spool was used before: put "
+                       "the file back",
                        s->dir);
     }
     if (!there || why != NULL) {
@@ -420,8 +415,8 @@ bool identity_find(struct spool *s, struct err *e)
         }
         if (there) {
             log_write(LOG_WARN, "identity_changed",
-                      "from=%s to=%s epoch=%u differs=\"%s\"",
-                      s->names[1].text, s->names[0].text, s->epoch, why);
+                      "from=%s to=%s epoch=%u differs=\"%s\"", s->names[1].text,
+                      s->names[0].text, s->epoch, why);
         }
     }
     write_host(s, told ? host : "", trait);

@@ -133,12 +133,10 @@ static void inspect_segment(struct inspect *in, int fd, const struct page *p,
     i->status = i->error != 0 ? i->status : i->first == 0 ? "prepared" : "used";
 }
 
-static void inspect_file(struct inspect *in, const char *path,
-                         const char *stream, uint32_t epoch, uint32_t worker)
+static void inspect_file(struct inspect *in, const char *path, const char *stream,
+                         uint32_t epoch, uint32_t worker)
 {
-    struct spool_segment_info i = {.stream = stream,
-                                   .epoch = epoch,
-                                   .worker = worker};
+    struct spool_segment_info i = {.stream = stream, .epoch = epoch, .worker = worker};
     struct page p, now;
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -190,8 +188,8 @@ static void free_names(struct dirent **list, int n)
     free(list);
 }
 
-static void inspect_shard(struct inspect *in, const char *dir,
-                          const char *stream, uint32_t epoch, uint32_t worker)
+static void inspect_shard(struct inspect *in, const char *dir, const char *stream,
+                          uint32_t epoch, uint32_t worker)
 {
     int n;
     struct dirent **list = names(in, dir, &n);
@@ -208,8 +206,7 @@ static void inspect_shard(struct inspect *in, const char *dir,
     free_names(list, n);
 }
 
-static void inspect_stream(struct inspect *in, const char *dir,
-                           const char *stream)
+static void inspect_stream(struct inspect *in, const char *dir, const char *stream)
 {
     int n;
     struct dirent **list = names(in, dir, &n);

@@ -16,8 +16,8 @@ struct spool_segment_info {
     uint32_t epoch, worker;
     uint64_t number;
     uint64_t first, events, blocks; /* first 0: nothing is in it */
-    uint64_t bytes;     /* up to the last whole block */
-    uint64_t size;      /* of the file */
+    uint64_t bytes;                 /* up to the last whole block */
+    uint64_t size;                  /* of the file */
     const char *status; /* "prepared", "used", "damaged" (no first page that holds),
                            "unreadable" (the disk does not give it) */
     uint64_t next;      /* the sequence behind its last event */

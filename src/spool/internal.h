@@ -32,10 +32,10 @@
 
 enum {
     STREAMS_MAX = 64,
-    CONSUMERS_MAX = 80,    /* a stream */
-    FREE_MAX = 2,          /* warm segments a shard */
+    CONSUMERS_MAX = 80, /* a stream */
+    FREE_MAX = 2,       /* warm segments a shard */
     WARM_MS = 60000,
-    PROVE_MS = 1000,       /* between two tries of a disk that failed */
+    PROVE_MS = 1000, /* between two tries of a disk that failed */
     WRITE_BACK_BYTES = 8 << 20,
     MARKS_MAX = 4096,
     LOST_MAX = 64,
@@ -69,27 +69,27 @@ enum segment_state {
 struct segment {
     struct segment *next; /* in the shard, by number; or of the free ones */
     struct shard *shard;
-    int fd;               /* the writer's and the housekeeper's, -1: closed. Changes under
+    int fd; /* the writer's and the housekeeper's, -1: closed. Changes under
                              lock; cursors open their own */
     uint64_t number, bytes;
     uint32_t salt;
-    uint64_t first;       /* valid once USED */
+    uint64_t first;           /* valid once USED */
     _Atomic uint64_t unacked; /* sequences before first that nobody was promised */
     _Atomic uint32_t state;
     _Atomic uint64_t tail;        /* the worker's */
     _Atomic uint64_t synced_tail; /* the housekeeper's */
-    atomic_bool sealed;   /* the worker has gone on; tail is final */
-    atomic_bool poisoned; /* a sync failed: it ends at synced_tail */
-    bool old;             /* of an earlier epoch: its end is found by reading; tail
+    atomic_bool sealed;           /* the worker has gone on; tail is final */
+    atomic_bool poisoned;         /* a sync failed: it ends at synced_tail */
+    bool old;              /* of an earlier epoch: its end is found by reading; tail
                              says how far that may go */
-    uint64_t old_end;     /* old: the sequence behind its last event */
-    uint64_t before_end;  /* old: where the one before it ended, or 0 */
-    uint64_t written_back;/* the housekeeper's */
-    uint64_t filled;      /* zeros were written up to here; the housekeeper's */
-    bool given_up;        /* poisoned, and noted in the shard; the housekeeper's */
-    atomic_bool damaged;  /* to be set aside, not deleted */
+    uint64_t old_end;      /* old: the sequence behind its last event */
+    uint64_t before_end;   /* old: where the one before it ended, or 0 */
+    uint64_t written_back; /* the housekeeper's */
+    uint64_t filled;       /* zeros were written up to here; the housekeeper's */
+    bool given_up;         /* poisoned, and noted in the shard; the housekeeper's */
+    atomic_bool damaged;   /* to be set aside, not deleted */
     _Atomic uint64_t damaged_to; /* damage before this place is noted */
-    uint32_t pins;        /* cursors in it; under lock */
+    uint32_t pins;               /* cursors in it; under lock */
     int64_t released_ms;
 };
 
@@ -97,8 +97,8 @@ struct segment {
 struct hold {
     struct hold *next;
     struct spool_consumer *consumer;
-    _Atomic uint64_t released; /* nothing before it is needed */
-    uint64_t joined;           /* what was there before it came: nobody was
+    _Atomic uint64_t released;          /* nothing before it is needed */
+    uint64_t joined;                    /* what was there before it came: nobody was
                                   promised that it would take that */
     uint64_t unread_number, unread_off; /* of the segment, and the place in it,
                                   that the disk did not give; the consumer's */
@@ -106,7 +106,7 @@ struct hold {
     struct {
         uint64_t first;
         int64_t wall_ms;
-    } ages[AGES_MAX];          /* of blocks that were read and not released, oldest
+    } ages[AGES_MAX]; /* of blocks that were read and not released, oldest
                                   first; the consumer's */
     uint32_t n_ages;
     uint64_t read_end;
@@ -117,42 +117,42 @@ struct hold {
 struct marks {
     struct {
         uint64_t first, end;
-    } *list;
+    } * list;
     uint32_t n, room;
 };
 
 struct shard {
-    struct shard *next;   /* of the stream, oldest epoch first */
+    struct shard *next; /* of the stream, oldest epoch first */
     struct stream *stream;
     uint32_t epoch, worker;
     struct segment *segments; /* by number */
     struct hold *holds;
-    uint32_t cursors;     /* open ones; under lock */
-    bool unknown;         /* the disk does not say what is in it: read again at
+    uint32_t cursors;              /* open ones; under lock */
+    bool unknown;                  /* the disk does not say what is in it: read again at
                              look_ms, needed until then; under lock */
     int64_t look_ms, look_wait_ms; /* the housekeeper's */
     /* live shards */
     struct spool_writer *writer;
-    bool opened;          /* wants prepared segments; under lock */
+    bool opened;                       /* wants prepared segments; under lock */
     _Atomic(struct segment *) ahead;   /* the next one, for the worker */
     _Atomic(struct segment *) current; /* the worker writes to it */
-    _Atomic uint64_t left;     /* bytes that current can still take */
-    struct segment *filling;   /* will be ahead; the housekeeper's */
-    uint64_t prepare_ns;       /* when its first part was begun */
-    struct segment *warm; /* FREE ones, newest first */
+    _Atomic uint64_t left;             /* bytes that current can still take */
+    struct segment *filling;           /* will be ahead; the housekeeper's */
+    uint64_t prepare_ns;               /* when its first part was begun */
+    struct segment *warm;              /* FREE ones, newest first */
     uint32_t n_warm;
     uint64_t last_number;
     _Atomic uint64_t synced; /* sequence */
     _Atomic uint64_t wanted; /* sequence: somebody waits until it is synced */
     struct {
         _Atomic uint64_t from, to;
-    } lost[LOST_MAX];         /* never to be synced, the latest ones; the housekeeper's,
+    } lost[LOST_MAX]; /* never to be synced, the latest ones; the housekeeper's,
                                  each noted before `synced` passes it */
     _Atomic uint64_t n_lost;
-    _Atomic uint64_t delivered; /* sequence: by all consumers */
+    _Atomic uint64_t delivered;                  /* sequence: by all consumers */
     struct marks unconfirmed[SPOOL_UNCONFIRMED]; /* under lock */
-    atomic_uint n_unconfirmed; /* marks that there are */
-    int64_t prove_at_ms;  /* housekeeper's: the disk failed; not before this */
+    atomic_uint n_unconfirmed;                   /* marks that there are */
+    int64_t prove_at_ms; /* housekeeper's: the disk failed; not before this */
 };
 
 struct stream {
@@ -161,21 +161,21 @@ struct stream {
     char name[STREAM_NAME_MAX + 8];
     _Atomic uint64_t max_bytes;
     atomic_bool synced, delivered; /* delivered stays: requests may still wait */
-    atomic_bool ended;         /* no policy has it any more */
-    atomic_bool freed;         /* and its last consumer is done */
-    bool consumed;             /* it had a consumer, and the last one that went had
+    atomic_bool ended;             /* no policy has it any more */
+    atomic_bool freed;             /* and its last consumer is done */
+    bool consumed;                 /* it had a consumer, and the last one that went had
                                   released all; under lock */
-    atomic_uint blocked;       /* awaited consumers that can't deliver */
-    _Atomic uint64_t used;     /* bytes of all segments but warm ones */
-    _Atomic uint64_t reserved; /* by bodies under way */
-    _Atomic uint64_t left_bytes; /* by earlier processes, at the start */
+    atomic_uint blocked;           /* awaited consumers that can't deliver */
+    _Atomic uint64_t used;         /* bytes of all segments but warm ones */
+    _Atomic uint64_t reserved;     /* by bodies under way */
+    _Atomic uint64_t left_bytes;   /* by earlier processes, at the start */
     struct shard *shards;
     _Atomic(struct shard *) live[1024]; /* by worker */
-    pthread_rwlock_t watch;    /* consumers are woken under it */
+    pthread_rwlock_t watch;             /* consumers are woken under it */
     struct spool_consumer *consumers[CONSUMERS_MAX];
     uint32_t n_consumers;
-    stats_cell *bytes_gauge, *reserved_gauge, *created, *recycled, *deleted,
-        *poisoned, *damaged, *skipped, *damaged_blocks, *damaged_events;
+    stats_cell *bytes_gauge, *reserved_gauge, *created, *recycled, *deleted, *poisoned,
+        *damaged, *skipped, *damaged_blocks, *damaged_events;
 };
 
 struct spool_consumer {
@@ -196,14 +196,14 @@ struct spool_writer {
     uint64_t next_seq;
     /* the pending block: its head goes in front of the payload */
     char *bytes;
-    uint32_t n_bytes, room;     /* of the payload */
+    uint32_t n_bytes, room; /* of the payload */
     struct spool_entry *entries;
     uint32_t n, entries_room;
-    uint32_t marked;            /* events pending when the request began */
-    uint64_t key_hash;          /* of the key that the entries note */
-    uint64_t wanted_back;       /* bytes since the housekeeper was woken */
-    struct segment *taken;      /* was ahead; its first page is still to be written */
-    bool waited;                /* for one, in vain: not again until there is one */
+    uint32_t marked;       /* events pending when the request began */
+    uint64_t key_hash;     /* of the key that the entries note */
+    uint64_t wanted_back;  /* bytes since the housekeeper was woken */
+    struct segment *taken; /* was ahead; its first page is still to be written */
+    bool waited;           /* for one, in vain: not again until there is one */
 };
 
 /* The spool's uuid in the epochs since `from`. */
@@ -221,15 +221,15 @@ struct spool {
     uint32_t epoch;
     struct spool_conf conf;
     pthread_mutex_t lock;
-    pthread_cond_t prepared;    /* a segment was, or can't be */
+    pthread_cond_t prepared; /* a segment was, or can't be */
     struct stream *streams[STREAMS_MAX];
     _Atomic uint32_t n_streams;
     pthread_t housekeeper;
-    struct latch housekeeper_ended;    /* by the thread: it touches nothing any more */
+    struct latch housekeeper_ended; /* by the thread: it touches nothing any more */
     bool housekeeper_runs;
     sem_t wake;
     atomic_bool woken, stopping, reclaim, unwritable;
-    char why[256];              /* unwritable: the reason; under lock */
+    char why[256]; /* unwritable: the reason; under lock */
     struct stats_histogram *sync_time, *prepare_time;
 };
 
@@ -242,8 +242,7 @@ const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);
 
 /* ---- segment.c: no lock is held; NULL and *e on error ---- */
 
-struct segment *segment_create(struct shard *sh, uint64_t number,
-                               struct err *e);
+struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e);
 bool segment_recycle(struct segment *g, uint64_t number, struct err *e);
 /* Writes zeros over the next bytes of g, and syncs them at its end: see fill in
  * housekeeper.c. */
@@ -297,7 +296,8 @@ void drop_warm(struct stream *st, int64_t older_than_ms);
 /* ---- housekeeper.c ---- */
 
 void housekeeper_wake(struct spool *s);
-void housekeeper_set_unwritable(struct spool *s, const char *why); /* its thread's, too */
+void housekeeper_set_unwritable(struct spool *s,
+                                const char *why); /* its thread's, too */
 void housekeeper_wake_writer(struct shard *sh);
 /* The stream is a synced one, or was when somebody began to wait. */
 bool housekeeper_syncs(const struct shard *sh);

@@ -14,10 +14,10 @@ static uint64_t bytes_from(const struct segment *g, uint64_t from)
     if (end <= from || end <= g->first || tail_end(tail) <= PAGE_BYTES) {
         return 0;
     }
-    return from <= g->first
-               ? bytes
-               : (uint64_t)((double)bytes * (double)(end - from) /
-                            (double)(end - g->first)) + 1;
+    return from <= g->first ? bytes
+                            : (uint64_t)((double)bytes * (double)(end - from) /
+                                         (double)(end - g->first)) +
+                                  1;
 }
 
 static uint64_t shard_lag(const struct spool_consumer *c, const struct shard *sh)

@@ -12,8 +12,8 @@
  * UINT64_MAX while that may still change. Under lock. */
 static uint64_t final_end(const struct segment *g)
 {
-    if (!g->old && (atomic_load(&g->state) != SEGMENT_USED ||
-                    !atomic_load(&g->sealed))) {
+    if (!g->old &&
+        (atomic_load(&g->state) != SEGMENT_USED || !atomic_load(&g->sealed))) {
         return UINT64_MAX;
     }
     return segment_written_seq(g);
@@ -114,8 +114,8 @@ static void skip_all(struct stream *st)
 
         if (c->conf.skip && skip_for(st, c)) {
             log_write(LOG_WARN, "skip",
-                      "stream=%s sink=%s why=\"its backlog passes max_lag\"",
-                      st->name, c->name);
+                      "stream=%s sink=%s why=\"its backlog passes max_lag\"", st->name,
+                      c->name);
             c->conf.wake(c->conf.wake_arg);
         }
     }
@@ -188,8 +188,8 @@ void reclaim_stream(struct stream *st)
     }
     /* What its sinks have not delivered holds them open; what none of them had is for
      * an operator to decide. */
-    atomic_store(&st->freed, atomic_load(&st->ended) && st->consumed &&
-                                 st->n_consumers == 0);
+    atomic_store(&st->freed,
+                 atomic_load(&st->ended) && st->consumed && st->n_consumers == 0);
     skip_all(st);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         reclaim_shard(sh, &gone);

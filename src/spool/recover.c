@@ -72,8 +72,7 @@ static bool repair_names(const struct listing *f, char *const *paths, struct err
         segment_path(f->list[i]->shard, f->list[i]->number, want, sizeof want);
         if (strcmp(want, paths[i]) != 0) {
             (void)snprintf(passing, sizeof passing, "%s.moving", want);
-            if (renameat2(AT_FDCWD, passing, AT_FDCWD, want, RENAME_NOREPLACE) !=
-                0) {
+            if (renameat2(AT_FDCWD, passing, AT_FDCWD, want, RENAME_NOREPLACE) != 0) {
                 return err_errno(e, errno, "rename %s to %s", passing, want);
             }
         }
@@ -188,8 +187,7 @@ static bool find_end(struct listing *f, struct err *e)
 }
 
 /* The end of g, which `next` follows. */
-static bool end_before(struct segment *g, const struct segment *next,
-                       struct err *e)
+static bool end_before(struct segment *g, const struct segment *next, struct err *e)
 {
     bool any;
 
@@ -264,8 +262,7 @@ static void put_in_order(struct stream *st, struct shard *sh)
     struct shard **at = &st->shards;
 
     while (*at != NULL && ((*at)->epoch < sh->epoch ||
-                           ((*at)->epoch == sh->epoch &&
-                            (*at)->worker < sh->worker))) {
+                           ((*at)->epoch == sh->epoch && (*at)->worker < sh->worker))) {
         at = &(*at)->next;
     }
     sh->next = *at;
@@ -277,8 +274,8 @@ static void tell_unknown(const struct shard *sh, const char *why)
     char quoted[ERR_TEXT_MAX + 16];
 
     log_write(LOG_ERROR, "shard_unreadable",
-              "stream=%s shard=%u.%u next_try_ms=%ld why=%s",
-              sh->stream->name, sh->epoch, sh->worker, (long)sh->look_wait_ms,
+              "stream=%s shard=%u.%u next_try_ms=%ld why=%s", sh->stream->name,
+              sh->epoch, sh->worker, (long)sh->look_wait_ms,
               log_quote(quoted, sizeof quoted, why));
 }
 
@@ -290,8 +287,9 @@ static bool recover_shard(struct stream *st, uint32_t epoch, uint32_t worker,
 
     /* Its sequences would be used twice. */
     if (epoch >= st->spool->epoch) {
-        return err_set(e, "%s/EPOCH says %u, but there is a shard %s/%u.%u: write "
-                          "the highest number before a dot into that file",
+        return err_set(e,
+                       "%s/EPOCH says %u, but there is a shard %s/%u.%u: write "
+                       "the highest number before a dot into that file",
                        st->spool->dir, st->spool->epoch, st->name, epoch, worker);
     }
     sh = mem_zalloc(sizeof *sh);
@@ -401,8 +399,7 @@ void stream_recover_unknown(struct stream *st)
 
     while ((sh = next_unknown(st, now)) != NULL) {
         if (read_shard(sh, &e)) {
-            log_write(LOG_INFO, "shard_readable",
-                      "stream=%s shard=%u.%u", st->name,
+            log_write(LOG_INFO, "shard_readable", "stream=%s shard=%u.%u", st->name,
                       sh->epoch, sh->worker);
             consumers_wake(st);
             continue;

@@ -70,8 +70,7 @@ void spool_consumer_close(struct spool_consumer *c)
     housekeeper_wake(s);
 }
 
-void spool_consumer_apply(struct spool_consumer *c, bool skip,
-                          uint64_t max_lag_bytes)
+void spool_consumer_apply(struct spool_consumer *c, bool skip, uint64_t max_lag_bytes)
 {
     struct spool *s = c->stream->spool;
 
@@ -167,8 +166,7 @@ void consumers_wake(struct stream *st)
     (void)pthread_rwlock_unlock(&st->watch);
 }
 
-const struct hold *hold_find(const struct shard *sh,
-                             const struct spool_consumer *c)
+const struct hold *hold_find(const struct shard *sh, const struct spool_consumer *c)
 {
     for (const struct hold *h = sh->holds; h != NULL; h = h->next) {
         if (h->consumer == c) {
@@ -233,8 +231,7 @@ uint64_t shard_end(const struct shard *sh)
     return end;
 }
 
-uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out,
-                    uint32_t max)
+uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out, uint32_t max)
 {
     uint32_t n = 0;
 
@@ -294,8 +291,7 @@ uint64_t segment_end_seq(const struct segment *g)
 }
 
 /* Old shards whose last event is released are done with; live ones never. */
-static bool finished(const struct shard *sh, const struct spool_consumer *c,
-                     bool live)
+static bool finished(const struct shard *sh, const struct spool_consumer *c, bool live)
 {
     const struct hold *h = hold_find(sh, c);
     const struct segment *last = sh->segments;
@@ -306,8 +302,8 @@ static bool finished(const struct shard *sh, const struct spool_consumer *c,
     while (last != NULL && last->next != NULL) {
         last = last->next;
     }
-    return last == NULL || (h != NULL &&
-            atomic_load(&h->released) >= segment_end_seq(last));
+    return last == NULL ||
+           (h != NULL && atomic_load(&h->released) >= segment_end_seq(last));
 }
 
 uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,
@@ -326,8 +322,7 @@ uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,
         if (n < max) {
             uint64_t first = 1, next = 1;
 
-            for (const struct segment *g = sh->segments; g != NULL;
-                 g = g->next) {
+            for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
                 uint64_t end = segment_end_seq(g);
 
                 if (g == sh->segments && end > 0) {

@@ -25,8 +25,8 @@ int64_t mono_ms(void)
 
 void shard_path(const struct shard *sh, char *out, size_t n)
 {
-    (void)snprintf(out, n, "%s/%s/%u.%u", sh->stream->spool->dir,
-                   sh->stream->name, sh->epoch, sh->worker);
+    (void)snprintf(out, n, "%s/%s/%u.%u", sh->stream->spool->dir, sh->stream->name,
+                   sh->epoch, sh->worker);
 }
 
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n)
@@ -46,8 +46,8 @@ static uint32_t random_salt(void)
     return salt;
 }
 
-static bool write_page(const struct segment *g, uint64_t first,
-                       uint64_t before_end, uint64_t unacked)
+static bool write_page(const struct segment *g, uint64_t first, uint64_t before_end,
+                       uint64_t unacked)
 {
     const struct shard *sh = g->shard;
     unsigned char bytes[PAGE_BYTES];
@@ -118,8 +118,7 @@ static bool leaves_room(const struct spool *s, uint64_t bytes)
            (uint64_t)st.f_bavail * st.f_frsize >= bytes + ROOM_LEFT_BYTES;
 }
 
-struct segment *segment_create(struct shard *sh, uint64_t number,
-                               struct err *e)
+struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e)
 {
     struct segment *g = mem_zalloc(sizeof *g);
     char path[PATH_MAX];

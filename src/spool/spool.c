@@ -41,15 +41,13 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
     (void)pthread_condattr_destroy(&attr);
     (void)sem_init(&s->wake, 0, 0);
     s->sync_time = stats_histogram("sluice_spool_sync_seconds",
-                                   "Time of one fdatasync of a segment.",
-                                   "", STATS_NS);
+                                   "Time of one fdatasync of a segment.", "", STATS_NS);
     s->prepare_time = stats_histogram("sluice_spool_prepare_seconds",
-                                      "Time to prepare a new segment.",
-                                      "", STATS_NS);
+                                      "Time to prepare a new segment.", "", STATS_NS);
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
         (void)err_errno(e, errno, "can't make the spool %s", s->dir);
-    } else if (identity_lock(s, e) && identity_raise_epoch(s, e) && identity_find(s, e) &&
-               housekeeper_start(s, e)) {
+    } else if (identity_lock(s, e) && identity_raise_epoch(s, e) &&
+               identity_find(s, e) && housekeeper_start(s, e)) {
         return s;
     }
     spool_close(s);
@@ -185,8 +183,8 @@ static void make_cells(struct stream *st)
     static const char help[] = "Segments of the spool by what became of them.";
     static const char name[] = "sluice_spool_segments_total";
     char stream[128], labels[192];
-    static const char *const ops[] = {"created", "recycled", "deleted",
-                                      "poisoned", "damaged", "skipped"};
+    static const char *const ops[] = {"created",  "recycled", "deleted",
+                                      "poisoned", "damaged",  "skipped"};
     stats_cell **cells[] = {&st->created,  &st->recycled, &st->deleted,
                             &st->poisoned, &st->damaged,  &st->skipped};
 
@@ -199,18 +197,15 @@ static void make_cells(struct stream *st)
         "sluice_spool_damaged_blocks_total",
         "Damaged blocks found in segments; a damaged first page counts as one.",
         stream);
-    st->damaged_events = stats_counter(
-        "sluice_spool_damaged_events_total",
-        "Events in damaged blocks.",
-        stream);
+    st->damaged_events = stats_counter("sluice_spool_damaged_events_total",
+                                       "Events in damaged blocks.", stream);
     st->bytes_gauge = stats_gauge("sluice_spool_bytes",
                                   "Bytes that the stream's segments take on "
                                   "disk.",
                                   stream);
     st->reserved_gauge = stats_gauge(
         "sluice_spool_reserved_bytes",
-        "Bytes reserved in the spool for bodies that have arrived in part.",
-        stream);
+        "Bytes reserved in the spool for bodies that have arrived in part.", stream);
 }
 
 static bool good_name(const char *z)
@@ -237,14 +232,13 @@ int spool_stream_left(struct spool *s, const char *name, struct err *e)
     int id = find_stream(s, name);
 
     return id >= 0 ? id
-                   : spool_stream(s, &(struct spool_stream_conf){
-                                         .name = name,
-                                         .max_bytes = LEFT_BYTES},
+                   : spool_stream(s,
+                                  &(struct spool_stream_conf){.name = name,
+                                                              .max_bytes = LEFT_BYTES},
                                   e);
 }
 
-int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
-                 struct err *e)
+int spool_stream(struct spool *s, const struct spool_stream_conf *conf, struct err *e)
 {
     uint32_t n = atomic_load(&s->n_streams);
     int id = find_stream(s, conf->name);
@@ -262,9 +256,10 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
         return id;
     }
     if (n == STREAMS_MAX || !good_name(conf->name)) {
-        (void)err_set(e, n == STREAMS_MAX ? "more than %d streams"
-                                          : "a stream's name is 1 to %d of "
-                                            "a-z 0-9 _ -",
+        (void)err_set(e,
+                      n == STREAMS_MAX ? "more than %d streams"
+                                       : "a stream's name is 1 to %d of "
+                                         "a-z 0-9 _ -",
                       STREAMS_MAX);
         return -1;
     }
@@ -310,8 +305,7 @@ void spool_streams_left(const struct spool *s, spool_left_fn *fn, void *arg)
 
     while (at != NULL && (d = readdir(at)) != NULL) {
         (void)snprintf(path, sizeof path, "%s/%s", s->dir, d->d_name);
-        if (good_name(d->d_name) && find_stream(s, d->d_name) < 0 &&
-            has_shards(path)) {
+        if (good_name(d->d_name) && find_stream(s, d->d_name) < 0 && has_shards(path)) {
             fn(arg, d->d_name);
         }
     }

@@ -109,9 +109,8 @@ enum spool_result {
 typedef void spool_wake_fn(void *arg);
 
 /* The shard of (this epoch, worker) in the stream. Opens no segment yet. */
-struct spool_writer *spool_writer_open(struct spool *s, int stream,
-                                       uint32_t worker, spool_wake_fn *wake,
-                                       void *wake_arg);
+struct spool_writer *spool_writer_open(struct spool *s, int stream, uint32_t worker,
+                                       spool_wake_fn *wake, void *wake_arg);
 void spool_writer_close(struct spool_writer *w); /* drops what is pending */
 
 /* Where the next event's bytes (at most n) may be written; valid until the
@@ -137,10 +136,11 @@ void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
 bool spool_writer_key(struct spool_writer *w, uint64_t key_hash);
 
 /* Drops the pending events behind the mark, as one request refuses its batch. */
-uint32_t spool_writer_mark(struct spool_writer *w); /* events pending; a request begins */
+uint32_t
+spool_writer_mark(struct spool_writer *w); /* events pending; a request begins */
 void spool_writer_rollback(struct spool_writer *w, uint32_t mark);
 
-size_t spool_writer_pending(const struct spool_writer *w); /* bytes of the block */
+size_t spool_writer_pending(const struct spool_writer *w);     /* bytes of the block */
 size_t spool_writer_event_bytes(const struct spool_writer *w); /* of its events alone */
 
 /* Writes the pending events as one block with one pwrite. SPOOL_OK: *last is the
@@ -148,8 +148,7 @@ size_t spool_writer_event_bytes(const struct spool_writer *w); /* of its events 
  * nothing of it is stored. In each case nothing is pending afterwards.
  * policy8: first 8 bytes of the policy's hash. */
 enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
-                                      uint64_t policy8,
-                                      uint64_t *last) MUST_USE;
+                                      uint64_t policy8, uint64_t *last) MUST_USE;
 
 /* The last sequence known to be on stable storage. */
 uint64_t spool_writer_synced(const struct spool_writer *w);
@@ -170,8 +169,8 @@ bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
 
 /* Of events first .. first + n - 1, which are delivered: those that some sink could
  * not take, or skipped. Forgotten in time: to be asked at once. */
-void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first,
-                              uint64_t n, uint64_t *dead, uint64_t *skipped);
+void spool_writer_unconfirmed(const struct spool_writer *w, uint64_t first, uint64_t n,
+                              uint64_t *dead, uint64_t *skipped);
 
 /* Whether a sink that the stream's events are awaited from can't be reached now. Any
  * thread; no lock. */
@@ -200,8 +199,7 @@ struct spool_pos {
 /* Where each shard of this process ends now: the one behind the last event that was
  * committed, readable yet or not. A shard without events is left out; returns how
  * many there are and fills up to max. */
-uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out,
-                    uint32_t max);
+uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out, uint32_t max);
 
 struct spool_consumer_conf {
     const char *name;       /* the sink's */
@@ -218,8 +216,7 @@ struct spool_consumer *spool_consumer_open(struct spool *s, int stream,
 void spool_consumer_close(struct spool_consumer *c);
 
 /* Other settings of skip; the rest stays. */
-void spool_consumer_apply(struct spool_consumer *c, bool skip,
-                          uint64_t max_lag_bytes);
+void spool_consumer_apply(struct spool_consumer *c, bool skip, uint64_t max_lag_bytes);
 
 /* ---- awaited.c ---- */
 
@@ -229,8 +226,8 @@ void spool_consumer_block(struct spool_consumer *c, bool blocked);
 /* Events of a live shard that it lets go unconfirmed: to be said before they are
  * released. Where nobody waits for deliveries it costs nothing. */
 enum spool_unconfirmed { SPOOL_DEAD, SPOOL_SKIPPED, SPOOL_UNCONFIRMED };
-void spool_consumer_note(struct spool_consumer *c, struct spool_pos pos,
-                         uint64_t n, enum spool_unconfirmed how);
+void spool_consumer_note(struct spool_consumer *c, struct spool_pos pos, uint64_t n,
+                         enum spool_unconfirmed how);
 
 /* ---- retention.c ---- */
 
@@ -247,15 +244,15 @@ void spool_consumer_return(struct spool_consumer *c);
 struct spool_shard_id {
     uint32_t epoch, worker;
     uint64_t first; /* first sequence still on disk */
-    uint64_t next;      /* the one behind the last that can be read now */
+    uint64_t next;  /* the one behind the last that can be read now */
     bool live;      /* of this epoch: may grow */
 };
 uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,
                       uint32_t max);
 
-struct spool_entry { /* as on disk */
-    uint32_t off, len;         /* in the payload; len without the newline */
-    uint32_t key_off;          /* in the event */
+struct spool_entry {   /* as on disk */
+    uint32_t off, len; /* in the payload; len without the newline */
+    uint32_t key_off;  /* in the event */
     uint16_t key_len, flags;
 };
 
@@ -266,14 +263,14 @@ bool spool_hole(struct spool_consumer *c, struct spool_pos *pos, uint64_t *end);
 /* ---- cursor.c ---- */
 
 struct spool_block {
-    uint64_t first;            /* sequence of events[0] */
+    uint64_t first; /* sequence of events[0] */
     uint32_t n;
     uint32_t payload_bytes;
-    const char *payload;       /* NDJSON; each event ends in a newline */
+    const char *payload; /* NDJSON; each event ends in a newline */
     const struct spool_entry *entries;
     int64_t wall_ms;
     uint64_t policy8;
-    uint64_t key_hash;         /* of the name of the key that entries note; 0: none */
+    uint64_t key_hash; /* of the name of the key that entries note; 0: none */
 };
 
 enum spool_read {
@@ -287,15 +284,14 @@ enum spool_read {
 };
 
 /* Starts at pos.seq (1: the start; what was released or lost is a gap). */
-struct spool_cursor *spool_cursor_open(struct spool_consumer *c,
-                                       struct spool_pos pos);
+struct spool_cursor *spool_cursor_open(struct spool_consumer *c, struct spool_pos pos);
 void spool_cursor_close(struct spool_cursor *cur);
 
 /* Reads the next block by pread into the cursor's buffer, checks its crc; views
  * live until the next call on cur. The first block may hold events before the
  * start: skip those with first + i < pos.seq. */
-enum spool_read spool_cursor_next(struct spool_cursor *cur,
-                                  struct spool_block *out, uint64_t *lost);
+enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *out,
+                                  uint64_t *lost);
 
 /* Lets go of a segment that was given up for c (when_full = "skip"), though nothing
  * is read now: it can't be reused before. Views of the last block stay. */

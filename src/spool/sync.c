@@ -33,8 +33,7 @@ static void poison(struct shard *sh, struct segment *g, int why)
     atomic_store(&sh->left, 0);
     stats_add(sh->stream->poisoned, 1);
     (void)err_errno(&e, why, "fdatasync of segment %lu of %s/%u.%u",
-                    (unsigned long)g->number, sh->stream->name, sh->epoch,
-                    sh->worker);
+                    (unsigned long)g->number, sh->stream->name, sh->epoch, sh->worker);
     if (ahead != NULL) {
         struct segment **at = &sh->segments;
 

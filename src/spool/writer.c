@@ -51,9 +51,8 @@ static void wait_for_segment(struct spool *s, struct shard *sh, long ms)
     }
 }
 
-struct spool_writer *spool_writer_open(struct spool *s, int stream,
-                                       uint32_t worker, spool_wake_fn *wake,
-                                       void *wake_arg)
+struct spool_writer *spool_writer_open(struct spool *s, int stream, uint32_t worker,
+                                       spool_wake_fn *wake, void *wake_arg)
 {
     struct stream *st = s->streams[stream];
     struct spool_writer *w = mem_zalloc(sizeof *w);
@@ -110,9 +109,7 @@ static void grow(struct spool_writer *w, uint32_t need)
 char *spool_writer_room(struct spool_writer *w, size_t n)
 {
     uint64_t payload = (uint64_t)w->n_bytes + n + 1;
-    uint64_t size = payload > UINT32_MAX
-                        ? 0
-                        : block_size((uint32_t)payload, w->n + 1);
+    uint64_t size = payload > UINT32_MAX ? 0 : block_size((uint32_t)payload, w->n + 1);
 
     /* One request may pass SPOOL_BLOCK_BYTES when it began the block. */
     if (size == 0 || size > block_max(w) ||
@@ -131,8 +128,7 @@ void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
     assert(w->n_bytes + n < w->room + 1);
     if (w->n == w->entries_room) {
         w->entries_room *= 2;
-        w->entries = mem_realloc(w->entries,
-                                 w->entries_room * sizeof *w->entries);
+        w->entries = mem_realloc(w->entries, w->entries_room * sizeof *w->entries);
     }
     w->entries[w->n++] = (struct spool_entry){.off = w->n_bytes,
                                               .len = n,
@@ -220,9 +216,8 @@ static enum spool_result switch_segment(struct spool_writer *w)
         return SPOOL_FULL;
     }
     if (old != NULL) {
-        end = tail_end(atomic_load(&old->poisoned)
-                           ? atomic_load(&old->synced_tail)
-                           : atomic_load(&old->tail));
+        end = tail_end(atomic_load(&old->poisoned) ? atomic_load(&old->synced_tail)
+                                                   : atomic_load(&old->tail));
     }
     if (old != NULL && atomic_load(&old->poisoned)) {
         unacked = segment_unsynced(old);
@@ -242,8 +237,8 @@ static enum spool_result switch_segment(struct spool_writer *w)
     return SPOOL_OK;
 }
 
-static bool write_block(struct spool_writer *w, const struct segment *g,
-                        uint64_t end, int64_t wall_ms, uint64_t policy8)
+static bool write_block(struct spool_writer *w, const struct segment *g, uint64_t end,
+                        int64_t wall_ms, uint64_t policy8)
 {
     struct block_head h = {.first = w->next_seq,
                            .n = w->n,
@@ -308,8 +303,7 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
         return SPOOL_FAILED;
     }
     atomic_store(&g->tail, tail_of(end + size, tail_n(tail) + w->n));
-    atomic_store_explicit(&sh->left, g->bytes - end - size,
-                          memory_order_relaxed);
+    atomic_store_explicit(&sh->left, g->bytes - end - size, memory_order_relaxed);
     w->next_seq += w->n;
     *last = w->next_seq - 1;
     empty(w);

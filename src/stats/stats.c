@@ -36,8 +36,8 @@ struct series {
     struct stats_histogram *histogram;
     stats_read_fn *read; /* NULL: the cell has the value */
     const void *arg;
-    const void *owner;   /* NULL: the process; under the lock */
-    bool is_free;        /* its owner is gone */
+    const void *owner; /* NULL: the process; under the lock */
+    bool is_free;      /* its owner is gone */
 };
 
 static _Thread_local const void *owner;
@@ -97,8 +97,8 @@ static struct series *add(const struct series *of, const char *name, const char 
         s = make(of, name, help, labels);
         if (registry.n == registry.room) {
             registry.room = registry.room == 0 ? 64 : 2 * registry.room;
-            registry.list = mem_realloc(registry.list,
-                                        registry.room * sizeof(struct series *));
+            registry.list =
+                mem_realloc(registry.list, registry.room * sizeof(struct series *));
         }
         registry.list[registry.n++] = s;
     }
@@ -147,8 +147,7 @@ void stats_asked_gauge(const char *name, const char *help, const char *labels,
     (void)add(&of, name, help, labels);
 }
 
-stats_cell *stats_counter(const char *name, const char *help,
-                          const char *labels)
+stats_cell *stats_counter(const char *name, const char *help, const char *labels)
 {
     return &add(&(struct series){.kind = COUNTER}, name, help, labels)->cell;
 }
@@ -159,8 +158,7 @@ stats_cell *stats_gauge(const char *name, const char *help, const char *labels)
 }
 
 struct stats_histogram *stats_histogram(const char *name, const char *help,
-                                        const char *labels,
-                                        enum stats_unit unit)
+                                        const char *labels, enum stats_unit unit)
 {
     return add(&(struct series){.kind = HISTOGRAM, .unit = unit}, name, help, labels)
         ->histogram;
@@ -220,15 +218,14 @@ static uint64_t in_bucket(const struct stats_histogram *const *list, size_t n,
     uint64_t v = 0;
 
     for (size_t i = 0; i < n; i++) {
-        v += list[i] == NULL ? 0
-                             : atomic_load_explicit(&list[i]->buckets[b],
-                                                    memory_order_relaxed);
+        v += list[i] == NULL
+                 ? 0
+                 : atomic_load_explicit(&list[i]->buckets[b], memory_order_relaxed);
     }
     return v;
 }
 
-double stats_quantile(const struct stats_histogram *const *list, size_t n,
-                      double q)
+double stats_quantile(const struct stats_histogram *const *list, size_t n, double q)
 {
     uint64_t total = 0, below = 0;
 
@@ -285,13 +282,11 @@ static void line(const struct writer *w, const char *fmt, ...)
     n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     if (n > 0) {
-        w->put(w->arg, text,
-               (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+        w->put(w->arg, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
     }
 }
 
-static void write_value(const struct writer *w, struct series *const *group,
-                        size_t n)
+static void write_value(const struct writer *w, struct series *const *group, size_t n)
 {
     const struct series *s = group[0];
     uint64_t v = 0;
@@ -299,13 +294,12 @@ static void write_value(const struct writer *w, struct series *const *group,
     for (size_t i = 0; i < n; i++) {
         v += atomic_load_explicit(&group[i]->cell, memory_order_relaxed);
     }
-    line(w, "%s%s%s%s %" PRIu64 "\n", s->name, s->labels[0] ? "{" : "",
-         s->labels, s->labels[0] ? "}" : "", v);
+    line(w, "%s%s%s%s %" PRIu64 "\n", s->name, s->labels[0] ? "{" : "", s->labels,
+         s->labels[0] ? "}" : "", v);
 }
 
 /* The shortest digits that give the value back. */
-static void write_asked(const struct writer *w, struct series *const *group,
-                        size_t n)
+static void write_asked(const struct writer *w, struct series *const *group, size_t n)
 {
     const struct series *s = group[0];
     double v = 0;
@@ -325,16 +319,15 @@ static void write_asked(const struct writer *w, struct series *const *group,
 }
 
 /* Bounds shown: 1, 2.5 and 5 of each power of ten that can matter. */
-static const double ns_bounds[] = {1e3,   2.5e3, 5e3,   1e4,   2.5e4, 5e4,
-                                   1e5,   2.5e5, 5e5,   1e6,   2.5e6, 5e6,
-                                   1e7,   2.5e7, 5e7,   1e8,   2.5e8, 5e8,
-                                   1e9,   2.5e9, 5e9,   1e10,  3e10,  6e10};
+static const double ns_bounds[] = {1e3, 2.5e3, 5e3, 1e4,  2.5e4, 5e4, 1e5, 2.5e5, 5e5,
+                                   1e6, 2.5e6, 5e6, 1e7,  2.5e7, 5e7, 1e8, 2.5e8, 5e8,
+                                   1e9, 2.5e9, 5e9, 1e10, 3e10,  6e10};
 static const double count_bounds[] = {1,   2,   5,   10,  20,  50,  100, 200,
                                       500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5,
                                       2e5, 5e5, 1e6, 2e6, 5e6, 1e7};
 
-static void write_histogram(const struct writer *w,
-                            struct series *const *group, size_t n)
+static void write_histogram(const struct writer *w, struct series *const *group,
+                            size_t n)
 {
     const struct series *s = group[0];
     bool ns = s->histogram->unit == STATS_NS;
@@ -346,8 +339,8 @@ static void write_histogram(const struct writer *w,
 
     for (unsigned b = 0; b < N_BUCKETS; b++) {
         for (; at < n_bounds && bucket_end(b) - 1 > bounds[at]; at++) {
-            line(w, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", s->name,
-                 s->labels, comma, ns ? bounds[at] / 1e9 : bounds[at], total);
+            line(w, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", s->name, s->labels, comma,
+                 ns ? bounds[at] / 1e9 : bounds[at], total);
         }
         for (size_t i = 0; i < n; i++) {
             total += atomic_load_explicit(&group[i]->histogram->buckets[b],
@@ -355,15 +348,14 @@ static void write_histogram(const struct writer *w,
         }
     }
     for (size_t i = 0; i < n; i++) {
-        sum += atomic_load_explicit(&group[i]->histogram->sum,
-                                    memory_order_relaxed);
+        sum += atomic_load_explicit(&group[i]->histogram->sum, memory_order_relaxed);
     }
-    line(w, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", s->name, s->labels,
-         comma, total);
+    line(w, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", s->name, s->labels, comma,
+         total);
     line(w, "%s_sum%s%s%s %.9g\n", s->name, s->labels[0] ? "{" : "", s->labels,
          s->labels[0] ? "}" : "", ns ? (double)sum / 1e9 : (double)sum);
-    line(w, "%s_count%s%s%s %" PRIu64 "\n", s->name, s->labels[0] ? "{" : "",
-         s->labels, s->labels[0] ? "}" : "", total);
+    line(w, "%s_count%s%s%s %" PRIu64 "\n", s->name, s->labels[0] ? "{" : "", s->labels,
+         s->labels[0] ? "}" : "", total);
 }
 
 static struct series **snapshot(size_t *n)
@@ -393,8 +385,8 @@ void stats_write(stats_put_fn *put, void *arg)
             end++;
         }
         if (i == 0 || strcmp(list[i]->name, list[i - 1]->name) != 0) {
-            line(&w, "# HELP %s %s\n# TYPE %s %s\n", list[i]->name,
-                 list[i]->help, list[i]->name, kinds[list[i]->kind]);
+            line(&w, "# HELP %s %s\n# TYPE %s %s\n", list[i]->name, list[i]->help,
+                 list[i]->name, kinds[list[i]->kind]);
         }
         if (list[i]->kind == HISTOGRAM) {
             write_histogram(&w, list + i, end - i);

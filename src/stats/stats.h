@@ -20,10 +20,8 @@ typedef _Atomic uint64_t stats_cell;
  * "" or 'stream="events",reason="drop"' (already escaped). name, help and labels
  * are copied. The cell lives as long as the process. Calling again makes a new
  * cell of the same series, or gives one whose owner is gone. */
-stats_cell *stats_counter(const char *name, const char *help,
-                          const char *labels);
-stats_cell *stats_gauge(const char *name, const char *help,
-                        const char *labels);
+stats_cell *stats_counter(const char *name, const char *help, const char *labels);
+stats_cell *stats_gauge(const char *name, const char *help, const char *labels);
 
 /* Counters, gauges and histograms that this thread makes from now on belong to by, of
  * which there may be many in the life of a process; NULL: to the process. Returns who
@@ -44,9 +42,8 @@ void stats_asked_gauge(const char *name, const char *help, const char *labels,
 /* One writer a cell: no locked instruction. */
 static inline void stats_add(stats_cell *c, uint64_t n)
 {
-    atomic_store_explicit(
-        c, atomic_load_explicit(c, memory_order_relaxed) + n,
-        memory_order_relaxed);
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 static inline void stats_set(stats_cell *c, uint64_t n)
@@ -66,8 +63,7 @@ struct stats_histogram;
 /* unit_ns: name ends in _seconds and values are nanoseconds. */
 enum stats_unit { STATS_NS, STATS_COUNT };
 struct stats_histogram *stats_histogram(const char *name, const char *help,
-                                        const char *labels,
-                                        enum stats_unit unit);
+                                        const char *labels, enum stats_unit unit);
 void stats_record(struct stats_histogram *h, uint64_t value);
 
 /* One that no exposition shows, for comparisons that end. One thread records and
@@ -78,8 +74,7 @@ void stats_histogram_free(struct stats_histogram *h); /* NULL is fine */
 
 /* The value that share q (0..1) of what the n histograms hold does not pass, at
  * most an eighth too much; 0 when they hold nothing. NULL ones are skipped. */
-double stats_quantile(const struct stats_histogram *const *list, size_t n,
-                      double q);
+double stats_quantile(const struct stats_histogram *const *list, size_t n, double q);
 
 /* Escapes text for a label's value; returns out. */
 const char *stats_label(char *out, size_t out_bytes, const char *text);

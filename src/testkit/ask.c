@@ -8,9 +8,9 @@
 #include "ingest/answer.h"
 #include "ingest/answer_head.h"
 #include "ingest/stored_event.h"
-#include "testkit/internal.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
+#include "testkit/internal.h"
 
 enum { HEADERS_MAX = 256, ERROR_BYTES = 2048 };
 
@@ -27,8 +27,8 @@ static struct str str_in(struct sluice_kit_text t)
     return (struct str){t.p, t.n};
 }
 
-static void refuse(struct sluice_kit *k, const struct refused *no,
-                   const char *common, struct sluice_kit_answer *out)
+static void refuse(struct sluice_kit *k, const struct refused *no, const char *common,
+                   struct sluice_kit_answer *out)
 {
     char *text = take(k, ERROR_BYTES), *lines = take(k, HEAD_BYTES);
 
@@ -52,20 +52,18 @@ static void refuse_http(struct sluice_kit *k, const struct http_error *e,
     out->status = (uint32_t)e->status;
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     out->body.p = text;
-    out->body.n = http_error_text(e->status, e->code, kept->detail, e->limit, text,
-                                  ERROR_BYTES);
+    out->body.n =
+        http_error_text(e->status, e->code, kept->detail, e->limit, text, ERROR_BYTES);
     out->code = e->code;
     out->message = kept->detail;
 }
 
 /* What http/ itself refuses before the body is there. False: refused. */
-static bool acceptable(struct sluice_kit *k, const struct policy_request *r,
-                       size_t n, enum http_encoding *how,
-                       struct sluice_kit_answer *out)
+static bool acceptable(struct sluice_kit *k, const struct policy_request *r, size_t n,
+                       enum http_encoding *how, struct sluice_kit_answer *out)
 {
     uint64_t max = policy_plan(k->policy)->server.max_body;
-    struct str encoding = request_raw(r, "", REQUEST_HEADER,
-                                      STR("content-encoding"));
+    struct str encoding = request_raw(r, "", REQUEST_HEADER, STR("content-encoding"));
     struct http_error e;
 
     *how = HTTP_IDENTITY;
@@ -114,8 +112,7 @@ static void list_events(struct sluice_kit *k, const struct outcome *o,
 
         list[i] = (struct sluice_kit_event){
             .index = ev->index,
-            .fate = o->store || ev->fate == EVENT_REJECT ? ev->fate
-                                                         : EVENT_REJECT,
+            .fate = o->store || ev->fate == EVENT_REJECT ? ev->fate : EVENT_REJECT,
             .retry = (ev->flags & EVENT_RETRY) != 0,
             .code = told ? ev->code : NULL,
             .field = told ? ev->field : NULL,
@@ -142,13 +139,12 @@ static uint32_t count_lines(const struct sluice_kit *k, const struct route *rout
     return n;
 }
 
-static void list_lines(struct sluice_kit *k, const struct route *route,
-                       double now_ms, struct sluice_kit_answer *out)
+static void list_lines(struct sluice_kit *k, const struct route *route, double now_ms,
+                       struct sluice_kit_answer *out)
 {
     const struct plan *plan = policy_plan(k->policy);
     int dead = (int)plan->n_streams;
-    struct sluice_kit_line *list =
-        take(k, count_lines(k, route, dead) * sizeof *list);
+    struct sluice_kit_line *list = take(k, count_lines(k, route, dead) * sizeof *list);
 
     for (uint32_t i = 0; i < k->batch.n; i++) {
         const struct event *ev = &k->batch.events[i];
@@ -172,9 +168,8 @@ static void list_lines(struct sluice_kit *k, const struct route *route,
     out->lines = list;
 }
 
-static void accept(struct sluice_kit *k, const struct route *route,
-                   double now_ms, const char *common,
-                   struct sluice_kit_answer *out)
+static void accept(struct sluice_kit *k, const struct route *route, double now_ms,
+                   const char *common, struct sluice_kit_answer *out)
 {
     char *text, *buffer = take(k, HEAD_BYTES);
     const char *lines;
@@ -213,8 +208,7 @@ static void decide(struct sluice_kit *k, const struct policy_request *r,
     struct refused no;
     struct str body;
     uint32_t raised;
-    bool ok = decide_head(k->state, r, str_in(req->content_type), &route, &shape,
-                          &no);
+    bool ok = decide_head(k->state, r, str_in(req->content_type), &route, &shape, &no);
 
     if (!ok && no.status == 405 &&
         answer_head_preflight(policy_plan(k->policy), r, common)) {
@@ -230,8 +224,8 @@ static void decide(struct sluice_kit *k, const struct policy_request *r,
     if (ok && !open_body(k, req->body, how, &body, out)) {
         return;
     }
-    ok = ok && decide_body(k->state, route, shape, r, body, &k->batch, NULL,
-                           &raised, &no);
+    ok = ok &&
+         decide_body(k->state, route, shape, r, body, &k->batch, NULL, &raised, &no);
     if (ok) {
         accept(k, route, req->time_ms, common, out);
     } else {
@@ -254,8 +248,8 @@ void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
     *out = (struct sluice_kit_answer){0};
     arena_reset(&k->answer);
     for (uint32_t i = 0; i < req->n_headers && i < HEADERS_MAX; i++) {
-        headers[r.n_headers++] = (struct str_pair){
-            str_in(req->headers[i].name), str_in(req->headers[i].value)};
+        headers[r.n_headers++] = (struct str_pair){str_in(req->headers[i].name),
+                                                   str_in(req->headers[i].value)};
     }
     if (acceptable(k, &r, req->body.n, &how, out)) {
         decide(k, &r, req, how, out);

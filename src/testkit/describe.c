@@ -51,8 +51,8 @@ static cJSON *stream_json(const struct plan *p, const struct stream_plan *s)
     add_text(o, "ack", ack[s->ack]);
     add(o, "max_bytes", (double)s->max_bytes);
     for (uint32_t i = 0; i < s->n_sinks; i++) {
-        (void)cJSON_AddItemToArray(
-            sinks, cJSON_CreateString(p->sinks[s->sinks[i].sink].name));
+        (void)cJSON_AddItemToArray(sinks,
+                                   cJSON_CreateString(p->sinks[s->sinks[i].sink].name));
     }
     return o;
 }

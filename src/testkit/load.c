@@ -5,10 +5,10 @@
 #include "base/mem.h"
 #include "decode/scan.h"
 #include "http/encoding.h"
-#include "testkit/internal.h"
 #include "plan/moment.h"
 #include "policy/load/embed.h"
 #include "server/sinks/hooks.h"
+#include "testkit/internal.h"
 
 enum { REQUEST_BYTES_MAX = 64 << 20, LABELS_MAX = 8 };
 
@@ -47,9 +47,8 @@ static void copy_env(struct policy_env *out, const struct sluice_kit_pair *env,
     out->pairs = mem_alloc(n * sizeof *out->pairs);
     out->n = n;
     for (uint32_t i = 0; i < n; i++) {
-        out->pairs[i] = (struct pair_plan){
-            mem_strndup(env[i].name.p, env[i].name.n),
-            mem_strndup(env[i].value.p, env[i].value.n)};
+        out->pairs[i] = (struct pair_plan){mem_strndup(env[i].name.p, env[i].name.n),
+                                           mem_strndup(env[i].value.p, env[i].value.n)};
     }
 }
 
@@ -63,16 +62,16 @@ static void free_env(struct policy_env *env)
 }
 
 struct sluice_kit *sluice_kit_load(const char *path, struct sluice_kit_text text,
-                                   const struct sluice_kit_pair *env,
-                                   uint32_t n_env, uint64_t seed)
+                                   const struct sluice_kit_pair *env, uint32_t n_env,
+                                   uint64_t seed)
 {
     struct sluice_kit *k = mem_zalloc(sizeof *k);
     struct err e;
 
     copy_env(&k->env, env, n_env);
     k->env.seed = seed;
-    k->policy = policy_load_with(path, (struct str){text.p, text.n}, &k->env,
-                                 &k->report);
+    k->policy =
+        policy_load_with(path, (struct str){text.p, text.n}, &k->env, &k->report);
     arena_init(&k->arena, REQUEST_BYTES_MAX);
     arena_init(&k->answer, SIZE_MAX);
     event_batch_init(&k->batch, &k->arena);

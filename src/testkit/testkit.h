@@ -71,8 +71,8 @@ const char *sluice_kit_declarations(void);
 /* Never NULL; text.p NULL: the file at path is read. env is all that the policy
  * finds in its environment; seed: of its random numbers, 0: by chance. */
 struct sluice_kit *sluice_kit_load(const char *path, struct sluice_kit_text text,
-                                   const struct sluice_kit_pair *env,
-                                   uint32_t n_env, uint64_t seed);
+                                   const struct sluice_kit_pair *env, uint32_t n_env,
+                                   uint64_t seed);
 void sluice_kit_free(struct sluice_kit *k);
 
 uint32_t sluice_kit_ok(const struct sluice_kit *k);        /* 0: it is bad */
@@ -101,19 +101,18 @@ void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
 /* What the breaker of the sink says to these counts; 1: it opens. */
 uint32_t sluice_kit_trip(struct sluice_kit *k, uint32_t sink, uint32_t requests,
                          uint32_t successes, uint32_t failures,
-                         uint32_t consecutive_successes,
-                         uint32_t consecutive_failures, uint32_t slow);
+                         uint32_t consecutive_successes, uint32_t consecutive_failures,
+                         uint32_t slow);
 
 /* The target that batches of the sink have from then on; numbers in the order of
  * struct sink_load. */
-uint32_t sluice_kit_adapt(struct sluice_kit *k, uint32_t sink,
-                          const double *load, uint32_t n);
+uint32_t sluice_kit_adapt(struct sluice_kit *k, uint32_t sink, const double *load,
+                          uint32_t n);
 
 /* The topic and the key of the Kafka message that a stored event becomes; key.p
  * NULL: it has none. */
 void sluice_kit_message(struct sluice_kit *k, uint32_t sink,
-                        struct sluice_kit_text event,
-                        struct sluice_kit_text *topic,
+                        struct sluice_kit_text event, struct sluice_kit_text *topic,
                         struct sluice_kit_text *key);
 
 #pragma GCC visibility pop

@@ -56,8 +56,7 @@ static bool agrees(const char *p, const struct result *x)
             return at == x->n && end[-1] == '\n' && end[-2] == '\r';
         }
         if (size > (size_t)(end - p) || size > x->n - at ||
-            memcmp(p, x->body + at, size) != 0 ||
-            memcmp(p + size, "\r\n", 2) != 0) {
+            memcmp(p, x->body + at, size) != 0 || memcmp(p + size, "\r\n", 2) != 0) {
             return false;
         }
         at += size;

@@ -24,16 +24,14 @@ static const struct scan_limits limits = {1000, 64};
 static const char *const wanted[2][3][2] = {
     {{"sent", NULL}, {"ctx", "app"}, {"ctx", NULL}},
     {{"d", "k"}, {"sent", NULL}, {"e", "f"}}};
-static const struct str wanted_paths[2][3] = {
-    {STR("sent"), STR("ctx.app"), STR("ctx")},
-    {STR("d.k"), STR("sent"), STR("e.f")}};
+static const struct str wanted_paths[2][3] = {{STR("sent"), STR("ctx.app"), STR("ctx")},
+                                              {STR("d.k"), STR("sent"), STR("e.f")}};
 static const char *const events_at[2][2] = {{"batch", NULL}, {"d", "list"}};
 static struct envelope *envelopes[2];
 
 static void start(void)
 {
-    const struct str paths[] = {STR("id"), STR("a"), STR("p.q"), STR("p"),
-                                STR("v")};
+    const struct str paths[] = {STR("id"), STR("a"), STR("p.q"), STR("p"), STR("v")};
     struct err e;
 
     arena_init(&arena, 16 << 20);
@@ -51,9 +49,8 @@ static void start(void)
 /* A default is taken only by an event without the key. */
 static bool kept_or_given(const struct slot *after, const struct slot *before)
 {
-    return (before->tag & 15) == SLOT_ABSENT
-               ? (after->tag & 15) == SLOT_TRUE
-               : after->tag == before->tag;
+    return (before->tag & 15) == SLOT_ABSENT ? (after->tag & 15) == SLOT_TRUE
+                                             : after->tag == before->tag;
 }
 
 static void edit_and_rescan(struct event *ev)
@@ -192,8 +189,8 @@ static void replace_faults(char *body)
         if (ev->error_at == 0) {
             continue;
         }
-        if (ev->fate != EVENT_REJECT || ev->len == 0 ||
-            ev->error_at - 1 < ev->off || ev->error_at - 1 > ev->off + ev->len) {
+        if (ev->fate != EVENT_REJECT || ev->len == 0 || ev->error_at - 1 < ev->off ||
+            ev->error_at - 1 > ev->off + ev->len) {
             abort();
         }
         alone = calloc(1, ev->len + SCAN_PAD);
@@ -227,8 +224,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             way > SCAN_NDJSON
                 ? scan_enveloped(&batch, keys, envelopes[way - SCAN_NDJSON - 1],
                                  &limits, body, n - 1, &se)
-                : scan_body(&batch, keys, (enum scan_shape)way, &limits, body,
-                            n - 1, &se);
+                : scan_body(&batch, keys, (enum scan_shape)way, &limits, body, n - 1,
+                            &se);
 
         memcpy(mended, body, n - 1);
         if (result == SCAN_OK && way != SCAN_NDJSON) {

@@ -19,8 +19,7 @@ static struct http_server *server;
 static struct sockaddr_in address;
 static long under_way;
 
-static void on_headers(void *arg, struct http_request *r,
-                       const struct http_view *v)
+static void on_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
     (void)arg;
     if (v->path.n > 1 && v->path.p[1] == 'n') {
@@ -30,8 +29,7 @@ static void on_headers(void *arg, struct http_request *r,
     under_way++;
 }
 
-static void on_body(void *arg, struct http_request *r,
-                    const struct http_view *v)
+static void on_body(void *arg, struct http_request *r, const struct http_view *v)
 {
     volatile char sum = 0;
 
@@ -111,8 +109,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     turn();
     (void)!send(fd, data + 1 + cut, n - 1 - cut, MSG_NOSIGNAL);
     turn();
-    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER,
-                     &(struct linger){1, 0}, sizeof(struct linger));
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},
+                     sizeof(struct linger));
     (void)close(fd);
     for (int i = 0; i < 50 && http_server_open(server) > 0; i++) {
         turn();

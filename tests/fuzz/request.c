@@ -69,11 +69,9 @@ static void make(const struct policy_request *q, struct str body)
         abort();
     }
     if (k > 0) {
-        enum scan_result r =
-            scan_body(&batch, NULL, SCAN_EVENT, &limits, out, k, &se);
+        enum scan_result r = scan_body(&batch, NULL, SCAN_EVENT, &limits, out, k, &se);
 
-        if ((r != SCAN_OK && r != SCAN_TOO_DEEP) ||
-            (r == SCAN_OK && batch.n != 1)) {
+        if ((r != SCAN_OK && r != SCAN_TOO_DEEP) || (r == SCAN_OK && batch.n != 1)) {
             abort();
         }
         walk_start(&w, (struct str){out, k});
@@ -100,8 +98,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         arena_init(&arena, 16 << 20);
         event_batch_init(&batch, &arena);
     }
-    q.path = (struct str){target.p, mark == NULL ? target.n
-                                                 : (size_t)(mark - target.p)};
+    q.path =
+        (struct str){target.p, mark == NULL ? target.n : (size_t)(mark - target.p)};
     if (mark != NULL) {
         q.query = (struct str){mark + 1, target.n - q.path.n - 1};
     }
@@ -109,9 +107,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         const char *colon = memchr(line.p, ':', line.n);
 
         if (colon != NULL) {
-            headers[q.n_headers++] = (struct str_pair){
-                {line.p, (size_t)(colon - line.p)},
-                {colon + 1, (size_t)(line.p + line.n - colon - 1)}};
+            headers[q.n_headers++] =
+                (struct str_pair){{line.p, (size_t)(colon - line.p)},
+                                  {colon + 1, (size_t)(line.p + line.n - colon - 1)}};
         }
     }
     (void)request_matches("/v1/:a/:b", q.path);

@@ -16,8 +16,7 @@ enum { SALT = 0x5A17 };
 static size_t make_block(char *out, uint64_t first)
 {
     static const char text[] = "{\"a\":1}\n{\"b\":22}\n\0\0\0\0\0\0\0";
-    struct spool_entry entries[2] = {{.off = 0, .len = 7},
-                                     {.off = 8, .len = 8}};
+    struct spool_entry entries[2] = {{.off = 0, .len = 7}, {.off = 8, .len = 8}};
     struct block_head h = {.first = first, .n = 2, .payload_bytes = 17};
 
     block_seal(&h, SALT, text, entries);

@@ -18,8 +18,14 @@ enum oracle_answer {
     ORACLE_DEEP
 };
 
-enum oracle_kind { ORACLE_NONE, ORACLE_NULL, ORACLE_BOOL, ORACLE_NUM,
-                   ORACLE_TEXT, ORACLE_OTHER };
+enum oracle_kind {
+    ORACLE_NONE,
+    ORACLE_NULL,
+    ORACLE_BOOL,
+    ORACLE_NUM,
+    ORACLE_TEXT,
+    ORACLE_OTHER
+};
 
 struct oracle_value {
     enum oracle_kind kind;
@@ -30,8 +36,7 @@ struct oracle_value {
 };
 
 /* body has 64 readable bytes behind it. *object and *array: what its root is. */
-enum oracle_answer oracle_parse(const char *body, size_t n, bool *object,
-                                bool *array);
+enum oracle_answer oracle_parse(const char *body, size_t n, bool *object, bool *array);
 
 /* The value of key (and of sub in it, unless NULL) in element i of the root
  * array, or in the root object. */

@@ -5,8 +5,8 @@
 static simdjson::dom::parser parser;
 static simdjson::dom::element root;
 
-extern "C" enum oracle_answer oracle_parse(const char *body, size_t n,
-                                           bool *object, bool *array)
+extern "C" enum oracle_answer oracle_parse(const char *body, size_t n, bool *object,
+                                           bool *array)
 {
     auto error = parser.parse(body, n, false).get(root);
 
@@ -25,8 +25,7 @@ extern "C" enum oracle_answer oracle_parse(const char *body, size_t n,
     }
 }
 
-extern "C" struct oracle_value oracle_find(size_t i, const char *key,
-                                           const char *sub)
+extern "C" struct oracle_value oracle_find(size_t i, const char *key, const char *sub)
 {
     struct oracle_value v = {};
     simdjson::dom::element e = root;
@@ -68,8 +67,7 @@ extern "C" bool oracle_enter(const char *key, const char *sub)
     simdjson::dom::element e;
 
     if (!root.is_object() || root.at_key(key).get(e) ||
-        (sub != nullptr && (!e.is_object() || e.at_key(sub).get(e))) ||
-        !e.is_array()) {
+        (sub != nullptr && (!e.is_object() || e.at_key(sub).get(e))) || !e.is_array()) {
         return false;
     }
     root = e;

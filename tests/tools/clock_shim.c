@@ -29,8 +29,7 @@ __attribute__((constructor)) static void start(void)
 {
     const char *path = getenv("SLUICE_CLOCK");
     int fd = path == NULL ? -1 : open(path, O_RDONLY);
-    void *p = fd < 0 ? MAP_FAILED
-                     : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
 
     if (p == MAP_FAILED) {
         abort();
@@ -90,8 +89,7 @@ int pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid_t id,
                            const struct timespec *until);
 
 /* By the clock that the deadline is of: attributes can't be asked for. */
-int pthread_cond_timedwait(pthread_cond_t *restrict c,
-                           pthread_mutex_t *restrict m,
+int pthread_cond_timedwait(pthread_cond_t *restrict c, pthread_mutex_t *restrict m,
                            const struct timespec *restrict until)
 {
     struct timespec t = *until;

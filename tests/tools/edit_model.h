@@ -22,13 +22,11 @@ static inline const cJSON *model_find(const cJSON *v, const struct step *s, unsi
         return v;
     }
     if (s->at > 0) {
-        const cJSON *x = cJSON_IsArray(v) ? cJSON_GetArrayItem(v, s->at - 1)
-                                          : NULL;
+        const cJSON *x = cJSON_IsArray(v) ? cJSON_GetArrayItem(v, s->at - 1) : NULL;
 
         return x == NULL ? NULL : model_find(x, s + 1, n - 1);
     }
-    for (const cJSON *x = cJSON_IsObject(v) ? v->child : NULL; x != NULL;
-         x = x->next) {
+    for (const cJSON *x = cJSON_IsObject(v) ? v->child : NULL; x != NULL; x = x->next) {
         const cJSON *found = strcmp(x->string, model_names[s->key]) == 0
                                  ? model_find(x, s + 1, n - 1)
                                  : NULL;
@@ -70,7 +68,7 @@ static inline bool model_may(const cJSON *v, const struct step *s, unsigned n)
 
 /* What v (taken; NULL: absent) becomes; value NULL: the part is removed. */
 static inline cJSON *model_put(cJSON *v, const struct step *s, unsigned n,
-                        const cJSON *value)
+                               const cJSON *value)
 {
     bool seen = false;
 
@@ -94,8 +92,7 @@ static inline cJSON *model_put(cJSON *v, const struct step *s, unsigned n,
         }
         return v;
     }
-    for (cJSON *x = cJSON_IsObject(v) ? v->child : NULL, *next; x != NULL;
-         x = next) {
+    for (cJSON *x = cJSON_IsObject(v) ? v->child : NULL, *next; x != NULL; x = next) {
         next = x->next;
         if (strcmp(x->string, model_names[s->key]) != 0) {
             continue;

@@ -32,18 +32,15 @@ static inline int event_is_poison(uint64_t n)
 /* Writes event number n; returns its length. Some fields are optional. */
 static inline size_t event_write(char *out, uint64_t n)
 {
-    static const char *const types[] = {"click", "impression", "install",
-                                        "purchase"};
-    static const char *const pages[] = {"/home", "/product/blue-shoes",
-                                        "/cart", "/checkout/payment",
-                                        "/search?q=caf\xC3\xA9"};
+    static const char *const types[] = {"click", "impression", "install", "purchase"};
+    static const char *const pages[] = {"/home", "/product/blue-shoes", "/cart",
+                                        "/checkout/payment", "/search?q=caf\xC3\xA9"};
     uint64_t r = event_mix(n);
     unsigned type = (unsigned)(r & 3);
     int k = sprintf(out,
                     "{\"event_id\":\"e-%012lu\",\"event_type\":\"%s\","
                     "\"user_id\":\"user-%06lu\",\"timestamp\":%lu",
-                    (unsigned long)n, types[type],
-                    (unsigned long)((r >> 8) % 1000000),
+                    (unsigned long)n, types[type], (unsigned long)((r >> 8) % 1000000),
                     1763900000000ul + (unsigned long)(r % 10000000));
 
     if (event_is_poison(n)) {
@@ -52,8 +49,7 @@ static inline size_t event_write(char *out, uint64_t n)
         k += (int)event_poison_bytes;
         out[k++] = '"';
     } else if (type == 3 || (r & 16) != 0) {
-        k += sprintf(out + k, ",\"value\":%lu.%02lu",
-                     (unsigned long)((r >> 20) % 500),
+        k += sprintf(out + k, ",\"value\":%lu.%02lu", (unsigned long)((r >> 20) % 500),
                      (unsigned long)((r >> 30) % 100));
     }
     k += sprintf(out + k,

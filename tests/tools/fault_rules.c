@@ -24,10 +24,8 @@ static const struct {
 static const struct {
     const char *name;
     enum fault_what what;
-} whats[] = {{"short", DO_SHORT},
-             {"delay", DO_DELAY},
-             {"hang", DO_HANG},
-             {"kill", DO_KILL}};
+} whats[] = {
+    {"short", DO_SHORT}, {"delay", DO_DELAY}, {"hang", DO_HANG}, {"kill", DO_KILL}};
 
 static unsigned parse_ops(char *list)
 {
@@ -126,8 +124,7 @@ bool fault_applies(struct fault_rule *r, unsigned op, const char *path,
 {
     uint64_t call;
 
-    if ((r->ops & op) == 0 ||
-        (r->path[0] != '\0' && strstr(path, r->path) == NULL) ||
+    if ((r->ops & op) == 0 || (r->path[0] != '\0' && strstr(path, r->path) == NULL) ||
         (r->thread[0] != '\0' && strcmp(thread, r->thread) != 0)) {
         return false;
     }

@@ -47,8 +47,8 @@ enum fault_op {
     OP_LIST = 512,
     OP_STAT = 1024,
     OP_RANGE = 2048,
-    OP_CHANGE = OP_WRITE | OP_SYNC | OP_RENAME | OP_LINK | OP_CREATE | OP_UNLINK |
-                OP_ALLOC
+    OP_CHANGE =
+        OP_WRITE | OP_SYNC | OP_RENAME | OP_LINK | OP_CREATE | OP_UNLINK | OP_ALLOC
 };
 
 enum fault_what { DO_ERROR = 0, DO_SHORT, DO_DELAY, DO_HANG, DO_KILL };

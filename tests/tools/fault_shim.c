@@ -183,8 +183,8 @@ static void *next(const char *name)
     return dlsym(RTLD_NEXT, name);
 }
 
-#define REAL(name)                                                                  \
-    static __typeof__(&(name)) real;                                                \
+#define REAL(name)                                                                     \
+    static __typeof__(&(name)) real;                                                   \
     real = real != NULL ? real : (__typeof__(&(name)))next(#name)
 
 /* ---- reading and writing ---- */
@@ -242,8 +242,7 @@ ssize_t pwritev64(int fd, const struct iovec *v, int n, off_t at)
         return -1;
     }
     if (most < all) { /* a part of the first */
-        return pwrite64(fd, v[0].iov_base, most < v[0].iov_len ? most
-                                                               : v[0].iov_len,
+        return pwrite64(fd, v[0].iov_base, most < v[0].iov_len ? most : v[0].iov_len,
                         at);
     }
     return real(fd, v, n, at);
@@ -262,9 +261,9 @@ ssize_t writev(int fd, const struct iovec *v, int n)
     if (fd_fails(OP_WRITE, fd, &most)) {
         return -1;
     }
-    return most < all ? write(fd, v[0].iov_base,
-                              most < v[0].iov_len ? most : v[0].iov_len)
-                      : real(fd, v, n);
+    return most < all
+               ? write(fd, v[0].iov_base, most < v[0].iov_len ? most : v[0].iov_len)
+               : real(fd, v, n);
 }
 
 int fsync(int fd)

@@ -21,11 +21,11 @@ struct text {
 /* What one program may have; the rest is chosen as it is written. */
 static struct {
     uint64_t random;
-    bool loops;     /* that end: it is interpreted */
-    bool endless;   /* that may not */
-    bool closures;  /* functions made for each event */
-    bool guarded;   /* functions stop calling each other after some calls */
-    bool rest;      /* inside a function with ... */
+    bool loops;    /* that end: it is interpreted */
+    bool endless;  /* that may not */
+    bool closures; /* functions made for each event */
+    bool guarded;  /* functions stop calling each other after some calls */
+    bool rest;     /* inside a function with ... */
 } program;
 
 static inline unsigned below(unsigned n)
@@ -48,46 +48,216 @@ static inline void put(struct text *t, const char *s)
 
 #define PICK(t, list) put(t, list[below(N_ELEMS(list))])
 
-static const char *const names[] = {
-    "ev.a", "ev.b", "ev.user_id", "ev.value", "ev[\"o.p\"]", "ev.list", "ev.missing",
-    "ev.event_type", "x", "y", "a", "b", "req.path", "ev[1]", "ev[ev.value]",
-    "ev.sluice_", "ev[x]", "ev[\"\"]", "ev.deep", "ev.long", "T.n", "T.list", "T[1]",
-    "O.n", "kept", "kept.a", "G", "T[x]", "req.headers.host", "ev[\"a.b\"]"};
-static const char *const constants[] = {
-    "nil", "true", "false", "0", "1", "-1", "1e8", "2^31", "2^53", "-2^63", "0/0", "1/0",
-    "1LL", "\"\"", "\"a\"", "\"${a}\"", "\"%s*\"", "{}", "{ 1, 2 }", "{ a = 1 }",
-    "\"[1]\"", "null", "(\"x\"):rep(3000)", "ev", "req", "reject", "5.5", "\"o.p\"",
-    "\"list[2]\"", "string", "req.headers", "select", "-0", "{ 1, nil, 3 }",
-    "{ [3] = 1, [1] = 2 }", "\"\\255\\0\"", "\"(\"", "\"%\"", "\"[a\"", "\"%b\"",
-    "\"(.-)%1\"", "\"^(.*)$\"", "\"%99999d\"", "\"%5.3s\"", "\"%p\"", "\"%c\"", "\"%q\"",
-    "\"%x\"", "\"1e400\"", "\"0x1p4\"", "f1", "f2", "T", "O", "h1", "mk(1)", "1e-320",
-    "-2^31", "99", "\"deep.b.b\"", "\"a]\"", "\"\\n\""};
-static const char *const operators[] = {" + ", " - ", " * ", " / ", " % ", " .. ",
-                                        " == ", " ~= ", " < ", " <= ", " and ",
-                                        " or ", " ^ ", " > "};
-static const char *const calls[] = {
-    "lower(", "upper(", "trim(", "contains(", "starts_with(", "ends_with(", "split(",
-    "part(", "get(ev, ", "has(ev, ", "hash(", "mask(", "sha256(", "url_decode(",
-    "tonumber(", "tostring(", "type(", "string.rep(", "string.sub(", "string.find(",
-    "string.match(", "string.gsub(", "string.format(", "string.byte(", "string.char(",
-    "string.gmatch(", "table.concat(", "table.insert(", "table.remove(", "table.move(",
-    "table.sort(", "math.floor(", "bit.bor(", "bit.lshift(", "bit.tohex(", "select(",
-    "unpack(", "next(", "pcall(", "iso8601(", "parse_time(", "mask_ip(",
-    "base64_encode(", "base64_decode(", "param(", "equal(", "hmac(", "array(",
-    "items(ev, ", "assert(", "pairs(", "ipairs(", "math.max(", "string.reverse(",
-    "math.fmod(", "math.random(", "math.ldexp(", "string.len(", "error(", "get(kept, ",
-    "(\"abc\"):rep(", "(\"abc\"):find(", "(\"a%d\"):format(", "(\"x,y\"):gsub(",
-    "pcall(error, ", "table.insert(T.list, ", "table.remove(T.list, ",
-    "table.concat(T.list, ", "string.gsub(\"ab\", \".\", ", "table.sort({ 3, 1, 2 }, ",
-    "string.gsub(ev.user_id, ", "math.floor(-", "bit.arshift(", "math.pow("};
+static const char *const names[] = {"ev.a",
+                                    "ev.b",
+                                    "ev.user_id",
+                                    "ev.value",
+                                    "ev[\"o.p\"]",
+                                    "ev.list",
+                                    "ev.missing",
+                                    "ev.event_type",
+                                    "x",
+                                    "y",
+                                    "a",
+                                    "b",
+                                    "req.path",
+                                    "ev[1]",
+                                    "ev[ev.value]",
+                                    "ev.sluice_",
+                                    "ev[x]",
+                                    "ev[\"\"]",
+                                    "ev.deep",
+                                    "ev.long",
+                                    "T.n",
+                                    "T.list",
+                                    "T[1]",
+                                    "O.n",
+                                    "kept",
+                                    "kept.a",
+                                    "G",
+                                    "T[x]",
+                                    "req.headers.host",
+                                    "ev[\"a.b\"]"};
+static const char *const constants[] = {"nil",
+                                        "true",
+                                        "false",
+                                        "0",
+                                        "1",
+                                        "-1",
+                                        "1e8",
+                                        "2^31",
+                                        "2^53",
+                                        "-2^63",
+                                        "0/0",
+                                        "1/0",
+                                        "1LL",
+                                        "\"\"",
+                                        "\"a\"",
+                                        "\"${a}\"",
+                                        "\"%s*\"",
+                                        "{}",
+                                        "{ 1, 2 }",
+                                        "{ a = 1 }",
+                                        "\"[1]\"",
+                                        "null",
+                                        "(\"x\"):rep(3000)",
+                                        "ev",
+                                        "req",
+                                        "reject",
+                                        "5.5",
+                                        "\"o.p\"",
+                                        "\"list[2]\"",
+                                        "string",
+                                        "req.headers",
+                                        "select",
+                                        "-0",
+                                        "{ 1, nil, 3 }",
+                                        "{ [3] = 1, [1] = 2 }",
+                                        "\"\\255\\0\"",
+                                        "\"(\"",
+                                        "\"%\"",
+                                        "\"[a\"",
+                                        "\"%b\"",
+                                        "\"(.-)%1\"",
+                                        "\"^(.*)$\"",
+                                        "\"%99999d\"",
+                                        "\"%5.3s\"",
+                                        "\"%p\"",
+                                        "\"%c\"",
+                                        "\"%q\"",
+                                        "\"%x\"",
+                                        "\"1e400\"",
+                                        "\"0x1p4\"",
+                                        "f1",
+                                        "f2",
+                                        "T",
+                                        "O",
+                                        "h1",
+                                        "mk(1)",
+                                        "1e-320",
+                                        "-2^31",
+                                        "99",
+                                        "\"deep.b.b\"",
+                                        "\"a]\"",
+                                        "\"\\n\""};
+static const char *const operators[] = {" + ",   " - ",  " * ",  " / ", " % ",
+                                        " .. ",  " == ", " ~= ", " < ", " <= ",
+                                        " and ", " or ", " ^ ",  " > "};
+static const char *const calls[] = {"lower(",
+                                    "upper(",
+                                    "trim(",
+                                    "contains(",
+                                    "starts_with(",
+                                    "ends_with(",
+                                    "split(",
+                                    "part(",
+                                    "get(ev, ",
+                                    "has(ev, ",
+                                    "hash(",
+                                    "mask(",
+                                    "sha256(",
+                                    "url_decode(",
+                                    "tonumber(",
+                                    "tostring(",
+                                    "type(",
+                                    "string.rep(",
+                                    "string.sub(",
+                                    "string.find(",
+                                    "string.match(",
+                                    "string.gsub(",
+                                    "string.format(",
+                                    "string.byte(",
+                                    "string.char(",
+                                    "string.gmatch(",
+                                    "table.concat(",
+                                    "table.insert(",
+                                    "table.remove(",
+                                    "table.move(",
+                                    "table.sort(",
+                                    "math.floor(",
+                                    "bit.bor(",
+                                    "bit.lshift(",
+                                    "bit.tohex(",
+                                    "select(",
+                                    "unpack(",
+                                    "next(",
+                                    "pcall(",
+                                    "iso8601(",
+                                    "parse_time(",
+                                    "mask_ip(",
+                                    "base64_encode(",
+                                    "base64_decode(",
+                                    "param(",
+                                    "equal(",
+                                    "hmac(",
+                                    "array(",
+                                    "items(ev, ",
+                                    "assert(",
+                                    "pairs(",
+                                    "ipairs(",
+                                    "math.max(",
+                                    "string.reverse(",
+                                    "math.fmod(",
+                                    "math.random(",
+                                    "math.ldexp(",
+                                    "string.len(",
+                                    "error(",
+                                    "get(kept, ",
+                                    "(\"abc\"):rep(",
+                                    "(\"abc\"):find(",
+                                    "(\"a%d\"):format(",
+                                    "(\"x,y\"):gsub(",
+                                    "pcall(error, ",
+                                    "table.insert(T.list, ",
+                                    "table.remove(T.list, ",
+                                    "table.concat(T.list, ",
+                                    "string.gsub(\"ab\", \".\", ",
+                                    "table.sort({ 3, 1, 2 }, ",
+                                    "string.gsub(ev.user_id, ",
+                                    "math.floor(-",
+                                    "bit.arshift(",
+                                    "math.pow("};
 /* Functions of the policy, as they may be named. */
-static const char *const own[] = {
-    "f1(", "f2(", "f3(", "f4(", "h1(", "h2(", "T.go(", "T.sub.run(", "T[1](", "O:turn(",
-    "O.turn(O, ", "O.step(O, ", "O:step(", "G(", "gf(", "mk(f1)(", "mk(2)(", "T.made(",
-    "pcall(f1, ", "pcall(T.go, ", "select(2, f1, f2)(", "unpack(T)(", "T[\"go\"](",
-    "a(", "b(", "x(", "(f1 or f2)(", "(x and f3 or h1)(", "T.set(", "a.go(", "b:turn(",
-    "P.both(h1, h2)(", "W:find(", "W.sub.turn(W, ", "pcall(pcall, f2, ", "(next(F))(",
-    "ev.event_type:upper(", "P.run(f1, ", "P.run(P.run, ", "T.sub.back.go("};
+static const char *const own[] = {"f1(",
+                                  "f2(",
+                                  "f3(",
+                                  "f4(",
+                                  "h1(",
+                                  "h2(",
+                                  "T.go(",
+                                  "T.sub.run(",
+                                  "T[1](",
+                                  "O:turn(",
+                                  "O.turn(O, ",
+                                  "O.step(O, ",
+                                  "O:step(",
+                                  "G(",
+                                  "gf(",
+                                  "mk(f1)(",
+                                  "mk(2)(",
+                                  "T.made(",
+                                  "pcall(f1, ",
+                                  "pcall(T.go, ",
+                                  "select(2, f1, f2)(",
+                                  "unpack(T)(",
+                                  "T[\"go\"](",
+                                  "a(",
+                                  "b(",
+                                  "x(",
+                                  "(f1 or f2)(",
+                                  "(x and f3 or h1)(",
+                                  "T.set(",
+                                  "a.go(",
+                                  "b:turn(",
+                                  "P.both(h1, h2)(",
+                                  "W:find(",
+                                  "W.sub.turn(W, ",
+                                  "pcall(pcall, f2, ",
+                                  "(next(F))(",
+                                  "ev.event_type:upper(",
+                                  "P.run(f1, ",
+                                  "P.run(P.run, ",
+                                  "T.sub.back.go("};
 
 static void expression(struct text *t, int depth);
 
@@ -122,10 +292,10 @@ static inline void name_call(struct text *t, const char *call)
 /* Mostly of what has that operation: the rest raises. */
 static inline void operation(struct text *t, int depth)
 {
-    static const char *const kinds[][3] = {
-        {"((tonumber(", ") or 7)", "(tonumber("}, {"(tostring(", ")", "tostring("},
-        {"(", "", ""}};
-    static const char *const sums[] = {" + ", " - ", " * ", " / ", " % ", " ^ ",
+    static const char *const kinds[][3] = {{"((tonumber(", ") or 7)", "(tonumber("},
+                                           {"(tostring(", ")", "tostring("},
+                                           {"(", "", ""}};
+    static const char *const sums[] = {" + ", " - ",  " * ",  " / ",  " % ", " ^ ",
                                        " < ", " <= ", " == ", " ~= ", " > "};
     static const char *const joins[] = {" .. ", " < ", " == ", " .. ", " <= ", " ~= "};
     unsigned kind = below(8) == 0 ? 2 : below(2);
@@ -197,12 +367,15 @@ static void statement(struct text *t, int depth);
 static inline void loop(struct text *t, int depth)
 {
     static const char *const heads[] = {
-        "for i = 1, 3 do ", "for i = 3, 1, -1 do ", "for _, x in ipairs({ 1, 2 }) do ",
-        "for _, x in items(ev, \"list\") do ", "for x in (\"a b\"):gmatch(\"%w\") do ",
+        "for i = 1, 3 do ",
+        "for i = 3, 1, -1 do ",
+        "for _, x in ipairs({ 1, 2 }) do ",
+        "for _, x in items(ev, \"list\") do ",
+        "for x in (\"a b\"):gmatch(\"%w\") do ",
         "for i = 1, tonumber(ev.value) or 1 do if i > 4 then break end ",
         "for x = 0.5, 1 do "};
     static const char *const endless[] = {
-        "while true do ", "for i = 1, 1e300 do ", "for i = 1, ev.value or 9 do ",
+        "while true do ", "for i = 1, 1e300 do ",       "for i = 1, ev.value or 9 do ",
         "while ev.a do ", "while not pcall(error) do ", "for i = 1, 0/0 do "};
 
     if (program.endless && below(2)) {
@@ -221,11 +394,32 @@ static inline void loop(struct text *t, int depth)
 
 static void statement(struct text *t, int depth)
 {
-    static const char *const places[] = {
-        "ev.a", "ev.b", "ev[\"o.p\"]", "ev.value", "x", "y", "ev.list", "ev[x]",
-        "ev[\"list[1]\"]", "req.path", "ev[5]", "ev[\"\"]", "T.n", "T.list", "O.n", "a",
-        "T.sub.back", "ev.deep", "kept.b", "f1", "T.go", "F[1]", "ev[\"a\\\\.b\"]",
-        "x, y", "T[x]", "O.turn"};
+    static const char *const places[] = {"ev.a",
+                                         "ev.b",
+                                         "ev[\"o.p\"]",
+                                         "ev.value",
+                                         "x",
+                                         "y",
+                                         "ev.list",
+                                         "ev[x]",
+                                         "ev[\"list[1]\"]",
+                                         "req.path",
+                                         "ev[5]",
+                                         "ev[\"\"]",
+                                         "T.n",
+                                         "T.list",
+                                         "O.n",
+                                         "a",
+                                         "T.sub.back",
+                                         "ev.deep",
+                                         "kept.b",
+                                         "f1",
+                                         "T.go",
+                                         "F[1]",
+                                         "ev[\"a\\\\.b\"]",
+                                         "x, y",
+                                         "T[x]",
+                                         "O.turn"};
 
     switch (depth <= 0 ? below(2) : below(11)) {
     case 0:
@@ -316,9 +510,10 @@ static inline void body_of(struct text *t, const char *parameters)
 static inline void program_functions(struct text *t)
 {
     static const char *const heads[] = {
-        "f1 = function", "f2 = function", "f3 = function", "function T.go",
-        "function T.sub.run", "function O:turn", "function O.step", "G = function",
-        "function gf", "f4 = function", "function T.set", "T[1] = function",
+        "f1 = function",   "f2 = function",      "f3 = function",
+        "function T.go",   "function T.sub.run", "function O:turn",
+        "function O.step", "G = function",       "function gf",
+        "f4 = function",   "function T.set",     "T[1] = function",
         "function W:find", "function W.sub:turn"};
     static const char *const parameters[] = {"(a, b)", "(a, b)", "(a, b)", "(...)"};
 
@@ -349,7 +544,8 @@ static inline void program_functions(struct text *t)
 }
 
 /* seed begins it; the hook's statements, functions before it. */
-static inline void program_make(uint64_t seed, struct text *functions, struct text *hook)
+static inline void program_make(uint64_t seed, struct text *functions,
+                                struct text *hook)
 {
     program.random = seed;
     program.loops = below(4) == 0;
@@ -366,13 +562,41 @@ static inline void program_make(uint64_t seed, struct text *functions, struct te
 static inline size_t program_value(char *p, int depth)
 {
     static const char *const values[] = {
-        "1", "-5", "1e300", "1234567890123456789", "1234567890123456788", "\"a\"",
-        "\"\\u0000\"", "null", "true", "[]", "{}", "[1,[2,null],{\"a\":3}]",
-        "{\"p\":\"${a}\"}", "1000000000", "\"     x     \"", "5.5", "\"192.168.1.77\"",
-        "2147483648", "\"%5B\"", "\"\\ud83d\\ude00\"", "\"\\u00ff\\u0080\\n\"",
-        "\"\xc3\xa9\xe2\x82\xac\"", "1e-320", "0.1", "-0", "-0.0", "9007199254740993",
-        "9007199254740993.0", "1.0", "1e2", "\"\"", "{\"\":{\"\":1}}", "false",
-        "12345678901234567890123456789012345678901234567890", "\"2025-11-23T12:13:20Z\""};
+        "1",
+        "-5",
+        "1e300",
+        "1234567890123456789",
+        "1234567890123456788",
+        "\"a\"",
+        "\"\\u0000\"",
+        "null",
+        "true",
+        "[]",
+        "{}",
+        "[1,[2,null],{\"a\":3}]",
+        "{\"p\":\"${a}\"}",
+        "1000000000",
+        "\"     x     \"",
+        "5.5",
+        "\"192.168.1.77\"",
+        "2147483648",
+        "\"%5B\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\u00ff\\u0080\\n\"",
+        "\"\xc3\xa9\xe2\x82\xac\"",
+        "1e-320",
+        "0.1",
+        "-0",
+        "-0.0",
+        "9007199254740993",
+        "9007199254740993.0",
+        "1.0",
+        "1e2",
+        "\"\"",
+        "{\"\":{\"\":1}}",
+        "false",
+        "12345678901234567890123456789012345678901234567890",
+        "\"2025-11-23T12:13:20Z\""};
     size_t n;
     int deep;
 

@@ -42,8 +42,7 @@ static inline void hooked_passed(void *arg, enum decide_stage stage)
 /* Five texts an event; distinct: no two alike. */
 static inline size_t hooked_event(char *out, unsigned n, bool distinct)
 {
-    static const char *const types[] = {"click", "impression", "install",
-                                        "purchase"};
+    static const char *const types[] = {"click", "impression", "install", "purchase"};
     unsigned k = distinct ? n : 0;
 
     return (size_t)sprintf(
@@ -121,9 +120,8 @@ static inline uint64_t hooked_one(struct hooked *h)
     const struct decide_meter meter = {hooked_passed, h};
     struct refused no;
 
-    if (!decide_body(h->state, &policy_plan(h->policy)->routes[0], SCAN_EVENT,
-                     &h->req, (struct str){one, n}, &h->batch, &meter,
-                     &h->raised, &no)) {
+    if (!decide_body(h->state, &policy_plan(h->policy)->routes[0], SCAN_EVENT, &h->req,
+                     (struct str){one, n}, &h->batch, &meter, &h->raised, &no)) {
         exit(1);
     }
     return clock_mono_ns() - h->checked_ns;
@@ -134,12 +132,11 @@ static inline uint64_t hooked_run(struct hooked *h, unsigned i)
 {
     const struct decide_meter meter = {hooked_passed, h};
     const struct route *route = &policy_plan(h->policy)->routes[0];
-    struct str body = {h->bodies[i % HOOKED_BODIES],
-                       h->sizes[i % HOOKED_BODIES]};
+    struct str body = {h->bodies[i % HOOKED_BODIES], h->sizes[i % HOOKED_BODIES]};
     struct refused no;
 
-    if (!decide_body(h->state, route, SCAN_BATCH, &h->req, body, &h->batch,
-                     &meter, &h->raised, &no)) {
+    if (!decide_body(h->state, route, SCAN_BATCH, &h->req, body, &h->batch, &meter,
+                     &h->raised, &no)) {
         (void)fprintf(stderr, "a body was refused: %d\n", no.status);
         exit(1);
     }

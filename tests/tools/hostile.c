@@ -39,10 +39,10 @@ static const char GET_TEXT[] = "GET /v1/events HTTP/1.1\r\nHost: t\r\n\r\n";
 struct client {
     int fd;
     enum mode mode;
-    bool harmed;       /* has done its first harm */
-    bool acted;        /* on this connection */
-    uint64_t back_ms;  /* when it comes back */
-    size_t at;         /* of the text to drip */
+    bool harmed;      /* has done its first harm */
+    bool acted;       /* on this connection */
+    uint64_t back_ms; /* when it comes back */
+    size_t at;        /* of the text to drip */
 };
 
 static volatile sig_atomic_t stopping;

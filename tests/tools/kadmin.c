@@ -60,8 +60,7 @@ int main(int argc, char **argv)
         rd_kafka_NewTopic_destroy(t);
     }
     ev = rd_kafka_queue_poll(queue, WAIT_MS);
-    failed = ev == NULL ||
-             rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+    failed = ev == NULL || rd_kafka_event_error(ev) != RD_KAFKA_RESP_ERR_NO_ERROR ||
              (done = result_of(ev)) == NULL ||
              rd_kafka_topic_result_error(done) != RD_KAFKA_RESP_ERR_NO_ERROR;
     if (failed) {

@@ -51,11 +51,8 @@ static struct {
     double rate, seconds;
     uint64_t next;
     bool patient, envelope;
-} conf = {.path = "/v1/events/batch",
-          .n_conns = 8,
-          .batch = 20,
-          .seconds = 5,
-          .next = 1};
+} conf = {
+    .path = "/v1/events/batch", .n_conns = 8, .batch = 20, .seconds = 5, .next = 1};
 
 static struct conn conns[CONNS_MAX];
 static FILE *acks; /* buffered: this process is not the one that is killed */
@@ -123,8 +120,8 @@ static void broke(struct conn *c)
 static void flush_out(struct conn *c)
 {
     while (c->out_sent < c->out_n) {
-        ssize_t n = send(c->fd, c->out + c->out_sent, c->out_n - c->out_sent,
-                         MSG_NOSIGNAL);
+        ssize_t n =
+            send(c->fd, c->out + c->out_sent, c->out_n - c->out_sent, MSG_NOSIGNAL);
 
         if (n < 0 && errno == EAGAIN) {
             watch(c, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
@@ -300,8 +297,7 @@ static bool any_busy(void)
 
 /* Until due, or an answer comes; only an answer counts when none can be sent. Sleeps
  * but for the last moment, which a timer would miss. */
-static int wait_until(uint64_t due, bool none, struct epoll_event *events,
-                      int room)
+static int wait_until(uint64_t due, bool none, struct epoll_event *events, int room)
 {
     static const uint64_t moment = 200000, most = 5000000;
     uint64_t now = now_ns(), left = none ? most : due > now ? due - now : 0;
@@ -334,8 +330,8 @@ static void run(void)
             due += step;
         }
         /* Asked by the clock of the loop: what fell due since is sent at once. */
-        n = wait_until(due, step == 0 || over || (due <= now && c == NULL),
-                       events, 256);
+        n = wait_until(due, step == 0 || over || (due <= now && c == NULL), events,
+                       256);
         for (int i = 0; i < n; i++) {
             handle(&events[i]);
         }
@@ -353,43 +349,71 @@ static double at(double share)
 {
     size_t i = (size_t)(share * (double)n_latencies);
 
-    return n_latencies == 0
-               ? 0
-               : latencies[i < n_latencies ? i : n_latencies - 1] / 1000.0;
+    return n_latencies == 0 ? 0
+                            : latencies[i < n_latencies ? i : n_latencies - 1] / 1000.0;
 }
 
 static void options(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"port", 1, NULL, 'p'},    {"path", 1, NULL, 'u'},
-        {"connections", 1, NULL, 'c'}, {"batch", 1, NULL, 'b'},
-        {"rate", 1, NULL, 'r'},    {"seconds", 1, NULL, 's'},
-        {"first", 1, NULL, 'f'},   {"acks", 1, NULL, 'a'},
-        {"patient", 0, NULL, 'w'}, {"poison", 1, NULL, 'x'},
-        {"poison-bytes", 1, NULL, 'y'}, {"envelope", 0, NULL, 'e'},
-        {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"port", 1, NULL, 'p'},
+                                          {"path", 1, NULL, 'u'},
+                                          {"connections", 1, NULL, 'c'},
+                                          {"batch", 1, NULL, 'b'},
+                                          {"rate", 1, NULL, 'r'},
+                                          {"seconds", 1, NULL, 's'},
+                                          {"first", 1, NULL, 'f'},
+                                          {"acks", 1, NULL, 'a'},
+                                          {"patient", 0, NULL, 'w'},
+                                          {"poison", 1, NULL, 'x'},
+                                          {"poison-bytes", 1, NULL, 'y'},
+                                          {"envelope", 0, NULL, 'e'},
+                                          {NULL, 0, NULL, 0}};
     int o;
 
     while ((o = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (o) {
-        case 'p': conf.port = (uint16_t)atoi(optarg); break;
-        case 'u': conf.path = optarg; break;
-        case 'c': conf.n_conns = (unsigned)atoi(optarg); break;
-        case 'b': conf.batch = (unsigned)atoi(optarg); break;
-        case 'r': conf.rate = atof(optarg); break;
-        case 's': conf.seconds = atof(optarg); break;
-        case 'f': conf.next = strtoull(optarg, NULL, 10); break;
-        case 'a': conf.acks = optarg; break;
-        case 'e': conf.envelope = true; break;
-        case 'w': conf.patient = true; break;
-        case 'x': event_poison_every = strtoull(optarg, NULL, 10); break;
-        case 'y': event_poison_bytes = strtoul(optarg, NULL, 10); break;
-        default: exit(2);
+        case 'p':
+            conf.port = (uint16_t)atoi(optarg);
+            break;
+        case 'u':
+            conf.path = optarg;
+            break;
+        case 'c':
+            conf.n_conns = (unsigned)atoi(optarg);
+            break;
+        case 'b':
+            conf.batch = (unsigned)atoi(optarg);
+            break;
+        case 'r':
+            conf.rate = atof(optarg);
+            break;
+        case 's':
+            conf.seconds = atof(optarg);
+            break;
+        case 'f':
+            conf.next = strtoull(optarg, NULL, 10);
+            break;
+        case 'a':
+            conf.acks = optarg;
+            break;
+        case 'e':
+            conf.envelope = true;
+            break;
+        case 'w':
+            conf.patient = true;
+            break;
+        case 'x':
+            event_poison_every = strtoull(optarg, NULL, 10);
+            break;
+        case 'y':
+            event_poison_bytes = strtoul(optarg, NULL, 10);
+            break;
+        default:
+            exit(2);
         }
     }
     if (conf.port == 0 || conf.n_conns > CONNS_MAX || conf.batch == 0) {
-        (void)fprintf(stderr, "load: --port, at most %d connections\n",
-                      CONNS_MAX);
+        (void)fprintf(stderr, "load: --port, at most %d connections\n", CONNS_MAX);
         exit(2);
     }
 }
@@ -423,10 +447,9 @@ int main(int argc, char **argv)
     (void)printf("sent=%lu ok=%lu full=%lu other=%lu broken=%lu acked=%lu "
                  "seconds=%.2f p50_ms=%.3f p99_ms=%.3f max_ms=%.3f next=%lu "
                  "last_status=%d\n",
-                 (unsigned long)n_sent, (unsigned long)n_2xx,
-                 (unsigned long)n_503, (unsigned long)n_other,
-                 (unsigned long)n_broken, (unsigned long)n_acked,
-                 (double)(now_ns() - began) / 1e9, at(0.5), at(0.99), at(1.0),
-                 (unsigned long)conf.next, last_status);
+                 (unsigned long)n_sent, (unsigned long)n_2xx, (unsigned long)n_503,
+                 (unsigned long)n_other, (unsigned long)n_broken,
+                 (unsigned long)n_acked, (double)(now_ns() - began) / 1e9, at(0.5),
+                 at(0.99), at(1.0), (unsigned long)conf.next, last_status);
     return n_broken > 0 && !conf.patient ? 1 : 0;
 }

@@ -41,8 +41,8 @@ struct mode {
 
 struct conn {
     int client, up;
-    bool answering;      /* the next byte of the client begins a request */
-    struct mode hit;     /* what becomes of this request */
+    bool answering;  /* the next byte of the client begins a request */
+    struct mode hit; /* what becomes of this request */
     size_t n_request;
     char bytes[65536];
 };
@@ -162,8 +162,7 @@ static bool answer(struct conn *c, size_t n)
         n += (size_t)more;
     }
     k = snprintf(text, sizeof text,
-                 "HTTP/1.1 %d Fault\r\nContent-Length: 6\r\n\r\nfault\n",
-                 c->hit.value);
+                 "HTTP/1.1 %d Fault\r\nContent-Length: 6\r\n\r\nfault\n", c->hit.value);
     c->answering = true;
     return send_all(c->client, text, (size_t)k);
 }
@@ -205,8 +204,7 @@ static bool from_upstream(struct conn *c)
             return false;
         }
         if (c->hit.kind == LATE) {
-            struct timespec t = {c->hit.value / 1000,
-                                 c->hit.value % 1000 * 1000000L};
+            struct timespec t = {c->hit.value / 1000, c->hit.value % 1000 * 1000000L};
 
             (void)nanosleep(&t, NULL);
         }

@@ -78,8 +78,7 @@ static uint64_t number_of(const char *line, size_t len)
 
 int main(int argc, char **argv)
 {
-    uint64_t acked, lines = 0, torn = 0, missing = 0, twice = 0, extra = 0,
-             copies = 0;
+    uint64_t acked, lines = 0, torn = 0, missing = 0, twice = 0, extra = 0, copies = 0;
     char *line = NULL;
     size_t space = 0;
     ssize_t len;
@@ -88,12 +87,10 @@ int main(int argc, char **argv)
         return 2;
     }
     event_poison_every = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-    event_poison_bytes = argc > 3 ? strtoul(argv[3], NULL, 10)
-                                  : event_poison_bytes;
+    event_poison_bytes = argc > 3 ? strtoul(argv[3], NULL, 10) : event_poison_bytes;
     acked = read_acks(argv[1]);
     while ((len = getline(&line, &space, stdin)) > 0) {
-        uint64_t n = line[len - 1] == '\n' ? number_of(line, (size_t)len - 1)
-                                           : 0;
+        uint64_t n = line[len - 1] == '\n' ? number_of(line, (size_t)len - 1) : 0;
 
         lines++;
         if (n == 0) {
@@ -111,9 +108,8 @@ int main(int argc, char **argv)
     }
     (void)printf("acked=%lu found=%lu missing=%lu twice=%lu torn=%lu "
                  "unacked=%lu copies=%lu\n",
-                 (unsigned long)acked, (unsigned long)lines,
-                 (unsigned long)missing, (unsigned long)twice,
-                 (unsigned long)torn, (unsigned long)extra,
+                 (unsigned long)acked, (unsigned long)lines, (unsigned long)missing,
+                 (unsigned long)twice, (unsigned long)torn, (unsigned long)extra,
                  (unsigned long)copies);
     free(line);
     free(seen);

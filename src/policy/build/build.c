@@ -20,8 +20,7 @@ static void build_server(struct build *b)
     s->max_headers_bytes = (uint32_t)field_whole(b, "max_headers");
     s->max_connections = (uint32_t)field_whole(b, "max_connections");
     s->share_port = field_flag(b, "share_port");
-    s->max_per_address =
-        (uint32_t)field_whole(b, "max_connections_per_address");
+    s->max_per_address = (uint32_t)field_whole(b, "max_connections_per_address");
     s->header_timeout_ms = (int64_t)field_whole(b, "header_timeout");
     s->body_timeout_ms = (int64_t)field_whole(b, "body_timeout");
     s->idle_timeout_ms = (int64_t)field_whole(b, "idle_timeout");
@@ -77,16 +76,15 @@ static void build_sink(struct build *b, struct sink_plan *s)
                                    .linger_ms = 100};
     if (s->kind == SINK_KIND_FILE) {
         /* A frame: 1 MiB of input, or linger. */
-        s->batch = (struct batch_plan){
-            .target = 1000000,
-            .min = 1000000,
-            .max = 1000000,
-            .max_bytes = 1 << 20,
-            .linger_ms = (int64_t)field_whole(b, "linger")};
+        s->batch = (struct batch_plan){.target = 1000000,
+                                       .min = 1000000,
+                                       .max = 1000000,
+                                       .max_bytes = 1 << 20,
+                                       .linger_ms = (int64_t)field_whole(b, "linger")};
         s->dir = field_text(b, "dir").p;
         s->compress = field_is(b, "compress", "zstd")   ? COMPRESS_ZSTD
                       : field_is(b, "compress", "gzip") ? COMPRESS_GZIP
-                                                  : COMPRESS_NONE;
+                                                        : COMPRESS_NONE;
         (void)field_open(b, "rotate");
         s->rotate_bytes = field_whole(b, "bytes");
         s->rotate_age_ms = (int64_t)field_whole(b, "age");
@@ -141,7 +139,7 @@ static void build_stream(struct build *b, struct stream_plan *s)
     s->name = field_text(b, "name").p;
     s->ack = field_is(b, "ack", "synced")      ? ACK_SYNCED
              : field_is(b, "ack", "delivered") ? ACK_DELIVERED
-                                         : ACK_WRITTEN;
+                                               : ACK_WRITTEN;
     s->delivered_ms = (int64_t)field_whole(b, "timeout");
     s->max_bytes = field_whole(b, "max_bytes");
     s->n_sinks = field_open(b, "sinks");
@@ -183,10 +181,10 @@ static void build_rollout(struct build *b)
         t->share = field_number(b, "share", 0);
         t->during_ms = (int64_t)field_whole(b, "during");
         t->header = field_text(b, "header").p;
-        t->by = t->header != NULL             ? SHARE_BY_HEADER
+        t->by = t->header != NULL                 ? SHARE_BY_HEADER
                 : field_is(b, "by", "connection") ? SHARE_BY_CONNECTION
                 : field_is(b, "by", "peer")       ? SHARE_BY_PEER
-                                            : SHARE_BY_REQUEST;
+                                                  : SHARE_BY_REQUEST;
         t->min_requests = field_whole(b, "min_requests");
         t->has_roll_back_if = field_has(b, "roll_back_if");
         t->sample = (uint32_t)field_whole(b, "sample");

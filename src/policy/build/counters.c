@@ -65,7 +65,7 @@ static void build_log(struct build *b)
     b->plan->log_level = field_is(b, "level", "debug")   ? LOG_DEBUG
                          : field_is(b, "level", "warn")  ? LOG_WARN
                          : field_is(b, "level", "error") ? LOG_ERROR
-                                                   : LOG_INFO;
+                                                         : LOG_INFO;
     b->plan->log_json = field_is(b, "format", "json");
     lua_pop(b->L, 1);
 }

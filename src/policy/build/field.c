@@ -85,8 +85,7 @@ uint32_t field_open(struct build *b, const char *key)
     return lua_istable(b->L, -1) ? (uint32_t)lua_objlen(b->L, -1) : 0;
 }
 
-const struct pair_plan *field_pairs(struct build *b, const char *key,
-                                    uint32_t *n)
+const struct pair_plan *field_pairs(struct build *b, const char *key, uint32_t *n)
 {
     struct pair_plan *list;
 

@@ -35,10 +35,10 @@ void build_hedge(struct build *b, struct hedge_plan *h)
     *h = (struct hedge_plan){.after_ms = HEDGE_OFF};
     if (field_has(b, "hedge")) {
         (void)field_open(b, "hedge");
-        *h = (struct hedge_plan){
-            .after_ms = (int64_t)field_number(b, "after", HEDGE_OFF),
-            .max_ratio = field_number(b, "max_ratio", 0),
-            .may_duplicate = field_flag(b, "may_duplicate")};
+        *h = (struct hedge_plan){.after_ms =
+                                     (int64_t)field_number(b, "after", HEDGE_OFF),
+                                 .max_ratio = field_number(b, "max_ratio", 0),
+                                 .may_duplicate = field_flag(b, "may_duplicate")};
         lua_pop(b->L, 1);
     }
 }
@@ -153,5 +153,5 @@ void build_http(struct build *b, struct sink_plan *s)
     h->array = field_is(b, "format", "json_array");
     h->compress = field_is(b, "compression", "zstd")   ? COMPRESS_ZSTD
                   : field_is(b, "compression", "gzip") ? COMPRESS_GZIP
-                                                 : COMPRESS_NONE;
+                                                       : COMPRESS_NONE;
 }

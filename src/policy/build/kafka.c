@@ -18,7 +18,7 @@ void build_kafka(struct build *b, struct sink_plan *s)
     k->framing = field_is(b, "framing", "batch") ? KAFKA_BATCH : KAFKA_EVENT;
     k->partitioner = field_is(b, "partitioner", "sticky")        ? KAFKA_STICKY
                      : field_is(b, "partitioner", "least_bytes") ? KAFKA_LEAST_BYTES
-                                                           : KAFKA_BY_KEY;
+                                                                 : KAFKA_BY_KEY;
     k->position = field_is(b, "position", "headers") ||
                   (field_is(b, "position", "auto") && k->framing == KAFKA_BATCH);
     k->options = field_pairs(b, "options", &k->n_options);

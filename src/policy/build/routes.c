@@ -120,7 +120,7 @@ static enum request_part part_of(struct build *b)
            : field_is(b, "from", "query")  ? REQUEST_ARG
            : field_is(b, "from", "header") ? REQUEST_HEADER
            : field_is(b, "from", "basic")  ? REQUEST_BASIC_USER
-                                     : REQUEST_PEER;
+                                           : REQUEST_PEER;
 }
 
 /* The schema's fields at and below the key; the key's own first. */
@@ -137,8 +137,7 @@ static void find_slots(struct build *b, const struct schema *s, struct str key,
                             memcmp(path.p, key.p, key.n) == 0
                       : str_eq(path, key)) {
                 list[c->n_slots++] = (struct carry_slot){
-                    i, below ? (struct str){path.p + key.n + 1,
-                                            path.n - key.n - 1}
+                    i, below ? (struct str){path.p + key.n + 1, path.n - key.n - 1}
                              : (struct str){"", 0}};
             }
         }
@@ -160,8 +159,7 @@ static void take_over(struct build *b, struct route *r, struct str key,
         own = build_room(b, sizeof *own);
         *own = *r->schema;
         own->fields = build_room(b, own->n_fields * sizeof *own->fields);
-        memcpy(own->fields, r->schema->fields,
-               own->n_fields * sizeof *own->fields);
+        memcpy(own->fields, r->schema->fields, own->n_fields * sizeof *own->fields);
         c->field = &r->schema->fields[i];
         own->fields[i].type = FIELD_ANY;
         own->fields[i].required = false;
@@ -185,7 +183,7 @@ static void build_carried(struct build *b, struct route *r, struct carried *c)
     c->part = part_of(b);
     c->from = field_is(b, "from", "envelope") ? CARRY_ENVELOPE
               : field_is(b, "from", "time")   ? CARRY_TIME
-                                        : CARRY_REQUEST;
+                                              : CARRY_REQUEST;
     if (r->schema == NULL) {
         return;
     }
@@ -292,8 +290,7 @@ static void build_cors(struct build *b, struct route *r)
         *c = (struct cors_plan){.any = field_flag(b, "any"),
                                 .credentials = field_flag(b, "credentials"),
                                 .headers = field_text(b, "headers").p,
-                                .max_age_s =
-                                    (int64_t)field_whole(b, "max_age") / 1000};
+                                .max_age_s = (int64_t)field_whole(b, "max_age") / 1000};
         c->origins = origins(b, &c->n_origins);
         r->cors = c;
     }
@@ -324,14 +321,14 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->pattern = field_flag(b, "pattern");
     r->body = field_is(b, "body", "batch")         ? BODY_BATCH
               : field_is(b, "body", "cloudevents") ? BODY_CLOUDEVENTS
-                                             : BODY_EVENT;
+                                                   : BODY_EVENT;
     r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
     r->stream = (int32_t)field_number(b, "stream", -1);
     r->key_slots = key_slots(b, r);
     r->partial = field_flag(b, "partial");
     r->on_error = field_is(b, "on_error", "reject")   ? ON_ERROR_REJECT
                   : field_is(b, "on_error", "accept") ? ON_ERROR_ACCEPT
-                                                : ON_ERROR_DEAD_LETTER;
+                                                      : ON_ERROR_DEAD_LETTER;
     r->has_on_event = field_has(b, "on_event");
     r->has_on_request = field_has(b, "on_request");
     r->index = i;

@@ -44,8 +44,8 @@ int sluice_sha256(struct sluice_context *c, const char *p, size_t n,
     return 1;
 }
 
-int sluice_hmac(struct sluice_context *c, const char *key, size_t k,
-                const char *p, size_t n, struct sluice_value *out)
+int sluice_hmac(struct sluice_context *c, const char *key, size_t k, const char *p,
+                size_t n, struct sluice_value *out)
 {
     struct tools *t = tools_of(c);
     unsigned char inner[BLOCK_BYTES] = {0}, outer[BLOCK_BYTES];
@@ -63,8 +63,7 @@ int sluice_hmac(struct sluice_context *c, const char *key, size_t k,
         outer[i] = inner[i] ^ 0x5C;
         inner[i] ^= 0x36;
     }
-    if (!sha256(in, (struct str){p, n}, bytes) ||
-        !sha256(ex, sum, bytes)) {
+    if (!sha256(in, (struct str){p, n}, bytes) || !sha256(ex, sum, bytes)) {
         return 0;
     }
     give_hex(t, bytes, out);

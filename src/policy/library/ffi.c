@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "decode/edit.h"
 #include "decode/number.h"
-#include "decode/quote.h"
 #include "decode/path.h"
+#include "decode/quote.h"
 #include "policy/internal.h"
 #include "policy/library/internal.h"
 
@@ -55,8 +55,7 @@ void ffi_give(struct sluice_context *c, enum slot_kind kind, struct str json,
     out->kind = kind;
     out->num = 0;
     if (kind == SLOT_STRING || kind == SLOT_ESCAPED) {
-        give_text(c, (struct str){json.p + 1, json.n - 2},
-                  kind == SLOT_ESCAPED, out);
+        give_text(c, (struct str){json.p + 1, json.n - 2}, kind == SLOT_ESCAPED, out);
         return;
     }
     out->text = json.p;
@@ -70,8 +69,7 @@ enum slot_kind ffi_kind(struct str json)
 {
     switch (json.p[0]) {
     case '"':
-        return memchr(json.p, '\\', json.n) != NULL ? SLOT_ESCAPED
-                                                    : SLOT_STRING;
+        return memchr(json.p, '\\', json.n) != NULL ? SLOT_ESCAPED : SLOT_STRING;
     case '{':
         return SLOT_OBJECT;
     case '[':
@@ -93,8 +91,8 @@ int sluice_text(struct sluice_context *c, struct sluice_event *view, uint32_t i,
     const struct slot *x = &event_of(view)->slots[i];
 
     out->kind = x->tag & 15;
-    give_text(c, (struct str){c->body + x->off, x->tag >> 4},
-              out->kind == SLOT_ESCAPED, out);
+    give_text(c, (struct str){c->body + x->off, x->tag >> 4}, out->kind == SLOT_ESCAPED,
+              out);
     return 1;
 }
 
@@ -105,8 +103,8 @@ static bool is_last_key(const struct sluice_context *c, const char *key, size_t 
 }
 
 /* The key as JSON text in the arena. */
-static enum ffi_refusal key_text(struct sluice_context *c, const char *key,
-                                 size_t n, struct str *out)
+static enum ffi_refusal key_text(struct sluice_context *c, const char *key, size_t n,
+                                 struct str *out)
 {
     char *text = arena_alloc(c->batch->arena, quote_bound(n));
 
@@ -122,8 +120,8 @@ static enum ffi_refusal key_text(struct sluice_context *c, const char *key,
 }
 
 /* json lies in the arena. */
-static int set(struct sluice_context *c, struct sluice_event *view,
-               const char *key, size_t n, struct str json, enum edit_how how)
+static int set(struct sluice_context *c, struct sluice_event *view, const char *key,
+               size_t n, struct str json, enum edit_how how)
 {
     struct event *ev = event_of(view);
     struct str name = {c->key, c->key_len};
@@ -167,7 +165,8 @@ int sluice_set_text(struct sluice_context *c, struct sluice_event *view,
         return FFI_NO_ROOM;
     }
     k = quote_write((struct str){p, len}, json);
-    return k == 0 ? FFI_NOT_UTF8 : set(c, view, key, n, (struct str){json, k}, EDIT_SET);
+    return k == 0 ? FFI_NOT_UTF8
+                  : set(c, view, key, n, (struct str){json, k}, EDIT_SET);
 }
 
 int sluice_set_number(struct sluice_context *c, struct sluice_event *view,
@@ -199,11 +198,10 @@ int sluice_set_json(struct sluice_context *c, struct sluice_event *view,
     return s.p == NULL ? FFI_NO_ROOM : set(c, view, key, n, s, EDIT_SET);
 }
 
-int sluice_remove(struct sluice_context *c, struct sluice_event *view,
-                  const char *key, size_t n)
+int sluice_remove(struct sluice_context *c, struct sluice_event *view, const char *key,
+                  size_t n)
 {
-    return set(c, view, key, n, (struct str){NULL, 0},
-               EDIT_REMOVE);
+    return set(c, view, key, n, (struct str){NULL, 0}, EDIT_REMOVE);
 }
 
 /* none: what is told when the request's memory is full. */
@@ -232,8 +230,8 @@ void sluice_drop(struct sluice_context *c, struct sluice_event *view)
     event_of(view)->fate = EVENT_DROP;
 }
 
-int sluice_to(struct sluice_context *c, struct sluice_event *view,
-              const char *stream, size_t n)
+int sluice_to(struct sluice_context *c, struct sluice_event *view, const char *stream,
+              size_t n)
 {
     struct event *ev = event_of(view);
 
@@ -264,14 +262,12 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *view,
         ev->flags &= ~(uint32_t)(EVENT_ROUTED | EVENT_RETRY);
         return;
     }
-    ev->fate = c->route->on_error == ON_ERROR_REJECT ? EVENT_REJECT
-                                                     : EVENT_DEAD;
+    ev->fate = c->route->on_error == ON_ERROR_REJECT ? EVENT_REJECT : EVENT_DEAD;
     ev->code = "policy_error";
     ev->field = NULL;
     ev->message = ev->fate == EVENT_REJECT
                       ? "the policy failed on this event"
-                      : keep(c, message, len,
-                             "the policy failed on this event");
+                      : keep(c, message, len, "the policy failed on this event");
     /* The same event may pass once the policy is mended. */
     ev->flags |= EVENT_RETRY;
 }
@@ -284,8 +280,7 @@ void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
     (void)snprintf(c->message, sizeof c->message, "%.*s", (int)len, message);
 }
 
-void sluice_request_part(struct sluice_context *c, int part,
-                         struct sluice_value *out)
+void sluice_request_part(struct sluice_context *c, int part, struct sluice_value *out)
 {
     const struct policy_request *q = c->request;
     struct str s = part == 0   ? q->method
@@ -298,15 +293,15 @@ void sluice_request_part(struct sluice_context *c, int part,
     out->len = (uint32_t)s.n;
 }
 
-int sluice_request_named(struct sluice_context *c, int part, const char *name,
-                         size_t n, struct sluice_value *out)
+int sluice_request_named(struct sluice_context *c, int part, const char *name, size_t n,
+                         struct sluice_value *out)
 {
-    static const enum request_part parts[] = {
-        REQUEST_PARAM, REQUEST_ARG, REQUEST_HEADER, REQUEST_BASIC_USER,
-        REQUEST_BASIC_PASSWORD};
+    static const enum request_part parts[] = {REQUEST_PARAM, REQUEST_ARG,
+                                              REQUEST_HEADER, REQUEST_BASIC_USER,
+                                              REQUEST_BASIC_PASSWORD};
     struct policy_state *s = OUTER(c, struct policy_state, context);
-    struct str raw = request_raw(c->request, c->route->path,
-                                 parts[part], (struct str){name, n});
+    struct str raw =
+        request_raw(c->request, c->route->path, parts[part], (struct str){name, n});
     size_t len;
 
     if (raw.p == NULL) {

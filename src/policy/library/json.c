@@ -7,8 +7,8 @@
 #include "decode/number.h"
 #include "decode/scan.h"
 #include "decode/walk.h"
-#include "policy/library/json.h"
 #include "policy/internal.h"
+#include "policy/library/json.h"
 
 /* Keys of the registry: the state's null, the metatable of arrays. */
 static char null_key, array_key;
@@ -208,15 +208,15 @@ static void push_array(lua_State *L, struct str json, int numbers, int depth)
 /* Whether Lua's number may not be all that the digits say. */
 static bool is_long(struct str digits, double v)
 {
-    return digits.n > 15 ||
-           (digits.n > 4 && (fabs(v) > 1e300 || fabs(v) < 1e-300));
+    return digits.n > 15 || (digits.n > 4 && (fabs(v) > 1e300 || fabs(v) < 1e-300));
 }
 
 /* Whether the digits noted before, on top, or false, say the same. */
 static bool same_digits(lua_State *L, struct str digits)
 {
     size_t n;
-    const char *known = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
+    const char *known =
+        lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &n) : NULL;
 
     return known != NULL && number_same(known, n, digits.p, digits.n);
 }
@@ -264,8 +264,7 @@ void json_push(lua_State *L, enum slot_kind kind, struct str json, int numbers,
     switch (kind) {
     case SLOT_STRING:
     case SLOT_ESCAPED:
-        push_string(L, (struct str){json.p + 1, json.n - 2},
-                    kind == SLOT_ESCAPED);
+        push_string(L, (struct str){json.p + 1, json.n - 2}, kind == SLOT_ESCAPED);
         break;
     case SLOT_NUMBER:
         push_number(L, json, numbers);
@@ -332,8 +331,7 @@ static int decode_checked(lua_State *L)
     r = scan_value(&limits, padded, text.n, &se);
     if (r != SCAN_OK) {
         lua_pushnil(L);
-        (void)lua_pushfstring(L, "no JSON at byte %d: %s", (int)se.at,
-                              se.detail);
+        (void)lua_pushfstring(L, "no JSON at byte %d: %s", (int)se.at, se.detail);
         return 2;
     }
     lua_settop(L, 1);

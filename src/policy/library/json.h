@@ -28,8 +28,9 @@ bool json_is_array(lua_State *L, int at);
 
 int json_decode(lua_State *L); /* (text, numbers?) -> value; the text is JSON */
 int json_valid(lua_State *L);  /* (text) -> whether it is JSON */
-int json_same_number(lua_State *L); /* (digits, digits) -> whether they are one number */
-int json_array(lua_State *L);  /* (table) -> it, marked as an array */
+int json_same_number(
+    lua_State *L);                /* (digits, digits) -> whether they are one number */
+int json_array(lua_State *L);     /* (table) -> it, marked as an array */
 int json_open_null(lua_State *L); /* () -> what null is from now on */
 
 /* A lua_CFunction for a Lua of the caller's: returns { encode, decode, null }, the

@@ -6,8 +6,8 @@
 
 #include "decode/number.h"
 #include "decode/quote.h"
-#include "policy/library/json.h"
 #include "policy/internal.h"
+#include "policy/library/json.h"
 
 enum { VALUE = 1, NUMBERS = 2, BUFFER = 3 }; /* places on the stack */
 

@@ -2,8 +2,8 @@
 #include <lauxlib.h>
 
 #include "decode/walk.h"
-#include "policy/library/json.h"
 #include "policy/internal.h"
+#include "policy/library/json.h"
 
 static bool same_tables(lua_State *L, int a, int b);
 

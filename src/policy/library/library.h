@@ -23,8 +23,8 @@ enum { SLUICE_TEXT_MAX = 65536 }; /* bytes of scratch */
 
 /* The value at a path (decode/path.h), edits included: 1 found, 0 there is none, -1
  * no such path can be, -2 the time is over. */
-int sluice_get(struct sluice_context *c, struct sluice_event *ev,
-               const char *path, size_t n, struct sluice_value *out);
+int sluice_get(struct sluice_context *c, struct sluice_event *ev, const char *path,
+               size_t n, struct sluice_value *out);
 
 /* ---- text.c ---- */
 
@@ -32,8 +32,8 @@ void sluice_trim(const char *p, size_t n, struct sluice_value *out);
 int sluice_starts(const char *p, size_t n, const char *with, size_t k);
 int sluice_ends(const char *p, size_t n, const char *with, size_t k);
 /* The part between separators, from 1; 0: there are not so many. k > 0. */
-int sluice_part(const char *p, size_t n, const char *separator, size_t k,
-                double which, struct sluice_value *out);
+int sluice_part(const char *p, size_t n, const char *separator, size_t k, double which,
+                struct sluice_value *out);
 
 /* Scratch. 1; 0: what is given is malformed or has no such part; -1: too long. */
 int sluice_url_decode(struct sluice_context *c, const char *p, size_t n,
@@ -60,8 +60,8 @@ int32_t sluice_index(struct sluice_context *c, const char *p, size_t n,
 /* Scratch: 64 hex digits; 0: the library failed. */
 int sluice_sha256(struct sluice_context *c, const char *p, size_t n,
                   struct sluice_value *out);
-int sluice_hmac(struct sluice_context *c, const char *key, size_t k,
-                const char *p, size_t n, struct sluice_value *out);
+int sluice_hmac(struct sluice_context *c, const char *key, size_t k, const char *p,
+                size_t n, struct sluice_value *out);
 /* Takes as long whether equal or not; lengths are no secret. */
 int sluice_equal(const char *a, size_t n, const char *b, size_t k);
 
@@ -75,8 +75,7 @@ double sluice_random(struct sluice_context *c);
 void sluice_uuid7(struct sluice_context *c, struct sluice_value *out);
 
 /* Scratch; 0: no time of the years 0 to 9999. */
-int sluice_iso8601(struct sluice_context *c, double ms,
-                   struct sluice_value *out);
+int sluice_iso8601(struct sluice_context *c, double ms, struct sluice_value *out);
 /* out->num: ms since 1970; 0: no RFC 3339 text. */
 int sluice_parse_time(const char *p, size_t n, struct sluice_value *out);
 
@@ -87,24 +86,19 @@ int sluice_parse_time(const char *p, size_t n, struct sluice_value *out);
 int sluice_trial(struct sluice_context *c); /* loaded, or trying its examples */
 /* -1: too many series; what counts counts as "other". */
 int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
-                      size_t nx, const char *y, size_t ny, const char *z,
-                      size_t nz);
-void sluice_add(struct sluice_context *c, int32_t metric, int32_t series,
-                double v);
-void sluice_set(struct sluice_context *c, int32_t metric, int32_t series,
-                double v);
+                      size_t nx, const char *y, size_t ny, const char *z, size_t nz);
+void sluice_add(struct sluice_context *c, int32_t metric, int32_t series, double v);
+void sluice_set(struct sluice_context *c, int32_t metric, int32_t series, double v);
 /* 0: taken; else the milliseconds until there are so many tokens. */
-double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
-                   size_t n, double tokens);
-void sluice_limited(struct sluice_context *c, struct sluice_event *ev,
-                    double wait_ms);
+double sluice_take(struct sluice_context *c, int32_t limit, const char *key, size_t n,
+                   double tokens);
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev, double wait_ms);
 
 /* ---- policy/load/files.c ---- */
 
 /* Tables of lookup files. -1: no such key. */
-int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key,
-                   size_t n);
-void sluice_cell(struct sluice_context *c, int32_t table, int32_t row,
-                 int32_t column, struct sluice_value *out);
+int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key, size_t n);
+void sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t column,
+                 struct sluice_value *out);
 
 #pragma GCC visibility pop

@@ -93,8 +93,7 @@ static const char *item_end(struct match *m, const char *p)
 }
 
 /* The set begins at p, its ] is at last. */
-static bool in_set(struct match *m, unsigned char c, const char *p,
-                   const char *last)
+static bool in_set(struct match *m, unsigned char c, const char *p, const char *last)
 {
     bool yes = true;
 
@@ -121,8 +120,7 @@ static bool in_set(struct match *m, unsigned char c, const char *p,
 }
 
 /* The item from p to end takes the character at `at`. */
-static bool takes(struct match *m, const char *at, const char *p,
-                  const char *end)
+static bool takes(struct match *m, const char *at, const char *p, const char *end)
 {
     unsigned char c;
 
@@ -239,8 +237,7 @@ static const char *balanced(struct match *m, const char *at, const char *p)
 }
 
 /* %f[set]; p is at the set. */
-static bool frontier(struct match *m, const char *at, const char *p,
-                     const char *end)
+static bool frontier(struct match *m, const char *at, const char *p, const char *end)
 {
     unsigned char before = at == m->text ? 0 : (unsigned char)at[-1];
     unsigned char here = at == m->text_end ? 0 : (unsigned char)*at;
@@ -268,8 +265,7 @@ static const char *again(struct match *m, const char *at, char digit)
 
 /* An item that %b, %f, a digit or a bracket begins, and all behind it; *done: it was
  * one. */
-static const char *special(struct match *m, const char *at, const char *p,
-                           bool *done)
+static const char *special(struct match *m, const char *at, const char *p, bool *done)
 {
     const char *to, *end;
 

@@ -18,13 +18,13 @@ enum { MATCH_POSITION = -2, MATCH_OPEN = -1 };
 struct match {
     lua_State *L;
     const char *text, *text_end, *pattern, *pattern_end;
-    uint64_t steps;          /* left, of all tries together, until the clock is */
-    uint64_t rest;           /* looked at; and behind that */
+    uint64_t steps; /* left, of all tries together, until the clock is */
+    uint64_t rest;  /* looked at; and behind that */
     int depth;
     int n_captures;
     struct {
         const char *from;
-        ptrdiff_t n;         /* or MATCH_POSITION, MATCH_OPEN */
+        ptrdiff_t n; /* or MATCH_POSITION, MATCH_OPEN */
     } captures[MATCH_CAPTURES];
 };
 

@@ -9,9 +9,9 @@
 #include "base/arena.h"
 #include "decode/edit.h"
 #include "decode/quote.h"
-#include "policy/library/library.h"
 #include "policy/internal.h"
 #include "policy/library/internal.h"
+#include "policy/library/library.h"
 
 /* The edit of a top-level key, given unescaped; NULL: none. */
 static const struct edit *edit_of(const struct sluice_context *c,
@@ -54,8 +54,8 @@ static void top_value(const struct sluice_context *c, const struct event *ev,
     }
 }
 
-int sluice_get(struct sluice_context *c, struct sluice_event *view,
-               const char *text, size_t n, struct sluice_value *out)
+int sluice_get(struct sluice_context *c, struct sluice_event *view, const char *text,
+               size_t n, struct sluice_value *out)
 {
     const struct event *ev = (const struct event *)(const void *)view;
     struct path path;
@@ -68,15 +68,13 @@ int sluice_get(struct sluice_context *c, struct sluice_event *view,
         return -2;
     }
     if (ev->n_edits == 0) {
-        m = (struct member){.kind = SLOT_OBJECT,
-                            .value = {c->body + ev->off, ev->len}};
+        m = (struct member){.kind = SLOT_OBJECT, .value = {c->body + ev->off, ev->len}};
         if (!path_find(&m, path.parts, path.n)) {
             return 0;
         }
     } else {
         top_value(c, ev, path.parts, &m);
-        if (m.kind == SLOT_ABSENT ||
-            !path_find(&m, path.parts + 1, path.n - 1)) {
+        if (m.kind == SLOT_ABSENT || !path_find(&m, path.parts + 1, path.n - 1)) {
             return 0;
         }
     }
@@ -84,16 +82,16 @@ int sluice_get(struct sluice_context *c, struct sluice_event *view,
     return 1;
 }
 
-int sluice_find(struct sluice_context *c, struct sluice_event *view,
-                const char *path, size_t n, struct sluice_value *out)
+int sluice_find(struct sluice_context *c, struct sluice_event *view, const char *path,
+                size_t n, struct sluice_value *out)
 {
     int found = sluice_get(c, view, path, n, out);
 
     return found == -1 ? 0 : found;
 }
 
-int sluice_edited(struct sluice_context *c, struct sluice_event *view,
-                  const char *text, size_t n)
+int sluice_edited(struct sluice_context *c, struct sluice_event *view, const char *text,
+                  size_t n)
 {
     const struct event *ev = (const struct event *)(const void *)view;
     const struct edit *x;
@@ -112,8 +110,7 @@ int sluice_edited(struct sluice_context *c, struct sluice_event *view,
 
 /* The new value of the top-level key; {NULL, 0}: no room. */
 static struct str changed(struct sluice_context *c, const struct member *m,
-                          const struct path *path, struct str json,
-                          enum path_result *r)
+                          const struct path *path, struct str json, enum path_result *r)
 {
     struct path_out out = {NULL, 0};
 

@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "policy/library/lua_pattern.h"
 #include "policy/internal.h"
+#include "policy/library/lua_pattern.h"
 
 enum { FIND, MATCH };
 enum { STEPS_FREE = 1024 /* of a call, that no clock is looked at for */ };
@@ -31,8 +31,7 @@ static struct match begin(lua_State *L, int text, int pattern)
 }
 
 /* Capture i, or the whole match when there is none. */
-static void push_capture(struct match *m, int i, const char *from,
-                         const char *to)
+static void push_capture(struct match *m, int i, const char *from, const char *to)
 {
     if (i >= m->n_captures) {
         if (i > 0) {
@@ -163,8 +162,7 @@ static int pattern_gmatch(lua_State *L)
 }
 
 /* %0 to %9 of the replacement are captures, %% and the like the character. */
-static void add_text(struct match *m, luaL_Buffer *b, const char *from,
-                     const char *to)
+static void add_text(struct match *m, luaL_Buffer *b, const char *from, const char *to)
 {
     size_t n;
     const char *text = lua_tolstring(m->L, 3, &n);
@@ -184,8 +182,7 @@ static void add_text(struct match *m, luaL_Buffer *b, const char *from,
     }
 }
 
-static void add_value(struct match *m, luaL_Buffer *b, const char *from,
-                      const char *to)
+static void add_value(struct match *m, luaL_Buffer *b, const char *from, const char *to)
 {
     lua_State *L = m->L;
 
@@ -207,8 +204,7 @@ static void add_value(struct match *m, luaL_Buffer *b, const char *from,
         lua_pop(L, 1);
         lua_pushlstring(L, from, (size_t)(to - from));
     } else if (!lua_isstring(L, -1)) {
-        (void)luaL_error(L, "invalid replacement value (a %s)",
-                         luaL_typename(L, -1));
+        (void)luaL_error(L, "invalid replacement value (a %s)", luaL_typename(L, -1));
     }
     luaL_addvalue(b);
 }
@@ -224,8 +220,8 @@ static int pattern_gsub(lua_State *L)
     luaL_Buffer b;
 
     luaL_argcheck(L,
-                  type == LUA_TNUMBER || type == LUA_TSTRING ||
-                      type == LUA_TFUNCTION || type == LUA_TTABLE,
+                  type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION ||
+                      type == LUA_TTABLE,
                   3, "string/function/table expected");
     luaL_buffinit(L, &b);
     while (n < most) {

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "policy/library/library.h"
 #include "policy/internal.h"
+#include "policy/library/library.h"
 #include "policy/library/plain.h"
 
 enum { WINDOW = 64 << 10, JOINED_MAX = 16 << 20 };
@@ -54,8 +54,9 @@ static size_t joined(lua_State *L, size_t k, lua_Integer from, lua_Integer last)
         if (lua_type(L, -1) == LUA_TSTRING) {
             (void)lua_tolstring(L, -1, &n);
         } else if (lua_type(L, -1) != LUA_TNUMBER) {
-            (void)luaL_error(L, "invalid value (a %s) at index %d in table for "
-                                "'concat'",
+            (void)luaL_error(L,
+                             "invalid value (a %s) at index %d in table for "
+                             "'concat'",
                              luaL_typename(L, -1), (int)i);
         }
         lua_pop(L, 1);
@@ -76,8 +77,8 @@ static int table_concat(lua_State *L)
     char *out;
 
     luaL_checktype(L, 1, LUA_TTABLE);
-    last = lua_isnoneornil(L, 4) ? (lua_Integer)lua_objlen(L, 1)
-                                 : luaL_checkinteger(L, 4);
+    last =
+        lua_isnoneornil(L, 4) ? (lua_Integer)lua_objlen(L, 1) : luaL_checkinteger(L, 4);
     if (from < INT32_MIN || last >= INT32_MAX) {
         return luaL_error(L, "table.concat: no such place");
     }
@@ -111,9 +112,8 @@ static double weight(lua_State *L, size_t n)
             state_work(L, 8 * 1024);
         }
         lua_rawgeti(L, 1, (int)i);
-        sum += 16 + (lua_type(L, -1) == LUA_TSTRING
-                         ? (double)lua_objlen(L, -1) / 4
-                         : 0);
+        sum +=
+            16 + (lua_type(L, -1) == LUA_TSTRING ? (double)lua_objlen(L, -1) / 4 : 0);
         lua_pop(L, 1);
     }
     return sum;

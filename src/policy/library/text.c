@@ -39,8 +39,8 @@ int sluice_ends(const char *p, size_t n, const char *with, size_t k)
     return n >= k && memcmp(p + n - k, with, k) == 0;
 }
 
-int sluice_part(const char *p, size_t n, const char *separator, size_t k,
-                double which, struct sluice_value *out)
+int sluice_part(const char *p, size_t n, const char *separator, size_t k, double which,
+                struct sluice_value *out)
 {
     const char *end = p + n;
 
@@ -48,9 +48,8 @@ int sluice_part(const char *p, size_t n, const char *separator, size_t k,
         return 0;
     }
     for (;; which--) {
-        const char *stop = k == 1
-                               ? memchr(p, separator[0], (size_t)(end - p))
-                               : memmem(p, (size_t)(end - p), separator, k);
+        const char *stop = k == 1 ? memchr(p, separator[0], (size_t)(end - p))
+                                  : memmem(p, (size_t)(end - p), separator, k);
 
         if (which < 2) {
             give(out, p, (size_t)((stop == NULL ? end : stop) - p));

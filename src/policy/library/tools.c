@@ -8,8 +8,7 @@
 #include "policy/internal.h"
 
 /* Sampling must agree between processes and versions. */
-static const struct siphash_key fixed_key = {0x736c756963652d31u,
-                                             0x68617368206f6620u};
+static const struct siphash_key fixed_key = {0x736c756963652d31u, 0x68617368206f6620u};
 
 /* splitmix64 (Steele, Lea, Flood, 2014), which seeds the other generator. */
 static uint64_t split(uint64_t *x)
@@ -145,8 +144,7 @@ void sluice_uuid7(struct sluice_context *c, struct sluice_value *out)
 
 /* ---- time ---- */
 
-int sluice_iso8601(struct sluice_context *c, double ms,
-                   struct sluice_value *out)
+int sluice_iso8601(struct sluice_context *c, double ms, struct sluice_value *out)
 {
     struct tools *t = tools_of(c);
 

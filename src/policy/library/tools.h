@@ -15,11 +15,11 @@
 #include "policy/library/library.h"
 
 struct tools {
-    uint64_t random[4];     /* xoshiro256** (Blackman, Vigna, 2018) */
-    uint64_t uuid_ms;       /* of the last uuid */
+    uint64_t random[4];      /* xoshiro256** (Blackman, Vigna, 2018) */
+    uint64_t uuid_ms;        /* of the last uuid */
     uint64_t uuid_a, uuid_b; /* its 12 and 62 random bits */
-    uint64_t event;         /* by_event: that of random */
-    bool by_event;          /* policy_state_by_event */
+    uint64_t event;          /* by_event: that of random */
+    bool by_event;           /* policy_state_by_event */
     char scratch[SLUICE_TEXT_MAX];
 };
 

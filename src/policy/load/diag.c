@@ -164,8 +164,8 @@ static void put_problem(struct page *p, lua_State *L, int texts,
     if (x->line > 0) {
         put(p, "%d:", x->line);
     }
-    put(p, " %s%s%s\n", x->path == NULL ? "" : x->path,
-        x->path == NULL ? "" : ": ", x->message);
+    put(p, " %s%s%s\n", x->path == NULL ? "" : x->path, x->path == NULL ? "" : ": ",
+        x->message);
     lua_getfield(L, texts, x->file);
     text.p = lua_tolstring(L, -1, &text.n);
     lua_pop(L, 1);
@@ -210,12 +210,11 @@ void diag_plain(struct policy_report *report, const char *file, const char *text
     put(&p, "%s\n1 problem\n", text);
     forget(report);
     report->text = p.text;
-    add(report, &(struct policy_problem){
-                    .file = copy(file), .message = copy(named ? text + n + 2 : text)});
+    add(report, &(struct policy_problem){.file = copy(file),
+                                         .message = copy(named ? text + n + 2 : text)});
 }
 
-void policy_report_problem(struct policy_report *r, const char *file,
-                           const char *text)
+void policy_report_problem(struct policy_report *r, const char *file, const char *text)
 {
     struct page p = {NULL, 0, 0};
 

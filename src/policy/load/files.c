@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "policy/library/library.h"
-#include "policy/load/internal.h"
 #include "policy/load/files.h"
+#include "policy/load/internal.h"
 #include "policy/run/state.h"
 
 enum { TABLE_BYTES_MAX = 64 << 20, CODE_BYTES_MAX = 4 << 20 };
@@ -86,8 +86,7 @@ static int host_glob(lua_State *L)
     } else {
         list = mem_alloc((p->n_files + 1) * sizeof *list);
         for (uint32_t i = 0; i < p->n_files; i++) {
-            if (fnmatch(pattern, p->files[i].path, FNM_PATHNAME | FNM_PERIOD) ==
-                0) {
+            if (fnmatch(pattern, p->files[i].path, FNM_PATHNAME | FNM_PERIOD) == 0) {
                 list[n++] = p->files[i].path;
             }
         }
@@ -180,8 +179,7 @@ void files_free(struct policy *p)
 void files_push(lua_State *L, bool may_read)
 {
     static const luaL_Reg functions[] = {
-        {"read", host_read}, {"glob", host_glob}, {"table", host_table},
-        {NULL, NULL}};
+        {"read", host_read}, {"glob", host_glob}, {"table", host_table}, {NULL, NULL}};
 
     lua_pushboolean(L, may_read);
     luaL_setfuncs(L, functions, 1);
@@ -196,20 +194,18 @@ static const struct csv_table *lookup_at(struct sluice_context *c, int32_t table
     return (uint32_t)table < p->n_tables ? p->tables[table].lookup : NULL;
 }
 
-int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key,
-                   size_t n)
+int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key, size_t n)
 {
     const struct csv_table *l = lookup_at(c, table);
 
     return l == NULL ? -1 : csv_table_row(l, (struct str){key, n});
 }
 
-void sluice_cell(struct sluice_context *c, int32_t table, int32_t row,
-                 int32_t column, struct sluice_value *out)
+void sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t column,
+                 struct sluice_value *out)
 {
     const struct csv_table *l = lookup_at(c, table);
-    struct str s = l == NULL ? (struct str){NULL, 0}
-                             : csv_table_cell(l, row, column);
+    struct str s = l == NULL ? (struct str){NULL, 0} : csv_table_cell(l, row, column);
 
     out->text = s.p == NULL ? "" : s.p;
     out->len = (uint32_t)s.n;

@@ -10,14 +10,12 @@
 
 /* text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);
-bool snapshot_read(struct policy *p, const char *path, size_t max_bytes,
-                   struct err *e);
+bool snapshot_read(struct policy *p, const char *path, size_t max_bytes, struct err *e);
 /* A file that was read is not the one that is on the disk now. */
 bool snapshot_changed(const struct policy *p);
 
 /* A file of the snapshot; NULL: none. */
-const struct snapshot_file *snapshot_find(const struct policy *p,
-                                          const char *path);
+const struct snapshot_file *snapshot_find(const struct policy *p, const char *path);
 
 /* ---- load.c ---- */
 
@@ -32,8 +30,7 @@ struct policy *snapshot_load(struct policy *p, bool reading,
 /* The problems of the result on top. */
 void diag_report(lua_State *L, struct policy_report *report);
 /* The only problem, of the file as a whole; text names it as it should read. */
-void diag_plain(struct policy_report *report, const char *file,
-                const char *text);
+void diag_plain(struct policy_report *report, const char *file, const char *text);
 /* The loader's remarks, of the result on top, as notes. */
 void diag_remarks(lua_State *L, struct policy_report *report);
 void diag_note(struct policy_report *report, const char *file, int line,

@@ -12,12 +12,12 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "policy/load/internal.h"
-#include "shared/registry.h"
 #include "policy/build/build.h"
 #include "policy/load/files.h"
+#include "policy/load/internal.h"
 #include "policy/load/rehearsal.h"
 #include "policy/run/state.h"
+#include "shared/registry.h"
 
 enum { FILE_BYTES_MAX = 4 << 20, READS_MAX = 4 };
 
@@ -226,8 +226,7 @@ struct policy *policy_load_with(const char *path, struct str text,
     return load_files(p, path, report);
 }
 
-struct policy *policy_again(const struct policy *p,
-                            struct policy_report *report)
+struct policy *policy_again(const struct policy *p, struct policy_report *report)
 {
     struct policy *again = snapshot_new();
 

@@ -21,19 +21,19 @@ struct policy;
 /* One mistake, or a note: for editors. Lines and columns from 1, in bytes. */
 struct policy_problem {
     char *file;
-    int line;           /* 0: the file as a whole */
+    int line;               /* 0: the file as a whole */
     int column, end_column; /* end: behind the last; equal: the spot is not known */
     bool note;
-    char *path;         /* "kafka \"bus\".batch.linger"; NULL: of no statement */
-    char *message;      /* without the path */
-    char *suggestion;   /* what was meant instead; NULL: nothing is near */
+    char *path;       /* "kafka \"bus\".batch.linger"; NULL: of no statement */
+    char *message;    /* without the path */
+    char *suggestion; /* what was meant instead; NULL: nothing is near */
 };
 
 /* What the loader says of a file: all mistakes at once, as shown in the
  * operator's terms (file:line: path: what ... with source line and marker), and
  * the same one by one. */
 struct policy_report {
-    char *text;    /* NUL-terminated, "" when clean; free with policy_report_fini */
+    char *text; /* NUL-terminated, "" when clean; free with policy_report_fini */
     struct policy_problem *list; /* problems, then notes */
     unsigned n_problems;
     unsigned n_notes; /* things worth knowing: "on_event has a loop: interpreted" */
@@ -42,14 +42,13 @@ struct policy_report {
 /* Reads path and what it requires once, checks it, builds the plan, runs its
  * examples. NULL when anything is wrong: report tells; a clean load may
  * carry notes. Caller owns one reference. */
-struct policy *policy_load(const char *path,
-                           struct policy_report *report) MUST_USE;
+struct policy *policy_load(const char *path, struct policy_report *report) MUST_USE;
 
 /* What a policy meets in place of the process's own. */
 struct policy_env {
     struct pair_plan *pairs; /* all that env() finds */
     uint32_t n;
-    uint64_t seed;           /* of sample() and uuid7() */
+    uint64_t seed; /* of sample() and uuid7() */
 };
 
 /* The same with an environment of its own; env outlives the policy. text.p NULL:
@@ -71,7 +70,7 @@ void policy_unref(struct policy *p);
 /* The paths of its files, the policy's own first; NULL behind the last. */
 const char *policy_file(const struct policy *p, uint32_t i);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */
-struct plan *policy_plan_mutable(struct policy *p); /* before publish only */
+struct plan *policy_plan_mutable(struct policy *p);     /* before publish only */
 
 /* Before p's first state: what its counters, limits and memories are kept in.
  * Without it p has its own, which goes with it. */
@@ -81,16 +80,14 @@ void policy_share(struct policy *p, struct registry *registry);
 /* ---- diag.c ---- */
 
 /* Adds a problem of the file as a whole to a clean report. */
-void policy_report_problem(struct policy_report *r, const char *file,
-                           const char *text);
+void policy_report_problem(struct policy_report *r, const char *file, const char *text);
 void policy_report_fini(struct policy_report *r);
 
 /* ---- saved.c ---- */
 
 /* p's files as one file at path, whole or not at all, on stable storage; and that
  * file as a policy again. What env() gives is not in it: it is asked for anew. */
-bool policy_save(const struct policy *p, const char *path,
-                 struct err *e) MUST_USE;
+bool policy_save(const struct policy *p, const char *path, struct err *e) MUST_USE;
 struct policy *policy_load_saved(const char *path,
                                  struct policy_report *report) MUST_USE;
 

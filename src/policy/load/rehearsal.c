@@ -10,12 +10,12 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "decode/edit.h"
+#include "policy/load/internal.h"
+#include "policy/load/rehearsal.h"
+#include "policy/run/counters.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
-#include "policy/run/counters.h"
-#include "policy/load/internal.h"
 #include "shared/registry.h"
-#include "policy/load/rehearsal.h"
 
 enum { ARENA_BYTES = 16 << 20, HEADERS_MAX = 32 };
 
@@ -25,8 +25,8 @@ struct example_run {
     struct event_batch *batch;     /* the state's */
     const struct route *route;
     struct outcome outcome;
-    char *padded;                  /* the body */
-    const char *code, *field;      /* of the answer */
+    char *padded;             /* the body */
+    const char *code, *field; /* of the answer */
     int status;
 };
 
@@ -118,10 +118,9 @@ static void ask(struct example_run *t, struct policy_state *s)
     lua_getfield(t->L, t->example, "at");
     req.time_ms = lua_tonumber(t->L, -1);
     lua_pop(t->L, 1);
-    if (decide_head(s, &req, text_of(t, "content_type"), &t->route, &shape,
-                    &no) &&
-        decide_body(s, t->route, shape, &req, (struct str){padded, body.n},
-                    t->batch, NULL, &raised, &no)) {
+    if (decide_head(s, &req, text_of(t, "content_type"), &t->route, &shape, &no) &&
+        decide_body(s, t->route, shape, &req, (struct str){padded, body.n}, t->batch,
+                    NULL, &raised, &no)) {
         if (s->policy->plan->n_dedups > 0) {
             dedup_mark(s, t->route, t->batch, req.time_ms, &hold);
         }
@@ -139,9 +138,9 @@ static void expect_number(struct example_run *t, const char *key, double got)
 {
     lua_getfield(t->L, t->expect, key);
     if (lua_isnumber(t->L, -1) && lua_tonumber(t->L, -1) != got) {
-        problem(t, "expected %s = %.0f, got %.0f%s%s%s", key,
-                lua_tonumber(t->L, -1), got, t->code != NULL ? " (" : "",
-                t->code != NULL ? t->code : "", t->code != NULL ? ")" : "");
+        problem(t, "expected %s = %.0f, got %.0f%s%s%s", key, lua_tonumber(t->L, -1),
+                got, t->code != NULL ? " (" : "", t->code != NULL ? t->code : "",
+                t->code != NULL ? ")" : "");
     }
     lua_pop(t->L, 1);
 }
@@ -193,9 +192,8 @@ static void compare(struct example_run *t)
 
 static void run_one(struct policy_state *s, int problems)
 {
-    struct example_run t = {.L = s->L,
-                      .problems = problems,
-                      .batch = &s->rehearsal->batch};
+    struct example_run t = {
+        .L = s->L, .problems = problems, .batch = &s->rehearsal->batch};
 
     t.example = lua_gettop(s->L);
     lua_getfield(s->L, t.example, "expect");

@@ -16,8 +16,7 @@
 
 static struct snapshot_id id_of(const struct stat *st)
 {
-    return (struct snapshot_id){st->st_dev, st->st_ino, st->st_size,
-                                st->st_mtim};
+    return (struct snapshot_id){st->st_dev, st->st_ino, st->st_size, st->st_mtim};
 }
 
 static bool same(const struct snapshot_id *a, const struct snapshot_id *b)
@@ -69,8 +68,7 @@ static char *read_file(const char *path, size_t max_bytes, size_t *n,
     return text;
 }
 
-const struct snapshot_file *snapshot_find(const struct policy *p,
-                                          const char *path)
+const struct snapshot_file *snapshot_find(const struct policy *p, const char *path)
 {
     for (uint32_t i = 0; i < p->n_files; i++) {
         if (strcmp(p->files[i].path, path) == 0) {
@@ -83,12 +81,11 @@ const struct snapshot_file *snapshot_find(const struct policy *p,
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
 {
     p->files = mem_realloc(p->files, (p->n_files + 1) * sizeof *p->files);
-    p->files[p->n_files++] = (struct snapshot_file){
-        .path = mem_strdup(path), .text = text, .n = n};
+    p->files[p->n_files++] =
+        (struct snapshot_file){.path = mem_strdup(path), .text = text, .n = n};
 }
 
-bool snapshot_read(struct policy *p, const char *path, size_t max_bytes,
-                   struct err *e)
+bool snapshot_read(struct policy *p, const char *path, size_t max_bytes, struct err *e)
 {
     struct snapshot_id id;
     size_t n;

@@ -42,13 +42,13 @@ static bool take_metrics(struct counters *h, struct registry *registry,
     return true;
 }
 
-static void take_seen(struct counters *h, struct registry *registry, const struct plan *plan,
-                      bool rehearsal)
+static void take_seen(struct counters *h, struct registry *registry,
+                      const struct plan *plan, bool rehearsal)
 {
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         const struct stream_plan *st = &plan->streams[i];
-        const struct seen_conf conf = {
-            st->dedup_window_ms, rehearsal ? REHEARSAL_KEYS : st->dedup_max_keys};
+        const struct seen_conf conf = {st->dedup_window_ms,
+                                       rehearsal ? REHEARSAL_KEYS : st->dedup_max_keys};
 
         if (st->dedup_key.p != NULL) {
             h->seen[i] = registry_seen(registry, st->name, st->dedup_key.p, &conf);
@@ -56,8 +56,8 @@ static void take_seen(struct counters *h, struct registry *registry, const struc
     }
 }
 
-struct counters *counters_new(struct registry *registry, const struct plan *plan, bool rehearsal,
-                      struct err *e)
+struct counters *counters_new(struct registry *registry, const struct plan *plan,
+                              bool rehearsal, struct err *e)
 {
     struct counters *h = mem_zalloc(sizeof *h);
 
@@ -71,8 +71,8 @@ struct counters *counters_new(struct registry *registry, const struct plan *plan
     for (uint32_t i = 0; i < plan->n_limits; i++) {
         const struct limit_plan *l = &plan->limits[i];
 
-        const struct buckets_conf conf = {
-            l->rate, l->burst, rehearsal ? REHEARSAL_KEYS : l->max_keys};
+        const struct buckets_conf conf = {l->rate, l->burst,
+                                          rehearsal ? REHEARSAL_KEYS : l->max_keys};
 
         h->limits[h->n_limits++] = registry_buckets(registry, l->name, &conf);
     }
@@ -106,8 +106,8 @@ void policy_publish(struct policy_state *s)
     }
 }
 
-bool policy_metric(struct policy_state *s, const char *name,
-                   const struct str *values, uint32_t n, double *v)
+bool policy_metric(struct policy_state *s, const char *name, const struct str *values,
+                   uint32_t n, double *v)
 {
     const struct plan *plan = s->policy->plan;
 
@@ -139,8 +139,7 @@ static struct metric *metric_of(struct sluice_context *c, int32_t metric)
 {
     const struct counters *h = held_of(c);
 
-    return h == NULL || (uint32_t)metric >= h->n_metrics ? NULL
-                                                         : h->metrics[metric];
+    return h == NULL || (uint32_t)metric >= h->n_metrics ? NULL : h->metrics[metric];
 }
 
 int sluice_trial(struct sluice_context *c)
@@ -151,8 +150,7 @@ int sluice_trial(struct sluice_context *c)
 }
 
 int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
-                      size_t nx, const char *y, size_t ny, const char *z,
-                      size_t nz)
+                      size_t nx, const char *y, size_t ny, const char *z, size_t nz)
 {
     const struct str values[METRIC_LABELS_MAX] = {{x, nx}, {y, ny}, {z, nz}};
     struct metric *m = metric_of(c, metric);
@@ -160,8 +158,7 @@ int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
     return m == NULL ? METRIC_OTHER : metric_series(m, values);
 }
 
-void sluice_add(struct sluice_context *c, int32_t metric, int32_t series,
-                double v)
+void sluice_add(struct sluice_context *c, int32_t metric, int32_t series, double v)
 {
     struct metric *m = metric_of(c, metric);
 
@@ -170,8 +167,7 @@ void sluice_add(struct sluice_context *c, int32_t metric, int32_t series,
     }
 }
 
-void sluice_set(struct sluice_context *c, int32_t metric, int32_t series,
-                double v)
+void sluice_set(struct sluice_context *c, int32_t metric, int32_t series, double v)
 {
     struct metric *m = metric_of(c, metric);
 
@@ -180,8 +176,8 @@ void sluice_set(struct sluice_context *c, int32_t metric, int32_t series,
     }
 }
 
-double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
-                   size_t n, double tokens)
+double sluice_take(struct sluice_context *c, int32_t limit, const char *key, size_t n,
+                   double tokens)
 {
     const struct policy_state *s = OUTER(c, struct policy_state, context);
     const struct counters *h = s->counters;
@@ -189,12 +185,10 @@ double sluice_take(struct sluice_context *c, int32_t limit, const char *key,
     if (h == NULL || (uint32_t)limit >= h->n_limits) {
         return 0;
     }
-    return buckets_take(h->limits[limit], (struct str){key, n}, tokens,
-                        s->now_ms);
+    return buckets_take(h->limits[limit], (struct str){key, n}, tokens, s->now_ms);
 }
 
-void sluice_limited(struct sluice_context *c, struct sluice_event *ev,
-                    double wait_ms)
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev, double wait_ms)
 {
     if (wait_ms > c->batch->wait_ms) {
         c->batch->wait_ms = wait_ms;

@@ -20,8 +20,8 @@ struct registry;
 
 /* What the plan names, from registry, which must outlive it. rehearsal: of the examples,
  * with room for a few keys. NULL and *e: the registry has a name otherwise. */
-struct counters *counters_new(struct registry *registry, const struct plan *plan, bool rehearsal,
-                      struct err *e) MUST_USE;
+struct counters *counters_new(struct registry *registry, const struct plan *plan,
+                              bool rehearsal, struct err *e) MUST_USE;
 void counters_free(struct counters *h); /* NULL is fine */
 
 /* The keys that stream i of the plan has seen; NULL: it does not remember, or h is

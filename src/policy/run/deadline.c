@@ -11,13 +11,13 @@
 #include "policy/run/internal.h"
 
 enum {
-    COUNT_FIRST = 5000,  /* instructions until the first look of a call, */
-    COUNT_MOST = 10000,  /* then more, while they are quick */
+    COUNT_FIRST = 5000, /* instructions until the first look of a call, */
+    COUNT_MOST = 10000, /* then more, while they are quick */
     COUNT_LEAST = 16,
-    LOOK_NS = 1000000,   /* between two looks: about */
+    LOOK_NS = 1000000, /* between two looks: about */
     SMALL_BODY = 64 << 10,
     STACK_BYTES = 192 << 10, /* of the C stack, for calls from C into Lua */
-    LARGE = 64 << 10     /* an allocation that is work */
+    LARGE = 64 << 10         /* an allocation that is work */
 };
 
 static void on_count(lua_State *L, lua_Debug *ar);
@@ -209,6 +209,5 @@ void state_nest(lua_State *L)
 
 bool state_large(struct policy_state *s, size_t bytes)
 {
-    return bytes < LARGE || s->allowed_ns == 0 ||
-           state_spend(s, (double)bytes / 2);
+    return bytes < LARGE || s->allowed_ns == 0 || state_spend(s, (double)bytes / 2);
 }

@@ -15,22 +15,18 @@
 
 enum { RETRY_MAX_S = 86400 };
 
-static bool refuse(struct refused *no, int status, const char *error,
-                   const char *code, const char *detail)
+static bool refuse(struct refused *no, int status, const char *error, const char *code,
+                   const char *detail)
 {
     no->status = status;
     no->wait_ms = 0;
-    no->error = (struct answer_error){.error = error,
-                                      .code = code,
-                                      .detail = detail,
-                                      .offset = -1,
-                                      .limit = -1};
+    no->error = (struct answer_error){
+        .error = error, .code = code, .detail = detail, .offset = -1, .limit = -1};
     return false;
 }
 
 static bool refuse_scan(struct refused *no, enum scan_result r,
-                        const struct scan_error *se,
-                        const struct scan_limits *limits)
+                        const struct scan_error *se, const struct scan_limits *limits)
 {
     no->status = outcome_of_scan(r, &no->error.code);
     no->wait_ms = 0;
@@ -63,8 +59,7 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
     }
     if (*route == NULL) {
         (void)snprintf(no->text, sizeof no->text, "this path accepts %s", no->allow);
-        return refuse(no, 405, "Method not allowed", "method_not_allowed",
-                      no->text);
+        return refuse(no, 405, "Method not allowed", "method_not_allowed", no->text);
     }
     no->allow[0] = '\0';
     if (!media_shape(*route, content_type, shape)) {
@@ -152,12 +147,10 @@ static bool is_array(struct str body)
 
 static bool read_events(struct policy_state *s, const struct route *route,
                         enum scan_shape shape, const struct policy_request *req,
-                        struct str body, struct event_batch *b,
-                        struct refused *no)
+                        struct str body, struct event_batch *b, struct refused *no)
 {
     const struct server_plan *sp = &s->policy->plan->server;
-    const struct scan_keys *keys = route->schema == NULL ? NULL
-                                                         : route->schema->keys;
+    const struct scan_keys *keys = route->schema == NULL ? NULL : route->schema->keys;
     struct scan_limits limits = {sp->max_events, sp->max_depth};
     struct scan_error se;
     enum scan_result r;
@@ -169,13 +162,11 @@ static bool read_events(struct policy_state *s, const struct route *route,
         body.n -= 3;
         skipped = 3;
     }
-    if (UNLIKELY(shape == SCAN_DATA) &&
-        !make_event(s, req, &limits, &body, no)) {
+    if (UNLIKELY(shape == SCAN_DATA) && !make_event(s, req, &limits, &body, no)) {
         return false;
     }
     r = UNLIKELY(route->envelope != NULL && shape == SCAN_BATCH)
-            ? scan_enveloped(b, keys, route->envelope, &limits, body.p, body.n,
-                             &se)
+            ? scan_enveloped(b, keys, route->envelope, &limits, body.p, body.n, &se)
             : scan_body(b, keys, shape, &limits, body.p, body.n, &se);
     if (LIKELY(r == SCAN_OK)) {
         return true;
@@ -192,9 +183,8 @@ static bool read_events(struct policy_state *s, const struct route *route,
 
 bool decide_body(struct policy_state *s, const struct route *route,
                  enum scan_shape shape, const struct policy_request *req,
-                 struct str body, struct event_batch *b,
-                 const struct decide_meter *m, uint32_t *raised,
-                 struct refused *no)
+                 struct str body, struct event_batch *b, const struct decide_meter *m,
+                 uint32_t *raised, struct refused *no)
 {
     *raised = 0;
     if (!read_events(s, route, shape, req, body, b, no)) {

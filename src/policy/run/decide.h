@@ -47,6 +47,5 @@ struct decide_meter {
  * NULL. *raised: hooks that raised. False: *no tells. */
 bool decide_body(struct policy_state *s, const struct route *route,
                  enum scan_shape shape, const struct policy_request *req,
-                 struct str body, struct event_batch *b,
-                 const struct decide_meter *m, uint32_t *raised,
-                 struct refused *no) MUST_USE;
+                 struct str body, struct event_batch *b, const struct decide_meter *m,
+                 uint32_t *raised, struct refused *no) MUST_USE;

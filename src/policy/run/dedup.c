@@ -44,15 +44,15 @@ static bool key_of(struct dedup *d, struct event_batch *b, struct event *ev,
         v.kind = x->tag & 15;
         *key = (struct str){b->body + x->off, x->tag >> 4};
     } else {
-        if (sluice_find(&d->s->context, (struct sluice_event *)(void *)ev,
-                        path.p, path.n, &v) == 0) {
+        if (sluice_find(&d->s->context, (struct sluice_event *)(void *)ev, path.p,
+                        path.n, &v) == 0) {
             return false;
         }
         *key = (struct str){v.text, v.len};
     }
     *kind = v.kind == SLOT_NUMBER ? SEEN_DIGITS : SEEN_TEXT;
-    return key->n > 0 && (v.kind == SLOT_NUMBER || v.kind == SLOT_STRING ||
-                          v.kind == SLOT_ESCAPED);
+    return key->n > 0 &&
+           (v.kind == SLOT_NUMBER || v.kind == SLOT_STRING || v.kind == SLOT_ESCAPED);
 }
 
 /* The route's stream, or those that a hook named. */
@@ -99,8 +99,7 @@ static void mark_event(struct dedup *d, const struct route *route,
         return;
     }
     r = seen_ask(d->seen, key, kind, d->owner, d->now_ms, &d->chain, &other);
-    if (r == SEEN_NEW || r == SEEN_FULL ||
-        (r == SEEN_BUSY && !tie(d, other))) {
+    if (r == SEEN_NEW || r == SEEN_FULL || (r == SEEN_BUSY && !tie(d, other))) {
         return;
     }
     ev->to = to & ~d->bit;
@@ -111,8 +110,7 @@ static void mark_event(struct dedup *d, const struct route *route,
 }
 
 /* The streams that the request's events go to. */
-static uint64_t all_streams(const struct route *route,
-                            const struct event_batch *b)
+static uint64_t all_streams(const struct route *route, const struct event_batch *b)
 {
     uint64_t to = 0;
 
@@ -133,8 +131,7 @@ void dedup_mark(struct policy_state *s, const struct route *route,
     s->context.body = b->body;
     for (; to != 0; to &= to - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(to);
-        struct dedup d = {.s = s, .bit = 1ull << i, .now_ms = now_ms,
-                          .hold = hold};
+        struct dedup d = {.s = s, .bit = 1ull << i, .now_ms = now_ms, .hold = hold};
 
         d.seen = i < plan->n_streams ? counters_seen(s->counters, i) : NULL;
         if (d.seen == NULL || hold->n == DEDUP_STREAMS_MAX) {
@@ -162,8 +159,7 @@ void dedup_own(struct dedup_hold *hold, bool stored)
     while (hold->n > 0) {
         struct seen *seen = hold->list[--hold->n].seen;
 
-        seen_settle(seen, hold->list[hold->n].owner, hold->list[hold->n].chain,
-                    stored);
+        seen_settle(seen, hold->list[hold->n].owner, hold->list[hold->n].chain, stored);
         seen_unref(seen);
     }
 }

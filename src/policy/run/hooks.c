@@ -32,9 +32,8 @@ void hooks_raised(struct policy_state *s, struct str why)
                    s->context.route == NULL ? "" : s->context.route->path);
     log_write(LOG_ERROR, "policy",
               "status=raised route=%s generation=%lu errors=%lu why=%s",
-              log_quote(route, sizeof route, name),
-              (unsigned long)plan->generation, (unsigned long)s->untold,
-              log_quote(quoted, sizeof quoted, text));
+              log_quote(route, sizeof route, name), (unsigned long)plan->generation,
+              (unsigned long)s->untold, log_quote(quoted, sizeof quoted, text));
     s->told_ns = now;
     s->untold = 0;
 }
@@ -83,8 +82,7 @@ static void fail_one(struct policy_state *s, uint32_t i, const char *why)
     struct event *ev = &s->context.batch->events[i];
 
     if (ev->fate == EVENT_ACCEPT) {
-        sluice_failed(&s->context, (struct sluice_event *)(void *)ev, why,
-                      strlen(why));
+        sluice_failed(&s->context, (struct sluice_event *)(void *)ev, why, strlen(why));
     }
 }
 
@@ -134,8 +132,7 @@ void policy_on_events(struct policy_state *s, const struct route *route,
 }
 
 void policy_on_request(struct policy_state *s, const struct route *route,
-                       const struct policy_request *req,
-                       struct policy_verdict *v)
+                       const struct policy_request *req, struct policy_verdict *v)
 {
     struct sluice_context *c = &s->context;
 

@@ -12,14 +12,14 @@
 #include "policy/run/internal.h"
 
 enum {
-    RELIEF_END_MS = 70, /* of a call: then it is over, through or not, */
+    RELIEF_END_MS = 70,  /* of a call: then it is over, through or not, */
     RELIEF_LEAST_MS = 3, /* but for this, the first time */
-    RELIEFS_MAX = 4,    /* in a call */
-    REST_END_MS = 76,   /* the same for what is done behind a call, */
-    REST_MS = 5,        /* which takes at most this */
-    REST_LEAST_MS = 1,  /* and at least this, so that it comes to an end */
-    STEPS = 16,      /* of the collector between two looks at the clock */
-    CYCLES = 2,      /* one may be under way that keeps what has died since */
+    RELIEFS_MAX = 4,     /* in a call */
+    REST_END_MS = 76,    /* the same for what is done behind a call, */
+    REST_MS = 5,         /* which takes at most this */
+    REST_LEAST_MS = 1,   /* and at least this, so that it comes to an end */
+    STEPS = 16,          /* of the collector between two looks at the clock */
+    CYCLES = 2,          /* one may be under way that keeps what has died since */
     RESERVE = 256 << 10
 };
 

@@ -23,8 +23,7 @@ void state_take_roll_back_if(struct policy_state *s)
     lua_settop(L, top);
 }
 
-static void push_numbers(lua_State *L, const struct policy_number *list,
-                         uint32_t n)
+static void push_numbers(lua_State *L, const struct policy_number *list, uint32_t n)
 {
     lua_createtable(L, 0, (int)n);
     for (uint32_t i = 0; i < n; i++) {
@@ -52,8 +51,7 @@ static int ask(lua_State *L)
     state_bound(x->s, "roll_back_if", ROLL_BACK_MS);
     lua_call(L, 2, 1);
     if (lua_type(L, -1) == LUA_TSTRING) {
-        (void)snprintf(x->why, x->why_bytes, "roll_back_if: %s",
-                       lua_tostring(L, -1));
+        (void)snprintf(x->why, x->why_bytes, "roll_back_if: %s", lua_tostring(L, -1));
     } else {
         (void)snprintf(x->why, x->why_bytes, "roll_back_if said so");
         x->back = lua_toboolean(L, -1);
@@ -62,8 +60,8 @@ static int ask(lua_State *L)
 }
 
 bool policy_roll_back_if(struct policy_state *s, const struct policy_number *old,
-                  const struct policy_number *new_, uint32_t n, char *why,
-                  size_t why_bytes)
+                         const struct policy_number *new_, uint32_t n, char *why,
+                         size_t why_bytes)
 {
     struct judging x = {s, old, new_, n, why, why_bytes, true};
     struct err e;

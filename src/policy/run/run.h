@@ -69,27 +69,26 @@ uint32_t policy_stopped(struct policy_state *s);
 
 struct policy_verdict {
     bool refuse;
-    int status;             /* 4xx */
-    const char *code;       /* valid until the next call on the state */
+    int status;       /* 4xx */
+    const char *code; /* valid until the next call on the state */
     const char *message;
-    double wait_ms;         /* of a 429 by a limit: until it may pass; else 0 */
+    double wait_ms; /* of a 429 by a limit: until it may pass; else 0 */
 };
 
 /* Only called when route->has_on_request. A hook that raises refuses with 500
  * unless on_error = "accept". */
 void policy_on_request(struct policy_state *s, const struct route *route,
-                       const struct policy_request *req,
-                       struct policy_verdict *v);
+                       const struct policy_request *req, struct policy_verdict *v);
 
 /* ---- stuck.c ---- */
 
 /* What a state's thread is at, for another that watches it. */
 struct policy_at {
-    uint64_t pass;            /* of this call alone */
-    uint32_t event;           /* of the request, from 0 */
+    uint64_t pass;  /* of this call alone */
+    uint32_t event; /* of the request, from 0 */
     const struct route *route;
-    const char *hook;         /* "on_event" */
-    const char *file;         /* where it begins; lives with the state */
+    const char *hook; /* "on_event" */
+    const char *file; /* where it begins; lives with the state */
     int line;
 };
 /* False: in no hook. Any thread, while the state lives. */
@@ -106,12 +105,7 @@ void policy_interrupts(void);
 /* ---- sinks.c ---- */
 
 /* What a policy decides for a sink: breaker.ready_to_trip, batch.adapt, topic_by. */
-enum policy_sink_hook {
-    POLICY_TRIP,
-    POLICY_ADAPT,
-    POLICY_TOPIC,
-    POLICY_N_SINK_HOOKS
-};
+enum policy_sink_hook { POLICY_TRIP, POLICY_ADAPT, POLICY_TOPIC, POLICY_N_SINK_HOOKS };
 struct policy_number {
     const char *name;
     double value;
@@ -119,23 +113,20 @@ struct policy_number {
 
 /* Calls the function of the plan's sink with a table of numbers. False: there is
  * none, or it failed (logged). *result: its number; true is 1, nothing is 0. */
-bool policy_sink_call(struct policy_state *s, uint32_t sink,
-                      enum policy_sink_hook hook,
-                      const struct policy_number *list, uint32_t n,
-                      double *result);
+bool policy_sink_call(struct policy_state *s, uint32_t sink, enum policy_sink_hook hook,
+                      const struct policy_number *list, uint32_t n, double *result);
 
 /* Calls topic_by of the plan's sink with a stored event, which is a table: its text,
  * until the next call on the state; {NULL, 0}: none, or it failed (logged). */
-struct str policy_sink_topic(struct policy_state *s, uint32_t sink,
-                             struct str event);
+struct str policy_sink_topic(struct policy_state *s, uint32_t sink, struct str event);
 
 /* ---- rollback.c ---- */
 
 /* Asks the canary's roll_back_if about both sides. True: roll back, and *why says
  * what it said; also when it fails, for then nobody watches. */
 bool policy_roll_back_if(struct policy_state *s, const struct policy_number *old,
-                  const struct policy_number *new_, uint32_t n, char *why,
-                  size_t why_bytes);
+                         const struct policy_number *new_, uint32_t n, char *why,
+                         size_t why_bytes);
 
 /* ---- counters.c ---- */
 
@@ -145,8 +136,8 @@ void policy_publish(struct policy_state *s);
 
 /* The value of a counter or gauge of the policy, by its label values in order.
  * False: the policy has none with that name and as many labels. */
-bool policy_metric(struct policy_state *s, const char *name,
-                   const struct str *values, uint32_t n, double *v);
+bool policy_metric(struct policy_state *s, const char *name, const struct str *values,
+                   uint32_t n, double *v);
 
 /* ---- traces.c ---- */
 

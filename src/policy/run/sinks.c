@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "policy/library/json.h"
 #include "base/err.h"
+#include "policy/library/json.h"
 #include "policy/run/internal.h"
 
 static const char *const names[POLICY_N_SINK_HOOKS][2] = {
@@ -128,12 +128,12 @@ static void push_numbers(lua_State *L, const struct policy_number *list, uint32_
 /* One question to a function. */
 struct question {
     struct policy_state *s;
-    int function;           /* reference */
-    struct str event;       /* .p NULL: numbers are given */
+    int function;     /* reference */
+    struct str event; /* .p NULL: numbers are given */
     const struct policy_number *list;
     uint32_t n;
-    double number;          /* the result */
-    struct str text;        /* the result, if it is one; .p NULL */
+    double number;   /* the result */
+    struct str text; /* the result, if it is one; .p NULL */
 };
 
 /* A full state raises anywhere here. */
@@ -149,8 +149,8 @@ static int ask(lua_State *L)
     }
     state_bound(q->s, "the function", SINK_HOOK_MS);
     lua_call(L, 1, 1);
-    q->number = lua_isnumber(L, -1) ? lua_tonumber(L, -1)
-                                    : (double)lua_toboolean(L, -1);
+    q->number =
+        lua_isnumber(L, -1) ? lua_tonumber(L, -1) : (double)lua_toboolean(L, -1);
     if (lua_type(L, -1) == LUA_TSTRING) {
         q->text.p = lua_tolstring(L, -1, &q->text.n);
         lua_rawseti(L, LUA_REGISTRYINDEX, q->s->topic); /* which keeps it */
@@ -176,12 +176,10 @@ static bool answered(struct question *q)
     return ok;
 }
 
-struct str policy_sink_topic(struct policy_state *s, uint32_t sink,
-                             struct str event)
+struct str policy_sink_topic(struct policy_state *s, uint32_t sink, struct str event)
 {
-    struct question q = {.s = s,
-                         .function = s->sink_hooks[sink][POLICY_TOPIC],
-                         .event = event};
+    struct question q = {
+        .s = s, .function = s->sink_hooks[sink][POLICY_TOPIC], .event = event};
 
     if (q.function == LUA_NOREF || !answered(&q)) {
         return (struct str){NULL, 0};
@@ -189,15 +187,11 @@ struct str policy_sink_topic(struct policy_state *s, uint32_t sink,
     return q.text;
 }
 
-bool policy_sink_call(struct policy_state *s, uint32_t sink,
-                      enum policy_sink_hook hook,
-                      const struct policy_number *list, uint32_t n,
-                      double *result)
+bool policy_sink_call(struct policy_state *s, uint32_t sink, enum policy_sink_hook hook,
+                      const struct policy_number *list, uint32_t n, double *result)
 {
-    struct question q = {.s = s,
-                         .function = s->sink_hooks[sink][hook],
-                         .list = list,
-                         .n = n};
+    struct question q = {
+        .s = s, .function = s->sink_hooks[sink][hook], .list = list, .n = n};
 
     if (q.function == LUA_NOREF || !answered(&q) || !isfinite(q.number)) {
         return false;

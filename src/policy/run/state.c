@@ -10,21 +10,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cpus.h"
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/units.h"
 #include "plan/moment.h"
-#include "policy/load/embed.h"
-#include "policy/library/pattern.h"
-#include "policy/run/counters.h"
-#include "policy/library/tools.h"
-#include "policy/load/load.h"
-#include "policy/load/files.h"
-#include "policy/load/rehearsal.h"
 #include "policy/library/json.h"
+#include "policy/library/pattern.h"
 #include "policy/library/plain.h"
+#include "policy/library/tools.h"
+#include "policy/load/embed.h"
+#include "policy/load/files.h"
+#include "policy/load/load.h"
+#include "policy/load/rehearsal.h"
+#include "policy/run/counters.h"
 
 /* ---- what the Lua side asks of C ---- */
 
@@ -98,8 +98,7 @@ static int host_bounded(lua_State *L)
     rc = lua_pcall(L, 0, 1, 0);
     if (outermost) {
         state_bound(s, NULL, 0);
-    } else if (rc != 0 && s->deadline_ns != 0 &&
-               clock_thread_ns() > s->deadline_ns) {
+    } else if (rc != 0 && s->deadline_ns != 0 && clock_thread_ns() > s->deadline_ns) {
         /* It was stopped; the other one may go on, so that its mistakes are told. */
         state_bound(s, "the policy's top level", AFTER_MS);
     }
@@ -115,13 +114,19 @@ static int host_relieve(lua_State *L)
 
 static void push_host(lua_State *L, bool reading)
 {
-    static const luaL_Reg functions[] = {
-        {"bytes", host_bytes},   {"ms", host_ms},
-        {"moment", host_moment}, {"getenv", host_getenv},
-        {"bounded", host_bounded}, {"relieve", host_relieve}, {"decode", json_decode},
-        {"is_json", json_valid}, {"array", json_array},
-        {"encode", json_encode}, {"same", json_same},
-        {"same_number", json_same_number}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"bytes", host_bytes},
+                                         {"ms", host_ms},
+                                         {"moment", host_moment},
+                                         {"getenv", host_getenv},
+                                         {"bounded", host_bounded},
+                                         {"relieve", host_relieve},
+                                         {"decode", json_decode},
+                                         {"is_json", json_valid},
+                                         {"array", json_array},
+                                         {"encode", json_encode},
+                                         {"same", json_same},
+                                         {"same_number", json_same_number},
+                                         {NULL, NULL}};
     unsigned cores = cpus_allowed();
 
     lua_newtable(L);
@@ -145,10 +150,11 @@ static void push_host(lua_State *L, bool reading)
 bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {
-        "context", "words", "suggest", "source", "values", "describe", "foresee",
-        "sinks", "routes", "kept", "handles", "slips", "arguments", "parameters",
-        "sites", "advice", "library", "moved", "plain", "loader", "opcodes",
-        "registers", "calls", "bytecode", "hooks", "traces"};
+        "context",   "words",      "suggest", "source",    "values",  "describe",
+        "foresee",   "sinks",      "routes",  "kept",      "handles", "slips",
+        "arguments", "parameters", "sites",   "advice",    "library", "moved",
+        "plain",     "loader",     "opcodes", "registers", "calls",   "bytecode",
+        "hooks",     "traces"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

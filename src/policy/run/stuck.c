@@ -19,16 +19,16 @@ void stuck_enter(struct policy_state *s, const struct route *route, int hook)
     atomic_store_explicit(&s->at, route->index * 2 + (uint32_t)hook,
                           memory_order_relaxed);
     running = s;
-    atomic_store_explicit(&s->pass, atomic_load_explicit(
-                                        &s->pass, memory_order_relaxed) + 1,
+    atomic_store_explicit(&s->pass,
+                          atomic_load_explicit(&s->pass, memory_order_relaxed) + 1,
                           memory_order_release);
 }
 
 void stuck_leave(struct policy_state *s)
 {
     running = NULL;
-    atomic_store_explicit(&s->pass, atomic_load_explicit(
-                                        &s->pass, memory_order_relaxed) + 1,
+    atomic_store_explicit(&s->pass,
+                          atomic_load_explicit(&s->pass, memory_order_relaxed) + 1,
                           memory_order_release);
     if (s->interrupted) {
         s->interrupted = 0;
@@ -74,8 +74,7 @@ static void on_instruction(lua_State *L, lua_Debug *ar)
         state_rehook(s);
         return;
     }
-    if (lua_getinfo(L, "Sl", ar) != 0 &&
-        strncmp(ar->source, "@policy:", 8) == 0) {
+    if (lua_getinfo(L, "Sl", ar) != 0 && strncmp(ar->source, "@policy:", 8) == 0) {
         (void)lua_pushfstring(L, "%s:%d: the hook ran too long and was stopped",
                               ar->short_src, ar->currentline);
         (void)lua_error(L);

@@ -46,8 +46,7 @@ static bool compile(lua_State *L, int module, struct err *e)
 }
 
 /* The route's description is on top. */
-static bool take_route(struct policy_state *s, uint32_t i, int module,
-                       struct err *e)
+static bool take_route(struct policy_state *s, uint32_t i, int module, struct err *e)
 {
     static const char *const names[] = {"on_event", "on_request"};
     lua_State *L = s->L;

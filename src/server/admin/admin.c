@@ -51,8 +51,7 @@ static void get_metrics(struct http_request *r)
     struct page p = {mem_alloc(1 << 16), 0, 1 << 16};
 
     stats_write(put, &p);
-    http_answer(r, 200,
-                "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+    http_answer(r, 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
                 (struct str){p.text, p.n});
     free(p.text);
 }
@@ -92,9 +91,8 @@ static void get_status(struct server *s, struct http_request *r)
 static void on_reloaded(void *arg, const struct reload_answer *a)
 {
     static const int statuses[] = {
-        [RELOAD_OK] = 200,           [RELOAD_BAD_POLICY] = 422,
-        [RELOAD_NEEDS_RESTART] = 409, [RELOAD_FAILED] = 500,
-        [RELOAD_CONFLICT] = 409,     [RELOAD_BUSY] = 503};
+        [RELOAD_OK] = 200,     [RELOAD_BAD_POLICY] = 422, [RELOAD_NEEDS_RESTART] = 409,
+        [RELOAD_FAILED] = 500, [RELOAD_CONFLICT] = 409,   [RELOAD_BUSY] = 503};
     cJSON *o = cJSON_CreateObject();
 
     (void)cJSON_AddStringToObject(o, "status", a->status);
@@ -110,11 +108,9 @@ static void on_reloaded(void *arg, const struct reload_answer *a)
 }
 
 /* Answered when it is done: the request waits, the listener does not. */
-static void post_reload(struct server *s, struct http_request *r,
-                        struct str query)
+static void post_reload(struct server *s, struct http_request *r, struct str query)
 {
-    struct reload_request asked = {
-        .cause = "POST", .done = on_reloaded, .arg = r};
+    struct reload_request asked = {.cause = "POST", .done = on_reloaded, .arg = r};
     char late[ERR_TEXT_MAX];
 
     if (query.n == 0) {
@@ -129,9 +125,10 @@ static void post_reload(struct server *s, struct http_request *r,
     }
     if (!reload_ask(s, &asked)) {
         reload_late_text(s, late, sizeof late);
-        answer_text(r, 503, s->draining      ? "draining\n"
-                            : s->reload_late ? late
-                                             : "too many reloads wait\n");
+        answer_text(r, 503,
+                    s->draining      ? "draining\n"
+                    : s->reload_late ? late
+                                     : "too many reloads wait\n");
     }
 }
 
@@ -142,8 +139,7 @@ static bool sink_path(struct str path, const char *tail, char *name, size_t byte
     size_t n_head = sizeof head - 1, n_tail = strlen(tail);
     size_t n = path.n - n_head - n_tail;
 
-    if (path.n <= n_head + n_tail || n >= bytes ||
-        memcmp(path.p, head, n_head) != 0 ||
+    if (path.n <= n_head + n_tail || n >= bytes || memcmp(path.p, head, n_head) != 0 ||
         memcmp(path.p + path.n - n_tail, tail, n_tail) != 0) {
         return false;
     }
@@ -199,8 +195,9 @@ static void on_drop_late(struct ev_loop *loop, ev_timer *t, int events)
 
     (void)loop;
     (void)events;
-    answer_text(d->r, 503, "it waits for a disk, and is done once that answers: look at "
-                           "/status\n");
+    answer_text(d->r, 503,
+                "it waits for a disk, and is done once that answers: look at "
+                "/status\n");
     d->r = NULL;
 }
 
@@ -214,8 +211,9 @@ static void post_drop(struct server *s, struct http_request *r, const char *name
     char at[96];
 
     if (changer_late(&s->changer, LATE_NS, at, sizeof at)) {
-        answer_text(r, 503, "another sink's change waits for a disk, nothing was "
-                            "dropped: try again later\n");
+        answer_text(r, 503,
+                    "another sink's change waits for a disk, nothing was "
+                    "dropped: try again later\n");
         return;
     }
     d = mem_zalloc(sizeof *d);
@@ -226,8 +224,8 @@ static void post_drop(struct server *s, struct http_request *r, const char *name
     changer_post(&s->changer, drop, on_dropped, d);
 }
 
-static void post_breaker(struct server *s, struct http_request *r,
-                         const char *name, struct str query)
+static void post_breaker(struct server *s, struct http_request *r, const char *name,
+                         struct str query)
 {
     bool open = str_eq(query, STR("open"));
     struct running_sink *sink;
@@ -287,8 +285,7 @@ static bool from_page(struct http_request *r, const struct http_view *v)
     for (uint32_t i = 0; i < v->n_headers; i++) {
         const struct str name = v->headers[i].name;
 
-        if (!is_get(v) && name.n == 6 &&
-            strncasecmp(name.p, "origin", name.n) == 0) {
+        if (!is_get(v) && name.n == 6 && strncasecmp(name.p, "origin", name.n) == 0) {
             http_answer(r, 403, "",
                         STR("{\"error\":\"Forbidden\",\"code\":\"origin\","
                             "\"detail\":\"requests of web pages (they have an "
@@ -299,11 +296,10 @@ static bool from_page(struct http_request *r, const struct http_view *v)
     return false;
 }
 
-static void on_headers(void *arg, struct http_request *r,
-                       const struct http_view *v)
+static void on_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
-    static const char *const paths[] = {"/metrics", "/healthz", "/readyz",
-                                        "/status", "/reload"};
+    static const char *const paths[] = {"/metrics", "/healthz", "/readyz", "/status",
+                                        "/reload"};
     char name[96];
     bool get = is_get(v);
 
@@ -344,8 +340,7 @@ static void on_headers(void *arg, struct http_request *r,
                     "or POST /reload\"}"));
 }
 
-static void on_body(void *arg, struct http_request *r,
-                    const struct http_view *v)
+static void on_body(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct server *s = arg;
     char name[96];
@@ -398,12 +393,10 @@ bool admin_start(struct server *s, struct err *e)
                                               .header_timeout_ms = 10000,
                                               .body_timeout_ms = 10000,
                                               .idle_timeout_ms = 60000};
-    const char *addr = s->conf.admin != NULL
-                           ? s->conf.admin
-                           : policy_plan(s->policy)->admin_listen;
+    const char *addr =
+        s->conf.admin != NULL ? s->conf.admin : policy_plan(s->policy)->admin_listen;
 
-    s->admin_fd = listener_open(addr, false, s->admin_addr,
-                                sizeof s->admin_addr, e);
+    s->admin_fd = listener_open(addr, false, s->admin_addr, sizeof s->admin_addr, e);
     if (s->admin_fd < 0) {
         return false;
     }

@@ -20,8 +20,8 @@ static cJSON *problem_json(const struct policy_problem *x)
     add_text(o, "file", x->file);
     (void)cJSON_AddNumberToObject(o, "line", x->line > 0 ? x->line : 1);
     (void)cJSON_AddNumberToObject(o, "column", column);
-    (void)cJSON_AddNumberToObject(
-        o, "end_column", x->end_column > column ? x->end_column : column);
+    (void)cJSON_AddNumberToObject(o, "end_column",
+                                  x->end_column > column ? x->end_column : column);
     add_text(o, "severity", x->note ? "note" : "error");
     add_text(o, "message", x->message);
     add_text(o, "path", x->path);

@@ -7,8 +7,7 @@
 #include "server/internal.h"
 #include "stats/stats.h"
 
-static void add_holders(cJSON *o, const struct server *s,
-                        const struct generation *g)
+static void add_holders(cJSON *o, const struct server *s, const struct generation *g)
 {
     struct generation_holders h;
     cJSON *held;
@@ -70,12 +69,10 @@ static void add_differences(cJSON *o, const struct rollout *t)
     cJSON *samples = cJSON_AddArrayToObject(o, "samples");
 
     for (int i = 1; i < N_CONTRASTS; i++) {
-        (void)cJSON_AddNumberToObject(differ, contrast_words[i],
-                                      (double)t->differ[i]);
+        (void)cJSON_AddNumberToObject(differ, contrast_words[i], (double)t->differ[i]);
     }
     for (uint32_t i = 0; i < t->n_codes; i++) {
-        (void)cJSON_AddNumberToObject(codes, t->codes[i].code,
-                                      (double)t->codes[i].n);
+        (void)cJSON_AddNumberToObject(codes, t->codes[i].code, (double)t->codes[i].n);
     }
     for (uint32_t i = 0; i < t->n_samples; i++) {
         const struct shadow_sample *x = t->samples[i];
@@ -99,8 +96,8 @@ static cJSON *rollout(const struct server *s)
         return NULL;
     }
     o = cJSON_CreateObject();
-    (void)cJSON_AddStringToObject(
-        o, "kind", t->kind == ROLLOUT_CANARY ? "canary" : "shadow");
+    (void)cJSON_AddStringToObject(o, "kind",
+                                  t->kind == ROLLOUT_CANARY ? "canary" : "shadow");
     (void)cJSON_AddNumberToObject(o, "generation", (double)t->number);
     (void)cJSON_AddStringToObject(o, "result", t->result);
     if (t->why[0] != '\0') {
@@ -226,16 +223,13 @@ static cJSON *streams(const struct server *s)
         cJSON *o = cJSON_CreateObject();
         char label[160];
 
-        (void)stats_label_pair(label, sizeof label, "stream",
-                               plan->streams[i].name);
+        (void)stats_label_pair(label, sizeof label, "stream", plan->streams[i].name);
         (void)cJSON_AddStringToObject(o, "name", plan->streams[i].name);
-        (void)cJSON_AddStringToObject(
-            o, "ack", acks[plan->streams[i].ack]);
+        (void)cJSON_AddStringToObject(o, "ack", acks[plan->streams[i].ack]);
         (void)cJSON_AddNumberToObject(o, "max_bytes",
                                       (double)plan->streams[i].max_bytes);
         (void)cJSON_AddNumberToObject(
-            o, "stored",
-            (double)stats_value("sluice_stored_events_total", label));
+            o, "stored", (double)stats_value("sluice_stored_events_total", label));
         (void)cJSON_AddItemToArray(list, o);
     }
     return list;
@@ -252,8 +246,8 @@ char *status_json(struct server *s)
 
     (void)cJSON_AddStringToObject(o, "version", SLUICE_VERSION);
     (void)cJSON_AddNumberToObject(o, "pid", (double)getpid());
-    (void)cJSON_AddNumberToObject(
-        o, "uptime_ms", (double)(clock_wall_ms() - s->started_ms));
+    (void)cJSON_AddNumberToObject(o, "uptime_ms",
+                                  (double)(clock_wall_ms() - s->started_ms));
     (void)cJSON_AddBoolToObject(o, "draining", s->draining);
     (void)cJSON_AddStringToObject(o, "listen", s->listen_addr);
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);

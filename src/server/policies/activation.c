@@ -8,11 +8,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/run/run.h"
+#include "server/policies/quarantine.h"
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
-#include "server/policies/quarantine.h"
 #include "server/sinks/taken.h"
-#include "policy/run/run.h"
 
 static const double LOOK_S = 0.1;
 
@@ -60,16 +60,15 @@ bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
     return true;
 }
 
-void bindings_make(struct server *s, struct generation *g,
-                   struct policy_state **states, const int *ids,
-                   int dead_stream)
+void bindings_make(struct server *s, struct generation *g, struct policy_state **states,
+                   const int *ids, int dead_stream)
 {
     for (uint32_t i = 0; i < s->n_workers; i++) {
         if (ids != NULL) {
             policy_publish(states[i]); /* a shadow's counters are its own */
         }
-        g->bindings[i] = binding_new(worker_ingest(s->workers[i]), g->policy,
-                                     states[i], ids, dead_stream);
+        g->bindings[i] = binding_new(worker_ingest(s->workers[i]), g->policy, states[i],
+                                     ids, dead_stream);
         states[i] = NULL;
     }
 }
@@ -170,8 +169,8 @@ static void on_tried(void *arg)
     struct server *s = r->s;
     bool canary = policy_plan(r->policy)->rollout.kind == ROLLOUT_CANARY;
 
-    generation_set(&s->generations, r->generation,
-                   canary ? GEN_CANARY : GEN_SHADOW, NULL);
+    generation_set(&s->generations, r->generation, canary ? GEN_CANARY : GEN_SHADOW,
+                   NULL);
     rollout_begin(&s->rollout, r->generation, r->roll_back_if);
     r->roll_back_if = NULL;
     reload_finish(r, RELOAD_OK, canary ? "canary" : "shadow", report_text(r));
@@ -220,7 +219,7 @@ static void on_promoted(void *arg)
     struct reload *r = arg;
 
     rollout_end(&r->s->rollout, "promoted",
-              r->asked.why != NULL ? r->asked.why : "by hand");
+                r->asked.why != NULL ? r->asked.why : "by hand");
     went_live(r);
 }
 
@@ -230,8 +229,9 @@ static void alter(void *arg)
     struct reload *r = arg;
     struct server *s = r->s;
 
-    r->altered = streams_open(s, policy_plan(r->policy), r->ids, &r->dead_stream, &r->e) &&
-                 sinks_apply(s, r->policy, r->ids, r->dead_stream, &r->e);
+    r->altered =
+        streams_open(s, policy_plan(r->policy), r->ids, &r->dead_stream, &r->e) &&
+        sinks_apply(s, r->policy, r->ids, r->dead_stream, &r->e);
     if (!r->altered) {
         streams_restore(s);
     }
@@ -308,8 +308,7 @@ static void supersede(struct reload *r)
 }
 
 /* A canary may not add streams: nobody would deliver them if it were rolled back. */
-static bool canary_streams(struct reload *r, const struct plan *plan,
-                           struct err *e)
+static bool canary_streams(struct reload *r, const struct plan *plan, struct err *e)
 {
     struct server *s = r->s;
     const struct plan *live = policy_plan(s->policy);
@@ -347,8 +346,7 @@ static void begin_rollout(struct reload *r, bool canary)
     struct server *s = r->s;
 
     supersede(r);
-    bindings_make(s, r->generation, r->states, canary ? r->ids : NULL,
-                  r->dead_stream);
+    bindings_make(s, r->generation, r->states, canary ? r->ids : NULL, r->dead_stream);
     r->step = (struct worker_step){s->n_workers, on_tried, r};
     for (uint32_t i = 0; i < s->n_workers; i++) {
         worker_try(s->workers[i], r->generation->bindings[i], &r->step);
@@ -421,14 +419,13 @@ void activation_apply(struct reload *r)
     char fixed[200];
     char text[ERR_TEXT_MAX];
 
-    needs_restart(s, policy_plan(s->policy), policy_plan(r->policy), fixed, sizeof fixed);
+    needs_restart(s, policy_plan(s->policy), policy_plan(r->policy), fixed,
+                  sizeof fixed);
     if (fixed[0] != '\0') {
         (void)snprintf(text, sizeof text,
-                       "%s can't change in a running server: restart it",
-                       fixed);
+                       "%s can't change in a running server: restart it", fixed);
         reload_refuse(r, RELOAD_NEEDS_RESTART, text);
         return;
     }
     sinks_ready(s, apply, r);
 }
-

@@ -6,9 +6,9 @@
 #include "server/policies/permutation.h"
 
 enum {
-    FIRST_TEST = 20,    /* requests of the canary */
-    TIMED_MIN = 200,    /* of either side, before its times say anything */
-    GROWTH_PART = 2     /* the next test comes after half as many again */
+    FIRST_TEST = 20, /* requests of the canary */
+    TIMED_MIN = 200, /* of either side, before its times say anything */
+    GROWTH_PART = 2  /* the next test comes after half as many again */
 };
 
 /* Less is no reason to go back, however sure it is. */
@@ -39,7 +39,7 @@ void analysis_begin(struct analysis *j)
 }
 
 bool analysis_slow(const struct rollout_side *old, double *slow_ms,
-                double *very_slow_ms)
+                   double *very_slow_ms)
 {
     *slow_ms = TIMES * old->p50_ms + P50_MORE_MS;
     *very_slow_ms = TIMES * old->p99_ms + P99_MORE_MS;
@@ -101,8 +101,7 @@ static bool test(const struct rollout_side *old, const struct rollout_side *new_
     if (up(old, new_, REFUSED, POINTS)) {
         (void)snprintf(why, why_bytes,
                        "it refuses %.1f %% of %lu events, the live one %.1f %%",
-                       100 * analysis_refusal_rate(new_),
-                       (unsigned long)new_->events,
+                       100 * analysis_refusal_rate(new_), (unsigned long)new_->events,
                        100 * analysis_refusal_rate(old));
         return true;
     }
@@ -110,13 +109,11 @@ static bool test(const struct rollout_side *old, const struct rollout_side *new_
         (void)snprintf(why, why_bytes,
                        "its hooks fail on %.1f %% of %lu events, the live one's "
                        "on %.1f %%",
-                       100 * analysis_error_rate(new_),
-                       (unsigned long)new_->events,
+                       100 * analysis_error_rate(new_), (unsigned long)new_->events,
                        100 * analysis_error_rate(old));
         return true;
     }
-    if (slower(old->p50_ms, new_->p50_ms, P50_MORE_MS) &&
-        up(old, new_, SLOW, POINTS)) {
+    if (slower(old->p50_ms, new_->p50_ms, P50_MORE_MS) && up(old, new_, SLOW, POINTS)) {
         (void)snprintf(why, why_bytes,
                        "it takes %.3f ms a request (median), the live one %.3f",
                        new_->p50_ms, old->p50_ms);
@@ -133,8 +130,8 @@ static bool test(const struct rollout_side *old, const struct rollout_side *new_
 }
 
 bool analysis_against(struct analysis *j, const struct rollout_side *old,
-                   const struct rollout_side *new_, bool last, char *why,
-                   size_t why_bytes)
+                      const struct rollout_side *new_, bool last, char *why,
+                      size_t why_bytes)
 {
     if (new_->requests < j->next && !last) {
         return false;
@@ -154,8 +151,8 @@ static uint32_t active(const struct rollout_side *s)
 }
 
 bool analysis_enough(const struct rollout_side *old, const struct rollout_side *new_,
-                  uint64_t min_requests, const char *unit, char *why,
-                  size_t why_bytes)
+                     uint64_t min_requests, const char *unit, char *why,
+                     size_t why_bytes)
 {
     uint32_t n_old = active(old), n_new = active(new_);
 
@@ -163,8 +160,7 @@ bool analysis_enough(const struct rollout_side *old, const struct rollout_side *
         (void)snprintf(why, why_bytes,
                        "not enough traffic: it saw %lu requests, min_requests "
                        "is %lu",
-                       (unsigned long)new_->requests,
-                       (unsigned long)min_requests);
+                       (unsigned long)new_->requests, (unsigned long)min_requests);
         return false;
     }
     if (!permutation_can_tell(n_old + n_new, n_new)) {

@@ -29,7 +29,7 @@ struct rollout_side {
     uint64_t requests, events, refused, failed;
     double p50_ms, p99_ms; /* that a request keeps its worker */
     const struct analysis_unit *units;
-    uint32_t n_units;      /* <= ANALYSIS_SIDE_UNITS; those without requests too */
+    uint32_t n_units; /* <= ANALYSIS_SIDE_UNITS; those without requests too */
 };
 
 struct analysis {
@@ -44,16 +44,16 @@ void analysis_begin(struct analysis *j);
 /* Times (ms) above which a request is slow, and very slow, beside the live side's;
  * false: too few of its requests to say. */
 bool analysis_slow(const struct rollout_side *old, double *slow_ms,
-                double *very_slow_ms);
+                   double *very_slow_ms);
 
 /* True: roll back; *why says what was compared with what. last: the rollout ends, so
  * the test is not waited for. */
 bool analysis_against(struct analysis *j, const struct rollout_side *old,
-                   const struct rollout_side *new_, bool last, char *why,
-                   size_t why_bytes);
+                      const struct rollout_side *new_, bool last, char *why,
+                      size_t why_bytes);
 
 /* False: too little was seen to let the canary go live; *why says of what. unit:
  * "connection", "request", ... */
 bool analysis_enough(const struct rollout_side *old, const struct rollout_side *new_,
-                  uint64_t min_requests, const char *unit, char *why,
-                  size_t why_bytes);
+                     uint64_t min_requests, const char *unit, char *why,
+                     size_t why_bytes);

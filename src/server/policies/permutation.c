@@ -28,8 +28,8 @@ static uint32_t pick(uint64_t *state, uint32_t n)
 
 /* The hits of each unit beyond what the common rate lets expect. They add up to
  * zero; what of them the new side has is compared. */
-static double excess(const struct permutation_unit *units, uint32_t n,
-                     uint32_t n_new, double *x)
+static double excess(const struct permutation_unit *units, uint32_t n, uint32_t n_new,
+                     double *x)
 {
     double events = 0, hits = 0, new_ = 0;
 
@@ -57,8 +57,7 @@ static bool screened(const double *x, uint32_t n, uint32_t n_new, double new_)
     return new_ <= 0 || new_ < SCREEN * sqrt(variance);
 }
 
-bool permutation_worse(const struct permutation_unit *units, uint32_t n,
-                       uint32_t n_new)
+bool permutation_worse(const struct permutation_unit *units, uint32_t n, uint32_t n_new)
 {
     double x[PERMUTATION_UNITS_MAX], new_, sign = 1;
     uint32_t n_drawn = n_new, as_bad = 0;

@@ -24,8 +24,8 @@ bool quarantine_write(const char *spool_dir, const struct quarantine *x, struct 
     if (f == NULL) {
         return err_errno(e, errno, "%s", path);
     }
-    ok = fprintf(f, "%s %lu %s:%d %s\n", x->hash, (unsigned long)x->generation,
-                 x->file, x->line, x->route) > 0 &&
+    ok = fprintf(f, "%s %lu %s:%d %s\n", x->hash, (unsigned long)x->generation, x->file,
+                 x->line, x->route) > 0 &&
          fflush(f) == 0 && fsync(fileno(f)) == 0;
     if (!ok) {
         (void)err_errno(e, errno, "%s", path);
@@ -51,16 +51,14 @@ bool quarantine_read(const char *spool_dir, struct quarantine *x)
         line[0] = '\0';
     }
     (void)fclose(f);
-    n = sscanf(line, "%64s %lu %399s %255[^\n]", x->hash, &generation, place,
-               x->route);
+    n = sscanf(line, "%64s %lu %399s %255[^\n]", x->hash, &generation, place, x->route);
     if (n < 1 || strlen(x->hash) != 64) {
         return false;
     }
     x->generation = generation;
     colon = n >= 3 ? strrchr(place, ':') : NULL;
     if (colon != NULL && sscanf(colon + 1, "%d", &x->line) == 1) {
-        (void)snprintf(x->file, sizeof x->file, "%.*s", (int)(colon - place),
-                       place);
+        (void)snprintf(x->file, sizeof x->file, "%.*s", (int)(colon - place), place);
     }
     return true;
 }

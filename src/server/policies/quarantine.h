@@ -20,11 +20,11 @@ struct quarantine {
     uint64_t generation; /* of the process that it ended */
     char file[200];      /* and line: where the hook begins */
     int line;
-    char route[256];     /* "POST /v1/events" */
+    char route[256]; /* "POST /v1/events" */
 };
 
 bool quarantine_write(const char *spool_dir, const struct quarantine *x,
-                   struct err *e) MUST_USE;
+                      struct err *e) MUST_USE;
 /* False: there is none. */
 bool quarantine_read(const char *spool_dir, struct quarantine *x);
 void quarantine_remove(const char *spool_dir);

@@ -31,18 +31,18 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "policy/run/run.h"
+#include "server/policies/quarantine.h"
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
-#include "server/policies/quarantine.h"
 #include "stats/stats.h"
-#include "policy/run/run.h"
 
 enum { WAITING_MAX = 16, LOADER_NICE = 5 };
 
 static const double LATE_S = 10.; /* a journal that is handed over may take 7 */
 
 /* What a reload comes to, in answers and metrics. */
-static const char *const ends[RELOAD_ENDS] = {"live", "refused", "canary",
+static const char *const ends[RELOAD_ENDS] = {"live",   "refused",     "canary",
                                               "shadow", "rolled_back", "done"};
 
 static void reload_free(struct reload *r)
@@ -69,15 +69,14 @@ static void count_result(struct server *s, const char *status)
 
 static void begin(struct server *s);
 
-void reload_finish(struct reload *r, enum reload_result result,
-                   const char *status, const char *text)
+void reload_finish(struct reload *r, enum reload_result result, const char *status,
+                   const char *text)
 {
     struct server *s = r->s;
     struct reload_answer a = {.result = result,
                               .status = status,
-                              .generation = r->generation != NULL
-                                                ? r->generation->number
-                                                : 0,
+                              .generation =
+                                  r->generation != NULL ? r->generation->number : 0,
                               .live = s->live->number,
                               .text = text,
                               .report = &r->report,
@@ -192,8 +191,8 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
     while (n > 0 && why[n - 1] == '\n') {
         n--;
     }
-    (void)snprintf(text, n + 64, "%.*s; still running generation %lu\n", (int)n,
-                   why, (unsigned long)s->live->number);
+    (void)snprintf(text, n + 64, "%.*s; still running generation %lu\n", (int)n, why,
+                   (unsigned long)s->live->number);
     generation_set(&s->generations, r->generation, GEN_REFUSED, why);
     reload_finish(r, result, "refused", text);
     free(text);
@@ -264,18 +263,15 @@ static void *load(void *arg)
 
     /* On Linux this is the thread's own: requests go first. */
     (void)setpriority(PRIO_PROCESS, 0, LOADER_NICE);
-    r->policy = r->from != NULL
-                    ? policy_again(r->from, &r->report)
-                    : policy_load(s->conf.policy_path, &r->report);
+    r->policy = r->from != NULL ? policy_again(r->from, &r->report)
+                                : policy_load(s->conf.policy_path, &r->report);
     /* A shadow's counting and limiting is for itself. */
     if (r->policy != NULL &&
-        (r->from != NULL ||
-         policy_plan(r->policy)->rollout.kind != ROLLOUT_SHADOW)) {
+        (r->from != NULL || policy_plan(r->policy)->rollout.kind != ROLLOUT_SHADOW)) {
         policy_share(r->policy, s->registry);
     }
     if (r->policy != NULL &&
-        (!states_make(r->policy, r->states, s->n_workers, &r->e) ||
-         !make_judge(r)) &&
+        (!states_make(r->policy, r->states, s->n_workers, &r->e) || !make_judge(r)) &&
         r->e.text[0] == '\0') {
         (void)err_set(&r->e, "no Lua state for a worker");
     }
@@ -322,8 +318,8 @@ static bool settles(struct reload *r)
 {
     struct server *s = r->s;
     const struct rollout *t = &s->rollout;
-    bool meant = t->g != NULL &&
-                 (r->asked.rollout == 0 || r->asked.rollout == t->number);
+    bool meant =
+        t->g != NULL && (r->asked.rollout == 0 || r->asked.rollout == t->number);
 
     if (r->asked.kind == RELOAD_FILE) {
         return false;
@@ -394,9 +390,8 @@ void reloads_init(struct server *s)
         char labels[64];
 
         (void)stats_label_pair(labels, sizeof labels, "result", ends[i]);
-        s->reloads[i] = stats_counter("sluice_policy_reloads_total",
-                                      "Reloads, by result.",
-                                      labels);
+        s->reloads[i] =
+            stats_counter("sluice_policy_reloads_total", "Reloads, by result.", labels);
     }
 }
 

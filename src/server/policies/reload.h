@@ -12,32 +12,32 @@
 
 struct reload {
     struct server *s;
-    struct reload *next;          /* behind it */
+    struct reload *next; /* behind it */
     struct reload_request asked;
     struct generation *generation;
-    struct policy *from;          /* rollback: whose files; else NULL */
+    struct policy *from; /* rollback: whose files; else NULL */
     pthread_t thread;
-    bool loading;                 /* the thread is to be joined */
+    bool loading; /* the thread is to be joined */
     /* The thread's results. */
     struct policy *policy;        /* NULL: refused */
     struct policy_state **states; /* one a worker */
     struct policy_report report;
-    struct policy_state *roll_back_if;   /* of a canary; NULL: none */
-    struct err e;                 /* why there are no states; of the changer, why not */
-    char suspect[1024];           /* why it may not go live: its hash is a suspect's */
+    struct policy_state *roll_back_if; /* of a canary; NULL: none */
+    struct err e;       /* why there are no states; of the changer, why not */
+    char suspect[1024]; /* why it may not go live: its hash is a suspect's */
     /* The supervisor's. */
     int ids[PLAN_STREAMS_MAX];
     int dead_stream;
-    char why[256];                /* a rollout is dropped */
-    struct worker_step step;      /* of the workers, towards the next stage */
+    char why[256];           /* a rollout is dropped */
+    struct worker_step step; /* of the workers, towards the next stage */
     /* The changer's. */
     bool altered;
-    void (*changed)(void *arg);   /* what follows it; NULL: it is not at it */
+    void (*changed)(void *arg); /* what follows it; NULL: it is not at it */
 };
 
 /* Answers who asked, frees r, and lets the next one begin. text is for a human. */
-void reload_finish(struct reload *r, enum reload_result result,
-                   const char *status, const char *text);
+void reload_finish(struct reload *r, enum reload_result result, const char *status,
+                   const char *text);
 
 /* run(r) on the changer's thread, done(r) on the supervisor's. When it takes long, who
  * asked and those behind it are answered, and it goes on. */

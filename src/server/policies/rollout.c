@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ingest/binding.h"
-#include "server/internal.h"
 #include "policy/run/run.h"
+#include "server/internal.h"
 
 static const double LOOK_MIN_S = 0.1, LOOK_MAX_S = 1;
 enum { LOOKS = 20 /* during a rollout, at least */ };
@@ -20,8 +20,7 @@ static stats_cell *result_cell(const char *result)
 
     (void)stats_label_pair(labels, sizeof labels, "result", result);
     return stats_counter("sluice_policy_trials_total",
-                         "Canaries and shadows that have ended, by result.",
-                         labels);
+                         "Canaries and shadows that have ended, by result.", labels);
 }
 
 void rollout_init(struct rollout *t, struct server *s)
@@ -37,12 +36,10 @@ void rollout_init(struct rollout *t, struct server *s)
     for (int i = 1; i < N_CONTRASTS; i++) {
         char labels[64];
 
-        (void)stats_label_pair(labels, sizeof labels, "kind",
-                               contrast_words[i]);
+        (void)stats_label_pair(labels, sizeof labels, "kind", contrast_words[i]);
         t->differs[i] = stats_gauge(
             "sluice_shadow_differences",
-            "Events that the last shadow decided differently, by kind.",
-            labels);
+            "Events that the last shadow decided differently, by kind.", labels);
     }
 }
 
@@ -71,12 +68,12 @@ void rollout_fini(struct rollout *t)
 static struct analysis_unit unit_of(const struct tally_unit *u)
 {
     return (struct analysis_unit){.requests = atomic_load(&u->requests),
-                               .events = atomic_load(&u->events),
-                               .refused = atomic_load(&u->refused),
-                               .failed = atomic_load(&u->failed),
-                               .timed = atomic_load(&u->timed),
-                               .slow = atomic_load(&u->slow),
-                               .very_slow = atomic_load(&u->very_slow)};
+                                  .events = atomic_load(&u->events),
+                                  .refused = atomic_load(&u->refused),
+                                  .failed = atomic_load(&u->failed),
+                                  .timed = atomic_load(&u->timed),
+                                  .slow = atomic_load(&u->slow),
+                                  .very_slow = atomic_load(&u->very_slow)};
 }
 
 /* Worker after worker: a unit's number means the same side with all of them. */
@@ -98,8 +95,7 @@ static void add_units(const struct tally *tally, struct analysis_unit *units)
 static void add_side(const struct server *s, const struct generation *g,
                      struct analysis_unit *units, struct rollout_side *side)
 {
-    const struct stats_histogram **spent =
-        mem_zalloc(s->n_workers * sizeof *spent);
+    const struct stats_histogram **spent = mem_zalloc(s->n_workers * sizeof *spent);
 
     *side = (struct rollout_side){.units = units};
     if (units != NULL) {
@@ -235,14 +231,14 @@ static void on_done(void *arg, const struct reload_answer *a)
 static void ask(struct rollout *t, enum reload_kind kind, const char *why)
 {
     (void)snprintf(t->reason, sizeof t->reason, "%s", why);
-    t->asked = reload_ask(
-        t->s, &(struct reload_request){
-                  .kind = kind,
-                  .cause = t->kind == ROLLOUT_CANARY ? "canary" : "shadow",
-                  .rollout = t->number,
-                  .why = t->reason,
-                  .done = on_done,
-                  .arg = t});
+    t->asked =
+        reload_ask(t->s, &(struct reload_request){
+                             .kind = kind,
+                             .cause = t->kind == ROLLOUT_CANARY ? "canary" : "shadow",
+                             .rollout = t->number,
+                             .why = t->reason,
+                             .done = on_done,
+                             .arg = t});
 }
 
 static const char *unit_word(const struct rollout *t)
@@ -266,8 +262,8 @@ static void end_canary(struct rollout *t)
     char why[256], quoted[600];
 
     if (analysis_enough(&t->old, &t->new_,
-                     policy_plan(t->g->policy)->rollout.min_requests, unit_word(t),
-                     why, sizeof why)) {
+                        policy_plan(t->g->policy)->rollout.min_requests, unit_word(t),
+                        why, sizeof why)) {
         ask(t, RELOAD_PROMOTE, "nothing spoke against it");
     } else if (clock_mono_ns() >= t->last_ns) {
         ask(t, RELOAD_DROP, why);
@@ -310,8 +306,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 static void begin_canary(struct rollout *t)
 {
     t->extended = false;
-    t->last_ns = clock_mono_ns() +
-                 (uint64_t)t->during_ms * ROLLOUT_EXTENDS * 1000000u;
+    t->last_ns = clock_mono_ns() + (uint64_t)t->during_ms * ROLLOUT_EXTENDS * 1000000u;
     analysis_begin(&t->rule);
     for (int i = 0; i < 2; i++) {
         if (t->units[i] == NULL) {
@@ -321,7 +316,7 @@ static void begin_canary(struct rollout *t)
 }
 
 void rollout_begin(struct rollout *t, struct generation *g,
-                 struct policy_state *roll_back_if)
+                   struct policy_state *roll_back_if)
 {
     const struct rollout_plan *plan = &policy_plan(g->policy)->rollout;
     double every = (double)plan->during_ms / 1000 / LOOKS;
@@ -346,8 +341,7 @@ void rollout_begin(struct rollout *t, struct generation *g,
         begin_canary(t);
     }
     rollout_look(t);
-    every = every < LOOK_MIN_S ? LOOK_MIN_S : every > LOOK_MAX_S ? LOOK_MAX_S
-                                                                 : every;
+    every = every < LOOK_MIN_S ? LOOK_MIN_S : every > LOOK_MAX_S ? LOOK_MAX_S : every;
     ev_timer_init(&t->look, on_look, every, every);
     ev_timer_start(t->s->loop, &t->look);
 }
@@ -399,8 +393,7 @@ void rollout_sample(struct rollout *t, struct shadow_sample *x)
         return;
     }
     t->samples[t->n_samples++] = x;
-    log_write(LOG_INFO, "shadow",
-              "generation=%lu kind=%s code=%s route=%s sample=%s",
+    log_write(LOG_INFO, "shadow", "generation=%lu kind=%s code=%s route=%s sample=%s",
               (unsigned long)x->generation, contrast_words[x->kind],
               x->code[0] == '\0' ? "-" : x->code,
               log_quote(route, sizeof route, x->route),

@@ -39,23 +39,25 @@ struct rollout_code {
 
 struct rollout {
     struct server *s;
-    struct generation *g;      /* in rollout; NULL: none is now */
-    struct policy_state *roll_back_if; /* of its roll_back_if; NULL: the built-in rule */
+    struct generation *g; /* in rollout; NULL: none is now */
+    struct policy_state
+        *roll_back_if; /* of its roll_back_if; NULL: the built-in rule */
     ev_timer look;
-    bool asked;                /* for its end */
-    char reason[256];          /* then: why */
-    struct analysis rule;         /* the built-in one's */
-    struct analysis_unit *units[2]; /* ANALYSIS_SIDE_UNITS each: old, new; NULL: shadow */
-    uint64_t last_ns;          /* it is not extended beyond */
+    bool asked;           /* for its end */
+    char reason[256];     /* then: why */
+    struct analysis rule; /* the built-in one's */
+    struct analysis_unit
+        *units[2];    /* ANALYSIS_SIDE_UNITS each: old, new; NULL: shadow */
+    uint64_t last_ns; /* it is not extended beyond */
     bool extended;
     /* The last or current one. */
-    enum rollout_kind kind;      /* ROLLOUT_NONE: there was none */
-    uint64_t number;           /* of its generation */
-    uint64_t live;             /* the generation beside it */
+    enum rollout_kind kind; /* ROLLOUT_NONE: there was none */
+    uint64_t number;        /* of its generation */
+    uint64_t live;          /* the generation beside it */
     double share;
     int64_t began_ms, during_ms;
     uint64_t until_ns;
-    char result[16];           /* "running", "promoted", "rolled_back", "done" */
+    char result[16]; /* "running", "promoted", "rolled_back", "done" */
     char why[256];
     struct rollout_side old, new_;
     uint64_t differ[N_CONTRASTS];
@@ -73,7 +75,7 @@ void rollout_fini(struct rollout *t);
 
 /* g is with every worker. Takes roll_back_if. */
 void rollout_begin(struct rollout *t, struct generation *g,
-                 struct policy_state *roll_back_if);
+                   struct policy_state *roll_back_if);
 /* It is with none any more, or the live one. */
 void rollout_end(struct rollout *t, const char *result, const char *why);
 

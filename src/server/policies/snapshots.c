@@ -36,8 +36,7 @@ static void read_live(const char *spool_dir, struct live *x)
     }
 }
 
-static bool write_live(const char *spool_dir, const struct live *x,
-                       struct err *e)
+static bool write_live(const char *spool_dir, const struct live *x, struct err *e)
 {
     char path[PATH_MAX], next[PATH_MAX];
     FILE *f;
@@ -54,8 +53,7 @@ static bool write_live(const char *spool_dir, const struct live *x,
     return ok || err_errno(e, errno, "%s", path);
 }
 
-bool snapshots_save(const char *spool_dir, const struct policy *p,
-                    struct err *e)
+bool snapshots_save(const char *spool_dir, const struct policy *p, struct err *e)
 {
     char path[PATH_MAX];
 
@@ -79,8 +77,7 @@ static void forget_others(const char *spool_dir, const struct live *x)
     while (dir != NULL && (d = readdir(dir)) != NULL) {
         const char *dot = strchr(d->d_name, '.');
 
-        if (dot == NULL || dot - d->d_name != 64 ||
-            strcmp(dot, ".policy") != 0 ||
+        if (dot == NULL || dot - d->d_name != 64 || strcmp(dot, ".policy") != 0 ||
             strncmp(d->d_name, x->now, 64) == 0 ||
             strncmp(d->d_name, x->before, 64) == 0) {
             continue;
@@ -93,8 +90,7 @@ static void forget_others(const char *spool_dir, const struct live *x)
     }
 }
 
-bool snapshots_live(const char *spool_dir, const struct policy *p,
-                    struct err *e)
+bool snapshots_live(const char *spool_dir, const struct policy *p, struct err *e)
 {
     const char *hash = policy_plan(p)->hash;
     struct live was, x;
@@ -112,8 +108,7 @@ bool snapshots_live(const char *spool_dir, const struct policy *p,
     return true;
 }
 
-struct policy *snapshots_other(const char *spool_dir, const char *hash,
-                               struct err *e)
+struct policy *snapshots_other(const char *spool_dir, const char *hash, struct err *e)
 {
     struct policy_report report = {0};
     struct policy *p = NULL;

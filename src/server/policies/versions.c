@@ -11,9 +11,8 @@
 #include "policy/load/load.h"
 
 static const char *const words[GEN_STATUSES] = {
-    [GEN_LOADING] = "loading",   [GEN_CANARY] = "canary",
-    [GEN_SHADOW] = "shadow",     [GEN_LIVE] = "live",
-    [GEN_RETIRING] = "retiring", [GEN_RETIRED] = "retired",
+    [GEN_LOADING] = "loading", [GEN_CANARY] = "canary",     [GEN_SHADOW] = "shadow",
+    [GEN_LIVE] = "live",       [GEN_RETIRING] = "retiring", [GEN_RETIRED] = "retired",
     [GEN_REFUSED] = "refused"};
 
 const char *generation_word(enum generation_status status)
@@ -29,16 +28,15 @@ static bool ended(const struct generation *g)
 void generations_init(struct generations *all, uint32_t n_workers)
 {
     *all = (struct generations){.n_workers = n_workers};
-    all->live = stats_gauge("sluice_policy_generation",
-                            "Generation of the live policy.", "");
+    all->live =
+        stats_gauge("sluice_policy_generation", "Generation of the live policy.", "");
     for (int i = 0; i < GEN_STATUSES; i++) {
         char labels[64];
 
         (void)stats_label_pair(labels, sizeof labels, "status", words[i]);
-        all->gauges[i] = stats_gauge(
-            "sluice_policy_generations",
-            "Policy generations that /status lists, by status.",
-            labels);
+        all->gauges[i] =
+            stats_gauge("sluice_policy_generations",
+                        "Policy generations that /status lists, by status.", labels);
     }
 }
 
@@ -127,9 +125,8 @@ static void note_why(struct generation *g, const char *why)
 static void tell(const struct generation *g)
 {
     static const enum log_level levels[GEN_STATUSES] = {
-        [GEN_LOADING] = LOG_INFO,  [GEN_CANARY] = LOG_INFO,
-        [GEN_SHADOW] = LOG_INFO,   [GEN_LIVE] = LOG_INFO,
-        [GEN_RETIRING] = LOG_INFO, [GEN_RETIRED] = LOG_INFO,
+        [GEN_LOADING] = LOG_INFO, [GEN_CANARY] = LOG_INFO,   [GEN_SHADOW] = LOG_INFO,
+        [GEN_LIVE] = LOG_INFO,    [GEN_RETIRING] = LOG_INFO, [GEN_RETIRED] = LOG_INFO,
         [GEN_REFUSED] = LOG_ERROR};
     char quoted[sizeof g->why * 2 + 8], why[sizeof quoted + 8] = "";
     char hash[24] = "";
@@ -142,9 +139,8 @@ static void tell(const struct generation *g)
         (void)snprintf(hash, sizeof hash, " hash=%.12s", g->hash);
     }
     log_write(levels[g->status], "policy",
-              "generation=%lu status=%s cause=%s%s ms=%ld%s",
-              (unsigned long)g->number, words[g->status], g->cause, hash,
-              (long)(g->at_ms - g->began_ms), why);
+              "generation=%lu status=%s cause=%s%s ms=%ld%s", (unsigned long)g->number,
+              words[g->status], g->cause, hash, (long)(g->at_ms - g->began_ms), why);
 }
 
 void generation_set(struct generations *all, struct generation *g,
@@ -189,8 +185,7 @@ bool generations_under_way(const struct generations *all)
     return false;
 }
 
-void generation_holders(const struct generations *all,
-                        const struct generation *g,
+void generation_holders(const struct generations *all, const struct generation *g,
                         struct generation_holders *out)
 {
     *out = (struct generation_holders){0};
@@ -202,8 +197,7 @@ void generation_holders(const struct generations *all,
     }
     /* The policy itself has one reference on its plan, each sink another. */
     if (g->policy != NULL) {
-        out->sinks =
-            (uint32_t)atomic_load(&policy_plan_mutable(g->policy)->refs) - 1;
+        out->sinks = (uint32_t)atomic_load(&policy_plan_mutable(g->policy)->refs) - 1;
     }
 }
 

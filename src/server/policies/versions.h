@@ -21,16 +21,24 @@ struct binding;
 struct policy;
 
 enum {
-    GENERATIONS_KEPT = 64,  /* for /status; the oldest ended one goes first */
-    GENERATIONS_HELD = 32   /* not ended: each has a Lua state a worker */
+    GENERATIONS_KEPT = 64, /* for /status; the oldest ended one goes first */
+    GENERATIONS_HELD = 32  /* not ended: each has a Lua state a worker */
 };
 
-enum generation_status { GEN_LOADING, GEN_CANARY, GEN_SHADOW, GEN_LIVE,
-                         GEN_RETIRING, GEN_RETIRED, GEN_REFUSED, GEN_STATUSES };
+enum generation_status {
+    GEN_LOADING,
+    GEN_CANARY,
+    GEN_SHADOW,
+    GEN_LIVE,
+    GEN_RETIRING,
+    GEN_RETIRED,
+    GEN_REFUSED,
+    GEN_STATUSES
+};
 
 struct generation {
     uint64_t number;
-    char hash[65];             /* "": its files could not be read */
+    char hash[65]; /* "": its files could not be read */
     enum generation_status status;
     int64_t at_ms;             /* wall clock of the status */
     int64_t began_ms;          /* and of its load */
@@ -48,7 +56,7 @@ struct generations {
     struct generation *list[GENERATIONS_KEPT]; /* oldest first */
     uint32_t n;
     uint32_t n_workers;
-    uint64_t last;             /* number */
+    uint64_t last; /* number */
     stats_cell *gauges[GEN_STATUSES], *live;
 };
 
@@ -73,8 +81,7 @@ void generation_set(struct generations *all, struct generation *g,
 /* A binding that was freed: whatever generation has it lets it go. */
 void generations_freed(struct generations *all, const struct binding *b);
 
-void generation_holders(const struct generations *all,
-                        const struct generation *g,
+void generation_holders(const struct generations *all, const struct generation *g,
                         struct generation_holders *out);
 
 /* Those that retire and are held by nobody any more have retired. True: some

@@ -8,9 +8,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ingest/binding.h"
+#include "policy/run/run.h"
 #include "server/internal.h"
 #include "server/policies/quarantine.h"
-#include "policy/run/run.h"
 
 static const double LOOK_S = 0.1;
 
@@ -27,8 +27,7 @@ static const struct generation *find(const struct server *s, uint32_t i,
     for (uint32_t k = s->generations.n; k > 0; k--) {
         const struct generation *g = s->generations.list[k - 1];
 
-        if (g->bindings[i] != NULL &&
-            policy_state_at(g->bindings[i]->state, at)) {
+        if (g->bindings[i] != NULL && policy_state_at(g->bindings[i]->state, at)) {
             *state = g->bindings[i]->state;
             return g;
         }
@@ -50,9 +49,9 @@ static void give_up(struct server *s, uint32_t i, const struct generation *g,
     log_write(LOG_ERROR, "stuck",
               "worker=%u generation=%lu hash=%.12s route=\"%s\" hook=%s "
               "begins=%s:%d ms=%lu ran_ms=%lu exit=%d",
-              i, (unsigned long)g->number, g->hash, x.route, at->hook, x.file,
-              x.line, (unsigned long)(ns / 1000000u),
-              (unsigned long)(ran_ns / 1000000u), EXIT_STUCK);
+              i, (unsigned long)g->number, g->hash, x.route, at->hook, x.file, x.line,
+              (unsigned long)(ns / 1000000u), (unsigned long)(ran_ns / 1000000u),
+              EXIT_STUCK);
     if (!quarantine_write(s->spool_dir, &x, &e)) {
         log_write(LOG_ERROR, "stuck", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
@@ -67,9 +66,9 @@ static void interrupt(struct watch *w, uint32_t i, const struct generation *g,
     w->seen[i].interrupted = true;
     stats_add(w->stopped, 1);
     log_write(LOG_WARN, "slow",
-              "worker=%u generation=%lu route=\"%s %s\" hook=%s begins=%s:%d",
-              i, (unsigned long)g->number, at->route->method, at->route->path,
-              at->hook, at->file, at->line);
+              "worker=%u generation=%lu route=\"%s %s\" hook=%s begins=%s:%d", i,
+              (unsigned long)g->number, at->route->method, at->route->path, at->hook,
+              at->file, at->line);
     worker_signal(w->s->workers[i], POLICY_SIGNAL);
 }
 

@@ -23,9 +23,9 @@ struct server;
 
 /* The call that a worker was last seen in. */
 struct watch_seen {
-    const void *state;       /* whose; compared only. NULL: in none */
+    const void *state; /* whose; compared only. NULL: in none */
     uint64_t pass;
-    uint32_t event;          /* of the call's request */
+    uint32_t event;            /* of the call's request */
     uint64_t since_ns, ran_ns; /* first seen: clock, thread's time */
     bool interrupted;
 };
@@ -35,7 +35,7 @@ struct watch {
     ev_timer look;
     struct watch_seen *seen; /* one a worker */
     stats_cell *stopped;
-    uint64_t freshened_ns;   /* when a load for want of memory was last asked for */
+    uint64_t freshened_ns; /* when a load for want of memory was last asked for */
 };
 
 void watchdog_start(struct watch *w, struct server *s); /* the workers run */

@@ -24,12 +24,12 @@ struct changer {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct change_job *first, **tail;
-    struct mailbox *mail;   /* the supervisor's */
+    struct mailbox *mail; /* the supervisor's */
     pthread_t thread;
     struct latch ended;
-    bool runs, stopped;     /* the thread; no job is begun any more */
-    char at[96];            /* the sink that it is at; "": none */
-    uint64_t began_ns;      /* the job under way (clock_mono_ns); 0: none */
+    bool runs, stopped; /* the thread; no job is begun any more */
+    char at[96];        /* the sink that it is at; "": none */
+    uint64_t began_ns;  /* the job under way (clock_mono_ns); 0: none */
 };
 
 /* mail outlives it. */

@@ -4,16 +4,16 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "server/sinks/hooks.h"
-#include "stats/stats.h"
 #include "policy/load/load.h"
 #include "policy/run/run.h"
+#include "server/sinks/hooks.h"
+#include "stats/stats.h"
 
 struct sink_lua {
     struct policy_state *state;
-    uint32_t sink;       /* in the plan */
+    uint32_t sink; /* in the plan */
     stats_cell *failed;
-    uint64_t raised;     /* of the state, that were counted */
+    uint64_t raised; /* of the state, that were counted */
 };
 
 static void count(struct sink_lua *l)
@@ -37,8 +37,8 @@ static bool on_trip(void *arg, const struct breaker_counts *c)
         {"consecutive_failures", c->consecutive_failures},
         {"slow", c->slow}};
     double result;
-    bool ok = policy_sink_call(l->state, l->sink, POLICY_TRIP, list, N_ELEMS(list),
-                               &result);
+    bool ok =
+        policy_sink_call(l->state, l->sink, POLICY_TRIP, list, N_ELEMS(list), &result);
 
     count(l);
     /* A function that fails must not keep a dead server's breaker closed. */
@@ -48,17 +48,14 @@ static bool on_trip(void *arg, const struct breaker_counts *c)
 static uint32_t on_adapt(void *arg, const struct sink_load *load)
 {
     struct sink_lua *l = arg;
-    const struct policy_number list[] = {{"events", load->events},
-                                         {"bytes", load->bytes},
-                                         {"age_ms", load->age_ms},
-                                         {"backlog_bytes", load->backlog_bytes},
-                                         {"rate", load->rate},
-                                         {"latency_ms", load->latency_ms},
-                                         {"errors", load->errors},
-                                         {"target", load->target}};
+    const struct policy_number list[] = {
+        {"events", load->events}, {"bytes", load->bytes},
+        {"age_ms", load->age_ms}, {"backlog_bytes", load->backlog_bytes},
+        {"rate", load->rate},     {"latency_ms", load->latency_ms},
+        {"errors", load->errors}, {"target", load->target}};
     double result;
-    bool ok = policy_sink_call(l->state, l->sink, POLICY_ADAPT, list, N_ELEMS(list),
-                               &result);
+    bool ok =
+        policy_sink_call(l->state, l->sink, POLICY_ADAPT, list, N_ELEMS(list), &result);
 
     count(l);
     return ok && result >= 1 && result < UINT32_MAX ? (uint32_t)result : 0;
@@ -75,7 +72,7 @@ static struct str on_topic(void *arg, struct str event)
 }
 
 bool sink_hooks_new(struct policy *p, uint32_t sink, struct sink_lua **out,
-                  struct sink_hooks *hooks, struct err *e)
+                    struct sink_hooks *hooks, struct err *e)
 {
     const struct sink_plan *plan = &policy_plan(p)->sinks[sink];
     struct policy_state *state;

@@ -18,5 +18,5 @@ struct sink_lua;
 /* A Lua state of the sink's own. *out NULL: its plan has no functions, and *hooks
  * is empty. False and *e: the state can't be made. */
 bool sink_hooks_new(struct policy *p, uint32_t sink, struct sink_lua **out,
-                  struct sink_hooks *hooks, struct err *e) MUST_USE;
+                    struct sink_hooks *hooks, struct err *e) MUST_USE;
 void sink_hooks_free(struct sink_lua *l); /* NULL is fine */

@@ -106,7 +106,7 @@ void paused_note(struct server *s, struct running_sink *r, const char *why)
 }
 
 bool paused_start(struct server *s, struct running_sink *r,
-                const struct delivery_conf *c, const char *why, struct err *e)
+                  const struct delivery_conf *c, const char *why, struct err *e)
 {
     struct delivery *d = delivery_pause(c, why, e), *before;
 
@@ -122,7 +122,7 @@ bool paused_start(struct server *s, struct running_sink *r,
 }
 
 bool paused_restart(struct server *s, struct running_sink *r,
-                  const struct delivery_conf *c, struct err *e)
+                    const struct delivery_conf *c, struct err *e)
 {
     struct delivery *d = delivery_start(c, e);
 

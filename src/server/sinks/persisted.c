@@ -35,9 +35,8 @@ bool persisted_read(struct persisted *k, const char *spool_dir, struct err *e)
         return errno == ENOENT || err_errno(e, errno, "%s", path);
     }
     while (k->n < KEPT_MAX &&
-           fscanf(f, "%95s %15s %64s %lu", k->list[k->n].name,
-                  k->list[k->n].kind, k->list[k->n].hash,
-                  &k->list[k->n].generation) == 4) {
+           fscanf(f, "%95s %15s %64s %lu", k->list[k->n].name, k->list[k->n].kind,
+                  k->list[k->n].hash, &k->list[k->n].generation) == 4) {
         k->n++;
     }
     ok = feof(f) || err_set(e, "%s: line %u is not one", path, k->n + 1);
@@ -172,7 +171,7 @@ static void sweep(const struct persisted *k, const char *spool_dir)
 }
 
 bool persisted_write(const struct persisted *k, const char *spool_dir,
-                const struct policy *p, struct err *e)
+                     const struct policy *p, struct err *e)
 {
     char path[PATH_MAX];
 

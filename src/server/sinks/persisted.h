@@ -24,7 +24,7 @@ enum { KEPT_MAX = 160 };
 
 struct kept_sink {
     char name[96];
-    char kind[16];   /* the policy's word */
+    char kind[16]; /* the policy's word */
     char hash[65];
     uint64_t generation;
 };
@@ -44,8 +44,8 @@ void persisted_remove(struct persisted *k, const char *name);
 /* Saves p (NULL: none) unless it is there, then k, and removes policies that no
  * line names. */
 bool persisted_write(const struct persisted *k, const char *spool_dir,
-                const struct policy *p, struct err *e) MUST_USE;
+                     const struct policy *p, struct err *e) MUST_USE;
 
 /* The policy of that hash, loaded; NULL and *e: gone, or it does not load here. */
 struct policy *persisted_load(const char *spool_dir, const char *hash,
-                         struct err *e) MUST_USE;
+                              struct err *e) MUST_USE;

@@ -14,8 +14,8 @@ static const double READY_S = 5.;
 
 struct asking {
     struct server *s;
-    uint32_t refs;               /* answers to come, and the asker */
-    bool over;                   /* the asker has its answer */
+    uint32_t refs; /* answers to come, and the asker */
+    bool over;     /* the asker has its answer */
     bool waits[SINKS_RUNNING_MAX];
     bool waits_changer;
     uint32_t n_left;
@@ -125,8 +125,12 @@ void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg)
 {
     struct asking *a = mem_zalloc(sizeof *a);
 
-    *a = (struct asking){.s = s, .refs = 1, .waits_changer = true, .n_left = 1,
-                         .done = done, .arg = arg};
+    *a = (struct asking){.s = s,
+                         .refs = 1,
+                         .waits_changer = true,
+                         .n_left = 1,
+                         .done = done,
+                         .arg = arg};
     changer_post(&s->changer, nothing, on_changer, a);
     sinks_lock(s);
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {

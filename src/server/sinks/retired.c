@@ -47,9 +47,8 @@ static void retire(struct server *s, struct running_sink *r)
         delivery_status(r->delivery, &status);
         if (first) {
             log_write(LOG_INFO, "sink",
-                      "sink=%s status=retiring left_events=%lu left_bytes=%lu",
-                      r->name, (unsigned long)status.left,
-                      (unsigned long)status.lag_bytes);
+                      "sink=%s status=retiring left_events=%lu left_bytes=%lu", r->name,
+                      (unsigned long)status.left, (unsigned long)status.lag_bytes);
         }
     } else if (status.leaving) {
         delivery_retire(r->delivery, false, s->stream_ids, plan->n_streams);
@@ -110,8 +109,10 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
         if (r->ending) {
             return false; /* told before */
         }
-        log_write(LOG_ERROR, "sink", "sink=%s status=stuck why=\"its thread does not "
-                                     "end\"", r->name);
+        log_write(LOG_ERROR, "sink",
+                  "sink=%s status=stuck why=\"its thread does not "
+                  "end\"",
+                  r->name);
         return false;
     }
     journal_path(s, r->at[0] != '\0' ? r->at : r->name, path);
@@ -180,16 +181,15 @@ bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
                             "drop.",
                             labels),
               left->left);
-    log_write(LOG_WARN, "sink",
-              "sink=%s status=dropped cause=%s events=%lu bytes=%lu", name,
-              cause, (unsigned long)left->left, (unsigned long)left->lag_bytes);
+    log_write(LOG_WARN, "sink", "sink=%s status=dropped cause=%s events=%lu bytes=%lu",
+              name, cause, (unsigned long)left->left, (unsigned long)left->lag_bytes);
     return true;
 }
 
 /* ---- a start ---- */
 
-static const struct sink_plan *find_plan(const struct plan *plan,
-                                         const char *name, uint32_t *k)
+static const struct sink_plan *find_plan(const struct plan *plan, const char *name,
+                                         uint32_t *k)
 {
     for (*k = 0; *k < plan->n_sinks; (*k)++) {
         if (strcmp(plan->sinks[*k].name, name) == 0) {
@@ -209,8 +209,7 @@ static struct delivery *restore_absent(const struct running_sink *r,
     struct plan *none = plan_new();
     struct sink_plan *sink = arena_alloc(&none->arena, sizeof *sink);
 
-    *sink = (struct sink_plan){
-        .name = arena_copy(&none->arena, str_of(r->name)).p};
+    *sink = (struct sink_plan){.name = arena_copy(&none->arena, str_of(r->name)).p};
     (void)snprintf(words, sizeof words,
                    "it is not in the policy, and its own can't be used: %s; put "
                    "it back, or give its events up: sluice sink drop %s",
@@ -244,13 +243,12 @@ static struct delivery *restore_with(struct running_sink *r, struct delivery_con
 
 /* A delivery for r by the policy that is kept for it. */
 static struct delivery *restore_kept(struct server *s, struct running_sink *r,
-                                     bool known, struct delivery_conf *c,
-                                     struct err *e)
+                                     bool known, struct delivery_conf *c, struct err *e)
 {
     struct err why = {"the spool does not say which that was"};
     struct policy *p = known ? persisted_load(s->spool_dir, r->kept.hash, &why) : NULL;
-    struct delivery *d = p == NULL ? restore_absent(r, c, why.text, e)
-                                   : restore_with(r, c, p, e);
+    struct delivery *d =
+        p == NULL ? restore_absent(r, c, why.text, e) : restore_with(r, c, p, e);
 
     policy_unref(p);
     return d;
@@ -264,8 +262,7 @@ static bool hold(struct server *s, struct running_sink *r, struct delivery_conf 
     struct sink_plan *sink = arena_alloc(&none->arena, sizeof *sink);
     bool ok;
 
-    *sink = (struct sink_plan){
-        .name = arena_copy(&none->arena, str_of(r->name)).p};
+    *sink = (struct sink_plan){.name = arena_copy(&none->arena, str_of(r->name)).p};
     c->sink = sink;
     c->plan = none;
     c->absent = NULL;
@@ -296,8 +293,7 @@ bool sink_restore(struct server *s, struct running_sink *r,
     if (d == NULL) {
         sink_hooks_free(r->lua);
         r->lua = NULL;
-        return held != NULL ? err_set(e, "%s", why.text)
-                            : hold(s, r, &c, why.text, e);
+        return held != NULL ? err_set(e, "%s", why.text) : hold(s, r, &c, why.text, e);
     }
     (void)running_set(s, r, d);
     if (held != NULL) {
@@ -311,14 +307,13 @@ bool sink_restore(struct server *s, struct running_sink *r,
     return true;
 }
 
-static bool restore(struct server *s, const char *name,
-                    const struct kept_sink *line, struct err *e)
+static bool restore(struct server *s, const char *name, const struct kept_sink *line,
+                    struct err *e)
 {
     struct running_sink *r = running_new(s, name);
 
     if (r == NULL) {
-        return err_set(e, "more than %d sinks have left something",
-                       SINKS_RUNNING_MAX);
+        return err_set(e, "more than %d sinks have left something", SINKS_RUNNING_MAX);
     }
     return sink_restore(s, r, line, e);
 }
@@ -334,8 +329,7 @@ static bool is_taken_over(const struct plan *plan, const char *name)
     return false;
 }
 
-bool sinks_restore(struct server *s, const struct policy *p, bool again,
-                   struct err *e)
+bool sinks_restore(struct server *s, const struct policy *p, bool again, struct err *e)
 {
     const struct plan *plan = policy_plan(p);
     static struct persisted kept;

@@ -26,8 +26,7 @@ void sinks_unlock(struct server *s)
 struct running_sink *sinks_find(struct server *s, const char *name)
 {
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
-        if (s->sinks[i].delivery != NULL &&
-            strcmp(s->sinks[i].name, name) == 0) {
+        if (s->sinks[i].delivery != NULL && strcmp(s->sinks[i].name, name) == 0) {
             return &s->sinks[i];
         }
     }
@@ -128,15 +127,15 @@ bool running_start(struct server *s, const struct delivery_conf *c,
 /* A held one, with the policy's settings: started, or held still, for what ails it
  * is no fault of this policy. Without its journal it is not even tried. */
 static bool alter_paused(struct server *s, struct running_sink *r,
-                       const struct delivery_conf *c, struct sink_lua *lua,
-                       struct err *e)
+                         const struct delivery_conf *c, struct sink_lua *lua,
+                         struct err *e)
 {
     struct err why;
 
     if (r->handing || !taken_home(s, r, e)) {
         if (!s->undoing) { /* it has no place for other streams */
-            return r->handing && err_set(e, "sink \"%s\": its thread does not end",
-                                         r->name);
+            return r->handing &&
+                   err_set(e, "sink \"%s\": its thread does not end", r->name);
         }
         sink_hooks_free(lua);
         running_retires(s, r, false);
@@ -156,8 +155,7 @@ static bool alter_paused(struct server *s, struct running_sink *r,
 }
 
 static bool alter(struct server *s, struct running_sink *r,
-                  const struct delivery_conf *c, struct sink_lua *lua,
-                  struct err *e)
+                  const struct delivery_conf *c, struct sink_lua *lua, struct err *e)
 {
     if (r->paused || r->handing) {
         return alter_paused(s, r, c, lua, e);
@@ -175,7 +173,7 @@ static bool alter(struct server *s, struct running_sink *r,
 }
 
 bool start_or_alter(struct server *s, const struct delivery_conf *c,
-                           struct sink_lua *lua, struct err *e)
+                    struct sink_lua *lua, struct err *e)
 {
     struct running_sink *r = sinks_find(s, c->sink->name), *old;
 

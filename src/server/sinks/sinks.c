@@ -20,8 +20,7 @@
 
 static struct delivery_conf conf_of(struct server *s, struct plan *plan,
                                     const struct sink_plan *sink,
-                                    const struct delivery_stream *streams,
-                                    uint32_t n)
+                                    const struct delivery_stream *streams, uint32_t n)
 {
     return (struct delivery_conf){.spool = s->spool,
                                   .spool_dir = s->spool_dir,
@@ -36,8 +35,7 @@ static struct delivery_conf conf_of(struct server *s, struct plan *plan,
                                   .arg = s};
 }
 
-static struct kept_sink line_of(const struct plan *plan,
-                                const struct sink_plan *sink)
+static struct kept_sink line_of(const struct plan *plan, const struct sink_plan *sink)
 {
     struct kept_sink l = {.generation = plan->generation};
 
@@ -55,8 +53,7 @@ static bool journal_lost(struct server *s, const char *name)
 
     journal_path(s, name, path);
     return s->kept_before != NULL && persisted_find(s->kept_before, name) != NULL &&
-           sinks_find(s, name) == NULL && access(path, F_OK) != 0 &&
-           errno == ENOENT;
+           sinks_find(s, name) == NULL && access(path, F_OK) != 0 && errno == ENOENT;
 }
 
 static void begin_at_oldest(const char *name, struct delivery_stream *streams,
@@ -71,13 +68,13 @@ static void begin_at_oldest(const char *name, struct delivery_stream *streams,
               name);
 }
 
-bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k,
-                      const int *ids, struct err *e)
+bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *ids,
+                     struct err *e)
 {
     struct plan *plan = policy_plan_mutable(p);
     struct delivery_stream streams[PLAN_STREAMS_MAX];
-    struct delivery_conf c = conf_of(s, plan, &plan->sinks[k], streams,
-                                     streams_of(plan, k, ids, streams));
+    struct delivery_conf c =
+        conf_of(s, plan, &plan->sinks[k], streams, streams_of(plan, k, ids, streams));
     struct running_sink *r;
     struct sink_lua *lua;
 
@@ -100,8 +97,7 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k,
 }
 
 /* The dead letters' own file sink: one NDJSON file below data/dead. */
-static bool apply_dead(struct server *s, struct policy *p, int stream,
-                       struct err *e)
+static bool apply_dead(struct server *s, struct policy *p, int stream, struct err *e)
 {
     static const struct sink_plan plan = {.name = DEAD_LETTERS,
                                           .kind = SINK_KIND_FILE,
@@ -114,8 +110,7 @@ static bool apply_dead(struct server *s, struct policy *p, int stream,
                                           .rotate_bytes = 256u << 20,
                                           .rotate_age_ms = 24 * 3600 * 1000,
                                           .compress = COMPRESS_NONE};
-    struct delivery_stream st = {.id = stream, .name = "dead",
-                                 .from_oldest = true};
+    struct delivery_stream st = {.id = stream, .name = "dead", .from_oldest = true};
     struct delivery_conf c = conf_of(s, policy_plan_mutable(p), &plan, &st, 1);
 
     return stream < 0 || start_or_alter(s, &c, NULL, e);
@@ -140,9 +135,10 @@ static bool kinds_fit(const struct server *s, const struct plan *plan,
                 access(path, F_OK) != 0) {
                 continue;
             }
-            return err_set(e, "sink \"%s\" is a %s and \"%s\" was a %s: give the new "
-                              "one another name, and the old one delivers what "
-                              "it has; or give that up: sluice sink drop %s",
+            return err_set(e,
+                           "sink \"%s\" is a %s and \"%s\" was a %s: give the new "
+                           "one another name, and the old one delivers what "
+                           "it has; or give that up: sluice sink drop %s",
                            sink->name, plan_sink_word(sink->kind), names[i], l->kind,
                            names[i]);
         }
@@ -161,15 +157,13 @@ static bool note_kept(struct server *s, struct policy *p, struct persisted *kept
         struct kept_sink l = line_of(plan, &plan->sinks[k]);
 
         if (!persisted_put(kept, &l)) {
-            return err_set(e, "more than %d sinks have left something",
-                           KEPT_MAX);
+            return err_set(e, "more than %d sinks have left something", KEPT_MAX);
         }
     }
     return persisted_write(kept, s->spool_dir, p, e);
 }
 
-static bool removals_fit(const struct server *s, const struct plan *plan,
-                         struct err *e)
+static bool removals_fit(const struct server *s, const struct plan *plan, struct err *e)
 {
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         const struct running_sink *r = &s->sinks[i];
@@ -177,8 +171,9 @@ static bool removals_fit(const struct server *s, const struct plan *plan,
 
         if (r->delivery != NULL && r->paused && !sink_in_plan(plan, r->name) &&
             !delivery_paused_retires(r->delivery, &why)) {
-            return err_set(e, "sink \"%s\" can't be taken out while its journal "
-                              "can't be used: %s",
+            return err_set(e,
+                           "sink \"%s\" can't be taken out while its journal "
+                           "can't be used: %s",
                            r->name, why.text);
         }
     }
@@ -212,8 +207,8 @@ void sinks_revive(struct server *s, struct running_sink *r)
     }
 }
 
-bool sinks_apply(struct server *s, struct policy *p, const int *ids,
-                 int dead_stream, struct err *e)
+bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_stream,
+                 struct err *e)
 {
     const struct plan *plan = policy_plan(p);
     static struct persisted kept, before; /* the changer's: one reload at a time */

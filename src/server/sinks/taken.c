@@ -20,23 +20,22 @@ bool taken_there(const struct server *s, const char *name)
     return access(path, F_OK) == 0 || errno != ENOENT;
 }
 
-bool taken_move(const struct server *s, const char *from, const char *to,
-                struct err *e)
+bool taken_move(const struct server *s, const char *from, const char *to, struct err *e)
 {
     char a[PATH_MAX], b[PATH_MAX];
 
     journal_path(s, from, a);
     journal_path(s, to, b);
     if (rename(a, b) != 0) {
-        return err_errno(e, errno, "sink \"%s\": can't take over the journal %s", to, a);
+        return err_errno(e, errno, "sink \"%s\": can't take over the journal %s", to,
+                         a);
     }
     log_write(LOG_INFO, "sink", "sink=%s status=taken_over was=%s", to, from);
     return true;
 }
 
 bool taken_over(struct server *s, struct running_sink *old,
-                const struct delivery_conf *c, struct sink_lua *lua,
-                struct err *e)
+                const struct delivery_conf *c, struct sink_lua *lua, struct err *e)
 {
     struct delivery *d = old->delivery;
     struct running_sink *r;
@@ -46,8 +45,10 @@ bool taken_over(struct server *s, struct running_sink *old,
     if (!delivery_hand_over(d, HAND_OVER_MS)) {
         old->handing = true;
         paused_look(s);
-        return err_set(e, "sink \"%s\": its thread does not end: \"%s\" can't take over "
-                          "its journal", old->name, c->sink->name);
+        return err_set(e,
+                       "sink \"%s\": its thread does not end: \"%s\" can't take over "
+                       "its journal",
+                       old->name, c->sink->name);
     }
     moved = taken_home(s, old, e) && taken_move(s, old->name, c->sink->name, e);
     if (!moved || !running_start(s, c, lua, e)) {
@@ -83,7 +84,8 @@ void taken_back(struct server *s, struct running_sink *r)
     r->lua = NULL;
     if (taken_home(s, r, &why)) {
         r->paused = true; /* its place stays until a delivery has its own */
-        delivery_pause_why(r->delivery, "a policy with another name for it was refused");
+        delivery_pause_why(r->delivery,
+                           "a policy with another name for it was refused");
     }
 }
 
@@ -121,8 +123,9 @@ void taken_settle(struct server *s)
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
         const char *was = plan->sinks[k].was;
 
-        if (was != NULL && persisted_find(&kept, was) != NULL && !sink_in_plan(plan, was) &&
-            sinks_find(s, was) == NULL && !taken_there(s, was)) {
+        if (was != NULL && persisted_find(&kept, was) != NULL &&
+            !sink_in_plan(plan, was) && sinks_find(s, was) == NULL &&
+            !taken_there(s, was)) {
             persisted_remove(&kept, was);
             any = true;
         }

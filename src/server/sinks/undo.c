@@ -66,7 +66,8 @@ static void stop_fresh(struct server *s, const struct persisted *before)
 }
 
 /* A journal that has not come back yet is another's as far as the disk says. */
-static bool restore_kept(struct server *s, const struct persisted *before, struct err *e)
+static bool restore_kept(struct server *s, const struct persisted *before,
+                         struct err *e)
 {
     static struct persisted now, kept;
     bool ok = persisted_read(&now, s->spool_dir, e);
@@ -74,8 +75,9 @@ static bool restore_kept(struct server *s, const struct persisted *before, struc
     kept = *before;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX && ok; i++) {
         const struct running_sink *r = &s->sinks[i];
-        const struct kept_sink *line =
-            r->delivery != NULL && r->at[0] != '\0' ? persisted_find(&now, r->at) : NULL;
+        const struct kept_sink *line = r->delivery != NULL && r->at[0] != '\0'
+                                           ? persisted_find(&now, r->at)
+                                           : NULL;
 
         if (line != NULL) {
             (void)!persisted_put(&kept, line);

@@ -115,11 +115,10 @@ static bool look(const struct archive *a, bool *in_place, struct err *e)
     archive_paths(a, part, final);
     if (stat(part, &st) != 0) {
         *in_place = false;
-        return errno == ENOENT || errno == ENOTDIR ||
-               err_errno(e, errno, "%s", part);
+        return errno == ENOENT || errno == ENOTDIR || err_errno(e, errno, "%s", part);
     }
-    *in_place = st.st_dev == a->dev && st.st_ino == a->ino &&
-                (uint64_t)st.st_size >= a->length;
+    *in_place =
+        st.st_dev == a->dev && st.st_ino == a->ino && (uint64_t)st.st_size >= a->length;
     return true;
 }
 
@@ -293,9 +292,8 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
 static bool discard(struct archive *a, const char *part, struct journal *j,
                     struct err *e)
 {
-    struct record r = {.type = RECORD_SEAL,
-                       .stream = str_of(a->stream),
-                       .name = str_of(a->name)};
+    struct record r = {
+        .type = RECORD_SEAL, .stream = str_of(a->stream), .name = str_of(a->name)};
 
     if (a->mentioned && (!journal_append(j, &r, e) || !journal_sync(j, e))) {
         return false;
@@ -355,8 +353,7 @@ bool archive_seal(struct archive *a, struct journal *j, struct err *e)
         return true;
     }
     archive_paths(a, part, final);
-    return a->length == 0 ? discard(a, part, j, e)
-                          : give_name(a, part, final, j, e);
+    return a->length == 0 ? discard(a, part, j, e) : give_name(a, part, final, j, e);
 }
 
 /* ---- the journal, written anew ---- */

@@ -36,28 +36,28 @@ struct archive {
     char dir[3072];
     char stream[72];
     char uuid8[9];
-    enum compress compress;    /* of the file in hand */
-    char name[256];            /* final name of the file in hand; "": none */
-    char last[256];            /* of the file before it; "": none is known */
+    enum compress compress; /* of the file in hand */
+    char name[256];         /* final name of the file in hand; "": none */
+    char last[256];         /* of the file before it; "": none is known */
     uint64_t last_length;
-    int fd;                    /* of its .part; -1: not open */
+    int fd; /* of its .part; -1: not open */
     dev_t dev;
-    ino_t ino;                 /* of that */
-    uint64_t length;           /* of its whole frames */
-    uint64_t number;           /* of the last file */
-    int64_t begun_ms;          /* wall clock: goes to the journal */
-    int64_t begun_mono_ms;     /* what its age counts from */
-    bool unsynced;             /* bytes may be in the page cache only */
-    bool doubtful;             /* a sync failed: nothing more goes into it */
-    bool sealing;              /* replay: SEAL was seen, the rename may not be */
-    bool mentioned;            /* the journal may know of frames in it */
-    bool named;                /* its name outlives a power cut */
+    ino_t ino;             /* of that */
+    uint64_t length;       /* of its whole frames */
+    uint64_t number;       /* of the last file */
+    int64_t begun_ms;      /* wall clock: goes to the journal */
+    int64_t begun_mono_ms; /* what its age counts from */
+    bool unsynced;         /* bytes may be in the page cache only */
+    bool doubtful;         /* a sync failed: nothing more goes into it */
+    bool sealing;          /* replay: SEAL was seen, the rename may not be */
+    bool mentioned;        /* the journal may know of frames in it */
+    bool named;            /* its name outlives a power cut */
     /* The FILE records of the file in hand, in order: where each left it. */
     struct archive_step {
         uint64_t length;
         struct batch_range *ranges;
         uint32_t n, room;
-    } *steps; /* steps_room of them */
+    } * steps; /* steps_room of them */
     uint32_t n_steps, steps_room;
 };
 
@@ -78,8 +78,7 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
                     struct err *e) MUST_USE;
 
 /* Ends the file in hand and gives it its name. True when there is none. */
-bool archive_seal(struct archive *a, struct journal *j,
-                  struct err *e) MUST_USE;
+bool archive_seal(struct archive *a, struct journal *j, struct err *e) MUST_USE;
 
 /* What a new journal must say of it. */
 void archive_emit(struct archive *a, struct journal_draft *draft);
@@ -87,8 +86,8 @@ void archive_emit(struct archive *a, struct journal_draft *draft);
 /* ---- recover.c ---- */
 
 /* A FILE or SEAL record of this stream. */
-void archive_replay(struct archive *a, const struct record *r,
-                    sink_settle_fn *settle, void *arg);
+void archive_replay(struct archive *a, const struct record *r, sink_settle_fn *settle,
+                    void *arg);
 
 /* After the last record: brings the folder in line, settles what is there. */
 bool archive_recover(struct archive *a, sink_settle_fn *settle, void *arg,
@@ -110,19 +109,16 @@ void archive_paths(const struct archive *a, char *part, char *final);
 uint64_t archive_number_of(const struct archive *a, const char *name);
 enum compress archive_compress_of(const char *name);
 /* Sets a->name to the next name that no file in the folder has. */
-bool archive_next_name(struct archive *a, enum compress how,
-                       struct err *e) MUST_USE;
+bool archive_next_name(struct archive *a, enum compress how, struct err *e) MUST_USE;
 /* Passes the numbers that the folder's files have. */
 void archive_look_around(struct archive *a);
 /* Gives part the name final, which no other file has. */
-bool archive_rename(const char *part, const char *final,
-                    struct err *e) MUST_USE;
+bool archive_rename(const char *part, const char *final, struct err *e) MUST_USE;
 
 /* ---- copy.c ---- */
 
 /* A new file of that path as a->fd. */
-bool archive_open_part(struct archive *a, const char *path,
-                       struct err *e) MUST_USE;
+bool archive_open_part(struct archive *a, const char *path, struct err *e) MUST_USE;
 /* A sync failed: what counts is written once more, to a file whose first sync says
  * whether it is there, and that takes the place of the other. */
 bool archive_copy(struct archive *a, struct err *e) MUST_USE;

@@ -26,8 +26,8 @@ struct sink {
     struct sink_conf conf;
     char dir[3072];
     struct {
-        char dir[3072];        /* "": a free place */
-    } owned[OWNED_MAX];        /* in conf.folders: s->dir, and those before it */
+        char dir[3072]; /* "": a free place */
+    } owned[OWNED_MAX]; /* in conf.folders: s->dir, and those before it */
     struct archive *archives[PLAN_STREAMS_MAX]; /* by batch.stream */
     struct frame *frame;
     struct queue queue;
@@ -55,8 +55,7 @@ static bool take_folder(struct sink *s, const char *dir, struct err *e)
         free_at = s->owned[i].dir[0] == '\0' ? i : free_at;
     }
     if (free_at < 0) {
-        return err_set(e, "its files still lie open in %d other folders",
-                       OWNED_MAX);
+        return err_set(e, "its files still lie open in %d other folders", OWNED_MAX);
     }
     if (!folder_make(dir, e) ||
         !folders_take(s->conf.folders, dir, s->conf.plan->name, was, e)) {
@@ -83,13 +82,11 @@ static void leave_folders(struct sink *s, bool all)
     }
 }
 
-static bool folder_of(const struct sink_conf *conf,
-                      const struct sink_plan *plan, char *out, size_t n,
-                      struct err *e)
+static bool folder_of(const struct sink_conf *conf, const struct sink_plan *plan,
+                      char *out, size_t n, struct err *e)
 {
-    int k = plan->dir[0] == '/'
-                ? snprintf(out, n, "%s", plan->dir)
-                : snprintf(out, n, "%s/%s", conf->data_dir, plan->dir);
+    int k = plan->dir[0] == '/' ? snprintf(out, n, "%s", plan->dir)
+                                : snprintf(out, n, "%s/%s", conf->data_dir, plan->dir);
 
     return k < (int)n || err_set(e, "the folder's path is too long");
 }
@@ -137,8 +134,7 @@ static bool seal(struct sink *s, struct archive *a, struct err *e)
 
 static bool old_enough(const struct sink *s, const struct archive *a)
 {
-    return a->name[0] != '\0' &&
-           archive_age_ms(a) >= s->conf.plan->rotate_age_ms;
+    return a->name[0] != '\0' && archive_age_ms(a) >= s->conf.plan->rotate_age_ms;
 }
 
 static void on_age(struct ev_loop *loop, ev_timer *t, int events)
@@ -177,11 +173,9 @@ static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
     if (strcmp(a->dir, s->dir) != 0) {
         archive_move(a, s->dir);
     }
-    frame = frame_make(s->frame, plan->compress,
-                       (struct str){b->bytes, b->n_bytes}, e);
-    if (frame.p == NULL ||
-        !archive_append(a, plan->compress, frame, b, stream->synced,
-                        *s->conf.journal, e)) {
+    frame = frame_make(s->frame, plan->compress, (struct str){b->bytes, b->n_bytes}, e);
+    if (frame.p == NULL || !archive_append(a, plan->compress, frame, b, stream->synced,
+                                           *s->conf.journal, e)) {
         return false;
     }
     stats_add(s->bytes, frame.n);
@@ -242,8 +236,7 @@ static void file_replay(struct sink *s, const struct record *r)
     char stream[72];
     struct archive *a;
 
-    (void)snprintf(stream, sizeof stream, "%.*s", (int)r->stream.n,
-                   r->stream.p);
+    (void)snprintf(stream, sizeof stream, "%.*s", (int)r->stream.n, r->stream.p);
     a = archive_of(s, stream);
     if (a != NULL) {
         archive_replay(a, r, s->conf.settle, s->conf.arg);
@@ -273,13 +266,11 @@ static void file_emit(struct sink *s, struct journal_draft *draft)
     }
 }
 
-static bool file_apply(struct sink *s, const struct sink_plan *plan,
-                       struct err *e)
+static bool file_apply(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     char dir[sizeof s->dir];
 
-    if (!folder_of(&s->conf, plan, dir, sizeof dir, e) ||
-        !take_folder(s, dir, e)) {
+    if (!folder_of(&s->conf, plan, dir, sizeof dir, e) || !take_folder(s, dir, e)) {
         return false;
     }
     memcpy(s->dir, dir, sizeof dir);

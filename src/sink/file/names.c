@@ -69,8 +69,8 @@ bool archive_next_name(struct archive *a, enum compress how, struct err *e)
 
     do {
         a->number++;
-        (void)snprintf(a->name, sizeof a->name, "%s-%s-%08lu%s", a->stream,
-                       a->uuid8, (unsigned long)a->number, suffixes[how]);
+        (void)snprintf(a->name, sizeof a->name, "%s-%s-%08lu%s", a->stream, a->uuid8,
+                       (unsigned long)a->number, suffixes[how]);
         archive_paths(a, part, final);
         is_part = there(part);
         is_final = is_part < 0 ? -1 : there(final);

@@ -27,8 +27,7 @@ static void settle_steps(struct archive *a, sink_settle_fn *settle, void *arg)
  * could not be synced, so that they were to be written again. */
 static void forget_undone(struct archive *a, const struct record *r)
 {
-    uint64_t most =
-        r->type == RECORD_FILE && r->value > 0 ? r->value - 1 : r->value;
+    uint64_t most = r->type == RECORD_FILE && r->value > 0 ? r->value - 1 : r->value;
     uint32_t n = a->n_steps;
 
     while (n > 0 && a->steps[n - 1].length > most) {
@@ -45,15 +44,14 @@ static void take_name(struct archive *a, const char *name, int64_t begun_ms)
 
     (void)snprintf(a->name, sizeof a->name, "%s", name);
     a->begun_ms = begun_ms;
-    a->begun_mono_ms =
-        (int64_t)(clock_mono_ns() / 1000000u) - (age > 0 ? age : 0);
+    a->begun_mono_ms = (int64_t)(clock_mono_ns() / 1000000u) - (age > 0 ? age : 0);
     a->compress = archive_compress_of(name);
     number = archive_number_of(a, slash == NULL ? name : slash + 1);
     a->number = number > a->number ? number : a->number;
 }
 
-void archive_replay(struct archive *a, const struct record *r,
-                    sink_settle_fn *settle, void *arg)
+void archive_replay(struct archive *a, const struct record *r, sink_settle_fn *settle,
+                    void *arg)
 {
     char name[sizeof a->name];
 
@@ -79,14 +77,13 @@ void archive_replay(struct archive *a, const struct record *r,
 
 /* ---- recovery ---- */
 
-static bool cut_and_name(const struct archive *a, const char *part,
-                         const char *final, const struct stat *st, struct err *e)
+static bool cut_and_name(const struct archive *a, const char *part, const char *final,
+                         const struct stat *st, struct err *e)
 {
     if (a->length == 0) {
         return unlink(part) == 0 || err_errno(e, errno, "%s", part);
     }
-    if ((uint64_t)st->st_size > a->length &&
-        truncate(part, (off_t)a->length) != 0) {
+    if ((uint64_t)st->st_size > a->length && truncate(part, (off_t)a->length) != 0) {
         return err_errno(e, errno, "%s: cut", part);
     }
     return archive_rename(part, final, e);
@@ -162,9 +159,8 @@ static bool whole_frames(const struct archive *a, uint64_t size, uint32_t *n,
 static void step_back(struct archive *a, uint64_t size, uint32_t keep)
 {
     log_write(LOG_WARN, "archive",
-              "file=%s status=damaged expected=%lu found=%lu frames_again=%u",
-              a->name, (unsigned long)a->length, (unsigned long)size,
-              a->n_steps - keep);
+              "file=%s status=damaged expected=%lu found=%lu frames_again=%u", a->name,
+              (unsigned long)a->length, (unsigned long)size, a->n_steps - keep);
     archive_forget_steps(a, keep);
     a->length = keep > 0 ? a->steps[keep - 1].length : 0;
 }
@@ -180,8 +176,8 @@ static bool recover_open(struct archive *a, struct err *e)
     if (a->fd < 0 && errno == ENOENT) {
         /* Somebody took it away: what is in it was delivered. */
         if (a->length > 0) {
-            log_write(LOG_WARN, "archive_file_taken", "file=%s.part bytes=%lu",
-                      a->name, (unsigned long)a->length);
+            log_write(LOG_WARN, "archive_file_taken", "file=%s.part bytes=%lu", a->name,
+                      (unsigned long)a->length);
         }
         return true;
     }

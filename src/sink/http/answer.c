@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "sink/http/upload.h"
 #include "sink/http/data_error.h"
+#include "sink/http/upload.h"
 
 /* The server merges its parts meanwhile. */
 enum { MERGE_MS = 1000 };
@@ -42,8 +42,7 @@ static void keep_words(struct upload *i, const struct transfer_answer *a,
     char status[24] = "";
 
     /* Without a code of the server's own in its words, or without words. */
-    if (a->status != 0 &&
-        (r->code == 0 || r->code == a->status || words.n == 0)) {
+    if (a->status != 0 && (r->code == 0 || r->code == a->status || words.n == 0)) {
         (void)snprintf(status, sizeof status, "status %d%s", a->status,
                        words.n > 0 ? ": " : "");
     }
@@ -59,8 +58,8 @@ static void keep_words(struct upload *i, const struct transfer_answer *a,
  * goes back to the pump with its last event. */
 static void taken(struct upload *i, uint32_t first, uint32_t n)
 {
-    struct sink_verdict v = {.kind = SINK_OK, .first = first, .n = n, .row = -1,
-                             .why = ""};
+    struct sink_verdict v = {
+        .kind = SINK_OK, .first = first, .n = n, .row = -1, .why = ""};
 
     i->n_left -= n;
     i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
@@ -122,7 +121,8 @@ static void split(struct upload *i, const struct data_error *r)
 }
 
 /* Again later, by the pump. */
-static void again(struct upload *i, struct upload_attempt *t, const struct data_error *r)
+static void again(struct upload *i, struct upload_attempt *t,
+                  const struct data_error *r)
 {
     struct sink *s = i->sink;
 

@@ -11,7 +11,7 @@ static const char *const encodings[] = {[CODING_NONE] = NULL,
                                         [CODING_NATIVE] = NULL};
 
 static bool send(struct upload *i, struct upload_attempt *t,
-                 const struct endpoint *not, int64_t *wait_ms)
+                 const struct endpoint * not, int64_t *wait_ms)
 {
     struct sink *s = i->sink;
     uint32_t first = i->parts[i->n_parts - 1].first;
@@ -44,7 +44,8 @@ static bool send(struct upload *i, struct upload_attempt *t,
     r = http_sink_request(s);
     room = s->protocol->room(t->endpoint, i->target);
     url = mem_alloc(room);
-    s->protocol->address(t->endpoint, i->target, token, t == &i->attempts[1], url, room, &r);
+    s->protocol->address(t->endpoint, i->target, token, t == &i->attempts[1], url, room,
+                         &r);
     r.url = url;
     r.encoding = encodings[coding];
     r.body = (struct str){i->body, i->n_body};
@@ -106,9 +107,9 @@ static void park_unsent(struct upload *i, int64_t wait_ms)
         }
     }
     upload_park(i, s->paused ? SINK_SETUP : SINK_RETRY,
-                s->paused               ? s->why
+                s->paused           ? s->why
                 : i->why[0] != '\0' ? i->why
-                                      : "no endpoint can be asked now",
+                                    : "no endpoint can be asked now",
                 wait_ms);
 }
 

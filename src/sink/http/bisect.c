@@ -23,12 +23,11 @@ static struct record split(const struct upload *i, uint32_t first, uint32_t n,
 {
     const struct batch *b = i->batch;
 
-    return (struct record){
-        .type = RECORD_SPLIT,
-        .value = b->id,
-        .stream = str_of(i->sink->conf.streams[b->stream].name),
-        .ranges = ranges,
-        .n_ranges = batch_part(b, first, n, ranges)};
+    return (struct record){.type = RECORD_SPLIT,
+                           .value = b->id,
+                           .stream = str_of(i->sink->conf.streams[b->stream].name),
+                           .ranges = ranges,
+                           .n_ranges = batch_part(b, first, n, ranges)};
 }
 
 static void emit_one(const struct upload *i, uint32_t first, uint32_t n,
@@ -61,7 +60,8 @@ static bool note_split(struct upload *i, uint32_t first, uint32_t n, struct err 
     struct record r = split(i, first, n, ranges);
 
     /* A replay's batches have no plan in the journal: replay.c sees to them. */
-    return n == 0 || i->batch->replay != 0 || journal_append(*i->sink->conf.journal, &r, e);
+    return n == 0 || i->batch->replay != 0 ||
+           journal_append(*i->sink->conf.journal, &r, e);
 }
 
 /* Rows first .. first + n - 1, of which the first n_left and the last n_right are parts
@@ -136,7 +136,7 @@ static void add_range(struct rows *r, const struct batch_range *range)
 }
 
 void bisect_token(const struct upload *i, uint32_t first, uint32_t n, char *out,
-                 size_t max)
+                  size_t max)
 {
     struct batch_range ranges[BATCH_RANGES_MAX];
     uint32_t n_ranges = batch_part(i->batch, first, n, ranges);

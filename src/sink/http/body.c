@@ -6,8 +6,8 @@
 #include <zstd.h>
 
 #include "base/mem.h"
-#include "sink/http/upload.h"
 #include "sink/http/internal.h"
+#include "sink/http/upload.h"
 
 enum {
     GZIP = 15 + 16,
@@ -148,8 +148,8 @@ static bool squeeze_gzip(struct upload *i, struct str rows)
     z_stream *z = &b->gzip;
 
     if (!b->gzip_ready) {
-        b->gzip_ready = deflateInit2(z, LEVEL, Z_DEFLATED, GZIP, 9,
-                                     Z_DEFAULT_STRATEGY) == Z_OK;
+        b->gzip_ready =
+            deflateInit2(z, LEVEL, Z_DEFLATED, GZIP, 9, Z_DEFAULT_STRATEGY) == Z_OK;
     } else if (deflateReset(z) != Z_OK) {
         return false;
     }

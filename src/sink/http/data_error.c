@@ -13,18 +13,18 @@ static const int maybe_codes[] = {
     319  /* UNKNOWN_STATUS_OF_INSERT */
 };
 /* Of rows, as a rule; whether it is the rows is found out. */
-static const int data_codes[] = {
-    6,   20,  22,  25,  26,  27,  32,  33,  36,  38,  41,  43,  44,  48,  53,  69,
-    70,  72,  117, 128, 130, 131, 153, 190, 321, 349, 376, 395, 407, 441, 467, 469,
-    475, 508, 561, 632, 636, 675, 676, 691};
-static const int setup_codes[] = {16,  47,  60,  62,  73,  81,  89,  115, 164,
-                                  192, 193, 194, 291, 497, 516};
+static const int data_codes[] = {6,   20,  22,  25,  26,  27,  32,  33,  36,  38,
+                                 41,  43,  44,  48,  53,  69,  70,  72,  117, 128,
+                                 130, 131, 153, 190, 321, 349, 376, 395, 407, 441,
+                                 467, 469, 475, 508, 561, 632, 636, 675, 676, 691};
+static const int setup_codes[] = {16,  47,  60,  62,  73,  81,  89, 115,
+                                  164, 192, 193, 194, 291, 497, 516};
 /* Time heals these. */
 static const int retry_codes[] = {
-    3,   107, 173, 198, 201, 202, 203, 204, 205, 206, 207, 225, 236, 242, 243, 252,
-    265, 279, 285, 286, 290, 297, 305, 306, 308, 310, 354, 364, 369, 373, 374, 394,
-    412, 415, 425, 439, 452, 479, 499, 500, 574, 579, 623, 652, 659, 668, 677, 689,
-    700, 705, 717, 719, 734, 745, 748, 749, 999, 1000};
+    3,   107, 173, 198, 201, 202, 203, 204, 205, 206, 207, 225, 236, 242, 243,
+    252, 265, 279, 285, 286, 290, 297, 305, 306, 308, 310, 354, 364, 369, 373,
+    374, 394, 412, 415, 425, 439, 452, 479, 499, 500, 574, 579, 623, 652, 659,
+    668, 677, 689, 700, 705, 717, 719, 734, 745, 748, 749, 999, 1000};
 
 static bool among(int code, const int *list, size_t n)
 {
@@ -116,8 +116,11 @@ struct data_error data_error_of(int status, bool sent, int header, struct str bo
         return r;
     }
     if (r.code == 0 && status == 413) {
-        r = (struct data_error){.kind = SINK_SPLIT, .code = 413, .row = -1,
-                             .too_large = true, .alone = SINK_DATA};
+        r = (struct data_error){.kind = SINK_SPLIT,
+                                .code = 413,
+                                .row = -1,
+                                .too_large = true,
+                                .alone = SINK_DATA};
         return r;
     }
     if (r.code == 0) {
@@ -127,8 +130,8 @@ struct data_error data_error_of(int status, bool sent, int header, struct str bo
     }
     r.kind = kind_of(r.code, body);
     r.too_many_parts = r.code == 252 && r.kind == SINK_RETRY;
-    r.unknown = r.kind == SINK_RETRY &&
-                !among(r.code, retry_codes, N_ELEMS(retry_codes));
+    r.unknown =
+        r.kind == SINK_RETRY && !among(r.code, retry_codes, N_ELEMS(retry_codes));
     r.view = find(body, "pushing to view") != NULL;
     if (r.code == 241) {
         r.too_large = true;

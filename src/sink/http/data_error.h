@@ -13,14 +13,14 @@
 
 struct data_error {
     enum sink_verdict_kind kind;
-    int code;     /* 0: the answer has none */
-    int64_t row;  /* of those sent, from 0; -1: not said */
+    int code;            /* 0: the answer has none */
+    int64_t row;         /* of those sent, from 0; -1: not said */
     bool too_many_parts; /* go slower, and in larger batches */
-    bool unknown; /* SINK_RETRY, for the code is not known: it may be the rows */
-    bool view;    /* a materialized view of the table failed */
-    bool too_large; /* SINK_SPLIT: by its bytes */
+    bool unknown;        /* SINK_RETRY, for the code is not known: it may be the rows */
+    bool view;           /* a materialized view of the table failed */
+    bool too_large;      /* SINK_SPLIT: by its bytes */
     enum sink_verdict_kind alone; /* SINK_SPLIT of one row; SINK_OK: SINK_SETUP */
-    int64_t after_ms; /* what the server asks for; 0: nothing */
+    int64_t after_ms;             /* what the server asks for; 0: nothing */
 };
 
 /* status 0: no answer came; sent: the whole body had gone out. header: the code

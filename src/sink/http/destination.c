@@ -29,9 +29,9 @@ static char *text_of(const struct clickhouse_plan *plan, const struct form *form
         if (forms != NULL) {
             form_name(forms[i], form);
         }
-        at += (size_t)snprintf(text + at, n - at, "\n%s\t%s%s%s",
-                               plan->columns[i].name, plan->columns[i].value,
-                               form[0] != '\0' ? "\t" : "", form);
+        at +=
+            (size_t)snprintf(text + at, n - at, "\n%s\t%s%s%s", plan->columns[i].name,
+                             plan->columns[i].value, form[0] != '\0' ? "\t" : "", form);
     }
     return text;
 }
@@ -109,8 +109,8 @@ struct destination *destination_of(struct str text, struct err *e)
     return t;
 }
 
-struct destination *destination_new(const struct clickhouse_plan *plan, const struct form *forms,
-                          struct err *e)
+struct destination *destination_new(const struct clickhouse_plan *plan,
+                                    const struct form *forms, struct err *e)
 {
     char *text = text_of(plan, forms);
     struct destination *t = destination_of(str_of(text), e);
@@ -119,7 +119,8 @@ struct destination *destination_new(const struct clickhouse_plan *plan, const st
     return t;
 }
 
-struct destination *destination_planned(const struct batch *b, const struct destination *now)
+struct destination *destination_planned(const struct batch *b,
+                                        const struct destination *now)
 {
     struct err e;
 

@@ -28,13 +28,13 @@ struct destination {
 
 /* NULL and *e: a path is not one. */
 /* forms: of the columns; NULL: not known yet. */
-struct destination *destination_new(const struct clickhouse_plan *plan, const struct form *forms,
-                          struct err *e) MUST_USE;
+struct destination *destination_new(const struct clickhouse_plan *plan,
+                                    const struct form *forms, struct err *e) MUST_USE;
 /* Of another target's text; NULL and *e: it is none. */
 struct destination *destination_of(struct str text, struct err *e) MUST_USE;
 /* That b was planned for, unless that is now; NULL: it is, or nobody knows. */
 struct destination *destination_planned(const struct batch *b,
-                              const struct destination *now) MUST_USE;
+                                        const struct destination *now) MUST_USE;
 /* b is for t from now on: the journal's next rewrite tells of it. */
 void destination_note(const struct destination *t, struct batch *b);
 struct destination *destination_ref(struct destination *t);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "sink/http/upload.h"
 #include "sink/http/internal.h"
+#include "sink/http/upload.h"
 
 enum {
     ASK_MS = 5000,
@@ -66,7 +66,7 @@ static bool to_be_asked(const struct endpoint *p, int64_t now)
            (p->misfit[0] != '\0' && now - p->asked_ms >= ASK_AGAIN_MS);
 }
 
-struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
+struct endpoint *endpoint_take(struct sink *s, const struct endpoint * not,
                                uint64_t *generation, int64_t *wait_ms)
 {
     int64_t now = http_sink_now_ms(s), least = INT64_MAX;
@@ -75,7 +75,7 @@ struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
         struct endpoint *p = s->endpoints[(s->turn + i) % s->n_endpoints];
         int64_t wait = breaker_wait_ms(&p->breaker, now);
 
-        if (p == not) {
+        if (p == not ) {
             continue;
         }
         if (p->after_ms <= now && to_be_asked(p, now)) {
@@ -104,8 +104,7 @@ void endpoint_wait(struct endpoint *p, int64_t ms)
     p->after_ms = until > p->after_ms ? until : p->after_ms;
 }
 
-void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
-                   uint64_t ns)
+void endpoint_done(struct endpoint *p, uint64_t generation, bool ok, uint64_t ns)
 {
     int64_t now = http_sink_now_ms(p->sink);
     bool slow = ns / 1000000u > (uint64_t)p->sink->plan->breaker.slow_ms;

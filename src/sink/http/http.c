@@ -93,7 +93,7 @@ static void http_sink_force(struct sink *s, bool open)
 }
 
 static uint32_t http_sink_endpoints(struct sink *s, struct sink_endpoint *out,
-                             uint32_t max)
+                                    uint32_t max)
 {
     uint32_t n = s->n_endpoints < max ? s->n_endpoints : max;
 
@@ -129,30 +129,23 @@ static void make_cells(struct sink *s)
 
     (void)stats_label_pair(label, sizeof label, "sink", s->conf.plan->name);
     s->hedges = stats_counter("sluice_hedges_total", HEDGES_HELP, label);
-    s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP,
-                                  label);
+    s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP, label);
     s->extra = stats_counter("sluice_insert_extra_total",
-                             "Extra inserts sent to find bad rows.",
-                             label);
-    s->aside_gauge = stats_gauge("sluice_sink_apart_batches",
-                                 "Batches that wait for the search for their bad rows.",
-                                 label);
+                             "Extra inserts sent to find bad rows.", label);
+    s->aside_gauge =
+        stats_gauge("sluice_sink_apart_batches",
+                    "Batches that wait for the search for their bad rows.", label);
     s->wire = stats_counter("sluice_sink_wire_bytes_total",
                             "Bytes of bodies sent to the sink, after "
                             "compression.",
                             label);
-    s->rows = stats_counter("sluice_insert_rows_total",
-                            "Rows inserted.",
-                            label);
-    s->window_gauge = stats_gauge("sluice_sink_window",
-                                  "Batches that may be in flight.",
-                                  label);
-    s->hedging_gauge = stats_gauge("sluice_hedging",
-                                   "1 while hedging is on, otherwise 0.",
-                                   label);
-    s->time = stats_histogram("sluice_insert_seconds",
-                              "Time of one insert.",
-                              label, STATS_NS);
+    s->rows = stats_counter("sluice_insert_rows_total", "Rows inserted.", label);
+    s->window_gauge =
+        stats_gauge("sluice_sink_window", "Batches that may be in flight.", label);
+    s->hedging_gauge =
+        stats_gauge("sluice_hedging", "1 while hedging is on, otherwise 0.", label);
+    s->time = stats_histogram("sluice_insert_seconds", "Time of one insert.", label,
+                              STATS_NS);
 }
 
 /* What ClickHouse wants to know of who asks. */
@@ -161,17 +154,14 @@ static void take_login(struct sink *s, const struct clickhouse_plan *c)
     s->headers = s->login;
     s->n_headers = 0;
     if (c->user != NULL) {
-        s->login[s->n_headers++] =
-            (struct pair_plan){"X-ClickHouse-User", c->user};
+        s->login[s->n_headers++] = (struct pair_plan){"X-ClickHouse-User", c->user};
     }
     if (c->password != NULL) {
-        s->login[s->n_headers++] =
-            (struct pair_plan){"X-ClickHouse-Key", c->password};
+        s->login[s->n_headers++] = (struct pair_plan){"X-ClickHouse-Key", c->password};
     }
 }
 
-static bool take_plan(struct sink *s, const struct sink_plan *plan,
-                      struct err *e)
+static bool take_plan(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     const struct clickhouse_plan *c = &plan->clickhouse;
     struct destination *target;
@@ -298,8 +288,8 @@ static struct sink *http_sink_open(const struct sink_conf *conf, struct err *e)
         free(s);
         return NULL;
     }
-    s->window = WINDOW_FIRST < s->plan->max_in_flight ? WINDOW_FIRST
-                                                      : s->plan->max_in_flight;
+    s->window =
+        WINDOW_FIRST < s->plan->max_in_flight ? WINDOW_FIRST : s->plan->max_in_flight;
     s->bodies = body_new();
     aside_start(s);
     s->transfers = transfers_new(conf->loop, conf->plan->name, &s->plan->pool);
@@ -310,8 +300,7 @@ static struct sink *http_sink_open(const struct sink_conf *conf, struct err *e)
     return s;
 }
 
-static bool http_sink_apply(struct sink *s, const struct sink_plan *plan,
-                     struct err *e)
+static bool http_sink_apply(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     if (!take_plan(s, plan, e)) {
         return false;

@@ -10,12 +10,12 @@
 
 #include "sink/breaker.h"
 #include "sink/hedging.h"
-#include "sink/meter.h"
-#include "sink/queue.h"
-#include "sink/http/data_error.h"
 #include "sink/http/clickhouse/replicas.h"
+#include "sink/http/data_error.h"
 #include "sink/http/destination.h"
 #include "sink/http/transfers.h"
+#include "sink/meter.h"
+#include "sink/queue.h"
 #include "sink/sink.h"
 #include "stats/stats.h"
 
@@ -24,9 +24,9 @@ enum { ENDPOINTS_MAX = 16 };
 /* How bodies are compressed. */
 enum coding {
     CODING_NONE,
-    CODING_GZIP,   /* Content-Encoding: gzip; every server */
-    CODING_ZSTD,   /* Content-Encoding: zstd; since 21.1 */
-    CODING_NATIVE  /* decompress=1: one zstd frame in ClickHouse's own framing, which
+    CODING_GZIP,  /* Content-Encoding: gzip; every server */
+    CODING_ZSTD,  /* Content-Encoding: zstd; since 21.1 */
+    CODING_NATIVE /* decompress=1: one zstd frame in ClickHouse's own framing, which
                       old servers know too, and inflate five times as fast as gzip */
 };
 
@@ -47,29 +47,29 @@ struct protocol {
                     const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r);
     /* again: it may have been taken when it was sent before. */
-    struct data_error (*classify)(const struct endpoint *p, const struct transfer_answer *a,
-                            bool again);
+    struct data_error (*classify)(const struct endpoint *p,
+                                  const struct transfer_answer *a, bool again);
 };
 
 extern const struct protocol protocol_clickhouse, protocol_plain;
 
 struct endpoint {
     struct sink *sink;
-    struct endpoint *next;     /* of those that the policy has no more */
-    char *url;                 /* with what it has of secrets */
-    char shown[256];           /* for people: without */
+    struct endpoint *next; /* of those that the policy has no more */
+    char *url;             /* with what it has of secrets */
+    char shown[256];       /* for people: without */
     struct breaker breaker;
     struct meter meter;
-    uint32_t version;          /* 18016: 18.16; 0: not asked yet */
-    bool unsure;               /* an upload was not answered: it is asked before
+    uint32_t version;        /* 18016: 18.16; 0: not asked yet */
+    bool unsure;             /* an upload was not answered: it is asked before
                                   another is sent */
-    bool brief;                /* it does not tell of the table's columns */
-    char misfit[400];          /* why the table can't hold what is sent; "": it can,
+    bool brief;              /* it does not tell of the table's columns */
+    char misfit[400];        /* why the table can't hold what is sent; "": it can,
                                   or nobody knows */
-    int64_t asked_ms;          /* when it was asked last */
-    int64_t after_ms;          /* not before then: it said so */
-    struct transfer *asking;   /* the protocol's question */
-    uint64_t asked;            /* generation of the breaker */
+    int64_t asked_ms;        /* when it was asked last */
+    int64_t after_ms;        /* not before then: it said so */
+    struct transfer *asking; /* the protocol's question */
+    uint64_t asked;          /* generation of the breaker */
     struct replica table;
 };
 
@@ -77,35 +77,35 @@ struct sink {
     struct sink_conf conf;
     const struct upload_plan *plan;
     const struct protocol *protocol;
-    struct pair_plan login[2]; /* ClickHouse's */
+    struct pair_plan login[2];       /* ClickHouse's */
     const struct pair_plan *headers; /* of every request */
     uint32_t n_headers;
     struct transfers *transfers;
     struct endpoint *endpoints[ENDPOINTS_MAX];
     uint32_t n_endpoints, turn;
-    struct endpoint *gone;     /* an upload may still be under way there */
-    struct destination *target;     /* of batches that can't be anywhere yet */
+    struct endpoint *gone;      /* an upload may still be under way there */
+    struct destination *target; /* of batches that can't be anywhere yet */
     struct body *bodies;
     struct upload *uploads;
-    struct upload *probing;    /* finds out what is wrong; NULL: none */
-    bool setup_failed;              /* the last was a setup error: one probe a time */
-    bool paused;                 /* no row of several batches passed */
-    char why[800];             /* then: the server's words */
-    uint64_t none[3];          /* ids of batches of which no row passed, since one did */
+    struct upload *probing; /* finds out what is wrong; NULL: none */
+    bool setup_failed;      /* the last was a setup error: one probe a time */
+    bool paused;            /* no row of several batches passed */
+    char why[800];          /* then: the server's words */
+    uint64_t none[3];       /* ids of batches of which no row passed, since one did */
     uint32_t n_none;
-    ev_timer look;             /* at those that wait aside */
+    ev_timer look; /* at those that wait aside */
     uint32_t n_aside;
     size_t aside_bytes;
     uint64_t n_passes, n_probes;
-    bool probed_newest;        /* the last probe was of a batch not tried before */
-    bool given_up;             /* the probe was, and others waited for it */
+    bool probed_newest; /* the last probe was of a batch not tried before */
+    bool given_up;      /* the probe was, and others waited for it */
     int64_t probe_at_ms, searches_ms;
-    double searches;           /* uploads that may look for bad rows now */
-    uint64_t too_large;        /* bytes of rows that were; 0: none was */
-    uint32_t n_fitted;         /* parts taken since */
-    double window;             /* uploads at once: AIMD */
-    double slow_ms;            /* moving average of an upload's time */
-    struct hedging hedging;    /* n_attempts: uploads */
+    double searches;        /* uploads that may look for bad rows now */
+    uint64_t too_large;     /* bytes of rows that were; 0: none was */
+    uint32_t n_fitted;      /* parts taken since */
+    double window;          /* uploads at once: AIMD */
+    double slow_ms;         /* moving average of an upload's time */
+    struct hedging hedging; /* n_attempts: uploads */
     struct replicas replicas;
     struct queue queue;
     stats_cell *hedges, *hedge_wins, *extra, *wire, *rows, *window_gauge,
@@ -123,28 +123,26 @@ void sink_took(struct sink *s, uint64_t ns);
 
 /* ---- endpoint.c ---- */
 
-void endpoint_ask(struct endpoint *p);               /* unless that is under way */
+void endpoint_ask(struct endpoint *p); /* unless that is under way */
 struct endpoint *endpoint_new(struct sink *s, const char *url);
-void endpoint_free(struct endpoint *p);              /* nothing is under way */
+void endpoint_free(struct endpoint *p); /* nothing is under way */
 /* The sink has another plan. */
 void endpoint_renew(struct endpoint *p);
 bool endpoint_is(const struct endpoint *p, const char *url);
-void endpoint_show(struct endpoint *p);              /* in metrics and log */
+void endpoint_show(struct endpoint *p); /* in metrics and log */
 /* An endpoint that takes a request now, but not `not`; NULL: none, and *wait_ms;
  * < 0: one is asked whether it is there, and upload_asked comes. */
-struct endpoint *endpoint_take(struct sink *s, const struct endpoint *not,
+struct endpoint *endpoint_take(struct sink *s, const struct endpoint * not,
                                uint64_t *generation, int64_t *wait_ms);
 /* Nothing goes there for so long. */
 void endpoint_wait(struct endpoint *p, int64_t ms);
-void endpoint_done(struct endpoint *p, uint64_t generation, bool ok,
-                   uint64_t ns);
+void endpoint_done(struct endpoint *p, uint64_t generation, bool ok, uint64_t ns);
 
 /* ---- clickhouse/clickhouse.c ---- */
 
 /* The URL of a query that only reads, and the bytes it needs. */
 size_t clickhouse_query_room(const struct endpoint *p, const char *sql);
-void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
-                      size_t max);
+void clickhouse_query(const struct endpoint *p, const char *sql, char *out, size_t max);
 
 /* ---- body.c ---- */
 

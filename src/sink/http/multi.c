@@ -42,8 +42,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     act(OUTER(w, struct multi, timer), CURL_SOCKET_TIMEOUT, 0);
 }
 
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg,
-                     void *own)
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *own)
 {
     struct multi *m = arg;
     struct socket_watch *s = own;

@@ -18,9 +18,9 @@ typedef void multi_settled_fn(void *arg);
 
 struct multi {
     struct ev_loop *loop;
-    CURLM *curl;            /* handles are added to it and removed by the owner */
+    CURLM *curl; /* handles are added to it and removed by the owner */
     ev_timer timer;
-    ev_idle settle;         /* looks for ended handles outside of curl */
+    ev_idle settle; /* looks for ended handles outside of curl */
     multi_ended_fn *ended;
     multi_settled_fn *settled;
     void *arg;

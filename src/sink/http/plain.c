@@ -40,12 +40,12 @@ static enum sink_verdict_kind kind_of(int status, bool sent)
 struct data_error plain_data_error(int status, bool sent, int64_t after_ms)
 {
     struct data_error r = {.kind = kind_of(status, sent),
-                        .code = status,
-                        .row = -1,
-                        /* Too large alone: no one else will take it. */
-                        .too_large = status == 413,
-                        .alone = SINK_DATA,
-                        .after_ms = after_ms};
+                           .code = status,
+                           .row = -1,
+                           /* Too large alone: no one else will take it. */
+                           .too_large = status == 413,
+                           .alone = SINK_DATA,
+                           .after_ms = after_ms};
 
     /* It is up, and wants less. */
     r.too_many_parts = status == 429;
@@ -71,8 +71,8 @@ static bool counts_as_taken(const struct http_plan *h, int status, bool again)
     return again && status == 409 && h->id_header != NULL;
 }
 
-static struct data_error classify(const struct endpoint *p, const struct transfer_answer *a,
-                            bool again)
+static struct data_error classify(const struct endpoint *p,
+                                  const struct transfer_answer *a, bool again)
 {
     if (a->sent && counts_as_taken(plan_of(p), a->status, again)) {
         return (struct data_error){.code = a->status, .row = -1};

@@ -12,10 +12,10 @@
 #include "sink/http/upload.h"
 
 enum {
-    SEARCH_MAX = 9,    /* uploads until it is said that no row passes */
-    SAMPLES_FROM = 3,  /* of these the first are large */
-    SURE_AFTER = 2,    /* lone refusals with a code that nobody knows */
-    PROBED_PARTS = 33  /* into which probes cut a batch */
+    SEARCH_MAX = 9,   /* uploads until it is said that no row passes */
+    SAMPLES_FROM = 3, /* of these the first are large */
+    SURE_AFTER = 2,   /* lone refusals with a code that nobody knows */
+    PROBED_PARTS = 33 /* into which probes cut a batch */
 };
 
 static struct upload_part *in_hand(struct upload *i)
@@ -27,16 +27,15 @@ static void to_top(struct upload *i, uint32_t at)
 {
     struct upload_part p = i->parts[at];
 
-    memmove(&i->parts[at], &i->parts[at + 1],
-            (i->n_parts - 1 - at) * sizeof *i->parts);
+    memmove(&i->parts[at], &i->parts[at + 1], (i->n_parts - 1 - at) * sizeof *i->parts);
     *in_hand(i) = p;
 }
 
 /* Row is refused alone for good. */
 static void bury(struct upload *i, uint32_t row, int code, const char *why)
 {
-    struct sink_verdict v = {.kind = SINK_DATA, .first = row, .n = 1, .row = -1,
-                             .code = code, .why = why};
+    struct sink_verdict v = {
+        .kind = SINK_DATA, .first = row, .n = 1, .row = -1, .code = code, .why = why};
 
     i->n_left--;
     i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
@@ -46,11 +45,10 @@ static void doubt(struct upload *i, uint32_t row)
 {
     if (i->n_suspects == i->suspects_room) {
         i->suspects_room = i->suspects_room == 0 ? 8 : 2 * i->suspects_room;
-        i->suspects = mem_realloc(i->suspects,
-                                  i->suspects_room * sizeof *i->suspects);
+        i->suspects = mem_realloc(i->suspects, i->suspects_room * sizeof *i->suspects);
     }
-    i->suspects[i->n_suspects++] = (struct upload_suspect){
-        row, i->code, mem_strndup(i->why, strlen(i->why))};
+    i->suspects[i->n_suspects++] =
+        (struct upload_suspect){row, i->code, mem_strndup(i->why, strlen(i->why))};
 }
 
 static void refused_alone(struct upload *i, bool unknown)
@@ -80,8 +78,8 @@ static void narrow(struct upload *i, int64_t row, bool unknown)
     } else if (row >= 0 && row < (int64_t)p.n && !i->misled) {
         bisect_single_out(i, p.first + (uint32_t)row);
         for (uint32_t k = 0; k < i->n_parts; k++) {
-            i->parts[k].hinted |= i->parts[k].first == p.first + (uint32_t)row &&
-                                  i->parts[k].n == 1;
+            i->parts[k].hinted |=
+                i->parts[k].first == p.first + (uint32_t)row && i->parts[k].n == 1;
         }
     } else {
         bisect_halve(i);
@@ -175,8 +173,8 @@ void search_choose(struct upload *i)
     }
     if (i->probe && (i->parts[most].n == 1 || i->n_parts >= PROBED_PARTS)) {
         for (uint32_t k = 0; k < i->n_parts; k++) {
-            if (i->parts[k].n == 1 && (i->parts[most].n > 1 ||
-                                       i->parts[k].alone < i->parts[most].alone)) {
+            if (i->parts[k].n == 1 &&
+                (i->parts[most].n > 1 || i->parts[k].alone < i->parts[most].alone)) {
                 most = k;
             }
         }

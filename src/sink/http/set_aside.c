@@ -15,12 +15,12 @@
 #include "sink/http/upload.h"
 
 enum {
-    ASIDE_MAX = 64,             /* batches */
-    ASIDE_PAUSED_MAX = 192,       /* held; a journal has room for 256 intents */
-    ASIDE_BYTES = 64 << 20,     /* of their rows */
-    TURN_BATCHES = 2,           /* that go on at a look */
-    PROBE_MS = 3000,            /* held: between two rows that are tried */
-    LONE_PROBE_MS = 15000,      /* not held */
+    ASIDE_MAX = 64,         /* batches */
+    ASIDE_PAUSED_MAX = 192, /* held; a journal has room for 256 intents */
+    ASIDE_BYTES = 64 << 20, /* of their rows */
+    TURN_BATCHES = 2,       /* that go on at a look */
+    PROBE_MS = 3000,        /* held: between two rows that are tried */
+    LONE_PROBE_MS = 15000,  /* not held */
     ROW_CHARS = 60
 };
 
@@ -87,8 +87,8 @@ void aside_put(struct upload *i, enum upload_aside why)
     if (!has_room(s, i->batch->n_bytes)) {
         upload_park(i, s->paused ? SINK_SETUP : SINK_RETRY,
                     s->paused ? s->why
-                            : "too many rows are refused: more batches wait for the "
-                              "search than fit; see dead.searches",
+                              : "too many rows are refused: more batches wait for the "
+                                "search than fit; see dead.searches",
                     0);
         return;
     }
@@ -144,7 +144,8 @@ static void hold(struct upload *i)
     sample_row(i, row, sizeof row);
     (void)snprintf(s->why, sizeof s->why,
                    "no row of %u batches is taken, so the table or the settings are "
-                   "wrong and all is held: %s", s->n_none, i->why);
+                   "wrong and all is held: %s",
+                   s->n_none, i->why);
     log_write(LOG_ERROR, "sink", "sink=%s status=held batches=%u row=%s why=%s",
               s->conf.plan->name, s->n_none, log_quote(quoted, sizeof quoted, row),
               log_quote(words, sizeof words, s->why));

@@ -40,8 +40,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 
     n *= size;
     if (is(p, n, exception)) {
-        (void)snprintf(digits, sizeof digits, "%.*s",
-                       (int)(n - sizeof exception + 1), p + sizeof exception - 1);
+        (void)snprintf(digits, sizeof digits, "%.*s", (int)(n - sizeof exception + 1),
+                       p + sizeof exception - 1);
         x->exception = atoi(digits);
     }
     x->summary |= is(p, n, "X-ClickHouse-Summary:");
@@ -81,12 +81,10 @@ static void set_body(struct transfer *x, const struct transfer_request *r)
     if (r->encoding != NULL) {
         add_header(x, "Content-Encoding", r->encoding);
     }
-    add_header(x, "Content-Type",
-               r->type != NULL ? r->type : "application/x-ndjson");
+    add_header(x, "Content-Type", r->type != NULL ? r->type : "application/x-ndjson");
     (void)curl_easy_setopt(x->easy, CURLOPT_POST, 1L);
     (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, r->body.p);
-    (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                           (curl_off_t)r->body.n);
+    (void)curl_easy_setopt(x->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n);
     if (r->method != NULL) {
         (void)curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, r->method);
     }
@@ -121,8 +119,7 @@ static void set_tls(struct transfer *x, const struct transfer_request *r)
     }
 }
 
-void transfer_set_up(struct transfer *x, const struct pool_plan *pool,
-                     long lifetime_s)
+void transfer_set_up(struct transfer *x, const struct pool_plan *pool, long lifetime_s)
 {
     const struct transfer_request *r = &x->r;
 
@@ -169,11 +166,10 @@ struct transfer_answer transfer_answer_of(struct transfer *x, CURLcode rc)
     a.sent = x->r.body.p == NULL || x->n_sent >= x->r.body.n;
     /* A status that came is one, however much follows it. */
     a.status = rc == CURLE_OK || x->too_long ? (int)status : 0;
-    a.after_ms = after_s < AFTER_MAX_S ? (int64_t)after_s * 1000
-                                       : AFTER_MAX_S * 1000;
-    a.why = a.status != 0            ? ""
-            : x->error[0] != '\0'    ? x->error
-                                     : curl_easy_strerror(rc);
+    a.after_ms = after_s < AFTER_MAX_S ? (int64_t)after_s * 1000 : AFTER_MAX_S * 1000;
+    a.why = a.status != 0         ? ""
+            : x->error[0] != '\0' ? x->error
+                                  : curl_easy_strerror(rc);
     return a;
 }
 

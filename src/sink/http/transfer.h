@@ -12,8 +12,8 @@
 #include "sink/http/transfers.h"
 
 enum {
-    AFTER_MAX_S = 600,            /* the longest Retry-After that is believed */
-    TRANSFER_READ_MAX = 1 << 22   /* longer answers are cut off */
+    AFTER_MAX_S = 600,          /* the longest Retry-After that is believed */
+    TRANSFER_READ_MAX = 1 << 22 /* longer answers are cut off */
 };
 
 struct transfer {
@@ -23,7 +23,7 @@ struct transfer {
     CURL *easy;
     struct curl_slist *headers;
     char error[CURL_ERROR_SIZE];
-    char *answer;       /* NULL: nothing has come */
+    char *answer;                    /* NULL: nothing has come */
     size_t n_answer, n_read, n_sent; /* bytes of the bodies */
     int exception;
     bool summary, too_long;
@@ -31,8 +31,7 @@ struct transfer {
 };
 
 /* lifetime_s: connections that are older are not used. */
-void transfer_set_up(struct transfer *x, const struct pool_plan *pool,
-                     long lifetime_s);
+void transfer_set_up(struct transfer *x, const struct pool_plan *pool, long lifetime_s);
 /* What became of it; views live as long as x is not set up anew. */
 struct transfer_answer transfer_answer_of(struct transfer *x, CURLcode rc);
 /* What a request took is given back; x may be set up again. */

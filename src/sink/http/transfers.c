@@ -19,8 +19,8 @@ struct transfers {
     struct list waiting, running;
     struct transfer *spare; /* kept with their easy handles */
     uint32_t n_running, n_spare;
-    uint64_t open;          /* sockets */
-    uint64_t applied_ns;    /* the plan is from then */
+    uint64_t open;       /* sockets */
+    uint64_t applied_ns; /* the plan is from then */
     stats_cell *open_gauge, *active, *idle, *waiting_gauge, *opened, *closed;
     struct stats_histogram *wait;
 };
@@ -69,8 +69,7 @@ static void show(struct transfers *t)
 
 /* ---- connections, counted ---- */
 
-static curl_socket_t on_open(void *arg, curlsocktype purpose,
-                             struct curl_sockaddr *a)
+static curl_socket_t on_open(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
     struct transfers *t = arg;
     int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
@@ -147,8 +146,7 @@ static long lifetime_s(const struct transfers *t)
     return since < most ? since : most;
 }
 
-struct transfer *transfers_send(struct transfers *t,
-                                const struct transfer_request *r)
+struct transfer *transfers_send(struct transfers *t, const struct transfer_request *r)
 {
     struct transfer *x = get(t);
 
@@ -215,33 +213,27 @@ static void make_cells(struct transfers *t, const char *sink)
 
     (void)stats_label_pair(label, sizeof label, "sink", sink);
     t->open_gauge = stats_gauge("sluice_sink_connections_open",
-                                "Connections in the sink's pool.",
-                                label);
+                                "Connections in the sink's pool.", label);
     t->active = stats_gauge("sluice_sink_connections_active",
-                            "Connections in the pool that carry a request.",
-                            label);
+                            "Connections in the pool that carry a request.", label);
     t->idle = stats_gauge("sluice_sink_connections_idle",
-                          "Connections in the pool without a request.",
-                          label);
+                          "Connections in the pool without a request.", label);
     t->waiting_gauge = stats_gauge("sluice_sink_connections_waiting",
-                                   "Requests that wait for a connection.",
-                                   label);
+                                   "Requests that wait for a connection.", label);
     t->opened = stats_counter("sluice_sink_connections_opened_total",
                               "Connections that were opened.", label);
     t->closed = stats_counter("sluice_sink_connections_closed_total",
                               "Connections that were closed.", label);
-    t->wait = stats_histogram("sluice_sink_connection_wait_seconds",
-                              "Time that a request waits for a connection.",
-                              label,
-                              STATS_NS);
+    t->wait =
+        stats_histogram("sluice_sink_connection_wait_seconds",
+                        "Time that a request waits for a connection.", label, STATS_NS);
 }
 
 void transfers_apply(struct transfers *t, const struct pool_plan *plan)
 {
     t->plan = *plan;
     t->applied_ns = clock_mono_ns();
-    (void)curl_multi_setopt(t->multi.curl, CURLMOPT_MAXCONNECTS,
-                            (long)plan->max_idle);
+    (void)curl_multi_setopt(t->multi.curl, CURLMOPT_MAXCONNECTS, (long)plan->max_idle);
     (void)curl_multi_setopt(t->multi.curl, CURLMOPT_MAX_TOTAL_CONNECTIONS,
                             (long)plan->max_open);
     multi_settle_soon(&t->multi);

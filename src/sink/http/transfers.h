@@ -25,14 +25,14 @@ struct transfer;
 enum { TRANSFER_ANSWER_MAX = 1 << 18 };
 
 struct transfer_answer {
-    int status;         /* 0: none came: why says so */
-    bool sent;          /* the whole body went out: it may have been applied */
-    struct str body;    /* its first TRANSFER_ANSWER_MAX bytes */
-    bool summary;       /* it has X-ClickHouse-Summary */
-    int exception;      /* X-ClickHouse-Exception-Code; 0: none */
-    const char *why;    /* curl's words */
-    int64_t after_ms;   /* Retry-After; 0: it has none */
-    uint64_t ns;        /* from the start on a connection to the end */
+    int status;       /* 0: none came: why says so */
+    bool sent;        /* the whole body went out: it may have been applied */
+    struct str body;  /* its first TRANSFER_ANSWER_MAX bytes */
+    bool summary;     /* it has X-ClickHouse-Summary */
+    int exception;    /* X-ClickHouse-Exception-Code; 0: none */
+    const char *why;  /* curl's words */
+    int64_t after_ms; /* Retry-After; 0: it has none */
+    uint64_t ns;      /* from the start on a connection to the end */
 };
 
 /* The transfer is over; views live during the call. */
@@ -40,16 +40,16 @@ typedef void transfer_done_fn(void *arg, const struct transfer_answer *a);
 
 struct transfer_request {
     const char *url;
-    const char *method;           /* NULL: POST */
-    const char *type;             /* Content-Type; NULL: application/x-ndjson */
+    const char *method;              /* NULL: POST */
+    const char *type;                /* Content-Type; NULL: application/x-ndjson */
     const struct pair_plan *headers; /* its own */
     uint32_t n_headers;
-    struct pair_plan id;          /* one more; name NULL: none */
-    const char *encoding;         /* Content-Encoding; NULL: none */
-    struct str body;              /* lives until done; NULL: a GET */
+    struct pair_plan id;  /* one more; name NULL: none */
+    const char *encoding; /* Content-Encoding; NULL: none */
+    struct str body;      /* lives until done; NULL: a GET */
     int64_t timeout_ms;
     const char *ca, *cert, *key; /* NULL: the system's, none, in cert */
-    const char *proxy;            /* NULL: none */
+    const char *proxy;           /* NULL: none */
     bool verify;
     transfer_done_fn *done;
     void *arg;

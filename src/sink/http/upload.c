@@ -68,7 +68,8 @@ void upload_park(struct upload *i, enum sink_verdict_kind kind, const char *why,
                              .code = i->code,
                              .after_ms = after_ms < LOOK_MS ? after_ms : LOOK_MS,
                              .enlarge = i->enlarge,
-                             .why = why[0] != '\0' ? why : "the server gives no reason"};
+                             .why =
+                                 why[0] != '\0' ? why : "the server gives no reason"};
 
     ev_timer_stop(s->conf.loop, &i->hedge);
     upload_end_attempt(&i->attempts[0]);

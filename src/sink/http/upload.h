@@ -22,20 +22,20 @@ struct upload_attempt {
     struct transfer *transfer; /* NULL: not running */
     struct upload *upload;
     struct endpoint *endpoint;
-    uint64_t generation;       /* of the endpoint's breaker */
+    uint64_t generation; /* of the endpoint's breaker */
 };
 
 struct upload_part {
     uint32_t first, n;
-    uint32_t alone;            /* n is 1: how often it was refused */
-    bool hinted;               /* the server's words named it */
+    uint32_t alone; /* n is 1: how often it was refused */
+    bool hinted;    /* the server's words named it */
 };
 
 /* A row that was refused alone, while no row of its batch had passed. */
 struct upload_suspect {
     uint32_t row;
     int code;
-    char *why;                 /* owned */
+    char *why; /* owned */
 };
 
 /* Why a batch waits in the sink while later ones go on. */
@@ -46,34 +46,34 @@ enum upload_aside {
 };
 
 struct upload {
-    struct upload *next;       /* of the sink's list */
+    struct upload *next; /* of the sink's list */
     struct sink *sink;
     struct batch *batch;
     struct upload_part *parts; /* without a verdict; the last one is in hand */
     uint32_t n_parts, parts_room;
     struct upload_suspect *suspects;
     uint32_t n_suspects, suspects_room;
-    uint32_t n_left;           /* rows without a verdict */
+    uint32_t n_left;               /* rows without a verdict */
     uint32_t n_refusals, n_search; /* answers; those before the first row passed */
-    uint32_t n_unknown;        /* answers with a code nobody knows */
-    bool passed;               /* the server takes rows: those it refuses are bad */
-    bool misled;               /* a row number in its words was wrong */
-    bool probe;                /* sent to see whether the server takes rows again */
+    uint32_t n_unknown;            /* answers with a code nobody knows */
+    bool passed;                   /* the server takes rows: those it refuses are bad */
+    bool misled;                   /* a row number in its words was wrong */
+    bool probe;                    /* sent to see whether the server takes rows again */
     enum upload_aside aside;
-    uint64_t stamp;            /* the sink's n_passes when it went aside */
-    uint64_t probed;           /* the sink's n_probes then */
-    int code;                  /* of the last refusal */
-    char why[600];             /* the server's words */
-    char *body;                /* compressed */
+    uint64_t stamp;  /* the sink's n_passes when it went aside */
+    uint64_t probed; /* the sink's n_probes then */
+    int code;        /* of the last refusal */
+    char why[600];   /* the server's words */
+    char *body;      /* compressed */
     size_t n_body, body_room;
     struct upload_attempt attempts[2];
-    uint64_t began_ns;         /* the part was sent first */
-    enum coding coding;        /* of body */
-    struct destination *target;     /* NULL: it was not sent yet */
-    bool maybe;                /* a try may have been taken: the same bytes again */
-    uint32_t n_whole;          /* since then: wishes for less that were not heard */
+    uint64_t began_ns;          /* the part was sent first */
+    enum coding coding;         /* of body */
+    struct destination *target; /* NULL: it was not sent yet */
+    bool maybe;                 /* a try may have been taken: the same bytes again */
+    uint32_t n_whole;           /* since then: wishes for less that were not heard */
     bool parked;
-    bool enlarge;              /* the server has too many parts */
+    bool enlarge; /* the server has too many parts */
     ev_timer hedge;
 };
 
@@ -157,4 +157,4 @@ void bisect_emit(struct sink *s, struct journal_draft *draft); /* all of all upl
  * their stream and places in it, so that no other set of rows has the same, also when a
  * restart has put the batch together anew of what was left of it. */
 void bisect_token(const struct upload *i, uint32_t first, uint32_t n, char *out,
-                 size_t max);
+                  size_t max);

@@ -137,15 +137,14 @@ static void on_alone_fatal(void *arg, const char *why)
 struct producer *cluster_alone(struct cluster *c, struct err *e)
 {
     if (c->alone == NULL) {
-        c->alone = producer_new(
-            &(struct producer_conf){.loop = c->sink->conf.loop,
-                                    .brokers = c->brokers,
-                                    .plan = c->sink->conf.plan,
-                                    .report = on_report,
-                                    .fatal = on_alone_fatal,
-                                    .arg = c,
-                                    .alone = true},
-            e);
+        c->alone = producer_new(&(struct producer_conf){.loop = c->sink->conf.loop,
+                                                        .brokers = c->brokers,
+                                                        .plan = c->sink->conf.plan,
+                                                        .report = on_report,
+                                                        .fatal = on_alone_fatal,
+                                                        .arg = c,
+                                                        .alone = true},
+                                e);
     }
     return c->alone;
 }
@@ -176,9 +175,8 @@ static void replace(struct cluster *c, struct producer *fresh, const char *cause
     producer_free(old); /* reports come from in here */
     copies = c->sink->n_copies - copies;
     if (copies > 0) {
-        log_write(LOG_WARN, "kafka_resent",
-                  "sink=%s cause=%s possible_copies=%lu", c->sink->conf.plan->name,
-                  cause, (unsigned long)copies);
+        log_write(LOG_WARN, "kafka_resent", "sink=%s cause=%s possible_copies=%lu",
+                  c->sink->conf.plan->name, cause, (unsigned long)copies);
     }
 }
 
@@ -253,8 +251,8 @@ static bool same(const struct sink_plan *a, const struct sink_plan *b)
 
     return strcmp(k->compression, l->compression) == 0 &&
            k->partitioner == l->partitioner &&
-           a->batch.linger_ms == b->batch.linger_ms &&
-           a->batch.max == b->batch.max && same_options(k, l);
+           a->batch.linger_ms == b->batch.linger_ms && a->batch.max == b->batch.max &&
+           same_options(k, l);
 }
 
 static void look_after(struct cluster *c, const char *brokers,
@@ -274,22 +272,21 @@ static void look_after(struct cluster *c, const char *brokers,
     c->breaker.arg = hooks->arg;
 }
 
-bool cluster_make(struct cluster *c, const char *brokers,
-                  const struct sink_plan *plan, const struct sink_plan *before,
-                  struct producer **fresh, struct err *e)
+bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
+                  const struct sink_plan *before, struct producer **fresh,
+                  struct err *e)
 {
     const char *now = c->next != NULL ? c->next_brokers : c->brokers;
 
     *fresh = NULL;
     c->new_files = options_files(&plan->kafka); /* before they are read */
     if (brokers == NULL || (c->producer != NULL && strcmp(brokers, now) == 0 &&
-                            same(plan, before) &&
-                            c->new_files == c->files)) {
+                            same(plan, before) && c->new_files == c->files)) {
         return true;
     }
     if (strlen(brokers) >= sizeof c->brokers) {
-        return err_set(e, "sink \"%s\": brokers are more than %zu bytes",
-                       plan->name, sizeof c->brokers - 1);
+        return err_set(e, "sink \"%s\": brokers are more than %zu bytes", plan->name,
+                       sizeof c->brokers - 1);
     }
     *fresh = make(c, brokers, plan, e);
     return *fresh != NULL;
@@ -338,8 +335,8 @@ bool cluster_look(struct cluster *c)
     return true;
 }
 
-static void take_fresh(struct cluster *c, const char *brokers,
-                       struct producer *fresh, bool moved)
+static void take_fresh(struct cluster *c, const char *brokers, struct producer *fresh,
+                       bool moved)
 {
     if (c->next != NULL) {
         producer_free(c->next);
@@ -349,8 +346,8 @@ static void take_fresh(struct cluster *c, const char *brokers,
     c->next_by_ns = moved ? clock_mono_ns() + SWITCH_MS * 1000000ull : 0;
 }
 
-void cluster_apply(struct cluster *c, const char *brokers,
-                   const struct sink_plan *plan, struct producer *fresh)
+void cluster_apply(struct cluster *c, const char *brokers, const struct sink_plan *plan,
+                   struct producer *fresh)
 {
     bool first = c->producer == NULL;
     uint64_t files = c->files;

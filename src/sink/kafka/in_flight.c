@@ -41,8 +41,8 @@ static void keep_words(struct in_flight *c, struct in_flight_attempt *t, uint32_
 {
     c->code = err;
     c->codes[i] = (int16_t)err;
-    (void)snprintf(c->why, sizeof c->why, "%s: %s (topic %s)",
-                   rd_kafka_err2name(err), rd_kafka_err2str(err), topic);
+    (void)snprintf(c->why, sizeof c->why, "%s: %s (topic %s)", rd_kafka_err2name(err),
+                   rd_kafka_err2str(err), topic);
     t->purged |= is_purge(err);
     t->failed |= !is_purge(err) && !is_refusal(err) && !is_own_fault(c, i, err);
 }
@@ -56,8 +56,7 @@ static void end_try(struct in_flight *c, unsigned number)
         return;
     }
     if (number == 0 && !t->failed && !t->purged) {
-        hedging_took(&c->sink->hedging,
-                     (double)(clock_mono_ns() - t->began_ns) / 1e6);
+        hedging_took(&c->sink->hedging, (double)(clock_mono_ns() - t->began_ns) / 1e6);
     }
     cluster_done(&c->sink->clusters[number], t);
 }
@@ -100,8 +99,8 @@ static unsigned char verdict_of(struct in_flight *c, uint32_t i,
 /* It is sent again, as another message to the broker. */
 static void count_copy(struct sink *s, const rd_kafka_message_t *m)
 {
-    if (!is_refusal(m->err) && rd_kafka_message_status(m) ==
-                                   RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED) {
+    if (!is_refusal(m->err) &&
+        rd_kafka_message_status(m) == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED) {
         s->n_copies++;
         stats_add(s->copies, 1);
     }
@@ -217,8 +216,7 @@ static void send_all(struct in_flight *c)
 static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct sink *s = OUTER(w, struct sink, look);
-    bool open = breaker_state(&s->clusters[0].breaker, kafka_now_ms()) ==
-                BREAKER_OPEN;
+    bool open = breaker_state(&s->clusters[0].breaker, kafka_now_ms()) == BREAKER_OPEN;
 
     (void)loop;
     (void)events;

@@ -34,25 +34,25 @@ enum message_state {
     OUT = OUT_FIRST | OUT_SECOND,
     TAKEN = 4,
     REFUSED = 8,
-    TOLD = 16,      /* the pump knows its verdict */
-    SUSPECT = 32,   /* refused with those beside it: it is to be sent alone */
-    ALONE = 64,     /* it was sent so */
-    APART = 128     /* its own topic is lacking: it is to be sent later */
+    TOLD = 16,    /* the pump knows its verdict */
+    SUSPECT = 32, /* refused with those beside it: it is to be sent alone */
+    ALONE = 64,   /* it was sent so */
+    APART = 128   /* its own topic is lacking: it is to be sent later */
 };
 
 struct cluster {
     struct sink *sink;
-    unsigned number;           /* 0; 1: the hedge's */
+    unsigned number; /* 0; 1: the hedge's */
     char brokers[512];
     struct producer *producer; /* NULL: there is no such cluster */
     uint64_t files, new_files; /* options_files of the producer made last; of one
                                   that is to be taken */
     struct producer *next;     /* takes its place once nothing is in flight */
     char next_brokers[512];
-    uint64_t took_ns;          /* when a message was confirmed last */
-    bool refusing;             /* brokers answer, and take nothing */
-    uint64_t next_by_ns;       /* or then; 0: however long that takes */
-    struct producer *alone;    /* for suspects; NULL: there was none yet */
+    uint64_t took_ns;       /* when a message was confirmed last */
+    bool refusing;          /* brokers answer, and take nothing */
+    uint64_t next_by_ns;    /* or then; 0: however long that takes */
+    struct producer *alone; /* for suspects; NULL: there was none yet */
     struct producer_cells cells;
     struct breaker breaker;
     struct meter meter;
@@ -60,27 +60,27 @@ struct cluster {
 
 /* A in_flight in one cluster's hands. */
 struct in_flight_attempt {
-    uint64_t generation;       /* of the breaker */
+    uint64_t generation; /* of the breaker */
     uint64_t began_ns;
-    uint32_t owed;             /* reports to come */
-    bool open;                 /* its end is to come */
-    bool overdue;              /* the breaker has counted it as failed */
+    uint32_t owed; /* reports to come */
+    bool open;     /* its end is to come */
+    bool overdue;  /* the breaker has counted it as failed */
     bool failed, purged;
 };
 
 /* A batch in librdkafka's hands. */
 struct in_flight {
     struct sink *sink;
-    struct batch *batch;       /* NULL: free, or only late reports are to come */
-    char *bytes;               /* what those speak of, when it was the batch's */
-    unsigned char *state;      /* of each message */
-    int16_t *codes;            /* librdkafka's last error of each */
-    uint32_t *starts;          /* framing = "batch": the first event of each */
-    uint32_t n, room;          /* messages */
-    uint32_t at;               /* the next one to send */
-    uint32_t undecided;        /* sent, without a verdict */
-    bool parked;               /* the pump has it, and submits it again */
-    bool apart;                /* all that is left of it waits for topics */
+    struct batch *batch;  /* NULL: free, or only late reports are to come */
+    char *bytes;          /* what those speak of, when it was the batch's */
+    unsigned char *state; /* of each message */
+    int16_t *codes;       /* librdkafka's last error of each */
+    uint32_t *starts;     /* framing = "batch": the first event of each */
+    uint32_t n, room;     /* messages */
+    uint32_t at;          /* the next one to send */
+    uint32_t undecided;   /* sent, without a verdict */
+    bool parked;          /* the pump has it, and submits it again */
+    bool apart;           /* all that is left of it waits for topics */
     struct in_flight_attempt tries[CLUSTERS];
     ev_timer hedge;
     int code;
@@ -92,17 +92,17 @@ struct sink {
     const struct kafka_plan *plan;
     struct cluster clusters[CLUSTERS];
     struct in_flight in_flight[SLOTS];
-    uint32_t n_slots;          /* those behind are free: nobody looks at them */
+    uint32_t n_slots; /* those behind are free: nobody looks at them */
     struct queue queue;
-    ev_timer look;             /* again, at what met a full queue */
-    struct fields *fields;     /* NULL: neither key nor topic_by */
-    int slots[N_FIELDS];       /* the same for the same field */
-    struct topics *lacking;    /* that the cluster has lacked */
-    uint32_t n_lacking;        /* does now */
-    ev_timer apart;            /* messages that wait for a topic are tried again */
-    struct hedging hedging;    /* in messages */
+    ev_timer look;          /* again, at what met a full queue */
+    struct fields *fields;  /* NULL: neither key nor topic_by */
+    int slots[N_FIELDS];    /* the same for the same field */
+    struct topics *lacking; /* that the cluster has lacked */
+    uint32_t n_lacking;     /* does now */
+    ev_timer apart;         /* messages that wait for a topic are tried again */
+    struct hedging hedging; /* in messages */
     stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
-    uint64_t n_copies;         /* as the last one counts */
+    uint64_t n_copies; /* as the last one counts */
 };
 
 /* ---- cluster.c ---- */
@@ -110,13 +110,13 @@ struct sink {
 int64_t kafka_now_ms(void);
 /* The producer that plan wants for c, or NULL: the present one will do, or brokers is
  * NULL. False and *e: an option is not one. */
-bool cluster_make(struct cluster *c, const char *brokers,
-                  const struct sink_plan *plan, const struct sink_plan *before,
-                  struct producer **fresh, struct err *e) MUST_USE;
+bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan *plan,
+                  const struct sink_plan *before, struct producer **fresh,
+                  struct err *e) MUST_USE;
 /* Takes fresh, which replaces the present one at once, or in cluster_look. brokers
  * NULL: there is no such cluster any more. */
-void cluster_apply(struct cluster *c, const char *brokers,
-                   const struct sink_plan *plan, struct producer *fresh);
+void cluster_apply(struct cluster *c, const char *brokers, const struct sink_plan *plan,
+                   struct producer *fresh);
 void cluster_init(struct cluster *c, struct sink *s, unsigned number);
 void cluster_close(struct cluster *c); /* reports come from within */
 /* False: its producer is to be replaced and has messages in flight, so that nothing
@@ -146,8 +146,7 @@ static inline uint32_t message_first(const struct in_flight *c, uint32_t i)
 rd_kafka_resp_err_t message_send(struct in_flight *c, struct producer *to, uint32_t i,
                                  bool copy);
 /* The in_flight and the message that a report speaks of. */
-struct in_flight *message_of(struct sink *s, const rd_kafka_message_t *m,
-                         uint32_t *i);
+struct in_flight *message_of(struct sink *s, const rd_kafka_message_t *m, uint32_t *i);
 /* The topic that the event of message i names; {NULL, 0}: it goes to the plan's. Lives
  * until the next call. */
 struct str message_own_topic(struct in_flight *c, uint32_t i);
@@ -166,7 +165,8 @@ void in_flight_reserve(struct in_flight *c, uint32_t n); /* room for n messages 
 
 /* Message i was refused for its topic: APART, REFUSED, or 0 when the topic is the
  * plan's own. */
-unsigned char isolated_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err);
+unsigned char isolated_refused(struct in_flight *c, uint32_t i,
+                               rd_kafka_resp_err_t err);
 void isolated_taken(struct sink *s, const rd_kafka_message_t *m);
 bool isolated_is_topic_error(rd_kafka_resp_err_t err);
 void isolated_wait(struct in_flight *c); /* what is left of c */
@@ -180,7 +180,8 @@ void in_flight_fini(struct sink *s);
 void in_flight_look(struct sink *s); /* soon, at clusters and at what waits */
 void in_flight_take(struct sink *s, struct batch *b);
 void in_flight_forget(struct sink *s, struct batch *b); /* its reports mean nothing */
-bool in_flight_send(struct in_flight *c); /* what has no state; false: the breaker is open */
+bool in_flight_send(
+    struct in_flight *c); /* what has no state; false: the breaker is open */
 void in_flight_report(struct cluster *from, const rd_kafka_message_t *m);
 
 /* Batches by what they wait for: see kafka_window. */

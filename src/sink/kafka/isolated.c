@@ -28,13 +28,12 @@ static void say(const struct sink *s, const struct topic *t, const char *status,
 
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         log_write(LOG_INFO, "kafka_topic", "sink=%s topic=%s status=%s",
-                  s->conf.plan->name, log_quote(topic, sizeof topic, t->name),
-                  status);
+                  s->conf.plan->name, log_quote(topic, sizeof topic, t->name), status);
         return;
     }
     log_write(LOG_WARN, "kafka_topic",
-              "sink=%s topic=%s status=%s topic_wait_ms=%ld why=%s",
-              s->conf.plan->name, log_quote(topic, sizeof topic, t->name), status,
+              "sink=%s topic=%s status=%s topic_wait_ms=%ld why=%s", s->conf.plan->name,
+              log_quote(topic, sizeof topic, t->name), status,
               (long)s->plan->topic_wait_ms,
               log_quote(why, sizeof why, rd_kafka_err2str(err)));
 }

@@ -52,8 +52,7 @@ static void kafka_force(struct sink *s, bool open)
     }
 }
 
-static uint32_t kafka_endpoints(struct sink *s, struct sink_endpoint *out,
-                                uint32_t max)
+static uint32_t kafka_endpoints(struct sink *s, struct sink_endpoint *out, uint32_t max)
 {
     uint32_t n = 0;
 
@@ -102,8 +101,7 @@ static bool make_fields(const struct kafka_plan *k, struct fields **out,
     return true;
 }
 
-static bool take_plan(struct sink *s, const struct sink_plan *plan,
-                      struct err *e)
+static bool take_plan(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     const struct kafka_plan *k = &plan->kafka;
     const char *const brokers[CLUSTERS] = {k->brokers, k->hedge_brokers};
@@ -113,14 +111,15 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan,
     bool ok;
 
     if (s->plan != NULL && s->plan->framing != k->framing) {
-        return err_set(e, "sink \"%s\" changes its framing: give it another "
-                          "name",
+        return err_set(e,
+                       "sink \"%s\" changes its framing: give it another "
+                       "name",
                        plan->name);
     }
     ok = make_fields(k, &fields, slots, e);
     for (unsigned i = 0; ok && i < CLUSTERS; i++) {
-        ok = cluster_make(&s->clusters[i], brokers[i], plan, s->conf.plan, &fresh[i],
-                          e);
+        ok =
+            cluster_make(&s->clusters[i], brokers[i], plan, s->conf.plan, &fresh[i], e);
     }
     if (!ok) { /* nothing has changed */
         if (fresh[0] != NULL) {
@@ -156,12 +155,10 @@ static void make_cells(struct sink *s)
     s->copies = stats_counter(
         "sluice_kafka_possible_copies_total",
         "Messages sent again although the broker may have stored them.", label);
-    s->defaults = stats_counter(
-        "sluice_kafka_topic_defaults_total",
-        "Events for which topic_by gave no topic.", label);
+    s->defaults = stats_counter("sluice_kafka_topic_defaults_total",
+                                "Events for which topic_by gave no topic.", label);
     s->hedges = stats_counter("sluice_hedges_total", HEDGES_HELP, label);
-    s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP,
-                                  label);
+    s->hedge_wins = stats_counter("sluice_hedge_wins_total", HEDGE_WINS_HELP, label);
 }
 
 static void kafka_close(struct sink *s)

@@ -137,8 +137,7 @@ struct str message_own_topic(struct in_flight *c, uint32_t i)
 }
 
 /* NULL: events name more topics than there may be. */
-static rd_kafka_topic_t *topic_of(struct sink *s, struct producer *to,
-                                  struct str event)
+static rd_kafka_topic_t *topic_of(struct sink *s, struct producer *to, struct str event)
 {
     struct str name = {NULL, 0};
 
@@ -191,8 +190,8 @@ static void read_fields(struct in_flight *c, uint32_t i, struct message *m)
     const struct batch_entry *e = &c->batch->entries[i];
     bool noted = is_noted(s, c->batch, e);
 
-    if (s->fields != NULL && (s->plan->topic_by != NULL ||
-                              s->plan->timestamp != NULL || !noted)) {
+    if (s->fields != NULL &&
+        (s->plan->topic_by != NULL || s->plan->timestamp != NULL || !noted)) {
         fields_read(s->fields, m->payload);
         stats_add(s->scanned, 1);
     }

@@ -13,8 +13,8 @@
 
 enum {
     REFRESH_MS = 10000,
-    LOOK_UP_MS = 5000,            /* a topic may be made meanwhile */
-    SCRAM_FROM = 0x020601ff,      /* see warn_of_scram */
+    LOOK_UP_MS = 5000,       /* a topic may be made meanwhile */
+    SCRAM_FROM = 0x020601ff, /* see warn_of_scram */
     FILE_BYTES_MAX = 1 << 20
 };
 
@@ -51,31 +51,31 @@ static bool configure(rd_kafka_conf_t *conf, const struct sink_plan *plan,
 {
     const struct kafka_plan *k = &plan->kafka;
     bool batches = k->framing == KAFKA_BATCH;
-    bool ok = set(conf, "bootstrap.servers", brokers, e) &&
-              set(conf, "client.id", "sluice", e) &&
-              set(conf, "compression.codec", k->compression, e) &&
-              set(conf, "enable.idempotence", "true", e) &&
-              set(conf, "acks", "all", e) &&
-              set(conf, "partitioner", "murmur2_random", e) &&
-              set(conf, "queue.buffering.max.messages", "1000000", e) &&
-              /* No end: only librdkafka can send a message again so that the
+    bool ok =
+        set(conf, "bootstrap.servers", brokers, e) &&
+        set(conf, "client.id", "sluice", e) &&
+        set(conf, "compression.codec", k->compression, e) &&
+        set(conf, "enable.idempotence", "true", e) && set(conf, "acks", "all", e) &&
+        set(conf, "partitioner", "murmur2_random", e) &&
+        set(conf, "queue.buffering.max.messages", "1000000", e) &&
+        /* No end: only librdkafka can send a message again so that the
                * broker tells the copy. */
-              set(conf, "message.timeout.ms", "0", e) &&
-              set(conf, "reconnect.backoff.max.ms", "1000", e) &&
-              set(conf, "socket.keepalive.enable", "true", e) &&
-              set(conf, "statistics.interval.ms", "1000", e) &&
-              /* Nothing else says why it sends a message again: see refusal.c. */
-              set(conf, "debug", "msg", e) &&
-              set_number(conf, "linger.ms",
-                         batches ? 0 : (long)plan->batch.linger_ms, e) &&
-              set_number(conf, "batch.num.messages",
-                         batches ? 10000 : (long)plan->batch.max, e);
+        set(conf, "message.timeout.ms", "0", e) &&
+        set(conf, "reconnect.backoff.max.ms", "1000", e) &&
+        set(conf, "socket.keepalive.enable", "true", e) &&
+        set(conf, "statistics.interval.ms", "1000", e) &&
+        /* Nothing else says why it sends a message again: see refusal.c. */
+        set(conf, "debug", "msg", e) &&
+        set_number(conf, "linger.ms", batches ? 0 : (long)plan->batch.linger_ms, e) &&
+        set_number(conf, "batch.num.messages", batches ? 10000 : (long)plan->batch.max,
+                   e);
 
     if (ok && (k->topic_by != NULL || k->has_topic)) {
         /* Events of other topics wait for this with those of one that is lacking. */
         ok = set_number(conf, "topic.metadata.propagation.max.ms",
                         k->topic_wait_ms < LOOK_UP_MS ? (long)k->topic_wait_ms
-                                                      : LOOK_UP_MS, e) &&
+                                                      : LOOK_UP_MS,
+                        e) &&
              /* A topic that was lacking is noticed within this. */
              set_number(conf, "topic.metadata.refresh.interval.ms", REFRESH_MS, e);
     }
@@ -83,8 +83,7 @@ static bool configure(rd_kafka_conf_t *conf, const struct sink_plan *plan,
         ok = set(conf, k->options[i].name, k->options[i].value, e);
     }
     if (alone && ok) {
-        ok = set(conf, "batch.num.messages", "1", e) &&
-             set(conf, "linger.ms", "0", e);
+        ok = set(conf, "batch.num.messages", "1", e) && set(conf, "linger.ms", "0", e);
     }
     return ok;
 }
@@ -106,8 +105,7 @@ size_t options_message_max(const rd_kafka_conf_t *conf)
     char text[32] = "";
     size_t n = sizeof text;
 
-    return rd_kafka_conf_get(conf, "message.max.bytes", text, &n) ==
-                   RD_KAFKA_CONF_OK
+    return rd_kafka_conf_get(conf, "message.max.bytes", text, &n) == RD_KAFKA_CONF_OK
                ? (size_t)strtoul(text, NULL, 10)
                : 1000000;
 }

@@ -22,8 +22,8 @@ static int32_t sticky(const rd_kafka_topic_t *topic, const void *key, size_t n_k
 
 /* The one with the fewest bytes that no broker has confirmed. The opaque pointer of a
  * message has its bytes in its lower half: what it points to may be gone. */
-static int32_t least_bytes(const rd_kafka_topic_t *topic, const void *key,
-                           size_t n_key, int32_t n, void *arg, void *msg)
+static int32_t least_bytes(const rd_kafka_topic_t *topic, const void *key, size_t n_key,
+                           int32_t n, void *arg, void *msg)
 {
     struct producer *p = arg;
     int32_t most = n < PARTITIONS_MAX ? n : PARTITIONS_MAX;
@@ -36,8 +36,7 @@ static int32_t least_bytes(const rd_kafka_topic_t *topic, const void *key,
     for (int32_t k = 0; k < most; k++) {
         int32_t i = (int32_t)((turn + (uint32_t)k) % (uint32_t)most);
 
-        if (atomic_load(&p->outstanding[i]) <
-            atomic_load(&p->outstanding[best])) {
+        if (atomic_load(&p->outstanding[i]) < atomic_load(&p->outstanding[best])) {
             best = i;
         }
     }

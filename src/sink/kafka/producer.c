@@ -16,7 +16,7 @@
 #include "decode/scan.h"
 
 enum {
-    POLL_MOST = 64,        /* events a turn; one may carry thousands of reports */
+    POLL_MOST = 64, /* events a turn; one may carry thousands of reports */
     FLUSH_MS = 10,
     END_MS = 2000
 };
@@ -40,8 +40,7 @@ static void take_stats(struct producer *p, const char *json, size_t n)
     memcpy(padded, json, n);
     arena_init(&arena, 1 << 20);
     event_batch_init(&b, &arena);
-    if (scan_body(&b, p->stat_keys, SCAN_EVENT, &limits, padded, n, &se) ==
-        SCAN_OK) {
+    if (scan_body(&b, p->stat_keys, SCAN_EVENT, &limits, padded, n, &se) == SCAN_OK) {
         const struct slot *s = b.events[0].slots;
 
         stats_set(p->cells->queued, (uint64_t)s[0].num);
@@ -61,8 +60,8 @@ static void take_stats(struct producer *p, const char *json, size_t n)
 
 static struct scan_keys *stat_keys(void)
 {
-    static const struct str paths[] = {STR("msg_cnt"), STR("msg_size"),
-                                       STR("txmsgs"), STR("tx_bytes")};
+    static const struct str paths[] = {STR("msg_cnt"), STR("msg_size"), STR("txmsgs"),
+                                       STR("tx_bytes")};
     struct err e;
 
     return scan_keys_new(paths, N_ELEMS(paths), &e);
@@ -124,8 +123,7 @@ bool producer_poll(struct producer *p, unsigned most)
             take_error(p, ev);
             break;
         case RD_KAFKA_EVENT_STATS:
-            take_stats(p, rd_kafka_event_stats(ev),
-                       strlen(rd_kafka_event_stats(ev)));
+            take_stats(p, rd_kafka_event_stats(ev), strlen(rd_kafka_event_stats(ev)));
             break;
         default:
             break;
@@ -193,8 +191,8 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility,
 rd_kafka_topic_t *producer_topic(struct producer *p, struct str name)
 {
     bool own = str_eq(name, str_of(p->plan->topic));
-    struct topic *t = topics_add(p->topics, name,
-                                 own ? UINT32_MAX : p->plan->max_topics + 1);
+    struct topic *t =
+        topics_add(p->topics, name, own ? UINT32_MAX : p->plan->max_topics + 1);
 
     if (t != NULL && t->handle == NULL) {
         t->handle = rd_kafka_topic_new(p->rk, t->name, partition_conf(p));
@@ -307,8 +305,7 @@ void producer_free(struct producer *p)
 
     ev_io_stop(p->loop, &p->io);
     ev_idle_stop(p->loop, &p->again);
-    (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE |
-                                    RD_KAFKA_PURGE_F_INFLIGHT);
+    (void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     while (rd_kafka_outq_len(p->rk) > 0 && left-- > 0) {
         (void)rd_kafka_flush(p->rk, FLUSH_MS);
         (void)producer_poll(p, UINT32_MAX);

@@ -43,28 +43,28 @@ struct producer_conf {
     const struct sink_plan *plan;
     struct producer_cells *cells;
     producer_report_fn *report;
-    producer_stats_fn *stats;     /* NULL: no statistics, no cells */
+    producer_stats_fn *stats; /* NULL: no statistics, no cells */
     producer_fatal_fn *fatal;
     void *arg;
-    bool alone;                   /* one message a request */
+    bool alone; /* one message a request */
 };
 
 struct producer {
     struct ev_loop *loop;
-    char name[96];              /* the sink's */
+    char name[96]; /* the sink's */
     rd_kafka_t *rk;
     rd_kafka_queue_t *queue;
     int fd;
-    bool debug;                 /* librdkafka's own lines go to the log */
+    bool debug; /* librdkafka's own lines go to the log */
     ev_io io;
-    ev_idle again;              /* more waits than one turn takes */
-    struct topics *topics;      /* that it has sent to */
-    size_t message_max_bytes;   /* larger ones it refuses itself */
+    ev_idle again;            /* more waits than one turn takes */
+    struct topics *topics;    /* that it has sent to */
+    size_t message_max_bytes; /* larger ones it refuses itself */
     /* For partition.c, also on librdkafka's threads: */
     _Atomic int64_t outstanding[PARTITIONS_MAX]; /* bytes, with least_bytes */
     _Atomic uint32_t partitioned;                /* messages */
     uint32_t sticky_messages;                    /* > 0: in a row to one partition */
-    const struct kafka_plan *plan; /* the owner keeps it up to date */
+    const struct kafka_plan *plan;               /* the owner keeps it up to date */
     producer_report_fn *report;
     producer_stats_fn *stats;
     producer_fatal_fn *fatal;
@@ -72,16 +72,15 @@ struct producer {
     char fatal_why[300], last_error[300];
     /* What brokers answer to what librdkafka sends again by itself; its threads'. */
     pthread_mutex_t refused_lock;
-    char refused[200];           /* its words, with the topic's partition */
-    uint64_t refused_ns;         /* when that came last; 0: never */
+    char refused[200];   /* its words, with the topic's partition */
+    uint64_t refused_ns; /* when that came last; 0: never */
     struct producer_cells *cells;
     uint64_t sent_before, wire_before;
     struct scan_keys *stat_keys;
 };
 
 /* NULL and *e: an option is not one, or can't be used. */
-struct producer *producer_new(const struct producer_conf *conf,
-                              struct err *e) MUST_USE;
+struct producer *producer_new(const struct producer_conf *conf, struct err *e) MUST_USE;
 
 /* name is a valid one. NULL: it has as many as it may have, which the plan's own topic
  * is not counted for. */
@@ -103,7 +102,8 @@ void producer_free(struct producer *p);
 /* A line of librdkafka's, on any thread; and, with its statistics, what is
  * wrong now, in out: "": nothing that is known. Returns out. */
 void refusal_take(struct producer *p, const char *facility, const char *text);
-const char *producer_refusal(struct producer *p, const char *stats, char *out, size_t max);
+const char *producer_refusal(struct producer *p, const char *stats, char *out,
+                             size_t max);
 
 /* ---- partition.c ---- */
 

@@ -75,15 +75,16 @@ static int leaderless(const char *stats)
     return -1;
 }
 
-const char *producer_refusal(struct producer *p, const char *stats, char *out, size_t max)
+const char *producer_refusal(struct producer *p, const char *stats, char *out,
+                             size_t max)
 {
     int partition = leaderless(stats);
     bool fresh;
 
     out[0] = '\0';
     (void)pthread_mutex_lock(&p->refused_lock);
-    fresh = p->refused_ns != 0 &&
-            clock_mono_ns() - p->refused_ns < FRESH_MS * 1000000ull;
+    fresh =
+        p->refused_ns != 0 && clock_mono_ns() - p->refused_ns < FRESH_MS * 1000000ull;
     if (fresh) {
         (void)snprintf(out, max, "%s", p->refused);
     }

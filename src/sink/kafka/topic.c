@@ -5,8 +5,8 @@ bool topic_is_valid(struct str name)
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
 
-        if (((c | 32) < 'a' || (c | 32) > 'z') && (c < '0' || c > '9') &&
-            c != '.' && c != '_' && c != '-') {
+        if (((c | 32) < 'a' || (c | 32) > 'z') && (c < '0' || c > '9') && c != '.' &&
+            c != '_' && c != '-') {
             return false;
         }
     }

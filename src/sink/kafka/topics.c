@@ -12,8 +12,8 @@ struct topics {
     struct siphash_key key; /* clients choose the names */
     struct topic **list;    /* in the order of their coming */
     uint32_t n, room, last;
-    uint32_t *slots;        /* 1 + place in list; 0: free */
-    uint32_t n_slots;       /* a power of two, more than twice n */
+    uint32_t *slots;  /* 1 + place in list; 0: free */
+    uint32_t n_slots; /* a power of two, more than twice n */
 };
 
 struct topics *topics_new(void)

@@ -19,8 +19,8 @@ struct rd_kafka_topic_s;
 
 struct topic {
     struct rd_kafka_topic_s *handle; /* the owner's; NULL: none yet */
-    uint64_t lacking_ns;      /* monotonic: the cluster has lacked it since; 0: no */
-    bool refused;             /* its events become dead letters, and the log says so */
+    uint64_t lacking_ns; /* monotonic: the cluster has lacked it since; 0: no */
+    bool refused;        /* its events become dead letters, and the log says so */
     size_t n;
     char name[TOPIC_BYTES_MAX + 1];
 };

@@ -40,8 +40,8 @@ void in_flight_split(struct in_flight *c)
     for (uint32_t i = 1; i <= b->n; i++) {
         size_t end = i == b->n ? 0 : b->entries[i].off + b->entries[i].len + 1u;
 
-        if (i == b->n || (end - b->entries[first].off > most &&
-                          c->n < MESSAGES_MAX / 2)) {
+        if (i == b->n ||
+            (end - b->entries[first].off > most && c->n < MESSAGES_MAX / 2)) {
             in_flight_reserve(c, c->n + 1);
             c->starts[c->n++] = first;
             first = i;
@@ -132,8 +132,7 @@ static void mark_told(struct in_flight *c, uint32_t i)
     c->state[i] = (unsigned char)((c->state[i] & OUT) | TOLD);
 }
 
-static bool same_fault(struct in_flight *c, uint32_t i, int16_t code,
-                       const char *topic)
+static bool same_fault(struct in_flight *c, uint32_t i, int16_t code, const char *topic)
 {
     char other[256];
 
@@ -165,12 +164,11 @@ static void tell_fault(struct in_flight *c, uint32_t i)
             break; /* its events are a range */
         }
     }
-    give(c, (struct sink_verdict){
-                .kind = SINK_DATA,
-                .first = message_first(c, i),
-                .n = message_first(c, last + 1) - message_first(c, i),
-                .but = but,
-                .n_but = last_but});
+    give(c, (struct sink_verdict){.kind = SINK_DATA,
+                                  .first = message_first(c, i),
+                                  .n = message_first(c, last + 1) - message_first(c, i),
+                                  .but = but,
+                                  .n_but = last_but});
     free(but);
 }
 
@@ -197,9 +195,8 @@ void in_flight_tell_taken(struct in_flight *c)
         for (; k < c->n && (c->state[k] & TAKEN) != 0; k++) {
             mark_told(c, k);
         }
-        give(c, (struct sink_verdict){.kind = SINK_OK,
-                                      .first = first,
-                                      .n = message_first(c, k) - first});
+        give(c, (struct sink_verdict){
+                    .kind = SINK_OK, .first = first, .n = message_first(c, k) - first});
     }
 }
 

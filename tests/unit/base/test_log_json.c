@@ -29,8 +29,9 @@ static void gives_each_pair_its_type(void **state)
         {"alone x=1", "{\"alone\":true,\"x\":1}"},
         {"why=\"cut", "{\"why\":\"cut\"}"},
         {"why=\"cut\\", "{\"why\":\"cut\\\\\"}"},
-        {"k=caf\xC3\xA9 b=\xC3( w=a\"b", "{\"k\":\"caf\xC3\xA9\",\"b\":\"\xEF\xBF\xBD(\","
-                                      "\"w\":\"a\\\"b\"}"},
+        {"k=caf\xC3\xA9 b=\xC3( w=a\"b",
+         "{\"k\":\"caf\xC3\xA9\",\"b\":\"\xEF\xBF\xBD(\","
+         "\"w\":\"a\\\"b\"}"},
         {"", "{}"},
     };
 

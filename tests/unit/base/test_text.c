@@ -35,7 +35,10 @@ static void escapes_what_its_target_wants(void **state)
         const char *in, *out;
     } rows[] = {
         {TEXT_PLAIN, "a\"\\\n\x01\x7F", "a\"\\\n\x01\x7F"},
-        {TEXT_LINE, "a\"\\\n\t\x7F" "b", "a\"\\   b"},
+        {TEXT_LINE,
+         "a\"\\\n\t\x7F"
+         "b",
+         "a\"\\   b"},
         {TEXT_JSON, "a\"\\\n\x01\x0B/", "a\\\"\\\\\\n\\u0001\\u000b/"},
         {TEXT_LOG, "a\"\\\n\t\x1B[31m", "a\\\"\\\\\\n  [31m"},
         {TEXT_LABEL, "a\"\\\n\r", "a\\\"\\\\\\n "},
@@ -43,7 +46,10 @@ static void escapes_what_its_target_wants(void **state)
         {TEXT_JSON, "\xC3(\xFF", "\xEF\xBF\xBD(\xEF\xBF\xBD"},
         {TEXT_LOG, "\xED\xA0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"},
         /* U+009B begins a terminal's commands as ESC [ does. */
-        {TEXT_LINE, "\xC2\x9B" "31m \xC2\xA0", " 31m \xC2\xA0"},
+        {TEXT_LINE,
+         "\xC2\x9B"
+         "31m \xC2\xA0",
+         " 31m \xC2\xA0"},
         {TEXT_JSON, "\xC2\x9B", "\xC2\x9B"},
         {TEXT_LOG, "", ""},
     };
@@ -52,9 +58,8 @@ static void escapes_what_its_target_wants(void **state)
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
         char out[128];
 
-        assert_string_equal(
-            text_z(rows[i].to, str_of(rows[i].in), out, sizeof out),
-            rows[i].out);
+        assert_string_equal(text_z(rows[i].to, str_of(rows[i].in), out, sizeof out),
+                            rows[i].out);
     }
 }
 
@@ -79,7 +84,8 @@ static void cuts_between_characters_and_escapes(void **state)
 
 static void cuts_no_character(void **state)
 {
-    const struct str s = STR("ab\xF0\x9F\x98\x80" "c");
+    const struct str s = STR("ab\xF0\x9F\x98\x80"
+                             "c");
     const struct str wild = STR("ab\x80\x80\x80\x80\x80\x80");
 
     (void)state;
@@ -119,11 +125,9 @@ static void quotes_a_log_value_that_is_cut_inside_a_character(void **state)
     char out[10];
 
     (void)state;
-    assert_string_equal(log_quote(out, sizeof out, "abcdef\xC3\xA9"),
-                        "\"abcdef\"");
+    assert_string_equal(log_quote(out, sizeof out, "abcdef\xC3\xA9"), "\"abcdef\"");
     assert_string_equal(log_quote(out, sizeof out, "abcdef\""), "\"abcdef\"");
-    assert_string_equal(log_quote(out, sizeof out, "abcde\""),
-                        "\"abcde\\\"\"");
+    assert_string_equal(log_quote(out, sizeof out, "abcde\""), "\"abcde\\\"\"");
 }
 
 /* Long texts are looked at in words. */

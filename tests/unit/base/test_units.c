@@ -16,13 +16,20 @@ static void bytes_have_a_unit(void **state)
         uint64_t bytes;
         bool ok;
     } rows[] = {
-        {"0B", 0, true},         {"1B", 1, true},
-        {"64MiB", 64u << 20, true}, {"1.5GiB", 1536ull << 20, true},
-        {"10MB", 10000000, true}, {"2KiB", 2048, true},
-        {"1TiB", 1ull << 40, true}, {"64", 0, false},
-        {"64 MiB", 0, false}, {"-1B", 0, false},
-        {"MiB", 0, false},       {"", 0, false},
-        {"1XB", 0, false},       {"99999999999TiB", 0, false},
+        {"0B", 0, true},
+        {"1B", 1, true},
+        {"64MiB", 64u << 20, true},
+        {"1.5GiB", 1536ull << 20, true},
+        {"10MB", 10000000, true},
+        {"2KiB", 2048, true},
+        {"1TiB", 1ull << 40, true},
+        {"64", 0, false},
+        {"64 MiB", 0, false},
+        {"-1B", 0, false},
+        {"MiB", 0, false},
+        {"", 0, false},
+        {"1XB", 0, false},
+        {"99999999999TiB", 0, false},
         {"1e3B", 0, false},
     };
 
@@ -44,10 +51,10 @@ static void times_have_a_unit_unless_they_are_nothing(void **state)
         int64_t ms;
         bool ok;
     } rows[] = {
-        {"0", 0, true},      {"200ms", 200, true},     {"1.5s", 1500, true},
-        {"5m", 300000, true}, {"1h", 3600000, true},   {"2d", 172800000, true},
-        {"10", 0, false},    {"-5s", 0, false},        {"5 parsecs", 0, false},
-        {"", 0, false},      {"ms", 0, false},
+        {"0", 0, true},       {"200ms", 200, true},  {"1.5s", 1500, true},
+        {"5m", 300000, true}, {"1h", 3600000, true}, {"2d", 172800000, true},
+        {"10", 0, false},     {"-5s", 0, false},     {"5 parsecs", 0, false},
+        {"", 0, false},       {"ms", 0, false},
     };
 
     (void)state;

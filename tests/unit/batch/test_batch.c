@@ -9,11 +9,8 @@
 #include "base/attr.h"
 #include "batch/batch.h"
 
-static const struct batch_limits limits = {.target = 4,
-                                           .min = 2,
-                                           .max = 6,
-                                           .max_bytes = 100,
-                                           .linger_ms = 50};
+static const struct batch_limits limits = {
+    .target = 4, .min = 2, .max = 6, .max_bytes = 100, .linger_ms = 50};
 
 static const char payload[] = "aaaaaaaaa\nbbbbbbbbb\nccccccccc\nddddddddd\n"
                               "eeeeeeeee\nfffffffff\nggggggggg\nhhhhhhhhh\n";

@@ -14,7 +14,8 @@ enum { N = 8, LINE = 10 };
 
 static const struct batch_source source = {
     "aaaaaaaaa\nbbbbbbbbb\nccccccccc\nddddddddd\n"
-    "eeeeeeeee\nfffffffff\nggggggggg\nhhhhhhhhh\n", 1, 0};
+    "eeeeeeeee\nfffffffff\nggggggggg\nhhhhhhhhh\n",
+    1, 0};
 static struct batch_entry entries[N];
 static struct batch_limits limits;
 static struct batch *b;
@@ -22,11 +23,8 @@ static struct batch *b;
 static int set_up(void **state)
 {
     (void)state;
-    limits = (struct batch_limits){.target = 4,
-                                   .min = 2,
-                                   .max = 6,
-                                   .max_bytes = 1000,
-                                   .linger_ms = 50};
+    limits = (struct batch_limits){
+        .target = 4, .min = 2, .max = 6, .max_bytes = 1000, .linger_ms = 50};
     for (uint32_t i = 0; i < N; i++) {
         entries[i] = (struct batch_entry){.off = i * LINE, .len = LINE - 1};
     }

@@ -15,26 +15,25 @@ static void blanks_outside_of_texts_make_no_difference(void **state)
     static const struct {
         const char *a, *b;
         bool same;
-    } rows[] = {
-        {"{\"a\":1}", "{\"a\":1}", true},
-        {"{\"a\":1}", "{ \"a\" :\t1 }  ", true},
-        {"{\"a\":1}", "{\"a\":2}", false},
-        {"{\"a\":1}", "{\"a\":1", false},
-        {"{\"a\":1}", "{\"a\":1}}", false},
-        {"{\"a\":\"x y\"}", "{\"a\":\"xy\"}", false},
-        {"{\"a\":\"x y\"}", "{\"a\": \"x y\"}", true},
-        /* A quote behind a backslash ends no text. */
-        {"{\"a\":\"\\\" x\"}", "{\"a\":\"\\\"x\"}", false},
-        {"{\"a\":\"\\\\\", \"b\":1}", "{\"a\":\"\\\\\",\"b\":1}", true},
-        {"{\"a\":\"\\n\"}", "{\"a\":\"\\t\"}", false},
-        {"", "  ", true}};
+    } rows[] = {{"{\"a\":1}", "{\"a\":1}", true},
+                {"{\"a\":1}", "{ \"a\" :\t1 }  ", true},
+                {"{\"a\":1}", "{\"a\":2}", false},
+                {"{\"a\":1}", "{\"a\":1", false},
+                {"{\"a\":1}", "{\"a\":1}}", false},
+                {"{\"a\":\"x y\"}", "{\"a\":\"xy\"}", false},
+                {"{\"a\":\"x y\"}", "{\"a\": \"x y\"}", true},
+                /* A quote behind a backslash ends no text. */
+                {"{\"a\":\"\\\" x\"}", "{\"a\":\"\\\"x\"}", false},
+                {"{\"a\":\"\\\\\", \"b\":1}", "{\"a\":\"\\\\\",\"b\":1}", true},
+                {"{\"a\":\"\\n\"}", "{\"a\":\"\\t\"}", false},
+                {"", "  ", true}};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
-        assert_int_equal(rows[i].same, changes_same_line(str_of(rows[i].a),
-                                                         str_of(rows[i].b)));
-        assert_int_equal(rows[i].same, changes_same_line(str_of(rows[i].b),
-                                                         str_of(rows[i].a)));
+        assert_int_equal(rows[i].same,
+                         changes_same_line(str_of(rows[i].a), str_of(rows[i].b)));
+        assert_int_equal(rows[i].same,
+                         changes_same_line(str_of(rows[i].b), str_of(rows[i].a)));
     }
 }
 
@@ -57,8 +56,8 @@ static void an_event_with_two_changes_counts_once(void **state)
     (void)state;
     changes_seen(c, 3);
     changes_add(c, CHANGE_EDITED, "", STR("{\"a\":1}"), STR("{\"a\":2}"), true);
-    changes_add(c, CHANGE_ROUTED, "x -> y", STR("{\"a\":1}"),
-                (struct str){NULL, 0}, false);
+    changes_add(c, CHANGE_ROUTED, "x -> y", STR("{\"a\":1}"), (struct str){NULL, 0},
+                false);
     assert_int_equal(3, changes_events(c));
     assert_int_equal(1, changes_changed(c));
     text = printed(c);
@@ -84,8 +83,7 @@ static void causes_without_end_share_a_row(void **state)
         char what[32];
 
         (void)snprintf(what, sizeof what, "code_%d", i);
-        changes_add(c, CHANGE_REFUSED, what, STR("{}"), (struct str){NULL, 0},
-                    true);
+        changes_add(c, CHANGE_REFUSED, what, STR("{}"), (struct str){NULL, 0}, true);
     }
     changes_seen(c, 1000);
     text = printed(c);

@@ -28,8 +28,7 @@ static char *path_of(const char *name)
     return path;
 }
 
-static void write_file(const char *name, const void *p, size_t n,
-                       const char *mode)
+static void write_file(const char *name, const void *p, size_t n, const char *mode)
 {
     FILE *f = fopen(path_of(name), mode);
 

@@ -71,13 +71,12 @@ static const char *shown(unsigned n_fields)
     for (unsigned i = 0; i < n_fields; i++) {
         const struct slot *x = &batch.envelope[i];
 
-        n += (size_t)snprintf(out + n, sizeof out - n, "%.*s|",
-                              (int)(x->tag >> 4), body + x->off);
+        n += (size_t)snprintf(out + n, sizeof out - n, "%.*s|", (int)(x->tag >> 4),
+                              body + x->off);
     }
     for (uint32_t i = 0; i < batch.n; i++) {
         n += (size_t)snprintf(out + n, sizeof out - n, "%.*s|",
-                              (int)batch.events[i].len,
-                              body + batch.events[i].off);
+                              (int)batch.events[i].len, body + batch.events[i].off);
     }
     return out;
 }
@@ -93,8 +92,7 @@ static void finds_events_and_values_in_any_order(void **state)
         {"batch", " { \"sent\" : 1.50 , \"batch\" : [ {} ] , \"x\" : [{}] } ",
          "1.50|||{}|"},
         {"batch", "{\"batch\":[{}],\"sent\":\"now\"}", "now|||{}|"},
-        {"batch",
-         "{\"ctx\":{\"app\":{\"v\":1,\"name\":\"n\\u00e9\"}},\"batch\":[{}]}",
+        {"batch", "{\"ctx\":{\"app\":{\"v\":1,\"name\":\"n\\u00e9\"}},\"batch\":[{}]}",
          "|{\"app\":{\"v\":1,\"name\":\"n\\u00e9\"}}|n\\u00e9|{}|"},
         {"batch", "{\"ctx\":null,\"batch\":[{}]}", "|null||{}|"},
         {"b\"q", "{\"b\\\"q\":[{}]}", "|||{}|"},
@@ -124,8 +122,7 @@ static void refuses_what_is_no_such_envelope(void **state)
         {"[{}]", "expected an object with the events at \"d.list\""},
         {"1", "expected an object with the events at \"d.list\""},
         {"{\"list\":[{}]}", "expected an object with the events at \"d.list\""},
-        {"{\"d\":[{\"list\":[]}]}",
-         "expected an object with the events at \"d.list\""},
+        {"{\"d\":[{\"list\":[]}]}", "expected an object with the events at \"d.list\""},
         {"{\"d\":{\"list\":{}}}", "expected an array at \"d.list\""},
         {"{\"d\":{\"list\":[],\"list\":[]}}", "\"d.list\" is given twice"},
         {"{\"d\":{\"list\":[]},\"d\":1}", "a key of the envelope is given twice"},
@@ -134,7 +131,8 @@ static void refuses_what_is_no_such_envelope(void **state)
         {"{\"d\":{\"list\":[],\"k\":0,\"\\u006b\":0}}",
          "a key of the envelope is given twice"},
         {"{\"d\":{\"list\":[{}]}", "expected ',' or '}'"},
-        {"{\"d\":{\"list\":[{}]}} x", "expected the end of the body after the JSON value"},
+        {"{\"d\":{\"list\":[{}]}} x",
+         "expected the end of the body after the JSON value"},
         {"{\"d\" {}}", "expected ':'"},
         {"{\"x\":01,\"d\":{\"list\":[]}}", "a number may not begin with 0"},
         {"{\"x\":\"\x80\",\"d\":{\"list\":[]}}", "a string is not UTF-8"},
@@ -163,8 +161,9 @@ static void refuses_a_faulty_event_of_an_envelope_alone(void **state)
     struct scan_error se;
 
     (void)state;
-    assert_int_equal(scan(v, "{\"d\":{\"list\":[{},{\"a\":\"\x80\"},"
-                             "{\"a\":[[[[[[[[1]]]]]]]]},{}]},\"sent\":1}",
+    assert_int_equal(scan(v,
+                          "{\"d\":{\"list\":[{},{\"a\":\"\x80\"},"
+                          "{\"a\":[[[[[[[[1]]]]]]]]},{}]},\"sent\":1}",
                           &se),
                      SCAN_OK);
     assert_int_equal(batch.n, 4);
@@ -183,7 +182,8 @@ static void bounds_the_number_of_events(void **state)
 {
     static const char *const none[] = {NULL};
     static const struct scan_limits two = {2, 8};
-    static const char text[] = "{\"e\":[{},{},{}]}" /* and the pad: */
+    static const char text[] =
+        "{\"e\":[{},{},{}]}" /* and the pad: */
         "                                                                ";
     struct envelope *v = made("e", none);
     struct scan_error se;

@@ -33,8 +33,8 @@ static enum scan_result scan(enum scan_shape shape, const char *text, size_t n,
 
 static int setup(void **state)
 {
-    const struct str paths[] = {STR("id"), STR("value"), STR("p.page"),
-                                STR("p"), STR("flag")};
+    const struct str paths[] = {STR("id"), STR("value"), STR("p.page"), STR("p"),
+                                STR("flag")};
     struct err e;
 
     (void)state;
@@ -113,8 +113,7 @@ static void leaves_the_neighbours_of_a_faulty_element_alone(void **state)
         struct scan_error se;
         enum scan_result r;
 
-        (void)snprintf(text, sizeof text, "%s%s%s", before, faulty[i].text,
-                       behind);
+        (void)snprintf(text, sizeof text, "%s%s%s", before, faulty[i].text, behind);
         r = scan(SCAN_BATCH, text, strlen(text), &se);
         if (faulty[i].code == NULL) {
             assert_int_equal(r, SCAN_INVALID);
@@ -130,8 +129,7 @@ static void leaves_the_neighbours_of_a_faulty_element_alone(void **state)
         assert_true(batch.events[2].slots[1].num == 2);
         assert_int_equal(batch.events[1].fate, EVENT_REJECT);
         assert_string_equal(batch.events[1].code, faulty[i].code);
-        assert_int_equal(batch.events[1].error_at,
-                         sizeof before + faulty[i].at);
+        assert_int_equal(batch.events[1].error_at, sizeof before + faulty[i].at);
         assert_int_equal(batch.events[0].error_at, 0);
     }
 }
@@ -150,8 +148,7 @@ static void refuses_too_deep_an_element_alone(void **state)
         memset(text + n + levels, ']', (size_t)levels);
         (void)strcpy(text + n + 2 * levels, "},{}]");
         if (levels >= 17 * 17 * 63) {
-            assert_int_equal(scan(SCAN_BATCH, text, strlen(text), &se),
-                             SCAN_TOO_DEEP);
+            assert_int_equal(scan(SCAN_BATCH, text, strlen(text), &se), SCAN_TOO_DEEP);
             continue;
         }
         assert_int_equal(scan(SCAN_BATCH, text, strlen(text), &se), SCAN_OK);
@@ -175,14 +172,12 @@ static void refuses_an_event_whose_escaped_keys_need_too_much_memory(void **stat
 
     (void)state;
     for (int i = 0; i < 600; i++) {
-        n += (size_t)sprintf(text + n, "%s\"\\u0061%d\":%d", i > 0 ? "," : "", i,
-                             i);
+        n += (size_t)sprintf(text + n, "%s\"\\u0061%d\":%d", i > 0 ? "," : "", i, i);
     }
     n += (size_t)sprintf(text + n, "},{\"id\":\"z\"}]");
     arena_init(&small, 4096);
     event_batch_init(&b, &small);
-    assert_int_equal(scan_body(&b, keys, SCAN_BATCH, &limits, text, n, &se),
-                     SCAN_OK);
+    assert_int_equal(scan_body(&b, keys, SCAN_BATCH, &limits, text, n, &se), SCAN_OK);
     assert_int_equal(b.n, 3);
     assert_int_equal(b.events[0].fate, EVENT_ACCEPT);
     assert_int_equal(b.events[1].fate, EVENT_REJECT);
@@ -206,14 +201,10 @@ static void refuses_bodies_whose_values_a_slot_cannot_hold(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(
-            leaves_the_neighbours_of_a_faulty_element_alone),
-        cmocka_unit_test(
-            refuses_too_deep_an_element_alone),
-        cmocka_unit_test(
-            refuses_an_event_whose_escaped_keys_need_too_much_memory),
-        cmocka_unit_test(
-            refuses_bodies_whose_values_a_slot_cannot_hold)};
+        cmocka_unit_test(leaves_the_neighbours_of_a_faulty_element_alone),
+        cmocka_unit_test(refuses_too_deep_an_element_alone),
+        cmocka_unit_test(refuses_an_event_whose_escaped_keys_need_too_much_memory),
+        cmocka_unit_test(refuses_bodies_whose_values_a_slot_cannot_hold)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -34,8 +34,8 @@ static enum scan_result scan(enum scan_shape shape, const char *text, size_t n,
 
 static int setup(void **state)
 {
-    const struct str paths[] = {STR("id"), STR("value"), STR("p.page"),
-                                STR("p"), STR("flag")};
+    const struct str paths[] = {STR("id"), STR("value"), STR("p.page"), STR("p"),
+                                STR("flag")};
     struct err e;
 
     (void)state;
@@ -158,8 +158,8 @@ static void finds_a_key_that_is_given_twice(void **state)
         for (int round = 0; round < 3; round++) {
             const struct event *ev;
 
-            assert_int_equal(
-                scan(SCAN_BATCH, texts[i], strlen(texts[i]), &se), SCAN_OK);
+            assert_int_equal(scan(SCAN_BATCH, texts[i], strlen(texts[i]), &se),
+                             SCAN_OK);
             ev = &batch.events[batch.n - 1];
             assert_int_equal(ev->fate, EVENT_REJECT);
             assert_string_equal(ev->code, "duplicate_key");
@@ -199,9 +199,19 @@ static unsigned dice(unsigned n)
 
 static size_t random_value(char *out, int depth)
 {
-    static const char *const scalars[] = {
-        "1", "-0.25", "1e3", "true", "false", "null", "\"x\"", "\"\\n\\u00e9\"",
-        "\"caf\xC3\xA9\"", "123456789", "0.1", "\"\"", "9007199254740993"};
+    static const char *const scalars[] = {"1",
+                                          "-0.25",
+                                          "1e3",
+                                          "true",
+                                          "false",
+                                          "null",
+                                          "\"x\"",
+                                          "\"\\n\\u00e9\"",
+                                          "\"caf\xC3\xA9\"",
+                                          "123456789",
+                                          "0.1",
+                                          "\"\"",
+                                          "9007199254740993"};
     size_t n = 0;
     unsigned count, what = dice(depth > 3 ? 4 : 6);
 
@@ -211,13 +221,12 @@ static size_t random_value(char *out, int depth)
     count = dice(5);
     out[n++] = what == 4 ? '{' : '[';
     for (unsigned i = 0; i < count; i++) {
-        static const char *const names[] = {"id", "value", "p", "page", "flag",
-                                            "a", "bb", "ccc", "i\\u0064"};
+        static const char *const names[] = {"id", "value", "p",   "page",    "flag",
+                                            "a",  "bb",    "ccc", "i\\u0064"};
 
         n += i > 0 ? (size_t)sprintf(out + n, dice(4) == 0 ? " , " : ",") : 0;
         if (what == 4) {
-            n += (size_t)sprintf(out + n, dice(8) == 0 ? "\"%s%u\" : "
-                                                       : "\"%s\":",
+            n += (size_t)sprintf(out + n, dice(8) == 0 ? "\"%s%u\" : " : "\"%s\":",
                                  names[dice(N_ELEMS(names))], i);
         }
         n += random_value(out + n, depth + 1);
@@ -239,8 +248,7 @@ static size_t random_event(char *out)
         if (used & 1u << k) {
             continue;
         }
-        n += (size_t)sprintf(out + n, "%s\"%s\":", used != 0 ? "," : "",
-                             names[k]);
+        n += (size_t)sprintf(out + n, "%s\"%s\":", used != 0 ? "," : "", names[k]);
         used |= 1u << k;
         if (k == 2 && dice(2) == 0) {
             n += (size_t)sprintf(out + n, "{\"page\":");
@@ -326,9 +334,8 @@ static void finds_what_cjson_finds(void **state)
             compare_slot(ev, 0, cJSON_GetObjectItemCaseSensitive(o, "id"));
             compare_slot(ev, 1, cJSON_GetObjectItemCaseSensitive(o, "value"));
             compare_slot(ev, 2,
-                         cJSON_IsObject(p)
-                             ? cJSON_GetObjectItemCaseSensitive(p, "page")
-                             : NULL);
+                         cJSON_IsObject(p) ? cJSON_GetObjectItemCaseSensitive(p, "page")
+                                           : NULL);
             compare_slot(ev, 3, p);
             compare_slot(ev, 4, cJSON_GetObjectItemCaseSensitive(o, "flag"));
         }
@@ -368,18 +375,17 @@ static void splices_edits_where_keys_stand(void **state)
 {
     static const struct {
         const char *event, *key, *value, *want;
-    } rows[] = {
-        {"{}", "a", "1", "{\"a\":1}"},
-        {"{ }", "a", "1", "{ \"a\":1}"},
-        {"{\"a\":1}", "a", "2", "{\"a\":2}"},
-        {"{\"b\":[1,{\"a\":0}],\"a\":{\"a\":1},\"c\":3}", "a", "\"x\"",
-         "{\"b\":[1,{\"a\":0}],\"a\":\"x\",\"c\":3}"},
-        {"{\"\\u0061\":1,\"b\":2}", "a", "3", "{\"a\":3,\"b\":2}"},
-        {"{\"b\":\"a\"}", "a", "3", "{\"b\":\"a\",\"a\":3}"},
-        {"{\"a\":1,\n\"b\":2}", "c", "3", "{\"a\":1, \"b\":2,\"c\":3}"},
-        {"{\"a\":1,\"b\":2}", "a", NULL, "{\"b\":2}"},
-        {"{\"a\":1}", "a", NULL, "{}"},
-        {"{\"a\":1}", "q\"", "0", "{\"a\":1,\"q\\\"\":0}"}};
+    } rows[] = {{"{}", "a", "1", "{\"a\":1}"},
+                {"{ }", "a", "1", "{ \"a\":1}"},
+                {"{\"a\":1}", "a", "2", "{\"a\":2}"},
+                {"{\"b\":[1,{\"a\":0}],\"a\":{\"a\":1},\"c\":3}", "a", "\"x\"",
+                 "{\"b\":[1,{\"a\":0}],\"a\":\"x\",\"c\":3}"},
+                {"{\"\\u0061\":1,\"b\":2}", "a", "3", "{\"a\":3,\"b\":2}"},
+                {"{\"b\":\"a\"}", "a", "3", "{\"b\":\"a\",\"a\":3}"},
+                {"{\"a\":1,\n\"b\":2}", "c", "3", "{\"a\":1, \"b\":2,\"c\":3}"},
+                {"{\"a\":1,\"b\":2}", "a", NULL, "{\"b\":2}"},
+                {"{\"a\":1}", "a", NULL, "{}"},
+                {"{\"a\":1}", "q\"", "0", "{\"a\":1,\"q\\\"\":0}"}};
     struct scan_error se;
     size_t n_kept = 0;
 
@@ -392,8 +398,7 @@ static void splices_edits_where_keys_stand(void **state)
 
         assert_int_equal(scan(SCAN_EVENT, event, strlen(event), &se), SCAN_OK);
         assert_true(edit_set(&batch, &batch.events[0], str_of(rows[i / 3].key),
-                             str_of(value),
-                             value == NULL ? EDIT_REMOVE : EDIT_SET));
+                             str_of(value), value == NULL ? EDIT_REMOVE : EDIT_SET));
         n = edit_splice_kept(&batch, &batch.events[0], out, &kept);
         assert_true(n <= edit_bound(&batch, &batch.events[0]));
         n_kept += kept;
@@ -416,8 +421,7 @@ static void splices_defaults_where_a_key_is_missing(void **state)
         {"{ \"a\" : 1.50 , \"b\":2}", "a", "{\"a\":1.50,\"b\":2}"},
         {"{\"a\":null}", "a", "{\"a\":null}"},
         {"{\"\\u0061\":1}", "a", "{\"\\u0061\":1}"},
-        {"{\"b\":{\"a\":1},\"c\":\"a\"}", "a",
-         "{\"b\":{\"a\":1},\"c\":\"a\",\"a\":9}"},
+        {"{\"b\":{\"a\":1},\"c\":\"a\"}", "a", "{\"b\":{\"a\":1},\"c\":\"a\",\"a\":9}"},
         {"{\"q\\\"\":1}", "q\"", "{\"q\\\"\":1}"}};
     struct scan_error se;
 
@@ -452,10 +456,10 @@ static void takes_an_array_alone_where_only_that_will_do(void **state)
 
 static void checks_one_value_of_any_kind(void **state)
 {
-    static const char *const values[] = {"1", " \"a\" ", "null", "[1,{}]", "{}",
-                                         "-1.5e3\n"};
-    static const char *const others[] = {"", " ", "1 2", "1,\"id\":2", "[1", "tru",
-                                         "\"\x80\"", "{\"a\":01}"};
+    static const char *const values[] = {"1",      " \"a\" ", "null",
+                                         "[1,{}]", "{}",      "-1.5e3\n"};
+    static const char *const others[] = {"",   " ",   "1 2",      "1,\"id\":2",
+                                         "[1", "tru", "\"\x80\"", "{\"a\":01}"};
     struct scan_error se;
     char text[64 + SCAN_PAD];
 

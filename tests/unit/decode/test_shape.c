@@ -35,8 +35,8 @@ static bool add_key(const char key[8], const char *value)
     if (n_body + 32 > BODY_BYTES) {
         return false;
     }
-    n_body += (size_t)sprintf(body + n_body, "%s\"%.8s\":%s",
-                              n_body == 0 ? "{" : ",", key, value);
+    n_body += (size_t)sprintf(body + n_body, "%s\"%.8s\":%s", n_body == 0 ? "{" : ",",
+                              key, value);
     return true;
 }
 
@@ -106,13 +106,11 @@ static double scan(void)
     struct scan_error se;
 
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
-    assert_int_equal(
-        scan_body(&batch, NULL, SCAN_EVENT, &limits, body, n_body, &se),
-        SCAN_OK);
+    assert_int_equal(scan_body(&batch, NULL, SCAN_EVENT, &limits, body, n_body, &se),
+                     SCAN_OK);
     (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
     assert_int_equal(batch.n, 1);
-    return (double)(b.tv_sec - a.tv_sec) +
-           (double)(b.tv_nsec - a.tv_nsec) / 1e9;
+    return (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9;
 }
 
 static void reads_colliding_keys_as_fast_as_others(void **state)
@@ -130,8 +128,7 @@ static void reads_colliding_keys_as_fast_as_others(void **state)
     end();
     usual = scan();
     assert_int_equal(batch.events[0].fate, EVENT_ACCEPT);
-    print_message("chosen keys %.0f ms, others %.0f ms\n", 1000 * chosen,
-                  1000 * usual);
+    print_message("chosen keys %.0f ms, others %.0f ms\n", 1000 * chosen, 1000 * usual);
     /* Without a key of its own the table takes a minute and more. */
     assert_true(chosen < 10 * usual + 0.05);
 }

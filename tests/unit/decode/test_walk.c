@@ -111,8 +111,7 @@ static void a_text_is_escaped_and_other_bytes_are_refused_or_mended(void **state
     expect("\xC3\xA9\"", "\"\xC3\xA9\\\"\"", "\"\xC3\xA9\\\"\"");
     expect("\xFF", "", "\"\xEF\xBF\xBD\"");
     expect("a\xC3", "", "\"a\xEF\xBF\xBD\"");
-    expect("\xED\xA0\x80", "",
-           "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"");
+    expect("\xED\xA0\x80", "", "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"");
 }
 
 static void control_characters_fill_the_bound(void **state)

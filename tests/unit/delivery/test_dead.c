@@ -150,7 +150,8 @@ static void a_file_that_was_taken_away_is_begun_anew(void **state)
 static void a_file_that_is_deleted_while_it_grows_is_begun_anew(void **state)
 {
     struct dead d;
-    struct dead_letter l = {.event = STR("{}"), .sink = STR("olap"),
+    struct dead_letter l = {.event = STR("{}"),
+                            .sink = STR("olap"),
                             .at = {STR("u"), STR("events"), 1, 0, 1}};
     struct err e = {""};
     bool tell;
@@ -236,8 +237,8 @@ int main(void)
             what_was_not_journaled_is_put_again_in_its_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_the_journal_does_not_know_is_cut_on_opening, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            letters_go_to_the_end_of_the_file_that_is_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(letters_go_to_the_end_of_the_file_that_is_there,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_file_that_is_deleted_while_it_grows_is_begun_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(it_is_cut_also_when_reads_come_in_parts, set_up,

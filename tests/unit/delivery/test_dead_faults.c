@@ -125,8 +125,8 @@ static void letters_that_could_not_be_synced_are_not_kept(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_letter_that_was_written_in_part_is_cut, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_letter_that_was_written_in_part_is_cut,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(letters_that_could_not_be_synced_are_not_kept,
                                         set_up, tear_down)};
 

@@ -96,8 +96,7 @@ static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
         assert_int_equal(7, p->id);
         assert_int_equal(want[n].n, p->n);
         for (uint32_t i = 0; i < p->n && i < 2; i++) {
-            assert_memory_equal(&want[n].ranges[i], &p->ranges[i],
-                                sizeof p->ranges[i]);
+            assert_memory_equal(&want[n].ranges[i], &p->ranges[i], sizeof p->ranges[i]);
         }
         o.intents = p->next;
         free(p);

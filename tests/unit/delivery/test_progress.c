@@ -26,8 +26,14 @@ static void put(const char *text, size_t n)
 
 static void reads_what_was_written(void **state)
 {
-    struct progress p = {.id = UINT64_MAX, .done = 5, .end = UINT64_MAX, .n = 100,
-                         .replayed = 7, .again = 8, .unreadable = 9}, q;
+    struct progress p = {.id = UINT64_MAX,
+                         .done = 5,
+                         .end = UINT64_MAX,
+                         .n = 100,
+                         .replayed = 7,
+                         .again = 8,
+                         .unreadable = 9},
+                    q;
     struct err e;
 
     (void)state;

@@ -12,8 +12,8 @@
 
 /* Feeds in pieces of `step`; the body goes to out. Returns the last result, *used the
  * bytes taken. */
-static enum chunked_result decode(const char *p, size_t n, size_t step,
-                                  char *out, size_t *out_n, size_t *used)
+static enum chunked_result decode(const char *p, size_t n, size_t step, char *out,
+                                  size_t *out_n, size_t *used)
 {
     struct chunked d;
     enum chunked_result r = CHUNKED_MORE;
@@ -21,8 +21,7 @@ static enum chunked_result decode(const char *p, size_t n, size_t step,
 
     chunked_reset(&d);
     *out_n = 0;
-    while (at < n && r != CHUNKED_END && r != CHUNKED_BAD &&
-           r != CHUNKED_LARGE) {
+    while (at < n && r != CHUNKED_END && r != CHUNKED_BAD && r != CHUNKED_LARGE) {
         struct str part = {NULL, 0};
         size_t k = n - at < step ? n - at : step;
 
@@ -63,8 +62,8 @@ static void whole_bodies_are_decoded(void **state)
     expect("0\r\n\r\n", CHUNKED_END, "", 0);
     expect("5\r\nhello\r\n0\r\n\r\n", CHUNKED_END, "hello", 0);
     expect("2\r\nhe\r\n3\r\nllo\r\n000\r\n\r\nGET /", CHUNKED_END, "hello", 5);
-    expect("A;a=b ; c=\"d\\\"\"\r\n0123456789\r\n0\r\nX: y\r\nZ:\r\n\r\n",
-           CHUNKED_END, "0123456789", 0);
+    expect("A;a=b ; c=\"d\\\"\"\r\n0123456789\r\n0\r\nX: y\r\nZ:\r\n\r\n", CHUNKED_END,
+           "0123456789", 0);
     expect("2\r\n\r\n\r\n0\r\n\r\n", CHUNKED_END, "\r\n", 0);
 }
 
@@ -84,13 +83,31 @@ static void what_is_not_whole_waits(void **state)
 
 static void bad_framing_is_refused(void **state)
 {
-    static const char *const bad[] = {
-        "\r\n", "x\r\n", " 5\r\n", "5 \r\n", "5 x\r\n", "5\n", "5\r5", "-5\r\n",
-        "0x5\r\n", "5\r\nhelloX", "5\r\nhello\n", "5\r\nhello\rX", "5;\r\n",
-        "5;a=\r\n", "5;a=\"b\r\n", "5;a\n", "5;\x01\r\n", "0\r\nX\r\n",
-        "0\r\n X: y\r\n", "0\r\nX : y\r\n", "0\r\nX: y\n", "0\r\n\rX",
-        "8000000000000000\r\n", "10000000000000000\r\n",
-        "00000000000000001\r\n"};
+    static const char *const bad[] = {"\r\n",
+                                      "x\r\n",
+                                      " 5\r\n",
+                                      "5 \r\n",
+                                      "5 x\r\n",
+                                      "5\n",
+                                      "5\r5",
+                                      "-5\r\n",
+                                      "0x5\r\n",
+                                      "5\r\nhelloX",
+                                      "5\r\nhello\n",
+                                      "5\r\nhello\rX",
+                                      "5;\r\n",
+                                      "5;a=\r\n",
+                                      "5;a=\"b\r\n",
+                                      "5;a\n",
+                                      "5;\x01\r\n",
+                                      "0\r\nX\r\n",
+                                      "0\r\n X: y\r\n",
+                                      "0\r\nX : y\r\n",
+                                      "0\r\nX: y\n",
+                                      "0\r\n\rX",
+                                      "8000000000000000\r\n",
+                                      "10000000000000000\r\n",
+                                      "00000000000000001\r\n"};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(bad); i++) {
@@ -119,12 +136,11 @@ static void extensions_and_trailers_are_bounded(void **state)
     (void)state;
     memset(text, 'a', sizeof text);
     memcpy(text, "1;", 2);
-    assert_int_equal(CHUNKED_LARGE, decode(text, sizeof text, sizeof text, out,
-                                           &out_n, &used));
+    assert_int_equal(CHUNKED_LARGE,
+                     decode(text, sizeof text, sizeof text, out, &out_n, &used));
     assert_true(used <= CHUNKED_EXTENSIONS_MAX + 2);
     memcpy(text, "0\r\nX:", 5);
-    assert_int_equal(CHUNKED_LARGE, decode(text, sizeof text, 1, out, &out_n,
-                                           &used));
+    assert_int_equal(CHUNKED_LARGE, decode(text, sizeof text, 1, out, &out_n, &used));
     assert_true(used >= CHUNKED_TRAILERS_MAX);
 }
 

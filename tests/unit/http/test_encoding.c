@@ -21,8 +21,10 @@ static char *plain, *packed;
 
 static size_t pack(enum http_encoding how, size_t n)
 {
-    z_stream z = {.next_in = (unsigned char *)plain, .avail_in = (uInt)n,
-                  .next_out = (unsigned char *)packed, .avail_out = PACKED_MAX};
+    z_stream z = {.next_in = (unsigned char *)plain,
+                  .avail_in = (uInt)n,
+                  .next_out = (unsigned char *)packed,
+                  .avail_out = PACKED_MAX};
 
     if (how == HTTP_ZSTD) {
         size_t k = ZSTD_compress(packed, PACKED_MAX, plain, n, 1);
@@ -31,8 +33,8 @@ static size_t pack(enum http_encoding how, size_t n)
         return k;
     }
     assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED,
-                                  how == HTTP_GZIP ? MAX_WBITS + 16 : MAX_WBITS,
-                                  8, Z_DEFAULT_STRATEGY),
+                                  how == HTTP_GZIP ? MAX_WBITS + 16 : MAX_WBITS, 8,
+                                  Z_DEFAULT_STRATEGY),
                      Z_OK);
     assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
     (void)deflateEnd(&z);
@@ -62,7 +64,7 @@ static void unpack(enum http_encoding how, size_t n, uint64_t max,
 
 static void inflates_bodies_that_fill_the_buffer_exactly(void **state)
 {
-    static const size_t sizes[] = {1, ROOM - 1, ROOM, ROOM + 1, 2 * ROOM - 1,
+    static const size_t sizes[] = {1,        ROOM - 1,    ROOM, ROOM + 1, 2 * ROOM - 1,
                                    2 * ROOM, 2 * ROOM + 1};
 
     (void)state;
@@ -70,8 +72,7 @@ static void inflates_bodies_that_fill_the_buffer_exactly(void **state)
         for (size_t i = 0; i < N_ELEMS(sizes); i++) {
             unpack((enum http_encoding)how, sizes[i], 4 * ROOM, ENCODING_OK);
             unpack((enum http_encoding)how, sizes[i], sizes[i], ENCODING_OK);
-            unpack((enum http_encoding)how, sizes[i], sizes[i] - 1,
-                   ENCODING_LARGE);
+            unpack((enum http_encoding)how, sizes[i], sizes[i] - 1, ENCODING_LARGE);
         }
     }
 }

@@ -21,8 +21,8 @@ static void a_text_names_what_is_wrong(void **state)
                         out);
     assert_int_equal(strlen(out), n);
     (void)http_error_text(404, "a", "b", -1, out, sizeof out);
-    assert_string_equal(
-        "{\"error\":\"Not Found\",\"code\":\"a\",\"detail\":\"b\"}", out);
+    assert_string_equal("{\"error\":\"Not Found\",\"code\":\"a\",\"detail\":\"b\"}",
+                        out);
     (void)http_error_text(404, "a", "b", 0, out, sizeof out);
     assert_non_null(strstr(out, "\"limit\":0"));
     assert_string_equal("Other", http_phrase(299));
@@ -34,8 +34,7 @@ static void a_text_is_cut_at_its_room(void **state)
     size_t whole = http_error_text(404, "a", "b", -1, out, sizeof out);
 
     (void)state;
-    assert_int_equal(whole,
-                     http_error_text(404, "a", "b", -1, out, whole + 1));
+    assert_int_equal(whole, http_error_text(404, "a", "b", -1, out, whole + 1));
     assert_int_equal(whole - 1, http_error_text(404, "a", "b", -1, out, whole));
     assert_int_equal(whole - 1, strlen(out));
 }

@@ -11,8 +11,8 @@
 #include "http/framing.h"
 #include "http/target.h"
 
-static struct framing framed(const char *name, const char *value,
-                             const char *name2, const char *value2)
+static struct framing framed(const char *name, const char *value, const char *name2,
+                             const char *value2)
 {
     struct str_pair h[2] = {{str_of(name), str_of(value)}, {{0}, {0}}};
 
@@ -42,8 +42,7 @@ static void chunked_stands_alone(void **state)
     assert_true(framed("Transfer-Encoding", "Chunked", NULL, 0).chunked);
     assert_null(framed("Transfer-Encoding", "Chunked", NULL, 0).why);
     assert_non_null(framed("Transfer-Encoding", "gzip, chunked", NULL, 0).why);
-    assert_non_null(framed("Transfer-Encoding", "chunked", "Content-Length",
-                           "0").why);
+    assert_non_null(framed("Transfer-Encoding", "chunked", "Content-Length", "0").why);
     assert_non_null(framing_of(&te, 1, true).why);
 }
 
@@ -52,8 +51,7 @@ static void close_once_said_holds(void **state)
     (void)state;
     assert_true(framed("X", "y", NULL, 0).keep_alive);
     assert_false(framed("Connection", "x , Close", NULL, 0).keep_alive);
-    assert_false(framed("Connection", "close", "Connection", "keep-alive")
-                     .keep_alive);
+    assert_false(framed("Connection", "close", "Connection", "keep-alive").keep_alive);
     assert_true(framed("Proxy-Connection", "close", NULL, 0).keep_alive);
 }
 
@@ -75,10 +73,10 @@ static void targets_are_split(void **state)
 
 static void hosts_are_names_or_addresses(void **state)
 {
-    static const char *const good[] = {"", "a", "a.b:80", "[::1]", "[::1]:0",
-                                       "1.2.3.4:65535", "a:"};
-    static const char *const bad[] = {"a b", "a/b", "u@a", "[::1", "[a]",
-                                      "a:65536", "a:b", ":80", "::1", "a:1:2"};
+    static const char *const good[] = {
+        "", "a", "a.b:80", "[::1]", "[::1]:0", "1.2.3.4:65535", "a:"};
+    static const char *const bad[] = {"a b",     "a/b", "u@a", "[::1", "[a]",
+                                      "a:65536", "a:b", ":80", "::1",  "a:1:2"};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(good); i++) {
@@ -93,8 +91,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_length_is_said_once_or_the_same_again),
-        cmocka_unit_test(chunked_stands_alone),
-        cmocka_unit_test(close_once_said_holds),
+        cmocka_unit_test(chunked_stands_alone), cmocka_unit_test(close_once_said_holds),
         cmocka_unit_test(targets_are_split),
         cmocka_unit_test(hosts_are_names_or_addresses)};
 

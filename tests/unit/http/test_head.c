@@ -63,8 +63,7 @@ static void any_byte_at_any_place_is_judged_alike_in_parts_and_whole(void **stat
             if (whole.result != parts.result || whole.used != parts.used ||
                 whole.why != parts.why) {
                 fail_msg("byte %d at %zu: %d, %zu bytes, and %d, %zu bytes", byte, at,
-                         (int)whole.result, whole.used, (int)parts.result,
-                         parts.used);
+                         (int)whole.result, whole.used, (int)parts.result, parts.used);
             }
         }
         text[at] = sound[at];

@@ -124,8 +124,10 @@ static void names_that_are_there_twice_become_a_list(void **state)
 static void what_is_no_http_is_refused_and_says_why(void **state)
 {
     static const char *const bad[] = {
-        "GET / HTTP/x.1\r\n\r\n", "GET  / HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1\nHost: h\n\n", "GET / HTTP/1.1\r\nA : 1\r\n\r\n",
+        "GET / HTTP/x.1\r\n\r\n",
+        "GET  / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\nHost: h\n\n",
+        "GET / HTTP/1.1\r\nA : 1\r\n\r\n",
         "GET / HTTP/1.1\r\n A: 1\r\n\r\n",
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"};
 

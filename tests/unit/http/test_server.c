@@ -70,7 +70,8 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 /* The status of the answer to one request on a connection of its own. */
 static int status_of(const char *head, const char *body, size_t n)
 {
-    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort, on_refusal};
+    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort,
+                                        on_refusal};
     static const struct http_limits limits = {.max_body = MAX_BODY,
                                               .max_headers_bytes = 4096,
                                               .max_connections = 4,

@@ -37,15 +37,14 @@ static void a_target_is_a_path_an_address_or_a_star(void **state)
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
         struct str path, query;
-        bool ok = target_split(str_of(rows[i].method), str_of(rows[i].target),
-                               &path, &query);
+        bool ok =
+            target_split(str_of(rows[i].method), str_of(rows[i].target), &path, &query);
 
         assert_int_equal(rows[i].path != NULL, ok);
         if (ok) {
             assert_true(str_eq(path, str_of(rows[i].path)));
             assert_int_equal(rows[i].query == NULL, query.p == NULL);
-            assert_true(query.p == NULL ||
-                        str_eq(query, str_of(rows[i].query)));
+            assert_true(query.p == NULL || str_eq(query, str_of(rows[i].query)));
         }
     }
 }
@@ -55,20 +54,33 @@ static void a_host_is_a_name_or_an_address_and_a_port(void **state)
     static const struct {
         const char *host;
         bool ok;
-    } rows[] = {{"", true},          {"h", true},
-                {"h:", true},        {"h:0", true},
-                {"h:65535", true},   {"h:65536", false},
+    } rows[] = {{"", true},
+                {"h", true},
+                {"h:", true},
+                {"h:0", true},
+                {"h:65535", true},
+                {"h:65536", false},
                 {"h:99999999999999999999", false},
-                {"h:1a", false},     {"h:-1", false},
-                {"h:1:2", false},    {":80", false},
-                {"10.0.0.7:8", true}, {"a%20b", true},
-                {"a%2", false},      {"a%2g", false},
-                {"a b", false},      {"a/b", false},
-                {"a@b", false},      {"a,b", true},
-                {"[::1]", true},     {"[::1]:80", true},
-                {"[::1]:65536", false}, {"[::1]8", false},
-                {"[::1", false},     {"[]", false},
-                {"[h]", false},      {"[::1%0]", false},
+                {"h:1a", false},
+                {"h:-1", false},
+                {"h:1:2", false},
+                {":80", false},
+                {"10.0.0.7:8", true},
+                {"a%20b", true},
+                {"a%2", false},
+                {"a%2g", false},
+                {"a b", false},
+                {"a/b", false},
+                {"a@b", false},
+                {"a,b", true},
+                {"[::1]", true},
+                {"[::1]:80", true},
+                {"[::1]:65536", false},
+                {"[::1]8", false},
+                {"[::1", false},
+                {"[]", false},
+                {"[h]", false},
+                {"[::1%0]", false},
                 {"[1111:2222:3333:4444:5555:6666:255.255.255.255]", true},
                 {"[1111:2222:3333:4444:5555:6666:255.255.255.2555]", false}};
 

@@ -36,15 +36,19 @@ static uint64_t of_route(const char *route, const char *result)
 
 static void each_result_has_its_own_counter(void **state)
 {
-    const struct ends ends = {.stored = 1, .rejected = 2, .dropped = 4,
-                              .duplicate = 8, .dead = 16, .refused = 32};
+    const struct ends ends = {.stored = 1,
+                              .rejected = 2,
+                              .dropped = 4,
+                              .duplicate = 8,
+                              .dead = 16,
+                              .refused = 32};
     struct account *a = account_of(&all, "POST /a");
 
     (void)state;
     account_received(a, 63);
     account_ends(&all, a, &ends);
-    assert_int_equal(63, stats_value("sluice_received_events_total",
-                                     "route=\"POST /a\""));
+    assert_int_equal(63,
+                     stats_value("sluice_received_events_total", "route=\"POST /a\""));
     assert_int_equal(1, of_route("POST /a", "stored"));
     assert_int_equal(2, of_route("POST /a", "rejected"));
     assert_int_equal(4, of_route("POST /a", "dropped"));
@@ -117,8 +121,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_result_has_its_own_counter, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(waiting_events_come_and_go, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_last_code_is_had_and_further_ones_are_others,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            the_last_code_is_had_and_further_ones_are_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(routes_beyond_the_bound_are_others, set_up,
                                         tear_down)};
 

@@ -38,16 +38,14 @@ static void accepted_alone_is_short(void **state)
 
 static void rejected_events_are_listed_with_their_index(void **state)
 {
-    struct event list[3] = {
-        {.index = 0},
-        {.index = 1,
-         .fate = EVENT_REJECT,
-         .code = "missing_field",
-         .field = "user_id",
-         .message = "user_id is required"},
-        {.index = 2}};
-    struct outcome o = {
-        .status = 202, .accepted = 2, .rejected = 1, .store = true};
+    struct event list[3] = {{.index = 0},
+                            {.index = 1,
+                             .fate = EVENT_REJECT,
+                             .code = "missing_field",
+                             .field = "user_id",
+                             .message = "user_id is required"},
+                            {.index = 2}};
+    struct outcome o = {.status = 202, .accepted = 2, .rejected = 1, .store = true};
     char *text = events(list, 3, &o);
 
     (void)state;
@@ -74,8 +72,7 @@ static void more_than_a_hundred_errors_are_cut(void **state)
     text = events(list, MANY, &o);
     root = cJSON_Parse(text);
     assert_non_null(root);
-    assert_int_equal(
-        100, cJSON_GetArraySize(cJSON_GetObjectItem(root, "errors")));
+    assert_int_equal(100, cJSON_GetArraySize(cJSON_GetObjectItem(root, "errors")));
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(root, "errors_truncated")));
     cJSON_Delete(root);
     free(text);
@@ -138,8 +135,7 @@ static void an_error_names_offset_limit_and_detail(void **state)
 static void a_long_detail_is_cut_and_still_json(void **state)
 {
     char detail[3000], text[256];
-    struct answer_error e = {
-        .error = "x", .code = "y", .offset = -1, .limit = 5};
+    struct answer_error e = {.error = "x", .code = "y", .offset = -1, .limit = 5};
     cJSON *root;
     size_t n;
 

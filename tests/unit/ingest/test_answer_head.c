@@ -38,7 +38,8 @@ static void an_outcome_has_the_type_of_its_own_answer(void **state)
     struct outcome o = {.status = 202};
 
     (void)state;
-    assert_string_equal("X: y\r\n", answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+    assert_string_equal("X: y\r\n",
+                        answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
     o.status = 429;
     assert_string_equal("R: 1\r\nX: y\r\n",
                         answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));

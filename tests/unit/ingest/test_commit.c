@@ -25,8 +25,8 @@
 #include "plan/plan.h"
 #include "spool/spool.h"
 
-#include "spool/fixture.h"
 #include "ingest/fixture.h"
+#include "spool/fixture.h"
 
 enum { FOR_EVER_S = 20 };
 
@@ -157,7 +157,8 @@ static uint64_t of_route(const char *result)
 
 static void an_event_that_one_stream_did_not_take_is_not_accepted(void **state)
 {
-    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort, on_refusal};
+    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort,
+                                        on_refusal};
     static const struct http_limits limits = {.max_body = 1000,
                                               .max_headers_bytes = 4096,
                                               .max_connections = 4,

@@ -19,8 +19,8 @@ static const struct plan plan_ba = {.streams = ba, .n_streams = 2};
 static const struct route first = {.stream = 0}, second = {.stream = 1};
 static const struct outcome stored = {.store = true}, refused = {.store = false};
 
-static enum contrast of(struct event was, struct event is,
-                        const struct outcome *before, const struct outcome *after)
+static enum contrast of(struct event was, struct event is, const struct outcome *before,
+                        const struct outcome *after)
 {
     struct event_batch x = {.n = 1, .events = &was}, y = {.n = 1, .events = &is};
     const struct decided old = {&plan_ab, &first, &x, before};
@@ -60,14 +60,12 @@ static void each_pair_of_fates_has_its_word(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        assert_int_equal(rows[i].c,
-                         of(*rows[i].was, *rows[i].is, &stored, &stored));
+        assert_int_equal(rows[i].c, of(*rows[i].was, *rows[i].is, &stored, &stored));
     }
     for (int i = 0; i < N_CONTRASTS; i++) {
         assert_non_null(contrast_words[i]);
     }
-    assert_string_equal("accepted_refused",
-                        contrast_words[CONTRAST_ACCEPTED_REFUSED]);
+    assert_string_equal("accepted_refused", contrast_words[CONTRAST_ACCEPTED_REFUSED]);
 }
 
 static void an_event_goes_with_its_refused_batch(void **state)

@@ -13,8 +13,8 @@
 #include "ingest/webhook.h"
 
 static const char *const origins[] = {"https://a.example", "https://b.example"};
-static const struct cors_plan some = {.origins = origins, .n_origins = 2,
-                                      .headers = "Content-Type", .max_age_s = 60};
+static const struct cors_plan some = {
+    .origins = origins, .n_origins = 2, .headers = "Content-Type", .max_age_s = 60};
 static const struct cors_plan any = {.any = true, .headers = "X-Key"};
 static char out[CORS_BYTES];
 
@@ -50,19 +50,16 @@ static void a_preflight_lists_the_method_and_headers(void **state)
     own.credentials = true;
     assert_false(cors_preflight(&own, STR("https://c"), STR("POST"), out));
     assert_string_equal("", out);
-    assert_true(
-        cors_preflight(&own, STR("https://a.example"), STR("POST"), out));
+    assert_true(cors_preflight(&own, STR("https://a.example"), STR("POST"), out));
     assert_non_null(strstr(out, "Access-Control-Allow-Credentials: true\r\n"));
     assert_non_null(strstr(out, "Access-Control-Allow-Methods: POST\r\n"));
-    assert_non_null(
-        strstr(out, "Access-Control-Allow-Headers: Content-Type\r\n"));
+    assert_non_null(strstr(out, "Access-Control-Allow-Headers: Content-Type\r\n"));
     assert_non_null(strstr(out, "Access-Control-Max-Age: 60\r\n"));
 }
 
 static bool grant(const struct webhook_plan *w, const char *origin)
 {
-    const struct str_pair header = {STR("WebHook-Request-Origin"),
-                                    str_of(origin)};
+    const struct str_pair header = {STR("WebHook-Request-Origin"), str_of(origin)};
     const struct policy_request q = {.headers = &header, .n_headers = 1};
 
     return webhook_grant(w, &q, out);

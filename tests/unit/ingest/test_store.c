@@ -17,8 +17,8 @@
 #include "plan/plan.h"
 #include "spool/spool.h"
 
-#include "spool/fixture.h"
 #include "ingest/fixture.h"
+#include "spool/fixture.h"
 
 static void a_request_that_does_not_fit_leaves_nothing(void **state)
 {

@@ -70,8 +70,7 @@ static struct journal *open_journal(void)
 
 static bool append(struct journal *j, uint64_t value)
 {
-    const struct record r = {
-        .type = RECORD_FILE, .value = value, .name = STR("a")};
+    const struct record r = {.type = RECORD_FILE, .value = value, .name = STR("a")};
     struct err e;
 
     return journal_append(j, &r, &e);
@@ -114,8 +113,7 @@ static void a_failed_append_leaves_nothing_behind(void **state)
 
 static void keep_one(void *arg, struct journal_draft *draft)
 {
-    const struct record r = {
-        .type = RECORD_FILE, .value = 9, .name = STR("a")};
+    const struct record r = {.type = RECORD_FILE, .value = 9, .name = STR("a")};
 
     (void)arg;
     journal_emit(draft, &r);
@@ -161,8 +159,7 @@ static void a_record_whose_bytes_changed_is_not_replayed(void **state)
     fd = open(path, O_RDWR);
     assert_true(fd >= 0);
     /* The value's lowest byte: the record stays well formed. */
-    assert_int_equal(1, pwrite(fd, "\x09", 1,
-                               (off_t)bytes + RECORD_HEAD_BYTES + 8));
+    assert_int_equal(1, pwrite(fd, "\x09", 1, (off_t)bytes + RECORD_HEAD_BYTES + 8));
     n_seen = 0;
     assert_null(journal_open(path, on_record, NULL, &e));
     assert_int_equal(1, n_seen);

@@ -25,8 +25,7 @@ static void on_record(void *arg, const struct record *r)
 
     (void)arg;
     (void)snprintf(seen + n, sizeof seen - n, "%d %.*s %lu %u;", (int)r->type,
-                   (int)r->name.n, r->name.p, (unsigned long)r->value,
-                   r->n_ranges);
+                   (int)r->name.n, r->name.p, (unsigned long)r->value, r->n_ranges);
 }
 
 static struct journal *open_journal(struct err *e)
@@ -198,14 +197,12 @@ static void a_journal_of_the_next_format_is_refused_and_left_as_it_is(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(records_come_back_in_order, set_up,
+        cmocka_unit_test_setup_teardown(records_come_back_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_torn_tail_is_cut_wherever_it_tore, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_torn_tail_is_cut_wherever_it_tore,
-                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             damage_before_the_tail_is_named_and_cuts_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_rewrite_replaces_it_all, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_rewrite_replaces_it_all, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_journal_that_is_open_is_not_opened_again,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(

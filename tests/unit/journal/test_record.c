@@ -117,8 +117,7 @@ static void the_largest_record_fills_its_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_written_is_read),
-        cmocka_unit_test(each_cut_is_short),
+        cmocka_unit_test(what_was_written_is_read), cmocka_unit_test(each_cut_is_short),
         cmocka_unit_test(each_changed_bit_is_seen),
         cmocka_unit_test(a_type_of_later_is_told_from_damage),
         cmocka_unit_test(the_largest_record_fills_its_bound)};

@@ -35,17 +35,15 @@ static void a_free_port_is_told(void **state)
 
 static void what_is_no_address_is_refused(void **state)
 {
-    static const char *const bad[] = {"",          "8080",      "127.0.0.1:",
-                                      "a:b",       "[::1]",     "127.0.0.1:-1",
-                                      "x:99999",   "x:65536",   "x:000000",
-                                      "x:80 ",     "x:+80",     "x:0x50"};
+    static const char *const bad[] = {
+        "",        "8080",    "127.0.0.1:", "a:b",   "[::1]", "127.0.0.1:-1",
+        "x:99999", "x:65536", "x:000000",   "x:80 ", "x:+80", "x:0x50"};
     char bound[80];
     struct err e;
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(bad); i++) {
-        assert_int_equal(-1, listener_open(bad[i], false, bound, sizeof bound,
-                                           &e));
+        assert_int_equal(-1, listener_open(bad[i], false, bound, sizeof bound, &e));
         assert_non_null(strstr(e.text, "is not an address such as"));
     }
 }

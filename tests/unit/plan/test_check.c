@@ -33,9 +33,8 @@ static const char *code_of(const struct field *f, const char *value)
     int n = snprintf(body, sizeof body - SCAN_PAD, "{\"f\":%s}", value);
 
     own.path = STR("f");
-    assert_int_equal(
-        scan_body(&batch, keys, SCAN_EVENT, &limits, body, (size_t)n, &se),
-        SCAN_OK);
+    assert_int_equal(scan_body(&batch, keys, SCAN_EVENT, &limits, body, (size_t)n, &se),
+                     SCAN_OK);
     check_events(&schema, &batch, NOW);
     return batch.events[0].fate == EVENT_ACCEPT ? "" : batch.events[0].code;
 }
@@ -50,8 +49,7 @@ static void expect(const struct field *f, const struct row *rows, size_t n)
         const char *code = code_of(f, rows[i].value);
 
         if (strcmp(code, rows[i].code) != 0) {
-            fail_msg("%s: \"%s\", expected \"%s\"", rows[i].value, code,
-                     rows[i].code);
+            fail_msg("%s: \"%s\", expected \"%s\"", rows[i].value, code, rows[i].code);
         }
     }
 }
@@ -211,9 +209,7 @@ static void a_list_of_an_enum_is_cut_between_two_characters(void **state)
         }
         assert_string_equal(code_of(&f, "\"\xC3\xA9t\xC3\xA9\""), "not_in_enum");
         for (const char *p = batch.events[0].message; *p != '\0';) {
-            unsigned n = (unsigned char)*p < 0x80
-                             ? 1
-                             : utf8_char(p, p + strlen(p));
+            unsigned n = (unsigned char)*p < 0x80 ? 1 : utf8_char(p, p + strlen(p));
 
             assert_true(n > 0);
             p += n;
@@ -241,9 +237,8 @@ static void numbers_may_equal_their_bounds(void **state)
 
 static void texts_may_be_as_long_and_as_short_as_their_bounds(void **state)
 {
-    const struct field f = {.type = FIELD_STR,
-                            .has_min = true, .min = 2,
-                            .has_max = true, .max = 4};
+    const struct field f = {
+        .type = FIELD_STR, .has_min = true, .min = 2, .has_max = true, .max = 4};
 
     (void)state;
     is(&f, "\"ab\"", "");

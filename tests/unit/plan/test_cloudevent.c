@@ -53,25 +53,31 @@ static void attributes_and_data_become_members(void **state)
          CE_JSON "\"datacontenttype\":\"application/json\",\"data\":{\"a\":1.50}}"},
         {{CE}, STR(""), "{\"specversion\":\"1.0\",\"id\":\"1\"}"},
         {{CE}, STR("[1]"), CE_JSON "\"data\":[1]}"},
-        {{CE, "content-type: application/vnd.x+JSON; a=b"}, STR("\"s\""),
+        {{CE, "content-type: application/vnd.x+JSON; a=b"},
+         STR("\"s\""),
          CE_JSON "\"datacontenttype\":\"application/vnd.x+JSON; a=b\","
                  "\"data\":\"s\"}"},
-        {{CE, "content-type: application/xml"}, STR("<a b=\"c\"/>\n"),
+        {{CE, "content-type: application/xml"},
+         STR("<a b=\"c\"/>\n"),
          CE_JSON "\"datacontenttype\":\"application/xml\","
                  "\"data\":\"<a b=\\\"c\\\"/>\\n\"}"},
-        {{CE, "content-type: text/plain"}, STR("\xFF"),
+        {{CE, "content-type: text/plain"},
+         STR("\xFF"),
          CE_JSON "\"datacontenttype\":\"text/plain\",\"data_base64\":\"/w==\"}"},
-        {{CE, "content-type: text/plain; charset=latin1"}, STR("ab"),
+        {{CE, "content-type: text/plain; charset=latin1"},
+         STR("ab"),
          CE_JSON "\"datacontenttype\":\"text/plain; charset=latin1\","
                  "\"data_base64\":\"YWI=\"}"},
-        {{CE, "content-type: application/octet-stream"}, STR("abc"),
+        {{CE, "content-type: application/octet-stream"},
+         STR("abc"),
          CE_JSON "\"datacontenttype\":\"application/octet-stream\","
                  "\"data_base64\":\"YWJj\"}"},
         {{"CE-SpecVersion: 1.0", "Ce-Ext1: Euro%20%E2%82%AC%20%f0%9f%98%80"},
          STR(""),
          "{\"specversion\":\"1.0\",\"ext1\":\"Euro \xE2\x82\xAC "
          "\xF0\x9F\x98\x80\"}"},
-        {{"ce-a: \"x \\\"y\\\" %25\"", "ce-b: 100%", "ce-c: a\"b"}, STR(""),
+        {{"ce-a: \"x \\\"y\\\" %25\"", "ce-b: 100%", "ce-c: a\"b"},
+         STR(""),
          "{\"a\":\"x \\\"y\\\" %\",\"b\":\"100%\",\"c\":\"a\\\"b\"}"}};
 
     (void)state;

@@ -16,8 +16,7 @@ static void note(void *arg, uint32_t line, const char *text)
 {
     char *out = arg;
 
-    (void)snprintf(out + strlen(out), 2000 - strlen(out), "%u: %s\n", line,
-                   text);
+    (void)snprintf(out + strlen(out), 2000 - strlen(out), "%u: %s\n", line, text);
 }
 
 static void fails(void *arg, uint32_t line, const char *text)
@@ -47,8 +46,8 @@ static void finds_rows_by_their_key(void **state)
                               "\r\n"
                               "fr,\"France\",\r\n"
                               "\"i,t\",Italy,x";
-    struct csv_table *l = csv_table_new(STR(csv), (struct str){NULL, 0}, ',', fails,
-                                  NULL);
+    struct csv_table *l =
+        csv_table_new(STR(csv), (struct str){NULL, 0}, ',', fails, NULL);
 
     (void)state;
     assert_non_null(l);
@@ -102,10 +101,9 @@ static void names_each_mistake_with_its_line(void **state)
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
         char text[2000] = "";
 
-        assert_null(csv_table_new(str_of(rows[i].csv),
-                               rows[i].csv[0] == 'x' ? STR("a")
-                                                     : (struct str){NULL, 0},
-                               ',', note, text));
+        assert_null(csv_table_new(
+            str_of(rows[i].csv),
+            rows[i].csv[0] == 'x' ? STR("a") : (struct str){NULL, 0}, ',', note, text));
         assert_string_equal(text, rows[i].want);
     }
 }
@@ -137,8 +135,7 @@ static void holds_many_rows(void **state)
     for (int i = 0; i < N; i++) {
         n += (size_t)sprintf(csv + n, "key%d,%d\n", i, i * 7);
     }
-    l = csv_table_new((struct str){csv, n}, (struct str){NULL, 0}, ',', fails,
-                   NULL);
+    l = csv_table_new((struct str){csv, n}, (struct str){NULL, 0}, ',', fails, NULL);
     free(csv);
     assert_non_null(l);
     for (int i = 0; i < N; i += 97) {
@@ -173,7 +170,7 @@ static void takes_any_text(void **state)
             text[k] = alphabet[(size_t)random() % sizeof alphabet];
         }
         l = csv_table_new((struct str){text, n}, (struct str){NULL, 0}, ',', count,
-                       &told);
+                          &told);
         assert_int_equal(l == NULL, told > 0);
         if (l != NULL) {
             for (uint32_t r = 0; r < csv_table_n_rows(l); r++) {

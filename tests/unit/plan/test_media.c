@@ -30,8 +30,7 @@ static const struct row rows[] = {
     {"application/xml", BODY_BATCH, false, SCAN_EVENT},
     {"application/+json", BODY_BATCH, false, SCAN_EVENT},
     {"application/jsonx", BODY_BATCH, false, SCAN_EVENT},
-    {"application/cloudevents+json; charset=utf-8", BODY_CLOUDEVENTS, true,
-     SCAN_EVENT},
+    {"application/cloudevents+json; charset=utf-8", BODY_CLOUDEVENTS, true, SCAN_EVENT},
     {"application/cloudevents-batch+json", BODY_CLOUDEVENTS, true, SCAN_ARRAY},
     {"application/cloudevents+avro", BODY_CLOUDEVENTS, false, SCAN_EVENT},
     {"application/json", BODY_CLOUDEVENTS, true, SCAN_DATA},
@@ -46,8 +45,7 @@ static void each_type_is_taken_or_refused_as_the_table_says(void **state)
         struct route r = {.body = rows[i].body};
         enum scan_shape shape = SCAN_EVENT;
 
-        assert_int_equal(rows[i].taken,
-                         media_shape(&r, str_of(rows[i].type), &shape));
+        assert_int_equal(rows[i].taken, media_shape(&r, str_of(rows[i].type), &shape));
         if (rows[i].taken) {
             assert_int_equal(rows[i].shape, shape);
         }
@@ -56,9 +54,9 @@ static void each_type_is_taken_or_refused_as_the_table_says(void **state)
 
 static void a_route_may_say_its_own_types(void **state)
 {
-    static const struct type_plan types[] = {
-        {STR("text/plain"), false}, {STR("application/x-lines"), false},
-        {STR("application/x-ndjson"), true}};
+    static const struct type_plan types[] = {{STR("text/plain"), false},
+                                             {STR("application/x-lines"), false},
+                                             {STR("application/x-ndjson"), true}};
     static const struct type_plan any[] = {{{"", 0}, false}};
     struct route r = {.body = BODY_BATCH, .types = types, .n_types = 3};
     enum scan_shape shape = SCAN_EVENT;

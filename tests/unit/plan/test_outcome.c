@@ -28,9 +28,7 @@ static void make(const char *fates)
             ev->fate = EVENT_DEAD;
         } else if (c != 'a') {
             ev->fate = EVENT_REJECT;
-            ev->code = c == 'l'   ? "rate_limited"
-                       : c == 'p' ? "policy_error"
-                                  : "no";
+            ev->code = c == 'l' ? "rate_limited" : c == 'p' ? "policy_error" : "no";
             ev->flags = c == 'n' ? 0 : EVENT_RETRY;
         }
     }

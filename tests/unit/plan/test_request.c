@@ -61,12 +61,12 @@ static void parts_are_found_and_decoded(void **state)
         {STR("x-key"), STR("two")},
         {STR("X-Empty"), {NULL, 0}},
         {STR("Authorization"), STR("basic  dTpwOnE=")}};
-    const struct policy_request q = {
-        .path = STR("/v1/a%2Fb%zz/x"),
-        .query = STR("a=1&b=%C3%A9+x%2B&a=2&c&%64=d&=e&f=g=h"),
-        .peer = STR("10.0.0.7"),
-        .headers = headers,
-        .n_headers = 4};
+    const struct policy_request q = {.path = STR("/v1/a%2Fb%zz/x"),
+                                     .query =
+                                         STR("a=1&b=%C3%A9+x%2B&a=2&c&%64=d&=e&f=g=h"),
+                                     .peer = STR("10.0.0.7"),
+                                     .headers = headers,
+                                     .n_headers = 4};
 
     (void)state;
     assert_string_equal(found(&q, "/v1/:k/:l", REQUEST_PARAM, "k"), "a/b%zz");
@@ -88,9 +88,9 @@ static void parts_are_found_and_decoded(void **state)
 
 static void what_is_no_basic_auth_is_none(void **state)
 {
-    static const char *const values[] = {"Bearer dTpw", "Basic", "Basic ",
-                                         "Basic dTpw!", "Basic dXA=",
-                                         "Basic dTpwq", "dTpw"};
+    static const char *const values[] = {"Bearer dTpw", "Basic",      "Basic ",
+                                         "Basic dTpw!", "Basic dXA=", "Basic dTpwq",
+                                         "dTpw"};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(values); i++) {
@@ -103,10 +103,9 @@ static void what_is_no_basic_auth_is_none(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths_match_part_by_part),
-        cmocka_unit_test(parts_are_found_and_decoded),
-        cmocka_unit_test(what_is_no_basic_auth_is_none)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(paths_match_part_by_part),
+                                       cmocka_unit_test(parts_are_found_and_decoded),
+                                       cmocka_unit_test(what_is_no_basic_auth_is_none)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

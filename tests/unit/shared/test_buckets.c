@@ -80,8 +80,8 @@ static void many_keys_find_their_places(void **state)
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 10000; i++) {
             int n = snprintf(key, sizeof key, "k%d", i);
-            uint32_t wait = buckets_take(b, (struct str){key, (size_t)n}, 1,
-                                         1000 + round);
+            uint32_t wait =
+                buckets_take(b, (struct str){key, (size_t)n}, 1, 1000 + round);
 
             if (round == 0) {
                 assert_int_equal(wait, 0);
@@ -106,16 +106,15 @@ static void *take_many(void *arg)
     for (int i = 0; i < 200000; i++) {
         int n = snprintf(key, sizeof key, "k%d", i % 10);
 
-        j->taken += buckets_take(j->b, (struct str){key, (size_t)n}, 1,
-                                 1000 + i / 200) == 0;
+        j->taken +=
+            buckets_take(j->b, (struct str){key, (size_t)n}, 1, 1000 + i / 200) == 0;
     }
     return NULL;
 }
 
 static void threads_share_one_bucket(void **state)
 {
-    const struct buckets_conf conf = {.rate = 1000, .burst = 100,
-                                      .max_keys = 100};
+    const struct buckets_conf conf = {.rate = 1000, .burst = 100, .max_keys = 100};
     struct buckets *b = buckets_new(&conf);
     struct job jobs[4] = {{b, 0}, {b, 0}, {b, 0}, {b, 0}};
     pthread_t threads[4];
@@ -123,8 +122,7 @@ static void threads_share_one_bucket(void **state)
 
     (void)state;
     for (int i = 0; i < 4; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, take_many, &jobs[i]),
-                         0);
+        assert_int_equal(pthread_create(&threads[i], NULL, take_many, &jobs[i]), 0);
     }
     for (int i = 0; i < 4; i++) {
         (void)pthread_join(threads[i], NULL);

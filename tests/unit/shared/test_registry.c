@@ -27,8 +27,10 @@ static void a_metric_is_one_for_all_generations(void **state)
     const struct metric_conf plain = {.name = "clicks_total", .help = "Clicks."};
     const struct metric_conf gauge = {
         .name = "clicks_total", .help = "Clicks.", .gauge = true};
-    const struct metric_conf by = {.name = "by_total", .help = "By.",
-                                   .labels = labels, .n_labels = 1,
+    const struct metric_conf by = {.name = "by_total",
+                                   .help = "By.",
+                                   .labels = labels,
+                                   .n_labels = 1,
                                    .max_series = 2};
     struct registry *h = published;
     struct metric *m, *t;

@@ -12,8 +12,8 @@
 
 #include "shared/seen.h"
 
-static enum seen_result ask(struct seen *s, const char *key, uint64_t owner,
-                            double now, uint32_t *chain)
+static enum seen_result ask(struct seen *s, const char *key, uint64_t owner, double now,
+                            uint32_t *chain)
 {
     uint64_t other;
 
@@ -22,8 +22,8 @@ static enum seen_result ask(struct seen *s, const char *key, uint64_t owner,
 
 static void a_key_counts_once_it_is_stored(void **state)
 {
-    struct seen *s = seen_new(
-        &(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
     uint32_t one = 0, two = 0;
 
     (void)state;
@@ -45,8 +45,8 @@ static void a_key_counts_once_it_is_stored(void **state)
 
 static void a_window_ends(void **state)
 {
-    struct seen *s = seen_new(
-        &(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
     uint32_t chain = 0;
 
     (void)state;
@@ -73,8 +73,8 @@ static void agrees_with_a_model(void **state)
 {
     enum { KEYS = 3000, WINDOW = 5000 };
     static double since[KEYS]; /* 0: not seen */
-    struct seen *s = seen_new(
-        &(struct seen_conf){.window_ms = WINDOW, .max_keys = KEYS});
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = WINDOW, .max_keys = KEYS});
     double now = 1000000;
     unsigned repeats = 0;
 
@@ -94,11 +94,9 @@ static void agrees_with_a_model(void **state)
             for (int j = 0; j < n; j++) {
                 known |= fresh[j] == k;
             }
-            want = known                            ? SEEN_MINE
-                   : since[k] != 0 &&
-                             now - since[k] <= WINDOW + 10
-                       ? SEEN_BEFORE
-                       : SEEN_NEW;
+            want = known                                            ? SEEN_MINE
+                   : since[k] != 0 && now - since[k] <= WINDOW + 10 ? SEEN_BEFORE
+                                                                    : SEEN_NEW;
             (void)snprintf(key, sizeof key, "key-%d", k);
             r = ask(s, key, owner, now, &chain);
             assert_int_equal(r, want);
@@ -117,12 +115,11 @@ static void agrees_with_a_model(void **state)
     seen_unref(s);
 }
 
-static void when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped(
-    void **state)
+static void when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped(void **state)
 {
     enum { MAX = 1000 };
-    struct seen *s = seen_new(
-        &(struct seen_conf){.window_ms = 1000000, .max_keys = MAX});
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = 1000000, .max_keys = MAX});
     uint32_t chain;
     char key[16];
     unsigned repeats = 0;
@@ -149,8 +146,7 @@ static void when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped(
 
 static void what_is_pending_is_never_forgotten(void **state)
 {
-    struct seen *s = seen_new(
-        &(struct seen_conf){.window_ms = 1000, .max_keys = 64});
+    struct seen *s = seen_new(&(struct seen_conf){.window_ms = 1000, .max_keys = 64});
     uint32_t chain = 0;
     unsigned full = 0, fresh = 0;
     char key[16];
@@ -205,16 +201,15 @@ static void *send_all(void *arg)
 
 static void threads_store_each_key_once(void **state)
 {
-    struct seen *s = seen_new(
-        &(struct seen_conf){.window_ms = 1000000, .max_keys = 120000});
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = 1000000, .max_keys = 120000});
     struct job jobs[3] = {{s, 1, 0}, {s, 2, 0}, {s, 3, 0}};
     pthread_t threads[3];
     uint64_t stored = 0;
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, send_all, &jobs[i]),
-                         0);
+        assert_int_equal(pthread_create(&threads[i], NULL, send_all, &jobs[i]), 0);
     }
     for (int i = 0; i < 3; i++) {
         (void)pthread_join(threads[i], NULL);
@@ -227,8 +222,8 @@ static void threads_store_each_key_once(void **state)
 
 static void requests_that_fail_push_nothing_out(void **state)
 {
-    struct seen *s = seen_new(
-        &(struct seen_conf){.window_ms = 1000000, .max_keys = 1000});
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = 1000000, .max_keys = 1000});
     char key[16];
 
     (void)state;
@@ -246,14 +241,15 @@ static void requests_that_fail_push_nothing_out(void **state)
 
 static void an_owner_tells_those_that_wait_for_it(void **state)
 {
-    struct seen *s = seen_new(
-        &(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
     uint64_t first = seen_begin(s), second = seen_begin(s), other = 0;
     uint32_t chain = 0, none = 0;
 
     (void)state;
     assert_true(first != second);
-    assert_int_equal(seen_ask(s, STR("a"), SEEN_TEXT, first, 0, &chain, &other), SEEN_NEW);
+    assert_int_equal(seen_ask(s, STR("a"), SEEN_TEXT, first, 0, &chain, &other),
+                     SEEN_NEW);
     assert_int_equal(seen_ask(s, STR("a"), SEEN_TEXT, second, 0, &none, &other),
                      SEEN_BUSY);
     assert_int_equal(other, first);
@@ -284,8 +280,7 @@ int main(void)
         cmocka_unit_test(a_key_counts_once_it_is_stored),
         cmocka_unit_test(a_window_ends),
         cmocka_unit_test(agrees_with_a_model),
-        cmocka_unit_test(
-            when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped),
+        cmocka_unit_test(when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped),
         cmocka_unit_test(what_is_pending_is_never_forgotten),
         cmocka_unit_test(requests_that_fail_push_nothing_out),
         cmocka_unit_test(an_owner_tells_those_that_wait_for_it),

@@ -65,11 +65,21 @@ static void a_name_of_an_older_version_is_read(void **state)
 
 static void nothing_else_is_one(void **state)
 {
-    static const struct str bad[] = {
-        STR(""), STR("/"), STR("a"), STR("a/1.2"), STR("a/1.2/"), STR("a/1/3"),
-        STR("a//1.2/3"), STR("/s/1.2/3"), STR("a/s/1.2/3/4"), STR("a/s/1.2/3 "),
-        STR("a/s/1.2x/3"), STR("a/s/-1.2/3"), STR("a/s/4294967296.0/1"),
-        STR("a/s/1.0/18446744073709551616"), {NULL, 0}};
+    static const struct str bad[] = {STR(""),
+                                     STR("/"),
+                                     STR("a"),
+                                     STR("a/1.2"),
+                                     STR("a/1.2/"),
+                                     STR("a/1/3"),
+                                     STR("a//1.2/3"),
+                                     STR("/s/1.2/3"),
+                                     STR("a/s/1.2/3/4"),
+                                     STR("a/s/1.2/3 "),
+                                     STR("a/s/1.2x/3"),
+                                     STR("a/s/-1.2/3"),
+                                     STR("a/s/4294967296.0/1"),
+                                     STR("a/s/1.0/18446744073709551616"),
+                                     {NULL, 0}};
     struct position b;
 
     (void)state;

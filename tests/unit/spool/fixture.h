@@ -62,7 +62,7 @@ static inline bool put(struct spool_writer *w, const char *text)
 
 /* The housekeeper prepares segments in the background: tries again for a while. */
 static inline enum spool_result commit(struct spool_writer *w, const char *text,
-                                uint64_t *last)
+                                       uint64_t *last)
 {
     const struct timespec ms = {0, 1000000};
     enum spool_result r = SPOOL_FULL;

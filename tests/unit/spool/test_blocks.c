@@ -46,8 +46,9 @@ static void zeros_are_the_end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_read_that_fails_is_not_the_end),
-                                       cmocka_unit_test(zeros_are_the_end)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_read_that_fails_is_not_the_end),
+        cmocka_unit_test(zeros_are_the_end)};
 
     return cmocka_run_group_tests_name("blocks", tests, NULL, NULL);
 }

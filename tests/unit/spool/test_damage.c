@@ -242,8 +242,8 @@ static void block_segment(bool yes)
     }
 }
 
-static void a_segment_that_the_disk_does_not_give_at_start_is_asked_for_again(
-    void **state)
+static void
+a_segment_that_the_disk_does_not_give_at_start_is_asked_for_again(void **state)
 {
     const struct timespec ms = {0, 1000000};
     struct spool_shard_id id;
@@ -272,8 +272,7 @@ static void a_segment_that_the_disk_does_not_give_at_start_is_asked_for_again(
     spool_close(s);
 }
 
-static void a_segment_that_can_not_be_opened_later_holds_and_is_not_lost(
-    void **state)
+static void a_segment_that_can_not_be_opened_later_holds_and_is_not_lost(void **state)
 {
     const struct timespec ms = {0, 1000000};
     struct spool_consumer *c;
@@ -324,18 +323,17 @@ static void a_copy_of_a_segment_overwrites_nothing(void **state)
 
     (void)state;
     write_events();
-    (void)snprintf(command, sizeof command,
-                   "cp '%s' '%s/events/1.0/0000000009.seg'", segment(), dir);
+    (void)snprintf(command, sizeof command, "cp '%s' '%s/events/1.0/0000000009.seg'",
+                   segment(), dir);
     assert_int_equal(0, system(command));
     expect(read_back(), N, 0);
     (void)snprintf(command, sizeof command,
-                   "test -f '%s' && test -f '%s/events/1.0/0000000009.seg'",
-                   segment(), dir);
+                   "test -f '%s' && test -f '%s/events/1.0/0000000009.seg'", segment(),
+                   dir);
     assert_int_equal(0, system(command));
 }
 
-static void a_copied_spool_names_new_events_anew_and_old_ones_as_before(
-    void **state)
+static void a_copied_spool_names_new_events_anew_and_old_ones_as_before(void **state)
 {
     char first[40], command[400];
     struct spool *s;
@@ -347,8 +345,8 @@ static void a_copied_spool_names_new_events_anew_and_old_ones_as_before(
     assert_string_equal(first, spool_uuid_of(s, 1));
     spool_close(s);
     (void)snprintf(command, sizeof command,
-                   "cp -a '%s' '%s.b' && rm -r '%s' && mv '%s.b' '%s'", dir, dir,
-                   dir, dir, dir);
+                   "cp -a '%s' '%s.b' && rm -r '%s' && mv '%s.b' '%s'", dir, dir, dir,
+                   dir, dir);
     assert_int_equal(0, system(command));
     s = open_spool();
     assert_string_not_equal(first, spool_uuid(s));

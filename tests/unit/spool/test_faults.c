@@ -115,8 +115,8 @@ static void what_follows_a_failed_sync_goes_elsewhere_and_is_synced(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_torn_block_is_overwritten_by_the_next,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_torn_block_is_overwritten_by_the_next, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(
             what_follows_a_failed_sync_goes_elsewhere_and_is_synced, set_up,
             tear_down)};

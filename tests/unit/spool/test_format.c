@@ -54,12 +54,11 @@ static void each_changed_bit_is_seen(void **state)
     (void)state;
     for (size_t i = 0; i < size * 8; i++) {
         bytes[i / 8] = (char)(bytes[i / 8] ^ (1 << (i % 8)));
-        assert_int_not_equal(BLOCK_OK, block_open(bytes, sizeof bytes, SALT, &b,
-                                                  &need));
+        assert_int_not_equal(BLOCK_OK,
+                             block_open(bytes, sizeof bytes, SALT, &b, &need));
         bytes[i / 8] = (char)(bytes[i / 8] ^ (1 << (i % 8)));
     }
-    assert_int_equal(BLOCK_BAD,
-                     block_open(bytes, sizeof bytes, SALT + 1, &b, &need));
+    assert_int_equal(BLOCK_BAD, block_open(bytes, sizeof bytes, SALT + 1, &b, &need));
 }
 
 static void a_cut_block_says_how_much_it_needs(void **state)
@@ -89,8 +88,7 @@ static void a_block_smaller_than_its_head_is_refused(void **state)
     h.n = UINT32_MAX;
     h.block_bytes = 0;
     memcpy(bytes, &h, sizeof h);
-    assert_int_equal(BLOCK_BAD,
-                     block_open(bytes, sizeof bytes, SALT, &b, &need));
+    assert_int_equal(BLOCK_BAD, block_open(bytes, sizeof bytes, SALT, &b, &need));
 }
 
 static void an_entry_beyond_its_payload_is_refused(void **state)
@@ -101,8 +99,7 @@ static void an_entry_beyond_its_payload_is_refused(void **state)
 
     (void)state;
     (void)make(bytes, 4, 31); /* the fourth would be 30..39 */
-    assert_int_equal(BLOCK_BAD,
-                     block_open(bytes, sizeof bytes, SALT, &b, &need));
+    assert_int_equal(BLOCK_BAD, block_open(bytes, sizeof bytes, SALT, &b, &need));
 }
 
 static void a_key_beyond_its_event_is_refused(void **state)
@@ -127,8 +124,7 @@ static void a_key_beyond_its_event_is_refused(void **state)
 static void a_page_survives_and_a_damaged_one_is_refused(void **state)
 {
     unsigned char bytes[PAGE_BYTES];
-    struct page p = {.stream = "events", .epoch = 3, .number = 9, .first = 77},
-                q;
+    struct page p = {.stream = "events", .epoch = 3, .number = 9, .first = 77}, q;
 
     (void)state;
     page_encode(&p, bytes);

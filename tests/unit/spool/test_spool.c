@@ -204,8 +204,8 @@ static void a_spool_whose_epoch_is_gone_is_refused(void **state)
     const struct spool_conf conf = {dir, SEGMENT, 1};
     const struct spool_stream_conf events = {"events", 64 * SEGMENT, false, false};
     struct spool *s = open_spool();
-    struct spool_writer *w = spool_writer_open(s, open_stream(s, 64 * SEGMENT, false),
-                                               0, on_wake, NULL);
+    struct spool_writer *w =
+        spool_writer_open(s, open_stream(s, 64 * SEGMENT, false), 0, on_wake, NULL);
     char path[128];
     uint64_t last = 0;
     struct err e = {""};
@@ -264,23 +264,21 @@ static void keys_of_one_name_are_noted_in_a_block(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            what_was_committed_is_read_once_and_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_committed_is_read_once_and_in_order,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_refused_request_leaves_those_before_it,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            the_next_process_reads_what_this_one_left, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_synced_stream_says_when_it_is_synced,
+        cmocka_unit_test_setup_teardown(the_next_process_reads_what_this_one_left,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            a_full_stream_takes_events_again_when_they_are_released, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(keys_of_one_name_are_noted_in_a_block,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up,
+        cmocka_unit_test_setup_teardown(a_synced_stream_says_when_it_is_synced, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_spool_whose_epoch_is_gone_is_refused,
-                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_full_stream_takes_events_again_when_they_are_released, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keys_of_one_name_are_noted_in_a_block, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_second_process_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_spool_whose_epoch_is_gone_is_refused, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

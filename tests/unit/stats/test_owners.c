@@ -33,8 +33,8 @@ static void live(int *part, uint64_t events, uint64_t waiting)
     const void *before = stats_own(part);
     stats_cell *c = stats_counter("part_events_total", "Events.", "part=\"a\"");
     stats_cell *g = stats_gauge("part_waiting", "Waiting.", "part=\"a\"");
-    struct stats_histogram *h = stats_histogram("part_bytes", "Bytes.", "part=\"a\"",
-                                                STATS_COUNT);
+    struct stats_histogram *h =
+        stats_histogram("part_bytes", "Bytes.", "part=\"a\"", STATS_COUNT);
 
     (void)stats_own(before);
     stats_add(c, events);

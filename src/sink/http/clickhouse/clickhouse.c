@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "sink/http/internal.h"
 #include "sink/http/clickhouse/table.h"
+#include "sink/http/internal.h"
 
 enum {
     /* Versions as year or major × 1000 + minor. */
@@ -21,7 +21,7 @@ enum {
     KNOWS_PARALLEL_PARSING = 20001,
     KNOWS_OBJECTS = 24001,
     SQL_MAX = 8 * 512 + 400, /* of a question */
-    SETTINGS_MAX = 2600  /* of ours in a URL, with the ids */
+    SETTINGS_MAX = 2600      /* of ours in a URL, with the ids */
 };
 
 static const struct clickhouse_plan *plan_of(const struct endpoint *p)
@@ -69,8 +69,7 @@ size_t clickhouse_query_room(const struct endpoint *p, const char *sql)
     return strlen(p->url) + sizeof query_head + 3 * strlen(sql) + 8;
 }
 
-void clickhouse_query(const struct endpoint *p, const char *sql, char *out,
-                      size_t max)
+void clickhouse_query(const struct endpoint *p, const char *sql, char *out, size_t max)
 {
     int n = snprintf(out, max, "%s%s", p->url, query_head);
 
@@ -106,8 +105,8 @@ static void check_table(struct endpoint *p, struct str answer)
 
 /* An INSERT is answered with nothing, by new servers with a summary: a page of words is
  * a proxy's, which took the batch nowhere. */
-static struct data_error classify(const struct endpoint *p, const struct transfer_answer *a,
-                            bool again)
+static struct data_error classify(const struct endpoint *p,
+                                  const struct transfer_answer *a, bool again)
 {
     struct data_error r = data_error_of(a->status, a->sent, a->exception, a->body);
 
@@ -167,8 +166,8 @@ static bool learn(struct endpoint *p, const struct transfer_answer *a)
     char text[64] = "";
 
     if (at != NULL) {
-        (void)snprintf(text, sizeof text, "%.*s",
-                       (int)(a->body.p + a->body.n - at), at);
+        (void)snprintf(text, sizeof text, "%.*s", (int)(a->body.p + a->body.n - at),
+                       at);
     }
     if (a->status != 200 || sscanf(text, "version %u.%u", &major, &minor) != 2) {
         p->brief |= knows_no_columns(
@@ -237,15 +236,16 @@ static void address(const struct endpoint *p, const struct destination *to,
     if (coding(p) == CODING_NATIVE) {
         /* zstd's own checksum stands in for the framing's. */
         at = put_setting(url, at, max, "decompress", "1");
-        at = put_setting(
-            url, at, max,
-            "http_native_compression_disable_checksumming_on_decompress", "1");
+        at = put_setting(url, at, max,
+                         "http_native_compression_disable_checksumming_on_decompress",
+                         "1");
     }
     if (p->version >= KNOWS_PARALLEL_PARSING) {
         at = put_setting(url, at, max, "input_format_parallel_parsing", "0");
     }
     if (p->version >= KNOWS_OBJECTS) {
-        at = put_setting(url, at, max, "input_format_json_read_objects_as_strings", "1");
+        at =
+            put_setting(url, at, max, "input_format_json_read_objects_as_strings", "1");
         at = put_setting(url, at, max, "input_format_json_read_arrays_as_strings", "1");
     }
     if (p->version >= KNOWS_ASYNC) {
@@ -255,14 +255,13 @@ static void address(const struct endpoint *p, const struct destination *to,
         at = put_setting(url, at, max, "insert_deduplication_token", token);
     }
     for (uint32_t i = 0; i < c->n_settings; i++) {
-        at = put_setting(url, at, max, c->settings[i].name,
-                         c->settings[i].value);
+        at = put_setting(url, at, max, c->settings[i].name, c->settings[i].value);
     }
 }
 
 const struct protocol protocol_clickhouse = {.question = question,
-                                           .learn = learn,
-                                           .room = room,
-                                           .coding = coding,
-                                           .address = address,
-                                           .classify = classify};
+                                             .learn = learn,
+                                             .room = room,
+                                             .coding = coding,
+                                             .address = address,
+                                             .classify = classify};

@@ -14,9 +14,9 @@
 enum { ARENA_BYTES = 8 << 20, WHOLE = -1, GROUP = SCHEMA_FIELDS_MAX };
 
 struct column {
-    char *name;             /* "name": in quotes, with its colon */
+    char *name; /* "name": in quotes, with its colon */
     size_t n_name;
-    int slot;               /* or WHOLE */
+    int slot; /* or WHOLE */
     struct form form;
 };
 
@@ -92,8 +92,7 @@ static bool make_keys(struct columns *c, const struct column_plan *list, uint32_
     return c->keys[first / GROUP] != NULL;
 }
 
-struct columns *columns_new(const struct column_plan *list, uint32_t n,
-                            struct err *e)
+struct columns *columns_new(const struct column_plan *list, uint32_t n, struct err *e)
 {
     struct columns *c;
 
@@ -107,9 +106,9 @@ struct columns *columns_new(const struct column_plan *list, uint32_t n,
     arena_init(&c->arena, ARENA_BYTES);
     event_batch_init(&c->batch, &c->arena);
     for (uint32_t i = 0; i < n; i++) {
-        c->list[i] = (struct column){
-            .slot = strcmp(list[i].path, "@event") == 0 ? WHOLE : 0,
-            .form = list[i].form};
+        c->list[i] =
+            (struct column){.slot = strcmp(list[i].path, "@event") == 0 ? WHOLE : 0,
+                            .form = list[i].form};
         c->list[i].name = json_name(list[i].name, &c->list[i].n_name);
     }
     write_names(c, list);
@@ -195,8 +194,8 @@ static void put_text(struct columns *c, struct form f, struct str text, bool esc
     } else if (text.n > sizeof plain) {
         n = 0;
     } else {
-        n = form_moment(
-            f, (struct str){plain, scan_unescape(text.p, text.n, plain)}, out);
+        n = form_moment(f, (struct str){plain, scan_unescape(text.p, text.n, plain)},
+                        out);
     }
 
     if (n > 0) {

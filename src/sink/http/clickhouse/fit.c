@@ -12,9 +12,20 @@ enum {
 };
 
 /* What a column's type takes. */
-enum takes { TAKES_ANY, TAKES_TEXT, TAKES_SECONDS, TAKES_TICKS, TAKES_DAYS,
-             TAKES_INTEGERS, TAKES_FRACTIONS, TAKES_WORDS, TAKES_TRUTHS, TAKES_IDS,
-             TAKES_LISTS, TAKES_OBJECTS };
+enum takes {
+    TAKES_ANY,
+    TAKES_TEXT,
+    TAKES_SECONDS,
+    TAKES_TICKS,
+    TAKES_DAYS,
+    TAKES_INTEGERS,
+    TAKES_FRACTIONS,
+    TAKES_WORDS,
+    TAKES_TRUTHS,
+    TAKES_IDS,
+    TAKES_LISTS,
+    TAKES_OBJECTS
+};
 
 static bool begins(struct str s, const char *with)
 {
@@ -69,8 +80,7 @@ static enum takes takes(struct str type)
     if (begins(type, "Float") || begins(type, "Decimal")) {
         return TAKES_FRACTIONS;
     }
-    if ((begins(type, "Int") || begins(type, "UInt")) &&
-        !begins(type, "Interval")) {
+    if ((begins(type, "Int") || begins(type, "UInt")) && !begins(type, "Interval")) {
         return TAKES_INTEGERS;
     }
     return TAKES_ANY;
@@ -106,7 +116,8 @@ static const char *time_trouble(bool named, enum takes t, struct str type)
                "UInt64";
     }
     if (t == TAKES_TICKS && !named) {
-        return "its milliseconds would be read as seconds there, without an error: make "
+        return "its milliseconds would be read as seconds there, without an error: "
+               "make "
                "the column UInt64, or name all columns in columns = { }, which writes "
                "seconds";
     }
@@ -158,7 +169,7 @@ static const char *text_trouble(bool named, uint32_t version, enum field_type is
 }
 
 const char *fits_trouble(struct str type, const struct field *field, bool named,
-                          uint32_t version)
+                         uint32_t version)
 {
     enum takes t = takes(type);
     enum field_type is;

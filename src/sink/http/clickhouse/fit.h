@@ -18,6 +18,6 @@ bool fits_null(struct str type); /* it is within Nullable() */
  * that is certain. field NULL: an object. named: in columns, so that it is written as
  * the type wants (forms.h). version: 18016 is 18.16. */
 const char *fits_trouble(struct str type, const struct field *field, bool named,
-                          uint32_t version);
+                         uint32_t version);
 bool fits_words(struct str type); /* an Enum */
 bool fits_text(struct str type);  /* it may be a String */

@@ -12,9 +12,9 @@ enum { DIGITS_MAX = 40 };
 
 /* The end of 2299 and, with nanoseconds, what 63 bits hold; DateTime: 32 bits; Date: 16
  * bits of days. */
-static const int64_t DECIMAL_LEAST_MS = -2208988800000, DECIMAL_MOST_MS = 10413791999999,
-                     NANO_MOST_MS = 9223372036854, SECONDS_MOST_MS = 4294967295999,
-                     DAY_MOST_MS = 5662310399999;
+static const int64_t DECIMAL_LEAST_MS = -2208988800000,
+                     DECIMAL_MOST_MS = 10413791999999, NANO_MOST_MS = 9223372036854,
+                     SECONDS_MOST_MS = 4294967295999, DAY_MOST_MS = 5662310399999;
 
 static bool begins(struct str s, const char *with)
 {
@@ -40,10 +40,9 @@ static struct form integer_of(struct str type, bool time)
     bool is_unsigned = type.p[0] == 'U';
     uint8_t bits = number_in(type, is_unsigned ? 4 : 3);
 
-    return bits > 0 && bits <= 64
-               ? (struct form){time ? FORM_MILLIS : FORM_INTEGER, bits, is_unsigned,
-                             false}
-               : (struct form){0};
+    return bits > 0 && bits <= 64 ? (struct form){time ? FORM_MILLIS : FORM_INTEGER,
+                                                  bits, is_unsigned, false}
+                                  : (struct form){0};
 }
 
 struct form form_of(struct str type, bool time)
@@ -75,10 +74,10 @@ struct form form_of(struct str type, bool time)
 
 /* ---- as words ---- */
 
-static const char *const words[] = {[FORM_AS_IS] = "",     [FORM_TEXT] = "text",
-                                    [FORM_SECONDS] = "sec", [FORM_DECIMAL] = "dec",
-                                    [FORM_DAY] = "day",     [FORM_INTEGER] = "int",
-                                    [FORM_MILLIS] = "ms"};
+static const char *const words[] = {
+    [FORM_AS_IS] = "",      [FORM_TEXT] = "text", [FORM_SECONDS] = "sec",
+    [FORM_DECIMAL] = "dec", [FORM_DAY] = "day",   [FORM_INTEGER] = "int",
+    [FORM_MILLIS] = "ms"};
 
 void form_name(struct form f, char out[FORM_NAME_BYTES])
 {
@@ -117,7 +116,7 @@ bool form_read(const char *word, struct form *f)
 static size_t refuse(struct str text, const char *what, char *out)
 {
     return (size_t)snprintf(out, FORM_BOUND, "\"out of range of %s: %.*s\"", what,
-                           (int)(text.n < DIGITS_MAX ? text.n : DIGITS_MAX), text.p);
+                            (int)(text.n < DIGITS_MAX ? text.n : DIGITS_MAX), text.p);
 }
 
 /* The whole number that text is, also as 1e3 or 5.0; false: it is none, or has more
@@ -155,15 +154,15 @@ static size_t integer(struct form f, struct str text, char *out)
     bool minus;
     char what[16];
 
-    most = f.is_unsigned ? UINT64_MAX >> (64 - f.bits)
-                         : (UINT64_MAX >> (65 - f.bits));
+    most = f.is_unsigned ? UINT64_MAX >> (64 - f.bits) : (UINT64_MAX >> (65 - f.bits));
     if (!whole(text, &minus, &v) || v > most + (minus && !f.is_unsigned) ||
         (minus && f.is_unsigned && v > 0)) {
         (void)snprintf(what, sizeof what, "%s%u", f.is_unsigned ? "UInt" : "Int",
                        f.bits);
         return refuse(text, what, out);
     }
-    return (size_t)snprintf(out, FORM_BOUND, "%s%lu", minus && v > 0 ? "-" : "", (unsigned long)v);
+    return (size_t)snprintf(out, FORM_BOUND, "%s%lu", minus && v > 0 ? "-" : "",
+                            (unsigned long)v);
 }
 
 /* Fractions of one are cut. */
@@ -187,7 +186,7 @@ static size_t decimal(int64_t ms, char *out)
     uint64_t v = (uint64_t)(ms < 0 ? -ms : ms);
 
     return (size_t)snprintf(out, FORM_BOUND, "%s%lu.%03lu", ms < 0 ? "-" : "",
-                           (unsigned long)(v / 1000), (unsigned long)(v % 1000));
+                            (unsigned long)(v / 1000), (unsigned long)(v % 1000));
 }
 
 static size_t day(int64_t ms, char *out)
@@ -196,8 +195,8 @@ static size_t day(int64_t ms, char *out)
     struct tm tm;
 
     (void)gmtime_r(&seconds, &tm);
-    return (size_t)snprintf(out, FORM_BOUND, "\"%04d-%02d-%02d\"", tm.tm_year + 1900, tm.tm_mon + 1,
-                           tm.tm_mday);
+    return (size_t)snprintf(out, FORM_BOUND, "\"%04d-%02d-%02d\"", tm.tm_year + 1900,
+                            tm.tm_mon + 1, tm.tm_mday);
 }
 
 size_t form_number(struct form f, struct str text, char *out)
@@ -231,8 +230,9 @@ size_t form_number(struct form f, struct str text, char *out)
         }
         return decimal(ms, out);
     case FORM_DAY:
-        if (!milliseconds(text, &ms) || ms > (f.bits > 16 ? DECIMAL_MOST_MS : DAY_MOST_MS)
-            || ms < (f.bits > 16 ? DECIMAL_LEAST_MS : 0)) {
+        if (!milliseconds(text, &ms) ||
+            ms > (f.bits > 16 ? DECIMAL_MOST_MS : DAY_MOST_MS) ||
+            ms < (f.bits > 16 ? DECIMAL_LEAST_MS : 0)) {
             return refuse(text, "Date", out);
         }
         return day(ms, out);

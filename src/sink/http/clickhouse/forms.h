@@ -14,19 +14,19 @@
 
 enum form_kind {
     FORM_AS_IS = 0,
-    FORM_TEXT,     /* String: what is no text becomes its JSON */
-    FORM_SECONDS,  /* DateTime, of milliseconds */
-    FORM_DECIMAL,  /* DateTime64, of milliseconds */
-    FORM_DAY,      /* Date, of milliseconds; Date32: bits 32 */
-    FORM_INTEGER,  /* UInt8 .. Int64; truths are 1 and 0 */
-    FORM_MILLIS    /* the same of a time, which may be text */
+    FORM_TEXT,    /* String: what is no text becomes its JSON */
+    FORM_SECONDS, /* DateTime, of milliseconds */
+    FORM_DECIMAL, /* DateTime64, of milliseconds */
+    FORM_DAY,     /* Date, of milliseconds; Date32: bits 32 */
+    FORM_INTEGER, /* UInt8 .. Int64; truths are 1 and 0 */
+    FORM_MILLIS   /* the same of a time, which may be text */
 };
 
 struct form {
     enum form_kind kind;
-    uint8_t bits;     /* INTEGER: of the column; DECIMAL: digits of the fraction */
+    uint8_t bits; /* INTEGER: of the column; DECIMAL: digits of the fraction */
     bool is_unsigned;
-    bool no_null;     /* a null is left out, so that the DEFAULT holds */
+    bool no_null; /* a null is left out, so that the DEFAULT holds */
 };
 
 /* type: without Nullable and LowCardinality; no_null is not set. time: the schema has a time there. */

@@ -32,8 +32,7 @@ static bool has(struct str line, const char *what)
 static void read_line(struct replica *t, struct str line)
 {
     if (begins(line, "path ")) {
-        (void)snprintf(t->path, sizeof t->path, "%.*s", (int)(line.n - 5),
-                       line.p + 5);
+        (void)snprintf(t->path, sizeof t->path, "%.*s", (int)(line.n - 5), line.p + 5);
         return;
     }
     if (!begins(line, "engine ")) {
@@ -41,8 +40,9 @@ static void read_line(struct replica *t, struct str line)
     }
     line.p += 7;
     line.n -= 7;
-    for (size_t i = 0; i < line.n && line.p[i] != '(' && line.p[i] != ' ' &&
-                       i + 1 < sizeof t->engine; i++) {
+    for (size_t i = 0;
+         i < line.n && line.p[i] != '(' && line.p[i] != ' ' && i + 1 < sizeof t->engine;
+         i++) {
         t->engine[i] = line.p[i];
         t->engine[i + 1] = '\0';
     }
@@ -125,8 +125,8 @@ static void ask_those_due(struct sink *s)
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
         struct endpoint *p = s->endpoints[i];
         int64_t every = p->table.known ? ASK_AGAIN_MS : ASK_MS;
-        bool due = p->table.asked_ms == 0 ||
-                   http_sink_now_ms(s) - p->table.asked_ms > every;
+        bool due =
+            p->table.asked_ms == 0 || http_sink_now_ms(s) - p->table.asked_ms > every;
 
         if (due && p->table.asking == NULL && p->version != 0 && !p->unsure) {
             ask(p);
@@ -176,13 +176,15 @@ static bool why_not(const struct sink *s, char *out, size_t max)
         } else if (t->engine[0] == '\0') {
             (void)snprintf(out, max, "%s has no table %s", p->shown, plan->table);
         } else if (!t->tells) {
-            (void)snprintf(out, max, "%s of %s is a %s, which takes a copy for "
-                                     "new rows; may_duplicate = true hedges all "
-                                     "the same",
+            (void)snprintf(out, max,
+                           "%s of %s is a %s, which takes a copy for "
+                           "new rows; may_duplicate = true hedges all "
+                           "the same",
                            plan->table, p->shown, t->engine);
         } else if (strcmp(t->path, first->table.path) != 0) {
-            (void)snprintf(out, max, "%s and %s are not replicas of one table: a "
-                                     "copy would be new rows",
+            (void)snprintf(out, max,
+                           "%s and %s are not replicas of one table: a "
+                           "copy would be new rows",
                            first->shown, p->shown);
         } else {
             continue;

@@ -23,16 +23,16 @@ struct replica {
     struct transfer *asking; /* NULL: not now */
     int64_t asked_ms;        /* 0: never */
     bool known;
-    bool tells;              /* it tells a copy from new rows */
-    char path[256];          /* the same for all replicas of a table */
-    char engine[64];         /* "" and known: it has no such table */
+    bool tells;      /* it tells a copy from new rows */
+    char path[256];  /* the same for all replicas of a table */
+    char engine[64]; /* "" and known: it has no such table */
 };
 
 /* Whether the endpoints hold one table. */
 struct replicas {
-    const char *off;         /* replicas_tick's last answer */
+    const char *off; /* replicas_tick's last answer */
     char why[1400];
-    bool said;               /* it is in the log */
+    bool said; /* it is in the log */
 };
 
 /* Fills known, tells, path and engine from the answer. Pure. */

@@ -6,12 +6,10 @@
 #include <string.h>
 
 #include "base/attr.h"
-#include "sink/http/clickhouse/names.h"
 #include "sink/http/clickhouse/fit.h"
+#include "sink/http/clickhouse/names.h"
 
-enum {
-    NAME_MAX = 128
-};
+enum { NAME_MAX = 128 };
 
 struct column {
     struct str name, type, kind; /* kind: "DEFAULT", "MATERIALIZED", "ALIAS" or "" */
@@ -52,8 +50,7 @@ static bool next_column(struct str *rest, struct column *c)
     while (rest->n > 0) {
         struct str line = word(rest, '\n');
 
-        if (line.n > sizeof head - 1 &&
-            memcmp(line.p, head, sizeof head - 1) == 0) {
+        if (line.n > sizeof head - 1 && memcmp(line.p, head, sizeof head - 1) == 0) {
             line.p += sizeof head - 1;
             line.n -= sizeof head - 1;
             c->name = word(&line, '\t');
@@ -137,8 +134,7 @@ static const struct str *strange_word(const struct field *f, struct str type)
 
     for (uint32_t i = 0; i < f->n_values; i++) {
         int n = snprintf(quoted, sizeof quoted, "'%.*s'",
-                         (int)(f->values[i].n < NAME_MAX ? f->values[i].n
-                                                         : NAME_MAX),
+                         (int)(f->values[i].n < NAME_MAX ? f->values[i].n : NAME_MAX),
                          f->values[i].p);
 
         if (memmem(type.p, type.n, quoted, (size_t)n) == NULL) {
@@ -164,8 +160,8 @@ static bool say(const struct table_check *j, const struct column *c, const char 
     (void)snprintf(j->why, j->max,
                    "table %s: column %.*s is %.*s, and the schema's %s is %s: %s "
                    "(check = false to send it all the same)",
-                   j->plan->table, (int)c->name.n, c->name.p, (int)c->type.n,
-                   c->type.p, path, type_word(v), what);
+                   j->plan->table, (int)c->name.n, c->name.p, (int)c->type.n, c->type.p,
+                   path, type_word(v), what);
     return false;
 }
 
@@ -193,15 +189,15 @@ static bool fits(const struct table_check *j, const struct column *c, const char
     for (uint32_t i = 0; i < j->plan->n_schemas; i++) {
         struct value v = value_at(j->plan->schemas[i], str_of(path));
         const struct str *strange;
-        const char *what = v.known ? fits_trouble(type, v.field, j->plan->n_columns > 0,
-                                               j->version) : NULL;
+        const char *what =
+            v.known ? fits_trouble(type, v.field, j->plan->n_columns > 0, j->version)
+                    : NULL;
         char text[200];
 
         if (what != NULL) {
             return say(j, c, path, &v, what);
         }
-        strange = v.field != NULL && v.field->type == FIELD_ENUM &&
-                          fits_words(type)
+        strange = v.field != NULL && v.field->type == FIELD_ENUM && fits_words(type)
                       ? strange_word(v.field, type)
                       : NULL;
         if (strange != NULL) {
@@ -251,8 +247,8 @@ static bool chosen_fits(const struct table_check *j, const struct pair_plan *cho
     return fits(j, &c, chosen->value);
 }
 
-bool table_fits(struct str answer, const struct clickhouse_plan *plan,
-                uint32_t version, char *why, size_t max)
+bool table_fits(struct str answer, const struct clickhouse_plan *plan, uint32_t version,
+                char *why, size_t max)
 {
     struct table_check j = {plan, answer, version, why, max};
     struct str rest = answer;

@@ -20,8 +20,8 @@ void table_query(const struct clickhouse_plan *plan, char *sql, size_t max);
 /* answer: the columns' lines; a table without any is not judged, for the server says
  * better what is wrong with it. version: 18016 is 18.16. False: why says which column,
  * which field and what to do. */
-bool table_fits(struct str answer, const struct clickhouse_plan *plan,
-                uint32_t version, char *why, size_t max);
+bool table_fits(struct str answer, const struct clickhouse_plan *plan, uint32_t version,
+                char *why, size_t max);
 
 /* How the chosen columns are written, by the same answer. */
 void table_forms(struct str answer, const struct clickhouse_plan *plan,

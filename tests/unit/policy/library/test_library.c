@@ -11,7 +11,7 @@
 
 enum { BATCHES = 300 };
 
-#define LET(before, body)                                                     \
+#define LET(before, body)                                                              \
     "(function() " before " return function(ev, req) " body " end end)()"
 
 static void run(struct hooked *h)
@@ -25,18 +25,26 @@ static void run(struct hooked *h)
 static void each_helper_compiles(void **state)
 {
     static const char *const bodies[] = {
-        "ev.x = get(ev, \"page\")", "ev.x = has(ev, \"none\")",
-        "ev.x = trim(ev.page)", "ev.x = lower(ev.page)", "ev.x = upper(ev.page)",
+        "ev.x = get(ev, \"page\")",
+        "ev.x = has(ev, \"none\")",
+        "ev.x = trim(ev.page)",
+        "ev.x = lower(ev.page)",
+        "ev.x = upper(ev.page)",
         "if starts_with(ev.page, \"/x\") then return drop() end",
         "if ends_with(ev.page, \"/x\") then return drop() end",
         "if contains(ev.page, \"zz\") then return drop() end",
-        "ev.x = part(ev.page, \"/\", 2)", "ev.x = url_decode(ev.page)",
-        "ev.x = param(\"a=1&b=2\", \"b\")", "ev.x = base64_encode(ev.page)",
-        "ev.x = base64_decode(\"Zm9v\")", "ev.x = mask(ev.user_id, 3)",
-        "ev.x = mask_ip(req.peer)", "ev.x = sha256(ev.user_id)",
+        "ev.x = part(ev.page, \"/\", 2)",
+        "ev.x = url_decode(ev.page)",
+        "ev.x = param(\"a=1&b=2\", \"b\")",
+        "ev.x = base64_encode(ev.page)",
+        "ev.x = base64_decode(\"Zm9v\")",
+        "ev.x = mask(ev.user_id, 3)",
+        "ev.x = mask_ip(req.peer)",
+        "ev.x = sha256(ev.user_id)",
         "ev.x = hmac(\"k\", ev.user_id)",
         "if equal(ev.user_id, \"a\") then return drop() end",
-        "ev.x = hash(ev.user_id)", "ev.x = uuid7()",
+        "ev.x = hash(ev.user_id)",
+        "ev.x = uuid7()",
         "if sample(0.5, ev.user_id) then return drop() end",
         "if sample(0.5) then return drop() end",
         "ev.x = iso8601(ev.timestamp)",
@@ -69,8 +77,7 @@ static void what_makes_no_text_allocates_nothing(void **state)
         LET("local c = counter \"a_total\" { labels = { \"t\", \"u\" } }",
             "c:inc(2, ev.event_type, \"x\")"),
         LET("local g = gauge \"a\"", "g:set(ev.value) g:add(1)"),
-        LET("local l = limit { rate = \"1/s\", burst = 10 }",
-            "l:take(ev.event_type)"),
+        LET("local l = limit { rate = \"1/s\", burst = 10 }", "l:take(ev.event_type)"),
         LET("local l = limit { rate = \"1/s\", burst = 10 }",
             "return l:check(ev.event_type)"),
         LET("", "if sample(0.1, ev.event_type) then return drop() end"),

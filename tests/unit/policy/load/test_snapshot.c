@@ -164,12 +164,10 @@ static void test_a_saved_policy_is_its_owners(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_versions_are_not_mixed, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_a_fifo_keeps_nobody, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_a_saved_policy_is_its_owners,
-                                        set_up, tear_down)};
+        cmocka_unit_test_setup_teardown(test_versions_are_not_mixed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_fifo_keeps_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_saved_policy_is_its_owners, set_up,
+                                        tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,8 +26,7 @@ static void hold_key(struct seen *s, struct dedup_hold *hold)
     hold->list[0].chain = 0;
     hold->list[0].owner = seen_begin(s);
     hold->list[0].seen = seen_ref(s);
-    assert_int_equal(SEEN_NEW,
-                     ask(s, hold->list[0].owner, &hold->list[0].chain));
+    assert_int_equal(SEEN_NEW, ask(s, hold->list[0].owner, &hold->list[0].chain));
 }
 
 static void a_key_whose_event_was_not_stored_is_new_again(void **state)

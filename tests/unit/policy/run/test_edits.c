@@ -17,8 +17,8 @@
 #include "decode/edit.h"
 #include "decode/path.h"
 #include "decode/scan.h"
-#include "policy/library/library.h"
 #include "policy/internal.h"
+#include "policy/library/library.h"
 #include "tools/edit_model.h"
 
 enum { TEXT_MAX = 64 << 10 };
@@ -66,13 +66,13 @@ static void take(const char *text)
     body = calloc(1, n + SCAN_PAD);
     memcpy(body, text, n);
     arena_reset(&arena);
-    assert_int_equal(SCAN_OK, scan_body(&batch, keys, SCAN_EVENT, &limits, body, n,
-                                        &se));
+    assert_int_equal(SCAN_OK,
+                     scan_body(&batch, keys, SCAN_EVENT, &limits, body, n, &se));
     owner.context = (struct sluice_context){.batch = &batch,
-                                      .events = batch.events,
-                                      .body = body,
-                                      .n = 1,
-                                      .epoch = batch.epoch};
+                                            .events = batch.events,
+                                            .body = body,
+                                            .n = 1,
+                                            .epoch = batch.epoch};
 }
 
 /* value is JSON; NULL: removes. */
@@ -130,8 +130,7 @@ static void an_edit_changes_what_its_path_names_and_nothing_else(void **state)
         {"{\"a\":{\"c\":1}}", "a.b", "1", "{\"a\":{\"c\":1,\"b\":1}}"},
         {"{\"a\":1}", "a.b", NULL, "{\"a\":1}"},
         {"{\"b\":1}", "a.b", NULL, "{\"b\":1}"},
-        {"{\"a\":[{\"e\":1},{\"e\":2}]}", "a.e", NULL,
-         "{\"a\":[{\"e\":1},{\"e\":2}]}"},
+        {"{\"a\":[{\"e\":1},{\"e\":2}]}", "a.e", NULL, "{\"a\":[{\"e\":1},{\"e\":2}]}"},
         {"{\"a\":[{\"e\":1},{\"e\":2}]}", "a[2].e", "0",
          "{\"a\":[{\"e\":1},{\"e\":0}]}"},
         {"{\"a\":[{\"e\":1},{\"e\":2}]}", "a[1]", NULL, "{\"a\":[{\"e\":2}]}"},
@@ -222,9 +221,9 @@ static unsigned dice(unsigned n)
     return (unsigned)(seed >> 33) % n;
 }
 
-static const char *const spelled[][2] = {
-    {"a", "\\u0061"}, {"b", "\\u0062"}, {"a.b", "a\\u002eb"},
-    {"ip", "\\u0069p"}, {"x[1]", "x\\u005b1]"}, {"\\\\", "\\u005c"}};
+static const char *const spelled[][2] = {{"a", "\\u0061"},       {"b", "\\u0062"},
+                                         {"a.b", "a\\u002eb"},   {"ip", "\\u0069p"},
+                                         {"x[1]", "x\\u005b1]"}, {"\\\\", "\\u005c"}};
 static const char *const as_path[] = {"a", "b", "a\\.b", "ip", "x\\[1]", "\\\\"};
 
 static size_t random_value(char *out, int depth, bool top);
@@ -253,7 +252,7 @@ static size_t random_object(char *out, int depth, bool top)
 
 static size_t random_value(char *out, int depth, bool top)
 {
-    static const char *const plain[] = {"1",    "-2",      "null", "true",
+    static const char *const plain[] = {"1",    "-2",         "null", "true",
                                         "\"\"", "\"a\\\"b\"", "{}",   "[]"};
     size_t n = 0;
 
@@ -352,8 +351,7 @@ static void random_edits_do_what_the_model_does(void **state)
                 fail_msg("%s: %s is %s", text, path,
                          want == NULL ? "found" : "not found");
             }
-            if (want != NULL && got.kind != SLOT_STRING &&
-                got.kind != SLOT_ESCAPED) {
+            if (want != NULL && got.kind != SLOT_STRING && got.kind != SLOT_ESCAPED) {
                 assert_same(want, got.text, got.len, text, path);
             } else if (want != NULL) {
                 assert_int_equal(strlen(want->valuestring), got.len);

@@ -24,8 +24,8 @@ static const struct escape escapes[] = {
     {"ev.page = tostring(ev) .. tostring(req)", "eventrequest", NULL},
     {"ev.page = tostring(null)", "null", NULL},
     {"ev.page = tostring(\"0x10\")", "0x10", NULL},
-    {"ev.page = (\"%s %5s|%-9s|\"):format({}, ev, type)",
-     "table event|function |", NULL},
+    {"ev.page = (\"%s %5s|%-9s|\"):format({}, ev, type)", "table event|function |",
+     NULL},
     {"ev.page = (\"%s 0x%x\"):format(\"0x1\", 255)", "0x1 0xff", NULL},
     {"ev.page = (\"%%p 0x\"):format(5)", "%p 0x", NULL},
     {"ev.page = (\"%p\"):format({})", NULL, "an address is not to be had"},
@@ -75,7 +75,8 @@ static const struct escape escapes[] = {
     {"ev.page = (\"x\"):gsub(\"x\", \"%9\")", NULL, "capture"},
     {"ev.page = (\"x\"):find((\"(\"):rep(40))", NULL, NULL},
     {"ev.page = (\"x\"):find(\"%\")", NULL, "malformed"},
-    {"local f f = function(s) return (s:gsub(\".\", f)) end f(\"x\")", NULL, "overflow"},
+    {"local f f = function(s) return (s:gsub(\".\", f)) end f(\"x\")", NULL,
+     "overflow"},
 };
 
 static void open_one(struct hooked *h, const char *text)
@@ -138,12 +139,28 @@ static void nothing_is_an_address_or_a_way_out(void **state)
 
 static void what_reaches_further_is_refused_at_the_load(void **state)
 {
-    static const char *const words[] = {
-        "require(\"ffi\")", "ffi.cast", "debug.getinfo(1)", "getfenv(1)",
-        "setfenv(1, {})", "getmetatable(\"\")", "setmetatable({}, {})", "rawset({}, 1, 1)",
-        "rawget({}, 1)", "collectgarbage()", "loadstring(\"x\")", "load(\"x\")",
-        "dofile(\"x\")", "io.open(\"x\")", "os.exit()", "package.loaded", "jit.off()",
-        "coroutine.wrap(type)", "newproxy()", "xpcall(type, type)", "module(\"x\")", "print(1)"};
+    static const char *const words[] = {"require(\"ffi\")",
+                                        "ffi.cast",
+                                        "debug.getinfo(1)",
+                                        "getfenv(1)",
+                                        "setfenv(1, {})",
+                                        "getmetatable(\"\")",
+                                        "setmetatable({}, {})",
+                                        "rawset({}, 1, 1)",
+                                        "rawget({}, 1)",
+                                        "collectgarbage()",
+                                        "loadstring(\"x\")",
+                                        "load(\"x\")",
+                                        "dofile(\"x\")",
+                                        "io.open(\"x\")",
+                                        "os.exit()",
+                                        "package.loaded",
+                                        "jit.off()",
+                                        "coroutine.wrap(type)",
+                                        "newproxy()",
+                                        "xpcall(type, type)",
+                                        "module(\"x\")",
+                                        "print(1)"};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(words); i++) {

@@ -14,7 +14,14 @@
 #include "tools/hook_program.h"
 #include "tools/hooked.h"
 
-enum { PROGRAMS = 300, ROUNDS = 3, EVENTS = 60, HANGS_S = 20, ATTEMPTS = 5, SPLICED = 4 << 20 };
+enum {
+    PROGRAMS = 300,
+    ROUNDS = 3,
+    EVENTS = 60,
+    HANGS_S = 20,
+    ATTEMPTS = 5,
+    SPLICED = 4 << 20
+};
 #ifdef __SANITIZE_ADDRESS__
 enum { MS_MAX = 250 };
 #else
@@ -148,9 +155,10 @@ static bool compare(const struct side *a, const struct side *b)
         k = edit_splice(&b->batch, y, two);
         if (x->fate != y->fate || x->to != y->to || !alike(x->code, y->code) ||
             !alike(x->message, y->message) || n != k || memcmp(one, two, n) != 0) {
-            (void)fprintf(stderr, "event %u: fate %u and %u, %s and %s\n%.*s\n%.*s\n%s\n", i,
-                        x->fate, y->fate, x->message, y->message, (int)n, one, (int)k,
-                        two, policy_text);
+            (void)fprintf(stderr,
+                          "event %u: fate %u and %u, %s and %s\n%.*s\n%.*s\n%s\n", i,
+                          x->fate, y->fate, x->message, y->message, (int)n, one, (int)k,
+                          two, policy_text);
             fail();
         }
     }

@@ -11,12 +11,12 @@
 
 enum { BATCHES = 300 };
 
-#define DESIGNS                                                               \
-    "function(ev, req)\n"                                                     \
-    "  if ev.event_type == \"purchase\" and not ev.value then\n"              \
-    "    return reject(\"missing_value\", \"a purchase needs a value\")\n"    \
-    "  end\n"                                                                 \
-    "  ev.received_at = req.time_ms\n"                                        \
+#define DESIGNS                                                                        \
+    "function(ev, req)\n"                                                              \
+    "  if ev.event_type == \"purchase\" and not ev.value then\n"                       \
+    "    return reject(\"missing_value\", \"a purchase needs a value\")\n"             \
+    "  end\n"                                                                          \
+    "  ev.received_at = req.time_ms\n"                                                 \
     "end"
 
 static struct policy_traces run_batches(struct hooked *h)
@@ -41,8 +41,8 @@ static void assert_compiles(const char *hook)
     hooked_open(&h, hook, true);
     traces = run_batches(&h);
     if (traces.loops == 0 || traces.loops_aborted > 0) {
-        print_error("%s\n%u traces of the loop, %u aborted: %s\n", hook,
-                    traces.loops, traces.loops_aborted, traces.why);
+        print_error("%s\n%u traces of the loop, %u aborted: %s\n", hook, traces.loops,
+                    traces.loops_aborted, traces.why);
     }
     assert_true(traces.loops > 0);
     assert_int_equal(0, traces.loops_aborted);
@@ -86,8 +86,7 @@ static void a_hook_with_a_loop_runs_interpreted(void **state)
     struct hooked h;
 
     (void)state;
-    hooked_open(&h, "function(ev) for i = 1, 3 do ev[\"k\" .. i] = i end end",
-                true);
+    hooked_open(&h, "function(ev) for i = 1, 3 do ev[\"k\" .. i] = i end end", true);
     traces = run_batches(&h);
     assert_int_equal(0, traces.loops);
     assert_int_equal(3, h.batch.events[HOOKED_EVENTS - 1].n_edits);

@@ -19,8 +19,8 @@ enum { MS_MAX = 90, GARBAGE_MS_MAX = 90 };
 #endif
 
 /* Leaves some MiB of the 64. */
-#define FILL                                                                  \
-    "local kept = {}\n"                                                       \
+#define FILL                                                                           \
+    "local kept = {}\n"                                                                \
     "for i = 1, 380000 do kept[i] = { i, i } end\n"
 
 static char *many_events(size_t *n)
@@ -65,8 +65,7 @@ static void many_failing_events_are_answered_quickly(void **state)
 
     (void)state;
     hooked_open(&h,
-                "(function()\n" FILL
-                "return function(ev)\n"
+                "(function()\n" FILL "return function(ev)\n"
                 "  kept[#kept + 1] = (\"x\"):rep(100000) .. ev.user_id\n"
                 "end end)()",
                 true);
@@ -76,8 +75,7 @@ static void many_failing_events_are_answered_quickly(void **state)
         least = ms < least ? ms : least;
         assert_true(h.raised > EVENTS / 2);
         assert_int_equal(EVENT_DEAD, h.batch.events[EVENTS - 1].fate);
-        assert_string_equal("not enough memory",
-                            h.batch.events[EVENTS - 1].message);
+        assert_string_equal("not enough memory", h.batch.events[EVENTS - 1].message);
     }
     assert_true(least <= MS_MAX);
     for (int i = 0; i < 100 && !policy_state_worn(h.state); i++) {
@@ -127,10 +125,11 @@ static void garbage_at_the_cap_keeps_a_call_within_its_time(void **state)
         char hook[1024];
         double ms;
 
-        (void)snprintf(hook, sizeof hook,
-                       "(function()\n%s\nreturn function(ev)\n"
-                       "  if ev.value == 3.5 or ev.value == 7.5 then\n%s\nend end end)()",
-                       fills[i % N_ELEMS(fills)], hooks[i / N_ELEMS(fills)]);
+        (void)snprintf(
+            hook, sizeof hook,
+            "(function()\n%s\nreturn function(ev)\n"
+            "  if ev.value == 3.5 or ev.value == 7.5 then\n%s\nend end end)()",
+            fills[i % N_ELEMS(fills)], hooks[i / N_ELEMS(fills)]);
         ms = longest(hook);
         for (int k = 1; k < ATTEMPTS && ms > GARBAGE_MS_MAX; k++) {
             print_message("%.1f ms: %s\n", ms, hook);
@@ -163,8 +162,7 @@ static void what_an_event_has_left_behind_fails_none_behind_it(void **state)
 }
 
 /* The state of a sink's functions. */
-static void open_sink(const char *functions, struct policy **p,
-                      struct policy_state **s)
+static void open_sink(const char *functions, struct policy **p, struct policy_state **s)
 {
     char text[4096];
     struct policy_report report;
@@ -215,9 +213,9 @@ static void a_full_state_of_a_sink_gives_the_default(void **state)
 
 static void a_function_that_raises_what_is_no_text_gives_the_default(void **state)
 {
-    static const char *const raises[] = {"error()", "error({})", "error(5)",
-                                         "error(ev)", "error(nil)",
-                                         "local x = nil + 1", "ev.a.b.c.d = 1"};
+    static const char *const raises[] = {
+        "error()",    "error({})",         "error(5)",      "error(ev)",
+        "error(nil)", "local x = nil + 1", "ev.a.b.c.d = 1"};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(raises); i++) {

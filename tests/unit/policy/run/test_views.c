@@ -46,10 +46,10 @@ static void assert_each(const char *const *list, size_t n, const char *frame)
 static void a_key_that_is_no_text_reads_nothing(void **state)
 {
     static const char *const keys[] = {
-        "5",  "0",    "1",          "-1",        "1e8",   "1.5",  "0/0",
-        "1LL", "1ULL", "-1LL",       "1i",        "true",  "ev",   "req",
-        "{}",  "ev.value", "ev.timestamp", "\"\"", "\"sluice_\"",
-        "\"epoch\"", "\"slots\"", "\"off\"", "\"to\"", "reject"};
+        "5",           "0",         "1",         "-1",       "1e8",          "1.5",
+        "0/0",         "1LL",       "1ULL",      "-1LL",     "1i",           "true",
+        "ev",          "req",       "{}",        "ev.value", "ev.timestamp", "\"\"",
+        "\"sluice_\"", "\"epoch\"", "\"slots\"", "\"off\"",  "\"to\"",       "reject"};
 
     (void)state;
     assert_each(keys, N_ELEMS(keys),
@@ -59,18 +59,58 @@ static void a_key_that_is_no_text_reads_nothing(void **state)
 
 static void what_is_no_reading_of_a_text_raises(void **state)
 {
-    static const char *const tries[] = {
-        "ev + 1", "ev - 1", "1 + ev", "ev - ev", "ev * 2", "ev % 2", "ev ^ 2",
-        "ev / 2", "-ev", "1LL + ev", "ev + 1e8", "ev .. \"x\"", "\"x\" .. ev",
-        "#ev", "ev()", "ev < ev", "ev <= 5", "ev.value.x.y", "next(ev)",
-        "unpack(ev)", "pairs(ev)", "ipairs(ev)", "table.concat(ev)",
-        "math.floor(ev)", "bit.bor(ev, 1)", "(\"%d\"):format(ev)",
-        "(\"x\"):rep(ev)", "select(ev, 1)", "string.byte(ev)", "string.len(ev)",
-        "get(5, \"x\")", "get(\"text\", \"x\")", "get({}, \"x\")", "get(nil, \"x\")",
-        "get(1LL, \"x\")", "get(req, \"x\")", "get(ev)", "get(ev, 5)",
-        "get(ev, ev)", "has(1e15, \"x\")", "items(123456, \"x\")", "req.sluice_",
-        "req.request", "req[1]", "req[1LL]", "req + 1", "#req", "req()",
-        "req .. \"\"", "pairs(req)", "next(req)", "req.params.x.y"};
+    static const char *const tries[] = {"ev + 1",
+                                        "ev - 1",
+                                        "1 + ev",
+                                        "ev - ev",
+                                        "ev * 2",
+                                        "ev % 2",
+                                        "ev ^ 2",
+                                        "ev / 2",
+                                        "-ev",
+                                        "1LL + ev",
+                                        "ev + 1e8",
+                                        "ev .. \"x\"",
+                                        "\"x\" .. ev",
+                                        "#ev",
+                                        "ev()",
+                                        "ev < ev",
+                                        "ev <= 5",
+                                        "ev.value.x.y",
+                                        "next(ev)",
+                                        "unpack(ev)",
+                                        "pairs(ev)",
+                                        "ipairs(ev)",
+                                        "table.concat(ev)",
+                                        "math.floor(ev)",
+                                        "bit.bor(ev, 1)",
+                                        "(\"%d\"):format(ev)",
+                                        "(\"x\"):rep(ev)",
+                                        "select(ev, 1)",
+                                        "string.byte(ev)",
+                                        "string.len(ev)",
+                                        "get(5, \"x\")",
+                                        "get(\"text\", \"x\")",
+                                        "get({}, \"x\")",
+                                        "get(nil, \"x\")",
+                                        "get(1LL, \"x\")",
+                                        "get(req, \"x\")",
+                                        "get(ev)",
+                                        "get(ev, 5)",
+                                        "get(ev, ev)",
+                                        "has(1e15, \"x\")",
+                                        "items(123456, \"x\")",
+                                        "req.sluice_",
+                                        "req.request",
+                                        "req[1]",
+                                        "req[1LL]",
+                                        "req + 1",
+                                        "#req",
+                                        "req()",
+                                        "req .. \"\"",
+                                        "pairs(req)",
+                                        "next(req)",
+                                        "req.params.x.y"};
 
     (void)state;
     assert_each(tries, N_ELEMS(tries),
@@ -80,13 +120,30 @@ static void what_is_no_reading_of_a_text_raises(void **state)
 
 static void no_writing_goes_past_an_events_keys(void **state)
 {
-    static const char *const tries[] = {
-        "ev[5] = 1", "ev[1LL] = 1", "ev[ev] = 1", "ev[true] = 1", "ev[0] = ev",
-        "ev[{}] = 1", "ev[nil] = 1", "ev[0/0] = 1", "ev.x = ev", "ev.x = req",
-        "ev.x = reject", "ev.x = 1LL", "req.time_ms = 5", "req.sluice_ = ev",
-        "req[1] = 5", "req.x = nil", "req.headers.x = 1", "req.params[1] = 2",
-        "reject(\"x\").kind = 5", "reject(\"x\").n = 1e9", "drop().code = {}",
-        "to(\"s\")[1] = 5", "ev.sluice_.len = 100", "ev.slots.x = 1"};
+    static const char *const tries[] = {"ev[5] = 1",
+                                        "ev[1LL] = 1",
+                                        "ev[ev] = 1",
+                                        "ev[true] = 1",
+                                        "ev[0] = ev",
+                                        "ev[{}] = 1",
+                                        "ev[nil] = 1",
+                                        "ev[0/0] = 1",
+                                        "ev.x = ev",
+                                        "ev.x = req",
+                                        "ev.x = reject",
+                                        "ev.x = 1LL",
+                                        "req.time_ms = 5",
+                                        "req.sluice_ = ev",
+                                        "req[1] = 5",
+                                        "req.x = nil",
+                                        "req.headers.x = 1",
+                                        "req.params[1] = 2",
+                                        "reject(\"x\").kind = 5",
+                                        "reject(\"x\").n = 1e9",
+                                        "drop().code = {}",
+                                        "to(\"s\")[1] = 5",
+                                        "ev.sluice_.len = 100",
+                                        "ev.slots.x = 1"};
 
     (void)state;
     assert_each(tries, N_ELEMS(tries),
@@ -112,21 +169,22 @@ static void a_view_tells_what_it_is_without_its_place(void **state)
                 "    return reject(\"held\")\n  end\nend");
 }
 
-#define WITH_HANDLES                                                          \
-    "(function()\n  local c = counter \"c_total\" { labels = { \"x\" } }\n"   \
-    "  local g = gauge \"g\"\n"                                               \
-    "  local l = limit { rate = \"1000000/s\", burst = 1000000 }\n"           \
+#define WITH_HANDLES                                                                   \
+    "(function()\n  local c = counter \"c_total\" { labels = { \"x\" } }\n"            \
+    "  local g = gauge \"g\"\n"                                                        \
+    "  local l = limit { rate = \"1000000/s\", burst = 1000000 }\n"                    \
     "  return function(ev, req)\n"
 
 static void handles_have_nothing_to_be_written(void **state)
 {
     static const char *const tries[] = {
-        "c.index = 1000000", "c.cache = {}", "c.cache.x = 1e9", "c.n = 3",
-        "g.index = -1", "l.index = 99", "l.key = \"x\"", "l.message = {}",
-        "c.index.x = 1", "c.inc(g)", "c.inc(l, 1)", "g.set(c, 5)", "l.take(c, 1)",
-        "l.check(g, 1)", "c.inc(ev)", "c.inc(5)", "c.inc(nil)", "c.inc({})",
-        "c:inc(0/0)", "c:inc(1/0)", "c:inc(-1)", "c:inc(\"x\")", "c:inc(ev)",
-        "g:set(ev)", "l:take({})", "l:take(ev)", "l:take(\"k\", {})"};
+        "c.index = 1000000", "c.cache = {}",  "c.cache.x = 1e9",  "c.n = 3",
+        "g.index = -1",      "l.index = 99",  "l.key = \"x\"",    "l.message = {}",
+        "c.index.x = 1",     "c.inc(g)",      "c.inc(l, 1)",      "g.set(c, 5)",
+        "l.take(c, 1)",      "l.check(g, 1)", "c.inc(ev)",        "c.inc(5)",
+        "c.inc(nil)",        "c.inc({})",     "c:inc(0/0)",       "c:inc(1/0)",
+        "c:inc(-1)",         "c:inc(\"x\")",  "c:inc(ev)",        "g:set(ev)",
+        "l:take({})",        "l:take(ev)",    "l:take(\"k\", {})"};
 
     (void)state;
     assert_each(tries, N_ELEMS(tries),

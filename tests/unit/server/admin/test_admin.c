@@ -103,8 +103,9 @@ static void a_page_may_read_but_change_nothing(void **state)
 {
     static const char origin[] = "Origin: https://page.example\r\n";
     static const char *const changes[] = {
-        "POST /reload", "POST /reload?rollback", "POST /sinks/a/drop",
-        "POST /sinks/a/breaker?open", "POST /sinks/a/replay", "DELETE /sinks/a/replay"};
+        "POST /reload",         "POST /reload?rollback",
+        "POST /sinks/a/drop",   "POST /sinks/a/breaker?open",
+        "POST /sinks/a/replay", "DELETE /sinks/a/replay"};
 
     (void)state;
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {

@@ -98,9 +98,9 @@ static struct rollout_side side_of(const struct counts *c, int which)
         one->slow += i < c->slow;
         one->very_slow += i < c->very_slow;
     }
-    return (struct rollout_side){c->requests, c->events, c->refused,
-                               c->failed,   c->p50_ms, c->p99_ms,
-                               u,           ANALYSIS_SIDE_UNITS};
+    return (struct rollout_side){c->requests, c->events,          c->refused,
+                                 c->failed,   c->p50_ms,          c->p99_ms,
+                                 u,           ANALYSIS_SIDE_UNITS};
 }
 
 static void test_rows(void **state)
@@ -154,8 +154,8 @@ static void test_enough(void **state)
     old = side_of(&(struct counts){.requests = 441, .events = 441}, 0);
     new_ = side_of(&(struct counts){.requests = 49, .events = 49}, 1);
     assert_false(analysis_enough(&old, &new_, 50, "request", why, sizeof why));
-    assert_string_equal(
-        why, "not enough traffic: it saw 49 requests, min_requests is 50");
+    assert_string_equal(why,
+                        "not enough traffic: it saw 49 requests, min_requests is 50");
     new_ = side_of(&(struct counts){.requests = 50, .events = 50}, 1);
     assert_true(analysis_enough(&old, &new_, 50, "request", why, sizeof why));
     old = side_of(&(struct counts){0}, 0);
@@ -185,10 +185,9 @@ static void test_schedule(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows),
-                                       cmocka_unit_test(test_one_tenant),
-                                       cmocka_unit_test(test_enough),
-                                       cmocka_unit_test(test_schedule)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows), cmocka_unit_test(test_one_tenant),
+        cmocka_unit_test(test_enough), cmocka_unit_test(test_schedule)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,14 +23,14 @@ enum { LIVE_MIN = 200, CLUSTERS_MAX = 4096 };
 /* Traffic: clusters (connections, tenants) of unequal size and habits. */
 struct traffic {
     const char *name;
-    uint32_t clusters;  /* 0: each request is one */
-    double skew;        /* Zipf's exponent of their sizes; 0: equal */
+    uint32_t clusters;   /* 0: each request is one */
+    double skew;         /* Zipf's exponent of their sizes; 0: equal */
     double bad_clusters; /* share of those whose events are all refused */
-    double refused;     /* share of the others' events */
-    double slow;        /* share of the clusters that are three times as slow */
+    double refused;      /* share of the others' events */
+    double slow;         /* share of the clusters that are three times as slow */
     double share;
-    uint32_t requests;  /* of both sides */
-    uint32_t batch;     /* events of a request */
+    uint32_t requests; /* of both sides */
+    uint32_t batch;    /* events of a request */
 };
 
 static const struct traffic traffics[] = {
@@ -79,9 +79,10 @@ static void deal(struct rollout *x)
     memset(x->units, 0, sizeof x->units);
     tally_split(t->share, &x->n_units[0], &x->n_units[1]);
     for (int i = 0; i < 2; i++) {
-        x->sides[i] = (struct rollout_side){.p50_ms = 1, .p99_ms = 2,
-                                          .units = x->units[i],
-                                          .n_units = ANALYSIS_SIDE_UNITS};
+        x->sides[i] = (struct rollout_side){.p50_ms = 1,
+                                            .p99_ms = 2,
+                                            .units = x->units[i],
+                                            .n_units = ANALYSIS_SIDE_UNITS};
     }
     /* The slower answers are there to be blamed for. */
     x->sides[1].p50_ms = 10;
@@ -90,8 +91,8 @@ static void deal(struct rollout *x)
         struct cluster *c = &x->clusters[i];
 
         sum += pow(i + 1, -t->skew);
-        *c = (struct cluster){sum, chance() < t->share,
-                              chance() < t->bad_clusters, chance() < t->slow, 0};
+        *c = (struct cluster){sum, chance() < t->share, chance() < t->bad_clusters,
+                              chance() < t->slow, 0};
         c->unit = (uint32_t)(chance() * x->n_units[c->new_]);
     }
     for (uint32_t i = 0; i < t->clusters; i++) {
@@ -128,8 +129,8 @@ static void request(struct rollout *x)
     struct analysis_unit *u = &x->units[c.new_][c.unit];
 
     for (uint32_t i = 0; i < x->t->batch; i++) {
-        bool no = c.bad || chance() < x->t->refused ||
-                  (c.new_ && chance() < x->failing);
+        bool no =
+            c.bad || chance() < x->t->refused || (c.new_ && chance() < x->failing);
 
         u->refused += no;
         s->refused += no;
@@ -155,8 +156,8 @@ static bool rolled_back(struct rollout *x)
     analysis_begin(&j);
     for (uint32_t i = 0; i < x->t->requests; i++) {
         request(x);
-        if (i % 50 == 49 && analysis_against(&j, &x->sides[0], &x->sides[1], false,
-                                          why, sizeof why)) {
+        if (i % 50 == 49 &&
+            analysis_against(&j, &x->sides[0], &x->sides[1], false, why, sizeof why)) {
             return true;
         }
     }
@@ -193,8 +194,8 @@ static void test_equal(void **state)
         x.t = &traffics[i];
         x.failing = 0;
         back = count(&x, n);
-        print_message("# equal policies, %s: %u of %u sent back\n",
-                      traffics[i].name, back, n);
+        print_message("# equal policies, %s: %u of %u sent back\n", traffics[i].name,
+                      back, n);
         assert_true(back <= n / 100);
     }
 }
@@ -218,8 +219,8 @@ static void test_power(void **state)
         x.t = &worse[i];
         x.failing = 0.05;
         back = count(&x, n);
-        print_message("# refusing 5 %% more, %s: %u of %u sent back\n",
-                      worse[i].name, back, n);
+        print_message("# refusing 5 %% more, %s: %u of %u sent back\n", worse[i].name,
+                      back, n);
         assert_true(back >= n / 100 * 95);
     }
 }

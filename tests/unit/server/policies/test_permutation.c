@@ -30,8 +30,7 @@ static double fisher(uint32_t n, uint32_t n_new, uint32_t all, uint32_t hits)
     return p;
 }
 
-static bool worse(uint32_t n, uint32_t n_new, uint32_t old_hits,
-                  uint32_t new_hits)
+static bool worse(uint32_t n, uint32_t n_new, uint32_t old_hits, uint32_t new_hits)
 {
     struct permutation_unit units[PERMUTATION_UNITS_MAX];
 
@@ -46,9 +45,8 @@ static bool worse(uint32_t n, uint32_t n_new, uint32_t old_hits,
 /* Beyond the shuffles' own noise it says what Fisher's test says. */
 static void test_fisher(void **state)
 {
-    static const uint32_t sizes[][2] = {{20, 10},  {40, 4},   {60, 50},
-                                        {300, 30}, {300, 150}, {2048, 40},
-                                        {2000, 1960}};
+    static const uint32_t sizes[][2] = {{20, 10},   {40, 4},    {60, 50},    {300, 30},
+                                        {300, 150}, {2048, 40}, {2000, 1960}};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(sizes); i++) {
@@ -60,8 +58,7 @@ static void test_fisher(void **state)
                 double p = fisher(n, n_new, old_hits + hits, hits);
                 bool got = worse(n, n_new, old_hits, hits);
 
-                if (got ? p > 4 * PERMUTATION_ALPHA
-                        : p < PERMUTATION_ALPHA / 20) {
+                if (got ? p > 4 * PERMUTATION_ALPHA : p < PERMUTATION_ALPHA / 20) {
                     fail_msg("%u of %u new ones and %u of %u old ones: chance "
                              "%g, said %d",
                              hits, n_new, old_hits, n - n_new, p, got);

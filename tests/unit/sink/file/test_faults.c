@@ -55,8 +55,7 @@ static bool append(struct archive *a, struct journal *j, const char *text,
     return put(a, j, text, first, true);
 }
 
-static void expect(const char *dir, const char *name, const char *end,
-                   const char *text)
+static void expect(const char *dir, const char *name, const char *end, const char *text)
 {
     char path[512], got[64] = "";
     int fd;

@@ -12,8 +12,7 @@
 #include "base/err.h"
 #include "sink/file/frame.h"
 
-static const enum compress hows[] = {COMPRESS_NONE, COMPRESS_ZSTD,
-                                     COMPRESS_GZIP};
+static const enum compress hows[] = {COMPRESS_NONE, COMPRESS_ZSTD, COMPRESS_GZIP};
 
 static void what_was_made_is_whole(void **state)
 {

@@ -17,16 +17,33 @@ struct row {
 };
 
 static const struct row rows[] = {
-    {0, false, SINK_RETRY},   {0, true, SINK_MAYBE},    {200, true, SINK_OK},
+    {0, false, SINK_RETRY},
+    {0, true, SINK_MAYBE},
+    {200, true, SINK_OK},
     /* It can't have been taken: not all of it was there. */
-    {200, false, SINK_MAYBE}, {204, false, SINK_MAYBE},
-    {202, true, SINK_OK},     {204, true, SINK_OK},     {301, true, SINK_SETUP},
-    {304, true, SINK_SETUP},  {400, true, SINK_DATA},   {401, true, SINK_SETUP},
-    {403, true, SINK_SETUP},  {404, true, SINK_SETUP},  {405, true, SINK_SETUP},
-    {408, true, SINK_RETRY},  {409, true, SINK_RETRY},  {410, true, SINK_SETUP},
-    {413, false, SINK_SPLIT}, {415, true, SINK_SETUP},  {422, true, SINK_DATA},
-    {425, true, SINK_RETRY},  {429, true, SINK_RETRY},  {500, true, SINK_MAYBE},
-    {502, true, SINK_MAYBE},  {503, true, SINK_RETRY},  {504, true, SINK_MAYBE},
+    {200, false, SINK_MAYBE},
+    {204, false, SINK_MAYBE},
+    {202, true, SINK_OK},
+    {204, true, SINK_OK},
+    {301, true, SINK_SETUP},
+    {304, true, SINK_SETUP},
+    {400, true, SINK_DATA},
+    {401, true, SINK_SETUP},
+    {403, true, SINK_SETUP},
+    {404, true, SINK_SETUP},
+    {405, true, SINK_SETUP},
+    {408, true, SINK_RETRY},
+    {409, true, SINK_RETRY},
+    {410, true, SINK_SETUP},
+    {413, false, SINK_SPLIT},
+    {415, true, SINK_SETUP},
+    {422, true, SINK_DATA},
+    {425, true, SINK_RETRY},
+    {429, true, SINK_RETRY},
+    {500, true, SINK_MAYBE},
+    {502, true, SINK_MAYBE},
+    {503, true, SINK_RETRY},
+    {504, true, SINK_MAYBE},
 };
 
 static void each_status_means_what_the_table_says(void **state)

@@ -24,10 +24,10 @@ static void expect(const rd_kafka_conf_t *conf, const char *name, const char *va
 /* Else a broker that fails loses what it alone had, or a message comes twice. */
 static void a_message_is_delivered_when_all_replicas_have_it_once(void **state)
 {
-    const struct sink_plan plan = {.name = "k",
-                                   .batch = {.linger_ms = 7, .max = 300},
-                                   .kafka = {.compression = "lz4",
-                                             .framing = KAFKA_EVENT}};
+    const struct sink_plan plan = {
+        .name = "k",
+        .batch = {.linger_ms = 7, .max = 300},
+        .kafka = {.compression = "lz4", .framing = KAFKA_EVENT}};
     struct err e = {""};
     rd_kafka_conf_t *conf = options_conf(&plan, "127.0.0.1:1", false, &e);
 
@@ -53,11 +53,10 @@ static void a_secret_is_not_in_the_error(void **state)
 {
     static const struct pair_plan options[] = {{"sasl.password", "s3cret"},
                                                {"ssl.key.password.wrong", "s3cret"}};
-    const struct sink_plan plan = {.name = "k",
-                                   .batch = {.max = 1},
-                                   .kafka = {.compression = "none",
-                                             .options = options,
-                                             .n_options = 2}};
+    const struct sink_plan plan = {
+        .name = "k",
+        .batch = {.max = 1},
+        .kafka = {.compression = "none", .options = options, .n_options = 2}};
     struct err e = {""};
 
     (void)state;

@@ -14,11 +14,10 @@ static void a_topic_is_a_plain_word(void **state)
     static const struct {
         struct str name;
         bool valid;
-    } rows[] = {{STR("clicks"), true},  {STR("A-z_0.9"), true},
-                {STR(""), false},       {STR("a b"), false},
-                {STR("a/b"), false},    {STR("\303\274"), false},
-                {STR("a\0b"), false},   {STR("a@b[c`d{e"), false},
-                {{NULL, 0}, false}};
+    } rows[] = {
+        {STR("clicks"), true}, {STR("A-z_0.9"), true},    {STR(""), false},
+        {STR("a b"), false},   {STR("a/b"), false},       {STR("\303\274"), false},
+        {STR("a\0b"), false},  {STR("a@b[c`d{e"), false}, {{NULL, 0}, false}};
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {

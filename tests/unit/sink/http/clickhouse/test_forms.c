@@ -18,7 +18,8 @@ struct row {
 static const struct row rows[] = {
     {"DateTime64(3)", true, "1795522577547", "1795522577.547"},
     {"DateTime64(9, 'UTC')", true, "5", "0.005"},
-    {"DateTime64(9)", true, "9223372036855", "\"out of range of DateTime64: 9223372036855\""},
+    {"DateTime64(9)", true, "9223372036855",
+     "\"out of range of DateTime64: 9223372036855\""},
     {"DateTime64(3)", true, "-1500", "-1.500"},
     {"DateTime64(3)", true, "1e3", "1.000"},
     {"DateTime64(3)", true, "1795522577547.9", "1795522577.547"},

@@ -16,12 +16,11 @@ static const struct {
     const char *path, *engine;
 } rows[] = {
     {"", false, "", ""},
-    {"engine MergeTree() PARTITION BY tuple() ORDER BY id\n", false, "",
-     "MergeTree"},
+    {"engine MergeTree() PARTITION BY tuple() ORDER BY id\n", false, "", "MergeTree"},
     {"engine Memory\n", false, "", "Memory"},
     {"engine Distributed(c, d, t)\n", false, "", "Distributed"},
-    {"engine ReplicatedMergeTree('/a/b', '{replica}') ORDER BY id\npath /a/b\n",
-     true, "/a/b", "ReplicatedMergeTree"},
+    {"engine ReplicatedMergeTree('/a/b', '{replica}') ORDER BY id\npath /a/b\n", true,
+     "/a/b", "ReplicatedMergeTree"},
     {"path /a/b\nengine ReplicatedReplacingMergeTree ORDER BY id", true, "/a/b",
      "ReplicatedReplacingMergeTree"},
     /* No replica of it is known: who can tell that it is the same table? */
@@ -48,7 +47,8 @@ static void a_table_tells_copies_only_when_it_is_replicated(void **state)
 }
 
 static const struct upload_plan remote = {.hedge = {.after_ms = 50, .max_ratio = 1}};
-static const struct sink_plan plan = {.name = "olap", .clickhouse = {.table = "events"}};
+static const struct sink_plan plan = {.name = "olap",
+                                      .clickhouse = {.table = "events"}};
 
 /* Why copies of an insert to two urls may not be told; "": they are. */
 static const char *why_not(const char *first, const char *second)
@@ -78,8 +78,10 @@ static void only_replicas_of_one_table_are_hedged(void **state)
 
     (void)state;
     assert_string_equal("", why_not(one, one));
-    assert_string_equal("one and two are not replicas of one table: a copy would be new "
-                        "rows", why_not(one, other));
+    assert_string_equal(
+        "one and two are not replicas of one table: a copy would be new "
+        "rows",
+        why_not(one, other));
     assert_string_equal("two has no table events", why_not(one, ""));
     assert_string_equal("one has not said yet what events is", why_not(NULL, one));
 }

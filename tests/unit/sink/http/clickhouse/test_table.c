@@ -98,8 +98,7 @@ static void each_row_is_judged(void **state)
         char why[400];
         bool ok = table_fits(str_of(r->answer), &plan, r->version, why, sizeof why);
 
-        if (ok != (r->why == NULL) ||
-            (!ok && strstr(why, r->why) == NULL)) {
+        if (ok != (r->why == NULL) || (!ok && strstr(why, r->why) == NULL)) {
             fail_msg("row %zu, %s: %s", i, r->answer, why);
         }
     }
@@ -140,14 +139,19 @@ static void the_question_names_the_table(void **state)
 
 static void chosen_columns_are_written_as_their_types_want(void **state)
 {
-    static const struct pair_plan pairs[] = {{"a", "at"}, {"b", "at"}, {"c", "n"},
-                                             {"d", "other"}, {"e", "@event"}, {"f", "x"}};
-    const struct clickhouse_plan plan = {.table = "t", .columns = pairs, .n_columns = 6,
-                                         .schemas = schemas, .n_schemas = 1};
-    static const char answer[] = C("a", "Nullable(DateTime64(6, 'UTC'))") C("b", "UInt64")
-        C("c", "UInt8") C("d", "LowCardinality(String)") C("e", "String");
-    static const char *const want[] = {"dec6", "ums64!", "uint8!", "text!", "text!",
-                                       ""};
+    static const struct pair_plan pairs[] = {{"a", "at"},     {"b", "at"},
+                                             {"c", "n"},      {"d", "other"},
+                                             {"e", "@event"}, {"f", "x"}};
+    const struct clickhouse_plan plan = {.table = "t",
+                                         .columns = pairs,
+                                         .n_columns = 6,
+                                         .schemas = schemas,
+                                         .n_schemas = 1};
+    static const char answer[] =
+        C("a", "Nullable(DateTime64(6, 'UTC'))") C("b", "UInt64") C("c", "UInt8")
+            C("d", "LowCardinality(String)") C("e", "String");
+    static const char *const want[] = {"dec6",  "ums64!", "uint8!",
+                                       "text!", "text!",  ""};
     struct form forms[6];
     char name[FORM_NAME_BYTES];
 
