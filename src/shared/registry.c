@@ -22,7 +22,7 @@ struct table {
  * go. */
 struct named {
     struct named *next;
-    struct registry *hub;
+    struct registry *registry;
     char *name;
     bool limit;
     struct table *tables;
@@ -221,12 +221,12 @@ static struct sums sums_of(const struct named *n)
 {
     struct sums x;
 
-    (void)pthread_mutex_lock(&n->hub->lock);
+    (void)pthread_mutex_lock(&n->registry->lock);
     x = (struct sums){n->refused, n->forgotten, n->repeats, n->unsure, n->full, 0};
     for (const struct table *t = n->tables; t != NULL; t = t->next) {
         add_table(&x, t);
     }
-    (void)pthread_mutex_unlock(&n->hub->lock);
+    (void)pthread_mutex_unlock(&n->registry->lock);
     return x;
 }
 
@@ -316,7 +316,7 @@ static struct named *named_of(struct registry *h, const char *name, bool limit)
         }
     }
     n = mem_zalloc(sizeof *n);
-    n->hub = h;
+    n->registry = h;
     n->name = mem_strdup(name);
     n->limit = limit;
     n->next = h->named;

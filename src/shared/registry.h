@@ -24,7 +24,7 @@ struct registry;
 
 /* published: its limits and memories show up in /metrics, and its metrics once
  * registry_publish was called for them, also when no generation has them any more; such
- * a hub goes when nobody asks for /metrics any longer. */
+ * a registry goes when nobody asks for /metrics any longer. */
 struct registry *registry_new(bool published);
 struct registry *registry_ref(struct registry *h);
 void registry_unref(struct registry *h); /* NULL is fine */
@@ -32,13 +32,13 @@ void registry_unref(struct registry *h); /* NULL is fine */
 /* Another number at each call: for metric_add. */
 uint32_t registry_stripe(struct registry *h);
 
-/* The hub's, for the caller until registry_metric_drop; NULL and *e: the name has
+/* The registry's, for the caller until registry_metric_drop; NULL and *e: the name has
  * another kind or other labels. */
 struct metric *registry_metric(struct registry *h, const struct metric_conf *conf,
                                struct err *e) MUST_USE;
 /* One that was never published and that nobody uses is forgotten. */
 void registry_metric_drop(struct registry *h, const struct metric *m);
-/* Shows it in /metrics, if the hub does that at all; once more is fine. */
+/* Shows it in /metrics, if the registry does that at all; once more is fine. */
 void registry_publish(struct registry *h, struct metric *m);
 
 /* A reference for the caller. */
