@@ -60,7 +60,7 @@ static void *remember(void *arg)
             (void)seen_ask(j->seen, key_of(text, n), SEEN_TEXT, owner, 1000, &chain,
                            &other);
         }
-        seen_settle(j->seen, owner, chain, true);
+        seen_finish(j->seen, owner, chain, true);
     }
     j->ns = clock_mono_ns() - began;
     return NULL;

@@ -161,7 +161,7 @@ static bool decide(struct comparison *j, struct str lines)
     }
     if (j->plan->n_dedups > 0) {
         dedup_mark(j->state, j->route, &j->batch, j->req.time_ms, &hold);
-        dedup_settle(&hold, true);
+        dedup_finish(&hold, true);
     }
     return true;
 }

@@ -4,7 +4,7 @@
  *
  *   ack_tracker_init -> ack_tracker_start, ack_tracker_ack* -> ack_tracker_fini
  *
- * Pure; one thread. Batches settle in any order: what is settled ahead of a
+ * Pure; one thread. Batches are acknowledged in any order: what is acknowledged ahead of a
  * cursor is kept as ranges, bounded by what can be in flight.
  */
 #pragma once
@@ -34,7 +34,7 @@ struct ack_tracker {
 void ack_tracker_init(struct ack_tracker *c);
 void ack_tracker_fini(struct ack_tracker *c);
 
-/* NULL: the shard is not known. Valid until the next start, settle or drop. */
+/* NULL: the shard is not known. Valid until the next start, ack or drop. */
 const struct cursor *ack_tracker_find(const struct ack_tracker *c, uint32_t epoch,
                                       uint32_t worker);
 

@@ -51,8 +51,8 @@ static struct subscription *add_subscription(struct delivery *d, struct str stre
     return o;
 }
 
-static void on_settle(void *arg, struct str stream, const struct batch_range *ranges,
-                      uint32_t n)
+static void on_ack(void *arg, struct str stream, const struct batch_range *ranges,
+                   uint32_t n)
 {
     struct subscription *o = subscription_of(arg, stream);
 
@@ -120,11 +120,11 @@ void on_journal_record(void *arg, const struct record *r)
         d->dead_known = r->value; /* smaller, where the file was taken away */
         (void)snprintf(d->dead_mark, sizeof d->dead_mark, "%.*s", (int)r->name.n,
                        r->name.p);
-        on_settle(d, r->stream, r->ranges, r->n_ranges);
+        on_ack(d, r->stream, r->ranges, r->n_ranges);
         break;
     case RECORD_DONE:
     case RECORD_SKIP:
-        on_settle(d, r->stream, r->ranges, r->n_ranges);
+        on_ack(d, r->stream, r->ranges, r->n_ranges);
         break;
     case RECORD_FILE:
     case RECORD_SEAL:
@@ -323,7 +323,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct 
                              .journal = &d->journal,
                              .hooks = &d->hooks,
                              .done = pump_done,
-                             .settle = on_settle,
+                             .ack = on_ack,
                              .arg = d};
     const void *before;
 

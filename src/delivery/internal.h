@@ -153,13 +153,13 @@ struct batch_limits adapt_limits(const struct delivery *d);
 
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);
 /* Nothing new is sent for a while: backoff, but at least after_ms. */
-void settle_hold(struct delivery *d, const char *why, int64_t after_ms);
+void result_hold(struct delivery *d, const char *why, int64_t after_ms);
 /* It can deliver again. */
-void settle_go_on(struct delivery *d);
+void result_go_on(struct delivery *d);
 /* b is submitted again after that. */
-void settle_fail(struct delivery *d, struct batch *b, const char *why,
+void result_fail(struct delivery *d, struct batch *b, const char *why,
                  int64_t after_ms);
 /* Letters that were replayed die again: in the file and the journal, synced. */
-bool settle_bury(struct delivery *d, const struct batch *b,
+bool result_bury(struct delivery *d, const struct batch *b,
                  const struct sink_verdict *v, struct err *e) MUST_USE;
-void settle_retry(struct delivery *d); /* verdicts that could not be noted */
+void result_retry(struct delivery *d); /* verdicts that could not be noted */

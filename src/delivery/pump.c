@@ -104,7 +104,7 @@ static void submit(struct delivery *d, struct subscription *o, enum batch_reason
     stats_record(d->batch_events, b->n);
     stats_record(d->batch_bytes, b->n_bytes);
     if (!plan_batch(d, b, &e)) {
-        settle_fail(d, b, e.text, 0);
+        result_fail(d, b, e.text, 0);
         return;
     }
     d->ops->submit(d->sink, b);
@@ -169,7 +169,7 @@ static bool pump_subscription(struct delivery *d, struct subscription *o,
     struct err e;
 
     if (!subscription_look(o, d->journal, &e)) {
-        settle_hold(d, e.text, 0);
+        result_hold(d, e.text, 0);
         return false;
     }
     for (int i = 0; i < TURN_BATCHES; i++) {
@@ -191,7 +191,7 @@ static bool pump_subscription(struct delivery *d, struct subscription *o,
         }
         r = fill(d, o, &l, &e);
         if (r == SUBSCRIPTION_FAILED) {
-            settle_hold(d, e.text, 0);
+            result_hold(d, e.text, 0);
             return false;
         }
         state = (r == SUBSCRIPTION_FULL ? BATCH_IS_FULL : 0u) |
@@ -227,7 +227,7 @@ static bool close_retired(struct delivery *d, struct subscription *o)
     struct err e;
 
     if (!journal_append(d->journal, &gone, &e)) {
-        settle_hold(d, e.text, 0);
+        result_hold(d, e.text, 0);
         return false;
     }
     log_write(LOG_INFO, "sink", "sink=%s stream=%s status=retired", d->name, o->name);
@@ -252,7 +252,7 @@ static void look_retired(struct delivery *d)
         struct err e;
 
         if (d->ops->finish != NULL && !d->ops->finish(d->sink, &e)) {
-            settle_hold(d, e.text, 0);
+            result_hold(d, e.text, 0);
             return;
         }
         (void)pthread_mutex_lock(&d->lock);
@@ -363,13 +363,13 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
     /* Only then: a new file costs syncs, which clients' writes wait for, and a sink
      * that a server or a full file holds comes back every second or two. */
     if (journal_in_trouble(d->journal) && !pump_try_compact(d, &e)) {
-        settle_hold(d, e.text, 0);
+        result_hold(d, e.text, 0);
         return;
     }
     if (b == NULL && d->kept == NULL) {
-        settle_go_on(d); /* it was the journal's alone */
+        result_go_on(d); /* it was the journal's alone */
     }
-    settle_retry(d);
+    result_retry(d);
     d->failed = NULL;
     while (b != NULL) {
         struct batch *next = b->next;
@@ -385,7 +385,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
         if (plan_batch(d, b, &e)) {
             d->ops->submit(d->sink, b);
         } else {
-            settle_fail(d, b, e.text, 0);
+            result_fail(d, b, e.text, 0);
         }
     }
     pump_later(d);
@@ -403,7 +403,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     /* Also when there is nothing to send: a file may wait for its name. */
     if (journal_poisoned(d->journal) && !ev_is_active(&d->retry) &&
         !pump_compact(d, &e)) {
-        settle_hold(d, e.text, 0);
+        result_hold(d, e.text, 0);
     }
     if ((d->draining || d->pausing) && clock_mono_ns() >= d->drain_until_ns) {
         ev_break(d->loop, EVBREAK_ALL);

@@ -205,13 +205,13 @@ static bool is_but(const struct sink_verdict *v, uint32_t i)
 }
 
 /* False and *e: it is not noted, so that the next replay sends these again. */
-static bool settle(struct delivery *d, const struct batch *b,
-                   const struct sink_verdict *v, struct err *e)
+static bool ack(struct delivery *d, const struct batch *b, const struct sink_verdict *v,
+                struct err *e)
 {
     struct replay *r = d->replay;
     uint32_t n = v->n - v->n_but;
 
-    if (v->kind == SINK_DATA && !settle_bury(d, b, v, e)) {
+    if (v->kind == SINK_DATA && !result_bury(d, b, v, e)) {
         return false;
     }
     for (uint32_t i = v->first; i < v->first + v->n; i++) {
@@ -239,7 +239,7 @@ void replay_verdict(struct delivery *d, struct batch *b, const struct sink_verdi
         return;
     }
     b->n_settled += v->n - v->n_but;
-    if (!r->failed && !settle(d, b, v, &e)) {
+    if (!r->failed && !ack(d, b, v, &e)) {
         fail(r, &e);
     }
     show(d, DELIVERY_REPLAY_RUNS, "");

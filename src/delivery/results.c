@@ -28,7 +28,7 @@ static double jittered_s(struct delivery *d, int64_t ms)
 }
 
 /* Batches that fail together are one failure. */
-void settle_hold(struct delivery *d, const char *why, int64_t after_ms)
+void result_hold(struct delivery *d, const char *why, int64_t after_ms)
 {
     char quoted[300];
     int64_t wait;
@@ -54,7 +54,7 @@ void settle_hold(struct delivery *d, const char *why, int64_t after_ms)
     pump_block(d);
 }
 
-void settle_go_on(struct delivery *d)
+void result_go_on(struct delivery *d)
 {
     if (d->backoff_ms == 0) {
         return;
@@ -68,9 +68,9 @@ void settle_go_on(struct delivery *d)
     log_write(LOG_INFO, "sink", "sink=%s status=delivering", d->name);
 }
 
-void settle_fail(struct delivery *d, struct batch *b, const char *why, int64_t after_ms)
+void result_fail(struct delivery *d, struct batch *b, const char *why, int64_t after_ms)
 {
-    settle_hold(d, why, after_ms);
+    result_hold(d, why, after_ms);
     b->next = d->failed;
     d->failed = b;
 }
@@ -145,7 +145,7 @@ static bool bury(struct delivery *d, const struct batch *b,
     return true;
 }
 
-bool settle_bury(struct delivery *d, const struct batch *b,
+bool result_bury(struct delivery *d, const struct batch *b,
                  const struct sink_verdict *v, struct err *e)
 {
     struct record r = {.type = RECORD_DEAD};
@@ -208,8 +208,8 @@ static bool note(struct delivery *d, struct subscription *o, const struct batch 
 
 /* A part of b is the sink's, or among the dead: the journal says so, then the
  * spool may forget it. */
-static bool settle(struct delivery *d, struct subscription *o, const struct batch *b,
-                   const struct sink_verdict *v, struct err *e)
+static bool ack(struct delivery *d, struct subscription *o, const struct batch *b,
+                const struct sink_verdict *v, struct err *e)
 {
     uint32_t at = v->first, but = 0;
     bool any = false;
@@ -277,7 +277,7 @@ static void keep_verdict(struct delivery *d, struct batch *b,
     (void)snprintf(k->why, sizeof k->why, "%s", v->why == NULL ? "" : v->why);
     k->next = d->kept;
     d->kept = k;
-    settle_hold(d, why, 0);
+    result_hold(d, why, 0);
 }
 
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
@@ -296,15 +296,15 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
         } else {
             d->load.failed++;
         }
-        settle_fail(d, b, v->why, v->after_ms);
+        result_fail(d, b, v->why, v->after_ms);
         return;
     }
-    if (!settle(d, o, b, v, &e)) {
+    if (!ack(d, o, b, v, &e)) {
         keep_verdict(d, b, v, e.text);
         return;
     }
     b->n_settled += spoken_of(v);
-    settle_go_on(d);
+    result_go_on(d);
     count_done(d, b, v);
     if (b->n_settled < b->n) {
         return;
@@ -315,11 +315,11 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     pump_later(d);
     if (journal_bytes(d->journal) > d->compacted_bytes + JOURNAL_COMPACT_BYTES &&
         !pump_try_compact(d, &e)) {
-        settle_hold(d, e.text, 0);
+        result_hold(d, e.text, 0);
     }
 }
 
-void settle_retry(struct delivery *d)
+void result_retry(struct delivery *d)
 {
     struct kept_verdict *k = d->kept;
 

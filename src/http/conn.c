@@ -125,7 +125,7 @@ static void await_head(struct conn *c)
 
 /* What follows from the connection's state, once nobody is working on it. May
  * close c. */
-static void settle(struct conn *c)
+static void finish(struct conn *c)
 {
     if (c->lingering) {
         return;
@@ -226,7 +226,7 @@ static void feed(struct conn *c, const char *p, size_t n)
     }
     c->server->feeding = NULL;
     c->n_turn = 0;
-    settle(c);
+    finish(c);
 }
 
 void conn_resume(struct conn *c)
@@ -295,7 +295,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
         if (c->current != NULL) {
             request_abort(c);
         }
-        settle(c);
+        finish(c);
         return;
     }
     feed(c, place, (size_t)n);
@@ -337,7 +337,7 @@ void conn_write(struct conn *c)
         ev_io_start(s->loop, &c->writable);
     }
     if (s->feeding != c) {
-        settle(c);
+        finish(c);
     }
 }
 
@@ -360,7 +360,7 @@ void conn_expire(struct conn *c)
         request_refuse(c, 408, "request_timeout",
                        c->current == NULL ? "the headers did not arrive in time"
                                           : "the body did not arrive in time");
-        settle(c);
+        finish(c);
     } else {
         conn_close(c);
     }

@@ -150,7 +150,7 @@ void ingest_try(struct ingest *in, struct binding *b)
     in->rollout = b;
 }
 
-void ingest_settle(struct ingest *in, bool promote)
+void ingest_end_rollout(struct ingest *in, bool promote)
 {
     struct binding *b = in->rollout;
 

@@ -162,7 +162,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
     enum store_result stored;
 
     if (w == NULL) {
-        dedup_settle(hold, false);
+        dedup_finish(hold, false);
         admission_unstored(in, r, STORE_CROWDED, in->batch.n);
         return;
     }
@@ -222,7 +222,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
         if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
             accept_body(in, r, p, &o, &hold);
         } else {
-            dedup_settle(&hold, false);
+            dedup_finish(&hold, false);
             answer_now(in, r, p, &o);
         }
     }

@@ -68,4 +68,4 @@ void ingest_bind(struct ingest *in, struct binding *b);
 void ingest_try(struct ingest *in, struct binding *b);
 
 /* The rollout ends: its binding becomes the one of all requests, or goes. */
-void ingest_settle(struct ingest *in, bool promote);
+void ingest_end_rollout(struct ingest *in, bool promote);

@@ -131,7 +131,7 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *
 void sinks_retire(struct server *s);
 /* Once no request of an earlier generation is under way, what only such a one could
  * feed retires too. The supervisor; the changer does it. */
-void sinks_settle(struct server *s);
+void sinks_finish(struct server *s);
 /* What an earlier process left to sinks that p does not have: before the others, for
  * a new one may want the same folder; and again behind them, for what no sink has
  * taken over. */

@@ -136,7 +136,7 @@ static void on_freed(void *arg, struct binding *b)
     struct server *s = arg;
 
     generations_freed(&s->generations, b);
-    sinks_settle(s);
+    sinks_finish(s);
 }
 
 static void on_differs(void *arg, struct shadow_sample *x)
@@ -218,7 +218,7 @@ static bool start(struct server *s, struct err *e)
         return false;
     }
     s->sinks_ahead = false;
-    taken_settle(s);
+    taken_finish(s);
     watchdog_start(&s->watch, s);
     keep_policy(s);
     spool_ready(s->spool);

@@ -135,7 +135,7 @@ static void on_errand(void *arg)
         break;
     case ERRAND_PROMOTE:
     case ERRAND_DROP:
-        ingest_settle(in, a->kind == ERRAND_PROMOTE);
+        ingest_end_rollout(in, a->kind == ERRAND_PROMOTE);
         break;
     }
     mailbox_post(a->worker->conf.mail, on_step, a->step);
@@ -187,7 +187,7 @@ void worker_try(struct worker *w, struct binding *b, struct worker_step *step)
     send(w, &(struct errand){.kind = ERRAND_TRY, .binding = b, .step = step});
 }
 
-void worker_settle(struct worker *w, bool promote, struct worker_step *step)
+void worker_end_rollout(struct worker *w, bool promote, struct worker_step *step)
 {
     send(w, &(struct errand){.kind = promote ? ERRAND_PROMOTE : ERRAND_DROP,
                              .step = step});

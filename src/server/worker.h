@@ -1,7 +1,7 @@
 /*
  * worker - one thread with its own loop that serves one listening socket.
  *
- *   worker_new -> worker_start -> (worker_bind | worker_try -> worker_settle)* ->
+ *   worker_new -> worker_start -> (worker_bind | worker_try -> worker_end_rollout)* ->
  *   worker_drain -> worker_free
  *
  * All calls come from the supervisor.
@@ -49,7 +49,7 @@ void worker_bind(struct worker *w, struct binding *b, struct worker_step *step);
 
 /* b is in rollout beside the one bound; and the end of it. */
 void worker_try(struct worker *w, struct binding *b, struct worker_step *step);
-void worker_settle(struct worker *w, bool promote, struct worker_step *step);
+void worker_end_rollout(struct worker *w, bool promote, struct worker_step *step);
 
 /* For who watches it: a signal to its thread, and the time that this has run. */
 void worker_signal(struct worker *w, int signal_number);

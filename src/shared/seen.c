@@ -327,7 +327,7 @@ static void trim(const struct seen *s, struct shard *h)
     atomic_store_explicit(&h->count, n, memory_order_relaxed);
 }
 
-void seen_settle(struct seen *s, uint64_t owner, uint32_t chain, bool stored)
+void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored)
 {
     while (chain != 0) {
         struct shard *h = &s->shards[(chain - 1) / s->room];

@@ -2,7 +2,7 @@
  * seen - the keys of the last while, so that a repeat is known: for all workers,
  * in fixed memory.
  *
- *   seen_new (registry.c) -> seen_begin -> seen_ask ─► new ─► ... ─► seen_settle
+ *   seen_new (registry.c) -> seen_begin -> seen_ask ─► new ─► ... ─► seen_finish
  *                                       ├─► before: a repeat     ▲
  *                                       └─► busy ─► seen_fate ───┘ of the other
  *
@@ -54,7 +54,7 @@ enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
                           uint64_t *other);
 
 /* All of chain, whose owner's events were stored or were not. */
-void seen_settle(struct seen *s, uint64_t owner, uint32_t chain, bool stored);
+void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored);
 
 enum seen_fate { SEEN_PENDING, SEEN_STORED, SEEN_LOST };
 /* Of an owner's events. SEEN_LOST also when it is so long ago that nobody knows. */

@@ -34,7 +34,7 @@ enum sink_verdict_kind {
 };
 
 /* What became of batch b, or of its events first .. first + n - 1. Several
- * verdicts may settle one batch; each event is settled exactly once. */
+ * verdicts may end one batch; each event is acknowledged exactly once. */
 struct sink_verdict {
     enum sink_verdict_kind kind;
     uint32_t first, n;   /* the part it speaks of, */
@@ -47,14 +47,14 @@ struct sink_verdict {
     const char *why;  /* for a human; valid during the call */
 };
 
-/* Never called from inside submit. SINK_OK and SINK_DATA settle a part of b, and
+/* Never called from inside submit. SINK_OK and SINK_DATA end a part of b, and
  * with its last part take b back; after any other kind b is submitted again later,
  * as it is, and the sink knows what of it is settled. */
 typedef void sink_done_fn(void *arg, struct batch *b, const struct sink_verdict *v);
 
 /* Events of a stream that recover found to be delivered. */
-typedef void sink_settle_fn(void *arg, struct str stream,
-                            const struct batch_range *ranges, uint32_t n);
+typedef void sink_ack_fn(void *arg, struct str stream, const struct batch_range *ranges,
+                         uint32_t n);
 
 /* A stream as a sink sees it: batch.stream is its place. */
 struct sink_stream {
@@ -76,7 +76,7 @@ struct sink_conf {
     struct journal **journal; /* opened before recover */
     const struct sink_hooks *hooks;
     sink_done_fn *done;
-    sink_settle_fn *settle;
+    sink_ack_fn *ack;
     void *arg;
 };
 
@@ -108,7 +108,7 @@ struct sink_ops {
     /* A record of its own (FILE, SEAL) from the journal, in order. */
     void (*replay)(struct sink *s, const struct record *r);
 
-    /* Brings what is outside in line with the journal; calls settle. NULL:
+    /* Brings what is outside in line with the journal; calls ack. NULL:
      * nothing is there. */
     bool (*recover)(struct sink *s, struct err *e);
 

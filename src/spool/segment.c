@@ -94,7 +94,7 @@ static void reset(struct segment *g, uint64_t number)
 
 /* Before this returns, a power cut leaves either no such segment, or an empty
  * one with its own salt. */
-static bool settle(struct segment *g, struct err *e)
+static bool make_durable(struct segment *g, struct err *e)
 {
     char dir[PATH_MAX];
 
@@ -143,7 +143,7 @@ struct segment *segment_create(struct shard *sh, uint64_t number, struct err *e)
          (errno != EOPNOTSUPP || ftruncate(g->fd, (off_t)g->bytes) != 0) &&
          !err_errno(e, errno, "%s: allocate %lu bytes", path,
                     (unsigned long)g->bytes)) ||
-        !settle(g, e)) {
+        !make_durable(g, e)) {
         (void)unlink(path);
         segment_close(g);
         return NULL;
@@ -188,7 +188,7 @@ bool segment_recycle(struct segment *g, uint64_t number, struct err *e)
         return err_errno(e, errno, "rename %s", from);
     }
     reset(g, number);
-    return settle(g, e);
+    return make_durable(g, e);
 }
 
 bool segment_open(struct segment *g, struct err *e)

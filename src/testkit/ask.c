@@ -180,7 +180,7 @@ static void accept(struct sluice_kit *k, const struct route *route, double now_m
         dedup_mark(k->state, route, &k->batch, now_ms, &hold);
     }
     outcome_of(route, &k->batch, &o);
-    dedup_settle(&hold, o.store);
+    dedup_finish(&hold, o.store);
     lines = answer_head_outcome(&o, "Retry-After: 1\r\n", common, buffer);
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
     text = take(k, answer_bound(&k->batch, &o));

@@ -125,7 +125,7 @@ static void ask(struct example_run *t, struct policy_state *s)
             dedup_mark(s, t->route, t->batch, req.time_ms, &hold);
         }
         outcome_of(t->route, t->batch, &t->outcome);
-        dedup_settle(&hold, t->outcome.store);
+        dedup_finish(&hold, t->outcome.store);
         t->status = t->outcome.status;
         first_error(t);
     } else {

@@ -144,7 +144,7 @@ void dedup_mark(struct policy_state *s, const struct route *route,
             mark_event(&d, route, b, &b->events[k]);
         }
         if (d.chain == 0) {
-            seen_settle(d.seen, d.owner, 0, true); /* nobody waits for it */
+            seen_finish(d.seen, d.owner, 0, true); /* nobody waits for it */
             continue;
         }
         hold->list[hold->n].chain = d.chain;
@@ -159,7 +159,7 @@ void dedup_own(struct dedup_hold *hold, bool stored)
     while (hold->n > 0) {
         struct seen *seen = hold->list[--hold->n].seen;
 
-        seen_settle(seen, hold->list[hold->n].owner, hold->list[hold->n].chain, stored);
+        seen_finish(seen, hold->list[hold->n].owner, hold->list[hold->n].chain, stored);
         seen_unref(seen);
     }
 }
@@ -193,7 +193,7 @@ enum dedup_fate dedup_ties(struct dedup_hold *hold)
     return fate;
 }
 
-void dedup_settle(struct dedup_hold *hold, bool stored)
+void dedup_finish(struct dedup_hold *hold, bool stored)
 {
     dedup_own(hold, stored);
     drop_ties(hold);

@@ -3,7 +3,7 @@
  *
  *   decide_body -> dedup_mark -> outcome_of -> (stored or not) -> dedup_own
  *                                                                -> dedup_ties
- *                                                      at once: dedup_settle
+ *                                                      at once: dedup_finish
  *
  * What a request's first times have reserved counts as seen once its events are
  * stored. A repeat of what another request has reserved is tied to that one: it is
@@ -56,4 +56,4 @@ enum dedup_fate { DEDUP_DONE, DEDUP_WAIT, DEDUP_LOST };
 enum dedup_fate dedup_ties(struct dedup_hold *hold);
 
 /* dedup_own, and no waiting for others. Afterwards hold is empty. */
-void dedup_settle(struct dedup_hold *hold, bool stored);
+void dedup_finish(struct dedup_hold *hold, bool stored);

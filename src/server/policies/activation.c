@@ -121,7 +121,7 @@ static void on_live(void *arg)
     struct server *s = r->s;
 
     activation_note(s, r->from == NULL);
-    taken_settle(s);
+    taken_finish(s);
     sinks_retire(s);
     streams_used(s);
 }
@@ -131,7 +131,7 @@ static void on_over(void *arg)
     struct reload *r = arg;
 
     r->s->sinks_ahead = false;
-    sinks_settle(r->s);
+    sinks_finish(r->s);
     reload_finish(r, RELOAD_OK, "live", report_text(r));
 }
 
@@ -177,14 +177,14 @@ static void on_tried(void *arg)
 }
 
 /* Its workers go on with the live one alone. */
-static void settle(struct reload *r, bool promote, void (*done)(void *arg))
+static void end_rollout(struct reload *r, bool promote, void (*done)(void *arg))
 {
     struct server *s = r->s;
 
     rollout_look(&s->rollout);
     r->step = (struct worker_step){s->n_workers, done, r};
     for (uint32_t i = 0; i < s->n_workers; i++) {
-        worker_settle(s->workers[i], promote, &r->step);
+        worker_end_rollout(s->workers[i], promote, &r->step);
     }
 }
 
@@ -211,7 +211,7 @@ void activation_drop(struct reload *r)
     (void)snprintf(r->why, sizeof r->why, "%s",
                    r->asked.why != NULL ? r->asked.why : "by hand");
     r->generation = r->s->rollout.g;
-    settle(r, false, on_dropped);
+    end_rollout(r, false, on_dropped);
 }
 
 static void on_promoted(void *arg)
@@ -241,7 +241,7 @@ static void alter(void *arg)
 static void undone(struct server *s)
 {
     s->sinks_ahead = false;
-    sinks_settle(s);
+    sinks_finish(s);
 }
 
 static void cant_promote(struct reload *r, const char *why)
@@ -251,7 +251,7 @@ static void cant_promote(struct reload *r, const char *why)
         return;
     }
     (void)snprintf(r->why, sizeof r->why, "it can't go live: %.200s", why);
-    settle(r, false, on_dropped);
+    end_rollout(r, false, on_dropped);
 }
 
 static void on_altered_rollout(void *arg)
@@ -259,7 +259,7 @@ static void on_altered_rollout(void *arg)
     struct reload *r = arg;
 
     if (r->altered) {
-        settle(r, true, on_promoted);
+        end_rollout(r, true, on_promoted);
         return;
     }
     undone(r->s);
@@ -301,7 +301,7 @@ static void supersede(struct reload *r)
     rollout_look(&s->rollout);
     s->superseded.n_left = UINT32_MAX; /* nobody waits for it */
     for (uint32_t i = 0; i < s->n_workers; i++) {
-        worker_settle(s->workers[i], false, &s->superseded);
+        worker_end_rollout(s->workers[i], false, &s->superseded);
     }
     rollout_end(&s->rollout, end_of(&s->rollout), why);
     retire(s, g, why);

@@ -65,7 +65,7 @@ void sinks_retire(struct server *s)
     }
 }
 
-static void settle(void *arg)
+static void finish(void *arg)
 {
     struct server *s = arg;
 
@@ -84,10 +84,10 @@ static void settle(void *arg)
     }
 }
 
-void sinks_settle(struct server *s)
+void sinks_finish(struct server *s)
 {
     if (!s->sinks_ahead && !generations_under_way(&s->generations)) {
-        changer_post(&s->changer, settle, NULL, s);
+        changer_post(&s->changer, finish, NULL, s);
     }
 }
 

@@ -109,7 +109,7 @@ bool taken_home(struct server *s, struct running_sink *r, struct err *e)
     return true;
 }
 
-void taken_settle(struct server *s)
+void taken_finish(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
     static struct persisted kept;

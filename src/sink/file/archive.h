@@ -86,11 +86,11 @@ void archive_emit(struct archive *a, struct journal_draft *draft);
 /* ---- recover.c ---- */
 
 /* A FILE or SEAL record of this stream. */
-void archive_replay(struct archive *a, const struct record *r, sink_settle_fn *settle,
+void archive_replay(struct archive *a, const struct record *r, sink_ack_fn *ack,
                     void *arg);
 
 /* After the last record: brings the folder in line, settles what is there. */
-bool archive_recover(struct archive *a, sink_settle_fn *settle, void *arg,
+bool archive_recover(struct archive *a, sink_ack_fn *ack, void *arg,
                      struct err *e) MUST_USE;
 
 /* ---- archive.c: for copy.c, recover.c and names.c ---- */

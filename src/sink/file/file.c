@@ -239,7 +239,7 @@ static void file_replay(struct sink *s, const struct record *r)
     (void)snprintf(stream, sizeof stream, "%.*s", (int)r->stream.n, r->stream.p);
     a = archive_of(s, stream);
     if (a != NULL) {
-        archive_replay(a, r, s->conf.settle, s->conf.arg);
+        archive_replay(a, r, s->conf.ack, s->conf.arg);
     }
 }
 
@@ -252,7 +252,7 @@ static bool file_recover(struct sink *s, struct err *e)
         }
     }
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX && s->archives[i] != NULL; i++) {
-        if (!archive_recover(s->archives[i], s->conf.settle, s->conf.arg, e)) {
+        if (!archive_recover(s->archives[i], s->conf.ack, s->conf.arg, e)) {
             return false;
         }
     }

@@ -16,10 +16,10 @@
 #include "sink/file/archive.h"
 #include "sink/file/frame.h"
 
-static void settle_steps(struct archive *a, sink_settle_fn *settle, void *arg)
+static void ack_steps(struct archive *a, sink_ack_fn *ack, void *arg)
 {
     for (uint32_t i = 0; i < a->n_steps; i++) {
-        settle(arg, str_of(a->stream), a->steps[i].ranges, a->steps[i].n);
+        ack(arg, str_of(a->stream), a->steps[i].ranges, a->steps[i].n);
     }
 }
 
@@ -50,7 +50,7 @@ static void take_name(struct archive *a, const char *name, int64_t begun_ms)
     a->number = number > a->number ? number : a->number;
 }
 
-void archive_replay(struct archive *a, const struct record *r, sink_settle_fn *settle,
+void archive_replay(struct archive *a, const struct record *r, sink_ack_fn *ack,
                     void *arg)
 {
     char name[sizeof a->name];
@@ -58,7 +58,7 @@ void archive_replay(struct archive *a, const struct record *r, sink_settle_fn *s
     (void)snprintf(name, sizeof name, "%.*s", (int)r->name.n, r->name.p);
     if (strcmp(name, a->name) != 0) {
         /* Another file: the one before had come to its end. */
-        settle_steps(a, settle, arg);
+        ack_steps(a, ack, arg);
         archive_end_file(a);
         take_name(a, name, r->time_ms);
     }
@@ -199,21 +199,20 @@ static bool recover_open(struct archive *a, struct err *e)
     return true;
 }
 
-bool archive_recover(struct archive *a, sink_settle_fn *settle, void *arg,
-                     struct err *e)
+bool archive_recover(struct archive *a, sink_ack_fn *ack, void *arg, struct err *e)
 {
     archive_look_around(a);
     if (a->name[0] == '\0') {
         return true;
     }
     if (a->sealing) {
-        settle_steps(a, settle, arg);
+        ack_steps(a, ack, arg);
         return recover_sealed(a, e);
     }
     if (!recover_open(a, e)) {
         return false;
     }
-    settle_steps(a, settle, arg);
+    ack_steps(a, ack, arg);
     if (a->fd < 0) {
         archive_end_file(a);
     }

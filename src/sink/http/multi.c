@@ -10,10 +10,10 @@ struct socket_watch {
     struct multi *owner;
 };
 
-void multi_settle_soon(struct multi *m)
+void multi_end_soon(struct multi *m)
 {
-    if (!ev_is_active(&m->settle)) {
-        ev_idle_start(m->loop, &m->settle);
+    if (!ev_is_active(&m->finish)) {
+        ev_idle_start(m->loop, &m->finish);
     }
 }
 
@@ -22,7 +22,7 @@ static void act(struct multi *m, curl_socket_t fd, int what)
     int running;
 
     (void)curl_multi_socket_action(m->curl, fd, what, &running);
-    multi_settle_soon(m);
+    multi_end_soon(m);
 }
 
 static void on_io(struct ev_loop *loop, ev_io *w, int events)
@@ -81,9 +81,9 @@ static int on_want_timer(CURLM *curl, long ms, void *arg)
     return 0;
 }
 
-static void on_settle(struct ev_loop *loop, ev_idle *w, int events)
+static void on_finish(struct ev_loop *loop, ev_idle *w, int events)
 {
-    struct multi *m = OUTER(w, struct multi, settle);
+    struct multi *m = OUTER(w, struct multi, finish);
     CURLMsg *said;
     int left;
 
@@ -101,7 +101,7 @@ static void on_settle(struct ev_loop *loop, ev_idle *w, int events)
 }
 
 void multi_init(struct multi *m, struct ev_loop *loop, multi_ended_fn *ended,
-                multi_settled_fn *settled, void *arg)
+                multi_idle_fn *settled, void *arg)
 {
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     *m = (struct multi){.loop = loop,
@@ -110,7 +110,7 @@ void multi_init(struct multi *m, struct ev_loop *loop, multi_ended_fn *ended,
                         .settled = settled,
                         .arg = arg};
     ev_timer_init(&m->timer, on_timer, 0., 0.);
-    ev_idle_init(&m->settle, on_settle);
+    ev_idle_init(&m->finish, on_finish);
     (void)curl_multi_setopt(m->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
     (void)curl_multi_setopt(m->curl, CURLMOPT_SOCKETDATA, m);
     (void)curl_multi_setopt(m->curl, CURLMOPT_TIMERFUNCTION, on_want_timer);
@@ -122,5 +122,5 @@ void multi_fini(struct multi *m)
 {
     (void)curl_multi_cleanup(m->curl);
     ev_timer_stop(m->loop, &m->timer);
-    ev_idle_stop(m->loop, &m->settle);
+    ev_idle_stop(m->loop, &m->finish);
 }

@@ -2,7 +2,7 @@
  * multi - libcurl's multi handle on a loop: its sockets and its timer are watched, and
  * what has ended is told outside of curl.
  *
- *   multi_init -> (multi_settle_soon -> ended*, settled)* -> multi_fini
+ *   multi_init -> (multi_end_soon -> ended*, settled)* -> multi_fini
  *
  * The loop's thread.
  */
@@ -14,22 +14,22 @@
 /* A handle is done. It may be removed within, and another one added. */
 typedef void multi_ended_fn(void *arg, CURL *easy, CURLcode rc);
 /* All that have ended were told. */
-typedef void multi_settled_fn(void *arg);
+typedef void multi_idle_fn(void *arg);
 
 struct multi {
     struct ev_loop *loop;
     CURLM *curl; /* handles are added to it and removed by the owner */
     ev_timer timer;
-    ev_idle settle; /* looks for ended handles outside of curl */
+    ev_idle finish; /* looks for ended handles outside of curl */
     multi_ended_fn *ended;
-    multi_settled_fn *settled;
+    multi_idle_fn *settled;
     void *arg;
 };
 
 void multi_init(struct multi *m, struct ev_loop *loop, multi_ended_fn *ended,
-                multi_settled_fn *settled, void *arg);
+                multi_idle_fn *settled, void *arg);
 /* No handle is in it any more. */
 void multi_fini(struct multi *m);
 
 /* Tells what has ended in a later turn of the loop. */
-void multi_settle_soon(struct multi *m);
+void multi_end_soon(struct multi *m);

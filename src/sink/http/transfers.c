@@ -164,7 +164,7 @@ struct transfer *transfers_send(struct transfers *t, const struct transfer_reque
     (void)curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETDATA, t);
     push(&t->waiting, x);
     /* Also starts it: curl may call back, and done must not come from here. */
-    multi_settle_soon(&t->multi);
+    multi_end_soon(&t->multi);
     return x;
 }
 
@@ -183,7 +183,7 @@ void transfers_cancel(struct transfers *t, struct transfer *x)
         stop_running(t, x);
     }
     put(t, x);
-    multi_settle_soon(&t->multi);
+    multi_end_soon(&t->multi);
 }
 
 static void on_ended(void *arg, CURL *easy, CURLcode rc)
@@ -236,7 +236,7 @@ void transfers_apply(struct transfers *t, const struct pool_plan *plan)
     (void)curl_multi_setopt(t->multi.curl, CURLMOPT_MAXCONNECTS, (long)plan->max_idle);
     (void)curl_multi_setopt(t->multi.curl, CURLMOPT_MAX_TOTAL_CONNECTIONS,
                             (long)plan->max_open);
-    multi_settle_soon(&t->multi);
+    multi_end_soon(&t->multi);
 }
 
 struct transfers *transfers_new(struct ev_loop *loop, const char *sink,

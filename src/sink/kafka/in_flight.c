@@ -1,7 +1,7 @@
 /*
  * A batch in librdkafka's hands. Payloads stay where they lie in the batch until
  * the first cluster's reports have come; the hedge's messages are copies. Reports
- * settle events in whatever order the partitions confirm them.
+ * acknowledge events in whatever order the partitions confirm them.
  */
 #include <assert.h>
 #include <stdio.h>

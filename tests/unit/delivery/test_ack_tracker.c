@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-static bool settle(struct ack_tracker *c, uint64_t first, uint64_t n)
+static bool ack(struct ack_tracker *c, uint64_t first, uint64_t n)
 {
     const struct batch_range r = {1, 2, first, n};
 
@@ -27,9 +27,9 @@ static void an_unknown_shard_starts_at_1(void **state)
     (void)state;
     ack_tracker_init(&c);
     assert_null(at(&c));
-    assert_false(settle(&c, 2, 1));
+    assert_false(ack(&c, 2, 1));
     assert_int_equal(1, at(&c)->next);
-    assert_true(settle(&c, 1, 1));
+    assert_true(ack(&c, 1, 1));
     assert_int_equal(3, at(&c)->next);
     assert_null(ack_tracker_find(&c, 1, 3));
     assert_null(ack_tracker_find(&c, 2, 2));
@@ -43,14 +43,14 @@ static void a_gap_holds_the_cursor_until_it_is_settled(void **state)
     (void)state;
     ack_tracker_init(&c);
     ack_tracker_start(&c, 1, 2, 10);
-    assert_false(settle(&c, 11, 1));
-    assert_false(settle(&c, 13, 2));
+    assert_false(ack(&c, 11, 1));
+    assert_false(ack(&c, 13, 2));
     assert_int_equal(10, at(&c)->next);
     assert_int_equal(2, at(&c)->n_ahead);
-    assert_true(settle(&c, 10, 1));
+    assert_true(ack(&c, 10, 1));
     assert_int_equal(12, at(&c)->next);
     assert_int_equal(1, at(&c)->n_ahead);
-    assert_true(settle(&c, 12, 1));
+    assert_true(ack(&c, 12, 1));
     assert_int_equal(15, at(&c)->next);
     assert_int_equal(0, at(&c)->n_ahead);
     ack_tracker_fini(&c);
@@ -63,13 +63,13 @@ static void what_is_settled_again_changes_nothing(void **state)
     (void)state;
     ack_tracker_init(&c);
     ack_tracker_start(&c, 1, 2, 10);
-    assert_false(settle(&c, 5, 5)); /* up to the cursor, not behind */
+    assert_false(ack(&c, 5, 5)); /* up to the cursor, not behind */
     assert_int_equal(10, at(&c)->next);
-    assert_true(settle(&c, 5, 6)); /* one behind */
+    assert_true(ack(&c, 5, 6)); /* one behind */
     assert_int_equal(11, at(&c)->next);
-    assert_false(settle(&c, 13, 2));
-    assert_false(settle(&c, 13, 2));
-    assert_false(settle(&c, 14, 3)); /* overlaps */
+    assert_false(ack(&c, 13, 2));
+    assert_false(ack(&c, 13, 2));
+    assert_false(ack(&c, 14, 3)); /* overlaps */
     assert_int_equal(1, at(&c)->n_ahead);
     assert_int_equal(13, at(&c)->ahead[0].first);
     assert_int_equal(17, at(&c)->ahead[0].end);
@@ -86,7 +86,7 @@ static void each_order_comes_to_the_same_end(void **state)
 
         ack_tracker_init(&c);
         for (uint32_t i = 0; i < 5; i++, rest /= 5) {
-            (void)settle(&c, rest % 5 + 1, 1);
+            (void)ack(&c, rest % 5 + 1, 1);
             done |= 1u << (rest % 5);
             for (next = 0; (done >> next & 1) != 0; next++) {
             }

@@ -31,15 +31,15 @@ static void a_key_counts_once_it_is_stored(void **state)
     assert_int_equal(ask(s, "a", 1, 0, &one), SEEN_MINE);
     assert_int_equal(ask(s, "a", 2, 0, &two), SEEN_BUSY);
     assert_int_equal(two, 0);
-    seen_settle(s, 1, one, false);
+    seen_finish(s, 1, one, false);
     assert_int_equal(ask(s, "a", 2, 0, &two), SEEN_NEW);
     assert_int_equal(ask(s, "b", 2, 0, &two), SEEN_NEW);
-    seen_settle(s, 1, two, true);
+    seen_finish(s, 1, two, true);
     one = 0;
     assert_int_equal(ask(s, "a", 3, 1000, &one), SEEN_BEFORE);
     assert_int_equal(ask(s, "b", 3, 1000, &one), SEEN_BEFORE);
     assert_int_equal(ask(s, "c", 3, 1000, &one), SEEN_NEW);
-    seen_settle(s, 1, one, true);
+    seen_finish(s, 1, one, true);
     seen_unref(s);
 }
 
@@ -53,18 +53,18 @@ static void a_window_ends(void **state)
     assert_int_equal(ask(s, "a", 1, 5000, &chain), SEEN_NEW);
     /* What is pending does not expire. */
     assert_int_equal(ask(s, "a", 2, 900000, &chain), SEEN_BUSY);
-    seen_settle(s, 1, chain, true);
+    seen_finish(s, 1, chain, true);
     chain = 0;
     assert_int_equal(ask(s, "b", 1, 100000, &chain), SEEN_NEW);
-    seen_settle(s, 1, chain, true);
+    seen_finish(s, 1, chain, true);
     chain = 0;
     assert_int_equal(ask(s, "b", 1, 159900, &chain), SEEN_BEFORE);
     assert_int_equal(ask(s, "b", 1, 160100, &chain), SEEN_NEW);
-    seen_settle(s, 1, chain, true);
+    seen_finish(s, 1, chain, true);
     chain = 0;
     assert_int_equal(ask(s, "b", 1, 220000, &chain), SEEN_BEFORE);
     assert_int_equal(ask(s, "a", 1, 220000, &chain), SEEN_NEW);
-    seen_settle(s, 1, chain, true);
+    seen_finish(s, 1, chain, true);
     seen_unref(s);
 }
 
@@ -105,7 +105,7 @@ static void agrees_with_a_model(void **state)
                 fresh[n++] = k;
             }
         }
-        seen_settle(s, 1, chain, stored);
+        seen_finish(s, 1, chain, stored);
         for (int j = 0; j < n; j++) {
             since[fresh[j]] = stored ? now : 0;
         }
@@ -129,7 +129,7 @@ static void when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped(void **
         (void)snprintf(key, sizeof key, "k%d", i);
         chain = 0;
         assert_int_equal(ask(s, key, 1, 1000 + i, &chain), SEEN_NEW);
-        seen_settle(s, 1, chain, true);
+        seen_finish(s, 1, chain, true);
     }
     assert_true(seen_count(s) >= MAX);
     assert_int_equal(seen_forgotten(s), 20 * MAX - seen_count(s));
@@ -138,7 +138,7 @@ static void when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped(void **
         (void)snprintf(key, sizeof key, "k%d", i);
         chain = 0;
         repeats += ask(s, key, 1, 30000, &chain) == SEEN_BEFORE;
-        seen_settle(s, 1, chain, true);
+        seen_finish(s, 1, chain, true);
     }
     assert_int_equal(repeats, MAX / 2);
     seen_unref(s);
@@ -163,10 +163,10 @@ static void what_is_pending_is_never_forgotten(void **state)
     assert_int_equal(full + fresh, 10000);
     assert_true(full > 0);
     assert_int_equal(seen_forgotten(s), 0);
-    seen_settle(s, 1, chain, false);
+    seen_finish(s, 1, chain, false);
     chain = 0;
     assert_int_equal(ask(s, "k0", 2, 1000, &chain), SEEN_NEW);
-    seen_settle(s, 1, chain, true);
+    seen_finish(s, 1, chain, true);
     seen_unref(s);
 }
 
@@ -193,7 +193,7 @@ static void *send_all(void *arg)
 
             done = r == SEEN_BEFORE || (r == SEEN_NEW && stored);
             j->stored += r == SEEN_NEW && stored;
-            seen_settle(j->s, 1, chain, stored);
+            seen_finish(j->s, 1, chain, stored);
         }
     }
     return NULL;
@@ -232,7 +232,7 @@ static void requests_that_fail_push_nothing_out(void **state)
 
         (void)snprintf(key, sizeof key, "k%d", i);
         assert_int_equal(ask(s, key, 1, 1000, &chain), SEEN_NEW);
-        seen_settle(s, 1, chain, i < 500);
+        seen_finish(s, 1, chain, i < 500);
     }
     assert_int_equal(seen_count(s), 500);
     assert_int_equal(seen_forgotten(s), 0);
@@ -254,10 +254,10 @@ static void an_owner_tells_those_that_wait_for_it(void **state)
                      SEEN_BUSY);
     assert_int_equal(other, first);
     assert_int_equal(seen_fate(s, first), SEEN_PENDING);
-    seen_settle(s, first, chain, true);
+    seen_finish(s, first, chain, true);
     assert_int_equal(seen_fate(s, first), SEEN_STORED);
     assert_int_equal(seen_fate(s, second), SEEN_PENDING);
-    seen_settle(s, second, 0, false);
+    seen_finish(s, second, 0, false);
     assert_int_equal(seen_fate(s, second), SEEN_LOST);
     /* Its place comes round again, but for one that is still pending. */
     first = seen_begin(s);
@@ -265,11 +265,11 @@ static void an_owner_tells_those_that_wait_for_it(void **state)
         uint64_t owner = seen_begin(s);
 
         assert_int_equal(seen_fate(s, owner), SEEN_PENDING);
-        seen_settle(s, owner, 0, true);
+        seen_finish(s, owner, 0, true);
         assert_int_equal(seen_fate(s, first), SEEN_PENDING);
     }
     assert_int_equal(seen_fate(s, second), SEEN_LOST);
-    seen_settle(s, first, 0, true);
+    seen_finish(s, first, 0, true);
     assert_int_equal(seen_fate(s, first), SEEN_STORED);
     seen_unref(s);
 }

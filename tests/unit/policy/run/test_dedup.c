@@ -36,14 +36,14 @@ static void a_key_whose_event_was_not_stored_is_new_again(void **state)
 
     (void)state;
     hold_key(s, &hold);
-    dedup_settle(&hold, false);
+    dedup_finish(&hold, false);
     assert_int_equal(0, hold.n);
     hold_key(s, &hold);
     dedup_own(&hold, false);
     assert_int_equal(0, hold.n);
     assert_true(seen_unshared(s));
     hold_key(s, &hold);
-    dedup_settle(&hold, true);
+    dedup_finish(&hold, true);
     assert_int_equal(SEEN_BEFORE, ask(s, seen_begin(s), &(uint32_t){0}));
     seen_unref(s);
 }
@@ -62,7 +62,7 @@ static void a_tie_waits_for_its_owner_and_learns_its_fate(void **state)
         assert_int_equal(DEDUP_WAIT, dedup_ties(&tied));
         dedup_own(&hold, stored == 1);
         assert_int_equal(stored ? DEDUP_DONE : DEDUP_LOST, dedup_ties(&tied));
-        dedup_settle(&tied, stored == 1);
+        dedup_finish(&tied, stored == 1);
         assert_int_equal(0, tied.n_ties);
     }
     assert_true(seen_unshared(s));
