@@ -282,6 +282,11 @@ char *status_json(struct server *s);
 char *status_replay(struct delivery *d);         /* of its dead letters */
 struct cJSON *status_retiring(struct server *s); /* sinks that retire */
 
+/* ---- stop.c ---- */
+
+/* The loop has ended. False: a thread hangs and still uses s. */
+bool stop_all(struct server *s) MUST_USE;
+
 /* ---- drain.c ---- */
 
 void drain_begin(struct server *s, const char *cause);

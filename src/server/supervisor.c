@@ -26,11 +26,6 @@
 #include "sink/folders.h"
 #include "stats/stats.h"
 
-/* What a load, or a change of the sinks, is waited for at the end, beside the drain. */
-#define LOADER_NS 500000000ull
-/* What workers and sinks are waited for behind the drain. */
-#define STOP_GRACE_NS 2000000000ull
-
 static void on_hup_done(void *arg, const struct reload_answer *a)
 {
     (void)arg;
@@ -235,81 +230,6 @@ static bool start(struct server *s, struct err *e)
     return true;
 }
 
-/* Workers and sinks, by one deadline: what the drain has left, and a grace. False: one
- * hangs, and may still use anything. */
-static bool stop_threads(struct server *s)
-{
-    uint64_t now = clock_mono_ns();
-    uint64_t until_ns = s->drain_until_ns > now ? s->drain_until_ns : now;
-    bool all = true, alone;
-
-    for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
-        if (!worker_free(s->workers[i], until_ns + STOP_GRACE_NS)) {
-            log_write(LOG_ERROR, "stuck", "worker=%u why=\"its thread does not end\"",
-                      i);
-            all = false;
-        }
-    }
-    alone = changer_stop(&s->changer, until_ns + LOADER_NS);
-    if (!alone) {
-        char sink[96];
-
-        (void)changer_late(&s->changer, 0, sink, sizeof sink);
-        log_write(LOG_ERROR, "stuck",
-                  "thread=changer sink=%s why=\"its thread does not "
-                  "end\"",
-                  sink);
-    }
-    return sinks_stop(s, until_ns, alone) && all && alone;
-}
-
-/* False: a thread still uses s. */
-static bool stop(struct server *s)
-{
-    bool joined;
-
-    s->ended = true;
-    watchdog_stop(&s->watch);
-    joined = reloads_join(s, clock_mono_ns() + LOADER_NS);
-    if (!stop_threads(s)) {
-        return false;
-    }
-    free(s->workers);
-    if (joined) {
-        mailbox_fini(&s->mail); /* frees what the workers handed back */
-    }
-    if (s->admin != NULL) {
-        http_server_free(s->admin);
-        (void)close(s->admin_fd);
-    }
-    for (uint32_t i = 0; s->listen_fds != NULL && i < s->n_workers; i++) {
-        if (s->listen_fds[i] >= 0) {
-            (void)close(s->listen_fds[i]);
-        }
-    }
-    free(s->listen_fds);
-    if (s->spool != NULL) {
-        if (!spool_stop(s->spool, clock_mono_ns() + STOP_GRACE_NS)) {
-            log_write(LOG_ERROR, "stuck",
-                      "thread=housekeeping why=\"its thread does "
-                      "not end\"");
-            return false;
-        }
-        spool_close(s->spool);
-    }
-    if (!joined) {
-        return false; /* its thread ends with the process */
-    }
-    free(s->spool_dir);
-    rollout_fini(&s->rollout);
-    generations_fini(&s->generations);
-    policy_unref(s->previous);
-    policy_unref(s->policy);
-    registry_unref(s->registry);
-    folders_free(s->folders);
-    return true;
-}
-
 static void watch_signals(struct server *s)
 {
     (void)signal(SIGPIPE, SIG_IGN);
@@ -409,15 +329,6 @@ static void note_wait(const struct server *s, const struct err *e, struct waitin
     (void)snprintf(w->why, sizeof w->why, "%s", e->text);
 }
 
-static void unwatch(struct server *s)
-{
-    ev_signal_stop(s->loop, &s->on_hup);
-    ev_signal_stop(s->loop, &s->on_term);
-    ev_signal_stop(s->loop, &s->on_int);
-    ev_timer_stop(s->loop, &s->paused_timer);
-    ev_timer_stop(s->loop, &s->look_timer);
-}
-
 enum { EXIT_AGAIN = -1 };
 
 /* EXIT_AGAIN: the disk had no room for the start, and w says what has to be known. */
@@ -464,8 +375,7 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     if (code == EXIT_AGAIN) {
         waiting_guard(w);
     }
-    if (stop(s)) {
-        unwatch(s);
+    if (stop_all(s)) {
         free(s);
         if (code != EXIT_AGAIN) {
             log_write(LOG_INFO, "stopped", "exit=%d", code);

@@ -1,0 +1,101 @@
+/*
+ * stop - behind the loop: threads are joined, then what they used is freed. Each has a
+ * deadline; one that hangs is told, and everything is left to the end of the process.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/internal.h"
+#include "shared/registry.h"
+#include "sink/folders.h"
+
+/* What a load, or a change of the sinks, is waited for at the end, beside the drain. */
+#define LOADER_NS 500000000ull
+/* What workers and sinks are waited for behind the drain. */
+#define STOP_GRACE_NS 2000000000ull
+
+/* Workers and sinks, by one deadline: what the drain has left, and a grace. False: one
+ * hangs, and may still use anything. */
+static bool stop_threads(struct server *s)
+{
+    uint64_t now = clock_mono_ns();
+    uint64_t until_ns = s->drain_until_ns > now ? s->drain_until_ns : now;
+    bool all = true, alone;
+
+    for (uint32_t i = 0; s->workers != NULL && i < s->n_workers; i++) {
+        if (!worker_free(s->workers[i], until_ns + STOP_GRACE_NS)) {
+            log_write(LOG_ERROR, "stuck", "worker=%u why=\"its thread does not end\"",
+                      i);
+            all = false;
+        }
+    }
+    alone = changer_stop(&s->changer, until_ns + LOADER_NS);
+    if (!alone) {
+        char sink[96];
+
+        (void)changer_late(&s->changer, 0, sink, sizeof sink);
+        log_write(LOG_ERROR, "stuck",
+                  "thread=changer sink=%s why=\"its thread does not "
+                  "end\"",
+                  sink);
+    }
+    return sinks_stop(s, until_ns, alone) && all && alone;
+}
+
+static void unwatch(struct server *s)
+{
+    ev_signal_stop(s->loop, &s->on_hup);
+    ev_signal_stop(s->loop, &s->on_term);
+    ev_signal_stop(s->loop, &s->on_int);
+    ev_timer_stop(s->loop, &s->paused_timer);
+    ev_timer_stop(s->loop, &s->look_timer);
+}
+
+bool stop_all(struct server *s)
+{
+    bool joined;
+
+    s->ended = true;
+    watchdog_stop(&s->watch);
+    joined = reloads_join(s, clock_mono_ns() + LOADER_NS);
+    if (!stop_threads(s)) {
+        return false;
+    }
+    free(s->workers);
+    if (joined) {
+        mailbox_fini(&s->mail); /* frees what the workers handed back */
+    }
+    if (s->admin != NULL) {
+        http_server_free(s->admin);
+        (void)close(s->admin_fd);
+    }
+    for (uint32_t i = 0; s->listen_fds != NULL && i < s->n_workers; i++) {
+        if (s->listen_fds[i] >= 0) {
+            (void)close(s->listen_fds[i]);
+        }
+    }
+    free(s->listen_fds);
+    if (s->spool != NULL) {
+        if (!spool_stop(s->spool, clock_mono_ns() + STOP_GRACE_NS)) {
+            log_write(LOG_ERROR, "stuck",
+                      "thread=housekeeping why=\"its thread does "
+                      "not end\"");
+            return false;
+        }
+        spool_close(s->spool);
+    }
+    if (!joined) {
+        return false; /* its thread ends with the process */
+    }
+    free(s->spool_dir);
+    rollout_fini(&s->rollout);
+    generations_fini(&s->generations);
+    policy_unref(s->previous);
+    policy_unref(s->policy);
+    registry_unref(s->registry);
+    folders_free(s->folders);
+    unwatch(s);
+    return true;
+}
