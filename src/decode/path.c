@@ -14,7 +14,7 @@ static size_t place_of(struct str path, uint64_t *at)
     while (i < path.n && i < 10 && (unsigned)(path.p[i] - '0') < 10) {
         *at = *at * 10 + (uint64_t)(path.p[i++] - '0');
     }
-    return i < path.n && path.p[i] == ']' && *at > 0 ? i + 1 : 0;
+    return path.p[0] == '[' && i < path.n && path.p[i] == ']' && *at > 0 ? i + 1 : 0;
 }
 
 /* The key at the start of rest; its length there, -1: a lone backslash. Text with
