@@ -598,7 +598,7 @@ function include(name) end
 ---@return sluice.verdict
 function reject(code, message, status) end
 
----return drop("sampled"). sluice answers that the event was accepted, and counts it, but does not store it.
+---return drop("sampled"). sluice answers that the event was accepted, and counts it, but does not store it. The reason is for readers of the policy: sluice does not count or log it.
 ---@param reason? string
 ---@return sluice.verdict
 function drop(reason) end

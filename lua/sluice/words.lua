@@ -731,7 +731,8 @@ M.functions = {
   { name = "drop", params = { { "reason", "string?", loose = "any" } }, least = 0,
     returns = "sluice.verdict",
     help = "return drop(\"sampled\"). sluice answers that the event was accepted, and counts it, "
-      .. "but does not store it." },
+      .. "but does not store it. The reason is for readers of the policy: sluice does not "
+      .. "count or log it." },
   { name = "to", params = { { "...", "string" } }, returns = "sluice.verdict",
     help = "return to(\"a\", \"b\"). sluice stores the event in these streams instead of the "
       .. "route's stream." },
