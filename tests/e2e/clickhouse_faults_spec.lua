@@ -356,9 +356,14 @@ local function under_load(c, fault)
     for _, t in ipairs(c.sinks) do
       if c.other then
         for _, ch in ipairs { c.ch, c.other } do
-          h.wait_for("the replica", function() -- whose session may have expired
-            return ch:query(("SYSTEM SYNC REPLICA %s_%s"):format(of, t))
-          end)
+          -- A replica whose session has expired looks for that once a minute.
+          local why
+          local ok, late = pcall(h.wait_for, "the replica", function()
+            local text, words = ch:query(("SYSTEM SYNC REPLICA %s_%s"):format(of, t))
+            why = words
+            return text
+          end, 90)
+          if not ok then error(late .. ": " .. tostring(why), 0) end
         end
       end
       local v = verified(c, fault, of, t)
