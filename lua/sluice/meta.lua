@@ -223,7 +223,7 @@ function stream(name) end
 
 ---When sluice sends a batch, and how large it is. A batch that has its target takes along what else waits, up to max.
 ---@class sluice.clickhouse.batch
----@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" raises it while a backlog waits and lowers it otherwise; function(stats) returns the new target. By default the target stays.
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" halves it while more than 20 % of the attempts fail, otherwise raises it while a backlog waits, and lowers it when none waits; function(stats) returns the new target. By default the target stays.
 ---@field linger? string How long the first event of a batch may wait for more events. A longer time makes larger batches and later delivery. (default: 1s)
 ---@field max? integer Highest number of events in a batch. (default: 100000)
 ---@field max_bytes? string Size at which sluice sends a batch, before compression. A larger event is a batch of its own. (default: 8MiB)
@@ -310,7 +310,7 @@ function file(name) end
 
 ---When sluice sends a batch, and how large it is.
 ---@class sluice.http.batch
----@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" raises it while a backlog waits and lowers it otherwise; function(stats) returns the new target. By default the target stays.
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" halves it while more than 20 % of the attempts fail, otherwise raises it while a backlog waits, and lowers it when none waits; function(stats) returns the new target. By default the target stays.
 ---@field linger? string How long the first event of a batch may wait for more events. A longer time makes larger batches and later delivery. (default: 1s)
 ---@field max? integer Highest number of events in a batch. (default: 1000)
 ---@field max_bytes? string Size at which sluice sends a batch, before compression. A larger event is a batch of its own. (default: 1MiB)
@@ -372,7 +372,7 @@ function http(name) end
 
 ---Size of batches. With framing = "event" librdkafka forms them, and only max and linger have an effect (batch.num.messages, linger.ms).
 ---@class sluice.kafka.batch
----@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" raises it while a backlog waits and lowers it otherwise; function(stats) returns the new target. By default the target stays.
+---@field adapt? "latency"|(fun(stats: sluice.stats): integer?) Changes target once a second, between min and max. "latency" halves it while more than 20 % of the attempts fail, otherwise raises it while a backlog waits, and lowers it when none waits; function(stats) returns the new target. By default the target stays.
 ---@field linger? string How long the first event of a batch may wait for more events. A longer time makes larger batches and later delivery. (default: 50ms)
 ---@field max? integer Highest number of events in a batch. (default: 500)
 ---@field max_bytes? string Size at which sluice sends a batch, before compression. A larger event is a batch of its own. (default: 1MiB)

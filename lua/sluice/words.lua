@@ -157,9 +157,10 @@ local function batch(help, target, min, max, max_bytes, linger)
       help = "How long the first event of a batch may wait for more events. A longer "
         .. "time makes larger batches and later delivery." },
     adapt = { type = "adapt",
-      help = "Changes target once a second, between min and max. \"latency\" raises it "
-        .. "while a backlog waits and lowers it otherwise; function(stats) returns the "
-        .. "new target. By default the target stays." },
+      help = "Changes target once a second, between min and max. \"latency\" halves it "
+        .. "while more than 20 % of the attempts fail, otherwise raises it while a backlog "
+        .. "waits, and lowers it when none waits; function(stats) returns the new "
+        .. "target. By default the target stays." },
   } }
 end
 

@@ -37,7 +37,7 @@ void batch_target(struct batch *b, const char *text)
 void batch_reset(struct batch *b)
 {
     b->n = 0;
-    b->n_settled = 0;
+    b->n_acked = 0;
     b->n_ranges = 0;
     b->n_ages = 0;
     b->n_bytes = 0;

@@ -59,7 +59,7 @@ struct batch {
     enum batch_keep keep;
     uint32_t stream; /* the sink's number for it */
     uint32_t n;      /* events */
-    uint32_t n_settled;
+    uint32_t n_acked;
     uint32_t n_ranges; /* in the order of the bytes */
     struct batch_range ranges[BATCH_RANGES_MAX];
     char *bytes;    /* NULL unless kept */
@@ -74,7 +74,7 @@ struct batch {
     struct batch *next;     /* for its owner's list */
     uint64_t key_hash;      /* of the key that the entries note; 0: none, or not of
                                all the same */
-    uint64_t id;            /* of its plan; 0: none */
+    uint64_t id;            /* of its intent; 0: none */
     char *target;           /* where it was planned for, in its sink's words; NULL:
                                nowhere; freed with the batch */
     bool again;             /* an earlier process may have sent it */

@@ -32,7 +32,7 @@ void changes_free(struct changes *c);
  * fresh. after {NULL, 0}: there is none. */
 void changes_add(struct changes *c, enum change kind, const char *what,
                  struct str before, struct str after, bool fresh);
-void changes_seen(struct changes *c, uint64_t n); /* events judged */
+void changes_seen(struct changes *c, uint64_t n); /* events compared */
 
 uint64_t changes_events(const struct changes *c);
 uint64_t changes_changed(const struct changes *c);

@@ -28,7 +28,7 @@ struct comparison {
     const struct route *route;
     struct policy_request req;
     const struct str *text;
-    bool single;       /* the lines can't be judged at once: one by one */
+    bool single;       /* the lines can't be decided at once: one by one */
     struct refused no; /* single: of the line in hand */
     char *line;
     size_t room;

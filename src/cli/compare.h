@@ -33,12 +33,12 @@ struct comparison *compare_new(struct policy *p, const struct compare_conf *conf
                                struct err *e) MUST_USE;
 void compare_free(struct comparison *j); /* NULL is fine */
 
-/* The route that events of this stream (NULL: unknown) are judged by. NULL and *e:
+/* The route that events of this stream (NULL: unknown) are decided by. NULL and *e:
  * none fits, or several do. */
 const struct route *compare_route(struct comparison *j, const char *stream,
                                   struct err *e) MUST_USE;
 
-/* How many lines may be judged at once: as many as a request may have, fewer when
+/* How many lines may be compared at once: as many as a request may have, fewer when
  * the route's hook has a bound of time a request. */
 uint32_t compare_most(const struct comparison *j, const struct route *route);
 
@@ -49,7 +49,7 @@ struct verdict {
     struct str line;  /* as it would be stored: a view until the next call */
 };
 
-/* Judges n lines (1..compare_most), each with its newline, 64 readable bytes
+/* Decides n lines (1..compare_most), each with its newline, 64 readable bytes
  * behind them; text[0..n) are the lines without it. */
 void compare_lines(struct comparison *j, const struct route *route, int64_t time_ms,
                    struct str lines, const struct str *text, uint32_t n);

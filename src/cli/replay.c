@@ -288,8 +288,8 @@ static void examine(struct replay *r, int64_t time_ms, const struct str *text,
 }
 
 /* The n lines of r->text. */
-static void judge_by_time(struct replay *r, int64_t part_ms, struct str lines,
-                          uint32_t n)
+static void compare_by_time(struct replay *r, int64_t part_ms, struct str lines,
+                            uint32_t n)
 {
     uint32_t first = 0;
 
@@ -386,7 +386,7 @@ static bool on_part(void *arg, const struct stored_part *p)
             at = nl + 1;
         }
         if (n > 0) {
-            judge_by_time(r, p->time_ms, (struct str){from, (size_t)(at - from)}, n);
+            compare_by_time(r, p->time_ms, (struct str){from, (size_t)(at - from)}, n);
         }
     }
     show_progress(r, p->done, p->total);

@@ -1,11 +1,11 @@
 /*
- * ack_tracker - which events of a stream's shards are settled, and so up to where
- * each shard is: its cursor is the first event that is not.
+ * ack_tracker - which events of a stream's shards are acknowledged, and so up
+ * to where each shard is: its cursor is the first event that is not.
  *
  *   ack_tracker_init -> ack_tracker_start, ack_tracker_ack* -> ack_tracker_fini
  *
- * Pure; one thread. Batches are acknowledged in any order: what is acknowledged ahead of a
- * cursor is kept as ranges, bounded by what can be in flight.
+ * Pure; one thread. Batches are acknowledged in any order: what is ahead of a cursor
+ * is kept as ranges, bounded by what can be in flight.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ struct ack_tracker_span {
 
 struct cursor {
     uint32_t epoch, worker;
-    uint64_t next;                  /* the first event not settled */
+    uint64_t next;                  /* the first event not acknowledged */
     struct ack_tracker_span *ahead; /* sorted, apart from each other and next */
     uint32_t n_ahead, ahead_cap;
 };
@@ -38,11 +38,11 @@ void ack_tracker_fini(struct ack_tracker *c);
 const struct cursor *ack_tracker_find(const struct ack_tracker *c, uint32_t epoch,
                                       uint32_t worker);
 
-/* The shard is read from first on: all before counts as settled. */
+/* The shard is read from first on: all before counts as acknowledged. */
 void ack_tracker_start(struct ack_tracker *c, uint32_t epoch, uint32_t worker,
                        uint64_t first);
 
-/* Events first .. first + n - 1 are settled (again is fine); an unknown shard
+/* Events first .. first + n - 1 are acknowledged (again is fine); an unknown shard
  * starts at 1. True when the cursor moved. */
 bool ack_tracker_ack(struct ack_tracker *c, const struct batch_range *r);
 

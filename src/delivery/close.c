@@ -137,7 +137,7 @@ static void on_hand_over(void *arg)
     struct delivery *d = arg;
 
     d->drain_until_ns = d->stop_ns;
-    d->pausing = true;
+    d->handing_over = true;
     pump_later(d);
 }
 

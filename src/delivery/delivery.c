@@ -183,10 +183,11 @@ static void make_cells(struct delivery *d)
                           "Events that the spool lost before the sink "
                           "delivered them.",
                           sink);
-    d->skipped = stats_gauge("sluice_sink_skipped_events",
-                             "Events given up because the sink was more than "
-                             "max_lag behind.",
-                             sink);
+    d->skipped =
+        stats_gauge("sluice_sink_skipped_events",
+                    "Events that a sink that may skip (when_full) will not get: it was "
+                    "more than max_lag behind, or the spool lost them.",
+                    sink);
     for (int i = BATCH_SIZE; i < BATCH_N_REASONS; i++) {
         (void)snprintf(labels, sizeof labels, "%s,reason=\"%s\"", sink,
                        batch_reason_name((enum batch_reason)i));

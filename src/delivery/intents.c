@@ -107,8 +107,8 @@ void subscription_pass(struct subscription *o, const struct batch_range *r)
         (struct subscription_span){r->epoch, r->worker, r->first, r->first + r->n};
 }
 
-/* How many of the first of r are settled. */
-static uint64_t settled_first(const struct subscription *o, const struct batch_range *r)
+/* How many of the first of r are acked. */
+static uint64_t acked_first(const struct subscription *o, const struct batch_range *r)
 {
     const struct cursor *c = ack_tracker_find(&o->acks, r->epoch, r->worker);
     uint64_t seq = r->first;
@@ -125,17 +125,17 @@ static uint64_t settled_first(const struct subscription *o, const struct batch_r
     return seq - r->first < r->n ? seq - r->first : r->n;
 }
 
-/* Whether all of r is settled. */
-static bool settled(const struct subscription *o, const struct batch_range *r)
+/* Whether all of r is acked. */
+static bool acked(const struct subscription *o, const struct batch_range *r)
 {
-    return settled_first(o, r) == r->n;
+    return acked_first(o, r) == r->n;
 }
 
 /* Whether any of r is. */
 static bool touched(const struct subscription *o, const struct batch_range *r)
 {
     const struct cursor *c = ack_tracker_find(&o->acks, r->epoch, r->worker);
-    bool any = settled_first(o, r) > 0;
+    bool any = acked_first(o, r) > 0;
 
     for (uint32_t i = 0; c != NULL && i < c->n_ahead; i++) {
         any |= c->ahead[i].first < r->first + r->n && c->ahead[i].end > r->first;
@@ -143,7 +143,7 @@ static bool touched(const struct subscription *o, const struct batch_range *r)
     return any;
 }
 
-/* A batch of which a part is settled was taken in part, or had bad rows: what is left
+/* A batch of which a part is acked was taken in part, or had bad rows: what is left
  * of it says nothing of the table. Its parts have one id. */
 static void prove(struct subscription *o, const struct intent *by)
 {
@@ -169,7 +169,7 @@ void subscription_replayed(struct subscription *o)
         bool left = false;
 
         for (uint32_t i = 0; i < p->n; i++) {
-            left |= !settled(o, &p->ranges[i]);
+            left |= !acked(o, &p->ranges[i]);
         }
         if (left) {
             for (uint32_t i = 0; i < p->n; i++) {
@@ -192,7 +192,7 @@ void subscription_replayed(struct subscription *o)
     }
 }
 
-/* The events of the block that belong to r and are not settled. */
+/* The events of the block that belong to r and are not acked. */
 static void rebuild_block(struct subscription *o, struct batch *b,
                           const struct batch_range *r, const struct spool_block *block,
                           int64_t now_ms)
@@ -200,7 +200,7 @@ static void rebuild_block(struct subscription *o, struct batch *b,
     for (uint32_t i = 0; i < block->n; i++) {
         struct batch_range one = {r->epoch, r->worker, block->first + i, 1};
 
-        if (one.first >= r->first && one.first < r->first + r->n && !settled(o, &one)) {
+        if (one.first >= r->first && one.first < r->first + r->n && !acked(o, &one)) {
             const struct batch_source source = {block->payload, block->wall_ms,
                                                 block->key_hash};
 
@@ -233,7 +233,7 @@ static bool rebuild_range(struct subscription *o, struct batch *b,
             struct batch_range gone = {r->epoch, r->worker, next, lost};
 
             /* It may be read more than once. */
-            o->lost += got == SPOOL_READ_GAP && !settled(o, &gone) ? lost : 0;
+            o->lost += got == SPOOL_READ_GAP && !acked(o, &gone) ? lost : 0;
             subscription_ack(o, &gone, 1);
             next += lost;
             break;

@@ -51,7 +51,7 @@ struct delivery {
     struct kept_verdict *kept;
     struct batch *intents[INTENTS_MAX]; /* in the journal and in flight */
     uint32_t n_intents;
-    uint64_t last_id; /* of a plan */
+    uint64_t last_id; /* of an intent */
     struct dead dead;
     bool crowded;          /* the journal knows more streams than there may be */
     bool fresh;            /* there is no journal, or it was another's */
@@ -74,7 +74,7 @@ struct delivery {
     struct latch ended;  /* by the thread: it touches nothing any more */
     bool empty;          /* at the end: nothing was left */
     bool left;           /* not in the policy any more */
-    bool pausing;        /* ends when nothing is in flight */
+    bool handing_over;   /* ends when nothing is in flight */
     atomic_bool waiting; /* for delivery_go */
     bool over;           /* it has no thread: paused.c, or handed over */
     char journal_path[4096];
@@ -153,7 +153,7 @@ struct batch_limits adapt_limits(const struct delivery *d);
 
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v);
 /* Nothing new is sent for a while: backoff, but at least after_ms. */
-void result_hold(struct delivery *d, const char *why, int64_t after_ms);
+void result_back_off(struct delivery *d, const char *why, int64_t after_ms);
 /* It can deliver again. */
 void result_go_on(struct delivery *d);
 /* b is submitted again after that. */

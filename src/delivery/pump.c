@@ -2,8 +2,8 @@
  * The thread of one sink:
  *
  *   spool's wake ─► pump ─► subscription_look, subscription_take ─► batch ── due ──► submit
- *                    ▲                                                    │
- *                    └── linger, retry (timers) ◄── done ◄── the sink ◄───┘
+ *                    ▲                                                              │
+ *                    └── linger, retry (timers) ◄── done ◄── the sink ◄─────────────┘
  *                                                    └─ journal ─► subscription_ack
  */
 #include <stdio.h>
@@ -66,7 +66,7 @@ static bool has_intent(const struct delivery *d, const struct batch *b)
 }
 
 /* A planned batch is sent as it was planned, also by the next process. */
-static bool plan_batch(struct delivery *d, struct batch *b, struct err *e)
+static bool note_intent(struct delivery *d, struct batch *b, struct err *e)
 {
     struct record plan;
 
@@ -103,7 +103,7 @@ static void submit(struct delivery *d, struct subscription *o, enum batch_reason
     stats_add(d->reasons[why], 1);
     stats_record(d->batch_events, b->n);
     stats_record(d->batch_bytes, b->n_bytes);
-    if (!plan_batch(d, b, &e)) {
+    if (!note_intent(d, b, &e)) {
         result_fail(d, b, e.text, 0);
         return;
     }
@@ -169,7 +169,7 @@ static bool pump_subscription(struct delivery *d, struct subscription *o,
     struct err e;
 
     if (!subscription_look(o, d->journal, &e)) {
-        result_hold(d, e.text, 0);
+        result_back_off(d, e.text, 0);
         return false;
     }
     for (int i = 0; i < TURN_BATCHES; i++) {
@@ -191,7 +191,7 @@ static bool pump_subscription(struct delivery *d, struct subscription *o,
         }
         r = fill(d, o, &l, &e);
         if (r == SUBSCRIPTION_FAILED) {
-            result_hold(d, e.text, 0);
+            result_back_off(d, e.text, 0);
             return false;
         }
         state = (r == SUBSCRIPTION_FULL ? BATCH_IS_FULL : 0u) |
@@ -227,7 +227,7 @@ static bool close_retired(struct delivery *d, struct subscription *o)
     struct err e;
 
     if (!journal_append(d->journal, &gone, &e)) {
-        result_hold(d, e.text, 0);
+        result_back_off(d, e.text, 0);
         return false;
     }
     log_write(LOG_INFO, "sink", "sink=%s stream=%s status=retired", d->name, o->name);
@@ -252,7 +252,7 @@ static void look_retired(struct delivery *d)
         struct err e;
 
         if (d->ops->finish != NULL && !d->ops->finish(d->sink, &e)) {
-            result_hold(d, e.text, 0);
+            result_back_off(d, e.text, 0);
             return;
         }
         (void)pthread_mutex_lock(&d->lock);
@@ -283,7 +283,7 @@ void pump(struct delivery *d)
     int64_t next_ms = INT64_MAX;
     bool more = false;
 
-    if (d->pausing) {
+    if (d->handing_over) {
         if (quiet(d)) {
             ev_break(d->loop, EVBREAK_ALL);
         }
@@ -363,7 +363,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
     /* Only then: a new file costs syncs, which clients' writes wait for, and a sink
      * that a server or a full file holds comes back every second or two. */
     if (journal_in_trouble(d->journal) && !pump_try_compact(d, &e)) {
-        result_hold(d, e.text, 0);
+        result_back_off(d, e.text, 0);
         return;
     }
     if (b == NULL && d->kept == NULL) {
@@ -382,7 +382,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int events)
         b = oldest;
         oldest = b->next;
         b->next = NULL;
-        if (plan_batch(d, b, &e)) {
+        if (note_intent(d, b, &e)) {
             d->ops->submit(d->sink, b);
         } else {
             result_fail(d, b, e.text, 0);
@@ -403,9 +403,9 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int events)
     /* Also when there is nothing to send: a file may wait for its name. */
     if (journal_poisoned(d->journal) && !ev_is_active(&d->retry) &&
         !pump_compact(d, &e)) {
-        result_hold(d, e.text, 0);
+        result_back_off(d, e.text, 0);
     }
-    if ((d->draining || d->pausing) && clock_mono_ns() >= d->drain_until_ns) {
+    if ((d->draining || d->handing_over) && clock_mono_ns() >= d->drain_until_ns) {
         ev_break(d->loop, EVBREAK_ALL);
         return;
     }

@@ -171,7 +171,7 @@ void replay_pump(struct delivery *d)
 {
     struct replay *r = d->replay;
 
-    if (d->draining || d->pausing || d->sink == NULL) {
+    if (d->draining || d->handing_over || d->sink == NULL) {
         return;
     }
     if (r->batch != NULL) {
@@ -222,7 +222,7 @@ static bool ack(struct delivery *d, const struct batch *b, const struct sink_ver
     r->at.replayed += v->kind == SINK_OK ? n : 0;
     r->at.again += v->kind == SINK_DATA ? n : 0;
     stats_add(d->replayed, v->kind == SINK_OK ? n : 0);
-    return b->n_settled < b->n ? progress_write(r->mark, &r->at, e) : note_done(r, e);
+    return b->n_acked < b->n ? progress_write(r->mark, &r->at, e) : note_done(r, e);
 }
 
 void replay_verdict(struct delivery *d, struct batch *b, const struct sink_verdict *v)
@@ -238,12 +238,12 @@ void replay_verdict(struct delivery *d, struct batch *b, const struct sink_verdi
         show(d, DELIVERY_REPLAY_RUNS, v->why == NULL ? "" : v->why);
         return;
     }
-    b->n_settled += v->n - v->n_but;
+    b->n_acked += v->n - v->n_but;
     if (!r->failed && !ack(d, b, v, &e)) {
         fail(r, &e);
     }
     show(d, DELIVERY_REPLAY_RUNS, "");
-    if (b->n_settled == b->n) {
+    if (b->n_acked == b->n) {
         r->batch = NULL;
         batch_free(b);
         pump_later(d);

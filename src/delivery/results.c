@@ -28,7 +28,7 @@ static double jittered_s(struct delivery *d, int64_t ms)
 }
 
 /* Batches that fail together are one failure. */
-void result_hold(struct delivery *d, const char *why, int64_t after_ms)
+void result_back_off(struct delivery *d, const char *why, int64_t after_ms)
 {
     char quoted[300];
     int64_t wait;
@@ -70,7 +70,7 @@ void result_go_on(struct delivery *d)
 
 void result_fail(struct delivery *d, struct batch *b, const char *why, int64_t after_ms)
 {
-    result_hold(d, why, after_ms);
+    result_back_off(d, why, after_ms);
     b->next = d->failed;
     d->failed = b;
 }
@@ -249,9 +249,9 @@ static void count_done(struct delivery *d, const struct batch *b,
     (void)pthread_mutex_lock(&d->lock);
     d->status.delivered += v->kind == SINK_OK ? spoken_of(v) : 0;
     d->status.dead += v->kind == SINK_DATA ? spoken_of(v) : 0;
-    d->status.batches += b->n_settled == b->n;
+    d->status.batches += b->n_acked == b->n;
     (void)pthread_mutex_unlock(&d->lock);
-    if (b->n_settled == b->n) {
+    if (b->n_acked == b->n) {
         stats_record(d->age, (uint64_t)(age > 0 ? age : 0) * 1000000u);
         d->load.batches++;
         d->load.events += b->n;
@@ -277,7 +277,7 @@ static void keep_verdict(struct delivery *d, struct batch *b,
     (void)snprintf(k->why, sizeof k->why, "%s", v->why == NULL ? "" : v->why);
     k->next = d->kept;
     d->kept = k;
-    result_hold(d, why, 0);
+    result_back_off(d, why, 0);
 }
 
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
@@ -303,10 +303,10 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
         keep_verdict(d, b, v, e.text);
         return;
     }
-    b->n_settled += spoken_of(v);
+    b->n_acked += spoken_of(v);
     result_go_on(d);
     count_done(d, b, v);
-    if (b->n_settled < b->n) {
+    if (b->n_acked < b->n) {
         return;
     }
     forget_plan(d, b);
@@ -315,7 +315,7 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
     pump_later(d);
     if (journal_bytes(d->journal) > d->compacted_bytes + JOURNAL_COMPACT_BYTES &&
         !pump_try_compact(d, &e)) {
-        result_hold(d, e.text, 0);
+        result_back_off(d, e.text, 0);
     }
 }
 

@@ -116,23 +116,23 @@ enum subscription_result subscription_take(struct subscription *o,
 
 /* ---- intents.c ---- */
 
-/* The journal's replay: a plan without its end. */
+/* The journal's replay: an intent without its end. */
 void subscription_prove(struct subscription *o,
-                        uint64_t id); /* some of it is settled */
+                        uint64_t id); /* some of it is acknowledged */
 void subscription_intend(struct subscription *o, uint64_t id, struct str target,
                          const struct batch_range *ranges, uint32_t n);
-/* These ranges of it are a plan of their own. */
+/* These ranges of it are an intent of their own. */
 void subscription_split(struct subscription *o, uint64_t id,
                         const struct batch_range *ranges, uint32_t n);
-/* After the replay: what of the plans is left, and what the readers pass over. */
+/* After the replay: what of the intents is left, and what the readers pass over. */
 void subscription_replayed(struct subscription *o);
 
-/* Those not made anew yet are still plans of a new journal. */
+/* Those not made anew yet are still intents of a new journal. */
 void subscription_emit_intents(const struct subscription *o, const char *sink,
                                struct journal_draft *draft);
 
-/* Makes b, which is empty, the oldest plan anew, and forgets the plan; b stays
- * empty when all of it is settled. False: it can't be read now. */
+/* Makes b, which is empty, the oldest intent anew, and forgets it; b stays
+ * empty when all of it is acknowledged. False: it can't be read now. */
 bool subscription_rebuild(struct subscription *o, struct batch *b,
                           int64_t now_ms) MUST_USE;
 

@@ -174,7 +174,7 @@ extern const struct parse_ops conn_parse_ops;
 
 void conn_start(struct conn *c);
 void conn_write(struct conn *c);  /* what is in out; may close c */
-void conn_resume(struct conn *c); /* held bytes; may close c */
+void conn_resume(struct conn *c); /* unparsed bytes; may close c */
 void conn_expire(struct conn *c); /* its deadline has passed */
 void conn_close(struct conn *c);
 void conn_linger(struct conn *c);          /* what comes is read over, then closed */

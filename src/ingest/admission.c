@@ -32,7 +32,7 @@ void refuse(struct ingest *in, const struct answering *a, int status,
     refuse_with(in, a, status, lines, e);
 }
 
-/* The request of that state, whose n events are refused with it. */
+/* For an answer to r, which is refused with its n events. */
 static struct answering refusing(struct ingest *in, struct http_request *r, uint32_t n)
 {
     const struct request_state *p = http_user(r);

@@ -108,7 +108,7 @@ struct ingest {
     uint64_t rollout_number; /* of the last request that counted for it */
     struct binding *gone;    /* dropped in this turn */
     struct stream_writer writers[PLAN_STREAMS_MAX]; /* by the spool's stream id */
-    /* The same writers as the supervisor knows them; writers get them with a
+    /* As the supervisor opened them; writers[i].writer is set from here with a
      * binding. */
     struct spool_writer *opened[PLAN_STREAMS_MAX];
     struct event_batch batch;
@@ -199,7 +199,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
 bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
                         uint64_t bytes);
 void admission_abort(void *arg, struct http_request *r);
-/* Gives back what the state holds. */
+/* Gives back what p has: its binding and its reserved bytes. */
 void admission_leave(struct ingest *in, struct request_state *p);
 struct policy_request admission_request(const struct ingest *in,
                                         const struct http_view *v);

@@ -28,8 +28,8 @@ void meters_init(struct meters *m, uint32_t worker)
         stats_counter("sluice_policy_errors_total", "Hooks that raised an error.", "");
     m->stopped =
         stats_counter("sluice_policy_interrupts_total",
-                      "Hooks stopped because a batch's hooks used more than 50 ms, or "
-                      "because a hook did not return for a second.",
+                      "Hooks stopped because a request's hooks used more than 31 ms of "
+                      "processor time, or because a hook did not return for a second.",
                       "");
     m->blocks =
         stats_counter("sluice_commits_total", "Blocks written to the spool.", "");

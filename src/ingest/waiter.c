@@ -46,7 +46,7 @@ void waiter_release(struct ingest *in, struct waiter *w)
 void waiter_put(struct ingest *in, struct waiter *w)
 {
     waiter_release(in, w);
-    dedup_finish(&w->hold, false); /* unless it was settled as stored */
+    dedup_finish(&w->hold, false); /* unless it was finished as stored */
     in->n_delivering -= w->delivering;
     free(w->long_answer);
     w->long_answer = NULL;

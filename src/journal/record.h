@@ -25,8 +25,8 @@ enum record_type {
     RECORD_PLAN,     /* value: its number; ranges; id: where to, as
                         sink_ops.target says; name: the sink; time 1:
                         other rows of it are settled */
-    RECORD_SPLIT,    /* value: a plan; ranges: that part of it is one of its own */
-    RECORD_DONE,     /* id: that plan; else: ranges */
+    RECORD_SPLIT,    /* value: an intent; ranges: that part of it is one of its own */
+    RECORD_DONE,     /* id: that intent; else: ranges */
     RECORD_DEAD,     /* id, value: offset in the dead-letter file, ranges */
     RECORD_FILE,     /* name, value: its length with these ranges in it,
                         time: when the file was begun */

@@ -182,7 +182,7 @@ struct sink_plan {
     enum compress compress;
     /* kafka, clickhouse, http */
     uint64_t dead_max_bytes;
-    double dead_searches; /* http, clickhouse: inserts a minute to find bad rows */
+    double dead_searches; /* http, clickhouse: uploads a minute to find bad rows */
     bool adapt_latency, has_adapt;
     struct upload_plan upload; /* clickhouse, http */
     struct clickhouse_plan clickhouse;
@@ -281,7 +281,7 @@ struct rollout_plan {
     enum share_by by;
     const char *header;    /* SHARE_BY_HEADER: its name */
     uint64_t min_requests; /* of the canary, before it goes live by itself */
-    bool has_roll_back_if; /* roll_back_if */
+    bool has_roll_back_if; /* its policy decides; else the built-in rule */
     uint32_t sample;       /* ROLLOUT_SHADOW: differences shown */
 };
 

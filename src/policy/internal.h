@@ -28,7 +28,7 @@ enum {
     WARM_ROUNDS = 250,           /* of the examples, before a state is used */
     WARM_MS = 20,                /* and at most */
     SINK_HOOK_MS = 10,           /* of a function that decides for a sink */
-    ROLL_BACK_MS = 50,           /* of a canary's roll_back_if */
+    ROLL_BACK_IF_MS = 50,        /* of a canary's roll_back_if */
     HOOK_STOP_MS = 31, /* when it is stopped, so that its whole batch, with what the
                             next events are given, is over by HOOK_MS */
     HOOK_END_MS = 75,  /* and when the last of those are stopped: they may have to wait
@@ -127,8 +127,9 @@ struct policy_state {
     size_t part_room;
     char *spill; /* a text for which the arena has no room */
     size_t spill_room;
-    struct counters *counters; /* counters, limits; NULL while it is loaded */
-    bool trying;               /* its examples: counters is nobody else's */
+    struct counters *
+        counters; /* its counters, gauges, limits, seen keys; NULL while it is loaded */
+    bool trying;  /* its examples run: nobody else uses these counters */
     double now_ms;             /* of the request, for what takes time */
     uint64_t told_ns;          /* when a hook's error was last logged */
     uint64_t untold;           /* errors since */

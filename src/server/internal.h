@@ -40,12 +40,12 @@ struct running_sink {
     struct delivery *delivery; /* NULL: free place */
     struct sink_lua *lua;      /* of its plan's functions; NULL: none */
     char name[96];
-    struct kept_sink kept; /* the policy that its plan is of */
-    bool fresh;            /* started by the reload that compares */
-    bool retiring;         /* the policy does not have it any more */
-    bool paused;           /* it can't start: paused.c */
-    char was[96];          /* whose journal this reload gave it; "": its own */
-    char at[96];           /* held: whose name its journal still has; "": its own */
+    struct persisted_sink kept; /* the policy that its plan is of */
+    bool fresh;                 /* started by the reload that compares */
+    bool retiring;              /* the policy does not have it any more */
+    bool paused;                /* it can't start: paused.c */
+    char was[96];               /* whose journal this reload gave it; "": its own */
+    char at[96];  /* paused: whose name its journal still has; "": its own */
     bool handing; /* its journal was wanted, and its thread has not ended yet */
     bool ending;  /* it is done with, and its thread has not ended yet */
 };
@@ -56,7 +56,7 @@ struct server {
     struct mailbox mail; /* for the workers */
     ev_signal on_hup, on_term, on_int;
     ev_timer drain_timer;
-    ev_timer paused_timer;     /* while a sink is held */
+    ev_timer paused_timer;     /* while a sink is paused */
     struct policy *policy;     /* live */
     struct registry *registry; /* what outlives a generation of the policy */
     struct policy *previous;   /* for rollback; NULL: none */
@@ -65,15 +65,16 @@ struct server {
     int stream_ids[PLAN_STREAMS_MAX];
     int dead_stream;                              /* -1: none yet */
     struct running_sink sinks[SINKS_RUNNING_MAX]; /* the dead letters' too */
-    struct folders *folders;             /* of file sinks: each has one owner */
-    const struct persisted *kept_before; /* while a policy's sinks are applied */
-    bool undoing;                        /* a refused policy's changes of the sinks */
-    bool applying;                       /* a policy's sinks, until they may send */
+    struct folders *folders;                  /* of file sinks: each has one owner */
+    const struct persisted *persisted_before; /* while a policy's sinks are applied */
+    bool undoing;               /* a refused policy's changes of the sinks */
+    bool applying;              /* a policy's sinks, until they may send */
     bool sinks_ahead;           /* they have a policy that is not live yet, or get it;
                                  the supervisor's */
     pthread_mutex_t sinks_lock; /* the table, for those who only look: running.c */
     struct changer changer;     /* before it starts the supervisor does its work */
-    bool looking, any_paused; /* paused.c: a look at those that are held is under way */
+    bool looking,
+        any_paused; /* paused.c: a look at those that are paused is under way */
     struct worker **workers;
     int *listen_fds;
     uint32_t n_workers;
@@ -119,7 +120,7 @@ bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_strea
 /* The plan's sinks as threads. False and *e: as before. */
 bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_stream,
                  struct err *e) MUST_USE;
-/* Tries to start one that is held. */
+/* Tries to start one that is paused. */
 void sinks_revive(struct server *s, struct running_sink *r);
 /* One sink of p, number k of its plan. */
 bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *ids,
@@ -131,7 +132,7 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *
 void sinks_retire(struct server *s);
 /* Once no request of an earlier generation is under way, what only such a one could
  * feed retires too. The supervisor; the changer does it. */
-void sinks_finish(struct server *s);
+void sinks_retire_rest(struct server *s);
 /* What an earlier process left to sinks that p does not have: before the others, for
  * a new one may want the same folder; and again behind them, for what no sink has
  * taken over. */
@@ -143,9 +144,9 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again,
 bool sinks_stop(struct server *s, uint64_t until_ns, bool alone) MUST_USE;
 
 bool sink_in_plan(const struct plan *plan, const char *name);
-/* Into r, which is free or held. */
+/* Into r, which is free or paused. */
 bool sink_restore(struct server *s, struct running_sink *r,
-                  const struct kept_sink *line, struct err *e) MUST_USE;
+                  const struct persisted_sink *line, struct err *e) MUST_USE;
 /* Ends a sink for good, with its journal. False: its thread has not ended after ms. */
 bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
 /* Gives up what a retiring sink has left, and ends it. False: its thread hangs, and
@@ -196,7 +197,7 @@ void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
 /* Sinks that wait until their policy is not refused any more begin to send. */
 void sinks_go(struct server *s);
 
-/* Soon, at those that are held or end late. Any thread. */
+/* Soon, at those that are paused or end late. Any thread. */
 void paused_look(struct server *s);
 /* r's delivery does not run: it says why, and is tried again. */
 void paused_note(struct server *s, struct running_sink *r, const char *why);
@@ -204,7 +205,7 @@ void paused_note(struct server *s, struct running_sink *r, const char *why);
 bool paused_start(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, const char *why,
                   struct err *e) MUST_USE;
-/* A running delivery in its stead. False and *e: it is held still. */
+/* A running delivery in its stead. False and *e: it is paused still. */
 bool paused_restart(struct server *s, struct running_sink *r,
                     const struct delivery_conf *c, struct err *e) MUST_USE;
 

@@ -131,7 +131,7 @@ static void on_freed(void *arg, struct binding *b)
     struct server *s = arg;
 
     generations_freed(&s->generations, b);
-    sinks_finish(s);
+    sinks_retire_rest(s);
 }
 
 static void on_differs(void *arg, struct shadow_sample *x)
@@ -213,7 +213,7 @@ static bool start(struct server *s, struct err *e)
         return false;
     }
     s->sinks_ahead = false;
-    taken_finish(s);
+    taken_forget_names(s);
     watchdog_start(&s->watch, s);
     keep_policy(s);
     spool_ready(s->spool);

@@ -7,7 +7,7 @@
  *                                       └─► busy ─► seen_fate ───┘ of the other
  *
  * A key that is asked for the first time is reserved; it counts as seen only once
- * it is settled as stored, and is forgotten when it was not, so that the retry of
+ * it is finished as stored, and is forgotten when it was not, so that the retry of
  * a request that failed passes. Any thread; a shard's lock is held for some
  * hundred nanoseconds. Keys are kept as 128 bits of a keyed hash.
  */

@@ -180,7 +180,8 @@ uint32_t spool_epoch(const struct spool *s)
 
 static void make_cells(struct stream *st)
 {
-    static const char help[] = "Segments of the spool by what became of them.";
+    static const char help[] = "Segments, by op: created, recycled, deleted, poisoned "
+                               "(a sync failed), damaged, skipped (max_lag).";
     static const char name[] = "sluice_spool_segments_total";
     char stream[128], labels[192];
     static const char *const ops[] = {"created",  "recycled", "deleted",

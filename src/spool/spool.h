@@ -8,7 +8,7 @@
  *   spool_writer_append*                prepares segments,        spool_cursor_next
  *   spool_writer_commit ─► one write    syncs, write-back,   ◄─── spool_cursor_release
  *        │                              recycles, deletes               ▲
- *        └── committed sequence (atomic) ──► on_commit ─────────────────┘
+ *        └── committed sequence (atomic) ──► wake ─────────────────┘
  *
  * spool_open and spool_stream belong to the supervisor; a writer to its worker;
  * a consumer and its cursors to its delivery thread. Callbacks run on the thread

@@ -10,8 +10,8 @@ local M = {}
 -- { section, text, { { labels, names without "sluice_" }, … } }
 local sections = {
   { "Requests and events", [[
-- Every event is counted once. For each route: received = stored + rejected + dropped +
-  duplicate + dead + refused + waiting.
+- Every event is counted once. Over all routes: received = stored + rejected + dropped +
+  duplicate + dead + refused + waiting; for one route the difference is what waits.
 - A request that sluice refuses before it counts the request's events is one event.
   `route="none"` is a request without a route.
 - `sluice_events_total` adds up all routes; its `dropped` includes the repeats that `dedup`

@@ -8,7 +8,7 @@
  * What a request's first times have reserved counts as seen once its events are
  * stored. A repeat of what another request has reserved is tied to that one: it is
  * answered when the other is stored, and refused, to come again, when it was not.
- * A request settles its own before it waits, so that two never wait for each
+ * A request finishes its own before it waits, so that two never wait for each
  * other. Any thread, one at a time.
  */
 #pragma once
@@ -44,7 +44,7 @@ struct dedup_hold {
 
 /* Takes the streams with dedup that have seen an event's key from its way; one that
  * has no way left is EVENT_DROP. now_ms: the request's clock for durations. Fills
- * *hold, which must be settled. Only called when the plan has n_dedups. */
+ * *hold, which must be finished. Only called when the plan has n_dedups. */
 void dedup_mark(struct policy_state *s, const struct route *route,
                 struct event_batch *b, double now_ms, struct dedup_hold *hold);
 

@@ -55,5 +55,5 @@ void state_take_sinks(struct policy_state *s);
 
 /* ---- rollback.c ---- */
 
-/* The same for the canary's roll_back_if. */
+/* Takes the canary's roll_back_if out of that result, too. */
 void state_take_roll_back_if(struct policy_state *s);

@@ -32,7 +32,7 @@ static void push_numbers(lua_State *L, const struct policy_number *list, uint32_
     }
 }
 
-struct judging {
+struct roll_back_call {
     struct policy_state *s;
     const struct policy_number *old, *new_;
     uint32_t n;
@@ -43,12 +43,12 @@ struct judging {
 
 static int ask(lua_State *L)
 {
-    struct judging *x = lua_touserdata(L, 1);
+    struct roll_back_call *x = lua_touserdata(L, 1);
 
     lua_rawgeti(L, LUA_REGISTRYINDEX, x->s->roll_back_if);
     push_numbers(L, x->old, x->n);
     push_numbers(L, x->new_, x->n);
-    state_bound(x->s, "roll_back_if", ROLL_BACK_MS);
+    state_bound(x->s, "roll_back_if", ROLL_BACK_IF_MS);
     lua_call(L, 2, 1);
     if (lua_type(L, -1) == LUA_TSTRING) {
         (void)snprintf(x->why, x->why_bytes, "roll_back_if: %s", lua_tostring(L, -1));
@@ -63,7 +63,7 @@ bool policy_roll_back_if(struct policy_state *s, const struct policy_number *old
                          const struct policy_number *new_, uint32_t n, char *why,
                          size_t why_bytes)
 {
-    struct judging x = {s, old, new_, n, why, why_bytes, true};
+    struct roll_back_call x = {s, old, new_, n, why, why_bytes, true};
     struct err e;
 
     if (!state_protect(s, ask, &x, &e)) {

@@ -121,7 +121,7 @@ static void on_live(void *arg)
     struct server *s = r->s;
 
     activation_note(s, r->from == NULL);
-    taken_finish(s);
+    taken_forget_names(s);
     sinks_retire(s);
     streams_used(s);
 }
@@ -131,7 +131,7 @@ static void on_over(void *arg)
     struct reload *r = arg;
 
     r->s->sinks_ahead = false;
-    sinks_finish(r->s);
+    sinks_retire_rest(r->s);
     reload_finish(r, RELOAD_OK, "live", report_text(r));
 }
 
@@ -241,7 +241,7 @@ static void alter(void *arg)
 static void undone(struct server *s)
 {
     s->sinks_ahead = false;
-    sinks_finish(s);
+    sinks_retire_rest(s);
 }
 
 static void cant_promote(struct reload *r, const char *why)

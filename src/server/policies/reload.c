@@ -18,8 +18,8 @@
  *     │ the last has it                                                      │
  *   live; the one before retires                    nothing changed: refused ┘
  *
- * A policy in rollout is settled in the same line, by hand or by the rollout itself; a
- * load that holds ends the rollout of the one before.
+ * A rollout ends in the same line, by hand or by itself; a load that holds ends the
+ * one before.
  */
 #include <pthread.h>
 #include <signal.h>

@@ -3,10 +3,10 @@
  * or a shadow with copies of them.
  *
  *   rollout_begin ─► looks at both sides ─┬─► during has passed ─► promote
- *     (reload.c)                        │     └─ too little seen ─► three times
- *                                       │        during, then drop
- *                                       ├─► roll_back_if ──────► drop
- *                                       └─► by hand, or by the next reload
+ *     (reload.c)                          │     └─ too little seen ─► three times
+ *                                         │        during, then drop
+ *                                         ├─► roll_back_if ──────► drop
+ *                                         └─► by hand, or by the next reload
  *
  * The end is asked for as any reload is (reload.h), so that it has its turn; then
  * rollout_end. What was found stays for /status until the next rollout. The

@@ -107,7 +107,7 @@ static void on_freshened(void *arg, const struct reload_answer *a)
     (void)a; /* its generation tells */
 }
 
-/* The live policy in new states. a rollout judges by itself. */
+/* The live policy in new states. Not during a rollout, whose sides are compared. */
 static void freshen(struct watch *w, uint32_t i, uint64_t now)
 {
     struct server *s = w->s;
@@ -148,11 +148,11 @@ void watchdog_start(struct watch *w, struct server *s)
     policy_interrupts();
     w->s = s;
     w->seen = mem_zalloc(s->n_workers * sizeof *w->seen);
-    w->stopped = stats_counter("sluice_policy_interrupts_total",
-                               "Hooks stopped because a batch's hooks used "
-                               "more than 50 ms, or because a hook did not "
-                               "return for a second.",
-                               "");
+    w->stopped =
+        stats_counter("sluice_policy_interrupts_total",
+                      "Hooks stopped because a request's hooks used more than 31 ms of "
+                      "processor time, or because a hook did not return for a second.",
+                      "");
     ev_timer_init(&w->look, on_look, LOOK_S, LOOK_S);
     ev_timer_start(s->loop, &w->look);
 }

@@ -44,7 +44,7 @@ bool persisted_read(struct persisted *k, const char *spool_dir, struct err *e)
     return ok;
 }
 
-const struct kept_sink *persisted_find(const struct persisted *k, const char *name)
+const struct persisted_sink *persisted_find(const struct persisted *k, const char *name)
 {
     for (uint32_t i = 0; i < k->n; i++) {
         if (strcmp(k->list[i].name, name) == 0) {
@@ -54,7 +54,7 @@ const struct kept_sink *persisted_find(const struct persisted *k, const char *na
     return NULL;
 }
 
-bool persisted_put(struct persisted *k, const struct kept_sink *line)
+bool persisted_put(struct persisted *k, const struct persisted_sink *line)
 {
     for (uint32_t i = 0; i < k->n; i++) {
         if (strcmp(k->list[i].name, line->name) == 0) {
@@ -123,7 +123,7 @@ static bool write_lines(const struct persisted *k, const char *path, struct err 
     bool ok;
 
     for (uint32_t i = 0; f != NULL && i < k->n; i++) {
-        const struct kept_sink *l = &k->list[i];
+        const struct persisted_sink *l = &k->list[i];
 
         (void)fprintf(f, "%s %s %s %lu\n", l->name, l->kind, l->hash,
                       (unsigned long)l->generation);

@@ -22,7 +22,7 @@ struct policy;
 
 enum { KEPT_MAX = 160 };
 
-struct kept_sink {
+struct persisted_sink {
     char name[96];
     char kind[16]; /* the policy's word */
     char hash[65];
@@ -30,15 +30,16 @@ struct kept_sink {
 };
 
 struct persisted {
-    struct kept_sink list[KEPT_MAX];
+    struct persisted_sink list[KEPT_MAX];
     uint32_t n;
 };
 
 /* What the spool has; empty without a file. False and *e: it can't be read. */
 bool persisted_read(struct persisted *k, const char *spool_dir, struct err *e) MUST_USE;
-const struct kept_sink *persisted_find(const struct persisted *k, const char *name);
+const struct persisted_sink *persisted_find(const struct persisted *k,
+                                            const char *name);
 /* Puts or replaces a line; false: too many. */
-bool persisted_put(struct persisted *k, const struct kept_sink *line) MUST_USE;
+bool persisted_put(struct persisted *k, const struct persisted_sink *line) MUST_USE;
 void persisted_remove(struct persisted *k, const char *name);
 
 /* Saves p (NULL: none) unless it is there, then k, and removes policies that no

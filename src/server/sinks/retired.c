@@ -65,7 +65,7 @@ void sinks_retire(struct server *s)
     }
 }
 
-static void finish(void *arg)
+static void retire_rest(void *arg)
 {
     struct server *s = arg;
 
@@ -84,10 +84,10 @@ static void finish(void *arg)
     }
 }
 
-void sinks_finish(struct server *s)
+void sinks_retire_rest(struct server *s)
 {
     if (!s->sinks_ahead && !generations_under_way(&s->generations)) {
-        changer_post(&s->changer, finish, NULL, s);
+        changer_post(&s->changer, retire_rest, NULL, s);
     }
 }
 
@@ -272,7 +272,7 @@ static bool hold(struct server *s, struct running_sink *r, struct delivery_conf 
 }
 
 bool sink_restore(struct server *s, struct running_sink *r,
-                  const struct kept_sink *line, struct err *e)
+                  const struct persisted_sink *line, struct err *e)
 {
     struct delivery_conf c = {.spool = s->spool,
                               .spool_dir = s->spool_dir,
@@ -307,8 +307,8 @@ bool sink_restore(struct server *s, struct running_sink *r,
     return true;
 }
 
-static bool restore(struct server *s, const char *name, const struct kept_sink *line,
-                    struct err *e)
+static bool restore(struct server *s, const char *name,
+                    const struct persisted_sink *line, struct err *e)
 {
     struct running_sink *r = running_new(s, name);
 

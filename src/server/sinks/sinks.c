@@ -35,9 +35,10 @@ static struct delivery_conf conf_of(struct server *s, struct plan *plan,
                                   .arg = s};
 }
 
-static struct kept_sink line_of(const struct plan *plan, const struct sink_plan *sink)
+static struct persisted_sink line_of(const struct plan *plan,
+                                     const struct sink_plan *sink)
 {
-    struct kept_sink l = {.generation = plan->generation};
+    struct persisted_sink l = {.generation = plan->generation};
 
     (void)snprintf(l.name, sizeof l.name, "%s", sink->name);
     (void)snprintf(l.kind, sizeof l.kind, "%s", plan_sink_word(sink->kind));
@@ -52,7 +53,8 @@ static bool journal_lost(struct server *s, const char *name)
     char path[PATH_MAX];
 
     journal_path(s, name, path);
-    return s->kept_before != NULL && persisted_find(s->kept_before, name) != NULL &&
+    return s->persisted_before != NULL &&
+           persisted_find(s->persisted_before, name) != NULL &&
            sinks_find(s, name) == NULL && access(path, F_OK) != 0 && errno == ENOENT;
 }
 
@@ -127,7 +129,7 @@ static bool kinds_fit(const struct server *s, const struct plan *plan,
         const char *names[] = {sink->name, sink->was};
 
         for (size_t i = 0; i < N_ELEMS(names) && names[i] != NULL; i++) {
-            const struct kept_sink *l = persisted_find(kept, names[i]);
+            const struct persisted_sink *l = persisted_find(kept, names[i]);
             char path[PATH_MAX];
 
             journal_path(s, names[i], path);
@@ -154,7 +156,7 @@ static bool note_kept(struct server *s, struct policy *p, struct persisted *kept
     const struct plan *plan = policy_plan(p);
 
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
-        struct kept_sink l = line_of(plan, &plan->sinks[k]);
+        struct persisted_sink l = line_of(plan, &plan->sinks[k]);
 
         if (!persisted_put(kept, &l)) {
             return err_set(e, "more than %d sinks have left something", KEPT_MAX);
@@ -223,7 +225,7 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_st
         return false;
     }
     s->applying = true;
-    s->kept_before = &before;
+    s->persisted_before = &before;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         s->sinks[i].fresh = false;
         s->sinks[i].was[0] = '\0';
@@ -242,6 +244,6 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_st
     }
     sinks_go(s);
     s->applying = false;
-    s->kept_before = NULL;
+    s->persisted_before = NULL;
     return ok;
 }

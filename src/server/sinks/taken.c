@@ -109,7 +109,7 @@ bool taken_home(struct server *s, struct running_sink *r, struct err *e)
     return true;
 }
 
-void taken_finish(struct server *s)
+void taken_forget_names(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
     static struct persisted kept;
@@ -137,7 +137,8 @@ void taken_finish(struct server *s)
 }
 
 /* Whether the policy that the sink of line had took over name's journal. */
-static bool took(const struct server *s, const struct kept_sink *line, const char *name)
+static bool took(const struct server *s, const struct persisted_sink *line,
+                 const char *name)
 {
     struct err e;
     struct policy *p = persisted_load(s->spool_dir, line->hash, &e);
@@ -169,7 +170,7 @@ void taken_restore(struct server *s, const struct plan *plan)
             continue;
         }
         for (uint32_t i = 0; i < kept.n; i++) {
-            const struct kept_sink *l = &kept.list[i];
+            const struct persisted_sink *l = &kept.list[i];
 
             if (!sink_in_plan(plan, l->name) && taken_there(s, l->name) &&
                 took(s, l, name)) {

@@ -44,7 +44,7 @@ void taken_back(struct server *s, struct running_sink *r);
 bool taken_home(struct server *s, struct running_sink *r, struct err *e) MUST_USE;
 
 /* The policy is live: the names that its sinks had mean nothing any more. */
-void taken_finish(struct server *s);
+void taken_forget_names(struct server *s);
 
 /* At the start: a journal that another policy has taken, and never went live, comes
  * back to the sink of plan that it was taken from. */

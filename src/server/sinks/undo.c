@@ -42,7 +42,7 @@ static void stop_fresh(struct server *s, const struct persisted *before)
 {
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         struct running_sink *r = &s->sinks[i];
-        const struct kept_sink *line;
+        const struct persisted_sink *line;
         struct err e;
 
         if (r->delivery == NULL || !r->fresh) {
@@ -75,9 +75,9 @@ static bool restore_kept(struct server *s, const struct persisted *before,
     kept = *before;
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX && ok; i++) {
         const struct running_sink *r = &s->sinks[i];
-        const struct kept_sink *line = r->delivery != NULL && r->at[0] != '\0'
-                                           ? persisted_find(&now, r->at)
-                                           : NULL;
+        const struct persisted_sink *line = r->delivery != NULL && r->at[0] != '\0'
+                                                ? persisted_find(&now, r->at)
+                                                : NULL;
 
         if (line != NULL) {
             (void)!persisted_put(&kept, line);

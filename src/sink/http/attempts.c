@@ -76,7 +76,7 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
     }
 }
 
-void upload_init_tries(struct upload *i)
+void upload_init_attempts(struct upload *i)
 {
     ev_timer_init(&i->hedge, on_hedge, 0., 0.);
 }

@@ -97,17 +97,17 @@ static void on_finish(struct ev_loop *loop, ev_idle *w, int events)
             m->ended(m->arg, said->easy_handle, rc);
         }
     }
-    m->settled(m->arg);
+    m->idle(m->arg);
 }
 
 void multi_init(struct multi *m, struct ev_loop *loop, multi_ended_fn *ended,
-                multi_idle_fn *settled, void *arg)
+                multi_idle_fn *idle, void *arg)
 {
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     *m = (struct multi){.loop = loop,
                         .curl = curl_multi_init(),
                         .ended = ended,
-                        .settled = settled,
+                        .idle = idle,
                         .arg = arg};
     ev_timer_init(&m->timer, on_timer, 0., 0.);
     ev_idle_init(&m->finish, on_finish);

@@ -2,7 +2,7 @@
  * multi - libcurl's multi handle on a loop: its sockets and its timer are watched, and
  * what has ended is told outside of curl.
  *
- *   multi_init -> (multi_end_soon -> ended*, settled)* -> multi_fini
+ *   multi_init -> (multi_end_soon -> ended*, idle)* -> multi_fini
  *
  * The loop's thread.
  */
@@ -22,12 +22,12 @@ struct multi {
     ev_timer timer;
     ev_idle finish; /* looks for ended handles outside of curl */
     multi_ended_fn *ended;
-    multi_idle_fn *settled;
+    multi_idle_fn *idle;
     void *arg;
 };
 
 void multi_init(struct multi *m, struct ev_loop *loop, multi_ended_fn *ended,
-                multi_idle_fn *settled, void *arg);
+                multi_idle_fn *idle, void *arg);
 /* No handle is in it any more. */
 void multi_fini(struct multi *m);
 

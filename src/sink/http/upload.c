@@ -134,7 +134,7 @@ void upload_begin(struct sink *s, struct batch *b)
         bisect_put(i, 0, b->n, 0);
         i->next = s->uploads;
         s->uploads = i;
-        upload_init_tries(i);
+        upload_init_attempts(i);
         i->target = destination_planned(b, s->target);
         i->maybe = b->again || i->target != NULL; /* it may be there */
     }

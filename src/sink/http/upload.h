@@ -99,14 +99,14 @@ void upload_setup_error(struct upload *i, const char *why);
 
 /* ---- attempts.c ---- */
 
-void upload_init_tries(struct upload *i); /* of a new one */
+void upload_init_attempts(struct upload *i); /* of a new one */
 /* Sends its next part; without an endpoint the batch waits at the pump. */
 void upload_next(struct upload *i);
 void upload_end_attempt(struct upload_attempt *t);
 
 /* ---- answer.c ---- */
 
-void upload_answered(void *arg, const struct transfer_answer *a); /* of a try */
+void upload_answered(void *arg, const struct transfer_answer *a); /* of an attempt */
 struct str answer_words(const struct transfer_answer *a);
 
 /* ---- search.c ---- */

@@ -310,7 +310,7 @@ static void switch_now(struct cluster *c, const char *cause)
     }
 }
 
-static bool in_flight(const struct cluster *c)
+static bool has_in_flight(const struct cluster *c)
 {
     return !producer_idle(c->producer) ||
            (c->alone != NULL && !producer_idle(c->alone));
@@ -328,7 +328,7 @@ bool cluster_look(struct cluster *c)
         producer_flush(c->alone);
     }
     late = c->next_by_ns != 0 && clock_mono_ns() >= c->next_by_ns;
-    if (in_flight(c) && !late) {
+    if (has_in_flight(c) && !late) {
         return false;
     }
     switch_now(c, "new_settings");

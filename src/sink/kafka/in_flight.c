@@ -72,7 +72,7 @@ static void look_at(struct in_flight *c)
             c->bytes = NULL;
         }
     } else if (!c->parked && !c->apart && c->at == c->n && c->undecided == 0) {
-        in_flight_ack(c);
+        in_flight_conclude(c);
     }
 }
 

@@ -19,7 +19,7 @@
 #include "sink/queue.h"
 #include "sink/sink.h"
 
-/* Cargoes that are settled but still read by a slower cluster hold their slots. */
+/* Batches that are done but still read by a slower cluster hold their slots. */
 enum { SLOTS = 1024, LIVE_MAX = 64, LATE_MAX = 192, WHY_MAX = 300, CLUSTERS = 2 };
 /* A batch that is in flight for so long does not hold up those behind it. */
 enum { LATE_MS = 1000 };
@@ -58,7 +58,7 @@ struct cluster {
     struct meter meter;
 };
 
-/* A in_flight in one cluster's hands. */
+/* One cluster's attempt at a batch. */
 struct in_flight_attempt {
     uint64_t generation; /* of the breaker */
     uint64_t began_ns;
@@ -125,7 +125,7 @@ bool cluster_look(struct cluster *c);
 /* What it refuses of this one's messages it refuses for itself. NULL and *e: it can't
  * be made. */
 struct producer *cluster_alone(struct cluster *c, struct err *e);
-/* The breaker lets a in_flight through; else *wait_ms. */
+/* The breaker lets a batch through; else *wait_ms. */
 bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms);
 void cluster_done(struct cluster *c, struct in_flight_attempt *t);
 void cluster_overdue(struct cluster *c, struct in_flight_attempt *t);
@@ -133,7 +133,6 @@ void cluster_show(struct cluster *c);
 
 /* ---- message.c ---- */
 
-/* Hands message i of c to a producer; copy: its bytes, too. */
 /* The events of message i of c. */
 static inline uint32_t message_first(const struct in_flight *c, uint32_t i)
 {
@@ -143,9 +142,10 @@ static inline uint32_t message_first(const struct in_flight *c, uint32_t i)
     return i < c->n ? c->starts[i] : c->batch->n;
 }
 
+/* Hands message i of c to a producer; copy: its bytes, too. */
 rd_kafka_resp_err_t message_send(struct in_flight *c, struct producer *to, uint32_t i,
                                  bool copy);
-/* The in_flight and the message that a report speaks of. */
+/* The batch in flight, and its message, that a report speaks of. */
 struct in_flight *message_of(struct sink *s, const rd_kafka_message_t *m, uint32_t *i);
 /* The topic that the event of message i names; {NULL, 0}: it goes to the plan's. Lives
  * until the next call. */
@@ -154,7 +154,7 @@ struct str message_own_topic(struct in_flight *c, uint32_t i);
 /* ---- verdict.c ---- */
 
 /* All that was sent of c has an end. */
-void in_flight_ack(struct in_flight *c);
+void in_flight_conclude(struct in_flight *c);
 void in_flight_tell_taken(struct in_flight *c);
 void in_flight_park(struct in_flight *c, int64_t after_ms); /* the pump gets it back */
 /* framing = "batch": messages of what a broker takes. */

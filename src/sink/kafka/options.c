@@ -14,7 +14,7 @@
 enum {
     REFRESH_MS = 10000,
     LOOK_UP_MS = 5000,       /* a topic may be made meanwhile */
-    SCRAM_FROM = 0x020601ff, /* see warn_of_scram */
+    SCRAM_FROM = 0x020601ff, /* see options_warn */
     FILE_BYTES_MAX = 1 << 20
 };
 

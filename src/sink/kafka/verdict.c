@@ -241,7 +241,7 @@ static bool send_suspects(struct in_flight *c)
 /* All that was sent has its verdict. What is to be sent again waits for the pump,
  * which gets the batch back: not before the first cluster has let go of its bytes.
  * When nothing is left for the pump, the bytes stay behind until then. */
-void in_flight_ack(struct in_flight *c)
+void in_flight_conclude(struct in_flight *c)
 {
     uint32_t again = 0, apart = 0;
 
