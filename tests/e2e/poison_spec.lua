@@ -116,7 +116,10 @@ describe("rows that are refused", function()
     s = nil
   end)
 
-  it("and are left over by a crash are no evidence against the table", function()
+  ---Four batches of three bad rows and a good one, of which only the good one is done:
+  ---there is no room for letters. False: the sink held before all four were sent, since
+  ---how many are in flight when the first letter fails is chance.
+  local function left_over()
     run("http", "poison", 'batch = { target = 4, min = 4, max = 4, linger = "20ms" }')
     for i = 1, 10 do post(4, {}, 100 * i) end
     settled(40, 0)
@@ -125,7 +128,21 @@ describe("rows that are refused", function()
     local bad = {}
     for i = 1, 16 do bad[i] = i % 4 ~= 2 and "x" .. i or nil end
     post(16, bad)
-    h.wait_for("the good rows", function() return #r:events() == 44 end)
+    if pcall(h.wait_for, "the good rows", function() return #r:events() == 44 end, 4) then
+      return true
+    end
+    s:logged "event=sink .*status=holding"
+    s:close()
+    r:close()
+    r = receiver.start()
+  end
+
+  it("and are left over by a crash are no evidence against the table", function()
+    local tries = 0
+    repeat
+      tries = tries + 1
+      assert.is_true(tries <= 6, "all four batches were never in flight together")
+    until left_over()
     for _ = 1, 2 do -- what is known of them outlives the journal's being written anew
       s:stop "SIGKILL"
       s:start()
