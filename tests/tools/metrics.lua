@@ -110,8 +110,8 @@ function M.registered()
   for _, c in ipairs(codes) do
     local file, code = c[1], c[2]
     local constants = setmetatable({}, { __index = macros })
-    for name, text in code:gmatch 'char ([%w_]+)%[%] = "([^"]*)";' do
-      constants[name] = text
+    for name, literals in code:gmatch 'char ([%w_]+)%[%]%s*=(%s*"[^;]*");' do
+      constants[name] = table.concat(arguments(literals .. ")", 0))
     end
     for form, at in code:gmatch "stats_([%w_]+)()%(" do
       local args = kinds[form] and not file:find "^src/stats/" and arguments(code, at)
