@@ -20,6 +20,7 @@ struct match {
     const char *text, *text_end, *pattern, *pattern_end;
     uint64_t steps; /* left, of all tries together, until the clock is */
     uint64_t rest;  /* looked at; and behind that */
+    size_t result;  /* bytes that a gsub has put in */
     int depth;
     int n_captures;
     struct {

@@ -14,7 +14,11 @@
 #include "policy/library/lua_pattern.h"
 
 enum { FIND, MATCH };
-enum { STEPS_FREE = 1024 /* of a call, that no clock is looked at for */ };
+enum {
+    STEPS_FREE = 1024, /* of a call, that no clock is looked at for */
+    RESULT_MAX =
+        16 << 20 /* bytes that gsub puts in: to grow further can't be stopped */
+};
 
 static struct match begin(lua_State *L, int text, int pattern)
 {
@@ -161,6 +165,21 @@ static int pattern_gmatch(lua_State *L)
     return 1;
 }
 
+static void count_result(struct match *m, size_t n)
+{
+    m->result += n;
+    if (m->result > RESULT_MAX) {
+        (void)luaL_error(m->L, "gsub's result takes more than 16 MiB");
+    }
+}
+
+/* Adds the text on top. */
+static void add_top(struct match *m, luaL_Buffer *b)
+{
+    count_result(m, lua_objlen(m->L, -1));
+    luaL_addvalue(b);
+}
+
 /* %0 to %9 of the replacement are captures, %% and the like the character. */
 static void add_text(struct match *m, luaL_Buffer *b, const char *from, const char *to)
 {
@@ -168,16 +187,18 @@ static void add_text(struct match *m, luaL_Buffer *b, const char *from, const ch
     const char *text = lua_tolstring(m->L, 3, &n);
 
     state_work(m->L, (double)n);
+    count_result(m, n);
     for (size_t i = 0; i < n; i++) {
         if (text[i] != '%' || i + 1 == n) {
             luaL_addchar(b, text[i]);
         } else if (!isdigit((unsigned char)text[++i])) {
             luaL_addchar(b, text[i]);
         } else if (text[i] == '0') {
+            count_result(m, (size_t)(to - from));
             luaL_addlstring(b, from, (size_t)(to - from));
         } else {
             push_capture(m, text[i] - '1', from, to);
-            luaL_addvalue(b);
+            add_top(m, b);
         }
     }
 }
@@ -206,7 +227,7 @@ static void add_value(struct match *m, luaL_Buffer *b, const char *from, const c
     } else if (!lua_isstring(L, -1)) {
         (void)luaL_error(L, "invalid replacement value (a %s)", luaL_typename(L, -1));
     }
-    luaL_addvalue(b);
+    add_top(m, b);
 }
 
 static int pattern_gsub(lua_State *L)

@@ -105,11 +105,25 @@ static void it_gives_up_what_would_take_ages(void **state)
         "assert(ours.match(long .. 'z', 'z$') == 'z')\n");
 }
 
+static void it_makes_no_text_without_end(void **state)
+{
+    (void)state;
+    run("local text, long = ('a'):rep(100000), ('x'):rep(1000)\n"
+        "local forms = { long, function() return long end, { a = long }, '%0%1' }\n"
+        "for i, with in ipairs(forms) do\n"
+        "  local s = i == 4 and ('a'):rep(9000000) or text\n"
+        "  local ok, why = pcall(ours.gsub, s, i == 4 and '.+' or 'a', with)\n"
+        "  assert(not ok and why:find('more than 16 MiB', 1, true), i)\n"
+        "end\n"
+        "assert(#ours.gsub(text, 'a', ('x'):rep(100)) == 10000000)\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_finds_what_lua_finds),
         cmocka_unit_test(it_gives_up_what_would_take_ages),
+        cmocka_unit_test(it_makes_no_text_without_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

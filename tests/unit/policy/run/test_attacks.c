@@ -107,6 +107,9 @@ static void assert_bounded(const struct attack *list, size_t n)
             print_message("%s: %.1f ms\n", list[i].name, ms);
             ms = longest(&list[i]);
         }
+        if (ms > MS_MAX) {
+            print_error("%s: %.1f ms, at most %d allowed\n", list[i].name, ms, MS_MAX);
+        }
         assert_true(ms <= MS_MAX);
     }
 }
