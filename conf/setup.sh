@@ -12,12 +12,12 @@ set -eu
 run="build-essential cmake ninja-build pkg-config libev-dev
   libluajit-5.1-dev libhttp-parser-dev libcjson-dev libzstd-dev zlib1g-dev
   libssl-dev librdkafka-dev libcurl4-openssl-dev curl"
-quick="luajit lua-busted lua-check lua-posix lua-socket libcmocka-dev zstd
+quick="luajit lua-busted lua-check lua-posix lua-socket libcmocka-dev zstd git
   gzip procps"
 test="lua-cjson lua-filesystem python3 python3-venv openssl clang clang-tidy-14 clang-format-14
   libclang-rt-14-dev libsimdjson-dev wrk bc kcat clickhouse-server clickhouse-client zookeeper
   default-jre-headless maven prometheus strace xfsprogs e2fsprogs mount util-linux
-  git ca-certificates iproute2 debootstrap"
+  ca-certificates iproute2 debootstrap"
 
 case ${1:-run} in
 run) want=$run ;;
