@@ -1,5 +1,5 @@
 -- reference: what a policy may say, as people, editors and luacheck want it; all of
--- it from words.lua and, where there is one, library.lua.
+-- it from words*.lua and, where there is one, library.lua.
 --
 --   words ─► M.markdown()  conf/REFERENCE.md
 --        ├─► M.meta()      lua/sluice/meta.lua, type annotations (LuaCATS)
@@ -218,7 +218,7 @@ function M.markdown()
   local lines, out = page()
   out("# Reference: the words of a policy")
   out("")
-  out("Made by `sluice reference` from `lua/sluice/words.lua`; a test compares. A size is "
+  out("Made by `sluice reference` from `lua/sluice/words*.lua`; a test compares. A size is "
     .. "a text such as `\"64MiB\"`, a")
   out("duration one such as `\"50ms\"`, `\"1h\"` or `\"30d\"`; a bare number is a count. "
     .. "Bounds are inclusive.")

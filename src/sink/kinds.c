@@ -1,5 +1,5 @@
 /* The kinds of sink that there are: each policy word's operations. A new kind of sink
- * is one more row here, its word in plan/plan.c, and its options in words.lua. */
+ * is one more row here, its word in plan/plan.c, and its options in words_sinks.lua. */
 #include "sink/sink.h"
 
 const struct sink_ops *sink_kind_ops(enum sink_kind kind)

@@ -1,0 +1,56 @@
+-- words_handles: values that hooks count, limit and look up with, for all workers.
+
+local M = {}
+
+local metric_options = {
+  help = { type = "string", default = "Kept by the policy.",
+    help = "Sentence that explains the metric in /metrics." },
+  labels = { type = "list",
+    help = "Names of up to 3 labels. Each call gives their values; a value is cut at 128 "
+      .. "bytes. By default no labels." },
+  max_series = { type = "count", default = 100, min = 1, max = 1000,
+    help = "Highest number of different combinations of label values. sluice counts all "
+      .. "further ones under \"other\"." },
+}
+
+M.counter = {
+  help = "A number in /metrics that only goes up. Its name ends in _total.",
+  named = true, handle = true, options = metric_options,
+}
+
+M.gauge = {
+  help = "A number in /metrics that goes up and down.",
+  named = true, handle = true, options = metric_options,
+}
+
+M.limit = {
+  help = "A token bucket for each key, shared by all workers. The name is optional.",
+  handle = true, named_or_not = true,
+  options = {
+    rate = { type = "rate", required = true, min = 1 / 86400, max = 1000000,
+      help = "Tokens that each bucket gets, such as \"100/s\", \"10/m\", \"5/h\" or \"1/d\"." },
+    burst = { type = "count", min = 1, max = 1000000,
+      help = "Tokens that a full bucket holds. By default those of one second, at least 1." },
+    key = { type = "string",
+      help = "What check() and take() count by when they are given ev or req: for ev a path "
+        .. "of the event, for req \"peer\", \"path\" or \"header:NAME\". Those without a value "
+        .. "share one bucket." },
+    max_keys = { type = "count", default = 100000, min = 1, max = 10000000,
+      help = "Number of buckets that are not full at the same time. With more keys some get "
+        .. "a full bucket early." },
+  },
+}
+
+M.lookup = {
+  help = "A CSV file beside the policy as a table. Its first line names the columns. sluice "
+    .. "reads it at each load; it is part of the policy's hash.",
+  named = true, handle = true,
+  options = {
+    key = { type = "string",
+      help = "Column in which sluice looks for a key. By default the first." },
+    delimiter = { type = "string", default = ",",
+      help = "Character between two fields of a line." },
+  },
+}
+
+return M

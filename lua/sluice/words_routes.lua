@@ -1,0 +1,144 @@
+-- words_routes: the way of events into the spool: streams, their sinks, and routes.
+
+local M = {}
+
+local DAY_MS = 24 * 3600 * 1000
+
+M.stream = {
+  help = "A queue of accepted events: how safely sluice keeps them, and which sinks get them.",
+  named = true,
+  options = {
+    ack = { type = "enum", default = "written",
+      values = { "written", "synced", "delivered" },
+      help = "What has happened to an event when the client gets 2xx. \"written\": it is in "
+        .. "the operating system's page cache and survives a crash of sluice; \"synced\": it "
+        .. "is on disk and survives a power cut; \"delivered\": every sink has taken, refused or "
+        .. "skipped it." },
+    timeout = { type = "duration", default = "30s", min = 10, max = DAY_MS,
+      help = "With ack = \"delivered\": how long a request waits for the sinks. After that "
+        .. "the client gets 504; sluice keeps the events and delivers them." },
+    max_bytes = { type = "bytes", min = 4 * 1024 * 1024, max = 2 ^ 50,
+      help = "Room on disk for this stream, at least four segments for each worker. When it "
+        .. "is used up, clients get 503. By default spool.max_bytes divided by the number "
+        .. "of streams plus one (the dead letters of hooks)." },
+    dedup = { type = "options", optional = true,
+      help = "Stores an event only once by its key. sluice answers a repeat as accepted and "
+        .. "drops it, after on_event has seen it. \"1\" and 1 are two keys; an empty text is "
+        .. "not a key.",
+      options = {
+        key = { type = "path", required = true,
+          help = "Path of the text or number that identifies an event. sluice stores every "
+            .. "event without it." },
+        window = { type = "duration", default = "10m", min = 1000,
+          max = 7 * DAY_MS,
+          help = "How long sluice remembers a key, from its first event on. A restart "
+            .. "forgets all keys." },
+        max_keys = { type = "count", default = 1000000, min = 1000, max = 100000000,
+          help = "Number of keys that sluice remembers, in about 60 bytes of memory each. "
+            .. "With more keys it forgets the oldest early." },
+      } },
+    sinks = { type = "sinks", required = true,
+      help = "Names of the sinks that get the events, as \"name\" or name = { when_full, "
+        .. "max_lag }." },
+  },
+}
+
+M.stream_sink = {
+  when_full = { type = "enum", default = "refuse",
+    values = { "refuse", "skip" },
+    help = "What happens when this sink is far behind. \"refuse\" keeps its events, so that "
+      .. "the stream fills and clients get 503; \"skip\" gives up its oldest events." },
+  max_lag = { type = "bytes", min = 1024 * 1024, max = 2 ^ 50,
+    help = "With when_full = \"skip\": backlog beyond which sluice gives up the sink's oldest "
+      .. "events, a segment at a time. Needed for \"skip\"." },
+}
+
+M.route = {
+  help = "A method and a path for clients: which requests it accepts, and what happens to "
+    .. "their events.",
+  named = true,
+  options = {
+    body = { type = "enum", required = true,
+      values = { "event", "batch", "cloudevents" },
+      help = "Form of a request body: \"event\", \"batch\" or \"cloudevents\". \"event\" is one "
+        .. "JSON object. \"batch\" is an array, {\"events\":[…]}, or NDJSON. \"cloudevents\" is "
+        .. "the three modes of CloudEvents over HTTP." },
+    types = { type = "list",
+      help = "Content types that the route accepts; \"*/*\" accepts any. By default those of "
+        .. "JSON, with body = \"batch\" also those of NDJSON. Others get 415." },
+    events = { type = "string",
+      help = "Path of the array of events in a body that is one JSON object: "
+        .. "\"data.events\". It needs body = \"batch\". By default the route accepts all forms of "
+        .. "a batch." },
+    envelope = { type = "fields",
+      help = "Values outside the array of events, as field = path in the body. Each event "
+        .. "without the field gets a copy. It needs events." },
+    set = { type = "fields",
+      help = "Fields that each event gets from the request, as field = \"path:NAME\", "
+        .. "\"query:NAME\", \"header:NAME\", \"basic:user\", \"peer\" or \"time\". If the request "
+        .. "does not have the value, sluice removes the field." },
+    answer = { type = "options", optional = true,
+      help = "The answer to a request with accepted events, instead of 202 with counts.",
+      options = {
+        status = { type = "count", default = 202, min = 200, max = 299,
+          help = "Status when at least one event was accepted." },
+        body = { type = "text",
+          help = "Body of the answer, instead of the counts and errors. It does not tell "
+            .. "which events of a batch were refused: sluice writes these to the dead "
+            .. "letters if others were accepted. If one of them may pass later (a limit), "
+            .. "sluice refuses the whole batch." },
+        type = { type = "string",
+          help = "Content type of body. By default application/json." },
+        refused = { type = "count", default = 422, min = 400, max = 499,
+          help = "Status when all events were refused. A failed hook still gives 500, a "
+            .. "limit 429." },
+      } },
+    webhook = { type = "options", optional = true,
+      help = "Senders of CloudEvents that may deliver here. sluice tells them when they ask "
+        .. "with OPTIONS.",
+      options = {
+        origins = { type = "list", required = true,
+          help = "Names of the senders, such as \"eventgrid.azure.net\", or \"*\" for all." },
+        rate = { type = "count", min = 1, max = 10 ^ 9,
+          help = "Requests a minute that the answer allows a sender. By default any number. "
+            .. "sluice does not enforce it." },
+      } },
+    cors = { type = "options", optional = true,
+      help = "Web pages of other origins that may send. sluice answers their OPTIONS "
+        .. "requests.",
+      options = {
+        origins = { type = "list", required = true,
+          help = "Origins of the pages, such as \"https://shop.example\", or \"*\" for all." },
+        headers = { type = "list",
+          help = "Request headers that a page may set. By default Content-Type." },
+        credentials = { type = "boolean", default = false,
+          help = "Whether a page may send cookies and Authorization. It needs named "
+            .. "origins, not \"*\"." },
+        max_age = { type = "duration", default = "1h", min = 0, max = DAY_MS,
+          help = "How long a browser may cache the answer to OPTIONS, in whole seconds." },
+      } },
+    schema = { type = "schema",
+      help = "A schema { } that checks each event. By default any JSON object passes." },
+    on_event = { type = "hook", params = 2,
+      signature = "fun(ev: sluice.event, req: sluice.request): sluice.verdict?",
+      help = "function(ev, req), called for each event that passed the schema. It returns "
+        .. "nothing to accept the event, or reject(), drop() or to()." },
+    on_request = { type = "hook", params = 1,
+      signature = "fun(req: sluice.request): sluice.verdict?",
+      help = "function(req), called before sluice reads the body. It returns nothing to go "
+        .. "on, or reject()." },
+    on_error = { type = "enum", default = "dead_letter",
+      values = { "dead_letter", "reject", "accept" },
+      help = "What happens to an event if on_event raises an error: it becomes a dead letter, "
+        .. "is refused, or is stored as the client sent it. If on_request raises, the client "
+        .. "gets 500; with \"accept\" the request goes on." },
+    stream = { type = "stream",
+      help = "Stream for the accepted events. Needed unless on_event names streams with "
+        .. "to()." },
+    partial = { type = "boolean", default = true,
+      help = "Whether sluice accepts the good events of a batch that also has bad ones. With "
+        .. "false one refused event refuses the whole batch." },
+  },
+}
+
+return M

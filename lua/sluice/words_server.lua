@@ -1,0 +1,107 @@
+-- words_server: options of the whole process: its listeners, its log and its spool.
+
+local M = {}
+
+local DAY_MS = 24 * 3600 * 1000
+
+M.server = {
+  help = "The listener for clients and the limits of their requests.",
+  once = true,
+  options = {
+    listen = { type = "address", default = "0.0.0.0:8080",
+      help = "Address on which sluice accepts clients. By default all IPv4 addresses, "
+        .. "port 8080; \"*:8080\" adds IPv6. --listen of sluice run replaces it. A "
+        .. "change needs a restart." },
+    share_port = { type = "boolean", default = false,
+      help = "Lets another server listen on the same port; the kernel divides the "
+        .. "connections. By default a server whose port is taken ends with exit code 3. "
+        .. "Set it in both servers when one replaces the other without a pause." },
+    workers = { type = "workers", default = "auto", min = 1, max = 1024,
+      help = "Number of worker threads, each with its own event loop. \"auto\" starts "
+        .. "one for each CPU core that the process may use. A change needs a restart." },
+    max_body = { type = "bytes", default = "4MiB", min = 1024,
+      max = 255 * 1024 * 1024,
+      help = "Largest request body, also after decompression. A larger one gets 413." },
+    max_events = { type = "count", default = 10000, min = 1, max = 1000000,
+      help = "Highest number of events in one request. A request with more gets 413." },
+    max_depth = { type = "count", default = 64, min = 1, max = 1024,
+      help = "Deepest nesting of objects and arrays in an event; the event itself is "
+        .. "level 1. A deeper event gets 413; in a batch, sluice refuses that event alone "
+        .. "if it finds the event's end." },
+    max_headers = { type = "bytes", default = "16KiB", min = 1024, max = 65535,
+      help = "Largest head of a request: its URL and headers. A larger one gets 431." },
+    max_connections = { type = "count", default = 10000, min = 1,
+      max = 1000000,
+      help = "Highest number of connections of one worker. A further connection gets "
+        .. "503, also when three quarters of the process's file descriptors are in use." },
+    max_connections_per_address = { type = "count", default = 0, min = 0,
+      max = 1000000,
+      help = "Highest number of connections of one worker from one address (IPv6: from "
+        .. "one /64 network). A further connection gets 503. By default 0, no limit, "
+        .. "because a load balancer or NAT has one address for many clients." },
+    header_timeout = { type = "duration", default = "10s", min = 10,
+      max = DAY_MS, help = "How long the headers of a request may take to arrive. After "
+        .. "that sluice answers 408. It closes a new connection that has sent nothing." },
+    body_timeout = { type = "duration", default = "30s", min = 10,
+      max = DAY_MS, help = "How long each 16 KiB of a body may take to arrive. After that "
+        .. "sluice answers 408. It also closes a connection whose client reads nothing "
+        .. "of its answers for this time." },
+    idle_timeout = { type = "duration", default = "75s", min = 10,
+      max = DAY_MS, help = "How long a connection may stay idle between two requests. "
+        .. "After that sluice closes it. Keep it above the idle timeout of a proxy in "
+        .. "front of sluice." },
+    drain = { type = "duration", default = "10s", min = 0, max = DAY_MS,
+      help = "How long requests in hand and sinks may take to finish after SIGTERM or "
+        .. "SIGINT, counted from the end of drain_delay. A second signal ends the wait." },
+    drain_delay = { type = "duration", default = "0s", min = 0, max = DAY_MS,
+      help = "How long sluice still serves clients after SIGTERM or SIGINT while /readyz "
+        .. "answers 503, so that a load balancer notices. By default sluice stops "
+        .. "accepting connections immediately." },
+  },
+}
+
+M.log = {
+  help = "The log on standard error. A reload changes both options.",
+  once = true,
+  options = {
+    level = { type = "enum", default = "info",
+      values = { "debug", "info", "warn", "error" },
+      help = "Lowest level that sluice logs." },
+    format = { type = "enum", default = "text", values = { "text", "json" },
+      help = "Form of a log line: \"text\" writes key=value pairs, \"json\" one JSON "
+        .. "object." },
+  },
+}
+
+M.admin = {
+  help = "The listener for operators: metrics, health, status, reload.",
+  once = true,
+  options = {
+    listen = { type = "address", default = "127.0.0.1:9100",
+      help = "Address for operators and Prometheus. By default only this machine can "
+        .. "connect: the listener has no password. --admin of sluice run replaces it. "
+        .. "A change needs a restart." },
+  },
+}
+
+M.spool = {
+  help = "The queue on disk that every accepted event passes.",
+  once = true,
+  options = {
+    dir = { type = "string", default = "spool",
+      help = "Directory of the spool. A relative path starts at the data directory. A "
+        .. "change needs a restart." },
+    segment = { type = "bytes", default = "64MiB", min = 4 * 1024 * 1024,
+      max = 16 * 1024 * 1024 * 1024,
+      help = "Size of one file of the spool, at least 4 × server.max_body. sluice raises "
+        .. "the default to that, and lowers the size so that four segments for each "
+        .. "worker and stream fit into max_bytes. A change needs a restart." },
+    max_bytes = { type = "bytes", default = "10GiB", min = 16 * 1024 * 1024,
+      max = 2 ^ 50,
+      help = "Room on disk that the streams without their own max_bytes share equally. "
+        .. "sluice raises the default if many workers and streams need more. The "
+        .. "max_bytes of a stream is a limit of its own and may exceed this one." },
+  },
+}
+
+return M
