@@ -56,7 +56,7 @@ local function find(h, a, b, c)
   local at = C.sluice_series(ctx, h.index, x, #x, y, #y, z, #z)
   -- What counts as "other" is not kept: clients may have any number of values.
   -- Nor what an example has counted, whose places are its own.
-  if at >= 0 and C.sluice_trial(ctx) == 0 and
+  if at >= 0 and C.sluice_rehearsal(ctx) == 0 and
       is_own(a) and is_own(b) and is_own(c) then
     remember(h.cache, at, a, b, c, h.n)
   end

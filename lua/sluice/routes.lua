@@ -135,7 +135,7 @@ local function holds(a, b)
 end
 
 -- A key of the event itself.
-function Loader:carried_key(s, option, key)
+function Loader:added_key(s, option, key)
   if type(key) ~= "string" or key == "" or key:find("[.%[\\]") then
     self:problem(s, { option, key }, "key",
       "expected a field of the event itself, without a dot")
@@ -161,7 +161,7 @@ function Loader:route_envelope(s, o)
   end
   for _, key in ipairs(sorted_keys(o.envelope or {})) do
     local path = o.envelope[key]
-    if not self:carried_key(s, "envelope", key) then
+    if not self:added_key(s, "envelope", key) then
       path = nil
     elseif not is_path(path) then
       self:problem(s, { "envelope", key }, "value",
@@ -224,7 +224,7 @@ function Loader:route_set(s, o, list, params, fields)
   local taken = {}
   for _, c in ipairs(list) do taken[c.key] = true end
   for _, key in ipairs(sorted_keys(o.set or {})) do
-    if self:carried_key(s, "set", key) then
+    if self:added_key(s, "set", key) then
       local c, why = source(s, o.set[key], params)
       if c and taken[key] then
         c, why = nil, "is in envelope as well"
@@ -344,12 +344,12 @@ function Loader:route(s, method, path)
   end
   local fields = schema and schema.fields or {}
   local params = self:route_params(s, path)
-  local carry = self:route_envelope(s, o)
-  self:route_set(s, o, carry, params, fields)
+  local enrichment = self:route_envelope(s, o)
+  self:route_set(s, o, enrichment, params, fields)
   return { method = method, path = path, pattern = #params > 0,
     body = o.body or "event", types = self:route_types(s, o),
     types_text = o.types and "expected " .. table.concat(o.types, ", "),
-    events = o.body == "batch" and o.events or nil, carry = carry,
+    events = o.body == "batch" and o.events or nil, enrichment = enrichment,
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,
     answer = self:route_answer(s, o.answer), cors = self:route_cors(s, o.cors),

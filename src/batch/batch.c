@@ -24,14 +24,14 @@ void batch_free(struct batch *b)
     free(b->bytes);
     free(b->entries);
     free(b->ages);
-    free(b->target);
+    free(b->destination);
     free(b);
 }
 
-void batch_target(struct batch *b, const char *text)
+void batch_destination(struct batch *b, const char *text)
 {
-    free(b->target);
-    b->target = text == NULL ? NULL : mem_strdup(text);
+    free(b->destination);
+    b->destination = text == NULL ? NULL : mem_strdup(text);
 }
 
 void batch_reset(struct batch *b)
@@ -46,7 +46,7 @@ void batch_reset(struct batch *b)
     b->again = false;
     b->replay = 0;
     b->proven = false;
-    batch_target(b, NULL);
+    batch_destination(b, NULL);
 }
 
 char *batch_take_bytes(struct batch *b)

@@ -75,7 +75,7 @@ struct batch {
     uint64_t key_hash;      /* of the key that the entries note; 0: none, or not of
                                all the same */
     uint64_t id;            /* of its intent; 0: none */
-    char *target;           /* where it was planned for, in its sink's words; NULL:
+    char *destination;      /* where it was planned for, in its sink's words; NULL:
                                nowhere; freed with the batch */
     bool again;             /* an earlier process may have sent it */
     uint64_t replay;        /* of dead letters: which replay of them; 0: none. Servers
@@ -85,7 +85,7 @@ struct batch {
 };
 
 /* Copies text; NULL: none. */
-void batch_target(struct batch *b, const char *text);
+void batch_destination(struct batch *b, const char *text);
 
 /* Why a batch goes. */
 enum batch_reason {

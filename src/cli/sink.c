@@ -70,8 +70,8 @@ static int ask(const char *admin, const char *name)
 enum { STOP_MS = 2000 };
 
 /* False and *e. *hangs: the thread that counts is still there, and the spool is its. */
-static bool count_left(struct spool *spool, const char *dir, const char *name,
-                       struct delivery_status *left, bool *hangs, struct err *e)
+static bool count_remaining(struct spool *spool, const char *dir, const char *name,
+                            struct delivery_status *dropped, bool *hangs, struct err *e)
 {
     struct plan *plan = plan_new();
     const struct sink_plan sink = {.name = name};
@@ -81,7 +81,7 @@ static bool count_left(struct spool *spool, const char *dir, const char *name,
                               .data_dir = "/dev/null",
                               .sink = &sink,
                               .plan = plan,
-                              .left = true,
+                              .removed = true,
                               .absent = "its events are being counted"};
     struct delivery *d = delivery_start(&c, e);
     uint64_t until_ns;
@@ -99,7 +99,7 @@ static bool count_left(struct spool *spool, const char *dir, const char *name,
                        "again once it does",
                        dir);
     }
-    delivery_status(d, left);
+    delivery_status(d, dropped);
     delivery_free(d);
     return true;
 }
@@ -124,7 +124,7 @@ static int drop(const char *dir, const char *name)
 {
     const struct spool_conf conf = {
         .dir = dir, .segment_bytes = 1 << 20, .n_workers = 1};
-    struct delivery_status left;
+    struct delivery_status dropped;
     char path[PATH_MAX];
     struct spool *spool;
     struct err e;
@@ -139,15 +139,16 @@ static int drop(const char *dir, const char *name)
     if (spool == NULL) {
         return fail(&e);
     }
-    ok = count_left(spool, dir, name, &left, &hangs, &e) && forget(dir, name, &e);
+    ok = count_remaining(spool, dir, name, &dropped, &hangs, &e) &&
+         forget(dir, name, &e);
     if (!hangs) {
         spool_close(spool);
     }
     if (!ok) {
         return fail(&e);
     }
-    (void)printf("dropped events=%lu bytes=%lu\n", (unsigned long)left.left,
-                 (unsigned long)left.lag_bytes);
+    (void)printf("dropped events=%lu bytes=%lu\n", (unsigned long)dropped.remaining,
+                 (unsigned long)dropped.lag_bytes);
     return 0;
 }
 

@@ -13,7 +13,7 @@ typedef bool change_fn(struct delivery *d, const void *arg, struct err *e);
 enum { CHANGE_MS = 1000 };
 
 struct leaving {
-    bool left;
+    bool removed;
     const int *ids;
     uint32_t n;
 };
@@ -165,7 +165,7 @@ static bool apply_here(struct delivery *d, const void *arg, struct err *e)
     d->plan = plan_ref(c->plan);
     plan_unref(before);
     d->target = 0;
-    d->left = false;
+    d->removed = false;
     (void)pthread_mutex_lock(&d->lock);
     d->status.finished = false;
     (void)pthread_mutex_unlock(&d->lock);
@@ -211,11 +211,11 @@ static bool retire_here(struct delivery *d, const void *arg, struct err *e)
     const struct leaving *l = arg;
 
     (void)e;
-    d->left |= l->left;
+    d->removed |= l->removed;
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
 
-        o->wanted &= !l->left;
+        o->wanted &= !l->removed;
         if (o->consumer != NULL && !o->wanted && named(l, o->conf.id)) {
             subscription_retire(o, d->spool, d->journal);
         }
@@ -223,18 +223,18 @@ static bool retire_here(struct delivery *d, const void *arg, struct err *e)
     return true;
 }
 
-void delivery_retire(struct delivery *d, bool left, const int *ids, uint32_t n)
+void delivery_retire(struct delivery *d, bool removed, const int *ids, uint32_t n)
 {
-    const struct leaving l = {left, ids, n};
+    const struct leaving l = {removed, ids, n};
     struct change *ch;
     struct err e;
 
     if (d->over) {
-        (void)paused_retire(d, left, named, &l);
+        (void)paused_retire(d, removed, named, &l);
         return;
     }
     ch = change_new(d, retire_here);
-    ch->leaving = (struct leaving){left, ids == NULL ? NULL : ch->ids, n};
+    ch->leaving = (struct leaving){removed, ids == NULL ? NULL : ch->ids, n};
     if (ids != NULL) {
         memcpy(ch->ids, ids, n * sizeof *ids);
     }

@@ -29,7 +29,7 @@ static void close_delivery(struct delivery *d)
     d->journal = NULL;
     /* A later sink of this name has cells of its own, and they are added up. */
     stats_set(d->lag, 0);
-    stats_set(d->left_events, 0);
+    stats_set(d->remaining_events, 0);
     stats_set(d->oldest, 0);
     stats_set(d->holding, 0);
     stats_set(d->lost, 0);
@@ -119,7 +119,7 @@ enum delivery_end delivery_join(struct delivery *d, uint64_t until_ns)
     if (!delivery_halt(d, until_ns)) {
         return DELIVERY_STUCK;
     }
-    empty = had_none ? d->status.left == 0 : d->empty;
+    empty = had_none ? d->status.remaining == 0 : d->empty;
     delivery_free(d);
     return empty ? DELIVERY_EMPTY : DELIVERY_LEFT;
 }

@@ -113,7 +113,7 @@ void on_journal_record(void *arg, const struct record *r)
         break;
     case RECORD_RETIRE:
         if (o != NULL) {
-            subscription_bound(o, r);
+            subscription_ending(o, r);
         }
         break;
     case RECORD_DEAD:
@@ -250,7 +250,7 @@ static bool open_left(struct delivery *d, struct subscription *o, struct err *e)
         return false;
     }
     subscription_open(o, d->spool, &st, d->name, on_wake, d);
-    subscription_bound_old(o, spool_epoch(d->spool));
+    subscription_ending_old(o, spool_epoch(d->spool));
     return true;
 }
 
@@ -362,7 +362,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     d->spool = c->spool;
     d->conf = c->sink;
     d->plan = plan_ref(c->plan);
-    d->left = c->left;
+    d->removed = c->removed;
     atomic_init(&d->waiting, c->wait);
     d->retired = c->retired;
     d->retired_arg = c->arg;

@@ -46,7 +46,7 @@ struct delivery_conf {
     struct sink_hooks hooks;      /* whose arg lives until the next apply or stop */
     const struct delivery_stream *streams; /* copied */
     uint32_t n_streams;
-    bool left;                    /* not in the policy: what the journal knows of is
+    bool removed;                 /* not in the policy: what the journal knows of is
                                 delivered up to its ends */
     const char *absent;           /* not NULL: why the plan can't be had; all is held
                                 then */
@@ -87,10 +87,10 @@ bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
 /* Streams that do not feed the sink any more retire: what they have now is still
- * delivered. left: the sink itself is not in the policy. Only streams among the n
+ * delivered. removed: the sink itself is not in the policy. Only streams among the n
  * ids (NULL: all) retire now; the others go on until they are named. Waits for at
  * most a second; a thread that hangs does it once it goes on. */
-void delivery_retire(struct delivery *d, bool left, const int *ids, uint32_t n);
+void delivery_retire(struct delivery *d, bool removed, const int *ids, uint32_t n);
 
 /* STUCK: the thread did not end by the deadline, which it may do later: d lives, and
  * may be joined again. Else the thread has ended and d is freed. */
@@ -144,9 +144,9 @@ struct delivery_replay {
     bool resumed; /* one that had not come to its end was gone on with */
     bool more;    /* then: there are letters in another file */
     uint64_t replayed, again, unreadable;
-    uint64_t left;       /* letters; only a dry run counts them */
-    uint64_t left_bytes; /* of the file in hand */
-    char why[600];       /* what it waits for, or why it failed */
+    uint64_t remaining;       /* letters; only a dry run counts them */
+    uint64_t remaining_bytes; /* of the file in hand */
+    char why[600];            /* what it waits for, or why it failed */
 };
 
 /* Sends the sink's dead letters to it once more, on its thread; dry: only counts them.
@@ -172,12 +172,12 @@ struct delivery_status {
     uint64_t delivered, dead, lost, skipped; /* events since the start */
     uint64_t batches;
     uint64_t lag_bytes;
-    uint64_t left; /* events that it has still to deliver */
-    bool retiring; /* streams of it, or the whole sink */
-    bool leaving;  /* streams of it wait for delivery_retire */
-    bool finished; /* the whole sink has retired */
-    bool holding;  /* the sink can't take anything now */
-    char why[256]; /* then: its words */
+    uint64_t remaining; /* events that it has still to deliver */
+    bool retiring;      /* streams of it, or the whole sink */
+    bool leaving;       /* streams of it wait for delivery_retire */
+    bool finished;      /* the whole sink has retired */
+    bool holding;       /* the sink can't take anything now */
+    char why[256];      /* then: its words */
     bool hedge_wanted, hedging;
     char hedge_why[256]; /* wanted, but not done: the reason */
     uint32_t n_endpoints;

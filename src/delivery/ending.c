@@ -12,7 +12,7 @@ enum { SHARDS_MAX = 4096 };
 
 uint64_t subscription_end(const struct subscription *o, uint32_t epoch, uint32_t worker)
 {
-    if (!o->bound || epoch < o->ends_epoch) {
+    if (!o->ending || epoch < o->ends_epoch) {
         return UINT64_MAX;
     }
     for (uint32_t i = 0; i < o->n_ends; i++) {
@@ -30,7 +30,7 @@ static void tell(struct subscription *o)
         o->readers[i].end =
             subscription_end(o, o->readers[i].epoch, o->readers[i].worker);
     }
-    if (o->consumer != NULL && o->bound) {
+    if (o->consumer != NULL && o->ending) {
         spool_consumer_leave(o->consumer, o->ends_epoch, o->ends, o->n_ends);
     }
 }
@@ -53,13 +53,13 @@ static uint32_t bound_records(const struct subscription *o, uint32_t from,
     return n;
 }
 
-void subscription_emit_bound(const struct subscription *o, struct journal_draft *draft)
+void subscription_emit_ending(const struct subscription *o, struct journal_draft *draft)
 {
     struct batch_range ranges[RECORD_RANGES_MAX];
     struct record r;
     uint32_t at = 0;
 
-    if (o->bound) {
+    if (o->ending) {
         do {
             at += bound_records(o, at, ranges, &r);
             journal_emit(draft, &r);
@@ -76,14 +76,14 @@ void subscription_retire(struct subscription *o, struct spool *spool, struct jou
     uint32_t at = 0;
     bool ok = true;
 
-    if (o->bound) {
+    if (o->ending) {
         return;
     }
     o->n_ends = spool_ends(spool, o->conf.id, NULL, 0);
     o->ends = mem_realloc(o->ends, (o->n_ends + 1) * sizeof *o->ends);
     o->n_ends = spool_ends(spool, o->conf.id, o->ends, o->n_ends);
     o->ends_epoch = spool_epoch(spool);
-    o->bound = true;
+    o->ending = true;
     do {
         at += bound_records(o, at, ranges, &r);
         ok = ok && journal_append(j, &r, &e);
@@ -95,9 +95,9 @@ void subscription_retire(struct subscription *o, struct spool *spool, struct jou
     tell(o);
 }
 
-void subscription_bound(struct subscription *o, const struct record *r)
+void subscription_ending(struct subscription *o, const struct record *r)
 {
-    o->bound = r->value != 0;
+    o->ending = r->value != 0;
     if (o->ends_epoch != r->value) {
         o->n_ends = 0;
     }
@@ -109,10 +109,10 @@ void subscription_bound(struct subscription *o, const struct record *r)
     }
 }
 
-void subscription_bound_old(struct subscription *o, uint32_t epoch)
+void subscription_ending_old(struct subscription *o, uint32_t epoch)
 {
-    if (!o->bound) {
-        o->bound = true;
+    if (!o->ending) {
+        o->ending = true;
         o->ends_epoch = epoch;
         o->n_ends = 0;
     }
@@ -159,7 +159,7 @@ bool subscription_return(struct subscription *o, struct journal *j, struct err *
 {
     struct record r = {.type = RECORD_RETIRE, .stream = str_of(o->name)};
 
-    if (!o->bound) {
+    if (!o->ending) {
         return true;
     }
     spool_consumer_return(o->consumer);
@@ -176,7 +176,7 @@ bool subscription_return(struct subscription *o, struct journal *j, struct err *
     for (uint32_t i = 0; i < o->n_readers; i++) {
         read_on(o, &o->readers[i]);
     }
-    o->bound = false;
+    o->ending = false;
     o->n_ends = 0;
     tell(o);
     return true;
@@ -200,11 +200,12 @@ bool subscription_finished(const struct subscription *o)
             return false;
         }
     }
-    return o->bound && o->n_unknown == 0 && subscription_idle(o);
+    return o->ending && o->n_unknown == 0 && subscription_idle(o);
 }
 
 /* Events of the shard from its cursor on, less those settled ahead of it. */
-static uint64_t left_of(const struct subscription *o, const struct spool_shard_id *id)
+static uint64_t remaining_of(const struct subscription *o,
+                             const struct spool_shard_id *id)
 {
     const struct cursor *c = ack_tracker_find(&o->acks, id->epoch, id->worker);
     uint64_t end = subscription_end(o, id->epoch, id->worker);
@@ -220,19 +221,19 @@ static uint64_t left_of(const struct subscription *o, const struct spool_shard_i
     return n;
 }
 
-uint64_t subscription_left(const struct subscription *o)
+uint64_t subscription_remaining(const struct subscription *o)
 {
     struct spool_shard_id *ids;
     uint32_t room = spool_shards(o->consumer, NULL, 0), n;
-    uint64_t left = 0;
+    uint64_t remaining = 0;
 
     room = room < SHARDS_MAX ? room : SHARDS_MAX;
     ids = mem_alloc((room + 1) * sizeof *ids);
     n = spool_shards(o->consumer, ids, room);
     n = n < room ? n : room;
     for (uint32_t i = 0; i < n; i++) {
-        left += left_of(o, &ids[i]);
+        remaining += remaining_of(o, &ids[i]);
     }
     free(ids);
-    return left;
+    return remaining;
 }

@@ -7,23 +7,23 @@
 #include "delivery/subscription.h"
 
 /* With room for n ranges, and none in it. */
-static struct intent *intent_new(uint64_t id, struct str target, uint32_t n)
+static struct intent *intent_new(uint64_t id, struct str destination, uint32_t n)
 {
-    struct intent *p = mem_alloc(sizeof *p + n * sizeof *p->ranges + target.n + 1);
+    struct intent *p = mem_alloc(sizeof *p + n * sizeof *p->ranges + destination.n + 1);
     char *text = (char *)(p->ranges + n);
 
-    if (target.n > 0) {
-        memcpy(text, target.p, target.n);
+    if (destination.n > 0) {
+        memcpy(text, destination.p, destination.n);
     }
-    text[target.n] = '\0';
-    *p = (struct intent){.id = id, .target = text};
+    text[destination.n] = '\0';
+    *p = (struct intent){.id = id, .destination = text};
     return p;
 }
 
-void subscription_intend(struct subscription *o, uint64_t id, struct str target,
+void subscription_intend(struct subscription *o, uint64_t id, struct str destination,
                          const struct batch_range *ranges, uint32_t n)
 {
-    struct intent *p = intent_new(id, target, n);
+    struct intent *p = intent_new(id, destination, n);
     struct intent **at = &o->intents;
 
     p->n = n;
@@ -60,7 +60,7 @@ static uint32_t rest_of(const struct batch_range *a, const struct batch_range *b
 static void take_out(struct intent **p, const struct batch_range *range)
 {
     struct intent *old = *p;
-    struct intent *new = intent_new(old->id, str_of(old->target), old->n + 1);
+    struct intent *new = intent_new(old->id, str_of(old->destination), old->n + 1);
 
     new->next = old->next;
     new->proven = old->proven;
@@ -81,17 +81,17 @@ void subscription_prove(struct subscription *o, uint64_t id)
 void subscription_split(struct subscription *o, uint64_t id,
                         const struct batch_range *ranges, uint32_t n)
 {
-    const char *target = "";
+    const char *destination = "";
     bool proven = false;
 
     for (struct intent **at = &o->intents; *at != NULL; at = &(*at)->next) {
         for (uint32_t i = 0; i < n && (*at)->id == id; i++) {
             take_out(at, &ranges[i]);
         }
-        target = (*at)->id == id ? (*at)->target : target;
+        destination = (*at)->id == id ? (*at)->destination : destination;
         proven |= (*at)->id == id && (*at)->proven;
     }
-    subscription_intend(o, id, str_of(target), ranges, n);
+    subscription_intend(o, id, str_of(destination), ranges, n);
     if (proven) {
         subscription_prove(o, id);
     }
@@ -166,12 +166,12 @@ void subscription_replayed(struct subscription *o)
     }
     while (*at != NULL) {
         struct intent *p = *at;
-        bool left = false;
+        bool remains = false;
 
         for (uint32_t i = 0; i < p->n; i++) {
-            left |= !acked(o, &p->ranges[i]);
+            remains |= !acked(o, &p->ranges[i]);
         }
-        if (left) {
+        if (remains) {
             for (uint32_t i = 0; i < p->n; i++) {
                 subscription_pass(o, &p->ranges[i]);
             }
@@ -257,7 +257,7 @@ void subscription_emit_intents(const struct subscription *o, const char *sink,
         struct record plan = {.type = RECORD_PLAN,
                               .value = p->id,
                               .time_ms = p->proven,
-                              .id = str_of(p->target),
+                              .id = str_of(p->destination),
                               .stream = str_of(o->name),
                               .name = str_of(sink),
                               .ranges = p->ranges,
@@ -279,7 +279,7 @@ bool subscription_rebuild(struct subscription *o, struct batch *b, int64_t now_m
     }
     o->intents = p->next;
     b->proven = p->proven;
-    batch_target(b, p->target[0] == '\0' ? NULL : p->target);
+    batch_destination(b, p->destination[0] == '\0' ? NULL : p->destination);
     free(p);
     return true;
 }

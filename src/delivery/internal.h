@@ -73,7 +73,7 @@ struct delivery {
     uint64_t stop_ns;    /* the end was asked for; the caller's. 0: not yet */
     struct latch ended;  /* by the thread: it touches nothing any more */
     bool empty;          /* at the end: nothing was left */
-    bool left;           /* not in the policy any more */
+    bool removed;        /* not in the policy any more */
     bool handing_over;   /* ends when nothing is in flight */
     atomic_bool waiting; /* for delivery_go */
     bool over;           /* it has no thread: paused.c, or handed over */
@@ -86,7 +86,7 @@ struct delivery {
     struct delivery_status status;
     bool hung; /* a change was not made in time; the caller's, and the
                                    thread's once it goes on */
-    stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *left_events,
+    stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *remaining_events,
         *oldest, *holding, *lost, *skipped, *replayed, *dead_events, *dead_bytes,
         *target_gauge;
     struct stats_histogram *batch_events, *batch_bytes, *age;
@@ -116,7 +116,7 @@ void pump_block(struct delivery *d); /* tells the spool whether a breaker is ope
 
 /* Notes the ends of the streams whose ids are named. False: the journal can't be
  * opened. */
-bool paused_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
+bool paused_retire(struct delivery *d, bool removed, bool (*named)(const void *, int),
                    const void *arg);
 
 /* ---- replay.c: the sink's dead letters, once more ---- */

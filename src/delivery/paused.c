@@ -151,7 +151,7 @@ bool delivery_paused_retires(const struct delivery *d, struct err *e)
     return j != NULL;
 }
 
-bool paused_retire(struct delivery *d, bool left, bool (*named)(const void *, int),
+bool paused_retire(struct delivery *d, bool removed, bool (*named)(const void *, int),
                    const void *arg)
 {
     struct err e;
@@ -160,11 +160,11 @@ bool paused_retire(struct delivery *d, bool left, bool (*named)(const void *, in
     if (j == NULL) {
         return false;
     }
-    d->left |= left;
+    d->removed |= removed;
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
 
-        o->wanted &= !left;
+        o->wanted &= !removed;
         if (o->consumer != NULL && !o->wanted && named(arg, o->conf.id)) {
             subscription_retire(o, d->spool, j);
         }

@@ -70,7 +70,7 @@ static bool note_intent(struct delivery *d, struct batch *b, struct err *e)
 {
     struct record plan;
 
-    if (!d->ops->plans || has_intent(d, b)) {
+    if (!d->ops->intends || has_intent(d, b)) {
         return true;
     }
     if (d->n_intents == INTENTS_MAX) {
@@ -81,7 +81,8 @@ static bool note_intent(struct delivery *d, struct batch *b, struct err *e)
         return true;
     }
     b->id = ++d->last_id;
-    batch_target(b, d->ops->target == NULL ? NULL : d->ops->target(d->sink));
+    batch_destination(b, d->ops->destination == NULL ? NULL
+                                                     : d->ops->destination(d->sink));
     plan = pump_intent(d, b);
     if (!journal_append(d->journal, &plan, e) || !journal_sync(d->journal, e)) {
         b->id = 0;
@@ -196,7 +197,7 @@ static bool pump_subscription(struct delivery *d, struct subscription *o,
         }
         state = (r == SUBSCRIPTION_FULL ? BATCH_IS_FULL : 0u) |
                 (r == SUBSCRIPTION_EMPTY && o->in_flight == 0 ? BATCH_IS_IDLE : 0u) |
-                (d->draining || o->bound ? BATCH_IS_DRAINING : 0u);
+                (d->draining || o->ending ? BATCH_IS_DRAINING : 0u);
         why = batch_due(o->batch, &l, now_ms(), state);
         if (why == BATCH_WAIT) {
             if (o->batch->n > 0 && batch_deadline(o->batch, &l) < *next_ms) {
@@ -248,7 +249,7 @@ static void look_retired(struct delivery *d)
         any |=
             o->consumer != NULL && (!subscription_finished(o) || !close_retired(d, o));
     }
-    if (d->left && !any && !d->status.finished) {
+    if (d->removed && !any && !d->status.finished) {
         struct err e;
 
         if (d->ops->finish != NULL && !d->ops->finish(d->sink, &e)) {
@@ -314,9 +315,9 @@ void pump(struct delivery *d)
     }
     ev_timer_stop(d->loop, &d->linger);
     if (next_ms != INT64_MAX) {
-        int64_t left = next_ms - now_ms();
+        int64_t remaining = next_ms - now_ms();
 
-        ev_timer_set(&d->linger, left > 0 ? (double)left / 1000. : 0.001, 0.);
+        ev_timer_set(&d->linger, remaining > 0 ? (double)remaining / 1000. : 0.001, 0.);
         ev_timer_start(d->loop, &d->linger);
     }
     if (more) {

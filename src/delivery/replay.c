@@ -37,8 +37,8 @@ static void show(struct delivery *d, enum delivery_replay_state state, const cha
                                  .replayed = r->at.replayed,
                                  .again = r->at.again,
                                  .unreadable = r->at.unreadable,
-                                 .left = r->left,
-                                 .left_bytes = size > done ? size - done : 0};
+                                 .remaining = r->remaining,
+                                 .remaining_bytes = size > done ? size - done : 0};
     (void)snprintf(d->status.replay.why, sizeof d->status.replay.why, "%s", why);
     (void)pthread_mutex_unlock(&d->lock);
 }
@@ -94,7 +94,7 @@ static bool note_done(struct replay *r, struct err *e)
 
 static void count_dry(struct delivery *d, struct replay *r, uint32_t n, struct err *e)
 {
-    r->left += n;
+    r->remaining += n;
     if (!note_done(r, e)) {
         fail(r, e);
     }

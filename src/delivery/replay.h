@@ -22,7 +22,7 @@ struct replay {
     uint64_t due_ns;                  /* then */
     bool rebuild;                     /* the batch in hand is an earlier run's */
     bool dry, resumed, failed, stopped;
-    uint64_t left;
+    uint64_t remaining;
     struct err why;
 };
 

@@ -7,7 +7,7 @@
 
 struct record pump_intent(const struct delivery *d, const struct batch *b)
 {
-    const char *to = b->target == NULL ? "" : b->target;
+    const char *to = b->destination == NULL ? "" : b->destination;
 
     return (struct record){.type = RECORD_PLAN,
                            .value = b->id,

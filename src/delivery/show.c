@@ -58,8 +58,8 @@ void pump_block(struct delivery *d)
 
 void pump_cells(struct delivery *d, const char *sink)
 {
-    d->left_events = stats_gauge("sluice_sink_left_events",
-                                 "Events that a sink has not delivered yet.", sink);
+    d->remaining_events = stats_gauge(
+        "sluice_sink_left_events", "Events that a sink has not delivered yet.", sink);
     d->oldest = stats_gauge("sluice_sink_oldest_event_seconds",
                             "Age of the oldest event that a sink has not delivered; 0 "
                             "when nothing is left.",
@@ -77,8 +77,8 @@ static void show_oldest(struct delivery *d, int64_t oldest)
 void pump_show(struct delivery *d)
 {
     int64_t oldest = 0;
-    uint64_t lag = 0, lost = 0, skipped = 0, left = 0;
-    bool retiring = d->left, leaving = false;
+    uint64_t lag = 0, lost = 0, skipped = 0, remaining = 0;
+    bool retiring = d->removed, leaving = false;
 
     pump_block(d);
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
@@ -87,15 +87,15 @@ void pump_show(struct delivery *d)
 
             lag += spool_consumer_lag(d->subscriptions[i].consumer);
             oldest = at != 0 && (oldest == 0 || at < oldest) ? at : oldest;
-            left += subscription_left(&d->subscriptions[i]);
-            retiring |= d->subscriptions[i].bound;
-            leaving |= !d->subscriptions[i].wanted && !d->subscriptions[i].bound;
+            remaining += subscription_remaining(&d->subscriptions[i]);
+            retiring |= d->subscriptions[i].ending;
+            leaving |= !d->subscriptions[i].wanted && !d->subscriptions[i].ending;
         }
         lost += d->subscriptions[i].lost;
         skipped += subscription_skipped(&d->subscriptions[i]);
     }
     stats_set(d->lag, lag);
-    stats_set(d->left_events, left);
+    stats_set(d->remaining_events, remaining);
     show_oldest(d, oldest);
     stats_set(d->lost, lost);
     stats_set(d->skipped, skipped);
@@ -104,7 +104,7 @@ void pump_show(struct delivery *d)
     show_endpoints(d);
     show_hedge(d);
     d->status.lag_bytes = lag;
-    d->status.left = left;
+    d->status.remaining = remaining;
     d->status.retiring = retiring;
     d->status.leaving = leaving;
     d->status.lost = lost;

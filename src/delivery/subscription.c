@@ -299,5 +299,5 @@ void subscription_emit(const struct subscription *o, struct journal_draft *draft
             journal_emit(draft, &done);
         }
     }
-    subscription_emit_bound(o, draft);
+    subscription_emit_ending(o, draft);
 }

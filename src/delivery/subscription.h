@@ -31,8 +31,8 @@ struct subscription_reader {
 struct intent {
     struct intent *next;
     uint64_t id;
-    const char *target; /* behind the ranges; "": nobody knows */
-    bool proven;        /* some of the batch is settled */
+    const char *destination; /* behind the ranges; "": nobody knows */
+    bool proven;             /* some of the batch is settled */
     uint32_t n;
     struct batch_range ranges[];
 };
@@ -52,7 +52,7 @@ struct subscription {
     bool blocked;                /* the spool was told that it can't deliver now */
     bool known;                  /* the journal knows the stream */
     bool looked;                 /* the spool's shards have been listed once */
-    bool bound;                  /* only what lies before its ends is delivered, then
+    bool ending;                 /* only what lies before its ends is delivered, then
                                  it is closed */
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
     struct spool_pos *ends;
@@ -119,7 +119,7 @@ enum subscription_result subscription_take(struct subscription *o,
 /* The journal's replay: an intent without its end. */
 void subscription_prove(struct subscription *o,
                         uint64_t id); /* some of it is acknowledged */
-void subscription_intend(struct subscription *o, uint64_t id, struct str target,
+void subscription_intend(struct subscription *o, uint64_t id, struct str destination,
                          const struct batch_range *ranges, uint32_t n);
 /* These ranges of it are an intent of their own. */
 void subscription_split(struct subscription *o, uint64_t id,
@@ -146,20 +146,21 @@ void subscription_pass(struct subscription *o, const struct batch_range *r);
 void subscription_retire(struct subscription *o, struct spool *spool,
                          struct journal *j);
 /* The journal's replay, record by record. */
-void subscription_bound(struct subscription *o, const struct record *r);
+void subscription_ending(struct subscription *o, const struct record *r);
 /* As if all of this process were behind the ends: left by an earlier one. */
-void subscription_bound_old(struct subscription *o, uint32_t epoch);
+void subscription_ending_old(struct subscription *o, uint32_t epoch);
 /* The policy has the stream again: reading goes on where it was, but for what the
  * spool no longer has. False and *e: the journal did not take that. */
 bool subscription_return(struct subscription *o, struct journal *j,
                          struct err *e) MUST_USE;
-/* It is bound, and all before its ends is settled. */
+/* It is ending, and all before its ends is settled. */
 bool subscription_finished(const struct subscription *o);
 /* All that is known of the stream but its name goes. */
 void subscription_forget(struct subscription *o);
 /* The first sequence of the shard that is not delivered any more. */
 uint64_t subscription_end(const struct subscription *o, uint32_t epoch,
                           uint32_t worker);
-/* Events that wait: of what is there or, when bound, lies before the ends. */
-uint64_t subscription_left(const struct subscription *o);
-void subscription_emit_bound(const struct subscription *o, struct journal_draft *draft);
+/* Events that wait: of what is there or, when it is ending, lies before the ends. */
+uint64_t subscription_remaining(const struct subscription *o);
+void subscription_emit_ending(const struct subscription *o,
+                              struct journal_draft *draft);

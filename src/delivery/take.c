@@ -130,23 +130,23 @@ static bool load(struct subscription *o, struct subscription_reader *r,
  * that. 0: the block is used up. */
 static uint32_t takable(const struct subscription *o, struct subscription_reader *r)
 {
-    uint32_t left = r->block.n - r->at;
+    uint32_t remaining = r->block.n - r->at;
 
-    while (o->n_spans > 0 && left > 0) {
+    while (o->n_spans > 0 && remaining > 0) {
         uint64_t seq = r->block.first + r->at;
         const struct subscription_span *s = span_from(o, r, seq);
 
         if (s == NULL || s->first > seq) {
-            return s != NULL && s->first - seq < left ? (uint32_t)(s->first - seq)
-                                                      : left;
+            return s != NULL && s->first - seq < remaining ? (uint32_t)(s->first - seq)
+                                                           : remaining;
         }
         r->at = s->end - r->block.first < r->block.n
                     ? (uint32_t)(s->end - r->block.first)
                     : r->block.n;
         r->next = r->block.first + r->at;
-        left = r->block.n - r->at;
+        remaining = r->block.n - r->at;
     }
-    return left;
+    return remaining;
 }
 
 /* Of the n events in hand those that lie before the reader's end; the others are
@@ -167,15 +167,15 @@ static uint32_t within(struct subscription_reader *r, uint32_t n)
 static bool fill(struct subscription *o, struct subscription_reader *r,
                  const struct batch_limits *l, int64_t now_ms)
 {
-    uint32_t left = within(r, takable(o, r));
+    uint32_t remaining = within(r, takable(o, r));
     const struct batch_entry *entries =
         (const struct batch_entry *)(const void *)(r->block.entries + r->at);
-    struct batch_range range = {r->epoch, r->worker, r->block.first + r->at, left};
+    struct batch_range range = {r->epoch, r->worker, r->block.first + r->at, remaining};
 
-    if (left == 0) {
+    if (remaining == 0) {
         return true;
     }
-    range.n = batch_fit(o->batch, l, &range, entries, left);
+    range.n = batch_fit(o->batch, l, &range, entries, remaining);
     if (range.n > 0) {
         const struct batch_source source = {r->block.payload, r->block.wall_ms,
                                             r->block.key_hash};
@@ -184,7 +184,7 @@ static bool fill(struct subscription *o, struct subscription_reader *r,
         r->at += (uint32_t)range.n;
         r->next = range.first + range.n;
     }
-    return range.n == left;
+    return range.n == remaining;
 }
 
 enum subscription_result subscription_take(struct subscription *o,

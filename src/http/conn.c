@@ -156,7 +156,7 @@ static void finish(struct conn *c)
 
 /* p may lie in unparsed. Without room for it, the connection ends: its client has more
  * than PIPELINE_MAX requests under way. */
-static void hold(struct conn *c, const char *p, size_t n)
+static void keep_unparsed(struct conn *c, const char *p, size_t n)
 {
     struct http_server *s = c->server;
     uint64_t more = n + HTTP_PAD - c->unparsed_room;
@@ -216,7 +216,7 @@ static void feed(struct conn *c, const char *p, size_t n)
         }
     }
     if (n > 0 && !c->closing) {
-        hold(c, p, n);
+        keep_unparsed(c, p, n);
     }
     if (c->unparsed_n == 0) {
         buffer_free(c->server, &c->unparsed, &c->unparsed_room);

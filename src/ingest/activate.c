@@ -27,7 +27,7 @@ static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
         if (o->writer != NULL) {
             continue;
         }
-        o->writer = b->writers[i];
+        o->writer = b->spool_writers[i];
         (void)stats_label_pair(pair, sizeof pair, "stream", name);
         (void)snprintf(labels, sizeof labels, "%s", pair);
         o->stored = stats_counter("sluice_stored_events_total",
@@ -145,16 +145,16 @@ void ingest_try(struct ingest *in, struct binding *b)
     }
     tally_clear(&in->current->tally, n_old);
     tally_clear(&b->tally, n_new);
-    in->rollout_parts = share_parts(b->plan->rollout.share);
-    in->rollout_number = 0;
-    in->rollout = b;
+    in->candidate_parts = share_parts(b->plan->rollout.share);
+    in->candidate_number = 0;
+    in->candidate = b;
 }
 
 void ingest_end_rollout(struct ingest *in, bool promote)
 {
-    struct binding *b = in->rollout;
+    struct binding *b = in->candidate;
 
-    in->rollout = NULL;
+    in->candidate = NULL;
     if (promote) {
         ingest_bind(in, b);
     } else {

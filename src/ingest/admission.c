@@ -167,8 +167,9 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     struct ingest *in = arg;
     struct request_state *p = http_user(r);
     struct policy_request req = admission_request(in, v);
-    struct binding *b =
-        UNLIKELY(in->rollout != NULL) ? rollout_pick(in, r, v, &p->unit) : in->current;
+    struct binding *b = UNLIKELY(in->candidate != NULL)
+                            ? candidate_pick(in, r, v, &p->unit)
+                            : in->current;
     enum scan_shape shape;
     struct refused no;
     uint64_t bytes;
@@ -188,15 +189,15 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
             answer_head_common(p->route, &req, in->extra);
         }
         admission_refuse_whole(in, r, &no);
-        if (UNLIKELY(in->rollout != NULL)) {
-            rollout_head(in, b, v, &no, p, clock_mono_ns() - p->began_ns);
+        if (UNLIKELY(in->candidate != NULL)) {
+            candidate_head(in, b, v, &no, p, clock_mono_ns() - p->began_ns);
         }
         return;
     }
     answer_head_common(p->route, &req, in->extra);
     p->shape = shape;
     p->account = account_at(in, b, p->route);
-    if (UNLIKELY(in->rollout != NULL)) {
+    if (UNLIKELY(in->candidate != NULL)) {
         p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
     }
     if (p->route->stream >= 0) {

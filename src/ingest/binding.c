@@ -60,7 +60,7 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
             *w = spool_writer_open(in->conf.spool, b->stream_ids[i], in->conf.worker,
                                    on_synced, in);
         }
-        b->writers[i] = *w;
+        b->spool_writers[i] = *w;
     }
     return b;
 }

@@ -27,7 +27,7 @@ struct binding {
     struct policy_state *state;
     const struct plan *plan;          /* policy's */
     int stream_ids[PLAN_STREAMS_MAX]; /* of plan->streams, dead letters last */
-    struct spool_writer *writers[PLAN_STREAMS_MAX]; /* of stream_ids */
+    struct spool_writer *spool_writers[PLAN_STREAMS_MAX]; /* of stream_ids */
     uint32_t n_writers;
     int dead;                  /* place of the dead letters' stream, or -1 */
     atomic_uint refs;          /* one of ingest, one a request */

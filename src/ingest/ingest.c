@@ -50,7 +50,7 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
 {
     const struct decide_meter meter = {on_stage, in};
     struct policy_request req = admission_request(in, v);
-    uint64_t began = UNLIKELY(in->rollout != NULL) ? clock_mono_ns() : 0;
+    uint64_t began = UNLIKELY(in->candidate != NULL) ? clock_mono_ns() : 0;
     struct refused no;
     uint32_t raised;
     bool ok =
@@ -67,12 +67,12 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
         stats_add(in->m.raised, raised);
         stats_add(in->m.stopped, policy_stopped(p->binding->state));
     }
-    if (UNLIKELY(in->rollout != NULL)) {
-        rollout_body(in, p, v,
-                     &(struct rollout_body){.outcome = ok ? o : NULL,
-                                            .code = no.error.code,
-                                            .raised = raised,
-                                            .began_ns = began});
+    if (UNLIKELY(in->candidate != NULL)) {
+        candidate_body(in, p, v,
+                       &(struct candidate_body){.outcome = ok ? o : NULL,
+                                                .code = no.error.code,
+                                                .raised = raised,
+                                                .began_ns = began});
     }
     return ok;
 }
@@ -330,7 +330,7 @@ void ingest_free(struct ingest *in)
         commit_turn(in);
         http_server_free(in->http);
         bindings_retire(in);
-        binding_free(in->rollout);
+        binding_free(in->candidate);
         binding_free(in->current); /* no request holds it now */
     }
     drop_waiters(in, in->syncing);

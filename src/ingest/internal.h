@@ -103,10 +103,10 @@ struct ingest {
     struct ingest_conf conf;
     struct http_server *http;
     struct binding *current;
-    struct binding *rollout; /* beside it, a canary or shadow; NULL: none */
-    uint64_t rollout_parts;  /* its share */
-    uint64_t rollout_number; /* of the last request that counted for it */
-    struct binding *gone;    /* dropped in this turn */
+    struct binding *candidate; /* beside it, a canary or shadow; NULL: none */
+    uint64_t candidate_parts;  /* its share */
+    uint64_t candidate_number; /* of the last request that counted for it */
+    struct binding *gone;      /* dropped in this turn */
     struct stream_writer writers[PLAN_STREAMS_MAX]; /* by the spool's stream id */
     /* As the supervisor opened them; writers[i].writer is set from here with a
      * binding. */
@@ -169,24 +169,24 @@ void meters_request(struct meters *m, int status);
 void meters_answered(struct meters *m, int status, uint64_t began_ns);
 void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
 
-/* ---- rollout.c: only while in->rollout is set. Whose request is it? ---- */
+/* ---- candidate.c: only while in->candidate is set. Whose request is it? ---- */
 
-struct binding *rollout_pick(struct ingest *in, struct http_request *r,
-                             const struct http_view *v, uint32_t *unit);
+struct binding *candidate_pick(struct ingest *in, struct http_request *r,
+                               const struct http_view *v, uint32_t *unit);
 /* b has refused its head. */
-void rollout_head(struct ingest *in, struct binding *b, const struct http_view *v,
-                  const struct refused *no, const struct request_state *p,
-                  uint64_t spent_ns);
+void candidate_head(struct ingest *in, struct binding *b, const struct http_view *v,
+                    const struct refused *no, const struct request_state *p,
+                    uint64_t spent_ns);
 
 /* Its body was decided. */
-struct rollout_body {
+struct candidate_body {
     const struct outcome *outcome; /* NULL: refused as a whole, for the code */
     const char *code;
     uint32_t raised;
     uint64_t began_ns;
 };
-void rollout_body(struct ingest *in, const struct request_state *p,
-                  const struct http_view *v, const struct rollout_body *t);
+void candidate_body(struct ingest *in, const struct request_state *p,
+                    const struct http_view *v, const struct candidate_body *t);
 
 /* ---- ingest.c ---- */
 

@@ -23,7 +23,7 @@ enum record_type {
                         no range: the stream is known from here on;
                         value 1: it is forgotten */
     RECORD_PLAN,     /* value: its number; ranges; id: where to, as
-                        sink_ops.target says; name: the sink; time 1:
+                        sink_ops.destination says; name: the sink; time 1:
                         other rows of it are settled */
     RECORD_SPLIT,    /* value: an intent; ranges: that part of it is one of its own */
     RECORD_DONE,     /* id: that intent; else: ranges */

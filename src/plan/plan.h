@@ -226,8 +226,8 @@ struct webhook_plan {
     uint32_t rate; /* requests a minute; 0: no limit */
 };
 
-struct carry;    /* plan/carry.h */
-struct envelope; /* decode/envelope.h */
+struct enrichment; /* plan/enrich.h */
+struct envelope;   /* decode/envelope.h */
 
 struct route {
     const char *method;            /* "POST" */
@@ -236,13 +236,13 @@ struct route {
     enum body_kind body;           /* BODY_BATCH also takes NDJSON by content type */
     const struct type_plan *types; /* n_types 0: JSON's and NDJSON's */
     uint32_t n_types;
-    const char *types_text;             /* "expected text/plain, ..." */
-    const struct envelope *envelope;    /* NULL: events lie where they usually do */
-    const struct carry *carry;          /* what events get of it and of the request */
-    const struct answer_plan *answer;   /* NULL: the usual one */
-    const struct cors_plan *cors;       /* NULL: none */
-    const struct webhook_plan *webhook; /* NULL: none */
-    const struct schema *schema;        /* NULL: JSON objects, unchecked */
+    const char *types_text;              /* "expected text/plain, ..." */
+    const struct envelope *envelope;     /* NULL: events lie where they usually do */
+    const struct enrichment *enrichment; /* what events get of it and of the request */
+    const struct answer_plan *answer;    /* NULL: the usual one */
+    const struct cors_plan *cors;        /* NULL: none */
+    const struct webhook_plan *webhook;  /* NULL: none */
+    const struct schema *schema;         /* NULL: JSON objects, unchecked */
     int32_t stream;           /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it
                                 has not, or there is none. NULL: all -1 */

@@ -77,7 +77,7 @@ struct policy {
     uint32_t n_tables;
 };
 
-struct counters;
+struct handles;
 struct tools;
 struct rehearsal;
 
@@ -127,9 +127,9 @@ struct policy_state {
     size_t part_room;
     char *spill; /* a text for which the arena has no room */
     size_t spill_room;
-    struct counters *
-        counters; /* its counters, gauges, limits, seen keys; NULL while it is loaded */
-    bool trying;  /* its examples run: nobody else uses these counters */
+    struct handles
+        *handles; /* its counters, gauges, limits, seen keys; NULL while it is loaded */
+    bool trying;  /* its examples run: nothing else uses these handles */
     double now_ms;             /* of the request, for what takes time */
     uint64_t told_ns;          /* when a hook's error was last logged */
     uint64_t untold;           /* errors since */

@@ -152,7 +152,7 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
 /* Gives up what a retiring sink has left, and ends it. False: its thread hangs, and
  * nothing is given up. */
 bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
-               struct delivery_status *left);
+               struct delivery_status *dropped);
 void on_sink_retired(void *arg); /* any thread: one of them has nothing left */
 
 /* ---- sinks/undo.c ---- */

@@ -49,7 +49,7 @@ static void absent_close(struct sink *s)
 
 const struct sink_ops sink_absent = {.kind = "absent",
                                      .keep = BATCH_KEEP_RANGES,
-                                     .plans = true,
+                                     .intends = true,
                                      .open = absent_open,
                                      .apply = absent_apply,
                                      .submit = absent_submit,

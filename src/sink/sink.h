@@ -98,7 +98,7 @@ struct sink_ops {
     const char *kind;     /* the policy's word */
     enum batch_keep keep; /* what its batches keep */
     bool journals;        /* it records what is done itself */
-    bool plans;           /* a batch has an identity that outlives a crash */
+    bool intends;         /* a batch has an identity that outlives a crash */
     bool grows;           /* a batch takes along what waits, up to max */
 
     /* Must not block for long; connects lazily. NULL and *e on error. conf is
@@ -128,8 +128,8 @@ struct sink_ops {
     void (*forget)(struct sink *s, struct batch *b);
 
     /* Where batches planned from now on go: one that was planned otherwise says so in
-     * batch.target. NULL: there is nowhere else. */
-    const char *(*target)(const struct sink *s);
+     * batch.destination. NULL: there is nowhere else. */
+    const char *(*destination)(const struct sink *s);
 
     /* Batches that it takes now; NULL: 2 a stream. */
     uint32_t (*window)(const struct sink *s);

@@ -12,7 +12,7 @@ uint64_t shard_awaited(const struct shard *sh)
     uint64_t least = UINT64_MAX;
 
     for (uint32_t i = 0; i < st->n_consumers; i++) {
-        const struct hold *h = hold_find(sh, st->consumers[i]);
+        const struct place *h = place_find(sh, st->consumers[i]);
         uint64_t seq = h == NULL ? 0 : atomic_load(&h->released);
 
         if (st->consumers[i]->leaving) {

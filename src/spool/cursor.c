@@ -21,7 +21,7 @@ enum {
 struct spool_cursor {
     struct spool_consumer *consumer;
     struct shard *shard; /* NULL: gone, all of it was released */
-    struct hold *hold;
+    struct place *place;
     struct segment *seg; /* pinned; NULL: not yet in one */
     int fd;              /* of seg; -1: closed */
     uint64_t off;        /* of the next block in seg */
@@ -45,7 +45,7 @@ struct spool_cursor *spool_cursor_open(struct spool_consumer *c, struct spool_po
     for (struct shard *sh = c->stream->shards; sh != NULL; sh = sh->next) {
         if (sh->epoch == pos.epoch && sh->worker == pos.worker) {
             cur->shard = sh;
-            cur->hold = hold_of(sh, c);
+            cur->place = place_of(sh, c);
             sh->cursors++;
         }
     }
@@ -284,7 +284,7 @@ static void tell_unread(const struct spool_cursor *cur, int64_t since_ms)
 /* A disk that gives nothing may again: tried for ever, but not all the time. */
 static enum spool_read unread(struct spool_cursor *cur)
 {
-    struct hold *h = cur->hold;
+    struct place *h = cur->place;
     int64_t now = mono_ms();
 
     if (h->unread_number != cur->seg->number || h->unread_off != cur->off) {
@@ -306,7 +306,7 @@ static enum spool_read unread(struct spool_cursor *cur)
 }
 
 /* The place that could not be read was read. */
-static void is_read(struct hold *h)
+static void is_read(struct place *h)
 {
     if (h->unread_number != 0) {
         h->unread_number = 0;
@@ -321,7 +321,7 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
     size_t size;
 
     *again = false;
-    if (cur->hold->unread_next_ms != 0 && mono_ms() < cur->hold->unread_next_ms) {
+    if (cur->place->unread_next_ms != 0 && mono_ms() < cur->place->unread_next_ms) {
         return SPOOL_READ_AGAIN;
     }
     r = load(cur, end, out, &size);
@@ -329,14 +329,14 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
         enum spool_read lost_there = damage(cur, lost);
 
         if (cur->unread == 0) {
-            is_read(cur->hold);
+            is_read(cur->place);
             return lost_there;
         }
     }
     if (r != BLOCK_OK) {
         return cur->unread == ENOENT ? gone(cur, lost) : unread(cur);
     }
-    is_read(cur->hold);
+    is_read(cur->place);
     if (out->first + out->n <= cur->seq) {
         cur->off += size;
         *again = true;
@@ -347,7 +347,7 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
     }
     cur->off += size;
     cur->seq = out->first + out->n;
-    ages_note(cur->hold, out->first, cur->seq, out->wall_ms);
+    ages_note(cur->place, out->first, cur->seq, out->wall_ms);
     return SPOOL_READ_OK;
 }
 
@@ -377,7 +377,7 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *
         /* Asked first: what it holds may become known meanwhile. */
         bool ends =
             cur->shard->epoch != cur->consumer->stream->spool->epoch && !unknown(cur);
-        uint64_t end, skipped = atomic_load(&cur->hold->released);
+        uint64_t end, skipped = atomic_load(&cur->place->released);
 
         if (skipped > cur->seq) {
             (void)pthread_mutex_lock(&cur->consumer->stream->spool->lock);
@@ -414,7 +414,7 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *
 
 uint64_t spool_cursor_skipping(const struct spool_cursor *cur)
 {
-    uint64_t released = cur->shard == NULL ? 0 : atomic_load(&cur->hold->released);
+    uint64_t released = cur->shard == NULL ? 0 : atomic_load(&cur->place->released);
 
     return released != UINT64_MAX && released > cur->seq ? released - cur->seq : 0;
 }
@@ -423,7 +423,7 @@ void spool_cursor_rest(struct spool_cursor *cur)
 {
     struct spool *s = cur->consumer->stream->spool;
 
-    if (cur->seg == NULL || atomic_load(&cur->hold->released) <= cur->seq) {
+    if (cur->seg == NULL || atomic_load(&cur->place->released) <= cur->seq) {
         return;
     }
     (void)pthread_mutex_lock(&s->lock);
@@ -440,9 +440,9 @@ void spool_cursor_release(struct spool_cursor *cur, uint64_t seq)
         return;
     }
     /* The housekeeper moves it too, when it skips. */
-    before = atomic_load(&cur->hold->released);
+    before = atomic_load(&cur->place->released);
     while (seq > before) {
-        if (atomic_compare_exchange_weak(&cur->hold->released, &before, seq)) {
+        if (atomic_compare_exchange_weak(&cur->place->released, &before, seq)) {
             housekeeper_wake(cur->consumer->stream->spool);
             return;
         }

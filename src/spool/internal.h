@@ -16,7 +16,7 @@
  *   awaited.c   what ack = "delivered" waits for
  *   cursor.c    reading a shard
  *
- * spool.lock guards the lists (shards, segments, holds) and is never held over
+ * spool.lock guards the lists (shards, segments, places) and is never held over
  * I/O. A worker takes it never; it meets the housekeeper in the atomics of
  * its shard and segments.
  */
@@ -94,8 +94,8 @@ struct segment {
 };
 
 /* A consumer's place in a shard; under lock. */
-struct hold {
-    struct hold *next;
+struct place {
+    struct place *next;
     struct spool_consumer *consumer;
     _Atomic uint64_t released;          /* nothing before it is needed */
     uint64_t joined;                    /* what was there before it came: nobody was
@@ -126,7 +126,7 @@ struct shard {
     struct stream *stream;
     uint32_t epoch, worker;
     struct segment *segments; /* by number */
-    struct hold *holds;
+    struct place *places;
     uint32_t cursors;              /* open ones; under lock */
     bool unknown;                  /* the disk does not say what is in it: read again at
                              look_ms, needed until then; under lock */
@@ -321,7 +321,7 @@ uint64_t shard_awaited(const struct shard *sh);
 
 /* ---- retention.c ---- */
 
-struct hold *hold_of(struct shard *sh, struct spool_consumer *c); /* under lock */
+struct place *place_of(struct shard *sh, struct spool_consumer *c); /* under lock */
 void consumers_wake(struct stream *st);
 /* The first sequence of the shard that c will never need; under lock. */
 uint64_t consumer_limit(const struct spool_consumer *c, const struct shard *sh);
@@ -329,8 +329,8 @@ uint64_t consumer_limit(const struct spool_consumer *c, const struct shard *sh);
 bool segment_needed(const struct segment *g, uint64_t end);
 /* Whether some consumer is leaving, so that segments may go out of their order. */
 bool stream_left(const struct stream *st);
-const struct hold *hold_find(const struct shard *sh,
-                             const struct spool_consumer *c); /* or NULL */
+const struct place *place_find(const struct shard *sh,
+                               const struct spool_consumer *c); /* or NULL */
 /* The one behind the last event that was committed; under lock. */
 uint64_t shard_end(const struct shard *sh);
 /* The sequence behind the last event that g holds for good, be it synced yet or
@@ -346,6 +346,6 @@ uint64_t segment_readable(const struct segment *g);
 /* ---- lag.c ---- */
 
 /* A block with sequences first..end - 1 was read; the consumer's thread. */
-void ages_note(struct hold *h, uint64_t first, uint64_t end, int64_t wall_ms);
+void ages_note(struct place *h, uint64_t first, uint64_t end, int64_t wall_ms);
 /* Bytes that c has before it; under lock. */
 uint64_t consumer_lag(const struct spool_consumer *c);

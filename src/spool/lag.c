@@ -22,7 +22,7 @@ static uint64_t bytes_from(const struct segment *g, uint64_t from)
 
 static uint64_t shard_lag(const struct spool_consumer *c, const struct shard *sh)
 {
-    const struct hold *h = hold_find(sh, c);
+    const struct place *h = place_find(sh, c);
     uint64_t released = h == NULL ? 0 : atomic_load(&h->released);
     uint64_t limit = consumer_limit(c, sh), bytes = 0;
 
@@ -63,7 +63,7 @@ uint64_t spool_consumer_lag(const struct spool_consumer *c)
 
 /* ---- age ---- */
 
-void ages_note(struct hold *h, uint64_t first, uint64_t end, int64_t wall_ms)
+void ages_note(struct place *h, uint64_t first, uint64_t end, int64_t wall_ms)
 {
     if (end <= h->read_end) {
         return; /* read again */
@@ -84,7 +84,7 @@ void ages_note(struct hold *h, uint64_t first, uint64_t end, int64_t wall_ms)
 /* The arrival of the oldest event that was read and is not released. 0: there is none;
  * but where the disk does not give the next block, that of the last one that it gave:
  * the next one came later. */
-static int64_t oldest_of(struct hold *h)
+static int64_t oldest_of(struct place *h)
 {
     uint64_t released = atomic_load(&h->released);
     uint32_t n = 0;
@@ -109,7 +109,7 @@ int64_t spool_consumer_oldest(const struct spool_consumer *c)
     for (const struct shard *sh = c->stream->shards; sh != NULL; sh = sh->next) {
         int64_t at = 0;
 
-        for (struct hold *h = sh->holds; h != NULL; h = h->next) {
+        for (struct place *h = sh->places; h != NULL; h = h->next) {
             if (h->consumer == c && shard_lag(c, sh) > 0) {
                 at = oldest_of(h);
             }

@@ -81,7 +81,7 @@ static bool skip_for(struct stream *st, struct spool_consumer *c)
     bool skipped = false;
 
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        struct hold *h = hold_of(sh, c);
+        struct place *h = place_of(sh, c);
 
         for (const struct segment *g = sh->segments;
              g != NULL && lag > c->conf.max_lag_bytes; g = g->next) {
@@ -139,11 +139,11 @@ static void forget_shard(struct shard *sh)
     shard_path(sh, path, sizeof path);
     (void)rmdir(path);
     marks_free(sh);
-    while (sh->holds != NULL) {
-        struct hold *next = sh->holds->next;
+    while (sh->places != NULL) {
+        struct place *next = sh->places->next;
 
-        free(sh->holds);
-        sh->holds = next;
+        free(sh->places);
+        sh->places = next;
     }
     free(sh);
 }

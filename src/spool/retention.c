@@ -23,7 +23,7 @@ struct spool_consumer *spool_consumer_open(struct spool *s, int stream,
     st->consumers[st->n_consumers++] = k;
     (void)pthread_rwlock_unlock(&st->watch);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
-        hold_of(sh, k)->joined = shard_end(sh);
+        place_of(sh, k)->joined = shard_end(sh);
     }
     (void)pthread_mutex_unlock(&s->lock);
     return k;
@@ -31,10 +31,10 @@ struct spool_consumer *spool_consumer_open(struct spool *s, int stream,
 
 static void drop_holds(struct shard *sh, const struct spool_consumer *c)
 {
-    struct hold **at = &sh->holds;
+    struct place **at = &sh->places;
 
     while (*at != NULL) {
-        struct hold *h = *at;
+        struct place *h = *at;
 
         if (h->consumer == c) {
             *at = h->next;
@@ -166,9 +166,9 @@ void consumers_wake(struct stream *st)
     (void)pthread_rwlock_unlock(&st->watch);
 }
 
-const struct hold *hold_find(const struct shard *sh, const struct spool_consumer *c)
+const struct place *place_find(const struct shard *sh, const struct spool_consumer *c)
 {
-    for (const struct hold *h = sh->holds; h != NULL; h = h->next) {
+    for (const struct place *h = sh->places; h != NULL; h = h->next) {
         if (h->consumer == c) {
             return h;
         }
@@ -176,19 +176,19 @@ const struct hold *hold_find(const struct shard *sh, const struct spool_consumer
     return NULL;
 }
 
-struct hold *hold_of(struct shard *sh, struct spool_consumer *c)
+struct place *place_of(struct shard *sh, struct spool_consumer *c)
 {
-    struct hold *h;
+    struct place *h;
 
-    for (h = sh->holds; h != NULL; h = h->next) {
+    for (h = sh->places; h != NULL; h = h->next) {
         if (h->consumer == c) {
             return h;
         }
     }
     h = mem_zalloc(sizeof *h);
     h->consumer = c;
-    h->next = sh->holds;
-    sh->holds = h;
+    h->next = sh->places;
+    sh->places = h;
     return h;
 }
 
@@ -198,7 +198,7 @@ bool segment_needed(const struct segment *g, uint64_t end)
 
     for (uint32_t i = 0; i < st->n_consumers; i++) {
         const struct spool_consumer *c = st->consumers[i];
-        const struct hold *h = hold_find(g->shard, c);
+        const struct place *h = place_find(g->shard, c);
 
         if ((h == NULL || atomic_load(&h->released) < end) &&
             g->first < consumer_limit(c, g->shard)) {
@@ -293,7 +293,7 @@ uint64_t segment_end_seq(const struct segment *g)
 /* Old shards whose last event is released are done with; live ones never. */
 static bool finished(const struct shard *sh, const struct spool_consumer *c, bool live)
 {
-    const struct hold *h = hold_find(sh, c);
+    const struct place *h = place_find(sh, c);
     const struct segment *last = sh->segments;
 
     if (live || sh->unknown) {

@@ -116,11 +116,11 @@ static void free_shard(struct shard *sh)
     }
     free_segments(sh->segments);
     marks_free(sh);
-    while (sh->holds != NULL) {
-        struct hold *next = sh->holds->next;
+    while (sh->places != NULL) {
+        struct place *next = sh->places->next;
 
-        free(sh->holds);
-        sh->holds = next;
+        free(sh->places);
+        sh->places = next;
     }
     free(sh);
 }

@@ -2,7 +2,7 @@
 #include "base/err.h"
 #include "decode/envelope.h"
 #include "decode/quote.h"
-#include "plan/carry.h"
+#include "plan/enrich.h"
 #include "policy/build/internal.h"
 
 static enum field_type type_of(struct build *b)
@@ -125,9 +125,9 @@ static enum request_part part_of(struct build *b)
 
 /* The schema's fields at and below the key; the key's own first. */
 static void find_slots(struct build *b, const struct schema *s, struct str key,
-                       struct carried *c)
+                       struct addition *c)
 {
-    struct carry_slot *list = build_room(b, s->n_fields * sizeof *list);
+    struct enrich_slot *list = build_room(b, s->n_fields * sizeof *list);
 
     for (int below = 0; below <= 1; below++) {
         for (uint32_t i = 0; i < s->n_fields; i++) {
@@ -136,7 +136,7 @@ static void find_slots(struct build *b, const struct schema *s, struct str key,
             if (below ? path.n > key.n + 1 && path.p[key.n] == '.' &&
                             memcmp(path.p, key.p, key.n) == 0
                       : str_eq(path, key)) {
-                list[c->n_slots++] = (struct carry_slot){
+                list[c->n_slots++] = (struct enrich_slot){
                     i, below ? (struct str){path.p + key.n + 1, path.n - key.n - 1}
                              : (struct str){"", 0}};
             }
@@ -148,7 +148,7 @@ static void find_slots(struct build *b, const struct schema *s, struct str key,
 /* The rules of a key that the request sets are checked once, on its value: the
  * route's own copy of the schema asks nothing of it. */
 static void take_over(struct build *b, struct route *r, struct str key,
-                      struct carried *c)
+                      struct addition *c)
 {
     for (uint32_t i = 0; i < r->schema->n_fields; i++) {
         struct schema *own;
@@ -174,48 +174,48 @@ static struct str quoted(struct build *b, struct str key)
     return (struct str){text, quote_mended(key, text)};
 }
 
-static void build_carried(struct build *b, struct route *r, struct carried *c)
+static void build_addition(struct build *b, struct route *r, struct addition *c)
 {
     struct str key = field_text(b, "key");
 
     c->key = quoted(b, key);
     c->name = field_text(b, "name");
     c->part = part_of(b);
-    c->from = field_is(b, "from", "envelope") ? CARRY_ENVELOPE
-              : field_is(b, "from", "time")   ? CARRY_TIME
-                                              : CARRY_REQUEST;
+    c->from = field_is(b, "from", "envelope") ? ENRICH_ENVELOPE
+              : field_is(b, "from", "time")   ? ENRICH_TIME
+                                              : ENRICH_REQUEST;
     if (r->schema == NULL) {
         return;
     }
-    if (c->from == CARRY_ENVELOPE) {
+    if (c->from == ENRICH_ENVELOPE) {
         find_slots(b, r->schema, key, c);
     } else {
         take_over(b, r, key, c);
     }
 }
 
-static void build_carry(struct build *b, struct route *r)
+static void build_enrichment(struct build *b, struct route *r)
 {
-    struct str events = field_text(b, "events"), paths[CARRY_MAX];
-    struct carry *carry = build_room(b, sizeof *carry);
+    struct str events = field_text(b, "events"), paths[ENRICH_MAX];
+    struct enrichment *enrichment = build_room(b, sizeof *enrichment);
     struct envelope *v;
     unsigned n_paths = 0;
     struct err e;
 
-    carry->n = field_open(b, "carry");
-    if (carry->n > CARRY_MAX) {
-        (void)luaL_error(b->L, "more than %d fields", CARRY_MAX);
+    enrichment->n = field_open(b, "enrichment");
+    if (enrichment->n > ENRICH_MAX) {
+        (void)luaL_error(b->L, "more than %d fields", ENRICH_MAX);
     }
-    for (uint32_t i = 0; i < carry->n; i++) {
+    for (uint32_t i = 0; i < enrichment->n; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
-        build_carried(b, r, &carry->list[i]);
-        if (carry->list[i].from == CARRY_ENVELOPE) {
+        build_addition(b, r, &enrichment->list[i]);
+        if (enrichment->list[i].from == ENRICH_ENVELOPE) {
             paths[n_paths++] = field_text(b, "path");
         }
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
-    r->carry = carry->n > 0 ? carry : NULL;
+    r->enrichment = enrichment->n > 0 ? enrichment : NULL;
     if (events.p == NULL) {
         return;
     }
@@ -335,7 +335,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->line = (uint32_t)field_whole(b, "line");
     r->file = field_text(b, "file").p;
     build_types(b, r);
-    build_carry(b, r);
+    build_enrichment(b, r);
     build_answer(b, r);
     build_cors(b, r);
     build_webhook(b, r);

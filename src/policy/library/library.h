@@ -79,11 +79,11 @@ int sluice_iso8601(struct sluice_context *c, double ms, struct sluice_value *out
 /* out->num: ms since 1970; 0: no RFC 3339 text. */
 int sluice_parse_time(const char *p, size_t n, struct sluice_value *out);
 
-/* ---- policy/run/counters.c ---- */
+/* ---- policy/run/handles.c ---- */
 
 /* Counters, gauges and limits, by their places in the plan. Without effect while
  * the policy is loaded. */
-int sluice_trial(struct sluice_context *c); /* loaded, or trying its examples */
+int sluice_rehearsal(struct sluice_context *c); /* loaded, or trying its examples */
 /* -1: too many series; what counts counts as "other". */
 int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
                       size_t nx, const char *y, size_t ny, const char *z, size_t nz);

@@ -12,9 +12,9 @@
 #include "decode/edit.h"
 #include "policy/load/internal.h"
 #include "policy/load/rehearsal.h"
-#include "policy/run/counters.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
+#include "policy/run/handles.h"
 #include "shared/registry.h"
 
 enum { ARENA_BYTES = 16 << 20, HEADERS_MAX = 32 };
@@ -226,14 +226,14 @@ void rehearsal_free(struct rehearsal *r)
 void examples_run(struct policy_state *s)
 {
     lua_State *L = s->L;
-    struct counters *live = s->counters;
+    struct handles *live = s->handles;
     struct registry *registry = registry_new(false);
     int top = lua_gettop(L), problems;
     struct err e;
     size_t n;
 
     s->rehearsal = s->rehearsal == NULL ? rehearsal_new() : s->rehearsal;
-    s->counters = counters_new(registry, s->policy->plan, true, &e);
+    s->handles = handles_new(registry, s->policy->plan, true, &e);
     s->trying = true;
     lua_getfield(L, top, "problems");
     problems = lua_gettop(L);
@@ -245,9 +245,9 @@ void examples_run(struct policy_state *s)
         run_one(s, problems);
         lua_pop(L, 1);
     }
-    counters_free(s->counters);
+    handles_free(s->handles);
     registry_unref(registry);
-    s->counters = live;
+    s->handles = live;
     s->trying = false;
     lua_settop(L, top);
 }

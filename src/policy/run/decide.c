@@ -7,9 +7,9 @@
 #include "base/attr.h"
 #include "base/mem.h"
 #include "decode/envelope.h"
-#include "plan/carry.h"
 #include "plan/check.h"
 #include "plan/cloudevent.h"
+#include "plan/enrich.h"
 #include "plan/media.h"
 #include "policy/run/internal.h"
 
@@ -191,8 +191,8 @@ bool decide_body(struct policy_state *s, const struct route *route,
         return false;
     }
     passed(m, DECIDE_DECODE);
-    if (route->carry != NULL && !req->stored &&
-        !carry_into(route, b, req, added_max(s))) {
+    if (route->enrichment != NULL && !req->stored &&
+        !enrich_events(route, b, req, added_max(s))) {
         return refuse(no, 413, "Too large", "copies_too_large",
                       "the values that the route copies into the events are larger, "
                       "all together, than a body may be; send fewer events");

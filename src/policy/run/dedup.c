@@ -1,6 +1,6 @@
 #include "policy/run/dedup.h"
 
-#include "policy/run/counters.h"
+#include "policy/run/handles.h"
 #include "policy/run/internal.h"
 #include "shared/seen.h"
 
@@ -133,7 +133,7 @@ void dedup_mark(struct policy_state *s, const struct route *route,
         uint32_t i = (uint32_t)__builtin_ctzll(to);
         struct dedup d = {.s = s, .bit = 1ull << i, .now_ms = now_ms, .hold = hold};
 
-        d.seen = i < plan->n_streams ? counters_seen(s->counters, i) : NULL;
+        d.seen = i < plan->n_streams ? handles_seen(s->handles, i) : NULL;
         if (d.seen == NULL || hold->n == DEDUP_STREAMS_MAX) {
             continue;
         }

@@ -128,7 +128,7 @@ bool policy_roll_back_if(struct policy_state *s, const struct policy_number *old
                          const struct policy_number *new_, uint32_t n, char *why,
                          size_t why_bytes);
 
-/* ---- counters.c ---- */
+/* ---- handles.c ---- */
 
 /* Its counters and gauges show up in /metrics from now on; before its first hook
  * runs for a request. */

@@ -24,7 +24,7 @@
 #include "policy/load/files.h"
 #include "policy/load/load.h"
 #include "policy/load/rehearsal.h"
-#include "policy/run/counters.h"
+#include "policy/run/handles.h"
 
 /* ---- what the Lua side asks of C ---- */
 
@@ -363,8 +363,8 @@ static bool make(struct policy_state *s, void *arg, struct err *e)
     }
     state_take_sinks(s);
     state_take_roll_back_if(s);
-    s->counters = counters_new(s->policy->registry, s->policy->plan, false, e);
-    if (s->counters == NULL) {
+    s->handles = handles_new(s->policy->registry, s->policy->plan, false, e);
+    if (s->handles == NULL) {
         return false;
     }
     if (*warmed) {
@@ -399,7 +399,7 @@ void policy_state_free(struct policy_state *s)
     }
     rehearsal_free(s->rehearsal);
     tools_free(s->tools);
-    counters_free(s->counters);
+    handles_free(s->handles);
     policy_unref(s->policy);
     free(s->made);
     free(s->part);

@@ -153,7 +153,7 @@ struct dropping {
     struct http_request *r; /* NULL: it has its answer */
     ev_timer timer;
     char name[96];
-    struct delivery_status left;
+    struct delivery_status dropped;
     int status;
     const char *text;
 };
@@ -169,7 +169,7 @@ static void drop(void *arg) /* the changer's thread */
     } else if (!sink->retiring) {
         d->status = 409;
         d->text = "this sink is in the policy: take it out first\n";
-    } else if (sink_drop(d->s, sink, "POST", &d->left)) {
+    } else if (sink_drop(d->s, sink, "POST", &d->dropped)) {
         d->status = 200;
     }
 }
@@ -181,7 +181,8 @@ static void on_dropped(void *arg)
 
     ev_timer_stop(d->s->loop, &d->timer);
     (void)snprintf(text, sizeof text, "dropped events=%lu bytes=%lu\n",
-                   (unsigned long)d->left.left, (unsigned long)d->left.lag_bytes);
+                   (unsigned long)d->dropped.remaining,
+                   (unsigned long)d->dropped.lag_bytes);
     if (d->r != NULL) {
         answer_text(d->r, d->status, d->status == 200 ? text : d->text);
     }

@@ -171,7 +171,7 @@ static cJSON *sinks(struct server *s)
         (void)cJSON_AddNumberToObject(o, "skipped", (double)d.skipped);
         (void)cJSON_AddNumberToObject(o, "batches", (double)d.batches);
         (void)cJSON_AddNumberToObject(o, "lag_bytes", (double)d.lag_bytes);
-        (void)cJSON_AddNumberToObject(o, "left_events", (double)d.left);
+        (void)cJSON_AddNumberToObject(o, "left_events", (double)d.remaining);
         (void)cJSON_AddBoolToObject(o, "retiring", s->sinks[i].retiring);
         (void)cJSON_AddBoolToObject(o, "holding", d.holding);
         if (d.holding) {
@@ -200,7 +200,7 @@ cJSON *status_retiring(struct server *s)
         delivery_status(s->sinks[i].delivery, &d);
         o = cJSON_CreateObject();
         (void)cJSON_AddStringToObject(o, "name", s->sinks[i].name);
-        (void)cJSON_AddNumberToObject(o, "left_events", (double)d.left);
+        (void)cJSON_AddNumberToObject(o, "left_events", (double)d.remaining);
         (void)cJSON_AddNumberToObject(o, "left_bytes", (double)d.lag_bytes);
         if (d.holding) {
             (void)cJSON_AddStringToObject(o, "why", d.why);
@@ -289,8 +289,8 @@ char *status_replay(struct delivery *d)
     (void)cJSON_AddNumberToObject(o, "replayed", (double)now.replayed);
     (void)cJSON_AddNumberToObject(o, "dead_again", (double)now.again);
     (void)cJSON_AddNumberToObject(o, "unreadable", (double)now.unreadable);
-    (void)cJSON_AddNumberToObject(o, "left", (double)now.left);
-    (void)cJSON_AddNumberToObject(o, "left_bytes", (double)now.left_bytes);
+    (void)cJSON_AddNumberToObject(o, "left", (double)now.remaining);
+    (void)cJSON_AddNumberToObject(o, "left_bytes", (double)now.remaining_bytes);
     (void)cJSON_AddStringToObject(o, "why", now.why);
     text = cJSON_PrintUnformatted(o);
     cJSON_Delete(o);

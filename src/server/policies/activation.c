@@ -171,8 +171,8 @@ static void on_tried(void *arg)
 
     generation_set(&s->generations, r->generation, canary ? GEN_CANARY : GEN_SHADOW,
                    NULL);
-    rollout_begin(&s->rollout, r->generation, r->roll_back_if);
-    r->roll_back_if = NULL;
+    rollout_begin(&s->rollout, r->generation, r->rule_state);
+    r->rule_state = NULL;
     reload_finish(r, RELOAD_OK, canary ? "canary" : "shadow", report_text(r));
 }
 

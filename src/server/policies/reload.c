@@ -51,7 +51,7 @@ static void reload_free(struct reload *r)
         policy_state_free(r->states[i]);
     }
     free(r->states);
-    policy_state_free(r->roll_back_if);
+    policy_state_free(r->rule_state);
     policy_report_fini(&r->report);
     policy_unref(r->policy);
     policy_unref(r->from);
@@ -238,8 +238,8 @@ static void on_loaded(void *arg)
 static bool make_judge(struct reload *r)
 {
     if (r->from == NULL && policy_plan(r->policy)->rollout.has_roll_back_if) {
-        r->roll_back_if = policy_state_new(r->policy, &r->e);
-        return r->roll_back_if != NULL;
+        r->rule_state = policy_state_new(r->policy, &r->e);
+        return r->rule_state != NULL;
     }
     return true;
 }

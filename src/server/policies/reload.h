@@ -22,7 +22,7 @@ struct reload {
     struct policy *policy;        /* NULL: refused */
     struct policy_state **states; /* one a worker */
     struct policy_report report;
-    struct policy_state *roll_back_if; /* of a canary; NULL: none */
+    struct policy_state *rule_state; /* of a canary; NULL: none */
     struct err e;       /* why there are no states; of the changer, why not */
     char suspect[1024]; /* why it may not go live: its hash is a suspect's */
     /* The supervisor's. */

@@ -58,8 +58,8 @@ static void forget(struct rollout *t)
 void rollout_fini(struct rollout *t)
 {
     forget(t);
-    policy_state_free(t->roll_back_if);
-    t->roll_back_if = NULL;
+    policy_state_free(t->rule_state);
+    t->rule_state = NULL;
     free(t->units[0]);
     free(t->units[1]);
     t->units[0] = t->units[1] = NULL;
@@ -198,7 +198,7 @@ static bool against(struct rollout *t, bool last, char *why, size_t why_bytes)
     const struct rollout_side *sides[2] = {&t->old, &t->new_};
     struct policy_number lists[2][8];
 
-    if (t->roll_back_if == NULL) {
+    if (t->rule_state == NULL) {
         return analysis_against(&t->rule, &t->old, &t->new_, last, why, why_bytes);
     }
     for (int i = 0; i < 2; i++) {
@@ -215,7 +215,7 @@ static bool against(struct rollout *t, bool last, char *why, size_t why_bytes)
 
         memcpy(lists[i], list, sizeof list);
     }
-    return policy_roll_back_if(t->roll_back_if, lists[0], lists[1], 8, why, why_bytes);
+    return policy_roll_back_if(t->rule_state, lists[0], lists[1], 8, why, why_bytes);
 }
 
 static void on_done(void *arg, const struct reload_answer *a)
@@ -316,14 +316,14 @@ static void begin_canary(struct rollout *t)
 }
 
 void rollout_begin(struct rollout *t, struct generation *g,
-                   struct policy_state *roll_back_if)
+                   struct policy_state *rule_state)
 {
     const struct rollout_plan *plan = &policy_plan(g->policy)->rollout;
     double every = (double)plan->during_ms / 1000 / LOOKS;
 
     forget(t);
     t->g = g;
-    t->roll_back_if = roll_back_if;
+    t->rule_state = rule_state;
     t->asked = false;
     t->kind = plan->kind;
     t->number = g->number;
@@ -372,8 +372,8 @@ void rollout_end(struct rollout *t, const char *result, const char *why)
 {
     ev_timer_stop(t->s->loop, &t->look);
     t->g = NULL;
-    policy_state_free(t->roll_back_if);
-    t->roll_back_if = NULL;
+    policy_state_free(t->rule_state);
+    t->rule_state = NULL;
     (void)snprintf(t->result, sizeof t->result, "%s", result);
     (void)snprintf(t->why, sizeof t->why, "%s", why);
     stats_set(t->running, 0);

@@ -39,9 +39,8 @@ struct rollout_code {
 
 struct rollout {
     struct server *s;
-    struct generation *g; /* in rollout; NULL: none is now */
-    struct policy_state
-        *roll_back_if; /* of its roll_back_if; NULL: the built-in rule */
+    struct generation *g;            /* in rollout; NULL: none is now */
+    struct policy_state *rule_state; /* of its roll_back_if; NULL: the built-in rule */
     ev_timer look;
     bool asked;           /* for its end */
     char reason[256];     /* then: why */
@@ -73,9 +72,9 @@ struct rollout {
 void rollout_init(struct rollout *t, struct server *s);
 void rollout_fini(struct rollout *t);
 
-/* g is with every worker. Takes roll_back_if. */
+/* g is with every worker. Takes rule_state. */
 void rollout_begin(struct rollout *t, struct generation *g,
-                   struct policy_state *roll_back_if);
+                   struct policy_state *rule_state);
 /* It is with none any more, or the live one. */
 void rollout_end(struct rollout *t, const char *result, const char *why);
 

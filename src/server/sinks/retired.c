@@ -48,7 +48,7 @@ static void retire(struct server *s, struct running_sink *r)
         if (first) {
             log_write(LOG_INFO, "sink",
                       "sink=%s status=retiring left_events=%lu left_bytes=%lu", r->name,
-                      (unsigned long)status.left, (unsigned long)status.lag_bytes);
+                      (unsigned long)status.remaining, (unsigned long)status.lag_bytes);
         }
     } else if (status.leaving) {
         delivery_retire(r->delivery, false, s->stream_ids, plan->n_streams);
@@ -166,12 +166,12 @@ void on_sink_retired(void *arg)
 }
 
 bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
-               struct delivery_status *left)
+               struct delivery_status *dropped)
 {
     char labels[160], name[sizeof r->name];
 
     (void)snprintf(name, sizeof name, "%s", r->name);
-    delivery_status(r->delivery, left);
+    delivery_status(r->delivery, dropped);
     if (!sink_end(s, r, END_MS)) {
         return false;
     }
@@ -180,9 +180,10 @@ bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
                             "Events that an operator gave up with sluice sink "
                             "drop.",
                             labels),
-              left->left);
+              dropped->remaining);
     log_write(LOG_WARN, "sink", "sink=%s status=dropped cause=%s events=%lu bytes=%lu",
-              name, cause, (unsigned long)left->left, (unsigned long)left->lag_bytes);
+              name, cause, (unsigned long)dropped->remaining,
+              (unsigned long)dropped->lag_bytes);
     return true;
 }
 
@@ -255,8 +256,8 @@ static struct delivery *restore_kept(struct server *s, struct running_sink *r,
 }
 
 /* Its journal or its folder can't be used: it keeps its place. */
-static bool hold(struct server *s, struct running_sink *r, struct delivery_conf *c,
-                 const char *why, struct err *e)
+static bool start_paused(struct server *s, struct running_sink *r,
+                         struct delivery_conf *c, const char *why, struct err *e)
 {
     struct plan *none = plan_new();
     struct sink_plan *sink = arena_alloc(&none->arena, sizeof *sink);
@@ -278,7 +279,7 @@ bool sink_restore(struct server *s, struct running_sink *r,
                               .spool_dir = s->spool_dir,
                               .data_dir = s->conf.data_dir,
                               .folders = s->folders,
-                              .left = true,
+                              .removed = true,
                               .retired = on_sink_retired,
                               .arg = s};
     struct delivery *held = r->delivery, *d;
@@ -293,7 +294,8 @@ bool sink_restore(struct server *s, struct running_sink *r,
     if (d == NULL) {
         sink_hooks_free(r->lua);
         r->lua = NULL;
-        return held != NULL ? err_set(e, "%s", why.text) : hold(s, r, &c, why.text, e);
+        return held != NULL ? err_set(e, "%s", why.text)
+                            : start_paused(s, r, &c, why.text, e);
     }
     (void)running_set(s, r, d);
     if (held != NULL) {
@@ -303,7 +305,7 @@ bool sink_restore(struct server *s, struct running_sink *r,
     delivery_status(r->delivery, &status);
     log_write(LOG_INFO, "sink",
               "sink=%s status=retiring left_events=%lu left_bytes=%lu", r->name,
-              (unsigned long)status.left, (unsigned long)status.lag_bytes);
+              (unsigned long)status.remaining, (unsigned long)status.lag_bytes);
     return true;
 }
 

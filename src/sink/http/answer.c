@@ -20,9 +20,9 @@ enum { WHOLE_MAX = 6 };
 
 static struct upload_attempt *other(struct upload_attempt *t)
 {
-    struct upload *i = t->upload;
+    struct upload *u = t->upload;
 
-    return t == &i->attempts[0] ? &i->attempts[1] : &i->attempts[0];
+    return t == &u->attempts[0] ? &u->attempts[1] : &u->attempts[0];
 }
 
 struct str answer_words(const struct transfer_answer *a)
@@ -35,7 +35,7 @@ struct str answer_words(const struct transfer_answer *a)
     return words;
 }
 
-static void keep_words(struct upload *i, const struct transfer_answer *a,
+static void keep_words(struct upload *u, const struct transfer_answer *a,
                        const struct data_error *r)
 {
     struct str words = answer_words(a);
@@ -46,8 +46,8 @@ static void keep_words(struct upload *i, const struct transfer_answer *a,
         (void)snprintf(status, sizeof status, "status %d%s", a->status,
                        words.n > 0 ? ": " : "");
     }
-    i->code = r->code;
-    (void)snprintf(i->why, sizeof i->why, "%s%s%.*s",
+    u->code = r->code;
+    (void)snprintf(u->why, sizeof u->why, "%s%s%.*s",
                    r->view ? "a materialized view failed, so the table may have rows "
                              "that the view lacks: "
                            : "",
@@ -56,152 +56,152 @@ static void keep_words(struct upload *i, const struct transfer_answer *a,
 
 /* One verdict, for a restart between two would put together what no part was. The batch
  * goes back to the pump with its last event. */
-static void taken(struct upload *i, uint32_t first, uint32_t n)
+static void taken(struct upload *u, uint32_t first, uint32_t n)
 {
     struct sink_verdict v = {
         .kind = SINK_OK, .first = first, .n = n, .row = -1, .why = ""};
 
-    i->n_left -= n;
-    i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
+    u->n_left -= n;
+    u->sink->conf.done(u->sink->conf.arg, u->batch, &v);
 }
 
-static void part_taken(struct upload *i)
+static void part_taken(struct upload *u)
 {
-    struct sink *s = i->sink;
-    struct upload_part p = i->parts[--i->n_parts];
+    struct sink *s = u->sink;
+    struct upload_part p = u->parts[--u->n_parts];
 
-    i->maybe = false;
-    i->n_whole = 0;
-    i->misled |= p.hinted;
+    u->maybe = false;
+    u->n_whole = 0;
+    u->misled |= p.hinted;
     stats_add(s->rows, p.n);
-    sink_took(s, clock_mono_ns() - i->began_ns);
+    sink_took(s, clock_mono_ns() - u->began_ns);
     /* Now and then more is tried again. */
     if (++s->n_fitted % FITTED == 0) {
         s->too_large += s->too_large / 4;
     }
-    aside_passed(i);
-    taken(i, p.first, p.n);
-    if (search_passed(i)) {
-        upload_next(i);
+    aside_passed(u);
+    taken(u, p.first, p.n);
+    if (search_passed(u)) {
+        upload_next(u);
     }
     upload_release(s, SINK_OK, "");
 }
 
-static uint64_t part_bytes(const struct upload *i)
+static uint64_t part_bytes(const struct upload *u)
 {
     const struct batch_entry *first =
-        &i->batch->entries[i->parts[i->n_parts - 1].first];
-    const struct batch_entry *last = first + i->parts[i->n_parts - 1].n - 1;
+        &u->batch->entries[u->parts[u->n_parts - 1].first];
+    const struct batch_entry *last = first + u->parts[u->n_parts - 1].n - 1;
 
     return last->off + last->len + 1 - first->off;
 }
 
 /* Smaller parts may pass, which says nothing about their rows. */
-static void split(struct upload *i, const struct data_error *r)
+static void split(struct upload *u, const struct data_error *r)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
     char quoted[200];
 
     stats_add(s->extra, 1);
-    if (i->maybe) {
+    if (u->maybe) {
         log_write(LOG_WARN, "sink", "sink=%s status=halved rows=%u why=%s",
-                  s->conf.plan->name, i->parts[i->n_parts - 1].n,
+                  s->conf.plan->name, u->parts[u->n_parts - 1].n,
                   log_quote(quoted, sizeof quoted,
                             "a batch that may be in the table is only taken in "
                             "smaller parts, so its events may be there twice"));
     }
-    i->maybe = false;
-    i->n_whole = 0;
-    if (r->too_large && (s->too_large == 0 || part_bytes(i) < s->too_large)) {
-        s->too_large = part_bytes(i);
+    u->maybe = false;
+    u->n_whole = 0;
+    if (r->too_large && (s->too_large == 0 || part_bytes(u) < s->too_large)) {
+        s->too_large = part_bytes(u);
         s->n_fitted = 0;
     }
-    bisect_halve(i);
-    upload_next(i);
+    bisect_halve(u);
+    upload_next(u);
 }
 
 /* Again later, by the pump. */
-static void again(struct upload *i, struct upload_attempt *t,
+static void again(struct upload *u, struct upload_attempt *t,
                   const struct data_error *r)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
 
-    i->maybe |= r->kind == SINK_MAYBE;
+    u->maybe |= r->kind == SINK_MAYBE;
     sink_slower(s);
     if (other(t)->transfer != NULL) {
         return; /* that one may still make it */
     }
-    i->enlarge = r->too_many_parts && r->after_ms == 0;
-    upload_park(i, r->kind, i->why, i->enlarge ? MERGE_MS : 0);
+    u->enlarge = r->too_many_parts && r->after_ms == 0;
+    upload_park(u, r->kind, u->why, u->enlarge ? MERGE_MS : 0);
 }
 
 /* Another try of the same rows runs, or may have been taken. */
-static bool stays_whole(struct upload *i, struct upload_attempt *t)
+static bool stays_whole(struct upload *u, struct upload_attempt *t)
 {
-    return other(t)->transfer != NULL || (i->maybe && i->n_whole++ < WHOLE_MAX);
+    return other(t)->transfer != NULL || (u->maybe && u->n_whole++ < WHOLE_MAX);
 }
 
-static void refused(struct upload *i, struct upload_attempt *t, struct data_error *r)
+static void refused(struct upload *u, struct upload_attempt *t, struct data_error *r)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
 
     if (r->kind == SINK_SETUP) {
         replica_forget(t->endpoint); /* the table may be made anew, as another */
         t->endpoint->unsure = true;
     }
-    if (r->kind == SINK_SPLIT && stays_whole(i, t)) {
+    if (r->kind == SINK_SPLIT && stays_whole(u, t)) {
         r->kind = SINK_RETRY;
     }
     if (r->kind == SINK_RETRY || r->kind == SINK_MAYBE) {
-        again(i, t, r);
+        again(u, t, r);
         return;
     }
-    ev_timer_stop(s->conf.loop, &i->hedge);
+    ev_timer_stop(s->conf.loop, &u->hedge);
     upload_end_attempt(other(t));
     if (r->kind == SINK_DATA) {
-        search_refused(i, r->row, r->unknown);
+        search_refused(u, r->row, r->unknown);
     } else if (r->kind == SINK_SPLIT) {
-        split(i, r);
+        split(u, r);
     } else {
-        upload_setup_error(i, i->why);
+        upload_setup_error(u, u->why);
     }
 }
 
 void upload_answered(void *arg, const struct transfer_answer *a)
 {
     struct upload_attempt *t = arg;
-    struct upload *i = t->upload;
-    struct sink *s = i->sink;
-    struct data_error r = s->protocol->classify(t->endpoint, a, i->maybe);
+    struct upload *u = t->upload;
+    struct sink *s = u->sink;
+    struct data_error r = s->protocol->classify(t->endpoint, a, u->maybe);
     bool up;
 
-    if (r.unknown && ++i->n_unknown >= UNKNOWN_MAX) {
+    if (r.unknown && ++u->n_unknown >= UNKNOWN_MAX) {
         r.kind = SINK_DATA;
     }
-    if (r.kind == SINK_SPLIT && i->parts[i->n_parts - 1].n == 1) {
+    if (r.kind == SINK_SPLIT && u->parts[u->n_parts - 1].n == 1) {
         r.kind = r.alone;
     }
     /* What is wrong with the rows says nothing about the endpoint, what is wrong with
      * the table does. */
-    up = r.kind == SINK_OK || (r.kind == SINK_DATA && !s->paused) ||
+    up = r.kind == SINK_OK || (r.kind == SINK_DATA && !s->none_passes) ||
          r.kind == SINK_SPLIT || r.too_many_parts;
     t->transfer = NULL;
     endpoint_done(t->endpoint, t->generation, up, a->ns);
     if (r.kind == SINK_OK) {
-        if (t == &i->attempts[1]) {
+        if (t == &u->attempts[1]) {
             stats_add(s->hedge_wins, 1);
         }
-        ev_timer_stop(s->conf.loop, &i->hedge);
+        ev_timer_stop(s->conf.loop, &u->hedge);
         upload_end_attempt(other(t));
-        part_taken(i);
+        part_taken(u);
         return;
     }
-    keep_words(i, a, &r);
+    keep_words(u, a, &r);
     if (r.after_ms > 0) {
         endpoint_wait(t->endpoint, r.after_ms);
     }
     /* What stands still may take all that it is sent in the meantime, once it goes
      * on: nothing more is sent before it has answered a question. */
     t->endpoint->unsure |= a->status == 0;
-    refused(i, t, &r);
+    refused(u, t, &r);
 }

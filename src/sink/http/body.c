@@ -57,11 +57,11 @@ static char *room_for(struct body *b, size_t n)
 }
 
 /* The plain rows: where they lie in the batch, or put together. */
-static struct str plain(struct upload *i, uint32_t first, uint32_t n)
+static struct str plain(struct upload *u, uint32_t first, uint32_t n)
 {
-    const struct batch *b = i->batch;
-    struct body *body = i->sink->bodies;
-    struct columns *c = i->target->columns;
+    const struct batch *b = u->batch;
+    struct body *body = u->sink->bodies;
+    struct columns *c = u->destination->columns;
 
     if (c == NULL) {
         const struct batch_entry *last = &b->entries[first + n - 1];
@@ -105,46 +105,46 @@ static struct str as_array(struct body *b, struct str rows)
     return (struct str){b->rows, rows.n + 1};
 }
 
-static void reserve(struct upload *i, size_t n)
+static void reserve(struct upload *u, size_t n)
 {
-    if (n > i->body_room) {
-        i->body_room = n;
-        i->body = mem_realloc(i->body, n);
+    if (n > u->body_room) {
+        u->body_room = n;
+        u->body = mem_realloc(u->body, n);
     }
 }
 
 /* From body[from] on. */
-static bool squeeze_zstd(struct upload *i, struct str rows, size_t from)
+static bool squeeze_zstd(struct upload *u, struct str rows, size_t from)
 {
     size_t n;
 
-    reserve(i, from + ZSTD_compressBound(rows.n));
-    n = ZSTD_compress2(i->sink->bodies->zstd, i->body + from, i->body_room - from,
+    reserve(u, from + ZSTD_compressBound(rows.n));
+    n = ZSTD_compress2(u->sink->bodies->zstd, u->body + from, u->body_room - from,
                        rows.p, rows.n);
-    i->n_body = from + n;
+    u->n_body = from + n;
     return !ZSTD_isError(n);
 }
 
-static bool squeeze_native(struct upload *i, struct str rows)
+static bool squeeze_native(struct upload *u, struct str rows)
 {
     uint32_t sizes[2];
     char *head;
 
-    if (!squeeze_zstd(i, rows, FRAME_CHECKSUM + FRAME_HEAD)) {
+    if (!squeeze_zstd(u, rows, FRAME_CHECKSUM + FRAME_HEAD)) {
         return false;
     }
-    memset(i->body, 0, FRAME_CHECKSUM);
-    head = i->body + FRAME_CHECKSUM;
-    sizes[0] = (uint32_t)(i->n_body - FRAME_CHECKSUM);
+    memset(u->body, 0, FRAME_CHECKSUM);
+    head = u->body + FRAME_CHECKSUM;
+    sizes[0] = (uint32_t)(u->n_body - FRAME_CHECKSUM);
     sizes[1] = (uint32_t)rows.n;
     head[0] = (char)FRAME_ZSTD;
     memcpy(head + 1, sizes, sizeof sizes);
     return true;
 }
 
-static bool squeeze_gzip(struct upload *i, struct str rows)
+static bool squeeze_gzip(struct upload *u, struct str rows)
 {
-    struct body *b = i->sink->bodies;
+    struct body *b = u->sink->bodies;
     z_stream *z = &b->gzip;
 
     if (!b->gzip_ready) {
@@ -156,36 +156,36 @@ static bool squeeze_gzip(struct upload *i, struct str rows)
     if (!b->gzip_ready) {
         return false;
     }
-    reserve(i, deflateBound(z, rows.n));
+    reserve(u, deflateBound(z, rows.n));
     z->next_in = (Bytef *)(uintptr_t)rows.p;
     z->avail_in = (uInt)rows.n;
-    z->next_out = (Bytef *)i->body;
-    z->avail_out = (uInt)i->body_room;
+    z->next_out = (Bytef *)u->body;
+    z->avail_out = (uInt)u->body_room;
     if (deflate(z, Z_FINISH) != Z_STREAM_END) {
         return false;
     }
-    i->n_body = i->body_room - z->avail_out;
+    u->n_body = u->body_room - z->avail_out;
     return true;
 }
 
-bool body_make(struct upload *i, uint32_t first, uint32_t n, enum coding coding)
+bool body_make(struct upload *u, uint32_t first, uint32_t n, enum coding coding)
 {
-    struct str rows = plain(i, first, n);
+    struct str rows = plain(u, first, n);
 
-    if (i->sink->conf.plan->http.array) {
-        rows = as_array(i->sink->bodies, rows);
+    if (u->sink->conf.plan->http.array) {
+        rows = as_array(u->sink->bodies, rows);
     }
     switch (coding) {
     case CODING_NONE:
-        reserve(i, rows.n);
-        memcpy(i->body, rows.p, rows.n);
-        i->n_body = rows.n;
+        reserve(u, rows.n);
+        memcpy(u->body, rows.p, rows.n);
+        u->n_body = rows.n;
         return true;
     case CODING_ZSTD:
-        return squeeze_zstd(i, rows, 0);
+        return squeeze_zstd(u, rows, 0);
     case CODING_NATIVE:
-        return squeeze_native(i, rows);
+        return squeeze_native(u, rows);
     default:
-        return squeeze_gzip(i, rows);
+        return squeeze_gzip(u, rows);
     }
 }

@@ -1,4 +1,4 @@
-/* The text of a target: TABLE, then a line COLUMN tab PATH tab FORM each; a FORM that is
+/* The text of a destination: TABLE, then a line COLUMN tab PATH tab FORM each; a FORM that is
  * not known, or none, is left out with its tab. */
 #include "sink/http/destination.h"
 
@@ -36,7 +36,7 @@ static char *text_of(const struct clickhouse_plan *plan, const struct form *form
     return text;
 }
 
-/* Cuts copy into its lines; false: it is no target's. */
+/* Cuts copy into its lines; false: it is no destination's. */
 static bool read_columns(char *copy, struct column_plan *list, uint32_t *n)
 {
     char *rest, *line;
@@ -125,16 +125,16 @@ struct destination *destination_planned(const struct batch *b,
     struct err e;
 
     /* Without forms: nobody knew the table yet, so that it was not sent so. */
-    return b->target == NULL || strcmp(b->target, now->text) == 0 ||
-                   strcmp(b->target, now->base) == 0
+    return b->destination == NULL || strcmp(b->destination, now->text) == 0 ||
+                   strcmp(b->destination, now->base) == 0
                ? NULL
-               : destination_of(str_of(b->target), &e);
+               : destination_of(str_of(b->destination), &e);
 }
 
 void destination_note(const struct destination *t, struct batch *b)
 {
-    if (b->target != NULL && strcmp(b->target, t->text) != 0) {
-        batch_target(b, t->text);
+    if (b->destination != NULL && strcmp(b->destination, t->text) != 0) {
+        batch_destination(b, t->text);
     }
 }
 

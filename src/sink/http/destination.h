@@ -20,7 +20,7 @@ struct err;
 
 struct destination {
     uint32_t refs;
-    char *text;              /* all of it: the same text is the same target */
+    char *text;              /* all of it: the same text is the same destination */
     char *base;              /* the same without the columns' forms */
     char *table;             /* as a statement has it; "" for other servers */
     struct columns *columns; /* NULL: events as they are */
@@ -30,7 +30,7 @@ struct destination {
 /* forms: of the columns; NULL: not known yet. */
 struct destination *destination_new(const struct clickhouse_plan *plan,
                                     const struct form *forms, struct err *e) MUST_USE;
-/* Of another target's text; NULL and *e: it is none. */
+/* Of another destination's text; NULL and *e: it is none. */
 struct destination *destination_of(struct str text, struct err *e) MUST_USE;
 /* That b was planned for, unless that is now; NULL: it is, or nobody knows. */
 struct destination *destination_planned(const struct batch *b,

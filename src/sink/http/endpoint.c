@@ -35,7 +35,7 @@ static void on_asked(void *arg, const struct transfer_answer *a)
 static void ask(struct endpoint *p)
 {
     struct transfer_request r = http_sink_request(p->sink);
-    size_t room = p->sink->protocol->room(p, p->sink->target);
+    size_t room = p->sink->protocol->room(p, p->sink->destination);
     char *url = mem_alloc(room);
 
     p->asked_ms = http_sink_now_ms(p->sink);

@@ -77,7 +77,7 @@ static uint32_t http_sink_window(const struct sink *s)
 
 static const char *http_sink_destination(const struct sink *s)
 {
-    return s->target->text;
+    return s->destination->text;
 }
 
 static void http_sink_force(struct sink *s, bool open)
@@ -164,17 +164,17 @@ static void take_login(struct sink *s, const struct clickhouse_plan *c)
 static bool take_plan(struct sink *s, const struct sink_plan *plan, struct err *e)
 {
     const struct clickhouse_plan *c = &plan->clickhouse;
-    struct destination *target;
+    struct destination *destination;
 
     if (plan->upload.n_urls > ENDPOINTS_MAX) {
         return err_set(e, "more than %d urls", ENDPOINTS_MAX);
     }
-    target = destination_new(c, NULL, e);
-    if (target == NULL) {
+    destination = destination_new(c, NULL, e);
+    if (destination == NULL) {
         return false;
     }
-    destination_unref(s->target);
-    s->target = target;
+    destination_unref(s->destination);
+    s->destination = destination;
     s->conf.plan = plan;
     s->plan = &plan->upload;
     if (plan->kind == SINK_KIND_HTTP) {
@@ -192,9 +192,9 @@ static bool take_plan(struct sink *s, const struct sink_plan *plan, struct err *
 
 static bool in_use(const struct sink *s, const struct endpoint *p)
 {
-    for (const struct upload *i = s->uploads; i != NULL; i = i->next) {
+    for (const struct upload *u = s->uploads; u != NULL; u = u->next) {
         for (int k = 0; k < 2; k++) {
-            if (i->attempts[k].transfer != NULL && i->attempts[k].endpoint == p) {
+            if (u->attempts[k].transfer != NULL && u->attempts[k].endpoint == p) {
                 return true;
             }
         }
@@ -236,10 +236,10 @@ static void let_go(struct sink *s, struct endpoint *p)
 /* Those that wait for an endpoint's word, which does not come any more. */
 static void wake_waiting(struct sink *s)
 {
-    for (struct upload *i = s->uploads; i != NULL; i = i->next) {
-        if (!i->parked && i->aside == ASIDE_NOT && i->attempts[0].transfer == NULL &&
-            i->attempts[1].transfer == NULL) {
-            http_sink_submit(s, i->batch);
+    for (struct upload *u = s->uploads; u != NULL; u = u->next) {
+        if (!u->parked && u->aside == ASIDE_NOT && u->attempts[0].transfer == NULL &&
+            u->attempts[1].transfer == NULL) {
+            http_sink_submit(s, u->batch);
         }
     }
 }
@@ -331,7 +331,7 @@ static void http_sink_close(struct sink *s)
         batch_free(b);
     }
     transfers_free(s->transfers);
-    destination_unref(s->target);
+    destination_unref(s->destination);
     for (uint32_t i = 0; i < s->n_endpoints; i++) {
         endpoint_free(s->endpoints[i]);
     }
@@ -346,14 +346,14 @@ static void http_sink_close(struct sink *s)
 
 const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
                                          .keep = BATCH_KEEP_ENTRIES,
-                                         .plans = true,
+                                         .intends = true,
                                          .grows = true,
                                          .open = http_sink_open,
                                          .emit = bisect_emit,
                                          .apply = http_sink_apply,
                                          .submit = http_sink_submit,
                                          .forget = http_sink_forget,
-                                         .target = http_sink_destination,
+                                         .destination = http_sink_destination,
                                          .window = http_sink_window,
                                          .force = http_sink_force,
                                          .endpoints = http_sink_endpoints,
@@ -362,7 +362,7 @@ const struct sink_ops sink_clickhouse = {.kind = "clickhouse",
 
 const struct sink_ops sink_http = {.kind = "http",
                                    .keep = BATCH_KEEP_ENTRIES,
-                                   .plans = true,
+                                   .intends = true,
                                    .open = http_sink_open,
                                    .emit = bisect_emit,
                                    .apply = http_sink_apply,

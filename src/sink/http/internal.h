@@ -83,13 +83,13 @@ struct sink {
     struct transfers *transfers;
     struct endpoint *endpoints[ENDPOINTS_MAX];
     uint32_t n_endpoints, turn;
-    struct endpoint *gone;      /* an upload may still be under way there */
-    struct destination *target; /* of batches that can't be anywhere yet */
+    struct endpoint *gone;           /* an upload may still be under way there */
+    struct destination *destination; /* of batches that can't be anywhere yet */
     struct body *bodies;
     struct upload *uploads;
     struct upload *probing; /* finds out what is wrong; NULL: none */
     bool setup_failed;      /* the last was a setup error: one probe a time */
-    bool paused;            /* no row of several batches passed */
+    bool none_passes;       /* no row of several batches passed */
     char why[800];          /* then: the server's words */
     uint64_t none[3];       /* ids of batches of which no row passed, since one did */
     uint32_t n_none;
@@ -150,7 +150,7 @@ struct upload;
 
 struct body *body_new(void);
 void body_free(struct body *b);
-/* Fills i->body with the compressed rows of part first, n. False: the library
+/* Fills u->body with the compressed rows of part first, n. False: the library
  * refused. */
-bool body_make(struct upload *i, uint32_t first, uint32_t n,
+bool body_make(struct upload *u, uint32_t first, uint32_t n,
                enum coding coding) MUST_USE;

@@ -18,170 +18,170 @@ enum {
     PROBED_PARTS = 33 /* into which probes cut a batch */
 };
 
-static struct upload_part *in_hand(struct upload *i)
+static struct upload_part *in_hand(struct upload *u)
 {
-    return &i->parts[i->n_parts - 1];
+    return &u->parts[u->n_parts - 1];
 }
 
-static void to_top(struct upload *i, uint32_t at)
+static void to_top(struct upload *u, uint32_t at)
 {
-    struct upload_part p = i->parts[at];
+    struct upload_part p = u->parts[at];
 
-    memmove(&i->parts[at], &i->parts[at + 1], (i->n_parts - 1 - at) * sizeof *i->parts);
-    *in_hand(i) = p;
+    memmove(&u->parts[at], &u->parts[at + 1], (u->n_parts - 1 - at) * sizeof *u->parts);
+    *in_hand(u) = p;
 }
 
 /* Row is refused alone for good. */
-static void bury(struct upload *i, uint32_t row, int code, const char *why)
+static void bury(struct upload *u, uint32_t row, int code, const char *why)
 {
     struct sink_verdict v = {
         .kind = SINK_DATA, .first = row, .n = 1, .row = -1, .code = code, .why = why};
 
-    i->n_left--;
-    i->sink->conf.done(i->sink->conf.arg, i->batch, &v);
+    u->n_left--;
+    u->sink->conf.done(u->sink->conf.arg, u->batch, &v);
 }
 
-static void doubt(struct upload *i, uint32_t row)
+static void doubt(struct upload *u, uint32_t row)
 {
-    if (i->n_suspects == i->suspects_room) {
-        i->suspects_room = i->suspects_room == 0 ? 8 : 2 * i->suspects_room;
-        i->suspects = mem_realloc(i->suspects, i->suspects_room * sizeof *i->suspects);
+    if (u->n_suspects == u->suspects_room) {
+        u->suspects_room = u->suspects_room == 0 ? 8 : 2 * u->suspects_room;
+        u->suspects = mem_realloc(u->suspects, u->suspects_room * sizeof *u->suspects);
     }
-    i->suspects[i->n_suspects++] =
-        (struct upload_suspect){row, i->code, mem_strndup(i->why, strlen(i->why))};
+    u->suspects[u->n_suspects++] =
+        (struct upload_suspect){row, u->code, mem_strndup(u->why, strlen(u->why))};
 }
 
-static void refused_alone(struct upload *i, bool unknown)
+static void refused_alone(struct upload *u, bool unknown)
 {
-    struct upload_part p = *in_hand(i);
+    struct upload_part p = *in_hand(u);
 
-    i->n_parts--;
+    u->n_parts--;
     if (unknown && p.alone + 1 < SURE_AFTER) {
         /* Later once more: the trouble may have been the server's. */
-        bisect_put(i, p.first, 1, p.alone + 1);
-        for (uint32_t k = 1; k < i->n_parts; k++) {
-            to_top(i, 0);
+        bisect_put(u, p.first, 1, p.alone + 1);
+        for (uint32_t k = 1; k < u->n_parts; k++) {
+            to_top(u, 0);
         }
-    } else if (i->passed) {
-        bury(i, p.first, i->code, i->why);
+    } else if (u->passed) {
+        bury(u, p.first, u->code, u->why);
     } else {
-        doubt(i, p.first);
+        doubt(u, p.first);
     }
 }
 
-static void narrow(struct upload *i, int64_t row, bool unknown)
+static void narrow(struct upload *u, int64_t row, bool unknown)
 {
-    struct upload_part p = *in_hand(i);
+    struct upload_part p = *in_hand(u);
 
     if (p.n == 1) {
-        refused_alone(i, unknown);
-    } else if (row >= 0 && row < (int64_t)p.n && !i->misled) {
-        bisect_single_out(i, p.first + (uint32_t)row);
-        for (uint32_t k = 0; k < i->n_parts; k++) {
-            i->parts[k].hinted |=
-                i->parts[k].first == p.first + (uint32_t)row && i->parts[k].n == 1;
+        refused_alone(u, unknown);
+    } else if (row >= 0 && row < (int64_t)p.n && !u->misled) {
+        bisect_single_out(u, p.first + (uint32_t)row);
+        for (uint32_t k = 0; k < u->n_parts; k++) {
+            u->parts[k].hinted |=
+                u->parts[k].first == p.first + (uint32_t)row && u->parts[k].n == 1;
         }
     } else {
-        bisect_halve(i);
+        bisect_halve(u);
     }
 }
 
-void search_refused(struct upload *i, int64_t row, bool unknown)
+void search_refused(struct upload *u, int64_t row, bool unknown)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
 
-    i->n_refusals++;
-    i->maybe = false;
-    if (i->probe || (s->paused && !i->passed)) {
-        in_hand(i)->alone += in_hand(i)->n == 1;
-        aside_still_none(i);
+    u->n_refusals++;
+    u->maybe = false;
+    if (u->probe || (s->none_passes && !u->passed)) {
+        in_hand(u)->alone += in_hand(u)->n == 1;
+        aside_still_none(u);
         return;
     }
-    if (!i->passed) {
-        if (s->probing != NULL && s->probing != i) {
+    if (!u->passed) {
+        if (s->probing != NULL && s->probing != u) {
             return; /* upload_release comes */
         }
-        s->probing = i;
-        i->n_search++;
+        s->probing = u;
+        u->n_search++;
     }
-    narrow(i, row, unknown);
-    if (i->n_left == 0) {
-        upload_free(i);
-    } else if (!i->passed && (i->n_search >= SEARCH_MAX || i->n_parts == 0)) {
-        search_forgive(i);
-        aside_none_passed(i);
+    narrow(u, row, unknown);
+    if (u->n_left == 0) {
+        upload_free(u);
+    } else if (!u->passed && (u->n_search >= SEARCH_MAX || u->n_parts == 0)) {
+        search_forgive(u);
+        aside_none_passed(u);
     } else {
-        upload_next(i);
+        upload_next(u);
     }
 }
 
-bool search_passed(struct upload *i)
+bool search_passed(struct upload *u)
 {
-    struct upload_suspect *list = i->suspects;
-    uint32_t n = i->n_suspects;
+    struct upload_suspect *list = u->suspects;
+    uint32_t n = u->n_suspects;
 
-    i->passed = true;
-    i->probe = false;
-    i->suspects = NULL;
-    i->n_suspects = i->suspects_room = 0;
+    u->passed = true;
+    u->probe = false;
+    u->suspects = NULL;
+    u->n_suspects = u->suspects_room = 0;
     for (uint32_t k = 0; k < n; k++) {
-        bury(i, list[k].row, list[k].code, list[k].why);
+        bury(u, list[k].row, list[k].code, list[k].why);
         free(list[k].why);
     }
     free(list);
-    if (i->n_left == 0) {
-        upload_free(i);
+    if (u->n_left == 0) {
+        upload_free(u);
         return false;
     }
     return true;
 }
 
-void search_forgive(struct upload *i)
+void search_forgive(struct upload *u)
 {
-    for (uint32_t k = 0; k < i->n_suspects; k++) {
-        bisect_put(i, i->suspects[k].row, 1, 0);
-        free(i->suspects[k].why);
+    for (uint32_t k = 0; k < u->n_suspects; k++) {
+        bisect_put(u, u->suspects[k].row, 1, 0);
+        free(u->suspects[k].why);
     }
-    i->n_suspects = 0;
-    i->n_search = 0;
+    u->n_suspects = 0;
+    u->n_search = 0;
 }
 
 /* A row from the middle of the part in hand, alone. */
-static void sample(struct upload *i)
+static void sample(struct upload *u)
 {
-    struct upload_part p = *in_hand(i);
+    struct upload_part p = *in_hand(u);
     uint32_t row = p.first + p.n / 2;
 
-    bisect_single_out(i, row);
-    for (uint32_t k = 0; k < i->n_parts; k++) {
-        if (i->parts[k].first == row && i->parts[k].n == 1) {
-            to_top(i, k);
+    bisect_single_out(u, row);
+    for (uint32_t k = 0; k < u->n_parts; k++) {
+        if (u->parts[k].first == row && u->parts[k].n == 1) {
+            to_top(u, k);
             return;
         }
     }
 }
 
-void search_choose(struct upload *i)
+void search_choose(struct upload *u)
 {
     uint32_t most = 0;
 
-    if (i->n_refusals == 0 && !i->probe) {
+    if (u->n_refusals == 0 && !u->probe) {
         return;
     }
-    for (uint32_t k = 0; k < i->n_parts; k++) {
-        most = i->parts[k].n > i->parts[most].n ? k : most;
+    for (uint32_t k = 0; k < u->n_parts; k++) {
+        most = u->parts[k].n > u->parts[most].n ? k : most;
     }
-    if (i->probe && (i->parts[most].n == 1 || i->n_parts >= PROBED_PARTS)) {
-        for (uint32_t k = 0; k < i->n_parts; k++) {
-            if (i->parts[k].n == 1 &&
-                (i->parts[most].n > 1 || i->parts[k].alone < i->parts[most].alone)) {
+    if (u->probe && (u->parts[most].n == 1 || u->n_parts >= PROBED_PARTS)) {
+        for (uint32_t k = 0; k < u->n_parts; k++) {
+            if (u->parts[k].n == 1 &&
+                (u->parts[most].n > 1 || u->parts[k].alone < u->parts[most].alone)) {
                 most = k;
             }
         }
     }
-    to_top(i, most);
-    if (in_hand(i)->n > 1 &&
-        (i->probe || (!i->passed && i->n_search >= SAMPLES_FROM))) {
-        sample(i);
+    to_top(u, most);
+    if (in_hand(u)->n > 1 &&
+        (u->probe || (!u->passed && u->n_search >= SAMPLES_FROM))) {
+        sample(u);
     }
 }

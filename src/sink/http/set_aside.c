@@ -15,12 +15,12 @@
 #include "sink/http/upload.h"
 
 enum {
-    ASIDE_MAX = 64,         /* batches */
-    ASIDE_PAUSED_MAX = 192, /* held; a journal has room for 256 intents */
-    ASIDE_BYTES = 64 << 20, /* of their rows */
-    TURN_BATCHES = 2,       /* that go on at a look */
-    PROBE_MS = 3000,        /* held: between two rows that are tried */
-    LONE_PROBE_MS = 15000,  /* not held */
+    ASIDE_MAX = 64,              /* batches */
+    ASIDE_NONE_PASSES_MAX = 192, /* held; a journal has room for 256 intents */
+    ASIDE_BYTES = 64 << 20,      /* of their rows */
+    TURN_BATCHES = 2,            /* that go on at a look */
+    PROBE_MS = 3000,             /* held: between two rows that are tried */
+    LONE_PROBE_MS = 15000,       /* not held */
     ROW_CHARS = 60
 };
 
@@ -52,11 +52,11 @@ static void show(struct sink *s)
     stats_set(s->aside_gauge, s->n_aside);
 }
 
-static void stop_probing(struct upload *i)
+static void stop_probing(struct upload *u)
 {
-    i->probe = false;
-    if (i->sink->probing == i) {
-        i->sink->probing = NULL;
+    u->probe = false;
+    if (u->sink->probing == u) {
+        u->sink->probing = NULL;
     }
 }
 
@@ -70,61 +70,62 @@ void aside_look(struct sink *s)
 
 static bool has_room(const struct sink *s, size_t n_bytes)
 {
-    return s->n_aside < (s->paused ? ASIDE_PAUSED_MAX : ASIDE_MAX) &&
+    return s->n_aside < (s->none_passes ? ASIDE_NONE_PASSES_MAX : ASIDE_MAX) &&
            s->aside_bytes + n_bytes <= ASIDE_BYTES;
 }
 
 uint32_t aside_window(const struct sink *s)
 {
-    return s->n_aside + (!s->paused || has_room(s, 1));
+    return s->n_aside + (!s->none_passes || has_room(s, 1));
 }
 
-void aside_put(struct upload *i, enum upload_aside why)
+void aside_put(struct upload *u, enum upload_aside why)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
 
-    stop_probing(i);
-    if (!has_room(s, i->batch->n_bytes)) {
-        upload_park(i, s->paused ? SINK_SETUP : SINK_RETRY,
-                    s->paused ? s->why
-                              : "too many rows are refused: more batches wait for the "
-                                "search than fit; see dead.searches",
+    stop_probing(u);
+    if (!has_room(s, u->batch->n_bytes)) {
+        upload_park(u, s->none_passes ? SINK_SETUP : SINK_RETRY,
+                    s->none_passes
+                        ? s->why
+                        : "too many rows are refused: more batches wait for the "
+                          "search than fit; see dead.searches",
                     0);
         return;
     }
-    ev_timer_stop(s->conf.loop, &i->hedge);
-    free(i->body);
-    i->body = NULL;
-    i->n_body = i->body_room = 0;
-    i->aside = why;
-    i->stamp = s->n_passes;
-    i->probed = ++s->n_probes;
+    ev_timer_stop(s->conf.loop, &u->hedge);
+    free(u->body);
+    u->body = NULL;
+    u->n_body = u->body_room = 0;
+    u->aside = why;
+    u->stamp = s->n_passes;
+    u->probed = ++s->n_probes;
     s->n_aside++;
-    s->aside_bytes += i->batch->n_bytes;
+    s->aside_bytes += u->batch->n_bytes;
     show(s);
     aside_look(s);
 }
 
-void aside_take(struct upload *i)
+void aside_take(struct upload *u)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
 
-    if (i->aside != ASIDE_NOT) {
-        i->aside = ASIDE_NOT;
+    if (u->aside != ASIDE_NOT) {
+        u->aside = ASIDE_NOT;
         s->n_aside--;
-        s->aside_bytes -= i->batch->n_bytes;
+        s->aside_bytes -= u->batch->n_bytes;
         show(s);
     }
 }
 
 /* ---- evidence ---- */
 
-static void sample_row(const struct upload *i, char *out, size_t max)
+static void sample_row(const struct upload *u, char *out, size_t max)
 {
-    const struct batch_entry *e = &i->batch->entries[i->parts[i->n_parts - 1].first];
+    const struct batch_entry *e = &u->batch->entries[u->parts[u->n_parts - 1].first];
     size_t n = e->len < ROW_CHARS ? e->len : ROW_CHARS;
 
-    (void)snprintf(out, max, "%.*s%s", (int)n, i->batch->bytes + e->off,
+    (void)snprintf(out, max, "%.*s%s", (int)n, u->batch->bytes + e->off,
                    n < e->len ? "..." : "");
 }
 
@@ -136,23 +137,23 @@ static void rest_endpoints(struct sink *s)
     }
 }
 
-static void hold(struct upload *i)
+static void hold_all(struct upload *u)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
     char row[ROW_CHARS + 8], quoted[2 * sizeof row + 8], words[2 * sizeof s->why];
 
-    sample_row(i, row, sizeof row);
+    sample_row(u, row, sizeof row);
     (void)snprintf(s->why, sizeof s->why,
                    "no row of %u batches is taken, so the table or the settings are "
                    "wrong and all is held: %s",
-                   s->n_none, i->why);
+                   s->n_none, u->why);
     log_write(LOG_ERROR, "sink", "sink=%s status=held batches=%u row=%s why=%s",
               s->conf.plan->name, s->n_none, log_quote(quoted, sizeof quoted, row),
               log_quote(words, sizeof words, s->why));
-    s->paused = s->setup_failed = true;
+    s->none_passes = s->setup_failed = true;
     s->probe_at_ms = http_sink_now_ms(s) + PROBE_MS;
     rest_endpoints(s);
-    upload_park(i, SINK_SETUP, s->why, 0);
+    upload_park(u, SINK_SETUP, s->why, 0);
     upload_release(s, SINK_SETUP, s->why);
 }
 
@@ -169,33 +170,33 @@ static void count_none(struct sink *s, uint64_t id)
     }
 }
 
-void aside_none_passed(struct upload *i)
+void aside_none_passed(struct upload *u)
 {
-    struct sink *s = i->sink;
-    char words[2 * sizeof i->why];
+    struct sink *s = u->sink;
+    char words[2 * sizeof u->why];
 
-    count_none(s, i->batch->id);
+    count_none(s, u->batch->id);
     if (s->n_none == N_ELEMS(s->none)) {
-        hold(i);
+        hold_all(u);
         return;
     }
     log_write(LOG_WARN, "sink", "sink=%s status=suspect batch=%lu rows=%u why=%s",
-              s->conf.plan->name, (unsigned long)i->batch->id, i->n_left,
-              log_quote(words, sizeof words, i->why));
+              s->conf.plan->name, (unsigned long)u->batch->id, u->n_left,
+              log_quote(words, sizeof words, u->why));
     s->probe_at_ms = http_sink_now_ms(s) + LONE_PROBE_MS;
-    aside_put(i, ASIDE_EVIDENCE);
+    aside_put(u, ASIDE_EVIDENCE);
     upload_release(s, SINK_OK, "");
 }
 
-void aside_still_none(struct upload *i)
+void aside_still_none(struct upload *u)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
 
-    if (s->paused) {
+    if (s->none_passes) {
         rest_endpoints(s);
     }
-    aside_put(i, ASIDE_EVIDENCE);
-    upload_release(s, s->paused ? SINK_SETUP : SINK_OK, s->why);
+    aside_put(u, ASIDE_EVIDENCE);
+    upload_release(s, s->none_passes ? SINK_SETUP : SINK_OK, s->why);
 }
 
 static void let_endpoints_go(struct sink *s)
@@ -210,37 +211,37 @@ static void let_endpoints_go(struct sink *s)
     }
 }
 
-static void unhold(struct sink *s)
+static void release_all(struct sink *s)
 {
-    if (s->paused) {
+    if (s->none_passes) {
         let_endpoints_go(s);
     }
-    s->paused = s->setup_failed = false;
+    s->none_passes = s->setup_failed = false;
     s->n_none = 0;
 }
 
-void aside_passed(struct upload *i)
+void aside_passed(struct upload *u)
 {
-    i->sink->n_passes++;
-    unhold(i->sink);
-    stop_probing(i);
+    u->sink->n_passes++;
+    release_all(u->sink);
+    stop_probing(u);
 }
 
 /* ---- looks ---- */
 
-static void go_on(struct upload *i)
+static void go_on(struct upload *u)
 {
-    aside_take(i);
-    upload_next(i);
+    aside_take(u);
+    upload_next(u);
 }
 
-static void probe(struct upload *i)
+static void probe(struct upload *u)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
 
-    i->probe = true;
-    s->probe_at_ms = http_sink_now_ms(s) + (s->paused ? PROBE_MS : LONE_PROBE_MS);
-    go_on(i);
+    u->probe = true;
+    s->probe_at_ms = http_sink_now_ms(s) + (s->none_passes ? PROBE_MS : LONE_PROBE_MS);
+    go_on(u);
 }
 
 /* In turn the newest batch of which no row was tried, and the one that has waited
@@ -249,16 +250,16 @@ static void probe_next(struct sink *s)
 {
     struct upload *newest = NULL, *longest = NULL;
 
-    for (struct upload *i = s->uploads; i != NULL; i = i->next) {
-        if (i->aside != ASIDE_EVIDENCE) {
+    for (struct upload *u = s->uploads; u != NULL; u = u->next) {
+        if (u->aside != ASIDE_EVIDENCE) {
             continue;
         }
-        if (i->n_refusals == 0 &&
-            (newest == NULL || i->batch->id > newest->batch->id)) {
-            newest = i;
+        if (u->n_refusals == 0 &&
+            (newest == NULL || u->batch->id > newest->batch->id)) {
+            newest = u;
         }
-        if (longest == NULL || i->probed < longest->probed) {
-            longest = i;
+        if (longest == NULL || u->probed < longest->probed) {
+            longest = u;
         }
     }
     s->probed_newest = newest != NULL && !s->probed_newest;
@@ -274,17 +275,17 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
     uint32_t n = 0;
 
     (void)events;
-    for (struct upload *i = s->uploads; i != NULL; i = next) {
-        bool known = i->stamp != s->n_passes; /* that the table takes rows */
+    for (struct upload *u = s->uploads; u != NULL; u = next) {
+        bool known = u->stamp != s->n_passes; /* that the table takes rows */
 
-        next = i->next;
-        if (i->aside == ASIDE_NOT || n == TURN_BATCHES) {
+        next = u->next;
+        if (u->aside == ASIDE_NOT || n == TURN_BATCHES) {
             continue;
         }
-        if (i->aside == ASIDE_BUDGET ? aside_may_search(s) : known) {
-            i->passed |= i->aside == ASIDE_EVIDENCE;
+        if (u->aside == ASIDE_BUDGET ? aside_may_search(s) : known) {
+            u->passed |= u->aside == ASIDE_EVIDENCE;
             n++;
-            go_on(i);
+            go_on(u);
         }
     }
     if (s->given_up) {
@@ -308,15 +309,15 @@ void aside_start(struct sink *s)
 
 void aside_again(struct sink *s)
 {
-    unhold(s);
+    release_all(s);
     s->probe_at_ms = 0;
     s->searches = s->conf.plan->dead_searches;
-    for (struct upload *i = s->uploads; i != NULL; i = i->next) {
-        i->n_unknown = i->n_search = 0;
-        i->misled = false;
-        i->n_refusals = i->passed ? i->n_refusals : 0;
-        if (i->aside == ASIDE_EVIDENCE) {
-            i->aside = ASIDE_BUDGET; /* all of it is tried */
+    for (struct upload *u = s->uploads; u != NULL; u = u->next) {
+        u->n_unknown = u->n_search = 0;
+        u->misled = false;
+        u->n_refusals = u->passed ? u->n_refusals : 0;
+        if (u->aside == ASIDE_EVIDENCE) {
+            u->aside = ASIDE_BUDGET; /* all of it is tried */
         }
     }
 }

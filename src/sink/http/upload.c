@@ -11,104 +11,104 @@ enum { LOOK_MS = 1000 }; /* the pump comes back at least as often */
 
 static struct upload *find(struct sink *s, const struct batch *b)
 {
-    struct upload *i = s->uploads;
+    struct upload *u = s->uploads;
 
-    while (i != NULL && i->batch != b) {
-        i = i->next;
+    while (u != NULL && u->batch != b) {
+        u = u->next;
     }
-    return i;
+    return u;
 }
 
-void upload_free(struct upload *i)
+void upload_free(struct upload *u)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
     struct upload **at = &s->uploads;
 
-    while (*at != i) {
+    while (*at != u) {
         at = &(*at)->next;
     }
-    *at = i->next;
-    if (s->probing == i) {
+    *at = u->next;
+    if (s->probing == u) {
         s->probing = NULL;
     }
-    aside_take(i);
-    ev_timer_stop(s->conf.loop, &i->hedge);
-    upload_end_attempt(&i->attempts[0]);
-    upload_end_attempt(&i->attempts[1]);
-    destination_unref(i->target);
-    search_forgive(i);
-    free(i->suspects);
-    free(i->parts);
-    free(i->body);
-    free(i);
+    aside_take(u);
+    ev_timer_stop(s->conf.loop, &u->hedge);
+    upload_end_attempt(&u->attempts[0]);
+    upload_end_attempt(&u->attempts[1]);
+    destination_unref(u->destination);
+    search_forgive(u);
+    free(u->suspects);
+    free(u->parts);
+    free(u->body);
+    free(u);
 }
 
 void upload_forget(struct sink *s, const struct batch *b)
 {
-    struct upload *i = find(s, b);
+    struct upload *u = find(s, b);
 
-    if (i == NULL) {
+    if (u == NULL) {
         return;
     }
-    if (s->probing == i) {
+    if (s->probing == u) {
         s->given_up = true;
         aside_look(s); /* those that waited for its answer go on */
     }
-    upload_free(i);
+    upload_free(u);
 }
 
 /* ---- waiting ---- */
 
-void upload_park(struct upload *i, enum sink_verdict_kind kind, const char *why,
+void upload_park(struct upload *u, enum sink_verdict_kind kind, const char *why,
                  int64_t after_ms)
 {
-    struct sink *s = i->sink;
+    struct sink *s = u->sink;
     struct sink_verdict v = {.kind = kind,
                              .row = -1,
-                             .code = i->code,
+                             .code = u->code,
                              .after_ms = after_ms < LOOK_MS ? after_ms : LOOK_MS,
-                             .enlarge = i->enlarge,
+                             .enlarge = u->enlarge,
                              .why =
                                  why[0] != '\0' ? why : "the server gives no reason"};
 
-    ev_timer_stop(s->conf.loop, &i->hedge);
-    upload_end_attempt(&i->attempts[0]);
-    upload_end_attempt(&i->attempts[1]);
-    i->parked = true;
-    i->probe = false;
-    if (s->probing == i) {
+    ev_timer_stop(s->conf.loop, &u->hedge);
+    upload_end_attempt(&u->attempts[0]);
+    upload_end_attempt(&u->attempts[1]);
+    u->parked = true;
+    u->probe = false;
+    if (s->probing == u) {
         s->probing = NULL;
     }
-    s->conf.done(s->conf.arg, i->batch, &v);
+    s->conf.done(s->conf.arg, u->batch, &v);
 }
 
 void upload_release(struct sink *s, enum sink_verdict_kind kind, const char *why)
 {
     struct upload *next;
 
-    for (struct upload *i = s->uploads; i != NULL; i = next) {
-        next = i->next;
-        if (!i->parked && i->aside == ASIDE_NOT && i->attempts[0].transfer == NULL &&
-            i->attempts[1].transfer == NULL) {
+    for (struct upload *u = s->uploads; u != NULL; u = next) {
+        next = u->next;
+        if (!u->parked && u->aside == ASIDE_NOT && u->attempts[0].transfer == NULL &&
+            u->attempts[1].transfer == NULL) {
             if (kind == SINK_OK) {
-                upload_next(i);
+                upload_next(u);
             } else {
-                upload_park(i, kind, why, 0);
+                upload_park(u, kind, why, 0);
             }
         }
     }
 }
 
-void upload_setup_error(struct upload *i, const char *why)
+void upload_setup_error(struct upload *u, const char *why)
 {
-    struct sink *s = i->sink;
-    char words[sizeof i->why];
+    struct sink *s = u->sink;
+    char words[sizeof u->why];
 
     (void)snprintf(words, sizeof words, "%s", why);
     s->setup_failed = true;
-    i->maybe = false; /* as it is it is not wanted: another policy may mend that */
-    search_forgive(i);
-    upload_park(i, SINK_SETUP, words, 0);
+    u->maybe = false; /* as it is it is not wanted: another policy may mend that */
+    search_forgive(u);
+    upload_park(u, SINK_SETUP, words, 0);
     upload_release(s, SINK_SETUP, words);
 }
 
@@ -123,26 +123,26 @@ void upload_asked(struct sink *s, bool ok, const struct transfer_answer *a)
 
 void upload_begin(struct sink *s, struct batch *b)
 {
-    struct upload *i = find(s, b);
+    struct upload *u = find(s, b);
 
-    if (i == NULL) {
-        i = mem_zalloc(sizeof *i);
-        i->sink = s;
-        i->batch = b;
-        i->n_left = b->n;
-        i->passed = b->proven;
-        bisect_put(i, 0, b->n, 0);
-        i->next = s->uploads;
-        s->uploads = i;
-        upload_init_attempts(i);
-        i->target = destination_planned(b, s->target);
-        i->maybe = b->again || i->target != NULL; /* it may be there */
+    if (u == NULL) {
+        u = mem_zalloc(sizeof *u);
+        u->sink = s;
+        u->batch = b;
+        u->n_left = b->n;
+        u->passed = b->proven;
+        bisect_put(u, 0, b->n, 0);
+        u->next = s->uploads;
+        s->uploads = u;
+        upload_init_attempts(u);
+        u->destination = destination_planned(b, s->destination);
+        u->maybe = b->again || u->destination != NULL; /* it may be there */
     }
-    i->parked = false;
-    i->enlarge = false;
-    if (s->paused && !i->passed) {
-        aside_put(i, ASIDE_EVIDENCE); /* one row of all that wait is tried at a time */
+    u->parked = false;
+    u->enlarge = false;
+    if (s->none_passes && !u->passed) {
+        aside_put(u, ASIDE_EVIDENCE); /* one row of all that wait is tried at a time */
     } else {
-        upload_next(i);
+        upload_next(u);
     }
 }

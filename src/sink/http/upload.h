@@ -67,11 +67,11 @@ struct upload {
     char *body;      /* compressed */
     size_t n_body, body_room;
     struct upload_attempt attempts[2];
-    uint64_t began_ns;          /* the part was sent first */
-    enum coding coding;         /* of body */
-    struct destination *target; /* NULL: it was not sent yet */
-    bool maybe;                 /* a try may have been taken: the same bytes again */
-    uint32_t n_whole;           /* since then: wishes for less that were not heard */
+    uint64_t began_ns;               /* the part was sent first */
+    enum coding coding;              /* of body */
+    struct destination *destination; /* NULL: it was not sent yet */
+    bool maybe;       /* a try may have been taken: the same bytes again */
+    uint32_t n_whole; /* since then: wishes for less that were not heard */
     bool parked;
     bool enlarge; /* the server has too many parts */
     ev_timer hedge;
@@ -85,23 +85,23 @@ void upload_begin(struct sink *s, struct batch *b);
  * to the pump. */
 void upload_asked(struct sink *s, bool ok, const struct transfer_answer *a);
 /* Ends its attempts and forgets it; the batch stays the pump's. */
-void upload_free(struct upload *i);
+void upload_free(struct upload *u);
 /* That of b, if there is one: its requests are cut off. */
 void upload_forget(struct sink *s, const struct batch *b);
 /* The pump submits the batch again later; what is settled stays so. */
-void upload_park(struct upload *i, enum sink_verdict_kind kind, const char *why,
+void upload_park(struct upload *u, enum sink_verdict_kind kind, const char *why,
                  int64_t after_ms);
 /* Others that wait for an endpoint's word, or while one finds out what is wrong.
  * SINK_OK: they go on; else they are parked. */
 void upload_release(struct sink *s, enum sink_verdict_kind kind, const char *why);
 /* The server wants something mended: all rows are kept. */
-void upload_setup_error(struct upload *i, const char *why);
+void upload_setup_error(struct upload *u, const char *why);
 
 /* ---- attempts.c ---- */
 
-void upload_init_attempts(struct upload *i); /* of a new one */
+void upload_init_attempts(struct upload *u); /* of a new one */
 /* Sends its next part; without an endpoint the batch waits at the pump. */
-void upload_next(struct upload *i);
+void upload_next(struct upload *u);
 void upload_end_attempt(struct upload_attempt *t);
 
 /* ---- answer.c ---- */
@@ -113,31 +113,31 @@ struct str answer_words(const struct transfer_answer *a);
 
 /* The part in hand was refused for its rows. row: of those sent, as its words have
  * it; -1: not said. */
-void search_refused(struct upload *i, int64_t row, bool unknown);
-/* Some row of i is in the table: rows refused before are bad. False: i is settled, and
+void search_refused(struct upload *u, int64_t row, bool unknown);
+/* Some row of u is in the table: rows refused before are bad. False: u is settled, and
  * gone. */
-bool search_passed(struct upload *i) MUST_USE;
+bool search_passed(struct upload *u) MUST_USE;
 /* Puts the part on top that is to be sent next. */
-void search_choose(struct upload *i);
+void search_choose(struct upload *u);
 /* Rows under suspicion are tried again with the others. */
-void search_forgive(struct upload *i);
+void search_forgive(struct upload *u);
 
 /* ---- set_aside.c ---- */
 
 /* Whether an upload that only looks for bad rows may go now. */
 bool aside_may_search(struct sink *s);
 void aside_spent(struct sink *s); /* one of them went */
-/* i waits in the sink; when too much does, at the pump. */
-void aside_put(struct upload *i, enum upload_aside why);
+/* u waits in the sink; when too much does, at the pump. */
+void aside_put(struct upload *u, enum upload_aside why);
 void aside_look(struct sink *s); /* soon: what waits for a probe that is gone goes on */
-void aside_take(struct upload *i); /* it does not wait any more */
+void aside_take(struct upload *u); /* it does not wait any more */
 /* Batches of a stream that may be in the sink while something is wrong. */
 uint32_t aside_window(const struct sink *s);
-/* No row of i passed: the search is over, or a probe was refused. */
-void aside_none_passed(struct upload *i);
-void aside_still_none(struct upload *i);
-/* The server has taken rows of i. */
-void aside_passed(struct upload *i);
+/* No row of u passed: the search is over, or a probe was refused. */
+void aside_none_passed(struct upload *u);
+void aside_still_none(struct upload *u);
+/* The server has taken rows of u. */
+void aside_passed(struct upload *u);
 void aside_start(struct sink *s);
 void aside_stop(struct sink *s);
 /* The policy is another, or an operator says so: all are tried again. */
@@ -145,16 +145,16 @@ void aside_again(struct sink *s);
 
 /* ---- bisect.c: the last part is the one in hand ---- */
 
-void bisect_put(struct upload *i, uint32_t first, uint32_t n, uint32_t alone);
+void bisect_put(struct upload *u, uint32_t first, uint32_t n, uint32_t alone);
 /* The one in hand, which has two rows or more, in two or three: at its middle, or row
  * (as the batch counts) alone. The journal has them, so that also the next process
  * sends what this one sent. What is in hand then is the first rows. */
-void bisect_halve(struct upload *i);
-void bisect_single_out(struct upload *i, uint32_t row);
+void bisect_halve(struct upload *u);
+void bisect_single_out(struct upload *u, uint32_t row);
 void bisect_emit(struct sink *s, struct journal_draft *draft); /* all of all uploads */
 
 /* What the rows first .. first + n - 1 are, whoever sends them and however often: of
  * their stream and places in it, so that no other set of rows has the same, also when a
  * restart has put the batch together anew of what was left of it. */
-void bisect_token(const struct upload *i, uint32_t first, uint32_t n, char *out,
+void bisect_token(const struct upload *u, uint32_t first, uint32_t n, char *out,
                   size_t max);

@@ -124,29 +124,29 @@ static void on_stats(void *arg, bool reached, const char *refused)
  * been on its way may be there twice then: its position tells. */
 static void on_fatal(void *arg, const char *why);
 
-static void on_alone_fatal(void *arg, const char *why)
+static void on_isolating_fatal(void *arg, const char *why)
 {
     struct cluster *c = arg;
-    struct producer *old = c->alone;
+    struct producer *old = c->isolating;
 
     (void)why;
-    c->alone = NULL; /* another is made when one is needed */
+    c->isolating = NULL; /* another is made when one is needed */
     producer_free(old);
 }
 
-struct producer *cluster_alone(struct cluster *c, struct err *e)
+struct producer *cluster_isolating(struct cluster *c, struct err *e)
 {
-    if (c->alone == NULL) {
-        c->alone = producer_new(&(struct producer_conf){.loop = c->sink->conf.loop,
-                                                        .brokers = c->brokers,
-                                                        .plan = c->sink->conf.plan,
-                                                        .report = on_report,
-                                                        .fatal = on_alone_fatal,
-                                                        .arg = c,
-                                                        .alone = true},
-                                e);
+    if (c->isolating == NULL) {
+        c->isolating = producer_new(&(struct producer_conf){.loop = c->sink->conf.loop,
+                                                            .brokers = c->brokers,
+                                                            .plan = c->sink->conf.plan,
+                                                            .report = on_report,
+                                                            .fatal = on_isolating_fatal,
+                                                            .arg = c,
+                                                            .alone = true},
+                                    e);
     }
-    return c->alone;
+    return c->isolating;
 }
 
 static struct producer *make(struct cluster *c, const char *brokers,
@@ -226,8 +226,8 @@ void cluster_close(struct cluster *c)
         producer_free(p);
         meter_end(&c->meter); /* its last reports are counted */
     }
-    p = c->alone; /* which the last reports may have wanted */
-    c->alone = NULL;
+    p = c->isolating; /* which the last reports may have wanted */
+    c->isolating = NULL;
     if (p != NULL) {
         producer_free(p);
     }
@@ -296,13 +296,13 @@ bool cluster_make(struct cluster *c, const char *brokers, const struct sink_plan
 static void switch_now(struct cluster *c, const char *cause)
 {
     const struct sink_plan *plan = c->sink->conf.plan;
-    struct producer *fresh = c->next, *alone = c->alone;
+    struct producer *fresh = c->next, *isolating = c->isolating;
 
     c->next = NULL;
-    c->alone = NULL;
+    c->isolating = NULL;
     replace(c, fresh, cause);
-    if (alone != NULL) {
-        producer_free(alone);
+    if (isolating != NULL) {
+        producer_free(isolating);
     }
     if (strcmp(c->next_brokers, c->brokers) != 0) {
         meter_end(&c->meter);
@@ -313,7 +313,7 @@ static void switch_now(struct cluster *c, const char *cause)
 static bool has_in_flight(const struct cluster *c)
 {
     return !producer_idle(c->producer) ||
-           (c->alone != NULL && !producer_idle(c->alone));
+           (c->isolating != NULL && !producer_idle(c->isolating));
 }
 
 bool cluster_look(struct cluster *c)
@@ -324,8 +324,8 @@ bool cluster_look(struct cluster *c)
         return true;
     }
     producer_flush(c->producer); /* linger is not waited for */
-    if (c->alone != NULL) {
-        producer_flush(c->alone);
+    if (c->isolating != NULL) {
+        producer_flush(c->isolating);
     }
     late = c->next_by_ns != 0 && clock_mono_ns() >= c->next_by_ns;
     if (has_in_flight(c) && !late) {
@@ -374,7 +374,7 @@ void cluster_apply(struct cluster *c, const char *brokers, const struct sink_pla
     if (c->next != NULL) {
         c->next->plan = &plan->kafka;
     }
-    if (c->alone != NULL) {
-        c->alone->plan = &plan->kafka;
+    if (c->isolating != NULL) {
+        c->isolating->plan = &plan->kafka;
     }
 }

@@ -32,7 +32,7 @@ static bool is_purge(rd_kafka_resp_err_t err)
 /* One of the topic that an event names: it waits for that, and no other does. */
 static bool is_own_fault(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err)
 {
-    return isolated_is_topic_error(err) &&
+    return lacking_is_topic_error(err) &&
            (c->batch == NULL || message_own_topic(c, i).p != NULL);
 }
 
@@ -71,7 +71,7 @@ static void look_at(struct in_flight *c)
             free(c->bytes);
             c->bytes = NULL;
         }
-    } else if (!c->parked && !c->apart && c->at == c->n && c->undecided == 0) {
+    } else if (!c->parked && !c->lacking && c->at == c->n && c->undecided == 0) {
         in_flight_conclude(c);
     }
 }
@@ -80,18 +80,18 @@ static void look_at(struct in_flight *c)
 
 static void decide(struct in_flight *c, uint32_t i, unsigned char verdict)
 {
-    c->state[i] = (unsigned char)((c->state[i] & ~ALONE) | verdict);
+    c->state[i] = (unsigned char)((c->state[i] & ~ISOLATED) | verdict);
     c->undecided--;
 }
 
 static unsigned char verdict_of(struct in_flight *c, uint32_t i,
                                 rd_kafka_resp_err_t err)
 {
-    if (isolated_is_topic_error(err)) {
-        return isolated_refused(c, i, err);
+    if (lacking_is_topic_error(err)) {
+        return lacking_refused(c, i, err);
     }
     if (is_refusal(err)) {
-        return (c->state[i] & ALONE) != 0 ? REFUSED : SUSPECT;
+        return (c->state[i] & ISOLATED) != 0 ? REFUSED : TO_ISOLATE;
     }
     return 0;
 }
@@ -124,7 +124,7 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m)
     if ((c->state[i] & (TAKEN | REFUSED | TOLD)) == 0) {
         if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             decide(c, i, TAKEN);
-            isolated_taken(s, m);
+            lacking_taken(s, m);
             stats_add(s->hedge_wins, from->number);
         } else if ((c->state[i] & OUT) == 0) {
             count_copy(s, m);
@@ -151,11 +151,11 @@ void in_flight_look(struct sink *s)
 static unsigned char refused_here(struct in_flight *c, uint32_t i,
                                   rd_kafka_resp_err_t err)
 {
-    if (isolated_is_topic_error(err)) {
-        return isolated_refused(c, i, err);
+    if (lacking_is_topic_error(err)) {
+        return lacking_refused(c, i, err);
     }
     if (is_refusal(err)) { /* one of many events is halved, not refused */
-        return message_first(c, i + 1) - message_first(c, i) > 1 ? SUSPECT : REFUSED;
+        return message_first(c, i + 1) - message_first(c, i) > 1 ? TO_ISOLATE : REFUSED;
     }
     return 0;
 }
@@ -227,7 +227,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
     for (size_t i = 0; i < s->n_slots; i++) {
         struct in_flight *c = &s->in_flight[i];
 
-        if (c->batch == NULL || c->parked || c->apart || c->at == c->n) {
+        if (c->batch == NULL || c->parked || c->lacking || c->at == c->n) {
             continue;
         }
         if (open) {
@@ -283,7 +283,7 @@ static bool is_free(const struct in_flight *c)
 
 static bool is_late(const struct in_flight *c, uint64_t now_ns)
 {
-    return c->batch != NULL && !c->apart && !c->parked && c->undecided > 0 &&
+    return c->batch != NULL && !c->lacking && !c->parked && c->undecided > 0 &&
            now_ns - c->tries[0].began_ns > LATE_MS * 1000000ull;
 }
 
@@ -296,9 +296,9 @@ struct in_flight_counts in_flight_count(const struct sink *s)
         const struct in_flight *c = &s->in_flight[i];
         bool late = is_late(c, now);
 
-        n.apart += c->apart;
+        n.lacking += c->lacking;
         n.late += late;
-        n.live += c->batch != NULL && !c->apart && !late;
+        n.live += c->batch != NULL && !c->lacking && !late;
         n.free += is_free(c);
     }
     n.free += SLOTS - s->n_slots;
@@ -369,7 +369,7 @@ static struct in_flight *in_flight_of(struct sink *s, struct batch *b)
     assert(b->n <= UINT16_MAX || s->plan->framing == KAFKA_BATCH); /* message.c */
     c->batch = b;
     c->at = c->undecided = 0;
-    c->parked = c->apart = false;
+    c->parked = c->lacking = false;
     c->code = 0;
     c->why[0] = '\0';
     if (s->plan->framing == KAFKA_BATCH) {
@@ -392,12 +392,12 @@ bool in_flight_send(struct in_flight *c)
             (void)snprintf(c->why, sizeof c->why, "the breaker is open: %s",
                            s->clusters[0].producer->last_error);
         }
-        if (!c->apart) {
+        if (!c->lacking) {
             in_flight_park(c, wait_ms);
         }
         return false;
     }
-    c->apart = false;
+    c->lacking = false;
     c->at = 0;
     hedge_ms = s->clusters[1].producer == NULL
                    ? -1
@@ -428,7 +428,7 @@ void in_flight_forget(struct sink *s, struct batch *b)
         }
         c->at = c->n;
         c->undecided = 0;
-        c->parked = c->apart = false;
+        c->parked = c->lacking = false;
         c->batch = NULL;
         look_at(c);
     }

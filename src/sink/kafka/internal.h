@@ -1,7 +1,7 @@
 /*
  * internal - the sink's own state, shared by kafka.c (life, window), cluster.c (a
  * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c (what
- * became of it), isolated.c (messages whose topic the cluster lacks) and message.c (what
+ * became of it), lacking.c (messages whose topic the cluster lacks) and message.c (what
  * is said of one event). Nobody else includes it. One thread.
  *
  *   pump ─► queue ─► in_flight ─► message ─► cluster 0 ─► reports ─► in_flight ─► verdicts
@@ -24,7 +24,7 @@ enum { SLOTS = 1024, LIVE_MAX = 64, LATE_MAX = 192, WHY_MAX = 300, CLUSTERS = 2 
 /* A batch that is in flight for so long does not hold up those behind it. */
 enum { LATE_MS = 1000 };
 /* More batches than these never wait for topics. */
-enum { APART_MAX = SLOTS - LIVE_MAX - LATE_MAX - 64 };
+enum { LACKING_MAX = SLOTS - LIVE_MAX - LATE_MAX - 64 };
 enum { KEY, TOPIC, TIME, N_FIELDS }; /* slots of a scanned event */
 
 /* What is known of a message; none of it: it is to be sent. */
@@ -34,10 +34,10 @@ enum message_state {
     OUT = OUT_FIRST | OUT_SECOND,
     TAKEN = 4,
     REFUSED = 8,
-    TOLD = 16,    /* the pump knows its verdict */
-    SUSPECT = 32, /* refused with those beside it: it is to be sent alone */
-    ALONE = 64,   /* it was sent so */
-    APART = 128   /* its own topic is lacking: it is to be sent later */
+    TOLD = 16,       /* the pump knows its verdict */
+    TO_ISOLATE = 32, /* refused with those beside it: it is to be sent alone */
+    ISOLATED = 64,   /* it was sent so */
+    LACKING = 128    /* its own topic is lacking: it is to be sent later */
 };
 
 struct cluster {
@@ -49,10 +49,10 @@ struct cluster {
                                   that is to be taken */
     struct producer *next;     /* takes its place once nothing is in flight */
     char next_brokers[512];
-    uint64_t took_ns;       /* when a message was confirmed last */
-    bool refusing;          /* brokers answer, and take nothing */
-    uint64_t next_by_ns;    /* or then; 0: however long that takes */
-    struct producer *alone; /* for suspects; NULL: there was none yet */
+    uint64_t took_ns;           /* when a message was confirmed last */
+    bool refusing;              /* brokers answer, and take nothing */
+    uint64_t next_by_ns;        /* or then; 0: however long that takes */
+    struct producer *isolating; /* for messages sent alone; NULL: there was none yet */
     struct producer_cells cells;
     struct breaker breaker;
     struct meter meter;
@@ -80,7 +80,7 @@ struct in_flight {
     uint32_t at;          /* the next one to send */
     uint32_t undecided;   /* sent, without a verdict */
     bool parked;          /* the pump has it, and submits it again */
-    bool apart;           /* all that is left of it waits for topics */
+    bool lacking;         /* all that is left of it waits for topics */
     struct in_flight_attempt tries[CLUSTERS];
     ev_timer hedge;
     int code;
@@ -99,7 +99,7 @@ struct sink {
     int slots[N_FIELDS];    /* the same for the same field */
     struct topics *lacking; /* that the cluster has lacked */
     uint32_t n_lacking;     /* does now */
-    ev_timer apart;         /* messages that wait for a topic are tried again */
+    ev_timer lacking_timer; /* messages that wait for a topic are tried again */
     struct hedging hedging; /* in messages */
     stats_cell *fatals, *scanned, *defaults, *hedges, *hedge_wins, *copies;
     uint64_t n_copies; /* as the last one counts */
@@ -124,7 +124,7 @@ void cluster_close(struct cluster *c); /* reports come from within */
 bool cluster_look(struct cluster *c);
 /* What it refuses of this one's messages it refuses for itself. NULL and *e: it can't
  * be made. */
-struct producer *cluster_alone(struct cluster *c, struct err *e);
+struct producer *cluster_isolating(struct cluster *c, struct err *e);
 /* The breaker lets a batch through; else *wait_ms. */
 bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms);
 void cluster_done(struct cluster *c, struct in_flight_attempt *t);
@@ -161,17 +161,16 @@ void in_flight_park(struct in_flight *c, int64_t after_ms); /* the pump gets it 
 void in_flight_split(struct in_flight *c);
 void in_flight_reserve(struct in_flight *c, uint32_t n); /* room for n messages */
 
-/* ---- isolated.c ---- */
+/* ---- lacking.c ---- */
 
-/* Message i was refused for its topic: APART, REFUSED, or 0 when the topic is the
+/* Message i was refused for its topic: LACKING, REFUSED, or 0 when the topic is the
  * plan's own. */
-unsigned char isolated_refused(struct in_flight *c, uint32_t i,
-                               rd_kafka_resp_err_t err);
-void isolated_taken(struct sink *s, const rd_kafka_message_t *m);
-bool isolated_is_topic_error(rd_kafka_resp_err_t err);
-void isolated_wait(struct in_flight *c); /* what is left of c */
-void isolated_init(struct sink *s);
-void isolated_fini(struct sink *s);
+unsigned char lacking_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err);
+void lacking_taken(struct sink *s, const rd_kafka_message_t *m);
+bool lacking_is_topic_error(rd_kafka_resp_err_t err);
+void lacking_wait(struct in_flight *c); /* what is left of c */
+void lacking_init(struct sink *s);
+void lacking_fini(struct sink *s);
 
 /* ---- in_flight.c ---- */
 
@@ -186,7 +185,7 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m);
 
 /* Batches by what they wait for: see kafka_window. */
 struct in_flight_counts {
-    uint32_t live, late, apart, free;
+    uint32_t live, late, lacking, free;
 };
 struct in_flight_counts in_flight_count(const struct sink *s);
 /* What is taken of late batches is told: each second. */

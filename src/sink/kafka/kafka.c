@@ -38,7 +38,7 @@ static uint32_t kafka_window(const struct sink *s)
 
     return s->clusters[0].next == NULL && n.live + queued + 1 < LIVE_MAX &&
                    n.late < LATE_MAX && queued + 1 < n.free
-               ? LIVE_MAX + n.late + n.apart
+               ? LIVE_MAX + n.late + n.lacking
                : 0;
 }
 
@@ -167,7 +167,7 @@ static void kafka_close(struct sink *s)
         cluster_close(&s->clusters[i]); /* nothing is read behind this */
     }
     queue_fini(&s->queue);
-    isolated_fini(s);
+    lacking_fini(s);
     in_flight_fini(s);
     fields_free(s->fields);
     free(s);
@@ -180,7 +180,7 @@ static struct sink *kafka_open(const struct sink_conf *conf, struct err *e)
     s->conf = *conf;
     queue_init(&s->queue, conf->loop, take, s);
     in_flight_init(s);
-    isolated_init(s);
+    lacking_init(s);
     make_cells(s);
     for (unsigned i = 0; i < CLUSTERS; i++) {
         cluster_init(&s->clusters[i], s, i);

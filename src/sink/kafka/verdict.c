@@ -57,20 +57,20 @@ static uint32_t n_events(const struct in_flight *c, uint32_t i)
 static bool can_halve(const struct in_flight *c)
 {
     for (uint32_t i = 0; i < c->n && c->n < MESSAGES_MAX; i++) {
-        if ((c->state[i] & SUSPECT) != 0 && n_events(c, i) > 1) {
+        if ((c->state[i] & TO_ISOLATE) != 0 && n_events(c, i) > 1) {
             return true;
         }
     }
     return false;
 }
 
-/* Suspects of more than one event become two messages each. */
+/* Messages to isolate of more than one event become two messages each. */
 static void halve_suspects(struct in_flight *c)
 {
     for (uint32_t i = 0; i < c->n && c->n < MESSAGES_MAX; i++) {
         uint32_t n = n_events(c, i);
 
-        if ((c->state[i] & SUSPECT) == 0 || n < 2) {
+        if ((c->state[i] & TO_ISOLATE) == 0 || n < 2) {
             continue;
         }
         in_flight_reserve(c, c->n + 1);
@@ -121,7 +121,7 @@ static void topic_of_fault(struct in_flight *c, uint32_t i, char out[256])
     rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)c->codes[i];
     struct str own = {NULL, 0};
 
-    if (isolated_is_topic_error(err) && err != RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
+    if (lacking_is_topic_error(err) && err != RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
         own = message_own_topic(c, i);
     }
     (void)snprintf(out, 256, "%.*s", (int)own.n, own.p == NULL ? "" : own.p);
@@ -220,15 +220,15 @@ static bool send_suspects(struct in_flight *c)
     for (uint32_t i = 0; i < c->n; i++) {
         rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR__STATE;
 
-        if ((c->state[i] & SUSPECT) == 0) {
+        if ((c->state[i] & TO_ISOLATE) == 0) {
             continue;
         }
-        to = to != NULL ? to : cluster_alone(&c->sink->clusters[0], &e);
+        to = to != NULL ? to : cluster_isolating(&c->sink->clusters[0], &e);
         if (to != NULL) {
             err = message_send(c, to, i, false);
         }
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            c->state[i] = OUT_FIRST | ALONE;
+            c->state[i] = OUT_FIRST | ISOLATED;
             c->undecided++;
             c->tries[0].owed++;
         } else {
@@ -243,7 +243,7 @@ static bool send_suspects(struct in_flight *c)
  * When nothing is left for the pump, the bytes stay behind until then. */
 void in_flight_conclude(struct in_flight *c)
 {
-    uint32_t again = 0, apart = 0;
+    uint32_t again = 0, lacking = 0;
 
     if (can_halve(c)) {
         if (c->tries[0].owed == 0 && c->tries[1].owed == 0) {
@@ -257,21 +257,21 @@ void in_flight_conclude(struct in_flight *c)
     }
     for (uint32_t i = 0; i < c->n; i++) {
         again += c->state[i] == 0;
-        apart += (c->state[i] & APART) != 0;
+        lacking += (c->state[i] & LACKING) != 0;
     }
-    if (again + apart > 0 && c->tries[0].owed > 0) {
+    if (again + lacking > 0 && c->tries[0].owed > 0) {
         return;
     }
     ev_timer_stop(c->sink->conf.loop, &c->hedge);
     tell_refused(c);
-    if (again + apart == 0 && c->tries[0].owed > 0) {
+    if (again + lacking == 0 && c->tries[0].owed > 0) {
         c->bytes = batch_take_bytes(c->batch);
     }
     in_flight_tell_taken(c);
     if (again > 0) {
         in_flight_park(c, 0);
-    } else if (apart > 0) {
-        isolated_wait(c);
+    } else if (lacking > 0) {
+        lacking_wait(c);
     } else {
         c->batch = NULL; /* the pump's, with its last event */
     }

@@ -16,7 +16,7 @@ static struct stream st;
 static struct shard sh;
 static struct segment g;
 static struct spool_consumer one, two;
-static struct hold holds[2];
+static struct place places[2];
 
 static int set_up(void **state)
 {
@@ -25,14 +25,14 @@ static int set_up(void **state)
     memset(&sh, 0, sizeof sh);
     memset(&g, 0, sizeof g);
     memset(&one, 0, sizeof one);
-    memset(holds, 0, sizeof holds);
+    memset(places, 0, sizeof places);
     two = one;
     sh.stream = &st;
     sh.segments = &g;
-    sh.holds = &holds[0];
-    holds[0].next = &holds[1];
-    holds[0].consumer = &one;
-    holds[1].consumer = &two;
+    sh.places = &places[0];
+    places[0].next = &places[1];
+    places[0].consumer = &one;
+    places[1].consumer = &two;
     st.shards = &sh;
     st.consumers[0] = &one;
     st.consumers[1] = &two;
@@ -48,12 +48,12 @@ static int set_up(void **state)
 static void a_segment_is_kept_until_each_consumer_has_its_last_event(void **state)
 {
     (void)state;
-    atomic_store(&holds[0].released, END);
-    atomic_store(&holds[1].released, END - 1);
+    atomic_store(&places[0].released, END);
+    atomic_store(&places[1].released, END - 1);
     assert_true(segment_needed(&g, END));
-    atomic_store(&holds[1].released, END);
+    atomic_store(&places[1].released, END);
     assert_false(segment_needed(&g, END));
-    sh.holds = &holds[1]; /* one consumer has not read anything */
+    sh.places = &places[1]; /* one consumer has not read anything */
     assert_true(segment_needed(&g, END));
     st.n_consumers = 0;
     assert_true(segment_needed(&g, END));

@@ -152,8 +152,8 @@ static void make_destination(struct endpoint *p, struct str answer)
     table_forms(answer, c, forms);
     t = destination_new(c, forms, &e);
     if (t != NULL) {
-        destination_unref(s->target);
-        s->target = t;
+        destination_unref(s->destination);
+        s->destination = t;
     }
     free(forms);
 }

@@ -18,24 +18,24 @@ static const struct sink_stream streams[] = {{.name = "views"}, {.name = "clicks
 static struct sink sink = {
     .conf = {.origin = "olap", .spool_uuid = "uuid", .streams = streams}};
 
-static void make(struct upload *i, struct batch *b, const struct batch_range *ranges,
+static void make(struct upload *u, struct batch *b, const struct batch_range *ranges,
                  uint32_t n)
 {
-    memset(i, 0, sizeof *i);
+    memset(u, 0, sizeof *u);
     memset(b, 0, sizeof *b);
     for (uint32_t k = 0; k < n; k++) {
         b->ranges[b->n_ranges++] = ranges[k];
         b->n += (uint32_t)ranges[k].n;
     }
-    i->sink = &sink;
-    i->batch = b;
+    u->sink = &sink;
+    u->batch = b;
 }
 
-static const char *token(const struct upload *i, uint32_t first, uint32_t n)
+static const char *token(const struct upload *u, uint32_t first, uint32_t n)
 {
     static char out[300];
 
-    bisect_token(i, first, n, out, sizeof out);
+    bisect_token(u, first, n, out, sizeof out);
     return out;
 }
 
@@ -158,10 +158,10 @@ static void ignore(void *arg, const struct record *r)
     (void)r;
 }
 
-static void expect_part(const struct upload *i, uint32_t k, uint32_t first, uint32_t n)
+static void expect_part(const struct upload *u, uint32_t k, uint32_t first, uint32_t n)
 {
-    assert_int_equal(first, i->parts[k].first);
-    assert_int_equal(n, i->parts[k].n);
+    assert_int_equal(first, u->parts[k].first);
+    assert_int_equal(n, u->parts[k].n);
 }
 
 /* The part that is tried next is the last one. */

@@ -1,4 +1,4 @@
-#include "plan/carry.h"
+#include "plan/enrich.h"
 
 #include <stdio.h>
 
@@ -40,7 +40,7 @@ static bool envelope_value(const struct event_batch *b, uint32_t i, struct membe
 }
 
 /* What the fields of the schema see of the value. */
-static void find_slots(const struct event_batch *b, const struct carried *c,
+static void find_slots(const struct event_batch *b, const struct addition *c,
                        const struct member *m, struct slot *out)
 {
     for (uint32_t k = 0; k < c->n_slots; k++) {
@@ -56,7 +56,7 @@ static void find_slots(const struct event_batch *b, const struct carried *c,
 
 /* Whether ev has the key; only the schema's fields need to know it here. */
 static bool has_key(const struct event_batch *b, const struct event *ev,
-                    const struct carried *c)
+                    const struct addition *c)
 {
     for (uint32_t k = 0; k < c->n_slots; k++) {
         if ((ev->slots[c->slots[k].slot].tag & 15) != SLOT_ABSENT) {
@@ -70,7 +70,7 @@ static bool has_key(const struct event_batch *b, const struct event *ev,
 }
 
 /* Takes what the edit adds off *left; false: it is more. */
-static bool spend(uint64_t *left, const struct carried *c, struct str value)
+static bool spend(uint64_t *left, const struct addition *c, struct str value)
 {
     uint64_t bytes = c->key.n + value.n + 2;
 
@@ -81,7 +81,7 @@ static bool spend(uint64_t *left, const struct carried *c, struct str value)
     return true;
 }
 
-static bool give_envelope(const struct carried *c, uint32_t i, struct event_batch *b,
+static bool give_envelope(const struct addition *c, uint32_t i, struct event_batch *b,
                           uint64_t *left)
 {
     struct slot slots[SCHEMA_FIELDS_MAX];
@@ -117,7 +117,7 @@ static bool give_envelope(const struct carried *c, uint32_t i, struct event_batc
 
 /* *out: the value as JSON text in the arena; p is NULL: the request has none. False:
  * the arena has no room for it. */
-static bool request_value(const struct carried *c, const struct route *r,
+static bool request_value(const struct addition *c, const struct route *r,
                           struct event_batch *b, const struct policy_request *q,
                           struct str *out)
 {
@@ -126,7 +126,7 @@ static bool request_value(const struct carried *c, const struct route *r,
     size_t n;
 
     *out = (struct str){NULL, 0};
-    if (c->from == CARRY_TIME) {
+    if (c->from == ENRICH_TIME) {
         json = arena_alloc(b->arena, 32);
         if (json != NULL) {
             *out = (struct str){json, (size_t)snprintf(json, 32, "%.0f", q->time_ms)};
@@ -150,7 +150,7 @@ static bool request_value(const struct carried *c, const struct route *r,
 
 /* The rules of the field on the value, for all events at once: ev is marked as they
  * are to be. */
-static bool allowed(const struct carried *c, struct event_batch *b, struct str json,
+static bool allowed(const struct addition *c, struct event_batch *b, struct str json,
                     const struct policy_request *q, struct event *ev)
 {
     struct event_batch alone = {.body = json.p, .arena = b->arena};
@@ -169,7 +169,7 @@ static bool allowed(const struct carried *c, struct event_batch *b, struct str j
     return check_value(c->field, &alone, ev, &x, (int64_t)q->time_ms);
 }
 
-static bool set_from_request(const struct carried *c, const struct route *r,
+static bool set_from_request(const struct addition *c, const struct route *r,
                              struct event_batch *b, const struct policy_request *q,
                              uint64_t *left)
 {
@@ -204,16 +204,16 @@ static bool set_from_request(const struct carried *c, const struct route *r,
     return true;
 }
 
-bool carry_into(const struct route *r, struct event_batch *b,
-                const struct policy_request *q, uint64_t max_bytes)
+bool enrich_events(const struct route *r, struct event_batch *b,
+                   const struct policy_request *q, uint64_t max_bytes)
 {
     bool fits = true;
 
-    for (uint32_t i = 0; fits && i < r->carry->n; i++) {
-        const struct carried *c = &r->carry->list[i];
+    for (uint32_t i = 0; fits && i < r->enrichment->n; i++) {
+        const struct addition *c = &r->enrichment->list[i];
 
-        fits = c->from == CARRY_ENVELOPE ? give_envelope(c, i, b, &max_bytes)
-                                         : set_from_request(c, r, b, q, &max_bytes);
+        fits = c->from == ENRICH_ENVELOPE ? give_envelope(c, i, b, &max_bytes)
+                                          : set_from_request(c, r, b, q, &max_bytes);
     }
     return fits;
 }

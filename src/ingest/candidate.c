@@ -1,7 +1,7 @@
 /*
  * What a worker does for a policy in rollout: a canary gets its share of the
  * requests, a shadow its copies, and both sides are counted. Nothing of this runs
- * unless in->rollout is set.
+ * unless in->candidate is set.
  */
 #include <strings.h>
 
@@ -25,25 +25,25 @@ static struct str header(const struct http_view *v, const char *name)
 /* Requests without the header stay with the live policy. */
 static bool by_header(struct ingest *in, const struct http_view *v, uint32_t *unit)
 {
-    struct str value = header(v, in->rollout->plan->rollout.header);
+    struct str value = header(v, in->candidate->plan->rollout.header);
 
     /* Each request without it is a unit of its own. */
     *unit = value.p != NULL ? (uint32_t)share_hash(value)
-                            : (uint32_t)share_mix(++in->rollout_number);
-    return value.p != NULL && share_text(value, in->rollout_parts);
+                            : (uint32_t)share_mix(++in->candidate_number);
+    return value.p != NULL && share_text(value, in->candidate_parts);
 }
 
 static bool by_number(const struct ingest *in, uint64_t number, uint32_t *unit)
 {
     /* Other workers number their own. */
     *unit = (uint32_t)share_mix(number << 16 | in->conf.worker);
-    return share_number(number, in->rollout_parts);
+    return share_number(number, in->candidate_parts);
 }
 
-struct binding *rollout_pick(struct ingest *in, struct http_request *r,
-                             const struct http_view *v, uint32_t *unit)
+struct binding *candidate_pick(struct ingest *in, struct http_request *r,
+                               const struct http_view *v, uint32_t *unit)
 {
-    const struct rollout_plan *t = &in->rollout->plan->rollout;
+    const struct rollout_plan *t = &in->candidate->plan->rollout;
     bool take = false;
 
     *unit = 0;
@@ -55,38 +55,38 @@ struct binding *rollout_pick(struct ingest *in, struct http_request *r,
         take = by_number(in, http_connection(r), unit);
         break;
     case SHARE_BY_REQUEST:
-        take = by_number(in, ++in->rollout_number, unit);
+        take = by_number(in, ++in->candidate_number, unit);
         break;
     case SHARE_BY_PEER:
         *unit = (uint32_t)share_hash(v->peer);
-        take = share_text(v->peer, in->rollout_parts);
+        take = share_text(v->peer, in->candidate_parts);
         break;
     case SHARE_BY_HEADER:
         take = by_header(in, v, unit);
         break;
     }
-    return take ? in->rollout : in->current;
+    return take ? in->candidate : in->current;
 }
 
 /* A shadow sees this request. */
 static bool shadowed(struct ingest *in)
 {
-    return in->rollout->shadow != NULL &&
-           share_number(++in->rollout_number, in->rollout_parts);
+    return in->candidate->shadow != NULL &&
+           share_number(++in->candidate_number, in->candidate_parts);
 }
 
-void rollout_head(struct ingest *in, struct binding *b, const struct http_view *v,
-                  const struct refused *no, const struct request_state *p,
-                  uint64_t spent_ns)
+void candidate_head(struct ingest *in, struct binding *b, const struct http_view *v,
+                    const struct refused *no, const struct request_state *p,
+                    uint64_t spent_ns)
 {
     tally_request(&b->tally, p->unit, 1, 1, no->status >= 500, spent_ns);
     if (shadowed(in)) {
-        shadow_head(in, in->rollout, v, no->error.code);
+        shadow_head(in, in->candidate, v, no->error.code);
     }
 }
 
-void rollout_body(struct ingest *in, const struct request_state *p,
-                  const struct http_view *v, const struct rollout_body *t)
+void candidate_body(struct ingest *in, const struct request_state *p,
+                    const struct http_view *v, const struct candidate_body *t)
 {
     const struct outcome *o = t->outcome;
     uint64_t events = o == NULL ? 1 : in->batch.n;
@@ -95,6 +95,6 @@ void rollout_body(struct ingest *in, const struct request_state *p,
                   o != NULL && o->store ? o->rejected : events, t->raised,
                   clock_mono_ns() - t->began_ns + p->head_ns);
     if (shadowed(in)) {
-        shadow_body(in, in->rollout, v, p, o, t->code);
+        shadow_body(in, in->candidate, v, p, o, t->code);
     }
 }

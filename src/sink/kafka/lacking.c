@@ -12,7 +12,7 @@
 
 static const double AGAIN_S = 1.;
 
-bool isolated_is_topic_error(rd_kafka_resp_err_t err)
+bool lacking_is_topic_error(rd_kafka_resp_err_t err)
 {
     return err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
            err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
@@ -38,7 +38,7 @@ static void say(const struct sink *s, const struct topic *t, const char *status,
               log_quote(why, sizeof why, rd_kafka_err2str(err)));
 }
 
-unsigned char isolated_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err)
+unsigned char lacking_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err)
 {
     struct sink *s = c->sink;
     struct str own = message_own_topic(c, i);
@@ -55,7 +55,7 @@ unsigned char isolated_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_er
     if (t == NULL) {
         return REFUSED;
     }
-    if (in_flight_count(s).apart >= APART_MAX) {
+    if (in_flight_count(s).lacking >= LACKING_MAX) {
         return REFUSED;
     }
     if (t->lacking_ns == 0) {
@@ -64,7 +64,7 @@ unsigned char isolated_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_er
         say(s, t, "lacking", err);
     }
     if (now - t->lacking_ns < (uint64_t)s->plan->topic_wait_ms * 1000000u) {
-        return APART;
+        return LACKING;
     }
     if (!t->refused) {
         t->refused = true;
@@ -73,7 +73,7 @@ unsigned char isolated_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_er
     return REFUSED;
 }
 
-void isolated_taken(struct sink *s, const rd_kafka_message_t *m)
+void lacking_taken(struct sink *s, const rd_kafka_message_t *m)
 {
     struct topic *t;
 
@@ -89,22 +89,22 @@ void isolated_taken(struct sink *s, const rd_kafka_message_t *m)
     }
 }
 
-void isolated_wait(struct in_flight *c)
+void lacking_wait(struct in_flight *c)
 {
     struct sink *s = c->sink;
 
-    c->apart = true;
-    batch_compact(c->batch, c->state, APART);
-    if (!ev_is_active(&s->apart)) {
-        ev_timer_set(&s->apart, AGAIN_S, 0.);
-        ev_timer_start(s->conf.loop, &s->apart);
+    c->lacking = true;
+    batch_compact(c->batch, c->state, LACKING);
+    if (!ev_is_active(&s->lacking_timer)) {
+        ev_timer_set(&s->lacking_timer, AGAIN_S, 0.);
+        ev_timer_start(s->conf.loop, &s->lacking_timer);
     }
 }
 
 static bool try_again(struct in_flight *c)
 {
     for (uint32_t i = 0; i < c->n; i++) {
-        if ((c->state[i] & APART) != 0) {
+        if ((c->state[i] & LACKING) != 0) {
             c->state[i] = 0;
         }
     }
@@ -113,41 +113,41 @@ static bool try_again(struct in_flight *c)
     }
     for (uint32_t i = 0; i < c->n; i++) { /* the breaker is open */
         if (c->state[i] == 0) {
-            c->state[i] = APART;
+            c->state[i] = LACKING;
         }
     }
     return false;
 }
 
-static void on_apart(struct ev_loop *loop, ev_timer *w, int events)
+static void on_lacking(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct sink *s = OUTER(w, struct sink, apart);
+    struct sink *s = OUTER(w, struct sink, lacking_timer);
     bool go_on = true;
 
     (void)events;
     for (size_t i = 0; i < s->n_slots; i++) {
         struct in_flight *c = &s->in_flight[i];
 
-        if (c->apart && go_on) {
+        if (c->lacking && go_on) {
             go_on = try_again(c);
         }
     }
     for (size_t i = 0; i < s->n_slots; i++) {
-        if (s->in_flight[i].apart && !ev_is_active(w)) {
+        if (s->in_flight[i].lacking && !ev_is_active(w)) {
             ev_timer_set(w, AGAIN_S, 0.);
             ev_timer_start(loop, w);
         }
     }
 }
 
-void isolated_init(struct sink *s)
+void lacking_init(struct sink *s)
 {
     s->lacking = topics_new();
-    ev_timer_init(&s->apart, on_apart, 0., 0.);
+    ev_timer_init(&s->lacking_timer, on_lacking, 0., 0.);
 }
 
-void isolated_fini(struct sink *s)
+void lacking_fini(struct sink *s)
 {
-    ev_timer_stop(s->conf.loop, &s->apart);
+    ev_timer_stop(s->conf.loop, &s->lacking_timer);
     topics_free(s->lacking);
 }

@@ -1,8 +1,8 @@
 /*
- * counters - the counters, gauges, limits and seen keys of one state, by the places
+ * handles - the counters, gauges, limits and seen keys of one state, by the places
  * that its policy gives them; the things themselves are the registry's.
  *
- *   counters_new (when a state is ready, and for its examples) -> helpers -> counters_free
+ *   handles_new (when a state is ready, and for its examples) -> helpers -> handles_free
  *
  * The state's thread.
  */
@@ -15,16 +15,16 @@
 #include "plan/plan.h"
 
 struct err;
-struct counters;
+struct handles;
 struct registry;
 
 /* What the plan names, from registry, which must outlive it. rehearsal: of the examples,
  * with room for a few keys. NULL and *e: the registry has a name otherwise. */
-struct counters *counters_new(struct registry *registry, const struct plan *plan,
-                              bool rehearsal, struct err *e) MUST_USE;
-void counters_free(struct counters *h); /* NULL is fine */
+struct handles *handles_new(struct registry *registry, const struct plan *plan,
+                            bool rehearsal, struct err *e) MUST_USE;
+void handles_free(struct handles *h); /* NULL is fine */
 
 /* The keys that stream i of the plan has seen; NULL: it does not remember, or h is
  * NULL. Lives with h. */
 struct seen;
-struct seen *counters_seen(const struct counters *h, uint32_t i);
+struct seen *handles_seen(const struct handles *h, uint32_t i);

@@ -1,4 +1,4 @@
-#include "policy/run/counters.h"
+#include "policy/run/handles.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 enum { REHEARSAL_KEYS = 64 };
 
-struct counters {
+struct handles {
     struct registry *registry;
     struct metric **metrics;
     struct buckets **limits;
@@ -20,7 +20,7 @@ struct counters {
     struct seen *seen[PLAN_STREAMS_MAX]; /* NULL: the stream has none */
 };
 
-static bool take_metrics(struct counters *h, struct registry *registry,
+static bool take_metrics(struct handles *h, struct registry *registry,
                          const struct plan *plan, struct err *e)
 {
     h->metrics = mem_zalloc(plan->n_metrics * sizeof(struct metric *));
@@ -42,7 +42,7 @@ static bool take_metrics(struct counters *h, struct registry *registry,
     return true;
 }
 
-static void take_seen(struct counters *h, struct registry *registry,
+static void take_seen(struct handles *h, struct registry *registry,
                       const struct plan *plan, bool rehearsal)
 {
     for (uint32_t i = 0; i < plan->n_streams; i++) {
@@ -56,16 +56,16 @@ static void take_seen(struct counters *h, struct registry *registry,
     }
 }
 
-struct counters *counters_new(struct registry *registry, const struct plan *plan,
-                              bool rehearsal, struct err *e)
+struct handles *handles_new(struct registry *registry, const struct plan *plan,
+                            bool rehearsal, struct err *e)
 {
-    struct counters *h = mem_zalloc(sizeof *h);
+    struct handles *h = mem_zalloc(sizeof *h);
 
     h->registry = registry;
     h->stripe = registry_stripe(registry);
     h->limits = mem_zalloc(plan->n_limits * sizeof(struct buckets *));
     if (!take_metrics(h, registry, plan, e)) {
-        counters_free(h);
+        handles_free(h);
         return NULL;
     }
     for (uint32_t i = 0; i < plan->n_limits; i++) {
@@ -80,7 +80,7 @@ struct counters *counters_new(struct registry *registry, const struct plan *plan
     return h;
 }
 
-void counters_free(struct counters *h)
+void handles_free(struct handles *h)
 {
     if (h == NULL) {
         return;
@@ -101,8 +101,8 @@ void counters_free(struct counters *h)
 
 void policy_publish(struct policy_state *s)
 {
-    for (uint32_t i = 0; s->counters != NULL && i < s->counters->n_metrics; i++) {
-        registry_publish(s->counters->registry, s->counters->metrics[i]);
+    for (uint32_t i = 0; s->handles != NULL && i < s->handles->n_metrics; i++) {
+        registry_publish(s->handles->registry, s->handles->metrics[i]);
     }
 }
 
@@ -111,8 +111,8 @@ bool policy_metric(struct policy_state *s, const char *name, const struct str *v
 {
     const struct plan *plan = s->policy->plan;
 
-    for (uint32_t i = 0; s->counters != NULL && i < s->counters->n_metrics; i++) {
-        struct metric *m = s->counters->metrics[i];
+    for (uint32_t i = 0; s->handles != NULL && i < s->handles->n_metrics; i++) {
+        struct metric *m = s->handles->metrics[i];
 
         if (strcmp(plan->metrics[i].name, name) == 0 &&
             plan->metrics[i].n_labels == n) {
@@ -123,30 +123,30 @@ bool policy_metric(struct policy_state *s, const char *name, const struct str *v
     return false;
 }
 
-struct seen *counters_seen(const struct counters *h, uint32_t i)
+struct seen *handles_seen(const struct handles *h, uint32_t i)
 {
     return h == NULL ? NULL : h->seen[i];
 }
 
 /* ---- what handles call ---- */
 
-static const struct counters *held_of(struct sluice_context *c)
+static const struct handles *handles_of(struct sluice_context *c)
 {
-    return OUTER(c, struct policy_state, context)->counters;
+    return OUTER(c, struct policy_state, context)->handles;
 }
 
 static struct metric *metric_of(struct sluice_context *c, int32_t metric)
 {
-    const struct counters *h = held_of(c);
+    const struct handles *h = handles_of(c);
 
     return h == NULL || (uint32_t)metric >= h->n_metrics ? NULL : h->metrics[metric];
 }
 
-int sluice_trial(struct sluice_context *c)
+int sluice_rehearsal(struct sluice_context *c)
 {
     const struct policy_state *s = OUTER(c, struct policy_state, context);
 
-    return s->counters == NULL || s->trying;
+    return s->handles == NULL || s->trying;
 }
 
 int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
@@ -163,7 +163,7 @@ void sluice_add(struct sluice_context *c, int32_t metric, int32_t series, double
     struct metric *m = metric_of(c, metric);
 
     if (m != NULL) {
-        metric_add(m, series, held_of(c)->stripe, v);
+        metric_add(m, series, handles_of(c)->stripe, v);
     }
 }
 
@@ -180,7 +180,7 @@ double sluice_take(struct sluice_context *c, int32_t limit, const char *key, siz
                    double tokens)
 {
     const struct policy_state *s = OUTER(c, struct policy_state, context);
-    const struct counters *h = s->counters;
+    const struct handles *h = s->handles;
 
     if (h == NULL || (uint32_t)limit >= h->n_limits) {
         return 0;
