@@ -16,7 +16,8 @@ struct latch {
 };
 
 void latch_init(struct latch *l);
-void latch_fini(struct latch *l); /* nobody waits, and it was opened if it will be */
+void latch_fini(struct latch *l); /* no thread waits, and no other thread opens it any
+                                     more */
 void latch_open(struct latch *l);
 
 /* False: it is not open, and until_ns (clock_mono_ns) has passed. */

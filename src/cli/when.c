@@ -50,7 +50,7 @@ void when_read(struct when *w, struct str lines, uint32_t n)
     if (scan_body(&w->batch, w->keys, SCAN_NDJSON, &limits, lines.p, lines.n, &se) !=
             SCAN_OK ||
         w->batch.n != n) {
-        w->batch.n = 0; /* nobody's time is known */
+        w->batch.n = 0; /* no line's time is known */
     }
 }
 

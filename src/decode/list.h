@@ -1,6 +1,6 @@
 /*
- * list - an array of events, and the object that may stand around it. Shared by
- * the files of the scanner; nobody else includes it.
+ * list - an array of events, and the object that may stand around it. Shared by the
+ * files of the scanner; no other file includes it.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * object - one event of a body: its members read, its slots filled, a key given
- * twice found. Shared by the files of the scanner; nobody else includes it.
+ * object - one event of a body: its members read, its slots filled, a key given twice
+ * found. Shared by the files of the scanner; no other file includes it.
  */
 #pragma once
 

@@ -95,8 +95,8 @@ static enum scan_result scan_one(struct scan *s, struct scan_error *se)
     return at_end(s, se);
 }
 
-/* The element that begins at from is no JSON. False: nobody can tell where it ends,
- * and so where the next one begins. */
+/* The element that begins at from is not JSON. False: its end is not known, and so
+ * neither is the start of the next one. */
 static bool pass_over(struct scan *s, struct event *ev, const char *from)
 {
     struct lex *l = &s->l;

@@ -1,9 +1,9 @@
 /*
- * How large batches should be, asked once a second: of the policy's function, or of
- * the rule "latency": half as large again while a backlog waits, since larger
- * batches cost less an event; back towards min when none does, since an event then
- * waits for nobody; half while the sink fails. On top of either, twice as large and
- * more while a server says that it has too many parts.
+ * How large batches should be, asked once a second: of the policy's function, or of the
+ * rule "latency": half as large again while a backlog waits, since larger batches cost
+ * less an event; back towards min when none does, since an event then waits for no
+ * other; half while the sink fails. On top of either, twice as large and more while a
+ * server says that it has too many parts.
  */
 #include <string.h>
 

@@ -18,7 +18,7 @@ struct leaving {
     uint32_t n;
 };
 
-/* Copies of all that it is made of: who asked may have given up. */
+/* Copies of all that it is made of: the caller may have given up. */
 struct change {
     struct delivery *d;
     change_fn *fn;
@@ -28,7 +28,7 @@ struct change {
     struct leaving leaving;
     int ids[PLAN_STREAMS_MAX];
     bool runs, done, ok;
-    bool given_up;  /* nobody waits: it frees itself */
+    bool given_up;  /* the caller does not wait: it frees itself */
     bool cancelled; /* and does nothing */
     struct err why;
 };
@@ -70,7 +70,7 @@ static void on_change(void *arg)
     }
 }
 
-/* must: it is made also when nobody waits any more. Takes ch. */
+/* must: it is made also when the caller does not wait any more. Takes ch. */
 static bool change(struct change *ch, bool must, struct err *e)
 {
     struct delivery *d = ch->d;

@@ -115,8 +115,8 @@ static bool only_letters(const struct dead *d, const char *p, size_t n)
     return true;
 }
 
-/* What lies behind length: letters that the journal does not know, or what somebody
- * else has written. */
+/* The bytes after length: letters that the journal does not know, or another program's
+ * text. */
 static bool cut_unknown(struct dead *d, uint64_t length, struct err *e)
 {
     size_t n = (size_t)(d->length - length);

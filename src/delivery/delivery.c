@@ -154,7 +154,7 @@ static void *run(void *arg)
     (void)stats_own(d); /* endpoints come with a new plan */
     pump(d);
     (void)ev_run(d->loop, 0);
-    /* Here, for it may take a while: nobody else waits for it. */
+    /* Here, because it may take a while: no other thread waits for it. */
     d->ops->close(d->sink);
     d->sink = NULL;
     latch_open(&d->ended);

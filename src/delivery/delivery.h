@@ -40,7 +40,7 @@ struct delivery_conf {
     struct spool *spool;
     const char *spool_dir;        /* the journal is spool_dir/sinks/NAME.journal */
     const char *data_dir;         /* relative sink folders lie below */
-    struct folders *folders;      /* sink/folders.h; NULL: nobody asks */
+    struct folders *folders;      /* sink/folders.h; NULL: folders are not checked */
     const struct sink_plan *sink; /* valid as long as plan */
     struct plan *plan;            /* a reference is taken */
     struct sink_hooks hooks;      /* whose arg lives until the next apply or stop */
@@ -51,7 +51,7 @@ struct delivery_conf {
     const char *absent;           /* not NULL: why the plan can't be had; all is held
                                 then */
     bool wait;                    /* sends nothing before delivery_go */
-    delivery_retired_fn *retired; /* NULL: nobody is told */
+    delivery_retired_fn *retired; /* NULL: no call */
     void *arg;
 };
 

@@ -119,8 +119,8 @@ void subscription_ending_old(struct subscription *o, uint32_t epoch)
     tell(o);
 }
 
-/* What lies behind the end and the spool no longer has is not owed: nobody was
- * promised that this sink would take it. */
+/* Events after the end that the spool no longer has are not owed: no client was
+ * promised that this sink would take them. */
 static bool pass_gaps(struct subscription *o, const struct cursor *c, struct journal *j,
                       struct err *e)
 {

@@ -1,7 +1,7 @@
 /*
- * internal - one delivery, as its files share it: delivery.c is its life and change.c its
- * alteration, as the supervisor sees them; pump.c the thread's way out, results.c its
- * way back. Nobody else includes it.
+ * internal - one delivery, as its files share it: delivery.c is its life and change.c
+ * its alteration, as the supervisor sees them; pump.c the thread's way out, results.c
+ * its way back. No other file includes it.
  */
 #pragma once
 
@@ -78,7 +78,7 @@ struct delivery {
     atomic_bool waiting; /* for delivery_go */
     bool over;           /* it has no thread: paused.c, or handed over */
     char journal_path[4096];
-    delivery_retired_fn *retired; /* NULL: nobody is told */
+    delivery_retired_fn *retired; /* NULL: no call */
     void *retired_arg;
     /* for the supervisor */
     pthread_mutex_t lock;

@@ -101,7 +101,7 @@ static void count_dry(struct delivery *d, struct replay *r, uint32_t n, struct e
     pump_later(d);
 }
 
-/* A line that lacks its end: nobody writes to the file any more. */
+/* A line without an end: nothing is written to the file any more. */
 static void come_to_end(struct delivery *d, struct replay *r, struct err *e)
 {
     r->at.unreadable += letters_bytes(r->letters) > letters_at(r->letters);

@@ -153,7 +153,8 @@ bool result_bury(struct delivery *d, const struct batch *b,
 
     r.value = d->dead.length;
     r.name = str_of(d->dead.mark);
-    /* Synced, for what comes next is: who has forgotten these letters cuts them. */
+    /* Synced, because the next record is: a process that has forgotten these letters
+     * cuts them off. */
     if (!ok || !journal_append(d->journal, &r, e)) {
         dead_rewind(&d->dead);
         return false;

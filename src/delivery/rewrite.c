@@ -12,7 +12,7 @@ struct record pump_intent(const struct delivery *d, const struct batch *b)
     return (struct record){.type = RECORD_PLAN,
                            .value = b->id,
                            .time_ms = b->proven,
-                           /* One that is too long is as if nobody knew it. */
+                           /* A text that is too long counts as unknown. */
                            .id = str_of(strlen(to) > RECORD_TEXT_MAX ? "" : to),
                            .stream = str_of(d->subscriptions[b->stream].name),
                            .name = str_of(d->name),

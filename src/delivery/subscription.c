@@ -148,7 +148,7 @@ static void drop_done(struct subscription *o)
         struct subscription_reader *r = &o->readers[i];
 
         if (done_with(o, r)) {
-            /* Also what the shard's end lost: nobody waits for it. */
+            /* Also the events that the shard's end lost: no client waits for them. */
             spool_cursor_release(r->cursor, UINT64_MAX);
             spool_cursor_close(r->cursor);
             *r = o->readers[--o->n_readers];

@@ -24,7 +24,7 @@ static const struct subscription_span *span_from(const struct subscription *o,
 
 enum { GONE_SKIPPED = 0, GONE_LOST = 1, GONE_VOID = 2 }; /* of RECORD_SKIP */
 
-/* n events at the reader that are in nobody's hands. */
+/* n events at the reader that are in no batch. */
 static bool note_piece(struct subscription *o, struct subscription_reader *r,
                        uint64_t n, unsigned how, struct journal *j, struct err *e)
 {

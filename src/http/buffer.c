@@ -1,6 +1,6 @@
-/* The memory of all connections of a server together: bytes that were read and not
- * yet parsed, and answers that were not yet sent. Who does not read its answers
- * goes first when there is too much. */
+/* The memory of all connections of a server together: bytes that were read and not yet
+ * parsed, and answers that were not yet sent. When there is too much, the connection
+ * that does not read its answers goes first. */
 #include <stdlib.h>
 
 #include "base/mem.h"

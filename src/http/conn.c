@@ -123,8 +123,7 @@ static void await_head(struct conn *c)
     c->head_begun = begun;
 }
 
-/* What follows from the connection's state, once nobody is working on it. May
- * close c. */
+/* Acts on the connection's state once no function works on it any more. May close c. */
 static void finish(struct conn *c)
 {
     if (c->lingering) {
@@ -222,7 +221,7 @@ static void feed(struct conn *c, const char *p, size_t n)
         buffer_free(c->server, &c->unparsed, &c->unparsed_room);
     }
     if (c->out_n > 0 && buffer_is_tight(c->server)) {
-        conn_write(c); /* who does not read is known before the turn's end */
+        conn_write(c); /* a client that does not read is known before the turn's end */
     }
     c->server->feeding = NULL;
     c->n_turn = 0;

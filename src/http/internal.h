@@ -1,6 +1,6 @@
 /*
  * internal - what the files of this room share: a server's connections and their
- * requests. One loop thread; nobody else includes it.
+ * requests. One loop thread; no other file includes it.
  *
  *   server.c   pools, looks at the clock, flushes
  *   accept.c   lets connections in, or turns them away
@@ -47,7 +47,7 @@ struct http_request {
     bool told;  /* on_headers was called and did not refuse */
     bool whole; /* on_body was called */
     bool answered;
-    bool queued, parsing; /* who still needs it */
+    bool queued, parsing; /* its users: the queue, the parser */
     bool close;           /* after its answer */
     bool head;            /* the method is HEAD */
     bool old;             /* HTTP/1.0 */
@@ -191,7 +191,7 @@ void conn_read_on(struct conn *c); /* reads again if nothing forbids it */
 bool request_head(struct conn *c, const struct parse_head *h);
 /* What the owner sees of the one being parsed; false: its target is none. */
 bool request_view(struct conn *c, struct http_view *v);
-/* Back to the pool, unless somebody still needs it. */
+/* Back to the pool, unless a user still needs it. */
 void request_release(struct http_request *r);
 void request_abort(struct conn *c); /* the one being parsed */
 /* http's own answer to the request in hand, or to what is none; then close. */

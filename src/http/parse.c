@@ -135,8 +135,8 @@ static int on_value(http_parser *hp, const char *at, size_t n)
     return 0;
 }
 
-/* 1: http-parser leaves the body alone. Nobody is upgraded: the request is served as
- * it is (RFC 9110, 7.8). */
+/* 1: http-parser leaves the body alone. No connection is upgraded: the request is
+ * served as it is (RFC 9110, 7.8). */
 static int on_head(http_parser *hp)
 {
     of(hp)->head_done = true;
@@ -238,7 +238,7 @@ static bool same(const struct parse *p, uint32_t i, uint32_t j)
            memcmp(p->text + a->value, p->text + b->value, a->value_n) == 0;
 }
 
-/* The same twice is one; other values are a list, which nobody takes. */
+/* The same value twice counts as one; different values are a list, which is refused. */
 static bool is_single(struct str name)
 {
     return (name.n == 14 && strncasecmp(name.p, "content-length", 14) == 0) ||

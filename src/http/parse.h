@@ -44,7 +44,7 @@ enum parse_result {
     PARSE_BAD,     /* no HTTP/1: parse_why */
     PARSE_LARGE,   /* the head passes max_text, or has too many headers; or the
                       trailers, or the chunks' extensions, are too many */
-    PARSE_METHOD   /* a method that nobody knows */
+    PARSE_METHOD   /* an unknown method */
 };
 
 struct parse *parse_new(const struct parse_ops *ops, void *arg);

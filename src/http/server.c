@@ -232,9 +232,10 @@ static void on_resume(struct ev_loop *loop, ev_idle *w, int events)
     uint64_t till = clock_mono_ns() + RESUME_NS;
 
     (void)events;
-    /* In order, and who has still more goes to the end of the list. Then the sockets
-     * are looked at, so that who asks once waits for no more than this of those who
-     * send without end. A turn may close any connection: the list is looked at anew. */
+    /* In order; a connection with more input goes to the end of the list. Then the
+     * sockets are polled, so that a client with one request waits for at most one turn
+     * of clients that send without end. A turn may close any connection: the list is
+     * read again. */
     while ((c = s->resumed) != NULL) {
         s->resumed = c->next_resumed;
         if (s->resumed == NULL) {

@@ -137,7 +137,7 @@ void admission_refuse_whole(struct ingest *in, struct http_request *r,
     char lines[HEAD_BYTES];
     struct answering a;
 
-    /* Nobody knows how many events it has: it is one. */
+    /* The number of its events is not known: it counts as one. */
     account_received(p->account, 1);
     a = refusing(in, r, 1);
     answer_head_refused(no, admission_retry_after(in), in->extra, lines);

@@ -1,6 +1,6 @@
 /*
- * internal - the state of one worker's ingest, shared by the files of this room
- * and by nobody else.
+ * internal - the state of one worker's ingest, shared by the files of this room and by
+ * no others.
  */
 #pragma once
 

@@ -19,6 +19,6 @@ struct err;
 int listener_open(const char *addr, bool reuseport, char *bound, size_t bound_bytes,
                   struct err *e) MUST_USE;
 
-/* Whether nobody listens on addr, also nobody who would share it. It may be taken
- * again before the caller opens it. False: *e tells. */
+/* Whether no socket listens on addr, not even one that would share it. Another process
+ * may take it before the caller opens it. False: *e tells. */
 bool listener_is_free(const char *addr, struct err *e) MUST_USE;

@@ -174,7 +174,7 @@ struct sink_plan {
     enum sink_kind kind;
     struct batch_plan batch;
     bool from_oldest; /* a new one starts at what the spool has */
-    const char *was;  /* whose journal it takes over; NULL: nobody's */
+    const char *was;  /* the sink whose journal it takes over; NULL: none */
     /* file */
     const char *dir; /* as written in the policy; relative: below data */
     uint64_t rotate_bytes;
@@ -218,7 +218,7 @@ struct cors_plan {
     int64_t max_age_s;
 };
 
-/* Who may be told that deliveries are welcome (CloudEvents' web hooks). */
+/* The origins that may be told that deliveries are welcome (CloudEvents' web hooks). */
 struct webhook_plan {
     const char *const *origins; /* "eventgrid.azure.net" */
     uint32_t n_origins;

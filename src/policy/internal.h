@@ -1,6 +1,6 @@
 /*
- * internal - the snapshot and the state, for the rooms of a policy; nobody else includes
- * it. What one room's files share is in that room's internal.h.
+ * internal - the snapshot and the state, for the rooms of a policy; no other file
+ * includes it. Each room's internal.h has the parts that only its own files share.
  *
  *   load/     a file to a snapshot, which is hashed; its problems; its examples, run
  *   build/    the loader's description to a plan

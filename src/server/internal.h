@@ -71,7 +71,7 @@ struct server {
     bool applying;              /* a policy's sinks, until they may send */
     bool sinks_ahead;           /* they have a policy that is not live yet, or get it;
                                  the supervisor's */
-    pthread_mutex_t sinks_lock; /* the table, for those who only look: running.c */
+    pthread_mutex_t sinks_lock; /* the table, for its readers: running.c */
     struct changer changer;     /* before it starts the supervisor does its work */
     bool looking,
         any_paused; /* paused.c: a look at those that are paused is under way */
@@ -108,7 +108,7 @@ bool streams_open(struct server *s, const struct plan *plan, int *ids, int *dead
 void streams_restore(struct server *s);
 /* Streams of other policies are freed once their sinks are done: see spool.h. */
 void streams_used(struct server *s);
-void streams_tell_left(struct server *s); /* at the start: those that nobody reads */
+void streams_tell_left(struct server *s); /* at the start: those that no sink reads */
 uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
                     struct delivery_stream *out);
 /* The dead letters' stream, opened when plan's hooks need it; -1: none. */
@@ -179,7 +179,8 @@ bool running_start(struct server *s, const struct delivery_conf *c,
  * taken when it succeeds. */
 bool start_or_alter(struct server *s, const struct delivery_conf *c,
                     struct sink_lua *lua, struct err *e) MUST_USE;
-/* Who is not the changer looks at the table, and asks its deliveries, between these. */
+/* Any thread but the changer reads the table, and asks its deliveries, between
+ * these. */
 void sinks_lock(struct server *s);
 void sinks_unlock(struct server *s);
 struct running_sink *sinks_find(struct server *s,
@@ -265,7 +266,8 @@ bool states_make(struct policy *p, struct policy_state **states, uint32_t n,
 void bindings_make(struct server *s, struct generation *g, struct policy_state **states,
                    const int *ids, int dead_stream);
 
-/* A policy is live: a start after a hook that did not come back looks for it. from_file: nobody went back to it. */
+/* A policy is live: a start after a hook that did not come back looks for it.
+ * from_file: it is not live by a rollback. */
 void activation_note(struct server *s, bool from_file);
 
 /* ---- supervisor.c ---- */

@@ -106,7 +106,7 @@ static void on_guarded(struct ev_loop *loop, ev_signal *sig, int events)
 {
     (void)loop;
     (void)sig;
-    (void)events; /* who watches at that time acts on it */
+    (void)events; /* the watcher of that time acts on it */
 }
 
 void waiting_guard(struct waiting *w)

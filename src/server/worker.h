@@ -51,7 +51,7 @@ void worker_bind(struct worker *w, struct binding *b, struct worker_step *step);
 void worker_try(struct worker *w, struct binding *b, struct worker_step *step);
 void worker_end_rollout(struct worker *w, bool promote, struct worker_step *step);
 
-/* For who watches it: a signal to its thread, and the time that this has run. */
+/* For the watchdog: a signal to its thread, and the CPU time of that thread. */
 void worker_signal(struct worker *w, int signal_number);
 uint64_t worker_ran_ns(struct worker *w);
 

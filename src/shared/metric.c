@@ -34,7 +34,7 @@ struct metric {
     uint32_t n_labels, max_series;
     bool gauge, published;
     struct siphash_key key;
-    pthread_mutex_t lock; /* of those who add a series */
+    pthread_mutex_t lock; /* of threads that add a series */
     _Atomic uint32_t n;
     struct series *_Atomic *list; /* max_series, and one for the others */
 };

@@ -24,7 +24,7 @@ struct registry;
 
 /* published: its limits and memories show up in /metrics, and its metrics once
  * registry_publish was called for them, also when no generation has them any more; such
- * a registry goes when nobody asks for /metrics any longer. */
+ * a registry goes when /metrics is not read any longer. */
 struct registry *registry_new(bool published);
 struct registry *registry_ref(struct registry *h);
 void registry_unref(struct registry *h); /* NULL is fine */
@@ -36,7 +36,7 @@ uint32_t registry_stripe(struct registry *h);
  * another kind or other labels. */
 struct metric *registry_metric(struct registry *h, const struct metric_conf *conf,
                                struct err *e) MUST_USE;
-/* One that was never published and that nobody uses is forgotten. */
+/* A registry that was never published and has no users is freed. */
 void registry_metric_drop(struct registry *h, const struct metric *m);
 /* Shows it in /metrics, if the registry does that at all; once more is fine. */
 void registry_publish(struct registry *h, struct metric *m);

@@ -343,7 +343,7 @@ void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored)
         }
         unlock(h);
     }
-    /* Behind the keys: who waits for it may ask for them again. */
+    /* After the keys: a request that waits for it may ask for them again. */
     atomic_store_explicit(&s->owners[owner % N_OWNERS],
                           owner << 2 | (stored ? SEEN_STORED : SEEN_LOST),
                           memory_order_release);

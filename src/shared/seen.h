@@ -47,8 +47,8 @@ uint64_t seen_begin(struct seen *s);
 /* A key of another kind is another key. */
 enum seen_kind { SEEN_TEXT = 0, SEEN_DIGITS = 1 };
 
-/* *chain: what that owner has reserved so far, 0: nothing; SEEN_NEW adds to it.
- * now_ms: a monotonic clock. *other: SEEN_BUSY: who has it. */
+/* *chain: what that owner has reserved so far, 0: nothing; SEEN_NEW adds to it. now_ms:
+ * a monotonic clock. *other: SEEN_BUSY: the owner that has it. */
 enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
                           uint64_t owner, double now_ms, uint32_t *chain,
                           uint64_t *other);
@@ -57,7 +57,7 @@ enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
 void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored);
 
 enum seen_fate { SEEN_PENDING, SEEN_STORED, SEEN_LOST };
-/* Of an owner's events. SEEN_LOST also when it is so long ago that nobody knows. */
+/* Of an owner's events. SEEN_LOST also when it is too long ago to be known. */
 enum seen_fate seen_fate(const struct seen *s, uint64_t owner);
 
 /* For metrics: keys that are remembered; keys forgotten before their time; how

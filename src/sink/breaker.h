@@ -37,7 +37,7 @@ struct breaker {
     struct breaker_counts counts;
     uint64_t generation; /* answers of an older one don't count */
     int64_t until_ms;    /* closed: counts are cleared; open: tried again */
-    bool forced;         /* open until somebody closes it */
+    bool forced;         /* open until it is closed by hand */
     uint64_t opened;     /* times */
 };
 

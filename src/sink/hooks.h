@@ -33,7 +33,7 @@ struct sink_hooks {
 
 /* ---- delivery/adapt.c ---- */
 
-/* The target that batches have from now on, within the plan's bounds; load->target
- * when nobody says anything. */
+/* The target that batches have from now on, within the plan's bounds; load->target when
+ * the policy has no rule or its function returns nothing. */
 uint32_t adapt_target(const struct sink_plan *plan, const struct sink_hooks *h,
                       const struct sink_load *load);

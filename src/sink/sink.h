@@ -29,7 +29,7 @@ enum sink_verdict_kind {
     SINK_RETRY, /* not applied: send again later */
     SINK_MAYBE, /* may have been applied: send the same bytes again */
     SINK_DATA,  /* the events themselves are refused */
-    SINK_SETUP, /* nothing will be taken until somebody mends something */
+    SINK_SETUP, /* nothing will be taken until an operator mends the cause */
     SINK_SPLIT  /* send it in smaller parts */
 };
 
@@ -68,7 +68,7 @@ struct sink_conf {
     const char *spool_uuid;       /* of what comes now: see sink_uuid */
     const char *(*uuid_of)(const void *spool, uint32_t epoch); /* NULL: always it */
     const void *spool;
-    struct folders *folders;           /* who writes where; NULL: nobody asks */
+    struct folders *folders;           /* which sink writes where; NULL: not checked */
     const char *origin;                /* the name that servers know its batches by;
                                       set once the journal is replayed */
     const struct sink_stream *streams; /* PLAN_STREAMS_MAX; live */

@@ -65,7 +65,7 @@ void marks_add(struct shard *sh, enum spool_unconfirmed how, uint64_t first,
         m->list[at].end = end;
         cut(m, at + 1, n - 1);
     } else {
-        if (m->n == MARKS_MAX) { /* the oldest: nobody waits for it any more */
+        if (m->n == MARKS_MAX) { /* the oldest: no request waits for it any more */
             cut(m, 0, 1);
             at -= at > 0;
         }

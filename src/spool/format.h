@@ -1,7 +1,7 @@
 /*
  * format - the bytes of a segment: its first page and the blocks behind it.
  *
- *   page    4096 bytes: who this segment is, and the salt of its blocks
+ *   page    4096 bytes: the segment's identity, and the salt of its blocks
  *   block   64-byte head, NDJSON payload, zeros to 8 bytes, 16-byte entries
  *
  * Little-endian, as is every machine this runs on. Pure; any thread. Numbers
@@ -43,7 +43,7 @@ struct page {
     uint64_t segment_bytes;
     uint64_t first;      /* sequence of its first event; 0: prepared only */
     uint64_t before_end; /* where the segment before it ended; 0: none */
-    uint64_t unacked;    /* sequences before first that nobody was promised */
+    uint64_t unacked;    /* sequences before first that no client was promised */
     uint32_t salt;       /* seeds the crc of every block */
     uint32_t unused;
 };

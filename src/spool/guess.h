@@ -1,7 +1,7 @@
 /*
- * guess - who a segment is whose first page is damaged: its name gives the number, its
- * first block the salt, which must be the page's, or that of a later block as well.
- * Reads only; any thread.
+ * guess - the identity of a segment whose first page is damaged: its name gives the
+ * number, its first block the salt, which must be the page's, or that of a later block
+ * as well. Reads only; any thread.
  */
 #pragma once
 

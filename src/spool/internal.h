@@ -1,5 +1,5 @@
 /*
- * internal - what the files of this room share. Nobody else includes it.
+ * internal - what the files of this room share. No other file includes it.
  *
  *   spool.c     the folder; streams and their room
  *   identity.c  its lock, epoch and uuid
@@ -74,7 +74,7 @@ struct segment {
     uint64_t number, bytes;
     uint32_t salt;
     uint64_t first;           /* valid once USED */
-    _Atomic uint64_t unacked; /* sequences before first that nobody was promised */
+    _Atomic uint64_t unacked; /* sequences before first that no client was promised */
     _Atomic uint32_t state;
     _Atomic uint64_t tail;        /* the worker's */
     _Atomic uint64_t synced_tail; /* the housekeeper's */
@@ -98,8 +98,8 @@ struct place {
     struct place *next;
     struct spool_consumer *consumer;
     _Atomic uint64_t released;          /* nothing before it is needed */
-    uint64_t joined;                    /* what was there before it came: nobody was
-                                  promised that it would take that */
+    uint64_t joined;                    /* the end when it came: no client was promised
+                                           that it would take earlier events */
     uint64_t unread_number, unread_off; /* of the segment, and the place in it,
                                   that the disk did not give; the consumer's */
     int64_t unread_ms, unread_told_ms;  /* since then; told */
@@ -143,7 +143,7 @@ struct shard {
     uint32_t n_warm;
     uint64_t last_number;
     _Atomic uint64_t synced; /* sequence */
-    _Atomic uint64_t wanted; /* sequence: somebody waits until it is synced */
+    _Atomic uint64_t wanted; /* sequence: a request waits until it is synced */
     struct {
         _Atomic uint64_t from, to;
     } lost[LOST_MAX]; /* never to be synced, the latest ones; the housekeeper's,
@@ -299,7 +299,7 @@ void housekeeper_wake(struct spool *s);
 void housekeeper_set_unwritable(struct spool *s,
                                 const char *why); /* its thread's, too */
 void housekeeper_wake_writer(struct shard *sh);
-/* The stream is a synced one, or was when somebody began to wait. */
+/* The stream is a synced one, or was when a request began to wait. */
 bool housekeeper_syncs(const struct shard *sh);
 bool housekeeper_start(struct spool *s, struct err *e);
 bool housekeeper_stop(struct spool *s, uint64_t until_ns);

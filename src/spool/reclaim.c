@@ -1,5 +1,5 @@
-/* Segments that nobody needs any more: kept warm for reuse, or deleted; and
- * what a sink with when_full = "skip" gives up. The housekeeper's thread. */
+/* Segments that no sink needs any more: kept warm for reuse, or deleted; and the events
+ * that a sink with when_full = "skip" gives up. The housekeeper's thread. */
 #include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,8 +25,8 @@ static void push(struct segment **list, struct segment *g)
     *list = g;
 }
 
-/* Its sync failed, and who waits for what that lost has not been told: until then a
- * later sync would count for it. Only a shard that is synced is told. */
+/* Its sync failed, and the requests that wait for the lost events have not been told:
+ * until then a later sync would count for them. Only a shard that is synced is told. */
 static bool owes_word(const struct segment *g)
 {
     const struct shard *sh = g->shard;

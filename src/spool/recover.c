@@ -350,7 +350,7 @@ static bool recover_shards(struct stream *st, const char *dir, bool *again,
     if (*again) {
         return err_errno(e, rc, "%s", dir);
     }
-    /* What is not here is gone for good: those who read it forget it now. */
+    /* Shards that are not here are gone for good: their readers forget them now. */
     return ok && (folder_sync(dir, e) || !(*again = true));
 }
 

@@ -1,4 +1,4 @@
-/* Who reads a stream, and up to where each shard is not needed any more. */
+/* The consumers of a stream, and up to where each shard is not needed any more. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

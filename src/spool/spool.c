@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "spool/internal.h"
 
-/* Room of a stream that nobody writes to: never what is full. */
+/* Room of a stream without a writer: never the cause of a full spool. */
 static const uint64_t LEFT_BYTES = 1ull << 50;
 
 struct spool *spool_open(const struct spool_conf *conf, struct err *e)

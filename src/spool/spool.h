@@ -85,7 +85,7 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
 int spool_stream_left(struct spool *s, const char *name, struct err *e) MUST_USE;
 
 /* Names of streams that lie in the spool's folder, and that the process has not opened:
- * nobody reads them. */
+ * no sink reads them. */
 typedef void spool_left_fn(void *arg, const char *name);
 void spool_streams_left(const struct spool *s, spool_left_fn *fn, void *arg);
 
@@ -153,8 +153,8 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
 /* The last sequence known to be on stable storage. */
 uint64_t spool_writer_synced(const struct spool_writer *w);
 
-/* Somebody waits until seq is synced: it will be, also when the stream has ceased to
- * be a synced one by then, as after a reload. The worker. */
+/* A request waits until seq is synced: it will be, also when the stream is no longer a
+ * synced one by then, as after a reload. The worker. */
 void spool_writer_want(struct spool_writer *w, uint64_t seq);
 
 /* The last sequence that no consumer of the stream needs any more; known for
@@ -224,14 +224,14 @@ void spool_consumer_apply(struct spool_consumer *c, bool skip, uint64_t max_lag_
 void spool_consumer_block(struct spool_consumer *c, bool blocked);
 
 /* Events of a live shard that it lets go unconfirmed: to be said before they are
- * released. Where nobody waits for deliveries it costs nothing. */
+ * released. Where no request waits for deliveries it costs nothing. */
 enum spool_unconfirmed { SPOOL_DEAD, SPOOL_SKIPPED, SPOOL_UNCONFIRMED };
 void spool_consumer_note(struct spool_consumer *c, struct spool_pos pos, uint64_t n,
                          enum spool_unconfirmed how);
 
 /* ---- retention.c ---- */
 
-/* Nobody waits for c any more, and it needs only what lies before its ends: shards
+/* No request waits for c any more, and it needs only the events before its ends: shards
  * of epochs before `epoch` to their own end, those of that epoch as listed (copied),
  * nothing else. Also again, with other ends. */
 void spool_consumer_leave(struct spool_consumer *c, uint32_t epoch,
@@ -279,8 +279,8 @@ enum spool_read {
     SPOOL_READ_END,   /* an old shard, read to its end */
     SPOOL_READ_GAP,   /* damage, power loss or skip: *lost events are gone,
                          the cursor stands behind them */
-    SPOOL_READ_VOID   /* the same for *lost sequences that a failed sync left:
-                         nobody was promised their events */
+    SPOOL_READ_VOID   /* the same for *lost sequences that a failed sync left: no client
+                         was promised their events */
 };
 
 /* Starts at pos.seq (1: the start; what was released or lost is a gap). */

@@ -72,8 +72,8 @@ static bool sync_segment(struct shard *sh, struct segment *g)
     return true;
 }
 
-/* What was written behind the last sync of g, which is poisoned and full: those who
- * wait for it are told so. */
+/* The bytes written after the last sync of g, which is poisoned and full: the requests
+ * that wait for them are told so. */
 static void give_up(struct shard *sh, struct segment *g)
 {
     uint64_t n = segment_unsynced(g);

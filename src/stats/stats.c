@@ -1,7 +1,7 @@
 /*
- * The registry of series and their Prometheus text. A cell is found by nobody
- * but its maker and stats_write; a series stays in the list, and goes on with its next
- * maker when the one before is gone.
+ * The registry of series and their Prometheus text. Only its maker and stats_write find
+ * a cell; a series stays in the list, and goes on with its next maker when the one
+ * before is gone.
  */
 #include "stats/stats.h"
 

@@ -24,11 +24,11 @@ stats_cell *stats_counter(const char *name, const char *help, const char *labels
 stats_cell *stats_gauge(const char *name, const char *help, const char *labels);
 
 /* Counters, gauges and histograms that this thread makes from now on belong to by, of
- * which there may be many in the life of a process; NULL: to the process. Returns who
- * it was before. */
+ * which there may be many in the life of a process; NULL: to the process. Returns the
+ * owner before. */
 const void *stats_own(const void *by);
-/* by is gone, and nobody writes to its cells any more: its gauges are 0, its counts stay,
- * and who asks for the same series next goes on with the cell. */
+/* by is gone, and no thread writes to its cells any more: its gauges are 0, its counts
+ * stay, and the next maker of the same series goes on with the cell. */
 void stats_disown(const void *by);
 
 /* A series that is asked for its value when it is written out, by the thread that

@@ -1,8 +1,8 @@
 /*
  * internal - what the files of this room share, which make a plan of the loader's
- * description. Nobody else includes it.
+ * description. No other file includes it.
  *
- * Texts are copied to the plan. What goes wrong raises in Lua, under plan_build's pcall.
+ * Texts are copied to the plan. Errors are raised in Lua, under plan_build's pcall.
  */
 #pragma once
 

@@ -31,7 +31,7 @@ struct sluice_context {
     const struct plan *plan;
     const struct route *route;
     uint32_t from; /* where the loop over events begins */
-    uint32_t at;   /* the event in hand: for who watches */
+    uint32_t at;   /* the event in hand: for the watchdog */
     uint32_t n_raised;
     uint32_t refused; /* on_request: the status, 0: go on */
     uint32_t n_kept;  /* what lua/sluice/moved.lua keeps of the event */

@@ -1,5 +1,5 @@
 /*
- * internal - what the files of this room share. Nobody else includes it.
+ * internal - what the files of this room share. No other file includes it.
  */
 #pragma once
 

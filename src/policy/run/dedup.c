@@ -144,7 +144,7 @@ void dedup_mark(struct policy_state *s, const struct route *route,
             mark_event(&d, route, b, &b->events[k]);
         }
         if (d.chain == 0) {
-            seen_finish(d.seen, d.owner, 0, true); /* nobody waits for it */
+            seen_finish(d.seen, d.owner, 0, true); /* no request waits for it */
             continue;
         }
         hold->list[hold->n].chain = d.chain;

@@ -28,7 +28,8 @@ enum { DEDUP_STREAMS_MAX = 8 };
 /* Other requests that one can be tied to; repeats of further ones pass. */
 enum { DEDUP_TIES_MAX = 8 };
 
-/* What one request has reserved, and whom it waits for. seen: references. */
+/* The keys that one request has reserved, and the requests that it waits for. seen:
+ * references. */
 struct dedup_hold {
     uint32_t n, n_ties;
     struct {

@@ -122,8 +122,8 @@ struct str policy_sink_topic(struct policy_state *s, uint32_t sink, struct str e
 
 /* ---- rollback.c ---- */
 
-/* Asks the canary's roll_back_if about both sides. True: roll back, and *why says
- * what it said; also when it fails, for then nobody watches. */
+/* Asks the canary's roll_back_if about both sides. True: roll back, and *why has its
+ * reason; also when it fails, because then no rule watches the canary. */
 bool policy_roll_back_if(struct policy_state *s, const struct policy_number *old,
                          const struct policy_number *new_, uint32_t n, char *why,
                          size_t why_bytes);

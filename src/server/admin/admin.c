@@ -247,7 +247,8 @@ static void post_breaker(struct server *s, struct http_request *r, const char *n
     sinks_unlock(s);
 }
 
-/* POST begins it, DELETE ends it, GET says how far it is: nobody waits for a sink. */
+/* POST begins it, DELETE ends it, GET says how far it is: no request waits for a
+ * sink. */
 static void replay_letters(struct server *s, struct http_request *r,
                            const struct http_view *v, const char *name)
 {

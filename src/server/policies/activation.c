@@ -299,7 +299,7 @@ static void supersede(struct reload *r)
     (void)snprintf(why, sizeof why, "generation %lu was loaded",
                    (unsigned long)r->generation->number);
     rollout_look(&s->rollout);
-    s->superseded.n_left = UINT32_MAX; /* nobody waits for it */
+    s->superseded.n_left = UINT32_MAX; /* no caller waits for it */
     for (uint32_t i = 0; i < s->n_workers; i++) {
         worker_end_rollout(s->workers[i], false, &s->superseded);
     }
@@ -307,7 +307,7 @@ static void supersede(struct reload *r)
     retire(s, g, why);
 }
 
-/* A canary may not add streams: nobody would deliver them if it were rolled back. */
+/* A canary may not add streams: no sink would deliver them if it were rolled back. */
 static bool canary_streams(struct reload *r, const struct plan *plan, struct err *e)
 {
     struct server *s = r->s;

@@ -96,7 +96,7 @@ void reload_finish(struct reload *r, enum reload_result result, const char *stat
 
 /* ---- a change that takes long ---- */
 
-/* The log has it, for nobody waits any more. */
+/* The log has it, because no caller waits any more. */
 static void on_late_done(void *arg, const struct reload_answer *a)
 {
     (void)arg;

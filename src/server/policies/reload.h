@@ -35,12 +35,12 @@ struct reload {
     void (*changed)(void *arg); /* what follows it; NULL: it is not at it */
 };
 
-/* Answers who asked, frees r, and lets the next one begin. text is for a human. */
+/* Answers the caller, frees r, and lets the next one begin. text is for a human. */
 void reload_finish(struct reload *r, enum reload_result result, const char *status,
                    const char *text);
 
-/* run(r) on the changer's thread, done(r) on the supervisor's. When it takes long, who
- * asked and those behind it are answered, and it goes on. */
+/* run(r) on the changer's thread, done(r) on the supervisor's. When it takes long, its
+ * caller and those after it are answered, and it goes on. */
 void reload_change(struct reload *r, changer_fn *run, changer_fn *done);
 
 /* The same for a generation that nothing comes of. */

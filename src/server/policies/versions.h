@@ -84,8 +84,7 @@ void generations_freed(struct generations *all, const struct binding *b);
 void generation_holders(const struct generations *all, const struct generation *g,
                         struct generation_holders *out);
 
-/* Those that retire and are held by nobody any more have retired. True: some
- * still retire. */
+/* Marks every retiring version without holders as retired. True: some still retire. */
 bool generations_look(struct generations *all);
 
 const char *generation_word(enum generation_status status);

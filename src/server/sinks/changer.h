@@ -40,7 +40,7 @@ bool changer_start(struct changer *c, struct err *e) MUST_USE;
 typedef void changer_fn(void *arg);
 void changer_post(struct changer *c, changer_fn *run, changer_fn *done, void *arg);
 
-/* Its own thread says which sink it is at, for those who ask why it takes long. */
+/* Its own thread says which sink it is at, for a caller that asks why it takes long. */
 void changer_at(struct changer *c, const char *sink);
 /* Whether one job has been under way for that long; the sink that it is at. */
 bool changer_late(struct changer *c, uint64_t ns, char *sink, size_t bytes);

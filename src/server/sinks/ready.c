@@ -79,7 +79,7 @@ static void on_question(void *arg) /* the sink's */
     mailbox_post(&q->a->s->mail, on_answer, q);
 }
 
-/* Who has not answered, and the words for it. */
+/* The sink that has not answered, and the words for it. */
 static void blame(struct asking *a, char *text, size_t bytes)
 {
     char sink[96] = "";

@@ -93,7 +93,7 @@ void sinks_retire_rest(struct server *s)
 
 /* ---- the end ---- */
 
-/* Nobody needs its journal; its dead letters stay. */
+/* Its journal is not needed any more; its dead letters stay. */
 bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
 {
     static struct persisted kept;

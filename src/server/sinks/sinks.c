@@ -46,8 +46,8 @@ static struct persisted_sink line_of(const struct plan *plan,
     return l;
 }
 
-/* The spool knows the sink, and its journal is gone: nobody knows what was delivered,
- * so all that is there is. */
+/* The spool knows the sink, but its journal is missing: the delivered events are not
+ * known, so all events of the spool are delivered. */
 static bool journal_lost(struct server *s, const char *name)
 {
     char path[PATH_MAX];

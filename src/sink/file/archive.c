@@ -105,8 +105,8 @@ void archive_end_file(struct archive *a)
 }
 
 /* Whether the .part still has its name, and its bytes: it may have been taken away,
- * emptied, or its folder removed, and what is written then is read by nobody, or
- * behind a hole. False and *e: not known. */
+ * emptied, or its folder removed, and bytes written then are lost, or stand after a
+ * hole. False and *e: not known. */
 static bool look(const struct archive *a, bool *in_place, struct err *e)
 {
     char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
@@ -159,7 +159,7 @@ static bool begin_named(struct archive *a, struct journal *j, bool *again,
 static bool begin_file(struct archive *a, enum compress how, struct journal *j,
                        struct err *e)
 {
-    /* Somebody may have removed it. */
+    /* An operator may have removed it. */
     bool again = folder_make(a->dir, e);
 
     for (int i = 0; again && i < BEGIN_TRIES; i++) {

@@ -108,8 +108,8 @@ static bool recover_sealed(struct archive *a, struct err *e)
         }
     }
     archive_end_file(a);
-    /* The journal forgets the file from here on: after a power cut nobody would
-     * give it its name again. */
+    /* The journal forgets the file from here on: after a power cut it would not get its
+     * name again. */
     return folder_sync(a->dir, e);
 }
 
@@ -174,7 +174,7 @@ static bool recover_open(struct archive *a, struct err *e)
     archive_paths(a, part, final);
     a->fd = open(part, O_RDWR | O_CLOEXEC);
     if (a->fd < 0 && errno == ENOENT) {
-        /* Somebody took it away: what is in it was delivered. */
+        /* It was taken away: its events are delivered. */
         if (a->length > 0) {
             log_write(LOG_WARN, "archive_file_taken", "file=%s.part bytes=%lu", a->name,
                       (unsigned long)a->length);

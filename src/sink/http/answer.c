@@ -12,7 +12,7 @@ enum { MERGE_MS = 1000 };
 
 enum { FITTED = 100 };
 
-/* Answers with a code that nobody knows, until the rows are asked one by one. */
+/* Answers with an unknown code, until the rows are tried one by one. */
 enum { UNKNOWN_MAX = 3 };
 
 /* A part that may be there goes whole so often, for a table knows no halves of it. */

@@ -124,7 +124,7 @@ struct data_error data_error_of(int status, bool sent, int header, struct str bo
         return r;
     }
     if (r.code == 0) {
-        /* A proxy's words: nobody knows what became of the body. */
+        /* A proxy's words: whether the server took the body is not known. */
         r.kind = SINK_MAYBE;
         return r;
     }

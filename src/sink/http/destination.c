@@ -124,7 +124,8 @@ struct destination *destination_planned(const struct batch *b,
 {
     struct err e;
 
-    /* Without forms: nobody knew the table yet, so that it was not sent so. */
+    /* Without forms: the table was not known yet, so the batch was not sent in this
+     * form. */
     return b->destination == NULL || strcmp(b->destination, now->text) == 0 ||
                    strcmp(b->destination, now->base) == 0
                ? NULL

@@ -32,7 +32,7 @@ struct destination *destination_new(const struct clickhouse_plan *plan,
                                     const struct form *forms, struct err *e) MUST_USE;
 /* Of another destination's text; NULL and *e: it is none. */
 struct destination *destination_of(struct str text, struct err *e) MUST_USE;
-/* That b was planned for, unless that is now; NULL: it is, or nobody knows. */
+/* That b was planned for, unless that is now; NULL: it is, or it is not known. */
 struct destination *destination_planned(const struct batch *b,
                                         const struct destination *now) MUST_USE;
 /* b is for t from now on: the journal's next rewrite tells of it. */

@@ -148,7 +148,7 @@ static void make_cells(struct sink *s)
                               STATS_NS);
 }
 
-/* What ClickHouse wants to know of who asks. */
+/* The user and password that ClickHouse asks for. */
 static void take_login(struct sink *s, const struct clickhouse_plan *c)
 {
     s->headers = s->login;

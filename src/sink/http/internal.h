@@ -1,8 +1,8 @@
 /*
- * internal - the state of a sink that sends batches over HTTP, and what kinds of
- * server differ in (struct protocol). Shared by http.c (life, window), endpoint.c
- * (one url), upload.h (one batch), body.c (its bytes), clickhouse.c with replicas.c,
- * and plain.c. Nobody else includes it. One thread.
+ * internal - the state of a sink that sends batches over HTTP, and what kinds of server
+ * differ in (struct protocol). Shared by http.c (life, window), endpoint.c (one url),
+ * upload.h (one batch), body.c (its bytes), clickhouse.c with replicas.c, and plain.c.
+ * No other file includes it. One thread.
  */
 #pragma once
 
@@ -64,8 +64,8 @@ struct endpoint {
     bool unsure;             /* an upload was not answered: it is asked before
                                   another is sent */
     bool brief;              /* it does not tell of the table's columns */
-    char misfit[400];        /* why the table can't hold what is sent; "": it can,
-                                  or nobody knows */
+    char misfit[400];        /* why the table can't hold the rows; "": it can, or that
+                                is not known */
     int64_t asked_ms;        /* when it was asked last */
     int64_t after_ms;        /* not before then: it said so */
     struct transfer *asking; /* the protocol's question */

@@ -14,7 +14,7 @@
 enum {
     SEARCH_MAX = 9,   /* uploads until it is said that no row passes */
     SAMPLES_FROM = 3, /* of these the first are large */
-    SURE_AFTER = 2,   /* lone refusals with a code that nobody knows */
+    SURE_AFTER = 2,   /* refusals of a single row with an unknown code */
     PROBED_PARTS = 33 /* into which probes cut a batch */
 };
 

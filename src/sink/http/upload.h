@@ -55,7 +55,7 @@ struct upload {
     uint32_t n_suspects, suspects_room;
     uint32_t n_left;               /* rows without a verdict */
     uint32_t n_refusals, n_search; /* answers; those before the first row passed */
-    uint32_t n_unknown;            /* answers with a code nobody knows */
+    uint32_t n_unknown;            /* answers with an unknown code */
     bool passed;                   /* the server takes rows: those it refuses are bad */
     bool misled;                   /* a row number in its words was wrong */
     bool probe;                    /* sent to see whether the server takes rows again */

@@ -1,8 +1,8 @@
 /*
  * internal - the sink's own state, shared by kafka.c (life, window), cluster.c (a
- * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c (what
- * became of it), lacking.c (messages whose topic the cluster lacks) and message.c (what
- * is said of one event). Nobody else includes it. One thread.
+ * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
+ * (what became of it), lacking.c (messages whose topic the cluster lacks) and message.c
+ * (what is said of one event). No other file includes it. One thread.
  *
  *   pump ─► queue ─► in_flight ─► message ─► cluster 0 ─► reports ─► in_flight ─► verdicts
  *                      └── no report after a while ─► cluster 1 ──┘
@@ -92,7 +92,7 @@ struct sink {
     const struct kafka_plan *plan;
     struct cluster clusters[CLUSTERS];
     struct in_flight in_flight[SLOTS];
-    uint32_t n_slots; /* those behind are free: nobody looks at them */
+    uint32_t n_slots; /* those after it are free and not looked at */
     struct queue queue;
     ev_timer look;          /* again, at what met a full queue */
     struct fields *fields;  /* NULL: neither key nor topic_by */

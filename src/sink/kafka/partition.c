@@ -1,8 +1,8 @@
 /*
  * Which partition a message goes to, where librdkafka's own choice, by the hash of the
  * key, is not wanted. Asked on the sink's thread and, for messages that waited for the
- * topic's metadata, on librdkafka's. Nobody asks whether a partition's broker is
- * connected: it is not before it has something to get.
+ * topic's metadata, on librdkafka's. Whether a partition's broker is connected does not
+ * matter: librdkafka connects when the broker gets its first message.
  */
 #include "sink/kafka/producer.h"
 
