@@ -80,7 +80,8 @@ struct batch {
     bool again;             /* an earlier process may have sent it */
     uint64_t replay;        /* of dead letters: which replay of them; 0: none. Servers
                                know it apart from what they refused */
-    bool proven;            /* other rows of it are settled: the sink takes rows */
+    bool proven;            /* other rows of what was planned with it are settled: the
+                               sink takes rows. May become so while the sink has it */
     uint64_t submitted_ns;  /* the owner's */
 };
 

@@ -281,6 +281,17 @@ static void keep_verdict(struct delivery *d, struct batch *b,
     result_back_off(d, why, 0);
 }
 
+/* The other parts of a batch that an earlier process split are batches of their own
+ * here: what is settled of one tells of all, also after a restart that has forgotten the
+ * settled one. */
+static void prove(struct delivery *d, struct subscription *o, const struct batch *b)
+{
+    for (uint32_t i = 0; i < d->n_intents; i++) {
+        d->intents[i]->proven |= d->intents[i]->id == b->id;
+    }
+    subscription_prove(o, b->id);
+}
+
 void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
 {
     struct delivery *d = arg;
@@ -305,6 +316,9 @@ void pump_done(void *arg, struct batch *b, const struct sink_verdict *v)
         return;
     }
     b->n_acked += spoken_of(v);
+    if (b->again && b->id != 0 && !b->proven) {
+        prove(d, o, b);
+    }
     result_go_on(d);
     count_done(d, b, v);
     if (b->n_acked < b->n) {

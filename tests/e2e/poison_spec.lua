@@ -155,6 +155,19 @@ describe("rows that are refused", function()
     assert.equal(0, s:stop())
   end)
 
+  it("and are left over by a crash are dead as soon as the good row is taken", function()
+    run("http", "poison\nlate 60 taken", LONE:gsub("= 1,", "= 6,") .. "")
+    local bad = {}
+    for i = 1, 6 do bad[i] = i ~= 4 and "x" .. i or nil end
+    post(6, bad)
+    h.wait_for("the good row", function() return #r:events() == 1 end)
+    s:stop "SIGKILL" -- which never heard of it
+    r:rule "poison"
+    s:start()
+    settled(1, 5)
+    assert.equal(0, s:stop())
+  end)
+
   it("in whole batches of one client do not stop those of others", function()
     run("clickhouse", "badrow 27", LONE:gsub("max = 1,", "max = 6,") .. "")
     local bad = {}

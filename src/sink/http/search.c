@@ -86,12 +86,26 @@ static void narrow(struct upload *u, int64_t row, bool unknown)
     }
 }
 
+/* Rows that were planned with those of u, and are in another upload since a restart,
+ * have passed. False: u is settled, and gone. */
+static bool learn_proven(struct upload *u)
+{
+    if (!u->batch->proven || u->passed) {
+        return true;
+    }
+    aside_no_probe(u);
+    return search_passed(u);
+}
+
 void search_refused(struct upload *u, int64_t row, bool unknown)
 {
     struct sink *s = u->sink;
 
     u->n_refusals++;
     u->maybe = false;
+    if (!learn_proven(u)) {
+        return;
+    }
     if (u->probe || (s->none_passes && !u->passed)) {
         in_hand(u)->alone += in_hand(u)->n == 1;
         aside_still_none(u);

@@ -60,12 +60,19 @@ static void stop_probing(struct upload *u)
     }
 }
 
-void aside_look(struct sink *s)
+static void look_soon(struct sink *s)
 {
     if (!ev_is_active(&s->look)) {
         ev_timer_set(&s->look, LOOK_S, LOOK_S);
         ev_timer_start(s->conf.loop, &s->look);
     }
+}
+
+void aside_no_probe(struct upload *u)
+{
+    stop_probing(u);
+    u->sink->given_up = true;
+    look_soon(u->sink);
 }
 
 static bool has_room(const struct sink *s, size_t n_bytes)
@@ -103,7 +110,7 @@ void aside_put(struct upload *u, enum upload_aside why)
     s->n_aside++;
     s->aside_bytes += u->batch->n_bytes;
     show(s);
-    aside_look(s);
+    look_soon(s);
 }
 
 void aside_take(struct upload *u)
@@ -276,7 +283,8 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)events;
     for (struct upload *u = s->uploads; u != NULL; u = next) {
-        bool known = u->stamp != s->n_passes; /* that the table takes rows */
+        bool known = /* that the table takes rows */
+            u->stamp != s->n_passes || u->batch->proven;
 
         next = u->next;
         if (u->aside == ASIDE_NOT || n == TURN_BATCHES) {

@@ -50,10 +50,7 @@ void upload_forget(struct sink *s, const struct batch *b)
     if (u == NULL) {
         return;
     }
-    if (s->probing == u) {
-        s->given_up = true;
-        aside_look(s); /* those that waited for its answer go on */
-    }
+    aside_no_probe(u);
     upload_free(u);
 }
 
