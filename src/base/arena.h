@@ -3,8 +3,8 @@
  *
  *   arena_init -> arena_alloc* -> arena_reset -> ... -> arena_fini
  *
- * One owner thread. What it hands out lives until the next arena_reset.
- * Steady state touches no heap: chunks stay with the arena.
+ * One owner thread. Its memory lives until the next arena_reset. Steady state touches
+ * no heap: chunks stay with the arena.
  */
 #pragma once
 

@@ -25,7 +25,7 @@ static inline uint64_t clock_mono_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Nanoseconds that the calling thread has run: what others take of the machine
+/* Nanoseconds that the calling thread has run: the time of other threads and processes
  * does not count. A system call. */
 static inline uint64_t clock_thread_ns(void)
 {

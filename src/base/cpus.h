@@ -3,5 +3,6 @@
  */
 #pragma once
 
-/* From 1: what the affinity mask allows, as taskset and container runtimes set it. */
+/* From 1: the number of CPUs that the affinity mask allows, as taskset and container
+ * runtimes set it. */
 unsigned cpus_allowed(void);

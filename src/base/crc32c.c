@@ -89,7 +89,7 @@ crc32c_sse42(uint32_t seed, const void *data, size_t n)
 uint32_t crc32c(uint32_t seed, const void *data, size_t n)
 {
 #if defined(__x86_64__)
-    /* A load and a test of what the loader found out about the CPU. */
+    /* A load and a test: the loader has found out whether the CPU can. */
     if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("pclmul")) {
         return crc32c_sse42(seed, data, n);
     }

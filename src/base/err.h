@@ -21,5 +21,5 @@ bool err_set(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 /* The same with ": " and strerror(errnum) behind the text. */
 bool err_errno(struct err *e, int errnum, const char *fmt, ...) PRINTF(3, 4);
 
-/* Whether its words hold what a full disk, or a full quota, says: that passes. */
+/* Whether its words name a full disk or a full quota: such an error passes. */
 bool err_no_room(const struct err *e);

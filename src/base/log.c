@@ -26,8 +26,8 @@ void log_set_json(bool json)
     atomic_store(&as_json, json);
 }
 
-/* A line that was cut inside a quoted value ends with its quote, so that it can be
- * read as what it is. n bytes of max; one is free behind them. */
+/* A line that was cut inside a quoted value ends with its quote, so that it reads as a
+ * quoted value. n bytes of max; one is free after them. */
 static size_t close_quote(char *line, size_t n)
 {
     bool quoted = false;

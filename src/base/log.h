@@ -23,8 +23,8 @@ void log_set_json(bool json); /* a JSON object a line */
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
     PRINTF(3, 4);
 
-/* A text of several lines for people, such as what is wrong with a policy: as it
- * is, or with log_set_json each line of it as the text of an object. */
+/* A text of several lines for people, such as the problems of a policy: as it is, or
+ * with log_set_json each line of it as the text of an object. */
 void log_text(enum log_level level, const char *event, const char *text);
 
 /* Quotes text for a value: "…" with \", \\ and \n escaped, valid UTF-8, cut between

@@ -16,7 +16,7 @@ static void put(struct text *t, char c)
     *t->out++ = c;
 }
 
-/* One byte or character of a text; escapes what JSON wants escaped. */
+/* One byte or character of a text, escaped where JSON wants that. */
 static void put_char(struct text *t)
 {
     unsigned n = (unsigned char)*t->p < 0x80 ? 1 : utf8_char(t->p, t->end);

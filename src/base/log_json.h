@@ -14,6 +14,6 @@ static inline size_t log_json_bound(size_t n)
 }
 
 /* line has no newline: ts=... level=info event=policy generation=8 why="a \"b\"".
- * Quoted values and words become texts, whole numbers stay numbers; what is not
- * UTF-8 becomes U+FFFD. Writes to out, without a newline; returns the length. */
+ * Quoted values and words become texts, whole numbers stay numbers; bytes that are not
+ * UTF-8 become U+FFFD. Writes to out, without a newline; returns the length. */
 size_t log_json(struct str line, char *out);

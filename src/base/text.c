@@ -156,7 +156,7 @@ size_t text_cut(struct str text, size_t max)
     if (text.n <= max) {
         return text.n;
     }
-    /* At most three bytes back: what is no UTF-8 is cut anywhere. */
+    /* At most three bytes back: bytes that are not UTF-8 are cut anywhere. */
     while (n > 0 && max - n < 3 && ((unsigned char)text.p[n] & 0xC0) == 0x80) {
         n--;
     }

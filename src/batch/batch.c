@@ -104,8 +104,8 @@ static uint64_t span(const struct batch_entry *entries, uint32_t n)
     return (uint64_t)last->off + last->len + 1 - entries[0].off;
 }
 
-/* Whole blocks are kept together up to max; one that would pass it is cut at
- * target, so that what follows begins a batch of the wanted size. */
+/* Whole blocks are kept together up to max; one that would pass it is cut at target, so
+ * that the rest begins a batch of the wanted size. */
 static uint32_t fit_events(const struct batch *b, const struct batch_limits *l,
                            uint32_t n)
 {

@@ -48,7 +48,7 @@ struct batch_limits {
     int64_t linger_ms;         /* >= 0; counted from the first event */
 };
 
-/* What a batch keeps of its events besides their ranges. */
+/* The parts of its events that a batch keeps besides their ranges. */
 enum batch_keep {
     BATCH_KEEP_RANGES = 0, /* nothing: the sink has read them already */
     BATCH_KEEP_BYTES = 1,  /* the NDJSON */
@@ -79,8 +79,8 @@ struct batch {
                                nowhere; freed with the batch */
     bool again;             /* an earlier process may have sent it */
     uint64_t replay;        /* of dead letters: which replay of them; 0: none. Servers
-                               know it apart from what they refused */
-    bool proven;            /* other rows of what was planned with it are settled: the
+                               tell it from the batch that they refused */
+    bool proven;            /* other rows of its intent are settled: the
                                sink takes rows. May become so while the sink has it */
     uint64_t submitted_ns;  /* the owner's */
 };
@@ -100,7 +100,7 @@ enum batch_reason {
     BATCH_N_REASONS
 };
 
-/* What the caller knows and a batch does not. */
+/* Facts that the caller knows and a batch does not. */
 enum batch_state {
     BATCH_IS_FULL = 1,    /* batch_fit answered 0 */
     BATCH_IS_IDLE = 2,    /* nothing waits in the spool, nothing is in flight */

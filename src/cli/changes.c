@@ -27,7 +27,8 @@ struct changes {
     uint32_t samples;
     uint64_t events, changed;
     uint64_t by_kind[N_CHANGES];
-    struct row rows[ROWS_MAX]; /* the last takes what has no other place */
+    struct row rows[ROWS_MAX]; /* the last takes the changes without a place of their
+                                  own */
     uint32_t n;
 };
 
@@ -56,8 +57,7 @@ void changes_free(struct changes *c)
     free(c);
 }
 
-/* What was refused can be any bytes: terminals and readers of JSON get none that
- * are not text. */
+/* A refused event can be any bytes: terminals and readers of JSON get only text. */
 static char *clean(char *p, size_t n)
 {
     bool text = quote_is_utf8((struct str){p, n});
@@ -158,7 +158,7 @@ bool changes_same_line(struct str a, struct str b)
             return p >= p_end && q >= q_end;
         }
         if (quoted && *p == '\\') {
-            p++; /* what is escaped ends no string; compared next */
+            p++; /* an escaped character ends no string; compared next */
             q++;
             if (*p != *q) {
                 return false;

@@ -1,6 +1,6 @@
 /*
- * changes - what another policy would have made of stored events, counted by kind,
- * with a few of each kind to look at. Bounded; one thread.
+ * changes - how another policy would have decided stored events, counted by kind, with
+ * a few of each kind to look at. Bounded; one thread.
  *
  *   changes_new -> changes_add* -> changes_print -> changes_free
  */

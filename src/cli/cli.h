@@ -1,6 +1,6 @@
 /*
- * cli - the subcommands of the program. Each takes the arguments behind its own
- * name and returns an exit code: 0, 1 what was asked is wrong, 2 usage.
+ * cli - the subcommands of the program. Each takes the arguments behind its own name
+ * and returns an exit code: 0, 1 for a problem with the input, 2 for wrong usage.
  */
 #pragma once
 

@@ -178,8 +178,8 @@ void compare_lines(struct comparison *j, const struct route *route, int64_t time
                                      .n_headers = j->conf->n_headers,
                                      .stored = true};
     j->text = text;
-    /* What refuses a body as a whole, such as too many events for the policy, is
-     * asked about each line instead. */
+    /* If a rule refuses the body as a whole, such as too many events for the policy,
+     * each line is decided alone instead. */
     j->single = !decide(j, lines) || j->batch.n != n;
 }
 

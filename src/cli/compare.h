@@ -3,8 +3,8 @@
  *
  *   compare_new -> (compare_route -> compare_lines -> compare_verdict*)* -> compare_free
  *
- * One thread. Decides by the code that the server decides by; what a request would
- * have had besides its events is what the conf says.
+ * One thread. Decides by the code that the server decides by; the conf has the parts of
+ * a request besides its events.
  */
 #pragma once
 

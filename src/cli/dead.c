@@ -1,5 +1,5 @@
 /*
- * sluice dead list DIR                what lies among the dead letters, and why
+ * sluice dead list DIR                the dead letters by reason
  * sluice dead show FILE               a letter a line: why, then the event
  * sluice dead replay FILE --to URL    posts the events to a route of a server
  * sluice dead replay FILE --dry-run   says what that would do

@@ -53,7 +53,7 @@ static bool requires(const struct candidate *c, const char *path)
     return false;
 }
 
-/* Shows what is wrong with list[at], unless it is a part of another. */
+/* Shows the problems of list[at], unless it is a part of another. */
 static bool examine(const struct candidate *list, int n, int at)
 {
     for (int i = 0; i < n; i++) {

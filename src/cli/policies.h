@@ -1,6 +1,6 @@
 /*
- * policies - the policies of a folder, checked. What is wrong goes to standard
- * error as `sluice check` shows it.
+ * policies - the policies of a folder, checked. Problems go to standard error as
+ * `sluice check` shows them.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * redeliver - a running server sends a sink's dead letters to that sink once more;
- * this asks for it, waits and says what became of them.
+ * redeliver - a running server sends a sink's dead letters to that sink once more; this
+ * asks for it, waits and prints the result.
  */
 #pragma once
 

@@ -1,9 +1,9 @@
 /*
  * sluice replay --policy NEW.lua [--old OLD.lua] [OPTION...] PATH
  *
- * Runs events that lie in a spool or an archive through a policy, and says what it
- * would make of them otherwise: against what is stored, or against what another
- * policy makes of the same. Nothing is written anywhere.
+ * Runs events that lie in a spool or an archive through a policy, and says which of
+ * them it would decide otherwise: compared with the stored events, or with another
+ * policy's decisions on the same events. Nothing is written anywhere.
  *
  *   stored.c ─► lines ─► compare.c (new) ┐
  *                    └─► compare.c (old) ┴─► changes.c ─► report
@@ -51,7 +51,7 @@ struct replay {
     const char *time_field; /* NULL: that is of the block or the file */
     struct when *when;
     bool json;
-    struct side fresh, old; /* old.policy NULL: what is stored */
+    struct side fresh, old; /* old.policy NULL: compare with the stored events */
     struct changes *changes;
     char current[128];  /* the stream in hand */
     const char *reason; /* why its events are dead; NULL: they are not */
@@ -152,7 +152,7 @@ static bool take_options(struct replay *r, int argc, char **argv)
     return r->input != NULL && r->new_path != NULL;
 }
 
-/* ---- what changes ---- */
+/* ---- changes ---- */
 
 /* Names of the streams in mask, sorted by the plan; "nowhere". */
 static const char *names_of(const struct plan *p, uint64_t mask, char *out, size_t n)
@@ -189,8 +189,8 @@ static bool has_stream(const struct plan *p, uint64_t mask, const char *name)
     return false;
 }
 
-/* Where the new policy sends the event, when that is elsewhere. Of what is only
- * stored, copies in further streams are not known. */
+/* Where the new policy sends the event, when that is elsewhere. Without an old policy,
+ * copies in further streams are not known. */
 static bool is_routed(const struct replay *r, const struct verdict *was,
                       const struct verdict *v, char *what, size_t n)
 {

@@ -26,6 +26,6 @@ struct replayed *replayed_open(const char *path, struct err *e) MUST_USE;
 void replayed_close(struct replayed *m); /* NULL is fine */
 bool replayed_has(const struct replayed *m, struct mark x);
 void replayed_add(struct replayed *m, struct mark x);
-/* What was added is on the disk. */
+/* Writes all added marks to the disk. */
 bool replayed_save(struct replayed *m, struct err *e) MUST_USE;
 const char *replayed_path(const struct replayed *m);

@@ -1,10 +1,10 @@
 /*
- * sluice sink drop NAME [--admin ADDRESS]    gives up what a sink has left that was
- *                                            taken out of a running server's policy
+ * sluice sink drop NAME [--admin ADDRESS]    gives up the remaining events of a sink that
+ *                                            was taken out of a running server's policy
  * sluice sink drop NAME --spool DIR          the same in the spool of a server that
  *                                            does not run
- * sluice sink repair NAME --spool DIR [--yes]  what of a damaged journal is whole;
- *                                            with --yes a journal of that
+ * sluice sink repair NAME --spool DIR [--yes]  shows the whole records of a damaged
+ *                                            journal; with --yes makes one of them
  */
 #include <curl/curl.h>
 #include <errno.h>

@@ -171,7 +171,7 @@ static bool same_run(const struct run *run, const struct letter *l)
            run->time_ms == (int64_t)l->time_ms;
 }
 
-/* The events in a part of dead letters; what is no letter is passed over. */
+/* The events in a part of dead letters; a line that is not a letter is skipped. */
 static void open_letters(struct reader *r, const struct stored_part *part)
 {
     struct run run = {.n = 0};
@@ -198,7 +198,7 @@ static void open_letters(struct reader *r, const struct stored_part *part)
     end_run(r, &run, part);
 }
 
-/* Hands the whole lines of g over; what is behind them moves to the front. */
+/* Hands the whole lines of g over; the bytes after them move to the front. */
 static void hand_over(struct reader *r, struct page *g, struct stored_part *part,
                       bool last)
 {

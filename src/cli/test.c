@@ -48,7 +48,7 @@ static void add_spec(struct run *r, const char *path)
     r->specs[r->n++] = mem_strdup(path);
 }
 
-/* What specs of this folder may require. */
+/* The modules that specs of this folder may require. */
 static void add_path(struct run *r, const char *dir)
 {
     char *longer;

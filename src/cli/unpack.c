@@ -22,7 +22,7 @@ struct unpack {
     bool inside; /* of a member or a frame */
     bool end;    /* of the file */
     uint64_t position;
-    size_t at, n; /* of in: what is not yet inflated */
+    size_t at, n; /* of in: the bytes not yet inflated */
     unsigned char in[IN_BYTES];
 };
 

@@ -199,7 +199,7 @@ static size_t put_edit(char *out, const struct edit *x)
     return n + put(out + n, x->value, x->value_len);
 }
 
-/* The edits whose bit in done is not set, behind what stands in out. */
+/* The edits whose bit in done is not set, after the text in out. */
 static size_t put_rest(const struct event_batch *b, const struct event *ev,
                        uint32_t done, bool empty, char *out, size_t n)
 {

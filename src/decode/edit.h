@@ -25,7 +25,7 @@ bool edit_set(struct event_batch *b, struct event *ev, struct str key, struct st
 bool edit_put(struct event_batch *b, struct event *ev, struct str key, struct str value,
               enum edit_how how) MUST_USE;
 
-/* Takes back what was edited of ev since b->n_base was set to b->n_edits. */
+/* Takes back the edits of ev since b->n_base was set to b->n_edits. */
 void edits_revert(struct event_batch *b, struct event *ev);
 
 /* Whether the client sent the top-level key (JSON text, with its quotes). */

@@ -32,7 +32,7 @@ const struct envelope envelope_usual = {.keys = &usual_keys,
                                         .no_array = "\"events\" must be an array",
                                         .twice = "\"events\" is given twice"};
 
-/* Whether a value at path would hold what lies at inner. */
+/* Whether a value at path would hold the value at inner. */
 static bool holds(struct str path, struct str inner)
 {
     return str_eq(path, inner) ||
@@ -100,7 +100,7 @@ static enum scan_result wrong(struct reading *r, const char *at, const char *det
 
 static enum scan_result object(struct reading *r, uint16_t node);
 
-/* A key with its colon; *found: what the tree knows of it, NULL: nothing. */
+/* A key with its colon; *found: its node in the tree, NULL: it has none. */
 static bool key(struct reading *r, uint16_t node, const struct key_child **found)
 {
     struct lex *l = &r->s->l;

@@ -15,7 +15,7 @@
 struct arena;
 struct shape;
 
-/* What a slot holds. A slot's tag is kind | length << 4. */
+/* The kind of value in a slot. A slot's tag is kind | length << 4. */
 enum slot_kind {
     SLOT_ABSENT = 0,
     SLOT_NULL = 1,
@@ -36,7 +36,7 @@ struct slot {
                      index of the value; of a time: ms since 1970 */
 };
 
-/* What will become of an event. */
+/* The fate of an event. */
 enum event_fate {
     EVENT_ACCEPT = 0,
     EVENT_REJECT = 1, /* with code, message and maybe field */
@@ -68,7 +68,7 @@ struct edit {
     uint32_t how; /* enum edit_how */
     const char *key;
     const char *value;
-    const char *base; /* what edits_revert goes back to */
+    const char *base; /* the number of edits that edits_revert goes back to */
     uint32_t base_len;
     uint32_t base_how; /* 1 + how; 0: nothing was replaced */
 };
@@ -87,8 +87,9 @@ struct event {
     const char *field;   /* NUL-terminated path of the field */
     const char *message; /* NUL-terminated, for a human */
     uint32_t index;      /* as the client counts, from 0 */
-    uint32_t error_at;   /* 1 + offset in the body of what is no JSON; 0: none */
-    struct slot *slots;  /* as many as the schema has fields */
+    uint32_t
+        error_at; /* 1 + offset in the body of the text that is not JSON; 0: none */
+    struct slot *slots; /* as many as the schema has fields */
 };
 
 /* Of a batch's envelope that a route copies into events. */
@@ -110,6 +111,7 @@ struct event_batch {
     struct edit *edits;
     struct arena *arena; /* of the request: messages, edits */
     struct shape *shape; /* the scanner's memory of the last event's keys */
-    double wait_ms;      /* until what limits have refused may pass; 0: nothing */
+    double wait_ms;      /* until an event that limits have refused may pass; 0: none
+                            was refused */
     struct slot envelope[ENVELOPE_FIELDS_MAX]; /* filled by scan_enveloped */
 };

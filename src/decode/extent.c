@@ -36,7 +36,7 @@ static bool pass_escape(struct extent *x)
     return true; /* p may be at the end: the caller looks */
 }
 
-/* p is at the opening quote; afterwards it is at what follows the closing one. */
+/* p is at the opening quote; afterwards it is after the closing one. */
 static bool pass_string(struct extent *x)
 {
     if (x->last != '\0' && strchr("{[,:", x->last) == NULL) {

@@ -198,7 +198,7 @@ static inline bool lex_word(struct lex *l, const char *word, size_t n)
     return true;
 }
 
-/* One value that is no container; *kind is what it is. */
+/* One value that is not a container; *kind is its kind. */
 static inline bool lex_scalar(struct lex *l, enum slot_kind *kind)
 {
     bool escaped;

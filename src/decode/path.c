@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "decode/quote.h"
 
-/* "[12]" at the start of path; its length, 0: it is none. */
+/* "[12]" at the start of path; its length, 0: there is no such text. */
 static size_t place_of(struct str path, uint64_t *at)
 {
     size_t i = 1;
@@ -171,7 +171,7 @@ static enum path_result write_object(struct path_out *out, struct str object,
         bool it = walk_is(&m, parts->key);
         enum path_result r;
 
-        /* A second copy of what was set or is removed. */
+        /* A second copy of a key that was set or is removed. */
         if (it && n == 1 && (json.p == NULL || seen)) {
             seen = true;
             changed = PATH_OK;

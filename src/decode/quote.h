@@ -18,7 +18,7 @@ static inline size_t quote_bound(size_t n)
  * UTF-8 (nothing useful is in out then). */
 size_t quote_write(struct str text, char *out);
 
-/* The same for any bytes: what is not UTF-8 becomes U+FFFD, a byte at a time. */
+/* The same for any bytes: each byte that is not UTF-8 becomes U+FFFD. */
 size_t quote_mended(struct str text, char *out);
 
 bool quote_is_utf8(struct str text);

@@ -75,13 +75,13 @@ void event_batch_fini(struct event_batch *b);
 
 /* ---- scan.c ---- */
 
-/* Reads body[0..n), behind which SCAN_PAD readable bytes lie (any content).
- * Afterwards b->events[0..b->n) are in the client's order, with fate
- * EVENT_ACCEPT, or EVENT_REJECT for what is one event's own fault: a bad NDJSON
- * line, or an element of a list whose end is certain (extent.h): "invalid_json",
- * "too_deep", "too_many_keys", with error_at; an element that is no object
- * ("not_an_object"), a key given twice ("duplicate_key", field = the key). Borrowed views: body must stay
- * until the batch is done with. Unless SCAN_OK, b->n is 0 and *se is filled. */
+/* Reads body[0..n), behind which SCAN_PAD readable bytes lie (any content). Afterwards
+ * b->events[0..b->n) are in the client's order, with fate EVENT_ACCEPT, or EVENT_REJECT
+ * for one event's own fault: a bad NDJSON line, or an element of a list whose end is
+ * certain (extent.h): "invalid_json", "too_deep", "too_many_keys", with error_at; an
+ * element that is no object ("not_an_object"), a key given twice ("duplicate_key",
+ * field = the key). Borrowed views: body must stay until the batch is done with. Unless
+ * SCAN_OK, b->n is 0 and *se is filled. */
 enum scan_result scan_body(struct event_batch *b, const struct scan_keys *k,
                            enum scan_shape shape, const struct scan_limits *limits,
                            const char *body, size_t n, struct scan_error *se) MUST_USE;

@@ -190,7 +190,7 @@ static bool merge(struct shape *s)
     return true;
 }
 
-/* What one wide event needed is not kept for ever. */
+/* The memory that one wide event needed is not kept for ever. */
 static void trim(struct shape *s)
 {
     if (s->max_seen > SEEN_KEPT) {

@@ -50,7 +50,7 @@ struct shape {
     uint32_t max_table;
 };
 
-/* One of 64 bits for a key: what has another bit is another key. */
+/* One of 64 bits for a key: a key with another bit is another key. */
 static inline uint64_t shape_bit(struct str key)
 {
     unsigned first = key.n == 0 ? 0 : (unsigned char)key.p[0];

@@ -1,6 +1,6 @@
 /*
- * walk - the members of an object that scan_body has checked, one by one, for
- * what no slot holds. Pure; the text is trusted, so nothing is checked again.
+ * walk - the members of an object that scan_body has checked, one by one, for values
+ * that no slot holds. Pure; the text is trusted, so nothing is checked again.
  */
 #pragma once
 

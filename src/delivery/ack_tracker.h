@@ -4,8 +4,8 @@
  *
  *   ack_tracker_init -> ack_tracker_start, ack_tracker_ack* -> ack_tracker_fini
  *
- * Pure; one thread. Batches are acknowledged in any order: what is ahead of a cursor
- * is kept as ranges, bounded by what can be in flight.
+ * Pure; one thread. Batches are acknowledged in any order: acknowledged events ahead of
+ * a cursor are kept as ranges, bounded by the events in flight.
  */
 #pragma once
 

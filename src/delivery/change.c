@@ -134,8 +134,9 @@ bool delivery_post(struct delivery *d, void (*fn)(void *arg), void *arg)
 
 /* ---- a new plan ---- */
 
-/* Where it begins to read a stream that is new to it is known for good before that
- * takes its first event: else, after a power cut, it would begin at what is then. */
+/* The place where it begins to read a new stream is on the disk before the stream takes
+ * its first event: otherwise, after a power cut, it would begin at the end that the
+ * stream has then. */
 static bool keep_records(struct delivery *d, uint64_t known, struct err *e)
 {
     return journal_bytes(d->journal) == known || journal_sync(d->journal, e) ||

@@ -5,11 +5,11 @@
  *   dead_open -> (dead_begin -> dead_put* -> dead_sync -> dead_keep | dead_rewind)*
  *             -> dead_close
  *
- * The delivery thread. What was put is in the file for good once dead_sync has
- * said so and the journal has its length and mark; letters of this sink behind that
- * are cut on opening, for they are put again. People edit, move, truncate and replace
- * the file while it is in use: letters go to the end of the file that has the name,
- * and nothing else is cut or written over.
+ * The delivery thread. A letter is in the file for good once dead_sync has said so and
+ * the journal has the file's length and mark; letters of this sink after that length
+ * are cut on opening, because they are put again. People edit, move, truncate and
+ * replace the file while it is in use: letters go to the end of the file that has the
+ * name, and nothing else is cut or written over.
  */
 #pragma once
 
@@ -49,8 +49,8 @@ struct dead_letter {
 
 void dead_init(struct dead *d, const char *data_dir, const char *sink);
 
-/* length and mark: what the journal knows of; UINT64_MAX: nothing, and all is kept. The
- * file is made at the first letter. */
+/* length and mark: as the journal has them; UINT64_MAX: it has none, and all is kept.
+ * The file is made at the first letter. */
 bool dead_open(struct dead *d, uint64_t length, const char *mark,
                struct err *e) MUST_USE;
 
@@ -61,7 +61,7 @@ bool dead_put(struct dead *d, const struct dead_letter *l, struct err *e) MUST_U
 void dead_tell(struct dead *d, const char *sink, int code, const char *why, uint32_t n);
 bool dead_sync(struct dead *d, struct err *e) MUST_USE; /* sets d->mark */
 void dead_keep(struct dead *d);                         /* the journal has it */
-void dead_rewind(struct dead *d); /* it has not: what was put is put again */
+void dead_rewind(struct dead *d); /* it has not: the letters are put again */
 void dead_close(struct dead *d);
 
 /* Bytes of the file that has the name now; 0: there is none. */

@@ -26,7 +26,7 @@ struct subscription *subscription_of(struct delivery *d, struct str stream)
     return NULL;
 }
 
-/* A place that no stream has; NULL: there is none. */
+/* A free place for a stream; NULL: all are taken. */
 static struct subscription *add_subscription(struct delivery *d, struct str stream)
 {
     uint32_t at = 0;
@@ -62,7 +62,7 @@ static void on_ack(void *arg, struct str stream, const struct batch_range *range
 }
 
 /* A journal that was another sink's says nothing of this one's dead letters, but
- * what was planned under that name is known to servers by it. */
+ * servers know the batches that were journaled under that name by it. */
 static void take_head(struct delivery *d, const struct record *r)
 {
     struct str origin = r->stream.n > 0 ? r->stream : r->id;
@@ -238,7 +238,7 @@ bool take_streams(struct delivery *d, const struct delivery_conf *c, struct err 
     return true;
 }
 
-/* What the journal knows of, and the policy does not. */
+/* Streams that the journal has and the policy does not. */
 static bool open_left(struct delivery *d, struct subscription *o, struct err *e)
 {
     char name[sizeof o->name];

@@ -1,6 +1,6 @@
 /*
- * delivery - one sink's thread: reads the spool's shards, batches, sends,
- * keeps the journal, releases what is settled.
+ * delivery - one sink's thread: reads the spool's shards, batches, sends, keeps the
+ * journal, releases acknowledged events.
  *
  *   delivery_start -> delivery_apply* -> delivery_stop
  *
@@ -28,8 +28,8 @@ struct delivery_stream {
     bool synced;
     bool skip; /* when_full = "skip" */
     uint64_t max_lag_bytes;
-    bool from_oldest; /* where a sink without a journal starts: all of the
-                                stream, or only what comes after now */
+    bool from_oldest; /* where a sink without a journal starts: all of the stream, or
+                         only events after now */
 };
 
 /* The sink was taken out of the policy, and nothing is left of it: status.finished.
@@ -46,8 +46,8 @@ struct delivery_conf {
     struct sink_hooks hooks;      /* whose arg lives until the next apply or stop */
     const struct delivery_stream *streams; /* copied */
     uint32_t n_streams;
-    bool removed;                 /* not in the policy: what the journal knows of is
-                                delivered up to its ends */
+    bool removed;                 /* not in the policy: the streams in the journal are
+                                     delivered up to their ends */
     const char *absent;           /* not NULL: why the plan can't be had; all is held
                                 then */
     bool wait;                    /* sends nothing before delivery_go */
@@ -61,7 +61,7 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e) MU
 
 /* ---- pump.c ---- */
 
-/* What was started to wait begins to send: the policy that has it is not refused any
+/* A delivery that was started to wait begins to send: its policy is not refused any
  * more. */
 void delivery_go(struct delivery *d);
 
@@ -86,18 +86,18 @@ bool delivery_paused_retires(const struct delivery *d, struct err *e) MUST_USE;
 bool delivery_apply(struct delivery *d, const struct delivery_conf *c,
                     struct err *e) MUST_USE;
 
-/* Streams that do not feed the sink any more retire: what they have now is still
+/* Streams that do not feed the sink any more retire: their present events are still
  * delivered. removed: the sink itself is not in the policy. Only streams among the n
- * ids (NULL: all) retire now; the others go on until they are named. Waits for at
- * most a second; a thread that hangs does it once it goes on. */
+ * ids (NULL: all) retire now; the others go on until they are named. Waits for at most
+ * a second; a thread that hangs does it once it goes on. */
 void delivery_retire(struct delivery *d, bool removed, const int *ids, uint32_t n);
 
 /* STUCK: the thread did not end by the deadline, which it may do later: d lives, and
  * may be joined again. Else the thread has ended and d is freed. */
 enum delivery_end { DELIVERY_EMPTY = 0, DELIVERY_LEFT, DELIVERY_STUCK };
 
-/* It did not make a change in time, and has not gone on since: what was given to it is
- * still in its hands. */
+/* It did not make a change in time, and has not gone on since: it still uses the memory
+ * that it was given. */
 bool delivery_hung(struct delivery *d);
 
 /* Runs fn(arg) on its thread. False: it has none. */
@@ -108,8 +108,8 @@ bool delivery_force(struct delivery *d, bool open);
 
 /* ---- close.c ---- */
 
-/* Flushes what the spool holds until then (a time of clock_mono_ns; in the past: only
- * what is in hand), persists, ends the thread. Does not wait. */
+/* Delivers the spool's events until then (a time of clock_mono_ns; in the past: only
+ * the batches in hand), persists, ends the thread. Does not wait. */
 void delivery_ask_stop(struct delivery *d, uint64_t until_ns);
 enum delivery_end delivery_join(struct delivery *d, uint64_t until_ns) MUST_USE;
 /* The same, and d is not freed: delivery_free may follow. False: stuck. */
@@ -129,13 +129,13 @@ void delivery_free(struct delivery *d);
 
 /* ---- replay.c ---- */
 
-/* What became of the sink's dead letters at the last replay of them. */
+/* The result of the last replay of the sink's dead letters. */
 enum delivery_replay_state {
     DELIVERY_REPLAY_NONE = 0, /* none since the sink's thread began */
     DELIVERY_REPLAY_RUNS,
     DELIVERY_REPLAY_DONE,
     DELIVERY_REPLAY_STOPPED, /* by hand; the next goes on */
-    DELIVERY_REPLAY_FAILED   /* why; what was sent is noted, the next goes on */
+    DELIVERY_REPLAY_FAILED /* why; the sent letters are noted, the next replay goes on */
 };
 
 struct delivery_replay {
@@ -152,8 +152,8 @@ struct delivery_replay {
 /* Sends the sink's dead letters to it once more, on its thread; dry: only counts them.
  * Does not wait. False and *e: this sink has none, has no thread, or is at it. */
 bool delivery_replay_begin(struct delivery *d, bool dry, struct err *e) MUST_USE;
-/* Ends it, soon: nothing more of it is sent. What the sink had in hand may have been
- * taken; the next replay sends it again, under the same name. False and *e: none
+/* Ends it, soon: nothing more of it is sent. The server may have taken the batch in
+ * hand; the next replay sends it again, under the same name. False and *e: none
  * runs. */
 bool delivery_replay_stop(struct delivery *d, struct err *e) MUST_USE;
 void delivery_replay_status(struct delivery *d, struct delivery_replay *out);

@@ -1,5 +1,5 @@
-/* A stream that the policy no longer sends to a sink: what was there up to the
- * reload is delivered still, and no more. */
+/* A stream that the policy no longer sends to a sink: its events up to the reload are
+ * still delivered, and no more. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -34,7 +34,7 @@ void subscription_intend(struct subscription *o, uint64_t id, struct str destina
     *at = p;
 }
 
-/* What of a is not in b: at most two ranges. */
+/* The part of a that is not in b: at most two ranges. */
 static uint32_t rest_of(const struct batch_range *a, const struct batch_range *b,
                         struct batch_range *out)
 {
@@ -143,8 +143,8 @@ static bool touched(const struct subscription *o, const struct batch_range *r)
     return any;
 }
 
-/* A batch of which a part is acked was taken in part, or had bad rows: what is left
- * of it says nothing of the table. Its parts have one id. */
+/* A batch of which a part is acked was taken in part, or had bad rows: its remaining
+ * rows say nothing of the table. Its parts have one id. */
 static void prove(struct subscription *o, const struct intent *by)
 {
     bool any = false;

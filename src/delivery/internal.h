@@ -58,7 +58,7 @@ struct delivery {
     struct replay *replay; /* replay.c; NULL: none runs */
     uint64_t dead_known;   /* bytes of it that the journal names, */
     char dead_mark[DEAD_MARK_BYTES]; /* and which file that was */
-    uint32_t target;                 /* what adapt said; 0: the plan's */
+    uint32_t target;                 /* as adapt set it; 0: the plan's */
     uint32_t grown;                  /* batches are so many times as large; 0: once */
     uint64_t grown_ns;               /* since then */
     struct sink_hooks hooks;
@@ -95,11 +95,11 @@ struct delivery {
 /* ---- pump.c ---- */
 
 void pump_watch(struct delivery *d);                /* before the thread starts */
-void pump(struct delivery *d);                      /* sends what is due */
+void pump(struct delivery *d);                      /* sends the batches that are due */
 void pump_later(struct delivery *d);                /* in the next turn of the loop */
 void pump_put(struct delivery *d, struct batch *b); /* back to the pool */
 
-/* ---- rewrite.c: writes the journal anew, of what still counts ---- */
+/* ---- rewrite.c: writes the journal again, of the records that still count ---- */
 
 bool pump_compact(struct delivery *d, struct err *e) MUST_USE;
 /* The same, but true as well while the old one can still be written to. */
@@ -108,7 +108,7 @@ struct record pump_intent(const struct delivery *d, const struct batch *b);
 
 /* ---- show.c ---- */
 
-void pump_show(struct delivery *d); /* what the supervisor and metrics see */
+void pump_show(struct delivery *d); /* the view of the supervisor and the metrics */
 void pump_cells(struct delivery *d, const char *sink); /* its label */
 void pump_block(struct delivery *d); /* tells the spool whether a breaker is open */
 
@@ -121,7 +121,7 @@ bool paused_retire(struct delivery *d, bool removed, bool (*named)(const void *,
 
 /* ---- replay.c: the sink's dead letters, once more ---- */
 
-void replay_pump(struct delivery *d); /* what is due of it */
+void replay_pump(struct delivery *d); /* sends its letters that are due */
 void replay_verdict(struct delivery *d, struct batch *b, const struct sink_verdict *v);
 bool replay_in_flight(const struct delivery *d);
 void replay_free(struct delivery *d); /* the sink is closed */
@@ -141,7 +141,7 @@ bool take_streams(struct delivery *d, const struct delivery_conf *c,
 bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
                         struct err *e) MUST_USE;
 
-/* ---- adapt.c: sets d->target by what was seen since the last time ---- */
+/* ---- adapt.c: sets d->target by the load since the last time ---- */
 
 void adapt(struct delivery *d);
 /* The sink has asked for fewer and larger batches. */

@@ -49,5 +49,5 @@ struct letters *letters_new(struct err *e) MUST_USE;
  * and they stay while letters are asked for. */
 uint32_t letters_scan(struct letters *l, struct str lines) MUST_USE;
 
-/* The letter of line i; false: it is none. */
+/* The letter of line i; false: the line is not a letter. */
 bool letters_get(const struct letters *l, uint32_t i, struct letter *out) MUST_USE;

@@ -16,7 +16,7 @@ void delivery_pause_why(struct delivery *d, const char *why)
     (void)pthread_mutex_unlock(&d->lock);
     stats_set(d->holding, 1);
     if (d->over) {
-        pump_show(d); /* what waits for it, that may be more by now */
+        pump_show(d); /* the backlog, which may be larger by now */
     }
 }
 

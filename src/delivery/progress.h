@@ -24,7 +24,7 @@ struct progress {
     uint64_t replayed, again, unreadable; /* unreadable: lines before done */
 };
 
-/* False and *e: there is none, or it can't be read. */
+/* False and *e: there is no mark, or it can't be read. */
 bool progress_read(const char *path, struct progress *p, struct err *e) MUST_USE;
 /* On stable storage when it returns true. */
 bool progress_write(const char *path, const struct progress *p, struct err *e) MUST_USE;

@@ -146,8 +146,8 @@ static bool take_intent(struct delivery *d, struct subscription *o)
     return true;
 }
 
-/* A batch that has its target takes along what waits already, up to max: it waits no
- * longer by that, and costs less an event. What adapt decides is kept to. */
+/* A batch that has its target also takes the events that wait already, up to max: it
+ * waits no longer by that, and costs less an event. A target of adapt is not passed. */
 static enum subscription_result fill(struct delivery *d, struct subscription *o,
                                      const struct batch_limits *l, struct err *e)
 {
@@ -162,7 +162,7 @@ static enum subscription_result fill(struct delivery *d, struct subscription *o,
     return r == SUBSCRIPTION_FAILED ? r : SUBSCRIPTION_FULL;
 }
 
-/* Sends what is due of one stream; true: there is more to read. */
+/* Sends the batches of one stream that are due; true: there is more to read. */
 static bool pump_subscription(struct delivery *d, struct subscription *o,
                               int64_t *next_ms)
 {
@@ -265,7 +265,7 @@ static void look_retired(struct delivery *d)
     }
 }
 
-/* What failed waits, and is not in flight. */
+/* A batch that failed waits, and is not in flight. */
 static bool quiet(const struct delivery *d)
 {
     uint32_t n = 0;
@@ -306,7 +306,7 @@ void pump(struct delivery *d)
         }
     }
     if (d->failed != NULL || d->kept != NULL || ev_is_active(&d->retry)) {
-        return; /* order is kept: nothing new before what failed */
+        return; /* order is kept: nothing new before the batch that failed */
     }
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         if (d->subscriptions[i].consumer != NULL) {

@@ -5,8 +5,8 @@
  *        ▲                        sink-X.ndjson.replay-mark: how far it is     │
  *        └── those that it refuses again ◄─────────────────────────────────────┘
  *
- * A batch is noted before it goes, and what became of it after: the next replay goes
- * on there, and sends what was in hand again under the same name.
+ * A batch is noted before it goes, and its result after: the next replay goes on there,
+ * and sends the batch in hand again under the same name.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 
 enum { WAIT_MS = 250 };
 
-/* ---- what others see ---- */
+/* ---- the view of other threads ---- */
 
 static void show(struct delivery *d, enum delivery_replay_state state, const char *why)
 {

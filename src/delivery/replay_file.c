@@ -25,7 +25,7 @@ static void paths(const struct delivery *d, struct replay *r)
     (void)snprintf(r->mark, sizeof r->mark, "%s.replay-mark", d->dead.path);
 }
 
-/* What a replay takes, the oldest letters first. */
+/* The files that a replay takes, the oldest letters first. */
 enum { IN_HAND, OF_OLD_NAME, OWN, N_SOURCES };
 
 static bool source(const struct delivery *d, unsigned which, char out[3300])
@@ -204,7 +204,7 @@ bool replay_fill(struct delivery *d, struct replay *r, struct batch *b, struct e
         if (o == NULL) {
             r->bad++;
         } else if (n > 0 && (o != stream || bytes + x.event.n > BYTES)) {
-            /* Also what is unreadable between is read again. */
+            /* The unreadable lines between are read again, too. */
             r->bad += bad - bad_from;
             r->at.end = before;
             r->at.n = n;

@@ -1,6 +1,6 @@
 /*
- * What became of a batch: a part that is delivered or dead is noted in the journal,
- * then the spool may forget it; what failed waits, and the whole sink with it.
+ * The result of a batch: a part that is delivered or dead is noted in the journal, then
+ * the spool may forget it; a part that failed waits, and the whole sink with it.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* A sink's journal written anew, of what still counts. */
+/* A sink's journal written again, of the records that still count. */
 #include <string.h>
 
 #include "base/err.h"
@@ -72,7 +72,8 @@ bool pump_try_compact(struct delivery *d, struct err *e)
 
 bool pump_compact(struct delivery *d, struct err *e)
 {
-    /* What only the sink itself would write anew stays as it is. */
+    /* Without its sink the journal stays: only the sink could write its own records
+     * again. */
     if (d->ops == &sink_absent) {
         return true;
     }

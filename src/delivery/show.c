@@ -1,5 +1,5 @@
-/* What others see of a delivery: the supervisor, the metrics, and requests that wait
- * for it. */
+/* The view of a delivery that others get: the supervisor, the metrics, and requests
+ * that wait for it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -66,7 +66,7 @@ void pump_cells(struct delivery *d, const char *sink)
                             sink);
 }
 
-/* The age may only be told by the wall clock, for that is what a block has. */
+/* Only the wall clock can tell the age, because a block has a wall time. */
 static void show_oldest(struct delivery *d, int64_t oldest)
 {
     int64_t age = oldest == 0 ? 0 : clock_wall_ms() - oldest;

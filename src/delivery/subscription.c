@@ -80,8 +80,8 @@ static bool note_start(const struct subscription *o, struct journal *j,
     return journal_append(j, &rec, e);
 }
 
-/* Where the sink begins in a shard that it has not met: a stream new to it
- * begins at its end, if the policy said from now; else at what is there. */
+/* Where the sink begins in a shard that it has not met: a stream new to it begins at
+ * its end, if the policy says from = "now"; otherwise at its first event. */
 static bool begin(struct subscription *o, const struct spool_shard_id *id,
                   struct journal *j, struct err *e)
 {
@@ -90,7 +90,7 @@ static bool begin(struct subscription *o, const struct spool_shard_id *id,
         .epoch = id->epoch, .worker = id->worker, .first = skip ? id->next : id->first};
 
     if (id->first == 0) {
-        /* What is in it, the disk does not say yet: all of it came before now. */
+        /* The disk does not tell its events yet: all of them came before now. */
         r.first = skip ? SHARD_PASSED : 0;
     }
 
@@ -139,9 +139,9 @@ static bool done_with(const struct subscription *o, const struct subscription_re
     return r->ended && c != NULL && c->next >= r->next;
 }
 
-/* The cursor stays, and with it what the journal says of the shard: its segments
- * may outlive this process, by a crash before they are deleted or a power cut that
- * takes the deletion back, and would be delivered again. */
+/* The cursor stays, and with it the journal's records of the shard: its segments may
+ * outlive this process, by a crash before they are deleted or a power cut that takes
+ * the deletion back, and would be delivered again. */
 static void drop_done(struct subscription *o)
 {
     for (uint32_t i = 0; i < o->n_readers;) {
@@ -175,7 +175,8 @@ static bool is_listed(void *arg, uint32_t epoch, uint32_t worker)
     return false;
 }
 
-/* At the first look: what the spool did not find on the disk is gone for good. */
+/* At the first look: shards that the spool did not find on the disk are gone for
+ * good. */
 static void forget_gone(struct subscription *o, const struct spool_shard_id *ids,
                         uint32_t n)
 {

@@ -1,6 +1,6 @@
 /*
- * subscription - one stream as a sink reads it: a cursor a shard, and what of each is
- * settled.
+ * subscription - one stream as a sink reads it: a cursor for each shard, and the
+ * acknowledged events of each.
  *
  *   subscription_open -> subscription_look, subscription_take* -> subscription_ack* -> subscription_close
  *
@@ -31,7 +31,7 @@ struct subscription_reader {
 struct intent {
     struct intent *next;
     uint64_t id;
-    const char *destination; /* behind the ranges; "": nobody knows */
+    const char *destination; /* behind the ranges; "": not known */
     bool proven;             /* some of the batch is settled */
     uint32_t n;
     struct batch_range ranges[];
@@ -52,8 +52,8 @@ struct subscription {
     bool blocked;                /* the spool was told that it can't deliver now */
     bool known;                  /* the journal knows the stream */
     bool looked;                 /* the spool's shards have been listed once */
-    bool ending;                 /* only what lies before its ends is delivered, then
-                                 it is closed */
+    bool ending;                 /* only events before its ends are delivered, then it
+                                    is closed */
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
     struct spool_pos *ends;
     struct spool_consumer *consumer;
@@ -61,7 +61,7 @@ struct subscription {
     struct subscription_reader *readers;
     uint32_t n_readers, readers_room;
     uint32_t turn;          /* the reader that is asked first */
-    uint32_t n_unknown;     /* shards of which the disk does not say what they hold */
+    uint32_t n_unknown;     /* shards whose events the disk does not tell */
     struct batch *batch;    /* growing; NULL: none */
     struct intent *intents; /* oldest first */
     struct subscription_span *spans;
@@ -83,14 +83,14 @@ void subscription_close(struct subscription *o);
 bool subscription_look(struct subscription *o, struct journal *j,
                        struct err *e) MUST_USE;
 
-/* The reader reads on from its place, also what the cursor has passed. */
+/* The reader reads on from its place, also events that the cursor has passed. */
 void subscription_reread(struct subscription *o, struct subscription_reader *r);
 
 /* The ranges are delivered, and the journal knows: their segments may go. */
 void subscription_ack(struct subscription *o, const struct batch_range *ranges,
                       uint32_t n);
 
-/* What was skipped while nothing is read may be reused. */
+/* The room of events that were skipped while nothing is read may be reused. */
 void subscription_rest(struct subscription *o);
 /* Events that were or will be passed over. */
 uint64_t subscription_skipped(const struct subscription *o);
@@ -98,7 +98,7 @@ uint64_t subscription_skipped(const struct subscription *o);
 /* Nothing read and not settled. */
 bool subscription_idle(const struct subscription *o);
 
-/* What a new journal must say of the stream. */
+/* The records that a new journal must have of the stream. */
 void subscription_emit(const struct subscription *o, struct journal_draft *draft);
 
 /* ---- take.c ---- */
@@ -124,7 +124,8 @@ void subscription_intend(struct subscription *o, uint64_t id, struct str destina
 /* These ranges of it are an intent of their own. */
 void subscription_split(struct subscription *o, uint64_t id,
                         const struct batch_range *ranges, uint32_t n);
-/* After the replay: what of the intents is left, and what the readers pass over. */
+/* After the replay: sets the remaining intents, and the events that the readers pass
+ * over. */
 void subscription_replayed(struct subscription *o);
 
 /* Those not made anew yet are still intents of a new journal. */
@@ -149,8 +150,8 @@ void subscription_retire(struct subscription *o, struct spool *spool,
 void subscription_ending(struct subscription *o, const struct record *r);
 /* As if all of this process were behind the ends: left by an earlier one. */
 void subscription_ending_old(struct subscription *o, uint32_t epoch);
-/* The policy has the stream again: reading goes on where it was, but for what the
- * spool no longer has. False and *e: the journal did not take that. */
+/* The policy has the stream again: reading goes on where it was, without the events
+ * that the spool no longer has. False and *e: the journal did not take that. */
 bool subscription_return(struct subscription *o, struct journal *j,
                          struct err *e) MUST_USE;
 /* It is ending, and all before its ends is settled. */
@@ -160,7 +161,7 @@ void subscription_forget(struct subscription *o);
 /* The first sequence of the shard that is not delivered any more. */
 uint64_t subscription_end(const struct subscription *o, uint32_t epoch,
                           uint32_t worker);
-/* Events that wait: of what is there or, when it is ending, lies before the ends. */
+/* Events that wait: all that are there or, when it is ending, those before the ends. */
 uint64_t subscription_remaining(const struct subscription *o);
 void subscription_emit_ending(const struct subscription *o,
                               struct journal_draft *draft);

@@ -1,5 +1,6 @@
 /* Events out of a stream's shards into the batch that grows: each shard's next ones,
- * but for what an earlier process has delivered or planned, and what is gone. */
+ * without those that an earlier process has delivered or journaled, and without lost
+ * ones. */
 #include "base/err.h"
 #include "base/log.h"
 #include "delivery/subscription.h"
@@ -126,8 +127,8 @@ static bool load(struct subscription *o, struct subscription_reader *r,
     return true;
 }
 
-/* Passes over what the readers may not take; the events left before the next of
- * that. 0: the block is used up. */
+/* Passes over events that the readers may not take; returns the number of events before
+ * the next such one. 0: the block is used up. */
 static uint32_t takable(const struct subscription *o, struct subscription_reader *r)
 {
     uint32_t remaining = r->block.n - r->at;

@@ -22,9 +22,9 @@ static const char AWAY[] =
     "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\","
     "\"detail\":\"too many connections are open; connect again later\"}";
 
-/* Its answer is out at once; as long as there are not too many of these, what the
- * client sends meanwhile is read over: bytes left unread would make the close a
- * reset, which takes the answer back. */
+/* The answer is sent immediately. While there are not too many such connections, the
+ * client's bytes are read and dropped: unread bytes would make the close a reset, which
+ * takes the answer back. */
 static void turn_away(struct http_server *s, int fd, stats_cell *why)
 {
     int max = s->limits.max_descriptor;

@@ -7,8 +7,8 @@
 #include "http/error.h"
 #include "http/internal.h"
 
-/* What has arrived decides: one byte of a body takes little, and one of which much
- * has come in its first piece is not moved again and again. */
+/* The bytes that have arrived decide: one byte of a body takes little room, and a body
+ * with a large first piece is not moved again and again. */
 enum { BODY_FIRST = 4 << 10, BODY_MUCH = 8 << 10, BODY_STEP = 64 << 10 };
 
 void body_drop(struct conn *c)
@@ -23,7 +23,7 @@ void body_drop(struct conn *c)
     c->view = (struct str){NULL, 0};
 }
 
-/* Room for n bytes in all; false: there is none, and the request is refused. */
+/* Room for n bytes in all; false: there is no room, and the request is refused. */
 static bool body_reserve(struct conn *c, size_t n)
 {
     struct http_server *s = c->server;

@@ -9,14 +9,14 @@
 enum {
     READ_LEAST = 4 << 10,
     READ_PIPELINED = 16 << 10, /* PIPELINE_MAX requests of 256 bytes */
-    READ_SHARE = 16,           /* of what is free: one connection's turn */
+    READ_SHARE = 16,           /* of the free bytes: one connection's turn */
     OUT_KEPT = 16 << 10,
     OUT_KEPT_IDLE = 1 << 10,
     TRIM_BYTES = 16 << 20
 };
 
 /* A client that had pipelined 64 requests more than once is read from in small steps:
- * what is behind them would only have to be held. */
+ * further requests would only have to be buffered. */
 size_t buffer_read_bytes(const struct conn *c)
 {
     const struct http_server *s = c->server;

@@ -71,7 +71,7 @@ static uint64_t digit(char c)
     return (uint64_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
 }
 
-/* False: it passes what a size may be. */
+/* False: it is larger than a size may be. */
 static bool add_digit(struct chunked *d, char c)
 {
     if (++d->n_digits > CHUNKED_SIZE_DIGITS || d->left > INT64_MAX >> 4) {
@@ -165,7 +165,7 @@ static int step(struct chunked *d, char c)
     }
 }
 
-/* False: there are too many bytes of what is dropped. */
+/* False: too many bytes were dropped. */
 static bool count(struct chunked *d, int next)
 {
     bool extension = next > SIZE && next < SIZE_LF;

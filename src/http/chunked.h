@@ -29,7 +29,7 @@ struct chunked {
 enum chunked_result {
     CHUNKED_MORE = 0, /* all was taken */
     CHUNKED_SIZE,     /* a chunk of left bytes begins; feed on */
-    CHUNKED_PART,     /* *part lies in what was fed; feed on */
+    CHUNKED_PART,     /* *part lies in the bytes that were fed; feed on */
     CHUNKED_END,      /* the body is whole */
     CHUNKED_BAD,      /* the byte behind those taken can't be there: chunked_why */
     CHUNKED_LARGE     /* too many extensions or trailers */
@@ -42,5 +42,5 @@ void chunked_reset(struct chunked *d);
 size_t chunked_feed(struct chunked *d, const char *p, size_t n, struct str *part,
                     enum chunked_result *r);
 
-/* After CHUNKED_BAD: what was expected; static text. */
+/* After CHUNKED_BAD: the text that was expected; static. */
 const char *chunked_why(const struct chunked *d);

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "http/internal.h"
 
-/* 8 MiB: what zstd's own levels up to 19 use (RFC 8878, 3.1.1.1.2 asks decoders
+/* 8 MiB: the window of zstd's own levels up to 19 (RFC 8878, 3.1.1.1.2 asks decoders
  * for that much). */
 enum { ZSTD_WINDOW_LOG_MAX = 23, FIRST_BYTES = 256 << 10, KEPT_BYTES = 8 << 20 };
 

@@ -15,7 +15,7 @@ const char *http_phrase(int status); /* "Not Found"; "Other" */
 size_t http_error_text(int status, const char *code, const char *detail, int64_t limit,
                        char *out, size_t n);
 
-/* What such an answer says beside its body: whole lines, "" mostly. */
+/* Further header lines of such an answer: whole lines, mostly "". */
 const char *http_error_lines(int status);
 
 struct http_error {

@@ -40,7 +40,7 @@ static void take_length(struct framing *f, struct str value)
     }
 }
 
-/* "gzip, chunked" is chunked too, but what is in the chunks is no body. */
+/* "gzip, chunked" is chunked too, but its chunks hold gzip, not a plain body. */
 static void take_coding(struct framing *f, struct str value)
 {
     if (f->chunked || !is(value, "chunked", 7)) {

@@ -30,5 +30,5 @@ size_t head_feed(struct head *h, const char *p, size_t n, enum head_result *r);
 
 bool head_has_method(const struct head *h); /* and the space behind it */
 
-/* After HEAD_BAD: what was expected; static text. */
+/* After HEAD_BAD: the text that was expected; static. */
 const char *head_why(const struct head *h);

@@ -103,7 +103,7 @@ struct http_server *http_server_new(struct ev_loop *loop, int listen_fd,
 /* Live change, for connections from now on and the next request of others. */
 void http_server_limits(struct http_server *s, const struct http_limits *l);
 
-/* Sends what answers are ready: called after each commit. */
+/* Sends the answers that are ready: called after each commit. */
 void http_server_flush(struct http_server *s);
 
 /* Accepts until EAGAIN, then stops accepting; idle connections close; others

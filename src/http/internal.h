@@ -52,7 +52,7 @@ struct http_request {
     bool head;            /* the method is HEAD */
     bool old;             /* HTTP/1.0 */
     bool want_100;
-    bool keep_alive; /* what the client wants */
+    bool keep_alive; /* the client wants it */
     enum http_encoding encoding;
     uint64_t length; /* Content-Length; UINT64_MAX: chunked */
     uint64_t max_body;
@@ -75,14 +75,14 @@ struct conn {
     uint32_t n_open;                   /* in the queue */
     uint32_t n_turn;                   /* begun while it is being fed */
     bool closing;                      /* nothing more is parsed */
-    bool lingering;                    /* the answer is out, what comes is discarded */
-    bool eof;                          /* the client will send no more */
-    bool discard;                      /* the body of a refused request */
-    uint64_t discarded;                /* bytes of it */
-    bool dead;                         /* writing failed while it was being fed */
-    bool head_begun;                   /* its deadline is the head's */
-    bool served;                       /* it has had a request */
-    /* The body in hand: a view of what was just read, or body. */
+    bool lingering;     /* the answer is out, further bytes are discarded */
+    bool eof;           /* the client will send no more */
+    bool discard;       /* the body of a refused request */
+    uint64_t discarded; /* bytes of it */
+    bool dead;          /* writing failed while it was being fed */
+    bool head_begun;    /* its deadline is the head's */
+    bool served;        /* it has had a request */
+    /* The body in hand: a view of the bytes that were just read, or body. */
     struct str view;
     char *body;
     size_t body_n, body_room;
@@ -162,8 +162,8 @@ void buffer_grow(struct http_server *s, char **p, size_t *room, size_t n);
 void buffer_free(struct http_server *s, char **p, size_t *room);
 size_t buffer_read_bytes(const struct conn *c);    /* to read at once */
 bool buffer_is_tight(const struct http_server *s); /* a quarter is in use */
-void buffer_sent(struct conn *c); /* all of out is: what of it is kept */
-void buffer_rest(struct conn *c); /* c is idle: little of it is kept */
+void buffer_sent(struct conn *c);                  /* all of out is sent: shrinks it */
+void buffer_rest(struct conn *c);                  /* c is idle: little of it is kept */
 /* Closes clients that do not read, until there is room; not the spared one. */
 void buffer_evict(struct http_server *s, const struct conn *spared);
 void buffer_look(struct http_server *s); /* now and then: gauges, memory back */
@@ -173,11 +173,12 @@ void buffer_look(struct http_server *s); /* now and then: gauges, memory back */
 extern const struct parse_ops conn_parse_ops;
 
 void conn_start(struct conn *c);
-void conn_write(struct conn *c);  /* what is in out; may close c */
+void conn_write(struct conn *c);  /* writes out; may close c */
 void conn_resume(struct conn *c); /* unparsed bytes; may close c */
 void conn_expire(struct conn *c); /* its deadline has passed */
 void conn_close(struct conn *c);
-void conn_linger(struct conn *c);          /* what comes is read over, then closed */
+void conn_linger(struct conn *c);          /* further bytes are read and dropped, then
+                                              closed */
 void conn_limits(struct conn *c);          /* they have changed */
 void conn_drain(struct conn *c);           /* looks once more, then says goodbye */
 void conn_dirty(struct conn *c);           /* something is in out */
@@ -189,12 +190,13 @@ void conn_read_on(struct conn *c); /* reads again if nothing forbids it */
 /* ---- request.c ---- */
 
 bool request_head(struct conn *c, const struct parse_head *h);
-/* What the owner sees of the one being parsed; false: its target is none. */
+/* The owner's view of the request being parsed; false: its target is not valid. */
 bool request_view(struct conn *c, struct http_view *v);
 /* Back to the pool, unless a user still needs it. */
 void request_release(struct http_request *r);
 void request_abort(struct conn *c); /* the one being parsed */
-/* http's own answer to the request in hand, or to what is none; then close. */
+/* http's own answer to the request in hand, or to bytes that are not a request; then
+ * close. */
 void request_refuse(struct conn *c, int status, const char *code, const char *detail);
 void request_refuse_limit(struct conn *c, int status, const char *code,
                           const char *detail, int64_t limit); /* -1: none */

@@ -17,7 +17,7 @@ struct place {
     uint32_t name, name_n, value, value_n;
 };
 
-/* What comes next. */
+/* The part of a request that comes next. */
 enum part { HEAD, COUNTED, CHUNKS, WHOLE };
 
 struct parse {
@@ -100,7 +100,8 @@ static int on_field(http_parser *hp, const char *at, size_t n)
     struct parse *p = of(hp);
     struct place *h;
 
-    /* What headers mean is for framing.c alone: to http-parser they are all alike. */
+    /* Only framing.c reads the meaning of headers: to http-parser they are all
+     * alike. */
     hp->header_state = 0;
     if (p->n_headers == 0 || p->in_value) {
         if (p->n_headers == PARSE_HEADERS_MAX) {
@@ -213,7 +214,7 @@ static enum parse_result bad(struct parse *p, const char *why)
     return PARSE_BAD;
 }
 
-/* What http-parser says of bytes that head.h let pass. */
+/* http-parser's result on bytes that head.h let pass. */
 static enum parse_result head_error(struct parse *p)
 {
     enum http_errno e = HTTP_PARSER_ERRNO(&p->hp);

@@ -4,8 +4,8 @@
  *
  *   parse_new -> parse_feed* -> parse_reset -> ... -> parse_free
  *
- * One owner, the connection. Texts of the head are copied; a body's parts are
- * handed on as they lie in what was fed.
+ * One owner, the connection. Texts of the head are copied; a body's parts are handed on
+ * as they lie in the bytes that were fed.
  */
 #pragma once
 

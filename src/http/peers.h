@@ -13,8 +13,8 @@
 
 struct peers;
 
-/* What counts as one client: an IPv4 address, also one mapped into IPv6, or the first
- * 64 bits of an IPv6 address, for a client may choose the others. */
+/* One client: an IPv4 address, also one mapped into IPv6, or the first 64 bits of an
+ * IPv6 address, because a client may choose the others. */
 struct peer {
     uint8_t bytes[16];
 };

@@ -287,7 +287,7 @@ static bool well_framed(struct conn *c, const struct parse_head *h, bool split)
     return false;
 }
 
-/* What http itself refuses; true: nothing. */
+/* The checks of http itself; true: the request passes. */
 static bool acceptable(struct conn *c, const struct parse_head *h,
                        const struct http_view *v)
 {
@@ -301,7 +301,7 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
     if (s->limits.need_length && !h->framing.has_length && !h->framing.chunked &&
         (str_eq(h->method, STR("POST")) || str_eq(h->method, STR("PUT")) ||
          str_eq(h->method, STR("PATCH")))) {
-        r->close = true; /* what follows may be its body */
+        r->close = true; /* the next bytes may be its body */
         request_refuse(c, 411, "length_required",
                        "expected Content-Length or Transfer-Encoding: chunked");
         return false;

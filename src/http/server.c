@@ -10,10 +10,10 @@
 enum {
     BODIES_OF_MAX_BODY = 64,
     BODIES_LEAST_BYTES = 64 << 20,
-    CONNS_KEPT = 1024, /* pools: what is more goes back to the heap */
+    CONNS_KEPT = 1024, /* pools: memory above it goes back to the heap */
     REQUESTS_KEPT = 4096,
     LATE_MS = 1000,     /* sweeps are at most 250 ms apart */
-    RESUME_NS = 1000000 /* a loop turn's, for what was read and not yet parsed */
+    RESUME_NS = 1000000 /* for one turn of the loop: bytes read and not yet parsed */
 };
 
 struct http_request *request_get(struct http_server *s)
@@ -193,7 +193,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
     (void)events;
     s->swept_ms = now;
     if (since > LATE_MS) {
-        return; /* this process stood still: what has arrived is read first */
+        return; /* this process stood still: bytes that have arrived are read first */
     }
     for (struct conn *c = s->open; c != NULL; c = next) {
         next = c->next;

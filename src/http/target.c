@@ -96,7 +96,7 @@ static void split(struct str target, struct str *path, struct str *query)
     }
 }
 
-/* "http://host:port/path": what proxies are sent, and servers must take. */
+/* "http://host:port/path": the form for proxies, which servers must accept, too. */
 static bool split_absolute(struct str target, struct str *path, struct str *query)
 {
     static const char *const schemes[] = {"http://", "https://"};

@@ -180,7 +180,7 @@ void account_code(struct account *a, const char *code, int status)
     }
     c = find(a, code, status);
     if (c == NULL) {
-        /* A hook may make codes of what clients send. */
+        /* A hook may make codes from clients' texts. */
         if (a->n_codes >= ACCOUNT_CODES_MAX) {
             code = OTHER;
             status = 0;

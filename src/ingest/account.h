@@ -1,6 +1,5 @@
 /*
- * account - what became of the events of one route at one worker: counters that add
- * up.
+ * account - the fates of the events of one route at one worker: counters that add up.
  *
  *   received = stored + rejected + dropped + duplicate + dead + refused (+ waiting)
  *
@@ -56,7 +55,7 @@ void account_received(struct account *a, uint32_t n);
 void account_wait(struct accounts *all, uint32_t n);
 void account_done(struct accounts *all, uint32_t n);
 
-/* What they have become, at the moment of the answer. */
+/* Their fates, at the moment of the answer. */
 void account_ends(struct accounts *all, struct account *a, const struct ends *e);
 
 /* One event or one request is refused with that code and that status. */

@@ -66,8 +66,8 @@ static struct http_limits limits_of(const struct server_plan *s)
                                 .need_length = true};
 }
 
-/* A page of another origin can read what it is refused for only with the lines of its
- * route. */
+/* A page of another origin can read the reason of a refusal only with its route's
+ * header lines. */
 static void on_refusal(void *arg, const struct http_view *v, int status,
                        const char *code, char *lines)
 {

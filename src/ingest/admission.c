@@ -1,6 +1,6 @@
 /*
- * admission - what is decided about a request before its body is read: whether it has
- * a route, a type, room in the spool, and what on_request says.
+ * admission - the decisions about a request before its body is read: whether it has a
+ * route, a type, room in the spool, and on_request's verdict.
  */
 #include <stdio.h>
 
@@ -77,7 +77,7 @@ void admission_unstored(struct ingest *in, struct http_request *r,
                                   .limit = -1});
 }
 
-/* Before the body is read: whether the route's stream can take what comes. */
+/* Before the body is read: whether the route's stream has room. */
 static enum store_result look_ahead(const struct ingest *in, int stream, uint64_t bytes)
 {
     if (UNLIKELY(in->writers[stream].delivered)) {
@@ -91,7 +91,7 @@ static enum store_result look_ahead(const struct ingest *in, int stream, uint64_
     return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK : STORE_FULL;
 }
 
-/* Room is taken for what has arrived: a head promises nothing. */
+/* Room is taken for bytes that have arrived: a head promises nothing. */
 bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
                         uint64_t bytes)
 {

@@ -121,7 +121,7 @@ size_t answer_events(const struct event_batch *b, const struct outcome *o, char 
 size_t answer_error(const struct answer_error *e, char *out, size_t out_bytes)
 {
     struct text t = {out, out + out_bytes};
-    /* What the fixed parts leave, at six bytes for each byte of text. */
+    /* The room that the fixed parts leave, at six bytes for each byte of text. */
     size_t detail_max = (out_bytes - 160) / 6;
 
     put_z(&t, "{\"error\":");

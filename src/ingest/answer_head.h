@@ -13,7 +13,7 @@
 
 enum { HEAD_BYTES = CORS_BYTES + 256 };
 
-/* What every answer of the route has; route NULL: none. */
+/* The lines that every answer of the route has; route NULL: none. */
 void answer_head_common(const struct route *route, const struct policy_request *req,
                         char out[CORS_BYTES]);
 
@@ -22,19 +22,18 @@ void answer_head_common(const struct route *route, const struct policy_request *
 void answer_head_other(const struct plan *plan, const char *allow,
                        const struct policy_request *req, char out[CORS_BYTES]);
 
-/* Of a refusal: what its status asks for, retry_after (a line) for a 429 that does
- * not say itself when, and common. */
+/* Of a refusal: the lines that its status asks for, retry_after (a line) for a 429 that
+ * does not say itself when, and common. */
 void answer_head_refused(const struct refused *no, const char *retry_after,
                          const char *common, char out[HEAD_BYTES]);
 
-/* Of what became of the events: the type of the route's own answer, retry_after for a
- * 429, and common.
- * May be common itself. */
+/* Of an answer about events: the type of the route's own answer, retry_after for a 429,
+ * and common. May be common itself. */
 const char *answer_head_outcome(const struct outcome *o, const char *retry_after,
                                 const char *common, char out[HEAD_BYTES]);
 
-/* What is asked by OPTIONS: by a browser before a request of another origin, by a
- * sender of web hooks before it delivers. True: out has the lines
- * of its answer, which is a 204 without a body. */
+/* A request with OPTIONS: of a browser before a request of another origin, of a sender
+ * of web hooks before it delivers. True: out has the lines of its answer, which is a
+ * 204 without a body. */
 bool answer_head_preflight(const struct plan *plan, const struct policy_request *req,
                            char out[CORS_BYTES]);

@@ -40,7 +40,8 @@ struct binding {
 
 void binding_hold(struct binding *b);
 void binding_drop(struct binding *b); /* retires at zero, with the turn */
-/* Hands back those that were dropped: what their requests stored is committed. */
+/* Hands back the bindings that were dropped: the events of their requests are
+ * committed. */
 void bindings_retire(struct ingest *in);
 void binding_unbind(struct binding *b);             /* ingest lets go of it */
 uint32_t binding_requests(const struct binding *b); /* that hold it */

@@ -1,7 +1,6 @@
 /*
- * What a worker does for a policy in rollout: a canary gets its share of the
- * requests, a shadow its copies, and both sides are counted. Nothing of this runs
- * unless in->candidate is set.
+ * A worker's part in a rollout: a canary gets its share of the requests, a shadow its
+ * copies, and both sides are counted. Nothing of this runs unless in->candidate is set.
  */
 #include <strings.h>
 

@@ -1,8 +1,8 @@
 /*
- * The end of a turn: what its requests have appended becomes one block a
- * stream, with one write; then their answers are due, or, with a `synced`
- * stream, once the housekeeper has synced that far. One that repeats events of other
- * requests under way is answered behind those.
+ * The end of a turn: the events that its requests have appended become one block a
+ * stream, with one write; then their answers are due, or, with a `synced` stream, once
+ * the housekeeper has synced that far. One that repeats events of other requests under
+ * way is answered behind those.
  */
 #include <stdio.h>
 #include <string.h>
@@ -197,7 +197,7 @@ static void number(struct ingest *in, int stream, uint64_t last, uint64_t n,
     }
 }
 
-/* Writes the block of one stream; what of its requests failed is marked. */
+/* Writes the block of one stream; requests that failed are marked. */
 static void commit_writer(struct ingest *in, int stream)
 {
     struct stream_writer *o = &in->writers[stream];

@@ -11,7 +11,7 @@
 
 enum contrast {
     CONTRAST_NONE = 0,
-    CONTRAST_ACCEPTED_REFUSED, /* the new one refuses what the old accepted */
+    CONTRAST_ACCEPTED_REFUSED, /* the new one refuses an event that the old accepted */
     CONTRAST_REFUSED_ACCEPTED,
     CONTRAST_REFUSED_OTHERWISE, /* both, with another code */
     CONTRAST_FAILED_OTHERWISE,  /* a hook of one of them raised */
@@ -30,9 +30,8 @@ struct decided {
     const struct outcome *outcome;
 };
 
-/* Of event i, which is in both: of several differences the first in the list.
- * scratch: for the lines of edited events; what it has no room for counts as
- * the same. */
+/* Of event i, which is in both: of several differences the first in the list. scratch:
+ * for the lines of edited events; a line without room there counts as the same. */
 enum contrast contrast_event(const struct decided *old, const struct decided *new_,
                              uint32_t i, struct arena *scratch);
 

@@ -1,5 +1,5 @@
 /*
- * cors - what a browser of another origin is told (Fetch standard, 3.3). Pure.
+ * cors - the header lines for a browser of another origin (Fetch standard, 3.3). Pure.
  */
 #pragma once
 

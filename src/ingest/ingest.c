@@ -43,8 +43,7 @@ static void on_stage(void *arg, enum decide_stage stage)
     meters_stage(arg, (int)stage);
 }
 
-/* Fates for all events of the body, and what they add up to; false: refused and
- * answered. */
+/* Fates for all events of the body, and their sums; false: refused and answered. */
 static bool decide(struct ingest *in, struct http_request *r, const struct http_view *v,
                    const struct request_state *p, struct outcome *o)
 {
@@ -77,7 +76,7 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
     return ok;
 }
 
-/* What the events are once the request is answered as o says. */
+/* The ends of the events once the request is answered as o says. */
 static struct ends ends_of(const struct ingest *in, const struct outcome *o)
 {
     uint32_t n = in->batch.n;
@@ -103,8 +102,8 @@ static void count_codes(const struct ingest *in, struct account *a,
 
 enum { RETRY_BYTES = 40 };
 
-/* What the bucket needs, if it was a limit that refused; else the clock is asked,
- * and only when it is told. */
+/* The time that the bucket needs, if a limit refused; otherwise the clock is asked, and
+ * only when the answer tells it. */
 static const char *retry_after(const struct ingest *in, const struct outcome *o,
                                char out[RETRY_BYTES])
 {

@@ -30,7 +30,7 @@ struct ingest_conf {
     /* Takes bindings that no request needs any more: closing a Lua state takes
      * milliseconds, which are not the worker's. Must not block. */
     void (*retire)(void *arg, struct binding *b);
-    /* Takes what a shadow would have decided otherwise. Must not block. */
+    /* Takes a sample of a shadow's other decisions. Must not block. */
     void (*differs)(void *arg, struct shadow_sample *x);
     void *arg;
 };
@@ -39,11 +39,11 @@ struct ingest_conf {
  * until the first ingest_bind. */
 struct ingest *ingest_new(const struct ingest_conf *c);
 
-/* Stops accepting; what is under way is finished. ingest_idle says when. */
+/* Stops accepting; requests under way are finished. ingest_idle says when. */
 void ingest_drain(struct ingest *in);
 bool ingest_idle(const struct ingest *in);
 
-/* Commits what is pending and answers it, then closes every connection. */
+/* Commits pending events and answers their requests, then closes every connection. */
 void ingest_free(struct ingest *in);
 
 /* ---- binding.c ---- */
@@ -59,8 +59,8 @@ void binding_free(struct binding *b); /* one that was never bound; NULL is fine 
 
 /* ---- activate.c ---- */
 
-/* Requests from now on meet b; those under way keep the one they met first.
- * Takes b. Commits what is pending before. */
+/* Requests from now on meet b; those under way keep the one they met first. Takes b.
+ * Commits pending events before. */
 void ingest_bind(struct ingest *in, struct binding *b);
 
 /* b is in rollout, as its plan says: a canary for a share of the requests, or a

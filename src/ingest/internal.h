@@ -22,13 +22,13 @@
 
 enum {
     WAITERS_MAX = 20000,    /* requests that wait for a commit or a sync */
-    WAITERS_KEPT = 4096,    /* after them: what is more goes back to the heap */
+    WAITERS_KEPT = 4096,    /* after them: memory above it goes back to the heap */
     DELIVERING_MAX = 10000, /* of these, for sinks */
     SYNCS_MAX = 8,          /* synced streams that one request may touch */
     SAMPLE_EVERY = 64       /* requests between two sampled stage times */
 };
 
-/* What rides in each http_request (http_user). */
+/* The part of ingest in each http_request (http_user). */
 struct request_state {
     struct binding *binding; /* held from on_headers to on_body's end */
     const struct route *route;
@@ -36,7 +36,7 @@ struct request_state {
     uint64_t reserved;       /* bytes of the route's stream */
     uint32_t shape;          /* enum scan_shape */
     uint32_t head_ns;        /* spent on the head, during a rollout */
-    uint32_t unit;           /* and what it counts for (tally.h) */
+    uint32_t unit;           /* and its unit in the tally (tally.h) */
     struct account *account; /* of the route, or of none */
 };
 
@@ -199,7 +199,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
 bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
                         uint64_t bytes);
 void admission_abort(void *arg, struct http_request *r);
-/* Gives back what p has: its binding and its reserved bytes. */
+/* Gives back p's binding and its reserved bytes. */
 void admission_leave(struct ingest *in, struct request_state *p);
 struct policy_request admission_request(const struct ingest *in,
                                         const struct http_view *v);

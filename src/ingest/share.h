@@ -17,6 +17,6 @@ bool share_number(uint64_t number, uint64_t parts);
 
 bool share_text(struct str text, uint64_t parts);
 
-/* What share_text goes by; its low bits are free for other uses. */
+/* The hash that share_text uses; its low bits are free for other uses. */
 uint64_t share_hash(struct str text);
 uint64_t share_mix(uint64_t number); /* spreads numbers over 64 bits */

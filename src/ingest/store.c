@@ -42,7 +42,7 @@ static void measure(const struct ingest *in, const struct binding *b,
     }
 }
 
-/* What it needs of stream s beyond what was reserved as its body arrived. */
+/* The bytes of stream s that it needs beyond those reserved as its body arrived. */
 static uint64_t missing(const struct route *route, const struct sizes *z,
                         const struct waiter *w, int s)
 {
@@ -80,8 +80,8 @@ struct place {
     uint32_t off, len, flags;
 };
 
-/* kept: slots tell where things stand in what is stored. A key that an edit sets
- * is found at delivery, as are those of routes whose schema does not name it. */
+/* kept: slots tell the places of values in the stored text. A key that an edit sets is
+ * found at delivery, as are those of routes whose schema does not name it. */
 static struct place key_place(const struct route *route, const struct event *ev, int s,
                               bool kept)
 {
@@ -140,7 +140,7 @@ static bool append(struct ingest *in, const struct binding *b,
     return true;
 }
 
-/* Appends all; on the first failure takes back what it had appended. */
+/* Appends all; on the first failure takes back the events that it has appended. */
 static bool append_all(struct ingest *in, const struct binding *b,
                        const struct route *route, const struct sizes *z,
                        const uint32_t *marks)
@@ -206,7 +206,8 @@ static enum store_result may_wait(const struct ingest *in, const struct binding 
     return n > SYNCS_MAX ? STORE_FULL : STORE_OK;
 }
 
-/* What of the pending blocks is w's, where it has to wait for more than these. */
+/* The parts of the pending blocks that are w's, where it has to wait for more than
+ * these. */
 static void note_syncs(struct ingest *in, const struct binding *b,
                        const struct sizes *z, const uint32_t *marks, struct waiter *w)
 {

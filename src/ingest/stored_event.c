@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "decode/edit.h"
 
-/* What the frame of a dead letter adds to its event at most. */
+/* The most bytes that the frame of a dead letter adds to its event. */
 enum { DEAD_FRAME_BYTES = 4096 };
 
 static size_t put_json(char *out, size_t at, size_t max, const char *z)

@@ -1,5 +1,5 @@
 /*
- * stored_event - what is stored of an event, and in which streams. Pure.
+ * stored_event - the text that is stored of an event, and its streams. Pure.
  */
 #pragma once
 

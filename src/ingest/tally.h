@@ -1,6 +1,6 @@
 /*
- * tally - what one generation does at one worker while another is in rollout:
- * requests, decisions, and the time they take. Without a rollout nothing is counted.
+ * tally - the counts of one generation at one worker during a rollout: requests,
+ * decisions, and the time they take. Without a rollout nothing is counted.
  *
  *   tally_init (with its binding) -> tally_clear (rollout begins) ->
  *   tally_request* -> tally_fini

@@ -23,7 +23,7 @@ struct journal {
     int fd;
     uint64_t length; /* of whole records */
     uint64_t cut;
-    bool poisoned; /* an fdatasync failed: what it held may be gone */
+    bool poisoned; /* an fdatasync failed: its records may be lost */
     bool refused;  /* the last append failed */
 };
 
@@ -63,7 +63,7 @@ static bool whole_record_in(const unsigned char *p, size_t n,
     return false;
 }
 
-/* What a later version wrote may mean anything. */
+/* A record of a later version may mean anything. */
 static bool is_newer(enum record_result got, const struct record *r)
 {
     return got == RECORD_NEWER ||
@@ -125,8 +125,8 @@ bool journal_lock(int fd, struct err *e)
                                  : err_errno(e, errno, "flock"));
 }
 
-/* Room for what a sink notes while it delivers: on a full disk that is what makes
- * room. Where the file system can't, it does without. */
+/* Room for a sink's records while it delivers, because on a full disk only delivery
+ * makes room. Where the file system can't, it does without. */
 static void reserve(int fd, uint64_t length)
 {
     (void)!fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)length, RESERVE_BYTES);
@@ -175,8 +175,8 @@ bool journal_append(struct journal *j, const struct record *r, struct err *e)
         int why = errno;
 
         j->refused = true;
-        /* What was written of it lies behind the end: the next append
-         * overwrites it, a restart cuts it. */
+        /* The written part of it lies after the end: the next append overwrites it, a
+         * restart cuts it. */
         if (ftruncate(j->fd, (off_t)j->length) != 0) {
             return err_errno(e, why, "%s: append (and cut)", j->path);
         }

@@ -1,5 +1,6 @@
 /*
- * journal - a sink's append-only memory: what was planned, delivered, sealed.
+ * journal - a sink's append-only record of batches planned, events delivered and files
+ * sealed.
  *
  *   journal_open (replays) -> journal_append*, journal_sync, journal_rewrite
  *                          -> journal_close
@@ -25,7 +26,7 @@ enum { JOURNAL_FORMAT = 1 }; /* RECORD_HEAD's value */
 
 /* Opens or makes the file, locks it and replays it. NULL and *e: unusable, open in
  * another sink, of a later version, or damaged before its tail (the byte is named):
- * nothing is cut then, for what was delivered would be delivered again, or cut away
+ * nothing is cut then, because delivered events would be delivered again, or cut away
  * from the archive. */
 struct journal *journal_open(const char *path, journal_record_fn *fn, void *arg,
                              struct err *e) MUST_USE;
@@ -43,8 +44,8 @@ bool journal_append(struct journal *j, const struct record *r, struct err *e) MU
  * each later call fails until journal_rewrite has made a new file. */
 bool journal_sync(struct journal *j, struct err *e) MUST_USE;
 
-/* Writes a new journal of what emit hands to journal_emit, synced, and puts it
- * in place of the old by rename. False and *e: the old one stays. */
+/* Writes a new journal of the records that emit hands to journal_emit, synced, and puts
+ * it in place of the old by rename. False and *e: the old one stays. */
 struct journal_draft;
 typedef void journal_emit_fn(void *arg, struct journal_draft *draft);
 void journal_emit(struct journal_draft *draft, const struct record *r);

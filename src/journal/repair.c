@@ -1,4 +1,4 @@
-/* A damaged journal: what of it is whole, and a new one of that. */
+/* A damaged journal: its whole records, and a new journal of them. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

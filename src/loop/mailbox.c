@@ -69,7 +69,7 @@ void mailbox_post(struct mailbox *m, mailbox_fn *fn, void *arg)
 void mailbox_fini(struct mailbox *m)
 {
     while (run_all(m)) {
-        /* what they have posted */
+        /* the letters that they have posted */
     }
     ev_async_stop(m->loop, &m->wake);
     (void)pthread_mutex_destroy(&m->lock);

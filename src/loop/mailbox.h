@@ -27,5 +27,5 @@ void mailbox_init(struct mailbox *m, struct ev_loop *loop);
 /* fn(arg) will run on the owner's thread in a later turn. */
 void mailbox_post(struct mailbox *m, mailbox_fn *fn, void *arg);
 
-/* Runs what is left, then stops the watcher. */
+/* Runs the remaining letters, then stops the watcher. */
 void mailbox_fini(struct mailbox *m);

@@ -149,7 +149,7 @@ static bool check_str(struct event_batch *b, struct event *ev, const struct fiel
     return check_length(b, ev, f, x);
 }
 
-/* What a number's text is as an integer. */
+/* The integer of a number's text. */
 enum whole {
     WHOLE = 0,
     WHOLE_FRACTION, /* 1.5, 1.00000000000000000001, 1e-400 */
@@ -260,7 +260,7 @@ static bool not_in_enum(struct event_batch *b, struct event *ev, const struct fi
         n += k > 0 ? (size_t)k : 0;
     }
     list[text_cut(str_of(list), sizeof list - 4)] = '\0';
-    /* What the client sent is shown only as far as it is not escaped. */
+    /* The client's text is shown only as far as it has no escape. */
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '\\') {
             s.n = i;

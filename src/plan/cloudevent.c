@@ -57,7 +57,7 @@ enum cloudevent_data cloudevent_data(const struct policy_request *q, struct str 
     return is_text(type) && quote_is_utf8(body) ? CLOUDEVENT_TEXT : CLOUDEVENT_BASE64;
 }
 
-/* The name of an attribute; p is NULL: the header is none. */
+/* The name of an attribute; p is NULL: the header is not one. */
 static struct str attribute(const struct str_pair *h)
 {
     if (h->name.n <= 3 || strncasecmp(h->name.p, "ce-", 3) != 0) {
@@ -66,7 +66,7 @@ static struct str attribute(const struct str_pair *h)
     return (struct str){h->name.p + 3, h->name.n - 3};
 }
 
-/* What quote_write makes of text, at most; much text has little to escape. */
+/* The most bytes that quote_write makes of text; much text has little to escape. */
 static size_t quoted_bytes(struct str text)
 {
     size_t n = 2;

@@ -9,7 +9,7 @@
 
 #include "plan/request.h"
 
-/* What the body becomes (JSON format, 3.1.1). */
+/* The member that the body becomes (JSON format, 3.1.1). */
 enum cloudevent_data {
     CLOUDEVENT_NONE,  /* no body: no data */
     CLOUDEVENT_JSON,  /* data, as sent; the caller checks that it is JSON */

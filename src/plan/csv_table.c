@@ -19,7 +19,7 @@ struct csv_table {
     struct cell *cells; /* n_columns each, the header first */
     uint32_t n_columns, n_rows, key_column;
     uint32_t mask;
-    struct siphash_key hash_key; /* clients choose what is looked up */
+    struct siphash_key hash_key; /* clients choose the keys */
     uint32_t *slots;             /* 1 + row; 0: free */
 };
 

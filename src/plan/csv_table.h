@@ -32,7 +32,7 @@ struct str csv_table_column(const struct csv_table *l, uint32_t column); /* its 
 uint32_t csv_table_key_column(const struct csv_table *l);
 uint32_t csv_table_n_rows(const struct csv_table *l);
 
-/* -1: there is none. */
+/* -1: there is no such row. */
 int32_t csv_table_row(const struct csv_table *l, struct str key);
 /* {NULL, 0}: there is no such row or column. Lives with l. */
 struct str csv_table_cell(const struct csv_table *l, int32_t row, int32_t column);

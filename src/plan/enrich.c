@@ -39,7 +39,7 @@ static bool envelope_value(const struct event_batch *b, uint32_t i, struct membe
     return m->kind != SLOT_ABSENT;
 }
 
-/* What the fields of the schema see of the value. */
+/* The parts of the value that the schema's fields see. */
 static void find_slots(const struct event_batch *b, const struct addition *c,
                        const struct member *m, struct slot *out)
 {

@@ -1,5 +1,5 @@
 /*
- * enrich - what a route puts into each event of a request: values of the envelope
+ * enrich - the values that a route puts into each event of a request: of the envelope
  * around them, of the path, the query and the headers. Pure; the worker's thread.
  */
 #pragma once

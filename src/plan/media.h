@@ -10,14 +10,15 @@
 #include "decode/scan.h"
 #include "plan/plan.h"
 
-/* By the route's own list of types, or: application/json, text/json, application/anything+json, or none at all: JSON;
- * application/x-ndjson, application/ndjson, application/jsonl: NDJSON, for
- * batch routes without an envelope. CloudEvents: by the prefix; what is not theirs
- * is SCAN_DATA. Parameters and case do not matter. False: 415. */
+/* By the route's own list of types, or: application/json, text/json,
+ * application/anything+json, or none at all: JSON; application/x-ndjson,
+ * application/ndjson, application/jsonl: NDJSON, for batch routes without an envelope.
+ * CloudEvents: by the prefix; another type is SCAN_DATA. Parameters and case do not
+ * matter. False: 415. */
 bool media_shape(const struct route *r, struct str content_type,
                  enum scan_shape *shape);
 
-/* What is said of a type that is not taken; lives with the route. */
+/* The error's text for a type that is not taken; lives with the route. */
 const char *media_expected(const struct route *r);
 
 /* Any type whose subtype is json or ends in +json (CloudEvents' JSON format, 3.1.1). */

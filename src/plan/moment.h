@@ -9,8 +9,8 @@
 #include "base/attr.h"
 #include "base/str.h"
 
-/* "2025-11-23T12:13:20Z", "2025-11-23 12:13:20.123456+01:00": a zone is needed;
- * what is finer than a millisecond is cut; second 60 is taken as 59. */
+/* "2025-11-23T12:13:20Z", "2025-11-23 12:13:20.123456+01:00": a zone is needed; digits
+ * below a millisecond are cut; second 60 is taken as 59. */
 bool moment_ms(struct str text, int64_t *ms) MUST_USE;
 
 enum { MOMENT_BYTES = 24 };

@@ -1,7 +1,7 @@
 /*
- * outcome - what a request's fates add up to: the HTTP status and the counts.
- * Pure; shared by the worker's answers, the policy's examples and the testing
- * kit, so that all decide alike.
+ * outcome - the sum of a request's fates: the HTTP status and the counts. Pure; shared
+ * by the worker's answers, the policy's examples and the testing kit, so that all
+ * decide alike.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 #include "plan/plan.h"
 
 struct outcome {
-    int status; /* 202, 422, 429, 500, or what the route says for the first two */
+    int status;        /* 202, 422, 429, 500, or the route's own for the first two */
     uint32_t accepted; /* stored, dropped ones and dead ones included */
     uint32_t rejected;
     uint32_t dropped; /* of accepted */
@@ -37,7 +37,8 @@ void outcome_keep_refused(const struct route *r, struct event_batch *b);
  * code: "invalid_json", "too_many_events", "too_deep". */
 int outcome_of_scan(enum scan_result r, const char **code);
 
-/* Why a request is refused as a whole; what is NULL or negative is not said. */
+/* Why a request is refused as a whole; a member that is NULL or negative is left
+ * out. */
 struct answer_error {
     const char *error, *code, *detail;
     int64_t offset, limit;

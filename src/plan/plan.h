@@ -1,5 +1,5 @@
 /*
- * plan - a loaded policy as plain immutable data: what the threads read.
+ * plan - a loaded policy as plain immutable data, which the threads read.
  *
  *   (policy/load/load.c builds it in plan->arena) -> plan_ref/plan_unref -> gone
  *
@@ -112,7 +112,7 @@ struct hedge_plan {
     bool may_duplicate;
 };
 
-/* What sinks over HTTP share. */
+/* The options that sinks over HTTP share. */
 struct upload_plan {
     const char *const *urls;
     uint32_t n_urls;
@@ -131,8 +131,8 @@ struct clickhouse_plan {
     const char *table, *user, *password; /* user, password: NULL, none */
     const struct pair_plan *settings, *columns;
     uint32_t n_settings, n_columns;
-    bool zstd, gzip;                     /* neither: what the server knows */
-    bool check;                          /* that the table can hold what is sent */
+    bool zstd, gzip;                     /* neither: the codecs that the server knows */
+    bool check;                          /* that the table can hold the rows */
     const struct schema *const *schemas; /* of the routes that feed it */
     uint32_t n_schemas;
 };
@@ -173,7 +173,7 @@ struct sink_plan {
     const char *name;
     enum sink_kind kind;
     struct batch_plan batch;
-    bool from_oldest; /* a new one starts at what the spool has */
+    bool from_oldest; /* a new one starts at the spool's oldest event */
     const char *was;  /* the sink whose journal it takes over; NULL: none */
     /* file */
     const char *dir; /* as written in the policy; relative: below data */
@@ -201,7 +201,7 @@ struct type_plan {
     bool ndjson;
 };
 
-/* What is answered when events were accepted. */
+/* The answer when events were accepted. */
 struct answer_plan {
     int status;       /* 2xx */
     struct str body;  /* p is NULL: the usual one */
@@ -238,14 +238,15 @@ struct route {
     uint32_t n_types;
     const char *types_text;              /* "expected text/plain, ..." */
     const struct envelope *envelope;     /* NULL: events lie where they usually do */
-    const struct enrichment *enrichment; /* what events get of it and of the request */
+    const struct enrichment *enrichment; /* the values that events get from it and from
+                                            the request */
     const struct answer_plan *answer;    /* NULL: the usual one */
     const struct cors_plan *cors;        /* NULL: none */
     const struct webhook_plan *webhook;  /* NULL: none */
     const struct schema *schema;         /* NULL: JSON objects, unchecked */
     int32_t stream;           /* index into plan->streams; -1: on_event must say */
-    const int16_t *key_slots; /* by stream: where the schema has its key; -1: it
-                                has not, or there is none. NULL: all -1 */
+    const int16_t *key_slots; /* by stream: where the schema has its key; -1: it has
+                                 not, or the stream has no key. NULL: all -1 */
     bool partial;             /* default true */
     enum on_error on_error;
     bool has_on_event, has_on_request;
@@ -327,7 +328,7 @@ struct plan {
     uint32_t n_dedups; /* streams with dedup */
 };
 
-/* What a block's head says of the key whose places its entries note; NULL: 0. */
+/* The hash, in a block's head, of the key whose places its entries note; NULL: 0. */
 uint64_t plan_key_hash(const char *key);
 
 /* The policy's word for a kind of sink, and back. False: there is no such word. */

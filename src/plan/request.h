@@ -1,5 +1,5 @@
 /*
- * request - what a policy can read of a request's head. Pure.
+ * request - the parts of a request's head that a policy can read. Pure.
  */
 #pragma once
 
@@ -17,8 +17,7 @@ struct policy_request {
     struct str method, path, query, peer;
     const struct str_pair *headers;
     uint32_t n_headers;
-    bool stored; /* its events were stored before: what the route puts
-                                    into them is there */
+    bool stored; /* its events were stored before: they have the values of the route */
 };
 
 enum request_part {
@@ -39,7 +38,7 @@ struct str request_raw(const struct policy_request *q, const char *pattern,
 bool request_decode(enum request_part part, struct str raw, char *out,
                     size_t *n) MUST_USE;
 
-/* Percent-encoding undone; what is none is left as it is. out has raw.n bytes. */
+/* Percent-encoding undone; a % without two hex digits stays. out has raw.n bytes. */
 size_t request_unescape(struct str raw, bool plus, char *out);
 
 /* Whether a path with parameters ("/v1/:kind") has path; each stands for one part

@@ -5,7 +5,7 @@
  *   load/     a file to a snapshot, which is hashed; its problems; its examples, run
  *   build/    the loader's description to a plan
  *   run/      a Lua state that has run the snapshot; its hooks, their time and memory
- *   library/  what hooks call: values by path, texts, digests, JSON
+ *   library/  functions that hooks call: values by path, texts, digests, JSON
  */
 #pragma once
 
@@ -23,14 +23,14 @@ enum {
     STATE_BYTES_MAX = 64 << 20,
     STATE_BYTES_WORN = 56 << 20, /* kept after a collection, by one that starved */
     TOP_LEVEL_MS = 2000,         /* of a policy's top level */
-    AFTER_MS = 200,              /* what is left when a file of it was stopped */
+    AFTER_MS = 200,              /* for the rest when a file of it was stopped */
     HOOK_MS = 50,                /* of one call of a hook with loops */
     WARM_ROUNDS = 250,           /* of the examples, before a state is used */
     WARM_MS = 20,                /* and at most */
     SINK_HOOK_MS = 10,           /* of a function that decides for a sink */
     ROLL_BACK_IF_MS = 50,        /* of a canary's roll_back_if */
-    HOOK_STOP_MS = 31, /* when it is stopped, so that its whole batch, with what the
-                            next events are given, is over by HOOK_MS */
+    HOOK_STOP_MS = 31, /* when it is stopped, so that its whole batch, with the time of
+                          the next events, is over by HOOK_MS */
     HOOK_END_MS = 75,  /* and when the last of those are stopped: they may have to wait
                             until the garbage of the first is collected */
     STATE_SLICE = 1 << 20, /* of work in C, in bytes, between two looks */
@@ -70,7 +70,7 @@ struct policy {
     struct registry *registry; /* a reference */
     struct plan *plan;
     const struct policy_env *env; /* NULL: the process's */
-    struct snapshot_file *files;  /* the policy first, then what it required */
+    struct snapshot_file *files; /* the policy first, then the files that it required */
     uint32_t n_files;
     bool whole;           /* it has every file that it names */
     struct table *tables; /* complete after the first load */
@@ -97,13 +97,13 @@ struct policy_state {
     lua_State *L;
     size_t bytes;
     uint64_t allocations;
-    size_t reserve;   /* beyond STATE_BYTES_MAX, for what is not the policy's */
+    size_t reserve;   /* beyond STATE_BYTES_MAX, for memory that is not the policy's */
     bool starved;     /* was refused memory since this was last looked at */
     uint32_t reliefs; /* times that garbage was collected for that in this call */
     bool collecting;  /* that is not through */
     int cycles;       /* of the collector, that have ended meanwhile */
     atomic_bool worn; /* the policy keeps so much that hooks fail for it */
-    /* deadline.c's, of what runs now, in the thread's time. */
+    /* deadline.c's, of the call that runs now, in the thread's time. */
     uint64_t allowed_ns;  /* 0: unbounded */
     uint64_t deadline_ns; /* 0: the clock was not looked at yet */
     uint64_t begun_ns;    /* when it was looked at first */
@@ -111,7 +111,7 @@ struct policy_state {
     uint64_t looked_ns;   /* when it was last; 0: not yet */
     int count;            /* instructions until the next look */
     const char *stack;    /* where the C stack stood */
-    const char *bounded;  /* what that is, for the message */
+    const char *bounded;  /* its name, for the message */
     uint32_t n_stopped;   /* events that ran too long, until they are counted */
     uint32_t overruns;    /* events of this call that were stopped */
     /* stuck.c's; the first two are read by the supervisor. */
@@ -130,7 +130,7 @@ struct policy_state {
     struct handles
         *handles; /* its counters, gauges, limits, seen keys; NULL while it is loaded */
     bool trying;  /* its examples run: nothing else uses these handles */
-    double now_ms;             /* of the request, for what takes time */
+    double now_ms;             /* of the request, for time checks */
     uint64_t told_ns;          /* when a hook's error was last logged */
     uint64_t untold;           /* errors since */
     int on_events, on_request; /* references */
@@ -141,7 +141,7 @@ struct policy_state {
     uint64_t raised;  /* errors of hooks and functions, ever */
 };
 
-/* ---- run/deadline.c: what library/ asks of it ---- */
+/* ---- run/deadline.c: its functions for library/ ---- */
 
 /* Work in C, in bytes or steps of about a nanosecond, told before it is done. False:
  * the time is over. state_work raises then. */

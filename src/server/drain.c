@@ -1,6 +1,6 @@
 /*
- * drain - SIGTERM to exit: readyz 503, drain_delay, no new connections, what
- * is under way is finished, sinks flush, cursors are persisted.
+ * drain - SIGTERM to exit: readyz 503, drain_delay, no new connections, requests under
+ * way are finished, sinks flush, cursors are persisted.
  */
 #include "base/clock.h"
 #include "base/log.h"

@@ -58,7 +58,7 @@ struct server {
     ev_timer drain_timer;
     ev_timer paused_timer;     /* while a sink is paused */
     struct policy *policy;     /* live */
-    struct registry *registry; /* what outlives a generation of the policy */
+    struct registry *registry; /* the things that outlive a generation of the policy */
     struct policy *previous;   /* for rollback; NULL: none */
     struct spool *spool;
     char *spool_dir;
@@ -100,7 +100,7 @@ struct server {
     int exit_code;
 };
 
-/* ---- streams.c: the plan's streams in the spool, and what feeds its sinks ---- */
+/* ---- streams.c: the plan's streams in the spool, and those that feed its sinks ---- */
 
 bool streams_open(struct server *s, const struct plan *plan, int *ids, int *dead_stream,
                   struct err *e) MUST_USE;
@@ -128,14 +128,14 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *
 
 /* ---- sinks/retired.c: sinks that go ---- */
 
-/* The policy is live: what it does not have any more retires. */
+/* The policy is live: sinks that it does not have any more retire. */
 void sinks_retire(struct server *s);
-/* Once no request of an earlier generation is under way, what only such a one could
- * feed retires too. The supervisor; the changer does it. */
+/* Once no request of an earlier generation is under way, the streams that only such a
+ * request could feed retire, too. The supervisor; the changer does it. */
 void sinks_retire_rest(struct server *s);
-/* What an earlier process left to sinks that p does not have: before the others, for
- * a new one may want the same folder; and again behind them, for what no sink has
- * taken over. */
+/* Restores the sinks of an earlier process that p does not have: before the others,
+ * because a new one may want the same folder; and again after them, for journals that
+ * no sink has taken over. */
 bool sinks_restore(struct server *s, const struct policy *p, bool again,
                    struct err *e) MUST_USE;
 
@@ -149,22 +149,23 @@ bool sink_restore(struct server *s, struct running_sink *r,
                   const struct persisted_sink *line, struct err *e) MUST_USE;
 /* Ends a sink for good, with its journal. False: its thread has not ended after ms. */
 bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
-/* Gives up what a retiring sink has left, and ends it. False: its thread hangs, and
- * nothing is given up. */
+/* Gives up the remaining events of a retiring sink, and ends it. False: its thread
+ * hangs, and nothing is given up. */
 bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
                struct delivery_status *dropped);
 void on_sink_retired(void *arg); /* any thread: one of them has nothing left */
 
 /* ---- sinks/undo.c ---- */
 
-/* The way back from a policy that was refused; before: what KEPT said. */
+/* The way back from a policy that was refused; before: the text of KEPT. */
 void sinks_undo(struct server *s, const struct persisted *before);
 
 /* ---- sinks/running.c ---- */
 
-/* A free place with that name, still without a delivery; NULL: there is none. */
+/* A free place with that name, still without a delivery; NULL: all are taken. */
 struct running_sink *running_new(struct server *s, const char *name);
-/* r has d from now on; returns what it had, which others may not see any more. */
+/* r has d from now on; returns its delivery before, which others may not see any
+ * more. */
 struct delivery *running_set(struct server *s, struct running_sink *r,
                              struct delivery *d);
 void running_clear(struct server *s, struct running_sink *r); /* the place is free */
@@ -188,8 +189,8 @@ struct running_sink *sinks_find(struct server *s,
 
 /* ---- sinks/ready.c ---- */
 
-/* Asks all sinks' threads, and the changer; done, on the supervisor's thread, gets what
- * is wrong with one that has not answered within 5 s, or NULL. Not called from within. */
+/* Asks all sinks' threads, and the changer; done, on the supervisor's thread, gets the
+ * reason of one that has not answered within 5 s, or NULL. Not called from within. */
 typedef void sinks_ready_fn(void *arg, const char *late);
 void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
 
@@ -251,10 +252,10 @@ struct reload_request {
 void reloads_init(struct server *s);
 /* False: draining, too many wait, or the first waits for a disk. */
 bool reload_ask(struct server *s, const struct reload_request *asked) MUST_USE;
-/* Then, when a reload waits for a disk: what to say. */
+/* Then, when a reload waits for a disk: the words for it. */
 void reload_late_text(struct server *s, char *text, size_t bytes);
 /* The loader's thread has ended, before the mailbox is emptied for good. False: not
- * until then (monotonic), it hangs in a read; what it uses must stay. */
+ * until then (monotonic), it hangs in a read; its memory must stay. */
 bool reloads_join(struct server *s, uint64_t until_ns);
 
 /* ---- policies/activation.c ---- */

@@ -1,6 +1,6 @@
 /*
- * settings - what only a library knows of a policy's settings, asked before they are
- * used: for `sluice check`, and before a start.
+ * settings - checks of a policy's settings that only a library can make, before they
+ * are used: for `sluice check`, and before a start.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /*
- * stop - behind the loop: threads are joined, then what they used is freed. Each has a
+ * stop - after the loop: threads are joined, then their memory is freed. Each has a
  * deadline; one that hangs is told, and everything is left to the end of the process.
  */
 #include <stdlib.h>
@@ -11,13 +11,13 @@
 #include "shared/registry.h"
 #include "sink/folders.h"
 
-/* What a load, or a change of the sinks, is waited for at the end, beside the drain. */
+/* The wait for a load, or a change of the sinks, at the end, beside the drain. */
 #define LOADER_NS 500000000ull
-/* What workers and sinks are waited for behind the drain. */
+/* The wait for workers and sinks after the drain. */
 #define STOP_GRACE_NS 2000000000ull
 
-/* Workers and sinks, by one deadline: what the drain has left, and a grace. False: one
- * hangs, and may still use anything. */
+/* Workers and sinks, by one deadline: the rest of the drain's time, and a grace. False:
+ * one hangs, and may still use anything. */
 static bool stop_threads(struct server *s)
 {
     uint64_t now = clock_mono_ns();
@@ -65,7 +65,7 @@ bool stop_all(struct server *s)
     }
     free(s->workers);
     if (joined) {
-        mailbox_fini(&s->mail); /* frees what the workers handed back */
+        mailbox_fini(&s->mail); /* frees the bindings that the workers handed back */
     }
     if (s->admin != NULL) {
         http_server_free(s->admin);

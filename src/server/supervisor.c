@@ -243,8 +243,8 @@ static void watch_signals(struct server *s)
     ev_signal_start(s->loop, &s->on_int);
 }
 
-/* The policy's file is what a worker did not come back from: the last other one
- * that went live takes its place. */
+/* A worker did not come back from this file's policy: the last other policy that went
+ * live takes its place. */
 static void fall_back(struct server *s, const struct quarantine *x)
 {
     char *dir = join(s->conf.data_dir, policy_plan(s->policy)->spool.dir);
@@ -274,8 +274,8 @@ void log_follow(const struct plan *plan)
     log_set_json(plan->log_json);
 }
 
-/* A start that waits goes on with what the file says then. It may be half written now,
- * or wrong: that is told once, and waited for too. */
+/* A start that waits goes on with the file's text of that time. It may be half written
+ * now, or wrong: that is told once, and waited for too. */
 static bool load_waits(const struct policy_report *report, struct waiting *w)
 {
     if (w->listen[0] == '\0') {
@@ -314,7 +314,7 @@ static bool load(struct server *s, struct waiting *w)
     return true;
 }
 
-/* What has to be known of a start that is to be tried again. */
+/* The facts of a start that is to be tried again. */
 static void note_wait(const struct server *s, const struct err *e, struct waiting *w)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -331,7 +331,7 @@ static void note_wait(const struct server *s, const struct err *e, struct waitin
 
 enum { EXIT_AGAIN = -1 };
 
-/* EXIT_AGAIN: the disk had no room for the start, and w says what has to be known. */
+/* EXIT_AGAIN: the disk had no room for the start, and w has the facts of the start. */
 static int run_once(const struct supervisor_conf *c, struct waiting *w)
 {
     struct server *s = mem_zalloc(sizeof *s);
@@ -380,7 +380,7 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
         if (code != EXIT_AGAIN) {
             log_write(LOG_INFO, "stopped", "exit=%d", code);
         }
-    } else { /* a thread still uses all, also what exit() would take down */
+    } else { /* a thread still uses all, also things that exit() would take down */
         code = code == EXIT_AGAIN ? EXIT_SETUP : code;
         log_write(LOG_WARN, "stopped", "exit=%d stuck=true", code);
         _exit(code);

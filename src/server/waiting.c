@@ -72,7 +72,7 @@ static void on_refusal(void *arg, const struct http_view *v, int status,
     (void)lines;
 }
 
-/* What can't be told is tried. */
+/* If room can't be told, the start is tried. */
 static bool has_room(const char *dir)
 {
     struct statvfs st;

@@ -11,8 +11,8 @@ struct waiting {
     char listen[80], admin[80]; /* as the policy or the command names them; once bound,
                                    with their ports */
     char data_dir[4096];
-    char why[512];       /* what the start came to, */
-    char told[512];      /* and what the log has of it */
+    char why[512];       /* the result of the start, */
+    char told[512];      /* and its line in the log */
     ev_signal guards[3]; /* of waiting_guard */
     bool guarded;
 };

@@ -55,7 +55,7 @@ void worker_end_rollout(struct worker *w, bool promote, struct worker_step *step
 void worker_signal(struct worker *w, int signal_number);
 uint64_t worker_ran_ns(struct worker *w);
 
-/* Stops accepting, finishes what is under way. */
+/* Stops accepting, finishes requests under way. */
 void worker_drain(struct worker *w);
 bool worker_idle(struct worker *w); /* drained, and nothing under way */
 

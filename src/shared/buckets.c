@@ -25,7 +25,7 @@ struct buckets {
     double units_per_ms;
     uint64_t interval; /* of a token, in units of time */
     uint64_t depth;    /* burst * interval: the most debt */
-    uint64_t believed; /* depth, and what workers' clocks may differ */
+    uint64_t believed; /* depth, and by how much workers' clocks may differ */
     uint32_t n_sets;   /* a power of two */
     _Atomic uint64_t refused, forgotten;
     struct set *sets;
@@ -100,8 +100,8 @@ bool buckets_are(const struct buckets *b, const struct buckets_conf *conf)
            b->conf.max_keys == conf->max_keys;
 }
 
-/* How far ahead of now the word's time lies; what no debt can be, such as a time
- * before now, or of another round of the 40 bits, is none. */
+/* How far ahead of now the word's time lies; a value that can't be a debt, such as a
+ * time before now, or of another round of the 40 bits, counts as 0. */
 static uint64_t debt_of(const struct buckets *b, uint64_t word, uint64_t now)
 {
     uint64_t ahead = (word - now) & TIME_MASK;

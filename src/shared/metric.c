@@ -233,7 +233,7 @@ int32_t metric_series(struct metric *m, const struct str *values)
     return at;
 }
 
-/* What Lua hands over is looked at, not believed. */
+/* Numbers from Lua are checked, not trusted. */
 static struct series *series_at(struct metric *m, int32_t series)
 {
     uint32_t at = series == METRIC_OTHER ? m->max_series : (uint32_t)series;

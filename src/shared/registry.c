@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "stats/stats.h"
 
-/* What one or more generations ask for in the same words. */
+/* A thing that one or more generations ask for in the same words. */
 struct table {
     struct table *next;
     struct buckets *buckets; /* a reference; NULL: of a stream */
@@ -68,7 +68,7 @@ static uint64_t repeats_of(const struct seen *s)
            seen_results(s, SEEN_BUSY) - seen_n_passed(s);
 }
 
-/* What the counters of one table, or of all that went, say. */
+/* The sums of the counters of one table, or of all tables that are gone. */
 struct sums {
     uint64_t refused, forgotten, repeats, unsure, full, keys;
 };
@@ -99,7 +99,7 @@ static struct table *table_free(struct table *t)
     return next;
 }
 
-/* A table that no generation uses any more: what it counted stays. */
+/* A table that no generation uses any more: its counts stay. */
 static struct table *let_go(struct named *n, struct table *t)
 {
     struct sums x = {0};

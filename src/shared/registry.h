@@ -1,14 +1,15 @@
 /*
- * registry - what outlives a generation of the policy: its counters and gauges, the
- * buckets of its limits, the keys that its streams have seen; each by its name.
+ * registry - the things that outlive a generation of the policy: its counters and
+ * gauges, the buckets of its limits, the keys that its streams have seen; each by its
+ * name.
  *
  *   registry_new (one a process) -> registry_metric, registry_buckets, registry_seen at each load ->
  *   registry_publish when the generation goes live -> registry_unref
  *
- * Counted. Any thread; asking takes a lock, so it is done at load. A thing that
- * the next generation asks for in the same words is the same thing; in other words,
- * a new one, beside that of the generations before. So a load that is refused
- * changes nothing: what only it has asked for goes with it.
+ * Counted. Any thread; asking takes a lock, so it is done at load. A thing that the
+ * next generation asks for in the same words is the same thing; in other words, a new
+ * one, beside that of the generations before. So a load that is refused changes
+ * nothing: the things that only it has asked for go with it.
  */
 #pragma once
 
@@ -44,6 +45,6 @@ void registry_publish(struct registry *h, struct metric *m);
 /* A reference for the caller. */
 struct buckets *registry_buckets(struct registry *h, const char *name,
                                  const struct buckets_conf *conf) MUST_USE;
-/* key: what is remembered, "event_id"; another one is another memory. */
+/* key: the remembered field, "event_id"; another field is another memory. */
 struct seen *registry_seen(struct registry *h, const char *name, const char *key,
                            const struct seen_conf *conf) MUST_USE;

@@ -310,8 +310,8 @@ enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
     return counted(s, r);
 }
 
-/* The undone ones at the head take no room: requests that fail for long must not
- * push out what is remembered. */
+/* The undone ones at the head take no room: requests that fail for long must not push
+ * out remembered keys. */
 static void trim(const struct seen *s, struct shard *h)
 {
     uint32_t n = count_of(h);

@@ -25,8 +25,8 @@ struct seen_conf {
 
 enum seen_result {
     SEEN_NEW = 0, /* reserved for the owner */
-    SEEN_BEFORE,  /* a repeat of what is stored */
-    SEEN_MINE,    /* a repeat of what the same owner has reserved */
+    SEEN_BEFORE,  /* a repeat of a stored event */
+    SEEN_MINE,    /* a repeat of a key that the same owner has reserved */
     SEEN_BUSY,    /* another owner has reserved it: seen_fate will tell */
     SEEN_FULL,    /* all places are reserved: this one is not remembered */
     SEEN_RESULTS
@@ -41,14 +41,14 @@ void seen_unref(struct seen *s); /* NULL is fine */
 bool seen_unshared(const struct seen *s);
 bool seen_is(const struct seen *s, const struct seen_conf *conf);
 
-/* The owner of what one request will reserve; it must be settled. */
+/* The owner of the keys that one request will reserve; it must be settled. */
 uint64_t seen_begin(struct seen *s);
 
 /* A key of another kind is another key. */
 enum seen_kind { SEEN_TEXT = 0, SEEN_DIGITS = 1 };
 
-/* *chain: what that owner has reserved so far, 0: nothing; SEEN_NEW adds to it. now_ms:
- * a monotonic clock. *other: SEEN_BUSY: the owner that has it. */
+/* *chain: the keys that this owner has reserved so far, 0: none; SEEN_NEW adds to it.
+ * now_ms: a monotonic clock. *other: SEEN_BUSY: the owner that has it. */
 enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
                           uint64_t owner, double now_ms, uint32_t *chain,
                           uint64_t *other);
@@ -65,6 +65,6 @@ enum seen_fate seen_fate(const struct seen *s, uint64_t owner);
 uint64_t seen_count(const struct seen *s);
 uint64_t seen_forgotten(const struct seen *s);
 uint64_t seen_results(const struct seen *s, enum seen_result r);
-/* Repeats of what is busy that were let pass all the same: noted, told. */
+/* Repeats of busy keys that were let pass all the same: noted, told. */
 void seen_passed(struct seen *s);
 uint64_t seen_n_passed(const struct seen *s);

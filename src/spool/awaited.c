@@ -1,5 +1,5 @@
-/* What ack = "delivered" waits for: how far all sinks have come that are awaited, what
- * they let go unconfirmed, and whether they can deliver at all. */
+/* The progress that ack = "delivered" waits for: how far all awaited sinks have come,
+ * the events that they let go unconfirmed, and whether they can deliver at all. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +24,7 @@ uint64_t shard_awaited(const struct shard *sh)
     return least;
 }
 
-/* ---- what went unconfirmed ---- */
+/* ---- unconfirmed events ---- */
 
 /* The first of the list that ends at or behind first. */
 static uint32_t find(const struct marks *m, uint64_t first)

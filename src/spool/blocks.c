@@ -24,7 +24,7 @@ int blocks_read(int fd, void *out, size_t n, uint64_t off)
 
 /* ---- the search ---- */
 
-/* Whether what follows the head at off agrees with its crc; 0, ENOENT or an errno.
+/* Whether the bytes after the head at off agree with its crc; 0, ENOENT or an errno.
  * Piece by piece: a length that is made up costs no memory. */
 static int check(int fd, uint32_t salt, const struct block_head *h, uint64_t off,
                  char *piece)
@@ -220,7 +220,7 @@ enum blocks_result blocks_next(struct blocks *w, struct spool_block *b)
     if (w->closed) {
         return BLOCKS_CLOSED;
     }
-    /* What is bad is read again: a writer may have come by since the window was. */
+    /* Bad bytes are read again: a writer may have come by since the window was read. */
     for (int i = 0; i < 2; i++) {
         r = open_here(w, b, &size);
         if (r == BLOCK_SHORT) {

@@ -30,9 +30,9 @@ struct blocks {
     int fd;
     uint32_t salt;
     uint64_t end;  /* nothing at or behind this place is looked at */
-    uint64_t off;  /* of what comes next */
+    uint64_t off;  /* of the next block */
     uint64_t next; /* its sequence; 0: not known */
-    bool search;   /* for a block behind bytes that are none */
+    bool search;   /* for a block after bytes that are not one */
     struct {
         uint64_t from, to; /* bytes of the file */
         uint64_t lost;     /* sequences */
@@ -55,8 +55,8 @@ struct blocks_hit {
 };
 
 /* The first block (or recorded end) at or behind `from` (a multiple of 8) and before
- * `end` with sequences from seq on. 0: *hit; ENOENT: there is none; else the errno of
- * a read that failed. */
+ * `end` with sequences from seq on. 0: *hit; ENOENT: there is no such block; else the
+ * errno of a read that failed. */
 int blocks_search(int fd, uint32_t salt, uint64_t from, uint64_t end, uint64_t seq,
                   struct blocks_hit *hit) MUST_USE;
 

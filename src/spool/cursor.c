@@ -13,7 +13,8 @@
 
 enum {
     WINDOW_BYTES = 1 << 20,
-    TRY_FIRST_MS = 50, /* what the disk did not give; doubled up to */
+    TRY_FIRST_MS = 50, /* between two reads of a place that the disk does not give;
+                          doubled up to */
     TRY_LAST_MS = 5000,
     TELL_MS = 60000
 };
@@ -92,7 +93,7 @@ static void pin(struct spool_cursor *cur, struct segment *g)
     g->pins++;
     cur->off = PAGE_BYTES;
     cur->window_n = 0;
-    /* Not opened under the lock; what is open already is at hand. */
+    /* Not opened under the lock; a file that is open already is used. */
     cur->fd = g->fd >= 0 ? fcntl(g->fd, F_DUPFD_CLOEXEC, 0) : -1;
 }
 
@@ -110,8 +111,8 @@ static bool open_segment(struct spool_cursor *cur)
     return cur->fd >= 0;
 }
 
-/* The segment with cur->seq in it, or the first behind it; with after, only
- * those behind that one. False: there is none (yet). */
+/* The segment with cur->seq in it, or the first behind it; with after, only those after
+ * that one. False: there is no such segment (yet). */
 static bool enter(struct spool_cursor *cur, uint64_t after)
 {
     struct spool *s = cur->consumer->stream->spool;
@@ -203,8 +204,8 @@ static uint64_t end_of(const struct segment *g, uint64_t *off)
     return g->old ? g->old_end : g->first + tail_n(tail);
 }
 
-/* A block that should be there is none: the next one is looked for, and only what lies
- * between is lost. AGAIN: the disk does not say. */
+/* A block that should be there is not: the next one is searched for, and only the
+ * events between are lost. AGAIN: the disk does not say. */
 static enum spool_read damage(struct spool_cursor *cur, uint64_t *lost)
 {
     struct segment *g = cur->seg;
@@ -245,7 +246,7 @@ static enum spool_read gone(struct spool_cursor *cur, uint64_t *lost)
 
 enum step { STEP_READ, STEP_NEXT, STEP_WAIT };
 
-/* What is to be done at cur->off; *end: how far seg may be read. */
+/* The next step at cur->off; *end: how far seg may be read. */
 static enum step look(struct spool_cursor *cur, uint64_t *end)
 {
     struct segment *g = cur->seg;
@@ -351,7 +352,7 @@ static enum spool_read read_block(struct spool_cursor *cur, uint64_t end,
     return SPOOL_READ_OK;
 }
 
-/* The disk has not said yet what the shard holds. */
+/* The disk has not told yet which events the shard has. */
 static bool unknown(const struct spool_cursor *cur)
 {
     struct spool *s = cur->consumer->stream->spool;
@@ -374,7 +375,7 @@ enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *
         return SPOOL_READ_END;
     }
     while (again) {
-        /* Asked first: what it holds may become known meanwhile. */
+        /* Asked first: its events may become known meanwhile. */
         bool ends =
             cur->shard->epoch != cur->consumer->stream->spool->epoch && !unknown(cur);
         uint64_t end, skipped = atomic_load(&cur->place->released);

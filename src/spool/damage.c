@@ -1,5 +1,6 @@
-/* Bytes of a segment that were a block once and are none: counted and told once, and
- * kept in spool/damaged for a human; also whole files that are not ours to read. */
+/* Bytes of a segment that were a block once and are not any more: counted and told
+ * once, and kept in spool/damaged for an operator; also whole files that are not ours
+ * to read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

@@ -75,8 +75,8 @@ static bool sane(const struct block_head *h)
            h->block_bytes == block_size(h->payload_bytes, h->n);
 }
 
-/* The crc has spoken for the entries; this is for what a reader would do with
- * ones that were written wrong. */
+/* The crc vouches for the entries; this protects a reader from entries that were
+ * written wrong. */
 static bool in_payload(const struct spool_entry *e, uint32_t n, uint32_t bytes)
 {
     for (uint32_t i = 0; i < n; i++) {

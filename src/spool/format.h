@@ -97,7 +97,7 @@ enum block_result block_open(const char *p, size_t room, uint32_t salt,
  * end (n is 0 then); *h receives it. Its crc is still to be compared. */
 bool block_head(const char *p, struct block_head *h) MUST_USE;
 
-/* The crc over the head's part; go on with crc32c over what follows it. */
+/* The crc over the head's part; go on with crc32c over the bytes after it. */
 uint32_t block_head_crc(const struct block_head *h, uint32_t salt);
 
 /* The mark that a writer leaves behind its last block when it stops: next is the

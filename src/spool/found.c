@@ -1,5 +1,5 @@
 /*
- * found - what one file of a shard's folder is.
+ * found - the kind of one file in a shard's folder.
  *
  *   page whole ─► a segment            read by a process that is allowed to be wrong
  *   all zeros  ─► made, never used     about nothing: a file is deleted only when every
@@ -193,7 +193,7 @@ static int blocks_to_end(struct segment *g, struct blocks *w, bool *any)
     if (r == BLOCKS_UNREAD) {
         return w->error;
     }
-    /* Where it was closed says also what was behind the last block that is whole. */
+    /* The place where it was closed also tells the bytes after the last whole block. */
     *any |= g->first != 0 && w->next > g->first;
     return r == BLOCKS_STOP ? look_torn(g, w) : 0;
 }

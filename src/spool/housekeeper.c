@@ -2,7 +2,7 @@
  * housekeeper - the housekeeping thread: it does what a worker must not wait for.
  *
  *   wake ─► prepare   a segment ahead of each open shard
- *           sync      what synced streams have appended, one fdatasync for all
+ *           sync      appended bytes of synced streams, one fdatasync for all
  *           write_back   8 MiB at a time, so that a backlog is no flood
  *           reclaim   segments that no consumer needs: recycled or deleted
  */
@@ -157,11 +157,11 @@ static void publish(struct shard *sh, struct segment *g)
 }
 
 /*
- * What is acknowledged by a sync lies in blocks that the disk has already
- * written once. Of blocks that were only allocated, a store without room (a thin
- * volume, a loop device) lost some that fdatasync had reported as stored: see
- * "no room below" in tests/e2e/faults_spec.lua. Now such a store fails here,
- * before anything is promised. A slice a turn, so that syncs go on.
+ * Events that a sync acknowledges lie in blocks that the disk has already written once.
+ * Of blocks that were only allocated, a store without room (a thin volume, a loop
+ * device) lost some that fdatasync had reported as stored: see "no room below" in
+ * tests/e2e/faults_spec.lua. Now such a store fails here, before anything is promised.
+ * A slice a turn, so that syncs go on.
  */
 static bool fill(struct shard *sh, struct segment *g, struct err *e)
 {
@@ -218,7 +218,7 @@ static void note_delivered(struct shard *sh)
     needed = shard_awaited(sh);
     end = shard_end(sh);
     (void)pthread_mutex_unlock(&s->lock);
-    /* Without a sink nothing is waited for, but what comes next may be. */
+    /* Without a sink no request waits now, but the next one may. */
     needed = needed < end ? needed : end;
     if (needed > atomic_load(&sh->delivered) + 1) {
         atomic_store(&sh->delivered, needed - 1);

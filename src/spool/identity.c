@@ -7,9 +7,10 @@
  *   HOST    where the folder was last used: machine, product, inode, birth
  *
  * A copy of the folder that runs elsewhere must not give its new events the names
- * (uuid/stream/epoch.worker/sequence) that the original gives its own: a receiver that drops
- * what it has seen would drop them. So a folder whose HOST is not here any more, or is
- * not the same, goes on under a new uuid. What it holds already keeps its names.
+ * (uuid/stream/epoch.worker/sequence) that the original gives its own: a receiver that
+ * drops names it has seen would drop them. So a folder whose HOST is not here any more,
+ * or is not the same, goes on under a new uuid. Events that it has already keep their
+ * names.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -181,7 +182,7 @@ bool identity_raise_epoch(struct spool *s, struct err *e)
 
 /* ---- UUID ---- */
 
-/* Returns how many bytes of text it took; 0: there is none. */
+/* Returns how many bytes of text it took; 0: text has no line. */
 static size_t parse_uuid(const char *text, unsigned char *out)
 {
     const char *p = text;
@@ -282,7 +283,7 @@ const char *spool_uuid(const struct spool *s)
 
 /* ---- HOST ---- */
 
-/* A machine's id is not for everybody to see: its hash. 0: there is none. */
+/* A hash, because a machine's id is not public. 0: the machine has no id. */
 static uint64_t id_of(const char *path)
 {
     static const struct siphash_key key = {0x736C75696365ull, 0x686F7374ull};
@@ -317,8 +318,8 @@ static void look_around(const struct spool *s, uint64_t *trait)
 static const char *const trait_names[TRAITS] = {
     [MACHINE] = "machine", [PRODUCT] = "product", [INODE] = "inode", [BIRTH] = "birth"};
 
-/* What differs from the place where the folder was used last; NULL: nothing. What is
- * not known here or there says nothing. */
+/* The first difference from the place where the folder was used last; NULL: there is
+ * none. A value that is not known here or there is no difference. */
 static const char *moved(const char *text, const uint64_t *trait)
 {
     for (int i = 0; i < TRAITS; i++) {

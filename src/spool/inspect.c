@@ -58,7 +58,7 @@ static void read_blocks(struct inspect *in, struct blocks *w,
     }
 }
 
-/* What the next segment's page says of the end of the one before it. */
+/* The end of a segment, as the next segment's page has it. */
 static void look_back(struct inspect *in, const struct page *p)
 {
     struct spool_segment_info *last = &in->last;
@@ -167,8 +167,8 @@ static void inspect_file(struct inspect *in, const char *path, const char *strea
     in->last = i;
 }
 
-/* Names of a folder's entries, sorted; free them with free_names. What is no folder,
- * or is gone, has none. */
+/* Names of a folder's entries, sorted; free them with free_names. A path that is not a
+ * folder, or is gone, has none. */
 static struct dirent **names(struct inspect *in, const char *dir, int *n)
 {
     struct dirent **list = NULL;

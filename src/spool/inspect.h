@@ -1,6 +1,6 @@
 /*
- * inspect - what the segments of a spool hold, for people. Reads only, takes no
- * lock: of a spool in use it shows a moment that may just be passing.
+ * inspect - the contents of a spool's segments, for people. Reads only, takes no lock:
+ * of a spool in use it shows a moment that may just be passing.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ struct spool_segment_info {
     const char *status; /* "prepared", "used", "damaged" (no first page that holds),
                            "unreadable" (the disk does not give it) */
     uint64_t next;      /* the sequence behind its last event */
-    uint64_t n_damaged; /* places where blocks or the page were, and are none */
+    uint64_t n_damaged; /* places where blocks or the page were and are not any more */
     uint64_t lost;      /* events in them, as far as it can be told */
     int error;          /* unreadable: the errno */
 };

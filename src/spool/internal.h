@@ -3,17 +3,17 @@
  *
  *   spool.c     the folder; streams and their room
  *   identity.c  its lock, epoch and uuid
- *   recover.c   what an earlier process left, shard by shard
- *   found.c     what one of its files is, and where its blocks end
+ *   recover.c   an earlier process's files, shard by shard
+ *   found.c     the kind of one of its files, and where its blocks end
  *   blocks.c    the blocks of one file, past damaged ones
- *   damage.c    what is no block any more: counted, told, kept
+ *   damage.c    bytes that are no block any more: counted, told, kept
  *   segment.c   one file: made, recycled, opened, deleted
  *   writer.c    a worker's end of a shard
  *   housekeeper.c    the housekeeping thread: prepares, syncs
- *   reclaim.c   what it does with segments that nobody needs
- *   retention.c  who still needs which segments
+ *   reclaim.c   segments that no sink needs: reused or deleted
+ *   retention.c which sinks still need which segments
  *   lag.c       how far they are behind
- *   awaited.c   what ack = "delivered" waits for
+ *   awaited.c   the progress that ack = "delivered" waits for
  *   cursor.c    reading a shard
  *
  * spool.lock guards the lists (shards, segments, places) and is never held over
@@ -128,8 +128,8 @@ struct shard {
     struct segment *segments; /* by number */
     struct place *places;
     uint32_t cursors;              /* open ones; under lock */
-    bool unknown;                  /* the disk does not say what is in it: read again at
-                             look_ms, needed until then; under lock */
+    bool unknown;                  /* the disk does not tell its events: read again at
+                                      look_ms, needed until then; under lock */
     int64_t look_ms, look_wait_ms; /* the housekeeper's */
     /* live shards */
     struct spool_writer *writer;
@@ -182,8 +182,8 @@ struct spool_consumer {
     struct stream *stream;
     struct spool_consumer_conf conf; /* under lock */
     bool blocked;                    /* it can't deliver now; under lock */
-    bool leaving;                    /* needs only what lies before its ends, and
-                                        is not awaited; under lock */
+    bool leaving;                    /* needs only events before its ends, and is not
+                                        awaited; under lock */
     uint32_t ends_epoch, n_ends;
     struct spool_pos *ends;
     char name[96];
@@ -260,12 +260,12 @@ void shard_path(const struct shard *sh, char *out, size_t n);
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
 int64_t mono_ms(void);
 
-/* ---- recover.c: at the start; and, by the housekeeper, what the disk did not give then ---- */
+/* ---- recover.c: at the start; unread shards later, by the housekeeper ---- */
 
 bool stream_recover(struct stream *st, struct err *e);
 void stream_recover_unknown(struct stream *st);
 
-/* ---- found.c: what one file of a shard's folder is ---- */
+/* ---- found.c: the kind of one file in a shard's folder ---- */
 
 enum found { FOUND_SEGMENT, FOUND_NOTHING, FOUND_UNKNOWN };
 
@@ -283,7 +283,7 @@ bool found_end(struct segment *g, bool *any, struct err *e);
  * file); told once, however many readers find it. */
 void damage_note(struct segment *g, int fd, uint64_t from, uint64_t to,
                  uint64_t events);
-/* What may be a last block that was cut. */
+/* Bytes that may be a last block that was cut. */
 void damage_torn(struct segment *g, int fd, uint64_t from, uint64_t to);
 /* The whole file goes to DAMAGED_DIR; false: it stays where it is. */
 bool damage_move(const struct segment *g, const char *path);
@@ -306,7 +306,8 @@ bool housekeeper_stop(struct spool *s, uint64_t until_ns);
 
 /* ---- sync.c ---- */
 
-/* What the shard has appended since the last time; the housekeeping thread. */
+/* Syncs the bytes that the shard has appended since the last time; the housekeeping
+ * thread. */
 void sync_shard(struct shard *sh);
 
 /* ---- awaited.c: under lock ---- */

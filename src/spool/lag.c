@@ -81,9 +81,9 @@ void ages_note(struct place *h, uint64_t first, uint64_t end, int64_t wall_ms)
     h->read_end = end;
 }
 
-/* The arrival of the oldest event that was read and is not released. 0: there is none;
- * but where the disk does not give the next block, that of the last one that it gave:
- * the next one came later. */
+/* The arrival of the oldest event that was read and is not released. 0: there is no
+ * such event; but where the disk does not give the next block, that of the last one
+ * that it gave: the next one came later. */
 static int64_t oldest_of(struct place *h)
 {
     uint64_t released = atomic_load(&h->released);

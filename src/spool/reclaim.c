@@ -35,7 +35,7 @@ static bool owes_word(const struct segment *g)
            housekeeper_syncs(sh);
 }
 
-/* Takes *at out of its list. Under lock. What is to be deleted goes to gone. */
+/* Takes *at out of its list. Under lock. A segment to be deleted goes to gone. */
 static void release(struct shard *sh, struct segment **at, struct segment **gone)
 {
     struct segment *g = *at;
@@ -53,8 +53,8 @@ static void release(struct shard *sh, struct segment **at, struct segment **gone
     }
 }
 
-/* From the oldest on; what is behind one that is needed can go only when it is a
- * consumer that leaves which needs that. */
+/* From the oldest on; segments after one that is needed can go only when the consumer
+ * that needs it is leaving. */
 static void reclaim_shard(struct shard *sh, struct segment **gone)
 {
     bool holes = stream_left(sh->stream);
@@ -186,8 +186,8 @@ void reclaim_stream(struct stream *st)
         (void)pthread_mutex_unlock(&s->lock);
         return;
     }
-    /* What its sinks have not delivered holds them open; what none of them had is for
-     * an operator to decide. */
+    /* Events that its sinks have not delivered hold them open; an operator must decide
+     * about events that no sink read. */
     atomic_store(&st->freed,
                  atomic_load(&st->ended) && st->consumed && st->n_consumers == 0);
     skip_all(st);

@@ -26,7 +26,8 @@
 #include "spool/internal.h"
 
 enum {
-    LOOK_FIRST_MS = 100, /* at what the disk did not give; doubled up to */
+    LOOK_FIRST_MS = 100, /* between two looks at a place that the disk did not give;
+                            doubled up to */
     LOOK_LAST_MS = 5000,
     FOLDER_TRIES = 6
 };
@@ -237,7 +238,7 @@ static void link_segments(struct shard *sh, const struct listing *f)
     }
 }
 
-/* False and *e: the disk does not say what is in the shard. */
+/* False and *e: the disk does not tell the shard's files. */
 static bool read_shard(struct shard *sh, struct err *e)
 {
     struct spool *s = sh->stream->spool;
@@ -322,7 +323,7 @@ static bool stream_has(const struct stream *st, uint32_t epoch, uint32_t worker)
     return false;
 }
 
-/* False and *again: the disk does not say what is in the folder. */
+/* False and *again: the disk does not tell the folder's files. */
 static bool recover_shards(struct stream *st, const char *dir, bool *again,
                            struct err *e)
 {

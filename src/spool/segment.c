@@ -108,8 +108,8 @@ static bool make_durable(struct segment *g, struct err *e)
     return folder_sync(dir, e);
 }
 
-/* The last bytes of a disk are for the journals: a sink that can note what it has
- * delivered is what makes room again. */
+/* The last bytes of a disk are for the journals: only a sink that can note its
+ * deliveries makes room again. */
 static bool leaves_room(const struct spool *s, uint64_t bytes)
 {
     struct statvfs st;

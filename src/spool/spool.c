@@ -83,7 +83,7 @@ static void drop_segments(struct shard *sh)
     (void)rmdir(path);
 }
 
-/* What was prepared and never used is not left behind. */
+/* Segments that were prepared and never used are deleted. */
 static void free_shard(struct shard *sh)
 {
     struct segment **at = &sh->segments;
@@ -166,7 +166,7 @@ void spool_ready(struct spool *s)
 void spool_rest(struct spool *s)
 {
     atomic_store(&s->reclaim, false);
-    /* What was under way when it changed is done. */
+    /* A reclaim that was under way when it changed is over. */
     (void)pthread_mutex_lock(&s->lock);
     (void)pthread_mutex_unlock(&s->lock);
 }
@@ -337,8 +337,8 @@ uint64_t spool_stream_bytes(const struct spool *s, int stream)
 
 /* ---- room ---- */
 
-/* Bytes that each worker can be sure to append: the least over the workers of
- * what their segments take, and segments that can still be made. */
+/* Bytes that each worker can be sure to append: the least over the workers of the room
+ * in their segments, and segments that can still be made. */
 static uint64_t room_of(const struct spool *s, const struct stream *st)
 {
     uint64_t used = atomic_load(&st->used), max = atomic_load(&st->max_bytes);

@@ -37,9 +37,8 @@ struct spool_conf {
     uint32_t n_workers;     /* 1..1024 */
 };
 
-/* Takes the lock, raises the epoch, recovers what is there, starts the
- * housekeeping thread. NULL and *e: locked by another process, unwritable,
- * foreign format. */
+/* Takes the lock, raises the epoch, recovers the files, starts the housekeeping thread.
+ * NULL and *e: locked by another process, unwritable, foreign format. */
 struct spool *spool_open(const struct spool_conf *conf, struct err *e) MUST_USE;
 
 /* Ends the housekeeping thread. False: by until_ns (clock_mono_ns) it has not come back
@@ -49,8 +48,8 @@ bool spool_stop(struct spool *s, uint64_t until_ns) MUST_USE;
 /* All writers, cursors and consumers are closed before. */
 void spool_close(struct spool *s);
 
-/* All consumers of what earlier processes left are open: from now on segments
- * that no consumer needs are reused. */
+/* All consumers of earlier processes' events are open: from now on segments that no
+ * consumer needs are reused. */
 void spool_ready(struct spool *s);
 
 /* The end is near: no segment is reused or deleted any more, for consumers are about
@@ -80,8 +79,8 @@ struct spool_stream_conf {
 int spool_stream(struct spool *s, const struct spool_stream_conf *conf,
                  struct err *e) MUST_USE;
 
-/* The stream of that name as it is, or, when the process has not opened it, what
- * earlier processes left of it: to be read, not written to. -1 and *e on error. */
+/* The stream of that name as it is, or, when the process has not opened it, earlier
+ * processes' events of it: to be read, not written to. -1 and *e on error. */
 int spool_stream_left(struct spool *s, const char *name, struct err *e) MUST_USE;
 
 /* Names of streams that lie in the spool's folder, and that the process has not opened:
@@ -111,7 +110,7 @@ typedef void spool_wake_fn(void *arg);
 /* The shard of (this epoch, worker) in the stream. Opens no segment yet. */
 struct spool_writer *spool_writer_open(struct spool *s, int stream, uint32_t worker,
                                        spool_wake_fn *wake, void *wake_arg);
-void spool_writer_close(struct spool_writer *w); /* drops what is pending */
+void spool_writer_close(struct spool_writer *w); /* drops pending events */
 
 /* Where the next event's bytes (at most n) may be written; valid until the
  * next call on w. NULL: the pending block would pass SPOOL_BLOCK_BYTES and is not
@@ -162,7 +161,8 @@ void spool_writer_want(struct spool_writer *w, uint64_t seq);
 uint64_t spool_writer_delivered(const struct spool_writer *w);
 
 /* True when sequence seq will never be synced (its segment is poisoned). To be asked
- * after spool_writer_synced and spool_writer_delivered, for those pass what is lost. */
+ * after spool_writer_synced and spool_writer_delivered, because those pass lost
+ * events. */
 bool spool_writer_lost(const struct spool_writer *w, uint64_t seq);
 
 /* ---- awaited.c ---- */
@@ -257,7 +257,8 @@ struct spool_entry {   /* as on disk */
 };
 
 /* Sequences at or behind *pos that the spool had and has no more, though it has later
- * ones: from *pos, which is moved there, to before *end. False: there are none. */
+ * ones: from *pos, which is moved there, to before *end. False: there are no such
+ * sequences. */
 bool spool_hole(struct spool_consumer *c, struct spool_pos *pos, uint64_t *end);
 
 /* ---- cursor.c ---- */
@@ -283,7 +284,7 @@ enum spool_read {
                          was promised their events */
 };
 
-/* Starts at pos.seq (1: the start; what was released or lost is a gap). */
+/* Starts at pos.seq (1: the start; released or lost events are a gap). */
 struct spool_cursor *spool_cursor_open(struct spool_consumer *c, struct spool_pos pos);
 void spool_cursor_close(struct spool_cursor *cur);
 
@@ -309,5 +310,5 @@ void spool_cursor_release(struct spool_cursor *cur, uint64_t seq);
 uint64_t spool_consumer_lag(const struct spool_consumer *c);
 
 /* When the oldest event arrived that c has read and not released (wall clock, ms). 0:
- * there is none. The consumer's thread. */
+ * there is no such event. The consumer's thread. */
 int64_t spool_consumer_oldest(const struct spool_consumer *c);

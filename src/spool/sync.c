@@ -1,4 +1,4 @@
-/* What synced streams have appended, on its way to stable storage; and what becomes of
+/* The appended bytes of synced streams, on their way to stable storage; and the end of
  * a segment whose sync failed. The housekeeping thread. */
 #include <errno.h>
 #include <unistd.h>
@@ -18,8 +18,8 @@ static void note_unacked(struct segment *g)
     atomic_store(&g->next->unacked, segment_unsynced(g));
 }
 
-/* A failed fdatasync may have dropped what it could not write, and a second one
- * would say that all is well: this segment is never trusted again. */
+/* A failed fdatasync may have dropped pages that it could not write, and a second one
+ * would succeed: this segment is never trusted again. */
 static void poison(struct shard *sh, struct segment *g, int why)
 {
     struct spool *s = sh->stream->spool;
@@ -91,12 +91,12 @@ static void give_up(struct shard *sh, struct segment *g)
 }
 
 /*
- * Nothing counts as synced before all that came before it does. A segment that is
- * taken into use while the one before is being synced waits for the next turn, for
- * that one may have got a last block behind this sync: asked before it, whether the
- * next is in use says that its tail, read after, is final. Likewise what a poisoned
- * segment has behind its last sync is given up before anything behind that counts:
- * also where the segment was full, and another in use, when its sync failed.
+ * Nothing counts as synced before all that came before it does. A segment that is taken
+ * into use while the one before is being synced waits for the next turn, for that one
+ * may have got a last block behind this sync: asked before it, whether the next is in
+ * use says that its tail, read after, is final. Likewise the bytes of a poisoned
+ * segment after its last sync are given up before any later bytes count: also where the
+ * segment was full, and another in use, when its sync failed.
  */
 void sync_shard(struct shard *sh)
 {

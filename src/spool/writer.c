@@ -184,8 +184,8 @@ static void empty(struct spool_writer *w)
     }
 }
 
-/* The prepared segment; NULL: there is none. Where events come faster than segments are
- * prepared the worker waits: its clients are slowed down, not refused. A disk that
+/* The prepared segment; NULL: it is not ready. Where events come faster than segments
+ * are prepared the worker waits: its clients are slowed down, not refused. A disk that
  * hangs makes it wait once. */
 static struct segment *take_ahead(struct spool_writer *w)
 {
@@ -298,7 +298,7 @@ enum spool_result spool_writer_commit(struct spool_writer *w, int64_t wall_ms,
     tail = atomic_load(&g->tail);
     end = tail_end(tail);
     if (!write_block(w, g, end, wall_ms, policy8)) {
-        /* The tail stays: the next block overwrites what got there. */
+        /* The tail stays: the next block overwrites the bytes there. */
         empty(w);
         return SPOOL_FAILED;
     }

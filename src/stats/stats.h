@@ -72,8 +72,8 @@ struct stats_histogram *stats_histogram_new(void);
 void stats_histogram_clear(struct stats_histogram *h);
 void stats_histogram_free(struct stats_histogram *h); /* NULL is fine */
 
-/* The value that share q (0..1) of what the n histograms hold does not pass, at
- * most an eighth too much; 0 when they hold nothing. NULL ones are skipped. */
+/* The value that share q (0..1) of all values in the n histograms does not pass, at
+ * most an eighth too much; 0 when they are empty. NULL ones are skipped. */
 double stats_quantile(const struct stats_histogram *const *list, size_t n, double q);
 
 /* Escapes text for a label's value; returns out. */

@@ -58,7 +58,7 @@ static void refuse_http(struct sluice_kit *k, const struct http_error *e,
     out->message = kept->detail;
 }
 
-/* What http/ itself refuses before the body is there. False: refused. */
+/* The checks that http/ itself makes before the body is there. False: refused. */
 static bool acceptable(struct sluice_kit *k, const struct policy_request *r, size_t n,
                        enum http_encoding *how, struct sluice_kit_answer *out)
 {
@@ -197,7 +197,7 @@ static void accept(struct sluice_kit *k, const struct route *route, double now_m
     }
 }
 
-/* From the route to what would be stored. */
+/* From the route to the lines that would be stored. */
 static void decide(struct sluice_kit *k, const struct policy_request *r,
                    const struct sluice_kit_request *req, enum http_encoding how,
                    struct sluice_kit_answer *out)

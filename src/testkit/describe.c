@@ -1,4 +1,4 @@
-/* A plan as JSON: what a spec may want to know of it. */
+/* A plan as JSON, with the parts that specs look at. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 

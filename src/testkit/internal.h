@@ -30,5 +30,5 @@ struct sluice_kit {
     struct arena arena; /* of the request in hand */
     struct event_batch batch;
     struct encoding *encoding;
-    struct arena answer; /* what the last answer points to */
+    struct arena answer; /* the memory that the last answer points to */
 };

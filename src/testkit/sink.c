@@ -1,4 +1,4 @@
-/* What a policy's functions decide for a sink, as the sink's thread would ask. */
+/* The decisions of a policy's functions for a sink, as the sink's thread would ask. */
 #include <string.h>
 
 #include "base/attr.h"

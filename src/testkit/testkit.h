@@ -4,9 +4,8 @@
  *
  *   sluice_kit_load -> sluice_kit_ask* -> sluice_kit_free
  *
- * This text, minus its # lines, is fed to LuaJIT's ffi.cdef by
- * lua/sluice/testing.lua: plain C only. One thread. What it hands out lives until
- * the next call on the same kit.
+ * This text, minus its # lines, is fed to LuaJIT's ffi.cdef by lua/sluice/testing.lua:
+ * plain C only. One thread. Results live until the next call on the same kit.
  */
 #pragma once
 
@@ -83,7 +82,7 @@ uint32_t sluice_kit_metric(struct sluice_kit *k, const char *name,
                            const struct sluice_kit_text *labels, uint32_t n,
                            double *value);
 
-/* RFC 3339 text to milliseconds; 0: it is none. */
+/* RFC 3339 text to milliseconds; 0: it is not such a text. */
 uint32_t sluice_kit_moment(struct sluice_kit_text text, double *ms);
 
 /* ---- describe.c ---- */
@@ -98,7 +97,7 @@ void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
 
 /* ---- sink.c ---- */
 
-/* What the breaker of the sink says to these counts; 1: it opens. */
+/* The decision of the sink's breaker on these counts; 1: it opens. */
 uint32_t sluice_kit_trip(struct sluice_kit *k, uint32_t sink, uint32_t requests,
                          uint32_t successes, uint32_t failures,
                          uint32_t consecutive_successes, uint32_t consecutive_failures,

@@ -1,5 +1,5 @@
-/* The plan of what outlives a generation, counters, gauges, limits, and of the
- * log. */
+/* The plan of the things that outlive a generation, counters, gauges and limits, and of
+ * the log. */
 #include "base/log.h"
 #include "policy/build/internal.h"
 

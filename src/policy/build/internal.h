@@ -40,7 +40,7 @@ void build_counters(struct build *b);
 
 void build_kafka(struct build *b, struct sink_plan *s);
 
-/* ---- http.c: a sink over HTTP, and what any sink has of it ---- */
+/* ---- http.c: a sink over HTTP, and its options that any sink has ---- */
 
 void build_breaker(struct build *b, struct breaker_plan *p);
 void build_hedge(struct build *b, struct hedge_plan *h);

@@ -112,7 +112,7 @@ static const int16_t *key_slots(struct build *b, const struct route *r)
     return slots;
 }
 
-/* ---- what a route copies into events ---- */
+/* ---- values that a route copies into events ---- */
 
 static enum request_part part_of(struct build *b)
 {
@@ -227,7 +227,7 @@ static void build_enrichment(struct build *b, struct route *r)
     r->envelope = v;
 }
 
-/* ---- what it takes and answers ---- */
+/* ---- its types and answers ---- */
 
 static void build_types(struct build *b, struct route *r)
 {

@@ -204,7 +204,7 @@ int sluice_remove(struct sluice_context *c, struct sluice_event *view, const cha
     return set(c, view, key, n, (struct str){NULL, 0}, EDIT_REMOVE);
 }
 
-/* none: what is told when the request's memory is full. */
+/* none: the result when the request's memory is full. */
 static const char *keep(struct sluice_context *c, const char *p, size_t n,
                         const char *none)
 {
@@ -254,8 +254,8 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *view,
     c->n_raised++;
     hooks_raised(s, (struct str){message, len});
     state_next_event(s);
-    /* As it came: half of what a hook does is not wanted in a stream, and a dead
-     * letter's replay runs the hook again. */
+    /* As it came: half of a hook's edits is not wanted in a stream, and a dead letter's
+     * replay runs the hook again. */
     edits_revert(c->batch, ev);
     if (c->route->on_error == ON_ERROR_ACCEPT) {
         ev->to = 0;
@@ -313,7 +313,7 @@ int sluice_request_named(struct sluice_context *c, int part, const char *name, s
         out->len = (uint32_t)raw.n;
         return 1;
     }
-    /* Bounded by what a head may have; kept for the next. */
+    /* Bounded by the size of a head; kept for the next. */
     if (raw.n > s->part_room) {
         s->part_room = raw.n;
         s->part = mem_realloc(s->part, raw.n);

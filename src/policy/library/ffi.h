@@ -1,7 +1,7 @@
 /*
- * ffi - what hooks call in C. This text, minus its # lines and behind that of
- * decode/event.h, is fed to LuaJIT's ffi.cdef (lua/sluice/hooks.lua): plain C
- * only, explicit lengths, no Lua state. The worker's thread, during a hook.
+ * ffi - the C functions that hooks call. This text, minus its # lines and behind that
+ * of decode/event.h, is fed to LuaJIT's ffi.cdef (lua/sluice/hooks.lua): plain C only,
+ * explicit lengths, no Lua state. The worker's thread, during a hook.
  */
 #pragma once
 
@@ -34,7 +34,7 @@ struct sluice_context {
     uint32_t at;   /* the event in hand: for the watchdog */
     uint32_t n_raised;
     uint32_t refused; /* on_request: the status, 0: go on */
-    uint32_t n_kept;  /* what lua/sluice/moved.lua keeps of the event */
+    uint32_t n_kept;  /* the entries that lua/sluice/moved.lua keeps of the event */
     uint32_t unused;
     double wait_ms; /* of a 429: until the same may pass */
     double left;    /* work until sluice_spend looks at the clock */
@@ -62,12 +62,12 @@ int sluice_text(struct sluice_context *c, struct sluice_event *ev, uint32_t i,
 
 /* ---- path.c ---- */
 
-/* 1 and the value at a path, edits included; 0: there is none, or no such path; -2:
+/* 1 and the value at a path, edits included; 0: there is no value, or no such path; -2:
  * the time is over. A string's text lives until the next request. */
 int sluice_find(struct sluice_context *c, struct sluice_event *ev, const char *path,
                 size_t n, struct sluice_value *out);
 
-/* 1: the value at path, or of what holds it, was set or removed by an edit, so that
+/* 1: the value at path, or one that holds it, was set or removed by an edit, so that
  * the event's slot does not tell. */
 int sluice_edited(struct sluice_context *c, struct sluice_event *ev, const char *path,
                   size_t n);
@@ -110,9 +110,9 @@ void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
 
 /* A part of the request: 0 method, 1 path, 2 query, 3 peer. */
 void sluice_request_part(struct sluice_context *c, int part, struct sluice_value *out);
-/* One by its name: 0 parameter of the path, 1 argument of the query, 2 header, 3
- * basic auth's user, 4 its password (without a name). 0: there is none. The text
- * lives until the next call. */
+/* One by its name: 0 parameter of the path, 1 argument of the query, 2 header, 3 basic
+ * auth's user, 4 its password (without a name). 0: the request has no such part. The
+ * text lives until the next call. */
 int sluice_request_named(struct sluice_context *c, int part, const char *name, size_t n,
                          struct sluice_value *out);
 

@@ -7,7 +7,7 @@
 
 /* ---- ffi.c ---- */
 
-/* A value of an event's text for Lua; what it is. */
+/* A value of an event's text for Lua; its kind. */
 void ffi_give(struct sluice_context *c, enum slot_kind kind, struct str json,
               struct sluice_value *out);
 enum slot_kind ffi_kind(struct str json);

@@ -1,4 +1,4 @@
-/* JSON to Lua values and back, for what no slot holds. Text from events was
+/* JSON to Lua values and back, for values that no slot holds. Text from events was
  * checked by the scanner. */
 #include <lauxlib.h>
 #include <math.h>
@@ -140,7 +140,7 @@ static void fill_object(lua_State *L, struct str json, int numbers, int depth,
                         struct keys had);
 
 /* Takes the key on top if the table below it has it. Of copies of a key the first
- * counts, and of objects what the first has: as by path (decode/path.h), so that no
+ * counts, and of objects the first one's keys: as by path (decode/path.h), so that no
  * hook sees two values of one. */
 static bool repeats(lua_State *L, const struct member *m, int numbers, int depth)
 {

@@ -18,7 +18,7 @@ enum { JSON_DEPTH_MAX = 128 };
 void json_push(lua_State *L, enum slot_kind kind, struct str json, int numbers,
                int depth);
 
-/* The state's null: what host.null was set to, else a light userdata. */
+/* The state's null: the value that host.null was set to, otherwise a light userdata. */
 void json_push_null(lua_State *L);
 bool json_is_null(lua_State *L, int at);
 
@@ -31,7 +31,7 @@ int json_valid(lua_State *L);  /* (text) -> whether it is JSON */
 int json_same_number(
     lua_State *L);                /* (digits, digits) -> whether they are one number */
 int json_array(lua_State *L);     /* (table) -> it, marked as an array */
-int json_open_null(lua_State *L); /* () -> what null is from now on */
+int json_open_null(lua_State *L); /* () -> the value of null from now on */
 
 /* A lua_CFunction for a Lua of the caller's: returns { encode, decode, null }, the
  * JSON that policies have. */
@@ -44,5 +44,5 @@ int json_encode(lua_State *L);
 
 /* ---- json_same.c ---- */
 
-/* (value, text) -> whether value is what json_decode(text) gives */
+/* (value, text) -> whether value equals json_decode(text) */
 int json_same(lua_State *L);

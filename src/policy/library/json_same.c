@@ -1,4 +1,4 @@
-/* Whether a table is still what its JSON text gave. */
+/* Whether a table is still equal to its JSON text. */
 #include <lauxlib.h>
 
 #include "decode/walk.h"

@@ -1,10 +1,10 @@
 /*
- * library - what a policy's helpers (lua/sluice/library.lua) call in C. This
- * text, minus its # lines and behind that of policy/library/ffi.h, is fed to LuaJIT's
+ * library - the C functions of a policy's helpers (lua/sluice/library.lua). This text,
+ * minus its # lines and behind that of policy/library/ffi.h, is fed to LuaJIT's
  * ffi.cdef: plain C only, explicit lengths, no Lua state. The state's thread.
  *
- * A text in *out lies in what was given, or in the state's scratch memory, where
- * the next call that says "scratch" overwrites it.
+ * A text in *out lies in an argument, or in the state's scratch memory, where the next
+ * call that says "scratch" overwrites it.
  */
 #pragma once
 
@@ -35,7 +35,7 @@ int sluice_ends(const char *p, size_t n, const char *with, size_t k);
 int sluice_part(const char *p, size_t n, const char *separator, size_t k, double which,
                 struct sluice_value *out);
 
-/* Scratch. 1; 0: what is given is malformed or has no such part; -1: too long. */
+/* Scratch. 1; 0: the argument is malformed or has no such part; -1: too long. */
 int sluice_url_decode(struct sluice_context *c, const char *p, size_t n,
                       struct sluice_value *out);
 int sluice_param(struct sluice_context *c, const char *query, size_t n,
@@ -51,7 +51,8 @@ int sluice_base64_encode(struct sluice_context *c, const char *p, size_t n,
 
 /* ---- plain.c ---- */
 
-/* Where what begins in the text, from `from`; -1: nowhere, -2: the time is over. */
+/* The place of `what` in the text, from `from` on; -1: nowhere, -2: the time is
+ * over. */
 int32_t sluice_index(struct sluice_context *c, const char *p, size_t n,
                      const char *what, size_t k, size_t from);
 
@@ -84,7 +85,7 @@ int sluice_parse_time(const char *p, size_t n, struct sluice_value *out);
 /* Counters, gauges and limits, by their places in the plan. Without effect while
  * the policy is loaded. */
 int sluice_rehearsal(struct sluice_context *c); /* loaded, or trying its examples */
-/* -1: too many series; what counts counts as "other". */
+/* -1: too many series; the call counts as "other". */
 int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
                       size_t nx, const char *y, size_t ny, const char *z, size_t nz);
 void sluice_add(struct sluice_context *c, int32_t metric, int32_t series, double v);

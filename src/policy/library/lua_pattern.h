@@ -1,6 +1,6 @@
 /*
  * lua_pattern - one try of a Lua pattern at one place of a text, within a number of
- * steps. Raises in L for a pattern that is none and for one that takes too long.
+ * steps. Raises in L for a malformed pattern and for one that takes too long.
  */
 #pragma once
 

@@ -34,7 +34,7 @@ static struct match begin(lua_State *L, int text, int pattern)
     return m;
 }
 
-/* Capture i, or the whole match when there is none. */
+/* Capture i, or the whole match of a pattern without captures. */
 static void push_capture(struct match *m, int i, const char *from, const char *to)
 {
     if (i >= m->n_captures) {
@@ -99,7 +99,7 @@ static int look(lua_State *L, int what)
     return 1;
 }
 
-/* What has no magic in it is looked for as it is. */
+/* A pattern without magic characters is searched for as plain text. */
 static bool is_plain(const struct match *m)
 {
     for (const char *p = m->pattern; p < m->pattern_end; p++) {

@@ -1,6 +1,6 @@
 /*
- * pattern - string.find, match, gmatch and gsub for policies: Lua's patterns, within
- * a bound. What Lua's own do may take ages for a text that a client chose.
+ * pattern - string.find, match, gmatch and gsub for policies: Lua's patterns, within a
+ * bound. Lua's own functions can take very long for a text that a client chose.
  *
  * Any state of a policy.
  */

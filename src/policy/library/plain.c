@@ -102,7 +102,7 @@ static int table_concat(lua_State *L)
     return 1;
 }
 
-/* What comparing all of the list once may look at. */
+/* The bytes that comparing all of the list once may look at. */
 static double weight(lua_State *L, size_t n)
 {
     double sum = 0;

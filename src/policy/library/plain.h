@@ -1,5 +1,5 @@
 /*
- * plain - what Lua's own library has, within bounds. The state's thread.
+ * plain - functions of Lua's own library, within bounds. The state's thread.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* Texts for a policy's helpers: what Lua's own library has not, or what would not
- * compile there. */
+/* Texts for a policy's helpers: functions that Lua's own library lacks, or that would
+ * not compile there. */
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -135,7 +135,7 @@ int sluice_param(struct sluice_context *c, const char *query, size_t n,
     return 0;
 }
 
-/* ---- what must not be stored as it is ---- */
+/* ---- values that must not be stored as they are ---- */
 
 int sluice_mask(struct sluice_context *c, const char *p, size_t n, double keep,
                 struct sluice_value *out)
@@ -162,7 +162,7 @@ int sluice_mask(struct sluice_context *c, const char *p, size_t n, double keep,
     return 1;
 }
 
-/* What stays of an address: 24 bits of IPv4, 48 of IPv6. */
+/* The part of an address that stays: 24 bits of IPv4, 48 of IPv6. */
 int sluice_mask_ip(struct sluice_context *c, const char *p, size_t n,
                    struct sluice_value *out)
 {

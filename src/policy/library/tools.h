@@ -1,5 +1,5 @@
 /*
- * tools - what the helpers of one state keep between calls: scratch memory, random
+ * tools - the memory of one state's helpers between calls: scratch memory, random
  * numbers, the last uuid.
  *
  *   tools_new (state_load) -> helpers -> tools_free

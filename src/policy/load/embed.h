@@ -7,5 +7,5 @@
 #include "base/str.h"
 
 /* "lua/sluice/loader.lua", "src/decode/event.h", "conf/quickstart.lua"; NUL-
- * terminated. {NULL, 0}: there is none. */
+ * terminated. {NULL, 0}: there is no such file. */
 struct str embed_find(const char *name);

@@ -127,9 +127,9 @@ static int push_table(lua_State *L, const struct table *t, uint32_t at)
     return 3;
 }
 
-/* table(path, key, delimiter): its place, names of columns, the key's from 0; or
- * nil and the problems, or nil and why there is no file. All states of a snapshot share
- * what its first load has read. */
+/* table(path, key, delimiter): its place, names of columns, the key's from 0; or nil
+ * and the problems, or nil and why there is no file. All states of a snapshot share the
+ * files that its first load has read. */
 static int host_table(lua_State *L)
 {
     struct policy *p = state_here(L)->policy;
@@ -185,7 +185,7 @@ void files_push(lua_State *L, bool may_read)
     luaL_setfuncs(L, functions, 1);
 }
 
-/* ---- what hooks call ---- */
+/* ---- functions that hooks call ---- */
 
 static const struct csv_table *lookup_at(struct sluice_context *c, int32_t table)
 {

@@ -9,6 +9,6 @@
 
 struct policy;
 
-/* Functions for the table on top; what they have read. */
+/* Functions for the table on top; the files that they have read. */
 void files_push(lua_State *L, bool may_read);
 void files_free(struct policy *p);

@@ -26,12 +26,12 @@ struct policy_problem {
     bool note;
     char *path;       /* "kafka \"bus\".batch.linger"; NULL: of no statement */
     char *message;    /* without the path */
-    char *suggestion; /* what was meant instead; NULL: nothing is near */
+    char *suggestion; /* the word that was probably meant; NULL: no word is near */
 };
 
-/* What the loader says of a file: all mistakes at once, as shown in the
- * operator's terms (file:line: path: what ... with source line and marker), and
- * the same one by one. */
+/* The loader's report on a file: all mistakes together, as shown in the operator's
+ * terms (file:line: path: what ... with source line and marker), and the same one by
+ * one. */
 struct policy_report {
     char *text; /* NUL-terminated, "" when clean; free with policy_report_fini */
     struct policy_problem *list; /* problems, then notes */
@@ -39,12 +39,12 @@ struct policy_report {
     unsigned n_notes; /* things worth knowing: "on_event has a loop: interpreted" */
 };
 
-/* Reads path and what it requires once, checks it, builds the plan, runs its
- * examples. NULL when anything is wrong: report tells; a clean load may
- * carry notes. Caller owns one reference. */
+/* Reads path and the files that it requires once, checks it, builds the plan, runs its
+ * examples. NULL when anything is wrong: report tells; a clean load may carry notes.
+ * Caller owns one reference. */
 struct policy *policy_load(const char *path, struct policy_report *report) MUST_USE;
 
-/* What a policy meets in place of the process's own. */
+/* Replacements of the process's own environment for a policy. */
 struct policy_env {
     struct pair_plan *pairs; /* all that env() finds */
     uint32_t n;
@@ -72,7 +72,7 @@ const char *policy_file(const struct policy *p, uint32_t i);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */
 struct plan *policy_plan_mutable(struct policy *p);     /* before publish only */
 
-/* Before p's first state: what its counters, limits and memories are kept in.
+/* Before p's first state: the registry that keeps its counters, limits and memories.
  * Without it p has its own, which goes with it. */
 struct registry;
 void policy_share(struct policy *p, struct registry *registry);
@@ -85,8 +85,8 @@ void policy_report_fini(struct policy_report *r);
 
 /* ---- saved.c ---- */
 
-/* p's files as one file at path, whole or not at all, on stable storage; and that
- * file as a policy again. What env() gives is not in it: it is asked for anew. */
+/* p's files as one file at path, whole or not at all, on stable storage; and that file
+ * as a policy again. Results of env() are not in it: env() is called again. */
 bool policy_save(const struct policy *p, const char *path, struct err *e) MUST_USE;
 struct policy *policy_load_saved(const char *path,
                                  struct policy_report *report) MUST_USE;

@@ -1,4 +1,4 @@
-/* What a policy may say, as text: lua/sluice/reference.lua makes it. */
+/* The words of a policy, as text: lua/sluice/reference.lua makes it. */
 #include <lauxlib.h>
 #include <lualib.h>
 

@@ -1,5 +1,5 @@
-/* The policy's examples: decided as a worker would, compared with what they
- * expect; a difference is a problem of the load. */
+/* The policy's examples: decided as a worker would, and compared with the expected
+ * answers; a difference is a problem of the load. */
 #include <lauxlib.h>
 #include <stdarg.h>
 #include <stdio.h>

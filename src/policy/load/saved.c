@@ -42,7 +42,7 @@ bool policy_save(const struct policy *p, const char *path, struct err *e)
     int fd;
 
     (void)snprintf(next, sizeof next, "%s.new", path);
-    /* It holds what the files hold, and these may be readable for one user only. */
+    /* It has the text of the files, and these may be readable for one user only. */
     fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     f = fd < 0 || fchmod(fd, 0600) != 0 ? NULL : fdopen(fd, "wb");
     if (f == NULL) {

@@ -1,7 +1,7 @@
 /*
  * How much a state may work: a look at its thread's clock after some instructions of
- * the interpreter, after some work in C, and at large allocations. What is compiled
- * has no loop and no round of calls (lua/sluice/calls.lua), so that it comes by here too.
+ * the interpreter, after some work in C, and at large allocations. Compiled code has no
+ * loop and no cycle of calls (lua/sluice/calls.lua), so that it comes by here, too.
  */
 #include <lauxlib.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static void arm(struct policy_state *s, int count)
     (void)lua_sethook(s->L, on_count, LUA_MASKCOUNT, count);
 }
 
-/* The clock is looked at the first time by what takes long: most calls don't. */
+/* Only long work looks at the clock for the first time: most calls don't. */
 static bool is_late(struct policy_state *s, uint64_t now)
 {
     if (s->allowed_ns == 0) {
@@ -67,7 +67,7 @@ void state_relieved(struct policy_state *s)
 {
     uint64_t now = clock_thread_ns();
 
-    /* What the collector took is not the event's. */
+    /* The collector's time is not the event's. */
     if (s->overruns == 0 && s->deadline_ns < now + FIRST_NEXT_MS * 1000000ull) {
         allow(s, now);
     }

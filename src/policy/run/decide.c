@@ -90,8 +90,8 @@ static void passed(const struct decide_meter *m, enum decide_stage stage)
     }
 }
 
-/* What may be added to a request's events: as much again as a body, so that its
- * block fits into a segment, which has room for four. */
+/* The most bytes that may be added to a request's events: as much again as a body, so
+ * that its block fits into a segment, which has room for four. */
 static uint64_t added_max(const struct policy_state *s)
 {
     const uint64_t least = 1 << 20, body = s->policy->plan->server.max_body;

@@ -5,11 +5,11 @@
  *                                                                -> dedup_ties
  *                                                      at once: dedup_finish
  *
- * What a request's first times have reserved counts as seen once its events are
- * stored. A repeat of what another request has reserved is tied to that one: it is
- * answered when the other is stored, and refused, to come again, when it was not.
- * A request finishes its own before it waits, so that two never wait for each
- * other. Any thread, one at a time.
+ * A key that a request has reserved counts as seen once its events are stored. A repeat
+ * of a key that another request has reserved is tied to that one: it is answered when
+ * the other is stored, and refused, to come again, when it was not. A request finishes
+ * its own before it waits, so that two never wait for each other. Any thread, one at a
+ * time.
  */
 #pragma once
 
@@ -49,7 +49,7 @@ struct dedup_hold {
 void dedup_mark(struct policy_state *s, const struct route *route,
                 struct event_batch *b, double now_ms, struct dedup_hold *hold);
 
-/* What hold has reserved: its events were stored or were not. */
+/* Ends the reservations of hold: its events were stored or were not. */
 void dedup_own(struct dedup_hold *hold, bool stored);
 
 enum dedup_fate { DEDUP_DONE, DEDUP_WAIT, DEDUP_LOST };

@@ -128,7 +128,7 @@ struct seen *handles_seen(const struct handles *h, uint32_t i)
     return h == NULL ? NULL : h->seen[i];
 }
 
-/* ---- what handles call ---- */
+/* ---- functions that handles call ---- */
 
 static const struct handles *handles_of(struct sluice_context *c)
 {

@@ -18,8 +18,9 @@ struct err;
 struct handles;
 struct registry;
 
-/* What the plan names, from registry, which must outlive it. rehearsal: of the examples,
- * with room for a few keys. NULL and *e: the registry has a name otherwise. */
+/* The plan's handles, from registry, which must outlive them. rehearsal: of the
+ * examples, with room for a few keys. NULL and *e: the registry has a name
+ * otherwise. */
 struct handles *handles_new(struct registry *registry, const struct plan *plan,
                             bool rehearsal, struct err *e) MUST_USE;
 void handles_free(struct handles *h); /* NULL is fine */

@@ -46,8 +46,8 @@ static void enter(struct policy_state *s, const struct route *route, int hook,
     c->plan = s->policy->plan;
     c->route = route;
     c->n_raised = 0;
-    /* What was noted of the last request lies in its arena; epochs are those of a
-     * batch, and a state may serve another batch than before. */
+    /* The notes of the last request lie in its arena; epochs are those of a batch, and
+     * a state may serve another batch than before. */
     c->key_epoch = 0;
     c->digits_epoch = 0;
     c->refused = 0;
@@ -86,9 +86,9 @@ static void fail_one(struct policy_state *s, uint32_t i, const char *why)
     }
 }
 
-/* What the loop itself raises, mostly for want of memory, is the failure of the
- * event in hand; those behind it have their turn. False: that was once too often,
- * and they fail with it. */
+/* An error of the loop itself, mostly for want of memory, is the failure of the event
+ * in hand; those behind it have their turn. False: that was once too often, and they
+ * fail with it. */
 static bool go_on(struct policy_state *s, uint32_t times)
 {
     struct sluice_context *c = &s->context;
@@ -97,7 +97,7 @@ static bool go_on(struct policy_state *s, uint32_t times)
 
     state_why(s->L, why, sizeof why);
     lua_pop(s->L, 1);
-    /* What the event has left behind must not fail the next one as well. */
+    /* The garbage of this event must not fail the next one as well. */
     room = !s->starved || state_relieve(s);
     fail_one(s, c->at, why);
     c->from = c->at + 1;

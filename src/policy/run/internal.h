@@ -9,7 +9,8 @@
 
 /* ---- deadline.c ---- */
 
-/* While what is not NULL, what takes more than ms of its thread's time raises. */
+/* While `what` is not NULL, code that takes more than ms of its thread's time
+ * raises. */
 void state_bound(struct policy_state *s, const char *what, int ms);
 /* The same for a hook of a request with so many bytes. */
 void state_bound_request(struct policy_state *s, int ms, size_t body);
@@ -19,7 +20,7 @@ uint64_t state_since_begun(struct policy_state *s, unsigned ms);
 /* The collector has taken some of the event's time, which it gets back. */
 void state_relieved(struct policy_state *s);
 
-/* state_spend for an allocation: small ones are none. */
+/* state_spend for an allocation: small ones cost nothing. */
 bool state_large(struct policy_state *s, size_t bytes);
 
 /* Looks at the clock again as it did before another hook of Lua's was set. */
@@ -27,8 +28,8 @@ void state_rehook(struct policy_state *s);
 
 /* ---- protect.c ---- */
 
-/* Runs f with arg, a light userdata, as its one argument; false: it raised,
- * *e tells. What it pushes is gone. */
+/* Runs f with arg, a light userdata, as its one argument; false: it raised, *e tells.
+ * Values that it pushes are gone. */
 bool state_protect(struct policy_state *s, lua_CFunction f, void *arg,
                    struct err *e) MUST_USE;
 /* The error on top, as text; makes none in Lua. */

@@ -1,8 +1,7 @@
 /*
- * A state's memory: a cap, and what is done when a hook comes to it. Garbage is
- * collected, in steps; when that gives no room, all else of the call fails, the next
- * calls go on collecting, and a state that stays full is worn: the supervisor
- * replaces it.
+ * A state's memory: a cap, and the steps when a hook comes to it. Garbage is collected,
+ * in steps; when that gives no room, all else of the call fails, the next calls go on
+ * collecting, and a state that stays full is worn: the supervisor replaces it.
  */
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -15,11 +14,11 @@ enum {
     RELIEF_END_MS = 70,  /* of a call: then it is over, through or not, */
     RELIEF_LEAST_MS = 3, /* but for this, the first time */
     RELIEFS_MAX = 4,     /* in a call */
-    REST_END_MS = 76,    /* the same for what is done behind a call, */
+    REST_END_MS = 76,    /* the same for work after a call, */
     REST_MS = 5,         /* which takes at most this */
     REST_LEAST_MS = 1,   /* and at least this, so that it comes to an end */
     STEPS = 16,          /* of the collector between two looks at the clock */
-    CYCLES = 2,          /* one may be under way that keeps what has died since */
+    CYCLES = 2,          /* one under way may keep garbage that has died since */
     RESERVE = 256 << 10
 };
 
@@ -74,7 +73,7 @@ static int collect(lua_State *L)
     return 0;
 }
 
-/* Goes on with what was begun, or begins. True: there is room again. */
+/* Goes on with a collection under way, or begins one. True: there is room again. */
 static bool make_room(struct policy_state *s, uint64_t until)
 {
     struct collecting x = {s, until};

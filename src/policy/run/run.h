@@ -82,7 +82,7 @@ void policy_on_request(struct policy_state *s, const struct route *route,
 
 /* ---- stuck.c ---- */
 
-/* What a state's thread is at, for another that watches it. */
+/* The place that a state's thread is at, for another thread that watches it. */
 struct policy_at {
     uint64_t pass;  /* of this call alone */
     uint32_t event; /* of the request, from 0 */
@@ -94,7 +94,8 @@ struct policy_at {
 /* False: in no hook. Any thread, while the state lives. */
 bool policy_state_at(const struct policy_state *s, struct policy_at *out);
 
-/* True: what the policy keeps in the state leaves its hooks no memory. Any thread. */
+/* True: the values that the policy keeps in the state leave its hooks no memory. Any
+ * thread. */
 bool policy_state_worn(const struct policy_state *s);
 
 /* Sent to a thread in a hook, it stops one that is interpreted: that raises. Once,
@@ -104,7 +105,7 @@ void policy_interrupts(void);
 
 /* ---- sinks.c ---- */
 
-/* What a policy decides for a sink: breaker.ready_to_trip, batch.adapt, topic_by. */
+/* A policy's decisions for a sink: breaker.ready_to_trip, batch.adapt, topic_by. */
 enum policy_sink_hook { POLICY_TRIP, POLICY_ADAPT, POLICY_TOPIC, POLICY_N_SINK_HOOKS };
 struct policy_number {
     const char *name;
@@ -141,7 +142,7 @@ bool policy_metric(struct policy_state *s, const char *name, const struct str *v
 
 /* ---- traces.c ---- */
 
-/* What the compiler makes of the state's hooks from watch on: for benches and tests.
+/* The compiler's traces of the state's hooks from watch on: for benches and tests.
  * False: it can't be watched. */
 struct policy_traces {
     uint32_t made, aborted;

@@ -1,5 +1,5 @@
-/* A Lua state that has run a snapshot, with a cap on its memory and a bound on
- * what may not end. */
+/* A Lua state that has run a snapshot, with a cap on its memory and a bound on code
+ * that may not end. */
 #include "policy/run/internal.h"
 
 #include <lauxlib.h>
@@ -26,7 +26,7 @@
 #include "policy/load/rehearsal.h"
 #include "policy/run/handles.h"
 
-/* ---- what the Lua side asks of C ---- */
+/* ---- C functions of the Lua side ---- */
 
 static struct str arg(lua_State *L, int at)
 {
@@ -178,7 +178,7 @@ bool state_preload(lua_State *L, struct err *e)
     return true;
 }
 
-/* Leaves what the module returns on the stack. */
+/* Leaves the module's value on the stack. */
 static bool require(lua_State *L, const char *module, struct err *e)
 {
     lua_getglobal(L, "require");
@@ -306,8 +306,8 @@ static int load_in(lua_State *L)
 
     lua_settop(L, 0);
     luaL_openlibs(L);
-    /* What runs once is not worth compiling, and what the compiler has tried and
-     * given up makes it try less of what comes later. */
+    /* Code that runs once is not worth compiling, and each trace that the compiler has
+     * tried and given up makes it try fewer later ones. */
     (void)luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
     if (!state_preload(L, x->e) || !start_hooks(x->s, x->reading, x->e) ||
         !run_loader(x->s, x->e)) {
@@ -330,7 +330,7 @@ struct policy_state *state_load(struct policy *p, bool reading,
     if (s == NULL) {
         return NULL;
     }
-    /* What the policy has left may be no room for the plan. */
+    /* The memory that the policy has left may be too small for the plan. */
     if (!state_protect(s, load_in, &x, &raised)) {
         (void)err_set(e, "%s: %s", p->files[0].path, raised.text);
         x.ok = false;
@@ -342,8 +342,8 @@ struct policy_state *state_load(struct policy *p, bool reading,
     return s;
 }
 
-/* LuaJIT compiles what has run 56 times. The problems that examples find would be
- * those of the load, and there were none. */
+/* LuaJIT compiles code that has run 56 times. The problems that examples find would be
+ * those of the load, which had none. */
 static void warm(struct policy_state *s)
 {
     uint64_t until = clock_thread_ns() + WARM_MS * 1000000ull;

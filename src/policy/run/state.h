@@ -11,9 +11,9 @@ struct err;
 struct policy;
 struct policy_state;
 
-/* A state whose loader has run; then, called with its result on top of the
- * stack, goes on, also protected. reading: files that the snapshot lacks are read and
- * put into it. NULL and *e, or what `then` has said. */
+/* A state whose loader has run; then, called with its result on top of the stack, goes
+ * on, also protected. reading: files that the snapshot lacks are read and put into it.
+ * NULL and *e, or the error of `then`. */
 struct policy_state *state_load(struct policy *p, bool reading,
                                 bool (*then)(struct policy_state *s, void *arg,
                                              struct err *e),

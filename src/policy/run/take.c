@@ -1,5 +1,5 @@
-/* The routes' hooks, taken out of the loader's result: looked through for what may
- * not end, and compiled unless there is any. */
+/* The routes' hooks, taken out of the loader's result: searched for code that may not
+ * end, and compiled if there is none. */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>

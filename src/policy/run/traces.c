@@ -1,4 +1,4 @@
-/* What the compiler made of a state's hooks: for the bench and the tests. */
+/* The compiler's traces of a state's hooks: for the bench and the tests. */
 #include <lauxlib.h>
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 /*
- * admin - the second listener: GET /metrics /healthz /readyz /status, POST
- * /reload, and what is done to one sink: /sinks/NAME/drop, breaker, replay. On the supervisor's loop; nothing here is on the events' way.
+ * admin - the second listener: GET /metrics /healthz /readyz /status, POST /reload, and
+ * orders to one sink: /sinks/NAME/drop, breaker, replay. On the supervisor's loop;
+ * nothing here is on the events' way.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /*
- * problems - what the loader says of a policy, as JSON for editors and scripts:
+ * problems - the loader's problems with a policy, as JSON for editors and scripts:
  * [{"file","line","column","end_column","severity","message","path","suggestion"}].
  */
 #pragma once

@@ -21,8 +21,8 @@ static bool same(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
-/* The names of all settings of next that can't take effect live, for a person; "":
- * there are none. */
+/* The names of all settings of next that can't take effect live, for a person; "": all
+ * take effect. */
 static void needs_restart(const struct server *s, const struct plan *now,
                           const struct plan *next, char *out, size_t n)
 {
@@ -83,7 +83,7 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     }
 }
 
-/* What a sink still holds is not told, so one looks. */
+/* Sinks do not report the policies that they still hold, so the supervisor looks. */
 static void retire(struct server *s, struct generation *g, const char *why)
 {
     generation_set(&s->generations, g, GEN_RETIRING, why);
@@ -188,7 +188,7 @@ static void end_rollout(struct reload *r, bool promote, void (*done)(void *arg))
     }
 }
 
-/* What a canary is called that came to nothing, and a shadow that is over. */
+/* The result of a canary that was dropped, and of a shadow that is over. */
 static const char *end_of(const struct rollout *t)
 {
     return t->kind == ROLLOUT_CANARY ? "rolled_back" : "done";

@@ -1,6 +1,6 @@
 /*
- * analysis - what speaks against a canary when its policy does not say so itself:
- * refusals or errors up, or decisions slower, by more than chance does.
+ * analysis - the built-in rule against a canary without a rule of its own: refusals or
+ * errors up, or decisions slower, by more than chance explains.
  *
  *   analysis_begin -> analysis_against* (at every look) -> the last one -> analysis_enough
  *
@@ -18,7 +18,7 @@
 
 enum { ANALYSIS_SIDE_UNITS = 1024 };
 
-/* What stays on one side as a whole, e.g. the requests of one connection. */
+/* Requests that stay on one side as a whole, e.g. those of one connection. */
 struct analysis_unit {
     uint64_t requests, events, refused, failed;
     uint64_t timed, slow, very_slow; /* requests; see analysis_slow */
@@ -46,14 +46,14 @@ void analysis_begin(struct analysis *j);
 bool analysis_slow(const struct rollout_side *old, double *slow_ms,
                    double *very_slow_ms);
 
-/* True: roll back; *why says what was compared with what. last: the rollout ends, so
- * the test is not waited for. */
+/* True: roll back; *why has the two numbers that were compared. last: the rollout ends,
+ * so the test is not waited for. */
 bool analysis_against(struct analysis *j, const struct rollout_side *old,
                       const struct rollout_side *new_, bool last, char *why,
                       size_t why_bytes);
 
-/* False: too little was seen to let the canary go live; *why says of what. unit:
- * "connection", "request", ... */
+/* False: too little was seen to let the canary go live; *why names the number that is
+ * too low. unit: "connection", "request", ... */
 bool analysis_enough(const struct rollout_side *old, const struct rollout_side *new_,
                      uint64_t min_requests, const char *unit, char *why,
                      size_t why_bytes);

@@ -13,7 +13,7 @@ enum {
 /* Standard errors below which a chance of PERMUTATION_ALPHA is out of reach for
  * the shuffles: spares them while nothing is up. */
 static const double SCREEN = 2.5;
-/* The shuffles are a sample: what can just be reached is reached by chance only. */
+/* The shuffles are a sample: a value at the very edge is reached by chance only. */
 static const double MARGIN = 4;
 static const uint64_t SEED = 0x9E3779B97F4A7C15u;
 
@@ -26,8 +26,8 @@ static uint32_t pick(uint64_t *state, uint32_t n)
     return (uint32_t)((*state * 0x2545F4914F6CDD1Du >> 32) * n >> 32);
 }
 
-/* The hits of each unit beyond what the common rate lets expect. They add up to
- * zero; what of them the new side has is compared. */
+/* The hits of each unit beyond what the common rate lets expect. They add up to zero;
+ * the new side's share of them is compared. */
 static double excess(const struct permutation_unit *units, uint32_t n, uint32_t n_new,
                      double *x)
 {

@@ -4,9 +4,9 @@
  * Experiments, 1935, section 21). With units of one event each it is Fisher's
  * exact test. Pure: the same units give the same answer.
  *
- * A unit is what stays on one side as a whole: a connection, a peer, a header's
- * value or a request. The events of one unit may depend on each other in any way;
- * only units are shuffled. So one tenant whose events are all bad weighs as one
+ * A unit is the thing that stays on one side as a whole: a connection, a peer, a
+ * header's value or a request. The events of one unit may depend on each other in any
+ * way; only units are shuffled. So one tenant whose events are all bad weighs as one
  * unit, however many events it sends.
  */
 #pragma once

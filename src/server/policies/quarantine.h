@@ -25,6 +25,6 @@ struct quarantine {
 
 bool quarantine_write(const char *spool_dir, const struct quarantine *x,
                       struct err *e) MUST_USE;
-/* False: there is none. */
+/* False: no policy is. */
 bool quarantine_read(const char *spool_dir, struct quarantine *x);
 void quarantine_remove(const char *spool_dir);

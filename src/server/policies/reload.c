@@ -41,7 +41,7 @@ enum { WAITING_MAX = 16, LOADER_NICE = 5 };
 
 static const double LATE_S = 10.; /* a journal that is handed over may take 7 */
 
-/* What a reload comes to, in answers and metrics. */
+/* The results of a reload, in answers and metrics. */
 static const char *const ends[RELOAD_ENDS] = {"live",   "refused",     "canary",
                                               "shadow", "rolled_back", "done"};
 
@@ -244,7 +244,8 @@ static bool make_judge(struct reload *r)
     return true;
 }
 
-/* For a start that must not use the policy's file. Without it there is none. */
+/* For a start that must not use the policy's file. Without such a policy the start
+ * fails. */
 static void keep(const struct reload *r)
 {
     char quoted[ERR_TEXT_MAX * 2];

@@ -1,7 +1,7 @@
 /*
- * reload - one load of a policy, or the end of a rollout, from being asked for to its
- * answer: what reload.c and activation.c share. The supervisor's thread, but for
- * what the loader's thread writes before it has ended.
+ * reload - one load of a policy, or the end of a rollout, from the order to its answer:
+ * the parts that reload.c and activation.c share. The supervisor's thread, but for
+ * members that the loader's thread writes before it has ended.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct reload {
     struct worker_step step; /* of the workers, towards the next stage */
     /* The changer's. */
     bool altered;
-    void (*changed)(void *arg); /* what follows it; NULL: it is not at it */
+    void (*changed)(void *arg); /* the step after it; NULL: it is not at it */
 };
 
 /* Answers the caller, frees r, and lets the next one begin. text is for a human. */

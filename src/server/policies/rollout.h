@@ -9,8 +9,8 @@
  *                                         └─► by hand, or by the next reload
  *
  * The end is asked for as any reload is (reload.h), so that it has its turn; then
- * rollout_end. What was found stays for /status until the next rollout. The
- * supervisor's thread only.
+ * rollout_end. The results stay for /status until the next rollout. The supervisor's
+ * thread only.
  */
 #pragma once
 

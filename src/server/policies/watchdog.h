@@ -5,8 +5,8 @@
  *                    ├─ 1 s   ─► the policy's signal: an interpreted hook raises
  *                    └─ 1.8 s ─► logged, noted in spool/suspect, exit 70
  *
- * and whether a state's memory is full of what the policy keeps: then the live
- * policy is loaded once more, into new states.
+ * and whether values that the policy keeps fill a state's memory: then the live policy
+ * is loaded once more, into new states.
  *
  * Only time that the worker's thread had of the machine counts as stuck. The
  * supervisor's thread.

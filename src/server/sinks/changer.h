@@ -46,5 +46,5 @@ void changer_at(struct changer *c, const char *sink);
 bool changer_late(struct changer *c, uint64_t ns, char *sink, size_t bytes);
 
 /* False: by until_ns (clock_mono_ns) it has not come back from a call; it still uses
- * what its job was given, and may be asked to stop again. */
+ * its job's memory, and may be asked to stop again. */
 bool changer_stop(struct changer *c, uint64_t until_ns) MUST_USE;

@@ -147,7 +147,7 @@ static bool named(const struct persisted *k, const char *file)
     return false;
 }
 
-/* What can't be removed is looked at again with the next policy. */
+/* A file that can't be removed is looked at again with the next policy. */
 static void sweep(const struct persisted *k, const char *spool_dir)
 {
     char path[PATH_MAX];

@@ -1,10 +1,10 @@
 /*
- * persisted - what a restart must know of sinks whose events may outlive the policy that
- * had them: which policy that was, and its text.
+ * persisted - the policies of sinks whose events may outlive their policy, for a
+ * restart: which policy that was, and its text.
  *
  *   spool/sinks/KEPT           a line a sink: NAME KIND HASH GENERATION
  *   spool/sinks/HASH.policy    a policy's files; passwords only if they stand there,
- *                              for what env() gives is asked for anew
+ *                              because env() is called again
  *
  * The supervisor. A line of a sink that is in the policy, without its journal,
  * says that the journal was lost (sinks.c) or taken (taken.h).
@@ -34,7 +34,8 @@ struct persisted {
     uint32_t n;
 };
 
-/* What the spool has; empty without a file. False and *e: it can't be read. */
+/* The lines of the spool's file; empty without a file. False and *e: it can't be
+ * read. */
 bool persisted_read(struct persisted *k, const char *spool_dir, struct err *e) MUST_USE;
 const struct persisted_sink *persisted_find(const struct persisted *k,
                                             const char *name);

@@ -1,7 +1,7 @@
 /*
- * Sinks that the policy does not have any more: each delivers what it had when its
- * policy was replaced, in this process or in a later one, and goes. Until then its
- * journal and its plan stay.
+ * Sinks that the policy does not have any more: each delivers the events that it had
+ * when its policy was replaced, in this process or in a later one, and goes. Until then
+ * its journal and its plan stay.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -200,7 +200,7 @@ static const struct sink_plan *find_plan(const struct plan *plan, const char *na
     return NULL;
 }
 
-/* Without its plan it holds what it has: that is for a human to decide. */
+/* Without its plan it holds its events: an operator must decide. */
 static struct delivery *restore_absent(const struct running_sink *r,
                                        struct delivery_conf *c, const char *why,
                                        struct err *e)

@@ -1,7 +1,7 @@
 /*
  * running - the table of running sinks, and one of them started, altered, or given
- * another's journal. The changer's thread alters the table; others look at it under the
- * lock, and what they see of it stays until they let it go.
+ * another's journal. The changer's thread alters the table; others read it under the
+ * lock, and the sinks that they see stay until they release the lock.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -124,8 +124,8 @@ bool running_start(struct server *s, const struct delivery_conf *c,
     return false;
 }
 
-/* A held one, with the policy's settings: started, or held still, for what ails it
- * is no fault of this policy. Without its journal it is not even tried. */
+/* A held one, with the policy's settings: started, or held still, because its trouble
+ * is not this policy's fault. Without its journal it is not even tried. */
 static bool alter_paused(struct server *s, struct running_sink *r,
                          const struct delivery_conf *c, struct sink_lua *lua,
                          struct err *e)

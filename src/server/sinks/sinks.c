@@ -120,7 +120,7 @@ static bool apply_dead(struct server *s, struct policy *p, int stream, struct er
 
 /* ---- all of them ---- */
 
-/* What a sink of another kind has journaled means nothing to it. */
+/* The journal of a sink of another kind means nothing to it. */
 static bool kinds_fit(const struct server *s, const struct plan *plan,
                       const struct persisted *kept, struct err *e)
 {
@@ -148,8 +148,8 @@ static bool kinds_fit(const struct server *s, const struct plan *plan,
     return true;
 }
 
-/* What is running, what an earlier process left, and the plan's, which comes
- * before both. */
+/* The running sinks, those of an earlier process, and the plan's, which come before
+ * both. */
 static bool note_kept(struct server *s, struct policy *p, struct persisted *kept,
                       struct err *e)
 {

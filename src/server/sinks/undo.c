@@ -86,8 +86,8 @@ static bool restore_kept(struct server *s, const struct persisted *before,
     return ok && persisted_write(&kept, s->spool_dir, NULL, e);
 }
 
-/* A policy that was refused leaves no trace: what it altered is as the live one
- * has it, what it started is gone. */
+/* A policy that was refused leaves no trace: the sinks that it altered are as the live
+ * policy has them, those that it started are gone. */
 void sinks_undo(struct server *s, const struct persisted *before)
 {
     const struct plan *plan = policy_plan(s->policy);
