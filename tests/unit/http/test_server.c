@@ -6,28 +6,19 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <ev.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "http/http.h"
 #include "net/listener.h"
 
-enum { MAX_BODY = 1000, FOR_EVER_S = 20 };
+#include "unit/tools/ask.h"
+
+enum { MAX_BODY = ASK_MAX_BODY };
 
 static size_t got; /* bytes of the last body */
-
-static void on_headers(void *arg, struct http_request *r, const struct http_view *v)
-{
-    (void)arg;
-    (void)r;
-    (void)v;
-}
 
 static void on_body(void *arg, struct http_request *r, const struct http_view *v)
 {
@@ -36,78 +27,25 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
     http_answer(r, 202, "", STR("{}"));
 }
 
-static void on_abort(void *arg, struct http_request *r)
-{
-    (void)arg;
-    (void)r;
-}
-
-static void on_refusal(void *arg, const struct http_view *v, int status,
-                       const char *code, char *lines)
-{
-    (void)arg;
-    (void)v;
-    (void)status;
-    (void)code;
-    (void)lines;
-}
-
-static void on_answer(struct ev_loop *loop, ev_io *w, int events)
-{
-    (void)w;
-    (void)events;
-    ev_break(loop, EVBREAK_ALL);
-}
-
-static void on_late(struct ev_loop *loop, ev_timer *w, int events)
-{
-    (void)loop;
-    (void)w;
-    (void)events;
-    fail_msg("no answer");
-}
-
 /* The status of the answer to one request on a connection of its own. */
 static int status_of(const char *head, const char *body, size_t n)
 {
-    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort,
-                                        on_refusal};
-    static const struct http_limits limits = {.max_body = MAX_BODY,
-                                              .max_headers_bytes = 4096,
-                                              .max_connections = 4,
-                                              .max_buffered = 1 << 20,
-                                              .header_timeout_ms = 60000,
-                                              .body_timeout_ms = 60000,
-                                              .idle_timeout_ms = 60000};
+    const struct http_ops ops = ASK_OPS(on_body);
+    const struct http_limits limits = ask_limits();
     struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-    char bound[128], answer[4096] = "";
-    struct err e;
-    int fd = listener_open("127.0.0.1:0", false, bound, sizeof bound, &e);
-    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET};
+    char bound[128], answer[4096];
     struct http_server *s;
-    ev_io io;
-    ev_timer late;
+    struct err e;
+    int status, fd = listener_open("127.0.0.1:0", false, bound, sizeof bound, &e);
 
-    assert_true(fd >= 0 && client >= 0);
+    assert_true(fd >= 0);
     s = http_server_new(loop, fd, &limits, &ops, NULL);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    to.sin_port = htons((uint16_t)atoi(strrchr(bound, ':') + 1));
-    assert_int_equal(0, connect(client, (struct sockaddr *)&to, sizeof to));
-    assert_int_equal(strlen(head), send(client, head, strlen(head), MSG_NOSIGNAL));
-    assert_int_equal(n, send(client, body, n, MSG_NOSIGNAL));
     got = SIZE_MAX;
-    ev_io_init(&io, on_answer, client, EV_READ);
-    ev_io_start(loop, &io);
-    ev_timer_init(&late, on_late, FOR_EVER_S, 0.);
-    ev_timer_start(loop, &late);
-    (void)ev_run(loop, 0);
-    assert_true(recv(client, answer, sizeof answer - 1, 0) > 12);
+    status = ask(loop, bound, head, body, n, answer, sizeof answer);
     http_server_free(s);
-    (void)close(client);
     (void)close(fd);
     ev_loop_destroy(loop);
-    return atoi(answer + strlen("HTTP/1.1 "));
+    return status;
 }
 
 static int with_length(size_t n)

@@ -6,18 +6,15 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "server/internal.h"
 #include "spool/internal.h"
 
-enum { FOR_EVER_S = 20 };
+#include "unit/tools/ask.h"
 
 static struct server server;
 static struct spool spool;
@@ -25,50 +22,15 @@ static struct stream stream;
 static struct shard shard;
 static char answer[4096];
 
-static void on_answer(struct ev_loop *loop, ev_io *w, int events)
-{
-    (void)w;
-    (void)events;
-    ev_break(loop, EVBREAK_ALL);
-}
-
-static void on_late(struct ev_loop *loop, ev_timer *w, int events)
-{
-    (void)loop;
-    (void)w;
-    (void)events;
-    fail_msg("no answer");
-}
-
 /* The status; what follows the head is in answer. */
-static int ask(const char *line, const char *header)
+static int admin_says(const char *line, const char *header)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    char request[512];
-    ssize_t n;
-    ev_timer late;
-    ev_io io;
+    char head[512];
 
-    assert_true(fd >= 0);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    to.sin_port = htons((uint16_t)atoi(strrchr(server.admin_addr, ':') + 1));
-    assert_int_equal(0, connect(fd, (struct sockaddr *)&to, sizeof to));
-    n = snprintf(request, sizeof request,
-                 "%s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n%s\r\n", line, header);
-    assert_int_equal(n, send(fd, request, (size_t)n, MSG_NOSIGNAL));
-    ev_io_init(&io, on_answer, fd, EV_READ);
-    ev_io_start(server.loop, &io);
-    ev_timer_init(&late, on_late, FOR_EVER_S, 0.);
-    ev_timer_start(server.loop, &late);
-    (void)ev_run(server.loop, 0);
-    ev_io_stop(server.loop, &io);
-    ev_timer_stop(server.loop, &late);
-    n = recv(fd, answer, sizeof answer - 1, 0);
-    assert_true(n > 12);
-    answer[n] = '\0';
-    (void)close(fd);
-    return atoi(answer + strlen("HTTP/1.1 "));
+    (void)snprintf(head, sizeof head,
+                   "%s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n%s\r\n", line,
+                   header);
+    return ask(server.loop, server.admin_addr, head, "", 0, answer, sizeof answer);
 }
 
 static int set_up(void **state)
@@ -109,46 +71,46 @@ static void a_page_may_read_but_change_nothing(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        assert_int_equal(403, ask(changes[i], origin));
+        assert_int_equal(403, admin_says(changes[i], origin));
         assert_non_null(strstr(answer, "\"code\":\"origin\""));
-        assert_int_equal(403, ask(changes[i], "oRiGiN: null\r\n"));
+        assert_int_equal(403, admin_says(changes[i], "oRiGiN: null\r\n"));
     }
-    assert_int_equal(200, ask("GET /healthz", origin));
-    assert_int_equal(400, ask("POST /reload?sideways", "")); /* of no page */
+    assert_int_equal(200, admin_says("GET /healthz", origin));
+    assert_int_equal(400, admin_says("POST /reload?sideways", "")); /* of no page */
 }
 
 static void it_is_ready_while_events_can_be_stored(void **state)
 {
     (void)state;
-    assert_int_equal(200, ask("GET /readyz", ""));
+    assert_int_equal(200, admin_says("GET /readyz", ""));
     atomic_store(&stream.used, 890);
-    assert_int_equal(200, ask("GET /readyz", ""));
+    assert_int_equal(200, admin_says("GET /readyz", ""));
     atomic_store(&stream.used, 900);
-    assert_int_equal(503, ask("GET /readyz", ""));
+    assert_int_equal(503, admin_says("GET /readyz", ""));
     assert_non_null(strstr(answer, "the spool is nearly full"));
     /* What the worker's segment can take is no sign of a disk that works. */
     atomic_store(&shard.left, 1000);
     atomic_store(&spool.unwritable, true);
-    assert_int_equal(503, ask("GET /readyz", ""));
+    assert_int_equal(503, admin_says("GET /readyz", ""));
     assert_non_null(strstr(answer, "the spool can't be written"));
     atomic_store(&spool.unwritable, false);
     server.draining = true;
-    assert_int_equal(503, ask("GET /readyz", ""));
+    assert_int_equal(503, admin_says("GET /readyz", ""));
     assert_non_null(strstr(answer, "draining"));
-    assert_int_equal(200, ask("GET /healthz", ""));
+    assert_int_equal(200, admin_says("GET /healthz", ""));
 }
 
 static void another_method_or_path_is_told_what_there_is(void **state)
 {
     (void)state;
-    assert_int_equal(405, ask("GET /reload", ""));
+    assert_int_equal(405, admin_says("GET /reload", ""));
     assert_non_null(strstr(answer, "\r\nAllow: POST\r\n"));
-    assert_int_equal(405, ask("POST /metrics", ""));
+    assert_int_equal(405, admin_says("POST /metrics", ""));
     assert_non_null(strstr(answer, "\r\nAllow: GET\r\n"));
-    assert_int_equal(405, ask("GET /sinks/a/drop", ""));
-    assert_int_equal(405, ask("PUT /sinks/a/replay", ""));
-    assert_int_equal(404, ask("GET /sinks//drop", ""));
-    assert_int_equal(404, ask("GET /", ""));
+    assert_int_equal(405, admin_says("GET /sinks/a/drop", ""));
+    assert_int_equal(405, admin_says("PUT /sinks/a/replay", ""));
+    assert_int_equal(404, admin_says("GET /sinks//drop", ""));
+    assert_int_equal(404, admin_says("GET /", ""));
 }
 
 int main(void)
