@@ -41,10 +41,10 @@ static inline void ask_on_refusal(void *arg, const struct http_view *v, int stat
 }
 
 /* All but what becomes of a whole request. */
-#define ASK_OPS(on_body)                                                                 \
-    (struct http_ops)                                                                    \
-    {                                                                                    \
-        ask_on_headers, on_body, NULL, ask_on_abort, ask_on_refusal                      \
+#define ASK_OPS(on_body)                                                               \
+    (struct http_ops)                                                                  \
+    {                                                                                  \
+        ask_on_headers, on_body, NULL, ask_on_abort, ask_on_refusal                    \
     }
 
 static inline struct http_limits ask_limits(void)

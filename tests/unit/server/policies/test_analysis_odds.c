@@ -171,32 +171,30 @@ static unsigned rollouts(void)
     return text == NULL ? 100 : (unsigned)strtoul(text, NULL, 10);
 }
 
-static unsigned count(struct rollout *x, unsigned n)
+/* How many of n rollouts were sent back. */
+static unsigned sent_back(const char *what, const struct traffic *t, double failing,
+                          unsigned n)
 {
+    static struct rollout x;
     unsigned back = 0;
 
+    x.t = t;
+    x.failing = failing;
     seed = 88172645463325252u;
     for (unsigned i = 0; i < n; i++) {
-        back += rolled_back(x);
+        back += rolled_back(&x);
     }
+    print_message("# %s, %s: %u of %u sent back\n", what, t->name, back, n);
     return back;
 }
 
 static void test_equal(void **state)
 {
-    static struct rollout x;
     unsigned n = rollouts();
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(traffics); i++) {
-        unsigned back;
-
-        x.t = &traffics[i];
-        x.failing = 0;
-        back = count(&x, n);
-        print_message("# equal policies, %s: %u of %u sent back\n", traffics[i].name,
-                      back, n);
-        assert_true(back <= n / 100);
+        assert_true(sent_back("equal policies", &traffics[i], 0, n) <= n / 100);
     }
 }
 
@@ -209,19 +207,11 @@ static void test_power(void **state)
         {"requests, 2 % refused, half shared", 0, 0, 0, 0.02, 0, 0.5, 2000, 1},
         {"200 connections, batches of 20", 200, 0, 0, 0.01, 0, 0.1, 10000, 20},
         {"1,000 connections, skewed", 1000, 0.5, 0, 0.01, 0, 0.1, 10000, 1}};
-    static struct rollout x;
     unsigned n = rollouts();
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(worse); i++) {
-        unsigned back;
-
-        x.t = &worse[i];
-        x.failing = 0.05;
-        back = count(&x, n);
-        print_message("# refusing 5 %% more, %s: %u of %u sent back\n", worse[i].name,
-                      back, n);
-        assert_true(back >= n / 100 * 95);
+        assert_true(sent_back("refusing 5 % more", &worse[i], 0.05, n) >= n / 100 * 95);
     }
 }
 
