@@ -1,5 +1,6 @@
 local h = require "harness"
 local kafka = require "kafka"
+local numbered = require "numbered"
 
 describe("ack = \"delivered\"", function()
   local m, s
@@ -21,11 +22,7 @@ route "POST /v1/events/batch" { body = "batch", stream = "events" }
   before_each(function() m = kafka.mock() end)
   after_each(function() s:close() m:close() end)
 
-  local function reload(text)
-    h.write(s.path, text)
-    local a = s:reload()
-    assert.equal(200, a.status, a.body)
-  end
+  local function reload(text) numbered.reload(s, text) end
 
   ---A request that is not waited for.
   local function send(body, path)

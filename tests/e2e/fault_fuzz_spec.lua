@@ -14,7 +14,8 @@ local policies = require "fault_policies"
 local receiver = require "receiver"
 local socket = require "socket"
 
-local SHORT = 20 -- seeds: about 80 s
+local SHORT = 20 -- seeds: about 30 s
+local BESIDE = 4 -- of them at the same time: they mostly wait
 local HEALTH_S = 1 -- an answer of /healthz takes at most that
 local END_S = 20 -- a stop, whatever fails meanwhile
 local CORE = 0.8 -- of one, over half a second: nothing is tried again without a pause
@@ -475,7 +476,7 @@ describe("a server whose file system fails by chance", function()
     to.table:rule "clickhouse 23.8.1"
     local began, acked, made, ends, bad = h.now(), 0, 0, 0, {}
     local reloads, refused, busiest = 0, 0, 0
-    for seed = from, last do
+    local function one(seed)
       local r = run(seed, to)
       reloads, refused = reloads + r.reloads, refused + r.refused
       busiest = math.max(busiest, r.busiest)
@@ -488,10 +489,21 @@ describe("a server whose file system fails by chance", function()
       end
       if #r.faults == 0 or not os.getenv("SLUICE_KEEP") then r.s:close() end
     end
+    local seed, jobs = from - 1, {}
+    for i = 1, BESIDE do
+      jobs[i] = function()
+        while seed < last do
+          seed = seed + 1
+          one(seed)
+        end
+      end
+    end
+    local _, errors = h.together(jobs)
     print(("# fault fuzz: %d seeds in %.0f s, %d faults, %d ends, %d reloads (%d "
       .. "refused), %d acknowledged, %.2f of a core, %d seeds wrong"):format(last - from + 1,
       h.now() - began, made, ends, reloads, refused, acked, busiest, #bad))
     for _, x in pairs(to) do x:close() end
+    assert.same({}, errors)
     assert.same({}, bad)
   end)
 end)

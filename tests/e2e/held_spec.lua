@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local faults = require "faults"
 local h = require "harness"
+local numbered = require "numbered"
 
 ---File sinks a and b (and more) of one stream.
 local function policy(o)
@@ -21,16 +22,10 @@ route "POST /v1/events" { body = "event", stream = "events" }
 end
 
 describe("a sink that can't start", function()
-  local s, n
-  before_each(function() n = 0 end)
+  local s
   after_each(function() if s then s:close() s = nil end end)
 
-  local function post(count)
-    for _ = 1, count or 1 do
-      n = n + 1
-      assert.equal(202, s:post("/v1/events", ([[{"n":%d}]]):format(n)).status)
-    end
-  end
+  local function post(count) numbered.post(s, count) end
 
   ---The numbers in a folder's files, growing ones too, each once, as one text.
   local function numbers(folder)

@@ -1,6 +1,7 @@
 -- What the metrics of sinks say, against what their endpoints saw and the disk has.
 local h = require "harness"
 local kafka = require "kafka"
+local numbered = require "numbered"
 local receiver = require "receiver"
 
 local POLICY = [[
@@ -43,11 +44,7 @@ describe("the metrics of sinks", function()
     r = receiver.start()
     s = h.server { policy = policy(out(r.url, more, batch)) }
   end
-  local function reload(text)
-    h.write(s.path, text)
-    local a = s:reload()
-    assert.equal(200, a.status, a.body)
-  end
+  local function reload(text) numbered.reload(s, text) end
   local function bytes()
     local n = 0
     for _, q in ipairs(r:requests()) do n = n + q.bytes end

@@ -2,6 +2,7 @@
 local cjson = require "cjson"
 local faults = require "faults"
 local h = require "harness"
+local numbered = require "numbered"
 
 local function policy(name, was)
   return ([[
@@ -20,11 +21,10 @@ local REFUSED = NEW:gsub("\nstream", [[
 file "d" { dir = "/proc/none", was = "z" }%0]]):gsub("sinks = {", [[%0 "d",]])
 
 describe("a sink that gets another name", function()
-  local f, s, n
+  local f, s
   before_each(function()
     local dir = h.folder()
     f = faults.new(dir .. "/data")
-    n = 0
     s = h.server { dir = dir, wrap = f:wrap(), policy = OLD }
   end)
   after_each(function()
@@ -33,18 +33,8 @@ describe("a sink that gets another name", function()
     f:close()
   end)
 
-  local function post(count)
-    for _ = 1, count do
-      n = n + 1
-      assert.equal(202, s:post("/v1/events", ([[{"n":%d}]]):format(n)).status)
-    end
-  end
-
-  local function reload(text)
-    h.write(s.path, text)
-    local a = s:reload()
-    assert.equal(200, a.status, a.body)
-  end
+  local function post(count) numbered.post(s, count) end
+  local function reload(text) numbered.reload(s, text) end
 
   ---How often each number is in the folder, where that is not once.
   local function odd()
@@ -54,7 +44,7 @@ describe("a sink that gets another name", function()
       local i = tonumber(line:match('"n":(%d+)'))
       seen[i] = (seen[i] or 0) + 1
     end
-    for i = 1, n do
+    for i = 1, s.posted do
       if seen[i] ~= 1 then list[#list + 1] = ("%d:%d"):format(i, seen[i] or 0) end
     end
     return table.concat(list, " ")
@@ -113,7 +103,7 @@ describe("a sink that gets another name", function()
         post(1)
         none_odd("step " .. at)
         assert.equal(0, s:stop())
-        n = 0
+        s.posted = 0
         h.remove(s.data)
         h.write(s.path, OLD)
         f:reset()

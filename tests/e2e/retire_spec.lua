@@ -2,6 +2,7 @@ local cjson = require "cjson"
 local faults = require "faults"
 local h = require "harness"
 local kafka = require "kafka"
+local numbered = require "numbered"
 
 ---Two sinks of one stream, or what `o` says of them.
 local function policy(m, o)
@@ -24,29 +25,15 @@ route "POST /v1/events" { body = "event", stream = "events" }
 end
 
 describe("a sink that the policy no longer has", function()
-  local m, s, sent
-  before_each(function()
-    sent = 0
-    m = kafka.mock()
-  end)
+  local m, s
+  before_each(function() m = kafka.mock() end)
   after_each(function()
     if s then s:close() s = nil end
     m:close()
   end)
 
-  local function post(n)
-    for _ = 1, n do
-      sent = sent + 1
-      assert.equal(202, s:post("/v1/events", ([[{"n":%d}]]):format(sent)).status)
-    end
-  end
-
-  local function reload(text)
-    h.write(s.path, text)
-    local a = s:reload()
-    assert.equal(200, a.status, a.body)
-    return cjson.decode(a.body)
-  end
+  local function post(n) numbered.post(s, n) end
+  local function reload(text) return numbered.reload(s, text) end
 
   ---The numbers in Kafka, sorted, as one text.
   local function in_kafka()
@@ -385,11 +372,7 @@ route "POST /v1/more" { body = "event", stream = "more" }
 ]] or "")
   end
 
-  local function reload(both)
-    h.write(s.path, two(both))
-    local a = s:reload()
-    assert.equal(200, a.status, a.body)
-  end
+  local function reload(both) numbered.reload(s, two(both)) end
 
   it("loses nothing: not by the reload, a crash, or its return", function()
     s = h.server { policy = two(true) }
