@@ -37,12 +37,32 @@ build() { # folder, targets, options: configures once, builds
     { tail -50 "$logs/ninja"; echo "0 passed, 1 failed"; exit 1; }
 }
 
+# Of each test that failed 40 lines: what it said before "not ok", such as an attack's
+# figures, 20 lines at most, and where it broke off, which stands behind.
+cat >"$logs/failures.awk" <<'X'
+function show(from, i) {
+  if (failed) {
+    from = at > 20 ? at - 20 : 0
+    for (i = from; i < n && i < from + 40; i++) print lines[i]
+  }
+  n = failed = 0
+}
+/^ok / { show(); next }
+/^not ok / {
+  if (failed) show()
+  failed = 1
+  at = n
+}
+{ lines[n++] = $0 }
+END { show() }
+X
+
 count() { # of a TAP output: adds its results, shows what is not ok
   passed=$((passed + $(grep -c '^ok ' "$1") - $(grep -c '^ok .*# SKIP' "$1")))
   failed=$((failed + $(grep -c '^not ok ' "$1")))
   skipped=$((skipped + $(grep -c '^ok .*# SKIP' "$1")))
-  grep -A12 '^not ok ' "$1"
   grep -E '^# [a-z]+.*[:=]|# SKIP' "$1"
+  awk -f "$logs/failures.awk" "$1"
 }
 
 judge() { # title, TAP output, exit code: counts it, also where it broke off

@@ -45,10 +45,14 @@ function Mock:close()
   h.remove(self.dir)
 end
 
+---What reads a topic to its end: a partition that has no more says so at once, not
+---after half a second.
+M.READ = "kcat -q -C -X fetch.wait.max.ms=10 -o beginning -e"
+
 ---All messages of a topic, in lines of kcat's format.
 function M.consume(brokers, topic, format)
-  local f = io.popen(("kcat -q -C -b %s -t %s -o beginning -e -f '%s' 2>&1")
-    :format(brokers, topic, format or "%s\\n"))
+  local f = io.popen(("%s -b %s -t %s -f '%s' 2>&1"):format(M.READ, brokers, topic,
+    format or "%s\\n"))
   local list = {}
   for line in f:lines() do list[#list + 1] = line end
   f:close()

@@ -85,6 +85,7 @@ describe("Kafka 4", function()
   function()
     if why_not then pending(why_not) return end
     s = h.server { policy = policy(r.brokers, [[topic = "own",
+      breaker = { timeout = "500ms" },
       options = { ["topic.metadata.propagation.max.ms"] = 500,
         ["topic.metadata.refresh.interval.ms"] = 1000 }]]) }
     s:post("/v1/events/batch", [=[[{"n":1},{"n":2}]]=])

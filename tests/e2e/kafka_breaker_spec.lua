@@ -32,7 +32,8 @@ describe("a Kafka cluster's breaker", function()
 
   it("opens while no broker is reached, costs the client nothing, and closes "
     .. "within one timeout of the cluster's return", function()
-    s = h.server { policy = policy(m.brokers, [[breaker = { timeout = "2s" }]]) }
+    s = h.server { policy = policy(m.brokers, [[breaker = { timeout = "1s",
+      interval = "4s" }]]) }
     s:post("/v1/events", "{}")
     delivered(s, 1)
     local load = { batch = 10, connections = 4, seconds = 2, rate = 200 }
@@ -225,11 +226,11 @@ describe("a second Kafka cluster", function()
   it("loses nothing under load while the first is late, down and back", function()
     s = h.server { policy = hedged [[after = "50ms", max_ratio = 1]] }
     local acks = s.dir .. "/acks"
-    local l = h.load(s.port, { batch = 20, connections = 4, seconds = 7, rate = 100,
+    local l = h.load(s.port, { batch = 20, connections = 4, seconds = 5, rate = 140,
       acks = acks })
     for _, line in ipairs { "rtt 1 400", "rtt 1 0", "down 1", "up 1", "rtt 1 200",
       "rtt 1 0" } do
-      h.sleep(1)
+      h.sleep(0.7)
       a:say(line)
     end
     local f = h.load_wait(l)
@@ -241,8 +242,8 @@ describe("a second Kafka cluster", function()
     -- What both have is one event by its position.
     local file = s.dir .. "/messages"
     for _, m in ipairs { a, b } do
-      h.shell(("kcat -q -C -b %s -t events -o beginning -e -f '%%h\\t%%s\\n' >> '%s'")
-        :format(m.brokers, file))
+      h.shell(("%s -b %s -t events -f '%%h\\t%%s\\n' >> '%s'"):format(kafka.READ,
+        m.brokers, file))
     end
     h.shell(("awk -F '\\t' '!seen[$1]++' '%s' | cut -f2- > '%s.once'"):format(file,
       file))

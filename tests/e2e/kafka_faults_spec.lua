@@ -144,8 +144,8 @@ local faults = {
 ---All messages of a topic as position, tab, event, in a file.
 local function consume(c, of)
   local file = c[of].dir .. "/messages"
-  h.shell(("kcat -q -C -b %s -t %s -o beginning -e -f '%%h\t%%s\\n' > '%s'")
-    :format(c.r.brokers, c.topics[of], file))
+  h.shell(("%s -b %s -t %s -f '%%h\t%%s\\n' > '%s'"):format(kafka.READ, c.r.brokers,
+    c.topics[of], file))
   if h.read(c[of].dir .. "/before") then
     h.shell(("cat '%s/before' >> '%s'"):format(c[of].dir, file))
   end

@@ -14,7 +14,7 @@ local function policy(m, o)
       o.more or "")
   end
   return ([[
-server { listen = "127.0.0.1:0", workers = 2 }
+server { listen = "127.0.0.1:0", workers = 2, drain = "1s" }
 admin { listen = "127.0.0.1:0" }
 %s
 file "archive" { dir = "archive", linger = "5ms" }
@@ -361,7 +361,7 @@ describe("a stream that the policy no longer has", function()
 
   local function two(both)
     return ([[
-server { listen = "127.0.0.1:0", workers = 2 }
+server { listen = "127.0.0.1:0", workers = 2, drain = "1s" }
 admin { listen = "127.0.0.1:0" }
 kafka "bus" { brokers = %q, topic = "events", batch = { linger = "1ms" } }
 stream "events" { sinks = { "bus" } }
