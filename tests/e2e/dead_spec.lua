@@ -4,7 +4,8 @@ local receiver = require "receiver"
 
 local function policy(url, dead)
   return ([[
-server { listen = "127.0.0.1:0", workers = 1, max_events = 50, max_body = "4MiB" }
+server { listen = "127.0.0.1:0", workers = 1, max_events = 50, max_body = "4MiB",
+  drain = "1s" }
 admin { listen = "127.0.0.1:0" }
 http "out" { url = %q, batch = { target = 50, max = 50, linger = "5ms" }, %s }
 stream "events" { sinks = { "out" } }
@@ -137,7 +138,7 @@ describe("dead letters", function()
   end
 
   it("are replayed each once by commands that run at the same time", function()
-    s = h.server { policy = policy(r.url) }
+    s = h.server { policy = policy(r.url, "dead = { searches = 10000 }") }
     make(200)
     local replay = ("%s dead replay %s --to http://127.0.0.1:%d/v1/events/batch 2>&1")
       :format(h.binary, file(), s.port)

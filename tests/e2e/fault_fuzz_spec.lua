@@ -7,6 +7,7 @@
 --
 -- A few seeds; SLUICE_FAULT_SEEDS=500 for the first 500, =501-600 for those,
 -- SLUICE_FAULT_SEED=n for one. With SLUICE_KEEP=1 the folder of one that fails stays.
+local chance = require "fault_chance"
 local faults = require "faults"
 local h = require "harness"
 local kafka = require "kafka"
@@ -21,45 +22,7 @@ local END_S = 20 -- a stop, whatever fails meanwhile
 local CORE = 0.8 -- of one, over half a second: nothing is tried again without a pause
 local RECOVER_S = 60 -- delivery of all, once nothing fails any more
 
--- ---- chance ------------------------------------------------------------------
-
----Numbers 1..n that depend on the seed alone.
-local function dice(seed)
-  local x = seed * 7919 + 17
-  for _ = 1, 5 do x = (x * 16807) % 2147483647 end
-  return function(n)
-    x = (x * 16807) % 2147483647
-    return math.floor(x / 64) % n + 1
-  end
-end
-
-local OPS = { "read", "write", "write", "sync", "sync", "rename", "link", "create",
-  "open", "unlink", "alloc", "list", "stat", "range" }
-local WHATS = { "EIO", "EIO", "EIO", "ENOSPC", "ENOSPC", "EROFS", "EMFILE", "EINTR",
-  "short", "short", "delay", "delay", "hang" }
-local PATHS = { "", "", "", "", "path=/spool/ ", "path=/plain ", "path=/packed ",
-  "path=.journal ", "path=/spool/w" }
 local STREAMS = { "written", "synced", "delivered" }
-local RATES = { 1000, 1000, 500, 200, 50 }
-
-local function rule(roll)
-  local ops = {}
-  for i = 1, roll(3) do ops[i] = OPS[roll(#OPS)] end
-  local what = WHATS[roll(#WHATS)]
-  if what == "short" then ops = { "read", "write" } end
-  return ("on=%s do=%s %s from=%d times=%d permille=%d seed=%d ms=%d"):format(
-    table.concat(ops, ","), what, PATHS[roll(#PATHS)], roll(3) == 1 and roll(40) or 1,
-    ({ 1, 3, 1000000 })[roll(3)], RATES[roll(#RATES)], roll(1000), roll(300))
-end
-
-local function some_rules(roll)
-  local list = {}
-  if roll(5) == 1 then
-    list[1] = ("on=change do=kill from=%d times=1"):format(roll(120))
-  end
-  for _ = 1, roll(4) do list[#list + 1] = rule(roll) end
-  return table.concat(list, "\n")
-end
 
 -- ---- clients that wait for nothing -----------------------------------------------
 
@@ -430,7 +393,7 @@ function Run:check()
 end
 
 local function run(seed, to)
-  local roll, dir = dice(seed), h.folder()
+  local roll, dir = chance.dice(seed), h.folder()
   local r = setmetatable({ seed = seed, roll = roll, n = 0, ends = 0, open = {},
     acked = {}, owed = {}, faults = {}, log = {}, rules = "", waiting = 0, reloads = 0, busiest = 0,
     refused = 0, endpoint = to.endpoint, table = to.table, mock = to.mock,
@@ -440,17 +403,17 @@ local function run(seed, to)
     path = dir .. "/policy.lua", wrap = r.f:wrap(), args = {} }, h.Server)
   r.p = policies.new(roll, { out = to.endpoint.url, brokers = to.mock.brokers,
     table = ("http://127.0.0.1:%d"):format(to.table.port), topic = r.topic }, r.s.path)
-  if roll(4) == 1 then r:set(some_rules(roll)) end
+  if roll(4) == 1 then r:set(chance.rules(roll)) end
   for _ = 1, 1 + roll(4) do
     if r.s.pid or r:start() then
       if roll(3) == 1 then r:set("") end
       if r:load(0.05 + roll(10) / 50) then
-        r:set(some_rules(roll))
+        r:set(chance.rules(roll))
         if roll(2) == 1 then r:reload() end
         if r:load(0.1 + roll(10) / 25) then r:end_it() end
       end
     end
-    if not r.s.pid then r:set(roll(2) == 1 and some_rules(roll) or "") end
+    if not r.s.pid then r:set(roll(2) == 1 and chance.rules(roll) or "") end
   end
   if r:recover() then r:check() end
   r.made = r.f:made()

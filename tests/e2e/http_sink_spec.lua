@@ -76,11 +76,11 @@ describe("the http sink", function()
   it("leaves out bad events, and only those, from any format", function()
     for _, format in ipairs { "ndjson", "json_array" } do
       r:rule "poison"
-      run(([[format = %q, batch = { target = 400, max = 400, linger = "1s" }]])
+      run(([[format = %q, batch = { target = 400, max = 400, linger = "300ms" }]])
         :format(format))
       local acks = s.dir .. "/acks"
-      local f = h.load_wait(h.load(s.port, { batch = 100, connections = 1, rate = 20,
-        seconds = 3, poison = 200, acks = acks }))
+      local f = h.load_wait(h.load(s.port, { batch = 100, connections = 1, rate = 60,
+        seconds = 1, poison = 200, acks = acks }))
       assert.equal(0, f.other + f.broken)
       local bad = math.floor((f.next - 1) / 200)
       h.wait_for("the rest", function()
@@ -205,7 +205,7 @@ describe("the http sink", function()
     s.args = { "--listen", "127.0.0.1:" .. port }
     s:start()
     local acks = s.dir .. "/acks"
-    local load = h.load(port, { batch = 20, connections = 4, rate = 40, seconds = 17,
+    local load = h.load(port, { batch = 20, connections = 4, rate = 60, seconds = 12,
       acks = acks, patient = true })
     local function fault(seconds, line)
       h.sleep(0.5)
@@ -213,12 +213,12 @@ describe("the http sink", function()
       h.sleep(seconds)
       p:say "pass"
     end
-    fault(1, "status 100 500")
-    fault(1.5, "lose 50")
-    fault(1.5, "cut 50 3000")
-    fault(2, "late 100 1500")
+    fault(0.7, "status 100 500")
+    fault(1, "lose 50")
+    fault(1, "cut 50 3000")
+    fault(1.7, "late 100 1500")
     r:pause()
-    h.sleep(3)
+    h.sleep(2)
     r:go_on()
     s:stop "SIGKILL"
     s:start()
@@ -294,10 +294,10 @@ describe("one server of ours behind another", function()
         breaker = { timeout = "200ms" }]]),
       args = { "--listen", "127.0.0.1:" .. port } }
     local acks = first.dir .. "/acks"
-    local load = h.load(port, { batch = 50, connections = 4, rate = 60, seconds = 8,
+    local load = h.load(port, { batch = 50, connections = 4, rate = 80, seconds = 6,
       acks = acks, patient = true })
     for _, s in ipairs { second, first, second } do
-      h.sleep(1.5)
+      h.sleep(1)
       s:stop "SIGKILL"
       s:start()
     end
