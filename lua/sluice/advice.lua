@@ -1,4 +1,4 @@
--- advice: what a mistake of a policy's text looks like it meant. Methods of the loader.
+-- advice: the probable meaning of a mistake in a policy's text. Methods of the loader.
 
 local source = require "sluice.source"
 local words = require "sluice.words"
@@ -16,7 +16,7 @@ local other_languages = {
   ["/"] = { ["="] = "Lua has no /=: write x = x / 2" },
 }
 
----What a syntax error in a line comes from, where that can be seen.
+---The cause of a syntax error in a line, where that can be seen.
 ---@return string advice "" or "; Lua …"
 function Loader.syntax_advice(_, text, line)
   for at = line, math.max(line - 1, 1), -1 do
@@ -55,7 +55,7 @@ local function defined_below(text, line, name)
   return nil
 end
 
----What is wrong with a global that the environment has not.
+---The problem with a global that the environment lacks.
 function Loader:unknown_advice(file, line, key)
   if type(key) ~= "string" or not key:match("^[%w_]+$") then return nil end
   local below = defined_below(self.texts[file] or "", line, key)

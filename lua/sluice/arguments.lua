@@ -1,5 +1,6 @@
--- arguments: what a function of a policy gives to the words, helpers and handles that
--- it calls, and what it does with what they give, held against what each of them takes.
+-- arguments: the arguments that a policy's function gives to the words, helpers and
+-- handles that it calls, and its use of their results, checked against their
+-- signatures.
 
 local handles = require "sluice.handles"
 local library = require "sluice.library"
@@ -12,7 +13,7 @@ local M = {}
 
 local constant = opcodes.constant
 
--- ---- what is taken -------------------------------------------------------------------
+-- ---- signatures -------------------------------------------------------------------
 
 local signatures = {}  -- by word
 local word_of = {}     -- function of the library -> word
@@ -44,8 +45,8 @@ for _, kind in ipairs { "counter", "gauge", "limit" } do
   end
 end
 
--- What the instruction at pc is about to call: the token, its signature, the handle
--- and the handle's kind.
+-- The function that the instruction at pc is about to call: the token, its signature,
+-- the handle and the handle's kind.
 local function callee(f, list, pc, ctx)
   local v, name, x = sites.read(f, list, pc, ctx.env)
   if x ~= nil then
@@ -59,7 +60,7 @@ local function callee(f, list, pc, ctx)
   return nil
 end
 
--- ---- what is wrong with one --------------------------------------------------------------
+-- ---- the problem with one -----------------------------------------------------------
 
 local function shown_call(s)
   local names = {}
@@ -161,7 +162,7 @@ local function wasted(c)
   return nil
 end
 
--- What a verdict can't mean in that hook.
+-- Verdicts that make no sense in that hook.
 local function misplaced(c, hook)
   local name = c.signature.name
   local status = c.args[3] and c.args[3][1] == "number" and c.args[3][2]
@@ -205,7 +206,7 @@ local function of_limit(c)
   return nil
 end
 
--- ---- the calls of a function -----------------------------------------------------------
+-- ---- the calls of a function --------------------------------------------------------
 
 -- c.inc(1) for c:inc(1); c.inc(c, 1) is one as well.
 local function no_method(c, f, list, pc, at, ctx)

@@ -1,5 +1,5 @@
--- bytecode: what a policy's functions can come to, read from their bytecode
--- before they run: loops, and globals that nobody sets.
+-- bytecode: the code that a policy's functions reach, read from their bytecode before
+-- they run: loops, and globals that are never set.
 
 local bit = require "bit"
 local calls = require "sluice.calls"
@@ -78,7 +78,7 @@ local function texts_of(f, list, pc)
   return is_call and texts or nil
 end
 
--- What one function does by itself, the functions written inside it included.
+-- The facts of one function by itself, the functions written inside it included.
 local function facts_of(f, facts)
   facts = facts or { names = {}, globals = {}, any = false }
   local ok, list = pcall(instructions, f)
@@ -164,7 +164,7 @@ end
 
 M.instructions = instructions
 
--- f and what it may call, depth first.
+-- f and the functions that it may call, depth first.
 local function walk_calls(f, visit, seen)
   if seen[f] then return end
   seen[f] = true
@@ -172,7 +172,8 @@ local function walk_calls(f, visit, seen)
   calls.each_call(f, function(g) walk_calls(g, visit, seen) end)
 end
 
----Looks for what may not end in f and what it may call, recursion included.
+---Looks for code that may not end in f and the functions that it may call, recursion
+---included.
 ---@param f function of the policy that calls.study was given
 ---@return string? where "has a loop in line 7 of conf/rules.lua"; nil: nothing
 function M.endless(f)
@@ -192,13 +193,13 @@ function M.endless(f)
     found.file or "?")
 end
 
----Lets f and what it may call be compiled.
+---Lets f and the functions that it may call be compiled.
 ---@param f function
 function M.compile(f)
   walk_calls(f, function(g) jit.on(g) end, {})
 end
 
----The globals that f and what it refers to read or set.
+---The globals that f and the functions that it refers to read or set.
 ---@param f function
 ---@param visit fun(g: table) name, file, line, set; texts: it is called with these
 ---@param seen table functions that have been looked at; filled

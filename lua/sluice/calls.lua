@@ -156,7 +156,7 @@ end
 
 -- ---- one function ------------------------------------------------------------------
 
--- A function made while a hook runs may do anything with what it can reach.
+-- A function made while a hook runs may do anything with the values that it can reach.
 local function made(f, proto)
   add(study.made, proto)
   for _, i in ipairs(instructions(proto)) do
@@ -254,8 +254,8 @@ end
 
 local function text_of(f) return util.funcinfo(f).proto end
 
--- Marks one function at least of each round of calls. What counts is the text of a
--- function: closures of one text are compiled as one.
+-- Marks one function at least of each cycle of calls. Functions count by their text:
+-- closures of one text are compiled as one.
 local function find_rounds()
   local closures, state = {}, {}
   for _, f in ipairs(study.list) do
@@ -297,7 +297,7 @@ local function look_at_all(desc)
 end
 
 ---Looks through a loaded policy.
----@param desc table the loader's description: its functions are what will be called
+---@param desc table the loader's description: its functions will be called
 function M.study(desc)
   study = { holds = {}, live = {}, list = {}, loose = {}, by_name = {}, wrote = {},
     written = {}, set_names = {}, set_up = {}, callbacks = {}, calls = {}, any = {},

@@ -1,6 +1,6 @@
--- context: what hooks share with C. It is made before the modules that use it are
--- loaded: what a function's upvalue has been from the beginning is a constant to the
--- compiler, while one that is set later is read and checked in each trace.
+-- context: the memory that hooks share with C. It is made before the modules that use
+-- it are loaded: an upvalue that never changes is a constant to the compiler, while one
+-- that is set later is read and checked in each trace.
 --
 -- Where there is no C, as in the specs, M has only start.
 
@@ -31,7 +31,7 @@ function M.start(context, declarations)
   end
 end
 
----A place where C puts what it has found.
+---A place where C puts its result.
 function M.scratch()
   return M.ctx and ffi.new("struct sluice_value")
 end

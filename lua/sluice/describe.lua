@@ -398,8 +398,8 @@ function Loader:trial()
   return o
 end
 
--- Half of the spool may stand prepared, two segments for each worker and stream. What
--- the policy does not say is made to fit.
+-- Half of the spool may stand prepared, two segments for each worker and stream. Sizes
+-- that the policy does not give are made to fit.
 function Loader:fit_segments(desc)
   local spool, streams = desc.spool, #desc.streams + 1
   local given = self.spool_statement.args

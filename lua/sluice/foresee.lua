@@ -1,6 +1,5 @@
--- foresee: what can be seen to be wrong in a policy's functions before they run: a
--- global that nobody defines, a stream that is not there, a code that is none.
--- Methods of the loader.
+-- foresee: mistakes in a policy's functions that show before they run: a global that is
+-- not defined, a stream that is not there, a malformed code. Methods of the loader.
 
 local bytecode = require "sluice.bytecode"
 local parameters = require "sluice.parameters"

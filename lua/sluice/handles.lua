@@ -1,6 +1,6 @@
--- handles: what the words counter, gauge, limit and lookup give to a policy's
--- functions.
--- Their methods compile; the things themselves are C's (src/shared).
+-- handles: the objects that the words counter, gauge, limit and lookup give to a
+-- policy's functions. Their methods compile; the things themselves are C's
+-- (src/shared).
 
 local ffi = require "ffi"
 local context = require "sluice.context"
@@ -34,8 +34,8 @@ end
 
 local VALUE_BYTES = 128 -- METRIC_VALUE_BYTES: values are cut there
 
--- What a label shows: of an object only that it is one, for its address would be
--- a series of its own each time.
+-- The text of a label: of an object only that it is one, because its address would be a
+-- series of its own each time.
 local function shown(v)
   local t = type(v)
   if t == "string" or t == "number" or t == "boolean" then return tostring(v) end
@@ -54,8 +54,8 @@ end
 local function find(h, a, b, c)
   local x, y, z = shown(a), shown(b), shown(c)
   local at = C.sluice_series(ctx, h.index, x, #x, y, #y, z, #z)
-  -- What counts as "other" is not kept: clients may have any number of values.
-  -- Nor what an example has counted, whose places are its own.
+  -- Series that count as "other" are not kept: clients may have any number of values.
+  -- Nor are those of an example, whose places are its own.
   if at >= 0 and C.sluice_rehearsal(ctx) == 0 and
       is_own(a) and is_own(b) and is_own(c) then
     remember(h.cache, at, a, b, c, h.n)
@@ -75,15 +75,15 @@ local function series(h, a, b, c)
   return at or find(h, a, b, c)
 end
 
--- What a handle is, by the handle, which has nothing in it: a policy could else set a
--- place that is none. One table a class, so that no class takes another's handle.
+-- The place of a handle, by the handle, which has no members: otherwise a policy could
+-- set a wrong place. One table a class, so that no class takes another's handle.
 local of = {}
 for _, word in ipairs { "counter", "gauge", "limit" } do
   of[word] = setmetatable({}, { __mode = "k" })
 end
 local counters, gauges, limits = of.counter, of.gauge, of.limit
 
----@return string? kind of a handle; nil: it is none
+---@return string? kind of a handle; nil: it is not a handle
 function M.kind(v)
   for word, list in pairs(of) do
     if list[v] then return word end
@@ -139,7 +139,7 @@ end
 
 local Limit = {}
 
--- What an event or a request is counted by, from the limit's own option.
+-- The value that an event or a request is counted by, from the limit's own option.
 local function key_of(h, x)
   local key = h.key
   if type(x) ~= "cdata" then return x end

@@ -39,8 +39,8 @@ local relieve         -- host's: collects garbage, once a request
 
 local REJECT, DROP, TO, NOTHING = 1, 2, 3, 0
 
--- What the last reject, drop or to said; the hook hands the verdict back, which
--- has nothing in it.
+-- The words of the last reject, drop or to; the hook hands the verdict back, which has
+-- nothing in it.
 local said = { kind = NOTHING, code = "", message = "", status = 0, n = 0,
   wait_ms = 0 }
 local verdict = plain.lock(setmetatable({}, {
@@ -185,7 +185,7 @@ local function named(part, name)
   return text_of(found.text, found.len)
 end
 
--- Read-only tables of the request: what, and how a key is looked up in it.
+-- Read-only tables of the request: their name, and how a key is looked up in it.
 local function view(what, read_key)
   return plain.lock(setmetatable({}, {
     __index = read_key,
@@ -220,7 +220,7 @@ local function request_read(_, key)
   error(("a request has no \"%s\""):format(tostring(key)), 2)
 end
 
--- ---- what hooks return -----------------------------------------------------
+-- ---- results of hooks ------------------------------------------------------
 
 -- Codes that were found good: patterns do not compile.
 local codes, n_codes = {}, 0
@@ -253,7 +253,7 @@ local function limited(message, wait_ms)
   return verdict
 end
 
----pairs, next and ipairs, with words for what they can't go over.
+---pairs, next and ipairs, with words for values that they can't go over.
 function M.iterator(word, f)
   return function(t, ...)
     if type(t) == "cdata" then
@@ -335,8 +335,8 @@ local function fail(i, message)
   end
   local text = gsub(sub(tostring(message), 1, MESSAGE_MAX), "policy:", "")
   text = gsub(text, "attempt to call method '([%w_]+)' %(a nil value%)", hint)
-  -- What the event has left behind must not fail the next one as well. If it stays,
-  -- those behind it fail at once.
+  -- The garbage of this event must not fail the next one as well. If it stays, those
+  -- behind it fail at once.
   local room = not starved or relieve()
   -- The next one's time begins here.
   C.sluice_failed(ctx, cast(view_ptr, ctx.events + i), text, #text)

@@ -42,7 +42,7 @@ end
 
 local reserved = { "sluice_", "process_" }
 
--- What Prometheus and the server's own series leave.
+-- The names that Prometheus and the server's own series leave free.
 local function why_no_metric(word, name)
   if not name:match("^[a-z][a-z0-9_]*$") or #name > 100 then
     return "a metric's name is a to z, 0 to 9 and _, and begins with a letter"
@@ -93,8 +93,8 @@ function Loader:metric(s, first)
   return o
 end
 
--- By what it says, not by its place: one that is added above it does not take
--- over its buckets.
+-- By its options, not by its place: one that is added above it does not take over its
+-- buckets.
 local function nameless(o, rate, unnamed)
   local name = ("%s %s"):format(tostring(o.key or "all"), tostring(rate))
   if o.burst then name = name .. " " .. tostring(o.burst) end
@@ -102,7 +102,7 @@ local function nameless(o, rate, unnamed)
   return unnamed[name] == 1 and name or ("%s #%d"):format(name, unnamed[name])
 end
 
----first, unnamed: of the limits so far, by their names and what they say.
+---first, unnamed: of the limits so far, by their names and options.
 function Loader:limit(s, first, unnamed)
   if s.name and not s.name:match("^[a-z0-9_%-]+$") then
     self:problem(s, nil, "value", "a name is 1 to 64 of a-z, 0-9, _ and -")

@@ -2,9 +2,9 @@
 -- from which the type annotations and the reference come. They compile: what
 -- loops or would need a table is done in C (src/policy/library/library.h).
 --
--- A helper of a missing field is harmless: nil in, nil out; so is one of a text that
--- is malformed or too long. What is no text raises, as in plain Lua: a schema says
--- what is one.
+-- A helper of a missing field is harmless: nil in, nil out; so is one of a text that is
+-- malformed or too long. A value that is not a text raises, as in plain Lua: a schema
+-- says which fields are texts.
 
 local ffi = require "ffi"
 local context = require "sluice.context"
@@ -146,7 +146,7 @@ local function split(s, separator)
   return list
 end
 
--- What the helpers with scratch memory have in common.
+-- The common part of helpers with scratch memory.
 local function scratch(rc)
   if rc == 1 then return given() end
   return nil

@@ -22,7 +22,7 @@ require "sluice.routes"(Loader)
 require "sluice.kept"(Loader)
 require "sluice.sinks"(Loader)
 
--- What env gives for a variable that is not set, which is told once, at env.
+-- The result of env for a variable that is not set, which is told once, at env.
 local UNSET = "\1unset\1"
 
 ---Whether v comes of such a variable.
@@ -59,7 +59,7 @@ function Loader:add(file, line, column, length, message, path)
   end
 end
 
----Notes what is no mistake, and most likely not meant.
+---Notes something that is not a mistake, but most likely not meant.
 function Loader:remark(file, line, message)
   if #self.remarks < 50 then
     self.remarks[#self.remarks + 1] = { file = file, line = line,
@@ -143,10 +143,10 @@ function Loader:schema_word()
   return take
 end
 
--- What stands for a word that nobody knows, so that loading can go on.
+-- Stands for an unknown word, so that loading can go on.
 local holes = setmetatable({}, { __mode = "k" })
 
----Whether v comes of a word that nobody knows, which has been told.
+---Whether v comes from an unknown word, which has been told.
 function Loader.is_unknown(_, v) return holes[v] ~= nil end
 
 local function blackhole()
@@ -169,7 +169,7 @@ function Loader:unknown(key)
   return blackhole()
 end
 
--- What is wrong with a global that the environment has not.
+-- The problem with a global that the environment lacks.
 function Loader:why_unknown(key, file, line)
   local advice = self:unknown_advice(file, line, key)
   if advice then

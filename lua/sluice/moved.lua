@@ -1,6 +1,7 @@
--- moved: what a hook has read of the event in hand, so that a value that it only puts
--- elsewhere is stored as it was sent: the text of tables, and the digits of numbers
--- that have more than Lua's numbers can hold. What is kept is dropped after the event.
+-- moved: the values that a hook has read of the event in hand, so that a value that it
+-- only puts elsewhere is stored as it was sent: the text of tables, and the digits of
+-- numbers that have more than Lua's numbers can hold. Kept values are dropped after the
+-- event.
 
 local M = {}
 
@@ -59,8 +60,8 @@ function M.forget()
   ctx.n_kept = 0
 end
 
----After a hook: a table that was changed and not put back would be a change that
----nobody sees.
+---After a hook: a table that was changed and not put back would be a change that is not
+---noticed.
 function M.settle()
   local path
   for i = 1, n_tables do

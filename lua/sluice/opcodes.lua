@@ -88,7 +88,7 @@ function M.nexts(list, pc)
   return pc + 1, target
 end
 
----Whether what stands behind an instruction may be left out.
+---Whether the code after an instruction may be skipped.
 function M.is_jump(i) return i.to == jump_mode end
 
 ---The constant d of f: a text, or a function's text.

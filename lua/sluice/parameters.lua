@@ -9,8 +9,8 @@ local M = {}
 
 local first = { on_event = { "event", "request" }, on_request = { "request" } }
 
--- Calls visit(g, register, kind) for what f gives to the parameters of the policy's
--- functions that it calls; kind nil: not known.
+-- Calls visit(g, register, kind) for the values that f gives to the parameters of the
+-- policy's functions that it calls; kind nil: not known.
 local function each_argument(self, f, visit)
   local list = self.code[f]
   for pc = 1, #list do
@@ -38,7 +38,7 @@ local function give(self, f, r, role)
   end
 end
 
--- What one call at least gives.
+-- Adds the kinds of one call's arguments.
 local function spread(self, todo)
   while #todo > 0 do
     each_argument(self, table.remove(todo), function(g, r, kind)
@@ -49,7 +49,7 @@ local function spread(self, todo)
   end
 end
 
--- Takes back what other calls don't give.
+-- Takes back kinds that other calls don't give.
 local function narrow(self, functions, hooks)
   local changed
   repeat

@@ -1,7 +1,7 @@
--- plain: what a policy has of plain Lua. Its tables are read-only, and what works on
--- long texts or many elements tells how much before it does it (src/policy/run/deadline.c):
--- one instruction of the interpreter is otherwise as quick as another. All but the
--- patterns, sort and concat compile.
+-- plain: the part of plain Lua that a policy has. Its tables are read-only, and what
+-- works on long texts or many elements tells how much before it does it
+-- (src/policy/run/deadline.c): one instruction of the interpreter is otherwise as quick
+-- as another. All but the patterns, sort and concat compile.
 
 local ffi = require "ffi"
 
@@ -31,7 +31,7 @@ end
 
 -- ---- read-only tables --------------------------------------------------------------
 
--- What table.insert and the like, which ask no metatable, must leave alone.
+-- Tables that table.insert and the like, which ask no metatable, must leave alone.
 local locked = setmetatable({}, { __mode = "k" })
 
 ---@generic T
@@ -96,7 +96,7 @@ local function shown(v)
   return tostring(v)
 end
 
--- The same for what format shows; its text has an address.
+-- The same for values that format shows; their text has an address.
 local function format_shown(how, ...)
   if raw.find(raw.gsub(how, "%%%%", ""), "%%[-+ #%d.]*p") then
     error("string.format: an address is not to be had", 3)
@@ -128,7 +128,7 @@ local function is_plain(pattern)
   return yes
 end
 
----The first place of what in s from 0; -1: none. Linear in s.
+---The first place of `what` in s from 0; -1: none. Linear in s.
 ---@param from integer from 0
 function M.index(s, what, from)
   if not ctx or #s <= LONG then
@@ -245,7 +245,7 @@ local function bounded_pcall(f, ...)
   return passed(pcall(f, ...))
 end
 
----What an error has left is no part of the next call.
+---The garbage of an error does not count for the next call.
 function M.begin()
   depth = 0
 end
@@ -259,7 +259,7 @@ local function copy(t, without)
 end
 
 ---The functions and libraries, by name; libraries as plain tables.
----@param host? table patterns, tables: of src/policy; nil: only to see what there is
+---@param host? table patterns, tables: of src/policy; nil: only to list the names
 function M.library(host)
   return {
     assert = assert, error = error, ipairs = ipairs, next = next,

@@ -1,4 +1,4 @@
--- reference: what a policy may say, as people, editors and luacheck want it; all of
+-- reference: the words of a policy, as people, editors and luacheck want them; all of
 -- it from words*.lua and, where there is one, library.lua.
 --
 --   words ─► M.markdown()  conf/REFERENCE.md
@@ -188,7 +188,7 @@ local function library_groups(out)
   end
 end
 
--- Names of what is left of plain Lua: { "assert", "string.byte", … }.
+-- Names of plain Lua that a policy has: { "assert", "string.byte", … }.
 local function plain_lua()
   local list = {}
   for name, v in pairs(plain.library()) do
@@ -383,7 +383,8 @@ local function known_names()
   return names
 end
 
----A std: exactly what a policy has, so that io or a misspelt word is a warning.
+---A std: exactly the names that a policy has, so that io or a misspelt word is a
+---warning.
 ---@return string text lua/sluice/luacheck.lua
 function M.luacheck()
   local lines, out = page()

@@ -1,13 +1,13 @@
--- registers: what a register of a policy's function may hold, as far as the bytecode
--- tells, and which functions are let go: handed over, returned or stored, so that they
--- may be called by whatever calls a value that came from elsewhere.
+-- registers: the values that a register of a policy's function may hold, as far as the
+-- bytecode tells, and which functions are let go: handed over, returned or stored, so
+-- that they may be called by whatever calls a value that came from elsewhere.
 
 local M = {}
 
--- ---- what a register may hold ------------------------------------------------------
+-- ---- the values of a register ------------------------------------------------------
 
--- seen: functions and tables; any: whatever was let go; names: what a field of that
--- name of an unknown table has; other: what is none of those that are seen.
+-- seen: functions and tables; any: whatever was let go; names: the values of a field of
+-- that name of an unknown table; other: a value that is none of those seen.
 local ANY, NONE = { any = true, other = true }, { other = true }
 local EVENT = { other = true, event = true }
 
@@ -84,7 +84,7 @@ local function value(v)
   return NONE
 end
 
--- ---- what is let go ----------------------------------------------------------------
+-- ---- values let go ----------------------------------------------------------------
 
 local function add(set, k)
   if not set[k] then
@@ -188,7 +188,7 @@ local function read_up(f, i)
   return out
 end
 
----@param s table what is known of the policy in hand: calls.lua's, filled here as well
+---@param s table the facts of the policy in hand: calls.lua's, filled here as well
 function M.start(s) study = s end
 
 M.ANY, M.NONE, M.EVENT = ANY, NONE, EVENT

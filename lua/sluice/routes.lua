@@ -1,5 +1,6 @@
--- routes: what a policy's routes take, copy into events and answer. Methods of the
--- loader; every mistake is recorded and the rest goes on.
+-- routes: the requests that a policy's routes take, the values they copy into events,
+-- and their answers. Methods of the loader; every mistake is recorded and the rest goes
+-- on.
 
 local suggest = require "sluice.suggest"
 local values = require "sluice.values"
@@ -97,7 +98,7 @@ local function in_order(list)
   return list
 end
 
--- ---- what it takes ---------------------------------------------------------
+-- ---- its types ---------------------------------------------------------
 
 local ndjson = { ["application/x-ndjson"] = true, ["application/ndjson"] = true,
   ["application/jsonl"] = true }
@@ -186,7 +187,7 @@ function Loader:route_envelope(s, o)
   return list
 end
 
--- ---- what events get of the request ------------------------------------------
+-- ---- values that events get from the request ----------------------------------------
 
 local sources = { path = "NAME of a parameter", query = "NAME", header = "NAME",
   basic = "user", peer = false, time = false }
@@ -248,7 +249,7 @@ function Loader:route_set(s, o, list, params, fields)
   end
 end
 
--- ---- what it answers -----------------------------------------------------------
+-- ---- its answers -----------------------------------------------------------
 
 function Loader:route_answer(s, a)
   if not a then return nil end

@@ -1,4 +1,4 @@
--- sinks: what of a sink's options must fit together. Methods of the loader.
+-- sinks: the options of a sink that must fit together. Methods of the loader.
 
 local values = require "sluice.values"
 

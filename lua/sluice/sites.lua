@@ -11,10 +11,10 @@ local literal = { text = "string", short = "number", number = "number",
   new_table = "table", same_table = "table", make = "function", nils = "nil" }
 local plain = { [0] = "nil", "boolean", "boolean" }
 
----Where what pc puts into its register is called.
+---The call of the value that pc puts into its register.
 ---@return integer? at nil: nowhere that can be seen
 ---@return integer? n how many arguments; nil: as many as a call or ... gives
----@return boolean? thrown what it gives is thrown away
+---@return boolean? thrown its result is thrown away
 function M.call_of(list, pc)
   for at = pc + 1, #list do
     local i = list[at]
@@ -31,8 +31,8 @@ function M.call_of(list, pc)
   return nil
 end
 
----The n-th argument of the call at `at` of what pc names.
----@param roles table register -> what a parameter is
+---The n-th argument of the call at `at` of the function that pc names.
+---@param roles table register -> the kind of a parameter
 ---@return table x { kind, value }; {}: not known
 function M.argument(f, list, pc, at, n, roles)
   local r = list[pc].a + FIRST + n - 1
@@ -55,7 +55,7 @@ function M.argument(f, list, pc, at, n, roles)
   return {}
 end
 
--- What was put into register r before pc, where nothing may be left out between.
+-- The value put into register r before pc, where no instruction between may be skipped.
 local function object(f, list, pc, r, env)
   for at = pc - 1, math.max(pc - 3, 1), -1 do
     local i = list[at]
@@ -69,8 +69,8 @@ local function object(f, list, pc, r, env)
   return nil
 end
 
----What the instruction at pc reads, where that is a local of the file, a global or
----a field of one.
+---The value that the instruction at pc reads, where that is a local of the file, a
+---global or a field of one.
 ---@return any value, string? name, any? object whose field it is
 function M.read(f, list, pc, env)
   local i = list[pc]
@@ -88,7 +88,7 @@ function M.read(f, list, pc, env)
   return nil
 end
 
----Whether the field at pc is read to be called with what it is a field of: x:f().
+---Whether the field at pc is read to be called as a method: x:f().
 function M.is_method(list, pc)
   local before = list[pc - 1]
   return before and of[before.op] == "move" and before.d == list[pc].b and

@@ -1,6 +1,6 @@
--- slips: what a function of a policy says and can't mean, read from its bytecode: a
--- comparison that never holds, a result that no hook may give, a path that is none, a
--- word of the request that is none; and by arguments.lua what its calls give.
+-- slips: statements of a policy's function that can't be meant, read from its bytecode:
+-- a comparison that never holds, a result that no hook may give, a malformed path, an
+-- unknown word of the request; and, by arguments.lua, wrong arguments of its calls.
 
 local arguments = require "sluice.arguments"
 local opcodes = require "sluice.opcodes"
@@ -73,7 +73,7 @@ end
 local never_result = { text = "a text", short = "a number", number = "a number",
   new_table = "a table", same_table = "a table", make = "a function" }
 
--- return true: a hook gives nothing, or what reject, drop or to gave.
+-- return true: a hook returns nothing, or the result of reject, drop or to.
 local function no_result(list, pc, ctx, add)
   local i, before = list[pc], list[pc - 1]
   local what = ctx.roles[i.a] and "the " .. ctx.roles[i.a]

@@ -62,8 +62,8 @@ local function tokens_of(text)
   return list
 end
 
--- What has been read of the texts of one load: a mistake is found in no more time in a
--- long file than in a short one.
+-- The parsed texts of one load: a mistake is found in no more time in a long file than
+-- in a short one.
 local known = {}
 
 local function lines_of(text)
@@ -249,7 +249,7 @@ function M.locate(text, s, path, what)
 end
 
 ---The entries of a statement's table whose value is written as a field of a table
----(on_event = rules.on_event): where Lua says nil, somebody mistyped it.
+---(on_event = rules.on_event): where Lua says nil, the name is mistyped.
 ---@return fun(): string?, string? key and value as written
 function M.fields_of(text, s)
   local tokens = M.tokens(text)

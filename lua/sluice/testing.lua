@@ -71,13 +71,14 @@ M.null = json.null
 function M.encode(value) return json.encode(value) end
 
 ---@param text string JSON
----@return any value nil when it is none
+---@return any value nil when text is not JSON
 ---@return string? why
 function M.decode(text) return json.decode(text) end
 
--- ---- what C reads -------------------------------------------------------------
+-- ---- memory that C reads ------------------------------------------------------------
 
--- What C has pointers to, so that the collector leaves it until the call is done.
+-- The memory that C has pointers to, so that the collector leaves it until the call is
+-- done.
 local kept
 
 local function give(to, text)
@@ -120,7 +121,7 @@ end
 
 -- ---- a policy -----------------------------------------------------------------
 
----@class sluice.testing.Event what became of one event of a request
+---@class sluice.testing.Event the fate of one event of a request
 ---@field fate "accepted"|"rejected"|"dropped"|"dead"
 ---@field code string? why it was refused
 ---@field field string? the field that is wrong
@@ -146,11 +147,11 @@ end
 ---@field stored table<string, string[]> the exact lines by stream
 
 ---@class sluice.testing.Policy
----@field plan table what the policy says: server, routes, streams, sinks
+---@field plan table the policy's settings: server, routes, streams, sinks
 ---@field routes table[]
 ---@field streams table<string, table>
 ---@field sinks table<string, table> with the functions that decide for them
----@field notes string what `sluice check` remarks of it
+---@field notes string the notes of `sluice check` on it
 local Policy = {}
 Policy.__index = Policy
 
@@ -205,7 +206,7 @@ local function query_of(query)
   return table.concat(list, "&")
 end
 
--- As a client would send them; what the test says wins.
+-- As a client would send them; the test's own values win.
 local function header_list(given, content_type, body)
   local t, names = {}, {}
   for name, value in pairs(given or {}) do
@@ -221,7 +222,7 @@ local function header_list(given, content_type, body)
   return list, t["content-type"]
 end
 
----What becomes of a request; nothing is stored or sent anywhere.
+---Decides a request; nothing is stored or sent anywhere.
 ---@param method string
 ---@param target string the path, maybe with a query
 ---@param body string|table the text as sent, or a value that is encoded
@@ -258,7 +259,7 @@ function Policy:post(target, body, o)
   return self:request("POST", target, body, o)
 end
 
----What a counter or gauge of the policy stands at.
+---The value of a counter or gauge of the policy.
 ---@param name string
 ---@param labels? string[] their values, in order
 ---@return number

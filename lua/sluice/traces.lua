@@ -1,4 +1,4 @@
--- traces: counts what the compiler makes of hooks, and what it gives up and why.
+-- traces: counts the compiler's traces of hooks, those that it gives up, and why.
 
 local M = {}
 

@@ -4,7 +4,7 @@ local suggest = require "sluice.suggest"
 
 local M = {}
 
--- What the environment holds is not said: it may be a password. Value to name.
+-- Values of the environment are not shown: one may be a password. Value to name.
 local hidden = {} -- of { value, name }, longer values first
 
 ---Before a load.
@@ -291,7 +291,7 @@ function checks.list(v, spec)
   return v
 end
 
--- field = text; what the texts may be is the route's to say.
+-- field = text; the route checks the texts.
 function checks.fields(v)
   if type(v) ~= "table" or #v > 0 then
     return nil, ("%s is not a table { field = \"text\" }"):format(M.show(v))
@@ -338,7 +338,7 @@ function checks.header(v)
   return v
 end
 
--- What the request itself decides.
+-- Header names that the request itself decides.
 local OWN = { ["content-length"] = "the body decides it",
   ["transfer-encoding"] = "the body decides it", host = "the url decides it",
   connection = "the pool decides it", expect = "it is never sent",

@@ -1,4 +1,4 @@
--- words: what a policy file may say. The loader, the error texts, the type
+-- words: the words and options of a policy file. The loader, the error texts, the type
 -- annotations and the reference all read this one table.
 --
 -- An option: type, default (as a policy would write it; nil: none), required,

@@ -34,7 +34,7 @@ M.functions = {
       .. "route's stream." },
 }
 
--- What functions of a policy are given. A field: name, type, help.
+-- The objects that functions of a policy get. A field: name, type, help.
 M.objects = {
   counter_handle = { title = "`c`: a counter", text = "One count for all workers. A "
     .. "reload keeps it.", fields = {

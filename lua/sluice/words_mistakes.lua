@@ -21,7 +21,7 @@ M.forbidden = {
   json = JSON, cjson = JSON,
 }
 
--- What people write for a word of the policy language.
+-- Words that people write for one of the policy language.
 M.instead = {
   string = "a text is str { }", text = "a text is str { }",
   number = "a number is num { }, a whole number int { }", float = "a number is num { }",
@@ -41,7 +41,7 @@ M.aliases = {
   stream_name = "stream", handler = "on_event", hook = "on_event",
 }
 
--- Words that are options, and of what.
+-- Words that are options of a statement.
 M.elsewhere = {
   dedup = "an option of a stream: stream \"events\" { dedup = { key = \"event_id\" } }",
 }

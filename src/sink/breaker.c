@@ -99,7 +99,7 @@ void breaker_done(struct breaker *b, int64_t now_ms, uint64_t generation, bool o
 
 void breaker_forget(struct breaker *b, uint64_t generation)
 {
-    /* Else those called off would use up what half-open lets through. */
+    /* Otherwise cancelled requests would use up those that half-open lets through. */
     if (generation == b->generation && b->counts.requests > 0) {
         b->counts.requests--;
     }

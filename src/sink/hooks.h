@@ -1,5 +1,5 @@
 /*
- * hooks - what a policy may decide for a sink, as C calls. Filled by server/ from
+ * hooks - the decisions of a policy for a sink, as C calls. Filled by server/ from
  * policy/; called on the sink's thread only, off the hot path.
  */
 #pragma once
@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "sink/breaker.h"
 
-/* What adapt may decide by, over the time since it was asked last. */
+/* The numbers that adapt may decide by, over the time since it was asked last. */
 struct sink_load {
     double events, bytes; /* of an average batch */
     double age_ms;        /* of the oldest event of a batch, on average */

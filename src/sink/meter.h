@@ -1,6 +1,5 @@
 /*
- * meter - what is seen of an endpoint's breaker: its metrics, and its changes in
- * the log.
+ * meter - the view of an endpoint's breaker: its metrics, and its changes in the log.
  *
  *   meter_init -> (meter_count, meter_show)* -> meter_end
  *

@@ -1,4 +1,4 @@
-/* A sink that counts what it is given and keeps nothing: for benches. */
+/* A sink that counts its events and keeps nothing: for benches. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -12,7 +12,7 @@ size_t position_write(const struct position *p, char out[POSITION_MAX])
     return (size_t)n < POSITION_MAX ? (size_t)n : POSITION_MAX - 1;
 }
 
-/* What lies before the next slash, which is taken, too. */
+/* The text before the next slash, which is taken, too. */
 static bool cut(struct str *rest, struct str *out)
 {
     const char *slash = memchr(rest->p, '/', rest->n);

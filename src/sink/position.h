@@ -1,5 +1,5 @@
 /*
- * position - the name of an event for receivers that drop what they have seen:
+ * position - the name of an event for receivers that drop names they have seen:
  *
  *   UUID/STREAM/EPOCH.WORKER/SEQUENCE
  *
@@ -26,5 +26,5 @@ struct position {
 /* Returns its length. */
 size_t position_write(const struct position *p, char out[POSITION_MAX]);
 
-/* Views into text, also of what older versions wrote. False: it is none. */
+/* Views into text, also of older versions. False: it is not a position. */
 bool position_read(struct str text, struct position *out) MUST_USE;

@@ -30,4 +30,4 @@ void queue_put(struct queue *q, struct batch *b);
 void queue_remove(struct queue *q, const struct batch *b);
 void queue_run(struct queue *q); /* now, not in the next turn */
 uint32_t queue_size(const struct queue *q);
-void queue_fini(struct queue *q); /* frees what is still in it */
+void queue_fini(struct queue *q); /* frees the batches in it */

@@ -33,8 +33,8 @@ enum sink_verdict_kind {
     SINK_SPLIT  /* send it in smaller parts */
 };
 
-/* What became of batch b, or of its events first .. first + n - 1. Several
- * verdicts may end one batch; each event is acknowledged exactly once. */
+/* The result of batch b, or of its events first .. first + n - 1. Several verdicts may
+ * end one batch; each event is acknowledged exactly once. */
 struct sink_verdict {
     enum sink_verdict_kind kind;
     uint32_t first, n;   /* the part it speaks of, */
@@ -47,9 +47,9 @@ struct sink_verdict {
     const char *why;  /* for a human; valid during the call */
 };
 
-/* Never called from inside submit. SINK_OK and SINK_DATA end a part of b, and
- * with its last part take b back; after any other kind b is submitted again later,
- * as it is, and the sink knows what of it is settled. */
+/* Never called from inside submit. SINK_OK and SINK_DATA end a part of b, and with its
+ * last part take b back; after any other kind b is submitted again later, as it is, and
+ * the sink knows the parts of it that have a verdict. */
 typedef void sink_done_fn(void *arg, struct batch *b, const struct sink_verdict *v);
 
 /* Events of a stream that recover found to be delivered. */
@@ -59,13 +59,13 @@ typedef void sink_ack_fn(void *arg, struct str stream, const struct batch_range 
 /* A stream as a sink sees it: batch.stream is its place. */
 struct sink_stream {
     char name[72];
-    bool synced; /* what is delivered must outlive a power cut */
+    bool synced; /* delivered events must outlive a power cut */
 };
 
 struct sink_conf {
     const struct sink_plan *plan; /* valid until apply */
     const char *data_dir;         /* relative folders lie below */
-    const char *spool_uuid;       /* of what comes now: see sink_uuid */
+    const char *spool_uuid;       /* of events from now on: see sink_uuid */
     const char *(*uuid_of)(const void *spool, uint32_t epoch); /* NULL: always it */
     const void *spool;
     struct folders *folders;           /* which sink writes where; NULL: not checked */
@@ -96,10 +96,10 @@ struct sink_endpoint {
 
 struct sink_ops {
     const char *kind;     /* the policy's word */
-    enum batch_keep keep; /* what its batches keep */
-    bool journals;        /* it records what is done itself */
+    enum batch_keep keep; /* the parts of events that its batches keep */
+    bool journals;        /* it records its deliveries itself */
     bool intends;         /* a batch has an identity that outlives a crash */
-    bool grows;           /* a batch takes along what waits, up to max */
+    bool grows;           /* a batch also takes the events that wait, up to max */
 
     /* Must not block for long; connects lazily. NULL and *e on error. conf is
      * copied. */
@@ -108,11 +108,11 @@ struct sink_ops {
     /* A record of its own (FILE, SEAL) from the journal, in order. */
     void (*replay)(struct sink *s, const struct record *r);
 
-    /* Brings what is outside in line with the journal; calls ack. NULL:
-     * nothing is there. */
+    /* Brings the sink's files in line with the journal; calls ack. NULL: it has no
+     * files. */
     bool (*recover)(struct sink *s, struct err *e);
 
-    /* The journal is written anew: what of it is still needed. */
+    /* The journal is written again: emits the records that are still needed. */
     void (*emit)(struct sink *s, struct journal_draft *draft);
 
     /* New settings of the same kind. False and *e: the old ones stay. */
@@ -123,8 +123,8 @@ struct sink_ops {
     void (*submit)(struct sink *s, struct batch *b);
 
     /* b, which was submitted, is the caller's again without a verdict, wherever it is:
-     * of what is not settled some may have been applied, or be so yet. NULL: it has no
-     * letters that could be given up. */
+     * some of its events without a verdict may have been applied, or may be later.
+     * NULL: it has no letters that could be given up. */
     void (*forget)(struct sink *s, struct batch *b);
 
     /* Where batches planned from now on go: one that was planned otherwise says so in
@@ -144,8 +144,9 @@ struct sink_ops {
      * does; NULL: it isn't wanted. Valid until the next call. op NULL: it can't. */
     const char *(*hedging)(struct sink *s);
 
-    /* Nothing comes any more, and the journal goes: what it has begun is finished.
-     * False and *e: not yet, ask again later. NULL: there is nothing to finish. */
+    /* No more batches come, and the journal is deleted: finishes the work that it has
+     * begun. False and *e: not yet, ask again later. NULL: there is nothing to
+     * finish. */
     bool (*finish)(struct sink *s, struct err *e);
 
     /* Settles everything in flight through done, then frees s. */

@@ -191,7 +191,7 @@ static bool write_frame(struct archive *a, struct str frame, struct err *e)
     return true;
 }
 
-/* ---- what is on the disk ---- */
+/* ---- the file on the disk ---- */
 
 static bool sync_file(struct archive *a, struct err *e)
 {
@@ -286,9 +286,9 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
 
 /* ---- seal ---- */
 
-/* Nothing in it counts. A record of a frame that was not synced may be in the
- * journal all the same: it is withdrawn, or else it would say that a consumer has
- * taken what is about to be deleted. */
+/* Nothing in it counts. A record of a frame that was not synced may be in the journal
+ * all the same: it is withdrawn, because otherwise it would say that a consumer has
+ * taken events that are about to be deleted. */
 static bool discard(struct archive *a, const char *part, struct journal *j,
                     struct err *e)
 {

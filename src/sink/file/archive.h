@@ -4,7 +4,7 @@
  *
  *   archive_replay* -> archive_recover -> archive_append*, archive_seal* -> archive_fini
  *
- * The steps, and what a crash between any two of them leaves:
+ * The steps, and the state after a crash between any two of them:
  *
  *   begin    FILE name, 0 ─► a new .part, never one that is there
  *              └─ a .part that no record names is left alone
@@ -18,8 +18,8 @@
  * After a failed fdatasync the kernel may have dropped pages, and a second call
  * succeeds all the same. So the file is copied, and the copy is synced.
  *
- * archive.c and copy.c write, recover.c reads what an earlier process left, names.c knows the
- * folder. The sink's thread.
+ * archive.c and copy.c write, recover.c reads an earlier process's files, names.c knows
+ * the folder. The sink's thread.
  */
 #pragma once
 
@@ -46,7 +46,7 @@ struct archive {
     uint64_t length;       /* of its whole frames */
     uint64_t number;       /* of the last file */
     int64_t begun_ms;      /* wall clock: goes to the journal */
-    int64_t begun_mono_ms; /* what its age counts from */
+    int64_t begun_mono_ms; /* the time that its age counts from */
     bool unsynced;         /* bytes may be in the page cache only */
     bool doubtful;         /* a sync failed: nothing more goes into it */
     bool sealing;          /* replay: SEAL was seen, the rename may not be */
@@ -68,7 +68,7 @@ void archive_fini(struct archive *a);
 /* The next file goes to dir; only between two files. */
 void archive_move(struct archive *a, const char *dir);
 
-/* How long ago the file in hand was begun; 0: there is none. */
+/* How long ago the file in hand was begun; 0: there is no file. */
 int64_t archive_age_ms(const struct archive *a);
 
 /* Appends a frame with b's events. False and *e: nothing of it counts; may be
@@ -77,10 +77,10 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
                     const struct batch *b, bool synced, struct journal *j,
                     struct err *e) MUST_USE;
 
-/* Ends the file in hand and gives it its name. True when there is none. */
+/* Ends the file in hand and gives it its name. True when there is no file. */
 bool archive_seal(struct archive *a, struct journal *j, struct err *e) MUST_USE;
 
-/* What a new journal must say of it. */
+/* The records that a new journal must have of it. */
 void archive_emit(struct archive *a, struct journal_draft *draft);
 
 /* ---- recover.c ---- */
@@ -89,7 +89,7 @@ void archive_emit(struct archive *a, struct journal_draft *draft);
 void archive_replay(struct archive *a, const struct record *r, sink_ack_fn *ack,
                     void *arg);
 
-/* After the last record: brings the folder in line, settles what is there. */
+/* After the last record: brings the folder in line, acknowledges the events in it. */
 bool archive_recover(struct archive *a, sink_ack_fn *ack, void *arg,
                      struct err *e) MUST_USE;
 
@@ -119,6 +119,6 @@ bool archive_rename(const char *part, const char *final, struct err *e) MUST_USE
 
 /* A new file of that path as a->fd. */
 bool archive_open_part(struct archive *a, const char *path, struct err *e) MUST_USE;
-/* A sync failed: what counts is written once more, to a file whose first sync says
- * whether it is there, and that takes the place of the other. */
+/* A sync failed: the frames that count are written once more, to a file whose first
+ * sync tells whether they are on the disk, and which takes the place of the other. */
 bool archive_copy(struct archive *a, struct err *e) MUST_USE;

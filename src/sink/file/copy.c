@@ -54,8 +54,8 @@ static bool copy_bytes(int from, int to, uint64_t length)
     return ok;
 }
 
-/* A sync failed: what counts is written once more, to a file whose first sync says
- * whether it is there, and that takes the place of the other. */
+/* A sync failed: the frames that count are written once more, to a file whose first
+ * sync tells whether they are on the disk, and which takes the place of the other. */
 bool archive_copy(struct archive *a, struct err *e)
 {
     char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];

@@ -1,6 +1,6 @@
 /*
- * The file sink: one growing file a stream, of whole frames; rotated by size and
- * age. archive.h has the steps and what a crash leaves of them.
+ * The file sink: one growing file a stream, of whole frames; rotated by size and age.
+ * archive.h has the steps and the state after a crash.
  */
 #include <ev.h>
 #include <stdio.h>

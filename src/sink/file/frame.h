@@ -24,6 +24,6 @@ void frame_free(struct frame *f); /* NULL is fine */
 struct str frame_make(struct frame *f, enum compress how, struct str lines,
                       struct err *e) MUST_USE;
 
-/* Whether bytes are what frame_make(how) gave: whole frames with their checksums,
- * or whole lines. For what a power cut may have left of them. */
+/* Whether bytes are an output of frame_make(how): whole frames with their checksums, or
+ * whole lines. For files after a power cut. */
 bool frame_check(enum compress how, struct str bytes);

@@ -1,4 +1,4 @@
-/* What an earlier process left of an archive's file, by its journal. */
+/* An archive's file of an earlier process, by its journal. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -154,8 +154,8 @@ static bool whole_frames(const struct archive *a, uint64_t size, uint32_t *n,
     return true;
 }
 
-/* The file in hand lost its end to a power cut: back to the last frame that is
- * whole; what came after is delivered again, as far as the spool still has it. */
+/* The file in hand lost its end to a power cut: back to the last whole frame; later
+ * events are delivered again, as far as the spool still has them. */
 static void step_back(struct archive *a, uint64_t size, uint32_t keep)
 {
     log_write(LOG_WARN, "archive",

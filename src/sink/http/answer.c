@@ -1,4 +1,4 @@
-/* What a server answered to a part of a batch, and what follows. */
+/* A server's answer to a part of a batch, and the next step. */
 #include <stdio.h>
 #include <string.h>
 
@@ -54,8 +54,8 @@ static void keep_words(struct upload *u, const struct transfer_answer *a,
                    status, (int)words.n, words.p);
 }
 
-/* One verdict, for a restart between two would put together what no part was. The batch
- * goes back to the pump with its last event. */
+/* One verdict, because a restart between two would join rows that never were one part.
+ * The batch goes back to the pump with its last event. */
 static void taken(struct upload *u, uint32_t first, uint32_t n)
 {
     struct sink_verdict v = {
@@ -181,8 +181,8 @@ void upload_answered(void *arg, const struct transfer_answer *a)
     if (r.kind == SINK_SPLIT && u->parts[u->n_parts - 1].n == 1) {
         r.kind = r.alone;
     }
-    /* What is wrong with the rows says nothing about the endpoint, what is wrong with
-     * the table does. */
+    /* An error in the rows says nothing about the endpoint, an error in the table
+     * does. */
     up = r.kind == SINK_OK || (r.kind == SINK_DATA && !s->none_passes) ||
          r.kind == SINK_SPLIT || r.too_many_parts;
     t->transfer = NULL;
@@ -200,8 +200,8 @@ void upload_answered(void *arg, const struct transfer_answer *a)
     if (r.after_ms > 0) {
         endpoint_wait(t->endpoint, r.after_ms);
     }
-    /* What stands still may take all that it is sent in the meantime, once it goes
-     * on: nothing more is sent before it has answered a question. */
+    /* A server that stands still may later take all requests that it got in the
+     * meantime: nothing more is sent before it has answered a question. */
     t->endpoint->unsure |= a->status == 0;
     refused(u, t, &r);
 }

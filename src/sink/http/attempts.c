@@ -65,7 +65,8 @@ static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
 
     (void)loop;
     (void)events;
-    /* Asked again: others that waited at the same time may have had what was left. */
+    /* Asked again: other uploads that waited at the same time may have used the
+     * rest. */
     if (u->attempts[0].transfer == NULL || u->attempts[1].transfer != NULL ||
         replicas_hedge_ms(s) < 0) {
         return;

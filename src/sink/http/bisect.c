@@ -1,4 +1,4 @@
-/* What of an upload's batch has no verdict yet. */
+/* The parts of an upload's batch without a verdict. */
 #include <stdio.h>
 
 #include "base/err.h"
@@ -105,7 +105,7 @@ void bisect_single_out(struct upload *u, uint32_t row)
     cut(u, row - p.first, p.first + p.n - 1 - row);
 }
 
-/* ---- what rows are called ---- */
+/* ---- the names of rows ---- */
 
 struct rows {
     struct batch_range first, run; /* the very first row; those in hand */

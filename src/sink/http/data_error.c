@@ -53,7 +53,7 @@ static const char *find_last(struct str s, const char *what)
     return last;
 }
 
-/* p: where what is found in s, or NULL. */
+/* p: the place of `what` in s, or NULL. */
 static int64_t number_behind(struct str s, const char *p, const char *what)
 {
     const char *end = s.p + s.n;
@@ -74,7 +74,7 @@ static int64_t number_behind(struct str s, const char *p, const char *what)
 
 static enum sink_verdict_kind kind_of(int code, struct str body)
 {
-    /* The same code for what time heals and what it does not. */
+    /* One code stands for an error that passes with time and for one that does not. */
     if (code == 252 && find(body, "Too many partitions") != NULL) {
         return SINK_SPLIT;
     }

@@ -1,7 +1,7 @@
 /*
- * data_error - what a ClickHouse server's answer to an upload means for its batch.
- * By the server's code, never by the HTTP status, which differs between versions.
- * Pure; any thread.
+ * data_error - the meaning of a ClickHouse server's answer for an upload's batch. By
+ * the server's code, never by the HTTP status, which differs between versions. Pure;
+ * any thread.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ struct data_error {
     bool view;           /* a materialized view of the table failed */
     bool too_large;      /* SINK_SPLIT: by its bytes */
     enum sink_verdict_kind alone; /* SINK_SPLIT of one row; SINK_OK: SINK_SETUP */
-    int64_t after_ms;             /* what the server asks for; 0: nothing */
+    int64_t after_ms;             /* the wait that the server asks for; 0: none */
 };
 
 /* status 0: no answer came; sent: the whole body had gone out. header: the code

@@ -30,7 +30,7 @@ struct destination {
 /* forms: of the columns; NULL: not known yet. */
 struct destination *destination_new(const struct clickhouse_plan *plan,
                                     const struct form *forms, struct err *e) MUST_USE;
-/* Of another destination's text; NULL and *e: it is none. */
+/* Of another destination's text; NULL and *e: it is not such a text. */
 struct destination *destination_of(struct str text, struct err *e) MUST_USE;
 /* That b was planned for, unless that is now; NULL: it is, or it is not known. */
 struct destination *destination_planned(const struct batch *b,

@@ -1,5 +1,5 @@
 /*
- * One url of a sink over HTTP: its breaker, what it is asked first.
+ * One url of a sink over HTTP: its breaker, and the questions before its first upload.
  */
 #include <stdio.h>
 #include <stdlib.h>

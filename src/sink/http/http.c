@@ -218,7 +218,8 @@ static void sweep_gone(struct sink *s)
     }
 }
 
-/* What is under way there ends as it may: sent elsewhere, it might be there twice. */
+/* Requests under way there end by themselves: sent elsewhere, their rows might be there
+ * twice. */
 static void let_go(struct sink *s, struct endpoint *p)
 {
     if (p->asking != NULL) {
@@ -323,7 +324,7 @@ static void http_sink_close(struct sink *s)
 {
     queue_fini(&s->queue);
     aside_stop(s);
-    /* What is parked is the pump's. */
+    /* A parked batch is the pump's. */
     while (s->uploads != NULL) {
         struct batch *b = s->uploads->parked ? NULL : s->uploads->batch;
 

@@ -32,17 +32,17 @@ enum coding {
 
 struct endpoint;
 
-/* What a kind of server wants. */
+/* The rules of one kind of server. */
 struct protocol {
-    /* The URL of what an endpoint is asked before it is sent anything; learn: its
-     * answer, true: it may be sent uploads. NULL: nothing is asked. */
+    /* The URL of a question to an endpoint before its first upload; learn: takes its
+     * answer, true: it may be sent uploads. NULL: no question. */
     void (*question)(const struct endpoint *p, char *url, size_t max);
     /* Bytes that the URL of an upload or of a question may have. */
     size_t (*room)(const struct endpoint *p, const struct destination *to);
     bool (*learn)(struct endpoint *p, const struct transfer_answer *a);
     enum coding (*coding)(const struct endpoint *p);
-    /* The URL of an upload, and what else of r is the protocol's own; token: the same
-     * for the same rows. attempt: 0, or 1 for a hedge. */
+    /* The URL of an upload, and the members of r that are the protocol's own; token:
+     * the same for the same rows. attempt: 0, or 1 for a hedge. */
     void (*address)(const struct endpoint *p, const struct destination *to,
                     const char *token, unsigned attempt, char *url, size_t max,
                     struct transfer_request *r);
@@ -56,7 +56,7 @@ extern const struct protocol protocol_clickhouse, protocol_plain;
 struct endpoint {
     struct sink *sink;
     struct endpoint *next; /* of those that the policy has no more */
-    char *url;             /* with what it has of secrets */
+    char *url;             /* with its secrets */
     char shown[256];       /* for people: without */
     struct breaker breaker;
     struct meter meter;
@@ -87,7 +87,7 @@ struct sink {
     struct destination *destination; /* of batches that can't be anywhere yet */
     struct body *bodies;
     struct upload *uploads;
-    struct upload *probing; /* finds out what is wrong; NULL: none */
+    struct upload *probing; /* searches for the cause; NULL: none */
     bool setup_failed;      /* the last was a setup error: one probe a time */
     bool none_passes;       /* no row of several batches passed */
     char why[800];          /* then: the server's words */
@@ -115,7 +115,7 @@ struct sink {
 
 /* ---- http.c ---- */
 
-/* What every request has in common. */
+/* The members that every request has in common. */
 struct transfer_request http_sink_request(const struct sink *s);
 int64_t http_sink_now_ms(const struct sink *s);
 void sink_slower(struct sink *s);

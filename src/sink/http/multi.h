@@ -1,6 +1,6 @@
 /*
  * multi - libcurl's multi handle on a loop: its sockets and its timer are watched, and
- * what has ended is told outside of curl.
+ * ended transfers are told outside of curl.
  *
  *   multi_init -> (multi_end_soon -> ended*, idle)* -> multi_fini
  *
@@ -31,5 +31,5 @@ void multi_init(struct multi *m, struct ev_loop *loop, multi_ended_fn *ended,
 /* No handle is in it any more. */
 void multi_fini(struct multi *m);
 
-/* Tells what has ended in a later turn of the loop. */
+/* Tells ended transfers in a later turn of the loop. */
 void multi_end_soon(struct multi *m);

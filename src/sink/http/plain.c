@@ -1,6 +1,6 @@
 /*
  * The protocol of any HTTP server: a batch is a body, its id a header, by which a
- * receiver knows what it has already.
+ * receiver knows batches that it has already.
  */
 #include "sink/http/plain.h"
 

@@ -1,5 +1,5 @@
 /*
- * plain - what the answer of any HTTP server means for a batch: by its status, for
+ * plain - the meaning of any HTTP server's answer for a batch: by its status, because
  * nothing else is common to all. Pure; any thread.
  */
 #pragma once

@@ -1,9 +1,9 @@
 /*
- * Which rows of a batch the server refuses. What it does with them decides, not the
- * code of its answer: rows that are refused alone, while others of their batch pass,
- * are bad. The largest part is sent first, so that most rows arrive soon; while no row
- * has passed, single rows from all over the batch are tried. A row number in the
- * server's words, which quote what clients sent, only says where to cut.
+ * Which rows of a batch the server refuses. Whether it takes them decides, not the code
+ * of its answer: rows that are refused alone, while others of their batch pass, are
+ * bad. The largest part is sent first, so that most rows arrive soon; while no row has
+ * passed, single rows from all over the batch are tried. A row number in the server's
+ * words, which quote clients' text, only says where to cut.
  */
 #include <stdlib.h>
 #include <string.h>

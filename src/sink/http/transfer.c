@@ -48,7 +48,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return n;
 }
 
-/* Counts what of the body went out: curl's own sums mix it with the headers. */
+/* Counts the bytes of the body that went out: curl's own sums mix them with the
+ * headers. */
 static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg)
 {
     struct transfer *x = arg;
@@ -63,11 +64,11 @@ static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg
     return 0;
 }
 
-/* ---- what is sent ---- */
+/* ---- the request ---- */
 
 static void add_header(struct transfer *x, const char *name, const char *value)
 {
-    /* What the longest line needs; an Authorization may have a token of kilobytes. */
+    /* The room for the longest line; an Authorization may have a token of kilobytes. */
     size_t room = strlen(name) + strlen(value) + 3;
     char *line = mem_alloc(room);
 
@@ -145,13 +146,13 @@ void transfer_set_up(struct transfer *x, const struct pool_plan *pool, long life
     (void)curl_easy_setopt(x->easy, CURLOPT_QUICK_EXIT, 1L);
     (void)curl_easy_setopt(x->easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
 #endif
-    /* Empty: also what the environment says is ignored. */
+    /* Empty: proxies of the environment are ignored, too. */
     (void)curl_easy_setopt(x->easy, CURLOPT_PROXY, r->proxy == NULL ? "" : r->proxy);
     set_tls(x, r);
     set_headers(x, r);
 }
 
-/* ---- what came of it ---- */
+/* ---- the answer ---- */
 
 struct transfer_answer transfer_answer_of(struct transfer *x, CURLcode rc)
 {

@@ -1,6 +1,6 @@
 /*
- * transfer - one HTTP request of a sink as curl has it: what it sends, what of the
- * answer is kept. Only transfers.c includes it. The sink's thread.
+ * transfer - one HTTP request of a sink as curl has it: its bytes, and the kept part of
+ * the answer. Only transfers.c includes it. The sink's thread.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct transfer {
 
 /* lifetime_s: connections that are older are not used. */
 void transfer_set_up(struct transfer *x, const struct pool_plan *pool, long lifetime_s);
-/* What became of it; views live as long as x is not set up anew. */
+/* Its result; views live until x is set up again. */
 struct transfer_answer transfer_answer_of(struct transfer *x, CURLcode rc);
-/* What a request took is given back; x may be set up again. */
+/* Gives the memory of a request back; x may be set up again. */
 void transfer_clear(struct transfer *x);

@@ -66,5 +66,5 @@ struct transfer *transfers_send(struct transfers *t,
 /* done is not called any more. */
 void transfers_cancel(struct transfers *t, struct transfer *x);
 
-/* Cancels what runs. */
+/* Cancels the requests under way. */
 void transfers_free(struct transfers *t);

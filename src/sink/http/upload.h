@@ -88,11 +88,11 @@ void upload_asked(struct sink *s, bool ok, const struct transfer_answer *a);
 void upload_free(struct upload *u);
 /* That of b, if there is one: its requests are cut off. */
 void upload_forget(struct sink *s, const struct batch *b);
-/* The pump submits the batch again later; what is settled stays so. */
+/* The pump submits the batch again later; verdicts so far stay. */
 void upload_park(struct upload *u, enum sink_verdict_kind kind, const char *why,
                  int64_t after_ms);
-/* Others that wait for an endpoint's word, or while one finds out what is wrong.
- * SINK_OK: they go on; else they are parked. */
+/* Others that wait for an endpoint's answer, or while one upload searches for the
+ * cause. SINK_OK: they go on; else they are parked. */
 void upload_release(struct sink *s, enum sink_verdict_kind kind, const char *why);
 /* The server wants something mended: all rows are kept. */
 void upload_setup_error(struct upload *u, const char *why);
@@ -148,14 +148,14 @@ void aside_again(struct sink *s);
 
 void bisect_put(struct upload *u, uint32_t first, uint32_t n, uint32_t alone);
 /* The one in hand, which has two rows or more, in two or three: at its middle, or row
- * (as the batch counts) alone. The journal has them, so that also the next process
- * sends what this one sent. What is in hand then is the first rows. */
+ * (as the batch counts) alone. The journal has the parts, so that the next process
+ * sends the same parts. The part in hand is then that of the first rows. */
 void bisect_halve(struct upload *u);
 void bisect_single_out(struct upload *u, uint32_t row);
 void bisect_emit(struct sink *s, struct journal_draft *draft); /* all of all uploads */
 
-/* What the rows first .. first + n - 1 are, whoever sends them and however often: of
- * their stream and places in it, so that no other set of rows has the same, also when a
- * restart has put the batch together anew of what was left of it. */
+/* The identity of the rows first .. first + n - 1, the same for each attempt of each
+ * process: made of their stream and places in it, so that no other set of rows has the
+ * same, also when a restart has made a batch of its remaining rows. */
 void bisect_token(const struct upload *u, uint32_t first, uint32_t n, char *out,
                   size_t max);

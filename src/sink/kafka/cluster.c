@@ -12,8 +12,8 @@ enum {
     UNREACHED_MS = 1000,
     /* A leader may move, a replica be restarted: that is over within this. */
     REFUSED_MS = 5000,
-    /* How long another address or another password waits for what the producer before
-     * it has in flight. */
+    /* How long another address or another password waits for messages that the producer
+     * before it has in flight. */
     SWITCH_MS = 10000
 };
 
@@ -100,8 +100,8 @@ static bool takes_nothing(struct cluster *c, bool reached, const char *refused)
 }
 
 /* Each second. librdkafka does not report a failure that it tries to get over. While no
- * broker is reached, or none takes anything, what waits has failed, as far as the
- * breaker goes, and so has each further second of waiting. */
+ * broker is reached, or none takes anything, waiting messages count as failed for the
+ * breaker, and so does each further second of waiting. */
 static void on_stats(void *arg, bool reached, const char *refused)
 {
     struct cluster *c = arg;
@@ -120,8 +120,8 @@ static void on_stats(void *arg, bool reached, const char *refused)
     cluster_show(c);
 }
 
-/* Everything that has no report is to be sent again, by another producer. What had
- * been on its way may be there twice then: its position tells. */
+/* Every message without a report is to be sent again, by another producer. A message
+ * that was on its way may be there twice then: its position tells. */
 static void on_fatal(void *arg, const char *why);
 
 static void on_isolating_fatal(void *arg, const char *why)
@@ -164,8 +164,8 @@ static struct producer *make(struct cluster *c, const char *brokers,
     return producer_new(&conf, e);
 }
 
-/* Ends old. What it has not confirmed is sent again: each such message that was on
- * its way is one that the broker may have already. */
+/* Ends old. Unconfirmed messages are sent again: each such message that was on its way
+ * is one that the broker may have already. */
 static void replace(struct cluster *c, struct producer *fresh, const char *cause)
 {
     struct producer *old = c->producer;

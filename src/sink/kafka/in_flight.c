@@ -138,7 +138,7 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m)
 
 /* ---- sending ---- */
 
-/* Reports make room for what met a full queue. */
+/* Reports make room for messages that met a full queue. */
 void in_flight_look(struct sink *s)
 {
     if (!ev_is_active(&s->look)) {
@@ -147,7 +147,7 @@ void in_flight_look(struct sink *s)
     }
 }
 
-/* What librdkafka says of a message without asking the broker. */
+/* librdkafka's own error for a message, without asking the broker. */
 static unsigned char refused_here(struct in_flight *c, uint32_t i,
                                   rd_kafka_resp_err_t err)
 {
@@ -171,14 +171,15 @@ static const char *topic_words(struct in_flight *c, uint32_t i, char out[256])
     return out;
 }
 
-/* Hands over what c has left. A full queue is no error: reports make room. */
+/* Hands over c's remaining messages. A full queue is not an error: reports make
+ * room. */
 static void send_all(struct in_flight *c)
 {
     struct sink *s = c->sink;
     struct in_flight_attempt *t = &c->tries[0];
     char text[256];
 
-    if (s->clusters[0].next != NULL) { /* none may overtake what is in flight */
+    if (s->clusters[0].next != NULL) { /* no message may overtake those in flight */
         in_flight_look(s);
         return;
     }
@@ -238,7 +239,7 @@ static void on_look(struct ev_loop *loop, ev_timer *w, int events)
     }
 }
 
-/* What the first cluster has not reported on goes to the second, too. */
+/* Messages without a report of the first cluster go to the second, too. */
 static void on_hedge(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct in_flight *c = OUTER(w, struct in_flight, hedge);
@@ -410,7 +411,7 @@ bool in_flight_send(struct in_flight *c)
     return true;
 }
 
-/* What librdkafka has of it can't be taken back: that keeps the bytes. */
+/* Messages in librdkafka can't be taken back: they keep the bytes. */
 void in_flight_forget(struct sink *s, struct batch *b)
 {
     for (size_t k = 0; k < s->n_slots; k++) {

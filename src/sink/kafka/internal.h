@@ -1,8 +1,8 @@
 /*
  * internal - the sink's own state, shared by kafka.c (life, window), cluster.c (a
  * producer and its breaker), in_flight.c (a batch in librdkafka's hands), verdict.c
- * (what became of it), lacking.c (messages whose topic the cluster lacks) and message.c
- * (what is said of one event). No other file includes it. One thread.
+ * (its result), lacking.c (messages whose topic the cluster lacks) and message.c (key,
+ * topic and headers of one event). No other file includes it. One thread.
  *
  *   pump ─► queue ─► in_flight ─► message ─► cluster 0 ─► reports ─► in_flight ─► verdicts
  *                      └── no report after a while ─► cluster 1 ──┘
@@ -27,7 +27,7 @@ enum { LATE_MS = 1000 };
 enum { LACKING_MAX = SLOTS - LIVE_MAX - LATE_MAX - 64 };
 enum { KEY, TOPIC, TIME, N_FIELDS }; /* slots of a scanned event */
 
-/* What is known of a message; none of it: it is to be sent. */
+/* The state of a message; 0: it is to be sent. */
 enum message_state {
     OUT_FIRST = 1,  /* the first cluster has yet to report */
     OUT_SECOND = 2, /* the hedge's */
@@ -71,8 +71,8 @@ struct in_flight_attempt {
 /* A batch in librdkafka's hands. */
 struct in_flight {
     struct sink *sink;
-    struct batch *batch;  /* NULL: free, or only late reports are to come */
-    char *bytes;          /* what those speak of, when it was the batch's */
+    struct batch *batch; /* NULL: free, or only late reports are to come */
+    char *bytes; /* the messages' memory, taken from the batch for late reports */
     unsigned char *state; /* of each message */
     int16_t *codes;       /* librdkafka's last error of each */
     uint32_t *starts;     /* framing = "batch": the first event of each */
@@ -94,7 +94,7 @@ struct sink {
     struct in_flight in_flight[SLOTS];
     uint32_t n_slots; /* those after it are free and not looked at */
     struct queue queue;
-    ev_timer look;          /* again, at what met a full queue */
+    ev_timer look;          /* again, at messages that met a full queue */
     struct fields *fields;  /* NULL: neither key nor topic_by */
     int slots[N_FIELDS];    /* the same for the same field */
     struct topics *lacking; /* that the cluster has lacked */
@@ -122,8 +122,8 @@ void cluster_close(struct cluster *c); /* reports come from within */
 /* False: its producer is to be replaced and has messages in flight, so that nothing
  * may be sent; ask again soon. */
 bool cluster_look(struct cluster *c);
-/* What it refuses of this one's messages it refuses for itself. NULL and *e: it can't
- * be made. */
+/* A broker's refusal of one of its messages is about that message alone. NULL and *e:
+ * it can't be made. */
 struct producer *cluster_isolating(struct cluster *c, struct err *e);
 /* The breaker lets a batch through; else *wait_ms. */
 bool cluster_take(struct cluster *c, struct in_flight_attempt *t, int64_t *wait_ms);
@@ -157,7 +157,7 @@ struct str message_own_topic(struct in_flight *c, uint32_t i);
 void in_flight_conclude(struct in_flight *c);
 void in_flight_tell_taken(struct in_flight *c);
 void in_flight_park(struct in_flight *c, int64_t after_ms); /* the pump gets it back */
-/* framing = "batch": messages of what a broker takes. */
+/* framing = "batch": messages of a size that a broker takes. */
 void in_flight_split(struct in_flight *c);
 void in_flight_reserve(struct in_flight *c, uint32_t n); /* room for n messages */
 
@@ -168,7 +168,7 @@ void in_flight_reserve(struct in_flight *c, uint32_t n); /* room for n messages 
 unsigned char lacking_refused(struct in_flight *c, uint32_t i, rd_kafka_resp_err_t err);
 void lacking_taken(struct sink *s, const rd_kafka_message_t *m);
 bool lacking_is_topic_error(rd_kafka_resp_err_t err);
-void lacking_wait(struct in_flight *c); /* what is left of c */
+void lacking_wait(struct in_flight *c); /* the remaining messages of c */
 void lacking_init(struct sink *s);
 void lacking_fini(struct sink *s);
 
@@ -176,19 +176,19 @@ void lacking_fini(struct sink *s);
 
 void in_flight_init(struct sink *s);
 void in_flight_fini(struct sink *s);
-void in_flight_look(struct sink *s); /* soon, at clusters and at what waits */
+void in_flight_look(struct sink *s); /* soon, at clusters and at waiting batches */
 void in_flight_take(struct sink *s, struct batch *b);
 void in_flight_forget(struct sink *s, struct batch *b); /* its reports mean nothing */
 bool in_flight_send(
-    struct in_flight *c); /* what has no state; false: the breaker is open */
+    struct in_flight *c); /* messages without a state; false: the breaker is open */
 void in_flight_report(struct cluster *from, const rd_kafka_message_t *m);
 
-/* Batches by what they wait for: see kafka_window. */
+/* Batches by the thing that they wait for: see kafka_window. */
 struct in_flight_counts {
     uint32_t live, late, lacking, free;
 };
 struct in_flight_counts in_flight_count(const struct sink *s);
-/* What is taken of late batches is told: each second. */
+/* Tells the taken messages of late batches: each second. */
 void in_flight_tell_late(struct sink *s);
 
 /* Whether a try waits since before then. */

@@ -1,6 +1,6 @@
 /*
- * The Kafka sink: a message an event, or one of NDJSON lines a batch. What becomes
- * of each is told by delivery reports (in_flight.c); a cluster that fails is left alone
+ * The Kafka sink: a message an event, or one of NDJSON lines a batch. Delivery reports
+ * tell the result of each (in_flight.c); a cluster that fails is left alone
  * (cluster.c).
  */
 #include "sink/kafka/internal.h"
@@ -29,8 +29,8 @@ static void kafka_forget(struct sink *s, struct batch *b)
     in_flight_forget(s, b);
 }
 
-/* What waits for one partition or one topic does not hold up the rest, as long as there
- * is room for it. */
+/* Messages that wait for one partition or one topic do not hold up the rest, as long as
+ * there is room for them. */
 static uint32_t kafka_window(const struct sink *s)
 {
     struct in_flight_counts n = in_flight_count(s);

@@ -1,7 +1,8 @@
 /*
  * Messages whose own topic the cluster does not have, or does not let us write to: they
- * wait beside all others, and after topic_wait, or when too many batches wait so, they are dead letters, as is from then
- * on what else names that topic. It is tried again all the while.
+ * wait beside all others, and after topic_wait, or when too many batches wait so, they
+ * are dead letters, and so are later messages for that topic. The topic is tried again
+ * all the while.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -27,5 +27,5 @@ bool options_try(const struct sink_plan *plan, struct err *e) MUST_USE;
 /* A hash of the files that options name, so that a renewed certificate is noticed. */
 uint64_t options_files(const struct kafka_plan *k);
 
-/* Logs what this librdkafka is known not to manage. */
+/* Logs the known limits of this librdkafka. */
 void options_warn(const struct sink_plan *plan);

@@ -21,7 +21,7 @@ enum {
     END_MS = 2000
 };
 
-static const char SIGNAL[8] = {1}; /* what an eventfd wants to be written */
+static const char SIGNAL[8] = {1}; /* the number that an eventfd wants to be written */
 
 /* ---- statistics ---- */
 
@@ -257,8 +257,8 @@ struct producer *producer_new(const struct producer_conf *c, struct err *e)
     ev_io_init(&p->io, on_io, p->fd, EV_READ);
     ev_io_start(p->loop, &p->io);
     ev_idle_init(&p->again, on_again);
-    /* It signals only when its queue was empty before: what came ahead of the line
-     * above, such as a refused connection, must be fetched unasked. */
+    /* It signals only when its queue was empty before: events from before the line
+     * above, such as a refused connection, must be fetched without a signal. */
     ev_idle_start(p->loop, &p->again);
     return p;
 }

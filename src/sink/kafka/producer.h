@@ -30,7 +30,7 @@ typedef void producer_stats_fn(void *arg, bool reached, const char *refused);
 /* The producer is of no use any more: free it and make another. */
 typedef void producer_fatal_fn(void *arg, const char *why);
 
-/* What librdkafka says of itself, over all producers of a cluster. */
+/* librdkafka's statistics, over all producers of a cluster. */
 struct producer_cells {
     stats_cell *queued, *queued_bytes, *sent, *wire;
 };
@@ -70,7 +70,8 @@ struct producer {
     producer_fatal_fn *fatal;
     void *arg;
     char fatal_why[300], last_error[300];
-    /* What brokers answer to what librdkafka sends again by itself; its threads'. */
+    /* Brokers' answers to requests that librdkafka sends again by itself; its
+     * threads'. */
     pthread_mutex_t refused_lock;
     char refused[200];   /* its words, with the topic's partition */
     uint64_t refused_ns; /* when that came last; 0: never */
@@ -91,16 +92,17 @@ bool producer_poll(struct producer *p, unsigned most);
 
 /* Every message has its report, and that was handed out. */
 bool producer_idle(const struct producer *p);
-/* What lingers is sent now; takes up to 10 ms. */
+/* Lingering messages are sent now; takes up to 10 ms. */
 void producer_flush(struct producer *p);
 
-/* Drops what is queued and in flight, after its reports. Never waits for a broker. */
+/* Drops messages that are queued and in flight, after their reports. Never waits for a
+ * broker. */
 void producer_free(struct producer *p);
 
 /* ---- refusal.c ---- */
 
-/* A line of librdkafka's, on any thread; and, with its statistics, what is
- * wrong now, in out: "": nothing that is known. Returns out. */
+/* A line of librdkafka's, on any thread; and, with its statistics, the present problem,
+ * in out: "": none is known. Returns out. */
 void refusal_take(struct producer *p, const char *facility, const char *text);
 const char *producer_refusal(struct producer *p, const char *stats, char *out,
                              size_t max);

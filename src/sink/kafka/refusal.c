@@ -1,8 +1,8 @@
 /*
- * Why messages stay with librdkafka though a broker is connected. What a broker answers
- * to a request that may be sent again, such as NOT_ENOUGH_REPLICAS, librdkafka keeps to
- * itself for as long as that lasts: only a line for debugging names it. A partition
- * without a leader is in its statistics.
+ * Why messages stay with librdkafka though a broker is connected. librdkafka does not
+ * report a broker's answer to a request that may be sent again, such as
+ * NOT_ENOUGH_REPLICAS, as long as it lasts: only a line for debugging names it. A
+ * partition without a leader is in its statistics.
  */
 #include <stdio.h>
 #include <string.h>

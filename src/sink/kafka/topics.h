@@ -1,6 +1,6 @@
 /*
- * topics - a table of topics by name, with what is known of each: a producer's
- * handles, and those that a cluster lacks.
+ * topics - a table of topics by name, with the state of each: a producer's handles, and
+ * those that a cluster lacks.
  *
  *   topics_new -> (topics_find, topics_add)* -> topics_free
  *

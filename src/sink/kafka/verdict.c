@@ -1,6 +1,6 @@
 /*
- * What became of a batch: its messages' ends as verdicts for the pump, and what is
- * sent again: alone, in halves, or by the pump.
+ * The result of a batch: its messages' ends as verdicts for the pump, and the messages
+ * that are sent again: alone, in halves, or by the pump.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,7 +96,7 @@ static void give(struct in_flight *c, struct sink_verdict v)
     s->conf.done(s->conf.arg, c->batch, &v);
 }
 
-/* What is wrong with this message, not with the one that failed last. */
+/* The error of this message, not of the one that failed last. */
 static void own_words(struct in_flight *c, uint32_t i, const char *topic)
 {
     rd_kafka_resp_err_t err = (rd_kafka_resp_err_t)c->codes[i];
@@ -208,9 +208,9 @@ void in_flight_park(struct in_flight *c, int64_t after_ms)
     give(c, (struct sink_verdict){.kind = SINK_RETRY, .after_ms = after_ms});
 }
 
-/* A broker refuses a request as a whole, however many of its messages are bad: each
- * is sent again in one of its own. False: there is none, or it can't be sent now and
- * is back among what is to be sent. */
+/* A broker refuses a request as a whole, however many of its messages are bad: each is
+ * sent again in one of its own. False: there is none, or it can't be sent now and is
+ * back among the messages to be sent. */
 static bool send_suspects(struct in_flight *c)
 {
     uint32_t before = c->undecided;
@@ -238,9 +238,9 @@ static bool send_suspects(struct in_flight *c)
     return c->undecided > before;
 }
 
-/* All that was sent has its verdict. What is to be sent again waits for the pump,
- * which gets the batch back: not before the first cluster has let go of its bytes.
- * When nothing is left for the pump, the bytes stay behind until then. */
+/* All sent messages have their verdicts. Messages to be sent again wait for the pump,
+ * which gets the batch back: not before the first cluster has let go of its bytes. When
+ * nothing is left for the pump, the bytes stay behind until then. */
 void in_flight_conclude(struct in_flight *c)
 {
     uint32_t again = 0, lacking = 0;

@@ -87,7 +87,7 @@ static void question(const struct endpoint *p, char *url, size_t max)
                      url, max);
 }
 
-/* What its table can't hold is said once; the sink holds as long as it is so. */
+/* A misfit of its table is logged once; the sink waits as long as it lasts. */
 static void check_table(struct endpoint *p, struct str answer)
 {
     char why[sizeof p->misfit], quoted[sizeof p->misfit * 2];

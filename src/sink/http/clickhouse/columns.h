@@ -4,8 +4,8 @@
  *   columns_new -> columns_row* -> columns_free
  *
  * A column is a path in the event, its value as it was sent or in the form that its
- * type wants, or the whole event as a string ("@event"). What an event lacks is left
- * out of its row, so that the table's DEFAULT holds. One owner.
+ * type wants, or the whole event as a string ("@event"). A column that an event lacks
+ * is left out of its row, so that the table's DEFAULT holds. One owner.
  */
 #pragma once
 

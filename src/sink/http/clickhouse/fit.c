@@ -11,7 +11,7 @@ enum {
     READS_OBJECTS = 24001
 };
 
-/* What a column's type takes. */
+/* The values that a column's type takes. */
 enum takes {
     TAKES_ANY,
     TAKES_TEXT,
@@ -106,9 +106,9 @@ bool fits_text(struct str type)
     return takes(type) == TAKES_TEXT || takes(type) == TAKES_ANY;
 }
 
-/* What is wrong with a value of the schema's type in a column, and what to do about
- * it; NULL: nothing that is certain. Named in columns, a value is written as the column
- * wants it (forms.h). */
+/* The problem with a value of the schema's type in a column, and the remedy; NULL: no
+ * certain problem. Named in columns, a value is written as the column wants it
+ * (forms.h). */
 static const char *time_trouble(bool named, enum takes t, struct str type)
 {
     if ((t == TAKES_SECONDS || t == TAKES_DAYS) && !named) {

@@ -10,8 +10,8 @@
 
 enum { DIGITS_MAX = 40 };
 
-/* The end of 2299 and, with nanoseconds, what 63 bits hold; DateTime: 32 bits; Date: 16
- * bits of days. */
+/* The end of 2299 and, with nanoseconds, the range of 63 bits; DateTime: 32 bits; Date:
+ * 16 bits of days. */
 static const int64_t DECIMAL_LEAST_MS = -2208988800000,
                      DECIMAL_MOST_MS = 10413791999999, NANO_MOST_MS = 9223372036854,
                      SECONDS_MOST_MS = 4294967295999, DAY_MOST_MS = 5662310399999;
@@ -119,8 +119,8 @@ static size_t refuse(struct str text, const char *what, char *out)
                             (int)(text.n < DIGITS_MAX ? text.n : DIGITS_MAX), text.p);
 }
 
-/* The whole number that text is, also as 1e3 or 5.0; false: it is none, or has more
- * than 64 bits. */
+/* The whole number in text, also as 1e3 or 5.0; false: it is not a whole number, or has
+ * more than 64 bits. */
 static bool whole(struct str text, bool *minus, uint64_t *v)
 {
     char copy[DIGITS_MAX + 1];

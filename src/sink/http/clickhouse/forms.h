@@ -1,8 +1,8 @@
 /*
  * forms - how a value of an event is written for a column of a ClickHouse table: a
- * server takes milliseconds for seconds, and what a type can't hold for something else,
- * without a word. What a column can't hold is written so that the server refuses the
- * row. Pure; any thread.
+ * server takes milliseconds for seconds, and changes a value that a type can't hold,
+ * without a word. A value that its column can't hold is written so that the server
+ * refuses the row. Pure; any thread.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 enum form_kind {
     FORM_AS_IS = 0,
-    FORM_TEXT,    /* String: what is no text becomes its JSON */
+    FORM_TEXT,    /* String: a value that is not a text becomes its JSON */
     FORM_SECONDS, /* DateTime, of milliseconds */
     FORM_DECIMAL, /* DateTime64, of milliseconds */
     FORM_DAY,     /* Date, of milliseconds; Date32: bits 32 */
@@ -34,7 +34,7 @@ struct form form_of(struct str type, bool time);
 
 enum { FORM_NAME_BYTES = 12 }; /* with its NUL */
 
-/* A short word for it, "" for FORM_AS_IS, and back; false: it is none. */
+/* A short word for it, "" for FORM_AS_IS, and back; false: it is not such a word. */
 void form_name(struct form f, char out[FORM_NAME_BYTES]);
 bool form_read(const char *word, struct form *f);
 

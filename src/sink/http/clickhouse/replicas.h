@@ -2,9 +2,9 @@
  * replicas - whether a second copy of an upload may go to another endpoint.
  *
  * A copy is no second row only where all endpoints are replicas of one table, which
- * know a block that they have by its content or its token. So each is asked what its
- * table is; until all have said so, or the policy does not mind (may_duplicate),
- * nothing is hedged, and /status and the log say why. The sink's thread.
+ * know a block that they have by its content or its token. So each is asked for its
+ * table; until all have said so, or the policy does not mind (may_duplicate), nothing
+ * is hedged, and /status and the log say why. The sink's thread.
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct endpoint;
 struct sink;
 struct transfer;
 
-/* What an endpoint says of its table. */
+/* An endpoint's answer about its table. */
 struct replica {
     struct transfer *asking; /* NULL: not now */
     int64_t asked_ms;        /* 0: never */
@@ -41,9 +41,9 @@ void replica_read(struct replica *t, struct str answer);
 /* The next tick asks p again. */
 void replica_forget(struct endpoint *p);
 
-/* At every tick: asks what is to be asked, logs a change. Why there is no hedge
- * though the policy wants one; "": there is; NULL: none is wanted. Valid until the
- * next call. */
+/* At every tick: asks the endpoints that are due, logs a change. Returns why there is
+ * no hedge though the policy wants one; "": there is; NULL: the policy wants no hedge.
+ * Valid until the next call. */
 const char *replicas_tick(struct sink *s);
 
 /* From the first try on, in ms; < 0: no hedge now. */

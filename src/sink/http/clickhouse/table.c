@@ -15,7 +15,7 @@ struct column {
     struct str name, type, kind; /* kind: "DEFAULT", "MATERIALIZED", "ALIAS" or "" */
 };
 
-/* What an event has at a path; field NULL: an object, for the schema names fields
+/* An event's value at a path; field NULL: an object, because the schema names fields
  * inside of it. */
 struct value {
     bool known;
@@ -125,7 +125,7 @@ static struct str nearest(struct str answer, struct str name)
     return best;
 }
 
-/* ---- what does not fit ---- */
+/* ---- misfits ---- */
 
 /* The first word of an enum that the column does not list. */
 static const struct str *strange_word(const struct field *f, struct str type)
@@ -181,7 +181,7 @@ static struct value value_at(const struct schema *s, struct str path)
     return (struct value){false, NULL};
 }
 
-/* Whether column c takes what the schemas have at path. */
+/* Whether column c takes the schemas' values at path. */
 static bool fits(const struct table_check *j, const struct column *c, const char *path)
 {
     struct str type = fits_bare(c->type);

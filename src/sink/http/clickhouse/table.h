@@ -1,6 +1,6 @@
 /*
- * table - whether a ClickHouse table can hold what a policy sends it: found out before
- * the first row, for a server may take milliseconds into a DateTime without a word.
+ * table - whether a ClickHouse table can hold a policy's rows: found out before the
+ * first row, because a server may take milliseconds into a DateTime without a word.
  * Pure; any thread.
  */
 #pragma once
@@ -17,9 +17,9 @@
  * NAME\tTYPE\tKIND"); "" when plan->table is no plain name. */
 void table_query(const struct clickhouse_plan *plan, char *sql, size_t max);
 
-/* answer: the columns' lines; a table without any is not judged, for the server says
- * better what is wrong with it. version: 18016 is 18.16. False: why says which column,
- * which field and what to do. */
+/* answer: the columns' lines; a table without any is not judged, because the server's
+ * own error is better. version: 18016 is 18.16. False: why names the column, the field
+ * and the remedy. */
 bool table_fits(struct str answer, const struct clickhouse_plan *plan, uint32_t version,
                 char *why, size_t max);
 
