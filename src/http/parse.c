@@ -3,19 +3,12 @@
 #include <http_parser.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "http/chunked.h"
 #include "http/head.h"
+#include "http/headers.h"
 #include "http/target.h"
-
-enum { TEXT_FIRST = 1024 };
-
-/* Where a header's texts lie in text. */
-struct place {
-    uint32_t name, name_n, value, value_n;
-};
 
 /* The part of a request that comes next. */
 enum part { HEAD, COUNTED, CHUNKS, WHOLE };
@@ -29,11 +22,8 @@ struct parse {
     const char *method, *why;
     const struct parse_ops *ops;
     void *arg;
-    char *text;
-    uint32_t text_n, text_room, max_text, next_max_text;
-    uint32_t target_n; /* the target lies first in text */
-    uint32_t n_headers;
-    struct place headers[PARSE_HEADERS_MAX];
+    struct headers headers;
+    uint32_t next_max_text;
     bool in_value; /* the last callback was a value */
     bool head_done, in_request, large;
 };
@@ -43,41 +33,19 @@ static struct parse *of(http_parser *hp)
     return hp->data;
 }
 
-static void make_room(struct parse *p, size_t n)
-{
-    if (p->text_n + n > p->text_room) {
-        while (p->text_n + n > p->text_room) {
-            p->text_room *= 2;
-        }
-        p->text = mem_realloc(p->text, p->text_room);
-    }
-}
-
-static void append(struct parse *p, const char *at, size_t n)
-{
-    make_room(p, n);
-    memcpy(p->text + p->text_n, at, n);
-    p->text_n += (uint32_t)n;
-}
-
 static bool put(struct parse *p, const char *at, size_t n)
 {
-    if (p->text_n > p->max_text || n > p->max_text - p->text_n) {
-        p->large = true;
-        return false;
-    }
-    append(p, at, n);
-    return true;
+    bool fits = headers_put(&p->headers, at, n);
+
+    p->large |= !fits;
+    return fits;
 }
 
 static int on_begin(http_parser *hp)
 {
     struct parse *p = of(hp);
 
-    p->text_n = 0;
-    p->max_text = p->next_max_text;
-    p->target_n = 0;
-    p->n_headers = 0;
+    headers_begin(&p->headers, p->next_max_text);
     p->in_value = false;
     p->in_request = true;
     return 0;
@@ -91,27 +59,28 @@ static int on_url(http_parser *hp, const char *at, size_t n)
     if (!put(p, at, n)) {
         return 1;
     }
-    p->target_n += (uint32_t)n;
+    p->headers.target_n += (uint32_t)n;
     return 0;
 }
 
 static int on_field(http_parser *hp, const char *at, size_t n)
 {
     struct parse *p = of(hp);
-    struct place *h;
+    struct header_place *h;
 
     /* Only framing.c reads the meaning of headers: to http-parser they are all
      * alike. */
     hp->header_state = 0;
-    if (p->n_headers == 0 || p->in_value) {
-        if (p->n_headers == PARSE_HEADERS_MAX) {
+    if (p->headers.n == 0 || p->in_value) {
+        if (p->headers.n == HEADERS_MAX) {
             p->large = true;
             return 1;
         }
-        p->headers[p->n_headers++] = (struct place){.name = p->text_n};
+        p->headers.list[p->headers.n++] =
+            (struct header_place){.name = p->headers.text_n};
         p->in_value = false;
     }
-    h = &p->headers[p->n_headers - 1];
+    h = &p->headers.list[p->headers.n - 1];
     if (!put(p, at, n)) {
         return 1;
     }
@@ -122,11 +91,11 @@ static int on_field(http_parser *hp, const char *at, size_t n)
 static int on_value(http_parser *hp, const char *at, size_t n)
 {
     struct parse *p = of(hp);
-    struct place *h;
+    struct header_place *h;
 
-    h = &p->headers[p->n_headers - 1];
+    h = &p->headers.list[p->headers.n - 1];
     if (!p->in_value) {
-        h->value = p->text_n;
+        h->value = p->headers.text_n;
         p->in_value = true;
     }
     if (!put(p, at, n)) {
@@ -156,8 +125,7 @@ struct parse *parse_new(const struct parse_ops *ops, void *arg)
     struct parse *p = mem_zalloc(sizeof *p);
 
     p->ops = ops;
-    p->text_room = TEXT_FIRST;
-    p->text = mem_alloc(p->text_room);
+    headers_init(&p->headers);
     parse_reset(p, arg, PARSE_TEXT_MAX);
     return p;
 }
@@ -165,7 +133,7 @@ struct parse *parse_new(const struct parse_ops *ops, void *arg)
 void parse_free(struct parse *p)
 {
     if (p != NULL) {
-        free(p->text);
+        headers_fini(&p->headers);
         free(p);
     }
 }
@@ -189,9 +157,8 @@ void parse_reset(struct parse *p, void *arg, uint32_t max_text)
 {
     next_head(p);
     p->arg = arg;
-    p->max_text = max_text;
+    headers_begin(&p->headers, max_text);
     p->next_max_text = max_text;
-    p->text_n = 0;
     p->large = false;
     p->method = p->why = "";
     parse_rest(p);
@@ -199,12 +166,8 @@ void parse_reset(struct parse *p, void *arg, uint32_t max_text)
 
 void parse_rest(struct parse *p)
 {
-    if (p->text_room > TEXT_FIRST && !p->in_request) {
-        p->text_n = 0;
-        p->target_n = 0;
-        p->n_headers = 0;
-        p->text_room = TEXT_FIRST;
-        p->text = mem_realloc(p->text, p->text_room);
+    if (!p->in_request) {
+        headers_rest(&p->headers);
     }
 }
 
@@ -226,121 +189,12 @@ static enum parse_result head_error(struct parse *p)
                                       : bad(p, http_errno_description(e));
 }
 
-static struct str name_of(const struct parse *p, uint32_t i)
-{
-    return (struct str){p->text + p->headers[i].name, p->headers[i].name_n};
-}
-
-static bool same(const struct parse *p, uint32_t i, uint32_t j)
-{
-    const struct place *a = &p->headers[i], *b = &p->headers[j];
-
-    return a->value_n == b->value_n &&
-           memcmp(p->text + a->value, p->text + b->value, a->value_n) == 0;
-}
-
-/* The same value twice counts as one; different values are a list, which is refused. */
-static bool is_single(struct str name)
-{
-    return (name.n == 14 && strncasecmp(name.p, "content-length", 14) == 0) ||
-           (name.n == 12 && strncasecmp(name.p, "content-type", 12) == 0);
-}
-
-static bool is_named(const struct parse *p, uint32_t i, struct str name)
-{
-    return p->headers[i].name_n == name.n &&
-           strncasecmp(name_of(p, i).p, name.p, name.n) == 0;
-}
-
-/* Header i becomes the list of all headers of its name from i on; the others are
- * marked as gone. The list is written once, so that many equal names take no more
- * text than they were sent with. */
-static void join(struct parse *p, uint32_t i, bool gone[PARSE_HEADERS_MAX])
-{
-    struct place *to = &p->headers[i];
-    struct str name = name_of(p, i);
-    bool cookie = name.n == 6 && strncasecmp(name.p, "cookie", 6) == 0;
-    uint32_t more[PARSE_HEADERS_MAX], n_more = 0, at;
-    size_t n = to->value_n;
-
-    for (uint32_t j = i + 1; j < p->n_headers; j++) {
-        if (gone[j] || !is_named(p, j, name)) {
-            continue;
-        }
-        gone[j] = true;
-        if (!is_single(name) || !same(p, i, j)) {
-            more[n_more++] = j;
-            n += (size_t)p->headers[j].value_n + 2;
-        }
-    }
-    if (n_more == 0) {
-        return;
-    }
-    /* No append moves the text under its own source. */
-    make_room(p, n);
-    at = p->text_n;
-    append(p, p->text + to->value, to->value_n);
-    for (uint32_t k = 0; k < n_more; k++) {
-        const struct place *from = &p->headers[more[k]];
-
-        append(p, cookie ? "; " : ", ", 2);
-        append(p, p->text + from->value, from->value_n);
-    }
-    to->value = at;
-    to->value_n = (uint32_t)n;
-}
-
-/* False: no two names are equal. */
-static bool may_repeat(const struct parse *p)
-{
-    uint64_t seen = 0;
-
-    for (uint32_t i = 0; i < p->n_headers; i++) {
-        const struct place *h = &p->headers[i];
-        uint64_t bit = UINT64_C(1)
-                       << ((h->name_n + 5u * (p->text[h->name] & 0x1Fu)) & 63);
-
-        if ((seen & bit) != 0) {
-            return true;
-        }
-        seen |= bit;
-    }
-    return false;
-}
-
-/* Headers that are there twice become one list. */
-static void merge(struct parse *p)
-{
-    bool gone[PARSE_HEADERS_MAX] = {false};
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < p->n_headers; i++) {
-        if (!gone[i]) {
-            join(p, i, gone);
-            p->headers[n++] = p->headers[i];
-        }
-    }
-    p->n_headers = n;
-}
-
-static void trim(struct parse *p)
-{
-    for (uint32_t i = 0; i < p->n_headers; i++) {
-        struct place *h = &p->headers[i];
-
-        while (h->value_n > 0 && (p->text[h->value + h->value_n - 1] == ' ' ||
-                                  p->text[h->value + h->value_n - 1] == '\t')) {
-            h->value_n--;
-        }
-    }
-}
-
 static enum parse_result end_head(struct parse *p)
 {
-    struct str_pair headers[PARSE_HEADERS_MAX];
+    struct str_pair headers[HEADERS_MAX];
     struct parse_head h = {.major = p->hp.http_major, .minor = p->hp.http_minor};
 
-    trim(p);
+    headers_trim(&p->headers);
     h.framing =
         framing_of(headers, parse_headers(p, headers), h.major == 1 && h.minor == 0);
     p->left = h.framing.has_length ? h.framing.length : 0;
@@ -348,9 +202,7 @@ static enum parse_result end_head(struct parse *p)
     chunked_reset(&p->chunks);
     h.sound_host =
         h.framing.n_hosts == 1 ? target_host(h.framing.host) : h.framing.n_hosts == 0;
-    if (may_repeat(p)) {
-        merge(p); /* may move the texts */
-    }
+    headers_merge(&p->headers); /* may move the texts */
     h.framing.host = (struct str){NULL, 0};
     p->method = http_method_str((enum http_method)p->hp.method);
     h.method = str_of(p->method);
@@ -458,20 +310,14 @@ size_t parse_feed(struct parse *p, const char *data, size_t n, enum parse_result
     return used;
 }
 
-uint32_t parse_headers(const struct parse *p, struct str_pair out[PARSE_HEADERS_MAX])
+uint32_t parse_headers(const struct parse *p, struct str_pair out[HEADERS_MAX])
 {
-    for (uint32_t i = 0; i < p->n_headers; i++) {
-        const struct place *h = &p->headers[i];
-
-        out[i].name = (struct str){p->text + h->name, h->name_n};
-        out[i].value = (struct str){p->text + h->value, h->value_n};
-    }
-    return p->n_headers;
+    return headers_list(&p->headers, out);
 }
 
 struct str parse_target(const struct parse *p)
 {
-    return (struct str){p->text, p->target_n};
+    return (struct str){p->headers.text, p->headers.target_n};
 }
 
 const char *parse_method(const struct parse *p)

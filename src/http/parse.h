@@ -16,10 +16,11 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "http/framing.h"
+#include "http/headers.h"
 
 struct parse;
 
-enum { PARSE_HEADERS_MAX = 64, PARSE_TEXT_MAX = 65535 };
+enum { PARSE_HEADERS_MAX = HEADERS_MAX, PARSE_TEXT_MAX = 65535 };
 
 /* Views live until the next request begins. */
 struct parse_head {
