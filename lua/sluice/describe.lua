@@ -365,7 +365,9 @@ function Loader:examples()
     if not method and o.request then
       self:problem(s, { "request" }, "value",
         "expected a method and a path: \"POST /v1/events\"")
-    elseif method and o.body and o.expect then
+    elseif not o.body and s.args.body == nil and method ~= "GET" and method ~= "HEAD" then
+      self:problem(s, {}, "value", "needs body: body of the request, as a client sends it")
+    elseif method and (o.body or s.args.body == nil) and o.expect then
       local line, column, length =
           source.locate(self.texts[s.file] or "", s, { "expect" }, "value")
       local headers = { { name = "content-type", value = o.content_type } }
@@ -374,7 +376,7 @@ function Loader:examples()
       end
       list[#list + 1] = { name = s.name, method = method,
         path = path:match("^[^?]*"), query = path:match("%?(.*)$") or "",
-        body = o.body, content_type = o.content_type, headers = headers,
+        body = o.body or "", content_type = o.content_type, headers = headers,
         at = o.at,
         expect = o.expect, file = s.file, line = line, column = column,
         length = length }

@@ -80,9 +80,10 @@ end
 
 -- ---- the environment -----------------------------------------------------
 
-function Loader:record(word, name, args)
+function Loader:record(word, name, args, list)
   local file, line = caller()
-  local s = { word = word, name = name, args = args, file = file, line = line }
+  local s = { word = word, name = name, args = args, file = file, line = line,
+    list = list }
   if type(args) ~= "table" then
     self:problem(s, nil, "value", ("expected a table { }, got %s")
       :format(values.show(args)))
@@ -92,22 +93,32 @@ function Loader:record(word, name, args)
   return s
 end
 
+-- { "GET", "POST", "/click" } as "GET, POST /click".
+function Loader.shown_list(list)
+  local texts = {}
+  for i, v in ipairs(list) do texts[i] = type(v) == "string" and v or values.show(v) end
+  return table.concat(texts, ", ", 1, #texts - 1) .. " " .. texts[#texts]
+end
+
 function Loader:statement_word(word, spec)
   if not spec.named then
     return function(args) self:record(word, nil, args) end
   end
   return function(name)
     local file, line = caller()
-    if type(name) ~= "string" then
+    local list = spec.list and type(name) == "table" and #name > 1 and name or nil
+    if list then
+      name = self.shown_list(list)
+    elseif type(name) ~= "string" then
       self:add(file, line, 1, 0, ("expected a name: %s \"name\" { }")
         :format(word), word)
       name = "?"
     end
-    local open = { word = word, name = name, file = file, line = line }
+    local open = { word = word, name = name, file = file, line = line, list = list }
     self.open[open] = true
     return function(args)
       self.open[open] = nil
-      self:record(word, name, args)
+      self:record(word, name, args, list)
     end
   end
 end

@@ -85,7 +85,7 @@ function counter(name) end
 ---A request and its expected answer. sluice checks it at every load and refuses the policy if they differ.
 ---@class sluice.example
 ---@field at? string Time at which the request arrives, for time checks and req.time_ms. (default: 2025-01-01T00:00:00Z)
----@field body string Body of the request, as a client sends it.
+---@field body? string Body of the request, as a client sends it. Needed unless request is a GET or a HEAD.
 ---@field content_type? string Content-Type of the request. (default: application/json)
 ---@field expect sluice.example.expect Answer that is expected. sluice compares what is given here.
 ---@field headers? table<string, string|number|boolean> Further headers of the request: { ["x-api-key"] = "k1" }.
@@ -139,17 +139,19 @@ function limit(options) end
 ---@return sluice.lookup_handle | fun(options: sluice.lookup): sluice.lookup_handle
 function lookup(name) end
 
----A method and a path for clients: which requests it accepts, and what happens to their events.
+---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@class sluice.route
 ---@field answer? sluice.route.answer The answer to a request with accepted events, instead of 202 with counts.
----@field body "event"|"batch"|"cloudevents" Form of a request body: "event", "batch" or "cloudevents". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "cloudevents" is the three modes of CloudEvents over HTTP.
+---@field body "event"|"batch"|"cloudevents"|"query"|"form"|"any" Form of a request: "event", "batch", "cloudevents", "query", "form" or "any". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "cloudevents" is the three modes of CloudEvents over HTTP. "query" is one event, the parameters of the URL; "form" is one event, the fields of a form. "any" is a query for a GET, otherwise a form or one JSON object, by the content type.
 ---@field cors? sluice.route.cors Web pages of other origins that may send. sluice answers their OPTIONS requests.
 ---@field envelope? table<string, string> Values outside the array of events, as field = path in the body. Each event without the field gets a copy. It needs events.
 ---@field events? string Path of the array of events in a body that is one JSON object: "data.events". It needs body = "batch". By default the route accepts all forms of a batch.
+---@field form? table<string, string> Parameters of a query or form that hold JSON, as name = "json", or name = "base64" for JSON in base64. By default all are texts, or what the schema says: int, num, bool and time read texts.
 ---@field on_error? "dead_letter"|"reject"|"accept" What happens to an event if on_event raises an error: it becomes a dead letter, is refused, or is stored as the client sent it. If on_request raises, the client gets 500; with "accept" the request goes on. (default: dead_letter)
 ---@field on_event? fun(ev: sluice.event, req: sluice.request): sluice.verdict? function(ev, req), called for each event that passed the schema. It returns nothing to accept the event, or reject(), drop() or to().
 ---@field on_request? fun(req: sluice.request): sluice.verdict? function(req), called before sluice reads the body. It returns nothing to go on, or reject().
 ---@field partial? boolean Whether sluice accepts the good events of a batch that also has bad ones. With false one refused event refuses the whole batch. (default: true)
+---@field repeated? "refuse"|"first"|"last"|"array" What happens to a parameter of a query or form that comes more than once: "refuse" refuses the event (duplicate_key), "first" and "last" keep one value, "array" makes an array of all. A parameter that comes once stays a text. (default: refuse)
 ---@field schema? sluice.schema A schema { } that checks each event. By default any JSON object passes.
 ---@field set? table<string, string> Fields that each event gets from the request, as field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time". If the request does not have the value, sluice removes the field.
 ---@field stream? string Stream for the accepted events. Needed unless on_event names streams with to().
@@ -175,7 +177,7 @@ function lookup(name) end
 ---@field origins string[] Names of the senders, such as "eventgrid.azure.net", or "*" for all.
 ---@field rate? integer Requests a minute that the answer allows a sender. By default any number. sluice does not enforce it.
 
----A method and a path for clients: which requests it accepts, and what happens to their events.
+---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@param name string
 ---@return fun(options: sluice.route)
 function route(name) end

@@ -103,9 +103,16 @@ end
 local ndjson = { ["application/x-ndjson"] = true, ["application/ndjson"] = true,
   ["application/jsonl"] = true }
 
+-- Routes whose events are made of parameters.
+local has_params = { query = true, form = true, any = true }
+
 function Loader:route_types(s, o)
   local list = {}
-  if o.types and o.body == "cloudevents" then
+  if o.types and has_params[o.body] then
+    self:problem(s, { "types" }, "key", ("means nothing with body = \"%s\", which says "
+      .. "the content types itself"):format(o.body))
+    return list
+  elseif o.types and o.body == "cloudevents" then
     self:problem(s, { "types" }, "key",
       "CloudEvents say their content types themselves")
     return list
@@ -124,6 +131,44 @@ function Loader:route_types(s, o)
         "has no envelope: it can't be taken together with events")
     else
       list[#list + 1] = { type = type == "*/*" and "" or type, ndjson = lines }
+    end
+  end
+  return list
+end
+
+-- What a text of a query or form becomes for a field of the schema.
+local param_kinds = { int = "number", num = "number", time = "number", bool = "bool" }
+local form_kinds = { "json", "base64" }
+
+-- The parameters that do not stay texts.
+function Loader:route_rules(s, o, fields)
+  local list = {}
+  if not has_params[o.body] then
+    for _, key in ipairs { "repeated", "form" } do
+      if s.args[key] ~= nil then
+        self:problem(s, { key }, "key",
+          "needs body = \"query\", body = \"form\" or body = \"any\"")
+      end
+    end
+    return list
+  end
+  for _, name in ipairs(sorted_keys(o.form or {})) do
+    local kind = o.form[name]
+    if type(name) ~= "string" or name == "" then
+      self:problem(s, { "form", name }, "key", "expected the name of a parameter")
+    elseif kind ~= "json" and kind ~= "base64" then
+      self:problem(s, { "form", name }, "value", ("%s is none of \"json\", \"base64\"%s")
+        :format(values.show(kind), suggest.hint(kind, { unpack(form_kinds) })))
+    else
+      list[#list + 1] = { name = name, kind = kind }
+    end
+  end
+  for _, f in ipairs(fields) do
+    local kind = param_kinds[f.type]
+    local name = f.path:gsub("\\(.)", "%1")
+    if kind and not f.path:gsub("\\.", ""):find(".", 1, true)
+        and not (o.form or {})[name] then
+      list[#list + 1] = { name = name, kind = kind }
     end
   end
   return list
@@ -316,7 +361,7 @@ function Loader:route_cors(s, c)
     max_age = c.max_age }
 end
 
-function Loader:route_webhook(s, w)
+function Loader:route_webhook(s, w, names)
   if not w then return nil end
   local any = false
   for i, origin in ipairs(w.origins or {}) do
@@ -327,7 +372,7 @@ function Loader:route_webhook(s, w)
         :format(values.show(origin)))
     end
   end
-  if not s.name:find("^POST ") then
+  if table.concat(names, " ") ~= "POST" then
     self:problem(s, { "webhook" }, "key", "web hooks come by POST")
   end
   return { any = any, origins = w.origins or {}, rate = w.rate or 0 }
@@ -335,7 +380,7 @@ end
 
 -- ---- routes ----------------------------------------------------------------------
 
-function Loader:route(s, method, path)
+function Loader:route(s, names, path)
   local o = self:options(s, {}, s.args, words.route.options)
   local schema = o.schema
   if schema ~= nil and getmetatable(schema) ~= self.Schema then
@@ -347,42 +392,76 @@ function Loader:route(s, method, path)
   local params = self:route_params(s, path)
   local enrichment = self:route_envelope(s, o)
   self:route_set(s, o, enrichment, params, fields)
-  return { method = method, path = path, pattern = #params > 0,
+  for _, method in ipairs(names) do
+    if method == "GET" and o.body and o.body ~= "query" and o.body ~= "any" then
+      self:problem(s, nil, "value", "a GET request has no body, so this route never gets "
+        .. "an event: write POST, PUT or PATCH, or body = \"query\"")
+    end
+  end
+  return { method = names[1], path = path, pattern = #params > 0,
     body = o.body or "event", types = self:route_types(s, o),
+    params = self:route_rules(s, o, fields), repeated = o.repeated,
     types_text = o.types and "expected " .. table.concat(o.types, ", "),
     events = o.body == "batch" and o.events or nil, enrichment = enrichment,
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,
     answer = self:route_answer(s, o.answer), cors = self:route_cors(s, o.cors),
-    webhook = self:route_webhook(s, o.webhook),
+    webhook = self:route_webhook(s, o.webhook, names),
     on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,
     line = s.line, file = s.file, statement = s }
+end
+
+-- The methods and the path of a statement: route "POST /x" or route { "GET", "POST",
+-- "/x" }. nil: it says none.
+function Loader:route_name(s)
+  local list = s.list or { s.name:match("^(%u+) (.*)$") }
+  local last = list[#list]
+  local path = type(last) == "string" and last:match("^/[^%s?#]*$")
+  local seen, out = {}, {}
+  for i = 1, #list - 1 do
+    local method = list[i]
+    if not methods[method] then return nil end
+    if seen[method] then
+      self:problem(s, nil, "value", ("has the method %s twice"):format(method))
+    else
+      seen[method] = true
+      out[#out + 1] = method
+    end
+  end
+  if not path or #out == 0 then return nil end
+  return out, path
+end
+
+local function copy_of(route, method)
+  local r = {}
+  for k, v in pairs(route) do r[k] = v end
+  r.method = method
+  return r
 end
 
 function Loader:routes()
   local list, seen, n = {}, {}, 0
   for _, s in ipairs(self.statements) do
     if s.word == "route" then
-      local method, path = s.name:match("^(%u+) (/[^%s?#]*)$")
-      local known = method and methods[method]
-      local key = known and form(method, path)
-      if not known then
-        self:problem(s, nil, "value",
-          "expected a method and a path: route \"POST /v1/events\" { }")
-        method, path = "POST", "/?" .. n
-      elseif seen[key] then
-        self:problem(s, nil, "value", ("is unreachable: the same route stands "
-          .. "in line %d"):format(seen[key]))
+      local names, path = self:route_name(s)
+      if not names then
+        self:problem(s, nil, "value", s.list
+          and "expected methods and a path: route { \"GET\", \"POST\", \"/click\" } { }"
+          or "expected a method and a path: route \"POST /v1/events\" { }")
+        names, path = { "POST" }, "/?" .. n
       end
-      if key then seen[key] = seen[key] or s.line end
+      for _, method in ipairs(names) do
+        local key = form(method, path)
+        if seen[key] then
+          self:problem(s, nil, "value", ("is unreachable: the same route stands "
+            .. "in line %d"):format(seen[key]))
+        end
+        seen[key] = seen[key] or s.line
+      end
       n = n + 1
-      list[#list + 1] = self:route(s, method, path)
-    end
-  end
-  for _, r in ipairs(list) do
-    if r.method == "GET" then
-      self:problem(r.statement, nil, "value", "a GET request has no body, so this route "
-        .. "never gets an event: write POST, PUT or PATCH")
+      local route = self:route(s, names, path)
+      list[#list + 1] = route
+      for i = 2, #names do list[#list + 1] = copy_of(route, names[i]) end
     end
   end
   if #list == 0 and not self.cut_short then

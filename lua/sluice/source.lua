@@ -212,6 +212,22 @@ local function find_statement(tokens, text, word, name, line)
   return nil
 end
 
+-- Token index behind the table that begins at token i or soon after it.
+local function after_table(tokens, i)
+  local depth = 0
+  while tokens[i] do
+    local op = tokens[i].kind == "op" and tokens[i].text
+    if op == "{" then
+      depth = depth + 1
+    elseif op == "}" then
+      depth = depth - 1
+      if depth == 0 then return i + 1 end
+    end
+    i = i + 1
+  end
+  return #tokens
+end
+
 local function open_brace(tokens, i)
   for k = i, math.min(i + 5, #tokens) do
     if tokens[k].text == "{" and tokens[k].kind == "op" then return k end
@@ -219,18 +235,23 @@ local function open_brace(tokens, i)
   return nil
 end
 
+-- Token index of the word of a statement, and from where on its options are looked for.
+local function statement_of(tokens, text, s)
+  local at = find_statement(tokens, text, s.word, not s.list and s.name or nil, s.line)
+  return at, at and s.list and after_table(tokens, at) or at
+end
+
 ---Where something of a statement stands.
 ---@param text string the file
----@param s table { word, name, line }
+---@param s table { word, name, line, list }
 ---@param path (string|integer)[]? keys to it; nil or empty: the statement
 ---@param what "key"|"value"
 ---@return integer line, integer column, integer length
 function M.locate(text, s, path, what)
   local tokens = M.tokens(text)
-  local at = find_statement(tokens, text, s.word, s.name, s.line)
+  local at, from = statement_of(tokens, text, s)
   if not at then return s.line, 1, 0 end
   local first, last = tokens[at].first, tokens[at].last
-  local from = at
   for k, key in ipairs(path or {}) do
     local brace = open_brace(tokens, from)
     local key_at, value, stop
@@ -253,8 +274,8 @@ end
 ---@return fun(): string?, string? key and value as written
 function M.fields_of(text, s)
   local tokens = M.tokens(text)
-  local at = find_statement(tokens, text, s.word, s.name, s.line)
-  local i = at and open_brace(tokens, at)
+  local at, begin = statement_of(tokens, text, s)
+  local i = at and open_brace(tokens, begin)
   i = i and i + 1 or #tokens + 1
   return function()
     while tokens[i] and tokens[i].text ~= "}" do

@@ -259,6 +259,12 @@ function Policy:post(target, body, o)
   return self:request("POST", target, body, o)
 end
 
+---A request without a body: `p:get "/postback?click_id=c1"`.
+---@return sluice.testing.Result
+function Policy:get(target, o)
+  return self:request("GET", target, nil, o)
+end
+
 ---The value of a counter or gauge of the policy.
 ---@param name string
 ---@param labels? string[] their values, in order

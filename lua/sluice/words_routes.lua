@@ -55,14 +55,28 @@ M.stream_sink = {
 
 M.route = {
   help = "A method and a path for clients: which requests it accepts, and what happens to "
-    .. "their events.",
+    .. "their events. Several methods: route { \"GET\", \"POST\", \"/click\" } { … }. HEAD is "
+    .. "answered as GET, and stores nothing.",
   named = true,
+  list = true,
   options = {
     body = { type = "enum", required = true,
-      values = { "event", "batch", "cloudevents" },
-      help = "Form of a request body: \"event\", \"batch\" or \"cloudevents\". \"event\" is one "
+      values = { "event", "batch", "cloudevents", "query", "form", "any" },
+      help = "Form of a request: \"event\", \"batch\", \"cloudevents\", \"query\", "
+        .. "\"form\" or \"any\". \"event\" is one "
         .. "JSON object. \"batch\" is an array, {\"events\":[…]}, or NDJSON. \"cloudevents\" is "
-        .. "the three modes of CloudEvents over HTTP." },
+        .. "the three modes of CloudEvents over HTTP. \"query\" is one event, the parameters "
+        .. "of the URL; \"form\" is one event, the fields of a form. \"any\" is a query for a "
+        .. "GET, otherwise a form or one JSON object, by the content type." },
+    repeated = { type = "enum", default = "refuse",
+      values = { "refuse", "first", "last", "array" },
+      help = "What happens to a parameter of a query or form that comes more than once: "
+        .. "\"refuse\" refuses the event (duplicate_key), \"first\" and \"last\" keep one "
+        .. "value, \"array\" makes an array of all. A parameter that comes once stays a text." },
+    form = { type = "fields",
+      help = "Parameters of a query or form that hold JSON, as name = \"json\", or "
+        .. "name = \"base64\" for JSON in base64. By default all are texts, or what the "
+        .. "schema says: int, num, bool and time read texts." },
     types = { type = "list",
       help = "Content types that the route accepts; \"*/*\" accepts any. By default those of "
         .. "JSON, with body = \"batch\" also those of NDJSON. Others get 415." },

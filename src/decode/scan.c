@@ -256,6 +256,9 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
     switch (shape) {
     case SCAN_EVENT:
     case SCAN_DATA:
+    case SCAN_QUERY:
+    case SCAN_FORM:
+    case SCAN_MULTIPART:
         return scan_one(s, se);
     case SCAN_ARRAY:
         return scan_array(s, se);

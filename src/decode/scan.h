@@ -34,8 +34,11 @@ enum scan_shape {
     SCAN_BATCH,  /* {"events":[...]} or [...] of objects */
     SCAN_NDJSON, /* an object a line; a bad line is that event's error */
     SCAN_ARRAY,  /* [...] of objects, and nothing else */
-    SCAN_DATA    /* any bytes, the data of one event: never scanned as they are,
-                    see plan/cloudevent.h */
+    /* Never scanned as they are: */
+    SCAN_DATA,     /* any bytes, the data of one event, see plan/cloudevent.h */
+    SCAN_QUERY,    /* the parameters of the request's query, see decode/query.h */
+    SCAN_FORM,     /* application/x-www-form-urlencoded, the same */
+    SCAN_MULTIPART /* multipart/form-data, see decode/multipart.h */
 };
 
 enum scan_result {

@@ -35,6 +35,25 @@ static inline unsigned vector_special(const char *p)
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, back)));
 }
 
+/* Bit i: p[i] means something in a query (& = + %), or in a string of JSON, as above.
+ * Reads VECTOR_BYTES bytes. */
+static inline unsigned vector_form(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
+    __m128i and = _mm_cmpeq_epi8(v, _mm_set1_epi8('&'));
+    __m128i equals = _mm_cmpeq_epi8(v, _mm_set1_epi8('='));
+    __m128i plus = _mm_cmpeq_epi8(v, _mm_set1_epi8('+'));
+    __m128i percent = _mm_cmpeq_epi8(v, _mm_set1_epi8('%'));
+    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i back = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+    __m128i query =
+        _mm_or_si128(_mm_or_si128(and, equals), _mm_or_si128(plus, percent));
+    __m128i json = _mm_or_si128(low, _mm_or_si128(quote, back));
+
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(query, json));
+}
+
 /* Whether the first n bytes are equal; up to VECTOR_BYTES behind them may be
  * read on both sides. */
 static inline int vector_equal(const char *a, const char *b, unsigned n)
@@ -63,6 +82,17 @@ static inline unsigned vector_special(const char *p)
         unsigned char c = (unsigned char)p[i];
 
         mask |= (unsigned)(c == '"' || c == '\\' || c < 0x20 || c >= 0x80) << i;
+    }
+    return mask;
+}
+
+static inline unsigned vector_form(const char *p)
+{
+    unsigned mask = vector_special(p);
+
+    for (unsigned i = 0; i < VECTOR_BYTES; i++) {
+        mask |= (unsigned)(p[i] == '&' || p[i] == '=' || p[i] == '+' || p[i] == '%')
+                << i;
     }
     return mask;
 }

@@ -50,6 +50,28 @@ static bool cloudevents_shape(struct str type, enum scan_shape *shape)
     return *shape == SCAN_EVENT || is(type, "application/cloudevents-batch+json");
 }
 
+static bool form_shape(struct str type, enum scan_shape *shape)
+{
+    bool multipart = is(type, "multipart/form-data");
+
+    *shape = multipart ? SCAN_MULTIPART : SCAN_FORM;
+    return multipart || is(type, "application/x-www-form-urlencoded");
+}
+
+/* BODY_QUERY, BODY_FORM and BODY_ANY. Without a type a form route takes a form. */
+static bool params_shape(const struct route *r, struct str type, enum scan_shape *shape)
+{
+    if (r->body == BODY_QUERY || strcmp(r->method, "GET") == 0) {
+        *shape = SCAN_QUERY;
+        return true;
+    }
+    if (form_shape(type, shape)) {
+        return true;
+    }
+    *shape = r->body == BODY_FORM ? SCAN_FORM : SCAN_EVENT;
+    return type.n == 0 || (r->body == BODY_ANY && is_json(type));
+}
+
 /* Of the route's own list. */
 static bool listed_shape(const struct route *r, struct str type, enum scan_shape *shape)
 {
@@ -86,8 +108,9 @@ bool media_shape(const struct route *r, struct str content_type, enum scan_shape
 {
     struct str type = essence(content_type);
 
-    if (UNLIKELY(r->body == BODY_CLOUDEVENTS)) {
-        return cloudevents_shape(type, shape);
+    if (UNLIKELY(r->body >= BODY_CLOUDEVENTS)) {
+        return r->body == BODY_CLOUDEVENTS ? cloudevents_shape(type, shape)
+                                           : params_shape(r, type, shape);
     }
     if (UNLIKELY(r->n_types > 0)) {
         return listed_shape(r, type, shape);
@@ -110,6 +133,11 @@ const char *media_expected(const struct route *r)
     return r->body == BODY_CLOUDEVENTS
                ? "expected application/cloudevents+json, "
                  "application/cloudevents-batch+json, or ce- headers"
+           : r->body == BODY_FORM
+               ? "expected application/x-www-form-urlencoded or multipart/form-data"
+           : r->body == BODY_ANY
+               ? "expected application/json, application/x-www-form-urlencoded or "
+                 "multipart/form-data"
            : r->n_types > 0 ? r->types_text
            : r->body == BODY_BATCH && r->envelope == NULL
                ? "expected application/json or application/x-ndjson"

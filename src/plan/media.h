@@ -13,7 +13,8 @@
 /* By the route's own list of types, or: application/json, text/json,
  * application/anything+json, or none at all: JSON; application/x-ndjson,
  * application/ndjson, application/jsonl: NDJSON, for batch routes without an envelope.
- * CloudEvents: by the prefix; another type is SCAN_DATA. Parameters and case do not
+ * CloudEvents: by the prefix; another type is SCAN_DATA. The route of a query takes
+ * any type, that of a form both types of forms, or none. Parameters and case do not
  * matter. False: 415. */
 bool media_shape(const struct route *r, struct str content_type,
                  enum scan_shape *shape);

@@ -87,10 +87,14 @@ const struct route *plan_route(const struct plan *p, struct str method, struct s
         if (strstr(allow, r->method) != NULL) {
             continue;
         }
-        k = snprintf(allow + n, allow_bytes - n, "%s%s", n > 0 ? ", " : "", r->method);
+        k = snprintf(allow + n, allow_bytes - n, "%s%s%s", n > 0 ? ", " : "", r->method,
+                     strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
         if (k > 0 && (size_t)k < allow_bytes - n) {
             n += (size_t)k;
         }
     }
-    return NULL;
+    /* HEAD is answered as GET (RFC 9110, 9.3.2). */
+    return str_eq(method, STR("HEAD"))
+               ? plan_route(p, STR("GET"), path, allow, allow_bytes)
+               : NULL;
 }

@@ -192,7 +192,16 @@ struct sink_plan {
 
 /* BODY_CLOUDEVENTS: one event or many, in the three modes of CloudEvents over
  * HTTP; the content type tells. */
-enum body_kind { BODY_EVENT, BODY_BATCH, BODY_CLOUDEVENTS };
+/* BODY_QUERY: the request's query is the event. BODY_ANY: one event; the method and the
+ * content type tell whether it is a query, a form or JSON. */
+enum body_kind {
+    BODY_EVENT,
+    BODY_BATCH,
+    BODY_CLOUDEVENTS,
+    BODY_QUERY,
+    BODY_FORM,
+    BODY_ANY
+};
 enum on_error { ON_ERROR_DEAD_LETTER, ON_ERROR_REJECT, ON_ERROR_ACCEPT };
 
 /* A content type that a route takes. */
@@ -226,8 +235,9 @@ struct webhook_plan {
     uint32_t rate; /* requests a minute; 0: no limit */
 };
 
-struct enrichment; /* plan/enrich.h */
-struct envelope;   /* decode/envelope.h */
+struct enrichment;   /* plan/enrich.h */
+struct params_rules; /* decode/params.h */
+struct envelope;     /* decode/envelope.h */
 
 struct route {
     const char *method;            /* "POST" */
@@ -238,6 +248,7 @@ struct route {
     uint32_t n_types;
     const char *types_text;              /* "expected text/plain, ..." */
     const struct envelope *envelope;     /* NULL: events lie where they usually do */
+    const struct params_rules *params;   /* BODY_QUERY, _FORM, _ANY; else NULL */
     const struct enrichment *enrichment; /* the values that events get from it and from
                                             the request */
     const struct answer_plan *answer;    /* NULL: the usual one */

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "decode/params.h"
 #include "plan/csv_table.h"
 #include "policy/library/ffi.h"
 #include "policy/run/run.h"
@@ -121,9 +122,8 @@ struct policy_state {
     struct sluice_context context;
     struct rehearsal *rehearsal; /* NULL: no example was run */
     struct tools *tools;         /* of the helpers */
-    char *made;                  /* an event made of a request's head and body */
-    size_t made_room;
-    char *part; /* a part of the request that a hook reads, decoded */
+    struct params_room made;     /* an event made of a request's head and body */
+    char *part;                  /* a part of the request that a hook reads, decoded */
     size_t part_room;
     char *spill; /* a text for which the arena has no room */
     size_t spill_room;

@@ -31,6 +31,7 @@ static void refuse(struct sluice_kit *k, const struct refused *no, const char *c
                    struct sluice_kit_answer *out)
 {
     char *text = take(k, ERROR_BYTES), *lines = take(k, HEAD_BYTES);
+    size_t n;
 
     answer_head_refused(no, "Retry-After: 1\r\n", common, lines);
     out->status = (uint32_t)no->status;
@@ -38,7 +39,10 @@ static void refuse(struct sluice_kit *k, const struct refused *no, const char *c
     out->body.p = text;
     out->body.n = answer_error(&no->error, text, ERROR_BYTES);
     out->code = no->error.code;
-    out->message = no->error.detail;
+    if (no->error.detail != NULL) { /* it may lie in no */
+        n = strlen(no->error.detail) + 1;
+        out->message = memcpy(take(k, n), no->error.detail, n);
+    }
 }
 
 static void refuse_http(struct sluice_kit *k, const struct http_error *e,

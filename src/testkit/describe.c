@@ -23,7 +23,10 @@ static cJSON *route_json(const struct plan *p, const struct route *r)
                                            [ON_ERROR_ACCEPT] = "accept"};
     static const char *const bodies[] = {[BODY_EVENT] = "event",
                                          [BODY_BATCH] = "batch",
-                                         [BODY_CLOUDEVENTS] = "cloudevents"};
+                                         [BODY_CLOUDEVENTS] = "cloudevents",
+                                         [BODY_QUERY] = "query",
+                                         [BODY_FORM] = "form",
+                                         [BODY_ANY] = "any"};
     cJSON *o = cJSON_CreateObject();
 
     add_text(o, "method", r->method);

@@ -167,6 +167,51 @@ for n, status in pairs { [MAX_BODY] = 422, [MAX_BODY + 1] = 413 } do
   row("a chunk of " .. n .. " bytes", POST .. "Transfer-Encoding: chunked\r\n\r\n"
     .. ("%x\r\n"):format(n) .. text .. "\r\n0\r\n\r\n", status, word, large)
 end
+
+-- Queries and forms.
+local function query(text) return "GET /v1/query?" .. text .. " HTTP/1.1\r\nHost: t\r\n\r\n" end
+local function form(text, type)
+  return body(text, "POST /v1/form HTTP/1.1\r\nHost: t\r\nContent-Type: "
+    .. (type or "application/x-www-form-urlencoded") .. "\r\n")
+end
+local function parts(text) return form(text, "multipart/form-data; boundary=B") end
+local FIELD = '--B\r\nContent-Disposition: form-data; name="id"'
+
+for _, bytes in ipairs { "%ff", "%C3", "%C0%80", "%ED%A0%80", "a%E9b" } do
+  row("the query value " .. bytes, query("id=" .. bytes), 400, '"code":"invalid_query"')
+  row("the query name " .. bytes, query("id=1&" .. bytes .. "=2"), 400, '"offset":5')
+  row("the form value " .. bytes, form("id=" .. bytes), 400, '"code":"invalid_form"')
+end
+row("a query without a needed field", query("n=1"), 422, "missing_field")
+row("an empty query", query(""), 422, "missing_field")
+row("a number that is none in a query", query("id=1&n=x"), 422, "wrong_type")
+row("a fraction for an integer in a query", query("id=1&i=1.5"), 422, "wrong_type")
+row("a truth that is none in a query", query("id=1&b=maybe"), 422, "wrong_type")
+row("a time that is none in a query", query("id=1&t=now"), 422, "bad_time")
+row("a parameter twice", query("id=1&id=2"), 422, "duplicate_key")
+row("1025 parameters", query(("&a"):rep(1025)), 413, '"code":"too_many_parameters"')
+row("a body to a query", body("id=1", "GET /v1/query?id=1 HTTP/1.1\r\nHost: t\r\n"), 400,
+  "unexpected_body")
+row("JSON in a form", form("{}", "application/json"), 415, "multipart/form-data")
+row("1025 fields", form(("a&"):rep(1025)), 413, '"limit":1024')
+row("no JSON in a field of JSON", form("id=1&j=%7B"), 400, 'parameter \\"j\\"')
+row("JSON that breaks out of its field", form('id=1&j=1,"n":2'), 400, "invalid_form")
+row("no base64 in a field of base64", form("id=1&p=*"), 400, "not base64")
+row("a form that grows beyond its bound", form("id=" .. ("\1"):rep(60000)), 422, "too_long")
+row("no boundary", form(FIELD, "multipart/form-data"), 400, "expected a boundary")
+row("too long a boundary", form(FIELD, "multipart/form-data; boundary=" .. ("x"):rep(71)), 400,
+  "expected a boundary")
+row("another boundary", parts("--C\r\n\r\n--C--"), 400, "expected the boundary")
+row("a part that ends early", parts(FIELD .. "\r\n\r\n1"), 400, "cut off")
+row("a part without a name", parts("--B\r\nX: y\r\n\r\n1\r\n--B--"), 400, "form-data; name=")
+row("a file", parts(FIELD
+  .. '; filename="x"\r\n\r\n1\r\n--B--'), 400, '"code":"file_refused"')
+row("bare line feeds in a form", parts(FIELD .. "\n\n1\n--B--"), 400, "CR LF")
+row("bytes behind the last boundary", parts(FIELD .. "\r\n\r\n1\r\n--B--x"), 400,
+  "behind the last boundary")
+row("a part in base64", parts(FIELD
+  .. "\r\nContent-Transfer-Encoding: base64\r\n\r\nMQ==\r\n--B--"),
+  400, "Content-Transfer-Encoding")
 table.sort(rows, function(a, b) return a.what < b.what end)
 
 describe("bad input", function()
@@ -182,7 +227,10 @@ local event = schema {
 }
 local function on_event(ev)
   if ev.id == "bad" then return reject("no_luck", "never") end
-end]], route = "schema = event, on_event = on_event" } }
+end
+route "GET /v1/query" { body = "query", schema = event, stream = "events" }
+route "POST /v1/form" { body = "form", form = { j = "json", p = "base64" }, schema = event,
+  stream = "events" }]], route = "schema = event, on_event = on_event" } }
   end)
   teardown(function() s:close() end)
 

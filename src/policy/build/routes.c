@@ -312,6 +312,22 @@ static void build_webhook(struct build *b, struct route *r)
     lua_pop(b->L, 1);
 }
 
+static enum body_kind body_of(struct build *b)
+{
+    static const char *const words[] = {[BODY_EVENT] = "event",
+                                        [BODY_BATCH] = "batch",
+                                        [BODY_CLOUDEVENTS] = "cloudevents",
+                                        [BODY_QUERY] = "query",
+                                        [BODY_FORM] = "form",
+                                        [BODY_ANY] = "any"};
+    uint32_t i = 0;
+
+    while (i < BODY_ANY && !field_is(b, "body", words[i])) {
+        i++;
+    }
+    return (enum body_kind)i;
+}
+
 static void build_route(struct build *b, struct route *r, uint32_t i)
 {
     int schema = (int)field_number(b, "schema", -1);
@@ -319,9 +335,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->method = field_text(b, "method").p;
     r->path = field_text(b, "path").p;
     r->pattern = field_flag(b, "pattern");
-    r->body = field_is(b, "body", "batch")         ? BODY_BATCH
-              : field_is(b, "body", "cloudevents") ? BODY_CLOUDEVENTS
-                                                   : BODY_EVENT;
+    r->body = body_of(b);
     r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
     r->stream = (int32_t)field_number(b, "stream", -1);
     r->key_slots = key_slots(b, r);
@@ -335,6 +349,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->line = (uint32_t)field_whole(b, "line");
     r->file = field_text(b, "file").p;
     build_types(b, r);
+    build_params(b, r);
     build_enrichment(b, r);
     build_answer(b, r);
     build_cors(b, r);

@@ -25,7 +25,7 @@ struct refused {
     struct answer_error error;
     double wait_ms;  /* 429 of a limit: until the same may pass; else 0 */
     char allow[128]; /* 405: the methods of the path; else "" */
-    char text[160];  /* the memory that error.detail may point to */
+    char text[256];  /* the memory that error.detail may point to */
 };
 
 /* Route, media type, on_request. False: *no tells. */

@@ -401,7 +401,7 @@ void policy_state_free(struct policy_state *s)
     tools_free(s->tools);
     handles_free(s->handles);
     policy_unref(s->policy);
-    free(s->made);
+    free(s->made.p);
     free(s->part);
     free(s->spill);
     free(s);

@@ -36,19 +36,52 @@ static const struct row rows[] = {
     {"application/json", BODY_CLOUDEVENTS, true, SCAN_DATA},
     {"image/png", BODY_CLOUDEVENTS, true, SCAN_DATA},
     {NULL, BODY_CLOUDEVENTS, true, SCAN_DATA},
+    {"application/x-www-form-urlencoded", BODY_QUERY, true, SCAN_QUERY},
+    {"application/x-www-form-urlencoded", BODY_FORM, true, SCAN_FORM},
+    {"Application/X-WWW-Form-Urlencoded ; charset=utf-8", BODY_FORM, true, SCAN_FORM},
+    {"multipart/form-data; boundary=x", BODY_FORM, true, SCAN_MULTIPART},
+    {NULL, BODY_FORM, true, SCAN_FORM},
+    {"application/json", BODY_FORM, false, SCAN_EVENT},
+    {"text/plain", BODY_FORM, false, SCAN_EVENT},
+    {"multipart/mixed; boundary=x", BODY_FORM, false, SCAN_EVENT},
+    {"application/x-www-form-urlencoded", BODY_ANY, true, SCAN_FORM},
+    {"multipart/form-data", BODY_ANY, true, SCAN_MULTIPART},
+    {"application/json", BODY_ANY, true, SCAN_EVENT},
+    {NULL, BODY_ANY, true, SCAN_EVENT},
+    {"application/x-ndjson", BODY_ANY, false, SCAN_EVENT},
+    {"text/plain", BODY_ANY, false, SCAN_EVENT},
 };
 
 static void each_type_is_taken_or_refused_as_the_table_says(void **state)
 {
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
-        struct route r = {.body = rows[i].body};
+        struct route r = {.method = "POST", .body = rows[i].body};
         enum scan_shape shape = SCAN_EVENT;
 
         assert_int_equal(rows[i].taken, media_shape(&r, str_of(rows[i].type), &shape));
         if (rows[i].taken) {
             assert_int_equal(rows[i].shape, shape);
         }
+    }
+}
+
+/* Whatever type a client names that sends no body. */
+static void a_get_is_a_query(void **state)
+{
+    static const char *const types[] = {NULL, "application/json", "text/plain",
+                                        "application/x-www-form-urlencoded"};
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(types); i++) {
+        struct route query = {.method = "GET", .body = BODY_QUERY};
+        struct route any = {.method = "GET", .body = BODY_ANY};
+        enum scan_shape shape = SCAN_EVENT;
+
+        assert_true(media_shape(&query, str_of(types[i]), &shape));
+        assert_int_equal(SCAN_QUERY, shape);
+        assert_true(media_shape(&any, str_of(types[i]), &shape));
+        assert_int_equal(SCAN_QUERY, shape);
     }
 }
 
@@ -79,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_type_is_taken_or_refused_as_the_table_says),
+        cmocka_unit_test(a_get_is_a_query),
         cmocka_unit_test(a_route_may_say_its_own_types),
     };
 
