@@ -1,4 +1,5 @@
--- Every request and every event shows in /metrics: what was refused, where and why.
+-- Every request and every event shows in /metrics: the refused ones with place and
+-- reason.
 local h = require "harness"
 
 local POLICY = [[
@@ -67,7 +68,8 @@ describe("the counters", function()
     assert.equal(4, events(one, "refused"))
     assert.equal(2, received(none))
     assert.equal(2, events(none, "refused"))
-    -- What http refuses itself has no such time: here the body that is too large.
+    -- A request that http itself refuses has no such time: here the body that is too
+    -- large.
     assert.equal(#rows - 1, s:metric("sluice_request_seconds_count"))
     assert.equal(0, s:stop())
   end)

@@ -80,7 +80,7 @@ describe("a file sink", function()
       seen[name] = true
       assert(os.remove(s.data .. "/archive/" .. name))
       if i % 2 == 0 then
-        -- Twice: what the journal says is written anew at each start.
+        -- Twice: the journal is written again at each start.
         for _ = 1, 2 do
           s:stop(i == 2 and "SIGKILL" or "SIGTERM")
           s:start()

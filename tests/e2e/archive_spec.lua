@@ -90,7 +90,7 @@ describe("the file sink", function()
         s.data, s.data))
     end
     if not h.shell("id -u"):match("^0") then pending("needs root") return end
-    -- A process that can't delete: what it has delivered stays on the disk.
+    -- A process that can't delete: its delivered events stay on the disk.
     s = h.server { policy = h.policy { workers = 1,
       file = [[rotate = { age = "50ms" }]] } }
     block()

@@ -44,7 +44,7 @@ describe("a breaker", function()
     ch:run()
     local began = h.now()
     h.wait_for("all rows", function()
-      -- By id: what was in flight when the server was killed may be there twice.
+      -- By id: events in flight when the server was killed may be there twice.
       return ch:count("SELECT uniqExact(event_id) FROM events")
         == closed.acked + open.acked + 1
     end, 30)

@@ -62,7 +62,7 @@ end
 
 local SIDES = { "steady", "killed" }
 
----What can be done to a server. c: ch, proxy, kill() for our own process.
+---The faults of a server. c: ch, proxy, kill() for our own process.
 local faults = {
   { name = "killed and started again", run = function(c)
     c.ch:kill()
@@ -78,7 +78,7 @@ local faults = {
     c.ch:go_on()
   end },
   { name = "its table dropped and made again", aside = "before", run = function(c)
-    -- What it held goes with it: it is kept aside, to be counted.
+    -- Its rows go with it: they are kept aside, to be counted.
     for _, of in ipairs(SIDES) do
       for _, t in ipairs(c.sinks) do
         c.ch:must(("RENAME TABLE %s_%s TO %s_%sbefore"):format(of, t, of, t))
@@ -213,7 +213,7 @@ local function collect(c, fault, of, sink_name)
   return file, tonumber(h.shell("wc -l < '" .. file .. "'")) - n
 end
 
----What is there of what was acknowledged.
+---The acknowledged events that are there.
 local function verified(c, fault, of, sink_name)
   local v
   pcall(h.wait_for, "merges", function()
@@ -225,7 +225,7 @@ local function verified(c, fault, of, sink_name)
   return v
 end
 
----Of events that are there twice: their parts, who sent them, and what was said.
+---Of events that are there twice: their parts, the senders, and the log.
 local function evidence(c, of, sink_name)
   local t = of .. "_" .. sink_name
   local why = { c.ch:query(("SELECT _part, count() FROM %s WHERE event_id IN (SELECT "
@@ -386,7 +386,7 @@ describe("ClickHouse delivery under load loses nothing when the server has", fun
     local keeper = not no_keeper and zookeeper.start(clickhouse.free_port())
     local jobs = {}
     for _, fault in ipairs(faults) do
-      -- For the one who looks for a bug: a pattern of a fault's name.
+      -- For debugging: a pattern of a fault's name.
       if fault.name:find(os.getenv("SLUICE_FAULT") or "") then
         ran[fault.name] = true
         jobs[fault.name] = function()

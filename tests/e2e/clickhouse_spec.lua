@@ -79,7 +79,7 @@ describe("the ClickHouse sink", function()
       send(60)
       force "close"
       rows(6200)
-      -- What was in hand when it opened, then 2,000 at once.
+      -- The batches in hand when it opened, then 2,000 at the same time.
       local n = s:metric("sluice_insert_seconds_count") - 2
       print(("# clickhouse: 6000 rows of backlog in %d inserts"):format(n))
       assert.is_true(n <= 8)
@@ -134,7 +134,7 @@ describe("the ClickHouse sink", function()
       h.shell(("%s dead list '%s/dead'"):format(h.binary, s.data)))
     assert.matches([[{"event_id":"p13","value":"no number"}]],
       h.shell(("%s dead show '%s'"):format(h.binary, file)), 1, true)
-    -- Mended, they can be posted again; what was replayed is not replayed twice.
+    -- Mended, they can be posted again; replayed letters are not replayed twice.
     local to = ("http://127.0.0.1:%d/v1/events/batch"):format(s.port)
     ch:must "ALTER TABLE events DROP COLUMN value"
     ch:must "ALTER TABLE events ADD COLUMN value String"

@@ -124,7 +124,7 @@ describe("the table that a ClickHouse sink finds", function()
     h.wait_for("the row", function()
       return ch:query "SELECT count() FROM events" == "1\n"
     end)
-    -- A time has milliseconds; what is sent as it lies has seconds here.
+    -- A time has milliseconds; a value sent unchanged has seconds here.
     o.schema = "id = str {}, at = int {}"
     o.sink = "check = false,"
     h.write(s.path, policy(ch.url, o))

@@ -92,7 +92,7 @@ describe("@segment/analytics-node", function()
       assert(list, "lost: " .. sent.text)
       n, copies = n + 1, copies + #list - 1
       for _, got in ipairs(list) do
-        -- What was sent stands as it was sent, down to the digits.
+        -- The event is stored as it was sent, down to the digits.
         assert.equal(sent.text:sub(1, -2), got.line:sub(1, #sent.text - 1))
         assert.equal("demo", got.event.source)
         assert.truthy(got.event.sentAt and got.event.receivedAt)

@@ -83,7 +83,7 @@ function Client:send()
   if why == "closed" then self.sent = #bytes end
 end
 
----Takes whole answers off what was read.
+---Takes whole answers off the bytes read.
 function Client:parse()
   while true do
     local from, to = self.got:find("\r\n\r\n", 1, true)
@@ -105,7 +105,7 @@ function Client:receive()
   self:parse()
 end
 
----What is wrong with it, "" nothing; nil: it goes on.
+---Its problem; "": none; nil: it goes on.
 function Client:verdict()
   local case = self.case
   local n = #case.want
@@ -136,7 +136,7 @@ function Client:verdict()
   return self.answers[n + 1] == PROBE_STATUS and "" or wrong("no room for a probe")
 end
 
----Runs the cases beside each other; a list of what is wrong.
+---Runs the cases beside each other; returns the list of problems.
 local function run(port, cases, bytewise)
   local wrong, live = {}, {}
   local till = socket.gettime() + SECONDS

@@ -41,7 +41,7 @@ describe("dead letters that are sent to their sink once more", function()
     return list
   end
 
-  -- Bad ones among good ones, for else the receiver is taken for what is wrong.
+  -- Bad ones among good ones, because otherwise the receiver counts as the cause.
   local function die(first, last)
     r:rule "poison"
     local before = s:metric("sluice_dead_events_total") or 0
@@ -98,7 +98,7 @@ describe("dead letters that are sent to their sink once more", function()
       replay())
     once(r, 240)
     once(well, 240)
-    -- A server that remembers what it refused under a name is given another.
+    -- A server that remembers refused batches by name gets another name.
     for i = n + 1, #r:requests() do
       assert.is_nil(refused[r:requests()[i].headers["idempotency-key"]])
     end
@@ -170,7 +170,7 @@ describe("dead letters that are sent to their sink once more", function()
     die(121, 123)
     r:rule ""
     assert.matches("left=123 unreadable=0", replay "--dry-run")
-    -- First what was cut off, then the letters since.
+    -- First the letters that were cut off, then the later ones.
     assert.matches("^replayed=120 dead_again=0 .*resumed=true\n"
       .. "replayed=3 dead_again=0 unreadable=0 left_bytes=0\nrc=0", replay())
     assert.equal(1, r:count("copy"))
@@ -211,7 +211,7 @@ describe("dead letters that are sent to their sink once more", function()
     h.wait_for("the event", function() return #r:events() > 5 end)
     assert.equal(6, #r:events())
     assert.matches("no replay of this sink runs.*\nrc=1", replay "--stop")
-    -- Also while an answer is awaited: what was in hand goes again as the same batch.
+    -- Also while an answer is awaited: the batch in hand goes again as the same batch.
     r:rule "late 60"
     local taken = r:count("taken")
     assert.equal(202, begin().status)

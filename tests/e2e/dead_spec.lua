@@ -44,7 +44,7 @@ describe("dead letters", function()
   it("let the sink go on when a full file of them is taken away", function()
     r:rule "poison"
     s = h.server { policy = policy(r.url, [[dead = { max_bytes = "1KiB" }]]) }
-    -- Among good ones, for else the receiver is taken for what is wrong.
+    -- Among good ones, because otherwise the receiver counts as the cause.
     h.wait_for("full letters", function()
       post([[{"n":1}]], [[{"n":2,"value":"text"}]], [[{"n":3}]], [[{"n":4}]])
       return s:text():find("status=holding why=.*have reached max_bytes")
@@ -86,7 +86,7 @@ describe("dead letters", function()
     local to = ("--to http://127.0.0.1:%d/v1/events/batch"):format(s.port)
     assert.matches("replayed=0 .*before=0 unreadable=0 left=62\ndry run.*rc=0",
       dead("replay", file(), "--dry-run"))
-    -- A line that is no letter is told, and what is being written is not.
+    -- A line that is not a letter is told, and one that is being written is not.
     local f = io.open(file(), "ab")
     f:write("\255 no letter\n", '{"event":{"n":')
     f:close()

@@ -2,7 +2,7 @@ local cjson = require "cjson"
 local h = require "harness"
 local testing = require "sluice.testing"
 
--- What a hook does, an event, and the bytes that are stored.
+-- A hook's edits, an event, and the bytes that are stored.
 local rows = {
   { [[ev["user.ip"] = mask_ip(ev["user.ip"])]],
     [[{"user":{"ip":"10.1.2.3","id":1.50},"n":1}]],
@@ -36,7 +36,7 @@ local rows = {
     [[{"user":{"ip":"x"},"n":1}]] },
   { [[ev.user = { ip = "y", id = 2 } ev["user.ip"] = nil]],
     [[{"user":{"ip":1}}]], [[{"user":{"id":2}}]] },
-  -- What is read after it was written is what was written.
+  -- A value read after it was written is the written one.
   { [[ev["user.ip"] = "x" ev.seen = ev["user.ip"] .. get(ev, "user.ip")
       ev.has = has(ev, "user.email")]],
     [[{"user":{"ip":1}}]], [[{"user":{"ip":"x"},"seen":"xx","has":false}]] },

@@ -62,7 +62,7 @@ function Run:post(stream)
   end
 end
 
----Reads what came; true once the answer is complete, or the connection ended.
+---Reads the bytes that came; true once the answer is complete, or the connection ended.
 local function ended(o)
   local text, why, part = o.c:receive("*a")
   o.text = o.text .. (text or part or "")
@@ -119,7 +119,7 @@ function Run:health()
   end
 end
 
----What is open when a server ended; its answers may have come.
+---Closes connections of a server that ended; its answers may have come.
 function Run:hang_up()
   self:read()
   for _, o in ipairs(self.open) do o.c:close() end
@@ -154,7 +154,7 @@ end
 
 -- ---- reloads -------------------------------------------------------------------
 
----What the server said to the last reload, if it did.
+---The server's answer to the last reload, if there is one.
 function Run:heard()
   local a = self.asked
   if not a then return end
@@ -189,13 +189,13 @@ function Run:reload(again)
   self.s:signal "SIGHUP"
 end
 
----It ended: what is in the file is what the next one starts with.
+---It ended: the next one starts with the policy in the file.
 function Run:forget()
   if self.asked and self.asked.what == "bad" then self.p:put() end
   self.asked = nil
 end
 
----Starts it; what hangs goes on after a while. False: it ended.
+---Starts it; hanging calls go on after a while. False: it ended.
 function Run:start()
   self.log[#self.log + 1] = "# start"
   self.kills = self.rules:find("do=kill", 1, true)
@@ -220,7 +220,7 @@ function Run:start()
   return false
 end
 
----What it takes of a core while calls fail.
+---The share of a core that it uses while calls fail.
 function Run:busy()
   local m, now = self.meter, h.now()
   if not m or m.pid ~= self.s.pid then
@@ -287,7 +287,7 @@ function Run:end_it()
   self:forget()
 end
 
----All reloads are over, and what is wanted is live.
+---All reloads are over, and the wanted policy is live.
 function Run:settle()
   local tries = 0
   local ok = pcall(h.wait_for, "a reload", function()
@@ -332,7 +332,7 @@ function Run:recover()
   return true
 end
 
--- ---- what arrived ----------------------------------------------------------------
+-- ---- arrived events ----------------------------------------------------------------
 
 local function count(lines)
   local seen = {}

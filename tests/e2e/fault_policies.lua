@@ -28,7 +28,7 @@ route "POST /delivered" { body = "batch", stream = "delivered" }
 local EXTRA = [[file "extra" { dir = "extra", linger = "5ms", rotate = { age = "1s" } }]]
 
 ---@param roll function numbers by chance
----@param to table what the policy sends to: out, table, brokers, topic
+---@param to table the places that the policy sends to: out, table, brokers, topic
 ---@param path string the policy's file
 function M.new(roll, to, path)
   local p = setmetatable({ roll = roll, to = to, path = path, workers = roll(2),
@@ -55,7 +55,7 @@ function Policies:put(more)
   h.write(self.path, self:text() .. (more or ""))
 end
 
----The server said that what is in the file is live.
+---The server said that the policy in the file is live.
 function Policies:is_live()
   if not self.live or self.live.extra ~= self.wanted.extra then
     self.turns = self.turns + 1

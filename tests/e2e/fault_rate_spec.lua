@@ -1,6 +1,6 @@
--- What fails always is tried again after a pause: a server under load, whose calls fail
--- as long as a rule says so, makes few of them and takes little of a core, also while it
--- starts. Then all that was acknowledged arrives.
+-- A call that always fails is tried again after a pause: a server under load, whose
+-- calls fail as long as a rule says so, makes few of them and takes little of a core,
+-- also while it starts. Then all that was acknowledged arrives.
 --
 -- A few rules; SLUICE_FAULT_RATES=all for each error in each kind of call.
 local faults = require "faults"

@@ -33,7 +33,7 @@ function M.cpu(pid)
   return user and (user + system) / 100
 end
 
----What to put before the server's command.
+---The words before the server's command.
 function Faults:wrap()
   return { "env", ("LD_PRELOAD=%s/tools/libfault_shim.so"):format(h.build),
     "SLUICE_FAULTS=" .. self.path, "SLUICE_FAULT_ROOT=" .. self.dir }

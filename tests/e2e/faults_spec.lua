@@ -74,7 +74,7 @@ describe("an fdatasync that lingers", function()
   after_each(function() if s then s:close() s = nil end end)
 
   -- While a segment is being synced in vain, its rest is written, and the next one
-  -- begins: what the first lost must not count as synced with the next.
+  -- begins: events that the first lost must not count as synced with the next.
   it("and fails: what its segment got meanwhile is not promised either", function()
     if not root() then pending("needs root") return end
     s = h.server { policy = h.policy { workers = 1, ack = "synced",

@@ -1,4 +1,4 @@
--- A policy of several files: include, tables for lookup; and what the log looks like.
+-- A policy of several files: include, tables for lookup; and the form of the log.
 local h = require "harness"
 
 local MAIN = [[
@@ -47,7 +47,7 @@ route "POST /%s" { body = "event", stream = "%s" }
     assert.equal(202, s:post("/c", "{}").status)
     assert.are_not.equal(hash,
       s:logged("generation=2 status=live[^\n]*hash=(%x+)"))
-    -- Back to what was loaded before, though the file is still there.
+    -- Back to the policy before, though the file is still there.
     assert.equal(200, s:reload("?rollback").status)
     assert.equal(404, s:post("/c", "{}").status)
     assert.equal(202, s:post("/b", "{}").status)
@@ -179,7 +179,7 @@ route "POST /v1/events" { body = "event", stream = "events",
     local rest = STREAM:format("a", "a", "a")
     write("p.lua", 'log { format = "json" }\n' .. MAIN .. rest)
     s = h.server { dir = dir, path = dir .. "/p.lua" }
-    -- What is wrong with a policy has several lines; they are objects, too.
+    -- Problems of a policy have several lines; they are objects, too.
     write("p.lua", 'log { format = "json" }\n' .. MAIN .. rest .. "rout {}\n")
     s:signal("SIGHUP")
     s:logged("still running generation 1")

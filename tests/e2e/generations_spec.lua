@@ -52,7 +52,7 @@ describe("a generation of the policy", function()
     assert.equal(0, s:stop())
     local lines = s:lines()
     table.sort(lines)
-    -- What began under the old policy ends under it.
+    -- Requests that began under the old policy end under it.
     assert.same({ [[{"n":1,"version":1}]], [[{"n":2,"version":2}]] }, lines)
   end)
 

@@ -1,5 +1,5 @@
 -- A sink whose thread is in a call that does not return, and sinks whose servers are
--- gone, keep nobody waiting: not the admin listener, not the other sinks, not the end.
+-- gone, hold up nothing else: not the admin listener, not the other sinks, not the end.
 local faults = require "faults"
 local h = require "harness"
 

@@ -48,8 +48,8 @@ function M.sleep(s)
   end
 end
 
----Runs functions at the same time, each until it waits: jobs of { name = f }.
----Returns what each returned, and the errors, both by name.
+---Runs functions at the same time, each until it waits: jobs of { name = f }. Returns
+---the result of each, and the errors, both by name.
 function M.together(jobs)
   local results, errors, wakes, live = {}, {}, {}, 0
   for name, f in pairs(jobs) do
@@ -113,7 +113,7 @@ function M.write(path, text)
   f:close()
 end
 
----What a program is wrapped in so that its wall clock is what set_clock says.
+---The command before a program that makes its wall clock follow set_clock.
 function M.own_clock(file)
   M.write(file, ("0"):rep(32))
   return { "env", "SLUICE_CLOCK=" .. file,
@@ -223,7 +223,7 @@ function Server:start(no_wait)
   if no_wait then return end
   local ok, why = pcall(self.ready, self)
   if not ok then
-    -- Nobody has the server yet that would end it.
+    -- No caller has the server yet that would end it.
     if self.pid then M.kill(self.pid) end
     self.pid = nil
     error(why, 0)
@@ -432,7 +432,7 @@ function Server:metric(name, labels)
   return sum
 end
 
--- ---- what arrived -----------------------------------------------------------------
+-- ---- arrived events -----------------------------------------------------------------
 
 ---The archive's lines, in a file; compressed files are unpacked.
 function Server:collect(folder)
@@ -488,7 +488,7 @@ function M.load_stop(l)
   return M.load_wait(l)
 end
 
----Compares acknowledged events with those of the archive; more: what is poison.
+---Compares acknowledged events with those of the archive; more: the poison ones.
 function M.verify(acks, collected, more)
   local text = shell(("%s/tools/verify '%s' %s < '%s'"):format(M.build, acks,
     more or "", collected))

@@ -92,7 +92,7 @@ describe("a hedge", function()
       for i, hedge in ipairs { false, HEDGE:format "" } do
         tables(("ReplicatedMergeTree('/t/%d-%d', '{replica}')"):format(round, i))
         local f = run(hedge or nil)
-        -- Also what a loser was still doing when it was called off has come to rest.
+        -- The work of a cancelled request has come to rest, too.
         for _, ch in ipairs(servers) do ch:must "SYSTEM SYNC REPLICA events" end
         local rows = servers[1]:count("SELECT count() FROM events")
         show(hedge and "with" or "without", f, rows)

@@ -176,7 +176,7 @@ describe("a sink that can't start", function()
     assert.equal(upto(1, 3), numbers "a")
     assert.is_true(sink("a").left_events == nil or sink("a").left_events >= 6)
 
-    -- The repair says first what it would do, then does it under the running server.
+    -- The repair first says its plan, then does it under the running server.
     local command = ("%s sink repair a --spool '%s/spool'"):format(h.binary, s.data)
     local out = h.shell(command)
     assert.matches("damaged_bytes=", out)

@@ -6,7 +6,7 @@ local proxy = require "proxy"
 
 local why_not = clickhouse.missing()
 
--- What a policy says at each step; each changes one thing of the one before.
+-- The policies of the steps; each changes one thing of the one before.
 local STEPS = {
   { "pool", pool = "max_open = 2, max_idle = 1" },
   { "breaker", breaker = [[timeout = "1m", max_requests = 2]] },

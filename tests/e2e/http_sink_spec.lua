@@ -1,4 +1,4 @@
--- The http sink against a real endpoint: what it sends, and that nothing is lost.
+-- The http sink against a real endpoint: its requests, and that no event is lost.
 local cjson = require "cjson"
 local free_port = require "clickhouse".free_port
 local h = require "harness"
@@ -114,7 +114,7 @@ describe("the http sink", function()
     assert.equal(1, #dead)
     assert.equal(150, dead[1].event.n)
     table.remove(list, 150)
-    -- It remembers: what comes next is halved at once.
+    -- It remembers: the next batch is halved immediately.
     local too_large = r:count("limit")
     s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]")
     h.wait_for("all again", function() return #r:events() >= 2 * 299 end, 60)

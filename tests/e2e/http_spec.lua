@@ -186,7 +186,7 @@ describe("SIGTERM", function()
     idle:send("GET /nowhere HTTP/1.1\r\nHost: t\r\n\r\n")
     assert.equal(404, h.answer(idle).status)
     s:signal("SIGTERM")
-    -- The worker knows of it once it lets go who has nothing to say.
+    -- The worker knows of it once it closes connections that send nothing.
     assert.is_true(h.closed(idle))
     c:send([[{"id":"a"}]])
     local a = h.answer(c)

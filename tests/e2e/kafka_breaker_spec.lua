@@ -239,7 +239,7 @@ describe("a second Kafka cluster", function()
       return s:metric("sluice_delivered_events_total") >= f.acked
     end, 60)
     assert.equal(f.acked, s:metric("sluice_delivered_events_total"))
-    -- What both have is one event by its position.
+    -- A message that both have is one event by its position.
     local file = s.dir .. "/messages"
     for _, m in ipairs { a, b } do
       h.shell(("%s -b %s -t events -f '%%h\\t%%s\\n' >> '%s'"):format(kafka.READ,

@@ -1,4 +1,4 @@
--- What is in flight when settings change, a broker falls silent or this process ends
+-- Messages in flight when settings change, a broker falls silent or this process ends
 -- is sent once: librdkafka's mock cluster does not tell copies, so they are counted.
 local h = require "harness"
 local kafka = require "kafka"

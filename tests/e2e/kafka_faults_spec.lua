@@ -39,8 +39,8 @@ local function set_password(c, text)
   end
 end
 
----What can be done to a broker. c: r (the broker), proxy, say() to it; kill() for our
----own process.
+---The faults of a broker. c: r (the broker), proxy, say() to it; kill() for our own
+---process.
 local faults = {
   { name = "killed and started again", own = true, run = function(c)
     c.r:kill()
@@ -94,7 +94,7 @@ local faults = {
     set_password(c, "secret")
   end },
   { name = "its topic deleted and made again", run = function(c)
-    -- What it held goes with it: it is read before, while ours stand still.
+    -- Its messages go with it: they are read before, while ours stand still.
     for _, of in ipairs(SIDES) do
       c[of]:signal "SIGSTOP"
       local before
@@ -208,7 +208,7 @@ local function under_load(c, fault)
       acks = c[of].dir .. "/acks", patient = of == "killed" })
   end
   function c.kill()
-    -- What may be there twice: all that was not confirmed, and what came since.
+    -- Messages that may be there twice: all unconfirmed ones, and later ones.
     local s = c.killed
     c.in_flight = s:metric("sluice_stored_events_total")
       - s:metric("sluice_delivered_events_total") + events_a_second
@@ -306,7 +306,7 @@ describe("Kafka delivery under load loses nothing when a real broker has", funct
     if why_not then return end
     local shared, jobs = open_shared(), {}
     for _, fault in ipairs(faults) do
-      -- For the one who looks for a bug: a pattern of a fault's name.
+      -- For debugging: a pattern of a fault's name.
       if fault.name:find(os.getenv("SLUICE_FAULT") or "") then
         ran[fault.name] = true
         jobs[fault.name] = function()

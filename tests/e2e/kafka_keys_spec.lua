@@ -125,7 +125,7 @@ describe("a message's key", function()
         keys(m, "events"))
       same({ "u1", "u2", "u3", "u4", "u5" }, keys(m, "others"))
       assert.equal(5, s:metric("sluice_kafka_scanned_events_total"))
-      -- What is in the spool when the key's name changes.
+      -- Events in the spool when the key's name changes.
       m:say("down 1")
       post("/v1/events", [[{"user":{"id":"u6"},"id":"i6"}]])
       h.write(s.path, policy(m.brokers, { key = "act", names = [["two"]],

@@ -57,8 +57,9 @@ end
 
 local jobs = {
   ["a partition with too few replicas in sync"] = function()
-    -- The mock does not look at sequences: what is behind a refused request may pass,
-    -- and librdkafka takes that as word that the refused one did. A broker refuses both.
+    -- The mock does not look at sequences: messages after a refused request may pass,
+    -- and librdkafka takes that as word that the refused one did. A broker refuses
+    -- both.
     with({ partitions = 1 }, [[options = { ["max.in.flight"] = 1 },]], function(c)
       c.m:say "err 0 10000 19"
       c.post()

@@ -1,4 +1,4 @@
--- What outlives a generation: a policy's own counters and gauges, its limits.
+-- Things that outlive a generation: a policy's own counters and gauges, its limits.
 local h = require "harness"
 
 describe("a policy's counters and gauges", function()
@@ -81,7 +81,7 @@ describe("a policy's counters and gauges", function()
     end
     assert.equal(12000, s:metric("sold_total", ("y"):rep(128)))
     print(("# kept: rss before = %d kB, after 80 MB = %d kB"):format(before, rss()))
-    -- A sanitizer keeps what is freed.
+    -- A sanitizer keeps freed memory.
     if h.build == "build" then assert.is_true(rss() < before + 40000) end
   end)
 
@@ -224,7 +224,7 @@ describe("a limit", function()
     a = s:post("/v1/events", [[{"user":"u"}]])
     assert.equal(429, a.status)
     assert.is_truthy(a.headers["retry-after"])
-    -- What is no key shares the bucket of those without one.
+    -- A value that can't be a key shares the bucket of those without one.
     a = s:post("/v1/events/batch",
       [=[[{"user":{"a":1}},{"user":[1]},{"user":true},{"user":null},{}]]=])
     assert.matches([["accepted":2,"rejected":3]], a.body, 1, true)

@@ -131,7 +131,7 @@ local requests = {
   { "POST", "/nowhere", "{}" },
 }
 
--- What depends on the moment.
+-- Rules that depend on the moment.
 local function same_moment(line)
   return (line:gsub('"time":%d+,"generation":%d+', '"time":0,"generation":0'))
 end

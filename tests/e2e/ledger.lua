@@ -1,7 +1,7 @@
 -- ledger: the counters of /metrics add up, route by route.
 local M = {}
 
--- What each route has received and what became of it; the sums over routes.
+-- The events that each route has received, and their fates; the sums over routes.
 local function read(text)
   local routes, waiting, sum = {}, 0, { received = 0, kept = 0 }
   for line in text:gmatch("[^\n]+") do
@@ -24,7 +24,8 @@ local function read(text)
 end
 
 ---Every event that came in has one end: checked on a server that is about to stop, as
----long as it answers and nobody sends. What its answers called accepted was kept.
+---long as it answers and no client sends. Events that its answers called accepted were
+---kept.
 function M.check(s, h)
   local why
   for _ = 1, 20 do

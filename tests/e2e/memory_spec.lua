@@ -47,7 +47,7 @@ describe("memory in steady state", function()
     end)
   end
 
-  -- What a route may have besides; nothing of it reads a text of the event.
+  -- Further options of a route; none of them reads a text of the event.
   for what, o in pairs {
     ["envelope, set and answer"] = { path = "/v1/in/web?k=1", envelope = true,
       top = [[

@@ -204,7 +204,7 @@ describe("the metrics of sinks", function()
     becomes(5, "kafka_sent_messages_total", all)
     becomes(0, "kafka_queued_bytes", all)
     assert.equal(5, kafka.count(m.brokers, "events", 4))
-    -- A sink that is left sends what it has; one that is dropped has nothing queued.
+    -- A sink that retires sends its events; one that is dropped has nothing queued.
     m:down()
     s:post("/v1/events", '{"n":6}')
     becomes(1, "kafka_queued_messages")

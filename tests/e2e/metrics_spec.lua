@@ -196,7 +196,7 @@ describe("the metrics", function()
     assert.equal(200, s:reload().status)
     assert.equal(n, forgotten())
     assert.equal(2, s:metric("sluice_limit_refused_total", 'limit="l"'))
-    -- Whom it forgot has a full bucket, and what it has no room for pushes others out.
+    -- A forgotten key has a full bucket, and a key without room pushes others out.
     local again = send(1, 5001)
     assert.is_true(again >= n and again < 5001, again .. " passed again")
     assert.is_true(forgotten() > n and forgotten() <= n + again)

@@ -195,7 +195,7 @@ describe("rows that are refused", function()
     post(300, {}, 1000)
     h.wait_for("later rows", function() return #r:events() >= before + 300 end, 5)
     assert.equal(0, s:metric "sluice_sink_holding")
-    -- What was not found is found by the next process.
+    -- Rows that were not found are found by the next process.
     s:stop "SIGKILL"
     h.write(s.path, (h.read(s.path):gsub("searches = 20", "searches = 10000")))
     s:start()

@@ -46,7 +46,7 @@ describe("a hook", function()
       "/v1/events/batch")
     assert.equal(202, a.status)
     assert.matches([["accepted":3,"rejected":1]], a.body, 1, true)
-    -- What a policy samples away was accepted, as far as the client knows.
+    -- An event that a policy samples away was accepted, as far as the client knows.
     assert.matches([["index":0,"code":"no_good"]], a.body, 1, true)
     assert.matches([[it is no good]], a.body, 1, true)
     assert.equal(1, s:metric("sluice_events_total", 'result="dropped"'))

@@ -31,7 +31,7 @@ local function queries()
     for _, t in ipairs(p.targets) do list[#list + 1] = t.expr end
   end
   for expr in h.read("docker/prometheus/rules.yml"):gmatch("expr: ([^\n]+)") do
-    -- What is compared has data; that the alert does not fire is as it should be.
+    -- The compared series have data; that the alert does not fire is as it should be.
     list[#list + 1] = (expr:gsub(" [=><]+ %d+$", ""))
   end
   return list

@@ -9,7 +9,7 @@ Proxy.__index = Proxy
 
 ---@param port number free, where it listens
 ---@param upstream number
----@param command string? what it does from the start, as `late 2 500`
+---@param command string? its mode from the start, as `late 2 500`
 function M.start(port, upstream, command)
   local p = setmetatable({ dir = h.folder(), port = port }, Proxy)
   h.shell(("mkfifo '%s/in'"):format(p.dir))

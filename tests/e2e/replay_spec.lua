@@ -60,7 +60,7 @@ describe("sluice replay", function()
     return cjson.decode(out)
   end
 
-  -- What NEW does to the hundred events, wherever they lie.
+  -- The decisions of NEW on the hundred events, wherever they lie.
   local function check(t)
     assert.same({ 100, 49, 51 }, { t.events, t.unchanged, t.changed })
     assert.same({ 11, 10, 10, 10, 10 },
@@ -178,7 +178,7 @@ describe("sluice replay", function()
       t.changes[1].what })
     assert.equal('{"n":-1}', t.changes[1].samples[1].before)
     assert.matches('^{"n":0,"at":%d+}$', t.changes[1].samples[1].after)
-    -- A sink's, of what it refused.
+    -- A sink's, of the events that it refused.
     h.write(dir .. "/sink-olap.ndjson", '{"event":{"n":5},"sink":"olap",'
       .. '"stream":"events","reason":"data","code":27,"why":"x","time":1}\n')
     t = figures(("--policy %s %s"):format(mended, dir))

@@ -68,7 +68,7 @@ describe("a batch that may be in the table", function()
     assert.equal(200, s:reload().status)
   end
 
-  ---After what was to come has come, and what was doubled would have, too.
+  ---After all events have come, and doubled ones would have, too.
   local function at_last(want)
     h.wait_for("the rows", function() return rows() >= want end)
     h.wait_for("rest", function() return s:metric("sluice_sink_lag_bytes") ~= nil

@@ -4,7 +4,7 @@ local h = require "harness"
 local kafka = require "kafka"
 local numbered = require "numbered"
 
----Two sinks of one stream, or what `o` says of them.
+---Two sinks of one stream, or with the options in `o`.
 local function policy(m, o)
   o = o or {}
   local sinks = {}
@@ -213,7 +213,7 @@ describe("a sink that the policy no longer has", function()
     m:down()
     post(1)
     assert.equal(1, #reload(small(false)).retiring)
-    -- Twice what the stream may hold.
+    -- Twice the bytes that the stream may have.
     local body = ([[{"x":"%s"}]]):format(("y"):rep(900000))
     for _ = 1, 70 do
       h.wait_for("room", function()
@@ -223,7 +223,8 @@ describe("a sink that the policy no longer has", function()
     assert.equal(1, s:metric("sluice_spool_segments_total", 'op="deleted"') > 0 and 1
       or s:metric("sluice_spool_segments_total", 'op="recycled"') > 0 and 1 or 0)
     assert.equal(1, cjson.decode(s:get("/status").body).retiring[1].left_events)
-    -- Put back, it goes on with what is still there: nothing of the rest was its.
+    -- Put back, it goes on with the events that are still there: the rest was not its
+    -- own.
     reload(small())
     m:say "up 1"
     post(1)

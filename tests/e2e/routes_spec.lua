@@ -1,6 +1,6 @@
 local h = require "harness"
 
--- What routes say of themselves, over real connections.
+-- The answers of routes about themselves, over real connections.
 describe("routes", function()
   local s
 
@@ -118,7 +118,7 @@ route "POST /open" { body = "cloudevents", stream = "events",
       found = found or line == '{"n":1.50,"kind":"café"}'
     end
     assert.is_true(found)
-    -- What the route put in is not put in again.
+    -- The route's values are not put in again.
     local said = h.shell(("%s replay --policy %s --route 'POST /in/other' %s")
       :format(h.binary, s.path, s.data .. "/archive"))
     assert.matches("0 would change", said)

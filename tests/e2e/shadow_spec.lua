@@ -18,7 +18,7 @@ local LIVE = policy [[
   if ev.kind == "sampled" then return drop("sampled") end
   ev.version = 1]]
 
--- What it decides otherwise, event by event.
+-- Its other decisions, event by event.
 local NEW = [[
   if ev.kind == "worse" then return reject("other_code") end
   if ev.kind == "new_bad" then return reject("new_bad") end

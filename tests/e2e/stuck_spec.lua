@@ -23,7 +23,8 @@ describe("a hook kept in bounds", function()
     s = h.server { policy = policy([[
       if ev.loop then while true do end end
       if ev.catch then while true do pcall(function() while true do end end) end end
-      -- Bounded, and longer than what is left when an event has just been stopped.
+      -- Bounded, and longer than the time that remains when an event has just been
+      -- stopped.
       local sum = 0
       for i = 1, 3000 do sum = sum + i end
       ev.sum = sum]], "", 1) }
@@ -224,7 +225,7 @@ describe("a hook that never comes back", function()
     assert.is_not_nil(ran, s:text())
     print(("# stuck: the process ended when the hook had run for %d ms"):format(
       ran))
-    -- 1.8 s, and what a crowded machine adds to a look.
+    -- 1.8 s, and the delay of a look on a busy machine.
     assert.is_true(tonumber(ran) <= 3000)
     local f = h.load_stop(l)
     assert.is_true(f.acked > 300)

@@ -1,5 +1,5 @@
--- A disk that hangs while sinks are altered keeps nobody waiting: the supervisor answers,
--- takes signals, and goes on by itself once the disk does.
+-- A disk that hangs while sinks are altered holds up no request: the supervisor
+-- answers, takes signals, and goes on by itself once the disk does.
 local faults = require "faults"
 local h = require "harness"
 
@@ -175,7 +175,8 @@ describe("a disk that hangs while sinks are altered", function()
     assert.equal(2, #s:lines "a")
   end)
 
-  -- The call comes back when the workers have ended, and there is nobody to go on with.
+  -- The call comes back when the workers have ended, and no thread is left to go on
+  -- with.
   local at_the_end = {
     ["a new policy"] = policy(A, B),
     ["a canary"] = policy(A):gsub('stream = "events" }', [[stream = "events",

@@ -14,7 +14,7 @@ route "POST /" { body = "event", schema = fields, stream = "s",
   return assert(testing.load(dir .. "/p.lua"))
 end
 
--- What is stored of an event, or the message of its dead letter.
+-- The stored text of an event, or the message of its dead letter.
 local function stored(hook, event)
   local r = policy(hook):post("/", event)
   return r.stored.s and r.stored.s[1] or r.events[1].message
@@ -141,7 +141,7 @@ describe("a value that a hook moves", function()
   end)
 end)
 
--- What by path and what in a table is read of an object that has a key twice.
+-- The value read by path, and the one in a table, of an object that has a key twice.
 describe("a key that stands twice inside of an event", function()
   setup(function() dir = h.folder() end)
   teardown(function() h.remove(dir) end)
@@ -169,7 +169,7 @@ describe("a key that stands twice inside of an event", function()
       ['{"o":{"a":1,"\\u0061":2}}'] = { 1, "nil", "nil", "nil" },
       ['{"o":{"p":{"q":1},"p":{"q":2}}}'] = { "nil", 1, "nil", "nil" },
       ['{"o":{"l":[{"a":1,"a":2}],"l":[{"a":3}]}}'] = { "nil", "nil", "nil", 1 },
-      -- What the first of two objects lacks is the next one's.
+      -- A key that the first of two objects lacks is the next one's.
       ['{"o":{"p":{},"p":{"r":2}}}'] = { "nil", "nil", 2, "nil" },
       ['{"o":{"p":{"q":1},"p":{"q":2,"r":3},"p":{"r":4}}}'] = { "nil", 1, 3, "nil" },
     } do

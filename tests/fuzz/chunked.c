@@ -1,5 +1,5 @@
 /* Any bytes as a chunked body: whole and cut at any place the result is the same, and
- * what is taken, written by the plainest of decoders, is the same body. */
+ * the accepted body, written by the plainest of decoders, is the same. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static struct result decode(const char *p, size_t n, size_t step)
     return x;
 }
 
-/* A body that was taken, once more, by what the bytes say: sizes and line ends. */
+/* An accepted body, decoded once more by its bytes: sizes and line ends. */
 static bool agrees(const char *p, const struct result *x)
 {
     const char *end = p + x->used;

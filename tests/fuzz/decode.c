@@ -152,8 +152,7 @@ static void compare_envelope(unsigned which, enum scan_result result,
     }
 }
 
-/* What the usual envelope's events are is ours to say: roots that are events or
- * arrays of them. */
+/* The usual envelope is our own rule: roots that are events or arrays of them. */
 static void ask_simdjson(unsigned way, const char *body, size_t n,
                          enum scan_result result, const struct scan_error *se)
 {

@@ -1,6 +1,6 @@
-/* Any bytes as a request's head and body: parts of it decode within their room, and
- * what is made of a CloudEvent in binary mode is one JSON object, whose data is the
- * body and nothing else. */
+/* Any bytes as a request's head and body: parts of it decode within their room, and a
+ * CloudEvent in binary mode becomes one JSON object, whose data is the body and nothing
+ * else. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* A segment's bytes behind a good first page, changed at will: no crash, no block is
- * believed whose checksum does not hold, and what is lost is counted. */
+ * believed whose checksum does not hold, and lost events are counted. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -33,8 +33,8 @@ local function slurp(path)
   return text
 end
 
----Blanks that keep the newlines of what they replace; \1 is one that a macro goes on
----behind.
+---Blanks that keep the newlines of the text that they replace; \1 is one that a macro
+---goes on behind.
 local function blank(s) return (s:gsub("[^\n\1]", " ")) end
 
 ---The text without comments, strings, preprocessor lines and attributes; its lines stay
@@ -47,8 +47,8 @@ local function bare(text)
     :gsub("\1", "\n"))
 end
 
----Calls back with the name, the line and what ends it ("{" or ";") for each function
----that is declared or defined at the top and is not static.
+---Calls back with the name, the line and the closing sign ("{" or ";") for each
+---function that is declared or defined at the top and is not static.
 local function functions(text, fn)
   local at = 1
   local line, counted = 1, 1
@@ -73,7 +73,7 @@ local function functions(text, fn)
   end
 end
 
--- What the build makes of the Lua files, in no .c file of src.
+-- Functions that the build makes of the Lua files, in no .c file of src.
 local made = { embed_find = true }
 
 local headers, home = {}, {}

@@ -12,7 +12,7 @@ local allowed = {
   server = "any", cli = "any", testkit = "any",
 }
 
--- Rooms within a room: what each of them may use of the others.
+-- Rooms within a room: the rooms that each of them may use.
 local inner = {
   ["sink/file"] = { "sink" },
   ["sink/kafka"] = { "sink" },

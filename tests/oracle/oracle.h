@@ -35,7 +35,7 @@ struct oracle_value {
     size_t n;
 };
 
-/* body has 64 readable bytes behind it. *object and *array: what its root is. */
+/* body has 64 readable bytes behind it. *object and *array: the kind of its root. */
 enum oracle_answer oracle_parse(const char *body, size_t n, bool *object, bool *array);
 
 /* The value of key (and of sub in it, unless NULL) in element i of the root

@@ -1,4 +1,5 @@
--- What a route takes, puts into events and answers; the words for real protocols.
+-- The requests that a route takes, its values in events and its answers; the words for
+-- real protocols.
 local testing = require "sluice.testing"
 
 local function policy(routes)

@@ -1,5 +1,6 @@
--- What hooks give to words, helpers and handles, and what they do with what these
--- give: what is said of each mistake, word for word, and of what only looks like one.
+-- Arguments that hooks give to words, helpers and handles, and the use of their
+-- results: the message for each mistake, word for word, and none for code that only
+-- looks wrong.
 local checking = require "spec.checking"
 
 local BASE = [[
@@ -17,7 +18,7 @@ local BRACKET = " is not a path such as \"items[1].id\": a bracket or backslash 
 local NO_RESULT = " is no result of a hook, which raises for it: return nothing to accept, or "
   .. "reject(…), drop(…) or to(…)"
 
--- A mistake in on_event, what is said of it in line 8, and what is right.
+-- A mistake in on_event, its message in line 8, and the correct text.
 local hooks = {
   -- Results that are thrown away.
   { "lower(ev.x)", "lower" .. NOT_USED .. "local x = lower(…), or remove the call",
@@ -91,7 +92,7 @@ local hooks = {
   { "ev[\"user.[id\"] = 1", "\"user.[id\":" .. BRACKET, [[ev["user.\\[id"] = 1]] },
   { "ev.a = get(ev, \"items[]\")", "get: \"items[]\"" .. BRACKET,
     "ev.a = get(ev, \"items\") local next = items(ev, \"a[1].b\") ev.b = next and 1" },
-  -- What a hook gives.
+  -- Results of a hook.
   { "return true", "return: true" .. NO_RESULT, "return" },
   { "if ev.a then return ev end", "return: the event" .. NO_RESULT,
     "if ev.a then ev = nil return ev end" },
@@ -117,7 +118,7 @@ local requests = {
     .. "counts by the event, so write l:check(ev) in on_event", "return by_peer:check(req)" },
 }
 
--- Helpers of a hook, and what is said of line 7.
+-- Helpers of a hook, and the message for line 7.
 local helpers = {
   { "local function f(x) return x[\"a]\"] end", "f(ev)", "\"a]\":" .. BRACKET },
   { "local M = {} function M.f(x, r) return r.body end", "M.f(ev, req)",
@@ -143,7 +144,7 @@ local others = {
   { "local lower = string.lower", "local x = lower(\"A\") ev.a = x" },
 }
 
--- What is no mistake, and not meant: what is noted in line 8.
+-- Code that is correct but hardly meant: the note in line 8.
 local notes = {
   { "ev.a = mask_ip(ev.ip, 2)",
     "mask_ip: takes mask_ip(s), got 2 arguments: the last has no effect" },

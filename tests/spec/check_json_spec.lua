@@ -1,4 +1,4 @@
--- What `sluice check --json` tells an editor.
+-- The output of `sluice check --json` for an editor.
 local checking = require "spec.checking"
 local h = require "harness"
 

@@ -1,9 +1,9 @@
--- checking: a policy, `sluice check`, and what it says.
+-- checking: a policy, `sluice check`, and its output.
 local h = require "harness"
 
 local M = {}
 
----@param base string what {BASE} stands for in a policy
+---@param base string the text of {BASE} in a policy
 function M.new(base)
   local dir = h.folder()
   local c = { dir = dir }
@@ -24,7 +24,7 @@ function M.new(base)
     return out:gsub("rc=%d+\n$", ""), tonumber(out:match("rc=(%d+)"))
   end
 
-  ---What is said without the source lines and the sum.
+  ---The output without the source lines and the sum.
   function c.problems(text)
     local out, code = c.check(text)
     return (out:gsub("\n%s+%d* |[^\n]*", ""):gsub("\n%d+ problems?\n$", "")

@@ -9,7 +9,7 @@ for file in h.shell "ls README.md conf/*.md tests/README.md bench/RESULTS.md":gm
   pages[file] = h.read(file)
 end
 
--- Calls visit(found, page's file) for each match, collects what it returns.
+-- Calls visit(found, page's file) for each match, collects its results.
 local function each(pattern, visit)
   local wrong = {}
   for file, text in pairs(pages) do
@@ -92,7 +92,7 @@ describe("the documents", function()
       local before = rooms[boxes[i - 1]]
       assert.is_true(before == nil or joined(before, room), boxes[i])
     end
-    -- What answers the client does not wait for what delivers.
+    -- The thread that answers clients does not wait for those that deliver.
     for _, room in ipairs { "http", "policy", "ingest" } do
       assert.falsy(knows(room, "delivery") or knows(room, "sink"), room)
     end

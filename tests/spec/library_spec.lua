@@ -1,12 +1,12 @@
 -- The helpers of a policy, each as a hook calls it: an example of a route whose
--- on_event puts what it gives into the event.
+-- on_event puts its result into the event.
 local h = require "harness"
 
 local EVENT = [=[{"id":"u-1","items":[{"sku":"a"},{"sku":"b","n":[1,2,[3]]}],]=]
   .. [["deep":{"a.b":{"c":7}},"nil":null,"has":"mine","get":true,"x[1]":5,]]
   .. [["text":" Ärger \t","url":"a%20b+c%C3%A4","bad":"%C3x","n":1}]]
 
--- What is called, what ev.out then holds as JSON (nil: nothing).
+-- The call, and the JSON in ev.out after it (nil: nothing).
 local rows = {
   { [[get(ev, "id")]], [["u-1"]] },
   { [[get(ev, "items[2].sku")]], [["b"]] },

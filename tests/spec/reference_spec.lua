@@ -1,4 +1,4 @@
--- What is made from words.lua: the reference, the annotations, the luacheck std.
+-- The texts made from words.lua: the reference, the annotations, the luacheck std.
 local h = require "harness"
 local reference = require "sluice.reference"
 local words = require "sluice.words"
@@ -11,7 +11,7 @@ local function output(command)
   return text:gsub("rc=%d+\n$", ""), tonumber(code)
 end
 
--- The options of t, by dotted name, with what they are.
+-- The options of t, by dotted name, with their specs.
 local function each_option(prefix, options, visit)
   for key, spec in pairs(options) do
     visit(prefix .. key, spec)

@@ -6,7 +6,7 @@ file "f" { dir = "d" }
 stream "s" { sinks = { "f" } }
 ]]
 
--- A hook, and what `sluice check` says of it.
+-- A hook, and the message of `sluice check` for it.
 local hooks = {
   { [[reject("x", "y")]], "reject: does nothing by itself: write return reject(…)" },
   { [[if ev.a then drop("x") end]], "drop: does nothing by itself: write return drop(…)" },
@@ -51,7 +51,7 @@ local good = {
   [[ev.a = req.headers.body]], [[return (nil)]],
 }
 
--- A policy, and what is said.
+-- A policy, and the message.
 local policies = {
   { [[local M = {}
 route "POST /x" { body = "event", stream = "s", on_event = M.typo }]],

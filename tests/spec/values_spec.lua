@@ -1,4 +1,4 @@
--- How a message shows a value: never what the environment holds.
+-- How a message shows a value: never one of the environment.
 local values = require "sluice.values"
 
 local SECRET = "correct horse battery staple " .. ("x"):rep(30)

@@ -1,5 +1,5 @@
 /*
- * edit_model - what edits by path come to, in cJSON: found, may be set, set or
+ * edit_model - the results of edits by path, in cJSON: found, may be set, set or
  * removed. The oracle of tests/unit/policy/run/test_edits.c.
  */
 #pragma once
@@ -66,7 +66,7 @@ static inline bool model_may(const cJSON *v, const struct step *s, unsigned n)
     return may;
 }
 
-/* What v (taken; NULL: absent) becomes; value NULL: the part is removed. */
+/* The new value of v (taken; NULL: absent); value NULL: the part is removed. */
 static inline cJSON *model_put(cJSON *v, const struct step *s, unsigned n,
                                const cJSON *value)
 {

@@ -62,7 +62,7 @@ __attribute__((constructor)) static void start(void)
     control = p == MAP_FAILED ? NULL : p;
 }
 
-/* ---- what is to be done ---- */
+/* ---- the orders ---- */
 
 static void pause_ms(uint64_t ms)
 {

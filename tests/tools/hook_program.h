@@ -1,6 +1,6 @@
 /*
  * hook_program - a random policy: functions that call each other by all ways that Lua
- * has, and the hook that calls them; and bodies of odd events for it. What was made
+ * has, and the hook that calls them; and bodies of odd events for it. The program
  * depends on the seed alone.
  */
 #pragma once
@@ -18,7 +18,7 @@ struct text {
     size_t n;
 };
 
-/* What one program may have; the rest is chosen as it is written. */
+/* The parts that one program may have; the rest is chosen as it is written. */
 static struct {
     uint64_t random;
     bool loops;    /* that end: it is interpreted */
@@ -289,7 +289,7 @@ static inline void name_call(struct text *t, const char *call)
     }
 }
 
-/* Mostly of what has that operation: the rest raises. */
+/* Mostly of values that have that operation: the rest raises. */
 static inline void operation(struct text *t, int depth)
 {
     static const char *const kinds[][3] = {{"((tonumber(", ") or 7)", "(tonumber("},
@@ -480,7 +480,7 @@ static void statement(struct text *t, int depth)
     put(t, "\n");
 }
 
-/* A function's parameters and what it does. */
+/* A function's parameters and body. */
 static inline void body_of(struct text *t, const char *parameters)
 {
     char guard[80];

@@ -139,7 +139,7 @@ static void act(struct client *c)
 
             give(c, flood, flood_n);
             if (sent - before < flood_n) {
-                break; /* what is cut makes the next one bad: harm as well */
+                break; /* a cut request makes the next one bad: harm as well */
             }
         }
         break;

@@ -329,7 +329,8 @@ static void run(void)
             post(c, step == 0 ? now_ns() : due);
             due += step;
         }
-        /* Asked by the clock of the loop: what fell due since is sent at once. */
+        /* Asked by the clock of the loop: requests that are due by now are sent
+         * immediately. */
         n = wait_until(due, step == 0 || over || (due <= now && c == NULL), events,
                        256);
         for (int i = 0; i < n; i++) {

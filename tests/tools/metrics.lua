@@ -94,7 +94,7 @@ local function arguments(code, at)
   return list
 end
 
--- What the source registers: name -> { kind =, help =, file = }.
+-- The series that the source registers: name -> { kind =, help =, file = }.
 function M.registered()
   local files, all, macros = io.popen "find src -name '*.[ch]' | sort", {}, {}
   local codes = {}

@@ -42,7 +42,7 @@ struct mode {
 struct conn {
     int client, up;
     bool answering;  /* the next byte of the client begins a request */
-    struct mode hit; /* what becomes of this request */
+    struct mode hit; /* the fate of this request */
     size_t n_request;
     char bytes[65536];
 };

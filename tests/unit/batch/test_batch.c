@@ -1,4 +1,4 @@
-/* When a batch goes, and what it still takes. */
+/* When a batch goes, and which events it still takes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* What a batch takes at each limit, and one beyond it. */
+/* The events that a batch takes at each limit, and one beyond it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

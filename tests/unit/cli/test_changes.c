@@ -1,4 +1,4 @@
-/* Which lines of JSON count as the same, and what is counted. */
+/* Which lines of JSON count as the same, and which changes are counted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

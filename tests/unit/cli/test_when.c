@@ -39,7 +39,7 @@ static void an_event_has_its_time_as_a_number_or_a_text(void **state)
     when_free(w);
 }
 
-/* A line that is none would move the times of those behind it. */
+/* A line that is not an event would move the times of later lines. */
 static void no_time_is_known_of_lines_that_are_not_as_many(void **state)
 {
     static const char lines[] = "{\"at\":1700000000000}\n\n";

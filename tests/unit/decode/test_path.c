@@ -1,4 +1,4 @@
-/* Paths as texts, and what they find in an object. */
+/* Paths as texts, and the values that they find in an object. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

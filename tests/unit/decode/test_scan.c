@@ -343,8 +343,8 @@ static void finds_what_cjson_finds(void **state)
     }
 }
 
-/* One byte changed: both refuse, or both take it, but where cJSON is known to
- * be lax (numbers, control characters, UTF-8, what follows a NUL). */
+/* One byte changed: both refuse, or both take it, but where cJSON is known to be lax
+ * (numbers, control characters, UTF-8, text after a NUL). */
 static void takes_nothing_that_cjson_refuses(void **state)
 {
     static char text[65536];

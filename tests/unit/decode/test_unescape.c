@@ -1,4 +1,4 @@
-/* What an escaped text means, byte by byte. */
+/* The meaning of an escaped text, byte by byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

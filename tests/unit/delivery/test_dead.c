@@ -146,7 +146,7 @@ static void a_file_that_was_taken_away_is_begun_anew(void **state)
     dead_close(&d);
 }
 
-/* copytruncate, or an editor's new file: what is there stays, letters follow it. */
+/* copytruncate, or an editor's new file: its text stays, letters follow it. */
 static void a_file_that_is_deleted_while_it_grows_is_begun_anew(void **state)
 {
     struct dead d;

@@ -98,7 +98,7 @@ static void a_letter_that_was_written_in_part_is_cut(void **state)
     dead_close(&d);
 }
 
-/* The spool lets go of what is in the letters. */
+/* The spool releases the events in the letters. */
 static void letters_that_could_not_be_synced_are_not_kept(void **state)
 {
     struct err e = {""};

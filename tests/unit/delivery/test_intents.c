@@ -105,7 +105,7 @@ static void a_part_sent_alone_is_a_plan_of_its_own(void **state)
     assert_int_equal(3, n);
 }
 
-/* What is left of it says nothing of the table: rows of it passed, or were bad. */
+/* Its remaining rows say nothing of the table: other rows passed, or were bad. */
 static void a_batch_that_was_taken_in_part_is_proven(void **state)
 {
     static const struct batch_range planned[2] = {{1, 0, 5, 10}, {1, 1, 40, 4}};

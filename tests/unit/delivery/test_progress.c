@@ -1,4 +1,4 @@
-/* How far a replay is: what was written is read, and what is damaged is not believed. */
+/* How far a replay is: a written mark is read, and a damaged one is not believed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Chunked framing: what is taken, what is refused, whole and byte by byte. */
+/* Chunked framing: accepted and refused bodies, whole and byte by byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* Where a body ends, and what is a target and a host. */
+/* Where a body ends, and which texts are a target and a host. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -58,7 +58,7 @@ static int with_length(size_t n)
     return status_of(head, body, n);
 }
 
-/* In chunks of 500 bytes and what is left. */
+/* In chunks of 500 bytes and one of the rest. */
 static int in_chunks(size_t n)
 {
     char body[2 * MAX_BODY] = "";

@@ -1,4 +1,4 @@
-/* What /metrics says of a route's events. */
+/* The counts of a route's events in /metrics. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,7 +82,7 @@ static uint64_t of_code(const char *code, int status)
     return stats_value("sluice_refusals_total", labels);
 }
 
-/* A hook may make codes of what clients send. */
+/* A hook may make codes from clients' texts. */
 static void the_last_code_is_had_and_further_ones_are_others(void **state)
 {
     struct account *a = account_of(&all, "POST /c");

@@ -97,7 +97,7 @@ static void hostile_messages_stay_valid_json(void **state)
     free(text);
 }
 
-/* error_at is one more than the offset, for 0 says that there is none. */
+/* error_at is one more than the offset, because 0 means that there is no offset. */
 static void an_event_that_is_no_json_names_the_byte(void **state)
 {
     struct event list[2] = {

@@ -1,4 +1,4 @@
-/* What a client is told of a block that the disk did not take, by a pwritev of our own. */
+/* The answer to a client whose block the disk did not take, by a pwritev of our own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

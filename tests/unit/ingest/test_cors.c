@@ -1,4 +1,4 @@
-/* What senders of other origins are told: browsers and web hooks. */
+/* The answers to senders of other origins: browsers and web hooks. */
 #include "ingest/cors.h"
 
 #include <setjmp.h>

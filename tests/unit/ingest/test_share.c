@@ -54,7 +54,7 @@ static void test_texts(void **state)
     }
 }
 
-/* What is taken at a small share is taken at a larger one. */
+/* A request that is in a small share is in a larger one, too. */
 static void test_growing(void **state)
 {
     (void)state;

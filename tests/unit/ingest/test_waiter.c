@@ -10,7 +10,7 @@
 
 #include "ingest/internal.h"
 
-/* The bound has no public face: what passes it is answered 503 long before. */
+/* The bound does not show from outside: requests beyond it get 503 long before. */
 static void the_last_waiter_is_had_and_one_more_is_not(void **state)
 {
     struct ingest *in = calloc(1, sizeof *in);

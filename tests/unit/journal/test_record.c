@@ -1,4 +1,4 @@
-/* A record's bytes: what was written is read, and nothing else is. */
+/* A record's bytes: a written record is read, and no other bytes are. */
 #include "journal/record.h"
 
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* Which addresses are taken, and what is said of the others. */
+/* Which addresses are taken, and the errors of the others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

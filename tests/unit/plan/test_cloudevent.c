@@ -13,8 +13,8 @@
 
 static const char *why;
 
-/* headers: "name: value" texts, NULL behind the last. The room is exactly what the
- * bound says, for the sanitizers. */
+/* headers: "name: value" texts, NULL behind the last. The room is exactly the bound,
+ * for the sanitizers. */
 static char *made(const char *const *headers, struct str body)
 {
     struct str_pair list[16];

@@ -153,7 +153,7 @@ static void count(void *arg, uint32_t line, const char *text)
     ++*(unsigned *)arg;
 }
 
-/* Texts of what CSV is made of: a table, or at least one mistake told. */
+/* Texts of CSV's own characters: a table, or at least one mistake told. */
 static void takes_any_text(void **state)
 {
     static const char alphabet[] = ",,,\"\"\n\n\r ab\xC3\xA4\0";

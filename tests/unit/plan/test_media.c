@@ -1,4 +1,4 @@
-/* Which content types are taken, and as what. */
+/* Which content types are taken, and as which shape. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

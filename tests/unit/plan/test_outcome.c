@@ -1,4 +1,4 @@
-/* What a request's fates add up to. */
+/* The outcome of a request's fates. */
 #include "plan/outcome.h"
 
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* What outlives a generation: the same words give the same thing. */
+/* Things that outlive a generation: the same words give the same thing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include "stats/stats.h"
 
 static const char *const labels[] = {"tenant"};
-/* What it has published is asked for by every later stats_write. */
+/* Every later stats_write asks for its published series. */
 static struct registry *published;
 
 static void collect(void *arg, const char *text, size_t n)

@@ -51,7 +51,7 @@ static void a_window_ends(void **state)
 
     (void)state;
     assert_int_equal(ask(s, "a", 1, 5000, &chain), SEEN_NEW);
-    /* What is pending does not expire. */
+    /* A pending key does not expire. */
     assert_int_equal(ask(s, "a", 2, 900000, &chain), SEEN_BUSY);
     seen_finish(s, 1, chain, true);
     chain = 0;

@@ -1,4 +1,4 @@
-/* Reading a segment block by block: what can't be read is not the end. */
+/* Reading a segment block by block: an unreadable block is not the end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* What the disk gives back wrong, late or not at all: it costs what is damaged, and
- * nothing else. */
+/* Blocks that the disk gives back wrong, late or not at all: only damaged events are
+ * lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

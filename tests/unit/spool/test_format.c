@@ -1,4 +1,4 @@
-/* Pages and blocks as bytes: what was sealed opens, what was changed does not. */
+/* Pages and blocks as bytes: sealed ones open, changed ones do not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

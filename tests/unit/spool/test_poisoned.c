@@ -1,4 +1,4 @@
-/* What becomes of those who wait for a sync that fails, by an fdatasync of our own. */
+/* Requests that wait for a sync that fails, by an fdatasync of our own. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +39,8 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
-/* On the housekeeping thread, between the sync that failed and what it frees. */
+/* On the housekeeping thread, between the sync that failed and the freeing of
+ * segments. */
 static void hold_up(void *arg)
 {
     (void)arg;
@@ -56,8 +57,8 @@ static void rest(void)
     (void)nanosleep(&ms, NULL);
 }
 
-/* The segment was full and the next in use when the sync failed, and its consumer
- * had all that counts: it may be freed, but not before those who wait for the rest
+/* The segment was full and the next in use when the sync failed, and its consumer had
+ * all that counts: it may be freed, but not before the requests that wait for the rest
  * are told that it is lost. */
 static void a_freed_segment_has_told_what_it_lost(void **state)
 {

@@ -72,7 +72,7 @@ static void a_synced_stream_is_read_to_the_last_sync(void **state)
     assert_int_equal(5, segment_unsynced(&g));
 }
 
-/* What is behind the last good sync may be gone, and clients send it again. */
+/* Events after the last good sync may be lost, and clients send them again. */
 static void a_poisoned_segment_ends_at_its_last_good_sync(void **state)
 {
     (void)state;

@@ -96,7 +96,7 @@ static double longest(const struct attack *a)
     return most;
 }
 
-/* A busy machine now and then makes a thread's time longer; what an attack takes is
+/* A busy machine now and then makes a thread's time longer; an attack's own time is
  * there each time. */
 static void assert_bounded(const struct attack *list, size_t n)
 {

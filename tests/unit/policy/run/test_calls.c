@@ -10,7 +10,7 @@
 #include "tools/hooked.h"
 
 struct kind {
-    const char *name, *top, *hook; /* what the hook stands in, and its text */
+    const char *name, *top, *hook; /* the text around the hook, and its own text */
 };
 
 static const struct kind plain[] = {
@@ -102,7 +102,7 @@ static const struct kind plain[] = {
      "rules:apply(ev)"},
 };
 
-/* What hooks of the same policy do in loops and functions must not slow these down. */
+/* Loops and functions in other hooks of the same policy must not slow these down. */
 static const char beside[] =
     "local function pass(f, x) return f(x) end\n"
     "beside = function(ev) for k, v in pairs({ 1, 2 }) do pass(tostring, v) end\n"

@@ -1,4 +1,4 @@
-/* What a request that is refused as a whole is told. */
+/* The answer to a request that is refused as a whole. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ static bool decide(const char *text, struct refused *no)
                        (struct str){body, strlen(body)}, &h.batch, NULL, &h.raised, no);
 }
 
-/* The byte that a client looks for is one of what it has sent. */
+/* The byte that a client looks for is one of its own bytes. */
 static void an_offset_counts_a_byte_order_mark(void **state)
 {
     struct refused no;

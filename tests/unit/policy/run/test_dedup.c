@@ -1,4 +1,4 @@
-/* What a request has reserved is remembered only once its events are stored. */
+/* A request's reserved keys are remembered only once its events are stored. */
 #include "policy/run/dedup.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* Edits by path: what a hook writes, removes and reads at a path is one and the same
- * value, in what is stored too. Random events and edits against a model in cJSON. */
+/* Edits by path: a hook writes, removes and reads one and the same value at a path,
+ * also in the stored text. Random events and edits against a model in cJSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ enum { TEXT_MAX = 64 << 10 };
 static struct arena arena;
 static struct event_batch batch;
 static struct scan_keys *keys;
-static struct policy_state owner; /* helpers look for what lies around a context */
+static struct policy_state owner; /* helpers look for the state around a context */
 static char *body;
 static char stored[TEXT_MAX];
 

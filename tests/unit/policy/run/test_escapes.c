@@ -1,5 +1,5 @@
-/* What hooks try in order to see more than their event, or to stay: what they get is a
- * plain value or an error, and never an address. */
+/* Hooks that try to see more than their event, or to stay: they get a plain value or an
+ * error, and never an address. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,8 @@
 
 struct escape {
     const char *text;    /* of the hook */
-    const char *page;    /* what ev.page becomes; NULL: it raises */
-    const char *message; /* in what it raises */
+    const char *page;    /* the new ev.page; NULL: it raises */
+    const char *message; /* in the error that it raises */
 };
 
 static const struct escape escapes[] = {

@@ -25,7 +25,7 @@ enum {
 #ifdef __SANITIZE_ADDRESS__
 enum { MS_MAX = 250 };
 #else
-/* 50, and what collecting takes when a program has filled the memory. */
+/* 50, and the time of collecting when a program has filled the memory. */
 enum { MS_MAX = 90 };
 #endif
 
@@ -44,7 +44,7 @@ static double slowest_ms;
 static bool slow; /* a call of this program took too long */
 static unsigned n_events, n_raised, n_stopped;
 
-/* What can't be stopped is shown. */
+/* A program that can't be stopped is shown. */
 static void on_hang(int signal_number)
 {
     (void)signal_number;
@@ -118,8 +118,8 @@ static bool run_side(struct side *s, struct str body)
     return taken;
 }
 
-/* What came of an event depends on the clock or on room: of it and those behind it
- * nothing is said. */
+/* An event's result depends on the clock or on room: it and later events are not
+ * compared. */
 static bool by_chance(const struct event *ev)
 {
     return ev->message != NULL && (strstr(ev->message, "ran too long") != NULL ||

@@ -1,5 +1,5 @@
-/* What becomes of hooks: the loop over a batch's events compiles, and what does not
- * end is stopped. */
+/* Running hooks: the loop over a batch's events compiles, and a hook that does not end
+ * is stopped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,7 +113,7 @@ static void a_hook_without_an_end_is_stopped_with_its_whole_batch(void **state)
         assert_int_equal(HOOKED_EVENTS, h.raised);
         assert_int_equal(EVENT_DEAD, h.batch.events[0].fate);
         assert_non_null(strstr(h.batch.events[0].message, "ran too long"));
-        /* 50 ms, and what a sanitizer adds. */
+        /* 50 ms, and the time that a sanitizer adds. */
         assert_in_range(own / 1000000, 30, 80);
         hooked_close(&h);
     }

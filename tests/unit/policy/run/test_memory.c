@@ -1,5 +1,5 @@
-/* A state that is full: what its hooks and functions can't do fails, soon, and nothing
- * else does. */
+/* A state that is full: calls of its hooks and functions without room fail soon, and no
+ * others do. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,7 +36,8 @@ static char *many_events(size_t *n)
     return p;
 }
 
-/* The thread's time when an event's checks are over: what is behind is the hooks'. */
+/* The thread's time when an event's checks are over: the time after it is the
+ * hooks'. */
 static void note_checked(void *arg, enum decide_stage stage)
 {
     if (stage == DECIDE_CHECK) {
@@ -102,8 +103,8 @@ static double longest(const char *hook)
     return most;
 }
 
-/* Small things are what the collector takes longest for. A busy machine makes a
- * thread's time longer, but not each time. */
+/* The collector takes longest for small objects. A busy machine makes a thread's time
+ * longer, but not each time. */
 static void garbage_at_the_cap_keeps_a_call_within_its_time(void **state)
 {
     static const char *const hooks[] = {

@@ -1,5 +1,5 @@
-/* What a hook is handed shows an event and nothing else: no key, no sum and no
- * comparison reaches memory. */
+/* A hook's arguments show an event and nothing else: no key, no sum and no comparison
+ * reaches memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

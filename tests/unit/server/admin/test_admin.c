@@ -1,4 +1,4 @@
-/* What the second listener answers before a policy or a sink comes into it. */
+/* The second listener's answers that need no policy and no sink. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@ static struct stream stream;
 static struct shard shard;
 static char answer[4096];
 
-/* The status; what follows the head is in answer. */
+/* The status; the text after the head is in answer. */
 static int admin_says(const char *line, const char *header)
 {
     char head[512];
@@ -88,7 +88,7 @@ static void it_is_ready_while_events_can_be_stored(void **state)
     atomic_store(&stream.used, 900);
     assert_int_equal(503, admin_says("GET /readyz", ""));
     assert_non_null(strstr(answer, "the spool is nearly full"));
-    /* What the worker's segment can take is no sign of a disk that works. */
+    /* Room in the worker's segment is no sign of a disk that works. */
     atomic_store(&shard.left, 1000);
     atomic_store(&spool.unwritable, true);
     assert_int_equal(503, admin_says("GET /readyz", ""));

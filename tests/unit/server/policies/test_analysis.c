@@ -1,4 +1,4 @@
-/* What speaks against a canary, and what does not. */
+/* Numbers that speak against a canary, and numbers that do not. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "base/attr.h"
 #include "server/policies/analysis.h"
 
-/* What a side did; each request is a unit of its own. */
+/* A side's counts; each request is a unit of its own. */
 struct counts {
     uint64_t requests, events, refused, failed;
     double p50_ms, p99_ms;

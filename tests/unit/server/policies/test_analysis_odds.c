@@ -1,6 +1,6 @@
 /*
- * How often the built-in rule sends back a canary that does what the live policy
- * does, and how often it catches one that fails 5 % more. Simulated rollouts, each
+ * How often the built-in rule rolls back a canary that does the same as the live
+ * policy, and how often it catches one that fails 5 % more. Simulated rollouts, each
  * with all its looks. SLUICE_TRIALS=10000 gives the figures of the documents.
  */
 #include <setjmp.h>

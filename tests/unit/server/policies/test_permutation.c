@@ -1,4 +1,4 @@
-/* The permutation test against Fisher's exact one, and what it can't be told. */
+/* The permutation test against Fisher's exact one, and its limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static bool worse(uint32_t n, uint32_t n_new, uint32_t old_hits, uint32_t new_hi
     return permutation_worse(units, n, n_new);
 }
 
-/* Beyond the shuffles' own noise it says what Fisher's test says. */
+/* Beyond the shuffles' own noise it agrees with Fisher's test. */
 static void test_fisher(void **state)
 {
     static const uint32_t sizes[][2] = {{20, 10},   {40, 4},    {60, 50},    {300, 30},

@@ -1,4 +1,4 @@
-/* What a replay of the journal makes of a file that a crash left. */
+/* A replay of the journal on a file after a crash. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>

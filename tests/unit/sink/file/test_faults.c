@@ -68,7 +68,7 @@ static void expect(const char *dir, const char *name, const char *end, const cha
     assert_string_equal(text, got);
 }
 
-/* The kernel may have dropped what it could not write, and says so only once. */
+/* The kernel may have dropped pages that it could not write, and says so only once. */
 static void nothing_more_goes_into_a_file_whose_sync_failed(void **state)
 {
     char dir[] = "/tmp/sluice-archive-XXXXXX", path[512], first[256];

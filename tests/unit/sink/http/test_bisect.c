@@ -134,7 +134,7 @@ static void most_rows_arrive_soon(void **state)
     free(i.parts);
 }
 
-/* A server that remembers what it refused must not know them by their name. */
+/* A server that remembers refused batches must not know them by their name. */
 static void letters_that_are_sent_again_have_another_name(void **state)
 {
     static const struct batch_range planned[] = {{3, 0, 100, 10}};

@@ -1,4 +1,4 @@
-/* What ClickHouse's words mean, in those of 18.16 and of new servers. */
+/* The meaning of ClickHouse's errors, of 18.16 and of new servers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* What a status says of a batch. */
+/* The meaning of a status for a batch. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* What librdkafka is told, whatever the policy's options are. */
+/* The options that librdkafka gets whatever the policy says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,7 +21,8 @@ static void expect(const rd_kafka_conf_t *conf, const char *name, const char *va
     assert_string_equal(value, text);
 }
 
-/* Else a broker that fails loses what it alone had, or a message comes twice. */
+/* Otherwise a broker that fails loses messages that it alone had, or a message comes
+ * twice. */
 static void a_message_is_delivered_when_all_replicas_have_it_once(void **state)
 {
     const struct sink_plan plan = {

@@ -1,4 +1,4 @@
-/* What an answer to an INSERT says. */
+/* The meaning of an answer to an INSERT. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

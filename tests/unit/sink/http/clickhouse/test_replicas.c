@@ -1,4 +1,4 @@
-/* What a server says of its table, and whether a copy of an insert is told by it. */
+/* A server's answer about its table, and whether it tells a copy of an insert. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

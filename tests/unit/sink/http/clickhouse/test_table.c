@@ -1,4 +1,4 @@
-/* What a ClickHouse table can hold of what a policy sends, row by row. */
+/* The fields of a policy that a ClickHouse table can hold, row by row. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
