@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.." || exit 1
 mode=${1:-full}
 passed=0 failed=0 skipped=0
 logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+trap 'wait; rm -rf "$logs"' EXIT
 
 case $mode in
 full) sh conf/setup.sh test || exit 1 ;;
@@ -23,18 +23,37 @@ quick) sh conf/setup.sh quick || exit 1 ;;
   ;;
 esac
 
-build() { # folder, targets, options: configures once, builds
-  dir=$1 targets=$2
-  shift 2
-  # The quickstart's build has no tests yet: the options decide.
-  [ "$(cat "$dir/options" 2>/dev/null)" = "$*" ] || {
-    cmake -S . -B "$dir" -G Ninja "$@" >"$logs/cmake" 2>&1 ||
-      { cat "$logs/cmake"; exit 1; }
-    echo "$*" >"$dir/options"
-  }
-  # shellcheck disable=SC2086
-  ninja -C "$dir" $targets >"$logs/ninja" 2>&1 ||
-    { tail -50 "$logs/ninja"; echo "0 passed, 1 failed"; exit 1; }
+# Configures a build once, and builds: folder, log, targets, options. The quickstart's
+# build has no tests yet: the options decide.
+cat >"$logs/build.sh" <<'X'
+dir=$1 log=$2 targets=$3
+shift 3
+[ "$(cat "$dir/options" 2>/dev/null)" = "$*" ] || {
+  cmake -S . -B "$dir" -G Ninja "$@" >"$log" 2>&1 || { cat "$log"; exit 1; }
+  echo "$*" >"$dir/options"
+}
+# shellcheck disable=SC2086
+ninja -C "$dir" $targets >"$log" 2>&1 || { tail -50 "$log"; exit 1; }
+X
+
+build() { # folder, targets, options
+  dir=$1
+  shift
+  sh "$logs/build.sh" "$dir" "$logs/ninja-$dir" "$@" ||
+    { echo "0 passed, 1 failed"; exit 1; }
+}
+
+# What computes runs beside what waits, and takes the processor from none of it.
+behind() { # name, command: in the background; what it says is in $logs/NAME.said
+  name=$1
+  shift
+  (nice -n 19 "$@" >"$logs/$name.said" 2>&1; echo $? >"$logs/$name.ended") &
+}
+
+ended() { # name: waits for it, says what it said; its exit code
+  while [ ! -s "$logs/$1.ended" ]; do sleep 0.2; done
+  cat "$logs/$1.said"
+  return "$(cat "$logs/$1.ended")"
 }
 
 # Of each test that failed 40 lines: what it said before "not ok", such as an attack's
@@ -120,10 +139,10 @@ specs() { # folder of the build, files: one after the other, nothing beside them
   done
 }
 
-beside() { # folder of the build, files: two at a time
+beside() { # folder of the build, files: three at a time
   dir=$1
   shift
-  printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
+  printf '%s\n' "$@" | xargs -P 3 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
   for f in "$@"; do
     show "$dir" "$f"
   done
@@ -131,11 +150,15 @@ beside() { # folder of the build, files: two at a time
 
 # Specs that compare times or rates of one run with those of another have the
 # machine for themselves, and so has the one that starts two dozen ClickHouse servers;
-# all others run two at a time, for they mostly wait.
-alone="clickhouse_faults hostile_clients reload breaker hedge isolation memory delivered canary stuck"
-timed() { # file: whether its name is among them
+# all others run three at a time, for they mostly wait. Those that take longest begin,
+# so that none of them is the last one alone.
+alone="clickhouse_faults hostile_clients reload breaker hedge isolation memory canary"
+long="kafka_faults fault_fuzz crash powerloss hang poison http_sink kafka_breaker
+  clickhouse allocations clock dead_replay faults retire kafka4 clickhouse_table disk"
+among() { # file, names: whether its name is one of them
   name=$(basename "$1" _spec.lua)
-  case " $alone " in *" $name "*) return 0 ;; esac
+  # shellcheck disable=SC2086
+  case " $(echo $2) " in *" $name "*) return 0 ;; esac
   return 1
 }
 
@@ -176,25 +199,37 @@ if [ "$mode" = quick ]; then
   specs build tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
     tests/e2e/metrics_spec.lua
 else
-  others=
+  first='' others=''
   for f in tests/e2e/*_spec.lua; do
-    if timed "$f"; then specs build "$f"; else others="$others $f"; fi
+    if among "$f" "$alone"; then
+      specs build "$f"
+    elif among "$f" "$long"; then
+      first="$first $f"
+    else
+      others="$others $f"
+    fi
   done
+  cat >"$logs/later.sh" <<'X'
+sh "$1/build.sh" build-asan "$1/ninja-asan" all -DSLUICE_TESTS=ON \
+  -DSLUICE_SANITIZE=address,undefined &&
+  sh "$1/build.sh" build-tsan "$1/ninja-tsan" "sluice tests/tools/all" -DSLUICE_TESTS=ON \
+    -DSLUICE_SANITIZE=thread &&
+  CC=clang CXX=clang++ sh "$1/build.sh" build-fuzz "$1/ninja-fuzz" tests/fuzz/all \
+    -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON -DSLUICE_SANITIZE=address,undefined
+X
+  behind builds sh "$logs/later.sh" "$logs"
+  [ "$(id -u)" -ne 0 ] || behind image sh tests/image.sh
   # shellcheck disable=SC2086
-  beside build $others
-  build build-asan all -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=address,undefined
+  beside build $first $others
+  ended builds || { echo "0 passed, 1 failed"; exit 1; }
   unit build-asan
-  beside build-asan tests/e2e/http_spec.lua tests/e2e/bad_input_spec.lua \
-    tests/e2e/archive_spec.lua tests/e2e/policy_spec.lua \
-    tests/e2e/routes_spec.lua tests/e2e/dedup_spec.lua \
-    tests/e2e/clickhouse_spec.lua tests/e2e/kafka_spec.lua
-  build build-tsan "sluice tests/tools/all" -DSLUICE_TESTS=ON -DSLUICE_SANITIZE=thread
+  beside build-asan tests/e2e/clickhouse_spec.lua tests/e2e/kafka_spec.lua \
+    tests/e2e/dedup_spec.lua tests/e2e/archive_spec.lua tests/e2e/policy_spec.lua \
+    tests/e2e/bad_input_spec.lua tests/e2e/http_spec.lua tests/e2e/routes_spec.lua
   specs build-tsan tests/e2e/http_spec.lua
-  CC=clang CXX=clang++ build build-fuzz tests/fuzz/all -DSLUICE_TESTS=ON -DSLUICE_FUZZ=ON \
-    -DSLUICE_SANITIZE=address,undefined
   fuzz chunked decode http request segment
   if [ "$(id -u)" -eq 0 ]; then
-    check "docker/Dockerfile, in chroots" sh tests/image.sh
+    check "docker/Dockerfile, in chroots" ended image
   fi
 fi
 

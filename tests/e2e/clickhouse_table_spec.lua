@@ -162,7 +162,7 @@ describe("the table that a ClickHouse sink finds", function()
       parts_to_delay_insert = 4, parts_to_throw_insert = 6]]
     ch:must "SYSTEM STOP MERGES"
     s = h.server { policy = policy(ch.url, {
-      batch = 'target = 10, min = 10, max = 1000, linger = "50ms"' }) }
+      batch = 'target = 10, min = 10, max = 40, linger = "50ms"' }) }
     local l = h.load(s.port, { batch = 5, connections = 2, seconds = 4, rate = 100,
       path = "/v1/events/batch" })
     s:logged("sink=olap status=enlarged target=20", 30)

@@ -39,7 +39,7 @@ route "POST /v1/events/batch" { body = "batch", stream = "events" }
   end
 
   it("answers when every sink has the event", function()
-    s = h.server { policy = policy() }
+    s = h.server { policy = policy { timeout = "10s" } }
     assert.equal(202, s:post("/v1/events", [[{"n":1}]]).status)
     assert.equal(1, kafka.count(m.brokers, "events", 4))
     assert.equal(2, s:metric("sluice_delivered_events_total"))

@@ -75,8 +75,8 @@ describe("a sink whose write hangs", function()
     s = h.server { policy = policy() }
     s:post("/v1/events", "{}")
     s:deliver(20)
-    -- Its file gets its name when the journal is handed over.
-    detach = s:inject("fdatasync:delay_enter=12000000", "slow")
+    -- Its file gets its name when the journal is handed over, which has 7 s.
+    detach = s:inject("fdatasync:delay_enter=9000000", "slow")
     h.write(s.path, policy([[file "other" { dir = "slow", was = "slow",
       linger = "10ms" }]], '"other"'))
     local a = h.request(s.admin, "POST", "/reload", "", nil, 30)

@@ -37,10 +37,10 @@ describe("a dead sink", function()
     if m then m:close() m = nil end
   end)
 
-  -- Events that sink has delivered over 3 s of the same load.
+  -- Events that sink has delivered over 2 s of the same load.
   local function rate(sink, first)
     local before = s:metric("sluice_delivered_events_total", ('"%s"'):format(sink))
-    local f = h.load_wait(h.load(s.port, { batch = 20, connections = 4, seconds = 3,
+    local f = h.load_wait(h.load(s.port, { batch = 20, connections = 4, seconds = 2,
       rate = 300, first = first }))
     h.sleep(1)
     return s:metric("sluice_delivered_events_total", ('"%s"'):format(sink)) - before,
@@ -70,8 +70,8 @@ describe("a dead sink", function()
       sinks = [["olap", bus = { when_full = "skip", max_lag = "8MiB" }]] }) }
     local before, f = rate("olap", 1)
     m:say("down 1")
-    local l = h.load_wait(h.load(s.port, { batch = 20, connections = 4, seconds = 14,
-      rate = 500, first = f.next }))
+    local l = h.load_wait(h.load(s.port, { batch = 20, connections = 4, seconds = 7,
+      rate = 1000, first = f.next }))
     print("# room: skip: " .. l.text)
     assert.equal(0, l.other + l.broken + l.full)
     assert.is_true(s:metric("sluice_sink_skipped_events", "bus") > 0)
