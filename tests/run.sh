@@ -152,9 +152,9 @@ beside() { # folder of the build, files: three at a time
 # machine for themselves, and so has the one that starts two dozen ClickHouse servers;
 # all others run three at a time, for they mostly wait. Those that take longest begin,
 # so that none of them is the last one alone.
-alone="clickhouse_faults hostile_clients reload breaker hedge isolation memory canary"
-long="kafka_faults fault_fuzz crash powerloss hang poison http_sink kafka_breaker
-  clickhouse allocations clock dead_replay faults retire kafka4 clickhouse_table disk"
+alone="clickhouse_faults hostile_clients reload breaker hedge memory"
+long="kafka_faults fault_fuzz crash powerloss hang isolation poison http_sink canary
+  kafka_breaker clickhouse allocations clock dead_replay faults retire kafka4 clickhouse_table disk"
 among() { # file, names: whether its name is one of them
   name=$(basename "$1" _spec.lua)
   # shellcheck disable=SC2086
