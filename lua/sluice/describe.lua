@@ -81,6 +81,7 @@ local function of_word(self, word)
   end
   return list
 end
+Loader.of_word = of_word
 
 function Loader:single(word)
   local list = of_word(self, word)
@@ -233,125 +234,6 @@ function Loader:streams()
   self.stream_index = seen
   if #list > 63 then
     self:problem(list[64].statement, nil, "value", "more than 63 streams")
-  end
-  return list
-end
-
-function Loader:enum_values(s, path, opts)
-  local list, seen, rest = {}, {}, {}
-  for k, v in pairs(opts) do
-    if type(k) ~= "number" then rest[k] = v end
-  end
-  for i, v in ipairs(opts) do
-    if type(v) ~= "string" then
-      self:problem(s, extend(path, i), "value",
-        ("%s is not a text"):format(values.show(v)))
-    elseif seen[v] then
-      self:problem(s, extend(path, i), "value",
-        ("%s is given twice"):format(values.show(v)))
-    else
-      seen[v] = true
-      list[#list + 1] = v
-    end
-  end
-  if #opts == 0 then
-    local wrong = false
-    for k in pairs(rest) do
-      wrong = wrong or not words.fields.enum.options[k]
-    end
-    self:problem(s, path, "value", wrong and "an enum's values are a list of texts, "
-      .. "without keys: enum { \"a\", \"b\" }"
-      or "an enum needs its values: enum { \"a\" }")
-    if wrong then rest = {} end
-  end
-  return list, rest
-end
-
--- A field that no event can have is a mistake of the schema.
-function Loader:possible(s, name, kind, o)
-  local path = { name }
-  local depth = select(2, name:gsub("\\.", "x"):gsub("%.", "")) + 1
-  if o.min and o.max and o.min > o.max then
-    self:problem(s, path, "value", ("min %s is more than max %s")
-      :format(o.min, o.max))
-  elseif kind == "int" and o.min and o.max and
-      math.ceil(o.min) > math.floor(o.max) then
-    self:problem(s, path, "value",
-      ("no whole number is from %s to %s"):format(o.min, o.max))
-  elseif kind == "str" and (o.min or 0) > self.limits.max_body then
-    self:problem(s, path, "value", ("min %d is more than server.max_body, %d")
-      :format(o.min, self.limits.max_body))
-  end
-  if name:find("^%.") or name:find("%.$") or name:find("..", 1, true) then
-    self:problem(s, path, "key", "a path has a name on each side of a dot")
-  elseif depth > self.limits.max_depth then
-    self:problem(s, path, "key", ("is %d deep; server.max_depth is %d")
-      :format(depth, self.limits.max_depth))
-  elseif not values.is_path(name) then
-    self:problem(s, path, "key", "expected keys with dots between them; a dot, "
-      .. "bracket or backslash that belongs to a key has a backslash before it")
-  end
-end
-
-function Loader:field(s, name, f)
-  local path = { name }
-  local opts, list = f.opts, nil
-  if words.fields[f.kind].list then
-    list, opts = self:enum_values(s, path, opts)
-  end
-  local o = self:options(s, path, opts, words.fields[f.kind].options)
-  self:possible(s, name, f.kind, o)
-  return { path = name, type = f.kind, required = o.required, min = o.min,
-    max = o.max, values = list, max_age = o.max_age, max_skew = o.max_skew }
-end
-
--- A field inside of one that is no object: no event that is accepted has both.
-function Loader:nested(s, fields)
-  for _, outer in ipairs(fields) do
-    for _, inner in ipairs(outer.type ~= "any" and fields or {}) do
-      if inner.path:sub(1, #outer.path + 1) == outer.path .. "." then
-        local path = { inner.path }
-        local why = ("is inside of %s, which is %s { } and so no object"):format(
-          outer.path, outer.type)
-        if inner.required then
-          self:problem(s, path, "key", why .. ": every event is refused; an object is any { }")
-        else
-          local line = source.locate(self.texts[s.file] or "", s, path, "key")
-          self:remark(s.file, line, ("schema.%s: %s: no event has it"):format(inner.path, why))
-        end
-      end
-    end
-  end
-end
-
-function Loader:schemas()
-  local list = {}
-  for _, s in ipairs(of_word(self, "schema")) do
-    local fields = {}
-    for _, name in ipairs(sorted_keys(s.args)) do
-      local f = s.args[name]
-      if type(name) ~= "string" or name == "" then
-        self:problem(s, { name }, "value",
-          "expected field = str { }, or another type")
-      elseif getmetatable(f) ~= self.Field then
-        self:problem(s, { name }, "value", ("%s is no type; expected one of "
-          .. "str num int bool enum time any"):format(values.show(f)))
-      else
-        fields[#fields + 1] = { serial = f.serial,
-          field = self:field(s, name, f) }
-      end
-    end
-    table.sort(fields, function(a, b) return a.serial < b.serial end)
-    if #fields > 64 then
-      self:problem(s, nil, "value", "more than 64 fields")
-    end
-    local out = { name = ("schema at %s:%d"):format(s.file, s.line),
-      fields = {} }
-    for i, f in ipairs(fields) do out.fields[i] = f.field end
-    self:nested(s, out.fields)
-    list[#list + 1] = out
-    s.schema.index = #list - 1
-    s.schema.fields = out.fields
   end
   return list
 end

@@ -19,6 +19,7 @@ require "sluice.advice"(Loader)
 require "sluice.describe"(Loader)
 require "sluice.foresee"(Loader)
 require "sluice.routes"(Loader)
+require "sluice.schemas"(Loader)
 require "sluice.kept"(Loader)
 require "sluice.sinks"(Loader)
 

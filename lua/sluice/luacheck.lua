@@ -40,6 +40,7 @@ return {
     items = {},
     kafka = {},
     limit = {},
+    list = {},
     log = {},
     lookup = {},
     lower = {},

@@ -456,14 +456,29 @@ function enum(options) end
 
 ---A whole number of 64 bits, written without a decimal point and without an exponent, so that an integer column can read it.
 ---@class sluice.field.int
+---@field bits? 8|16|32|64 Size of the number. sluice refuses values beyond it with too_small or too_large, and stores -0 as 0. By default 64.
+---@field convert? boolean Whether sluice also takes 1.0, 1e3 and digits in a text ("42", "007"), and stores the number's digits. (default: false)
 ---@field max? number Largest value.
 ---@field min? number Smallest value.
 ---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
+---@field unsigned? boolean Whether the number has no sign, so that with 64 bits values up to 18446744073709551615 fit and -1 does not. (default: false)
 
 ---A whole number of 64 bits, written without a decimal point and without an exponent, so that an integer column can read it.
 ---@param options sluice.field.int
 ---@return sluice.field
 function int(options) end
+
+---An array whose items are all of one type: list { str { max = 20 }, max = 10 }. Items have no required, and are stored as they were sent.
+---@class sluice.field.list
+---@field [integer] sluice.field
+---@field max? integer Largest number of items.
+---@field min? integer Smallest number of items.
+---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
+
+---An array whose items are all of one type: list { str { max = 20 }, max = 10 }. Items have no required, and are stored as they were sent.
+---@param options sluice.field.list
+---@return sluice.field
+function list(options) end
 
 ---A number.
 ---@class sluice.field.num
@@ -478,8 +493,11 @@ function num(options) end
 
 ---A text.
 ---@class sluice.field.str
+---@field cut? integer Number of characters that sluice stores. It cuts a longer text there, never inside a character, and counts it in sluice_cut_texts_total.
+---@field format? "uuid"|"ip"|"url"|"email" Form of the text: "uuid" is 8-4-4-4-12 hexadecimal digits, "ip" an IPv4 or IPv6 address, "url" scheme://host… without spaces, "email" name@host.tld. sluice refuses other texts with bad_format.
 ---@field max? integer Largest number of characters (Unicode code points).
 ---@field min? integer Smallest number of characters (Unicode code points).
+---@field pattern? string Lua pattern that fits somewhere in the text, or in all of it with ^ and $. It counts bytes, has no captures, no %b and no %f, and takes one step for each byte of any text. sluice refuses other texts with bad_format.
 ---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
 ---A text.
@@ -487,13 +505,15 @@ function num(options) end
 ---@return sluice.field
 function str(options) end
 
----A time as whole milliseconds since 1970, or as RFC 3339 text. Without max_age sluice refuses numbers below 100000000000, which are most likely seconds.
+---A time as whole milliseconds since 1970, or as RFC 3339 text. Without max_age sluice refuses numbers below 100000000000, which are most likely seconds. sluice stores it as it was sent; with formats or unit, as whole milliseconds.
 ---@class sluice.field.time
+---@field formats? ("rfc3339"|"iso8601"|"no_zone"|"date"|"http"|"number")[] Forms of text that sluice takes. "rfc3339": 2025-11-23T12:13:20Z; "iso8601": also zones such as +0100, +01 and " UTC", no seconds, a comma before the fraction, 20251123T121320Z; "no_zone": ISO 8601 without a zone is UTC; "date": 2025-11-23 is midnight UTC; "http": Sun, 23 Nov 2025 12:13:20 GMT; "number": a number in quotes. By default "rfc3339".
 ---@field max_age? string Highest age of the time when the request arrives. sluice refuses older events; by default it accepts any age.
 ---@field max_skew? string How far the time may lie in the future when the request arrives. By default any distance.
 ---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
+---@field unit? "s"|"ms"|"us"|"ns"|"auto" Unit of a number since 1970, which may have a fraction. sluice refuses numbers that would lie before 1973-03-03 or after 5138-11-16, so that no number is a time in two units. "auto" takes the unit that fits: seconds from 1e8, milliseconds from 1e11, microseconds from 1e14, nanoseconds from 1e17 to 1e20. With formats it is "ms" by default.
 
----A time as whole milliseconds since 1970, or as RFC 3339 text. Without max_age sluice refuses numbers below 100000000000, which are most likely seconds.
+---A time as whole milliseconds since 1970, or as RFC 3339 text. Without max_age sluice refuses numbers below 100000000000, which are most likely seconds. sluice stores it as it was sent; with formats or unit, as whole milliseconds.
 ---@param options sluice.field.time
 ---@return sluice.field
 function time(options) end

@@ -45,7 +45,7 @@ local lua_types = {
   sinks = "table<integer|string, string|sluice.stream_sink>",
   share_by = '"connection"|"request"|"peer"|string',
   adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
-  topic_by = "string|(fun(ev: table): string?)",
+  topic_by = "string|(fun(ev: table): string?)", bits = "8|16|32|64", pattern = "string",
 }
 for _, name in ipairs { "string", "text", "path", "address", "name", "bytes", "duration", "url",
   "moment", "after", "stream", "header", "topic", "percent", "rate" } do
@@ -55,7 +55,10 @@ end
 -- LuaCATS type of an option; class: of the table that has it.
 local function lua_type(spec, class, key)
   if spec.type == "options" then return class .. "." .. key end
-  if spec.values then return '"' .. table.concat(spec.values, '"|"') .. '"' end
+  if spec.values then
+    local list = '"' .. table.concat(spec.values, '"|"') .. '"'
+    return spec.type == "words" and "(" .. list .. ")[]" or list
+  end
   if spec.type == "hook" then return spec.signature or "function" end
   return spec.lua or lua_types[spec.type] or "any"
 end
@@ -70,11 +73,15 @@ local shown_types = {
   stream = "name of a stream", percent = "share", rate = "rate",
   header = "name of a header",
   share_by = '`"connection"`, `"request"`, `"peer"` or `"header:NAME"`',
-  schema = "schema { }", urls = "url, or list of urls",
+  schema = "schema { }", urls = "url, or list of urls", bits = "8, 16, 32 or 64",
+  pattern = "Lua pattern",
 }
 
 local function shown_type(spec)
-  if spec.values then return '`"' .. table.concat(spec.values, '"`, `"') .. '"`' end
+  if spec.values then
+    return (spec.type == "words" and "list of " or "")
+      .. '`"' .. table.concat(spec.values, '"`, `"') .. '"`'
+  end
   if spec.of == "status" then return "list of statuses" end
   if spec.type == "list" and spec.of then return "list of " .. spec.of .. "s" end
   return shown_types[spec.type] or spec.type
@@ -243,7 +250,8 @@ function M.markdown()
   for _, kind in ipairs(sorted_keys(words.fields)) do
     local f = words.fields[kind]
     out("")
-    out("### `" .. kind .. (f.list and ' { "a", "b", … }`' or " { … }`"))
+    out("### `" .. kind .. (f.list and ' { "a", "b", … }`'
+      or f.item and " { type { … }, … }`" or " { … }`"))
     out("")
     out(f.help)
     option_table(out, f.options)
@@ -270,7 +278,7 @@ local function class(out, name, options, help, list)
   out("")
   out("---" .. help)
   out("---@class " .. name)
-  if list then out("---@field [integer] string") end
+  if list then out("---@field [integer] " .. list) end
   for _, key in ipairs(sorted_keys(options)) do
     local spec = options[key]
     local default = spec.default ~= nil and " (default: " .. tostring(spec.default)
@@ -304,7 +312,7 @@ end
 
 local function field_kind(out, kind, f)
   local name = "sluice.field." .. kind
-  class(out, name, f.options, f.help, f.list)
+  class(out, name, f.options, f.help, f.list and "string" or f.item and "sluice.field")
   out("")
   out("---" .. f.help)
   out("---@param options " .. name)

@@ -260,6 +260,34 @@ function checks.enum(v, spec)
     table.concat(spec.values, "\", \""), suggest.hint(v, { unpack(spec.values) }))
 end
 
+-- A list of words out of spec.values, each once.
+function checks.words(v, spec)
+  local list, why = checks.list(v, {})
+  if not list then return nil, why end
+  local seen = {}
+  for _, x in ipairs(list) do
+    _, why = checks.enum(x, spec)
+    if why then return nil, why end
+    if seen[x] then return nil, ("%s is given twice"):format(M.show(x)) end
+    seen[x] = true
+  end
+  return list
+end
+
+function checks.bits(v)
+  if v == 8 or v == 16 or v == 32 or v == 64 then return v end
+  return nil, ("%s is none of 8, 16, 32, 64"):format(M.show(v))
+end
+
+-- A pattern of a field, which C matches.
+function checks.pattern(v, _, host)
+  local text, why = checks.string(v, {})
+  if not text then return nil, why end
+  why = host.why_no_pattern(text)
+  if why then return nil, ("%s %s"):format(M.show(v), why) end
+  return v
+end
+
 function checks.url(v)
   local host = type(v) == "string" and v:match("^https?://([^/?#%s]+)[^%s]*$")
   if host and #v > 2000 then

@@ -11,20 +11,40 @@
 #include "server/supervisor.h"
 #include "sink/http/clickhouse/names.h"
 
-static const char *type_of(const struct field *f)
+enum { TYPE_BYTES = 32 };
+
+static void type_of(const struct field *f, char out[TYPE_BYTES])
 {
+    const char *word = "String";
+    char item[TYPE_BYTES];
+    int bits;
+
     switch (f == NULL ? FIELD_ANY : f->type) {
     case FIELD_NUM:
-        return "Float64";
+        word = "Float64";
+        break;
     case FIELD_INT:
-        return "Int64";
+        bits = f->range.bits == 0 ? 64 : f->range.bits;
+        (void)snprintf(out, TYPE_BYTES, "%sInt%d", f->range.is_unsigned ? "U" : "",
+                       bits);
+        return;
     case FIELD_BOOL:
-        return "UInt8";
+        word = "UInt8";
+        break;
     case FIELD_TIME:
-        return "UInt64"; /* milliseconds since 1970 */
+        word = "UInt64"; /* milliseconds since 1970 */
+        break;
+    case FIELD_STR:
+        word = f->format == TEXT_UUID ? "UUID" : "String";
+        break;
+    case FIELD_LIST:
+        type_of(f->item, item);
+        (void)snprintf(out, TYPE_BYTES, "Array(%.*s)", TYPE_BYTES - 8, item);
+        return;
     default:
-        return "String";
+        break;
     }
+    (void)snprintf(out, TYPE_BYTES, "%s", word);
 }
 
 static bool feeds(const struct plan *p, const struct route *r, uint32_t sink)
@@ -61,11 +81,13 @@ static const struct field *field_of(const struct plan *p, uint32_t sink,
 static void column(const char *name, const struct field *f, uint32_t *n)
 {
     size_t k = strlen(name);
-    char *quoted = mem_alloc(names_bound(k));
+    char *quoted = mem_alloc(names_bound(k)), type[TYPE_BYTES];
+
+    type_of(f, type);
 
     (void)names_quote((struct str){name, k}, quoted);
     (void)printf("%s\n  %s%s%s %s", (*n)++ == 0 ? "" : ",", quoted[0] == '`' ? "" : "`",
-                 quoted, quoted[0] == '`' ? "" : "`", type_of(f));
+                 quoted, quoted[0] == '`' ? "" : "`", type);
     free(quoted);
 }
 

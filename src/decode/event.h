@@ -114,4 +114,6 @@ struct event_batch {
     double wait_ms;      /* until an event that limits have refused may pass; 0: none
                             was refused */
     struct slot envelope[ENVELOPE_FIELDS_MAX]; /* filled by scan_enveloped */
+    uint32_t n_cut;                            /* texts that a schema has cut */
+    uint32_t stored; /* its events were stored before: times are milliseconds */
 };

@@ -21,6 +21,7 @@ struct account {
     struct account *next;
     char *route;
     stats_cell *received, *ends[N_ENDS];
+    stats_cell *cut;    /* made on first use, as codes */
     struct code *codes; /* made on first use, which most routes never see */
     uint32_t n_codes;
 };
@@ -110,6 +111,20 @@ const char *account_name(const struct account *a)
 void account_received(struct account *a, uint32_t n)
 {
     stats_add(a->received, n);
+}
+
+void account_cut(struct account *a, uint32_t n)
+{
+    char pair[LABEL_BYTES];
+
+    if (a->cut == NULL) {
+        (void)stats_label_pair(pair, sizeof pair, "route", a->route);
+        a->cut = stats_counter("sluice_cut_texts_total",
+                               "Texts longer than the cut of their field, stored "
+                               "without their end.",
+                               pair);
+    }
+    stats_add(a->cut, n);
 }
 
 void account_wait(struct accounts *all, uint32_t n)

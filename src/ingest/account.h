@@ -51,6 +51,9 @@ const char *account_name(const struct account *a); /* its route */
 /* n events of a body. */
 void account_received(struct account *a, uint32_t n);
 
+/* n texts of events were cut. */
+void account_cut(struct account *a, uint32_t n);
+
 /* They wait for a commit, a sync or sinks; no longer. */
 void account_wait(struct accounts *all, uint32_t n);
 void account_done(struct accounts *all, uint32_t n);

@@ -58,6 +58,9 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
 
     if (ok) {
         account_received(p->account, in->batch.n);
+        if (UNLIKELY(in->batch.n_cut > 0)) {
+            account_cut(p->account, in->batch.n_cut);
+        }
         outcome_of(p->route, &in->batch, o);
     } else {
         admission_refuse_whole(in, r, &no);

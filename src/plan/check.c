@@ -10,9 +10,11 @@
 #include "base/text.h"
 #include "base/word.h"
 #include "decode/vector.h"
+#include "plan/check_parts.h"
 #include "plan/moment.h"
+#include "plan/rewrite.h"
 
-enum { MESSAGE_BYTES = 512, SHOWN_BYTES = 40 };
+enum { MESSAGE_BYTES = 512 };
 
 /* 9999-12-31T23:59:59.999Z */
 static const double LAST_MS = 253402300799999.;
@@ -26,31 +28,13 @@ static const char *const kind_names[] = {
     [SLOT_ESCAPED] = "a string", [SLOT_OBJECT] = "an object",
     [SLOT_ARRAY] = "an array"};
 
-static enum slot_kind kind_of(const struct slot *x)
-{
-    return (enum slot_kind)(x->tag & 15);
-}
-
-static struct str text_of(const struct event_batch *b, const struct slot *x)
-{
-    return (struct str){b->body + x->off, x->tag >> 4};
-}
-
 static bool absent(const struct slot *x)
 {
     return (x->tag & 15) <= SLOT_NULL;
 }
 
-static bool is_string(const struct slot *x)
-{
-    return kind_of(x) == SLOT_STRING || kind_of(x) == SLOT_ESCAPED;
-}
-
-/* Marks the event; always false. The text begins with the field's path. */
-static bool refuse(struct event_batch *b, struct event *ev, const struct field *f,
-                   const char *code, const char *fmt, ...) PRINTF(5, 6);
-static bool refuse(struct event_batch *b, struct event *ev, const struct field *f,
-                   const char *code, const char *fmt, ...)
+bool check_refuse(struct event_batch *b, struct event *ev, const struct field *f,
+                  const char *code, const char *fmt, ...)
 {
     char *text = arena_alloc(b->arena, MESSAGE_BYTES);
     va_list args;
@@ -72,11 +56,11 @@ static bool refuse(struct event_batch *b, struct event *ev, const struct field *
     return false;
 }
 
-static bool wrong_type(struct event_batch *b, struct event *ev, const struct field *f,
-                       const struct slot *x, const char *expected)
+bool check_wrong_type(struct event_batch *b, struct event *ev, const struct field *f,
+                      const struct slot *x, const char *expected)
 {
-    return refuse(b, ev, f, "wrong_type", "expected %s, got %s", expected,
-                  kind_names[kind_of(x)]);
+    return check_refuse(b, ev, f, "wrong_type", "expected %s, got %s", expected,
+                        kind_names[kind_of(x)]);
 }
 
 /* Code points: every byte that is not a continuation, an escape as one, a
@@ -122,16 +106,16 @@ static NOINLINE bool check_length(struct event_batch *b, struct event *ev,
     double n;
 
     if (!is_string(x)) {
-        return wrong_type(b, ev, f, x, "a string");
+        return check_wrong_type(b, ev, f, x, "a string");
     }
     n = (double)(!escaped && is_ascii(s) ? s.n : code_points(s, escaped));
     if (f->has_min && n < f->min) {
-        return refuse(b, ev, f, "too_short", "shorter than %.0f character%s", f->min,
-                      f->min == 1 ? "" : "s");
+        return check_refuse(b, ev, f, "too_short", "shorter than %.0f character%s",
+                            f->min, f->min == 1 ? "" : "s");
     }
     if (f->has_max && n > f->max) {
-        return refuse(b, ev, f, "too_long", "longer than %.0f character%s", f->max,
-                      f->max == 1 ? "" : "s");
+        return check_refuse(b, ev, f, "too_long", "longer than %.0f character%s",
+                            f->max, f->max == 1 ? "" : "s");
     }
     return true;
 }
@@ -142,19 +126,20 @@ static bool check_str(struct event_batch *b, struct event *ev, const struct fiel
     double n = (double)(int32_t)(x->tag >> 4);
 
     /* Bytes bound the characters from both sides; mostly that decides. */
-    if (LIKELY(kind_of(x) == SLOT_STRING) && (!f->has_max || n <= f->max) &&
-        (!f->has_min || n / 4 >= f->min)) {
-        return true;
+    if (!(LIKELY(kind_of(x) == SLOT_STRING) && (!f->has_max || n <= f->max) &&
+          (!f->has_min || n / 4 >= f->min)) &&
+        !check_length(b, ev, f, x)) {
+        return false;
     }
-    return check_length(b, ev, f, x);
+    return LIKELY(!f->has_form) || check_form(b, ev, f, x);
 }
 
 /* The integer of a number's text. */
-enum whole {
-    WHOLE = 0,
-    WHOLE_FRACTION, /* 1.5, 1.00000000000000000001, 1e-400 */
-    WHOLE_WRITTEN,  /* 1.0, 1e3: whole, but no integer column reads it */
-    WHOLE_LARGE     /* beyond 64 bits */
+enum written {
+    WRITTEN_WHOLE = 0,
+    WRITTEN_FRACTION, /* 1.5, 1.00000000000000000001, 1e-400 */
+    WRITTEN_POINT,    /* 1.0, 1e3: whole, but no integer column reads it */
+    WRITTEN_LARGE     /* beyond 64 bits */
 };
 
 /* Digits that count for nothing behind the point. */
@@ -179,7 +164,7 @@ static bool has_fraction(struct str s, double value)
 }
 
 /* By its digits: a double has 53 bits of them. */
-static enum whole whole_of(struct str s, double value)
+static enum written whole_of(struct str s, double value)
 {
     size_t i, digits;
     uint64_t v = 0;
@@ -187,7 +172,7 @@ static enum whole whole_of(struct str s, double value)
     /* Most times: not negative, far below 2^63. */
     if (LIKELY(s.n >= 8 && s.n <= 16) && vector_digits(s.p) &&
         vector_digits(s.p + s.n - 8)) {
-        return WHOLE;
+        return WRITTEN_WHOLE;
     }
     i = s.n > 0 && s.p[0] == '-';
     digits = s.n - i;
@@ -195,29 +180,42 @@ static enum whole whole_of(struct str s, double value)
         unsigned d = (unsigned)(s.p[k] - '0');
 
         if (d > 9) {
-            return has_fraction(s, value) ? WHOLE_FRACTION : WHOLE_WRITTEN;
+            return has_fraction(s, value) ? WRITTEN_FRACTION : WRITTEN_POINT;
         }
         v = v * 10 + d;
     }
     /* 19 digits do not wrap: JSON has no leading zeros. */
-    return digits > 19 || v > (uint64_t)INT64_MAX + i ? WHOLE_LARGE : WHOLE;
+    return digits > 19 || v > (uint64_t)INT64_MAX + i ? WRITTEN_LARGE : WRITTEN_WHOLE;
 }
 
 static bool check_whole(struct event_batch *b, struct event *ev, const struct field *f,
                         const struct slot *x)
 {
     switch (whole_of(text_of(b, x), x->num)) {
-    case WHOLE_FRACTION:
-        return refuse(b, ev, f, "wrong_type", "expected an integer, got a fraction");
-    case WHOLE_WRITTEN:
-        return refuse(b, ev, f, "wrong_type",
-                      "expected an integer without a decimal point and without "
-                      "an exponent");
-    case WHOLE_LARGE:
-        return refuse(b, ev, f, x->num < 0 ? "too_small" : "too_large",
-                      "the integer is beyond 64 bits");
-    case WHOLE:
+    case WRITTEN_FRACTION:
+        return check_refuse(b, ev, f, "wrong_type",
+                            "expected an integer, got a fraction");
+    case WRITTEN_POINT:
+        return check_refuse(b, ev, f, "wrong_type",
+                            "expected an integer without a decimal point and without "
+                            "an exponent");
+    case WRITTEN_LARGE:
+        return check_refuse(b, ev, f, x->num < 0 ? "too_small" : "too_large",
+                            "the integer is beyond 64 bits");
+    case WRITTEN_WHOLE:
         break;
+    }
+    return true;
+}
+
+static bool check_bounds(struct event_batch *b, struct event *ev, const struct field *f,
+                         const struct slot *x)
+{
+    if (f->has_min && x->num < f->min) {
+        return check_refuse(b, ev, f, "too_small", "less than %.15g", f->min);
+    }
+    if (f->has_max && x->num > f->max) {
+        return check_refuse(b, ev, f, "too_large", "more than %.15g", f->max);
     }
     return true;
 }
@@ -227,23 +225,20 @@ static bool check_num(struct event_batch *b, struct event *ev, const struct fiel
 {
     bool whole = f->type == FIELD_INT;
 
+    if (UNLIKELY(f->range.bits != 0)) {
+        return check_range(b, ev, f, x) && check_bounds(b, ev, f, x);
+    }
     if (kind_of(x) != SLOT_NUMBER) {
-        return wrong_type(b, ev, f, x, whole ? "an integer" : "a number");
+        return check_wrong_type(b, ev, f, x, whole ? "an integer" : "a number");
     }
     if (!isfinite(x->num)) {
-        return refuse(b, ev, f, "too_large",
-                      "the number is beyond the range of a double");
+        return check_refuse(b, ev, f, "too_large",
+                            "the number is beyond the range of a double");
     }
     if (whole && !check_whole(b, ev, f, x)) {
         return false;
     }
-    if (f->has_min && x->num < f->min) {
-        return refuse(b, ev, f, "too_small", "less than %.15g", f->min);
-    }
-    if (f->has_max && x->num > f->max) {
-        return refuse(b, ev, f, "too_large", "more than %.15g", f->max);
-    }
-    return true;
+    return check_bounds(b, ev, f, x);
 }
 
 static bool not_in_enum(struct event_batch *b, struct event *ev, const struct field *f,
@@ -266,29 +261,20 @@ static bool not_in_enum(struct event_batch *b, struct event *ev, const struct fi
             s.n = i;
         }
     }
-    return refuse(b, ev, f, "not_in_enum", "\"%.*s\" is none of %s",
-                  (int)text_cut(s, SHOWN_BYTES), s.p, list);
+    return check_refuse(b, ev, f, "not_in_enum", "\"%.*s\" is none of %s",
+                        (int)text_cut(s, SHOWN_BYTES), s.p, list);
 }
 
-enum { PLAIN_BYTES = 256 };
-
-/* A text without its escapes, in out where it has some; longer ones stay as they are. */
-static struct str plain_of(const struct slot *x, struct str s, char out[PLAIN_BYTES])
-{
-    return kind_of(x) == SLOT_ESCAPED && s.n <= PLAIN_BYTES
-               ? (struct str){out, scan_unescape(s.p, s.n, out)}
-               : s;
-}
-
-/* The same for a text that may be one of the field's, however long these are. */
+/* A text that may be one of the field's without its escapes, however long these are. */
 static struct str plain_value(struct event_batch *b, const struct field *f,
-                              const struct slot *x, struct str s, char out[PLAIN_BYTES])
+                              const struct slot *x, struct str s,
+                              char out[CHECK_PLAIN_BYTES])
 {
     size_t longest = 0;
     char *more;
 
-    if (LIKELY(kind_of(x) != SLOT_ESCAPED || s.n <= PLAIN_BYTES)) {
-        return plain_of(x, s, out);
+    if (LIKELY(kind_of(x) != SLOT_ESCAPED || s.n <= CHECK_PLAIN_BYTES)) {
+        return check_plain(x, s, out);
     }
     for (uint32_t i = 0; i < f->n_values; i++) {
         longest = f->values[i].n > longest ? f->values[i].n : longest;
@@ -313,10 +299,10 @@ static NOINLINE bool check_other_enum(struct event_batch *b, struct event *ev,
                                       const struct field *f, struct slot *x)
 {
     struct str s = text_of(b, x);
-    char plain[PLAIN_BYTES];
+    char plain[CHECK_PLAIN_BYTES];
 
     if (!is_string(x)) {
-        return wrong_type(b, ev, f, x, "a string");
+        return check_wrong_type(b, ev, f, x, "a string");
     }
     s = plain_value(b, f, x, s, plain);
     return is_value(f, x, s) || not_in_enum(b, ev, f, s);
@@ -333,17 +319,17 @@ static NOINLINE bool read_written_time(struct event_batch *b, struct event *ev,
                                        const struct field *f, struct slot *x)
 {
     struct str s = text_of(b, x);
-    char plain[PLAIN_BYTES];
+    char plain[CHECK_PLAIN_BYTES];
     int64_t ms;
 
     if (!is_string(x)) {
-        return wrong_type(b, ev, f, x, "a time");
+        return check_wrong_type(b, ev, f, x, "a time");
     }
     /* Some senders write + as \u002B. */
-    if (!moment_ms(plain_of(x, s, plain), &ms)) {
-        return refuse(b, ev, f, "bad_time",
-                      "expected milliseconds since 1970, or a time such as "
-                      "\"2025-11-23T12:13:20Z\"");
+    if (!moment_ms(check_plain(x, s, plain), &ms)) {
+        return check_refuse(b, ev, f, "bad_time",
+                            "expected milliseconds since 1970, or a time such as "
+                            "\"2025-11-23T12:13:20Z\"");
     }
     x->num = (double)ms;
     return true;
@@ -354,19 +340,23 @@ static bool read_time(struct event_batch *b, struct event *ev, const struct fiel
 {
     struct str s = text_of(b, x);
 
+    if (UNLIKELY(f->unit != INSTANT_SENT)) {
+        return check_instant(b, ev, f, x);
+    }
     if (kind_of(x) != SLOT_NUMBER) {
         return read_written_time(b, ev, f, x);
     }
-    if (!(x->num >= 0 && x->num <= LAST_MS) || whole_of(s, x->num) != WHOLE) {
-        return refuse(b, ev, f, "bad_time", "%.*s is not whole milliseconds since 1970",
-                      (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p);
+    if (!(x->num >= 0 && x->num <= LAST_MS) || whole_of(s, x->num) != WRITTEN_WHOLE) {
+        return check_refuse(b, ev, f, "bad_time",
+                            "%.*s is not whole milliseconds since 1970",
+                            (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p);
     }
     /* With max_age such a time is too old, which is told there. */
     if (x->num < LEAST_MS && f->max_age_ms < 0) {
-        return refuse(b, ev, f, "bad_time",
-                      "%.*s looks like seconds since 1970, expected "
-                      "milliseconds; give a time before 1973-03-03 as text",
-                      (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p);
+        return check_refuse(b, ev, f, "bad_time",
+                            "%.*s looks like seconds since 1970, expected "
+                            "milliseconds; give a time before 1973-03-03 as text",
+                            (int)(s.n < SHOWN_BYTES ? s.n : SHOWN_BYTES), s.p);
     }
     return true;
 }
@@ -381,23 +371,23 @@ static bool check_time(struct event_batch *b, struct event *ev, const struct fie
     }
     age = (double)now_ms - x->num;
     if (f->max_age_ms >= 0 && age > (double)f->max_age_ms) {
-        return refuse(b, ev, f, "too_old",
-                      x->num < LEAST_MS
-                          ? "older than the allowed %.0f s; the number looks like "
-                            "seconds, expected milliseconds"
-                          : "older than the allowed %.0f s",
-                      (double)f->max_age_ms / 1000);
+        return check_refuse(
+            b, ev, f, "too_old",
+            x->num < LEAST_MS ? "older than the allowed %.0f s; the number looks like "
+                                "seconds, expected milliseconds"
+                              : "older than the allowed %.0f s",
+            (double)f->max_age_ms / 1000);
     }
     if (f->max_skew_ms >= 0 && -age > (double)f->max_skew_ms) {
-        return refuse(b, ev, f, "in_future",
-                      "more than the allowed %.0f s in the future",
-                      (double)f->max_skew_ms / 1000);
+        return check_refuse(b, ev, f, "in_future",
+                            "more than the allowed %.0f s in the future",
+                            (double)f->max_skew_ms / 1000);
     }
     return true;
 }
 
-static bool check_field(struct event_batch *b, struct event *ev, const struct field *f,
-                        struct slot *x, int64_t now_ms)
+bool check_field(struct event_batch *b, struct event *ev, const struct field *f,
+                 struct slot *x, int64_t now_ms)
 {
     switch (f->type) {
     case FIELD_STR:
@@ -411,7 +401,9 @@ static bool check_field(struct event_batch *b, struct event *ev, const struct fi
         return check_time(b, ev, f, x, now_ms);
     case FIELD_BOOL:
         return kind_of(x) == SLOT_TRUE || kind_of(x) == SLOT_FALSE ||
-               wrong_type(b, ev, f, x, "true or false");
+               check_wrong_type(b, ev, f, x, "true or false");
+    case FIELD_LIST:
+        return check_list(b, ev, f, x, now_ms);
     case FIELD_ANY:
         break;
     }
@@ -420,7 +412,7 @@ static bool check_field(struct event_batch *b, struct event *ev, const struct fi
 
 static bool missing(struct event_batch *b, struct event *ev, const struct field *f)
 {
-    return refuse(b, ev, f, "missing_field", "the event needs this field");
+    return check_refuse(b, ev, f, "missing_field", "the event needs this field");
 }
 
 static bool has_required(const struct schema *s, struct event_batch *b,
@@ -448,6 +440,9 @@ void check_events(const struct schema *s, struct event_batch *b, int64_t now_ms)
             if (!absent(x) && !check_field(b, ev, &s->fields[i], x, now_ms)) {
                 break;
             }
+        }
+        if (UNLIKELY(s->rewrites) && ev->fate == EVENT_ACCEPT) {
+            rewrite_event(s, b, ev);
         }
     }
 }

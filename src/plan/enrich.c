@@ -8,6 +8,7 @@
 #include "decode/quote.h"
 #include "decode/walk.h"
 #include "plan/check.h"
+#include "plan/rewrite.h"
 
 static struct slot slot_of(const struct event_batch *b, const struct member *m)
 {
@@ -149,10 +150,11 @@ static bool request_value(const struct addition *c, const struct route *r,
 }
 
 /* The rules of the field on the value, for all events at once: ev is marked as they
- * are to be. */
-static bool allowed(const struct addition *c, struct event_batch *b, struct str json,
+ * are to be. *value becomes what is stored of it. */
+static bool allowed(const struct addition *c, struct event_batch *b, struct str *value,
                     const struct policy_request *q, struct event *ev)
 {
+    struct str json = *value, other;
     struct event_batch alone = {.body = json.p, .arena = b->arena};
     struct slot x = {0};
     enum slot_kind kind;
@@ -166,7 +168,18 @@ static bool allowed(const struct addition *c, struct event_batch *b, struct str 
         m.kind = kind;
         x = slot_of(&alone, &m);
     }
-    return check_value(c->field, &alone, ev, &x, (int64_t)q->time_ms);
+    if (!check_value(c->field, &alone, ev, &x, (int64_t)q->time_ms)) {
+        return false;
+    }
+    if (json.p != NULL && c->field->rewrites) {
+        if (!rewrite_value(c->field, &alone, &x, &other)) {
+            no_room(ev);
+            return false;
+        }
+        *value = other.p != NULL ? other : json;
+        b->n_cut += alone.n_cut * b->n;
+    }
+    return true;
 }
 
 static bool set_from_request(const struct addition *c, const struct route *r,
@@ -178,7 +191,7 @@ static bool set_from_request(const struct addition *c, const struct route *r,
     bool good = request_value(c, r, b, q, &json);
 
     if (good) {
-        good = allowed(c, b, json, q, &mark);
+        good = allowed(c, b, &json, q, &mark);
     } else {
         no_room(&mark);
     }

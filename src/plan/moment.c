@@ -32,18 +32,23 @@ static bool leap(int y)
     return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
 }
 
-static bool date(const char *p, int64_t *day)
+bool moment_day(int y, int m, int d, int64_t *day)
 {
     static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int y, m, d;
 
-    if (!digits(p, 4, &y) || p[4] != '-' || !digits(p + 5, 2, &m) || p[7] != '-' ||
-        !digits(p + 8, 2, &d) || m < 1 || m > 12 || d < 1 ||
-        d > lengths[m - 1] + (m == 2 && leap(y))) {
+    if (m < 1 || m > 12 || d < 1 || d > lengths[m - 1] + (m == 2 && leap(y))) {
         return false;
     }
     *day = days(y, m, d);
     return true;
+}
+
+static bool date(const char *p, int64_t *day)
+{
+    int y, m, d;
+
+    return digits(p, 4, &y) && p[4] == '-' && digits(p + 5, 2, &m) && p[7] == '-' &&
+           digits(p + 8, 2, &d) && moment_day(y, m, d, day);
 }
 
 /* "Z" or "+01:00", the rest of the text. */

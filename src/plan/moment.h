@@ -13,6 +13,10 @@
  * below a millisecond are cut; second 60 is taken as 59. */
 bool moment_ms(struct str text, int64_t *ms) MUST_USE;
 
+/* Days from 1970-01-01 to a date of the Gregorian calendar. False: there is no such
+ * date. */
+bool moment_day(int year, int month, int day, int64_t *days) MUST_USE;
+
 enum { MOMENT_BYTES = 24 };
 
 /* "2025-11-23T12:13:20.000Z", MOMENT_BYTES long, not NUL-terminated. False: ms is

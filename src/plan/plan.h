@@ -14,7 +14,11 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "decode/path.h"
 #include "decode/scan.h"
+#include "plan/instant.h"
+#include "plan/text_format.h"
+#include "plan/whole.h"
 
 /* PLAN_STREAMS_MAX counts the internal stream of the dead letters. */
 enum { PLAN_STREAMS_MAX = 64, PLAN_SINKS_MAX = 64, PLAN_ROUTES_MAX = 256 };
@@ -26,25 +30,43 @@ enum field_type {
     FIELD_BOOL,
     FIELD_ENUM,
     FIELD_TIME,
-    FIELD_ANY
+    FIELD_ANY,
+    FIELD_LIST
 };
+
+struct text_pattern; /* plan/text_pattern.h */
 
 struct field {
     struct str path; /* "properties.page" */
     enum field_type type;
     bool required;
     bool has_min, has_max;
-    double min, max;          /* str: code points; num and int: value */
+    double min, max;          /* str: code points; num, int: value; list: items */
     const struct str *values; /* enum */
     uint32_t n_values;
     int64_t max_age_ms;  /* time: -1 = any */
     int64_t max_skew_ms; /* time: -1 = any */
+    /* What a client may send besides. */
+    bool converts;                      /* int: 1.0, 1e3, and digits in quotes */
+    struct whole_range range;           /* int: bits 0: as sent, of 64 bits */
+    bool has_form;                      /* str: format or pattern */
+    enum text_format format;            /* str */
+    const struct text_pattern *pattern; /* str: NULL: any text */
+    unsigned formats;                   /* time: of instant_format */
+    enum instant_unit unit;             /* time: INSTANT_SENT: as sent */
+    const struct field *item;           /* list: its path is the list's */
+    /* What is stored instead (rewrite.h). */
+    bool rewrites;
+    uint32_t cut;                  /* str: code points that are kept; 0: all */
+    struct str key;                /* rewrites: the top-level key, as JSON text */
+    const struct path *path_parts; /* rewrites: path, read */
 };
 
 struct schema {
     const char *name;     /* for messages; "schema at conf/x.lua:41" */
     struct field *fields; /* slot i of an event is fields[i] */
     uint32_t n_fields;
+    bool rewrites;          /* one of the fields does */
     struct scan_keys *keys; /* owned by the plan */
 };
 

@@ -198,6 +198,50 @@ local function specs(name, missing, start, old)
       assert.equal(0, #letters())
       assert.equal(0, s:stop())
     end)
+
+    -- Times, integers and texts as clients write them, with and without columns.
+    for _, columns in ipairs { "", [[big = "big", small = "small", at = "at", day = "p.day",
+      id = "id", short = "short", tags = "tags", nums = "nums"]] } do
+      it("has in the printed table what the types store, whatever form it came in"
+        .. (columns == "" and "" or ", by columns"), function()
+        if why_not then pending(why_not) return end
+        local text = policy(ch.url, "default.sent", columns ~= "" and columns,
+          [[big = int { bits = 64, unsigned = true }, small = int { bits = 8, convert = true },
+          at = time { formats = { "iso8601", "no_zone", "http" }, unit = "auto" },
+          ["p.day"] = time { formats = { "date" } }, id = str { format = "uuid" },
+          short = str { cut = 2 }, tags = list { str {} }, nums = list { int {} }]])
+        local dir = h.folder()
+        h.write(dir .. "/p.lua", text)
+        local sql = h.shell(("%s schema --clickhouse '%s/p.lua'"):format(h.binary, dir))
+        h.remove(dir)
+        ch:must "DROP TABLE IF EXISTS sent"
+        ch:must((sql:gsub(";%s*$", "")))
+        s = h.server { policy = text }
+        local ids = {}
+        for i, event in ipairs {
+          [=["big":18446744073709551615,"small":"007","at":1795522577,"tags":["a","\\","é"]]=],
+          [=["big":-0,"small":-1.28e2,"at":"20261124T131617+01",]=]
+            .. [=["nums":[1,-9223372036854775808]]=],
+          [=["big":1,"small":1e2,"at":"2026-11-24 12:16:17","short":"äöü","tags":[]]=],
+          [=["big":2,"small":-0.0,"at":"Tue, 24 Nov 2026 12:16:17 GMT","nums":[]]=],
+          [=["big":3,"small":1,"at":1795522577000123456,"p":{"day":"2026-11-24"}]=],
+        } do
+          ids[i] = ("00000000-0000-4000-8000-00000000000%d"):format(i)
+          local r = s:post("/v1/events", ('{"id":"%s",%s}'):format(ids[i], event))
+          assert.equal(202, r.status, r.body)
+        end
+        rows("18446744073709551615\t7\t1795522577000\t\t['a','\\\\','é']\t[]\n"
+          .. "0\t-128\t1795522577000\t\t[]\t[1,-9223372036854775808]\n"
+          .. "1\t100\t1795522577000\täö\t[]\t[]\n" .. "2\t0\t1795522577000\t\t[]\t[]\n"
+          .. "3\t1\t1795522577000\t\t[]\t[]\n",
+          "SELECT big, small, at, short, tags, nums FROM sent ORDER BY id")
+        if columns ~= "" then
+          rows("1795478400000\n", "SELECT day FROM sent WHERE day > 0")
+        end
+        assert.equal(0, #letters())
+        assert.equal(0, s:stop())
+      end)
+    end
   end)
 end
 

@@ -202,6 +202,23 @@ describe("the metrics", function()
     assert.is_true(forgotten() > n and forgotten() <= n + again)
   end)
 
+  it("count the texts that were cut, by route", function()
+    s = h.server { policy = [[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+null "n" { }
+stream "s" { sinks = { "n" } }
+local short = schema { v = str { cut = 3 }, key = str { cut = 2 } }
+route "POST /v1/events" { body = "batch", schema = short, stream = "s",
+  set = { key = "query:key" } }
+]] }
+    assert.equal(202, s:post("/v1/events", '[{"v":"abc"},{"v":"abcd"},{"v":"äöüß"},{}]').status)
+    becomes(2, "cut_texts_total", 'route="POST /v1/events"')
+    -- A value of the request is cut once for each event that gets it.
+    assert.equal(202, s:post("/v1/events?key=long", "[{},{}]").status)
+    becomes(4, "cut_texts_total", 'route="POST /v1/events"')
+  end)
+
   it("count the hooks that were stopped", function()
     s = h.server { policy = h.policy { route = [[on_error = "reject",
       on_event = function(ev) if ev.loop then while true do end end end]] } }

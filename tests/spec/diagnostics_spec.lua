@@ -56,7 +56,7 @@ route "POST /x" { body = "event", stream = "events", schema = s }]],
     [[{BASE}local s = schema { a = strr {} }
 route "POST /x" { body = "event", stream = "events", schema = s }]],
     [[p.lua:4: strr: unknown word; did you mean "str"?
-p.lua:4: schema.a: a table is no type; expected one of str num int bool enum time any]] },
+p.lua:4: schema.a: a table is no type; expected one of str num int bool enum time any list]] },
   { "a list where keys belong",
     [[server { "x:1" }
 {BASE}]],
@@ -424,7 +424,7 @@ route "POST /x" { body = "event", stream = "events", schema = s }]],
   { "a field that is no type",
     [[{BASE}local s = schema { a = 5 }
 route "POST /x" { body = "event", stream = "events", schema = s }]],
-    [[p.lua:4: schema.a: 5 is no type; expected one of str num int bool enum time any]] },
+    [[p.lua:4: schema.a: 5 is no type; expected one of str num int bool enum time any list]] },
   { "a field without a name",
     [[{BASE}local s = schema { str {} }
 route "POST /x" { body = "event", stream = "events", schema = s }]],

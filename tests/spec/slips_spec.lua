@@ -80,7 +80,8 @@ stream "t" { sinks = { "c" } }]], 'p.lua:3: clickhouse "c".table: "events" has n
     "p.lua:3: string is no type: a text is str { }" },
   { [[local e = schema { a = number {} }]],
     "p.lua:3: number: unknown word: a number is num { }, a whole number int { }\n"
-    .. "p.lua:3: schema.a: a table is no type; expected one of str num int bool enum time any" },
+    .. "p.lua:3: schema.a: a table is no type; expected one of str num int bool enum time any "
+    .. "list" },
   { [[schema "event" { a = str {} }]], "p.lua:3: schema: a schema has no name: write "
     .. "local event = schema { }, and schema = event in a route" },
   { [[stream "t" { sinks = { 5 } }]], 'p.lua:3: stream "t".sinks[1]: 5 is not the name of '

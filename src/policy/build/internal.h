@@ -52,7 +52,12 @@ void build_http(struct build *b, struct sink_plan *s);
 
 void build_params(struct build *b, struct route *r);
 
-/* ---- routes.c: the description's schemas and routes ---- */
+/* ---- schema.c ---- */
 
+/* A key as JSON text, in the plan. */
+struct str build_quoted(struct build *b, struct str key);
 void build_schemas(struct build *b);
+
+/* ---- routes.c ---- */
+
 void build_routes(struct build *b);

@@ -1,88 +1,9 @@
-/* The description's schemas and routes to those of a plan. */
+/* The description's routes to those of a plan. */
 #include "base/err.h"
 #include "decode/envelope.h"
 #include "decode/quote.h"
 #include "plan/enrich.h"
 #include "policy/build/internal.h"
-
-static enum field_type type_of(struct build *b)
-{
-    static const char *const names[] = {
-        [FIELD_STR] = "str",   [FIELD_NUM] = "num",   [FIELD_INT] = "int",
-        [FIELD_BOOL] = "bool", [FIELD_ENUM] = "enum", [FIELD_TIME] = "time",
-        [FIELD_ANY] = "any"};
-    struct str s = field_text(b, "type");
-
-    for (size_t i = 0; i < N_ELEMS(names); i++) {
-        if (strcmp(names[i], s.p) == 0) {
-            return (enum field_type)i;
-        }
-    }
-    return FIELD_ANY;
-}
-
-static void build_field(struct build *b, struct field *f)
-{
-    struct str *list;
-
-    f->path = field_text(b, "path");
-    f->type = type_of(b);
-    f->required = field_flag(b, "required");
-    f->has_min = field_has(b, "min");
-    f->has_max = field_has(b, "max");
-    f->min = field_number(b, "min", 0);
-    f->max = field_number(b, "max", 0);
-    f->max_age_ms = (int64_t)field_number(b, "max_age", -1);
-    f->max_skew_ms = (int64_t)field_number(b, "max_skew", -1);
-    f->n_values = field_open(b, "values");
-    list = build_room(b, f->n_values * sizeof *list);
-    for (uint32_t i = 0; i < f->n_values; i++) {
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        list[i].p = lua_tolstring(b->L, -1, &list[i].n);
-        list[i] = build_copy(b, list[i]);
-        lua_pop(b->L, 1);
-    }
-    f->values = list;
-    lua_pop(b->L, 1);
-}
-
-static void build_schema(struct build *b, struct schema *s)
-{
-    struct str paths[SCHEMA_FIELDS_MAX];
-    struct err e;
-
-    s->name = field_text(b, "name").p;
-    s->n_fields = field_open(b, "fields");
-    s->fields = build_room(b, s->n_fields * sizeof *s->fields);
-    for (uint32_t i = 0; i < s->n_fields; i++) {
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        build_field(b, &s->fields[i]);
-        paths[i] = s->fields[i].path;
-        lua_pop(b->L, 1);
-    }
-    lua_pop(b->L, 1);
-    s->keys = scan_keys_new(paths, s->n_fields, &e);
-    if (s->keys == NULL) {
-        (void)luaL_error(b->L, "%s: %s", s->name, e.text);
-    }
-}
-
-void build_schemas(struct build *b)
-{
-    uint32_t n = field_open(b, "schemas");
-
-    b->plan->schemas = build_room(b, n * sizeof(struct schema *));
-    for (uint32_t i = 0; i < n; i++) {
-        struct schema *s = build_room(b, sizeof *s);
-
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        b->plan->schemas[i] = s;
-        b->plan->n_schemas = i + 1;
-        build_schema(b, s);
-        lua_pop(b->L, 1);
-    }
-    lua_pop(b->L, 1);
-}
 
 static int16_t slot_of_key(const struct schema *s, const char *key)
 {
@@ -163,22 +84,16 @@ static void take_over(struct build *b, struct route *r, struct str key,
         c->field = &r->schema->fields[i];
         own->fields[i].type = FIELD_ANY;
         own->fields[i].required = false;
+        own->fields[i].rewrites = false;
         r->schema = own;
     }
-}
-
-static struct str quoted(struct build *b, struct str key)
-{
-    char *text = build_room(b, quote_bound(key.n));
-
-    return (struct str){text, quote_mended(key, text)};
 }
 
 static void build_addition(struct build *b, struct route *r, struct addition *c)
 {
     struct str key = field_text(b, "key");
 
-    c->key = quoted(b, key);
+    c->key = build_quoted(b, key);
     c->name = field_text(b, "name");
     c->part = part_of(b);
     c->from = field_is(b, "from", "envelope") ? ENRICH_ENVELOPE

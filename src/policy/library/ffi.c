@@ -65,26 +65,6 @@ void ffi_give(struct sluice_context *c, enum slot_kind kind, struct str json,
     }
 }
 
-enum slot_kind ffi_kind(struct str json)
-{
-    switch (json.p[0]) {
-    case '"':
-        return memchr(json.p, '\\', json.n) != NULL ? SLOT_ESCAPED : SLOT_STRING;
-    case '{':
-        return SLOT_OBJECT;
-    case '[':
-        return SLOT_ARRAY;
-    case 't':
-        return SLOT_TRUE;
-    case 'f':
-        return SLOT_FALSE;
-    case 'n':
-        return SLOT_NULL;
-    default:
-        return SLOT_NUMBER;
-    }
-}
-
 int sluice_text(struct sluice_context *c, struct sluice_event *view, uint32_t i,
                 struct sluice_value *out)
 {

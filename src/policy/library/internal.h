@@ -10,7 +10,6 @@
 /* A value of an event's text for Lua; its kind. */
 void ffi_give(struct sluice_context *c, enum slot_kind kind, struct str json,
               struct sluice_value *out);
-enum slot_kind ffi_kind(struct str json);
 
 /* ---- path.c ---- */
 

@@ -127,6 +127,7 @@ bool decide_body(struct policy_state *s, const struct route *route,
         return false;
     }
     passed(m, DECIDE_DECODE);
+    b->stored = req->stored;
     if (route->enrichment != NULL && !req->stored &&
         !enrich_events(route, b, req, make_added_max(s))) {
         return make_refuse(

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 #include "plan/moment.h"
+#include "plan/text_pattern.h"
 #include "policy/library/json.h"
 #include "policy/library/pattern.h"
 #include "policy/library/plain.h"
@@ -69,6 +70,15 @@ static int host_moment(lua_State *L)
     return 1;
 }
 
+/* Why a text is no pattern of a field; nil: it is one. */
+static int host_why_no_pattern(lua_State *L)
+{
+    struct text_pattern p;
+
+    lua_pushstring(L, text_pattern_read(arg(L, 1), &p));
+    return 1;
+}
+
 static int host_getenv(lua_State *L)
 {
     const struct policy_env *env = state_here(L)->policy->env;
@@ -117,6 +127,7 @@ static void push_host(lua_State *L, bool reading)
     static const luaL_Reg functions[] = {{"bytes", host_bytes},
                                          {"ms", host_ms},
                                          {"moment", host_moment},
+                                         {"why_no_pattern", host_why_no_pattern},
                                          {"getenv", host_getenv},
                                          {"bounded", host_bounded},
                                          {"relieve", host_relieve},
@@ -150,15 +161,15 @@ static void push_host(lua_State *L, bool reading)
 bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {
-        "context",         "words",         "suggest",       "source",
-        "values",          "describe",      "foresee",       "sinks",
-        "routes",          "kept",          "handles",       "slips",
-        "arguments",       "parameters",    "sites",         "advice",
-        "library",         "moved",         "plain",         "loader",
-        "opcodes",         "registers",     "calls",         "bytecode",
-        "hooks",           "traces",        "words_server",  "words_sinks",
-        "words_routes",    "words_rollout", "words_handles", "words_fields",
-        "words_functions", "words_mistakes"};
+        "context",      "words",           "suggest",       "source",
+        "values",       "describe",        "foresee",       "sinks",
+        "routes",       "schemas",         "kept",          "handles",
+        "slips",        "arguments",       "parameters",    "sites",
+        "advice",       "library",         "moved",         "plain",
+        "loader",       "opcodes",         "registers",     "calls",
+        "bytecode",     "hooks",           "traces",        "words_server",
+        "words_sinks",  "words_routes",    "words_rollout", "words_handles",
+        "words_fields", "words_functions", "words_mistakes"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

@@ -156,7 +156,7 @@ static const char *text_trouble(bool named, uint32_t version, enum field_type is
     if (named || is == FIELD_STR || is == FIELD_ENUM) {
         return NULL;
     }
-    if (is == FIELD_ANY) {
+    if (is == FIELD_ANY || is == FIELD_LIST) {
         return version < READS_OBJECTS
                    ? "it may be an object or array, which a String takes not: say "
                      "str { }, or name a field inside it in columns = { }"
@@ -165,6 +165,26 @@ static const char *text_trouble(bool named, uint32_t version, enum field_type is
     return version < READS_NUMBERS
                ? "a String of this server takes text in quotes only: make the column a "
                  "number"
+               : NULL;
+}
+
+/* An Array takes items of its own type. */
+static const char *list_trouble(enum takes t, struct str type, const struct field *f,
+                                uint32_t version)
+{
+    static const char array[] = "Array(";
+    const size_t n = sizeof array - 1;
+
+    if (t != TAKES_LISTS) {
+        return t == TAKES_OBJECTS || t == TAKES_ANY
+                   ? NULL
+                   : "the column takes no array: make it Array";
+    }
+    return begins(type, array) &&
+                   fits_trouble(fits_bare((struct str){type.p + n, type.n - n - 1}),
+                                f->item, false, version) != NULL
+               ? "its items do not fit those of the column: make it an Array of the "
+                 "item's type"
                : NULL;
 }
 
@@ -183,6 +203,9 @@ const char *fits_trouble(struct str type, const struct field *field, bool named,
     }
     if (is == FIELD_ANY) {
         return NULL;
+    }
+    if (is == FIELD_LIST) {
+        return list_trouble(t, type, field, version);
     }
     if (t == TAKES_OBJECTS || t == TAKES_LISTS) {
         return "the column takes objects or arrays only: make it of the field's type";

@@ -149,7 +149,7 @@ static const char *type_word(const struct value *v)
     static const char *const words[] = {
         [FIELD_STR] = "str",   [FIELD_NUM] = "num",   [FIELD_INT] = "int",
         [FIELD_BOOL] = "bool", [FIELD_ENUM] = "enum", [FIELD_TIME] = "time",
-        [FIELD_ANY] = "any"};
+        [FIELD_ANY] = "any",   [FIELD_LIST] = "list"};
 
     return v->field == NULL ? "an object" : words[v->field->type];
 }

@@ -1,0 +1,127 @@
+#include "plan/rewrite.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "decode/edit_path.h"
+#include "plan/check_parts.h"
+
+/* Bytes of the character at p: an escape is one, a surrogate pair is one. */
+static size_t character(const char *p, bool escaped)
+{
+    size_t n = 1;
+
+    if (escaped && p[0] == '\\') {
+        bool high =
+            p[1] == 'u' && (p[2] | 0x20) == 'd' && strchr("89abAB", p[3]) != NULL;
+
+        return p[1] != 'u' ? 2 : high ? 12 : 6;
+    }
+    while (((unsigned char)p[n] & 0xC0) == 0x80) {
+        n++;
+    }
+    return n;
+}
+
+/* The text up to max characters, or all of it. */
+static struct str first_characters(struct str s, bool escaped, uint32_t max)
+{
+    size_t i = 0;
+
+    for (uint32_t n = 0; n < max && i < s.n; n++) {
+        i += character(s.p + i, escaped);
+    }
+    return (struct str){s.p, i};
+}
+
+static bool cut_text(const struct field *f, struct event_batch *b, const struct slot *x,
+                     struct str *out)
+{
+    struct str s = text_of(b, x), kept;
+    char *text;
+
+    if (s.n <= f->cut) {
+        return true;
+    }
+    kept = first_characters(s, kind_of(x) == SLOT_ESCAPED, f->cut);
+    if (kept.n == s.n) {
+        return true;
+    }
+    text = arena_alloc(b->arena, kept.n + 2);
+    if (text == NULL) {
+        return false;
+    }
+    text[0] = text[kept.n + 1] = '"';
+    memcpy(text + 1, kept.p, kept.n);
+    *out = (struct str){text, kept.n + 2};
+    b->n_cut++;
+    return true;
+}
+
+static bool put_whole(struct event_batch *b, const struct slot *x,
+                      const struct whole *w, struct str *out)
+{
+    char digits[WHOLE_BYTES], *text;
+    size_t n = whole_write(w, digits);
+
+    if (kind_of(x) == SLOT_NUMBER && str_eq(text_of(b, x), (struct str){digits, n})) {
+        return true;
+    }
+    text = arena_alloc(b->arena, n);
+    if (text == NULL) {
+        return false;
+    }
+    memcpy(text, digits, n);
+    *out = (struct str){text, n};
+    return true;
+}
+
+static bool integer(struct event_batch *b, const struct slot *x, struct str *out)
+{
+    char plain[CHECK_PLAIN_BYTES];
+    struct whole w;
+
+    if (kind_of(x) == SLOT_NUMBER && is_digits(text_of(b, x))) {
+        return true;
+    }
+    return whole_read(check_plain(x, text_of(b, x), plain), &w) != WHOLE_OK ||
+           put_whole(b, x, &w, out);
+}
+
+bool rewrite_value(const struct field *f, struct event_batch *b, const struct slot *x,
+                   struct str *out)
+{
+    *out = (struct str){NULL, 0};
+    switch (f->type) {
+    case FIELD_STR:
+        return cut_text(f, b, x, out);
+    case FIELD_INT:
+        return integer(b, x, out);
+    case FIELD_TIME:
+        return is_milliseconds(x, text_of(b, x)) ||
+               put_whole(b, x, &(struct whole){false, (uint64_t)x->num}, out);
+    default:
+        return true;
+    }
+}
+
+void rewrite_event(const struct schema *s, struct event_batch *b, struct event *ev)
+{
+    for (uint32_t i = 0; i < s->n_fields; i++) {
+        const struct field *f = &s->fields[i];
+        const struct slot *x = &ev->slots[i];
+        struct str json;
+
+        if (!f->rewrites || kind_of(x) <= SLOT_NULL) {
+            continue;
+        }
+        if (!rewrite_value(f, b, x, &json) ||
+            (json.p != NULL && !edit_put_path(b, ev, f->path_parts, f->key, json))) {
+            ev->fate = EVENT_REJECT;
+            ev->code = "too_many_edits";
+            ev->field = f->path.p;
+            ev->message = "no room for what is stored instead of its values";
+            return;
+        }
+    }
+}
