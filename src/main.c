@@ -83,7 +83,7 @@ int main(int argc, char **argv)
             int code = commands[i].run(argc - 1, argv + 1);
 
             if (code == EXIT_STUCK) {
-                /* Other threads still use what exit would take down. */
+                /* Other threads still use memory that exit would take down. */
                 _exit(code);
             }
             return code;

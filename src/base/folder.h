@@ -1,5 +1,5 @@
 /*
- * folder - what a file's name needs to outlive a power cut. Any thread.
+ * folder - steps that a file's name needs to outlive a power cut. Any thread.
  */
 #pragma once
 

@@ -19,5 +19,5 @@ uint64_t siphash13(const struct siphash_key *key, const void *data, size_t n);
 void siphash24_128(const struct siphash_key *key, const void *data, size_t n,
                    uint64_t out[2]);
 
-/* A key from the kernel's random numbers; of the clock where there are none. */
+/* A key from the kernel's random numbers; of the clock where it has none. */
 void siphash_key_random(struct siphash_key *key);

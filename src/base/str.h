@@ -26,7 +26,7 @@ static inline struct str str_of(const char *z)
     return (struct str){z, z == NULL ? 0 : strlen(z)};
 }
 
-/* FNV-1a, 64 bits: s behind what h is of; STR_HASH is of nothing. */
+/* FNV-1a, 64 bits, of the text of h and then s; STR_HASH is that of an empty text. */
 #define STR_HASH 14695981039346656037u
 
 static inline uint64_t str_hash(uint64_t h, struct str s)

@@ -43,5 +43,5 @@ bool changes_same_line(struct str a, struct str b);
 /* For people. */
 void changes_print(const struct changes *c, FILE *to);
 /* One JSON object: events, unchanged, changed, changes[{kind, what, events,
- * samples[{before, after}]}], and what `head` (a JSON object or NULL) has. */
+ * samples[{before, after}]}], and the members of `head` (a JSON object or NULL). */
 void changes_print_json(const struct changes *c, const char *head, FILE *to);

@@ -10,8 +10,8 @@
 
 #include <stdbool.h>
 
-/* url NULL: says what would be sent. Returns the exit code: 0 when no letter is
- * left. */
+/* url NULL: only prints the letters that it would send. Returns the exit code: 0 when
+ * no letter is left. */
 int resend(const char *path, const char *url);
 
 /* Deletes the file with its marks; unless all: only when no letter is left. */

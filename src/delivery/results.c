@@ -282,8 +282,8 @@ static void keep_verdict(struct delivery *d, struct batch *b,
 }
 
 /* The other parts of a batch that an earlier process split are batches of their own
- * here: what is settled of one tells of all, also after a restart that has forgotten the
- * settled one. */
+ * here: a verdict on one tells of all, also after a restart that has forgotten the one
+ * with the verdict. */
 static void prove(struct delivery *d, struct subscription *o, const struct batch *b)
 {
     for (uint32_t i = 0; i < d->n_intents; i++) {

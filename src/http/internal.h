@@ -1,6 +1,6 @@
 /*
- * internal - what the files of this room share: a server's connections and their
- * requests. One loop thread; no other file includes it.
+ * internal - the parts that the files of this room share: a server's connections and
+ * their requests. One loop thread; no other file includes it.
  *
  *   server.c   pools, looks at the clock, flushes
  *   accept.c   lets connections in, or turns them away

@@ -33,10 +33,10 @@ enum record_type {
     RECORD_SEAL,     /* name, value: final length */
     RECORD_SKIP,     /* ranges given up; value 1: lost, 0: skipped,
                         2: never promised to anybody */
-    RECORD_RETIRE,   /* of the stream only what shards of epochs before value
-                        hold is still to be delivered, and of that epoch what
-                        lies before ranges[i].first; further ones add ranges.
-                        value 0: all is, again */
+    RECORD_RETIRE,   /* of the stream only the events in shards of epochs before value
+                        are still to be delivered, and of that epoch those before
+                        ranges[i].first; further ones add ranges. value 0: all is,
+                        again */
     RECORD_N_TYPES
 };
 

@@ -70,7 +70,7 @@ static bool has_key(const struct event_batch *b, const struct event *ev,
     return c->n_slots > 0 && edit_has_key(b, ev, c->key);
 }
 
-/* Takes what the edit adds off *left; false: it is more. */
+/* Takes the bytes that the edit adds off *left; false: they are more. */
 static bool spend(uint64_t *left, const struct addition *c, struct str value)
 {
     uint64_t bytes = c->key.n + value.n + 2;

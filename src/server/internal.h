@@ -1,5 +1,6 @@
 /*
- * internal - what the files of server/ share: one process's parts. Main thread.
+ * internal - the parts that the files of server/ share: those of one process. Main
+ * thread.
  */
 #pragma once
 

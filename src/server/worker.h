@@ -59,6 +59,6 @@ uint64_t worker_ran_ns(struct worker *w);
 void worker_drain(struct worker *w);
 bool worker_idle(struct worker *w); /* drained, and nothing under way */
 
-/* Ends the thread, closing what is still open; frees w. NULL is fine. False: it has not
+/* Ends the thread, closing open connections; frees w. NULL is fine. False: it has not
  * ended by then (clock_mono_ns), and w lives. */
 bool worker_free(struct worker *w, uint64_t until_ns) MUST_USE;

@@ -12,5 +12,5 @@
 struct page;
 
 /* 0: p->number, salt and first hold; ENOENT: its blocks prove nothing; else the errno
- * of a read that failed. p: what page_decode left there. path ends in the file's name. */
+ * of a read that failed. p: as page_decode left it. path ends in the file's name. */
 int page_guess(int fd, const char *path, uint64_t size, struct page *p) MUST_USE;

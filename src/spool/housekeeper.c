@@ -1,5 +1,5 @@
 /*
- * housekeeper - the housekeeping thread: it does what a worker must not wait for.
+ * housekeeper - the housekeeping thread: work that a worker must not wait for.
  *
  *   wake ─► prepare   a segment ahead of each open shard
  *           sync      appended bytes of synced streams, one fdatasync for all

@@ -1,5 +1,5 @@
 /*
- * internal - what the files of this room share. No other file includes it.
+ * internal - the parts that the files of this room share. No other file includes it.
  *
  *   spool.c     the folder; streams and their room
  *   identity.c  its lock, epoch and uuid

@@ -1,9 +1,9 @@
 /*
- * internal - what the files of this room share. No other file includes it.
+ * internal - the parts that the files of this room share. No other file includes it.
  *
  *   load.c      a policy loaded
  *   ask.c       a request decided, and the lines that it would leave
- *   sink.c      what its functions decide for a sink
+ *   sink.c      its functions' decisions for a sink
  *   describe.c  its plan as JSON
  */
 #pragma once

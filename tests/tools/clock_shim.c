@@ -1,6 +1,6 @@
 /*
  * clock_shim - preloaded: the wall clock of one process is off by the milliseconds that
- * a file says, from one look to the next, as when somebody sets the machine's.
+ * a file says, from one look to the next, as when the machine's clock is set.
  *
  *   LD_PRELOAD=clock_shim.so SLUICE_CLOCK=FILE build/sluice run POLICY
  *   printf '%032d' -3600000 | dd of=FILE conv=notrunc

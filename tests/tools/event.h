@@ -1,8 +1,8 @@
 /*
- * event - attribution events of about 250 bytes, each a function of its number,
- * so that whoever finds one can tell whether it is whole. For tests and
- * benches. Every so-manieth can be poison: its value is no number but text, of as
- * many bytes as are wanted, and its device one that nobody knows.
+ * event - attribution events of about 250 bytes, each a function of its number, so that
+ * whoever finds one can tell whether it is whole. For tests and benches. Every
+ * so-manieth can be poison: its value is no number but text, of as many bytes as are
+ * wanted, and its device an unknown one.
  */
 #pragma once
 

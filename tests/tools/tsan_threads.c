@@ -1,7 +1,7 @@
 /*
- * tsan_threads: what ThreadSanitizer does not know of threads, by what it knows: for
- * builds with it. C11's threads, mutexes and conditions, which librdkafka uses: a
- * thread that TSan did not see begin ends the process at its first instrumented
+ * tsan_threads: thread functions that ThreadSanitizer does not know, by those that it
+ * knows: for builds with it. C11's threads, mutexes and conditions, which librdkafka
+ * uses: a thread that TSan did not see begin ends the process at its first instrumented
  * call. glibc's mtx_t and cnd_t have room for pthread's types. And the join with a
  * clock, without which a joined thread counts as leaked.
  */

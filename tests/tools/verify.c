@@ -3,10 +3,10 @@
  *
  *   zstdcat archive/... | verify ACKS [POISON [POISON_BYTES]]
  *
- * ACKS has lines "first n" (load's, as what is poison). Standard input has an event a line; what
- * the policy appended (received_at) is cut before the comparison. Prints one line
- * of key=value pairs; exits 1 when an acknowledged event is missing, or any
- * event is there twice or torn.
+ * ACKS has lines "first n" (load's, as what is poison). Standard input has an event a
+ * line; a field that the policy appended (received_at) is cut before the comparison.
+ * Prints one line of key=value pairs; exits 1 when an acknowledged event is missing, or
+ * any event is there twice or torn.
  */
 #include <stdbool.h>
 #include <stdint.h>

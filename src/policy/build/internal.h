@@ -1,6 +1,6 @@
 /*
- * internal - what the files of this room share, which make a plan of the loader's
- * description. No other file includes it.
+ * internal - the parts that the files of this room share, which make a plan of the
+ * loader's description. No other file includes it.
  *
  * Texts are copied to the plan. Errors are raised in Lua, under plan_build's pcall.
  */

@@ -26,7 +26,7 @@ static uint32_t pick(uint64_t *state, uint32_t n)
     return (uint32_t)((*state * 0x2545F4914F6CDD1Du >> 32) * n >> 32);
 }
 
-/* The hits of each unit beyond what the common rate lets expect. They add up to zero;
+/* The hits of each unit beyond those expected by the common rate. They add up to zero;
  * the new side's share of them is compared. */
 static double excess(const struct permutation_unit *units, uint32_t n, uint32_t n_new,
                      double *x)

@@ -1,8 +1,8 @@
 /*
- * internal - the state of a sink that sends batches over HTTP, and what kinds of server
- * differ in (struct protocol). Shared by http.c (life, window), endpoint.c (one url),
- * upload.h (one batch), body.c (its bytes), clickhouse.c with replicas.c, and plain.c.
- * No other file includes it. One thread.
+ * internal - the state of a sink that sends batches over HTTP, and the differences
+ * between kinds of server (struct protocol). Shared by http.c (life, window),
+ * endpoint.c (one url), upload.h (one batch), body.c (its bytes), clickhouse.c with
+ * replicas.c, and plain.c. No other file includes it. One thread.
  */
 #pragma once
 

@@ -129,7 +129,8 @@ bool aside_may_search(struct sink *s);
 void aside_spent(struct sink *s); /* one of them went */
 /* u waits in the sink; when too much does, at the pump. */
 void aside_put(struct upload *u, enum upload_aside why);
-/* u does not find out what is wrong: soon those go on that waited for its answer. */
+/* u does not search for the cause: soon the uploads go on that waited for its
+ * answer. */
 void aside_no_probe(struct upload *u);
 void aside_take(struct upload *u); /* it does not wait any more */
 /* Batches of a stream that may be in the sink while something is wrong. */

@@ -1,5 +1,5 @@
-/* ask.h: one request, as raw bytes, to a server of the test's own loop, and what a server
- * is made of that does nothing else.
+/* ask.h: one request, as raw bytes, to a server of the test's own loop, and the parts
+ * of a server that does nothing else.
  *
  * Behind cmocka.h. Thread: the test's, which runs the loop meanwhile. Errors: fail the test; it waits
  * ASK_FOR_EVER_S at most. */
@@ -40,7 +40,7 @@ static inline void ask_on_refusal(void *arg, const struct http_view *v, int stat
     (void)lines;
 }
 
-/* All but what becomes of a whole request. */
+/* All but the handling of a whole request. */
 #define ASK_OPS(on_body)                                                               \
     (struct http_ops)                                                                  \
     {                                                                                  \

@@ -23,7 +23,7 @@ static const struct {
      "/a/b", "ReplicatedMergeTree"},
     {"path /a/b\nengine ReplicatedReplacingMergeTree ORDER BY id", true, "/a/b",
      "ReplicatedReplacingMergeTree"},
-    /* No replica of it is known: who can tell that it is the same table? */
+    /* No replica of it is known: it may be another table. */
     {"engine ReplicatedMergeTree('/a/b', 'x')\n", false, "", "ReplicatedMergeTree"},
     {"engine ReplicatedMergeTree('/a', 'x') SETTINGS "
      "replicated_deduplication_window = 0\npath /a\n",
