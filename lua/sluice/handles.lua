@@ -240,7 +240,7 @@ local function row_read(row, name)
   return cell(row.sluice_table, row.sluice_row_, column)
 end
 
----A lookup: t[key] is a value, t(key) a row. No methods, for a key may have any
+---A lookup: t[key] is a value, t(key) a row. No methods, because a key may have any
 ---name.
 ---@param given fun(args: any) takes the { } behind the name
 ---@return table handle, table place to be filled by M.place_lookup

@@ -345,12 +345,12 @@ end
 
 -- ---- the loop ---------------------------------------------------------------
 
--- Compiled anew for each hook and size, so that each has traces of its own: a loop
--- that mostly ends after a turn or two is given up for good after some tries. A
--- pointer that lives across the loop's start would be boxed, once a request: that
--- is why ctx.events is read again for each event, and req made once for all. What
--- stands right behind a pcall is never a trace by itself, and given up alike: step
--- takes that place, so that the policy's own functions do not.
+-- Compiled again for each hook and size, so that each has traces of its own: a loop
+-- that mostly ends after a turn or two is given up for good after some tries. A pointer
+-- that lives across the loop's start would be boxed, once a request: that is why
+-- ctx.events is read again for each event, and req made once for all. What stands right
+-- behind a pcall is never a trace by itself, and given up alike: step takes that place,
+-- so that the policy's own functions do not.
 local step_text = [[
 local ctx, req, act, settle, hook, cast, view_ptr = ...
 return function(i)

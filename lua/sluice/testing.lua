@@ -46,7 +46,7 @@ ffi.cdef [[
 
 local VERSION = 1
 local path = find()
--- Global, for the policy's own state calls the library's functions as well.
+-- Global, because the policy's own state calls the library's functions as well.
 local ok, C = pcall(ffi.load, path, true)
 if not ok then
   error("sluice.testing: can't load libsluice.so (" .. tostring(C)

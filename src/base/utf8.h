@@ -1,5 +1,5 @@
 /*
- * utf8 - one character at a time. Pure; inline, for it stands in inner loops.
+ * utf8 - one character at a time. Pure; inline, because it stands in inner loops.
  */
 #pragma once
 

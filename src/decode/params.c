@@ -196,7 +196,7 @@ static bool base64(char *p, size_t n, size_t *out_n)
     return n % 4 != 1;
 }
 
-/* One JSON value and nothing behind it, for it is to stand in the object. */
+/* One JSON value and nothing after it, because it will stand in the object. */
 static enum params_result write_json(struct params *x, char *from, size_t n)
 {
     struct scan_error se;

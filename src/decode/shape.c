@@ -161,9 +161,9 @@ static void insert(struct shape *s, uint32_t at, const struct seen_key *k)
     memcpy(x->text + 1 + n, "\":", 2);
 }
 
-/* Puts the event's keys into the sequence. An optional key goes where it stood;
- * an event in another order begins the sequence anew. Escaped and very long
- * keys are never predicted. */
+/* Puts the event's keys into the sequence. An optional key goes where it stood; an
+ * event in another order begins the sequence again. Escaped and very long keys are
+ * never predicted. */
 static bool merge(struct shape *s)
 {
     uint32_t at = 0;

@@ -279,7 +279,7 @@ void dead_rewind(struct dead *d)
         (uint64_t)st.st_size == d->length) {
         (void)!ftruncate(d->fd, (off_t)d->begun);
     }
-    d->kept = UINT64_MAX; /* the journal is told anew */
+    d->kept = UINT64_MAX; /* the journal is told again */
 }
 
 void dead_close(struct dead *d)

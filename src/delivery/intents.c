@@ -1,5 +1,5 @@
-/* Batches that an earlier process planned: made anew as they were, and passed over
- * by the readers. */
+/* Batches that an earlier process journaled: rebuilt as they were, and passed over by
+ * the readers. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +56,7 @@ static uint32_t rest_of(const struct batch_range *a, const struct batch_range *b
     return n;
 }
 
-/* Makes *p anew without the range. */
+/* Makes *p again without the range. */
 static void take_out(struct intent **p, const struct batch_range *range)
 {
     struct intent *old = *p;

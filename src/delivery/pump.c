@@ -221,7 +221,7 @@ static bool all_idle(const struct delivery *d)
     return true;
 }
 
-/* The journal forgets the stream, for one that comes back later is new. */
+/* The journal forgets the stream, because one that comes back later is new. */
 static bool close_retired(struct delivery *d, struct subscription *o)
 {
     struct record gone = {.type = RECORD_START, .value = 1, .stream = str_of(o->name)};

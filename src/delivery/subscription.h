@@ -128,12 +128,12 @@ void subscription_split(struct subscription *o, uint64_t id,
  * over. */
 void subscription_replayed(struct subscription *o);
 
-/* Those not made anew yet are still intents of a new journal. */
+/* Those not rebuilt yet are still intents of a new journal. */
 void subscription_emit_intents(const struct subscription *o, const char *sink,
                                struct journal_draft *draft);
 
-/* Makes b, which is empty, the oldest intent anew, and forgets it; b stays
- * empty when all of it is acknowledged. False: it can't be read now. */
+/* Rebuilds the oldest intent in b, which is empty, and forgets it; b stays empty when
+ * all of it is acknowledged. False: it can't be read now. */
 bool subscription_rebuild(struct subscription *o, struct batch *b,
                           int64_t now_ms) MUST_USE;
 

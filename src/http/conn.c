@@ -89,8 +89,8 @@ static void resume_later(struct conn *c)
     }
 }
 
-/* The answer is out; the client gets the time to read it, for a close with
- * bytes unread would reset the connection and take the answer back. */
+/* The answer is out; the client gets the time to read it, because a close with bytes
+ * unread would reset the connection and take the answer back. */
 void conn_linger(struct conn *c)
 {
     if (c->eof || shutdown(c->fd, SHUT_WR) != 0) {
@@ -106,7 +106,7 @@ void conn_linger(struct conn *c)
     conn_read_on(c);
 }
 
-/* Between two requests. While nothing more is read, for the client must read its
+/* Between two requests. While nothing more is read, because the client must read its
  * answers first, the time of its head does not run: unread_ms does. */
 static void await_head(struct conn *c)
 {

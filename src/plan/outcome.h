@@ -29,8 +29,8 @@ struct outcome {
 void outcome_of(const struct route *r, const struct event_batch *b, struct outcome *o);
 
 /* Before outcome_of, where the route answers a partly refused batch by a fixed text:
- * refused events are kept as dead letters, for the client does not hear of them. Where
- * one of them may pass later, outcome_of refuses the whole batch instead. */
+ * refused events are kept as dead letters, because the client does not hear of them.
+ * Where one of them may pass later, outcome_of refuses the whole batch instead. */
 void outcome_keep_refused(const struct route *r, struct event_batch *b);
 
 /* The status of a body that scan_body refused: 400 or 413, and the word for its

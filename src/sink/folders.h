@@ -1,5 +1,5 @@
 /*
- * folders - which sink writes to which folder: each folder has one owner, for two
+ * folders - which sink writes to which folder: each folder has one owner, because two
  * sinks would give their files the same names.
  *
  *   folders_new -> (folders_take -> folders_leave)* -> folders_free

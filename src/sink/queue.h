@@ -1,5 +1,5 @@
 /*
- * queue - submitted batches until the loop's next turn, for a sink may give no
+ * queue - submitted batches until the loop's next turn, because a sink may give no
  * verdict from inside submit.
  *
  *   queue_init -> queue_put* -> (take, in the next turn) -> queue_fini

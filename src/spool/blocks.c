@@ -53,8 +53,8 @@ struct search {
     struct blocks_hit *hit;
 };
 
-/* The n bytes at p are those of the file from at. Only a head can hold FF at a
- * multiple of 8, for no text does. */
+/* The n bytes at p are those of the file from at. Only a head can hold FF at a multiple
+ * of 8, because no text does. */
 static int search_window(const struct search *s, const char *p, size_t n, uint64_t at)
 {
     const char *stop = p + n;

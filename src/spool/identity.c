@@ -99,7 +99,7 @@ static bool write_small(const char *dir, const char *name, const char *text,
 }
 
 /* *there: whether the file is. False and *e: it can't be told, which is no reason to
- * begin anew. */
+ * begin again. */
 static bool read_small(const char *path, char *out, size_t n, bool *there,
                        struct err *e)
 {

@@ -4,8 +4,8 @@
 
 #include "spool/internal.h"
 
-/* Bytes of g behind the sequence `from`: by its share of the events, for where each
- * of them lies is not known. */
+/* Bytes of g behind the sequence `from`: by its share of the events, because the place
+ * of each is not known. */
 static uint64_t bytes_from(const struct segment *g, uint64_t from)
 {
     uint64_t tail = g->old ? atomic_load(&g->tail) : segment_readable(g);

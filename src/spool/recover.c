@@ -54,8 +54,8 @@ static int by_number(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* A power cut between rename and fsync(dir) leaves a page under another name.
- * Two steps, for the right name may be that of another file. */
+/* A power cut between rename and fsync(dir) leaves a page under another name. Two
+ * steps, because the right name may be that of another file. */
 static bool repair_names(const struct listing *f, char *const *paths, struct err *e)
 {
     char want[PATH_MAX], passing[PATH_MAX + 16];

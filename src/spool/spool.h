@@ -52,8 +52,8 @@ void spool_close(struct spool *s);
  * consumer needs are reused. */
 void spool_ready(struct spool *s);
 
-/* The end is near: no segment is reused or deleted any more, for consumers are about
- * to close that still need theirs. */
+/* The end is near: no segment is reused or deleted any more, because consumers are
+ * about to close that still need theirs. */
 void spool_rest(struct spool *s);
 uint32_t spool_epoch(const struct spool *s);
 

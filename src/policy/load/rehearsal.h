@@ -8,9 +8,9 @@
 
 struct policy_state;
 
-/* The events of a state's examples. They stay as long as the state does, for a hook may
- * have kept one, and have epochs that no worker's requests come to: it then reads an
- * event of an earlier request, not freed memory. */
+/* The events of a state's examples. They stay as long as the state does, because a hook
+ * may have kept one, and have epochs that no worker's requests come to: it then reads
+ * an event of an earlier request, not freed memory. */
 struct rehearsal {
     struct arena arena;
     struct event_batch batch;

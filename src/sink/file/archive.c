@@ -356,7 +356,7 @@ bool archive_seal(struct archive *a, struct journal *j, struct err *e)
     return a->length == 0 ? discard(a, part, j, e) : give_name(a, part, final, j, e);
 }
 
-/* ---- the journal, written anew ---- */
+/* ---- the journal, written again ---- */
 
 static void emit_file(const struct archive *a, const struct archive_step *s,
                       struct journal_draft *draft)

@@ -15,7 +15,8 @@ enum { FITTED = 100 };
 /* Answers with an unknown code, until the rows are tried one by one. */
 enum { UNKNOWN_MAX = 3 };
 
-/* A part that may be there goes whole so often, for a table knows no halves of it. */
+/* A part that may be there goes whole so often, because a table knows no halves of
+ * it. */
 enum { WHOLE_MAX = 6 };
 
 static struct upload_attempt *other(struct upload_attempt *t)
@@ -146,7 +147,7 @@ static void refused(struct upload *u, struct upload_attempt *t, struct data_erro
     struct sink *s = u->sink;
 
     if (r->kind == SINK_SETUP) {
-        replica_forget(t->endpoint); /* the table may be made anew, as another */
+        replica_forget(t->endpoint); /* the table may be another one by now */
         t->endpoint->unsure = true;
     }
     if (r->kind == SINK_SPLIT && stays_whole(u, t)) {

@@ -1,4 +1,4 @@
-/* The rows of an upload, compressed: a body that checks itself, for a plain one
+/* The rows of an upload, compressed: a body that checks itself, because a plain one
  * that is cut at a row's end would insert its prefix. */
 #include <stdlib.h>
 #include <string.h>

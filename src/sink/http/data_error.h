@@ -16,7 +16,8 @@ struct data_error {
     int code;            /* 0: the answer has none */
     int64_t row;         /* of those sent, from 0; -1: not said */
     bool too_many_parts; /* go slower, and in larger batches */
-    bool unknown;        /* SINK_RETRY, for the code is not known: it may be the rows */
+    bool unknown;        /* SINK_RETRY, because the code is not known: it may be the
+                            rows */
     bool view;           /* a materialized view of the table failed */
     bool too_large;      /* SINK_SPLIT: by its bytes */
     enum sink_verdict_kind alone; /* SINK_SPLIT of one row; SINK_OK: SINK_SETUP */

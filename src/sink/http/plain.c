@@ -33,7 +33,7 @@ static enum sink_verdict_kind kind_of(int status, bool sent)
         return sent ? SINK_OK : SINK_MAYBE;
     }
     /* A server that failed may have taken it; the others want something mended: a
-     * redirect is not followed, for it may lead a secret elsewhere. */
+     * redirect is not followed, because it may lead a secret elsewhere. */
     return status >= 500 ? SINK_MAYBE : SINK_SETUP;
 }
 

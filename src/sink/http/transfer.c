@@ -57,7 +57,7 @@ static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n, void *arg
     (void)easy;
     (void)p;
     if (type == CURLINFO_HEADER_OUT) {
-        x->n_sent = 0; /* a connection was gone: it begins anew */
+        x->n_sent = 0; /* a connection was gone: it begins again */
     } else if (type == CURLINFO_DATA_OUT) {
         x->n_sent += n;
     }

@@ -1,6 +1,6 @@
 /*
  * ClickHouse's protocol: batches as INSERT statements. A server's version is asked for
- * first, for an old one refuses settings that it does not know.
+ * first, because an old one refuses settings that it does not know.
  */
 #include <ctype.h>
 #include <stdio.h>

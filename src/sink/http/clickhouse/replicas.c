@@ -12,7 +12,7 @@
 enum {
     SQL_MAX = 8 * NAME_BYTES + 400,
     ASK_MS = 5000,
-    ASK_AGAIN_MS = 60000 /* a table can be made anew, of another kind */
+    ASK_AGAIN_MS = 60000 /* a table can be replaced by one of another kind */
 };
 
 /* ---- the tables ---- */
