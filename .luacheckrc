@@ -12,5 +12,7 @@ files["tests/"] = { std = "luajit+busted" }
 files["conf/examples/*_spec.lua"] = { std = "luajit+busted" }
 files["tests/spec/diagnostics_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/fields_spec.lua"] = { std = "luajit+busted", max_line_length = false }
+files["tests/spec/route_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
+files["tests/spec/kept_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/forms_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
