@@ -154,6 +154,10 @@ route = 5]],
     [[server { listen = "0.0.0.0:99999" }
 {BASE}]],
     [[p.lua:1: server.listen: "0.0.0.0:99999" is not an address such as "127.0.0.1:8080"]] },
+  { "a port beyond the last one",
+    [[server { listen = "127.0.0.1:65536" }
+{BASE}]],
+    [[p.lua:1: server.listen: "127.0.0.1:65536" is not an address such as "127.0.0.1:8080"]] },
   { "a table for a text",
     [[spool { dir = {} }
 {BASE}]],
