@@ -108,7 +108,7 @@ unit() { # folder of the build: two at a time
 # $logs/NAME.*. Whatever a sanitizer reports of any process is a failure. TSan does
 # not look into libraries that are built without it.
 cat >"$logs/spec.sh" <<'X'
-out=$1/$(basename "$3")
+out=$1/$(echo "$3" | tr / _)
 began=$(date +%s)
 rm -f "$out".report.*
 export ASAN_OPTIONS="log_path=$out.report:verify_asan_link_order=0"
@@ -125,7 +125,7 @@ echo $(($(date +%s) - began)) >"$out.seconds"
 X
 
 show() { # folder of the build, file that has run
-  out=$logs/$(basename "$2")
+  out=$logs/$(echo "$2" | tr / _)
   echo "== $2 ($1, $(cat "$out.seconds") s)"
   judge "$2" "$out.tap" "$(cat "$out.code")"
 }
