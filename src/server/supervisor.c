@@ -21,6 +21,7 @@
 #include "server/policies/snapshots.h"
 #include "server/settings.h"
 #include "server/sinks/taken.h"
+#include "server/starting.h"
 #include "server/waiting.h"
 #include "shared/registry.h"
 #include "sink/folders.h"
@@ -325,19 +326,23 @@ static void note_wait(const struct server *s, const struct err *e, struct waitin
         (void)snprintf(w->admin, sizeof w->admin, "%s",
                        s->conf.admin != NULL ? s->conf.admin : plan->admin_listen);
         (void)snprintf(w->data_dir, sizeof w->data_dir, "%s", s->conf.data_dir);
+        w->share_port = plan->server.share_port;
     }
     (void)snprintf(w->why, sizeof w->why, "%s", e->text);
 }
 
 enum { EXIT_AGAIN = -1 };
+_Static_assert((int)EXIT_PANIC == (int)POLICY_PANIC_EXIT, "one code, two layers");
 
 /* EXIT_AGAIN: the disk had no room for the start, and w has the facts of the start. */
 static int run_once(const struct supervisor_conf *c, struct waiting *w)
 {
     struct server *s = mem_zalloc(sizeof *s);
     char quoted[ERR_TEXT_MAX + 16];
+    struct starting starting;
     struct err e;
     int code = EXIT_OK;
+    bool ok;
 
     s->conf = *c;
     s->dead_stream = -1;
@@ -359,7 +364,10 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     rollout_init(&s->rollout, s);
     raise_limits();
     watch_signals(s);
-    if (start(s, &e)) {
+    starting_begin(&starting, c->data_dir);
+    ok = start(s, &e);
+    starting_end(&starting);
+    if (ok) {
         (void)ev_run(s->loop, 0);
     } else {
         code = err_no_room(&e) ? EXIT_AGAIN : EXIT_SETUP;
@@ -391,14 +399,15 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
 int supervisor_run(const struct supervisor_conf *c)
 {
     static struct waiting w; /* one process has one */
+    enum waiting_end end = WAITING_AGAIN;
     int code = run_once(c, &w);
 
-    while (code == EXIT_AGAIN && waiting_for_room(&w)) {
+    while (code == EXIT_AGAIN && (end = waiting_for_room(&w)) == WAITING_AGAIN) {
         code = run_once(c, &w);
     }
     if (code == EXIT_AGAIN) {
-        log_write(LOG_INFO, "stopped", "exit=%d", EXIT_OK);
-        code = EXIT_OK;
+        code = end == WAITING_TOLD ? EXIT_OK : EXIT_SETUP;
+        log_write(LOG_INFO, "stopped", "exit=%d", code);
     }
     return code;
 }

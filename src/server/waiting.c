@@ -22,7 +22,7 @@ struct waiter {
     struct ev_loop *loop;
     ev_timer look;
     ev_signal on_term, on_int, on_hup;
-    bool ends;
+    enum waiting_end end;
 };
 
 static void refuse(void *arg, struct http_request *r, const struct http_view *v)
@@ -96,7 +96,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *sig, int events)
     struct waiter *a = sig->data;
 
     (void)events;
-    a->ends = sig->signum != SIGHUP;
+    a->end = sig->signum == SIGHUP ? WAITING_AGAIN : WAITING_TOLD;
     ev_break(loop, EVBREAK_ALL);
 }
 
@@ -153,7 +153,24 @@ static void tell(struct waiting *w)
     }
 }
 
-bool waiting_for_room(struct waiting *w)
+/* Both or none. The events' port would be shared with another server. */
+static bool bind_ports(struct waiting *w, int *fd, int *admin_fd, struct err *e)
+{
+    if (!w->share_port && !listener_is_free(w->listen, e)) {
+        return false;
+    }
+    *fd = listener_open(w->listen, true, w->listen, sizeof w->listen, e);
+    if (*fd < 0) {
+        return false;
+    }
+    *admin_fd = listener_open(w->admin, false, w->admin, sizeof w->admin, e);
+    if (*admin_fd < 0) {
+        (void)close(*fd);
+    }
+    return *admin_fd >= 0;
+}
+
+enum waiting_end waiting_for_room(struct waiting *w)
 {
     static const struct http_ops ops = {refuse, on_body, NULL, on_abort, on_refusal};
     static const struct http_ops admin_ops = {admin_answer, on_body, NULL, on_abort,
@@ -172,26 +189,20 @@ bool waiting_for_room(struct waiting *w)
     struct err e;
     int fd, admin_fd;
 
-    fd = listener_open(w->listen, true, w->listen, sizeof w->listen, &e);
-    admin_fd =
-        fd < 0 ? -1 : listener_open(w->admin, false, w->admin, sizeof w->admin, &e);
-    if (admin_fd < 0) {
+    if (!bind_ports(w, &fd, &admin_fd, &e)) {
         log_write(LOG_ERROR, "start", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
-        a.ends = true;
-    } else {
-        events = http_server_new(a.loop, fd, &limits, &ops, &a);
-        admin = http_server_new(a.loop, admin_fd, &limits, &admin_ops, &a);
-        tell(w);
-        watch(&a);
-        (void)ev_run(a.loop, 0);
-        unwatch(&a);
-        http_server_free(events);
-        http_server_free(admin);
-        (void)close(admin_fd);
+        return WAITING_FAILED;
     }
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return !a.ends;
+    events = http_server_new(a.loop, fd, &limits, &ops, &a);
+    admin = http_server_new(a.loop, admin_fd, &limits, &admin_ops, &a);
+    tell(w);
+    watch(&a);
+    (void)ev_run(a.loop, 0);
+    unwatch(&a);
+    http_server_free(events);
+    http_server_free(admin);
+    (void)close(admin_fd);
+    (void)close(fd);
+    return a.end;
 }

@@ -11,6 +11,7 @@ struct waiting {
     char listen[80], admin[80]; /* as the policy or the command names them; once bound,
                                    with their ports */
     char data_dir[4096];
+    bool share_port;     /* with another server */
     char why[512];       /* the result of the start, */
     char told[512];      /* and its line in the log */
     ev_signal guards[3]; /* of waiting_guard */
@@ -21,6 +22,11 @@ struct waiting {
  * and do not kill. Called before the first try lets its own watchers go. */
 void waiting_guard(struct waiting *w);
 
-/* Returns when the start may be tried again (true), or the process is to end. w lives
- * as long as the process. */
-bool waiting_for_room(struct waiting *w);
+enum waiting_end {
+    WAITING_AGAIN = 0, /* the start may be tried again */
+    WAITING_TOLD,      /* SIGTERM or SIGINT */
+    WAITING_FAILED     /* its ports can't be had: the log says why */
+};
+
+/* w lives as long as the process. */
+enum waiting_end waiting_for_room(struct waiting *w);

@@ -14,9 +14,10 @@ describe("a start without room on the disk", function()
     h.remove(dir)
   end)
 
-  local function server(data, wrap)
+  local function server(data, wrap, args)
     s = setmetatable({ dir = dir, data = data, log = dir .. "/log",
-      path = dir .. "/policy.lua", wrap = wrap or {}, args = {} }, h.Server)
+      path = dir .. "/policy.lua", wrap = wrap or {}, args = args or {} },
+      h.Server)
     h.write(s.path, h.policy { workers = 1,
       spool = [[segment = "4MiB", max_bytes = "32MiB"]],
       server = [[max_body = "1MiB", drain = "1s"]] })
@@ -108,6 +109,20 @@ describe("a start without room on the disk", function()
     assert.equal(0, s:stop())
   end)
 
+  it("ends with exit code 3 when another server has its port, whom it takes no client",
+  function()
+    local other = h.server()
+    f = faults.new(dir .. "/data")
+    f:rules("on=write do=ENOSPC path=/spool/")
+    server(dir .. "/data", f:wrap(), { "--listen", "127.0.0.1:" .. other.port })
+    local code = h.reap(s.pid, 10)
+    s.pid = nil
+    assert.equal(3, code)
+    assert.matches("event=start why=\"[^\n]*Address already in use", s:text())
+    assert.matches("event=stopped exit=3\n$", s:text())
+    other:close()
+  end)
+
   it("is tried again at SIGHUP, however often that comes", function()
     f = faults.new(dir .. "/data")
     f:rules("on=write,sync do=ENOSPC path=/sinks/KEPT")
@@ -122,5 +137,48 @@ describe("a start without room on the disk", function()
     assert.equal(202, s:post("/v1/events", "{}").status)
     s:deliver()
     assert.equal(0, s:stop())
+  end)
+end)
+
+describe("a start on a disk that hangs", function()
+  local s, f
+  before_each(function()
+    local dir = h.folder()
+    f = faults.new(dir .. "/data")
+    s = setmetatable({ dir = dir, data = dir .. "/data", log = dir .. "/log",
+      path = dir .. "/policy.lua", wrap = f:wrap(), args = {} }, h.Server)
+    h.write(s.path, h.policy())
+  end)
+  after_each(function()
+    f:rules()
+    s:close()
+    f:close()
+  end)
+
+  local function hang(signal)
+    f:rules "on=write do=hang path=/spool/EPOCH"
+    s:start(true)
+    s.real_pid = s.pid
+    h.wait_for("it to hang", function() return f:made() > 0 end)
+    s:signal(signal)
+  end
+
+  for _, signal in ipairs { "SIGTERM", "SIGINT" } do
+    it("ends at " .. signal, function()
+      hang(signal)
+      local code = h.reap(s.pid, 10)
+      s.pid = nil
+      assert.equal(0, code)
+      assert.matches("event=stopped exit=0 stuck=true why=", s:text())
+    end)
+  end
+
+  it("that goes on soon ends as ever", function()
+    hang "SIGTERM"
+    f:rules()
+    local code = h.reap(s.pid, 10)
+    s.pid = nil
+    assert.equal(0, code)
+    assert.matches("event=drain .*event=stopped exit=0\n$", s:text())
   end)
 end)

@@ -34,7 +34,7 @@ bool state_protect(struct policy_state *s, lua_CFunction f, void *arg,
                    struct err *e) MUST_USE;
 /* The error on top, as text; makes none in Lua. */
 void state_why(lua_State *L, char *out, size_t room);
-int state_panic(lua_State *L); /* for lua_atpanic: logs */
+int state_panic(lua_State *L); /* for lua_atpanic: does not return */
 
 /* ---- memory.c: Lua's allocator of a state ---- */
 

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -41,7 +42,7 @@ int state_panic(lua_State *L)
     char why[256], quoted[300];
 
     state_why(L, why, sizeof why);
-    log_write(LOG_ERROR, "policy", "event=panic why=%s",
-              log_quote(quoted, sizeof quoted, why));
-    return 0; /* and Lua ends the process */
+    log_write(LOG_ERROR, "panic", "why=%s exit=%d",
+              log_quote(quoted, sizeof quoted, why), POLICY_PANIC_EXIT);
+    _exit(POLICY_PANIC_EXIT); /* exit() would take down what other threads use */
 }

@@ -25,6 +25,9 @@ struct policy_state;
 
 /* ---- state.c ---- */
 
+/* Lua ran out of memory outside of a protected call: the process ends at once. */
+enum { POLICY_PANIC_EXIT = 71 };
+
 /* A Lua state that has run the policy and holds its hooks. NULL and *e. */
 struct policy_state *policy_state_new(struct policy *p, struct err *e) MUST_USE;
 /* The same, whose hooks have run the policy's examples until they are compiled: the
