@@ -231,7 +231,7 @@ void delivery_retire(struct delivery *d, bool removed, const int *ids, uint32_t 
     struct err e;
 
     if (d->over) {
-        (void)paused_retire(d, removed, named, &l);
+        paused_retire(d, removed, named, &l);
         return;
     }
     ch = change_new(d, retire_here);

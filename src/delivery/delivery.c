@@ -26,6 +26,17 @@ struct subscription *subscription_of(struct delivery *d, struct str stream)
     return NULL;
 }
 
+const struct subscription *subscription_before(const struct delivery_conf *c,
+                                               const struct subscription *o)
+{
+    for (uint32_t i = 0; c->before != NULL && i < c->before->n_subscriptions; i++) {
+        if (strcmp(c->before->subscriptions[i].name, o->name) == 0) {
+            return &c->before->subscriptions[i];
+        }
+    }
+    return NULL;
+}
+
 /* A free place for a stream; NULL: all are taken. */
 static struct subscription *add_subscription(struct delivery *d, struct str stream)
 {
@@ -238,8 +249,10 @@ bool take_streams(struct delivery *d, const struct delivery_conf *c, struct err 
     return true;
 }
 
-/* Streams that the journal has and the policy does not. */
-static bool open_left(struct delivery *d, struct subscription *o, struct err *e)
+/* Streams that the journal has and the policy does not. One that the policy of this
+ * process had up to now ends when delivery_retire says so. */
+static bool open_left(struct delivery *d, const struct delivery_conf *c,
+                      struct subscription *o, struct err *e)
 {
     char name[sizeof o->name];
     struct delivery_stream st = {.name = name, .from_oldest = true};
@@ -250,7 +263,11 @@ static bool open_left(struct delivery *d, struct subscription *o, struct err *e)
         return false;
     }
     subscription_open(o, d->spool, &st, d->name, on_wake, d);
-    subscription_ending_old(o, spool_epoch(d->spool));
+    if (!subscription_ending_as(o, subscription_before(c, o))) {
+        subscription_ending_old(o, spool_epoch(d->spool));
+    } else if (c->removed) {
+        subscription_retire(o, d->spool, d->journal);
+    }
     return true;
 }
 
@@ -282,7 +299,7 @@ static bool open_all(struct delivery *d, const struct delivery_conf *c, struct e
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
 
-        if (o->consumer == NULL && o->known && !open_left(d, o, e)) {
+        if (o->consumer == NULL && o->known && !open_left(d, c, o, e)) {
             return false;
         }
     }

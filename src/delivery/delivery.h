@@ -46,12 +46,15 @@ struct delivery_conf {
     struct sink_hooks hooks;      /* whose arg lives until the next apply or stop */
     const struct delivery_stream *streams; /* copied */
     uint32_t n_streams;
-    bool removed;                 /* not in the policy: the streams in the journal are
+    bool removed;                  /* not in the policy: the streams in the journal are
                                      delivered up to their ends */
-    const char *absent;           /* not NULL: why the plan can't be had; all is held
+    const char *absent;            /* not NULL: why the plan can't be had; all is held
                                 then */
-    bool wait;                    /* sends nothing before delivery_go */
-    delivery_retired_fn *retired; /* NULL: no call */
+    const struct delivery *before; /* held or handed over, and this one is in its
+                                stead: it knows the ends that the journal does not;
+                                NULL: none. Only for the call */
+    bool wait;                     /* sends nothing before delivery_go */
+    delivery_retired_fn *retired;  /* NULL: no call */
     void *arg;
 };
 

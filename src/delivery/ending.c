@@ -74,7 +74,7 @@ void subscription_retire(struct subscription *o, struct spool *spool, struct jou
     struct record r;
     struct err e;
     uint32_t at = 0;
-    bool ok = true;
+    bool ok = j != NULL || err_set(&e, "its journal can't be used");
 
     if (o->ending) {
         return;
@@ -117,6 +117,22 @@ void subscription_ending_old(struct subscription *o, uint32_t epoch)
         o->n_ends = 0;
     }
     tell(o);
+}
+
+bool subscription_ending_as(struct subscription *o, const struct subscription *before)
+{
+    if (before == NULL || before->consumer == NULL) {
+        return false;
+    }
+    if (!o->ending && before->ending) {
+        o->ending = true;
+        o->ends_epoch = before->ends_epoch;
+        o->n_ends = before->n_ends;
+        o->ends = mem_realloc(o->ends, (o->n_ends + 1) * sizeof *o->ends);
+        memcpy(o->ends, before->ends, o->n_ends * sizeof *o->ends);
+    }
+    tell(o);
+    return true;
 }
 
 /* Events after the end that the spool no longer has are not owed: no client was

@@ -114,9 +114,9 @@ void pump_block(struct delivery *d); /* tells the spool whether a breaker is ope
 
 /* ---- paused.c ---- */
 
-/* Notes the ends of the streams whose ids are named. False: the journal can't be
- * opened. */
-bool paused_retire(struct delivery *d, bool removed, bool (*named)(const void *, int),
+/* Notes the ends of the streams whose ids are named; when the journal can't be opened,
+ * only d and the one after it have them. */
+void paused_retire(struct delivery *d, bool removed, bool (*named)(const void *, int),
                    const void *arg);
 
 /* ---- replay.c: the sink's dead letters, once more ---- */
@@ -134,6 +134,9 @@ bool open_journal(struct delivery *d, const char *spool_dir, struct err *e) MUST
 void on_journal_record(void *arg, const struct record *r);
 struct subscription *subscription_of(struct delivery *d,
                                      struct str stream); /* or NULL */
+/* As the delivery that c is in the stead of has it; or NULL. */
+const struct subscription *subscription_before(const struct delivery_conf *c,
+                                               const struct subscription *o);
 /* Names the streams of c as wanted, and no others. False and *e: too many. */
 bool take_streams(struct delivery *d, const struct delivery_conf *c,
                   struct err *e) MUST_USE;

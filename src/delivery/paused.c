@@ -1,6 +1,7 @@
 /* A delivery that can't run: it keeps its sink's place in the spool, so that no
  * event is given up, until another one starts in its stead. It has no thread, and
  * the journal is open only while something is noted in it. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ static bool open_places(struct delivery *d, const struct delivery_conf *c,
                 return false;
             }
             subscription_open(o, d->spool, &st, d->name, on_wake_held, d);
+            (void)!subscription_ending_as(o, subscription_before(c, o));
         }
     }
     return true;
@@ -134,8 +136,14 @@ static void ignore(void *arg, const struct record *r)
     (void)r;
 }
 
+/* One that is not there has another sink's name as yet, and no new one may take its
+ * place. */
 static struct journal *reopen(const struct delivery *d, struct err *e)
 {
+    if (access(d->journal_path, F_OK) != 0) {
+        (void)err_errno(e, errno, "%s", d->journal_path);
+        return NULL;
+    }
     return journal_open(d->journal_path, ignore, NULL, e);
 }
 
@@ -151,15 +159,12 @@ bool delivery_paused_retires(const struct delivery *d, struct err *e)
     return j != NULL;
 }
 
-bool paused_retire(struct delivery *d, bool removed, bool (*named)(const void *, int),
+void paused_retire(struct delivery *d, bool removed, bool (*named)(const void *, int),
                    const void *arg)
 {
     struct err e;
     struct journal *j = reopen(d, &e);
 
-    if (j == NULL) {
-        return false;
-    }
     d->removed |= removed;
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         struct subscription *o = &d->subscriptions[i];
@@ -171,5 +176,4 @@ bool paused_retire(struct delivery *d, bool removed, bool (*named)(const void *,
     }
     journal_close(j);
     pump_show(d);
-    return true;
 }

@@ -142,14 +142,18 @@ void subscription_pass(struct subscription *o, const struct batch_range *r);
 
 /* ---- ending.c: the policy no longer sends the stream here ---- */
 
-/* The ends are where the stream ends now; the journal is told (if it can't be, a
- * restart delivers more than it has to). */
+/* The ends are where the stream ends now; the journal is told (if it can't be, or is
+ * NULL, a restart delivers more than it has to). */
 void subscription_retire(struct subscription *o, struct spool *spool,
                          struct journal *j);
 /* The journal's replay, record by record. */
 void subscription_ending(struct subscription *o, const struct record *r);
 /* As if all of this process were behind the ends: left by an earlier one. */
 void subscription_ending_old(struct subscription *o, uint32_t epoch);
+/* As the one before has the stream, with its ends or still without; false: it does not
+ * have it. */
+bool subscription_ending_as(struct subscription *o,
+                            const struct subscription *before) MUST_USE;
 /* The policy has the stream again: reading goes on where it was, without the events
  * that the spool no longer has. False and *e: the journal did not take that. */
 bool subscription_return(struct subscription *o, struct journal *j,

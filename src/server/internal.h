@@ -46,7 +46,10 @@ struct running_sink {
     bool retiring;              /* the policy does not have it any more */
     bool paused;                /* it can't start: paused.c */
     char was[96];               /* whose journal this reload gave it; "": its own */
-    char at[96];  /* paused: whose name its journal still has; "": its own */
+    char at[96]; /* paused: whose name its journal still has; "": its own */
+    /* That it was under the old name: it keeps its place in the spool until the policy
+     * is live, and comes back when that is refused. NULL: none. */
+    struct delivery *before;
     bool handing; /* its journal was wanted, and its thread has not ended yet */
     bool ending;  /* it is done with, and its thread has not ended yet */
 };
@@ -150,6 +153,8 @@ bool sink_restore(struct server *s, struct running_sink *r,
                   const struct persisted_sink *line, struct err *e) MUST_USE;
 /* Ends a sink for good, with its journal. False: its thread has not ended after ms. */
 bool sink_end(struct server *s, struct running_sink *r, int64_t ms);
+/* The same; once its thread has ended, when that hangs. */
+void sink_end_soon(struct server *s, struct running_sink *r, int64_t ms);
 /* Gives up the remaining events of a retiring sink, and ends it. False: its thread
  * hangs, and nothing is given up. */
 bool sink_drop(struct server *s, struct running_sink *r, const char *cause,

@@ -32,8 +32,8 @@
 
 enum {
     STREAMS_MAX = 64,
-    CONSUMERS_MAX = 80, /* a stream */
-    FREE_MAX = 2,       /* warm segments a shard */
+    CONSUMERS_MAX = 160, /* a stream: each sink, and the one that it was before */
+    FREE_MAX = 2,        /* warm segments a shard */
     WARM_MS = 60000,
     PROVE_MS = 1000, /* between two tries of a disk that failed */
     WRITE_BACK_BYTES = 8 << 20,

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/sinks/taken.h"
 
 static const double LOOK_S = 1.;
 
@@ -18,8 +19,7 @@ static void end_late(struct server *s, struct running_sink *r)
         (void)sink_end(s, r, 0);
     } else if (delivery_hand_over(r->delivery, 0)) {
         r->handing = false;
-        sink_hooks_free(r->lua);
-        r->lua = NULL;
+        taken_own(s, r);
         paused_note(s, r, "its thread took too long to end");
     }
 }
@@ -108,8 +108,11 @@ void paused_note(struct server *s, struct running_sink *r, const char *why)
 bool paused_start(struct server *s, struct running_sink *r,
                   const struct delivery_conf *c, const char *why, struct err *e)
 {
-    struct delivery *d = delivery_pause(c, why, e), *before;
+    struct delivery_conf own = *c;
+    struct delivery *d, *before;
 
+    own.before = r->delivery;
+    d = delivery_pause(&own, why, e);
     if (d == NULL) {
         return false;
     }
@@ -124,8 +127,11 @@ bool paused_start(struct server *s, struct running_sink *r,
 bool paused_restart(struct server *s, struct running_sink *r,
                     const struct delivery_conf *c, struct err *e)
 {
-    struct delivery *d = delivery_start(c, e);
+    struct delivery_conf own = *c;
+    struct delivery *d;
 
+    own.before = r->delivery;
+    d = delivery_start(&own, e);
     if (d == NULL) {
         delivery_pause_why(r->delivery, e->text); /* its place is still kept */
         return false;

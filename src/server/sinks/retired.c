@@ -58,7 +58,7 @@ static void retire(struct server *s, struct running_sink *r)
 void sinks_retire(struct server *s)
 {
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
-        if (s->sinks[i].delivery != NULL) {
+        if (s->sinks[i].delivery != NULL && !s->sinks[i].ending) {
             changer_at(&s->changer, s->sinks[i].name);
             retire(s, &s->sinks[i]);
         }
@@ -126,10 +126,22 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
         persisted_remove(&kept, r->at);
         (void)!persisted_write(&kept, s->spool_dir, NULL, &e);
     }
+    if (r->before != NULL) {
+        delivery_free(r->before);
+    }
     running_clear(s, r);
     delivery_free(d);
     sink_hooks_free(lua);
     return true;
+}
+
+void sink_end_soon(struct server *s, struct running_sink *r, int64_t ms)
+{
+    if (!sink_end(s, r, ms)) {
+        running_retires(s, r, true);
+        r->ending = true;
+        paused_look(s);
+    }
 }
 
 static void look(void *arg)
@@ -150,10 +162,7 @@ static void look(void *arg)
                       "dead=%lu",
                       r->name, (unsigned long)status.delivered,
                       (unsigned long)status.dead);
-            r->ending = !sink_end(s, r, END_MS);
-            if (r->ending) {
-                paused_look(s);
-            }
+            sink_end_soon(s, r, END_MS);
         }
     }
 }
@@ -173,6 +182,10 @@ bool sink_drop(struct server *s, struct running_sink *r, const char *cause,
     (void)snprintf(name, sizeof name, "%s", r->name);
     delivery_status(r->delivery, dropped);
     if (!sink_end(s, r, END_MS)) {
+        if (!r->ending) { /* its thread ends once it goes on, and another begins */
+            r->handing = true;
+            paused_look(s);
+        }
         return false;
     }
     (void)stats_label_pair(labels, sizeof labels, "sink", name);
@@ -280,6 +293,7 @@ bool sink_restore(struct server *s, struct running_sink *r,
                               .data_dir = s->conf.data_dir,
                               .folders = s->folders,
                               .removed = true,
+                              .before = r->delivery,
                               .retired = on_sink_retired,
                               .arg = s};
     struct delivery *held = r->delivery, *d;
@@ -421,6 +435,9 @@ bool sinks_stop(struct server *s, uint64_t until_ns, bool alone)
             continue;
         }
         sink_hooks_free(r->lua);
+        if (r->before != NULL) {
+            delivery_free(r->before);
+        }
         *r = (struct running_sink){.delivery = NULL};
     }
     return all;

@@ -177,6 +177,13 @@ bool start_or_alter(struct server *s, const struct delivery_conf *c,
 {
     struct running_sink *r = sinks_find(s, c->sink->name), *old;
 
+    if (r != NULL && r->ending) {
+        if (!sink_end(s, r, 0)) {
+            return err_set(e, "sink \"%s\": the thread of the one before does not end",
+                           c->sink->name);
+        }
+        r = NULL;
+    }
     if (r != NULL) {
         return alter(s, r, c, lua, e);
     } else if (c->sink->was != NULL) {

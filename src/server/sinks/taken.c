@@ -38,6 +38,7 @@ bool taken_over(struct server *s, struct running_sink *old,
                 const struct delivery_conf *c, struct sink_lua *lua, struct err *e)
 {
     struct delivery *d = old->delivery;
+    struct delivery_conf own = *c;
     struct running_sink *r;
     struct err why;
     bool moved;
@@ -50,8 +51,9 @@ bool taken_over(struct server *s, struct running_sink *old,
                        "its journal",
                        old->name, c->sink->name);
     }
+    own.before = d;
     moved = taken_home(s, old, e) && taken_move(s, old->name, c->sink->name, e);
-    if (!moved || !running_start(s, c, lua, e)) {
+    if (!moved || !running_start(s, &own, lua, e)) {
         sink_hooks_free(old->lua);
         old->lua = NULL;
         if (moved) {
@@ -63,10 +65,20 @@ bool taken_over(struct server *s, struct running_sink *old,
     }
     r = sinks_find(s, c->sink->name);
     (void)snprintf(r->was, sizeof r->was, "%s", old->name);
+    r->before = d;
     sink_hooks_free(old->lua);
     running_clear(s, old);
-    delivery_free(d);
     return true;
+}
+
+void taken_own(struct server *s, struct running_sink *r)
+{
+    sink_hooks_free(r->lua);
+    r->lua = NULL;
+    if (r->before != NULL) {
+        delivery_free(running_set(s, r, r->before));
+        r->before = NULL;
+    }
 }
 
 void taken_back(struct server *s, struct running_sink *r)
@@ -78,10 +90,10 @@ void taken_back(struct server *s, struct running_sink *r)
     paused_look(s);
     if (!ended) {
         r->handing = true;
+        delivery_pause_why(r->delivery, "its thread does not end");
         return;
     }
-    sink_hooks_free(r->lua);
-    r->lua = NULL;
+    taken_own(s, r);
     if (taken_home(s, r, &why)) {
         r->paused = true; /* its place stays until a delivery has its own */
         delivery_pause_why(r->delivery,
@@ -109,6 +121,19 @@ bool taken_home(struct server *s, struct running_sink *r, struct err *e)
     return true;
 }
 
+/* Those whose journals were taken, and need no place any more. */
+static void forget_before(struct server *s)
+{
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct running_sink *r = &s->sinks[i];
+
+        if (r->delivery != NULL && r->before != NULL && !r->handing) {
+            delivery_free(r->before);
+            r->before = NULL;
+        }
+    }
+}
+
 void taken_forget_names(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -117,6 +142,7 @@ void taken_forget_names(struct server *s)
     bool any = false;
     struct err e;
 
+    forget_before(s);
     if (!persisted_read(&kept, s->spool_dir, &e)) {
         return; /* told when it is wanted */
     }

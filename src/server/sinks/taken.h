@@ -28,7 +28,7 @@ bool taken_move(const struct server *s, const char *from, const char *to,
                 struct err *e) MUST_USE;
 
 /* The journal of a sink that runs under its old name goes to the sink of c, which is
- * started. That one's place in the spool is kept until the new one has its own; when it
+ * started. That one's place in the spool is kept until the policy is live; when it
  * can't be started, the old one is held with its journal, and started again. lua is taken
  * when it succeeds. */
 bool taken_over(struct server *s, struct running_sink *old,
@@ -38,6 +38,9 @@ bool taken_over(struct server *s, struct running_sink *old,
 /* Of a refused policy: r has its old name again, and its journal as soon as the disk lets
  * it. It is held with its place in the spool, until it can be started. */
 void taken_back(struct server *s, struct running_sink *r);
+
+/* Of one whose thread has ended: what it was under its own name stands for it. */
+void taken_own(struct server *s, struct running_sink *r);
 
 /* Of one whose thread has ended: its journal has its name. False and *e: not yet, and it
  * is held. */

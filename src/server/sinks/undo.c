@@ -1,41 +1,10 @@
 /* A policy that was refused, while its sinks were applied: the way back. */
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "server/internal.h"
 #include "server/sinks/taken.h"
 
 enum { STOP_MS = 2000 };
-
-/* One that hangs retires, behind this. */
-static void stop_one(struct server *s, struct running_sink *r)
-{
-    struct delivery *d = r->delivery;
-    struct sink_lua *lua = r->lua;
-    char path[PATH_MAX], name[sizeof r->name], quoted[ERR_TEXT_MAX + 16];
-    struct err e;
-
-    delivery_ask_stop(d, clock_mono_ns());
-    if (!delivery_halt(d, clock_mono_ns() + STOP_MS * 1000000ull)) {
-        return;
-    }
-    memcpy(name, r->name, sizeof name);
-    journal_path(s, name, path);
-    running_clear(s, r);
-    delivery_free(d);
-    sink_hooks_free(lua);
-    if (unlink(path) != 0 && errno != ENOENT) {
-        (void)err_errno(&e, errno, "%s", path);
-        log_write(LOG_ERROR, "sink", "sink=%s why=%s", name,
-                  log_quote(quoted, sizeof quoted, e.text));
-    }
-}
 
 /* Sinks that the refused policy started go. */
 static void stop_fresh(struct server *s, const struct persisted *before)
@@ -49,7 +18,7 @@ static void stop_fresh(struct server *s, const struct persisted *before)
             continue;
         }
         if (r->was[0] == '\0') {
-            stop_one(s, r);
+            sink_end_soon(s, r, STOP_MS);
             continue;
         }
         taken_back(s, r);

@@ -1,0 +1,204 @@
+-- Sinks altered by a reload while their disk hangs: nothing is lost, nothing is left
+-- behind, and the next reload is served.
+local cjson = require "cjson"
+local faults = require "faults"
+local h = require "harness"
+
+---@param o table sinks: { name, was, dir }; streams: { name = sink names }
+local function policy(o)
+  local sinks, streams = {}, {}
+  for _, k in ipairs(o.sinks) do
+    sinks[#sinks + 1] = ([[file %q { dir = %q, linger = "5ms", %s }]]):format(k[1],
+      k.dir or k[1], k.was and ("was = %q"):format(k.was) or "")
+  end
+  for name, list in pairs(o.streams or { events = o.feeds }) do
+    streams[#streams + 1] = ([[stream %q { sinks = { "%s" } }
+route "POST /v1/%s" { body = "event", stream = %q }]]):format(name,
+      table.concat(list, '", "'), name, name)
+  end
+  return ([[
+server { listen = "127.0.0.1:0", workers = 1, drain = "500ms", max_body = "1MiB" }
+admin { listen = "127.0.0.1:0" }
+%s
+%s
+%s
+]]):format(o.more or "", table.concat(sinks, "\n"), table.concat(streams, "\n"))
+end
+
+-- It starts last, and can't.
+local BAD = { "bad", dir = "/proc/none", was = "z" }
+
+describe("a sink that a reload alters while its thread hangs", function()
+  local f, s, n
+  before_each(function() n = 0 end)
+  after_each(function()
+    if f then f:rules() end
+    if s then os.remove(s.dir .. "/hang") end
+    if s then s:close() s = nil end
+    if f then f:close() f = nil end
+  end)
+
+  local function start(o)
+    local dir = h.folder()
+    f = faults.new(dir .. "/data")
+    local wrap = f:wrap()
+    wrap[2] = ("LD_PRELOAD=%s/tools/libfault_shim.so %s/tools/libhang.so"):format(h.build,
+      h.build)
+    wrap[#wrap + 1] = "SLUICE_HANG=" .. dir .. "/hang"
+    s = h.server { dir = dir, wrap = wrap, policy = policy(o) }
+  end
+
+  ---The thread of that name hangs; nil: none does.
+  local function hang(name)
+    h.write(s.dir .. "/hang.new", name or "")
+    os.rename(s.dir .. "/hang.new", s.dir .. "/hang")
+  end
+
+  local function post(count, route)
+    for _ = 1, count do
+      n = n + 1
+      assert.equal(202, s:post("/v1/" .. (route or "events"),
+        ([[{"n":%d}]]):format(n)).status)
+    end
+  end
+
+  local function reload(o)
+    h.write(s.path, type(o) == "string" and o or policy(o))
+    return h.request(s.admin, "POST", "/reload", "", nil, 60)
+  end
+
+  ---How often each number from..to is in the folder, where that is not once.
+  local function odd(folder, from, to)
+    local seen, list = {}, {}
+    for line in h.shell(("cat '%s/%s/'*.ndjson* 2>/dev/null"):format(s.data, folder))
+      :gmatch("[^\n]+") do
+      local i = tonumber(line:match('"n":(%d+)'))
+      seen[i or 0] = (seen[i or 0] or 0) + 1
+    end
+    for i = from or 1, to or n do
+      if seen[i] ~= 1 then list[#list + 1] = ("%d:%d"):format(i, seen[i] or 0) end
+    end
+    return table.concat(list, " ")
+  end
+
+  local function none_odd(folder, from, to)
+    local deadline = h.now() + 15
+    repeat
+      local o = odd(folder, from, to)
+      if o == "" then return end
+      if h.now() > deadline or o:find(":[2-9]") then assert.equal("", o) end
+      h.sleep(0.01)
+    until false
+  end
+
+  local function status() return cjson.decode(s:get("/status").body) end
+
+  local function none_retires()
+    h.wait_for("the end of those that retire", function()
+      return #status().retiring == 0
+    end, 15)
+  end
+
+  local A = { sinks = { { "a" } }, feeds = { "a" } }
+
+  it("goes when the policy that began it is refused", function()
+    start(A)
+    hang "n"
+    local with = { sinks = { { "a" }, { "n" }, BAD }, feeds = { "a", "n", "bad" } }
+    assert.equal(500, reload(with).status)
+    post(2)
+    hang()
+    none_retires()
+    with.sinks[3], with.feeds[3] = nil, nil
+    local a = reload(with)
+    assert.equal(200, a.status, a.body)
+    post(1)
+    none_odd "a"
+    none_odd("n", 3, 3)
+  end)
+
+  it("is given up by drop, or keeps all, and does not stay behind", function()
+    start { sinks = { { "a" }, { "b" } }, feeds = { "a", "b" } }
+    f:rules "on=create do=ENOSPC path=/b/"
+    post(2)
+    assert.equal(200, reload(A).status)
+    hang "b"
+    local a = h.request(s.admin, "POST", "/sinks/b/drop", "", nil, 30)
+    assert.equal(503, a.status)
+    assert.matches("nothing was dropped", a.body)
+    f:rules()
+    hang()
+    none_retires()
+    none_odd "b"
+    local with = { sinks = { { "a" }, { "b" } }, feeds = { "a", "b" } }
+    assert.equal(200, reload(with).status)
+    post(1)
+    none_odd "b"
+  end)
+
+  it("has its name and its events back when a policy that renames it is refused, "
+    .. "beside a canary", function()
+    start(A)
+    post(2)
+    s:deliver()
+    local a = reload { sinks = A.sinks, feeds = A.feeds,
+      more = [[canary { share = "50%", during = "1h" }]] }
+    assert.equal(200, a.status, a.body)
+    hang "c"
+    assert.equal(500, reload { sinks = { { "c", was = "a", dir = "a" }, BAD },
+      feeds = { "c", "bad" } }.status)
+    post(10)
+    assert.equal("its thread does not end", status().sinks[1].why)
+    hang()
+    none_odd "a"
+    a = s:reload "?promote"
+    assert.equal(200, a.status, a.body)
+    post(1)
+    none_odd "a"
+    none_retires()
+  end)
+
+  it("delivers what it had of a stream that it does not get under its new name", function()
+    start { sinks = { { "a" } }, streams = { x = { "a" }, y = { "a" } } }
+    f:rules "on=create do=ENOSPC path=/a/"
+    post(2, "y")
+    post(2, "x")
+    local a = reload { sinks = { { "c", was = "a", dir = "a" }, { "e" } },
+      streams = { x = { "c" }, y = { "e" } } }
+    assert.equal(200, a.status, a.body)
+    post(1, "y")
+    f:rules()
+    none_odd("a", 1, 4)
+    none_odd("e", 5, 5)
+    none_retires()
+  end)
+
+  it("keeps a stream that a refused policy did not give it, while its journal waits",
+  function()
+    local old = { sinks = { { "a" } }, streams = { x = { "a" }, y = { "a" } },
+      more = [[spool { segment = "4MiB", max_bytes = "256MiB" }]] }
+    start(old)
+    f:rules "on=create do=ENOSPC path=/a/"
+    local pad = ([[,"x":"%s"]]):format(("x"):rep(60000))
+    local function big(count)
+      for _ = 1, count do
+        n = n + 1
+        h.wait_for("room", function()
+          return s:post("/v1/y", ([[{"n":%d%s}]]):format(n, pad)).status == 202
+        end)
+      end
+    end
+    big(200)
+    post(1, "x")
+    f:rules("on=create do=ENOSPC path=/a/\n"
+      .. "on=rename do=EROFS path=/a.journal thread=changer")
+    local refused = { sinks = { { "c", was = "a", dir = "a" }, { "e" }, BAD },
+      streams = { x = { "c" }, y = { "e", "bad" } }, more = old.more }
+    assert.equal(500, reload(refused).status)
+    s:logged "sink=a status=holding why=.*can't take over"
+    big(200)
+    f:rules()
+    none_odd "a"
+    assert.equal(0, s:stop())
+  end)
+end)
