@@ -182,6 +182,25 @@ describe("the http sink", function()
     assert.equal(0, s:stop())
   end)
 
+  it("does not send to a new url what the old one has in hand", function()
+    r:rule "late 1"
+    s = h.server { policy = policy(r.url) }
+    s:post("/v1/events", '{"n":1}')
+    h.wait_for("it to be under way", function()
+      return s:metric("sluice_sink_connections_active") == 1
+    end)
+    local other = receiver.start()
+    finally(function() other:close() end)
+    h.write(s.path, policy(other.url))
+    assert.equal(200, s:reload().status)
+    s:post("/v1/events", '{"n":2}')
+    h.wait_for("the second", function() return #other:events() == 1 end)
+    s:deliver()
+    assert.same({ '{"n":1}' }, r:events())
+    assert.same({ '{"n":2}' }, other:events())
+    assert.equal(0, s:stop())
+  end)
+
   it("does not come back before Retry-After", function()
     r:rule "status 503 2"
     run [[batch = { linger = "20ms" }, breaker = { timeout = "100ms" }]]

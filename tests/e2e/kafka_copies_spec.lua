@@ -57,16 +57,28 @@ describe("a reload that needs another producer", function()
   it("gives up a broker that is silent, for one that is named in its place, and counts "
     .. "what may be a copy", function()
     local other = kafka.mock()
-    finally(function() other:close() end)
     s = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
-    s:post("/v1/events/batch", [=[[{"n":1}]]=])
-    h.wait_for("the first", function()
-      return s:metric("sluice_delivered_events_total") == 1
+    local t = h.server { policy = policy(m.brokers, [[batch = { linger = "5ms" }]]) }
+    finally(function()
+      h.shell("kill -CONT " .. m.pid)
+      t:close()
+      other:close()
     end)
+    for _, x in ipairs { s, t } do
+      x:post("/v1/events/batch", [=[[{"n":1}]]=])
+      h.wait_for("the first", function()
+        return x:metric("sluice_delivered_events_total") == 1
+      end)
+    end
     h.shell("kill -STOP " .. m.pid)
-    finally(function() h.shell("kill -CONT " .. m.pid) other:close() end)
-    s:post("/v1/events/batch", [=[[{"n":2},{"n":3}]]=])
+    for _, x in ipairs { s, t } do x:post("/v1/events/batch", [=[[{"n":2},{"n":3}]]=]) end
     h.sleep(0.5)
+    -- Another setting, while the first change waits, is no reason to wait for ever.
+    for _, linger in ipairs { 5, 6 } do
+      h.write(t.path, policy(m.brokers, ([[batch = { linger = "%dms" },
+        options = { ["client.id"] = "other" }]]):format(linger)))
+      assert.equal(200, t:reload().status)
+    end
     h.write(s.path, policy(other.brokers, [[batch = { linger = "5ms" }]]))
     assert.equal(200, s:reload().status)
     h.wait_for("the rest", function()
@@ -76,5 +88,6 @@ describe("a reload that needs another producer", function()
     assert.equal(2, s:metric("sluice_kafka_possible_copies_total"))
     assert.equal(2, kafka.count(other.brokers, "events", 4))
     assert.equal(0, s:stop())
+    t:logged "event=kafka_resent sink=bus cause=new_settings possible_copies=2"
   end)
 end)

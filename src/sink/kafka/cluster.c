@@ -335,15 +335,19 @@ bool cluster_look(struct cluster *c)
     return true;
 }
 
+/* A deadline that one before it has stays: what it waits for may never be answered. */
 static void take_fresh(struct cluster *c, const char *brokers, struct producer *fresh,
                        bool moved)
 {
+    uint64_t by_ns = moved ? clock_mono_ns() + SWITCH_MS * 1000000ull : 0;
+
     if (c->next != NULL) {
+        by_ns = c->next_by_ns != 0 ? c->next_by_ns : by_ns;
         producer_free(c->next);
     }
     c->next = fresh;
     (void)snprintf(c->next_brokers, sizeof c->next_brokers, "%s", brokers);
-    c->next_by_ns = moved ? clock_mono_ns() + SWITCH_MS * 1000000ull : 0;
+    c->next_by_ns = by_ns;
 }
 
 void cluster_apply(struct cluster *c, const char *brokers, const struct sink_plan *plan,
