@@ -3,6 +3,7 @@
 local h = require "harness"
 local clickhouse = require "clickhouse"
 local proxy = require "proxy"
+local receiver = require "receiver"
 local zookeeper = require "zookeeper"
 
 local why_not = clickhouse.missing() or zookeeper.missing()
@@ -203,5 +204,165 @@ describe("a batch that may be in the table", function()
     reload({ urls[1] }, PLAIN)
     h.wait_for("the rows in the new table", function() return rows() == 10 end)
     assert.equal(0, s:stop())
+  end)
+end)
+
+describe("a batch whose answer was lost", function()
+  local LARGE = 600 -- bytes: less than a batch has, more than a half
+  local s, r
+  before_each(function() r = receiver.start() end)
+  after_each(function()
+    if s then s:close() s = nil end
+    r:close()
+  end)
+
+  local function set(rule) r:rule("clickhouse 23.8.1\n" .. rule) end
+
+  local function conf(columns, more)
+    return policy({ ("http://127.0.0.1:%d"):format(r.port) }, columns,
+      [[check = false, compression = "gzip",]] .. (more or "")) .. [[
+stream "more" { sinks = { "olap" } }
+route "POST /more" { body = "event", stream = "more" }
+]]
+  end
+
+  ---Rows that gzip does not make small.
+  local function post(first, n)
+    local list = {}
+    for i = 1, n or 10 do
+      local words = {}
+      for k = 1, 20 do words[k] = ("%08x"):format(math.random(0, 0x7fffffff)) end
+      list[i] = ([[{"id":"e%03d","more":"%s"}]]):format(first + i, table.concat(words))
+    end
+    assert.equal(202, s:post("/v1/events/batch", "[" .. table.concat(list, ",")
+      .. "]").status)
+  end
+
+  ---A batch of which the server has all rows, and sluice no answer.
+  local function lost(more)
+    set "lose"
+    s = h.server { policy = conf(MORE, more) }
+    post(0)
+    h.wait_for("a try more", function() return r:count "copy" >= 1 end)
+  end
+
+  local function says(words, seconds)
+    h.wait_for(words, function()
+      return s:get("/status").body:find(words, 1, true)
+    end, seconds)
+  end
+
+  ---Nothing but the batch itself was sent, and each event is there once.
+  local function once(n)
+    h.wait_for("its delivery", function()
+      return s:metric("sluice_delivered_events_total") == n
+    end)
+    assert.equal(n, #r:events())
+    assert.equal(0, s:stop())
+  end
+
+  for name, rule in pairs { ["with another password"] = "allbad 516",
+    ["without its table"] = "allbad 60" } do
+    it("stays whole after a word of a server " .. name, function()
+      lost()
+      set(rule)
+      says "DB::Exception: no column"
+      set("memory " .. LARGE)
+      says "Code: 241"
+      set ""
+      once(10)
+    end)
+  end
+
+  it("keeps its columns over a reload and a wrong password", function()
+    lost()
+    set "allbad 516"
+    says "Code: 516"
+    h.write(s.path, conf(PLAIN))
+    assert.equal(200, s:reload().status)
+    local before = r:count "Code: 516. DB::Exception: no column"
+    h.wait_for("a try more", function()
+      return r:count "Code: 516. DB::Exception: no column" > before
+    end)
+    set ""
+    once(10)
+    for _, q in ipairs(r:requests()) do
+      assert.is_truthy(q.path:find("more", 1, true) or q.path:find("SELECT", 1, true))
+    end
+  end)
+
+  it("takes the columns of a reload, and its name, once its table is another", function()
+    lost()
+    set "allbad 16"
+    says "Code: 16"
+    h.write(s.path, conf(PLAIN))
+    assert.equal(200, s:reload().status)
+    h.wait_for("other columns", function()
+      local list = r:requests()
+      return list[#list].path:find("INSERT", 1, true)
+        and not list[#list].path:find("more", 1, true)
+    end)
+    set ""
+    once(10)
+  end)
+
+  it("stays whole when the server says three times what nobody knows", function()
+    lost()
+    set "allbad 9999"
+    h.wait_for("four words", function()
+      return r:count "Code: 9999. DB::Exception: no column" >= 4
+    end)
+    set ""
+    once(10)
+  end)
+
+  it("is there for a server that then wants a password, and then says 409", function()
+    r:rule "lose"
+    s = h.server { policy = ([[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+http "out" { url = "http://127.0.0.1:%d/in", batch = { linger = "20ms" },
+  breaker = { timeout = "200ms" } }
+stream "events" { sinks = { "out" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]):format(r.port) }
+    s:post("/v1/events", [[{"id":"one"}]])
+    h.wait_for("a try more", function() return r:count "copy" >= 1 end)
+    r:rule "status 401"
+    says "status 401"
+    r:rule "conflict"
+    once(1)
+  end)
+
+  ---How long the server heard of nothing but the whole after it wanted less, and how
+  ---often: its words, and the first request for a part of it.
+  local function whole_for()
+    local first, n, last = nil, 0, nil
+    for _, q in ipairs(r:requests()) do
+      if q.what:find("Code: 241", 1, true) then
+        first = first or q.at
+        n = n + 1
+      elseif first and q.what == "taken" and q.bytes > 200 then
+        last = last or q.at
+      end
+    end
+    return last - first, n
+  end
+
+  it("stays whole for four seconds while others are delivered", function()
+    lost()
+    set("memory " .. LARGE)
+    says "Code: 241"
+    local n_others = 0
+    h.wait_for("halves", function()
+      n_others = n_others + 1
+      s:post("/more", [[{"id":"other"}]])
+      return s:text():find("status=halved rows=10", 1, true)
+    end)
+    h.wait_for("all", function()
+      return s:metric("sluice_delivered_events_total") == 10 + n_others
+    end)
+    local seconds, n = whole_for()
+    assert.is_true(seconds >= 4 and n >= 7, seconds .. " s, " .. n .. " tries")
   end)
 end)

@@ -15,7 +15,8 @@ it. DIR/rules says how requests are answered, one rule a line, read for each of 
     conflict                409 for a batch that is there already
     page                    200 and a page of HTML, and the batch is not taken
     memory BYTES            larger bodies are refused as ClickHouse does without memory
-    late SECONDS [taken]    before the answer; taken: only to a batch that was taken
+    late SECONDS            before the answer
+    lose                    a batch that was taken, or is there, gets no answer
     badrow CODE [row]       a batch with an event whose value is text is refused as
                             ClickHouse does, with that text quoted; row: and its number
     allbad CODE             every batch is refused so
@@ -123,20 +124,21 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         rule = rules()
-        slow = "late" in rule
         if "clickhouse" in rule and "query=SELECT" in self.path:
             status, after, what = 200, [], "version " + rule["clickhouse"][0] + "\n"
         else:
             status, after, what = self.decide(body, rule)
-            slow = slow and rule["late"][1:] in ([], [what])
-            if "clickhouse" in rule and status == 200 and "page" not in rule:
-                what = ""
         note = {"at": time.time(), "method": self.command, "path": self.path,
                 "headers": {k.lower(): v for k, v in self.headers.items()},
                 "peer": peer_of(self.connection),
                 "port": self.client_address[1], "bytes": len(body), "status": status, "what": what}
         os.write(requests_fd, json.dumps(note).encode() + b"\n")
-        if slow:
+        if "lose" in rule and what in ("taken", "copy"):
+            self.close_connection = True
+            return
+        if "clickhouse" in rule and what in ("taken", "copy"):
+            what = ""
+        if "late" in rule:
             time.sleep(float(rule["late"][0]))
         answer = what.encode()
         self.send_response(status)

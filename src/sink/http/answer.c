@@ -15,9 +15,10 @@ enum { FITTED = 100 };
 /* Answers with an unknown code, until the rows are tried one by one. */
 enum { UNKNOWN_MAX = 3 };
 
-/* A part that may be there goes whole so often, because a table knows no halves of
- * it. */
-enum { WHOLE_MAX = 6 };
+/* A part that may be there goes whole so often and so long, because a table knows no
+ * halves of it. The tries come fast while other batches are delivered, and few come
+ * through an open breaker. */
+enum { WHOLE_MAX = 6, WHOLE_MS = 4000 };
 
 static struct upload_attempt *other(struct upload_attempt *t)
 {
@@ -101,16 +102,8 @@ static uint64_t part_bytes(const struct upload *u)
 static void split(struct upload *u, const struct data_error *r)
 {
     struct sink *s = u->sink;
-    char quoted[200];
 
     stats_add(s->extra, 1);
-    if (u->maybe) {
-        log_write(LOG_WARN, "sink", "sink=%s status=halved rows=%u why=%s",
-                  s->conf.plan->name, u->parts[u->n_parts - 1].n,
-                  log_quote(quoted, sizeof quoted,
-                            "a batch that may be in the table is only taken in "
-                            "smaller parts, so its events may be there twice"));
-    }
     u->maybe = false;
     u->n_whole = 0;
     if (r->too_large && (s->too_large == 0 || part_bytes(u) < s->too_large)) {
@@ -136,10 +129,47 @@ static void again(struct upload *u, struct upload_attempt *t,
     upload_park(u, r->kind, u->why, u->enlarge ? MERGE_MS : 0);
 }
 
+/* A row can't be made less. */
+static enum sink_verdict_kind meant(const struct upload *u, const struct data_error *r)
+{
+    return r->kind == SINK_SPLIT && u->parts[u->n_parts - 1].n == 1 ? r->alone
+                                                                    : r->kind;
+}
+
 /* Another try of the same rows runs, or may have been taken. */
 static bool stays_whole(struct upload *u, struct upload_attempt *t)
 {
-    return other(t)->transfer != NULL || (u->maybe && u->n_whole++ < WHOLE_MAX);
+    int64_t now = http_sink_now_ms(u->sink);
+
+    if (other(t)->transfer != NULL) {
+        return true;
+    }
+    if (!u->maybe) {
+        return false;
+    }
+    u->whole_ms = u->n_whole == 0 ? now : u->whole_ms;
+    return ++u->n_whole <= WHOLE_MAX || now - u->whole_ms < WHOLE_MS;
+}
+
+/* What is asked for is done now, though the part may be in the table. */
+static void tell_of_copies(const struct upload *u)
+{
+    char quoted[200];
+
+    if (u->maybe && u->parts[u->n_parts - 1].n > 1) {
+        log_write(LOG_WARN, "sink", "sink=%s status=halved rows=%u why=%s",
+                  u->sink->conf.plan->name, u->parts[u->n_parts - 1].n,
+                  log_quote(quoted, sizeof quoted,
+                            "a batch that may be in the table is only taken in "
+                            "smaller parts, so its events may be there twice"));
+    }
+}
+
+/* The server wants a smaller part, or says what nobody knows: another answer may follow
+ * to the same rows. */
+static bool doubtful(const struct data_error *r)
+{
+    return r->kind == SINK_SPLIT || (r->kind == SINK_DATA && r->unknown);
 }
 
 static void refused(struct upload *u, struct upload_attempt *t, struct data_error *r)
@@ -149,10 +179,16 @@ static void refused(struct upload *u, struct upload_attempt *t, struct data_erro
     if (r->kind == SINK_SETUP) {
         replica_forget(t->endpoint); /* the table may be another one by now */
         t->endpoint->unsure = true;
+        u->unwanted |= !r->login;
     }
-    if (r->kind == SINK_SPLIT && stays_whole(u, t)) {
-        r->kind = SINK_RETRY;
+    if (doubtful(r)) {
+        if (stays_whole(u, t)) {
+            r->kind = SINK_RETRY;
+        } else {
+            tell_of_copies(u);
+        }
     }
+    r->kind = meant(u, r);
     if (r->kind == SINK_RETRY || r->kind == SINK_MAYBE) {
         again(u, t, r);
         return;
@@ -174,18 +210,17 @@ void upload_answered(void *arg, const struct transfer_answer *a)
     struct upload *u = t->upload;
     struct sink *s = u->sink;
     struct data_error r = s->protocol->classify(t->endpoint, a, u->maybe);
+    enum sink_verdict_kind kind;
     bool up;
 
     if (r.unknown && ++u->n_unknown >= UNKNOWN_MAX) {
         r.kind = SINK_DATA;
     }
-    if (r.kind == SINK_SPLIT && u->parts[u->n_parts - 1].n == 1) {
-        r.kind = r.alone;
-    }
     /* An error in the rows says nothing about the endpoint, an error in the table
      * does. */
-    up = r.kind == SINK_OK || (r.kind == SINK_DATA && !s->none_passes) ||
-         r.kind == SINK_SPLIT || r.too_many_parts;
+    kind = meant(u, &r);
+    up = kind == SINK_OK || (kind == SINK_DATA && !s->none_passes) ||
+         kind == SINK_SPLIT || r.too_many_parts;
     t->transfer = NULL;
     endpoint_done(t->endpoint, t->generation, up, a->ns);
     if (r.kind == SINK_OK) {

@@ -28,10 +28,11 @@ static bool send(struct upload *u, struct upload_attempt *t,
     }
     coding = s->protocol->coding(t->endpoint);
     if (not == NULL) {
-        if (!u->maybe || u->destination == NULL) {
+        if (!u->maybe || u->unwanted || u->destination == NULL) {
             destination_unref(u->destination);
             u->destination = destination_ref(s->destination);
             destination_note(u->destination, u->batch);
+            u->unwanted = false;
         }
         u->coding = coding;
     }

@@ -19,6 +19,8 @@ static const int data_codes[] = {6,   20,  22,  25,  26,  27,  32,  33,  36,  38
                                  467, 469, 475, 508, 561, 632, 636, 675, 676, 691};
 static const int setup_codes[] = {16,  47,  60,  62,  73,  81,  89, 115,
                                   164, 192, 193, 194, 291, 497, 516};
+/* Of those: the server does not know who asks. */
+static const int login_codes[] = {192, 193, 194, 516};
 /* Time heals these. */
 static const int retry_codes[] = {
     3,   107, 173, 198, 201, 202, 203, 204, 205, 206, 207, 225, 236, 242, 243,
@@ -129,6 +131,7 @@ struct data_error data_error_of(int status, bool sent, int header, struct str bo
         return r;
     }
     r.kind = kind_of(r.code, body);
+    r.login = among(r.code, login_codes, N_ELEMS(login_codes));
     r.too_many_parts = r.code == 252 && r.kind == SINK_RETRY;
     r.unknown =
         r.kind == SINK_RETRY && !among(r.code, retry_codes, N_ELEMS(retry_codes));

@@ -19,6 +19,7 @@ struct data_error {
     bool unknown;        /* SINK_RETRY, because the code is not known: it may be the
                             rows */
     bool view;           /* a materialized view of the table failed */
+    bool login;          /* SINK_SETUP, which says nothing of the table */
     bool too_large;      /* SINK_SPLIT: by its bytes */
     enum sink_verdict_kind alone; /* SINK_SPLIT of one row; SINK_OK: SINK_SETUP */
     int64_t after_ms;             /* the wait that the server asks for; 0: none */

@@ -103,6 +103,7 @@ void search_refused(struct upload *u, int64_t row, bool unknown)
 
     u->n_refusals++;
     u->maybe = false;
+    u->n_whole = 0;
     if (!learn_proven(u)) {
         return;
     }
@@ -152,12 +153,17 @@ bool search_passed(struct upload *u)
 
 void search_forgive(struct upload *u)
 {
+    uint32_t n = u->n_parts;
+
     for (uint32_t k = 0; k < u->n_suspects; k++) {
         bisect_put(u, u->suspects[k].row, 1, 0);
         free(u->suspects[k].why);
     }
     u->n_suspects = 0;
     u->n_search = 0;
+    if (n > 0) {
+        to_top(u, n - 1); /* what is in hand stays so: it may be in the table */
+    }
 }
 
 /* A row from the middle of the part in hand, alone. */

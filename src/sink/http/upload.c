@@ -103,7 +103,6 @@ void upload_setup_error(struct upload *u, const char *why)
 
     (void)snprintf(words, sizeof words, "%s", why);
     s->setup_failed = true;
-    u->maybe = false; /* as it is it is not wanted: another policy may mend that */
     search_forgive(u);
     upload_park(u, SINK_SETUP, words, 0);
     upload_release(s, SINK_SETUP, words);

@@ -71,7 +71,9 @@ struct upload {
     enum coding coding;              /* of body */
     struct destination *destination; /* NULL: it was not sent yet */
     bool maybe;       /* a try may have been taken: the same bytes again */
-    uint32_t n_whole; /* since then: wishes for less that were not heard */
+    bool unwanted;    /* destination is: the next try is for that of the policy */
+    uint32_t n_whole; /* since maybe: wishes that were not heard, */
+    int64_t whole_ms; /* and when the first of them came */
     bool parked;
     bool enlarge; /* the server has too many parts */
     ev_timer hedge;
@@ -94,7 +96,8 @@ void upload_park(struct upload *u, enum sink_verdict_kind kind, const char *why,
 /* Others that wait for an endpoint's answer, or while one upload searches for the
  * cause. SINK_OK: they go on; else they are parked. */
 void upload_release(struct sink *s, enum sink_verdict_kind kind, const char *why);
-/* The server wants something mended: all rows are kept. */
+/* The server wants something mended: all rows are kept, and those together that may be
+ * in the table. */
 void upload_setup_error(struct upload *u, const char *why);
 
 /* ---- attempts.c ---- */

@@ -124,10 +124,22 @@ static void a_view_that_fails_is_told_of(void **state)
     assert_false(data_error_of(500, true, 0, STR("Code: 6. DB::Exception: x")).view);
 }
 
+static void a_login_that_fails_tells_nothing_of_the_table(void **state)
+{
+    (void)state;
+    assert_true(
+        data_error_of(401, true, 516, STR("Code: 516. DB::Exception: x")).login);
+    assert_true(
+        data_error_of(401, true, 193, STR("Code: 193. DB::Exception: x")).login);
+    assert_false(data_error_of(404, true, 60, STR("Code: 60. DB::Exception: x")).login);
+    assert_false(data_error_of(0, true, 0, STR("")).login);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_code_that_is_not_known_may_be_the_rows_fault),
+        cmocka_unit_test(a_login_that_fails_tells_nothing_of_the_table),
         cmocka_unit_test(a_row_alone_waits_for_memory_but_not_for_a_proxy),
         cmocka_unit_test(a_view_that_fails_is_told_of),
         cmocka_unit_test(each_answer_is_classed_by_its_code),
