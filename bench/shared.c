@@ -57,8 +57,9 @@ static void *remember(void *arg)
         for (unsigned k = i; k < i + 200; k++) {
             unsigned long n = k % 2 == 0 ? k : k + j->number * 10000000ul;
 
-            (void)seen_ask(j->seen, key_of(text, n), SEEN_TEXT, owner, 1000, &chain,
-                           &other);
+            struct seen_hash h = seen_hash_of(j->seen, key_of(text, n), SEEN_TEXT);
+
+            (void)seen_ask(j->seen, &h, owner, 1000, &chain, &other);
         }
         seen_finish(j->seen, owner, chain, true);
     }
@@ -84,7 +85,8 @@ static double run(void *(*work)(void *), unsigned n_threads, unsigned n_keys)
     struct job jobs[2];
     pthread_t threads[2];
     struct buckets *b = buckets_new(&(struct buckets_conf){1e6, 1000000, KEYS});
-    struct seen *s = seen_new(&(struct seen_conf){3600000, REMEMBERED});
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = 3600000, .max_keys = REMEMBERED});
     double ns = 0;
 
     for (unsigned i = 0; i < n_threads; i++) {

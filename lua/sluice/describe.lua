@@ -220,6 +220,20 @@ function Loader:stream_sinks(s, sinks)
   return list
 end
 
+local WEEK_MS = 7 * 24 * 3600 * 1000
+
+-- What goes with persist, and what does not.
+function Loader:check_dedup(s, o)
+  local window, given = o.window or 0, type(s.args.dedup) == "table" and s.args.dedup or {}
+  if not o.persist and window > WEEK_MS then
+    self:problem(s, { "dedup", "window" }, "value", ("%s is more than 7d: keys of a longer "
+      .. "window need persist = true"):format(values.show(given.window)))
+  elseif o.persist and given.max_keys then
+    self:problem(s, { "dedup", "max_keys" }, "key",
+      "is of no use with persist = true: the disk has room for all keys of the window")
+  end
+end
+
 function Loader:streams()
   local list, seen = {}, {}
   for _, s in ipairs(of_word(self, "stream")) do
@@ -228,6 +242,7 @@ function Loader:streams()
     o.name = s.name
     o.statement = s
     o.sinks = o.sinks and self:stream_sinks(s, o.sinks) or {}
+    if o.dedup then self:check_dedup(s, o.dedup) end
     list[#list + 1] = o
     seen[s.name].index = #list - 1
   end

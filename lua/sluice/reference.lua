@@ -46,6 +46,7 @@ local lua_types = {
   share_by = '"connection"|"request"|"peer"|string',
   adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
   topic_by = "string|(fun(ev: table): string?)", bits = "8|16|32|64", pattern = "string",
+  paths = "string|string[]",
 }
 for _, name in ipairs { "string", "text", "path", "address", "name", "bytes", "duration", "url",
   "moment", "after", "stream", "header", "topic", "percent", "rate" } do
@@ -74,7 +75,7 @@ local shown_types = {
   header = "name of a header",
   share_by = '`"connection"`, `"request"`, `"peer"` or `"header:NAME"`',
   schema = "schema { }", urls = "url, or list of urls", bits = "8, 16, 32 or 64",
-  pattern = "Lua pattern",
+  pattern = "Lua pattern", paths = "path, or list of paths",
 }
 
 local function shown_type(spec)

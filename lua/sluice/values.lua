@@ -153,6 +153,27 @@ function checks.path(v)
   return v
 end
 
+-- A path, or a list of them, to a list.
+function checks.paths(v, spec)
+  local list = type(v) == "table" and v or { v }
+  local seen = {}
+  for key, path in pairs(list) do
+    local ok, wrong = checks.path(path)
+    if type(key) ~= "number" or key > #list then
+      return nil, "expected a path, or a list of paths without keys: { \"app_id\", \"id\" }"
+    elseif not ok then
+      return nil, wrong
+    elseif seen[path] then
+      return nil, ("%s is named twice"):format(M.show(path))
+    end
+    seen[path] = true
+  end
+  if #list == 0 or #list > spec.most then
+    return nil, ("%d paths: 1 to %d are taken"):format(#list, spec.most)
+  end
+  return { unpack(list) }
+end
+
 function checks.boolean(v)
   if type(v) ~= "boolean" then
     return nil, ("%s is neither true nor false"):format(M.show(v))

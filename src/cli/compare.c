@@ -160,7 +160,8 @@ static bool decide(struct comparison *j, struct str lines)
         return false;
     }
     if (j->plan->n_dedups > 0) {
-        dedup_mark(j->state, j->route, &j->batch, j->req.time_ms, &hold);
+        (void)dedup_mark(j->state, j->route, &j->batch,
+                         (struct dedup_now){j->req.time_ms, j->req.time_ms}, &hold);
         dedup_finish(&hold, true);
     }
     return true;

@@ -67,7 +67,13 @@ void admission_unstored(struct ingest *in, struct http_request *r,
         [STORE_BLOCKED] = {"Sink unavailable", "sink_unavailable",
                            "this stream waits until its sinks have the events, "
                            "and one sink does not take events now; send the "
-                           "request again later"}};
+                           "request again later"},
+        [STORE_KEYS_FULL] = {"Busy", "dedup_behind",
+                             "the keys of earlier events wait to be saved; send the "
+                             "request again later"},
+        [STORE_KEYS_UNREAD] = {"Keys unreadable", "dedup_unreadable",
+                               "the disk does not say whether the events came before; "
+                               "send the request again later"}};
 
     refuse(in, &a, 503, admission_retry_after(in),
            &(struct answer_error){.error = words[why].error,

@@ -199,6 +199,21 @@ static void accept_body(struct ingest *in, struct http_request *r,
     meters_stage(in, STAGE_STORE);
 }
 
+static enum store_result take_out_repeats(struct ingest *in, struct request_state *p,
+                                          struct dedup_hold *hold)
+{
+    switch (dedup_mark(p->binding->state, p->route, &in->batch,
+                       (struct dedup_now){in->mono_ms, in->wall_ms}, hold)) {
+    case DEDUP_FULL:
+        return STORE_KEYS_FULL;
+    case DEDUP_UNREAD:
+        return STORE_KEYS_UNREAD;
+    case DEDUP_OK:
+        break;
+    }
+    return STORE_OK;
+}
+
 void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
@@ -216,12 +231,17 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     req = admission_request(in, v);
     answer_head_common(p->route, &req, in->extra);
     if (decide(in, r, v, p, &o)) {
+        enum store_result marked = STORE_OK;
+
         if (UNLIKELY(p->binding->plan->n_dedups > 0)) {
-            dedup_mark(p->binding->state, p->route, &in->batch, in->mono_ms, &hold);
+            marked = take_out_repeats(in, p, &hold);
             outcome_of(p->route, &in->batch, &o);
         }
         count_codes(in, p->account, &o);
-        if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
+        if (UNLIKELY(marked != STORE_OK)) {
+            dedup_finish(&hold, false);
+            admission_unstored(in, r, marked, in->batch.n);
+        } else if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
             accept_body(in, r, p, &o, &hold);
         } else {
             dedup_finish(&hold, false);

@@ -155,9 +155,11 @@ void commit_late(struct ingest *in);   /* and those that waited too long */
  * STORE_OK nothing of them is pending then. */
 enum store_result {
     STORE_OK = 0,
-    STORE_FULL,    /* no room */
-    STORE_CROWDED, /* too many wait for sinks */
-    STORE_BLOCKED  /* a sink that would be waited for can't be reached */
+    STORE_FULL,       /* no room */
+    STORE_CROWDED,    /* too many wait for sinks */
+    STORE_BLOCKED,    /* a sink that would be waited for can't be reached */
+    STORE_KEYS_FULL,  /* too many keys of a dedup wait to be saved */
+    STORE_KEYS_UNREAD /* the disk did not give a page of its keys */
 };
 enum store_result store_events(struct ingest *in, const struct binding *b,
                                const struct route *route, struct waiter *w) MUST_USE;

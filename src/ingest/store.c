@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "ingest/internal.h"
 #include "ingest/stored_event.h"
+#include "shared/seen.h"
 
 struct sizes {
     uint64_t streams; /* plan streams touched, as a mask */
@@ -29,7 +30,8 @@ static void measure(const struct ingest *in, const struct binding *b,
         if (to == 0) {
             continue;
         }
-        n = stored_event_bound(batch, ev) + 1 + sizeof(struct spool_entry);
+        n = stored_event_bound(batch, ev) + 1 + sizeof(struct spool_entry) +
+            sizeof(struct spool_identity);
         for (; to != 0; to &= to - 1) {
             int s = __builtin_ctzll(to);
 
@@ -118,9 +120,27 @@ static uint64_t key_hash(const struct binding *b, int s)
     return s == b->dead ? 0 : b->plan->streams[s].key_hash;
 }
 
-static bool append(struct ingest *in, const struct binding *b,
-                   const struct route *route, const struct event *ev, int s)
+/* Whether the stream's blocks say by what each event is recognised. */
+static bool is_identified(const struct binding *b, int s)
 {
+    return s != b->dead && b->plan->streams[s].dedup_persist;
+}
+
+static void identify(struct spool_writer *w, const struct dedup_hold *hold, int s,
+                     uint32_t i)
+{
+    const struct seen_hash *h = dedup_identity(hold, (uint32_t)s, i);
+
+    if (h != NULL) {
+        spool_writer_identify(w, &(struct spool_identity){{h->hash[0], h->hash[1]}});
+    }
+}
+
+static bool append(struct ingest *in, const struct binding *b,
+                   const struct route *route, uint32_t i, int s,
+                   const struct dedup_hold *hold)
+{
+    const struct event *ev = &in->batch.events[i];
     struct stream_writer *o = &in->writers[b->stream_ids[s]];
     char *out = spool_writer_room(o->writer, stored_event_bound(&in->batch, ev));
     struct place key = {0, 0, 0};
@@ -136,6 +156,9 @@ static bool append(struct ingest *in, const struct binding *b,
     }
     spool_writer_append(o->writer, (uint32_t)n, key.off, key.len,
                         key.flags | (ev->n_edits > 0 ? ENTRY_EDITED : 0u));
+    if (UNLIKELY(is_identified(b, s))) {
+        identify(o->writer, hold, s, i);
+    }
     o->n_pending++;
     return true;
 }
@@ -143,14 +166,14 @@ static bool append(struct ingest *in, const struct binding *b,
 /* Appends all; on the first failure takes back the events that it has appended. */
 static bool append_all(struct ingest *in, const struct binding *b,
                        const struct route *route, const struct sizes *z,
-                       const uint32_t *marks)
+                       const uint32_t *marks, const struct dedup_hold *hold)
 {
     for (uint32_t i = 0; i < in->batch.n; i++) {
         const struct event *ev = &in->batch.events[i];
         uint64_t to = stored_event_streams(route, ev, b->dead);
 
         for (; to != 0; to &= to - 1) {
-            if (!append(in, b, route, ev, __builtin_ctzll(to))) {
+            if (!append(in, b, route, i, __builtin_ctzll(to), hold)) {
                 uint64_t left = z->streams;
 
                 for (; left != 0; left &= left - 1) {
@@ -178,7 +201,7 @@ static bool is_crowded(const struct ingest *in, const struct binding *b,
         struct spool_writer *w = in->writers[b->stream_ids[s]].writer;
 
         crowded |= spool_writer_pending(w) + z->bytes[s] > SPOOL_BLOCK_BYTES ||
-                   !spool_writer_key(w, key_hash(b, s));
+                   !spool_writer_key(w, key_hash(b, s), is_identified(b, s));
     }
     return crowded;
 }
@@ -255,7 +278,7 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
         w->touched |= 1ull << id;
         in->pending_bytes += z.bytes[s];
     }
-    if (!append_all(in, b, route, &z, marks)) {
+    if (!append_all(in, b, route, &z, marks, &w->hold)) {
         w->touched = 0;
         return STORE_FULL;
     }

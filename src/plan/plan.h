@@ -79,14 +79,24 @@ struct stream_sink {
     uint64_t max_lag_bytes; /* FULL_SKIP */
 };
 
+enum {
+    DEDUP_PARTS_MAX = 8,  /* values that identify an event together */
+    DEDUP_STREAMS_MAX = 8 /* with dedup that one request goes to; in further ones its
+                             repeats pass */
+};
+
 struct stream_plan {
     const char *name;
     enum ack ack;
     uint64_t max_bytes;   /* of segments; > 0 after loading */
     int64_t delivered_ms; /* ACK_DELIVERED: then 504 */
-    struct str dedup_key; /* path, NUL-terminated; NULL: no dedup */
+    struct str
+        dedup_key; /* its paths, joined by commas, for its name; NULL: no dedup */
+    struct str dedup_parts[DEDUP_PARTS_MAX]; /* paths, NUL-terminated */
+    uint32_t n_dedup_parts;
     int64_t dedup_window_ms;
     uint32_t dedup_max_keys;
+    bool dedup_persist;
     struct stream_sink *sinks;
     uint32_t n_sinks;
     const char *key;   /* path of a sink's message key, whose place the spool

@@ -20,6 +20,8 @@
 #include "policy/library/ffi.h"
 #include "policy/run/run.h"
 
+struct seen_hash;
+
 enum {
     STATE_BYTES_MAX = 64 << 20,
     STATE_BYTES_WORN = 56 << 20, /* kept after a collection, by one that starved */
@@ -125,6 +127,9 @@ struct policy_state {
     struct params_room made;     /* an event made of a request's head and body */
     char *part;                  /* a part of the request that a hook reads, decoded */
     size_t part_room;
+    /* Of the events in hand; dedup.c's. */
+    struct seen_hash *identities[DEDUP_STREAMS_MAX];
+    uint32_t identities_room[DEDUP_STREAMS_MAX];
     char *spill; /* a text for which the arena has no room */
     size_t spill_room;
     struct handles

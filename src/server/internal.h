@@ -26,6 +26,7 @@
 #include "spool/spool.h"
 
 struct err;
+struct collector;
 struct registry;
 
 enum { RELOAD_ENDS = 6 };
@@ -79,6 +80,7 @@ struct server {
     struct changer changer;     /* before it starts the supervisor does its work */
     bool looking,
         any_paused; /* paused.c: a look at those that are paused is under way */
+    struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
     struct worker **workers;
     int *listen_fds;
     uint32_t n_workers;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/keys/keystores.h"
 #include "shared/registry.h"
 #include "sink/folders.h"
 
@@ -78,6 +79,9 @@ bool stop_all(struct server *s)
     }
     free(s->listen_fds);
     if (s->spool != NULL) {
+        if (!keystores_close(s, clock_mono_ns() + STOP_GRACE_NS)) {
+            return false;
+        }
         if (!spool_stop(s->spool, clock_mono_ns() + STOP_GRACE_NS)) {
             log_write(LOG_ERROR, "stuck",
                       "thread=housekeeping why=\"its thread does "

@@ -17,6 +17,7 @@
 #include "net/listener.h"
 #include "policy/run/run.h"
 #include "server/internal.h"
+#include "server/keys/keystores.h"
 #include "server/policies/quarantine.h"
 #include "server/policies/snapshots.h"
 #include "server/settings.h"
@@ -202,7 +203,8 @@ static bool start(struct server *s, struct err *e)
     generation_policy(s->live, s->policy);
     s->sinks_ahead = true;
     if (!open_spool(s, plan, e) ||
-        !streams_open(s, plan, s->stream_ids, &s->dead_stream, e)) {
+        !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
+        !keystores_open(s, plan, s->stream_ids, e)) {
         return false;
     }
     taken_restore(s, plan);

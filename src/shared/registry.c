@@ -56,6 +56,11 @@ struct registry *registry_new(bool published)
     return h;
 }
 
+bool registry_is_published(const struct registry *h)
+{
+    return h->published;
+}
+
 struct registry *registry_ref(struct registry *h)
 {
     (void)atomic_fetch_add(&h->refs, 1);
@@ -295,8 +300,10 @@ static void publish(struct named *n)
                             labels, read_forgotten, n);
         return;
     }
-    stats_asked_gauge("sluice_dedup_keys", "Keys that dedup remembers.", labels,
-                      read_keys, n);
+    stats_asked_gauge("sluice_dedup_keys",
+                      "Keys that dedup remembers in memory: with persist those that "
+                      "are not on disk yet.",
+                      labels, read_keys, n);
     stats_asked_counter("sluice_dedup_forgotten_total",
                         "Keys forgotten before their window ended, because "
                         "dedup reached max_keys; their repeats are stored.",

@@ -30,6 +30,8 @@ struct registry *registry_new(bool published);
 struct registry *registry_ref(struct registry *h);
 void registry_unref(struct registry *h); /* NULL is fine */
 
+bool registry_is_published(const struct registry *h);
+
 /* Another number at each call: for metric_add. */
 uint32_t registry_stripe(struct registry *h);
 

@@ -4,7 +4,8 @@
  *
  *   tail ─► [expired][settled][settled][undone][pending][settled] ◄─ head
  *
- * All keys have one window, so that they expire in the ring's order.
+ * All keys have one window, so that they expire in the ring's order. With persist the
+ * ring is a heap of places instead: they become free as keys are saved or undone.
  */
 #include "shared/seen.h"
 
@@ -24,7 +25,7 @@ static const double TICK_MS = 10; /* 32 bits of it are 497 days */
 struct entry {
     uint64_t hash[2]; /* both 0: undone */
     uint64_t owner;   /* 0: settled */
-    uint32_t tick;    /* of its first time */
+    uint32_t tick;    /* of its first time; persist: whether it is saved already */
     uint32_t next;    /* of its owner's chain */
 };
 
@@ -32,6 +33,8 @@ struct shard {
     _Alignas(64) atomic_flag lock;
     _Atomic uint32_t count; /* entries between tail and head; written locked */
     uint32_t tail;
+    uint32_t free; /* persist: 1 + a place that was given back; linked by next */
+    uint32_t used; /* persist: places that were given out at least once */
     struct entry *ring;
     /* 1 + place in the ring, above it 32 bits of the hash, so that few entries are
      * looked at in vain; 0: free. */
@@ -42,6 +45,7 @@ struct seen {
     atomic_uint refs;
     struct seen_conf conf;
     struct siphash_key key;
+    struct keystore *store;
     uint32_t room; /* of a ring */
     uint32_t mask; /* of an index */
     uint32_t window_ticks;
@@ -112,7 +116,23 @@ bool seen_unshared(const struct seen *s)
 
 bool seen_is(const struct seen *s, const struct seen_conf *conf)
 {
-    return s->conf.window_ms == conf->window_ms && s->conf.max_keys == conf->max_keys;
+    return s->conf.window_ms == conf->window_ms && s->conf.max_keys == conf->max_keys &&
+           s->conf.persist == conf->persist;
+}
+
+void seen_attach(struct seen *s, struct keystore *store, const struct siphash_key *key,
+                 const char *name)
+{
+    uint64_t named[2];
+
+    siphash24_128(key, name, strlen(name), named);
+    s->key = (struct siphash_key){named[0], named[1]};
+    s->store = store;
+}
+
+struct keystore *seen_store(const struct seen *s)
+{
+    return s->store;
 }
 
 static void lock(struct shard *h)
@@ -183,11 +203,16 @@ static void undo(const struct seen *s, struct shard *h, struct entry *x)
     index_remove(s, h, slot_of(s, h, x->hash));
     x->hash[0] = x->hash[1] = 0;
     x->owner = 0;
+    if (s->conf.persist) {
+        x->next = h->free;
+        h->free = (uint32_t)(x - h->ring) + 1;
+        atomic_store_explicit(&h->count, count_of(h) - 1, memory_order_relaxed);
+    }
 }
 
 static bool expired(const struct seen *s, const struct entry *x, uint32_t now)
 {
-    return x->owner == 0 && now - x->tick > s->window_ticks;
+    return x->owner == 0 && now - x->tick > s->window_ticks && !s->conf.persist;
 }
 
 static void pop(const struct seen *s, struct shard *h)
@@ -223,17 +248,37 @@ static bool make_room(struct seen *s, struct shard *h, uint32_t now)
     return true;
 }
 
+/* A free place of the ring, or of the heap. False: there is none. */
+static bool take_place(struct seen *s, struct shard *h, uint32_t now, uint32_t *at)
+{
+    if (!s->conf.persist) {
+        if (!make_room(s, h, now)) {
+            return false;
+        }
+        *at = h->tail + count_of(h);
+        *at -= *at >= s->room ? s->room : 0;
+        return true;
+    }
+    if (h->free != 0) {
+        *at = h->free - 1;
+        h->free = h->ring[*at].next;
+        return true;
+    }
+    *at = h->used;
+    h->used += h->used < s->room;
+    return *at < s->room;
+}
+
 static enum seen_result reserve(struct seen *s, struct shard *h, const uint64_t hash[2],
                                 uint64_t owner, uint32_t now, uint32_t *chain)
 {
     uint32_t at;
 
-    if (!make_room(s, h, now)) {
+    if (!take_place(s, h, now, &at)) {
         return SEEN_FULL;
     }
-    at = h->tail + count_of(h);
-    at = at >= s->room ? at - s->room : at;
-    h->ring[at] = (struct entry){{hash[0], hash[1]}, owner, now, *chain};
+    h->ring[at] =
+        (struct entry){{hash[0], hash[1]}, owner, s->conf.persist ? 0 : now, *chain};
     /* Popping has moved slots. */
     h->index[slot_of(s, h, hash)] = (uint64_t)(uint32_t)hash[0] << 32 | (at + 1);
     atomic_store_explicit(&h->count, count_of(h) + 1, memory_order_relaxed);
@@ -279,19 +324,24 @@ static enum seen_result counted(struct seen *s, enum seen_result r)
     return r;
 }
 
-enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
-                          uint64_t owner, double now_ms, uint32_t *chain,
-                          uint64_t *other)
+struct seen_hash seen_hash_of(const struct seen *s, struct str key, enum seen_kind kind)
+{
+    struct seen_hash h;
+
+    siphash24_128(&s->key, key.p, key.n, h.hash);
+    h.hash[0] ^= (uint64_t)kind; /* as good a hash, of something else */
+    h.hash[0] += h.hash[0] == 0; /* both 0 means undone */
+    return h;
+}
+
+enum seen_result seen_ask(struct seen *s, const struct seen_hash *key, uint64_t owner,
+                          double now_ms, uint32_t *chain, uint64_t *other)
 {
     uint32_t now = (uint32_t)(uint64_t)(now_ms / TICK_MS), i;
+    const uint64_t *hash = key->hash;
+    struct shard *h = &s->shards[hash[1] % N_SHARDS];
     enum seen_result r;
-    struct shard *h;
-    uint64_t hash[2];
 
-    siphash24_128(&s->key, key.p, key.n, hash);
-    hash[0] ^= (uint64_t)kind; /* as good a hash, of something else */
-    hash[0] += hash[0] == 0;   /* both 0 means undone */
-    h = &s->shards[hash[1] % N_SHARDS];
     lock(h);
     i = slot_of(s, h, hash);
     if (h->index[i] != 0) {
@@ -316,7 +366,7 @@ static void trim(const struct seen *s, struct shard *h)
 {
     uint32_t n = count_of(h);
 
-    while (n > 0) {
+    while (n > 0 && !s->conf.persist) {
         uint32_t last = h->tail + n - 1;
 
         if (!undone(&h->ring[last >= s->room ? last - s->room : last])) {
@@ -335,7 +385,7 @@ void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored)
 
         lock(h);
         chain = x->next;
-        if (stored) {
+        if (stored && !(s->conf.persist && x->tick != 0)) {
             x->owner = 0;
         } else {
             undo(s, h, x);
@@ -347,6 +397,38 @@ void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored)
     atomic_store_explicit(&s->owners[owner % N_OWNERS],
                           owner << 2 | (stored ? SEEN_STORED : SEEN_LOST),
                           memory_order_release);
+}
+
+bool seen_restore(struct seen *s, const struct seen_hash *key)
+{
+    struct shard *h = &s->shards[key->hash[1] % N_SHARDS];
+    uint32_t none = 0;
+    bool known;
+
+    lock(h);
+    known = h->index[slot_of(s, h, key->hash)] != 0 ||
+            reserve(s, h, key->hash, 0, 0, &none) == SEEN_NEW;
+    unlock(h);
+    return known;
+}
+
+void seen_saved(struct seen *s, const struct seen_hash *key)
+{
+    struct shard *h = &s->shards[key->hash[1] % N_SHARDS];
+    uint32_t i;
+
+    lock(h);
+    i = slot_of(s, h, key->hash);
+    if (h->index[i] != 0) {
+        struct entry *x = &h->ring[(uint32_t)h->index[i] - 1];
+
+        if (x->owner == 0) {
+            undo(s, h, x);
+        } else {
+            x->tick = 1; /* its request has not finished it yet */
+        }
+    }
+    unlock(h);
 }
 
 uint64_t seen_count(const struct seen *s)
@@ -367,6 +449,11 @@ uint64_t seen_forgotten(const struct seen *s)
 uint64_t seen_results(const struct seen *s, enum seen_result r)
 {
     return atomic_load_explicit(&s->results[r], memory_order_relaxed);
+}
+
+void seen_repeat(struct seen *s)
+{
+    (void)counted(s, SEEN_BEFORE);
 }
 
 void seen_passed(struct seen *s)

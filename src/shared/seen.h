@@ -1,6 +1,6 @@
 /*
  * seen - the keys of the last while, so that a repeat is known: for all workers,
- * in fixed memory.
+ * in fixed memory; or, with a keystore, those that are not on disk yet.
  *
  *   seen_new (registry.c) -> seen_begin -> seen_ask ─► new ─► ... ─► seen_finish
  *                                       ├─► before: a repeat     ▲
@@ -10,17 +10,23 @@
  * it is finished as stored, and is forgotten when it was not, so that the retry of
  * a request that failed passes. Any thread; a shard's lock is held for some
  * hundred nanoseconds. Keys are kept as 128 bits of a keyed hash.
+ *
+ * With a keystore a stored key stays here until seen_saved says that every view of the
+ * keystore has it: until then no room is made by forgetting, so that SEEN_FULL means
+ * "refuse it". A caller asks the view first, then here, with that view still held.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "base/str.h"
 
 struct seen_conf {
     int64_t window_ms; /* > 0, from a key's first time */
     uint32_t max_keys; /* beyond, the oldest is forgotten before its time */
+    bool persist;      /* max_keys: that are not saved yet; beyond, SEEN_FULL */
 };
 
 enum seen_result {
@@ -28,7 +34,8 @@ enum seen_result {
     SEEN_BEFORE,  /* a repeat of a stored event */
     SEEN_MINE,    /* a repeat of a key that the same owner has reserved */
     SEEN_BUSY,    /* another owner has reserved it: seen_fate will tell */
-    SEEN_FULL,    /* all places are reserved: this one is not remembered */
+    SEEN_FULL,    /* all places are reserved: this one is not remembered; with
+                     persist: it must not be stored */
     SEEN_RESULTS
 };
 
@@ -44,14 +51,20 @@ bool seen_is(const struct seen *s, const struct seen_conf *conf);
 /* The owner of the keys that one request will reserve; it must be settled. */
 uint64_t seen_begin(struct seen *s);
 
-/* A key of another kind is another key. */
-enum seen_kind { SEEN_TEXT = 0, SEEN_DIGITS = 1 };
+/* A key of another kind is another key. SEEN_PARTS: of several values. */
+enum seen_kind { SEEN_TEXT = 0, SEEN_DIGITS = 1, SEEN_PARTS = 2 };
+
+struct seen_hash {
+    uint64_t hash[2]; /* never both 0 */
+};
+
+struct seen_hash seen_hash_of(const struct seen *s, struct str key,
+                              enum seen_kind kind);
 
 /* *chain: the keys that this owner has reserved so far, 0: none; SEEN_NEW adds to it.
  * now_ms: a monotonic clock. *other: SEEN_BUSY: the owner that has it. */
-enum seen_result seen_ask(struct seen *s, struct str key, enum seen_kind kind,
-                          uint64_t owner, double now_ms, uint32_t *chain,
-                          uint64_t *other);
+enum seen_result seen_ask(struct seen *s, const struct seen_hash *key, uint64_t owner,
+                          double now_ms, uint32_t *chain, uint64_t *other);
 
 /* All of chain, whose owner's events were stored or were not. */
 void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored);
@@ -60,11 +73,31 @@ enum seen_fate { SEEN_PENDING, SEEN_STORED, SEEN_LOST };
 /* Of an owner's events. SEEN_LOST also when it is too long ago to be known. */
 enum seen_fate seen_fate(const struct seen *s, uint64_t owner);
 
+/* ---- seen.c: with persist ---- */
+
+struct keystore;
+struct siphash_key;
+
+/* Before the first key is asked for: they are hashed by key, and are found in store (not
+ * owned; outlives s). name: of what is remembered, "app_id,event_id": another one has
+ * other hashes. Once. */
+void seen_attach(struct seen *s, struct keystore *store, const struct siphash_key *key,
+                 const char *name);
+/* NULL: none is attached. */
+struct keystore *seen_store(const struct seen *s);
+
+/* A key that was stored before this process began. False: there is no room. */
+bool seen_restore(struct seen *s, const struct seen_hash *key) MUST_USE;
+/* Each view of the store that is held has it; fine when s does not know it. */
+void seen_saved(struct seen *s, const struct seen_hash *key);
+
 /* For metrics: keys that are remembered; keys forgotten before their time; how
  * often a result was given. */
 uint64_t seen_count(const struct seen *s);
 uint64_t seen_forgotten(const struct seen *s);
 uint64_t seen_results(const struct seen *s, enum seen_result r);
+/* A repeat that the store knew. */
+void seen_repeat(struct seen *s);
 /* Repeats of busy keys that were let pass all the same: noted, told. */
 void seen_passed(struct seen *s);
 uint64_t seen_n_passed(const struct seen *s);

@@ -15,7 +15,7 @@ uint64_t shard_awaited(const struct shard *sh)
         const struct place *h = place_find(sh, st->consumers[i]);
         uint64_t seq = h == NULL ? 0 : atomic_load(&h->released);
 
-        if (st->consumers[i]->leaving) {
+        if (st->consumers[i]->leaving || st->consumers[i]->conf.passive) {
             continue;
         }
         seq = h != NULL && h->joined > seq ? h->joined : seq;

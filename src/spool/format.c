@@ -8,6 +8,8 @@
 static_assert(sizeof(struct page) == 160, "the page's layout is on disk");
 static_assert(sizeof(struct block_head) == BLOCK_HEAD_BYTES, "so is a head's");
 static_assert(sizeof(struct spool_entry) == BLOCK_ENTRY_BYTES, "and an entry's");
+static_assert(sizeof(struct spool_identity) == BLOCK_IDENTITY_BYTES,
+              "and an identity's");
 
 static const char MAGIC[8] = "SLUICE\r\n";
 
@@ -41,10 +43,15 @@ bool page_decode(const unsigned char *in, struct page *p)
     return crc == p->crc;
 }
 
-uint64_t block_size(uint32_t payload_bytes, uint32_t n)
+static uint32_t entry_bytes(bool identified)
+{
+    return BLOCK_ENTRY_BYTES + (identified ? BLOCK_IDENTITY_BYTES : 0);
+}
+
+uint64_t block_size(uint32_t payload_bytes, uint32_t n, bool identified)
 {
     uint64_t size = BLOCK_HEAD_BYTES + (((uint64_t)payload_bytes + 7) & ~7ull) +
-                    (uint64_t)n * BLOCK_ENTRY_BYTES;
+                    (uint64_t)n * entry_bytes(identified);
 
     return size > UINT32_MAX ? 0 : size;
 }
@@ -56,23 +63,32 @@ uint32_t block_head_crc(const struct block_head *h, uint32_t salt)
 }
 
 void block_seal(struct block_head *h, uint32_t salt, const char *payload,
-                const struct spool_entry *entries)
+                const struct spool_entry *entries,
+                const struct spool_identity *identities)
 {
     h->magic = BLOCK_MAGIC;
     h->head_bytes = BLOCK_HEAD_BYTES;
-    h->entry_bytes = BLOCK_ENTRY_BYTES;
-    h->block_bytes = (uint32_t)block_size(h->payload_bytes, h->n);
+    h->entry_bytes = (uint16_t)entry_bytes(identities != NULL);
+    h->block_bytes = (uint32_t)block_size(h->payload_bytes, h->n, identities != NULL);
     h->unused = 0;
     h->crc = crc32c(block_head_crc(h, salt), payload, align8(h->payload_bytes));
     h->crc = crc32c(h->crc, entries, (size_t)h->n * sizeof *entries);
+    if (identities != NULL) {
+        h->crc = crc32c(h->crc, identities, (size_t)h->n * sizeof *identities);
+    }
+}
+
+static bool identified(const struct block_head *h)
+{
+    return h->entry_bytes == entry_bytes(true);
 }
 
 static bool sane(const struct block_head *h)
 {
     return h->magic == BLOCK_MAGIC && h->head_bytes == BLOCK_HEAD_BYTES &&
-           h->entry_bytes == BLOCK_ENTRY_BYTES && h->n > 0 && h->first > 0 &&
-           h->block_bytes > BLOCK_HEAD_BYTES &&
-           h->block_bytes == block_size(h->payload_bytes, h->n);
+           (h->entry_bytes == BLOCK_ENTRY_BYTES || identified(h)) && h->n > 0 &&
+           h->first > 0 && h->block_bytes > BLOCK_HEAD_BYTES &&
+           h->block_bytes == block_size(h->payload_bytes, h->n, identified(h));
 }
 
 /* The crc vouches for the entries; this protects a reader from entries that were
@@ -114,6 +130,10 @@ enum block_result block_open(const char *p, size_t room, uint32_t salt,
     out->payload = p + BLOCK_HEAD_BYTES;
     out->entries = (const struct spool_entry *)(const void *)(out->payload +
                                                               align8(h.payload_bytes));
+    out->identities =
+        identified(&h)
+            ? (const struct spool_identity *)(const void *)(out->entries + h.n)
+            : NULL;
     out->wall_ms = h.wall_ms;
     out->policy8 = h.policy8;
     out->key_hash = h.key_hash;

@@ -2,7 +2,8 @@
  * format - the bytes of a segment: its first page and the blocks behind it.
  *
  *   page    4096 bytes: the segment's identity, and the salt of its blocks
- *   block   64-byte head, NDJSON payload, zeros to 8 bytes, 16-byte entries
+ *   block   64-byte head, NDJSON payload, zeros to 8 bytes, 16-byte entries; and, where
+ *           entry_bytes is 32, the 16-byte identity of each event behind them
  *
  * Little-endian, as is every machine this runs on. Pure; any thread. Numbers
  * on disk are these structs, so their layout never changes: a new format gets a
@@ -22,7 +23,8 @@ enum {
     PAGE_FORMAT = 1,
     STREAM_NAME_MAX = 64,
     BLOCK_HEAD_BYTES = 64,
-    BLOCK_ENTRY_BYTES = 16
+    BLOCK_ENTRY_BYTES = 16,
+    BLOCK_IDENTITY_BYTES = 16
 };
 
 /* block_head.flags: no block, but the place where the segment was closed. */
@@ -75,13 +77,15 @@ static inline uint32_t align8(uint32_t n)
     return (n + 7u) & ~7u;
 }
 
-/* Bytes of a block with n entries; 0 when that passes 32 bits. */
-uint64_t block_size(uint32_t payload_bytes, uint32_t n);
+/* Bytes of a block with n entries, with their identities or without; 0 when that passes
+ * 32 bits. */
+uint64_t block_size(uint32_t payload_bytes, uint32_t n, bool identified);
 
-/* Fills magic, sizes and crc of h. payload is followed by zeros up to 8 bytes;
- * both lie apart. */
+/* Fills magic, sizes and crc of h. payload is followed by zeros up to 8 bytes; all lie
+ * apart. identities: NULL: the block has none. */
 void block_seal(struct block_head *h, uint32_t salt, const char *payload,
-                const struct spool_entry *entries);
+                const struct spool_entry *entries,
+                const struct spool_identity *identities);
 
 enum block_result {
     BLOCK_OK = 0,

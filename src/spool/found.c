@@ -160,6 +160,7 @@ static int look_torn(struct segment *g, const struct blocks *w)
     char head[BLOCK_HEAD_BYTES];
     uint64_t left = g->bytes - w->off, n = SPOOL_BLOCK_BYTES;
     struct block_head h;
+    bool sized;
     int rc;
 
     if (w->next == 0 || g->bytes < w->off || left < sizeof head) {
@@ -170,9 +171,10 @@ static int look_torn(struct segment *g, const struct blocks *w)
         return rc;
     }
     memcpy(&h, head, sizeof h);
-    if (h.first == w->next &&
-        (h.magic == BLOCK_MAGIC || h.block_bytes == block_size(h.payload_bytes, h.n))) {
-        n = h.block_bytes == block_size(h.payload_bytes, h.n) ? h.block_bytes : n;
+    sized = h.block_bytes == block_size(h.payload_bytes, h.n, false) ||
+            h.block_bytes == block_size(h.payload_bytes, h.n, true);
+    if (h.first == w->next && (h.magic == BLOCK_MAGIC || sized)) {
+        n = sized ? h.block_bytes : n;
         damage_torn(g, w->fd, w->off, w->off + (n < left ? n : left));
     }
     return 0;

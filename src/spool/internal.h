@@ -14,6 +14,7 @@
  *   retention.c which sinks still need which segments
  *   lag.c       how far they are behind
  *   awaited.c   the progress that ack = "delivered" waits for
+ *   durable.c   events that a power cut can't take any more
  *   cursor.c    reading a shard
  *
  * spool.lock guards the lists (shards, segments, places) and is never held over
@@ -31,7 +32,7 @@
 #include "stats/stats.h"
 
 enum {
-    STREAMS_MAX = 64,
+    STREAMS_MAX = SPOOL_STREAMS_MAX,
     CONSUMERS_MAX = 160, /* a stream: each sink, and the one that it was before */
     FREE_MAX = 2,        /* warm segments a shard */
     WARM_MS = 60000,
@@ -198,6 +199,9 @@ struct spool_writer {
     char *bytes;
     uint32_t n_bytes, room; /* of the payload */
     struct spool_entry *entries;
+    struct spool_identity
+        *identities; /* as many as entries; NULL until they are noted */
+    bool identified;
     uint32_t n, entries_room;
     uint32_t marked;       /* events pending when the request began */
     uint64_t key_hash;     /* of the key that the entries note */
@@ -326,6 +330,8 @@ struct place *place_of(struct shard *sh, struct spool_consumer *c); /* under loc
 void consumers_wake(struct stream *st);
 /* The first sequence of the shard that c will never need; under lock. */
 uint64_t consumer_limit(const struct spool_consumer *c, const struct shard *sh);
+/* Consumers but the passive ones; under lock. */
+uint32_t stream_destinations(const struct stream *st);
 /* Whether some consumer needs g, which ends at `end`; under lock. */
 bool segment_needed(const struct segment *g, uint64_t end);
 /* Whether some consumer is leaving, so that segments may go out of their order. */

@@ -188,8 +188,8 @@ void reclaim_stream(struct stream *st)
     }
     /* Events that its sinks have not delivered hold them open; an operator must decide
      * about events that no sink read. */
-    atomic_store(&st->freed,
-                 atomic_load(&st->ended) && st->consumed && st->n_consumers == 0);
+    atomic_store(&st->freed, atomic_load(&st->ended) && st->consumed &&
+                                 stream_destinations(st) == 0);
     skip_all(st);
     for (struct shard *sh = st->shards; sh != NULL; sh = sh->next) {
         reclaim_shard(sh, &gone);

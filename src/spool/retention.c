@@ -51,7 +51,7 @@ void spool_consumer_close(struct spool_consumer *c)
     struct spool *s = st->spool;
 
     (void)pthread_mutex_lock(&s->lock);
-    st->consumed = consumer_lag(c) == 0;
+    st->consumed = c->conf.passive ? st->consumed : consumer_lag(c) == 0;
     (void)pthread_rwlock_wrlock(&st->watch);
     for (uint32_t i = 0; i < st->n_consumers; i++) {
         if (st->consumers[i] == c) {
@@ -192,6 +192,16 @@ struct place *place_of(struct shard *sh, struct spool_consumer *c)
     return h;
 }
 
+uint32_t stream_destinations(const struct stream *st)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < st->n_consumers; i++) {
+        n += !st->consumers[i]->conf.passive;
+    }
+    return n;
+}
+
 bool segment_needed(const struct segment *g, uint64_t end)
 {
     const struct stream *st = g->shard->stream;
@@ -205,7 +215,7 @@ bool segment_needed(const struct segment *g, uint64_t end)
             return true;
         }
     }
-    return st->n_consumers == 0 && !atomic_load(&st->freed);
+    return stream_destinations(st) == 0 && !atomic_load(&st->freed);
 }
 
 bool stream_left(const struct stream *st)

@@ -29,7 +29,11 @@ struct spool_writer;
 struct spool_consumer;
 struct spool_cursor;
 
-enum { SPOOL_BLOCK_BYTES = 1 << 20, SPOOL_KEY_MAX = UINT16_MAX };
+enum {
+    SPOOL_BLOCK_BYTES = 1 << 20,
+    SPOOL_KEY_MAX = UINT16_MAX,
+    SPOOL_STREAMS_MAX = 64
+};
 
 struct spool_conf {
     const char *dir;        /* made if missing */
@@ -130,9 +134,15 @@ enum spool_entry_flag {
 void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
                          uint32_t key_len, uint32_t flags);
 
-/* The name of the key whose places are noted from now on, as a hash (0: none). One
- * block has one: false when events of another are pending, commit first. */
-bool spool_writer_key(struct spool_writer *w, uint64_t key_hash);
+/* The name of the key whose places are noted from now on, as a hash (0: none), and
+ * whether each event's identity is noted. One block has one way: false when events of
+ * another are pending, commit first. */
+bool spool_writer_key(struct spool_writer *w, uint64_t key_hash, bool identified);
+
+/* The identity of the event that spool_writer_append has just closed; those that are not
+ * said are zeros. Only while identities are noted. */
+struct spool_identity;
+void spool_writer_identify(struct spool_writer *w, const struct spool_identity *id);
 
 /* Drops the pending events behind the mark, as one request refuses its batch. */
 uint32_t
@@ -203,6 +213,8 @@ uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out, uint32_t
 
 struct spool_consumer_conf {
     const char *name;       /* the sink's */
+    bool passive;           /* no destination: acknowledgements do not wait for it, and
+                               it is not what a stream's events are kept for */
     bool skip;              /* when_full = "skip" */
     uint64_t max_lag_bytes; /* with skip */
     spool_wake_fn *wake;    /* new blocks to read; any thread */
@@ -256,6 +268,12 @@ struct spool_entry {   /* as on disk */
     uint16_t key_len, flags;
 };
 
+/* What an event is recognised by, where its stream remembers that: a keyed hash; all
+ * zeros: it has none. */
+struct spool_identity {
+    uint64_t hash[2];
+};
+
 /* Sequences at or behind *pos that the spool had and has no more, though it has later
  * ones: from *pos, which is moved there, to before *end. False: there are no such
  * sequences. */
@@ -269,6 +287,7 @@ struct spool_block {
     uint32_t payload_bytes;
     const char *payload; /* NDJSON; each event ends in a newline */
     const struct spool_entry *entries;
+    const struct spool_identity *identities; /* of its events; NULL: not noted */
     int64_t wall_ms;
     uint64_t policy8;
     uint64_t key_hash; /* of the name of the key that entries note; 0: none */
@@ -302,6 +321,23 @@ uint64_t spool_cursor_skipping(const struct spool_cursor *cur);
 
 /* c needs nothing before seq of this shard any more (persist that first). */
 void spool_cursor_release(struct spool_cursor *cur, uint64_t seq);
+
+/* ---- durable.c: what a power cut can't take any more; the consumer's thread ---- */
+
+enum spool_durable {
+    SPOOL_DURABLE = 0,
+    SPOOL_DURABLE_SOON, /* it was asked for; c is woken then */
+    SPOOL_DURABLE_ASK   /* its writer is closed, or of an earlier epoch: only
+                           spool_make_durable brings it about */
+};
+/* Whether the events before pos.seq are on stable storage, or lost (spool_lost). */
+enum spool_durable spool_durable(struct spool_consumer *c, struct spool_pos pos);
+/* Whether that event was lost by a sync that failed; to be asked after spool_durable. */
+bool spool_lost(struct spool_consumer *c, struct spool_pos pos);
+/* Puts the whole shard on stable storage. Blocks while the disk does. False and *e: it is
+ * not known to be there. */
+bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worker,
+                        struct err *e) MUST_USE;
 
 /* ---- lag.c ---- */
 

@@ -88,6 +88,7 @@ void spool_writer_close(struct spool_writer *w)
     (void)pthread_mutex_unlock(&s->lock);
     free(w->bytes);
     free(w->entries);
+    free(w->identities);
     free(w);
 }
 
@@ -109,7 +110,9 @@ static void grow(struct spool_writer *w, uint32_t need)
 char *spool_writer_room(struct spool_writer *w, size_t n)
 {
     uint64_t payload = (uint64_t)w->n_bytes + n + 1;
-    uint64_t size = payload > UINT32_MAX ? 0 : block_size((uint32_t)payload, w->n + 1);
+    uint64_t size = payload > UINT32_MAX
+                        ? 0
+                        : block_size((uint32_t)payload, w->n + 1, w->identified);
 
     /* One request may pass SPOOL_BLOCK_BYTES when it began the block. */
     if (size == 0 || size > block_max(w) ||
@@ -129,6 +132,13 @@ void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
     if (w->n == w->entries_room) {
         w->entries_room *= 2;
         w->entries = mem_realloc(w->entries, w->entries_room * sizeof *w->entries);
+        if (w->identities != NULL) {
+            w->identities =
+                mem_realloc(w->identities, w->entries_room * sizeof *w->identities);
+        }
+    }
+    if (w->identified) {
+        w->identities[w->n] = (struct spool_identity){{0, 0}};
     }
     w->entries[w->n++] = (struct spool_entry){.off = w->n_bytes,
                                               .len = n,
@@ -139,13 +149,23 @@ void spool_writer_append(struct spool_writer *w, uint32_t n, uint32_t key_off,
     w->n_bytes += n + 1;
 }
 
-bool spool_writer_key(struct spool_writer *w, uint64_t key_hash)
+bool spool_writer_key(struct spool_writer *w, uint64_t key_hash, bool identified)
 {
-    if (w->n > 0 && w->key_hash != key_hash) {
+    if (w->n > 0 && (w->key_hash != key_hash || w->identified != identified)) {
         return false;
     }
     w->key_hash = key_hash;
+    w->identified = identified;
+    if (identified && w->identities == NULL) {
+        w->identities = mem_alloc(w->entries_room * sizeof *w->identities);
+    }
     return true;
+}
+
+void spool_writer_identify(struct spool_writer *w, const struct spool_identity *id)
+{
+    assert(w->identified && w->n > 0);
+    w->identities[w->n - 1] = *id;
 }
 
 uint32_t spool_writer_mark(struct spool_writer *w)
@@ -165,7 +185,7 @@ void spool_writer_rollback(struct spool_writer *w, uint32_t mark)
 
 size_t spool_writer_pending(const struct spool_writer *w)
 {
-    return w->n == 0 ? 0 : (size_t)block_size(w->n_bytes, w->n);
+    return w->n == 0 ? 0 : (size_t)block_size(w->n_bytes, w->n, w->identified);
 }
 
 size_t spool_writer_event_bytes(const struct spool_writer *w)
@@ -246,16 +266,18 @@ static bool write_block(struct spool_writer *w, const struct segment *g, uint64_
                            .wall_ms = wall_ms,
                            .policy8 = policy8,
                            .key_hash = w->key_hash};
-    struct iovec iov[2];
+    struct iovec iov[3];
     size_t padded = align8(w->n_bytes);
     ssize_t n;
 
     memset(w->bytes + BLOCK_HEAD_BYTES + w->n_bytes, 0, padded - w->n_bytes);
-    block_seal(&h, g->salt, w->bytes + BLOCK_HEAD_BYTES, w->entries);
+    block_seal(&h, g->salt, w->bytes + BLOCK_HEAD_BYTES, w->entries,
+               w->identified ? w->identities : NULL);
     memcpy(w->bytes, &h, sizeof h);
     iov[0] = (struct iovec){w->bytes, BLOCK_HEAD_BYTES + padded};
     iov[1] = (struct iovec){w->entries, w->n * sizeof *w->entries};
-    n = pwritev(g->fd, iov, 2, (off_t)end);
+    iov[2] = (struct iovec){w->identities, w->n * sizeof *w->identities};
+    n = pwritev(g->fd, iov, w->identified ? 3 : 2, (off_t)end);
     return n == (ssize_t)h.block_bytes;
 }
 

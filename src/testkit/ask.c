@@ -181,7 +181,8 @@ static void accept(struct sluice_kit *k, const struct route *route, double now_m
     struct outcome o;
 
     if (policy_plan(k->policy)->n_dedups > 0) {
-        dedup_mark(k->state, route, &k->batch, now_ms, &hold);
+        (void)dedup_mark(k->state, route, &k->batch, (struct dedup_now){now_ms, now_ms},
+                         &hold);
     }
     outcome_of(route, &k->batch, &o);
     dedup_finish(&hold, o.store);

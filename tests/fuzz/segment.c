@@ -19,7 +19,7 @@ static size_t make_block(char *out, uint64_t first)
     struct spool_entry entries[2] = {{.off = 0, .len = 7}, {.off = 8, .len = 8}};
     struct block_head h = {.first = first, .n = 2, .payload_bytes = 17};
 
-    block_seal(&h, SALT, text, entries);
+    block_seal(&h, SALT, text, entries, NULL);
     memcpy(out, &h, sizeof h);
     memcpy(out + sizeof h, text, 24);
     memcpy(out + sizeof h + 24, entries, sizeof entries);

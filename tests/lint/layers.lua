@@ -3,9 +3,9 @@
 
 local allowed = {
   base = {}, stats = {}, loop = {}, net = { "loop" }, decode = {},
-  batch = {}, shared = {}, journal = { "batch" },
+  batch = {}, shared = {}, keys = {}, journal = { "batch" },
   plan = { "decode" }, spool = { "loop" }, http = { "net", "loop" },
-  policy = { "plan", "decode", "shared", "loop" },
+  policy = { "plan", "decode", "shared", "keys", "loop" },
   sink = { "plan", "decode", "batch", "journal", "loop", "spool" },
   delivery = { "sink", "journal", "plan", "decode", "batch", "spool", "loop" },
   ingest = { "http", "decode", "plan", "policy", "shared", "spool" },

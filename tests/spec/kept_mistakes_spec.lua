@@ -131,7 +131,32 @@ route "POST /x" { body = "event", stream = "events" }]],
     [[file "a" { dir = "a" }
 stream "events" { sinks = { "a" }, dedup = { key = "id", window = "30d" } }
 route "POST /x" { body = "event", stream = "events" }]],
-    [[p.lua:2: stream "events".dedup.window: "30d" is more than 7d]] },
+    [[p.lua:2: stream "events".dedup.window: "30d" is more than 7d: keys of a longer window need persist = true]] },
+  { "a dedup whose window is too long also with persist",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { "a" }, dedup = { key = "id", window = "401d", persist = true } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".dedup.window: "401d" is more than 400d]] },
+  { "a dedup with a number of keys that has no effect",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { "a" }, dedup = { key = "id", max_keys = 5000, persist = true } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".dedup.max_keys: is of no use with persist = true: the disk has room for all keys of the window]] },
+  { "a dedup by two paths that are the same",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { "a" }, dedup = { key = { "id", "id" } } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".dedup.key: "id" is named twice]] },
+  { "a dedup by paths with names",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { "a" }, dedup = { key = { id = "id" } } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".dedup.key: expected a path, or a list of paths without keys: { "app_id", "id" }]] },
+  { "a dedup by no path",
+    [[file "a" { dir = "a" }
+stream "events" { sinks = { "a" }, dedup = { key = {} } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".dedup.key: 0 paths: 1 to 8 are taken]] },
   { "a dedup that is no table",
     [[file "a" { dir = "a" }
 stream "events" { sinks = { "a" }, dedup = "event_id" }

@@ -67,7 +67,8 @@ local sections = {
     { "sink", "sink_function_errors_total" } },
   { "Limits and dedup of a policy", "", { "limit", "limit_refused_total",
       "limit_forgotten_total" }, { "stream, result", "dedup_events_total" },
-    { "stream", "dedup_keys dedup_forgotten_total" } },
+    { "stream", "dedup_keys dedup_forgotten_total dedup_saved_keys dedup_disk_bytes",
+      "dedup_damaged_total" } },
 }
 
 local kinds = { counter = "counter", asked_counter = "counter", gauge = "gauge",

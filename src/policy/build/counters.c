@@ -1,5 +1,7 @@
 /* The plan of the things that outlive a generation, counters, gauges and limits, and of
  * the log. */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "policy/build/internal.h"
 
@@ -70,6 +72,27 @@ static void build_log(struct build *b)
     lua_pop(b->L, 1);
 }
 
+/* The paths that identify an event, and their names in one text. */
+static void build_dedup_key(struct build *b, struct stream_plan *st)
+{
+    char name[DEDUP_PARTS_MAX * 1026];
+    size_t n = 0;
+
+    st->n_dedup_parts = field_open(b, "key");
+    for (uint32_t i = 0; i < st->n_dedup_parts; i++) {
+        struct str part;
+
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        part.p = lua_tolstring(b->L, -1, &part.n);
+        st->dedup_parts[i] = build_copy(b, part);
+        n += (size_t)snprintf(name + n, sizeof name - n, "%s%s", i > 0 ? "," : "",
+                              part.p);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    st->dedup_key = build_copy(b, (struct str){name, n});
+}
+
 /* Behind the streams, whose list it completes. */
 static void build_dedups(struct build *b)
 {
@@ -81,7 +104,8 @@ static void build_dedups(struct build *b)
         lua_rawgeti(b->L, -1, (int)i + 1);
         lua_getfield(b->L, -1, "dedup");
         if (lua_istable(b->L, -1)) {
-            st->dedup_key = field_text(b, "key");
+            build_dedup_key(b, st);
+            st->dedup_persist = field_flag(b, "persist");
             st->dedup_window_ms = (int64_t)field_whole(b, "window");
             st->dedup_max_keys = (uint32_t)field_whole(b, "max_keys");
             b->plan->n_dedups++;

@@ -122,7 +122,8 @@ static void ask(struct example_run *t, struct policy_state *s)
         decide_body(s, t->route, shape, &req, (struct str){padded, body.n}, t->batch,
                     NULL, &raised, &no)) {
         if (s->policy->plan->n_dedups > 0) {
-            dedup_mark(s, t->route, t->batch, req.time_ms, &hold);
+            (void)dedup_mark(s, t->route, t->batch,
+                             (struct dedup_now){req.time_ms, req.time_ms}, &hold);
         }
         outcome_of(t->route, t->batch, &t->outcome);
         dedup_finish(&hold, t->outcome.store);

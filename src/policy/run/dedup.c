@@ -1,5 +1,7 @@
 #include "policy/run/dedup.h"
 
+#include "base/mem.h"
+#include "keys/keystore.h"
 #include "policy/run/handles.h"
 #include "policy/run/internal.h"
 #include "shared/seen.h"
@@ -9,12 +11,15 @@ struct dedup {
     struct policy_state *s;
     const struct stream_plan *stream;
     struct seen *seen;
+    struct keyview *view; /* persist: the keys on disk; NULL: there is none */
+    struct seen_hash *identities;
     uint64_t bit;
-    int slot; /* of the key in the route's schema; -1: none */
-    double now_ms;
+    int slots[DEDUP_PARTS_MAX]; /* of the key's parts in the route's schema; -1: none */
+    struct dedup_now now;
     uint64_t owner;
     uint32_t chain;
     struct dedup_hold *hold;
+    enum dedup_result result;
 };
 
 static int slot_of(const struct route *route, struct str key)
@@ -29,17 +34,17 @@ static int slot_of(const struct route *route, struct str key)
     return -1;
 }
 
-/* A text as it means, a number as it was sent. False: the event has no key: none that
- * is text or number, or the empty text, which is no identity. */
-static bool key_of(struct dedup *d, struct event_batch *b, struct event *ev,
-                   struct str *key, enum seen_kind *kind)
+/* A text as it means, a number as it was sent. False: none that is text or number, or
+ * the empty text, which is no identity. */
+static bool part_of(const struct dedup *d, uint32_t part, const struct event_batch *b,
+                    struct event *ev, struct str *key, enum seen_kind *kind)
 {
-    struct str path = d->stream->dedup_key;
+    struct str path = d->stream->dedup_parts[part];
+    int at = d->slots[part];
     struct sluice_value v;
 
-    if (d->slot >= 0 && ev->n_edits == 0 &&
-        (ev->slots[d->slot].tag & 15) != SLOT_ESCAPED) {
-        const struct slot *x = &ev->slots[d->slot];
+    if (at >= 0 && ev->n_edits == 0 && (ev->slots[at].tag & 15) != SLOT_ESCAPED) {
+        const struct slot *x = &ev->slots[at];
 
         v.kind = x->tag & 15;
         *key = (struct str){b->body + x->off, x->tag >> 4};
@@ -55,6 +60,28 @@ static bool key_of(struct dedup *d, struct event_batch *b, struct event *ev,
            (v.kind == SLOT_NUMBER || v.kind == SLOT_STRING || v.kind == SLOT_ESCAPED);
 }
 
+/* Several parts are known by their hashes together. False: the event lacks one. */
+static bool hash_of(const struct dedup *d, const struct event_batch *b,
+                    struct event *ev, struct seen_hash *out)
+{
+    struct seen_hash parts[DEDUP_PARTS_MAX];
+    const uint32_t n = d->stream->n_dedup_parts;
+    enum seen_kind kind;
+    struct str key;
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (!part_of(d, i, b, ev, &key, &kind)) {
+            return false;
+        }
+        parts[i] = seen_hash_of(d->seen, key, kind);
+    }
+    *out = n == 1 ? parts[0]
+                  : seen_hash_of(d->seen,
+                                 (struct str){(const char *)parts, n * sizeof *parts},
+                                 SEEN_PARTS);
+    return true;
+}
+
 /* The route's stream, or those that a hook named. */
 static uint64_t streams_of(const struct route *route, const struct event *ev)
 {
@@ -62,6 +89,11 @@ static uint64_t streams_of(const struct route *route, const struct event *ev)
         return ev->to;
     }
     return route->stream < 0 ? 0 : 1ull << route->stream;
+}
+
+static struct key key_of(const struct seen_hash *h)
+{
+    return (struct key){.a = h->hash[1], .b = (uint32_t)h->hash[0]};
 }
 
 /* False: hold is tied to as many as it can be. */
@@ -75,7 +107,6 @@ static bool tie(struct dedup *d, uint64_t owner)
         }
     }
     if (hold->n_ties == DEDUP_TIES_MAX) {
-        seen_passed(d->seen);
         return false;
     }
     hold->ties[hold->n_ties].owner = owner;
@@ -83,26 +114,79 @@ static bool tie(struct dedup *d, uint64_t owner)
     return true;
 }
 
-static void mark_event(struct dedup *d, const struct route *route,
-                       struct event_batch *b, struct event *ev)
+/* Hashes all first, so that memory has the places of many keys on their way at once. */
+static void hash_all(struct dedup *d, const struct route *route, struct event_batch *b)
 {
-    uint64_t to = ev->fate == EVENT_ACCEPT ? streams_of(route, ev) : 0;
-    enum seen_result r;
-    enum seen_kind kind;
-    uint64_t other;
-    struct str key;
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct event *ev = &b->events[i];
+        struct seen_hash *h = &d->identities[i];
 
-    if ((to & d->bit) == 0) {
+        if (ev->fate != EVENT_ACCEPT || (streams_of(route, ev) & d->bit) == 0 ||
+            !hash_of(d, b, ev, h)) {
+            *h = (struct seen_hash){{0, 0}};
+        } else if (d->view != NULL) {
+            struct key k = key_of(h);
+
+            keyview_prefetch(d->view, &k);
+        }
+    }
+}
+
+/* Whether its key is on disk. */
+static bool on_disk(struct dedup *d, const struct seen_hash *h)
+{
+    if (d->view == NULL) {
+        return false;
+    }
+    switch (keyview_find(d->view, key_of(h), (uint32_t)(d->now.wall_ms / 1000))) {
+    case KEYS_ABSENT:
+        break;
+    case KEYS_UNREAD:
+        d->result = DEDUP_UNREAD;
+        break;
+    case KEYS_FOUND:
+        seen_repeat(d->seen);
+        return true;
+    }
+    return false;
+}
+
+/* Whether the event is a repeat: of a key on disk, or here. */
+static bool repeats(struct dedup *d, const struct seen_hash *h)
+{
+    uint64_t other;
+
+    if (on_disk(d, h)) {
+        return true;
+    }
+    switch (seen_ask(d->seen, h, d->owner, d->now.mono_ms, &d->chain, &other)) {
+    case SEEN_NEW:
+        return false;
+    case SEEN_FULL:
+        d->result = d->stream->dedup_persist ? DEDUP_FULL : d->result;
+        return false;
+    case SEEN_BUSY:
+        if (!tie(d, other)) {
+            if (d->stream->dedup_persist) {
+                d->result = DEDUP_FULL;
+            } else {
+                seen_passed(d->seen);
+            }
+            return false;
+        }
+        return true;
+    default:
+        return true;
+    }
+}
+
+static void mark_event(struct dedup *d, const struct route *route, struct event *ev,
+                       const struct seen_hash *h)
+{
+    if ((h->hash[0] | h->hash[1]) == 0 || !repeats(d, h)) {
         return;
     }
-    if (!key_of(d, b, ev, &key, &kind)) {
-        return;
-    }
-    r = seen_ask(d->seen, key, kind, d->owner, d->now_ms, &d->chain, &other);
-    if (r == SEEN_NEW || r == SEEN_FULL || (r == SEEN_BUSY && !tie(d, other))) {
-        return;
-    }
-    ev->to = to & ~d->bit;
+    ev->to = streams_of(route, ev) & ~d->bit;
     ev->flags |= EVENT_ROUTED | EVENT_REPEAT;
     if (ev->to == 0) {
         ev->fate = EVENT_DROP;
@@ -120,38 +204,83 @@ static uint64_t all_streams(const struct route *route, const struct event_batch 
     return to;
 }
 
-void dedup_mark(struct policy_state *s, const struct route *route,
-                struct event_batch *b, double now_ms, struct dedup_hold *hold)
+static struct seen_hash *identities_of(struct policy_state *s, uint32_t i, uint32_t n)
+{
+    if (n > s->identities_room[i]) {
+        s->identities_room[i] = n;
+        s->identities[i] = mem_realloc(s->identities[i], n * sizeof *s->identities[i]);
+    }
+    return s->identities[i];
+}
+
+/* Of one stream, whose number in hold is hold->n until it is counted. */
+static void mark_stream(struct dedup *d, const struct route *route,
+                        struct event_batch *b, uint32_t stream)
+{
+    struct keystore *store = seen_store(d->seen);
+    struct dedup_hold *hold = d->hold;
+
+    d->identities = identities_of(d->s, hold->n, b->n);
+    for (uint32_t i = 0; i < d->stream->n_dedup_parts; i++) {
+        d->slots[i] = slot_of(route, d->stream->dedup_parts[i]);
+    }
+    d->view = store == NULL ? NULL : keystore_view(store);
+    hash_all(d, route, b);
+    d->owner = seen_begin(d->seen);
+    for (uint32_t i = 0; i < b->n; i++) {
+        mark_event(d, route, &b->events[i], &d->identities[i]);
+    }
+    if (d->view != NULL) {
+        keyview_release(d->view);
+    }
+    if (d->chain == 0) {
+        seen_finish(d->seen, d->owner, 0, true); /* no request waits for it */
+        return;
+    }
+    hold->list[hold->n].chain = d->chain;
+    hold->list[hold->n].stream = stream;
+    hold->list[hold->n].owner = d->owner;
+    hold->list[hold->n].identities = store == NULL ? NULL : d->identities;
+    hold->list[hold->n++].seen = seen_ref(d->seen);
+}
+
+enum dedup_result dedup_mark(struct policy_state *s, const struct route *route,
+                             struct event_batch *b, struct dedup_now now,
+                             struct dedup_hold *hold)
 {
     const struct plan *plan = s->policy->plan;
     uint64_t to = all_streams(route, b);
+    enum dedup_result result = DEDUP_OK;
 
     hold->n = hold->n_ties = 0;
     s->context.batch = b; /* for sluice_find */
     s->context.body = b->body;
     for (; to != 0; to &= to - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(to);
-        struct dedup d = {.s = s, .bit = 1ull << i, .now_ms = now_ms, .hold = hold};
+        struct dedup d = {.s = s, .bit = 1ull << i, .now = now, .hold = hold};
 
         d.seen = i < plan->n_streams ? handles_seen(s->handles, i) : NULL;
         if (d.seen == NULL || hold->n == DEDUP_STREAMS_MAX) {
             continue;
         }
         d.stream = &plan->streams[i];
-        d.slot = slot_of(route, d.stream->dedup_key);
-        d.owner = seen_begin(d.seen);
-        for (uint32_t k = 0; k < b->n; k++) {
-            mark_event(&d, route, b, &b->events[k]);
-        }
-        if (d.chain == 0) {
-            seen_finish(d.seen, d.owner, 0, true); /* no request waits for it */
-            continue;
-        }
-        hold->list[hold->n].chain = d.chain;
-        hold->list[hold->n].owner = d.owner;
-        hold->list[hold->n++].seen = seen_ref(d.seen);
+        mark_stream(&d, route, b, i);
+        result = d.result == DEDUP_OK ? result : d.result;
     }
     s->context.batch = NULL;
+    return result;
+}
+
+const struct seen_hash *dedup_identity(const struct dedup_hold *hold, uint32_t stream,
+                                       uint32_t i)
+{
+    for (uint32_t k = 0; k < hold->n; k++) {
+        if (hold->list[k].stream == stream) {
+            return hold->list[k].identities == NULL ? NULL
+                                                    : &hold->list[k].identities[i];
+        }
+    }
+    return NULL;
 }
 
 void dedup_own(struct dedup_hold *hold, bool stored)

@@ -21,9 +21,7 @@
 
 struct policy_state;
 struct seen;
-
-/* Streams with dedup that one request goes to; in further ones its repeats pass. */
-enum { DEDUP_STREAMS_MAX = 8 };
+struct seen_hash;
 
 /* Other requests that one can be tied to; repeats of further ones pass. */
 enum { DEDUP_TIES_MAX = 8 };
@@ -34,8 +32,12 @@ struct dedup_hold {
     uint32_t n, n_ties;
     struct {
         uint32_t chain;
+        uint32_t stream; /* of the plan */
         uint64_t owner;
         struct seen *seen;
+        /* Of each event, all zeros: it has none. NULL: they are not stored. The state's,
+         * until its next dedup_mark. */
+        const struct seen_hash *identities;
     } list[DEDUP_STREAMS_MAX];
     struct {
         uint64_t owner;
@@ -43,11 +45,26 @@ struct dedup_hold {
     } ties[DEDUP_TIES_MAX];
 };
 
+enum dedup_result {
+    DEDUP_OK = 0,
+    DEDUP_FULL,  /* persist: more keys wait to be saved than there is room for */
+    DEDUP_UNREAD /* persist: the disk does not say whether a key was seen */
+};
+
 /* Takes the streams with dedup that have seen an event's key from its way; one that
- * has no way left is EVENT_DROP. now_ms: the request's clock for durations. Fills
- * *hold, which must be finished. Only called when the plan has n_dedups. */
-void dedup_mark(struct policy_state *s, const struct route *route,
-                struct event_batch *b, double now_ms, struct dedup_hold *hold);
+ * has no way left is EVENT_DROP. now: the request's clocks. Fills *hold, which must be
+ * finished. Other than DEDUP_OK: the request is to be refused, and to come again. Only
+ * called when the plan has n_dedups. */
+struct dedup_now {
+    double mono_ms, wall_ms;
+};
+enum dedup_result dedup_mark(struct policy_state *s, const struct route *route,
+                             struct event_batch *b, struct dedup_now now,
+                             struct dedup_hold *hold);
+
+/* What event i is recognised by in that stream of the plan; NULL: nothing is noted. */
+const struct seen_hash *dedup_identity(const struct dedup_hold *hold, uint32_t stream,
+                                       uint32_t i);
 
 /* Ends the reservations of hold: its events were stored or were not. */
 void dedup_own(struct dedup_hold *hold, bool stored);

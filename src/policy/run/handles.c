@@ -9,7 +9,12 @@
 #include "policy/run/internal.h"
 #include "shared/registry.h"
 
-enum { REHEARSAL_KEYS = 64 };
+enum {
+    REHEARSAL_KEYS = 64,
+    PERSIST_KEYS =
+        1 << 20 /* that are not on disk yet: some seconds of the fastest stream,
+                              or what gathers until they are saved */
+};
 
 struct handles {
     struct registry *registry;
@@ -42,16 +47,29 @@ static bool take_metrics(struct handles *h, struct registry *registry,
     return true;
 }
 
+struct seen *handles_find_seen(struct registry *registry, const struct stream_plan *st,
+                               bool rehearsal)
+{
+    /* Keys that no server keeps on disk are kept in memory. */
+    const bool persist =
+        st->dedup_persist && !rehearsal && registry_is_published(registry);
+    const struct seen_conf conf = {.window_ms = st->dedup_window_ms,
+                                   .max_keys = rehearsal ? REHEARSAL_KEYS
+                                               : persist ? PERSIST_KEYS
+                                                         : st->dedup_max_keys,
+                                   .persist = persist};
+
+    return registry_seen(registry, st->name, st->dedup_key.p, &conf);
+}
+
 static void take_seen(struct handles *h, struct registry *registry,
                       const struct plan *plan, bool rehearsal)
 {
     for (uint32_t i = 0; i < plan->n_streams; i++) {
         const struct stream_plan *st = &plan->streams[i];
-        const struct seen_conf conf = {st->dedup_window_ms,
-                                       rehearsal ? REHEARSAL_KEYS : st->dedup_max_keys};
 
         if (st->dedup_key.p != NULL) {
-            h->seen[i] = registry_seen(registry, st->name, st->dedup_key.p, &conf);
+            h->seen[i] = handles_find_seen(registry, st, rehearsal);
         }
     }
 }

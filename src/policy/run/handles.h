@@ -25,6 +25,10 @@ struct handles *handles_new(struct registry *registry, const struct plan *plan,
                             bool rehearsal, struct err *e) MUST_USE;
 void handles_free(struct handles *h); /* NULL is fine */
 
+/* The memory that such handles have of st's keys, which has dedup: a reference. */
+struct seen *handles_find_seen(struct registry *registry, const struct stream_plan *st,
+                               bool rehearsal) MUST_USE;
+
 /* The keys that stream i of the plan has seen; NULL: it does not remember, or h is
  * NULL. Lives with h. */
 struct seen;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "policy/run/run.h"
+#include "server/keys/keystores.h"
 #include "server/policies/quarantine.h"
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
@@ -231,6 +232,7 @@ static void alter(void *arg)
 
     r->altered =
         streams_open(s, policy_plan(r->policy), r->ids, &r->dead_stream, &r->e) &&
+        keystores_open(s, policy_plan(r->policy), r->ids, &r->e) &&
         sinks_apply(s, r->policy, r->ids, r->dead_stream, &r->e);
     if (!r->altered) {
         streams_restore(s);
@@ -357,7 +359,8 @@ static void alter_canary(void *arg) /* the changer */
 {
     struct reload *r = arg;
 
-    r->altered = canary_streams(r, policy_plan(r->policy), &r->e);
+    r->altered = canary_streams(r, policy_plan(r->policy), &r->e) &&
+                 keystores_open(r->s, policy_plan(r->policy), r->ids, &r->e);
 }
 
 static void on_altered_canary(void *arg)

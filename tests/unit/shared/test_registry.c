@@ -97,7 +97,8 @@ static void tables_of_two_generations_stand_beside_each_other(void **state)
 {
     const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10};
     const struct buckets_conf other = {.rate = 2, .burst = 1, .max_keys = 10};
-    const struct seen_conf window = {1000, 10}, longer = {2000, 10};
+    const struct seen_conf window = {.window_ms = 1000, .max_keys = 10},
+                           longer = {.window_ms = 2000, .max_keys = 10};
     struct registry *h = registry_new(false);
     struct buckets *live = registry_buckets(h, "a", &conf), *next, *again;
     struct seen *seen = registry_seen(h, "s", "id", &window), *s;

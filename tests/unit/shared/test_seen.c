@@ -10,14 +10,16 @@
 
 #include <cmocka.h>
 
+#include "base/siphash.h"
 #include "shared/seen.h"
 
 static enum seen_result ask(struct seen *s, const char *key, uint64_t owner, double now,
                             uint32_t *chain)
 {
+    struct seen_hash h = seen_hash_of(s, str_of(key), SEEN_TEXT);
     uint64_t other;
 
-    return seen_ask(s, str_of(key), SEEN_TEXT, owner, now, chain, &other);
+    return seen_ask(s, &h, owner, now, chain, &other);
 }
 
 static void a_key_counts_once_it_is_stored(void **state)
@@ -243,15 +245,14 @@ static void an_owner_tells_those_that_wait_for_it(void **state)
 {
     struct seen *s =
         seen_new(&(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
+    struct seen_hash a = seen_hash_of(s, STR("a"), SEEN_TEXT);
     uint64_t first = seen_begin(s), second = seen_begin(s), other = 0;
     uint32_t chain = 0, none = 0;
 
     (void)state;
     assert_true(first != second);
-    assert_int_equal(seen_ask(s, STR("a"), SEEN_TEXT, first, 0, &chain, &other),
-                     SEEN_NEW);
-    assert_int_equal(seen_ask(s, STR("a"), SEEN_TEXT, second, 0, &none, &other),
-                     SEEN_BUSY);
+    assert_int_equal(seen_ask(s, &a, first, 0, &chain, &other), SEEN_NEW);
+    assert_int_equal(seen_ask(s, &a, second, 0, &none, &other), SEEN_BUSY);
     assert_int_equal(other, first);
     assert_int_equal(seen_fate(s, first), SEEN_PENDING);
     seen_finish(s, first, chain, true);
@@ -274,6 +275,117 @@ static void an_owner_tells_those_that_wait_for_it(void **state)
     seen_unref(s);
 }
 
+/* ---- persist ---- */
+
+static struct seen_hash nth(const struct seen *s, unsigned i)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%u", i);
+    return seen_hash_of(s, str_of(text), SEEN_TEXT);
+}
+
+static void a_key_that_is_not_saved_is_never_forgotten(void **state)
+{
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 1000, .max_keys = 6400, .persist = true});
+    uint64_t owner = seen_begin(s), other;
+    uint32_t chain = 0, n = 0, full = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct seen_hash h = nth(s, i);
+
+        switch (seen_ask(s, &h, owner, 0, &chain, &other)) {
+        case SEEN_NEW:
+            n++;
+            break;
+        case SEEN_FULL:
+            full++;
+            break;
+        default:
+            fail();
+        }
+    }
+    assert_in_range(n, 6400, 19000);
+    assert_int_equal(20000, n + full);
+    assert_int_equal(n, seen_count(s));
+    seen_finish(s, owner, chain, true);
+    /* Long behind the window. */
+    owner = seen_begin(s);
+    chain = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        struct seen_hash h = nth(s, i);
+
+        assert_int_equal(SEEN_BEFORE, seen_ask(s, &h, owner, 1e7, &chain, &other));
+    }
+    assert_int_equal(0, seen_forgotten(s));
+    /* Saved ones give their places back. */
+    for (unsigned i = 0; i < 20000; i++) {
+        struct seen_hash h = nth(s, i);
+
+        seen_saved(s, &h);
+    }
+    assert_int_equal(0, seen_count(s));
+    for (unsigned i = 30000; i < 36400; i++) {
+        struct seen_hash h = nth(s, i);
+
+        assert_int_equal(SEEN_NEW, seen_ask(s, &h, owner, 0, &chain, &other));
+    }
+    seen_finish(s, owner, chain, false);
+    assert_int_equal(0, seen_count(s));
+    seen_unref(s);
+}
+
+/* Its event is on disk before its request is told so. */
+static void a_key_that_is_saved_early_gives_its_place_back_at_the_end(void **state)
+{
+    struct seen *s = seen_new(
+        &(struct seen_conf){.window_ms = 1000, .max_keys = 1000, .persist = true});
+    struct seen_hash h = nth(s, 1);
+
+    (void)state;
+    for (int stored = 0; stored < 2; stored++) {
+        uint64_t owner = seen_begin(s), other;
+        uint32_t chain = 0, none = 0;
+
+        assert_int_equal(SEEN_NEW, seen_ask(s, &h, owner, 0, &chain, &other));
+        seen_saved(s, &h);
+        assert_int_equal(SEEN_BUSY, seen_ask(s, &h, owner + 1, 0, &none, &other));
+        seen_finish(s, owner, chain, stored);
+        assert_int_equal(0, seen_count(s));
+    }
+    assert_true(seen_restore(s, &h));
+    assert_true(seen_restore(s, &h));
+    assert_int_equal(1, seen_count(s));
+    seen_saved(s, &h);
+    seen_saved(s, &h);
+    assert_int_equal(0, seen_count(s));
+    seen_unref(s);
+}
+
+static void another_name_of_the_key_has_other_hashes(void **state)
+{
+    const struct seen_conf conf = {
+        .window_ms = 1000, .max_keys = 1000, .persist = true};
+    const struct siphash_key key = {1, 2};
+    struct seen *a = seen_new(&conf), *b = seen_new(&conf), *c = seen_new(&conf);
+    struct seen_hash h, same, other;
+
+    (void)state;
+    seen_attach(a, NULL, &key, "id");
+    seen_attach(b, NULL, &key, "id");
+    seen_attach(c, NULL, &key, "id,app");
+    h = nth(a, 1);
+    same = nth(b, 1);
+    other = nth(c, 1);
+    assert_memory_equal(&h, &same, sizeof h);
+    assert_memory_not_equal(&h, &other, sizeof h);
+    seen_unref(a);
+    seen_unref(b);
+    seen_unref(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +397,9 @@ int main(void)
         cmocka_unit_test(requests_that_fail_push_nothing_out),
         cmocka_unit_test(an_owner_tells_those_that_wait_for_it),
         cmocka_unit_test(threads_store_each_key_once),
+        cmocka_unit_test(a_key_that_is_not_saved_is_never_forgotten),
+        cmocka_unit_test(a_key_that_is_saved_early_gives_its_place_back_at_the_end),
+        cmocka_unit_test(another_name_of_the_key_has_other_hashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ static size_t make(char *out, uint32_t n, uint32_t payload_bytes)
     for (uint32_t i = 0; i < n; i++) {
         entries[i] = (struct spool_entry){.off = i * 10, .len = 9};
     }
-    block_seal(&h, SALT, payload, entries);
+    block_seal(&h, SALT, payload, entries, NULL);
     memcpy(out, &h, sizeof h);
     memcpy(payload + align8(payload_bytes), entries, n * sizeof *entries);
     return h.block_bytes;
@@ -112,7 +112,7 @@ static void a_key_beyond_its_event_is_refused(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        block_seal(&h, SALT, bytes + BLOCK_HEAD_BYTES, &e);
+        block_seal(&h, SALT, bytes + BLOCK_HEAD_BYTES, &e, NULL);
         memcpy(bytes, &h, sizeof h);
         memcpy(bytes + BLOCK_HEAD_BYTES + 16, &e, sizeof e);
         assert_int_equal(i == 0 ? BLOCK_OK : BLOCK_BAD,
@@ -138,10 +138,40 @@ static void a_page_survives_and_a_damaged_one_is_refused(void **state)
     }
 }
 
+/* Entries of 32 bytes: each event's identity behind all entries. */
+static void a_block_with_identities_opens_with_them(void **state)
+{
+    static const char payload[16] = "{\"a\":1}\n{}\n";
+    const struct spool_entry entries[] = {{.off = 0, .len = 7}, {.off = 8, .len = 2}};
+    const struct spool_identity ids[] = {{{1, 2}}, {{0, 0}}};
+    struct block_head h = {.first = 5, .n = 2, .payload_bytes = 11};
+    _Alignas(8) char bytes[64 + 16 + 2 * 32];
+    struct spool_block b;
+    size_t need;
+
+    (void)state;
+    block_seal(&h, SALT, payload, entries, ids);
+    assert_int_equal(32, h.entry_bytes);
+    assert_int_equal(sizeof bytes, h.block_bytes);
+    memcpy(bytes, &h, 64);
+    memcpy(bytes + 64, payload, 16);
+    memcpy(bytes + 80, entries, sizeof entries);
+    memcpy(bytes + 112, ids, sizeof ids);
+    assert_int_equal(BLOCK_OK, block_open(bytes, sizeof bytes, SALT, &b, &need));
+    assert_memory_equal(ids, b.identities, sizeof ids);
+    assert_int_equal(8, b.entries[1].off);
+    bytes[120] ^= 1;
+    assert_int_equal(BLOCK_BAD, block_open(bytes, sizeof bytes, SALT, &b, &need));
+    bytes[120] ^= 1;
+    bytes[10] = 24; /* entry_bytes that no format has */
+    assert_int_equal(BLOCK_BAD, block_open(bytes, sizeof bytes, SALT, &b, &need));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sealed_block_opens),
+        cmocka_unit_test(a_block_with_identities_opens_with_them),
         cmocka_unit_test(each_changed_bit_is_seen),
         cmocka_unit_test(a_cut_block_says_how_much_it_needs),
         cmocka_unit_test(a_block_smaller_than_its_head_is_refused),

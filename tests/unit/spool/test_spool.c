@@ -240,15 +240,15 @@ static void keys_of_one_name_are_noted_in_a_block(void **state)
 
     (void)state;
     spool_ready(s);
-    assert_true(spool_writer_key(w, 42));
+    assert_true(spool_writer_key(w, 42, false));
     p = spool_writer_room(w, 9);
     assert_non_null(p);
     memcpy(p, "{\"u\":\"x\"}", 9);
     spool_writer_append(w, 9, 6, 1, ENTRY_KEY_ESCAPED);
-    assert_true(spool_writer_key(w, 42));
-    assert_false(spool_writer_key(w, 43));
+    assert_true(spool_writer_key(w, 42, false));
+    assert_false(spool_writer_key(w, 43, false));
     assert_int_equal(SPOOL_OK, spool_writer_commit(w, 5, 6, &last));
-    assert_true(spool_writer_key(w, 43));
+    assert_true(spool_writer_key(w, 43, false));
     cur = spool_cursor_open(c, (struct spool_pos){spool_epoch(s), 0, 1});
     assert_int_equal(SPOOL_READ_OK, spool_cursor_next(cur, &b, &lost));
     assert_int_equal(42, b.key_hash);

@@ -10,13 +10,14 @@
 
 #include "shared/seen.h"
 
-static const struct seen_conf conf = {1000, 16};
+static const struct seen_conf conf = {.window_ms = 1000, .max_keys = 16};
 
 static enum seen_result ask(struct seen *s, uint64_t owner, uint32_t *chain)
 {
+    struct seen_hash h = seen_hash_of(s, STR("key"), SEEN_TEXT);
     uint64_t other;
 
-    return seen_ask(s, STR("key"), SEEN_TEXT, owner, 1, chain, &other);
+    return seen_ask(s, &h, owner, 1, chain, &other);
 }
 
 static void hold_key(struct seen *s, struct dedup_hold *hold)

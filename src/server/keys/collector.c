@@ -1,0 +1,298 @@
+#include "server/keys/collector.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/keys/internal.h"
+#include "stats/stats.h"
+
+enum { OPEN_SHARDS = 64 };
+
+/* ---- readers: one a shard ---- */
+
+static struct reader *reader_of(struct collector *c, uint32_t epoch, uint32_t worker)
+{
+    for (uint32_t i = 0; i < c->n_readers; i++) {
+        if (c->readers[i].epoch == epoch && c->readers[i].worker == worker) {
+            return &c->readers[i];
+        }
+    }
+    return NULL;
+}
+
+/* Where a shard is begun: where the keystore is. One that is new has no use for what was
+ * stored before, which notes no identity. */
+static uint64_t first_of(const struct collector *c, const struct spool_shard_id *id)
+{
+    if (c->fresh && id->next > 0) {
+        return id->next;
+    }
+    return keystore_place(c->keys, id->epoch, id->worker);
+}
+
+static void add_reader(struct collector *c, const struct spool_shard_id *id)
+{
+    struct reader *r;
+
+    if (c->n_readers == c->readers_room) {
+        c->readers_room = c->readers_room == 0 ? OPEN_SHARDS : 2 * c->readers_room;
+        c->readers = mem_realloc(c->readers, c->readers_room * sizeof *c->readers);
+    }
+    r = &c->readers[c->n_readers++];
+    *r = (struct reader){.epoch = id->epoch,
+                         .worker = id->worker,
+                         .live = id->live,
+                         .next = first_of(c, id)};
+    r->saved = r->next;
+    r->cursor = spool_cursor_open(c->consumer,
+                                  (struct spool_pos){id->epoch, id->worker, r->next});
+    spool_cursor_release(r->cursor, r->next);
+}
+
+/* Shards that have come. */
+static void find_shards(struct collector *c)
+{
+    uint32_t room = c->n_readers + OPEN_SHARDS, n;
+    struct spool_shard_id *list;
+
+    for (;;) {
+        list = mem_alloc(room * sizeof *list);
+        n = spool_shards(c->consumer, list, room);
+        if (n <= room) {
+            break;
+        }
+        room = n;
+        free(list);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (reader_of(c, list[i].epoch, list[i].worker) == NULL) {
+            add_reader(c, &list[i]);
+        }
+    }
+    free(list);
+    c->fresh = false;
+}
+
+static void take_block(struct collector *c, struct reader *r,
+                       const struct spool_block *b)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < b->n && b->identities != NULL; i++) {
+        const uint64_t *hash = b->identities[i].hash;
+
+        if (b->first + i < r->next || (hash[0] | hash[1]) == 0) {
+            continue;
+        }
+        if (c->n_unsaved == c->unsaved_room) {
+            c->unsaved_room = c->unsaved_room == 0 ? 4096 : 2 * c->unsaved_room;
+            c->unsaved = mem_realloc(c->unsaved, c->unsaved_room * sizeof *c->unsaved);
+        }
+        c->unsaved[c->n_unsaved++] =
+            (struct unsaved){.hash = {{hash[0], hash[1]}},
+                             .seq = b->first + i,
+                             .reader = (uint32_t)(r - c->readers),
+                             .time_s = (uint32_t)(b->wall_ms / 1000)};
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    r->next = b->first + b->n;
+}
+
+/* What r's shard has now, up to so many keys in all. */
+static void read_shard(struct collector *c, struct reader *r, uint32_t max)
+{
+    struct spool_block b;
+    uint64_t lost;
+
+    while (r->cursor != NULL && !r->ended && c->n_unsaved < max) {
+        switch (spool_cursor_next(r->cursor, &b, &lost)) {
+        case SPOOL_READ_OK:
+            take_block(c, r, &b);
+            break;
+        case SPOOL_READ_GAP:
+        case SPOOL_READ_VOID:
+            r->next += lost;
+            break;
+        case SPOOL_READ_END:
+            r->ended = true;
+            break;
+        case SPOOL_READ_AGAIN:
+            return;
+        }
+    }
+}
+
+void collector_read(struct collector *c, uint32_t max)
+{
+    find_shards(c);
+    for (uint32_t i = 0; i < c->n_readers; i++) {
+        read_shard(c, &c->readers[i], max);
+    }
+}
+
+/* ---- metrics ---- */
+
+static double read_keys(const void *arg)
+{
+    const struct collector *c = arg;
+
+    return (double)keystore_figures(c->keys).n_keys;
+}
+
+static double read_bytes(const void *arg)
+{
+    const struct collector *c = arg;
+
+    return (double)keystore_figures(c->keys).disk_bytes;
+}
+
+static double read_damaged(const void *arg)
+{
+    const struct collector *c = arg;
+
+    return (double)keystore_figures(c->keys).n_damaged;
+}
+
+static void publish(const struct collector *c)
+{
+    char labels[160];
+
+    (void)stats_label_pair(labels, sizeof labels, "stream", c->name);
+    stats_asked_gauge(
+        "sluice_dedup_saved_keys",
+        "With persist: keys that dedup has on disk, among them those whose "
+        "window is over and that were not removed yet.",
+        labels, read_keys, c);
+    stats_asked_gauge("sluice_dedup_disk_bytes",
+                      "With persist: bytes of dedup's files of keys.", labels,
+                      read_bytes, c);
+    stats_asked_counter(
+        "sluice_dedup_damaged_total",
+        "With persist: damaged files and pages of keys; repeats of those "
+        "keys are stored.",
+        labels, read_damaged, c);
+}
+
+/* ---- open ---- */
+
+static void on_wake(void *arg)
+{
+    (void)arg; /* it looks by itself, some times a second */
+}
+
+/* Shards of earlier epochs, whose events are all there: saved as they come, since they
+ * may be more than there is room for. */
+static bool recover(struct collector *c, struct err *e)
+{
+    uint32_t before;
+
+    do {
+        before = c->n_unsaved;
+        collector_read(c, UNSAVED_SAVE);
+        if (c->n_unsaved >= UNSAVED_SAVE && !collector_save(c, e)) {
+            return false;
+        }
+    } while (c->n_unsaved > before || c->n_unsaved >= UNSAVED_SAVE);
+    return true;
+}
+
+struct collector *collector_open(const struct collector_conf *conf, struct err *e)
+{
+    struct collector *c = mem_zalloc(sizeof *c);
+    const struct spool_consumer_conf consumer = {
+        .name = "dedup", .passive = true, .wake = on_wake};
+
+    c->name = mem_strdup(conf->name);
+    c->spool = conf->spool;
+    (void)pthread_mutex_init(&c->lock, NULL);
+    latch_init(&c->stopped);
+    latch_init(&c->saver_ended);
+    latch_init(&c->merger_ended);
+    c->keys = keystore_open(
+        &(struct keystore_conf){.dir = conf->dir,
+                                .window_s = (uint32_t)(conf->window_ms / 1000)},
+        e);
+    if (c->keys == NULL) {
+        collector_free(c);
+        return NULL;
+    }
+    c->fresh = keystore_is_fresh(c->keys);
+    c->consumer = spool_consumer_open(conf->spool, conf->stream, &consumer);
+    if (!recover(c, e)) {
+        collector_free(c);
+        return NULL;
+    }
+    publish(c);
+    return c;
+}
+
+void collector_window(struct collector *c, int64_t window_ms)
+{
+    keystore_window(c->keys, (uint32_t)(window_ms / 1000));
+}
+
+bool collector_attach(struct collector *c, struct seen *seen, const char *name,
+                      struct err *e)
+{
+    bool room = true;
+
+    (void)pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; room && i < c->n_unsaved; i++) {
+        room = seen_restore(seen, &c->unsaved[i].hash);
+    }
+    room = room && c->n_seen < SEEN_MAX;
+    if (room) {
+        seen_attach(seen, c->keys, keystore_key(c->keys), name);
+        c->seen[c->n_seen++] = seen_ref(seen);
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    return room || err_set(e,
+                           "stream \"%s\": dedup has more keys unsaved than it has "
+                           "room for; reload again later",
+                           c->name);
+}
+
+/* Memories that no policy has any more. */
+void collector_detach(struct collector *c)
+{
+    (void)pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < c->n_seen;) {
+        if (seen_unshared(c->seen[i])) {
+            seen_unref(c->seen[i]);
+            c->seen[i] = c->seen[--c->n_seen];
+        } else {
+            i++;
+        }
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+void collector_free(struct collector *c)
+{
+    for (uint32_t i = 0; i < c->n_readers; i++) {
+        if (c->readers[i].cursor != NULL) {
+            spool_cursor_close(c->readers[i].cursor);
+        }
+    }
+    for (uint32_t i = 0; i < c->n_seen; i++) {
+        seen_unref(c->seen[i]);
+    }
+    if (c->consumer != NULL) {
+        spool_consumer_close(c->consumer);
+    }
+    if (c->keys != NULL) {
+        keystore_close(c->keys);
+    }
+    latch_fini(&c->merger_ended);
+    latch_fini(&c->saver_ended);
+    latch_fini(&c->stopped);
+    (void)pthread_mutex_destroy(&c->lock);
+    free(c->readers);
+    free(c->unsaved);
+    free(c->name);
+    free(c);
+}

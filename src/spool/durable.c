@@ -1,0 +1,112 @@
+/* What a power cut can't take any more, for a consumer that keeps more than its place. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "spool/internal.h"
+
+/* The shard; NULL: it is gone, all of it was released. *opened: it has a writer. */
+static struct shard *find(struct spool_consumer *c, uint32_t epoch, uint32_t worker,
+                          bool *opened)
+{
+    struct spool *s = c->stream->spool;
+    struct shard *sh;
+
+    (void)pthread_mutex_lock(&s->lock);
+    sh = c->stream->shards;
+    while (sh != NULL && (sh->epoch != epoch || sh->worker != worker)) {
+        sh = sh->next;
+    }
+    *opened = sh != NULL && sh->opened;
+    (void)pthread_mutex_unlock(&s->lock);
+    return sh;
+}
+
+enum spool_durable spool_durable(struct spool_consumer *c, struct spool_pos pos)
+{
+    bool opened;
+    struct shard *sh = find(c, pos.epoch, pos.worker, &opened);
+    uint64_t wanted;
+
+    if (sh == NULL || atomic_load(&sh->synced) + 1 >= pos.seq ||
+        spool_lost(c, (struct spool_pos){pos.epoch, pos.worker, pos.seq - 1})) {
+        return SPOOL_DURABLE;
+    }
+    if (!opened) {
+        return SPOOL_DURABLE_ASK;
+    }
+    wanted = atomic_load(&sh->wanted);
+    while (wanted < pos.seq - 1 &&
+           !atomic_compare_exchange_weak(&sh->wanted, &wanted, pos.seq - 1)) {
+    }
+    housekeeper_wake(c->stream->spool);
+    return SPOOL_DURABLE_SOON;
+}
+
+bool spool_lost(struct spool_consumer *c, struct spool_pos pos)
+{
+    bool opened;
+    struct shard *sh = find(c, pos.epoch, pos.worker, &opened);
+    uint64_t n = sh == NULL ? 0 : atomic_load(&sh->n_lost);
+
+    for (uint64_t i = 0; i < LOST_MAX && i < n; i++) {
+        if (pos.seq >= atomic_load(&sh->lost[i].from) &&
+            pos.seq <= atomic_load(&sh->lost[i].to)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool sync_file(const struct shard *sh, uint64_t number, struct err *e)
+{
+    char path[PATH_MAX];
+    bool ok;
+    int fd;
+
+    segment_path(sh, number, path, sizeof path);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT || err_errno(e, errno, "%s", path);
+    }
+    ok = fdatasync(fd) == 0 || err_errno(e, errno, "%s: fdatasync", path);
+    (void)close(fd);
+    return ok;
+}
+
+bool spool_make_durable(struct spool_consumer *c, uint32_t epoch, uint32_t worker,
+                        struct err *e)
+{
+    struct spool *s = c->stream->spool;
+    bool opened, poisoned = false, ok = true;
+    struct shard *sh = find(c, epoch, worker, &opened);
+    uint64_t *numbers = NULL;
+    size_t n = 0, room = 0;
+
+    if (sh == NULL) {
+        return true;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct segment *g = sh->segments; g != NULL; g = g->next) {
+        if (n == room) {
+            room = room == 0 ? 16 : 2 * room;
+            numbers = mem_realloc(numbers, room * sizeof *numbers);
+        }
+        numbers[n++] = g->number;
+        poisoned |= atomic_load(&g->poisoned);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (poisoned) { /* a second sync would say that all is well */
+        ok = err_set(e, "a sync of %s/%u.%u failed before", c->stream->name, epoch,
+                     worker);
+    }
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = sync_file(sh, numbers[i], e);
+    }
+    free(numbers);
+    return ok;
+}

@@ -1,0 +1,242 @@
+-- What dedup remembers on disk: over stops, crashes, reloads, and disks that refuse.
+local h = require "harness"
+
+local function root() return h.shell("id -u"):match("^0") end
+
+local function policy(o)
+  o = o or {}
+  return h.policy { workers = o.workers or 2, ack = o.ack, top = o.top, spool = o.spool,
+    stream = ("dedup = { key = %s, window = \"30d\", persist = true }")
+      :format(o.key or '"event_id"') }
+end
+
+describe("dedup with persist", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function post(id, more)
+    return s:post("/v1/events", ('{"event_id":"%s"%s}'):format(id, more or ""))
+  end
+
+  local function repeats()
+    return s:metric("sluice_dedup_events_total", 'result="repeat"')
+  end
+
+  -- Posts ids from..to in batches of 100.
+  local function post_all(from, to)
+    for i = from, to, 100 do
+      local list = {}
+      for k = i, math.min(i + 99, to) do
+        list[#list + 1] = ('{"event_id":"e%d"}'):format(k)
+      end
+      assert.equal(202, s:post("/v1/events/batch",
+        "[" .. table.concat(list, ",") .. "]").status)
+    end
+  end
+
+  -- How often each id is in the archive, and how many lines there are.
+  local function stored()
+    local n, all = {}, 0
+    for _, line in ipairs(s:lines()) do
+      local id = line:match('"event_id":"([%w%-]+)"')
+      if id then n[id], all = (n[id] or 0) + 1, all + 1 end
+    end
+    return n, all
+  end
+
+  for _, ack in ipairs { "written", "synced", "delivered" } do
+    it("remembers over a stop and a kill -9, " .. ack, function()
+      s = h.server { policy = policy { ack = ack } }
+      post_all(1, 500)
+      assert.equal(0, s:stop())
+      for round = 1, 3 do
+        s:start()
+        post_all(1, 500)
+        assert.equal(500, repeats())
+        post_all(round * 1000, round * 1000 + 99)
+        post_all(round * 1000, round * 1000 + 99)
+        assert.equal(600, repeats())
+        for k = 1, round - 1 do post_all(k * 1000, k * 1000 + 99) end
+        assert.equal(600 + (round - 1) * 100, repeats())
+        s:deliver()
+        s:stop(round < 3 and "SIGKILL" or "SIGTERM")
+      end
+      local n, all = stored()
+      assert.equal(800, all)
+      assert.equal(1, n.e1)
+    end)
+  end
+
+  it("takes several values for one key", function()
+    s = h.server { policy = policy { key = '{ "app_id", "event_id" }' } }
+    local function send(app, id)
+      assert.equal(202, post(id, (',"app_id":%s'):format(app)).status)
+    end
+    for _ = 1, 2 do
+      send('"a"', "x")
+      send('"b"', "x")
+      send('"a"', "y")
+      send("1", "x")
+      send('"1"', "x")
+    end
+    assert.equal(5, repeats())
+    -- Together they are one text in both cases.
+    send('"ab"', "c")
+    send('"a"', "bc")
+    assert.equal(5, repeats())
+    -- One that lacks a part has no key.
+    post("x")
+    post("x")
+    assert.equal(5, repeats())
+    assert.equal(0, s:stop("SIGTERM"))
+    s:start()
+    send('"a"', "x")
+    assert.equal(1, repeats())
+  end)
+
+  it("does not remember an event whose write failed", function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = policy { workers = 1 } }
+    post_all(1, 10)
+    local stop = s:inject("pwritev:error=EIO")
+    for i = 11, 20 do assert.equal(503, post("e" .. i).status) end
+    stop()
+    s:stop("SIGKILL")
+    s:start()
+    post_all(1, 20)
+    assert.equal(10, repeats())
+    s:deliver()
+    assert.equal(0, s:stop())
+    local n, all = stored()
+    assert.equal(20, all)
+    for i = 1, 20 do assert.equal(1, n["e" .. i]) end
+  end)
+
+  it("remembers in memory what the disk does not take, and saves it later", function()
+    s = h.server { policy = policy() }
+    post_all(1, 100)
+    local keys = s.data .. "/spool/keys/events"
+    h.shell(("mv '%s' '%s.away' && : > '%s'"):format(keys, keys, keys))
+    s:logged("event=dedup_not_saved stream=events unsaved=100 why=[^\n]*", 30)
+    post_all(50, 200)
+    assert.equal(51, repeats())
+    h.shell(("rm '%s' && mv '%s.away' '%s'"):format(keys, keys, keys))
+    s:logged("event=dedup_saved stream=events", 30)
+    assert.equal(200, s:metric("sluice_dedup_saved_keys"))
+    assert.equal(0, s:metric("sluice_dedup_keys"))
+    assert.is_true(s:metric("sluice_dedup_disk_bytes") > 200 * 16)
+    s:stop("SIGKILL")
+    s:start()
+    post_all(1, 200)
+    assert.equal(200, repeats())
+  end)
+
+  it("remembers over reloads, also those that change the key, and back", function()
+    s = h.server { policy = policy() }
+    post_all(1, 100)
+    assert.equal(200, s:reload().status)
+    post_all(1, 100)
+    assert.equal(100, repeats())
+    h.write(s.path, policy { key = '{ "event_id", "app_id" }' })
+    assert.equal(200, s:reload().status)
+    post("e1", ',"app_id":"a"') -- another key
+    post("e1", ',"app_id":"a"')
+    assert.equal(101, repeats())
+    h.write(s.path, policy())
+    assert.equal(200, s:reload().status)
+    post_all(1, 100)
+    assert.equal(201, repeats())
+    s:stop("SIGKILL")
+    s:start()
+    post_all(1, 100)
+    assert.equal(100, repeats())
+  end)
+
+  it("frees the segments of earlier processes once their keys are saved", function()
+    s = h.server { policy = policy() }
+    post_all(1, 100)
+    s:stop("SIGKILL")
+    s:start()
+    s:deliver()
+    h.wait_for("the first process's segments to go", function()
+      return h.read(s.data .. "/spool/events/1.0/1.seg") == nil
+        and h.shell("ls " .. s.data .. "/spool/events"):find("^1%.") == nil
+    end, 40)
+    post_all(1, 100)
+    assert.equal(100, repeats())
+  end)
+
+  it("starts with damaged files, says what is lost, and remembers the rest", function()
+    s = h.server { policy = policy() }
+    post_all(1, 100)
+    assert.equal(0, s:stop())
+    s:start()
+    post_all(101, 200)
+    assert.equal(0, s:stop())
+    local keys = s.data .. "/spool/keys/events/"
+    h.shell(("truncate -s 2000 '%s1.keys' && rm '%sMANIFEST'"):format(keys, keys))
+    s:start()
+    s:logged("event=dedup_keys_damaged file=[^\n]*1%.keys")
+    assert.equal(1, s:metric("sluice_dedup_damaged_total"))
+    post_all(101, 200)
+    assert.equal(100, repeats())
+    post_all(1, 100)
+    assert.equal(100, repeats())
+  end)
+
+  it("stores each event once over kills while clients send again", function()
+    local rounds, next_id, open = tonumber(os.getenv("SLUICE_ROUNDS")) or 6, 0, {}
+    local sent, acked, again = 0, 0, 0
+    s = h.server { policy = policy { ack = "synced" } }
+    for round = 1, rounds do
+      if round > 1 then s:start() end
+      local killer = h.spawn({ "sh", "-c", ("sleep 0.%d; kill -9 %d"):format(
+        math.random(10, 60), s.real_pid) }, s.dir .. "/killer")
+      local up = true
+      while up do
+        -- What was not acknowledged comes again, as a client sends it; some of what was,
+        -- too.
+        local batch = {}
+        for id in pairs(open) do if #batch < 20 then batch[#batch + 1] = id end end
+        while #batch < 30 do
+          next_id = next_id + 1
+          open[next_id] = true
+          batch[#batch + 1] = next_id
+        end
+        if next_id > 100 then batch[#batch + 1] = math.random(1, next_id - 50) end
+        local list = {}
+        for i, id in ipairs(batch) do list[i] = ('{"event_id":"e%d"}'):format(id) end
+        local ok, a = pcall(s.post, s, "/v1/events/batch",
+          "[" .. table.concat(list, ",") .. "]")
+        sent = sent + #batch
+        if ok and a and a.status == 202 then
+          for _, id in ipairs(batch) do
+            acked = acked + (open[id] and 1 or 0)
+            open[id] = nil
+          end
+        elseif ok and a then
+          again = again + 1
+        else
+          up = false
+        end
+      end
+      h.reap(killer)
+      h.reap(s.pid)
+      s.pid = nil
+    end
+    s:start()
+    for id in pairs(open) do post("e" .. id) end
+    s:deliver()
+    assert.equal(0, s:stop("SIGTERM"))
+    local n, all = stored()
+    local missing, twice = 0, 0
+    for id = 1, next_id do
+      missing = missing + (n["e" .. id] and 0 or 1)
+      twice = twice + (n["e" .. id] and n["e" .. id] > 1 and 1 or 0)
+    end
+    print(("# dedup over %d kills: sent=%d acked=%d refused=%d ids=%d stored=%d missing=%d "
+      .. "twice=%d"):format(rounds, sent, acked, again, next_id, all, missing, twice))
+    assert.same({ 0, 0 }, { missing, twice })
+    assert.equal(next_id, all)
+  end)
+end)

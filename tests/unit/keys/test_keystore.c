@@ -1,0 +1,352 @@
+/* A store of runs: what was added is found, over merges, restarts and what a crash
+ * leaves; a key whose window is over is not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "keys/keystore.h"
+#include "unit/keys/fixture.h"
+
+enum { WINDOW_S = 1000 };
+
+static struct err e;
+static atomic_bool stop;
+
+static struct keystore *opened(void)
+{
+    struct keystore *ks =
+        keystore_open(&(struct keystore_conf){.dir = folder, .window_s = WINDOW_S}, &e);
+
+    if (ks == NULL) {
+        print_error("%s\n", e.text);
+    }
+    assert_non_null(ks);
+    return ks;
+}
+
+/* Keys from..to - 1, seen at that second. */
+static void add(struct keystore *ks, uint64_t from, uint64_t to, uint32_t time_s)
+{
+    struct keys_place places[] = {{3, 0, to}, {3, 1, 7}};
+    struct key *keys = malloc((to - from) * sizeof *keys);
+
+    for (uint64_t i = from; i < to; i++) {
+        keys[i - from] = nth(i, time_s);
+    }
+    assert_true(keystore_add(ks, keys, (uint32_t)(to - from), places, 2, &e));
+    free(keys);
+}
+
+static enum keys_found find(struct keystore *ks, uint64_t i, uint32_t now_s)
+{
+    struct keyview *v = keystore_view(ks);
+    struct key k = nth(i, 0);
+    enum keys_found found;
+
+    keyview_prefetch(v, &k);
+    found = keyview_find(v, k, now_s);
+    keyview_release(v);
+    return found;
+}
+
+static void assert_keys(struct keystore *ks, uint64_t from, uint64_t to,
+                        enum keys_found expected)
+{
+    for (uint64_t i = from; i < to; i++) {
+        assert_int_equal(expected, find(ks, i, 2000));
+    }
+}
+
+static unsigned n_files(const char *tail)
+{
+    DIR *dir = opendir(folder);
+    struct dirent *d;
+    unsigned n = 0;
+
+    while ((d = readdir(dir)) != NULL) {
+        size_t len = strlen(d->d_name);
+
+        n += len > strlen(tail) && strcmp(d->d_name + len - strlen(tail), tail) == 0;
+    }
+    (void)closedir(dir);
+    return n;
+}
+
+static void merge_all(struct keystore *ks, uint32_t now_s)
+{
+    enum keystore_merged r;
+
+    while ((r = keystore_merge(ks, now_s, &stop, &e)) == KEYSTORE_MERGED) {
+    }
+    assert_int_equal(KEYSTORE_ENOUGH, r);
+}
+
+static void keys_are_found_over_merges_and_restarts(void **state)
+{
+    struct siphash_key key;
+    struct keystore *ks = opened();
+
+    (void)state;
+    key = *keystore_key(ks);
+    assert_int_equal(1, keystore_place(ks, 3, 0));
+    for (uint64_t i = 0; i < 20; i++) {
+        add(ks, i * 1000, (i + 1) * 1000, 1500);
+        if (i % 7 == 6) {
+            merge_all(ks, 2000);
+        }
+    }
+    assert_keys(ks, 0, 20000, KEYS_FOUND);
+    assert_keys(ks, 20000, 40000, KEYS_ABSENT);
+    merge_all(ks, 2000);
+    assert_int_equal(1, keystore_figures(ks).n_runs);
+    assert_int_equal(20000, keystore_figures(ks).n_keys);
+    assert_int_equal(1, n_files(".keys"));
+    keystore_close(ks);
+    ks = opened();
+    assert_memory_equal(&key, keystore_key(ks), sizeof key);
+    assert_int_equal(20000, keystore_place(ks, 3, 0));
+    assert_int_equal(7, keystore_place(ks, 3, 1));
+    assert_int_equal(1, keystore_place(ks, 4, 0));
+    assert_keys(ks, 0, 20000, KEYS_FOUND);
+    assert_keys(ks, 20000, 40000, KEYS_ABSENT);
+    keystore_close(ks);
+}
+
+static void places_move_without_keys(void **state)
+{
+    struct keystore *ks = opened();
+
+    (void)state;
+    assert_true(keystore_add(ks, NULL, 0, &(struct keys_place){9, 1, 55}, 1, &e));
+    keystore_close(ks);
+    ks = opened();
+    assert_int_equal(55, keystore_place(ks, 9, 1));
+    assert_int_equal(0, keystore_figures(ks).n_runs);
+    keystore_close(ks);
+}
+
+static void a_key_counts_for_its_window(void **state)
+{
+    struct keystore *ks = opened();
+
+    (void)state;
+    add(ks, 0, 10, 1000);
+    add(ks, 5, 15, 1800); /* some again, later */
+    assert_int_equal(KEYS_FOUND, find(ks, 1, 2000));
+    assert_int_equal(KEYS_ABSENT, find(ks, 1, 2001));
+    assert_int_equal(KEYS_FOUND, find(ks, 7, 2800));
+    assert_int_equal(KEYS_ABSENT, find(ks, 7, 2801));
+    assert_int_equal(KEYS_FOUND, find(ks, 1, 10)); /* a clock that was set back */
+    merge_all(ks, 2500);
+    assert_int_equal(10, keystore_figures(ks).n_keys);
+    assert_int_equal(KEYS_FOUND, find(ks, 7, 2800));
+    merge_all(ks, 2801);
+    assert_int_equal(0, keystore_figures(ks).n_runs);
+    assert_int_equal(0, n_files(".keys"));
+    keystore_close(ks);
+}
+
+/* ---- what a crash leaves ---- */
+
+static void copy_file(const char *from, const char *to)
+{
+    char command[256];
+
+    (void)snprintf(command, sizeof command, "cp '%s/%s' '%s/%s'", folder, from, folder,
+                   to);
+    assert_int_equal(0, system(command));
+}
+
+static void files_that_are_not_listed_go(void **state)
+{
+    struct keystore *ks = opened();
+    char path[128];
+
+    (void)state;
+    add(ks, 0, 100, 1500);
+    keystore_close(ks);
+    copy_file("1.keys", "5.keys"); /* a merge that was not published */
+    (void)snprintf(path, sizeof path, "%s/6.keys", folder);
+    (void)close(open(path, O_CREAT | O_WRONLY, 0600)); /* begun only */
+    copy_file("MANIFEST", "MANIFEST.new");
+    ks = opened();
+    assert_int_equal(1, n_files(".keys"));
+    assert_keys(ks, 0, 100, KEYS_FOUND);
+    add(ks, 100, 200, 1500); /* under a new number */
+    assert_keys(ks, 0, 200, KEYS_FOUND);
+    keystore_close(ks);
+}
+
+/* The events are read again from the first one, under the same key of the hash. */
+static void a_lost_manifest_loses_no_key(void **state)
+{
+    static const char *const ways[] = {
+        "rm '%s/MANIFEST'", "truncate -s 30 '%s/MANIFEST'",
+        "sed -i s/run/rum/ '%s/MANIFEST'", "truncate -s 0 '%s/MANIFEST'",
+        "sed -i 's/^at 3 0 .*/at 3 0 999999/' '%s/MANIFEST'"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct keystore *ks = opened();
+        struct siphash_key key = *keystore_key(ks);
+        char command[256];
+
+        add(ks, 0, 100, 1500);
+        keystore_close(ks);
+        (void)snprintf(command, sizeof command, ways[i], folder);
+        assert_int_equal(0, system(command));
+        ks = opened();
+        assert_memory_equal(&key, keystore_key(ks), sizeof key);
+        assert_int_equal(1, keystore_place(ks, 3, 0));
+        assert_keys(ks, 0, 100, KEYS_FOUND);
+        keystore_close(ks);
+    }
+}
+
+static void a_damaged_run_is_set_aside_and_counted(void **state)
+{
+    struct keystore *ks = opened();
+    char command[256];
+
+    (void)state;
+    add(ks, 0, 100, 1500);
+    add(ks, 100, 200, 1500);
+    keystore_close(ks);
+    (void)snprintf(command, sizeof command, "truncate -s 3000 '%s/1.keys'", folder);
+    assert_int_equal(0, system(command));
+    ks = opened();
+    assert_int_equal(1, keystore_figures(ks).n_damaged);
+    assert_int_equal(1, n_files(".damaged"));
+    assert_keys(ks, 0, 100, KEYS_ABSENT);
+    assert_keys(ks, 100, 200, KEYS_FOUND);
+    keystore_close(ks);
+    (void)snprintf(command, sizeof command, "rm '%s/2.keys'", folder);
+    assert_int_equal(0, system(command));
+    ks = opened();
+    assert_int_equal(1, keystore_figures(ks).n_damaged);
+    keystore_close(ks);
+}
+
+/* A folder that can't be written to: nothing is changed, and it goes on later. */
+static void an_add_that_fails_changes_nothing(void **state)
+{
+    struct keystore *ks = opened();
+    struct key k = nth(7, 1500);
+    char command[256];
+
+    (void)state;
+    add(ks, 0, 5, 1500);
+    (void)snprintf(command, sizeof command, "mv '%s' '%s.away'", folder, folder);
+    assert_int_equal(0, system(command));
+    assert_false(keystore_add(ks, &k, 1, &(struct keys_place){3, 0, 99}, 1, &e));
+    assert_non_null(strstr(e.text, "No such file"));
+    assert_int_equal(5, keystore_place(ks, 3, 0));
+    assert_int_equal(KEYS_FOUND, find(ks, 4, 1500));
+    assert_int_equal(KEYS_ABSENT, find(ks, 7, 1500));
+    (void)snprintf(command, sizeof command, "mv '%s.away' '%s'", folder, folder);
+    assert_int_equal(0, system(command));
+    assert_true(keystore_add(ks, &k, 1, &(struct keys_place){3, 0, 99}, 1, &e));
+    assert_int_equal(KEYS_FOUND, find(ks, 7, 1500));
+    keystore_close(ks);
+}
+
+/* ---- beside each other ---- */
+
+enum { ROUNDS = 60, ROUND = 2000 };
+
+static _Atomic uint64_t added;
+static atomic_bool over;
+
+static void *look(void *arg)
+{
+    struct keystore *ks = arg;
+    uint64_t x = 1, absent = 0;
+
+    while (!atomic_load(&over)) {
+        uint64_t n = atomic_load(&added);
+
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        if (n > 0) {
+            absent += find(ks, (x >> 33) % n, 1500) != KEYS_FOUND;
+        }
+        absent += find(ks, 1000000 + (x >> 40), 1500) != KEYS_ABSENT;
+    }
+    return (void *)absent;
+}
+
+static void *merge(void *arg)
+{
+    struct err mine;
+
+    while (!atomic_load(&over)) {
+        if (keystore_merge(arg, 1500, &stop, &mine) == KEYSTORE_ENOUGH) {
+            (void)usleep(1000);
+        }
+    }
+    return NULL;
+}
+
+static void no_key_is_missed_while_runs_are_added_and_merged(void **state)
+{
+    struct keystore *ks = opened();
+    pthread_t threads[3];
+    void *absent;
+
+    (void)state;
+    (void)pthread_create(&threads[0], NULL, look, ks);
+    (void)pthread_create(&threads[1], NULL, look, ks);
+    (void)pthread_create(&threads[2], NULL, merge, ks);
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        add(ks, i * ROUND, (i + 1) * ROUND, 1500);
+        atomic_store(&added, (i + 1) * ROUND);
+    }
+    atomic_store(&over, true);
+    for (int i = 0; i < 3; i++) {
+        (void)pthread_join(threads[i], &absent);
+        assert_int_equal(0, (uintptr_t)absent);
+    }
+    assert_keys(ks, 0, (uint64_t)ROUNDS * ROUND, KEYS_FOUND);
+    assert_in_range(n_files(".keys"), keystore_figures(ks).n_runs,
+                    keystore_figures(ks).n_runs);
+    keystore_close(ks);
+}
+
+static void a_merge_that_is_stopped_leaves_all_as_it_was(void **state)
+{
+    struct keystore *ks = opened();
+
+    (void)state;
+    add(ks, 0, 1000, 1500);
+    add(ks, 1000, 2000, 1500);
+    atomic_store(&stop, true);
+    assert_int_equal(KEYSTORE_FAILED, keystore_merge(ks, 1500, &stop, &e));
+    atomic_store(&stop, false);
+    assert_int_equal(2, n_files(".keys"));
+    assert_keys(ks, 0, 2000, KEYS_FOUND);
+    keystore_close(ks);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
+    const struct CMUnitTest tests[] = {
+        TEST(keys_are_found_over_merges_and_restarts),
+        TEST(places_move_without_keys),
+        TEST(a_key_counts_for_its_window),
+        TEST(files_that_are_not_listed_go),
+        TEST(a_lost_manifest_loses_no_key),
+        TEST(a_damaged_run_is_set_aside_and_counted),
+        TEST(an_add_that_fails_changes_nothing),
+        TEST(no_key_is_missed_while_runs_are_added_and_merged),
+        TEST(a_merge_that_is_stopped_leaves_all_as_it_was)};
+
+    return cmocka_run_group_tests_name("keystore", tests, NULL, NULL);
+}
