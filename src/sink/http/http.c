@@ -234,17 +234,6 @@ static void let_go(struct sink *s, struct endpoint *p)
     s->gone = p;
 }
 
-/* Those that wait for an endpoint's word, which does not come any more. */
-static void wake_waiting(struct sink *s)
-{
-    for (struct upload *u = s->uploads; u != NULL; u = u->next) {
-        if (!u->parked && u->aside == ASIDE_NOT && u->attempts[0].transfer == NULL &&
-            u->attempts[1].transfer == NULL) {
-            http_sink_submit(s, u->batch);
-        }
-    }
-}
-
 /* The plan's urls; one that was there keeps its breaker. */
 static void take_urls(struct sink *s)
 {
@@ -276,7 +265,7 @@ static void take_urls(struct sink *s)
     }
     sweep_gone(s);
     if (gone) {
-        wake_waiting(s);
+        aside_wake(s); /* some wait for the word of those */
     }
 }
 

@@ -68,11 +68,16 @@ static void look_soon(struct sink *s)
     }
 }
 
+void aside_wake(struct sink *s)
+{
+    s->given_up = true;
+    look_soon(s);
+}
+
 void aside_no_probe(struct upload *u)
 {
     stop_probing(u);
-    u->sink->given_up = true;
-    look_soon(u->sink);
+    aside_wake(u->sink);
 }
 
 static bool has_room(const struct sink *s, size_t n_bytes)

@@ -135,6 +135,8 @@ void aside_put(struct upload *u, enum upload_aside why);
 /* u does not search for the cause: soon the uploads go on that waited for its
  * answer. */
 void aside_no_probe(struct upload *u);
+/* Soon those go on that wait for an answer, for it may not come any more. */
+void aside_wake(struct sink *s);
 void aside_take(struct upload *u); /* it does not wait any more */
 /* Batches of a stream that may be in the sink while something is wrong. */
 uint32_t aside_window(const struct sink *s);
