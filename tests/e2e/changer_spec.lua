@@ -201,4 +201,62 @@ describe("a sink that a reload alters while its thread hangs", function()
     none_odd "a"
     assert.equal(0, s:stop())
   end)
+
+  it("is taken out and put back within one hang, and misses nothing", function()
+    local both = { sinks = { { "a" }, { "b" } }, feeds = { "a", "b" } }
+    start(both)
+    f:rules "on=create do=ENOSPC path=/b/"
+    post(3)
+    -- Where its stream ends is noted.
+    f:rules "on=create do=ENOSPC path=/b/\non=sync do=hang path=/b.journal"
+    local a = reload(A)
+    assert.equal(200, a.status, a.body)
+    s:logged "sink=b status=retires_later"
+    post(2)
+    a = reload(both)
+    assert.equal(500, a.status)
+    assert.matches([[sink \"b\": its thread has not answered]], a.body, 1, true)
+    f:rules()
+    a = reload(both)
+    assert.equal(200, a.status, a.body)
+    post(1)
+    none_odd "a"
+    none_odd("b", 1, 3)
+    none_odd("b", 6, 6)
+    none_retires()
+  end)
+
+  it("loses and doubles nothing in a storm of reloads on a disk that hangs", function()
+    start(A)
+    local texts = { policy { sinks = { { "c", was = "a", dir = "a" }, { "b" } },
+      feeds = { "c", "b" } }, policy(A),
+      policy { sinks = { { "a", was = "c" }, BAD }, feeds = { "a", "bad" } },
+      policy { sinks = { { "a", was = "c" }, { "b" } }, feeds = { "a", "b" } } }
+    local rules = { "on=change thread=changer", "on=change path=/a/",
+      "on=sync,rename path=/sinks/", "on=open,create,unlink path=/sinks/" }
+    -- SLUICE_STEPS=all: each of them.
+    for round = 1, os.getenv "SLUICE_STEPS" == "all" and #rules or 1 do
+      local rule = rules[round]
+      f:rules(rule .. " do=hang from=3")
+      for i = 1, 50 do
+        h.write(s.path .. ".new", texts[1 + (i + round) % #texts])
+        os.rename(s.path .. ".new", s.path)
+        s:signal "SIGHUP"
+        post(1)
+        h.sleep(0.03)
+        if i % 20 == 0 then
+          f:rules()
+          h.sleep(0.1)
+          f:rules(rule .. " do=hang from=3")
+        end
+      end
+      f:rules()
+      local last = { sinks = { { "a", was = "c" } }, feeds = { "a" } }
+      h.wait_for("a reload", function() return reload(last).status == 200 end, 60)
+      post(1)
+      none_odd("a", 1, n)
+      none_retires()
+    end
+    assert.equal(0, s:stop())
+  end)
 end)
