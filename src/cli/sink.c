@@ -107,13 +107,8 @@ static bool count_remaining(struct spool *spool, const char *dir, const char *na
 static bool forget(const char *dir, const char *name, struct err *e)
 {
     static struct persisted kept;
-    char path[PATH_MAX];
 
-    (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", dir, name);
-    if (unlink(path) != 0) {
-        return err_errno(e, errno, "%s", path);
-    }
-    if (!persisted_read(&kept, dir, e)) {
+    if (!persisted_end(dir, name, name, e) || !persisted_read(&kept, dir, e)) {
         return false;
     }
     persisted_remove(&kept, name);

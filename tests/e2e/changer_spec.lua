@@ -259,4 +259,74 @@ describe("a sink that a reload alters while its thread hangs", function()
     end
     assert.equal(0, s:stop())
   end)
+
+  it("begins at now when a policy that was refused has left its name", function()
+    start(A)
+    post(2)
+    s:deliver()
+    local with = { sinks = { { "a" }, { "n" }, BAD }, feeds = { "a", "n", "bad" } }
+    -- What the refused policy had noted can't be taken back.
+    f:rules "on=sync do=ENOSPC path=/KEPT from=2"
+    assert.equal(500, reload(with).status)
+    s:logged "status=not_undone why=.*No space left"
+    f:rules()
+    post(2)
+    with.sinks[3], with.feeds[3] = nil, nil
+    assert.equal(200, reload(with).status)
+    post(1)
+    none_odd "a"
+    none_odd("n", 5, 5)
+    assert.equal("1:0 2:0 3:0 4:0", odd("n", 1, 4))
+    assert.equal(0, s:stop())
+    assert.equal("", h.shell(("ls '%s/spool/sinks' | grep none"):format(s.data)))
+  end)
+
+  -- SLUICE_STEPS=all: each call that changes something, one by one.
+  for _, new in ipairs { false, true } do
+    it("is taken out or new over kill -9 at any step, with the "
+      .. (new and "new" or "old") .. " policy", function()
+      local with = { sinks = { { "a" }, { "n" } }, feeds = { "a", "n" } }
+      local all, at = os.getenv "SLUICE_STEPS" == "all", 1
+      repeat
+        local from, to = A, with
+        local taken = at % 2 == 0
+        if taken then from, to = with, A end
+        at = at + (all and 1 or 5)
+        start(from)
+        post(2)
+        s:deliver()
+        f:rules(("on=change do=kill thread=changer from=%d"):format(math.floor(at / 2)))
+        h.write(s.path, policy(to))
+        pcall(s.reload, s)
+        -- Its end comes behind the answer.
+        if taken then pcall(none_retires) end
+        local killed = f:made() > 0
+        f:rules()
+        if killed then
+          h.reap(s.pid, 10)
+          s.pid = nil
+        else
+          s:stop()
+        end
+        h.write(s.path, policy(new and to or from))
+        s:start()
+        post(1)
+        h.write(s.path, policy(with))
+        assert.equal(200, s:reload().status)
+        post(1)
+        none_odd "a"
+        none_odd("n", n, n)
+        -- It never had what was there before it.
+        local o = odd("n", 1, n)
+        assert.is_nil(o:find ":[2-9]", at .. ": " .. o)
+        if not taken then assert.matches("1:0 2:0", o, 1, true) end
+        assert.equal(0, s:stop())
+        s:close()
+        s, n = nil, 0
+        f:close()
+        f = nil
+      until not killed
+      assert.is_true(at > 10)
+    end)
+  end
 end)

@@ -136,7 +136,7 @@ describe("a disk that hangs while sinks are altered", function()
     post(2)
     h.write(s.path, policy(A))
     s:reload()
-    local hangs = hang "on=unlink path=/b.journal thread=changer"
+    local hangs = hang "on=rename path=/b.none thread=changer"
     local began, answer = h.now(), nil
     h.together {
       drop = function()

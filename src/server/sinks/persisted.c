@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "base/mem.h"
 #include "policy/load/load.h"
 
-static const char TAIL[] = ".policy";
+static const char TAIL[] = ".policy", MARK[] = ".none", JOURNAL[] = ".journal";
 
 static void path_of(const char *spool_dir, const char *name, const char *tail,
                     char out[PATH_MAX])
@@ -147,8 +148,26 @@ static bool named(const struct persisted *k, const char *file)
     return false;
 }
 
+static bool ends_with(const char *file, const char *tail)
+{
+    size_t n = strlen(file), n_tail = strlen(tail);
+
+    return n > n_tail && strcmp(file + n - n_tail, tail) == 0;
+}
+
+/* A mark that says nothing any more. */
+static bool is_over(const struct persisted *k, const char *spool_dir, const char *file)
+{
+    char path[PATH_MAX], name[sizeof k->list->name];
+
+    (void)snprintf(name, sizeof name, "%.*s", (int)(strlen(file) - (sizeof MARK - 1)),
+                   file);
+    path_of(spool_dir, name, JOURNAL, path);
+    return persisted_find(k, name) == NULL || access(path, F_OK) == 0;
+}
+
 /* A file that can't be removed is looked at again with the next policy. */
-static void sweep(const struct persisted *k, const char *spool_dir)
+void persisted_sweep(const struct persisted *k, const char *spool_dir)
 {
     char path[PATH_MAX];
     struct dirent *d;
@@ -157,10 +176,8 @@ static void sweep(const struct persisted *k, const char *spool_dir)
     (void)snprintf(path, sizeof path, "%s/sinks", spool_dir);
     dir = opendir(path);
     while (dir != NULL && (d = readdir(dir)) != NULL) {
-        size_t n = strlen(d->d_name);
-
-        if (n > sizeof TAIL && strcmp(d->d_name + n - (sizeof TAIL - 1), TAIL) == 0 &&
-            !named(k, d->d_name)) {
+        if ((ends_with(d->d_name, TAIL) && !named(k, d->d_name)) ||
+            (ends_with(d->d_name, MARK) && is_over(k, spool_dir, d->d_name))) {
             path_of(spool_dir, d->d_name, "", path);
             (void)unlink(path);
         }
@@ -168,6 +185,46 @@ static void sweep(const struct persisted *k, const char *spool_dir)
     if (dir != NULL) {
         (void)closedir(dir);
     }
+}
+
+bool persisted_begin(const char *spool_dir, const char *name, struct err *e)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    path_of(spool_dir, name, JOURNAL, path);
+    if (access(path, F_OK) == 0) {
+        return true;
+    }
+    path_of(spool_dir, "", "", path);
+    if (mkdir(path, 0750) != 0 && errno != EEXIST) {
+        return err_errno(e, errno, "%s", path);
+    }
+    path_of(spool_dir, name, MARK, path);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        return err_errno(e, errno, "%s", path);
+    }
+    (void)close(fd);
+    return true; /* for good with KEPT, in the same folder */
+}
+
+bool persisted_end(const char *spool_dir, const char *journal, const char *name,
+                   struct err *e)
+{
+    char path[PATH_MAX], mark[PATH_MAX];
+
+    path_of(spool_dir, journal, JOURNAL, path);
+    path_of(spool_dir, name, MARK, mark);
+    return rename(path, mark) == 0 || err_errno(e, errno, "%s", path);
+}
+
+bool persisted_without(const char *spool_dir, const char *name)
+{
+    char path[PATH_MAX];
+
+    path_of(spool_dir, name, MARK, path);
+    return access(path, F_OK) == 0;
 }
 
 bool persisted_write(const struct persisted *k, const char *spool_dir,
@@ -189,7 +246,7 @@ bool persisted_write(const struct persisted *k, const char *spool_dir,
     if (!write_lines(k, path, e)) {
         return false;
     }
-    sweep(k, spool_dir);
+    persisted_sweep(k, spool_dir);
     return true;
 }
 

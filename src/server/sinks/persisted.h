@@ -6,8 +6,11 @@
  *   spool/sinks/HASH.policy    a policy's files; passwords only if they stand there,
  *                              because env() is called again
  *
- * The supervisor. A line of a sink that is in the policy, without its journal,
- * says that the journal was lost (sinks.c) or taken (taken.h).
+ *   spool/sinks/NAME.none      the line comes before the journal, and goes behind it:
+ *                              between the two no journal has been lost
+ *
+ * The supervisor. A line of a sink that is in the policy, without its journal and
+ * without that mark, says that the journal was lost (sinks.c) or taken (taken.h).
  */
 #pragma once
 
@@ -47,6 +50,17 @@ void persisted_remove(struct persisted *k, const char *name);
  * line names. */
 bool persisted_write(const struct persisted *k, const char *spool_dir,
                      const struct policy *p, struct err *e) MUST_USE;
+
+/* The sink is to get a line, and then a journal. */
+bool persisted_begin(const char *spool_dir, const char *name, struct err *e) MUST_USE;
+/* The journal of that name goes, and then the line of the sink. False and *e: it is
+ * still there. */
+bool persisted_end(const char *spool_dir, const char *journal, const char *name,
+                   struct err *e) MUST_USE;
+/* Whether it is between the two. */
+bool persisted_without(const char *spool_dir, const char *name);
+/* Marks of sinks that have their journals, or no line, go. persisted_write does it. */
+void persisted_sweep(const struct persisted *k, const char *spool_dir);
 
 /* The policy of that hash, loaded; NULL and *e: gone, or it does not load here. */
 struct policy *persisted_load(const char *spool_dir, const char *hash,

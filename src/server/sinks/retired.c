@@ -97,7 +97,7 @@ void sinks_retire_rest(struct server *s)
 bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
 {
     static struct persisted kept;
-    char path[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
+    char quoted[ERR_TEXT_MAX + 16];
     uint64_t now = clock_mono_ns();
     struct delivery *d = r->delivery;
     struct sink_lua *lua = r->lua;
@@ -115,9 +115,7 @@ bool sink_end(struct server *s, struct running_sink *r, int64_t ms)
                   r->name);
         return false;
     }
-    journal_path(s, r->at[0] != '\0' ? r->at : r->name, path);
-    if (unlink(path) != 0 && errno != ENOENT) {
-        (void)err_errno(&e, errno, "%s", path);
+    if (!persisted_end(s->spool_dir, r->at[0] != '\0' ? r->at : r->name, r->name, &e)) {
         log_write(LOG_ERROR, "sink", "sink=%s why=%s", r->name,
                   log_quote(quoted, sizeof quoted, e.text));
     }

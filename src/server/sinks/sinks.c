@@ -55,7 +55,8 @@ static bool journal_lost(struct server *s, const char *name)
     journal_path(s, name, path);
     return s->persisted_before != NULL &&
            persisted_find(s->persisted_before, name) != NULL &&
-           sinks_find(s, name) == NULL && access(path, F_OK) != 0 && errno == ENOENT;
+           !persisted_without(s->spool_dir, name) && sinks_find(s, name) == NULL &&
+           access(path, F_OK) != 0 && errno == ENOENT;
 }
 
 static void begin_at_oldest(const char *name, struct delivery_stream *streams,
@@ -156,8 +157,13 @@ static bool note_kept(struct server *s, struct policy *p, struct persisted *kept
     const struct plan *plan = policy_plan(p);
 
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
-        struct persisted_sink l = line_of(plan, &plan->sinks[k]);
+        const struct sink_plan *sink = &plan->sinks[k];
+        struct persisted_sink l = line_of(plan, sink);
 
+        if (sink->was == NULL && persisted_find(kept, sink->name) == NULL &&
+            !persisted_begin(s->spool_dir, sink->name, e)) {
+            return false;
+        }
         if (!persisted_put(kept, &l)) {
             return err_set(e, "more than %d sinks have left something", KEPT_MAX);
         }
@@ -241,6 +247,8 @@ bool sinks_apply(struct server *s, struct policy *p, const int *ids, int dead_st
     }
     if (!ok && s->workers != NULL) {
         sinks_undo(s, &before);
+    } else if (ok) {
+        persisted_sweep(&kept, s->spool_dir);
     }
     sinks_go(s);
     s->applying = false;
