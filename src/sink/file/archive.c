@@ -100,6 +100,7 @@ void archive_end_file(struct archive *a)
     a->sealing = false;
     a->mentioned = false;
     a->named = false;
+    a->renamed = false;
     a->unsynced = false;
     a->doubtful = false;
 }
@@ -212,7 +213,7 @@ static bool sync_file(struct archive *a, struct err *e)
 static bool put_frame(struct archive *a, enum compress how, struct str frame,
                       bool synced, struct journal *j, struct err *e)
 {
-    if (a->doubtful && !archive_seal(a, j, e)) {
+    if ((a->doubtful || a->renamed) && !archive_seal(a, j, e)) {
         return false;
     }
     if (a->name[0] != '\0') {
@@ -246,7 +247,7 @@ static bool put_in_place(struct archive *a, enum compress how, struct str frame,
         struct err why;
 
         /* Also when it failed: a removed folder can't be synced. */
-        if (a->name[0] == '\0') {
+        if (a->name[0] == '\0' || a->renamed) {
             return false;
         }
         if (!look(a, &in_place, put ? e : &why)) {
@@ -305,6 +306,17 @@ static bool discard(struct archive *a, const char *part, struct journal *j,
     return true;
 }
 
+/* No other file is begun before: the journal forgets this one then, and after a power
+ * cut it would stay a .part. */
+static bool keep_name(struct archive *a, struct err *e)
+{
+    if (!folder_sync(a->dir, e) && (access(a->dir, F_OK) == 0 || errno != ENOENT)) {
+        return false;
+    }
+    archive_end_file(a);
+    return true;
+}
+
 static bool give_name(struct archive *a, const char *part, const char *final,
                       struct journal *j, struct err *e)
 {
@@ -313,7 +325,6 @@ static bool give_name(struct archive *a, const char *part, const char *final,
                        .name = str_of(a->name),
                        .value = a->length,
                        .time_ms = a->begun_ms};
-    struct err why;
 
     if (ftruncate(a->fd, (off_t)a->length) != 0) {
         return err_errno(e, errno, "%s: cut", part);
@@ -326,15 +337,8 @@ static bool give_name(struct archive *a, const char *part, const char *final,
         !archive_rename(part, final, e)) {
         return false;
     }
-    if (!folder_sync(a->dir, &why)) {
-        char quoted[ERR_TEXT_MAX + 16];
-
-        /* The file has its name; after a power cut recovery gives it again. */
-        log_write(LOG_WARN, "archive", "file=%s why=%s", a->name,
-                  log_quote(quoted, sizeof quoted, why.text));
-    }
-    archive_end_file(a);
-    return true;
+    a->renamed = true;
+    return keep_name(a, e);
 }
 
 bool archive_seal(struct archive *a, struct journal *j, struct err *e)
@@ -344,6 +348,9 @@ bool archive_seal(struct archive *a, struct journal *j, struct err *e)
 
     if (a->name[0] == '\0') {
         return true;
+    }
+    if (a->renamed) {
+        return keep_name(a, e);
     }
     if (!look(a, &in_place, e)) {
         return false;
@@ -384,6 +391,15 @@ void archive_emit(struct archive *a, struct journal_draft *draft)
     /* Its number is not used again, also when a consumer has taken every file. */
     if (a->last[0] != '\0') {
         journal_emit(draft, &last);
+    }
+    if (a->renamed) {
+        last = (struct record){.type = RECORD_SEAL,
+                               .stream = str_of(a->stream),
+                               .name = str_of(a->name),
+                               .value = a->length,
+                               .time_ms = a->begun_ms};
+        journal_emit(draft, &last);
+        return;
     }
     /* With its bytes on the disk one record says as much as all of them. */
     if (a->fd >= 0 && a->unsynced && !a->doubtful) {

@@ -52,6 +52,7 @@ struct archive {
     bool sealing;          /* replay: SEAL was seen, the rename may not be */
     bool mentioned;        /* the journal may know of frames in it */
     bool named;            /* its name outlives a power cut */
+    bool renamed;          /* it has its final name, which may not outlive one yet */
     /* The FILE records of the file in hand, in order: where each left it. */
     struct archive_step {
         uint64_t length;

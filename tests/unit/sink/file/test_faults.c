@@ -32,6 +32,18 @@ int fdatasync(int fd)
     return (int)syscall(SYS_fdatasync, fd);
 }
 
+static int fail_folders; /* so many syncs of a folder */
+
+int fsync(int fd)
+{
+    if (fail_folders > 0) {
+        fail_folders--;
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
 static void ignore(void *arg, const struct record *r)
 {
     (void)arg;
@@ -177,12 +189,50 @@ static void a_file_is_deleted_only_when_the_journal_has_withdrawn_it(void **stat
     end(dir, &a, j);
 }
 
+static void replay(void *arg, const struct record *r)
+{
+    archive_replay(arg, r, NULL, NULL);
+}
+
+/* After a power cut it may be a .part again, which only a start that finds it as the last
+ * one in the journal gives its name. */
+static void no_file_is_begun_before_the_name_of_the_last_one_is_kept(void **state)
+{
+    char dir[] = "/tmp/sluice-archive-XXXXXX", path[512], first[256];
+    struct archive a, b;
+    struct journal *j = begin(dir, &a);
+    struct err e;
+
+    (void)state;
+    assert_true(append(&a, j, "{1}\n", 1));
+    (void)snprintf(first, sizeof first, "%s", a.name);
+    fail_folders = 2;
+    assert_false(archive_seal(&a, j, &e));
+    assert_non_null(strstr(e.text, "fsync"));
+    expect(dir, first, "", "{1}\n");
+    assert_false(append(&a, j, "{2}\n", 2));
+    assert_int_equal(0, fail_folders);
+    assert_string_equal(first, a.name);
+    assert_true(journal_rewrite(j, emit, &a, &e));
+    archive_init(&b, "events", dir, "00000000-0000-4000-8000-000000000000");
+    (void)snprintf(path, sizeof path, "%s/journal", dir);
+    assert_true(journal_scan(path, replay, &b, NULL, &e));
+    assert_true(b.sealing);
+    assert_string_equal(first, b.name);
+    archive_fini(&b);
+    assert_true(append(&a, j, "{2}\n", 2));
+    assert_string_equal(first, a.last);
+    expect(dir, a.name, ".part", "{2}\n");
+    end(dir, &a, j);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_more_goes_into_a_file_whose_sync_failed),
         cmocka_unit_test(a_file_has_its_name_only_when_its_bytes_are_synced),
-        cmocka_unit_test(a_file_is_deleted_only_when_the_journal_has_withdrawn_it)};
+        cmocka_unit_test(a_file_is_deleted_only_when_the_journal_has_withdrawn_it),
+        cmocka_unit_test(no_file_is_begun_before_the_name_of_the_last_one_is_kept)};
 
     return cmocka_run_group_tests_name("archive faults", tests, NULL, NULL);
 }
