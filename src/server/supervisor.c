@@ -211,12 +211,14 @@ static bool start(struct server *s, struct err *e)
     if (!sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
         !sinks_restore(s, s->policy, true, e) || !open_listeners(s, listen, e) ||
-        !make_workers(s, e) || !admin_start(s, e) || !start_workers(s, e) ||
-        !changer_start(&s->changer, e)) {
+        !make_workers(s, e) || !admin_start(s, e) || !start_workers(s, e)) {
+        return false;
+    }
+    taken_forget_names(s); /* the changer alters the notes too, once it runs */
+    if (!changer_start(&s->changer, e)) {
         return false;
     }
     s->sinks_ahead = false;
-    taken_forget_names(s);
     watchdog_start(&s->watch, s);
     keep_policy(s);
     spool_ready(s->spool);
