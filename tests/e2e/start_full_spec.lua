@@ -140,6 +140,33 @@ describe("a start without room on the disk", function()
   end)
 end)
 
+describe("a reload without room on the disk", function()
+  it("is refused, and says that it is not tried again", function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    local s = h.server { dir = dir, wrap = f:wrap() }
+    finally(function()
+      s:close()
+      f:close()
+    end)
+    for _, path in ipairs { "/KEPT", ".policy", "/other/", "/other.journal" } do
+      f:rules("on=write,sync,create do=ENOSPC path=" .. path)
+      local text = h.policy { top = [[file "other" { dir = "other", linger = "5ms" }]] }
+      h.write(s.path, (text:gsub('sinks = { "archive"', '%0, "other"')) .. "-- " .. path)
+      local a = s:reload()
+      if path ~= "/other/" then
+        assert.equal(500, a.status, path)
+        assert.matches("make room on the disk, then load it again", a.body, 1, true)
+      end
+      f:rules()
+      assert.equal(200, s:reload().status)
+      h.write(s.path, h.policy())
+      assert.equal(200, s:reload().status)
+    end
+    assert.equal(0, s:stop())
+  end)
+end)
+
 describe("a start on a disk that hangs", function()
   local s, f
   before_each(function()

@@ -224,6 +224,16 @@ static void on_promoted(void *arg)
     went_live(r);
 }
 
+/* Unlike a start, a load is not tried again by itself. */
+static void say_again(struct err *e)
+{
+    struct err why = *e;
+
+    if (err_no_room(e)) {
+        (void)err_set(e, "%.400s: make room on the disk, then load it again", why.text);
+    }
+}
+
 /* The changer: streams and sinks as the new policy says. */
 static void alter(void *arg)
 {
@@ -235,6 +245,7 @@ static void alter(void *arg)
         keystores_open(s, policy_plan(r->policy), r->ids, &r->e) &&
         sinks_apply(s, r->policy, r->ids, r->dead_stream, &r->e);
     if (!r->altered) {
+        say_again(&r->e);
         streams_restore(s);
     }
 }
@@ -361,6 +372,9 @@ static void alter_canary(void *arg) /* the changer */
 
     r->altered = canary_streams(r, policy_plan(r->policy), &r->e) &&
                  keystores_open(r->s, policy_plan(r->policy), r->ids, &r->e);
+    if (!r->altered) {
+        say_again(&r->e);
+    }
 }
 
 static void on_altered_canary(void *arg)
