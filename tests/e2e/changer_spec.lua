@@ -260,6 +260,24 @@ describe("a sink that a reload alters while its thread hangs", function()
     assert.equal(0, s:stop())
   end)
 
+  it("delivers up to its ends when a policy that takes it up again is refused", function()
+    start { sinks = { { "a" }, { "e" } }, feeds = { "a", "e" } }
+    f:rules "on=create do=ENOSPC path=/a/"
+    post(3)
+    local without = { sinks = { { "e" } }, feeds = { "e" } }
+    assert.equal(200, reload(without).status)
+    post(2)
+    local refused = { sinks = { { "e" }, { "c", was = "a", dir = "a" }, BAD },
+      feeds = { "e", "c", "bad" } }
+    assert.equal(500, reload(refused).status)
+    post(2)
+    f:rules()
+    none_retires()
+    none_odd "e"
+    none_odd("a", 1, 3)
+    assert.equal("4:0 5:0 6:0 7:0", odd("a", 4))
+  end)
+
   it("begins at now when a policy that was refused has left its name", function()
     start(A)
     post(2)
