@@ -110,18 +110,20 @@ static inline bool lex_string(struct lex *l, bool *escaped)
 {
     *escaped = false;
     for (;;) {
-        unsigned mask = vector_special(l->p);
+        uint32_t mask = vector_special_16(l->p);
         unsigned char c;
         unsigned n;
 
         if (mask == 0) {
-            l->p += VECTOR_BYTES;
+            l->p += 16;
+            while (l->p < l->end && (mask = vector_special_32(l->p)) == 0) {
+                l->p += 32;
+            }
             if (UNLIKELY(l->p >= l->end)) {
                 return lex_fail(l, l->end, "a string has no closing quote");
             }
-            continue;
         }
-        l->p += __builtin_ctz(mask);
+        l->p += (unsigned)__builtin_ctz(mask);
         if (UNLIKELY(l->p >= l->end)) {
             return lex_fail(l, l->end, "a string has no closing quote");
         }
@@ -150,12 +152,16 @@ static inline bool lex_string(struct lex *l, bool *escaped)
 static inline bool lex_digits(struct lex *l)
 {
     const char *from = l->p;
+    unsigned n;
+    uint64_t v;
 
-    while (l->end - l->p >= 8 && vector_digits(l->p)) {
-        l->p += 8;
-    }
-    while (l->p < l->end && (unsigned)(*l->p - '0') < 10) {
-        l->p++;
+    do {
+        memcpy(&v, l->p, sizeof v);
+        n = vector_count_digits(v);
+        l->p += n;
+    } while (UNLIKELY(n == 8) && l->p < l->end);
+    if (UNLIKELY(l->p > l->end)) {
+        l->p = l->end;
     }
     return l->p > from || lex_fail(l, l->p, "expected a digit");
 }
@@ -187,6 +193,56 @@ static inline bool lex_number(struct lex *l)
         return lex_digits(l);
     }
     return true;
+}
+
+/* The number at p, of at most 15 digits, eight of them behind the point, and without
+ * exponent, whose value is exact (see number.c). NULL: it is another or none.
+ * even: by branches, which are right where numbers of a length come one after the
+ * other, and else would be missed. */
+static ALWAYS_INLINE const char *lex_decimal(const char *p, const char *end, bool even,
+                                             double *value)
+{
+    static const uint64_t tens[] = {1,      10,      100,      1000,     10000,
+                                    100000, 1000000, 10000000, 100000000};
+    static const double parts[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8};
+    bool negative = *p == '-', zero;
+    unsigned digits, more, behind = 0, point;
+    uint64_t v, m;
+    double d;
+
+    p += negative;
+    zero = *p == '0';
+    memcpy(&v, p, 8);
+    digits = vector_count_digits(v);
+    if (UNLIKELY(digits == 0 || (zero && digits > 1))) {
+        return NULL;
+    }
+    m = vector_some_digits(v, digits);
+    p += digits;
+    more = digits == 8;
+    if (!even || more) {
+        memcpy(&v, p, 8);
+        more = vector_count_digits(v) & -more;
+        m = m * tens[more] + vector_some_digits(v, more);
+        p += more;
+    }
+    point = *p == '.';
+    if (!even || point) {
+        memcpy(&v, p + 1, 8);
+        behind = vector_count_digits(v) & -point;
+        m = m * tens[behind] + vector_some_digits(v, behind);
+        p += behind + point;
+    }
+    if (UNLIKELY(digits + more + behind > 15 || behind < point || (*p | 0x20) == 'e' ||
+                 (unsigned)(*p - '0') < 10 || p > end)) {
+        return NULL;
+    }
+    d = (double)(int64_t)m;
+    if (!even || behind > 0) {
+        d /= parts[behind];
+    }
+    *value = negative ? -d : d;
+    return p;
 }
 
 static inline bool lex_word(struct lex *l, const char *word, size_t n)

@@ -32,17 +32,12 @@ static double slow(const char *p, size_t n)
     return v;
 }
 
-/* The value of eight digits, of which the first is worth most: pairs, then fours,
- * then all, each with one multiplication (Lemire, "Quickly parsing eight digits",
- * 2018). */
 static uint64_t eight(const char *p)
 {
     uint64_t v;
 
     memcpy(&v, p, sizeof v);
-    v = (v & 0x0F0F0F0F0F0F0F0F) * 2561 >> 8;
-    v = (v & 0x00FF00FF00FF00FF) * 6553601 >> 16;
-    return (v & 0x0000FFFF0000FFFF) * 42949672960001 >> 32;
+    return vector_eight_digits(v);
 }
 
 double number_value(const char *p, size_t n)

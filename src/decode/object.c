@@ -2,39 +2,28 @@
 
 #include "base/arena.h"
 
-/* Events in a row without a fit after which prediction rests for as many. */
-enum { PATIENCE = 8, REST = 56, LOOK_AHEAD = 12 };
+/* Events in a row in another order, after which for REST events none is guessed. */
+enum { PATIENCE = 4, REST = 63 };
 
-static bool object_fast(struct scan *s, uint16_t node, uint32_t depth);
-static bool object_slow(struct scan *s, uint16_t node, uint32_t depth);
+static bool guessed(struct scan *s, uint16_t node, uint32_t depth);
+static bool found(struct scan *s, uint16_t node, uint32_t depth);
 
-/* The value of a key whose slot and node are known. Twice inline: bench/scan, 102
- * to 88 ns an event. */
-static ALWAYS_INLINE bool value(struct scan *s, uint16_t slot, uint16_t child,
-                                uint32_t depth, bool fast)
+/* A value that is no string. */
+static bool other_value(struct scan *s, struct key_use use, uint32_t depth)
 {
     struct lex *l = &s->l;
     const char *from = l->p;
     enum slot_kind kind;
 
-    if (child != KEY_NONE && l->p < l->end && *l->p == '{') {
+    if (l->p < l->end && *l->p == '{' && use.child != KEY_NONE) {
         kind = SLOT_OBJECT;
         if (depth + 1 > l->max_depth) {
             l->deep = true;
             return lex_fail(l, l->p, "objects and arrays are nested too deep");
         }
-        if (!(fast ? object_fast(s, child, depth + 1)
-                   : object_slow(s, child, depth + 1))) {
+        if (!(s->guesses ? guessed : found)(s, use.child, depth + 1)) {
             return false;
         }
-    } else if (LIKELY(l->p < l->end && *l->p == '"')) {
-        bool escaped;
-
-        l->p++;
-        if (!lex_string(l, &escaped)) {
-            return false;
-        }
-        kind = escaped ? SLOT_ESCAPED : SLOT_STRING;
     } else if (l->p < l->end && (*l->p == '{' || *l->p == '[')) {
         if (!lex_value(l, depth + 1, &kind)) {
             return false;
@@ -42,27 +31,155 @@ static ALWAYS_INLINE bool value(struct scan *s, uint16_t slot, uint16_t child,
     } else if (!lex_scalar(l, &kind)) {
         return false;
     }
-    if (slot != KEY_NONE) {
-        slot_fill(&s->slots[slot], s->b->body, kind, from, l->p);
+    if (use.slot < s->b->n_slots) {
+        slot_fill(&s->slots[use.slot], s->b->body, kind, from, l->p);
     }
     return true;
 }
 
-/* The next key of the shape that stands at p; NULL: none does. */
-static const struct shape_key *predict(struct scan *s, uint16_t node)
+/* "true", its first letter lowest */
+enum { TRUE_WORD = 0x65757274 };
+
+/* Behind an array of whole numbers of less than eight digits without space; NULL: it is
+ * another, or none. */
+static ALWAYS_INLINE const char *small_numbers(const char *p, const char *end)
 {
-    const struct shape *shape = s->shape;
-    uint32_t last = s->expected + LOOK_AHEAD;
-    size_t left = (size_t)(s->l.end - s->l.p);
+    do {
+        uint64_t v;
+        unsigned n;
 
-    if (last > shape->n) {
-        last = shape->n;
+        memcpy(&v, ++p, 8);
+        n = vector_count_digits(v);
+        if (n - 1 > 6 || (*p == '0' && n > 1)) {
+            return NULL;
+        }
+        p += n;
+    } while (*p == ',' && p < end);
+    return *p == ']' && p < end ? p + 1 : NULL;
+}
+
+/* Behind space at p. */
+static const char *space(struct scan *s, const char *p)
+{
+    s->l.p = p;
+    lex_space(&s->l);
+    return s->l.p;
+}
+
+/* Mostly there is none, or one. */
+static ALWAYS_INLINE const char *maybe_space(struct scan *s, const char *p)
+{
+    if (UNLIKELY((unsigned char)*p <= ' ')) {
+        p = *p == ' ' && (unsigned char)p[1] > ' ' && p < s->l.end ? p + 1
+                                                                   : space(s, p);
     }
-    for (uint32_t i = s->expected; i < last; i++) {
-        const struct shape_key *k = &shape->list[i];
+    return p;
+}
 
-        if (k->node == node && k->len <= left &&
-            vector_equal(s->l.p, k->text, k->len)) {
+/* p is at a value that is no short string of plain ASCII. */
+static const char *any_value(struct scan *s, struct key_use use, uint32_t depth,
+                             const char *p)
+{
+    struct lex *l = &s->l;
+    struct slot *x = &s->slots[use.slot];
+    uint32_t word;
+    bool escaped;
+
+    memcpy(&word, p, 4);
+    if (word == TRUE_WORD && l->end - p >= 4) {
+        x->off = (uint32_t)(p - s->b->body);
+        x->tag = 4u << 4 | SLOT_TRUE;
+        return p + 4;
+    }
+    if (*p == '[' && depth < l->max_depth) {
+        const char *to = small_numbers(p, l->end);
+
+        if (to != NULL) {
+            slot_fill(x, s->b->body, SLOT_ARRAY, p, to);
+            return to;
+        }
+    }
+    l->p = p;
+    if (p >= l->end || *p != '"') {
+        return other_value(s, use, depth) ? l->p : NULL;
+    }
+    l->p++;
+    if (!lex_string(l, &escaped)) {
+        return NULL;
+    }
+    slot_fill(x, s->b->body, escaped ? SLOT_ESCAPED : SLOT_STRING, p, l->p);
+    return l->p;
+}
+
+/* The value of a key at p. Behind it, or NULL: an error, see s->l. */
+static ALWAYS_INLINE const char *value(struct scan *s, const struct key_use *use,
+                                       uint32_t depth, const char *p, bool guesses)
+{
+    struct slot *x = &s->slots[use->slot];
+
+    if (LIKELY(*p == '"')) {
+        const char *to = p + 1;
+        uint32_t special = vector_special_16(to);
+
+        if (special == 0) {
+            special = vector_special_16(to += 16);
+            if (UNLIKELY(special == 0)) {
+                return any_value(s, *use, depth, p);
+            }
+        }
+        to += (unsigned)__builtin_ctz(special);
+        if (LIKELY(*to == '"' && to < s->l.end)) {
+            x->off = (uint32_t)(p + 1 - s->b->body);
+            x->tag = (uint32_t)(to - p - 1) << 4 | SLOT_STRING;
+            return to + 1;
+        }
+    } else if ((unsigned)(*p - '0') < 10 || *p == '-') {
+        double number;
+        const char *to = lex_decimal(p, s->l.end, guesses, &number);
+
+        if (LIKELY(to != NULL)) {
+            x->off = (uint32_t)(p - s->b->body);
+            x->tag = (uint32_t)(to - p) << 4 | SLOT_NUMBER;
+            x->num = number;
+            return to;
+        }
+    }
+    return any_value(s, *use, depth, p);
+}
+
+static void give_twice(struct scan *s, const struct shape_key *k, const char *p)
+{
+    if (s->twice.p == NULL) {
+        s->twice_at = p;
+        s->twice = (struct str){k->text + 1, k->len - 3u};
+    }
+}
+
+/* The event has key k, whose name begins at p. */
+static ALWAYS_INLINE void give(struct scan *s, struct shape_key *k, const char *p)
+{
+    if (UNLIKELY(k->given == s->event)) {
+        give_twice(s, k, p);
+    }
+    k->given = s->event;
+}
+
+/* Whether k stands at p. */
+static ALWAYS_INLINE bool stands_at(const struct shape_key *k, uint16_t node,
+                                    const char *p, const char *end)
+{
+    return k->node == node && vector_equal_in(p, k->text, k->text_head) &&
+           p + k->len <= end &&
+           (LIKELY(k->len <= 16) || vector_equal(p + 16, k->text + 16, k->len - 16u));
+}
+
+/* One of the keys behind the next that is expected; NULL: none stands at p. */
+static struct shape_key *guess_behind(struct scan *s, uint16_t node, const char *p)
+{
+    for (uint32_t i = s->expected + 1; i < s->expected + SHAPE_AHEAD; i++) {
+        struct shape_key *k = s->shape->order[i];
+
+        if (stands_at(k, node, p, s->l.end)) {
             s->expected = i + 1;
             return k;
         }
@@ -70,90 +187,195 @@ static const struct shape_key *predict(struct scan *s, uint16_t node)
     return NULL;
 }
 
-/* p is at '{'. False with s->miss: to be read by object_slow. */
-static bool object_fast(struct scan *s, uint16_t node, uint32_t depth)
+/* One of the keys that are expected next; NULL: none stands at p. */
+static ALWAYS_INLINE struct shape_key *guess(struct scan *s, uint16_t node,
+                                             const char *p)
 {
-    struct lex *l = &s->l;
-    bool more = true;
+    struct shape_key *k = s->shape->order[s->expected];
 
-    l->p++;
-    lex_maybe_space(l);
-    if (l->p < l->end && *l->p == '}') {
-        l->p++;
-        return true;
+    if (LIKELY(stands_at(k, node, p, s->l.end))) {
+        s->expected++;
+        return k;
     }
-    while (more) {
-        const struct shape_key *k = predict(s, node);
+    return guess_behind(s, node, p);
+}
 
-        if (UNLIKELY(k == NULL)) {
-            s->miss = true;
-            return false;
-        }
-        l->p += k->len;
-        lex_maybe_space(l);
-        if (!value(s, k->slot, k->child, depth, true) || !member_end(l, &more)) {
-            return false;
-        }
+/* A key that the shape lacks, or one with escapes. */
+static bool note(struct scan *s, uint16_t node, struct str raw, bool escaped,
+                 const struct key_use **use)
+{
+    struct shape_key *known;
+
+    *use = shape_see(s->shape, s->b->arena, raw, escaped, node, s->expected, &known);
+    if (*use == NULL) {
+        s->l.wide = true;
+        return lex_fail(&s->l, raw.p, "the event has too many keys");
+    }
+    if (known != NULL) {
+        give(s, known, raw.p);
     }
     return true;
 }
 
-/* A key in quotes with its colon, noted in the shape. */
-static bool key(struct scan *s, uint16_t node)
+/* The known key k, whose name begins at p, stood where it was not guessed. */
+static ALWAYS_INLINE void stray(struct scan *s, struct shape_key *k, const char *p,
+                                bool guesses)
+{
+    if (UNLIKELY(k->given == s->event)) {
+        give_twice(s, k, p);
+    } else if (UNLIKELY(s->sorts)) {
+        s->shape->ids[s->n_ids++] = k->id;
+    }
+    k->given = s->event;
+    if (guesses) {
+        s->strays++;
+        s->expected = k->place + 1u;
+    }
+}
+
+/* The key raw, whichever it is, that is not where it is looked for first. */
+static bool other_key(struct scan *s, uint16_t node, struct str raw, bool escaped,
+                      const struct key_use **use)
+{
+    struct shape_key *k = escaped ? NULL : shape_find(s->shape, raw.p, raw.n, node);
+
+    if (k == NULL) {
+        return note(s, node, raw, escaped, use);
+    }
+    stray(s, k, raw.p, s->guesses);
+    *use = &k->use;
+    return true;
+}
+
+/* A key at p that is no short text of plain ASCII. Behind its quote; NULL: an error, see
+ * s->l. */
+static const char *long_key(struct scan *s, uint16_t node, const char *p,
+                            const struct key_use **use)
 {
     struct lex *l = &s->l;
-    const char *from = l->p + 1;
-    struct str raw;
+    struct str raw = {p + 1, 0};
     bool escaped;
 
-    if (l->p >= l->end || *l->p != '"') {
-        return lex_fail(l, l->p, "expected a key in quotes");
+    if (p >= l->end || *p != '"') {
+        (void)lex_fail(l, p, "expected a key in quotes");
+        return NULL;
     }
-    l->p++;
+    l->p = p + 1;
     if (!lex_string(l, &escaped)) {
-        return false;
+        return NULL;
     }
-    raw = (struct str){from, (size_t)(l->p - 1 - from)};
-    if (!shape_see(s->shape, s->b->arena, raw, escaped, node)) {
-        l->wide = true;
-        return lex_fail(l, from, "the event has too many keys");
-    }
-    lex_maybe_space(l);
-    if (l->p >= l->end || *l->p != ':') {
-        return lex_fail(l, l->p, "expected ':'");
-    }
-    l->p++;
-    lex_maybe_space(l);
-    return true;
+    raw.n = (size_t)(l->p - 1 - raw.p);
+    return other_key(s, node, raw, escaped, use) ? l->p : NULL;
 }
 
-static bool object_slow(struct scan *s, uint16_t node, uint32_t depth)
+static ALWAYS_INLINE const char *key(struct scan *s, uint16_t node, const char *p,
+                                     const struct key_use **use, bool guesses)
 {
-    struct lex *l = &s->l;
-    bool more = true;
+    uint32_t special = vector_special_16(p + 1);
+    struct str raw = {p + 1, 0};
+    struct shape_key *k;
+    const char *to;
 
-    l->p++;
-    lex_maybe_space(l);
-    if (l->p < l->end && *l->p == '}') {
-        l->p++;
+    if (UNLIKELY(*p != '"' || special == 0)) {
+        return long_key(s, node, p, use);
+    }
+    raw.n = (unsigned)__builtin_ctz(special);
+    to = raw.p + raw.n;
+    if (UNLIKELY(*to != '"' || to >= s->l.end)) {
+        return long_key(s, node, p, use);
+    }
+    k = shape_find_first(s->shape, raw.p, raw.n, node);
+    if (LIKELY(k != NULL)) {
+        stray(s, k, raw.p, guesses);
+        *use = &k->use;
+        return to + 1;
+    }
+    return other_key(s, node, raw, false, use) ? to + 1 : NULL;
+}
+
+/* A key at p with its colon, by its name. Behind that, or NULL: an error, see s->l. */
+static ALWAYS_INLINE const char *named(struct scan *s, uint16_t node, const char *p,
+                                       const struct key_use **use, bool guesses)
+{
+    p = key(s, node, p, use, guesses);
+    if (UNLIKELY(p == NULL)) {
+        return NULL;
+    }
+    if (UNLIKELY(*p != ':')) {
+        p = space(s, p);
+    }
+    if (UNLIKELY(p >= s->l.end || *p != ':')) {
+        (void)lex_fail(&s->l, p, "expected ':'");
+        return NULL;
+    }
+    return p + 1;
+}
+
+/* p is at the key. */
+static ALWAYS_INLINE const char *member_start(struct scan *s, uint16_t node,
+                                              const char *p, const struct key_use **use,
+                                              bool guesses)
+{
+    if (guesses) {
+        struct shape_key *k = guess(s, node, p);
+
+        if (LIKELY(k != NULL)) {
+            give(s, k, p + 1);
+            *use = &k->use;
+            return p + k->len;
+        }
+    }
+    return named(s, node, p, use, guesses);
+}
+
+/* l->p is at '{'. Two of it: where keys are guessed, each byte is known sooner. */
+static ALWAYS_INLINE bool members(struct scan *s, uint16_t node, uint32_t depth,
+                                  bool guesses)
+{
+    const char *const end = s->l.end;
+    const char *p = maybe_space(s, s->l.p + 1);
+
+    if (p < end && *p == '}') {
+        s->l.p = p + 1;
         return true;
     }
-    while (more) {
-        uint16_t slot, child;
+    for (;;) {
+        const struct key_use *use;
 
-        if (!key(s, node)) {
+        p = member_start(s, node, p, &use, guesses);
+        if (UNLIKELY(p == NULL)) {
             return false;
         }
-        slot = s->shape->seen[s->shape->n_seen - 1].slot;
-        child = s->shape->seen[s->shape->n_seen - 1].child;
-        if (!value(s, slot, child, depth, false) || !member_end(l, &more)) {
+        p = value(s, use, depth, maybe_space(s, p), guesses);
+        if (UNLIKELY(p == NULL)) {
             return false;
         }
+        if (UNLIKELY((unsigned char)*p <= ' ')) {
+            p = space(s, p);
+        }
+        if (*p != ',' || p >= end) {
+            break;
+        }
+        p = maybe_space(s, p + 1);
     }
+    if (UNLIKELY(p >= end || *p != '}')) {
+        return lex_fail(&s->l, p, "expected ',' or '}'");
+    }
+    s->l.p = p + 1;
     return true;
 }
 
-static void reject_twice(struct scan *s, struct event *ev, struct str name)
+static bool guessed(struct scan *s, uint16_t node, uint32_t depth)
+{
+    return members(s, node, depth, true);
+}
+
+static bool found(struct scan *s, uint16_t node, uint32_t depth)
+{
+    return members(s, node, depth, false);
+}
+
+static void reject_twice(const struct scan *s, struct event *ev, struct str name)
 {
     struct str copy = arena_copy(s->b->arena, name);
 
@@ -161,43 +383,78 @@ static void reject_twice(struct scan *s, struct event *ev, struct str name)
     event_reject(ev, "duplicate_key", copy.p, "the event has this key twice");
 }
 
+/* Looks for a key given twice, and learns those that the shape lacks. */
+static void settle(struct scan *s, struct event *ev)
+{
+    struct shape *shape = s->shape;
+    const struct seen_key *twice = shape_twice(shape);
+    uint32_t restarts = shape->restarts;
+
+    if (twice != NULL && (s->twice.p == NULL || twice->raw.p < s->twice_at)) {
+        s->twice = twice->name;
+    }
+    if (s->twice.p != NULL) {
+        reject_twice(s, ev, s->twice);
+    }
+    if (shape_learn(shape)) {
+        ev->flags |= EVENT_PREDICTED;
+    }
+    if (shape->restarts != restarts) {
+        s->b->shaped_from = ev->index;
+    }
+    shape_trim(shape);
+}
+
+/* Orders that change by event are not guessed for a while. */
+static void follow(struct scan *s)
+{
+    struct shape *shape = s->shape;
+    uint32_t n = 0;
+
+    if (!s->guesses) {
+        shape->rest--;
+        if (shape->rest == 0) {
+            shape_order(shape, s->n_ids);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < shape->n; i++) {
+        n += shape->list[i].given == s->event;
+    }
+    if (s->strays * 3 <= n) {
+        shape->strays = 0;
+    } else {
+        shape->strays++;
+        shape->rest = shape->strays < PATIENCE ? 1 : REST;
+    }
+}
+
 bool object_read(struct scan *s, struct event *ev)
 {
     struct shape *shape = s->shape;
     struct lex *l = &s->l;
     const char *from = l->p;
-    uint32_t restarts = shape->restarts, predicted = 0;
-    struct str twice;
 
     l->newline = false;
     ev->off = (uint32_t)(from - s->b->body);
-    if (shape->n > 0 && shape->misses % (PATIENCE + REST) < PATIENCE) {
-        s->expected = 0;
-        s->miss = false;
-        if (object_fast(s, 0, 1)) {
-            shape->misses = 0;
-            predicted = EVENT_PREDICTED;
-            goto whole;
-        }
-        if (!s->miss) {
-            return false;
-        }
-        l->p = from;
-        memset(s->slots, 0, s->b->n_slots * sizeof *s->slots);
-    }
     shape->n_seen = 0;
-    if (!object_slow(s, 0, 1)) {
+    s->guesses = shape->rest == 0;
+    s->sorts = shape->rest == 1;
+    s->expected = s->n_ids = s->strays = 0;
+    s->twice.p = NULL;
+    s->event = ++shape->event;
+    if (!(s->guesses ? guessed : found)(s, 0, 1)) {
         return false;
     }
-    twice = shape_learn(shape);
-    if (shape->restarts != restarts) {
-        s->b->shaped_from = ev->index;
+    if (UNLIKELY(s->strays > 0 || !s->guesses)) {
+        follow(s);
     }
-    if (twice.p != NULL) {
-        reject_twice(s, ev, twice);
+    ev->flags = l->newline ? EVENT_NEWLINE : 0;
+    if (LIKELY(shape->n_seen == 0 && s->twice.p == NULL)) {
+        ev->flags |= EVENT_PREDICTED;
+    } else {
+        settle(s, ev);
     }
-whole:
     ev->len = (uint32_t)(l->p - from);
-    ev->flags = (l->newline ? EVENT_NEWLINE : 0u) | predicted;
     return true;
 }

@@ -17,9 +17,16 @@ struct scan {
     const struct scan_keys *keys;
     struct shape *shape;
     const struct scan_limits *limits;
-    uint32_t expected;  /* object_fast: place in the shape */
-    bool miss;          /* object_fast: the shape does not fit */
-    struct slot *slots; /* of the event in hand */
+    /* Of the event in hand: */
+    struct slot *slots;
+    bool guesses;         /* keys are expected in the shape's order */
+    uint32_t expected;    /* place in it of the next key */
+    uint64_t event;       /* its number, see shape.h */
+    bool sorts;           /* its keys are kept in the shape's ids */
+    uint32_t strays;      /* keys that the shape has and that stood elsewhere */
+    uint32_t n_ids;       /* so far */
+    const char *twice_at; /* where the first key of the shape is given again */
+    struct str twice;     /* its name; NULL: none is */
 };
 
 /* Behind a value: ',' or '}'. *more tells which. */

@@ -31,8 +31,10 @@ static struct event *next_event(struct scan *s)
     }
     if (b->n == b->max_events) {
         b->max_events = b->max_events == 0 ? 256 : 2 * b->max_events;
-        b->slots = mem_realloc(b->slots, (size_t)b->max_events * SCHEMA_FIELDS_MAX *
-                                             sizeof *b->slots);
+        /* Behind the last event's is room for what no field is for. */
+        b->slots =
+            mem_realloc(b->slots, ((size_t)b->max_events * SCHEMA_FIELDS_MAX + 1) *
+                                      sizeof *b->slots);
     }
     ev = &b->events[b->n];
     *ev = (struct event){.index = b->n, .epoch = b->epoch};
