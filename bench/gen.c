@@ -1,9 +1,14 @@
 /*
- * gen - bodies for wrk, each distinct: gen N BATCH [shuffled]
+ * gen - bodies for wrk and for bench/scan, each distinct: gen N BATCH [kind]
  *
- * Writes N bodies of BATCH events (an array; one event: the object), one a
- * line. shuffled: the keys of each event in another order, which is the
- * scanner's worst case.
+ * Writes N bodies of BATCH events (an array; one event: the object), one a line. Kinds:
+ *
+ *   shuffled   the keys of each object in an order of its own, each equally likely
+ *   rotated    the keys of each event begin elsewhere
+ *   wide       20 keys more, of which no schema knows
+ *   deep       a value more of 40 levels
+ *   long       a text more of 4 KB
+ *   twice      the first key stands behind the last once more
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,37 +16,95 @@
 
 #include "../tests/tools/event.h"
 
-/* The top-level members of an event, rotated by r. */
-static size_t rotate(char *event, size_t n, unsigned r)
+enum { BYTES_MAX = 8192, MEMBERS_MAX = 16 };
+
+static uint64_t state;
+
+static unsigned below(unsigned n)
 {
-    char copy[EVENT_BYTES_MAX];
-    size_t starts[16], count = 0;
+    state = event_mix(state);
+    return (unsigned)(state % n);
+}
+
+/* The members of the object at p of n bytes, as offsets of their ends. */
+static size_t split(const char *p, size_t n, size_t ends[MEMBERS_MAX])
+{
+    size_t count = 0;
     unsigned depth = 0;
     int quoted = 0;
-    size_t k = 0;
 
-    memcpy(copy, event, n);
-    starts[count++] = 1;
     for (size_t i = 1; i + 1 < n; i++) {
-        char c = copy[i];
+        char c = p[i];
 
         quoted ^= c == '"';
         depth += !quoted && (c == '{' || c == '[');
         depth -= !quoted && (c == '}' || c == ']');
         if (!quoted && depth == 0 && c == ',') {
-            starts[count++] = i + 1;
+            ends[count++] = i;
         }
     }
-    event[k++] = '{';
-    for (size_t j = 0; j < count; j++) {
-        size_t m = (j + r) % count;
-        size_t end = m + 1 < count ? starts[m + 1] - 1 : n - 1;
+    ends[count++] = n - 1;
+    return count;
+}
 
-        if (j > 0) {
-            event[k++] = ',';
+/* The object at p of n bytes to out: as order says, and so the objects in it. */
+static void reorder(const char *p, size_t n, int shuffled, char *out)
+{
+    size_t ends[MEMBERS_MAX], order[MEMBERS_MAX];
+    size_t count = split(p, n, ends), first = below((unsigned)count);
+
+    for (size_t i = 0; i < count; i++) {
+        size_t k = shuffled ? below((unsigned)i + 1) : i;
+
+        order[i] = (i + first) % count;
+        if (shuffled) {
+            order[i] = order[k];
+            order[k] = i;
         }
-        memcpy(event + k, copy + starts[m], end - starts[m]);
-        k += end - starts[m];
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t from = order[i] == 0 ? 1 : ends[order[i] - 1] + 1;
+        size_t size = ends[order[i]] - from;
+        const char *inner = memchr(p + from, '{', size);
+
+        *out++ = i == 0 ? '{' : ',';
+        memcpy(out, p + from, size);
+        if (inner != NULL && shuffled) {
+            reorder(inner, size - (size_t)(inner - (p + from)), shuffled,
+                    out + (inner - (p + from)));
+        }
+        out += size;
+    }
+    *out = '}';
+}
+
+static size_t extend(const char *kind, char *event, size_t n)
+{
+    size_t k = n - 1;
+
+    if (strcmp(kind, "wide") == 0) {
+        for (int i = 0; i < 20; i++) {
+            k += (size_t)sprintf(event + k, ",\"extra_%02d\":%s", i,
+                                 i % 4 == 0 ? "12345" : "\"a value\"");
+        }
+    } else if (strcmp(kind, "deep") == 0) {
+        k += (size_t)sprintf(event + k, ",\"deep\":");
+        for (int i = 0; i < 40; i++) {
+            k += (size_t)sprintf(event + k, i % 2 == 0 ? "[" : "{\"inner\":");
+        }
+        event[k++] = '1';
+        for (int i = 39; i >= 0; i--) {
+            event[k++] = i % 2 == 0 ? ']' : '}';
+        }
+    } else if (strcmp(kind, "long") == 0) {
+        k += (size_t)sprintf(event + k, ",\"text\":\"");
+        memset(event + k, 'x', 4096);
+        k += 4096;
+        event[k++] = '"';
+    } else if (strcmp(kind, "twice") == 0) {
+        k += (size_t)sprintf(event + k, ",\"event_id\":\"again\"");
+    } else {
+        return n;
     }
     event[k++] = '}';
     return k;
@@ -51,17 +114,19 @@ int main(int argc, char **argv)
 {
     unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
     unsigned long batch = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
-    int shuffled = argc > 3 && strcmp(argv[3], "shuffled") == 0;
+    const char *kind = argc > 3 ? argv[3] : "usual";
+    int shuffled = strcmp(kind, "shuffled") == 0;
     unsigned long number = 1;
 
     for (unsigned long i = 0; i < n; i++) {
         (void)putchar(batch > 1 ? '[' : ' ');
         for (unsigned long j = 0; j < batch; j++, number++) {
-            char event[EVENT_BYTES_MAX];
-            size_t k = event_write(event, number);
+            char event[BYTES_MAX], other[BYTES_MAX];
+            size_t k = extend(kind, event, event_write(event, number));
 
-            if (shuffled) {
-                k = rotate(event, k, (unsigned)event_mix(number));
+            if (shuffled || strcmp(kind, "rotated") == 0) {
+                reorder(event, k, shuffled, other);
+                memcpy(event, other, k);
             }
             (void)printf("%s%.*s", j > 0 ? "," : "", (int)k, event);
         }

@@ -60,4 +60,6 @@ for kind in batch shuffled single; do
     echo "| $1 | $2 | $(echo "$2 $f" | awk '{ printf "%.2f", $1 / $3 }') | $3 | $4 | $5 |"
   done
 done
-build/bench/scan "$dir/batch"
+echo
+build/bench/scan "$dir/batch" "$dir/shuffled"
+sh bench/parsers.sh "$dir/batch" "$dir/shuffled"
