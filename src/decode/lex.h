@@ -195,7 +195,7 @@ static inline bool lex_number(struct lex *l)
     return true;
 }
 
-/* The number at p, of at most 15 digits, eight of them behind the point, and without
+/* The number at p, without a sign, of at most 15 digits, eight of them behind the point, and without
  * exponent, whose value is exact (see number.c). NULL: it is another or none.
  * even: by branches, which are right where numbers of a length come one after the
  * other, and else would be missed. */
@@ -205,13 +205,11 @@ static ALWAYS_INLINE const char *lex_decimal(const char *p, const char *end, boo
     static const uint64_t tens[] = {1,      10,      100,      1000,     10000,
                                     100000, 1000000, 10000000, 100000000};
     static const double parts[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8};
-    bool negative = *p == '-', zero;
+    bool zero = *p == '0';
     unsigned digits, more, behind = 0, point;
     uint64_t v, m;
     double d;
 
-    p += negative;
-    zero = *p == '0';
     memcpy(&v, p, 8);
     digits = vector_count_digits(v);
     if (UNLIKELY(digits == 0 || (zero && digits > 1))) {
@@ -241,7 +239,7 @@ static ALWAYS_INLINE const char *lex_decimal(const char *p, const char *end, boo
     if (!even || behind > 0) {
         d /= parts[behind];
     }
-    *value = negative ? -d : d;
+    *value = d;
     return p;
 }
 

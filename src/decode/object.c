@@ -91,6 +91,16 @@ static const char *any_value(struct scan *s, struct key_use use, uint32_t depth,
         x->tag = 4u << 4 | SLOT_TRUE;
         return p + 4;
     }
+    if (*p == '-') {
+        const char *to = lex_decimal(p + 1, l->end, true, &x->num);
+
+        if (to != NULL) {
+            x->num = -x->num;
+            x->off = (uint32_t)(p - s->b->body);
+            x->tag = (uint32_t)(to - p) << 4 | SLOT_NUMBER;
+            return to;
+        }
+    }
     if (*p == '[' && depth < l->max_depth) {
         const char *to = small_numbers(p, l->end);
 
@@ -133,14 +143,12 @@ static ALWAYS_INLINE const char *value(struct scan *s, const struct key_use *use
             x->tag = (uint32_t)(to - p - 1) << 4 | SLOT_STRING;
             return to + 1;
         }
-    } else if ((unsigned)(*p - '0') < 10 || *p == '-') {
-        double number;
-        const char *to = lex_decimal(p, s->l.end, guesses, &number);
+    } else if ((unsigned)(*p - '0') < 10) {
+        const char *to = lex_decimal(p, s->l.end, guesses, &x->num);
 
         if (LIKELY(to != NULL)) {
             x->off = (uint32_t)(p - s->b->body);
             x->tag = (uint32_t)(to - p) << 4 | SLOT_NUMBER;
-            x->num = number;
             return to;
         }
     }
