@@ -2,10 +2,8 @@
  * One pass over a body: grammar and UTF-8 are checked while slots are filled.
  *
  *   scan_body ─► scan_one | list_read | scan_lines
- *                   └─► object_read ─► predicted ──► object_fast ─┐ keys by shape
- *                            │            └─ miss ─► once more:   │
- *                            └──────────────────────► object_slow ┘ keys by name,
- *                                                     duplicates looked for
+ *                   └─► object_read ─► guessed: keys by the order of the shape
+ *                            └───────► found: keys by their names
  */
 #include "decode/scan.h"
 
@@ -281,7 +279,7 @@ static enum scan_result read_body(struct event_batch *b, const struct scan_keys 
         .l = {.p = body.p, .end = body.p + body.n, .max_depth = limits->max_depth},
         .b = b,
         .keys = k == NULL ? &no_keys : k,
-        .shape = b->shape,
+        .shape = b->shape = shape_use(b->shape, k == NULL ? &no_keys : k),
         .limits = limits};
     enum scan_result r;
 
@@ -300,7 +298,6 @@ static enum scan_result read_body(struct event_batch *b, const struct scan_keys 
     b->n_cut = 0;
     b->shaped_from = 0;
     b->epoch++;
-    shape_use(b->shape, s.keys);
     r = dispatch(&s, shape, v, se);
     if (r != SCAN_OK) {
         b->n = 0;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 
 enum {
-    SEEN_KEPT = 16384,
+    SEEN_KEPT = 2048,
     FEW_KEYS = 20,
     TRIES = 8,
     FULL_EVENTS = 256 /* that a full shape serves before it begins anew */
@@ -56,20 +56,44 @@ struct shape *shape_new(void)
 
 void shape_free(struct shape *s)
 {
-    if (s != NULL) {
+    while (s != NULL) {
+        struct shape *next = s->next;
+
         free(s->seen);
         free(s->twins);
         free(s);
+        s = next;
     }
 }
 
-void shape_use(struct shape *s, const struct scan_keys *k)
+static bool is_of(const struct shape *s, const struct scan_keys *k)
 {
-    if (s->keys != k || s->keys_hash != k->hash) {
+    return s->keys == k && s->keys_hash == k->hash;
+}
+
+struct shape *shape_use(struct shape *s, const struct scan_keys *k)
+{
+    struct shape *first = s, *before = NULL;
+    unsigned n = 1;
+
+    for (; !is_of(s, k) && s->next != NULL; n++) {
+        before = s;
+        s = s->next;
+    }
+    if (!is_of(s, k)) {
+        if (s->keys != NULL && n < SHAPES_MAX) {
+            before = s;
+            s = before->next = shape_new();
+        }
         s->keys = k;
         s->keys_hash = k->hash;
         forget(s);
     }
+    if (s != first) {
+        before->next = s->next;
+        s->next = first;
+    }
+    return s;
 }
 
 /* Keyed: a client that could choose keys of one hash would have each compared with

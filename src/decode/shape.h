@@ -20,6 +20,7 @@
 #include "decode/vector.h"
 
 enum {
+    SHAPES_MAX = 8,
     SHAPE_KEYS_MAX = 128,
     SHAPE_KEY_BYTES = 64,
     SHAPE_TABLE_BITS = 10,
@@ -57,6 +58,7 @@ struct seen_key {
 };
 
 struct shape {
+    struct shape *next;           /* used before this one; of another schema */
     const struct scan_keys *keys; /* that the shape is of; may be gone */
     uint64_t keys_hash;           /* theirs: a later tree can lie at the same address */
     uint32_t n;
@@ -125,10 +127,11 @@ shape_find_first(struct shape *s, const char *key, size_t n, uint16_t node)
 struct shape_key *shape_find(struct shape *s, const char *key, size_t n, uint16_t node);
 
 struct shape *shape_new(void);
-void shape_free(struct shape *s);
+void shape_free(struct shape *s); /* and those before it */
 
-/* Forgets the keys when they are of another schema. */
-void shape_use(struct shape *s, const struct scan_keys *k);
+/* The shape for events of schema k: s, one that was used before s, or a new one. It
+ * takes the place of s. Of SHAPES_MAX schemas the keys are kept. */
+struct shape *shape_use(struct shape *s, const struct scan_keys *k) MUST_USE;
 
 /* Notes a key that shape_find did not find, with the place in order where it would
  * stand; the name of an escaped one is put into arena. It may turn out to be *known

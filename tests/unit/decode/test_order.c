@@ -245,6 +245,41 @@ static void reads_events_whose_keys_are_always_new(void **state_)
     }
 }
 
+/* One schema an event in turn, of more than whose keys are kept. */
+static void keeps_the_keys_of_schemas_apart(void **state_)
+{
+    struct scan_keys *whole = schema, *others[10];
+    struct err e;
+
+    (void)state_;
+    for (unsigned i = 0; i < 10; i++) {
+        const struct str paths[] = {{keys[i], strlen(keys[i])}, STR("p.id")};
+
+        others[i] = scan_keys_new(paths, 2, &e);
+        assert_non_null(others[i]);
+    }
+    for (unsigned i = 0; i < 400; i++) {
+        unsigned order[N_KEYS], k = i < 200 ? i % 3 : below(10);
+
+        shuffle(order);
+        n_body = 0;
+        put_event(order, i, 100);
+        schema = others[k];
+        scan(SCAN_EVENT);
+        assert_int_equal(batch.events[0].fate, EVENT_ACCEPT);
+        assert_slot(&batch.events[0].slots[0], value_of(k, i));
+        body[--n_body] = '\0';
+        put_member(keys[k], "0");
+        put("}");
+        scan(SCAN_EVENT);
+        assert_string_equal(batch.events[0].field, keys[k]);
+    }
+    for (unsigned i = 0; i < 10; i++) {
+        scan_keys_free(others[i]);
+    }
+    schema = whole;
+}
+
 /* CPU seconds for an event of 100,000 keys, and for 25,000 events of four. */
 static double spent(const char *format)
 {
@@ -321,6 +356,7 @@ int main(void)
         cmocka_unit_test(finds_a_key_given_twice_in_any_order),
         cmocka_unit_test(names_the_first_of_two_keys_given_twice),
         cmocka_unit_test(reads_events_whose_keys_are_always_new),
+        cmocka_unit_test(keeps_the_keys_of_schemas_apart),
         cmocka_unit_test(reads_100000_keys_that_collide_as_fast_as_others)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
