@@ -6,6 +6,7 @@ local handles = require "sluice.handles"
 local library = require "sluice.library"
 local opcodes = require "sluice.opcodes"
 local sites = require "sluice.sites"
+local suggest = require "sluice.suggest"
 local values = require "sluice.values"
 local words = require "sluice.words"
 
@@ -17,6 +18,7 @@ local constant = opcodes.constant
 
 local signatures = {}  -- by word
 local word_of = {}     -- function of the library -> word
+local verdicts = { reject = true, drop = true, to = true }
 local methods = {}     -- of handles: kind -> method -> signature
 
 -- A method's from its annotation: "fun(self: X, n?: number, ...: any): Y".
@@ -56,6 +58,10 @@ local function callee(f, list, pc, ctx)
     return name, signatures[word_of[v]]
   elseif opcodes.of[list[pc].op] == "global" and ctx.fixed[name] ~= nil then
     return name, signatures[name]
+  end
+  -- local refuse = reject
+  for word in pairs(type(v) == "function" and verdicts or {}) do
+    if v == ctx.fixed[word] then return name, signatures[word] end
   end
   return nil
 end
@@ -139,14 +145,12 @@ M.NAMELESS = "has no key at one side of a dot, which no event is likely to have:
 local function nameless(s, args)
   for k, x in ipairs(args) do
     local p = s.params[k]
-    if p and p[2] == "path" and x[2] and values.has_nameless(x[2]) then
+    if p and p[2] == "path" and x[1] == "string" and x[2] and values.has_nameless(x[2]) then
       return values.show(x[2]) .. " " .. M.NAMELESS
     end
   end
   return nil
 end
-
-local verdicts = { reject = true, drop = true, to = true }
 
 local function wasted(c)
   local name = c.signature.name
@@ -171,11 +175,50 @@ local function misplaced(c, hook)
     return "means nothing in on_request, which runs before the body is read: write it in "
       .. "on_event, or reject(…) here"
   elseif hook == "on_event" and name == "reject" and status and
-      status >= 400 and status <= 499 and status ~= 422 then
+      status >= 400 and status <= 499 and status % 1 == 0 and status ~= 422 then
     return ("a status is on_request's to give; for refused events write "
       .. "answer = { refused = %d } in the route"):format(status)
   end
   return nil
+end
+
+-- Of what reject is given as it stands.
+local function of_reject(args)
+  local code, status = args[1] or {}, args[3] or {}
+  if status[1] == "number" and status[2] and
+      (status[2] < 400 or status[2] > 499 or status[2] % 1 ~= 0) then
+    return ("%s is not a status from 400 to 499"):format(status[2])
+  elseif code[1] == "string" and code[2] and
+      (not code[2]:find("^[%w_%-]+$") or #code[2] > 63) then
+    return ("%s is not a code such as \"missing_value\""):format(values.show(code[2]))
+  end
+  return nil
+end
+
+local function of_to(args, streams)
+  for _, x in ipairs(args) do
+    if x[1] == "string" and x[2] and not streams[x[2]] then
+      local names = {}
+      for name in pairs(streams) do names[#names + 1] = name end
+      return ("there is no stream %s%s"):format(values.show(x[2]), suggest.hint(x[2], names))
+    end
+  end
+  return nil
+end
+
+local function of_numbers(c)
+  local n = c.args[1]
+  if c.kind == "counter" and n and n[1] == "number" and n[2] and n[2] < 0 then
+    return ("%s is less than 0: a counter only goes up; a gauge has add"):format(n[2])
+  end
+  return nil
+end
+
+-- A value that can't be, of a kind that can.
+local function wrong_value(c, ctx)
+  local name = not c.kind and c.signature.name
+  return name == "reject" and of_reject(c.args) or
+      name == "to" and of_to(c.args, ctx.streams) or of_numbers(c)
 end
 
 local of_request = {}  -- what a limit may count requests by
@@ -217,7 +260,7 @@ local function no_method(c, f, list, pc, at, ctx)
 end
 
 ---@param f function
----@param ctx table { hook, roles, env, fixed }: roles: register -> "event", "request"
+---@param ctx table { hook, roles, env, fixed, streams }: roles: register -> "event", "request"
 ---@param add fun(pc: integer, token: string, message: string, is_note: boolean?)
 function M.find(f, list, ctx, add)
   for pc = 1, #list do
@@ -235,7 +278,8 @@ function M.find(f, list, ctx, add)
         c.args[k] = sites.argument(f, list, pc, at, k + self, ctx.roles)
       end
       why = why or misplaced(c, ctx.hook) or wasted(c) or of_limit(c) or
-          c.n and too_few(signature, c.n) or wrong_kind(signature, c.args)
+          c.n and too_few(signature, c.n) or wrong_kind(signature, c.args) or
+          wrong_value(c, ctx)
       local remark = c.n and too_many(signature, c.n) or nameless(signature, c.args)
       if why or remark then add(pc, token, why or remark, not why) end
     end

@@ -26,8 +26,6 @@ end
 -- Opcodes are learned from functions whose bytecode is known, for their numbers
 -- differ between versions of LuaJIT.
 local jumps, get_global, set_global, make_function = {}, nil, nil, nil
-local get_text, get_short, call_ops = nil, nil, {}
-local first_argument -- of a call, behind the register of its function
 local indexed = {} -- t[i]: any entry of t may be meant
 
 local function learn()
@@ -41,12 +39,6 @@ local function learn()
   get_global = instructions(function() return _G end)[1].op
   set_global = instructions(loadstring("x = nil"))[2].op
   make_function = instructions(function() return function() end end)[1].op
-  -- _G; the text, in the first argument's register; the call.
-  local call = instructions(function() _G("x") end)
-  get_text, first_argument = call[2].op, call[2].a - call[1].a
-  call_ops[call[3].op] = true
-  get_short = instructions(function() _G(1) end)[2].op
-  call_ops[instructions(function() return _G("x") end)[3].op] = true
   indexed[instructions(function(t, i) return t[i] end)[1].op] = true
   indexed[instructions(function(t) return t[1] end)[1].op] = true
 end
@@ -58,24 +50,6 @@ end
 
 local function is_policy(f)
   return debug.getinfo(f, "S").source:find("^@policy:") ~= nil
-end
-
--- The texts that the global at pc is called with, when it is called with nothing
--- else: return to("a", "b").
-local function texts_of(f, list, pc)
-  local at, texts = pc + 1, {}
-  while list[at] and list[at].op == get_text and
-      list[at].a == list[pc].a + first_argument + #texts do
-    texts[#texts + 1] = util.funck(f, -list[at].d - 1)
-    at = at + 1
-  end
-  if list[at] and list[at].op == get_short and
-      list[at].a == list[pc].a + first_argument + #texts then
-    texts.number = list[at].d < 0x8000 and list[at].d or list[at].d - 0x10000
-    at = at + 1
-  end
-  local is_call = list[at] and call_ops[list[at].op] and list[at].a == list[pc].a
-  return is_call and texts or nil
 end
 
 -- The facts of one function by itself, the functions written inside it included.
@@ -94,8 +68,7 @@ local function facts_of(f, facts)
     elseif ins.op == get_global or ins.op == set_global then
       facts.globals[#facts.globals + 1] = {
         name = util.funck(f, -ins.d - 1), file = file, line = line_of(f, pc),
-        set = ins.op == set_global,
-        texts = ins.op == get_global and texts_of(f, list, pc) or nil }
+        set = ins.op == set_global }
     elseif indexed[ins.op] then
       facts.any = true
     end
@@ -112,26 +85,32 @@ local function facts_of(f, facts)
   return facts
 end
 
--- Calls visit(f) for the functions of the policy that v is or holds, where facts
--- are of the function that refers to v.
-local function each_function(v, facts, visit, seen)
-  if type(v) == "function" then
-    if is_policy(v) then visit(v) end
-    return
-  end
-  if type(v) ~= "table" or seen[v] then return end
-  seen[v] = true
+-- Puts behind the others in list what v's table has that facts say is read.
+local function put_entries(list, v, facts)
   if facts.any then
-    for _, x in next, v do each_function(x, facts, visit, seen) end
+    for _, x in next, v do list[#list + 1] = x end
   else
-    for name in pairs(facts.names) do
-      each_function(rawget(v, name), facts, visit, seen)
-    end
+    for name in pairs(facts.names) do list[#list + 1] = rawget(v, name) end
   end
   local mt = debug.getmetatable(v)
   if type(mt) == "table" then
-    each_function(rawget(mt, "__index"), facts, visit, seen)
-    each_function(rawget(mt, "__call"), facts, visit, seen)
+    list[#list + 1] = rawget(mt, "__index")
+    list[#list + 1] = rawget(mt, "__call")
+  end
+end
+
+-- Calls visit(f) for the functions of the policy that v is or holds, where facts
+-- are of the function that refers to v.
+local function each_function(v, facts, visit, seen)
+  local list = { v }
+  while #list > 0 do
+    local x = table.remove(list)
+    if type(x) == "function" then
+      if is_policy(x) then visit(x) end
+    elseif type(x) == "table" and not seen[x] then
+      seen[x] = true
+      put_entries(list, x, facts)
+    end
   end
 end
 
@@ -149,27 +128,29 @@ local function refers(f, facts, visit)
   end
 end
 
--- Depth first; on_facts(f, facts, again): again: f refers back to itself.
-local function walk(f, on_facts, state)
-  if state[f] == "open" then
-    on_facts(f, nil, true)
-  elseif state[f] == nil then
-    state[f] = "open"
-    local facts = facts_of(f)
-    on_facts(f, facts, false)
-    refers(f, facts, function(g) walk(g, on_facts, state) end)
-    state[f] = "done"
+-- f and the functions below it, each once, by a list of its own: policies may chain more
+-- functions than Lua's stack has room for.
+local function each_once(f, seen, visit)
+  local todo = { f }
+  while #todo > 0 do
+    local one = table.remove(todo)
+    if not seen[one] then
+      seen[one] = true
+      local below = {}
+      visit(one, function(g) below[#below + 1] = g end)
+      for i = #below, 1, -1 do todo[#todo + 1] = below[i] end
+    end
   end
 end
 
 M.instructions = instructions
 
 -- f and the functions that it may call, depth first.
-local function walk_calls(f, visit, seen)
-  if seen[f] then return end
-  seen[f] = true
-  visit(f)
-  calls.each_call(f, function(g) walk_calls(g, visit, seen) end)
+local function walk_calls(f, visit)
+  each_once(f, {}, function(one, below)
+    visit(one)
+    calls.each_call(one, below)
+  end)
 end
 
 ---Looks for code that may not end in f and the functions that it may call, recursion
@@ -188,7 +169,7 @@ function M.endless(f)
     else
       found = facts_of(g).loop
     end
-  end, {})
+  end)
   return found and ("%s in line %d of %s"):format(found.what, found.line,
     found.file or "?")
 end
@@ -196,19 +177,21 @@ end
 ---Lets f and the functions that it may call be compiled.
 ---@param f function
 function M.compile(f)
-  walk_calls(f, function(g) jit.on(g) end, {})
+  walk_calls(f, function(g) jit.on(g) end)
 end
 
 ---The globals that f and the functions that it refers to read or set.
 ---@param f function
----@param visit fun(g: table) name, file, line, set; texts: it is called with these
+---@param visit fun(g: table) name, file, line, set
 ---@param seen table functions that have been looked at; filled
 ---@param each? fun(f: function) called with each of these functions
 function M.globals(f, visit, seen, each)
-  walk(f, function(one, facts)
-    if each and facts then each(one) end
-    for _, g in ipairs(facts and facts.globals or {}) do visit(g) end
-  end, seen)
+  each_once(f, seen, function(one, below)
+    local facts = facts_of(one)
+    if each then each(one) end
+    for _, g in ipairs(facts.globals) do visit(g) end
+    refers(one, facts, below)
+  end)
 end
 
 return M

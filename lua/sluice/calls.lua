@@ -231,14 +231,18 @@ end
 
 -- ---- the whole ---------------------------------------------------------------------
 
-local function find_roots(v, seen)
-  if type(v) == "function" and is_policy(v) then
-    study.env = study.env or getfenv(v)
-    study.roots[v] = true
-    live(v)
-  elseif type(v) == "table" and not seen[v] then
-    seen[v] = true
-    for _, x in next, v do find_roots(x, seen) end
+local function find_roots(desc)
+  local todo, seen = { desc }, {}
+  while #todo > 0 do
+    local v = table.remove(todo)
+    if type(v) == "function" and is_policy(v) then
+      study.env = study.env or getfenv(v)
+      study.roots[v] = true
+      live(v)
+    elseif type(v) == "table" and not seen[v] then
+      seen[v] = true
+      for _, x in next, v do todo[#todo + 1] = x end
+    end
   end
 end
 
@@ -254,6 +258,21 @@ end
 
 local function text_of(f) return util.funcinfo(f).proto end
 
+-- The texts of what the functions of one text may call.
+local function texts_called(closures, text)
+  local list, seen = {}, {}
+  for _, f in ipairs(closures[text]) do
+    each_call(f, function(g)
+      local to = text_of(g)
+      if not seen[to] then
+        seen[to] = true
+        list[#list + 1] = to
+      end
+    end)
+  end
+  return list
+end
+
 -- Marks one function at least of each cycle of calls. Functions count by their text:
 -- closures of one text are compiled as one.
 local function find_rounds()
@@ -262,27 +281,30 @@ local function find_rounds()
     local list = closures[text_of(f)] or {}
     closures[text_of(f)], list[#list + 1] = list, f
   end
-  local function walk(text)
+  local way = {} -- from a root to the text in hand; each: what it calls is left over
+  local function enter(text)
     state[text] = "open"
-    for _, f in ipairs(closures[text]) do
-      each_call(f, function(g)
-        local to = text_of(g)
-        if state[to] == "open" then
-          study.again[to] = true
-        elseif not state[to] then
-          walk(to)
-        end
-      end)
-    end
-    state[text] = "done"
+    way[#way + 1] = { text = text, left = texts_called(closures, text) }
   end
   for _, f in ipairs(study.list) do
-    if not state[text_of(f)] then walk(text_of(f)) end
+    if not state[text_of(f)] then enter(text_of(f)) end
+    while #way > 0 do
+      local top = way[#way]
+      local to = table.remove(top.left)
+      if to == nil then
+        state[top.text] = "done"
+        way[#way] = nil
+      elseif state[to] == "open" then
+        study.again[to] = true
+      elseif not state[to] then
+        enter(to)
+      end
+    end
   end
 end
 
 local function look_at_all(desc)
-  find_roots(desc, {})
+  find_roots(desc)
   if not study.env then return end
   note_callbacks(study.env)
   repeat

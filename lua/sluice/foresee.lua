@@ -2,12 +2,11 @@
 -- not defined, a stream that is not there, a malformed code. Methods of the loader.
 
 local bytecode = require "sluice.bytecode"
+local opcodes = require "sluice.opcodes"
 local parameters = require "sluice.parameters"
 local slips = require "sluice.slips"
 local source = require "sluice.source"
-local suggest = require "sluice.suggest"
 local util = require "jit.util"
-local values = require "sluice.values"
 
 ---@param Loader table the class that gets the methods
 return function(Loader)
@@ -19,30 +18,6 @@ local function note(self, g, message)
   self:add(g.file, g.line, column, length, message, g.name)
 end
 
-local said = {}
-
-function said.to(self, g)
-  local names = {}
-  for name in pairs(self.stream_index) do names[#names + 1] = name end
-  for _, name in ipairs(g.texts) do
-    if not self.stream_index[name] then
-      note(self, g, ("there is no stream %s%s"):format(values.show(name),
-        suggest.hint(name, { unpack(names) })))
-    end
-  end
-end
-
-function said.reject(self, g)
-  local code, status = g.texts[1], #g.texts == 2 and g.texts.number
-  if status and (status < 400 or status > 499) then
-    note(self, g, ("%d is not a status from 400 to 499"):format(status))
-  end
-  if code and (not code:find("^[%w_%-]+$") or #code > 63) then
-    note(self, g, ("%s is not a code such as \"missing_value\""):format(
-      values.show(code)))
-  end
-end
-
 local function check(self, g)
   if not g.file then return end
   local fixed = self.fixed[g.name] ~= nil
@@ -50,9 +25,7 @@ local function check(self, g)
     note(self, g, "works while the policy is loaded; a hook can't use it")
   elseif fixed and g.set then
     note(self, g, "is a word of the policy language and can't be set")
-  elseif fixed then
-    if g.texts and said[g.name] then said[g.name](self, g) end
-  elseif rawget(self.env, g.name) == nil then
+  elseif not fixed and rawget(self.env, g.name) == nil then
     note(self, g, g.set and ("sets a global: write local %s"):format(g.name)
       or self:why_unknown(g.name, g.file, g.line))
   end
@@ -60,12 +33,16 @@ end
 
 -- Looks at the globals of the functions that v is or holds, which go into found.
 local function each(self, v, seen, found)
-  if type(v) == "table" and not seen[v] and not getmetatable(v) then
-    seen[v] = true
-    for _, x in pairs(v) do each(self, x, seen, found) end
-  elseif type(v) == "function" then
-    bytecode.globals(v, function(g) check(self, g) end, seen,
-      function(f) found[#found + 1] = f end)
+  local todo = { v }
+  while #todo > 0 do
+    local x = table.remove(todo)
+    if type(x) == "table" and not seen[x] and not getmetatable(x) then
+      seen[x] = true
+      for _, y in pairs(x) do todo[#todo + 1] = y end
+    elseif type(x) == "function" then
+      bytecode.globals(x, function(g) check(self, g) end, seen,
+        function(f) found[#found + 1] = f end)
+    end
   end
 end
 
@@ -83,6 +60,25 @@ local function hooks_of(self)
   return hooks
 end
 
+-- Looks for slips in a function, and in the texts of those that it makes.
+local function look(self, f, ctx)
+  slips.find(f, ctx, function(pc, token, message, is_note)
+    local info = util.funcinfo(f, pc)
+    local file = (info.source or ""):match("^@policy:(.*)$")
+    if file and is_note then
+      self:remark(file, info.currentline, token .. ": " .. message)
+    elseif file then
+      note(self, { file = file, line = info.currentline, name = token }, message)
+    end
+  end)
+  for _, i in ipairs(opcodes.instructions(f)) do
+    if opcodes.of[i.op] == "make" then
+      look(self, opcodes.constant(f, i.d), { roles = {}, env = ctx.env, fixed = ctx.fixed,
+        streams = ctx.streams })
+    end
+  end
+end
+
 ---Looks at every function that a statement was given.
 function Loader:check_hooks()
   local seen, found = {}, {}
@@ -91,16 +87,8 @@ function Loader:check_hooks()
   local hooks = hooks_of(self)
   local roles = parameters.roles(hooks, found, self.env)
   for _, f in ipairs(found) do
-    slips.find(f, { hook = hooks[f], roles = roles[f] or {}, env = self.env,
-      fixed = self.fixed }, function(pc, token, message, is_note)
-      local info = util.funcinfo(f, pc)
-      local file = (info.source or ""):match("^@policy:(.*)$")
-      if file and is_note then
-        self:remark(file, info.currentline, token .. ": " .. message)
-      elseif file then
-        note(self, { file = file, line = info.currentline, name = token }, message)
-      end
-    end)
+    look(self, f, { hook = hooks[f], roles = roles[f] or {}, env = self.env,
+      fixed = self.fixed, streams = self.stream_index })
   end
 end
 

@@ -66,6 +66,8 @@ local function learn()
   name("is_true", function(x) if not x then return 1 end end, 1)
   jump_mode = name("jump", function(x) if x then return 1 end end, 2)[2].to
   name("make", function() return function() end end, 1)
+  -- Ends the locals of inner functions, before a return.
+  name("close", function(x) return function() return x end end, -2)
   name("nils", loadstring("local a, b return a, b") --[[@as function]], 1)
   name("text", function() return "x" end, 1)
   name("short", function() return 1 end, 1)
@@ -88,13 +90,32 @@ function M.nexts(list, pc)
   return pc + 1, target
 end
 
+-- The end of inner functions' locals, with which the function goes on.
+local function is_close(i) return i.op == op.close and i.d == 0x8000 end
+
 ---Whether the code after an instruction may be skipped.
-function M.is_jump(i) return i.to == jump_mode end
+function M.is_jump(i) return i.to == jump_mode and not is_close(i) end
+
+---The instruction before pc that does something.
+---@return table? i, integer pc
+function M.before(list, pc)
+  repeat pc = pc - 1 until not list[pc] or not is_close(list[pc])
+  return list[pc], pc
+end
+
+---The places to which an instruction jumps: pc -> true.
+function M.targets(list)
+  local targets = {}
+  for pc, i in ipairs(list) do
+    if M.is_jump(i) then targets[pc + 1 + i.d - 0x8000] = true end
+  end
+  return targets
+end
 
 ---The constant d of f: a text, or a function's text.
 function M.constant(f, d) return util.funck(f, -d - 1) end
 
-M.instructions, M.of = instructions, of
+M.instructions, M.of, M.is_close = instructions, of, is_close
 M.FROM_BASE, M.RESULT = 2, 1 -- modes: registers from a on; a is set
 
 return M

@@ -1,5 +1,7 @@
 -- parameters: which of a policy's functions are always given the event or the
--- request, and as what: hooks, and helpers that are called with theirs alone.
+-- request, and as what: hooks, and helpers that are called with theirs alone. Of one
+-- that is handed over, or lies in a table that is, nothing is known: who calls it
+-- can't be seen.
 
 local opcodes = require "sluice.opcodes"
 local sites = require "sluice.sites"
@@ -64,17 +66,82 @@ local function narrow(self, functions, hooks)
   until not changed
 end
 
+-- ---- functions that are handed over ---------------------------------------------------
+
+-- Whether of what pc reads a field alone is used: M.f(x); not M:f(x), which hands M on.
+local function reads_field(list, pc)
+  local next_one = list[pc + 1]
+  local word = next_one and opcodes.of[next_one.op]
+  return (word == "field" or word == "set_field") and next_one.b == list[pc].a
+end
+
+-- Notes the policy's functions in v, at any depth.
+local function hand_over(self, v)
+  local todo = { v }
+  while #todo > 0 do
+    local x = table.remove(todo)
+    if type(x) == "function" and self.code[x] then
+      for r = 0, self.params[x] - 1 do self.roles[x][r] = false end
+    elseif type(x) == "table" and not self.handed[x] then
+      self.handed[x] = true
+      for k, y in next, x do todo[#todo + 1], todo[#todo + 2] = y, k end
+    end
+  end
+end
+
+local function upvalue_named(f, name)
+  for i = 1, util.funcinfo(f).upvalues do
+    local each, v = debug.getupvalue(f, i)
+    if each == name then return v end
+  end
+end
+
+-- What a function that f makes takes along may be used in any way; it may also set
+-- what f was given.
+local function look_inside(self, f, proto)
+  for _, i in ipairs(opcodes.instructions(proto)) do
+    local word = opcodes.of[i.op]
+    if word == "up" then
+      hand_over(self, upvalue_named(f, util.funcuvname(proto, i.d)))
+    elseif word == "global" then
+      hand_over(self, rawget(self.env, opcodes.constant(proto, i.d)))
+    elseif word == "make" then
+      look_inside(self, f, opcodes.constant(proto, i.d))
+    elseif word and word:find("^set_up") then
+      for r = 0, self.params[f] - 1 do
+        if debug.getlocal(f, r + 1) == util.funcuvname(proto, i.a) then
+          self.roles[f][r] = false
+        end
+      end
+    end
+  end
+end
+
+local function find_handed_over(self, f)
+  local list = self.code[f]
+  for pc, i in ipairs(list) do
+    local v = sites.read(f, list, pc, self.env)
+    if type(v) == "function" and not sites.call_of(list, pc) or
+        type(v) == "table" and v ~= self.env and not reads_field(list, pc) then
+      hand_over(self, v)
+    elseif opcodes.of[i.op] == "make" then
+      look_inside(self, f, opcodes.constant(f, i.d))
+    end
+  end
+end
+
 ---@param hooks table function -> "on_event", "on_request"; false: both
 ---@param functions function[] of the policy
 ---@return table roles function -> register -> "event", "request"; false, nil: not known
 function M.roles(hooks, functions, env)
-  local self = { code = {}, params = {}, roles = {}, env = env }
+  local self = { code = {}, params = {}, roles = {}, env = env, handed = { [env] = true } }
   local todo = {}
   for _, f in ipairs(functions) do
     self.code[f] = opcodes.instructions(f)
     self.params[f] = util.funcinfo(f).params
     self.roles[f] = {}
   end
+  for _, f in ipairs(functions) do find_handed_over(self, f) end
   for f, hook in pairs(hooks) do
     if self.code[f] then
       for i, role in ipairs(first[hook] or {}) do give(self, f, i - 1, role) end

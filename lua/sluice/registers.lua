@@ -51,27 +51,26 @@ local function is_leaf(t)
 end
 
 -- Whether a function of the policy is in t or below it. Tables of mere data are not
--- noted: there may be as many as the state has room for.
-local function holds(t, seen)
-  local known = study.holds[t]
-  if known ~= nil then return known end
-  if seen[t] or is_leaf(t) then return false end
-  seen[t] = true
-  for k, v in next, t do
-    if type(v) == "function" and is_policy(v) or type(k) == "function" or
-        type(k) == "table" or type(v) == "table" and holds(v, seen) then
-      study.holds[t] = true
-      return true
+-- noted one by one: there may be as many as the state has room for.
+local function has_functions(t)
+  if study.holds[t] ~= nil then return study.holds[t] end
+  if is_leaf(t) then return false end
+  local todo, above = { t }, { [t] = false } -- table -> one that holds it
+  while #todo > 0 do
+    local one = table.remove(todo)
+    for k, v in next, one do
+      local known = type(v) == "table" and study.holds[v]
+      if known or type(v) == "function" and is_policy(v) or type(k) == "function" or
+          type(k) == "table" then
+        while one do study.holds[one], one = true, above[one] end
+        return true
+      elseif type(v) == "table" and known == nil and above[v] == nil and not is_leaf(v) then
+        above[v] = one
+        todo[#todo + 1] = v
+      end
     end
   end
-  return false
-end
-
-local function has_functions(t)
-  local seen = {}
-  if holds(t, seen) then return true end
-  for each in pairs(seen) do study.holds[each] = false end
-  study.holds[t] = false
+  for each in pairs(above) do study.holds[each] = false end
   return false
 end
 
@@ -99,21 +98,34 @@ local function live(f)
   end
 end
 
-local function let_go_of(x, name)
-  if type(x) == "function" then
-    if not is_policy(x) then return end
-    live(x)
-    add(study.loose, x)
-    if name ~= nil then
-      study.by_name[name] = study.by_name[name] or {}
-      add(study.by_name[name], x)
-    end
-  elseif type(x) == "table" and not study.loose[x] and
-      (x == study.env or debug.getmetatable(x) == nil and has_functions(x)) then
-    add(study.loose, x)
-    for k, v in next, x do
-      let_go_of(k)
-      let_go_of(v, type(k) == "string" and k or nil)
+local function let_go_function(f, name)
+  if not is_policy(f) then return end
+  live(f)
+  add(study.loose, f)
+  if name ~= nil then
+    study.by_name[name] = study.by_name[name] or {}
+    add(study.by_name[name], f)
+  end
+end
+
+-- x and, where it is a table, what is in it.
+local function let_go_of(x)
+  local todo = { x }
+  while #todo > 0 do
+    local t = table.remove(todo)
+    if type(t) == "function" then
+      let_go_function(t)
+    elseif type(t) == "table" and not study.loose[t] and
+        (t == study.env or debug.getmetatable(t) == nil and has_functions(t)) then
+      add(study.loose, t)
+      for k, v in next, t do
+        if type(k) == "table" or type(k) == "function" then todo[#todo + 1] = k end
+        if type(v) == "function" then
+          let_go_function(v, type(k) == "string" and k or nil)
+        elseif type(v) == "table" then
+          todo[#todo + 1] = v
+        end
+      end
     end
   end
 end

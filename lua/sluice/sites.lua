@@ -2,6 +2,7 @@
 -- put into which register before it. Nothing is said where it can't be seen.
 
 local opcodes = require "sluice.opcodes"
+local util = require "jit.util"
 
 local M = {}
 
@@ -18,7 +19,8 @@ local plain = { [0] = "nil", "boolean", "boolean" }
 function M.call_of(list, pc)
   for at = pc + 1, #list do
     local i = list[at]
-    if i.a == list[pc].a and (i.at == opcodes.RESULT or i.at == opcodes.FROM_BASE) then
+    if i.a == list[pc].a and (i.at == opcodes.RESULT or i.at == opcodes.FROM_BASE) and
+        not opcodes.is_close(i) then
       local word = of[i.op]
       if word == "call" or word == "call_rest" then
         return at, word == "call" and i.c - 1 or nil, i.b == 1
@@ -47,12 +49,18 @@ function M.argument(f, list, pc, at, n, roles)
       local value
       if word == "text" then value = constant(f, i.d) end
       if word == "short" then value = i.d < 0x8000 and i.d or i.d - 0x10000 end
+      if word == "number" then value = util.funck(f, i.d) end
       return { literal[word], value }
-    elseif i.at == opcodes.FROM_BASE and i.a <= r then
+    elseif i.at == opcodes.FROM_BASE and i.a <= r and not opcodes.is_close(i) then
       return {}
     end
   end
   return {}
+end
+
+-- The n-th value that f took along; a function's text has none yet.
+local function taken_along(f, n)
+  if type(f) == "function" then return debug.getupvalue(f, n + 1) end
 end
 
 -- The value put into register r before pc, where no instruction between may be skipped.
@@ -61,7 +69,7 @@ local function object(f, list, pc, r, env)
     local i = list[at]
     if opcodes.is_jump(i) then return nil end
     if i.a == r and i.at == opcodes.RESULT then
-      if of[i.op] == "up" then return select(2, debug.getupvalue(f, i.d + 1)) end
+      if of[i.op] == "up" then return select(2, taken_along(f, i.d)) end
       if of[i.op] == "global" then return rawget(env, constant(f, i.d)) end
       return nil
     end
@@ -79,7 +87,7 @@ function M.read(f, list, pc, env)
     local name = constant(f, i.d)
     return rawget(env, name), name
   elseif word == "up" then
-    local name, v = debug.getupvalue(f, i.d + 1)
+    local name, v = taken_along(f, i.d)
     return v, name
   elseif word == "field" then
     local x, name = object(f, list, pc, i.b, env), constant(f, i.c)

@@ -24,8 +24,10 @@ local REQUEST = {
 local function never(f, list, pc, roles, add)
   local null, field
   local seen = {} -- only what was put into a register last counts
+  local targets = opcodes.targets(list)
   for at = pc - 1, math.max(pc - 4, 1), -1 do
     local ins = list[at]
+    if targets[at + 1] then break end -- which may come from another value
     if (ins.a == list[pc].a or ins.a == list[pc].d) and not seen[ins.a] then
       seen[ins.a] = true
       null = null or of[ins.op] == "global" and constant(f, ins.d) == "null"
@@ -62,7 +64,7 @@ local function of_event(f, list, pc, add)
 end
 
 local function two_results(list, pc, add)
-  local before = list[pc - 2]
+  local before = list[select(2, opcodes.before(list, pc)) - 1]
   if list[pc].d == 3 and before and of[before.op] == "plain" and before.d == 0 and
       before.a == list[pc].a then
     add(pc, "return", "a hook that returns nil accepts the event, whatever stands behind "
@@ -75,12 +77,18 @@ local never_result = { text = "a text", short = "a number", number = "a number",
 
 -- return true: a hook returns nothing, or the result of reject, drop or to.
 local function no_result(list, pc, ctx, add)
-  local i, before = list[pc], list[pc - 1]
+  local i, before, at = list[pc], opcodes.before(list, pc)
   local what = ctx.roles[i.a] and "the " .. ctx.roles[i.a]
   if not what and before and before.a == i.a then
     what = never_result[of[before.op]]
     if of[before.op] == "plain" and before.d > 0 then
       what = before.d == 1 and "false" or "true"
+      -- A comparison's result is one or the other: false, a jump, true.
+      local other = list[at - 2]
+      if other and of[other.op] == "plain" and other.a == i.a and other.d == 1 and
+          opcodes.is_jump(list[at - 1]) then
+        what = "true or false"
+      end
     end
   end
   if what then
@@ -90,8 +98,8 @@ local function no_result(list, pc, ctx, add)
   end
 end
 
----@param f function
----@param ctx table { hook, roles, env, fixed }: hook: "on_event", "on_request" when a
+---@param f function|any a function, or the text of one that a function makes
+---@param ctx table { hook, roles, env, fixed, streams }: hook: "on_event", "on_request" when a
 ---route gives it as such; roles: register -> "event", "request"
 ---@param add fun(pc: integer, token: string, message: string, is_note: boolean?)
 function M.find(f, ctx, add)

@@ -92,7 +92,22 @@ local hooks = {
   { "ev[\"user.[id\"] = 1", "\"user.[id\":" .. BRACKET, [[ev["user.\\[id"] = 1]] },
   { "ev.a = get(ev, \"items[]\")", "get: \"items[]\"" .. BRACKET,
     "ev.a = get(ev, \"items\") local next = items(ev, \"a[1].b\") ev.b = next and 1" },
+  { "ev.a = get(ev, 5)", "get: expected get(ev, path), where path is a path, got a number",
+    "ev.a = get(ev, \"5\")" },
+  -- Values that can't be.
+  { "return reject(\"a\", \"b\" .. ev.x, 700)", "reject: 700 is not a status from 400 to 499",
+    "return reject(\"a\", \"b\" .. ev.x, 422)" },
+  { "return reject(\"a\", \"b\", 422.5)", "reject: 422.5 is not a status from 400 to 499",
+    "return reject(\"a\", \"b\", 4220 / 10)" },
+  { "return reject(\"a b\", \"b\" .. ev.x)", "reject: \"a b\" is not a code such as "
+    .. "\"missing_value\"", "return reject(\"a-b\", \"b\" .. ev.x)" },
+  { "return to(ev.x, \"t\")", "to: there is no stream \"t\"; did you mean \"s\"?",
+    "return to(ev.x, \"s\")" },
+  { "c:inc(-1, \"a\")", "inc: -1 is less than 0: a counter only goes up; a gauge has add",
+    "g:add(-1) g:set(-1)" },
   -- Results of a hook.
+  { "return ev.a == 1 and reject(\"a\")", "return: true or false" .. NO_RESULT,
+    "return ev.a == 1 and reject(\"a\") or nil" },
   { "return true", "return: true" .. NO_RESULT, "return" },
   { "if ev.a then return ev end", "return: the event" .. NO_RESULT,
     "if ev.a then ev = nil return ev end" },
@@ -104,6 +119,21 @@ local hooks = {
   { "if ev:has(\"x\") then return drop() end", "has: can't be called: what stands behind ev is "
     .. "the client's value: write has(ev, …)",
     "if ev.has and has(ev, \"x\") then return drop() end" },
+}
+
+-- Mistakes in a hook that makes a function, which ends in other instructions.
+local makers = {
+  { "return to(\"t\")", "to: there is no stream \"t\"; did you mean \"s\"?" },
+  { "return reject(\"a b\")", "reject: \"a b\" is not a code such as \"missing_value\"" },
+  { "return reject({})", "reject: expected reject(code, [message], [status]), where "
+    .. "code is a text, got a table" },
+  { "return true", "return: true" .. NO_RESULT },
+  { "return ev", "return: the event" .. NO_RESULT },
+  { "return nil, \"a\"", "return: a hook that returns nil accepts the event, whatever stands "
+    .. "behind it: write return reject(\"code\", \"message\")" },
+  { "pcall(function() lower(ev.x) end)", "lower" .. NOT_USED
+    .. "local x = lower(…), or remove the call" },
+  { "pcall(function() ev.a = get(\"b\") end)", "get: expected get(ev, path), got 1 argument" },
 }
 
 -- The same of on_request.
@@ -144,7 +174,30 @@ local others = {
   { "local lower = string.lower", "local x = lower(\"A\") ev.a = x" },
 }
 
--- Code that is correct but hardly meant: the note in line 8.
+-- Helpers that may be given something else where nobody sees it.
+local handed = {
+  { "local function f(x) return x.a == null end local function any(l, g) return g(l[1]) end",
+    "if f(ev) or any(get(ev, \"l\"), f) then return drop() end" },
+  { "local function f(x) return lower(x) end local rules = { f }",
+    "ev.a = rules[1](ev.a) ev.b = ev.b and f(ev)" },
+  { "local function f(x) return x.a == null end local rules = { a = f }",
+    "local k = next(rules) if rules[k](ev.t) or f(ev) then return drop() end" },
+  { "local M = {} function M.f(x) return lower(x) end "
+    .. "function M.g(self, x) return self.f(x.a) end",
+    "ev.a = M:g(ev) ev.b = ev.b and M.f(ev)" },
+  { "local function f(x, y) if not x then x = y.b end return x == null end",
+    "ev.a = f(ev.l, ev)" },
+}
+
+-- The same where a hook makes functions, which is noted.
+local makes = {
+  { "local function f(x) local function g() x = x.a end g() return lower(x) end",
+    "ev.a = f(ev)" },
+  { "local function f(x) return lower(x) end",
+    "pcall(function() ev.a = f(ev.a) end) ev.b = ev.b and f(ev)" },
+}
+
+-- What is no mistake, and not meant: what is noted in line 8.
 local notes = {
   { "ev.a = mask_ip(ev.ip, 2)",
     "mask_ip: takes mask_ip(s), got 2 arguments: the last has no effect" },
@@ -179,6 +232,14 @@ describe("sluice check", function()
     end)
   end
 
+  for _, row in ipairs(makers) do
+    it("refuses in a hook that makes a function " .. row[1], function()
+      local top = "local n local function f() n = n + 1 return n end ev.x = f() "
+      local out = c.problems(hooked(top .. row[1]))
+      assert.equal("p.lua:9: " .. row[2], out)
+    end)
+  end
+
   for _, row in ipairs(requests) do
     it("refuses in on_request " .. row[1], function()
       assert.equal("p.lua:9: " .. row[2],
@@ -196,6 +257,29 @@ describe("sluice check", function()
 
   it("takes helpers that are given something else", function()
     for _, row in ipairs(others) do takes(hooked(row[2], row[1]), row[1]) end
+  end)
+
+  it("takes helpers that may be given something else where nobody sees it", function()
+    for _, row in ipairs(handed) do takes(hooked(row[2], row[1]), row[1]) end
+    for _, row in ipairs(makes) do
+      local out, code = c.check(hooked(row[2], row[1]))
+      assert.equal(0, code, row[1] .. "\n" .. out)
+    end
+  end)
+
+  it("follows more helpers, tables and closures than Lua's stack has room for", function()
+    local chain = { "local M, l, h = {}, {}, function(x) x.z = 1 end",
+      "for i = 1, 50000 do l = { next = l } end",
+      "for i = 1, 3000 do local g = h h = function(x) return g(x) end end",
+      "function M.f0(x) return x.a == null end" }
+    for i = 1, 3000 do
+      chain[#chain + 1] = ("function M.f%d(x) return M.f%d(x) end"):format(i, i - 1)
+    end
+    local policy = hooked("h(ev) if l.next then M.f3000(ev) end", table.concat(chain, "\n"))
+    assert.equal("p.lua:10: null: is never what ev.a reads as: a null reads as nil; "
+      .. "has(ev, \"a\") tells the two apart", (c.problems(policy)))
+    local out, code = c.check((policy:gsub("== null", "== nil")))
+    assert.equal(0, code, out)
   end)
 
   for _, row in ipairs(notes) do

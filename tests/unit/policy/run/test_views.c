@@ -114,7 +114,8 @@ static void what_is_no_reading_of_a_text_raises(void **state)
 
     (void)state;
     assert_each(tries, N_ELEMS(tries),
-                "function(ev, req)\n  local ok = pcall(function() return %s end)\n"
+                "function(ev, req)\n  local get, has, items = get, has, items\n  local "
+                "ok = pcall(function() return %s end)\n"
                 "  if not ok then return reject(\"held\") end\nend");
 }
 
