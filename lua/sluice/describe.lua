@@ -71,6 +71,7 @@ function Loader:options(s, path, t, options)
       out[key] = ok
     end
   end
+  if #path == 0 and s.file then self:note_effects(s, out) end
   return out
 end
 

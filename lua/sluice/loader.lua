@@ -17,6 +17,7 @@ local Loader = {}
 Loader.__index = Loader
 require "sluice.advice"(Loader)
 require "sluice.describe"(Loader)
+require "sluice.effects"(Loader)
 require "sluice.foresee"(Loader)
 require "sluice.routes"(Loader)
 require "sluice.schemas"(Loader)

@@ -161,15 +161,15 @@ static void push_host(lua_State *L, bool reading)
 bool state_preload(lua_State *L, struct err *e)
 {
     static const char *const names[] = {
-        "context",      "words",           "suggest",       "source",
-        "values",       "describe",        "foresee",       "sinks",
-        "routes",       "schemas",         "kept",          "handles",
-        "slips",        "arguments",       "parameters",    "sites",
-        "advice",       "library",         "moved",         "plain",
-        "loader",       "opcodes",         "registers",     "calls",
-        "bytecode",     "hooks",           "traces",        "words_server",
-        "words_sinks",  "words_routes",    "words_rollout", "words_handles",
-        "words_fields", "words_functions", "words_mistakes"};
+        "context",      "words",           "suggest",        "source",
+        "values",       "describe",        "foresee",        "sinks",
+        "routes",       "schemas",         "kept",           "handles",
+        "slips",        "arguments",       "parameters",     "sites",
+        "advice",       "library",         "moved",          "plain",
+        "loader",       "opcodes",         "registers",      "calls",
+        "bytecode",     "hooks",           "traces",         "words_server",
+        "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
+        "words_fields", "words_functions", "words_mistakes", "effects"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
