@@ -3,6 +3,9 @@
  * before it answers, and delivers them in batches. This file only finds the
  * subcommand.
  */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,27 +69,69 @@ static int help(FILE *to, int code)
     return code;
 }
 
+static bool is_help(const char *arg)
+{
+    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
+/* Every command tells its usage for an option that it does not know, as an error: asked
+ * for, it is none. */
+static int show_usage(const struct command *c)
+{
+    char name[32], option[] = "--help";
+    char *argv[] = {name, option, NULL};
+
+    (void)snprintf(name, sizeof name, "%s", c->name);
+    (void)fflush(stdout);
+    (void)dup2(STDOUT_FILENO, STDERR_FILENO);
+    opterr = 0;
+    (void)c->run(2, argv);
+    return 0;
+}
+
+/* What was to be written has to be there: a full disk must not pass for an answer. */
+static int written(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return code;
+    }
+    (void)fprintf(stderr, "sluice: the output can't be written whole%s%s\n",
+                  errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+    return code == 0 ? 2 : code;
+}
+
+static int run(const struct command *c, int argc, char **argv)
+{
+    /* "sluice sink drop --help" names no sink. */
+    bool deep = strcmp(c->name, "sink") == 0 || strcmp(c->name, "dead") == 0;
+    int code;
+
+    if ((argc > 1 && is_help(argv[1])) || (deep && argc > 2 && is_help(argv[2]))) {
+        return show_usage(c);
+    }
+    code = c->run(argc, argv);
+    if (code == EXIT_STUCK) {
+        /* Other threads still use memory that exit would take down. */
+        _exit(code);
+    }
+    return written(code);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
         return help(stderr, 2);
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
-        strcmp(argv[1], "-h") == 0) {
-        return help(stdout, 0);
+    if (strcmp(argv[1], "help") == 0 || is_help(argv[1])) {
+        return written(help(stdout, 0));
     }
     if (strcmp(argv[1], "--version") == 0) {
-        return show_version(0, NULL);
+        return written(show_version(0, NULL));
     }
     for (size_t i = 0; i < N_ELEMS(commands); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
-            int code = commands[i].run(argc - 1, argv + 1);
-
-            if (code == EXIT_STUCK) {
-                /* Other threads still use memory that exit would take down. */
-                _exit(code);
-            }
-            return code;
+            return run(&commands[i], argc - 1, argv + 1);
         }
     }
     (void)fprintf(stderr, "sluice: unknown command \"%s\"\n\n", argv[1]);

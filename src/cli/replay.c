@@ -140,11 +140,13 @@ static bool take_options(struct replay *r, int argc, char **argv)
                                             {"samples", required_argument, NULL, 'n'},
                                             {"json", no_argument, NULL, 'j'},
                                             {NULL, 0, NULL, 0}};
-    int o;
+    int o, i = 0;
 
     optind = 1;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((o = getopt_long(argc, argv, "", options, &i)) != -1) {
         if (!take_option(r, o, optarg)) {
+            (void)(o != '?' && fprintf(stderr, "replay: --%s can't be \"%.60s\"\n",
+                                       options[i].name, optarg));
             return false;
         }
     }
@@ -442,10 +444,25 @@ static void report(const struct replay *r, double seconds)
     changes_print(r->changes, stdout);
 }
 
+/* The answer of other events is none for those that can't be read. */
+static bool is_whole(const char *input, uint64_t unread)
+{
+    (void)fflush(stdout);
+    if (unread > 0) {
+        (void)fprintf(
+            stderr,
+            "sluice: damaged or unreadable segments, whose events are missing "
+            "above: %lu; sluice inspect --verify %s tells which\n",
+            (unsigned long)unread, input);
+    }
+    return unread == 0;
+}
+
 int cli_replay(int argc, char **argv)
 {
     struct replay *r = mem_zalloc(sizeof *r);
     int code = REPLAY_FAILED;
+    uint64_t unread = 0;
 
     r->samples = SAMPLES_DEFAULT;
     r->at_ms = -1;
@@ -460,9 +477,10 @@ int cli_replay(int argc, char **argv)
     if ((r->time_field == NULL || (r->when = when_new(r->time_field, &r->e)) != NULL) &&
         load_side(&r->fresh, r->new_path, &r->conf, &r->e) &&
         (r->old_path == NULL || load_side(&r->old, r->old_path, &r->conf, &r->e)) &&
-        stored_read(r->input, on_part, r, &r->e) && !r->failed && found(r)) {
+        stored_read(r->input, on_part, r, &unread, &r->e) && !r->failed && found(r)) {
         report(r, (double)(clock_mono_ns() - r->began_ns) / 1e9);
         code = changes_changed(r->changes) > 0 ? REPLAY_CHANGED : REPLAY_SAME;
+        code = is_whole(r->input, unread) ? code : REPLAY_FAILED;
     } else {
         (void)fprintf(stderr, "sluice: %s\n", r->e.text);
     }

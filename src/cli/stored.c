@@ -25,6 +25,7 @@ struct reader {
     stored_fn *fn;
     void *arg;
     uint64_t before, total; /* bytes of the files before; of all */
+    uint64_t unread;        /* segments of a spool that can't be read whole */
     bool enough;
     struct letters *letters; /* of a file with dead letters */
     char *events;            /* in them */
@@ -45,6 +46,7 @@ static void on_segment(void *arg, const struct spool_segment_info *i)
     struct reader *r = arg;
 
     r->before += i->first == 0 ? 0 : i->size;
+    r->unread += strcmp(i->stream, DEAD) != 0 && (i->error != 0 || i->n_damaged > 0);
 }
 
 static bool on_block(void *arg, const struct spool_segment_info *i,
@@ -315,15 +317,20 @@ static bool read_folder(const char *dir, struct reader *r, struct err *e)
                            dir);
 }
 
-bool stored_read(const char *path, stored_fn *fn, void *arg, struct err *e)
+bool stored_read(const char *path, stored_fn *fn, void *arg, uint64_t *unread,
+                 struct err *e)
 {
     struct reader r = {.fn = fn, .arg = arg};
     char epoch[PATH_MAX];
     struct stat st;
 
+    *unread = 0;
     (void)snprintf(epoch, sizeof epoch, "%s/EPOCH", path);
     if (access(epoch, F_OK) == 0) {
-        return read_spool(path, &r, e);
+        bool ok = read_spool(path, &r, e);
+
+        *unread = r.unread;
+        return ok;
     }
     if (stat(path, &st) != 0) {
         return err_errno(e, errno, "%s", path);

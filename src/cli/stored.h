@@ -25,7 +25,9 @@ struct stored_part {
 /* False: that is enough. Views live during the call. */
 typedef bool stored_fn(void *arg, const struct stored_part *p);
 
-/* path: a spool's folder (its dead letters are left out), a folder with .ndjson,
- * .ndjson.gz or .ndjson.zst files, or one such file. False and *e: it is none of these,
- * or can't be read. */
-bool stored_read(const char *path, stored_fn *fn, void *arg, struct err *e) MUST_USE;
+/* path: a spool's folder (its dead letters are left out), a folder with .ndjson, .ndjson.gz
+ * or .ndjson.zst files, or one such file. *unread: segments of a spool of which events are
+ * missing, because they are damaged or the disk does not give them. False and *e: it is none of
+ * these, or can't be read. */
+bool stored_read(const char *path, stored_fn *fn, void *arg, uint64_t *unread,
+                 struct err *e) MUST_USE;

@@ -231,12 +231,23 @@ describe("sluice replay", function()
       ["--policy " .. new .. " --stream evnts " .. s.data .. "/spool"] =
         "no event of a stream \"evnts\"",
       ["--policy " .. new] = "usage:",
-      ["--policy " .. new .. " --header x " .. s.dir] = "usage:",
+      ["--policy " .. new .. " --header x " .. s.dir] = "%-%-header can't be \"x\"\nusage:",
+      ["--policy " .. new .. " --at noon " .. s.dir] = "%-%-at can't be \"noon\"\nusage:",
+      ["--policy " .. new .. " --samples -1 " .. s.dir] = "%-%-samples can't be \"%-1\"\nusage:",
     } do
       local out, code = replay(args)
       assert.equal(2, code, args)
       assert.matches(why, out)
     end
+  end)
+
+  it("exits 2 when a part of the spool can't be read", function()
+    local copy = s.dir .. "/hurt"
+    h.shell(("cp -r '%s/spool' '%s' && truncate -s 0 '%s'/events/*/0000000001.seg")
+      :format(s.data, copy, copy))
+    local out, code = replay("--policy " .. new .. " " .. copy)
+    assert.equal(2, code, out)
+    assert.matches("0 events of .*damaged or unreadable segments, .*: 1;", out)
   end)
 
   it("is fast, and does not grow with its input", function()

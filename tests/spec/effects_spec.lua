@@ -26,7 +26,8 @@ local rows = {
   { KAFKA:format("topic_by = \"type\", max_topics = 9, topic_wait = \"2s\"") },
   { KAFKA:format("breaker = { slow = \"1s\" }"), "kafka \"x\".breaker.slow",
     "without ready_to_trip: the default rule does not look at it" },
-  { KAFKA:format("breaker = { slow = \"1s\", ready_to_trip = function(c) return c.slow > 3 end }") },
+  { KAFKA:format("breaker = { slow = \"1s\", "
+    .. "ready_to_trip = function(c) return c.slow > 3 end }") },
   { CLICKHOUSE:format("\"http://a\", \"http://b\"", "hedge = { may_duplicate = true }"),
     "clickhouse \"x\".hedge", "without after: sluice does not hedge" },
   { CLICKHOUSE:format("\"http://a\"", "hedge = { after = \"p95\" }"), "clickhouse \"x\".hedge",

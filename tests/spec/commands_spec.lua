@@ -1,0 +1,46 @@
+-- What the commands have in common: their usage, and what becomes of their output.
+local h = require "harness"
+
+local function sluice(args, to)
+  local f = io.popen(("%s %s %s; echo rc=$?"):format(h.binary, args, to or ""))
+  local out = f:read("*a")
+  f:close()
+  return out:gsub("rc=%d+\n$", ""), tonumber(out:match("rc=(%d+)\n$"))
+end
+
+local commands = { "run", "check", "dead", "dead list", "inspect", "reference", "schema",
+  "replay", "sink", "sink drop", "test" }
+
+describe("sluice", function()
+  local dir
+  setup(function()
+    dir = h.folder()
+    h.write(dir .. "/p.lua", [[file "f" { dir = "d" } stream "s" { sinks = { "f" } }
+route "POST /e" { body = "event", stream = "s" }]])
+  end)
+  teardown(function() h.remove(dir) end)
+
+  it("prints the usage of a command that is asked for as an answer", function()
+    for _, command in ipairs(commands) do
+      for _, option in ipairs { "--help", "-h" } do
+        local out, code = sluice(command .. " " .. option, "2>/dev/null")
+        assert.equal(0, code, command)
+        assert.matches("^usage: sluice " .. command:match("^%a+"), out)
+      end
+    end
+  end)
+
+  it("fails when a full disk does not take its output", function()
+    for _, args in ipairs { "version", "help", "reference --markdown",
+      "check " .. dir .. "/p.lua", "check --json " .. dir .. "/p.lua" } do
+      local out, code = sluice(args, "2>&1 >/dev/full")
+      assert.equal(2, code, args)
+      assert.matches("^sluice: the output can't be written whole", out)
+    end
+  end)
+
+  it("ends quietly when its reader has gone", function()
+    local out = sluice("reference --markdown", "2>&1 | head -1")
+    assert.equal("# Reference: the words of a policy\n", out)
+  end)
+end)
