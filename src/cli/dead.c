@@ -80,15 +80,18 @@ static const char *show_time(double ms, char *out, size_t n)
     return out;
 }
 
-static bool list_file(const char *path, struct err *e)
+/* *some: there were letters, or lines that are none. */
+static bool list_file(const char *path, bool *some, struct err *e)
 {
     static struct kind kinds[KINDS_MAX];
     struct letters *l = letters_open(path, e);
     uint32_t n = 0;
     struct letter x;
+    bool ok;
 
     if (l == NULL) {
-        return false;
+        /* A running server has given it another name, or it was purged. */
+        return access(path, F_OK) != 0 && errno == ENOENT;
     }
     while (letters_next(l, &x)) {
         char key[320];
@@ -114,8 +117,10 @@ static bool list_file(const char *path, struct err *e)
         (void)printf("file=%s unreadable_lines=%lu\n", path,
                      (unsigned long)letters_bad(l));
     }
+    *some = *some || n > 0 || letters_bad(l) > 0;
+    ok = letters_ended(l, e);
     letters_close(l);
-    return true;
+    return ok;
 }
 
 static int list(const char *dir)
@@ -123,24 +128,36 @@ static int list(const char *dir)
     DIR *d = opendir(dir);
     struct dirent *entry;
     struct err e;
-    bool ok = true;
+    bool some = false;
+    int code = 0;
 
     if (d == NULL) {
         (void)err_errno(&e, errno, "%s", dir);
         return fail(&e);
     }
-    while (ok && (entry = readdir(d)) != NULL) {
+    while ((errno = 0, entry = readdir(d)) != NULL) {
         char path[4096];
         const char *dot = strstr(entry->d_name, ".ndjson");
 
         if (dot != NULL && strstr(dot, ".replayed") == NULL &&
             strstr(dot, ".replay-mark") == NULL) {
             (void)snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
-            ok = list_file(path, &e);
+            /* One that can't be read does not hide the others. */
+            code = list_file(path, &some, &e) ? code : fail(&e);
         }
     }
+    if (errno != 0) {
+        (void)err_errno(&e, errno, "%s", dir);
+        code = fail(&e);
+    }
     (void)closedir(d);
-    return ok ? 0 : fail(&e);
+    if (!some && code == 0) {
+        (void)fprintf(stderr,
+                      "sluice: no dead letters in the files *.ndjson of %s; a server's "
+                      "lie in the folder dead of its data directory\n",
+                      dir);
+    }
+    return code;
 }
 
 /* ---- show ---- */
@@ -167,6 +184,7 @@ static int show(const char *path)
     struct err e;
     struct letters *l = letters_open(path, &e);
     struct letter x;
+    bool ok;
 
     if (l == NULL) {
         return fail(&e);
@@ -182,8 +200,13 @@ static int show(const char *path)
         put(x.event);
         (void)printf("\n");
     }
+    if (letters_bad(l) > 0) {
+        (void)fprintf(stderr, "sluice: lines of %s that are no dead letters: %lu\n",
+                      path, (unsigned long)letters_bad(l));
+    }
+    ok = letters_ended(l, &e);
     letters_close(l);
-    return 0;
+    return ok ? 0 : fail(&e);
 }
 
 static int replay_sink(int argc, char **argv)

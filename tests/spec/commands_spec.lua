@@ -39,6 +39,20 @@ route "POST /e" { body = "event", stream = "s" }]])
     end
   end)
 
+  it("lists the dead letters that it can read, and says where it finds none", function()
+    h.shell(("mkdir -p '%s/dead/a.ndjson' '%s/none'"):format(dir, dir))
+    h.write(dir .. "/dead/b.ndjson", '{"event":{"n":1},"sink":"k","stream":"s",'
+      .. '"reason":"refused","code":400,"why":"no","time":1}\n')
+    local out, code = sluice("dead list " .. dir .. "/dead", "2>/dev/null")
+    assert.equal(1, code)
+    assert.matches("b.ndjson letters=1 ", out)
+    out, code = sluice("dead list " .. dir .. "/none", "2>&1")
+    assert.equal(0, code)
+    assert.matches("no dead letters in the files %*.ndjson of ", out)
+    out = sluice("dead show " .. dir .. "/p.lua", "2>&1")
+    assert.matches("p.lua that are no dead letters: 1", out)
+  end)
+
   it("ends quietly when its reader has gone", function()
     local out = sluice("reference --markdown", "2>&1 | head -1")
     assert.equal("# Reference: the words of a policy\n", out)
