@@ -249,6 +249,17 @@ local function of_limit(c)
   return nil
 end
 
+-- Of g:inc(1), where g is a gauge.
+local function no_such_method(f, list, pc, ctx, add)
+  local _, name, x = sites.read(f, list, pc, ctx.env)
+  local kind = x ~= nil and methods[handles.kind(x) or ""] and handles.kind(x)
+  if not kind or methods[kind][name] or not sites.call_of(list, pc) then return end
+  local has = {}
+  for each in pairs(methods[kind]) do has[#has + 1] = each end
+  table.sort(has)
+  add(pc, name, ("a %s has no %s: it has %s"):format(kind, name, table.concat(has, " and ")))
+end
+
 -- ---- the calls of a function --------------------------------------------------------
 
 -- c.inc(1) for c:inc(1); c.inc(c, 1) is one as well.
@@ -266,7 +277,11 @@ function M.find(f, list, ctx, add)
   for pc = 1, #list do
     local token, signature, handle, kind = callee(f, list, pc, ctx)
     local at, n, thrown
-    if signature then at, n, thrown = sites.call_of(list, pc) end
+    if signature then
+      at, n, thrown = sites.call_of(list, pc)
+    else
+      no_such_method(f, list, pc, ctx, add)
+    end
     if at then
       local c = { signature = signature, handle = handle, kind = kind, thrown = thrown,
         n = n, args = {} }

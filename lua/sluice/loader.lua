@@ -54,6 +54,10 @@ end
 ---@param path string? the statement and option it is about
 function Loader:add(file, line, column, length, message, path)
   if message:find(UNSET, 1, true) then return end
+  -- Functions of one text have its mistakes once.
+  local key = ("%s\0%d\0%d\0%s"):format(file, line, column, message)
+  if self.told[key] then return end
+  self.told[key] = true
   if #self.problems < 200 then
     self.problems[#self.problems + 1] = { file = file, line = line,
       column = column, length = length, message = message, path = path,
@@ -63,7 +67,9 @@ end
 
 ---Notes something that is not a mistake, but most likely not meant.
 function Loader:remark(file, line, message)
-  if #self.remarks < 50 then
+  local key = ("%s\0%d\0%s"):format(file, line, message)
+  if #self.remarks < 50 and not self.told[key] then
+    self.told[key] = true
     self.remarks[#self.remarks + 1] = { file = file, line = line,
       message = values.without_hidden(message) }
   end
@@ -430,7 +436,7 @@ end
 ---@return table result { desc, problems, remarks, texts }
 function M.load(host, hooks, name, text)
   local self = setmetatable({
-    host = host, hooks = hooks, name = name, texts = {}, problems = {}, remarks = {},
+    host = host, hooks = hooks, name = name, texts = {}, problems = {}, remarks = {}, told = {},
     statements = {}, open = {}, modules = {}, requiring = {}, serial = 0, loading = true,
     including = { name }, included = {},
     folder = name:match("^(.*/)[^/]*$") or "", Field = {}, Schema = {},

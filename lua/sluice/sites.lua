@@ -71,7 +71,8 @@ local function object(f, list, pc, r, env)
     if i.a == r and i.at == opcodes.RESULT then
       if of[i.op] == "up" then return select(2, taken_along(f, i.d)) end
       if of[i.op] == "global" then return rawget(env, constant(f, i.d)) end
-      return nil
+      local x = of[i.op] == "field" and object(f, list, at, i.b, env)
+      return type(x) == "table" and rawget(x, constant(f, i.c)) or nil
     end
   end
   return nil

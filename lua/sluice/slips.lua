@@ -110,6 +110,9 @@ function M.find(f, ctx, add)
       never(f, list, pc, roles, add)
     elseif word == "field" and roles[ins.b] == "request" then
       of_request(constant(f, ins.c), pc, add)
+    elseif word == "set_field" and roles[ins.b] == "request" then
+      add(pc, constant(f, ins.c), "a request can't be changed: set a field of the event, or a "
+        .. "local")
     elseif (word == "field" or word == "set_field") and roles[ins.b] == "event" then
       of_event(f, list, pc, add)
     elseif word == "results" and ctx.hook then

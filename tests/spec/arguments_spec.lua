@@ -9,7 +9,7 @@ stream "s" { sinks = { "f" } }
 local c, g = counter "n_total" { labels = { "a" } }, gauge "g"
 local any, by_user = limit { rate = "1/s" }, limit { rate = "1/s", key = "user.id" }
 local by_key, by_peer = limit { rate = "1/s", key = "header:x-api-key" }, limit { rate = "1/s",
-  key = "peer" }
+  key = "peer" } kept = { c = c }
 ]]
 
 local NOT_USED = ": gives a value, which is not used here, and changes nothing: write "
@@ -62,6 +62,13 @@ local hooks = {
   { "g:set()", "set: expected set(v, […]), got no argument", "g:set(1)" },
   { "c.inc(1)", "inc: expected a counter before inc: write c:inc(…)",
     "c.inc(c, 1) local f, d = c.inc, c f(d)" },
+  { "g:inc()", "inc: a gauge has no inc: it has add and set", "g:add(1)" },
+  { "by_user:chek(ev)", "chek: a limit has no chek: it has check and take",
+    "by_user:take(ev)" },
+  { "kept.c:inc(\"a\")", "inc: expected inc([n], […]), where n is a number, got a text",
+    "kept.c:inc(1, \"a\")" },
+  { "req.path = \"/\"", "path: a request can't be changed: set a field of the event, or a local",
+    "ev.path = req.path" },
   -- Limits.
   { "return by_user:check()", "check: does not say what to count by: write l:check(ev)",
     "return by_user:check(ev)" },
@@ -254,6 +261,12 @@ describe("sluice check", function()
         (c.problems(hooked("local _ = " .. row[2], row[1]))))
     end)
   end
+
+  it("tells once of a mistake in a function of which there are several", function()
+    local out = c.problems(hooked("f(ev) g(ev)", "local function make(k) return function(x) "
+      .. "x[k] = lower() end end local f, g = make(\"a\"), make(\"b\")"))
+    assert.equal("p.lua:7: lower: expected lower(s), got no argument", out)
+  end)
 
   it("takes helpers that are given something else", function()
     for _, row in ipairs(others) do takes(hooked(row[2], row[1]), row[1]) end
