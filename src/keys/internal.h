@@ -27,15 +27,21 @@ struct keyview {
     struct run *runs[MANIFEST_RUNS_MAX];
 };
 
+enum { UNSURE_MAX = 64 };
+
 struct keystore {
     char *dir;
     _Atomic uint32_t window_s;
     bool fresh;
+    atomic_bool incomplete;
     pthread_mutex_t lock; /* current; never over I/O */
     struct keyview *current;
     pthread_mutex_t writing; /* manifest, and who replaces current; over I/O */
     struct manifest manifest;
     uint64_t last_id;
+    /* Runs that a manifest may list that is unsure: they go once another one counts. */
+    uint64_t unsure[UNSURE_MAX];
+    uint32_t n_unsure;
     _Atomic uint64_t n_damaged, told_damaged_ns;
 };
 
@@ -44,7 +50,8 @@ struct keystore {
 void keystore_path(const struct keystore *ks, uint64_t id, char *out, size_t n);
 
 /* Under `writing`: the n runs become current (takes their references), and the manifest
- * says so. False and *e: all is as before, the references are given back. */
+ * says so. False and *e: all is as before, the references are given back, and the file
+ * of a new run goes. */
 bool keystore_publish(struct keystore *ks, struct run **runs, uint32_t n,
                       struct err *e);
 

@@ -209,7 +209,16 @@ bool keystore_is_fresh(const struct keystore *ks)
 
 void keystore_window(struct keystore *ks, uint32_t window_s)
 {
-    atomic_store(&ks->window_s, window_s);
+    uint32_t longest = atomic_load(&ks->window_s);
+
+    while (longest < window_s &&
+           !atomic_compare_exchange_weak(&ks->window_s, &longest, window_s)) {
+    }
+}
+
+void keystore_incomplete(struct keystore *ks, bool incomplete)
+{
+    atomic_store(&ks->incomplete, incomplete);
 }
 
 const struct siphash_key *keystore_key(const struct keystore *ks)
@@ -242,11 +251,40 @@ static struct keyview *make_view(struct keystore *ks, struct run **runs, uint32_
     return v;
 }
 
+/* The runs of v that are not current, which no manifest lists: a disk that is full must
+ * get its room back. kept: none may list them after a crash either. */
+static void drop_new(struct keystore *ks, const struct keyview *v, bool kept)
+{
+    for (uint32_t i = 0; ks->current != NULL && i < v->n; i++) {
+        const struct run *r = v->runs[i];
+
+        if (in_manifest(ks, r->id)) {
+            continue;
+        }
+        if (kept) {
+            (void)unlink(r->path);
+        } else if (ks->n_unsure < UNSURE_MAX) {
+            ks->unsure[ks->n_unsure++] = r->id;
+        }
+    }
+}
+
+static void drop_unsure(struct keystore *ks)
+{
+    while (ks->n_unsure > 0) {
+        char path[PATH_MAX];
+
+        keystore_path(ks, ks->unsure[--ks->n_unsure], path, sizeof path);
+        (void)unlink(path);
+    }
+}
+
 bool keystore_publish(struct keystore *ks, struct run **runs, uint32_t n, struct err *e)
 {
     struct manifest *m = &ks->manifest;
     uint64_t before[MANIFEST_RUNS_MAX];
     uint32_t n_before = m->n_runs;
+    enum manifest_written written;
     struct keyview *old, *v = make_view(ks, runs, n);
 
     memcpy(before, m->runs, sizeof before);
@@ -254,12 +292,15 @@ bool keystore_publish(struct keystore *ks, struct run **runs, uint32_t n, struct
     for (uint32_t i = 0; i < n; i++) {
         m->runs[i] = runs[i]->id;
     }
-    if (!manifest_write(m, ks->dir, e)) {
+    written = manifest_write(m, ks->dir, e);
+    if (written != MANIFEST_WRITTEN) {
         memcpy(m->runs, before, sizeof before);
         m->n_runs = n_before;
+        drop_new(ks, v, written == MANIFEST_KEPT);
         keyview_release(v);
         return false;
     }
+    drop_unsure(ks);
     (void)pthread_mutex_lock(&ks->lock);
     old = ks->current;
     ks->current = v;
@@ -293,8 +334,14 @@ static bool write_run(struct keystore *ks, uint64_t id, const struct key *keys,
     for (uint32_t i = 0; w != NULL && ok && i < n; i++) {
         ok = run_writer_add(w, &keys[i], e);
     }
-    return w != NULL && run_writer_close(w, ok, e) &&
-           run_open(path, id, out, e) == RUN_OPENED;
+    if (w == NULL || !run_writer_close(w, ok, e)) {
+        return false;
+    }
+    if (run_open(path, id, out, e) != RUN_OPENED) {
+        (void)unlink(path);
+        return false;
+    }
+    return true;
 }
 
 static bool add(struct keystore *ks, struct key *keys, uint32_t n, struct err *e)

@@ -30,7 +30,7 @@ struct keyview;
 
 struct keystore_conf {
     const char *dir;   /* made if missing */
-    uint32_t window_s; /* from a key's first time */
+    uint32_t window_s; /* from a key's first time: how long merges keep it */
 };
 
 /* NULL and *e: the folder can't be made, or the disk does not give a file. Damaged files
@@ -43,8 +43,14 @@ void keystore_close(
 /* It was made by keystore_open, and nothing was added yet. */
 bool keystore_is_fresh(const struct keystore *ks);
 
-/* Another window from now on. Any thread. */
+/* Merges keep keys for the longest window that was ever given: a policy that is only tried
+ * must not cost the others their keys. Any thread. */
 void keystore_window(struct keystore *ks, uint32_t window_s);
+
+/* Whether keys that belong in it are still to be read from elsewhere: a key that is not
+ * found is unknown then. False once they can be found here, or where askers look next. Any
+ * thread. */
+void keystore_incomplete(struct keystore *ks, bool incomplete);
 
 /* The key of the hash whose first 96 bits a struct key has; the same after a restart. */
 const struct siphash_key *keystore_key(const struct keystore *ks);
@@ -63,11 +69,13 @@ void keyview_release(struct keyview *v);
 enum keys_found {
     KEYS_ABSENT = 0,
     KEYS_FOUND, /* within the window */
-    KEYS_UNREAD /* the disk did not give the page: unknown */
+    KEYS_UNREAD /* the disk did not give the page, or it is incomplete: unknown */
 };
 
-/* k: its hash. May read one page of a run, and blocks while the disk does. */
-enum keys_found keyview_find(struct keyview *v, struct key k, uint32_t now_s);
+/* k: its hash. window_s: the asker's, not above the store's. May read one page of a run,
+ * and blocks while the disk does. */
+enum keys_found keyview_find(struct keyview *v, struct key k, uint32_t now_s,
+                             uint32_t window_s);
 /* Asks memory for what keyview_find will read first. */
 void keyview_prefetch(const struct keyview *v, const struct key *k);
 

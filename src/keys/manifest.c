@@ -131,30 +131,40 @@ static char *text_of(const struct manifest *m, size_t *n)
     return text;
 }
 
-bool manifest_write(const struct manifest *m, const char *dir, struct err *e)
+static bool write_next(const char *next, const char *text, size_t n, struct err *e)
 {
-    char path[PATH_MAX], next[PATH_MAX];
-    size_t n = 0;
-    char *text = text_of(m, &n);
-    FILE *f;
+    FILE *f = fopen(next, "we");
     bool ok;
 
-    path_of(dir, "", path);
-    path_of(dir, ".new", next);
-    if (text == NULL) {
-        return err_set(e, "%s: out of memory", next);
-    }
-    f = fopen(next, "we");
     if (f == NULL) {
-        free(text);
         return err_errno(e, errno, "%s", next);
     }
     ok = (fwrite(text, 1, n, f) == n && fflush(f) == 0 && fsync(fileno(f)) == 0) ||
          err_errno(e, errno, "%s", next);
     (void)fclose(f);
+    return ok;
+}
+
+enum manifest_written manifest_write(const struct manifest *m, const char *dir,
+                                     struct err *e)
+{
+    char path[PATH_MAX], next[PATH_MAX];
+    size_t n = 0;
+    char *text = text_of(m, &n);
+    bool ok;
+
+    path_of(dir, "", path);
+    path_of(dir, ".new", next);
+    if (text == NULL) {
+        (void)err_set(e, "%s: out of memory", next);
+        return MANIFEST_KEPT;
+    }
+    ok = write_next(next, text, n, e);
     free(text);
     if (ok && rename(next, path) != 0) {
         ok = err_errno(e, errno, "%s", path);
     }
-    return ok && folder_sync(dir, e);
+    return !ok                   ? MANIFEST_KEPT
+           : folder_sync(dir, e) ? MANIFEST_WRITTEN
+                                 : MANIFEST_UNSURE;
 }

@@ -42,6 +42,11 @@ enum manifest_read {
 
 enum manifest_read manifest_read(struct manifest *m, const char *dir,
                                  struct err *e) MUST_USE;
-/* On stable storage, with the names in the folder. False and *e: the old one may still
- * be the one that counts. */
-bool manifest_write(const struct manifest *m, const char *dir, struct err *e) MUST_USE;
+enum manifest_written {
+    MANIFEST_WRITTEN = 0, /* on stable storage, with the names in the folder */
+    MANIFEST_KEPT,        /* the old one counts; *e */
+    MANIFEST_UNSURE       /* after a crash it may be the one or the other; *e */
+};
+
+enum manifest_written manifest_write(const struct manifest *m, const char *dir,
+                                     struct err *e) MUST_USE;

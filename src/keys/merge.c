@@ -146,7 +146,14 @@ static bool write_merged(struct merge *m, uint64_t id, struct run **out, struct 
         (void)run_writer_close(w, false, e);
         return true;
     }
-    return run_writer_close(w, ok, e) && run_open(path, id, out, e) == RUN_OPENED;
+    if (!run_writer_close(w, ok, e)) {
+        return false;
+    }
+    if (run_open(path, id, out, e) != RUN_OPENED) {
+        (void)unlink(path);
+        return false;
+    }
+    return true;
 }
 
 static bool chosen(const struct run *r, struct run *const *runs, uint32_t n)

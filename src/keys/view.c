@@ -43,14 +43,15 @@ void keystore_damaged(struct keystore *ks, const char *what)
     }
 }
 
-enum keys_found keyview_find(struct keyview *v, struct key k, uint32_t now_s)
+enum keys_found keyview_find(struct keyview *v, struct key k, uint32_t now_s,
+                             uint32_t window_s)
 {
     for (uint32_t i = 0; i < v->n; i++) {
         switch (run_find(v->runs[i], &k)) {
         case RUN_ABSENT:
             break;
         case RUN_FOUND:
-            if (!key_expired(&k, now_s, v->ks->window_s)) {
+            if (!key_expired(&k, now_s, window_s)) {
                 return KEYS_FOUND;
             }
             break;
@@ -61,7 +62,8 @@ enum keys_found keyview_find(struct keyview *v, struct key k, uint32_t now_s)
             return KEYS_UNREAD;
         }
     }
-    return KEYS_ABSENT;
+    return atomic_load_explicit(&v->ks->incomplete, memory_order_acquire) ? KEYS_UNREAD
+                                                                          : KEYS_ABSENT;
 }
 
 void keyview_prefetch(const struct keyview *v, const struct key *k)

@@ -15,7 +15,9 @@
 
 enum {
     PAGES_AT_ONCE = 64,
-    WRITE_BACK_BYTES = 8 << 20 /* the disk is to begin before everything is written */
+    WRITE_BACK_BYTES =
+        8 << 20 /* of a run that are on their way to the disk; a merge does
+                                * not fill the memory that others write through */
 };
 
 struct run_writer {
@@ -27,7 +29,7 @@ struct run_writer {
     struct filter filter;
     struct run_page *pages; /* that wait to be written; the last one fills */
     uint32_t n_waiting;     /* whole ones */
-    uint64_t written_back;
+    uint64_t written_back, waited_for;
     struct key last;
     bool failed;
 };
@@ -73,8 +75,17 @@ static bool write_pages(struct run_writer *w, struct err *e)
     }
     w->n_waiting = 0;
     if (at + n - w->written_back >= WRITE_BACK_BYTES) {
-        (void)sync_file_range(w->fd, (off_t)w->written_back,
-                              (off_t)(at + n - w->written_back), SYNC_FILE_RANGE_WRITE);
+        const off_t from = (off_t)w->written_back;
+
+        (void)sync_file_range(w->fd, from, (off_t)(at + n) - from,
+                              SYNC_FILE_RANGE_WRITE);
+        if (w->waited_for < w->written_back) { /* 0 bytes would be all of them */
+            (void)sync_file_range(w->fd, (off_t)w->waited_for,
+                                  from - (off_t)w->waited_for,
+                                  SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                      SYNC_FILE_RANGE_WAIT_AFTER);
+        }
+        w->waited_for = w->written_back;
         w->written_back = at + n;
     }
     return true;

@@ -78,6 +78,7 @@ struct policy {
     bool whole;           /* it has every file that it names */
     struct table *tables; /* complete after the first load */
     uint32_t n_tables;
+    struct seen *kept[64]; /* by stream; references */
 };
 
 struct handles;

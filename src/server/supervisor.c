@@ -204,7 +204,7 @@ static bool start(struct server *s, struct err *e)
     s->sinks_ahead = true;
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
-        !keystores_open(s, plan, s->stream_ids, e)) {
+        !keystores_open(s, s->policy, s->stream_ids, e)) {
         return false;
     }
     taken_restore(s, plan);

@@ -109,9 +109,14 @@ void seen_unref(struct seen *s)
     free(s);
 }
 
+unsigned seen_refs(const struct seen *s)
+{
+    return atomic_load(&s->refs);
+}
+
 bool seen_unshared(const struct seen *s)
 {
-    return atomic_load(&s->refs) == 1;
+    return seen_refs(s) == 1;
 }
 
 bool seen_is(const struct seen *s, const struct seen_conf *conf)

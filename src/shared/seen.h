@@ -44,6 +44,8 @@ struct seen;
 struct seen *seen_new(const struct seen_conf *conf);
 struct seen *seen_ref(struct seen *s);
 void seen_unref(struct seen *s); /* NULL is fine */
+/* How many references there are. */
+unsigned seen_refs(const struct seen *s);
 /* Whether the caller's reference is the only one. */
 bool seen_unshared(const struct seen *s);
 bool seen_is(const struct seen *s, const struct seen_conf *conf);

@@ -47,12 +47,31 @@ enum spool_durable spool_durable(struct spool_consumer *c, struct spool_pos pos)
     return SPOOL_DURABLE_SOON;
 }
 
+/* Behind the end of a segment whose sync failed: also of one that no other follows yet,
+ * because no event has come since. */
+static bool behind_poisoned(struct spool *s, const struct shard *sh, uint64_t seq)
+{
+    bool lost = false;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct segment *g = sh->segments; !lost && g != NULL; g = g->next) {
+        lost = atomic_load(&g->state) == SEGMENT_USED && atomic_load(&g->poisoned) &&
+               seq >= g->first + tail_n(atomic_load(&g->synced_tail)) &&
+               seq < g->first + tail_n(atomic_load(&g->tail));
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return lost;
+}
+
 bool spool_lost(struct spool_consumer *c, struct spool_pos pos)
 {
     bool opened;
     struct shard *sh = find(c, pos.epoch, pos.worker, &opened);
     uint64_t n = sh == NULL ? 0 : atomic_load(&sh->n_lost);
 
+    if (sh != NULL && behind_poisoned(c->stream->spool, sh, pos.seq)) {
+        return true;
+    }
     for (uint64_t i = 0; i < LOST_MAX && i < n; i++) {
         if (pos.seq >= atomic_load(&sh->lost[i].from) &&
             pos.seq <= atomic_load(&sh->lost[i].to)) {

@@ -152,6 +152,51 @@ describe("dedup with persist", function()
     assert.equal(100, repeats())
   end)
 
+  it("takes any number of keys one after the other", function()
+    s = h.server { policy = policy() }
+    post_all(1, 100)
+    for i = 1, 20 do
+      h.write(s.path, policy { key = ('"k%d"'):format(i) })
+      local a
+      h.wait_for("the memories of policies that are gone to go", function()
+        a = s:reload()
+        return a.status == 200
+      end)
+    end
+    h.write(s.path, policy())
+    assert.equal(200, s:reload().status)
+    post_all(1, 100)
+    assert.equal(100, repeats())
+  end)
+
+  it("refuses what it may have stored while the disk does not give the spool", function()
+    if not root() then pending("needs root") return end
+    s = h.server { policy = policy { workers = 1 } }
+    post_all(1, 100)
+    s:stop("SIGKILL")
+    local segment = h.shell("find '" .. s.data .. "/spool/events' -name '*01.seg'"):match("%S+")
+    s.wrap = { "strace", "-f", "-qq", "-o", s.dir .. "/strace", "-P", segment, "-e",
+      "trace=pread64", "-e", "inject=pread64:error=EIO:when=1..3" }
+    s:start()
+    s:logged("event=dedup_unread stream=events")
+    local refused = 0
+    h.wait_for("the keys to be read", function()
+      local a = post("e1")
+      refused = refused + (a.status == 503 and 1 or 0)
+      assert.is_true(a.status == 202 or a.body:find("dedup_unreadable", 1, true) ~= nil)
+      return a.status == 202
+    end)
+    assert.is_true(refused > 0)
+    s:logged("event=dedup_read stream=events")
+    post_all(1, 100)
+    assert.equal(101, repeats())
+    s:deliver()
+    s:stop()
+    s.wrap = {}
+    local _, all = stored()
+    assert.equal(100, all)
+  end)
+
   it("frees the segments of earlier processes once their keys are saved", function()
     s = h.server { policy = policy() }
     post_all(1, 100)

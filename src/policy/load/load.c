@@ -18,6 +18,7 @@
 #include "policy/load/rehearsal.h"
 #include "policy/run/state.h"
 #include "shared/registry.h"
+#include "shared/seen.h"
 
 enum { FILE_BYTES_MAX = 4 << 20, READS_MAX = 4 };
 
@@ -49,7 +50,16 @@ void policy_unref(struct policy *p)
     }
     free(p->files);
     files_free(p);
+    for (size_t i = 0; i < sizeof p->kept / sizeof *p->kept; i++) {
+        seen_unref(p->kept[i]);
+    }
     free(p);
+}
+
+void policy_keep(struct policy *p, uint32_t stream, struct seen *seen)
+{
+    seen_unref(p->kept[stream]);
+    p->kept[stream] = seen_ref(seen);
 }
 
 void policy_share(struct policy *p, struct registry *registry)

@@ -72,6 +72,11 @@ const char *policy_file(const struct policy *p, uint32_t i);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */
 struct plan *policy_plan_mutable(struct policy *p);     /* before publish only */
 
+/* The memory of that stream's keys lives as long as p, also while p has no state yet. One
+ * thread. */
+struct seen;
+void policy_keep(struct policy *p, uint32_t stream, struct seen *seen);
+
 /* Before p's first state: the registry that keeps its counters, limits and memories.
  * Without it p has its own, which goes with it. */
 struct registry;

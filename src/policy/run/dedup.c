@@ -138,7 +138,8 @@ static bool on_disk(struct dedup *d, const struct seen_hash *h)
     if (d->view == NULL) {
         return false;
     }
-    switch (keyview_find(d->view, key_of(h), (uint32_t)(d->now.wall_ms / 1000))) {
+    switch (keyview_find(d->view, key_of(h), (uint32_t)(d->now.wall_ms / 1000),
+                         (uint32_t)(d->stream->dedup_window_ms / 1000))) {
     case KEYS_ABSENT:
         break;
     case KEYS_UNREAD:

@@ -53,7 +53,8 @@ struct seen *handles_find_seen(struct registry *registry, const struct stream_pl
     /* Keys that no server keeps on disk are kept in memory. */
     const bool persist =
         st->dedup_persist && !rehearsal && registry_is_published(registry);
-    const struct seen_conf conf = {.window_ms = st->dedup_window_ms,
+    /* Policies of any window share it: on disk each looks through its own. */
+    const struct seen_conf conf = {.window_ms = persist ? 1 : st->dedup_window_ms,
                                    .max_keys = rehearsal ? REHEARSAL_KEYS
                                                : persist ? PERSIST_KEYS
                                                          : st->dedup_max_keys,

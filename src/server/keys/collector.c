@@ -13,6 +13,8 @@
 
 enum { OPEN_SHARDS = 64 };
 
+#define RECOVER_NS 10000000000ull /* that a start or a reload waits for */
+
 /* ---- readers: one a shard ---- */
 
 static struct reader *reader_of(struct collector *c, uint32_t epoch, uint32_t worker)
@@ -78,6 +80,14 @@ static void find_shards(struct collector *c)
     c->fresh = false;
 }
 
+/* A key of an earlier process that is read late, when policies ask already. Under lock. */
+static void restore_late(struct collector *c, const struct seen_hash *hash)
+{
+    for (uint32_t i = 0; i < c->n_seen; i++) {
+        c->unrestored |= !seen_restore(c->seen[i], hash);
+    }
+}
+
 static void take_block(struct collector *c, struct reader *r,
                        const struct spool_block *b)
 {
@@ -97,6 +107,9 @@ static void take_block(struct collector *c, struct reader *r,
                              .seq = b->first + i,
                              .reader = (uint32_t)(r - c->readers),
                              .time_s = (uint32_t)(b->wall_ms / 1000)};
+        if (!r->live) {
+            restore_late(c, &c->unsaved[c->n_unsaved - 1].hash);
+        }
     }
     (void)pthread_mutex_unlock(&c->lock);
     r->next = b->first + b->n;
@@ -131,6 +144,20 @@ void collector_read(struct collector *c, uint32_t max)
     find_shards(c);
     for (uint32_t i = 0; i < c->n_readers; i++) {
         read_shard(c, &c->readers[i], max);
+    }
+}
+
+void collector_complete(struct collector *c)
+{
+    bool ended = true;
+
+    for (uint32_t i = 0; ended && i < c->n_readers; i++) {
+        ended = c->readers[i].live || c->readers[i].ended;
+    }
+    c->unrestored = c->unrestored && c->n_unsaved > 0;
+    if (c->incomplete && ended && !c->unrestored) {
+        c->incomplete = false;
+        keystore_incomplete(c->keys, false);
     }
 }
 
@@ -185,19 +212,26 @@ static void on_wake(void *arg)
 }
 
 /* Shards of earlier epochs, whose events are all there: saved as they come, since they
- * may be more than there is room for. */
-static bool recover(struct collector *c, struct err *e)
+ * may be more than there is room for. What the disk does not give or take by then is left
+ * to the saver. */
+static void recover(struct collector *c)
 {
-    uint32_t before;
+    const uint64_t until = clock_mono_ns() + RECOVER_NS;
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+    bool more, ok = true;
 
+    (void)err_set(&e, "the disk has not given all events of earlier processes yet");
     do {
-        before = c->n_unsaved;
         collector_read(c, UNSAVED_SAVE);
-        if (c->n_unsaved >= UNSAVED_SAVE && !collector_save(c, e)) {
-            return false;
-        }
-    } while (c->n_unsaved > before || c->n_unsaved >= UNSAVED_SAVE);
-    return true;
+        more = c->n_unsaved >= UNSAVED_SAVE;
+        ok = !more || collector_save(c, &e);
+    } while (more && ok && clock_mono_ns() < until);
+    collector_complete(c);
+    if (c->incomplete) {
+        log_write(LOG_ERROR, "dedup_unread", "stream=%s why=%s", c->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
 }
 
 struct collector *collector_open(const struct collector_conf *conf, struct err *e)
@@ -222,10 +256,9 @@ struct collector *collector_open(const struct collector_conf *conf, struct err *
     }
     c->fresh = keystore_is_fresh(c->keys);
     c->consumer = spool_consumer_open(conf->spool, conf->stream, &consumer);
-    if (!recover(c, e)) {
-        collector_free(c);
-        return NULL;
-    }
+    c->incomplete = true;
+    keystore_incomplete(c->keys, true);
+    recover(c);
     publish(c);
     return c;
 }
@@ -235,33 +268,60 @@ void collector_window(struct collector *c, int64_t window_ms)
     keystore_window(c->keys, (uint32_t)(window_ms / 1000));
 }
 
-bool collector_attach(struct collector *c, struct seen *seen, const char *name,
-                      struct err *e)
+static bool attached(const struct collector *c, const struct seen *seen)
 {
-    bool room = true;
+    for (uint32_t i = 0; i < c->n_seen; i++) {
+        if (c->seen[i] == seen) {
+            return true;
+        }
+    }
+    return false;
+}
 
-    (void)pthread_mutex_lock(&c->lock);
-    for (uint32_t i = 0; room && i < c->n_unsaved; i++) {
-        room = seen_restore(seen, &c->unsaved[i].hash);
+/* Under lock. */
+static bool attach(struct collector *c, struct seen *seen, const char *name,
+                   struct err *e)
+{
+    if (c->n_seen == SEEN_MAX) {
+        return err_set(e,
+                       "stream \"%s\": %u keys of dedup, one a policy, are not saved "
+                       "yet, at most that many can be; reload again later",
+                       c->name, c->n_seen);
     }
-    room = room && c->n_seen < SEEN_MAX;
-    if (room) {
-        seen_attach(seen, c->keys, keystore_key(c->keys), name);
-        c->seen[c->n_seen++] = seen_ref(seen);
-    }
-    (void)pthread_mutex_unlock(&c->lock);
-    return room || err_set(e,
+    for (uint32_t i = 0; i < c->n_unsaved; i++) {
+        if (!seen_restore(seen, &c->unsaved[i].hash)) {
+            return err_set(e,
                            "stream \"%s\": dedup has more keys unsaved than it has "
                            "room for; reload again later",
                            c->name);
+        }
+    }
+    if (seen_store(seen) == NULL) {
+        seen_attach(seen, c->keys, keystore_key(c->keys), name);
+    }
+    c->seen[c->n_seen++] = seen_ref(seen);
+    return true;
 }
 
-/* Memories that no policy has any more. */
+bool collector_attach(struct collector *c, struct seen *seen, const char *name,
+                      struct err *e)
+{
+    bool ok;
+
+    (void)pthread_mutex_lock(&c->lock);
+    ok = attached(c, seen) || attach(c, seen, name, e);
+    (void)pthread_mutex_unlock(&c->lock);
+    return ok;
+}
+
+/* Memories that no policy has any more, and whose keys are saved: until then the policy
+ * that comes back must find them. The registry may still have a reference, which goes
+ * with the next load. */
 void collector_detach(struct collector *c)
 {
     (void)pthread_mutex_lock(&c->lock);
     for (uint32_t i = 0; i < c->n_seen;) {
-        if (seen_unshared(c->seen[i])) {
+        if (seen_refs(c->seen[i]) <= 2 && seen_count(c->seen[i]) == 0) {
             seen_unref(c->seen[i]);
             c->seen[i] = c->seen[--c->n_seen];
         } else {

@@ -33,13 +33,15 @@ struct collector_conf {
     int64_t window_ms;
 };
 
-/* Reads what earlier processes left unsaved. NULL and *e: the folder can't be used, or
+/* Reads what earlier processes left unsaved; what the disk does not give soon is read once
+ * it does, and requests are refused until then. NULL and *e: the folder can't be used, or
  * the disk does not give a file of keys. */
 struct collector *collector_open(const struct collector_conf *conf,
                                  struct err *e) MUST_USE;
 
 /* seen asks the keystore from now on. name: of its key. A reference is kept until no
- * policy has seen any more. False and *e: more keys are unsaved than it has room for. */
+ * policy has seen any more, and all its keys are saved; so each policy attaches it. False
+ * and *e: there is no room for it. */
 bool collector_attach(struct collector *c, struct seen *seen, const char *name,
                       struct err *e) MUST_USE;
 

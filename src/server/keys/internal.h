@@ -43,6 +43,8 @@ struct collector {
     struct spool_consumer *consumer;
     struct keystore *keys;
     bool fresh;           /* the keystore has nothing yet */
+    bool incomplete;      /* earlier processes' shards are not read to their ends */
+    bool unrestored;      /* a memory had no room for a key of theirs */
     pthread_mutex_t lock; /* the two lists; never over I/O */
     struct seen *seen[SEEN_MAX];
     uint32_t n_seen;
@@ -65,10 +67,22 @@ struct collector {
 
 /* Reads what the shards have, up to max keys unsaved. */
 void collector_read(struct collector *c, uint32_t max);
+/* Whether all that earlier processes stored can be found by requests: until then a key
+ * that is not found is unknown. */
+void collector_complete(struct collector *c);
 void collector_detach(struct collector *c);
 void collector_free(struct collector *c);
 
 /* ---- save.c ---- */
+
+/* The wall clock, but no faster than time passes since it was began_ms: keys that a wrong
+ * clock calls over are still there when it is put right. */
+static inline uint32_t keys_now_s(int64_t began_ms, int64_t passed_ms, int64_t wall_ms)
+{
+    int64_t most = began_ms + passed_ms;
+
+    return (uint32_t)((wall_ms < most ? wall_ms : most) / 1000);
+}
 
 /* Everything that was read is in the keystore. False and *e: the disk refused, or does
  * not have the events yet; what was read stays unsaved. */

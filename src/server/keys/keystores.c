@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "policy/load/load.h"
 #include "policy/run/handles.h"
 #include "server/internal.h"
 #include "server/keys/collector.h"
@@ -36,31 +37,33 @@ static struct collector *make(struct server *s, const struct stream_plan *st, in
     return c;
 }
 
-static bool open_one(struct server *s, const struct stream_plan *st, int id,
+static bool open_one(struct server *s, struct policy *policy, uint32_t i, int id,
                      struct err *e)
 {
+    const struct stream_plan *st = &policy_plan(policy)->streams[i];
     struct seen *seen = handles_find_seen(s->registry, st, false);
     bool ok = true;
 
+    policy_keep(policy, i, seen);
     if (s->collectors[id] == NULL) {
         s->collectors[id] = make(s, st, id, e);
         ok = s->collectors[id] != NULL;
     }
     if (ok) {
         collector_window(s->collectors[id], st->dedup_window_ms);
-        ok = seen_store(seen) != NULL ||
-             collector_attach(s->collectors[id], seen, st->dedup_key.p, e);
+        ok = collector_attach(s->collectors[id], seen, st->dedup_key.p, e);
     }
     seen_unref(seen);
     return ok;
 }
 
-bool keystores_open(struct server *s, const struct plan *plan, const int *ids,
+bool keystores_open(struct server *s, struct policy *policy, const int *ids,
                     struct err *e)
 {
+    const struct plan *plan = policy_plan(policy);
+
     for (uint32_t i = 0; i < plan->n_streams; i++) {
-        if (plan->streams[i].dedup_persist &&
-            !open_one(s, &plan->streams[i], ids[i], e)) {
+        if (plan->streams[i].dedup_persist && !open_one(s, policy, i, ids[i], e)) {
             return false;
         }
     }

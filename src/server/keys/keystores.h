@@ -12,12 +12,12 @@
 #include "base/attr.h"
 
 struct err;
-struct plan;
+struct policy;
 struct server;
 
-/* The plan's streams, whose ids in the spool are given, remember on disk from now on.
+/* The policy's streams, whose ids in the spool are given, remember on disk from now on.
  * False and *e: one can't. */
-bool keystores_open(struct server *s, const struct plan *plan, const int *ids,
+bool keystores_open(struct server *s, struct policy *policy, const int *ids,
                     struct err *e) MUST_USE;
 
 /* Behind the workers, before the spool is closed. False: a thread hangs. */

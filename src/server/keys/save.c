@@ -15,6 +15,7 @@
 #define DURABLE_NS 2000000000ull /* for the events to be synced */
 #define TELL_NS 60000000000ull   /* between two log lines of it */
 #define MERGE_LOOK_NS 1000000000ull
+#define MERGE_AGAIN_MAX_NS 64000000000ull /* after merges that failed: 1 s, 2 s, ... */
 
 /* ---- save ---- */
 
@@ -167,6 +168,16 @@ static bool is_due(const struct collector *c, uint64_t now)
                                                                 : SAVE_NS);
 }
 
+static void complete(struct collector *c)
+{
+    const bool before = c->incomplete;
+
+    collector_complete(c);
+    if (before && !c->incomplete) {
+        log_write(LOG_INFO, "dedup_read", "stream=%s", c->name);
+    }
+}
+
 static void *save(void *arg)
 {
     struct collector *c = arg;
@@ -175,10 +186,12 @@ static void *save(void *arg)
     c->saved_ns = clock_mono_ns();
     while (!latch_wait(&c->stopped, clock_mono_ns() + LOOK_NS)) {
         collector_read(c, UNSAVED_MAX);
+        complete(c);
         collector_detach(c);
         if (is_due(c, clock_mono_ns())) {
             tell(c, collector_save(c, &e), &e);
             c->saved_ns = clock_mono_ns();
+            complete(c);
         }
     }
     collector_read(c, UNSAVED_MAX);
@@ -190,13 +203,18 @@ static void *save(void *arg)
 static void *merge(void *arg)
 {
     struct collector *c = arg;
-    uint64_t told_ns = 0;
+    const int64_t began_ms = clock_wall_ms();
+    const uint64_t began_ns = clock_mono_ns();
+    uint64_t told_ns = 0, wait_ns = MERGE_LOOK_NS;
 
     while (!atomic_load(&c->stop)) {
         struct err e;
         uint64_t now = clock_mono_ns();
         enum keystore_merged r =
-            keystore_merge(c->keys, (uint32_t)(clock_wall_ms() / 1000), &c->stop, &e);
+            keystore_merge(c->keys,
+                           keys_now_s(began_ms, (int64_t)((now - began_ns) / 1000000),
+                                      clock_wall_ms()),
+                           &c->stop, &e);
         char quoted[ERR_TEXT_MAX + 16];
 
         if (r == KEYSTORE_FAILED && !atomic_load(&c->stop) &&
@@ -205,8 +223,11 @@ static void *merge(void *arg)
             log_write(LOG_WARN, "dedup_not_merged", "stream=%s why=%s", c->name,
                       log_quote(quoted, sizeof quoted, e.text));
         }
+        wait_ns = r != KEYSTORE_FAILED           ? MERGE_LOOK_NS
+                  : wait_ns < MERGE_AGAIN_MAX_NS ? 2 * wait_ns
+                                                 : wait_ns;
         if (r != KEYSTORE_MERGED) {
-            (void)latch_wait(&c->stopped, clock_mono_ns() + MERGE_LOOK_NS);
+            (void)latch_wait(&c->stopped, clock_mono_ns() + wait_ns);
         }
     }
     latch_open(&c->merger_ended);

@@ -242,7 +242,7 @@ static void alter(void *arg)
 
     r->altered =
         streams_open(s, policy_plan(r->policy), r->ids, &r->dead_stream, &r->e) &&
-        keystores_open(s, policy_plan(r->policy), r->ids, &r->e) &&
+        keystores_open(s, r->policy, r->ids, &r->e) &&
         sinks_apply(s, r->policy, r->ids, r->dead_stream, &r->e);
     if (!r->altered) {
         say_again(&r->e);
@@ -371,7 +371,7 @@ static void alter_canary(void *arg) /* the changer */
     struct reload *r = arg;
 
     r->altered = canary_streams(r, policy_plan(r->policy), &r->e) &&
-                 keystores_open(r->s, policy_plan(r->policy), r->ids, &r->e);
+                 keystores_open(r->s, r->policy, r->ids, &r->e);
     if (!r->altered) {
         say_again(&r->e);
     }

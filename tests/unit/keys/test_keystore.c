@@ -8,8 +8,11 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "keys/keystore.h"
@@ -19,6 +22,21 @@ enum { WINDOW_S = 1000 };
 
 static struct err e;
 static atomic_bool stop;
+static atomic_int fail_folder_syncs; /* the call of that number; 0: none */
+
+/* Folders and manifests are synced by fsync: this one fails for a folder. */
+int fsync(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) &&
+        atomic_load(&fail_folder_syncs) > 0 &&
+        atomic_fetch_sub(&fail_folder_syncs, 1) == 1) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
 
 static struct keystore *opened(void)
 {
@@ -52,7 +70,7 @@ static enum keys_found find(struct keystore *ks, uint64_t i, uint32_t now_s)
     enum keys_found found;
 
     keyview_prefetch(v, &k);
-    found = keyview_find(v, k, now_s);
+    found = keyview_find(v, k, now_s, WINDOW_S);
     keyview_release(v);
     return found;
 }
@@ -258,6 +276,96 @@ static void an_add_that_fails_changes_nothing(void **state)
     keystore_close(ks);
 }
 
+/* As a disk that is full: each try must give its room back. */
+static void an_add_or_a_merge_that_is_not_published_leaves_no_file(void **state)
+{
+    struct keystore *ks = opened();
+    struct key k = nth(7, 1500);
+    char next[128];
+
+    (void)state;
+    add(ks, 0, 5, 1500);
+    add(ks, 10, 15, 1500);
+    (void)snprintf(next, sizeof next, "%s/MANIFEST.new", folder);
+    assert_int_equal(0, mkdir(next, 0700));
+    for (int i = 0; i < 5; i++) {
+        assert_false(keystore_add(ks, &k, 1, &(struct keys_place){3, 0, 99}, 1, &e));
+        assert_int_equal(KEYSTORE_FAILED, keystore_merge(ks, 1500, &stop, &e));
+        assert_int_equal(2, n_files(".keys"));
+    }
+    assert_keys(ks, 0, 5, KEYS_FOUND);
+    assert_int_equal(0, rmdir(next));
+    merge_all(ks, 1500);
+    assert_int_equal(1, n_files(".keys"));
+    assert_keys(ks, 10, 15, KEYS_FOUND);
+    keystore_close(ks);
+}
+
+/* The rename is done, but may not be on the disk: after a crash the one manifest may count
+ * or the other, so that what either lists stays until another one is written. */
+static void a_manifest_that_is_unsure_keeps_all_runs_until_the_next(void **state)
+{
+    struct keystore *ks = opened();
+    struct key k = nth(7, 1500);
+
+    (void)state;
+    add(ks, 0, 5, 1500);
+    add(ks, 10, 15, 1500);
+    atomic_store(&fail_folder_syncs, 2); /* of the run's name it is the first */
+    assert_false(keystore_add(ks, &k, 1, &(struct keys_place){3, 0, 99}, 1, &e));
+    atomic_store(&fail_folder_syncs, 0);
+    assert_int_equal(3, n_files(".keys"));
+    keystore_close(ks);
+    ks = opened();
+    assert_int_equal(99, keystore_place(ks, 3, 0));
+    assert_int_equal(KEYS_FOUND, find(ks, 7, 1500));
+    assert_int_equal(0, keystore_figures(ks).n_damaged);
+    atomic_store(&fail_folder_syncs, 2);
+    assert_int_equal(KEYSTORE_FAILED, keystore_merge(ks, 1500, &stop, &e));
+    assert_int_equal(4, n_files(".keys"));
+    assert_keys(ks, 0, 5, KEYS_FOUND);
+    add(ks, 20, 25, 1500);
+    assert_int_equal(4, n_files(".keys")); /* the merged one went */
+    merge_all(ks, 1500);
+    assert_int_equal(1, n_files(".keys"));
+    keystore_close(ks);
+}
+
+/* A policy that is tried with a short window costs the others nothing. */
+static void the_longest_window_counts_for_merges(void **state)
+{
+    struct keystore *ks = opened();
+    struct keyview *v;
+
+    (void)state;
+    add(ks, 0, 10, 1000);
+    add(ks, 10, 20, 1000);
+    keystore_window(ks, 10);
+    merge_all(ks, 1900);
+    v = keystore_view(ks);
+    assert_int_equal(KEYS_ABSENT, keyview_find(v, nth(1, 0), 1900, 10));
+    assert_int_equal(KEYS_FOUND, keyview_find(v, nth(1, 0), 1900, WINDOW_S));
+    keyview_release(v);
+    keystore_window(ks, 2 * WINDOW_S);
+    merge_all(ks, 2900);
+    assert_int_equal(20, keystore_figures(ks).n_keys);
+    keystore_close(ks);
+}
+
+static void a_key_that_is_not_found_in_an_incomplete_store_is_unknown(void **state)
+{
+    struct keystore *ks = opened();
+
+    (void)state;
+    add(ks, 0, 10, 1500);
+    keystore_incomplete(ks, true);
+    assert_keys(ks, 0, 10, KEYS_FOUND);
+    assert_keys(ks, 10, 20, KEYS_UNREAD);
+    keystore_incomplete(ks, false);
+    assert_keys(ks, 10, 20, KEYS_ABSENT);
+    keystore_close(ks);
+}
+
 /* ---- beside each other ---- */
 
 enum { ROUNDS = 60, ROUND = 2000 };
@@ -345,6 +453,10 @@ int main(void)
         TEST(a_lost_manifest_loses_no_key),
         TEST(a_damaged_run_is_set_aside_and_counted),
         TEST(an_add_that_fails_changes_nothing),
+        TEST(an_add_or_a_merge_that_is_not_published_leaves_no_file),
+        TEST(a_manifest_that_is_unsure_keeps_all_runs_until_the_next),
+        TEST(the_longest_window_counts_for_merges),
+        TEST(a_key_that_is_not_found_in_an_incomplete_store_is_unknown),
         TEST(no_key_is_missed_while_runs_are_added_and_merged),
         TEST(a_merge_that_is_stopped_leaves_all_as_it_was)};
 

@@ -112,14 +112,51 @@ static void what_follows_a_failed_sync_goes_elsewhere_and_is_synced(void **state
     spool_close(s);
 }
 
+/* No other segment follows: no event has come since. */
+static void a_consumer_knows_at_once_what_a_failed_sync_has_lost(void **state)
+{
+    struct spool *s = open_spool();
+    int stream = open_stream(s, 64 * SEGMENT, false);
+    struct spool_writer *w = spool_writer_open(s, stream, 0, on_wake, NULL);
+    struct spool_consumer *c = open_consumer(s, stream);
+    struct spool_pos pos = {spool_epoch(s), 0, 2};
+    enum spool_durable d;
+    uint64_t last = 0;
+
+    (void)state;
+    spool_ready(s);
+    assert_int_equal(SPOOL_OK, commit(w, "1", &last));
+    while ((d = spool_durable(c, pos)) == SPOOL_DURABLE_SOON) {
+        (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    assert_int_equal(SPOOL_DURABLE, d);
+    atomic_store(&fail_syncs, 1);
+    assert_int_equal(SPOOL_OK, commit(w, "2", &last));
+    pos.seq = 3;
+    for (int i = 0; i < 5000 && spool_durable(c, pos) == SPOOL_DURABLE_SOON; i++) {
+        (void)nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    assert_int_equal(SPOOL_DURABLE, spool_durable(c, pos));
+    pos.seq = 1;
+    assert_false(spool_lost(c, pos));
+    pos.seq = 2;
+    assert_true(spool_lost(c, pos));
+    pos.seq = 3; /* the next one is not */
+    assert_false(spool_lost(c, pos));
+    spool_consumer_close(c);
+    spool_writer_close(w);
+    spool_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_torn_block_is_overwritten_by_the_next, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(
-            what_follows_a_failed_sync_goes_elsewhere_and_is_synced, set_up,
-            tear_down)};
+            what_follows_a_failed_sync_goes_elsewhere_and_is_synced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_consumer_knows_at_once_what_a_failed_sync_has_lost, set_up, tear_down)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
