@@ -16,6 +16,9 @@ stream "calls"   {
   ack = "synced", sinks = { "archive" }, dedup = { key = "messageId", window = "1h" },
 }
 stream "strange" { ack = "synced", sinks = { "archive" } }
+-- Calls that a library gives up, because it got 400: bad JSON, or no key.
+file "refused" { dir = "refused", compress = "zstd", linger = "1s" }
+stream "refused" { sinks = { "refused" } }
 
 -- Each write key and the source that it stands for.
 local KEY = env("SEGMENT_WRITE_KEY", "demo-key")
@@ -79,6 +82,7 @@ end
 -- JSON. The answer cannot name refused calls of a batch: sluice keeps them as dead
 -- letters, with their reason.
 local answer = { status = 200, body = [[{"success":true}]], refused = 400 }
+local on_refused = { stream = "refused" }
 -- Browsers send text/plain, so that they need no OPTIONS request first.
 local types = { "application/json", "text/plain" }
 local cors = { origins = { "*" }, headers = { "Content-Type", "Authorization" } }
@@ -91,13 +95,13 @@ for _, path in ipairs { "POST /v1/batch", "POST /v1/b", "POST /v1/import" } do
   route(path) {
     body = "batch", events = "batch", envelope = envelope, types = types,
     set = { receivedAt = "time" }, schema = call, on_request = on_request,
-    on_event = on_batch, stream = "calls", answer = answer, cors = cors,
+    on_event = on_batch, stream = "calls", answer = answer, cors = cors, on_refused = on_refused,
   }
 end
 route "POST /v1/:call" {
   body = "event", types = types, set = { receivedAt = "time" }, schema = call,
   on_request = on_request, on_event = on_call, stream = "calls",
-  answer = answer, cors = cors,
+  answer = answer, cors = cors, on_refused = on_refused,
 }
 
 example "a batch gets what stands around it" {

@@ -58,6 +58,8 @@ function Loader:options(s, path, t, options)
     elseif spec.type == "options" then
       if type(v) == "table" then
         out[key] = self:options(s, extend(path, key), v, spec.options)
+      elseif spec.word then
+        self:refused_word(s, extend(path, key), v)
       else
         self:problem(s, extend(path, key), "value",
           ("%s is not a table { }"):format(values.show(v)))

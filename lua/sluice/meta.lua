@@ -149,6 +149,7 @@ function lookup(name) end
 ---@field form? table<string, string> Parameters of a query or form that hold JSON, as name = "json", or name = "base64" for JSON in base64. By default all are texts, or what the schema says: int, num, bool and time read texts.
 ---@field on_error? "dead_letter"|"reject"|"accept" What happens to an event if on_event raises an error: it becomes a dead letter, is refused, or is stored as the client sent it. If on_request raises, the client gets 500; with "accept" the request goes on. (default: dead_letter)
 ---@field on_event? fun(ev: sluice.event, req: sluice.request): sluice.verdict? function(ev, req), called for each event that passed the schema. It returns nothing to accept the event, or reject(), drop() or to().
+---@field on_refused? sluice.route.on_refused|"dead_letter" Keeps what a schema, on_event or the grammar refuses, with the bytes that the client sent. "dead_letter" writes it to the dead letters. The client gets the same answer as without.
 ---@field on_request? fun(req: sluice.request): sluice.verdict? function(req), called before sluice reads the body. It returns nothing to go on, or reject().
 ---@field partial? boolean Whether sluice accepts the good events of a batch that also has bad ones. With false one refused event refuses the whole batch. (default: true)
 ---@field repeated? "refuse"|"first"|"last"|"array" What happens to a parameter of a query or form that comes more than once: "refuse" refuses the event (duplicate_key), "first" and "last" keep one value, "array" makes an array of all. A parameter that comes once stays a text. (default: refuse)
@@ -171,6 +172,12 @@ function lookup(name) end
 ---@field headers? string[] Request headers that a page may set. By default Content-Type.
 ---@field max_age? string How long a browser may cache the answer to OPTIONS, in whole seconds. (default: 1h)
 ---@field origins string[] Origins of the pages, such as "https://shop.example", or "*" for all.
+
+---Keeps what a schema, on_event or the grammar refuses, with the bytes that the client sent. "dead_letter" writes it to the dead letters. The client gets the same answer as without.
+---@class sluice.route.on_refused
+---@field max_record? string Bytes of what the client sent that a record keeps. (default: 64KiB)
+---@field rate? string Records that the route keeps, over all workers. A record of more than 1 KiB counts once for each KiB. The unused rate of 10 seconds may come at once. sluice counts what is beyond, and does not keep it. (default: 100/s)
+---@field stream? string Stream that gets a record of each refusal. Not the route's own.
 
 ---Senders of CloudEvents that may deliver here. sluice tells them when they ask with OPTIONS.
 ---@class sluice.route.webhook

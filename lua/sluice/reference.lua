@@ -55,7 +55,9 @@ end
 
 -- LuaCATS type of an option; class: of the table that has it.
 local function lua_type(spec, class, key)
-  if spec.type == "options" then return class .. "." .. key end
+  if spec.type == "options" then
+    return class .. "." .. key .. (spec.word and ('|"%s"'):format(spec.word) or "")
+  end
   if spec.values then
     local list = '"' .. table.concat(spec.values, '"|"') .. '"'
     return spec.type == "words" and "(" .. list .. ")[]" or list

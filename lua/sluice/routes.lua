@@ -381,7 +381,7 @@ end
 -- ---- routes ----------------------------------------------------------------------
 
 function Loader:route(s, names, path)
-  local o = self:options(s, {}, s.args, words.route.options)
+  local o = self:options(s, {}, self:open_refused(s.args), words.route.options)
   local schema = o.schema
   if schema ~= nil and getmetatable(schema) ~= self.Schema then
     self:problem(s, { "schema" }, "value",
@@ -407,6 +407,7 @@ function Loader:route(s, names, path)
     stream = self:route_stream(s, o), partial = o.partial,
     answer = self:route_answer(s, o.answer), cors = self:route_cors(s, o.cors),
     webhook = self:route_webhook(s, o.webhook, names),
+    on_refused = self:route_refused(s, o),
     on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,
     line = s.line, file = s.file, statement = s }
 end

@@ -152,6 +152,20 @@ M.route = {
       help = "What happens to an event if on_event raises an error: it becomes a dead letter, "
         .. "is refused, or is stored as the client sent it. If on_request raises, the client "
         .. "gets 500; with \"accept\" the request goes on." },
+    on_refused = { type = "options", optional = true, word = "dead_letter",
+      help = "Keeps what a schema, on_event or the grammar refuses, with the bytes that the "
+        .. "client sent. \"dead_letter\" writes it to the dead letters. The client gets the "
+        .. "same answer as without.",
+      options = {
+        stream = { type = "stream",
+          help = "Stream that gets a record of each refusal. Not the route's own." },
+        rate = { type = "rate", default = "100/s", min = 1 / 86400, max = 1000000,
+          help = "Records that the route keeps, over all workers. A record of more than 1 KiB "
+            .. "counts once for each KiB. The unused rate of 10 seconds may come at once. "
+            .. "sluice counts what is beyond, and does not keep it." },
+        max_record = { type = "bytes", default = "64KiB", min = 1024, max = 1024 * 1024,
+          help = "Bytes of what the client sent that a record keeps." },
+      } },
     stream = { type = "stream",
       help = "Stream for the accepted events. Needed unless on_event names streams with "
         .. "to()." },

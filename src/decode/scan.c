@@ -95,6 +95,14 @@ static enum scan_result scan_one(struct scan *s, struct scan_error *se)
     return at_end(s, se);
 }
 
+/* Where it stands, also when it is refused: its bytes may be kept (ingest/refusals.h). */
+static void event_slice(const struct scan *s, struct event *ev, const char *from,
+                        const char *end)
+{
+    ev->off = (uint32_t)(from - s->b->body);
+    ev->len = (uint32_t)(end - from);
+}
+
 /* The element that begins at from is not JSON. False: its end is not known, and so
  * neither is the start of the next one. */
 static bool pass_over(struct scan *s, struct event *ev, const char *from)
@@ -105,8 +113,7 @@ static bool pass_over(struct scan *s, struct event *ev, const char *from)
     if (stop == NULL) {
         return false;
     }
-    ev->off = (uint32_t)(from - s->b->body);
-    ev->len = (uint32_t)(stop - from);
+    event_slice(s, ev, from, stop);
     reject_text(s, ev);
     l->p = stop;
     l->deep = l->wide = false;
@@ -124,6 +131,7 @@ static bool element(struct scan *s, struct event *ev)
         return object_read(s, ev) || pass_over(s, ev, from);
     }
     if (lex_value(l, 1, &kind)) {
+        event_slice(s, ev, from, l->p);
         event_reject(ev, "not_an_object", NULL, "expected a JSON object as the event");
         return true;
     }
@@ -190,6 +198,7 @@ static void reject_line(struct scan *s, struct event *ev, const char *line)
     char *text = arena_alloc(s->b->arena, 128);
 
     reject_text(s, ev);
+    event_slice(s, ev, line, s->l.end);
     if (text != NULL) {
         (void)snprintf(text, 128, "%s at byte %zu of the line", s->l.detail,
                        (size_t)(s->l.at - line));

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "ingest/internal.h"
+#include "ingest/refusals.h"
 
 enum { BUFFERED_MAX_BYTES = 48 << 20 };
 
@@ -38,6 +39,7 @@ static void bind_writers(struct ingest *in, const struct binding *b, bool anew)
             "sluice_store_failures_total",
             "Events whose block could not be written; their requests got 503.", labels);
     }
+    refusals_bind(in, b);
 }
 
 /* A kernel gives the lowest descriptor that is free: a quarter of them stays for

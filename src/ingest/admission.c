@@ -3,15 +3,18 @@
  * route, a type, room in the spool, and on_request's verdict.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/attr.h"
 #include "base/clock.h"
 #include "ingest/internal.h"
 
+enum { ERROR_TEXT = 2048 };
+
 void refuse_with(struct ingest *in, const struct answering *a, int status,
                  const char *lines, const struct answer_error *e)
 {
-    char text[2048];
+    char text[ERROR_TEXT];
     size_t n = answer_error(e, text, sizeof text);
 
     http_answer(a->r, status, lines, (struct str){text, n});
@@ -148,6 +151,37 @@ void admission_refuse_whole(struct ingest *in, struct http_request *r,
     a = refusing(in, r, 1);
     answer_head_refused(no, admission_retry_after(in), in->extra, lines);
     refuse_with(in, &a, no->status, lines, &no->error);
+}
+
+void admission_refuse_kept(struct ingest *in, struct http_request *r,
+                           const struct refused *no)
+{
+    const struct request_state *p = http_user(r);
+    struct waiter *w = waiter_get(in);
+    char lines[HEAD_BYTES], text[ERROR_TEXT];
+    size_t n_lines, n;
+    char *out;
+
+    if (w == NULL) {
+        admission_refuse_whole(in, r, no);
+        return;
+    }
+    account_received(p->account, 1);
+    account_code(p->account, no->error.code, no->status);
+    answer_head_refused(no, admission_retry_after(in), in->extra, lines);
+    n_lines = lines[0] == '\0' ? 0 : strlen(lines) + 1;
+    n = answer_error(&no->error, text, sizeof text);
+    out = waiter_text(w, n_lines + n);
+    memcpy(out, lines, n_lines);
+    memcpy(out + n_lines, text, n);
+    w->req = r;
+    w->began_ns = p->began_ns;
+    w->status = no->status;
+    w->account = p->account;
+    w->ends = (struct ends){.refused = 1};
+    w->headers_bytes = (uint32_t)n_lines;
+    w->answer_bytes = (uint32_t)n;
+    waiter_join(in, w, 1);
 }
 
 /* OPTIONS of a browser or of a sender of web hooks. True: answered. */

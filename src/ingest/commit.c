@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "ingest/internal.h"
+#include "ingest/refusals.h"
 
 enum { COUNT_BYTES = 40 };
 
@@ -215,6 +217,9 @@ static void commit_writer(struct ingest *in, int stream)
         stats_add(o->failed, o->n_pending);
     }
     o->n_pending = 0;
+    if (UNLIKELY(o->n_records > 0)) {
+        refusals_committed(o, r == SPOOL_OK);
+    }
     for (struct waiter *w = in->pending; w != NULL; w = w->next) {
         if ((w->touched & bit) == 0) {
             continue;
@@ -231,9 +236,9 @@ void commit_turn(struct ingest *in)
 {
     uint64_t began;
     struct waiter *w = in->pending;
-    uint64_t touched = 0;
+    uint64_t touched = in->records;
 
-    if (w == NULL) {
+    if (w == NULL && touched == 0) {
         return;
     }
     began = clock_mono_ns();
@@ -247,6 +252,7 @@ void commit_turn(struct ingest *in)
     in->pending_tail = &in->pending;
     in->pending_since_ns = 0;
     in->pending_bytes = 0;
+    in->records = 0;
     while (w != NULL) {
         struct waiter *next = w->next;
 

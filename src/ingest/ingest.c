@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "ingest/internal.h"
+#include "ingest/refusals.h"
 #include "policy/run/run.h"
 
 static const double LATE_LOOK_S = 0.05, TIED_LOOK_S = 0.002;
@@ -62,6 +63,8 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
             account_cut(p->account, in->batch.n_cut);
         }
         outcome_of(p->route, &in->batch, o);
+    } else if (p->route->on_refused != NULL && refusals_body(in, p, v, &no)) {
+        admission_refuse_kept(in, r, &no);
     } else {
         admission_refuse_whole(in, r, &no);
     }
@@ -155,6 +158,15 @@ static void keep_answer(struct ingest *in, struct waiter *w, const struct outcom
     w->answer_bytes = (uint32_t)answer_events(&in->batch, o, text + n);
 }
 
+static void await_commit(struct ingest *in, const struct request_state *p,
+                         const struct outcome *o, struct waiter *w)
+{
+    w->account = p->account;
+    w->ends = ends_of(in, o);
+    keep_answer(in, w, o);
+    waiter_join(in, w, in->batch.n);
+}
+
 /* To the pending blocks; the answer waits for the commit. */
 static void accept_body(struct ingest *in, struct http_request *r,
                         struct request_state *p, const struct outcome *o,
@@ -186,16 +198,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
         admission_unstored(in, r, stored, in->batch.n);
         return;
     }
-    w->account = p->account;
-    w->ends = ends_of(in, o);
-    w->n_events = in->batch.n;
-    account_wait(&in->m.accounts, w->n_events);
-    keep_answer(in, w, o);
-    *in->pending_tail = w;
-    in->pending_tail = &w->next;
-    if (in->pending_since_ns == 0) {
-        in->pending_since_ns = p->began_ns;
-    }
+    await_commit(in, p, o, w);
     meters_stage(in, STAGE_STORE);
 }
 
@@ -214,6 +217,23 @@ static enum store_result take_out_repeats(struct ingest *in, struct request_stat
     return STORE_OK;
 }
 
+/* Nothing of it is stored but records of its refusals. */
+static void answer_kept(struct ingest *in, struct http_request *r,
+                        const struct request_state *p, const struct outcome *o)
+{
+    struct waiter *w = waiter_get(in);
+
+    if (w == NULL) {
+        answer_now(in, r, p, o);
+        return;
+    }
+    w->req = r;
+    w->began_ns = p->began_ns;
+    w->status = o->status;
+    w->own_answer = o->answer != NULL;
+    await_commit(in, p, o, w);
+}
+
 void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
@@ -221,6 +241,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     struct policy_request req;
     struct dedup_hold hold;
     struct outcome o;
+    bool kept;
 
     hold.n = hold.n_ties = 0;
     in->sampling = --in->sample == 0;
@@ -238,6 +259,8 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
             outcome_of(p->route, &in->batch, &o);
         }
         count_codes(in, p->account, &o);
+        kept = UNLIKELY(o.rejected > 0 && p->route->on_refused != NULL) &&
+               marked == STORE_OK && refusals_events(in, p, v, &o);
         if (UNLIKELY(marked != STORE_OK)) {
             dedup_finish(&hold, false);
             admission_unstored(in, r, marked, in->batch.n);
@@ -245,7 +268,11 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
             accept_body(in, r, p, &o, &hold);
         } else {
             dedup_finish(&hold, false);
-            answer_now(in, r, p, &o);
+            if (kept) {
+                answer_kept(in, r, p, &o);
+            } else {
+                answer_now(in, r, p, &o);
+            }
         }
     }
     admission_leave(in, p);

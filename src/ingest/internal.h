@@ -78,6 +78,10 @@ struct stream_writer {
     int64_t delivered_ms;        /* most time to wait for that */
     uint64_t n_pending;          /* events, for the counters at commit */
     stats_cell *stored, *failed, *bytes;
+    uint64_t n_records; /* of n_pending: refusals, see refusals.h */
+    struct {
+        stats_cell *stored, *over_rate, *no_room, *failed;
+    } records; /* NULL: it has none */
 };
 
 enum {
@@ -126,6 +130,7 @@ struct ingest {
     uint32_t n_delivering;     /* of these, for sinks */
     uint64_t pending_since_ns; /* first pending event; 0: nothing pending */
     uint64_t pending_bytes;
+    uint64_t records;        /* bit i: the spool's stream i has pending refusals */
     double wall_ms, mono_ms; /* read once a turn */
     /* Lines that each answer to the request in hand has, "" mostly. */
     char extra[CORS_BYTES];
@@ -142,6 +147,9 @@ struct waiter *waiter_get(struct ingest *in);             /* NULL: WAITERS_MAX i
 char *waiter_text(struct waiter *w, size_t n);            /* where its answer may go */
 void waiter_release(struct ingest *in, struct waiter *w); /* its room */
 void waiter_put(struct ingest *in, struct waiter *w);
+/* Its answer is due behind the commit; its n events wait. began_ns, account, ends and
+ * the answer are set. */
+void waiter_join(struct ingest *in, struct waiter *w, uint32_t n);
 
 /* ---- commit.c: one block a stream, then the answers ---- */
 
@@ -217,9 +225,12 @@ void refuse_with(struct ingest *in, const struct answering *a, int status,
                  const char *headers, const struct answer_error *e);
 void refuse(struct ingest *in, const struct answering *a, int status,
             const char *headers, const struct answer_error *e);
-/* The two count n events as refused with the request. */
+/* The three count n events as refused with the request. */
 void admission_refuse_whole(struct ingest *in, struct http_request *r,
                             const struct refused *no);
+/* The same, whose answer is due behind the commit. */
+void admission_refuse_kept(struct ingest *in, struct http_request *r,
+                           const struct refused *no);
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n); /* 503 */
 const char *admission_retry_after(const struct ingest *in); /* a header's line */

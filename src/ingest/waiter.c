@@ -35,6 +35,17 @@ struct waiter *waiter_get(struct ingest *in)
     return w;
 }
 
+void waiter_join(struct ingest *in, struct waiter *w, uint32_t n)
+{
+    w->n_events = n;
+    account_wait(&in->m.accounts, n);
+    *in->pending_tail = w;
+    in->pending_tail = &w->next;
+    if (in->pending_since_ns == 0) {
+        in->pending_since_ns = w->began_ns;
+    }
+}
+
 void waiter_release(struct ingest *in, struct waiter *w)
 {
     if (UNLIKELY(w->reserved > 0)) {

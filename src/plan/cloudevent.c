@@ -3,6 +3,7 @@
 #include <strings.h>
 
 #include "base/attr.h"
+#include "base/base64.h"
 #include "decode/quote.h"
 #include "plan/media.h"
 
@@ -153,25 +154,6 @@ static size_t put_attribute(struct str name, struct str value, char *out, size_t
     return at + n + 1;
 }
 
-static size_t put_base64(char *out, size_t at, struct str s)
-{
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "abcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < s.n; i += 3) {
-        size_t left = s.n - i;
-        unsigned v = (unsigned)(unsigned char)s.p[i] << 16;
-
-        v |= left > 1 ? (unsigned)(unsigned char)s.p[i + 1] << 8 : 0;
-        v |= left > 2 ? (unsigned char)s.p[i + 2] : 0;
-        out[at++] = letters[v >> 18];
-        out[at++] = letters[v >> 12 & 63];
-        out[at++] = left > 1 ? letters[v >> 6 & 63] : '=';
-        out[at++] = left > 2 ? letters[v & 63] : '=';
-    }
-    return at;
-}
-
 static size_t put_data(char *out, size_t at, struct str body, enum cloudevent_data kind)
 {
     switch (kind) {
@@ -185,7 +167,8 @@ static size_t put_data(char *out, size_t at, struct str body, enum cloudevent_da
     case CLOUDEVENT_BASE64:
         break;
     }
-    at = put_base64(out, put(out, at, STR("\"data_base64\":\"")), body);
+    at = put(out, at, STR("\"data_base64\":\""));
+    at += base64_write(body, out + at);
     out[at] = '"';
     return at + 1;
 }

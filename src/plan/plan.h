@@ -267,6 +267,14 @@ struct webhook_plan {
     uint32_t rate; /* requests a minute; 0: no limit */
 };
 
+/* What a route does with what it refuses. */
+struct refusal_plan {
+    int32_t stream;      /* index into plan->streams; -1: the dead letters */
+    uint64_t max_record; /* bytes of what was sent */
+    double rate;         /* tokens a second: see ingest/refusals.c */
+    uint32_t burst;
+};
+
 struct enrichment;   /* plan/enrich.h */
 struct params_rules; /* decode/params.h */
 struct envelope;     /* decode/envelope.h */
@@ -292,6 +300,7 @@ struct route {
                                  not, or the stream has no key. NULL: all -1 */
     bool partial;             /* default true */
     enum on_error on_error;
+    const struct refusal_plan *on_refused; /* NULL: it is not kept */
     bool has_on_event, has_on_request;
     uint32_t index; /* own place in plan->routes; names the hooks */
     uint32_t line;  /* in file, for logs */

@@ -11,13 +11,15 @@
 static const char DEAD[] = "dead";
 enum { DEAD_BYTES = 1 << 30 };
 
-/* Hooks whose failure stores the event aside need somewhere to put it. */
+/* Hooks whose failure stores the event aside, and refusals kept there, need somewhere
+ * to put it. */
 static bool wants_dead(const struct plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_routes; i++) {
         const struct route *r = &plan->routes[i];
 
-        if (r->has_on_event && r->on_error == ON_ERROR_DEAD_LETTER) {
+        if ((r->has_on_event && r->on_error == ON_ERROR_DEAD_LETTER) ||
+            (r->on_refused != NULL && r->on_refused->stream < 0)) {
             return true;
         }
     }

@@ -18,6 +18,8 @@ local sections = {
   removes.
 - `sluice_refusals_total` has at most 40 codes for each route and worker; further codes count
   as `other`.
+- A record of a refusal ([REFUSED.md](REFUSED.md)) is no received event. It is one of its
+  stream's stored events, and counts in `sluice_refused_records_total`.
 - `sluice_request_seconds` does not see requests that sluice refuses before it knows the route,
   such as a body over `max_body`.
 - `sluice_stage_seconds` has the stages `decode`, `check`, `policy`, `store` and `commit`.]],
@@ -32,6 +34,7 @@ local sections = {
   { "Spool", "", { "stream", "stored_events_total stored_bytes_total store_failures_total",
       "spool_bytes spool_reserved_bytes spool_damaged_blocks_total",
       "spool_damaged_events_total" },
+    { "stream, result", "refused_records_total" },
     { "stream, op", "spool_segments_total" },
     { "", "commits_total spool_sync_seconds spool_prepare_seconds" } },
   { "Delivery", "", { "sink", "delivered_events_total delivery_age_seconds batch_events",

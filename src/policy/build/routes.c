@@ -1,5 +1,6 @@
 /* The description's routes to those of a plan. */
 #include "base/err.h"
+#include "base/text.h"
 #include "decode/envelope.h"
 #include "decode/quote.h"
 #include "plan/enrich.h"
@@ -227,6 +228,26 @@ static void build_webhook(struct build *b, struct route *r)
     lua_pop(b->L, 1);
 }
 
+enum { BURST_S = 10 };
+
+/* The largest record passes, and the unused rate of some seconds. */
+static void build_refused(struct build *b, struct route *r)
+{
+    struct refusal_plan *p;
+
+    (void)field_open(b, "on_refused");
+    if (lua_istable(b->L, -1)) {
+        p = build_room(b, sizeof *p);
+        *p = (struct refusal_plan){.stream = (int32_t)field_number(b, "stream", -1),
+                                   .max_record = field_whole(b, "max_record"),
+                                   .rate = field_number(b, "rate", 1)};
+        p->burst = (uint32_t)(BURST_S * p->rate) +
+                   (uint32_t)(text_bound(p->max_record) / 1024) + BURST_S;
+        r->on_refused = p;
+    }
+    lua_pop(b->L, 1);
+}
+
 static enum body_kind body_of(struct build *b)
 {
     static const char *const words[] = {[BODY_EVENT] = "event",
@@ -269,6 +290,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     build_answer(b, r);
     build_cors(b, r);
     build_webhook(b, r);
+    build_refused(b, r);
 }
 
 void build_routes(struct build *b)

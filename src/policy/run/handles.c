@@ -1,6 +1,7 @@
 #include "policy/run/handles.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,8 @@ struct handles {
     uint32_t n_metrics, n_limits;
     uint32_t stripe;
     struct seen *seen[PLAN_STREAMS_MAX]; /* NULL: the stream has none */
+    struct buckets **refusals;           /* by the route's index; NULL: it keeps none */
+    uint32_t n_routes;
 };
 
 static bool take_metrics(struct handles *h, struct registry *registry,
@@ -75,6 +78,26 @@ static void take_seen(struct handles *h, struct registry *registry,
     }
 }
 
+/* One bucket for each route that keeps what it refuses. */
+static void take_refusals(struct handles *h, struct registry *registry,
+                          const struct plan *plan)
+{
+    h->refusals = mem_zalloc((plan->n_routes + 1) * sizeof(struct buckets *));
+    h->n_routes = plan->n_routes;
+    for (uint32_t i = 0; i < plan->n_routes; i++) {
+        const struct route *r = &plan->routes[i];
+        char name[1200];
+
+        if (r->on_refused != NULL) {
+            const struct buckets_conf conf = {r->on_refused->rate, r->on_refused->burst,
+                                              1};
+
+            (void)snprintf(name, sizeof name, "on_refused %s %s", r->method, r->path);
+            h->refusals[r->index] = registry_buckets(registry, name, &conf);
+        }
+    }
+}
+
 struct handles *handles_new(struct registry *registry, const struct plan *plan,
                             bool rehearsal, struct err *e)
 {
@@ -96,6 +119,7 @@ struct handles *handles_new(struct registry *registry, const struct plan *plan,
         h->limits[h->n_limits++] = registry_buckets(registry, l->name, &conf);
     }
     take_seen(h, registry, plan, rehearsal);
+    take_refusals(h, registry, plan);
     return h;
 }
 
@@ -113,6 +137,10 @@ void handles_free(struct handles *h)
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
         seen_unref(h->seen[i]);
     }
+    for (uint32_t i = 0; i < h->n_routes; i++) {
+        buckets_unref(h->refusals[i]);
+    }
+    free(h->refusals);
     free(h->limits);
     free(h->metrics);
     free(h);
@@ -145,6 +173,15 @@ bool policy_metric(struct policy_state *s, const char *name, const struct str *v
 struct seen *handles_seen(const struct handles *h, uint32_t i)
 {
     return h == NULL ? NULL : h->seen[i];
+}
+
+bool policy_refusal_take(struct policy_state *s, uint32_t route, double n,
+                         double now_ms)
+{
+    const struct handles *h = s->handles;
+
+    return h == NULL || h->refusals[route] == NULL ||
+           buckets_take(h->refusals[route], STR(""), n, now_ms) == 0;
 }
 
 /* ---- functions that handles call ---- */

@@ -143,6 +143,11 @@ void policy_publish(struct policy_state *s);
 bool policy_metric(struct policy_state *s, const char *name, const struct str *values,
                    uint32_t n, double *v);
 
+/* Takes n tokens of what the route of the plan may keep of its refusals (on_refused);
+ * false: it has used them up. */
+bool policy_refusal_take(struct policy_state *s, uint32_t route, double n,
+                         double now_ms) MUST_USE;
+
 /* ---- traces.c ---- */
 
 /* The compiler's traces of the state's hooks from watch on: for benches and tests.

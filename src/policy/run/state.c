@@ -169,7 +169,8 @@ bool state_preload(lua_State *L, struct err *e)
         "loader",       "opcodes",         "registers",      "calls",
         "bytecode",     "hooks",           "traces",         "words_server",
         "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
-        "words_fields", "words_functions", "words_mistakes", "effects"};
+        "words_fields", "words_functions", "words_mistakes", "effects",
+        "refused"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

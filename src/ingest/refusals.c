@@ -1,0 +1,234 @@
+#include "ingest/refusals.h"
+
+#include <stdio.h>
+
+#include "ingest/internal.h"
+#include "ingest/refusal_record.h"
+#include "policy/run/run.h"
+
+/* A record of more bytes counts for several. */
+enum { TOKEN_BYTES = 1024 };
+/* Of the dead letters' stream: hooks that fail need the rest. */
+enum { DEAD_SPARED = 512 << 20 };
+
+enum keep_result { KEPT, OVER_RATE, NO_ROOM };
+
+/* One request's refusals on their way to a stream. */
+struct keeping {
+    struct ingest *in;
+    const struct binding *b;
+    const struct route *route;
+    int id;                   /* the spool's */
+    struct stream_writer *to; /* of that */
+    uint64_t key, spared;
+    bool identified; /* the stream notes its events' identities, which records lack */
+    struct refusal_record record; /* what all of them share */
+    uint32_t n;                   /* records pending */
+};
+
+static int place_of(const struct binding *b, const struct refusal_plan *plan)
+{
+    return plan->stream < 0 ? b->dead : plan->stream;
+}
+
+static stats_cell *result_of(const char *stream, const char *result)
+{
+    char pair[160], labels[256];
+
+    (void)stats_label_pair(pair, sizeof pair, "stream", stream);
+    (void)snprintf(labels, sizeof labels, "%s,result=\"%s\"", pair, result);
+    return stats_counter("sluice_refused_records_total",
+                         "Refusals of routes with on_refused: stored, or lost as over "
+                         "their rate, without room, or not written.",
+                         labels);
+}
+
+void refusals_bind(struct ingest *in, const struct binding *b)
+{
+    for (uint32_t i = 0; i < b->plan->n_routes; i++) {
+        const struct refusal_plan *plan = b->plan->routes[i].on_refused;
+        const char *name;
+        struct stream_writer *o;
+        int s;
+
+        if (plan == NULL || (s = place_of(b, plan)) < 0) {
+            continue;
+        }
+        o = &in->writers[b->stream_ids[s]];
+        if (o->records.stored == NULL) {
+            name = s == b->dead ? "dead" : b->plan->streams[s].name;
+            o->records.stored = result_of(name, "stored");
+            o->records.over_rate = result_of(name, "over_rate");
+            o->records.no_room = result_of(name, "no_room");
+            o->records.failed = result_of(name, "failed");
+        }
+    }
+}
+
+static bool begin(struct keeping *k, struct ingest *in, const struct request_state *p,
+                  const struct http_view *v)
+{
+    const struct refusal_plan *plan = p->route->on_refused;
+    int s = place_of(p->binding, plan);
+    bool in_query = p->shape == SCAN_QUERY;
+
+    if (s < 0) {
+        return false;
+    }
+    *k = (struct keeping){.in = in, .b = p->binding, .route = p->route};
+    k->id = p->binding->stream_ids[s];
+    k->to = &in->writers[k->id];
+    k->key = s == p->binding->dead ? 0 : p->binding->plan->streams[s].key_hash;
+    k->identified = s != p->binding->dead && p->binding->plan->streams[s].dedup_persist;
+    k->spared = s == p->binding->dead ? DEAD_SPARED : 0;
+    k->record = (struct refusal_record){.method = p->route->method,
+                                        .route = p->route->path,
+                                        .path = v->path,
+                                        .query = in_query ? STR("") : v->query,
+                                        .type = v->content_type,
+                                        .peer = v->peer,
+                                        .time_ms = (uint64_t)in->wall_ms,
+                                        .index = -1,
+                                        .raw = in_query ? v->query : v->body,
+                                        .max = plan->max_record};
+    return true;
+}
+
+static bool take(const struct keeping *k, size_t tokens)
+{
+    return policy_refusal_take(k->b->state, k->route->index, (double)tokens,
+                               k->in->mono_ms);
+}
+
+/* Where the record may be written; NULL: there is no room. */
+static char *room(const struct keeping *k, size_t n)
+{
+    char *out;
+
+    if (!spool_has_room(k->in->conf.spool, k->id, n + k->spared)) {
+        return NULL;
+    }
+    if (spool_writer_key(k->to->writer, k->key, k->identified) &&
+        spool_writer_pending(k->to->writer) + n <= SPOOL_BLOCK_BYTES &&
+        (out = spool_writer_room(k->to->writer, n)) != NULL) {
+        return out;
+    }
+    commit_turn(k->in);
+    return spool_writer_key(k->to->writer, k->key, k->identified)
+               ? spool_writer_room(k->to->writer, n)
+               : NULL;
+}
+
+static enum keep_result keep(struct keeping *k, const struct refusal_record *r)
+{
+    char *out;
+    size_t n;
+
+    if (!take(k, 1)) {
+        return OVER_RATE;
+    }
+    out = room(k, refusal_record_bound(r));
+    if (out == NULL) {
+        return NO_ROOM;
+    }
+    n = refusal_record_write(r, out);
+    if (n > TOKEN_BYTES && !take(k, (n - 1) / TOKEN_BYTES)) {
+        return OVER_RATE;
+    }
+    spool_writer_append(k->to->writer, (uint32_t)n, 0, 0, ENTRY_KEY_UNKNOWN);
+    k->to->n_pending++;
+    k->to->n_records++;
+    k->in->records |= 1ull << k->id;
+    k->in->pending_bytes += n;
+    k->n++;
+    return KEPT;
+}
+
+static void count_lost(const struct keeping *k, enum keep_result r, uint32_t n)
+{
+    stats_add(r == OVER_RATE ? k->to->records.over_rate : k->to->records.no_room, n);
+}
+
+/* Whether the client loses ev with this answer: it was refused for good, itself or with
+ * its batch. */
+static bool is_lost(const struct event *ev, const struct outcome *o)
+{
+    return ev->fate == EVENT_REJECT ? (ev->flags & EVENT_RETRY) == 0
+                                    : !o->store && ev->fate != EVENT_DROP;
+}
+
+static struct refusal_record record_of(const struct keeping *k,
+                                       const struct event_batch *b,
+                                       const struct event *ev, bool many)
+{
+    struct refusal_record r = k->record;
+    bool own = ev->fate == EVENT_REJECT;
+
+    r.code = own ? ev->code : "batch_refused";
+    r.field = own ? ev->field : NULL;
+    r.message = own ? ev->message
+                    : "another event of its batch was refused, and the route takes "
+                      "all or none";
+    if (many) {
+        r.index = ev->index;
+        r.raw = (struct str){b->body + ev->off, ev->len};
+    }
+    return r;
+}
+
+bool refusals_events(struct ingest *in, const struct request_state *p,
+                     const struct http_view *v, const struct outcome *o)
+{
+    bool many =
+        p->shape == SCAN_BATCH || p->shape == SCAN_NDJSON || p->shape == SCAN_ARRAY;
+    enum keep_result result = KEPT;
+    uint32_t lost = 0;
+    struct keeping k;
+
+    /* A client that got 429 or 5xx sends all again. A HEAD leaves nothing. */
+    if (o->status == 429 || o->status >= 500 || str_eq(v->method, STR("HEAD")) ||
+        !begin(&k, in, p, v)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < in->batch.n; i++) {
+        const struct event *ev = &in->batch.events[i];
+
+        if (!is_lost(ev, o)) {
+            continue;
+        }
+        if (result == KEPT) {
+            struct refusal_record r = record_of(&k, &in->batch, ev, many);
+
+            result = keep(&k, &r);
+        }
+        lost += result != KEPT;
+    }
+    if (lost > 0) {
+        count_lost(&k, result, lost);
+    }
+    return k.n > 0;
+}
+
+bool refusals_body(struct ingest *in, const struct request_state *p,
+                   const struct http_view *v, const struct refused *no)
+{
+    enum keep_result result;
+    struct keeping k;
+
+    if (str_eq(v->method, STR("HEAD")) || !begin(&k, in, p, v)) {
+        return false;
+    }
+    k.record.code = no->error.code;
+    k.record.message = no->error.detail != NULL ? no->error.detail : no->error.error;
+    result = keep(&k, &k.record);
+    if (result != KEPT) {
+        count_lost(&k, result, 1);
+    }
+    return k.n > 0;
+}
+
+void refusals_committed(struct stream_writer *o, bool stored)
+{
+    stats_add(stored ? o->records.stored : o->records.failed, o->n_records);
+    o->n_records = 0;
+}
