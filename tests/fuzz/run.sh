@@ -21,6 +21,13 @@ http)
   printf '\100POST /v1 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}' >"$dir/corpus/1"
   printf '\200POST /n HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n' >"$dir/corpus/2"
   printf '\300GET / HTTP/1.0\r\n\r\nPOST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx' >"$dir/corpus/3" ;;
+query)
+  printf '\000a=1&b=x+y&&c&n=007&b=TRUE&j=%%7B%%22a%%22%%3A1%%7D&e=eyJhIjoxfQ&%%C3%%A9=%%E2%%82%%AC' >"$dir/corpus/1"
+  printf '\003a=1&a=2&a[]=3&a[]=4;5&=&%%&%%zz' >"$dir/corpus/2" ;;
+multipart)
+  printf '\000--B\r\nContent-Disposition: form-data; name="a%%22b"\r\n\r\nx\r\n--B--\r\n' >"$dir/corpus/1"
+  printf '\003--B\r\nContent-Type: text/plain\r\nContent-Disposition: form-data; name=j\r\n\r\n{"a":1}\r\n--B \r\nContent-Disposition: form-data; name="j\\""; filename=x\r\n\r\n\r\n--B--' >"$dir/corpus/2"
+  printf '\001multipart/form-data; charset=utf-8; boundary="a\\b"' >"$dir/corpus/3" ;;
 request)
   printf '/v1/x%%20/y?a=%%41+b&c\nAuthorization:Basic dTpw\nce-id:1\nce-specversion:1.0\nContent-Type:application/json\n\n{"a":[1.5]}' >"$dir/corpus/1"
   printf '/\nce-a:"x \\"y\\" %%E2%%82%%AC"\ncontent-type:text/xml; charset=utf-8\n\n<a b="c"/>' >"$dir/corpus/2"
