@@ -56,13 +56,16 @@ function Loader:options(s, path, t, options)
         out[key] = values.default(spec, self.host)
       end
     elseif spec.type == "options" then
+      local preset = spec.presets and type(v) == "string" and spec.presets[v]
+      v = preset or v
       if type(v) == "table" then
         out[key] = self:options(s, extend(path, key), v, spec.options)
       elseif spec.word then
         self:refused_word(s, extend(path, key), v)
       else
         self:problem(s, extend(path, key), "value",
-          ("%s is not a table { }"):format(values.show(v)))
+          spec.presets and ("%s is neither \"%s\" nor a table { }"):format(values.show(v),
+            (next(spec.presets))) or ("%s is not a table { }"):format(values.show(v)))
       end
     else
       local ok, why = values.check(v, spec, self.host)

@@ -56,6 +56,9 @@ local function hooks_of(self)
         hooks[f] = (hooks[f] == nil or hooks[f] == key) and key
       end
     end
+    local answer = s.word == "route" and type(s.args) == "table" and s.args.answer
+    local f = type(answer) == "table" and answer.location
+    if type(f) == "function" then hooks[f] = hooks[f] == nil and "location" end
   end
   return hooks
 end
@@ -87,7 +90,8 @@ function Loader:check_hooks()
   local hooks = hooks_of(self)
   local roles = parameters.roles(hooks, found, self.env)
   for _, f in ipairs(found) do
-    look(self, f, { hook = hooks[f], roles = roles[f] or {}, env = self.env,
+    local hook = hooks[f] ~= "location" and hooks[f] or nil
+    look(self, f, { hook = hook, roles = roles[f] or {}, env = self.env,
       fixed = self.fixed, streams = self.stream_index })
   end
 end

@@ -386,7 +386,7 @@ end
 ---@return table runner what M.run takes
 function M.runner(route)
   local run = { slots = {}, enums = {}, times = {}, hook = route.on_event,
-    request = route.on_request }
+    request = route.on_request, location = route.on_location }
   for i, f in ipairs(route.fields) do
     local slot = i - 1
     run.slots[f.path] = slot
@@ -431,6 +431,20 @@ function M.on_request(run)
   end
   ctx.wait_ms = said.wait_ms
   C.sluice_refuse(ctx, said.status, said.code, #said.code, said.message, #said.message)
+end
+
+-- A url for the one event of the request. What it sets in the event is forgotten.
+function M.on_location(run)
+  use(run)
+  plain.begin()
+  local ok, url = pcall(run.location, cast(view_ptr, ctx.events)[0], request)
+  moved.forget()
+  if not ok then error(url, 0) end
+  if url == nil then return end
+  if type(url) ~= "string" then
+    error(("answer.location returned a %s; expected a url, or nothing"):format(type(url)), 0)
+  end
+  C.sluice_location(ctx, url, #url)
 end
 
 local function no_pairs()

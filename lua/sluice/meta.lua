@@ -141,7 +141,7 @@ function lookup(name) end
 
 ---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@class sluice.route
----@field answer? sluice.route.answer The answer to a request with accepted events, instead of 202 with counts.
+---@field answer? "pixel"|sluice.route.answer The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.
 ---@field body "event"|"batch"|"cloudevents"|"query"|"form"|"any" Form of a request: "event", "batch", "cloudevents", "query", "form" or "any". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "cloudevents" is the three modes of CloudEvents over HTTP. "query" is one event, the parameters of the URL; "form" is one event, the fields of a form. "any" is a query for a GET, otherwise a form or one JSON object, by the content type.
 ---@field cors? sluice.route.cors Web pages of other origins that may send. sluice answers their OPTIONS requests.
 ---@field envelope? table<string, string> Values outside the array of events, as field = path in the body. Each event without the field gets a copy. It needs events.
@@ -159,12 +159,17 @@ function lookup(name) end
 ---@field types? string[] Content types that the route accepts; "*/*" accepts any. By default those of JSON, with body = "batch" also those of NDJSON. Others get 415.
 ---@field webhook? sluice.route.webhook Senders of CloudEvents that may deliver here. sluice tells them when they ask with OPTIONS.
 
----The answer to a request with accepted events, instead of 202 with counts.
+---The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.
 ---@class sluice.route.answer
----@field body? string Body of the answer, instead of the counts and errors. It does not tell which events of a batch were refused: sluice writes these to the dead letters if others were accepted. If one of them may pass later (a limit), sluice refuses the whole batch.
----@field refused? integer Status when all events were refused. A failed hook still gives 500, a limit 429. (default: 422)
----@field status? integer Status when at least one event was accepted. (default: 202)
+---@field body? string Body of the answer, instead of the counts and errors. In JSON, "{click_id}" stands for the field of the event (one event). It does not tell which events of a batch were refused: sluice writes these to the dead letters if others were accepted. If one of them may pass later (a limit), sluice refuses the whole batch.
+---@field fallback? string Url for events without a good one, instead of refusing them.
+---@field headers? table<string, string|number|boolean> Further headers of this answer, as name = value. A redirect has Cache-Control: no-store unless they say otherwise.
+---@field hosts? string[] Hosts to which a url of a field or function may lead: "shop.example", "shop.example:8443", "*.shop.example". An event with another url is refused (bad_location). Needed for a field or function.
+---@field location? string|(fun(ev: sluice.event, req: sluice.request): string?) Where a redirect leads: "field:NAME", the url in a field of the event; a url such as "https://shop.example/?click={click_id}", whose fields are percent-encoded; or function(ev, req) that returns a url. The event is one.
+---@field refused? integer|"same" Status when all events were refused; "same" gives the answer of accepted events instead. By default a failed hook still gives 500, a limit 429, a body that can't be read 400. (default: 422)
+---@field status? integer Status when at least one event was accepted. With location 301, 302 (the default then), 303, 307 or 308; browsers keep a 301 or 308 unless Cache-Control says otherwise. (default: 202)
 ---@field type? string Content type of body. By default application/json.
+---@field unstored? "error"|"same" What a client gets whose events can't be stored or delivered now: "error" is 503 or 504, "same" the answer of accepted events, although the events are lost. (default: error)
 
 ---Web pages of other origins that may send. sluice answers their OPTIONS requests.
 ---@class sluice.route.cors

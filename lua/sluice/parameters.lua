@@ -9,7 +9,8 @@ local util = require "jit.util"
 
 local M = {}
 
-local first = { on_event = { "event", "request" }, on_request = { "request" } }
+local first = { on_event = { "event", "request" }, on_request = { "request" },
+  location = { "event", "request" } }
 
 -- Calls visit(g, register, kind) for the values that f gives to the parameters of the
 -- policy's functions that it calls; kind nil: not known.

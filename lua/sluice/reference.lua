@@ -44,7 +44,7 @@ local lua_types = {
   fields = "table<string, string>", schema = "sluice.schema", urls = "string|string[]",
   sinks = "table<integer|string, string|sluice.stream_sink>",
   share_by = '"connection"|"request"|"peer"|string',
-  adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
+  refused = 'integer|"same"', adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
   topic_by = "string|(fun(ev: table): string?)", bits = "8|16|32|64", pattern = "string",
   paths = "string|string[]",
 }
@@ -56,13 +56,17 @@ end
 -- LuaCATS type of an option; class: of the table that has it.
 local function lua_type(spec, class, key)
   if spec.type == "options" then
-    return class .. "." .. key .. (spec.word and ('|"%s"'):format(spec.word) or "")
+    local presets = ""
+    for name in pairs(spec.presets or {}) do presets = presets .. '"' .. name .. '"|' end
+    return presets .. class .. "." .. key .. (spec.word and ('|"%s"'):format(spec.word) or "")
   end
   if spec.values then
     local list = '"' .. table.concat(spec.values, '"|"') .. '"'
     return spec.type == "words" and "(" .. list .. ")[]" or list
   end
-  if spec.type == "hook" then return spec.signature or "function" end
+  if spec.type == "hook" or spec.type == "location" then
+    return spec.signature or "function"
+  end
   return spec.lua or lua_types[spec.type] or "any"
 end
 
@@ -76,6 +80,7 @@ local shown_types = {
   stream = "name of a stream", percent = "share", rate = "rate",
   header = "name of a header",
   share_by = '`"connection"`, `"request"`, `"peer"` or `"header:NAME"`',
+  refused = 'status or `"same"`', location = "text or function",
   schema = "schema { }", urls = "url, or list of urls", bits = "8, 16, 32 or 64",
   pattern = "Lua pattern", paths = "path, or list of paths",
 }

@@ -6,7 +6,7 @@ local suggest = require "sluice.suggest"
 local values = require "sluice.values"
 local words = require "sluice.words"
 
-local PARAMS_MAX, CARRY_MAX, BODY_MAX = 8, 16, 4096
+local PARAMS_MAX, CARRY_MAX = 8, 16
 
 ---@param Loader table the class that gets the methods
 return function(Loader)
@@ -294,31 +294,7 @@ function Loader:route_set(s, o, list, params, fields)
   end
 end
 
--- ---- its answers -----------------------------------------------------------
-
-function Loader:route_answer(s, a)
-  if not a then return nil end
-  if a.type and (#a.type > 128 or
-      not a.type:match("^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+[%w =;.+-]*$")) then
-    self:problem(s, { "answer", "type" }, "value",
-      ("%s is not a content type"):format(values.show(a.type)))
-  end
-  if a.body and #a.body > BODY_MAX then
-    self:problem(s, { "answer", "body" }, "value",
-      ("is longer than %d bytes"):format(BODY_MAX))
-  elseif a.body and (a.status == 204 or a.status == 205) then
-    self:problem(s, { "answer", "body" }, "key",
-      ("a %d has no body"):format(a.status))
-  elseif a.body and a.body ~= "" and not a.type and
-      not self.host.is_json(a.body) then
-    self:problem(s, { "answer", "body" }, "value",
-      "is no JSON; say its type, such as type = \"text/plain\"")
-  elseif a.type and not a.body then
-    self:problem(s, { "answer", "type" }, "key", "means nothing without body")
-  end
-  if a.status == 204 or a.status == 205 then a.body = "" end
-  return a
-end
+-- ---- who may send ----------------------------------------------------------------
 
 -- src/ingest/cors.h has room for as much.
 local CORS_HEADERS_MAX, CORS_ORIGIN_MAX = 4096, 1024
@@ -405,9 +381,11 @@ function Loader:route(s, names, path)
     events = o.body == "batch" and o.events or nil, enrichment = enrichment,
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,
-    answer = self:route_answer(s, o.answer), cors = self:route_cors(s, o.cors),
+    answer = self:route_answer(s, o, o.answer), cors = self:route_cors(s, o.cors),
     webhook = self:route_webhook(s, o.webhook, names),
     on_refused = self:route_refused(s, o),
+    on_location = o.answer and type(o.answer.location) == "function" and o.answer.location
+      or nil,
     on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,
     line = s.line, file = s.file, statement = s }
 end

@@ -418,6 +418,19 @@ function checks.after(v, spec, host)
   return n, why
 end
 
+function checks.refused(v, spec)
+  if v == "same" then return v end
+  if type(v) ~= "number" then
+    return nil, ("%s is neither a status from 400 to 499 nor \"same\""):format(M.show(v))
+  end
+  return checks.count(v, spec)
+end
+
+function checks.location(v)
+  if type(v) == "function" then return checks.hook(v, { params = 2 }) end
+  return checks.string(v, {})
+end
+
 function checks.moment(v, _, host)
   local n = type(v) == "string" and host.moment(v)
   if not n then

@@ -59,6 +59,10 @@ M.stream_sink = {
       .. "events, a segment at a time. Needed for \"skip\"." },
 }
 
+-- A GIF of one transparent pixel.
+local PIXEL = "GIF89a\1\0\1\0\128\0\0\0\0\0\255\255\255!\249\4\1\0\0\0\0,\0\0\0\0\1\0\1\0\0"
+  .. "\2\2D\1\0;"
+
 M.route = {
   help = "A method and a path for clients: which requests it accepts, and what happens to "
     .. "their events. Several methods: route { \"GET\", \"POST\", \"/click\" } { … }. HEAD is "
@@ -97,21 +101,47 @@ M.route = {
       help = "Fields that each event gets from the request, as field = \"path:NAME\", "
         .. "\"query:NAME\", \"header:NAME\", \"basic:user\", \"peer\" or \"time\". If the request "
         .. "does not have the value, sluice removes the field." },
-    answer = { type = "options", optional = true,
-      help = "The answer to a request with accepted events, instead of 202 with counts.",
+    answer = { type = "options", optional = true, presets = { pixel = {
+        status = 200, type = "image/gif", body = PIXEL, refused = "same", unstored = "same",
+        headers = { ["Cache-Control"] = "no-store" } } },
+      help = "The answer to a request with accepted events, instead of 202 with counts. "
+        .. "\"pixel\" is a transparent GIF of 43 bytes that is not cached; a client gets it "
+        .. "also when its event was refused or could not be stored.",
       options = {
-        status = { type = "count", default = 202, min = 200, max = 299,
-          help = "Status when at least one event was accepted." },
+        status = { type = "count", default = 202, min = 200, max = 308,
+          help = "Status when at least one event was accepted. With location 301, 302 (the "
+            .. "default then), 303, 307 or 308; browsers keep a 301 or 308 unless "
+            .. "Cache-Control says otherwise." },
         body = { type = "text",
-          help = "Body of the answer, instead of the counts and errors. It does not tell "
-            .. "which events of a batch were refused: sluice writes these to the dead "
+          help = "Body of the answer, instead of the counts and errors. In JSON, "
+            .. "\"{click_id}\" stands for the field of the event (one event). It does not "
+            .. "tell which events of a batch were refused: sluice writes these to the dead "
             .. "letters if others were accepted. If one of them may pass later (a limit), "
             .. "sluice refuses the whole batch." },
         type = { type = "string",
           help = "Content type of body. By default application/json." },
-        refused = { type = "count", default = 422, min = 400, max = 499,
-          help = "Status when all events were refused. A failed hook still gives 500, a "
-            .. "limit 429." },
+        headers = { type = "map",
+          help = "Further headers of this answer, as name = value. A redirect has "
+            .. "Cache-Control: no-store unless they say otherwise." },
+        location = { type = "location",
+          signature = "string|(fun(ev: sluice.event, req: sluice.request): string?)",
+          help = "Where a redirect leads: \"field:NAME\", the url in a field of the event; a "
+            .. "url such as \"https://shop.example/?click={click_id}\", whose fields are "
+            .. "percent-encoded; or function(ev, req) that returns a url. The event is one." },
+        hosts = { type = "list",
+          help = "Hosts to which a url of a field or function may lead: \"shop.example\", "
+            .. "\"shop.example:8443\", \"*.shop.example\". An event with another url is "
+            .. "refused (bad_location). Needed for a field or function." },
+        fallback = { type = "string",
+          help = "Url for events without a good one, instead of refusing them." },
+        refused = { type = "refused", default = 422, min = 400, max = 499,
+          help = "Status when all events were refused; \"same\" gives the answer of accepted "
+            .. "events instead. By default a failed hook still gives 500, a limit 429, a body "
+            .. "that can't be read 400." },
+        unstored = { type = "enum", default = "error", values = { "error", "same" },
+          help = "What a client gets whose events can't be stored or delivered now: \"error\" "
+            .. "is 503 or 504, \"same\" the answer of accepted events, although the events "
+            .. "are lost." },
       } },
     webhook = { type = "options", optional = true,
       help = "Senders of CloudEvents that may deliver here. sluice tells them when they ask "

@@ -116,4 +116,8 @@ struct event_batch {
     struct slot envelope[ENVELOPE_FIELDS_MAX]; /* filled by scan_enveloped */
     uint32_t n_cut;                            /* texts that a schema has cut */
     uint32_t stored; /* its events were stored before: times are milliseconds */
+    /* Of a route's own answer, in the arena; set by reply_prepare. */
+    const char *location; /* NUL-terminated; NULL: there is no good one */
+    const char *filled;   /* its body, if that has values of the event */
+    uint32_t filled_len;
 };

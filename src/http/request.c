@@ -70,7 +70,7 @@ static size_t render(struct http_server *s, const struct http_request *r, int st
     n = put_z(out, n, http_phrase(status));
     n = put_z(out, n, "\r\n");
     n = put_z(out, n, date_line(s));
-    if (status != 204 && strncmp(headers, "Content-Type:", 13) != 0) {
+    if (status != 204 && body.n > 0 && strncmp(headers, "Content-Type:", 13) != 0) {
         n = put_z(out, n, "Content-Type: application/json\r\n");
     }
     n = put_z(out, n, headers);

@@ -54,36 +54,42 @@ const char *admission_retry_after(const struct ingest *in)
     return seconds[(clock_mono_ns() / 1000 + in->conf.worker) % 5];
 }
 
+static const struct {
+    const char *error, *code, *detail;
+} unstored[] = {
+    [STORE_FULL] = {"No room", "spool_full",
+                    "the spool of this stream is full; send the request "
+                    "again later"},
+    [STORE_CROWDED] = {"Busy", "too_many_waiting",
+                       "too many requests wait for the disk or for sinks; "
+                       "send the request again later"},
+    [STORE_BLOCKED] = {"Sink unavailable", "sink_unavailable",
+                       "this stream waits until its sinks have the events, "
+                       "and one sink does not take events now; send the "
+                       "request again later"},
+    [STORE_KEYS_FULL] = {"Busy", "dedup_behind",
+                         "the keys of earlier events wait to be saved; send the "
+                         "request again later"},
+    [STORE_KEYS_UNREAD] = {"Keys unreadable", "dedup_unreadable",
+                           "the disk does not say whether the events came before; "
+                           "send the request again later"}};
+
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n)
 {
     struct answering a = refusing(in, r, n);
-    static const struct {
-        const char *error, *code, *detail;
-    } words[] = {
-        [STORE_FULL] = {"No room", "spool_full",
-                        "the spool of this stream is full; send the request "
-                        "again later"},
-        [STORE_CROWDED] = {"Busy", "too_many_waiting",
-                           "too many requests wait for the disk or for sinks; "
-                           "send the request again later"},
-        [STORE_BLOCKED] = {"Sink unavailable", "sink_unavailable",
-                           "this stream waits until its sinks have the events, "
-                           "and one sink does not take events now; send the "
-                           "request again later"},
-        [STORE_KEYS_FULL] = {"Busy", "dedup_behind",
-                             "the keys of earlier events wait to be saved; send the "
-                             "request again later"},
-        [STORE_KEYS_UNREAD] = {"Keys unreadable", "dedup_unreadable",
-                               "the disk does not say whether the events came before; "
-                               "send the request again later"}};
 
     refuse(in, &a, 503, admission_retry_after(in),
-           &(struct answer_error){.error = words[why].error,
-                                  .code = words[why].code,
-                                  .detail = words[why].detail,
+           &(struct answer_error){.error = unstored[why].error,
+                                  .code = unstored[why].code,
+                                  .detail = unstored[why].detail,
                                   .offset = -1,
                                   .limit = -1});
+}
+
+void admission_count_unstored(struct account *a, enum store_result why, int status)
+{
+    account_code(a, unstored[why].code, status);
 }
 
 /* Before the body is read: whether the route's stream has room. */
@@ -100,6 +106,12 @@ static enum store_result look_ahead(const struct ingest *in, int stream, uint64_
     return spool_has_room(in->conf.spool, stream, bytes) ? STORE_OK : STORE_FULL;
 }
 
+/* Its body is read without room, for what it is answered may be in it. */
+static bool is_answered_unstored(const struct route *r)
+{
+    return UNLIKELY(r->answer != NULL) && r->answer->same_unstored;
+}
+
 /* Room is taken for bytes that have arrived: a head promises nothing. */
 bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
                         uint64_t bytes)
@@ -109,7 +121,8 @@ bool admission_progress(void *arg, struct http_request *r, const struct http_vie
     struct request_state *p = http_user(r);
     int stream;
 
-    if (p->route->stream < 0 || bytes <= p->reserved) {
+    if (p->route->stream < 0 || bytes <= p->reserved ||
+        is_answered_unstored(p->route)) {
         return true;
     }
     stream = p->binding->stream_ids[p->route->stream];
@@ -240,7 +253,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     if (UNLIKELY(in->candidate != NULL)) {
         p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
     }
-    if (p->route->stream >= 0) {
+    if (p->route->stream >= 0 && !is_answered_unstored(p->route)) {
         /* A look: nothing is taken before it has arrived. */
         bytes = v->content_length == UINT64_MAX ? 4096 : v->content_length + 4096;
         stored = look_ahead(in, b->stream_ids[p->route->stream], bytes);

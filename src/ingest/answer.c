@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/text.h"
 
 /* A cursor over the caller's memory; `end` is never passed. */
@@ -53,13 +54,22 @@ enum { CODE_MAX = 64, FIELD_MAX = 256, MESSAGE_MAX = 512 };
 /* Each source byte may become six (\u0000). */
 enum { ERROR_BYTES = 6 * (CODE_MAX + FIELD_MAX + MESSAGE_MAX) + 128 };
 
+/* The route's own text, with values of the event. */
+static struct str own_body(const struct event_batch *b, const struct answer_plan *a)
+{
+    if (UNLIKELY(a->fill.n > 0)) {
+        return b->filled == NULL ? (struct str){"", 0}
+                                 : (struct str){b->filled, b->filled_len};
+    }
+    return a->body;
+}
+
 size_t answer_bound(const struct event_batch *b, const struct outcome *o)
 {
     size_t n = o->rejected < ANSWER_ERRORS_MAX ? o->rejected : ANSWER_ERRORS_MAX;
 
-    (void)b;
     if (o->answer != NULL && o->answer->body.p != NULL) {
-        return o->answer->body.n;
+        return own_body(b, o->answer).n;
     }
     return ANSWER_SMALL + n * (size_t)ERROR_BYTES;
 }
@@ -91,8 +101,10 @@ size_t answer_events(const struct event_batch *b, const struct outcome *o, char 
     uint32_t listed = 0;
 
     if (o->answer != NULL && o->answer->body.p != NULL) {
-        put(&t, o->answer->body.p, o->answer->body.n);
-        return o->answer->body.n;
+        struct str own = own_body(b, o->answer);
+
+        put(&t, own.p, own.n);
+        return own.n;
     }
     put_z(&t, o->status < 300 ? "{\"status\":\"accepted\",\"accepted\":"
                               : "{\"status\":\"rejected\",\"accepted\":");

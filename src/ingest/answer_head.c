@@ -42,14 +42,22 @@ void answer_head_refused(const struct refused *no, const char *retry_after,
 const char *answer_head_outcome(const struct outcome *o, const char *retry_after,
                                 const char *common, char out[HEAD_BYTES])
 {
+    const struct answer_plan *a = o->answer;
+
     if (UNLIKELY(o->status == 429)) {
         (void)snprintf(out, HEAD_BYTES, "%s%s", retry_after, common);
         return out;
     }
-    if (LIKELY(o->answer == NULL || o->answer->type == NULL)) {
+    if (LIKELY(a == NULL ||
+               (a->type == NULL && a->lines == NULL && o->location == NULL))) {
         return common;
     }
-    (void)snprintf(out, HEAD_BYTES, "Content-Type: %s\r\n%s", o->answer->type, common);
+    (void)snprintf(
+        out, HEAD_BYTES, "%s%s%s%s%s%s%s%s",
+        a->type == NULL ? "" : "Content-Type: ", a->type == NULL ? "" : a->type,
+        a->type == NULL ? "" : "\r\n",
+        o->location == NULL ? "" : "Location: ", o->location == NULL ? "" : o->location,
+        o->location == NULL ? "" : "\r\n", a->lines == NULL ? "" : a->lines, common);
     return out;
 }
 

@@ -22,17 +22,14 @@ static const char *kept(const struct waiter *w)
     return w->long_answer != NULL ? w->long_answer : w->small_answer;
 }
 
-/* With the lines that its own answer would have had, but for the type. */
+/* With the lines that every answer of its route has. */
 static void refuse_kept(struct ingest *in, struct waiter *w, int status,
                         const char *headers, const struct answer_error *e)
 {
     char lines[CORS_BYTES + 256];
-    const char *own = w->headers_bytes > 0 ? kept(w) : "";
+    const char *common = w->headers_bytes > 0 ? kept(w) + w->own_bytes : "";
 
-    if (strncmp(own, "Content-Type:", 13) == 0) {
-        own = strchr(own, '\n') + 1;
-    }
-    (void)snprintf(lines, sizeof lines, "%s%s", headers, own);
+    (void)snprintf(lines, sizeof lines, "%s%s", headers, common);
     refuse_with(in, &(struct answering){w->req, w->account, w->began_ns}, status, lines,
                 e);
 }
@@ -99,10 +96,19 @@ static void settle_events(struct ingest *in, const struct waiter *w, bool stored
     }
 }
 
+static void answer_kept(struct ingest *in, struct waiter *w)
+{
+    const char *text = kept(w);
+
+    http_answer(w->req, w->status, w->headers_bytes > 0 ? text : "",
+                (struct str){text + w->headers_bytes, w->answer_bytes});
+    meters_answered(&in->m, w->status, w->began_ns);
+}
+
 static void finish(struct ingest *in, struct waiter *w)
 {
     settle_events(in, w, !w->failed);
-    if (w->failed) {
+    if (w->failed && !w->same_unstored) {
         refuse_kept(in, w, 503, "Retry-After: 1\r\n",
                     &(struct answer_error){.error = "Not stored",
                                            .code = "storage_failed",
@@ -112,14 +118,12 @@ static void finish(struct ingest *in, struct waiter *w)
                                            .offset = -1,
                                            .limit = -1});
     } else {
-        const char *text = kept(w);
-
-        if (w->delivering && !w->own_answer) {
+        if (UNLIKELY(w->failed)) {
+            account_code(w->account, "storage_failed", w->status);
+        } else if (w->delivering && !w->own_answer) {
             add_unconfirmed(in, w);
         }
-        http_answer(w->req, w->status, w->headers_bytes > 0 ? text : "",
-                    (struct str){text + w->headers_bytes, w->answer_bytes});
-        meters_answered(&in->m, w->status, w->began_ns);
+        answer_kept(in, w);
     }
     waiter_put(in, w);
 }
@@ -274,6 +278,12 @@ static void finish_late(struct ingest *in, struct waiter *w)
 {
     dedup_own(&w->hold, true);
     settle_events(in, w, true);
+    if (w->same_unstored) {
+        account_code(w->account, "delivery_timeout", w->status);
+        answer_kept(in, w);
+        waiter_put(in, w);
+        return;
+    }
     refuse_kept(in, w, 504, "",
                 &(struct answer_error){.error = "Not delivered yet",
                                        .code = "delivery_timeout",

@@ -123,16 +123,14 @@ static const char *retry_after(const struct ingest *in, const struct outcome *o,
     return out;
 }
 
-static void answer_now(struct ingest *in, struct http_request *r,
-                       const struct request_state *p, const struct outcome *o)
+static void send_answer(struct ingest *in, struct http_request *r,
+                        const struct request_state *p, const struct outcome *o)
 {
-    const struct ends ends = ends_of(in, o);
     char small[ANSWER_SMALL], lines[HEAD_BYTES], after[RETRY_BYTES];
     size_t bound = answer_bound(&in->batch, o);
     char *text = bound <= sizeof small ? small : mem_alloc(bound);
     size_t n = answer_events(&in->batch, o, text);
 
-    account_ends(&in->m.accounts, p->account, &ends);
     http_answer(r, o->status,
                 answer_head_outcome(o, retry_after(in, o, after), in->extra, lines),
                 (struct str){text, n});
@@ -140,6 +138,29 @@ static void answer_now(struct ingest *in, struct http_request *r,
     if (text != small) {
         free(text);
     }
+}
+
+static void answer_now(struct ingest *in, struct http_request *r,
+                       const struct request_state *p, const struct outcome *o)
+{
+    const struct ends ends = ends_of(in, o);
+
+    account_ends(&in->m.accounts, p->account, &ends);
+    send_answer(in, r, p, o);
+}
+
+/* No room, or too many wait: 503, or what the route answers all the same. */
+static void answer_unstored(struct ingest *in, struct http_request *r,
+                            const struct request_state *p, const struct outcome *o,
+                            enum store_result why)
+{
+    if (LIKELY(o->answer == NULL || !o->answer->same_unstored)) {
+        admission_unstored(in, r, why, in->batch.n);
+        return;
+    }
+    account_ends(&in->m.accounts, p->account, &(struct ends){.refused = in->batch.n});
+    admission_count_unstored(p->account, why, o->status);
+    send_answer(in, r, p, o);
 }
 
 /* Lines and body, for when it is due: the route may be gone by then. */
@@ -154,7 +175,9 @@ static void keep_answer(struct ingest *in, struct waiter *w, const struct outcom
     if (UNLIKELY(n > 0)) {
         memcpy(text, lines, n);
     }
+    w->same_unstored = o->answer != NULL && o->answer->same_unstored;
     w->headers_bytes = (uint32_t)n;
+    w->own_bytes = n == 0 ? 0 : (uint32_t)(n - 1 - strlen(in->extra));
     w->answer_bytes = (uint32_t)answer_events(&in->batch, o, text + n);
 }
 
@@ -177,7 +200,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
 
     if (w == NULL) {
         dedup_finish(hold, false);
-        admission_unstored(in, r, STORE_CROWDED, in->batch.n);
+        answer_unstored(in, r, p, o, STORE_CROWDED);
         return;
     }
     w->req = r;
@@ -195,7 +218,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
     stored = store_events(in, p->binding, p->route, w);
     if (stored != STORE_OK) {
         waiter_put(in, w);
-        admission_unstored(in, r, stored, in->batch.n);
+        answer_unstored(in, r, p, o, stored);
         return;
     }
     await_commit(in, p, o, w);
@@ -263,7 +286,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
                marked == STORE_OK && refusals_events(in, p, v, &o);
         if (UNLIKELY(marked != STORE_OK)) {
             dedup_finish(&hold, false);
-            admission_unstored(in, r, marked, in->batch.n);
+            answer_unstored(in, r, p, &o, marked);
         } else if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
             accept_body(in, r, p, &o, &hold);
         } else {

@@ -59,6 +59,8 @@ struct waiter {
     struct dedup_hold hold; /* keys that count as seen once it is stored */
     bool delivering;        /* it waits for sinks */
     bool own_answer;        /* the route's: nothing is added to it */
+    bool same_unstored;     /* and it is given also when the events are lost */
+    uint32_t own_bytes;     /* of its headers: the lines of this answer alone, first */
     uint32_t n_syncs;       /* streams whose sync or sinks it waits for */
     struct {
         int stream;
@@ -233,4 +235,6 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
                            const struct refused *no);
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n); /* 503 */
+/* The same for a client that gets its route's answer all the same: counts the code. */
+void admission_count_unstored(struct account *a, enum store_result why, int status);
 const char *admission_retry_after(const struct ingest *in); /* a header's line */

@@ -30,6 +30,8 @@ struct waiter *waiter_get(struct ingest *in)
     w->until_ns = 0;
     w->delivering = false;
     w->own_answer = false;
+    w->same_unstored = false;
+    w->own_bytes = 0;
     w->long_answer = NULL;
     w->headers_bytes = 0;
     return w;

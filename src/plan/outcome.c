@@ -35,6 +35,23 @@ void outcome_keep_refused(const struct route *r, struct event_batch *b)
     }
 }
 
+/* The route's own: of accepted events, or of refused ones as well. */
+static void take_answer(const struct answer_plan *a, const struct event_batch *b,
+                        struct outcome *o)
+{
+    const char *location = a->location == NULL ? NULL : b->location;
+
+    if (o->status == 202 ||
+        (a->same_refused && (a->location == NULL || location != NULL))) {
+        o->answer = a;
+        o->status = a->status;
+        o->location = location;
+        o->wait_ms = 0;
+    } else if (o->status == 422) {
+        o->status = a->refused;
+    }
+}
+
 void outcome_of(const struct route *r, const struct event_batch *b, struct outcome *o)
 {
     uint32_t failed = 0, limited = 0, retry = 0;
@@ -75,10 +92,7 @@ void outcome_of(const struct route *r, const struct event_batch *b, struct outco
         o->wait_ms = o->status == 429 ? b->wait_ms : 0;
     }
     if (UNLIKELY(r->answer != NULL)) {
-        o->answer = o->status == 202 ? r->answer : NULL;
-        o->status = o->status == 202   ? r->answer->status
-                    : o->status == 422 ? r->answer->refused
-                                       : o->status;
+        take_answer(r->answer, b, o);
     }
 }
 

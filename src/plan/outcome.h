@@ -21,6 +21,7 @@ struct outcome {
     double wait_ms;   /* 429 by a limit: until the same may pass; else 0 */
     bool store;       /* false: a route with partial = false refuses all */
     const struct answer_plan *answer; /* the route's own, of accepted events; NULL */
+    const char *location;             /* where it redirects; NULL: nowhere */
 };
 
 /* 202 unless every event of a non-empty batch was rejected (422; or 500 when

@@ -17,6 +17,7 @@
 #include "decode/path.h"
 #include "decode/scan.h"
 #include "plan/instant.h"
+#include "plan/location.h"
 #include "plan/text_format.h"
 #include "plan/whole.h"
 
@@ -242,12 +243,36 @@ struct type_plan {
     bool ndjson;
 };
 
+/* A text with values of the event: each part is a text, then the value at a path; path.n
+ * 0: none. n 0: no such text. */
+struct fill_part {
+    struct str text, path;
+};
+struct fill_plan {
+    const struct fill_part *parts;
+    uint32_t n;
+};
+
+/* Where a redirect leads: one of the three. */
+struct location_plan {
+    struct str field;      /* path of the url in the event; n 0: none */
+    struct fill_plan fill; /* a url whose host is the policy's own */
+    bool has_function;     /* among the route's hooks */
+    struct location_hosts hosts;
+    struct str fallback; /* p NULL: the event is refused where there is no good url */
+};
+
 /* The answer when events were accepted. */
 struct answer_plan {
-    int status;       /* 2xx */
-    struct str body;  /* p is NULL: the usual one */
-    const char *type; /* of body */
-    int refused;      /* 4xx, when all events were refused */
+    int status;            /* 2xx; 3xx with a location */
+    struct str body;       /* p is NULL: the usual one */
+    struct fill_plan fill; /* the same with values */
+    const char *type;      /* of body */
+    const char *lines;     /* headers, whole lines; NULL: none */
+    int refused;           /* 4xx, when all events were refused */
+    bool same_refused;     /* the answer of accepted events is given then, too */
+    bool same_unstored;    /* and when they could not be stored */
+    const struct location_plan *location; /* NULL: no redirect */
 };
 
 /* Browsers of other origins that may send. */

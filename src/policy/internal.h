@@ -85,16 +85,16 @@ struct handles;
 struct tools;
 struct rehearsal;
 
+enum { HOOK_ON_EVENT, HOOK_ON_REQUEST, HOOK_LOCATION, N_HOOKS };
+
 struct route_hooks {
     int runner;            /* reference of the hooks module's table; LUA_NOREF */
     bool loops;            /* interpreted, under a bound of time */
     char why_bounded[200]; /* loops: "on_event has a loop in line 7 of p.lua" */
-    /* Where on_event and on_request begin. */
-    char files[2][100];
-    int lines[2];
+    /* Where on_event, on_request and the location's function begin. */
+    char files[N_HOOKS][100];
+    int lines[N_HOOKS];
 };
-
-enum { HOOK_ON_EVENT, HOOK_ON_REQUEST };
 
 struct policy_state {
     struct policy *policy;
@@ -120,7 +120,7 @@ struct policy_state {
     uint32_t overruns;    /* events of this call that were stopped */
     /* stuck.c's; the first two are read by the supervisor. */
     _Atomic uint64_t pass;             /* odd: in a hook */
-    atomic_uint at;                    /* route's index × 2 + which hook */
+    atomic_uint at;                    /* route's index × N_HOOKS + which hook */
     volatile sig_atomic_t interrupted; /* 1: raise, 2: one event was given up */
     struct sluice_context context;
     struct rehearsal *rehearsal; /* NULL: no example was run */
@@ -136,10 +136,10 @@ struct policy_state {
     struct handles
         *handles; /* its counters, gauges, limits, seen keys; NULL while it is loaded */
     bool trying;  /* its examples run: nothing else uses these handles */
-    double now_ms;             /* of the request, for time checks */
-    uint64_t told_ns;          /* when a hook's error was last logged */
-    uint64_t untold;           /* errors since */
-    int on_events, on_request; /* references */
+    double now_ms;                          /* of the request, for time checks */
+    uint64_t told_ns;                       /* when a hook's error was last logged */
+    uint64_t untold;                        /* errors since */
+    int on_events, on_request, on_location; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
     int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
     int topic;        /* reference of the last text of topic_by */

@@ -44,6 +44,15 @@ route "POST /once" { body = "batch", stream = "once" }
 route "POST /cloud" { body = "cloudevents", stream = "other" }
 route { "GET", "POST", "/any" } { body = "any", schema = shape, on_event = on_event,
   repeated = "array", form = { j = "json" }, stream = "events" }
+route "GET /to" { body = "query", schema = shape, on_event = on_event, stream = "events",
+  answer = { location = "field:u", hosts = { "shop.example" } } }
+route { "GET", "POST", "/go" } { body = "any", schema = shape, on_event = on_event,
+  stream = "events", answer = { location = function(ev, req)
+    return "https://" .. ev.s .. ".example" .. req.path end, hosts = { "shop.example" },
+    fallback = "https://shop.example/", refused = "same", headers = { ["X-A"] = "b" } } }
+route "GET /pixel" { body = "query", schema = shape, stream = "events", answer = "pixel" }
+route "POST /filled" { body = "event", schema = shape, on_event = on_event, stream = "events",
+  answer = { status = 200, body = '{"n":"{n}","s":"{s}"}', refused = 404 } }
 ]]
 
 local own = { ["X-Key"] = "k", Origin = "https://shop.example" }
@@ -127,6 +136,23 @@ local requests = {
   { "POST", "/any", "--b--", { ["Content-Type"] = "multipart/form-data" } },
   { "POST", "/any", [[{"n":4}]] },
   { "PUT", "/any", "{}" },
+  { "GET", "/to?n=1&u=https://shop.example/%C3%A9", "" },
+  { "GET", "/to?n=1&u=https://evil.example/", "" },
+  { "GET", "/to?n=x&u=https://shop.example/", "" },
+  { "GET", "/to?n=1&x=%ff&u=https://shop.example/", "" },
+  { "GET", "/go?n=1&s=shop", "" },
+  { "GET", "/go?n=1&s=evil", "" },
+  { "GET", "/go?n=1", "" },
+  { "GET", "/go?n=x&s=shop", "" },
+  { "GET", "/go?n=1&s=shop&x=%ff", "" },
+  { "POST", "/go", "{", own },
+  { "POST", "/go", [[{"n":1,"s":"shop","kind":"reject"}]] },
+  { "GET", "/pixel?n=1", "" },
+  { "GET", "/pixel", "" },
+  { "POST", "/filled", [[{"n":1,"s":"a\"b"}]] },
+  { "POST", "/filled", [[{"n":1,"kind":"edit"}]] },
+  { "POST", "/filled", [[{"n":1,"kind":"drop"}]] },
+  { "POST", "/filled", [[{}]] },
   { "GET", "/one", "" },
   { "POST", "/nowhere", "{}" },
 }
@@ -275,7 +301,7 @@ route "POST /" { body = "event", stream = "s" }]]))
       local r = kit:request(q[1], q[2], q[3], { headers = headers })
       assert.same({ i, a.status, a.body }, { i, r.status, r.body })
       for _, name in ipairs { "allow", "accept-encoding",
-        "www-authenticate", "vary",
+        "www-authenticate", "vary", "location", "cache-control", "x-a",
         "access-control-allow-origin", "access-control-allow-methods" } do
         assert.same({ i, name, a.headers[name] }, { i, name, r.headers[name] })
       end

@@ -26,8 +26,9 @@ static void check(bool good)
     }
 }
 
-static enum params_result read_body(const struct params_rules *rules, struct str boundary,
-                                    const uint8_t *p, size_t n, struct str *event)
+static enum params_result read_body(const struct params_rules *rules,
+                                    struct str boundary, const uint8_t *p, size_t n,
+                                    struct str *event)
 {
     char *body = malloc(n > 0 ? n : 1);
     struct params_error e;

@@ -231,8 +231,8 @@ static void send_as_multipart(struct str event, const struct params_rules *rules
         n = put(body, n, "\r\n", 2);
     }
     n = put(body, n, "--BoUnDaRy--\r\n", 14);
-    check(multipart_write(rules, &limits, STR("BoUnDaRy"), (struct str){body, n}, 1 << 24,
-                          &other, &again, &e) == PARAMS_OK);
+    check(multipart_write(rules, &limits, STR("BoUnDaRy"), (struct str){body, n},
+                          1 << 24, &other, &again, &e) == PARAMS_OK);
     check(str_eq(event, again));
     free(body);
 }
@@ -242,8 +242,8 @@ static void run(const char *text, size_t n, enum params_repeated how)
     struct params_rules rules = {.repeated = how, .key = {1, 2}};
     struct params_error e;
     struct str event;
-    enum params_result r = query_write(&rules, &limits, (struct str){text, n}, 1 << 24,
-                                       &room, &event, &e);
+    enum params_result r =
+        query_write(&rules, &limits, (struct str){text, n}, 1 << 24, &room, &event, &e);
 
     check((r == PARAMS_OK) == (n_params <= PARAMS_MAX && is_utf8()));
     if (r == PARAMS_OK) {

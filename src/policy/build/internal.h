@@ -48,6 +48,10 @@ void build_clickhouse(struct build *b, struct sink_plan *s);
 void build_tables(struct build *b); /* the schemas that feed them; at the end */
 void build_http(struct build *b, struct sink_plan *s);
 
+/* ---- answer.c: of the description's route on top ---- */
+
+void build_answer(struct build *b, struct route *r);
+
 /* ---- params.c: of the description's route on top ---- */
 
 void build_params(struct build *b, struct route *r);

@@ -161,22 +161,6 @@ static void build_types(struct build *b, struct route *r)
     r->types_text = field_text(b, "types_text").p;
 }
 
-static void build_answer(struct build *b, struct route *r)
-{
-    struct answer_plan *a;
-
-    (void)field_open(b, "answer");
-    if (lua_istable(b->L, -1)) {
-        a = build_room(b, sizeof *a);
-        *a = (struct answer_plan){.status = (int)field_whole(b, "status"),
-                                  .body = field_text(b, "body"),
-                                  .type = field_text(b, "type").p,
-                                  .refused = (int)field_whole(b, "refused")};
-        r->answer = a;
-    }
-    lua_pop(b->L, 1);
-}
-
 /* The list at "origins"; *n its length. */
 static const char *const *origins(struct build *b, uint32_t *n)
 {

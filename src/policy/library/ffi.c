@@ -260,6 +260,14 @@ void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
     (void)snprintf(c->message, sizeof c->message, "%.*s", (int)len, message);
 }
 
+void sluice_location(struct sluice_context *c, const char *url, size_t n)
+{
+    struct str kept = arena_copy(c->batch->arena, (struct str){url, n});
+
+    c->location = kept.p;
+    c->location_len = kept.n;
+}
+
 void sluice_request_part(struct sluice_context *c, int part, struct sluice_value *out)
 {
     const struct policy_request *q = c->request;

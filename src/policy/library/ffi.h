@@ -44,6 +44,8 @@ struct sluice_context {
     uint32_t key_len, digits_len;
     uint32_t key_epoch, digits_epoch;
     double number;
+    const char *location; /* what the location's function gave, in the arena; NULL */
+    size_t location_len;
     char code[64]; /* on_request: NUL-terminated */
     char message[512];
 };
@@ -107,6 +109,8 @@ void sluice_failed(struct sluice_context *c, struct sluice_event *ev,
                    const char *message, size_t len);
 void sluice_refuse(struct sluice_context *c, uint32_t status, const char *code,
                    size_t n, const char *message, size_t len);
+
+void sluice_location(struct sluice_context *c, const char *url, size_t n);
 
 /* A part of the request: 0 method, 1 path, 2 query, 3 peer. */
 void sluice_request_part(struct sluice_context *c, int part, struct sluice_value *out);

@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/attr.h"
 #include "decode/envelope.h"
 #include "plan/check.h"
 #include "plan/enrich.h"
 #include "plan/media.h"
+#include "plan/reply.h"
 #include "policy/run/internal.h"
 #include "policy/run/make.h"
 
@@ -107,6 +109,46 @@ static bool read_events(struct policy_state *s, const struct route *route,
     return false;
 }
 
+/* What the route's own answer needs of the event. */
+static void prepare(struct policy_state *s, const struct route *route,
+                    struct event_batch *b, const struct policy_request *req,
+                    uint32_t *raised)
+{
+    const struct answer_plan *a = route->answer;
+    struct str url = {NULL, 0};
+
+    if (LIKELY(a == NULL || (a->location == NULL && a->fill.n == 0))) {
+        return;
+    }
+    if (a->location != NULL && a->location->has_function && b->n == 1 &&
+        b->events[0].len > 0) {
+        url = policy_location(s, route, b, req, raised);
+    }
+    reply_prepare(route, b, url);
+}
+
+/* A request that can't be read is one refused event where the route answers those as it
+ * answers others. False, as read_events has said, where it does not. */
+static bool answer_unread(struct policy_state *s, const struct route *route,
+                          struct event_batch *b, const struct refused *no)
+{
+    struct str why;
+
+    if (LIKELY(route->answer == NULL || !route->answer->same_refused)) {
+        return false;
+    }
+    arena_reset(b->arena);
+    why = arena_copy(
+        b->arena, str_of(no->error.detail == NULL ? no->error.code : no->error.detail));
+    b->events[0] =
+        (struct event){.fate = EVENT_REJECT, .code = no->error.code, .message = why.p};
+    b->body_len = b->n_edits = 0;
+    b->n = 1;
+    b->wait_ms = 0;
+    prepare(s, route, b, NULL, NULL);
+    return true;
+}
+
 /* A HEAD is answered as a GET would be, and leaves nothing. */
 static void store_nothing(struct event_batch *b)
 {
@@ -124,7 +166,7 @@ bool decide_body(struct policy_state *s, const struct route *route,
 {
     *raised = 0;
     if (!read_events(s, route, shape, req, body, b, no)) {
-        return false;
+        return answer_unread(s, route, b, no);
     }
     passed(m, DECIDE_DECODE);
     b->stored = req->stored;
@@ -144,6 +186,7 @@ bool decide_body(struct policy_state *s, const struct route *route,
         passed(m, DECIDE_POLICY);
     }
     outcome_keep_refused(route, b);
+    prepare(s, route, b, req, raised);
     if (UNLIKELY(shape == SCAN_QUERY) && str_eq(req->method, STR("HEAD"))) {
         store_nothing(b);
     }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "decode/edit.h"
 #include "policy/run/internal.h"
 
 enum { LOOPS_MAX = 16 /* times that the loop may fail in a request */ };
@@ -158,6 +159,36 @@ void policy_on_request(struct policy_state *s, const struct route *route,
                                  .code = c->code,
                                  .message = c->message,
                                  .wait_ms = c->wait_ms};
+}
+
+struct str policy_location(struct policy_state *s, const struct route *route,
+                           struct event_batch *b, const struct policy_request *req,
+                           uint32_t *n_raised)
+{
+    struct sluice_context *c = &s->context;
+
+    c->batch = b;
+    c->events = b->events;
+    c->body = b->body;
+    c->n = b->n;
+    c->from = 0;
+    c->epoch = b->epoch;
+    c->location = NULL;
+    c->location_len = 0;
+    b->n_base = b->n_edits;
+    enter(s, route, HOOK_LOCATION, req);
+    if (!call(s, s->on_location, route)) {
+        char why[256];
+
+        state_why(s->L, why, sizeof why);
+        hooks_raised(s, str_of(why));
+        lua_pop(s->L, 1);
+        c->location = NULL;
+        ++*n_raised;
+    }
+    leave(s);
+    edits_revert(b, &b->events[0]); /* what it set is not stored */
+    return (struct str){c->location, c->location_len};
 }
 
 /* The route's on_event on top; nil: it has none. */

@@ -83,6 +83,13 @@ struct policy_verdict {
 void policy_on_request(struct policy_state *s, const struct route *route,
                        const struct policy_request *req, struct policy_verdict *v);
 
+/* The url that the route's location function gives for the one event of b, in the
+ * request's arena; p NULL: none, or it raised, which is counted in *n_raised. Only called
+ * when the route has such a function. */
+struct str policy_location(struct policy_state *s, const struct route *route,
+                           struct event_batch *b, const struct policy_request *req,
+                           uint32_t *n_raised);
+
 /* ---- stuck.c ---- */
 
 /* The place that a state's thread is at, for another thread that watches it. */

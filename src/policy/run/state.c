@@ -170,7 +170,7 @@ bool state_preload(lua_State *L, struct err *e)
         "bytecode",     "hooks",           "traces",         "words_server",
         "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
         "words_fields", "words_functions", "words_mistakes", "effects",
-        "refused"};
+        "refused",      "answers"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
@@ -254,6 +254,8 @@ static bool start_hooks(struct policy_state *s, bool reading, struct err *e)
     s->on_events = luaL_ref(L, LUA_REGISTRYINDEX);
     lua_getfield(L, -2, "on_request");
     s->on_request = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_getfield(L, -2, "on_location");
+    s->on_location = luaL_ref(L, LUA_REGISTRYINDEX);
     return true;
 }
 

@@ -16,7 +16,7 @@ void stuck_enter(struct policy_state *s, const struct route *route, int hook)
 {
     /* Plain for Lua, which writes it in one instruction; watched from here. */
     __atomic_store_n(&s->context.at, 0, __ATOMIC_RELAXED);
-    atomic_store_explicit(&s->at, route->index * 2 + (uint32_t)hook,
+    atomic_store_explicit(&s->at, route->index * N_HOOKS + (uint32_t)hook,
                           memory_order_relaxed);
     running = s;
     atomic_store_explicit(&s->pass,
@@ -46,19 +46,21 @@ bool policy_state_worn(const struct policy_state *s)
 
 bool policy_state_at(const struct policy_state *s, struct policy_at *out)
 {
+    static const char *const names[N_HOOKS] = {"on_event", "on_request",
+                                               "answer.location"};
     const struct plan *plan = s->policy->plan;
     uint32_t at;
 
     out->pass = atomic_load_explicit(&s->pass, memory_order_acquire);
     at = atomic_load_explicit(&s->at, memory_order_relaxed);
-    if (out->pass % 2 == 0 || at / 2 >= plan->n_routes) {
+    if (out->pass % 2 == 0 || at / N_HOOKS >= plan->n_routes) {
         return false;
     }
     out->event = __atomic_load_n(&s->context.at, __ATOMIC_RELAXED);
-    out->route = &plan->routes[at / 2];
-    out->hook = at % 2 == HOOK_ON_EVENT ? "on_event" : "on_request";
-    out->file = s->hooks[at / 2].files[at % 2];
-    out->line = s->hooks[at / 2].lines[at % 2];
+    out->route = &plan->routes[at / N_HOOKS];
+    out->hook = names[at % N_HOOKS];
+    out->file = s->hooks[at / N_HOOKS].files[at % N_HOOKS];
+    out->line = s->hooks[at / N_HOOKS].lines[at % N_HOOKS];
     return true;
 }
 

@@ -48,7 +48,9 @@ static bool compile(lua_State *L, int module, struct err *e)
 /* The route's description is on top. */
 static bool take_route(struct policy_state *s, uint32_t i, int module, struct err *e)
 {
-    static const char *const names[] = {"on_event", "on_request"};
+    static const char *const names[N_HOOKS] = {"on_event", "on_request", "on_location"};
+    static const char *const shown[N_HOOKS] = {"on_event", "on_request",
+                                               "answer.location"};
     lua_State *L = s->L;
     int route = lua_gettop(L);
     bool any = false;
@@ -58,7 +60,7 @@ static bool take_route(struct policy_state *s, uint32_t i, int module, struct er
         if (lua_isfunction(L, -1)) {
             any = true;
             note_place(L, &s->hooks[i], (int)k);
-            if (!look_for_loops(L, module, names[k], &s->hooks[i]) &&
+            if (!look_for_loops(L, module, shown[k], &s->hooks[i]) &&
                 !compile(L, module, e)) {
                 return false;
             }

@@ -110,9 +110,46 @@ static void a_scan_that_refuses_has_its_status_and_code(void **state)
     assert_string_equal("too_large", code);
 }
 
+/* What became of the event is counted as ever; only the answer is the same. */
+static void
+refused_events_get_the_answer_of_accepted_ones_if_the_route_says_so(void **state)
+{
+    static const struct location_plan location = {.has_function = true};
+    const struct answer_plan pixel = {
+        .status = 200, .body = {"x", 1}, .refused = 422, .same_refused = true};
+    const struct answer_plan redirect = {
+        .status = 302, .refused = 410, .same_refused = true, .location = &location};
+    const struct route to_pixel = {.partial = true, .answer = &pixel};
+    const struct route to_url = {.partial = true, .answer = &redirect};
+    struct outcome o;
+
+    (void)state;
+    for (const char *fates = "nlpa"; *fates != '\0'; fates++) {
+        const char one[] = {*fates, '\0'};
+
+        o = outcome(&to_pixel, one);
+        assert_int_equal(200, o.status);
+        assert_ptr_equal(&pixel, o.answer);
+        assert_int_equal(*fates == 'a', o.accepted);
+        assert_true(o.wait_ms == 0);
+        batch.location = "https://shop.example/";
+        o = outcome(&to_url, one);
+        assert_int_equal(302, o.status);
+        assert_string_equal("https://shop.example/", o.location);
+        batch.location = NULL;
+    }
+    /* A redirect that leads nowhere is none. */
+    o = outcome(&to_url, "n");
+    assert_int_equal(410, o.status);
+    assert_null(o.answer);
+    assert_int_equal(429, outcome(&to_url, "l").status);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            refused_events_get_the_answer_of_accepted_ones_if_the_route_says_so),
         cmocka_unit_test(each_fate_is_counted_as_itself),
         cmocka_unit_test(the_status_says_why_all_are_refused),
         cmocka_unit_test(one_refused_event_refuses_a_whole_batch),

@@ -1,0 +1,234 @@
+-- answers: what a policy's routes answer: a status, headers, a body with values of the
+-- event, a redirect. Methods of the loader; every mistake is recorded and the rest goes on.
+
+local values = require "sluice.values"
+
+local BODY_MAX, HEADERS_MAX, URL_MAX, HOSTS_MAX = 4096, 2048, 2048, 256
+
+-- Routes whose requests are one event.
+local single = { event = true, query = true, form = true, any = true }
+
+local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+
+---@param Loader table the class that gets the methods
+return function(Loader)
+
+-- "a{x}b" as { { text = "a", path = "x" }, { text = "b" } }; nil: it has no {name}.
+local function parts_of(text)
+  local list, at = {}, 1
+  for from, path, to in text:gmatch("(){([%a_][%w_.]*)}()") do
+    list[#list + 1] = { text = text:sub(at, from - 1), path = path }
+    at = to
+  end
+  if #list == 0 then return nil end
+  list[#list + 1] = { text = text:sub(at) }
+  return list
+end
+
+local function with(parts, value)
+  local texts = {}
+  for i, p in ipairs(parts) do texts[i] = p.text .. (p.path and value or "") end
+  return table.concat(texts)
+end
+
+local function is_json_type(type)
+  return not type or type:lower():find("^application/json") ~= nil
+    or type:lower():find("^[%w.-]+/[%w.-]+%+json") ~= nil
+end
+
+function Loader:answer_body(s, o, a)
+  local parts = is_json_type(a.type) and parts_of(a.body) or nil
+  if #a.body > BODY_MAX then
+    self:problem(s, { "answer", "body" }, "value",
+      ("is longer than %d bytes"):format(BODY_MAX))
+  elseif a.status == 204 or a.status == 205 then
+    self:problem(s, { "answer", "body" }, "key",
+      ("a %d has no body"):format(a.status))
+  elseif parts and not single[o.body] then
+    self:problem(s, { "answer", "body" }, "value", ("{%s} is a field of the event: it needs "
+      .. "a route of one event, such as body = \"event\""):format(parts[1].path))
+  elseif parts and not self.host.is_json(with(parts, "x")) and
+      self.host.is_json(with(parts, "0")) then
+    self:problem(s, { "answer", "body" }, "value", ("a field stands between quotes: "
+      .. "\"{%s}\""):format(parts[1].path))
+  elseif a.body ~= "" and not a.type and
+      not self.host.is_json(parts and with(parts, "x") or a.body) then
+    self:problem(s, { "answer", "body" }, "value",
+      "is no JSON; say its type, such as type = \"text/plain\"")
+  end
+  return parts
+end
+
+-- Headers that sluice writes itself, or that another option says.
+local OWN = { ["content-type"] = "say type", location = "say location",
+  ["content-length"] = "the body decides it", ["transfer-encoding"] = "the body decides it",
+  connection = "sluice decides it", date = "sluice writes it", vary = "say cors",
+  ["retry-after"] = "sluice writes it with 429 and 503" }
+
+-- Whole lines. A redirect is not to be kept: the next click would not come.
+function Loader:answer_lines(s, a)
+  local lines, cached = {}, false
+  for _, h in ipairs(a.headers or {}) do
+    local name = h.name:lower()
+    local why = OWN[name] or name:find("^access%-control%-") and "say cors"
+    cached = cached or name == "cache-control"
+    if not h.name:find("^[%w!#$%%&'*+.^_`|~-]+$") then
+      self:problem(s, { "answer", "headers", h.name }, "key",
+        ("%s is not the name of a header"):format(values.show(h.name)))
+    elseif why then
+      self:problem(s, { "answer", "headers", h.name }, "key",
+        ("%s can't be set: %s"):format(h.name, why))
+    elseif h.value:find("[^\32-\126]") then
+      self:problem(s, { "answer", "headers", h.name }, "value",
+        "expected printable ASCII on one line")
+    else
+      lines[#lines + 1] = h.name .. ": " .. h.value .. "\r\n"
+    end
+  end
+  if a.location and not cached then lines[#lines + 1] = "Cache-Control: no-store\r\n" end
+  local text = table.concat(lines)
+  if #text > HEADERS_MAX then
+    self:problem(s, { "answer", "headers" }, "value",
+      ("together %d bytes; expected at most %d"):format(#text, HEADERS_MAX))
+  end
+  return text ~= "" and text or nil
+end
+
+-- "shop.example", "shop.example:8443" or "*.shop.example", in lower case; nil and why not.
+local function host_of(v)
+  local name, port = v:match("^([^:]*):?(%d*)$")
+  local below = name and name:match("^%*%.(.+)$")
+  local plain = below or name
+  if v == "*" or plain == "*" then
+    return nil, "leads everywhere: name the hosts"
+  elseif v:find("[\128-\255]") then
+    return nil, "is not ASCII: write the form that begins with xn--"
+  elseif not plain or plain == "" or plain:find("[^%w._-]") or plain:find("^%.")
+      or plain:find("%.$") or plain:find("..", 1, true) or v:find(":$")
+      or below and not below:find(".", 1, true) then
+    return nil, "is not a host such as \"shop.example\", \"shop.example:8443\" or "
+      .. "\"*.shop.example\""
+  elseif port ~= "" and (tonumber(port) < 1 or tonumber(port) > 65535) then
+    return nil, "has no port from 1 to 65535"
+  end
+  return v:lower()
+end
+
+function Loader:answer_hosts(s, a)
+  local list = {}
+  for i, v in ipairs(a.hosts or {}) do
+    local host, why = host_of(v)
+    if why then
+      self:problem(s, { "answer", "hosts", i }, "value",
+        ("%s %s"):format(values.show(v), why))
+    end
+    list[#list + 1] = host
+  end
+  if #list > HOSTS_MAX then
+    self:problem(s, { "answer", "hosts" }, "value",
+      ("more than %d hosts"):format(HOSTS_MAX))
+  end
+  return list
+end
+
+local function is_url(text)
+  return #text <= URL_MAX and not text:find("[^\33-\126]") and not text:find("[\"<>\\^`{|}]")
+    and (text:find("^https?://[%w._-]+$") or text:find("^https?://[%w._-]+:%d+$")
+      or text:find("^https?://[%w._-]+[/?#]") or text:find("^https?://[%w._-]+:%d+[/?#]"))
+    and true
+end
+
+-- A url of the policy's own, with fields of the event behind its host.
+function Loader:answer_url(s, a)
+  local parts = parts_of(a.location) or { { text = a.location } }
+  if #parts > 1 and parts[1].text:find("^https?://")
+      and not parts[1].text:find("^https?://[^/?#]+[/?#]") then
+    self:problem(s, { "answer", "location" }, "value", ("{%s} would be part of the host: "
+      .. "write a function, and hosts"):format(parts[1].path))
+  elseif not is_url(with(parts, "x")) then
+    self:problem(s, { "answer", "location" }, "value", ("%s is none of \"field:NAME\", a "
+      .. "url such as \"https://shop.example/{click_id}\", a function")
+      :format(values.show(a.location)))
+  end
+  if a.hosts then
+    self:problem(s, { "answer", "hosts" }, "key",
+      "means nothing: location says its host itself")
+  end
+  return { fill = parts }
+end
+
+function Loader:answer_location(s, o, a)
+  if a.location == nil then
+    for _, key in ipairs { "hosts", "fallback" } do
+      if a[key] then
+        self:problem(s, { "answer", key }, "key", "means nothing without location")
+      end
+    end
+    return nil
+  end
+  local l
+  local field = type(a.location) == "string" and a.location:match("^field:(.*)$")
+  local hosts = self:answer_hosts(s, a)
+  if type(a.location) == "function" then
+    l = { has_function = true }
+  elseif field then
+    l = { field = field }
+    if not values.is_path(field) then
+      self:problem(s, { "answer", "location" }, "value",
+        ("%s is not a field such as \"field:redirect\""):format(values.show(a.location)))
+    end
+  else
+    l = self:answer_url(s, a)
+  end
+  if not l.fill and not a.hosts then
+    self:problem(s, { "answer" }, "value", "needs hosts: the hosts to which location may "
+      .. "lead, such as { \"shop.example\" }")
+  end
+  if a.fallback and not is_url(a.fallback) then
+    self:problem(s, { "answer", "fallback" }, "value",
+      ("%s is not a url such as \"https://shop.example/\""):format(values.show(a.fallback)))
+  end
+  if not single[o.body] then
+    self:problem(s, { "answer", "location" }, "key", "needs a route of one event, such as "
+      .. "body = \"query\"")
+  end
+  l.hosts, l.fallback = not l.fill and hosts or {}, a.fallback
+  return l
+end
+
+function Loader:answer_status(s, a)
+  local given = s.args.answer.status
+  if a.location ~= nil and given == nil then a.status = 302 end
+  if a.location ~= nil and not redirects[a.status] then
+    self:problem(s, { "answer", "status" }, "value", ("%s is no redirect: with location "
+      .. "expected 301, 302, 303, 307 or 308"):format(values.show(a.status)))
+  elseif a.location == nil and a.status >= 300 then
+    self:problem(s, { "answer", "status" }, "value", redirects[a.status]
+      and "needs location: where the redirect leads"
+      or ("%s is not a status that a route answers: 200 to 299, or a redirect")
+        :format(values.show(a.status)))
+  end
+end
+
+function Loader:route_answer(s, o, a)
+  if not a then return nil end
+  if a.type and (#a.type > 128 or
+      not a.type:match("^[%w!#$&^_.+-]+/[%w!#$&^_.+-]+[%w =;.+-]*$")) then
+    self:problem(s, { "answer", "type" }, "value",
+      ("%s is not a content type"):format(values.show(a.type)))
+  end
+  self:answer_status(s, a)
+  if a.body then
+    a.fill = self:answer_body(s, o, a)
+  elseif a.type then
+    self:problem(s, { "answer", "type" }, "key", "means nothing without body")
+  end
+  local location = self:answer_location(s, o, a)
+  if a.status == 204 or a.status == 205 or location then a.body = a.body or "" end
+  return { status = a.status, body = a.body, fill = a.fill, type = a.type,
+    lines = self:answer_lines(s, a), location = location,
+    refused = a.refused == "same" and 422 or a.refused,
+    same_refused = a.refused == "same", same_unstored = a.unstored == "same" }
+end
+
+end

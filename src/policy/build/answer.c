@@ -1,0 +1,71 @@
+/* A route's own answer in the description to that of a plan. */
+#include "policy/build/internal.h"
+
+static void build_fill(struct build *b, const char *key, struct fill_plan *f)
+{
+    struct fill_part *parts;
+
+    f->n = field_open(b, key);
+    parts = build_room(b, f->n * sizeof *parts);
+    for (uint32_t i = 0; i < f->n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        parts[i] = (struct fill_part){field_text(b, "text"), field_text(b, "path")};
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    f->parts = parts;
+}
+
+static void build_hosts(struct build *b, struct location_hosts *h)
+{
+    struct str *list;
+
+    h->n = field_open(b, "hosts");
+    list = build_room(b, h->n * sizeof *list);
+    for (uint32_t i = 0; i < h->n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        list[i].p = lua_tolstring(b->L, -1, &list[i].n);
+        list[i] = build_copy(b, list[i]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    h->list = list;
+}
+
+static const struct location_plan *build_location(struct build *b)
+{
+    struct location_plan *l = NULL;
+
+    (void)field_open(b, "location");
+    if (lua_istable(b->L, -1)) {
+        l = build_room(b, sizeof *l);
+        l->field = field_text(b, "field");
+        l->has_function = field_flag(b, "has_function");
+        l->fallback = field_text(b, "fallback");
+        build_fill(b, "fill", &l->fill);
+        build_hosts(b, &l->hosts);
+    }
+    lua_pop(b->L, 1);
+    return l;
+}
+
+void build_answer(struct build *b, struct route *r)
+{
+    struct answer_plan *a;
+
+    (void)field_open(b, "answer");
+    if (lua_istable(b->L, -1)) {
+        a = build_room(b, sizeof *a);
+        *a = (struct answer_plan){.status = (int)field_whole(b, "status"),
+                                  .body = field_text(b, "body"),
+                                  .type = field_text(b, "type").p,
+                                  .lines = field_text(b, "lines").p,
+                                  .refused = (int)field_whole(b, "refused"),
+                                  .same_refused = field_flag(b, "same_refused"),
+                                  .same_unstored = field_flag(b, "same_unstored")};
+        build_fill(b, "fill", &a->fill);
+        a->location = build_location(b);
+        r->answer = a;
+    }
+    lua_pop(b->L, 1);
+}

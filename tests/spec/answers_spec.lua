@@ -1,0 +1,126 @@
+-- Mistakes in what a route answers: what is said of each, word for word. Rows as in
+-- diagnostics_spec.lua.
+local checking = require "spec.checking"
+
+local BASE = [[
+file "a" { dir = "a" }
+stream "s" { sinks = { "a" } }
+]]
+
+local function get(answer)
+  return '{BASE}route "GET /x" { body = "query", stream = "s", answer = ' .. answer .. " }"
+end
+local function post(answer, body)
+  return ('{BASE}route "POST /x" { body = "%s", stream = "s", answer = %s }'):format(
+    body or "event", answer)
+end
+
+local GET, POST = 'p.lua:3: route "GET /x".answer', 'p.lua:3: route "POST /x".answer'
+
+local rows = {
+  { "an unknown word for an answer", get [["pixels"]],
+    GET .. [[: "pixels" is neither "pixel" nor a table { }]] },
+  { "an answer that is a number", get "200", GET .. [[: 200 is neither "pixel" nor a table { }]] },
+  { "a redirect that leads nowhere", get "{ status = 302 }",
+    GET .. ".status: needs location: where the redirect leads" },
+  { "a status that no route answers", get "{ status = 304 }",
+    GET .. ".status: 304 is not a status that a route answers: 200 to 299, or a redirect" },
+  { "a location with a status of success",
+    get [[{ status = 200, location = "https://shop.example/" }]],
+    GET .. ".status: 200 is no redirect: with location expected 301, 302, 303, 307 or 308" },
+  { "a field without hosts", get [[{ location = "field:to" }]],
+    GET .. [[: needs hosts: the hosts to which location may lead, such as { "shop.example" }]] },
+  { "a function without hosts", get [[{ location = function(ev) return ev.to end }]],
+    GET .. [[: needs hosts: the hosts to which location may lead, such as { "shop.example" }]] },
+  { "hosts of a url of the policy",
+    get [[{ location = "https://shop.example/{id}", hosts = { "shop.example" } }]],
+    GET .. ".hosts: means nothing: location says its host itself" },
+  { "hosts without a location", get [[{ hosts = { "shop.example" } }]],
+    GET .. ".hosts: means nothing without location" },
+  { "a fallback without a location", get [[{ fallback = "https://shop.example/" }]],
+    GET .. ".fallback: means nothing without location" },
+  { "all hosts", get [[{ location = "field:to", hosts = { "*" } }]],
+    GET .. [[.hosts[1]: "*" leads everywhere: name the hosts]] },
+  { "all hosts of a top domain", get [[{ location = "field:to", hosts = { "*.example" } }]],
+    GET .. [[.hosts[1]: "*.example" is not a host such as "shop.example", "shop.example:8443" or "*.shop.example"]] },
+  { "a url as a host", get [[{ location = "field:to", hosts = { "https://shop.example" } }]],
+    GET .. [[.hosts[1]: "https://shop.example" is not a host such as "shop.example", "shop.example:8443" or "*.shop.example"]] },
+  { "a host with a dot at its end", get [[{ location = "field:to", hosts = { "shop.example." } }]],
+    GET .. [[.hosts[1]: "shop.example." is not a host such as "shop.example", "shop.example:8443" or "*.shop.example"]] },
+  { "a host in other letters", get [[{ location = "field:to", hosts = { "bücher.example" } }]],
+    GET .. [[.hosts[1]: "bücher.example" is not ASCII: write the form that begins with xn--]] },
+  { "a host with a port too large", get [[{ location = "field:to", hosts = { "shop.example:70000" } }]],
+    GET .. [[.hosts[1]: "shop.example:70000" has no port from 1 to 65535]] },
+  { "a location that is no url", get [[{ location = "shop.example/{id}" }]],
+    GET .. [[.location: "shop.example/{id}" is none of "field:NAME", a url such as "https://shop.example/{click_id}", a function]] },
+  { "a location of another scheme", get [[{ location = "ftp://shop.example/" }]],
+    GET .. [[.location: "ftp://shop.example/" is none of "field:NAME", a url such as "https://shop.example/{click_id}", a function]] },
+  { "a location with a user", get [[{ location = "https://u@shop.example/" }]],
+    GET .. [[.location: "https://u@shop.example/" is none of "field:NAME", a url such as "https://shop.example/{click_id}", a function]] },
+  { "a field in the host", get [[{ location = "https://{shop}.example/" }]],
+    GET .. [[.location: {shop} would be part of the host: write a function, and hosts]] },
+  { "a field behind the host", get [[{ location = "https://shop.example{path}" }]],
+    GET .. [[.location: {path} would be part of the host: write a function, and hosts]] },
+  { "a field without a name", get [[{ location = "field:", hosts = { "shop.example" } }]],
+    GET .. [[.location: "field:" is not a field such as "field:redirect"]] },
+  { "a location that is a number", get [[{ status = 202, location = 5 }]],
+    GET .. ".location: 5 is not a text" },
+  { "a function with three parameters",
+    get [[{ hosts = { "a.b" }, location = function(ev, req, x) end }]],
+    GET .. ".hosts: means nothing without location\n"
+      .. GET .. ".location: the function takes 3 parameters; it is given 2" },
+  { "a fallback that is no url", get [[{ location = "field:to", hosts = { "a.b" }, fallback = "/" }]],
+    GET .. [[.fallback: "/" is not a url such as "https://shop.example/"]] },
+  { "a redirect of a batch", post([[{ location = "https://shop.example/" }]], "batch"),
+    POST .. [[.location: needs a route of one event, such as body = "query"]] },
+  { "a field of a batch", post([=[{ body = [[{"id":"{id}"}]] }]=], "batch"),
+    POST .. [[.body: {id} is a field of the event: it needs a route of one event, such as body = "event"]] },
+  { "a field without quotes", post [=[{ body = [[{"id":{id}}]] }]=],
+    POST .. [[.body: a field stands between quotes: "{id}"]] },
+  { "a body that is no JSON, with a field", post [=[{ body = "id {id}" }]=],
+    POST .. [[.body: is no JSON; say its type, such as type = "text/plain"]] },
+  { "an unknown word for refused", post [[{ refused = "sane" }]],
+    POST .. [[.refused: "sane" is neither a status from 400 to 499 nor "same"]] },
+  { "a refusal with a status of success", post [[{ refused = 200 }]],
+    POST .. ".refused: 200 is less than 400" },
+  { "an unknown word for unstored", post [[{ unstored = "sam" }]],
+    POST .. [[.unstored: "sam" is none of "error", "same"; did you mean "same"?]] },
+  { "a header that sluice writes", post [[{ headers = { ["Content-Length"] = 5 } }]],
+    POST .. ".headers.Content-Length: Content-Length can't be set: the body decides it" },
+  { "a header that is an option", post [[{ headers = { ["Location"] = "/" } }]],
+    POST .. ".headers.Location: Location can't be set: say location" },
+  { "a header of cors", post [[{ headers = { ["Access-Control-Allow-Origin"] = "*" } }]],
+    POST .. ".headers.Access-Control-Allow-Origin: Access-Control-Allow-Origin can't be set: say cors" },
+  { "a header with a space in its name", post [[{ headers = { ["X Y"] = "1" } }]],
+    POST .. [[.headers.X Y: "X Y" is not the name of a header]] },
+  { "a header of two lines", post [[{ headers = { ["X-Y"] = "1\nZ: 2" } }]],
+    POST .. ".headers.X-Y: expected printable ASCII on one line" },
+  { "too many headers", post [[{ headers = { ["X-Y"] = ("y"):rep(2048) } }]],
+    POST .. ".headers: together 2055 bytes; expected at most 2048" },
+}
+
+describe("sluice check, of answers,", function()
+  local c = checking.new(BASE)
+  teardown(c.remove)
+
+  for _, row in ipairs(rows) do
+    it("names " .. row[1], function()
+      local out, code = c.problems(row[2])
+      assert.equal(row[3], out)
+      assert.equal(1, code)
+    end)
+  end
+
+  it("takes a text with braces whose type is not JSON as it stands", function()
+    local out, code = c.check(post [[{ status = 200, body = "{x}", type = "text/css" }]])
+    assert.equal(0, code, out)
+  end)
+
+  it("looks into a location's function as into a hook", function()
+    local out, code = c.problems(get [[{ hosts = { "a.b" },
+  location = function(ev, req) return strng.lower(ev.to) .. req.quary end }]])
+    assert.equal(1, code)
+    assert.truthy(out:find('strng: unknown word; did you mean "string"?', 1, true), out)
+    assert.truthy(out:find('a request has no "quary"; did you mean "query"?', 1, true), out)
+  end)
+end)
