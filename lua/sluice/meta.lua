@@ -152,7 +152,7 @@ function lookup(name) end
 ---@field on_refused? sluice.route.on_refused|"dead_letter" Keeps what a schema, on_event or the grammar refuses, with the bytes that the client sent. "dead_letter" writes it to the dead letters. The client gets the same answer as without.
 ---@field on_request? fun(req: sluice.request): sluice.verdict? function(req), called before sluice reads the body. It returns nothing to go on, or reject().
 ---@field partial? boolean Whether sluice accepts the good events of a batch that also has bad ones. With false one refused event refuses the whole batch. (default: true)
----@field repeated? "refuse"|"first"|"last"|"array" What happens to a parameter of a query or form that comes more than once: "refuse" refuses the event (duplicate_key), "first" and "last" keep one value, "array" makes an array of all. A parameter that comes once stays a text. (default: refuse)
+---@field repeated? "refuse"|"first"|"last"|"array" What happens to a parameter of a query or form that comes more than once: "refuse" refuses the event (duplicate_key), "first" and "last" keep one value, "array" makes an array of all. A parameter that comes once stays a text, unless the schema says list { }. (default: refuse)
 ---@field schema? sluice.schema A schema { } that checks each event. By default any JSON object passes.
 ---@field set? table<string, string> Fields that each event gets from the request, as field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time". If the request does not have the value, sluice removes the field.
 ---@field stream? string Stream for the accepted events. Needed unless on_event names streams with to().

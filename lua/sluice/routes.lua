@@ -164,11 +164,12 @@ function Loader:route_rules(s, o, fields)
     end
   end
   for _, f in ipairs(fields) do
-    local kind = param_kinds[f.type]
+    local item = f.type == "list" and f.item or f
+    local kind = param_kinds[item.type] or item ~= f and "text"
     local name = f.path:gsub("\\(.)", "%1")
     if kind and not f.path:gsub("\\.", ""):find(".", 1, true)
         and not (o.form or {})[name] then
-      list[#list + 1] = { name = name, kind = kind }
+      list[#list + 1] = { name = name, kind = kind, list = item ~= f }
     end
   end
   return list

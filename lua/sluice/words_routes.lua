@@ -82,7 +82,8 @@ M.route = {
       values = { "refuse", "first", "last", "array" },
       help = "What happens to a parameter of a query or form that comes more than once: "
         .. "\"refuse\" refuses the event (duplicate_key), \"first\" and \"last\" keep one "
-        .. "value, \"array\" makes an array of all. A parameter that comes once stays a text." },
+        .. "value, \"array\" makes an array of all. A parameter that comes once stays a text, "
+        .. "unless the schema says list { }." },
     form = { type = "fields",
       help = "Parameters of a query or form that hold JSON, as name = \"json\", or "
         .. "name = \"base64\" for JSON in base64. By default all are texts, or what the "

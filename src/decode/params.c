@@ -51,14 +51,17 @@ enum params_result params_name(struct params *x, struct str raw, size_t at)
     return PARAMS_OK;
 }
 
-static enum param_kind kind_of(const struct params_rules *r, const char *name, size_t n)
+static const struct param_rule *rule_of(const struct params_rules *r, const char *name,
+                                        size_t n)
 {
+    static const struct param_rule usual = {.kind = PARAM_TEXT};
+
     for (uint32_t i = 0; i < r->n_rules; i++) {
         if (r->rules[i].name.n == n && memcmp(r->rules[i].name.p, name, n) == 0) {
-            return r->rules[i].kind;
+            return &r->rules[i];
         }
     }
-    return PARAM_TEXT;
+    return &usual;
 }
 
 /* Whether the text that was written from `from` on is UTF-8. */
@@ -70,11 +73,14 @@ static bool is_utf8(const struct params *x, const char *from)
 enum params_result params_value(struct params *x)
 {
     const char *name = x->room->p + x->at + 1;
+    const struct param_rule *rule;
 
     if (!is_utf8(x, name)) {
         return params_fail(x, "its name is not UTF-8");
     }
-    x->kind = kind_of(x->rules, name, (size_t)(x->p - name));
+    rule = rule_of(x->rules, name, (size_t)(x->p - name));
+    x->kind = rule->kind;
+    x->list = rule->list;
     x->high = false;
     *x->p++ = '"';
     *x->p++ = ':';

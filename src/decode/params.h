@@ -39,6 +39,7 @@ enum params_repeated { PARAMS_REFUSE, PARAMS_FIRST, PARAMS_LAST, PARAMS_ARRAY };
 struct param_rule {
     struct str name; /* as JSON text, without quotes */
     enum param_kind kind;
+    bool list; /* PARAMS_ARRAY: an array also of one; kind is that of its items */
 };
 
 /* Immutable, of a route. */
@@ -83,6 +84,7 @@ struct params {
     size_t name_n, name_at;
     uint32_t n; /* members */
     enum param_kind kind;
+    bool list; /* of the member in hand */
     bool high; /* the text in hand has bytes that are not ASCII */
     struct repeats *repeats;
 };

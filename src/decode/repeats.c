@@ -30,6 +30,8 @@ void repeats_add(struct params *x)
     *m = (struct repeated_member){.at = (uint32_t)x->at,
                                   .value = (uint32_t)x->value,
                                   .end = (uint32_t)(x->p - 1 - base)};
+    m->list = x->list && x->rules->repeated == PARAMS_ARRAY;
+    r->any |= m->list;
     m->hash = siphash13(&x->rules->key, base + m->at, m->value - m->at);
     i = (uint32_t)m->hash % REPEATS_TABLE;
     while (r->table[i] != 0 && !same_name(base, &r->list[r->table[i] - 1], m)) {
@@ -65,7 +67,7 @@ static char *write_member(const struct params *x, const struct repeated_member *
     const char *base = x->room->p;
 
     out = copy(out, base, m->at, m->value);
-    if (m->next == 0) {
+    if (m->next == 0 && !m->list) {
         return copy(out, base, m->value, m->end);
     }
     if (x->rules->repeated == PARAMS_LAST) {

@@ -13,6 +13,7 @@ struct repeated_member {
     uint32_t at, value, end; /* "name":value in the room, without the comma */
     uint16_t next, last;     /* 1 + index of the next and the last of that name */
     bool behind;             /* it is not the first of its name */
+    bool list;               /* it is in an array also alone */
 };
 
 struct repeats {

@@ -55,20 +55,30 @@ enum { CODE_MAX = 64, FIELD_MAX = 256, MESSAGE_MAX = 512 };
 enum { ERROR_BYTES = 6 * (CODE_MAX + FIELD_MAX + MESSAGE_MAX) + 128 };
 
 /* The route's own text, with values of the event. */
-static struct str own_body(const struct event_batch *b, const struct answer_plan *a)
+static NOINLINE struct str own_body(const struct event_batch *b,
+                                    const struct answer_plan *a)
 {
-    if (UNLIKELY(a->fill.n > 0)) {
+    if (a->fill.n > 0) {
         return b->filled == NULL ? (struct str){"", 0}
                                  : (struct str){b->filled, b->filled_len};
     }
     return a->body;
 }
 
+static NOINLINE size_t put_own(const struct event_batch *b, const struct answer_plan *a,
+                               char *out)
+{
+    struct str own = own_body(b, a);
+
+    memcpy(out, own.p, own.n);
+    return own.n;
+}
+
 size_t answer_bound(const struct event_batch *b, const struct outcome *o)
 {
     size_t n = o->rejected < ANSWER_ERRORS_MAX ? o->rejected : ANSWER_ERRORS_MAX;
 
-    if (o->answer != NULL && o->answer->body.p != NULL) {
+    if (UNLIKELY(o->answer != NULL && o->answer->body.p != NULL)) {
         return own_body(b, o->answer).n;
     }
     return ANSWER_SMALL + n * (size_t)ERROR_BYTES;
@@ -97,15 +107,13 @@ static void put_event_error(struct text *t, const struct event *ev)
 
 size_t answer_events(const struct event_batch *b, const struct outcome *o, char *out)
 {
-    struct text t = {out, out + answer_bound(b, o)};
+    struct text t;
     uint32_t listed = 0;
 
-    if (o->answer != NULL && o->answer->body.p != NULL) {
-        struct str own = own_body(b, o->answer);
-
-        put(&t, own.p, own.n);
-        return own.n;
+    if (UNLIKELY(o->answer != NULL && o->answer->body.p != NULL)) {
+        return put_own(b, o->answer, out);
     }
+    t = (struct text){out, out + answer_bound(b, o)};
     put_z(&t, o->status < 300 ? "{\"status\":\"accepted\",\"accepted\":"
                               : "{\"status\":\"rejected\",\"accepted\":");
     put_u64(&t, o->accepted);

@@ -13,6 +13,8 @@ route "GET /postback" { body = "query", schema = shape, stream = "events",
   set = { peer = "peer" } }
 route "GET /first" { body = "query", repeated = "first", stream = "events" }
 route "GET /array" { body = "query", repeated = "array", stream = "events" }
+route "GET /list" { body = "query", repeated = "array", stream = "events",
+  schema = schema { ids = list { int { min = 1 } }, tags = list { str {} } } }
 route "POST /form" { body = "form", form = { data = "json", packed = "base64" },
   schema = shape, stream = "events" }
 route { "GET", "POST", "PUT", "/any" } { body = "any", schema = shape, stream = "events" }
@@ -38,6 +40,9 @@ route { "GET", "POST", "PUT", "/any" } { body = "any", schema = shape, stream = 
     stored '{"a":"1"}'
     assert.equal(202, get("/array?a=1&b=x&a=2").status)
     stored '{"a":["1","2"],"b":"x"}'
+    assert.equal(202, get("/list?ids=1&tags=a&ids=02&x=1").status)
+    stored '{"ids":[1,2],"tags":["a"],"x":"1"}'
+    assert.equal(422, get("/list?ids=1&ids=0").status)
   end)
 
   it("stores a form, urlencoded and multipart, whole and in chunks", function()

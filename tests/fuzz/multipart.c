@@ -14,10 +14,10 @@ static struct arena arena;
 static struct event_batch batch;
 static struct params_room room;
 static const struct scan_limits limits = {1, 64};
-static const struct param_rule typed[] = {{STR("n"), PARAM_NUMBER},
-                                          {STR("b"), PARAM_BOOL},
-                                          {STR("j"), PARAM_JSON},
-                                          {STR("e"), PARAM_BASE64}};
+static const struct param_rule typed[] = {{STR("n"), PARAM_NUMBER, false},
+                                          {STR("b"), PARAM_BOOL, false},
+                                          {STR("j"), PARAM_JSON, false},
+                                          {STR("e"), PARAM_BASE64, false}};
 
 static void check(bool good)
 {

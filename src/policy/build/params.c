@@ -40,7 +40,8 @@ void build_params(struct build *b, struct route *r)
     list = build_room(b, p->n_rules * sizeof *list);
     for (uint32_t i = 0; i < p->n_rules; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
-        list[i] = (struct param_rule){escaped(b, field_text(b, "name")), kind_of(b)};
+        list[i] = (struct param_rule){escaped(b, field_text(b, "name")), kind_of(b),
+                                      field_flag(b, "list")};
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);

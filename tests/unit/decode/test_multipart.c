@@ -12,8 +12,9 @@
 #include "base/attr.h"
 #include "decode/multipart.h"
 
-static const struct param_rule list[] = {
-    {STR("n"), PARAM_NUMBER}, {STR("j"), PARAM_JSON}, {STR("e"), PARAM_BASE64}};
+static const struct param_rule list[] = {{STR("n"), PARAM_NUMBER, false},
+                                         {STR("j"), PARAM_JSON, false},
+                                         {STR("e"), PARAM_BASE64, false}};
 
 /* A part of the name, and the end. */
 #define FIELD(name, value)                                                             \

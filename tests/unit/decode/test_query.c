@@ -14,9 +14,10 @@
 
 /* n, m: numbers; b: a truth; j, q: JSON; e: JSON in base64. */
 static const struct param_rule list[] = {
-    {STR("n"), PARAM_NUMBER},    {STR("m"), PARAM_NUMBER}, {STR("b"), PARAM_BOOL},
-    {STR("j"), PARAM_JSON},      {STR("q"), PARAM_JSON},   {STR("e"), PARAM_BASE64},
-    {STR("\\\"n"), PARAM_NUMBER}};
+    {STR("n"), PARAM_NUMBER, false},     {STR("m"), PARAM_NUMBER, false},
+    {STR("b"), PARAM_BOOL, false},       {STR("j"), PARAM_JSON, false},
+    {STR("q"), PARAM_JSON, false},       {STR("e"), PARAM_BASE64, false},
+    {STR("\\\"n"), PARAM_NUMBER, false}, {STR("ids"), PARAM_NUMBER, true}};
 
 /* A text and the object, or "@PLACE NAME: why", that it becomes. */
 struct row {
@@ -241,6 +242,9 @@ static const char *const repeated[][4] = {
     {"c=1&a=1&a=2&c=2", "{\"c\":\"1\",\"a\":\"1\"}", "{\"c\":\"2\",\"a\":\"2\"}",
      "{\"c\":[\"1\",\"2\"],\"a\":[\"1\",\"2\"]}"},
     {"", "{}", "{}", "{}"},
+    {"ids=1", "{\"ids\":1}", "{\"ids\":1}", "{\"ids\":[1]}"},
+    {"a=1&ids=01&ids=x", "{\"a\":\"1\",\"ids\":1}", "{\"a\":\"1\",\"ids\":\"x\"}",
+     "{\"a\":\"1\",\"ids\":[1,\"x\"]}"},
     {"a=1&a=%ff", "@4 a: its value is not UTF-8", "@4 a: its value is not UTF-8",
      "@4 a: its value is not UTF-8"}};
 
