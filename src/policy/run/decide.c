@@ -117,7 +117,8 @@ static void prepare(struct policy_state *s, const struct route *route,
     const struct answer_plan *a = route->answer;
     struct str url = {NULL, 0};
 
-    if (LIKELY(a == NULL || (a->location == NULL && a->fill.n == 0))) {
+    if (LIKELY(a == NULL || (a->location == NULL && a->fill.n == 0)) ||
+        (req != NULL && req->stored)) { /* no client waits for it */
         return;
     }
     if (a->location != NULL && a->location->has_function && b->n == 1 &&
