@@ -6,6 +6,8 @@
 
 /* 9999-12-31T23:59:59.999Z */
 static const int64_t LAST_MS = 253402300799999;
+/* The least number of seconds that instant_number takes. */
+static const double FIRST_SECONDS = 1e8;
 
 static int shown(struct str s)
 {
@@ -121,6 +123,15 @@ static bool other_unit(struct event_batch *b, struct event *ev, const struct fie
         unit_names[f->unit]);
 }
 
+/* Milliseconds that a text was stored as, in 1970 or in the years that only "never" has.
+ * As another unit's time, which may come from before the field had a unit, they would
+ * lie before 1973 or, in microseconds, before 1978. */
+static bool is_stored_text(const struct slot *x, struct str s)
+{
+    return is_digits(s) && (x->num < FIRST_SECONDS ||
+                            (s.n > MS_DIGITS_MOST && x->num <= (double)LAST_MS));
+}
+
 static bool number_of_time(struct event_batch *b, struct event *ev,
                            const struct field *f, struct slot *x)
 {
@@ -130,7 +141,8 @@ static bool number_of_time(struct event_batch *b, struct event *ev,
     enum instant_result r;
     int64_t ms;
 
-    if ((unit == INSTANT_MS || unit == INSTANT_AUTO) && is_milliseconds(x, s)) {
+    if (((unit == INSTANT_MS || unit == INSTANT_AUTO) && is_milliseconds(x, s)) ||
+        (b->stored && is_stored_text(x, s))) {
         return true;
     }
     r = instant_number(s, unit, &ms);

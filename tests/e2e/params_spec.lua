@@ -110,6 +110,10 @@ route { "GET", "POST", "PUT", "/any" } { body = "any", schema = shape, stream = 
     local a = get "/postback?id=1&caf%E9=1"
     assert.same({ 400, '{"error":"Invalid query","code":"invalid_query","offset":5,"detail":'
       .. '"parameter \\"caf%E9\\": its name is not UTF-8"}' }, { a.status, a.body })
+    a = s:post("/form", ("x"):rep(59) .. "é=%ff",
+      { ["Content-Type"] = "application/x-www-form-urlencoded" })
+    local name = 'parameter \\"' .. ("x"):rep(59) .. '\\": its value'
+    assert.truthy(a.body:find(name, 1, true), a.body)
     assert.equal(422, get("/postback?id=1&v=x").status)
     assert.equal(422, get("/postback?v=1").status)
     assert.equal(415, s:post("/form", "{}").status)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "decode/multipart.h"
 #include "decode/query.h"
 #include "plan/cloudevent.h"
@@ -92,8 +93,7 @@ static bool refuse_param(struct refused *no, const char *error, const char *code
         (void)snprintf(no->text, sizeof no->text, "%s", detail);
     } else {
         (void)snprintf(no->text, sizeof no->text, "parameter \"%.*s\": %s",
-                       (int)(e->name.n < SHOWN_BYTES ? e->name.n : SHOWN_BYTES),
-                       e->name.p, detail);
+                       (int)text_cut(e->name, SHOWN_BYTES), e->name.p, detail);
     }
     (void)make_refuse(no, 400, error, code, no->text);
     no->error.offset = (int64_t)e->at;

@@ -272,6 +272,33 @@ static int teardown(void **state)
     return 0;
 }
 
+/* 9999-12-31 and 1970-01-01, sent as texts, were stored so. Most senders' dates that
+ * mean never and unknown are these. */
+static void a_time_that_was_stored_is_read_again(void **state)
+{
+    static const struct row rows[] = {
+        {"253402300799999", ""}, {"100000000000000", ""}, {"0", ""}, {"86399999", ""},
+        {"1763900000000", ""},   {"253402300800000", ""}, /* microseconds */
+        {"-1", "bad_time"},      {"0.5", "bad_time"}};
+    static const double ms[] = {253402300799999., 1e14,           0,
+                                86399999.,        1763900000000., 253402300800.};
+
+    (void)state;
+    batch.stored = true;
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        for (enum instant_unit u = INSTANT_S; u <= INSTANT_AUTO; u++) {
+            const struct field f = {
+                .type = FIELD_TIME, .unit = u, .max_age_ms = -1, .max_skew_ms = -1};
+
+            is(&f, rows[i].value, rows[i].code);
+            if (i < N_ELEMS(ms)) {
+                assert_true(batch.events[0].slots[0].num == ms[i]);
+            }
+        }
+    }
+    batch.stored = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +309,7 @@ int main(void)
         cmocka_unit_test(a_time_may_be_as_old_and_as_early_as_its_bounds),
         cmocka_unit_test(a_digit_counts_at_every_place),
         cmocka_unit_test(a_character_of_two_bytes_counts_once_at_every_place),
+        cmocka_unit_test(a_time_that_was_stored_is_read_again),
         cmocka_unit_test(an_enum_has_its_value_however_it_is_escaped),
         cmocka_unit_test(a_list_of_an_enum_is_cut_between_two_characters)};
 
