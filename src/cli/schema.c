@@ -91,6 +91,18 @@ static void column(const char *name, const struct field *f, uint32_t *n)
     free(quoted);
 }
 
+/* Whether an earlier route's events have the schema too. */
+static bool had_before(const struct plan *p, uint32_t sink, uint32_t route)
+{
+    for (uint32_t i = 0; i < route; i++) {
+        if (p->routes[i].schema == p->routes[route].schema &&
+            feeds(p, &p->routes[i], sink)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Without columns, events are rows as they are: the fields at their top level. */
 static uint32_t plain_columns(const struct plan *p, uint32_t sink)
 {
@@ -99,7 +111,10 @@ static uint32_t plain_columns(const struct plan *p, uint32_t sink)
     for (uint32_t i = 0; i < p->n_routes; i++) {
         const struct schema *s = p->routes[i].schema;
 
-        for (uint32_t k = 0; feeds(p, &p->routes[i], sink) && k < s->n_fields; k++) {
+        if (!feeds(p, &p->routes[i], sink) || had_before(p, sink, i)) {
+            continue;
+        }
+        for (uint32_t k = 0; k < s->n_fields; k++) {
             const struct field *f = &s->fields[k];
 
             /* Each once, by the first route that has it. */

@@ -30,6 +30,19 @@ route "POST /e" { body = "event", stream = "s" }]])
     end
   end)
 
+  it("prints a column once when two routes share a schema", function()
+    h.write(dir .. "/c.lua", [[
+clickhouse "c" { urls = { "http://127.0.0.1:1" }, table = "d.t" }
+stream "s" { sinks = { "c" } }
+local shape = schema { n = int {}, s = str {} }
+route "POST /e" { body = "event", stream = "s", schema = shape }
+route "POST /b" { body = "batch", stream = "s", schema = shape }
+route "POST /o" { body = "event", stream = "s", schema = schema { s = str {}, t = time {} } }
+]])
+    local out = sluice("schema --clickhouse " .. dir .. "/c.lua", "")
+    assert.equal("\n  `n` Int64,\n  `s` String,\n  `t` UInt64\n", out:match("%((\n.-)%) ENGINE"))
+  end)
+
   it("fails when a full disk does not take its output", function()
     for _, args in ipairs { "version", "help", "reference --markdown",
       "check " .. dir .. "/p.lua", "check --json " .. dir .. "/p.lua" } do
