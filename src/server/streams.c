@@ -119,7 +119,7 @@ uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
                 out[n++] = (struct delivery_stream){
                     .id = ids[i],
                     .name = st->name,
-                    .synced = st->ack == ACK_SYNCED,
+                    .synced = st->ack == ACK_SYNCED || st->dedup_persist,
                     .skip = st->sinks[j].when_full == FULL_SKIP,
                     .max_lag_bytes = st->sinks[j].max_lag_bytes,
                     .from_oldest = plan->sinks[sink].from_oldest};
