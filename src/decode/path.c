@@ -122,8 +122,8 @@ bool path_find(struct member *m, const struct path_part *parts, uint32_t n)
     }
     walk_start(&w, m->value);
     while (walk_next(&w, m)) {
-        if (walk_is(m, parts->key)) {
-            return path_find(m, parts + 1, n - 1);
+        if (walk_is(m, parts->key) && path_find(m, parts + 1, n - 1)) {
+            return true;
         }
     }
     return false;

@@ -35,9 +35,9 @@ bool path_parse(struct str text, struct path *out) MUST_USE;
 /* Whether text is one key of the event itself, as it stands. */
 bool path_is_plain(struct str text);
 
-/* In: *m is a value (kind and value). Out: the value below it at n parts; of a key
- * that stands twice in an object, the first copy counts, also when the path ends
- * there. False: it has none; *m is undefined then. */
+/* In: *m is a value (kind and value). Out: the value below it at n parts; with a key
+ * that stands twice in an object, the first copy that has the whole path. False: it
+ * has none; *m is undefined then. */
 bool path_find(struct member *m, const struct path_part *parts, uint32_t n);
 
 enum path_result {

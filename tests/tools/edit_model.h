@@ -27,8 +27,12 @@ static inline const cJSON *model_find(const cJSON *v, const struct step *s, unsi
         return x == NULL ? NULL : model_find(x, s + 1, n - 1);
     }
     for (const cJSON *x = cJSON_IsObject(v) ? v->child : NULL; x != NULL; x = x->next) {
-        if (strcmp(x->string, model_names[s->key]) == 0) {
-            return model_find(x, s + 1, n - 1); /* the first copy counts */
+        const cJSON *found = strcmp(x->string, model_names[s->key]) == 0
+                                 ? model_find(x, s + 1, n - 1)
+                                 : NULL;
+
+        if (found != NULL) {
+            return found;
         }
     }
     return NULL;
