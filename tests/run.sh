@@ -139,10 +139,10 @@ specs() { # folder of the build, files: one after the other, nothing beside them
   done
 }
 
-beside() { # folder of the build, files: three at a time
+beside() { # folder of the build, files: two at a time
   dir=$1
   shift
-  printf '%s\n' "$@" | xargs -P 3 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
+  printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$logs/spec.sh" "$logs" "$dir"
   for f in "$@"; do
     show "$dir" "$f"
   done
@@ -150,7 +150,7 @@ beside() { # folder of the build, files: three at a time
 
 # Specs that compare times or rates of one run with those of another have the
 # machine for themselves, and so has the one that starts two dozen ClickHouse servers;
-# all others run three at a time, for they mostly wait. Those that take longest begin,
+# all others run two at a time, for they mostly wait. Those that take longest begin,
 # so that none of them is the last one alone.
 alone="clickhouse_faults hostile_clients reload breaker hedge memory"
 long="kafka_faults fault_fuzz crash powerloss hang isolation poison http_sink canary

@@ -266,7 +266,9 @@ bool dead_sync(struct dead *d, struct err *e)
 
 void dead_keep(struct dead *d)
 {
-    d->kept = d->length;
+    /* A later attempt may fail before its first letter: then nothing of this one is
+     * taken back. */
+    d->kept = d->begun = d->length;
 }
 
 /* Where another program has written between or behind them, letters are there twice

@@ -54,7 +54,7 @@ describe("dead letters", function()
     assert.equal(0, s:stop())
   end)
 
-  it("cost a sink that they hold no new journal while they are full", function()
+  it("cost a sink that they hold no letter and no new journal while they are full", function()
     r:rule "poison"
     s = h.server { policy = policy(r.url, [[dead = { max_bytes = "1KiB" }]]) }
     h.wait_for("full letters", function()
@@ -63,10 +63,12 @@ describe("dead letters", function()
     end)
     local journal = ("stat -c %%i '%s/spool/sinks/out.journal'"):format(s.data)
     local before, tries = h.shell(journal), s:metric("sluice_sink_retries_total")
+    local full = h.read(file())
     h.wait_for("three more tries", function()
       return s:metric("sluice_sink_retries_total") >= tries + 3
     end)
     assert.equal(before, h.shell(journal))
+    assert.equal(full, h.read(file())) -- no letter is taken back
   end)
 
   it("are replayed each once, and what is left is said", function()

@@ -135,9 +135,9 @@ describe("a policy's counters and gauges", function()
   end)
 
   it("a hook that counts nonsense fails its event only", function()
-    serve([[if ev.bad then clicks:inc(-1) end
+    serve([[if ev.bad then clicks:inc(ev.bad) end
       if ev.nan then last:set(0 / 0) end]])
-    s:post("/v1/events", [[{"bad":1}]])
+    s:post("/v1/events", [[{"bad":-1}]])
     s:post("/v1/events", [[{"nan":1}]])
     s:post("/v1/events", [[{"n":4}]])
     assert.equal(2, s:metric("sluice_policy_errors_total"))
