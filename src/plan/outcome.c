@@ -4,10 +4,14 @@
 
 #include "base/attr.h"
 
-/* Whether the answer of accepted events says nothing of those beside them. */
 static bool is_silent(const struct route *r)
 {
     return r->answer != NULL && r->answer->body.p != NULL && r->partial;
+}
+
+bool outcome_keeps_refused(const struct route *r)
+{
+    return is_silent(r) && (r->body == BODY_BATCH || r->body == BODY_CLOUDEVENTS);
 }
 
 void outcome_keep_refused(const struct route *r, struct event_batch *b)

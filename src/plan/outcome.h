@@ -29,6 +29,10 @@ struct outcome {
  * false and one was. */
 void outcome_of(const struct route *r, const struct event_batch *b, struct outcome *o);
 
+/* Whether outcome_keep_refused may make dead letters of r's events: its answer to
+ * accepted events says nothing of refused ones beside them. */
+bool outcome_keeps_refused(const struct route *r);
+
 /* Before outcome_of, where the route answers a partly refused batch by a fixed text:
  * refused events are kept as dead letters, because the client does not hear of them.
  * Where one of them may pass later, outcome_of refuses the whole batch instead. */

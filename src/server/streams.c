@@ -6,20 +6,22 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "plan/outcome.h"
 #include "server/internal.h"
 
 static const char DEAD[] = "dead";
 enum { DEAD_BYTES = 1 << 30 };
 
-/* Hooks whose failure stores the event aside, and refusals kept there, need somewhere
- * to put it. */
+/* Hooks whose failure stores the event aside, refusals kept there, and events that the
+ * answer does not call refused, need the stream. */
 static bool wants_dead(const struct plan *plan)
 {
     for (uint32_t i = 0; i < plan->n_routes; i++) {
         const struct route *r = &plan->routes[i];
 
         if ((r->has_on_event && r->on_error == ON_ERROR_DEAD_LETTER) ||
-            (r->on_refused != NULL && r->on_refused->stream < 0)) {
+            (r->on_refused != NULL && r->on_refused->stream < 0) ||
+            outcome_keeps_refused(r)) {
             return true;
         }
     }

@@ -116,3 +116,19 @@ route { "GET", "POST", "/id" } { body = "any", stream = "events",
     end)
   end)
 end)
+
+describe("a fixed answer that does not name refused events", function()
+  it("leaves them among the dead letters, also of a route without a hook", function()
+    local s = h.server { policy = h.policy { workers = 1, top = [[
+route "POST /batch" { body = "batch", stream = "events",
+  schema = schema { id = str { required = true } }, answer = { status = 200, body = "{}" } }
+]] } }
+    finally(function() s:close() end)
+    assert.equal(200, s:post("/batch", '[{"id":"a"},{"id":1}]').status)
+    h.wait_for("the letter", function()
+      return h.shell(("cat %s/dead/* 2>&1"):format(s.data)):find('{"event":{"id":1}', 1, true)
+    end, 10)
+    -- When none is accepted, the client hears of it.
+    assert.equal(422, s:post("/batch", '[{"id":1}]').status)
+  end)
+end)

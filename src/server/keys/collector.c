@@ -1,6 +1,5 @@
 #include "server/keys/collector.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/keys/internal.h"
-#include "stats/stats.h"
 
 enum { OPEN_SHARDS = 64 };
 
@@ -163,45 +161,36 @@ void collector_complete(struct collector *c)
 
 /* ---- metrics ---- */
 
-static double read_keys(const void *arg)
+static void publish(struct collector *c)
 {
-    const struct collector *c = arg;
-
-    return (double)keystore_figures(c->keys).n_keys;
-}
-
-static double read_bytes(const void *arg)
-{
-    const struct collector *c = arg;
-
-    return (double)keystore_figures(c->keys).disk_bytes;
-}
-
-static double read_damaged(const void *arg)
-{
-    const struct collector *c = arg;
-
-    return (double)keystore_figures(c->keys).n_damaged;
-}
-
-static void publish(const struct collector *c)
-{
+    const void *before = stats_own(c);
     char labels[160];
 
     (void)stats_label_pair(labels, sizeof labels, "stream", c->name);
-    stats_asked_gauge(
-        "sluice_dedup_saved_keys",
-        "With persist: keys that dedup has on disk, among them those whose "
-        "window is over and that were not removed yet.",
-        labels, read_keys, c);
-    stats_asked_gauge("sluice_dedup_disk_bytes",
-                      "With persist: bytes of dedup's files of keys.", labels,
-                      read_bytes, c);
-    stats_asked_counter(
-        "sluice_dedup_damaged_total",
-        "With persist: damaged files and pages of keys; repeats of those "
-        "keys are stored.",
-        labels, read_damaged, c);
+    c->shown_keys =
+        stats_gauge("sluice_dedup_saved_keys",
+                    "With persist: keys that dedup has on disk, among them those whose "
+                    "window is over and that were not removed yet.",
+                    labels);
+    c->shown_bytes =
+        stats_gauge("sluice_dedup_disk_bytes",
+                    "With persist: bytes of dedup's files of keys.", labels);
+    c->shown_damaged =
+        stats_counter("sluice_dedup_damaged_total",
+                      "With persist: damaged files and pages of keys; repeats of those "
+                      "keys are stored.",
+                      labels);
+    (void)stats_own(before);
+}
+
+void collector_show(struct collector *c)
+{
+    const struct keystore_figures f = keystore_figures(c->keys);
+
+    stats_set(c->shown_keys, f.n_keys);
+    stats_set(c->shown_bytes, f.disk_bytes);
+    stats_add(c->shown_damaged, f.n_damaged - c->n_damaged);
+    c->n_damaged = f.n_damaged;
 }
 
 /* ---- open ---- */
@@ -241,7 +230,6 @@ struct collector *collector_open(const struct collector_conf *conf, struct err *
         .name = "dedup", .passive = true, .wake = on_wake};
 
     c->name = mem_strdup(conf->name);
-    c->spool = conf->spool;
     (void)pthread_mutex_init(&c->lock, NULL);
     latch_init(&c->stopped);
     latch_init(&c->saver_ended);
@@ -258,8 +246,9 @@ struct collector *collector_open(const struct collector_conf *conf, struct err *
     c->consumer = spool_consumer_open(conf->spool, conf->stream, &consumer);
     c->incomplete = true;
     keystore_incomplete(c->keys, true);
-    recover(c);
     publish(c);
+    recover(c);
+    collector_show(c);
     return c;
 }
 
@@ -347,6 +336,7 @@ void collector_free(struct collector *c)
     if (c->keys != NULL) {
         keystore_close(c->keys);
     }
+    stats_disown(c);
     latch_fini(&c->merger_ended);
     latch_fini(&c->saver_ended);
     latch_fini(&c->stopped);

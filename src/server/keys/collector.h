@@ -3,14 +3,14 @@
  * that what dedup remembers outlives the process.
  *
  *   collector_open -> collector_attach (each memory of its keys) -> collector_start
- *                  -> collector_attach · collector_figures -> collector_close
+ *                  -> collector_attach -> collector_close
  *
  * An identity is saved once its event is on stable storage, and its event's segment is
  * kept until then. So the keys on disk are those of stored events, whatever ends the
  * process, and what is not saved yet is read from the spool by the next one.
  *
  * Two threads of its own: one reads the spool and saves, one merges. The functions below
- * are for the thread that alters sinks; figures are for any thread.
+ * are for the thread that alters sinks.
  */
 #pragma once
 

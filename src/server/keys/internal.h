@@ -14,6 +14,7 @@
 #include "server/keys/collector.h"
 #include "shared/seen.h"
 #include "spool/spool.h"
+#include "stats/stats.h"
 
 enum {
     UNSAVED_SAVE = 1 << 18, /* keys that are saved at once */
@@ -39,7 +40,6 @@ struct reader { /* of a shard */
 
 struct collector {
     char *name;
-    struct spool *spool;
     struct spool_consumer *consumer;
     struct keystore *keys;
     bool fresh;           /* the keystore has nothing yet */
@@ -56,6 +56,8 @@ struct collector {
     uint64_t saved_ns; /* when it was last tried */
     uint64_t told_ns;  /* when a failure was */
     bool failing;
+    stats_cell *shown_keys, *shown_bytes, *shown_damaged;
+    uint64_t n_damaged; /* that are counted in it */
     atomic_bool stop;
     struct latch stopped; /* by the same call */
     bool saver_runs, merger_runs;
@@ -71,6 +73,8 @@ void collector_read(struct collector *c, uint32_t max);
  * that is not found is unknown. */
 void collector_complete(struct collector *c);
 void collector_detach(struct collector *c);
+/* Brings its metrics up to date. The saver's thread; before it starts, the opener's. */
+void collector_show(struct collector *c);
 void collector_free(struct collector *c);
 
 /* ---- save.c ---- */

@@ -189,10 +189,14 @@ static void *save(void *arg)
         complete(c);
         collector_detach(c);
         if (is_due(c, clock_mono_ns())) {
-            tell(c, collector_save(c, &e), &e);
+            bool ok = collector_save(c, &e);
+
+            collector_show(c);
+            tell(c, ok, &e);
             c->saved_ns = clock_mono_ns();
             complete(c);
         }
+        collector_show(c);
     }
     collector_read(c, UNSAVED_MAX);
     tell(c, collector_save(c, &e), &e);

@@ -99,6 +99,25 @@ static void what_was_not_journaled_is_put_again_in_its_place(void **state)
     dead_close(&d);
 }
 
+/* An attempt that ends before its first letter, because there is no room. */
+static void a_letter_that_is_kept_is_not_taken_back(void **state)
+{
+    struct dead d;
+    struct err e;
+
+    (void)state;
+    dead_init(&d, dir, "olap");
+    assert_true(dead_open(&d, 0, "", &e));
+    put(&d, "{\"a\":1}");
+    dead_keep(&d);
+    put(&d, "{\"a\":2}");
+    dead_keep(&d);
+    dead_rewind(&d);
+    dead_rewind(&d);
+    assert_int_equal(2, lines(&d));
+    dead_close(&d);
+}
+
 static void what_the_journal_does_not_know_is_cut_on_opening(void **state)
 {
     struct dead d;
@@ -235,6 +254,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
             what_was_not_journaled_is_put_again_in_its_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_letter_that_is_kept_is_not_taken_back, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(
             what_the_journal_does_not_know_is_cut_on_opening, set_up, tear_down),
         cmocka_unit_test_setup_teardown(letters_go_to_the_end_of_the_file_that_is_there,
