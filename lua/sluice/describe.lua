@@ -4,24 +4,14 @@
 
 local source = require "sluice.source"
 local suggest = require "sluice.suggest"
+local tables = require "sluice.tables"
 local values = require "sluice.values"
 local words = require "sluice.words"
 
+local extend, sorted_keys = tables.extend, tables.sorted_keys
+
 ---@param Loader table the class that gets the methods
 return function(Loader)
-
-local function extend(path, key)
-  local out = { unpack(path) }
-  out[#out + 1] = key
-  return out
-end
-
-local function sorted_keys(t)
-  local keys = {}
-  for k in pairs(t) do keys[#keys + 1] = k end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  return keys
-end
 
 -- Of an option's text, as the end of an error: neither a capital nor a full stop.
 local function first_sentence(help)

@@ -6,20 +6,16 @@
 --        └─► M.luacheck()  lua/sluice/luacheck.lua, a std
 
 local plain = require "sluice.plain"
+local tables = require "sluice.tables"
 local values = require "sluice.values"
 local words = require "sluice.words"
+
+local sorted_keys = tables.sorted_keys
 
 local M = {}
 
 local has_library, library = pcall(require, "sluice.library")
 local helpers = has_library and library.words or {}
-
-local function sorted_keys(t)
-  local keys = {}
-  for k in pairs(t) do keys[#keys + 1] = k end
-  table.sort(keys)
-  return keys
-end
 
 -- The statements, in the groups and the order of the page.
 local function statements()

@@ -3,20 +3,16 @@
 -- on.
 
 local suggest = require "sluice.suggest"
+local tables = require "sluice.tables"
 local values = require "sluice.values"
 local words = require "sluice.words"
+
+local sorted_keys = tables.sorted_keys
 
 local PARAMS_MAX, CARRY_MAX = 8, 16
 
 ---@param Loader table the class that gets the methods
 return function(Loader)
-
-local function sorted_keys(t)
-  local keys = {}
-  for k in pairs(t) do keys[#keys + 1] = k end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  return keys
-end
 
 function Loader:route_stream(s, o)
   if o.stream == nil then
