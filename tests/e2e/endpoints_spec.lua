@@ -218,7 +218,8 @@ describe("an endpoint", function()
     r:close()
     r = receiver.start(true, dir .. "/ca.pem")
     h.shell(("cp '%s/one.pem' '%s/mine.pem'"):format(dir, dir))
-    s = h.server { policy = http(("%q"):format(r.url), ([[tls = { ca = %q, cert = %q }]])
+    s = h.server { policy = http(("%q"):format(r.url), ([[tls = { ca = %q, cert = %q },
+        pool = { max_open = 1, max_idle = 1 }]])
       :format(r.dir .. "/cert.pem", dir .. "/mine.pem")) }
     s:post("/v1/events", '{"n":1}')
     arrive(1)

@@ -28,6 +28,7 @@ struct transfer {
     int exception;
     bool summary, too_long;
     uint64_t queued_ns, began_ns;
+    uint64_t made_ns; /* easy keeps TLS sessions since then */
 };
 
 /* lifetime_s: connections that are older are not used. */

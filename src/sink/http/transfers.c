@@ -108,27 +108,43 @@ static void start_waiting(struct transfers *t)
     show(t);
 }
 
+/* A handle from before the last reload would resume its TLS session: the server would
+ * still see the old certificate, and its own would not be looked at again. */
+static bool is_outdated(const struct transfers *t, const struct transfer *x)
+{
+    return x->made_ns < t->applied_ns;
+}
+
+static void drop(struct transfer *x)
+{
+    curl_easy_cleanup(x->easy);
+    free(x);
+}
+
 static struct transfer *get(struct transfers *t)
 {
-    struct transfer *x = t->spare;
+    struct transfer *x;
 
-    if (x == NULL) {
-        x = mem_zalloc(sizeof *x);
-        x->easy = curl_easy_init();
-        x->owner = t;
-        return x;
+    while ((x = t->spare) != NULL) {
+        t->spare = x->next;
+        t->n_spare--;
+        if (!is_outdated(t, x)) {
+            return x;
+        }
+        drop(x);
     }
-    t->spare = x->next;
-    t->n_spare--;
+    x = mem_zalloc(sizeof *x);
+    x->easy = curl_easy_init();
+    x->owner = t;
+    x->made_ns = clock_mono_ns();
     return x;
 }
 
 static void put(struct transfers *t, struct transfer *x)
 {
     transfer_clear(x);
-    if (t->n_spare >= t->plan.max_idle) {
-        curl_easy_cleanup(x->easy);
-        free(x);
+    if (t->n_spare >= t->plan.max_idle || is_outdated(t, x)) {
+        drop(x);
         return;
     }
     x->next = t->spare;
