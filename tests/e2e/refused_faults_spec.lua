@@ -1,0 +1,87 @@
+local cjson = require "cjson.safe"
+local faults = require "faults"
+local h = require "harness"
+
+-- Kept refusals while the server is killed, and its disk is full or fails.
+describe("refusals that are kept, under faults", function()
+  local POLICY = [[
+server { listen = "127.0.0.1:0", workers = 1, max_body = "256KiB" }
+admin { listen = "127.0.0.1:0" }
+spool { segment = "4MiB", max_bytes = "128MiB" }
+file "archive" { dir = "archive", linger = "20ms", rotate = { age = "50ms" } }
+file "bad" { dir = "bad", linger = "20ms", rotate = { age = "50ms" } }
+stream "events" { sinks = { "archive" } }
+stream "refused" { sinks = { "bad" }, max_bytes = "16MiB" }
+local shape = schema { id = str { required = true, max = 20 } }
+local keep = { stream = "refused", rate = "100000/s", max_record = "256KiB" }
+route "POST /one" { body = "event", schema = shape, stream = "events", on_refused = keep }
+route "POST /many" { body = "batch", schema = shape, stream = "events", on_refused = keep }
+]]
+  local dir, f, s
+
+  before_each(function()
+    dir = h.folder()
+    f = faults.new(dir .. "/data")
+    s = h.server { policy = POLICY, data = dir .. "/data", wrap = f:wrap() }
+  end)
+  after_each(function()
+    s:close()
+    h.remove(dir)
+  end)
+
+  local function count(result)
+    return s:metric("sluice_refused_records_total",
+      ('stream="refused",result="%s"'):format(result)) or 0
+  end
+
+  it("are there after kill -9, if the client has heard of them", function()
+    f:rules("on=write path=/spool/refused/ do=kill from=30")
+    local heard = 0
+    for i = 1, 100 do
+      local body = i % 2 == 0 and ('{"id":%d}'):format(i) or ('{"id":%d'):format(i)
+      local ok, a = pcall(s.post, s, "/one", body)
+      if not (ok and a and a.status) then break end
+      assert.equal(i % 2 == 0 and 422 or 400, a.status)
+      heard = i
+    end
+    assert.is_true(heard > 0 and heard < 100, heard)
+    s:ended()
+    f:rules()
+    s:start()
+    local seen = {}
+    h.wait_for("the records", function()
+      for _, line in ipairs(s:lines "bad") do
+        seen[tonumber(cjson.decode(line).raw:match("%d+"))] = true
+      end
+      return #seen >= heard
+    end)
+  end)
+
+  it("leave the answers as they are when their stream is full", function()
+    h.shell(("mv '%s/bad' '%s/gone'; touch '%s/bad'"):format(s.data, s.data, s.data))
+    local body = '{"id":"' .. ("x"):rep(250000)
+    for _ = 1, 100 do
+      local a = s:post("/one", body)
+      assert.equal(400, a.status)
+      assert.equal("invalid_json", cjson.decode(a.body).code)
+      if count "no_room" > 0 then break end
+    end
+    assert.is_true(count "no_room" > 0)
+    assert.equal(202, s:post("/one", '{"id":"a"}').status)
+    assert.equal(202, s:post("/many", '[{"id":"a"},{"id":1}]').status)
+  end)
+
+  it("leave the answers as they are when they can't be written", function()
+    assert.equal(422, s:post("/one", '{"id":1}').status)
+    f:rules("on=write path=/spool/refused/ do=EIO")
+    local a = s:post("/many", '[{"id":"a"},{"id":1}]')
+    assert.same({ 202, 1 }, { a.status, cjson.decode(a.body).rejected })
+    assert.equal(400, s:post("/one", "{").status)
+    assert.equal(2, count "failed")
+    f:rules()
+    h.wait_for("a record", function()
+      assert.equal(422, s:post("/one", '{"id":2}').status)
+      return count "stored" >= 2
+    end)
+  end)
+end)
