@@ -7,13 +7,17 @@
 
 #include <cmocka.h>
 
+#include <math.h>
+
 #include "tools/hooked.h"
 
 enum { BIG = 1500000, LIST = 30000, ATTEMPTS = 5 };
 #ifdef __SANITIZE_ADDRESS__
-enum { MS_MAX = 250 };
+/* Its time for the event behind is short for code that is several times slower: then the
+ * attack is tried again, as when it takes too long. */
+enum { MS_MAX = 250, INSTRUMENTED = 1 };
 #else
-enum { MS_MAX = 50 };
+enum { MS_MAX = 50, INSTRUMENTED = 0 };
 #endif
 
 struct attack {
@@ -88,6 +92,10 @@ static double longest(const struct attack *a)
         most = ms > most ? ms : most;
         if (h.batch.events[1].fate != EVENT_REJECT) {
             print_error("%s: the last: %s\n", a->name, h.batch.events[1].message);
+            if (INSTRUMENTED) {
+                most = HUGE_VAL;
+                break;
+            }
         }
         assert_int_equal(EVENT_REJECT, h.batch.events[1].fate);
         assert_string_equal("last", h.batch.events[1].code);
