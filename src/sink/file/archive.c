@@ -261,6 +261,17 @@ static bool put_in_place(struct archive *a, enum compress how, struct str frame,
     return err_set(e, "%s: files are taken away as soon as they are begun", a->dir);
 }
 
+/* A journal whose sync failed may hold the record of a frame that does not count. The
+ * file keeps the frame until the journal is written again: a start that found the record
+ * without it would call the file damaged. */
+static bool journal_holds(const struct archive *a, const struct journal *j,
+                          struct err *e)
+{
+    return !journal_poisoned(j) ||
+           err_set(e, "%s/%s.part: the journal's sync failed, it is not rewritten yet",
+                   a->dir, a->name);
+}
+
 bool archive_append(struct archive *a, enum compress how, struct str frame,
                     const struct batch *b, bool synced, struct journal *j,
                     struct err *e)
@@ -270,7 +281,7 @@ bool archive_append(struct archive *a, enum compress how, struct str frame,
                        .ranges = b->ranges,
                        .n_ranges = b->n_ranges};
 
-    if (!put_in_place(a, how, frame, synced, j, e)) {
+    if (!journal_holds(a, j, e) || !put_in_place(a, how, frame, synced, j, e)) {
         return false;
     }
     r.name = str_of(a->name);
@@ -358,6 +369,9 @@ bool archive_seal(struct archive *a, struct journal *j, struct err *e)
     if (!in_place) {
         leave(a);
         return true;
+    }
+    if (!journal_holds(a, j, e)) {
+        return false;
     }
     archive_paths(a, part, final);
     return a->length == 0 ? discard(a, part, j, e) : give_name(a, part, final, j, e);

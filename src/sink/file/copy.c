@@ -61,6 +61,8 @@ bool archive_copy(struct archive *a, struct err *e)
     char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
     char copy[ARCHIVE_PATH_BYTES + 8];
     int old = a->fd;
+    dev_t dev = a->dev;
+    ino_t ino = a->ino;
     bool ok;
 
     archive_paths(a, part, final);
@@ -80,15 +82,11 @@ bool archive_copy(struct archive *a, struct err *e)
         return true;
     }
     if (a->fd >= 0) {
-        struct stat st;
-
         (void)close(a->fd);
         (void)unlink(copy);
-        if (fstat(old, &st) == 0) {
-            a->dev = st.st_dev;
-            a->ino = st.st_ino;
-        }
     }
     a->fd = old;
+    a->dev = dev;
+    a->ino = ino;
     return false;
 }

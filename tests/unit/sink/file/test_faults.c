@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,6 +43,18 @@ int fsync(int fd)
         return -1;
     }
     return (int)syscall(SYS_fsync, fd);
+}
+
+static int fail_stats; /* so many of an open file, from the next failed sync on */
+
+int fstat(int fd, struct stat *st)
+{
+    if (fail_stats > 0 && fail_syncs == 0) {
+        fail_stats--;
+        errno = EIO;
+        return -1;
+    }
+    return fstatat(fd, "", st, AT_EMPTY_PATH);
 }
 
 static void ignore(void *arg, const struct record *r)
@@ -226,13 +239,65 @@ static void no_file_is_begun_before_the_name_of_the_last_one_is_kept(void **stat
     end(dir, &a, j);
 }
 
+/* Neither the file's sync nor its copy's works, and the file's number can't be read
+ * either: it is still the one in hand, and gets its name. */
+static void a_file_whose_copy_failed_is_still_in_hand(void **state)
+{
+    char dir[] = "/tmp/sluice-archive-XXXXXX", first[256];
+    struct archive a;
+    struct journal *j = begin(dir, &a);
+    struct err e;
+
+    (void)state;
+    assert_true(append(&a, j, "{1}\n", 1));
+    (void)snprintf(first, sizeof first, "%s", a.name);
+    fail_syncs = 1;
+    assert_false(append(&a, j, "{2}\n", 2));
+    fail_syncs = 1; /* the copy's */
+    fail_stats = 1;
+    assert_false(archive_seal(&a, j, &e));
+    fail_stats = 0;
+    assert_int_equal(0, fail_syncs);
+    assert_string_equal(first, a.name);
+    assert_true(archive_seal(&a, j, &e));
+    expect(dir, first, "", "{1}\n");
+    end(dir, &a, j);
+}
+
+/* Its record may be in the journal: a start would call a file without it damaged. */
+static void a_frame_stays_until_the_journal_has_forgotten_it(void **state)
+{
+    char dir[] = "/tmp/sluice-archive-XXXXXX";
+    struct archive a;
+    struct journal *j = begin(dir, &a);
+    struct err e;
+
+    (void)state;
+    assert_true(append(&a, j, "{1}\n", 1));
+    pass_syncs = 1; /* of the file */
+    fail_syncs = 1;
+    assert_false(append(&a, j, "{2}\n", 2));
+    assert_true(journal_poisoned(j));
+    assert_int_equal(4, a.length);
+    assert_false(append(&a, j, "{3}\n", 3));
+    assert_false(archive_seal(&a, j, &e));
+    assert_non_null(strstr(e.text, "not rewritten yet"));
+    expect(dir, a.name, ".part", "{1}\n{2}\n");
+    assert_true(journal_rewrite(j, emit, &a, &e));
+    assert_true(append(&a, j, "{3}\n", 3));
+    expect(dir, a.name, ".part", "{1}\n{3}\n");
+    end(dir, &a, j);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_more_goes_into_a_file_whose_sync_failed),
         cmocka_unit_test(a_file_has_its_name_only_when_its_bytes_are_synced),
         cmocka_unit_test(a_file_is_deleted_only_when_the_journal_has_withdrawn_it),
-        cmocka_unit_test(no_file_is_begun_before_the_name_of_the_last_one_is_kept)};
+        cmocka_unit_test(no_file_is_begun_before_the_name_of_the_last_one_is_kept),
+        cmocka_unit_test(a_file_whose_copy_failed_is_still_in_hand),
+        cmocka_unit_test(a_frame_stays_until_the_journal_has_forgotten_it)};
 
     return cmocka_run_group_tests_name("archive faults", tests, NULL, NULL);
 }
