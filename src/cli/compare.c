@@ -7,9 +7,11 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/refused_lines.h"
 #include "decode/edit.h"
 #include "decode/scan.h"
 #include "ingest/stored_event.h"
+#include "plan/media.h"
 #include "policy/load/load.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
@@ -30,8 +32,8 @@ struct comparison {
     const struct str *text;
     bool single;       /* the lines can't be decided at once: one by one */
     struct refused no; /* single: of the line in hand */
-    char *line;
-    size_t room;
+    char *line, *body;
+    size_t room, body_room;
 };
 
 struct comparison *compare_new(struct policy *p, const struct compare_conf *conf,
@@ -64,6 +66,7 @@ void compare_free(struct comparison *j)
     event_batch_fini(&j->batch);
     arena_fini(&j->arena);
     free(j->line);
+    free(j->body);
     free(j);
 }
 
@@ -184,6 +187,97 @@ void compare_lines(struct comparison *j, const struct route *route, int64_t time
     j->single = !decide(j, lines) || j->batch.n != n;
 }
 
+/* ---- what was refused ---- */
+
+/* The body as a client sent it, with its pad; one event of a batch is a batch of one. */
+static struct str body_of(struct comparison *j, const struct refused_line *q)
+{
+    size_t room = q->raw.n + 2 + SCAN_PAD, at = 0;
+
+    if (room > j->body_room) {
+        j->body_room = 2 * room;
+        j->body = mem_realloc(j->body, j->body_room);
+    }
+    if (q->one) {
+        j->body[at++] = '[';
+    }
+    memcpy(j->body + at, q->raw.p, q->raw.n);
+    at += q->raw.n;
+    if (q->one) {
+        j->body[at++] = ']';
+    }
+    memset(j->body + at, 0, SCAN_PAD);
+    return (struct str){j->body, at};
+}
+
+/* Its route, and how it reads the body. NULL: j->no says why. */
+static const struct route *route_of(struct comparison *j, const struct refused_line *q,
+                                    struct policy_request *req, enum scan_shape *shape)
+{
+    const char *space = memchr(q->route.p, ' ', q->route.n);
+    const struct route *r;
+
+    req->method = (struct str){q->route.p, (size_t)(space - q->route.p)};
+    req->path = q->path.n > 0 ? q->path
+                              : (struct str){space + 1, q->route.n - req->method.n - 1};
+    if (j->conf->route != NULL) {
+        struct err e;
+
+        r = named(j, &e);
+    } else {
+        r = plan_route(j->plan, req->method, req->path, j->no.allow,
+                       sizeof j->no.allow);
+    }
+    *shape = SCAN_ARRAY;
+    if (r == NULL) {
+        j->no.error.code =
+            j->no.allow[0] == '\0' ? "unknown_path" : "method_not_allowed";
+    } else if (!q->one && !media_shape(r, q->type, shape)) {
+        j->no.error.code = "unsupported_type";
+        r = NULL;
+    }
+    return r;
+}
+
+static struct verdict verdict_of(struct comparison *j, const struct event *ev);
+
+struct verdict compare_refused(struct comparison *j, const struct refused_line *q)
+{
+    struct str_pair headers[COMPARE_HEADERS_MAX + 1] = {{STR("content-type"), q->type}};
+    uint32_t n = q->type.n > 0, i = 0, raised;
+    enum scan_shape shape;
+    struct str body;
+
+    for (uint32_t k = 0; k < j->conf->n_headers && k < COMPARE_HEADERS_MAX; k++) {
+        headers[n++] = j->conf->headers[k];
+    }
+    j->req = (struct policy_request){.time_ms = (double)q->time_ms,
+                                     .query = q->query,
+                                     .peer = q->peer,
+                                     .headers = headers,
+                                     .n_headers = n};
+    j->no.allow[0] = '\0';
+    j->route = route_of(j, q, &j->req, &shape);
+    if (j->route != NULL) {
+        body = body_of(j, q);
+        if (shape == SCAN_QUERY) {
+            j->req.query = q->raw;
+            body.n = 0;
+        }
+        if (decide_body(j->state, j->route, shape, &j->req, body, &j->batch, NULL,
+                        &raised, &j->no)) {
+            while (i + 1 < j->batch.n && j->batch.events[i].fate == EVENT_ACCEPT) {
+                i++;
+            }
+            if (j->batch.n > 0) {
+                return verdict_of(j, &j->batch.events[i]);
+            }
+            j->no.error.code = "no_events";
+        }
+    }
+    return (struct verdict){.fate = EVENT_REJECT, .code = j->no.error.code};
+}
+
 static struct str line_of(struct comparison *j, const struct event *ev)
 {
     bool kept;
@@ -203,7 +297,6 @@ static struct str line_of(struct comparison *j, const struct event *ev)
 struct verdict compare_verdict(struct comparison *j, uint32_t i)
 {
     const struct event *ev = &j->batch.events[i];
-    struct verdict v;
 
     if (j->single) {
         bool ok = decide(j, (struct str){j->text[i].p, j->text[i].n + 1});
@@ -214,7 +307,12 @@ struct verdict compare_verdict(struct comparison *j, uint32_t i)
         }
         ev = &j->batch.events[0];
     }
-    v = (struct verdict){
+    return verdict_of(j, ev);
+}
+
+static struct verdict verdict_of(struct comparison *j, const struct event *ev)
+{
+    struct verdict v = {
         .fate = (enum event_fate)ev->fate,
         .code = ev->code,
         .field = ev->field,

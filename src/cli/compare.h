@@ -20,7 +20,10 @@ struct err;
 struct comparison;
 struct policy;
 
-enum { COMPARE_LINES_MAX = 10000 }; /* of one call of compare_lines */
+enum {
+    COMPARE_LINES_MAX = 10000, /* of one call of compare_lines */
+    COMPARE_HEADERS_MAX = 32
+};
 
 struct compare_conf {
     const char *route;              /* "POST /v1/events"; NULL: the one that fits */
@@ -53,6 +56,12 @@ struct verdict {
  * behind them; text[0..n) are the lines without it. */
 void compare_lines(struct comparison *j, const struct route *route, int64_t time_ms,
                    struct str lines, const struct str *text, uint32_t n);
+
+/* Decides what a client sent and a route refused: by the route that its request has
+ * now, or by conf->route. on_request is not asked: its headers are not kept. q->raw may
+ * be written behind. Of several events the first that is not accepted decides. */
+struct refused_line;
+struct verdict compare_refused(struct comparison *j, const struct refused_line *q);
 
 /* The verdict on line i of these. */
 struct verdict compare_verdict(struct comparison *j, uint32_t i);

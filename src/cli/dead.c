@@ -113,9 +113,12 @@ static bool list_file(const char *path, bool *some, struct err *e)
                      show_time(kinds[i].first_ms, a, sizeof a),
                      show_time(kinds[i].last_ms, b, sizeof b));
     }
-    if (letters_bad(l) > 0) {
+    if (letters_refused(l) > 0) {
+        (void)printf("file=%s refusals=%lu\n", path, (unsigned long)letters_refused(l));
+    }
+    if (letters_bad(l) > letters_refused(l)) {
         (void)printf("file=%s unreadable_lines=%lu\n", path,
-                     (unsigned long)letters_bad(l));
+                     (unsigned long)(letters_bad(l) - letters_refused(l)));
     }
     *some = *some || n > 0 || letters_bad(l) > 0;
     ok = letters_ended(l, e);

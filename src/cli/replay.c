@@ -20,18 +20,14 @@
 #include "cli/changes.h"
 #include "cli/cli.h"
 #include "cli/compare.h"
+#include "cli/difference.h"
+#include "cli/refused_lines.h"
 #include "cli/stored.h"
 #include "cli/when.h"
 #include "plan/moment.h"
 #include "policy/load/load.h"
 
-enum {
-    HEADERS_MAX = 32,
-    SAMPLES_DEFAULT = 2,
-    SAMPLES_MAX = 1000,
-    PROGRESS_NS = 100000000,
-    BAR = 30
-};
+enum { SAMPLES_DEFAULT = 2, SAMPLES_MAX = 1000, PROGRESS_NS = 100000000, BAR = 30 };
 enum { REPLAY_SAME = 0, REPLAY_CHANGED = 1, REPLAY_FAILED = 2 };
 
 /* One policy with its comparison. */
@@ -45,7 +41,7 @@ struct side {
 struct replay {
     const char *new_path, *old_path, *input, *stream;
     struct compare_conf conf;
-    struct str_pair headers[HEADERS_MAX];
+    struct str_pair headers[COMPARE_HEADERS_MAX];
     uint32_t samples;
     int64_t at_ms;          /* -1: when the events came */
     const char *time_field; /* NULL: that is of the block or the file */
@@ -53,7 +49,9 @@ struct replay {
     bool json;
     struct side fresh, old; /* old.policy NULL: compare with the stored events */
     struct changes *changes;
-    char current[128];  /* the stream in hand */
+    char current[128]; /* the stream in hand */
+    struct refused_lines *refused;
+    uint64_t undecided; /* records that are cut or damaged */
     const char *reason; /* why its events are dead; NULL: they are not */
     struct str *text;   /* the lines of a call */
     uint32_t most;      /* of them */
@@ -84,7 +82,7 @@ static bool add_header(struct replay *r, const char *text)
 {
     const char *colon = strchr(text, ':');
 
-    if (colon == NULL || colon == text || r->conf.n_headers == HEADERS_MAX) {
+    if (colon == NULL || colon == text || r->conf.n_headers == COMPARE_HEADERS_MAX) {
         return false;
     }
     r->headers[r->conf.n_headers++] = (struct str_pair){
@@ -154,120 +152,18 @@ static bool take_options(struct replay *r, int argc, char **argv)
     return r->input != NULL && r->new_path != NULL;
 }
 
-/* ---- changes ---- */
-
-/* Names of the streams in mask, sorted by the plan; "nowhere". */
-static const char *names_of(const struct plan *p, uint64_t mask, char *out, size_t n)
+static struct difference difference_of(const struct replay *r)
 {
-    size_t k = 0;
-
-    (void)snprintf(out, n, "nowhere");
-    for (; mask != 0 && k < n; mask &= mask - 1) {
-        uint32_t i = (uint32_t)__builtin_ctzll(mask);
-        int some = snprintf(out + k, n - k, "%s%s", k > 0 ? ", " : "",
-                            i == p->n_streams ? "dead letters" : p->streams[i].name);
-
-        k += some > 0 ? (size_t)some : 0;
-    }
-    return out;
-}
-
-static void add_refused(struct replay *r, const struct verdict *v, struct str before)
-{
-    char what[200];
-
-    (void)snprintf(what, sizeof what, "%s%s%s", v->code == NULL ? "?" : v->code,
-                   v->field != NULL ? " " : "", v->field != NULL ? v->field : "");
-    changes_add(r->changes, CHANGE_REFUSED, what, before, (struct str){NULL, 0}, true);
-}
-
-static bool has_stream(const struct plan *p, uint64_t mask, const char *name)
-{
-    for (uint32_t i = 0; i < p->n_streams; i++) {
-        if ((mask & 1ull << i) != 0 && strcmp(p->streams[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Where the new policy sends the event, when that is elsewhere. Without an old policy,
- * copies in further streams are not known. */
-static bool is_routed(const struct replay *r, const struct verdict *was,
-                      const struct verdict *v, char *what, size_t n)
-{
-    const struct plan *p = r->fresh.plan;
-    char from[160], to[160];
-
-    (void)snprintf(from, sizeof from, "%s", r->current);
-    (void)names_of(p, v->streams, to, sizeof to);
-    if (r->old.comparison != NULL) {
-        (void)names_of(r->old.plan, was->streams, from, sizeof from);
-    }
-    (void)snprintf(what, n, "%s -> %s", from, to);
-    return r->old.comparison != NULL
-               ? strcmp(from, to) != 0
-               : r->current[0] != '\0' && !has_stream(p, v->streams, r->current);
-}
-
-/* Accepted by both: the same line in the same streams? */
-static void compare_stored(struct replay *r, const struct verdict *was,
-                           const struct verdict *v)
-{
-    char what[400];
-    bool edited = v->streams != 0 && !changes_same_line(was->line, v->line);
-
-    if (edited) {
-        changes_add(r->changes, CHANGE_EDITED, "", was->line, v->line, true);
-    }
-    if (is_routed(r, was, v, what, sizeof what)) {
-        changes_add(r->changes, CHANGE_ROUTED, what, was->line, (struct str){NULL, 0},
-                    !edited);
-    }
-}
-
-static bool same_code(const struct verdict *a, const struct verdict *b)
-{
-    return a->code == b->code ||
-           (a->code != NULL && b->code != NULL && strcmp(a->code, b->code) == 0);
-}
-
-/* The event as it lies there; the old verdict on it; the new one. */
-static void compare(struct replay *r, struct str stored, const struct verdict *was,
-                    const struct verdict *v)
-{
-    const struct str none = {NULL, 0};
-
-    if (v->fate == was->fate && v->fate != EVENT_ACCEPT) {
-        if (v->fate == EVENT_REJECT && !same_code(v, was)) {
-            add_refused(r, v, stored);
-        }
-        return;
-    }
-    switch (v->fate) {
-    case EVENT_REJECT:
-        add_refused(r, v, stored);
-        break;
-    case EVENT_DROP:
-        changes_add(r->changes, CHANGE_DROPPED, "", stored, none, true);
-        break;
-    case EVENT_DEAD:
-        changes_add(r->changes, CHANGE_FAILED, v->message, stored, none, true);
-        break;
-    case EVENT_ACCEPT:
-        if (was->fate == EVENT_ACCEPT) {
-            compare_stored(r, was, v);
-        } else {
-            changes_add(r->changes, CHANGE_ACCEPTED, was->code == NULL ? "" : was->code,
-                        stored, v->line, true);
-        }
-    }
+    return (struct difference){r->changes, r->fresh.plan,
+                               r->old.comparison == NULL ? NULL : r->old.plan,
+                               r->current};
 }
 
 /* Lines that came at one time. */
 static void examine(struct replay *r, int64_t time_ms, const struct str *text,
                     uint32_t n)
 {
+    const struct difference d = difference_of(r);
     struct str lines = {text[0].p,
                         (size_t)(text[n - 1].p - text[0].p) + text[n - 1].n + 1};
 
@@ -284,9 +180,30 @@ static void examine(struct replay *r, int64_t time_ms, const struct str *text,
         if (r->old.comparison != NULL) {
             was = compare_verdict(r->old.comparison, i);
         }
-        compare(r, text[i], &was, &v);
+        difference_add(&d, text[i], &was, &v);
     }
     changes_seen(r->changes, n);
+}
+
+/* A record of what a route refused. */
+static void examine_refused(struct replay *r, struct str line, int64_t part_ms)
+{
+    const struct difference d = difference_of(r);
+    struct refused_line q;
+    struct verdict was, v;
+
+    if (!refused_lines_read(r->refused, line, &q) || q.cut) {
+        r->undecided++;
+        return;
+    }
+    q.time_ms = r->at_ms >= 0 ? r->at_ms : q.time_ms >= 0 ? q.time_ms : part_ms;
+    v = compare_refused(r->fresh.comparison, &q);
+    was = (struct verdict){.fate = EVENT_REJECT, .code = q.code};
+    if (r->old.comparison != NULL) {
+        was = compare_refused(r->old.comparison, &q);
+    }
+    difference_add(&d, line, &was, &v);
+    changes_seen(r->changes, 1);
 }
 
 /* The n lines of r->text. */
@@ -361,6 +278,34 @@ static bool is_blank(struct str s)
     return n == s.n;
 }
 
+/* The lines from *at on that are events, as many as can be compared at once. */
+static bool on_lines(struct replay *r, const struct stored_part *p, const char **at,
+                     const char *end)
+{
+    const char *from = *at;
+    uint32_t n = 0;
+
+    if ((r->fresh.route == NULL ||
+         strcmp(r->current, p->stream == NULL ? "" : p->stream) != 0) &&
+        !enter_stream(r, p->stream)) {
+        return false;
+    }
+    while (*at < end && n < r->most) {
+        const char *nl = memchr(*at, '\n', (size_t)(end - *at));
+
+        r->text[n] = (struct str){*at, (size_t)(nl - *at)};
+        if (refused_lines_is(r->text[n])) {
+            break;
+        }
+        n += !is_blank(r->text[n]); /* the scanner passes over it too */
+        *at = nl + 1;
+    }
+    if (n > 0) {
+        compare_by_time(r, p->time_ms, (struct str){from, (size_t)(*at - from)}, n);
+    }
+    return true;
+}
+
 static bool on_part(void *arg, const struct stored_part *p)
 {
     struct replay *r = arg;
@@ -370,25 +315,16 @@ static bool on_part(void *arg, const struct stored_part *p)
         return true;
     }
     r->met = true;
-    if ((r->fresh.route == NULL ||
-         strcmp(r->current, p->stream == NULL ? "" : p->stream) != 0) &&
-        !enter_stream(r, p->stream)) {
-        return false;
-    }
     r->reason = p->reason;
     while (at < end) {
-        const char *from = at;
-        uint32_t n = 0;
+        const char *nl = memchr(at, '\n', (size_t)(end - at));
+        struct str line = {at, (size_t)(nl - at)};
 
-        while (at < end && n < r->most) {
-            const char *nl = memchr(at, '\n', (size_t)(end - at));
-
-            r->text[n] = (struct str){at, (size_t)(nl - at)};
-            n += !is_blank(r->text[n]); /* the scanner passes over it too */
+        if (refused_lines_is(line)) {
+            examine_refused(r, line, p->time_ms);
             at = nl + 1;
-        }
-        if (n > 0) {
-            compare_by_time(r, p->time_ms, (struct str){from, (size_t)(at - from)}, n);
+        } else if (!on_lines(r, p, &at, end)) {
+            return false;
         }
     }
     show_progress(r, p->done, p->total);
@@ -430,8 +366,10 @@ static void report(const struct replay *r, double seconds)
         (void)fprintf(stderr, "\r%79s\r", "");
     }
     if (r->json) {
-        (void)snprintf(head, sizeof head,
-                       "{\"seconds\":%.3f,\"events_per_second\":%.0f}", seconds, rate);
+        (void)snprintf(
+            head, sizeof head,
+            "{\"seconds\":%.3f,\"events_per_second\":%.0f,\"undecided\":%lu}", seconds,
+            rate, (unsigned long)r->undecided);
         changes_print_json(r->changes, head, stdout);
         return;
     }
@@ -442,6 +380,11 @@ static void report(const struct replay *r, double seconds)
                  r->old_path != NULL ? r->old_path : "",
                  (unsigned long)changes_changed(r->changes), seconds, rate);
     changes_print(r->changes, stdout);
+    if (r->undecided > 0) {
+        (void)printf(
+            "%12lu  records of refusals that are cut or damaged: not decided\n",
+            (unsigned long)r->undecided);
+    }
 }
 
 /* The answer of other events is none for those that can't be read. */
@@ -474,7 +417,8 @@ int cli_replay(int argc, char **argv)
     r->text = mem_alloc(COMPARE_LINES_MAX * sizeof *r->text);
     r->terminal = isatty(STDERR_FILENO) == 1;
     r->began_ns = clock_mono_ns();
-    if ((r->time_field == NULL || (r->when = when_new(r->time_field, &r->e)) != NULL) &&
+    if ((r->refused = refused_lines_new(&r->e)) != NULL &&
+        (r->time_field == NULL || (r->when = when_new(r->time_field, &r->e)) != NULL) &&
         load_side(&r->fresh, r->new_path, &r->conf, &r->e) &&
         (r->old_path == NULL || load_side(&r->old, r->old_path, &r->conf, &r->e)) &&
         stored_read(r->input, on_part, r, &unread, &r->e) && !r->failed && found(r)) {
@@ -487,6 +431,7 @@ int cli_replay(int argc, char **argv)
     compare_free(r->fresh.comparison);
     compare_free(r->old.comparison);
     when_free(r->when);
+    refused_lines_free(r->refused);
     policy_unref(r->fresh.policy);
     policy_unref(r->old.policy);
     changes_free(r->changes);

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "cli/refused_lines.h"
 #include "cli/unpack.h"
 #include "delivery/letters.h"
 #include "spool/inspect.h"
@@ -173,6 +174,21 @@ static bool same_run(const struct run *run, const struct letter *l)
            run->time_ms == (int64_t)l->time_ms;
 }
 
+/* A line among letters that is none: a refusal is handed over as it is. */
+static void open_refusal(struct reader *r, struct run *run,
+                         const struct stored_part *part, struct str line)
+{
+    if (!refused_lines_is(line)) {
+        return;
+    }
+    end_run(r, run, part);
+    run->stream[0] = run->reason[0] = '\0';
+    memcpy(r->events, line.p, line.n);
+    run->n = line.n;
+    r->events[run->n++] = '\n';
+    end_run(r, run, part);
+}
+
 /* The events in a part of dead letters; a line that is not a letter is skipped. */
 static void open_letters(struct reader *r, const struct stored_part *part)
 {
@@ -187,6 +203,7 @@ static void open_letters(struct reader *r, const struct stored_part *part)
     n = letters_scan(r->letters, part->lines);
     for (uint32_t i = 0; i < n; i++) {
         if (!letters_get(r->letters, i, &l)) {
+            open_refusal(r, &run, part, letters_line(r->letters, i));
             continue;
         }
         if (!same_run(&run, &l)) {

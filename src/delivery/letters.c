@@ -21,8 +21,11 @@ struct letters {
     struct scan_keys *keys;
     char *line;
     size_t room;
-    uint64_t bad, at;
+    uint64_t bad, refused, at;
 };
+
+/* How a record of a refusal begins (conf/REFUSED.md). */
+static const char REFUSED[] = "{\"refused\":{\"code\":\"";
 
 struct letters *letters_new(struct err *e)
 {
@@ -127,6 +130,13 @@ bool letters_get(const struct letters *l, uint32_t i, struct letter *out)
     return out->event.p != NULL;
 }
 
+struct str letters_line(const struct letters *l, uint32_t i)
+{
+    const struct event *ev = &l->batch.events[i];
+
+    return (struct str){l->batch.body + ev->off, ev->len};
+}
+
 uint32_t letters_scan(struct letters *l, struct str lines)
 {
     static const struct scan_limits limits = {EVENTS_MAX, 1024};
@@ -157,6 +167,7 @@ bool letters_next(struct letters *l, struct letter *out)
                       &se) != SCAN_OK ||
             !letters_get(l, 0, out)) {
             l->bad++;
+            l->refused += strncmp(l->line, REFUSED, sizeof REFUSED - 1) == 0;
             continue;
         }
         return true;
@@ -172,6 +183,11 @@ bool letters_ended(const struct letters *l, struct err *e)
 uint64_t letters_bad(const struct letters *l)
 {
     return l->bad;
+}
+
+uint64_t letters_refused(const struct letters *l)
+{
+    return l->refused;
 }
 
 uint64_t letters_at(const struct letters *l)

@@ -31,6 +31,7 @@ bool letters_lock(struct letters *l, struct err *e) MUST_USE;
 /* False: the end. A line that is no letter is passed over and counted. */
 bool letters_next(struct letters *l, struct letter *out) MUST_USE;
 uint64_t letters_bad(const struct letters *l);
+uint64_t letters_refused(const struct letters *l); /* of these, records of refusals */
 
 /* The byte behind the last line that was read, letter or not; and going on from such
  * a byte. */
@@ -51,3 +52,5 @@ uint32_t letters_scan(struct letters *l, struct str lines) MUST_USE;
 
 /* The letter of line i; false: the line is not a letter. */
 bool letters_get(const struct letters *l, uint32_t i, struct letter *out) MUST_USE;
+/* Line i, which is JSON or not. */
+struct str letters_line(const struct letters *l, uint32_t i);

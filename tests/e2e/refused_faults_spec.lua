@@ -2,7 +2,8 @@ local cjson = require "cjson.safe"
 local faults = require "faults"
 local h = require "harness"
 
--- Kept refusals while the server is killed, and its disk is full or fails.
+-- Kept refusals while the server is killed, its disk is full or fails; and what the
+-- commands make of them.
 describe("refusals that are kept, under faults", function()
   local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1, max_body = "256KiB" }
@@ -83,5 +84,76 @@ route "POST /many" { body = "batch", schema = shape, stream = "events", on_refus
       assert.equal(422, s:post("/one", '{"id":2}').status)
       return count "stored" >= 2
     end)
+  end)
+
+  local function run(args)
+    local out = h.shell(("(%s %s) 2>&1; echo exit=$?"):format(h.binary, args))
+    return out:gsub("exit=%d+\n$", ""), tonumber(out:match("exit=(%d+)\n$"))
+  end
+
+  it("tell by sluice replay what a new policy would accept, from spool and archive",
+  function()
+    local new = s.dir .. "/new.lua"
+    h.write(new, (POLICY:gsub("id = str { required = true, max = 20 }",
+      "id = any { required = true }")))
+    assert.equal(422, s:post("/one", '{"id":1}').status)
+    assert.equal(202, s:post("/many", '[{"id":"a"},{"id":2},{"no":3}, {"id":4} ]').status)
+    assert.equal(400, s:post("/many", '[{"id":5},').status)
+    assert.equal(400, s:post("/one", '{"id":"' .. ("x"):rep(250000)).status)
+    h.wait_for("the records", function() return #s:lines "bad" == 6 end)
+    -- The last one is whole, since it is shorter than max_record.
+    for _, place in ipairs { "spool", "bad" } do
+      local out, code = run(("replay --json --stream refused --policy %s %s/%s")
+        :format(new, s.data, place))
+      assert.equal(1, code, out)
+      local t = cjson.decode(out)
+      assert.same({ 6, 3, 3, 3, 0 },
+        { t.events, t.changed, t.unchanged, t.accepted, t.undecided })
+      assert.same({ "accepted", "wrong_type", 3 },
+        { t.changes[1].kind, t.changes[1].what, t.changes[1].events })
+      out, code = run(("replay --policy %s --stream refused %s/%s")
+        :format(s.path, s.data, place))
+      assert.equal(0, code, out)
+      assert.matches("6 events of [^\n]*: 0 would change", out)
+    end
+    -- The events beside them are compared as always.
+    local t = cjson.decode((run(("replay --json --policy %s --route 'POST /many' %s/spool")
+      :format(new, s.data))))
+    assert.equal(7, t.events)
+  end)
+
+  it("go to the dead letters where the route says so", function()
+    h.write(s.path, (POLICY:gsub("local keep = [^\n]*", 'local keep = "dead_letter"')
+      :gsub('stream "refused"[^\n]*', ""):gsub('file "bad"[^\n]*', "")))
+    assert.equal(200, s:reload().status)
+    assert.equal(422, s:post("/one", '{"id":1}').status)
+    local line = h.wait_for("the letter", function()
+      local text = h.shell(("cat %s/dead/dead-*.ndjson* 2>/dev/null"):format(s.data))
+      return text:match("[^\n]+\n") and text
+    end)
+    assert.same({ "wrong_type", '{"id":1}' },
+      { cjson.decode(line).refused.code, cjson.decode(line).raw })
+    local new = s.dir .. "/new.lua"
+    h.write(new, (POLICY:gsub("id = str { required = true, max = 20 }", "id = int { }")))
+    local out, code = run(("replay --policy %s %s/dead"):format(new, s.data))
+    assert.equal(1, code, out)
+    assert.matches("1  accepted: wrong_type", out)
+    assert.matches("refusals=1", (run("dead list " .. s.data .. "/dead")))
+  end)
+
+  it("are dead letters on a route whose answer does not name them, also without a hook",
+  function()
+    h.write(s.path, POLICY .. [[
+route "POST /silent" { body = "batch", schema = shape, stream = "events", on_refused = keep,
+  answer = { status = 200, body = "{}" } }
+]])
+    assert.equal(200, s:reload().status)
+    assert.equal(200, s:post("/silent", '[{"id":"a"},{"id":1}]').status)
+    h.wait_for("the letter", function()
+      return h.shell(("cat %s/dead/dead-*.ndjson* 2>/dev/null"):format(s.data))
+        :find('"event":{"id":1}', 1, true)
+    end)
+    assert.equal(422, s:post("/silent", '[{"id":1}]').status)
+    assert.equal(1, count "stored")
   end)
 end)
