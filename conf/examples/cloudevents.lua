@@ -7,7 +7,12 @@ server { listen = "0.0.0.0:8080", max_body = "4MiB" }
 admin  { listen = "127.0.0.1:9100" }
 
 file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
-stream "events" { ack = "synced", sinks = { "archive" } }
+-- An event has its own pair of source and id. A sender without an answer sends the event
+-- again, with the same pair: it is stored once, also over a crash.
+stream "events" {
+  ack = "synced", sinks = { "archive" },
+  dedup = { key = { "source", "id" }, window = "1d", persist = true },
+}
 
 -- The attributes that every CloudEvent needs. Extensions are stored as they are.
 local event = schema {
@@ -33,15 +38,15 @@ example "a structured event is stored as it came" {
 }
 example "a batch holds many" {
   request = "POST /events", content_type = "application/cloudevents-batch+json",
-  body    = [=[[{"specversion":"1.0","id":"1","source":"/a","type":"t"},
-    {"specversion":"1.0","id":"2","source":"/a"}]]=],
+  body    = [=[[{"specversion":"1.0","id":"2","source":"/a","type":"t"},
+    {"specversion":"1.0","id":"3","source":"/a"}]]=],
   expect  = { status = 202, accepted = 1, rejected = 1, field = "type" },
 }
 example "binary mode is stored as structured mode would have been" {
   request = "POST /events",
-  headers = { ["ce-specversion"] = "1.0", ["ce-id"] = "1", ["ce-source"] = "/a",
+  headers = { ["ce-specversion"] = "1.0", ["ce-id"] = "4", ["ce-source"] = "/a",
     ["ce-type"] = "t", ["ce-subject"] = "Euro%20%E2%82%AC" },
   body    = [[{"sum":1.10}]],
   expect  = { status = 202,
-    stored = [[{"id":"1","source":"/a","specversion":"1.0","subject":"Euro €","type":"t","datacontenttype":"application/json","data":{"sum":1.10}}]] },
+    stored = [[{"id":"4","source":"/a","specversion":"1.0","subject":"Euro €","type":"t","datacontenttype":"application/json","data":{"sum":1.10}}]] },
 }

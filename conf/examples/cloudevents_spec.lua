@@ -2,9 +2,11 @@ local testing = require "sluice.testing"
 
 describe("cloudevents.lua", function()
   local policy = assert(testing.load "cloudevents.lua")
+  local n = 1
 
   local function ce(over)
-    local h = { ["ce-specversion"] = "1.0", ["ce-id"] = "1", ["ce-source"] = "/a",
+    n = n + 1
+    local h = { ["ce-specversion"] = "1.0", ["ce-id"] = "e" .. n, ["ce-source"] = "/a",
       ["ce-type"] = "t" }
     for k, v in pairs(over or {}) do h[k] = v or nil end
     return h
@@ -19,13 +21,25 @@ describe("cloudevents.lua", function()
       .. [["datacontenttype":"application/json","data":{"n":[1.50]}}]]
     local one = policy:post("/events", text,
       { content_type = "application/cloudevents+json; charset=utf-8" })
-    local many = policy:post("/events", "[" .. text .. "]",
+    local text2 = text:gsub('"id":"1"', '"id":"2"')
+    local many = policy:post("/events", "[" .. text2 .. "]",
       { content_type = "application/cloudevents-batch+json" })
-    local parts = binary([[{"n":[1.50]}]])
+    local parts = binary([[{"n":[1.50]}]], { ["ce-id"] = "3" })
     assert.same({ text }, one.stored.events)
-    assert.same({ text }, many.stored.events)
-    assert.same(testing.decode(text), testing.decode(parts.stored.events[1]))
+    assert.same({ text2 }, many.stored.events)
+    assert.same(testing.decode((text:gsub('"id":"1"', '"id":"3"'))),
+      testing.decode(parts.stored.events[1]))
     assert.matches('"data":{"n":[1.50]}', parts.stored.events[1], 1, true)
+  end)
+
+  it("stores an event once that comes in two modes", function()
+    local text = [[{"specversion":"1.0","id":"twice","source":"/a","type":"t"}]]
+    assert.equal(1, #policy:post("/events", text,
+      { content_type = "application/cloudevents+json" }).stored.events)
+    local again = binary(nil, { ["ce-id"] = "twice" })
+    assert.same({ 202, {} }, { again.status, again.stored })
+    local other = binary(nil, { ["ce-id"] = "twice", ["ce-source"] = "/b" })
+    assert.equal(1, #other.stored.events)
   end)
 
   it("keeps text as text and bytes as base64", function()

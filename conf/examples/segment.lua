@@ -11,9 +11,10 @@ admin  { listen = "127.0.0.1:9100" }
 
 file "archive" { dir = "archive", compress = "zstd", linger = "1s" }
 -- Libraries send a batch again when they miss the answer. As with Segment, a call
--- with the same messageId is stored once.
+-- with the same messageId is stored once, also when sluice was killed before it answered.
 stream "calls"   {
-  ack = "synced", sinks = { "archive" }, dedup = { key = "messageId", window = "1h" },
+  ack = "synced", sinks = { "archive" },
+  dedup = { key = "messageId", window = "1d", persist = true },
 }
 stream "strange" { ack = "synced", sinks = { "archive" } }
 -- Calls that a library gives up, because it got 400: bad JSON, or no key.
