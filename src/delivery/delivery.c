@@ -102,7 +102,8 @@ void on_journal_record(void *arg, const struct record *r)
         if (o != NULL && r->value != 0) {
             subscription_forget(o);
         } else if (o != NULL) {
-            o->known = true;
+            /* The last of them: before it a crash has left a part of its shards. */
+            o->known |= r->n_ranges == 0;
             if (r->n_ranges > 0) {
                 ack_tracker_start(&o->acks, r->ranges[0].epoch, r->ranges[0].worker,
                                   r->ranges[0].first);

@@ -180,7 +180,10 @@ static bool is_listed(void *arg, uint32_t epoch, uint32_t worker)
 static void forget_gone(struct subscription *o, const struct spool_shard_id *ids,
                         uint32_t n)
 {
-    if (!o->looked && n < SHARDS_MAX) {
+    if (!o->looked && !o->known) {
+        /* Where an attempt that did not come to its end would have begun. */
+        ack_tracker_fini(&o->acks);
+    } else if (!o->looked && n < SHARDS_MAX) {
         ack_tracker_drop(&o->acks, is_listed, &(struct listed){ids, n});
     }
     o->looked = true;
@@ -279,7 +282,9 @@ void subscription_emit(const struct subscription *o, struct journal_draft *draft
 {
     struct record known = {.type = RECORD_START, .stream = str_of(o->name)};
 
-    journal_emit(draft, &known);
+    if (o->known) {
+        journal_emit(draft, &known);
+    }
     for (uint32_t i = 0; i < o->acks.n; i++) {
         const struct cursor *c = &o->acks.shards[i];
         struct batch_range at = {c->epoch, c->worker, c->next, 0};

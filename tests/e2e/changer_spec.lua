@@ -299,6 +299,62 @@ describe("a sink that a reload alters while its thread hangs", function()
     assert.equal("", h.shell(("ls '%s/spool/sinks' | grep none"):format(s.data)))
   end)
 
+  ---Two events of each of two processes, which "a" can't take yet.
+  local function held_events()
+    start(A)
+    f:rules "on=write do=EIO path=/a/"
+    post(2)
+    s:stop "SIGKILL"
+    s:start()
+    post(2)
+  end
+
+  it("begins at now when a policy was refused half way through its journal", function()
+    local with = { sinks = { { "a" }, { "n" } }, feeds = { "a", "n" } }
+    held_events()
+    for at = 1, 5 do
+      f:rules("on=write do=EIO path=/a/\n"
+        .. ("on=write,sync do=ENOSPC path=/n.journal from=%d"):format(at))
+      local a = reload(with)
+      if a.status == 200 then break end
+      assert.equal(500, a.status, at)
+      assert.equal("", h.shell(("ls '%s/spool/sinks' | grep '^n.journal'"):format(s.data)))
+      post(1)
+      assert.is_true(at < 5)
+    end
+    f:rules()
+    assert.equal(200, reload(with).status)
+    post(1)
+    none_odd "a"
+    none_odd("n", n, n)
+    assert.is_nil(odd("n", 1, n - 1):find ":[^0]")
+  end)
+
+  it("begins at now when a kill comes half way through its journal", function()
+    local with = { sinks = { { "a" }, { "n" } }, feeds = { "a", "n" } }
+    held_events()
+    for at = 1, 4 do
+      f:rules("on=write do=EIO path=/a/\n"
+        .. ("on=write do=kill path=/n.journal from=%d"):format(at))
+      h.write(s.path, policy(with))
+      pcall(s.reload, s)
+      if f:made() == 0 then break end
+      h.reap(s.pid, 10)
+      s.pid = nil
+      f:rules "on=write do=EIO path=/a/"
+      h.write(s.path, policy(A))
+      s:start()
+      post(1)
+    end
+    f:rules()
+    h.write(s.path, policy(with))
+    assert.equal(200, s:reload().status)
+    post(1)
+    none_odd "a"
+    none_odd("n", n, n)
+    assert.is_nil(odd("n", 1, n - 1):find ":[^0]")
+  end)
+
   -- SLUICE_STEPS=all: each call that changes something, one by one.
   for _, new in ipairs { false, true } do
     it("is taken out or new over kill -9 at any step, with the "

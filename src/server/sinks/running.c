@@ -93,10 +93,24 @@ void journal_path(const struct server *s, const char *name, char out[PATH_MAX])
 
 /* ---- one sink ---- */
 
+/* A refused policy leaves no journal of a sink that is new: the next policy that has it
+ * would begin where that one began. */
+static void forget_journal(const struct server *s, const char *name)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!persisted_end(s->spool_dir, name, name, &e) && taken_there(s, name)) {
+        log_write(LOG_ERROR, "sink", "sink=%s status=not_undone why=%s", name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
 bool running_start(struct server *s, const struct delivery_conf *c,
                    struct sink_lua *lua, struct err *e)
 {
     struct running_sink *r = running_new(s, c->sink->name);
+    bool new = !taken_there(s, c->sink->name);
     struct delivery *d;
 
     if (r == NULL) {
@@ -120,6 +134,8 @@ bool running_start(struct server *s, const struct delivery_conf *c,
             sink_hooks_free(lua);
             return true;
         }
+    } else if (new) {
+        forget_journal(s, c->sink->name);
     }
     return false;
 }
