@@ -142,11 +142,13 @@ function lookup(name) end
 ---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@class sluice.route
 ---@field answer? "pixel"|sluice.route.answer The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.
----@field body "event"|"batch"|"cloudevents"|"query"|"form"|"any" Form of a request: "event", "batch", "cloudevents", "query", "form" or "any". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "cloudevents" is the three modes of CloudEvents over HTTP. "query" is one event, the parameters of the URL; "form" is one event, the fields of a form. "any" is a query for a GET, otherwise a form or one JSON object, by the content type.
+---@field body "event"|"batch"|"events"|"cloudevents"|"query"|"form"|"any" Form of a request: "event", "batch", "events", "cloudevents", "query", "form" or "any". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "events" is one object or an array, or several of them one behind the other, with or without space between them, or NDJSON. "cloudevents" is the three modes of CloudEvents over HTTP. "query" is one event, the parameters of the URL; "form" is one event, the fields of a form. "any" is a query for a GET, otherwise a form or one JSON object, by the content type.
 ---@field cors? sluice.route.cors Web pages of other origins that may send. sluice answers their OPTIONS requests.
+---@field encoding? "header"|"detect"|string What says how a body is compressed, with gzip, deflate, br (brotli) or zstd. "header" is Content-Encoding. "query:NAME" is a parameter of the query, which may also be gzip-js or none; without it the header holds. "detect" looks at the body's first bytes, whatever the header says; only brotli needs the header. (default: header)
 ---@field envelope? table<string, string> Values outside the array of events, as field = path in the body. Each event without the field gets a copy. It needs events.
 ---@field events? string Path of the array of events in a body that is one JSON object: "data.events". It needs body = "batch". By default the route accepts all forms of a batch.
 ---@field form? table<string, string> Parameters of a query or form that hold JSON, as name = "json", or name = "base64" for JSON in base64. By default all are texts, or what the schema says: int, num, bool and time read texts.
+---@field max_event? string Largest event, in bytes as it was sent. sluice refuses a larger one alone (event_too_large). By default only server.max_body bounds it.
 ---@field on_error? "dead_letter"|"reject"|"accept" What happens to an event if on_event raises an error: it becomes a dead letter, is refused, or is stored as the client sent it. If on_request raises, the client gets 500; with "accept" the request goes on. (default: dead_letter)
 ---@field on_event? fun(ev: sluice.event, req: sluice.request): sluice.verdict? function(ev, req), called for each event that passed the schema. It returns nothing to accept the event, or reject(), drop() or to().
 ---@field on_refused? sluice.route.on_refused|"dead_letter" Keeps what a schema, on_event or the grammar refuses, with the bytes that the client sent. "dead_letter" writes it to the dead letters. The client gets the same answer as without.
@@ -156,7 +158,7 @@ function lookup(name) end
 ---@field schema? sluice.schema A schema { } that checks each event. By default any JSON object passes.
 ---@field set? table<string, string> Fields that each event gets from the request, as field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time". If the request does not have the value, sluice removes the field.
 ---@field stream? string Stream for the accepted events. Needed unless on_event names streams with to().
----@field types? string[] Content types that the route accepts; "*/*" accepts any. By default those of JSON, with body = "batch" also those of NDJSON. Others get 415.
+---@field types? string[] Content types that the route accepts; "*/*" accepts any. By default those of JSON, with body = "batch" or "events" also those of NDJSON. Others get 415.
 ---@field webhook? sluice.route.webhook Senders of CloudEvents that may deliver here. sluice tells them when they ask with OPTIONS.
 
 ---The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.

@@ -42,7 +42,7 @@ local lua_types = {
   share_by = '"connection"|"request"|"peer"|string',
   refused = 'integer|"same"', adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
   topic_by = "string|(fun(ev: table): string?)", bits = "8|16|32|64", pattern = "string",
-  paths = "string|string[]",
+  paths = "string|string[]", encoding = '"header"|"detect"|string',
 }
 for _, name in ipairs { "string", "text", "path", "address", "name", "bytes", "duration", "url",
   "moment", "after", "stream", "header", "topic", "percent", "rate" } do
@@ -79,6 +79,7 @@ local shown_types = {
   refused = 'status or `"same"`', location = "text or function",
   schema = "schema { }", urls = "url, or list of urls", bits = "8, 16, 32 or 64",
   pattern = "Lua pattern", paths = "path, or list of paths",
+  encoding = '`"header"`, `"detect"` or `"query:NAME"`',
 }
 
 local function shown_type(spec)

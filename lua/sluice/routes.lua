@@ -371,7 +371,16 @@ function Loader:route(s, names, path)
         .. "an event: write POST, PUT or PATCH, or body = \"query\"")
     end
   end
-  return { method = names[1], path = path, pattern = #params > 0,
+  if o.max_event and o.max_event >= self.limits.max_body then
+    self:problem(s, { "max_event" }, "value", ("%s: server.max_body allows no larger body than "
+      .. "%s"):format(values.show_bytes(o.max_event), values.show_bytes(self.limits.max_body)))
+  end
+  if o.encoding ~= "header" and o.body == "query" then
+    self:problem(s, { "encoding" }, "key", "a query has no body that is compressed")
+  end
+  return { method = names[1], path = path,
+    max_event = o.max_event, encoding = o.encoding,
+    encoding_arg = (o.encoding or ""):match("^query:(.+)$"), pattern = #params > 0,
     body = o.body or "event", types = self:route_types(s, o),
     params = self:route_rules(s, o, fields), repeated = o.repeated,
     types_text = o.types and "expected " .. table.concat(o.types, ", "),

@@ -300,6 +300,15 @@ function checks.bits(v)
   return nil, ("%s is none of 8, 16, 32, 64"):format(M.show(v))
 end
 
+-- What says how a route's bodies are compressed.
+function checks.encoding(v)
+  if v == "header" or v == "detect" or
+      (type(v) == "string" and #v < 128 and v:find("^query:[%w_.~-]+$")) then
+    return v
+  end
+  return nil, ("%s is none of \"header\", \"detect\", \"query:NAME\""):format(M.show(v))
+end
+
 -- A pattern of a field, which C matches.
 function checks.pattern(v, _, host)
   local text, why = checks.string(v, {})

@@ -71,10 +71,12 @@ M.route = {
   list = true,
   options = {
     body = { type = "enum", required = true,
-      values = { "event", "batch", "cloudevents", "query", "form", "any" },
-      help = "Form of a request: \"event\", \"batch\", \"cloudevents\", \"query\", "
+      values = { "event", "batch", "events", "cloudevents", "query", "form", "any" },
+      help = "Form of a request: \"event\", \"batch\", \"events\", \"cloudevents\", \"query\", "
         .. "\"form\" or \"any\". \"event\" is one "
-        .. "JSON object. \"batch\" is an array, {\"events\":[…]}, or NDJSON. \"cloudevents\" is "
+        .. "JSON object. \"batch\" is an array, {\"events\":[…]}, or NDJSON. \"events\" is one "
+        .. "object or an array, or several of them one behind the other, with or without "
+        .. "space between them, or NDJSON. \"cloudevents\" is "
         .. "the three modes of CloudEvents over HTTP. \"query\" is one event, the parameters "
         .. "of the URL; \"form\" is one event, the fields of a form. \"any\" is a query for a "
         .. "GET, otherwise a form or one JSON object, by the content type." },
@@ -90,7 +92,7 @@ M.route = {
         .. "schema says: int, num, bool and time read texts." },
     types = { type = "list",
       help = "Content types that the route accepts; \"*/*\" accepts any. By default those of "
-        .. "JSON, with body = \"batch\" also those of NDJSON. Others get 415." },
+        .. "JSON, with body = \"batch\" or \"events\" also those of NDJSON. Others get 415." },
     events = { type = "string",
       help = "Path of the array of events in a body that is one JSON object: "
         .. "\"data.events\". It needs body = \"batch\". By default the route accepts all forms of "
@@ -200,6 +202,14 @@ M.route = {
     stream = { type = "stream",
       help = "Stream for the accepted events. Needed unless on_event names streams with "
         .. "to()." },
+    max_event = { type = "bytes", min = 2, max = 255 * 1024 * 1024,
+      help = "Largest event, in bytes as it was sent. sluice refuses a larger one alone "
+        .. "(event_too_large). By default only server.max_body bounds it." },
+    encoding = { type = "encoding", default = "header",
+      help = "What says how a body is compressed, with gzip, deflate, br (brotli) or zstd. "
+        .. "\"header\" is Content-Encoding. \"query:NAME\" is a parameter of the query, which "
+        .. "may also be gzip-js or none; without it the header holds. \"detect\" looks at the "
+        .. "body's first bytes, whatever the header says; only brotli needs the header." },
     partial = { type = "boolean", default = true,
       help = "Whether sluice accepts the good events of a batch that also has bad ones. With "
         .. "false one refused event refuses the whole batch." },

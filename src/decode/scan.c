@@ -193,6 +193,37 @@ static enum scan_result scan_array(struct scan *s, struct scan_error *se)
     return scan_failed(s, se);
 }
 
+/* One value or more, with or without space between them. A fault in an object is the
+ * body's: where it ends is not certain. */
+static enum scan_result scan_values(struct scan *s, struct scan_error *se)
+{
+    struct lex *l = &s->l;
+    enum scan_result r;
+    struct event *ev;
+
+    while (l->p < l->end) {
+        if (*l->p == '[') {
+            r = list_read(s, se);
+            if (r != SCAN_OK) {
+                return r;
+            }
+        } else if (*l->p == '{') {
+            ev = next_event(s);
+            if (ev == NULL) {
+                return too_many(s, se);
+            }
+            if (!object_read(s, ev)) {
+                return scan_failed(s, se);
+            }
+        } else {
+            (void)lex_fail(l, l->p, "expected a JSON object or an array of objects");
+            return scan_failed(s, se);
+        }
+        lex_space(l);
+    }
+    return SCAN_OK;
+}
+
 static void reject_line(struct scan *s, struct event *ev, const char *line)
 {
     char *text = arena_alloc(s->b->arena, 128);
@@ -273,6 +304,8 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
         return scan_array(s, se);
     case SCAN_BATCH:
         return scan_batch(s, se);
+    case SCAN_VALUES:
+        return scan_values(s, se);
     case SCAN_NDJSON:
         break;
     }

@@ -1,5 +1,6 @@
 #include "http/encoding.h"
 
+#include <brotli/decode.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -44,11 +45,9 @@ bool encoding_of(struct str value, enum http_encoding *out)
     static const struct {
         struct str name;
         enum http_encoding how;
-    } known[] = {{STR("identity"), HTTP_IDENTITY},
-                 {STR("gzip"), HTTP_GZIP},
-                 {STR("x-gzip"), HTTP_GZIP},
-                 {STR("deflate"), HTTP_DEFLATE},
-                 {STR("zstd"), HTTP_ZSTD}};
+    } known[] = {{STR("identity"), HTTP_IDENTITY}, {STR("gzip"), HTTP_GZIP},
+                 {STR("x-gzip"), HTTP_GZIP},       {STR("deflate"), HTTP_DEFLATE},
+                 {STR("br"), HTTP_BROTLI},         {STR("zstd"), HTTP_ZSTD}};
 
     for (size_t i = 0; i < N_ELEMS(known); i++) {
         if (value.n == known[i].name.n &&
@@ -167,6 +166,65 @@ static enum encoding_result run_zstd(struct encoding *e, struct str in, uint64_t
     return *n > max ? ENCODING_LARGE : ENCODING_OK;
 }
 
+/* A window is 16 MiB at most, since a large one must be asked for; as much of it as the
+ * body fills is there during this call. Unlike zlib's and zstd's, this decoder can't be
+ * used again. */
+static enum encoding_result run_brotli(struct encoding *e, struct str in, uint64_t max,
+                                       size_t *n)
+{
+    BrotliDecoderState *d = BrotliDecoderCreateInstance(NULL, NULL, NULL);
+    const uint8_t *next_in = (const uint8_t *)in.p;
+    enum encoding_result r = ENCODING_BAD;
+    BrotliDecoderResult rc = BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT;
+    size_t left = in.n;
+
+    *n = 0;
+    while (d != NULL && rc == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT) {
+        uint8_t *next_out;
+        size_t room;
+
+        if (*n == e->room && !grow(e, max)) {
+            r = ENCODING_LARGE;
+            break;
+        }
+        next_out = (uint8_t *)e->out + *n;
+        room = e->room - *n;
+        rc = BrotliDecoderDecompressStream(d, &left, &next_in, &room, &next_out, NULL);
+        *n = e->room - room;
+    }
+    if (rc == BROTLI_DECODER_RESULT_SUCCESS && left == 0) {
+        r = *n > max ? ENCODING_LARGE : ENCODING_OK;
+    }
+    if (d != NULL) {
+        BrotliDecoderDestroyInstance(d);
+    }
+    return r;
+}
+
+/* By the first bytes (RFC 1952, 8878, 1950); zlib's with the header that libraries
+ * write. No JSON begins so. */
+static enum http_encoding detect(struct str in)
+{
+    const unsigned char *p = (const unsigned char *)in.p;
+
+    if (in.n > 2 && p[0] == 0x1F && p[1] == 0x8B) {
+        return HTTP_GZIP;
+    }
+    if (in.n > 4 && memcmp(p, "\x28\xB5\x2F\xFD", 4) == 0) {
+        return HTTP_ZSTD;
+    }
+    if (in.n > 2 && p[0] == 0x78 &&
+        (p[1] == 0x01 || p[1] == 0x5E || p[1] == 0x9C || p[1] == 0xDA)) {
+        return HTTP_DEFLATE;
+    }
+    return HTTP_IDENTITY;
+}
+
+enum http_encoding encoding_detected(enum http_encoding sent)
+{
+    return sent == HTTP_BROTLI ? sent : HTTP_DETECT;
+}
+
 enum encoding_result encoding_inflate(struct encoding *e, enum http_encoding how,
                                       struct str in, uint64_t max, struct str *out)
 {
@@ -178,8 +236,14 @@ enum encoding_result encoding_inflate(struct encoding *e, enum http_encoding how
         e->out = NULL;
         e->room = 0;
     }
+    how = how == HTTP_DETECT ? detect(in) : how;
+    if (how == HTTP_IDENTITY) {
+        *out = in;
+        return ENCODING_OK;
+    }
     r = how == HTTP_GZIP      ? run_zlib(e, MAX_WBITS + 16, in, max, &n)
         : how == HTTP_DEFLATE ? run_deflate(e, in, max, &n)
+        : how == HTTP_BROTLI  ? run_brotli(e, in, max, &n)
                               : run_zstd(e, in, max, &n);
     *out = (struct str){e->out, n};
     return r;

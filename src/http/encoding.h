@@ -30,7 +30,12 @@ void encoding_free(struct encoding *e); /* NULL is fine */
 /* The value of Content-Encoding; false: none that we know. */
 bool encoding_of(struct str value, enum http_encoding *out);
 
-/* HTTP_PAD readable bytes lie behind *out. */
+/* What holds when the headers say sent, and the first bytes are to tell: brotli has
+ * none of its own. */
+enum http_encoding encoding_detected(enum http_encoding sent);
+
+/* HTTP_PAD readable bytes lie behind *out, as they do behind in: a body that is not
+ * compressed is its own result. */
 enum encoding_result encoding_inflate(struct encoding *e, enum http_encoding how,
                                       struct str in, uint64_t max,
                                       struct str *out) MUST_USE;

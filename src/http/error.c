@@ -65,7 +65,7 @@ size_t http_error_text(int status, const char *code, const char *detail, int64_t
 const char *http_error_lines(int status)
 {
     return status == 503   ? "Retry-After: 2\r\n"
-           : status == 415 ? "Accept-Encoding: gzip, deflate, zstd\r\n"
+           : status == 415 ? "Accept-Encoding: gzip, deflate, br, zstd\r\n"
                            : "";
 }
 
@@ -73,7 +73,7 @@ struct http_error http_error_encoding(void)
 {
     return (struct http_error){415, "unsupported_encoding",
                                "expected no Content-Encoding, or one of gzip, "
-                               "deflate, zstd",
+                               "deflate, br, zstd",
                                -1};
 }
 

@@ -36,7 +36,15 @@ struct http_limits {
 
 enum { HTTP_LINES_BYTES = 2048 };
 
-enum http_encoding { HTTP_IDENTITY, HTTP_GZIP, HTTP_DEFLATE, HTTP_ZSTD };
+/* HTTP_DETECT: by the body's first bytes. */
+enum http_encoding {
+    HTTP_IDENTITY,
+    HTTP_GZIP,
+    HTTP_DEFLATE,
+    HTTP_ZSTD,
+    HTTP_BROTLI,
+    HTTP_DETECT
+};
 
 /* Views live from on_headers until the return of on_body. */
 struct http_view {
@@ -85,6 +93,10 @@ void *http_user(struct http_request *r);
 
 /* The connection that r came on: 1, 2, … as they were accepted. */
 uint64_t http_connection(const struct http_request *r);
+
+/* In on_headers: what Content-Encoding says, and what holds instead. */
+enum http_encoding http_encoding(const struct http_request *r);
+void http_set_encoding(struct http_request *r, enum http_encoding how);
 
 /* body is copied (any length; application/json). headers: "" or whole lines
  * each ending in \r\n. Never sent from inside this call: output goes out at

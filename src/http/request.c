@@ -322,6 +322,16 @@ static bool acceptable(struct conn *c, const struct parse_head *h,
     return true;
 }
 
+enum http_encoding http_encoding(const struct http_request *r)
+{
+    return r->encoding;
+}
+
+void http_set_encoding(struct http_request *r, enum http_encoding how)
+{
+    r->encoding = how;
+}
+
 bool request_head(struct conn *c, const struct parse_head *h)
 {
     struct http_server *s = c->server;

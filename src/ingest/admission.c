@@ -7,6 +7,7 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
+#include "ingest/coding.h"
 #include "ingest/internal.h"
 
 enum { ERROR_TEXT = 2048 };
@@ -215,6 +216,21 @@ static struct account *account_at(const struct ingest *in, const struct binding 
     return route == NULL ? in->m.nowhere : b->accounts[route->index];
 }
 
+/* False: refused. */
+static bool set_coding(struct ingest *in, struct http_request *r,
+                       const struct policy_request *req, const struct route *route)
+{
+    enum http_encoding how;
+    struct refused no;
+
+    if (!coding_of(route, req, http_encoding(r), &how, &no)) {
+        admission_refuse_whole(in, r, &no);
+        return false;
+    }
+    http_set_encoding(r, how);
+    return true;
+}
+
 void admission_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
@@ -250,6 +266,10 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     answer_head_common(p->route, &req, in->extra);
     p->shape = shape;
     p->account = account_at(in, b, p->route);
+    if (UNLIKELY(p->route->encoding != ENCODING_BY_HEADER) &&
+        !set_coding(in, r, &req, p->route)) {
+        return;
+    }
     if (UNLIKELY(in->candidate != NULL)) {
         p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
     }

@@ -72,6 +72,14 @@ static bool params_shape(const struct route *r, struct str type, enum scan_shape
     return type.n == 0 || (r->body == BODY_ANY && is_json(type));
 }
 
+/* Of JSON. */
+static enum scan_shape json_shape(const struct route *r)
+{
+    return r->body == BODY_BATCH    ? SCAN_BATCH
+           : r->body == BODY_EVENTS ? SCAN_VALUES
+                                    : SCAN_EVENT;
+}
+
 /* Of the route's own list. */
 static bool listed_shape(const struct route *r, struct str type, enum scan_shape *shape)
 {
@@ -81,9 +89,7 @@ static bool listed_shape(const struct route *r, struct str type, enum scan_shape
         /* No type at all is taken as JSON, as everywhere. */
         if (type.n == 0 || t->type.n == 0 ||
             (t->type.n == type.n && strncasecmp(t->type.p, type.p, type.n) == 0)) {
-            *shape = t->ndjson && type.n > 0 ? SCAN_NDJSON
-                     : r->body == BODY_BATCH ? SCAN_BATCH
-                                             : SCAN_EVENT;
+            *shape = t->ndjson && type.n > 0 ? SCAN_NDJSON : json_shape(r);
             return true;
         }
     }
@@ -104,6 +110,12 @@ bool media_is_json(struct str content_type)
            (sub.n > 5 && strncasecmp(sub.p + sub.n - 5, "+json", 5) == 0);
 }
 
+/* NDJSON, where the route has no types of its own. */
+static bool takes_lines(const struct route *r)
+{
+    return r->body == BODY_EVENTS || (r->body == BODY_BATCH && r->envelope == NULL);
+}
+
 bool media_shape(const struct route *r, struct str content_type, enum scan_shape *shape)
 {
     struct str type = essence(content_type);
@@ -116,10 +128,10 @@ bool media_shape(const struct route *r, struct str content_type, enum scan_shape
         return listed_shape(r, type, shape);
     }
     if (type.n == 0 || is_json(type)) {
-        *shape = r->body == BODY_EVENT ? SCAN_EVENT : SCAN_BATCH;
+        *shape = json_shape(r);
         return true;
     }
-    if (r->body == BODY_BATCH && r->envelope == NULL &&
+    if (takes_lines(r) &&
         (is(type, "application/x-ndjson") || is(type, "application/ndjson") ||
          is(type, "application/jsonl"))) {
         *shape = SCAN_NDJSON;
@@ -139,7 +151,6 @@ const char *media_expected(const struct route *r)
                ? "expected application/json, application/x-www-form-urlencoded or "
                  "multipart/form-data"
            : r->n_types > 0 ? r->types_text
-           : r->body == BODY_BATCH && r->envelope == NULL
-               ? "expected application/json or application/x-ndjson"
-               : "expected application/json";
+           : takes_lines(r) ? "expected application/json or application/x-ndjson"
+                            : "expected application/json";
 }

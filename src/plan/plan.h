@@ -230,6 +230,7 @@ struct sink_plan {
 enum body_kind {
     BODY_EVENT,
     BODY_BATCH,
+    BODY_EVENTS, /* one event, an array, or values one behind the other; NDJSON */
     BODY_CLOUDEVENTS,
     BODY_QUERY,
     BODY_FORM,
@@ -304,6 +305,10 @@ struct enrichment;   /* plan/enrich.h */
 struct params_rules; /* decode/params.h */
 struct envelope;     /* decode/envelope.h */
 
+/* What says how a body is compressed: Content-Encoding; else a parameter of the query;
+ * its first bytes. */
+enum body_encoding { ENCODING_BY_HEADER, ENCODING_BY_QUERY, ENCODING_BY_CONTENT };
+
 struct route {
     const char *method;            /* "POST" */
     const char *path;              /* "/v1/events", or with parameters: "/v1/:kind" */
@@ -323,7 +328,10 @@ struct route {
     int32_t stream;           /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it has
                                  not, or the stream has no key. NULL: all -1 */
-    bool partial;             /* default true */
+    uint64_t max_event;       /* bytes of an event as it was sent; 0: any number */
+    enum body_encoding encoding;
+    struct str encoding_arg; /* ENCODING_BY_QUERY: its name */
+    bool partial;            /* default true */
     enum on_error on_error;
     const struct refusal_plan *on_refused; /* NULL: it is not kept */
     bool has_on_event, has_on_request;

@@ -7,6 +7,7 @@
 #include "http/error.h"
 #include "ingest/answer.h"
 #include "ingest/answer_head.h"
+#include "ingest/coding.h"
 #include "ingest/stored_event.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
@@ -226,6 +227,7 @@ static void decide(struct sluice_kit *k, const struct policy_request *r,
     } else {
         answer_head_common(route, r, common);
     }
+    ok = ok && coding_of(route, r, how, &how, &no);
     if (ok && !open_body(k, req->body, how, &body, out)) {
         return;
     }

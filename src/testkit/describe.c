@@ -21,12 +21,11 @@ static cJSON *route_json(const struct plan *p, const struct route *r)
     static const char *const on_error[] = {[ON_ERROR_DEAD_LETTER] = "dead_letter",
                                            [ON_ERROR_REJECT] = "reject",
                                            [ON_ERROR_ACCEPT] = "accept"};
-    static const char *const bodies[] = {[BODY_EVENT] = "event",
-                                         [BODY_BATCH] = "batch",
-                                         [BODY_CLOUDEVENTS] = "cloudevents",
-                                         [BODY_QUERY] = "query",
-                                         [BODY_FORM] = "form",
-                                         [BODY_ANY] = "any"};
+    static const char *const bodies[] = {
+        [BODY_EVENT] = "event",   [BODY_BATCH] = "batch",
+        [BODY_EVENTS] = "events", [BODY_CLOUDEVENTS] = "cloudevents",
+        [BODY_QUERY] = "query",   [BODY_FORM] = "form",
+        [BODY_ANY] = "any"};
     cJSON *o = cJSON_CreateObject();
 
     add_text(o, "method", r->method);

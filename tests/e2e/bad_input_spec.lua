@@ -89,11 +89,11 @@ for _, t in ipairs { "text/plain", "application/xml", "multipart/form-data",
   row("the type " .. t, body("{}", POST .. "Content-Type: " .. t .. "\r\n"), 415,
     "unsupported_type")
 end
-for _, e in ipairs { "br", "compress", "gzip, gzip", "lz4", "x" } do
+for _, e in ipairs { "brotli", "compress", "gzip, gzip", "lz4", "x" } do
   row("the encoding " .. e, body("{}", POST .. "Content-Encoding: " .. e
     .. "\r\n"), 415, "unsupported_encoding")
 end
-for _, e in ipairs { "gzip", "deflate", "zstd" } do
+for _, e in ipairs { "gzip", "deflate", "br", "zstd" } do
   row("no " .. e, body("{}", POST .. "Content-Encoding: " .. e .. "\r\n"), 400,
     "bad_encoding", true)
 end

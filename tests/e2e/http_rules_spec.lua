@@ -18,7 +18,7 @@ describe("a page of another origin", function()
 
   for what, text in pairs {
     ["413"] = "Content-Length: 70000\r\n\r\n",
-    ["415"] = "Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}",
+    ["415"] = "Content-Encoding: compress\r\nContent-Length: 2\r\n\r\n{}",
     ["411"] = "\r\n",
     ["417"] = "Expect: tea\r\nContent-Length: 2\r\n\r\n{}",
     ["400"] = "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
@@ -36,7 +36,7 @@ describe("a page of another origin", function()
 
   it("can read a refusal of a method that the path does not have", function()
     for status, text in pairs { [405] = "Content-Length: 2\r\n\r\n{}",
-      [415] = "Content-Encoding: br\r\nContent-Length: 2\r\n\r\n{}" } do
+      [415] = "Content-Encoding: compress\r\nContent-Length: 2\r\n\r\n{}" } do
       local a = s:raw("PUT /v1/events HTTP/1.1\r\nHost: t\r\n" .. ORIGIN .. text)
       assert.equal(status, a.status)
       assert.equal("https://shop.example",

@@ -41,6 +41,9 @@ route "PUT /t/:tenant/own" { body = "event", stream = "events",
   cors = { origins = { "https://shop.example" } } }
 stream "once" { sinks = { "copy" }, dedup = { key = "id", window = "10m" } }
 route "POST /once" { body = "batch", stream = "once" }
+route "POST /detect" { body = "event", schema = shape, stream = "events", encoding = "detect" }
+route "POST /asked" { body = "event", schema = shape, stream = "events",
+  encoding = "query:compression" }
 route "POST /cloud" { body = "cloudevents", stream = "other" }
 route { "GET", "POST", "/any" } { body = "any", schema = shape, on_event = on_event,
   repeated = "array", form = { j = "json" }, stream = "events" }
@@ -77,6 +80,17 @@ local requests = {
   { "POST", "/one", gzip([[{"n":77}]]):sub(1, -5), GZIP },
   { "POST", "/one", gzip((" "):rep(70000)), GZIP },
   { "POST", "/one", [[{"n":78}]], { ["Content-Encoding"] = "br" } },
+  { "POST", "/one", "\139\003\128\123\034\110\034\058\055\055\125\003",
+    { ["Content-Encoding"] = "br" } },
+  { "POST", "/one", [[{"n":78}]], { ["Content-Encoding"] = "lzma" } },
+  { "POST", "/detect", gzip [[{"n":79}]] },
+  { "POST", "/detect", [[{"n":80}]], GZIP },
+  { "POST", "/detect", gzip((" "):rep(70000)) },
+  { "POST", "/asked?compression=gzip-js", gzip [[{"n":81}]] },
+  { "POST", "/asked?compression=none", [[{"n":82}]], GZIP },
+  { "POST", "/asked", gzip [[{"n":83}]], GZIP },
+  { "POST", "/asked?compression=lz64", [[{"n":84}]] },
+  { "POST", "/asked?compression=%67zip", [[{"n":85}]] },
   { "POST", "/nowhere", "?", GZIP },
   { "POST", "/once", [=[[{"id":1},{"id":"1"},{}]]=] },
   { "POST", "/once", [=[[{"id":1}]]=] },

@@ -17,6 +17,12 @@ chunked)
   printf '2\r\n{}\r\n0\r\n\r\n' >>"$dir/corpus/1"
   printf '\0025;a=b;c="d\\"e"\r\nhello\r\n0;x\r\nA: b\r\nC:\r\n\r\n' >"$dir/corpus/2"
   printf '\007A\r\n0123456789\r\n000\r\n\r\nGET' >"$dir/corpus/3" ;;
+encoding)
+  printf '\000{"id":"zip","list":[1,2,3,1,2,3,1,2,3]}' >"$dir/corpus/1"
+  printf '\003\213\005\200{"id":"zip"}\003' >"$dir/corpus/2"
+  printf '\007\133\377\377\217\137\002\044\036\013\004\162\357\037\000' >"$dir/corpus/3"
+  { printf '\001'; printf '{"id":"zip"}' | gzip -c; } >"$dir/corpus/4"
+  { printf '\001'; printf '{"id":"zip"}' | zstd -qc; } >"$dir/corpus/5" ;;
 http)
   printf '\100POST /v1 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}' >"$dir/corpus/1"
   printf '\200POST /n HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n' >"$dir/corpus/2"

@@ -234,12 +234,11 @@ static void build_refused(struct build *b, struct route *r)
 
 static enum body_kind body_of(struct build *b)
 {
-    static const char *const words[] = {[BODY_EVENT] = "event",
-                                        [BODY_BATCH] = "batch",
-                                        [BODY_CLOUDEVENTS] = "cloudevents",
-                                        [BODY_QUERY] = "query",
-                                        [BODY_FORM] = "form",
-                                        [BODY_ANY] = "any"};
+    static const char *const words[] = {
+        [BODY_EVENT] = "event",   [BODY_BATCH] = "batch",
+        [BODY_EVENTS] = "events", [BODY_CLOUDEVENTS] = "cloudevents",
+        [BODY_QUERY] = "query",   [BODY_FORM] = "form",
+        [BODY_ANY] = "any"};
     uint32_t i = 0;
 
     while (i < BODY_ANY && !field_is(b, "body", words[i])) {
@@ -259,6 +258,11 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     r->schema = schema < 0 ? NULL : b->plan->schemas[schema];
     r->stream = (int32_t)field_number(b, "stream", -1);
     r->key_slots = key_slots(b, r);
+    r->max_event = field_whole(b, "max_event");
+    r->encoding_arg = field_text(b, "encoding_arg");
+    r->encoding = r->encoding_arg.p != NULL           ? ENCODING_BY_QUERY
+                  : field_is(b, "encoding", "detect") ? ENCODING_BY_CONTENT
+                                                      : ENCODING_BY_HEADER;
     r->partial = field_flag(b, "partial");
     r->on_error = field_is(b, "on_error", "reject")   ? ON_ERROR_REJECT
                   : field_is(b, "on_error", "accept") ? ON_ERROR_ACCEPT

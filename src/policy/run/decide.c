@@ -14,7 +14,7 @@
 #include "policy/run/internal.h"
 #include "policy/run/make.h"
 
-enum { RETRY_MAX_S = 86400 };
+enum { RETRY_MAX_S = 86400, LARGE_BYTES = 80 };
 
 bool decide_head(struct policy_state *s, const struct policy_request *req,
                  struct str content_type, const struct route **route,
@@ -150,6 +150,28 @@ static bool answer_unread(struct policy_state *s, const struct route *route,
     return true;
 }
 
+/* Too large an event is its own fault. */
+static void refuse_large(const struct route *route, struct event_batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct event *ev = &b->events[i];
+        char *text;
+
+        if (ev->fate != EVENT_ACCEPT || ev->len <= route->max_event) {
+            continue;
+        }
+        text = arena_alloc(b->arena, LARGE_BYTES);
+        ev->fate = EVENT_REJECT;
+        ev->code = "event_too_large";
+        ev->message = "the event is larger than the route allows";
+        if (text != NULL) {
+            (void)snprintf(text, LARGE_BYTES, "%u bytes, more than the allowed %lu",
+                           ev->len, (unsigned long)route->max_event);
+            ev->message = text;
+        }
+    }
+}
+
 /* A HEAD is answered as a GET would be, and leaves nothing. */
 static void store_nothing(struct event_batch *b)
 {
@@ -171,6 +193,9 @@ bool decide_body(struct policy_state *s, const struct route *route,
     }
     passed(m, DECIDE_DECODE);
     b->stored = req->stored;
+    if (UNLIKELY(route->max_event > 0)) {
+        refuse_large(route, b);
+    }
     if (route->enrichment != NULL && !req->stored &&
         !enrich_events(route, b, req, make_added_max(s))) {
         return make_refuse(

@@ -1,6 +1,7 @@
 /* Bodies of every size around the buffer's come out whole, whatever packed them. */
 #include "http/encoding.h"
 
+#include <brotli/encode.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,6 +31,14 @@ static size_t pack(enum http_encoding how, size_t n)
         size_t k = ZSTD_compress(packed, PACKED_MAX, plain, n, 1);
 
         assert_false(ZSTD_isError(k));
+        return k;
+    }
+    if (how == HTTP_BROTLI) {
+        size_t k = PACKED_MAX;
+
+        assert_true(BrotliEncoderCompress(5, BROTLI_MAX_WINDOW_BITS, BROTLI_MODE_TEXT,
+                                          n, (const uint8_t *)plain, &k,
+                                          (uint8_t *)packed));
         return k;
     }
     assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED,
@@ -68,7 +77,7 @@ static void inflates_bodies_that_fill_the_buffer_exactly(void **state)
                                    2 * ROOM, 2 * ROOM + 1};
 
     (void)state;
-    for (int how = HTTP_GZIP; how <= HTTP_ZSTD; how++) {
+    for (int how = HTTP_GZIP; how <= HTTP_BROTLI; how++) {
         for (size_t i = 0; i < N_ELEMS(sizes); i++) {
             unpack((enum http_encoding)how, sizes[i], 4 * ROOM, ENCODING_OK);
             unpack((enum http_encoding)how, sizes[i], sizes[i], ENCODING_OK);
@@ -83,7 +92,7 @@ static void a_body_that_was_cut_is_bad(void **state)
     enum { N = 300 };
 
     (void)state;
-    for (int how = HTTP_GZIP; how <= HTTP_ZSTD; how++) {
+    for (int how = HTTP_GZIP; how <= HTTP_BROTLI; how++) {
         size_t k = pack((enum http_encoding)how, N);
         struct str out;
 
@@ -102,6 +111,89 @@ static void a_body_that_was_cut_is_bad(void **state)
                                           (struct str){packed, k}, MOST, &out));
         encoding_free(e);
     }
+}
+
+static void the_first_bytes_tell_all_but_brotli(void **state)
+{
+    static const struct {
+        const char *body;
+        size_t n;
+    } others[] = {{"{}", 2},
+                  {"[]", 2},
+                  {"", 0},
+                  {"x", 1},
+                  {"\x1F", 1},
+                  {"\x1F\x8B", 2},
+                  {"\x28\xB5\x2F", 3},
+                  {"x=1&y=2", 7},
+                  {" {}", 3},
+                  {"\xEF\xBB\xBF{}", 5}};
+    struct str out;
+
+    (void)state;
+    e = encoding_new();
+    for (int how = HTTP_GZIP; how <= HTTP_ZSTD; how++) {
+        size_t k = pack((enum http_encoding)how, 5000);
+
+        assert_int_equal(
+            ENCODING_OK,
+            encoding_inflate(e, HTTP_DETECT, (struct str){packed, k}, MOST, &out));
+        assert_int_equal(out.n, 5000);
+        assert_memory_equal(out.p, plain, out.n);
+        assert_int_equal(
+            ENCODING_LARGE,
+            encoding_inflate(e, HTTP_DETECT, (struct str){packed, k}, 4999, &out));
+        assert_int_equal(
+            ENCODING_BAD,
+            encoding_inflate(e, HTTP_DETECT, (struct str){packed, k - 1}, MOST, &out));
+    }
+    for (size_t i = 0; i < N_ELEMS(others); i++) {
+        struct str in = {others[i].body, others[i].n};
+
+        assert_int_equal(ENCODING_OK, encoding_inflate(e, HTTP_DETECT, in, MOST, &out));
+        assert_ptr_equal(out.p, in.p);
+        assert_int_equal(out.n, in.n);
+    }
+    encoding_free(e);
+    assert_int_equal(encoding_detected(HTTP_BROTLI), HTTP_BROTLI);
+    assert_int_equal(encoding_detected(HTTP_GZIP), HTTP_DETECT);
+}
+
+/* A gigabyte of zeros in a few hundred bytes, and a window of a gigabyte. */
+static void a_bomb_of_brotli_is_stopped_at_the_bound(void **state)
+{
+    BrotliEncoderState *b = BrotliEncoderCreateInstance(NULL, NULL, NULL);
+    static const uint8_t zeros[1 << 20];
+    /* Window bits 0x11: the large window of another format than "br". */
+    static const char large[] = "\x11\x3E\x00\x00\x00";
+    uint8_t *next_out = (uint8_t *)packed;
+    size_t room = PACKED_MAX;
+    struct str out;
+
+    (void)state;
+    assert_true(BrotliEncoderSetParameter(b, BROTLI_PARAM_QUALITY, 5));
+    for (int i = 0; i < 1024; i++) {
+        const uint8_t *next = zeros;
+        size_t left = sizeof zeros;
+
+        assert_true(BrotliEncoderCompressStream(
+            b, i < 1023 ? BROTLI_OPERATION_PROCESS : BROTLI_OPERATION_FINISH, &left,
+            &next, &room, &next_out, NULL));
+        assert_int_equal(left, 0);
+    }
+    assert_true(BrotliEncoderIsFinished(b));
+    BrotliEncoderDestroyInstance(b);
+    e = encoding_new();
+    assert_int_equal(ENCODING_LARGE,
+                     encoding_inflate(e, HTTP_BROTLI,
+                                      (struct str){packed, PACKED_MAX - room}, MOST,
+                                      &out));
+    assert_true(out.n <= MOST + 1);
+    assert_int_equal(ENCODING_BAD,
+                     encoding_inflate(e, HTTP_BROTLI,
+                                      (struct str){large, sizeof large - 1}, MOST,
+                                      &out));
+    encoding_free(e);
 }
 
 static int setup(void **state)
@@ -127,7 +219,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inflates_bodies_that_fill_the_buffer_exactly),
-        cmocka_unit_test(a_body_that_was_cut_is_bad)};
+        cmocka_unit_test(a_body_that_was_cut_is_bad),
+        cmocka_unit_test(the_first_bytes_tell_all_but_brotli),
+        cmocka_unit_test(a_bomb_of_brotli_is_stopped_at_the_bound)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
 }

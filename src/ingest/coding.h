@@ -1,0 +1,16 @@
+/*
+ * coding - how a body is compressed, where its route has another say than
+ * Content-Encoding. Pure; shared by the worker and the testing kit.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "http/http.h"
+#include "plan/plan.h"
+#include "plan/request.h"
+#include "policy/run/decide.h"
+
+/* sent: what Content-Encoding says; *how: what holds. False: *no tells, 415. */
+bool coding_of(const struct route *route, const struct policy_request *q,
+               enum http_encoding sent, enum http_encoding *how,
+               struct refused *no) MUST_USE;

@@ -1,0 +1,41 @@
+-- Mistakes in what a route says of its bodies: what is said of each, word for word. Rows
+-- as in diagnostics_spec.lua.
+local checking = require "spec.checking"
+
+local BASE = [[
+file "a" { dir = "a" }
+stream "events" { sinks = { "a" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+]]
+
+local rows = {
+  { "an encoding that is none", [[body = "event", encoding = "gzip"]],
+    [[route "POST /x".encoding: "gzip" is none of "header", "detect", "query:NAME"]] },
+  { "an encoding of a query without a name", [[body = "event", encoding = "query:"]],
+    [[route "POST /x".encoding: "query:" is none of "header", "detect", "query:NAME"]] },
+  { "an encoding that is no text", [[body = "event", encoding = true]],
+    [[route "POST /x".encoding: true is none of "header", "detect", "query:NAME"]] },
+  { "an encoding where there is no body", [[body = "query", encoding = "detect"]],
+    [[route "POST /x".encoding: a query has no body that is compressed]] },
+  { "a body that is none", [[body = "event" , max_event = 5]],
+    [[route "POST /x".max_event: 5 needs a unit, such as "64MiB"]] },
+  { "a largest event beyond the body", [[body = "events", max_event = "4MiB"]],
+    [[route "POST /x".max_event: 4MiB: server.max_body allows no larger body than 4MiB]] },
+  { "events with the path of an array", [[body = "events", events = "data"]],
+    [[route "POST /x".events: needs body = "batch"]] },
+}
+
+describe("a mistake in what a route takes", function()
+  local c
+  setup(function() c = checking.new(BASE) end)
+  teardown(function() c.remove() end)
+
+  for _, row in ipairs(rows) do
+    it("is told with its place: " .. row[1], function()
+      local said, code = c.problems(
+        ('{BASE}route "POST /x" { stream = "events", %s }'):format(row[2]))
+      assert.equal("p.lua:4: " .. row[3], said)
+      assert.equal(1, code)
+    end)
+  end
+end)
