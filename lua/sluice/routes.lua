@@ -171,12 +171,6 @@ function Loader:route_rules(s, o, fields)
   return list
 end
 
-local is_path = values.is_path
-
-local function holds(a, b)
-  return a == b or b:sub(1, #a + 1) == a .. "."
-end
-
 -- A key of the event itself.
 function Loader:added_key(s, option, key)
   if type(key) ~= "string" or key == "" or key:find("[.%[\\]") then
@@ -185,48 +179,6 @@ function Loader:added_key(s, option, key)
     return false
   end
   return true
-end
-
-function Loader:route_envelope(s, o)
-  local list = {}
-  if o.events and o.body ~= "batch" then
-    self:problem(s, { "events" }, "key", "needs body = \"batch\"")
-  elseif o.events and not is_path(o.events) then
-    self:problem(s, { "events" }, "value",
-      ("%s is not a path such as \"data.events\"")
-        :format(values.show(o.events)))
-    o.events = nil
-  end
-  if o.envelope and not o.events then
-    self:problem(s, { "envelope" }, "key",
-      "needs events: where in that envelope the array of events lies")
-    return list
-  end
-  for _, key in ipairs(sorted_keys(o.envelope or {})) do
-    local path = o.envelope[key]
-    if not self:added_key(s, "envelope", key) then
-      path = nil
-    elseif not is_path(path) then
-      self:problem(s, { "envelope", key }, "value",
-        ("%s is not a path such as \"context.ip\""):format(values.show(path)))
-      path = nil
-    elseif holds(path, o.events) or holds(o.events, path) then
-      self:problem(s, { "envelope", key }, "value",
-        ("%s holds the events, or lies in them"):format(values.show(path)))
-      path = nil
-    end
-    for _, other in ipairs(list) do
-      if path == other.path then
-        self:problem(s, { "envelope", key }, "value",
-          ("%s is copied twice"):format(values.show(path)))
-        path = nil
-      end
-    end
-    if path then
-      list[#list + 1] = { key = key, from = "envelope", path = path }
-    end
-  end
-  return list
 end
 
 -- ---- values that events get from the request ----------------------------------------

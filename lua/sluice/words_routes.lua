@@ -95,10 +95,13 @@ M.route = {
         .. "JSON, with body = \"batch\" or \"events\" also those of NDJSON. Others get 415." },
     events = { type = "string",
       help = "Path of the array of events in a body that is one JSON object: "
-        .. "\"data.events\". It needs body = \"batch\". By default the route accepts all forms of "
+        .. "\"data.events\". Lists on the way have [], and so has the last one then: "
+        .. "\"resourceLogs[].scopeLogs[].logRecords[]\". "
+        .. "It needs body = \"batch\". By default the route accepts all forms of "
         .. "a batch." },
     envelope = { type = "fields",
-      help = "Values outside the array of events, as field = path in the body. Each event "
+      help = "Values outside the array of events, as field = path in the body; a path may lead "
+        .. "through the lists of events: \"resourceLogs[].resource\". Each event of that list "
         .. "without the field gets a copy. It needs events." },
     set = { type = "fields",
       help = "Fields that each event gets from the request, as field = \"path:NAME\", "

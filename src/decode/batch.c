@@ -34,5 +34,6 @@ void event_batch_fini(struct event_batch *b)
     (void)munmap(b->events, (size_t)EVENTS_MAX * sizeof *b->events);
     free(b->slots);
     free(b->edits);
+    free(b->runs);
     *b = (struct event_batch){0};
 }

@@ -10,12 +10,17 @@
 #include "base/mem.h"
 #include "decode/list.h"
 
-enum { EVENTS = 0, NAME_BYTES_MAX = 1024, TEXT_BYTES = 256 };
+enum { EVENTS = 0, NAME_BYTES_MAX = 1024, TEXT_BYTES = 256, LEVELS_MAX = 8 };
 
+/* Of one object: the body's, or an item's of a list on the way to the events. */
 struct envelope {
     const struct scan_keys *keys; /* slot EVENTS, then the fields */
     unsigned n_fields;
+    unsigned n_all;         /* of all levels */
+    struct envelope *inner; /* of the items at slot EVENTS; NULL: they are events */
+    uint8_t places[ENVELOPE_FIELDS_MAX]; /* of the fields, among those of all levels */
     char missing[TEXT_BYTES], no_array[TEXT_BYTES], twice[TEXT_BYTES];
+    char no_object[TEXT_BYTES];
 };
 
 /* {"events":[...]}, where no route says otherwise. */
@@ -40,45 +45,148 @@ static bool holds(struct str path, struct str inner)
             inner.p[path.n] == '.');
 }
 
+/* The path of the events cut at its lists: level i is the text from starts[i], and its
+ * list ends at ends[i], before "[]". */
+struct levels {
+    struct str events;
+    unsigned n;
+    size_t starts[LEVELS_MAX], ends[LEVELS_MAX];
+};
+
+/* The next "[]" of text at or behind i; text.n: there is none. */
+static size_t next_list(struct str text, size_t i)
+{
+    for (; i + 1 < text.n; i += text.p[i] == '\\' ? 2 : 1) {
+        if (text.p[i] == '[' && text.p[i + 1] == ']') {
+            return i;
+        }
+    }
+    return text.n;
+}
+
+static bool find_levels(struct str events, struct levels *out, struct err *e)
+{
+    size_t at = 0, end;
+
+    *out = (struct levels){.events = events, .n = 0};
+    do {
+        if (out->n == LEVELS_MAX) {
+            return err_set(e, "more than %d lists on the way to the events",
+                           LEVELS_MAX);
+        }
+        end = next_list(events, at);
+        out->starts[out->n] = at;
+        out->ends[out->n++] = end;
+        at = end + 3;
+    } while (at < events.n && events.p[at - 1] == '.');
+    return (end == events.n ? out->n == 1 : end + 2 == events.n) ||
+           err_set(e,
+                   "%.*s: the last list holds the events, and a dot follows the others",
+                   (int)events.n, events.p);
+}
+
+static struct str level_path(const struct levels *x, unsigned level)
+{
+    return (struct str){x->events.p + x->starts[level],
+                        x->ends[level] - x->starts[level]};
+}
+
+/* The level that a field lies in, and its path there. False: its lists are others. */
+static bool find_level(const struct levels *x, struct str field, unsigned *level,
+                       struct str *path)
+{
+    *level = 0;
+    *path = field;
+    while (*level + 1 < x->n) {
+        size_t n = x->starts[*level + 1];
+
+        if (field.n <= n || memcmp(field.p, x->events.p, n) != 0) {
+            break;
+        }
+        (*level)++;
+        *path = (struct str){field.p + n, field.n - n};
+    }
+    return next_list(*path, 0) == path->n;
+}
+
+/* The fields of one level, as paths behind that of its list. */
+static bool level_fields(const struct levels *x, unsigned level,
+                         const struct str *fields, unsigned n, struct envelope *v,
+                         struct str *paths, struct err *e)
+{
+    paths[0] = level_path(x, level);
+    for (unsigned i = 0; i < n; i++) {
+        struct str path;
+        unsigned of;
+
+        if (!find_level(x, fields[i], &of, &path)) {
+            return err_set(e, "%.*s: its lists are not those of the events",
+                           (int)fields[i].n, fields[i].p);
+        }
+        if (of != level) {
+            continue;
+        }
+        if (holds(path, paths[0]) || holds(paths[0], path)) {
+            return err_set(e, "%.*s holds the events or lies in them", (int)fields[i].n,
+                           fields[i].p);
+        }
+        v->places[v->n_fields] = (uint8_t)i;
+        paths[++v->n_fields] = path;
+    }
+    return true;
+}
+
+static void say(struct envelope *v, const struct levels *x, unsigned level)
+{
+    struct str all = x->events, list = {all.p, x->ends[level]};
+    int n = (int)(list.n < 64 ? list.n : 64);
+
+    (void)snprintf(v->missing, TEXT_BYTES,
+                   "expected an object with the events at \"%.*s\"",
+                   (int)(all.n < 64 ? all.n : 64), all.p);
+    (void)snprintf(v->no_array, TEXT_BYTES, "expected an array at \"%.*s\"", n, list.p);
+    (void)snprintf(v->twice, TEXT_BYTES, "\"%.*s\" is given twice", n, list.p);
+    (void)snprintf(v->no_object, TEXT_BYTES,
+                   "expected objects in the array at \"%.*s\"", n, list.p);
+}
+
+static struct envelope *level_new(const struct levels *x, unsigned level,
+                                  const struct str *fields, unsigned n, struct err *e)
+{
+    struct str paths[ENVELOPE_FIELDS_MAX + 1];
+    struct envelope *v = mem_zalloc(sizeof *v);
+
+    v->n_all = n;
+    if (level_fields(x, level, fields, n, v, paths, e)) {
+        v->keys = scan_keys_new(paths, v->n_fields + 1, e);
+    }
+    if (v->keys != NULL && level + 1 < x->n) {
+        v->inner = level_new(x, level + 1, fields, n, e);
+    }
+    if (v->keys == NULL || (level + 1 < x->n && v->inner == NULL)) {
+        envelope_free(v);
+        return NULL;
+    }
+    say(v, x, level);
+    return v;
+}
+
 struct envelope *envelope_new(struct str events, const struct str *fields, unsigned n,
                               struct err *e)
 {
-    struct str paths[ENVELOPE_FIELDS_MAX + 1] = {events};
-    struct envelope *v;
-    struct scan_keys *k;
+    struct levels x;
 
     if (n > ENVELOPE_FIELDS_MAX) {
         (void)err_set(e, "more than %d values of an envelope", ENVELOPE_FIELDS_MAX);
         return NULL;
     }
-    for (unsigned i = 0; i < n; i++) {
-        if (holds(fields[i], events) || holds(events, fields[i])) {
-            (void)err_set(e, "%.*s holds the events or lies in them", (int)fields[i].n,
-                          fields[i].p);
-            return NULL;
-        }
-        paths[i + 1] = fields[i];
-    }
-    k = scan_keys_new(paths, n + 1, e);
-    if (k == NULL) {
-        return NULL;
-    }
-    v = mem_zalloc(sizeof *v);
-    v->keys = k;
-    v->n_fields = n;
-    (void)snprintf(v->missing, TEXT_BYTES,
-                   "expected an object with the events at \"%.*s\"",
-                   (int)(events.n < 64 ? events.n : 64), events.p);
-    (void)snprintf(v->no_array, TEXT_BYTES, "expected an array at \"%.*s\"",
-                   (int)(events.n < 64 ? events.n : 64), events.p);
-    (void)snprintf(v->twice, TEXT_BYTES, "\"%.*s\" is given twice",
-                   (int)(events.n < 64 ? events.n : 64), events.p);
-    return v;
+    return find_levels(events, &x, e) ? level_new(&x, 0, fields, n, e) : NULL;
 }
 
 void envelope_free(struct envelope *v)
 {
     if (v != NULL) {
+        envelope_free(v->inner);
         scan_keys_free((struct scan_keys *)(uintptr_t)v->keys);
         free(v);
     }
@@ -88,7 +196,8 @@ struct reading {
     struct scan *s;
     const struct envelope *v;
     struct scan_error *se;
-    bool found;                       /* the events were read */
+    bool found;                       /* the list was read */
+    struct slot *values;              /* an item's, by field; NULL: the batch's */
     bool seen[SCHEMA_FIELDS_MAX * 4]; /* by the tree's children */
 };
 
@@ -134,13 +243,89 @@ static bool key(struct reading *r, uint16_t node, const struct key_child **found
     return true;
 }
 
+/* The values of an item that has the events from first on. */
+static void keep(const struct reading *r, uint32_t first)
+{
+    struct event_batch *b = r->s->b;
+
+    for (unsigned i = 0; i < r->v->n_fields && b->n > first; i++) {
+        if ((r->values[i].tag & 15) == SLOT_ABSENT) {
+            continue;
+        }
+        if (b->n_runs == b->max_runs) {
+            b->max_runs = b->max_runs == 0 ? 64 : 2 * b->max_runs;
+            b->runs = mem_realloc(b->runs, b->max_runs * sizeof *b->runs);
+        }
+        b->runs[b->n_runs++] = (struct envelope_run){.first = first,
+                                                     .end = b->n,
+                                                     .place = r->v->places[i],
+                                                     .value = r->values[i]};
+    }
+}
+
+static enum scan_result item(struct reading *outer)
+{
+    struct slot values[ENVELOPE_FIELDS_MAX] = {{0}};
+    struct reading r = {
+        .s = outer->s, .v = outer->v->inner, .se = outer->se, .values = values};
+    uint32_t first = outer->s->b->n;
+    struct lex *l = &outer->s->l;
+    enum scan_result result;
+    enum slot_kind kind;
+    const char *from = l->p;
+
+    if (l->p >= l->end || *l->p != '{') {
+        return lex_value(l, 1, &kind) ? wrong(&r, from, outer->v->no_object)
+                                      : scan_failed(r.s, r.se);
+    }
+    result = object(&r, 0);
+    if (result == SCAN_OK) {
+        keep(&r, first);
+    }
+    return result;
+}
+
+/* p is at the '[' of a list on the way. */
+static enum scan_result items(struct reading *r)
+{
+    struct lex *l = &r->s->l;
+    enum scan_result result;
+
+    l->p++;
+    lex_maybe_space(l);
+    if (l->p < l->end && *l->p == ']') {
+        l->p++;
+        return SCAN_OK;
+    }
+    for (;;) {
+        result = item(r);
+        if (result != SCAN_OK) {
+            return result;
+        }
+        lex_maybe_space(l);
+        if (l->p >= l->end || (*l->p != ',' && *l->p != ']')) {
+            return wrong(r, l->p, "expected ',' or ']'");
+        }
+        if (*l->p++ == ']') {
+            return SCAN_OK;
+        }
+        lex_maybe_space(l);
+    }
+}
+
 static enum scan_result events(struct reading *r)
 {
     if (r->s->l.p >= r->s->l.end || *r->s->l.p != '[') {
         return wrong(r, r->s->l.p, r->v->no_array);
     }
     r->found = true;
-    return list_read(r->s, r->se);
+    return r->v->inner != NULL ? items(r) : list_read(r->s, r->se);
+}
+
+static struct slot *value_of(struct reading *r, unsigned field)
+{
+    return r->values != NULL ? &r->values[field]
+                             : &r->s->b->envelope[r->v->places[field]];
 }
 
 static enum scan_result member(struct reading *r, uint16_t node)
@@ -177,12 +362,12 @@ static enum scan_result member(struct reading *r, uint16_t node)
         return scan_failed(r->s, r->se);
     }
     if (c != NULL && c->slot != KEY_NONE) {
-        slot_fill(&r->s->b->envelope[c->slot - 1], r->s->b->body, kind, from, l->p);
+        slot_fill(value_of(r, c->slot - 1u), r->s->b->body, kind, from, l->p);
     }
     return SCAN_OK;
 }
 
-/* p is at '{'; as deep as the tree at most. */
+/* p is at '{'; as deep as the trees at most. */
 static enum scan_result object(struct reading *r, uint16_t node)
 {
     struct lex *l = &r->s->l;
@@ -211,7 +396,7 @@ enum scan_result envelope_read(struct scan *s, const struct envelope *v,
     struct reading r = {.s = s, .v = v, .se = se};
     enum scan_result result;
 
-    memset(s->b->envelope, 0, v->n_fields * sizeof *s->b->envelope);
+    memset(s->b->envelope, 0, v->n_all * sizeof *s->b->envelope);
     if (*s->l.p != '{') {
         enum slot_kind kind;
 

@@ -15,10 +15,12 @@
 struct envelope;
 struct err;
 
-/* events: dotted path of the array; fields[i]: dotted path of the value that
- * event_batch.envelope[i] is to have. n <= ENVELOPE_FIELDS_MAX. Copies the paths.
- * No path may be given twice, nor lie on the way to the events: such a value would
- * hold them all. NULL and *e on error. */
+/* events: dotted path of the array; or with lists on the way, whose items are objects:
+ * "resourceLogs[].scopeLogs[].logRecords[]". fields[i]: dotted path of the value that
+ * event_batch.envelope[i] is to have, or in a list on the way
+ * ("resourceLogs[].resource.name") the value of field i in event_batch.runs. n <=
+ * ENVELOPE_FIELDS_MAX. Copies the paths. No path may be given twice, nor lie on the way
+ * to the events: such a value would hold them all. NULL and *e on error. */
 struct envelope *envelope_new(struct str events, const struct str *fields, unsigned n,
                               struct err *e) MUST_USE;
 void envelope_free(struct envelope *v); /* NULL is fine */
@@ -26,8 +28,9 @@ void envelope_free(struct envelope *v); /* NULL is fine */
 /* ---- scan.c ---- */
 
 /* scan_body for a batch in an envelope: the body is one object, whose array at the
- * path holds the events; b->envelope has the wanted values, SLOT_ABSENT where there
- * is none. */
+ * path holds the events; b->envelope and b->runs have the wanted values, SLOT_ABSENT
+ * where there is none. An item of a list on the way that lacks the next list has no
+ * events. */
 enum scan_result scan_enveloped(struct event_batch *b, const struct scan_keys *k,
                                 const struct envelope *v,
                                 const struct scan_limits *limits, const char *body,

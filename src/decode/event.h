@@ -95,6 +95,14 @@ struct event {
 /* Of a batch's envelope that a route copies into events. */
 enum { ENVELOPE_FIELDS_MAX = 16 };
 
+/* A value of an object around the events first to end - 1. */
+struct envelope_run {
+    uint32_t first, end;
+    uint32_t place; /* of the value in the envelope's fields */
+    uint32_t unused;
+    struct slot value;
+};
+
 struct event_batch {
     const char *body; /* at least 64 readable bytes follow body_len */
     uint32_t body_len;
@@ -113,8 +121,11 @@ struct event_batch {
     struct shape *shape; /* the scanner's memory of the last event's keys */
     double wait_ms;      /* until an event that limits have refused may pass; 0: none
                             was refused */
-    struct slot envelope[ENVELOPE_FIELDS_MAX]; /* filled by scan_enveloped */
-    uint32_t n_cut;                            /* texts that a schema has cut */
+    struct slot envelope[ENVELOPE_FIELDS_MAX]; /* filled by scan_enveloped: values of
+                                                  the body's own object */
+    struct envelope_run *runs; /* and of the objects in its lists, innermost first */
+    uint32_t n_runs, max_runs;
+    uint32_t n_cut;  /* texts that a schema has cut */
     uint32_t stored; /* its events were stored before: times are milliseconds */
     /* Of a route's own answer, in the arena; set by reply_prepare. */
     const char *location; /* NUL-terminated; NULL: there is no good one */

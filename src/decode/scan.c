@@ -337,6 +337,7 @@ static enum scan_result read_body(struct event_batch *b, const struct scan_keys 
     b->n_edits = 0;
     b->wait_ms = 0;
     b->n_base = 0;
+    b->n_runs = 0;
     b->n_cut = 0;
     b->shaped_from = 0;
     b->epoch++;

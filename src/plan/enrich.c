@@ -28,10 +28,10 @@ static void no_room(struct event *ev)
     ev->message = "no room for the values of its envelope";
 }
 
-/* The envelope's value as it stands in the body; false: it has none. */
-static bool envelope_value(const struct event_batch *b, uint32_t i, struct member *m)
+/* A value of the envelope as it stands in the body; false: it has none. */
+static bool envelope_value(const struct event_batch *b, const struct slot *x,
+                           struct member *m)
 {
-    const struct slot *x = &b->envelope[i];
     bool text;
 
     m->kind = (enum slot_kind)(x->tag & 15);
@@ -82,20 +82,22 @@ static bool spend(uint64_t *left, const struct addition *c, struct str value)
     return true;
 }
 
-static bool give_envelope(const struct addition *c, uint32_t i, struct event_batch *b,
-                          uint64_t *left)
+/* To the events first to end - 1. */
+static bool give_value(const struct addition *c, const struct slot *x,
+                       struct event_batch *b, uint32_t first, uint32_t end,
+                       uint64_t *left)
 {
     struct slot slots[SCHEMA_FIELDS_MAX];
     struct member m;
     bool newline;
 
-    if (!envelope_value(b, i, &m)) {
+    if (!envelope_value(b, x, &m)) {
         return true;
     }
     newline = memchr(m.value.p, '\n', m.value.n) != NULL ||
               memchr(m.value.p, '\r', m.value.n) != NULL;
     find_slots(b, c, &m, slots);
-    for (uint32_t k = 0; k < b->n; k++) {
+    for (uint32_t k = first; k < end; k++) {
         struct event *ev = &b->events[k];
 
         if (ev->fate != EVENT_ACCEPT || has_key(b, ev, c)) {
@@ -114,6 +116,21 @@ static bool give_envelope(const struct addition *c, uint32_t i, struct event_bat
         }
     }
     return true;
+}
+
+static bool give_envelope(const struct addition *c, uint32_t i, struct event_batch *b,
+                          uint64_t *left)
+{
+    bool fits = give_value(c, &b->envelope[i], b, 0, b->n, left);
+
+    for (uint32_t k = 0; fits && k < b->n_runs; k++) {
+        const struct envelope_run *x = &b->runs[k];
+
+        if (x->place == i) {
+            fits = give_value(c, &x->value, b, x->first, x->end, left);
+        }
+    }
+    return fits;
 }
 
 /* *out: the value as JSON text in the arena; p is NULL: the request has none. False:

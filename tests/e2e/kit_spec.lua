@@ -44,6 +44,12 @@ route "POST /once" { body = "batch", stream = "once" }
 route "POST /detect" { body = "event", schema = shape, stream = "events", encoding = "detect" }
 route "POST /asked" { body = "event", schema = shape, stream = "events",
   encoding = "query:compression" }
+route "POST /values" { body = "events", schema = shape, stream = "events", max_event = "30B" }
+route "POST /nested" { body = "batch", schema = shape, stream = "events",
+  events = "a[].b[]", envelope = { s = "a[].s", top = "top" } }
+route "POST /forms" { body = "events", stream = "events", schema = schema {
+  at = time { formats = { "iso8601", "http" }, unit = "auto" }, i = int { convert = true },
+  t = str { cut = 3 }, l = list { str {}, max = 2 } } }
 route "POST /cloud" { body = "cloudevents", stream = "other" }
 route { "GET", "POST", "/any" } { body = "any", schema = shape, on_event = on_event,
   repeated = "array", form = { j = "json" }, stream = "events" }
@@ -91,6 +97,16 @@ local requests = {
   { "POST", "/asked", gzip [[{"n":83}]], GZIP },
   { "POST", "/asked?compression=lz64", [[{"n":84}]] },
   { "POST", "/asked?compression=%67zip", [[{"n":85}]] },
+  { "POST", "/values", '\239\187\191{"n":1}{"n":2} [{"n":3},{"n":"x"}]\n{"n":4}' },
+  { "POST", "/values", '{"n":1},{"n":2}' },
+  { "POST", "/values", '{"n":1}' .. '{"n":2,"more":"than thirty bytes"}' },
+  { "POST", "/values", ('{"n":1}'):rep(6) },
+  { "POST", "/nested", '{"a":[{"b":[{"n":1},{"n":2,"s":"own"}],"s":"x"},{},{"b":[{}]}],'
+    .. '"top":[1]}' },
+  { "POST", "/nested", '{"a":[{"b":{}}]}' },
+  { "POST", "/nested", '{"a":[1]}' },
+  { "POST", "/forms", '{"at":"2025-11-23 12:13:20 +0100","i":"007","t":"äöüß","l":["a"]}'
+    .. '{"at":1763900000,"i":1e2}{"at":"Sun, 23 Nov 2025 12:13:20 GMT"}{"l":[1]}' },
   { "POST", "/nowhere", "?", GZIP },
   { "POST", "/once", [=[[{"id":1},{"id":"1"},{}]]=] },
   { "POST", "/once", [=[[{"id":1}]]=] },

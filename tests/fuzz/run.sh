@@ -38,6 +38,10 @@ request)
   printf '/v1/x%%20/y?a=%%41+b&c\nAuthorization:Basic dTpw\nce-id:1\nce-specversion:1.0\nContent-Type:application/json\n\n{"a":[1.5]}' >"$dir/corpus/1"
   printf '/\nce-a:"x \\"y\\" %%E2%%82%%AC"\ncontent-type:text/xml; charset=utf-8\n\n<a b="c"/>' >"$dir/corpus/2"
   printf '/\nce-a:1\ncontent-type:image/png\n\n\001\377' >"$dir/corpus/3" ;;
+shapes)
+  printf '\000{"v":1}{"v":"}{"}[{"v":2},7]\n{"v":3}' >"$dir/corpus/1"
+  printf '\001{"t":1,"b":[{"y":{"x":2},"c":[{"z":3,"d":[{"v":1},{"v":2}]},{"d":[]}]},{}]}' >"$dir/corpus/2"
+  printf '\001{"b":[{"c":[{"d":[{"v":1}],"z":1}],"y":{"x":1}}],"t":1}' >"$dir/corpus/3" ;;
 segment) printf '\001\002\003\004' >"$dir/corpus/1" ;;
 esac
 "$1/fuzz/fuzz_$2" -max_total_time="$3" -max_len=4096 -print_final_stats=1 \

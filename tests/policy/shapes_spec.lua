@@ -60,3 +60,64 @@ route "POST /own" { body = "events", stream = "s",
     assert.equal(422, p:post("/", (long:gsub("y", "yy", 1))).status)
   end)
 end)
+
+describe("events in lists of lists", function()
+  -- An export of OpenTelemetry logs (OTLP/JSON), as its collector sends it.
+  local LOGS = [[
+{"resourceLogs":[
+  {"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},
+   "scopeLogs":[
+    {"scope":{"name":"cart","version":"1.0"},
+     "logRecords":[
+      {"timeUnixNano":"1763900000123456789","severityText":"INFO","body":{"stringValue":"a"}},
+      {"timeUnixNano":"1763900001000000000","body":{"stringValue":"b"},"scope":"own"}]},
+    {"scope":{},"logRecords":[]},
+    {"logRecords":[{"timeUnixNano":"5","body":{"stringValue":"c"}}],"scope":{"name":"pay"}}],
+   "schemaUrl":"https://opentelemetry.io/schemas/1.21.0"},
+  {"scopeLogs":[{"logRecords":[{"timeUnixNano":"1763900002000000000"}]}]},
+  {"resource":{"attributes":[]}}]}]]
+
+  it("get the values of each object around them", function()
+    local p = policy [[
+route "POST /v1/logs" { body = "batch", stream = "s",
+  events = "resourceLogs[].scopeLogs[].logRecords[]",
+  envelope = { resource = "resourceLogs[].resource.attributes",
+    scope = "resourceLogs[].scopeLogs[].scope.name", url = "resourceLogs[].schemaUrl" },
+  schema = schema { timeUnixNano = time { formats = { "number" }, unit = "ns" },
+    scope = str { max = 4 } } }
+]]
+    local r = p:post("/v1/logs", LOGS)
+    assert.same({ 202, 3, 1 }, { r.status, r.accepted, r.rejected })
+    local resource = [=["resource":[{"key":"service.name","value":{"stringValue":"shop"}}]]=]
+    local url = [["url":"https://opentelemetry.io/schemas/1.21.0"]]
+    assert.same({
+      [[{"timeUnixNano":1763900000123,"severityText":"INFO","body":{"stringValue":"a"},]]
+        .. resource .. [[,"scope":"cart",]] .. url .. "}",
+      [[{"timeUnixNano":1763900001000,"body":{"stringValue":"b"},"scope":"own",]]
+        .. resource .. "," .. url .. "}",
+      [[{"timeUnixNano":1763900002000}]] }, r.stored.s)
+    assert.equal("bad_time", r.events[3].code)
+  end)
+
+  it("are checked with those values, and bounded as copies are", function()
+    local p = policy [[
+server { max_body = "64KiB" }
+route "POST /" { body = "batch", stream = "s", events = "groups[].list[]",
+  envelope = { user = "groups[].user", app = "app" },
+  schema = schema { user = str { required = true, cut = 3 }, ["app.v"] = int {} } }
+]]
+    local r = p:post("/", [[{"groups":[{"list":[{"a":1},{"a":2,"user":"me"}],"user":"ann!"},
+      {"list":[{"a":3}]}],"app":{"v":"x"}}]])
+    assert.same({ "wrong_type", "wrong_type", "missing_field" },
+      { r.events[1].code, r.events[2].code, r.events[3].code })
+    r = p:post("/", [[{"app":{"v":1},"groups":[{"list":[{"a":1},{"a":2,"user":"me"}],
+      "user":"ann!"}]}]])
+    assert.same({ [[{"a":1,"app":{"v":1},"user":"ann"}]], [[{"a":2,"user":"me","app":{"v":1}}]] },
+      r.stored.s)
+    local list = ('{"a":1},'):rep(2000)
+    r = p:post("/", ('{"groups":[{"user":"%s","list":[%s{}]}]}'):format(("u"):rep(900), list))
+    assert.same({ 413, "copies_too_large" }, { r.status, r.code })
+    r = p:post("/", '{"groups":[{"list":5}]}')
+    assert.same({ 400, 'expected an array at "groups[].list"' }, { r.status, r.json.detail })
+  end)
+end)

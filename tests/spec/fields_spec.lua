@@ -1,6 +1,7 @@
 -- Mistakes in the types of a schema: what is said of each, word for word. Rows as in
 -- diagnostics_spec.lua.
 local checking = require "spec.checking"
+local h = require "harness"
 
 local BASE = [[
 file "a" { dir = "a" }
@@ -94,6 +95,32 @@ route "POST /x" { body = "event", stream = "events", schema = s }]==],
 route "POST /x" { body = "event", stream = "events", schema = s }]==],
     [==[p.lua:4: schema.a.mox: unknown key; did you mean "max"?]==] },
 }
+
+describe("the schema of a ClickHouse table", function()
+  it("has a column for each type", function()
+    local dir = h.folder()
+    h.write(dir .. "/p.lua", [[
+clickhouse "c" { urls = { "http://127.0.0.1:1" }, table = "d.t" }
+stream "s" { sinks = { "c" } }
+local fields = schema {
+  a = int {}, b = int { bits = 8 }, c = int { bits = 16, unsigned = true },
+  d = int { unsigned = true }, e = int { convert = true }, f = time {},
+  g = time { unit = "auto" }, h = time { formats = { "date" } }, i = str { cut = 5 },
+  j = str { format = "uuid" }, k = str { format = "ip" }, l = str { pattern = "^a$" },
+  m = list { str {} }, n = list { int { max = 3 } }, o = list { num {} },
+  p = list { enum { "x" } }, q = list { any {} }, r = list { bool {} } }
+route "POST /" { body = "event", schema = fields, stream = "s" }
+]])
+    local sql = h.shell(("%s schema --clickhouse '%s/p.lua'"):format(h.binary, dir))
+    h.remove(dir)
+    local types = {}
+    for name, type in sql:gmatch "`(%l)` ([%w()]+)" do types[#types + 1] = name .. " " .. type end
+    assert.equal("a Int64, b Int8, c UInt16, d UInt64, e Int64, f UInt64, g UInt64, h UInt64, "
+      .. "i String, j UUID, k String, l String, m Array(String), n Array(Int64), "
+      .. "o Array(Float64), p Array(String), q Array(String), r Array(UInt8)",
+      table.concat(types, ", "))
+  end)
+end)
 
 describe("a mistake in a field", function()
   local c

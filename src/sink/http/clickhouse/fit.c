@@ -168,6 +168,21 @@ static const char *text_trouble(bool named, uint32_t version, enum field_type is
                : NULL;
 }
 
+/* A column that is smaller than the size that the field has. */
+static const char *size_trouble(struct str type, struct whole_range r)
+{
+    bool is_unsigned = type.p[0] == 'U';
+    int room = bits(type);
+
+    return r.bits == 0 ||
+                   (r.is_unsigned ? room > r.bits || (is_unsigned && room == r.bits)
+                                  : !is_unsigned && room >= r.bits)
+               ? NULL
+               : "its values would wrap there without an error: make the column as "
+                 "large "
+                 "as the field (`sluice schema` prints it)";
+}
+
 /* An Array takes items of its own type. */
 static const char *list_trouble(enum takes t, struct str type, const struct field *f,
                                 uint32_t version)
@@ -218,6 +233,9 @@ const char *fits_trouble(struct str type, const struct field *field, bool named,
     }
     if (is == FIELD_BOOL) {
         return truth_trouble(t);
+    }
+    if (is == FIELD_INT && t == TAKES_INTEGERS && !named) {
+        return size_trouble(type, field->range);
     }
     if (is == FIELD_ENUM) {
         return t == TAKES_INTEGERS || t == TAKES_FRACTIONS || t == TAKES_SECONDS ||

@@ -10,6 +10,8 @@
 
 #define C(name, type) "column " name "\t" type "\t\n"
 
+static const struct field item = {.path = {"tags", 4}, .type = FIELD_STR};
+static const struct field number = {.path = {"nums", 4}, .type = FIELD_INT};
 static const struct str words[] = {{"a", 1}, {"b", 1}};
 static struct field fields[] = {
     {.path = {"id", 2}, .type = FIELD_STR},
@@ -18,7 +20,12 @@ static struct field fields[] = {
     {.path = {"ok", 2}, .type = FIELD_BOOL},
     {.path = {"kind", 4}, .type = FIELD_ENUM, .values = words, .n_values = 2},
     {.path = {"more", 4}, .type = FIELD_ANY},
-    {.path = {"props.page", 10}, .type = FIELD_STR}};
+    {.path = {"props.page", 10}, .type = FIELD_STR},
+    {.path = {"whole", 5}, .type = FIELD_INT},
+    {.path = {"big", 3}, .type = FIELD_INT, .range = {64, true}},
+    {.path = {"small", 5}, .type = FIELD_INT, .range = {8, false}},
+    {.path = {"tags", 4}, .type = FIELD_LIST, .item = &item},
+    {.path = {"nums", 4}, .type = FIELD_LIST, .item = &number}};
 static const struct schema schema = {.fields = fields,
                                      .n_fields = sizeof fields / sizeof *fields};
 static const struct schema *const schemas[] = {&schema};
@@ -69,6 +76,25 @@ static const struct row rows[] = {
     {NULL, NULL, C("kind", "Enum16('a' = 1)"), 18016, "\"b\" is not among"},
     {NULL, NULL, C("kind", "UInt8"), 18016, "takes no words"},
     {NULL, NULL, C("stranger", "UInt8"), 18016, NULL},
+    {NULL, NULL, C("whole", "Int8"), 18016, NULL}, /* of no size: the rows tell */
+    {NULL, NULL, C("big", "UInt64"), 18016, NULL},
+    {NULL, NULL, C("big", "UInt128"), 23008, NULL},
+    {NULL, NULL, C("big", "Int64"), 18016, "wrap there without an error"},
+    {NULL, NULL, C("big", "Nullable(UInt32)"), 18016, "wrap there without an error"},
+    {NULL, NULL, C("big", "Float64"), 18016, NULL},
+    {NULL, NULL, C("small", "Int8"), 18016, NULL},
+    {NULL, NULL, C("small", "Int64"), 18016, NULL},
+    {NULL, NULL, C("small", "UInt64"), 18016, "wrap there without an error"},
+    {"b", "big", C("b", "Int64"), 18016, NULL}, /* a row beyond it is a dead letter */
+    {NULL, NULL, C("tags", "Array(String)"), 18016, NULL},
+    {NULL, NULL, C("tags", "Array(LowCardinality(Nullable(String)))"), 23008, NULL},
+    {NULL, NULL, C("tags", "Array(Array(String))"), 23008, "items do not fit"},
+    {NULL, NULL, C("tags", "String"), 18016, "a String takes not"},
+    {NULL, NULL, C("tags", "UInt8"), 18016, "takes no array"},
+    {NULL, NULL, C("tags", "JSON"), 23008, NULL},
+    {NULL, NULL, C("nums", "Array(Int64)"), 18016, NULL},
+    {NULL, NULL, C("nums", "Array(UUID)"), 23008, "items do not fit"},
+    {NULL, NULL, C("nums", "DateTime"), 18016, "takes no array"},
     {NULL, NULL, "", 18016, NULL}, /* no such table: the server says so */
     {"t", "at", C("t", "UInt32"), 18016, "column t is UInt32, and the schema's at"},
     {"t", "at", C("t", "DateTime"), 18016, NULL}, /* written as seconds */
