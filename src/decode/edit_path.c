@@ -82,15 +82,113 @@ struct str edit_rewritten(struct event_batch *b, const struct member *m,
     return (struct str){out.p, out.n};
 }
 
-bool edit_put_path(struct event_batch *b, struct event *ev, const struct path *path,
-                   struct str key, struct str json)
+/* The changes of one top-level key; p is NULL: the bytes are counted only. */
+struct rewriting {
+    const struct edit_change *list;
+    char *p;
+    size_t n;
+};
+
+static void put(struct rewriting *r, const char *p, size_t n)
 {
-    enum path_result r;
+    if (r->p != NULL) {
+        memcpy(r->p + r->n, p, n);
+    }
+    r->n += n;
+}
+
+/* Those of the changes in mask that go through, or end at, member m at that depth. */
+static uint64_t through(const struct rewriting *r, uint64_t mask, uint32_t depth,
+                        const struct member *m, const struct edit_change **ends)
+{
+    uint64_t some = 0;
+
+    *ends = NULL;
+    for (uint64_t left = mask; left != 0; left &= left - 1) {
+        int i = __builtin_ctzll(left);
+        const struct path *path = r->list[i].path;
+
+        if (walk_is(m, path->parts[depth].key)) {
+            some |= 1ull << i;
+            *ends = path->n == depth + 1 ? &r->list[i] : *ends;
+        }
+    }
+    return some;
+}
+
+/* object with the changes in mask, whose first parts lead to it; as deep as a path. */
+static void write_object(struct rewriting *r, struct str object, uint64_t mask,
+                         uint32_t depth)
+{
+    const struct edit_change *ends;
+    struct walk w;
+    struct member m;
+    bool first = true;
+
+    put(r, "{", 1);
+    walk_start(&w, object);
+    while (walk_next(&w, &m)) {
+        uint64_t some = through(r, mask, depth, &m, &ends);
+
+        put(r, ",", !first);
+        first = false;
+        put(r, m.key.p - 1, m.key.n + 2);
+        put(r, ":", 1);
+        if (ends != NULL) {
+            put(r, ends->json.p, ends->json.n);
+        } else if (some != 0 && m.kind == SLOT_OBJECT) {
+            write_object(r, m.value, some, depth + 1);
+        } else {
+            put(r, m.value.p, m.value.n);
+        }
+    }
+    put(r, "}", 1);
+}
+
+/* The value of the top-level key of the changes in mask; {NULL, 0}: no room. */
+static struct str rewritten(struct event_batch *b, const struct event *ev,
+                            const struct edit_change *list, uint64_t mask)
+{
+    const struct path *path = list[__builtin_ctzll(mask)].path;
+    struct rewriting r = {.list = list};
     struct member m;
 
-    if (path->n > 1) {
-        edit_top_value(b, ev, path->parts, &m);
-        json = edit_rewritten(b, &m, path, json, &r);
+    edit_top_value(b, ev, path->parts, &m);
+    if (m.kind != SLOT_OBJECT) {
+        return m.value;
     }
-    return json.p != NULL && edit_put(b, ev, key, json, EDIT_SET);
+    write_object(&r, m.value, mask, 1);
+    r.p = arena_alloc(b->arena, r.n);
+    if (r.p == NULL) {
+        return (struct str){NULL, 0};
+    }
+    r.n = 0;
+    write_object(&r, m.value, mask, 1);
+    return (struct str){r.p, r.n};
+}
+
+bool edit_put_paths(struct event_batch *b, struct event *ev,
+                    const struct edit_change *list, uint32_t n)
+{
+    uint64_t done = 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t mask = 1ull << i;
+        struct str json = list[i].json;
+
+        if ((done & mask) != 0) {
+            continue;
+        }
+        if (list[i].path->n > 1) {
+            for (uint32_t k = i + 1; k < n; k++) {
+                mask |= str_eq(list[k].key, list[i].key) ? 1ull << k : 0;
+            }
+            json = rewritten(b, ev, list, mask);
+        }
+        done |= mask;
+        if (json.p == NULL || !edit_put(b, ev, list[i].key, json, EDIT_SET)) {
+            return false;
+        }
+    }
+    return true;
 }

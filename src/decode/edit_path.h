@@ -25,7 +25,17 @@ struct str edit_rewritten(struct event_batch *b, const struct member *m,
                           const struct path *path, struct str json,
                           enum path_result *r);
 
-/* Sets the value at path to json, which lives as long as the request; key is the
- * top-level one as JSON text. False: no room, or too many edits. */
-bool edit_put_path(struct event_batch *b, struct event *ev, const struct path *path,
-                   struct str key, struct str json) MUST_USE;
+/* A value that the event has, and what it becomes: json lives as long as the request.
+ * key is the top-level one as JSON text. */
+struct edit_change {
+    const struct path *path;
+    struct str key, json;
+};
+
+enum { EDIT_CHANGES_MAX = 64 };
+
+/* Makes all n changes: those below one top-level key write its value once, however many
+ * they are. All copies of a key that stands twice are changed. False: no room, or too
+ * many edits. */
+bool edit_put_paths(struct event_batch *b, struct event *ev,
+                    const struct edit_change *list, uint32_t n) MUST_USE;

@@ -105,8 +105,19 @@ bool rewrite_value(const struct field *f, struct event_batch *b, const struct sl
     }
 }
 
+static void no_room(struct event *ev, const struct field *f)
+{
+    ev->fate = EVENT_REJECT;
+    ev->code = "too_many_edits";
+    ev->field = f->path.p;
+    ev->message = "no room for what is stored instead of its values";
+}
+
 void rewrite_event(const struct schema *s, struct event_batch *b, struct event *ev)
 {
+    struct edit_change list[EDIT_CHANGES_MAX];
+    uint32_t n = 0;
+
     for (uint32_t i = 0; i < s->n_fields; i++) {
         const struct field *f = &s->fields[i];
         const struct slot *x = &ev->slots[i];
@@ -115,13 +126,15 @@ void rewrite_event(const struct schema *s, struct event_batch *b, struct event *
         if (!f->rewrites || kind_of(x) <= SLOT_NULL) {
             continue;
         }
-        if (!rewrite_value(f, b, x, &json) ||
-            (json.p != NULL && !edit_put_path(b, ev, f->path_parts, f->key, json))) {
-            ev->fate = EVENT_REJECT;
-            ev->code = "too_many_edits";
-            ev->field = f->path.p;
-            ev->message = "no room for what is stored instead of its values";
+        if (!rewrite_value(f, b, x, &json)) {
+            no_room(ev, f);
             return;
         }
+        if (json.p != NULL) {
+            list[n++] = (struct edit_change){f->path_parts, f->key, json};
+        }
+    }
+    if (n > 0 && !edit_put_paths(b, ev, list, n)) {
+        no_room(ev, &s->fields[0]);
     }
 }

@@ -134,6 +134,59 @@ static void what_was_stored_is_milliseconds(void **state)
     batch.stored = 0;
 }
 
+/* Four fields of two objects; an object in between has none. */
+static void one_object_is_written_once_for_all_its_fields(void **state)
+{
+    static const struct str paths[] = {STR("p.b"), STR("p.q.a"), STR("t"),
+                                       STR("p.a\\.b")};
+    static const char *const events[][2] = {
+        {"{\"p\":{\"b\":1763900000,\"q\":{\"x\":[1],\"a\":1763900001},\"a.b\":"
+         "1763900003},"
+         "\"t\":1763900002}",
+         "{\"p\":{\"b\":1763900000000,\"q\":{\"x\":[1],\"a\":1763900001000},"
+         "\"a.b\":1763900003000},\"t\":1763900002000}"},
+        {"{\"p\":{\"q\":{\"a\":1763900001},\"\\u0062\":1763900000,\"z\":7}}",
+         "{\"p\":{\"q\":{\"a\":1763900001000},\"\\u0062\":1763900000000,\"z\":7}}"},
+        {"{\"p\":{\"q\":{},\"b\":1763900000000}}",
+         "{\"p\":{\"q\":{},\"b\":1763900000000}}"},
+        {"{\"p\":{}}", "{\"p\":{}}"}};
+    static const struct scan_limits limits = {10, 64};
+    static struct path read[4];
+    struct field fields[4];
+    struct schema schema = {.fields = fields, .n_fields = 4, .rewrites = true};
+    struct scan_error se;
+    struct err e;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        assert_true(path_parse(paths[i], &read[i]));
+        fields[i] = (struct field){.path = paths[i],
+                                   .type = FIELD_TIME,
+                                   .unit = INSTANT_AUTO,
+                                   .rewrites = true,
+                                   .max_age_ms = -1,
+                                   .max_skew_ms = -1,
+                                   .key = i == 2 ? STR("\"t\"") : STR("\"p\""),
+                                   .path_parts = &read[i]};
+    }
+    schema.keys = scan_keys_new(paths, 4, &e);
+    for (size_t i = 0; i < N_ELEMS(events); i++) {
+        static char body[512], out[1024];
+
+        memset(body, 0, sizeof body);
+        memcpy(body, events[i][0], strlen(events[i][0]));
+        assert_int_equal(scan_body(&batch, schema.keys, SCAN_EVENT, &limits, body,
+                                   strlen(events[i][0]), &se),
+                         SCAN_OK);
+        check_events(&schema, &batch, 0);
+        assert_int_equal(batch.events[0].fate, EVENT_ACCEPT);
+        out[edit_splice(&batch, &batch.events[0], out)] = '\0';
+        assert_string_equal(out, events[i][1]);
+        assert_true(batch.events[0].n_edits <= 2);
+    }
+    scan_keys_free(schema.keys);
+}
+
 static int setup(void **state)
 {
     const struct str path = STR("a.f");
@@ -159,7 +212,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_ends_behind_a_character),
-        cmocka_unit_test(a_number_is_digits), cmocka_unit_test(a_time_is_milliseconds),
+        cmocka_unit_test(a_number_is_digits),
+        cmocka_unit_test(one_object_is_written_once_for_all_its_fields),
+        cmocka_unit_test(a_time_is_milliseconds),
         cmocka_unit_test(what_was_stored_is_milliseconds)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
