@@ -1,6 +1,7 @@
 -- answers: what a policy's routes answer: a status, headers, a body with values of the
 -- event, a redirect. Methods of the loader; every mistake is recorded and the rest goes on.
 
+local paths = require "sluice.paths"
 local values = require "sluice.values"
 
 local BODY_MAX, HEADERS_MAX, URL_MAX, HOSTS_MAX = 4096, 2048, 2048, 256
@@ -173,7 +174,7 @@ function Loader:answer_location(s, o, a)
     l = { has_function = true }
   elseif field then
     l = { field = field }
-    if not values.is_path(field) then
+    if not paths.is_path(field) then
       self:problem(s, { "answer", "location" }, "value",
         ("%s is not a field such as \"field:redirect\""):format(values.show(a.location)))
     end

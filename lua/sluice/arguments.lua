@@ -5,6 +5,7 @@
 local handles = require "sluice.handles"
 local library = require "sluice.library"
 local opcodes = require "sluice.opcodes"
+local paths = require "sluice.paths"
 local sites = require "sluice.sites"
 local suggest = require "sluice.suggest"
 local values = require "sluice.values"
@@ -131,7 +132,7 @@ local function wrong_kind(s, args)
       return ("expected %s, where %s is %s, got %s"):format(shown_call(s),
         p[1] == "..." and "each" or p[1], called((p[2]:gsub("%?$", ""))), called(x[1]))
     elseif p and p[2] == "path" and x[2] then
-      local why = values.why_no_path(x[2])
+      local why = paths.why_no_path(x[2])
       if why then return values.show(x[2]) .. " " .. why end
     end
   end
@@ -145,7 +146,7 @@ M.NAMELESS = "has no key at one side of a dot, which no event is likely to have:
 local function nameless(s, args)
   for k, x in ipairs(args) do
     local p = s.params[k]
-    if p and p[2] == "path" and x[1] == "string" and x[2] and values.has_nameless(x[2]) then
+    if p and p[2] == "path" and x[1] == "string" and x[2] and paths.has_nameless(x[2]) then
       return values.show(x[2]) .. " " .. M.NAMELESS
     end
   end

@@ -1,6 +1,8 @@
 -- envelopes: where the events of a body lie, and the values around them that events get.
 -- Methods of the loader; every mistake is recorded and the rest goes on.
 
+local paths = require "sluice.paths"
+local tables = require "sluice.tables"
 local values = require "sluice.values"
 
 local LEVELS_MAX = 8
@@ -8,14 +10,8 @@ local LEVELS_MAX = 8
 ---@param Loader table the class that gets the methods
 return function(Loader)
 
-local is_path = values.is_path
-
-local function sorted_keys(t)
-  local keys = {}
-  for k in pairs(t) do keys[#keys + 1] = k end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  return keys
-end
+local is_path = paths.is_path
+local sorted_keys = tables.sorted_keys
 
 local function holds(a, b)
   return a == b or b:sub(1, #a + 1) == a .. "."

@@ -1,6 +1,7 @@
 -- schemas: the schemas of a policy, checked against words. Methods of the loader; every
 -- mistake is recorded and the rest goes on.
 
+local paths = require "sluice.paths"
 local source = require "sluice.source"
 local tables = require "sluice.tables"
 local values = require "sluice.values"
@@ -72,7 +73,7 @@ function Loader:possible(s, name, kind, o)
   elseif depth > self.limits.max_depth then
     self:problem(s, path, "key", ("is %d deep; server.max_depth is %d")
       :format(depth, self.limits.max_depth))
-  elseif not values.is_path(name) then
+  elseif not paths.is_path(name) then
     self:problem(s, path, "key", "expected keys with dots between them; a dot, "
       .. "bracket or backslash that belongs to a key has a backslash before it")
   end

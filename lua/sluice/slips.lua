@@ -4,8 +4,8 @@
 
 local arguments = require "sluice.arguments"
 local opcodes = require "sluice.opcodes"
+local paths = require "sluice.paths"
 local suggest = require "sluice.suggest"
-local values = require "sluice.values"
 local words = require "sluice.words"
 
 local M = {}
@@ -52,10 +52,10 @@ end
 local function of_event(f, list, pc, add)
   local key = constant(f, list[pc].c)
   if key == "" then return end
-  local why = values.why_no_path(key)
+  local why = paths.why_no_path(key)
   if why then
     add(pc, '"' .. key .. '"', why)
-  elseif values.has_nameless(key) then
+  elseif paths.has_nameless(key) then
     add(pc, '"' .. key .. '"', arguments.NAMELESS, true)
   elseif of[list[pc].op] == "field" then
     why = arguments.event_call(f, list, pc)

@@ -1,5 +1,6 @@
 -- values: an option's value as a policy writes it, checked and normalized.
 
+local paths = require "sluice.paths"
 local suggest = require "sluice.suggest"
 
 local M = {}
@@ -42,47 +43,6 @@ function M.show(v)
     return "a " .. type(v)
   end
   return tostring(v)
-end
-
----Whether v names a field: keys with dots between them. A backslash makes the
----character after it part of a key.
-function M.is_path(v)
-  if type(v) ~= "string" or v == "" then return false end
-  local plain = v:gsub("\\.", "x")
-  return not plain:find("[%[\\]") and not plain:find("^%.") and
-      not plain:find("%.$") and not plain:find("..", 1, true)
-end
-
--- A path without escapes, and a place as \2. "user\\[id]" is a key as it stands.
-local function plain_path(v)
-  local plain = v:gsub("\\(.)", function(c) return c == "[" and "\1" or "x" end)
-  return (plain:gsub("\1[^.%[%]]*%]", "x"):gsub("%[%d+%]", "\2")), plain
-end
-
----Why v is the path of no value of an event, where places in arrays may stand too:
----"items[1].id".
----@return string? why nil: it is one
-function M.why_no_path(v)
-  local why
-  if #v > 1024 then
-    return ("is a path of %d bytes: at most 1024 are taken"):format(#v)
-  end
-  local path, plain = plain_path(v)
-  if plain:find("%[0+%]") then
-    why = "places in arrays count from 1"
-  elseif path:find("\2[^.\2]") then
-    why = "a place ends the path, or a dot follows it"
-  elseif path:find("[%[%]\\]") then
-    why = "a bracket or backslash that belongs to a key has a backslash before it"
-  end
-  return why and "is not a path such as \"items[1].id\": " .. why
-end
-
----Whether v is a path of which a key has no name: ".user.id".
-function M.has_nameless(v)
-  local path = plain_path(v)
-  return path:find("^[.\2]") ~= nil or path:find("%.$") ~= nil or
-      path:find("%.[.\2]") ~= nil
 end
 
 local function quantity(v, parse, what, sample)
@@ -148,7 +108,7 @@ end
 function checks.path(v)
   local text, wrong = checks.string(v, {})
   if not text then return nil, wrong end
-  wrong = M.why_no_path(v)
+  wrong = paths.why_no_path(v)
   if wrong then return nil, M.show(v) .. " " .. wrong end
   return v
 end

@@ -170,7 +170,8 @@ bool state_preload(lua_State *L, struct err *e)
         "bytecode",     "hooks",           "traces",         "words_server",
         "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
         "words_fields", "words_functions", "words_mistakes", "effects",
-        "refused",      "answers",         "tables",         "envelopes"};
+        "refused",      "answers",         "tables",         "envelopes",
+        "paths"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
