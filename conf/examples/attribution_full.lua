@@ -1,0 +1,262 @@
+-- attribution_full: a whole attribution platform in one policy. Ad networks call back, ads
+-- lead through click links and show pixels, SDKs send batches, partners post forms.
+-- conf/ATTRIBUTION.md is the page for the person on call: what each route does, what its
+-- alerts mean, and what to do.
+--
+--   KAFKA_BROKERS=... CLICKHOUSE_URL=... PEPPER=... \
+--     sluice run --data /var/lib/sluice conf/examples/attribution_full.lua
+
+server { listen = "0.0.0.0:8080", max_body = "4MiB", max_events = 2000 }
+admin  { listen = "127.0.0.1:9100" }
+spool  { max_bytes = "40GiB" }
+
+-- ---- what others keep up to date -------------------------------------------------------
+-- Four files in attribution_full/. Edit one, then reload: no restart is needed.
+
+-- app,plan: the apps that may send, and how much.
+local apps = lookup "attribution_full/apps.csv"
+-- key_sha256,app: the digests of API keys (printf %s KEY | sha256sum). While a key is
+-- changed the app has two lines, and both keys are good.
+local keys = lookup "attribution_full/keys.csv"
+-- network,secret,previous: with what each ad network signs. previous is good, too.
+local partners = lookup "attribution_full/partners.csv"
+-- net,country
+local countries = lookup "attribution_full/countries.csv"
+
+-- Personal data become HMACs with this secret: the same person has the same text, and
+-- nobody can guess it without the secret. Changing it divides all users into before and after.
+local PEPPER = env("PEPPER", "only-for-a-first-try")
+-- "yes" if a proxy in front sets X-Real-IP. Otherwise any client could invent its address.
+local BEHIND_PROXY = env("BEHIND_PROXY", "no") == "yes"
+
+-- ---- where events go -------------------------------------------------------------------
+
+file "archive" { dir = "archive", compress = "zstd", rotate = { age = "1h" } }
+kafka "bus" {
+  brokers = env("KAFKA_BROKERS", "127.0.0.1:9092"),
+  topic   = "attribution",
+  key     = "user", -- the events of a user stay in their order on one partition
+}
+-- The table is what "sluice schema --clickhouse attribution_full.lua" prints.
+clickhouse "olap" {
+  urls     = { env("CLICKHOUSE_URL", "http://127.0.0.1:8123") },
+  user     = env("CLICKHOUSE_USER", "default"),
+  password = env("CLICKHOUSE_PASSWORD", ""),
+  table    = "attribution.events",
+  columns  = {
+    event_id = "event_id", type = "type", app = "app", source = "source",
+    at = "at", received_at = "received_at", user = "user", device = "device",
+    click_id = "click_id", network = "network", campaign = "campaign",
+    revenue = "revenue", currency = "currency", is_test = "is_test",
+    country = "country", ip = "ip", agent = "agent",
+  },
+}
+-- What was refused, as it was sent: with addresses, mails and device ids. Its folder is for
+-- few people, and its files are deleted after some days (ATTRIBUTION.md).
+file "refused" { dir = "refused", compress = "zstd", rotate = { age = "1h" } }
+
+-- The warehouse may be down for long: it gives up its oldest events beyond 8 GiB, rather
+-- than make clients wait. The bus and the archive never skip.
+local sinks = { "archive", "bus", olap = { when_full = "skip", max_lag = "8GiB" } }
+stream "events" { sinks = sinks, max_bytes = "16GiB" }
+-- Money: it is on the disk before the client hears so, and counted once in 30 days, also
+-- over restarts and power cuts. No sink skips.
+stream "purchases" {
+  ack = "synced", sinks = { "archive", "bus", "olap" }, max_bytes = "16GiB",
+  dedup = { key = { "app", "event_id" }, window = "30d", persist = true },
+}
+stream "refused" { sinks = { "refused" }, max_bytes = "2GiB" }
+local on_refused = { stream = "refused", rate = "200/s" }
+
+-- ---- what is counted and bounded -------------------------------------------------------
+
+-- Events a second of an app, whatever way and key they come by.
+local quotas = {
+  small = limit "small" { rate = "500/s", burst = 5000 },
+  large = limit "large" { rate = "20000/s", burst = 200000 },
+}
+-- Clicks and views come from anybody: so many a minute are a person's.
+local crowd = limit "crowd" { rate = "60/m", burst = 60, max_keys = 1000000 }
+
+local forged = counter "postbacks_bad_signature_total" {
+  help = "Postbacks whose signature fits no secret of their network.",
+  labels = { "network" },
+}
+local revenue = counter "purchases_sent_total" {
+  help = "Purchases as they were sent, repeats included.", labels = { "app", "currency" },
+}
+
+local function within_quota(app)
+  return (quotas[apps[app]] or quotas.small):check(app)
+end
+
+-- ---- one shape for all ways in ---------------------------------------------------------
+
+-- The same columns from each route, whatever a client calls them in. Fields that a hook
+-- sets stand here as well: so they have their type in the table.
+local function kind(o)
+  return str { required = o.required, max = 32, pattern = "^%l[%l%d_]*$" }
+end
+
+local function shape(own)
+  local fields = {
+    event_id = str { min = 1, max = 64 }, type = kind {},
+    at = time { formats = { "iso8601", "no_zone", "number" }, unit = "auto",
+      max_age = "30d", max_skew = "10m" },
+    user_id = str { min = 1, max = 128 }, email = str { max = 256 },
+    idfa = str { max = 64 }, gaid = str { max = 64 }, ip = str { format = "ip" },
+    click_id = str { min = 1, max = 64 }, campaign = str { cut = 128 },
+    revenue = num { min = 0, max = 1e6 }, currency = str { pattern = "^%u%u%u$" },
+    is_test = bool {}, agent = str { cut = 256 }, received_at = time {},
+  }
+  for name, field in pairs(own) do fields[name] = field end
+  return schema(fields)
+end
+
+-- The text of a person or a device that nobody reads back. Mails and ids are the same in
+-- upper and lower case.
+local function hidden(text)
+  return text and hmac(PEPPER, lower(trim(text)))
+end
+
+-- Some systems fill in nothing so: all such devices would be one user.
+local NOBODY = "00000000-0000-0000-0000-000000000000"
+
+-- What each event gets and loses, on every route. Nothing personal is left in the fields
+-- that are named here; ATTRIBUTION.md says what that does not cover.
+local function tidy(ev, req, app, source, ip)
+  local device = ev.idfa or ev.gaid
+  if device == NOBODY or device == "" then device = nil end
+  ev.device = hidden(device)
+  ev.user = hidden(ev.user_id or ev.email or device or ev.click_id)
+  ev.idfa, ev.gaid, ev.email, ev.user_id = nil, nil, nil, nil
+  ev.app, ev.source, ev.received_at = app, source, req.time_ms
+  ev.at = ev.at or req.time_ms
+  ev.country = ip and countries[part(ip, ".", 1) .. "." .. (part(ip, ".", 2) or "")
+    .. "." .. (part(ip, ".", 3) or "")]
+  ev.ip = ip and mask_ip(ip)
+end
+
+-- Where the person is: in front of sluice, or of its proxy.
+local function address(req)
+  return BEHIND_PROXY and req.headers["x-real-ip"] or req.peer
+end
+
+-- A purchase needs what is summed, and the id by which it is counted once. iOS writes UUIDs
+-- in capitals and servers do not: both are one id. Other ids stay as they are.
+local function purchase(ev, app)
+  if not (ev.event_id and ev.revenue and ev.currency) then
+    return reject("incomplete_purchase", "a purchase needs event_id, revenue and currency")
+  end
+  if #ev.event_id == 36 then ev.event_id = lower(ev.event_id) end
+  revenue:inc(1, app, ev.currency)
+  return to("purchases")
+end
+
+-- ---- ad networks: GET /postback/NETWORK?app=...&event_id=...&type=...&sig=... ----------
+
+-- The last parameter signs what stands before it: sig = HMAC-SHA-256(secret, all of the
+-- query before "&sig="), as 64 hex digits. So nobody can change a parameter, and what is
+-- refused and kept has no secret in it.
+local SIG = #"&sig=" + 64
+
+local function signed_with(secret, query)
+  return secret and secret ~= ""
+    and equal(hmac(secret, query:sub(1, -SIG - 1)), lower(query:sub(-64)))
+end
+
+local function known_network(req)
+  if not partners[req.params.network] then
+    return reject("unknown_network", "no such network", 404)
+  end
+end
+
+-- A bad signature is refused here, not in on_request: then the postback is kept, and can be
+-- sent again when a key was wrong on our side.
+local function on_postback(ev, req)
+  local partner, query = partners(ev.network), req.query
+  if query:sub(-SIG, -65) ~= "&sig=" or not (signed_with(partner.secret, query)
+    or signed_with(partner.previous, query)) then
+    forged:inc(1, ev.network)
+    return reject("bad_signature", "sig does not fit the query")
+  end
+  local app = ev.app
+  if not apps[app] then return reject("unknown_app", "no such app") end
+  local over = within_quota(app)
+  if over then return over end
+  ev.sig = nil
+  tidy(ev, req, app, "postback", ev.ip)
+  if ev.type == "purchase" then return purchase(ev, app) end
+end
+
+-- An empty macro ("revenue=") is null, which counts as absent.
+route "GET /postback/:network" {
+  body = "query", repeated = "first", stream = "events", set = { network = "path:network" },
+  schema = shape { app = str { required = true, max = 64 }, type = kind { required = true } },
+  on_request = known_network, on_event = on_postback, on_refused = on_refused,
+  answer = { status = 200, body = "OK", type = "text/plain" },
+}
+
+-- ---- ads: click links and pixels, from anybody's browser -------------------------------
+
+local function on_ad(ev, req, kind_of_ad)
+  local app, ip = req.params.app, address(req)
+  if not apps[app] then return reject("unknown_app", "no such app") end
+  local over = crowd:check(ip) or within_quota(app)
+  if over then return over end
+  ev.type, ev.agent = kind_of_ad, req.headers["user-agent"]
+  tidy(ev, req, app, "ad", ip)
+end
+
+-- A person who clicks always gets somewhere: to the url of the link if it leads to one of
+-- these hosts, otherwise to the shop. A click that is refused or can't be stored costs a
+-- line in the statistics, not a customer.
+route "GET /click/:app" {
+  body = "query", repeated = "first", stream = "events", on_refused = on_refused,
+  schema = shape { click_id = str { required = true, min = 1, max = 64 },
+    redirect = str { max = 2000 } },
+  on_event = function(ev, req) return on_ad(ev, req, "click") end,
+  answer = { location = "field:redirect", fallback = "https://shop.example/",
+    hosts = { "shop.example", "*.shop.example", "apps.apple.com", "play.google.com" },
+    refused = "same", unstored = "same" },
+}
+
+route "GET /view/:app" {
+  body = "query", repeated = "first", stream = "events", on_refused = on_refused,
+  schema = shape {}, answer = "pixel",
+  on_event = function(ev, req) return on_ad(ev, req, "view") end,
+}
+
+-- ---- apps and partners, with an API key in X-API-Key -----------------------------------
+
+local function app_of(req)
+  local key = req.headers["x-api-key"]
+  return key and keys[sha256(key)]
+end
+
+local function needs_key(req)
+  if not app_of(req) then
+    return reject("unknown_key", "send a valid key as X-API-Key", 401)
+  end
+end
+
+local function keyed(ev, req, source, ip)
+  local app = app_of(req)
+  local over = within_quota(app)
+  if over then return over end
+  tidy(ev, req, app, source, ip)
+  if ev.type == "purchase" then return purchase(ev, app) end
+end
+
+-- SDKs: arrays, {"events":[...]} or NDJSON, plain or compressed. The address is the phone's.
+route "POST /v1/batch" {
+  body = "batch", stream = "events", schema = shape { type = kind { required = true } },
+  on_request = needs_key, on_refused = on_refused,
+  on_event = function(ev, req) return keyed(ev, req, "sdk", address(req)) end,
+}
+-- Partners' servers: one event, a form or JSON. They tell the phone's address, or none.
+route "POST /v1/events" {
+  body = "any", stream = "events", schema = shape { type = kind { required = true } },
+  on_request = needs_key, on_refused = on_refused,
+  on_event = function(ev, req) return keyed(ev, req, "partner", ev.ip) end,
+}
