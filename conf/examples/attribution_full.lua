@@ -70,13 +70,15 @@ local on_refused = { stream = "refused", rate = "200/s" }
 
 -- ---- what is counted and bounded -------------------------------------------------------
 
--- Events a second of an app, whatever way and key they come by.
+-- Events a second of an app, whatever key they come by.
 local quotas = {
   small = limit "small" { rate = "500/s", burst = 5000 },
   large = limit "large" { rate = "20000/s", burst = 200000 },
 }
--- Clicks and views come from anybody: so many a minute are a person's.
-local crowd = limit "crowd" { rate = "60/m", burst = 60, max_keys = 1000000 }
+-- Clicks and views come from anybody: so many a minute are a person's. They have a bound of
+-- their own, so that strangers can't use up what an app's SDKs and networks need.
+local person = limit "person" { rate = "60/m", burst = 60, max_keys = 1000000 }
+local crowd = limit "crowd" { rate = "5000/s", burst = 50000 }
 
 local forged = counter "postbacks_bad_signature_total" {
   help = "Postbacks whose signature fits no secret of their network.",
@@ -105,7 +107,8 @@ local function shape(own)
       max_age = "30d", max_skew = "10m" },
     user_id = str { min = 1, max = 128 }, email = str { max = 256 },
     idfa = str { max = 64 }, gaid = str { max = 64 }, ip = str { format = "ip" },
-    click_id = str { min = 1, max = 64 }, campaign = str { cut = 128 },
+    click_id = str { min = 1, max = 64 }, network = str { max = 64 },
+    campaign = str { cut = 128 },
     revenue = num { min = 0, max = 1e6 }, currency = str { pattern = "^%u%u%u$" },
     is_test = bool {}, agent = str { cut = 256 }, received_at = time {},
   }
@@ -122,6 +125,13 @@ end
 -- Some systems fill in nothing so: all such devices would be one user.
 local NOBODY = "00000000-0000-0000-0000-000000000000"
 
+-- Fields that clients invent are stored as they are. These are names that have been seen.
+local function forget_others(ev)
+  ev.Email, ev.mail, ev.phone, ev.name = nil, nil, nil, nil
+  ev.IDFA, ev.GAID, ev.idfv, ev.advertising_id = nil, nil, nil, nil
+  ev["user.email"], ev["user.phone"], ev["properties.email"] = nil, nil, nil
+end
+
 -- What each event gets and loses, on every route. Nothing personal is left in the fields
 -- that are named here; ATTRIBUTION.md says what that does not cover.
 local function tidy(ev, req, app, source, ip)
@@ -130,6 +140,7 @@ local function tidy(ev, req, app, source, ip)
   ev.device = hidden(device)
   ev.user = hidden(ev.user_id or ev.email or device or ev.click_id)
   ev.idfa, ev.gaid, ev.email, ev.user_id = nil, nil, nil, nil
+  forget_others(ev)
   ev.app, ev.source, ev.received_at = app, source, req.time_ms
   ev.at = ev.at or req.time_ms
   ev.country = ip and countries[part(ip, ".", 1) .. "." .. (part(ip, ".", 2) or "")
@@ -148,6 +159,7 @@ local function purchase(ev, app)
   if not (ev.event_id and ev.revenue and ev.currency) then
     return reject("incomplete_purchase", "a purchase needs event_id, revenue and currency")
   end
+  ev.event_id = trim(ev.event_id)
   if #ev.event_id == 36 then ev.event_id = lower(ev.event_id) end
   revenue:inc(1, app, ev.currency)
   return to("purchases")
@@ -202,7 +214,7 @@ route "GET /postback/:network" {
 local function on_ad(ev, req, kind_of_ad)
   local app, ip = req.params.app, address(req)
   if not apps[app] then return reject("unknown_app", "no such app") end
-  local over = crowd:check(ip) or within_quota(app)
+  local over = person:check(contains(ip, ":") and mask_ip(ip) or ip) or crowd:check(app)
   if over then return over end
   ev.type, ev.agent = kind_of_ad, req.headers["user-agent"]
   tidy(ev, req, app, "ad", ip)
@@ -259,4 +271,17 @@ route "POST /v1/events" {
   body = "any", stream = "events", schema = shape { type = kind { required = true } },
   on_request = needs_key, on_refused = on_refused,
   on_event = function(ev, req) return keyed(ev, req, "partner", ev.ip) end,
+}
+
+example "a purchase is typed, masked and told from others by its app" {
+  request = "POST /v1/events", headers = { ["x-api-key"] = "shop-key" },
+  content_type = "application/x-www-form-urlencoded",
+  body   = "type=purchase&event_id=o-1&revenue=3.20&currency=EUR&ip=203.0.113.7",
+  expect = { status = 202, stored = [[{"type":"purchase","event_id":"o-1","revenue":3.20,]]
+    .. [["currency":"EUR","ip":"203.0.113.0","received_at":1735689600000,]]
+    .. [["source":"partner","app":"shop","at":1735689600000,"country":"DE"}]] },
+}
+example "a postback without a signature is refused" {
+  request = "GET /postback/acme?app=shop&type=install",
+  expect  = { status = 422, code = "bad_signature" },
 }

@@ -385,4 +385,30 @@ function M.load(name, text, o)
   return self
 end
 
+-- ---- signatures -------------------------------------------------------------------
+
+local digests
+
+---What the helpers of hooks give for these texts, so that a spec can sign a request:
+---`testing.hmac(key, text)`, `testing.sha256(text)`.
+local function digest(event)
+  digests = digests or assert(M.load("digests.lua", [[
+null "none" {}
+stream "s" { sinks = { "none" } }
+route "POST /" { body = "event", stream = "s", on_event = function(ev)
+  ev.out = ev.key and hmac(ev.key, ev.text) or sha256(ev.text)
+end }]]))
+  local line = digests:post("/", event).events[1].line
+  return M.decode(assert(line, "texts of UTF-8 are expected")).out
+end
+
+---@param key string
+---@param text string
+---@return string hex 64 digits
+function M.hmac(key, text) return digest { key = key, text = text } end
+
+---@param text string
+---@return string hex 64 digits
+function M.sha256(text) return digest { text = text } end
+
 return M

@@ -36,6 +36,11 @@ static cJSON *route_json(const struct plan *p, const struct route *r)
     (void)cJSON_AddBoolToObject(o, "partial", r->partial);
     (void)cJSON_AddBoolToObject(o, "has_on_event", r->has_on_event);
     (void)cJSON_AddBoolToObject(o, "has_on_request", r->has_on_request);
+    if (r->on_refused != NULL) {
+        add_text(o, "on_refused",
+                 r->on_refused->stream < 0 ? "dead_letter"
+                                           : p->streams[r->on_refused->stream].name);
+    }
     add_text(o, "file", r->file);
     add(o, "line", r->line);
     return o;

@@ -292,6 +292,23 @@ route "POST /" { body = "event", stream = "s" }]]):format(sink)))
     assert.same({ topic = "rest" }, message(fn, {}))
   end)
 
+  it("signs as a hook does, and names where a route keeps its refusals", function()
+    -- RFC 4231, case 2, and FIPS 180-4's "abc".
+    assert.equal("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+      testing.hmac("Jefe", "what do ya want for nothing?"))
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+      testing.sha256 "abc")
+    local p = assert(testing.load("p.lua", [[
+null "n" {}
+stream "s" { sinks = { "n" } }
+stream "bad" { sinks = { "n" } }
+route "POST /a" { body = "event", stream = "s", on_refused = { stream = "bad" } }
+route "POST /b" { body = "event", stream = "s", on_refused = "dead_letter" }
+route "POST /c" { body = "event", stream = "s" }]]))
+    assert.same({ "bad", "dead_letter" },
+      { p.routes[1].on_refused, p.routes[2].on_refused, p.routes[3].on_refused })
+  end)
+
   it("reads and writes JSON, and says where it is none", function()
     local text = '{"a":[1,2.5,"\\u00e9\\n",null,true],"b":{}}'
     local t = testing.decode(" " .. text)
