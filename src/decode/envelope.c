@@ -313,10 +313,19 @@ static enum scan_result items(struct reading *r)
     }
 }
 
+/* An item's list may be null: encoders write one that is empty so. */
 static enum scan_result events(struct reading *r)
 {
-    if (r->s->l.p >= r->s->l.end || *r->s->l.p != '[') {
-        return wrong(r, r->s->l.p, r->v->no_array);
+    struct lex *l = &r->s->l;
+    const char *from = l->p;
+    enum slot_kind kind;
+
+    if (l->p >= l->end || *l->p != '[') {
+        if (!lex_value(l, 1, &kind)) {
+            return scan_failed(r->s, r->se);
+        }
+        return kind == SLOT_NULL && r->values != NULL ? SCAN_OK
+                                                      : wrong(r, from, r->v->no_array);
     }
     r->found = true;
     return r->v->inner != NULL ? items(r) : list_read(r->s, r->se);
@@ -326,6 +335,19 @@ static struct slot *value_of(struct reading *r, unsigned field)
 {
     return r->values != NULL ? &r->values[field]
                              : &r->s->b->envelope[r->v->places[field]];
+}
+
+/* Whether the list lies below node. */
+static bool leads(const struct scan_keys *k, uint16_t node)
+{
+    for (uint16_t i = k->first[node]; i != KEY_NONE; i = k->children[i].next) {
+        const struct key_child *c = &k->children[i];
+
+        if (c->slot == EVENTS || (c->node != KEY_NONE && leads(k, c->node))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum scan_result member(struct reading *r, uint16_t node)
@@ -360,6 +382,9 @@ static enum scan_result member(struct reading *r, uint16_t node)
         }
     } else if (!lex_value(l, 1, &kind)) {
         return scan_failed(r->s, r->se);
+    } else if (c != NULL && c->node != KEY_NONE && kind != SLOT_NULL &&
+               r->values != NULL && leads(r->v->keys, c->node)) {
+        return wrong(r, from, r->v->no_array); /* with all that may lie there */
     }
     if (c != NULL && c->slot != KEY_NONE) {
         slot_fill(value_of(r, c->slot - 1u), r->s->b->body, kind, from, l->p);

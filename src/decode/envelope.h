@@ -29,8 +29,8 @@ void envelope_free(struct envelope *v); /* NULL is fine */
 
 /* scan_body for a batch in an envelope: the body is one object, whose array at the
  * path holds the events; b->envelope and b->runs have the wanted values, SLOT_ABSENT
- * where there is none. An item of a list on the way that lacks the next list has no
- * events. */
+ * where there is none. An item of a list on the way that lacks the next list, or has
+ * null for it, has no events. */
 enum scan_result scan_enveloped(struct event_batch *b, const struct scan_keys *k,
                                 const struct envelope *v,
                                 const struct scan_limits *limits, const char *body,

@@ -30,7 +30,8 @@ enum {
 };
 
 enum scan_shape {
-    SCAN_EVENT,  /* one object */
+    SCAN_EVENT, /* one object */
+    /* Several events, see scan_takes_many: */
     SCAN_BATCH,  /* {"events":[...]} or [...] of objects */
     SCAN_NDJSON, /* an object a line; a bad line is that event's error */
     SCAN_ARRAY,  /* [...] of objects, and nothing else */
@@ -41,6 +42,11 @@ enum scan_shape {
     SCAN_FORM,     /* application/x-www-form-urlencoded, the same */
     SCAN_MULTIPART /* multipart/form-data, see decode/multipart.h */
 };
+
+static inline bool scan_takes_many(enum scan_shape shape)
+{
+    return shape >= SCAN_BATCH && shape <= SCAN_VALUES;
+}
 
 enum scan_result {
     SCAN_OK = 0,

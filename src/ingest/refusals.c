@@ -179,8 +179,7 @@ static struct refusal_record record_of(const struct keeping *k,
 bool refusals_events(struct ingest *in, const struct request_state *p,
                      const struct http_view *v, const struct outcome *o)
 {
-    bool many =
-        p->shape == SCAN_BATCH || p->shape == SCAN_NDJSON || p->shape == SCAN_ARRAY;
+    bool many = scan_takes_many(p->shape);
     enum keep_result result = KEPT;
     uint32_t lost = 0;
     struct keeping k;

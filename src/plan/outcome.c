@@ -11,7 +11,7 @@ static bool is_silent(const struct route *r)
 
 bool outcome_keeps_refused(const struct route *r)
 {
-    return is_silent(r) && (r->body == BODY_BATCH || r->body == BODY_CLOUDEVENTS);
+    return is_silent(r) && route_takes_many(r);
 }
 
 void outcome_keep_refused(const struct route *r, struct event_batch *b)

@@ -229,9 +229,11 @@ struct sink_plan {
  * content type tell whether it is a query, a form or JSON. */
 enum body_kind {
     BODY_EVENT,
+    /* Several events, see route_takes_many: */
     BODY_BATCH,
     BODY_EVENTS, /* one event, an array, or values one behind the other; NDJSON */
     BODY_CLOUDEVENTS,
+    /* One again: */
     BODY_QUERY,
     BODY_FORM,
     BODY_ANY
@@ -339,6 +341,12 @@ struct route {
     uint32_t line;  /* in file, for logs */
     const char *file;
 };
+
+/* Whether a body may hold several events. */
+static inline bool route_takes_many(const struct route *r)
+{
+    return r->body >= BODY_BATCH && r->body <= BODY_CLOUDEVENTS;
+}
 
 struct server_plan {
     const char *listen; /* "0.0.0.0:8080" */

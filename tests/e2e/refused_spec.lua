@@ -16,6 +16,8 @@ route "POST /one" { body = "event", schema = shape, stream = "events", on_event 
   on_error = "reject", on_refused = keep }
 route "POST /many" { body = "batch", schema = shape, stream = "events", on_event = hook,
   on_refused = keep }
+route "POST /values" { body = "events", schema = shape, stream = "events", on_event = hook,
+  max_event = "64B", on_refused = keep }
 route "POST /all" { body = "batch", schema = shape, stream = "events", partial = false,
   on_refused = keep }
 route "POST /in/:kind" { body = "batch", events = "data.events", schema = shape,
@@ -86,6 +88,16 @@ route "POST /few" { body = "batch", schema = shape, stream = "events",
     a = s:post("/many", '{"id":"a"}\n{"id":1\n 7 \n', { ["Content-Type"] = "application/x-ndjson" })
     list = records(2)
     assert.same({ 202, '{"id":1', " 7 " }, { a.status, list[1].raw, list[2].raw })
+  end)
+
+  it("keeps the refused ones of values one behind the other, each with its place", function()
+    local long = ('{"id":"a","x":"%s"}'):format(("x"):rep(64))
+    local a, list = kept("/values", "/values", '{"id":"a"}{"id":1} [7,{"id":"no"}]' .. long, 4)
+    assert.equal(202, a.status)
+    local got = {}
+    for i, r in ipairs(list) do got[i] = { r.index, r.raw, r.refused.code } end
+    assert.same({ { 1, '{"id":1}', "wrong_type" }, { 2, "7", "not_an_object" },
+      { 3, '{"id":"no"}', "unwanted" }, { 4, long, "event_too_large" } }, got)
   end)
 
   it("keeps all events of a batch that is refused for one of them", function()

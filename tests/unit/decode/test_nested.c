@@ -48,7 +48,12 @@ static const struct {
     {"{\"b\":{}}", "expected an array at \"b\""},
     {"{\"b\":[5]}", "expected objects in the array at \"b\""},
     {"{\"b\":[[]]}", "expected objects in the array at \"b\""},
-    {"{\"b\":[{\"c\":null}]}", "expected an array at \"b[].c\""},
+    /* Encoders write an empty list as null. */
+    {"{\"b\":[{\"c\":null},{\"c\":[{\"d\":null,\"z\":5},{\"d\":[{\"v\":1}]}]}]}",
+     "1--- "},
+    {"{\"b\":null}", "expected an array at \"b\""},
+    {"{\"b\":[{\"c\":nul}]}", "expected a value"},
+    {"{\"b\":[null]}", "expected objects in the array at \"b\""},
     {"{\"b\":[{\"c\":[{\"d\":{}}]}]}", "expected an array at \"b[].c[].d\""},
     {"{\"b\":[{\"c\":[],\"c\":[]}]}", "\"b[].c\" is given twice"},
     {"{\"b\":[{\"x\":{\"y\":1,\"y\":2},\"c\":[]}]}",
@@ -138,6 +143,34 @@ static void a_list_of_its_own_is_the_same_as_a_plain_path(void **state)
     envelope_free(list);
 }
 
+static void what_stands_for_an_object_on_the_way_holds_no_events_unseen(void **state)
+{
+    static const struct {
+        const char *body, *got;
+    } ways[] = {
+        {"{\"a\":[{\"o\":{\"d\":[{\"v\":1}]}},{\"o\":{}},{}]}", "1--- "},
+        {"{\"a\":[{\"o\":null},{\"o\":{\"d\":[{\"v\":2}]}}]}", "2--- "},
+        {"{\"a\":[{\"o\":[{\"d\":[{\"v\":1}]}]}]}", "expected an array at \"a[].o.d\""},
+        {"{\"a\":[{\"o\":\"d\"}]}", "expected an array at \"a[].o.d\""},
+        /* A value beside them may be of any kind. */
+        {"{\"a\":[{\"x\":5,\"o\":{\"d\":[{\"v\":3}]}}]}", "3--- "},
+    };
+    const struct str beside_it = STR("a[].x.y");
+    struct err e;
+    struct envelope *v = envelope_new(STR("a[].o.d[]"), &beside_it, 1, &e);
+
+    (void)state;
+    assert_non_null(v);
+    for (size_t i = 0; i < N_ELEMS(ways); i++) {
+        char got[512];
+
+        memset(batch.envelope, 0, sizeof batch.envelope);
+        read_body(v, ways[i].body, got);
+        assert_string_equal(ways[i].got, got);
+    }
+    envelope_free(v);
+}
+
 static void paths_that_can_t_be_are_refused(void **state)
 {
     static const struct {
@@ -186,6 +219,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_event_has_the_values_beside_it),
         cmocka_unit_test(a_list_of_its_own_is_the_same_as_a_plain_path),
+        cmocka_unit_test(what_stands_for_an_object_on_the_way_holds_no_events_unseen),
         cmocka_unit_test(paths_that_can_t_be_are_refused)};
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -145,9 +145,28 @@ refused_events_get_the_answer_of_accepted_ones_if_the_route_says_so(void **state
     assert_int_equal(429, outcome(&to_url, "l").status);
 }
 
+static void
+refused_events_that_no_answer_tells_are_kept_of_every_body_with_many(void **state)
+{
+    static const struct answer_plan silent = {.status = 200, .body = STR("{}")};
+
+    (void)state;
+    for (int body = BODY_EVENT; body <= BODY_ANY; body++) {
+        struct route r = {.body = (enum body_kind)body, .partial = true};
+        bool many =
+            body == BODY_BATCH || body == BODY_EVENTS || body == BODY_CLOUDEVENTS;
+
+        assert_false(outcome_keeps_refused(&r));
+        r.answer = &silent;
+        assert_int_equal(many, outcome_keeps_refused(&r));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            refused_events_that_no_answer_tells_are_kept_of_every_body_with_many),
         cmocka_unit_test(
             refused_events_get_the_answer_of_accepted_ones_if_the_route_says_so),
         cmocka_unit_test(each_fate_is_counted_as_itself),
