@@ -48,15 +48,15 @@ route { "GET", "POST", "/adjust" } {
 }
 
 example "a callback is typed by the schema" {
-  request = "GET /adjust?token=secret&kind=event&event=abc123&adid=a1&created_at=1735689600&nonce=n1&idfa=&revenue=1.10&currency=USD",
+  request = "GET /adjust?token=" .. TOKEN .. "&kind=event&event=abc123&adid=a1&created_at=1735689600&nonce=n1&idfa=&revenue=1.10&currency=USD",
   expect  = { status = 200, accepted = 1,
     stored = [[{"kind":"event","event":"abc123","adid":"a1","created_at":1735689600000,"nonce":"n1","idfa":"","revenue":1.10,"currency":"USD","received_at":1735689600000}]] },
 }
 example "a placeholder without a value is null" {
-  request = "GET /adjust?token=secret&kind=install&adid=a1&nonce=n2&created_at=1735689600&revenue=",
+  request = "GET /adjust?token=" .. TOKEN .. "&kind=install&adid=a1&nonce=n2&created_at=1735689600&revenue=",
   expect  = { status = 200,
     stored = [[{"kind":"install","adid":"a1","nonce":"n2","created_at":1735689600000,"revenue":null,"received_at":1735689600000}]] },
 }
 example "a wrong token is refused at the door" {
-  request = "GET /adjust?kind=install&token=guess", expect = { status = 403, code = "bad_token" },
+  request = "GET /adjust?kind=install&token=no" .. TOKEN, expect = { status = 403, code = "bad_token" },
 }

@@ -56,17 +56,17 @@ route { "GET", "POST", "/appsflyer" } {
 }
 
 example "a message is stored with its times in milliseconds" {
-  request = "POST /appsflyer?token=secret",
+  request = "POST /appsflyer?token=" .. TOKEN,
   body    = [[{"app_id":"id1","appsflyer_id":"17-1","event_name":"install","event_time":"2025-01-01 00:00:00.123","install_time":"2025-01-01 00:00:00.123"}]],
   expect  = { status = 200, accepted = 1,
     stored = [[{"app_id":"id1","appsflyer_id":"17-1","event_name":"install","event_time":1735689600123,"install_time":1735689600123,"received_at":1735689600000,"message_id":"1695e9e8806f2887d90bc82acdfaff2c2b4bee154fd405bb32c2ea6afb14043a"}]] },
 }
 example "a query is the same message" {
-  request = "GET /appsflyer?token=secret&app_id=id1&appsflyer_id=17-1&event_name=af_purchase&event_time=2025-01-01+00%3A00%3A01.000&event_value=%7B%22af_revenue%22%3A%221.10%22%7D&event_revenue=1.5",
+  request = "GET /appsflyer?token=" .. TOKEN .. "&app_id=id1&appsflyer_id=17-1&event_name=af_purchase&event_time=2025-01-01+00%3A00%3A01.000&event_value=%7B%22af_revenue%22%3A%221.10%22%7D&event_revenue=1.5",
   expect  = { status = 200, accepted = 1,
     stored = [[{"app_id":"id1","appsflyer_id":"17-1","event_name":"af_purchase","event_time":1735689601000,"event_value":"{\"af_revenue\":\"1.10\"}","event_revenue":1.5,"received_at":1735689600000,"message_id":"3a252b985c9dc29bd9cd6298e39aa8ba33339c1d62b187c3e51db40d10cfb953"}]] },
 }
 example "a wrong token is refused at the door" {
-  request = "POST /appsflyer?token=guess", body = "{}",
+  request = "POST /appsflyer?token=no" .. TOKEN, body = "{}",
   expect  = { status = 403, code = "bad_token" },
 }

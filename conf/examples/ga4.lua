@@ -20,7 +20,8 @@ stream "events" {
 stream "refused" { sinks = { "refused" } }
 
 -- Each stream of data (a site's measurement id or an app's Firebase id) and its secret.
-local SECRETS = { [env("GA4_STREAM", "G-DEMO")] = env("GA4_SECRET", "secret") }
+local STREAM, SECRET = env("GA4_STREAM", "G-DEMO"), env("GA4_SECRET", "secret")
+local SECRETS = { [STREAM] = SECRET }
 
 local event = schema {
   name             = str { required = true, min = 1, max = 40, pattern = "^%a[%w_]*$" },
@@ -63,19 +64,21 @@ route "POST /mp/collect" {
   on_refused = { stream = "refused" },
 }
 
+local URL = "POST /mp/collect?measurement_id=" .. STREAM .. "&api_secret="
+
 example "an event gets the client and the time of its request" {
-  request = "POST /mp/collect?measurement_id=G-DEMO&api_secret=secret",
+  request = URL .. SECRET,
   body    = [[{"client_id":"c.1","timestamp_micros":"1735689600000000","events":[
     {"name":"purchase","params":{"transaction_id":"t-1","value":1.10,"currency":"EUR"}}]}]],
   expect  = { status = 204, accepted = 1,
-    stored = [[{"name":"purchase","params":{"transaction_id":"t-1","value":1.10,"currency":"EUR"},"client_id":"c.1","timestamp_micros":1735689600000,"received_at":1735689600000,"stream_id":"G-DEMO"}]] },
+    stored = [[{"name":"purchase","params":{"transaction_id":"t-1","value":1.10,"currency":"EUR"},"client_id":"c.1","timestamp_micros":1735689600000,"received_at":1735689600000,"stream_id":"]] .. STREAM .. [["}]] },
 }
 example "a wrong secret is refused at the door" {
-  request = "POST /mp/collect?measurement_id=G-DEMO&api_secret=guess", body = "{}",
+  request = URL .. "no" .. SECRET, body = "{}",
   expect  = { status = 403, code = "bad_secret" },
 }
 example "a name that Google would not take is refused" {
-  request = "POST /mp/collect?measurement_id=G-DEMO&api_secret=secret",
+  request = URL .. SECRET,
   body    = [[{"client_id":"c.1","events":[{"name":"_bad"}]}]],
   expect  = { status = 422, code = "bad_format", field = "name" },
 }

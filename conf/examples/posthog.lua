@@ -31,7 +31,7 @@ local event = schema {
   properties  = any { },
 }
 
-local function on_event(ev, req)
+local function on_event(ev)
   local project = PROJECTS[ev.api_key or ev.token or ev["properties.token"] or ""]
   if not project then return reject("unknown_token", "no project has this token") end
   ev.api_key, ev.token, ev["properties.token"] = nil, nil, nil
