@@ -53,12 +53,17 @@ clickhouse "olap" {
 }
 -- What was refused, as it was sent: with addresses, mails and device ids. Its folder is for
 -- few people, and its files are deleted after some days (ATTRIBUTION.md).
-file "refused" { dir = "refused", compress = "zstd", rotate = { age = "1h" } }
+file "refused" { dir = "refused", compress = "zstd", rotate = { age = "5m" } }
 
 -- The warehouse may be down for long: it gives up its oldest events beyond 8 GiB, rather
 -- than make clients wait. The bus and the archive never skip.
 local sinks = { "archive", "bus", olap = { when_full = "skip", max_lag = "8GiB" } }
-stream "events" { sinks = sinks, max_bytes = "16GiB" }
+-- SDKs and networks send again what was not answered. Anybody may call click links: source
+-- keeps their ids apart, so that nobody can use up the id of an install in advance.
+stream "events" {
+  sinks = sinks, max_bytes = "16GiB",
+  dedup = { key = { "app", "source", "event_id" }, window = "6h", max_keys = 2000000 },
+}
 -- Money: it is on the disk before the client hears so, and counted once in 30 days, also
 -- over restarts and power cuts. No sink skips.
 stream "purchases" {
@@ -239,21 +244,19 @@ route "GET /view/:app" {
   on_event = function(ev, req) return on_ad(ev, req, "view") end,
 }
 
--- ---- apps and partners, with an API key in X-API-Key -----------------------------------
+-- ---- apps and partners: POST /v1/APP/..., with a key of the app in X-API-Key -----------
 
-local function app_of(req)
-  local key = req.headers["x-api-key"]
-  return key and keys[sha256(key)]
-end
-
+-- The app stands in the path as well, because what is kept of a refusal has the path and no
+-- key: so it is known later whose it was.
 local function needs_key(req)
-  if not app_of(req) then
-    return reject("unknown_key", "send a valid key as X-API-Key", 401)
+  local key = req.headers["x-api-key"]
+  if not key or keys[sha256(key)] ~= req.params.app then
+    return reject("unknown_key", "send a key of this app as X-API-Key", 401)
   end
 end
 
 local function keyed(ev, req, source, ip)
-  local app = app_of(req)
+  local app = req.params.app
   local over = within_quota(app)
   if over then return over end
   tidy(ev, req, app, source, ip)
@@ -261,20 +264,20 @@ local function keyed(ev, req, source, ip)
 end
 
 -- SDKs: arrays, {"events":[...]} or NDJSON, plain or compressed. The address is the phone's.
-route "POST /v1/batch" {
+route "POST /v1/:app/batch" {
   body = "batch", stream = "events", schema = shape { type = kind { required = true } },
   on_request = needs_key, on_refused = on_refused,
   on_event = function(ev, req) return keyed(ev, req, "sdk", address(req)) end,
 }
 -- Partners' servers: one event, a form or JSON. They tell the phone's address, or none.
-route "POST /v1/events" {
+route "POST /v1/:app/events" {
   body = "any", stream = "events", schema = shape { type = kind { required = true } },
   on_request = needs_key, on_refused = on_refused,
   on_event = function(ev, req) return keyed(ev, req, "partner", ev.ip) end,
 }
 
 example "a purchase is typed, masked and told from others by its app" {
-  request = "POST /v1/events", headers = { ["x-api-key"] = "shop-key" },
+  request = "POST /v1/shop/events", headers = { ["x-api-key"] = "shop-key" },
   content_type = "application/x-www-form-urlencoded",
   body   = "type=purchase&event_id=o-1&revenue=3.20&currency=EUR&ip=203.0.113.7",
   expect = { status = 202, stored = [[{"type":"purchase","event_id":"o-1","revenue":3.20,]]

@@ -30,8 +30,9 @@ describe("attribution_full.lua", function()
     return policy:post(path, body, { headers = { ["X-API-Key"] = o.key or "shop-key" },
       content_type = o.type, peer = o.peer, time = o.time })
   end
-  local function batch(events, o) return keyed("/v1/batch", events, o) end
-  local function single(event, o) return keyed("/v1/events", event, o) end
+  local function of(o) return "/v1/" .. (o and o.app or "shop") end
+  local function batch(events, o) return keyed(of(o) .. "/batch", events, o) end
+  local function single(event, o) return keyed(of(o) .. "/events", event, o) end
   local function form(text) return single(text, { type = "application/x-www-form-urlencoded" }) end
   local function purchase(over)
     local e = { type = "purchase", event_id = "o-1", revenue = 9.90, currency = "EUR" }
@@ -228,7 +229,7 @@ describe("attribution_full.lua", function()
   describe("an SDK's batch", function()
     setup(fresh)
 
-    it("is stored for the app of its key, whatever it says", function()
+    it("is stored for the app of its path, whatever it says", function()
       local e = stored(batch { { type = "open", app = "game", source = "x", country = "XX",
         device = "mine", user = "root", received_at = 1772366400000 } })
       assert.same({ "shop", "sdk" }, { e.app, e.source })
@@ -245,8 +246,10 @@ describe("attribution_full.lua", function()
       for _, key in ipairs { "guess", "SHOP-KEY", "shop-key ,", "", "shop" } do
         assert.same({ 401, "unknown_key" }, refused(batch({ { type = "a" } }, { key = key })), key)
       end
-      assert.equal(401, policy:post("/v1/batch", "{oops").status)
-      assert.equal(401, policy:post("/v1/batch?key=shop-key", {}).status)
+      assert.equal(401, batch({ { type = "a" } }, { app = "game" }).status)
+      assert.equal(401, batch({ { type = "a" } }, { app = "SHOP" }).status)
+      assert.equal(401, policy:post("/v1/shop/batch", "{oops").status)
+      assert.equal(401, policy:post("/v1/shop/batch?key=shop-key", {}).status)
     end)
 
     it("may be sent with either key while a key is changed", function()
@@ -274,11 +277,11 @@ describe("attribution_full.lua", function()
     it("over the app's quota is refused to be sent again, with any of its keys", function()
       local all = {}
       for i = 1, 1000 do all[i] = { type = "a" } end
-      for _ = 1, 5 do assert.equal(1000, batch(all, { key = "game-key" }).accepted) end
-      local r = batch({ { type = "a" } }, { key = "game-key" })
+      for _ = 1, 5 do assert.equal(1000, batch(all, { app = "game", key = "game-key" }).accepted) end
+      local r = batch({ { type = "a" } }, { app = "game", key = "game-key" })
       assert.same({ 429, "rate_limited", true }, { r.status, r.code, r.events[1].retry })
       assert.equal(202, batch({ { type = "a" } }).status)
-      assert.equal(202, batch({ { type = "a" } }, { key = "game-key",
+      assert.equal(202, batch({ { type = "a" } }, { app = "game", key = "game-key",
         time = "2026-03-01T12:00:01Z" }).status)
     end)
   end)
@@ -304,13 +307,30 @@ describe("attribution_full.lua", function()
     end)
 
     it("needs a key", function()
-      assert.equal(401, policy:post("/v1/events", { type = "a" }).status)
+      assert.equal(401, policy:post("/v1/shop/events", { type = "a" }).status)
     end)
 
     it("has the address that the partner tells, or none", function()
       assert.same({ "198.51.100.0", "US" }, (function(e) return { e.ip, e.country } end)(
         stored(form "type=level&ip=198.51.100.7")))
       assert.is_nil(stored(form "type=level").ip)
+    end)
+  end)
+
+  describe("an event that is sent again", function()
+    before_each(fresh)
+
+    it("is stored once, if it has an id", function()
+      local e = { type = "open", event_id = "e1" }
+      assert.same({ 1, 0 }, { #single(e).stored.events, #(single(e).stored.events or {}) })
+      assert.equal(2, #batch({ { type = "open" }, { type = "open" } }).stored.events)
+    end)
+
+    it("is not taken for a repeat because a stranger's click has its id", function()
+      click "click_id=c1&event_id=e1"
+      view "event_id=e1"
+      assert.equal(1, #postback("app=shop&type=install&event_id=e1").stored.events)
+      assert.equal(1, #single({ type = "open", event_id = "e1" }).stored.events)
     end)
   end)
 
@@ -332,7 +352,7 @@ describe("attribution_full.lua", function()
       local again = purchase()
       assert.same({ 202, 1, {} }, { again.status, again.accepted, again.stored })
       assert.same({}, postback("app=shop&type=purchase&event_id=o-1&revenue=9.9&currency=EUR").stored)
-      local month = keyed("/v1/events", { type = "purchase", event_id = "o-1", revenue = 1,
+      local month = keyed("/v1/shop/events", { type = "purchase", event_id = "o-1", revenue = 1,
         currency = "EUR" }, { time = "2026-04-01T00:00:00Z" })
       assert.equal(1, #month.stored.purchases)
     end)
@@ -340,7 +360,7 @@ describe("attribution_full.lua", function()
     it("of another app is another purchase", function()
       purchase()
       local r = single({ type = "purchase", event_id = "o-1", revenue = 1, currency = "EUR" },
-        { key = "game-key" })
+        { app = "game", key = "game-key" })
       assert.equal(1, #r.stored.purchases)
     end)
 
@@ -410,7 +430,7 @@ describe("attribution_full.lua", function()
 
     it("give other texts with another pepper", function()
       local other = assert(testing.load("attribution_full.lua", { env = { PEPPER = "x" } }))
-      local r = other:post("/v1/events", { type = "open", user_id = "u" },
+      local r = other:post("/v1/shop/events", { type = "open", user_id = "u" },
         { headers = { ["X-API-Key"] = "shop-key" } })
       assert.not_equal(hidden "u", stored(r).user)
     end)

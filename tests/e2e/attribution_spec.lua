@@ -4,13 +4,14 @@ local h = require "harness"
 local kafka = require "kafka"
 local testing = require "sluice.testing"
 
-local POLICY = "conf/examples/attribution_full.lua"
+local EXAMPLES = "conf/examples/"
+local POLICY = "attribution_full.lua"
 local FORM = "application/x-www-form-urlencoded"
 
 -- conf/examples/attribution_full.lua as it stands, with a Kafka cluster, a ClickHouse server
 -- and the table that "sluice schema" prints: what was sent by each way in beside what arrived.
 describe("the attribution platform of the examples", function()
-  local m, ch, s
+  local dir, m, ch, s
   local want, refusals, serial = {}, 0, 0
 
   setup(function()
@@ -19,14 +20,18 @@ describe("the attribution platform of the examples", function()
     if clickhouse.missing() then return end
     ch = clickhouse.start()
     ch:must "CREATE DATABASE attribution"
-    ch:must((h.shell(h.binary .. " schema --clickhouse " .. POLICY):gsub(";%s*$", "")))
-    s = h.server { path = POLICY, wrap = { "env", "PEPPER=pepper", "KAFKA_BROKERS=" .. m.brokers,
+    local sql = h.shell(h.binary .. " schema --clickhouse " .. EXAMPLES .. POLICY)
+    ch:must((sql:gsub(";%s*$", "")))
+    dir = h.folder()
+    h.shell(("cp -r %s%s %sattribution_full '%s'"):format(EXAMPLES, POLICY, EXAMPLES, dir))
+    s = h.server { path = dir .. "/" .. POLICY, wrap = { "env", "PEPPER=pepper", "KAFKA_BROKERS=" .. m.brokers,
       "CLICKHOUSE_URL=" .. ch.url } }
   end)
 
   teardown(function()
     if s then s:close() end
     if ch then ch:close() end
+    if dir then h.remove(dir) end
     m:close()
   end)
 
@@ -101,22 +106,23 @@ describe("the attribution platform of the examples", function()
     for coding, command in pairs { gzip = "gzip -c", zstd = "zstd -c" } do
       local list = {}
       for i = 1, 20 do list[i] = event { properties = { n = i } } end
-      a = keyed("/v1/batch", packed(command, cjson.encode(list)), { ["Content-Encoding"] = coding })
+      a = keyed("/v1/shop/batch", packed(command, cjson.encode(list)),
+        { ["Content-Encoding"] = coding })
       for _, b in ipairs(list) do sent(202, a, b, "shop", "sdk") end
     end
     e = event { type = "level" }
-    sent(202, keyed("/v1/events", query(e), { ["Content-Type"] = FORM }), e, "shop", "partner")
+    sent(202, keyed("/v1/shop/events", query(e), { ["Content-Type"] = FORM }), e, "shop", "partner")
     e = event { type = "level", ip = "203.0.113.7" }
-    sent(202, keyed("/v1/events", cjson.encode(e)), e, "shop", "partner")
+    sent(202, keyed("/v1/shop/events", cjson.encode(e)), e, "shop", "partner")
     e = event { type = "purchase", revenue = 9.5, currency = "EUR" }
     purchases[#purchases + 1] = e
-    sent(202, keyed("/v1/events", cjson.encode(e)), e, "shop", "partner")
+    sent(202, keyed("/v1/shop/events", cjson.encode(e)), e, "shop", "partner")
   end
 
   -- Each once more, as a retry and as its network's postback.
   local function purchases_again()
     for _, e in ipairs(purchases) do
-      assert.equal(202, keyed("/v1/batch", cjson.encode { e }).status)
+      assert.equal(202, keyed("/v1/shop/batch", cjson.encode { e }).status)
       local b = {}
       for k, v in pairs(e) do b[k] = v end
       b.app = "shop"
@@ -129,10 +135,10 @@ describe("the attribution platform of the examples", function()
     refused(422, postback({ app = "shop", type = "install", email = "ann@example.org" }, "guess"))
     refused(302, get "/click/shop?redirect=https%3A%2F%2Fevil.example")
     refused(200, get "/view/shop?at=1")
-    refused(422, keyed("/v1/events", "type=purchase", { ["Content-Type"] = FORM }))
-    refused(400, keyed("/v1/batch", '[{"type":'))
+    refused(422, keyed("/v1/shop/events", "type=purchase", { ["Content-Type"] = FORM }))
+    refused(400, keyed("/v1/shop/batch", '[{"type":'))
     assert.equal(404, get("/postback/evil?type=install").status)
-    assert.equal(401, s:post("/v1/batch", "[]").status)
+    assert.equal(401, s:post("/v1/shop/batch", "[]").status)
   end
 
   local function sorted(list)
@@ -155,6 +161,24 @@ describe("the attribution platform of the examples", function()
     for i, line in ipairs(lines) do list[i] = row(cjson.decode(line)) end
     return sorted(list)
   end
+
+  it("takes postbacks again that it refused for a secret that was changed", function()
+    if not ch then return pending(clickhouse.missing()) end
+    local missed = {}
+    for i = 1, 3 do
+      missed[i] = event { type = "install", app = "shop" }
+      refused(422, postback(missed[i], "acme-new"))
+    end
+    local file = dir .. "/attribution_full/partners.csv"
+    h.write(file, (h.read(file):gsub("acme,.-\n", "acme,acme-new,acme-secret\n")))
+    assert.equal(200, s:reload().status)
+    h.wait_for("the records", function()
+      local out = h.shell(("zstdcat '%s'/refused/* 2>&1 | sh %sattribution_full/send_again.sh "
+        .. "bad_signature 0 http://127.0.0.1:%d 2>&1"):format(s.data, EXAMPLES, s.port))
+      return out:match "^%s*3 200%s*$"
+    end)
+    for _, e in ipairs(missed) do sent(200, { status = 200 }, e, "shop", "postback") end
+  end)
 
   it("delivers what came by each way over a reload and a kill, purchases once", function()
     if not ch then return pending(clickhouse.missing()) end
