@@ -24,8 +24,8 @@ describe("the attribution platform of the examples", function()
     ch:must((sql:gsub(";%s*$", "")))
     dir = h.folder()
     h.shell(("cp -r %s%s %sattribution_full '%s'"):format(EXAMPLES, POLICY, EXAMPLES, dir))
-    s = h.server { path = dir .. "/" .. POLICY, wrap = { "env", "PEPPER=pepper", "KAFKA_BROKERS=" .. m.brokers,
-      "CLICKHOUSE_URL=" .. ch.url } }
+    s = h.server { path = dir .. "/" .. POLICY, wrap = { "env", "PEPPER=pepper",
+      "KAFKA_BROKERS=" .. m.brokers, "CLICKHOUSE_URL=" .. ch.url } }
   end)
 
   teardown(function()
