@@ -81,9 +81,7 @@ struct stream_sink {
 };
 
 enum {
-    DEDUP_PARTS_MAX = 8,  /* values that identify an event together */
-    DEDUP_STREAMS_MAX = 8 /* with dedup that one request goes to; in further ones its
-                             repeats pass */
+    DEDUP_PARTS_MAX = 8 /* values that identify an event together */
 };
 
 struct stream_plan {

@@ -129,8 +129,8 @@ struct policy_state {
     char *part;                  /* a part of the request that a hook reads, decoded */
     size_t part_room;
     /* Of the events in hand; dedup.c's. */
-    struct seen_hash *identities[DEDUP_STREAMS_MAX];
-    uint32_t identities_room[DEDUP_STREAMS_MAX];
+    struct seen_hash *identities[PLAN_STREAMS_MAX];
+    uint32_t identities_room[PLAN_STREAMS_MAX];
     char *spill; /* a text for which the arena has no room */
     size_t spill_room;
     struct handles

@@ -1,5 +1,8 @@
 #include "policy/run/dedup.h"
 
+#include <stdlib.h>
+
+#include "base/attr.h"
 #include "base/mem.h"
 #include "keys/keystore.h"
 #include "policy/run/handles.h"
@@ -214,6 +217,20 @@ static struct seen_hash *identities_of(struct policy_state *s, uint32_t i, uint3
     return s->identities[i];
 }
 
+static struct dedup_part *part_at(struct dedup_hold *hold, uint32_t i)
+{
+    return i < DEDUP_STREAMS_FEW ? &hold->list[i] : &hold->more[i - DEDUP_STREAMS_FEW];
+}
+
+static struct dedup_part *next_part(struct dedup_hold *hold)
+{
+    if (hold->n == DEDUP_STREAMS_FEW) {
+        hold->more =
+            mem_alloc((PLAN_STREAMS_MAX - DEDUP_STREAMS_FEW) * sizeof *hold->more);
+    }
+    return part_at(hold, hold->n++);
+}
+
 /* Of one stream, whose number in hold is hold->n until it is counted. */
 static void mark_stream(struct dedup *d, const struct route *route,
                         struct event_batch *b, uint32_t stream)
@@ -238,11 +255,12 @@ static void mark_stream(struct dedup *d, const struct route *route,
         seen_finish(d->seen, d->owner, 0, true); /* no request waits for it */
         return;
     }
-    hold->list[hold->n].chain = d->chain;
-    hold->list[hold->n].stream = stream;
-    hold->list[hold->n].owner = d->owner;
-    hold->list[hold->n].identities = store == NULL ? NULL : d->identities;
-    hold->list[hold->n++].seen = seen_ref(d->seen);
+    *next_part(hold) =
+        (struct dedup_part){.chain = d->chain,
+                            .stream = stream,
+                            .owner = d->owner,
+                            .seen = seen_ref(d->seen),
+                            .identities = store == NULL ? NULL : d->identities};
 }
 
 enum dedup_result dedup_mark(struct policy_state *s, const struct route *route,
@@ -261,7 +279,7 @@ enum dedup_result dedup_mark(struct policy_state *s, const struct route *route,
         struct dedup d = {.s = s, .bit = 1ull << i, .now = now, .hold = hold};
 
         d.seen = i < plan->n_streams ? handles_seen(s->handles, i) : NULL;
-        if (d.seen == NULL || hold->n == DEDUP_STREAMS_MAX) {
+        if (d.seen == NULL) {
             continue;
         }
         d.stream = &plan->streams[i];
@@ -276,9 +294,12 @@ const struct seen_hash *dedup_identity(const struct dedup_hold *hold, uint32_t s
                                        uint32_t i)
 {
     for (uint32_t k = 0; k < hold->n; k++) {
-        if (hold->list[k].stream == stream) {
-            return hold->list[k].identities == NULL ? NULL
-                                                    : &hold->list[k].identities[i];
+        const struct dedup_part *part = k < DEDUP_STREAMS_FEW
+                                            ? &hold->list[k]
+                                            : &hold->more[k - DEDUP_STREAMS_FEW];
+
+        if (part->stream == stream) {
+            return part->identities == NULL ? NULL : &part->identities[i];
         }
     }
     return NULL;
@@ -286,11 +307,16 @@ const struct seen_hash *dedup_identity(const struct dedup_hold *hold, uint32_t s
 
 void dedup_own(struct dedup_hold *hold, bool stored)
 {
-    while (hold->n > 0) {
-        struct seen *seen = hold->list[--hold->n].seen;
+    const bool many = hold->n > DEDUP_STREAMS_FEW;
 
-        seen_finish(seen, hold->list[hold->n].owner, hold->list[hold->n].chain, stored);
-        seen_unref(seen);
+    while (hold->n > 0) {
+        const struct dedup_part *part = part_at(hold, --hold->n);
+
+        seen_finish(part->seen, part->owner, part->chain, stored);
+        seen_unref(part->seen);
+    }
+    if (UNLIKELY(many)) {
+        free(hold->more);
     }
 }
 

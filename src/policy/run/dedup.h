@@ -23,22 +23,27 @@ struct policy_state;
 struct seen;
 struct seen_hash;
 
-/* Other requests that one can be tied to; repeats of further ones pass. */
-enum { DEDUP_TIES_MAX = 8 };
+/* Streams that one request reserves keys of without an allocation; and other requests
+ * that it can be tied to: repeats of further ones pass, or, with persist, are refused to
+ * come again. */
+enum { DEDUP_STREAMS_FEW = 8, DEDUP_TIES_MAX = 8 };
 
-/* The keys that one request has reserved, and the requests that it waits for. seen:
- * references. */
+/* The keys that a request has reserved in one stream. seen: a reference. */
+struct dedup_part {
+    uint32_t chain;
+    uint32_t stream; /* of the plan */
+    uint64_t owner;
+    struct seen *seen;
+    /* Of each event, all zeros: it has none. NULL: they are not stored. The state's,
+     * until its next dedup_mark. */
+    const struct seen_hash *identities;
+};
+
+/* All of them, and the requests that it waits for. Moved by assignment. */
 struct dedup_hold {
     uint32_t n, n_ties;
-    struct {
-        uint32_t chain;
-        uint32_t stream; /* of the plan */
-        uint64_t owner;
-        struct seen *seen;
-        /* Of each event, all zeros: it has none. NULL: they are not stored. The state's,
-         * until its next dedup_mark. */
-        const struct seen_hash *identities;
-    } list[DEDUP_STREAMS_MAX];
+    struct dedup_part list[DEDUP_STREAMS_FEW];
+    struct dedup_part *more; /* those behind the few; owned if n is above them */
     struct {
         uint64_t owner;
         struct seen *seen;

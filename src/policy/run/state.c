@@ -419,7 +419,7 @@ void policy_state_free(struct policy_state *s)
     free(s->made.p);
     free(s->part);
     free(s->spill);
-    for (int i = 0; i < DEDUP_STREAMS_MAX; i++) {
+    for (int i = 0; i < PLAN_STREAMS_MAX; i++) {
         free(s->identities[i]);
     }
     free(s);

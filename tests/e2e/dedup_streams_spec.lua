@@ -1,0 +1,43 @@
+-- Dedup of an event that goes to many streams, and of short windows with persist.
+local h = require "harness"
+
+describe("dedup in many streams", function()
+  local s
+  after_each(function() if s then s:close() s = nil end end)
+
+  local function repeats(stream)
+    return s:metric("sluice_dedup_events_total",
+      ('result="repeat",stream="%s"'):format(stream))
+      or s:metric("sluice_dedup_events_total",
+        ('stream="%s",result="repeat"'):format(stream))
+  end
+
+  it("takes a repeat out of each of twelve, with persist also after a kill -9", function()
+    local top, names = {}, { '"events"' }
+    for i = 1, 11 do
+      top[i] = ('stream "s%d" { sinks = { "archive" }, dedup = { key = "id", %s } }'):format(i,
+        i <= 8 and "" or 'window = "30d", persist = true')
+      names[i + 1] = ('"s%d"'):format(i)
+    end
+    s = h.server { policy = h.policy { workers = 1, top = table.concat(top, "\n"),
+      server = 'max_body = "1MiB"', spool = 'segment = "4MiB", max_bytes = "512MiB"', ack = "synced",
+      stream = 'dedup = { key = "id", window = "30d", persist = true }',
+      route = ("on_event = function(ev) return to(%s) end"):format(table.concat(names, ", ")) } }
+    local function send()
+      for _ = 1, 2 do
+        assert.equal(202, s:post("/v1/events", '{"id":"a"}').status)
+        assert.equal(202, s:post("/v1/events/batch", '[{"id":"b"},{"id":"a"}]').status)
+      end
+    end
+    send()
+    for i = 1, 11 do assert.same({ i, 4 }, { i, repeats("s" .. i) }) end
+    assert.equal(4, repeats "events")
+    s:stop("SIGKILL")
+    s:start()
+    send()
+    for i = 1, 11 do assert.same({ i, i <= 8 and 4 or 6 }, { i, repeats("s" .. i) }) end
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(4 * 2 + 8 * 2 * 2, #s:lines())
+  end)
+end)
