@@ -59,7 +59,8 @@ static void *remember(void *arg)
 
             struct seen_hash h = seen_hash_of(j->seen, key_of(text, n), SEEN_TEXT);
 
-            (void)seen_ask(j->seen, &h, owner, 1000, &chain, &other);
+            (void)seen_ask(j->seen, &h, owner, (struct seen_when){1000, 0}, &chain,
+                           &other);
         }
         seen_finish(j->seen, owner, chain, true);
     }

@@ -7,7 +7,7 @@
  * All keys have one window, so that they expire in the ring's order. With persist the
  * ring is a heap of places instead: they become free as keys are saved or undone.
  */
-#include "shared/seen.h"
+#include "shared/internal.h"
 
 #include <sched.h>
 #include <stdatomic.h>
@@ -16,46 +16,17 @@
 
 #include "base/attr.h"
 #include "base/mem.h"
-#include "base/siphash.h"
 
-enum { N_SHARDS = 64, POPS_MAX = 16, SPINS = 200, N_OWNERS = 16384 };
+enum { POPS_MAX = 16, SPINS = 200 };
 
-static const double TICK_MS = 10; /* 32 bits of it are 497 days */
+static const uint32_t BEHIND_TICKS =
+    360000; /* by which a caller's clock may be behind */
+static const uint32_t OVER_TICKS = 4000000000u; /* 463 days: longer than any window */
 
-struct entry {
-    uint64_t hash[2]; /* both 0: undone */
-    uint64_t owner;   /* 0: settled */
-    uint32_t tick;    /* of its first time; persist: whether it is saved already */
-    uint32_t next;    /* of its owner's chain */
-};
-
-struct shard {
-    _Alignas(64) atomic_flag lock;
-    _Atomic uint32_t count; /* entries between tail and head; written locked */
-    uint32_t tail;
-    uint32_t free; /* persist: 1 + a place that was given back; linked by next */
-    uint32_t used; /* persist: places that were given out at least once */
-    struct entry *ring;
-    /* 1 + place in the ring, above it 32 bits of the hash, so that few entries are
-     * looked at in vain; 0: free. */
-    uint64_t *index;
-};
-
-struct seen {
-    atomic_uint refs;
-    struct seen_conf conf;
-    struct siphash_key key;
-    struct keystore *store;
-    uint32_t room; /* of a ring */
-    uint32_t mask; /* of an index */
-    uint32_t window_ticks;
-    _Atomic uint64_t serial;           /* of the last owner */
-    _Atomic uint64_t owners[N_OWNERS]; /* serial << 2 | enum seen_fate */
-    _Atomic uint64_t forgotten;
-    _Atomic uint64_t results[SEEN_RESULTS]; /* but SEEN_NEW's */
-    _Atomic uint64_t passed;
-    struct shard shards[N_SHARDS];
-};
+static uint32_t ticks_of(int64_t window_ms)
+{
+    return (uint32_t)((double)window_ms / TICK_MS) + 1;
+}
 
 struct seen *seen_new(const struct seen_conf *conf)
 {
@@ -82,7 +53,7 @@ struct seen *seen_new(const struct seen_conf *conf)
         s->mask *= 2;
     }
     s->mask--;
-    s->window_ticks = (uint32_t)((double)conf->window_ms / TICK_MS) + 1;
+    s->window_ticks = ticks_of(conf->window_ms);
     for (int i = 0; i < N_SHARDS; i++) {
         atomic_flag_clear(&s->shards[i].lock);
         s->shards[i].ring = mem_zalloc(s->room * sizeof(struct entry));
@@ -125,22 +96,7 @@ bool seen_is(const struct seen *s, const struct seen_conf *conf)
            s->conf.persist == conf->persist;
 }
 
-void seen_attach(struct seen *s, struct keystore *store, const struct siphash_key *key,
-                 const char *name)
-{
-    uint64_t named[2];
-
-    siphash24_128(key, name, strlen(name), named);
-    s->key = (struct siphash_key){named[0], named[1]};
-    s->store = store;
-}
-
-struct keystore *seen_store(const struct seen *s)
-{
-    return s->store;
-}
-
-static void lock(struct shard *h)
+void seen_lock(struct shard *h)
 {
     for (int i = 0; atomic_flag_test_and_set_explicit(&h->lock, memory_order_acquire);
          i++) {
@@ -150,19 +106,12 @@ static void lock(struct shard *h)
     }
 }
 
-static void unlock(struct shard *h)
+void seen_unlock(struct shard *h)
 {
     atomic_flag_clear_explicit(&h->lock, memory_order_release);
 }
 
-static uint32_t count_of(const struct shard *h)
-{
-    return atomic_load_explicit(&h->count, memory_order_relaxed);
-}
-
-/* The index's slot of that hash, or the free one where it would be. */
-static uint32_t slot_of(const struct seen *s, const struct shard *h,
-                        const uint64_t hash[2])
+uint32_t seen_slot(const struct seen *s, const struct shard *h, const uint64_t hash[2])
 {
     uint32_t i = (uint32_t)hash[0] & s->mask;
 
@@ -203,21 +152,24 @@ static bool undone(const struct entry *x)
     return x->hash[0] == 0 && x->hash[1] == 0;
 }
 
-static void undo(const struct seen *s, struct shard *h, struct entry *x)
+void seen_undo(const struct seen *s, struct shard *h, struct entry *x)
 {
-    index_remove(s, h, slot_of(s, h, x->hash));
+    index_remove(s, h, seen_slot(s, h, x->hash));
     x->hash[0] = x->hash[1] = 0;
     x->owner = 0;
     if (s->conf.persist) {
         x->next = h->free;
         h->free = (uint32_t)(x - h->ring) + 1;
-        atomic_store_explicit(&h->count, count_of(h) - 1, memory_order_relaxed);
+        atomic_store_explicit(&h->count, seen_shard_count(h) - 1, memory_order_relaxed);
     }
 }
 
-static bool expired(const struct seen *s, const struct entry *x, uint32_t now)
+/* Workers look at the clock once a turn: the key may be from after the caller's now. */
+static bool expired(const struct entry *x, uint32_t now, uint32_t window_ticks)
 {
-    return x->owner == 0 && now - x->tick > s->window_ticks && !s->conf.persist;
+    uint32_t age = now - x->tick;
+
+    return x->owner == 0 && age > window_ticks && age < UINT32_MAX - BEHIND_TICKS;
 }
 
 static void pop(const struct seen *s, struct shard *h)
@@ -225,24 +177,24 @@ static void pop(const struct seen *s, struct shard *h)
     struct entry *x = &h->ring[h->tail];
 
     if (!undone(x)) {
-        undo(s, h, x);
+        seen_undo(s, h, x);
     }
     h->tail = h->tail + 1 == s->room ? 0 : h->tail + 1;
-    atomic_store_explicit(&h->count, count_of(h) - 1, memory_order_relaxed);
+    atomic_store_explicit(&h->count, seen_shard_count(h) - 1, memory_order_relaxed);
 }
 
 /* Room for one more; false: the oldest is still pending. */
 static bool make_room(struct seen *s, struct shard *h, uint32_t now)
 {
-    for (int i = 0; i < POPS_MAX && count_of(h) > 0; i++) {
+    for (int i = 0; i < POPS_MAX && seen_shard_count(h) > 0; i++) {
         const struct entry *x = &h->ring[h->tail];
 
-        if (!undone(x) && !expired(s, x, now)) {
+        if (!undone(x) && !expired(x, now, s->window_ticks)) {
             break;
         }
         pop(s, h);
     }
-    if (count_of(h) < s->room) {
+    if (seen_shard_count(h) < s->room) {
         return true;
     }
     if (h->ring[h->tail].owner != 0) {
@@ -260,7 +212,7 @@ static bool take_place(struct seen *s, struct shard *h, uint32_t now, uint32_t *
         if (!make_room(s, h, now)) {
             return false;
         }
-        *at = h->tail + count_of(h);
+        *at = h->tail + seen_shard_count(h);
         *at -= *at >= s->room ? s->room : 0;
         return true;
     }
@@ -274,8 +226,8 @@ static bool take_place(struct seen *s, struct shard *h, uint32_t now, uint32_t *
     return *at < s->room;
 }
 
-static enum seen_result reserve(struct seen *s, struct shard *h, const uint64_t hash[2],
-                                uint64_t owner, uint32_t now, uint32_t *chain)
+enum seen_result seen_reserve(struct seen *s, struct shard *h, const uint64_t hash[2],
+                              uint64_t owner, uint32_t now, uint32_t *chain)
 {
     uint32_t at;
 
@@ -283,10 +235,10 @@ static enum seen_result reserve(struct seen *s, struct shard *h, const uint64_t 
         return SEEN_FULL;
     }
     h->ring[at] =
-        (struct entry){{hash[0], hash[1]}, owner, s->conf.persist ? 0 : now, *chain};
+        (struct entry){{hash[0], hash[1]}, owner & OWNER_MASK, 1, 0, now, *chain};
     /* Popping has moved slots. */
-    h->index[slot_of(s, h, hash)] = (uint64_t)(uint32_t)hash[0] << 32 | (at + 1);
-    atomic_store_explicit(&h->count, count_of(h) + 1, memory_order_relaxed);
+    h->index[seen_slot(s, h, hash)] = (uint64_t)(uint32_t)hash[0] << 32 | (at + 1);
+    atomic_store_explicit(&h->count, seen_shard_count(h) + 1, memory_order_relaxed);
     *chain = (uint32_t)(h - s->shards) * s->room + at + 1;
     return SEEN_NEW;
 }
@@ -321,7 +273,7 @@ enum seen_fate seen_fate(const struct seen *s, uint64_t owner)
     return word >> 2 != owner ? SEEN_LOST : (enum seen_fate)(word & 3);
 }
 
-static enum seen_result counted(struct seen *s, enum seen_result r)
+enum seen_result seen_counted(struct seen *s, enum seen_result r)
 {
     if (r != SEEN_NEW) {
         (void)atomic_fetch_add_explicit(&s->results[r], 1, memory_order_relaxed);
@@ -339,37 +291,66 @@ struct seen_hash seen_hash_of(const struct seen *s, struct str key, enum seen_ki
     return h;
 }
 
-enum seen_result seen_ask(struct seen *s, const struct seen_hash *key, uint64_t owner,
-                          double now_ms, uint32_t *chain, uint64_t *other)
+/* Persist: the key's window is over, and its event may still wait to be saved. */
+static enum seen_result reserve_again(const struct seen *s, struct shard *h,
+                                      struct entry *x, uint64_t owner, uint32_t now,
+                                      uint32_t *chain)
 {
-    uint32_t now = (uint32_t)(uint64_t)(now_ms / TICK_MS), i;
-    const uint64_t *hash = key->hash;
-    struct shard *h = &s->shards[hash[1] % N_SHARDS];
-    enum seen_result r;
+    if (x->unsaved == UNSAVED_MAX) {
+        return SEEN_FULL;
+    }
+    x->unsaved = (x->unsaved + 1u) & UNSAVED_MAX;
+    x->owner = owner & OWNER_MASK;
+    x->restored = 0;
+    x->tick = now;
+    x->next = *chain;
+    *chain = (uint32_t)(h - s->shards) * s->room + (uint32_t)(x - h->ring) + 1;
+    return SEEN_NEW;
+}
 
-    lock(h);
-    i = slot_of(s, h, hash);
+/* Under the lock. */
+static enum seen_result ask(struct seen *s, struct shard *h, const uint64_t *hash,
+                            uint64_t owner, const struct seen_when *when,
+                            uint32_t *chain, uint64_t *other)
+{
+    const uint32_t now = (uint32_t)(uint64_t)(when->now_ms / TICK_MS);
+    const uint32_t i = seen_slot(s, h, hash);
+
     if (h->index[i] != 0) {
         struct entry *x = &h->ring[(uint32_t)h->index[i] - 1];
 
-        if (!expired(s, x, now)) {
-            r = x->owner == 0 ? SEEN_BEFORE : x->owner == owner ? SEEN_MINE : SEEN_BUSY;
+        if (!expired(x, now,
+                     s->conf.persist ? ticks_of(when->window_ms) : s->window_ticks)) {
             *other = x->owner;
-            unlock(h);
-            return counted(s, r);
+            return x->owner == 0       ? SEEN_BEFORE
+                   : x->owner == owner ? SEEN_MINE
+                                       : SEEN_BUSY;
         }
-        undo(s, h, x);
+        if (s->conf.persist) {
+            return reserve_again(s, h, x, owner, now, chain);
+        }
+        seen_undo(s, h, x);
     }
-    r = reserve(s, h, hash, owner, now, chain);
-    unlock(h);
-    return counted(s, r);
+    return seen_reserve(s, h, hash, owner, now, chain);
+}
+
+enum seen_result seen_ask(struct seen *s, const struct seen_hash *key, uint64_t owner,
+                          struct seen_when when, uint32_t *chain, uint64_t *other)
+{
+    struct shard *h = &s->shards[key->hash[1] % N_SHARDS];
+    enum seen_result r;
+
+    seen_lock(h);
+    r = ask(s, h, key->hash, owner, &when, chain, other);
+    seen_unlock(h);
+    return seen_counted(s, r);
 }
 
 /* The undone ones at the head take no room: requests that fail for long must not push
  * out remembered keys. */
 static void trim(const struct seen *s, struct shard *h)
 {
-    uint32_t n = count_of(h);
+    uint32_t n = seen_shard_count(h);
 
     while (n > 0 && !s->conf.persist) {
         uint32_t last = h->tail + n - 1;
@@ -382,91 +363,39 @@ static void trim(const struct seen *s, struct shard *h)
     atomic_store_explicit(&h->count, n, memory_order_relaxed);
 }
 
+/* Persist: one that was not stored; if it was reserved again, the event before it is
+ * still to be saved. */
+static void unstore(const struct seen *s, struct shard *h, struct entry *x)
+{
+    seen_one_less(x);
+    if (x->unsaved == 0 || !s->conf.persist) {
+        seen_undo(s, h, x);
+        trim(s, h);
+        return;
+    }
+    x->owner = 0;
+    x->tick -= x->restored ? 0 : OVER_TICKS;
+}
+
 void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored)
 {
     while (chain != 0) {
         struct shard *h = &s->shards[(chain - 1) / s->room];
         struct entry *x = &h->ring[(chain - 1) % s->room];
 
-        lock(h);
+        seen_lock(h);
         chain = x->next;
-        if (stored && !(s->conf.persist && x->tick != 0)) {
-            x->owner = 0;
+        if (!stored) {
+            unstore(s, h, x);
+        } else if (s->conf.persist && x->unsaved == 0) {
+            seen_undo(s, h, x);
         } else {
-            undo(s, h, x);
-            trim(s, h);
+            x->owner = 0;
         }
-        unlock(h);
+        seen_unlock(h);
     }
     /* After the keys: a request that waits for it may ask for them again. */
     atomic_store_explicit(&s->owners[owner % N_OWNERS],
                           owner << 2 | (stored ? SEEN_STORED : SEEN_LOST),
                           memory_order_release);
-}
-
-bool seen_restore(struct seen *s, const struct seen_hash *key)
-{
-    struct shard *h = &s->shards[key->hash[1] % N_SHARDS];
-    uint32_t none = 0;
-    bool known;
-
-    lock(h);
-    known = h->index[slot_of(s, h, key->hash)] != 0 ||
-            reserve(s, h, key->hash, 0, 0, &none) == SEEN_NEW;
-    unlock(h);
-    return known;
-}
-
-void seen_saved(struct seen *s, const struct seen_hash *key)
-{
-    struct shard *h = &s->shards[key->hash[1] % N_SHARDS];
-    uint32_t i;
-
-    lock(h);
-    i = slot_of(s, h, key->hash);
-    if (h->index[i] != 0) {
-        struct entry *x = &h->ring[(uint32_t)h->index[i] - 1];
-
-        if (x->owner == 0) {
-            undo(s, h, x);
-        } else {
-            x->tick = 1; /* its request has not finished it yet */
-        }
-    }
-    unlock(h);
-}
-
-uint64_t seen_count(const struct seen *s)
-{
-    uint64_t n = 0;
-
-    for (int i = 0; i < N_SHARDS; i++) {
-        n += count_of(&s->shards[i]);
-    }
-    return n;
-}
-
-uint64_t seen_forgotten(const struct seen *s)
-{
-    return atomic_load_explicit(&s->forgotten, memory_order_relaxed);
-}
-
-uint64_t seen_results(const struct seen *s, enum seen_result r)
-{
-    return atomic_load_explicit(&s->results[r], memory_order_relaxed);
-}
-
-void seen_repeat(struct seen *s)
-{
-    (void)counted(s, SEEN_BEFORE);
-}
-
-void seen_passed(struct seen *s)
-{
-    (void)atomic_fetch_add_explicit(&s->passed, 1, memory_order_relaxed);
-}
-
-uint64_t seen_n_passed(const struct seen *s)
-{
-    return atomic_load_explicit(&s->passed, memory_order_relaxed);
 }

@@ -63,10 +63,15 @@ struct seen_hash {
 struct seen_hash seen_hash_of(const struct seen *s, struct str key,
                               enum seen_kind kind);
 
+struct seen_when {
+    double now_ms;     /* a monotonic clock; up to an hour behind other callers' */
+    int64_t window_ms; /* with persist: the caller's; else seen_conf's counts */
+};
+
 /* *chain: the keys that this owner has reserved so far, 0: none; SEEN_NEW adds to it.
- * now_ms: a monotonic clock. *other: SEEN_BUSY: the owner that has it. */
+ * *other: SEEN_BUSY: the owner that has it. */
 enum seen_result seen_ask(struct seen *s, const struct seen_hash *key, uint64_t owner,
-                          double now_ms, uint32_t *chain, uint64_t *other);
+                          struct seen_when when, uint32_t *chain, uint64_t *other);
 
 /* All of chain, whose owner's events were stored or were not. */
 void seen_finish(struct seen *s, uint64_t owner, uint32_t chain, bool stored);
@@ -75,7 +80,7 @@ enum seen_fate { SEEN_PENDING, SEEN_STORED, SEEN_LOST };
 /* Of an owner's events. SEEN_LOST also when it is too long ago to be known. */
 enum seen_fate seen_fate(const struct seen *s, uint64_t owner);
 
-/* ---- seen.c: with persist ---- */
+/* ---- unsaved.c: with persist; figures ---- */
 
 struct keystore;
 struct siphash_key;
@@ -88,9 +93,12 @@ void seen_attach(struct seen *s, struct keystore *store, const struct siphash_ke
 /* NULL: none is attached. */
 struct keystore *seen_store(const struct seen *s);
 
-/* A key that was stored before this process began. False: there is no room. */
-bool seen_restore(struct seen *s, const struct seen_hash *key) MUST_USE;
-/* Each view of the store that is held has it; fine when s does not know it. */
+/* The key of an event that was stored without being asked for here, when that was at at_ms
+ * of now_ms's clock (may be below 0). seen_saved will be called for it. False: there is no
+ * room. */
+bool seen_restore(struct seen *s, const struct seen_hash *key, double at_ms) MUST_USE;
+/* The key of one event: each view of the store that is held has it; fine when s does not
+ * know it. */
 void seen_saved(struct seen *s, const struct seen_hash *key);
 
 /* For metrics: keys that are remembered; keys forgotten before their time; how

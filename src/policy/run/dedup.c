@@ -163,7 +163,9 @@ static bool repeats(struct dedup *d, const struct seen_hash *h)
     if (on_disk(d, h)) {
         return true;
     }
-    switch (seen_ask(d->seen, h, d->owner, d->now.mono_ms, &d->chain, &other)) {
+    switch (seen_ask(d->seen, h, d->owner,
+                     (struct seen_when){d->now.mono_ms, d->stream->dedup_window_ms},
+                     &d->chain, &other)) {
     case SEEN_NEW:
         return false;
     case SEEN_FULL:
@@ -294,9 +296,8 @@ const struct seen_hash *dedup_identity(const struct dedup_hold *hold, uint32_t s
                                        uint32_t i)
 {
     for (uint32_t k = 0; k < hold->n; k++) {
-        const struct dedup_part *part = k < DEDUP_STREAMS_FEW
-                                            ? &hold->list[k]
-                                            : &hold->more[k - DEDUP_STREAMS_FEW];
+        const struct dedup_part *part =
+            k < DEDUP_STREAMS_FEW ? &hold->list[k] : &hold->more[k - DEDUP_STREAMS_FEW];
 
         if (part->stream == stream) {
             return part->identities == NULL ? NULL : &part->identities[i];

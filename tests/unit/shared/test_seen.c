@@ -17,9 +17,17 @@ static enum seen_result ask(struct seen *s, const char *key, uint64_t owner, dou
                             uint32_t *chain)
 {
     struct seen_hash h = seen_hash_of(s, str_of(key), SEEN_TEXT);
-    uint64_t other;
+    uint64_t that;
 
-    return seen_ask(s, &h, owner, now, chain, &other);
+    return seen_ask(s, &h, owner, (struct seen_when){now, 1000}, chain, &that);
+}
+
+static uint64_t other; /* that has the key, of the last ask */
+
+static enum seen_result ask_hash(struct seen *s, const struct seen_hash *h,
+                                 uint64_t owner, double now, uint32_t *chain)
+{
+    return seen_ask(s, h, owner, (struct seen_when){now, 1000}, chain, &other);
 }
 
 static void a_key_counts_once_it_is_stored(void **state)
@@ -71,6 +79,22 @@ static void a_window_ends(void **state)
 }
 
 /* A random life of few keys beside a plain model of the same. */
+/* Workers look at the clock once a turn: one whose turn is long is behind the others. */
+static void a_worker_whose_clock_is_behind_knows_the_others_keys(void **state)
+{
+    struct seen *s =
+        seen_new(&(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
+    uint32_t chain = 0;
+
+    (void)state;
+    assert_int_equal(ask(s, "a", 1, 5000, &chain), SEEN_NEW);
+    seen_finish(s, 1, chain, true);
+    chain = 0;
+    assert_int_equal(ask(s, "a", 2, 4990, &chain), SEEN_BEFORE);
+    assert_int_equal(ask(s, "a", 2, 0, &chain), SEEN_BEFORE);
+    seen_unref(s);
+}
+
 static void agrees_with_a_model(void **state)
 {
     enum { KEYS = 3000, WINDOW = 5000 };
@@ -246,13 +270,13 @@ static void an_owner_tells_those_that_wait_for_it(void **state)
     struct seen *s =
         seen_new(&(struct seen_conf){.window_ms = 60000, .max_keys = 1000});
     struct seen_hash a = seen_hash_of(s, STR("a"), SEEN_TEXT);
-    uint64_t first = seen_begin(s), second = seen_begin(s), other = 0;
+    uint64_t first = seen_begin(s), second = seen_begin(s);
     uint32_t chain = 0, none = 0;
 
     (void)state;
     assert_true(first != second);
-    assert_int_equal(seen_ask(s, &a, first, 0, &chain, &other), SEEN_NEW);
-    assert_int_equal(seen_ask(s, &a, second, 0, &none, &other), SEEN_BUSY);
+    assert_int_equal(ask_hash(s, &a, first, 0, &chain), SEEN_NEW);
+    assert_int_equal(ask_hash(s, &a, second, 0, &none), SEEN_BUSY);
     assert_int_equal(other, first);
     assert_int_equal(seen_fate(s, first), SEEN_PENDING);
     seen_finish(s, first, chain, true);
@@ -289,14 +313,14 @@ static void a_key_that_is_not_saved_is_never_forgotten(void **state)
 {
     struct seen *s = seen_new(
         &(struct seen_conf){.window_ms = 1000, .max_keys = 6400, .persist = true});
-    uint64_t owner = seen_begin(s), other;
+    uint64_t owner = seen_begin(s);
     uint32_t chain = 0, n = 0, full = 0;
 
     (void)state;
     for (unsigned i = 0; i < 20000; i++) {
         struct seen_hash h = nth(s, i);
 
-        switch (seen_ask(s, &h, owner, 0, &chain, &other)) {
+        switch (ask_hash(s, &h, owner, 0, &chain)) {
         case SEEN_NEW:
             n++;
             break;
@@ -311,13 +335,12 @@ static void a_key_that_is_not_saved_is_never_forgotten(void **state)
     assert_int_equal(20000, n + full);
     assert_int_equal(n, seen_count(s));
     seen_finish(s, owner, chain, true);
-    /* Long behind the window. */
     owner = seen_begin(s);
     chain = 0;
     for (unsigned i = 0; i < 1000; i++) {
         struct seen_hash h = nth(s, i);
 
-        assert_int_equal(SEEN_BEFORE, seen_ask(s, &h, owner, 1e7, &chain, &other));
+        assert_int_equal(SEEN_BEFORE, ask_hash(s, &h, owner, 1000, &chain));
     }
     assert_int_equal(0, seen_forgotten(s));
     /* Saved ones give their places back. */
@@ -330,7 +353,7 @@ static void a_key_that_is_not_saved_is_never_forgotten(void **state)
     for (unsigned i = 30000; i < 36400; i++) {
         struct seen_hash h = nth(s, i);
 
-        assert_int_equal(SEEN_NEW, seen_ask(s, &h, owner, 0, &chain, &other));
+        assert_int_equal(SEEN_NEW, ask_hash(s, &h, owner, 0, &chain));
     }
     seen_finish(s, owner, chain, false);
     assert_int_equal(0, seen_count(s));
@@ -346,20 +369,82 @@ static void a_key_that_is_saved_early_gives_its_place_back_at_the_end(void **sta
 
     (void)state;
     for (int stored = 0; stored < 2; stored++) {
-        uint64_t owner = seen_begin(s), other;
+        uint64_t owner = seen_begin(s);
         uint32_t chain = 0, none = 0;
 
-        assert_int_equal(SEEN_NEW, seen_ask(s, &h, owner, 0, &chain, &other));
+        assert_int_equal(SEEN_NEW, ask_hash(s, &h, owner, 0, &chain));
         seen_saved(s, &h);
-        assert_int_equal(SEEN_BUSY, seen_ask(s, &h, owner + 1, 0, &none, &other));
+        assert_int_equal(SEEN_BUSY, ask_hash(s, &h, owner + 1, 0, &none));
         seen_finish(s, owner, chain, stored);
         assert_int_equal(0, seen_count(s));
     }
-    assert_true(seen_restore(s, &h));
-    assert_true(seen_restore(s, &h));
+    assert_true(seen_restore(s, &h, 0));
+    assert_true(seen_restore(s, &h, 0));
     assert_int_equal(1, seen_count(s));
     seen_saved(s, &h);
     seen_saved(s, &h);
+    assert_int_equal(0, seen_count(s));
+    seen_unref(s);
+}
+
+static void a_key_that_is_not_saved_yet_counts_for_its_callers_window(void **state)
+{
+    const struct seen_conf conf = {.window_ms = 1, .max_keys = 1000, .persist = true};
+    struct seen *s = seen_new(&conf);
+    const struct seen_hash h = nth(s, 1);
+    uint32_t chain = 0, none = 0;
+
+    (void)state;
+    assert_int_equal(SEEN_NEW, ask_hash(s, &h, 1, 5000, &chain));
+    seen_finish(s, 1, chain, true);
+    assert_int_equal(SEEN_BEFORE, ask_hash(s, &h, 2, 6000, &none));
+    assert_int_equal(SEEN_BEFORE, seen_ask(s, &h, 2, (struct seen_when){90000, 90000},
+                                           &none, &other));
+    for (int stored = 0; stored < 2; stored++) {
+        chain = 0;
+        assert_int_equal(SEEN_NEW, ask_hash(s, &h, 3, 7000, &chain));
+        assert_int_equal(SEEN_MINE, ask_hash(s, &h, 3, 7000, &chain));
+        assert_int_equal(SEEN_BUSY, ask_hash(s, &h, 4, 99000, &none));
+        seen_finish(s, 3, chain, stored);
+    }
+    assert_int_equal(SEEN_BEFORE, ask_hash(s, &h, 4, 8000, &none));
+    assert_int_equal(1, seen_count(s));
+    /* The first one is saved; the second one must be known still. */
+    seen_saved(s, &h);
+    assert_int_equal(SEEN_BEFORE, ask_hash(s, &h, 4, 8000, &none));
+    seen_saved(s, &h);
+    assert_int_equal(0, seen_count(s));
+    assert_int_equal(0, none);
+    seen_unref(s);
+}
+
+static void a_key_of_an_earlier_process_counts_from_its_time(void **state)
+{
+    const struct seen_conf conf = {.window_ms = 1, .max_keys = 1000, .persist = true};
+    struct seen *s = seen_new(&conf);
+    const struct seen_hash a = nth(s, 1), b = nth(s, 2);
+    uint32_t chain = 0, none = 0;
+
+    (void)state;
+    assert_true(seen_restore(s, &a, -700)); /* from before the machine started */
+    assert_int_equal(SEEN_BEFORE, ask_hash(s, &a, 1, 200, &none));
+    assert_true(seen_restore(s, &a, 100));
+    assert_true(seen_restore(s, &a, -900));
+    assert_int_equal(SEEN_BEFORE, ask_hash(s, &a, 1, 1100, &none));
+    assert_int_equal(SEEN_NEW, ask_hash(s, &a, 1, 1200, &chain));
+    seen_finish(s, 1, chain, true);
+    /* Read while a request, which is refused for that, has reserved it. */
+    chain = 0;
+    assert_int_equal(SEEN_NEW, ask_hash(s, &b, 1, 1200, &chain));
+    assert_true(seen_restore(s, &b, 1000));
+    seen_finish(s, 1, chain, false);
+    assert_int_equal(SEEN_BEFORE, ask_hash(s, &b, 1, 1300, &none));
+    assert_int_equal(0, none);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(2 - (i > 0), seen_count(s));
+        seen_saved(s, &a);
+        seen_saved(s, &b);
+    }
     assert_int_equal(0, seen_count(s));
     seen_unref(s);
 }
@@ -370,7 +455,7 @@ static void another_name_of_the_key_has_other_hashes(void **state)
         .window_ms = 1000, .max_keys = 1000, .persist = true};
     const struct siphash_key key = {1, 2};
     struct seen *a = seen_new(&conf), *b = seen_new(&conf), *c = seen_new(&conf);
-    struct seen_hash h, same, other;
+    struct seen_hash h, same, third;
 
     (void)state;
     seen_attach(a, NULL, &key, "id");
@@ -378,9 +463,9 @@ static void another_name_of_the_key_has_other_hashes(void **state)
     seen_attach(c, NULL, &key, "id,app");
     h = nth(a, 1);
     same = nth(b, 1);
-    other = nth(c, 1);
+    third = nth(c, 1);
     assert_memory_equal(&h, &same, sizeof h);
-    assert_memory_not_equal(&h, &other, sizeof h);
+    assert_memory_not_equal(&h, &third, sizeof h);
     seen_unref(a);
     seen_unref(b);
     seen_unref(c);
@@ -391,6 +476,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_counts_once_it_is_stored),
         cmocka_unit_test(a_window_ends),
+        cmocka_unit_test(a_worker_whose_clock_is_behind_knows_the_others_keys),
         cmocka_unit_test(agrees_with_a_model),
         cmocka_unit_test(when_full_the_oldest_is_forgotten_and_nothing_new_is_dropped),
         cmocka_unit_test(what_is_pending_is_never_forgotten),
@@ -399,6 +485,8 @@ int main(void)
         cmocka_unit_test(threads_store_each_key_once),
         cmocka_unit_test(a_key_that_is_not_saved_is_never_forgotten),
         cmocka_unit_test(a_key_that_is_saved_early_gives_its_place_back_at_the_end),
+        cmocka_unit_test(a_key_that_is_not_saved_yet_counts_for_its_callers_window),
+        cmocka_unit_test(a_key_of_an_earlier_process_counts_from_its_time),
         cmocka_unit_test(another_name_of_the_key_has_other_hashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

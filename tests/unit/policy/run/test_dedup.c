@@ -17,7 +17,7 @@ static enum seen_result ask(struct seen *s, uint64_t owner, uint32_t *chain)
     struct seen_hash h = seen_hash_of(s, STR("key"), SEEN_TEXT);
     uint64_t other;
 
-    return seen_ask(s, &h, owner, 1, chain, &other);
+    return seen_ask(s, &h, owner, (struct seen_when){1, 1000}, chain, &other);
 }
 
 static void hold_key(struct seen *s, struct dedup_hold *hold)
