@@ -41,7 +41,7 @@ for _, f in ipairs(words.functions) do
   if f.returns == "sluice.verdict" then signatures[f.name] = f end
 end
 for _, f in ipairs(library.words) do signatures[f.name], word_of[f.call] = f, f.name end
-for _, kind in ipairs { "counter", "gauge", "limit" } do
+for _, kind in ipairs { "counter", "gauge", "limit", "mmdb" } do
   methods[kind] = {}
   for _, field in ipairs(words.objects[kind .. "_handle"].fields) do
     methods[kind][field[1]] = parsed(field[1], field[2])
@@ -131,7 +131,7 @@ local function wrong_kind(s, args)
     if not may_be then
       return ("expected %s, where %s is %s, got %s"):format(shown_call(s),
         p[1] == "..." and "each" or p[1], called((p[2]:gsub("%?$", ""))), called(x[1]))
-    elseif p and p[2] == "path" and x[2] then
+    elseif p and p[2]:find("^path%??$") and x[2] then
       local why = paths.why_no_path(x[2])
       if why then return values.show(x[2]) .. " " .. why end
     end
@@ -146,7 +146,8 @@ M.NAMELESS = "has no key at one side of a dot, which no event is likely to have:
 local function nameless(s, args)
   for k, x in ipairs(args) do
     local p = s.params[k]
-    if p and p[2] == "path" and x[1] == "string" and x[2] and paths.has_nameless(x[2]) then
+    if p and p[2]:find("^path%??$") and x[1] == "string" and x[2] and
+        paths.has_nameless(x[2]) then
       return values.show(x[2]) .. " " .. M.NAMELESS
     end
   end
@@ -160,9 +161,9 @@ local function wasted(c)
     return ("does nothing by itself: write return %s(…)"):format(name)
   elseif c.kind == "limit" and name == "check" then
     return "refuses nothing by itself: write return l:check(…), or l:take(…) to count only"
-  elseif c.signature.call and name ~= "array" then
+  elseif c.kind == "mmdb" or c.signature.call and name ~= "array" then
     return ("gives a value, which is not used here, and changes nothing: write "
-      .. "local x = %s(…), or remove the call"):format(name)
+      .. "local x = %s(…), or remove the call"):format(c.kind and "geo:get" or name)
   end
   return nil
 end
@@ -258,7 +259,8 @@ local function no_such_method(f, list, pc, ctx, add)
   local has = {}
   for each in pairs(methods[kind]) do has[#has + 1] = each end
   table.sort(has)
-  add(pc, name, ("a %s has no %s: it has %s"):format(kind, name, table.concat(has, " and ")))
+  add(pc, name, ("%s has no %s: it has %s"):format(handles.called(kind), name,
+    table.concat(has, " and ")))
 end
 
 -- ---- the calls of a function --------------------------------------------------------
@@ -267,8 +269,8 @@ end
 local function no_method(c, f, list, pc, at, ctx)
   local self = c.n and c.n > 0 and sites.argument(f, list, pc, at, 1, ctx.roles)[1]
   if c.n ~= 0 and not self then return nil end
-  return ("expected a %s before %s: write c:%s(…)"):format(c.kind, c.signature.name,
-    c.signature.name)
+  return ("expected %s before %s: write c:%s(…)"):format(handles.called(c.kind),
+    c.signature.name, c.signature.name)
 end
 
 ---@param f function

@@ -1,14 +1,16 @@
--- handles: the objects that the words counter, gauge, limit and lookup give to a
--- policy's functions. Their methods compile; the things themselves are C's
+-- handles: the objects that the words counter, gauge, limit, lookup, cidr and mmdb give to
+-- a policy's functions. Their methods compile; the things themselves are C's
 -- (src/shared).
 
 local ffi = require "ffi"
 local context = require "sluice.context"
+local moved = require "sluice.moved"
 local plain = require "sluice.plain"
 
 local M = {}
 
 local C = ffi.C
+local text_of = ffi.string
 local type, error, tostring = type, error, plain.tostring
 
 local ctx = context.ctx  -- struct sluice_context *
@@ -78,10 +80,10 @@ end
 -- The place of a handle, by the handle, which has no members: otherwise a policy could
 -- set a wrong place. One table a class, so that no class takes another's handle.
 local of = {}
-for _, word in ipairs { "counter", "gauge", "limit" } do
+for _, word in ipairs { "counter", "gauge", "limit", "mmdb" } do
   of[word] = setmetatable({}, { __mode = "k" })
 end
-local counters, gauges, limits = of.counter, of.gauge, of.limit
+local counters, gauges, limits, databases = of.counter, of.gauge, of.limit, of.mmdb
 
 ---@return string? kind of a handle; nil: it is not a handle
 function M.kind(v)
@@ -97,8 +99,15 @@ function M.key_of_limit(handle)
   return h.key or nil
 end
 
+---@return string "a counter", "an mmdb"
+function M.called(word)
+  return (word == "mmdb" and "an " or "a ") .. word
+end
+
+local called = M.called
+
 local function no_handle(word, method)
-  error(("expected a %s before %s: write c:%s(…)"):format(word, method, method), 3)
+  error(("expected %s before %s: write c:%s(…)"):format(called(word), method, method), 3)
 end
 
 local function finite(v) return type(v) == "number" and v - v == 0 end
@@ -184,22 +193,59 @@ function Limit.check(self, x, n)
   return limited(h.message, ms)
 end
 
-local classes = { counter = Counter, gauge = Gauge, limit = Limit }
+-- ---- databases of addresses ------------------------------------------------------
+
+local FALSE, TRUE, NUMBER, STRING = 2, 3, 4, 5 -- enum slot_kind
+local found = context.scratch() -- struct sluice_value
+
+local Mmdb = {}
+
+function Mmdb.get(self, address, path)
+  local h = databases[self] or no_handle("mmdb", "get")
+  if path == nil then path = "" end
+  if type(path) ~= "string" then
+    error(("get: expected a path such as \"country.iso_code\", got a %s")
+      :format(type(path)), 2)
+  end
+  if not h.index then
+    error("an mmdb can't be used while the policy is loaded", 2)
+  end
+  -- A client may have sent anything: only a text is an address.
+  if type(address) ~= "string" then return nil end
+  local rc = C.sluice_mmdb(ctx, h.index, address, #address, path, #path, found)
+  if rc == 0 then return nil end
+  if rc < 0 then
+    error(("get: \"%s\" is not a path such as \"subdivisions[1].iso_code\"")
+      :format(path), 2)
+  end
+  local kind = found.kind
+  if kind == STRING then return text_of(found.text, found.len) end
+  if kind == NUMBER then return found.num end
+  if kind == TRUE then return true end
+  if kind == FALSE then return false end
+  return moved.fresh(text_of(found.text, found.len))
+end
+
+local classes = { counter = Counter, gauge = Gauge, limit = Limit, mmdb = Mmdb }
 for word, methods in pairs(classes) do
   setmetatable(methods, { __index = function(_, key)
-    error(("a %s has no \"%s\""):format(word, tostring(key)), 2)
+    error(("%s has no \"%s\"%s"):format(called(word), tostring(key),
+      word == "mmdb" and ": write geo:get(address, path)" or ""), 2)
   end })
 end
 
----@param word string "counter", "gauge" or "limit"
+---@param word string "counter", "gauge", "limit" or "mmdb"
 ---@param given fun(args: any) takes the { } behind the name
 function M.new(word, given)
   local handle = setmetatable({}, {
     __index = classes[word],
     __newindex = function()
-      error(("a %s can't be changed"):format(word), 2)
+      error(called(word) .. " can't be changed", 2)
     end,
     __call = function(self, args)
+      if word == "mmdb" and databases[self].index then
+        error("an mmdb can't be called: write geo:get(address, path)", 2)
+      end
       given(args)
       return self
     end,
@@ -214,7 +260,6 @@ end
 
 local row_type           -- ctype of rows
 local columns = {}       -- of each table by its place: name -> number from 0
-local text_of = ffi.string
 local cell_of = context.scratch()
 
 local function cell(table, row, column)
@@ -224,7 +269,7 @@ end
 
 local function find_row(place, key)
   if not place.index then
-    error("a lookup can't be used while the policy is loaded", 3)
+    error(("a %s can't be used while the policy is loaded"):format(place.word), 3)
   end
   if key == nil then return -1 end
   if type(key) ~= "string" then key = tostring(key) end
@@ -240,23 +285,24 @@ local function row_read(row, name)
   return cell(row.sluice_table, row.sluice_row_, column)
 end
 
----A lookup: t[key] is a value, t(key) a row. No methods, because a key may have any
----name.
+---A lookup or cidr: t[key] is a value, t(key) a row. No methods, because a key may have
+---any name.
+---@param word string "lookup" or "cidr"
 ---@param given fun(args: any) takes the { } behind the name
 ---@return table handle, table place to be filled by M.place_lookup
 local lookups = setmetatable({}, { __mode = "k" })
 
 function M.is_lookup(t) return lookups[t] ~= nil end
 
-function M.lookup(given)
-  local place = { index = false, value = 0 }
+function M.lookup(word, given)
+  local place = { index = false, value = 0, word = word }
   local handle = plain.lock(setmetatable({}, {
     __index = function(_, key)
       local row = find_row(place, key)
       if row < 0 then return nil end
       return cell(place.index, row, place.value)
     end,
-    __newindex = function() error("a lookup can't be changed", 2) end,
+    __newindex = function() error(("a %s can't be changed"):format(word), 2) end,
     __call = function(self, key)
       if not place.index and type(key) == "table" then
         given(key)
@@ -283,7 +329,7 @@ function M.place_lookup(place, index, names, key)
 end
 
 ---Takes its place in the plan, after the policy was checked.
----@param word string "counter", "gauge" or "limit"
+---@param word string "counter", "gauge", "limit" or "mmdb"
 function M.place(word, handle, fields)
   for k, v in pairs(fields) do of[word][handle][k] = v end
 end

@@ -1,4 +1,4 @@
--- kept: the statements whose things are C's (counter, gauge, limit, lookup), checked
+-- kept: the statements whose things are C's (counter, gauge, limit, lookup, cidr, mmdb), checked
 -- and put in their places. Methods of the loader.
 
 local handles = require "sluice.handles"
@@ -21,8 +21,8 @@ function Loader:handle_word(word, spec)
         s.args = args
       end
     end
-    if word == "lookup" then
-      handle, place = handles.lookup(given)
+    if word == "lookup" or word == "cidr" then
+      handle, place = handles.lookup(word, given)
     else
       handle = handles.new(word, given)
     end
@@ -125,22 +125,41 @@ function Loader:limit(s, first, unnamed)
   return o
 end
 
----Reads a lookup's file; every mistake in it is told at its line.
+-- The path of a file that a statement names; nil: it names none.
+function Loader:named_file(s, sample)
+  if s.name:find("..", 1, true) or not s.name:match("^[%w_%-%./]+$") then
+    self:problem(s, nil, "value",
+      ("expected a file beside the policy, such as \"%s\""):format(sample))
+    return nil
+  end
+  return s.name:sub(1, 1) == "/" and s.name or self.folder .. s.name
+end
+
+---Opens the file of an mmdb.
+function Loader:mmdb(s)
+  self:options(s, {}, s.args, words.mmdb.options)
+  local path = self:named_file(s, "GeoLite2-City.mmdb")
+  if not path then return end
+  local index, why = self.host.database(path)
+  if index then
+    handles.place("mmdb", s.handle, { index = index })
+  else
+    self:problem(s, nil, "value", why)
+  end
+end
+
+---Reads the file of a lookup or cidr; every mistake in it is told at its line.
 function Loader:lookup(s, told)
-  local o = self:options(s, {}, s.args, words.lookup.options)
+  local o = self:options(s, {}, s.args, words[s.word].options)
   local delimiter = o.delimiter
   if type(delimiter) ~= "string" or #delimiter ~= 1 or delimiter:find('["\r\n]') then
     self:problem(s, { "delimiter" }, "value", ("%s is not one character")
       :format(values.show(delimiter)))
     return
   end
-  if s.name:find("..", 1, true) or not s.name:match("^[%w_%-%./]+$") then
-    self:problem(s, nil, "value",
-      "expected a file beside the policy, such as \"geo.csv\"")
-    return
-  end
-  local path = s.name:sub(1, 1) == "/" and s.name or self.folder .. s.name
-  local index, names, key = self.host.table(path, o.key, delimiter)
+  local path = self:named_file(s, s.word == "cidr" and "networks.csv" or "geo.csv")
+  if not path then return end
+  local index, names, key = self.host.table(path, o.key, delimiter, s.word == "cidr")
   if index then
     handles.place_lookup(s.place, index, names, key)
   elseif type(names) == "string" then
@@ -174,7 +193,8 @@ function Loader:kept(desc)
         header = o.key and o.key:match("^header:(.+)$") or false,
         message = ("more than %s"):format(tostring(o.shown)) })
     end
-    if s.word == "lookup" then self:lookup(s, told) end
+    if s.word == "lookup" or s.word == "cidr" then self:lookup(s, told) end
+    if s.word == "mmdb" then self:mmdb(s) end
     if #metrics == 65 or #limits == 65 then
       self:problem(s, nil, "value", ("more than 64 %s")
         :format(s.word == "limit" and "limits" or "counters and gauges"))

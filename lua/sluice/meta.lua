@@ -71,6 +71,16 @@ function shadow(options) end
 ---@param options sluice.spool
 function spool(options) end
 
+---A file of networks beside the policy as a table, in which an address finds the smallest network that has it. It is CSV whose first line names the columns, or a plain list with a network in each line and maybe a value behind it. sluice reads it at each load; it is part of the policy's hash.
+---@class sluice.cidr
+---@field delimiter? string Character between two fields of a line. A plain list needs none. (default: ,)
+---@field key? string Column that has the networks, such as 10.0.0.0/8 or 2001:db8::/32. By default the first.
+
+---A file of networks beside the policy as a table, in which an address finds the smallest network that has it. It is CSV whose first line names the columns, or a plain list with a network in each line and maybe a value behind it. sluice reads it at each load; it is part of the policy's hash.
+---@param name string
+---@return sluice.cidr_handle | fun(options: sluice.cidr): sluice.cidr_handle
+function cidr(name) end
+
 ---A number in /metrics that only goes up. Its name ends in _total.
 ---@class sluice.counter
 ---@field help? string Sentence that explains the metric in /metrics. (default: Kept by the policy.)
@@ -138,6 +148,14 @@ function limit(options) end
 ---@param name string
 ---@return sluice.lookup_handle | fun(options: sluice.lookup): sluice.lookup_handle
 function lookup(name) end
+
+---A MaxMind database (.mmdb, such as GeoLite2-City) beside the policy. sluice reads and checks it at each load; it is part of the policy's hash, and at most 512 MiB long.
+---@class sluice.mmdb
+
+---A MaxMind database (.mmdb, such as GeoLite2-City) beside the policy. sluice reads and checks it at each load; it is part of the policy's hash, and at most 512 MiB long.
+---@param name string
+---@return sluice.mmdb_handle | fun(options: sluice.mmdb): sluice.mmdb_handle
+function mmdb(name) end
 
 ---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@class sluice.route
@@ -537,6 +555,14 @@ function time(options) end
 ---@return sluice.schema
 function schema(fields) end
 
+---`nets(address)` is the row of the smallest network that has the IP address: `nets(req.peer).name`. `nets[address]` is
+---the first column of that row that is not the network. Both are nil if no network has the address, or the value is
+---no IP address. ::ffff:192.0.2.1 is the IPv4 address 192.0.2.1. The columns of a plain list are network and value;
+---without a value it is the network.
+---@class sluice.cidr_handle
+---@field [string] any
+---@overload fun(address: any): table<string, string>?
+
 ---One count for all workers. A reload keeps it.
 ---@class sluice.counter_handle
 ---@field inc fun(self: sluice.counter_handle, n?: number, ...: any) `c:inc()`, `c:inc(3)`, with labels `c:inc(1, "acme")`. Adds n to the counter. Default: 1. A negative n raises an error.
@@ -577,6 +603,10 @@ function schema(fields) end
 ---@class sluice.lookup_handle
 ---@field [string] any
 ---@overload fun(key: any): table<string, string>?
+
+---::ffff:192.0.2.1 is the IPv4 address 192.0.2.1.
+---@class sluice.mmdb_handle
+---@field get fun(self: sluice.mmdb_handle, address: string|nil, path?: path): any `geo:get(ev.ip, "country.iso_code")` is the value at the path for the IP address; nil if the database has none, or the value is no IP address. Places in arrays count from 1: "subdivisions[1].iso_code". A text is a text, a number a number, a map or an array a new table. Whole numbers beyond 2^53 are texts of digits, bytes are base64. Without a path, all that the database has for the address.
 
 ---A policy can read a request but not change it.
 ---@class sluice.request

@@ -45,6 +45,13 @@ function M.table(json, path)
   return t
 end
 
+---A table that is no value of the event: the hook may change it.
+---@param json string
+function M.fresh(json)
+  ctx.n_kept = 1
+  return decode(json, numbers)
+end
+
 ---The JSON text of a table that is put into the event.
 function M.text(t)
   local i = place[t]

@@ -53,6 +53,22 @@ M.objects = {
     call = "fun(key: any): table<string, string>?",
     text = "`t(key)` is the row with that key: `t(\"de\").name`. `t[key]` is the first column of "
       .. "that row that is not the\nkey. Both are nil if no row has the key.", fields = {} },
+  cidr_handle = { title = "`nets`: a cidr", open = true,
+    call = "fun(address: any): table<string, string>?",
+    text = "`nets(address)` is the row of the smallest network that has the IP address: "
+      .. "`nets(req.peer).name`. `nets[address]` is\nthe first column of that row that is not the "
+      .. "network. Both are nil if no network has the address, or the value is\nno IP address. "
+      .. "::ffff:192.0.2.1 is the IPv4 address 192.0.2.1. The columns of a plain list are network "
+      .. "and value;\nwithout a value it is the network.", fields = {} },
+  mmdb_handle = { title = "`geo`: an mmdb", text = "::ffff:192.0.2.1 is the IPv4 address "
+    .. "192.0.2.1.", fields = {
+    { "get", "fun(self: sluice.mmdb_handle, address: string|nil, path?: path): any",
+      "`geo:get(ev.ip, \"country.iso_code\")` is the value at the path for the IP address; nil if "
+      .. "the database has none, or the value is no IP address. Places in arrays count from 1: "
+      .. "\"subdivisions[1].iso_code\". A text is a text, a number a number, a map or an array a "
+      .. "new table. Whole numbers beyond 2^53 are texts of digits, bytes are base64. Without a "
+      .. "path, all that the database has for the address." },
+  } },
   limit_handle = { title = "`l`: a limit", text = "Uses the clock of the request. A reload "
     .. "that does not change the limit keeps its tokens.", fields = {
     { "check", "fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict?",

@@ -53,4 +53,25 @@ M.lookup = {
   },
 }
 
+M.cidr = {
+  help = "A file of networks beside the policy as a table, in which an address finds the "
+    .. "smallest network that has it. It is CSV whose first line names the columns, or a plain "
+    .. "list with a network in each line and maybe a value behind it. sluice reads it at each "
+    .. "load; it is part of the policy's hash.",
+  named = true, handle = true,
+  options = {
+    key = { type = "string",
+      help = "Column that has the networks, such as 10.0.0.0/8 or 2001:db8::/32. By default the "
+        .. "first." },
+    delimiter = { type = "string", default = ",",
+      help = "Character between two fields of a line. A plain list needs none." },
+  },
+}
+
+M.mmdb = {
+  help = "A MaxMind database (.mmdb, such as GeoLite2-City) beside the policy. sluice reads and "
+    .. "checks it at each load; it is part of the policy's hash, and at most 512 MiB long.",
+  named = true, handle = true, options = {},
+}
+
 return M

@@ -17,6 +17,7 @@ struct cell {
 struct csv_table {
     char *text;         /* all cells, unquoted */
     struct cell *cells; /* n_columns each, the header first */
+    uint32_t *lines;    /* where each row begins; for messages */
     uint32_t n_columns, n_rows, key_column;
     uint32_t mask;
     struct siphash_key hash_key; /* clients choose the keys */
@@ -29,7 +30,6 @@ struct reader {
     const char *p, *end;
     char delimiter;
     uint32_t line, n_text, n_cells, room;
-    uint32_t *lines; /* where each row begins; for messages */
     uint32_t rows_room;
     csv_table_problem_fn *problem;
     void *arg;
@@ -199,9 +199,9 @@ static void read_rows(struct reader *r)
         }
         if (l->n_rows == r->rows_room) {
             r->rows_room = r->rows_room == 0 ? 1024 : 2 * r->rows_room;
-            r->lines = mem_realloc(r->lines, r->rows_room * sizeof *r->lines);
+            l->lines = mem_realloc(l->lines, r->rows_room * sizeof *l->lines);
         }
-        r->lines[l->n_rows++] = line;
+        l->lines[l->n_rows++] = line;
     }
     if (r->p < r->end) {
         told(r, r->line, "more than 5000000 rows");
@@ -236,12 +236,12 @@ static void index_rows(struct reader *r)
         char text[160];
 
         if (key.n == 0) {
-            told(r, r->lines[i], "the key is empty");
+            told(r, l->lines[i], "the key is empty");
         } else if (l->slots[at] != 0) {
             (void)snprintf(
                 text, sizeof text, "the key \"%.*s\" is given twice, first in line %u",
-                (int)(key.n > 60 ? 60 : key.n), key.p, r->lines[l->slots[at] - 1]);
-            told(r, r->lines[i], text);
+                (int)(key.n > 60 ? 60 : key.n), key.p, l->lines[l->slots[at] - 1]);
+            told(r, l->lines[i], text);
         } else {
             l->slots[at] = i + 1;
         }
@@ -274,7 +274,6 @@ struct csv_table *csv_table_new(struct str csv, struct str key, char delimiter,
                      : "the file has a header, but no rows");
         }
     }
-    free(r.lines);
     if (r.n_problems > 0) {
         csv_table_free(l);
         return NULL;
@@ -286,6 +285,7 @@ void csv_table_free(struct csv_table *l)
 {
     if (l != NULL) {
         free(l->text);
+        free(l->lines);
         free(l->cells);
         free(l->slots);
         free(l);
@@ -310,6 +310,11 @@ uint32_t csv_table_key_column(const struct csv_table *l)
 uint32_t csv_table_n_rows(const struct csv_table *l)
 {
     return l->n_rows;
+}
+
+uint32_t csv_table_line(const struct csv_table *l, int32_t row)
+{
+    return l->lines[row];
 }
 
 int32_t csv_table_row(const struct csv_table *l, struct str key)

@@ -31,6 +31,7 @@ uint32_t csv_table_n_columns(const struct csv_table *l);
 struct str csv_table_column(const struct csv_table *l, uint32_t column); /* its name */
 uint32_t csv_table_key_column(const struct csv_table *l);
 uint32_t csv_table_n_rows(const struct csv_table *l);
+uint32_t csv_table_line(const struct csv_table *l, int32_t row); /* of the file */
 
 /* -1: there is no such row. */
 int32_t csv_table_row(const struct csv_table *l, struct str key);

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "decode/params.h"
+#include "plan/cidr_table.h"
 #include "plan/csv_table.h"
 #include "policy/library/ffi.h"
 #include "policy/run/run.h"
@@ -59,13 +60,16 @@ struct snapshot_file {
     size_t n;
     bool on_disk; /* it was read from path, then called id */
     struct snapshot_id id;
+    struct mmdb *database; /* that has the text; NULL: the text is the snapshot's own */
 };
 
-/* A lookup file that was read. */
+/* A lookup or a cidr file that was read. */
 struct table {
     char *path, *key; /* key "": the first column */
     char delimiter;
+    bool cidr;
     struct csv_table *lookup;
+    struct cidr_table *networks; /* of a cidr file: the rows by their networks */
 };
 
 struct policy {

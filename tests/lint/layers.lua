@@ -31,6 +31,7 @@ local places = {
   ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h" },
   ["curl/curl.h"] = { "src/sink/http/transfer.h", "src/sink/http/multi.h", "src/cli/resend.c",
     "src/cli/sink.c", "src/cli/redeliver.c" },
+  ["maxminddb.h"] = { "src/plan/mmdb.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/testkit/" },
   -- The digests of a policy's files, and those that hooks ask for.
   ["openssl/evp.h"] = { "src/policy/load/load.c" },

@@ -97,9 +97,16 @@ void sluice_limited(struct sluice_context *c, struct sluice_event *ev, double wa
 
 /* ---- policy/load/files.c ---- */
 
-/* Tables of lookup files. -1: no such key. */
+/* Tables of lookup and cidr files. -1: no such key, or no network with the address. */
 int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key, size_t n);
 void sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t column,
                  struct sluice_value *out);
+
+/* ---- policy/load/databases.c ---- */
+
+/* The value at a path of a database, by an address. 0: there is none, or no such address;
+ * -1: it is no path. Scratch. */
+int sluice_mmdb(struct sluice_context *c, int32_t file, const char *address, size_t n,
+                const char *path, size_t k, struct sluice_value *out);
 
 #pragma GCC visibility pop

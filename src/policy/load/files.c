@@ -111,6 +111,12 @@ static void on_problem(void *arg, uint32_t line, const char *text)
     lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
 }
 
+/* The same of a list without the header that it was given. */
+static void on_list_problem(void *arg, uint32_t line, const char *text)
+{
+    on_problem(arg, line > 1 ? line - 1 : line, text);
+}
+
 static int push_table(lua_State *L, const struct table *t, uint32_t at)
 {
     const struct csv_table *l = t->lookup;
@@ -127,24 +133,53 @@ static int push_table(lua_State *L, const struct table *t, uint32_t at)
     return 3;
 }
 
-/* table(path, key, delimiter): its place, names of columns, the key's from 0; or nil
+/* of: "lookup" or "cidr". The rows and, of "cidr", their networks; false: the list of
+ * problems on top has why. */
+static bool make_table(lua_State *L, const struct snapshot_file *f, struct table *t)
+{
+    struct str text = {f->text, f->n}, key = str_of(t->key), list = {NULL, 0};
+    csv_table_problem_fn *tell = on_problem;
+
+    if (key.n == 0) {
+        key.p = NULL;
+    }
+    if (t->cidr) {
+        list = cidr_table_list(text);
+    }
+    if (list.p != NULL) {
+        text = list;
+        tell = on_list_problem;
+    }
+    t->lookup = csv_table_new(text, key, t->delimiter, tell, L);
+    free((char *)list.p);
+    if (t->lookup != NULL && t->cidr) {
+        t->networks = cidr_table_new(t->lookup, tell, L);
+        if (t->networks == NULL) {
+            csv_table_free(t->lookup);
+            t->lookup = NULL;
+        }
+    }
+    return t->lookup != NULL;
+}
+
+/* table(path, key, delimiter, cidr): its place, names of columns, the key's from 0; or nil
  * and the problems, or nil and why there is no file. All states of a snapshot share the
  * files that its first load has read. */
 static int host_table(lua_State *L)
 {
     struct policy *p = state_here(L)->policy;
     const char *path = luaL_checkstring(L, 1);
-    struct str key = {.p = lua_tolstring(L, 2, &key.n)};
-    char delimiter = luaL_checkstring(L, 3)[0];
+    const char *key = luaL_optstring(L, 2, "");
+    struct table made = {.delimiter = luaL_checkstring(L, 3)[0],
+                         .cidr = lua_toboolean(L, 4)};
     const struct snapshot_file *f;
-    struct csv_table *l;
     struct err e;
 
     for (uint32_t i = 0; i < p->n_tables; i++) {
         const struct table *t = &p->tables[i];
 
-        if (strcmp(t->path, path) == 0 && t->delimiter == delimiter &&
-            strcmp(t->key, key.p == NULL ? "" : key.p) == 0) {
+        if (strcmp(t->path, path) == 0 && t->delimiter == made.delimiter &&
+            t->cidr == made.cidr && strcmp(t->key, key) == 0) {
             return push_table(L, t, i);
         }
     }
@@ -155,15 +190,33 @@ static int host_table(lua_State *L)
         return 2;
     }
     lua_newtable(L);
-    l = csv_table_new((struct str){f->text, f->n}, key, delimiter, on_problem, L);
-    if (l == NULL) {
+    made.key = mem_strdup(key);
+    if (!make_table(L, f, &made)) {
+        free(made.key);
         return 2;
     }
+    made.path = mem_strdup(path);
     p->tables = mem_realloc(p->tables, (p->n_tables + 1) * sizeof *p->tables);
-    p->tables[p->n_tables] = (struct table){
-        mem_strdup(path), mem_strdup(key.p == NULL ? "" : key.p), delimiter, l};
-    p->n_tables++;
+    p->tables[p->n_tables++] = made;
     return push_table(L, &p->tables[p->n_tables - 1], p->n_tables - 1);
+}
+
+/* database(path): its place; or nil and why there is none. */
+static int host_database(lua_State *L)
+{
+    struct policy *p = state_here(L)->policy;
+    const char *path = luaL_checkstring(L, 1);
+    const struct snapshot_file *f;
+    struct err e;
+
+    f = file_of(L, path, DATABASE_BYTES_MAX, &e);
+    if (f == NULL || !databases_open(&p->files[f - p->files], &e)) {
+        lua_pushnil(L);
+        lua_pushstring(L, e.text);
+        return 2;
+    }
+    lua_pushinteger(L, (lua_Integer)(f - p->files));
+    return 1;
 }
 
 void files_free(struct policy *p)
@@ -172,14 +225,18 @@ void files_free(struct policy *p)
         free(p->tables[i].path);
         free(p->tables[i].key);
         csv_table_free(p->tables[i].lookup);
+        cidr_table_free(p->tables[i].networks);
     }
     free(p->tables);
 }
 
 void files_push(lua_State *L, bool may_read)
 {
-    static const luaL_Reg functions[] = {
-        {"read", host_read}, {"glob", host_glob}, {"table", host_table}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"read", host_read},
+                                         {"glob", host_glob},
+                                         {"table", host_table},
+                                         {"database", host_database},
+                                         {NULL, NULL}};
 
     lua_pushboolean(L, may_read);
     luaL_setfuncs(L, functions, 1);
@@ -187,25 +244,34 @@ void files_push(lua_State *L, bool may_read)
 
 /* ---- functions that hooks call ---- */
 
-static const struct csv_table *lookup_at(struct sluice_context *c, int32_t table)
+static const struct table *table_at(struct sluice_context *c, int32_t table)
 {
     const struct policy *p = OUTER(c, struct policy_state, context)->policy;
 
-    return (uint32_t)table < p->n_tables ? p->tables[table].lookup : NULL;
+    return (uint32_t)table < p->n_tables ? &p->tables[table] : NULL;
 }
 
 int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key, size_t n)
 {
-    const struct csv_table *l = lookup_at(c, table);
+    const struct table *t = table_at(c, table);
+    struct str text = {key, n};
+    struct address a;
 
-    return l == NULL ? -1 : csv_table_row(l, (struct str){key, n});
+    if (t == NULL) {
+        return -1;
+    }
+    if (t->cidr) {
+        return address_read(text, &a) ? cidr_table_find(t->networks, &a) : -1;
+    }
+    return csv_table_row(t->lookup, text);
 }
 
 void sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t column,
                  struct sluice_value *out)
 {
-    const struct csv_table *l = lookup_at(c, table);
-    struct str s = l == NULL ? (struct str){NULL, 0} : csv_table_cell(l, row, column);
+    const struct table *t = table_at(c, table);
+    struct str s =
+        t == NULL ? (struct str){NULL, 0} : csv_table_cell(t->lookup, row, column);
 
     out->text = s.p == NULL ? "" : s.p;
     out->len = (uint32_t)s.n;

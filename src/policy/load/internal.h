@@ -10,12 +10,24 @@
 
 /* text is taken. */
 void snapshot_add(struct policy *p, const char *path, char *text, size_t n);
+void snapshot_copy(struct policy *p, const struct snapshot_file *f);
+void snapshot_file_fini(struct snapshot_file *f);
 bool snapshot_read(struct policy *p, const char *path, size_t max_bytes, struct err *e);
 /* A file that was read is not the one that is on the disk now. */
 bool snapshot_changed(const struct policy *p);
 
 /* A file of the snapshot; NULL: none. */
 const struct snapshot_file *snapshot_find(const struct policy *p, const char *path);
+
+/* ---- databases.c ---- */
+
+enum { DATABASE_BYTES_MAX = 512 << 20 };
+
+/* f's text becomes that of the database of the same bytes, which all snapshots of the
+ * process share. False and *e: it is none. */
+bool databases_open(struct snapshot_file *f, struct err *e) MUST_USE;
+struct mmdb *databases_share(struct mmdb *m); /* one user more */
+void databases_close(struct mmdb *m);         /* one less */
 
 /* ---- load.c ---- */
 

@@ -45,8 +45,7 @@ void policy_unref(struct policy *p)
     plan_unref(p->plan);
     registry_unref(p->registry);
     for (uint32_t i = 0; i < p->n_files; i++) {
-        free(p->files[i].path);
-        free(p->files[i].text);
+        snapshot_file_fini(&p->files[i]);
     }
     free(p->files);
     files_free(p);
@@ -108,7 +107,8 @@ static bool hash_files(const struct policy *p, char hex[65])
         const char *name = name_in(f->path, p->files[0].path);
 
         ok = EVP_DigestUpdate(md, name, strlen(name) + 1) == 1 &&
-             EVP_DigestUpdate(md, f->text, f->n + 1) == 1;
+             EVP_DigestUpdate(md, f->text, f->n) == 1 &&
+             EVP_DigestUpdate(md, "", 1) == 1;
     }
     ok = ok && EVP_DigestFinal_ex(md, out, &n) == 1;
     EVP_MD_CTX_free(md);
@@ -244,7 +244,7 @@ struct policy *policy_again(const struct policy *p, struct policy_report *report
     for (uint32_t i = 0; i < p->n_files; i++) {
         const struct snapshot_file *f = &p->files[i];
 
-        snapshot_add(again, f->path, mem_strndup(f->text, f->n), f->n);
+        snapshot_copy(again, f);
     }
     again->env = p->env;
     again->whole = true;

@@ -19,7 +19,7 @@
 #include "policy/load/internal.h"
 
 static const char HEAD[] = "sluice-policy 1\n";
-enum { FILES_MAX = 4096, BYTES_MAX = 64 << 20 };
+enum { FILES_MAX = 4096, BYTES_MAX = DATABASE_BYTES_MAX };
 
 static bool write_files(FILE *f, const struct policy *p)
 {

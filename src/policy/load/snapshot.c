@@ -85,6 +85,26 @@ void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
         (struct snapshot_file){.path = mem_strdup(path), .text = text, .n = n};
 }
 
+void snapshot_copy(struct policy *p, const struct snapshot_file *f)
+{
+    if (f->database == NULL) {
+        snapshot_add(p, f->path, mem_strndup(f->text, f->n), f->n);
+    } else {
+        snapshot_add(p, f->path, f->text, f->n);
+        p->files[p->n_files - 1].database = databases_share(f->database);
+    }
+}
+
+void snapshot_file_fini(struct snapshot_file *f)
+{
+    free(f->path);
+    if (f->database == NULL) {
+        free(f->text);
+    } else {
+        databases_close(f->database);
+    }
+}
+
 bool snapshot_read(struct policy *p, const char *path, size_t max_bytes, struct err *e)
 {
     struct snapshot_id id;

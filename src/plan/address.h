@@ -1,0 +1,24 @@
+/*
+ * address - an IP address as numbers. An IPv4 address that is written as an IPv6 one
+ * (::ffff:192.0.2.1) is the IPv4 address. Pure.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+
+struct address {
+    bool four;
+    uint64_t hi, lo; /* of IPv4: 0 and the 32 bits */
+};
+
+/* False: no address. A port, brackets and a zone are no part of one. */
+bool address_read(struct str text, struct address *out) MUST_USE;
+
+/* An address and its prefix: "10.0.0.0/8", "2001:db8::/32", "192.0.2.1". The prefix of
+ * IPv4 is 0 to 32, also of ::ffff:10.0.0.0/104. NULL, or why it is none. */
+const char *address_read_network(struct str text, struct address *out,
+                                 uint32_t *prefix) MUST_USE;
