@@ -36,6 +36,14 @@ bool folder_sync_of(const char *path, struct err *e)
     return folder_sync(folder, e);
 }
 
+int path_there(const char *path)
+{
+    if (access(path, F_OK) == 0) {
+        return 1;
+    }
+    return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+}
+
 bool folder_make(const char *folder, struct err *e)
 {
     char path[PATH_MAX];

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "delivery/internal.h"
 
 void delivery_pause_why(struct delivery *d, const char *why)
@@ -92,7 +93,7 @@ static bool note_all(struct delivery *d, const struct delivery_conf *c, bool is_
 
     journal_close(d->journal);
     d->journal = NULL;
-    if (ok || stream == NULL || (!is_read && access(d->journal_path, F_OK) == 0)) {
+    if (ok || stream == NULL || (!is_read && path_there(d->journal_path) != 0)) {
         return true;
     }
     return err_set(e,

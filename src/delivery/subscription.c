@@ -175,15 +175,16 @@ static bool is_listed(void *arg, uint32_t epoch, uint32_t worker)
     return false;
 }
 
-/* At the first look: shards that the spool did not find on the disk are gone for
- * good. */
+/* At the first look: shards that the spool did not find on the disk are gone for good.
+ * Those that this process has deleted may come back with a power cut, or were not
+ * deleted at all, because the disk did not do it. */
 static void forget_gone(struct subscription *o, const struct spool_shard_id *ids,
                         uint32_t n)
 {
     if (!o->looked && !o->known) {
         /* Where an attempt that did not come to its end would have begun. */
         ack_tracker_fini(&o->acks);
-    } else if (!o->looked && n < SHARDS_MAX) {
+    } else if (!o->looked && n < SHARDS_MAX && spool_consumer_recovers(o->consumer)) {
         ack_tracker_drop(&o->acks, is_listed, &(struct listed){ids, n});
     }
     o->looked = true;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "plan/outcome.h"
 #include "server/internal.h"
@@ -34,7 +35,7 @@ static bool left_dead(const struct server *s)
     char path[PATH_MAX];
 
     (void)snprintf(path, sizeof path, "%s/%s", s->spool_dir, DEAD);
-    return access(path, F_OK) == 0;
+    return path_there(path) != 0; /* it may be */
 }
 
 bool dead_stream_open(struct server *s, const struct plan *plan, int *dead_stream,

@@ -207,8 +207,7 @@ static bool start(struct server *s, struct err *e)
         !keystores_open(s, s->policy, s->stream_ids, e)) {
         return false;
     }
-    taken_restore(s, plan);
-    if (!sinks_restore(s, s->policy, false, e) ||
+    if (!taken_restore(s, plan, e) || !sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
         !sinks_restore(s, s->policy, true, e) || !open_listeners(s, listen, e) ||
         !make_workers(s, e) || !admin_start(s, e) || !start_workers(s, e)) {

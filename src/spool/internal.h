@@ -233,7 +233,8 @@ struct spool {
     bool housekeeper_runs;
     sem_t wake;
     atomic_bool woken, stopping, reclaim, unwritable;
-    char why[256]; /* unwritable: the reason; under lock */
+    atomic_bool ready; /* spool_ready was called */
+    char why[256];     /* unwritable: the reason; under lock */
     struct stats_histogram *sync_time, *prepare_time;
 };
 

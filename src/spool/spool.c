@@ -159,8 +159,14 @@ void spool_close(struct spool *s)
 
 void spool_ready(struct spool *s)
 {
+    atomic_store(&s->ready, true);
     atomic_store(&s->reclaim, true);
     housekeeper_wake(s);
+}
+
+bool spool_consumer_recovers(const struct spool_consumer *c)
+{
+    return !atomic_load(&c->stream->spool->ready);
 }
 
 void spool_rest(struct spool *s)

@@ -56,6 +56,10 @@ void spool_close(struct spool *s);
  * consumer needs are reused. */
 void spool_ready(struct spool *s);
 
+/* spool_ready was not called: this process has deleted nothing yet, and the shards that
+ * spool_shards lists are all that the disk has. */
+bool spool_consumer_recovers(const struct spool_consumer *c);
+
 /* The end is near: no segment is reused or deleted any more, because consumers are
  * about to close that still need theirs. */
 void spool_rest(struct spool *s);

@@ -62,6 +62,46 @@ describe("a sink that gets another name", function()
     until false
   end
 
+  it("has its journal also when the disk does not say at once that it is there", function()
+    f:rules "on=write do=EIO path=/out/"
+    post(3)
+    for _, name in ipairs { "a", "c" } do
+      s:stop "SIGKILL"
+      h.write(s.path, NEW)
+      f:rules(("on=stat do=EIO path=/%s.journal"):format(name))
+      s:start(true)
+      h.wait_for("the end of the start", function() return s:ended() end, 10)
+      assert.matches(([[the journal of \"%s\": Input/output error]]):format(name),
+        s:text(), 1, true)
+      f:rules()
+      h.write(s.path, OLD)
+      s:start()
+    end
+    s:stop "SIGKILL"
+    h.write(s.path, NEW)
+    s:start()
+    post(1)
+    none_odd()
+  end)
+
+  it("sends nothing twice of segments that the disk does not delete", function()
+    post(3)
+    s:deliver()
+    s:stop "SIGKILL"
+    f:rules "on=unlink do=EIO path=/spool/events/"
+    s:start()
+    post(1)
+    h.wait_for("a segment that no sink needs", function() return f:made() > 0 end, 10)
+    reload(NEW)
+    post(1)
+    s:deliver()
+    s:stop "SIGKILL"
+    f:rules()
+    s:start()
+    post(1)
+    none_odd()
+  end)
+
   it("and then its own back sends nothing twice", function()
     post(3)
     s:deliver()

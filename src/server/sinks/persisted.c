@@ -163,7 +163,7 @@ static bool is_over(const struct persisted *k, const char *spool_dir, const char
     (void)snprintf(name, sizeof name, "%.*s", (int)(strlen(file) - (sizeof MARK - 1)),
                    file);
     path_of(spool_dir, name, JOURNAL, path);
-    return persisted_find(k, name) == NULL || access(path, F_OK) == 0;
+    return persisted_find(k, name) == NULL || path_there(path) == 1;
 }
 
 /* A file that can't be removed is looked at again with the next policy. */
@@ -190,11 +190,12 @@ void persisted_sweep(const struct persisted *k, const char *spool_dir)
 bool persisted_begin(const char *spool_dir, const char *name, struct err *e)
 {
     char path[PATH_MAX];
-    int fd;
+    int fd, there;
 
     path_of(spool_dir, name, JOURNAL, path);
-    if (access(path, F_OK) == 0) {
-        return true;
+    there = path_there(path);
+    if (there != 0) {
+        return there == 1 || err_errno(e, errno, "%s", path);
     }
     path_of(spool_dir, "", "", path);
     if (mkdir(path, 0750) != 0 && errno != EEXIST) {
@@ -219,12 +220,12 @@ bool persisted_end(const char *spool_dir, const char *journal, const char *name,
     return rename(path, mark) == 0 || err_errno(e, errno, "%s", path);
 }
 
-bool persisted_without(const char *spool_dir, const char *name)
+int persisted_without(const char *spool_dir, const char *name)
 {
     char path[PATH_MAX];
 
     path_of(spool_dir, name, MARK, path);
-    return access(path, F_OK) == 0;
+    return path_there(path);
 }
 
 bool persisted_write(const struct persisted *k, const char *spool_dir,

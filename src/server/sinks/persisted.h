@@ -57,8 +57,8 @@ bool persisted_begin(const char *spool_dir, const char *name, struct err *e) MUS
  * still there. */
 bool persisted_end(const char *spool_dir, const char *journal, const char *name,
                    struct err *e) MUST_USE;
-/* Whether it is between the two. */
-bool persisted_without(const char *spool_dir, const char *name);
+/* Whether it is between the two: 1 or 0; -1 and errno: the disk does not say. */
+int persisted_without(const char *spool_dir, const char *name) MUST_USE;
 /* Marks of sinks that have their journals, or no line, go. persisted_write does it. */
 void persisted_sweep(const struct persisted *k, const char *spool_dir);
 

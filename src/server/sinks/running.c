@@ -3,6 +3,7 @@
  * another's journal. The changer's thread alters the table; others read it under the
  * lock, and the sinks that they see stay until they release the lock.
  */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,7 +101,7 @@ static void forget_journal(const struct server *s, const char *name)
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!persisted_end(s->spool_dir, name, name, &e) && taken_there(s, name)) {
+    if (!persisted_end(s->spool_dir, name, name, &e) && taken_there(s, name) != 0) {
         log_write(LOG_ERROR, "sink", "sink=%s status=not_undone why=%s", name,
                   log_quote(quoted, sizeof quoted, e.text));
     }
@@ -110,7 +111,7 @@ bool running_start(struct server *s, const struct delivery_conf *c,
                    struct sink_lua *lua, struct err *e)
 {
     struct running_sink *r = running_new(s, c->sink->name);
-    bool new = !taken_there(s, c->sink->name);
+    bool new = taken_there(s, c->sink->name) == 0;
     struct delivery *d;
 
     if (r == NULL) {
@@ -188,6 +189,19 @@ static bool alter(struct server *s, struct running_sink *r,
     return true;
 }
 
+/* The journal of a sink of an earlier process that has another name now. */
+static bool take_left(struct server *s, const struct sink_plan *sink, struct err *e)
+{
+    int own = taken_there(s, sink->name);
+    int left = own == 0 ? taken_there(s, sink->was) : 0;
+
+    if (own < 0 || left < 0) {
+        return err_errno(e, errno, "sink \"%s\": can't look for the journal of \"%s\"",
+                         sink->name, own < 0 ? sink->name : sink->was);
+    }
+    return left == 0 || taken_move(s, sink->was, sink->name, e);
+}
+
 bool start_or_alter(struct server *s, const struct delivery_conf *c,
                     struct sink_lua *lua, struct err *e)
 {
@@ -207,8 +221,7 @@ bool start_or_alter(struct server *s, const struct delivery_conf *c,
         if (old != NULL) {
             return taken_over(s, old, c, lua, e);
         }
-        if (!taken_there(s, c->sink->name) && taken_there(s, c->sink->was) &&
-            !taken_move(s, c->sink->was, c->sink->name, e)) {
+        if (!take_left(s, c->sink, e)) {
             return false;
         }
     }

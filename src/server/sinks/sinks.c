@@ -11,9 +11,9 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "server/internal.h"
 #include "server/sinks/taken.h"
@@ -48,15 +48,20 @@ static struct persisted_sink line_of(const struct plan *plan,
 
 /* The spool knows the sink, but its journal is missing: the delivered events are not
  * known, so all events of the spool are delivered. */
-static bool journal_lost(struct server *s, const char *name)
+static bool journal_lost(struct server *s, const char *name, bool *lost, struct err *e)
 {
-    char path[PATH_MAX];
+    int there, never;
 
-    journal_path(s, name, path);
-    return s->persisted_before != NULL &&
-           persisted_find(s->persisted_before, name) != NULL &&
-           !persisted_without(s->spool_dir, name) && sinks_find(s, name) == NULL &&
-           access(path, F_OK) != 0 && errno == ENOENT;
+    *lost = false;
+    if (s->persisted_before == NULL || sinks_find(s, name) != NULL ||
+        persisted_find(s->persisted_before, name) == NULL) {
+        return true;
+    }
+    there = taken_there(s, name);
+    never = there == 0 ? persisted_without(s->spool_dir, name) : 0;
+    *lost = there == 0 && never == 0;
+    return (there >= 0 && never >= 0) ||
+           err_errno(e, errno, "can't look for the journal of the sink \"%s\"", name);
 }
 
 static void begin_at_oldest(const char *name, struct delivery_stream *streams,
@@ -80,9 +85,13 @@ bool sinks_apply_one(struct server *s, struct policy *p, uint32_t k, const int *
         conf_of(s, plan, &plan->sinks[k], streams, streams_of(plan, k, ids, streams));
     struct running_sink *r;
     struct sink_lua *lua;
+    bool lost = false;
 
     changer_at(&s->changer, c.sink->name);
-    if (c.sink->was == NULL && journal_lost(s, c.sink->name)) {
+    if (c.sink->was == NULL && !journal_lost(s, c.sink->name, &lost, e)) {
+        return false;
+    }
+    if (lost) {
         begin_at_oldest(c.sink->name, streams, c.n_streams);
     }
     if (!sink_hooks_new(p, k, &lua, &c.hooks, e)) {
@@ -131,11 +140,18 @@ static bool kinds_fit(const struct server *s, const struct plan *plan,
 
         for (size_t i = 0; i < N_ELEMS(names) && names[i] != NULL; i++) {
             const struct persisted_sink *l = persisted_find(kept, names[i]);
-            char path[PATH_MAX];
+            int there;
 
-            journal_path(s, names[i], path);
-            if (l == NULL || strcmp(l->kind, plan_sink_word(sink->kind)) == 0 ||
-                access(path, F_OK) != 0) {
+            if (l == NULL || strcmp(l->kind, plan_sink_word(sink->kind)) == 0) {
+                continue;
+            }
+            there = taken_there(s, names[i]);
+            if (there < 0) {
+                return err_errno(e, errno,
+                                 "can't look for the journal of the sink \"%s\"",
+                                 names[i]);
+            }
+            if (there == 0) {
                 continue;
             }
             return err_set(e,

@@ -7,17 +7,18 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "server/internal.h"
 
 enum { HAND_OVER_MS = 5000 };
 
-bool taken_there(const struct server *s, const char *name)
+int taken_there(const struct server *s, const char *name)
 {
     char path[PATH_MAX];
 
     journal_path(s, name, path);
-    return access(path, F_OK) == 0 || errno != ENOENT;
+    return path_there(path);
 }
 
 bool taken_move(const struct server *s, const char *from, const char *to, struct err *e)
@@ -151,7 +152,7 @@ void taken_forget_names(struct server *s)
 
         if (was != NULL && persisted_find(&kept, was) != NULL &&
             !sink_in_plan(plan, was) && sinks_find(s, was) == NULL &&
-            !taken_there(s, was)) {
+            taken_there(s, was) == 0) {
             persisted_remove(&kept, was);
             any = true;
         }
@@ -180,32 +181,47 @@ static bool took(const struct server *s, const struct persisted_sink *line,
     return is;
 }
 
-void taken_restore(struct server *s, const struct plan *plan)
+/* The journal of name is another sink's, by a policy that never went live. */
+static bool restore(struct server *s, const struct plan *plan,
+                    const struct persisted *kept, const char *name, struct err *e)
+{
+    for (uint32_t i = 0; i < kept->n; i++) {
+        const struct persisted_sink *l = &kept->list[i];
+        int there;
+
+        if (sink_in_plan(plan, l->name)) {
+            continue;
+        }
+        there = taken_there(s, l->name);
+        if (there < 0) {
+            return err_errno(e, errno, "can't look for the journal of the sink \"%s\"",
+                             l->name);
+        }
+        if (there == 1 && took(s, l, name)) {
+            return taken_move(s, l->name, name, e);
+        }
+    }
+    return true;
+}
+
+bool taken_restore(struct server *s, const struct plan *plan, struct err *e)
 {
     static struct persisted kept;
-    char quoted[ERR_TEXT_MAX + 16];
-    struct err e;
 
-    if (!persisted_read(&kept, s->spool_dir, &e)) {
-        return; /* sinks_restore says so */
+    if (!persisted_read(&kept, s->spool_dir, e)) {
+        return false;
     }
     for (uint32_t k = 0; k < plan->n_sinks; k++) {
         const char *name = plan->sinks[k].name;
+        int there = persisted_find(&kept, name) == NULL ? 1 : taken_there(s, name);
 
-        if (persisted_find(&kept, name) == NULL || taken_there(s, name)) {
-            continue;
+        if (there < 0) {
+            return err_errno(e, errno, "can't look for the journal of the sink \"%s\"",
+                             name);
         }
-        for (uint32_t i = 0; i < kept.n; i++) {
-            const struct persisted_sink *l = &kept.list[i];
-
-            if (!sink_in_plan(plan, l->name) && taken_there(s, l->name) &&
-                took(s, l, name)) {
-                if (!taken_move(s, l->name, name, &e)) {
-                    log_write(LOG_ERROR, "sink", "sink=%s why=%s", name,
-                              log_quote(quoted, sizeof quoted, e.text));
-                }
-                break;
-            }
+        if (there == 0 && !restore(s, plan, &kept, name, e)) {
+            return false;
         }
     }
+    return true;
 }

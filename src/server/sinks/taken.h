@@ -20,8 +20,8 @@ struct running_sink;
 struct server;
 struct sink_lua;
 
-/* Whether the sink has a journal; true also when the disk does not say. */
-bool taken_there(const struct server *s, const char *name);
+/* Whether the sink has a journal: 1 or 0; -1 and errno: the disk does not say. */
+int taken_there(const struct server *s, const char *name) MUST_USE;
 
 /* The journal of from is to's. */
 bool taken_move(const struct server *s, const char *from, const char *to,
@@ -50,5 +50,6 @@ bool taken_home(struct server *s, struct running_sink *r, struct err *e) MUST_US
 void taken_forget_names(struct server *s);
 
 /* At the start: a journal that another policy has taken, and never went live, comes
- * back to the sink of plan that it was taken from. */
-void taken_restore(struct server *s, const struct plan *plan);
+ * back to the sink of plan that it was taken from. False and *e: it can't, or the disk
+ * does not say; the sink must not begin without it. */
+bool taken_restore(struct server *s, const struct plan *plan, struct err *e) MUST_USE;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "sink/file/archive.h"
 
 static const char *const suffixes[] = {[COMPRESS_NONE] = ".ndjson",
@@ -56,12 +57,6 @@ void archive_look_around(struct archive *a)
     }
 }
 
-/* Whether a file of that name is there: 1, 0, or -1 and errno. */
-static int there(const char *path)
-{
-    return access(path, F_OK) == 0 ? 1 : errno == ENOENT ? 0 : -1;
-}
-
 bool archive_next_name(struct archive *a, enum compress how, struct err *e)
 {
     char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
@@ -72,8 +67,8 @@ bool archive_next_name(struct archive *a, enum compress how, struct err *e)
         (void)snprintf(a->name, sizeof a->name, "%s-%s-%08lu%s", a->stream, a->uuid8,
                        (unsigned long)a->number, suffixes[how]);
         archive_paths(a, part, final);
-        is_part = there(part);
-        is_final = is_part < 0 ? -1 : there(final);
+        is_part = path_there(part);
+        is_final = is_part < 0 ? -1 : path_there(final);
         if (is_final < 0) {
             int why = errno;
 
@@ -103,7 +98,7 @@ bool archive_rename(const char *part, const char *final, struct err *e)
         return err_errno(e, errno, "%s: rename", part);
     }
     /* The file system does not know RENAME_NOREPLACE. */
-    if (there(final) == 1) {
+    if (path_there(final) == 1) {
         return taken(final, e);
     }
     return rename(part, final) == 0 || err_errno(e, errno, "%s: rename", part);
