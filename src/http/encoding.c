@@ -166,23 +166,43 @@ static enum encoding_result run_zstd(struct encoding *e, struct str in, uint64_t
     return *n > max ? ENCODING_LARGE : ENCODING_OK;
 }
 
-/* A window is 16 MiB at most, since a large one must be asked for; as much of it as the
- * body fills is there during this call. Unlike zlib's and zstd's, this decoder can't be
- * used again. */
+/* The first byte of brotli, with a window no larger than a body of max bytes needs (RFC
+ * 7932, 9.1: four bits for 256 KiB to 16 MiB). Distances mean the same in each, as long
+ * as they reach the first byte. The decoder fills its window before it hands over: a
+ * bomb of a KiB would take 16 MiB and 60 ms. */
+static uint8_t narrow(uint8_t first, uint64_t max)
+{
+    unsigned bits = first % 2 == 1 ? 17 + (first >> 1) % 8 : 0, wanted = 18;
+
+    while (wanted < bits && (1ull << wanted) - 16 <= max) {
+        wanted++;
+    }
+    return wanted < bits ? (uint8_t)((first & 0xF1) | (wanted - 17) << 1) : first;
+}
+
+/* A window is 16 MiB at most, since a large one must be asked for; it is there during
+ * this call. Unlike zlib's and zstd's, this decoder can't be used again. */
 static enum encoding_result run_brotli(struct encoding *e, struct str in, uint64_t max,
                                        size_t *n)
 {
     BrotliDecoderState *d = BrotliDecoderCreateInstance(NULL, NULL, NULL);
-    const uint8_t *next_in = (const uint8_t *)in.p;
+    uint8_t first = in.n > 0 ? narrow((uint8_t)in.p[0], max) : 0;
+    const uint8_t *next_in = &first;
     enum encoding_result r = ENCODING_BAD;
     BrotliDecoderResult rc = BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT;
-    size_t left = in.n;
+    size_t left = in.n > 0, rest = in.n - left;
 
     *n = 0;
-    while (d != NULL && rc == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT) {
+    while (d != NULL && (rc == BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT ||
+                         (rc == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT && rest > 0))) {
         uint8_t *next_out;
         size_t room;
 
+        if (rc == BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT) {
+            next_in = (const uint8_t *)in.p + 1;
+            left = rest;
+            rest = 0;
+        }
         if (*n == e->room && !grow(e, max)) {
             r = ENCODING_LARGE;
             break;
@@ -192,7 +212,7 @@ static enum encoding_result run_brotli(struct encoding *e, struct str in, uint64
         rc = BrotliDecoderDecompressStream(d, &left, &next_in, &room, &next_out, NULL);
         *n = e->room - room;
     }
-    if (rc == BROTLI_DECODER_RESULT_SUCCESS && left == 0) {
+    if (rc == BROTLI_DECODER_RESULT_SUCCESS && left + rest == 0) {
         r = *n > max ? ENCODING_LARGE : ENCODING_OK;
     }
     if (d != NULL) {

@@ -41,7 +41,8 @@ request)
 shapes)
   printf '\000{"v":1}{"v":"}{"}[{"v":2},7]\n{"v":3}' >"$dir/corpus/1"
   printf '\001{"t":1,"b":[{"y":{"x":2},"c":[{"z":3,"d":[{"v":1},{"v":2}]},{"d":[]}]},{}]}' >"$dir/corpus/2"
-  printf '\001{"b":[{"c":[{"d":[{"v":1}],"z":1}],"y":{"x":1}}],"t":1}' >"$dir/corpus/3" ;;
+  printf '\001{"b":[{"c":[{"d":[{"v":1}],"z":1}],"y":{"x":1}}],"t":1}' >"$dir/corpus/3"
+  printf '\001{"b":[{"c":[{"d":null},{"d":[{"v":1}],"z":1}]},{"c":null}]}' >"$dir/corpus/4" ;;
 segment) printf '\001\002\003\004' >"$dir/corpus/1" ;;
 esac
 "$1/fuzz/fuzz_$2" -max_total_time="$3" -max_len=4096 -print_final_stats=1 \

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -159,19 +160,16 @@ static void the_first_bytes_tell_all_but_brotli(void **state)
     assert_int_equal(encoding_detected(HTTP_GZIP), HTTP_DETECT);
 }
 
-/* A gigabyte of zeros in a few hundred bytes, and a window of a gigabyte. */
-static void a_bomb_of_brotli_is_stopped_at_the_bound(void **state)
+/* A gigabyte of zeros in a few hundred bytes; returns how many. */
+static size_t pack_bomb(uint32_t window_bits)
 {
     BrotliEncoderState *b = BrotliEncoderCreateInstance(NULL, NULL, NULL);
     static const uint8_t zeros[1 << 20];
-    /* Window bits 0x11: the large window of another format than "br". */
-    static const char large[] = "\x11\x3E\x00\x00\x00";
     uint8_t *next_out = (uint8_t *)packed;
     size_t room = PACKED_MAX;
-    struct str out;
 
-    (void)state;
     assert_true(BrotliEncoderSetParameter(b, BROTLI_PARAM_QUALITY, 5));
+    assert_true(BrotliEncoderSetParameter(b, BROTLI_PARAM_LGWIN, window_bits));
     for (int i = 0; i < 1024; i++) {
         const uint8_t *next = zeros;
         size_t left = sizeof zeros;
@@ -183,16 +181,77 @@ static void a_bomb_of_brotli_is_stopped_at_the_bound(void **state)
     }
     assert_true(BrotliEncoderIsFinished(b));
     BrotliEncoderDestroyInstance(b);
+    return PACKED_MAX - room;
+}
+
+static long pages_touched(void)
+{
+    struct rusage u;
+
+    assert_int_equal(0, getrusage(RUSAGE_SELF, &u));
+    return u.ru_minflt;
+}
+
+/* Bombs of each window, and a window of a gigabyte. */
+static void a_bomb_of_brotli_is_stopped_at_the_bound(void **state)
+{
+    /* Window bits 0x11: the large window of another format than "br". */
+    static const char large[] = "\x11\x3E\x00\x00\x00";
+    struct str out;
+
+    (void)state;
     e = encoding_new();
-    assert_int_equal(ENCODING_LARGE,
-                     encoding_inflate(e, HTTP_BROTLI,
-                                      (struct str){packed, PACKED_MAX - room}, MOST,
-                                      &out));
-    assert_true(out.n <= MOST + 1);
+    for (uint32_t bits = BROTLI_MAX_WINDOW_BITS; bits >= BROTLI_MIN_WINDOW_BITS;
+         bits--) {
+        size_t n = pack_bomb(bits);
+        long before = pages_touched();
+
+        assert_int_equal(
+            ENCODING_LARGE,
+            encoding_inflate(e, HTTP_BROTLI, (struct str){packed, n}, MOST, &out));
+        assert_true(out.n <= MOST + 1);
+        /* The output, and a window of twice the bound, not one of 16 MiB. */
+        assert_true(pages_touched() - before < (8 << 20) / 4096);
+    }
     assert_int_equal(ENCODING_BAD,
                      encoding_inflate(e, HTTP_BROTLI,
                                       (struct str){large, sizeof large - 1}, MOST,
                                       &out));
+    encoding_free(e);
+}
+
+/* Copies from the first byte to the last of bodies around the windows' reach. */
+static void a_narrow_window_of_brotli_reaches_the_whole_body(void **state)
+{
+    enum { TAIL = 14 }; /* fewer than the bytes of a window out of reach */
+    static const size_t reach = (1 << 18) - 16;
+    uint32_t x = 1;
+
+    (void)state;
+    e = encoding_new();
+    for (size_t n = reach - 3; n < reach + 20; n++) {
+        struct str out;
+        size_t k = PACKED_MAX;
+        uint8_t *far = malloc(n);
+
+        for (size_t i = 0; i < n; i++) {
+            x = x * 1664525 + 1013904223;
+            far[i] = i < n - TAIL ? (uint8_t) "0123456789abcdef"[x >> 28]
+                                  : far[i - (n - TAIL)];
+        }
+        assert_true(BrotliEncoderCompress(9, BROTLI_MAX_WINDOW_BITS,
+                                          BROTLI_MODE_GENERIC, n, far, &k,
+                                          (uint8_t *)packed));
+        assert_int_equal(
+            ENCODING_OK,
+            encoding_inflate(e, HTTP_BROTLI, (struct str){packed, k}, n, &out));
+        assert_int_equal(n, out.n);
+        assert_memory_equal(far, out.p, n);
+        assert_int_equal(
+            ENCODING_LARGE,
+            encoding_inflate(e, HTTP_BROTLI, (struct str){packed, k}, n - 1, &out));
+        free(far);
+    }
     encoding_free(e);
 }
 
@@ -221,6 +280,7 @@ int main(void)
         cmocka_unit_test(inflates_bodies_that_fill_the_buffer_exactly),
         cmocka_unit_test(a_body_that_was_cut_is_bad),
         cmocka_unit_test(the_first_bytes_tell_all_but_brotli),
+        cmocka_unit_test(a_narrow_window_of_brotli_reaches_the_whole_body),
         cmocka_unit_test(a_bomb_of_brotli_is_stopped_at_the_bound)};
 
     return cmocka_run_group_tests(tests, setup, teardown);
