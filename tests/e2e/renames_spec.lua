@@ -71,7 +71,7 @@ describe("a sink that gets another name", function()
       f:rules(("on=stat do=EIO path=/%s.journal"):format(name))
       s:start(true)
       h.wait_for("the end of the start", function() return s:ended() end, 10)
-      assert.matches(([[the journal of \"%s\": Input/output error]]):format(name),
+      assert.matches(([[the journal of the sink \"%s\": Input/output error]]):format(name),
         s:text(), 1, true)
       f:rules()
       h.write(s.path, OLD)

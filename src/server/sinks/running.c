@@ -196,7 +196,8 @@ static bool take_left(struct server *s, const struct sink_plan *sink, struct err
     int left = own == 0 ? taken_there(s, sink->was) : 0;
 
     if (own < 0 || left < 0) {
-        return err_errno(e, errno, "sink \"%s\": can't look for the journal of \"%s\"",
+        return err_errno(e, errno,
+                         "sink \"%s\": can't look for the journal of the sink \"%s\"",
                          sink->name, own < 0 ? sink->name : sink->was);
     }
     return left == 0 || taken_move(s, sink->was, sink->name, e);
