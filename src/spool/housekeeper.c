@@ -335,6 +335,7 @@ static void *run(void *arg)
         }
         wait(s);
     }
+    spool_put_away(s);
     free(shards);
     latch_open(&s->housekeeper_ended);
     return NULL;

@@ -238,6 +238,12 @@ struct spool {
     struct stats_histogram *sync_time, *prepare_time;
 };
 
+/* ---- spool.c ---- */
+
+/* At the end of the housekeeper's thread, which alone may hang on a disk: segments that
+ * were not used are deleted, those in use marked as whole. */
+void spool_put_away(struct spool *s);
+
 /* ---- identity.c ---- */
 
 bool identity_lock(struct spool *s, struct err *e);

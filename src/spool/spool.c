@@ -84,7 +84,7 @@ static void drop_segments(struct shard *sh)
 }
 
 /* Segments that were prepared and never used are deleted. */
-static void free_shard(struct shard *sh)
+static void put_away(struct shard *sh)
 {
     struct segment **at = &sh->segments;
 
@@ -114,6 +114,19 @@ static void free_shard(struct shard *sh)
     if (atomic_load(&sh->current) != NULL) {
         segment_mark_closed(atomic_load(&sh->current));
     }
+}
+
+void spool_put_away(struct spool *s)
+{
+    for (uint32_t i = 0; i < atomic_load(&s->n_streams); i++) {
+        for (struct shard *sh = s->streams[i]->shards; sh != NULL; sh = sh->next) {
+            put_away(sh);
+        }
+    }
+}
+
+static void free_shard(struct shard *sh)
+{
     free_segments(sh->segments);
     marks_free(sh);
     while (sh->places != NULL) {

@@ -45,11 +45,12 @@ struct spool_conf {
  * NULL and *e: locked by another process, unwritable, foreign format. */
 struct spool *spool_open(const struct spool_conf *conf, struct err *e) MUST_USE;
 
-/* Ends the housekeeping thread. False: by until_ns (clock_mono_ns) it has not come back
+/* Ends the housekeeping thread, which puts the files away: all writers, cursors and
+ * consumers are closed before. False: by until_ns (clock_mono_ns) it has not come back
  * from a call to the disk, and spool_close would wait for it. */
 bool spool_stop(struct spool *s, uint64_t until_ns) MUST_USE;
 
-/* All writers, cursors and consumers are closed before. */
+/* Frees the memory, behind spool_stop or instead of it. */
 void spool_close(struct spool *s);
 
 /* All consumers of earlier processes' events are open: from now on segments that no

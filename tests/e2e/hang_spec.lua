@@ -138,6 +138,25 @@ describe("a sink that is dropped from the spool of a stopped server", function()
 end)
 
 describe("a housekeeping thread that hangs", function()
+  it("does not hold up the end either when it hangs at the end", function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    local s = h.server { dir = dir, policy = h.policy { workers = 1 }, wrap = f:wrap() }
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    f:rules("on=unlink do=hang path=/spool/events/")
+    s:signal "SIGTERM"
+    assert.equal(0, h.reap(s.pid, 20))
+    s.pid = nil
+    assert.is_true(f:made() > 0)
+    f:rules()
+    s:start()
+    s:deliver(30)
+    assert.equal(0, s:stop())
+    assert.equal(1, #s:lines())
+    s:close()
+    f:close()
+  end)
+
   it("does not hold up the end of the process, and loses nothing", function()
     local dir = h.folder()
     local f = faults.new(dir .. "/data")
