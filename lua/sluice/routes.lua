@@ -341,7 +341,7 @@ function Loader:route(s, names, path)
     stream = self:route_stream(s, o), partial = o.partial,
     answer = self:route_answer(s, o, o.answer), cors = self:route_cors(s, o.cors),
     webhook = self:route_webhook(s, o.webhook, names),
-    on_refused = self:route_refused(s, o),
+    on_refused = self:route_refused(s, o), postback = self:route_postback(s, o, enrichment),
     on_location = o.answer and type(o.answer.location) == "function" and o.answer.location
       or nil,
     on_error = o.on_error, on_event = o.on_event, on_request = o.on_request,

@@ -202,6 +202,28 @@ M.route = {
         max_record = { type = "bytes", default = "64KiB", min = 1024, max = 1024 * 1024,
           help = "Bytes of what the client sent that a record keeps." },
       } },
+    signed = { type = "options", optional = true,
+      help = "Accepts only postbacks that Apple has signed: others are refused with 401. It "
+        .. "needs body = \"event\". Signed are not all values: conversion values never are.",
+      options = {
+        by = { type = "enum", required = true, values = { "skadnetwork", "adattributionkit" },
+          help = "\"skadnetwork\": the signed values of the version that the event names, "
+            .. "by attribution-signature. \"adattributionkit\": jws-string, a JWS." },
+        apple = { type = "enum", default = "production",
+          values = { "production", "development", "none" },
+          help = "Which of Apple's documented keys are trusted. \"development\" "
+            .. "(AdAttributionKit) adds those of test devices; whoever has one can make such "
+            .. "postbacks." },
+        keys = { type = "map",
+          help = "Further public keys that are trusted, as name = a PEM or base64 of its DER, "
+            .. "of the curve P-256. The name is the kid of a JWS. With Apple's at most 8." },
+        versions = { type = "list",
+          help = "Versions of SKAdNetwork that are accepted. By default 2.1, 2.2, 3.0 and 4.0. "
+            .. "1.0 and 2.0 are signed with a key of the weaker curve P-192." },
+        payload = { type = "string",
+          help = "Field that gets the signed payload of a JWS, as an object. By default "
+            .. "postback. A client must not send it." },
+      } },
     stream = { type = "stream",
       help = "Stream for the accepted events. Needed unless on_event names streams with "
         .. "to()." },

@@ -49,3 +49,36 @@ bool base64_read(struct str s, char *out, size_t *n)
     *n = at;
     return true;
 }
+
+static int url_digit(unsigned char c)
+{
+    return c >= 'A' && c <= 'Z'   ? c - 'A'
+           : c >= 'a' && c <= 'z' ? c - 'a' + 26
+           : c >= '0' && c <= '9' ? c - '0' + 52
+           : c == '-'             ? 62
+           : c == '_'             ? 63
+                                  : -1;
+}
+
+bool base64url_read(struct str s, char *out, size_t *n)
+{
+    unsigned bits = 0, held = 0;
+    size_t at = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        int v = url_digit((unsigned char)s.p[i]);
+
+        if (v < 0) {
+            return false;
+        }
+        bits = bits << 6 | (unsigned)v;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            out[at++] = (char)(bits >> held & 255);
+            bits &= (1u << held) - 1;
+        }
+    }
+    *n = at;
+    return held < 6 && bits == 0;
+}

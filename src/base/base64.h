@@ -19,3 +19,7 @@ size_t base64_write(struct str s, char *out);
 
 /* Reads what base64_write wrote to out, which has s.n bytes. False: it is not that. */
 bool base64_read(struct str s, char *out, size_t *n) MUST_USE;
+
+/* Reads the alphabet for URLs without padding (RFC 7515, 2), in its one form: unused bits
+ * of the last letter are zero. out has s.n bytes. False: it is not that. */
+bool base64url_read(struct str s, char *out, size_t *n) MUST_USE;

@@ -50,7 +50,8 @@ enum event_flag {
     EVENT_ROUTED = 4,     /* to says the streams, not the route */
     EVENT_RETRY = 8,      /* the same event may pass later */
     EVENT_PREDICTED = 16, /* all its own keys are in the scanner's shape */
-    EVENT_REPEAT = 32     /* dedup has seen its key */
+    EVENT_REPEAT = 32,    /* dedup has seen its key */
+    EVENT_UNVERIFIED = 64 /* EVENT_REJECT: its signature was not good */
 };
 
 enum edit_how {

@@ -58,7 +58,7 @@ static void take_answer(const struct answer_plan *a, const struct event_batch *b
 
 void outcome_of(const struct route *r, const struct event_batch *b, struct outcome *o)
 {
-    uint32_t failed = 0, limited = 0, retry = 0;
+    uint32_t failed = 0, limited = 0, retry = 0, unverified = 0;
 
     *o = (struct outcome){.status = 202, .store = true};
     for (uint32_t i = 0; i < b->n; i++) {
@@ -68,6 +68,7 @@ void outcome_of(const struct route *r, const struct event_batch *b, struct outco
         case EVENT_REJECT:
             o->rejected++;
             retry += (ev->flags & EVENT_RETRY) != 0;
+            unverified += (ev->flags & EVENT_UNVERIFIED) != 0;
             failed += strcmp(ev->code, "policy_error") == 0;
             limited += strcmp(ev->code, "rate_limited") == 0;
             break;
@@ -90,6 +91,9 @@ void outcome_of(const struct route *r, const struct event_batch *b, struct outco
     }
     if (o->rejected > 0 && o->accepted == 0) {
         o->status = failed == o->rejected ? 500 : limited == o->rejected ? 429 : 422;
+        if (unverified == o->rejected) {
+            o->status = 401;
+        }
         if (is_silent(r) && retry > 0) {
             o->status = failed > 0 ? 500 : 429;
         }

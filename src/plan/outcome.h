@@ -12,7 +12,7 @@
 #include "plan/plan.h"
 
 struct outcome {
-    int status;        /* 202, 422, 429, 500, or the route's own for the first two */
+    int status;        /* 202, 401, 422, 429, 500, or the route's own for 202 and 422 */
     uint32_t accepted; /* stored, dropped ones and dead ones included */
     uint32_t rejected;
     uint32_t dropped; /* of accepted */
@@ -25,8 +25,8 @@ struct outcome {
 };
 
 /* 202 unless every event of a non-empty batch was rejected (422; or 500 when
- * all of them with code "policy_error", 429 when with "rate_limited"), or partial =
- * false and one was. */
+ * all of them with code "policy_error", 429 when with "rate_limited", 401 when all are
+ * EVENT_UNVERIFIED), or partial = false and one was. */
 void outcome_of(const struct route *r, const struct event_batch *b, struct outcome *o);
 
 /* Whether outcome_keep_refused may make dead letters of r's events: its answer to

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "decode/envelope.h"
 #include "plan/request.h"
+#include "signature/postback.h"
 
 enum { PLAN_MAX_BYTES = 64 << 20 };
 
@@ -62,6 +63,9 @@ void plan_unref(struct plan *p)
     }
     for (uint32_t i = 0; i < p->n_envelopes; i++) {
         envelope_free(p->envelopes[i]);
+    }
+    for (uint32_t i = 0; i < p->n_postbacks; i++) {
+        postback_rules_fini(p->postbacks[i]);
     }
     arena_fini(&p->arena);
     free(p);

@@ -301,9 +301,10 @@ struct refusal_plan {
     uint32_t burst;
 };
 
-struct enrichment;   /* plan/enrich.h */
-struct params_rules; /* decode/params.h */
-struct envelope;     /* decode/envelope.h */
+struct enrichment;     /* plan/enrich.h */
+struct postback_rules; /* signature/postback.h */
+struct params_rules;   /* decode/params.h */
+struct envelope;       /* decode/envelope.h */
 
 /* What says how a body is compressed: Content-Encoding; else a parameter of the query;
  * its first bytes. */
@@ -334,6 +335,7 @@ struct route {
     bool partial;            /* default true */
     enum on_error on_error;
     const struct refusal_plan *on_refused; /* NULL: it is not kept */
+    const struct postback_rules *postback; /* BODY_EVENT: each is signed; NULL: no */
     bool has_on_event, has_on_request;
     uint32_t index; /* own place in plan->routes; names the hooks */
     uint32_t line;  /* in file, for logs */
@@ -411,6 +413,9 @@ struct plan {
     uint32_t n_schemas;
     struct envelope *envelopes[PLAN_ROUTES_MAX]; /* owned; of routes */
     uint32_t n_envelopes;
+    struct postback_rules
+        *postbacks[PLAN_ROUTES_MAX]; /* their keys are owned; of routes */
+    uint32_t n_postbacks;
     struct rollout_plan rollout;
     struct metric_plan *metrics;
     uint32_t n_metrics;

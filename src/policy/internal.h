@@ -88,6 +88,7 @@ struct policy {
 struct handles;
 struct tools;
 struct rehearsal;
+struct verifier;
 
 enum { HOOK_ON_EVENT, HOOK_ON_REQUEST, HOOK_LOCATION, N_HOOKS };
 
@@ -145,6 +146,7 @@ struct policy_state {
     uint64_t untold;                        /* errors since */
     int on_events, on_request, on_location; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
+    struct verifier *verifiers[PLAN_ROUTES_MAX]; /* postback.c's, made on first use */
     int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
     int topic;        /* reference of the last text of topic_by */
     int roll_back_if; /* canary's roll_back_if; LUA_NOREF */

@@ -56,6 +56,10 @@ void build_answer(struct build *b, struct route *r);
 
 void build_params(struct build *b, struct route *r);
 
+/* ---- postback.c: of the description's route on top ---- */
+
+void build_postback(struct build *b, struct route *r);
+
 /* ---- schema.c ---- */
 
 /* A key as JSON text, in the plan. */

@@ -279,6 +279,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     build_cors(b, r);
     build_webhook(b, r);
     build_refused(b, r);
+    build_postback(b, r);
 }
 
 void build_routes(struct build *b)

@@ -13,6 +13,7 @@
 #include "plan/reply.h"
 #include "policy/run/internal.h"
 #include "policy/run/make.h"
+#include "policy/run/postback.h"
 
 enum { RETRY_MAX_S = 86400, LARGE_BYTES = 80 };
 
@@ -97,6 +98,9 @@ static bool read_events(struct policy_state *s, const struct route *route,
             ? scan_enveloped(b, keys, route->envelope, &limits, body.p, body.n, &se)
             : scan_body(b, keys, shape, &limits, body.p, body.n, &se);
     if (LIKELY(r == SCAN_OK)) {
+        if (UNLIKELY(route->postback != NULL) && !req->stored) {
+            postback_verify(s, route, &limits, b);
+        }
         return true;
     }
     se.at += skipped;

@@ -26,6 +26,8 @@
 #include "policy/load/load.h"
 #include "policy/load/rehearsal.h"
 #include "policy/run/handles.h"
+#include "signature/pin.h"
+#include "signature/verifier.h"
 
 /* ---- C functions of the Lua side ---- */
 
@@ -79,6 +81,22 @@ static int host_why_no_pattern(lua_State *L)
     return 1;
 }
 
+/* Why a text is no public key, or nil and whether its curve is P-192. */
+static int host_why_no_pin(lua_State *L)
+{
+    struct pin p;
+    const char *why;
+
+    if (!pin_read(arg(L, 1), &p, &why)) {
+        lua_pushstring(L, why);
+        return 1;
+    }
+    lua_pushnil(L);
+    lua_pushboolean(L, p.curve == PIN_P192);
+    pin_fini(&p);
+    return 2;
+}
+
 static int host_getenv(lua_State *L)
 {
     const struct policy_env *env = state_here(L)->policy->env;
@@ -128,6 +146,7 @@ static void push_host(lua_State *L, bool reading)
                                          {"ms", host_ms},
                                          {"moment", host_moment},
                                          {"why_no_pattern", host_why_no_pattern},
+                                         {"why_no_pin", host_why_no_pin},
                                          {"getenv", host_getenv},
                                          {"bounded", host_bounded},
                                          {"relieve", host_relieve},
@@ -171,7 +190,7 @@ bool state_preload(lua_State *L, struct err *e)
         "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
         "words_fields", "words_functions", "words_mistakes", "effects",
         "refused",      "answers",         "tables",         "envelopes",
-        "paths"};
+        "paths",        "postbacks"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
@@ -415,6 +434,9 @@ void policy_state_free(struct policy_state *s)
     rehearsal_free(s->rehearsal);
     tools_free(s->tools);
     handles_free(s->handles);
+    for (uint32_t i = 0; i < PLAN_ROUTES_MAX; i++) {
+        verifier_free(s->verifiers[i]);
+    }
     policy_unref(s->policy);
     free(s->made.p);
     free(s->part);
