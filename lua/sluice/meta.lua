@@ -175,6 +175,7 @@ function mmdb(name) end
 ---@field repeated? "refuse"|"first"|"last"|"array" What happens to a parameter of a query or form that comes more than once: "refuse" refuses the event (duplicate_key), "first" and "last" keep one value, "array" makes an array of all. A parameter that comes once stays a text, unless the schema says list { }. (default: refuse)
 ---@field schema? sluice.schema A schema { } that checks each event. By default any JSON object passes.
 ---@field set? table<string, string> Fields that each event gets from the request, as field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time". If the request does not have the value, sluice removes the field.
+---@field signed? sluice.route.signed Accepts only postbacks that Apple has signed: others are refused with 401. It needs body = "event". Signed are not all values: conversion values never are.
 ---@field stream? string Stream for the accepted events. Needed unless on_event names streams with to().
 ---@field types? string[] Content types that the route accepts; "*/*" accepts any. By default those of JSON, with body = "batch" or "events" also those of NDJSON. Others get 415.
 ---@field webhook? sluice.route.webhook Senders of CloudEvents that may deliver here. sluice tells them when they ask with OPTIONS.
@@ -203,6 +204,14 @@ function mmdb(name) end
 ---@field max_record? string Bytes of what the client sent that a record keeps. (default: 64KiB)
 ---@field rate? string Records that the route keeps, over all workers. A record of more than 1 KiB counts once for each KiB. The unused rate of 10 seconds may come at once. sluice counts what is beyond, and does not keep it. (default: 100/s)
 ---@field stream? string Stream that gets a record of each refusal. Not the route's own.
+
+---Accepts only postbacks that Apple has signed: others are refused with 401. It needs body = "event". Signed are not all values: conversion values never are.
+---@class sluice.route.signed
+---@field apple? "production"|"development"|"none" Which of Apple's documented keys are trusted. "development" (AdAttributionKit) adds those of test devices; whoever has one can make such postbacks. (default: production)
+---@field by "skadnetwork"|"adattributionkit" "skadnetwork": the signed values of the version that the event names, by attribution-signature. "adattributionkit": jws-string, a JWS.
+---@field keys? table<string, string|number|boolean> Further public keys that are trusted, as name = a PEM or base64 of its DER, of the curve P-256. The name is the kid of a JWS. With Apple's at most 8.
+---@field payload? string Field that gets the signed payload of a JWS, as an object. By default postback. A client must not send it.
+---@field versions? string[] Versions of SKAdNetwork that are accepted. By default 2.1, 2.2, 3.0 and 4.0. 1.0 and 2.0 are signed with a key of the weaker curve P-192.
 
 ---Senders of CloudEvents that may deliver here. sluice tells them when they ask with OPTIONS.
 ---@class sluice.route.webhook

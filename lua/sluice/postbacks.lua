@@ -1,10 +1,11 @@
 -- postbacks: routes that accept signed postbacks only (signed). A method of the loader;
 -- every mistake is recorded and the rest goes on.
 
-local suggest = require "sluice.suggest"
 local values = require "sluice.values"
 
-local KEYS_MAX, APPLE_KEYS = 8, { skadnetwork = { production = 2, none = 0 },
+local KEYS_MAX = 8
+-- Of Apple's keys, as src/signature/apple.c has them.
+local APPLE_KEYS = { skadnetwork = { production = 2, development = 2, none = 0 },
   adattributionkit = { production = 1, development = 3, none = 0 } }
 local VERSIONS = { "1.0", "2.0", "2.1", "2.2", "3.0", "4.0" }
 local WEAK = { ["1.0"] = true, ["2.0"] = true } -- signed with P-192
@@ -43,8 +44,8 @@ function Loader:postback_versions(s, p)
   for i, v in ipairs(p.versions or USUAL) do
     if not has(VERSIONS, v) then
       self:problem(s, { "signed", "versions", i }, "value",
-        ("%s is no version of SKAdNetwork that is known: expected %s%s"):format(values.show(v),
-          table.concat(VERSIONS, ", "), suggest.hint(v, { unpack(VERSIONS) })))
+        ("%s is no version of SKAdNetwork that is known: expected %s"):format(values.show(v),
+          table.concat(VERSIONS, ", ")))
     else
       list[#list + 1] = v
     end
@@ -73,11 +74,13 @@ function Loader:postback_keys(s, p)
         "is one of Apple's keys that apple = \"" .. p.apple .. "\" trusts already")
     end
     curves[weak and "P-192" or "P-256"] = true
+    curves.bad = curves.bad or why
   end
-  local n = #(p.keys or {}) + (APPLE_KEYS[p.by][p.apple] or 0)
+  local of_apple = APPLE_KEYS[p.by][p.apple] or 0
+  local n = #(p.keys or {}) + of_apple
   if n > KEYS_MAX then
-    self:problem(s, { "signed", "keys" }, "value", ("with Apple's %d keys: expected at most %d")
-      :format(n, KEYS_MAX))
+    self:problem(s, { "signed", "keys" }, "value", ("%d keys, %d of them Apple's; expected at "
+      .. "most %d"):format(n, of_apple, KEYS_MAX))
   end
   return curves, n
 end
@@ -120,7 +123,7 @@ function Loader:route_postback(s, o, enrichment)
   if n == 0 then
     self:problem(s, { "signed" }, "key",
       "trusts no key: write keys = { … }, or another word for apple")
-  elseif lacking then
+  elseif lacking and not curves.bad then
     self:problem(s, { "signed", "keys" }, "key", ("version %s is signed with a key of the "
       .. "curve %s, and there is none: add one, or say versions"):format(lacking, curve))
   end

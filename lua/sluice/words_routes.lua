@@ -207,8 +207,8 @@ M.route = {
         .. "needs body = \"event\". Signed are not all values: conversion values never are.",
       options = {
         by = { type = "enum", required = true, values = { "skadnetwork", "adattributionkit" },
-          help = "\"skadnetwork\": the signed values of the version that the event names, "
-            .. "by attribution-signature. \"adattributionkit\": jws-string, a JWS." },
+          help = "Which postbacks: \"skadnetwork\", signed by attribution-signature, or "
+            .. "\"adattributionkit\", whose jws-string is a JWS." },
         apple = { type = "enum", default = "production",
           values = { "production", "development", "none" },
           help = "Which of Apple's documented keys are trusted. \"development\" "
