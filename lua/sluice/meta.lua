@@ -208,7 +208,7 @@ function mmdb(name) end
 ---Accepts only postbacks that Apple has signed: others are refused with 401. It needs body = "event". Signed are not all values: conversion values never are.
 ---@class sluice.route.signed
 ---@field apple? "production"|"development"|"none" Which of Apple's documented keys are trusted. "development" (AdAttributionKit) adds those of test devices; whoever has one can make such postbacks. (default: production)
----@field by "skadnetwork"|"adattributionkit" "skadnetwork": the signed values of the version that the event names, by attribution-signature. "adattributionkit": jws-string, a JWS.
+---@field by "skadnetwork"|"adattributionkit" Which postbacks: "skadnetwork", signed by attribution-signature, or "adattributionkit", whose jws-string is a JWS.
 ---@field keys? table<string, string|number|boolean> Further public keys that are trusted, as name = a PEM or base64 of its DER, of the curve P-256. The name is the kid of a JWS. With Apple's at most 8.
 ---@field payload? string Field that gets the signed payload of a JWS, as an object. By default postback. A client must not send it.
 ---@field versions? string[] Versions of SKAdNetwork that are accepted. By default 2.1, 2.2, 3.0 and 4.0. 1.0 and 2.0 are signed with a key of the weaker curve P-192.

@@ -83,7 +83,6 @@ static bool check_jws(const struct postback_rules *r, struct verifier *v,
 bool postback_check(const struct postback_rules *r, struct verifier *v,
                     struct str object, struct str *payload, struct signature_fault *why)
 {
-    return r->kind == POSTBACK_SKADNETWORK
-               ? check_skadnetwork(r, v, object, why)
-               : check_jws(r, v, object, payload, why);
+    return r->kind == POSTBACK_SKADNETWORK ? check_skadnetwork(r, v, object, why)
+                                           : check_jws(r, v, object, payload, why);
 }

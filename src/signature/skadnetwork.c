@@ -83,8 +83,8 @@ enum pin_curve skad_curve(enum skad_version v)
 static bool fault(struct signature_fault *why, const char *code, unsigned key,
                   const char *message)
 {
-    *why = (struct signature_fault){
-        code, key < N_KEYS ? keys[key].name.p : NULL, message};
+    *why =
+        (struct signature_fault){code, key < N_KEYS ? keys[key].name.p : NULL, message};
     return false;
 }
 
@@ -141,8 +141,7 @@ static bool put_value(unsigned key, const struct member *m, char *out, size_t *n
         break;
     case TEXT:
         if (!text_of(m, out, SKAD_VALUE_MAX, n)) {
-            return fault(why, "bad_postback", key,
-                         "expected a text of 1 to 256 bytes");
+            return fault(why, "bad_postback", key, "expected a text of 1 to 256 bytes");
         }
         if (memmem(out, *n, "\xE2\x81\xA3", 3) != NULL) {
             return fault(why, "bad_postback", key,
@@ -195,7 +194,8 @@ static bool read_version(const struct member found[N_KEYS], unsigned there,
     if ((there & BIT(VERSION)) == 0) {
         *out = SKAD_1_0;
     } else if (!text_of(&found[VERSION], word, sizeof word, &n)) {
-        return fault(why, "unknown_version", VERSION, "expected a text such as \"4.0\"");
+        return fault(why, "unknown_version", VERSION,
+                     "expected a text such as \"4.0\"");
     } else if (!skad_version_of((struct str){word, n}, out) || *out == SKAD_1_0) {
         return fault(why, "unknown_version", VERSION,
                      "is no version whose signed values are known");
@@ -232,7 +232,8 @@ static bool read_signature(const struct member *m, struct skad_postback *out,
 
     return (text_of(m, letters, sizeof letters, &n) &&
             base64_read((struct str){letters, n}, out->signature, &out->n_signature)) ||
-           fault(why, "bad_signature", SIGNATURE, "expected base64 of at most 72 bytes");
+           fault(why, "bad_signature", SIGNATURE,
+                 "expected base64 of at most 72 bytes");
 }
 
 bool skad_read(struct str object, unsigned versions, struct skad_postback *out,

@@ -78,7 +78,8 @@ static void add_payload(struct policy_state *s, const struct route *route,
 {
     const struct scan_keys *keys = route->schema == NULL ? NULL : route->schema->keys;
     struct str event = {body.p + b->events[0].off, b->events[0].len}, at = {NULL, 0};
-    struct str made = with_payload(s, route->postback->payload_key, event, payload, &at);
+    struct str made =
+        with_payload(s, route->postback->payload_key, event, payload, &at);
     struct scan_error se;
 
     if (made.n > 0 && is_object(b, limits, at) &&

@@ -99,7 +99,8 @@ static void a_jws_is_good_for_the_key_of_its_kid(void **state)
         text, &n));
     assert_memory_equal(good_payload, text, n);
     assert_true(is_good(signed_by(
-        second, "{\"typ\":\"JWT\",\"alg\":\"\\u0045S256\",\"kid\":\"own\\/1\"} ", "{}")));
+        second, "{\"typ\":\"JWT\",\"alg\":\"\\u0045S256\",\"kid\":\"own\\/1\"} ",
+        "{}")));
     is_bad("bad_signature", signed_by(second, good_header, good_payload));
     is_bad("unknown_key",
            signed_by(key, "{\"kid\":\"own/2\",\"alg\":\"ES256\"}", good_payload));

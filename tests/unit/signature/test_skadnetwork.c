@@ -72,7 +72,8 @@ static const char text_4[] = "4.0|com.example|5239|525463029|6aafb7a5|false|1234
                              "1|true|0";
 static const char members_4[] =
     "\"version\":\"4.0\",\"ad-network-id\":\"com.example\",\"source-identifier\":"
-    "\"5239\",\"app-id\":525463029,\"transaction-id\":\"6aafb7a5\",\"redownload\":false,"
+    "\"5239\",\"app-id\":525463029,\"transaction-id\":\"6aafb7a5\",\"redownload\":"
+    "false,"
     "\"source-app-id\":1234567891,\"fidelity-type\":1,\"did-win\":true,"
     "\"postback-sequence-index\":0";
 
@@ -104,30 +105,37 @@ static int teardown(void **state)
 /* ---- what Apple documents ---- */
 
 static const char *const documented[] = {
-    "{\"version\":\"4.0\",\"ad-network-id\":\"com.example\",\"source-identifier\":\"5239\","
+    "{\"version\":\"4.0\",\"ad-network-id\":\"com.example\",\"source-identifier\":"
+    "\"5239\","
     "\"app-id\":525463029,\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e30\","
     "\"redownload\":false,\"source-domain\":\"example.com\",\"fidelity-type\":1,"
     "\"did-win\":true,\"conversion-value\":63,\"postback-sequence-index\":0,"
     "\"attribution-signature\":\"MEUCIGRmSMrqedNu6uaHyhVcifs118R5z/"
     "AB6cvRaKrRRHWRAiEAv96ne3dKQ5kJpbsfk4eYiePmrZUU6sQmo+7zfP/1Bxo=\"}",
-    "{\"version\":\"3.0\",\"ad-network-id\":\"example123.skadnetwork\",\"campaign-id\":42,"
+    "{\"version\":\"3.0\",\"ad-network-id\":\"example123.skadnetwork\",\"campaign-id\":"
+    "42,"
     "\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e28\",\"app-id\":525463029,"
-    "\"attribution-signature\":\"MEYCIQD5eq3AUlamORiGovqFiHWI4RZT/PrM3VEiXUrsC+M51wIhAPMANZ"
+    "\"attribution-signature\":\"MEYCIQD5eq3AUlamORiGovqFiHWI4RZT/"
+    "PrM3VEiXUrsC+M51wIhAPMANZ"
     "A9c07raZJ64gVaXhB9+9yZj/X6DcNxONdccQij\",\"redownload\":true,\"source-app-id\":"
     "1234567891,\"fidelity-type\":1,\"conversion-value\":20,\"did-win\":true}",
-    "{\"version\":\"3.0\",\"ad-network-id\":\"example123.skadnetwork\",\"campaign-id\":42,"
+    "{\"version\":\"3.0\",\"ad-network-id\":\"example123.skadnetwork\",\"campaign-id\":"
+    "42,"
     "\"transaction-id\":\"f9ac267a-a889-44ce-b5f7-0166d11461f0\",\"app-id\":525463029,"
-    "\"attribution-signature\":\"MEUCIQDDetUtkyc/MiQvVJ5I6HIO1E7l598572Wljot2Onzd4wIgVJLzVc"
+    "\"attribution-signature\":\"MEUCIQDDetUtkyc/"
+    "MiQvVJ5I6HIO1E7l598572Wljot2Onzd4wIgVJLzVc"
     "yAV+TXksGNoa0DTMXEPgNPeHCmD4fw1ABXX0g=\",\"redownload\":true,\"fidelity-type\":1,"
     "\"did-win\":false}",
     "{\"version\":\"2.2\",\"ad-network-id\":\"com.example\",\"campaign-id\":42,"
     "\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e28\",\"app-id\":525463029,"
-    "\"attribution-signature\":\"MEYCIQDTuQ1Z4Tpy9D3aEKbxLl5J5iKiTumcqZikuY/AOD2U7QIhAJAaiA"
+    "\"attribution-signature\":\"MEYCIQDTuQ1Z4Tpy9D3aEKbxLl5J5iKiTumcqZikuY/"
+    "AOD2U7QIhAJAaiA"
     "v89AoquHXJffcieEQXdWHpcV8ZgbKN0EwV9\\/sY\",\"redownload\":true,\"source-app-id\":"
     "1234567891,\"fidelity-type\":1,\"conversion-value\":20}",
     "{\"version\":\"2.1\",\"ad-network-id\":\"com.example\",\"campaign-id\":42,"
     "\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e28\",\"app-id\":525463029,"
-    "\"attribution-signature\":\"MEUCID6rbq3qt4GvFaAaynh5/LAcvn1d8CQTRhrZhLIxLKntAiEAo7Irvo"
+    "\"attribution-signature\":\"MEUCID6rbq3qt4GvFaAaynh5/"
+    "LAcvn1d8CQTRhrZhLIxLKntAiEAo7Irvo"
     "Mw6u2qDg6Tr5vIsEHXjlLkPlCOL0ojJcEh3Qw=\",\"redownload\":true,\"source-app-id\":"
     "1234567891,\"conversion-value\":20}",
 };
@@ -180,8 +188,7 @@ static void each_version_signs_its_own_list(void **state)
 static void a_version_is_signed_with_a_key_of_its_curve(void **state)
 {
     (void)state;
-    is_bad("bad_signature", "attribution-signature",
-           signed_by(key, "n|2|3|t", OLD));
+    is_bad("bad_signature", "attribution-signature", signed_by(key, "n|2|3|t", OLD));
     is_bad("bad_signature", "attribution-signature",
            signed_by(weak, text_4, members_4));
     rules.versions = MODERN;
@@ -193,9 +200,9 @@ static void a_version_is_signed_with_a_key_of_its_curve(void **state)
 
 static void an_unknown_version_is_refused(void **state)
 {
-    static const char *const versions[] = {
-        "\"1.0\"", "\"4.1\"", "\"4\"", "\"\"", "4.0", "null", "\"4.0 \"",
-        "\"4.0\\u0000\""};
+    static const char *const versions[] = {"\"1.0\"",  "\"4.1\"",       "\"4\"",
+                                           "\"\"",     "4.0",           "null",
+                                           "\"4.0 \"", "\"4.0\\u0000\""};
     char members[1024];
 
     (void)state;
@@ -282,10 +289,11 @@ static void a_domain_is_no_app(void **state)
     (void)state;
     bad_value("source-domain", "\"source-app-id\":1234567891",
               "\"source-domain\":\"1234567891\"");
-    assert_true(is_good(signed_by(key, "4.0|com.example|5239|525463029|6aafb7a5|false|"
-                                       "7.example|1|true|0",
-                                  with("\"source-app-id\":1234567891",
-                                       "\"source-domain\":\"7.example\""))));
+    assert_true(is_good(signed_by(
+        key,
+        "4.0|com.example|5239|525463029|6aafb7a5|false|"
+        "7.example|1|true|0",
+        with("\"source-app-id\":1234567891", "\"source-domain\":\"7.example\""))));
     bad_value("source-domain", "\"source-app-id\":1234567891",
               "\"source-app-id\":1234567891,\"source-domain\":\"a.example\"");
 }
@@ -302,8 +310,9 @@ static void a_value_that_another_version_signs_is_refused(void **state)
     bad_value("campaign-id", "\"app-id\"", "\"campaign-id\":4,\"app-id\"");
     is_bad("bad_postback", "source-domain",
            signed_by(key, "3.0|n|2|3|t|false|1|false",
-                     OLD ",\"redownload\":false,\"version\":\"3.0\",\"fidelity-type\":1,"
-                         "\"did-win\":false,\"source-domain\":\"a.example\""));
+                     OLD
+                     ",\"redownload\":false,\"version\":\"3.0\",\"fidelity-type\":1,"
+                     "\"did-win\":false,\"source-domain\":\"a.example\""));
 }
 
 static void each_signed_value_is_needed(void **state)
@@ -336,17 +345,16 @@ static const char *with_der(const unsigned char *der, size_t n)
 
 static size_t genuine(unsigned char der[80])
 {
-    static const char text[] =
-        "4.0\xE2\x81\xA3"
-        "com.example\xE2\x81\xA3"
-        "5239\xE2\x81\xA3"
-        "525463029\xE2\x81\xA3"
-        "6aafb7a5\xE2\x81\xA3"
-        "false\xE2\x81\xA3"
-        "1234567891\xE2\x81\xA3"
-        "1\xE2\x81\xA3"
-        "true\xE2\x81\xA3"
-        "0";
+    static const char text[] = "4.0\xE2\x81\xA3"
+                               "com.example\xE2\x81\xA3"
+                               "5239\xE2\x81\xA3"
+                               "525463029\xE2\x81\xA3"
+                               "6aafb7a5\xE2\x81\xA3"
+                               "false\xE2\x81\xA3"
+                               "1234567891\xE2\x81\xA3"
+                               "1\xE2\x81\xA3"
+                               "true\xE2\x81\xA3"
+                               "0";
 
     return key_sign(key, STR(text), der);
 }
@@ -414,7 +422,8 @@ static void both_forms_of_s_are_good(void **state)
 
 static void numbers_out_of_range_are_no_signature(void **state)
 {
-    static void (*const changes[])(BIGNUM *, BIGNUM *) = {zero_r, zero_s, order_s, add_order};
+    static void (*const changes[])(BIGNUM *, BIGNUM *) = {zero_r, zero_s, order_s,
+                                                          add_order};
     unsigned char der[80], other[160];
     size_t n = genuine(der), m;
 
@@ -423,7 +432,8 @@ static void numbers_out_of_range_are_no_signature(void **state)
         m = key_resign(der, n, changes[i], other);
         is_bad("bad_signature", "attribution-signature", with_der(other, m));
     }
-    while (der[3] != 33) { /* until r has a zero before it, without which it is negative */
+    while (der[3] !=
+           33) { /* until r has a zero before it, without which it is negative */
         n = genuine(der);
     }
     memmove(der + 4, der + 5, n - 5);
@@ -467,7 +477,10 @@ static void der_has_one_form(void **state)
 static void a_signature_that_is_none_is_refused(void **state)
 {
     static const char *const values[] = {
-        "\"\"", "\"====\"", "\"MEUC\"", "null", "7", "\"-_-_\"", "\" \"", "\"AAAA\"",
+        "\"\"",       "\"====\"",
+        "\"MEUC\"",   "null",
+        "7",          "\"-_-_\"",
+        "\" \"",      "\"AAAA\"",
         "[\"MEUC\"]", "\"MEUCIGRmSMrqedNu6uaHyhVcifs118R5z\\nAB6c\""};
     char object[4096], *big = malloc((1 << 20) + 4096);
     size_t n;
