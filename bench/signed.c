@@ -17,21 +17,30 @@ enum { TURNS = 2000, ROUNDS = 9 };
 
 /* Documented by Apple, with its signatures. */
 static const char skadnetwork[] =
-    "{\"version\":\"4.0\",\"ad-network-id\":\"com.example\",\"source-identifier\":\"5239\","
+    "{\"version\":\"4.0\",\"ad-network-id\":\"com.example\",\"source-identifier\":"
+    "\"5239\","
     "\"app-id\":525463029,\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e30\","
     "\"redownload\":false,\"source-domain\":\"example.com\",\"fidelity-type\":1,"
     "\"did-win\":true,\"conversion-value\":63,\"postback-sequence-index\":0,"
     "\"attribution-signature\":\"MEUCIGRmSMrqedNu6uaHyhVcifs118R5z/"
     "AB6cvRaKrRRHWRAiEAv96ne3dKQ5kJpbsfk4eYiePmrZUU6sQmo+7zfP/1Bxo=\"}";
 static const char jws[] =
-    "{\"jws-string\":\"eyJraWQiOiJhcHBsZS1kZXZlbG9wbWVudC1pZGVudGlmaWVyXC8xIiwiYWxnIjoiRV"
-    "MyNTYifQ.eyJwb3N0YmFjay1pZGVudGlmaWVyIjoiODU1NDZFQjctRkQzOS00NEJDLTg5OTAtQzk4QTRBQzM"
-    "2QTQ5IiwicHVibGlzaGVyLWl0ZW0taWRlbnRpZmllciI6MCwibWFya2V0cGxhY2UtaWRlbnRpZmllciI6Im"
-    "NvbS5hcHBsZS5BcHBTdG9yZSIsImltcHJlc3Npb24tdHlwZSI6ImFwcC1pbXByZXNzaW9uIiwiYWQtbmV0d2"
-    "9yay1pZGVudGlmaWVyIjoiZGV2ZWxvcG1lbnQuYWRhdHRyaWJ1dGlvbmtpdCIsImRpZC13aW4iOnRydWUsIn"
-    "Bvc3RiYWNrLXNlcXVlbmNlLWluZGV4IjowLCJjb252ZXJzaW9uLXR5cGUiOiJyZS1lbmdhZ2VtZW50Iiwic2"
-    "91cmNlLWlkZW50aWZpZXIiOiIxMjM0IiwiYWR2ZXJ0aXNlZC1pdGVtLWlkZW50aWZpZXIiOjEwNzM4MDI3Nz"
-    "U2fQ.bAdNwKd6OfHK9tofvjjua4X_JPcFTxXPQSspD9gZkinw97pY7R1aI-LSjl-oxZZF3_K2H5JK5TSEBee"
+    "{\"jws-string\":"
+    "\"eyJraWQiOiJhcHBsZS1kZXZlbG9wbWVudC1pZGVudGlmaWVyXC8xIiwiYWxnIjoiRV"
+    "MyNTYifQ."
+    "eyJwb3N0YmFjay1pZGVudGlmaWVyIjoiODU1NDZFQjctRkQzOS00NEJDLTg5OTAtQzk4QTRBQzM"
+    "2QTQ5IiwicHVibGlzaGVyLWl0ZW0taWRlbnRpZmllciI6MCwibWFya2V0cGxhY2UtaWRlbnRpZmllciI6I"
+    "m"
+    "NvbS5hcHBsZS5BcHBTdG9yZSIsImltcHJlc3Npb24tdHlwZSI6ImFwcC1pbXByZXNzaW9uIiwiYWQtbmV0"
+    "d2"
+    "9yay1pZGVudGlmaWVyIjoiZGV2ZWxvcG1lbnQuYWRhdHRyaWJ1dGlvbmtpdCIsImRpZC13aW4iOnRydWUs"
+    "In"
+    "Bvc3RiYWNrLXNlcXVlbmNlLWluZGV4IjowLCJjb252ZXJzaW9uLXR5cGUiOiJyZS1lbmdhZ2VtZW50Iiwi"
+    "c2"
+    "91cmNlLWlkZW50aWZpZXIiOiIxMjM0IiwiYWR2ZXJ0aXNlZC1pdGVtLWlkZW50aWZpZXIiOjEwNzM4MDI3"
+    "Nz"
+    "U2fQ.bAdNwKd6OfHK9tofvjjua4X_JPcFTxXPQSspD9gZkinw97pY7R1aI-LSjl-oxZZF3_"
+    "K2H5JK5TSEBee"
     "4_1U4oQ\",\"conversion-value\":24}";
 
 static unsigned long allocations;

@@ -12,7 +12,7 @@ static struct event events[4];
 static struct event_batch batch = {.events = events, .wait_ms = 7};
 
 /* One letter each: a accepted, d dropped, r repeat, x dead, n refused, l limited,
- * p by a hook that failed. */
+ * p by a hook that failed, s for its signature. */
 static void make(const char *fates)
 {
     batch.n = 0;
@@ -29,7 +29,7 @@ static void make(const char *fates)
         } else if (c != 'a') {
             ev->fate = EVENT_REJECT;
             ev->code = c == 'l' ? "rate_limited" : c == 'p' ? "policy_error" : "no";
-            ev->flags = c == 'n' ? 0 : EVENT_RETRY;
+            ev->flags = c == 'n' ? 0 : c == 's' ? EVENT_UNVERIFIED : EVENT_RETRY;
         }
     }
 }
@@ -78,6 +78,22 @@ static void the_status_says_why_all_are_refused(void **state)
     assert_true(outcome(&partial, "ll").wait_ms > 6);
     assert_true(outcome(&partial, "la").wait_ms < 1);
     assert_true(outcome(&partial, "pp").wait_ms < 1);
+}
+
+static void an_event_that_nobody_signed_gets_401(void **state)
+{
+    static const struct answer_plan own = {.status = 200, .refused = 410},
+                                    same = {.status = 200, .same_refused = true};
+    static const struct route to_own = {.partial = true, .answer = &own},
+                              to_same = {.partial = true, .answer = &same};
+
+    (void)state;
+    assert_int_equal(401, outcome(&partial, "s").status);
+    assert_int_equal(401, outcome(&whole, "s").status);
+    assert_int_equal(401, outcome(&to_own, "s").status);
+    assert_int_equal(200, outcome(&to_same, "s").status);
+    assert_int_equal(422, outcome(&partial, "sn").status);
+    assert_int_equal(202, outcome(&partial, "sa").status);
 }
 
 static void one_refused_event_refuses_a_whole_batch(void **state)
@@ -171,6 +187,7 @@ int main(void)
             refused_events_get_the_answer_of_accepted_ones_if_the_route_says_so),
         cmocka_unit_test(each_fate_is_counted_as_itself),
         cmocka_unit_test(the_status_says_why_all_are_refused),
+        cmocka_unit_test(an_event_that_nobody_signed_gets_401),
         cmocka_unit_test(one_refused_event_refuses_a_whole_batch),
         cmocka_unit_test(a_scan_that_refuses_has_its_status_and_code)};
 
