@@ -7,7 +7,7 @@
  *   manifest.c          the list of them
  *   keystore.c          a store: opened, added to
  *   view.c              what a request looks into
- *   merge.c             runs made into one
+ *   merge.c, keyclock.c runs made into one; by which time keys go
  */
 #pragma once
 

@@ -153,7 +153,7 @@ static bool load(struct keystore *ks, struct err *e)
     case MANIFEST_DAMAGED:
         log_write(LOG_WARN, "dedup_manifest_damaged", "why=%s",
                   log_quote(quoted, sizeof quoted, e->text));
-        ks->manifest.n_runs = ks->manifest.n_places = 0;
+        ks->manifest.n_runs = ks->manifest.n_places = ks->manifest.clock_s = 0;
         break;
     case MANIFEST_NONE:
         ks->fresh = true;
@@ -214,6 +214,11 @@ void keystore_window(struct keystore *ks, uint32_t window_s)
     while (longest < window_s &&
            !atomic_compare_exchange_weak(&ks->window_s, &longest, window_s)) {
     }
+}
+
+uint32_t keystore_longest_s(const struct keystore *ks)
+{
+    return atomic_load(&ks->window_s);
 }
 
 void keystore_incomplete(struct keystore *ks, bool incomplete)

@@ -46,6 +46,7 @@ bool keystore_is_fresh(const struct keystore *ks);
 /* Merges keep keys for the longest window that was ever given: a policy that is only tried
  * must not cost the others their keys. Any thread. */
 void keystore_window(struct keystore *ks, uint32_t window_s);
+uint32_t keystore_longest_s(const struct keystore *ks); /* of all windows; any thread */
 
 /* Whether keys that belong in it are still to be read from elsewhere: a key that is not
  * found is unknown then. False once they can be found here, or where askers look next. Any
@@ -92,8 +93,14 @@ bool keystore_add(struct keystore *ks, struct key *keys, uint32_t n,
 
 enum keystore_merged { KEYSTORE_MERGED = 0, KEYSTORE_ENOUGH, KEYSTORE_FAILED };
 
+/* When the store was last merged or added to, by the clock of keystore_merge; unknown: its
+ * newest key; 0: there is none. */
+uint32_t keystore_clock(struct keystore *ks);
+/* Whether the window of a key in it may be over at now_s. */
+bool keystore_has_over(struct keystore *ks, uint32_t now_s);
+
 /* Makes one run of two or more that are alike in size, and drops runs whose window is
- * over. stop: looked at now and then; the merge is given up. KEYSTORE_FAILED and *e: all
+ * over. now_s: of a clock that is believed, since keys go for good. stop: looked at now and then; the merge is given up. KEYSTORE_FAILED and *e: all
  * is as before. Takes seconds to minutes. */
 enum keystore_merged keystore_merge(struct keystore *ks, uint32_t now_s,
                                     const atomic_bool *stop, struct err *e) MUST_USE;

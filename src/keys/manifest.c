@@ -34,6 +34,10 @@ static bool take_line(struct manifest *m, const char *line)
         line[end] == '\0') {
         return true;
     }
+    if (sscanf(line, "clock %" SCNu32 "%n", &m->clock_s, &end) == 1 &&
+        line[end] == '\0') {
+        return true;
+    }
     if (sscanf(line, "run %" SCNu64 "%n", &id, &end) == 1 && line[end] == '\0' &&
         m->n_runs < MANIFEST_RUNS_MAX) {
         m->runs[m->n_runs++] = id;
@@ -88,7 +92,7 @@ enum manifest_read manifest_read(struct manifest *m, const char *dir, struct err
     char path[PATH_MAX];
     FILE *f;
 
-    m->n_runs = m->n_places = 0;
+    m->n_runs = m->n_places = m->clock_s = 0;
     path_of(dir, "", path);
     f = fopen(path, "re");
     if (f == NULL) {
@@ -115,6 +119,9 @@ static char *text_of(const struct manifest *m, size_t *n)
     }
     (void)fprintf(f, "sluice-keys 1\nkey %016" PRIx64 "%016" PRIx64 "\n", m->key.k0,
                   m->key.k1);
+    if (m->clock_s != 0) {
+        (void)fprintf(f, "clock %" PRIu32 "\n", m->clock_s);
+    }
     for (uint32_t i = 0; i < m->n_runs; i++) {
         (void)fprintf(f, "run %" PRIu64 "\n", m->runs[i]);
     }

@@ -4,6 +4,7 @@
  *
  *   sluice-keys 1
  *   key 00112233445566778899aabbccddeeff
+ *   clock 1764300000            a time that was believed, see keyclock.h
  *   run 7
  *   at 3 0 88124                epoch, worker, first sequence that is in no run
  *   crc 89abcdef
@@ -28,6 +29,7 @@ struct keys_place {
 
 struct manifest {
     struct siphash_key key;
+    uint32_t clock_s; /* 0: unknown */
     uint32_t n_runs, n_places;
     uint64_t runs[MANIFEST_RUNS_MAX]; /* ids */
     struct keys_place places[MANIFEST_PLACES_MAX];

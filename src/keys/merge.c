@@ -198,6 +198,43 @@ static uint64_t next_id(struct keystore *ks)
     return id;
 }
 
+uint32_t keystore_clock(struct keystore *ks)
+{
+    uint32_t newest_s = 0, clock_s;
+    struct keyview *v = keystore_view(ks);
+
+    for (uint32_t i = 0; i < v->n; i++) {
+        newest_s = v->runs[i]->newest_s > newest_s ? v->runs[i]->newest_s : newest_s;
+    }
+    keyview_release(v);
+    (void)pthread_mutex_lock(&ks->writing);
+    clock_s = ks->manifest.clock_s;
+    (void)pthread_mutex_unlock(&ks->writing);
+    return clock_s != 0 ? clock_s : newest_s;
+}
+
+bool keystore_has_over(struct keystore *ks, uint32_t now_s)
+{
+    struct keyview *v = keystore_view(ks);
+    bool over = false;
+
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct key oldest = {.time_s = v->runs[i]->oldest_s};
+
+        over = over || key_expired(&oldest, now_s, ks->window_s);
+    }
+    keyview_release(v);
+    return over;
+}
+
+/* The next manifest notes it. */
+static void set_clock(struct keystore *ks, uint32_t now_s)
+{
+    (void)pthread_mutex_lock(&ks->writing);
+    ks->manifest.clock_s = now_s;
+    (void)pthread_mutex_unlock(&ks->writing);
+}
+
 enum keystore_merged keystore_merge(struct keystore *ks, uint32_t now_s,
                                     const atomic_bool *stop, struct err *e)
 {
@@ -205,6 +242,7 @@ enum keystore_merged keystore_merge(struct keystore *ks, uint32_t now_s,
     struct run *merged = NULL;
     bool ok;
 
+    set_clock(ks, now_s);
     choose(&m);
     if (m.n_runs == 0) {
         return KEYSTORE_ENOUGH;

@@ -197,6 +197,26 @@ describe("dedup with persist", function()
     assert.equal(100, all)
   end)
 
+  it("forgets no key for good when it starts with a clock that is far ahead", function()
+    local dir = h.folder()
+    local clock = dir .. "/clock"
+    s = h.server { dir = dir, policy = policy(), wrap = h.own_clock(clock) }
+    post_all(1, 100)
+    assert.equal(0, s:stop())
+    h.set_clock(clock, 60 * 24 * 3600 * 1000)
+    for _ = 1, 2 do
+      s:start()
+      s:logged("event=dedup_clock_ahead stream=events ahead_s=51%d+")
+      post_all(1001, 1100) -- saved with a time to come
+      assert.equal(0, s:stop())
+    end
+    h.set_clock(clock, 0)
+    s:start()
+    post_all(1, 100)
+    assert.equal(100, repeats())
+    assert.equal(0, s:stop())
+  end)
+
   it("frees the segments of earlier processes once their keys are saved", function()
     s = h.server { policy = policy() }
     post_all(1, 100)

@@ -79,15 +79,6 @@ void collector_free(struct collector *c);
 
 /* ---- save.c ---- */
 
-/* The wall clock, but no faster than time passes since it was began_ms: keys that a wrong
- * clock calls over are still there when it is put right. */
-static inline uint32_t keys_now_s(int64_t began_ms, int64_t passed_ms, int64_t wall_ms)
-{
-    int64_t most = began_ms + passed_ms;
-
-    return (uint32_t)((wall_ms < most ? wall_ms : most) / 1000);
-}
-
 /* Everything that was read is in the keystore. False and *e: the disk refused, or does
  * not have the events yet; what was read stays unsaved. */
 bool collector_save(struct collector *c, struct err *e);

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "keys/keyclock.h"
 #include "server/keys/internal.h"
 
 #define LOOK_NS 50000000ull      /* between two looks at the spool */
@@ -204,21 +205,45 @@ static void *save(void *arg)
     return NULL;
 }
 
+/* Tells when keys stay because the wall clock is not believed, and when it is. */
+static void tell_clock(struct collector *c, const struct keyclock *k, int64_t wall_ms,
+                       bool *told)
+{
+    if (k->ahead && !*told && keystore_has_over(c->keys, (uint32_t)(wall_ms / 1000))) {
+        *told = true;
+        log_write(LOG_WARN, "dedup_clock_ahead", "stream=%s ahead_s=%lld", c->name,
+                  (long long)(k->lead_ms / 1000));
+    } else if (!k->ahead && *told) {
+        *told = false;
+        log_write(LOG_INFO, "dedup_clock_believed", "stream=%s", c->name);
+    }
+}
+
+static uint32_t merge_time(struct collector *c, struct keyclock *k, bool *told)
+{
+    const int64_t wall_ms = clock_wall_ms();
+    const int64_t now_ms =
+        keyclock_now(k, wall_ms, (int64_t)(clock_mono_ns() / 1000000),
+                     (int64_t)keystore_longest_s(c->keys) * 1000);
+
+    tell_clock(c, k, wall_ms, told);
+    return (uint32_t)(now_ms / 1000);
+}
+
 static void *merge(void *arg)
 {
     struct collector *c = arg;
-    const int64_t began_ms = clock_wall_ms();
-    const uint64_t began_ns = clock_mono_ns();
     uint64_t told_ns = 0, wait_ns = MERGE_LOOK_NS;
+    bool told_clock = false;
+    struct keyclock clock;
 
+    keyclock_init(&clock, (int64_t)keystore_clock(c->keys) * 1000, clock_wall_ms(),
+                  (int64_t)(clock_mono_ns() / 1000000));
     while (!atomic_load(&c->stop)) {
         struct err e;
-        uint64_t now = clock_mono_ns();
         enum keystore_merged r =
-            keystore_merge(c->keys,
-                           keys_now_s(began_ms, (int64_t)((now - began_ns) / 1000000),
-                                      clock_wall_ms()),
-                           &c->stop, &e);
+            keystore_merge(c->keys, merge_time(c, &clock, &told_clock), &c->stop, &e);
+        uint64_t now = clock_mono_ns();
         char quoted[ERR_TEXT_MAX + 16];
 
         if (r == KEYSTORE_FAILED && !atomic_load(&c->stop) &&
