@@ -35,8 +35,8 @@ static bool in_manifest(const struct keystore *ks, uint64_t id)
 
 struct opening {
     struct keystore *ks;
-    struct run *runs[MANIFEST_RUNS_MAX];
-    uint32_t n;
+    struct run **runs; /* of any key, as many as there are */
+    uint32_t n, room;
     bool listed; /* the manifest is good: what it does not list goes */
     bool keyed;  /* the hash's key is known */
 };
@@ -46,12 +46,12 @@ static void aside_of(const char *path, char out[PATH_MAX])
     (void)snprintf(out, PATH_MAX, "%s.damaged", path);
 }
 
-/* A file that is no whole run is kept aside for whoever wants to look at it. */
-static void set_aside(struct opening *o, const char *path, const struct err *e)
+/* A file that can't be used is kept aside for whoever wants to look at it. */
+static void set_aside(struct opening *o, const char *path, const char *why)
 {
     char aside[PATH_MAX];
 
-    keystore_damaged(o->ks, e->text);
+    keystore_damaged(o->ks, why);
     aside_of(path, aside);
     (void)rename(path, aside);
 }
@@ -64,23 +64,73 @@ static bool take_run(struct opening *o, uint64_t id, const char *path, struct er
     case RUN_UNREADABLE:
         return false;
     case RUN_NOT_ONE:
-        set_aside(o, path, e);
+        set_aside(o, path, e->text);
         return true;
     case RUN_OPENED:
         break;
     }
-    if (!o->keyed) {
-        o->ks->manifest.key = r->key;
-        o->keyed = true;
-    }
-    if (memcmp(&r->key, &o->ks->manifest.key, sizeof r->key) != 0 ||
-        o->n == MANIFEST_RUNS_MAX) {
-        run_unref(r);
-        (void)unlink(path);
-        return true;
+    if (o->n == o->room) {
+        o->room = o->room == 0 ? MANIFEST_RUNS_MAX : 2 * o->room;
+        o->runs = mem_realloc(o->runs, o->room * sizeof(struct run *));
     }
     o->runs[o->n++] = r;
     return true;
+}
+
+static bool same_key(const struct siphash_key *a, const struct siphash_key *b)
+{
+    return a->k0 == b->k0 && a->k1 == b->k1;
+}
+
+/* That of most keys in the files: others may have come from elsewhere. */
+static void choose_key(struct opening *o)
+{
+    uint64_t most = 0;
+
+    for (uint32_t i = 0; i < o->n; i++) {
+        uint64_t n = 0;
+
+        for (uint32_t k = 0; k < o->n; k++) {
+            n += same_key(&o->runs[k]->key, &o->runs[i]->key) ? o->runs[k]->n_keys : 0;
+        }
+        if (n > most) {
+            most = n;
+            o->ks->manifest.key = o->runs[i]->key;
+        }
+    }
+    o->keyed = o->n > 0;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const struct run *x = *(struct run *const *)a, *y = *(struct run *const *)b;
+
+    return (x->n_keys < y->n_keys) - (x->n_keys > y->n_keys);
+}
+
+/* Files of another key, and what is more than a store has room for, the smallest, is set
+ * aside: a key is forgotten only if somebody is told. */
+static void sort_out(struct opening *o)
+{
+    uint32_t n = 0;
+
+    if (!o->keyed) {
+        choose_key(o);
+    }
+    if (o->n > MANIFEST_RUNS_MAX) {
+        qsort(o->runs, o->n, sizeof(struct run *), by_size);
+    }
+    for (uint32_t i = 0; i < o->n; i++) {
+        struct run *r = o->runs[i];
+
+        if (n < MANIFEST_RUNS_MAX && same_key(&r->key, &o->ks->manifest.key)) {
+            o->runs[n++] = r;
+            continue;
+        }
+        set_aside(o, r->path, r->path);
+        run_unref(r);
+    }
+    o->n = n;
 }
 
 /* Files of the folder, one after the other. */
@@ -88,14 +138,15 @@ static bool take_file(struct opening *o, const char *name, struct err *e)
 {
     char path[PATH_MAX];
     uint64_t id;
-    int end = 0;
 
-    if (sscanf(name, "%" SCNu64 ".keys%n", &id, &end) != 1 || end == 0 ||
-        name[end] != '\0') {
+    if (sscanf(name, "%" SCNu64 ".keys", &id) != 1) {
         return true;
     }
-    o->ks->last_id = id > o->ks->last_id ? id : o->ks->last_id;
     keystore_path(o->ks, id, path, sizeof path);
+    if (strcmp(path + strlen(o->ks->dir) + 1, name) != 0) {
+        return true; /* such as 1.keys.damaged, or -1.keys, which is not ours */
+    }
+    o->ks->last_id = id > o->ks->last_id ? id : o->ks->last_id;
     if (o->listed && !in_manifest(o->ks, id)) {
         (void)unlink(path); /* merged, or never published */
         return true;
@@ -163,8 +214,10 @@ static bool load(struct keystore *ks, struct err *e)
         while (o.n > 0) {
             run_unref(o.runs[--o.n]);
         }
+        free(o.runs);
         return false;
     }
+    sort_out(&o);
     ks->fresh = ks->fresh && o.n == 0;
     if (o.listed) {
         miss_runs(&o);
@@ -173,7 +226,9 @@ static bool load(struct keystore *ks, struct err *e)
         siphash_key_random(&ks->manifest.key);
     }
     /* A new key is on stable storage before the first event is stored under it. */
-    return keystore_publish(ks, o.runs, o.n, e);
+    ok = keystore_publish(ks, o.runs, o.n, e);
+    free(o.runs);
+    return ok;
 }
 
 struct keystore *keystore_open(const struct keystore_conf *conf, struct err *e)

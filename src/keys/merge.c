@@ -63,6 +63,14 @@ static void choose(struct merge *m)
     keyview_release(v);
 }
 
+/* A page that a look has not met, nor a merge that failed. */
+static void tell_lost(const struct merge *m, const struct run_reader *x)
+{
+    if (run_damage(x->run, x->page - 1)) {
+        keystore_damaged(m->ks, x->run->path);
+    }
+}
+
 /* The next key of reader i; at its end the reader goes. False and *e: the disk. */
 static bool advance(struct merge *m, uint32_t i, struct err *e)
 {
@@ -71,7 +79,7 @@ static bool advance(struct merge *m, uint32_t i, struct err *e)
         case RUN_READ_KEY:
             return true;
         case RUN_READ_LOST:
-            keystore_damaged(m->ks, m->readers[i].run->path);
+            tell_lost(m, &m->readers[i]);
             break;
         case RUN_READ_FAILED:
             return false;

@@ -98,6 +98,7 @@ static enum run_opened load(struct run *r, struct err *e)
         return opened;
     }
     r->fences = mem_alloc((size_t)h.n_pages * sizeof *r->fences);
+    r->damaged = mem_zalloc((h.n_pages / 64 + 1) * sizeof *r->damaged);
     filter_init_blocks(&r->filter, h.filter_blocks);
     return read_tables(r, &h, &good, e) && (good || make_tables(r, e)) ? RUN_OPENED
                                                                        : RUN_UNREADABLE;
@@ -136,6 +137,7 @@ void run_unref(struct run *r)
     }
     filter_fini(&r->filter);
     free(r->fences);
+    free(r->damaged);
     free(r->path);
     free(r);
 }
@@ -193,6 +195,13 @@ static enum run_found find_in(const struct run_page *p, struct key *k)
     return RUN_ABSENT;
 }
 
+bool run_damage(const struct run *r, uint32_t page)
+{
+    const uint64_t bit = 1ull << page % 64;
+
+    return (atomic_fetch_or(&r->damaged[page / 64], bit) & bit) == 0;
+}
+
 enum run_found run_find(const struct run *r, struct key *k)
 {
     const uint32_t hash = (uint32_t)(k->a >> 32);
@@ -211,7 +220,7 @@ enum run_found run_find(const struct run *r, struct key *k)
             return RUN_UNREAD;
         }
         if (got != sizeof p || !run_page_good(&p, r->salt, i)) {
-            return RUN_DAMAGED;
+            return run_damage(r, i) ? RUN_DAMAGED : RUN_LOST;
         }
         found = find_in(&p, k);
         if (found == RUN_FOUND || r->fences[i] < hash) {

@@ -37,6 +37,7 @@ struct run {
     struct siphash_key key;      /* that hashed its keys */
     uint32_t *fences;
     struct filter filter;
+    _Atomic uint64_t *damaged; /* a bit for each page that was told */
     char *path;
 };
 
@@ -57,8 +58,12 @@ enum run_found {
     RUN_ABSENT = 0,
     RUN_FOUND,   /* k->time_s is set */
     RUN_DAMAGED, /* its page has the wrong checksum: its keys are lost */
+    RUN_LOST,    /* the same, and it was told before */
     RUN_UNREAD   /* the disk did not give the page: unknown */
 };
+
+/* A page is damaged. False: it was told before. */
+bool run_damage(const struct run *r, uint32_t page);
 
 enum run_found run_find(const struct run *r, struct key *k);
 

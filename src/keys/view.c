@@ -49,6 +49,7 @@ enum keys_found keyview_find(struct keyview *v, struct key k, uint32_t now_s,
     for (uint32_t i = 0; i < v->n; i++) {
         switch (run_find(v->runs[i], &k)) {
         case RUN_ABSENT:
+        case RUN_LOST:
             break;
         case RUN_FOUND:
             if (!key_expired(&k, now_s, window_s)) {

@@ -7,7 +7,6 @@
 
 #include <cmocka.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,13 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "keys/keystore.h"
-#include "unit/keys/fixture.h"
+#include "unit/keys/store.h"
 
-enum { WINDOW_S = 1000 };
-
-static struct err e;
-static atomic_bool stop;
 static atomic_int fail_folder_syncs; /* the call of that number; 0: none */
 
 /* Folders and manifests are synced by fsync: this one fails for a folder. */
@@ -36,75 +30,6 @@ int fsync(int fd)
         return -1;
     }
     return (int)syscall(SYS_fsync, fd);
-}
-
-static struct keystore *opened(void)
-{
-    struct keystore *ks =
-        keystore_open(&(struct keystore_conf){.dir = folder, .window_s = WINDOW_S}, &e);
-
-    if (ks == NULL) {
-        print_error("%s\n", e.text);
-    }
-    assert_non_null(ks);
-    return ks;
-}
-
-/* Keys from..to - 1, seen at that second. */
-static void add(struct keystore *ks, uint64_t from, uint64_t to, uint32_t time_s)
-{
-    struct keys_place places[] = {{3, 0, to}, {3, 1, 7}};
-    struct key *keys = malloc((to - from) * sizeof *keys);
-
-    for (uint64_t i = from; i < to; i++) {
-        keys[i - from] = nth(i, time_s);
-    }
-    assert_true(keystore_add(ks, keys, (uint32_t)(to - from), places, 2, &e));
-    free(keys);
-}
-
-static enum keys_found find(struct keystore *ks, uint64_t i, uint32_t now_s)
-{
-    struct keyview *v = keystore_view(ks);
-    struct key k = nth(i, 0);
-    enum keys_found found;
-
-    keyview_prefetch(v, &k);
-    found = keyview_find(v, k, now_s, WINDOW_S);
-    keyview_release(v);
-    return found;
-}
-
-static void assert_keys(struct keystore *ks, uint64_t from, uint64_t to,
-                        enum keys_found expected)
-{
-    for (uint64_t i = from; i < to; i++) {
-        assert_int_equal(expected, find(ks, i, 2000));
-    }
-}
-
-static unsigned n_files(const char *tail)
-{
-    DIR *dir = opendir(folder);
-    struct dirent *d;
-    unsigned n = 0;
-
-    while ((d = readdir(dir)) != NULL) {
-        size_t len = strlen(d->d_name);
-
-        n += len > strlen(tail) && strcmp(d->d_name + len - strlen(tail), tail) == 0;
-    }
-    (void)closedir(dir);
-    return n;
-}
-
-static void merge_all(struct keystore *ks, uint32_t now_s)
-{
-    enum keystore_merged r;
-
-    while ((r = keystore_merge(ks, now_s, &stop, &e)) == KEYSTORE_MERGED) {
-    }
-    assert_int_equal(KEYSTORE_ENOUGH, r);
 }
 
 static void keys_are_found_over_merges_and_restarts(void **state)
@@ -227,30 +152,6 @@ static void a_lost_manifest_loses_no_key(void **state)
         assert_keys(ks, 0, 100, KEYS_FOUND);
         keystore_close(ks);
     }
-}
-
-static void a_damaged_run_is_set_aside_and_counted(void **state)
-{
-    struct keystore *ks = opened();
-    char command[256];
-
-    (void)state;
-    add(ks, 0, 100, 1500);
-    add(ks, 100, 200, 1500);
-    keystore_close(ks);
-    (void)snprintf(command, sizeof command, "truncate -s 3000 '%s/1.keys'", folder);
-    assert_int_equal(0, system(command));
-    ks = opened();
-    assert_int_equal(1, keystore_figures(ks).n_damaged);
-    assert_int_equal(1, n_files(".damaged"));
-    assert_keys(ks, 0, 100, KEYS_ABSENT);
-    assert_keys(ks, 100, 200, KEYS_FOUND);
-    keystore_close(ks);
-    (void)snprintf(command, sizeof command, "rm '%s/2.keys'", folder);
-    assert_int_equal(0, system(command));
-    ks = opened();
-    assert_int_equal(1, keystore_figures(ks).n_damaged);
-    keystore_close(ks);
 }
 
 /* A folder that can't be written to: nothing is changed, and it goes on later. */
@@ -451,7 +352,6 @@ int main(void)
         TEST(a_key_counts_for_its_window),
         TEST(files_that_are_not_listed_go),
         TEST(a_lost_manifest_loses_no_key),
-        TEST(a_damaged_run_is_set_aside_and_counted),
         TEST(an_add_that_fails_changes_nothing),
         TEST(an_add_or_a_merge_that_is_not_published_leaves_no_file),
         TEST(a_manifest_that_is_unsure_keeps_all_runs_until_the_next),

@@ -154,7 +154,7 @@ static void flip(off_t at)
 
 static void a_damaged_page_costs_its_keys(void **state)
 {
-    unsigned found = 0, damaged = 0, read = 0, lost = 0;
+    unsigned found = 0, damaged = 0, again = 0, read = 0, lost = 0;
     struct run_reader x;
     enum run_read got;
     struct key k;
@@ -173,12 +173,16 @@ static void a_damaged_page_costs_its_keys(void **state)
         case RUN_DAMAGED:
             damaged++;
             break;
+        case RUN_LOST:
+            again++;
+            break;
         default:
             fail();
         }
     }
     assert_int_equal(10000 - RUN_PAGE_KEYS, found);
-    assert_int_equal(RUN_PAGE_KEYS, damaged);
+    assert_int_equal(1, damaged);
+    assert_int_equal(RUN_PAGE_KEYS, damaged + again);
     run_reader_init(&x, r);
     while ((got = run_reader_next(&x, &k, &e)) != RUN_READ_END) {
         read += got == RUN_READ_KEY;
