@@ -100,6 +100,9 @@ bool seen_restore(struct seen *s, const struct seen_hash *key, double at_ms) MUS
 /* The key of one event: each view of the store that is held has it; fine when s does not
  * know it. */
 void seen_saved(struct seen *s, const struct seen_hash *key);
+/* The same of an event of at_ms that was stored and is lost: a key that was asked for
+ * later is another event's, and stays. */
+void seen_lost(struct seen *s, const struct seen_hash *key, double at_ms);
 
 /* For metrics: keys that are remembered; keys forgotten before their time; how
  * often a result was given. */

@@ -3,6 +3,8 @@
 
 #include "shared/internal.h"
 
+enum { NEAR_TICKS = 5 }; /* by which at_ms, made of the wall clock, may be early */
+
 void seen_attach(struct seen *s, struct keystore *store, const struct siphash_key *key,
                  const char *name)
 {
@@ -43,22 +45,35 @@ bool seen_restore(struct seen *s, const struct seen_hash *key, double at_ms)
     return known;
 }
 
-void seen_saved(struct seen *s, const struct seen_hash *key)
+/* One of the key's events needs it no more. until: only if it is not of later; NULL: any. */
+static void let_go(struct seen *s, const struct seen_hash *key, const uint32_t *until)
 {
     struct shard *h = &s->shards[key->hash[1] % N_SHARDS];
+    struct entry *x;
     uint32_t i;
 
     seen_lock(h);
     i = seen_slot(s, h, key->hash);
-    if (h->index[i] != 0) {
-        struct entry *x = &h->ring[(uint32_t)h->index[i] - 1];
-
+    x = h->index[i] == 0 ? NULL : &h->ring[(uint32_t)h->index[i] - 1];
+    if (x != NULL && (until == NULL || x->tick - *until > INT32_MAX)) {
         seen_one_less(x);
         if (x->unsaved == 0 && x->owner == 0) {
             seen_undo(s, h, x); /* else its request has not finished it yet */
         }
     }
     seen_unlock(h);
+}
+
+void seen_saved(struct seen *s, const struct seen_hash *key)
+{
+    let_go(s, key, NULL);
+}
+
+void seen_lost(struct seen *s, const struct seen_hash *key, double at_ms)
+{
+    const uint32_t until = (uint32_t)(int64_t)(at_ms / TICK_MS) + NEAR_TICKS;
+
+    let_go(s, key, &until);
 }
 
 uint64_t seen_count(const struct seen *s)

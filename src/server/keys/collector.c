@@ -78,10 +78,9 @@ static void find_shards(struct collector *c)
     c->fresh = false;
 }
 
-/* By the monotonic clock, when a key was stored; below 0: before the machine started. */
-static double stored_ms(const struct unsaved *u)
+double collector_stored_ms(const struct unsaved *u)
 {
-    const double age = (double)clock_wall_ms() - (double)u->time_s * 1000;
+    const double age = (double)(clock_wall_ms() - u->wall_ms);
 
     return (double)clock_mono_ns() / 1e6 - (age > 0 ? age : 0);
 }
@@ -90,7 +89,7 @@ static double stored_ms(const struct unsaved *u)
 static void restore_late(struct collector *c, const struct unsaved *u)
 {
     for (uint32_t i = 0; i < c->n_seen; i++) {
-        c->unrestored |= !seen_restore(c->seen[i], &u->hash, stored_ms(u));
+        c->unrestored |= !seen_restore(c->seen[i], &u->hash, collector_stored_ms(u));
     }
 }
 
@@ -112,7 +111,7 @@ static void take_block(struct collector *c, struct reader *r,
             (struct unsaved){.hash = {{hash[0], hash[1]}},
                              .seq = b->first + i,
                              .reader = (uint32_t)(r - c->readers),
-                             .time_s = (uint32_t)(b->wall_ms / 1000)};
+                             .wall_ms = b->wall_ms};
         if (!r->live) {
             restore_late(c, &c->unsaved[c->n_unsaved - 1]);
         }
@@ -286,7 +285,8 @@ static bool attach(struct collector *c, struct seen *seen, const char *name,
                        c->name, c->n_seen);
     }
     for (uint32_t i = 0; i < c->n_unsaved; i++) {
-        if (!seen_restore(seen, &c->unsaved[i].hash, stored_ms(&c->unsaved[i]))) {
+        if (!seen_restore(seen, &c->unsaved[i].hash,
+                          collector_stored_ms(&c->unsaved[i]))) {
             return err_set(e,
                            "stream \"%s\": dedup has more keys unsaved than it has "
                            "room for; reload again later",

@@ -26,8 +26,9 @@ enum {
 struct unsaved {
     struct seen_hash hash;
     uint64_t seq;
+    int64_t wall_ms;
     uint32_t reader; /* index */
-    uint32_t time_s;
+    bool lost;       /* by a sync that failed; known when it is saved */
 };
 
 struct reader { /* of a shard */
@@ -66,6 +67,10 @@ struct collector {
 };
 
 /* ---- collector.c ---- */
+
+/* By the monotonic clock, when its event was stored; below 0: before the machine
+ * started. */
+double collector_stored_ms(const struct unsaved *u);
 
 /* Reads what the shards have, up to max keys unsaved. */
 void collector_read(struct collector *c, uint32_t max);

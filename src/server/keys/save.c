@@ -45,21 +45,29 @@ static bool make_durable(struct collector *c, struct reader *r, struct err *e)
     }
 }
 
+/* By a sync that failed. */
+static bool is_lost(const struct collector *c, const struct unsaved *u)
+{
+    const struct reader *r = &c->readers[u->reader];
+
+    return r->live &&
+           spool_lost(c->consumer, (struct spool_pos){r->epoch, r->worker, u->seq});
+}
+
 /* As the keystore wants them; those of events that a failed sync has lost are left out. */
-static struct key *keys_of(const struct collector *c, uint32_t *n)
+static struct key *keys_of(struct collector *c, uint32_t *n)
 {
     struct key *keys = mem_alloc((c->n_unsaved + 1) * sizeof *keys);
 
     *n = 0;
     for (uint32_t i = 0; i < c->n_unsaved; i++) {
-        const struct unsaved *u = &c->unsaved[i];
-        const struct reader *r = &c->readers[u->reader];
+        struct unsaved *u = &c->unsaved[i];
 
-        if (!r->live ||
-            !spool_lost(c->consumer, (struct spool_pos){r->epoch, r->worker, u->seq})) {
+        u->lost = is_lost(c, u);
+        if (!u->lost) {
             keys[(*n)++] = (struct key){.a = u->hash.hash[1],
                                         .b = (uint32_t)u->hash.hash[0],
-                                        .time_s = u->time_s};
+                                        .time_s = (uint32_t)(u->wall_ms / 1000)};
         }
     }
     return keys;
@@ -86,9 +94,15 @@ static struct keys_place *places_of(const struct collector *c, uint32_t *n)
 static void let_go(struct collector *c)
 {
     (void)pthread_mutex_lock(&c->lock);
-    for (uint32_t i = 0; i < c->n_seen; i++) {
-        for (uint32_t k = 0; k < c->n_unsaved; k++) {
-            seen_saved(c->seen[i], &c->unsaved[k].hash);
+    for (uint32_t k = 0; k < c->n_unsaved; k++) {
+        const struct unsaved *u = &c->unsaved[k];
+
+        for (uint32_t i = 0; i < c->n_seen; i++) {
+            if (u->lost) {
+                seen_lost(c->seen[i], &u->hash, collector_stored_ms(u));
+            } else {
+                seen_saved(c->seen[i], &u->hash);
+            }
         }
     }
     c->n_unsaved = 0;
