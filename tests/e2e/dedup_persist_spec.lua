@@ -152,6 +152,32 @@ describe("dedup with persist", function()
     assert.equal(100, repeats())
   end)
 
+  it("remembers over reloads and restarts in turn", function()
+    local rounds, seen = tonumber(os.getenv("SLUICE_ROUNDS")) or 3, 0
+    s = h.server { policy = policy { ack = "synced" } }
+    for round = 1, rounds do
+      post_all(round * 100, round * 100 + 99)
+      h.write(s.path, policy { ack = "synced", top = "-- " .. round })
+      assert.equal(200, s:reload().status)
+      local before = math.random(1, round) -- one that is in memory, or on disk
+      post_all(before * 100, before * 100 + 99)
+      assert.equal(200, s:reload().status)
+      post_all(round * 100, round * 100 + 99)
+      assert.equal(200, repeats())
+      seen = seen + 200
+      s:stop(round % 3 == 1 and "SIGTERM" or "SIGKILL")
+      s:start()
+    end
+    post_all(100, rounds * 100 + 99)
+    assert.equal(rounds * 100, repeats())
+    s:deliver()
+    assert.equal(0, s:stop())
+    local _, all = stored()
+    print(("# dedup over %d reloads, %d restarts: ids=%d stored=%d repeats=%d"):format(
+      2 * rounds, rounds, rounds * 100, all, seen + rounds * 100))
+    assert.equal(rounds * 100, all)
+  end)
+
   it("takes any number of keys one after the other", function()
     s = h.server { policy = policy() }
     post_all(1, 100)

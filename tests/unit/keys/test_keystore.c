@@ -328,6 +328,36 @@ static void no_key_is_missed_while_runs_are_added_and_merged(void **state)
     keystore_close(ks);
 }
 
+static void *add_one(void *arg)
+{
+    add(arg, 5, 6, 1500);
+    atomic_store(&over, true);
+    return NULL;
+}
+
+/* A request that has not found the key on disk still looks into memory, from where it goes
+ * once the add is done. */
+static void an_add_is_done_once_no_request_looks_into_less(void **state)
+{
+    struct keystore *ks = opened();
+    struct keyview *v = keystore_view(ks);
+    pthread_t adder;
+
+    (void)state;
+    atomic_store(&over, false);
+    (void)pthread_create(&adder, NULL, add_one, ks);
+    while (find(ks, 5, 1500) != KEYS_FOUND) {
+        (void)usleep(1000);
+    }
+    (void)usleep(20000); /* an add that does not wait is done by now */
+    assert_false(atomic_load(&over));
+    assert_int_equal(KEYS_ABSENT, keyview_find(v, nth(5, 0), 1500, WINDOW_S));
+    keyview_release(v);
+    (void)pthread_join(adder, NULL);
+    assert_true(atomic_load(&over));
+    keystore_close(ks);
+}
+
 static void a_merge_that_is_stopped_leaves_all_as_it_was(void **state)
 {
     struct keystore *ks = opened();
@@ -358,6 +388,7 @@ int main(void)
         TEST(the_longest_window_counts_for_merges),
         TEST(a_key_that_is_not_found_in_an_incomplete_store_is_unknown),
         TEST(no_key_is_missed_while_runs_are_added_and_merged),
+        TEST(an_add_is_done_once_no_request_looks_into_less),
         TEST(a_merge_that_is_stopped_leaves_all_as_it_was)};
 
     return cmocka_run_group_tests_name("keystore", tests, NULL, NULL);
