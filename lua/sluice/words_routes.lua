@@ -228,8 +228,8 @@ M.route = {
       help = "Stream for the accepted events. Needed unless on_event names streams with "
         .. "to()." },
     max_event = { type = "bytes", min = 2, max = 255 * 1024 * 1024,
-      help = "Largest event, in bytes as it was sent. sluice refuses a larger one alone "
-        .. "(event_too_large). By default only server.max_body bounds it." },
+      help = "Largest event, in bytes of its JSON before sluice changes it. sluice refuses a "
+        .. "larger one alone (event_too_large). By default only server.max_body bounds it." },
     encoding = { type = "encoding", default = "header",
       help = "What says how a body is compressed, with gzip, deflate, br (brotli) or zstd. "
         .. "\"header\" is Content-Encoding. \"query:NAME\" is a parameter of the query, which "

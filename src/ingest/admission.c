@@ -218,12 +218,13 @@ static struct account *account_at(const struct ingest *in, const struct binding 
 
 /* False: refused. */
 static bool set_coding(struct ingest *in, struct http_request *r,
-                       const struct policy_request *req, const struct route *route)
+                       const struct policy_request *req, const struct route *route,
+                       enum scan_shape shape)
 {
     enum http_encoding how;
     struct refused no;
 
-    if (!coding_of(route, req, http_encoding(r), &how, &no)) {
+    if (!coding_of(route, shape, req, http_encoding(r), &how, &no)) {
         admission_refuse_whole(in, r, &no);
         return false;
     }
@@ -267,7 +268,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     p->shape = shape;
     p->account = account_at(in, b, p->route);
     if (UNLIKELY(p->route->encoding != ENCODING_BY_HEADER) &&
-        !set_coding(in, r, &req, p->route)) {
+        !set_coding(in, r, &req, p->route, shape)) {
         return;
     }
     if (UNLIKELY(in->candidate != NULL)) {

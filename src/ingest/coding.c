@@ -26,12 +26,17 @@ static bool word_of(struct str raw, enum http_encoding *how)
     return encoding_of(word, how);
 }
 
-bool coding_of(const struct route *route, const struct policy_request *q,
-               enum http_encoding sent, enum http_encoding *how, struct refused *no)
+bool coding_of(const struct route *route, enum scan_shape shape,
+               const struct policy_request *q, enum http_encoding sent,
+               enum http_encoding *how, struct refused *no)
 {
     struct str raw;
 
     *how = sent;
+    if (route->encoding != ENCODING_BY_HEADER && shape == SCAN_QUERY) {
+        *how = HTTP_IDENTITY;
+        return true;
+    }
     if (route->encoding == ENCODING_BY_CONTENT) {
         *how = encoding_detected(sent);
     }

@@ -329,7 +329,7 @@ struct route {
     int32_t stream;           /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it has
                                  not, or the stream has no key. NULL: all -1 */
-    uint64_t max_event;       /* bytes of an event as it was sent; 0: any number */
+    uint64_t max_event;       /* bytes of an event before edits; 0: any number */
     enum body_encoding encoding;
     struct str encoding_arg; /* ENCODING_BY_QUERY: its name */
     bool partial;            /* default true */

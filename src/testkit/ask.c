@@ -227,7 +227,7 @@ static void decide(struct sluice_kit *k, const struct policy_request *r,
     } else {
         answer_head_common(route, r, common);
     }
-    ok = ok && coding_of(route, r, how, &how, &no);
+    ok = ok && coding_of(route, shape, r, how, &how, &no);
     if (ok && !open_body(k, req->body, how, &body, out)) {
         return;
     }

@@ -44,6 +44,8 @@ route "POST /once" { body = "batch", stream = "once" }
 route "POST /detect" { body = "event", schema = shape, stream = "events", encoding = "detect" }
 route "POST /asked" { body = "event", schema = shape, stream = "events",
   encoding = "query:compression" }
+route { "GET", "POST", "/either" } { body = "any", schema = shape, stream = "events",
+  encoding = "query:compression" }
 route "POST /values" { body = "events", schema = shape, stream = "events", max_event = "30B" }
 route "POST /nested" { body = "batch", schema = shape, stream = "events",
   events = "a[].b[]", envelope = { s = "a[].s", top = "top" } }
@@ -97,6 +99,9 @@ local requests = {
   { "POST", "/asked", gzip [[{"n":83}]], GZIP },
   { "POST", "/asked?compression=lz64", [[{"n":84}]] },
   { "POST", "/asked?compression=%67zip", [[{"n":85}]] },
+  { "GET", "/either?compression=gzip-js&n=86", "" },
+  { "GET", "/either?compression=lz64&n=87", "" },
+  { "POST", "/either?compression=gzip", gzip [[{"n":88}]] },
   { "POST", "/values", '\239\187\191{"n":1}{"n":2} [{"n":3},{"n":"x"}]\n{"n":4}' },
   { "POST", "/values", '{"n":1},{"n":2}' },
   { "POST", "/values", '{"n":1}' .. '{"n":2,"more":"than thirty bytes"}' },

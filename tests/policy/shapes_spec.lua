@@ -121,3 +121,19 @@ route "POST /" { body = "batch", stream = "s", events = "groups[].list[]",
     assert.same({ 400, 'expected an array at "groups[].list"' }, { r.status, r.json.detail })
   end)
 end)
+
+describe("a route's encoding", function()
+  it("leaves a query as it is, which is no body", function()
+    local p = policy [[
+route { "GET", "POST", "/any" } { body = "any", stream = "s", encoding = "query:compression" }
+route { "GET", "POST", "/seen" } { body = "any", stream = "s", encoding = "detect" }
+]]
+    for _, how in ipairs { "gzip-js", "br", "lz64", "base64" } do
+      local r = p:get("/any?v=1&compression=" .. how)
+      assert.same({ 202, { '{"v":"1","compression":"' .. how .. '"}' } }, { r.status, r.stored.s })
+    end
+    assert.equal(202, p:get("/seen?v=1").status)
+    assert.equal(400, p:post("/any?compression=br", "").status)
+    assert.equal(415, p:post("/any?compression=lz64", "{}").status)
+  end)
+end)
