@@ -65,8 +65,8 @@ local function value_of(path, levels)
 end
 
 function Loader:event_path(s, o)
-  if o.events and o.body ~= "batch" then
-    self:problem(s, { "events" }, "key", "needs body = \"batch\"")
+  if o.events and o.body ~= "batch" and o.body ~= "events" then
+    self:problem(s, { "events" }, "key", "needs body = \"batch\" or body = \"events\"")
     return nil
   end
   local levels = o.events and event_levels(o.events)

@@ -336,7 +336,7 @@ function Loader:route(s, names, path)
     body = o.body or "event", types = self:route_types(s, o),
     params = self:route_rules(s, o, fields), repeated = o.repeated,
     types_text = o.types and "expected " .. table.concat(o.types, ", "),
-    events = o.body == "batch" and o.events or nil, enrichment = enrichment,
+    events = (o.body == "batch" or o.body == "events") and o.events or nil, enrichment = enrichment,
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,
     answer = self:route_answer(s, o, o.answer), cors = self:route_cors(s, o.cors),

@@ -97,8 +97,9 @@ M.route = {
       help = "Path of the array of events in a body that is one JSON object: "
         .. "\"data.events\". Lists on the way have [], and so has the last one then: "
         .. "\"resourceLogs[].scopeLogs[].logRecords[]\". "
-        .. "It needs body = \"batch\". By default the route accepts all forms of "
-        .. "a batch." },
+        .. "With body = \"batch\" the body must have the array; with \"events\" an object "
+        .. "without it is one event, and arrays are taken, too. By default the route accepts "
+        .. "all forms of its body." },
     envelope = { type = "fields",
       help = "Values outside the array of events, as field = path in the body; a path may lead "
         .. "through the lists of events: \"resourceLogs[].resource\". Each event of that list "

@@ -415,13 +415,18 @@ static enum scan_result object(struct reading *r, uint16_t node)
     return SCAN_OK;
 }
 
-enum scan_result envelope_read(struct scan *s, const struct envelope *v,
+void envelope_clear(struct event_batch *b, const struct envelope *v)
+{
+    memset(b->envelope, 0, v->n_all * sizeof *b->envelope);
+}
+
+enum scan_result envelope_read(struct scan *s, const struct envelope *v, bool *found,
                                struct scan_error *se)
 {
     struct reading r = {.s = s, .v = v, .se = se};
     enum scan_result result;
 
-    memset(s->b->envelope, 0, v->n_all * sizeof *s->b->envelope);
+    envelope_clear(s->b, v);
     if (*s->l.p != '{') {
         enum slot_kind kind;
 
@@ -430,5 +435,9 @@ enum scan_result envelope_read(struct scan *s, const struct envelope *v,
                                           : scan_failed(s, se);
     }
     result = object(&r, 0);
+    if (found != NULL) {
+        *found = r.found;
+        return result;
+    }
     return result == SCAN_OK && !r.found ? wrong(&r, s->b->body, v->missing) : result;
 }

@@ -35,3 +35,11 @@ enum scan_result scan_enveloped(struct event_batch *b, const struct scan_keys *k
                                 const struct envelope *v,
                                 const struct scan_limits *limits, const char *body,
                                 size_t n, struct scan_error *se) MUST_USE;
+
+/* The same, but an object without anything at the path, an array and several values
+ * are read as by scan_body with SCAN_VALUES. */
+enum scan_result scan_maybe_enveloped(struct event_batch *b, const struct scan_keys *k,
+                                      const struct envelope *v,
+                                      const struct scan_limits *limits,
+                                      const char *body, size_t n,
+                                      struct scan_error *se) MUST_USE;

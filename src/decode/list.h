@@ -20,6 +20,10 @@ enum scan_result scan_failed(const struct scan *s, struct scan_error *se);
 
 /* ---- envelope.c ---- */
 
-/* p is at the body's first byte that is no space. */
-enum scan_result envelope_read(struct scan *s, const struct envelope *v,
+/* No value is there. */
+void envelope_clear(struct event_batch *b, const struct envelope *v);
+
+/* p is at the body's first byte that is no space. found: whether anything is at the
+ * events' path; NULL: nothing there is SCAN_INVALID. */
+enum scan_result envelope_read(struct scan *s, const struct envelope *v, bool *found,
                                struct scan_error *se);

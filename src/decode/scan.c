@@ -176,7 +176,7 @@ static enum scan_result scan_batch(struct scan *s, struct scan_error *se)
     if (*s->l.p != '{' && *s->l.p != '[') {
         return scan_one(s, se);
     }
-    r = *s->l.p == '[' ? list_read(s, se) : envelope_read(s, &envelope_usual, se);
+    r = *s->l.p == '[' ? list_read(s, se) : envelope_read(s, &envelope_usual, NULL, se);
     return r == SCAN_OK ? at_end(s, se) : r;
 }
 
@@ -272,6 +272,27 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
     return SCAN_OK;
 }
 
+/* With SCAN_VALUES the object may lack the events' path: then it is an event itself. */
+static enum scan_result scan_wrapped(struct scan *s, enum scan_shape shape,
+                                     const struct envelope *v, struct scan_error *se)
+{
+    const char *from = s->l.p;
+    enum scan_result r;
+    bool found = true;
+
+    if (shape == SCAN_VALUES && *from != '{') {
+        envelope_clear(s->b, v);
+        return scan_values(s, se);
+    }
+    r = envelope_read(s, v, shape == SCAN_VALUES ? &found : NULL, se);
+    if (r == SCAN_OK && !found) {
+        envelope_clear(s->b, v);
+        s->l.p = from;
+        return scan_values(s, se);
+    }
+    return r == SCAN_OK ? at_end(s, se) : r;
+}
+
 static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
                                  const struct envelope *v, struct scan_error *se)
 {
@@ -289,9 +310,7 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
         return scan_failed(s, se);
     }
     if (v != NULL) {
-        enum scan_result r = envelope_read(s, v, se);
-
-        return r == SCAN_OK ? at_end(s, se) : r;
+        return scan_wrapped(s, shape, v, se);
     }
     switch (shape) {
     case SCAN_EVENT:
@@ -364,6 +383,14 @@ enum scan_result scan_enveloped(struct event_batch *b, const struct scan_keys *k
                                 size_t n, struct scan_error *se)
 {
     return read_body(b, k, SCAN_BATCH, v, limits, (struct str){body, n}, se);
+}
+
+enum scan_result scan_maybe_enveloped(struct event_batch *b, const struct scan_keys *k,
+                                      const struct envelope *v,
+                                      const struct scan_limits *limits,
+                                      const char *body, size_t n, struct scan_error *se)
+{
+    return read_body(b, k, SCAN_VALUES, v, limits, (struct str){body, n}, se);
 }
 
 enum scan_result scan_value(const struct scan_limits *limits, const char *body,

@@ -113,7 +113,7 @@ bool media_is_json(struct str content_type)
 /* NDJSON, where the route has no types of its own. */
 static bool takes_lines(const struct route *r)
 {
-    return r->body == BODY_EVENTS || (r->body == BODY_BATCH && r->envelope == NULL);
+    return r->envelope == NULL && (r->body == BODY_EVENTS || r->body == BODY_BATCH);
 }
 
 bool media_shape(const struct route *r, struct str content_type, enum scan_shape *shape)

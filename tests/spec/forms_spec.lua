@@ -37,7 +37,7 @@ local rows = {
     [[p.lua:3: route "POST /x".form: a table is not a table { field = "text" }]] },
   { "events in a form",
     [[route "POST /x" { body = "form", events = "a.b", stream = "s" }]],
-    [[p.lua:3: route "POST /x".events: needs body = "batch"]] },
+    [[p.lua:3: route "POST /x".events: needs body = "batch" or body = "events"]] },
   { "a list without a path",
     [[route { "GET", "POST" } { body = "any", stream = "s" }]],
     [[p.lua:3: route "GET POST": expected methods and a path: route { "GET", "POST", "/click" } { }]] },

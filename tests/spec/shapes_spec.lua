@@ -39,8 +39,8 @@ local rows = {
     [[route "POST /x".envelope.x: "a" holds the events, or lies in them]] },
   { "a value that ends in a list", [[body = "batch", events = "a[].b[]", envelope = { x = "a[]" }]],
     [[route "POST /x".envelope.x: "a[]" is not a path such as "context.ip"]] },
-  { "events with the path of an array", [[body = "events", events = "data"]],
-    [[route "POST /x".events: needs body = "batch"]] },
+  { "events with the path of an array", [[body = "event", events = "data"]],
+    [[route "POST /x".events: needs body = "batch" or body = "events"]] },
 }
 
 describe("a mistake in what a route takes", function()

@@ -94,9 +94,10 @@ static bool read_events(struct policy_state *s, const struct route *route,
         !make_event(s, route, shape, req, &limits, &body, no)) {
         return false;
     }
-    r = UNLIKELY(route->envelope != NULL && shape == SCAN_BATCH)
-            ? scan_enveloped(b, keys, route->envelope, &limits, body.p, body.n, &se)
-            : scan_body(b, keys, shape, &limits, body.p, body.n, &se);
+    r = LIKELY(route->envelope == NULL) || (shape != SCAN_BATCH && shape != SCAN_VALUES)
+            ? scan_body(b, keys, shape, &limits, body.p, body.n, &se)
+            : (shape == SCAN_BATCH ? scan_enveloped : scan_maybe_enveloped)(
+                  b, keys, route->envelope, &limits, body.p, body.n, &se);
     if (LIKELY(r == SCAN_OK)) {
         if (UNLIKELY(route->postback != NULL) && !req->stored) {
             postback_verify(s, route, &limits, b);

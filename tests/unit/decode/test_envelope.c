@@ -50,8 +50,8 @@ static struct envelope *made(const char *events, const char *const *fields)
     return v;
 }
 
-static enum scan_result scan(const struct envelope *v, const char *text,
-                             struct scan_error *se)
+static enum scan_result scan_as(const struct envelope *v, enum scan_shape shape,
+                                const char *text, struct scan_error *se)
 {
     static const struct scan_limits limits = {1000, 8};
     size_t n = strlen(text);
@@ -59,7 +59,15 @@ static enum scan_result scan(const struct envelope *v, const char *text,
     free(body);
     body = calloc(1, n + SCAN_PAD);
     memcpy(body, text, n);
-    return scan_enveloped(&batch, NULL, v, &limits, body, n, se);
+    return shape == SCAN_VALUES
+               ? scan_maybe_enveloped(&batch, NULL, v, &limits, body, n, se)
+               : scan_enveloped(&batch, NULL, v, &limits, body, n, se);
+}
+
+static enum scan_result scan(const struct envelope *v, const char *text,
+                             struct scan_error *se)
+{
+    return scan_as(v, SCAN_BATCH, text, se);
 }
 
 /* The envelope's values and the events, with '|' between them. */
@@ -110,6 +118,36 @@ static void finds_events_and_values_in_any_order(void **state)
         assert_string_equal(shown(3), rows[i].want);
         envelope_free(v);
     }
+}
+
+/* {"batch":[...]}, [...] or one event, on one route. */
+static void takes_events_without_their_envelope(void **state)
+{
+    static const char *const fields[] = {"sent", NULL};
+    static const struct {
+        const char *text, *want;
+    } rows[] = {{"{\"sent\":1,\"batch\":[{\"a\":1},{}]}", "1|{\"a\":1}|{}|"},
+                {"{\"batch\":[]}", "|"},
+                {"{\"sent\":1,\"a\":[{}]}", "|{\"sent\":1,\"a\":[{}]}|"},
+                {" [{\"a\":1}, {\"sent\":2}]", "|{\"a\":1}|{\"sent\":2}|"},
+                {"{\"a\":1}\n{\"sent\":2}[{}]", "|{\"a\":1}|{\"sent\":2}|{}|"},
+                {"{}", "|{}|"}};
+    static const char *const bad[] = {
+        "{\"batch\":{}}", "{\"batch\":[]}{}", "1",
+        "{\"a\":1}1",     "{\"a\":",          "{\"sent\":1,}"};
+    struct envelope *v = made("batch", fields);
+    struct scan_error se;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(scan_as(v, SCAN_VALUES, rows[i].text, &se), SCAN_OK);
+        assert_string_equal(shown(1), rows[i].want);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(scan_as(v, SCAN_VALUES, bad[i], &se), SCAN_INVALID);
+        assert_int_equal(batch.n, 0);
+    }
+    envelope_free(v);
 }
 
 static void refuses_what_is_no_such_envelope(void **state)
@@ -212,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_events_and_values_in_any_order),
+        cmocka_unit_test(takes_events_without_their_envelope),
         cmocka_unit_test(refuses_what_is_no_such_envelope),
         cmocka_unit_test(refuses_a_faulty_event_of_an_envelope_alone),
         cmocka_unit_test(bounds_the_number_of_events),

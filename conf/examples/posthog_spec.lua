@@ -1,0 +1,81 @@
+local testing = require "sluice.testing"
+
+describe("posthog.lua", function()
+  local policy = assert(testing.load("posthog.lua", { env = { POSTHOG_TOKEN = "phc_1" },
+    time = "2025-06-01T12:00:00Z" }))
+
+  local function line(r) return testing.decode(r.stored.events[1]) end
+
+  local function batch(path, events, more)
+    local body = more or {}
+    body.api_key, body.batch = body.api_key or "phc_1", events
+    return policy:post(path, body)
+  end
+
+  it("takes a batch with and without a slash at the end", function()
+    for _, path in ipairs { "/batch", "/batch/", "/i/v0/ai/batch/" } do
+      local r = batch(path, { { event = "paid", distinct_id = "u", properties = { n = 1 } } },
+        { sent_at = "2025-06-01T12:00:00.000Z" })
+      assert.same({ 200, '{"status":1}' }, { r.status, r.body })
+      local e = line(r)
+      assert.same({ nil, "demo", "2025-06-01T12:00:00.000Z", 1748779200000 },
+        { e.api_key, e.project, e.sent_at, e.received_at })
+    end
+  end)
+
+  it("takes the token and the person from where a library puts them", function()
+    for _, e in ipairs {
+      { api_key = "phc_1", event = "x", distinct_id = "u" },
+      { token = "phc_1", event = "x", distinct_id = 7 },
+      { event = "x", properties = { token = "phc_1", distinct_id = "u" } },
+    } do
+      local r = policy:post("/capture/", e)
+      assert.equal(200, r.status)
+      local stored = line(r)
+      assert.is_nil(stored.api_key or stored.token or stored.properties
+        and stored.properties.token)
+    end
+  end)
+
+  it("takes one event, an array and a batch on each path", function()
+    local e = { event = "x", distinct_id = "u", properties = { token = "phc_1" } }
+    for _, path in ipairs { "/e/?ip=0&_=1&ver=1.200.0", "/i/v0/e/", "/capture", "/batch/" } do
+      for _, body in ipairs { e, { e }, { api_key = "phc_1", batch = { e } } } do
+        local r = policy:post(path, body, { content_type = "text/plain" })
+        assert.same({ 200, 1 }, { r.status, #r.stored.events })
+      end
+    end
+  end)
+
+  it("stores an event once that is sent again", function()
+    local e = { event = "paid", distinct_id = "u", uuid = "0190-1" }
+    assert.equal(1, #batch("/batch/", { e }).stored.events)
+    local again = batch("/batch/", { e })
+    assert.same({ 200, {} }, { again.status, again.stored })
+  end)
+
+  it("refuses an unknown token, and what is no event", function()
+    local r = batch("/batch/", { { event = "x", distinct_id = "u" } }, { api_key = "other" })
+    assert.same({ 400, "unknown_token" }, { r.status, r.code })
+    for _, e in ipairs { { distinct_id = "u" }, { event = "x" }, { event = ("x"):rep(201),
+      distinct_id = "u" }, { event = "x", distinct_id = "u", timestamp = "noon" } } do
+      r = batch("/batch/", { e })
+      assert.same({ 400, 1 }, { r.status, r.rejected })
+    end
+  end)
+
+  it("keeps the good events of a batch, and the bad one beside them", function()
+    local r = batch("/batch/", { { event = "x", distinct_id = "u" }, { event = "y" } })
+    assert.same({ 200, 1, 1 }, { r.status, #r.stored.events, #r.stored.dead })
+  end)
+
+  it("answers questions about flags, and stores none", function()
+    for _, path in ipairs { "/flags/?v=2&config=true", "/decide/?v=3", "/flags" } do
+      local r = policy:post(path, { token = "phc_1", distinct_id = "u" })
+      assert.same({ 200, {} }, { r.status, r.stored })
+      local answer = testing.decode(r.body)
+      assert.same({ false, {} }, { answer.errorsWhileComputingFlags, answer.featureFlags })
+    end
+    assert.equal(200, policy:get("/array/phc_1/config?ip=0&ip=1").status)
+  end)
+end)
