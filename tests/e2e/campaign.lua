@@ -29,7 +29,8 @@ end
 ---@class campaign.client
 ---@field name string names the client in titles and figures
 ---@field example string its policy: conf/examples/EXAMPLE.lua
----@field package string of npm, with its version: "posthog-node 5.70.0"
+---@field package string? of npm, with its version: "posthog-node 5.70.0"
+---@field needs string? a program that must be there, instead of a package: "chromium"
 ---@field script string tests/clients/campaign/SCRIPT.cjs
 ---@field args string[]? more arguments of the script
 ---@field folder string? where the file sink writes ("archive")
@@ -111,8 +112,11 @@ end
 ---Runs one client's campaign; nil, why if the client is not here.
 ---@param c campaign.client
 function M.run(c)
-  local dir = M.fetch(c.package)
-  if not dir then return nil, "no npm, or its registry can't be reached" end
+  local dir = c.package and M.fetch(c.package) or "-"
+  if c.package and dir == "-" then return nil, "no npm, or its registry can't be reached" end
+  if c.needs and h.shell("command -v " .. c.needs) == "" then
+    return nil, "no " .. c.needs .. ": apt-get install " .. c.needs
+  end
   local folder = h.folder()
   local f = faults.new(folder)
   local s = h.server { dir = folder, wrap = f:wrap(),
