@@ -89,7 +89,7 @@ static void measure(const char *name, const struct postback_rules *r,
         before = allocations;
         for (int i = 0; i < TURNS; i++) {
             if (postback_check(r, v, str_of(object), &payload, &why) != good) {
-                fprintf(stderr, "%s: %s\n", name, why.message);
+                (void)fprintf(stderr, "%s: %s\n", name, why.message);
                 exit(1);
             }
         }
