@@ -329,6 +329,9 @@ function Loader:route(s, names, path)
   end
   if o.encoding ~= "header" and o.body == "query" then
     self:problem(s, { "encoding" }, "key", "a query has no body that is compressed")
+  elseif o.encoding == "detect" and o.body == "cloudevents" then
+    self:problem(s, { "encoding" }, "value", "the data of a CloudEvent may be compressed itself: "
+      .. "write \"header\" or \"query:NAME\"")
   end
   return { method = names[1], path = path,
     max_event = o.max_event, encoding = o.encoding,
