@@ -9,13 +9,13 @@
 
 static const struct signature_fault bad_payload = {
     "bad_signature", "jws-string", "its payload is not one JSON object"};
+static const struct signature_fault many = {
+    "bad_postback", NULL, "stands beside others: a request is one postback"};
 static const struct signature_fault no_memory = {"bad_signature", NULL,
                                                  "there is no memory to check it"};
 
-static void refuse(struct event_batch *b, const struct signature_fault *why)
+static void refuse(struct event *ev, const struct signature_fault *why)
 {
-    struct event *ev = &b->events[0];
-
     ev->fate = EVENT_REJECT;
     ev->flags |= EVENT_UNVERIFIED;
     ev->code = why->code;
@@ -88,7 +88,7 @@ static void add_payload(struct policy_state *s, const struct route *route,
     }
     /* It was scanned before, and is again what it was. */
     if (scan_body(b, keys, SCAN_EVENT, limits, body.p, body.n, &se) == SCAN_OK) {
-        refuse(b, &bad_payload);
+        refuse(&b->events[0], &bad_payload);
     }
 }
 
@@ -99,15 +99,20 @@ void postback_verify(struct policy_state *s, const struct route *route,
     struct verifier *v;
     struct signature_fault why;
 
+    for (uint32_t i = 0; i < b->n && b->n > 1; i++) {
+        if (b->events[i].fate == EVENT_ACCEPT) {
+            refuse(&b->events[i], &many);
+        }
+    }
     if (b->n != 1 || b->events[0].fate != EVENT_ACCEPT) {
         return;
     }
     v = verifier_of(s, route);
     event = (struct str){body.p + b->events[0].off, b->events[0].len};
     if (v == NULL) {
-        refuse(b, &no_memory);
+        refuse(&b->events[0], &no_memory);
     } else if (!postback_check(route->postback, v, event, &payload, &why)) {
-        refuse(b, &why);
+        refuse(&b->events[0], &why);
     } else if (payload.p != NULL) {
         add_payload(s, route, limits, body, payload, b);
     }
