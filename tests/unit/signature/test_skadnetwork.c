@@ -1,4 +1,4 @@
-/* Postbacks of SKAdNetwork: Apple's documented ones, and attacks on ones of own keys. */
+/* Postbacks of SKAdNetwork: attacks on ones that own keys have signed. */
 #include "signature/skadnetwork.h"
 
 #include <setjmp.h>
@@ -9,7 +9,6 @@
 
 #include <cmocka.h>
 
-#include "signature/apple.h"
 #include "signature/keys.h"
 
 enum { ALL = 0x3F, MODERN = 0x3C };
@@ -100,66 +99,6 @@ static int teardown(void **state)
     EVP_PKEY_free(weak);
     rules.versions = ALL;
     return 0;
-}
-
-/* ---- what Apple documents ---- */
-
-static const char *const documented[] = {
-    "{\"version\":\"4.0\",\"ad-network-id\":\"com.example\",\"source-identifier\":"
-    "\"5239\","
-    "\"app-id\":525463029,\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e30\","
-    "\"redownload\":false,\"source-domain\":\"example.com\",\"fidelity-type\":1,"
-    "\"did-win\":true,\"conversion-value\":63,\"postback-sequence-index\":0,"
-    "\"attribution-signature\":\"MEUCIGRmSMrqedNu6uaHyhVcifs118R5z/"
-    "AB6cvRaKrRRHWRAiEAv96ne3dKQ5kJpbsfk4eYiePmrZUU6sQmo+7zfP/1Bxo=\"}",
-    "{\"version\":\"3.0\",\"ad-network-id\":\"example123.skadnetwork\",\"campaign-id\":"
-    "42,"
-    "\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e28\",\"app-id\":525463029,"
-    "\"attribution-signature\":\"MEYCIQD5eq3AUlamORiGovqFiHWI4RZT/"
-    "PrM3VEiXUrsC+M51wIhAPMANZ"
-    "A9c07raZJ64gVaXhB9+9yZj/X6DcNxONdccQij\",\"redownload\":true,\"source-app-id\":"
-    "1234567891,\"fidelity-type\":1,\"conversion-value\":20,\"did-win\":true}",
-    "{\"version\":\"3.0\",\"ad-network-id\":\"example123.skadnetwork\",\"campaign-id\":"
-    "42,"
-    "\"transaction-id\":\"f9ac267a-a889-44ce-b5f7-0166d11461f0\",\"app-id\":525463029,"
-    "\"attribution-signature\":\"MEUCIQDDetUtkyc/"
-    "MiQvVJ5I6HIO1E7l598572Wljot2Onzd4wIgVJLzVc"
-    "yAV+TXksGNoa0DTMXEPgNPeHCmD4fw1ABXX0g=\",\"redownload\":true,\"fidelity-type\":1,"
-    "\"did-win\":false}",
-    "{\"version\":\"2.2\",\"ad-network-id\":\"com.example\",\"campaign-id\":42,"
-    "\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e28\",\"app-id\":525463029,"
-    "\"attribution-signature\":\"MEYCIQDTuQ1Z4Tpy9D3aEKbxLl5J5iKiTumcqZikuY/"
-    "AOD2U7QIhAJAaiA"
-    "v89AoquHXJffcieEQXdWHpcV8ZgbKN0EwV9\\/sY\",\"redownload\":true,\"source-app-id\":"
-    "1234567891,\"fidelity-type\":1,\"conversion-value\":20}",
-    "{\"version\":\"2.1\",\"ad-network-id\":\"com.example\",\"campaign-id\":42,"
-    "\"transaction-id\":\"6aafb7a5-0170-41b5-bbe4-fe71dedf1e28\",\"app-id\":525463029,"
-    "\"attribution-signature\":\"MEUCID6rbq3qt4GvFaAaynh5/"
-    "LAcvn1d8CQTRhrZhLIxLKntAiEAo7Irvo"
-    "Mw6u2qDg6Tr5vIsEHXjlLkPlCOL0ojJcEh3Qw=\",\"redownload\":true,\"source-app-id\":"
-    "1234567891,\"conversion-value\":20}",
-};
-
-static void apples_documented_postbacks_are_good(void **state)
-{
-    const struct apple_key *list;
-    struct pin pins[2];
-    const char *no;
-    unsigned n;
-
-    (void)state;
-    postback_rules_fini(&rules);
-    list = apple_keys(POSTBACK_SKADNETWORK, &n);
-    assert_int_equal(2, n);
-    for (unsigned i = 0; i < n; i++) {
-        assert_true(pin_read(str_of(list[i].text), &pins[i], &no));
-    }
-    use(pins, n);
-    for (size_t i = 0; i < sizeof documented / sizeof *documented; i++) {
-        if (!is_good(documented[i])) {
-            fail_msg("%s %s: %s", why.code, why.message, documented[i]);
-        }
-    }
 }
 
 /* ---- each version's list ---- */
@@ -514,7 +453,6 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(apples_documented_postbacks_are_good),
         T(each_version_signs_its_own_list),
         T(a_version_is_signed_with_a_key_of_its_curve),
         T(an_unknown_version_is_refused),
