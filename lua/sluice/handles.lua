@@ -219,10 +219,12 @@ function Mmdb.get(self, address, path)
       :format(path), 2)
   end
   local kind = found.kind
+  plain.spend(found.len)
   if kind == STRING then return text_of(found.text, found.len) end
   if kind == NUMBER then return found.num end
   if kind == TRUE then return true end
   if kind == FALSE then return false end
+  plain.spend(8 * found.len)
   return moved.fresh(text_of(found.text, found.len))
 end
 

@@ -314,7 +314,12 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* The line's network and the rest without the blanks, commas and semicolons between. */
+static bool is_between(char c)
+{
+    return is_blank(c) || c == ',' || c == ';' || c == '#';
+}
+
+/* The line's network, and the rest without what is between. */
 static struct str part_line(const char *p, const char *end, struct str *rest)
 {
     const char *stop;
@@ -326,12 +331,11 @@ static struct str part_line(const char *p, const char *end, struct str *rest)
         end--;
     }
     stop = p;
-    while (stop < end && !is_blank(*stop) && *stop != ',' && *stop != ';') {
+    while (stop < end && !is_between(*stop)) {
         stop++;
     }
     rest->p = stop;
-    while (rest->p < end &&
-           (is_blank(*rest->p) || *rest->p == ',' || *rest->p == ';')) {
+    while (rest->p < end && is_between(*rest->p)) {
         rest->p++;
     }
     rest->n = (size_t)(end - rest->p);
@@ -370,6 +374,9 @@ static bool is_list(struct str text)
     struct str rest;
     uint32_t prefix;
 
+    if (memchr(p, '\n', text.n) == NULL && memchr(p, '\r', text.n) != NULL) {
+        return false; /* lines that end with CR alone, as csv_table tells */
+    }
     while (p < end) {
         const char *stop = line_end(p, end);
         struct str network = part_line(p, stop, &rest);

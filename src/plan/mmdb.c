@@ -95,7 +95,7 @@ static void put_big(unsigned char *p, uint64_t v, unsigned n)
     }
 }
 
-static bool find_entry(const struct mmdb *m, const struct address *a, MMDB_entry_s *out)
+bool mmdb_entry(const struct mmdb *m, const struct address *a, uint32_t *entry)
 {
     struct sockaddr_in four = {.sin_family = AF_INET};
     struct sockaddr_in6 six = {.sin6_family = AF_INET6};
@@ -117,8 +117,7 @@ static bool find_entry(const struct mmdb *m, const struct address *a, MMDB_entry
         return false;
     }
     /* The library follows no pointer there. */
-    r.entry.offset = mmdb_follow(m->layout.data, r.entry.offset, &h);
-    *out = r.entry;
+    *entry = mmdb_follow(m->layout.data, r.entry.offset, &h);
     return true;
 }
 
@@ -151,16 +150,24 @@ static bool name_parts(const struct path *path, struct names *n)
     return true;
 }
 
-bool mmdb_find(const struct mmdb *m, const struct address *a, const struct path *path,
-               char *room, struct mmdb_value *out)
+bool mmdb_value(const struct mmdb *m, uint32_t entry, const struct path *path,
+                char *room, struct mmdb_value *out)
 {
+    MMDB_entry_s from = {&m->db, entry};
     MMDB_entry_data_s data;
-    MMDB_entry_s entry;
     struct names names;
 
-    if (!find_entry(m, a, &entry) || !name_parts(path, &names) ||
-        MMDB_aget_value(&entry, &data, names.list) != MMDB_SUCCESS || !data.has_data) {
+    if (!name_parts(path, &names) ||
+        MMDB_aget_value(&from, &data, names.list) != MMDB_SUCCESS || !data.has_data) {
         return false;
     }
     return mmdb_give(m->layout.data, data.offset, room, MMDB_JSON_MAX, out);
+}
+
+bool mmdb_find(const struct mmdb *m, const struct address *a, const struct path *path,
+               char *room, struct mmdb_value *out)
+{
+    uint32_t entry;
+
+    return mmdb_entry(m, a, &entry) && mmdb_value(m, entry, path, room, out);
 }

@@ -38,7 +38,14 @@ struct mmdb_value {
     double num;
 };
 
-/* The value at path (a path of no part: all) of the network that has the address. False:
- * there is none. room has MMDB_JSON_MAX bytes; a map that needs more is none. */
+/* The entry of the network that has the address. False: there is none. */
+bool mmdb_entry(const struct mmdb *m, const struct address *a,
+                uint32_t *entry) MUST_USE;
+
+/* The value at path (a path of no part: all) of an entry. False: there is none. room has MMDB_JSON_MAX bytes; a map that needs more is none. */
+bool mmdb_value(const struct mmdb *m, uint32_t entry, const struct path *path,
+                char *room, struct mmdb_value *out) MUST_USE;
+
+/* Both. */
 bool mmdb_find(const struct mmdb *m, const struct address *a, const struct path *path,
                char *room, struct mmdb_value *out) MUST_USE;

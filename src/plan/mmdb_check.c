@@ -11,7 +11,8 @@ enum {
     SEPARATOR = 16,             /* zero bytes between the tree and the data */
     METADATA_BYTES = 128 << 10, /* its greatest size */
     METADATA_VALUES = 65536,
-    STEPS_A_BYTE = 16,
+    STEPS_A_BYTE = 4, /* of the data; a good file takes less than one */
+    TEXT_STEP = 8,    /* bytes of a text that are one */
     STEPS_LEAST = 1 << 20
 };
 
@@ -207,6 +208,7 @@ static bool walk_value(struct walk *w, uint32_t at, unsigned depth, uint32_t *en
     if (w->data.n - h.next < h.size) {
         return wrong(w, at, "is cut");
     }
+    w->steps -= h.size / TEXT_STEP < w->steps ? h.size / TEXT_STEP : w->steps;
     if (h.type == MMDB_TEXT &&
         !is_utf8(w->data.p + h.next, w->data.p + h.next + h.size)) {
         return wrong(w, at, "is a text that is not UTF-8");

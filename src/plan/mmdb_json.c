@@ -92,9 +92,22 @@ static bool write_number(struct str data, const struct mmdb_head *h, struct out 
     return isfinite(v) ? put(o, text, number_write(v, text)) : put(o, "null", 4);
 }
 
+/* No more than what quote_write needs, which mostly is less than its bound. */
+static size_t quoted_bytes(struct str s)
+{
+    size_t n = s.n + 2;
+
+    for (size_t i = 0; i < s.n; i++) {
+        n += (unsigned char)s.p[i] < ' ' || s.p[i] == '"' || s.p[i] == '\\' ? 5 : 0;
+    }
+    return n;
+}
+
 static bool write_text(struct str s, struct out *o)
 {
-    if (o->room - o->n < quote_bound(s.n)) {
+    size_t left = o->room - o->n;
+
+    if (left < quote_bound(s.n) && (left < s.n || left < quoted_bytes(s))) {
         return false;
     }
     o->n += quote_write(s, o->p + o->n);

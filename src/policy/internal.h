@@ -133,6 +133,14 @@ struct policy_state {
     struct params_room made;     /* an event made of a request's head and body */
     char *part;                  /* a part of the request that a hook reads, decoded */
     size_t part_room;
+    /* The last address that a database was asked for; databases.c's. */
+    struct {
+        int32_t file; /* 0: none, which is the policy itself */
+        uint32_t n;
+        char text[48];
+        uint32_t entry;
+        bool found;
+    } asked;
     /* Of the events in hand; dedup.c's. */
     struct seen_hash *identities[PLAN_STREAMS_MAX];
     uint32_t identities_room[PLAN_STREAMS_MAX];

@@ -55,14 +55,19 @@ describe("memory in steady state", function()
       local l = limit { rate = "1000000/s", burst = 1000000, key = "peer" }]],
       route = "on_request = function(req) return l:check(req) end" },
     ["dedup"] = { stream = [[dedup = { key = "event_id", max_keys = 10000 }]] },
-    ["to(), drop and a lookup"] = { path = "/v1/two", top = [[
+    ["to(), drop, a lookup, a cidr and an mmdb"] = { path = "/v1/two", top = [[
       stream "more" { sinks = { "archive" } }
       local t = lookup "t.csv"
+      local nets = cidr "nets.txt"
+      local geo = mmdb "geo.mmdb"
       local event = schema { event_type = enum { "click", "impression", "install",
         "purchase" } }
       route "POST /v1/two" { body = "batch", schema = event, stream = "events",
         on_event = function(ev, req)
           if not t[ev.event_type] then return drop("other") end
+          ev.net = nets[req.peer]
+          ev.country = geo:get("192.0.2.7", "country.iso_code")
+          if not ev.net or not ev.country then return reject("nothing") end
           return to("events", "more")
         end }]] },
     ["a shadow"] = { tail = [[shadow { share = "100%", during = "1h" }]] },
@@ -84,6 +89,8 @@ describe("memory in steady state", function()
       local dir = h.folder()
       local count = dir .. "/mallocs"
       h.write(dir .. "/t.csv", "type,n\nclick,1\npurchase,2\n")
+      h.write(dir .. "/nets.txt", "127.0.0.0/8 here\n")
+      h.write(dir .. "/geo.mmdb", h.read "conf/examples/geo.mmdb")
       s = h.server { dir = dir, policy = h.policy(o),
         wrap = { "env", "LD_PRELOAD=" .. h.build .. "/tools/libmallocs.so",
           "SLUICE_MALLOCS=" .. count } }

@@ -120,21 +120,44 @@ bool databases_open(struct snapshot_file *f, struct err *e)
     return true;
 }
 
+/* The entry of an address; mostly it is that of the call before. False: there is none. */
+static bool entry_of_address(struct policy_state *s, int32_t file, struct str address,
+                             uint32_t *entry)
+{
+    const struct mmdb *m = s->policy->files[file].database;
+    struct address a;
+
+    if (m == NULL || address.n > sizeof s->asked.text) {
+        return false;
+    }
+    if (s->asked.file != file ||
+        !str_eq((struct str){s->asked.text, s->asked.n}, address)) {
+        s->asked.file = file;
+        s->asked.n = (uint32_t)address.n;
+        memcpy(s->asked.text, address.p, address.n);
+        s->asked.found =
+            address_read(address, &a) && mmdb_entry(m, &a, &s->asked.entry);
+    }
+    *entry = s->asked.entry;
+    return s->asked.found;
+}
+
 int sluice_mmdb(struct sluice_context *c, int32_t file, const char *address, size_t n,
                 const char *path, size_t k, struct sluice_value *out)
 {
-    const struct policy *p = OUTER(c, struct policy_state, context)->policy;
+    struct policy_state *s = OUTER(c, struct policy_state, context);
     struct mmdb_value v;
-    struct address a;
     struct path at;
+    uint32_t entry;
 
     at.n = 0;
     if (k > 0 && !path_parse((struct str){path, k}, &at)) {
         return -1;
     }
-    if ((uint32_t)file >= p->n_files || p->files[file].database == NULL ||
-        !address_read((struct str){address, n}, &a) ||
-        !mmdb_find(p->files[file].database, &a, &at, tools_of(c)->scratch, &v)) {
+    if ((uint32_t)file >= s->policy->n_files ||
+        !entry_of_address(s, file, (struct str){address, n}, &entry) ||
+        !mmdb_value(s->policy->files[file].database, entry, &at, tools_of(c)->scratch,
+                    &v)) {
         return 0;
     }
     out->kind = v.kind;

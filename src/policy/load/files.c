@@ -150,7 +150,7 @@ static bool make_table(lua_State *L, const struct snapshot_file *f, struct table
         text = list;
         tell = on_list_problem;
     }
-    t->lookup = csv_table_new(text, key, t->delimiter, tell, L);
+    t->lookup = csv_table_new(text, key, list.p == NULL ? t->delimiter : ',', tell, L);
     free((char *)list.p);
     if (t->lookup != NULL && t->cidr) {
         t->networks = cidr_table_new(t->lookup, tell, L);

@@ -134,10 +134,12 @@ static void reads_plain_lists(void **state)
                                   "1.10.16.0/20 ; SBL256894\r\n"
                                   "  2001:db8::/32\twith \"quotes\", and more \r\n"
                                   "192.0.2.0/24,,x\n"
+                                  "198.51.100.0/24 # a remark\n"
                                   "203.0.113.9")));
     expect(&f, "1.10.16.1", "SBL256894");
     expect(&f, "2001:db8::", "with \"quotes\", and more");
     expect(&f, "192.0.2.0", "x");
+    expect(&f, "198.51.100.0", "a remark");
     expect(&f, "203.0.113.9", "203.0.113.9");
     close_file(&f);
 }
@@ -164,6 +166,10 @@ static void names_each_mistake_with_its_line(void **state)
          "2: \"::ffff:0.0.0.0/95\" covers more than the IPv4 addresses in "
          "::ffff:0:0/96: "
          "write the network without ::ffff:\n"},
+        {"10.0.0.0/8\r11.0.0.0/8\r",
+         "1: one column only: a key and a value at least\n"},
+        {"10.0.0.0/8\n11.0.0.0/8\n10.0.0.0/8 x\n",
+         "4: the key \"10.0.0.0/8\" is given twice, first in line 2\n"},
         {"\"10.0.0.0/8\",\"v\"\n\"11.0.0.0/8\",\"v\"\n",
          "1: the first line has a network; it names the columns, such as "
          "network,name\n"},

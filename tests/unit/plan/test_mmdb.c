@@ -216,6 +216,40 @@ static void gives_nothing_for_what_is_not_there(void **state)
     maker_fini(&m);
 }
 
+/* A text of 2 MB is given as it lies there; a map with it has no room as JSON. */
+static void gives_huge_texts(void **state)
+{
+    enum { HUGE_BYTES = 2000000, FITS = MMDB_JSON_MAX - 14 };
+    char *text = malloc(HUGE_BYTES + 1);
+    struct mmdb_value v;
+    struct maker m;
+    struct mmdb *db;
+    struct err e;
+
+    (void)state;
+    memset(text, 'x', HUGE_BYTES);
+    text[HUGE_BYTES] = '\0';
+    maker_init(&m, true, 24);
+    maker_network(&m, "192.0.2.0/24", record(&m, text));
+    text[FITS] = '\0';
+    maker_network(&m, "198.51.100.0/24", record(&m, text));
+    text[FITS] = 'x';
+    text[FITS + 1] = '\0';
+    maker_network(&m, "203.0.113.0/24", record(&m, text));
+    db = opened(&m, &e);
+    assert_non_null(db);
+    assert_true(find(db, "192.0.2.1", "a.b", &v));
+    assert_int_equal(v.text.n, HUGE_BYTES);
+    assert_false(find(db, "192.0.2.1", "a", &v));
+    assert_true(find(db, "198.51.100.1", "", &v));
+    assert_int_equal(v.text.n, FITS + strlen("{'a':{'b':''}}"));
+    assert_false(find(db, "203.0.113.1", "", &v));
+    assert_true(find(db, "203.0.113.1", "a", &v));
+    mmdb_free(db);
+    maker_fini(&m);
+    free(text);
+}
+
 /* Each level points twice to the next: 2^60 values to a reader that follows all. */
 static void bounds_what_one_value_unfolds_to(void **state)
 {
@@ -254,6 +288,7 @@ int main(void)
         cmocka_unit_test(finds_the_smallest_network),
         cmocka_unit_test(gives_each_type_its_value),
         cmocka_unit_test(gives_nothing_for_what_is_not_there),
+        cmocka_unit_test(gives_huge_texts),
         cmocka_unit_test(bounds_what_one_value_unfolds_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

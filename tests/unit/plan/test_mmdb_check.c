@@ -205,6 +205,34 @@ static void refuses_values_that_overlap_too_often(void **state)
     maker_fini(&m);
 }
 
+/* 1000 texts that each go on to the end of the same 8 MB. */
+static void refuses_texts_that_overlap_too_often(void **state)
+{
+    enum { TEXT_BYTES = 8000000, TEXTS = 1000 };
+    char *text = malloc(TEXT_BYTES), network[40];
+    struct maker m;
+    struct err e = {""};
+
+    (void)state;
+    maker_init(&m, false, 32);
+    for (uint32_t i = 0; i < TEXTS; i++) {
+        (void)snprintf(network, sizeof network, "10.%u.%u.0/24", i / 256, i % 256);
+        maker_network(&m, network, maker_head(&m, 2, TEXT_BYTES));
+    }
+    /* The heads' size bytes are no UTF-8; a text begins behind them all. */
+    memset(m.data, 'x', m.n);
+    for (uint32_t i = 0; i < TEXTS; i++) {
+        memcpy(m.data + 4 * i, "\x5f\x79\x11\x63", 4);
+    }
+    memset(text, 'x', TEXT_BYTES);
+    maker_bytes(&m, text, TEXT_BYTES);
+    assert_null(opened(&m, &e));
+    assert_string_equal(e.text,
+                        "its values overlap, or lead to the same ones too often");
+    maker_fini(&m);
+    free(text);
+}
+
 static struct str example(void)
 {
     struct maker m;
@@ -309,6 +337,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_values_that_can_not_be),
         cmocka_unit_test(refuses_values_that_overlap_too_often),
+        cmocka_unit_test(refuses_texts_that_overlap_too_often),
         cmocka_unit_test(refuses_each_part_of_a_file),
         cmocka_unit_test(survives_each_changed_byte),
         cmocka_unit_test(says_what_a_file_is_instead),
