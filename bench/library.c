@@ -16,6 +16,14 @@ enum { WARM = 200, ROUNDS = 1000, ROWS = 10000 };
 /* Comparing keeps the compiler from leaving a call out. */
 #define GIVES(before, call) HOOK(before, "if " call " == 1 then return drop() end")
 
+/* Two addresses by turns, as two events have two. */
+#define GEO(call)                                                                      \
+    HOOK("local geo = mmdb \"" SLUICE_SOURCE "/conf/examples/geo.mmdb\" "              \
+         "local n, ips = 0, { [0] = \"192.0.2.7\", \"198.51.100.7\" }",                \
+         "n = 1 - n local ip = ips[n] if " call " == 1 then ev = nil end")
+#define COUNTRY "geo:get(ip, \"country.iso_code\")"
+#define LATITUDE "geo:get(ip, \"location.latitude\")"
+
 static char csv[64];
 
 static const struct {
@@ -38,6 +46,8 @@ static const struct {
                       "c:inc(1, ev.event_type)")},
                 {"g:set(ev.value)", HOOK("local g = gauge \"a\"", "g:set(ev.value)")},
                 {"t[id], a lookup of 10,000 rows", NULL},
+                {COUNTRY ", an mmdb", GEO(COUNTRY)},
+                {"the same and " LATITUDE, GEO(COUNTRY " == 1 or " LATITUDE)},
                 {"l:take(id), a limit of 10,000 keys",
                  HOOK("local l = limit { rate = \"1000000/s\", burst = 1000000 }",
                       "if not l:take(id) then return drop() end")},

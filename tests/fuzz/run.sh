@@ -43,6 +43,13 @@ shapes)
   printf '\001{"t":1,"b":[{"y":{"x":2},"c":[{"z":3,"d":[{"v":1},{"v":2}]},{"d":[]}]},{}]}' >"$dir/corpus/2"
   printf '\001{"b":[{"c":[{"d":[{"v":1}],"z":1}],"y":{"x":1}}],"t":1}' >"$dir/corpus/3"
   printf '\001{"b":[{"c":[{"d":null},{"d":[{"v":1}],"z":1}]},{"c":null}]}' >"$dir/corpus/4" ;;
+cidr)
+  printf '10.0.0.0/8,a\n10.1.0.0/16,b\n::ffff:10.1.2.3,c\n2001:db8::/32,d\n::/0,e\n0.0.0.0/0,f\n' >"$dir/corpus/1"
+  printf '# x\n; y\n192.0.2.0/24 ; SBL1\n2001:db8::1/128\t"q", z\n255.255.255.255\n' >"$dir/corpus/2" ;;
+mmdb)
+  printf '\004\342Aa\341Ab\001\007Ab\001\004ABx' >"$dir/corpus/1"
+  printf '\001\003\004Ax\040\001\150\100\011\041\373\124\104\055\030\242\001' >"$dir/corpus/2"
+  printf '\377' | cat - "$(dirname "$0")/../../conf/examples/geo.mmdb" >"$dir/corpus/3" ;;
 segment) printf '\001\002\003\004' >"$dir/corpus/1" ;;
 esac
 "$1/fuzz/fuzz_$2" -max_total_time="$3" -max_len=4096 -print_final_stats=1 \
