@@ -202,13 +202,12 @@ local Mmdb = {}
 
 function Mmdb.get(self, address, path)
   local h = databases[self] or no_handle("mmdb", "get")
-  if path == nil then path = "" end
-  if type(path) ~= "string" then
-    error(("get: expected a path such as \"country.iso_code\", got a %s")
-      :format(type(path)), 2)
-  end
   if not h.index then
     error("an mmdb can't be used while the policy is loaded", 2)
+  end
+  if type(path) ~= "string" then
+    error(("get: expected a path such as \"country.iso_code\", got %s")
+      :format(type(path)), 2)
   end
   -- A client may have sent anything: only a text is an address.
   if type(address) ~= "string" then return nil end
@@ -262,6 +261,7 @@ end
 
 local row_type           -- ctype of rows
 local columns = {}       -- of each table by its place: name -> number from 0
+local kinds = {}         -- and its word
 local cell_of = context.scratch()
 
 local function cell(table, row, column)
@@ -282,7 +282,7 @@ end
 local function row_read(row, name)
   local column = columns[row.sluice_table][name]
   if column == nil then
-    error(("the lookup has no column \"%s\""):format(tostring(name)), 2)
+    error(("the %s has no column \"%s\""):format(kinds[row.sluice_table], tostring(name)), 2)
   end
   return cell(row.sluice_table, row.sluice_row_, column)
 end
@@ -294,12 +294,16 @@ end
 ---@return table handle, table place to be filled by M.place_lookup
 local lookups = setmetatable({}, { __mode = "k" })
 
-function M.is_lookup(t) return lookups[t] ~= nil end
+---@return string? word nil: it is no lookup or cidr
+function M.lookup_word(t) return lookups[t] end
 
 function M.lookup(word, given)
   local place = { index = false, value = 0, word = word }
   local handle = plain.lock(setmetatable({}, {
     __index = function(_, key)
+      if key == "get" and word == "cidr" then
+        error("a cidr has no get: write nets[address], or nets(address) for the row", 2)
+      end
       local row = find_row(place, key)
       if row < 0 then return nil end
       return cell(place.index, row, place.value)
@@ -316,7 +320,7 @@ function M.lookup(word, given)
     end,
     __metatable = false,
   }))
-  lookups[handle] = true
+  lookups[handle] = word
   return handle, place
 end
 
@@ -326,7 +330,7 @@ end
 function M.place_lookup(place, index, names, key)
   local places = {}
   for i, name in ipairs(names) do places[name] = i - 1 end
-  columns[index] = places
+  columns[index], kinds[index] = places, place.word
   place.index, place.value = index, key == 0 and 1 or 0
 end
 

@@ -258,8 +258,9 @@ function M.iterator(word, f)
   return function(t, ...)
     if type(t) == "cdata" then
       error(word .. ": an event or a request is no table; get(ev, path) gives one", 2)
-    elseif handles.is_lookup(t) then
-      error(word .. ": a lookup gives one value or row by its key", 2)
+    elseif handles.lookup_word(t) then
+      error(("%s: a %s gives one value or row by its key"):format(word,
+        handles.lookup_word(t)), 2)
     end
     return f(t, ...)
   end

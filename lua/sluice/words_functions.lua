@@ -62,12 +62,12 @@ M.objects = {
       .. "and value;\nwithout a value it is the network.", fields = {} },
   mmdb_handle = { title = "`geo`: an mmdb", text = "::ffff:192.0.2.1 is the IPv4 address "
     .. "192.0.2.1.", fields = {
-    { "get", "fun(self: sluice.mmdb_handle, address: string|nil, path?: path): any",
+    { "get", "fun(self: sluice.mmdb_handle, address: string|nil, path: path): any",
       "`geo:get(ev.ip, \"country.iso_code\")` is the value at the path for the IP address; nil if "
       .. "the database has none, or the value is no IP address. Places in arrays count from 1: "
       .. "\"subdivisions[1].iso_code\". A text is a text, a number a number, a map or an array a "
-      .. "new table. Whole numbers beyond 2^53 are texts of digits, bytes are base64. Without a "
-      .. "path, all that the database has for the address." },
+      .. "new table. Whole numbers beyond 2^53 are texts of digits, bytes are base64. The "
+      .. "path \"\" gives all that the database has for the address." },
   } },
   limit_handle = { title = "`l`: a limit", text = "Uses the clock of the request. A reload "
     .. "that does not change the limit keeps its tokens.", fields = {

@@ -39,19 +39,20 @@ local words = {
 }
 
 local hooks = {
-  { [[ev.a = geo:get()]], [[get: expected get(address, [path]), got no argument]] },
+  { [[ev.a = geo:get()]], [[get: expected get(address, path), got no argument]] },
+  { [[ev.a = geo:get(ev.ip)]], [[get: expected get(address, path), got 1 argument]] },
   { [[ev.a = geo:find(ev.ip)]], [[find: an mmdb has no find: it has get]] },
   { [[ev.a = geo:get(ev.ip, "list[0]")]], [[get: "list[0]" is not a path such as ]]
     .. [["items[1].id": places in arrays count from 1]] },
   { [[ev.a = geo:get(ev.ip, 5)]],
-    [[get: expected get(address, [path]), where path is a path, got a number]] },
+    [[get: expected get(address, path), where path is a path, got a number]] },
   { [[ev.a = geo:get(ev, "a")]],
-    [[get: expected get(address, [path]), where address is a text or nil, got the event]] },
+    [[get: expected get(address, path), where address is a text or nil, got the event]] },
   { [[ev.a = geo:get(req, "a")]],
-    [[get: expected get(address, [path]), where address is a text or nil, got the request]] },
+    [[get: expected get(address, path), where address is a text or nil, got the request]] },
   { [[geo:get(ev.ip, "a")]], [[get: gives a value, which is not used here, and changes ]]
     .. [[nothing: write local x = geo:get(…), or remove the call]] },
-  { [[ev.a = mmdb("geo.mmdb"):get(ev.ip)]],
+  { [[ev.a = mmdb("geo.mmdb"):get(ev.ip, "a")]],
     [[mmdb: works while the policy is loaded; a hook can't use it]] },
 }
 

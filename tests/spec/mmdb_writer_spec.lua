@@ -9,7 +9,7 @@ stream "events" { sinks = { "a" } }
 local geo = mmdb "geo.mmdb"
 route "POST /v1/events" { body = "event", stream = "events",
   on_event = function(ev)
-    ev.found = geo:get(ev.ip)
+    ev.found = geo:get(ev.ip, "")
     ev.net = geo:get(ev.ip, "net")
   end }
 ]]

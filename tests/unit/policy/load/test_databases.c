@@ -42,7 +42,9 @@ static const char POLICY[] =
     "stream \"events\" { sinks = { \"archive\" } }\n"
     "local geo = mmdb \"%s\"\n"
     "route \"POST /e\" { body = \"event\", stream = \"events\",\n"
-    "  on_event = function(ev) ev.net = geo:get(\"192.0.2.1\", \"net\") end }\n"
+    "  on_event = function(ev)\n"
+    "    ev.net = geo:get(\"192.0.2.1\", \"net\")\n"
+    "    ev.other = geo:get(\"192.0.3.1\", \"net\") end }\n"
     "example \"a net\" { request = \"POST /e\", body = \"{}\",\n"
     "  expect = { status = 202, stored = [[{\"net\":\"%s\"}]] } }\n";
 
