@@ -278,31 +278,68 @@ static const char *find_metadata(struct str file)
     return NULL;
 }
 
-/* A whole number of the walked map at the begin of w's data; false: it has none. */
-static bool number_of(struct walk *w, const char *name, uint32_t *out)
+/* The place of a value of the walked map at the begin of w's data; false: it has none. */
+static bool find_value(struct walk *w, const char *name, uint32_t *place)
 {
-    struct mmdb_head map, key, value;
+    struct mmdb_head map, key;
     uint32_t at;
 
     (void)mmdb_head(w->data, 0, &map);
     at = map.next;
     for (uint32_t i = 0; i < map.size; i++) {
-        uint32_t at_value;
-
         w->values = 0;
         w->steps = METADATA_VALUES;
         (void)mmdb_follow(w->data, at, &key);
-        if (!walk_value(w, at, 0, &at_value) || !walk_value(w, at_value, 0, &at)) {
+        if (!walk_value(w, at, 0, place) || !walk_value(w, *place, 0, &at)) {
             return false;
         }
-        (void)mmdb_follow(w->data, at_value, &value);
-        if (str_eq((struct str){w->data.p + key.next, key.size}, str_of(name)) &&
-            (value.type == MMDB_UINT16 || value.type == MMDB_UINT32)) {
+        if (str_eq((struct str){w->data.p + key.next, key.size}, str_of(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool number_of(struct walk *w, const char *name, uint32_t *out)
+{
+    struct mmdb_head value;
+    uint32_t at;
+
+    if (find_value(w, name, &at)) {
+        (void)mmdb_follow(w->data, at, &value);
+        if (value.type == MMDB_UINT16 || value.type == MMDB_UINT32) {
             *out = big(w->data.p + value.next, value.size);
             return true;
         }
     }
     return err_set(w->e, "its metadata has no number %s", name);
+}
+
+/* Whether an array or a map has only texts. The library keeps memory when it finds another
+ * value there. */
+static bool has_only_texts(struct walk *w, const char *name, enum mmdb_type type)
+{
+    struct mmdb_head all, value;
+    uint32_t at;
+
+    if (!find_value(w, name, &at)) {
+        return true;
+    }
+    (void)mmdb_follow(w->data, at, &all);
+    at = all.next;
+    for (uint32_t i = 0; all.type == type && i < all.size; i++) {
+        w->values = 0;
+        w->steps = METADATA_VALUES;
+        if (type == MMDB_MAP && !walk_value(w, at, 0, &at)) {
+            return false;
+        }
+        (void)mmdb_follow(w->data, at, &value);
+        if (value.type != MMDB_TEXT || !walk_value(w, at, 0, &at)) {
+            all.type = MMDB_POINTER;
+        }
+    }
+    return all.type == type || err_set(w->e, "its metadata's %s is no %s of texts",
+                                       name, type == MMDB_MAP ? "map" : "array");
 }
 
 static bool read_metadata(struct str metadata, struct mmdb_layout *l, struct err *e)
@@ -322,7 +359,9 @@ static bool read_metadata(struct str metadata, struct mmdb_layout *l, struct err
     if (!number_of(&w, "node_count", &l->nodes) ||
         !number_of(&w, "record_size", &l->record_bits) ||
         !number_of(&w, "ip_version", &version) ||
-        !number_of(&w, "binary_format_major_version", &major)) {
+        !number_of(&w, "binary_format_major_version", &major) ||
+        !has_only_texts(&w, "languages", MMDB_ARRAY) ||
+        !has_only_texts(&w, "description", MMDB_MAP)) {
         return false;
     }
     if (major != 2) {
