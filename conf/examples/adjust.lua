@@ -39,7 +39,8 @@ local function on_request(req)
   end
 end
 
--- Adjust does not look at what is wrong, so that a callback that is refused is kept here.
+-- Adjust does not look at what is wrong, so that a callback that is refused is kept here. Its
+-- record has the whole query, also the token.
 route { "GET", "POST", "/adjust" } {
   body = "any", repeated = "first", schema = callback, set = { received_at = "time" },
   on_request = on_request, on_event = function(ev) ev.token = nil end,

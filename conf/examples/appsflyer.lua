@@ -40,11 +40,16 @@ end
 
 local function on_event(ev)
   ev.token = nil
-  local value, revenue = ev.event_value, tonumber(ev.event_revenue)
-  if revenue then ev.event_revenue = revenue end
-  if ev.appsflyer_id and ev.event_time then
+  local value, revenue = ev.event_value, ev.event_revenue
+  -- Money comes as a number, or as a text with one.
+  if type(revenue) == "string" and revenue:find("^%-?%d+%.?%d*$") then
+    ev.event_revenue = tonumber(revenue)
+  end
+  -- A message that lacks a part of its id, or has another value than a text, is stored
+  -- each time that it comes.
+  if ev.appsflyer_id and ev.event_time and type(value) ~= "table" then
     ev.message_id = sha256(ev.app_id .. "|" .. ev.appsflyer_id .. "|" .. ev.event_name
-      .. "|" .. ev.event_time .. "|" .. (type(value) == "string" and value or ""))
+      .. "|" .. ev.event_time .. "|" .. tostring(value or ""))
   end
 end
 

@@ -45,6 +45,21 @@ describe("appsflyer.lua", function()
     assert.equal(1, #policy:post(URL, m).stored.messages)
   end)
 
+  it("stores money as a number, and a text that is none as a text", function()
+    for sent, stored in pairs { ["1.10"] = 1.1, ["-2"] = -2, ["0x10"] = "0x10",
+      nan = "nan", ["1e999"] = "1e999", [""] = "" } do
+      local r = policy:post(URL, message { appsflyer_id = "m" .. sent, event_revenue = sent })
+      assert.equal(stored, line(r).event_revenue)
+    end
+  end)
+
+  it("stores a message each time whose value is no text", function()
+    for n = 1, 2 do
+      local r = policy:post(URL, message { appsflyer_id = "o", event_value = { n = n } })
+      assert.equal(1, #r.stored.messages)
+    end
+  end)
+
   it("refuses what lacks an app or a name, a bad time and a wrong token", function()
     for _, over in ipairs { { app_id = "" }, { event_name = "" }, { event_time = "soon" } } do
       assert.equal(422, policy:post(URL, message(over)).status)

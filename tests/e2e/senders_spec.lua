@@ -1,4 +1,6 @@
 local campaign = require "campaign"
+local cjson = require "cjson"
+local h = require "harness"
 
 -- Clients of analytics, unchanged, against the policies of conf/examples.
 local function field(key)
@@ -44,4 +46,57 @@ describe("over three reloads and a kill -9", function()
         { lost = r.lost, twice = r.twice, strange = r.strange }, r.said)
     end)
   end
+end)
+
+describe("conf/examples/posthog.lua", function()
+  local s
+
+  setup(function()
+    s = h.server { policy = h.read("conf/examples/posthog.lua") }
+  end)
+  teardown(function() s:close() end)
+
+  local function gzip(text)
+    h.write(s.dir .. "/body", text)
+    os.execute(("gzip -c '%s/body' > '%s/body.gz'"):format(s.dir, s.dir))
+    return h.read(s.dir .. "/body.gz")
+  end
+
+  it("takes gzip that the query, the header or nothing tells of", function()
+    local event = [[{"event":"x","distinct_id":"u","properties":{"token":"phc_demo"}}]]
+    local n = 0
+    for path, encoding in pairs {
+      ["/e/?compression=gzip-js&ip=0&_=1735689600000&ver=1.200.0"] = false,
+      ["/i/v0/e/?ip=0"] = false, ["/batch/"] = "gzip" } do
+      for _, body in ipairs { event, "[" .. event .. "]",
+        [[{"api_key":"phc_demo","batch":[]] .. event .. "]}" } do
+        local a = s:post(path, gzip(body), { ["Content-Type"] = "text/plain",
+          ["Content-Encoding"] = encoding or nil })
+        n = n + 1
+        assert.same({ 200, '{"status":1}' }, { a.status, a.body })
+      end
+    end
+    assert.equal(n, s:metric("sluice_stored_events_total"))
+  end)
+
+  it("answers a browser that asks before it sends, and one that asks for flags", function()
+    local a = h.request(s.port, "OPTIONS", "/e/", nil, { Origin = "https://shop.example",
+      ["Access-Control-Request-Method"] = "POST",
+      ["Access-Control-Request-Headers"] = "content-type" })
+    assert.same({ 204, "*" }, { a.status, a.headers["access-control-allow-origin"] })
+    a = s:post("/flags/?v=2&config=true", gzip [[{"token":"phc_demo","distinct_id":"u"}]],
+      { ["Content-Type"] = "text/plain" })
+    assert.same({ 200, false }, { a.status, cjson.decode(a.body).errorsWhileComputingFlags })
+  end)
+
+  it("keeps what it refuses, with its reason, for a client drops it", function()
+    local a = s:post("/batch/", [[{"api_key":"other","batch":[{"event":"x","n":7}]}]])
+    assert.equal(400, a.status)
+    assert.equal(0, s:stop())
+    local records = s:lines("refused")
+    assert.equal(1, #records)
+    local record = cjson.decode(records[1])
+    assert.same({ "unknown_token", [[{"event":"x","n":7}]] },
+      { record.refused.code, record.raw })
+  end)
 end)

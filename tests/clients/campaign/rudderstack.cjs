@@ -3,7 +3,9 @@ const { url, long, load, run, args, sleep } = require("./paced.cjs");
 const Analytics = load("@rudderstack/rudder-sdk-node");
 
 const analytics = new Analytics(args[0], {
-  dataPlaneUrl: url, logLevel: "error", ...(long ? {} : { flushAt: 5, flushInterval: 50 }),
+  dataPlaneUrl: url, logLevel: "error",
+  // Its three tries take less than a restart on a busy machine.
+  ...(long ? {} : { flushAt: 5, flushInterval: 50, retryCount: 12 }),
   errorHandler: (e) => console.log(`error: ${e}`),
 });
 let open = 0;
