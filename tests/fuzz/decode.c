@@ -203,6 +203,30 @@ static void replace_faults(char *body)
     }
 }
 
+/* Events with or without their envelope: read as by one of the two other ways. */
+static void either(const struct envelope *v, const char *body, size_t n)
+{
+    struct scan_error se;
+    enum scan_result whole = scan_enveloped(&batch, keys, v, &limits, body, n, &se);
+    uint32_t n_whole = batch.n, n_values;
+    enum scan_result values =
+        scan_body(&batch, keys, SCAN_VALUES, &limits, body, n, &se);
+    enum scan_result result;
+
+    n_values = batch.n;
+    result = scan_maybe_enveloped(&batch, keys, v, &limits, body, n, &se);
+    if (whole == SCAN_OK
+            ? result != SCAN_OK || batch.n != n_whole
+            : result == SCAN_OK && (values != SCAN_OK || batch.n != n_values)) {
+        abort();
+    }
+    for (uint32_t i = 0; i < batch.n; i++) {
+        if (batch.events[i].off + (size_t)batch.events[i].len > n) {
+            abort();
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct scan_error se;
@@ -217,6 +241,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     body = calloc(1, n + SCAN_PAD);
     mended = calloc(1, n + SCAN_PAD);
     memcpy(body, data + 1, n - 1);
+    if (data[0] % 5 > SCAN_NDJSON) {
+        either(envelopes[data[0] % 5 - SCAN_NDJSON - 1], body, n - 1);
+    }
     for (int round = 0; round < 2; round++) {
         unsigned way = data[0] % 5;
         enum scan_result result =
