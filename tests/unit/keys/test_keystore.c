@@ -97,6 +97,36 @@ static void a_key_counts_for_its_window(void **state)
     keystore_close(ks);
 }
 
+static void a_run_stays_until_the_window_of_its_youngest_key_is_over(void **state)
+{
+    struct keystore *ks = opened();
+    struct key keys[] = {nth(1, 1000), nth(2, 1900)};
+
+    (void)state;
+    assert_true(keystore_add(ks, keys, 2, &(struct keys_place){3, 0, 3}, 1, &e));
+    merge_all(ks, 2900);
+    assert_int_equal(KEYS_FOUND, find(ks, 2, 2900));
+    merge_all(ks, 2901);
+    assert_int_equal(0, keystore_figures(ks).n_runs);
+    keystore_close(ks);
+}
+
+static void a_merge_of_small_runs_leaves_a_large_one(void **state)
+{
+    struct keystore *ks = opened();
+
+    (void)state;
+    add(ks, 0, 300000, 1500);
+    add(ks, 300000, 301000, 1500);
+    add(ks, 301000, 302000, 1500);
+    merge_all(ks, 1500);
+    assert_int_equal(2, keystore_figures(ks).n_runs);
+    for (uint64_t i = 0; i < 302000; i += 97) {
+        assert_int_equal(KEYS_FOUND, find(ks, i, 1500));
+    }
+    keystore_close(ks);
+}
+
 /* ---- what a crash leaves ---- */
 
 static void copy_file(const char *from, const char *to)
@@ -380,6 +410,8 @@ int main(void)
         TEST(keys_are_found_over_merges_and_restarts),
         TEST(places_move_without_keys),
         TEST(a_key_counts_for_its_window),
+        TEST(a_run_stays_until_the_window_of_its_youngest_key_is_over),
+        TEST(a_merge_of_small_runs_leaves_a_large_one),
         TEST(files_that_are_not_listed_go),
         TEST(a_lost_manifest_loses_no_key),
         TEST(an_add_that_fails_changes_nothing),
