@@ -120,6 +120,13 @@ route "POST /many" { body = "batch", schema = shape, stream = "events", on_refus
     local t = cjson.decode((run(("replay --json --policy %s --route 'POST /many' %s/spool")
       :format(new, s.data))))
     assert.equal(7, t.events)
+    -- Nobody knows how one goes on that was cut.
+    h.write(s.path, (POLICY:gsub('max_record = "256KiB"', 'max_record = "1KiB"')))
+    assert.equal(200, s:reload().status)
+    assert.equal(422, s:post("/one", '{"id":"' .. ("x"):rep(3000) .. '"}').status)
+    h.wait_for("the record", function() return #s:lines "bad" == 7 end)
+    t = cjson.decode((run(("replay --json --policy %s %s/bad"):format(new, s.data))))
+    assert.same({ 6, 3, 1 }, { t.events, t.accepted, t.undecided })
   end)
 
   it("go to the dead letters where the route says so", function()

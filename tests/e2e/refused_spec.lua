@@ -26,6 +26,10 @@ route "GET /pixel" { body = "query", schema = shape, stream = "events", on_refus
 route "POST /twin" { body = "event", schema = shape, stream = "events" }
 route "POST /few" { body = "batch", schema = shape, stream = "events",
   on_refused = { stream = "refused", rate = "1/h", max_record = "1KiB" } }
+route "POST /mixed" { body = "batch", schema = shape, stream = "events", on_event = hook,
+  on_error = "reject", on_refused = keep }
+route "POST /large" { body = "event", schema = shape, stream = "events",
+  on_refused = { stream = "refused", rate = "20/h", max_record = "128KiB" } }
 ]]
   local s
 
@@ -76,6 +80,8 @@ route "POST /few" { body = "batch", schema = shape, stream = "events",
     local _, list = kept("/one", "/one?k=v", '{"id":"no"}', 1)
     assert.same({ code = "unwanted", message = "not this one" }, list[1].refused)
     assert.equal("k=v", list[1].query)
+    _, list = kept("/mixed", "/mixed", '[{"id":"later"},{"id":"a"},{"id":1}]', 1)
+    assert.same({ 2, "wrong_type" }, { list[1].index, list[1].refused.code })
   end)
 
   it("keeps the refused events of a batch, each with its place", function()
@@ -163,6 +169,13 @@ route "POST /few" { body = "batch", schema = shape, stream = "events",
     assert.equal(100, cjson.decode(a.body).rejected)
     assert.equal(stored + over + 100, count "stored" + count "over_rate")
     assert.is_true(count "stored" < stored + 30)
+    -- One that is large counts as many.
+    stored, over = count "stored", count "over_rate"
+    for _ = 1, 20 do
+      assert.equal(422, s:post("/large", '{"id":"' .. ("x"):rep(100000) .. '"}').status)
+    end
+    assert.equal(stored + over + 20, count "stored" + count "over_rate")
+    assert.is_true(count "stored" > stored and count "stored" < stored + 10)
     seen = count "stored"
     h.wait_for("the records", function() return #s:lines "bad" == seen end)
   end)
