@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "plan/cidr_table.h"
-#include "plan/csv_table.h"
 #include "plan/mmdb.h"
+#include "tables/csv_table.h"
 #include "tests/tools/mmdb_maker.h"
 
 enum { ROUNDS = 1000, LOOKUPS = 1000 };
@@ -216,7 +216,7 @@ int main(int argc, char **argv)
                      (double)made / 1e6);
         mmdb_free(db);
         cidr_table_free(networks);
-        csv_table_free(rows);
+        csv_table_unref(rows);
         free((char *)csv.p);
     }
     free(addresses);

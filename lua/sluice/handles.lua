@@ -264,8 +264,13 @@ local columns = {}       -- of each table by its place: name -> number from 0
 local kinds = {}         -- and its word
 local cell_of = context.scratch()
 
+local function damaged(level)
+  error("the lookup's built table was cut, or its disk returned an error; "
+    .. "reload the policy, which builds it again", level)
+end
+
 local function cell(table, row, column)
-  C.sluice_cell(ctx, table, row, column, cell_of)
+  if C.sluice_cell(ctx, table, row, column, cell_of) == 0 then damaged(3) end
   return text_of(cell_of.text, cell_of.len)
 end
 
@@ -276,7 +281,9 @@ local function find_row(place, key)
   if key == nil then return -1 end
   if type(key) ~= "string" then key = tostring(key) end
   plain.spend(#key)
-  return C.sluice_row(ctx, place.index, key, #key)
+  local row = C.sluice_row(ctx, place.index, key, #key)
+  if row == -2 then damaged(4) end
+  return row
 end
 
 local function row_read(row, name)

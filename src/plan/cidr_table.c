@@ -12,6 +12,7 @@ enum { TOP_BITS = 16, TOPS = 1 << TOP_BITS, PROBLEMS_MAX = 20, SHOWN_BYTES = 60 
 struct network {
     uint64_t hi, lo;
     uint32_t prefix;
+    uint32_t nth; /* row of the file */
     int32_t row;
 };
 
@@ -32,12 +33,12 @@ struct reader {
     const struct csv_table *rows;
     struct network *list;
     uint32_t n;
-    csv_table_problem_fn *problem;
+    csv_problem_fn *problem;
     void *arg;
     unsigned n_problems;
 };
 
-static void told(struct reader *r, int32_t row, struct str key, const char *what)
+static void told(struct reader *r, uint32_t nth, struct str key, const char *what)
 {
     char text[300];
 
@@ -45,9 +46,9 @@ static void told(struct reader *r, int32_t row, struct str key, const char *what
     if (r->n_problems <= PROBLEMS_MAX) {
         (void)snprintf(text, sizeof text, "\"%.*s\" %s",
                        (int)text_cut(key, SHOWN_BYTES), key.p, what);
-        r->problem(r->arg, csv_table_line(r->rows, row), text);
+        r->problem(r->arg, csv_table_line(r->rows, nth), text);
     } else if (r->n_problems == PROBLEMS_MAX + 1) {
-        r->problem(r->arg, csv_table_line(r->rows, row),
+        r->problem(r->arg, csv_table_line(r->rows, nth),
                    "and there are more mistakes from here on");
     }
 }
@@ -62,17 +63,18 @@ static void read_networks(struct reader *r, bool four)
 {
     r->n = 0;
     for (uint32_t i = 0; i < csv_table_n_rows(r->rows); i++) {
-        struct str key = key_of(r, (int32_t)i);
+        int32_t row = csv_table_nth(r->rows, i);
+        struct str key = key_of(r, row);
         struct address a;
         uint32_t prefix;
         const char *why = address_read_network(key, &a, &prefix);
 
         if (why != NULL) {
             if (four) {
-                told(r, (int32_t)i, key, why);
+                told(r, i, key, why);
             }
         } else if (a.four == four) {
-            r->list[r->n++] = (struct network){a.hi, a.lo, prefix, (int32_t)i};
+            r->list[r->n++] = (struct network){a.hi, a.lo, prefix, i, row};
         }
     }
 }
@@ -90,7 +92,7 @@ static int by_place(const void *x, const void *y)
     if (a->prefix != b->prefix) {
         return a->prefix < b->prefix ? -1 : 1;
     }
-    return a->row < b->row ? -1 : a->row > b->row;
+    return a->nth < b->nth ? -1 : a->nth > b->nth;
 }
 
 static void refuse_twice(struct reader *r)
@@ -101,8 +103,8 @@ static void refuse_twice(struct reader *r)
 
         if (a->hi == b->hi && a->lo == b->lo && a->prefix == b->prefix) {
             (void)snprintf(text, sizeof text, "is the same network as that of line %u",
-                           csv_table_line(r->rows, a->row));
-            told(r, b->row, key_of(r, b->row), text);
+                           csv_table_line(r->rows, a->nth));
+            told(r, b->nth, key_of(r, b->row), text);
         }
     }
 }
@@ -239,8 +241,8 @@ static void refuse_header(struct reader *r)
     }
 }
 
-struct cidr_table *cidr_table_new(const struct csv_table *rows,
-                                  csv_table_problem_fn *problem, void *arg)
+struct cidr_table *cidr_table_new(const struct csv_table *rows, csv_problem_fn *problem,
+                                  void *arg)
 {
     struct cidr_table *t = mem_zalloc(sizeof *t);
     struct reader r = {.rows = rows, .problem = problem, .arg = arg};

@@ -12,13 +12,13 @@
 #include "base/attr.h"
 #include "base/str.h"
 #include "plan/address.h"
-#include "plan/csv_table.h"
+#include "tables/csv_table.h"
 
 struct cidr_table;
 
-/* rows must not be changed. NULL after problems, which are told as csv_table's are. */
-struct cidr_table *cidr_table_new(const struct csv_table *rows,
-                                  csv_table_problem_fn *problem, void *arg) MUST_USE;
+/* rows: of csv_table_new; must not be changed. NULL after problems, which are told as csv_table's are. */
+struct cidr_table *cidr_table_new(const struct csv_table *rows, csv_problem_fn *problem,
+                                  void *arg) MUST_USE;
 void cidr_table_free(struct cidr_table *t); /* NULL is fine */
 
 /* The row; -1: no network has the address. */

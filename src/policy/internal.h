@@ -17,9 +17,9 @@
 
 #include "decode/params.h"
 #include "plan/cidr_table.h"
-#include "plan/csv_table.h"
 #include "policy/library/ffi.h"
 #include "policy/run/run.h"
+#include "tables/csv_table.h"
 
 struct seen_hash;
 
@@ -68,8 +68,11 @@ struct table {
     char *path, *key; /* key "": the first column */
     char delimiter;
     bool cidr;
-    struct csv_table *lookup;
+    struct csv_table *lookup;    /* a reference */
     struct cidr_table *networks; /* of a cidr file: the rows by their networks */
+    bool large;                  /* it is not among the snapshot's files */
+    bool on_disk;                /* large: it was read from path, then called id */
+    struct snapshot_id id;
 };
 
 struct policy {
@@ -82,6 +85,7 @@ struct policy {
     bool whole;           /* it has every file that it names */
     struct table *tables; /* complete after the first load */
     uint32_t n_tables;
+    char *tables_dir;      /* of built tables; NULL: they get no names */
     struct seen *kept[64]; /* by stream; references */
 };
 

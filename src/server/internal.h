@@ -67,6 +67,7 @@ struct server {
     struct policy *previous;   /* for rollback; NULL: none */
     struct spool *spool;
     char *spool_dir;
+    char *tables_dir; /* of built lookup tables; below the data directory */
     int stream_ids[PLAN_STREAMS_MAX];
     int dead_stream;                              /* -1: none yet */
     struct running_sink sinks[SINKS_RUNNING_MAX]; /* the dead letters' too */

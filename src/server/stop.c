@@ -94,6 +94,7 @@ bool stop_all(struct server *s)
         return false; /* its thread ends with the process */
     }
     free(s->spool_dir);
+    free(s->tables_dir);
     rollout_fini(&s->rollout);
     generations_fini(&s->generations);
     policy_unref(s->previous);

@@ -189,7 +189,9 @@ static void keep_policy(const struct server *s)
     if (!snapshots_save(s->spool_dir, s->policy, &e)) {
         log_write(LOG_WARN, "policy", "status=not_kept why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
+        return;
     }
+    snapshots_forget_tables(s->spool_dir, s->tables_dir);
 }
 
 static bool start(struct server *s, struct err *e)
@@ -256,7 +258,7 @@ static void fall_back(struct server *s, const struct quarantine *x)
     struct policy *other;
     struct err e;
 
-    other = snapshots_other(dir, x->hash, &e);
+    other = snapshots_other(dir, s->tables_dir, x->hash, &e);
     if (other == NULL) {
         log_write(LOG_WARN, "suspect",
                   "hash=%.12s route=\"%s\" begins=%s:%d using=itself why=%s", x->hash,
@@ -296,7 +298,7 @@ static bool load(struct server *s, struct waiting *w)
     struct quarantine x;
     char *dir;
 
-    s->policy = policy_load(s->conf.policy_path, &report);
+    s->policy = policy_load_in(s->conf.policy_path, s->tables_dir, &report);
     if (s->policy != NULL && !settings_try(s->policy, &report)) {
         policy_unref(s->policy);
         s->policy = NULL;
@@ -354,7 +356,9 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     s->loop = ev_default_loop(EVFLAG_AUTO);
     s->registry = registry_new(true);
     s->folders = folders_new();
+    s->tables_dir = join(s->conf.data_dir, "tables");
     if (!load(s, w)) {
+        free(s->tables_dir);
         registry_unref(s->registry);
         folders_free(s->folders);
         free(s);

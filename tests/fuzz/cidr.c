@@ -21,11 +21,11 @@ static void note(void *arg, uint32_t line, const char *text)
     ++*(unsigned *)arg;
 }
 
-static bool network_of(const struct csv_table *rows, uint32_t row, struct address *net,
+static bool network_of(const struct csv_table *rows, uint32_t nth, struct address *net,
                        uint32_t *prefix)
 {
-    struct str key =
-        csv_table_cell(rows, (int32_t)row, (int32_t)csv_table_key_column(rows));
+    struct str key = csv_table_cell(rows, csv_table_nth(rows, nth),
+                                    (int32_t)csv_table_key_column(rows));
 
     return address_read_network(key, net, prefix) == NULL;
 }
@@ -53,7 +53,7 @@ static int32_t slow_find(const struct csv_table *rows, const struct address *a)
 
         check(network_of(rows, i, &net, &prefix));
         if (covers(&net, prefix, a) && (best < 0 || prefix > most)) {
-            best = (int32_t)i;
+            best = csv_table_nth(rows, i);
             most = prefix;
         }
     }
@@ -111,7 +111,7 @@ static void read_table(struct str text)
         look_at_edges(rows, t);
     }
     cidr_table_free(t);
-    csv_table_free(rows);
+    csv_table_unref(rows);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

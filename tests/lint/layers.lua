@@ -3,10 +3,11 @@
 
 local allowed = {
   base = {}, stats = {}, loop = {}, net = { "loop" }, decode = {},
-  batch = {}, shared = {}, keys = {}, journal = { "batch" },
+  batch = {}, shared = {}, keys = {}, tables = {}, journal = { "batch" },
   signature = { "decode" },
-  plan = { "decode", "signature" }, spool = { "loop" }, http = { "net", "loop" },
-  policy = { "plan", "decode", "shared", "keys", "loop", "signature" },
+  plan = { "decode", "signature", "tables" }, spool = { "loop" }, http = { "net", "loop" },
+  policy = { "plan", "decode", "shared", "keys", "tables", "loop",
+    "signature" },
   sink = { "plan", "decode", "batch", "journal", "loop", "spool" },
   delivery = { "sink", "journal", "plan", "decode", "batch", "spool", "loop" },
   ingest = { "http", "decode", "plan", "policy", "shared", "spool" },
@@ -35,7 +36,7 @@ local places = {
   ["maxminddb.h"] = { "src/plan/mmdb.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/testkit/" },
   -- The digests of a policy's files, and those that hooks ask for.
-  ["openssl/evp.h"] = { "src/policy/load/load.c", "src/signature/" },
+  ["openssl/evp.h"] = { "src/policy/load/load.c", "src/signature/", "src/tables/" },
   ["openssl/err.h"] = { "src/signature/" }, ["openssl/x509.h"] = { "src/signature/pin.c" },
   ["openssl/sha.h"] = { "src/policy/library/digest.c", "src/signature/verifier.c" },
   ["openssl/crypto.h"] = { "src/policy/library/digest.c" },

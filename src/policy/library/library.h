@@ -97,10 +97,12 @@ void sluice_limited(struct sluice_context *c, struct sluice_event *ev, double wa
 
 /* ---- policy/load/files.c ---- */
 
-/* Tables of lookup and cidr files. -1: no such key, or no network with the address. */
+/* Tables of lookup and cidr files. -1: no such key, or no network with the address; -2:
+ * the built table can't be read any more. */
 int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key, size_t n);
-void sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t column,
-                 struct sluice_value *out);
+/* Scratch; 0: it can't be read any more. */
+int sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t column,
+                struct sluice_value *out);
 
 /* ---- policy/load/databases.c ---- */
 

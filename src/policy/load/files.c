@@ -6,14 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "policy/library/library.h"
+#include "policy/library/tools.h"
 #include "policy/load/files.h"
 #include "policy/load/internal.h"
 #include "policy/run/state.h"
+#include "tables/open.h"
 
+/* Larger lookup tables are built and mapped; smaller ones, and all of cidr, are in the
+ * snapshot. */
+enum { SMALL_TABLE_BYTES_MAX = 4 << 20 };
 enum { TABLE_BYTES_MAX = 64 << 20, CODE_BYTES_MAX = 4 << 20 };
 
 static bool reading(lua_State *L)
@@ -133,12 +139,12 @@ static int push_table(lua_State *L, const struct table *t, uint32_t at)
     return 3;
 }
 
-/* of: "lookup" or "cidr". The rows and, of "cidr", their networks; false: the list of
- * problems on top has why. */
+/* The rows of a text and, of "cidr", their networks; false: the list of problems on top
+ * has why. */
 static bool make_table(lua_State *L, const struct snapshot_file *f, struct table *t)
 {
     struct str text = {f->text, f->n}, key = str_of(t->key), list = {NULL, 0};
-    csv_table_problem_fn *tell = on_problem;
+    csv_problem_fn *tell = on_problem;
 
     if (key.n == 0) {
         key.p = NULL;
@@ -155,11 +161,74 @@ static bool make_table(lua_State *L, const struct snapshot_file *f, struct table
     if (t->lookup != NULL && t->cidr) {
         t->networks = cidr_table_new(t->lookup, tell, L);
         if (t->networks == NULL) {
-            csv_table_free(t->lookup);
+            csv_table_unref(t->lookup);
             t->lookup = NULL;
         }
     }
     return t->lookup != NULL;
+}
+
+/* The table of a file that is in the snapshot, or is read into it. False: the list on top,
+ * or *e, has why. */
+static bool read_small(lua_State *L, struct table *t, struct err *e)
+{
+    const struct snapshot_file *f = file_of(L, t->path, TABLE_BYTES_MAX, e);
+
+    if (f == NULL) {
+        return false;
+    }
+    e->text[0] = '\0';
+    return make_table(L, f, t);
+}
+
+static bool read_large(lua_State *L, struct table *t, struct err *e)
+{
+    const struct table_source source = {.path = t->path,
+                                        .key = t->key[0] == '\0' ? (struct str){NULL, 0}
+                                                                 : str_of(t->key),
+                                        .delimiter = t->delimiter,
+                                        .dir = state_here(L)->policy->tables_dir};
+    struct stat st;
+
+    e->text[0] = '\0';
+    t->lookup = table_open(&source, on_problem, L, &st, e);
+    t->large = t->on_disk = t->lookup != NULL;
+    if (t->large) {
+        t->id = snapshot_id_of(&st);
+    }
+    return t->large;
+}
+
+static bool is_large(lua_State *L, const struct table *t)
+{
+    const struct policy *p = state_here(L)->policy;
+    struct stat st;
+
+    return !t->cidr && reading(L) && !p->whole && snapshot_find(p, t->path) == NULL &&
+           stat(t->path, &st) == 0 && S_ISREG(st.st_mode) &&
+           st.st_size > SMALL_TABLE_BYTES_MAX;
+}
+
+static const struct table *find_table(const struct policy *p, const struct table *like)
+{
+    for (uint32_t i = 0; i < p->n_tables; i++) {
+        const struct table *t = &p->tables[i];
+
+        if (strcmp(t->path, like->path) == 0 && t->delimiter == like->delimiter &&
+            t->cidr == like->cidr && strcmp(t->key, like->key) == 0) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+void snapshot_add_table(struct policy *p, const struct table *t)
+{
+    p->tables = mem_realloc(p->tables, (p->n_tables + 1) * sizeof *p->tables);
+    p->tables[p->n_tables] = *t;
+    p->tables[p->n_tables].path = mem_strdup(t->path);
+    p->tables[p->n_tables].key = mem_strdup(t->key);
+    p->n_tables++;
 }
 
 /* table(path, key, delimiter, cidr): its place, names of columns, the key's from 0; or nil
@@ -168,37 +237,28 @@ static bool make_table(lua_State *L, const struct snapshot_file *f, struct table
 static int host_table(lua_State *L)
 {
     struct policy *p = state_here(L)->policy;
-    const char *path = luaL_checkstring(L, 1);
-    const char *key = luaL_optstring(L, 2, "");
-    struct table made = {.delimiter = luaL_checkstring(L, 3)[0],
+    struct table made = {.path = (char *)luaL_checkstring(L, 1),
+                         .key = (char *)luaL_optstring(L, 2, ""),
+                         .delimiter = luaL_checkstring(L, 3)[0],
                          .cidr = lua_toboolean(L, 4)};
-    const struct snapshot_file *f;
+    const struct table *found = find_table(p, &made);
     struct err e;
 
-    for (uint32_t i = 0; i < p->n_tables; i++) {
-        const struct table *t = &p->tables[i];
-
-        if (strcmp(t->path, path) == 0 && t->delimiter == made.delimiter &&
-            t->cidr == made.cidr && strcmp(t->key, key) == 0) {
-            return push_table(L, t, i);
+    if (found == NULL) {
+        lua_pushnil(L);
+        lua_newtable(L);
+        if (!(is_large(L, &made) ? read_large(L, &made, &e)
+                                 : read_small(L, &made, &e))) {
+            if (e.text[0] != '\0') {
+                lua_pushstring(L, e.text);
+                lua_replace(L, -2);
+            }
+            return 2;
         }
+        snapshot_add_table(p, &made);
+        found = &p->tables[p->n_tables - 1];
     }
-    lua_pushnil(L);
-    f = file_of(L, path, TABLE_BYTES_MAX, &e);
-    if (f == NULL) {
-        lua_pushstring(L, e.text);
-        return 2;
-    }
-    lua_newtable(L);
-    made.key = mem_strdup(key);
-    if (!make_table(L, f, &made)) {
-        free(made.key);
-        return 2;
-    }
-    made.path = mem_strdup(path);
-    p->tables = mem_realloc(p->tables, (p->n_tables + 1) * sizeof *p->tables);
-    p->tables[p->n_tables++] = made;
-    return push_table(L, &p->tables[p->n_tables - 1], p->n_tables - 1);
+    return push_table(L, found, (uint32_t)(found - p->tables));
 }
 
 /* database(path): its place; or nil and why there is none. */
@@ -224,10 +284,11 @@ void files_free(struct policy *p)
     for (uint32_t i = 0; i < p->n_tables; i++) {
         free(p->tables[i].path);
         free(p->tables[i].key);
-        csv_table_free(p->tables[i].lookup);
+        csv_table_unref(p->tables[i].lookup);
         cidr_table_free(p->tables[i].networks);
     }
     free(p->tables);
+    free(p->tables_dir);
 }
 
 void files_push(lua_State *L, bool may_read)
@@ -258,21 +319,28 @@ int32_t sluice_row(struct sluice_context *c, int32_t table, const char *key, siz
     struct address a;
 
     if (t == NULL) {
-        return -1;
+        return TABLE_NO_ROW;
     }
     if (t->cidr) {
-        return address_read(text, &a) ? cidr_table_find(t->networks, &a) : -1;
+        return address_read(text, &a) ? cidr_table_find(t->networks, &a) : TABLE_NO_ROW;
     }
     return csv_table_row(t->lookup, text);
 }
 
-void sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t column,
-                 struct sluice_value *out)
+int sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t column,
+                struct sluice_value *out)
 {
     const struct table *t = table_at(c, table);
     struct str s =
         t == NULL ? (struct str){NULL, 0} : csv_table_cell(t->lookup, row, column);
+    char *to = tools_of(c)->scratch;
 
-    out->text = s.p == NULL ? "" : s.p;
+    /* Copied, so that it is known afterwards whether all of it was read. */
+    _Static_assert((int)SLUICE_TEXT_MAX > (int)CSV_CELL_BYTES_MAX, "a cell fits");
+    if (s.n > 0) {
+        memcpy(to, s.p, s.n);
+    }
+    out->text = to;
     out->len = (uint32_t)s.n;
+    return t == NULL || !csv_table_damaged(t->lookup);
 }

@@ -16,6 +16,9 @@ bool snapshot_read(struct policy *p, const char *path, size_t max_bytes, struct 
 /* A file that was read is not the one that is on the disk now. */
 bool snapshot_changed(const struct policy *p);
 
+struct stat;
+struct snapshot_id snapshot_id_of(const struct stat *st);
+
 /* A file of the snapshot; NULL: none. */
 const struct snapshot_file *snapshot_find(const struct policy *p, const char *path);
 
@@ -28,6 +31,11 @@ enum { DATABASE_BYTES_MAX = 512 << 20 };
 bool databases_open(struct snapshot_file *f, struct err *e) MUST_USE;
 struct mmdb *databases_share(struct mmdb *m); /* one user more */
 void databases_close(struct mmdb *m);         /* one less */
+
+/* ---- files.c ---- */
+
+/* t's texts are copied, its reference is taken. */
+void snapshot_add_table(struct policy *p, const struct table *t);
 
 /* ---- load.c ---- */
 

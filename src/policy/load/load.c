@@ -110,6 +110,15 @@ static bool hash_files(const struct policy *p, char hex[65])
              EVP_DigestUpdate(md, f->text, f->n) == 1 &&
              EVP_DigestUpdate(md, "", 1) == 1;
     }
+    for (uint32_t i = 0; ok && i < p->n_tables; i++) {
+        const struct table *t = &p->tables[i];
+        const char *name = name_in(t->path, p->files[0].path);
+
+        /* In the place of a text of up to 16 GiB, its digest. */
+        ok = !t->large || (EVP_DigestUpdate(md, name, strlen(name) + 1) == 1 &&
+                           EVP_DigestUpdate(md, csv_table_head(t->lookup)->content,
+                                            TABLE_ID_BYTES) == 1);
+    }
     ok = ok && EVP_DigestFinal_ex(md, out, &n) == 1;
     EVP_MD_CTX_free(md);
     for (unsigned i = 0; i < 32; i++) {
@@ -195,6 +204,8 @@ static struct policy *load_files(struct policy *p, const char *path,
         struct policy *next = snapshot_new();
 
         next->env = p->env;
+        next->tables_dir = p->tables_dir;
+        p->tables_dir = NULL;
         policy_unref(loaded);
         policy_unref(p);
         policy_report_fini(report);
@@ -219,6 +230,21 @@ static struct policy *load_files(struct policy *p, const char *path,
     }
     policy_unref(p);
     return loaded;
+}
+
+static char *copy_of(const char *text)
+{
+    return text == NULL ? NULL : mem_strdup(text);
+}
+
+struct policy *policy_load_in(const char *path, const char *tables_dir,
+                              struct policy_report *report)
+{
+    struct policy *p = snapshot_new();
+
+    *report = (struct policy_report){0};
+    p->tables_dir = copy_of(tables_dir);
+    return load_files(p, path, report);
 }
 
 struct policy *policy_load_with(const char *path, struct str text,
@@ -246,7 +272,17 @@ struct policy *policy_again(const struct policy *p, struct policy_report *report
 
         snapshot_copy(again, f);
     }
+    for (uint32_t i = 0; i < p->n_tables; i++) {
+        struct table t = p->tables[i];
+
+        if (t.large) {
+            t.lookup = csv_table_ref(t.lookup);
+            t.on_disk = false;
+            snapshot_add_table(again, &t);
+        }
+    }
     again->env = p->env;
+    again->tables_dir = copy_of(p->tables_dir);
     again->whole = true;
     return snapshot_load(again, true, report);
 }

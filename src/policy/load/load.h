@@ -44,6 +44,11 @@ struct policy_report {
  * Caller owns one reference. */
 struct policy *policy_load(const char *path, struct policy_report *report) MUST_USE;
 
+/* The same for a server: tables of large lookup files are built in tables_dir, and found
+ * there again. Without it each load builds them for itself. */
+struct policy *policy_load_in(const char *path, const char *tables_dir,
+                              struct policy_report *report) MUST_USE;
+
 /* Replacements of the process's own environment for a policy. */
 struct policy_env {
     struct pair_plan *pairs; /* all that env() finds */
@@ -91,10 +96,15 @@ void policy_report_fini(struct policy_report *r);
 /* ---- saved.c ---- */
 
 /* p's files as one file at path, whole or not at all, on stable storage; and that file
- * as a policy again. Results of env() are not in it: env() is called again. */
+ * as a policy again. Results of env() are not in it: env() is called again. Nor are large
+ * lookup files: it names their built tables, which are in tables_dir. */
 bool policy_save(const struct policy *p, const char *path, struct err *e) MUST_USE;
-struct policy *policy_load_saved(const char *path,
+struct policy *policy_load_saved(const char *path, const char *tables_dir,
                                  struct policy_report *report) MUST_USE;
+
+/* The ids of the built tables that a saved policy names. */
+typedef void policy_saved_table_fn(void *arg, const char *id_hex);
+void policy_saved_tables(const char *path, policy_saved_table_fn *told, void *arg);
 
 /* ---- reference.c ---- */
 

@@ -3,6 +3,8 @@
  *
  *   sluice-policy 1\n
  *   (path bytes) (text bytes)\n path \n text \n   for each of its files
+ *   table (path bytes) (key bytes) (delimiter) (id)\n path \n key \n
+ *                                                 for each table that is built
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +19,7 @@
 #include "base/folder.h"
 #include "base/mem.h"
 #include "policy/load/internal.h"
+#include "tables/open.h"
 
 static const char HEAD[] = "sluice-policy 1\n";
 enum { FILES_MAX = 4096, BYTES_MAX = DATABASE_BYTES_MAX };
@@ -30,6 +33,16 @@ static bool write_files(FILE *f, const struct policy *p)
         (void)fprintf(f, "%zu %zu\n%s\n", strlen(x->path), x->n, x->path);
         (void)fwrite(x->text, 1, x->n, f);
         (void)fputc('\n', f);
+    }
+    for (uint32_t i = 0; i < p->n_tables; i++) {
+        const struct table *t = &p->tables[i];
+        char id[TABLE_ID_HEX + 1];
+
+        if (t->large) {
+            table_id_hex(csv_table_head(t->lookup)->id, id);
+            (void)fprintf(f, "table %zu %zu %d %s\n%s\n%s\n", strlen(t->path),
+                          strlen(t->key), t->delimiter, id, t->path, t->key);
+        }
     }
     return fflush(f) == 0 && ferror(f) == 0 && fsync(fileno(f)) == 0;
 }
@@ -75,6 +88,73 @@ static char *read_text(FILE *f, size_t n)
     return text;
 }
 
+struct saved_table {
+    char *path, *key;
+    int delimiter;
+    char id[TABLE_ID_HEX + 1];
+};
+
+static void saved_table_fini(struct saved_table *t)
+{
+    free(t->path);
+    free(t->key);
+}
+
+/* The next record of a table; false: there is none. */
+static bool read_saved_table(FILE *f, struct saved_table *t)
+{
+    size_t n_path, n_key;
+
+    *t = (struct saved_table){.path = NULL};
+    if (fscanf(f, "table %zu %zu %d %64s", &n_path, &n_key, &t->delimiter, t->id) !=
+            4 ||
+        fgetc(f) != '\n') {
+        return false;
+    }
+    t->path = read_text(f, n_path);
+    t->key = t->path == NULL ? NULL : read_text(f, n_key);
+    if (t->key == NULL) {
+        saved_table_fini(t);
+        return false;
+    }
+    return true;
+}
+
+static bool id_of(const char *hex, uint8_t id[TABLE_ID_BYTES])
+{
+    for (size_t i = 0; i < TABLE_ID_BYTES; i++) {
+        if (sscanf(hex + 2 * i, "%2hhx", &id[i]) != 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool open_tables(FILE *f, struct policy *p, struct err *e)
+{
+    struct saved_table saved;
+    bool ok = true;
+
+    while (ok && read_saved_table(f, &saved)) {
+        struct table t = {.path = saved.path,
+                          .key = saved.key,
+                          .delimiter = (char)saved.delimiter,
+                          .large = true};
+        uint8_t id[TABLE_ID_BYTES];
+        struct err why;
+
+        (void)err_set(&why, "it has no id");
+        t.lookup =
+            id_of(saved.id, id) ? table_open_built(p->tables_dir, id, &why) : NULL;
+        ok = t.lookup != NULL || err_set(e, "%s: %s", t.path, why.text);
+        if (ok) {
+            snapshot_add_table(p, &t);
+        }
+        saved_table_fini(&saved);
+    }
+    return ok;
+}
+
 static bool read_files(FILE *f, struct policy *p)
 {
     char head[sizeof HEAD];
@@ -95,13 +175,35 @@ static bool read_files(FILE *f, struct policy *p)
         snapshot_add(p, path, text, n_text);
         free(path);
     }
-    return p->n_files > 0 && feof(f);
+    return p->n_files > 0;
 }
 
-struct policy *policy_load_saved(const char *path, struct policy_report *report)
+void policy_saved_tables(const char *path, policy_saved_table_fn *told, void *arg)
+{
+    FILE *f = fopen(path, "rbe");
+    struct saved_table t;
+    struct policy *p;
+
+    if (f == NULL) {
+        return;
+    }
+    p = snapshot_new();
+    if (read_files(f, p)) {
+        while (read_saved_table(f, &t)) {
+            told(arg, t.id);
+            saved_table_fini(&t);
+        }
+    }
+    policy_unref(p);
+    (void)fclose(f);
+}
+
+struct policy *policy_load_saved(const char *path, const char *tables_dir,
+                                 struct policy_report *report)
 {
     struct policy *p;
     FILE *f = fopen(path, "rbe");
+    struct err e = {"it is no saved policy, or was cut"};
     bool ok;
 
     *report = (struct policy_report){0};
@@ -111,10 +213,11 @@ struct policy *policy_load_saved(const char *path, struct policy_report *report)
     }
     p = snapshot_new();
     p->whole = true;
-    ok = read_files(f, p);
+    p->tables_dir = tables_dir == NULL ? NULL : mem_strdup(tables_dir);
+    ok = read_files(f, p) && open_tables(f, p, &e) && feof(f);
     (void)fclose(f);
     if (!ok) {
-        diag_plain(report, path, "it is no saved policy, or was cut");
+        diag_plain(report, path, e.text);
         policy_unref(p);
         return NULL;
     }

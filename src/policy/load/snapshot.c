@@ -14,7 +14,7 @@
 #include "base/read.h"
 #include "policy/load/internal.h"
 
-static struct snapshot_id id_of(const struct stat *st)
+struct snapshot_id snapshot_id_of(const struct stat *st)
 {
     return (struct snapshot_id){st->st_dev, st->st_ino, st->st_size, st->st_mtim};
 }
@@ -54,7 +54,7 @@ static char *read_file(const char *path, size_t max_bytes, size_t *n,
         (void)err_set(e, "%s: no regular file of at most %lu MiB", path,
                       (unsigned long)(max_bytes >> 20));
     } else {
-        *id = id_of(&st);
+        *id = snapshot_id_of(&st);
         *n = (size_t)st.st_size;
         text = mem_alloc(*n + 1);
         text[*n] = '\0';
@@ -120,21 +120,27 @@ bool snapshot_read(struct policy *p, const char *path, size_t max_bytes, struct 
     return true;
 }
 
+static bool changed(const char *path, const struct snapshot_id *id)
+{
+    struct snapshot_id now;
+    struct stat st;
+
+    if (stat(path, &st) != 0) {
+        return true;
+    }
+    now = snapshot_id_of(&st);
+    return !same(id, &now);
+}
+
 bool snapshot_changed(const struct policy *p)
 {
     for (uint32_t i = 0; i < p->n_files; i++) {
-        const struct snapshot_file *f = &p->files[i];
-        struct snapshot_id now;
-        struct stat st;
-
-        if (!f->on_disk) {
-            continue;
-        }
-        if (stat(f->path, &st) != 0) {
+        if (p->files[i].on_disk && changed(p->files[i].path, &p->files[i].id)) {
             return true;
         }
-        now = id_of(&st);
-        if (!same(&f->id, &now)) {
+    }
+    for (uint32_t i = 0; i < p->n_tables; i++) {
+        if (p->tables[i].on_disk && changed(p->tables[i].path, &p->tables[i].id)) {
             return true;
         }
     }

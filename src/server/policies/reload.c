@@ -264,8 +264,9 @@ static void *load(void *arg)
 
     /* On Linux this is the thread's own: requests go first. */
     (void)setpriority(PRIO_PROCESS, 0, LOADER_NICE);
-    r->policy = r->from != NULL ? policy_again(r->from, &r->report)
-                                : policy_load(s->conf.policy_path, &r->report);
+    r->policy = r->from != NULL
+                    ? policy_again(r->from, &r->report)
+                    : policy_load_in(s->conf.policy_path, s->tables_dir, &r->report);
     /* A shadow's counting and limiting is for itself. */
     if (r->policy != NULL &&
         (r->from != NULL || policy_plan(r->policy)->rollout.kind != ROLLOUT_SHADOW)) {
@@ -278,6 +279,7 @@ static void *load(void *arg)
     }
     if (r->policy != NULL && r->e.text[0] == '\0') {
         keep(r);
+        snapshots_forget_tables(s->spool_dir, s->tables_dir);
     }
     if (r->policy != NULL && r->from == NULL) {
         look_for_suspect(r);

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "policy/load/load.h"
+#include "tables/open.h"
 
 struct live {
     char now[65], before[65]; /* "": none */
@@ -108,7 +109,8 @@ bool snapshots_live(const char *spool_dir, const struct policy *p, struct err *e
     return true;
 }
 
-struct policy *snapshots_other(const char *spool_dir, const char *hash, struct err *e)
+struct policy *snapshots_other(const char *spool_dir, const char *tables_dir,
+                               const char *hash, struct err *e)
 {
     struct policy_report report = {0};
     struct policy *p = NULL;
@@ -123,10 +125,61 @@ struct policy *snapshots_other(const char *spool_dir, const char *hash, struct e
         return NULL;
     }
     path_of(path, spool_dir, other, ".policy");
-    p = policy_load_saved(path, &report);
+    p = policy_load_saved(path, tables_dir, &report);
     if (p == NULL) {
         (void)err_set(e, "%.400s", report.text);
     }
     policy_report_fini(&report);
     return p;
+}
+
+/* ---- built tables ---- */
+
+struct wanted {
+    const char *spool_dir;
+    const char *id;
+    bool found;
+};
+
+static void on_table(void *arg, const char *id_hex)
+{
+    struct wanted *w = arg;
+
+    w->found = w->found || strcmp(w->id, id_hex) == 0;
+}
+
+static void look_in(struct wanted *w, const char *folder)
+{
+    char path[PATH_MAX];
+    struct dirent *d;
+    DIR *dir;
+
+    (void)snprintf(path, sizeof path, "%s/%s", w->spool_dir, folder);
+    dir = opendir(path);
+    while (dir != NULL && !w->found && (d = readdir(dir)) != NULL) {
+        const char *dot = strchr(d->d_name, '.');
+
+        if (dot != NULL && strcmp(dot, ".policy") == 0) {
+            (void)snprintf(path, sizeof path, "%s/%s/%s", w->spool_dir, folder,
+                           d->d_name);
+            policy_saved_tables(path, on_table, w);
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+}
+
+static bool is_wanted(void *arg, const char *id_hex)
+{
+    struct wanted w = {.spool_dir = arg, .id = id_hex};
+
+    look_in(&w, "policies");
+    look_in(&w, "sinks");
+    return w.found;
+}
+
+void snapshots_forget_tables(const char *spool_dir, const char *tables_dir)
+{
+    tables_forget(tables_dir, is_wanted, (void *)spool_dir);
 }

@@ -28,5 +28,9 @@ bool snapshots_live(const char *spool_dir, const struct policy *p,
 
 /* The last live policy of another hash, loaded. NULL and *e: none, or it does not
  * load any more. */
-struct policy *snapshots_other(const char *spool_dir, const char *hash,
-                               struct err *e) MUST_USE;
+struct policy *snapshots_other(const char *spool_dir, const char *tables_dir,
+                               const char *hash, struct err *e) MUST_USE;
+
+/* Removes built tables that no saved policy names and no process uses. A loader, behind
+ * its snapshots_save. */
+void snapshots_forget_tables(const char *spool_dir, const char *tables_dir);

@@ -251,14 +251,15 @@ bool persisted_write(const struct persisted *k, const char *spool_dir,
     return true;
 }
 
-struct policy *persisted_load(const char *spool_dir, const char *hash, struct err *e)
+struct policy *persisted_load(const char *spool_dir, const char *tables_dir,
+                              const char *hash, struct err *e)
 {
     struct policy_report report;
     char path[PATH_MAX];
     struct policy *p;
 
     path_of(spool_dir, hash, TAIL, path);
-    p = policy_load_saved(path, &report);
+    p = policy_load_saved(path, tables_dir, &report);
     if (p == NULL) {
         (void)err_set(e, "%.*s", (int)strcspn(report.text, "\n"), report.text);
     }

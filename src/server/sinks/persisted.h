@@ -63,5 +63,5 @@ int persisted_without(const char *spool_dir, const char *name) MUST_USE;
 void persisted_sweep(const struct persisted *k, const char *spool_dir);
 
 /* The policy of that hash, loaded; NULL and *e: gone, or it does not load here. */
-struct policy *persisted_load(const char *spool_dir, const char *hash,
-                              struct err *e) MUST_USE;
+struct policy *persisted_load(const char *spool_dir, const char *tables_dir,
+                              const char *hash, struct err *e) MUST_USE;

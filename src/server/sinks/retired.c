@@ -258,7 +258,8 @@ static struct delivery *restore_kept(struct server *s, struct running_sink *r,
                                      bool known, struct delivery_conf *c, struct err *e)
 {
     struct err why = {"the spool does not say which that was"};
-    struct policy *p = known ? persisted_load(s->spool_dir, r->kept.hash, &why) : NULL;
+    struct policy *p =
+        known ? persisted_load(s->spool_dir, s->tables_dir, r->kept.hash, &why) : NULL;
     struct delivery *d =
         p == NULL ? restore_absent(r, c, why.text, e) : restore_with(r, c, p, e);
 

@@ -168,7 +168,7 @@ static bool took(const struct server *s, const struct persisted_sink *line,
                  const char *name)
 {
     struct err e;
-    struct policy *p = persisted_load(s->spool_dir, line->hash, &e);
+    struct policy *p = persisted_load(s->spool_dir, s->tables_dir, line->hash, &e);
     bool is = false;
 
     for (uint32_t k = 0; p != NULL && k < policy_plan(p)->n_sinks; k++) {

@@ -43,7 +43,7 @@ static bool open_file(struct file *f, struct str text)
 
 static void close_file(struct file *f)
 {
-    csv_table_free(f->rows);
+    csv_table_unref(f->rows);
     cidr_table_free(f->networks);
 }
 
@@ -234,13 +234,13 @@ static int32_t slow_find(const struct csv_table *rows, const struct address *a)
     uint32_t most = 0;
 
     for (uint32_t i = 0; i < csv_table_n_rows(rows); i++) {
+        int32_t row = csv_table_nth(rows, i);
         struct address net;
         uint32_t prefix;
 
-        assert_null(
-            address_read_network(csv_table_cell(rows, (int32_t)i, 0), &net, &prefix));
+        assert_null(address_read_network(csv_table_cell(rows, row, 0), &net, &prefix));
         if (covers(&net, prefix, a) && (best < 0 || prefix > most)) {
-            best = (int32_t)i;
+            best = row;
             most = prefix;
         }
     }

@@ -188,7 +188,7 @@ static void test_a_saved_policy_has_its_database(void **state)
     assert_true(policy_save(p, path, &e));
     policy_unref(p);
     write_database("geo.mmdb", "two");
-    p = policy_load_saved(path, &report);
+    p = policy_load_saved(path, NULL, &report);
     policy_report_fini(&report);
     assert_non_null(p);
     assert_string_equal(policy_plan(p)->hash, hash);

@@ -155,7 +155,7 @@ static void test_a_saved_policy_is_its_owners(void **state)
     policy_unref(p);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    p = policy_load_saved(path, &report);
+    p = policy_load_saved(path, NULL, &report);
     assert_non_null(p);
     policy_report_fini(&report);
     policy_unref(p);

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/attr.h"
-#include "plan/csv_table.h"
+#include "tables/csv_table.h"
 
 static void note(void *arg, uint32_t line, const char *text)
 {
@@ -62,7 +62,7 @@ static void finds_rows_by_their_key(void **state)
     expect(l, "", 1, NULL);
     expect(l, "de", 3, NULL);
     expect(l, "de", -1, NULL);
-    csv_table_free(l);
+    csv_table_unref(l);
 }
 
 static void takes_another_key_and_delimiter(void **state)
@@ -74,7 +74,7 @@ static void takes_another_key_and_delimiter(void **state)
     assert_non_null(l);
     expect(l, "y", 0, "2");
     expect(l, "2", 0, NULL);
-    csv_table_free(l);
+    csv_table_unref(l);
 }
 
 static void names_each_mistake_with_its_line(void **state)
@@ -143,7 +143,7 @@ static void holds_many_rows(void **state)
         (void)sprintf(want, "%d", i * 7);
         expect(l, key, 1, want);
     }
-    csv_table_free(l);
+    csv_table_unref(l);
 }
 
 static void count(void *arg, uint32_t line, const char *text)
@@ -173,13 +173,18 @@ static void takes_any_text(void **state)
                           &told);
         assert_int_equal(l == NULL, told > 0);
         if (l != NULL) {
-            for (uint32_t r = 0; r < csv_table_n_rows(l); r++) {
-                struct str key = csv_table_cell(l, (int32_t)r, 0);
+            uint32_t n_rows = 0;
+
+            for (int32_t r = csv_table_next(l, TABLE_NO_ROW); r != TABLE_NO_ROW;
+                 r = csv_table_next(l, r)) {
+                struct str key = csv_table_cell(l, r, 0);
 
                 assert_int_equal(csv_table_row(l, key), r);
+                n_rows++;
             }
+            assert_int_equal(n_rows, csv_table_n_rows(l));
         }
-        csv_table_free(l);
+        csv_table_unref(l);
     }
 }
 
