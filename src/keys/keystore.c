@@ -307,7 +307,9 @@ static struct keyview *make_view(struct keystore *ks, struct run **runs, uint32_
     atomic_init(&v->refs, 1);
     v->ks = ks;
     v->n = n;
-    memcpy(v->runs, runs, n * sizeof *runs);
+    for (uint32_t i = 0; i < n; i++) { /* runs may be NULL with none */
+        v->runs[i] = runs[i];
+    }
     return v;
 }
 
