@@ -197,7 +197,9 @@ uint32_t csv_table_line(const struct csv_table *l, uint32_t nth)
 /* Whatever was cut of the file, its end is not there any more. */
 static bool is_damaged(const struct csv_table *l)
 {
-    return *(const volatile uint64_t *)l->tail != TABLE_TAIL || guard_damaged(l->guard);
+    const volatile uint32_t *last = (const volatile uint32_t *)(l->tail + 4);
+
+    return *last != TABLE_TAIL >> 32 || guard_damaged(l->guard);
 }
 
 bool csv_table_damaged(const struct csv_table *l)
