@@ -2,9 +2,19 @@
 -- event, a redirect. Methods of the loader; every mistake is recorded and the rest goes on.
 
 local paths = require "sluice.paths"
+local suggest = require "sluice.suggest"
+local tables = require "sluice.tables"
 local values = require "sluice.values"
 
-local BODY_MAX, HEADERS_MAX, URL_MAX, HOSTS_MAX = 4096, 2048, 2048, 256
+local BODY_MAX, HEADERS_MAX, URL_MAX, HOSTS_MAX, ITEM_MAX = 4096, 2048, 2048, 256, 512
+
+-- What stands for {$NAME} where JSON is checked. Others are texts.
+local SAMPLES = { accepted = "0", rejected = "0", errors = "true", items = "{}",
+  status = "0", index = "0" }
+local OF_ALL = { accepted = true, rejected = true, errors = true, items = true,
+  message = true }
+local OF_ITEM = { index = true }
+local OF_REFUSED = { status = true, code = true, message = true, index = true }
 
 -- Routes whose requests are one event.
 local single = { event = true, query = true, form = true, any = true }
@@ -14,11 +24,13 @@ local redirects = { [301] = true, [302] = true, [303] = true, [307] = true, [308
 ---@param Loader table the class that gets the methods
 return function(Loader)
 
--- "a{x}b" as { { text = "a", path = "x" }, { text = "b" } }; nil: it has no {name}.
+-- "a{x}b" as { { text = "a", path = "x" }, { text = "b" } }; nil: it has no {name}. {$x}
+-- has kind = "x".
 local function parts_of(text)
   local list, at = {}, 1
-  for from, path, to in text:gmatch("(){([%a_][%w_.]*)}()") do
-    list[#list + 1] = { text = text:sub(at, from - 1), path = path }
+  for from, mark, path, to in text:gmatch("(){(%$?)([%a_][%w_.]*)}()") do
+    list[#list + 1] = { text = text:sub(at, from - 1), path = mark == "" and path or nil,
+      kind = mark ~= "" and path or nil }
     at = to
   end
   if #list == 0 then return nil end
@@ -28,8 +40,29 @@ end
 
 local function with(parts, value)
   local texts = {}
-  for i, p in ipairs(parts) do texts[i] = p.text .. (p.path and value or "") end
+  for i, p in ipairs(parts) do
+    local text = p.path or p.kind == "message" or p.kind == "code"
+    texts[i] = p.text .. (text and value or SAMPLES[p.kind] or "")
+  end
   return table.concat(texts)
+end
+
+-- "{$x}" of a body of many events, or of an item of it; nil: the list is right.
+local function wrong_kind(parts, allowed)
+  for _, p in ipairs(parts or {}) do
+    if p.kind and not allowed[p.kind] then
+      local names = tables.sorted_keys(allowed)
+      return ("{$%s} is none of {$%s}%s"):format(p.kind, table.concat(names, "}, {$"),
+        suggest.hint(p.kind, names))
+    end
+  end
+end
+
+local function has_kind(parts, kind)
+  for _, p in ipairs(parts or {}) do
+    if kind and p.kind == kind or not kind and p.kind then return true end
+  end
+  return false
 end
 
 local function is_json_type(type)
@@ -37,15 +70,66 @@ local function is_json_type(type)
     or type:lower():find("^[%w.-]+/[%w.-]+%+json") ~= nil
 end
 
+-- One of the two texts for an event in a body of many.
+function Loader:answer_item(s, a, key, allowed)
+  local text, why = a[key]
+  local parts = parts_of(text) or { { text = text } }
+  if #text > ITEM_MAX then
+    why = ("is longer than %d bytes"):format(ITEM_MAX)
+  else
+    why = wrong_kind(parts, allowed)
+  end
+  for _, p in ipairs(parts) do
+    if not why and p.path and p.path:find(".", 1, true) then
+      why = ("{%s}: expected a field of the event itself, without a dot"):format(p.path)
+    end
+  end
+  if not why and not self.host.is_json(with(parts, "x")) then
+    why = self.host.is_json(with(parts, "0"))
+      and "a field, {$code} and {$message} stand between quotes" or "is no JSON"
+  end
+  if why then self:problem(s, { "answer", key }, "value", why) end
+  return parts
+end
+
+function Loader:answer_items(s, o, a)
+  local asked = has_kind(a.body and parts_of(a.body), "items")
+  for _, key in ipairs { "item", "item_refused" } do
+    if a[key] and not asked then
+      self:problem(s, { "answer", key }, "key",
+        "means nothing without {$items} in body, such as body = '{\"items\":[{$items}]}'")
+      return
+    elseif asked and not a[key] then
+      self:problem(s, { "answer" }, "value", ("needs %s: what {$items} of body has for %s "
+        .. "event"):format(key, key == "item" and "an accepted" or "a refused"))
+      return
+    end
+  end
+  if not asked then return end
+  if o.partial == false then
+    self:problem(s, { "answer", "item" }, "key", "each event is told by itself, which "
+      .. "partial = false forbids")
+  end
+  return self:answer_item(s, a, "item", OF_ITEM),
+    self:answer_item(s, a, "item_refused", OF_REFUSED)
+end
+
 function Loader:answer_body(s, o, a)
   local parts = is_json_type(a.type) and parts_of(a.body) or nil
+  local sums = has_kind(parts)
+  local why = wrong_kind(parts, OF_ALL)
   if #a.body > BODY_MAX then
     self:problem(s, { "answer", "body" }, "value",
       ("is longer than %d bytes"):format(BODY_MAX))
   elseif a.status == 204 or a.status == 205 then
     self:problem(s, { "answer", "body" }, "key",
       ("a %d has no body"):format(a.status))
-  elseif parts and not single[o.body] then
+  elseif why then
+    self:problem(s, { "answer", "body" }, "value", why)
+  elseif sums and single[o.body] then
+    self:problem(s, { "answer", "body" }, "value", "{$…} is of many events: it needs a "
+      .. "route of them, such as body = \"batch\"")
+  elseif parts and not sums and not single[o.body] then
     self:problem(s, { "answer", "body" }, "value", ("{%s} is a field of the event: it needs "
       .. "a route of one event, such as body = \"event\""):format(parts[1].path))
   elseif parts and not self.host.is_json(with(parts, "x")) and
@@ -57,7 +141,13 @@ function Loader:answer_body(s, o, a)
     self:problem(s, { "answer", "body" }, "value",
       "is no JSON; say its type, such as type = \"text/plain\"")
   end
-  return parts
+  for _, p in ipairs(sums and parts or {}) do
+    if p.path then
+      self:problem(s, { "answer", "body" }, "value", ("{%s} is a field of one event: "
+        .. "write it into item"):format(p.path))
+    end
+  end
+  return parts, sums
 end
 
 -- Headers that sluice writes itself, or that another option says.
@@ -219,14 +309,18 @@ function Loader:route_answer(s, o, a)
       ("%s is not a content type"):format(values.show(a.type)))
   end
   self:answer_status(s, a)
+  local sums
   if a.body then
-    a.fill = self:answer_body(s, o, a)
+    a.fill, sums = self:answer_body(s, o, a)
   elseif a.type then
     self:problem(s, { "answer", "type" }, "key", "means nothing without body")
   end
+  local item, item_refused = self:answer_items(s, o, a)
   local location = self:answer_location(s, o, a)
   if a.status == 204 or a.status == 205 or location then a.body = a.body or "" end
-  return { status = a.status, body = a.body, fill = a.fill, type = a.type,
+  return { status = a.status, body = a.body,
+    fill = not sums and a.fill or nil, summary = sums and a.fill or nil, item = item,
+    item_refused = item_refused, type = a.type,
     lines = self:answer_lines(s, a), location = location,
     refused = a.refused == "same" and 422 or a.refused,
     same_refused = a.refused == "same", same_unstored = a.unstored == "same" }

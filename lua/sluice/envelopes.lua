@@ -5,7 +5,7 @@ local paths = require "sluice.paths"
 local tables = require "sluice.tables"
 local values = require "sluice.values"
 
-local LEVELS_MAX = 8
+local LEVELS_MAX, COLUMNS_MAX = 8, 64
 
 ---@param Loader table the class that gets the methods
 return function(Loader)
@@ -83,18 +83,49 @@ function Loader:event_path(s, o)
   return levels
 end
 
+-- A value of a bulk body's action: its path in the action's object.
+local function action_value(path)
+  if path == "$action" or is_path(path) and path:sub(1, 1) ~= "$" then return path end
+  return nil, ("%s is not a path in the action, such as \"_index\", nor \"$action\"")
+    :format(values.show(path))
+end
+
+function Loader:route_columns(s, o)
+  local seen, list = {}, o.columns
+  if not list then return nil end
+  if o.body ~= "batch" then
+    self:problem(s, { "columns" }, "key", "needs body = \"batch\"")
+  elseif #list > COLUMNS_MAX then
+    self:problem(s, { "columns" }, "value",
+      ("%d names: expected at most %d"):format(#list, COLUMNS_MAX))
+  end
+  for i, name in ipairs(list) do
+    if seen[name] then
+      self:problem(s, { "columns", i }, "value",
+        ("%s is there twice"):format(values.show(name)))
+    end
+    seen[name] = true
+  end
+  return list
+end
+
 function Loader:route_envelope(s, o)
   local list = {}
   local levels = self:event_path(s, o)
-  if o.envelope and not o.events then
+  local bulk = o.body == "bulk"
+  if o.envelope and not o.events and not bulk then
     self:problem(s, { "envelope" }, "key",
       "needs events: where in that envelope the array of events lies")
     return list
   end
-  for _, key in ipairs(levels and sorted_keys(o.envelope or {}) or {}) do
+  for _, key in ipairs((levels or bulk) and sorted_keys(o.envelope or {}) or {}) do
     local path, why
     if self:added_key(s, "envelope", key) then
-      path, why = value_of(o.envelope[key], levels)
+      if bulk then
+        path, why = action_value(o.envelope[key])
+      else
+        path, why = value_of(o.envelope[key], levels)
+      end
     end
     for _, other in ipairs(list) do
       if path and path == other.path then

@@ -340,6 +340,7 @@ function Loader:route(s, names, path)
     params = self:route_rules(s, o, fields), repeated = o.repeated,
     types_text = o.types and "expected " .. table.concat(o.types, ", "),
     events = (o.body == "batch" or o.body == "events") and o.events or nil, enrichment = enrichment,
+    columns = self:route_columns(s, o),
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,
     answer = self:route_answer(s, o, o.answer), cors = self:route_cors(s, o.cors),

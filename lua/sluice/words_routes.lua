@@ -28,7 +28,8 @@ M.stream = {
       options = {
         key = { type = "paths", required = true, most = 8,
           help = "Path of the text or number that identifies an event. With a list of paths, "
-            .. "such as { \"app_id\", \"event_id\" }, their values identify it together. sluice "
+            .. "such as { \"app_id\", \"event_id\" }, their values identify it together; "
+            .. "beside others also an object or array, by its text as it was sent. sluice "
             .. "stores every event that lacks one of them." },
         window = { type = "duration", default = "10m", min = 1000,
           max = 400 * DAY_MS,
@@ -71,12 +72,14 @@ M.route = {
   list = true,
   options = {
     body = { type = "enum", required = true,
-      values = { "event", "batch", "events", "cloudevents", "query", "form", "any" },
-      help = "Form of a request: \"event\", \"batch\", \"events\", \"cloudevents\", \"query\", "
-        .. "\"form\" or \"any\". \"event\" is one "
+      values = { "event", "batch", "events", "bulk", "cloudevents", "query", "form", "any" },
+      help = "Form of a request: \"event\", \"batch\", \"events\", \"bulk\", \"cloudevents\", "
+        .. "\"query\", \"form\" or \"any\". \"event\" is one "
         .. "JSON object. \"batch\" is an array, {\"events\":[…]}, or NDJSON. \"events\" is one "
         .. "object or an array, or several of them one behind the other, with or without "
-        .. "space between them, or NDJSON. \"cloudevents\" is "
+        .. "space between them, or NDJSON. \"bulk\" is "
+        .. "lines in pairs, an action such as {\"index\":{…}} and the event, as Elasticsearch's "
+        .. "_bulk takes them. \"cloudevents\" is "
         .. "the three modes of CloudEvents over HTTP. \"query\" is one event, the parameters "
         .. "of the URL; \"form\" is one event, the fields of a form. \"any\" is a query for a "
         .. "GET, otherwise a form or one JSON object, by the content type." },
@@ -103,7 +106,13 @@ M.route = {
     envelope = { type = "fields",
       help = "Values outside the array of events, as field = path in the body; a path may lead "
         .. "through the lists of events: \"resourceLogs[].resource\". Each event of that list "
-        .. "without the field gets a copy. It needs events." },
+        .. "without the field gets a copy. It needs events. With body = \"bulk\": values of the "
+        .. "event's action, as field = path in its object, or \"$action\" for its word; they "
+        .. "replace the event's own." },
+    columns = { type = "list",
+      help = "Keys for the values of an event that is an array: with { \"time\", \"line\" }, "
+        .. "[17,\"x\"] is the event {\"time\":17,\"line\":\"x\"}. A null, or a value that the "
+        .. "array lacks at its end, is left out. It needs body = \"batch\"." },
     set = { type = "fields",
       help = "Fields that each event gets from the request, as field = \"path:NAME\", "
         .. "\"query:NAME\", \"header:NAME\", \"basic:user\", \"peer\" or \"time\". If the request "
@@ -121,10 +130,20 @@ M.route = {
             .. "Cache-Control says otherwise." },
         body = { type = "text",
           help = "Body of the answer, instead of the counts and errors. In JSON, "
-            .. "\"{click_id}\" stands for the field of the event (one event). It does not "
+            .. "\"{click_id}\" stands for the field of the event (one event). Of many events, "
+            .. "{$accepted} and {$rejected} are numbers, {$errors} says whether one was "
+            .. "refused (true, false), \"{$message}\" why the first one was, and [{$items}] has "
+            .. "a text for each, item or item_refused. Without {$items} it does not "
             .. "tell which events of a batch were refused: sluice writes these to the dead "
             .. "letters if others were accepted. If one of them may pass later (a limit), "
             .. "sluice refuses the whole batch." },
+        item = { type = "text",
+          help = "What {$items} of body has for an accepted event: JSON, in which \"{_id}\" is "
+            .. "a field of the event and {$index} its number. status is the answer's then, "
+            .. "also when all events were refused." },
+        item_refused = { type = "text",
+          help = "The same for a refused event, also with \"{$code}\", \"{$message}\" and "
+            .. "{$status}: 429 if it may pass later, 500 if the hook failed, else refused." },
         type = { type = "string",
           help = "Content type of body. By default application/json." },
         headers = { type = "map",

@@ -10,18 +10,7 @@
 #include "base/mem.h"
 #include "decode/list.h"
 
-enum { EVENTS = 0, NAME_BYTES_MAX = 1024, TEXT_BYTES = 256, LEVELS_MAX = 8 };
-
-/* Of one object: the body's, or an item's of a list on the way to the events. */
-struct envelope {
-    const struct scan_keys *keys; /* slot EVENTS, then the fields */
-    unsigned n_fields;
-    unsigned n_all;         /* of all levels */
-    struct envelope *inner; /* of the items at slot EVENTS; NULL: they are events */
-    uint8_t places[ENVELOPE_FIELDS_MAX]; /* of the fields, among those of all levels */
-    char missing[TEXT_BYTES], no_array[TEXT_BYTES], twice[TEXT_BYTES];
-    char no_object[TEXT_BYTES];
-};
+enum { NAME_BYTES_MAX = 1024, LEVELS_MAX = 8 };
 
 /* {"events":[...]}, where no route says otherwise. */
 static const struct scan_keys usual_keys = {
@@ -141,12 +130,13 @@ static void say(struct envelope *v, const struct levels *x, unsigned level)
     struct str all = x->events, list = {all.p, x->ends[level]};
     int n = (int)(list.n < 64 ? list.n : 64);
 
-    (void)snprintf(v->missing, TEXT_BYTES,
+    (void)snprintf(v->missing, ENVELOPE_TEXT_MAX,
                    "expected an object with the events at \"%.*s\"",
                    (int)(all.n < 64 ? all.n : 64), all.p);
-    (void)snprintf(v->no_array, TEXT_BYTES, "expected an array at \"%.*s\"", n, list.p);
-    (void)snprintf(v->twice, TEXT_BYTES, "\"%.*s\" is given twice", n, list.p);
-    (void)snprintf(v->no_object, TEXT_BYTES,
+    (void)snprintf(v->no_array, ENVELOPE_TEXT_MAX, "expected an array at \"%.*s\"", n,
+                   list.p);
+    (void)snprintf(v->twice, ENVELOPE_TEXT_MAX, "\"%.*s\" is given twice", n, list.p);
+    (void)snprintf(v->no_object, ENVELOPE_TEXT_MAX,
                    "expected objects in the array at \"%.*s\"", n, list.p);
 }
 
@@ -243,23 +233,27 @@ static bool key(struct reading *r, uint16_t node, const struct key_child **found
     return true;
 }
 
+void envelope_keep(struct event_batch *b, uint32_t first, uint32_t place,
+                   const struct slot *value)
+{
+    if ((value->tag & 15) == SLOT_ABSENT) {
+        return;
+    }
+    if (b->n_runs == b->max_runs) {
+        b->max_runs = b->max_runs == 0 ? 64 : 2 * b->max_runs;
+        b->runs = mem_realloc(b->runs, b->max_runs * sizeof *b->runs);
+    }
+    b->runs[b->n_runs++] = (struct envelope_run){
+        .first = first, .end = b->n, .place = place, .value = *value};
+}
+
 /* The values of an item that has the events from first on. */
 static void keep(const struct reading *r, uint32_t first)
 {
     struct event_batch *b = r->s->b;
 
     for (unsigned i = 0; i < r->v->n_fields && b->n > first; i++) {
-        if ((r->values[i].tag & 15) == SLOT_ABSENT) {
-            continue;
-        }
-        if (b->n_runs == b->max_runs) {
-            b->max_runs = b->max_runs == 0 ? 64 : 2 * b->max_runs;
-            b->runs = mem_realloc(b->runs, b->max_runs * sizeof *b->runs);
-        }
-        b->runs[b->n_runs++] = (struct envelope_run){.first = first,
-                                                     .end = b->n,
-                                                     .place = r->v->places[i],
-                                                     .value = r->values[i]};
+        envelope_keep(b, first, r->v->places[i], &r->values[i]);
     }
 }
 
@@ -331,6 +325,11 @@ static enum scan_result events(struct reading *r)
     return r->v->inner != NULL ? items(r) : list_read(r->s, r->se);
 }
 
+static bool is_events(const struct reading *r, const struct key_child *c)
+{
+    return c->slot == EVENTS && !r->v->bulk;
+}
+
 static struct slot *value_of(struct reading *r, unsigned field)
 {
     return r->values != NULL ? &r->values[field]
@@ -365,12 +364,12 @@ static enum scan_result member(struct reading *r, uint16_t node)
 
         if (*seen) {
             return wrong(r, l->p,
-                         c->slot == EVENTS ? r->v->twice
-                                           : "a key of the envelope is given twice");
+                         is_events(r, c) ? r->v->twice
+                                         : "a key of the envelope is given twice");
         }
         *seen = true;
     }
-    if (c != NULL && c->slot == EVENTS) {
+    if (c != NULL && is_events(r, c)) {
         return events(r);
     }
     from = l->p;
@@ -387,7 +386,7 @@ static enum scan_result member(struct reading *r, uint16_t node)
         return wrong(r, from, r->v->no_array); /* with all that may lie there */
     }
     if (c != NULL && c->slot != KEY_NONE) {
-        slot_fill(value_of(r, c->slot - 1u), r->s->b->body, kind, from, l->p);
+        slot_fill(value_of(r, c->slot - !r->v->bulk), r->s->b->body, kind, from, l->p);
     }
     return SCAN_OK;
 }
@@ -440,4 +439,18 @@ enum scan_result envelope_read(struct scan *s, const struct envelope *v, bool *f
         return result;
     }
     return result == SCAN_OK && !r.found ? wrong(&r, s->b->body, v->missing) : result;
+}
+
+enum scan_result envelope_one(struct scan *s, const struct envelope *v,
+                              struct str action, struct slot *values,
+                              struct scan_error *se)
+{
+    struct reading r = {.s = s, .v = v, .se = se, .values = values};
+
+    memset(values, 0, v->n_all * sizeof *values);
+    if (v->wants_action) {
+        slot_fill(&values[v->n_fields], s->b->body, SLOT_STRING, action.p,
+                  action.p + action.n);
+    }
+    return object(&r, 0);
 }

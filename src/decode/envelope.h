@@ -1,6 +1,6 @@
 /*
  * envelope - where in a JSON object the events of a batch lie, and which of the
- * object's other values are wanted.
+ * object's other values are wanted; or those of the actions in a bulk body.
  *
  *   envelope_new (at load) -> scan_enveloped* -> envelope_free
  *
@@ -25,9 +25,17 @@ struct envelope *envelope_new(struct str events, const struct str *fields, unsig
                               struct err *e) MUST_USE;
 void envelope_free(struct envelope *v); /* NULL is fine */
 
+/* ---- bulk.c ---- */
+
+/* Of the actions of a bulk body (SCAN_BULK): fields[i] is a path in the action's object,
+ * or "$action", its word. The values become runs of one event. */
+struct envelope *envelope_bulk_new(const struct str *fields, unsigned n,
+                                   struct err *e) MUST_USE;
+bool envelope_is_bulk(const struct envelope *v);
+
 /* ---- scan.c ---- */
 
-/* scan_body for a batch in an envelope: the body is one object, whose array at the
+/* scan_body for a batch in an envelope: the body is lines in pairs, or one object, whose array at the
  * path holds the events; b->envelope and b->runs have the wanted values, SLOT_ABSENT
  * where there is none. An item of a list on the way that lacks the next list, or has
  * null for it, has no events. */

@@ -17,6 +17,7 @@ struct scan {
     const struct scan_keys *keys;
     struct shape *shape;
     const struct scan_limits *limits;
+    struct rows *rows; /* NULL: events are read, not written (rows.h) */
     /* Of the event in hand: */
     struct slot *slots;
     bool guesses;         /* keys are expected in the shape's order */

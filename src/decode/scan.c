@@ -18,8 +18,7 @@
 /* {} as a set of fields: for routes without a schema. */
 static const struct scan_keys no_keys = {.n_nodes = 1, .first = {[0] = KEY_NONE}};
 
-/* Room for one more event; false: the limit is reached. */
-static struct event *next_event(struct scan *s)
+struct event *event_next(struct scan *s)
 {
     struct event_batch *b = s->b;
     struct event *ev;
@@ -60,7 +59,7 @@ static void reject_text(const struct scan *s, struct event *ev)
     ev->error_at = 1 + (uint32_t)(s->l.at - s->b->body);
 }
 
-static enum scan_result too_many(struct scan *s, struct scan_error *se)
+enum scan_result event_too_many(struct scan *s, struct scan_error *se)
 {
     se->at = (size_t)(s->l.p - s->b->body);
     se->detail = "the body has more events than max_events allows";
@@ -89,15 +88,14 @@ static enum scan_result scan_one(struct scan *s, struct scan_error *se)
         }
         return scan_failed(s, se);
     }
-    if (!object_read(s, next_event(s))) {
+    if (!object_read(s, event_next(s))) {
         return scan_failed(s, se);
     }
     return at_end(s, se);
 }
 
-/* Where it stands, also when it is refused: its bytes may be kept (ingest/refusals.h). */
-static void event_slice(const struct scan *s, struct event *ev, const char *from,
-                        const char *end)
+void event_slice(const struct scan *s, struct event *ev, const char *from,
+                 const char *end)
 {
     ev->off = (uint32_t)(from - s->b->body);
     ev->len = (uint32_t)(end - from);
@@ -142,6 +140,9 @@ enum scan_result list_read(struct scan *s, struct scan_error *se)
 {
     struct lex *l = &s->l;
 
+    if (UNLIKELY(s->rows != NULL)) {
+        return rows_read(s, se);
+    }
     l->p++;
     lex_maybe_space(l);
     if (l->p < l->end && *l->p == ']') {
@@ -149,10 +150,10 @@ enum scan_result list_read(struct scan *s, struct scan_error *se)
         return SCAN_OK;
     }
     for (;;) {
-        struct event *ev = next_event(s);
+        struct event *ev = event_next(s);
 
         if (ev == NULL) {
-            return too_many(s, se);
+            return event_too_many(s, se);
         }
         if (!element(s, ev)) {
             return scan_failed(s, se);
@@ -208,9 +209,9 @@ static enum scan_result scan_values(struct scan *s, struct scan_error *se)
                 return r;
             }
         } else if (*l->p == '{') {
-            ev = next_event(s);
+            ev = event_next(s);
             if (ev == NULL) {
-                return too_many(s, se);
+                return event_too_many(s, se);
             }
             if (!object_read(s, ev)) {
                 return scan_failed(s, se);
@@ -237,6 +238,20 @@ static void reject_line(struct scan *s, struct event *ev, const char *line)
     }
 }
 
+void line_read(struct scan *s, struct event *ev, const char *line)
+{
+    if (*s->l.p != '{') {
+        (void)lex_fail(&s->l, s->l.p, "expected a JSON object");
+        reject_line(s, ev, line);
+    } else if (!object_read(s, ev)) {
+        reject_line(s, ev, line);
+    } else if (lex_space(&s->l), s->l.p != s->l.end) {
+        (void)lex_fail(&s->l, s->l.p,
+                       "expected the end of the line after the JSON object");
+        reject_line(s, ev, line);
+    }
+}
+
 static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
 {
     const char *end = s->l.end;
@@ -254,20 +269,11 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
         if (s->l.p == s->l.end) {
             continue;
         }
-        ev = next_event(s);
+        ev = event_next(s);
         if (ev == NULL) {
-            return too_many(s, se);
+            return event_too_many(s, se);
         }
-        if (*s->l.p != '{') {
-            (void)lex_fail(&s->l, s->l.p, "expected a JSON object");
-            reject_line(s, ev, line);
-        } else if (!object_read(s, ev)) {
-            reject_line(s, ev, line);
-        } else if (lex_space(&s->l), s->l.p != s->l.end) {
-            (void)lex_fail(&s->l, s->l.p,
-                           "expected the end of the line after the JSON object");
-            reject_line(s, ev, line);
-        }
+        line_read(s, ev, line);
     }
     return SCAN_OK;
 }
@@ -309,11 +315,15 @@ static enum scan_result dispatch(struct scan *s, enum scan_shape shape,
         (void)lex_fail(l, l->p, "the body is empty");
         return scan_failed(s, se);
     }
+    if (shape == SCAN_BULK) {
+        return v != NULL ? bulk_read(s, v, se) : scan_one(s, se);
+    }
     if (v != NULL) {
         return scan_wrapped(s, shape, v, se);
     }
     switch (shape) {
     case SCAN_EVENT:
+    case SCAN_BULK:
     case SCAN_DATA:
     case SCAN_QUERY:
     case SCAN_FORM:
@@ -382,7 +392,33 @@ enum scan_result scan_enveloped(struct event_batch *b, const struct scan_keys *k
                                 const struct scan_limits *limits, const char *body,
                                 size_t n, struct scan_error *se)
 {
-    return read_body(b, k, SCAN_BATCH, v, limits, (struct str){body, n}, se);
+    return read_body(b, k, envelope_is_bulk(v) ? SCAN_BULK : SCAN_BATCH, v, limits,
+                     (struct str){body, n}, se);
+}
+
+enum scan_result scan_rows(struct event_batch *b, struct rows *rows,
+                           const struct envelope *v, const struct scan_limits *limits,
+                           struct str body, struct scan_error *se)
+{
+    struct scan s = {
+        .l = {.p = body.p, .end = body.p + body.n, .max_depth = limits->max_depth},
+        .b = b,
+        .keys = &no_keys,
+        .limits = limits,
+        .rows = rows};
+
+    b->body = body.p;
+    b->n = b->n_runs = 0;
+    if (body.n >= SCAN_BODY_MAX) {
+        *se = (struct scan_error){SCAN_BODY_MAX, "the body is longer than 256 MiB"};
+        return SCAN_TOO_LONG;
+    }
+    lex_space(&s.l);
+    if (s.l.p < s.l.end && (*s.l.p == '{' || *s.l.p == '[')) {
+        return dispatch(&s, SCAN_BATCH, v, se);
+    }
+    /* It has no events: the second pass says why. */
+    return SCAN_OK;
 }
 
 enum scan_result scan_maybe_enveloped(struct event_batch *b, const struct scan_keys *k,

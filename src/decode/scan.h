@@ -36,6 +36,8 @@ enum scan_shape {
     SCAN_NDJSON, /* an object a line; a bad line is that event's error */
     SCAN_ARRAY,  /* [...] of objects, and nothing else */
     SCAN_VALUES, /* objects and [...] of objects, one behind the other */
+    SCAN_BULK,   /* lines in pairs: {"index":{...}}, what to do, and the event; only
+                     with an envelope for it, see bulk.c */
     /* Never scanned as they are: */
     SCAN_DATA,     /* any bytes, the data of one event, see plan/cloudevent.h */
     SCAN_QUERY,    /* the parameters of the request's query, see decode/query.h */

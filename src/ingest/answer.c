@@ -5,6 +5,7 @@
 
 #include "base/attr.h"
 #include "base/text.h"
+#include "plan/summary.h"
 
 /* A cursor over the caller's memory; `end` is never passed. */
 struct text {
@@ -65,11 +66,21 @@ static NOINLINE struct str own_body(const struct event_batch *b,
     return a->body;
 }
 
-static NOINLINE size_t put_own(const struct event_batch *b, const struct answer_plan *a,
+static NOINLINE size_t own_bound(const struct event_batch *b, const struct outcome *o)
+{
+    return o->answer->summary.n > 0 ? summary_bound(o->answer, b, o)
+                                    : own_body(b, o->answer).n;
+}
+
+static NOINLINE size_t put_own(const struct event_batch *b, const struct outcome *o,
                                char *out)
 {
-    struct str own = own_body(b, a);
+    struct str own;
 
+    if (o->answer->summary.n > 0) {
+        return summary_write(o->answer, b, o, out);
+    }
+    own = own_body(b, o->answer);
     memcpy(out, own.p, own.n);
     return own.n;
 }
@@ -79,7 +90,7 @@ size_t answer_bound(const struct event_batch *b, const struct outcome *o)
     size_t n = o->rejected < ANSWER_ERRORS_MAX ? o->rejected : ANSWER_ERRORS_MAX;
 
     if (UNLIKELY(o->answer != NULL && o->answer->body.p != NULL)) {
-        return own_body(b, o->answer).n;
+        return own_bound(b, o);
     }
     return ANSWER_SMALL + n * (size_t)ERROR_BYTES;
 }
@@ -111,7 +122,7 @@ size_t answer_events(const struct event_batch *b, const struct outcome *o, char 
     uint32_t listed = 0;
 
     if (UNLIKELY(o->answer != NULL && o->answer->body.p != NULL)) {
-        return put_own(b, o->answer, out);
+        return put_own(b, o, out);
     }
     t = (struct text){out, out + answer_bound(b, o)};
     put_z(&t, o->status < 300 ? "{\"status\":\"accepted\",\"accepted\":"

@@ -82,9 +82,17 @@ static bool spend(uint64_t *left, const struct addition *c, struct str value)
     return true;
 }
 
+/* The values of an action are its event's, whatever that has of its own: also of one that
+ * is refused, for the answer. */
+static bool takes(const struct event_batch *b, const struct event *ev,
+                  const struct addition *c, bool bulk)
+{
+    return bulk || (ev->fate == EVENT_ACCEPT && !has_key(b, ev, c));
+}
+
 /* To the events first to end - 1. */
 static bool give_value(const struct addition *c, const struct slot *x,
-                       struct event_batch *b, uint32_t first, uint32_t end,
+                       struct event_batch *b, uint32_t first, uint32_t end, bool bulk,
                        uint64_t *left)
 {
     struct slot slots[SCHEMA_FIELDS_MAX];
@@ -100,13 +108,13 @@ static bool give_value(const struct addition *c, const struct slot *x,
     for (uint32_t k = first; k < end; k++) {
         struct event *ev = &b->events[k];
 
-        if (ev->fate != EVENT_ACCEPT || has_key(b, ev, c)) {
+        if (!takes(b, ev, c, bulk)) {
             continue;
         }
         if (!spend(left, c, m.value)) {
             return false;
         }
-        if (!edit_put(b, ev, c->key, m.value, EDIT_DEFAULT)) {
+        if (!edit_put(b, ev, c->key, m.value, bulk ? EDIT_SET : EDIT_DEFAULT)) {
             no_room(ev);
             continue;
         }
@@ -118,16 +126,17 @@ static bool give_value(const struct addition *c, const struct slot *x,
     return true;
 }
 
-static bool give_envelope(const struct addition *c, uint32_t i, struct event_batch *b,
-                          uint64_t *left)
+static bool give_envelope(const struct addition *c, uint32_t i, const struct route *r,
+                          struct event_batch *b, uint64_t *left)
 {
-    bool fits = give_value(c, &b->envelope[i], b, 0, b->n, left);
+    bool bulk = r->body == BODY_BULK;
+    bool fits = bulk || give_value(c, &b->envelope[i], b, 0, b->n, false, left);
 
     for (uint32_t k = 0; fits && k < b->n_runs; k++) {
         const struct envelope_run *x = &b->runs[k];
 
         if (x->place == i) {
-            fits = give_value(c, &x->value, b, x->first, x->end, left);
+            fits = give_value(c, &x->value, b, x->first, x->end, bulk, left);
         }
     }
     return fits;
@@ -242,7 +251,7 @@ bool enrich_events(const struct route *r, struct event_batch *b,
     for (uint32_t i = 0; fits && i < r->enrichment->n; i++) {
         const struct addition *c = &r->enrichment->list[i];
 
-        fits = c->from == ENRICH_ENVELOPE ? give_envelope(c, i, b, &max_bytes)
+        fits = c->from == ENRICH_ENVELOPE ? give_envelope(c, i, r, b, &max_bytes)
                                           : set_from_request(c, r, b, q, &max_bytes);
     }
     return fits;

@@ -27,13 +27,22 @@ static struct str essence(struct str s)
     return s;
 }
 
+static bool is_application(struct str s, struct str suffix)
+{
+    return s.n > 12 + suffix.n && strncasecmp(s.p, "application/", 12) == 0 &&
+           strncasecmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0;
+}
+
 static bool is_json(struct str s)
 {
-    static const struct str suffix = {"+json", 5};
-
     return is(s, "application/json") || is(s, "text/json") ||
-           (s.n > 12 + suffix.n && strncasecmp(s.p, "application/", 12) == 0 &&
-            strncasecmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+           is_application(s, STR("+json"));
+}
+
+static bool is_ndjson(struct str s)
+{
+    return is(s, "application/x-ndjson") || is(s, "application/ndjson") ||
+           is(s, "application/jsonl") || is_application(s, STR("+x-ndjson"));
 }
 
 /* The prefix decides (HTTP binding, 1.3): another format than JSON is refused. */
@@ -77,6 +86,7 @@ static enum scan_shape json_shape(const struct route *r)
 {
     return r->body == BODY_BATCH    ? SCAN_BATCH
            : r->body == BODY_EVENTS ? SCAN_VALUES
+           : r->body == BODY_BULK   ? SCAN_BULK
                                     : SCAN_EVENT;
 }
 
@@ -89,7 +99,8 @@ static bool listed_shape(const struct route *r, struct str type, enum scan_shape
         /* No type at all is taken as JSON, as everywhere. */
         if (type.n == 0 || t->type.n == 0 ||
             (t->type.n == type.n && strncasecmp(t->type.p, type.p, type.n) == 0)) {
-            *shape = t->ndjson && type.n > 0 ? SCAN_NDJSON : json_shape(r);
+            *shape = t->ndjson && type.n > 0 && r->body != BODY_BULK ? SCAN_NDJSON
+                                                                     : json_shape(r);
             return true;
         }
     }
@@ -113,7 +124,8 @@ bool media_is_json(struct str content_type)
 /* NDJSON, where the route has no types of its own. */
 static bool takes_lines(const struct route *r)
 {
-    return r->envelope == NULL && (r->body == BODY_EVENTS || r->body == BODY_BATCH);
+    return r->body == BODY_BULK ||
+           (r->envelope == NULL && (r->body == BODY_EVENTS || r->body == BODY_BATCH));
 }
 
 bool media_shape(const struct route *r, struct str content_type, enum scan_shape *shape)
@@ -131,10 +143,8 @@ bool media_shape(const struct route *r, struct str content_type, enum scan_shape
         *shape = json_shape(r);
         return true;
     }
-    if (takes_lines(r) &&
-        (is(type, "application/x-ndjson") || is(type, "application/ndjson") ||
-         is(type, "application/jsonl"))) {
-        *shape = SCAN_NDJSON;
+    if (takes_lines(r) && is_ndjson(type)) {
+        *shape = r->body == BODY_BULK ? SCAN_BULK : SCAN_NDJSON;
         return true;
     }
     return false;

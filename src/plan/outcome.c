@@ -6,7 +6,8 @@
 
 static bool is_silent(const struct route *r)
 {
-    return r->answer != NULL && r->answer->body.p != NULL && r->partial;
+    return r->answer != NULL && r->answer->body.p != NULL && r->answer->item.n == 0 &&
+           r->partial;
 }
 
 bool outcome_keeps_refused(const struct route *r)
@@ -45,7 +46,7 @@ static void take_answer(const struct answer_plan *a, const struct event_batch *b
 {
     const char *location = a->location == NULL ? NULL : b->location;
 
-    if (o->status == 202 ||
+    if (o->status == 202 || a->item.n > 0 ||
         (a->same_refused && (a->location == NULL || location != NULL))) {
         o->answer = a;
         o->status = a->status;

@@ -230,6 +230,7 @@ enum body_kind {
     /* Several events, see route_takes_many: */
     BODY_BATCH,
     BODY_EVENTS, /* one event, an array, or values one behind the other; NDJSON */
+    BODY_BULK,   /* lines in pairs: an action and the event */
     BODY_CLOUDEVENTS,
     /* One again: */
     BODY_QUERY,
@@ -244,10 +245,25 @@ struct type_plan {
     bool ndjson;
 };
 
-/* A text with values of the event: each part is a text, then the value at a path; path.n
- * 0: none. n 0: no such text. */
+/* What stands behind a part's text. Of an event: a field, and the rest of the first line
+ * where it was refused. Of all events: the second line. */
+enum fill_kind {
+    FILL_FIELD,
+    FILL_STATUS,
+    FILL_CODE,
+    FILL_INDEX,
+    FILL_ACCEPTED,
+    FILL_REJECTED,
+    FILL_ERRORS,
+    FILL_ITEMS,
+    FILL_MESSAGE /* of an event, or of the first that was refused */
+};
+
+/* A text with values: each part is a text, then a value, of FILL_FIELD that at a path;
+ * path.n 0: none. n 0: no such text. */
 struct fill_part {
     struct str text, path;
+    enum fill_kind kind;
 };
 struct fill_plan {
     const struct fill_part *parts;
@@ -265,14 +281,16 @@ struct location_plan {
 
 /* The answer when events were accepted. */
 struct answer_plan {
-    int status;            /* 2xx; 3xx with a location */
-    struct str body;       /* p is NULL: the usual one */
-    struct fill_plan fill; /* the same with values */
-    const char *type;      /* of body */
-    const char *lines;     /* headers, whole lines; NULL: none */
-    int refused;           /* 4xx, when all events were refused */
-    bool same_refused;     /* the answer of accepted events is given then, too */
-    bool same_unstored;    /* and when they could not be stored */
+    int status;                          /* 2xx; 3xx with a location */
+    struct str body;                     /* p is NULL: the usual one */
+    struct fill_plan fill;               /* the same with values */
+    struct fill_plan summary;            /* the same of many events, see summary.h */
+    struct fill_plan item, item_refused; /* of one, in it */
+    const char *type;                    /* of body */
+    const char *lines;                   /* headers, whole lines; NULL: none */
+    int refused;                         /* 4xx, when all events were refused */
+    bool same_refused;  /* the answer of accepted events is given then, too */
+    bool same_unstored; /* and when they could not be stored */
     const struct location_plan *location; /* NULL: no redirect */
 };
 
@@ -305,6 +323,7 @@ struct enrichment;     /* plan/enrich.h */
 struct postback_rules; /* signature/postback.h */
 struct params_rules;   /* decode/params.h */
 struct envelope;       /* decode/envelope.h */
+struct row_columns;    /* decode/rows.h */
 
 /* What says how a body is compressed: Content-Encoding; else a parameter of the query;
  * its first bytes. */
@@ -319,6 +338,7 @@ struct route {
     uint32_t n_types;
     const char *types_text;              /* "expected text/plain, ..." */
     const struct envelope *envelope;     /* NULL: events lie where they usually do */
+    const struct row_columns *columns;   /* of events that are arrays; NULL: none are */
     const struct params_rules *params;   /* BODY_QUERY, _FORM, _ANY; else NULL */
     const struct enrichment *enrichment; /* the values that events get from it and from
                                             the request */

@@ -23,9 +23,9 @@ static cJSON *route_json(const struct plan *p, const struct route *r)
                                            [ON_ERROR_ACCEPT] = "accept"};
     static const char *const bodies[] = {
         [BODY_EVENT] = "event",   [BODY_BATCH] = "batch",
-        [BODY_EVENTS] = "events", [BODY_CLOUDEVENTS] = "cloudevents",
+        [BODY_EVENTS] = "events", [BODY_BULK] = "bulk",
         [BODY_QUERY] = "query",   [BODY_FORM] = "form",
-        [BODY_ANY] = "any"};
+        [BODY_ANY] = "any",       [BODY_CLOUDEVENTS] = "cloudevents"};
     cJSON *o = cJSON_CreateObject();
 
     add_text(o, "method", r->method);

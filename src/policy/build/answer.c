@@ -1,6 +1,22 @@
 /* A route's own answer in the description to that of a plan. */
 #include "policy/build/internal.h"
 
+static enum fill_kind fill_kind_of(struct build *b)
+{
+    static const char *const words[] = {
+        [FILL_STATUS] = "status",     [FILL_CODE] = "code",
+        [FILL_INDEX] = "index",       [FILL_ACCEPTED] = "accepted",
+        [FILL_REJECTED] = "rejected", [FILL_ERRORS] = "errors",
+        [FILL_ITEMS] = "items",       [FILL_MESSAGE] = "message"};
+
+    for (uint32_t i = FILL_STATUS; i <= FILL_MESSAGE; i++) {
+        if (field_is(b, "kind", words[i])) {
+            return (enum fill_kind)i;
+        }
+    }
+    return FILL_FIELD;
+}
+
 static void build_fill(struct build *b, const char *key, struct fill_plan *f)
 {
     struct fill_part *parts;
@@ -9,7 +25,8 @@ static void build_fill(struct build *b, const char *key, struct fill_plan *f)
     parts = build_room(b, f->n * sizeof *parts);
     for (uint32_t i = 0; i < f->n; i++) {
         lua_rawgeti(b->L, -1, (int)i + 1);
-        parts[i] = (struct fill_part){field_text(b, "text"), field_text(b, "path")};
+        parts[i] = (struct fill_part){field_text(b, "text"), field_text(b, "path"),
+                                      fill_kind_of(b)};
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
@@ -64,6 +81,9 @@ void build_answer(struct build *b, struct route *r)
                                   .same_refused = field_flag(b, "same_refused"),
                                   .same_unstored = field_flag(b, "same_unstored")};
         build_fill(b, "fill", &a->fill);
+        build_fill(b, "summary", &a->summary);
+        build_fill(b, "item", &a->item);
+        build_fill(b, "item_refused", &a->item_refused);
         a->location = build_location(b);
         r->answer = a;
     }

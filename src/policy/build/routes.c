@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "decode/envelope.h"
 #include "decode/quote.h"
+#include "decode/rows.h"
 #include "plan/enrich.h"
 #include "policy/build/internal.h"
 
@@ -132,15 +133,38 @@ static void build_enrichment(struct build *b, struct route *r)
     }
     lua_pop(b->L, 1);
     r->enrichment = enrichment->n > 0 ? enrichment : NULL;
-    if (events.p == NULL) {
+    if (events.p == NULL && r->body != BODY_BULK) {
         return;
     }
-    v = envelope_new(events, paths, n_paths, &e);
+    v = events.p == NULL ? envelope_bulk_new(paths, n_paths, &e)
+                         : envelope_new(events, paths, n_paths, &e);
     if (v == NULL) {
         (void)luaL_error(b->L, "%s: %s", r->path, e.text);
     }
     b->plan->envelopes[b->plan->n_envelopes++] = v;
     r->envelope = v;
+}
+
+static void build_columns(struct build *b, struct route *r)
+{
+    struct row_columns *c;
+
+    (void)field_open(b, "columns");
+    if (lua_istable(b->L, -1)) {
+        c = build_room(b, sizeof *c);
+        c->n = (uint32_t)lua_objlen(b->L, -1);
+        c->keys = build_room(b, c->n * sizeof *c->keys);
+        for (uint32_t i = 0; i < c->n; i++) {
+            struct str name;
+
+            lua_rawgeti(b->L, -1, (int)i + 1);
+            name.p = lua_tolstring(b->L, -1, &name.n);
+            c->keys[i] = build_quoted(b, name);
+            lua_pop(b->L, 1);
+        }
+        r->columns = c;
+    }
+    lua_pop(b->L, 1);
 }
 
 /* ---- its types and answers ---- */
@@ -236,9 +260,9 @@ static enum body_kind body_of(struct build *b)
 {
     static const char *const words[] = {
         [BODY_EVENT] = "event",   [BODY_BATCH] = "batch",
-        [BODY_EVENTS] = "events", [BODY_CLOUDEVENTS] = "cloudevents",
+        [BODY_EVENTS] = "events", [BODY_BULK] = "bulk",
         [BODY_QUERY] = "query",   [BODY_FORM] = "form",
-        [BODY_ANY] = "any"};
+        [BODY_ANY] = "any",       [BODY_CLOUDEVENTS] = "cloudevents"};
     uint32_t i = 0;
 
     while (i < BODY_ANY && !field_is(b, "body", words[i])) {
@@ -275,6 +299,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     build_types(b, r);
     build_params(b, r);
     build_enrichment(b, r);
+    build_columns(b, r);
     build_answer(b, r);
     build_cors(b, r);
     build_webhook(b, r);

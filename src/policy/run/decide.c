@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/attr.h"
 #include "decode/envelope.h"
+#include "decode/rows.h"
 #include "plan/check.h"
 #include "plan/enrich.h"
 #include "plan/media.h"
@@ -15,7 +16,7 @@
 #include "policy/run/make.h"
 #include "policy/run/postback.h"
 
-enum { RETRY_MAX_S = 86400, LARGE_BYTES = 80 };
+enum { RETRY_MAX_S = 86400, LARGE_BYTES = 80, ROW_BYTES = 80 };
 
 bool decide_head(struct policy_state *s, const struct policy_request *req,
                  struct str content_type, const struct route **route,
@@ -73,6 +74,28 @@ static bool is_array(struct str body)
     return i < body.n && body.p[i] == '[';
 }
 
+/* What rows_write has left as it was. It stands elsewhere in the body that was sent. */
+static void refuse_rows(const struct row_columns *columns, struct event_batch *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct event *ev = &b->events[i];
+        char *text;
+
+        ev->error_at = 0;
+        if (ev->fate != EVENT_REJECT || strcmp(ev->code, "not_an_object") != 0) {
+            continue;
+        }
+        text = arena_alloc(b->arena, ROW_BYTES);
+        if (text != NULL) {
+            (void)snprintf(text, ROW_BYTES,
+                           "expected an array of at most %u values, or an object",
+                           columns->n);
+            ev->code = "not_a_row";
+            ev->message = text;
+        }
+    }
+}
+
 static bool read_events(struct policy_state *s, const struct route *route,
                         enum scan_shape shape, const struct policy_request *req,
                         struct str body, struct event_batch *b, struct refused *no)
@@ -94,13 +117,21 @@ static bool read_events(struct policy_state *s, const struct route *route,
         !make_event(s, route, shape, req, &limits, &body, no)) {
         return false;
     }
-    r = LIKELY(route->envelope == NULL) || (shape != SCAN_BATCH && shape != SCAN_VALUES)
+    if (UNLIKELY(route->columns != NULL && shape == SCAN_BATCH) &&
+        !make_rows(s, route, &limits, b, &body, no)) {
+        return false;
+    }
+    r = LIKELY(route->envelope == NULL) ||
+                (shape != SCAN_BATCH && shape != SCAN_VALUES && shape != SCAN_BULK)
             ? scan_body(b, keys, shape, &limits, body.p, body.n, &se)
-            : (shape == SCAN_BATCH ? scan_enveloped : scan_maybe_enveloped)(
+            : (shape == SCAN_VALUES ? scan_maybe_enveloped : scan_enveloped)(
                   b, keys, route->envelope, &limits, body.p, body.n, &se);
     if (LIKELY(r == SCAN_OK)) {
         if (UNLIKELY(route->postback != NULL) && !req->stored) {
             postback_verify(s, route, &limits, b);
+        }
+        if (UNLIKELY(route->columns != NULL)) {
+            refuse_rows(route->columns, b);
         }
         return true;
     }

@@ -37,8 +37,8 @@ static int slot_of(const struct route *route, struct str key)
     return -1;
 }
 
-/* A text as it means, a number as it was sent. False: none that is text or number, or
- * the empty text, which is no identity. */
+/* A text as it means, a number as it was sent; beside other parts also an object or an
+ * array as it was sent. False: none of these, or the empty text, which is no identity. */
 static bool part_of(const struct dedup *d, uint32_t part, const struct event_batch *b,
                     struct event *ev, struct str *key, enum seen_kind *kind)
 {
@@ -58,9 +58,13 @@ static bool part_of(const struct dedup *d, uint32_t part, const struct event_bat
         }
         *key = (struct str){v.text, v.len};
     }
-    *kind = v.kind == SLOT_NUMBER ? SEEN_DIGITS : SEEN_TEXT;
-    return key->n > 0 &&
-           (v.kind == SLOT_NUMBER || v.kind == SLOT_STRING || v.kind == SLOT_ESCAPED);
+    if (v.kind == SLOT_STRING || v.kind == SLOT_ESCAPED) {
+        *kind = SEEN_TEXT;
+        return key->n > 0;
+    }
+    *kind = SEEN_DIGITS;
+    return v.kind == SLOT_NUMBER || (d->stream->n_dedup_parts > 1 &&
+                                     (v.kind == SLOT_OBJECT || v.kind == SLOT_ARRAY));
 }
 
 /* Several parts are known by their hashes together. False: the event lacks one. */

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "decode/multipart.h"
 #include "decode/query.h"
+#include "decode/rows.h"
 #include "plan/cloudevent.h"
 #include "policy/run/internal.h"
 
@@ -164,4 +165,19 @@ bool make_event(struct policy_state *s, const struct route *route,
 {
     return shape == SCAN_DATA ? make_cloudevent(s, req, limits, body, no)
                               : make_params(s, route, shape, req, limits, body, no);
+}
+
+bool make_rows(struct policy_state *s, const struct route *route,
+               const struct scan_limits *limits, struct event_batch *b,
+               struct str *body, struct refused *no)
+{
+    size_t most = s->policy->plan->server.max_body + make_added_max(s);
+    struct scan_error se;
+    enum scan_result r = rows_write(route->columns, route->envelope, limits, *body,
+                                    most, &s->made, b, body, &se);
+
+    if (r == SCAN_TOO_LONG) {
+        return make_refuse(no, 413, "Too large", "too_large", se.detail);
+    }
+    return r == SCAN_OK || make_refuse_scan(no, r, &se, limits);
 }

@@ -24,6 +24,12 @@ bool make_event(struct policy_state *s, const struct route *route,
                 const struct scan_limits *limits, struct str *body,
                 struct refused *no) MUST_USE;
 
+/* *body to one whose events are objects, for a route with columns; the same room. False:
+ * *no tells. */
+bool make_rows(struct policy_state *s, const struct route *route,
+               const struct scan_limits *limits, struct event_batch *b,
+               struct str *body, struct refused *no) MUST_USE;
+
 /* Both always false. Texts are borrowed. */
 bool make_refuse(struct refused *no, int status, const char *error, const char *code,
                  const char *detail);

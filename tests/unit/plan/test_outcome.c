@@ -169,8 +169,8 @@ refused_events_that_no_answer_tells_are_kept_of_every_body_with_many(void **stat
     (void)state;
     for (int body = BODY_EVENT; body <= BODY_ANY; body++) {
         struct route r = {.body = (enum body_kind)body, .partial = true};
-        bool many =
-            body == BODY_BATCH || body == BODY_EVENTS || body == BODY_CLOUDEVENTS;
+        bool many = body == BODY_BATCH || body == BODY_EVENTS || body == BODY_BULK ||
+                    body == BODY_CLOUDEVENTS;
 
         assert_false(outcome_keeps_refused(&r));
         r.answer = &silent;

@@ -34,9 +34,10 @@ static const struct location_plan or_home = {.field = STR("u.to"),
                                              .hosts = {hosts, 1},
                                              .fallback =
                                                  STR("https://shop.example/home")};
-static const struct fill_part url[] = {{STR("https://shop.example/"), STR("a")},
-                                       {STR("?b="), STR("u.b")},
-                                       {STR("#c"), {NULL, 0}}};
+static const struct fill_part url[] = {
+    {STR("https://shop.example/"), STR("a"), FILL_FIELD},
+    {STR("?b="), STR("u.b"), FILL_FIELD},
+    {STR("#c"), {NULL, 0}, FILL_FIELD}};
 static const struct location_plan by_url = {.fill = {url, N_ELEMS(url)}};
 static const struct location_plan by_function = {.has_function = true,
                                                  .hosts = {hosts, 1}};
@@ -129,9 +130,10 @@ static void the_url_of_a_function_is_checked_as_well(void **state)
 
 static void a_body_has_its_values_as_json_wrote_them(void **state)
 {
-    static const struct fill_part parts[] = {{STR("{\"id\":\""), STR("a")},
-                                             {STR("\",\"n\":\""), STR("u.b")},
-                                             {STR("\"}"), {NULL, 0}}};
+    static const struct fill_part parts[] = {
+        {STR("{\"id\":\""), STR("a"), FILL_FIELD},
+        {STR("\",\"n\":\""), STR("u.b"), FILL_FIELD},
+        {STR("\"}"), {NULL, 0}, FILL_FIELD}};
     const struct answer_plan a = {
         .status = 200, .body = STR("{}"), .fill = {parts, 3}, .lines = ""};
     const struct route r = {.answer = &a};
