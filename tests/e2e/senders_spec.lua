@@ -8,6 +8,19 @@ local function field(key)
 end
 
 local CLIENTS = {
+  { name = "@opentelemetry/exporter-logs-otlp-http", example = "otlp_logs",
+    script = "otlp_logs", package = "@opentelemetry/exporter-logs-otlp-http 0.223.1",
+    args = { "demo-key" },
+    number = function(e) return e.uid and tonumber(e.uid:match("^r%-(%d+)$")) end },
+  { name = "@elastic/elasticsearch", example = "elasticsearch", script = "elasticsearch",
+    package = "@elastic/elasticsearch 9.2.0", args = { "ZGVtbzprZXk=" },
+    number = function(e) return e.n end },
+  { name = "splunk-logging", example = "splunk_hec", script = "splunk_hec",
+    package = "splunk-logging 0.11.1", args = { "00000000-0000-0000-0000-000000000000" },
+    number = function(e) return e.event.n end },
+  { name = "winston-loki", example = "loki", script = "loki",
+    package = "winston-loki 6.1.7", args = { "demo:demo" },
+    number = function(e) return tonumber(e.line:match("^line (%d+)")) end },
   { name = "@segment/analytics-node", example = "segment", script = "segment",
     package = "@segment/analytics-node 3.1.0", args = { "demo-key" },
     number = field "properties" },
