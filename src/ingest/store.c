@@ -199,9 +199,10 @@ static bool is_crowded(const struct ingest *in, const struct binding *b,
     for (uint64_t left = z->streams; left != 0; left &= left - 1) {
         int s = __builtin_ctzll(left);
         struct spool_writer *w = in->writers[b->stream_ids[s]].writer;
+        /* Also of a request that is larger than a block. */
+        bool named = spool_writer_key(w, key_hash(b, s), is_identified(b, s));
 
-        crowded |= spool_writer_pending(w) + z->bytes[s] > SPOOL_BLOCK_BYTES ||
-                   !spool_writer_key(w, key_hash(b, s), is_identified(b, s));
+        crowded |= !named || spool_writer_pending(w) + z->bytes[s] > SPOOL_BLOCK_BYTES;
     }
     return crowded;
 }

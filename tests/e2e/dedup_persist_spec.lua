@@ -67,6 +67,19 @@ describe("dedup with persist", function()
     end)
   end
 
+  it("remembers a first request that is larger than a block", function()
+    s = h.server { policy = policy { workers = 1 } }
+    local large = ',"x":"' .. ("x"):rep(1500000) .. '"'
+    assert.equal(202, post("large", large).status)
+    assert.equal(202, post("large", large).status)
+    assert.equal(1, repeats())
+    s:deliver()
+    assert.equal(0, s:stop())
+    s:start()
+    assert.equal(202, post("large").status)
+    assert.equal(1, repeats())
+  end)
+
   it("takes several values for one key", function()
     s = h.server { policy = policy { key = '{ "app_id", "event_id" }' } }
     local function send(app, id)
@@ -88,6 +101,13 @@ describe("dedup with persist", function()
     post("x")
     post("x")
     assert.equal(5, repeats())
+    -- An object counts by its text, and is no text.
+    send('{"a":[1]}', "o")
+    send('{"a":[1]}', "o")
+    assert.equal(6, repeats())
+    send('{"a":[2]}', "o")
+    send('"{\\"a\\":[1]}"', "o")
+    assert.equal(6, repeats())
     assert.equal(0, s:stop("SIGTERM"))
     s:start()
     send('"a"', "x")
