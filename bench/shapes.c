@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "decode/edit.h"
 #include "decode/envelope.h"
+#include "decode/rows.h"
 #include "http/encoding.h"
 #include "plan/enrich.h"
 
@@ -209,6 +210,81 @@ static void measure_lists(struct bench *b)
     envelope_free(named);
 }
 
+/* Lines in pairs, with two values of the action in each event. */
+static void measure_bulk(struct bench *b)
+{
+    static const struct enrichment gives = {
+        .list = {{.key = STR("\"_id\""), .from = ENRICH_ENVELOPE},
+                 {.key = STR("\"op\""), .from = ENRICH_ENVELOPE}},
+        .n = 2};
+    const struct str fields[] = {STR("_id"), STR("$action")};
+    static const char action[] =
+        "{\"index\":{\"_index\":\"clicks\",\"_id\":\"e-1\"}}\n";
+    struct err e;
+    struct envelope *plain = envelope_bulk_new(NULL, 0, &e);
+    struct envelope *named = envelope_bulk_new(fields, 2, &e);
+    struct route bare = {.envelope = plain, .body = BODY_BULK};
+    struct route rich = {.envelope = named, .enrichment = &gives, .body = BODY_BULK};
+
+    if (plain == NULL || named == NULL) {
+        abort();
+    }
+    b->n = 0;
+    for (int i = 0; i < EVENTS; i++) {
+        put_text(b, action);
+        put_event(b, i);
+        put_text(b, "\n");
+    }
+    measure(b, "lines in pairs", SCAN_BULK, &bare, HTTP_IDENTITY);
+    measure(b, "lines in pairs, _id and $action in each event", SCAN_BULK, &rich,
+            HTTP_IDENTITY);
+    envelope_free(plain);
+    envelope_free(named);
+}
+
+/* Arrays of three values, and the objects that they stand for. */
+static void measure_rows(struct bench *b)
+{
+    static struct str keys[] = {STR("\"time\""), STR("\"line\""), STR("\"meta\"")};
+    static const struct row_columns columns = {keys, 3};
+    static const struct scan_limits limits = {10000, 64};
+    struct params_room room = {NULL, 0};
+    struct str out;
+    struct scan_error se;
+    double best = 1e9;
+
+    b->n = 0;
+    for (int i = 0; i < EVENTS; i++) {
+        put_text(b,
+                 i == 0 ? "[[\"1700000000000000001\"," : ",[\"1700000000000000001\",");
+        put_text(b, "\"GET /a/page/with/a/path HTTP/1.1 200 1234 a browser's name, "
+                    "which is rather long, as they are, and an address 10.0.0.1 and "
+                    "the time that it took: 12 ms\",{\"trace\":\"0123456789abcdef\"}]");
+    }
+    put_text(b, "]");
+    for (int i = 0; i < ROUNDS; i++) {
+        uint64_t t = clock_mono_ns();
+        double ns;
+
+        if (rows_write(&columns, NULL, &limits, (struct str){b->body, b->n}, BODY_MAX,
+                       &room, &b->batch, &out, &se) != SCAN_OK ||
+            scan_body(&b->batch, b->keys, SCAN_BATCH, &limits, out.p, out.n, &se) !=
+                SCAN_OK ||
+            b->batch.n != EVENTS) {
+            abort();
+        }
+        write_out(b);
+        ns = (double)(clock_mono_ns() - t) / EVENTS;
+        best = ns < best ? ns : best;
+    }
+    (void)printf("%-44s %6zu bytes %7.1f ns an event\n", "arrays of three values", b->n,
+                 best);
+    (void)memcpy(b->body, out.p, out.n);
+    b->n = out.n;
+    measure(b, "the objects that they stand for", SCAN_BATCH, NULL, HTTP_IDENTITY);
+    free(room.p);
+}
+
 int main(void)
 {
     const struct str paths[] = {STR("event_id"), STR("event_type"), STR("ts"),
@@ -229,6 +305,8 @@ int main(void)
     measure(&b, "values, a line each", SCAN_VALUES, NULL, HTTP_IDENTITY);
     measure(&b, "NDJSON", SCAN_NDJSON, NULL, HTTP_IDENTITY);
     measure_lists(&b);
+    measure_bulk(&b);
+    measure_rows(&b);
     measure_packed(&b);
     encoding_free(b.encoding);
     event_batch_fini(&b.batch);

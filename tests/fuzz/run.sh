@@ -12,6 +12,11 @@ decode)
   printf '\002{"id":1}\n\n{"a":2}\nx\n' >"$dir/corpus/3"
   printf '\003{"sent":1,"batch":[{"id":1}],"ctx":{"app":"\\u00e9"}}' >"$dir/corpus/4"
   printf '\004{"e":{"f":0},"d":{"k":"x","list":[{"a":1},{"p":{"q":2}}]}}' >"$dir/corpus/5" ;;
+bulk)
+  printf '\000{"index":{"_id":"1","a":{"b":[2]}}}\n{"n":1}\n{"delete":{}}\n{"create":{}}\n{"n":' >"$dir/corpus/1"
+  printf '\000{"update":{"_id":1}}\r\n{"doc":{}}\r\n\n{"index":{}}\n\n' >"$dir/corpus/2"
+  printf '\001[[1,"x"],[null,{"a":[]}],[1,2,3],{"a":1},[NaN]]' >"$dir/corpus/3"
+  printf '\002{"s":[{"l":1,"v":[["1","x"],[]]},{"v":[[1]],"l":{}}]}' >"$dir/corpus/4" ;;
 chunked)
   printf '\001' >"$dir/corpus/1"
   printf '2\r\n{}\r\n0\r\n\r\n' >>"$dir/corpus/1"
