@@ -90,7 +90,7 @@ local forged = counter "postbacks_bad_signature_total" {
   labels = { "network" },
 }
 local revenue = counter "purchases_sent_total" {
-  help = "Purchases as they were sent, repeats included.", labels = { "app", "currency" },
+  help = "Purchases as they were sent, repeats included.", labels = { "app", "currency" }, max_series = 500,
 }
 
 local function within_quota(app)
@@ -114,7 +114,7 @@ local function shape(own)
     idfa = str { max = 64 }, gaid = str { max = 64 }, ip = str { format = "ip" },
     click_id = str { min = 1, max = 64 }, network = str { max = 64 },
     campaign = str { cut = 128 },
-    revenue = num { min = 0, max = 1e6 }, currency = str { pattern = "^%u%u%u$" },
+    revenue = num { min = 0, max = 1e9 }, currency = str { pattern = "^%u%u%u$" },
     is_test = bool {}, agent = str { cut = 256 }, received_at = time {},
   }
   for name, field in pairs(own) do fields[name] = field end
@@ -124,7 +124,8 @@ end
 -- The text of a person or a device that nobody reads back. Mails and ids are the same in
 -- upper and lower case.
 local function hidden(text)
-  return text and hmac(PEPPER, lower(trim(text)))
+  text = trim(text)
+  return text and text ~= "" and hmac(PEPPER, lower(text)) or nil
 end
 
 -- Some systems fill in nothing so: all such devices would be one user.
@@ -134,16 +135,15 @@ local NOBODY = "00000000-0000-0000-0000-000000000000"
 local function forget_others(ev)
   ev.Email, ev.mail, ev.phone, ev.name = nil, nil, nil, nil
   ev.IDFA, ev.GAID, ev.idfv, ev.advertising_id = nil, nil, nil, nil
-  ev["user.email"], ev["user.phone"], ev["properties.email"] = nil, nil, nil
+  ev["user.email"], ev["user\\.email"], ev["properties.email"] = nil, nil, nil
 end
 
 -- What each event gets and loses, on every route. Nothing personal is left in the fields
 -- that are named here; ATTRIBUTION.md says what that does not cover.
 local function tidy(ev, req, app, source, ip)
   local device = ev.idfa or ev.gaid
-  if device == NOBODY or device == "" then device = nil end
-  ev.device = hidden(device)
-  ev.user = hidden(ev.user_id or ev.email or device or ev.click_id)
+  ev.device = device ~= NOBODY and hidden(device) or nil
+  ev.user = hidden(ev.user_id) or hidden(ev.email) or ev.device or hidden(ev.click_id)
   ev.idfa, ev.gaid, ev.email, ev.user_id = nil, nil, nil, nil
   forget_others(ev)
   ev.app, ev.source, ev.received_at = app, source, req.time_ms
@@ -161,11 +161,11 @@ end
 -- A purchase needs what is summed, and the id by which it is counted once. iOS writes UUIDs
 -- in capitals and servers do not: both are one id. Other ids stay as they are.
 local function purchase(ev, app)
-  if not (ev.event_id and ev.revenue and ev.currency) then
+  local id = trim(ev.event_id)
+  if not (id and id ~= "" and ev.revenue and ev.currency) then
     return reject("incomplete_purchase", "a purchase needs event_id, revenue and currency")
   end
-  ev.event_id = trim(ev.event_id)
-  if #ev.event_id == 36 then ev.event_id = lower(ev.event_id) end
+  ev.event_id = #id == 36 and lower(id) or id
   revenue:inc(1, app, ev.currency)
   return to("purchases")
 end

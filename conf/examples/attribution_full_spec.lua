@@ -367,9 +367,11 @@ describe("attribution_full.lua", function()
     it("is the same with its UUID in capitals or with spaces around its id", function()
       local id = "0198f5c0-9A7B-7c3d-8e4f-a1b2c3d4e5f6"
       assert.equal(id:lower(), stored(purchase { event_id = id }, "purchases").event_id)
-      for _, other in ipairs { id:upper(), id:lower(), " " .. id:upper() .. " " } do
+      for _, other in ipairs { id:upper(), id:lower(), " " .. id:upper() .. "\n" } do
         assert.same({}, purchase { event_id = other }.stored)
       end
+      local escaped = [[{"type":"purchase","revenue":1,"currency":"EUR","event_id":"\u0030%s"}]]
+      assert.same({}, single(escaped:format(id:sub(2))).stored)
     end)
 
     it("keeps apart short ids that differ in case: a shop's may", function()
@@ -382,7 +384,8 @@ describe("attribution_full.lua", function()
         assert.equal("incomplete_purchase", purchase { [lack] = testing.null }.code, lack)
       end
       assert.same({ 422, "wrong_type", "event_id" }, refused(purchase { event_id = 7 }))
-      assert.same({ 422, "too_large", "revenue" }, refused(purchase { revenue = 1e7 }))
+      assert.equal("incomplete_purchase", purchase { event_id = "  " }.code)
+      assert.same({ 422, "too_large", "revenue" }, refused(purchase { revenue = 2e9 }))
     end)
 
     it("counts as it was sent, by app and currency", function()
@@ -409,6 +412,18 @@ describe("attribution_full.lua", function()
       assert.same({ hidden "u-1", hidden(UUID:lower()), "198.51.100.0" },
         { e.user, e.device, e.ip })
       assert.same({ page = 1 }, e.properties)
+    end)
+
+    it("of odd kinds raise no error, which would keep them as they were sent", function()
+      for _, field in ipairs { "user", "properties", "phone", "Email", "idfv", "name" } do
+        for _, value in ipairs { '"x"', "1", "true", "null", "[]", '[{"email":"a@b.example"}]',
+          '{"email":{"email":"a@b.example"}}' } do
+          local r = single(('{"type":"open","%s":%s}'):format(field, value))
+          assert.same({ 202, 0 }, { r.status, r.dead })
+        end
+      end
+      assert.is_nil(single([[{"type":"open","em\u0061il":"a@b.example"}]]).stored.events[1]
+        :find("example", 1, true))
     end)
 
     it("of one person give one text, in any case and from any way in", function()

@@ -6,6 +6,7 @@ local testing = require "sluice.testing"
 
 local EXAMPLES = "conf/examples/"
 local POLICY = "attribution_full.lua"
+local AT = (os.time() - 60) * 1000
 local FORM = "application/x-www-form-urlencoded"
 
 -- conf/examples/attribution_full.lua as it stands, with a Kafka cluster, a ClickHouse server
@@ -112,7 +113,7 @@ describe("the attribution platform of the examples", function()
     end
     e = event { type = "level" }
     sent(202, keyed("/v1/shop/events", query(e), { ["Content-Type"] = FORM }), e, "shop", "partner")
-    e = event { type = "level", ip = "203.0.113.7" }
+    e = event { type = "level", ip = "203.0.113.7", is_test = true, at = AT }
     sent(202, keyed("/v1/shop/events", cjson.encode(e)), e, "shop", "partner")
     e = event { type = "purchase", revenue = 9.5, currency = "EUR" }
     purchases[#purchases + 1] = e
@@ -210,6 +211,8 @@ describe("the attribution platform of the examples", function()
         user = t[5] ~= "" and t[5] or nil, revenue = tonumber(t[6]) }
     end
     assert.same(want, once(rows))
+    assert.equal(#purchases, ch:count(
+      "SELECT uniq(event_id) FROM attribution.events WHERE is_test = 1 AND at = " .. AT))
     assert.equal(refusals, #s:lines "refused")
   end)
 
