@@ -246,6 +246,9 @@ static bool read_file(const char *path, struct reader *r, struct err *e)
     struct unpack *u = unpack_open(path, e);
     struct stored_part part = {.stream = stream_of(path, name), .total = r->total};
     struct page g = {NULL, 0, 0};
+    /* Of a file that grows the last line may be on its way. */
+    const bool grows =
+        strlen(path) > 5 && strcmp(path + strlen(path) - 5, ".part") == 0;
     ssize_t n = 1;
 
     if (u == NULL) {
@@ -266,7 +269,7 @@ static bool read_file(const char *path, struct reader *r, struct err *e)
         if (n >= 0) {
             g.n += (size_t)n;
             part.done = r->before + unpack_position(u);
-            hand_over(r, &g, &part, n == 0);
+            hand_over(r, &g, &part, n == 0 && !grows);
         }
     }
     r->before += unpack_position(u);
@@ -282,8 +285,9 @@ static bool read_file(const char *path, struct reader *r, struct err *e)
 
 static bool is_archive(const char *name)
 {
-    static const char *const tails[] = {".ndjson",     ".ndjson.part", ".ndjson.gz",
-                                        ".ndjson.zst", ".gz",          ".zst"};
+    static const char *const tails[] = {
+        ".ndjson",         ".gz", ".zst", ".ndjson.part", ".ndjson.gz.part",
+        ".ndjson.zst.part"};
     size_t n = strlen(name);
 
     for (size_t i = 0; i < N_ELEMS(tails); i++) {

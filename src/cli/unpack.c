@@ -21,6 +21,7 @@ struct unpack {
     ZSTD_DCtx *zstd;
     bool inside; /* of a member or a frame */
     bool end;    /* of the file */
+    bool grows;  /* its last frame may be on its way */
     uint64_t position;
     size_t at, n; /* of in: the bytes not yet inflated */
     unsigned char in[IN_BYTES];
@@ -45,7 +46,10 @@ struct unpack *unpack_open(const char *path, struct err *e)
     u = mem_zalloc(sizeof *u);
     u->file = file;
     (void)snprintf(u->path, sizeof u->path, "%s", path);
-    u->kind = ends(path, ".gz") ? GZIP : ends(path, ".zst") ? ZSTD : PLAIN;
+    u->kind = ends(path, ".gz") || ends(path, ".gz.part")     ? GZIP
+              : ends(path, ".zst") || ends(path, ".zst.part") ? ZSTD
+                                                              : PLAIN;
+    u->grows = ends(path, ".part");
     if (u->kind == GZIP) {
         (void)inflateInit2(&u->z, GZIP_BITS);
     } else if (u->kind == ZSTD) {
@@ -141,6 +145,9 @@ ssize_t unpack_read(struct unpack *u, char *out, size_t n, struct err *e)
             u->kind == GZIP ? inflate_gzip(u, out, n, e) : inflate_zstd(u, out, n, e);
         if (made != 0) {
             return made;
+        }
+        if (u->end && u->grows) {
+            return 0;
         }
         if (u->end && u->inside) {
             (void)err_set(e, "%s: cut off before its end", u->path);

@@ -1,6 +1,7 @@
 /*
  * unpack - the bytes of a file, inflated by what its name ends in: .gz (gzip
- * members), .zst (zstd frames), else as they lie.
+ * members), .zst (zstd frames), else as they lie. A file that still grows ends in .part:
+ * there a member or frame that is cut is the end.
  *
  *   unpack_open -> unpack_read* -> unpack_close
  */

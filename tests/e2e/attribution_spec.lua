@@ -172,6 +172,11 @@ describe("the attribution platform of the examples", function()
     end
     local file = dir .. "/attribution_full/partners.csv"
     h.write(file, (h.read(file):gsub("acme,.-\n", "acme,acme-new,acme-secret\n")))
+    -- Of the file that still grows.
+    h.wait_for("what the new secret accepts", function()
+      return h.shell(("%s replay --policy '%s' '%s/refused'"):format(h.binary, s.path, s.data))
+        :find "3  accepted: bad_signature"
+    end)
     assert.equal(200, s:reload().status)
     h.wait_for("the records", function()
       local out = h.shell(("zstdcat '%s'/refused/* 2>&1 | sh %sattribution_full/send_again.sh "

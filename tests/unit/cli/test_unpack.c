@@ -150,6 +150,36 @@ static void what_is_cut_or_damaged_is_said(void **state)
     assert_null(unpack_open("/nowhere/at/all", &e));
 }
 
+/* A sink writes whole frames, but not at the moment at which we look. */
+static void a_growing_file_ends_before_what_is_cut(void **state)
+{
+    static const char *const names[] = {"grows.ndjson.gz.part",
+                                        "grows.ndjson.zst.part"};
+    static char out[2 * BYTES], whole[2 * BYTES];
+    struct err e;
+    int failed;
+
+    (void)state;
+    write_gzip(names[0], text, 1000001);
+    write_zstd(names[1], text, 1000001);
+    for (size_t i = 0; i < 2; i++) {
+        FILE *f;
+        size_t n;
+
+        assert_int_equal(1000001, read_back(names[i], 65536, out, &failed, &e));
+        assert_false(failed);
+        (i == 0 ? write_gzip : write_zstd)(names[i], text + 1000001, 1000001);
+        f = fopen(path_of(names[i]), "rb");
+        n = fread(whole, 1, sizeof whole, f);
+        (void)fclose(f);
+        write_file(names[i], whole, n - 300000, "wb");
+        n = read_back(names[i], 65536, out, &failed, &e);
+        assert_true(n >= 1000001 && n < 2000002);
+        assert_false(failed);
+        assert_memory_equal(text, out, n);
+    }
+}
+
 static int make_folder(void **state)
 {
     uint32_t x = 1;
@@ -176,7 +206,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_of_any_kind_come_back_whole),
         cmocka_unit_test(an_empty_file_has_nothing),
-        cmocka_unit_test(what_is_cut_or_damaged_is_said)};
+        cmocka_unit_test(what_is_cut_or_damaged_is_said),
+        cmocka_unit_test(a_growing_file_ends_before_what_is_cut)};
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
