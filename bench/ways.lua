@@ -1,14 +1,15 @@
--- What an event costs by each way in, beside the same event as JSON: CPU seconds of the
--- server process a million events, medians of alternating rounds.
+-- What an event costs by each way in, beside the same event as JSON: CPU time of all threads
+-- of the server an event, medians of alternating rounds.
 --
---   luajit bench/ways.lua [rounds] [seconds]     default: 3 rounds of 2 s for each way
+--   luajit bench/ways.lua [rounds] [events]     default: 5 rounds of 64,000 for each way
 --
--- The server has one worker, on core 0; wrk is on core 1. A null sink reads every event.
+-- One connection sends 64 requests at a time, so that system calls cost each way the same and
+-- little. The server has one worker, on core 0. A null sink reads every event.
 package.path = "bench/?.lua;" .. package.path
 local bench = require "bench"
 
 local h = bench.h
-local ROUNDS, SECONDS = tonumber(arg[1]) or 3, tonumber(arg[2]) or 2
+local ROUNDS, EVENTS, AT_ONCE = tonumber(arg[1]) or 5, tonumber(arg[2]) or 64000, 64
 
 local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1 }
@@ -50,9 +51,6 @@ way("POST /batch-dedup", { body = "batch", stream = "seen" })
 way("POST /batch-persist", { body = "batch", stream = "kept" })
 ]]
 
--- Each event has an id of its own, so that dedup has a new key each time.
-local WRK = [[
-local way
 local QUERY = "campaign=spring_sale_2026&network=acme&payout=1.25&currency=EUR&installs=1"
   .. "&is_test=0&ts=1795834211613&country=DE&os=android&os_version=16.0.1&ip=203.0.113.7"
   .. "&ua=Mozilla%2F5.0%20%28Linux%3B%20Android%2016%29&sub1=a%2Bb&sub2="
@@ -66,39 +64,45 @@ for name, value in QUERY:gmatch "([^&=]+)=([^&]*)" do
     .. value:gsub("%%(%x%x)", function(x) return string.char(tonumber(x, 16)) end) .. "\r\n"
 end
 local MULTIPART = table.concat(parts) .. "--b--\r\n"
-local serial, base = 0, os.time() .. "-"
+local GOOD, BAD = JSON, JSON:gsub('"payout":1.25', '"payout":"x"')
 
+-- Each event has an id of its own, so that dedup has a new key each time.
+local serial = 1e9
 local function id()
   serial = serial + 1
-  return base .. serial
+  return ("3f2b8c1e-%d"):format(serial)
 end
-local function json() return '{"click_id":"' .. id() .. '",' .. JSON end
-local makes = {
-  form = function() return "click_id=" .. id() .. "&" .. QUERY end,
-  multipart = function()
-    return '--b\r\nContent-Disposition: form-data; name="click_id"\r\n\r\n' .. id()
-      .. "\r\n" .. MULTIPART
-  end,
-  refused = function() return (json():gsub('"payout":1.25', '"payout":"x"')) end,
-  batch = function()
-    local list = {}
-    for i = 1, 200 do list[i] = json() end
-    return "[" .. table.concat(list, ",") .. "]"
-  end,
-}
-makes.recorded = makes.refused
-makes["batch-dedup"], makes["batch-persist"] = makes.batch, makes.batch
-local types = { form = "application/x-www-form-urlencoded",
-  multipart = "multipart/form-data; boundary=b" }
-local gets = { query = true, first = true, pixel = true, template = true, redirect = true }
+local function json(rest) return '{"click_id":"' .. id() .. '",' .. (rest or GOOD) end
+local function query() return "click_id=" .. id() .. "&" .. QUERY end
+local function multipart()
+  return '--b\r\nContent-Disposition: form-data; name="click_id"\r\n\r\n' .. id() .. "\r\n"
+    .. MULTIPART
+end
+local function batch()
+  local list = {}
+  for i = 1, 200 do list[i] = json() end
+  return "[" .. table.concat(list, ",") .. "]"
+end
 
-function init(args) way = args[1] end
-function request()
-  if gets[way] then return wrk.format("GET", "/" .. way .. "?" .. makes.form()) end
-  return wrk.format("POST", "/" .. way, { ["Content-Type"] = types[way] or "application/json" },
-    (makes[way] or json)())
+local function post(path, body, content_type)
+  return ("POST /%s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"):format(
+    path, content_type or "application/json", #body, body)
 end
-]]
+local makes = {
+  form = function() return post("form", query(), "application/x-www-form-urlencoded") end,
+  multipart = function() return post("multipart", multipart(), "multipart/form-data; boundary=b") end,
+  refused = function() return post("refused", json(BAD)) end,
+  recorded = function() return post("recorded", json(BAD)) end,
+}
+for _, path in ipairs { "query", "first", "pixel", "template", "redirect" } do
+  makes[path] = function() return ("GET /%s?%s HTTP/1.1\r\nHost: t\r\n\r\n"):format(path, query()) end
+end
+for _, path in ipairs { "json", "dedup", "persist" } do
+  makes[path] = function() return post(path, json()) end
+end
+for _, path in ipairs { "batch", "batch-dedup", "batch-persist" } do
+  makes[path] = function() return post(path, batch()) end
+end
 
 local ways = {
   { "json", "a JSON event" }, { "query", "a query" },
@@ -114,30 +118,41 @@ local ways = {
 }
 
 local s = h.server { policy = POLICY, wrap = { "taskset", "-c", "0" } }
-h.write(s.dir .. "/ways_wrk.lua", WRK)
+local c = h.connect(s.port)
 
-local function received()
-  return s:metric "sluice_received_events_total"
+-- Nanoseconds of all threads since they began.
+local function cpu()
+  local sum = 0
+  for ns in h.shell(("cat /proc/%d/task/*/schedstat"):format(s.real_pid)):gmatch "(%d+) %d+ %d+" do
+    sum = sum + tonumber(ns)
+  end
+  return sum
 end
 
--- Microseconds of CPU an event, with what the sink and the keys of dedup take meanwhile.
-local function one(way)
-  local before, cpu = received(), bench.cpu(s.real_pid)
-  h.shell(("taskset -c 1 wrk -t1 -c32 -d%ds -s %s/ways_wrk.lua http://127.0.0.1:%d -- %s"):format(
-    SECONDS, s.dir, s.port, way))
-  local took = bench.cpu(s.real_pid) - cpu -- /metrics costs, too
-  h.wait_for("delivery", function()
-    h.sleep(0.1)
-    return s:metric "sluice_sink_lag_bytes" == 0
-  end, 60)
-  return took * 1e6 / (received() - before)
+-- Nanoseconds an event, with what the sink and the keys of dedup take meanwhile.
+local function one(way, a_request)
+  local make = makes[way]
+  c:send(make())
+  local a = assert(h.answer(c))
+  local head = #a.head + 4 + #a.body
+  for name, value in pairs(a.headers) do head = head + #name + #value + 4 end
+  local turns = math.ceil(EVENTS / AT_ONCE / a_request)
+  local before, n = cpu(), 0
+  for _ = 1, turns do
+    local list = {}
+    for i = 1, AT_ONCE do list[i] = make() end
+    assert(c:send(table.concat(list)))
+    assert(#assert(c:receive(head * AT_ONCE)) == head * AT_ONCE)
+    n = n + AT_ONCE * a_request
+  end
+  return (cpu() - before) / n
 end
 
 local results = {}
 for _ = 1, ROUNDS do
   for _, w in ipairs(ways) do
     results[w[1]] = results[w[1]] or {}
-    table.insert(results[w[1]], one(w[1]))
+    table.insert(results[w[1]], one(w[1], w[3] or 1))
   end
 end
 
@@ -146,12 +161,14 @@ local function median(list)
   return list[math.floor((#list + 1) / 2)]
 end
 
-print "| way in | CPU s a million | × JSON | ns an event more |"
-print "|---|---|---|---|"
+print "| way in | ns an event | more than JSON |"
+print "|---|---|---|"
 local base
 for _, w in ipairs(ways) do
   local cost = median(results[w[1]])
   if w[1] == "json" or w[1] == "batch" then base = cost end
-  print(("| %s | %.3f | %.2f | %.0f |"):format(w[2], cost, cost / base, (cost - base) * 1000))
+  print(("| %s | %.0f | %s |"):format(w[2], cost,
+    cost == base and "" or ("%+.0f"):format(cost - base)))
 end
+c:close()
 s:close()
