@@ -85,17 +85,21 @@ local function batch()
 end
 
 local function post(path, body, content_type)
-  return ("POST /%s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"):format(
-    path, content_type or "application/json", #body, body)
+  return ("POST /%s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s")
+    :format(path, content_type or "application/json", #body, body)
 end
 local makes = {
   form = function() return post("form", query(), "application/x-www-form-urlencoded") end,
-  multipart = function() return post("multipart", multipart(), "multipart/form-data; boundary=b") end,
+  multipart = function()
+    return post("multipart", multipart(), "multipart/form-data; boundary=b")
+  end,
   refused = function() return post("refused", json(BAD)) end,
   recorded = function() return post("recorded", json(BAD)) end,
 }
 for _, path in ipairs { "query", "first", "pixel", "template", "redirect" } do
-  makes[path] = function() return ("GET /%s?%s HTTP/1.1\r\nHost: t\r\n\r\n"):format(path, query()) end
+  makes[path] = function()
+    return ("GET /%s?%s HTTP/1.1\r\nHost: t\r\n\r\n"):format(path, query())
+  end
 end
 for _, path in ipairs { "json", "dedup", "persist" } do
   makes[path] = function() return post(path, json()) end

@@ -11,7 +11,7 @@ admin  { listen = "127.0.0.1:9100" }
 spool  { max_bytes = "40GiB" }
 
 -- ---- what others keep up to date -------------------------------------------------------
--- Four files in attribution_full/. Edit one, then reload: no restart is needed.
+-- Three files in attribution_full/, and a database. Change one, then reload: no restart.
 
 -- app,plan: the apps that may send, and how much.
 local apps = lookup "attribution_full/apps.csv"
@@ -20,8 +20,9 @@ local apps = lookup "attribution_full/apps.csv"
 local keys = lookup "attribution_full/keys.csv"
 -- network,secret,previous: with what each ad network signs. previous is good, too.
 local partners = lookup "attribution_full/partners.csv"
--- net,country
-local countries = lookup "attribution_full/countries.csv"
+-- GeoLite2-Country.mmdb, GeoLite2-City.mmdb or another; this one has a few addresses that
+-- are kept for documents.
+local geo = mmdb "geo.mmdb"
 
 -- Personal data become HMACs with this secret: the same person has the same text, and
 -- nobody can guess it without the secret. Changing it divides all users into before and after.
@@ -148,9 +149,8 @@ local function tidy(ev, req, app, source, ip)
   forget_others(ev)
   ev.app, ev.source, ev.received_at = app, source, req.time_ms
   ev.at = ev.at or req.time_ms
-  ev.country = ip and countries[part(ip, ".", 1) .. "." .. (part(ip, ".", 2) or "")
-    .. "." .. (part(ip, ".", 3) or "")]
-  ev.ip = ip and mask_ip(ip)
+  ev.country = geo:get(ip, "country.iso_code")
+  ev.ip = mask_ip(ip)
 end
 
 -- Where the person is: in front of sluice, or of its proxy.
@@ -279,9 +279,9 @@ route "POST /v1/:app/events" {
 example "a purchase is typed, masked and told from others by its app" {
   request = "POST /v1/shop/events", headers = { ["x-api-key"] = "shop-key" },
   content_type = "application/x-www-form-urlencoded",
-  body   = "type=purchase&event_id=o-1&revenue=3.20&currency=EUR&ip=203.0.113.7",
+  body   = "type=purchase&event_id=o-1&revenue=3.20&currency=EUR&ip=192.0.2.7",
   expect = { status = 202, stored = [[{"type":"purchase","event_id":"o-1","revenue":3.20,]]
-    .. [["currency":"EUR","ip":"203.0.113.0","received_at":1735689600000,]]
+    .. [["currency":"EUR","ip":"192.0.2.0","received_at":1735689600000,]]
     .. [["source":"partner","app":"shop","at":1735689600000,"country":"DE"}]] },
 }
 example "a postback without a signature is refused" {

@@ -24,7 +24,8 @@ describe("the attribution platform of the examples", function()
     local sql = h.shell(h.binary .. " schema --clickhouse " .. EXAMPLES .. POLICY)
     ch:must((sql:gsub(";%s*$", "")))
     dir = h.folder()
-    h.shell(("cp -r %s%s %sattribution_full '%s'"):format(EXAMPLES, POLICY, EXAMPLES, dir))
+    h.shell(("cp -r %s%s %sattribution_full %sgeo.mmdb '%s'"):format(
+      EXAMPLES, POLICY, EXAMPLES, EXAMPLES, dir))
     s = h.server { path = dir .. "/" .. POLICY, wrap = { "env", "PEPPER=pepper",
       "KAFKA_BROKERS=" .. m.brokers, "CLICKHOUSE_URL=" .. ch.url } }
   end)
@@ -113,7 +114,7 @@ describe("the attribution platform of the examples", function()
     end
     e = event { type = "level" }
     sent(202, keyed("/v1/shop/events", query(e), { ["Content-Type"] = FORM }), e, "shop", "partner")
-    e = event { type = "level", ip = "203.0.113.7", is_test = true, at = AT }
+    e = event { type = "level", ip = "192.0.2.7", is_test = true, at = AT }
     sent(202, keyed("/v1/shop/events", cjson.encode(e)), e, "shop", "partner")
     e = event { type = "purchase", revenue = 9.5, currency = "EUR" }
     purchases[#purchases + 1] = e
@@ -225,13 +226,13 @@ describe("the attribution platform of the examples", function()
     if not ch then return pending(clickhouse.missing()) end
     local text = table.concat(s:lines "archive", "\n") .. h.read(s.log)
       .. table.concat(kafka.consume(m.brokers, "attribution"), "\n")
-    for _, secret in ipairs { '"u1"', "127.0.0.1\"", "203.0.113.7", "ann@", "guess",
+    for _, secret in ipairs { '"u1"', "127.0.0.1\"", "192.0.2.7", "ann@", "guess",
       "acme-secret", "pepper", "shop-key" } do
       assert.falsy(text:find(secret, 1, true), secret)
     end
     -- These are for few people: they have what was sent.
     assert.truthy(table.concat(s:lines "refused"):find("ann@example.org", 1, true))
-    assert.equal("DE\t203.0.113.0\n", ch:must("SELECT DISTINCT country, ip FROM attribution.events"
+    assert.equal("DE\t192.0.2.0\n", ch:must("SELECT DISTINCT country, ip FROM attribution.events"
       .. " WHERE country != ''"))
   end)
 
