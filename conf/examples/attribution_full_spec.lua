@@ -503,5 +503,33 @@ describe("attribution_full.lua", function()
         assert.equal("refused", route.on_refused, route.path)
       end
     end)
+
+    it("of a refusal is what was sent, and tells the app, but no key and no secret", function()
+      local r = batch { { type = "open" }, { type = "Open", email = "ann@example.org" } }
+      assert.equal(1, #r.refusals)
+      local record = testing.decode(r.refusals[1])
+      assert.same({ "bad_format", "/v1/shop/batch", 1, "POST /v1/:app/batch" },
+        { record.refused.code, record.path, record.index, record.route })
+      assert.same({ type = "Open", email = "ann@example.org" }, testing.decode(record.raw))
+      assert.is_nil(r.refusals[1]:find("key", 1, true))
+      local lines = postback("app=shop&type=A").refusals[1]
+        .. postback("app=shop&type=a", { secret = "wrong" }).refusals[1]
+      assert.is_nil(lines:find("secret", 1, true))
+      for _, lost in ipairs { click "redirect=x", view "at=1", form "type=A", batch "[" } do
+        assert.equal(1, #lost.refusals)
+      end
+    end)
+
+    it("of a request without a good key, an unknown network or over a quota is nothing", function()
+      local all = {}
+      for i = 1, 1000 do all[i] = { type = "a" } end
+      for _ = 1, 5 do batch(all, { app = "game", key = "game-key" }) end
+      for _, r in ipairs { batch(all, { app = "game", key = "game-key" }),
+        batch({ { type = "A" } }, { key = "guess" }),
+        postback("app=shop&type=A", { network = "evil" }) } do
+        assert.is_true(r.status > 400)
+        assert.same({}, r.refusals)
+      end
+    end)
   end)
 end)

@@ -44,7 +44,7 @@ ffi.cdef [[
   const char *sluice_kit_declarations(void);
 ]]
 
-local VERSION = 1
+local VERSION = 2
 local path = find()
 -- Global, because the policy's own state calls the library's functions as well.
 local ok, C = pcall(ffi.load, path, true)
@@ -145,6 +145,7 @@ end
 ---@field events sluice.testing.Event[] in the client's order
 ---@field streams string[] those that get something, sorted
 ---@field stored table<string, string[]> the exact lines by stream
+---@field refusals string[] the records that on_refused keeps, rates and room aside
 
 ---@class sluice.testing.Policy
 ---@field plan table the policy's settings: server, routes, streams, sinks
@@ -170,7 +171,7 @@ local function result_of(a)
     body = text_of(a.body), accepted = a.accepted, rejected = a.rejected,
     dropped = a.dropped, dead = a.dead, code = maybe(a.code),
     field = maybe(a.field), message = maybe(a.message), events = {},
-    stored = {} }
+    stored = {}, refusals = {} }
   for i = 0, a.n_events - 1 do
     local e = a.events[i]
     r.events[i + 1] = { fate = fates[e.fate], code = maybe(e.code),
@@ -186,6 +187,7 @@ local function result_of(a)
     r.stored[stream] = r.stored[stream] or {}
     table.insert(r.stored[stream], line)
   end
+  for i = 0, a.n_refusals - 1 do r.refusals[i + 1] = text_of(a.refusals[i]) end
   r.streams = sorted(r.stored)
   r.json = M.decode(r.body)
   return r

@@ -6,6 +6,8 @@
 #include "base/base64.h"
 #include "base/text.h"
 #include "base/utf8.h"
+#include "decode/event.h"
+#include "plan/outcome.h"
 
 /* Bytes of the parts, as sent; each may become six. */
 enum {
@@ -102,6 +104,31 @@ static void put_raw(struct line *l, struct str raw, uint64_t max)
 static struct str text_of(const char *z)
 {
     return z == NULL ? STR("") : str_of(z);
+}
+
+bool refusal_is_lost(const struct event *ev, const struct outcome *o)
+{
+    return ev->fate == EVENT_REJECT ? (ev->flags & EVENT_RETRY) == 0
+                                    : !o->store && ev->fate != EVENT_DROP;
+}
+
+struct refusal_record refusal_record_of(const struct refusal_record *request,
+                                        const struct event_batch *b,
+                                        const struct event *ev, bool many)
+{
+    struct refusal_record r = *request;
+    bool own = ev->fate == EVENT_REJECT;
+
+    r.code = own ? ev->code : "batch_refused";
+    r.field = own ? ev->field : NULL;
+    r.message = own ? ev->message
+                    : "another event of its batch was refused, and the route takes "
+                      "all or none";
+    if (many) {
+        r.index = ev->index;
+        r.raw = (struct str){b->body + ev->off, ev->len};
+    }
+    return r;
 }
 
 size_t refusal_record_bound(const struct refusal_record *r)

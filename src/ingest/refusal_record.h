@@ -10,10 +10,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/str.h"
+
+struct event;
+struct event_batch;
+struct outcome;
 
 struct refusal_record {
     const char *code, *field, *message; /* field, message: NULL, none */
@@ -25,6 +30,16 @@ struct refusal_record {
     struct str raw; /* as sent, whole */
     uint64_t max;   /* bytes of raw that are kept */
 };
+
+/* Whether the client loses ev with this answer: it was refused for good, itself or with
+ * its batch. */
+bool refusal_is_lost(const struct event *ev, const struct outcome *o);
+
+/* The record of an event of b, from what all records of its request share; many: the
+ * request may have several events, so that it has its place and its own bytes. */
+struct refusal_record refusal_record_of(const struct refusal_record *request,
+                                        const struct event_batch *b,
+                                        const struct event *ev, bool many);
 
 /* The most bytes that refusal_record_write writes. */
 size_t refusal_record_bound(const struct refusal_record *r);

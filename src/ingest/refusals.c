@@ -149,33 +149,6 @@ static void count_lost(const struct keeping *k, enum keep_result r, uint32_t n)
     stats_add(r == OVER_RATE ? k->to->records.over_rate : k->to->records.no_room, n);
 }
 
-/* Whether the client loses ev with this answer: it was refused for good, itself or with
- * its batch. */
-static bool is_lost(const struct event *ev, const struct outcome *o)
-{
-    return ev->fate == EVENT_REJECT ? (ev->flags & EVENT_RETRY) == 0
-                                    : !o->store && ev->fate != EVENT_DROP;
-}
-
-static struct refusal_record record_of(const struct keeping *k,
-                                       const struct event_batch *b,
-                                       const struct event *ev, bool many)
-{
-    struct refusal_record r = k->record;
-    bool own = ev->fate == EVENT_REJECT;
-
-    r.code = own ? ev->code : "batch_refused";
-    r.field = own ? ev->field : NULL;
-    r.message = own ? ev->message
-                    : "another event of its batch was refused, and the route takes "
-                      "all or none";
-    if (many) {
-        r.index = ev->index;
-        r.raw = (struct str){b->body + ev->off, ev->len};
-    }
-    return r;
-}
-
 bool refusals_events(struct ingest *in, const struct request_state *p,
                      const struct http_view *v, const struct outcome *o)
 {
@@ -192,11 +165,12 @@ bool refusals_events(struct ingest *in, const struct request_state *p,
     for (uint32_t i = 0; i < in->batch.n; i++) {
         const struct event *ev = &in->batch.events[i];
 
-        if (!is_lost(ev, o)) {
+        if (!refusal_is_lost(ev, o)) {
             continue;
         }
         if (result == KEPT) {
-            struct refusal_record r = record_of(&k, &in->batch, ev, many);
+            struct refusal_record r =
+                refusal_record_of(&k.record, &in->batch, ev, many);
 
             result = keep(&k, &r);
         }

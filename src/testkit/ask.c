@@ -15,7 +15,7 @@
 
 enum { HEADERS_MAX = 256, ERROR_BYTES = 2048 };
 
-static void *take(struct sluice_kit *k, size_t n)
+void *kit_take(struct sluice_kit *k, size_t n)
 {
     void *p = arena_alloc(&k->answer, n > 0 ? n : 1);
 
@@ -31,7 +31,7 @@ static struct str str_in(struct sluice_kit_text t)
 static void refuse(struct sluice_kit *k, const struct refused *no, const char *common,
                    struct sluice_kit_answer *out)
 {
-    char *text = take(k, ERROR_BYTES), *lines = take(k, HEAD_BYTES);
+    char *text = kit_take(k, ERROR_BYTES), *lines = kit_take(k, HEAD_BYTES);
     size_t n;
 
     answer_head_refused(no, "Retry-After: 1\r\n", common, lines);
@@ -42,15 +42,15 @@ static void refuse(struct sluice_kit *k, const struct refused *no, const char *c
     out->code = no->error.code;
     if (no->error.detail != NULL) { /* it may lie in no */
         n = strlen(no->error.detail) + 1;
-        out->message = memcpy(take(k, n), no->error.detail, n);
+        out->message = memcpy(kit_take(k, n), no->error.detail, n);
     }
 }
 
 static void refuse_http(struct sluice_kit *k, const struct http_error *e,
                         struct sluice_kit_answer *out)
 {
-    struct http_error *kept = take(k, sizeof *kept);
-    char *text = take(k, ERROR_BYTES);
+    struct http_error *kept = kit_take(k, sizeof *kept);
+    char *text = kit_take(k, ERROR_BYTES);
     const char *lines = http_error_lines(e->status);
 
     *kept = *e;
@@ -89,7 +89,7 @@ static bool open_body(struct sluice_kit *k, struct sluice_kit_text sent,
                       struct sluice_kit_answer *out)
 {
     uint64_t max = policy_plan(k->policy)->server.max_body;
-    char *copy = take(k, sent.n + SCAN_PAD);
+    char *copy = kit_take(k, sent.n + SCAN_PAD);
     enum encoding_result r = ENCODING_OK;
     struct http_error e;
 
@@ -109,7 +109,7 @@ static bool open_body(struct sluice_kit *k, struct sluice_kit_text sent,
 static void list_events(struct sluice_kit *k, const struct outcome *o,
                         struct sluice_kit_answer *out)
 {
-    struct sluice_kit_event *list = take(k, k->batch.n * sizeof *list);
+    struct sluice_kit_event *list = kit_take(k, k->batch.n * sizeof *list);
 
     for (uint32_t i = 0; i < k->batch.n; i++) {
         const struct event *ev = &k->batch.events[i];
@@ -149,7 +149,8 @@ static void list_lines(struct sluice_kit *k, const struct route *route, double n
 {
     const struct plan *plan = policy_plan(k->policy);
     int dead = (int)plan->n_streams;
-    struct sluice_kit_line *list = take(k, count_lines(k, route, dead) * sizeof *list);
+    struct sluice_kit_line *list =
+        kit_take(k, count_lines(k, route, dead) * sizeof *list);
 
     for (uint32_t i = 0; i < k->batch.n; i++) {
         const struct event *ev = &k->batch.events[i];
@@ -161,7 +162,7 @@ static void list_lines(struct sluice_kit *k, const struct route *route, double n
         if (to == 0) {
             continue;
         }
-        text = take(k, stored_event_bound(&k->batch, ev));
+        text = kit_take(k, stored_event_bound(&k->batch, ev));
         n = stored_event_write(plan, route, &k->batch, ev, now_ms, text, &kept);
         for (; to != 0; to &= to - 1) {
             int s = __builtin_ctzll(to);
@@ -173,10 +174,12 @@ static void list_lines(struct sluice_kit *k, const struct route *route, double n
     out->lines = list;
 }
 
-static void accept(struct sluice_kit *k, const struct route *route, double now_ms,
-                   const char *common, struct sluice_kit_answer *out)
+static void accept(struct sluice_kit *k, const struct asked *a, const char *common,
+                   struct sluice_kit_answer *out)
 {
-    char *text, *buffer = take(k, HEAD_BYTES);
+    const struct route *route = a->route;
+    double now_ms = a->request->time_ms;
+    char *text, *buffer = kit_take(k, HEAD_BYTES);
     const char *lines;
     struct dedup_hold hold = {0};
     struct outcome o;
@@ -189,7 +192,7 @@ static void accept(struct sluice_kit *k, const struct route *route, double now_m
     dedup_finish(&hold, o.store);
     lines = answer_head_outcome(&o, "Retry-After: 1\r\n", common, buffer);
     out->headers = (struct sluice_kit_text){lines, strlen(lines)};
-    text = take(k, answer_bound(&k->batch, &o));
+    text = kit_take(k, answer_bound(&k->batch, &o));
     out->status = (uint32_t)o.status;
     out->body.p = text;
     out->body.n = answer_events(&k->batch, &o, text);
@@ -201,6 +204,7 @@ static void accept(struct sluice_kit *k, const struct route *route, double now_m
     if (o.store) {
         list_lines(k, route, now_ms, out);
     }
+    refusals_of_events(k, a, &o, out);
 }
 
 /* From the route to the lines that would be stored. */
@@ -208,13 +212,11 @@ static void decide(struct sluice_kit *k, const struct policy_request *r,
                    const struct sluice_kit_request *req, enum http_encoding how,
                    struct sluice_kit_answer *out)
 {
-    char *common = take(k, CORS_BYTES);
-    const struct route *route;
-    enum scan_shape shape;
+    char *common = kit_take(k, CORS_BYTES);
+    struct asked a = {.request = r, .type = str_in(req->content_type)};
     struct refused no;
-    struct str body;
     uint32_t raised;
-    bool ok = decide_head(k->state, r, str_in(req->content_type), &route, &shape, &no);
+    bool ok = decide_head(k->state, r, a.type, &a.route, &a.shape, &no);
 
     if (!ok && no.status == 405 &&
         answer_head_preflight(policy_plan(k->policy), r, common)) {
@@ -225,18 +227,19 @@ static void decide(struct sluice_kit *k, const struct policy_request *r,
     if (!ok && no.status == 405) {
         answer_head_other(policy_plan(k->policy), no.allow, r, common);
     } else {
-        answer_head_common(route, r, common);
+        answer_head_common(a.route, r, common);
     }
-    ok = ok && coding_of(route, shape, r, how, &how, &no);
-    if (ok && !open_body(k, req->body, how, &body, out)) {
-        return;
-    }
-    ok = ok &&
-         decide_body(k->state, route, shape, r, body, &k->batch, NULL, &raised, &no);
-    if (ok) {
-        accept(k, route, req->time_ms, common, out);
-    } else {
+    ok = ok && coding_of(a.route, a.shape, r, how, &how, &no);
+    if (!ok) {
         refuse(k, &no, common, out);
+    } else if (open_body(k, req->body, how, &a.body, out)) {
+        if (decide_body(k->state, a.route, a.shape, r, a.body, &k->batch, NULL, &raised,
+                        &no)) {
+            accept(k, &a, common, out);
+        } else {
+            refuse(k, &no, common, out);
+            refusals_of_body(k, &a, &no, out);
+        }
     }
 }
 

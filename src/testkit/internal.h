@@ -3,6 +3,7 @@
  *
  *   load.c      a policy loaded
  *   ask.c       a request decided, and the lines that it would leave
+ *   refusals.c  what on_refused keeps of it
  *   sink.c      its functions' decisions for a sink
  *   describe.c  its plan as JSON
  */
@@ -16,6 +17,8 @@
 #include "testkit/testkit.h"
 
 struct encoding;
+struct outcome;
+struct refused;
 struct sink_lua;
 
 struct sluice_kit {
@@ -32,3 +35,23 @@ struct sluice_kit {
     struct encoding *encoding;
     struct arena answer; /* the memory that the last answer points to */
 };
+
+/* A request that has a route and a body. */
+struct asked {
+    const struct policy_request *request;
+    const struct route *route;
+    enum scan_shape shape;
+    struct str body, type;
+};
+
+/* ---- ask.c ---- */
+
+/* Memory of the answer; never NULL. */
+void *kit_take(struct sluice_kit *k, size_t n);
+
+/* ---- refusals.c: what a route with on_refused keeps; rates and room aside ---- */
+
+void refusals_of_events(struct sluice_kit *k, const struct asked *a,
+                        const struct outcome *o, struct sluice_kit_answer *out);
+void refusals_of_body(struct sluice_kit *k, const struct asked *a,
+                      const struct refused *no, struct sluice_kit_answer *out);

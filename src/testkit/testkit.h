@@ -14,7 +14,7 @@
 
 #pragma GCC visibility push(default)
 
-enum { SLUICE_KIT_VERSION = 1 };
+enum { SLUICE_KIT_VERSION = 2 };
 
 struct sluice_kit;
 
@@ -54,10 +54,11 @@ struct sluice_kit_answer {
     struct sluice_kit_text headers; /* whole lines; those that a refusal adds */
     struct sluice_kit_text body;    /* the JSON that the client gets */
     uint32_t accepted, rejected, dropped, dead;
-    uint32_t n_events, n_lines;
+    uint32_t n_events, n_lines, n_refusals;
     const struct sluice_kit_event *events;
     const struct sluice_kit_line *lines;
-    const char *code, *field, *message; /* of the first refusal */
+    const struct sluice_kit_text *refusals; /* records that on_refused keeps */
+    const char *code, *field, *message;     /* of the first refusal */
 };
 
 /* ---- load.c ---- */

@@ -10,6 +10,9 @@ file "archive" { dir = "archive", linger = "20ms" }
 file "copy" { dir = "copy", linger = "20ms" }
 stream "events" { sinks = { "archive" } }
 stream "other" { sinks = { "copy" } }
+file "refused" { dir = "refused", linger = "20ms" }
+stream "refused" { sinks = { "refused" } }
+local keep = { stream = "refused", rate = "10000/s", max_record = "1KiB" }
 local shape = schema { n = int { required = true, min = 0 }, s = str { max = 5 },
   kind = enum { "raise", "drop", "both", "edit", "reject" } }
 local function on_event(ev, req)
@@ -27,9 +30,9 @@ end
 route "POST /one"  { body = "event", schema = shape, on_event = on_event,
   on_request = on_request, stream = "events" }
 route "POST /many" { body = "batch", schema = shape, on_event = on_event,
-  stream = "events" }
+  stream = "events", on_refused = keep }
 route "POST /strict" { body = "batch", schema = shape, on_event = on_event,
-  stream = "events", partial = false, on_error = "reject" }
+  stream = "events", partial = false, on_error = "reject", on_refused = keep }
 
 route "PUT /t/:tenant/own" { body = "event", stream = "events",
   on_request = function(req)
@@ -41,27 +44,31 @@ route "PUT /t/:tenant/own" { body = "event", stream = "events",
   cors = { origins = { "https://shop.example" } } }
 stream "once" { sinks = { "copy" }, dedup = { key = "id", window = "10m" } }
 route "POST /once" { body = "batch", stream = "once" }
-route "POST /detect" { body = "event", schema = shape, stream = "events", encoding = "detect" }
+route "POST /detect" { body = "event", schema = shape, stream = "events", encoding = "detect",
+  on_refused = keep }
 route "POST /asked" { body = "event", schema = shape, stream = "events",
   encoding = "query:compression" }
 route { "GET", "POST", "/either" } { body = "any", schema = shape, stream = "events",
   encoding = "query:compression" }
-route "POST /values" { body = "events", schema = shape, stream = "events", max_event = "30B" }
+route "POST /values" { body = "events", schema = shape, stream = "events", max_event = "30B",
+  on_refused = keep }
 route "POST /nested" { body = "batch", schema = shape, stream = "events",
-  events = "a[].b[]", envelope = { s = "a[].s", top = "top" } }
+  events = "a[].b[]", envelope = { s = "a[].s", top = "top" }, on_refused = keep }
 route "POST /forms" { body = "events", stream = "events", schema = schema {
   at = time { formats = { "iso8601", "http" }, unit = "auto" }, i = int { convert = true },
   t = str { cut = 3 }, l = list { str {}, max = 2 } } }
 route "POST /cloud" { body = "cloudevents", stream = "other" }
 route { "GET", "POST", "/any" } { body = "any", schema = shape, on_event = on_event,
-  repeated = "array", form = { j = "json" }, stream = "events" }
+  repeated = "array", form = { j = "json" }, stream = "events", on_refused = keep }
 route "GET /to" { body = "query", schema = shape, on_event = on_event, stream = "events",
+  on_refused = keep,
   answer = { location = "field:u", hosts = { "shop.example" } } }
 route { "GET", "POST", "/go" } { body = "any", schema = shape, on_event = on_event,
   stream = "events", answer = { location = function(ev, req)
     return "https://" .. ev.s .. ".example" .. req.path end, hosts = { "shop.example" },
     fallback = "https://shop.example/", refused = "same", headers = { ["X-A"] = "b" } } }
-route "GET /pixel" { body = "query", schema = shape, stream = "events", answer = "pixel" }
+route "GET /pixel" { body = "query", schema = shape, stream = "events", answer = "pixel",
+  on_refused = "dead_letter" }
 route "POST /filled" { body = "event", schema = shape, on_event = on_event, stream = "events",
   answer = { status = 200, body = '{"n":"{n}","s":"{s}"}', refused = 404 } }
 ]]
@@ -194,7 +201,8 @@ local requests = {
 
 -- Rules that depend on the moment.
 local function same_moment(line)
-  return (line:gsub('"time":%d+,"generation":%d+', '"time":0,"generation":0'))
+  return (line:gsub('"time":%d+,"generation":%d+', '"time":0,"generation":0')
+    :gsub('^({"refused":.-"time":)%d+', "%10"))
 end
 
 describe("the testing kit", function()
@@ -343,7 +351,7 @@ route "POST /" { body = "event", stream = "s" }]]))
   it("decides, answers and stores exactly as the server does", function()
     local s = h.server { policy = POLICY }
     local kit = assert(testing.load(s.path, POLICY))
-    local stored, want = {}, { archive = {}, copy = {}, dead = {} }
+    local stored, want = {}, { archive = {}, copy = {}, dead = {}, refused = {} }
     local folders = { events = "archive", other = "copy", once = "copy",
       dead = "dead" }
     for i, q in ipairs(requests) do
@@ -367,6 +375,9 @@ route "POST /" { body = "event", stream = "s" }]]))
           table.insert(want[folders[stream]], same_moment(line))
         end
       end
+      for _, record in ipairs(r.refusals) do
+        table.insert(want[q[2]:find "^/pixel" and "dead" or "refused"], same_moment(record))
+      end
     end
     assert.equal(0, s:stop())
     for folder, lines in pairs(want) do
@@ -378,7 +389,8 @@ route "POST /" { body = "event", stream = "s" }]]))
       table.sort(stored[folder])
     end
     assert.same(want, stored)
-    assert.is_true(#want.archive > 5 and #want.copy == 8 and #want.dead == 3)
+    assert.is_true(#want.archive > 5 and #want.copy == 8 and #want.dead == 4
+      and #want.refused > 20)
     print(("# kit: %d requests answered and stored as by the server")
       :format(#requests))
     s:close()
