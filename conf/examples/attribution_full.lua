@@ -65,11 +65,12 @@ stream "events" {
   sinks = sinks, max_bytes = "16GiB",
   dedup = { key = { "app", "source", "event_id" }, window = "6h", max_keys = 2000000 },
 }
--- Money: it is on the disk before the client hears so, and counted once in 30 days, also
--- over restarts and power cuts. No sink skips.
+-- Money: it is on the disk before the client hears so, and counted once, also over restarts
+-- and power cuts. The window is longer than max_age and max_skew of "at" together: a purchase
+-- with its time is too old before its id is forgotten. No sink skips.
 stream "purchases" {
   ack = "synced", sinks = { "archive", "bus", "olap" }, max_bytes = "16GiB",
-  dedup = { key = { "app", "event_id" }, window = "30d", persist = true },
+  dedup = { key = { "app", "event_id" }, window = "31d", persist = true },
 }
 stream "refused" { sinks = { "refused" }, max_bytes = "2GiB" }
 local on_refused = { stream = "refused", rate = "200/s" }
@@ -122,11 +123,18 @@ local function shape(own)
   return schema(fields)
 end
 
--- The text of a person or a device that nobody reads back. Mails and ids are the same in
--- upper and lower case.
-local function hidden(text)
-  text = trim(text)
-  return text and text ~= "" and hmac(PEPPER, lower(text)) or nil
+-- Mails and UUIDs are the same in capitals: iOS writes these so, and servers do not. Other
+-- ids stay as they are, but for spaces around them.
+local function plain(id)
+  id = trim(id)
+  if id and (#id == 36 or contains(id, "@")) then return lower(id) end
+  return id
+end
+
+-- The text of a person or a device that nobody reads back.
+local function hidden(id)
+  id = plain(id)
+  return id and id ~= "" and hmac(PEPPER, id) or nil
 end
 
 -- Some systems fill in nothing so: all such devices would be one user.
@@ -158,14 +166,13 @@ local function address(req)
   return BEHIND_PROXY and req.headers["x-real-ip"] or req.peer
 end
 
--- A purchase needs what is summed, and the id by which it is counted once. iOS writes UUIDs
--- in capitals and servers do not: both are one id. Other ids stay as they are.
+-- A purchase needs what is summed, and the id by which it is counted once.
 local function purchase(ev, app)
-  local id = trim(ev.event_id)
+  local id = plain(ev.event_id)
   if not (id and id ~= "" and ev.revenue and ev.currency) then
     return reject("incomplete_purchase", "a purchase needs event_id, revenue and currency")
   end
-  ev.event_id = #id == 36 and lower(id) or id
+  ev.event_id = id
   revenue:inc(1, app, ev.currency)
   return to("purchases")
 end

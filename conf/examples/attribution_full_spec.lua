@@ -353,8 +353,18 @@ describe("attribution_full.lua", function()
       assert.same({ 202, 1, {} }, { again.status, again.accepted, again.stored })
       assert.same({}, postback("app=shop&type=purchase&event_id=o-1&revenue=9.9&currency=EUR").stored)
       local month = keyed("/v1/shop/events", { type = "purchase", event_id = "o-1", revenue = 1,
-        currency = "EUR" }, { time = "2026-04-01T00:00:00Z" })
+        currency = "EUR" }, { time = "2026-04-02T00:00:00Z" })
       assert.equal(1, #month.stored.purchases)
+    end)
+
+    it("with its time is too old before its id is forgotten", function()
+      local e = { type = "purchase", event_id = "o-9", revenue = 1, currency = "EUR",
+        at = "2026-03-01T12:09:59Z" }
+      assert.equal(1, #single(e).stored.purchases)
+      for _, later in ipairs { "2026-03-31T12:00:01Z", "2026-03-31T12:09:58Z" } do
+        assert.same({}, single(e, { time = later }).stored)
+      end
+      assert.equal("too_old", single(e, { time = "2026-04-01T12:00:01Z" }).code)
     end)
 
     it("of another app is another purchase", function()
@@ -434,6 +444,8 @@ describe("attribution_full.lua", function()
       local c = stored(single { type = "open", idfa = UUID })
       local d = stored(batch { { type = "open", gaid = UUID:lower() } })
       assert.equal(c.device, d.device)
+      assert.not_equal(stored(single { type = "open", user_id = "aB1" }).user,
+        stored(single { type = "open", user_id = "Ab1" }).user)
     end)
 
     it("of a device that tells nothing are no user", function()
