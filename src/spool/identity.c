@@ -357,12 +357,13 @@ static bool has_shard(const char *stream)
     bool has = false;
     DIR *at = opendir(stream);
 
-    while (at != NULL && !has && (d = readdir(at)) != NULL) {
-        has = sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2;
-    }
     if (at == NULL) {
         return errno != ENOTDIR && errno != ENOENT;
     }
+    while (!has && (errno = 0, d = readdir(at)) != NULL) {
+        has = sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2;
+    }
+    has |= errno != 0;
     (void)closedir(at);
     return has;
 }
@@ -379,10 +380,11 @@ static bool was_used(const struct spool *s)
     if (at == NULL) {
         return true;
     }
-    while (!used && (d = readdir(at)) != NULL) {
+    while (!used && (errno = 0, d = readdir(at)) != NULL) {
         (void)snprintf(path, sizeof path, "%s/%s", s->dir, d->d_name);
         used = d->d_name[0] != '.' && has_shard(path);
     }
+    used |= errno != 0;
     (void)closedir(at);
     return used;
 }

@@ -355,6 +355,23 @@ describe("a sink that a reload alters while its thread hangs", function()
     assert.is_nil(odd("n", 1, n - 1):find ":[^0]")
   end)
 
+  it("is owed what it had by a start that can't list the journals at first", function()
+    start { sinks = { { "a" }, { "n" } }, feeds = { "a", "n" } }
+    f:rules "on=write do=EIO path=/n/"
+    post(2)
+    s:stop "SIGKILL"
+    h.write(s.path, policy(A))
+    f:rules "on=list do=EIO path=/spool/sinks"
+    s:start(true)
+    h.wait_for("the end of the start", function() return s:ended() end, 10)
+    s:logged "event=start why=.*spool/sinks: Input/output error"
+    f:rules()
+    s:start()
+    none_odd("n", 1, 2)
+    none_odd "a"
+    none_retires()
+  end)
+
   -- SLUICE_STEPS=all: each call that changes something, one by one.
   for _, new in ipairs { false, true } do
     it("is taken out or new over kill -9 at any step, with the "

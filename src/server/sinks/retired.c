@@ -344,9 +344,27 @@ static bool is_taken_over(const struct plan *plan, const char *name)
     return false;
 }
 
+/* file is a name in the folder of the journals. */
+static bool restore_file(struct server *s, const struct plan *plan,
+                         const struct persisted *kept, const char *file, bool again,
+                         struct err *e)
+{
+    size_t n = strlen(file), tail = sizeof TAIL - 1;
+    char name[96];
+
+    if (n <= tail || n - tail >= sizeof name || strcmp(file + n - tail, TAIL) != 0) {
+        return true;
+    }
+    (void)snprintf(name, sizeof name, "%.*s", (int)(n - tail), file);
+    return sinks_find(s, name) != NULL || sink_in_plan(plan, name) ||
+           (!again && is_taken_over(plan, name)) ||
+           restore(s, name, persisted_find(kept, name), e);
+}
+
+/* A folder that can't be listed is no folder without journals: the spool would give up
+ * the events that their sinks are owed. */
 bool sinks_restore(struct server *s, const struct policy *p, bool again, struct err *e)
 {
-    const struct plan *plan = policy_plan(p);
     static struct persisted kept;
     char path[PATH_MAX];
     struct dirent *d;
@@ -358,23 +376,16 @@ bool sinks_restore(struct server *s, const struct policy *p, bool again, struct 
     }
     (void)snprintf(path, sizeof path, "%s/sinks", s->spool_dir);
     dir = opendir(path);
-    while (ok && dir != NULL && (d = readdir(dir)) != NULL) {
-        size_t n = strlen(d->d_name), tail = sizeof TAIL - 1;
-        char name[96];
-
-        if (n <= tail || n - tail >= sizeof name ||
-            strcmp(d->d_name + n - tail, TAIL) != 0) {
-            continue;
-        }
-        (void)snprintf(name, sizeof name, "%.*s", (int)(n - tail), d->d_name);
-        if (sinks_find(s, name) == NULL && !sink_in_plan(plan, name) &&
-            (again || !is_taken_over(plan, name))) {
-            ok = restore(s, name, persisted_find(&kept, name), e);
-        }
+    if (dir == NULL) {
+        return errno == ENOENT || err_errno(e, errno, "%s", path);
     }
-    if (dir != NULL) {
-        (void)closedir(dir);
+    while (ok && (errno = 0, d = readdir(dir)) != NULL) {
+        ok = restore_file(s, policy_plan(p), &kept, d->d_name, again, e);
     }
+    if (ok && errno != 0) {
+        ok = err_errno(e, errno, "%s", path);
+    }
+    (void)closedir(dir);
     return ok;
 }
 
