@@ -29,7 +29,7 @@ uint32_t crc32c_portable(uint32_t seed, const void *data, size_t n)
  * The instruction takes three cycles but can start in each, so that three lanes side by
  * side are three times as fast. The first two are carried over the bytes after them by
  * a carry-less product with x^(8n - 33) mod P, n bytes later, and meet in the eight
- * bytes behind the third (V. Gopal et al., "Fast CRC computation for iSCSI polynomial
+ * bytes after the third (V. Gopal et al., "Fast CRC computation for iSCSI polynomial
  * using CRC32 instruction", Intel, 2011).
  */
 enum { LANE_BYTES = 1024, CHUNK_BYTES = 3 * LANE_BYTES + 8 };

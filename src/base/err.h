@@ -18,7 +18,7 @@ struct err {
  * function can `return err_set(e, ...)`. */
 bool err_set(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 
-/* The same with ": " and strerror(errnum) behind the text. */
+/* The same with ": " and strerror(errnum) after the text. */
 bool err_errno(struct err *e, int errnum, const char *fmt, ...) PRINTF(3, 4);
 
 /* Whether its words name a full disk or a full quota: such an error passes. */

@@ -26,7 +26,7 @@ static void put_char(struct text *t)
     t->p += n;
 }
 
-/* Behind the opening quote. The escapes of log_quote are JSON's; a cut line may end
+/* After the opening quote. The escapes of log_quote are JSON's; a cut line may end
  * anywhere. */
 static void put_quoted(struct text *t)
 {

@@ -21,13 +21,13 @@ enum text_for {
                    TEXT_LINE */
 };
 
-/* The most bytes that n bytes of text become, for every target. */
+/* The most bytes that n bytes of text become, whatever the place. */
 static inline size_t text_bound(size_t n)
 {
     return 6 * n;
 }
 
-/* Whether every target takes text as it is: ASCII without a control character, a
+/* Whether text stands in every place as it is: ASCII without a control character, a
  * quotation mark or a backslash. False also says nothing of UTF-8. */
 bool text_is_plain(struct str text);
 
@@ -35,10 +35,10 @@ bool text_is_plain(struct str text);
  * written. No NUL is added. out and text do not overlap. */
 size_t text_write(enum text_for to, struct str text, char *out, size_t room);
 
-/* The same with a NUL behind it; room >= 1. Returns out. */
+/* The same with a NUL after it; room >= 1. Returns out. */
 char *text_z(enum text_for to, struct str text, char *out, size_t room);
 
-/* The whole of text with a NUL behind it, for free(). */
+/* The whole of text with a NUL after it, for free(). */
 char *text_new(enum text_for to, struct str text);
 
 /* The length of the longest prefix of text of at most max bytes that does not end

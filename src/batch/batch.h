@@ -30,7 +30,7 @@ struct batch_entry {
     uint16_t key_len, flags;
 };
 
-/* The events before end, and behind those of the one before, were accepted then. */
+/* The events before end, and after those of the one before, were accepted then. */
 struct batch_age {
     uint32_t end;
     int64_t wall_ms;
@@ -39,7 +39,7 @@ struct batch_age {
 /* A batch with this many ranges takes no further shard. */
 enum { BATCH_RANGES_MAX = 512 };
 
-/* Readable bytes behind a batch's own, so that its events can be scanned in place. */
+/* Readable bytes after a batch's own, so that its events can be scanned in place. */
 enum { BATCH_PAD = 64 };
 
 struct batch_limits {
@@ -116,7 +116,7 @@ void batch_reset(struct batch *b);
 /* The bytes of b, which stays as it is without them; the caller frees them. */
 char *batch_take_bytes(struct batch *b) MUST_USE;
 
-/* How many of the n events at entries, which lie one behind the other, b may
+/* How many of the n events at entries, which lie one after the other, b may
  * still take from the shard; the next is first. 0: b has to go first. */
 uint32_t batch_fit(const struct batch *b, const struct batch_limits *l,
                    const struct batch_range *from, const struct batch_entry *entries,

@@ -134,7 +134,7 @@ uint64_t changes_changed(const struct changes *c)
     return c->changed;
 }
 
-/* The next byte at or behind p that means something; end: there is none. */
+/* The next byte at or after p that means something; end: there is none. */
 static const char *skip_blanks(const char *p, const char *end, bool quoted)
 {
     while (!quoted && p < end && (*p == ' ' || *p == '\t')) {

@@ -1,5 +1,5 @@
 /*
- * cli - the subcommands of the program. Each takes the arguments behind its own name
+ * cli - the subcommands of the program. Each takes the arguments after its own name
  * and returns an exit code: 0, 1 for a problem with the input, 2 for wrong usage.
  */
 #pragma once

@@ -53,13 +53,13 @@ struct verdict {
 };
 
 /* Decides n lines (1..compare_most), each with its newline, 64 readable bytes
- * behind them; text[0..n) are the lines without it. */
+ * after them; text[0..n) are the lines without it. */
 void compare_lines(struct comparison *j, const struct route *route, int64_t time_ms,
                    struct str lines, const struct str *text, uint32_t n);
 
 /* Decides what a client sent and a route refused: by the route that its request has
  * now, or by conf->route. on_request is not asked: its headers are not kept. q->raw may
- * be written behind. Of several events the first that is not accepted decides. */
+ * be written after. Of several events the first that is not accepted decides. */
 struct refused_line;
 struct verdict compare_refused(struct comparison *j, const struct refused_line *q);
 

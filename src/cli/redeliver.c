@@ -167,7 +167,7 @@ int redeliver(const char *admin, const char *sink, bool dry)
     struct err e;
 
     a = (struct asking){.curl = curl_easy_init(), .admin = admin, .sink = sink};
-    /* Behind one that was cut off come the letters since, behind those of the name
+    /* After one that was cut off come the letters since, after those of the name
      * before the sink's own. */
     while (ok && more) {
         ok = ask(&a, "POST", dry ? "?dry-run" : "", &c, &e) && wait_for_end(&a, &c, &e);

@@ -83,7 +83,7 @@ static bool has(const struct refused_lines *l, int i)
     return (l->batch.events[0].slots[i].tag & 15) != SLOT_ABSENT;
 }
 
-/* A text without its escapes, with a NUL behind it; "" where there is none. */
+/* A text without its escapes, with a NUL after it; "" where there is none. */
 static struct str text(struct refused_lines *l, int i)
 {
     const struct slot *s = &l->batch.events[0].slots[i];
@@ -98,7 +98,7 @@ static struct str text(struct refused_lines *l, int i)
     return out;
 }
 
-/* At the end of l->text, so that there is a pad behind it. */
+/* At the end of l->text, so that there is a pad after it. */
 static bool raw(struct refused_lines *l, struct str *out)
 {
     struct str letters;

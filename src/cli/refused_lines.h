@@ -24,7 +24,7 @@ struct refused_line {
     int64_t time_ms;        /* -1: unknown */
     bool one;               /* raw is one event of a batch */
     bool cut;               /* the rest of it was not kept */
-    struct str raw;         /* as sent; 64 readable bytes behind it */
+    struct str raw;         /* as sent; 64 readable bytes after it */
 };
 
 /* Whether a line is a record: it begins as each of them does. */
@@ -33,6 +33,6 @@ bool refused_lines_is(struct str line);
 struct refused_lines *refused_lines_new(struct err *e) MUST_USE;
 void refused_lines_free(struct refused_lines *l); /* NULL is fine */
 
-/* line has 64 readable bytes behind it. False: it is damaged. */
+/* line has 64 readable bytes after it. False: it is damaged. */
 bool refused_lines_read(struct refused_lines *l, struct str line,
                         struct refused_line *out) MUST_USE;

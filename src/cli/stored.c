@@ -103,7 +103,7 @@ static const char *stream_of(const char *path, char out[NAME_MAX_BYTES])
 }
 
 /* The files of dead letters: of hooks, in the archive's way, and of sinks, as
- * sink-NAME.ndjson. A stream named "sink" has a UUID and a number behind it. */
+ * sink-NAME.ndjson. A stream named "sink" has a UUID and a number after it. */
 static bool has_letters(const char *path, const char *stream)
 {
     const char *slash = strrchr(path, '/');

@@ -17,7 +17,7 @@ struct stored_part {
     const char *stream;   /* NULL: the file's name does not say */
     const char *reason;   /* dead letters, opened: why; NULL: events */
     struct str lines;     /* whole ones, each ends in a newline; 64 more bytes can
-                           be read behind them */
+                           be read after them */
     int64_t time_ms;      /* when they came: of the block, or of the file */
     uint64_t done, total; /* bytes of the input, for progress */
 };

@@ -18,7 +18,7 @@ struct when;
 struct when *when_new(const char *path, struct err *e) MUST_USE;
 void when_free(struct when *w); /* NULL is fine */
 
-/* Reads n lines, 64 readable bytes behind them. */
+/* Reads n lines, 64 readable bytes after them. */
 void when_read(struct when *w, struct str lines, uint32_t n);
 
 /* The time of line i of these; `otherwise` when it names none. */

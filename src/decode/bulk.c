@@ -1,6 +1,6 @@
 /*
  * Lines in pairs, as Elasticsearch's _bulk takes them: an action such as {"index":{}},
- * and the event. A delete has no line of its own behind it.
+ * and the event. A delete has no line of its own after it.
  *
  * Which line is an action is known by counting alone. So a line that is no action refuses
  * the body, and one that is no event refuses that event.
@@ -88,7 +88,7 @@ static bool is_next(struct lex *l, char c)
     return true;
 }
 
-/* {"word": up to the object behind it. */
+/* {"word": up to the object after it. */
 static bool read_word(struct lex *l, struct str *word)
 {
     bool escaped;
@@ -145,7 +145,7 @@ static enum scan_result read_action(struct scan *s, const struct envelope *v,
     return SCAN_OK;
 }
 
-/* The line behind the action, which stood at action. */
+/* The line after the action, which stood at action. */
 static void read_document(struct scan *s, struct event *ev, enum action_kind kind,
                           const char *action, const char *end)
 {

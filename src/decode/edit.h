@@ -39,7 +39,7 @@ size_t edit_bound(const struct event_batch *b, const struct event *ev);
  * events without edits. Returns the length; no trailing newline. */
 size_t edit_splice(const struct event_batch *b, const struct event *ev, char *out);
 
-/* The same, and whether all that was sent stands where it stood, edits only behind
+/* The same, and whether all that was sent stands where it stood, edits only after
  * it: then the places of its slots hold in out, too. */
 size_t edit_splice_kept(const struct event_batch *b, const struct event *ev, char *out,
                         bool *kept);

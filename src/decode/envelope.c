@@ -42,7 +42,7 @@ struct levels {
     size_t starts[LEVELS_MAX], ends[LEVELS_MAX];
 };
 
-/* The next "[]" of text at or behind i; text.n: there is none. */
+/* The next "[]" of text at or after i; text.n: there is none. */
 static size_t next_list(struct str text, size_t i)
 {
     for (; i + 1 < text.n; i += text.p[i] == '\\' ? 2 : 1) {
@@ -98,7 +98,7 @@ static bool find_level(const struct levels *x, struct str field, unsigned *level
     return next_list(*path, 0) == path->n;
 }
 
-/* The fields of one level, as paths behind that of its list. */
+/* The fields of one level, as paths after that of its list. */
 static bool level_fields(const struct levels *x, unsigned level,
                          const struct str *fields, unsigned n, struct envelope *v,
                          struct str *paths, struct err *e)

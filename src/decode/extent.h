@@ -9,7 +9,7 @@
 enum { EXTENT_DEPTH_MAX = 8192 };
 
 /* from: the first byte of an element of a list, which lex could not read. The ',' or
- * ']' of the list behind it, or NULL: the end is not certain.
+ * ']' of the list after it, or NULL: the end is not certain.
  *
  * Certain means: brackets match, each string stands where one may and ends where one
  * may, and between them is nothing but words, numbers and space. So an error inside a

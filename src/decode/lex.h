@@ -3,7 +3,7 @@
  * passed. Inline: these are the inner loops of scan.c, and of nothing else.
  *
  * Every function returns false after setting at and detail; p is then of no
- * use. SCAN_PAD bytes behind end may be read, never believed.
+ * use. SCAN_PAD bytes after end may be read, never believed.
  */
 #pragma once
 
@@ -195,7 +195,7 @@ static inline bool lex_number(struct lex *l)
     return true;
 }
 
-/* The number at p, without a sign, of at most 15 digits, eight of them behind the point, and without
+/* The number at p, without a sign, of at most 15 digits, eight of them after the point, and without
  * exponent, whose value is exact (see number.c). NULL: it is another or none.
  * even: by branches, which are right where numbers of a length come one after the
  * other, and else would be missed. */

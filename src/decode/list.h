@@ -58,7 +58,7 @@ enum scan_result envelope_read(struct scan *s, const struct envelope *v, bool *f
                                struct scan_error *se);
 
 /* p is at the '{' of an object that has values for one event. values[i] is that of v's
- * field i, and behind them action (with its quotes), if v asks for it. */
+ * field i, and after them action (with its quotes), if v asks for it. */
 enum scan_result envelope_one(struct scan *s, const struct envelope *v,
                               struct str action, struct slot *values,
                               struct scan_error *se);

@@ -285,7 +285,7 @@ static enum params_result take_part(struct reader *r)
     return params_next(&r->x);
 }
 
-/* Behind a boundary: "--" ends the body, white space and CR LF begin a part. */
+/* After a boundary: "--" ends the body, white space and CR LF begin a part. */
 static bool take_line_end(struct reader *r, bool *more)
 {
     *more = !(r->end - r->p >= 2 && r->p[0] == '-' && r->p[1] == '-');

@@ -3,7 +3,7 @@
  * stand for. Pure but for the room.
  *
  * Fields only: a part with a file name is refused. Lines end in CR LF; nothing but white
- * space stands before the first boundary and behind the last one.
+ * space stands before the first boundary and after the last one.
  */
 #pragma once
 

@@ -102,7 +102,7 @@ static struct digits digits_of(const char *p, size_t n)
     return d;
 }
 
-/* 0 behind the last. */
+/* 0 after the last. */
 static char next_digit(struct digits *d)
 {
     if (d->p < d->end && *d->p == '.') {

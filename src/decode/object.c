@@ -40,7 +40,7 @@ static bool other_value(struct scan *s, struct key_use use, uint32_t depth)
 /* "true", its first letter lowest */
 enum { TRUE_WORD = 0x65757274 };
 
-/* Behind an array of whole numbers of less than eight digits without space; NULL: it is
+/* After an array of whole numbers of less than eight digits without space; NULL: it is
  * another, or none. */
 static ALWAYS_INLINE const char *small_numbers(const char *p, const char *end)
 {
@@ -58,7 +58,7 @@ static ALWAYS_INLINE const char *small_numbers(const char *p, const char *end)
     return *p == ']' && p < end ? p + 1 : NULL;
 }
 
-/* Behind space at p. */
+/* After space at p. */
 static const char *space(struct scan *s, const char *p)
 {
     s->l.p = p;
@@ -121,7 +121,7 @@ static const char *any_value(struct scan *s, struct key_use use, uint32_t depth,
     return l->p;
 }
 
-/* The value of a key at p. Behind it, or NULL: an error, see s->l. */
+/* The value of a key at p. After it, or NULL: an error, see s->l. */
 static ALWAYS_INLINE const char *value(struct scan *s, const struct key_use *use,
                                        uint32_t depth, const char *p, bool guesses)
 {
@@ -181,7 +181,7 @@ static ALWAYS_INLINE bool stands_at(const struct shape_key *k, uint16_t node,
            (LIKELY(k->len <= 16) || vector_equal(p + 16, k->text + 16, k->len - 16u));
 }
 
-/* One of the keys behind the next that is expected; NULL: none stands at p. */
+/* One of the keys after the next that is expected; NULL: none stands at p. */
 static struct shape_key *guess_behind(struct scan *s, uint16_t node, const char *p)
 {
     for (uint32_t i = s->expected + 1; i < s->expected + SHAPE_AHEAD; i++) {
@@ -255,7 +255,7 @@ static bool other_key(struct scan *s, uint16_t node, struct str raw, bool escape
     return true;
 }
 
-/* A key at p that is no short text of plain ASCII. Behind its quote; NULL: an error, see
+/* A key at p that is no short text of plain ASCII. After its quote; NULL: an error, see
  * s->l. */
 static const char *long_key(struct scan *s, uint16_t node, const char *p,
                             const struct key_use **use)
@@ -301,7 +301,7 @@ static ALWAYS_INLINE const char *key(struct scan *s, uint16_t node, const char *
     return other_key(s, node, raw, false, use) ? to + 1 : NULL;
 }
 
-/* A key at p with its colon, by its name. Behind that, or NULL: an error, see s->l. */
+/* A key at p with its colon, by its name. After that, or NULL: an error, see s->l. */
 static ALWAYS_INLINE const char *named(struct scan *s, uint16_t node, const char *p,
                                        const struct key_use **use, bool guesses)
 {

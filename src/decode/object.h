@@ -30,7 +30,7 @@ struct scan {
     struct str twice;     /* its name; NULL: none is */
 };
 
-/* Behind a value: ',' or '}'. *more tells which. */
+/* After a value: ',' or '}'. *more tells which. */
 static inline bool member_end(struct lex *l, bool *more)
 {
     lex_maybe_space(l);

@@ -97,7 +97,7 @@ static const char *digits(const char *p, const char *end)
     return p;
 }
 
-/* Whether p up to end is what may stand behind the whole part of a number. */
+/* Whether p up to end is what may stand after the whole part of a number. */
 static bool is_rest(const char *p, const char *end)
 {
     const char *from;
@@ -283,7 +283,7 @@ struct str params_end(struct params *x)
     if (x->repeats != NULL) {
         event = repeats_end(x);
     } else {
-        x->p -= x->n > 0; /* the comma behind the last */
+        x->p -= x->n > 0; /* the comma after the last */
         *x->p++ = '}';
         event = (struct str){x->room->p, (size_t)(x->p - x->room->p)};
     }

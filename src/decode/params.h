@@ -104,7 +104,7 @@ enum params_result params_value(struct params *x) MUST_USE;
 /* Its value is written. */
 enum params_result params_next(struct params *x) MUST_USE;
 
-/* The object, with SCAN_PAD bytes behind it, in the room. */
+/* The object, with SCAN_PAD bytes after it, in the room. */
 struct str params_end(struct params *x);
 
 /* Marks *x->error for the member in hand. */

@@ -34,7 +34,7 @@ static bool put_value(struct rows *x, struct str key, struct str value, bool fir
            put(x, value.p, value.n);
 }
 
-/* Its values, from behind the '[' to behind the ']'. *fits: they were all written. */
+/* Its values, from after the '[' to after the ']'. *fits: they were all written. */
 static bool read_values(struct scan *s, bool *fits)
 {
     struct rows *x = s->rows;

@@ -23,7 +23,7 @@ struct row_columns {
 
 /* Reads body as scan_body does for SCAN_BATCH, or scan_enveloped where v is not NULL. *out
  * is the same body with an object for each array among its events, SCAN_PAD bytes
- * behind; a null is left out. What is no such array stays as it is: an object, an array
+ * after; a null is left out. What is no such array stays as it is: an object, an array
  * of more values than n, text that is no JSON. SCAN_TOO_LONG: it would be longer than
  * max_bytes. b lends its envelope. */
 enum scan_result rows_write(const struct row_columns *columns, const struct envelope *v,

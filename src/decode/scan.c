@@ -28,7 +28,7 @@ struct event *event_next(struct scan *s)
     }
     if (b->n == b->max_events) {
         b->max_events = b->max_events == 0 ? 256 : 2 * b->max_events;
-        /* Behind the last event's is room for what no field is for. */
+        /* After the last event's is room for what no field is for. */
         b->slots =
             mem_realloc(b->slots, ((size_t)b->max_events * SCHEMA_FIELDS_MAX + 1) *
                                       sizeof *b->slots);

@@ -35,7 +35,7 @@ enum scan_shape {
     SCAN_BATCH,  /* {"events":[...]} or [...] of objects */
     SCAN_NDJSON, /* an object a line; a bad line is that event's error */
     SCAN_ARRAY,  /* [...] of objects, and nothing else */
-    SCAN_VALUES, /* objects and [...] of objects, one behind the other */
+    SCAN_VALUES, /* objects and [...] of objects, one after the other */
     SCAN_BULK,   /* lines in pairs: {"index":{...}}, what to do, and the event; only
                      with an envelope for it, see bulk.c */
     /* Never scanned as they are: */
@@ -87,7 +87,7 @@ void event_batch_fini(struct event_batch *b);
 
 /* ---- scan.c ---- */
 
-/* Reads body[0..n), behind which SCAN_PAD readable bytes lie (any content). Afterwards
+/* Reads body[0..n), after which SCAN_PAD readable bytes lie (any content). Afterwards
  * b->events[0..b->n) are in the client's order, with fate EVENT_ACCEPT, or EVENT_REJECT
  * for one event's own fault: a bad NDJSON line, or an element of a list whose end is
  * certain (extent.h): "invalid_json", "too_deep", "too_many_keys", with error_at; an

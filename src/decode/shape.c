@@ -97,7 +97,7 @@ struct shape *shape_use(struct shape *s, const struct scan_keys *k)
 }
 
 /* Keyed: a client that could choose keys of one hash would have each compared with
- * all others. The object is mixed in behind. */
+ * all others. The object is mixed in after. */
 static uint32_t hash_of(const struct shape *s, struct str name, uint16_t node)
 {
     uint64_t h = siphash13(&s->hash_key, name.p, name.n);
@@ -141,7 +141,7 @@ struct shape_key *shape_find(struct shape *s, const char *key, size_t n, uint16_
     return NULL;
 }
 
-/* shape_find reads bytes behind the key, so that it has to be copied. */
+/* shape_find reads bytes after the key, so that it has to be copied. */
 static struct shape_key *find_name(struct shape *s, struct str name, uint16_t node)
 {
     char padded[SHAPE_KEY_BYTES + 16] = {0};
@@ -336,7 +336,7 @@ static bool insert(struct shape *s, uint32_t place, const struct seen_key *k)
     return true;
 }
 
-/* Each goes behind the known key that stood before it. Escaped and very long keys are
+/* Each goes after the known key that stood before it. Escaped and very long keys are
  * never learned. */
 static bool learn(struct shape *s)
 {
@@ -393,7 +393,7 @@ bool shape_learn(struct shape *s)
     return whole && !anew;
 }
 
-/* Puts a key of an event, and those of others that stood behind it, to the end of the
+/* Puts a key of an event, and those of others that stood after it, to the end of the
  * order so far. */
 static uint32_t put_last(struct shape *s, uint32_t n, uint16_t id,
                          struct shape_key *const *old, const bool *given)

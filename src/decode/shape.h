@@ -74,7 +74,7 @@ struct shape {
     bool untidy;       /* two keys are of one hash */
     uint8_t table[(1 << SHAPE_TABLE_BITS) + SHAPE_PROBES]; /* ids by hash; of no place:
                                                               SHAPE_KEYS_MAX */
-    /* As keys are expected; behind the last, one that stands nowhere. */
+    /* As keys are expected; after the last, one that stands nowhere. */
     struct shape_key *order[SHAPE_KEYS_MAX + SHAPE_AHEAD];
     struct shape_key list[SHAPE_KEYS_MAX + 1];
     uint16_t ids[SHAPE_KEYS_MAX]; /* of an event, in its order */

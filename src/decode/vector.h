@@ -12,7 +12,7 @@
 static inline unsigned vector_count_digits(uint64_t v)
 {
     uint64_t x = v ^ 0x3030303030303030;
-    /* A carry out of a byte from 0x80 on spoils only bytes behind it. */
+    /* A carry out of a byte from 0x80 on spoils only bytes after it. */
     uint64_t other = ((x + 0x7676767676767676) | x) & 0x8080808080808080;
 
     return (unsigned)(__builtin_ctzll(other >> 1 | 1ull << 63) + 1) >> 3;
@@ -89,7 +89,7 @@ static inline uint32_t vector_special_32(const char *p)
     return vector_special_16(p) | vector_special_16(p + 16) << 16;
 }
 
-/* The first 16 bytes of a text: zeros behind its end. */
+/* The first 16 bytes of a text: zeros after its end. */
 typedef __m128i vector_head;
 
 /* Of a text at p of n bytes, 16 at most; 16 are read. */
@@ -124,7 +124,7 @@ static inline bool vector_equal_in(const char *a, const char *b, uint32_t which)
     return (~(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y)) & which) == 0;
 }
 
-/* Whether the first n bytes are equal; up to 16 behind them may be read on both
+/* Whether the first n bytes are equal; up to 16 after them may be read on both
  * sides. */
 static inline int vector_equal(const char *a, const char *b, unsigned n)
 {

@@ -14,7 +14,7 @@ static const char *skip_space(const char *p, const char *end)
     return p;
 }
 
-/* p is behind the opening quote; returns behind the closing one. */
+/* p is behind the opening quote; returns after the closing one. */
 static const char *skip_string(const char *p, const char *end, bool *escaped)
 {
     while (p < end && *p != '"') {

@@ -271,7 +271,7 @@ void dead_keep(struct dead *d)
     d->kept = d->begun = d->length;
 }
 
-/* Where another program has written between or behind them, letters are there twice
+/* Where another program has written between or after them, letters are there twice
  * then: their positions tell. */
 void dead_rewind(struct dead *d)
 {

@@ -33,20 +33,20 @@ bool letters_next(struct letters *l, struct letter *out) MUST_USE;
 uint64_t letters_bad(const struct letters *l);
 uint64_t letters_refused(const struct letters *l); /* of these, records of refusals */
 
-/* The byte behind the last line that was read, letter or not; and going on from such
+/* The byte after the last line that was read, letter or not; and going on from such
  * a byte. */
 uint64_t letters_at(const struct letters *l);
 bool letters_go_to(struct letters *l, uint64_t at, struct err *e) MUST_USE;
 bool letters_are(const struct letters *l, const char *path); /* that file */
 uint64_t letters_bytes(const struct letters *l); /* of the file now; 0: unknown */
 
-/* Behind the last: false and *e when the file could not be read to its end. */
+/* After the last: false and *e when the file could not be read to its end. */
 bool letters_ended(const struct letters *l, struct err *e) MUST_USE;
 
 /* Of lines that the caller has read. */
 struct letters *letters_new(struct err *e) MUST_USE;
 
-/* How many lines there are, each letter or not; 64 readable bytes lie behind them,
+/* How many lines there are, each letter or not; 64 readable bytes lie after them,
  * and they stay while letters are asked for. */
 uint32_t letters_scan(struct letters *l, struct str lines) MUST_USE;
 

@@ -31,9 +31,8 @@ struct replay {
 /* The first file from r->source on that is there. r->letters stay NULL: there are
  * none. */
 bool replay_open_file(struct delivery *d, struct replay *r, struct err *e) MUST_USE;
-bool replay_more(const struct delivery *d,
-                 const struct replay *r); /* files behind it */
-/* Behind the last letter. Nothing is deleted that was not delivered, or is dead
+bool replay_more(const struct delivery *d, const struct replay *r); /* files after it */
+/* After the last letter. Nothing is deleted that was not delivered, or is dead
  * again: a file with other lines stays, under another name. */
 bool replay_close_file(struct replay *r, struct err *e) MUST_USE;
 /* The next letters, up to the end that was noted when they are an earlier run's.

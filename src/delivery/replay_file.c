@@ -184,7 +184,7 @@ static void append(struct batch *b, const struct letter *x,
     const struct batch_entry entry = {.off = 0, .len = (uint32_t)x->event.n};
 
     batch_append(b, range, &source, &entry, (int64_t)(clock_mono_ns() / 1000000u));
-    b->bytes[b->n_bytes - 1] = '\n'; /* in the letter more comes behind it */
+    b->bytes[b->n_bytes - 1] = '\n'; /* in the letter more comes after it */
 }
 
 bool replay_fill(struct delivery *d, struct replay *r, struct batch *b, struct err *e)

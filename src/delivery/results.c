@@ -87,7 +87,7 @@ static void forget_plan(struct delivery *d, const struct batch *b)
     }
 }
 
-/* Where the letters begin that come: more of this sink behind that is cut by the next
+/* Where the letters begin that come: more of this sink after that is cut by the next
  * process, unless the journal knows more by then. */
 static bool begin_letters(struct delivery *d, struct err *e)
 {

@@ -31,7 +31,7 @@ struct subscription_reader {
 struct intent {
     struct intent *next;
     uint64_t id;
-    const char *destination; /* behind the ranges; "": not known */
+    const char *destination; /* after the ranges; "": not known */
     bool proven;             /* some of the batch is settled */
     uint32_t n;
     struct batch_range ranges[];
@@ -148,7 +148,7 @@ void subscription_retire(struct subscription *o, struct spool *spool,
                          struct journal *j);
 /* The journal's replay, record by record. */
 void subscription_ending(struct subscription *o, const struct record *r);
-/* As if all of this process were behind the ends: left by an earlier one. */
+/* As if all of this process were after the ends: left by an earlier one. */
 void subscription_ending_old(struct subscription *o, uint32_t epoch);
 /* As the one before has the stream, with its ends or still without; false: it does not
  * have it. */

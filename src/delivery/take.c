@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "delivery/subscription.h"
 
-/* The first span at or behind seq of r's shard; NULL: none. */
+/* The first span at or after seq of r's shard; NULL: none. */
 static const struct subscription_span *span_from(const struct subscription *o,
                                                  const struct subscription_reader *r,
                                                  uint64_t seq)

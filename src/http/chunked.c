@@ -81,7 +81,7 @@ static bool add_digit(struct chunked *d, char c)
     return true;
 }
 
-/* Behind a size: its line's end, or an extension; otherwise -1. */
+/* After a size: its line's end, or an extension; otherwise -1. */
 static int behind_size(char c)
 {
     return c == '\r'     ? SIZE_LF
@@ -139,7 +139,7 @@ static int step_trailer(int state, char c)
     }
 }
 
-/* The state behind c; -1: it can't be there. */
+/* The state after c; -1: it can't be there. */
 static int step(struct chunked *d, char c)
 {
     switch (d->state) {

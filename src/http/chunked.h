@@ -31,7 +31,7 @@ enum chunked_result {
     CHUNKED_SIZE,     /* a chunk of left bytes begins; feed on */
     CHUNKED_PART,     /* *part lies in the bytes that were fed; feed on */
     CHUNKED_END,      /* the body is whole */
-    CHUNKED_BAD,      /* the byte behind those taken can't be there: chunked_why */
+    CHUNKED_BAD,      /* the byte after those taken can't be there: chunked_why */
     CHUNKED_LARGE     /* too many extensions or trailers */
 };
 

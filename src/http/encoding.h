@@ -21,7 +21,7 @@ struct encoding;
 enum encoding_result {
     ENCODING_OK = 0,
     ENCODING_LARGE, /* more than max bytes */
-    ENCODING_BAD    /* damaged, cut off, or something behind it */
+    ENCODING_BAD    /* damaged, cut off, or something after it */
 };
 
 struct encoding *encoding_new(void);
@@ -34,7 +34,7 @@ bool encoding_of(struct str value, enum http_encoding *out);
  * none of its own. */
 enum http_encoding encoding_detected(enum http_encoding sent);
 
-/* HTTP_PAD readable bytes lie behind *out, as they do behind in: a body that is not
+/* HTTP_PAD readable bytes lie after *out, as they do after in: a body that is not
  * compressed is its own result. */
 enum encoding_result encoding_inflate(struct encoding *e, enum http_encoding how,
                                       struct str in, uint64_t max,

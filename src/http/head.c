@@ -6,7 +6,7 @@
 #include "http/chars.h"
 
 enum {
-    BLANK_MAX = 2, /* RFC 9112, 2.2: a CRLF too many behind the last body */
+    BLANK_MAX = 2, /* RFC 9112, 2.2: a CRLF too many after the last body */
     METHOD_MAX = 64
 };
 
@@ -72,7 +72,7 @@ static size_t skip_value(const char *p, size_t i, size_t n)
     return skip(p, i, n, CHAR_VALUE);
 }
 
-/* Behind the headers that are there as a whole, which are most. The line at which this
+/* After the headers that are there as a whole, which are most. The line at which this
  * ends is read state by state. */
 static size_t skip_lines(const char *p, size_t i, size_t n)
 {
@@ -98,7 +98,7 @@ static bool version_has(unsigned at, char c)
     return pattern[at] == '0' ? char_is(c, CHAR_DIGIT) : c == pattern[at];
 }
 
-/* The state behind c; -1: it can't be there. */
+/* The state after c; -1: it can't be there. */
 static int step(struct head *h, char c)
 {
     switch (h->state) {

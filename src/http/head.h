@@ -20,7 +20,7 @@ struct head {
 enum head_result {
     HEAD_MORE = 0,
     HEAD_DONE, /* the empty line is read */
-    HEAD_BAD   /* the byte behind those taken can't be there: head_why */
+    HEAD_BAD   /* the byte after those taken can't be there: head_why */
 };
 
 void head_reset(struct head *h);
@@ -28,7 +28,7 @@ void head_reset(struct head *h);
 /* Returns how many bytes are good. */
 size_t head_feed(struct head *h, const char *p, size_t n, enum head_result *r);
 
-bool head_has_method(const struct head *h); /* and the space behind it */
+bool head_has_method(const struct head *h); /* and the space after it */
 
 /* After HEAD_BAD: the text that was expected; static. */
 const char *head_why(const struct head *h);

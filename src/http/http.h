@@ -54,7 +54,7 @@ struct http_view {
     uint32_t n_headers;
     struct str content_type; /* whole value; {NULL, 0}: none */
     uint64_t content_length; /* UINT64_MAX: chunked */
-    struct str body;         /* in on_body; HTTP pad bytes readable behind */
+    struct str body;         /* in on_body; HTTP pad bytes readable after */
     struct str peer;         /* "10.0.0.7" */
 };
 

@@ -30,7 +30,7 @@ struct parse_head {
     bool sound_host;        /* there is at most one, and it is one */
 };
 
-/* False: stop behind this; parse_feed goes on from there when called again. */
+/* False: stop after this; parse_feed goes on from there when called again. */
 struct parse_ops {
     bool (*on_head)(void *arg, const struct parse_head *h);
     /* A chunk of so many bytes begins. */

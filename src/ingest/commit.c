@@ -2,7 +2,7 @@
  * The end of a turn: the events that its requests have appended become one block a
  * stream, with one write; then their answers are due, or, with a `synced` stream, once
  * the housekeeper has synced that far. One that repeats events of other requests under
- * way is answered behind those.
+ * way is answered after those.
  */
 #include <stdio.h>
 #include <string.h>

@@ -149,7 +149,7 @@ struct waiter *waiter_get(struct ingest *in);             /* NULL: WAITERS_MAX i
 char *waiter_text(struct waiter *w, size_t n);            /* where its answer may go */
 void waiter_release(struct ingest *in, struct waiter *w); /* its room */
 void waiter_put(struct ingest *in, struct waiter *w);
-/* Its answer is due behind the commit; its n events wait. began_ns, account, ends and
+/* Its answer is due after the commit; its n events wait. began_ns, account, ends and
  * the answer are set. */
 void waiter_join(struct ingest *in, struct waiter *w, uint32_t n);
 
@@ -230,7 +230,7 @@ void refuse(struct ingest *in, const struct answering *a, int status,
 /* The three count n events as refused with the request. */
 void admission_refuse_whole(struct ingest *in, struct http_request *r,
                             const struct refused *no);
-/* The same, whose answer is due behind the commit. */
+/* The same, whose answer is due after the commit. */
 void admission_refuse_kept(struct ingest *in, struct http_request *r,
                            const struct refused *no);
 void admission_unstored(struct ingest *in, struct http_request *r,

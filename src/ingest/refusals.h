@@ -27,7 +27,7 @@ void refusals_bind(struct ingest *in, const struct binding *b);
 
 /* Keeps the refused events of in->batch, which was decided as o says; or a body that was
  * refused as a whole. Only where the route has on_refused. True: records are pending, and
- * the answer is due behind the commit. May commit the turn: before the request's own
+ * the answer is due after the commit. May commit the turn: before the request's own
  * events are pending. */
 bool refusals_events(struct ingest *in, const struct request_state *p,
                      const struct http_view *v, const struct outcome *o) MUST_USE;

@@ -1,5 +1,5 @@
 /*
- * shadow - a policy that decides on copies of a worker's requests behind the live
+ * shadow - a policy that decides on copies of a worker's requests after the live
  * one, and only counts where it would have decided otherwise.
  *
  *   shadow_new (supervisor, with its binding) -> shadow_body*, shadow_head* ->

@@ -48,7 +48,7 @@ static unsigned char *read_all(int fd, size_t *n, struct err *e)
     return p;
 }
 
-/* A torn tail has nothing whole behind it; damage has. */
+/* A torn tail has nothing whole after it; damage has. */
 static bool whole_record_in(const unsigned char *p, size_t n,
                             struct batch_range *ranges)
 {

@@ -70,7 +70,7 @@ struct journal_scan {
     uint64_t damaged_bytes, damaged_places, first_damage; /* its offset */
 };
 
-/* Reads every whole record, also those behind damage; changes nothing. fn and out may
+/* Reads every whole record, also those after damage; changes nothing. fn and out may
  * be NULL. False and *e: it can't be read, or a later version wrote it. */
 bool journal_scan(const char *path, journal_record_fn *fn, void *arg,
                   struct journal_scan *out, struct err *e) MUST_USE;

@@ -4,7 +4,7 @@
  *   length u32, type u32, crc32c u32 | time i64, value u64,
  *   id, stream, name (u16 length + bytes each), n u32, n ranges of 24 bytes
  *
- * The crc covers length, type and the payload behind it. Little-endian. Every
+ * The crc covers length, type and the payload after it. Little-endian. Every
  * type has the same fields, so that one reader serves all. Pure; any thread.
  */
 #pragma once

@@ -142,7 +142,7 @@ void run_unref(struct run *r)
     free(r);
 }
 
-/* The last page whose fence is not behind hash; n_pages: none. Hashes are spread evenly,
+/* The last page whose fence is not after hash; n_pages: none. Hashes are spread evenly,
  * so that the place is guessed, and found within a few steps. */
 static uint32_t page_of(const struct run *r, uint32_t hash)
 {
@@ -169,7 +169,7 @@ static uint32_t page_of(const struct run *r, uint32_t hash)
         }
         low = at;
     }
-    while (high - low > 1) { /* fences[low] <= hash, and high is the end or behind it */
+    while (high - low > 1) { /* fences[low] <= hash, and high is the end or after it */
         uint32_t middle = low + (high - low) / 2;
 
         *(r->fences[middle] <= hash ? &low : &high) = middle;

@@ -94,7 +94,7 @@ void run_reader_init(struct run_reader *x, const struct run *r);
 void run_reader_fini(struct run_reader *x);
 
 enum run_read { RUN_READ_KEY = 0, RUN_READ_END, RUN_READ_LOST, RUN_READ_FAILED };
-/* RUN_READ_LOST: a damaged page, whose keys are skipped; it goes on behind it.
+/* RUN_READ_LOST: a damaged page, whose keys are skipped; it goes on after it.
  * RUN_READ_FAILED and *e: the disk did not give it: unknown. */
 enum run_read run_reader_next(struct run_reader *x, struct key *k,
                               struct err *e) MUST_USE;

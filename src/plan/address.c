@@ -53,7 +53,7 @@ bool address_read(struct str text, struct address *out)
     return true;
 }
 
-/* The number behind the slash; -1: there is none. */
+/* The number after the slash; -1: there is none. */
 static int prefix_of(struct str s)
 {
     int n = 0;
@@ -70,7 +70,7 @@ static int prefix_of(struct str s)
     return n;
 }
 
-/* The bits behind the prefix, of 64. */
+/* The bits after the prefix, of 64. */
 static uint64_t rest(unsigned prefix)
 {
     return prefix == 0 ? UINT64_MAX : prefix >= 64 ? 0 : UINT64_MAX >> prefix;

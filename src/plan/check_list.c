@@ -8,7 +8,7 @@
 
 enum { PLACE_BYTES = 24 };
 
-/* The next item behind p; false: none is left. */
+/* The next item after p; false: none is left. */
 static bool next_item(const char **p, const char *end, struct str *value,
                       enum slot_kind *kind)
 {

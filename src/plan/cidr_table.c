@@ -109,7 +109,7 @@ static void refuse_twice(struct reader *r)
     }
 }
 
-/* The address behind the network's last; false: there is none. */
+/* The address after the network's last; false: there is none. */
 static bool behind(const struct network *x, bool four, uint64_t *hi, uint64_t *lo)
 {
     uint64_t step;
@@ -294,7 +294,7 @@ int32_t cidr_table_find(const struct cidr_table *t, const struct address *a)
     if (g->n == 0) {
         return -1;
     }
-    /* The range is the one before the first that begins behind the address. */
+    /* The range is the one before the first that begins after the address. */
     low = g->tops[top];
     high = g->tops[top + 1];
     while (low < high) {

@@ -24,7 +24,7 @@ void cidr_table_free(struct cidr_table *t); /* NULL is fine */
 /* The row; -1: no network has the address. */
 int32_t cidr_table_find(const struct cidr_table *t, const struct address *a);
 
-/* A plain list, with a network in each line and maybe a value behind it, as CSV with the
+/* A plain list, with a network in each line and maybe a value after it, as CSV with the
  * columns network and value. A line that begins with # or ; has no network. {NULL, 0}: text
  * is no such list, because its first line has no network. free() p. */
 struct str cidr_table_list(struct str text) MUST_USE;

@@ -259,7 +259,7 @@ static bool read_offset(struct cursor *c, int64_t *ms)
     return h <= 23 && m <= 59;
 }
 
-/* The zone and what may stand behind it, up to the end. *none: there is no zone. */
+/* The zone and what may stand after it, up to the end. *none: there is no zone. */
 static bool read_zone(struct cursor *c, int64_t *offset, bool *none)
 {
     *offset = 0;

@@ -15,7 +15,7 @@
 enum instant_format {
     INSTANT_RFC3339 = 1, /* as moment_ms */
     INSTANT_ISO8601 = 2, /* also: +0100, +01, " +01:00", " UTC"; without seconds; a
-                            comma; 20251123T121320Z; a [Zone/Name] behind it */
+                            comma; 20251123T121320Z; a [Zone/Name] after it */
     INSTANT_NO_ZONE = 4, /* ISO 8601 without a zone: it is UTC */
     INSTANT_DATE = 8,    /* 2025-11-23: that day's first moment, UTC */
     INSTANT_HTTP = 16,  /* "Sun, 23 Nov 2025 12:13:20 GMT", as HTTP and mails have it */
@@ -43,7 +43,7 @@ enum instant_result {
     INSTANT_OK = 0,
     INSTANT_NO_TIME,   /* negative, or no number at all */
     INSTANT_TOO_SMALL, /* it looks like a coarser unit, or lies before 1973-03-03 */
-    INSTANT_TOO_LARGE  /* it looks like a finer unit, or lies behind 5138-11-16 */
+    INSTANT_TOO_LARGE  /* it looks like a finer unit, or lies after 5138-11-16 */
 };
 
 /* A JSON number, or digits that a text has. A unit takes from 1973-03-03T09:46:40Z to

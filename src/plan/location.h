@@ -25,7 +25,7 @@ struct location_hosts {
 };
 
 /* The url as it may stand in a header, with a NUL, to out. Spaces, bytes that are not ASCII
- * and those that no url has are percent-encoded behind the host. False: it is not an
+ * and those that no url has are percent-encoded after the host. False: it is not an
  * absolute url of http or https, its host is not one of hosts, or it is longer than
  * LOCATION_MAX bytes; *why says so (static text). */
 bool location_write(struct location_hosts hosts, struct str url,

@@ -11,7 +11,7 @@
 #include "base/attr.h"
 #include "base/str.h"
 
-/* Values inside one value, without those behind pointers: a look-up may step over all
+/* Values inside one value, without those after pointers: a look-up may step over all
  * of them. */
 enum { MMDB_VALUES_MAX = 16384, MMDB_DEPTH_MAX = 128 };
 
@@ -35,7 +35,7 @@ enum mmdb_type {
 struct mmdb_head {
     enum mmdb_type type;
     uint32_t size; /* bytes; pairs of a map, items of an array; a bool; a place */
-    uint32_t next; /* behind the control bytes, and a pointer's own */
+    uint32_t next; /* after the control bytes, and a pointer's own */
 };
 
 struct mmdb_layout {

@@ -229,7 +229,7 @@ enum body_kind {
     BODY_EVENT,
     /* Several events, see route_takes_many: */
     BODY_BATCH,
-    BODY_EVENTS, /* one event, an array, or values one behind the other; NDJSON */
+    BODY_EVENTS, /* one event, an array, or values one after the other; NDJSON */
     BODY_BULK,   /* lines in pairs: an action and the event */
     BODY_CLOUDEVENTS,
     /* One again: */
@@ -245,7 +245,7 @@ struct type_plan {
     bool ndjson;
 };
 
-/* What stands behind a part's text. Of an event: a field, and the rest of the first line
+/* What stands after a part's text. Of an event: a field, and the rest of the first line
  * where it was refused. Of all events: the second line. */
 enum fill_kind {
     FILL_FIELD,

@@ -38,9 +38,9 @@ enum {
     HOOK_END_MS = 75,  /* and when the last of those are stopped: they may have to wait
                             until the garbage of the first is collected */
     STATE_SLICE = 1 << 20, /* of work in C, in bytes, between two looks */
-    NEXT_MS = 1,           /* for each event behind one that was stopped, or */
+    NEXT_MS = 1,           /* for each event after one that was stopped, or */
     FIRST_NEXT_MS = 4,     /* the first, which may meet the garbage of that one, */
-    FIRST_LEAST_MS = 2,    /* which has this also behind HOOK_END_MS, */
+    FIRST_LEAST_MS = 2,    /* which has this also after HOOK_END_MS, */
     OVERRUNS_MAX = 8       /* until so many were: then the rest ends at once */
 };
 

@@ -126,7 +126,7 @@ uint32_t seen_slot(const struct seen *s, const struct shard *h, const uint64_t h
     return i;
 }
 
-/* Frees a slot; those behind it that were displaced move up (Knuth, 6.4, R). */
+/* Frees a slot; those after it that were displaced move up (Knuth, 6.4, R). */
 static void index_remove(const struct seen *s, struct shard *h, uint32_t i)
 {
     uint32_t hole = i;

@@ -63,7 +63,7 @@ bool verifier_check(struct verifier *v, uint32_t pin,
     return good;
 }
 
-/* One number of 32 bytes as DER's INTEGER; returns behind it. */
+/* One number of 32 bytes as DER's INTEGER; returns after it. */
 static unsigned char *put_integer(const unsigned char *number, unsigned char *out)
 {
     size_t zeros = 0, n;

@@ -19,7 +19,7 @@ struct fields;
 struct fields *fields_new(const struct str *paths, unsigned n, struct err *e) MUST_USE;
 void fields_free(struct fields *f); /* NULL is fine */
 
-/* SCAN_PAD readable bytes lie behind the event (a batch's BATCH_PAD); it stays until
+/* SCAN_PAD readable bytes lie after the event (a batch's BATCH_PAD); it stays until
  * the texts are used. */
 void fields_read(struct fields *f, struct str event);
 

@@ -26,7 +26,7 @@ static bool cut(struct str *rest, struct str *out)
     return out->n > 0;
 }
 
-/* A number and the sign behind it, '\0': the end of the text. */
+/* A number and the sign after it, '\0': the end of the text. */
 static bool number(struct str *rest, char end, uint64_t most, uint64_t *out)
 {
     uint64_t n = 0;

@@ -26,7 +26,7 @@ uint64_t shard_awaited(const struct shard *sh)
 
 /* ---- unconfirmed events ---- */
 
-/* The first of the list that ends at or behind first. */
+/* The first of the list that ends at or after first. */
 static uint32_t find(const struct marks *m, uint64_t first)
 {
     uint32_t low = 0, high = m->n;

@@ -18,18 +18,18 @@ struct spool_block;
 enum { BLOCKS_PAD_BYTES = 64 };
 
 enum blocks_result {
-    BLOCKS_BLOCK = 0, /* its views live until the next call; BLOCKS_PAD_BYTES behind its
+    BLOCKS_BLOCK = 0, /* its views live until the next call; BLOCKS_PAD_BYTES after its
                        last byte can be read */
-    BLOCKS_DAMAGE,    /* damage says where; blocks_next goes on behind it */
+    BLOCKS_DAMAGE,    /* damage says where; blocks_next goes on after it */
     BLOCKS_CLOSED,    /* the writer stopped here in good order */
-    BLOCKS_STOP,      /* no block here, and none behind */
+    BLOCKS_STOP,      /* no block here, and none after */
     BLOCKS_UNREAD     /* the disk did not give it (error): unknown; ask again later */
 };
 
 struct blocks {
     int fd;
     uint32_t salt;
-    uint64_t end;  /* nothing at or behind this place is looked at */
+    uint64_t end;  /* nothing at or after this place is looked at */
     uint64_t off;  /* of the next block */
     uint64_t next; /* its sequence; 0: not known */
     bool search;   /* for a block after bytes that are not one */
@@ -54,7 +54,7 @@ struct blocks_hit {
     bool closed; /* not a block, but where the writer stopped */
 };
 
-/* The first block (or recorded end) at or behind `from` (a multiple of 8) and before
+/* The first block (or recorded end) at or after `from` (a multiple of 8) and before
  * `end` with sequences from seq on. 0: *hit; ENOENT: there is no such block; else the
  * errno of a read that failed. */
 int blocks_search(int fd, uint32_t salt, uint64_t from, uint64_t end, uint64_t seq,

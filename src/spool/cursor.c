@@ -111,7 +111,7 @@ static bool open_segment(struct spool_cursor *cur)
     return cur->fd >= 0;
 }
 
-/* The segment with cur->seq in it, or the first behind it; with after, only those after
+/* The segment with cur->seq in it, or the first after it; with after, only those after
  * that one. False: there is no such segment (yet). */
 static bool enter(struct spool_cursor *cur, uint64_t after)
 {
@@ -185,7 +185,7 @@ static enum spool_read gap(struct spool_cursor *cur, uint64_t to, uint64_t *lost
     return SPOOL_READ_GAP;
 }
 
-/* The segment just entered begins behind cur->seq. */
+/* The segment just entered begins after cur->seq. */
 static enum spool_read before_first(struct spool_cursor *cur, uint64_t *lost)
 {
     bool promised = cur->seg->first - cur->seg->unacked > cur->seq;
@@ -194,8 +194,8 @@ static enum spool_read before_first(struct spool_cursor *cur, uint64_t *lost)
     return promised ? SPOOL_READ_GAP : SPOOL_READ_VOID;
 }
 
-/* The sequence behind the last event of g that there can be to read now, and the
- * place behind its block. */
+/* The sequence after the last event of g that there can be to read now, and the
+ * place after its block. */
 static uint64_t end_of(const struct segment *g, uint64_t *off)
 {
     uint64_t tail = g->old ? atomic_load(&g->tail) : segment_readable(g);

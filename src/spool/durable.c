@@ -47,7 +47,7 @@ enum spool_durable spool_durable(struct spool_consumer *c, struct spool_pos pos)
     return SPOOL_DURABLE_SOON;
 }
 
-/* Behind the end of a segment whose sync failed: also of one that no other follows yet,
+/* After the end of a segment whose sync failed: also of one that no other follows yet,
  * because no event has come since. */
 static bool behind_poisoned(struct spool *s, const struct shard *sh, uint64_t seq)
 {

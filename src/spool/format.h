@@ -1,9 +1,9 @@
 /*
- * format - the bytes of a segment: its first page and the blocks behind it.
+ * format - the bytes of a segment: its first page and the blocks after it.
  *
  *   page    4096 bytes: the segment's identity, and the salt of its blocks
  *   block   64-byte head, NDJSON payload, zeros to 8 bytes, 16-byte entries; and, where
- *           entry_bytes is 32, the 16-byte identity of each event behind them
+ *           entry_bytes is 32, the 16-byte identity of each event after them
  *
  * Little-endian, as is every machine this runs on. Pure; any thread. Numbers
  * on disk are these structs, so their layout never changes: a new format gets a

@@ -153,7 +153,7 @@ enum found found_open(struct shard *sh, const char *path, struct segment **out,
 
 /* ---- where the blocks end ---- */
 
-/* The bytes behind the last whole block are the beginning of the next one: it was
+/* The bytes after the last whole block are the beginning of the next one: it was
  * cut, or damaged. */
 static int look_torn(struct segment *g, const struct blocks *w)
 {

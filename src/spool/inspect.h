@@ -20,7 +20,7 @@ struct spool_segment_info {
     uint64_t size;                  /* of the file */
     const char *status; /* "prepared", "used", "damaged" (no first page that holds),
                            "unreadable" (the disk does not give it) */
-    uint64_t next;      /* the sequence behind its last event */
+    uint64_t next;      /* the sequence after its last event */
     uint64_t n_damaged; /* places where blocks or the page were and are not any more */
     uint64_t lost;      /* events in them, as far as it can be told */
     int error;          /* unreadable: the errno */
@@ -33,13 +33,13 @@ typedef void spool_damage_fn(void *arg, const struct spool_segment_info *i,
 typedef void spool_inspect_fn(void *arg, const struct spool_segment_info *i);
 
 /* A whole block of the segment i, whose `bytes` say where it ends.
- * Behind the block's bytes 64 more can be read. False: that is enough. */
+ * After the block's bytes 64 more can be read. False: that is enough. */
 struct spool_block;
 typedef bool spool_block_fn(void *arg, const struct spool_segment_info *i,
                             const struct spool_block *b);
 
 struct spool_visitor {
-    spool_inspect_fn *segment; /* behind its blocks; NULL: not told */
+    spool_inspect_fn *segment; /* after its blocks; NULL: not told */
     spool_block_fn *block;     /* NULL: not told */
     spool_damage_fn *damage;   /* NULL: not told */
     void *arg;

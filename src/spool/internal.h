@@ -83,7 +83,7 @@ struct segment {
     atomic_bool poisoned;         /* a sync failed: it ends at synced_tail */
     bool old;              /* of an earlier epoch: its end is found by reading; tail
                              says how far that may go */
-    uint64_t old_end;      /* old: the sequence behind its last event */
+    uint64_t old_end;      /* old: the sequence after its last event */
     uint64_t before_end;   /* old: where the one before it ended, or 0 */
     uint64_t written_back; /* the housekeeper's */
     uint64_t filled;       /* zeros were written up to here; the housekeeper's */
@@ -248,7 +248,7 @@ void spool_put_away(struct spool *s);
 
 bool identity_lock(struct spool *s, struct err *e);
 bool identity_raise_epoch(struct spool *s, struct err *e);
-bool identity_find(struct spool *s, struct err *e); /* behind the two */
+bool identity_find(struct spool *s, struct err *e); /* after the two */
 const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);
 
 /* ---- segment.c: no lock is held; NULL and *e on error ---- */
@@ -265,7 +265,7 @@ void segment_close(struct segment *g);     /* g only */
 /* Opens its file when it is closed; the housekeeper's thread. */
 bool segment_open(struct segment *g, struct err *e);
 void segment_shut(struct segment *g); /* closes it; the housekeeper's thread */
-/* Leaves the mark of a closed end behind its last block; the rest is as it was. */
+/* Leaves the mark of a closed end after its last block; the rest is as it was. */
 void segment_mark_closed(const struct segment *g);
 void shard_path(const struct shard *sh, char *out, size_t n);
 void segment_path(const struct shard *sh, uint64_t number, char *out, size_t n);
@@ -345,14 +345,14 @@ bool segment_needed(const struct segment *g, uint64_t end);
 bool stream_left(const struct stream *st);
 const struct place *place_find(const struct shard *sh,
                                const struct spool_consumer *c); /* or NULL */
-/* The one behind the last event that was committed; under lock. */
+/* The one after the last event that was committed; under lock. */
 uint64_t shard_end(const struct shard *sh);
-/* The sequence behind the last event that g holds for good, be it synced yet or
+/* The sequence after the last event that g holds for good, be it synced yet or
  * not; 0: none is in it. Under lock. Whether a reader is done with g hangs on this. */
 uint64_t segment_written_seq(const struct segment *g);
-/* Events of g behind its last sync; any thread. */
+/* Events of g after its last sync; any thread. */
 uint64_t segment_unsynced(const struct segment *g);
-/* The sequence behind the last event of g that consumers may read; under lock. */
+/* The sequence after the last event of g that consumers may read; under lock. */
 uint64_t segment_end_seq(const struct segment *g);
 /* The tail up to which consumers may read g. */
 uint64_t segment_readable(const struct segment *g);

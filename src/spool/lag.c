@@ -4,7 +4,7 @@
 
 #include "spool/internal.h"
 
-/* Bytes of g behind the sequence `from`: by its share of the events, because the place
+/* Bytes of g after the sequence `from`: by its share of the events, because the place
  * of each is not known. */
 static uint64_t bytes_from(const struct segment *g, uint64_t from)
 {

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "spool/internal.h"
 
-/* The sequence behind the last event that can ever be read from g, or
+/* The sequence after the last event that can ever be read from g, or
  * UINT64_MAX while that may still change. Under lock. */
 static uint64_t final_end(const struct segment *g)
 {

@@ -50,7 +50,7 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e) MUST_USE;
  * from a call to the disk, and spool_close would wait for it. */
 bool spool_stop(struct spool *s, uint64_t until_ns) MUST_USE;
 
-/* Frees the memory, behind spool_stop or instead of it. */
+/* Frees the memory, after spool_stop or instead of it. */
 void spool_close(struct spool *s);
 
 /* All consumers of earlier processes' events are open: from now on segments that no
@@ -149,7 +149,7 @@ bool spool_writer_key(struct spool_writer *w, uint64_t key_hash, bool identified
 struct spool_identity;
 void spool_writer_identify(struct spool_writer *w, const struct spool_identity *id);
 
-/* Drops the pending events behind the mark, as one request refuses its batch. */
+/* Drops the pending events after the mark, as one request refuses its batch. */
 uint32_t
 spool_writer_mark(struct spool_writer *w); /* events pending; a request begins */
 void spool_writer_rollback(struct spool_writer *w, uint32_t mark);
@@ -211,7 +211,7 @@ struct spool_pos {
     uint64_t seq; /* from 1 */
 };
 
-/* Where each shard of this process ends now: the one behind the last event that was
+/* Where each shard of this process ends now: the one after the last event that was
  * committed, readable yet or not. A shard without events is left out; returns how
  * many there are and fills up to max. */
 uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out, uint32_t max);
@@ -261,7 +261,7 @@ void spool_consumer_return(struct spool_consumer *c);
 struct spool_shard_id {
     uint32_t epoch, worker;
     uint64_t first; /* first sequence still on disk */
-    uint64_t next;  /* the one behind the last that can be read now */
+    uint64_t next;  /* the one after the last that can be read now */
     bool live;      /* of this epoch: may grow */
 };
 uint32_t spool_shards(struct spool_consumer *c, struct spool_shard_id *out,
@@ -279,7 +279,7 @@ struct spool_identity {
     uint64_t hash[2];
 };
 
-/* Sequences at or behind *pos that the spool had and has no more, though it has later
+/* Sequences at or after *pos that the spool had and has no more, though it has later
  * ones: from *pos, which is moved there, to before *end. False: there are no such
  * sequences. */
 bool spool_hole(struct spool_consumer *c, struct spool_pos *pos, uint64_t *end);
@@ -303,7 +303,7 @@ enum spool_read {
     SPOOL_READ_AGAIN, /* nothing more now; wake comes */
     SPOOL_READ_END,   /* an old shard, read to its end */
     SPOOL_READ_GAP,   /* damage, power loss or skip: *lost events are gone,
-                         the cursor stands behind them */
+                         the cursor stands after them */
     SPOOL_READ_VOID   /* the same for *lost sequences that a failed sync left: no client
                          was promised their events */
 };

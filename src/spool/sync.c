@@ -93,7 +93,7 @@ static void give_up(struct shard *sh, struct segment *g)
 /*
  * Nothing counts as synced before all that came before it does. A segment that is taken
  * into use while the one before is being synced waits for the next turn, because that
- * one may have got a last block behind this sync: asked before it, whether the next is
+ * one may have got a last block after this sync: asked before it, whether the next is
  * in use says that its tail, read after, is final. Likewise the bytes of a poisoned
  * segment after its last sync are given up before any later bytes count: also where the
  * segment was full, and another in use, when its sync failed.

@@ -46,7 +46,7 @@ struct table_head {
     struct siphash_key hash_key;     /* clients choose the keys */
     uint8_t id[TABLE_ID_BYTES];      /* of the source's version and the options */
     uint8_t content[TABLE_ID_BYTES]; /* SHA-256 of the source */
-    uint32_t body_crc;               /* of all behind the head */
+    uint32_t body_crc;               /* of all after the head */
     uint32_t head_crc;               /* of the members before it */
 };
 
@@ -80,6 +80,6 @@ uint32_t csv_table_line(const struct csv_table *l, uint32_t nth);
 
 bool csv_table_damaged(const struct csv_table *l);
 
-/* The row behind another in the order of the image; from TABLE_NO_ROW the first;
+/* The row after another in the order of the image; from TABLE_NO_ROW the first;
  * TABLE_NO_ROW: it was the last. */
 int32_t csv_table_next(const struct csv_table *l, int32_t row);

@@ -101,6 +101,6 @@ void guard_thread(void)
 
 bool guard_damaged(int guard)
 {
-    atomic_thread_fence(memory_order_acquire); /* behind the caller's reads */
+    atomic_thread_fence(memory_order_acquire); /* after the caller's reads */
     return atomic_load_explicit(&guards[guard].damaged, memory_order_relaxed);
 }

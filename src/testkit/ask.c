@@ -83,7 +83,7 @@ static bool acceptable(struct sluice_kit *k, const struct policy_request *r, siz
     return false;
 }
 
-/* The body as it is decided on, SCAN_PAD bytes behind it. False: refused. */
+/* The body as it is decided on, SCAN_PAD bytes after it. False: refused. */
 static bool open_body(struct sluice_kit *k, struct sluice_kit_text sent,
                       enum http_encoding how, struct str *body,
                       struct sluice_kit_answer *out)

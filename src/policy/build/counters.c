@@ -93,7 +93,7 @@ static void build_dedup_key(struct build *b, struct stream_plan *st)
     st->dedup_key = build_copy(b, (struct str){name, n});
 }
 
-/* Behind the streams, whose list it completes. */
+/* After the streams, whose list it completes. */
 static void build_dedups(struct build *b)
 {
     uint32_t n = field_open(b, "streams");

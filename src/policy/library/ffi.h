@@ -1,5 +1,5 @@
 /*
- * ffi - the C functions that hooks call. This text, minus its # lines and behind that
+ * ffi - the C functions that hooks call. This text, minus its # lines and after that
  * of decode/event.h, is fed to LuaJIT's ffi.cdef (lua/sluice/hooks.lua): plain C only,
  * explicit lengths, no Lua state. The worker's thread, during a hook.
  */

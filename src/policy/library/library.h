@@ -1,6 +1,6 @@
 /*
  * library - the C functions of a policy's helpers (lua/sluice/library.lua). This text,
- * minus its # lines and behind that of policy/library/ffi.h, is fed to LuaJIT's
+ * minus its # lines and after that of policy/library/ffi.h, is fed to LuaJIT's
  * ffi.cdef: plain C only, explicit lengths, no Lua state. The state's thread.
  *
  * A text in *out lies in an argument, or in the state's scratch memory, where the next

@@ -66,7 +66,7 @@ static bool in_class(unsigned char c, unsigned char class)
     return in != (isupper(class) != 0);
 }
 
-/* Behind the item that begins at p: a character, %x or a set. */
+/* After the item that begins at p: a character, %x or a set. */
 static const char *item_end(struct match *m, const char *p)
 {
     char c = *p++;
@@ -263,7 +263,7 @@ static const char *again(struct match *m, const char *at, char digit)
                : NULL;
 }
 
-/* An item that %b, %f, a digit or a bracket begins, and all behind it; *done: it was
+/* An item that %b, %f, a digit or a bracket begins, and all after it; *done: it was
  * one. */
 static const char *special(struct match *m, const char *at, const char *p, bool *done)
 {

@@ -19,7 +19,7 @@ struct match {
     lua_State *L;
     const char *text, *text_end, *pattern, *pattern_end;
     uint64_t steps; /* left, of all tries together, until the clock is */
-    uint64_t rest;  /* looked at; and behind that */
+    uint64_t rest;  /* looked at; and after that */
     size_t result;  /* bytes that a gsub has put in */
     int depth;
     int n_captures;

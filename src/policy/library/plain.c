@@ -39,7 +39,7 @@ int32_t sluice_index(struct sluice_context *c, const char *p, size_t n,
     return -1;
 }
 
-/* The bytes of elements from to last, a separator behind each. */
+/* The bytes of elements from to last, a separator after each. */
 static size_t joined(lua_State *L, size_t k, lua_Integer from, lua_Integer last)
 {
     size_t sum = 0;

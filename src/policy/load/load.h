@@ -22,7 +22,7 @@ struct policy;
 struct policy_problem {
     char *file;
     int line;               /* 0: the file as a whole */
-    int column, end_column; /* end: behind the last; equal: the spot is not known */
+    int column, end_column; /* end: after the last; equal: the spot is not known */
     bool note;
     char *path;       /* "kafka \"bus\".batch.linger"; NULL: of no statement */
     char *message;    /* without the path */
@@ -72,7 +72,7 @@ struct policy *policy_again(const struct policy *p,
 
 struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
-/* The paths of its files, the policy's own first; NULL behind the last. */
+/* The paths of its files, the policy's own first; NULL after the last. */
 const char *policy_file(const struct policy *p, uint32_t i);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */
 struct plan *policy_plan_mutable(struct policy *p);     /* before publish only */

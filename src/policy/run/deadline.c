@@ -50,8 +50,8 @@ uint64_t state_since_begun(struct policy_state *s, unsigned ms)
     return s->begun_ns + ms * 1000000ull;
 }
 
-/* So much from now on, but not behind the end of the call's time: only the first
- * event behind one that took long has a little in any case. */
+/* So much from now on, but not after the end of the call's time: only the first
+ * event after one that took long has a little in any case. */
 static void allow(struct policy_state *s, uint64_t now)
 {
     const bool first = s->overruns == 0;
@@ -85,7 +85,7 @@ static int next_count(struct policy_state *s, uint64_t now)
     return n < COUNT_LEAST ? COUNT_LEAST : n > COUNT_MOST ? COUNT_MOST : (int)n;
 }
 
-/* Behind the deadline each instruction of the policy's raises, so that a pcall of
+/* After the deadline each instruction of the policy's raises, so that a pcall of
  * its own is no way to go on. */
 static void on_count(lua_State *L, lua_Debug *ar)
 {
@@ -107,7 +107,7 @@ static void on_count(lua_State *L, lua_Debug *ar)
     }
     arm(s, 1);
     (void)lua_getinfo(L, "Sl", ar);
-    /* Our own loop goes on: the events behind this one are no part of it. */
+    /* Our own loop goes on: the events after this one are no part of it. */
     if (strncmp(ar->source, "@policy:", 8) == 0) {
         (void)lua_pushfstring(L, "%s:%d: %s ran too long and was stopped",
                               ar->short_src, ar->currentline, s->bounded);

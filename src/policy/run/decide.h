@@ -36,7 +36,7 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
 /* The Retry-After of a 429: whole seconds, from 1. */
 uint32_t decide_retry_s(double wait_ms);
 
-/* Told behind each stage that ran; for time measured. */
+/* Told after each stage that ran; for time measured. */
 enum decide_stage { DECIDE_DECODE, DECIDE_CHECK, DECIDE_POLICY };
 struct decide_meter {
     void (*passed)(void *arg, enum decide_stage stage);

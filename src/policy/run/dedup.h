@@ -43,7 +43,7 @@ struct dedup_part {
 struct dedup_hold {
     uint32_t n, n_ties;
     struct dedup_part list[DEDUP_STREAMS_FEW];
-    struct dedup_part *more; /* those behind the few; owned if n is above them */
+    struct dedup_part *more; /* those after the few; owned if n is above them */
     struct {
         uint64_t owner;
         struct seen *seen;

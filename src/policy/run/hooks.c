@@ -88,7 +88,7 @@ static void fail_one(struct policy_state *s, uint32_t i, const char *why)
 }
 
 /* An error of the loop itself, mostly for want of memory, is the failure of the event
- * in hand; those behind it have their turn. False: that was once too often, and they
+ * in hand; those after it have their turn. False: that was once too often, and they
  * fail with it. */
 static bool go_on(struct policy_state *s, uint32_t times)
 {

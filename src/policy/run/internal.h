@@ -41,7 +41,7 @@ int state_panic(lua_State *L); /* for lua_atpanic: does not return */
 void *state_alloc(void *arg, void *p, size_t before, size_t after);
 /* A hook has come to the cap: true, there is room again. */
 bool state_relieve(struct policy_state *s);
-/* Behind a call that has come to it. */
+/* After a call that has come to it. */
 void state_look_at_memory(struct policy_state *s);
 
 /* ---- stuck.c: around each call of a route's hook ---- */

@@ -20,5 +20,5 @@ struct server;
 bool keystores_open(struct server *s, struct policy *policy, const int *ids,
                     struct err *e) MUST_USE;
 
-/* Behind the workers, before the spool is closed. False: a thread hangs. */
+/* After the workers, before the spool is closed. False: a thread hangs. */
 bool keystores_close(struct server *s, uint64_t until_ns) MUST_USE;

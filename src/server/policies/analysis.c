@@ -61,7 +61,7 @@ static struct permutation_unit ask(const struct analysis_unit *u, enum question 
     return (struct permutation_unit){(double)u->timed, (double)u->very_slow};
 }
 
-/* The units that have something to say, behind the n that are there. */
+/* The units that have something to say, after the n that are there. */
 static uint32_t gather(const struct rollout_side *s, enum question q,
                        struct permutation_unit *units, uint32_t n,
                        struct permutation_unit *sum)

@@ -116,7 +116,7 @@ static void answer_late(struct reload *r, const char *text)
     r->asked.done = on_late_done;
 }
 
-/* The first in line goes on, and can't be called back; those behind it are refused. */
+/* The first in line goes on, and can't be called back; those after it are refused. */
 static void on_late(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct server *s = OUTER(t, struct server, late_timer);

@@ -12,7 +12,7 @@
 
 struct reload {
     struct server *s;
-    struct reload *next; /* behind it */
+    struct reload *next; /* after it */
     struct reload_request asked;
     struct generation *generation;
     struct policy *from; /* rollback: whose files; else NULL */

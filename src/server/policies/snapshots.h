@@ -31,6 +31,6 @@ bool snapshots_live(const char *spool_dir, const struct policy *p,
 struct policy *snapshots_other(const char *spool_dir, const char *tables_dir,
                                const char *hash, struct err *e) MUST_USE;
 
-/* Removes built tables that no saved policy names and no process uses. A loader, behind
+/* Removes built tables that no saved policy names and no process uses. A loader, after
  * its snapshots_save. */
 void snapshots_forget_tables(const char *spool_dir, const char *tables_dir);

@@ -6,7 +6,7 @@
  *   spool/sinks/HASH.policy    a policy's files; passwords only if they stand there,
  *                              because env() is called again
  *
- *   spool/sinks/NAME.none      the line comes before the journal, and goes behind it:
+ *   spool/sinks/NAME.none      the line comes before the journal, and goes after it:
  *                              between the two no journal has been lost
  *
  * The supervisor. A line of a sink that is in the policy, without its journal and

@@ -11,7 +11,7 @@
  *   append   bytes to .part ─► (fdatasync) ─► the .part still has its name? ─►
  *            FILE name, length, ranges
  *              └─ .part longer than FILE: cut; shorter: back to the last FILE that
- *                 its bytes reach, the ranges behind it are delivered again
+ *                 its bytes reach, the ranges after it are delivered again
  *   seal     fdatasync ─► SEAL name, length ─► rename ─► fsync(dir)
  *              └─ no final name yet: cut and renamed; else a consumer has it
  *

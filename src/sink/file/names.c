@@ -1,5 +1,5 @@
 /* The names of an archive's files: STREAM-UUID8-NUMBER.ndjson[.zst|.gz], and .part
- * behind it while a file grows. A number is used once. */
+ * after it while a file grows. A number is used once. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

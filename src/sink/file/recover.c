@@ -23,7 +23,7 @@ static void ack_steps(struct archive *a, sink_ack_fn *ack, void *arg)
     }
 }
 
-/* Frames that an earlier record has at or behind the end of this one: their journal
+/* Frames that an earlier record has at or after the end of this one: their journal
  * could not be synced, so that they were to be written again. */
 static void forget_undone(struct archive *a, const struct record *r)
 {

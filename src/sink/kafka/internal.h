@@ -21,7 +21,7 @@
 
 /* Batches that are done but still read by a slower cluster hold their slots. */
 enum { SLOTS = 1024, LIVE_MAX = 64, LATE_MAX = 192, WHY_MAX = 300, CLUSTERS = 2 };
-/* A batch that is in flight for so long does not hold up those behind it. */
+/* A batch that is in flight for so long does not hold up those after it. */
 enum { LATE_MS = 1000 };
 /* More batches than these never wait for topics. */
 enum { LACKING_MAX = SLOTS - LIVE_MAX - LATE_MAX - 64 };

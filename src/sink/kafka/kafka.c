@@ -164,7 +164,7 @@ static void make_cells(struct sink *s)
 static void kafka_close(struct sink *s)
 {
     for (unsigned i = 0; i < CLUSTERS; i++) {
-        cluster_close(&s->clusters[i]); /* nothing is read behind this */
+        cluster_close(&s->clusters[i]); /* nothing is read after this */
     }
     queue_fini(&s->queue);
     lacking_fini(s);

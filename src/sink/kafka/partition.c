@@ -21,7 +21,7 @@ static int32_t sticky(const rd_kafka_topic_t *topic, const void *key, size_t n_k
 }
 
 /* The one with the fewest bytes that no broker has confirmed. The opaque pointer of a
- * message has its bytes in its lower half: the memory behind it may be freed. */
+ * message has its bytes in its lower half: the memory after it may be freed. */
 static int32_t least_bytes(const rd_kafka_topic_t *topic, const void *key, size_t n_key,
                            int32_t n, void *arg, void *msg)
 {

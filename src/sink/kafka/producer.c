@@ -141,7 +141,7 @@ static void poll_on(struct producer *p)
     /* Asked, because its event does not always come; statistics do, each second. */
     if (rd_kafka_fatal_error(p->rk, p->fatal_why, sizeof p->fatal_why) !=
         RD_KAFKA_RESP_ERR_NO_ERROR) {
-        p->fatal(p->arg, p->fatal_why); /* p is gone behind this */
+        p->fatal(p->arg, p->fatal_why); /* p is gone after this */
     }
 }
 

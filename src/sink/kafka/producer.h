@@ -4,7 +4,7 @@
  *
  *   producer_new -> rd_kafka_produce (kafka.c), reports come -> producer_free
  *
- * One thread; librdkafka has its own behind it.
+ * One thread; librdkafka has its own after it.
  */
 #pragma once
 

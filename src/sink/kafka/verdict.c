@@ -143,7 +143,7 @@ static bool same_fault(struct in_flight *c, uint32_t i, int16_t code, const char
     return strcmp(topic, other) == 0;
 }
 
-/* Message i, and those behind it with the same fault: one verdict is one write. */
+/* Message i, and those after it with the same fault: one verdict is one write. */
 static void tell_fault(struct in_flight *c, uint32_t i)
 {
     uint32_t *but = mem_alloc((c->n - i) * sizeof *but), n_but = 0, last = i;

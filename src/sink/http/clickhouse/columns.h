@@ -31,7 +31,7 @@ struct columns *columns_new(const struct column_plan *list, uint32_t n,
 void columns_free(struct columns *c); /* NULL is fine */
 
 /* The row with its newline; lives until the next call. SCAN_PAD readable bytes lie
- * behind the event (a batch's BATCH_PAD). */
+ * after the event (a batch's BATCH_PAD). */
 struct str columns_row(struct columns *c, struct str event);
 
 /* "(a,b,`x y`)" for the INSERT, NUL-terminated; lives with c. */
