@@ -72,10 +72,29 @@ static void a_file_in_the_way_is_told(void **state)
     (void)rmdir(dir);
 }
 
+static void a_path_is_there_or_not_or_can_not_be_told(void **state)
+{
+    char dir[] = "/tmp/sluice-test-XXXXXX", path[sizeof dir + 16],
+         loop[sizeof dir + 16];
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(1, path_there(dir));
+    (void)snprintf(path, sizeof path, "%s/none", dir);
+    assert_int_equal(0, path_there(path));
+    (void)snprintf(loop, sizeof loop, "%s/loop", dir);
+    assert_int_equal(0, symlink(loop, loop));
+    assert_int_equal(-1, path_there(loop));
+    assert_int_equal(0, unlink(loop));
+    assert_int_equal(0, rmdir(dir));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_failed_sync_is_told),
-                                       cmocka_unit_test(a_file_in_the_way_is_told)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_path_is_there_or_not_or_can_not_be_told),
+        cmocka_unit_test(a_failed_sync_is_told),
+        cmocka_unit_test(a_file_in_the_way_is_told)};
 
     return cmocka_run_group_tests_name("folder", tests, NULL, NULL);
 }
