@@ -284,8 +284,11 @@ end
 function Server:inject(what, thread)
   local id = self.real_pid
   if thread then
-    id = assert(shell(("cd /proc/%d/task && grep -lx '%s' */comm"):format(id,
-      thread)):match("^%d+"), "no such thread")
+    -- A thread names itself, which may come after "ready".
+    id = M.wait_for("a thread named " .. thread, function()
+      return shell(("cd /proc/%d/task && grep -lx '%s' */comm")
+        :format(self.real_pid, thread)):match("^%d+")
+    end)
   end
   local argv = { "strace", "-qq", "-o", self.dir .. "/strace", "-e",
     "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p", tostring(id) }
