@@ -97,7 +97,7 @@ bool accept_one(struct http_server *s)
     }
     if (fd < 0) {
         /* Out of descriptors or memory: the connection waits in the kernel. */
-        if (errno != EAGAIN && !s->draining) {
+        if (errno != EAGAIN && !s->draining && !s->handing) {
             ev_io_stop(s->loop, &s->accepting);
             ev_timer_set(&s->accept_pause, ACCEPT_PAUSE_S, 0.);
             ev_timer_start(s->loop, &s->accept_pause);

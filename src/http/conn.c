@@ -145,6 +145,10 @@ static void finish(struct conn *c)
     if (c->unparsed_n > 0 && conn_may_parse(c)) {
         resume_later(c);
     }
+    if (UNLIKELY(c->server->handing) && conn_can_leave(c)) {
+        conn_leave(c);
+        return;
+    }
     if (c->closing) {
         conn_deadline(c, -1); /* an answer of ours is still to come */
     } else if (c->current == NULL) {

@@ -8,6 +8,7 @@
  *   conn.c     a socket: reads, feeds the parser, writes, closes
  *   request.c  a request: its head checked, its answer queued
  *   body.c     its body: collected, inflated, handed over
+ *   handover.c connections that go to another server, and come from one
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include "base/attr.h"
 #include "http/encoding.h"
 #include "http/error.h"
+#include "http/handover.h"
 #include "http/http.h"
 #include "http/parse.h"
 #include "http/peers.h"
@@ -119,6 +121,9 @@ struct http_server {
     uint32_t n_pool, n_free_requests;
     uint64_t n_accepted;
     bool draining;
+    bool handing; /* accepts nothing, for hand takes what comes to rest */
+    http_hand_fn *hand;
+    void *hand_arg;
     uint64_t now_ms, swept_ms; /* of the monotonic clock */
     uint64_t drain_ms;
     uint64_t buffered;   /* bytes of unparsed, out and stashes */
@@ -153,6 +158,11 @@ int64_t server_surplus(const struct http_server *s);
 void accept_start(struct http_server *s);
 void accept_stop(struct http_server *s);
 bool accept_one(struct http_server *s); /* false: nothing more to accept now */
+
+/* ---- handover.c ---- */
+
+bool conn_can_leave(const struct conn *c); /* this server hands over, and c may go */
+void conn_leave(struct conn *c);           /* c is gone */
 
 /* ---- buffer.c ---- */
 

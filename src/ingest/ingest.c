@@ -27,6 +27,7 @@
 #include "base/attr.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "http/handover.h"
 #include "ingest/internal.h"
 #include "ingest/refusals.h"
 #include "policy/run/run.h"
@@ -378,6 +379,17 @@ void ingest_drain(struct ingest *in)
 {
     in->draining = true;
     http_server_drain(in->http);
+}
+
+void ingest_hand_over(struct ingest *in,
+                      void (*hand)(void *arg, const struct http_handed *h), void *arg)
+{
+    http_server_hand_over(in->http, hand, arg);
+}
+
+void ingest_adopt(struct ingest *in, const struct http_handed *h)
+{
+    http_server_adopt(in->http, h);
 }
 
 bool ingest_idle(const struct ingest *in)

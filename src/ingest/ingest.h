@@ -16,7 +16,7 @@
 #include "spool/spool.h"
 
 struct binding;
-struct http_server;
+struct http_handed;
 struct ingest;
 struct policy;
 struct policy_state;
@@ -42,6 +42,12 @@ struct ingest *ingest_new(const struct ingest_conf *c);
 /* Stops accepting; requests under way are finished. ingest_idle says when. */
 void ingest_drain(struct ingest *in);
 bool ingest_idle(const struct ingest *in);
+
+/* The same, but connections are not closed: each goes to hand once it is between two
+ * requests, and ingest_adopt of another process takes it. See http_server_hand_over. */
+void ingest_hand_over(struct ingest *in,
+                      void (*hand)(void *arg, const struct http_handed *h), void *arg);
+void ingest_adopt(struct ingest *in, const struct http_handed *h);
 
 /* Commits pending events and answers their requests, then closes every connection. */
 void ingest_free(struct ingest *in);

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/latch.h"
 #include "base/mem.h"
+#include "http/handover.h"
 #include "loop/mailbox.h"
 
 /* How often a draining worker looks whether it is done. */
@@ -25,6 +26,14 @@ struct worker {
     pthread_t thread;
     ev_timer drain_look;
     atomic_bool idle;
+    worker_handed_fn *handed; /* while it hands its connections over */
+    void *handed_arg;
+};
+
+/* A connection on its way to another thread: the supervisor's, or the worker's. */
+struct passage {
+    struct worker *worker;
+    struct http_handed conn;
 };
 
 /* An errand of the supervisor's. */
@@ -142,7 +151,7 @@ static void on_errand(void *arg)
     free(a);
 }
 
-static void send(struct worker *w, const struct errand *what)
+static void send_errand(struct worker *w, const struct errand *what)
 {
     struct errand *a = mem_alloc(sizeof *a);
 
@@ -179,18 +188,18 @@ bool worker_start(struct worker *w, struct binding *first, struct err *e)
 
 void worker_bind(struct worker *w, struct binding *b, struct worker_step *step)
 {
-    send(w, &(struct errand){.kind = ERRAND_BIND, .binding = b, .step = step});
+    send_errand(w, &(struct errand){.kind = ERRAND_BIND, .binding = b, .step = step});
 }
 
 void worker_try(struct worker *w, struct binding *b, struct worker_step *step)
 {
-    send(w, &(struct errand){.kind = ERRAND_TRY, .binding = b, .step = step});
+    send_errand(w, &(struct errand){.kind = ERRAND_TRY, .binding = b, .step = step});
 }
 
 void worker_end_rollout(struct worker *w, bool promote, struct worker_step *step)
 {
-    send(w, &(struct errand){.kind = promote ? ERRAND_PROMOTE : ERRAND_DROP,
-                             .step = step});
+    send_errand(w, &(struct errand){.kind = promote ? ERRAND_PROMOTE : ERRAND_DROP,
+                                    .step = step});
 }
 
 void worker_signal(struct worker *w, int signal_number)
@@ -220,18 +229,76 @@ static void on_drain_look(struct ev_loop *loop, ev_timer *t, int events)
     }
 }
 
+static void look_for_idle(struct worker *w)
+{
+    ev_timer_init(&w->drain_look, on_drain_look, 0., DRAIN_LOOK_S);
+    ev_timer_start(w->loop, &w->drain_look);
+}
+
 static void on_drain(void *arg)
 {
     struct worker *w = arg;
 
     ingest_drain(w->ingest);
-    ev_timer_init(&w->drain_look, on_drain_look, 0., DRAIN_LOOK_S);
-    ev_timer_start(w->loop, &w->drain_look);
+    look_for_idle(w);
 }
 
 void worker_drain(struct worker *w)
 {
     mailbox_post(&w->mail, on_drain, w);
+}
+
+/* The supervisor's thread. */
+static void on_handed(void *arg)
+{
+    struct passage *p = arg;
+
+    p->worker->handed(p->worker->handed_arg, &p->conn);
+    free(p);
+}
+
+static void pass_on(struct worker *w, struct mailbox *to, mailbox_fn *fn,
+                    const struct http_handed *h)
+{
+    struct passage *p = mem_alloc(sizeof *p);
+
+    *p = (struct passage){w, *h};
+    mailbox_post(to, fn, p);
+}
+
+static void hand(void *arg, const struct http_handed *h)
+{
+    struct worker *w = arg;
+
+    pass_on(w, w->conf.mail, on_handed, h);
+}
+
+static void on_hand_over(void *arg)
+{
+    struct worker *w = arg;
+
+    ingest_hand_over(w->ingest, hand, w);
+    look_for_idle(w);
+}
+
+void worker_hand_over(struct worker *w, worker_handed_fn *handed, void *arg)
+{
+    w->handed = handed;
+    w->handed_arg = arg;
+    mailbox_post(&w->mail, on_hand_over, w);
+}
+
+static void on_adopt(void *arg)
+{
+    struct passage *p = arg;
+
+    ingest_adopt(p->worker->ingest, &p->conn);
+    free(p);
+}
+
+void worker_adopt(struct worker *w, const struct http_handed *h)
+{
+    pass_on(w, &w->mail, on_adopt, h);
 }
 
 bool worker_idle(struct worker *w)

@@ -15,6 +15,7 @@
 #include "ingest/ingest.h"
 
 struct err;
+struct http_handed;
 struct mailbox;
 struct shadow_sample;
 struct worker;
@@ -57,7 +58,14 @@ uint64_t worker_ran_ns(struct worker *w);
 
 /* Stops accepting, finishes requests under way. */
 void worker_drain(struct worker *w);
-bool worker_idle(struct worker *w); /* drained, and nothing under way */
+/* The same, but each connection goes to handed, on the supervisor's thread, once it is
+ * between two requests. */
+typedef void worker_handed_fn(void *arg, const struct http_handed *h);
+void worker_hand_over(struct worker *w, worker_handed_fn *handed, void *arg);
+bool worker_idle(struct worker *w); /* after one of these: nothing is under way */
+
+/* Serves a connection that another process has handed over; takes h->fd. */
+void worker_adopt(struct worker *w, const struct http_handed *h);
 
 /* Ends the thread, closing open connections; frees w. NULL is fine. False: it has not
  * ended by then (clock_mono_ns), and w lives. */

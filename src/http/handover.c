@@ -1,0 +1,50 @@
+/* Connections between two requests, on their way to another server. */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "http/internal.h"
+
+bool conn_can_leave(const struct conn *c)
+{
+    return c->server->hand != NULL && !c->away && !c->eof && conn_idle(c);
+}
+
+void conn_leave(struct conn *c)
+{
+    struct http_server *s = c->server;
+    struct http_handed h = {.fd = c->fd, .who = c->who};
+
+    memcpy(h.peer, c->peer, sizeof h.peer);
+    ev_io_stop(s->loop, &c->readable);
+    ev_io_stop(s->loop, &c->writable);
+    body_drop(c);
+    server_forget(c);
+    s->hand(s->hand_arg, &h);
+}
+
+void http_server_hand_over(struct http_server *s, http_hand_fn *hand, void *arg)
+{
+    struct conn *next;
+
+    s->hand = hand;
+    s->hand_arg = arg;
+    s->handing = true;
+    accept_stop(s);
+    http_server_flush(s);
+    for (struct conn *c = s->open; c != NULL; c = next) {
+        next = c->next;
+        if (conn_can_leave(c)) {
+            conn_leave(c);
+        }
+    }
+}
+
+void http_server_adopt(struct http_server *s, const struct http_handed *h)
+{
+    struct conn *c = server_enter(s, h->fd);
+
+    c->who = h->who;
+    peers_enter(s->peers, &c->who);
+    memcpy(c->peer, h->peer, sizeof c->peer);
+    conn_start(c);
+}
