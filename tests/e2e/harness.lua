@@ -282,14 +282,10 @@ end
 ---that it returns is called: of all its threads, or of the one of that name. Needs
 ---root.
 function Server:inject(what, thread)
-  local id = self.real_pid
-  if thread then
-    -- A thread names itself, which may come after "ready".
-    id = M.wait_for("a thread named " .. thread, function()
-      return shell(("cd /proc/%d/task && grep -lx '%s' */comm")
-        :format(self.real_pid, thread)):match("^%d+")
-    end)
-  end
+  local id = not thread and self.real_pid or M.wait_for(thread, function()
+    return shell(("grep -lx '%s' /proc/%d/task/*/comm"):format(thread,
+      self.real_pid)):match("task/(%d+)") -- it names itself, maybe after "ready"
+  end)
   local argv = { "strace", "-qq", "-o", self.dir .. "/strace", "-e",
     "trace=" .. what:match("^%w+"), "-e", "inject=" .. what, "-p", tostring(id) }
   if not thread then table.insert(argv, 2, "-f") end
