@@ -36,10 +36,14 @@ local places = {
   ["maxminddb.h"] = { "src/plan/mmdb.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/testkit/" },
   -- The digests of a policy's files, and those that hooks ask for.
-  ["openssl/evp.h"] = { "src/policy/load/load.c", "src/signature/", "src/tables/" },
-  ["openssl/err.h"] = { "src/signature/" }, ["openssl/x509.h"] = { "src/signature/pin.c" },
+  ["openssl/evp.h"] = { "src/policy/load/load.c", "src/signature/", "src/tables/", "src/net/" },
+  ["openssl/err.h"] = { "src/signature/", "src/net/" },
+  ["openssl/x509.h"] = { "src/signature/pin.c", "src/net/" },
   ["openssl/sha.h"] = { "src/policy/library/digest.c", "src/signature/verifier.c" },
-  ["openssl/crypto.h"] = { "src/policy/library/digest.c" },
+  ["openssl/crypto.h"] = { "src/policy/library/digest.c", "src/net/" },
+  ["openssl/ssl.h"] = { "src/net/" }, ["openssl/pem.h"] = { "src/net/" },
+  ["openssl/x509v3.h"] = { "src/net/" }, ["openssl/rand.h"] = { "src/net/" },
+  ["openssl/params.h"] = { "src/net/" }, ["openssl/core_names.h"] = { "src/net/" },
 }
 
 local function has(list, x)

@@ -1,0 +1,113 @@
+/* certs.h: certificates and keys for tests, as PEM files of a folder.
+ *
+ * Behind cmocka.h. Thread: any. Errors: fail the test. */
+#pragma once
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CERTS_DAY_S = 86400, CERTS_PATH = 128 };
+
+struct certs_made {
+    X509 *cert;
+    EVP_PKEY *key;
+    char cert_path[CERTS_PATH], key_path[CERTS_PATH];
+};
+
+struct certs_wish {
+    const char *name;            /* of the files, and the common name */
+    const char *hosts;           /* "DNS:a.example,DNS:*.b.example"; NULL: none */
+    const struct certs_made *by; /* the issuer; NULL: itself */
+    int rsa_bits;                /* 0: P-256 */
+    int from_days, to_days;      /* from today; 0 and 0: from yesterday for a year */
+    bool ca, sha1;
+};
+
+static inline char *certs_folder(void)
+{
+    char *dir = strdup("/tmp/sluice-certs-XXXXXX");
+
+    assert_non_null(mkdtemp(dir));
+    return dir;
+}
+
+static inline void certs_write_cert(const char *path, X509 *first, X509 *second)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    assert_int_equal(1, PEM_write_X509(f, first));
+    if (second != NULL) {
+        assert_int_equal(1, PEM_write_X509(f, second));
+    }
+    assert_int_equal(0, fclose(f));
+}
+
+static inline void certs_write_key(const char *path, EVP_PKEY *key)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    assert_int_equal(1, PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL));
+    assert_int_equal(0, fclose(f));
+}
+
+static inline void certs_extend(X509 *x, int nid, const char *value)
+{
+    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+
+    assert_non_null(ext);
+    assert_int_equal(1, X509_add_ext(x, ext, -1));
+    X509_EXTENSION_free(ext);
+}
+
+static inline struct certs_made certs_make(const char *dir, struct certs_wish w)
+{
+    static long serial = 1;
+    struct certs_made m = {.cert = X509_new()};
+    X509_NAME *name = X509_NAME_new();
+
+    m.key = w.rsa_bits > 0 ? EVP_RSA_gen((unsigned)w.rsa_bits) : EVP_EC_gen("P-256");
+    assert_non_null(m.key);
+    (void)snprintf(m.cert_path, sizeof m.cert_path, "%s/%s.pem", dir, w.name);
+    (void)snprintf(m.key_path, sizeof m.key_path, "%s/%s.key", dir, w.name);
+    (void)X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                     (const unsigned char *)w.name, -1, -1, 0);
+    (void)X509_set_version(m.cert, 2);
+    (void)ASN1_INTEGER_set(X509_get_serialNumber(m.cert), serial++);
+    (void)X509_set_subject_name(m.cert, name);
+    (void)X509_set_issuer_name(m.cert,
+                               w.by == NULL ? name : X509_get_subject_name(w.by->cert));
+    (void)X509_gmtime_adj(X509_getm_notBefore(m.cert),
+                          (long)CERTS_DAY_S * (w.to_days == 0 ? -1 : w.from_days));
+    (void)X509_gmtime_adj(X509_getm_notAfter(m.cert),
+                          (long)CERTS_DAY_S * (w.to_days == 0 ? 365 : w.to_days));
+    (void)X509_set_pubkey(m.cert, m.key);
+    if (w.ca) {
+        certs_extend(m.cert, NID_basic_constraints, "critical,CA:TRUE");
+    }
+    if (w.hosts != NULL) {
+        certs_extend(m.cert, NID_subject_alt_name, w.hosts);
+    }
+    assert_true(X509_sign(m.cert, w.by == NULL ? m.key : w.by->key,
+                          w.sha1 ? EVP_sha1() : EVP_sha256()) > 0);
+    X509_NAME_free(name);
+    certs_write_cert(m.cert_path, m.cert, NULL);
+    certs_write_key(m.key_path, m.key);
+    return m;
+}
+
+static inline void certs_free(struct certs_made *m)
+{
+    (void)unlink(m->cert_path);
+    (void)unlink(m->key_path);
+    X509_free(m->cert);
+    EVP_PKEY_free(m->key);
+    memset(m, 0, sizeof *m);
+}
