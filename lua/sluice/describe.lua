@@ -331,13 +331,15 @@ function Loader:fit_segments(desc)
 end
 
 function Loader:describe()
-  local desc = { server = self:single("server"), admin = self:single("admin") }
+  local server, server_statement = self:single("server")
+  local desc = { server = server, admin = self:single("admin") }
   desc.spool, self.spool_statement = self:single("spool")
   self.limits = desc.server
   desc.sinks = self:sinks()
   desc.streams = self:streams()
   desc.schemas = self:schemas()
   desc.routes = self:routes()
+  desc.listeners = self:listeners(server, server_statement, desc.routes)
   desc.examples = self:examples()
   desc.trial = self:trial()
   self:kept(desc)

@@ -42,6 +42,7 @@ return {
     kafka = {},
     limit = {},
     list = {},
+    listen = {},
     log = {},
     lookup = {},
     lower = {},

@@ -21,6 +21,19 @@ function admin(options) end
 ---@param options sluice.canary
 function canary(options) end
 
+---A further listener for clients, by its address: "0.0.0.0:8443", "[::]:8443", "unix:/run/sluice/in.sock", or "systemd:NAME" for a socket that systemd passes. The limits of server hold for it too. A reload changes its options; to add, remove or rename a listener needs a restart.
+---@class sluice.listen
+---@field max_connections? integer Highest number of connections of one worker to this listener. A further connection gets 503. By default only server.max_connections holds.
+---@field max_per_address? integer Highest number of connections of one worker to this listener from one address (IPv6: from one /64 network). A further connection gets 503. By default server.max_connections_per_address.
+---@field mode? string Permissions of a Unix socket's file, in octal digits. Write permission lets a process connect. (default: 0660)
+---@field owner? string Owner of a Unix socket's file: "user", "user:group" or ":group". By default the user and group that sluice runs as.
+---@field routes? string[] Routes that this listener serves, as the policy names them: "POST /v1/events", or a path alone for all its methods. A request for another route gets 404. By default all routes.
+
+---A further listener for clients, by its address: "0.0.0.0:8443", "[::]:8443", "unix:/run/sluice/in.sock", or "systemd:NAME" for a socket that systemd passes. The limits of server hold for it too. A reload changes its options; to add, remove or rename a listener needs a restart.
+---@param name string
+---@return fun(options: sluice.listen)
+function listen(name) end
+
 ---The log on standard error. A reload changes both options.
 ---@class sluice.log
 ---@field format? "text"|"json" Form of a log line: "text" writes key=value pairs, "json" one JSON object. (default: text)
@@ -37,10 +50,10 @@ function log(options) end
 ---@field drain_delay? string How long sluice still serves clients after SIGTERM or SIGINT while /readyz answers 503, so that a load balancer notices. By default sluice stops accepting connections immediately. (default: 0s)
 ---@field header_timeout? string How long the headers of a request may take to arrive. After that sluice answers 408. It closes a new connection that has sent nothing. (default: 10s)
 ---@field idle_timeout? string How long a connection may stay idle between two requests. After that sluice closes it. Keep it above the idle timeout of a proxy in front of sluice. (default: 75s)
----@field listen? string Address on which sluice accepts clients. By default all IPv4 addresses, port 8080; "*:8080" adds IPv6. --listen of sluice run replaces it. A change needs a restart. (default: 0.0.0.0:8080)
+---@field listen? string Address on which sluice accepts clients. By default all IPv4 addresses, port 8080; "*:8080" adds IPv6. A policy that has listen blocks and does not set it has only those. --listen of sluice run replaces it. A change needs a restart. (default: 0.0.0.0:8080)
 ---@field max_body? string Largest request body, also after decompression. A larger one gets 413. (default: 4MiB)
 ---@field max_connections? integer Highest number of connections of one worker. A further connection gets 503, also when three quarters of the process's file descriptors are in use. (default: 10000)
----@field max_connections_per_address? integer Highest number of connections of one worker from one address (IPv6: from one /64 network). A further connection gets 503. By default 0, no limit, because a load balancer or NAT has one address for many clients. (default: 0)
+---@field max_connections_per_address? integer Highest number of connections of one worker to one listener from one address (IPv6: from one /64 network). A further connection gets 503. By default 0, no limit, because a load balancer or NAT has one address for many clients. (default: 0)
 ---@field max_depth? integer Deepest nesting of objects and arrays in an event; the event itself is level 1. A deeper event gets 413; in a batch, sluice refuses that event alone if it finds the event's end. (default: 64)
 ---@field max_events? integer Highest number of events in one request. A request with more gets 413. (default: 10000)
 ---@field max_headers? string Largest head of a request: its URL and headers. A larger one gets 431. (default: 16KiB)

@@ -24,7 +24,7 @@ local function statements()
   for _, name in ipairs(sorted_keys(words)) do
     local w = words[name]
     if w.help then
-      local g = w.sink and groups[3] or w.once and groups[1] or groups[2]
+      local g = w.sink and groups[3] or (w.once or w.process) and groups[1] or groups[2]
       g[#g + 1] = name
     end
   end
@@ -44,7 +44,8 @@ local lua_types = {
   topic_by = "string|(fun(ev: table): string?)", bits = "8|16|32|64", pattern = "string",
   paths = "string|string[]", encoding = '"header"|"detect"|string',
 }
-for _, name in ipairs { "string", "text", "path", "address", "name", "bytes", "duration", "url",
+for _, name in ipairs { "string", "text", "path", "address", "socket", "mode", "owner",
+  "name", "bytes", "duration", "url",
   "moment", "after", "stream", "header", "topic", "percent", "rate" } do
   lua_types[name] = "string"
 end
@@ -67,7 +68,8 @@ local function lua_type(spec, class, key)
 end
 
 local shown_types = {
-  string = "text", topic = "text", address = "host:port", bytes = "size", count = "whole number",
+  string = "text", topic = "text", address = "host:port", socket = "address",
+  mode = "octal digits", owner = "user:group", bytes = "size", count = "whole number",
   fields = "field = text", list = "list of texts", map = "name = value",
   headers = "name = value", hook = "function",
   sinks = "list of sinks", workers = '`"auto"` or whole number',

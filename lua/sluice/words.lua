@@ -11,7 +11,7 @@
 
 local M = {}
 
-for _, name in ipairs { "server", "sinks", "routes", "rollout", "handles", "fields",
+for _, name in ipairs { "server", "listen", "sinks", "routes", "rollout", "handles", "fields",
     "functions", "mistakes" } do
   for word, spec in pairs(require("sluice.words_" .. name)) do
     assert(M[word] == nil, "two files have the same word")

@@ -8,10 +8,11 @@ M.server = {
   help = "The listener for clients and the limits of their requests.",
   once = true,
   options = {
-    listen = { type = "address", default = "0.0.0.0:8080",
+    listen = { type = "socket", default = "0.0.0.0:8080",
       help = "Address on which sluice accepts clients. By default all IPv4 addresses, "
-        .. "port 8080; \"*:8080\" adds IPv6. --listen of sluice run replaces it. A "
-        .. "change needs a restart." },
+        .. "port 8080; \"*:8080\" adds IPv6. A policy that has listen blocks and does not "
+        .. "set it has only those. --listen of sluice run replaces it. A change needs a "
+        .. "restart." },
     share_port = { type = "boolean", default = false,
       help = "Lets another server listen on the same port; the kernel divides the "
         .. "connections. By default a server whose port is taken ends with exit code 3. "
@@ -36,8 +37,8 @@ M.server = {
         .. "503, also when three quarters of the process's file descriptors are in use." },
     max_connections_per_address = { type = "count", default = 0, min = 0,
       max = 1000000,
-      help = "Highest number of connections of one worker from one address (IPv6: from "
-        .. "one /64 network). A further connection gets 503. By default 0, no limit, "
+      help = "Highest number of connections of one worker to one listener from one address "
+        .. "(IPv6: from one /64 network). A further connection gets 503. By default 0, no limit, "
         .. "because a load balancer or NAT has one address for many clients." },
     header_timeout = { type = "duration", default = "10s", min = 10,
       max = DAY_MS, help = "How long the headers of a request may take to arrive. After "
@@ -77,7 +78,7 @@ M.admin = {
   help = "The listener for operators: metrics, health, status, reload.",
   once = true,
   options = {
-    listen = { type = "address", default = "127.0.0.1:9100",
+    listen = { type = "socket", default = "127.0.0.1:9100",
       help = "Address for operators and Prometheus. By default only this machine can "
         .. "connect: the listener has no password. --admin of sluice run replaces it. "
         .. "A change needs a restart." },

@@ -79,7 +79,7 @@ static const struct route *named(const struct comparison *j, struct err *e)
     char allow[128];
 
     if (space != NULL) {
-        r = plan_route(j->plan,
+        r = plan_route(j->plan, 0,
                        (struct str){j->conf->route, (size_t)(space - j->conf->route)},
                        str_of(space + 1), allow, sizeof allow);
     }
@@ -225,7 +225,7 @@ static const struct route *route_of(struct comparison *j, const struct refused_l
 
         r = named(j, &e);
     } else {
-        r = plan_route(j->plan, req->method, req->path, j->no.allow,
+        r = plan_route(j->plan, 0, req->method, req->path, j->no.allow,
                        sizeof j->no.allow);
     }
     *shape = SCAN_ARRAY;

@@ -2,9 +2,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "http/internal.h"
 
 enum {
@@ -25,16 +28,17 @@ static const char AWAY[] =
 /* The answer is sent immediately. While there are not too many such connections, the
  * client's bytes are read and dropped: unread bytes would make the close a reset, which
  * takes the answer back. */
-static void turn_away(struct http_server *s, int fd, stats_cell *why)
+static void turn_away(struct listener *l, int fd, enum obstacle why)
 {
+    struct http_server *s = l->server;
     int max = s->limits.max_descriptor;
     char lines[HTTP_LINES_BYTES] = "";
 
-    stats_add(why, 1);
+    accept_count(l, why);
     s->ops->on_refusal(s->arg, NULL, 503, "too_many_connections", lines);
     (void)send(fd, AWAY, sizeof AWAY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (s->n_away < AWAY_MAX && (max <= 0 || fd <= max + max / AWAY_SHARE)) {
-        struct conn *c = server_enter(s, fd);
+        struct conn *c = server_enter(l, fd);
 
         s->n_away++;
         c->away = true;
@@ -49,48 +53,84 @@ static void turn_away(struct http_server *s, int fd, stats_cell *why)
     (void)close(fd);
 }
 
-/* Why it can't be let in; NULL: it can. */
-static stats_cell *obstacle(const struct http_server *s, int fd, const struct peer *who)
+void accept_count(struct listener *l, enum obstacle why)
 {
-    const struct http_limits *l = &s->limits;
-
-    if (server_crowd(s) >= (int64_t)l->max_connections) {
-        return s->over_limit;
+    stats_add(l->server->refused[why], 1);
+    if (l->refused[why] != NULL) {
+        stats_add(l->refused[why], 1);
     }
-    if (l->max_descriptor > 0 && fd > l->max_descriptor) {
-        return s->over_descriptors;
-    }
-    if (l->max_per_address > 0 && peers_count(s->peers, who) >= l->max_per_address) {
-        return s->over_address;
-    }
-    return NULL;
 }
 
-static void let_in(struct http_server *s, int fd, const struct sockaddr_storage *sa)
+static bool is_over_address(const struct listener *l, const struct peer *who)
 {
+    uint32_t max = l->options.max_per_address > 0 ? l->options.max_per_address
+                                                  : l->server->limits.max_per_address;
+
+    return max > 0 && peers_count(l->peers, who) >= max;
+}
+
+/* Why it can't be let in. */
+static enum obstacle obstacle_of(const struct listener *l, int fd,
+                                 const struct peer *who)
+{
+    const struct http_limits *limits = &l->server->limits;
+    uint32_t max = l->options.max_connections;
+
+    if (server_crowd(l->server) >= (int64_t)limits->max_connections ||
+        (max > 0 && l->n_open >= max)) {
+        return OBSTACLE_LIMIT;
+    }
+    if (limits->max_descriptor > 0 && fd > limits->max_descriptor) {
+        return OBSTACLE_DESCRIPTORS;
+    }
+    return is_over_address(l, who) ? OBSTACLE_ADDRESS : OBSTACLE_NONE;
+}
+
+void accept_join(struct conn *c, const struct peer *who)
+{
+    struct listener *l = c->at;
+
+    l->n_open++;
+    if (l->open_gauge != NULL) {
+        stats_set(l->open_gauge, l->n_open);
+    }
+    c->who = *who;
+    c->counted = true;
+    peers_enter(l->peers, who);
+}
+
+static void let_in(struct listener *l, int fd, const struct sockaddr_storage *sa)
+{
+    struct http_server *s = l->server;
     struct peer who = peer_of(sa);
-    stats_cell *why = obstacle(s, fd, &who);
+    enum obstacle why = obstacle_of(l, fd, &who);
     struct conn *c;
     int on = 1;
 
     stats_add(s->accepted, 1);
-    if (why != NULL) {
-        turn_away(s, fd, why);
+    if (l->accepted != NULL) {
+        stats_add(l->accepted, 1);
+    }
+    if (why != OBSTACLE_NONE) {
+        turn_away(l, fd, why);
         return;
     }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    c = server_enter(s, fd);
-    c->who = who;
-    peers_enter(s->peers, &who);
+    if (sa->ss_family != AF_UNIX) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    c = server_enter(l, fd);
+    accept_join(c, &who);
     peer_show(sa, c->peer, sizeof c->peer);
     conn_start(c);
 }
 
-bool accept_one(struct http_server *s)
+/* False: nothing more to accept now. */
+static bool accept_one(struct listener *l)
 {
+    struct http_server *s = l->server;
     struct sockaddr_storage sa;
     socklen_t n = sizeof sa;
-    int fd = accept4(s->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = accept4(l->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd < 0 && (errno == EINTR || errno == ECONNABORTED)) {
         return true;
@@ -98,45 +138,98 @@ bool accept_one(struct http_server *s)
     if (fd < 0) {
         /* Out of descriptors or memory: the connection waits in the kernel. */
         if (errno != EAGAIN && !s->draining && !s->handing) {
-            ev_io_stop(s->loop, &s->accepting);
-            ev_timer_set(&s->accept_pause, ACCEPT_PAUSE_S, 0.);
-            ev_timer_start(s->loop, &s->accept_pause);
+            ev_io_stop(s->loop, &l->accepting);
+            ev_timer_set(&l->pause, ACCEPT_PAUSE_S, 0.);
+            ev_timer_start(s->loop, &l->pause);
         }
         return false;
     }
-    let_in(s, fd, &sa);
+    let_in(l, fd, &sa);
     return true;
 }
 
 static void on_accept(struct ev_loop *loop, ev_io *w, int events)
 {
-    struct http_server *s = OUTER(w, struct http_server, accepting);
+    struct listener *l = OUTER(w, struct listener, accepting);
 
     (void)loop;
     (void)events;
-    for (int i = 0; i < ACCEPTS_MAX && accept_one(s); i++) {
+    for (int i = 0; i < ACCEPTS_MAX && accept_one(l); i++) {
     }
 }
 
 static void on_accept_again(struct ev_loop *loop, ev_timer *w, int events)
 {
-    struct http_server *s = OUTER(w, struct http_server, accept_pause);
+    struct listener *l = OUTER(w, struct listener, pause);
 
     (void)events;
-    if (!s->draining) {
-        ev_io_start(loop, &s->accepting);
+    if (!l->server->draining) {
+        ev_io_start(loop, &l->accepting);
     }
 }
 
-void accept_start(struct http_server *s)
+static void make_cells(struct listener *l)
 {
-    ev_io_init(&s->accepting, on_accept, s->fd, EV_READ);
-    ev_io_start(s->loop, &s->accepting);
-    ev_timer_init(&s->accept_pause, on_accept_again, 0., 0.);
+    static const char *const reasons[OBSTACLES] = {[OBSTACLE_LIMIT] = "limit",
+                                                   [OBSTACLE_DESCRIPTORS] =
+                                                       "descriptors",
+                                                   [OBSTACLE_ADDRESS] = "address"};
+    char pair[320], labels[400];
+
+    (void)stats_label_pair(pair, sizeof pair, "listener", l->options.name);
+    l->accepted = stats_counter("sluice_listener_connections_total",
+                                "Connections that a listener accepted; also those that "
+                                "it refused then.",
+                                pair);
+    l->open_gauge = stats_gauge("sluice_listener_connections_open",
+                                "Connections of a listener that are open now.", pair);
+    for (int i = OBSTACLE_NONE + 1; i < OBSTACLES; i++) {
+        (void)snprintf(labels, sizeof labels, "%s,reason=\"%s\"", pair, reasons[i]);
+        l->refused[i] =
+            stats_counter("sluice_listener_refused_total",
+                          "Connections that a listener refused, by reason.", labels);
+    }
 }
 
-void accept_stop(struct http_server *s)
+struct listener *accept_start(struct http_server *s, int fd,
+                              const struct http_listener *o)
 {
-    ev_io_stop(s->loop, &s->accepting);
-    ev_timer_stop(s->loop, &s->accept_pause);
+    struct listener *l = mem_zalloc(sizeof *l);
+
+    l->server = s;
+    l->options = *o;
+    l->place = s->n_listeners;
+    l->fd = fd;
+    l->peers = peers_new();
+    if (o->name != NULL) {
+        make_cells(l);
+    }
+    ev_timer_init(&l->pause, on_accept_again, 0., 0.);
+    if (fd >= 0) {
+        ev_io_init(&l->accepting, on_accept, fd, EV_READ);
+        ev_io_start(s->loop, &l->accepting);
+    }
+    return l;
+}
+
+void accept_drain(struct listener *l)
+{
+    while (l->fd >= 0 && accept_one(l)) {
+    }
+    accept_stop(l);
+}
+
+void accept_stop(struct listener *l)
+{
+    if (l->fd >= 0) {
+        ev_io_stop(l->server->loop, &l->accepting);
+    }
+    ev_timer_stop(l->server->loop, &l->pause);
+}
+
+void accept_free(struct listener *l)
+{
+    accept_stop(l);
+    peers_free(l->peers);
+    free(l);
 }

@@ -12,7 +12,7 @@ bool conn_can_leave(const struct conn *c)
 void conn_leave(struct conn *c)
 {
     struct http_server *s = c->server;
-    struct http_handed h = {.fd = c->fd, .who = c->who};
+    struct http_handed h = {.fd = c->fd, .who = c->who, .listener = c->at->place};
 
     memcpy(h.peer, c->peer, sizeof h.peer);
     ev_io_stop(s->loop, &c->readable);
@@ -29,7 +29,9 @@ void http_server_hand_over(struct http_server *s, http_hand_fn *hand, void *arg)
     s->hand = hand;
     s->hand_arg = arg;
     s->handing = true;
-    accept_stop(s);
+    for (uint32_t i = 0; i < s->n_listeners; i++) {
+        accept_stop(s->listeners[i]);
+    }
     http_server_flush(s);
     for (struct conn *c = s->open; c != NULL; c = next) {
         next = c->next;
@@ -41,10 +43,10 @@ void http_server_hand_over(struct http_server *s, http_hand_fn *hand, void *arg)
 
 void http_server_adopt(struct http_server *s, const struct http_handed *h)
 {
-    struct conn *c = server_enter(s, h->fd);
+    struct listener *at = s->listeners[h->listener < s->n_listeners ? h->listener : 0];
+    struct conn *c = server_enter(at, h->fd);
 
-    c->who = h->who;
-    peers_enter(s->peers, &c->who);
+    accept_join(c, &h->who);
     memcpy(c->peer, h->peer, sizeof c->peer);
     conn_start(c);
 }

@@ -14,8 +14,9 @@
 /* Its client may have sent the next request already. The descriptor is the owner's. */
 struct http_handed {
     int fd;
-    struct peer who; /* for max_per_address */
-    char peer[48];   /* http_view.peer */
+    struct peer who;   /* for max_per_address */
+    char peer[48];     /* http_view.peer */
+    uint32_t listener; /* place of the one that it came by */
 };
 
 /* Within http_server_hand_over, or later. Takes h->fd; h lives until it returns. Must

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/attr.h"
 #include "base/str.h"
 
@@ -23,7 +24,7 @@ struct http_limits {
     uint64_t max_body;          /* bytes after inflating; -> 413 */
     uint32_t max_headers_bytes; /* -> 431 and close */
     uint32_t max_connections;   /* beyond: 503 and close */
-    uint32_t max_per_address;   /* of these from one address; 0: any number */
+    uint32_t max_per_address;   /* from one address on one socket; 0: any number */
     int max_descriptor;         /* of a connection; the same; 0: any */
     uint64_t max_buffered;      /* bytes of all connections that are read and not
                                    parsed, or answered and not sent; > 0 */
@@ -34,7 +35,15 @@ struct http_limits {
     bool need_length;           /* POST without a length -> 411 */
 };
 
-enum { HTTP_LINES_BYTES = 2048 };
+enum { HTTP_LINES_BYTES = 2048, HTTP_LISTENERS_MAX = 65 };
+
+/* What holds for one listening socket, beside the limits. Its views live until other
+ * ones are set. */
+struct http_listener {
+    const char *name;         /* of its metrics; NULL: it has none. Only read first */
+    uint32_t max_connections; /* 0: only those of the limits hold */
+    uint32_t max_per_address; /* 0: that of the limits */
+};
 
 /* HTTP_DETECT: by the body's first bytes. */
 enum http_encoding {
@@ -55,7 +64,8 @@ struct http_view {
     struct str content_type; /* whole value; {NULL, 0}: none */
     uint64_t content_length; /* UINT64_MAX: chunked */
     struct str body;         /* in on_body; HTTP pad bytes readable after */
-    struct str peer;         /* "10.0.0.7" */
+    struct str peer;         /* "10.0.0.7", "2001:db8::7", "unix" */
+    uint32_t listener;       /* place of the socket that it came by */
 };
 
 struct http_ops {
@@ -107,10 +117,18 @@ void http_answer(struct http_request *r, int status, const char *headers,
 
 /* ---- server.c ---- */
 
-/* Listening fd is the caller's; it is only accepted from. limits are copied. */
-struct http_server *http_server_new(struct ev_loop *loop, int listen_fd,
+/* limits are copied. */
+struct http_server *http_server_new(struct ev_loop *loop,
                                     const struct http_limits *limits,
                                     const struct http_ops *ops, void *arg);
+
+/* Accepts from another listening socket, which is the caller's; its place is the number of
+ * those before it. fd -1: it has a place, and no connections. o NULL: all defaults. */
+void http_server_listen(struct http_server *s, int fd, const struct http_listener *o);
+
+/* Live change of the one at that place. */
+void http_server_listener(struct http_server *s, uint32_t place,
+                          const struct http_listener *o);
 
 /* Live change, for connections from now on and the next request of others. */
 void http_server_limits(struct http_server *s, const struct http_limits *l);

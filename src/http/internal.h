@@ -41,6 +41,29 @@ enum {
 
 struct conn;
 
+/* Why a connection is not let in. */
+enum obstacle {
+    OBSTACLE_NONE,
+    OBSTACLE_LIMIT,
+    OBSTACLE_DESCRIPTORS,
+    OBSTACLE_ADDRESS,
+    OBSTACLES
+};
+
+/* A listening socket. */
+struct listener {
+    struct http_server *server;
+    struct http_listener options;
+    uint32_t place;
+    int fd;
+    ev_io accepting;
+    ev_timer pause;
+    struct peers *peers;
+    uint32_t n_open;                   /* connections that were let in */
+    stats_cell *accepted, *open_gauge; /* NULL: it has no name */
+    stats_cell *refused[OBSTACLES];
+};
+
 struct http_request {
     struct http_server *server;
     struct conn *c;            /* NULL: the client has gone */
@@ -65,10 +88,12 @@ struct http_request {
 
 struct conn {
     struct http_server *server;
+    struct listener *at;      /* that it came by */
     struct conn *prev, *next; /* of all open ones, or the pool */
     struct conn *next_dirty, *next_resumed;
     bool dirty, resumed;
-    bool away; /* turned away: only lingers */
+    bool away;    /* turned away: only lingers */
+    bool counted; /* among those of its address */
     int fd;
     ev_io readable, writable;
     struct parse *parse;
@@ -107,15 +132,14 @@ struct http_server {
     const struct http_ops *ops;
     void *arg;
     struct http_limits limits;
-    int fd;
-    ev_io accepting;
-    ev_timer sweep, accept_pause;
+    struct listener *listeners[HTTP_LISTENERS_MAX];
+    uint32_t n_listeners;
+    ev_timer sweep;
     ev_check tick; /* reads the clock at the start of each turn */
     ev_prepare flush;
     ev_idle resume;
     struct conn *open, *pool, *dirty, *resumed, **resumed_tail;
     struct http_request *free_requests, *made;
-    struct peers *peers;
     uint32_t n_open, n_away; /* n_away: of n_open, those turned away */
     uint32_t n_lingering;    /* of n_open, those let in that only linger */
     uint32_t n_pool, n_free_requests;
@@ -138,7 +162,7 @@ struct http_server {
     struct str_pair headers[PARSE_HEADERS_MAX];
     stats_cell *conn_get, *conn_put, *conn_miss, *req_get, *req_put, *req_miss;
     stats_cell *accepted, *open_gauge, *timeouts, *evicted;
-    stats_cell *over_limit, *over_descriptors, *over_address;
+    stats_cell *refused[OBSTACLES];
     stats_cell *buffer_gauge, *body_gauge;
     char scratch[SCRATCH_BYTES + HTTP_PAD];
 };
@@ -147,17 +171,21 @@ struct http_server {
 
 struct http_request *request_get(struct http_server *s);
 void request_put(struct http_server *s, struct http_request *r);
-struct conn *server_enter(struct http_server *s, int fd); /* to be started */
-void server_forget(struct conn *c);                       /* closed: back to the pool */
-int64_t server_crowd(const struct http_server *s);        /* that were let in */
+struct conn *server_enter(struct listener *at, int fd); /* to be started */
+void server_forget(struct conn *c);                     /* closed: back to the pool */
+int64_t server_crowd(const struct http_server *s);      /* that were let in */
 /* More than max_connections, of those that do not end anyway. */
 int64_t server_surplus(const struct http_server *s);
 
 /* ---- accept.c ---- */
 
-void accept_start(struct http_server *s);
-void accept_stop(struct http_server *s);
-bool accept_one(struct http_server *s); /* false: nothing more to accept now */
+struct listener *accept_start(struct http_server *s, int fd,
+                              const struct http_listener *o);
+void accept_drain(struct listener *l); /* accepts until EAGAIN, then no more */
+void accept_stop(struct listener *l);
+void accept_free(struct listener *l);
+void accept_join(struct conn *c, const struct peer *who); /* c counts from now on */
+void accept_count(struct listener *l, enum obstacle why);
 
 /* ---- handover.c ---- */
 

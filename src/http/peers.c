@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +86,8 @@ void peer_show(const struct sockaddr_storage *sa, char *out, size_t n)
         (void)inet_ntop(AF_INET, v4, out, (socklen_t)n);
     } else if (sa->ss_family == AF_INET6) {
         (void)inet_ntop(AF_INET6, six(sa), out, (socklen_t)n);
+    } else if (sa->ss_family == AF_UNIX) {
+        (void)snprintf(out, n, "unix");
     }
 }
 

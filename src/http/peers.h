@@ -24,7 +24,7 @@ void peers_free(struct peers *p); /* NULL is fine */
 
 struct peer peer_of(const struct sockaddr_storage *sa);
 
-/* The address as text, IPv4 ones as such: "10.0.0.7"; "" for other families. */
+/* The address as text, IPv4 ones as such: "10.0.0.7"; "unix"; "" for other families. */
 void peer_show(const struct sockaddr_storage *sa, char *out, size_t n);
 
 uint32_t peers_count(const struct peers *p, const struct peer *who);

@@ -1,4 +1,5 @@
 /* A worker's HTTP server: keeps the pools, looks at the clock. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +71,9 @@ void request_put(struct http_server *s, struct http_request *r)
     s->n_free_requests++;
 }
 
-struct conn *server_enter(struct http_server *s, int fd)
+struct conn *server_enter(struct listener *at, int fd)
 {
+    struct http_server *s = at->server;
     struct conn *c = s->pool;
 
     stats_add(s->conn_get, 1);
@@ -84,6 +86,7 @@ struct conn *server_enter(struct http_server *s, int fd)
         s->n_pool--;
     }
     c->server = s;
+    c->at = at;
     c->fd = fd;
     c->prev = NULL;
     c->next = s->open;
@@ -133,6 +136,20 @@ static void leave_resumed(struct http_server *s, const struct conn *c)
     }
 }
 
+/* c was let in. */
+static void leave_listener(struct conn *c)
+{
+    struct listener *at = c->at;
+
+    at->n_open--;
+    if (at->open_gauge != NULL) {
+        stats_set(at->open_gauge, at->n_open);
+    }
+    if (c->counted) {
+        peers_leave(at->peers, &c->who);
+    }
+}
+
 static void conn_free(struct conn *c)
 {
     parse_free(c->parse);
@@ -154,7 +171,7 @@ void server_forget(struct conn *c)
         s->n_away--;
     } else {
         s->n_lingering -= c->lingering;
-        peers_leave(s->peers, &c->who);
+        leave_listener(c);
     }
     if (c->prev != NULL) {
         c->prev->next = c->next;
@@ -282,7 +299,7 @@ static stats_cell *refused_cell(const char *reason)
     return stats_counter("sluice_connections_refused_total",
                          "Connections answered 503: over max_connections "
                          "(limit), few file descriptors left (descriptors), or "
-                         "over max_connections_per_address (address).",
+                         "over the limit of one address (address).",
                          labels);
 }
 
@@ -295,12 +312,12 @@ static void make_cells(struct http_server *s)
     s->req_put = pool_cell("request", "put");
     s->req_miss = pool_cell("request", "miss");
     s->accepted = stats_counter("sluice_connections_total",
-                                "Connections accepted, on both ports; also "
+                                "Connections accepted, by all listeners; also "
                                 "those answered 503.",
                                 "");
-    s->over_limit = refused_cell("limit");
-    s->over_descriptors = refused_cell("descriptors");
-    s->over_address = refused_cell("address");
+    s->refused[OBSTACLE_LIMIT] = refused_cell("limit");
+    s->refused[OBSTACLE_DESCRIPTORS] = refused_cell("descriptors");
+    s->refused[OBSTACLE_ADDRESS] = refused_cell("address");
     s->evicted = stats_counter("sluice_connections_evicted_total",
                                "Connections closed because the buffers of all "
                                "connections reached their bound.",
@@ -316,27 +333,24 @@ static void make_cells(struct http_server *s)
     s->timeouts = stats_counter("sluice_connection_timeouts_total",
                                 "Connections ended by a timeout.", "");
     s->open_gauge = stats_gauge("sluice_connections_open",
-                                "Connections open now, on both ports: also that "
-                                "of who asks for the metrics.",
+                                "Connections open now, of all listeners: also "
+                                "the one that asks for the metrics.",
                                 "");
 }
 
-struct http_server *http_server_new(struct ev_loop *loop, int listen_fd,
+struct http_server *http_server_new(struct ev_loop *loop,
                                     const struct http_limits *limits,
                                     const struct http_ops *ops, void *arg)
 {
     struct http_server *s = mem_zalloc(sizeof *s);
 
     s->loop = loop;
-    s->fd = listen_fd;
     s->ops = ops;
     s->arg = arg;
     s->encoding = encoding_new();
     make_cells(s);
-    s->peers = peers_new();
     s->resumed_tail = &s->resumed;
     s->now_ms = s->swept_ms = clock_mono_ns() / 1000000u;
-    accept_start(s);
     ev_check_init(&s->tick, on_tick);
     ev_set_priority(&s->tick, EV_MAXPRI);
     ev_check_start(loop, &s->tick);
@@ -350,6 +364,22 @@ struct http_server *http_server_new(struct ev_loop *loop, int listen_fd,
     ev_set_priority(&s->resume, EV_MAXPRI);
     http_server_limits(s, limits);
     return s;
+}
+
+void http_server_listen(struct http_server *s, int fd, const struct http_listener *o)
+{
+    static const struct http_listener defaults = {0};
+
+    assert(s->n_listeners < HTTP_LISTENERS_MAX);
+    s->listeners[s->n_listeners] = accept_start(s, fd, o == NULL ? &defaults : o);
+    s->n_listeners++;
+}
+
+void http_server_listener(struct http_server *s, uint32_t place,
+                          const struct http_listener *o)
+{
+    assert(place < s->n_listeners);
+    s->listeners[place]->options = *o;
 }
 
 void http_server_limits(struct http_server *s, const struct http_limits *l)
@@ -385,9 +415,9 @@ void http_server_drain(struct http_server *s)
 {
     s->draining = true;
     s->drain_ms = s->now_ms;
-    while (accept_one(s)) {
+    for (uint32_t i = 0; i < s->n_listeners; i++) {
+        accept_drain(s->listeners[i]);
     }
-    ev_io_stop(s->loop, &s->accepting);
 }
 
 uint32_t http_server_open(const struct http_server *s)
@@ -401,7 +431,9 @@ void http_server_free(struct http_server *s)
     while (s->open != NULL) {
         conn_close(s->open);
     }
-    accept_stop(s);
+    for (uint32_t i = 0; i < s->n_listeners; i++) {
+        accept_free(s->listeners[i]);
+    }
     ev_check_stop(s->loop, &s->tick);
     ev_timer_stop(s->loop, &s->sweep);
     ev_prepare_stop(s->loop, &s->flush);
@@ -415,7 +447,6 @@ void http_server_free(struct http_server *s)
     while (s->made != NULL) {
         request_unmake(s, s->made);
     }
-    peers_free(s->peers);
     encoding_free(s->encoding);
     free(s);
 }

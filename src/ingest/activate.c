@@ -68,6 +68,28 @@ static struct http_limits limits_of(const struct server_plan *s)
                                 .need_length = true};
 }
 
+static struct http_listener listener_of(const struct listener_plan *l)
+{
+    return (struct http_listener){.name = l->address == NULL ? "--listen" : l->address,
+                                  .max_connections = l->max_connections,
+                                  .max_per_address = l->max_per_address};
+}
+
+/* A policy with other addresses does not come so far. */
+static void set_listeners(struct ingest *in, const struct plan *plan, bool anew)
+{
+    for (uint32_t i = 0; i < in->conf.n_listeners && i < plan->n_listeners; i++) {
+        struct http_listener l = listener_of(&plan->listeners[i]);
+
+        if (anew) {
+            l.name = in->listen_fds[i] < 0 ? NULL : l.name;
+            http_server_listen(in->http, in->listen_fds[i], &l);
+        } else {
+            http_server_listener(in->http, i, &l);
+        }
+    }
+}
+
 /* A page of another origin can read the reason of a refusal only with its route's
  * header lines. */
 static void on_refusal(void *arg, const struct http_view *v, int status,
@@ -79,8 +101,8 @@ static void on_refusal(void *arg, const struct http_view *v, int status,
 
     if (v != NULL) {
         struct policy_request req = admission_request(in, v);
-        const struct route *route =
-            plan_route(in->current->plan, v->method, v->path, allow, sizeof allow);
+        const struct route *route = plan_route(in->current->plan, v->listener,
+                                               v->method, v->path, allow, sizeof allow);
 
         if (route == NULL) {
             answer_head_other(in->current->plan, allow, &req, in->extra);
@@ -128,10 +150,11 @@ void ingest_bind(struct ingest *in, struct binding *b)
     bind_accounts(in, b);
     in->current = b;
     if (old == NULL) {
-        in->http =
-            http_server_new(in->conf.loop, in->conf.listen_fd, &limits, &ops, in);
+        in->http = http_server_new(in->conf.loop, &limits, &ops, in);
+        set_listeners(in, b->plan, true);
     } else {
         http_server_limits(in->http, &limits);
+        set_listeners(in, b->plan, false);
         binding_unbind(old);
     }
 }

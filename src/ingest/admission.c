@@ -148,6 +148,7 @@ struct policy_request admission_request(const struct ingest *in,
                                    .path = v->path,
                                    .query = v->query,
                                    .peer = v->peer,
+                                   .listener = v->listener,
                                    .headers = v->headers,
                                    .n_headers = v->n_headers};
 }

@@ -62,12 +62,13 @@ const char *answer_head_outcome(const struct outcome *o, const char *retry_after
 }
 
 static const struct route *route_of(const struct plan *plan, struct str method,
-                                    struct str path)
+                                    const struct policy_request *req)
 {
     char allow[128];
 
     return method.p == NULL ? NULL
-                            : plan_route(plan, method, path, allow, sizeof allow);
+                            : plan_route(plan, req->listener, method, req->path, allow,
+                                         sizeof allow);
 }
 
 void answer_head_other(const struct plan *plan, const char *allow,
@@ -80,7 +81,7 @@ void answer_head_other(const struct plan *plan, const char *allow,
     while (*allow != '\0' && out[0] == '\0') {
         size_t n = strcspn(allow, ",");
 
-        answer_head_common(route_of(plan, (struct str){allow, n}, req->path), req, out);
+        answer_head_common(route_of(plan, (struct str){allow, n}, req), req, out);
         allow += n;
         allow += strspn(allow, ", ");
     }
@@ -94,13 +95,13 @@ bool answer_head_preflight(const struct plan *plan, const struct policy_request 
     if (!str_eq(req->method, STR("OPTIONS"))) {
         return false;
     }
-    route = route_of(plan, header(req, "access-control-request-method"), req->path);
+    route = route_of(plan, header(req, "access-control-request-method"), req);
     if (route != NULL && route->cors != NULL &&
         cors_preflight(route->cors, header(req, "origin"), str_of(route->method),
                        out)) {
         return true;
     }
-    route = route_of(plan, STR("POST"), req->path);
+    route = route_of(plan, STR("POST"), req);
     return route != NULL && route->webhook != NULL &&
            webhook_grant(route->webhook, req, out);
 }

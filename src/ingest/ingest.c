@@ -354,6 +354,8 @@ struct ingest *ingest_new(const struct ingest_conf *c)
     struct ingest *in = mem_zalloc(sizeof *in);
 
     in->conf = *c;
+    memcpy(in->listen_fds, c->listen_fds, c->n_listeners * sizeof *c->listen_fds);
+    in->conf.listen_fds = in->listen_fds;
     in->sample = SAMPLE_EVERY;
     in->pending_tail = &in->pending;
     in->syncing_tail = &in->syncing;

@@ -25,8 +25,9 @@ struct shadow_sample;
 struct ingest_conf {
     struct ev_loop *loop;
     struct spool *spool;
-    uint32_t worker; /* 0-based */
-    int listen_fd;   /* the caller's */
+    uint32_t worker;       /* 0-based */
+    const int *listen_fds; /* the caller's; copied. -1: not opened */
+    uint32_t n_listeners;  /* as the plan has */
     /* Takes bindings that no request needs any more: closing a Lua state takes
      * milliseconds, which are not the worker's. Must not block. */
     void (*retire)(void *arg, struct binding *b);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -52,14 +53,22 @@ static bool split(const char *addr, char *host, const char **port, struct err *e
     return true;
 }
 
-static bool show(int fd, char *bound, size_t bound_bytes)
+bool listener_show(int fd, char *bound, size_t bound_bytes)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
+    const struct sockaddr_un *un = (const void *)&sa;
     socklen_t n = sizeof sa;
     char host[NI_MAXHOST], port[NI_MAXSERV];
 
-    if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0 ||
-        getnameinfo((struct sockaddr *)&sa, n, host, sizeof host, port, sizeof port,
+    if (getsockname(fd, (struct sockaddr *)&sa, &n) != 0) {
+        return false;
+    }
+    if (sa.ss_family == AF_UNIX) {
+        (void)snprintf(bound, bound_bytes, "unix:%.*s", (int)sizeof un->sun_path,
+                       un->sun_path);
+        return true;
+    }
+    if (getnameinfo((struct sockaddr *)&sa, n, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
         return false;
     }
@@ -133,7 +142,7 @@ int listener_open(const char *addr, bool reuseport, char *bound, size_t bound_by
         (void)err_errno(e, errno, "can't listen on %s", addr);
     }
     freeaddrinfo(list);
-    if (fd >= 0 && !show(fd, bound, bound_bytes)) {
+    if (fd >= 0 && !listener_show(fd, bound, bound_bytes)) {
         (void)err_errno(e, errno, "can't read the address of the socket");
         (void)close(fd);
         fd = -1;

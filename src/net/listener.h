@@ -22,3 +22,6 @@ int listener_open(const char *addr, bool reuseport, char *bound, size_t bound_by
 /* Whether no socket listens on addr, not even one that would share it. Another process
  * may take it before the caller opens it. False: *e tells. */
 bool listener_is_free(const char *addr, struct err *e) MUST_USE;
+
+/* The address of a listening socket: "127.0.0.1:8080", "unix:/run/x.sock". False: errno. */
+bool listener_show(int fd, char *bound, size_t bound_bytes) MUST_USE;

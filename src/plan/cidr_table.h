@@ -9,9 +9,9 @@
  */
 #pragma once
 
+#include "base/address.h"
 #include "base/attr.h"
 #include "base/str.h"
-#include "plan/address.h"
 #include "tables/csv_table.h"
 
 struct cidr_table;

@@ -11,11 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/attr.h"
 #include "base/str.h"
 #include "decode/event.h"
 #include "decode/path.h"
-#include "plan/address.h"
 
 struct err;
 struct mmdb;

@@ -71,9 +71,17 @@ void plan_unref(struct plan *p)
     free(p);
 }
 
-const struct route *plan_route(const struct plan *p, struct str method, struct str path,
-                               char *allow, size_t allow_bytes)
+static bool is_served(const uint64_t *serves, uint32_t route)
 {
+    return serves == NULL || (serves[route / 64] >> route % 64 & 1) != 0;
+}
+
+const struct route *plan_route(const struct plan *p, uint32_t listener,
+                               struct str method, struct str path, char *allow,
+                               size_t allow_bytes)
+{
+    const uint64_t *serves =
+        listener < p->n_listeners ? p->listeners[listener].serves : NULL;
     size_t n = 0;
 
     allow[0] = '\0';
@@ -81,8 +89,9 @@ const struct route *plan_route(const struct plan *p, struct str method, struct s
         const struct route *r = &p->routes[i];
         int k;
 
-        if (r->pattern ? !request_matches(r->path, path)
-                       : !str_eq(path, str_of(r->path))) {
+        if ((r->pattern ? !request_matches(r->path, path)
+                        : !str_eq(path, str_of(r->path))) ||
+            !is_served(serves, i)) {
             continue;
         }
         if (str_eq(method, str_of(r->method))) {
@@ -99,6 +108,6 @@ const struct route *plan_route(const struct plan *p, struct str method, struct s
     }
     /* HEAD is answered as GET (RFC 9110, 9.3.2). */
     return str_eq(method, STR("HEAD"))
-               ? plan_route(p, STR("GET"), path, allow, allow_bytes)
+               ? plan_route(p, listener, STR("GET"), path, allow, allow_bytes)
                : NULL;
 }

@@ -22,7 +22,12 @@
 #include "plan/whole.h"
 
 /* PLAN_STREAMS_MAX counts the internal stream of the dead letters. */
-enum { PLAN_STREAMS_MAX = 64, PLAN_SINKS_MAX = 64, PLAN_ROUTES_MAX = 256 };
+enum {
+    PLAN_STREAMS_MAX = 64,
+    PLAN_SINKS_MAX = 64,
+    PLAN_ROUTES_MAX = 256,
+    PLAN_LISTENERS_MAX = 65
+};
 
 enum field_type {
     FIELD_STR,
@@ -368,10 +373,19 @@ static inline bool route_takes_many(const struct route *r)
     return r->body >= BODY_BATCH && r->body <= BODY_CLOUDEVENTS;
 }
 
+/* A listening socket. */
+struct listener_plan {
+    const char *address;      /* "0.0.0.0:8443", "unix:/run/in.sock", "systemd:in" */
+    uint32_t mode;            /* of a Unix socket's file, and its owner: */
+    const char *user, *group; /* NULL: those of the process */
+    uint32_t max_connections; /* of a worker; 0: the server's alone holds */
+    uint32_t max_per_address; /* 0: the server's holds */
+    const uint64_t *serves;   /* bit i: it serves routes[i]; NULL: it serves all */
+};
+
 struct server_plan {
-    const char *listen; /* "0.0.0.0:8080" */
-    uint32_t workers;   /* 0 = auto */
-    uint64_t max_body;  /* bytes, after inflating */
+    uint32_t workers;  /* 0 = auto */
+    uint64_t max_body; /* bytes, after inflating */
     uint32_t max_events, max_depth, max_headers_bytes, max_connections;
     uint32_t max_per_address; /* of these; 0: any number */
     bool share_port;          /* with another process */
@@ -421,6 +435,11 @@ struct plan {
     struct server_plan server;
     int log_level; /* enum log_level */
     bool log_json;
+    /* The first is of server.listen; its address is NULL if the policy has only listen
+     * blocks. The others stand in the order of their addresses, so that each policy with
+     * the same ones has them at the same places. */
+    struct listener_plan *listeners;
+    uint32_t n_listeners;
     const char *admin_listen;
     struct spool_plan spool;
     struct stream_plan *streams;
@@ -455,8 +474,9 @@ struct plan *plan_new(void);
 struct plan *plan_ref(struct plan *p);
 void plan_unref(struct plan *p); /* frees at zero; NULL is fine */
 
-/* The first route for method and path, which stand in the order in which they are
+/* The first route for method and path that the listener at a place serves; routes stand in the order in which they are
  * tried, those without parameters first; NULL: none, and *allow (NUL-terminated list
  * of methods, allow_bytes big) is empty unless the path exists. */
-const struct route *plan_route(const struct plan *p, struct str method, struct str path,
-                               char *allow, size_t allow_bytes);
+const struct route *plan_route(const struct plan *p, uint32_t listener,
+                               struct str method, struct str path, char *allow,
+                               size_t allow_bytes);

@@ -17,6 +17,7 @@ struct policy_request {
     struct str method, path, query, peer;
     const struct str_pair *headers;
     uint32_t n_headers;
+    uint32_t listener; /* place of the one that it came by */
     bool stored; /* its events were stored before: they have the values of the route */
 };
 

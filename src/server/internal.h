@@ -15,6 +15,7 @@
 #include "loop/mailbox.h"
 #include "plan/plan.h"
 #include "policy/load/load.h"
+#include "server/listening.h"
 #include "server/policies/rollout.h"
 #include "server/policies/versions.h"
 #include "server/policies/watchdog.h"
@@ -83,10 +84,9 @@ struct server {
         any_paused; /* paused.c: a look at those that are paused is under way */
     struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
     struct worker **workers;
-    int *listen_fds;
+    struct listenings listeners;
     uint32_t n_workers;
-    char listen_addr[80], admin_addr[80];
-    int admin_fd;
+    struct listening admin_listener;
     struct http_server *admin;
     struct generations generations;
     struct generation *live;

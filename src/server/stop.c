@@ -3,7 +3,6 @@
  * deadline; one that hangs is told, and everything is left to the end of the process.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -70,14 +69,9 @@ bool stop_all(struct server *s)
     }
     if (s->admin != NULL) {
         http_server_free(s->admin);
-        (void)close(s->admin_fd);
     }
-    for (uint32_t i = 0; s->listen_fds != NULL && i < s->n_workers; i++) {
-        if (s->listen_fds[i] >= 0) {
-            (void)close(s->listen_fds[i]);
-        }
-    }
-    free(s->listen_fds);
+    listening_close(&s->admin_listener);
+    listenings_close(&s->listeners);
     if (s->spool != NULL) {
         if (!keystores_close(s, clock_mono_ns() + STOP_GRACE_NS)) {
             return false;

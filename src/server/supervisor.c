@@ -14,7 +14,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/listener.h"
 #include "policy/run/run.h"
 #include "server/internal.h"
 #include "server/keys/keystores.h"
@@ -108,26 +107,6 @@ static bool open_spool(struct server *s, const struct plan *plan, struct err *e)
     return s->spool != NULL;
 }
 
-/* One socket a worker, bound before any thread starts. With port 0 the first
- * finds the port and the others follow. */
-static bool open_listeners(struct server *s, const char *addr, struct err *e)
-{
-    /* The workers' sockets share the port, and would do so with another server. */
-    if (!policy_plan(s->policy)->server.share_port && !listener_is_free(addr, e)) {
-        return false;
-    }
-    s->listen_fds = mem_alloc(s->n_workers * sizeof *s->listen_fds);
-    memset(s->listen_fds, -1, s->n_workers * sizeof *s->listen_fds);
-    for (uint32_t i = 0; i < s->n_workers; i++) {
-        s->listen_fds[i] = listener_open(i == 0 ? addr : s->listen_addr, true,
-                                         s->listen_addr, sizeof s->listen_addr, e);
-        if (s->listen_fds[i] < 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void on_freed(void *arg, struct binding *b)
 {
     struct server *s = arg;
@@ -145,11 +124,19 @@ static void on_differs(void *arg, struct shadow_sample *x)
 
 static bool make_workers(struct server *s, struct err *e)
 {
+    int fds[PLAN_LISTENERS_MAX];
+
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {
+        for (uint32_t k = 0; k < s->listeners.n; k++) {
+            const struct listening *l = &s->listeners.list[k];
+
+            fds[k] = l->fds == NULL ? -1 : l->fds[i];
+        }
         s->workers[i] = worker_new(&(struct worker_conf){.spool = s->spool,
                                                          .number = i,
-                                                         .listen_fd = s->listen_fds[i],
+                                                         .listen_fds = fds,
+                                                         .n_listeners = s->listeners.n,
                                                          .mail = &s->mail,
                                                          .freed = on_freed,
                                                          .differs = on_differs,
@@ -197,8 +184,11 @@ static void keep_policy(const struct server *s)
 static bool start(struct server *s, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
-    const char *listen = s->conf.listen != NULL ? s->conf.listen : plan->server.listen;
+    char listen[LISTENINGS_TEXT];
 
+    listenings_of(&s->listeners, plan, s->conf.listen);
+    listening_of(&s->admin_listener,
+                 &(struct listener_plan){.address = plan->admin_listen}, s->conf.admin);
     s->n_workers = n_workers_of(plan);
     generations_init(&s->generations, s->n_workers);
     s->live = generation_new(&s->generations, s->fell_back ? "suspect" : "start");
@@ -211,8 +201,9 @@ static bool start(struct server *s, struct err *e)
     }
     if (!taken_restore(s, plan, e) || !sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
-        !sinks_restore(s, s->policy, true, e) || !open_listeners(s, listen, e) ||
-        !make_workers(s, e) || !admin_start(s, e) || !start_workers(s, e)) {
+        !sinks_restore(s, s->policy, true, e) ||
+        !listenings_open(&s->listeners, s->n_workers, e) || !make_workers(s, e) ||
+        !admin_start(s, e) || !start_workers(s, e)) {
         return false;
     }
     taken_forget_names(s); /* the changer alters the notes too, once it runs */
@@ -227,10 +218,11 @@ static bool start(struct server *s, struct err *e)
     streams_tell_left(s);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
     activation_note(s, !s->fell_back);
+    listenings_show(&s->listeners, listen, sizeof listen);
     log_write(LOG_INFO, "ready",
               "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "
               "epoch=%u pid=%ld version=%s",
-              s->listen_addr, s->admin_addr, s->n_workers, plan->n_streams,
+              listen, s->admin_listener.bound, s->n_workers, plan->n_streams,
               plan->n_sinks, s->conf.data_dir, spool_epoch(s->spool), (long)getpid(),
               SLUICE_VERSION);
     return true;
@@ -284,7 +276,7 @@ void log_follow(const struct plan *plan)
  * now, or wrong: that is told once, and waited for too. */
 static bool load_waits(const struct policy_report *report, struct waiting *w)
 {
-    if (w->listen[0] == '\0') {
+    if (w->listeners.n == 0) {
         return false;
     }
     (void)snprintf(w->why, sizeof w->why, "%s",
@@ -325,13 +317,10 @@ static void note_wait(const struct server *s, const struct err *e, struct waitin
 {
     const struct plan *plan = policy_plan(s->policy);
 
-    if (w->listen[0] == '\0') {
-        (void)snprintf(w->listen, sizeof w->listen, "%s",
-                       s->conf.listen != NULL ? s->conf.listen : plan->server.listen);
-        (void)snprintf(w->admin, sizeof w->admin, "%s",
-                       s->conf.admin != NULL ? s->conf.admin : plan->admin_listen);
+    if (w->listeners.n == 0) {
+        listenings_of(&w->listeners, plan, s->conf.listen);
+        w->admin = s->admin_listener;
         (void)snprintf(w->data_dir, sizeof w->data_dir, "%s", s->conf.data_dir);
-        w->share_port = plan->server.share_port;
     }
     (void)snprintf(w->why, sizeof w->why, "%s", e->text);
 }
@@ -351,7 +340,6 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
 
     s->conf = *c;
     s->dead_stream = -1;
-    s->admin_fd = -1;
     s->started_ms = clock_wall_ms();
     s->loop = ev_default_loop(EVFLAG_AUTO);
     s->registry = registry_new(true);
@@ -362,7 +350,7 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
         registry_unref(s->registry);
         folders_free(s->folders);
         free(s);
-        return w->listen[0] != '\0' ? EXIT_AGAIN : EXIT_POLICY;
+        return w->listeners.n > 0 ? EXIT_AGAIN : EXIT_POLICY;
     }
     mailbox_init(&s->mail, s->loop);
     changer_init(&s->changer, &s->mail);

@@ -5,13 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/attr.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "http/http.h"
-#include "net/listener.h"
 
 static const double LOOK_S = 1.;
 /* A start needs no more than some small files and a part of a segment. */
@@ -143,31 +141,46 @@ static void unwatch(struct waiter *a)
 
 static void tell(struct waiting *w)
 {
-    char quoted[sizeof w->why + 16];
+    char quoted[sizeof w->why + 16], listen[LISTENINGS_TEXT];
 
+    listenings_show(&w->listeners, listen, sizeof listen);
     if (strcmp(w->told, w->why) != 0) {
-        log_write(LOG_ERROR, "start_waits", "listen=%s admin=%s data=%s why=%s",
-                  w->listen, w->admin, w->data_dir,
+        log_write(LOG_ERROR, "start_waits", "listen=%s admin=%s data=%s why=%s", listen,
+                  w->admin.bound, w->data_dir,
                   log_quote(quoted, sizeof quoted, w->why));
         (void)snprintf(w->told, sizeof w->told, "%s", w->why);
     }
 }
 
-/* Both or none. The events' port would be shared with another server. */
-static bool bind_ports(struct waiting *w, int *fd, int *admin_fd, struct err *e)
+/* All or none. */
+static bool bind_ports(struct waiting *w, struct err *e)
 {
-    if (!w->share_port && !listener_is_free(w->listen, e)) {
+    if (!listenings_open(&w->listeners, 1, e)) {
         return false;
     }
-    *fd = listener_open(w->listen, true, w->listen, sizeof w->listen, e);
-    if (*fd < 0) {
+    if (!listening_open_one(&w->admin, e)) {
+        listenings_close(&w->listeners);
         return false;
     }
-    *admin_fd = listener_open(w->admin, false, w->admin, sizeof w->admin, e);
-    if (*admin_fd < 0) {
-        (void)close(*fd);
+    return true;
+}
+
+static void keep_port(struct listening *x)
+{
+    if (x->own) {
+        memcpy(x->address, x->bound, sizeof x->address);
     }
-    return *admin_fd >= 0;
+}
+
+/* Clients that know the ports of this wait find them at the next one. */
+static void close_ports(struct waiting *w)
+{
+    for (uint32_t i = 0; i < w->listeners.n; i++) {
+        keep_port(&w->listeners.list[i]);
+    }
+    keep_port(&w->admin);
+    listenings_close(&w->listeners);
+    listening_close(&w->admin);
 }
 
 enum waiting_end waiting_for_room(struct waiting *w)
@@ -187,22 +200,26 @@ enum waiting_end waiting_for_room(struct waiting *w)
     struct http_server *events = NULL, *admin = NULL;
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
-    int fd, admin_fd;
 
-    if (!bind_ports(w, &fd, &admin_fd, &e)) {
+    if (!bind_ports(w, &e)) {
         log_write(LOG_ERROR, "start", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
         return WAITING_FAILED;
     }
-    events = http_server_new(a.loop, fd, &limits, &ops, &a);
-    admin = http_server_new(a.loop, admin_fd, &limits, &admin_ops, &a);
+    events = http_server_new(a.loop, &limits, &ops, &a);
+    for (uint32_t i = 0; i < w->listeners.n; i++) {
+        const struct listening *l = &w->listeners.list[i];
+
+        http_server_listen(events, l->fds == NULL ? -1 : l->fds[0], NULL);
+    }
+    admin = http_server_new(a.loop, &limits, &admin_ops, &a);
+    http_server_listen(admin, w->admin.fds[0], NULL);
     tell(w);
     watch(&a);
     (void)ev_run(a.loop, 0);
     unwatch(&a);
     http_server_free(events);
     http_server_free(admin);
-    (void)close(admin_fd);
-    (void)close(fd);
+    close_ports(w);
     return a.end;
 }

@@ -7,11 +7,12 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "server/listening.h"
+
 struct waiting {
-    char listen[80], admin[80]; /* as the policy or the command names them; once bound,
-                                   with their ports */
+    struct listenings listeners; /* n 0: not known yet */
+    struct listening admin;
     char data_dir[4096];
-    bool share_port;     /* with another server */
     char why[512];       /* the result of the start, */
     char told[512];      /* and its line in the log */
     ev_signal guards[3]; /* of waiting_guard */

@@ -108,7 +108,8 @@ struct worker *worker_new(const struct worker_conf *c)
     w->ingest = ingest_new(&(struct ingest_conf){.loop = w->loop,
                                                  .spool = c->spool,
                                                  .worker = c->number,
-                                                 .listen_fd = c->listen_fd,
+                                                 .listen_fds = c->listen_fds,
+                                                 .n_listeners = c->n_listeners,
                                                  .retire = on_retire,
                                                  .differs = on_differs,
                                                  .arg = w});

@@ -1,5 +1,5 @@
 /*
- * worker - one thread with its own loop that serves one listening socket.
+ * worker - one thread with its own loop that accepts from each listener.
  *
  *   worker_new -> worker_start -> (worker_bind | worker_try -> worker_end_rollout)* ->
  *   worker_drain -> worker_free
@@ -30,8 +30,9 @@ struct worker_step {
 
 struct worker_conf {
     struct spool *spool;
-    uint32_t number;      /* 0-based */
-    int listen_fd;        /* the caller's */
+    uint32_t number;       /* 0-based */
+    const int *listen_fds; /* the caller's; read by worker_new. -1: not opened */
+    uint32_t n_listeners;
     struct mailbox *mail; /* the supervisor's: the calls below come from it */
     void (*freed)(void *arg, struct binding *b); /* b was freed: no pointer now */
     void (*differs)(void *arg, struct shadow_sample *x); /* takes x */

@@ -111,7 +111,7 @@ const char *sluice_kit_plan(struct sluice_kit *k)
     o = cJSON_CreateObject();
     add_text(o, "hash", p->hash);
     server = cJSON_AddObjectToObject(o, "server");
-    add_text(server, "listen", p->server.listen);
+    add_text(server, "listen", p->listeners[0].address);
     add(server, "max_body", (double)p->server.max_body);
     add(server, "max_events", p->server.max_events);
     add(server, "max_depth", p->server.max_depth);

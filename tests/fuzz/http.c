@@ -79,7 +79,8 @@ static void start(void)
         abort();
     }
     loop = ev_loop_new(EVFLAG_AUTO);
-    server = http_server_new(loop, fd, &limits, &ops, NULL);
+    server = http_server_new(loop, &limits, &ops, NULL);
+    http_server_listen(server, fd, NULL);
 }
 
 static void turn(void)

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan/address.h"
+#include "base/address.h"
 
 struct maker {
     unsigned char *data;

@@ -12,7 +12,6 @@ static void build_server(struct build *b)
     struct server_plan *s = &b->plan->server;
 
     (void)field_open(b, "server");
-    s->listen = field_text(b, "listen").p;
     s->workers = (uint32_t)field_whole(b, "workers");
     s->max_body = field_whole(b, "max_body");
     s->max_events = (uint32_t)field_whole(b, "max_events");
@@ -199,6 +198,7 @@ static int build(lua_State *L)
     lua_settop(L, 2);
     lua_getfield(L, 2, "desc");
     build_server(&b);
+    build_listeners(&b);
     build_sinks(&b);
     build_streams(&b);
     build_schemas(&b);

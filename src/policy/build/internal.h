@@ -36,6 +36,10 @@ const struct pair_plan *field_pairs(struct build *b, const char *key, uint32_t *
 
 void build_counters(struct build *b);
 
+/* ---- listeners.c ---- */
+
+void build_listeners(struct build *b);
+
 /* ---- kafka.c ---- */
 
 void build_kafka(struct build *b, struct sink_plan *s);

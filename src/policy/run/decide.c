@@ -24,8 +24,8 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
 {
     struct policy_verdict v = {0};
 
-    *route = plan_route(s->policy->plan, req->method, req->path, no->allow,
-                        sizeof no->allow);
+    *route = plan_route(s->policy->plan, req->listener, req->method, req->path,
+                        no->allow, sizeof no->allow);
     if (*route == NULL && no->allow[0] == '\0') {
         return make_refuse(no, 404, "Not found", "unknown_path",
                            "no route of the policy has this path");

@@ -190,7 +190,7 @@ bool state_preload(lua_State *L, struct err *e)
         "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
         "words_fields", "words_functions", "words_mistakes", "effects",
         "refused",      "answers",         "tables",         "envelopes",
-        "paths",        "postbacks"};
+        "paths",        "postbacks",       "words_listen",   "listeners"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

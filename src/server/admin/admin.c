@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "net/listener.h"
 #include "server/admin/problems.h"
 #include "server/internal.h"
 #include "stats/stats.h"
@@ -396,13 +395,12 @@ bool admin_start(struct server *s, struct err *e)
                                               .header_timeout_ms = 10000,
                                               .body_timeout_ms = 10000,
                                               .idle_timeout_ms = 60000};
-    const char *addr =
-        s->conf.admin != NULL ? s->conf.admin : policy_plan(s->policy)->admin_listen;
 
-    s->admin_fd = listener_open(addr, false, s->admin_addr, sizeof s->admin_addr, e);
-    if (s->admin_fd < 0) {
+    if (!listening_open_one(&s->admin_listener, e)) {
         return false;
     }
-    s->admin = http_server_new(s->loop, s->admin_fd, &limits, &ops, s);
+    s->admin = http_server_new(s->loop, &limits, &ops, s);
+    http_server_listen(s->admin, s->admin_listener.fds[0],
+                       &(struct http_listener){.name = "admin"});
     return true;
 }

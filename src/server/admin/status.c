@@ -242,14 +242,15 @@ char *status_json(struct server *s)
     unsigned used = spool_used_percent(s->spool, &writable);
     cJSON *o = cJSON_CreateObject();
     cJSON *spool;
-    char *text;
+    char *text, listen[LISTENINGS_TEXT];
 
+    listenings_show(&s->listeners, listen, sizeof listen);
     (void)cJSON_AddStringToObject(o, "version", SLUICE_VERSION);
     (void)cJSON_AddNumberToObject(o, "pid", (double)getpid());
     (void)cJSON_AddNumberToObject(o, "uptime_ms",
                                   (double)(clock_wall_ms() - s->started_ms));
     (void)cJSON_AddBoolToObject(o, "draining", s->draining);
-    (void)cJSON_AddStringToObject(o, "listen", s->listen_addr);
+    (void)cJSON_AddStringToObject(o, "listen", listen);
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
     (void)cJSON_AddNumberToObject(o, "generation", (double)plan->generation);
     (void)cJSON_AddItemToObject(o, "generations", generations(s));

@@ -22,6 +22,24 @@ static bool same(const char *a, const char *b)
     return strcmp(a, b) == 0;
 }
 
+/* An address that --listen or --admin replaces may be anything. */
+static bool same_address(const struct listener_plan *a, const struct listener_plan *b)
+{
+    return a->address == NULL || b->address == NULL ? a->address == b->address
+                                                    : same(a->address, b->address);
+}
+
+/* The others have the order of their addresses. */
+static bool same_listeners(const struct plan *now, const struct plan *next)
+{
+    bool all = now->n_listeners == next->n_listeners;
+
+    for (uint32_t i = 1; all && i < now->n_listeners; i++) {
+        all = same_address(&now->listeners[i], &next->listeners[i]);
+    }
+    return all;
+}
+
 /* The names of all settings of next that can't take effect live, for a person; "": all
  * take effect. */
 static void needs_restart(const struct server *s, const struct plan *now,
@@ -31,8 +49,10 @@ static void needs_restart(const struct server *s, const struct plan *now,
         bool changed;
         const char *name;
     } list[] = {
-        {s->conf.listen == NULL && !same(now->server.listen, next->server.listen),
+        {s->conf.listen == NULL &&
+             !same_address(&now->listeners[0], &next->listeners[0]),
          "server.listen"},
+        {!same_listeners(now, next), "the addresses of the listen blocks"},
         {s->conf.admin == NULL && !same(now->admin_listen, next->admin_listen),
          "admin.listen"},
         {now->server.workers != next->server.workers, "server.workers"},

@@ -50,8 +50,12 @@ static struct http_server *serve(struct side *side, int fd)
     static struct http_ops ops;
     const struct http_limits limits = ask_limits();
 
+    struct http_server *s;
+
     ops = ASK_OPS(on_body);
-    return http_server_new(loop, fd, &limits, &ops, side);
+    s = http_server_new(loop, &limits, &ops, side);
+    http_server_listen(s, fd, NULL);
+    return s;
 }
 
 static int setup(void **state)

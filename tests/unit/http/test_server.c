@@ -39,7 +39,8 @@ static int status_of(const char *head, const char *body, size_t n)
     int status, fd = listener_open("127.0.0.1:0", false, bound, sizeof bound, &e);
 
     assert_true(fd >= 0);
-    s = http_server_new(loop, fd, &limits, &ops, NULL);
+    s = http_server_new(loop, &limits, &ops, NULL);
+    http_server_listen(s, fd, NULL);
     got = SIZE_MAX;
     status = ask(loop, bound, head, body, n, answer, sizeof answer);
     http_server_free(s);

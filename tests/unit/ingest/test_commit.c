@@ -105,7 +105,8 @@ static void an_event_that_one_stream_did_not_take_is_not_accepted(void **state)
     in->syncing_tail = &in->syncing;
     in->current = &binding;
     in->conf.loop = ev_loop_new(EVFLAG_AUTO);
-    in->http = http_server_new(in->conf.loop, fd, &limits, &ops, NULL);
+    in->http = http_server_new(in->conf.loop, &limits, &ops, NULL);
+    http_server_listen(in->http, fd, NULL);
 
     ask_both(bound, answer, sizeof answer);
     assert_memory_equal("HTTP/1.1 202", answer, 12);

@@ -34,7 +34,7 @@ static void each_method_leads_where_the_table_says(void **state)
 
     (void)state;
     for (size_t i = 0; i < N_ELEMS(rows); i++) {
-        const struct route *r = plan_route(&plan, str_of(rows[i].method),
+        const struct route *r = plan_route(&plan, 0, str_of(rows[i].method),
                                            str_of(rows[i].path), allow, sizeof allow);
 
         assert_ptr_equal(rows[i].route < 0 ? NULL : &routes[rows[i].route], r);

@@ -30,7 +30,8 @@ static int admin_says(const char *line, const char *header)
     (void)snprintf(head, sizeof head,
                    "%s HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n%s\r\n", line,
                    header);
-    return ask(server.loop, server.admin_addr, head, "", 0, answer, sizeof answer);
+    return ask(server.loop, server.admin_listener.bound, head, "", 0, answer,
+               sizeof answer);
 }
 
 static int set_up(void **state)
@@ -48,7 +49,7 @@ static int set_up(void **state)
     spool.streams[0] = &stream;
     atomic_store(&spool.n_streams, 1);
     server = (struct server){.loop = ev_loop_new(EVFLAG_AUTO), .spool = &spool};
-    server.conf.admin = "127.0.0.1:0";
+    listening_of(&server.admin_listener, &(struct listener_plan){0}, "127.0.0.1:0");
     return !admin_start(&server, &e);
 }
 
@@ -56,7 +57,7 @@ static int tear_down(void **state)
 {
     (void)state;
     http_server_free(server.admin);
-    (void)close(server.admin_fd);
+    listening_close(&server.admin_listener);
     ev_loop_destroy(server.loop);
     return 0;
 }

@@ -1,7 +1,9 @@
-#include "plan/address.h"
+#include "base/address.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { TEXT_BYTES = 45, MAPPED_BITS = 96 };
 
@@ -20,6 +22,17 @@ static bool is_mapped(const unsigned char *p)
     static const unsigned char before[12] = {[10] = 0xff, [11] = 0xff};
 
     return memcmp(p, before, sizeof before) == 0;
+}
+
+static void set_six(struct address *out, const unsigned char *p)
+{
+    *out = (struct address){.four = is_mapped(p)};
+    if (out->four) {
+        out->lo = number(p + 12, 4);
+    } else {
+        out->hi = number(p, 8);
+        out->lo = number(p + 8, 8);
+    }
 }
 
 bool address_read(struct str text, struct address *out)
@@ -43,13 +56,7 @@ bool address_read(struct str text, struct address *out)
     if (inet_pton(AF_INET6, copy, bytes) != 1) {
         return false;
     }
-    *out = (struct address){.four = is_mapped(bytes)};
-    if (out->four) {
-        out->lo = number(bytes + 12, 4);
-    } else {
-        out->hi = number(bytes, 8);
-        out->lo = number(bytes + 8, 8);
-    }
+    set_six(out, bytes);
     return true;
 }
 
@@ -113,4 +120,52 @@ const char *address_read_network(struct str text, struct address *out, uint32_t 
     return has_more_bits(out, *prefix)
                ? "has bits behind its prefix: the network's first address is expected"
                : NULL;
+}
+
+bool address_in(const struct address *a, const struct subnet *n)
+{
+    const struct address *b = &n->address;
+
+    if (a->four != b->four) {
+        return false;
+    }
+    if (a->four) {
+        return ((a->lo ^ b->lo) & ~rest(32 + n->prefix)) == 0;
+    }
+    return ((a->hi ^ b->hi) & ~rest(n->prefix)) == 0 &&
+           ((a->lo ^ b->lo) & ~rest(n->prefix < 64 ? 0 : n->prefix - 64)) == 0;
+}
+
+bool address_of(const struct sockaddr_storage *sa, struct address *out)
+{
+    const struct sockaddr_in *four = (const void *)sa;
+    const struct sockaddr_in6 *six = (const void *)sa;
+
+    if (sa->ss_family == AF_INET) {
+        *out = (struct address){.four = true, .lo = ntohl(four->sin_addr.s_addr)};
+        return true;
+    }
+    if (sa->ss_family == AF_INET6) {
+        set_six(out, six->sin6_addr.s6_addr);
+        return true;
+    }
+    return false;
+}
+
+void address_show(const struct address *a, char out[ADDRESS_TEXT])
+{
+    unsigned char bytes[16];
+
+    for (unsigned i = 0; i < 8; i++) {
+        bytes[i] = (unsigned char)(a->hi >> (56 - 8 * i));
+        bytes[8 + i] = (unsigned char)(a->lo >> (56 - 8 * i));
+    }
+    out[0] = '\0';
+    (void)inet_ntop(a->four ? AF_INET : AF_INET6, a->four ? bytes + 12 : bytes, out,
+                    ADDRESS_TEXT);
+}
+
+bool address_is_loopback(const struct address *a)
+{
+    return a->four ? a->lo >> 24 == 127 : a->hi == 0 && a->lo == 1;
 }

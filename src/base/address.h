@@ -10,10 +10,20 @@
 #include "base/attr.h"
 #include "base/str.h"
 
+struct sockaddr_storage;
+
 struct address {
     bool four;
     uint64_t hi, lo; /* of IPv4: 0 and the 32 bits */
 };
+
+/* The addresses whose first bits are those of address. */
+struct subnet {
+    struct address address;
+    uint32_t prefix; /* 0 to 32 of IPv4, to 128 of IPv6 */
+};
+
+enum { ADDRESS_TEXT = 46 };
 
 /* False: no address. A port, brackets and a zone are no part of one. */
 bool address_read(struct str text, struct address *out) MUST_USE;
@@ -22,3 +32,10 @@ bool address_read(struct str text, struct address *out) MUST_USE;
  * IPv4 is 0 to 32, also of ::ffff:10.0.0.0/104. NULL, or why it is none. */
 const char *address_read_network(struct str text, struct address *out,
                                  uint32_t *prefix) MUST_USE;
+
+bool address_in(const struct address *a, const struct subnet *n);
+/* Of a TCP socket's other end. False: another family's. */
+bool address_of(const struct sockaddr_storage *sa, struct address *out) MUST_USE;
+/* The canonical text (RFC 5952): "10.0.0.7", "2001:db8::7". */
+void address_show(const struct address *a, char out[ADDRESS_TEXT]);
+bool address_is_loopback(const struct address *a);

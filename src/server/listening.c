@@ -1,0 +1,158 @@
+#include "server/listening.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "net/listener.h"
+#include "net/passed.h"
+
+static const char UNIX[] = "unix:", SYSTEMD[] = "systemd:";
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static void set(char *out, size_t n, const char *text)
+{
+    (void)snprintf(out, n, "%s", text == NULL ? "" : text);
+}
+
+void listening_of(struct listening *x, const struct listener_plan *p,
+                  const char *override)
+{
+    *x = (struct listening){.mode = p->mode, .local = {.fd = -1}};
+    set(x->address, sizeof x->address, override != NULL ? override : p->address);
+    set(x->user, sizeof x->user, p->user);
+    set(x->group, sizeof x->group, p->group);
+}
+
+void listenings_of(struct listenings *l, const struct plan *plan, const char *override)
+{
+    *l = (struct listenings){.n = plan->n_listeners,
+                             .share_port = plan->server.share_port};
+    for (uint32_t i = 0; i < l->n; i++) {
+        listening_of(&l->list[i], &plan->listeners[i], i == 0 ? override : NULL);
+    }
+}
+
+static bool open_local(struct listening *x, struct err *e)
+{
+    const struct unix_rights rights = {.mode = (mode_t)x->mode,
+                                       .user = x->user[0] == '\0' ? NULL : x->user,
+                                       .group = x->group[0] == '\0' ? NULL : x->group};
+
+    if (!unix_socket_open(x->address + strlen(UNIX), &rights, &x->local, e)) {
+        return false;
+    }
+    x->fds[0] = x->local.fd;
+    set(x->bound, sizeof x->bound, x->address);
+    return true;
+}
+
+/* With port 0 the first finds the port and the others follow. */
+static bool open_tcp(struct listening *x, bool share_port, struct err *e)
+{
+    /* The workers' sockets share the port, and would do so with another server. */
+    if (!share_port && !listener_is_free(x->address, e)) {
+        return false;
+    }
+    x->own = true;
+    for (uint32_t i = 0; i < x->n_fds; i++) {
+        x->fds[i] = listener_open(i == 0 ? x->address : x->bound, true, x->bound,
+                                  sizeof x->bound, e);
+        if (x->fds[i] < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The first descriptor is that of all workers. */
+static bool open_one(struct listening *x, bool share_port, uint32_t n, struct err *e)
+{
+    x->n_fds = n;
+    x->fds = mem_alloc(n * sizeof *x->fds);
+    memset(x->fds, -1, n * sizeof *x->fds);
+    if (begins(x->address, UNIX)) {
+        if (!open_local(x, e)) {
+            return false;
+        }
+    } else if (begins(x->address, SYSTEMD)) {
+        x->fds[0] =
+            passed_open(x->address + strlen(SYSTEMD), x->bound, sizeof x->bound, e);
+        if (x->fds[0] < 0) {
+            return false;
+        }
+    } else {
+        return open_tcp(x, share_port, e);
+    }
+    for (uint32_t i = 1; i < n; i++) {
+        x->fds[i] = x->fds[0];
+    }
+    return true;
+}
+
+bool listening_open_one(struct listening *x, struct err *e)
+{
+    if (open_one(x, false, 1, e)) {
+        return true;
+    }
+    listening_close(x);
+    return false;
+}
+
+bool listenings_open(struct listenings *l, uint32_t n_workers, struct err *e)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (l->list[i].address[0] != '\0' &&
+            !open_one(&l->list[i], l->share_port, n_workers, e)) {
+            listenings_close(l);
+            return false;
+        }
+    }
+    return true;
+}
+
+void listening_close(struct listening *x)
+{
+    if (x->fds == NULL) {
+        return;
+    }
+    if (x->local.fd >= 0) {
+        unix_socket_close(&x->local);
+        x->fds[0] = -1;
+    }
+    for (uint32_t i = 0; i < (x->own ? x->n_fds : 1); i++) {
+        if (x->fds[i] >= 0) {
+            (void)close(x->fds[i]);
+        }
+    }
+    free(x->fds);
+    x->fds = NULL;
+    x->own = false;
+}
+
+void listenings_close(struct listenings *l)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        listening_close(&l->list[i]);
+    }
+}
+
+void listenings_show(const struct listenings *l, char *out, size_t n)
+{
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (uint32_t i = 0; i < l->n && at < n; i++) {
+        if (l->list[i].fds != NULL) {
+            at += (size_t)snprintf(out + at, n - at, "%s%s", at == 0 ? "" : ",",
+                                   l->list[i].bound);
+        }
+    }
+}

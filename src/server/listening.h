@@ -1,0 +1,57 @@
+/*
+ * listening - the sockets that clients connect to, as a policy names them.
+ *
+ *   listening_of -> listening_open -> listening_close
+ *
+ * The supervisor's thread; the descriptors go to the workers, which only accept. Opened
+ * before any worker starts, while the process still has the rights that it began with.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "net/unix_socket.h"
+#include "plan/plan.h"
+
+struct err;
+
+enum { LISTENING_TEXT = 128, LISTENING_OWNER = 72, LISTENINGS_TEXT = 1024 };
+
+/* One listener. A TCP address has a socket for each worker, which share its port; of
+ * another there is one, from which all workers accept. */
+struct listening {
+    char
+        address[LISTENING_TEXT]; /* as the policy or the command names it; "": it is not
+                                     opened */
+    char bound[LISTENING_TEXT];  /* with its port, once it is open */
+    uint32_t mode;
+    char user[LISTENING_OWNER], group[LISTENING_OWNER]; /* "": those of the process */
+    int *fds; /* of each worker; NULL: not open */
+    uint32_t n_fds;
+    struct unix_socket local; /* whose descriptor fds have; path "": another kind */
+    bool own;                 /* each of fds is a socket of its own */
+};
+
+struct listenings {
+    struct listening list[PLAN_LISTENERS_MAX];
+    uint32_t n;
+    bool share_port; /* with another server */
+};
+
+void listening_of(struct listening *x, const struct listener_plan *p,
+                  const char *override);
+/* Those of a plan; override: the address instead of the first one's, or NULL. */
+void listenings_of(struct listenings *l, const struct plan *plan, const char *override);
+
+/* False: *e names the address and why, and none is open. */
+bool listenings_open(struct listenings *l, uint32_t n_workers, struct err *e) MUST_USE;
+void listenings_close(struct listenings *l);
+
+/* "127.0.0.1:8080,unix:/run/in.sock" of those that are open. */
+void listenings_show(const struct listenings *l, char *out, size_t n);
+
+/* One socket for a server of one thread, as the admin listener is. */
+bool listening_open_one(struct listening *x, struct err *e) MUST_USE;
+void listening_close(struct listening *x);

@@ -1,0 +1,86 @@
+-- Listeners: sockets beside the short form, each with options of its own.
+
+local h = require "harness"
+
+-- A policy whose listeners lie in dir; o.first: options of the TCP one.
+local function policy(dir, o)
+  o = o or {}
+  return ([[
+server { workers = 2 }
+listen "127.0.0.1:0" { %s }
+listen "unix:%s/in.sock" { mode = "0600", routes = { "/v1/b" } }
+file "archive" { dir = "archive", linger = "20ms" }
+stream "events" { sinks = { "archive" } }
+route "POST /v1/a" { body = "event", stream = "events", set = { from = "peer" } }
+route "POST /v1/b" { body = "event", stream = "events", set = { from = "peer" } }
+]]):format(o.first or 'routes = { "POST /v1/a" }', dir)
+end
+
+-- The status of a POST of {} through a Unix socket.
+local function by_unix(path, url)
+  return tonumber(h.shell(("curl -s -o /dev/null -w '%%{http_code}' --unix-socket '%s' "
+    .. "-H 'content-type: application/json' -d '{}' http://x%s"):format(path, url)))
+end
+
+local function by_port(port, url)
+  local a = h.request(port, "POST", url, "{}", { ["content-type"] = "application/json" })
+  return a.status
+end
+
+describe("a listener", function()
+  local s, dir, port
+
+  setup(function()
+    dir = h.folder()
+    s = h.server { dir = dir, policy = policy(dir) }
+    port = tonumber(s:text():match("listen=[%d.]+:%d+,127%.0%.0%.1:(%d+),unix:"))
+  end)
+
+  teardown(function()
+    if s then s:close() end
+  end)
+
+  it("serves its routes, and answers 404 for those of others", function()
+    assert.equal(202, by_port(s.port, "/v1/a"))
+    assert.equal(202, by_port(s.port, "/v1/b"))
+    assert.equal(202, by_port(port, "/v1/a"))
+    assert.equal(404, by_port(port, "/v1/b"))
+    assert.equal(404, by_unix(dir .. "/in.sock", "/v1/a"))
+    assert.equal(202, by_unix(dir .. "/in.sock", "/v1/b"))
+  end)
+
+  it("gives its socket's file the mode of the policy", function()
+    assert.equal("socket 600", (h.shell(("stat -c '%%F %%a' '%s/in.sock'"):format(dir))
+      :gsub("\n", "")))
+  end)
+
+  it("counts its connections", function()
+    assert.equal(2, s:metric("sluice_listener_connections_total", 'listener="127.0.0.1:0"'))
+    assert.equal(0, s:metric("sluice_listener_refused_total",
+      'listener="127.0.0.1:0",reason="limit"'))
+  end)
+
+  it("gets new options by a reload, on the connections that are open", function()
+    local c = h.connect(port)
+    h.write(s.path, policy(dir, { first = 'routes = { "/v1/b" }, max_connections = 1' }))
+    assert.equal(200, s:reload().status)
+    c:send("POST /v1/b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: 2\r\n\r\n{}")
+    assert.equal(202, h.answer(c).status)
+    assert.equal(1, s:metric("sluice_listener_connections_open", 'listener="127.0.0.1:0"'))
+    c:close()
+  end)
+
+  it("keeps its address until a restart", function()
+    h.write(s.path, (policy(dir):gsub("in%.sock", "other.sock")))
+    local a = s:reload()
+    assert.equal(409, a.status)
+    assert.truthy(a.body:find("the addresses of the listen blocks can't change", 1, true))
+  end)
+
+  it("removes its socket's file at the end", function()
+    h.write(s.path, policy(dir))
+    assert.equal(0, s:stop())
+    assert.equal("", h.shell(("ls '%s' | grep sock || true"):format(dir)))
+  end)
+end)
