@@ -17,5 +17,6 @@ files["tests/spec/kept_mistakes_spec.lua"] = { std = "luajit+busted", max_line_l
 files["tests/spec/answers_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/forms_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/shapes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
+files["tests/spec/auth_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/signed_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }

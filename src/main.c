@@ -42,6 +42,8 @@ static const struct command commands[] = {
     {"inspect", cli_inspect,
      "show what a spool holds: inspect [--verify | --salvage OUT] "
      "DIR"},
+    {"key", cli_key,
+     "make an API key and its hash for a file of keys: key [--prefix TEXT | --stdin]"},
     {"reference", cli_reference,
      "print the words of a policy: reference [--markdown | --meta | --luacheck]"},
     {"schema", cli_schema,

@@ -225,15 +225,17 @@ end
 
 local of_request = {}  -- what a limit may count requests by
 for _, field in ipairs(words.objects.request.fields) do of_request[field[1]] = true end
+of_request.key = nil -- a row; its columns are "key:COLUMN"
 
 local function of_limit(c)
   if c.kind ~= "limit" then return nil end
   local x = c.args[1] and c.args[1][1]
   local key = handles.key_of_limit(c.handle)
   local header = key and key:find("^header:")
+  local column = key and key:find("^key:")
   if c.n == 0 then
     return ("does not say what to count by: write l:%s(%s)"):format(c.signature.name,
-      not key and "\"all\"" or (header or key == "peer") and "req" or "ev")
+      not key and "\"all\"" or (header or column or key == "peer") and "req" or "ev")
   elseif x == "table" or x == "boolean" or x == "function" then
     return "counts by a text or a number, got " .. called(x)
   elseif x ~= "event" and x ~= "request" then
@@ -241,10 +243,10 @@ local function of_limit(c)
   elseif not key then
     return "this limit has no key = …, so it can't count by " .. called(x)
       .. ": add one, or give the text to count by"
-  elseif x == "event" and (header or key == "peer") then
+  elseif x == "event" and (header or column or key == "peer") then
     return ("an event has no %s: this limit counts by the request, so write l:%s(req)")
-      :format(header and "headers" or "peer", c.signature.name)
-  elseif x == "request" and not header and not of_request[key] then
+      :format(header and "headers" or column and "key" or "peer", c.signature.name)
+  elseif x == "request" and not header and not column and not of_request[key] then
     return ("a request has no field %s: this limit counts by the event, so write l:%s(ev) "
       .. "in on_event"):format(values.show(key), c.signature.name)
   end

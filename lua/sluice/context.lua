@@ -36,4 +36,9 @@ function M.scratch()
   return M.ctx and ffi.new("struct sluice_value")
 end
 
+---Two numbers that C fills.
+function M.key_place()
+  return M.ctx and ffi.new("int32_t[2]")
+end
+
 return M

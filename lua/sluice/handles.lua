@@ -156,7 +156,7 @@ local function key_of(h, x)
     error("this limit has no key = …: say what to count by", 3)
   end
   if ffi.istype(event_type, x) then
-    if h.header or key == "peer" then
+    if h.header or h.column or key == "peer" then
       error("this limit counts by the request: write l:check(req)", 3)
     end
     local v = x[key]
@@ -165,6 +165,10 @@ local function key_of(h, x)
     return v
   end
   if h.header then return x.headers[h.header] end
+  if h.column then
+    local row = x.key
+    return row and row[h.column]
+  end
   return x[key]
 end
 
@@ -253,7 +257,8 @@ function M.new(word, given)
     __metatable = false,
   })
   plain.lock(handle)
-  of[word][handle] = { cache = {}, n = 0, index = false, key = false, header = false }
+  of[word][handle] = { cache = {}, n = 0, index = false, key = false, header = false,
+    column = false }
   return handle
 end
 
@@ -339,6 +344,21 @@ function M.place_lookup(place, index, names, key)
   for i, name in ipairs(names) do places[name] = i - 1 end
   columns[index], kinds[index] = places, place.word
   place.index, place.value = index, key == 0 and 1 or 0
+end
+
+---The same of a file of keys, whose rows are req.key.
+---@param own table<string, integer> the columns that a hook may read
+---@param name string of the keys
+function M.place_keys(index, own, name)
+  columns[index], kinds[index] = own, ("row of keys \"%s\""):format(name)
+end
+
+local at = context.key_place and context.key_place() -- int32_t[2]
+
+---The row of the key that the request was let in with; nil: the route has no auth.
+function M.request_key()
+  if C.sluice_request_key(ctx, at, at + 1) == 0 then return nil end
+  return row_type(at[0], at[1])
 end
 
 ---Takes its place in the plan, after the policy was checked.

@@ -215,6 +215,7 @@ local function request_read(_, key)
     C.sluice_request_part(ctx, part, found)
     return text_of(found.text, found.len)
   end
+  if key == "key" then return handles.request_key() end
   local table_of = views[key]
   if table_of ~= nil then return table_of end
   error(("a request has no \"%s\""):format(tostring(key)), 2)

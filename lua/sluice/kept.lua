@@ -102,6 +102,17 @@ local function nameless(o, rate, unnamed)
   return unnamed[name] == 1 and name or ("%s #%d"):format(name, unnamed[name])
 end
 
+-- A limit that counts by a column of the client's key: some file of keys must have it.
+function Loader:limit_column(s, column)
+  for _, found in pairs(self.keys_index) do
+    local k = found.keys
+    if k.columns == nil or k.columns[column] then return end -- nil: its file is not read
+  end
+  self:problem(s, { "key" }, "value", next(self.keys_index)
+    and ("no keys have a column %s"):format(values.show(column))
+    or "the policy has no keys \"NAME\" { }, whose column it could be")
+end
+
 ---first, unnamed: of the limits so far, by their names and options.
 function Loader:limit(s, first, unnamed)
   if s.name and not s.name:match("^[a-z0-9_%-]+$") then
@@ -113,9 +124,11 @@ function Loader:limit(s, first, unnamed)
   if s.name then first[s.name] = first[s.name] or s end
   local o = self:options(s, {}, s.args, words.limit.options)
   local source = type(o.key) == "string" and o.key:match("^(%a+):")
-  if source and source ~= "header" then
-    self:problem(s, { "key" }, "value", ("%s is neither \"header:NAME\" nor \"peer\", "
-      .. "\"path\" or a path of the event"):format(values.show(o.key)))
+  if source == "key" then
+    self:limit_column(s, o.key:match("^key:(.*)$"))
+  elseif source and source ~= "header" then
+    self:problem(s, { "key" }, "value", ("%s is neither \"header:NAME\", \"key:COLUMN\" nor "
+      .. "\"peer\", \"path\" or a path of the event"):format(values.show(o.key)))
   end
   o.name = s.name or nameless(o, s.args.rate, unnamed)
   o.shown = s.args.rate
@@ -125,14 +138,19 @@ function Loader:limit(s, first, unnamed)
   return o
 end
 
--- The path of a file that a statement names; nil: it names none.
-function Loader:named_file(s, sample)
-  if s.name:find("..", 1, true) or not s.name:match("^[%w_%-%./]+$") then
-    self:problem(s, nil, "value",
+---The path of a file that stands at the keys of path of a statement; nil: it is told.
+function Loader:beside(s, path, name, sample)
+  if name:find("..", 1, true) or not name:match("^[%w_%-%./]+$") then
+    self:problem(s, path, "value",
       ("expected a file beside the policy, such as \"%s\""):format(sample))
     return nil
   end
-  return s.name:sub(1, 1) == "/" and s.name or self.folder .. s.name
+  return name:sub(1, 1) == "/" and name or self.folder .. name
+end
+
+-- The path of a file that a statement names; nil: it names none.
+function Loader:named_file(s, sample)
+  return self:beside(s, nil, s.name, sample)
 end
 
 ---Opens the file of an mmdb.
@@ -191,6 +209,7 @@ function Loader:kept(desc)
       limits[#limits + 1] = o
       handles.place(s.word, s.handle, { index = #limits - 1, key = o.key or false,
         header = o.key and o.key:match("^header:(.+)$") or false,
+        column = o.key and o.key:match("^key:(.+)$") or false,
         message = ("more than %s"):format(tostring(o.shown)) })
     end
     if s.word == "lookup" or s.word == "cidr" then self:lookup(s, told) end

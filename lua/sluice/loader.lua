@@ -24,6 +24,7 @@ require "sluice.envelopes"(Loader)
 require "sluice.routes"(Loader)
 require "sluice.answers"(Loader)
 require "sluice.postbacks"(Loader)
+require "sluice.auth"(Loader)
 require "sluice.schemas"(Loader)
 require "sluice.kept"(Loader)
 require "sluice.sinks"(Loader)
@@ -213,6 +214,7 @@ function M.loading_words()
     if type(spec) == "table" and spec.help then list[word] = true end
   end
   for kind in pairs(words.fields) do list[kind] = true end
+  for kind in pairs(words.auth) do list[kind] = true end
   list.null = nil -- also a value
   return list
 end
@@ -239,6 +241,7 @@ function Loader:environment()
   mt.__metatable = false
   fixed.null = self.host.null
   for kind in pairs(words.fields) do fixed[kind] = self:field_word(kind) end
+  for kind in pairs(words.auth) do fixed[kind] = self:auth_word(kind) end
   fixed.schema = self:schema_word()
   fixed.env = function(name, default)
     if type(name) ~= "string" then error("env: expected a name", 2) end
@@ -444,7 +447,7 @@ function M.load(host, hooks, name, text)
     host = host, hooks = hooks, name = name, texts = {}, problems = {}, remarks = {}, told = {},
     statements = {}, open = {}, modules = {}, requiring = {}, serial = 0, loading = true,
     including = { name }, included = {},
-    folder = name:match("^(.*/)[^/]*$") or "", Field = {}, Schema = {},
+    folder = name:match("^(.*/)[^/]*$") or "", Field = {}, Schema = {}, Auth = {},
   }, Loader)
   source.forget()
   values.show_all()

@@ -140,10 +140,24 @@ function example(name) end
 ---@return sluice.gauge_handle | fun(options: sluice.gauge): sluice.gauge_handle
 function gauge(name) end
 
+---A CSV file beside the policy that has the SHA-256 of each API key, never a key itself, and what belongs to it. Its first line names the columns. `sluice key` makes a key and its line. sluice reads the file at each load; it is part of the policy's hash.
+---@class sluice.keys
+---@field delimiter? string Character between two fields of a line. (default: ,)
+---@field disabled? string Column that disables a key (disabled_key): true, yes or 1. false, no, 0 and empty leave it enabled.
+---@field expires? string Column that has the time from which on sluice refuses the key (expired_key): 2026-12-31T00:00:00Z, or 2026-12-31 for that day's first moment in UTC. Empty: never.
+---@field file string Path of the file, from the policy's folder, such as "apps.csv".
+---@field key? string Column that has the SHA-256 of a key, as 64 hex digits. (default: sha256)
+---@field label? string Column by which sluice_key_requests_total tells keys apart, such as "app". The first 1000 values are shown, further ones as "other".
+
+---A CSV file beside the policy that has the SHA-256 of each API key, never a key itself, and what belongs to it. Its first line names the columns. `sluice key` makes a key and its line. sluice reads the file at each load; it is part of the policy's hash.
+---@param name string
+---@return fun(options: sluice.keys)
+function keys(name) end
+
 ---A token bucket for each key, shared by all workers. The name is optional.
 ---@class sluice.limit
 ---@field burst? integer Tokens that a full bucket holds. By default those of one second, at least 1.
----@field key? string What check() and take() count by when they are given ev or req: for ev a path of the event, for req "peer", "path" or "header:NAME". Those without a value share one bucket.
+---@field key? string What check() and take() count by when they are given ev or req: for ev a path of the event, for req "peer", "path", "header:NAME" or "key:COLUMN" of the client's key (auth). Those without a value share one bucket.
 ---@field max_keys? integer Number of buckets that are not full at the same time. With more keys some get a full bucket early. (default: 100000)
 ---@field rate string Tokens that each bucket gets, such as "100/s", "10/m", "5/h" or "1/d".
 
@@ -173,6 +187,7 @@ function mmdb(name) end
 ---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@class sluice.route
 ---@field answer? "pixel"|sluice.route.answer The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.
+---@field auth? sluice.auth|sluice.auth[] Who may send: bearer "KEYS", basic "KEYS", header "NAME" "KEYS", query "NAME" "KEYS", or any_of { … } of these. KEYS names a keys "NAME" { }. Others get 401 before sluice reads the body. The row of the key is req.key. By default anybody may send.
 ---@field body "event"|"batch"|"events"|"bulk"|"cloudevents"|"query"|"form"|"any" Form of a request: "event", "batch", "events", "bulk", "cloudevents", "query", "form" or "any". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "events" is one object or an array, or several of them one behind the other, with or without space between them, or NDJSON. "bulk" is lines in pairs, an action such as {"index":{…}} and the event, as Elasticsearch's _bulk takes them. "cloudevents" is the three modes of CloudEvents over HTTP. "query" is one event, the parameters of the URL; "form" is one event, the fields of a form. "any" is a query for a GET, otherwise a form or one JSON object, by the content type.
 ---@field columns? string[] Keys for the values of an event that is an array: with { "time", "line" }, [17,"x"] is the event {"time":17,"line":"x"}. A null, or a value that the array lacks at its end, is left out. It needs body = "batch".
 ---@field cors? sluice.route.cors Web pages of other origins that may send. sluice answers their OPTIONS requests.
@@ -188,7 +203,7 @@ function mmdb(name) end
 ---@field partial? boolean Whether sluice accepts the good events of a batch that also has bad ones. With false one refused event refuses the whole batch. (default: true)
 ---@field repeated? "refuse"|"first"|"last"|"array" What happens to a parameter of a query or form that comes more than once: "refuse" refuses the event (duplicate_key), "first" and "last" keep one value, "array" makes an array of all. A parameter that comes once stays a text, unless the schema says list { }. (default: refuse)
 ---@field schema? sluice.schema A schema { } that checks each event. By default any JSON object passes.
----@field set? table<string, string> Fields that each event gets from the request, as field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "peer" or "time". If the request does not have the value, sluice removes the field.
+---@field set? table<string, string> Fields that each event gets from the request, as field = "path:NAME", "query:NAME", "header:NAME", "basic:user", "key:COLUMN" (of the client's key, see auth), "peer" or "time". If the request does not have the value, sluice removes the field.
 ---@field signed? sluice.route.signed Accepts only postbacks that Apple has signed: others are refused with 401. It needs body = "event". Signed are not all values: conversion values never are.
 ---@field stream? string Stream for the accepted events. Needed unless on_event names streams with to().
 ---@field types? string[] Content types that the route accepts; "*/*" accepts any. By default those of JSON, with body = "batch" or "events" also those of NDJSON. Others get 415.
@@ -211,7 +226,7 @@ function mmdb(name) end
 ---Web pages of other origins that may send. sluice answers their OPTIONS requests.
 ---@class sluice.route.cors
 ---@field credentials? boolean Whether a page may send cookies and Authorization. It needs named origins, not "*". (default: false)
----@field headers? string[] Request headers that a page may set. By default Content-Type.
+---@field headers? string[] Request headers that a page may set. By default Content-Type, and what auth needs.
 ---@field max_age? string How long a browser may cache the answer to OPTIONS, in whole seconds. (default: 1h)
 ---@field origins string[] Origins of the pages, such as "https://shop.example", or "*" for all.
 
@@ -478,6 +493,8 @@ function null(name) end
 ---@field max_lag? string With when_full = "skip": backlog beyond which sluice gives up the sink's oldest events, a segment at a time. Needed for "skip".
 ---@field when_full? "refuse"|"skip" What happens when this sink is far behind. "refuse" keeps its events, so that the stream fills and clients get 503; "skip" gives up its oldest events. (default: refuse)
 
+---@class sluice.auth
+
 ---@class sluice.field
 
 ---@class sluice.schema
@@ -576,6 +593,31 @@ function str(options) end
 ---@return sluice.field
 function time(options) end
 
+---One of up to 8 methods is enough. sluice asks them in this order.
+---@param methods sluice.auth[]
+---@return sluice.auth
+function any_of(methods) end
+
+---A key as the password of `Authorization: Basic`, whatever the user is. Without a password the user is the key.
+---@param keys string
+---@return sluice.auth
+function basic(keys) end
+
+---A key as `Authorization: Bearer KEY`.
+---@param keys string
+---@return sluice.auth
+function bearer(keys) end
+
+---A key as the value of a header: `header "x-api-key" "apps"`.
+---@param name string
+---@return fun(keys: string): sluice.auth
+function header(name) end
+
+---A key as a parameter of the URL: `query "key" "apps"`. Proxies and browsers log URLs: prefer a header. sluice keeps it out of its own records.
+---@param name string
+---@return fun(keys: string): sluice.auth
+function query(name) end
+
 ---@param fields table<string, sluice.field>
 ---@return sluice.schema
 function schema(fields) end
@@ -642,6 +684,7 @@ function schema(fields) end
 ---@field query string Text after the question mark of the URL, not decoded; "" if the URL has no query.
 ---@field query_args table<string, string> Parameters of the query, decoded: req.query_args.api_key; nil if the query does not have it.
 ---@field basic table<string, string> User and password of Authorization: Basic: req.basic.user, req.basic.password; nil if the client did not send them.
+---@field key table<string, string>? Row of the key that the route's auth accepted: req.key.app; nil on a route without auth, and in sluice replay. The key's own column is not in it.
 ---@field peer string IP address from which the client connects. If a proxy is in front of sluice, it is the proxy's address.
 ---@field headers table<string, string> Headers by name, in upper or lower case: req.headers["x-api-key"]; nil if the client did not send it.
 

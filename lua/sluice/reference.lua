@@ -79,7 +79,7 @@ local shown_types = {
   header = "name of a header",
   share_by = '`"connection"`, `"request"`, `"peer"` or `"header:NAME"`',
   refused = 'status or `"same"`', location = "text or function",
-  schema = "schema { }", urls = "url, or list of urls", bits = "8, 16, 32 or 64",
+  schema = "schema { }", auth = "method", urls = "url, or list of urls", bits = "8, 16, 32 or 64",
   pattern = "Lua pattern", paths = "path, or list of paths",
   encoding = '`"header"`, `"detect"` or `"query:NAME"`',
 }
@@ -264,6 +264,16 @@ function M.markdown()
     option_table(out, f.options)
   end
   out("")
+  out("## Who may send")
+  out("")
+  out("Values of a route's `auth`; KEYS is the name of a `keys \"NAME\" { }`.")
+  out("")
+  out("| value | |")
+  out("|---|---|")
+  for _, kind in ipairs(sorted_keys(words.auth)) do
+    out(("| `%s` | %s |"):format(words.auth[kind].form, cell(words.auth[kind].help)))
+  end
+  out("")
   out("## Functions")
   functions(out, words.functions)
   library_groups(out)
@@ -358,12 +368,23 @@ function M.meta()
     for _, name in ipairs(g) do statement(out, name, words[name]) end
   end
   class(out, "sluice.stream_sink", words.stream_sink, "A sink of a stream.")
-  for _, name in ipairs { "sluice.field", "sluice.schema", "sluice.verdict" } do
+  for _, name in ipairs { "sluice.auth", "sluice.field", "sluice.schema",
+    "sluice.verdict" } do
     out("")
     out("---@class " .. name)
   end
   for _, kind in ipairs(sorted_keys(words.fields)) do
     field_kind(out, kind, words.fields[kind])
+  end
+  for _, kind in ipairs(sorted_keys(words.auth)) do
+    local named = words.auth[kind].form:find("NAME", 1, true)
+    out("")
+    out("---" .. words.auth[kind].help)
+    out("---@param " .. (kind == "any_of" and "methods sluice.auth[]" or named
+      and "name string" or "keys string"))
+    out("---@return " .. (named and "fun(keys: string): " or "") .. "sluice.auth")
+    out(("function %s(%s) end"):format(kind, kind == "any_of" and "methods" or named and "name"
+      or "keys"))
   end
   out("")
   out("---@param fields table<string, sluice.field>")
@@ -393,6 +414,7 @@ local function known_names()
     for _, name in ipairs(g) do names[name] = true end
   end
   for kind in pairs(words.fields) do names[kind] = true end
+  for kind in pairs(words.auth) do names[kind] = true end
   for _, f in ipairs(words.functions) do names[f.name] = true end
   for _, f in ipairs(helpers) do names[f.name] = true end
   return names

@@ -184,10 +184,10 @@ end
 -- ---- values that events get from the request ----------------------------------------
 
 local sources = { path = "NAME of a parameter", query = "NAME", header = "NAME",
-  basic = "user", peer = false, time = false }
+  basic = "user", key = "COLUMN", peer = false, time = false }
 
 local EXPECTED = "\"path:NAME\", \"query:NAME\", \"header:NAME\", "
-    .. "\"basic:user\", \"peer\" or \"time\""
+    .. "\"basic:user\", \"key:COLUMN\", \"peer\" or \"time\""
 
 -- "query:api_key" as { from, name }; nil and why not.
 local function source(s, v, params)
@@ -215,12 +215,15 @@ local function source(s, v, params)
   return { from = from, name = name or "" }
 end
 
-function Loader:route_set(s, o, list, params, fields)
+function Loader:route_set(s, o, list, params, fields, auth)
   local taken = {}
   for _, c in ipairs(list) do taken[c.key] = true end
   for _, key in ipairs(sorted_keys(o.set or {})) do
     if self:added_key(s, "set", key) then
       local c, why = source(s, o.set[key], params)
+      local no = c and (c.from == "key" and self:why_no_key_column(auth, c.name)
+        or self:why_secret(auth, c.from, c.name))
+      if no then c, why = nil, no end
       if c and taken[key] then
         c, why = nil, "is in envelope as well"
       end
@@ -248,7 +251,7 @@ end
 -- src/ingest/cors.h has room for as much.
 local CORS_HEADERS_MAX, CORS_ORIGIN_MAX = 4096, 1024
 
-function Loader:route_cors(s, c)
+function Loader:route_cors(s, c, auth)
   if not c then return nil end
   local any = false
   for i, origin in ipairs(c.origins or {}) do
@@ -272,6 +275,14 @@ function Loader:route_cors(s, c)
         ("%s is not the name of a header"):format(values.show(name)))
     end
   end
+  local needed = self:auth_headers(auth)
+  for _, name in ipairs(c.headers and needed or {}) do
+    if not ("," .. table.concat(c.headers, ","):lower() .. ","):find("," .. name:lower() .. ",",
+        1, true) then
+      self:problem(s, { "cors", "headers" }, "value", ("a page can't send its key: auth needs "
+        .. "the header %s in this list"):format(name))
+    end
+  end
   local list = table.concat(c.headers or {}, ", ")
   if #list > CORS_HEADERS_MAX then
     self:problem(s, { "cors", "headers" }, "value", ("together %d bytes; "
@@ -282,7 +293,7 @@ function Loader:route_cors(s, c)
       "browsers refuse it with \"*\": name the origins")
   end
   return { any = any, origins = c.origins or {}, credentials = c.credentials,
-    headers = table.concat(c.headers or { "Content-Type" }, ", "),
+    headers = table.concat(c.headers or { "Content-Type", unpack(needed) }, ", "),
     max_age = c.max_age }
 end
 
@@ -316,7 +327,8 @@ function Loader:route(s, names, path)
   local fields = schema and schema.fields or {}
   local params = self:route_params(s, path)
   local enrichment = self:route_envelope(s, o)
-  self:route_set(s, o, enrichment, params, fields)
+  local auth = self:route_auth(s, o)
+  self:route_set(s, o, enrichment, params, fields, auth)
   for _, method in ipairs(names) do
     if method == "GET" and o.body and o.body ~= "query" and o.body ~= "any" then
       self:problem(s, nil, "value", "a GET request has no body, so this route never gets "
@@ -343,7 +355,8 @@ function Loader:route(s, names, path)
     columns = self:route_columns(s, o),
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,
-    answer = self:route_answer(s, o, o.answer), cors = self:route_cors(s, o.cors),
+    answer = self:route_answer(s, o, o.answer), cors = self:route_cors(s, o.cors, auth),
+    auth = auth,
     webhook = self:route_webhook(s, o.webhook, names),
     on_refused = self:route_refused(s, o), postback = self:route_postback(s, o, enrichment),
     on_location = o.answer and type(o.answer.location) == "function" and o.answer.location

@@ -11,8 +11,8 @@
 
 local M = {}
 
-for _, name in ipairs { "server", "listen", "sinks", "routes", "rollout", "handles", "fields",
-    "functions", "mistakes" } do
+for _, name in ipairs { "server", "listen", "sinks", "routes", "rollout", "handles", "auth",
+    "fields", "functions", "mistakes" } do
   for word, spec in pairs(require("sluice.words_" .. name)) do
     assert(M[word] == nil, "two files have the same word")
     M[word] = spec

@@ -108,6 +108,9 @@ M.objects = {
     { "basic", "table<string, string>",
       "User and password of Authorization: Basic: req.basic.user, req.basic.password; nil if "
       .. "the client did not send them." },
+    { "key", "table<string, string>?",
+      "Row of the key that the route's auth accepted: req.key.app; nil on a route without auth, "
+      .. "and in sluice replay. The key's own column is not in it." },
     { "peer", "string", "IP address from which the client connects. If a proxy is in front of "
       .. "sluice, it is the proxy's address." },
     { "headers", "table<string, string>",

@@ -33,7 +33,8 @@ M.limit = {
       help = "Tokens that a full bucket holds. By default those of one second, at least 1." },
     key = { type = "string",
       help = "What check() and take() count by when they are given ev or req: for ev a path "
-        .. "of the event, for req \"peer\", \"path\" or \"header:NAME\". Those without a value "
+        .. "of the event, for req \"peer\", \"path\", \"header:NAME\" or \"key:COLUMN\" of the "
+        .. "client's key (auth). Those without a value "
         .. "share one bucket." },
     max_keys = { type = "count", default = 100000, min = 1, max = 10000000,
       help = "Number of buckets that are not full at the same time. With more keys some get "

@@ -115,8 +115,9 @@ M.route = {
         .. "array lacks at its end, is left out. It needs body = \"batch\"." },
     set = { type = "fields",
       help = "Fields that each event gets from the request, as field = \"path:NAME\", "
-        .. "\"query:NAME\", \"header:NAME\", \"basic:user\", \"peer\" or \"time\". If the request "
-        .. "does not have the value, sluice removes the field." },
+        .. "\"query:NAME\", \"header:NAME\", \"basic:user\", \"key:COLUMN\" (of the client's "
+        .. "key, see auth), \"peer\" or \"time\". If the request does not have the value, sluice "
+        .. "removes the field." },
     answer = { type = "options", optional = true, presets = { pixel = {
         status = 200, type = "image/gif", body = PIXEL, refused = "same", unstored = "same",
         headers = { ["Cache-Control"] = "no-store" } } },
@@ -186,13 +187,19 @@ M.route = {
         origins = { type = "list", required = true,
           help = "Origins of the pages, such as \"https://shop.example\", or \"*\" for all." },
         headers = { type = "list",
-          help = "Request headers that a page may set. By default Content-Type." },
+          help = "Request headers that a page may set. By default Content-Type, and what auth "
+            .. "needs." },
         credentials = { type = "boolean", default = false,
           help = "Whether a page may send cookies and Authorization. It needs named "
             .. "origins, not \"*\"." },
         max_age = { type = "duration", default = "1h", min = 0, max = DAY_MS,
           help = "How long a browser may cache the answer to OPTIONS, in whole seconds." },
       } },
+    auth = { type = "auth", lua = "sluice.auth|sluice.auth[]",
+      help = "Who may send: bearer \"KEYS\", basic \"KEYS\", header \"NAME\" \"KEYS\", query "
+        .. "\"NAME\" \"KEYS\", or any_of { … } of these. KEYS names a keys \"NAME\" { }. Others "
+        .. "get 401 before sluice reads the body. The row of the key is req.key. By default "
+        .. "anybody may send." },
     schema = { type = "schema",
       help = "A schema { } that checks each event. By default any JSON object passes." },
     on_event = { type = "hook", params = 2,

@@ -4,12 +4,13 @@
  */
 #pragma once
 
-/* ---- run.c, check.c, dead.c, reference.c, schema.c, sink.c, test.c, replay.c,
+/* ---- run.c, check.c, dead.c, key.c, reference.c, schema.c, sink.c, test.c, replay.c,
  * inspect.c ---- */
 
 int cli_run(int argc, char **argv);   /* run [options] POLICY.lua */
 int cli_check(int argc, char **argv); /* check [--json] POLICY.lua */
 int cli_dead(int argc, char **argv);
+int cli_key(int argc, char **argv);       /* key [--prefix TEXT | --stdin] */
 int cli_reference(int argc, char **argv); /* reference [--markdown | ...] */
 int cli_schema(int argc, char **argv);    /* schema --clickhouse POLICY.lua */
 int cli_sink(int argc, char **argv);      /* sink drop NAME [--admin A | --spool DIR] */

@@ -24,6 +24,7 @@ struct account {
     stats_cell *cut;    /* made on first use, as codes */
     struct code *codes; /* made on first use, which most routes never see */
     uint32_t n_codes;
+    stats_cell *auth[AUTH_REASONS]; /* the same */
 };
 
 static stats_cell *result_of(const char *result)
@@ -204,4 +205,19 @@ void account_code(struct account *a, const char *code, int status)
         c = c == NULL ? add(a, code, status) : c;
     }
     stats_add(c->cell, 1);
+}
+
+void account_auth(struct account *a, enum auth_reason why)
+{
+    char pair[LABEL_BYTES], labels[LABEL_BYTES + 40];
+
+    if (a->auth[why] == NULL) {
+        (void)stats_label_pair(pair, sizeof pair, "route", a->route);
+        (void)snprintf(labels, sizeof labels, "%s,reason=\"%s\"", pair,
+                       auth_reason_word(why));
+        a->auth[why] =
+            stats_counter("sluice_auth_refused_total",
+                          "Requests refused because of their key, by reason.", labels);
+    }
+    stats_add(a->auth[why], 1);
 }

@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+#include "plan/auth.h"
 #include "stats/stats.h"
 
 enum {
@@ -63,3 +64,6 @@ void account_ends(struct accounts *all, struct account *a, const struct ends *e)
 
 /* One event or one request is refused with that code and that status. */
 void account_code(struct account *a, const char *code, int status);
+
+/* A request is refused because of its key. */
+void account_auth(struct account *a, enum auth_reason why);

@@ -251,6 +251,9 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     p->account = in->m.nowhere;
     if (!decide_head(b->state, &req, v->content_type, &p->route, &shape, &no)) {
         p->account = account_at(in, b, p->route);
+        if (UNLIKELY(no.auth != AUTH_OK)) {
+            account_auth(p->account, no.auth);
+        }
         if (no.status == 405 && preflight(in, b, r, &req)) {
             return;
         }
@@ -266,6 +269,8 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
         return;
     }
     answer_head_common(p->route, &req, in->extra);
+    p->key_row = req.key_row;
+    p->key_table = req.key_table;
     p->shape = shape;
     p->account = account_at(in, b, p->route);
     if (UNLIKELY(p->route->encoding != ENCODING_BY_HEADER) &&

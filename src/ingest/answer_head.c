@@ -33,10 +33,13 @@ void answer_head_refused(const struct refused *no, const char *retry_after,
                        decide_retry_s(no->wait_ms));
         retry_after = after;
     }
-    (void)snprintf(
-        out, HEAD_BYTES, "%s%s%s%s", allow, no->status == 429 ? retry_after : "",
-        no->status == 401 ? "WWW-Authenticate: Basic realm=\"sluice\"\r\n" : "",
-        common);
+    (void)snprintf(out, HEAD_BYTES, "%s%s%s%s", allow,
+                   no->status == 429 || no->auth == AUTH_UNREADABLE ? retry_after : "",
+                   no->status != 401 ? ""
+                   : no->challenge != NULL
+                       ? no->challenge
+                       : "WWW-Authenticate: Basic realm=\"sluice\"\r\n",
+                   common);
 }
 
 const char *answer_head_outcome(const struct outcome *o, const char *retry_after,

@@ -12,7 +12,7 @@
 #include "policy/run/decide.h"
 
 /* The loader bounds a route's own headers to 2 KiB; a location is as long at most. */
-enum { HEAD_BYTES = CORS_BYTES + 2048 + LOCATION_MAX + 256 };
+enum { HEAD_BYTES = CORS_BYTES + 2048 + LOCATION_MAX + 512 };
 
 /* The lines that every answer of the route has; route NULL: none. */
 void answer_head_common(const struct route *route, const struct policy_request *req,

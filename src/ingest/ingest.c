@@ -30,6 +30,7 @@
 #include "http/handover.h"
 #include "ingest/internal.h"
 #include "ingest/refusals.h"
+#include "policy/run/auth.h"
 #include "policy/run/run.h"
 
 static const double LATE_LOOK_S = 0.05, TIED_LOOK_S = 0.002;
@@ -54,9 +55,13 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
     uint64_t began = UNLIKELY(in->candidate != NULL) ? clock_mono_ns() : 0;
     struct refused no;
     uint32_t raised;
-    bool ok =
-        decide_body(p->binding->state, p->route, (enum scan_shape)p->shape, &req,
-                    v->body, &in->batch, in->sampling ? &meter : NULL, &raised, &no);
+    bool ok;
+
+    if (UNLIKELY(p->key_table != 0)) {
+        policy_set_key(p->binding->state, p->key_table, p->key_row, &req);
+    }
+    ok = decide_body(p->binding->state, p->route, (enum scan_shape)p->shape, &req,
+                     v->body, &in->batch, in->sampling ? &meter : NULL, &raised, &no);
 
     if (ok) {
         account_received(p->account, in->batch.n);

@@ -33,10 +33,12 @@ struct request_state {
     struct binding *binding; /* held from on_headers to on_body's end */
     const struct route *route;
     uint64_t began_ns;
-    uint64_t reserved;       /* bytes of the route's stream */
-    uint32_t shape;          /* enum scan_shape */
-    uint32_t head_ns;        /* spent on the head, during a rollout */
-    uint32_t unit;           /* and its unit in the tally (tally.h) */
+    uint64_t reserved; /* bytes of the route's stream */
+    uint32_t shape;    /* enum scan_shape */
+    uint32_t head_ns;  /* spent on the head, during a rollout */
+    uint32_t unit;     /* and its unit in the tally (tally.h) */
+    int32_t key_row;   /* as in struct policy_request */
+    uint16_t key_table;
     struct account *account; /* of the route, or of none */
 };
 

@@ -4,6 +4,7 @@
 
 #include "ingest/internal.h"
 #include "ingest/refusal_record.h"
+#include "plan/auth.h"
 #include "policy/run/run.h"
 
 /* A record of more bytes counts for several. */
@@ -65,16 +66,31 @@ void refusals_bind(struct ingest *in, const struct binding *b)
     }
 }
 
+/* The query without keys; "" where there is no memory for it. */
+static struct str query_of(struct ingest *in, const struct route *route,
+                           const struct http_view *v)
+{
+    char *room;
+
+    if (LIKELY(!auth_in_query(route->auth)) || v->query.n == 0) {
+        return v->query;
+    }
+    room = arena_alloc(&in->arena, v->query.n);
+    return room == NULL ? STR("") : auth_without_keys(route->auth, v->query, room);
+}
+
 static bool begin(struct keeping *k, struct ingest *in, const struct request_state *p,
                   const struct http_view *v)
 {
     const struct refusal_plan *plan = p->route->on_refused;
     int s = place_of(p->binding, plan);
     bool in_query = p->shape == SCAN_QUERY;
+    struct str query;
 
     if (s < 0) {
         return false;
     }
+    query = query_of(in, p->route, v);
     *k = (struct keeping){.in = in, .b = p->binding, .route = p->route};
     k->id = p->binding->stream_ids[s];
     k->to = &in->writers[k->id];
@@ -84,12 +100,12 @@ static bool begin(struct keeping *k, struct ingest *in, const struct request_sta
     k->record = (struct refusal_record){.method = p->route->method,
                                         .route = p->route->path,
                                         .path = v->path,
-                                        .query = in_query ? STR("") : v->query,
+                                        .query = in_query ? STR("") : query,
                                         .type = v->content_type,
                                         .peer = v->peer,
                                         .time_ms = (uint64_t)in->wall_ms,
                                         .index = -1,
-                                        .raw = in_query ? v->query : v->body,
+                                        .raw = in_query ? query : v->body,
                                         .max = plan->max_record};
     return true;
 }

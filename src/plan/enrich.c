@@ -3,12 +3,14 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/attr.h"
 #include "decode/edit.h"
 #include "decode/number.h"
 #include "decode/quote.h"
 #include "decode/walk.h"
 #include "plan/check.h"
 #include "plan/rewrite.h"
+#include "tables/csv_table.h"
 
 static struct slot slot_of(const struct event_batch *b, const struct member *m)
 {
@@ -172,7 +174,9 @@ static bool request_value(const struct addition *c, const struct route *r,
     if (request_decode(c->part, raw, plain, &n)) {
         *out = (struct str){json, quote_mended((struct str){plain, n}, json)};
     }
-    return true;
+    /* Of a file of keys that is cut meanwhile zeros were read. */
+    return LIKELY(c->part != REQUEST_KEY) || q->key_rows == NULL ||
+           !csv_table_damaged(q->key_rows);
 }
 
 /* The rules of the field on the value, for all events at once: ev is marked as they

@@ -324,6 +324,8 @@ struct refusal_plan {
     uint32_t burst;
 };
 
+struct auth_plan;      /* plan/auth.h */
+struct key_plan;       /* plan/key_table.h */
 struct enrichment;     /* plan/enrich.h */
 struct postback_rules; /* signature/postback.h */
 struct params_rules;   /* decode/params.h */
@@ -350,6 +352,7 @@ struct route {
     const struct answer_plan *answer;    /* NULL: the usual one */
     const struct cors_plan *cors;        /* NULL: none */
     const struct webhook_plan *webhook;  /* NULL: none */
+    const struct auth_plan *auth;        /* NULL: anybody may send */
     const struct schema *schema;         /* NULL: JSON objects, unchecked */
     int32_t stream;           /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it has
@@ -460,6 +463,8 @@ struct plan {
     uint32_t n_metrics;
     struct limit_plan *limits;
     uint32_t n_limits;
+    struct key_plan *keys;
+    uint32_t n_keys;
     uint32_t n_dedups; /* streams with dedup */
 };
 

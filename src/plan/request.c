@@ -3,6 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "tables/csv_table.h"
+
 /* The text up to the next `end`, taken off s together with it. */
 static struct str take(struct str *s, char end)
 {
@@ -128,6 +130,19 @@ static struct str basic(const struct policy_request *q)
     return v;
 }
 
+/* {NULL, 0}: the file was cut meanwhile, or has no such column. */
+static struct str key_cell(const struct policy_request *q, struct str column)
+{
+    uint32_t n = q->key_rows == NULL ? 0 : csv_table_n_columns(q->key_rows);
+
+    for (uint32_t i = 0; i < n; i++) {
+        if (str_eq(csv_table_column(q->key_rows, i), column)) {
+            return csv_table_cell(q->key_rows, q->key_row, (int32_t)i);
+        }
+    }
+    return (struct str){NULL, 0};
+}
+
 struct str request_raw(const struct policy_request *q, const char *pattern,
                        enum request_part part, struct str name)
 {
@@ -141,6 +156,8 @@ struct str request_raw(const struct policy_request *q, const char *pattern,
     case REQUEST_BASIC_USER:
     case REQUEST_BASIC_PASSWORD:
         return basic(q);
+    case REQUEST_KEY:
+        return key_cell(q, name);
     case REQUEST_PEER:
         break;
     }
@@ -192,6 +209,7 @@ bool request_decode(enum request_part part, struct str raw, char *out, size_t *n
         return true;
     case REQUEST_HEADER:
     case REQUEST_PEER:
+    case REQUEST_KEY:
         memcpy(out, raw.p, raw.n);
         *n = raw.n;
         return true;

@@ -10,6 +10,8 @@
 #include "base/attr.h"
 #include "base/str.h"
 
+struct csv_table;
+
 /* On FFI's side struct sluice_request. The texts live as long as the request. */
 struct policy_request {
     double time_ms; /* wall clock of this turn */
@@ -19,6 +21,10 @@ struct policy_request {
     uint32_t n_headers;
     uint32_t listener; /* place of the one that it came by */
     bool stored; /* its events were stored before: they have the values of the route */
+    /* The row of the key that was accepted, in that table of the policy. */
+    const struct csv_table *key_rows; /* NULL: there is none */
+    uint16_t key_table;               /* from 1; 0: there is none */
+    int32_t key_row;
 };
 
 enum request_part {
@@ -27,7 +33,8 @@ enum request_part {
     REQUEST_HEADER,     /* as sent; the first of several */
     REQUEST_BASIC_USER, /* of Authorization: Basic; base64 */
     REQUEST_BASIC_PASSWORD,
-    REQUEST_PEER
+    REQUEST_PEER,
+    REQUEST_KEY /* of the row of the accepted key: a column */
 };
 
 /* The part as sent; pattern is the route's path. p is NULL: there is none. */

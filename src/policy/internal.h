@@ -63,9 +63,10 @@ struct snapshot_file {
     struct mmdb *database; /* that has the text; NULL: the text is the snapshot's own */
 };
 
-/* A lookup or a cidr file that was read. */
+/* A lookup, a cidr file or a file of keys that was read. */
 struct table {
-    char *path, *key; /* key "": the first column */
+    char *path;
+    char *key; /* "": the first column; TABLE_KEYS…: of keys, see load/keys_file.h */
     char delimiter;
     bool cidr;
     struct csv_table *lookup;    /* a reference */

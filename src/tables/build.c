@@ -69,6 +69,19 @@ static bool find_key(struct building *x)
     return true;
 }
 
+static bool names_obey(struct building *x)
+{
+    const struct csv_rules *rules = x->b->rules;
+    const char *why =
+        rules == NULL ? NULL
+                      : rules->names(rules->arg, x->reader.cells, x->reader.n_columns);
+
+    if (why != NULL) {
+        csv_reader_tell(&x->reader, 1, why);
+    }
+    return why == NULL;
+}
+
 static bool put_names(struct building *x)
 {
     static const char zeros[TABLE_HEAD_BYTES];
@@ -114,17 +127,35 @@ static void put_row(struct building *x, uint64_t hash)
     sink_pad(rows);
 }
 
+/* False: told. */
+static bool obeys(struct building *x)
+{
+    const struct csv_rules *rules = x->b->rules;
+    struct csv_reader *r = &x->reader;
+    const char *why = NULL;
+
+    if (r->cells[x->b->head.key_column].n == 0) {
+        why = "the key is empty";
+    } else if (rules != NULL) {
+        why = rules->row(rules->arg, r->cells, r->n_columns);
+    }
+    if (why != NULL) {
+        csv_reader_tell(r, r->row_line, why);
+    }
+    return why == NULL;
+}
+
 static bool read_rows(struct building *x)
 {
     struct csv_reader *r = &x->reader;
 
     while (csv_reader_row(r)) {
-        struct str key = r->cells[x->b->head.key_column];
+        struct str key;
 
-        if (key.n == 0) {
-            csv_reader_tell(r, r->row_line, "the key is empty");
+        if (!obeys(x)) {
             continue;
         }
+        key = r->cells[x->b->head.key_column];
         if (x->n == TABLE_ROWS_MAX) {
             csv_reader_tell(r, r->row_line, "more than 50000000 rows");
             return true;
@@ -209,9 +240,14 @@ static void tell_twice(struct building *x)
         const struct twice *t = &x->twice[i];
         struct str key = key_at(x, t->at);
 
-        (void)snprintf(text, sizeof text,
-                       "the key \"%.*s\" is given twice, first in line %u",
-                       (int)(key.n > 60 ? 60 : key.n), key.p, t->first);
+        if (x->b->rules != NULL && x->b->rules->secret) {
+            (void)snprintf(text, sizeof text,
+                           "the key is given twice, first in line %u", t->first);
+        } else {
+            (void)snprintf(text, sizeof text,
+                           "the key \"%.*s\" is given twice, first in line %u",
+                           (int)(key.n > 60 ? 60 : key.n), key.p, t->first);
+        }
         csv_reader_tell(&x->reader, t->line, text);
     }
 }
@@ -335,7 +371,7 @@ bool table_build(struct build *b, struct err *e)
     if (ok && !put_names(&x)) {
         ok = err_errno(e, b->out.error, "the built table can't be written");
     }
-    ok = ok && find_key(&x) && read_rows(&x) && gather(&x);
+    ok = ok && find_key(&x) && names_obey(&x) && read_rows(&x) && gather(&x);
     csv_reader_fini(&x.reader);
     free(x.list);
     free(x.places);

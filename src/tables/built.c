@@ -214,6 +214,7 @@ int built_make(const struct table_source *source, int from, const struct stat *s
     const char *dir = source->dir == NULL ? private_dir() : source->dir;
     struct build b = {.key = source->key,
                       .delimiter = source->delimiter,
+                      .rules = source->rules,
                       .problem = problem,
                       .problem_arg = arg,
                       .rows = {.fd = -1},

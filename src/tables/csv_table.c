@@ -1,5 +1,6 @@
 #include "tables/csv_table.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,8 +111,16 @@ static int by_line(const void *a, const void *b)
 struct csv_table *csv_table_new(struct str csv, struct str key, char delimiter,
                                 csv_problem_fn *problem, void *arg)
 {
+    return csv_table_new_ruled(csv, key, delimiter, NULL, problem, arg);
+}
+
+struct csv_table *csv_table_new_ruled(struct str csv, struct str key, char delimiter,
+                                      const struct csv_rules *rules,
+                                      csv_problem_fn *problem, void *arg)
+{
     struct build b = {.key = key,
                       .delimiter = delimiter,
+                      .rules = rules,
                       .more = more_text,
                       .more_arg = &csv,
                       .problem = problem,
@@ -267,7 +276,14 @@ static uint32_t bucket_of(const struct csv_table *l, uint64_t hash)
     return (uint32_t)((hash >> 32) * l->head.n_buckets >> 32);
 }
 
-static int32_t find_row(const struct csv_table *l, struct str key)
+static bool is_same(struct str own, struct str key, bool secret)
+{
+    return own.n == key.n && own.p != NULL &&
+           (secret ? CRYPTO_memcmp(own.p, key.p, key.n)
+                   : memcmp(own.p, key.p, key.n)) == 0;
+}
+
+static int32_t find_row(const struct csv_table *l, struct str key, bool secret)
 {
     uint64_t hash = siphash13(&l->head.hash_key, key.p, key.n);
     uint32_t from, n = bucket_rows(l, bucket_of(l, hash), &from);
@@ -277,9 +293,8 @@ static int32_t find_row(const struct csv_table *l, struct str key)
 
         if (entry >> 24 == (hash & 0xFF)) {
             uint64_t unit = (uint64_t)from + (entry & 0xFFFFFF);
-            struct str own = cell_at(l, unit, 0);
 
-            if (own.n == key.n && own.p != NULL && memcmp(own.p, key.p, key.n) == 0) {
+            if (is_same(cell_at(l, unit, 0), key, secret)) {
                 return (int32_t)unit;
             }
         }
@@ -287,16 +302,26 @@ static int32_t find_row(const struct csv_table *l, struct str key)
     return TABLE_NO_ROW;
 }
 
-int32_t csv_table_row(const struct csv_table *l, struct str key)
+static inline int32_t row_of(const struct csv_table *l, struct str key, bool secret)
 {
     int32_t row;
 
     if (l->guard < 0) {
-        return find_row(l, key);
+        return find_row(l, key, secret);
     }
     guard_thread();
-    row = find_row(l, key);
+    row = find_row(l, key, secret);
     return UNLIKELY(is_damaged(l)) ? TABLE_DAMAGED : row;
+}
+
+int32_t csv_table_row(const struct csv_table *l, struct str key)
+{
+    return row_of(l, key, false);
+}
+
+int32_t csv_table_secret_row(const struct csv_table *l, struct str key)
+{
+    return row_of(l, key, true);
 }
 
 struct str csv_table_cell(const struct csv_table *l, int32_t row, int32_t column)

@@ -52,11 +52,26 @@ struct table_head {
 
 struct csv_table;
 
+/* What the rows of a table must be besides. Each function returns NULL, or why not: a
+ * static text without a value of the file. */
+struct csv_rules {
+    /* The names of the columns. */
+    const char *(*names)(void *arg, const struct str *names, uint32_t n);
+    /* A row, whose cells may be changed in place, and be given fewer bytes. */
+    const char *(*row)(void *arg, struct str *cells, uint32_t n);
+    void *arg;
+    bool secret; /* no message shows a key */
+};
+
 /* key: the column that rows are found by; {NULL, 0}: the first. NULL after problems; a
  * key that no column has is told with line 0. csv may be gone afterwards. Caller owns
  * one reference. */
 struct csv_table *csv_table_new(struct str csv, struct str key, char delimiter,
                                 csv_problem_fn *problem, void *arg) MUST_USE;
+/* The same with rules, which may be NULL. */
+struct csv_table *csv_table_new_ruled(struct str csv, struct str key, char delimiter,
+                                      const struct csv_rules *rules,
+                                      csv_problem_fn *problem, void *arg) MUST_USE;
 struct csv_table *csv_table_ref(struct csv_table *l);
 void csv_table_unref(struct csv_table *l); /* NULL is fine */
 
@@ -70,6 +85,8 @@ const struct table_head *csv_table_head(const struct csv_table *l);
  * more. Takes no lock, allocates nothing. */
 enum { TABLE_NO_ROW = -1, TABLE_DAMAGED = -2 };
 int32_t csv_table_row(const struct csv_table *l, struct str key);
+/* The same of a key that is a secret's digest: keys are compared in constant time. */
+int32_t csv_table_secret_row(const struct csv_table *l, struct str key);
 
 /* {NULL, 0}: there is no such row or column. Lives with l. Whoever has read the text asks
  * csv_table_damaged. */

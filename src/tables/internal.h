@@ -67,6 +67,7 @@ struct sink_bytes {
 struct build {
     struct str key;
     char delimiter;
+    const struct csv_rules *rules; /* NULL: none */
     csv_more_fn *more;
     void *more_arg;
     csv_problem_fn *problem;

@@ -116,6 +116,7 @@ static bool identify(const struct table_source *source, const struct stat *st,
     bool ok = md != NULL && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
               EVP_DigestUpdate(md, facts, sizeof facts) == 1 &&
               EVP_DigestUpdate(md, source->key.p, source->key.n) == 1 &&
+              EVP_DigestUpdate(md, source->rules_id.p, source->rules_id.n) == 1 &&
               EVP_DigestFinal_ex(md, id, &n) == 1;
 
     EVP_MD_CTX_free(md);

@@ -5,7 +5,7 @@
  *   table_open (a loader) -> csv_table_unref (any thread) ... tables_forget (a loader)
  *
  *   DIR/ID.table    a built one; ID is of the source's inode, size and times, and of the
- *                   key and delimiter
+ *                   key, delimiter and rules
  *   DIR/build-…     one under way, locked by its builder
  *
  * A file that is cut, altered or of another version is built again. Calls block while the
@@ -25,6 +25,8 @@ struct table_source {
     const char *path; /* for messages */
     struct str key;   /* {NULL, 0}: the first column */
     char delimiter;
+    const struct csv_rules *rules; /* NULL: none */
+    struct str rules_id;           /* which they are, for DIR/ID */
     const char *dir; /* of built tables; NULL: this one gets no name, and is built */
 };
 

@@ -208,7 +208,7 @@ static void accept(struct sluice_kit *k, const struct asked *a, const char *comm
 }
 
 /* From the route to the lines that would be stored. */
-static void decide(struct sluice_kit *k, const struct policy_request *r,
+static void decide(struct sluice_kit *k, struct policy_request *r,
                    const struct sluice_kit_request *req, enum http_encoding how,
                    struct sluice_kit_answer *out)
 {

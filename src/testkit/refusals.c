@@ -16,19 +16,23 @@ static bool begin(struct keeping *g, const struct asked *a)
 {
     const struct policy_request *r = a->request;
     bool in_query = a->shape == SCAN_QUERY;
+    struct str query = r->query;
 
     if (a->route->on_refused == NULL || str_eq(r->method, STR("HEAD"))) {
         return false;
     }
+    if (auth_in_query(a->route->auth)) {
+        query = auth_without_keys(a->route->auth, query, kit_take(g->k, query.n + 1));
+    }
     g->record = (struct refusal_record){.method = a->route->method,
                                         .route = a->route->path,
                                         .path = r->path,
-                                        .query = in_query ? STR("") : r->query,
+                                        .query = in_query ? STR("") : query,
                                         .type = a->type,
                                         .peer = r->peer,
                                         .time_ms = (uint64_t)r->time_ms,
                                         .index = -1,
-                                        .raw = in_query ? r->query : a->body,
+                                        .raw = in_query ? query : a->body,
                                         .max = a->route->on_refused->max_record};
     return true;
 }

@@ -8,7 +8,7 @@ local function sluice(args, to)
   return out:gsub("rc=%d+\n$", ""), tonumber(out:match("rc=(%d+)\n$"))
 end
 
-local commands = { "run", "check", "dead", "dead list", "inspect", "reference", "schema",
+local commands = { "run", "check", "dead", "dead list", "inspect", "key", "reference", "schema",
   "replay", "sink", "sink drop", "test" }
 
 describe("sluice", function()
@@ -43,8 +43,27 @@ route "POST /o" { body = "event", stream = "s", schema = schema { s = str {}, t 
     assert.equal("\n  `n` Int64,\n  `s` String,\n  `t` UInt64\n", out:match("%((\n.-)%) ENGINE"))
   end)
 
+  it("makes a key that no other run makes, and the hash of any key", function()
+    local seen = {}
+    for _, prefix in ipairs { "", "", "--prefix app_live-1." } do
+      local key, hash = sluice("key " .. prefix):match("^key     (%S+)\nsha256  (%x+)\n$")
+      assert.equal(43, #key:gsub("^app_live%-1%.", ""))
+      assert.is_nil(key:find("[^%w_.-]"))
+      assert.is_nil(seen[key])
+      seen[key] = true
+      assert.equal(hash, h.shell(("printf %%s '%s' | sha256sum"):format(key)):match("^%x+"))
+      h.write(dir .. "/key", key .. "\n")
+      assert.equal(hash .. "\n", (sluice("key --stdin", "< " .. dir .. "/key")))
+    end
+    for _, args in ipairs { "--prefix 'a b'", "--prefix", "k1", "--stdin </dev/null" } do
+      local out, code = sluice("key " .. args, "2>&1")
+      assert.equal(2, code, args)
+      assert.is_nil(out:find("k1", 1, true))
+    end
+  end)
+
   it("fails when a full disk does not take its output", function()
-    for _, args in ipairs { "version", "help", "reference --markdown",
+    for _, args in ipairs { "version", "help", "key", "reference --markdown",
       "check " .. dir .. "/p.lua", "check --json " .. dir .. "/p.lua" } do
       local out, code = sluice(args, "2>&1 >/dev/full")
       assert.equal(2, code, args)

@@ -18,6 +18,10 @@ local sections = {
   removes.
 - `sluice_refusals_total` has at most 40 codes for each route and worker; further codes count
   as `other`.
+- `sluice_auth_refused_total` has the reasons `missing`, `malformed`, `unknown`, `expired`,
+  `disabled` and `unreadable`; these requests count in `sluice_refusals_total` too. Accepted
+  requests are in `sluice_key_requests_total{keys,label}` for `keys` with a `label`
+  ([SECURITY.md](SECURITY.md)).
 - A record of a refusal ([REFUSED.md](REFUSED.md)) is no received event. It is one of its
   stream's stored events, and counts in `sluice_refused_records_total`.
 - `sluice_request_seconds` does not see requests that sluice refuses before it knows the route,
@@ -27,7 +31,9 @@ local sections = {
     { "stage", "stage_seconds" }, { "route", "received_events_total" },
     { "route, result", "route_events_total" }, { "", "waiting_events" },
     { "result", "events_total" }, { "route", "cut_texts_total" },
-    { "route, code, status", "refusals_total" } },
+    { "route, code, status", "refusals_total" },
+    { "route, reason", "auth_refused_total" },
+    { "keys, label", "key_requests_total" } },
   { "Connections", "", { "", "connections_total connections_open connections_evicted_total",
       "connection_timeouts_total connection_buffer_bytes body_buffer_bytes" },
     { "reason", "connections_refused_total" },
@@ -101,6 +107,17 @@ local function arguments(code, at)
   return list
 end
 
+-- Those that the loader adds to a policy's own, into all.
+local function of_loader(all)
+  local f = assert(io.open "lua/sluice/auth.lua")
+  for word, name, help in f:read "*a":gmatch
+      'word = "(%l+)", name = "(sluice_[%w_]+)",%s+help = "([^"]+)"' do
+    all[name] = { kind = word, help = help, file = "lua/sluice/auth.lua" }
+  end
+  f:close()
+  return all
+end
+
 -- The series that the source registers: name -> { kind =, help =, file = }.
 function M.registered()
   local files, all, macros = io.popen "find src -name '*.[ch]' | sort", {}, {}
@@ -132,7 +149,7 @@ function M.registered()
       end
     end
   end
-  return all
+  return of_loader(all)
 end
 
 -- Calls visit(name, labels) for each metric of a section, in order.

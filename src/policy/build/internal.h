@@ -56,6 +56,11 @@ void build_http(struct build *b, struct sink_plan *s);
 
 void build_answer(struct build *b, struct route *r);
 
+/* ---- auth.c ---- */
+
+void build_keys(struct build *b);
+void build_auth(struct build *b, struct route *r); /* of the route on top */
+
 /* ---- params.c: of the description's route on top ---- */
 
 void build_params(struct build *b, struct route *r);

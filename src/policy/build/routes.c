@@ -43,6 +43,7 @@ static enum request_part part_of(struct build *b)
            : field_is(b, "from", "query")  ? REQUEST_ARG
            : field_is(b, "from", "header") ? REQUEST_HEADER
            : field_is(b, "from", "basic")  ? REQUEST_BASIC_USER
+           : field_is(b, "from", "key")    ? REQUEST_KEY
                                            : REQUEST_PEER;
 }
 
@@ -305,6 +306,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     build_webhook(b, r);
     build_refused(b, r);
     build_postback(b, r);
+    build_auth(b, r);
 }
 
 void build_routes(struct build *b)

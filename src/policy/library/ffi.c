@@ -281,6 +281,15 @@ void sluice_request_part(struct sluice_context *c, int part, struct sluice_value
     out->len = (uint32_t)s.n;
 }
 
+int sluice_request_key(struct sluice_context *c, int32_t *table, int32_t *row)
+{
+    const struct policy_request *q = c->request;
+
+    *table = (int32_t)q->key_table - 1;
+    *row = q->key_row;
+    return q->key_table != 0;
+}
+
 int sluice_request_named(struct sluice_context *c, int part, const char *name, size_t n,
                          struct sluice_value *out)
 {

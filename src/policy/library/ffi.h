@@ -120,6 +120,9 @@ void sluice_request_part(struct sluice_context *c, int part, struct sluice_value
 int sluice_request_named(struct sluice_context *c, int part, const char *name, size_t n,
                          struct sluice_value *out);
 
+/* The row of the key that was accepted: 1 and the table's place; 0: there is none. */
+int sluice_request_key(struct sluice_context *c, int32_t *table, int32_t *row);
+
 /* ---- policy/run/deadline.c ---- */
 
 /* 1: Lua was refused memory in this request. */

@@ -14,6 +14,7 @@
 #include "policy/library/tools.h"
 #include "policy/load/files.h"
 #include "policy/load/internal.h"
+#include "policy/load/keys_file.h"
 #include "policy/run/state.h"
 #include "tables/open.h"
 
@@ -139,16 +140,34 @@ static int push_table(lua_State *L, const struct table *t, uint32_t at)
     return 3;
 }
 
+/* The rules of a file of keys. */
+struct ruled {
+    struct key_rules keys;
+    struct csv_rules rules;
+    const struct csv_rules *used; /* NULL: it is another table */
+};
+
+/* The column that has t's keys, and its rules. */
+static struct str key_of(const struct table *t, struct ruled *r)
+{
+    r->used = NULL;
+    if (keys_file_columns(t->key, &r->keys)) {
+        r->rules = key_rules(&r->keys);
+        r->used = &r->rules;
+        return r->keys.key;
+    }
+    return t->key[0] == '\0' ? (struct str){NULL, 0} : str_of(t->key);
+}
+
 /* The rows of a text and, of "cidr", their networks; false: the list of problems on top
  * has why. */
 static bool make_table(lua_State *L, const struct snapshot_file *f, struct table *t)
 {
-    struct str text = {f->text, f->n}, key = str_of(t->key), list = {NULL, 0};
+    struct str text = {f->text, f->n}, list = {NULL, 0};
     csv_problem_fn *tell = on_problem;
+    struct ruled ruled;
+    struct str key = key_of(t, &ruled);
 
-    if (key.n == 0) {
-        key.p = NULL;
-    }
     if (t->cidr) {
         list = cidr_table_list(text);
     }
@@ -156,7 +175,8 @@ static bool make_table(lua_State *L, const struct snapshot_file *f, struct table
         text = list;
         tell = on_list_problem;
     }
-    t->lookup = csv_table_new(text, key, list.p == NULL ? t->delimiter : ',', tell, L);
+    t->lookup = csv_table_new_ruled(text, key, list.p == NULL ? t->delimiter : ',',
+                                    ruled.used, tell, L);
     free((char *)list.p);
     if (t->lookup != NULL && t->cidr) {
         t->networks = cidr_table_new(t->lookup, tell, L);
@@ -183,10 +203,13 @@ static bool read_small(lua_State *L, struct table *t, struct err *e)
 
 static bool read_large(lua_State *L, struct table *t, struct err *e)
 {
+    struct ruled ruled;
     const struct table_source source = {.path = t->path,
-                                        .key = t->key[0] == '\0' ? (struct str){NULL, 0}
-                                                                 : str_of(t->key),
+                                        .key = key_of(t, &ruled),
                                         .delimiter = t->delimiter,
+                                        .rules = ruled.used,
+                                        .rules_id = ruled.used == NULL ? STR("")
+                                                                       : str_of(t->key),
                                         .dir = state_here(L)->policy->tables_dir};
     struct stat st;
 
@@ -231,34 +254,69 @@ void snapshot_add_table(struct policy *p, const struct table *t)
     p->n_tables++;
 }
 
-/* table(path, key, delimiter, cidr): its place, names of columns, the key's from 0; or nil
- * and the problems, or nil and why there is no file. All states of a snapshot share the
- * files that its first load has read. */
-static int host_table(lua_State *L)
+/* Its place, names of columns, the key's from 0; or nil and the problems, or nil and why
+ * there is no file. All states of a snapshot share the files that its first load has
+ * read. */
+static int give_table(lua_State *L, struct table *made)
 {
     struct policy *p = state_here(L)->policy;
-    struct table made = {.path = (char *)luaL_checkstring(L, 1),
-                         .key = (char *)luaL_optstring(L, 2, ""),
-                         .delimiter = luaL_checkstring(L, 3)[0],
-                         .cidr = lua_toboolean(L, 4)};
-    const struct table *found = find_table(p, &made);
+    const struct table *found = find_table(p, made);
     struct err e;
 
     if (found == NULL) {
         lua_pushnil(L);
         lua_newtable(L);
-        if (!(is_large(L, &made) ? read_large(L, &made, &e)
-                                 : read_small(L, &made, &e))) {
+        if (!(is_large(L, made) ? read_large(L, made, &e) : read_small(L, made, &e))) {
             if (e.text[0] != '\0') {
                 lua_pushstring(L, e.text);
                 lua_replace(L, -2);
             }
             return 2;
         }
-        snapshot_add_table(p, &made);
+        snapshot_add_table(p, made);
         found = &p->tables[p->n_tables - 1];
     }
     return push_table(L, found, (uint32_t)(found - p->tables));
+}
+
+/* table(path, key, delimiter, cidr) */
+static int host_table(lua_State *L)
+{
+    struct table made = {.path = (char *)luaL_checkstring(L, 1),
+                         .key = (char *)luaL_optstring(L, 2, ""),
+                         .delimiter = luaL_checkstring(L, 3)[0],
+                         .cidr = lua_toboolean(L, 4)};
+
+    return give_table(L, &made);
+}
+
+static struct str text_at(lua_State *L, int i)
+{
+    struct str s = {"", 0};
+
+    if (lua_isstring(L, i)) {
+        s.p = lua_tolstring(L, i, &s.n);
+    }
+    return s;
+}
+
+/* keys(path, key, delimiter, expires, disabled): the same of a file of keys. */
+static int host_keys(lua_State *L)
+{
+    char columns[1024];
+    struct table made = {.path = (char *)luaL_checkstring(L, 1),
+                         .key = columns,
+                         .delimiter = luaL_checkstring(L, 3)[0]};
+
+    if (!keys_file_text(text_at(L, 2), text_at(L, 4), text_at(L, 5), columns,
+                        sizeof columns)) {
+        lua_pushnil(L);
+        lua_pushstring(L,
+                       "the names of its columns are together longer than 1000 bytes, "
+                       "or have a line end");
+        return 2;
+    }
+    return give_table(L, &made);
 }
 
 /* database(path): its place; or nil and why there is none. */
@@ -293,11 +351,9 @@ void files_free(struct policy *p)
 
 void files_push(lua_State *L, bool may_read)
 {
-    static const luaL_Reg functions[] = {{"read", host_read},
-                                         {"glob", host_glob},
-                                         {"table", host_table},
-                                         {"database", host_database},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"read", host_read}, {"glob", host_glob},         {"table", host_table},
+        {"keys", host_keys}, {"database", host_database}, {NULL, NULL}};
 
     lua_pushboolean(L, may_read);
     luaL_setfuncs(L, functions, 1);

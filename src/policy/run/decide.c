@@ -12,13 +12,14 @@
 #include "plan/enrich.h"
 #include "plan/media.h"
 #include "plan/reply.h"
+#include "policy/run/auth.h"
 #include "policy/run/internal.h"
 #include "policy/run/make.h"
 #include "policy/run/postback.h"
 
 enum { RETRY_MAX_S = 86400, LARGE_BYTES = 80, ROW_BYTES = 80 };
 
-bool decide_head(struct policy_state *s, const struct policy_request *req,
+bool decide_head(struct policy_state *s, struct policy_request *req,
                  struct str content_type, const struct route **route,
                  enum scan_shape *shape, struct refused *no)
 {
@@ -36,6 +37,9 @@ bool decide_head(struct policy_state *s, const struct policy_request *req,
                            no->text);
     }
     no->allow[0] = '\0';
+    if (UNLIKELY((*route)->auth != NULL) && !policy_authenticate(s, *route, req, no)) {
+        return false;
+    }
     if (!media_shape(*route, content_type, shape)) {
         return make_refuse(no, 415, "Unsupported media type", "unsupported_type",
                            media_expected(*route));

@@ -13,6 +13,7 @@
 
 #include "base/attr.h"
 #include "decode/scan.h"
+#include "plan/auth.h"
 #include "plan/outcome.h"
 #include "plan/request.h"
 
@@ -25,11 +26,14 @@ struct refused {
     struct answer_error error;
     double wait_ms;  /* 429 of a limit: until the same may pass; else 0 */
     char allow[128]; /* 405: the methods of the path; else "" */
-    char text[256];  /* the memory that error.detail may point to */
+    /* Of a request that the route's auth refuses; else AUTH_OK and NULL. */
+    enum auth_reason auth;
+    const char *challenge; /* 401: whole lines, of the plan */
+    char text[256];        /* the memory that error.detail may point to */
 };
 
-/* Route, media type, on_request. False: *no tells. */
-bool decide_head(struct policy_state *s, const struct policy_request *req,
+/* Route, auth, media type, on_request. req gets the accepted key. False: *no tells. */
+bool decide_head(struct policy_state *s, struct policy_request *req,
                  struct str content_type, const struct route **route,
                  enum scan_shape *shape, struct refused *no) MUST_USE;
 

@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "decode/multipart.h"
 #include "decode/query.h"
 #include "decode/rows.h"
+#include "plan/auth.h"
 #include "plan/cloudevent.h"
 #include "policy/run/internal.h"
 
@@ -18,6 +20,8 @@ bool make_refuse(struct refused *no, int status, const char *error, const char *
 {
     no->status = status;
     no->wait_ms = 0;
+    no->auth = AUTH_OK;
+    no->challenge = NULL;
     no->error = (struct answer_error){
         .error = error, .code = code, .detail = detail, .offset = -1, .limit = -1};
     return false;
@@ -28,6 +32,8 @@ bool make_refuse_scan(struct refused *no, enum scan_result r,
 {
     no->status = outcome_of_scan(r, &no->error.code);
     no->wait_ms = 0;
+    no->auth = AUTH_OK;
+    no->challenge = NULL;
     no->error.error = r == SCAN_INVALID    ? "Invalid JSON"
                       : r == SCAN_TOO_MANY ? "Too many events"
                       : r == SCAN_TOO_WIDE ? "Too many keys"
@@ -127,6 +133,20 @@ static bool refuse_params(struct refused *no, enum params_result r,
                : refuse_param(no, "Invalid form", "invalid_form", e, e->detail);
 }
 
+/* The query that the event is made of. */
+static struct str query_of(struct policy_state *s, const struct route *route,
+                           const struct policy_request *req)
+{
+    if (LIKELY(!auth_in_query(route->auth))) {
+        return req->query;
+    }
+    if (req->query.n > s->part_room) {
+        s->part_room = req->query.n;
+        s->part = mem_realloc(s->part, s->part_room);
+    }
+    return auth_without_keys(route->auth, req->query, s->part);
+}
+
 static bool make_params(struct policy_state *s, const struct route *route,
                         enum scan_shape shape, const struct policy_request *req,
                         const struct scan_limits *limits, struct str *body,
@@ -153,8 +173,9 @@ static bool make_params(struct policy_state *s, const struct route *route,
         r = multipart_write(route->params, limits, boundary, *body, most, &s->made,
                             body, &e);
     } else {
-        r = query_write(route->params, limits, shape == SCAN_QUERY ? req->query : *body,
-                        most, &s->made, body, &e);
+        r = query_write(route->params, limits,
+                        shape == SCAN_QUERY ? query_of(s, route, req) : *body, most,
+                        &s->made, body, &e);
     }
     return r == PARAMS_OK || refuse_params(no, r, shape, &e);
 }

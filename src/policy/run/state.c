@@ -190,7 +190,8 @@ bool state_preload(lua_State *L, struct err *e)
         "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
         "words_fields", "words_functions", "words_mistakes", "effects",
         "refused",      "answers",         "tables",         "envelopes",
-        "paths",        "postbacks",       "words_listen",   "listeners"};
+        "paths",        "postbacks",       "words_listen",   "listeners",
+        "auth",         "words_auth"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

@@ -1,0 +1,105 @@
+#include "policy/run/auth.h"
+
+#include <string.h>
+
+#include "plan/key_table.h"
+#include "policy/library/library.h"
+#include "policy/run/internal.h"
+#include "policy/run/make.h"
+
+static const struct {
+    const char *code, *detail;
+} words[AUTH_REASONS] = {
+    [AUTH_MISSING] = {"missing_key",
+                      "this route needs a key, and the request has none"},
+    [AUTH_MALFORMED] = {"malformed_key",
+                        "the request has a key in a form that can't be read"},
+    [AUTH_UNKNOWN] = {"unknown_key", "the key is not known"},
+    [AUTH_EXPIRED] = {"expired_key", "the key has expired"},
+    [AUTH_DISABLED] = {"disabled_key", "the key is disabled"},
+    [AUTH_UNREADABLE] = {"keys_unreadable", "the server can't read its keys now; send "
+                                            "the request again later"},
+};
+
+static bool refuse(const struct auth_plan *a, enum auth_reason why, struct refused *no)
+{
+    if (why == AUTH_UNREADABLE) {
+        (void)make_refuse(no, 503, "Keys unreadable", words[why].code,
+                          words[why].detail);
+    } else {
+        (void)make_refuse(no, 401, "Not authorized", words[why].code,
+                          words[why].detail);
+        no->challenge = why == AUTH_MISSING ? a->challenge : a->challenge_wrong;
+    }
+    no->auth = why;
+    return false;
+}
+
+/* By the column that the operator has named; bounded by the metric. */
+static void count(struct policy_state *s, const struct key_plan *k,
+                  const struct csv_table *rows, int32_t row)
+{
+    struct str label = csv_table_cell(rows, row, k->label);
+    int32_t series;
+
+    if (k->label < 0) {
+        return;
+    }
+    series = sluice_series(&s->context, (int32_t)k->metric, k->name, strlen(k->name),
+                           label.p == NULL ? "" : label.p, label.n, "", 0);
+    sluice_add(&s->context, (int32_t)k->metric, series, 1);
+}
+
+void policy_set_key(const struct policy_state *s, uint16_t table, int32_t row,
+                    struct policy_request *req)
+{
+    req->key_table = table;
+    req->key_row = row;
+    req->key_rows = table == 0 ? NULL : s->policy->tables[table - 1].lookup;
+}
+
+/* A method whose credential is a key of a file. */
+static enum auth_reason by_key(struct policy_state *s, const struct auth_method *m,
+                               struct str text, struct policy_request *req)
+{
+    static const enum auth_reason reasons[] = {[KEY_GOOD] = AUTH_OK,
+                                               [KEY_UNKNOWN] = AUTH_UNKNOWN,
+                                               [KEY_EXPIRED] = AUTH_EXPIRED,
+                                               [KEY_DISABLED] = AUTH_DISABLED,
+                                               [KEY_UNREADABLE] = AUTH_UNREADABLE};
+    const struct csv_table *rows = s->policy->tables[m->keys->table].lookup;
+    int32_t row;
+    enum key_state state =
+        key_table_find(m->keys, rows, text, (int64_t)req->time_ms, &row);
+
+    if (state == KEY_GOOD) {
+        policy_set_key(s, (uint16_t)(m->keys->table + 1), row, req);
+        count(s, m->keys, rows, row);
+    }
+    return reasons[state];
+}
+
+/* The reason that helps the client most: of a key that is there, not of one that is
+ * missing. */
+bool policy_authenticate(struct policy_state *s, const struct route *route,
+                         struct policy_request *req, struct refused *no)
+{
+    const struct auth_plan *a = route->auth;
+    enum auth_reason why = AUTH_MISSING;
+    char room[KEY_TEXT_MAX];
+
+    for (uint32_t i = 0; i < a->n; i++) {
+        const struct auth_method *m = &a->methods[i];
+        struct str text;
+        enum auth_reason r = auth_credential(m, req, room, sizeof room, &text);
+
+        if (r == AUTH_OK) {
+            r = by_key(s, m, text, req);
+        }
+        if (r == AUTH_OK) {
+            return true;
+        }
+        why = r > why ? r : why;
+    }
+    return refuse(a, why, no);
+}
