@@ -46,6 +46,7 @@ function log(options) end
 ---The listener for clients and the limits of their requests.
 ---@class sluice.server
 ---@field body_timeout? string How long each 16 KiB of a body may take to arrive. After that sluice answers 408. It also closes a connection whose client reads nothing of its answers for this time. (default: 30s)
+---@field core_dumps? boolean Lets the system write the process's memory to a file when it crashes, and a debugger of the same user attach. By default neither is possible, because the memory holds passwords and events. A change needs a restart. (default: false)
 ---@field drain? string How long requests in hand and sinks may take to finish after SIGTERM or SIGINT, counted from the end of drain_delay. A second signal ends the wait. (default: 10s)
 ---@field drain_delay? string How long sluice still serves clients after SIGTERM or SIGINT while /readyz answers 503, so that a load balancer notices. By default sluice stops accepting connections immediately. (default: 0s)
 ---@field header_timeout? string How long the headers of a request may take to arrive. After that sluice answers 408. It closes a new connection that has sent nothing. (default: 10s)
@@ -58,6 +59,7 @@ function log(options) end
 ---@field max_events? integer Highest number of events in one request. A request with more gets 413. (default: 10000)
 ---@field max_headers? string Largest head of a request: its URL and headers. A larger one gets 431. (default: 16KiB)
 ---@field share_port? boolean Lets another server listen on the same port; the kernel divides the connections. By default a server whose port is taken ends with exit code 3. Set it in both servers when one replaces the other without a pause. (default: false)
+---@field user? string User that sluice becomes when root starts it, by name or number. It binds its ports first, then gives up root's rights and all capabilities; see OPERATIONS.md. Without it sluice stays the user that started it. A change needs a restart.
 ---@field workers? "auto"|integer Number of worker threads, each with its own event loop. "auto" starts one for each CPU core that the process may use. A change needs a restart. (default: auto)
 
 ---The listener for clients and the limits of their requests.

@@ -58,6 +58,15 @@ M.server = {
       help = "How long sluice still serves clients after SIGTERM or SIGINT while /readyz "
         .. "answers 503, so that a load balancer notices. By default sluice stops "
         .. "accepting connections immediately." },
+    user = { type = "string",
+      help = "User that sluice becomes when root starts it, by name or number. It binds "
+        .. "its ports first, then gives up root's rights and all capabilities; see "
+        .. "OPERATIONS.md. Without it sluice stays the user that started it. A change "
+        .. "needs a restart." },
+    core_dumps = { type = "boolean", default = false,
+      help = "Lets the system write the process's memory to a file when it crashes, and "
+        .. "a debugger of the same user attach. By default neither is possible, because "
+        .. "the memory holds passwords and events. A change needs a restart." },
   },
 }
 

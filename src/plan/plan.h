@@ -392,6 +392,8 @@ struct server_plan {
     uint32_t max_events, max_depth, max_headers_bytes, max_connections;
     uint32_t max_per_address; /* of these; 0: any number */
     bool share_port;          /* with another process */
+    bool core_dumps;          /* the process may leave some */
+    const char *user;         /* that root becomes; NULL: none */
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, drain_ms,
         drain_delay_ms;
 };

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/process.h"
 
 static const double LOOK_S = 0.01;
 
@@ -51,6 +52,7 @@ void drain_begin(struct server *s, const char *cause)
         return;
     }
     s->draining = true;
+    process_stopping(s->process);
     s->drain_from_ns = clock_mono_ns() + ms_to_ns(plan->drain_delay_ms);
     s->drain_until_ns = s->drain_from_ns + ms_to_ns(plan->drain_ms);
     log_write(LOG_INFO, "drain", "cause=%s drain_ms=%ld", cause, (long)plan->drain_ms);

@@ -19,6 +19,7 @@
 #include "server/policies/rollout.h"
 #include "server/policies/versions.h"
 #include "server/policies/watchdog.h"
+#include "server/pulse.h"
 #include "server/sinks/changer.h"
 #include "server/sinks/hooks.h"
 #include "server/sinks/persisted.h"
@@ -28,6 +29,7 @@
 
 struct err;
 struct collector;
+struct process;
 struct registry;
 
 enum { RELOAD_ENDS = 6 };
@@ -58,6 +60,7 @@ struct running_sink {
 
 struct server {
     struct supervisor_conf conf;
+    struct process *process; /* outlives s */
     struct ev_loop *loop;
     struct mailbox mail; /* for the workers */
     ev_signal on_hup, on_term, on_int;
@@ -98,6 +101,7 @@ struct server {
     stats_cell *reloads[RELOAD_ENDS];
     struct rollout rollout;
     struct watch watch;
+    struct pulse pulse;
     bool fell_back;                /* at the start: the policy's file is a suspect */
     struct worker_step superseded; /* that a load has not waited for */
     int64_t started_ms;

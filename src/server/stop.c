@@ -59,6 +59,7 @@ bool stop_all(struct server *s)
 
     s->ended = true;
     watchdog_stop(&s->watch);
+    pulse_stop(&s->pulse);
     joined = reloads_join(s, clock_mono_ns() + LOADER_NS);
     if (!stop_threads(s)) {
         return false;

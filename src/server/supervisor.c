@@ -19,6 +19,7 @@
 #include "server/keys/keystores.h"
 #include "server/policies/quarantine.h"
 #include "server/policies/snapshots.h"
+#include "server/process.h"
 #include "server/settings.h"
 #include "server/sinks/taken.h"
 #include "server/starting.h"
@@ -181,15 +182,35 @@ static void keep_policy(const struct server *s)
     snapshots_forget_tables(s->spool_dir, s->tables_dir);
 }
 
-static bool start(struct server *s, struct err *e)
+/* Both, unless they were opened before the process gave up its rights. */
+static bool open_listeners(struct server *s, struct err *e)
+{
+    return s->admin_listener.fds != NULL ||
+           (listenings_open(&s->listeners, s->n_workers, e) &&
+            listening_open_one(&s->admin_listener, e));
+}
+
+/* What needs root's rights comes before they are given up; what makes files, after. */
+static bool enter(struct server *s, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
-    char listen[LISTENINGS_TEXT];
 
     listenings_of(&s->listeners, plan, s->conf.listen);
     listening_of(&s->admin_listener,
                  &(struct listener_plan){.address = plan->admin_listen}, s->conf.admin);
     s->n_workers = n_workers_of(plan);
+    if (!s->process->entered && process_changes_user(s->policy) &&
+        !open_listeners(s, e)) {
+        return false;
+    }
+    return process_enter(s, e);
+}
+
+static bool start(struct server *s, struct err *e)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    char listen[LISTENINGS_TEXT];
+
     generations_init(&s->generations, s->n_workers);
     s->live = generation_new(&s->generations, s->fell_back ? "suspect" : "start");
     generation_policy(s->live, s->policy);
@@ -201,9 +222,8 @@ static bool start(struct server *s, struct err *e)
     }
     if (!taken_restore(s, plan, e) || !sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
-        !sinks_restore(s, s->policy, true, e) ||
-        !listenings_open(&s->listeners, s->n_workers, e) || !make_workers(s, e) ||
-        !admin_start(s, e) || !start_workers(s, e)) {
+        !sinks_restore(s, s->policy, true, e) || !open_listeners(s, e) ||
+        !make_workers(s, e) || !admin_start(s, e) || !start_workers(s, e)) {
         return false;
     }
     taken_forget_names(s); /* the changer alters the notes too, once it runs */
@@ -212,6 +232,7 @@ static bool start(struct server *s, struct err *e)
     }
     s->sinks_ahead = false;
     watchdog_start(&s->watch, s);
+    pulse_start(&s->pulse, s);
     keep_policy(s);
     spool_ready(s->spool);
     streams_used(s);
@@ -329,7 +350,8 @@ enum { EXIT_AGAIN = -1 };
 _Static_assert((int)EXIT_PANIC == (int)POLICY_PANIC_EXIT, "one code, two layers");
 
 /* EXIT_AGAIN: the disk had no room for the start, and w has the facts of the start. */
-static int run_once(const struct supervisor_conf *c, struct waiting *w)
+static int run_once(const struct supervisor_conf *c, struct process *p,
+                    struct waiting *w)
 {
     struct server *s = mem_zalloc(sizeof *s);
     char quoted[ERR_TEXT_MAX + 16];
@@ -339,12 +361,14 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     bool ok;
 
     s->conf = *c;
+    s->process = p;
     s->dead_stream = -1;
     s->started_ms = clock_wall_ms();
     s->loop = ev_default_loop(EVFLAG_AUTO);
     s->registry = registry_new(true);
     s->folders = folders_new();
     s->tables_dir = join(s->conf.data_dir, "tables");
+    process_look(p, c->data_dir, s->tables_dir);
     if (!load(s, w)) {
         free(s->tables_dir);
         registry_unref(s->registry);
@@ -359,10 +383,14 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
     rollout_init(&s->rollout, s);
     raise_limits();
     watch_signals(s);
-    starting_begin(&starting, c->data_dir);
-    ok = start(s, &e);
-    starting_end(&starting);
+    ok = enter(s, &e);
     if (ok) {
+        starting_begin(&starting, c->data_dir);
+        ok = start(s, &e);
+        starting_end(&starting);
+    }
+    if (ok) {
+        process_ready(s);
         (void)ev_run(s->loop, 0);
     } else {
         code = err_no_room(&e) ? EXIT_AGAIN : EXIT_SETUP;
@@ -394,11 +422,19 @@ static int run_once(const struct supervisor_conf *c, struct waiting *w)
 int supervisor_run(const struct supervisor_conf *c)
 {
     static struct waiting w; /* one process has one */
+    static struct process p; /* as above */
     enum waiting_end end = WAITING_AGAIN;
-    int code = run_once(c, &w);
+    int code;
 
-    while (code == EXIT_AGAIN && (end = waiting_for_room(&w)) == WAITING_AGAIN) {
-        code = run_once(c, &w);
+    process_begin(&p);
+    code = run_once(c, &p, &w);
+    while (code == EXIT_AGAIN) {
+        process_waits(&p, w.why);
+        end = waiting_for_room(&w);
+        if (end != WAITING_AGAIN) {
+            break;
+        }
+        code = run_once(c, &p, &w);
     }
     if (code == EXIT_AGAIN) {
         code = end == WAITING_TOLD ? EXIT_OK : EXIT_SETUP;

@@ -203,6 +203,11 @@ void worker_end_rollout(struct worker *w, bool promote, struct worker_step *step
                                     .step = step});
 }
 
+void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
+{
+    mailbox_post(&w->mail, fn, arg);
+}
+
 void worker_signal(struct worker *w, int signal_number)
 {
     (void)pthread_kill(w->thread, signal_number);

@@ -53,6 +53,9 @@ void worker_bind(struct worker *w, struct binding *b, struct worker_step *step);
 void worker_try(struct worker *w, struct binding *b, struct worker_step *step);
 void worker_end_rollout(struct worker *w, bool promote, struct worker_step *step);
 
+/* Runs fn(arg) on its thread, in a later turn of its loop. */
+void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
+
 /* For the watchdog: a signal to its thread, and the CPU time of that thread. */
 void worker_signal(struct worker *w, int signal_number);
 uint64_t worker_ran_ns(struct worker *w);

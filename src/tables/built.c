@@ -182,6 +182,15 @@ static bool build(struct build *b, const struct table_source *source, int from,
     return ok;
 }
 
+/* Root builds the first tables before it becomes the user that owns the folder. */
+static bool own_as_folder(int fd, const char *dir)
+{
+    struct stat st;
+
+    return geteuid() != 0 ||
+           (stat(dir, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0);
+}
+
 /* Gives the image its name, or takes the name that it has away. */
 static bool name(int fd, const char *from, const char *dir,
                  const uint8_t id[TABLE_ID_BYTES], struct err *e)
@@ -189,7 +198,7 @@ static bool name(int fd, const char *from, const char *dir,
     char path[PATH_MAX];
 
     path_of(dir, id, path);
-    if (fchmod(fd, 0400) != 0 || rename(from, path) != 0) {
+    if (!own_as_folder(fd, dir) || fchmod(fd, 0400) != 0 || rename(from, path) != 0) {
         return err_errno(e, errno, "%s", path);
     }
     (void)flock(fd, LOCK_SH);

@@ -2,7 +2,7 @@
 -- used in its own place. Nothing writes without a bound.
 
 local allowed = {
-  base = {}, stats = {}, loop = {}, net = { "loop" }, decode = {},
+  base = {}, stats = {}, loop = {}, process = {}, net = { "loop" }, decode = {},
   batch = {}, shared = {}, keys = {}, tables = {}, journal = { "batch" },
   signature = { "decode" },
   plan = { "decode", "signature", "tables" }, spool = { "loop" }, http = { "net", "loop" },

@@ -72,6 +72,11 @@ const char *policy_file(const struct policy *p, uint32_t i)
     return i < p->n_files ? p->files[i].path : NULL;
 }
 
+const char *policy_table_file(const struct policy *p, uint32_t i)
+{
+    return i < p->n_tables ? p->tables[i].path : NULL;
+}
+
 const struct plan *policy_plan(const struct policy *p)
 {
     return p->plan;

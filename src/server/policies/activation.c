@@ -42,6 +42,13 @@ static bool same_listeners(const struct plan *now, const struct plan *next)
 
 /* The names of all settings of next that can't take effect live, for a person; "": all
  * take effect. */
+static bool same_user(const struct plan *a, const struct plan *b)
+{
+    const char *x = a->server.user, *y = b->server.user;
+
+    return x == NULL || y == NULL ? x == y : same(x, y);
+}
+
 static void needs_restart(const struct server *s, const struct plan *now,
                           const struct plan *next, char *out, size_t n)
 {
@@ -56,6 +63,8 @@ static void needs_restart(const struct server *s, const struct plan *now,
         {s->conf.admin == NULL && !same(now->admin_listen, next->admin_listen),
          "admin.listen"},
         {now->server.workers != next->server.workers, "server.workers"},
+        {!same_user(now, next), "server.user"},
+        {now->server.core_dumps != next->server.core_dumps, "server.core_dumps"},
         {!same(now->spool.dir, next->spool.dir), "spool.dir"},
         {now->spool.segment_bytes != next->spool.segment_bytes, "spool.segment"}};
     size_t at = 0;

@@ -35,6 +35,7 @@
 #include "server/policies/quarantine.h"
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
+#include "server/process.h"
 #include "stats/stats.h"
 
 enum { WAITING_MAX = 16, LOADER_NICE = 5 };
@@ -85,6 +86,9 @@ void reload_finish(struct reload *r, enum reload_result result, const char *stat
     s->reload_late = false;
     count_result(s, status);
     r->asked.done(r->asked.arg, &a);
+    if (!s->draining) {
+        process_reloaded(s);
+    }
     s->reloading = r->next;
     if (s->reloading == NULL) {
         s->reloading_tail = &s->reloading;
@@ -362,6 +366,7 @@ static void begin(struct server *s)
     if (s->draining) {
         reload_finish(r, RELOAD_FAILED, "refused", "the server is draining\n");
     } else if (!settles(r)) {
+        process_reloading(s);
         begin_load(r);
     }
 }

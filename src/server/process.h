@@ -1,0 +1,47 @@
+/*
+ * process - the process as the system sees it: its user, its rights, what it tells the
+ * service manager.
+ *
+ *   process_begin -> process_look -> (load, bind) -> process_enter -> process_ready
+ *     -> (process_reloading -> process_reloaded)* -> process_stopping
+ *
+ * One of them, which outlives every try of the start. The main thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "process/notify.h"
+#include "process/user.h"
+
+struct err;
+struct policy;
+struct server;
+
+struct process {
+    struct notify notify;
+    bool entered; /* user and rights are as they stay */
+    char user[USER_NAME_BYTES];
+    bool core_dumps;
+    bool makes_data, makes_tables; /* folders that root's load makes */
+};
+
+void process_begin(struct process *p);
+
+/* Before the load, which may make these folders. */
+void process_look(struct process *p, const char *data_dir, const char *tables_dir);
+
+/* Whether the policy wants another user than the one that runs: sockets are bound first
+ * then. */
+bool process_changes_user(const struct policy *policy);
+
+/* Gives up the rights that the process does not need, once. No other thread runs. False
+ * and *e: it must not go on. */
+bool process_enter(struct server *s, struct err *e) MUST_USE;
+
+void process_ready(const struct server *s);
+void process_waits(const struct process *p, const char *why); /* for room on the disk */
+void process_reloading(const struct server *s);
+void process_reloaded(const struct server *s); /* or refused: the same goes on */
+void process_stopping(const struct process *p);
