@@ -149,10 +149,13 @@ void on_journal_record(void *arg, const struct record *r)
     }
 }
 
+/* What came counts as lag at once: a client that has its answer may ask, before this
+ * sink's thread has had its turn. */
 static void on_wake(void *arg)
 {
     struct delivery *d = arg;
 
+    stats_add_shared(d->lag, 1);
     ev_async_send(d->loop, &d->woken);
 }
 

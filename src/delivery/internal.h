@@ -108,6 +108,8 @@ struct record pump_intent(const struct delivery *d, const struct batch *b);
 
 /* ---- show.c ---- */
 
+/* The lag alone; the tick shows the rest. Returns it. */
+uint64_t pump_show_lag(struct delivery *d);
 void pump_show(struct delivery *d); /* the view of the supervisor and the metrics */
 void pump_cells(struct delivery *d, const char *sink); /* its label */
 void pump_block(struct delivery *d); /* tells the spool whether a breaker is open */

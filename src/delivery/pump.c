@@ -325,6 +325,9 @@ void pump(struct delivery *d)
         return;
     }
     look_retired(d);
+    if (atomic_load(d->lag) > 0 && all_idle(d)) {
+        (void)pump_show_lag(d);
+    }
     if (d->draining && !ev_is_active(&d->retry) && all_idle(d) &&
         !replay_in_flight(d)) {
         d->empty = true;

@@ -74,10 +74,26 @@ static void show_oldest(struct delivery *d, int64_t oldest)
     stats_set(d->oldest, age > 0 ? (uint64_t)age / 1000 : 0);
 }
 
+/* Not 0 when something came meanwhile, see on_wake. */
+uint64_t pump_show_lag(struct delivery *d)
+{
+    uint64_t known = atomic_load(d->lag), lag = 0;
+
+    for (uint32_t i = 0; i < d->n_subscriptions; i++) {
+        if (d->subscriptions[i].consumer != NULL) {
+            lag += spool_consumer_lag(d->subscriptions[i].consumer);
+        }
+    }
+    if (!atomic_compare_exchange_strong(d->lag, &known, lag)) {
+        stats_set(d->lag, lag > 0 ? lag : 1);
+    }
+    return lag;
+}
+
 void pump_show(struct delivery *d)
 {
     int64_t oldest = 0;
-    uint64_t lag = 0, lost = 0, skipped = 0, remaining = 0;
+    uint64_t lag = pump_show_lag(d), lost = 0, skipped = 0, remaining = 0;
     bool retiring = d->removed, leaving = false;
 
     pump_block(d);
@@ -85,7 +101,6 @@ void pump_show(struct delivery *d)
         if (d->subscriptions[i].consumer != NULL) {
             int64_t at = spool_consumer_oldest(d->subscriptions[i].consumer);
 
-            lag += spool_consumer_lag(d->subscriptions[i].consumer);
             oldest = at != 0 && (oldest == 0 || at < oldest) ? at : oldest;
             remaining += subscription_remaining(&d->subscriptions[i]);
             retiring |= d->subscriptions[i].ending;
@@ -94,7 +109,6 @@ void pump_show(struct delivery *d)
         lost += d->subscriptions[i].lost;
         skipped += subscription_skipped(&d->subscriptions[i]);
     }
-    stats_set(d->lag, lag);
     stats_set(d->remaining_events, remaining);
     show_oldest(d, oldest);
     stats_set(d->lost, lost);

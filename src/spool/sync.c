@@ -121,7 +121,7 @@ void sync_shard(struct shard *sh)
         atomic_store(&sh->synced, synced);
     }
     if (synced > before || lost || !ok) {
+        consumers_wake(sh->stream); /* first: what is answered is lag already */
         housekeeper_wake_writer(sh);
-        consumers_wake(sh->stream);
     }
 }

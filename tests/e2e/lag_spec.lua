@@ -30,6 +30,23 @@ describe("a sink that is behind", function()
     end)
   end
 
+  it("is behind as soon as a client has its answer, also when its thread has had no turn "
+    .. "yet", function()
+    local dir = h.folder()
+    local hang = dir .. "/hang"
+    s = h.server { dir = dir, policy = policy(r.url, [["out"]]), wrap = { "env",
+      ("LD_PRELOAD=%s/tools/libhang.so"):format(h.build), "SLUICE_HANG=" .. hang } }
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    s:deliver()
+    assert.equal(1, #r:events())
+    h.write(hang, "out")
+    assert.equal(202, s:post("/v1/events", "{}").status)
+    assert.is_true(s:metric("sluice_sink_lag_bytes") > 0)
+    os.remove(hang)
+    s:deliver()
+    assert.equal(2, #r:events())
+  end)
+
   it("by three small events is behind by their bytes, not by a segment, and by their "
     .. "age", function()
     s = h.server { policy = policy(r.url, [["out"]]) }
