@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "cli/replayed.h"
 #include "delivery/letters.h"
@@ -234,12 +235,16 @@ int resend_purge(const char *path, bool all)
     struct letters *l = NULL;
     uint64_t left = 0;
     bool ok;
+    int there;
 
     /* A running sink begins another file; its letters are not in this one. */
     (void)snprintf(away, sizeof away, "%s.purge", path);
-    ok = (access(away, F_OK) != 0 ||
-          err_set(&e, "%s is left from an earlier purge: read it, then delete it",
-                  away)) &&
+    there = path_there(away);
+    ok = (there == 0 || (there < 0 ? err_errno(&e, errno, "%s", away)
+                                   : err_set(&e,
+                                             "%s is left from an earlier purge: read "
+                                             "it, then delete it",
+                                             away))) &&
          (rename(path, away) == 0 || err_errno(&e, errno, "%s", path)) &&
          (l = letters_open(away, &e)) != NULL && letters_lock(l, &e) &&
          (r->marks = replayed_open(path, &e)) != NULL && send_all(r, l, &e);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/folder.h"
 #include "cli/cli.h"
 #include "delivery/delivery.h"
 #include "journal/journal.h"
@@ -126,8 +127,11 @@ static int drop(const char *dir, const char *name)
     bool ok, hangs = false;
 
     (void)snprintf(path, sizeof path, "%s/sinks/%s.journal", dir, name);
-    if (access(path, F_OK) != 0) {
-        (void)err_errno(&e, errno, "there is no such sink: %s", path);
+    if (path_there(path) != 1) {
+        (void)err_errno(&e, errno,
+                        errno == ENOENT ? "there is no such sink: %s"
+                                        : "can't look for the sink: %s",
+                        path);
         return fail(&e);
     }
     spool = spool_open(&conf, &e); /* refuses one that is in use */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "cli/refused_lines.h"
 #include "cli/unpack.h"
@@ -344,10 +345,15 @@ bool stored_read(const char *path, stored_fn *fn, void *arg, uint64_t *unread,
     struct reader r = {.fn = fn, .arg = arg};
     char epoch[PATH_MAX];
     struct stat st;
+    int there;
 
     *unread = 0;
     (void)snprintf(epoch, sizeof epoch, "%s/EPOCH", path);
-    if (access(epoch, F_OK) == 0) {
+    there = path_there(epoch);
+    if (there < 0) {
+        return err_errno(e, errno, "%s", epoch);
+    }
+    if (there == 1) {
         bool ok = read_spool(path, &r, e);
 
         *unread = r.unread;

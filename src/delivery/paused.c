@@ -141,7 +141,7 @@ static void ignore(void *arg, const struct record *r)
  * place. */
 static struct journal *reopen(const struct delivery *d, struct err *e)
 {
-    if (access(d->journal_path, F_OK) != 0) {
+    if (path_there(d->journal_path) != 1) {
         (void)err_errno(e, errno, "%s", d->journal_path);
         return NULL;
     }

@@ -183,7 +183,8 @@ static void miss_runs(struct opening *o)
 
         keystore_path(o->ks, id, path, sizeof path);
         aside_of(path, aside);
-        if (access(path, F_OK) != 0 && access(aside, F_OK) != 0) {
+        /* One that the disk gave a moment ago is there, whatever it says now. */
+        if (path_there(path) == 0 && path_there(aside) != 1) {
             keystore_damaged(o->ks, path);
         }
     }

@@ -109,6 +109,11 @@ describe("dead letters", function()
     post(good, [[{"n":71,"value":"text"}]], good)
     h.wait_for("another letter", function() return letters() == "71" end)
     assert.matches("1 letters of .*are not replayed.*rc=1", dead("purge", file()))
+    -- What an earlier purge left is not known to be away.
+    local left = file() .. ".purge"
+    h.shell(("ln -s '%s' '%s'"):format(left, left))
+    assert.matches("purge: Too many levels.*rc=1", dead("purge", file(), "--all"))
+    os.remove(left)
     assert.equal("71", letters())
     r:rule ""
     assert.matches("replayed=1 .*left=0\nrc=0", dead("replay", file(), to))

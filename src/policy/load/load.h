@@ -104,9 +104,11 @@ bool policy_save(const struct policy *p, const char *path, struct err *e) MUST_U
 struct policy *policy_load_saved(const char *path, const char *tables_dir,
                                  struct policy_report *report) MUST_USE;
 
-/* The ids of the built tables that a saved policy names. */
+/* The ids of the built tables that a saved policy names. False: it may name others, for
+ * it can't be read to its end; one that is not there names none. */
 typedef void policy_saved_table_fn(void *arg, const char *id_hex);
-void policy_saved_tables(const char *path, policy_saved_table_fn *told, void *arg);
+bool policy_saved_tables(const char *path, policy_saved_table_fn *told,
+                         void *arg) MUST_USE;
 
 /* ---- reference.c ---- */
 

@@ -178,24 +178,28 @@ static bool read_files(FILE *f, struct policy *p)
     return p->n_files > 0;
 }
 
-void policy_saved_tables(const char *path, policy_saved_table_fn *told, void *arg)
+bool policy_saved_tables(const char *path, policy_saved_table_fn *told, void *arg)
 {
     FILE *f = fopen(path, "rbe");
     struct saved_table t;
     struct policy *p;
+    bool all;
 
     if (f == NULL) {
-        return;
+        return errno == ENOENT;
     }
     p = snapshot_new();
-    if (read_files(f, p)) {
+    all = read_files(f, p);
+    if (all) {
         while (read_saved_table(f, &t)) {
             told(arg, t.id);
             saved_table_fini(&t);
         }
+        all = feof(f) && !ferror(f);
     }
     policy_unref(p);
     (void)fclose(f);
+    return all;
 }
 
 struct policy *policy_load_saved(const char *path, const char *tables_dir,

@@ -15,6 +15,7 @@
 
 struct live {
     char now[65], before[65]; /* "": none */
+    bool whole;               /* the file says which; also when it says none */
 };
 
 static void path_of(char path[PATH_MAX], const char *spool_dir, const char *name,
@@ -23,18 +24,24 @@ static void path_of(char path[PATH_MAX], const char *spool_dir, const char *name
     (void)snprintf(path, PATH_MAX, "%s/policies/%s%s", spool_dir, name, suffix);
 }
 
-static void read_live(const char *spool_dir, struct live *x)
+/* False and *e: the disk does not say. */
+static bool read_live(const char *spool_dir, struct live *x, struct err *e)
 {
     char path[PATH_MAX];
+    bool ok;
     FILE *f;
 
     *x = (struct live){.now = ""};
     path_of(path, spool_dir, "LIVE", "");
     f = fopen(path, "re");
-    if (f != NULL) {
-        (void)fscanf(f, "%64s %64s", x->now, x->before);
-        (void)fclose(f);
+    if (f == NULL) {
+        x->whole = errno == ENOENT;
+        return x->whole || err_errno(e, errno, "%s", path);
     }
+    x->whole = fscanf(f, "%64s %64s", x->now, x->before) >= 1;
+    ok = !ferror(f) || err_errno(e, errno, "%s", path);
+    (void)fclose(f);
+    return ok;
 }
 
 static bool write_live(const char *spool_dir, const struct live *x, struct err *e)
@@ -96,7 +103,9 @@ bool snapshots_live(const char *spool_dir, const struct policy *p, struct err *e
     const char *hash = policy_plan(p)->hash;
     struct live was, x;
 
-    read_live(spool_dir, &was);
+    if (!read_live(spool_dir, &was, e)) {
+        return false;
+    }
     if (strcmp(was.now, hash) == 0) {
         return true;
     }
@@ -105,7 +114,9 @@ bool snapshots_live(const char *spool_dir, const struct policy *p, struct err *e
     if (!write_live(spool_dir, &x, e)) {
         return false;
     }
-    forget_others(spool_dir, &x);
+    if (was.whole) { /* else the one before is among them, and may be wanted */
+        forget_others(spool_dir, &x);
+    }
     return true;
 }
 
@@ -118,7 +129,9 @@ struct policy *snapshots_other(const char *spool_dir, const char *tables_dir,
     struct live x;
     const char *other;
 
-    read_live(spool_dir, &x);
+    if (!read_live(spool_dir, &x, e)) {
+        return NULL;
+    }
     other = strcmp(x.now, hash) != 0 ? x.now : x.before;
     if (other[0] == '\0') {
         (void)err_set(e, "no other policy has gone live here");
@@ -148,6 +161,7 @@ static void on_table(void *arg, const char *id_hex)
     w->found = w->found || strcmp(w->id, id_hex) == 0;
 }
 
+/* What the disk does not say may be wanted. */
 static void look_in(struct wanted *w, const char *folder)
 {
     char path[PATH_MAX];
@@ -156,18 +170,21 @@ static void look_in(struct wanted *w, const char *folder)
 
     (void)snprintf(path, sizeof path, "%s/%s", w->spool_dir, folder);
     dir = opendir(path);
-    while (dir != NULL && !w->found && (d = readdir(dir)) != NULL) {
+    if (dir == NULL) {
+        w->found |= errno != ENOENT;
+        return;
+    }
+    while (!w->found && (errno = 0, d = readdir(dir)) != NULL) {
         const char *dot = strchr(d->d_name, '.');
 
         if (dot != NULL && strcmp(dot, ".policy") == 0) {
             (void)snprintf(path, sizeof path, "%s/%s/%s", w->spool_dir, folder,
                            d->d_name);
-            policy_saved_tables(path, on_table, w);
+            w->found |= !policy_saved_tables(path, on_table, w);
         }
     }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
+    w->found |= errno != 0;
+    (void)closedir(dir);
 }
 
 static bool is_wanted(void *arg, const char *id_hex)

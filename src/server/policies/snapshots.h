@@ -22,7 +22,8 @@ bool snapshots_save(const char *spool_dir, const struct policy *p,
                     struct err *e) MUST_USE;
 
 /* p is the live one from now on; those older than the one before it go. Not for a
- * power cut: an older list does as well. */
+ * power cut: an older list does as well. False and *e: also when the disk does not say
+ * which one was live; then nothing goes. */
 bool snapshots_live(const char *spool_dir, const struct policy *p,
                     struct err *e) MUST_USE;
 
@@ -31,6 +32,6 @@ bool snapshots_live(const char *spool_dir, const struct policy *p,
 struct policy *snapshots_other(const char *spool_dir, const char *tables_dir,
                                const char *hash, struct err *e) MUST_USE;
 
-/* Removes built tables that no saved policy names and no process uses. A loader, after
- * its snapshots_save. */
+/* Removes built tables that no saved policy names and no process uses; none while the
+ * disk does not say what one names. A loader, after its snapshots_save. */
 void snapshots_forget_tables(const char *spool_dir, const char *tables_dir);

@@ -149,9 +149,10 @@ static bool begin_named(struct archive *a, struct journal *j, bool *again,
     if (archive_open_part(a, part, e)) {
         return true;
     }
-    *again = a->fd < 0 && access(part, F_OK) == 0;
+    *again = a->fd < 0 && path_there(part) == 1;
     if (a->fd >= 0) {
         (void)close(a->fd);
+        (void)unlink(part); /* ours, and empty: another name is taken next */
         a->fd = -1;
     }
     return false;
@@ -321,7 +322,7 @@ static bool discard(struct archive *a, const char *part, struct journal *j,
  * cut it would stay a .part. */
 static bool keep_name(struct archive *a, struct err *e)
 {
-    if (!folder_sync(a->dir, e) && (access(a->dir, F_OK) == 0 || errno != ENOENT)) {
+    if (!folder_sync(a->dir, e) && path_there(a->dir) != 0) {
         return false;
     }
     archive_end_file(a);

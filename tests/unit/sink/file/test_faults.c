@@ -289,6 +289,22 @@ static void a_frame_stays_until_the_journal_has_forgotten_it(void **state)
     end(dir, &a, j);
 }
 
+static void a_file_that_could_not_be_begun_leaves_none(void **state)
+{
+    char dir[] = "/tmp/sluice-archive-XXXXXX", path[512];
+    struct archive a;
+    struct journal *j = begin(dir, &a);
+
+    (void)state;
+    fail_stats = 1;
+    assert_false(append(&a, j, "{1}\n", 1));
+    assert_int_equal(0, fail_stats);
+    assert_true(append(&a, j, "{1}\n", 1));
+    (void)snprintf(path, sizeof path, "test \"$(ls '%s' | grep -c part)\" = 1", a.dir);
+    assert_int_equal(0, system(path));
+    end(dir, &a, j);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -297,7 +313,8 @@ int main(void)
         cmocka_unit_test(a_file_is_deleted_only_when_the_journal_has_withdrawn_it),
         cmocka_unit_test(no_file_is_begun_before_the_name_of_the_last_one_is_kept),
         cmocka_unit_test(a_file_whose_copy_failed_is_still_in_hand),
-        cmocka_unit_test(a_frame_stays_until_the_journal_has_forgotten_it)};
+        cmocka_unit_test(a_frame_stays_until_the_journal_has_forgotten_it),
+        cmocka_unit_test(a_file_that_could_not_be_begun_leaves_none)};
 
     return cmocka_run_group_tests_name("archive faults", tests, NULL, NULL);
 }
