@@ -67,7 +67,7 @@ static struct kind *kind_of(struct kind *list, uint32_t *n, const char *key)
             return &list[i];
         }
     }
-    if (*n == KINDS_MAX - 1 && strcmp(key, OTHERS) != 0) {
+    if (*n >= KINDS_MAX - 1 && strcmp(key, OTHERS) != 0) {
         return kind_of(list, n, OTHERS);
     }
     list[*n] = (struct kind){.n = 0};

@@ -168,4 +168,18 @@ describe("dead letters", function()
     assert.matches("no such sink", h.shell(("%s%s sink drop 'of none' --admin 127.0.0.1:%d 2>&1")
       :format(env, h.binary, s.admin)))
   end)
+
+  it("of more kinds than are listed one by one are listed all the same", function()
+    local dir, list = h.folder(), {}
+    for i = 1, 300 do
+      list[i] = ([[{"event":{},"sink":"s","stream":"e","reason":"rejected","why":"no",]]
+        .. [["position":"p","code":%d,"time":1700000000000}]]):format(i)
+    end
+    h.write(dir .. "/x.ndjson", table.concat(list, "\n") .. "\n")
+    local out = h.shell(("%s dead list '%s'"):format(h.binary, dir))
+    assert.matches(" letters=1 from=\"s\" reason=rejected code=255 ", out)
+    assert.is_nil(out:find("code=256", 1, true))
+    assert.matches(" letters=45 kinds=others first=[^\n]+\n$", out)
+    h.remove(dir)
+  end)
 end)
