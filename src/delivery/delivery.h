@@ -54,7 +54,9 @@ struct delivery_conf {
                                 stead: it knows the ends that the journal does not;
                                 NULL: none. Only for the call */
     bool wait;                     /* sends nothing before delivery_go */
-    delivery_retired_fn *retired;  /* NULL: no call */
+    bool undo; /* the plan before the one of the last apply, which was
+                                     refused */
+    delivery_retired_fn *retired; /* NULL: no call */
     void *arg;
 };
 

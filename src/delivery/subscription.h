@@ -52,6 +52,7 @@ struct subscription {
     bool blocked;                /* the spool was told that it can't deliver now */
     bool known;                  /* the journal knows the stream */
     bool looked;                 /* the spool's shards have been listed once */
+    bool fresh;                  /* the last plan brought it */
     bool ending;                 /* only events before its ends are delivered, then it
                                     is closed */
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */

@@ -202,10 +202,12 @@ struct running_sink *sinks_find(struct server *s,
 
 /* ---- sinks/ready.c ---- */
 
-/* Asks all sinks' threads, and the changer; done, on the supervisor's thread, gets the
- * reason of one that has not answered within 5 s, or NULL. Not called from within. */
+/* Asks the changer, and the threads of all sinks but those that retire and are not in
+ * plan; done, on the supervisor's thread, gets the reason of one that has not answered
+ * within 5 s, or NULL. Not called from within. */
 typedef void sinks_ready_fn(void *arg, const char *late);
-void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg);
+void sinks_ready(struct server *s, const struct plan *plan, sinks_ready_fn *done,
+                 void *arg);
 
 /* ---- sinks/paused.c: sinks that can't start ---- */
 

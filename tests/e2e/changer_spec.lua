@@ -48,10 +48,13 @@ describe("a sink that a reload alters while its thread hangs", function()
     s = h.server { dir = dir, wrap = wrap, policy = policy(o) }
   end
 
-  ---The thread of that name hangs; nil: none does.
-  local function hang(name)
+  ---The thread of that name hangs, also one that begins later; nil: none does.
+  local function hang(name, later)
     h.write(s.dir .. "/hang.new", name or "")
     os.rename(s.dir .. "/hang.new", s.dir .. "/hang")
+    h.wait_for("the hang", function()
+      return later or (h.read(s.dir .. "/hang.hung") ~= nil) == (name ~= nil)
+    end)
   end
 
   local function post(count, route)
@@ -91,6 +94,12 @@ describe("a sink that a reload alters while its thread hangs", function()
     until false
   end
 
+  local function never(folder, from, to)
+    local list = {}
+    for i = from, to do list[#list + 1] = ("%d:0"):format(i) end
+    assert.equal(table.concat(list, " "), odd(folder, from, to))
+  end
+
   local function status() return cjson.decode(s:get("/status").body) end
 
   local function none_retires()
@@ -103,7 +112,7 @@ describe("a sink that a reload alters while its thread hangs", function()
 
   it("goes when the policy that began it is refused", function()
     start(A)
-    hang "n"
+    hang("n", true)
     local with = { sinks = { { "a" }, { "n" }, BAD }, feeds = { "a", "n", "bad" } }
     assert.equal(500, reload(with).status)
     post(2)
@@ -144,7 +153,7 @@ describe("a sink that a reload alters while its thread hangs", function()
     local a = reload { sinks = A.sinks, feeds = A.feeds,
       more = [[canary { share = "50%", during = "1h" }]] }
     assert.equal(200, a.status, a.body)
-    hang "c"
+    hang("c", true)
     assert.equal(500, reload { sinks = { { "c", was = "a", dir = "a" }, BAD },
       feeds = { "c", "bad" } }.status)
     post(10)
@@ -275,7 +284,7 @@ describe("a sink that a reload alters while its thread hangs", function()
     none_retires()
     none_odd "e"
     none_odd("a", 1, 3)
-    assert.equal("4:0 5:0 6:0 7:0", odd("a", 4))
+    never("a", 4, 7)
   end)
 
   it("begins at now when a policy that was refused has left its name", function()
@@ -294,7 +303,7 @@ describe("a sink that a reload alters while its thread hangs", function()
     post(1)
     none_odd "a"
     none_odd("n", 5, 5)
-    assert.equal("1:0 2:0 3:0 4:0", odd("n", 1, 4))
+    never("n", 1, 4)
     assert.equal(0, s:stop())
     assert.equal("", h.shell(("ls '%s/spool/sinks' | grep none"):format(s.data)))
   end)
@@ -327,7 +336,75 @@ describe("a sink that a reload alters while its thread hangs", function()
     post(1)
     none_odd "a"
     none_odd("n", n, n)
-    assert.is_nil(odd("n", 1, n - 1):find ":[^0]")
+    never("n", 1, n - 1)
+  end)
+
+  it("begins at now when the journal of a refused policy stays behind", function()
+    start(A)
+    post(2)
+    s:deliver()
+    local with = { sinks = { { "a" }, { "n" }, BAD }, feeds = { "a", "n", "bad" } }
+    f:rules "on=rename do=EIO path=/n. from=2" -- the first is the journal's own
+    assert.equal(500, reload(with).status)
+    s:logged "sink=n why=.*n.journal: Input/output error"
+    post(2)
+    with.sinks[3], with.feeds[3] = nil, nil
+    local a = reload(with)
+    assert.equal(500, a.status)
+    assert.matches("the journal of the one before: ", a.body, 1, true)
+    f:rules()
+    assert.equal(200, reload(with).status)
+    post(1)
+    none_odd "a"
+    none_odd("n", 5, 5)
+    never("n", 1, 4)
+  end)
+
+  it("gives a sink that is there no event of a stream that a refused policy gave it",
+  function()
+    local new = { sinks = { { "a" }, { "e" } }, streams = { x = { "a" }, y = { "e", "a" } } }
+    start { sinks = new.sinks, streams = { x = { "a" }, y = { "e" } } }
+    post(2, "y")
+    s:stop "SIGKILL"
+    s:start()
+    post(1, "x")
+    for at = 1, 4 do
+      f:rules("on=write do=EIO path=/a/\n"
+        .. ("on=write,sync do=ENOSPC path=/a.journal from=%d"):format(at))
+      local a = reload(new)
+      if a.status == 200 then break end
+      assert.equal(500, a.status)
+      post(1, "y")
+    end
+    local first = n + 1
+    f:rules()
+    assert.equal(200, reload(new).status)
+    post(1, "y")
+    none_odd("a", first)
+    never("a", 4, first - 1)
+    none_odd("e", 4)
+    s:stop "SIGKILL"
+    s:start()
+    post(1, "y")
+    none_odd("a", first)
+  end)
+
+  it("does not refuse a reload while the thread of a sink that is only to end hangs",
+  function()
+    start { sinks = { { "a" }, { "b" } }, feeds = { "a", "b" } }
+    f:rules "on=create do=ENOSPC path=/b/"
+    post(2)
+    assert.equal(200, reload(A).status)
+    hang "b"
+    local a = reload { sinks = { { "a" }, { "e" } }, feeds = { "a", "e" } }
+    assert.equal(200, a.status, a.body)
+    post(1)
+    none_odd("e", 3, 3)
+    f:rules()
+    hang()
+    none_retires()
+    none_odd("b", 1, 2)
+    none_odd "a"
   end)
 
   it("begins at now when a kill comes half way through its journal", function()
@@ -352,7 +429,7 @@ describe("a sink that a reload alters while its thread hangs", function()
     post(1)
     none_odd "a"
     none_odd("n", n, n)
-    assert.is_nil(odd("n", 1, n - 1):find ":[^0]")
+    never("n", 1, n - 1)
   end)
 
   it("is owed what it had by a start that can't list the journals at first", function()

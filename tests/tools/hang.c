@@ -1,7 +1,10 @@
 /* LD_PRELOAD: the name "hang.test" is never resolved, and the thread whose name the file
- * of SLUICE_HANG has does not come back from waiting for as long as it has it. */
+ * of SLUICE_HANG has does not come back from waiting for as long as it has it. It does
+ * so once it begins to wait again, and from then on there is a file of the same name with
+ * ".hung" behind it. */
 #include <dlfcn.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +41,20 @@ static int hangs(const char *path)
     return named[0] != '\0' && strcmp(mine, named) == 0;
 }
 
+static void note(const char *path, bool hung)
+{
+    char file[4096];
+    FILE *f;
+
+    (void)snprintf(file, sizeof file, "%s.hung", path);
+    f = hung ? fopen(file, "we") : NULL;
+    if (f != NULL) {
+        (void)fclose(f);
+    } else {
+        (void)unlink(file);
+    }
+}
+
 int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 {
     static int (*real)(int, struct epoll_event *, int, int);
@@ -48,8 +65,12 @@ int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
         found = dlsym(RTLD_NEXT, "epoll_wait");
         memcpy(&real, &found, sizeof real);
     }
-    while (path != NULL && hangs(path)) {
-        (void)usleep(LOOK_US);
+    if (path != NULL && hangs(path)) {
+        note(path, true);
+        while (hangs(path)) {
+            (void)usleep(LOOK_US);
+        }
+        note(path, false);
     }
     return real(fd, events, max, timeout);
 }

@@ -324,7 +324,7 @@ void activation_promote(struct reload *r)
 {
     r->generation = r->s->rollout.g;
     r->policy = policy_ref(r->generation->policy);
-    sinks_ready(r->s, promote, r);
+    sinks_ready(r->s, policy_plan(r->policy), promote, r);
 }
 
 /* A load that holds ends the rollout of the one before: workers do as they are told
@@ -473,5 +473,5 @@ void activation_apply(struct reload *r)
         reload_refuse(r, RELOAD_NEEDS_RESTART, text);
         return;
     }
-    sinks_ready(s, apply, r);
+    sinks_ready(s, policy_plan(r->policy), apply, r);
 }

@@ -121,7 +121,19 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     }
 }
 
-void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg)
+/* One that is only to end gets nothing from the plan: its thread may hang. */
+static bool is_asked(const struct running_sink *r, const struct plan *plan)
+{
+    bool named = sink_in_plan(plan, r->name);
+
+    for (uint32_t k = 0; k < plan->n_sinks && !named; k++) {
+        named = plan->sinks[k].was != NULL && strcmp(plan->sinks[k].was, r->name) == 0;
+    }
+    return r->delivery != NULL && (named || !r->retiring);
+}
+
+void sinks_ready(struct server *s, const struct plan *plan, sinks_ready_fn *done,
+                 void *arg)
 {
     struct asking *a = mem_zalloc(sizeof *a);
 
@@ -137,7 +149,7 @@ void sinks_ready(struct server *s, sinks_ready_fn *done, void *arg)
         struct question *q = mem_alloc(sizeof *q);
 
         *q = (struct question){a, i};
-        a->waits[i] = s->sinks[i].delivery != NULL &&
+        a->waits[i] = is_asked(&s->sinks[i], plan) &&
                       delivery_post(s->sinks[i].delivery, on_question, q);
         a->n_left += a->waits[i];
         if (!a->waits[i]) {

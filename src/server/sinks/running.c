@@ -203,6 +203,27 @@ static bool take_left(struct server *s, const struct sink_plan *sink, struct err
     return left == 0 || taken_move(s, sink->was, sink->name, e);
 }
 
+/* In a running server a journal without a sink is left of a policy that was refused, or
+ * of a sink that ended, when the disk did not put it away: a new sink does not go on
+ * with it. That of the dead letters is nobody's until a policy has them. */
+static bool put_left_away(const struct server *s, const char *name, struct err *e)
+{
+    struct err why;
+    int there;
+
+    if (s->workers == NULL || s->undoing || strcmp(name, DEAD_LETTERS) == 0) {
+        return true;
+    }
+    there = taken_there(s, name);
+    if (there == 0 || (there > 0 && persisted_end(s->spool_dir, name, name, &why))) {
+        return true;
+    }
+    if (there < 0) {
+        (void)err_errno(&why, errno, "the disk does not say whether it is there");
+    }
+    return err_set(e, "sink \"%s\": the journal of the one before: %s", name, why.text);
+}
+
 bool start_or_alter(struct server *s, const struct delivery_conf *c,
                     struct sink_lua *lua, struct err *e)
 {
@@ -217,7 +238,11 @@ bool start_or_alter(struct server *s, const struct delivery_conf *c,
     }
     if (r != NULL) {
         return alter(s, r, c, lua, e);
-    } else if (c->sink->was != NULL) {
+    }
+    if (!put_left_away(s, c->sink->name, e)) {
+        return false;
+    }
+    if (c->sink->was != NULL) {
         old = sinks_find(s, c->sink->was);
         if (old != NULL) {
             return taken_over(s, old, c, lua, e);

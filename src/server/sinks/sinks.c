@@ -31,6 +31,7 @@ static struct delivery_conf conf_of(struct server *s, struct plan *plan,
                                   .streams = streams,
                                   .n_streams = n,
                                   .wait = s->applying && !s->undoing,
+                                  .undo = s->undoing,
                                   .retired = on_sink_retired,
                                   .arg = s};
 }
