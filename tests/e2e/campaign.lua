@@ -73,7 +73,8 @@ local function send_parts(s, f)
   local stored = function() return s:metric("sluice_stored_events_total") or 0 end
   for part = 1, PARTS do
     if part == KILLED then
-      f:rules "on=sync path=/spool/ do=kill"
+      -- Of the segment that has the events; the next one is filled and synced meanwhile.
+      f:rules "on=sync path=/0000000001.seg do=kill"
       go(s, part)
       h.wait_for("the server's end", function() return s:ended() end, 60)
       f:rules()

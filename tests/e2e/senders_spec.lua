@@ -57,6 +57,7 @@ describe("over three reloads and a kill -9", function()
       print(campaign.figures(c, r))
       assert.same({ lost = {}, twice = {}, strange = {} },
         { lost = r.lost, twice = r.twice, strange = r.strange }, r.said)
+      assert(r.again > 0, "the kill found no event without its answer")
     end)
   end
 end)
