@@ -42,6 +42,14 @@ void answer_head_refused(const struct refused *no, const char *retry_after,
                    common);
 }
 
+/* RFC 9110 (11.6.1): a 401 names a scheme. Basic's is for a hook that asks for a name and
+ * a key; there is no registered one for what is signed in the body. */
+static const char *challenge(const struct outcome *o)
+{
+    return o->unverified ? "WWW-Authenticate: Postback-Signature realm=\"sluice\"\r\n"
+                         : "WWW-Authenticate: Basic realm=\"sluice\"\r\n";
+}
+
 const char *answer_head_outcome(const struct outcome *o, const char *retry_after,
                                 const char *common, char out[HEAD_BYTES])
 {
@@ -49,6 +57,10 @@ const char *answer_head_outcome(const struct outcome *o, const char *retry_after
 
     if (UNLIKELY(o->status == 429)) {
         (void)snprintf(out, HEAD_BYTES, "%s%s", retry_after, common);
+        return out;
+    }
+    if (UNLIKELY(o->status == 401)) {
+        (void)snprintf(out, HEAD_BYTES, "%s%s", challenge(o), common);
         return out;
     }
     if (LIKELY(a == NULL ||

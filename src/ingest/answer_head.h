@@ -29,7 +29,7 @@ void answer_head_refused(const struct refused *no, const char *retry_after,
                          const char *common, char out[HEAD_BYTES]);
 
 /* Of an answer about events: the type of the route's own answer, retry_after for a 429,
- * and common. May be common itself. */
+ * the scheme for a 401, and common. May be common itself. */
 const char *answer_head_outcome(const struct outcome *o, const char *retry_after,
                                 const char *common, char out[HEAD_BYTES]);
 

@@ -94,6 +94,7 @@ void outcome_of(const struct route *r, const struct event_batch *b, struct outco
         o->status = failed == o->rejected ? 500 : limited == o->rejected ? 429 : 422;
         if (unverified == o->rejected) {
             o->status = 401;
+            o->unverified = true;
         }
         if (is_silent(r) && retry > 0) {
             o->status = failed > 0 ? 500 : 429;

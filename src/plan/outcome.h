@@ -19,6 +19,7 @@ struct outcome {
     uint32_t repeats; /* of dropped: dedup has seen their keys */
     uint32_t dead;    /* of accepted */
     double wait_ms;   /* 429 by a limit: until the same may pass; else 0 */
+    bool unverified;  /* 401: none has a good signature, on a route with signed */
     bool store;       /* false: a route with partial = false refuses all */
     const struct answer_plan *answer; /* the route's own, of accepted events; NULL */
     const char *location;             /* where it redirects; NULL: nowhere */

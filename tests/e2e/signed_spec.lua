@@ -107,7 +107,9 @@ route "POST /aak" { body = "event", stream = "payloads", on_refused = { stream =
       { "unknown_version", (good:gsub('"4.0"', '"5.0"')) },
     }
     for i, case in ipairs(cases) do
-      assert.same({ 401, case[1] }, refusal(s:post("/skad", case[2])), i)
+      local a = s:post("/skad", case[2])
+      assert.same({ 401, case[1] }, refusal(a), i)
+      assert.equal('Postback-Signature realm="sluice"', a.headers["www-authenticate"], i)
     end
     -- The signature is looked at before the schema, the grammar before both.
     assert.equal("duplicate_key",

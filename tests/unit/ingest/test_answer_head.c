@@ -43,6 +43,13 @@ static void an_outcome_has_the_type_of_its_own_answer(void **state)
     o.status = 429;
     assert_string_equal("R: 1\r\nX: y\r\n",
                         answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+    o.status = 401;
+    assert_string_equal("WWW-Authenticate: Basic realm=\"sluice\"\r\nX: y\r\n",
+                        answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
+    o.unverified = true;
+    assert_string_equal(
+        "WWW-Authenticate: Postback-Signature realm=\"sluice\"\r\nX: y\r\n",
+        answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
     o = (struct outcome){.status = 200, .answer = &own};
     assert_string_equal("Content-Type: text/plain\r\nX: y\r\n",
                         answer_head_outcome(&o, "R: 1\r\n", "X: y\r\n", out));
