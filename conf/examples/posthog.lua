@@ -3,8 +3,8 @@
 --
 -- posthog-node and posthog-js-lite send batches to /batch/, posthog-js to /e/ or /i/v0/e/.
 -- Single events go to /capture/, also by curl. PostHog describes the requests in
--- https://posthog.com/docs/api/capture. posthog-js sends base64 instead of gzip where it is
--- told disable_compression: it gets 415.
+-- https://posthog.com/docs/api/capture. Where it is told disable_compression, posthog-js
+-- sends JSON, and by beacon a form with the field data, JSON in base64.
 
 server { listen = "0.0.0.0:8080", max_body = "20MiB" } -- as PostHog, also after gzip
 admin  { listen = "127.0.0.1:9100" }
@@ -58,7 +58,7 @@ for _, path in ipairs { "/batch", "/capture", "/e", "/i/v0/e", "/i/v0/ai/batch" 
     route("POST " .. path .. slash) {
       -- {"batch":[...]}, [...] or one event. Node's gzip has a header, that of browsers
       -- only compression=gzip-js in the query, and none of them in newer versions.
-      body = "events", events = "batch", encoding = "detect",
+      body = "events", events = "batch", encoding = "detect", form = { data = "base64" },
       envelope = { api_key = "api_key", sent_at = "sent_at" }, set = set, types = types,
       schema = event, on_event = on_event, stream = "events", answer = answer, cors = cors,
       on_refused = on_refused,
@@ -103,6 +103,14 @@ example "a browser's batch is an array" {
   body    = [=[[{"event":"$pageview","properties":{"token":"]=] .. TOKEN .. [=[","distinct_id":"u1"}}]]=],
   expect  = { status = 200,
     stored = [[{"event":"$pageview","properties":{"distinct_id":"u1"},"received_at":1735689600000,"project":"demo"}]] },
+}
+example "a beacon without compression is a form" {
+  request = "POST /e/?compression=base64&beacon=1",
+  content_type = "application/x-www-form-urlencoded",
+  body    = "data=" .. (base64_encode([=[[{"event":"left","properties":{"token":"]=] .. TOKEN
+    .. [=[","distinct_id":"u1"}}]]=]):gsub("[+/=]", { ["+"] = "%2B", ["/"] = "%2F", ["="] = "%3D" })),
+  expect  = { status = 200,
+    stored = [[{"event":"left","properties":{"distinct_id":"u1"},"received_at":1735689600000,"project":"demo"}]] },
 }
 example "an unknown token is refused" {
   request = "POST /capture", body = [[{"api_key":"other","event":"x","distinct_id":"u1"}]],

@@ -47,6 +47,37 @@ describe("posthog.lua", function()
     end
   end)
 
+  it("takes a form whose field has the same in base64", function()
+    local function post(body)
+      return policy:post("/e/?compression=base64", body,
+        { content_type = "application/x-www-form-urlencoded" })
+    end
+    -- {"event":"é>~","distinct_id":"u","properties":{"token":"phc_1","n":1.50}}, the same in
+    -- an array, and in {"api_key":"phc_1","batch":[…]}.
+    for _, letters in ipairs {
+      "eyJldmVudCI6IsOpPn4iLCJkaXN0aW5jdF9pZCI6InUiLCJwcm9wZXJ0aWVzIjp7InRva2VuIjoicGhj"
+        .. "XzEiLCJuIjoxLjUwfX0=",
+      "W3siZXZlbnQiOiLDqT5+IiwiZGlzdGluY3RfaWQiOiJ1IiwicHJvcGVydGllcyI6eyJ0b2tlbiI6InBo"
+        .. "Y18xIiwibiI6MS41MH19XQ==",
+      "eyJhcGlfa2V5IjoicGhjXzEiLCJiYXRjaCI6W3siZXZlbnQiOiLDqT5+IiwiZGlzdGluY3RfaWQiOiJ1"
+        .. "IiwicHJvcGVydGllcyI6eyJ0b2tlbiI6InBoY18xIiwibiI6MS41MH19XX0=",
+    } do
+      for _, text in ipairs { letters, (letters:gsub("%+", "%%2B"):gsub("/", "%%2F")
+        :gsub("=", "%%3D")) } do
+        local r = post("data=" .. text)
+        assert.same({ 200, 1 }, { r.status, #r.stored.events })
+        assert.matches('"é>~".*"n":1.50', r.stored.events[1])
+      end
+    end
+    for body, detail in pairs { [""] = "lacks the field", ["x=1"] = "lacks the field",
+      ["data=e30&data=e30"] = "more than once", ["data=%25"] = "is not base64",
+      ["data=bm8"] = "is not JSON" } do
+      local r = post(body)
+      assert.same({ 400, "invalid_form" }, { r.status, r.code }, body)
+      assert.matches(detail, r.message)
+    end
+  end)
+
   it("stores an event once that is sent again", function()
     local e = { event = "paid", distinct_id = "u", uuid = "0190-1" }
     assert.equal(1, #batch("/batch/", { e }).stored.events)

@@ -132,6 +132,36 @@ function Loader:route_types(s, o)
   return list
 end
 
+-- Bodies that may come as the one field of a form.
+local in_field = { batch = true, events = true }
+
+-- The field of a form that holds the body, and its rule.
+function Loader:route_field(s, o)
+  local name = next(o.form)
+  if next(o.form, name) ~= nil then
+    self:problem(s, { "form" }, "key", ("with body = \"%s\" one field of a form holds the "
+      .. "whole body: expected one name"):format(o.body))
+  elseif o.columns then
+    self:problem(s, { "form" }, "key", "can't be taken together with columns")
+  end
+  for i, t in ipairs(o.types or {}) do
+    if t:lower() == "application/x-www-form-urlencoded" or t:lower() == "multipart/form-data" then
+      self:problem(s, { "types", i }, "value", "is taken by form already: leave it out")
+    end
+  end
+end
+
+local FORMS = "application/x-www-form-urlencoded or multipart/form-data"
+
+-- What a client hears whose content type is not taken; nil: what media.c says.
+local function types_text(o)
+  if in_field[o.body] and next(o.form or {}) then
+    return ("expected %s, %s"):format(o.types and table.concat(o.types, ", ")
+      or o.events and "application/json" or "application/json, application/x-ndjson", FORMS)
+  end
+  return o.types and "expected " .. table.concat(o.types, ", ")
+end
+
 -- What a text of a query or form becomes for a field of the schema.
 local param_kinds = { int = "number", num = "number", time = "number", bool = "bool" }
 local form_kinds = { "json", "base64" }
@@ -140,13 +170,17 @@ local form_kinds = { "json", "base64" }
 function Loader:route_rules(s, o, fields)
   local list = {}
   if not has_params[o.body] then
-    for _, key in ipairs { "repeated", "form" } do
-      if s.args[key] ~= nil then
-        self:problem(s, { key }, "key",
-          "needs body = \"query\", body = \"form\" or body = \"any\"")
-      end
+    if s.args.repeated ~= nil then
+      self:problem(s, { "repeated" }, "key",
+        "needs body = \"query\", body = \"form\" or body = \"any\"")
     end
-    return list
+    if s.args.form ~= nil and not in_field[o.body] then
+      self:problem(s, { "form" }, "key", "needs body = \"query\", \"form\" or \"any\", or "
+        .. "\"batch\" or \"events\" that come in a form's field")
+      return list
+    end
+    fields = {}
+    if next(o.form or {}) then self:route_field(s, o) end
   end
   for _, name in ipairs(sorted_keys(o.form or {})) do
     local kind = o.form[name]
@@ -350,7 +384,8 @@ function Loader:route(s, names, path)
     encoding_arg = (o.encoding or ""):match("^query:(.+)$"), pattern = #params > 0,
     body = o.body or "event", types = self:route_types(s, o),
     params = self:route_rules(s, o, fields), repeated = o.repeated,
-    types_text = o.types and "expected " .. table.concat(o.types, ", "),
+    types_text = types_text(o),
+    form_body = in_field[o.body] and next(o.form or {}) or nil,
     events = (o.body == "batch" or o.body == "events") and o.events or nil, enrichment = enrichment,
     columns = self:route_columns(s, o),
     schema = schema and schema.index or -1, fields = fields,

@@ -92,7 +92,9 @@ M.route = {
     form = { type = "fields",
       help = "Parameters of a query or form that hold JSON, as name = \"json\", or "
         .. "name = \"base64\" for JSON in base64. By default all are texts, or what the "
-        .. "schema says: int, num, bool and time read texts." },
+        .. "schema says: int, num, bool and time read texts. With body = \"batch\" or "
+        .. "\"events\": the one field of a form that holds the body, as some clients send it "
+        .. "beside JSON." },
     types = { type = "list",
       help = "Content types that the route accepts; \"*/*\" accepts any. By default those of "
         .. "JSON, with body = \"batch\" or \"events\" also those of NDJSON. Others get 415." },

@@ -81,8 +81,7 @@ static bool params_shape(const struct route *r, struct str type, enum scan_shape
     return type.n == 0 || (r->body == BODY_ANY && is_json(type));
 }
 
-/* Of JSON. */
-static enum scan_shape json_shape(const struct route *r)
+enum scan_shape media_json_shape(const struct route *r)
 {
     return r->body == BODY_BATCH    ? SCAN_BATCH
            : r->body == BODY_EVENTS ? SCAN_VALUES
@@ -99,8 +98,9 @@ static bool listed_shape(const struct route *r, struct str type, enum scan_shape
         /* No type at all is taken as JSON, as everywhere. */
         if (type.n == 0 || t->type.n == 0 ||
             (t->type.n == type.n && strncasecmp(t->type.p, type.p, type.n) == 0)) {
-            *shape = t->ndjson && type.n > 0 && r->body != BODY_BULK ? SCAN_NDJSON
-                                                                     : json_shape(r);
+            *shape = t->ndjson && type.n > 0 && r->body != BODY_BULK
+                         ? SCAN_NDJSON
+                         : media_json_shape(r);
             return true;
         }
     }
@@ -136,11 +136,14 @@ bool media_shape(const struct route *r, struct str content_type, enum scan_shape
         return r->body == BODY_CLOUDEVENTS ? cloudevents_shape(type, shape)
                                            : params_shape(r, type, shape);
     }
+    if (UNLIKELY(r->form_body.n > 0) && form_shape(type, shape)) {
+        return true;
+    }
     if (UNLIKELY(r->n_types > 0)) {
         return listed_shape(r, type, shape);
     }
     if (type.n == 0 || is_json(type)) {
-        *shape = json_shape(r);
+        *shape = media_json_shape(r);
         return true;
     }
     if (takes_lines(r) && is_ndjson(type)) {
@@ -160,7 +163,7 @@ const char *media_expected(const struct route *r)
            : r->body == BODY_ANY
                ? "expected application/json, application/x-www-form-urlencoded or "
                  "multipart/form-data"
-           : r->n_types > 0 ? r->types_text
+           : r->n_types > 0 || r->form_body.n > 0 ? r->types_text
            : takes_lines(r) ? "expected application/json or application/x-ndjson"
                             : "expected application/json";
 }

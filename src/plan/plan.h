@@ -343,10 +343,12 @@ struct route {
     enum body_kind body;           /* BODY_BATCH also takes NDJSON by content type */
     const struct type_plan *types; /* n_types 0: JSON's and NDJSON's */
     uint32_t n_types;
-    const char *types_text;              /* "expected text/plain, ..." */
-    const struct envelope *envelope;     /* NULL: events lie where they usually do */
-    const struct row_columns *columns;   /* of events that are arrays; NULL: none are */
-    const struct params_rules *params;   /* BODY_QUERY, _FORM, _ANY; else NULL */
+    const char *types_text;            /* "expected text/plain, ..." */
+    const struct envelope *envelope;   /* NULL: events lie where they usually do */
+    const struct row_columns *columns; /* of events that are arrays; NULL: none are */
+    const struct params_rules *params; /* BODY_QUERY, _FORM, _ANY, or form_body */
+    struct str form_body; /* BODY_BATCH, BODY_EVENTS: the field of a form that holds the
+                             body; n 0: no forms */
     const struct enrichment *enrichment; /* the values that events get from it and from
                                             the request */
     const struct answer_plan *answer;    /* NULL: the usual one */

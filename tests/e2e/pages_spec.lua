@@ -55,7 +55,7 @@ describe("a page in Chromium", function()
       read = { status = 200, body = "{}" } }, cjson.decode(said))
   end)
 
-  it("delivers the events of posthog-js with gzip, and its last ones by beacon", function()
+  local function posthog(page)
     local package = "posthog-js 1.449.2"
     local why = missing(package)
     if why then
@@ -63,9 +63,8 @@ describe("a page in Chromium", function()
       return
     end
     local folder = h.shell("sh tests/fetch.sh " .. package):match("^%S+") .. "/dist"
-    local list = show("posthog", "posthog", 5, folder, "phc_demo")
     local found = {}
-    for _, e in ipairs(list) do
+    for _, e in ipairs((show("posthog", page, 5, folder, "phc_demo"))) do
       assert.same({ "demo", nil }, { e.project, e.properties.token })
       if e.event == "batched" and e.properties.n == 1 then
         assert.equal("é", e.properties.text)
@@ -74,6 +73,14 @@ describe("a page in Chromium", function()
     end
     table.sort(found)
     assert.same({ "batched 1", "batched 2", "instant 3", "left 4", "small 5" }, found)
+  end
+
+  it("delivers the events of posthog-js with gzip, and its last ones by beacon", function()
+    posthog "posthog"
+  end)
+
+  it("delivers them without compression, and the last ones as a form", function()
+    posthog "posthog_plain"
   end)
 
   local PAGE = { name = "a page in Chromium", example = "beacon", script = "../page",

@@ -27,7 +27,9 @@ void build_params(struct build *b, struct route *r)
     struct params_rules *p;
     struct param_rule *list;
 
-    if (r->body != BODY_QUERY && r->body != BODY_FORM && r->body != BODY_ANY) {
+    r->form_body = field_text(b, "form_body");
+    if (r->body != BODY_QUERY && r->body != BODY_FORM && r->body != BODY_ANY &&
+        r->form_body.n == 0) {
         return;
     }
     p = build_room(b, sizeof *p);

@@ -117,9 +117,11 @@ static bool read_events(struct policy_state *s, const struct route *route,
         body.n -= 3;
         skipped = 3;
     }
-    if (UNLIKELY(shape >= SCAN_DATA) &&
-        !make_event(s, route, shape, req, &limits, &body, no)) {
-        return false;
+    if (UNLIKELY(shape >= SCAN_DATA)) {
+        if (!make_event(s, route, shape, req, &limits, &body, no)) {
+            return false;
+        }
+        shape = route->form_body.n > 0 ? media_json_shape(route) : shape;
     }
     if (UNLIKELY(route->columns != NULL && shape == SCAN_BATCH) &&
         !make_rows(s, route, &limits, b, &body, no)) {

@@ -9,6 +9,7 @@
 #include "decode/multipart.h"
 #include "decode/query.h"
 #include "decode/rows.h"
+#include "decode/walk.h"
 #include "plan/auth.h"
 #include "plan/cloudevent.h"
 #include "policy/run/internal.h"
@@ -147,6 +148,30 @@ static struct str query_of(struct policy_state *s, const struct route *route,
     return auth_without_keys(route->auth, req->query, s->part);
 }
 
+/* *body to the value of the form's field that holds the route's body. */
+static bool take_field(const struct route *route, struct str *body, struct refused *no)
+{
+    struct str found = {NULL, 0};
+    struct member m;
+    struct walk w;
+
+    walk_start(&w, *body);
+    while (walk_next(&w, &m)) {
+        if (!walk_is(&m, route->form_body)) {
+            continue;
+        }
+        if (found.p != NULL) {
+            return make_refuse(no, 400, "Invalid form", "invalid_form",
+                               "the field that holds the events comes more than once");
+        }
+        found = m.value;
+    }
+    *body = found;
+    return found.p != NULL ||
+           make_refuse(no, 400, "Invalid form", "invalid_form",
+                       "the form lacks the field that holds the events");
+}
+
 static bool make_params(struct policy_state *s, const struct route *route,
                         enum scan_shape shape, const struct policy_request *req,
                         const struct scan_limits *limits, struct str *body,
@@ -177,7 +202,10 @@ static bool make_params(struct policy_state *s, const struct route *route,
                         shape == SCAN_QUERY ? query_of(s, route, req) : *body, most,
                         &s->made, body, &e);
     }
-    return r == PARAMS_OK || refuse_params(no, r, shape, &e);
+    if (r != PARAMS_OK) {
+        return refuse_params(no, r, shape, &e);
+    }
+    return route->form_body.n == 0 || take_field(route, body, no);
 }
 
 bool make_event(struct policy_state *s, const struct route *route,

@@ -17,7 +17,8 @@
  * block fits into a segment, which has room for four. */
 uint64_t make_added_max(const struct policy_state *s);
 
-/* *body to the event, which the state has room for until the next call. Only for shapes
+/* *body to the event, which the state has room for until the next call; with form_body
+ * to the JSON that the field holds. Only for shapes
  * from SCAN_DATA on. False: *no tells. */
 bool make_event(struct policy_state *s, const struct route *route,
                 enum scan_shape shape, const struct policy_request *req,

@@ -108,12 +108,35 @@ static void a_route_may_say_its_own_types(void **state)
     assert_int_equal(shape, SCAN_BATCH);
 }
 
+static void a_field_of_a_form_may_hold_the_body(void **state)
+{
+    static const struct type_plan types[] = {{STR("text/plain"), false}};
+    struct route r = {.body = BODY_EVENTS, .form_body = STR("data")};
+    enum scan_shape shape = SCAN_EVENT;
+
+    (void)state;
+    for (r.n_types = 0; r.n_types < 2; r.n_types++) {
+        r.types = types;
+        assert_true(media_shape(&r, STR("application/x-www-form-urlencoded"), &shape));
+        assert_int_equal(shape, SCAN_FORM);
+        assert_true(media_shape(&r, STR("multipart/form-data; boundary=x"), &shape));
+        assert_int_equal(shape, SCAN_MULTIPART);
+        assert_true(media_shape(&r, (struct str){NULL, 0}, &shape));
+        assert_int_equal(shape, SCAN_VALUES);
+        assert_false(media_shape(&r, STR("image/png"), &shape));
+    }
+    assert_int_equal(SCAN_VALUES, media_json_shape(&r));
+    r.body = BODY_BATCH;
+    assert_int_equal(SCAN_BATCH, media_json_shape(&r));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_type_is_taken_or_refused_as_the_table_says),
         cmocka_unit_test(a_get_is_a_query),
         cmocka_unit_test(a_route_may_say_its_own_types),
+        cmocka_unit_test(a_field_of_a_form_may_hold_the_body),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
