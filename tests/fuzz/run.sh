@@ -55,10 +55,26 @@ mmdb)
   printf '\004\342Aa\341Ab\001\007Ab\001\004ABx' >"$dir/corpus/1"
   printf '\001\003\004Ax\040\001\150\100\011\041\373\124\104\055\030\242\001' >"$dir/corpus/2"
   printf '\377' | cat - "$(dirname "$0")/../../conf/examples/geo.mmdb" >"$dir/corpus/3" ;;
+signed)
+  four='"ad-network-id":"n","source-identifier":"5","app-id":3,"transaction-id":"t","redownload":false'
+  old='"ad-network-id":"n","campaign-id":2,"app-id":3,"transaction-id":"t"'
+  printf '\005\0\0\001{"version":"4.0",%s,"source-app-id":9,"fidelity-type":1,"did-win":true,"postback-sequence-index":0}' \
+    "$four" >"$dir/corpus/1"
+  printf '\005\040\0\001{%s}' "$old" >"$dir/corpus/2"
+  printf '\005\020\0\002{"version":"2.2","redownload":true,"fidelity-type":0,%s}' "$old" >"$dir/corpus/3"
+  printf '\000\0\0\0{%s,"attribution-signature":"MAYCAQECAQE="}' "$old" >"$dir/corpus/4"
+  printf '\001\0\0\0{"jws-string":"eyJraWQiOiJvd24vMCIsImFsZyI6IkVTMjU2In0.e30.%086d"}' 0 >"$dir/corpus/5"
+  printf '\002\0\0\0eyJraWQiOiJvd24vMCIsImFsZyI6IkVTMjU2In0.e30.%086d' 0 >"$dir/corpus/6"
+  { printf '\003\0\0\0'; openssl ecparam -name prime256v1 -genkey -noout |
+    openssl ec -pubout 2>/dev/null; } >"$dir/corpus/7"
+  printf '\004\0\0\0\060\006\002\001\001\002\001\001' >"$dir/corpus/8"
+  printf '\006\030\0\001{"postback-identifier":"p","did-win":true}' >"$dir/corpus/9" ;;
 segment) printf '\001\002\003\004' >"$dir/corpus/1" ;;
 esac
+words=$(dirname "$0")/$2.dict
+[ -f "$words" ] && set -- "$@" "-dict=$words"
 "$1/fuzz/fuzz_$2" -max_total_time="$3" -max_len=4096 -print_final_stats=1 \
-  -artifact_prefix="$dir/" "$dir/corpus" >"$dir/log" 2>&1 || {
+  -artifact_prefix="$dir/" ${4:+"$4"} "$dir/corpus" >"$dir/log" 2>&1 || {
   tail -40 "$dir/log"
   echo "fuzz $2 failed: see $dir"
   exit 1
