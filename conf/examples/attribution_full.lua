@@ -102,14 +102,15 @@ end
 -- ---- one shape for all ways in ---------------------------------------------------------
 
 -- The same columns from each route, whatever a client calls them in. Fields that a hook
--- sets stand here as well: so they have their type in the table.
+-- sets stand here as well: so they have their type in the table. Fields that clients invent
+-- may hold mails and names, so they are dropped: a field that is wanted gets a line here.
 local function kind(o)
   return str { required = o.required, max = 32, pattern = "^%l[%l%d_]*$" }
 end
 
 local function shape(own)
   local fields = {
-    event_id = str { min = 1, max = 64 }, type = kind {},
+    others = "drop", event_id = str { min = 1, max = 64 }, type = kind {},
     at = time { formats = { "iso8601", "no_zone", "number" }, unit = "auto",
       max_age = "30d", max_skew = "10m" },
     user_id = str { min = 1, max = 128 }, email = str { max = 256 },
@@ -117,6 +118,7 @@ local function shape(own)
     click_id = str { min = 1, max = 64 }, network = str { max = 64 },
     campaign = str { cut = 128 },
     revenue = num { min = 0, max = 1e9 }, currency = str { pattern = "^%u%u%u$" },
+    ["properties.page"] = any {}, -- of what lies in properties nothing else is kept
     is_test = bool {}, agent = str { cut = 256 }, received_at = time {},
   }
   for name, field in pairs(own) do fields[name] = field end
@@ -140,21 +142,13 @@ end
 -- Some systems fill in nothing so: all such devices would be one user.
 local NOBODY = "00000000-0000-0000-0000-000000000000"
 
--- Fields that clients invent are stored as they are. These are names that have been seen.
-local function forget_others(ev)
-  ev.Email, ev.mail, ev.phone, ev.name = nil, nil, nil, nil
-  ev.IDFA, ev.GAID, ev.idfv, ev.advertising_id = nil, nil, nil, nil
-  ev["user.email"], ev["user\\.email"], ev["properties.email"] = nil, nil, nil
-end
-
--- What each event gets and loses, on every route. Nothing personal is left in the fields
--- that are named here; ATTRIBUTION.md says what that does not cover.
+-- What each event gets and loses, on every route. Nothing personal is left: fields that no
+-- schema names are dropped before it. ATTRIBUTION.md says what that does not cover.
 local function tidy(ev, req, app, source, ip)
   local device = ev.idfa or ev.gaid
   ev.device = device ~= NOBODY and hidden(device) or nil
   ev.user = hidden(ev.user_id) or hidden(ev.email) or ev.device or hidden(ev.click_id)
   ev.idfa, ev.gaid, ev.email, ev.user_id = nil, nil, nil, nil
-  forget_others(ev)
   ev.app, ev.source, ev.received_at = app, source, req.time_ms
   ev.at = ev.at or req.time_ms
   ev.country = geo:get(ip, "country.iso_code")

@@ -413,7 +413,8 @@ describe("attribution_full.lua", function()
     it("leave no address, mail or device id in what is stored", function()
       local r = single { type = "open", user_id = "u-1", email = "Ann@Example.org ",
         idfa = UUID, ip = "198.51.100.77", phone = "+49 1", Email = "x@y.example",
-        user = { email = "a@b.example" }, properties = { email = "a@b.example", page = 1 } }
+        user = { email = "a@b.example" }, properties = { email = "a@b.example", page = 1 },
+        e_mail = "a@b.example", list = { { n = "a@b.example" } } }
       local line = r.stored.events[1]
       for _, secret in ipairs { "nn@", "xample", UUID, UUID:lower(), "198.51.100.77", "u-1", "+49" } do
         assert.is_nil(line:find(secret, 1, true), secret)

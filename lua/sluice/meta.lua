@@ -620,7 +620,13 @@ function header(name) end
 ---@return fun(keys: string): sluice.auth
 function query(name) end
 
----@param fields table<string, sluice.field>
+
+---The fields of a schema, and what happens to others.
+---@class sluice.schema.fields
+---@field [string] sluice.field
+---@field others? "keep"|"drop"|"refuse" What happens to a field that no line of the schema names. "drop" takes it out before on_event sees the event. Only on_refused still keeps the bytes that were sent. "refuse" refuses the event (unknown_field). A line with a path, such as ["properties.page"], names only that within properties; an any { } names all that lies in it. (default: keep)
+
+---@param fields sluice.schema.fields
 ---@return sluice.schema
 function schema(fields) end
 

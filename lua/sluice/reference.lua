@@ -253,7 +253,9 @@ function M.markdown()
   out("## Schemas")
   out("")
   out("`schema { path = type { … }, … }`, where a path is keys with dots between them: "
-    .. "`[\"properties.page\"] = str { }`; `[\"a\\\\.b\"]` is the one key `a.b`.")
+    .. "`[\"properties.page\"] = str { }`; `[\"a\\\\.b\"]` is the one key `a.b`. Besides its "
+    .. "fields a schema may say:")
+  option_table(out, words.schema_options)
   for _, kind in ipairs(sorted_keys(words.fields)) do
     local f = words.fields[kind]
     out("")
@@ -295,7 +297,10 @@ local function class(out, name, options, help, list)
   out("")
   out("---" .. help)
   out("---@class " .. name)
-  if list then out("---@field [integer] " .. list) end
+  if list then
+    out(("---@field [%s] %s"):format(name == "sluice.schema.fields" and "string" or "integer",
+      list))
+  end
   for _, key in ipairs(sorted_keys(options)) do
     local spec = options[key]
     local default = spec.default ~= nil and " (default: " .. tostring(spec.default)
@@ -387,7 +392,10 @@ function M.meta()
       or "keys"))
   end
   out("")
-  out("---@param fields table<string, sluice.field>")
+  class(out, "sluice.schema.fields", words.schema_options,
+    "The fields of a schema, and what happens to others.", "sluice.field")
+  out("")
+  out("---@param fields sluice.schema.fields")
   out("---@return sluice.schema")
   out("function schema(fields) end")
   for _, name in ipairs(sorted_keys(words.objects)) do

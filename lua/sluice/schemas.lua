@@ -3,6 +3,7 @@
 
 local paths = require "sluice.paths"
 local source = require "sluice.source"
+local suggest = require "sluice.suggest"
 local tables = require "sluice.tables"
 local values = require "sluice.values"
 local words = require "sluice.words"
@@ -138,18 +139,38 @@ function Loader:nested(s, fields)
   end
 end
 
+-- others = "drop"; a field of that name has a type instead.
+local function is_option(name, v)
+  return words.schema_options[name] ~= nil and type(v) == "string"
+end
+
+-- The fields' names, and the schema's own options.
+function Loader:schema_parts(s)
+  local names, given = {}, {}
+  for _, name in ipairs(sorted_keys(s.args)) do
+    if is_option(name, s.args[name]) then
+      given[name] = s.args[name]
+    else
+      names[#names + 1] = name
+    end
+  end
+  return names, self:options(s, {}, given, words.schema_options)
+end
+
 function Loader:schemas()
   local list = {}
   for _, s in ipairs(self:of_word "schema") do
     local fields = {}
-    for _, name in ipairs(sorted_keys(s.args)) do
+    local names, o = self:schema_parts(s)
+    for _, name in ipairs(names) do
       local f = s.args[name]
       if type(name) ~= "string" or name == "" then
         self:problem(s, { name }, "value",
           "expected field = str { }, or another type")
       elseif getmetatable(f) ~= self.Field then
         self:problem(s, { name }, "value", ("%s is no type; expected one of "
-          .. "str num int bool enum time any list"):format(values.show(f)))
+          .. "str num int bool enum time any list%s"):format(values.show(f),
+          type(f) == "string" and suggest.hint(name, { "others" }) or ""))
       else
         fields[#fields + 1] = { serial = f.serial,
           field = self:field(s, name, f) }
@@ -160,7 +181,10 @@ function Loader:schemas()
       self:problem(s, nil, "value", "more than 64 fields")
     end
     local out = { name = ("schema at %s:%d"):format(s.file, s.line),
-      fields = {} }
+      others = o.others, fields = {} }
+    if #fields == 0 and o.others == "drop" then
+      self:problem(s, { "others" }, "value", "would drop every field: the schema names none")
+    end
     for i, f in ipairs(fields) do out.fields[i] = f.field end
     self:nested(s, out.fields)
     list[#list + 1] = out

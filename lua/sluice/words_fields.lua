@@ -75,4 +75,14 @@ M.fields = {
   any = { help = "Any JSON value.", options = { required = required } },
 }
 
+-- What a schema says besides its fields.
+M.schema_options = {
+  others = { type = "enum", default = "keep", values = { "keep", "drop", "refuse" },
+    help = "What happens to a field that no line of the schema names. \"drop\" takes it out "
+      .. "before on_event sees the event. Only on_refused still keeps the bytes that were "
+      .. "sent. \"refuse\" refuses the event (unknown_field). A line with a path, such as "
+      .. "[\"properties.page\"], names only that within properties; an any { } names all that "
+      .. "lies in it." },
+}
+
 return M

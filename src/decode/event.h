@@ -104,6 +104,11 @@ struct envelope_run {
     struct slot value;
 };
 
+/* Where an event stood in event_batch.sent. */
+struct sent_place {
+    uint32_t off, len;
+};
+
 struct event_batch {
     const char *body; /* at least 64 readable bytes follow body_len */
     uint32_t body_len;
@@ -132,4 +137,8 @@ struct event_batch {
     const char *location; /* NUL-terminated; NULL: there is no good one */
     const char *filled;   /* its body, if that has values of the event */
     uint32_t filled_len;
+    /* The body before members were dropped, and where each event stood in it; NULL: body
+     * has what was sent. */
+    const char *sent;
+    const struct sent_place *places;
 };

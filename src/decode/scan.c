@@ -369,6 +369,7 @@ static enum scan_result read_body(struct event_batch *b, const struct scan_keys 
     b->n_runs = 0;
     b->n_cut = 0;
     b->shaped_from = 0;
+    b->sent = NULL;
     b->epoch++;
     r = dispatch(&s, shape, v, se);
     if (r != SCAN_OK) {

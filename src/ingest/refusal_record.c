@@ -106,6 +106,17 @@ static struct str text_of(const char *z)
     return z == NULL ? STR("") : str_of(z);
 }
 
+static struct str as_sent(const struct event_batch *b, const struct event *ev)
+{
+    const struct sent_place *x;
+
+    if (LIKELY(b->sent == NULL)) {
+        return (struct str){b->body + ev->off, ev->len};
+    }
+    x = &b->places[ev - b->events];
+    return (struct str){b->sent + x->off, x->len};
+}
+
 bool refusal_is_lost(const struct event *ev, const struct outcome *o)
 {
     return ev->fate == EVENT_REJECT ? (ev->flags & EVENT_RETRY) == 0
@@ -126,7 +137,7 @@ struct refusal_record refusal_record_of(const struct refusal_record *request,
                       "all or none";
     if (many) {
         r.index = ev->index;
-        r.raw = (struct str){b->body + ev->off, ev->len};
+        r.raw = as_sent(b, ev);
     }
     return r;
 }

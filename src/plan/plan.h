@@ -68,11 +68,15 @@ struct field {
     const struct path *path_parts; /* rewrites: path, read */
 };
 
+/* What happens to members that the schema does not name. */
+enum others { OTHERS_KEEP, OTHERS_DROP, OTHERS_REFUSE };
+
 struct schema {
     const char *name;     /* for messages; "schema at conf/x.lua:41" */
     struct field *fields; /* slot i of an event is fields[i] */
     uint32_t n_fields;
-    bool rewrites;          /* one of the fields does */
+    bool rewrites; /* one of the fields does */
+    enum others others;
     struct scan_keys *keys; /* owned by the plan */
 };
 

@@ -136,6 +136,7 @@ struct policy_state {
     struct rehearsal *rehearsal; /* NULL: no example was run */
     struct tools *tools;         /* of the helpers */
     struct params_room made;     /* an event made of a request's head and body */
+    struct params_room named;    /* events without what their schema does not name */
     char *part;                  /* a part of the request that a hook reads, decoded */
     size_t part_room;
     /* The last address that a database was asked for; databases.c's. */

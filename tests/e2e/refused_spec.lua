@@ -28,6 +28,16 @@ route "POST /few" { body = "batch", schema = shape, stream = "events",
   on_refused = { stream = "refused", rate = "1/h", max_record = "1KiB" } }
 route "POST /mixed" { body = "batch", schema = shape, stream = "events", on_event = hook,
   on_error = "reject", on_refused = keep }
+local few = schema { others = "drop", id = str { required = true }, ["p.page"] = num { } }
+local function few_hook(ev)
+  if ev.mail or ev["p.mail"] then error("it sees what was dropped") end
+  if ev.id == "no" then return reject("unwanted", "not this one") end
+  ev.seen, ev["p.more"] = true, ev["p.page"]
+end
+route "POST /named" { body = "batch", schema = few, stream = "events", on_event = few_hook,
+  on_refused = keep, set = { kind = "query:kind" } }
+route "POST /strict" { body = "batch", stream = "events", on_refused = keep,
+  schema = schema { others = "refuse", id = str { }, ["p.page"] = num { } } }
 route "POST /large" { body = "event", schema = shape, stream = "events",
   on_refused = { stream = "refused", rate = "20/h", max_record = "128KiB" } }
 ]]
@@ -74,6 +84,29 @@ route "POST /large" { body = "event", schema = shape, stream = "events",
     for _, r in ipairs(list) do assert.equal("POST " .. route, r.route) end
     return a, list
   end
+
+  it("keeps what was sent, also fields that the schema drops", function()
+    local no, bad = [[{"id":"no","mail":"a@b.example"}]], [[{"id":1,"p":{"mail":"x"}}]]
+    local a, list = kept("/named", "/named?kind=k", ([==[[%s, %s,
+      {"mail":"a@b.example", "p":{"mail":"x","page": 7 },"id":"named\n","q":[{"id":1}]}]]==])
+      :format(no, bad), 2)
+    assert.same({ 202, 1 }, { a.status, cjson.decode(a.body).accepted })
+    assert.same({ no, bad }, { list[1].raw, list[2].raw })
+    local found = h.wait_for("the event", function()
+      for _, line in ipairs(s:lines()) do
+        if line:find("named", 1, true) then return line end
+      end
+    end)
+    assert.equal([[{"p":{"page":7,"more":7},"id":"named\n","kind":"k","seen":true}]], found)
+  end)
+
+  it("keeps what has a field that the schema refuses", function()
+    local odd = [[{"id":"a","p":{"page":1,"mail":"x"}}]]
+    local a, list = kept("/strict", "/strict", ('[{"id":"b","p":{"page":1}},%s]'):format(odd), 1)
+    assert.equal(202, a.status)
+    assert.same({ odd, "unknown_field", "p.mail" },
+      { list[1].raw, list[1].refused.code, list[1].refused.field })
+  end)
 
   it("keeps what the hook refuses, but not what may be sent again", function()
     assert.equal(500, s:post("/one", '{"id":"later"}').status)

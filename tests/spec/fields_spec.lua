@@ -10,6 +10,18 @@ route "POST /v1/events" { body = "event", stream = "events" }
 ]]
 
 local rows = {
+  { "a word for others that is none",
+    [==[{BASE}local s = schema { others = "dorp", a = str { } }
+route "POST /x" { body = "event", stream = "events", schema = s }]==],
+    [==[p.lua:4: schema.others: "dorp" is none of "keep", "drop", "refuse"; did you mean "drop"?]==] },
+  { "others in other letters",
+    [==[{BASE}local s = schema { other = "drop", a = str { } }
+route "POST /x" { body = "event", stream = "events", schema = s }]==],
+    [==[p.lua:4: schema.other: "drop" is no type; expected one of str num int bool enum time any list; did you mean "others"?]==] },
+  { "a schema that drops every field",
+    [==[{BASE}local s = schema { others = "drop" }
+route "POST /x" { body = "event", stream = "events", schema = s }]==],
+    [==[p.lua:4: schema.others: would drop every field: the schema names none]==] },
   { "a cut above the most",
     [==[{BASE}local s = schema { a = str { cut = 9, max = 9 } }
 route "POST /x" { body = "event", stream = "events", schema = s }]==],

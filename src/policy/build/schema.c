@@ -155,6 +155,9 @@ static void build_schema(struct build *b, struct schema *s)
     struct err e;
 
     s->name = field_text(b, "name").p;
+    s->others = field_is(b, "others", "drop")     ? OTHERS_DROP
+                : field_is(b, "others", "refuse") ? OTHERS_REFUSE
+                                                  : OTHERS_KEEP;
     s->n_fields = field_open(b, "fields");
     s->fields = build_room(b, s->n_fields * sizeof *s->fields);
     for (uint32_t i = 0; i < s->n_fields; i++) {

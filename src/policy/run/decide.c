@@ -11,6 +11,7 @@
 #include "plan/check.h"
 #include "plan/enrich.h"
 #include "plan/media.h"
+#include "plan/others.h"
 #include "plan/reply.h"
 #include "policy/run/auth.h"
 #include "policy/run/internal.h"
@@ -186,6 +187,7 @@ static bool answer_unread(struct policy_state *s, const struct route *route,
     b->events[0] =
         (struct event){.fate = EVENT_REJECT, .code = no->error.code, .message = why.p};
     b->body_len = b->n_edits = 0;
+    b->sent = NULL;
     b->n = 1;
     b->wait_ms = 0;
     prepare(s, route, b, NULL, NULL);
@@ -246,6 +248,9 @@ bool decide_body(struct policy_state *s, const struct route *route,
             "all together, than a body may be; send fewer events");
     }
     if (route->schema != NULL) {
+        if (UNLIKELY(route->schema->others != OTHERS_KEEP)) {
+            others_apply(route->schema, b, &s->named);
+        }
         check_events(route->schema, b, (int64_t)req->time_ms);
         passed(m, DECIDE_CHECK);
     }

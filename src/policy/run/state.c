@@ -440,6 +440,7 @@ void policy_state_free(struct policy_state *s)
     }
     policy_unref(s->policy);
     free(s->made.p);
+    free(s->named.p);
     free(s->part);
     free(s->spill);
     for (int i = 0; i < PLAN_STREAMS_MAX; i++) {
