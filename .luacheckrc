@@ -19,4 +19,5 @@ files["tests/spec/forms_spec.lua"] = { std = "luajit+busted", max_line_length = 
 files["tests/spec/shapes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/auth_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/signed_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
+files["tests/spec/tls_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }

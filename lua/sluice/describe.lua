@@ -19,6 +19,26 @@ local function first_sentence(help)
   return text:sub(1, 1):lower() .. text:sub(2)
 end
 
+---An option that is a table of options, and may be a list of such tables as well.
+function Loader:option_table(s, path, t, spec)
+  if not spec.items then return self:options(s, path, t, spec.options) end
+  local named, list = {}, {}
+  for key, v in pairs(t) do
+    if type(key) ~= "number" or t[1] == nil or key > #t then named[key] = v end
+  end
+  local out = self:options(s, path, named, spec.options)
+  for i, v in ipairs(t) do
+    if type(v) == "table" then
+      list[i] = self:options(s, extend(path, i), v, spec.items)
+    else
+      self:problem(s, extend(path, i), "value", ("%s is not a table { }"):format(
+        values.show(v)))
+    end
+  end
+  out.items = list
+  return out
+end
+
 ---Checks table t against options; returns the normalized values.
 function Loader:options(s, path, t, options)
   local out, names = {}, sorted_keys(options)
@@ -49,7 +69,7 @@ function Loader:options(s, path, t, options)
       local preset = spec.presets and type(v) == "string" and spec.presets[v]
       v = preset or v
       if type(v) == "table" then
-        out[key] = self:options(s, extend(path, key), v, spec.options)
+        out[key] = self:option_table(s, extend(path, key), v, spec)
       elseif spec.word then
         self:refused_word(s, extend(path, key), v)
       else

@@ -195,6 +195,7 @@ local function view(what, read_key)
 end
 
 local basic_parts = { user = 3, password = 4 }
+local tls_parts = { version = 5, cipher = 5, host = 5, subject = 5, fingerprint = 5 }
 local views = {
   params = view("params", function(_, name) return named(0, name) end),
   query_args = view("query_args", function(_, name) return named(1, name) end),
@@ -204,6 +205,13 @@ local views = {
       error(("basic has user and password, no \"%s\""):format(tostring(name)), 2)
     end
     return named(basic_parts[name], "")
+  end),
+  tls = view("tls", function(_, name)
+    if not tls_parts[name] then
+      error(("tls has version, cipher, host, subject and fingerprint, no \"%s\"")
+        :format(tostring(name)), 2)
+    end
+    return named(tls_parts[name], name)
   end),
 }
 

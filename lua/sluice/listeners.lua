@@ -68,6 +68,7 @@ function Loader:listener(s, routes)
   local _, why = values.check(s.name, { type = "socket" }, self.host)
   if why then self:problem(s, nil, "value", why) end
   self:check_file_options(s)
+  self:check_tls(s, o.tls)
   o.address = s.name
   o.serves = o.routes and self:served_routes(s, o.routes, routes)
   o.user, o.group = (o.owner or ""):match("^([^:]*):?(.*)$")

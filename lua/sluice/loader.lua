@@ -29,6 +29,7 @@ require "sluice.schemas"(Loader)
 require "sluice.kept"(Loader)
 require "sluice.sinks"(Loader)
 require "sluice.listeners"(Loader)
+require "sluice.certificates"(Loader)
 
 -- The result of env for a variable that is not set, which is told once, at env.
 local UNSET = "\1unset\1"

@@ -28,6 +28,27 @@ function canary(options) end
 ---@field mode? string Permissions of a Unix socket's file, in octal digits. Write permission lets a process connect. (default: 0660)
 ---@field owner? string Owner of a Unix socket's file: "user", "user:group" or ":group". By default the user and group that sluice runs as.
 ---@field routes? string[] Routes that this listener serves, as the policy names them: "POST /v1/events", or a path alone for all its methods. A request for another route gets 404. By default all routes.
+---@field tls? sluice.listen.tls TLS 1.2 and 1.3 for this listener. By default it takes plain HTTP. The first certificate also serves clients that send no host, or one that no certificate has; further ones follow as a list: { cert = …, key = … }.
+
+---TLS 1.2 and 1.3 for this listener. By default it takes plain HTTP. The first certificate also serves clients that send no host, or one that no certificate has; further ones follow as a list: { cert = …, key = … }.
+---@class sluice.listen.tls
+---@field [integer] sluice.listen.tls.item
+---@field ca? string Authorities that sign clients' certificates: a PEM file. Only with client.
+---@field cert string Certificate, with the intermediate certificates after it: a PEM file. A relative path starts at the policy's folder.
+---@field client? "none"|"optional"|"required" Whether sluice asks clients for a certificate. A client with a wrong one never gets in; "optional" lets a client without one in. Hooks read it in req.tls. (default: none)
+---@field handshake_timeout? string How long a handshake may take. After that sluice closes the connection. (default: 10s)
+---@field key string Private key of the certificate: a PEM file without a passphrase.
+---@field max_handshakes? integer Highest number of handshakes of one worker under way at once. A further connection gets an alert and is closed. (default: 1000)
+---@field min_version? "1.2"|"1.3" Oldest version of TLS that sluice takes. (default: 1.2)
+---@field names? string[] Hosts that this certificate serves: "in.example", "*.in.example". By default the DNS names in the certificate.
+---@field renew? string How often sluice looks whether these files have changed. New connections then get the new certificate; if a file is wrong, sluice keeps the one before. (default: 10s)
+---@field tickets? boolean Whether a client may resume its session, for one hour, which saves most of a handshake. The keys change every hour and are only in memory. (default: true)
+
+---A further one of the list.
+---@class sluice.listen.tls.item
+---@field cert string Certificate, with the intermediate certificates after it: a PEM file. A relative path starts at the policy's folder.
+---@field key string Private key of the certificate: a PEM file without a passphrase.
+---@field names? string[] Hosts that this certificate serves: "in.example", "*.in.example". By default the DNS names in the certificate.
 
 ---A further listener for clients, by its address: "0.0.0.0:8443", "[::]:8443", "unix:/run/sluice/in.sock", or "systemd:NAME" for a socket that systemd passes. The limits of server hold for it too. A reload changes its options; to add, remove or rename a listener needs a restart.
 ---@param name string
@@ -694,6 +715,7 @@ function schema(fields) end
 ---@field basic table<string, string> User and password of Authorization: Basic: req.basic.user, req.basic.password; nil if the client did not send them.
 ---@field key table<string, string>? Row of the key that the route's auth accepted: req.key.app; nil on a route without auth, and in sluice replay. The key's own column is not in it.
 ---@field peer string IP address from which the client connects. If a proxy is in front of sluice, it is the proxy's address.
+---@field tls table<string, string> TLS of the connection: req.tls.version ("TLSv1.3"), req.tls.cipher, req.tls.host (the name that the client asked for), and of the client's certificate req.tls.subject ("CN=app7,O=Example") and req.tls.fingerprint (SHA-256, 64 digits). Each is nil if the connection does not have it; without TLS all are nil.
 ---@field headers table<string, string> Headers by name, in upper or lower case: req.headers["x-api-key"]; nil if the client did not send it.
 
 ---`batch.adapt` decides by these numbers and returns the new target. Means and rates count from its last call,

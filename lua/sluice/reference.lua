@@ -131,6 +131,7 @@ local function rows(out, prefix, options)
       out(("| `%s%s` | table | %s | | %s |"):format(prefix, key,
         spec.required and "**needed**" or "", cell(spec.help)))
       rows(out, prefix .. key .. ".", spec.options)
+      if spec.items then rows(out, prefix .. key .. "[].", spec.items) end
     else
       out(("| `%s%s` | %s | %s | %s | %s |"):format(prefix, key,
         cell(shown_type(spec)), cell(shown_default(spec)), bounds(spec),
@@ -310,7 +311,10 @@ local function class(out, name, options, help, list)
     if spec.type == "options" then nested[#nested + 1] = key end
   end
   for _, key in ipairs(nested) do
-    class(out, name .. "." .. key, options[key].options, options[key].help)
+    local nested_name, items = name .. "." .. key, options[key].items
+    class(out, nested_name, options[key].options, options[key].help,
+      items and nested_name .. ".item")
+    if items then class(out, nested_name .. ".item", items, "A further one of the list.") end
   end
 end
 

@@ -44,7 +44,7 @@ ffi.cdef [[
   const char *sluice_kit_declarations(void);
 ]]
 
-local VERSION = 2
+local VERSION = 3
 local path = find()
 -- Global, because the policy's own state calls the library's functions as well.
 local ok, C = pcall(ffi.load, path, true)
@@ -228,7 +228,7 @@ end
 ---@param method string
 ---@param target string the path, maybe with a query
 ---@param body string|table the text as sent, or a value that is encoded
----@param o? { headers: table?, query: string|table?, peer: string?,
+---@param o? { headers: table?, query: string|table?, peer: string?, tls: table?,
 ---  time: string|number?, content_type: string? }
 ---@return sluice.testing.Result
 function Policy:request(method, target, body, o)
@@ -244,6 +244,13 @@ function Policy:request(method, target, body, o)
   give(req.path, plain)
   give(req.query, query)
   give(req.peer, peer)
+  for _, name in ipairs { "version", "cipher", "host", "subject", "fingerprint" } do
+    local v = o.tls and (o.tls[name] or name == "version" and "TLSv1.3")
+    if v then
+      kept[#kept + 1] = v
+      give(req["tls_" .. name], v)
+    end
+  end
   give(req.content_type, content_type)
   give(req.body, body)
   local array, n = pairs_of(list)

@@ -113,6 +113,11 @@ M.objects = {
       .. "and in sluice replay. The key's own column is not in it." },
     { "peer", "string", "IP address from which the client connects. If a proxy is in front of "
       .. "sluice, it is the proxy's address." },
+    { "tls", "table<string, string>",
+      "TLS of the connection: req.tls.version (\"TLSv1.3\"), req.tls.cipher, req.tls.host (the "
+      .. "name that the client asked for), and of the client's certificate req.tls.subject "
+      .. "(\"CN=app7,O=Example\") and req.tls.fingerprint (SHA-256, 64 digits). Each is nil if the "
+      .. "connection does not have it; without TLS all are nil." },
     { "headers", "table<string, string>",
       "Headers by name, in upper or lower case: req.headers[\"x-api-key\"]; nil if the client "
       .. "did not send it." },

@@ -2,6 +2,8 @@
 
 local M = {}
 
+local tls = require "sluice.words_tls".tls
+
 M.listen = {
   help = "A further listener for clients, by its address: \"0.0.0.0:8443\", \"[::]:8443\", "
     .. "\"unix:/run/sluice/in.sock\", or \"systemd:NAME\" for a socket that systemd passes. "
@@ -9,6 +11,7 @@ M.listen = {
     .. "or rename a listener needs a restart.",
   named = true, process = true,
   options = {
+    tls = tls,
     mode = { type = "mode", default = "0660",
       help = "Permissions of a Unix socket's file, in octal digits. Write permission lets a "
         .. "process connect." },

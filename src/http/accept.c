@@ -36,7 +36,11 @@ static void turn_away(struct listener *l, int fd, enum obstacle why)
 
     accept_count(l, why);
     s->ops->on_refusal(s->arg, NULL, 503, "too_many_connections", lines);
-    (void)send(fd, AWAY, sizeof AWAY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (l->options.tls.door != NULL) {
+        secure_turn_away(fd);
+    } else {
+        (void)send(fd, AWAY, sizeof AWAY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
     if (s->n_away < AWAY_MAX && (max <= 0 || fd <= max + max / AWAY_SHARE)) {
         struct conn *c = server_enter(l, fd);
 
@@ -122,6 +126,10 @@ static void let_in(struct listener *l, int fd, const struct sockaddr_storage *sa
     accept_join(c, &who);
     peer_show(sa, c->peer, sizeof c->peer);
     conn_start(c);
+    if (l->options.tls.door != NULL && !secure_begin(c, &l->options.tls)) {
+        secure_turn_away(fd);
+        conn_close(c);
+    }
 }
 
 /* False: nothing more to accept now. */

@@ -173,3 +173,17 @@ bool request_whole(struct conn *c)
     request_release(r);
     return conn_may_parse(c);
 }
+
+char *body_place(struct conn *c, size_t *room)
+{
+    const struct http_request *r = c->current;
+    size_t left;
+
+    if (r == NULL || c->discard || c->body == NULL || r->length == UINT64_MAX ||
+        c->body_n >= c->body_room) {
+        return NULL;
+    }
+    left = c->body_room - c->body_n;
+    *room = left < READ_BODY_BYTES ? left : READ_BODY_BYTES;
+    return c->body + c->body_n;
+}

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "http/internal.h"
+#include "net/tls_session.h"
 
 enum {
     READ_LEAST = 4 << 10,
@@ -73,6 +74,9 @@ void buffer_rest(struct conn *c)
     }
     if (c->out_n == 0 && c->out_room > OUT_KEPT_IDLE) {
         buffer_free(c->server, &c->out, &c->out_room);
+    }
+    if (c->tls != NULL) {
+        tls_session_rest(c->tls);
     }
     parse_rest(c->parse);
 }

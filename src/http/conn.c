@@ -9,8 +9,7 @@
 
 #include "base/mem.h"
 #include "http/internal.h"
-
-enum { READ_BODY_BYTES = 256 << 10 };
+#include "net/tls_session.h"
 
 static bool on_head(void *arg, const struct parse_head *h)
 {
@@ -42,7 +41,8 @@ void conn_deadline(struct conn *c, int64_t ms)
 bool conn_idle(const struct conn *c)
 {
     return c->current == NULL && c->n_open == 0 && c->unparsed_n == 0 &&
-           c->out_n == 0 && !c->closing && !parse_in_request(c->parse);
+           c->out_n == 0 && !c->closing && !parse_in_request(c->parse) &&
+           !(c->shaking && c->tls != NULL);
 }
 
 bool conn_may_parse(const struct conn *c)
@@ -58,6 +58,9 @@ void conn_read_on(struct conn *c)
     struct ev_loop *loop = c->server->loop;
     bool want = c->lingering || (conn_may_parse(c) && !c->eof && c->unparsed_n == 0);
 
+    if (UNLIKELY(c->tls != NULL) && want && !c->lingering) {
+        want = secure_may_wait(c);
+    }
     if (want && !ev_is_active(&c->readable)) {
         ev_io_start(loop, &c->readable);
     } else if (!want && ev_is_active(&c->readable)) {
@@ -76,7 +79,7 @@ void conn_dirty(struct conn *c)
     }
 }
 
-static void resume_later(struct conn *c)
+void conn_resume_later(struct conn *c)
 {
     struct http_server *s = c->server;
 
@@ -93,6 +96,9 @@ static void resume_later(struct conn *c)
  * unread would reset the connection and take the answer back. */
 void conn_linger(struct conn *c)
 {
+    if (UNLIKELY(c->tls != NULL) && !secure_goodbye(c)) {
+        return; /* it comes here again */
+    }
     if (c->eof || shutdown(c->fd, SHUT_WR) != 0) {
         conn_close(c);
         return;
@@ -143,7 +149,7 @@ static void finish(struct conn *c)
         return;
     }
     if (c->unparsed_n > 0 && conn_may_parse(c)) {
-        resume_later(c);
+        conn_resume_later(c);
     }
     if (UNLIKELY(c->server->handing) && conn_can_leave(c)) {
         conn_leave(c);
@@ -234,24 +240,16 @@ static void feed(struct conn *c, const char *p, size_t n)
 
 void conn_resume(struct conn *c)
 {
-    if (c->unparsed_n > 0 && conn_may_parse(c)) {
-        feed(c, c->unparsed, c->unparsed_n);
+    if (UNLIKELY(c->shaking)) {
+        secure_step(c);
+    } else if (c->unparsed_n > 0) {
+        if (conn_may_parse(c)) {
+            feed(c, c->unparsed, c->unparsed_n);
+        }
+    } else if (UNLIKELY(c->tls != NULL) && conn_may_parse(c) && !c->lingering &&
+               !c->eof) {
+        conn_read(c);
     }
-}
-
-/* Bytes of a body whose length is known go straight to their place. */
-static char *body_place(struct conn *c, size_t *room)
-{
-    const struct http_request *r = c->current;
-    size_t left;
-
-    if (r == NULL || c->discard || c->body == NULL || r->length == UINT64_MAX ||
-        c->body_n >= c->body_room) {
-        return NULL;
-    }
-    left = c->body_room - c->body_n;
-    *room = left < READ_BODY_BYTES ? left : READ_BODY_BYTES;
-    return c->body + c->body_n;
 }
 
 static void read_over(struct conn *c)
@@ -267,26 +265,23 @@ static void read_over(struct conn *c)
     }
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+void conn_read(struct conn *c)
 {
-    struct conn *c = OUTER(w, struct conn, readable);
     size_t room;
     char *place;
     ssize_t n;
 
-    (void)loop;
-    (void)events;
-    if (c->lingering) {
-        read_over(c);
-        return;
-    }
     place = body_place(c, &room);
     if (place == NULL) {
         place = c->server->scratch;
         room = buffer_read_bytes(c);
     }
-    n = read(c->fd, place, room);
+    n = LIKELY(c->tls == NULL) ? read(c->fd, place, room)
+                               : tls_session_read(c->tls, place, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        if (UNLIKELY(c->tls != NULL)) {
+            conn_read_on(c);
+        }
         return;
     }
     if (n < 0) {
@@ -302,6 +297,21 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
         return;
     }
     feed(c, place, (size_t)n);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct conn *c = OUTER(w, struct conn, readable);
+
+    (void)loop;
+    (void)events;
+    if (UNLIKELY(c->shaking)) {
+        secure_awake(c);
+    } else if (c->lingering) {
+        read_over(c);
+    } else {
+        conn_read(c);
+    }
 }
 
 static void written(struct conn *c)
@@ -323,7 +333,11 @@ void conn_write(struct conn *c)
     ssize_t n = 0;
 
     if (c->out_n > c->out_sent) {
-        n = send(c->fd, c->out + c->out_sent, c->out_n - c->out_sent, MSG_NOSIGNAL);
+        const char *p = c->out + c->out_sent;
+        size_t left = c->out_n - c->out_sent;
+
+        n = LIKELY(c->tls == NULL) ? send(c->fd, p, left, MSG_NOSIGNAL)
+                                   : tls_session_write(c->tls, p, left);
     }
     if (n < 0 && errno != EAGAIN && errno != EINTR) {
         c->dead = true;
@@ -346,16 +360,27 @@ void conn_write(struct conn *c)
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
+    struct conn *c = OUTER(w, struct conn, writable);
+
     (void)loop;
     (void)events;
-    conn_write(OUTER(w, struct conn, writable));
+    if (UNLIKELY(c->shaking)) {
+        secure_awake(c);
+        return;
+    }
+    if (UNLIKELY(c->tls != NULL)) {
+        secure_unblock(c);
+    }
+    conn_write(c);
 }
 
 void conn_expire(struct conn *c)
 {
     stats_add(c->server->timeouts, 1);
-    if (c->lingering || c->out_n > 0 || c->closing ||
-        (c->current != NULL && c->current->answered)) {
+    if (c->shaking) {
+        secure_late(c);
+    } else if (c->lingering || c->out_n > 0 || c->closing ||
+               (c->current != NULL && c->current->answered)) {
         conn_close(c);
     } else if (c->current != NULL || parse_in_request(c->parse)) {
         c->closing = true;
@@ -374,8 +399,11 @@ void conn_drain(struct conn *c)
     char byte;
     ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 
-    if (n < 0 && errno == EAGAIN) {
+    if (n < 0 && errno == EAGAIN && (c->tls == NULL || !tls_session_partial(c->tls))) {
         c->closing = true;
+        if (c->shaking) {
+            secure_forget(c);
+        }
         conn_linger(c);
     }
 }
@@ -403,7 +431,7 @@ void conn_limits(struct conn *c)
                                                             : l->idle_timeout_ms;
     uint64_t read_by = s->now_ms + (uint64_t)l->body_timeout_ms;
 
-    if (c->lingering) {
+    if (c->lingering || c->shaking) {
         return;
     }
     if (c->deadline_ms != UINT64_MAX && s->now_ms + (uint64_t)ms < c->deadline_ms) {
@@ -452,6 +480,9 @@ void conn_close(struct conn *c)
     body_drop(c);
     ev_io_stop(s->loop, &c->readable);
     ev_io_stop(s->loop, &c->writable);
+    if (UNLIKELY(c->shaking || c->tls != NULL)) {
+        secure_forget(c);
+    }
     (void)close(c->fd);
     server_forget(c);
 }

@@ -6,7 +6,10 @@
 
 bool conn_can_leave(const struct conn *c)
 {
-    return c->server->hand != NULL && !c->away && !c->eof && conn_idle(c);
+    /* A session of TLS is in this process alone: its connection ends with its next
+     * answer. */
+    return c->server->hand != NULL && !c->away && !c->eof && !c->shaking &&
+           c->tls == NULL && conn_idle(c);
 }
 
 void conn_leave(struct conn *c)

@@ -16,9 +16,11 @@
 #include "base/address.h"
 #include "base/attr.h"
 #include "base/str.h"
+#include "base/tls_peer.h"
 
 struct http_server;
 struct http_request;
+struct tls_door;
 
 struct http_limits {
     uint64_t max_body;          /* bytes after inflating; -> 413 */
@@ -37,12 +39,20 @@ struct http_limits {
 
 enum { HTTP_LINES_BYTES = 2048, HTTP_LISTENERS_MAX = 65 };
 
+/* TLS of a listener. */
+struct http_tls {
+    struct tls_door *door;        /* the owner's; outlives the server. NULL: no TLS */
+    int64_t handshake_timeout_ms; /* from accept on; then close */
+    uint32_t max_handshakes;      /* of a server, under way at once; beyond: close */
+};
+
 /* What holds for one listening socket, beside the limits. Its views live until other
  * ones are set. */
 struct http_listener {
     const char *name;         /* of its metrics; NULL: it has none. Only read first */
     uint32_t max_connections; /* 0: only those of the limits hold */
     uint32_t max_per_address; /* 0: that of the limits */
+    struct http_tls tls;
 };
 
 /* HTTP_DETECT: by the body's first bytes. */
@@ -61,11 +71,12 @@ struct http_view {
     const struct str_pair *headers; /* names as sent, each once: the values of one
                                        that was sent twice are one list */
     uint32_t n_headers;
-    struct str content_type; /* whole value; {NULL, 0}: none */
-    uint64_t content_length; /* UINT64_MAX: chunked */
-    struct str body;         /* in on_body; HTTP pad bytes readable after */
-    struct str peer;         /* "10.0.0.7", "2001:db8::7", "unix" */
-    uint32_t listener;       /* place of the socket that it came by */
+    struct str content_type;    /* whole value; {NULL, 0}: none */
+    uint64_t content_length;    /* UINT64_MAX: chunked */
+    struct str body;            /* in on_body; HTTP pad bytes readable after */
+    struct str peer;            /* "10.0.0.7", "2001:db8::7", "unix" */
+    uint32_t listener;          /* place of the socket that it came by */
+    const struct tls_peer *tls; /* of the connection; NULL: it has no TLS */
 };
 
 struct http_ops {

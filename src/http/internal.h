@@ -6,6 +6,7 @@
  *   accept.c   lets connections in, or turns them away
  *   buffer.c   the memory of all connections together
  *   conn.c     a socket: reads, feeds the parser, writes, closes
+ *   secure.c   its handshake, if it is over TLS
  *   request.c  a request: its head checked, its answer queued
  *   body.c     its body: collected, inflated, handed over
  *   handover.c connections that go to another server, and come from one
@@ -21,6 +22,7 @@
 #include "http/http.h"
 #include "http/parse.h"
 #include "http/peers.h"
+#include "http/secure.h"
 #include "http/target.h"
 #include "stats/stats.h"
 
@@ -34,6 +36,7 @@ enum {
     DISCARD_BYTES = 256 << 10, /* rest of a refused body that is read over */
     LINGER_BYTES = 8 << 20,
     LINGER_MS = 2000,
+    READ_BODY_BYTES = 256 << 10,
     QUIET_MS = 200, /* of a draining server's idle connections */
     BODY_PROGRESS_BYTES = 16 << 10,
     USER_BYTES = 64
@@ -95,6 +98,9 @@ struct conn {
     bool away;    /* turned away: only lingers */
     bool counted; /* among those of its address */
     int fd;
+    struct tls_session *tls; /* NULL: plain, or before the first byte */
+    struct tls_door *door;   /* while shaking: its context comes from here */
+    bool shaking;            /* the handshake is under way */
     ev_io readable, writable;
     struct parse *parse;
     struct http_request *first, *last; /* waiting for their answers */
@@ -154,6 +160,7 @@ struct http_server {
     uint64_t body_bytes; /* of all collected bodies */
     uint64_t max_body_bytes;
     uint64_t peak_bytes; /* of both, since memory was last given back */
+    struct secure *secure;
     struct encoding *encoding;
     struct http_request *in_head; /* whose on_headers runs */
     struct conn *feeding;         /* whose bytes are being parsed */
@@ -211,6 +218,8 @@ void buffer_look(struct http_server *s); /* now and then: gauges, memory back */
 extern const struct parse_ops conn_parse_ops;
 
 void conn_start(struct conn *c);
+void conn_read(struct conn *c); /* bytes came; may close c */
+void conn_resume_later(struct conn *c);
 void conn_write(struct conn *c);  /* writes out; may close c */
 void conn_resume(struct conn *c); /* unparsed bytes; may close c */
 void conn_expire(struct conn *c); /* its deadline has passed */
@@ -246,3 +255,5 @@ bool request_chunk(struct conn *c, uint64_t bytes);
 bool request_part(struct conn *c, const char *p, size_t n);
 bool request_whole(struct conn *c);
 void body_drop(struct conn *c);
+/* Bytes of a body whose length is known go straight to their place; NULL: not so. */
+char *body_place(struct conn *c, size_t *room);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "http/error.h"
 #include "http/internal.h"
+#include "net/tls_session.h"
 
 enum { HEAD_BYTES = 512 };
 
@@ -179,7 +180,8 @@ void http_answer(struct http_request *r, int status, const char *headers,
         r->close = true;
     }
     r->close |= !r->keep_alive ||
-                (c->last == r && (s->draining || c->eof || server_surplus(s) > 0));
+                (c->last == r && (s->draining || c->eof || server_surplus(s) > 0 ||
+                                  (s->handing && c->tls != NULL)));
     if (c->first == r) {
         buffer_grow(s, &c->out, &c->out_room, c->out_n + bound);
         c->out_n += render(s, r, status, headers, body, c->out + c->out_n);
@@ -257,7 +259,8 @@ bool request_view(struct conn *c, struct http_view *v)
                             .n_headers = parse_headers(c->parse, s->headers),
                             .content_length = r == NULL ? 0 : r->length,
                             .peer = str_of(c->peer),
-                            .listener = c->at->place};
+                            .listener = c->at->place,
+                            .tls = c->tls == NULL ? NULL : tls_session_peer(c->tls)};
     v->content_type = header(s, v->n_headers, STR("content-type"));
     return target_split(v->method, parse_target(c->parse), &v->path, &v->query);
 }

@@ -348,6 +348,7 @@ struct http_server *http_server_new(struct ev_loop *loop,
     s->ops = ops;
     s->arg = arg;
     s->encoding = encoding_new();
+    s->secure = secure_new();
     make_cells(s);
     s->resumed_tail = &s->resumed;
     s->now_ms = s->swept_ms = clock_mono_ns() / 1000000u;
@@ -448,5 +449,6 @@ void http_server_free(struct http_server *s)
         request_unmake(s, s->made);
     }
     encoding_free(s->encoding);
+    secure_free(s->secure);
     free(s);
 }

@@ -68,18 +68,26 @@ static struct http_limits limits_of(const struct server_plan *s)
                                 .need_length = true};
 }
 
-static struct http_listener listener_of(const struct listener_plan *l)
+static struct http_listener listener_of(const struct listener_plan *l,
+                                        struct tls_door *door)
 {
+    const struct tls_plan *t = l->tls;
+    struct http_tls tls = {0};
+
+    if (t != NULL) {
+        tls = (struct http_tls){door, t->handshake_timeout_ms, t->max_handshakes};
+    }
     return (struct http_listener){.name = l->address == NULL ? "--listen" : l->address,
                                   .max_connections = l->max_connections,
-                                  .max_per_address = l->max_per_address};
+                                  .max_per_address = l->max_per_address,
+                                  .tls = tls};
 }
 
 /* A policy with other addresses does not come so far. */
 static void set_listeners(struct ingest *in, const struct plan *plan, bool anew)
 {
     for (uint32_t i = 0; i < in->conf.n_listeners && i < plan->n_listeners; i++) {
-        struct http_listener l = listener_of(&plan->listeners[i]);
+        struct http_listener l = listener_of(&plan->listeners[i], in->doors[i]);
 
         if (anew) {
             l.name = in->listen_fds[i] < 0 ? NULL : l.name;

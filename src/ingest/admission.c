@@ -149,6 +149,7 @@ struct policy_request admission_request(const struct ingest *in,
                                    .query = v->query,
                                    .peer = v->peer,
                                    .listener = v->listener,
+                                   .tls = v->tls,
                                    .headers = v->headers,
                                    .n_headers = v->n_headers};
 }

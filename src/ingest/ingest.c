@@ -361,6 +361,10 @@ struct ingest *ingest_new(const struct ingest_conf *c)
     in->conf = *c;
     memcpy(in->listen_fds, c->listen_fds, c->n_listeners * sizeof *c->listen_fds);
     in->conf.listen_fds = in->listen_fds;
+    if (c->doors != NULL) {
+        memcpy(in->doors, c->doors, c->n_listeners * sizeof *c->doors);
+    }
+    in->conf.doors = in->doors;
     in->sample = SAMPLE_EVERY;
     in->pending_tail = &in->pending;
     in->syncing_tail = &in->syncing;

@@ -21,13 +21,15 @@ struct ingest;
 struct policy;
 struct policy_state;
 struct shadow_sample;
+struct tls_door;
 
 struct ingest_conf {
     struct ev_loop *loop;
     struct spool *spool;
-    uint32_t worker;       /* 0-based */
-    const int *listen_fds; /* the caller's; copied. -1: not opened */
-    uint32_t n_listeners;  /* as the plan has */
+    uint32_t worker;               /* 0-based */
+    const int *listen_fds;         /* the caller's; copied. -1: not opened */
+    struct tls_door *const *doors; /* of their certificates; copied. NULL: none */
+    uint32_t n_listeners;          /* as the plan has */
     /* Takes bindings that no request needs any more: closing a Lua state takes
      * milliseconds, which are not the worker's. Must not block. */
     void (*retire)(void *arg, struct binding *b);

@@ -111,6 +111,7 @@ struct ingest {
     struct ingest_conf conf;
     struct http_server *http;
     int listen_fds[PLAN_LISTENERS_MAX]; /* conf's */
+    struct tls_door *doors[PLAN_LISTENERS_MAX];
     struct binding *current;
     struct binding *candidate; /* beside it, a canary or shadow; NULL: none */
     uint64_t candidate_parts;  /* its share */

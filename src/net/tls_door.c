@@ -36,7 +36,7 @@ struct tls_context *tls_door_take(struct tls_door *d)
     struct tls_context *c;
 
     (void)pthread_mutex_lock(&d->lock);
-    c = tls_context_ref(d->context);
+    c = d->context == NULL ? NULL : tls_context_ref(d->context);
     (void)pthread_mutex_unlock(&d->lock);
     return c;
 }

@@ -9,7 +9,7 @@
 struct tls_context;
 struct tls_door;
 
-struct tls_door *tls_door_new(struct tls_context *c);         /* takes c */
+struct tls_door *tls_door_new(struct tls_context *c); /* takes c; NULL: none yet */
 void tls_door_set(struct tls_door *d, struct tls_context *c); /* takes c */
-struct tls_context *tls_door_take(struct tls_door *d); /* a reference, to unref */
-void tls_door_free(struct tls_door *d);                /* NULL is fine */
+struct tls_context *tls_door_take(struct tls_door *d);        /* a reference, or NULL */
+void tls_door_free(struct tls_door *d);                       /* NULL is fine */

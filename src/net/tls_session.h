@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/attr.h"
+#include "base/tls_peer.h"
 #include "net/tls_failure.h"
 
 struct tls_context;
@@ -22,18 +23,6 @@ struct tls_session;
 /* How a step ended; AGAIN: once the socket has bytes to read; WRITABLE: once it takes
  * some. */
 enum tls_step { TLS_DONE, TLS_AGAIN, TLS_WRITABLE, TLS_FAILED };
-
-enum { TLS_SUBJECT_BYTES = 256, TLS_FINGERPRINT_BYTES = 65, TLS_HOST_BYTES = 254 };
-
-/* Facts of a handshake that is done. */
-struct tls_peer {
-    const char *version, *cipher;            /* "TLSv1.3"; static */
-    char host[TLS_HOST_BYTES];               /* that the client asked for; "": none */
-    char subject[TLS_SUBJECT_BYTES];         /* of its certificate, as in RFC 2253, cut;
-                                                "": it has none */
-    char fingerprint[TLS_FINGERPRINT_BYTES]; /* SHA-256, 64 digits; or "" */
-    bool resumed;
-};
 
 /* fd stays the caller's; a reference to the context is kept. NULL: no memory. */
 struct tls_session *tls_session_new(struct tls_context *c, int fd) MUST_USE;

@@ -19,6 +19,7 @@
 #include "plan/instant.h"
 #include "plan/location.h"
 #include "plan/text_format.h"
+#include "plan/tls_plan.h"
 #include "plan/whole.h"
 
 /* PLAN_STREAMS_MAX counts the internal stream of the dead letters. */
@@ -384,12 +385,13 @@ static inline bool route_takes_many(const struct route *r)
 
 /* A listening socket. */
 struct listener_plan {
-    const char *address;      /* "0.0.0.0:8443", "unix:/run/in.sock", "systemd:in" */
-    uint32_t mode;            /* of a Unix socket's file, and its owner: */
-    const char *user, *group; /* NULL: those of the process */
-    uint32_t max_connections; /* of a worker; 0: the server's alone holds */
-    uint32_t max_per_address; /* 0: the server's holds */
-    const uint64_t *serves;   /* bit i: it serves routes[i]; NULL: it serves all */
+    const char *address;        /* "0.0.0.0:8443", "unix:/run/in.sock", "systemd:in" */
+    uint32_t mode;              /* of a Unix socket's file, and its owner: */
+    const char *user, *group;   /* NULL: those of the process */
+    uint32_t max_connections;   /* of a worker; 0: the server's alone holds */
+    uint32_t max_per_address;   /* 0: the server's holds */
+    const struct tls_plan *tls; /* NULL: plain HTTP */
+    const uint64_t *serves;     /* bit i: it serves routes[i]; NULL: it serves all */
 };
 
 struct server_plan {

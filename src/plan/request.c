@@ -143,6 +143,20 @@ static struct str key_cell(const struct policy_request *q, struct str column)
     return (struct str){NULL, 0};
 }
 
+static struct str tls(const struct policy_request *q, struct str name)
+{
+    const struct tls_peer *t = q->tls;
+    const char *text = t == NULL                          ? NULL
+                       : str_eq(name, STR("version"))     ? t->version
+                       : str_eq(name, STR("cipher"))      ? t->cipher
+                       : str_eq(name, STR("host"))        ? t->host
+                       : str_eq(name, STR("subject"))     ? t->subject
+                       : str_eq(name, STR("fingerprint")) ? t->fingerprint
+                                                          : NULL;
+
+    return text == NULL || text[0] == '\0' ? (struct str){NULL, 0} : str_of(text);
+}
+
 struct str request_raw(const struct policy_request *q, const char *pattern,
                        enum request_part part, struct str name)
 {
@@ -158,6 +172,8 @@ struct str request_raw(const struct policy_request *q, const char *pattern,
         return basic(q);
     case REQUEST_KEY:
         return key_cell(q, name);
+    case REQUEST_TLS:
+        return tls(q, name);
     case REQUEST_PEER:
         break;
     }
@@ -208,6 +224,7 @@ bool request_decode(enum request_part part, struct str raw, char *out, size_t *n
         *n = request_unescape(raw, part == REQUEST_ARG, out);
         return true;
     case REQUEST_HEADER:
+    case REQUEST_TLS:
     case REQUEST_PEER:
     case REQUEST_KEY:
         memcpy(out, raw.p, raw.n);

@@ -9,6 +9,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "base/tls_peer.h"
 
 struct csv_table;
 
@@ -17,6 +18,7 @@ struct policy_request {
     double time_ms; /* wall clock of this turn */
     double mono_ms; /* for durations; 0: time_ms serves, as in tests */
     struct str method, path, query, peer;
+    const struct tls_peer *tls; /* NULL: it came without TLS */
     const struct str_pair *headers;
     uint32_t n_headers;
     uint32_t listener; /* place of the one that it came by */
@@ -34,7 +36,8 @@ enum request_part {
     REQUEST_BASIC_USER, /* of Authorization: Basic; base64 */
     REQUEST_BASIC_PASSWORD,
     REQUEST_PEER,
-    REQUEST_KEY /* of the row of the accepted key: a column */
+    REQUEST_KEY, /* of the row of the accepted key: a column */
+    REQUEST_TLS  /* of the connection: version, cipher, host, subject, fingerprint */
 };
 
 /* The part as sent; pattern is the route's path. p is NULL: there is none. */

@@ -31,6 +31,7 @@ struct err;
 struct collector;
 struct process;
 struct registry;
+struct renewal;
 
 enum { RELOAD_ENDS = 6 };
 
@@ -88,6 +89,7 @@ struct server {
     struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
     struct worker **workers;
     struct listenings listeners;
+    struct renewal *renewal; /* their certificates */
     uint32_t n_workers;
     struct listening admin_listener;
     struct http_server *admin;

@@ -11,5 +11,6 @@
 struct policy;
 struct policy_report;
 
-/* False: a library refuses a sink's options; *report, which was clean, says which. */
+/* False: a library refuses a sink's options, or a listener's certificates are wrong;
+ * *report, which was clean, says which. True: it may have notes. */
 bool settings_try(const struct policy *p, struct policy_report *report) MUST_USE;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "server/internal.h"
 #include "server/keys/keystores.h"
+#include "server/renewal.h"
 #include "shared/registry.h"
 #include "sink/folders.h"
 
@@ -73,6 +74,7 @@ bool stop_all(struct server *s)
     }
     listening_close(&s->admin_listener);
     listenings_close(&s->listeners);
+    renewal_free(s->renewal);
     if (s->spool != NULL) {
         if (!keystores_close(s, clock_mono_ns() + STOP_GRACE_NS)) {
             return false;

@@ -15,11 +15,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "policy/run/run.h"
+#include "server/certificates.h"
 #include "server/internal.h"
 #include "server/keys/keystores.h"
 #include "server/policies/quarantine.h"
 #include "server/policies/snapshots.h"
 #include "server/process.h"
+#include "server/renewal.h"
 #include "server/settings.h"
 #include "server/sinks/taken.h"
 #include "server/starting.h"
@@ -125,6 +127,7 @@ static void on_differs(void *arg, struct shadow_sample *x)
 
 static bool make_workers(struct server *s, struct err *e)
 {
+    struct tls_door *doors[PLAN_LISTENERS_MAX];
     int fds[PLAN_LISTENERS_MAX];
 
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
@@ -133,10 +136,12 @@ static bool make_workers(struct server *s, struct err *e)
             const struct listening *l = &s->listeners.list[k];
 
             fds[k] = l->fds == NULL ? -1 : l->fds[i];
+            doors[k] = renewal_door(s->renewal, k);
         }
         s->workers[i] = worker_new(&(struct worker_conf){.spool = s->spool,
                                                          .number = i,
                                                          .listen_fds = fds,
+                                                         .doors = doors,
                                                          .n_listeners = s->listeners.n,
                                                          .mail = &s->mail,
                                                          .freed = on_freed,
@@ -182,6 +187,18 @@ static void keep_policy(const struct server *s)
     snapshots_forget_tables(s->spool_dir, s->tables_dir);
 }
 
+static bool open_certificates(struct server *s, struct err *e)
+{
+    struct certificates c;
+
+    s->renewal = renewal_new(s->loop);
+    if (!certificates_read(&c, s->policy, renewal_tickets(s->renewal), e)) {
+        return false;
+    }
+    renewal_set(s->renewal, s->policy, &c);
+    return true;
+}
+
 /* Both, unless they were opened before the process gave up its rights. */
 static bool open_listeners(struct server *s, struct err *e)
 {
@@ -222,8 +239,9 @@ static bool start(struct server *s, struct err *e)
     }
     if (!taken_restore(s, plan, e) || !sinks_restore(s, s->policy, false, e) ||
         !sinks_apply(s, s->policy, s->stream_ids, s->dead_stream, e) ||
-        !sinks_restore(s, s->policy, true, e) || !open_listeners(s, e) ||
-        !make_workers(s, e) || !admin_start(s, e) || !start_workers(s, e)) {
+        !sinks_restore(s, s->policy, true, e) || !open_certificates(s, e) ||
+        !open_listeners(s, e) || !make_workers(s, e) || !admin_start(s, e) ||
+        !start_workers(s, e)) {
         return false;
     }
     taken_forget_names(s); /* the changer alters the notes too, once it runs */

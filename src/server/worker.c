@@ -109,6 +109,7 @@ struct worker *worker_new(const struct worker_conf *c)
                                                  .spool = c->spool,
                                                  .worker = c->number,
                                                  .listen_fds = c->listen_fds,
+                                                 .doors = c->doors,
                                                  .n_listeners = c->n_listeners,
                                                  .retire = on_retire,
                                                  .differs = on_differs,

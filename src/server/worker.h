@@ -18,6 +18,7 @@ struct err;
 struct http_handed;
 struct mailbox;
 struct shadow_sample;
+struct tls_door;
 struct worker;
 
 /* Something that all workers are asked to do, between two requests. When the last
@@ -32,6 +33,7 @@ struct worker_conf {
     struct spool *spool;
     uint32_t number;       /* 0-based */
     const int *listen_fds; /* the caller's; read by worker_new. -1: not opened */
+    struct tls_door *const *doors; /* of their certificates; the same */
     uint32_t n_listeners;
     struct mailbox *mail; /* the supervisor's: the calls below come from it */
     void (*freed)(void *arg, struct binding *b); /* b was freed: no pointer now */

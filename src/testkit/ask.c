@@ -243,15 +243,40 @@ static void decide(struct sluice_kit *k, struct policy_request *r,
     }
 }
 
+static const char *text_in(struct sluice_kit_text from, char *out, size_t room)
+{
+    (void)snprintf(out, room, "%.*s", (int)from.n, from.p == NULL ? "" : from.p);
+    return out;
+}
+
+/* NULL: the request came without TLS. */
+static const struct tls_peer *tls_in(const struct sluice_kit_request *req,
+                                     struct tls_peer *t, char version[16],
+                                     char cipher[64])
+{
+    if (req->tls_version.p == NULL) {
+        return NULL;
+    }
+    t->version = text_in(req->tls_version, version, 16);
+    t->cipher = text_in(req->tls_cipher, cipher, 64);
+    (void)text_in(req->tls_host, t->host, sizeof t->host);
+    (void)text_in(req->tls_subject, t->subject, sizeof t->subject);
+    (void)text_in(req->tls_fingerprint, t->fingerprint, sizeof t->fingerprint);
+    return t;
+}
+
 void sluice_kit_ask(struct sluice_kit *k, const struct sluice_kit_request *req,
                     struct sluice_kit_answer *out)
 {
     struct str_pair headers[HEADERS_MAX];
+    struct tls_peer peer = {0};
+    char version[16], cipher[64];
     struct policy_request r = {.time_ms = req->time_ms,
                                .method = str_in(req->method),
                                .path = str_in(req->path),
                                .query = str_in(req->query),
                                .peer = str_in(req->peer),
+                               .tls = tls_in(req, &peer, version, cipher),
                                .headers = headers};
     enum http_encoding how;
 

@@ -14,7 +14,7 @@
 
 #pragma GCC visibility push(default)
 
-enum { SLUICE_KIT_VERSION = 2 };
+enum { SLUICE_KIT_VERSION = 3 };
 
 struct sluice_kit;
 
@@ -30,6 +30,8 @@ struct sluice_kit_pair {
 
 struct sluice_kit_request {
     struct sluice_kit_text method, path, query, peer, content_type, body;
+    struct sluice_kit_text tls_version; /* p NULL: the connection has no TLS */
+    struct sluice_kit_text tls_cipher, tls_host, tls_subject, tls_fingerprint;
     const struct sluice_kit_pair *headers;
     uint32_t n_headers;
     double time_ms; /* the clock */

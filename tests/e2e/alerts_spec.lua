@@ -1,5 +1,6 @@
 -- Each alert fires when its fault happens: real faults on real servers, the rules
 -- evaluated by a real Prometheus, with shorter times only.
+local certificates = require "certificates"
 local cjson = require "cjson"
 local free_port = require "clickhouse".free_port
 local h = require "harness"
@@ -12,6 +13,7 @@ local missing = h.shell("command -v prometheus") == "" and
 local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }
+listen "127.0.0.1:0" { tls = { cert = "%s/in.pem", key = "%s/in.key", renew = "100ms" } }
 http "gone" { url = "http://127.0.0.1:1/", timeout = "1s", batch = { linger = "5ms" },
   breaker = { timeout = "60s",
     ready_to_trip = function(c) return c.failures >= 1 end } }
@@ -58,7 +60,8 @@ describe("alerts", function()
   setup(function()
     if missing then return end
     dir, r = h.folder(), receiver.start()
-    s = h.server { policy = POLICY:format(r.url, "", "") }
+    certificates.make(dir, "in")
+    s = h.server { policy = POLICY:format(dir, dir, r.url, "", "") }
     broken = damaged()
     local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
       :gsub("_seconds > 300", "_seconds > 1")
@@ -118,9 +121,14 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets:
     end)
     local quiet = { "SluiceHookRaises", "SluiceHookStopped", "SluiceDeadLetters",
       "SluicePolicyDeadLetters", "SluiceReloadRefused", "SluiceCanaryRolledBack",
-      "SluiceRefusesForRoom", "SluiceDown" }
+      "SluiceRefusesForRoom", "SluiceDown", "SluiceCertificateExpires",
+      "SluiceCertificateNotRenewed" }
     for _, name in ipairs(quiet) do assert.same({ name }, { name, firing(name) }) end
 
+    h.write(dir .. "/in.key", "half")
+    fires("SluiceCertificateNotRenewed", function() h.shell("touch " .. dir .. "/in.key") end)
+    certificates.make(dir, "in", { days = 3 })
+    fires("SluiceCertificateExpires")
     fires("SluiceSpoolDamaged")
     fires("SluiceEventsLost")
     fires("SluiceHookRaises", function() s:post("/v1/events", '[{"raise":1}]') end)
@@ -140,7 +148,7 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets:
     c:close()
     h.write(s.path, "nonsense {")
     fires("SluiceReloadRefused", function() s:reload() end)
-    h.write(s.path, POLICY:format(r.url, 'do return reject("no", "no") end',
+    h.write(s.path, POLICY:format(dir, dir, r.url, 'do return reject("no", "no") end',
       [[canary { share = "50%", during = "1h", by = "request" }]]))
     assert.equal(200, s:reload().status)
     fires("SluiceCanaryRolledBack", function()

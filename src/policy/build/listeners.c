@@ -23,6 +23,70 @@ static const uint64_t *build_serves(struct build *b)
     return bits;
 }
 
+static const char *const *build_names(struct build *b, uint32_t *n)
+{
+    const char **names = NULL;
+
+    *n = 0;
+    if (field_has(b, "names")) {
+        *n = field_open(b, "names");
+        names = build_room(b, *n * sizeof *names);
+        for (uint32_t i = 0; i < *n; i++) {
+            lua_rawgeti(b->L, -1, (int)i + 1);
+            names[i] = build_copy(b, str_of(lua_tostring(b->L, -1))).p;
+            lua_pop(b->L, 1);
+        }
+        lua_pop(b->L, 1);
+    }
+    return names;
+}
+
+static void build_certificate(struct build *b, struct certificate_plan *c)
+{
+    c->cert = field_text(b, "cert").p;
+    c->key = field_text(b, "key").p;
+    c->names = build_names(b, &c->n_names);
+}
+
+/* The one of the options is the first, those of the list follow. */
+static void build_certificates(struct build *b, struct tls_plan *t)
+{
+    uint32_t n = field_open(b, "items");
+    struct certificate_plan *list = build_room(b, (n + 1) * sizeof *list);
+
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        build_certificate(b, &list[i + 1]);
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    build_certificate(b, &list[0]);
+    t->certificates = list;
+    t->n_certificates = n + 1;
+}
+
+static const struct tls_plan *build_tls(struct build *b)
+{
+    struct tls_plan *t = NULL;
+
+    if (field_has(b, "tls")) {
+        t = build_room(b, sizeof *t);
+        (void)field_open(b, "tls");
+        build_certificates(b, t);
+        t->client = field_is(b, "client", "required")   ? TLS_REQUIRES
+                    : field_is(b, "client", "optional") ? TLS_ASKS
+                                                        : TLS_ASKS_NOTHING;
+        t->ca = field_text(b, "ca").p;
+        t->only_1_3 = field_is(b, "min_version", "1.3");
+        t->tickets = field_flag(b, "tickets");
+        t->handshake_timeout_ms = (int64_t)field_whole(b, "handshake_timeout");
+        t->renew_ms = (int64_t)field_whole(b, "renew");
+        t->max_handshakes = (uint32_t)field_whole(b, "max_handshakes");
+        lua_pop(b->L, 1);
+    }
+    return t;
+}
+
 static void build_listener(struct build *b, struct listener_plan *l)
 {
     l->address = field_text(b, "address").p;
@@ -31,6 +95,7 @@ static void build_listener(struct build *b, struct listener_plan *l)
     l->group = field_text(b, "group").p;
     l->max_connections = (uint32_t)field_whole(b, "max_connections");
     l->max_per_address = (uint32_t)field_whole(b, "max_per_address");
+    l->tls = build_tls(b);
     l->serves = build_serves(b);
 }
 

@@ -293,9 +293,9 @@ int sluice_request_key(struct sluice_context *c, int32_t *table, int32_t *row)
 int sluice_request_named(struct sluice_context *c, int part, const char *name, size_t n,
                          struct sluice_value *out)
 {
-    static const enum request_part parts[] = {REQUEST_PARAM, REQUEST_ARG,
-                                              REQUEST_HEADER, REQUEST_BASIC_USER,
-                                              REQUEST_BASIC_PASSWORD};
+    static const enum request_part parts[] = {
+        REQUEST_PARAM,          REQUEST_ARG, REQUEST_HEADER, REQUEST_BASIC_USER,
+        REQUEST_BASIC_PASSWORD, REQUEST_TLS};
     struct policy_state *s = OUTER(c, struct policy_state, context);
     struct str raw =
         request_raw(c->request, c->route->path, parts[part], (struct str){name, n});
@@ -305,7 +305,7 @@ int sluice_request_named(struct sluice_context *c, int part, const char *name, s
         return 0;
     }
     out->kind = SLOT_STRING;
-    if (parts[part] == REQUEST_HEADER) {
+    if (parts[part] == REQUEST_HEADER || parts[part] == REQUEST_TLS) {
         out->text = raw.p;
         out->len = (uint32_t)raw.n;
         return 1;

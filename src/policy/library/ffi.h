@@ -115,7 +115,7 @@ void sluice_location(struct sluice_context *c, const char *url, size_t n);
 /* A part of the request: 0 method, 1 path, 2 query, 3 peer. */
 void sluice_request_part(struct sluice_context *c, int part, struct sluice_value *out);
 /* One by its name: 0 parameter of the path, 1 argument of the query, 2 header, 3 basic
- * auth's user, 4 its password (without a name). 0: the request has no such part. The
+ * auth's user, 4 its password (without a name), 5 fact of TLS. 0: the request has no such part. The
  * text lives until the next call. */
 int sluice_request_named(struct sluice_context *c, int part, const char *name, size_t n,
                          struct sluice_value *out);

@@ -241,6 +241,11 @@ void diag_note(struct policy_report *report, const char *file, int line,
                                          .message = copy(message)});
 }
 
+void policy_report_note(struct policy_report *r, const char *file, const char *text)
+{
+    diag_note(r, file, 1, text);
+}
+
 void diag_remarks(lua_State *L, struct policy_report *report)
 {
     unsigned n;

@@ -93,6 +93,8 @@ void policy_share(struct policy *p, struct registry *registry);
 
 /* Adds a problem of the file as a whole to a clean report. */
 void policy_report_problem(struct policy_report *r, const char *file, const char *text);
+/* Adds a note about the file as a whole to a clean report. */
+void policy_report_note(struct policy_report *r, const char *file, const char *text);
 void policy_report_fini(struct policy_report *r);
 
 /* ---- saved.c ---- */

@@ -191,7 +191,7 @@ bool state_preload(lua_State *L, struct err *e)
         "words_fields", "words_functions", "words_mistakes", "effects",
         "refused",      "answers",         "tables",         "envelopes",
         "paths",        "postbacks",       "words_listen",   "listeners",
-        "auth",         "words_auth"};
+        "auth",         "words_auth",      "words_tls",      "certificates"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

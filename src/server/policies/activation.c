@@ -13,6 +13,7 @@
 #include "server/policies/quarantine.h"
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
+#include "server/renewal.h"
 #include "server/sinks/taken.h"
 
 static const double LOOK_S = 0.1;
@@ -181,6 +182,7 @@ static void went_live(void *arg)
     }
     s->policy = policy_ref(r->policy);
     log_follow(policy_plan(s->policy));
+    renewal_set(s->renewal, s->policy, NULL); /* a canary's were not set before */
     s->live = r->generation;
     memcpy(s->stream_ids, r->ids, sizeof r->ids);
     s->dead_stream = r->dead_stream;
@@ -431,6 +433,7 @@ static void on_altered(void *arg)
         return;
     }
     supersede(r);
+    renewal_set(s->renewal, r->policy, &r->certificates);
     bindings_make(s, r->generation, r->states, r->ids, r->dead_stream);
     r->step = (struct worker_step){s->n_workers, went_live, r};
     for (uint32_t i = 0; i < s->n_workers; i++) {

@@ -36,6 +36,7 @@
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
 #include "server/process.h"
+#include "server/renewal.h"
 #include "stats/stats.h"
 
 enum { WAITING_MAX = 16, LOADER_NICE = 5 };
@@ -53,6 +54,7 @@ static void reload_free(struct reload *r)
     }
     free(r->states);
     policy_state_free(r->rule_state);
+    certificates_free(&r->certificates);
     policy_report_fini(&r->report);
     policy_unref(r->policy);
     policy_unref(r->from);
@@ -281,7 +283,9 @@ static void *load(void *arg)
         r->e.text[0] == '\0') {
         (void)err_set(&r->e, "no Lua state for a worker");
     }
-    if (r->policy != NULL && r->e.text[0] == '\0') {
+    if (r->policy != NULL && r->e.text[0] == '\0' &&
+        certificates_read(&r->certificates, r->policy, renewal_tickets(s->renewal),
+                          &r->e)) {
         keep(r);
         snapshots_forget_tables(s->spool_dir, s->tables_dir);
     }

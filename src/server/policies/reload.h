@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "base/err.h"
+#include "server/certificates.h"
 #include "server/internal.h"
 
 struct reload {
@@ -22,7 +23,8 @@ struct reload {
     struct policy *policy;        /* NULL: refused */
     struct policy_state **states; /* one a worker */
     struct policy_report report;
-    struct policy_state *rule_state; /* of a canary; NULL: none */
+    struct certificates certificates; /* of its listeners */
+    struct policy_state *rule_state;  /* of a canary; NULL: none */
     struct err e;       /* why there are no states; of the changer, why not */
     char suspect[1024]; /* why it may not go live: its hash is a suspect's */
     /* The supervisor's. */

@@ -1,0 +1,43 @@
+-- client_certificates: senders that are machines of your own show a certificate instead of
+-- a key. The certificate says which sender it is; sluice adds that to each event.
+--
+--   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
+--     -keyout ca.key -out ca.pem -subj '/CN=senders'                       # once
+--   openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+--     -keyout shop7.key -out shop7.csr -subj '/CN=shop7'                   # each sender
+--   openssl x509 -req -in shop7.csr -CA ca.pem -CAkey ca.key -days 365 -out shop7.pem
+--   curl --cert shop7.pem --key shop7.key --json '{"event":"x"}' https://HOST:8443/v1/events
+--
+-- in.pem and in.key are the server's own, from the authority that clients trust.
+
+listen ":8443" {
+  tls = {
+    cert = "in.pem", key = "in.key",
+    client = "optional", ca = "ca.pem", -- "required": no other route is open to others
+  },
+}
+
+file "archive" { dir = "archive", compress = "zstd" }
+stream "events" { sinks = { "archive" } }
+
+-- A sender whose key was stolen: openssl x509 -noout -fingerprint -sha256 -in shop7.pem,
+-- in small letters and without colons.
+local REVOKED = {
+  ["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"] = "shop3",
+}
+
+local function on_request(req)
+  local subject = req.tls.subject
+  if not subject then
+    return reject("no_certificate", "connect with a client certificate", 403)
+  elseif REVOKED[req.tls.fingerprint] then
+    return reject("revoked", "this certificate was revoked", 403)
+  end
+end
+
+route "POST /v1/events" {
+  body = "event", stream = "events", on_request = on_request,
+  on_event = function(ev, req)
+    ev.sender = req.tls.subject
+  end,
+}

@@ -1,0 +1,156 @@
+#include "server/certificates.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "net/tls_context.h"
+#include "policy/load/load.h"
+
+enum { NOTE_BYTES = 700 };
+
+/* A path of the policy; a relative one starts at its folder. */
+static char *path_of(const struct policy *p, const char *path)
+{
+    const char *own = policy_file(p, 0);
+    const char *slash = own == NULL ? NULL : strrchr(own, '/');
+    char out[PATH_MAX];
+
+    if (path[0] == '/' || slash == NULL) {
+        return mem_strdup(path);
+    }
+    (void)snprintf(out, sizeof out, "%.*s/%s", (int)(slash - own), own, path);
+    return mem_strdup(out);
+}
+
+static const struct tls_plan *tls_of(const struct policy *p, uint32_t place)
+{
+    return policy_plan(p)->listeners[place].tls;
+}
+
+static const char *address_of(const struct policy *p, uint32_t place)
+{
+    return policy_plan(p)->listeners[place].address;
+}
+
+static uint64_t stamp_of(uint64_t h, const struct policy *p, const char *path)
+{
+    char *whole = path_of(p, path);
+    struct stat st;
+    int64_t facts[6] = {0};
+
+    if (stat(whole, &st) == 0) {
+        facts[0] = (int64_t)st.st_dev;
+        facts[1] = (int64_t)st.st_ino;
+        facts[2] = st.st_size;
+        facts[3] = st.st_mtim.tv_sec;
+        facts[4] = st.st_mtim.tv_nsec;
+    } else {
+        facts[5] = errno;
+    }
+    free(whole);
+    return str_hash(h, (struct str){(const char *)facts, sizeof facts});
+}
+
+uint64_t certificates_stamp(const struct policy *p, uint32_t place)
+{
+    const struct tls_plan *t = tls_of(p, place);
+    uint64_t h = STR_HASH;
+
+    for (uint32_t i = 0; i < t->n_certificates; i++) {
+        h = stamp_of(h, p, t->certificates[i].cert);
+        h = stamp_of(h, p, t->certificates[i].key);
+    }
+    return t->ca == NULL ? h : stamp_of(h, p, t->ca);
+}
+
+struct tls_context *certificates_context(const struct policy *p, uint32_t place,
+                                         struct tls_tickets *tickets, struct err *e)
+{
+    const struct tls_plan *t = tls_of(p, place);
+    struct tls_files files[TLS_CERTIFICATES_MAX];
+    char *paths[2 * TLS_CERTIFICATES_MAX + 1];
+    struct tls_options o = {
+        .files = files, .client = (enum tls_client)t->client, .only_1_3 = t->only_1_3};
+    struct tls_context *c = NULL;
+    struct err why;
+    size_t n = 0;
+
+    if (t->n_certificates > TLS_CERTIFICATES_MAX) {
+        (void)err_set(e, "listen \"%s\".tls: more than %d certificates",
+                      address_of(p, place), TLS_CERTIFICATES_MAX);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < t->n_certificates; i++) {
+        const struct certificate_plan *x = &t->certificates[i];
+
+        paths[n] = path_of(p, x->cert);
+        paths[n + 1] = path_of(p, x->key);
+        files[i] = (struct tls_files){paths[n], paths[n + 1], x->names, x->n_names};
+        n += 2;
+    }
+    o.n_files = t->n_certificates;
+    if (t->ca != NULL) {
+        o.ca = paths[n++] = path_of(p, t->ca);
+    }
+    c = tls_context_new(&o, t->tickets ? tickets : NULL, &why);
+    if (c == NULL) {
+        (void)err_set(e, "listen \"%.60s\".tls: %s", address_of(p, place), why.text);
+    }
+    while (n > 0) {
+        free(paths[--n]);
+    }
+    return c;
+}
+
+bool certificates_read(struct certificates *c, const struct policy *p,
+                       struct tls_tickets *tickets, struct err *e)
+{
+    const struct plan *plan = policy_plan(p);
+
+    *c = (struct certificates){0};
+    for (uint32_t i = 0; i < plan->n_listeners; i++) {
+        if (plan->listeners[i].tls != NULL) {
+            c->stamps[i] = certificates_stamp(p, i);
+            c->contexts[i] = certificates_context(p, i, tickets, e);
+            if (c->contexts[i] == NULL) {
+                certificates_free(c);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+void certificates_free(struct certificates *c)
+{
+    for (uint32_t i = 0; i < PLAN_LISTENERS_MAX; i++) {
+        tls_context_unref(c->contexts[i]);
+        c->contexts[i] = NULL;
+    }
+}
+
+void certificates_note(const struct certificates *c, const struct policy *p,
+                       struct policy_report *report)
+{
+    int64_t now = clock_wall_ms() / 1000;
+    char text[NOTE_BYTES];
+    struct err e;
+
+    for (uint32_t i = 0; i < policy_plan(p)->n_listeners; i++) {
+        for (uint32_t k = 0;
+             c->contexts[i] != NULL && tls_context_late(c->contexts[i], &k, now, &e);
+             k++) {
+            (void)snprintf(text, sizeof text, "listen \"%.60s\".tls: %s",
+                           address_of(p, i), e.text);
+            policy_report_note(report, policy_file(p, 0), text);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/*
+ * certificates - the TLS of a policy's listeners, read from the files that it names.
+ *
+ *   certificates_read -> certificates_take* -> certificates_free
+ *
+ * Any thread; reading may block while the disk does.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "plan/plan.h"
+
+struct err;
+struct policy;
+struct policy_report;
+struct tls_context;
+struct tls_tickets;
+
+struct certificates {
+    struct tls_context *contexts[PLAN_LISTENERS_MAX]; /* by place; NULL: plain */
+    uint64_t stamps[PLAN_LISTENERS_MAX]; /* of the files, before they were read */
+};
+
+/* Those of all listeners; false: *e names listener, file and mistake, and there is
+ * nothing to free. tickets may be NULL: for a check. */
+bool certificates_read(struct certificates *c, const struct policy *p,
+                       struct tls_tickets *tickets, struct err *e) MUST_USE;
+void certificates_free(struct certificates *c);
+
+/* That of one listener with TLS; NULL and *e. */
+struct tls_context *certificates_context(const struct policy *p, uint32_t place,
+                                         struct tls_tickets *tickets,
+                                         struct err *e) MUST_USE;
+
+/* Another number when one of the listener's files is another one, was written, or has
+ * gone. */
+uint64_t certificates_stamp(const struct policy *p, uint32_t place);
+
+/* Certificates that are not valid now, as notes of a clean report. */
+void certificates_note(const struct certificates *c, const struct policy *p,
+                       struct policy_report *report);

@@ -1,0 +1,251 @@
+#include "server/renewal.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/tls_context.h"
+#include "net/tls_door.h"
+#include "net/tls_tickets.h"
+#include "policy/load/load.h"
+#include "server/certificates.h"
+#include "stats/stats.h"
+
+enum { DAY_S = 86400, LABEL_BYTES = 320, QUOTED_BYTES = 2 * ERR_TEXT_MAX };
+
+/* Where there is no TLS, no certificate ends. */
+static const uint64_t NEVER_DAYS = 36500;
+
+struct renewed {
+    struct tls_door *door;
+    struct tls_context *context;      /* in the door; NULL: none was there yet */
+    uint64_t stamp;                   /* of the files when they were last read */
+    uint64_t look_ms;                 /* monotonic: when to look at them again */
+    stats_cell *days, *good, *failed; /* NULL: it never had TLS */
+};
+
+struct renewal {
+    struct ev_loop *loop;
+    ev_timer timer;
+    struct tls_tickets *tickets;
+    struct policy *policy; /* live; NULL: none yet */
+    struct renewed list[PLAN_LISTENERS_MAX];
+};
+
+static uint64_t now_ms(void)
+{
+    return clock_mono_ns() / 1000000u;
+}
+
+static const struct listener_plan *plan_of(const struct renewal *r, uint32_t place)
+{
+    return &policy_plan(r->policy)->listeners[place];
+}
+
+static void make_cells(struct renewed *x, const char *address)
+{
+    char pair[LABEL_BYTES], labels[LABEL_BYTES + 32];
+
+    if (x->days != NULL) {
+        return;
+    }
+    (void)stats_label_pair(pair, sizeof pair, "listener", address);
+    x->days = stats_gauge("sluice_tls_certificate_days",
+                          "Whole days until the first certificate of a listener "
+                          "expires; 0: less than a day, or expired.",
+                          pair);
+    (void)snprintf(labels, sizeof labels, "%s,result=\"renewed\"", pair);
+    x->good = stats_counter("sluice_tls_renewals_total",
+                            "Changed certificate files that sluice read: renewed, or "
+                            "failed (it keeps the certificates before).",
+                            labels);
+    (void)snprintf(labels, sizeof labels, "%s,result=\"failed\"", pair);
+    x->failed = stats_counter("sluice_tls_renewals_total",
+                              "Changed certificate files that sluice read: renewed, or "
+                              "failed (it keeps the certificates before).",
+                              labels);
+}
+
+static void count_days(const struct renewal *r, uint32_t place)
+{
+    const struct renewed *x = &r->list[place];
+    const struct tls_plan *t = plan_of(r, place)->tls;
+    int64_t now = clock_wall_ms() / 1000, least = INT64_MAX;
+
+    for (uint32_t i = 0; x->context != NULL && i < t->n_certificates; i++) {
+        int64_t left = tls_context_expires_s(x->context, i) - now;
+
+        least = left < least ? left : least;
+    }
+    stats_set(x->days, least == INT64_MAX ? NEVER_DAYS
+                       : least < 0        ? 0
+                                          : (uint64_t)(least / DAY_S));
+}
+
+static void tell_late(const struct renewal *r, uint32_t place)
+{
+    const struct renewed *x = &r->list[place];
+    char quoted[QUOTED_BYTES], name[LABEL_BYTES];
+    struct err e;
+
+    for (uint32_t i = 0; tls_context_late(x->context, &i, clock_wall_ms() / 1000, &e);
+         i++) {
+        log_write(LOG_WARN, "certificate", "status=not_valid listener=%s why=%s",
+                  log_quote(name, sizeof name, plan_of(r, place)->address),
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
+/* Takes c. */
+static void use(struct renewal *r, uint32_t place, struct tls_context *c)
+{
+    struct renewed *x = &r->list[place];
+
+    x->context = c;
+    tls_door_set(x->door, c);
+    tell_late(r, place);
+    count_days(r, place);
+}
+
+/* The files were written, or another policy names others. */
+static void read_again(struct renewal *r, uint32_t place)
+{
+    struct renewed *x = &r->list[place];
+    char name[LABEL_BYTES], quoted[QUOTED_BYTES];
+    struct tls_context *c;
+    struct err e;
+
+    (void)log_quote(name, sizeof name, plan_of(r, place)->address);
+    c = certificates_context(r->policy, place, r->tickets, &e);
+    if (c == NULL) {
+        stats_add(x->failed, 1);
+        log_write(LOG_ERROR, "certificate",
+                  "status=failed listener=%s using=\"the one before\" why=%s", name,
+                  log_quote(quoted, sizeof quoted, e.text));
+        return;
+    }
+    use(r, place, c);
+    stats_add(x->good, 1);
+    log_write(LOG_INFO, "certificate", "status=renewed listener=%s days=%llu", name,
+              (unsigned long long)*x->days);
+}
+
+static void look_at(struct renewal *r, uint32_t place)
+{
+    struct renewed *x = &r->list[place];
+    uint64_t stamp = certificates_stamp(r->policy, place);
+
+    x->look_ms = now_ms() + (uint64_t)plan_of(r, place)->tls->renew_ms;
+    if (stamp != x->stamp) {
+        x->stamp = stamp; /* before they are read: a later change is seen */
+        read_again(r, place);
+    }
+    count_days(r, place);
+}
+
+/* To the next listener whose files are due; no listener has TLS: not at all. */
+static void wait_for_next(struct renewal *r)
+{
+    const struct plan *plan = policy_plan(r->policy);
+    uint64_t next = UINT64_MAX, now = now_ms();
+
+    for (uint32_t i = 0; i < plan->n_listeners; i++) {
+        if (plan->listeners[i].tls != NULL && r->list[i].look_ms < next) {
+            next = r->list[i].look_ms;
+        }
+    }
+    ev_timer_stop(r->loop, &r->timer);
+    if (next != UINT64_MAX) {
+        ev_timer_set(&r->timer, next > now ? (double)(next - now) / 1000. : 0., 0.);
+        ev_timer_start(r->loop, &r->timer);
+    }
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct renewal *r = OUTER(w, struct renewal, timer);
+    const struct plan *plan = policy_plan(r->policy);
+
+    (void)loop;
+    (void)events;
+    for (uint32_t i = 0; i < plan->n_listeners; i++) {
+        if (plan->listeners[i].tls != NULL && now_ms() >= r->list[i].look_ms) {
+            look_at(r, i);
+        }
+    }
+    wait_for_next(r);
+}
+
+struct renewal *renewal_new(struct ev_loop *loop)
+{
+    struct renewal *r = mem_zalloc(sizeof *r);
+
+    r->loop = loop;
+    r->tickets = tls_tickets_new();
+    for (uint32_t i = 0; i < PLAN_LISTENERS_MAX; i++) {
+        r->list[i].door = tls_door_new(NULL);
+    }
+    ev_timer_init(&r->timer, on_timer, 0., 0.);
+    return r;
+}
+
+void renewal_free(struct renewal *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    ev_timer_stop(r->loop, &r->timer);
+    for (uint32_t i = 0; i < PLAN_LISTENERS_MAX; i++) {
+        tls_door_free(r->list[i].door);
+    }
+    tls_tickets_unref(r->tickets);
+    policy_unref(r->policy);
+    free(r);
+}
+
+struct tls_tickets *renewal_tickets(struct renewal *r)
+{
+    return r->tickets;
+}
+
+struct tls_door *renewal_door(struct renewal *r, uint32_t place)
+{
+    return r->list[place].door;
+}
+
+void renewal_set(struct renewal *r, struct policy *p, struct certificates *c)
+{
+    const struct plan *plan = policy_plan(p);
+
+    if (c == NULL && r->policy == p) {
+        return;
+    }
+    policy_ref(p);
+    policy_unref(r->policy);
+    r->policy = p;
+    for (uint32_t i = 0; i < plan->n_listeners; i++) {
+        struct renewed *x = &r->list[i];
+
+        if (plan->listeners[i].tls == NULL) {
+            if (x->days != NULL) {
+                stats_set(x->days, NEVER_DAYS);
+            }
+            continue;
+        }
+        make_cells(x, plan->listeners[i].address);
+        if (c != NULL) {
+            x->stamp = c->stamps[i];
+            use(r, i, c->contexts[i]);
+            c->contexts[i] = NULL;
+        } else {
+            x->stamp = 0;
+            look_at(r, i);
+        }
+        x->look_ms = now_ms() + (uint64_t)plan->listeners[i].tls->renew_ms;
+    }
+    wait_for_next(r);
+}

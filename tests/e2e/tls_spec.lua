@@ -1,0 +1,212 @@
+-- TLS: real clients against a listener with certificates of two kinds and for two hosts.
+
+local certificates = require "certificates"
+local h = require "harness"
+
+local function policy(o)
+  o = o or {}
+  return ([[
+server { workers = 2 }
+listen "127.0.0.1:0" { tls = { cert = "ec.pem", key = "ec.key",
+  { cert = "rsa.pem", key = "rsa.key" },
+  { cert = "b.pem", key = "b.key" },
+  client = "optional", ca = "ca.pem", renew = "100ms" %s } }
+file "archive" { dir = "archive", linger = "20ms" }
+stream "events" { sinks = { "archive" } }
+route "POST /v1/events" { body = "event", stream = "events",
+  on_event = function(ev, req)
+    ev.version, ev.host = req.tls.version, req.tls.host
+    ev.subject, ev.fingerprint = req.tls.subject, req.tls.fingerprint
+  end }
+]]):format(o.tls or "")
+end
+
+local function has(text, part)
+  if not text:find(part, 1, true) then
+    error(("%q is not in:\n%s"):format(part, text), 2)
+  end
+end
+
+-- For printf: a request that ends its connection.
+local LAST = "GET /x HTTP/1.1\\r\\nHost: a\\r\\nConnection: close\\r\\n\\r\\n"
+
+describe("TLS", function()
+  local s, dir, port
+
+  local function client(options, input)
+    return h.shell(("printf '%s' | timeout 20 openssl s_client -connect 127.0.0.1:%d "
+      .. "-CAfile '%s/ec.pem' %s"):format(input or "Q\\n", port, dir, options or ""))
+  end
+
+  local function curl(options)
+    return h.shell(("curl -s --max-time 20 --cacert '%s/ec.pem' --resolve "
+      .. "a.example:%d:127.0.0.1 -w ' %%{http_code}' -H 'content-type: application/json' "
+      .. "-d '{}' %s https://a.example:%d/v1/events"):format(dir, port, options or "", port))
+  end
+
+  local function failures(reason)
+    return s:metric("sluice_tls_handshake_failures_total",
+      ('reason="%s"'):format(reason)) or 0
+  end
+
+  setup(function()
+    dir = h.folder()
+    local ca = certificates.make(dir, "ca")
+    certificates.make(dir, "ec", { hosts = "DNS:a.example" })
+    certificates.make(dir, "rsa", { hosts = "DNS:a.example", rsa = true })
+    certificates.make(dir, "b", { hosts = "DNS:*.b.example" })
+    certificates.make(dir, "app7", { by = ca })
+    certificates.make(dir, "other")
+    s = h.server { dir = dir, policy = policy() }
+    port = tonumber(s:text():match("listen=[%d.]+:%d+,127%.0%.0%.1:(%d+)"))
+  end)
+
+  teardown(function()
+    if s then s:close() end
+  end)
+
+  it("serves versions 1.2 and 1.3 to openssl, gnutls and curl, and no older one", function()
+    has(client "-tls1_2", "Protocol  : TLSv1.2")
+    has(client "-tls1_3", "New, TLSv1.3")
+    has(client "-tls1_1 -cipher ALL:@SECLEVEL=0", "Cipher is (NONE)")
+    has(client "-tls1_2 -cipher AES128-GCM-SHA256", "Cipher is (NONE)") -- no forward secrecy
+    for version, ok in pairs { ["1.1"] = false, ["1.2"] = true, ["1.3"] = true } do
+      local out = h.shell(("timeout 20 gnutls-cli --insecure --priority "
+        .. "'NORMAL:-VERS-ALL:+VERS-TLS%s%%UNSAFE_RENEGOTIATION' -p %d 127.0.0.1 </dev/null")
+        :format(version .. ":", port))
+      assert.equal(ok, out:find("Handshake was completed", 1, true) ~= nil, out)
+    end
+    has(curl "--tls-max 1.2", " 202")
+    has(curl "--tlsv1.3", " 202")
+    assert.is_true(failures "version" >= 2)
+    assert.is_true(failures "cipher" >= 1)
+  end)
+
+  it("gives a client the certificate of its host and of its kind of key", function()
+    has(client "-servername a.example -sigalgs ECDSA+SHA256", "CN = ec")
+    has(client "-servername a.example -sigalgs RSA-PSS+SHA256", "CN = rsa")
+    has(client "-servername x.b.example", "CN = b")
+    has(client "-noservername", "CN = ec")
+    has(client "-servername x.y.b.example", "CN = ec")
+  end)
+
+  it("agrees on HTTP/1.1, and refuses a client that can only do another", function()
+    has(client "-alpn h2,http/1.1", "ALPN protocol: http/1.1")
+    has(client "-alpn h2", "no application protocol")
+    assert.equal(1, failures "protocol")
+  end)
+
+  it("tells hooks of the connection and of the client's certificate", function()
+    has(curl(("--cert '%s/app7.pem' --key '%s/app7.key'"):format(dir, dir)), " 202")
+    local print = h.shell(("openssl x509 -in '%s/app7.pem' -noout -fingerprint -sha256"):format(
+      dir)):match("=([%x:]+)"):gsub(":", ""):lower()
+    s:stop()
+    s:start()
+    port = tonumber(s:text():match("listen=[%d.]+:%d+,127%.0%.0%.1:(%d+)"))
+    local line = h.read(s:collect()):match('[^\n]*"subject":"CN=app7"[^\n]*')
+    has(line, '"fingerprint":"' .. print .. '"')
+    has(line, '"host":"a.example"')
+    has(line, '"version":"TLSv1.3"')
+  end)
+
+  it("refuses a certificate that another signed, and counts it", function()
+    has(client(("-tls1_2 -cert '%s/other.pem' -key '%s/other.key'"):format(dir, dir)),
+      "alert")
+    assert.equal(1, failures "client_certificate_untrusted")
+    s:logged("event=tls_handshake reason=")
+  end)
+
+  it("resumes a session at any worker and after a reload", function()
+    local session = dir .. "/session"
+    for _, version in ipairs { "-tls1_2", "-tls1_3" } do
+      -- Of 1.3 the ticket comes after the handshake: with the answer to a request.
+      client(version .. " -ign_eof -sess_out '" .. session .. "'", LAST)
+      for i = 1, 4 do
+        if i == 3 then assert.equal(200, s:reload().status) end
+        has(client(version .. " -sess_in '" .. session .. "'"), "Reused, TLS")
+      end
+    end
+    assert.is_true(s:metric("sluice_tls_handshakes_total", 'version="1.2",resumed="yes"') >= 4)
+    assert.is_true(s:metric("sluice_tls_handshakes_total", 'version="1.3",resumed="yes"') >= 4)
+  end)
+
+  it("refuses to negotiate again, and takes no early data", function()
+    has(client("-tls1_2", "R\\n"), "no renegotiation")
+    has(client("-tls1_3 -ign_eof", LAST), "Max Early Data: 0")
+    has(client "-tls1_2", "Compression: NONE")
+  end)
+
+  it("answers plain HTTP with 400, in plain text", function()
+    local a = h.request(port, "GET", "/")
+    assert.equal(400, a.status)
+    has(a.body, "plain_http")
+    assert.equal(1, failures "plain_http")
+  end)
+
+  it("serves a keep-alive client of another language", function()
+    if h.shell("command -v node") == "" then pending("no node is installed") return end
+    local out = h.shell(([[cd '%s' && timeout 30 node -e '
+const https = require("https"), fs = require("fs");
+const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
+const sockets = new Set();
+let n = 0;
+function next() {
+  const r = https.request({ port: %d, host: "127.0.0.1", servername: "a.example", agent,
+    ca: fs.readFileSync("ec.pem"), path: "/v1/events", method: "POST",
+    headers: { "content-type": "application/json" } }, (a) => {
+    a.resume();
+    a.on("end", () => {
+      sockets.add(a.socket || r.socket);
+      if (a.statusCode !== 202) throw new Error(a.statusCode);
+      if (++n < 50) setImmediate(next);
+      else { console.log("done", n, sockets.size); agent.destroy(); }
+    });
+  });
+  r.end(JSON.stringify({ text: "x".repeat(40000) }));
+}
+next();']]):format(dir, port))
+    has(out, "done 50 1")
+  end)
+
+  it("renews certificates for new connections, and keeps the open ones", function()
+    local fifo = dir .. "/fifo"
+    h.shell(("mkfifo '%s'"):format(fifo))
+    -- One request before and one after the renewal, on one connection.
+    local pid = h.spawn({ "sh", "-c", ("exec 3<>'%s'; timeout 30 openssl s_client -quiet -connect "
+      .. "127.0.0.1:%d <&3"):format(fifo, port) }, dir .. "/kept")
+    local get = "GET /x HTTP/1.1\r\nHost: a\r\n%s\r\n"
+    h.write(fifo, get:format "")
+    h.wait_for("an answer", function()
+      return (h.read(dir .. "/kept") or ""):find("404", 1, true)
+    end)
+    local key = h.read(dir .. "/ec.key")
+
+    h.write(dir .. "/ec.key", key:sub(1, 100)) -- half written
+    s:logged('event=certificate status=failed listener="127.0.0.1:0"')
+    has(s:text(), "is damaged or half written")
+    has(client "-noservername", "CN = ec")
+    assert.is_true(s:metric("sluice_tls_renewals_total", 'result="failed"') >= 1)
+
+    certificates.make(dir, "new", { days = 3 })
+    h.write(dir .. "/ec.key", h.read(dir .. "/new.key"))
+    h.write(dir .. "/ec.pem", h.read(dir .. "/new.pem"))
+    s:logged("event=certificate status=renewed")
+    h.wait_for("the new certificate", function()
+      return client "-noservername":find("CN = new", 1, true)
+    end)
+    assert.is_true(s:metric("sluice_tls_certificate_days") <= 3)
+
+    h.write(fifo, get:format "Connection: close\r\n")
+    h.reap(pid, 30)
+    local _, n = h.read(dir .. "/kept"):gsub("HTTP/1.1 404", "")
+    assert.equal(2, n)
+  end)
+
+  it("refuses a reload whose certificate is wrong, and names the file", function()
+    h.write(s.path, (policy():gsub("rsa%.key", "b.key")))
+    local a = s:reload()
+    assert.is_true(a.status >= 400)
+    has(a.body, "does not belong to the certificate")
+    has(a.body, "b.key")
+  end)
+end)
