@@ -349,8 +349,9 @@ M.words = {
       .. "longer than 64 KiB." },
   { name = "mask_ip", group = "texts", call = mask_ip,
     params = { { "s", "string?" } }, returns = "string?",
-    help = "The IP address s with its last 8 bits (IPv4) or 80 bits (IPv6) set to 0. nil if s is "
-      .. "not an IP address." },
+    help = "The IP address s with its last 8 bits (IPv4) or 80 bits (IPv6) set to 0. An IPv4 "
+      .. "address in IPv6 (::ffff:192.0.2.7) gives that of IPv4 (192.0.2.0). nil if s is not an "
+      .. "IP address." },
   { name = "sha256", group = "digests", call = sha256,
     params = { { "s", "string?" } }, returns = "string?",
     help = "SHA-256 of s as 64 hex digits." },

@@ -535,6 +535,7 @@ function any(options) end
 
 ---true or false.
 ---@class sluice.field.bool
+---@field convert? boolean Whether sluice also takes "true" and "false" in a text, in any case, and 1 and 0 with or without quotes, and stores true or false. (default: false)
 ---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 
 ---true or false.
@@ -552,16 +553,16 @@ function bool(options) end
 ---@return sluice.field
 function enum(options) end
 
----A whole number of 64 bits, written without a decimal point and without an exponent, so that an integer column can read it.
+---A whole number of 64 bits, written without a decimal point and without an exponent, so that an integer column can read it. -0 is stored as 0.
 ---@class sluice.field.int
----@field bits? 8|16|32|64 Size of the number. sluice refuses values beyond it with too_small or too_large, and stores -0 as 0. By default 64.
+---@field bits? 8|16|32|64 Size of the number. sluice refuses values beyond it with too_small or too_large. By default 64.
 ---@field convert? boolean Whether sluice also takes 1.0, 1e3 and digits in a text ("42", "007"), and stores the number's digits. (default: false)
 ---@field max? number Largest value.
 ---@field min? number Smallest value.
 ---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
 ---@field unsigned? boolean Whether the number has no sign, so that with 64 bits values up to 18446744073709551615 fit and -1 does not. (default: false)
 
----A whole number of 64 bits, written without a decimal point and without an exponent, so that an integer column can read it.
+---A whole number of 64 bits, written without a decimal point and without an exponent, so that an integer column can read it. -0 is stored as 0.
 ---@param options sluice.field.int
 ---@return sluice.field
 function int(options) end
@@ -580,6 +581,7 @@ function list(options) end
 
 ---A number.
 ---@class sluice.field.num
+---@field convert? boolean Whether sluice also takes a number in a text ("12.5", "007", ".5", "+5"), and stores the number. (default: false)
 ---@field max? number Largest value.
 ---@field min? number Smallest value.
 ---@field required? boolean Whether sluice refuses an event that lacks the field or has null there. (default: false)
@@ -869,7 +871,7 @@ function base64_encode(s) end
 ---@return string?
 function mask(s, keep) end
 
----The IP address s with its last 8 bits (IPv4) or 80 bits (IPv6) set to 0. nil if s is not an IP address.
+---The IP address s with its last 8 bits (IPv4) or 80 bits (IPv6) set to 0. An IPv4 address in IPv6 (::ffff:192.0.2.7) gives that of IPv4 (192.0.2.0). nil if s is not an IP address.
 ---@param s string?
 ---@return string?
 function mask_ip(s) end

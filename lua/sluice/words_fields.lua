@@ -25,14 +25,17 @@ M.fields = {
     max = { type = "count", min = 0, max = 2 ^ 31,
       help = "Largest number of characters (Unicode code points)." } } },
   num = { help = "A number.", options = { required = required,
+    convert = { type = "boolean", default = false,
+      help = "Whether sluice also takes a number in a text (\"12.5\", \"007\", \".5\", \"+5\"), "
+        .. "and stores the number." },
     min = { type = "number", help = "Smallest value." },
     max = { type = "number", help = "Largest value." } } },
   int = { help = "A whole number of 64 bits, written without a decimal point and "
-    .. "without an exponent, so that an integer column can read it.",
+    .. "without an exponent, so that an integer column can read it. -0 is stored as 0.",
     options = { required = required,
     bits = { type = "bits",
       help = "Size of the number. sluice refuses values beyond it with "
-        .. "too_small or too_large, and stores -0 as 0. By default 64." },
+        .. "too_small or too_large. By default 64." },
     unsigned = { type = "boolean", default = false,
       help = "Whether the number has no sign, so that with 64 bits values up to "
         .. "18446744073709551615 fit and -1 does not." },
@@ -46,7 +49,10 @@ M.fields = {
     options = { required = required,
     min = { type = "count", min = 0, max = 2 ^ 28, help = "Smallest number of items." },
     max = { type = "count", min = 0, max = 2 ^ 28, help = "Largest number of items." } } },
-  bool = { help = "true or false.", options = { required = required } },
+  bool = { help = "true or false.", options = { required = required,
+    convert = { type = "boolean", default = false,
+      help = "Whether sluice also takes \"true\" and \"false\" in a text, in any case, and 1 and "
+        .. "0 with or without quotes, and stores true or false." } } },
   enum = { help = "One text of a list.", list = true,
     options = { required = required } },
   time = { help = "A time as whole milliseconds since 1970, or as RFC 3339 text. Without "

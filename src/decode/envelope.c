@@ -133,6 +133,11 @@ static void say(struct envelope *v, const struct levels *x, unsigned level)
     (void)snprintf(v->missing, ENVELOPE_TEXT_MAX,
                    "expected an object with the events at \"%.*s\"",
                    (int)(all.n < 64 ? all.n : 64), all.p);
+    (void)snprintf(
+        v->astray, ENVELOPE_TEXT_MAX,
+        "is a batch, with its events at \"%.*s\": send it alone as the body, "
+        "not in an array or after another value",
+        n, list.p);
     (void)snprintf(v->no_array, ENVELOPE_TEXT_MAX, "expected an array at \"%.*s\"", n,
                    list.p);
     (void)snprintf(v->twice, ENVELOPE_TEXT_MAX, "\"%.*s\" is given twice", n, list.p);

@@ -21,11 +21,18 @@ struct envelope {
     char missing[ENVELOPE_TEXT_MAX], no_array[ENVELOPE_TEXT_MAX],
         twice[ENVELOPE_TEXT_MAX];
     char no_object[ENVELOPE_TEXT_MAX];
+    char astray[ENVELOPE_TEXT_MAX];
 };
 
 struct rows;
 
 extern const struct envelope envelope_usual; /* {"events":[...]} */
+
+/* ---- astray.c ---- */
+
+/* Of events that are whole values of the body: those that have a list where the envelope
+ * has its events are refused, because it would be stored as a part of one event. */
+void envelope_refuse_astray(struct event_batch *b, const struct envelope *v);
 
 /* ---- scan.c ---- */
 

@@ -1,9 +1,9 @@
 #include "decode/params.h"
 
 #include <stdio.h>
-#include <strings.h>
 
 #include "base/mem.h"
+#include "decode/number.h"
 #include "decode/quote.h"
 #include "decode/repeats.h"
 #include "decode/vector.h"
@@ -89,80 +89,17 @@ enum params_result params_value(struct params *x)
     return PARAMS_OK;
 }
 
-static const char *digits(const char *p, const char *end)
-{
-    while (p < end && (unsigned)(*p - '0') <= 9) {
-        p++;
-    }
-    return p;
-}
-
-/* Whether p up to end is what may stand after the whole part of a number. */
-static bool is_rest(const char *p, const char *end)
-{
-    const char *from;
-
-    if (p < end && *p == '.') {
-        from = p + 1;
-        p = digits(from, end);
-        if (p == from) {
-            return false;
-        }
-    }
-    if (p < end && (*p | 0x20) == 'e') {
-        p++;
-        p += p < end && (*p == '-' || *p == '+');
-        from = p;
-        p = digits(from, end);
-        if (p == from) {
-            return false;
-        }
-    }
-    return p == end;
-}
-
-/* text as JSON writes that number, to out, which is a byte before it; returns its end.
- * NULL: it is none. JSON has no +5, 007 and .5, which people send. */
-static char *number(struct str text, char *out)
-{
-    const char *p = text.p, *end = text.p + text.n, *whole;
-    bool negative = *p == '-';
-
-    p += negative || *p == '+';
-    whole = digits(p, end);
-    if ((whole == p && (p == end || *p != '.')) || !is_rest(whole, end)) {
-        return NULL;
-    }
-    while (whole - p > 1 && *p == '0') {
-        p++;
-    }
-    if (negative) {
-        *out++ = '-';
-    }
-    if (whole == p) {
-        *out++ = '0';
-    }
-    memmove(out, p, (size_t)(end - p));
-    return out + (end - p);
-}
-
 static void write_bool(struct params *x, struct str text)
 {
-    bool is_true = (text.n == 1 && *text.p == '1') ||
-                   (text.n == 4 && strncasecmp(text.p, "true", 4) == 0);
-    bool is_false = (text.n == 1 && *text.p == '0') ||
-                    (text.n == 5 && strncasecmp(text.p, "false", 5) == 0);
     char *out = x->room->p + x->value;
+    bool is_true;
 
-    if (is_true) {
-        memcpy(out, "true", 4);
-        x->p = out + 4;
-    } else if (is_false) {
-        memcpy(out, "false", 5);
-        x->p = out + 5;
-    } else {
+    if (!bool_of_text(text, &is_true)) {
         *x->p++ = '"';
+        return;
     }
+    x->p = out + (is_true ? 4 : 5);
+    memcpy(out, is_true ? "true" : "false", is_true ? 4 : 5);
 }
 
 static int base64_digit(unsigned char c)
@@ -228,8 +165,11 @@ static NOINLINE enum params_result typed_value(struct params *x)
     struct str text = {from, (size_t)(x->p - from)};
 
     if (text.n == 0) {
+        /* An item that is absent: the list has one less. */
+        bool item = x->list && x->rules->repeated == PARAMS_ARRAY;
+
         memcpy(from - 1, "null", 4);
-        x->p = from + 3;
+        x->p = item ? from - 1 : from + 3;
         return PARAMS_OK;
     }
     switch (x->kind) {
@@ -240,7 +180,7 @@ static NOINLINE enum params_result typed_value(struct params *x)
         write_bool(x, text);
         return PARAMS_OK;
     case PARAM_NUMBER:
-        end = number(text, from - 1);
+        end = number_of_text(text, from - 1);
         if (end != NULL) {
             x->p = end;
             return PARAMS_OK;

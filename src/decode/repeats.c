@@ -64,7 +64,7 @@ static char *write_member(const struct params *x, const struct repeated_member *
                           char *out)
 {
     const struct repeats *r = x->repeats;
-    const char *base = x->room->p;
+    const char *base = x->room->p, *from;
 
     out = copy(out, base, m->at, m->value);
     if (m->next == 0 && !m->list) {
@@ -75,14 +75,17 @@ static char *write_member(const struct params *x, const struct repeated_member *
         return copy(out, base, m->value, m->end);
     }
     *out++ = '[';
-    for (;;) {
-        out = copy(out, base, m->value, m->end);
+    from = out;
+    for (;; m = &r->list[m->next - 1]) {
+        if (m->end > m->value) { /* an item that is absent has no text */
+            out = copy(out, base, m->value, m->end);
+            *out++ = ',';
+        }
         if (m->next == 0) {
             break;
         }
-        *out++ = ',';
-        m = &r->list[m->next - 1];
     }
+    out -= out > from;
     *out++ = ']';
     return out;
 }

@@ -278,6 +278,20 @@ static enum scan_result scan_lines(struct scan *s, struct scan_error *se)
     return SCAN_OK;
 }
 
+/* Events without the envelope. */
+static enum scan_result scan_bare(struct scan *s, const struct envelope *v,
+                                  struct scan_error *se)
+{
+    enum scan_result r;
+
+    envelope_clear(s->b, v);
+    r = scan_values(s, se);
+    if (r == SCAN_OK) {
+        envelope_refuse_astray(s->b, v);
+    }
+    return r;
+}
+
 /* With SCAN_VALUES the object may lack the events' path: then it is an event itself. */
 static enum scan_result scan_wrapped(struct scan *s, enum scan_shape shape,
                                      const struct envelope *v, struct scan_error *se)
@@ -287,14 +301,12 @@ static enum scan_result scan_wrapped(struct scan *s, enum scan_shape shape,
     bool found = true;
 
     if (shape == SCAN_VALUES && *from != '{') {
-        envelope_clear(s->b, v);
-        return scan_values(s, se);
+        return scan_bare(s, v, se);
     }
     r = envelope_read(s, v, shape == SCAN_VALUES ? &found : NULL, se);
     if (r == SCAN_OK && !found) {
-        envelope_clear(s->b, v);
         s->l.p = from;
-        return scan_values(s, se);
+        return scan_bare(s, v, se);
     }
     return r == SCAN_OK ? at_end(s, se) : r;
 }

@@ -139,7 +139,8 @@ enum written {
     WRITTEN_WHOLE = 0,
     WRITTEN_FRACTION, /* 1.5, 1.00000000000000000001, 1e-400 */
     WRITTEN_POINT,    /* 1.0, 1e3: whole, but no integer column reads it */
-    WRITTEN_LARGE     /* beyond 64 bits */
+    WRITTEN_LARGE,    /* beyond 64 bits */
+    WRITTEN_ZERO      /* -0 */
 };
 
 /* Digits that count for nothing behind the point. */
@@ -184,6 +185,9 @@ static enum written whole_of(struct str s, double value)
         }
         v = v * 10 + d;
     }
+    if (UNLIKELY(v == 0 && i == 1 && digits == 1)) {
+        return WRITTEN_ZERO;
+    }
     /* 19 digits do not wrap: JSON has no leading zeros. */
     return digits > 19 || v > (uint64_t)INT64_MAX + i ? WRITTEN_LARGE : WRITTEN_WHOLE;
 }
@@ -202,6 +206,9 @@ static bool check_whole(struct event_batch *b, struct event *ev, const struct fi
     case WRITTEN_LARGE:
         return check_refuse(b, ev, f, x->num < 0 ? "too_small" : "too_large",
                             "the integer is beyond 64 bits");
+    case WRITTEN_ZERO:
+        ev->flags |= EVENT_MINUS_ZERO;
+        break;
     case WRITTEN_WHOLE:
         break;
     }
@@ -229,7 +236,12 @@ static bool check_num(struct event_batch *b, struct event *ev, const struct fiel
         return check_range(b, ev, f, x) && check_bounds(b, ev, f, x);
     }
     if (kind_of(x) != SLOT_NUMBER) {
-        return check_wrong_type(b, ev, f, x, whole ? "an integer" : "a number");
+        if (!(f->converts && is_string(x))) {
+            return check_wrong_type(b, ev, f, x, whole ? "an integer" : "a number");
+        }
+        if (!check_number_text(b, ev, f, x)) {
+            return false;
+        }
     }
     if (!isfinite(x->num)) {
         return check_refuse(b, ev, f, "too_large",
@@ -400,6 +412,9 @@ bool check_field(struct event_batch *b, struct event *ev, const struct field *f,
     case FIELD_TIME:
         return check_time(b, ev, f, x, now_ms);
     case FIELD_BOOL:
+        if (UNLIKELY(f->converts)) {
+            return check_truth(b, ev, f, x);
+        }
         return kind_of(x) == SLOT_TRUE || kind_of(x) == SLOT_FALSE ||
                check_wrong_type(b, ev, f, x, "true or false");
     case FIELD_LIST:
@@ -441,7 +456,8 @@ void check_events(const struct schema *s, struct event_batch *b, int64_t now_ms)
                 break;
             }
         }
-        if (UNLIKELY(s->rewrites) && ev->fate == EVENT_ACCEPT) {
+        if (UNLIKELY(s->rewrites || (ev->flags & EVENT_MINUS_ZERO) != 0) &&
+            ev->fate == EVENT_ACCEPT) {
             rewrite_event(s, b, ev);
         }
     }

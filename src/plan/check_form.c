@@ -1,6 +1,7 @@
 /* Values that clients write in many forms: times in a unit, integers of a size, texts
  * of a format. */
 #include "base/arena.h"
+#include "decode/number.h"
 #include "plan/check_parts.h"
 #include "plan/text_pattern.h"
 
@@ -93,6 +94,38 @@ bool check_range(struct event_batch *b, struct event *ev, const struct field *f,
     r = r == WHOLE_OK ? whole_in(&w, f->range) : r;
     x->num = w.minus ? -(double)w.v : (double)w.v;
     return r == WHOLE_OK || out_of_range(b, ev, f, r);
+}
+
+/* ---- numbers and truths in quotes ---- */
+
+bool check_number_text(struct event_batch *b, struct event *ev, const struct field *f,
+                       struct slot *x)
+{
+    char plain[CHECK_PLAIN_BYTES], json[CHECK_PLAIN_BYTES + 1];
+    struct str s = check_plain(x, text_of(b, x), plain);
+    const char *end = s.n > CHECK_PLAIN_BYTES ? NULL : number_of_text(s, json);
+
+    if (end == NULL) {
+        return check_refuse(b, ev, f, "wrong_type",
+                            "expected a number, got another text");
+    }
+    x->num = number_value(json, (size_t)(end - json));
+    return true;
+}
+
+bool check_truth(struct event_batch *b, struct event *ev, const struct field *f,
+                 struct slot *x)
+{
+    char plain[CHECK_PLAIN_BYTES];
+    bool value = kind_of(x) == SLOT_TRUE;
+
+    if (!value && kind_of(x) != SLOT_FALSE &&
+        !((is_string(x) || kind_of(x) == SLOT_NUMBER) &&
+          bool_of_text(check_plain(x, text_of(b, x), plain), &value))) {
+        return check_wrong_type(b, ev, f, x, "true, false, 1 or 0");
+    }
+    x->num = value;
+    return true;
 }
 
 /* ---- times ---- */

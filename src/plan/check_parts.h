@@ -88,6 +88,14 @@ bool check_form(struct event_batch *b, struct event *ev, const struct field *f,
 bool check_range(struct event_batch *b, struct event *ev, const struct field *f,
                  struct slot *x);
 
+/* A num that converts, whose value is a text; x->num becomes its value. */
+bool check_number_text(struct event_batch *b, struct event *ev, const struct field *f,
+                       struct slot *x);
+
+/* A bool that converts; x->num becomes 1 or 0. */
+bool check_truth(struct event_batch *b, struct event *ev, const struct field *f,
+                 struct slot *x);
+
 /* A time with a unit; x->num becomes its milliseconds. */
 bool check_instant(struct event_batch *b, struct event *ev, const struct field *f,
                    struct slot *x);

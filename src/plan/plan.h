@@ -54,7 +54,9 @@ struct field {
     int64_t max_age_ms;  /* time: -1 = any */
     int64_t max_skew_ms; /* time: -1 = any */
     /* What a client may send besides. */
-    bool converts;                      /* int: 1.0, 1e3, and digits in quotes */
+    bool
+        converts; /* int: 1.0, 1e3, and digits in quotes; num: a number in quotes; bool:
+                      a truth in quotes, 1 and 0 */
     struct whole_range range;           /* int: bits 0: as sent, of 64 bits */
     bool has_form;                      /* str: format or pattern */
     enum text_format format;            /* str */

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "decode/edit_path.h"
+#include "decode/number.h"
 #include "plan/check_parts.h"
 
 /* Bytes of the character at p: an escape is one, a surrogate pair is one. */
@@ -88,6 +89,29 @@ static bool integer(struct event_batch *b, const struct slot *x, struct str *out
            put_whole(b, x, &w, out);
 }
 
+/* A number that came in quotes, as JSON writes it. */
+static bool number(struct event_batch *b, const struct slot *x, struct str *out)
+{
+    char plain[CHECK_PLAIN_BYTES], *text, *end;
+    struct str s = text_of(b, x);
+
+    if (kind_of(x) == SLOT_NUMBER) {
+        return true;
+    }
+    s = check_plain(x, s, plain);
+    text = arena_alloc(b->arena, s.n + 1);
+    end = text == NULL ? NULL : number_of_text(s, text);
+    *out = (struct str){text, end == NULL ? 0 : (size_t)(end - text)};
+    return end != NULL;
+}
+
+static void truth(const struct slot *x, struct str *out)
+{
+    if (kind_of(x) != SLOT_TRUE && kind_of(x) != SLOT_FALSE) {
+        *out = x->num != 0 ? STR("true") : STR("false");
+    }
+}
+
 bool rewrite_value(const struct field *f, struct event_batch *b, const struct slot *x,
                    struct str *out)
 {
@@ -95,6 +119,11 @@ bool rewrite_value(const struct field *f, struct event_batch *b, const struct sl
     switch (f->type) {
     case FIELD_STR:
         return cut_text(f, b, x, out);
+    case FIELD_NUM:
+        return number(b, x, out);
+    case FIELD_BOOL:
+        truth(x, out);
+        return true;
     case FIELD_INT:
         return integer(b, x, out);
     case FIELD_TIME:
@@ -113,6 +142,14 @@ static void no_room(struct event *ev, const struct field *f)
     ev->message = "no room for what is stored instead of its values";
 }
 
+/* -0 of an int without bits, which check_events has marked: 0 is what columns read. */
+static bool is_minus_zero(const struct field *f, const struct event *ev,
+                          const struct event_batch *b, const struct slot *x)
+{
+    return UNLIKELY((ev->flags & EVENT_MINUS_ZERO) != 0) && f->type == FIELD_INT &&
+           kind_of(x) == SLOT_NUMBER && str_eq(text_of(b, x), STR("-0"));
+}
+
 void rewrite_event(const struct schema *s, struct event_batch *b, struct event *ev)
 {
     struct edit_change list[EDIT_CHANGES_MAX];
@@ -123,7 +160,7 @@ void rewrite_event(const struct schema *s, struct event_batch *b, struct event *
         const struct slot *x = &ev->slots[i];
         struct str json;
 
-        if (!f->rewrites || kind_of(x) <= SLOT_NULL) {
+        if (!(f->rewrites || is_minus_zero(f, ev, b, x)) || kind_of(x) <= SLOT_NULL) {
             continue;
         }
         if (!rewrite_value(f, b, x, &json)) {

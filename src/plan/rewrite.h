@@ -1,6 +1,7 @@
 /*
  * rewrite - what is stored of a value that clients write in many forms: a time as
- * whole milliseconds, an integer as its digits, a text up to its bound. A value that
+ * whole milliseconds, an integer as its digits, a number or a truth out of its quotes, a
+ * text up to its bound. A value that
  * has that form already is stored as it was sent. Pure; the worker's thread.
  */
 #pragma once

@@ -63,6 +63,11 @@ static void build_text(struct build *b, struct field *f)
     f->rewrites = f->cut > 0;
 }
 
+static void build_converts(struct build *b, struct field *f)
+{
+    f->converts = f->rewrites = field_flag(b, "convert");
+}
+
 static void build_int(struct build *b, struct field *f)
 {
     f->converts = field_flag(b, "convert");
@@ -135,6 +140,10 @@ static void build_field(struct build *b, struct field *f)
     case FIELD_INT:
         build_int(b, f);
         break;
+    case FIELD_NUM:
+    case FIELD_BOOL:
+        build_converts(b, f);
+        break;
     case FIELD_TIME:
         build_time(b, f);
         break;
@@ -144,7 +153,7 @@ static void build_field(struct build *b, struct field *f)
     default:
         break;
     }
-    if (f->rewrites) {
+    if (f->rewrites || f->type == FIELD_INT) {
         build_place(b, f);
     }
 }

@@ -162,11 +162,13 @@ int sluice_mask(struct sluice_context *c, const char *p, size_t n, double keep,
     return 1;
 }
 
-/* The part of an address that stays: 24 bits of IPv4, 48 of IPv6. */
+/* The part of an address that stays: 24 bits of IPv4, also where it stands in an IPv6
+ * address (::ffff:1.2.3.4), 48 of other IPv6. */
 int sluice_mask_ip(struct sluice_context *c, const char *p, size_t n,
                    struct sluice_value *out)
 {
     char *to = tools_of(c)->scratch;
+    static const unsigned char mapped[12] = {[10] = 0xFF, [11] = 0xFF};
     unsigned char v4[4], v6[16];
     char text[INET6_ADDRSTRLEN];
 
@@ -175,15 +177,20 @@ int sluice_mask_ip(struct sluice_context *c, const char *p, size_t n,
     }
     memcpy(text, p, n);
     text[n] = '\0';
-    if (inet_pton(AF_INET, text, v4) == 1) {
-        v4[3] = 0;
-        (void)inet_ntop(AF_INET, v4, to, SLUICE_TEXT_MAX);
-    } else if (inet_pton(AF_INET6, text, v6) == 1) {
-        memset(v6 + 6, 0, 10);
-        (void)inet_ntop(AF_INET6, v6, to, SLUICE_TEXT_MAX);
-    } else {
-        return 0;
+    if (inet_pton(AF_INET, text, v4) != 1) {
+        if (inet_pton(AF_INET6, text, v6) != 1) {
+            return 0;
+        }
+        if (memcmp(v6, mapped, sizeof mapped) != 0) {
+            memset(v6 + 6, 0, 10);
+            (void)inet_ntop(AF_INET6, v6, to, SLUICE_TEXT_MAX);
+            give(out, to, strlen(to));
+            return 1;
+        }
+        memcpy(v4, v6 + sizeof mapped, sizeof v4);
     }
+    v4[3] = 0;
+    (void)inet_ntop(AF_INET, v4, to, SLUICE_TEXT_MAX);
     give(out, to, strlen(to));
     return 1;
 }

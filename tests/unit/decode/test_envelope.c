@@ -150,6 +150,38 @@ static void takes_events_without_their_envelope(void **state)
     envelope_free(v);
 }
 
+static void refuses_a_batch_that_stands_as_an_event(void **state)
+{
+    static const char *const fields[] = {NULL};
+    static const struct {
+        const char *text;
+        bool refused;
+    } rows[] = {{"[{\"d\":{\"list\":[{\"a\":1}]}}]", true},
+                {"{\"a\":1}{\"d\":{\"x\":[],\"list\":[]}}", true},
+                {"[{\"\\u0064\":{\"l\\u0069st\":[1]}}]", true},
+                {"[{\"d\":{\"list\":1}}]", false},
+                {"[{\"d\":[{\"list\":[]}]}]", false},
+                {"[{\"d\":{\"x\":{\"list\":[]}},\"list\":[]}]", false},
+                {"[{\"x\":\"\\n\",\"y\":\"d\",\"z\":[\"list\",[]]}]", false},
+                {"{\"d\":{\"list\":[{\"d\":{\"list\":[]}}]}}", false}};
+    struct envelope *v = made("d.list", fields);
+    struct scan_error se;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct event *last;
+
+        assert_int_equal(scan_as(v, SCAN_VALUES, rows[i].text, &se), SCAN_OK);
+        last = &batch.events[batch.n - 1];
+        assert_int_equal(rows[i].refused ? EVENT_REJECT : EVENT_ACCEPT, last->fate);
+        if (rows[i].refused) {
+            assert_string_equal("batch_as_event", last->code);
+            assert_non_null(strstr(last->message, "\"d.list\""));
+        }
+    }
+    envelope_free(v);
+}
+
 static void refuses_what_is_no_such_envelope(void **state)
 {
     static const char *const fields[] = {"sent", "d.k", NULL};
@@ -251,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_events_and_values_in_any_order),
         cmocka_unit_test(takes_events_without_their_envelope),
+        cmocka_unit_test(refuses_a_batch_that_stands_as_an_event),
         cmocka_unit_test(refuses_what_is_no_such_envelope),
         cmocka_unit_test(refuses_a_faulty_event_of_an_envelope_alone),
         cmocka_unit_test(bounds_the_number_of_events),

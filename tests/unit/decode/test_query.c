@@ -17,7 +17,8 @@ static const struct param_rule list[] = {
     {STR("n"), PARAM_NUMBER, false},     {STR("m"), PARAM_NUMBER, false},
     {STR("b"), PARAM_BOOL, false},       {STR("j"), PARAM_JSON, false},
     {STR("q"), PARAM_JSON, false},       {STR("e"), PARAM_BASE64, false},
-    {STR("\\\"n"), PARAM_NUMBER, false}, {STR("ids"), PARAM_NUMBER, true}};
+    {STR("\\\"n"), PARAM_NUMBER, false}, {STR("ids"), PARAM_NUMBER, true},
+    {STR("tags"), PARAM_TEXT, true},     {STR("oks"), PARAM_BOOL, true}};
 
 /* A text and the object, or "@PLACE NAME: why", that it becomes. */
 struct row {
@@ -245,6 +246,14 @@ static const char *const repeated[][4] = {
     {"ids=1", "{\"ids\":1}", "{\"ids\":1}", "{\"ids\":[1]}"},
     {"a=1&ids=01&ids=x", "{\"a\":\"1\",\"ids\":1}", "{\"a\":\"1\",\"ids\":\"x\"}",
      "{\"a\":\"1\",\"ids\":[1,\"x\"]}"},
+    /* An empty text is an item of texts; of other types it is none. */
+    {"ids=", "{\"ids\":null}", "{\"ids\":null}", "{\"ids\":[]}"},
+    {"ids=&ids=7&ids&ids=8&ids=", "{\"ids\":null}", "{\"ids\":null}",
+     "{\"ids\":[7,8]}"},
+    {"oks=&a=1&oks=", "{\"oks\":null,\"a\":\"1\"}", "{\"oks\":null,\"a\":\"1\"}",
+     "{\"oks\":[],\"a\":\"1\"}"},
+    {"tags=", "{\"tags\":\"\"}", "{\"tags\":\"\"}", "{\"tags\":[\"\"]}"},
+    {"tags=&tags=x", "{\"tags\":\"\"}", "{\"tags\":\"x\"}", "{\"tags\":[\"\",\"x\"]}"},
     {"a=1&a=%ff", "@4 a: its value is not UTF-8", "@4 a: its value is not UTF-8",
      "@4 a: its value is not UTF-8"}};
 

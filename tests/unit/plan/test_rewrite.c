@@ -20,6 +20,7 @@ static struct arena arena;
 static struct event_batch batch;
 static struct scan_keys *keys;
 static struct path parts;
+static bool rewrites = true;
 
 /* What is stored of an event whose field is a.f; "" when it is refused. */
 static const char *stored(const struct field *f, const char *event)
@@ -27,7 +28,7 @@ static const char *stored(const struct field *f, const char *event)
     static const struct scan_limits limits = {10, 64};
     struct field own = *f;
     struct schema schema = {
-        .fields = &own, .n_fields = 1, .rewrites = true, .keys = keys};
+        .fields = &own, .n_fields = 1, .rewrites = rewrites, .keys = keys};
     static char body[1024], out[4096];
     struct scan_error se;
     int n = snprintf(body, sizeof body - SCAN_PAD, "%s", event);
@@ -35,7 +36,7 @@ static const char *stored(const struct field *f, const char *event)
     own.path = STR("a.f");
     own.key = STR("\"a\"");
     own.path_parts = &parts;
-    own.rewrites = true;
+    own.rewrites = rewrites;
     own.max_age_ms = own.max_skew_ms = -1;
     assert_int_equal(scan_body(&batch, keys, SCAN_EVENT, &limits, body, (size_t)n, &se),
                      SCAN_OK);
@@ -103,6 +104,74 @@ static void a_number_is_digits(void **state)
     expect(&f, "255", "255");
     expect(&f, "256", "");
     expect(&f, "\"2.55e2\"", "255");
+}
+
+/* A field that is stored as it was sent, but for this. */
+static void minus_zero_is_zero_without_bits(void **state)
+{
+    const struct field f = {.type = FIELD_INT}, n = {.type = FIELD_NUM};
+
+    (void)state;
+    rewrites = false;
+    expect(&f, "-0", "0");
+    expect(&f, "0", "0");
+    expect(&f, "-1", "-1");
+    expect(&f, "-18446744073709551616", "");
+    expect(&f, "null", "null");
+    expect(&n, "-0", "-0");
+    rewrites = true;
+}
+
+static void a_number_comes_out_of_its_quotes(void **state)
+{
+    struct field f = {.type = FIELD_NUM, .has_max = true, .max = 1e9};
+    char text[400] = "\"";
+
+    (void)state;
+    expect(&f, "\"12.5\"", "");
+    f.converts = true;
+    expect(&f, "\"12.5\"", "12.5");
+    expect(&f, "12.50", "12.50");
+    expect(&f, "\"-007.10\"", "-7.10");
+    expect(&f, "\"+.5e1\"", "0.5e1");
+    expect(&f, "\"\\u0031\\u002E5\"", "1.5");
+    expect(&f, "\"1e9\"", "1e9");
+    expect(&f, "\"1e10\"", "");
+    expect(&f, "\"1e999\"", "");
+    expect(&f, "null", "null");
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const none[] = {"\"\"", "\"12,5\"", "true"};
+
+        expect(&f, none[i], "");
+    }
+    expect(&f, "\" 1\"", "");
+    expect(&f, "\"0x10\"", "");
+    expect(&f, "\"NaN\"", "");
+    memset(text + 1, '1', 257);
+    (void)strcpy(text + 258, "\"");
+    expect(&f, text, "");
+}
+
+static void a_truth_comes_out_of_its_quotes(void **state)
+{
+    struct field f = {.type = FIELD_BOOL};
+
+    (void)state;
+    expect(&f, "\"true\"", "");
+    expect(&f, "1", "");
+    f.converts = true;
+    expect(&f, "true", "true");
+    expect(&f, "false", "false");
+    expect(&f, "\"TRUE\"", "true");
+    expect(&f, "\"f\\u0061lse\"", "false");
+    expect(&f, "\"1\"", "true");
+    expect(&f, "0", "false");
+    expect(&f, "1", "true");
+    expect(&f, "null", "null");
+    expect(&f, "1.0", "");
+    expect(&f, "2", "");
+    expect(&f, "\"yes\"", "");
+    expect(&f, "[]", "");
 }
 
 static void a_time_is_milliseconds(void **state)
@@ -214,6 +283,9 @@ int main(void)
         cmocka_unit_test(a_text_ends_behind_a_character),
         cmocka_unit_test(a_number_is_digits),
         cmocka_unit_test(one_object_is_written_once_for_all_its_fields),
+        cmocka_unit_test(minus_zero_is_zero_without_bits),
+        cmocka_unit_test(a_number_comes_out_of_its_quotes),
+        cmocka_unit_test(a_truth_comes_out_of_its_quotes),
         cmocka_unit_test(a_time_is_milliseconds),
         cmocka_unit_test(what_was_stored_is_milliseconds)};
 
