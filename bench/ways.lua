@@ -25,9 +25,13 @@ local shape = schema {
   click_id = str { required = true, max = 64 }, payout = num { min = 0 },
   installs = int {}, is_test = bool {}, ts = time {}, country = str { max = 2 },
 }
+local few = schema {
+  others = "drop", click_id = str { required = true, max = 64 }, payout = num { min = 0 },
+  installs = int {}, is_test = bool {}, ts = time {}, country = str { max = 2 },
+}
 local function on_event(ev, req) ev.received_at = req.time_ms end
 local function way(name, o)
-  o.schema, o.on_event = shape, on_event
+  o.schema, o.on_event = o.schema or shape, on_event
   o.stream = o.stream or "events"
   route(name) (o)
 end
@@ -49,6 +53,12 @@ way("POST /persist", { body = "event", stream = "kept" })
 way("POST /batch", { body = "batch" })
 way("POST /batch-dedup", { body = "batch", stream = "seen" })
 way("POST /batch-persist", { body = "batch", stream = "kept" })
+way("POST /batch-drop", { body = "batch", schema = few })
+way("POST /bulk", { body = "bulk" })
+way("POST /bulk-id", { body = "bulk", envelope = { click_id = "_id" } })
+way("POST /columns", { body = "batch", columns = { "click_id", "campaign", "network", "payout",
+  "currency", "installs", "is_test", "ts", "country", "os", "os_version", "ip", "ua", "sub1",
+  "sub2" } })
 ]]
 
 local QUERY = "campaign=spring_sale_2026&network=acme&payout=1.25&currency=EUR&installs=1"
@@ -84,6 +94,21 @@ local function batch()
   return "[" .. table.concat(list, ",") .. "]"
 end
 
+-- Lines in pairs: the action has the id as well, or alone.
+local function bulk(alone)
+  local list = {}
+  for i = 1, 200 do
+    list[i] = ('{"index":{"_id":"%s"}}\n%s\n'):format(id(), alone and "{" .. GOOD or json())
+  end
+  return table.concat(list)
+end
+local VALUES = GOOD:gsub('"[%w_]+":', ""):gsub("}$", "]")
+local function columns()
+  local list = {}
+  for i = 1, 200 do list[i] = '["' .. id() .. '",' .. VALUES end
+  return "[" .. table.concat(list, ",") .. "]"
+end
+
 local function post(path, body, content_type)
   return ("POST /%s HTTP/1.1\r\nHost: t\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s")
     :format(path, content_type or "application/json", #body, body)
@@ -104,9 +129,12 @@ end
 for _, path in ipairs { "json", "dedup", "persist" } do
   makes[path] = function() return post(path, json()) end
 end
-for _, path in ipairs { "batch", "batch-dedup", "batch-persist" } do
+for _, path in ipairs { "batch", "batch-dedup", "batch-persist", "batch-drop" } do
   makes[path] = function() return post(path, batch()) end
 end
+makes.bulk = function() return post("bulk", bulk(), "application/x-ndjson") end
+makes["bulk-id"] = function() return post("bulk-id", bulk(true), "application/x-ndjson") end
+makes.columns = function() return post("columns", columns()) end
 
 local ways = {
   { "json", "a JSON event" }, { "query", "a query" },
@@ -119,6 +147,10 @@ local ways = {
   { "dedup", "a JSON event, `dedup`" }, { "persist", "a JSON event, `dedup { persist = true }`" },
   { "batch", "JSON in batches of 200", 200 }, { "batch-dedup", "the same, `dedup`", 200 },
   { "batch-persist", "the same, `dedup { persist = true }`", 200 },
+  { "batch-drop", "the same, `others = \"drop\"` of 9 fields", 200 },
+  { "bulk", "`body = \"bulk\"`, 200 lines in pairs", 200 },
+  { "bulk-id", "the same, `envelope` of the action's id", 200 },
+  { "columns", "arrays with `columns`, 200 in a batch", 200 },
 }
 
 local s = h.server { policy = POLICY, wrap = { "taskset", "-c", "0" } }
