@@ -3,7 +3,7 @@
 -- conf/ATTRIBUTION.md is the page for the person on call: what each route does, what its
 -- alerts mean, and what to do.
 --
---   KAFKA_BROKERS=... CLICKHOUSE_URL=... PEPPER=... \
+--   KAFKA_BROKERS=... CLICKHOUSE_URL=... PEPPER=... [SKADNETWORK_ID=...] \
 --     sluice run --data /var/lib/sluice conf/examples/attribution_full.lua
 
 server { listen = "0.0.0.0:8080", max_body = "4MiB", max_events = 2000 }
@@ -11,7 +11,7 @@ admin  { listen = "127.0.0.1:9100" }
 spool  { max_bytes = "40GiB" }
 
 -- ---- what others keep up to date -------------------------------------------------------
--- Three files in attribution_full/, and a database. Change one, then reload: no restart.
+-- Files in attribution_full/, and a database. Change one, then reload: no restart.
 
 -- app,plan: the apps that may send, and how much.
 local apps = lookup "attribution_full/apps.csv"
@@ -276,6 +276,52 @@ route "POST /v1/:app/events" {
   on_request = needs_key, on_refused = on_refused,
   on_event = function(ev, req) return keyed(ev, req, "partner", ev.ip) end,
 }
+
+-- ---- Apple: postbacks of SKAdNetwork, if SKADNETWORK_ID says which network you are -----
+
+-- They tell of no person and no device, and each is counted once, by its transaction. Apple
+-- signs them for all networks: only yours count. conf/SIGNED.md says what is not signed.
+local SKADNETWORK_ID = env("SKADNETWORK_ID", "")
+
+if SKADNETWORK_ID ~= "" then
+  -- store_id,app: the ids of the App Store and our names.
+  local store = lookup "attribution_full/store_ids.csv"
+
+  -- A device sends up to nine times over nine days.
+  stream "installs" {
+    ack = "synced", sinks = sinks, max_bytes = "4GiB",
+    dedup = { key = { "event_id" }, window = "30d", persist = true },
+  }
+
+  local function on_skadnetwork(ev, req)
+    local app = store[tostring(ev["app-id"])]
+    if not app then return reject("unknown_app", "store_ids.csv has no such app-id") end
+    ev.event_id, ev["transaction-id"] = ev["transaction-id"], nil
+    ev.network, ev["ad-network-id"] = ev["ad-network-id"], nil
+    ev.campaign = ev["source-identifier"] or ev["campaign-id"] and tostring(ev["campaign-id"])
+    -- Only the first of the three that version 4 sends is the install itself.
+    ev.type = (ev["postback-sequence-index"] or 0) == 0 and "install" or "postback"
+    ev.app, ev.source = app, "skadnetwork"
+    ev.at, ev.received_at = req.time_ms, req.time_ms
+  end
+
+  -- A device sends again after anything but 200, also what is refused for good.
+  route "POST /.well-known/skadnetwork/report-attribution/" {
+    body = "event", signed = { by = "skadnetwork" }, stream = "installs",
+    on_event = on_skadnetwork, on_refused = on_refused, answer = { status = 200, body = "" },
+    schema = shape {
+      ["ad-network-id"] = enum { SKADNETWORK_ID, required = true },
+      ["transaction-id"] = str { required = true, format = "uuid" },
+      ["app-id"] = int { required = true, min = 0 },
+      ["source-identifier"] = str { pattern = "^%d%d%d?%d?$" },
+      ["campaign-id"] = int { min = 0, max = 100 },
+      ["postback-sequence-index"] = int { min = 0, max = 2 },
+      ["conversion-value"] = int { min = 0, max = 63 },
+      ["coarse-conversion-value"] = enum { "low", "medium", "high" },
+      ["did-win"] = bool {}, redownload = bool {},
+    },
+  }
+end
 
 example "a purchase is typed, masked and told from others by its app" {
   request = "POST /v1/shop/events", headers = { ["x-api-key"] = "shop-key" },

@@ -405,6 +405,55 @@ describe("attribution_full.lua", function()
     end)
   end)
 
+  -- Apple's documented examples, with Apple's signatures.
+  describe("a postback of SKAdNetwork", function()
+    local PATH = "/.well-known/skadnetwork/report-attribution/"
+    local WEB = [[{"version":"4.0","ad-network-id":"com.example","source-identifier":"39",]]
+      .. [["app-id":525463029,"transaction-id":"6aafb7a5-0170-41b5-bbe4-fe71dedf1e31",]]
+      .. [["redownload":false,"source-domain":"example.com","fidelity-type":1,"did-win":true,]]
+      .. [["coarse-conversion-value":"high","postback-sequence-index":0,]]
+      .. [["attribution-signature":"MEUCIQD4rX6eh38qEhuUKHdap345UbmlzA7KEZ1bhWZuYM8MJwIgMny]]
+      .. [[iiZe6heabDkGwOaKBYrUXQhKtF3P/ERHqkR/XpuA="}]]
+
+    local function with(id)
+      policy = assert(testing.load("attribution_full.lua",
+        { env = { PEPPER = "pepper", SKADNETWORK_ID = id }, time = NOON }))
+    end
+    before_each(function() with "com.example" end)
+
+    it("is a typed install of our app", function()
+      local r = policy:post(PATH, WEB)
+      assert.same({ 200, "" }, { r.status, r.body })
+      assert.same({ event_id = "6aafb7a5-0170-41b5-bbe4-fe71dedf1e31", type = "install",
+        app = "shop", source = "skadnetwork", network = "com.example", campaign = "39",
+        at = NOON_MS, received_at = NOON_MS, ["app-id"] = 525463029, redownload = false,
+        ["did-win"] = true, ["source-identifier"] = "39", ["postback-sequence-index"] = 0,
+        ["coarse-conversion-value"] = "high" }, stored(r, "installs"))
+    end)
+
+    it("is counted once, also with another conversion value", function()
+      assert.equal(1, #policy:post(PATH, WEB).stored.installs)
+      local again = policy:post(PATH, (WEB:gsub('"high"', '"low"')))
+      assert.same({ 200, {} }, { again.status, again.stored })
+    end)
+
+    it("of a forger or for another network is refused and kept", function()
+      local r = policy:post(PATH, (WEB:gsub('"39"', '"38"')))
+      assert.same({ 401, "bad_signature" }, { r.status, r.code })
+      assert.equal('Postback-Signature realm="sluice"', r.headers["www-authenticate"])
+      assert.equal(1, #r.refusals)
+      with "com.other"
+      r = policy:post(PATH, WEB)
+      assert.same({ 422, "not_in_enum", "ad-network-id" }, refused(r))
+      assert.equal(1, #r.refusals)
+    end)
+
+    it("has no route where no network is named", function()
+      with ""
+      assert.equal(404, policy:post(PATH, WEB).status)
+    end)
+  end)
+
   describe("personal data", function()
     setup(fresh)
 

@@ -47,6 +47,13 @@ describe("posthog.lua", function()
     end
   end)
 
+  it("refuses a batch that stands in an array, instead of storing it as one event", function()
+    local r = policy:post("/e/", [==[[{"api_key":"phc_1","batch":[{"event":"x","distinct_id":"u"}],
+      "event":"e","distinct_id":"u"}]]==])
+    assert.same({ 400, "batch_as_event", {} }, { r.status, r.code, r.stored.events or {} })
+    assert.matches('its events at "batch": send it alone as the body', r.message)
+  end)
+
   it("takes a form whose field has the same in base64", function()
     local function post(body)
       return policy:post("/e/?compression=base64", body,
