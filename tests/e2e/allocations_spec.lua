@@ -44,10 +44,11 @@ describe("memory in steady state", function()
 
   -- Further options of a route; none of them reads a text of the event.
   for what, o in pairs {
-    ["envelope, set and answer"] = { path = "/v1/in/web?k=1", envelope = true,
+    ["envelope, set, answer and dropped fields"] = { path = "/v1/in/web?k=1", envelope = true,
       top = [[
       route "POST /v1/in/:kind" { body = "batch", stream = "events",
         events = "batch", envelope = { sentAt = "sentAt" },
+        schema = schema { others = "drop", event_id = str { }, event_type = str { } },
         set = { kind = "path:kind", key = "query:k",
           host = "header:host", ip = "peer", at = "time" },
         answer = { status = 200, body = "{}" } }]] },
