@@ -288,6 +288,7 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
             subscription_apply(o, st);
         }
         if (!subscription_return(o, d->journal, e) ||
+            !subscription_adopt(o, subscription_before(c, o), d->journal, e) ||
             !subscription_look(o, d->journal, e)) {
             return false;
         }

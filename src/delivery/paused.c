@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/folder.h"
@@ -63,11 +63,21 @@ static bool note_starts(struct delivery *d, const struct delivery_conf *c,
     for (uint32_t k = 0; k < c->n_streams; k++) {
         struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
 
-        if (!subscription_look(o, d->journal, e)) {
+        if (!subscription_adopt(o, subscription_before(c, o), d->journal, e) ||
+            !subscription_look(o, d->journal, e)) {
             return false;
         }
     }
     return journal_sync(d->journal, e);
+}
+
+static void mark_starts(struct delivery *d, const struct delivery_conf *c)
+{
+    for (uint32_t k = 0; k < c->n_streams; k++) {
+        struct subscription *o = subscription_of(d, str_of(c->streams[k].name));
+
+        subscription_mark(o, subscription_before(c, o));
+    }
 }
 
 /* The first of its streams that the journal does not know; NULL: it knows all. */
@@ -81,9 +91,17 @@ static const char *new_stream(struct delivery *d, const struct delivery_conf *c)
     return NULL;
 }
 
+/* A journal that can't be read may have noted where the sink begins. An empty one has
+ * not, nor has one of which the disk does not say that it is there. */
+static bool may_know(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && st.st_size > 0;
+}
+
 /* Before it is noted where the sink begins nothing may be promised: a later start
- * would find it new, and begin where the stream ends then. A journal that is there and
- * can't be read may have that noted. */
+ * would find it new, and begin where the stream ends then. */
 static bool note_all(struct delivery *d, const struct delivery_conf *c, bool is_read,
                      struct err *e)
 {
@@ -93,7 +111,11 @@ static bool note_all(struct delivery *d, const struct delivery_conf *c, bool is_
 
     journal_close(d->journal);
     d->journal = NULL;
-    if (ok || stream == NULL || (!is_read && path_there(d->journal_path) != 0)) {
+    if (ok || stream == NULL) {
+        return true;
+    }
+    if (!is_read && may_know(d->journal_path)) {
+        mark_starts(d, c);
         return true;
     }
     return err_set(e,

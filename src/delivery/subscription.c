@@ -55,6 +55,7 @@ void subscription_close(struct subscription *o)
     }
     batch_free(o->batch);
     ack_tracker_fini(&o->acks);
+    ack_tracker_fini(&o->begins);
     *o = (struct subscription){.number = o->number};
 }
 
@@ -237,6 +238,56 @@ bool subscription_look(struct subscription *o, struct journal *j, struct err *e)
         free(ids);
     }
     return ok;
+}
+
+void subscription_mark(struct subscription *o, const struct subscription *before)
+{
+    struct spool_shard_id *ids;
+    uint32_t n;
+
+    o->unnoted = true;
+    if (before != NULL && before->unnoted) {
+        for (uint32_t i = 0; i < before->begins.n; i++) {
+            const struct cursor *c = &before->begins.shards[i];
+
+            ack_tracker_start(&o->begins, c->epoch, c->worker, c->next);
+        }
+        return;
+    }
+    n = o->conf.from_oldest ? 0 : spool_shards(o->consumer, NULL, 0);
+    n = n < SHARDS_MAX ? n : SHARDS_MAX;
+    ids = mem_alloc((n + 1) * sizeof *ids);
+    if (n > 0) {
+        uint32_t found = spool_shards(o->consumer, ids, n);
+
+        n = found < n ? found : n;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        ack_tracker_start(&o->begins, ids[i].epoch, ids[i].worker,
+                          ids[i].first == 0 ? SHARD_PASSED : ids[i].next);
+    }
+    free(ids);
+}
+
+bool subscription_adopt(struct subscription *o, const struct subscription *before,
+                        struct journal *j, struct err *e)
+{
+    if (before == NULL || !before->unnoted || o->known) {
+        return true;
+    }
+    ack_tracker_fini(&o->acks);
+    for (uint32_t i = 0; i < before->begins.n; i++) {
+        const struct cursor *c = &before->begins.shards[i];
+        struct batch_range r = {
+            .epoch = c->epoch, .worker = c->worker, .first = c->next};
+
+        if (r.first > 1 && !note_start(o, j, &r, e)) {
+            return false;
+        }
+        ack_tracker_start(&o->acks, c->epoch, c->worker, c->next);
+    }
+    o->known = o->looked = note_start(o, j, NULL, e);
+    return o->known;
 }
 
 void subscription_ack(struct subscription *o, const struct batch_range *ranges,

@@ -47,13 +47,15 @@ struct subscription_span {
 struct subscription {
     struct delivery_stream conf;
     char name[72];
-    uint32_t number;             /* batch.stream */
-    bool wanted;                 /* the policy has it */
-    bool blocked;                /* the spool was told that it can't deliver now */
-    bool known;                  /* the journal knows the stream */
-    bool looked;                 /* the spool's shards have been listed once */
-    bool fresh;                  /* the last plan brought it */
-    bool ending;                 /* only events before its ends are delivered, then it
+    uint32_t number;           /* batch.stream */
+    bool wanted;               /* the policy has it */
+    bool blocked;              /* the spool was told that it can't deliver now */
+    bool known;                /* the journal knows the stream */
+    bool looked;               /* the spool's shards have been listed once */
+    bool fresh;                /* the last plan brought it */
+    bool unnoted;              /* a journal that can't be read may not know it: then */
+    struct ack_tracker begins; /* it begins there */
+    bool ending;               /* only events before its ends are delivered, then it
                                     is closed */
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
     struct spool_pos *ends;
@@ -78,6 +80,14 @@ void subscription_open(struct subscription *o, struct spool *spool,
 /* Other settings; name and id stay. */
 void subscription_apply(struct subscription *o, const struct delivery_stream *conf);
 void subscription_close(struct subscription *o);
+
+/* The journal can't be read: where the stream ends now, or where it did for before, is
+ * kept, and everything in the spool. */
+void subscription_mark(struct subscription *o, const struct subscription *before);
+/* It can be read again, and does not know the stream: it begins where before has marked.
+ * False and *e: the journal did not take it. */
+bool subscription_adopt(struct subscription *o, const struct subscription *before,
+                        struct journal *j, struct err *e) MUST_USE;
 
 /* Finds shards that are new, lets go of those that are done. False and *e: the
  * journal did not take where one begins. */

@@ -115,6 +115,77 @@ describe("a sink that can't start", function()
     f:close()
   end)
 
+  local function start_failing(text, rules)
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    s = setmetatable({ dir = dir, data = dir .. "/data", log = dir .. "/log",
+      path = dir .. "/policy.lua", wrap = f:wrap(), args = {} }, h.Server)
+    h.write(s.path, text)
+    f:rules(rules)
+    s:start(true)
+    return f
+  end
+
+  it("promises nothing while it can't be seen whether its journal has where it begins",
+  function()
+    local ready = 0
+    for from = 1, 12 do
+      local f = start_failing(policy { { name = "a" }, { name = "b" } },
+        "on=stat do=EIO path=/a.journal from=" .. from)
+      h.wait_for("the end of the start", function()
+        return s:ended() or s:text():find "event=ready "
+      end)
+      if s.pid then
+        ready = ready + 1
+        s:ready()
+        post(3)
+        wait_numbers("b", 1, 3)
+        f:rules()
+        wait_numbers("a", 1, 3)
+      else
+        assert.matches("journal.*Input/output error", s:text())
+      end
+      s:close()
+      f:close()
+    end
+    s = nil
+    assert.is_true(ready > 0 and ready < 12)
+  end)
+
+  it("begins a new stream where it was held first, also when its journal could not be read",
+  function()
+    local text = policy { { name = "a" } }
+    local f = start_failing((text:gsub([["events"]], [["x"]])))
+    s:ready()
+    assert.equal(202, s:post("/v1/events", '{"n":0}').status)
+    s:deliver()
+    assert.equal(0, s:stop())
+    h.write(s.path, text)
+    f:rules "on=read do=EIO path=/a.journal"
+    s:start()
+    s:logged "sink=a status=holding why=.*Input/output error"
+    post(3)
+    f:rules()
+    wait_numbers("a", 0, 3)
+    f:close()
+  end)
+
+  it("keeps what it is owed while its journal can't be read", function()
+    local f = start_failing(policy { { name = "a" }, { name = "b" } },
+      "on=write do=EIO path=/a/")
+    s:ready()
+    post(3)
+    s:stop "SIGKILL"
+    f:rules "on=read do=EIO path=/a.journal"
+    s:start()
+    s:logged "sink=a status=holding why=.*Input/output error"
+    post(3)
+    wait_numbers("b", 1, 6)
+    f:rules()
+    wait_numbers("a", 1, 6)
+    f:close()
+  end)
+
   it("keeps its backlog over a normal stop, though the others have all", function()
     s = h.server { policy = policy { { name = "a" }, { name = "b" } } }
     block "a"
