@@ -78,9 +78,10 @@ function M.together(jobs)
   return results, errors
 end
 
----Waits until f() is true; fails after `seconds` (default 20).
+---Waits until f() is true; fails after `seconds` (default 60: longer than a breaker
+---stays open, or a drain lasts).
 function M.wait_for(what, f, seconds)
-  local till = socket.gettime() + (seconds or 20)
+  local till = socket.gettime() + (seconds or 60)
   repeat
     local v = f()
     if v then return v end
@@ -157,7 +158,7 @@ end
 
 ---Waits for a process; its exit code, or "signal N".
 function M.reap(pid, seconds)
-  local till = socket.gettime() + (seconds or 30)
+  local till = socket.gettime() + (seconds or 60)
   repeat
     local got, how, code = wait.wait(pid, wait.WNOHANG)
     if got == pid then
