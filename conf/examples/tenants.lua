@@ -1,11 +1,11 @@
 -- tenants: one server for many customers, who send an API key. sluice checks the key
 -- before it reads the body, and adds the tenant to each event. A tenant can have its
--- own stream, with its own queue and files.
+-- own stream, with its own queue and files, and has a rate of its own.
 --
 --   curl --json '{"event":"x"}' -H 'X-API-Key: demo' localhost:8080/v1/events
 --
--- The environment has name=sha256 of each key, so that neither this file nor the
--- environment holds a key: TENANTS="acme=9f86d0...,bolt=60303a...".
+-- tenants.csv has the SHA-256 of each key. A new one: "sluice key", its hash into a line of
+-- the file, reload. While a tenant changes its key it has two lines, and both are good.
 
 file "archive" { dir = "archive", compress = "zstd" }
 file "acme"    { dir = "acme",    compress = "zstd" }
@@ -15,27 +15,17 @@ stream "acme"   { sinks = { "acme" }, ack = "synced", max_bytes = "2GiB" }
 
 local OWN = { acme = "acme" } -- tenants with a stream of their own
 
--- printf %s demo | sha256sum
-local DEMO = "demo=2a97516c354b68848cdbd8f54a226a0a55b21ed138e207ad6c5cbb9c00aa5aea"
-
-local tenants = {} -- by the digest of their key
-for pair in env("TENANTS", DEMO):gmatch("[^,%s]+") do
-  local name, digest = pair:match("^([%w_-]+)=(%x+)$")
-  assert(name and #digest == 64, "TENANTS: expected name=sha256, got " .. pair)
-  tenants[digest:lower()] = name
-end
+keys "tenants" {
+  file = "tenants.csv", expires = "expires", disabled = "disabled", label = "tenant",
+}
 
 -- "X-API-Key: k", or "Authorization: Bearer k".
-local function tenant_of(req)
-  local key, bearer = req.headers["x-api-key"], req.headers["authorization"]
-  if not key and starts_with(bearer, "Bearer ") then key = bearer:sub(8) end
-  return key and tenants[sha256(key)]
-end
+local auth = any_of { header "x-api-key" "tenants", bearer "tenants" }
+
+local free = limit "free" { rate = "100/s", key = "key:tenant" }
 
 local function on_request(req)
-  if not tenant_of(req) then
-    return reject("unknown_key", "send a valid key as X-API-Key", 401)
-  end
+  if req.key.plan == "free" then return free:check(req) end
 end
 
 local event = schema {
@@ -43,17 +33,28 @@ local event = schema {
   time  = time { max_age = "7d", max_skew = "5m" },
 }
 
-local function on_event(ev, req)
-  local tenant = tenant_of(req)
-  ev.tenant = tenant -- replaces a value that the client sent
-  if OWN[tenant] then return to(OWN[tenant]) end
+local function on_event(_, req)
+  local own = OWN[req.key.tenant]
+  if own then return to(own) end
 end
 
+local set = { tenant = "key:tenant" } -- replaces a value that the client sent
+
 route "POST /v1/events" {
-  body = "event", schema = event, stream = "shared",
+  body = "event", schema = event, stream = "shared", auth = auth, set = set,
   on_request = on_request, on_event = on_event,
 }
 route "POST /v1/batch" {
-  body = "batch", schema = event, stream = "shared",
+  body = "batch", schema = event, stream = "shared", auth = auth, set = set,
   on_request = on_request, on_event = on_event,
+}
+
+example "an event gets its tenant" {
+  request = "POST /v1/events", headers = { ["x-api-key"] = "demo" },
+  body = [[{"event":"x","tenant":"acme"}]],
+  expect = { status = 202, stored = [[{"event":"x","tenant":"demo"}]] },
+}
+example "a key is needed" {
+  request = "POST /v1/events", body = [[{"event":"x"}]],
+  expect = { status = 401, code = "missing_key" },
 }
