@@ -183,4 +183,27 @@ route "POST /limited" { body = "event", stream = "events", auth = bearer "apps",
     os.remove(s.dir .. "/apps.csv")
     assert.equal("", h.shell(("grep -rla s3cret '%s'"):format(s.dir)))
   end)
+
+  it("maps a large file, has it again after a rollback, and fails closed when it is cut", function()
+    local rows = { "sha256,app,tenant,until,off" }
+    for i = 1, 60000 do rows[#rows + 1] = ("%064x,shop,acme,,"):format(i) end
+    rows[#rows + 1] = sha(KEY) .. ",shop,acme,,"
+    h.write(s.dir .. "/apps.csv", table.concat(rows, "\n") .. "\n")
+    assert.equal(200, s:reload().status)
+    assert.equal(202, s:post("/in", "{}", bearer(KEY)).status)
+    assert.equal("401 unknown_key", code(s:post("/in", "{}", bearer "new-s3cret")))
+    write_keys { USUAL[2] }
+    assert.equal(200, s:reload().status)
+    assert.equal("401 unknown_key", code(s:post("/in", "{}", bearer(KEY))))
+    assert.equal(200, s:reload("?rollback").status)
+    assert.equal(202, s:post("/in", "{}", bearer(KEY)).status)
+    assert.equal("401 unknown_key", code(s:post("/in", "{}", bearer "nope")))
+    -- A disk that lost the rows: whoever has no key does not get in, who has one is not
+    -- told that it is unknown.
+    h.shell(("truncate -s 4096 '%s'/tables/*.table"):format(s.data))
+    assert.equal("503 keys_unreadable", code(s:post("/in", "{}", bearer(KEY))))
+    assert.equal("503 keys_unreadable", code(s:post("/in", "{}", bearer "nope")))
+    assert.equal("401 missing_key", code(s:post("/in", "{}")))
+    assert.equal("", h.shell(("grep -rla s3cret '%s'"):format(s.dir)))
+  end)
 end)

@@ -69,6 +69,15 @@ signed)
     openssl ec -pubout 2>/dev/null; } >"$dir/corpus/7"
   printf '\004\0\0\0\060\006\002\001\001\002\001\001' >"$dir/corpus/8"
   printf '\006\030\0\001{"postback-identifier":"p","did-win":true}' >"$dir/corpus/9" ;;
+keys)
+  sha=2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683
+  printf '\000sha256,until,off\n%s,2030-01-01,no\n' $sha >"$dir/corpus/1"
+  printf '\000off,sha256,until\r\nyes,%s,1970-01-01T00:16:40Z\r\n' $sha >"$dir/corpus/2"
+  printf '\000sha256,until,off\nS3CR3T,,\n%s,S3CR3T,S3CR3T\n"S3CR3T' $sha >"$dir/corpus/3"
+  printf '\000S3CR3T,S3CR3T\n%s,\n%s,\n' $sha $sha >"$dir/corpus/4"
+  printf '\001Bearer  k1' >"$dir/corpus/5"
+  printf '\001basic dTpwOnE=' >"$dir/corpus/6"
+  printf '\001a=1&k%%65y=%%6b+1&&key&b' >"$dir/corpus/7" ;;
 segment) printf '\001\002\003\004' >"$dir/corpus/1" ;;
 esac
 words=$(dirname "$0")/$2.dict
