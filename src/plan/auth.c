@@ -231,8 +231,8 @@ struct str auth_without_keys(const struct auth_plan *a, struct str query, char *
         const char *from = query.p;
 
         (void)next_parameter(&query, &name, &value);
-        if (is_key(a, name)) {
-            continue;
+        if (value.p + value.n == from || is_key(a, name)) {
+            continue; /* "&&" has no parameter */
         }
         if (n > 0) {
             out[n++] = '&';
