@@ -15,9 +15,9 @@ spool  { max_bytes = "40GiB" }
 
 -- app,plan: the apps that may send, and how much.
 local apps = lookup "attribution_full/apps.csv"
--- key_sha256,app: the digests of API keys (printf %s KEY | sha256sum). While a key is
--- changed the app has two lines, and both keys are good.
-local keys = lookup "attribution_full/keys.csv"
+-- key_sha256,app: the digests of API keys ("sluice key" makes one). While a key is changed
+-- the app has two lines, and both keys are good.
+keys "apps" { file = "attribution_full/keys.csv", key = "key_sha256", label = "app" }
 -- network,secret,previous: with what each ad network signs. previous is good, too.
 local partners = lookup "attribution_full/partners.csv"
 -- GeoLite2-Country.mmdb, GeoLite2-City.mmdb or another; this one has a few addresses that
@@ -249,9 +249,10 @@ route "GET /view/:app" {
 
 -- The app stands in the path as well, because what is kept of a refusal has the path and no
 -- key: so it is known later whose it was.
-local function needs_key(req)
-  local key = req.headers["x-api-key"]
-  if not key or keys[sha256(key)] ~= req.params.app then
+local auth = header "x-api-key" "apps"
+
+local function own_key(req)
+  if req.key.app ~= req.params.app then
     return reject("unknown_key", "send a key of this app as X-API-Key", 401)
   end
 end
@@ -267,13 +268,13 @@ end
 -- SDKs: arrays, {"events":[...]} or NDJSON, plain or compressed. The address is the phone's.
 route "POST /v1/:app/batch" {
   body = "batch", stream = "events", schema = shape { type = kind { required = true } },
-  on_request = needs_key, on_refused = on_refused,
+  auth = auth, on_request = own_key, on_refused = on_refused,
   on_event = function(ev, req) return keyed(ev, req, "sdk", address(req)) end,
 }
 -- Partners' servers: one event, a form or JSON. They tell the phone's address, or none.
 route "POST /v1/:app/events" {
   body = "any", stream = "events", schema = shape { type = kind { required = true } },
-  on_request = needs_key, on_refused = on_refused,
+  auth = auth, on_request = own_key, on_refused = on_refused,
   on_event = function(ev, req) return keyed(ev, req, "partner", ev.ip) end,
 }
 

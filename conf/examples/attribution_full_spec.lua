@@ -243,8 +243,9 @@ describe("attribution_full.lua", function()
     end)
 
     it("needs a key, exactly as it was given", function()
-      for _, key in ipairs { "guess", "SHOP-KEY", "shop-key ,", "", "shop" } do
-        assert.same({ 401, "unknown_key" }, refused(batch({ { type = "a" } }, { key = key })), key)
+      for key, code in pairs { guess = "unknown_key", ["SHOP-KEY"] = "unknown_key",
+        shop = "unknown_key", ["shop-key ,"] = "malformed_key", [""] = "missing_key" } do
+        assert.same({ 401, code }, refused(batch({ { type = "a" } }, { key = key })), key)
       end
       assert.equal(401, batch({ { type = "a" } }, { app = "game" }).status)
       assert.equal(401, batch({ { type = "a" } }, { app = "SHOP" }).status)
