@@ -116,8 +116,7 @@ static void read_request(struct str text)
         {.kind = AUTH_HEADER, .name = {"authorization", 13}},
         {.kind = AUTH_QUERY, .name = {"key", 3}}};
     struct str_pair header = {STR("Authorization"), text};
-    struct policy_request q = {
-        .headers = &header, .n_headers = 1, .query = text};
+    struct policy_request q = {.headers = &header, .n_headers = 1, .query = text};
     char room[KEY_TEXT_MAX];
 
     for (size_t i = 0; i < 4; i++) {

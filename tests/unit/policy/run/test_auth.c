@@ -79,9 +79,10 @@ static void write_files(unsigned rows)
     f = fopen(in_folder("users.csv"), "we");
     assert_non_null(f);
     /* SHA-256 of "user". */
-    (void)fputs("sha256,name\n"
-                "04f8996da763b7a969b1028ee3007569eaf3a635486ddab211d512c85b9df8fb,ann\n",
-                f);
+    (void)fputs(
+        "sha256,name\n"
+        "04f8996da763b7a969b1028ee3007569eaf3a635486ddab211d512c85b9df8fb,ann\n",
+        f);
     assert_int_equal(fclose(f), 0);
 }
 
