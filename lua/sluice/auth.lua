@@ -130,6 +130,16 @@ function Loader:keys_files(desc)
   end
 end
 
+---The columns of all files of keys, as a set; nil: one of the files can't be read.
+function Loader:keys_columns()
+  local all = {}
+  for _, found in pairs(self.keys_index) do
+    if not found.keys.columns then return nil end
+    for name in pairs(found.keys.columns) do all[name] = true end
+  end
+  return all
+end
+
 ---The metric that counts by label, behind the policy's own.
 function Loader.keys_metric(_, desc)
   local wanted = false

@@ -87,12 +87,12 @@ function Loader:check_hooks()
   local seen, found = {}, {}
   self.loading_words = require("sluice.loader").loading_words()
   for _, s in ipairs(self.statements) do each(self, s.args, seen, found) end
-  local hooks = hooks_of(self)
+  local hooks, columns = hooks_of(self), self:keys_columns()
   local roles = parameters.roles(hooks, found, self.env)
   for _, f in ipairs(found) do
     local hook = hooks[f] ~= "location" and hooks[f] or nil
     look(self, f, { hook = hook, roles = roles[f] or {}, env = self.env,
-      fixed = self.fixed, streams = self.stream_index })
+      fixed = self.fixed, streams = self.stream_index, columns = columns })
   end
 end
 

@@ -6,6 +6,7 @@ local arguments = require "sluice.arguments"
 local opcodes = require "sluice.opcodes"
 local paths = require "sluice.paths"
 local suggest = require "sluice.suggest"
+local tables = require "sluice.tables"
 local words = require "sluice.words"
 
 local M = {}
@@ -47,6 +48,17 @@ local function of_request(key, pc, add)
   end
   add(pc, key, ("a request has no \"%s\"%s"):format(key, REQUEST[key]
     and ": " .. REQUEST[key] or suggest.hint(key, { unpack(request) })))
+end
+
+-- req.key.tenat: a column that no file of keys has.
+local function of_key(f, list, pc, columns, add)
+  local after = list[pc + 1]
+  if not columns or not after or of[after.op] ~= "field" or after.b ~= list[pc].a then return end
+  local column = constant(f, after.c)
+  if not columns[column] then
+    add(pc + 1, column, ("no keys have a column \"%s\"%s"):format(column,
+      suggest.hint(column, tables.sorted_keys(columns))))
+  end
 end
 
 local function of_event(f, list, pc, add)
@@ -99,8 +111,8 @@ local function no_result(list, pc, ctx, add)
 end
 
 ---@param f function|any a function, or the text of one that a function makes
----@param ctx table { hook, roles, env, fixed, streams }: hook: "on_event", "on_request" when a
----route gives it as such; roles: register -> "event", "request"
+---@param ctx table { hook, roles, env, fixed, streams, columns }: hook: "on_event",
+---"on_request" when a route gives it as such; roles: register -> "event", "request"
 ---@param add fun(pc: integer, token: string, message: string, is_note: boolean?)
 function M.find(f, ctx, add)
   local list, roles = opcodes.instructions(f), ctx.roles
@@ -110,6 +122,7 @@ function M.find(f, ctx, add)
       never(f, list, pc, roles, add)
     elseif word == "field" and roles[ins.b] == "request" then
       of_request(constant(f, ins.c), pc, add)
+      if constant(f, ins.c) == "key" then of_key(f, list, pc, ctx.columns, add) end
     elseif word == "set_field" and roles[ins.b] == "request" then
       add(pc, constant(f, ins.c), "a request can't be changed: set a field of the event, or a "
         .. "local")

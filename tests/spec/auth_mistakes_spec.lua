@@ -74,6 +74,9 @@ local rows = {
   { "a page that can't send its key",
     route('bearer "apps"', 'cors = { origins = { "*" }, headers = { "Content-Type" } }'),
     [[p.lua:5: route "POST /x".cors.headers: a page can't send its key: auth needs the header Authorization in this list]] },
+  { "a column that a hook reads, and no keys have", route('bearer "apps"', [[
+  on_event = function(ev, req) ev.t = req.key.tenat end]]),
+    [[p.lua:5: tenat: no keys have a column "tenat"; did you mean "tenant"?]] },
   { "a limit by a column that no keys have",
     route 'bearer "apps"' .. '\nlocal l = limit { rate = "1/s", key = "key:plan" }',
     [[p.lua:6: limit.key: no keys have a column "plan"]] },
