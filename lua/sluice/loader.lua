@@ -54,13 +54,14 @@ function Loader:problem(s, path, what, message)
     name = name .. (type(key) == "number" and ("[%d]"):format(key)
       or "." .. tostring(key))
   end
-  self:add(s.file, line, column, length, values.without_hidden(message), name)
+  self:add(s.file, line, column, length, message, name)
 end
 
 ---Notes a mistake at a place; length 0: only the line is known.
 ---@param path string? the statement and option it is about
 function Loader:add(file, line, column, length, message, path)
   if message:find(UNSET, 1, true) then return end
+  message = values.without_hidden(message)
   -- Functions of one text have its mistakes once.
   local key = ("%s\0%d\0%d\0%s"):format(file, line, column, message)
   if self.told[key] then return end
@@ -210,7 +211,7 @@ end
 
 ---The words that mean something only while the policy is loaded.
 function M.loading_words()
-  local list = { env = true, require = true, schema = true }
+  local list = { env = true, secret = true, require = true, schema = true }
   for word, spec in pairs(words) do
     if type(spec) == "table" and spec.help then list[word] = true end
   end
@@ -218,6 +219,27 @@ function M.loading_words()
   for kind in pairs(words.auth) do list[kind] = true end
   list.null = nil -- also a value
   return list
+end
+
+---The value of a secret's file; the default only when there is no such file.
+function Loader:secret(name, default)
+  if type(name) ~= "string" or name == "" then
+    error("secret: expected a file such as \"secrets/kafka\", or \"credential:kafka\"", 2)
+  end
+  local file, line = caller()
+  local v, why, absent = self.host.secret(name,
+    name:sub(1, 1) == "/" and name or self.folder .. name)
+  if v then
+    values.hide(name, v)
+    if why == true then
+      self:remark(file, line, ("secret %q can be read by every user of this machine: "
+        .. "chmod o-r"):format(name))
+    end
+  elseif not (absent and default ~= nil) then
+    self:add(file, line, 1, 0, why, ("secret %q"):format(name))
+    return UNSET
+  end
+  return v or default
 end
 
 function Loader:environment()
@@ -257,6 +279,7 @@ function Loader:environment()
     end
     return v or default
   end
+  fixed.secret = function(name, default) return self:secret(name, default) end
   fixed.reject, fixed.drop, fixed.to =
       self.hooks.reject, self.hooks.drop, self.hooks.to
   fixed.require = function(name) return self:require(name) end

@@ -76,6 +76,7 @@ return {
     route = {},
     sample = {},
     schema = {},
+    secret = {},
     select = {},
     server = {},
     sha256 = {},

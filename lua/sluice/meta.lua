@@ -394,7 +394,7 @@ function file(name) end
 ---@field dead? sluice.http.dead Dead letters of this sink.
 ---@field format? "ndjson"|"json_array" Form of a body: "ndjson" has one event on each line, "json_array" is one array of events. (default: ndjson)
 ---@field from? "now"|"oldest" Where a sink that is new to a stream begins: "now" with the events after the load, "oldest" with all events that the spool still has. (default: now)
----@field headers? table<string, string> Headers of each request, as name = value. Write env "NAME" for a secret.
+---@field headers? table<string, string> Headers of each request, as name = value. Write secret "FILE" for a secret.
 ---@field id_header? string Header that has the batch's id, which stays the same when sluice sends the batch again. "" sends none. (default: Idempotency-Key)
 ---@field max_in_flight? integer Highest number of requests that run at the same time. sluice runs fewer while the server is slow or fails. (default: 4)
 ---@field method? "POST"|"PUT"|"PATCH" Method of the requests. (default: POST)
@@ -748,6 +748,12 @@ function schema(fields) end
 ---@param default? string
 ---@return string
 function env(name, default) end
+
+---Text of the file beside the policy, without the end of its last line: a password or key. secret "credential:NAME" is the file that systemd made (LoadCredential=). Each load of the policy reads the file again. sluice shows the value in no report, log, status or copy of the policy. The default counts only if there is no such file; without default the policy then does not load. Call it outside of hooks.
+---@param name string
+---@param default? string
+---@return string
+function secret(name, default) end
 
 ---Runs the file NAME.lua beside the policy and returns the file's value. The first call runs the file, later calls return the same value. A dot in the name stands for a slash.
 ---@param name string

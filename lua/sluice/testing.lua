@@ -365,7 +365,8 @@ end
 ---options say, and nothing else.
 ---@param name string the file; with a text: its name in messages
 ---@param text? string|table
----@param o? { env: table<string, string>?, time: string|number?, seed: integer? }
+---@param o? { env: table<string, string>?, secrets: table<string, string>?,
+---  time: string|number?, seed: integer? }
 ---  time: the clock of requests that name none (default 2025-01-01T00:00:00Z);
 ---  seed: of sample() and uuid7() (default 1; 0: another one each time)
 ---@return sluice.testing.Policy? policy
@@ -375,6 +376,9 @@ function M.load(name, text, o)
   o = o or {}
   local env = {}
   for _, k in ipairs(sorted(o.env or {})) do env[#env + 1] = { k, o.env[k] } end
+  for _, k in ipairs(sorted(o.secrets or {})) do
+    env[#env + 1] = { "secret:" .. k, o.secrets[k] }
+  end
   -- A policy's state is large, which the collector does not see.
   collectgarbage()
   kept = { env, text }

@@ -10,6 +10,13 @@ M.functions = {
     returns = "string",
     help = "Value of a variable of the process's environment. If the variable is not set and "
       .. "the call has no default, the policy does not load. Call it outside of hooks." },
+  { name = "secret", params = { { "name", "string" }, { "default", "string?" } }, least = 1,
+    returns = "string",
+    help = "Text of the file beside the policy, without the end of its last line: a password or "
+      .. "key. secret \"credential:NAME\" is the file that systemd made (LoadCredential=). Each "
+      .. "load of the policy reads the file again. sluice shows the value in no report, "
+      .. "log, status or copy of the policy. The default counts only if there is no such file; "
+      .. "without default the policy then does not load. Call it outside of hooks." },
   { name = "require", params = { { "name", "string" } }, returns = "any",
     help = "Runs the file NAME.lua beside the policy and returns the file's value. The first "
       .. "call runs the file, later calls return the same value. A dot in the name stands for "

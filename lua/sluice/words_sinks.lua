@@ -261,7 +261,7 @@ M.http = {
     method = { type = "enum", default = "POST",
       values = { "POST", "PUT", "PATCH" }, help = "Method of the requests." },
     headers = { type = "headers",
-      help = "Headers of each request, as name = value. Write env \"NAME\" for a secret." },
+      help = "Headers of each request, as name = value. Write secret \"FILE\" for a secret." },
     format = { type = "enum", default = "ndjson",
       values = { "ndjson", "json_array" },
       help = "Form of a body: \"ndjson\" has one event on each line, \"json_array\" is "

@@ -76,6 +76,13 @@ struct table {
     struct snapshot_id id;
 };
 
+/* A secret's file as it was read. */
+struct secret_text {
+    char *path, *text;
+    size_t n;
+    bool open_to_all; /* every user of the machine may read it */
+};
+
 struct policy {
     atomic_uint refs;
     struct registry *registry; /* a reference */
@@ -86,7 +93,9 @@ struct policy {
     bool whole;           /* it has every file that it names */
     struct table *tables; /* complete after the first load */
     uint32_t n_tables;
-    char *tables_dir;      /* of built tables; NULL: they get no names */
+    char *tables_dir; /* of built tables; NULL: they get no names */
+    struct secret_text *secrets;
+    size_t n_secrets;
     struct seen *kept[64]; /* by stream; references */
 };
 

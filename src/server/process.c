@@ -125,6 +125,11 @@ static bool is_readable(const struct policy *policy, struct err *e)
             return false;
         }
     }
+    for (uint32_t i = 0; (path = policy_secret_file(policy, i)) != NULL; i++) {
+        if (!usable_to_read(path, e)) {
+            return false;
+        }
+    }
     for (uint32_t i = 0; (path = policy_table_file(policy, i)) != NULL; i++) {
         if (!usable_to_read(path, e)) {
             return false;

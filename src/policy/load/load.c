@@ -16,6 +16,7 @@
 #include "policy/load/files.h"
 #include "policy/load/internal.h"
 #include "policy/load/rehearsal.h"
+#include "policy/load/secrets.h"
 #include "policy/run/state.h"
 #include "shared/registry.h"
 #include "shared/seen.h"
@@ -49,6 +50,7 @@ void policy_unref(struct policy *p)
     }
     free(p->files);
     files_free(p);
+    secrets_free(p);
     for (size_t i = 0; i < sizeof p->kept / sizeof *p->kept; i++) {
         seen_unref(p->kept[i]);
     }
@@ -70,6 +72,11 @@ void policy_share(struct policy *p, struct registry *registry)
 const char *policy_file(const struct policy *p, uint32_t i)
 {
     return i < p->n_files ? p->files[i].path : NULL;
+}
+
+const char *policy_secret_file(const struct policy *p, uint32_t i)
+{
+    return secrets_file(p, i);
 }
 
 const char *policy_table_file(const struct policy *p, uint32_t i)

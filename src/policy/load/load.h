@@ -74,6 +74,7 @@ struct policy *policy_ref(struct policy *p);
 void policy_unref(struct policy *p);
 /* The paths of its files, the policy's own first; NULL after the last. */
 const char *policy_file(const struct policy *p, uint32_t i);
+const char *policy_secret_file(const struct policy *p, uint32_t i);
 /* The same of its large lookup tables, which are not among the files. */
 const char *policy_table_file(const struct policy *p, uint32_t i);
 const struct plan *policy_plan(const struct policy *p); /* lives with p */

@@ -25,6 +25,7 @@
 #include "policy/load/files.h"
 #include "policy/load/load.h"
 #include "policy/load/rehearsal.h"
+#include "policy/load/secrets.h"
 #include "policy/run/handles.h"
 #include "signature/pin.h"
 #include "signature/verifier.h"
@@ -148,6 +149,7 @@ static void push_host(lua_State *L, bool reading)
                                          {"why_no_pattern", host_why_no_pattern},
                                          {"why_no_pin", host_why_no_pin},
                                          {"getenv", host_getenv},
+                                         {"secret", secrets_read},
                                          {"bounded", host_bounded},
                                          {"relieve", host_relieve},
                                          {"decode", json_decode},
