@@ -155,6 +155,7 @@ struct http_server {
     http_hand_fn *hand;
     void *hand_arg;
     uint64_t now_ms, swept_ms; /* of the monotonic clock */
+    uint64_t n_turns;          /* of the loop */
     uint64_t drain_ms;
     uint64_t buffered;   /* bytes of unparsed, out and stashes */
     uint64_t body_bytes; /* of all collected bodies */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "http/internal.h"
@@ -11,14 +12,18 @@
 #include "net/tls_door.h"
 #include "net/tls_session.h"
 
-enum { LOG_EVERY_MS = 1000 };
+enum {
+    LOG_EVERY_MS = 1000,
+    TURN_NS = 1000000 /* of handshakes in a turn of the loop; further ones wait */
+};
 
 struct secure {
     uint32_t n_under_way;
     stats_cell *done[2][2]; /* by TLS 1.2 or 1.3, and resumed */
     stats_cell *failed[TLS_FAILURES];
     stats_cell *under_way;
-    uint64_t logged_ms; /* 0: never */
+    uint64_t turn, spent_ns; /* of handshakes in that turn of the loop */
+    uint64_t logged_ms;      /* 0: never */
     uint64_t n_unlogged;
 };
 
@@ -102,11 +107,33 @@ bool secure_begin(struct conn *c, const struct http_tls *tls)
     return true;
 }
 
+/* Whether others wait already, or this turn's time is over. */
+static bool must_wait(const struct http_server *s)
+{
+    const struct secure *x = s->secure;
+
+    return s->resumed != NULL || (x->turn == s->n_turns && x->spent_ns >= TURN_NS);
+}
+
 void secure_awake(struct conn *c)
 {
-    ev_io_stop(c->server->loop, &c->readable);
-    ev_io_stop(c->server->loop, &c->writable);
-    conn_resume_later(c);
+    struct http_server *s = c->server;
+    struct secure *x = s->secure;
+    uint64_t since;
+
+    if (must_wait(s)) {
+        ev_io_stop(s->loop, &c->readable);
+        ev_io_stop(s->loop, &c->writable);
+        conn_resume_later(c);
+        return;
+    }
+    if (x->turn != s->n_turns) {
+        x->turn = s->n_turns;
+        x->spent_ns = 0;
+    }
+    since = clock_mono_ns();
+    secure_step(c);
+    x->spent_ns += clock_mono_ns() - since;
 }
 
 static void over(struct conn *c)
@@ -155,6 +182,7 @@ static void succeed(struct conn *c)
     over(c);
     stats_add(c->server->secure->done[p->version[6] == '3'][p->resumed], 1);
     conn_deadline(c, c->server->limits.header_timeout_ms);
+    ev_io_stop(c->server->loop, &c->writable);
     conn_read(c);
 }
 
@@ -176,9 +204,11 @@ void secure_step(struct conn *c)
     }
     switch (tls_session_handshake(c->tls, &why)) {
     case TLS_AGAIN:
+        ev_io_stop(loop, &c->writable);
         ev_io_start(loop, &c->readable);
         break;
     case TLS_WRITABLE:
+        ev_io_stop(loop, &c->readable);
         ev_io_start(loop, &c->writable);
         break;
     case TLS_FAILED:

@@ -4,9 +4,9 @@
  *
  *   secure_new -> (secure_begin -> secure_step* -> secure_done)* -> secure_free
  *
- * Handshakes are steps of secure_step from the list of resumed connections: in the
- * order in which bytes came for them, a millisecond in a turn, so that connections
- * with requests never wait for more than one handshake. One loop thread.
+ * Handshakes are steps of secure_step, a millisecond of them in a turn; further ones
+ * wait in the list of resumed connections, in the order in which bytes came for them, so
+ * that connections with requests never wait long. One loop thread.
  */
 #pragma once
 

@@ -230,9 +230,12 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
 /* Deadlines are of the monotonic clock, read once a turn, before all else. */
 static void on_tick(struct ev_loop *loop, ev_check *w, int events)
 {
+    struct http_server *s = OUTER(w, struct http_server, tick);
+
     (void)loop;
     (void)events;
-    OUTER(w, struct http_server, tick)->now_ms = clock_mono_ns() / 1000000u;
+    s->now_ms = clock_mono_ns() / 1000000u;
+    s->n_turns++;
 }
 
 static void on_flush(struct ev_loop *loop, ev_prepare *w, int events)

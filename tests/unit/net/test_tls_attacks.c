@@ -424,6 +424,9 @@ static void a_rested_session_goes_on_and_uses_little_memory(void **state)
     size_t used, after;
 
     (void)state;
+    if (mallinfo2().uordblks == 0) {
+        skip(); /* another allocator, of a sanitizer */
+    }
     shaken(&p, TLS1_3_VERSION);
     assert_int_equal(2, tls_client_write(&p, "ab"));
     assert_int_equal(2, tls_session_read(p.server, text, sizeof text));
