@@ -218,7 +218,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
             conn_expire(c);
         } else if (!conn_idle(c)) {
             continue;
-        } else if (quiet || surplus-- > 0) {
+        } else if (quiet || (s->handing && c->tls != NULL) || surplus-- > 0) {
             conn_drain(c);
         } else {
             buffer_rest(c);

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "http/handover.h"
+
 #include "unit/tools/tls_server.h"
 
 static void a_body_of_many_records_arrives_whole(void **state)
@@ -170,6 +172,35 @@ static void a_draining_server_ends_idle_sessions_with_a_goodbye(void **state)
     client_close(&late);
 }
 
+static void on_handed(void *arg, const struct http_handed *h)
+{
+    (void)arg;
+    (void)h;
+    fail_msg("a session went to another process");
+}
+
+/* Its keys are in this process alone. */
+static void
+a_session_ends_with_its_answer_when_connections_are_handed_over(void **state)
+{
+    struct client busy = client_open(NULL), idle = client_open(NULL);
+    char rest[1024];
+
+    (void)state;
+    assert_true(client_shake(&busy));
+    assert_true(client_shake(&idle));
+    assert_true(client_send(&busy, get, 5));
+    http_server_hand_over(server, on_handed, NULL);
+    assert_int_equal(200, client_ask(&busy, get + 5, "", 0));
+    (void)client_read(&busy, rest, sizeof rest);
+    (void)client_read(&idle, rest, sizeof rest);
+    assert_int_equal(SSL_RECEIVED_SHUTDOWN, SSL_get_shutdown(busy.ssl));
+    assert_int_equal(SSL_RECEIVED_SHUTDOWN, SSL_get_shutdown(idle.ssl));
+    client_close(&busy);
+    client_close(&idle);
+    all_gone();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +211,7 @@ int main(void)
         EACH(a_large_answer_waits_for_its_client),
         EACH(a_renewed_certificate_is_for_new_connections),
         EACH(the_owner_sees_the_certificate_of_a_client),
+        EACH(a_session_ends_with_its_answer_when_connections_are_handed_over),
         EACH(a_draining_server_ends_idle_sessions_with_a_goodbye)};
 
     return cmocka_run_group_tests_name("secure", tests, set_up_all, tear_down_all);
