@@ -149,6 +149,7 @@ static struct tls_context *context_of(const SSL *ssl)
     return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 }
 
+/* Called for each hello once its version is known, also for one without a name. */
 static int on_name(SSL *ssl, int *alert, void *arg)
 {
     struct tls_context *c = arg;
@@ -156,6 +157,10 @@ static int on_name(SSL *ssl, int *alert, void *arg)
     uint64_t set = sent == NULL ? 0 : tls_names_find(&c->names, sent);
 
     (void)alert;
+    /* OpenSSL 3.0 can't give the kernel the keys that a key update of 1.3 makes. */
+    if (SSL_version(ssl) >= TLS1_3_VERSION) {
+        (void)SSL_clear_options(ssl, SSL_OP_ENABLE_KTLS);
+    }
     for (size_t i = 1; set != 0 && i < c->n_choices; i++) {
         if (c->choices[i].set == set) {
             (void)SSL_set_SSL_CTX(ssl, c->choices[i].ctx);
