@@ -11,7 +11,7 @@ set -eu
 
 run="build-essential cmake ninja-build pkg-config libev-dev
   libluajit-5.1-dev libhttp-parser-dev libcjson-dev libzstd-dev libbrotli-dev zlib1g-dev
-  libssl-dev librdkafka-dev libcurl4-openssl-dev libmaxminddb-dev
+  libssl-dev librdkafka-dev libcurl4-openssl-dev libmaxminddb-dev libseccomp-dev
   curl"
 quick="luajit lua-busted lua-check lua-posix lua-socket libcmocka-dev zstd git
   gzip procps"

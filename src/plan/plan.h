@@ -404,6 +404,7 @@ struct server_plan {
     bool share_port;          /* with another process */
     bool core_dumps;          /* the process may leave some */
     const char *user;         /* that root becomes; NULL: none */
+    enum sandbox_mode { SANDBOX_OFF, SANDBOX_AUTO, SANDBOX_REQUIRED } sandbox;
     int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, drain_ms,
         drain_delay_ms;
 };

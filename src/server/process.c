@@ -177,6 +177,23 @@ static void name_user(struct process *p)
     }
 }
 
+static void tell_entered(const struct process *p)
+{
+    char why[sizeof p->sandbox.why + 16], quoted[sizeof p->sandbox.why + 16] = "";
+
+    if (p->sandbox.why[0] != '\0') {
+        (void)snprintf(why, sizeof why, " why=%s",
+                       log_quote(quoted, sizeof quoted, p->sandbox.why));
+    } else {
+        why[0] = '\0';
+    }
+    log_write(p->sandbox.why[0] == '\0' ? LOG_INFO : LOG_WARN, "process",
+              "user=%s capabilities=%s core_dumps=%s seccomp=%s landlock=%s%s", p->user,
+              user_has_capabilities() ? "kept" : "none", p->core_dumps ? "on" : "off",
+              p->sandbox.syscalls ? "on" : "off", p->sandbox.folders > 0 ? "on" : "off",
+              why);
+}
+
 bool process_enter(struct server *s, struct err *e)
 {
     const struct server_plan *plan = &policy_plan(s->policy)->server;
@@ -197,9 +214,11 @@ bool process_enter(struct server *s, struct err *e)
     }
     p->core_dumps = plan->core_dumps;
     user_allow_core_dumps(p->core_dumps);
+    if (!sandbox_enter(s, &p->sandbox, e)) {
+        return false;
+    }
     p->entered = true;
-    log_write(LOG_INFO, "process", "user=%s capabilities=%s core_dumps=%s", p->user,
-              user_has_capabilities() ? "kept" : "none", p->core_dumps ? "on" : "off");
+    tell_entered(p);
     return true;
 }
 

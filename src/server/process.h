@@ -14,6 +14,7 @@
 #include "base/attr.h"
 #include "process/notify.h"
 #include "process/user.h"
+#include "server/sandbox.h"
 
 struct err;
 struct policy;
@@ -24,6 +25,7 @@ struct process {
     bool entered; /* user and rights are as they stay */
     char user[USER_NAME_BYTES];
     bool core_dumps;
+    struct sandbox sandbox;
     bool makes_data, makes_tables; /* folders that root's load makes */
 };
 

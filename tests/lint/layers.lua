@@ -33,6 +33,7 @@ local places = {
   ["librdkafka/rdkafka.h"] = { "src/sink/kafka/producer.h" },
   ["curl/curl.h"] = { "src/sink/http/transfer.h", "src/sink/http/multi.h", "src/cli/resend.c",
     "src/cli/sink.c", "src/cli/redeliver.c" },
+  ["seccomp.h"] = { "src/process/syscalls.c" },
   ["maxminddb.h"] = { "src/plan/mmdb.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/testkit/" },
   -- The digests of a policy's files, and those that hooks ask for.

@@ -21,6 +21,9 @@ static void build_server(struct build *b)
     s->share_port = field_flag(b, "share_port");
     s->core_dumps = field_flag(b, "core_dumps");
     s->user = field_text(b, "user").p;
+    s->sandbox = field_is(b, "sandbox", "auto")       ? SANDBOX_AUTO
+                 : field_is(b, "sandbox", "required") ? SANDBOX_REQUIRED
+                                                      : SANDBOX_OFF;
     s->max_per_address = (uint32_t)field_whole(b, "max_connections_per_address");
     s->header_timeout_ms = (int64_t)field_whole(b, "header_timeout");
     s->body_timeout_ms = (int64_t)field_whole(b, "body_timeout");

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "server/internal.h"
+#include "server/process.h"
 #include "stats/stats.h"
 
 static void add_holders(cJSON *o, const struct server *s, const struct generation *g)
@@ -235,6 +236,22 @@ static cJSON *streams(const struct server *s)
     return list;
 }
 
+static cJSON *process_status(const struct server *s)
+{
+    const struct process *p = s->process;
+    cJSON *o = cJSON_CreateObject();
+
+    (void)cJSON_AddStringToObject(o, "user", p->user);
+    (void)cJSON_AddBoolToObject(o, "capabilities", user_has_capabilities());
+    (void)cJSON_AddBoolToObject(o, "core_dumps", p->core_dumps);
+    (void)cJSON_AddBoolToObject(o, "seccomp", p->sandbox.syscalls);
+    (void)cJSON_AddBoolToObject(o, "landlock", p->sandbox.folders > 0);
+    if (p->sandbox.why[0] != '\0') {
+        (void)cJSON_AddStringToObject(o, "why", p->sandbox.why);
+    }
+    return o;
+}
+
 char *status_json(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -252,6 +269,7 @@ char *status_json(struct server *s)
     (void)cJSON_AddBoolToObject(o, "draining", s->draining);
     (void)cJSON_AddStringToObject(o, "listen", listen);
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
+    (void)cJSON_AddItemToObject(o, "process", process_status(s));
     (void)cJSON_AddNumberToObject(o, "generation", (double)plan->generation);
     (void)cJSON_AddItemToObject(o, "generations", generations(s));
     rollout_look(&s->rollout);

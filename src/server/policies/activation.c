@@ -66,6 +66,7 @@ static void needs_restart(const struct server *s, const struct plan *now,
         {now->server.workers != next->server.workers, "server.workers"},
         {!same_user(now, next), "server.user"},
         {now->server.core_dumps != next->server.core_dumps, "server.core_dumps"},
+        {now->server.sandbox != next->server.sandbox, "server.sandbox"},
         {!same(now->spool.dir, next->spool.dir), "spool.dir"},
         {now->spool.segment_bytes != next->spool.segment_bytes, "spool.segment"}};
     size_t at = 0;

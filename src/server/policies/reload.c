@@ -21,6 +21,7 @@
  * A rollout ends in the same line, by hand or by itself; a load that holds ends the
  * one before.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -192,13 +193,19 @@ void reload_refuse(struct reload *r, enum reload_result result, const char *why)
 {
     struct server *s = r->s;
     size_t n = strlen(why);
-    char *text = mem_alloc(n + 64);
+    const char *denied =
+        r->s->process->sandbox.folders > 0 && strstr(why, strerror(EACCES)) != NULL
+            ? " (the sandbox lets this process use only the folders "
+              "that the policy named at its start: restart it for "
+              "others)"
+            : "";
+    char *text = mem_alloc(n + 256);
 
     while (n > 0 && why[n - 1] == '\n') {
         n--;
     }
-    (void)snprintf(text, n + 64, "%.*s; still running generation %lu\n", (int)n, why,
-                   (unsigned long)s->live->number);
+    (void)snprintf(text, n + 256, "%.*s%s; still running generation %lu\n", (int)n, why,
+                   denied, (unsigned long)s->live->number);
     generation_set(&s->generations, r->generation, GEN_REFUSED, why);
     reload_finish(r, result, "refused", text);
     free(text);

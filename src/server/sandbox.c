@@ -1,0 +1,265 @@
+#include "server/sandbox.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/folder.h"
+#include "process/landlock.h"
+#include "process/syscalls.h"
+#include "server/internal.h"
+#include "server/process.h"
+
+/* What libraries read while the server runs: names of machines, certificates, time zones,
+ * modules that they load late, what the machine has. */
+static const char *const system_folders[] = {"/etc",
+                                             "/usr",
+                                             "/lib",
+                                             "/lib64",
+                                             "/proc",
+                                             "/sys",
+                                             "/nix/store",
+                                             "/gnu/store",
+                                             "/dev/zero",
+                                             "/dev/urandom",
+                                             "/dev/random",
+                                             "/run/systemd/resolve",
+                                             "/run/resolvconf",
+                                             "/run/NetworkManager",
+                                             "/run/nscd",
+                                             "/var/lib/ca-certificates"};
+
+/* The folder that path lies in; "." and "/" as they are. */
+static void folder_of(const char *path, char out[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    int n = slash == NULL ? 0 : slash == path ? 1 : (int)(slash - path);
+
+    (void)snprintf(out, PATH_MAX, "%.*s", n == 0 ? 1 : n, n == 0 ? "." : path);
+}
+
+/* A folder below the root: the root itself would be everything. */
+static bool read_folder(struct landlock *l, const char *folder, struct err *e)
+{
+    return strcmp(folder, "/") == 0 || landlock_read(l, folder, e);
+}
+
+/* A deployment replaces a link by one to another folder beside the first: those that the
+ * link and its target lie in. */
+static bool read_links(struct landlock *l, const char *path, struct err *e)
+{
+    char part[PATH_MAX], folder[PATH_MAX], target[PATH_MAX];
+    struct stat st;
+    bool ok = true;
+
+    for (const char *at = path; ok && *at != '\0';) {
+        at += strspn(at, "/");
+        at += strcspn(at, "/");
+        (void)snprintf(part, sizeof part, "%.*s", (int)(at - path), path);
+        if (lstat(part, &st) == 0 && S_ISLNK(st.st_mode)) {
+            folder_of(part, folder);
+            ok = read_folder(l, folder, e);
+            if (ok && realpath(part, target) != NULL) {
+                folder_of(target, folder);
+                ok = read_folder(l, folder, e);
+            }
+        }
+    }
+    return ok;
+}
+
+/* A file that may be replaced: by its folder. */
+static bool read_file(struct landlock *l, const char *path, struct err *e)
+{
+    char folder[PATH_MAX];
+
+    if (path == NULL || path[0] == '\0') {
+        return true;
+    }
+    folder_of(path, folder);
+    return read_folder(l, folder, e) && read_links(l, path, e);
+}
+
+static bool read_policy(struct landlock *l, const struct server *s, struct err *e)
+{
+    const char *path;
+    bool ok = read_file(l, s->conf.policy_path, e);
+
+    for (uint32_t i = 0; ok && (path = policy_file(s->policy, i)) != NULL; i++) {
+        ok = read_file(l, path, e);
+    }
+    for (uint32_t i = 0; ok && (path = policy_table_file(s->policy, i)) != NULL; i++) {
+        ok = read_file(l, path, e);
+    }
+    for (uint32_t i = 0; ok && (path = policy_secret_file(s->policy, i)) != NULL; i++) {
+        ok = read_file(l, path, e);
+    }
+    return ok;
+}
+
+/* Certificates and the like: each option that is a path. */
+static bool read_sink(struct landlock *l, const struct sink_plan *x, struct err *e)
+{
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < x->kafka.n_options; i++) {
+        const char *v = x->kafka.options[i].value;
+
+        ok = v[0] != '/' || read_file(l, v, e);
+    }
+    return ok && read_file(l, x->upload.ca, e) && read_file(l, x->upload.cert, e) &&
+           read_file(l, x->upload.key, e);
+}
+
+/* Certificates are read again when their files change. */
+static bool read_tls(struct landlock *l, const struct tls_plan *t, struct err *e)
+{
+    bool ok = t == NULL || read_file(l, t->ca, e);
+
+    for (uint32_t i = 0; ok && t != NULL && i < t->n_certificates; i++) {
+        ok = read_file(l, t->certificates[i].cert, e) &&
+             read_file(l, t->certificates[i].key, e);
+    }
+    return ok;
+}
+
+/* Made now, when it is not there: later it can't be, outside of the data directory. */
+static bool write_folder(struct landlock *l, const struct server *s, const char *dir,
+                         struct err *e)
+{
+    char path[PATH_MAX];
+    struct err ignored;
+
+    (void)snprintf(path, sizeof path, dir[0] == '/' ? "%.0s%s" : "%s/%s",
+                   s->conf.data_dir, dir);
+    if (!folder_make(path, &ignored)) {
+        return true; /* its sink or the spool says why */
+    }
+    return landlock_write(l, path, e);
+}
+
+static bool allow_plan(struct landlock *l, const struct server *s, struct err *e)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    char folder[PATH_MAX];
+    bool ok = folder_make(s->conf.data_dir, e) &&
+              landlock_write(l, s->conf.data_dir, e) &&
+              write_folder(l, s, plan->spool.dir, e);
+
+    for (uint32_t i = 0; ok && i < plan->n_sinks; i++) {
+        ok = read_sink(l, &plan->sinks[i], e) &&
+             (plan->sinks[i].kind != SINK_KIND_FILE ||
+              write_folder(l, s, plan->sinks[i].dir, e));
+    }
+    for (uint32_t i = 0; ok && i < plan->n_listeners; i++) {
+        ok = read_tls(l, plan->listeners[i].tls, e);
+    }
+    for (uint32_t i = 0; ok && i < s->listeners.n; i++) {
+        const char *address = s->listeners.list[i].address;
+
+        if (strncmp(address, "unix:", 5) == 0) {
+            folder_of(address + 5, folder);
+            ok = landlock_write(l, folder, e);
+        }
+    }
+    return ok;
+}
+
+static bool allow_system(struct landlock *l, struct err *e)
+{
+    static const char *const variables[] = {"SSL_CERT_FILE", "SSL_CERT_DIR",
+                                            "OPENSSL_CONF", "CREDENTIALS_DIRECTORY"};
+    char target[PATH_MAX];
+    bool ok = landlock_write(l, "/dev/null", e);
+
+    for (size_t i = 0; ok && i < N_ELEMS(system_folders); i++) {
+        ok = landlock_read(l, system_folders[i], e);
+    }
+    for (size_t i = 0; ok && i < N_ELEMS(variables); i++) {
+        const char *v = getenv(variables[i]);
+
+        ok = v == NULL || v[0] != '/' || v[1] == '\0' || landlock_read(l, v, e);
+    }
+    return ok &&
+           (realpath("/etc/resolv.conf", target) == NULL || read_file(l, target, e));
+}
+
+static bool restrict_folders(struct server *s, struct sandbox *out, struct err *e)
+{
+    const struct notify *n = &s->process->notify;
+    struct landlock l;
+    int abi;
+
+    if (!landlock_begin(&l, n->fd >= 0 && n->to.sun_path[0] == '\0', e)) {
+        return false;
+    }
+    abi = l.abi;
+    if (!read_policy(&l, s, e) || !allow_plan(&l, s, e) || !allow_system(&l, e)) {
+        landlock_cancel(&l);
+        return false;
+    }
+    if (!landlock_end(&l, e)) {
+        return false;
+    }
+    out->folders = abi;
+    return true;
+}
+
+/* A reason for which the sandbox can't be had, whatever the kernel has; NULL: none. */
+static const char *conflict(const struct plan *plan)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)plan;
+    return "this sluice is built with a sanitizer";
+#else
+    for (uint32_t i = 0; i < plan->n_sinks; i++) {
+        for (uint32_t k = 0; k < plan->sinks[i].kafka.n_options; k++) {
+            if (strcmp(plan->sinks[i].kafka.options[k].value, "GSSAPI") == 0) {
+                return "a kafka sink uses GSSAPI, for which librdkafka runs kinit";
+            }
+        }
+    }
+    return NULL;
+#endif
+}
+
+static void add_why(struct sandbox *out, const char *part, const char *why)
+{
+    size_t at = strlen(out->why);
+
+    (void)snprintf(out->why + at, sizeof out->why - at, "%s%s: %s", at == 0 ? "" : "; ",
+                   part, why);
+}
+
+bool sandbox_enter(struct server *s, struct sandbox *out, struct err *e)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    const char *why = conflict(plan);
+    struct err x;
+
+    *out = (struct sandbox){.folders = 0};
+    if (plan->server.sandbox == SANDBOX_OFF) {
+        return true;
+    }
+    if (why != NULL) {
+        add_why(out, "sandbox", why);
+    } else {
+        if (!restrict_folders(s, out, &x)) {
+            add_why(out, "landlock", x.text);
+        }
+        out->syscalls = syscalls_restrict(&x);
+        if (!out->syscalls) {
+            add_why(out, "seccomp", x.text);
+        }
+    }
+    return plan->server.sandbox != SANDBOX_REQUIRED || out->why[0] == '\0' ||
+           err_set(e,
+                   "server.sandbox is \"required\", but %s: use a newer kernel, or set "
+                   "sandbox = \"auto\"",
+                   out->why);
+}
