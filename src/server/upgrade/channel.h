@@ -1,0 +1,66 @@
+/*
+ * channel - what two processes of this server say to each other while one takes the
+ * other's place: messages of a fixed form over a socket pair, each with at most one
+ * descriptor.
+ *
+ *   old    channel_pair -> (the new process gets one end) -> channel_say/hear*
+ *   new    channel_join -> channel_say/hear*
+ *
+ * One thread at each end. Both processes are of one user on one machine; they may be of
+ * different versions, so that the first word of each message is the form's number.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+
+enum { CHANNEL_TEXT = 256, CHANNEL_PEER = 48, CHANNEL_WHO = 16 };
+
+/* In their order. */
+enum channel_kind {
+    CHANNEL_READY = 1,  /* new: its policy is good; text: its version */
+    CHANNEL_LISTENER,   /* old: a listening socket; text: its address as the policy
+                           names it, number: of a worker */
+    CHANNEL_GO,         /* old: the spool is free */
+    CHANNEL_SERVING,    /* new: from now on it is the server */
+    CHANNEL_FAILED,     /* new: it can't; text: why */
+    CHANNEL_CONNECTION, /* old: one between two requests; text: its listener's address */
+    CHANNEL_END         /* old: that was the last one */
+};
+
+struct channel_message {
+    enum channel_kind kind;
+    uint32_t number;
+    char text[CHANNEL_TEXT];
+    char peer[CHANNEL_PEER];      /* of a connection: see http/handover.h */
+    unsigned char who[CHANNEL_WHO];
+    int fd; /* -1: none; heard: the caller's to close */
+};
+
+enum channel_result {
+    CHANNEL_HEARD = 0,
+    CHANNEL_NOTHING, /* nothing has come yet, or not within the time */
+    CHANNEL_GONE     /* the other end is closed, or speaks another form: *e */
+};
+
+/* Both ends close on exec. False and *e: none is open. */
+bool channel_pair(int ends[2], struct err *e) MUST_USE;
+
+/* The end that the old process has left for this one; the note of it is taken out of
+ * the environment. -1: this process takes nobody's place. */
+int channel_join(void);
+
+/* The words for the environment that make channel_join find fd. */
+void channel_note(char out[64], int fd);
+
+/* Sends m; m->fd stays the caller's. Waits until deadline_ns (monotonic) for room. */
+bool channel_say(int end, const struct channel_message *m, uint64_t deadline_ns,
+                 struct err *e) MUST_USE;
+
+/* The next message, by deadline_ns; in the past: if there is one. */
+enum channel_result channel_hear(int end, struct channel_message *m,
+                                 uint64_t deadline_ns, struct err *e) MUST_USE;
