@@ -36,7 +36,7 @@ struct channel_message {
     enum channel_kind kind;
     uint32_t number;
     char text[CHANNEL_TEXT];
-    char peer[CHANNEL_PEER];      /* of a connection: see http/handover.h */
+    char peer[CHANNEL_PEER]; /* of a connection: see http/handover.h */
     unsigned char who[CHANNEL_WHO];
     int fd; /* -1: none; heard: the caller's to close */
 };

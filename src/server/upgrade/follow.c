@@ -1,0 +1,116 @@
+/* The old process, once it has no thread and no spool any more. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "server/supervisor.h"
+#include "server/upgrade/channel.h"
+#include "server/upgrade/stand_in.h"
+#include "server/upgrade/successor.h"
+
+/* A spool that was closed opens in milliseconds, but keys that were seen take longer. */
+#define SERVES_NS (120ull * 1000000000)
+#define LOOK_NS 20000000ull
+
+/* Those that come meanwhile are for the server, whoever that is. */
+static void pass_signals(pid_t pid)
+{
+    static const int all[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
+    const struct timespec at_once = {0, 0};
+    sigset_t set;
+    int number;
+
+    (void)sigemptyset(&set);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        (void)sigaddset(&set, all[i]);
+    }
+    while ((number = sigtimedwait(&set, NULL, &at_once)) > 0) {
+        (void)kill(pid, number);
+    }
+}
+
+static bool say(const struct place *p, const struct channel_message *m, struct err *e)
+{
+    return channel_say(p->channel, m, clock_mono_ns() + SERVES_NS, e);
+}
+
+/* True: it serves. */
+static bool hear(const struct place *p, struct err *e)
+{
+    uint64_t until_ns = clock_mono_ns() + SERVES_NS;
+    enum channel_result got;
+    struct channel_message m;
+
+    do {
+        got = channel_hear(p->channel, &m, clock_mono_ns() + LOOK_NS, e);
+    } while (got == CHANNEL_NOTHING && clock_mono_ns() < until_ns);
+    if (got == CHANNEL_NOTHING) {
+        return err_set(e, "it does not serve after two minutes");
+    }
+    if (got == CHANNEL_GONE) {
+        return false;
+    }
+    if (m.fd >= 0) {
+        (void)close(m.fd);
+    }
+    return m.kind == CHANNEL_SERVING || err_set(e, "%s", m.text);
+}
+
+static void give_connections(struct place *p, bool stays)
+{
+    struct channel_message m = {.kind = CHANNEL_CONNECTION};
+    uint32_t n = 0;
+    struct err e;
+
+    for (; n < p->n_connections; n++) {
+        const struct place_connection *c = &p->connections[n];
+
+        m.fd = c->conn.fd;
+        (void)snprintf(m.text, sizeof m.text, "%s", c->listener);
+        memcpy(m.peer, c->conn.peer, sizeof m.peer);
+        memcpy(m.who, &c->conn.who, sizeof m.who);
+        if (!say(p, &m, &e)) {
+            break;
+        }
+    }
+    m = (struct channel_message){.kind = CHANNEL_END, .number = stays, .fd = -1};
+    if (n < p->n_connections || !say(p, &m, &e)) {
+        log_write(LOG_WARN, "upgrade", "status=lost connections=%u why=\"%s\"",
+                  p->n_connections - n, e.text);
+    }
+}
+
+enum successor_result successor_follow(struct place *p, int *code)
+{
+    const struct channel_message go = {.kind = CHANNEL_GO, .fd = -1};
+    bool below = p->below, stays = !below && stand_in_needed();
+    pid_t pid = p->pid;
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!say(p, &go, &e) || !hear(p, &e)) {
+        log_write(LOG_ERROR, "upgrade",
+                  "status=failed pid=%ld next=\"this process serves again\" why=%s",
+                  (long)pid, log_quote(quoted, sizeof quoted, e.text));
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        (void)close(p->channel);
+        p->channel = -1;
+        p->pid = 0;
+        return SUCCESSOR_FAILED;
+    }
+    give_connections(p, stays || below);
+    place_fini(p);
+    if (below) {
+        stand_in_tell(pid);
+    }
+    pass_signals(pid);
+    *code = stays ? stand_in(pid) : EXIT_OK;
+    return SUCCESSOR_SERVES;
+}

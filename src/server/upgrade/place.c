@@ -1,0 +1,65 @@
+#include "server/upgrade/place.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+void place_init(struct place *p)
+{
+    *p = (struct place){.channel = -1};
+}
+
+void place_fini(struct place *p)
+{
+    if (p->channel >= 0) {
+        (void)close(p->channel);
+    }
+    for (uint32_t i = 0; i < p->n_sockets; i++) {
+        if (p->sockets[i].fd >= 0) {
+            (void)close(p->sockets[i].fd);
+        }
+    }
+    for (uint32_t i = 0; i < p->n_connections; i++) {
+        (void)close(p->connections[i].conn.fd);
+    }
+    free(p->sockets);
+    free(p->connections);
+    place_init(p);
+}
+
+void place_socket(struct place *p, const char *address, int fd)
+{
+    p->sockets = mem_realloc(p->sockets, (p->n_sockets + 1) * sizeof *p->sockets);
+    p->sockets[p->n_sockets] = (struct place_socket){.fd = fd};
+    (void)snprintf(p->sockets[p->n_sockets].address, PLACE_ADDRESS, "%s", address);
+    p->n_sockets++;
+}
+
+void place_connection(struct place *p, const char *listener,
+                      const struct http_handed *h)
+{
+    if (p->n_connections == p->room) {
+        p->room = p->room == 0 ? 64 : p->room * 2;
+        p->connections = mem_realloc(p->connections, p->room * sizeof *p->connections);
+    }
+    p->connections[p->n_connections] = (struct place_connection){.conn = *h};
+    (void)snprintf(p->connections[p->n_connections].listener, PLACE_ADDRESS, "%s",
+                   listener);
+    p->n_connections++;
+}
+
+int place_take_socket(struct place *p, const char *address)
+{
+    for (uint32_t i = 0; i < p->n_sockets; i++) {
+        int fd = p->sockets[i].fd;
+
+        if (fd >= 0 && strcmp(p->sockets[i].address, address) == 0) {
+            p->sockets[i].fd = -1;
+            return fd;
+        }
+    }
+    return -1;
+}

@@ -1,0 +1,49 @@
+/*
+ * place - what a process leaves to the one that takes its place: its listening sockets,
+ * and its connections between two requests. The same process, when the other fails.
+ *
+ *   place_init -> place_socket* -> place_connection* -> place_take_socket* -> place_fini
+ *
+ * The main thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "http/handover.h"
+
+enum { PLACE_ADDRESS = 128 };
+
+struct place_socket {
+    char address[PLACE_ADDRESS]; /* as the policy or the command names it */
+    int fd;                      /* -1: taken */
+};
+
+struct place_connection {
+    char listener[PLACE_ADDRESS]; /* the address of the listener that it came to */
+    struct http_handed conn;
+};
+
+struct place {
+    int channel; /* to the other process: channel.h; -1: none */
+    pid_t pid;   /* of that one, when it is the next; 0: it is the one before */
+    bool taken;  /* the process before left no word: its lock may last a moment */
+    bool below;  /* this process's parent stands in for it: stand_in.h */
+    struct place_socket *sockets;
+    uint32_t n_sockets;
+    struct place_connection *connections;
+    uint32_t n_connections, room;
+};
+
+void place_init(struct place *p);
+void place_fini(struct place *p); /* closes what nobody took */
+
+/* Both take the descriptor. */
+void place_socket(struct place *p, const char *address, int fd);
+void place_connection(struct place *p, const char *listener,
+                      const struct http_handed *h);
+
+/* A listening socket of that address, the caller's from now on; -1: none is left. */
+int place_take_socket(struct place *p, const char *address);

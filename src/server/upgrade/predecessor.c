@@ -1,0 +1,144 @@
+#include "server/upgrade/predecessor.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/internal.h"
+#include "server/upgrade/channel.h"
+
+/* It finishes the requests and batches in hand for at most its drain, and frees its
+ * threads and the spool. */
+#define LEAVES_NS (10ull * 60 * 1000000000)
+/* What it says after that takes no time. */
+#define SAYS_NS 10000000000ull
+
+static bool say(struct place *p, enum channel_kind kind, const char *text,
+                struct err *e)
+{
+    struct channel_message m = {.kind = kind, .fd = -1};
+
+    (void)snprintf(m.text, sizeof m.text, "%s", text);
+    return channel_say(p->channel, &m, clock_mono_ns() + SAYS_NS, e);
+}
+
+bool predecessor_await(struct place *p, struct err *e)
+{
+    uint64_t until_ns = clock_mono_ns() + LEAVES_NS;
+    struct channel_message m;
+    enum channel_result got;
+    struct err gone;
+
+    if (p->channel < 0) {
+        return true;
+    }
+    if (!say(p, CHANNEL_READY, SLUICE_VERSION, e)) {
+        return false;
+    }
+    while ((got = channel_hear(p->channel, &m, until_ns, &gone)) == CHANNEL_HEARD &&
+           m.kind != CHANNEL_GO) {
+        if (m.kind == CHANNEL_LISTENER && m.fd >= 0) {
+            place_socket(p, m.text, m.fd);
+        } else if (m.fd >= 0) {
+            (void)close(m.fd);
+        }
+    }
+    if (got == CHANNEL_NOTHING) {
+        return err_set(e, "the process whose place this one takes does not leave it");
+    }
+    if (got == CHANNEL_GONE && p->n_sockets == 0) {
+        return err_set(e, "the process whose place this one takes: %s", gone.text);
+    }
+    if (got == CHANNEL_GONE) {
+        log_write(LOG_WARN, "upgrade",
+                  "status=alone why=\"the process before ended without a word: its "
+                  "kept connections are lost\"");
+        p->taken = true;
+        (void)close(p->channel);
+        p->channel = -1;
+    }
+    return true;
+}
+
+void predecessor_failed(struct place *p, const char *why)
+{
+    struct err ignored;
+
+    if (p->channel >= 0) {
+        (void)say(p, CHANNEL_FAILED, why, &ignored);
+    }
+}
+
+/* ---- connections ---- */
+
+struct arrivals {
+    struct server *s;
+    ev_io io;
+    struct place *place;
+    int channel;
+    uint32_t n;
+};
+
+static void adopt(struct arrivals *a, const struct channel_message *m)
+{
+    struct http_handed h = {.fd = m->fd};
+    struct server *s = a->s;
+
+    _Static_assert(sizeof h.who == CHANNEL_WHO && sizeof h.peer == CHANNEL_PEER,
+                   "a connection fits into a message");
+    memcpy(&h.who, m->who, sizeof h.who);
+    memcpy(h.peer, m->peer, sizeof h.peer);
+    worker_adopt(s->workers[a->n++ % s->n_workers], &h);
+}
+
+static void on_arrival(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct arrivals *a = OUTER(io, struct arrivals, io);
+    struct channel_message m;
+    enum channel_result got;
+    struct err e;
+
+    (void)events;
+    while ((got = channel_hear(a->channel, &m, 0, &e)) == CHANNEL_HEARD &&
+           m.kind != CHANNEL_END) {
+        if (m.kind == CHANNEL_CONNECTION && m.fd >= 0 && !a->s->draining) {
+            adopt(a, &m);
+        } else if (m.fd >= 0) {
+            (void)close(m.fd);
+        }
+    }
+    if (got != CHANNEL_NOTHING) {
+        a->place->below = got == CHANNEL_HEARD && m.number != 0;
+        log_write(LOG_INFO, "upgrade", "status=took_over connections=%u", a->n);
+        ev_io_stop(loop, &a->io);
+        (void)close(a->channel);
+        free(a);
+    }
+}
+
+void predecessor_serving(struct server *s, struct place *p)
+{
+    struct arrivals *a;
+    struct err e;
+
+    if (p->channel < 0) {
+        return;
+    }
+    if (!say(p, CHANNEL_SERVING, SLUICE_VERSION, &e)) {
+        return; /* it has ended meanwhile: nobody else has the spool */
+    }
+    a = mem_zalloc(sizeof *a);
+    a->s = s;
+    a->place = p;
+    a->channel = p->channel;
+    p->channel = -1;
+    ev_io_init(&a->io, on_arrival, a->channel, EV_READ);
+    ev_io_start(s->loop, &a->io);
+}

@@ -1,0 +1,26 @@
+/*
+ * predecessor - the process whose place this one takes: at its start, before it opens
+ * the spool, until the other has given it everything.
+ *
+ *   predecessor_await -> (the start) -> predecessor_serving
+ *
+ * The main thread.
+ */
+#pragma once
+
+#include "base/attr.h"
+#include "server/upgrade/place.h"
+
+struct err;
+struct server;
+
+/* Says that this process is ready, and waits until the spool is free: p has the
+ * sockets then. A predecessor that ends before it says so leaves the spool by that.
+ * False and *e: it does not leave. */
+bool predecessor_await(struct place *p, struct err *e) MUST_USE;
+
+/* Says that this process serves, and serves the connections that come. */
+void predecessor_serving(struct server *s, struct place *p);
+
+/* Says why it can't; nothing when p has no predecessor. */
+void predecessor_failed(struct place *p, const char *why);

@@ -1,0 +1,296 @@
+#include "server/upgrade/successor.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/internal.h"
+#include "server/upgrade/channel.h"
+#include "server/upgrade/launch.h"
+
+/* A policy with large tables loads in seconds. */
+static const double LOADS_S = 120.;
+static const double LOOK_S = 0.001;
+
+struct successor {
+    struct server *s;
+    pid_t pid;
+    int channel;
+    ev_io io;
+    ev_timer late;   /* it is not ready */
+    ev_timer look;   /* sinks, then workers, come to rest */
+    uint64_t until_ns; /* then: no more patience */
+    bool leaving;      /* it is ready, and this process makes room for it */
+    bool workers;      /* hand over */
+    struct place place;
+};
+
+static void free_successor(struct successor *x)
+{
+    struct server *s = x->s;
+
+    ev_io_stop(s->loop, &x->io);
+    ev_timer_stop(s->loop, &x->late);
+    ev_timer_stop(s->loop, &x->look);
+    place_fini(&x->place);
+    if (x->channel >= 0) {
+        (void)close(x->channel);
+    }
+    s->successor = NULL;
+    free(x);
+}
+
+/* It ends by itself soon, because its channel closes; but a stopped process does not. */
+static void end_process(pid_t pid)
+{
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+}
+
+/* What it ended with, for the log: its own lines have told why. */
+static void give_up(struct successor *x, const char *why)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+
+    log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld why=%s", (long)x->pid,
+              log_quote(quoted, sizeof quoted, why));
+    end_process(x->pid);
+    free_successor(x);
+}
+
+/* ---- making room ---- */
+
+static bool sinks_rest(struct server *s)
+{
+    bool all = true;
+
+    sinks_lock(s);
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        struct delivery *d = s->sinks[i].delivery;
+
+        all &= d == NULL || delivery_ended(d);
+    }
+    sinks_unlock(s);
+    return all;
+}
+
+/* A stream whose clients wait for its sinks needs them until the last request. */
+static bool sinks_needed(const struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+
+    for (uint32_t i = 0; i < plan->n_streams; i++) {
+        if (plan->streams[i].ack == PLAN_ACK_DELIVERED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* They finish the batches in hand, and take no others. */
+static void stop_sinks(struct server *s)
+{
+    uint64_t now = clock_mono_ns();
+
+    sinks_lock(s);
+    for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
+        if (s->sinks[i].delivery != NULL) {
+            delivery_ask_stop(s->sinks[i].delivery, now);
+        }
+    }
+    sinks_unlock(s);
+}
+
+static bool workers_rest(const struct server *s)
+{
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        if (!worker_idle(s->workers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_handed(void *arg, const struct http_handed *h)
+{
+    struct successor *x = arg;
+
+    place_connection(&x->place, "", h);
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct successor *x = OUTER(t, struct successor, look);
+    struct server *s = x->s;
+    bool late = clock_mono_ns() >= x->until_ns;
+
+    (void)events;
+    if (!x->workers && (late || sinks_needed(s) || sinks_rest(s))) {
+        x->workers = true;
+        for (uint32_t i = 0; i < s->n_workers; i++) {
+            worker_hand_over(s->workers[i], on_handed, x);
+        }
+    } else if (x->workers && (late || workers_rest(s))) {
+        ev_timer_stop(loop, t);
+        ev_break(loop, EVBREAK_ALL);
+    }
+}
+
+static bool tell_sockets(struct successor *x, struct err *e)
+{
+    uint64_t until_ns = clock_mono_ns() + 10000000000u;
+    const struct server *s = x->s;
+
+    for (uint32_t i = 0; i < s->listenings.n; i++) {
+        const struct listening *l = &s->listenings.list[i];
+
+        for (uint32_t k = 0; l->fds != NULL && k < (l->own ? l->n_fds : 1); k++) {
+            struct channel_message m = {
+                .kind = CHANNEL_LISTENER, .number = k, .fd = l->fds[k]};
+
+            (void)snprintf(m.text, sizeof m.text, "%s", l->address);
+            if (!channel_say(x->channel, &m, until_ns, e)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void make_room(struct successor *x, const char *version)
+{
+    struct server *s = x->s;
+    struct err e;
+
+    if (!tell_sockets(x, &e)) {
+        give_up(x, e.text);
+        return;
+    }
+    log_write(LOG_INFO, "upgrade", "status=ready pid=%ld version=%s", (long)x->pid,
+              version);
+    x->leaving = true;
+    x->until_ns = clock_mono_ns() +
+                  (uint64_t)policy_plan(s->policy)->server.drain_ms * 1000000u;
+    ev_timer_stop(s->loop, &x->late);
+    ev_io_stop(s->loop, &x->io);
+    if (!sinks_needed(s)) {
+        stop_sinks(s);
+    }
+    ev_timer_init(&x->look, on_look, 0., LOOK_S);
+    ev_timer_start(s->loop, &x->look);
+}
+
+static void on_word(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct successor *x = OUTER(io, struct successor, io);
+    struct channel_message m;
+    struct err e;
+
+    (void)loop;
+    (void)events;
+    switch (channel_hear(x->channel, &m, 0, &e)) {
+    case CHANNEL_NOTHING:
+        return;
+    case CHANNEL_GONE:
+        give_up(x, "the new process ended before it was ready: its own lines tell why");
+        return;
+    case CHANNEL_HEARD:
+        break;
+    }
+    if (m.fd >= 0) {
+        (void)close(m.fd);
+    }
+    if (m.kind == CHANNEL_READY) {
+        make_room(x, m.text);
+    } else {
+        give_up(x, m.text);
+    }
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *t, int events)
+{
+    (void)loop;
+    (void)events;
+    give_up(OUTER(t, struct successor, late),
+            "the new process is not ready after two minutes");
+}
+
+bool successor_begin(struct server *s, const char *cause, struct err *e)
+{
+    struct successor *x;
+    char note[64];
+    int ends[2];
+
+    if (s->draining || s->successor != NULL) {
+        return err_set(e, s->draining ? "this process ends"
+                                      : "another process is on its way already");
+    }
+    if (!channel_pair(ends, e)) {
+        return false;
+    }
+    x = mem_zalloc(sizeof *x);
+    x->s = s;
+    x->channel = ends[0];
+    place_init(&x->place);
+    channel_note(note, ends[1]);
+    if (!launch(note, ends[1], &x->pid, e)) {
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        free(x);
+        return false;
+    }
+    (void)close(ends[1]);
+    s->successor = x;
+    ev_io_init(&x->io, on_word, x->channel, EV_READ);
+    ev_io_start(s->loop, &x->io);
+    ev_timer_init(&x->late, on_late, LOADS_S, 0.);
+    ev_timer_start(s->loop, &x->late);
+    log_write(LOG_INFO, "upgrade", "status=starts pid=%ld cause=%s", (long)x->pid,
+              cause);
+    return true;
+}
+
+bool successor_leaving(const struct server *s)
+{
+    return s->successor != NULL && s->successor->leaving;
+}
+
+void successor_drop(struct server *s)
+{
+    if (s->successor != NULL && !s->successor->leaving) {
+        end_process(s->successor->pid);
+        free_successor(s->successor);
+    }
+}
+
+bool successor_take(struct server *s, struct place *p)
+{
+    struct successor *x = s->successor;
+
+    if (x == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < s->listenings.n; i++) {
+        listening_leave(&s->listenings.list[i], p);
+    }
+    for (uint32_t i = 0; i < x->place.n_connections; i++) {
+        place_connection(p, x->place.connections[i].listener,
+                         &x->place.connections[i].conn);
+    }
+    x->place.n_connections = 0;
+    p->channel = x->channel;
+    p->pid = x->pid;
+    x->channel = -1;
+    free_successor(x);
+    return true;
+}

@@ -1,0 +1,47 @@
+/*
+ * successor - the process that is to take this one's place: the same command, with what
+ * binary stands in its path by now.
+ *
+ *   successor_begin   it starts, loads the policy, and says that it is ready ── no ──┐
+ *     │ sinks finish the batches in hand; requests go on                             │
+ *     │ workers stop accepting, answer, hand their connections over                  │
+ *   (the loop ends; stop_all closes the spool)                           goes on as it was
+ *   successor_follow  the spool is free; it serves ── no ──► this process starts again
+ *     │ the connections go over
+ *   this process ends, or stays as the parent that its own parent waits for
+ *
+ * The main thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "server/upgrade/place.h"
+
+struct err;
+struct server;
+struct successor;
+
+/* False and *e: one is on its way already, or this process ends, or the program can't
+ * be started. */
+bool successor_begin(struct server *s, const char *cause, struct err *e) MUST_USE;
+
+/* Whether this process has said that it leaves: it takes no reload any more. */
+bool successor_leaving(const struct server *s);
+
+/* The server drains for another reason: the new process ends. Not once it leaves. */
+void successor_drop(struct server *s);
+
+/* After the loop, before stop_all: what the new process needs goes to p. False: there is
+ * none. */
+bool successor_take(struct server *s, struct place *p);
+
+enum successor_result {
+    SUCCESSOR_SERVES, /* this process may end with *code */
+    SUCCESSOR_FAILED  /* this one must serve again; p has the sockets and connections */
+};
+
+/* After stop_all. Blocks signals; they go to the new process, whose end this one may
+ * wait for. */
+enum successor_result successor_follow(struct place *p, int *code) MUST_USE;
