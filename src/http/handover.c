@@ -15,7 +15,8 @@ bool conn_can_leave(const struct conn *c)
 void conn_leave(struct conn *c)
 {
     struct http_server *s = c->server;
-    struct http_handed h = {.fd = c->fd, .who = c->who, .listener = c->at->place};
+    struct http_handed h = {
+        .fd = c->fd, .who = c->who, .listener = c->at->place, .served = c->served};
 
     memcpy(h.peer, c->peer, sizeof h.peer);
     ev_io_stop(s->loop, &c->readable);
@@ -32,6 +33,7 @@ void http_server_hand_over(struct http_server *s, http_hand_fn *hand, void *arg)
     s->hand = hand;
     s->hand_arg = arg;
     s->handing = true;
+    s->drain_ms = s->now_ms;
     for (uint32_t i = 0; i < s->n_listeners; i++) {
         accept_stop(s->listeners[i]);
     }
@@ -52,4 +54,8 @@ void http_server_adopt(struct http_server *s, const struct http_handed *h)
     accept_join(c, &h->who);
     memcpy(c->peer, h->peer, sizeof c->peer);
     conn_start(c);
+    if (h->served) {
+        c->served = true;
+        conn_deadline(c, s->limits.idle_timeout_ms);
+    }
 }

@@ -17,6 +17,7 @@ struct http_handed {
     struct peer who;   /* for max_per_address */
     char peer[48];     /* http_view.peer */
     uint32_t listener; /* place of the one that it came by */
+    bool served;       /* it has had a request */
 };
 
 /* Within http_server_hand_over, or later. Takes h->fd; h lives until it returns. Must

@@ -202,7 +202,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct http_server *s = OUTER(w, struct http_server, sweep);
     uint64_t now = s->now_ms, since = now - s->swept_ms;
-    bool quiet = s->draining && now - s->drain_ms > QUIET_MS;
+    bool quiet = (s->draining || s->handing) && now - s->drain_ms > QUIET_MS;
     int64_t surplus = server_surplus(s);
     struct conn *next;
 

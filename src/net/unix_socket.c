@@ -215,6 +215,18 @@ bool unix_socket_open(const char *path, const struct unix_rights *r,
     return ok;
 }
 
+void unix_socket_adopt(const char *path, int fd, struct unix_socket *s)
+{
+    struct stat st;
+
+    *s = (struct unix_socket){.fd = fd};
+    (void)snprintf(s->path, sizeof s->path, "%s", path);
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+        s->dev = st.st_dev;
+        s->ino = st.st_ino;
+    }
+}
+
 void unix_socket_close(struct unix_socket *s)
 {
     struct stat st;

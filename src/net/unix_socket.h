@@ -36,5 +36,8 @@ struct unix_rights {
 bool unix_socket_open(const char *path, const struct unix_rights *r,
                       struct unix_socket *s, struct err *e) MUST_USE;
 
+/* The same for fd, which another process opened so and has handed over. */
+void unix_socket_adopt(const char *path, int fd, struct unix_socket *s);
+
 /* Closes it, and removes its file if that is still the one that was made. */
 void unix_socket_close(struct unix_socket *s);

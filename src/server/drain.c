@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "server/internal.h"
 #include "server/process.h"
+#include "server/upgrade/successor.h"
 
 static const double LOOK_S = 0.01;
 
@@ -46,11 +47,16 @@ void drain_begin(struct server *s, const char *cause)
 {
     const struct server_plan *plan = &policy_plan(s->policy)->server;
 
+    if (successor_leaving(s)) {
+        successor_drains(s);
+        return;
+    }
     if (s->draining) {
         /* A second signal: no more patience. */
         s->drain_until_ns = 0;
         return;
     }
+    successor_drop(s);
     s->draining = true;
     process_stopping(s->process);
     s->drain_from_ns = clock_mono_ns() + ms_to_ns(plan->drain_delay_ms);

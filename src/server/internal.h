@@ -29,9 +29,11 @@
 
 struct err;
 struct collector;
+struct place;
 struct process;
 struct registry;
 struct renewal;
+struct successor;
 
 enum { RELOAD_ENDS = 6 };
 
@@ -64,7 +66,7 @@ struct server {
     struct process *process; /* outlives s */
     struct ev_loop *loop;
     struct mailbox mail; /* for the workers */
-    ev_signal on_hup, on_term, on_int;
+    ev_signal on_hup, on_term, on_int, on_usr2;
     ev_timer drain_timer;
     ev_timer paused_timer;     /* while a sink is paused */
     struct policy *policy;     /* live */
@@ -91,6 +93,8 @@ struct server {
     struct listenings listeners;
     struct renewal *renewal; /* their certificates */
     uint32_t n_workers;
+    struct place *place;         /* that another process leaves, or is left */
+    struct successor *successor; /* on its way; NULL: none */
     struct listening admin_listener;
     struct http_server *admin;
     struct generations generations;
@@ -287,6 +291,16 @@ void bindings_make(struct server *s, struct generation *g, struct policy_state *
 /* A policy is live: a start after a hook that did not come back looks for it.
  * from_file: it is not live by a rollback. */
 void activation_note(struct server *s, bool from_file);
+
+/* ---- start.c ---- */
+
+/* name below dir, or itself where it is absolute; free() it. */
+char *start_path(const char *dir, const char *name);
+void start_raise_limits(void);
+/* What needs root's rights comes before they are given up; what makes files, after. */
+bool start_enter(struct server *s, struct err *e) MUST_USE;
+/* From the policy to the first request. False: stop_all ends what has begun. */
+bool start_all(struct server *s, struct err *e) MUST_USE;
 
 /* ---- supervisor.c ---- */
 

@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "net/listener.h"
 #include "net/passed.h"
+#include "server/upgrade/place.h"
 
 static const char UNIX[] = "unix:", SYSTEMD[] = "systemd:";
 
@@ -40,13 +42,57 @@ void listenings_of(struct listenings *l, const struct plan *plan, const char *ov
     }
 }
 
-static bool open_local(struct listening *x, struct err *e)
+void listening_key(const struct listening *x, char key[LISTENING_KEY])
 {
+    (void)snprintf(key, LISTENING_KEY, "%s%s", x->admin ? "admin " : "", x->address);
+}
+
+uint32_t listening_sockets(const struct listening *x)
+{
+    return x->fds == NULL ? 0 : x->own ? x->n_fds : 1;
+}
+
+/* One of x that a process before has left; -1: none. */
+static int inherit(struct listening *x, struct place *place)
+{
+    char key[LISTENING_KEY];
+    int fd = -1;
+
+    if (place != NULL) {
+        listening_key(x, key);
+        fd = place_take_socket(place, key);
+    }
+    if (fd >= 0 && !listener_show(fd, x->bound, sizeof x->bound)) {
+        set(x->bound, sizeof x->bound, x->address);
+    }
+    return fd;
+}
+
+/* Sockets of workers that this process does not have: who waits in their queues is let
+ * in first. */
+static void close_rest(struct listening *x, struct place *place)
+{
+    int fd, waits;
+
+    while ((fd = inherit(x, place)) >= 0) {
+        while ((waits = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+            place_accepted(place, x->address, waits);
+        }
+        (void)close(fd);
+    }
+}
+
+static bool open_local(struct listening *x, struct place *place, struct err *e)
+{
+    int inherited = inherit(x, place);
+
     const struct unix_rights rights = {.mode = (mode_t)x->mode,
                                        .user = x->user[0] == '\0' ? NULL : x->user,
                                        .group = x->group[0] == '\0' ? NULL : x->group};
 
-    if (!unix_socket_open(x->address + strlen(UNIX), &rights, &x->local, e)) {
+    if (inherited >= 0) {
+        unix_socket_adopt(x->address + strlen(UNIX), inherited, &x->local);
+    } else if (!unix_socket_open(x->address + strlen(UNIX), &rights, &x->local, e)) {
         return false;
     }
     x->fds[0] = x->local.fd;
@@ -55,41 +101,56 @@ static bool open_local(struct listening *x, struct err *e)
 }
 
 /* With port 0 the first finds the port and the others follow. */
-static bool open_tcp(struct listening *x, bool share_port, struct err *e)
+static bool open_tcp(struct listening *x, bool share_port, struct place *place,
+                     struct err *e)
 {
-    /* The workers' sockets share the port, and would do so with another server. */
-    if (!share_port && !listener_is_free(x->address, e)) {
-        return false;
-    }
     x->own = true;
     for (uint32_t i = 0; i < x->n_fds; i++) {
-        x->fds[i] = listener_open(i == 0 ? x->address : x->bound, true, x->bound,
-                                  sizeof x->bound, e);
+        x->fds[i] = inherit(x, place);
+        /* The workers' sockets share the port, and would do so with another server. */
+        if (x->fds[i] < 0 && i == 0 && !share_port &&
+            !listener_is_free(x->address, e)) {
+            return false;
+        }
+        if (x->fds[i] < 0) {
+            x->fds[i] = listener_open(i == 0 ? x->address : x->bound, true, x->bound,
+                                      sizeof x->bound, e);
+        }
         if (x->fds[i] < 0) {
             return false;
         }
     }
+    close_rest(x, place);
     return true;
 }
 
+static bool open_passed(struct listening *x, struct place *place, struct err *e)
+{
+    x->fds[0] = inherit(x, place);
+    if (x->fds[0] < 0) {
+        x->fds[0] =
+            passed_open(x->address + strlen(SYSTEMD), x->bound, sizeof x->bound, e);
+    }
+    return x->fds[0] >= 0;
+}
+
 /* The first descriptor is that of all workers. */
-static bool open_one(struct listening *x, bool share_port, uint32_t n, struct err *e)
+static bool open_one(struct listening *x, bool share_port, uint32_t n,
+                     struct place *place, struct err *e)
 {
     x->n_fds = n;
     x->fds = mem_alloc(n * sizeof *x->fds);
     memset(x->fds, -1, n * sizeof *x->fds);
     if (begins(x->address, UNIX)) {
-        if (!open_local(x, e)) {
+        if (!open_local(x, place, e)) {
             return false;
         }
     } else if (begins(x->address, SYSTEMD)) {
-        x->fds[0] =
-            passed_open(x->address + strlen(SYSTEMD), x->bound, sizeof x->bound, e);
-        if (x->fds[0] < 0) {
+        if (!open_passed(x, place, e)) {
             return false;
         }
     } else {
-        return open_tcp(x, share_port, e);
+        return open_tcp(x, share_port, place, e);
     }
     for (uint32_t i = 1; i < n; i++) {
         x->fds[i] = x->fds[0];
@@ -97,20 +158,21 @@ static bool open_one(struct listening *x, bool share_port, uint32_t n, struct er
     return true;
 }
 
-bool listening_open_one(struct listening *x, struct err *e)
+bool listening_open_one(struct listening *x, struct place *place, struct err *e)
 {
-    if (open_one(x, false, 1, e)) {
+    if (open_one(x, false, 1, place, e)) {
         return true;
     }
     listening_close(x);
     return false;
 }
 
-bool listenings_open(struct listenings *l, uint32_t n_workers, struct err *e)
+bool listenings_open(struct listenings *l, uint32_t n_workers, struct place *place,
+                     struct err *e)
 {
     for (uint32_t i = 0; i < l->n; i++) {
         if (l->list[i].address[0] != '\0' &&
-            !open_one(&l->list[i], l->share_port, n_workers, e)) {
+            !open_one(&l->list[i], l->share_port, n_workers, place, e)) {
             listenings_close(l);
             return false;
         }
@@ -127,7 +189,7 @@ void listening_close(struct listening *x)
         unix_socket_close(&x->local);
         x->fds[0] = -1;
     }
-    for (uint32_t i = 0; i < (x->own ? x->n_fds : 1); i++) {
+    for (uint32_t i = 0; i < listening_sockets(x); i++) {
         if (x->fds[i] >= 0) {
             (void)close(x->fds[i]);
         }
@@ -141,6 +203,29 @@ void listenings_close(struct listenings *l)
 {
     for (uint32_t i = 0; i < l->n; i++) {
         listening_close(&l->list[i]);
+    }
+}
+
+void listening_leave(struct listening *x, struct place *place)
+{
+    char key[LISTENING_KEY];
+
+    listening_key(x, key);
+    for (uint32_t i = 0; i < listening_sockets(x); i++) {
+        if (x->fds[i] >= 0) {
+            place_socket(place, key, x->fds[i]);
+        }
+    }
+    free(x->fds);
+    x->fds = NULL;
+    x->own = false;
+    x->local.fd = -1;
+}
+
+void listenings_leave(struct listenings *l, struct place *place)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        listening_leave(&l->list[i], place);
     }
 }
 

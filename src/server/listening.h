@@ -16,6 +16,7 @@
 #include "plan/plan.h"
 
 struct err;
+struct place;
 
 enum { LISTENING_TEXT = 128, LISTENING_OWNER = 72, LISTENINGS_TEXT = 1024 };
 
@@ -32,6 +33,7 @@ struct listening {
     uint32_t n_fds;
     struct unix_socket local; /* whose descriptor fds have; path "": another kind */
     bool own;                 /* each of fds is a socket of its own */
+    bool admin;               /* not for clients */
 };
 
 struct listenings {
@@ -45,13 +47,24 @@ void listening_of(struct listening *x, const struct listener_plan *p,
 /* Those of a plan; override: the address instead of the first one's, or NULL. */
 void listenings_of(struct listenings *l, const struct plan *plan, const char *override);
 
-/* False: *e names the address and why, and none is open. */
-bool listenings_open(struct listenings *l, uint32_t n_workers, struct err *e) MUST_USE;
+/* False: *e names the address and why, and none is open. place: sockets of a process
+ * before are used again, and not opened; NULL: there are none. */
+bool listenings_open(struct listenings *l, uint32_t n_workers, struct place *place,
+                     struct err *e) MUST_USE;
 void listenings_close(struct listenings *l);
+/* Leaves the sockets to another process; those of Unix keep their files. */
+void listenings_leave(struct listenings *l, struct place *place);
 
 /* "127.0.0.1:8080,unix:/run/in.sock" of those that are open. */
 void listenings_show(const struct listenings *l, char *out, size_t n);
 
 /* One socket for a server of one thread, as the admin listener is. */
-bool listening_open_one(struct listening *x, struct err *e) MUST_USE;
+bool listening_open_one(struct listening *x, struct place *place,
+                        struct err *e) MUST_USE;
 void listening_close(struct listening *x);
+void listening_leave(struct listening *x, struct place *place);
+
+/* The name by which another process finds the sockets of x; and how many they are. */
+enum { LISTENING_KEY = LISTENING_TEXT + 8 };
+void listening_key(const struct listening *x, char key[LISTENING_KEY]);
+uint32_t listening_sockets(const struct listening *x);

@@ -50,6 +50,7 @@ static void unwatch(struct server *s)
     ev_signal_stop(s->loop, &s->on_hup);
     ev_signal_stop(s->loop, &s->on_term);
     ev_signal_stop(s->loop, &s->on_int);
+    ev_signal_stop(s->loop, &s->on_usr2);
     ev_timer_stop(s->loop, &s->paused_timer);
     ev_timer_stop(s->loop, &s->look_timer);
 }

@@ -155,10 +155,10 @@ static void tell(struct waiting *w)
 /* All or none. */
 static bool bind_ports(struct waiting *w, struct err *e)
 {
-    if (!listenings_open(&w->listeners, 1, e)) {
+    if (!listenings_open(&w->listeners, 1, NULL, e)) {
         return false;
     }
-    if (!listening_open_one(&w->admin, e)) {
+    if (!listening_open_one(&w->admin, NULL, e)) {
         listenings_close(&w->listeners);
         return false;
     }

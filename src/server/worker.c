@@ -30,9 +30,12 @@ struct worker {
     void *handed_arg;
 };
 
-/* A connection on its way to another thread: the supervisor's, or the worker's. */
+/* A connection on its way to another thread. To the supervisor's: by then the worker may
+ * be gone. */
 struct passage {
-    struct worker *worker;
+    struct worker *worker; /* to this one's */
+    worker_handed_fn *handed;
+    void *arg;
     struct http_handed conn;
 };
 
@@ -260,7 +263,7 @@ static void on_handed(void *arg)
 {
     struct passage *p = arg;
 
-    p->worker->handed(p->worker->handed_arg, &p->conn);
+    p->handed(p->arg, &p->conn);
     free(p);
 }
 
@@ -269,7 +272,7 @@ static void pass_on(struct worker *w, struct mailbox *to, mailbox_fn *fn,
 {
     struct passage *p = mem_alloc(sizeof *p);
 
-    *p = (struct passage){w, *h};
+    *p = (struct passage){w, w->handed, w->handed_arg, *h};
     mailbox_post(to, fn, p);
 }
 

@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/folder.h"
 #include "base/log.h"
@@ -144,16 +145,23 @@ static bool read_named(const struct spool *s, const char *name, char *out, size_
 
 /* ---- LOCK and EPOCH ---- */
 
-bool identity_lock(struct spool *s, struct err *e)
+bool identity_lock(struct spool *s, int64_t wait_ms, struct err *e)
 {
+    uint64_t until_ns = clock_mono_ns() + (uint64_t)wait_ms * 1000000u;
+    struct timespec pause = {0, 5000000};
     char path[PATH_MAX];
+    int rc;
 
     (void)snprintf(path, sizeof path, "%s/LOCK", s->dir);
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (s->lock_fd < 0) {
         return err_errno(e, errno, "%s", path);
     }
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+    while ((rc = flock(s->lock_fd, LOCK_EX | LOCK_NB)) != 0 && errno == EWOULDBLOCK &&
+           clock_mono_ns() < until_ns) {
+        (void)nanosleep(&pause, NULL);
+    }
+    if (rc != 0) {
         return errno == EWOULDBLOCK
                    ? err_set(e, "the spool %s is in use by another process", s->dir)
                    : err_errno(e, errno, "%s: lock", path);

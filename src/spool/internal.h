@@ -246,7 +246,7 @@ void spool_put_away(struct spool *s);
 
 /* ---- identity.c ---- */
 
-bool identity_lock(struct spool *s, struct err *e);
+bool identity_lock(struct spool *s, int64_t wait_ms, struct err *e);
 bool identity_raise_epoch(struct spool *s, struct err *e);
 bool identity_find(struct spool *s, struct err *e); /* after the two */
 const unsigned char *spool_uuid_at(const struct spool *s, uint32_t epoch);

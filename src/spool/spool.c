@@ -46,7 +46,7 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
                                       "Time to prepare a new segment.", "", STATS_NS);
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
         (void)err_errno(e, errno, "can't make the spool %s", s->dir);
-    } else if (identity_lock(s, e) && identity_raise_epoch(s, e) &&
+    } else if (identity_lock(s, conf->lock_ms, e) && identity_raise_epoch(s, e) &&
                identity_find(s, e) && housekeeper_start(s, e)) {
         return s;
     }

@@ -39,6 +39,7 @@ struct spool_conf {
     const char *dir;        /* made if missing */
     uint64_t segment_bytes; /* multiple of 4096, >= 1 MiB */
     uint32_t n_workers;     /* 1..1024 */
+    int64_t lock_ms;        /* the wait for a process that just ends; 0: none */
 };
 
 /* Takes the lock, raises the epoch, recovers the files, starts the housekeeping thread.

@@ -110,7 +110,7 @@ bool policy_state_worn(const struct policy_state *s);
 
 /* Sent to a thread in a hook, it stops one that is interpreted: that raises. Once,
  * before the first is sent. */
-enum { POLICY_SIGNAL = 12 }; /* SIGUSR2 */
+enum { POLICY_SIGNAL = 23 }; /* SIGURG: ignored where nobody handles it */
 void policy_interrupts(void);
 
 /* ---- sinks.c ---- */

@@ -396,7 +396,8 @@ bool admin_start(struct server *s, struct err *e)
                                               .body_timeout_ms = 10000,
                                               .idle_timeout_ms = 60000};
 
-    if (s->admin_listener.fds == NULL && !listening_open_one(&s->admin_listener, e)) {
+    if (s->admin_listener.fds == NULL &&
+        !listening_open_one(&s->admin_listener, s->place, e)) {
         return false;
     }
     s->admin = http_server_new(s->loop, &limits, &ops, s);

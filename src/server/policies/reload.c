@@ -38,6 +38,7 @@
 #include "server/policies/snapshots.h"
 #include "server/process.h"
 #include "server/renewal.h"
+#include "server/upgrade/successor.h"
 #include "stats/stats.h"
 
 enum { WAITING_MAX = 16, LOADER_NICE = 5 };
@@ -386,7 +387,8 @@ bool reload_ask(struct server *s, const struct reload_request *asked)
 {
     struct reload *r;
 
-    if (s->draining || s->reload_late || s->n_reloading >= WAITING_MAX) {
+    if (s->draining || successor_leaving(s) || s->reload_late ||
+        s->n_reloading >= WAITING_MAX) {
         return false;
     }
     r = mem_zalloc(sizeof *r);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "process/notify.h"
 #include "server/supervisor.h"
 #include "server/upgrade/channel.h"
 #include "server/upgrade/stand_in.h"
@@ -62,7 +63,7 @@ static bool hear(const struct place *p, struct err *e)
     return m.kind == CHANNEL_SERVING || err_set(e, "%s", m.text);
 }
 
-static void give_connections(struct place *p, bool stays)
+static void give_connections(struct place *p, bool stands_in)
 {
     struct channel_message m = {.kind = CHANNEL_CONNECTION};
     uint32_t n = 0;
@@ -72,6 +73,7 @@ static void give_connections(struct place *p, bool stays)
         const struct place_connection *c = &p->connections[n];
 
         m.fd = c->conn.fd;
+        m.number = c->conn.served;
         (void)snprintf(m.text, sizeof m.text, "%s", c->listener);
         memcpy(m.peer, c->conn.peer, sizeof m.peer);
         memcpy(m.who, &c->conn.who, sizeof m.who);
@@ -79,33 +81,40 @@ static void give_connections(struct place *p, bool stays)
             break;
         }
     }
-    m = (struct channel_message){.kind = CHANNEL_END, .number = stays, .fd = -1};
+    m = (struct channel_message){.kind = CHANNEL_END, .number = stands_in, .fd = -1};
     if (n < p->n_connections || !say(p, &m, &e)) {
         log_write(LOG_WARN, "upgrade", "status=lost connections=%u why=\"%s\"",
                   p->n_connections - n, e.text);
     }
 }
 
-enum successor_result successor_follow(struct place *p, int *code)
+enum successor_result successor_follow(struct place *p, const struct notify *notify,
+                                       int *code)
 {
     const struct channel_message go = {.kind = CHANNEL_GO, .fd = -1};
-    bool below = p->below, stays = !below && stand_in_needed();
+    bool below = p->below, stays;
     pid_t pid = p->pid;
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
     if (!say(p, &go, &e) || !hear(p, &e)) {
-        log_write(LOG_ERROR, "upgrade",
-                  "status=failed pid=%ld next=\"this process serves again\" why=%s",
-                  (long)pid, log_quote(quoted, sizeof quoted, e.text));
+        log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld next=\"%s\" why=%s",
+                  (long)pid, p->drains ? "ends" : "this process serves again",
+                  log_quote(quoted, sizeof quoted, e.text));
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
         (void)close(p->channel);
         p->channel = -1;
         p->pid = 0;
-        return SUCCESSOR_FAILED;
+        *code = EXIT_OK;
+        return p->drains ? SUCCESSOR_SERVES : SUCCESSOR_FAILED;
     }
+    /* The service manager waits for that one from now on. */
+    stays = !below && !notify_send(notify, "MAINPID=%ld", (long)pid);
     give_connections(p, stays || below);
+    if (p->drains) {
+        (void)kill(pid, SIGTERM);
+    }
     place_fini(p);
     if (below) {
         stand_in_tell(pid);

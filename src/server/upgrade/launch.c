@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,18 +45,25 @@ static bool words_of(char *text, char *words[WORDS_MAX + 1], struct err *e)
     return at >= n || err_set(e, "this process's command has too many words");
 }
 
+/* All but a word that is about this process alone: it would not ping the service
+ * manager. */
 static char **environment(const char *note)
 {
-    size_t n = 0;
+    static const char own[] = "WATCHDOG_PID=";
+    size_t n = 0, k = 0;
     char **all;
 
     while (environ[n] != NULL) {
         n++;
     }
     all = mem_alloc((n + 2) * sizeof *all);
-    memcpy(all, environ, n * sizeof *all);
-    all[n] = (char *)(uintptr_t)note;
-    all[n + 1] = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(environ[i], own, sizeof own - 1) != 0) {
+            all[k++] = environ[i];
+        }
+    }
+    all[k++] = (char *)(uintptr_t)note;
+    all[k] = NULL;
     return all;
 }
 

@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "policy/load/load.h"
 
 void place_init(struct place *p)
 {
@@ -27,7 +29,8 @@ void place_fini(struct place *p)
     }
     free(p->sockets);
     free(p->connections);
-    place_init(p);
+    policy_unref(p->policy);
+    *p = (struct place){.channel = -1, .below = p->below};
 }
 
 void place_socket(struct place *p, const char *address, int fd)
@@ -49,6 +52,21 @@ void place_connection(struct place *p, const char *listener,
     (void)snprintf(p->connections[p->n_connections].listener, PLACE_ADDRESS, "%s",
                    listener);
     p->n_connections++;
+}
+
+void place_accepted(struct place *p, const char *listener, int fd)
+{
+    struct http_handed h = {.fd = fd};
+    struct sockaddr_storage sa = {0};
+    socklen_t n = sizeof sa;
+
+    if (getpeername(fd, (struct sockaddr *)&sa, &n) != 0) {
+        (void)close(fd); /* it has gone */
+        return;
+    }
+    h.who = peer_of(&sa);
+    peer_show(&sa, h.peer, sizeof h.peer);
+    place_connection(p, listener, &h);
 }
 
 int place_take_socket(struct place *p, const char *address)

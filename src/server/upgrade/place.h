@@ -14,7 +14,9 @@
 
 #include "http/handover.h"
 
-enum { PLACE_ADDRESS = 128 };
+struct policy;
+
+enum { PLACE_ADDRESS = 160 };
 
 struct place_socket {
     char address[PLACE_ADDRESS]; /* as the policy or the command names it */
@@ -30,7 +32,10 @@ struct place {
     int channel; /* to the other process: channel.h; -1: none */
     pid_t pid;   /* of that one, when it is the next; 0: it is the one before */
     bool taken;  /* the process before left no word: its lock may last a moment */
-    bool below;  /* this process's parent stands in for it: stand_in.h */
+    struct policy *policy; /* the one that was live, for a start that the other process
+                              did not come to; NULL: the file's */
+    bool drains;           /* who serves is to end at once */
+    bool below;            /* this process has one that stands in for it: stand_in.h */
     struct place_socket *sockets;
     uint32_t n_sockets;
     struct place_connection *connections;
@@ -44,6 +49,9 @@ void place_fini(struct place *p); /* closes what nobody took */
 void place_socket(struct place *p, const char *address, int fd);
 void place_connection(struct place *p, const char *listener,
                       const struct http_handed *h);
+
+/* One that was only accepted, and waits for the start. */
+void place_accepted(struct place *p, const char *listener, int fd);
 
 /* A listening socket of that address, the caller's from now on; -1: none is left. */
 int place_take_socket(struct place *p, const char *address);

@@ -86,6 +86,18 @@ struct arrivals {
     uint32_t n;
 };
 
+/* Those of a listener that there is no more go to the first. */
+static void adopt_connection(struct server *s, uint32_t n, const char *listener,
+                             struct http_handed *h)
+{
+    for (uint32_t i = 0; i < s->listeners.n; i++) {
+        if (strcmp(s->listeners.list[i].address, listener) == 0) {
+            h->listener = i;
+        }
+    }
+    worker_adopt(s->workers[n % s->n_workers], h);
+}
+
 static void adopt(struct arrivals *a, const struct channel_message *m)
 {
     struct http_handed h = {.fd = m->fd};
@@ -95,7 +107,16 @@ static void adopt(struct arrivals *a, const struct channel_message *m)
                    "a connection fits into a message");
     memcpy(&h.who, m->who, sizeof h.who);
     memcpy(h.peer, m->peer, sizeof h.peer);
-    worker_adopt(s->workers[a->n++ % s->n_workers], &h);
+    h.served = m->number != 0;
+    adopt_connection(s, a->n++, m->text, &h);
+}
+
+void predecessor_connections(struct server *s, struct place *p)
+{
+    for (uint32_t i = 0; i < p->n_connections; i++) {
+        adopt_connection(s, i, p->connections[i].listener, &p->connections[i].conn);
+    }
+    p->n_connections = 0;
 }
 
 static void on_arrival(struct ev_loop *loop, ev_io *io, int events)

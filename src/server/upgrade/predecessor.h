@@ -22,5 +22,9 @@ bool predecessor_await(struct place *p, struct err *e) MUST_USE;
 /* Says that this process serves, and serves the connections that come. */
 void predecessor_serving(struct server *s, struct place *p);
 
+/* Serves those that p has already: of the process itself, whose place nobody took, and
+ * those that waited. */
+void predecessor_connections(struct server *s, struct place *p);
+
 /* Says why it can't; nothing when p has no predecessor. */
 void predecessor_failed(struct place *p, const char *why);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -17,11 +18,6 @@ struct stand_in {
     bool ended;      /* now has, with status */
     int status;
 };
-
-bool stand_in_needed(void)
-{
-    return getpid() == 1 || (getppid() != 1 && getenv("NOTIFY_SOCKET") == NULL);
-}
 
 void stand_in_tell(pid_t pid)
 {

@@ -1,18 +1,12 @@
 /*
  * stand_in - a process whose place another one has taken, but whose own parent waits for
- * it: a shell, a container, a test. It passes signals on, and ends as the server ends.
- *
- * Where a service manager is told the new process's number, or nobody waits, none is
- * needed. There is at most one, however often the server is replaced: the next one's
- * number is told to it.
+ * it: a shell, a service manager, a container. It passes signals on, and ends as the
+ * server ends. There is at most one, however often the server is replaced: the next
+ * one's number is told to it.
  */
 #pragma once
 
-#include <stdbool.h>
 #include <sys/types.h>
-
-/* Whether somebody waits for this process. */
-bool stand_in_needed(void);
 
 /* Waits for pid, a child, and for those that take its place. Returns the exit code; a
  * signal that ends the server ends this process. Signals are blocked by the caller. */

@@ -21,17 +21,20 @@
 /* A policy with large tables loads in seconds. */
 static const double LOADS_S = 120.;
 static const double LOOK_S = 0.001;
+enum { LATE_LOOKS = 100 };
 
 struct successor {
     struct server *s;
     pid_t pid;
     int channel;
     ev_io io;
-    ev_timer late;   /* it is not ready */
-    ev_timer look;   /* sinks, then workers, come to rest */
+    ev_timer late;     /* it is not ready */
+    ev_timer look;     /* sinks, then workers, come to rest */
     uint64_t until_ns; /* then: no more patience */
     bool leaving;      /* it is ready, and this process makes room for it */
     bool workers;      /* hand over */
+    bool sinks;        /* were told to end */
+    uint32_t tries;    /* looks since then: what is idle is handed over */
     struct place place;
 };
 
@@ -90,7 +93,7 @@ static bool sinks_needed(const struct server *s)
     const struct plan *plan = policy_plan(s->policy);
 
     for (uint32_t i = 0; i < plan->n_streams; i++) {
-        if (plan->streams[i].ack == PLAN_ACK_DELIVERED) {
+        if (plan->streams[i].ack == ACK_DELIVERED) {
             return true;
         }
     }
@@ -125,7 +128,7 @@ static void on_handed(void *arg, const struct http_handed *h)
 {
     struct successor *x = arg;
 
-    place_connection(&x->place, "", h);
+    place_connection(&x->place, x->s->listeners.list[h->listener].address, h);
 }
 
 static void on_look(struct ev_loop *loop, ev_timer *t, int events)
@@ -135,36 +138,48 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     bool late = clock_mono_ns() >= x->until_ns;
 
     (void)events;
+    if (!x->sinks && (late || !sinks_needed(s) || (x->workers && workers_rest(s)))) {
+        x->sinks = true;
+        stop_sinks(s);
+    }
     if (!x->workers && (late || sinks_needed(s) || sinks_rest(s))) {
         x->workers = true;
         for (uint32_t i = 0; i < s->n_workers; i++) {
             worker_hand_over(s->workers[i], on_handed, x);
         }
-    } else if (x->workers && (late || workers_rest(s))) {
+    }
+    if (late ? x->tries++ > LATE_LOOKS
+             : x->workers && workers_rest(s) && sinks_rest(s)) {
         ev_timer_stop(loop, t);
         ev_break(loop, EVBREAK_ALL);
     }
 }
 
-static bool tell_sockets(struct successor *x, struct err *e)
+static bool tell_sockets(const struct successor *x, const struct listening *l,
+                         struct err *e)
 {
     uint64_t until_ns = clock_mono_ns() + 10000000000u;
-    const struct server *s = x->s;
+    struct channel_message m = {.kind = CHANNEL_LISTENER};
 
-    for (uint32_t i = 0; i < s->listenings.n; i++) {
-        const struct listening *l = &s->listenings.list[i];
-
-        for (uint32_t k = 0; l->fds != NULL && k < (l->own ? l->n_fds : 1); k++) {
-            struct channel_message m = {
-                .kind = CHANNEL_LISTENER, .number = k, .fd = l->fds[k]};
-
-            (void)snprintf(m.text, sizeof m.text, "%s", l->address);
-            if (!channel_say(x->channel, &m, until_ns, e)) {
-                return false;
-            }
+    listening_key(l, m.text);
+    for (; m.number < listening_sockets(l); m.number++) {
+        m.fd = l->fds[m.number];
+        if (!channel_say(x->channel, &m, until_ns, e)) {
+            return false;
         }
     }
     return true;
+}
+
+static bool tell_all_sockets(const struct successor *x, struct err *e)
+{
+    const struct server *s = x->s;
+    bool ok = tell_sockets(x, &s->admin_listener, e);
+
+    for (uint32_t i = 0; ok && i < s->listeners.n; i++) {
+        ok = tell_sockets(x, &s->listeners.list[i], e);
+    }
+    return ok;
 }
 
 static void make_room(struct successor *x, const char *version)
@@ -172,20 +187,17 @@ static void make_room(struct successor *x, const char *version)
     struct server *s = x->s;
     struct err e;
 
-    if (!tell_sockets(x, &e)) {
+    if (!tell_all_sockets(x, &e)) {
         give_up(x, e.text);
         return;
     }
     log_write(LOG_INFO, "upgrade", "status=ready pid=%ld version=%s", (long)x->pid,
               version);
     x->leaving = true;
-    x->until_ns = clock_mono_ns() +
-                  (uint64_t)policy_plan(s->policy)->server.drain_ms * 1000000u;
+    x->until_ns =
+        clock_mono_ns() + (uint64_t)policy_plan(s->policy)->server.drain_ms * 1000000u;
     ev_timer_stop(s->loop, &x->late);
     ev_io_stop(s->loop, &x->io);
-    if (!sinks_needed(s)) {
-        stop_sinks(s);
-    }
     ev_timer_init(&x->look, on_look, 0., LOOK_S);
     ev_timer_start(s->loop, &x->look);
 }
@@ -273,24 +285,31 @@ void successor_drop(struct server *s)
     }
 }
 
-bool successor_take(struct server *s, struct place *p)
+void successor_drains(struct server *s)
+{
+    s->successor->place.drains = true;
+}
+
+void successor_leave(struct server *s)
+{
+    struct place *p = &s->successor->place;
+
+    listening_leave(&s->admin_listener, p);
+    listenings_leave(&s->listeners, p);
+    p->policy = policy_ref(s->policy);
+}
+
+void successor_take(struct server *s, struct place *p)
 {
     struct successor *x = s->successor;
+    bool below = p->below;
 
-    if (x == NULL) {
-        return false;
-    }
-    for (uint32_t i = 0; i < s->listenings.n; i++) {
-        listening_leave(&s->listenings.list[i], p);
-    }
-    for (uint32_t i = 0; i < x->place.n_connections; i++) {
-        place_connection(p, x->place.connections[i].listener,
-                         &x->place.connections[i].conn);
-    }
-    x->place.n_connections = 0;
+    place_fini(p);
+    *p = x->place;
     p->channel = x->channel;
     p->pid = x->pid;
+    p->below = below;
+    place_init(&x->place);
     x->channel = -1;
     free_successor(x);
-    return true;
 }

@@ -20,6 +20,7 @@
 #include "server/upgrade/place.h"
 
 struct err;
+struct notify;
 struct server;
 struct successor;
 
@@ -33,15 +34,22 @@ bool successor_leaving(const struct server *s);
 /* The server drains for another reason: the new process ends. Not once it leaves. */
 void successor_drop(struct server *s);
 
-/* After the loop, before stop_all: what the new process needs goes to p. False: there is
- * none. */
-bool successor_take(struct server *s, struct place *p);
+/* It leaves, and is told to end: the new process is told so then. */
+void successor_drains(struct server *s);
+
+/* After the loop, before stop_all: its sockets stay open, and its policy lives. */
+void successor_leave(struct server *s);
+/* After stop_all, when no worker is left that hands a connection over: all goes to p. */
+void successor_take(struct server *s, struct place *p);
+
+/* ---- follow.c ---- */
 
 enum successor_result {
-    SUCCESSOR_SERVES, /* this process may end with *code */
+    SUCCESSOR_SERVES, /* this process may end with *code, as the server does */
     SUCCESSOR_FAILED  /* this one must serve again; p has the sockets and connections */
 };
 
 /* After stop_all. Blocks signals; they go to the new process, whose end this one may
  * wait for. */
-enum successor_result successor_follow(struct place *p, int *code) MUST_USE;
+enum successor_result successor_follow(struct place *p, const struct notify *notify,
+                                       int *code) MUST_USE;

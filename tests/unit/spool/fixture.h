@@ -23,7 +23,7 @@ static inline void on_wake(void *arg)
 
 static inline struct spool *open_spool(void)
 {
-    const struct spool_conf conf = {dir, SEGMENT, 1};
+    const struct spool_conf conf = {dir, SEGMENT, 1, 0};
     struct err e = {""};
     struct spool *s = spool_open(&conf, &e);
 

@@ -188,7 +188,7 @@ static void a_full_stream_takes_events_again_when_they_are_released(void **state
 
 static void a_second_process_is_refused(void **state)
 {
-    const struct spool_conf conf = {dir, SEGMENT, 1};
+    const struct spool_conf conf = {dir, SEGMENT, 1, 0};
     struct spool *s = open_spool();
     struct err e = {""};
 
@@ -201,7 +201,7 @@ static void a_second_process_is_refused(void **state)
 /* Its events would get numbers that others had, and sinks take them for delivered. */
 static void a_spool_whose_epoch_is_gone_is_refused(void **state)
 {
-    const struct spool_conf conf = {dir, SEGMENT, 1};
+    const struct spool_conf conf = {dir, SEGMENT, 1, 0};
     const struct spool_stream_conf events = {"events", 64 * SEGMENT, false, false};
     struct spool *s = open_spool();
     struct spool_writer *w =
