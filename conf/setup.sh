@@ -17,7 +17,7 @@ quick="luajit lua-busted lua-check lua-posix lua-socket libcmocka-dev zstd git
   gzip procps"
 test="lua-cjson lua-filesystem python3 python3-venv jq openssl clang clang-tidy-14 clang-format-14
   libclang-rt-14-dev libsimdjson-dev gnutls-bin nginx-light wrk bc kcat clickhouse-server clickhouse-client zookeeper
-  default-jre-headless maven prometheus strace xfsprogs e2fsprogs mount util-linux
+  default-jre-headless maven prometheus haproxy strace xfsprogs e2fsprogs mount util-linux
   ca-certificates iproute2 debootstrap systemd"
 
 case ${1:-run} in

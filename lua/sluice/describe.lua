@@ -352,7 +352,9 @@ end
 
 function Loader:describe()
   local server, server_statement = self:single("server")
-  local desc = { server = server, admin = self:single("admin") }
+  local admin, admin_statement = self:single("admin")
+  local desc = { server = server, admin = admin }
+  self:check_admin(admin_statement, admin)
   desc.spool, self.spool_statement = self:single("spool")
   self.limits = desc.server
   desc.sinks = self:sinks()

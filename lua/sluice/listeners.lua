@@ -53,13 +53,54 @@ function Loader:served_routes(s, names, routes)
   return list
 end
 
--- Options that only a Unix socket's file has.
-function Loader:check_file_options(s)
-  if s.name:match("^unix:") then return end
+-- What the options of a listener and its address say together. Leaves the owner's parts.
+function Loader:check_listener(s, o, address)
+  local here = tostring(address):match("^unix:") ~= nil
   for _, key in ipairs { "mode", "owner" } do
-    if s.args[key] ~= nil then
+    if s.args[key] ~= nil and not here then
       self:problem(s, { key }, "key", "only a unix: listener has a file")
     end
+  end
+  if o.proxy_protocol and not o.trusted then
+    self:problem(s, { "proxy_protocol" }, "value",
+      "needs trusted: the networks of the proxies that may send the header")
+  end
+  if s.args.forwarded ~= nil and not o.trusted then
+    self:problem(s, { "forwarded" }, "key",
+      "needs trusted: the networks of the proxies that write the header")
+  end
+  o.user, o.group = (o.owner or ""):match("^([^:]*):?(.*)$")
+  o.user = o.user ~= "" and o.user or nil
+  o.group = o.group ~= "" and o.group or nil
+end
+
+-- A path of its own.
+function Loader:check_health(s, o, routes)
+  if not o.health then return end
+  if not o.health:match("^/[^%s?#]*$") then
+    self:problem(s, { "health" }, "value", ("%s is not a path such as \"/healthz\"")
+      :format(values.show(o.health)))
+  end
+  for _, r in ipairs(routes) do
+    if r.path == o.health and r.method == "GET" then
+      self:problem(s, { "health" }, "value", ("the route in line %d has this path")
+        :format(r.line))
+    end
+  end
+end
+
+-- The admin listener.
+function Loader:check_admin(s, o)
+  self:check_listener(s, o, o.listen)
+  o.address = o.listen
+  for i, name in ipairs(o.hosts or {}) do
+    if not name:match("^[%w._-]+$") then
+      self:problem(s, { "hosts", i }, "value", ("%s is not a name such as "
+        .. "\"sluice.example.com\""):format(values.show(name)))
+    end
+  end
+  if o.token and #o.token < 16 then
+    self:problem(s, { "token" }, "value", "is shorter than 16 bytes: it could be guessed")
   end
 end
 
@@ -67,13 +108,11 @@ function Loader:listener(s, routes)
   local o = self:options(s, {}, s.args, words.listen.options)
   local _, why = values.check(s.name, { type = "socket" }, self.host)
   if why then self:problem(s, nil, "value", why) end
-  self:check_file_options(s)
+  self:check_listener(s, o, s.name)
+  self:check_health(s, o, routes)
   self:check_tls(s, o.tls)
   o.address = s.name
   o.serves = o.routes and self:served_routes(s, o.routes, routes)
-  o.user, o.group = (o.owner or ""):match("^([^:]*):?(.*)$")
-  o.user = o.user ~= "" and o.user or nil
-  o.group = o.group ~= "" and o.group or nil
   return o
 end
 

@@ -3,7 +3,16 @@
 
 ---The listener for operators: metrics, health, status, reload.
 ---@class sluice.admin
----@field listen? string Address for operators and Prometheus. By default only this machine can connect: the listener has no password. --admin of sluice run replaces it. A change needs a restart. (default: 127.0.0.1:9100)
+---@field forwarded? "x-forwarded-for"|"forwarded"|"none" Header in which the trusted proxies name the client, which is req.peer then. Name the one that they write: a client could send the other one itself. (default: x-forwarded-for)
+---@field hosts? string[] Names with a dot by which clients call this listener, as in their Host header. Addresses and names without a dot need none. By default sluice refuses such names without the token, because a web page can make one lead here.
+---@field listen? string Address for operators and Prometheus. By default only this machine can connect. --admin of sluice run replaces it. A change needs a restart. (default: 127.0.0.1:9100)
+---@field max_connections? integer Highest number of connections of one worker to this listener. A further connection gets 503. By default only server.max_connections holds.
+---@field max_per_address? integer Highest number of connections of one worker to this listener from one address (IPv6: from one /64 network). A further connection gets 503. Trusted proxies have no such limit. By default server.max_connections_per_address.
+---@field mode? string Permissions of a Unix socket's file, in octal digits. Write permission lets a process connect. (default: 0660)
+---@field owner? string Owner of a Unix socket's file: "user", "user:group" or ":group". By default the user and group that sluice runs as.
+---@field proxy_protocol? boolean Whether each connection begins with a PROXY header, version 1 or 2. It needs trusted; sluice closes a connection from elsewhere, or without the header. (default: false)
+---@field token? string Secret that POST and DELETE need from another machine, as "Authorization: Bearer TOKEN": env "SLUICE_ADMIN_TOKEN". By default none, and sluice refuses them.
+---@field trusted? string[] Networks of the proxies that may say whose request they pass on: { "10.0.0.0/8", "2001:db8::/32" }; "unix" stands for each process that can connect to a Unix socket. By default none.
 
 ---The listener for operators: metrics, health, status, reload.
 ---@param options sluice.admin
@@ -23,12 +32,16 @@ function canary(options) end
 
 ---A further listener for clients, by its address: "0.0.0.0:8443", "[::]:8443", "unix:/run/sluice/in.sock", or "systemd:NAME" for a socket that systemd passes. The limits of server hold for it too. A reload changes its options; to add, remove or rename a listener needs a restart.
 ---@class sluice.listen
+---@field forwarded? "x-forwarded-for"|"forwarded"|"none" Header in which the trusted proxies name the client, which is req.peer then. Name the one that they write: a client could send the other one itself. (default: x-forwarded-for)
+---@field health? string Path such as "/healthz" that answers GET as /readyz of the admin listener does: 200, or 503 while sluice stops or can't store events. By default none.
 ---@field max_connections? integer Highest number of connections of one worker to this listener. A further connection gets 503. By default only server.max_connections holds.
----@field max_per_address? integer Highest number of connections of one worker to this listener from one address (IPv6: from one /64 network). A further connection gets 503. By default server.max_connections_per_address.
+---@field max_per_address? integer Highest number of connections of one worker to this listener from one address (IPv6: from one /64 network). A further connection gets 503. Trusted proxies have no such limit. By default server.max_connections_per_address.
 ---@field mode? string Permissions of a Unix socket's file, in octal digits. Write permission lets a process connect. (default: 0660)
 ---@field owner? string Owner of a Unix socket's file: "user", "user:group" or ":group". By default the user and group that sluice runs as.
+---@field proxy_protocol? boolean Whether each connection begins with a PROXY header, version 1 or 2. It needs trusted; sluice closes a connection from elsewhere, or without the header. (default: false)
 ---@field routes? string[] Routes that this listener serves, as the policy names them: "POST /v1/events", or a path alone for all its methods. A request for another route gets 404. By default all routes.
 ---@field tls? sluice.listen.tls TLS 1.2 and 1.3 for this listener. By default it takes plain HTTP. The first certificate also serves clients that send no host, or one that no certificate has; further ones follow as a list: { cert = …, key = … }.
+---@field trusted? string[] Networks of the proxies that may say whose request they pass on: { "10.0.0.0/8", "2001:db8::/32" }; "unix" stands for each process that can connect to a Unix socket. By default none.
 
 ---TLS 1.2 and 1.3 for this listener. By default it takes plain HTTP. The first certificate also serves clients that send no host, or one that no certificate has; further ones follow as a list: { cert = …, key = … }.
 ---@class sluice.listen.tls

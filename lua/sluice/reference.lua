@@ -37,7 +37,8 @@ local lua_types = {
   count = "integer", number = "number", boolean = "boolean", list = "string[]",
   map = "table<string, string|number|boolean>",
   headers = "table<string, string>", workers = '"auto"|integer',
-  fields = "table<string, string>", schema = "sluice.schema", urls = "string|string[]",
+  networks = "string[]", fields = "table<string, string>", schema = "sluice.schema",
+  urls = "string|string[]",
   sinks = "table<integer|string, string|sluice.stream_sink>",
   share_by = '"connection"|"request"|"peer"|string',
   refused = 'integer|"same"', adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
@@ -69,7 +70,8 @@ end
 
 local shown_types = {
   string = "text", topic = "text", address = "host:port", socket = "address",
-  mode = "octal digits", owner = "user:group", bytes = "size", count = "whole number",
+  mode = "octal digits", networks = "list of networks", owner = "user:group",
+  bytes = "size", count = "whole number",
   fields = "field = text", list = "list of texts", map = "name = value",
   headers = "name = value", hook = "function",
   sinks = "list of sinks", workers = '`"auto"` or whole number',

@@ -215,50 +215,7 @@ function checks.rate(v, spec)
     M.show_rate(spec.min), M.show_rate(spec.max))
 end
 
-function checks.address(v)
-  local port = type(v) == "string" and v:match("^[^%s]*:(%d+)$")
-  if not port or tonumber(port) > 65535 then
-    return nil, ("%s is not an address such as \"127.0.0.1:8080\"")
-        :format(M.show(v))
-  end
-  return v
-end
-
-local UNIX_PATH_MAX = 107 -- sun_path and its NUL
-
--- An address, a Unix socket, or a socket that systemd passes.
-function checks.socket(v)
-  local path = type(v) == "string" and v:match("^unix:(.*)$")
-  local name = type(v) == "string" and v:match("^systemd:(.*)$")
-  if path and (path:sub(1, 1) ~= "/" or path:sub(-1) == "/" or path:find("[%c]")) then
-    return nil, ("%s is not an absolute path such as \"unix:/run/sluice/in.sock\"")
-        :format(M.show(v))
-  elseif path and #path > UNIX_PATH_MAX then
-    return nil, ("the path of a Unix socket has at most %d bytes, this one has %d")
-        :format(UNIX_PATH_MAX, #path)
-  elseif name and not name:match("^[%w_.@-]+$") then
-    return nil, ("%s has no name such as \"systemd:in\" (FileDescriptorName=)")
-        :format(M.show(v))
-  elseif path or name then
-    return v
-  end
-  return checks.address(v)
-end
-
-function checks.mode(v)
-  if type(v) ~= "string" or not v:match("^0?[0-7][0-7][0-7]$") then
-    return nil, ("%s is not a mode such as \"0660\""):format(M.show(v))
-  end
-  return tonumber(v, 8)
-end
-
-function checks.owner(v)
-  local user, group = tostring(v):match("^([%w_.-]*):?([%w_.-]*)$")
-  if type(v) ~= "string" or not user or user .. group == "" or #v > 64 then
-    return nil, ("%s is not an owner such as \"sluice:www-data\""):format(M.show(v))
-  end
-  return v
-end
+require "sluice.addresses"(checks, M)
 
 function checks.workers(v, spec)
   if v == "auto" then return 0 end

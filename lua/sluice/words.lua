@@ -15,7 +15,7 @@ for _, name in ipairs { "server", "listen", "sinks", "routes", "rollout", "handl
     "fields", "functions", "mistakes" } do
   for word, spec in pairs(require("sluice.words_" .. name)) do
     assert(M[word] == nil, "two files have the same word")
-    M[word] = spec
+    if word ~= "shared" then M[word] = spec end
   end
 end
 

@@ -95,10 +95,21 @@ M.admin = {
   options = {
     listen = { type = "socket", default = "127.0.0.1:9100",
       help = "Address for operators and Prometheus. By default only this machine can "
-        .. "connect: the listener has no password. --admin of sluice run replaces it. "
-        .. "A change needs a restart." },
+        .. "connect. --admin of sluice run replaces it. A change needs a restart." },
+    token = { type = "string",
+      help = "Secret that POST and DELETE need from another machine, as \"Authorization: "
+        .. "Bearer TOKEN\": env \"SLUICE_ADMIN_TOKEN\". By default none, and sluice refuses "
+        .. "them." },
+    hosts = { type = "list",
+      help = "Names with a dot by which clients call this listener, as in their Host header. "
+        .. "Addresses and names without a dot need none. By default sluice refuses such "
+        .. "names without the token, because a web page can make one lead here." },
   },
 }
+
+for key, option in pairs(require("sluice.words_listen").shared) do
+  M.admin.options[key] = option
+end
 
 M.spool = {
   help = "The queue on disk that every accepted event passes.",

@@ -136,20 +136,36 @@ bool address_in(const struct address *a, const struct subnet *n)
            ((a->lo ^ b->lo) & ~rest(n->prefix < 64 ? 0 : n->prefix - 64)) == 0;
 }
 
-bool address_of(const struct sockaddr_storage *sa, struct address *out)
+bool address_in_any(const struct address *a, const struct subnet *list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (address_in(a, &list[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void address_of_bytes(const unsigned char *p, bool six, struct address *out)
+{
+    if (six) {
+        set_six(out, p);
+    } else {
+        *out = (struct address){.four = true, .lo = number(p, 4)};
+    }
+}
+
+bool address_of_socket(const struct sockaddr_storage *sa, struct address *out)
 {
     const struct sockaddr_in *four = (const void *)sa;
     const struct sockaddr_in6 *six = (const void *)sa;
 
     if (sa->ss_family == AF_INET) {
-        *out = (struct address){.four = true, .lo = ntohl(four->sin_addr.s_addr)};
-        return true;
+        address_of_bytes((const unsigned char *)&four->sin_addr, false, out);
+    } else if (sa->ss_family == AF_INET6) {
+        address_of_bytes(six->sin6_addr.s6_addr, true, out);
     }
-    if (sa->ss_family == AF_INET6) {
-        set_six(out, six->sin6_addr.s6_addr);
-        return true;
-    }
-    return false;
+    return sa->ss_family == AF_INET || sa->ss_family == AF_INET6;
 }
 
 void address_show(const struct address *a, char out[ADDRESS_TEXT])

@@ -34,8 +34,11 @@ const char *address_read_network(struct str text, struct address *out,
                                  uint32_t *prefix) MUST_USE;
 
 bool address_in(const struct address *a, const struct subnet *n);
+bool address_in_any(const struct address *a, const struct subnet *list, uint32_t n);
 /* Of a TCP socket's other end. False: another family's. */
-bool address_of(const struct sockaddr_storage *sa, struct address *out) MUST_USE;
+bool address_of_socket(const struct sockaddr_storage *sa, struct address *out) MUST_USE;
+/* Of 4 bytes, or 16, in network order. */
+void address_of_bytes(const unsigned char *p, bool six, struct address *out);
 /* The canonical text (RFC 5952): "10.0.0.7", "2001:db8::7". */
 void address_show(const struct address *a, char out[ADDRESS_TEXT]);
 bool address_is_loopback(const struct address *a);

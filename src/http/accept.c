@@ -65,17 +65,29 @@ void accept_count(struct listener *l, enum obstacle why)
     }
 }
 
-static bool is_over_address(const struct listener *l, const struct peer *who)
+void accept_turn_away(struct conn *c)
+{
+    struct http_server *s = c->server;
+    char lines[HTTP_LINES_BYTES] = "";
+
+    s->ops->on_refusal(s->arg, NULL, 503, "too_many_connections", lines);
+    (void)send(c->fd, AWAY, sizeof AWAY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    c->closing = true;
+    conn_linger(c);
+}
+
+/* A trusted proxy has the connections of many clients. */
+static bool is_over_address(const struct listener *l, const struct peer *who,
+                            const struct conn_origin *from)
 {
     uint32_t max = l->options.max_per_address > 0 ? l->options.max_per_address
                                                   : l->server->limits.max_per_address;
 
-    return max > 0 && peers_count(l->peers, who) >= max;
+    return max > 0 && peers_count(l->peers, who) >= max && !preface_is_trusted(l, from);
 }
 
-/* Why it can't be let in. */
-static enum obstacle obstacle_of(const struct listener *l, int fd,
-                                 const struct peer *who)
+/* Why it can't be let in, whatever its address. */
+static enum obstacle obstacle_of(const struct listener *l, int fd)
 {
     const struct http_limits *limits = &l->server->limits;
     uint32_t max = l->options.max_connections;
@@ -84,13 +96,12 @@ static enum obstacle obstacle_of(const struct listener *l, int fd,
         (max > 0 && l->n_open >= max)) {
         return OBSTACLE_LIMIT;
     }
-    if (limits->max_descriptor > 0 && fd > limits->max_descriptor) {
-        return OBSTACLE_DESCRIPTORS;
-    }
-    return is_over_address(l, who) ? OBSTACLE_ADDRESS : OBSTACLE_NONE;
+    return limits->max_descriptor > 0 && fd > limits->max_descriptor
+               ? OBSTACLE_DESCRIPTORS
+               : OBSTACLE_NONE;
 }
 
-void accept_join(struct conn *c, const struct peer *who)
+void accept_join(struct conn *c)
 {
     struct listener *l = c->at;
 
@@ -98,37 +109,77 @@ void accept_join(struct conn *c, const struct peer *who)
     if (l->open_gauge != NULL) {
         stats_set(l->open_gauge, l->n_open);
     }
-    c->who = *who;
+}
+
+bool accept_count_address(struct conn *c)
+{
+    if (is_over_address(c->at, &c->who, &c->from)) {
+        return false;
+    }
+    accept_keep_address(c);
+    return true;
+}
+
+void accept_keep_address(struct conn *c)
+{
     c->counted = true;
-    peers_enter(l->peers, who);
+    peers_enter(c->at->peers, &c->who);
+}
+
+void accept_secure(struct conn *c)
+{
+    if (!secure_begin(c, &c->at->options.tls)) {
+        secure_turn_away(c->fd);
+        conn_close(c);
+    }
+}
+
+static void enter(struct listener *l, int fd, const struct sockaddr_storage *sa,
+                  const struct conn_origin *from, bool preface)
+{
+    struct conn *c = server_enter(l, fd);
+    int on = 1;
+
+    if (!from->local) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    accept_join(c);
+    c->from = *from;
+    c->who = peer_of(sa);
+    peer_show(sa, c->peer, sizeof c->peer);
+    if (UNLIKELY(preface)) {
+        preface_begin(c);
+    } else {
+        accept_keep_address(c);
+    }
+    conn_start(c);
+    if (!preface && l->options.tls.door != NULL) {
+        accept_secure(c);
+    }
 }
 
 static void let_in(struct listener *l, int fd, const struct sockaddr_storage *sa)
 {
-    struct http_server *s = l->server;
-    struct peer who = peer_of(sa);
-    enum obstacle why = obstacle_of(l, fd, &who);
-    struct conn *c;
-    int on = 1;
+    const struct conn_origin from = origin_of(sa);
+    const struct peer who = peer_of(sa);
+    bool refused, preface = preface_expected(l, &from, sa, &refused);
+    enum obstacle why = obstacle_of(l, fd);
 
-    stats_add(s->accepted, 1);
+    stats_add(l->server->accepted, 1);
     if (l->accepted != NULL) {
         stats_add(l->accepted, 1);
     }
-    if (why != OBSTACLE_NONE) {
-        turn_away(l, fd, why);
+    if (refused) {
+        (void)close(fd);
         return;
     }
-    if (sa->ss_family != AF_UNIX) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (why == OBSTACLE_NONE && !preface && is_over_address(l, &who, &from)) {
+        why = OBSTACLE_ADDRESS;
     }
-    c = server_enter(l, fd);
-    accept_join(c, &who);
-    peer_show(sa, c->peer, sizeof c->peer);
-    conn_start(c);
-    if (l->options.tls.door != NULL && !secure_begin(c, &l->options.tls)) {
-        secure_turn_away(fd);
-        conn_close(c);
+    if (why != OBSTACLE_NONE) {
+        turn_away(l, fd, why);
+    } else {
+        enter(l, fd, sa, &from, preface);
     }
 }
 
@@ -181,7 +232,9 @@ static void make_cells(struct listener *l)
     static const char *const reasons[OBSTACLES] = {[OBSTACLE_LIMIT] = "limit",
                                                    [OBSTACLE_DESCRIPTORS] =
                                                        "descriptors",
-                                                   [OBSTACLE_ADDRESS] = "address"};
+                                                   [OBSTACLE_ADDRESS] = "address",
+                                                   [OBSTACLE_UNTRUSTED] = "untrusted",
+                                                   [OBSTACLE_HEADER] = "proxy_header"};
     char pair[320], labels[400];
 
     (void)stats_label_pair(pair, sizeof pair, "listener", l->options.name);
@@ -207,6 +260,7 @@ struct listener *accept_start(struct http_server *s, int fd,
     l->server = s;
     l->options = *o;
     l->place = s->n_listeners;
+    (void)snprintf(l->label, sizeof l->label, "%s", o->name == NULL ? "" : o->name);
     l->fd = fd;
     l->peers = peers_new();
     if (o->name != NULL) {

@@ -40,9 +40,9 @@ void conn_deadline(struct conn *c, int64_t ms)
 
 bool conn_idle(const struct conn *c)
 {
-    return c->current == NULL && c->n_open == 0 && c->unparsed_n == 0 &&
-           c->out_n == 0 && !c->closing && !parse_in_request(c->parse) &&
-           !(c->shaking && c->tls != NULL);
+    return c->preface == NULL && c->current == NULL && c->n_open == 0 &&
+           c->unparsed_n == 0 && c->out_n == 0 && !c->closing &&
+           !parse_in_request(c->parse) && !(c->shaking && c->tls != NULL);
 }
 
 bool conn_may_parse(const struct conn *c)
@@ -309,6 +309,8 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
         secure_awake(c);
     } else if (c->lingering) {
         read_over(c);
+    } else if (UNLIKELY(c->preface != NULL)) {
+        preface_read(c);
     } else {
         conn_read(c);
     }
@@ -419,6 +421,11 @@ void conn_start(struct conn *c)
     c->unread_ms = UINT64_MAX;
     conn_deadline(c, s->limits.header_timeout_ms);
     conn_read_on(c);
+}
+
+void conn_begin(struct conn *c)
+{
+    finish(c);
 }
 
 /* Time that was given stays, unless the new limits give less. */

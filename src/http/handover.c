@@ -6,9 +6,12 @@
 
 bool conn_can_leave(const struct conn *c)
 {
+    /* One that has had no request would be asked for another PROXY header. */
+    bool begun = c->served || !c->at->options.proxy_protocol;
+
     /* A session of TLS is in this process alone: its connection ends with its next
      * answer. */
-    return c->server->hand != NULL && !c->away && !c->eof && !c->shaking &&
+    return c->server->hand != NULL && begun && !c->away && !c->eof && !c->shaking &&
            c->tls == NULL && conn_idle(c);
 }
 
@@ -46,16 +49,37 @@ void http_server_hand_over(struct http_server *s, http_hand_fn *hand, void *arg)
     }
 }
 
+/* One that waited to be accepted, and has sent nothing that was read. */
+static void begin(struct conn *c)
+{
+    const struct http_listener *o = &c->at->options;
+
+    if (o->proxy_protocol && !preface_is_trusted(c->at, &c->from)) {
+        conn_close(c);
+    } else if (o->proxy_protocol) {
+        preface_begin(c);
+    } else if (o->tls.door != NULL) {
+        accept_secure(c);
+    }
+}
+
 void http_server_adopt(struct http_server *s, const struct http_handed *h)
 {
     struct listener *at = s->listeners[h->listener < s->n_listeners ? h->listener : 0];
     struct conn *c = server_enter(at, h->fd);
 
-    accept_join(c, &h->who);
+    c->who = h->who;
+    c->from = origin_of_text(str_of(h->peer));
     memcpy(c->peer, h->peer, sizeof c->peer);
+    accept_join(c);
+    if (h->served || !at->options.proxy_protocol) {
+        accept_keep_address(c);
+    }
     conn_start(c);
     if (h->served) {
         c->served = true;
         conn_deadline(c, s->limits.idle_timeout_ms);
+    } else {
+        begin(c);
     }
 }

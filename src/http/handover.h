@@ -15,7 +15,7 @@
 struct http_handed {
     int fd;
     struct peer who;   /* for max_per_address */
-    char peer[48];     /* http_view.peer */
+    char peer[48];     /* its other end, or the client of its PROXY header */
     uint32_t listener; /* place of the one that it came by */
     bool served;       /* it has had a request */
 };

@@ -46,12 +46,21 @@ struct http_tls {
     uint32_t max_handshakes;      /* of a server, under way at once; beyond: close */
 };
 
+/* The header that names the client of a request that trusted proxies passed on. */
+enum http_forwarded { HTTP_FORWARDED_NONE, HTTP_X_FORWARDED_FOR, HTTP_FORWARDED };
+
 /* What holds for one listening socket, beside the limits. Its views live until other
  * ones are set. */
 struct http_listener {
     const char *name;         /* of its metrics; NULL: it has none. Only read first */
     uint32_t max_connections; /* 0: only those of the limits hold */
-    uint32_t max_per_address; /* 0: that of the limits */
+    uint32_t max_per_address; /* 0: that of the limits; not of trusted addresses */
+    bool proxy_protocol; /* a connection begins with a PROXY header; without one, or
+                                 from an address that is not trusted, it is closed */
+    enum http_forwarded forwarded;
+    const struct subnet *trusted;
+    uint32_t n_trusted;
+    bool trusts_local; /* who connects by a Unix socket */
     struct http_tls tls;
 };
 
@@ -74,7 +83,7 @@ struct http_view {
     struct str content_type;    /* whole value; {NULL, 0}: none */
     uint64_t content_length;    /* UINT64_MAX: chunked */
     struct str body;            /* in on_body; HTTP pad bytes readable after */
-    struct str peer;            /* "10.0.0.7", "2001:db8::7", "unix" */
+    struct str peer;            /* the client: "10.0.0.7", "2001:db8::7", "unix" */
     uint32_t listener;          /* place of the socket that it came by */
     const struct tls_peer *tls; /* of the connection; NULL: it has no TLS */
 };

@@ -9,6 +9,7 @@
  *   secure.c   its handshake, if it is over TLS
  *   request.c  a request: its head checked, its answer queued
  *   body.c     its body: collected, inflated, handed over
+ *   preface.c  what a proxy says before the first request, and of each request
  *   handover.c connections that go to another server, and come from one
  */
 #pragma once
@@ -43,6 +44,7 @@ enum {
 };
 
 struct conn;
+struct proxy_header;
 
 /* Why a connection is not let in. */
 enum obstacle {
@@ -50,6 +52,8 @@ enum obstacle {
     OBSTACLE_LIMIT,
     OBSTACLE_DESCRIPTORS,
     OBSTACLE_ADDRESS,
+    OBSTACLE_UNTRUSTED, /* it is no proxy's */
+    OBSTACLE_HEADER,    /* its PROXY header is wrong */
     OBSTACLES
 };
 
@@ -63,6 +67,8 @@ struct listener {
     ev_timer pause;
     struct peers *peers;
     uint32_t n_open;                   /* connections that were let in */
+    char label[128];                   /* its name, for the log */
+    uint64_t told_ms, n_untold;        /* connections refused since the last line */
     stats_cell *accepted, *open_gauge; /* NULL: it has no name */
     stats_cell *refused[OBSTACLES];
 };
@@ -128,9 +134,12 @@ struct conn {
     uint64_t unread_ms;   /* when the client must have read more answers */
     uint64_t progress;    /* body bytes at the last deadline */
     uint64_t lingered;
-    uint64_t number; /* as it was accepted, from 1 */
+    uint64_t number;              /* as it was accepted, from 1 */
+    struct proxy_header *preface; /* still to come; NULL: HTTP from here on */
+    struct conn_origin from;
     struct peer who;
     char peer[48];
+    char client[48]; /* of the request in hand, where a proxy passed it on */
 };
 
 struct http_server {
@@ -192,13 +201,30 @@ struct listener *accept_start(struct http_server *s, int fd,
 void accept_drain(struct listener *l); /* accepts until EAGAIN, then no more */
 void accept_stop(struct listener *l);
 void accept_free(struct listener *l);
-void accept_join(struct conn *c, const struct peer *who); /* c counts from now on */
+void accept_join(struct conn *c); /* c counts from now on */
+/* For its address, too. False: that has too many. */
+bool accept_count_address(struct conn *c) MUST_USE;
+void accept_keep_address(struct conn *c); /* the same, however many it has */
+void accept_secure(struct conn *c);       /* TLS begins; may close c */
+void accept_turn_away(struct conn *c);    /* one that was let in: 503; may close c */
 void accept_count(struct listener *l, enum obstacle why);
 
 /* ---- handover.c ---- */
 
 bool conn_can_leave(const struct conn *c); /* this server hands over, and c may go */
 void conn_leave(struct conn *c);           /* c is gone */
+
+/* ---- preface.c ---- */
+
+/* Whether a PROXY header must come first. *refused: from that end it may not. */
+bool preface_expected(struct listener *l, const struct conn_origin *from,
+                      const struct sockaddr_storage *sa, bool *refused);
+void preface_begin(struct conn *c);
+void preface_read(struct conn *c); /* more of it; may close c */
+void preface_drop(struct conn *c);
+bool preface_is_trusted(const struct listener *l, const struct conn_origin *from);
+/* The client of the request in hand; lives as long as c. */
+struct str preface_client(struct conn *c, const struct str_pair *headers, uint32_t n);
 
 /* ---- buffer.c ---- */
 
@@ -221,6 +247,7 @@ extern const struct parse_ops conn_parse_ops;
 void conn_start(struct conn *c);
 void conn_read(struct conn *c); /* bytes came; may close c */
 void conn_resume_later(struct conn *c);
+void conn_begin(struct conn *c);  /* its preface is over: HTTP follows */
 void conn_write(struct conn *c);  /* writes out; may close c */
 void conn_resume(struct conn *c); /* unparsed bytes; may close c */
 void conn_expire(struct conn *c); /* its deadline has passed */

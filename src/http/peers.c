@@ -63,6 +63,42 @@ static const void *four(const struct sockaddr_storage *sa)
     return NULL;
 }
 
+struct conn_origin origin_of(const struct sockaddr_storage *sa)
+{
+    struct conn_origin o = {.local = sa->ss_family == AF_UNIX};
+
+    o.unknown = !o.local && !address_of_socket(sa, &o.address);
+    return o;
+}
+
+struct conn_origin origin_of_text(struct str peer)
+{
+    struct conn_origin o = {.local = str_eq(peer, STR("unix"))};
+
+    o.unknown = !o.local && !address_read(peer, &o.address);
+    return o;
+}
+
+static void put_number(uint8_t *out, uint64_t v, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        out[i] = (uint8_t)(v >> (8 * (n - 1 - i)));
+    }
+}
+
+struct peer peer_of_address(const struct address *a)
+{
+    struct peer who = {{0}};
+
+    if (a->four) {
+        memset(who.bytes + 10, 0xff, 2);
+        put_number(who.bytes + 12, a->lo, 4);
+    } else {
+        put_number(who.bytes, a->hi, NETWORK_BYTES);
+    }
+    return who;
+}
+
 struct peer peer_of(const struct sockaddr_storage *sa)
 {
     struct peer who = {{0}};

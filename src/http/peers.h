@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/address.h"
+
 struct peers;
 
 /* One client: an IPv4 address, also one mapped into IPv6, or the first 64 bits of an
@@ -19,10 +21,21 @@ struct peer {
     uint8_t bytes[16];
 };
 
+/* The other end of a connection: the client's, or the last proxy's before sluice. */
+struct conn_origin {
+    struct address address;
+    bool local;   /* a Unix socket: no address */
+    bool unknown; /* another family */
+};
+
+struct conn_origin origin_of(const struct sockaddr_storage *sa);
+struct conn_origin origin_of_text(struct str peer); /* as peer_show wrote it */
+
 struct peers *peers_new(void);
 void peers_free(struct peers *p); /* NULL is fine */
 
 struct peer peer_of(const struct sockaddr_storage *sa);
+struct peer peer_of_address(const struct address *a);
 
 /* The address as text, IPv4 ones as such: "10.0.0.7"; "unix"; "" for other families. */
 void peer_show(const struct sockaddr_storage *sa, char *out, size_t n);

@@ -258,9 +258,11 @@ bool request_view(struct conn *c, struct http_view *v)
                             .headers = s->headers,
                             .n_headers = parse_headers(c->parse, s->headers),
                             .content_length = r == NULL ? 0 : r->length,
-                            .peer = str_of(c->peer),
                             .listener = c->at->place,
                             .tls = c->tls == NULL ? NULL : tls_session_peer(c->tls)};
+    v->peer = LIKELY(c->at->options.forwarded == HTTP_FORWARDED_NONE)
+                  ? str_of(c->peer)
+                  : preface_client(c, v->headers, v->n_headers);
     v->content_type = header(s, v->n_headers, STR("content-type"));
     return target_split(v->method, parse_target(c->parse), &v->path, &v->query);
 }

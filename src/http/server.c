@@ -183,6 +183,7 @@ void server_forget(struct conn *c)
     }
     buffer_free(s, &c->unparsed, &c->unparsed_room);
     buffer_free(s, &c->out, &c->out_room);
+    preface_drop(c);
     memset(c, 0, sizeof *c);
     c->parse = parse;
     s->n_open--;
@@ -302,7 +303,9 @@ static stats_cell *refused_cell(const char *reason)
     return stats_counter("sluice_connections_refused_total",
                          "Connections answered 503: over max_connections "
                          "(limit), few file descriptors left (descriptors), or "
-                         "over the limit of one address (address).",
+                         "over the limit of one address (address); and closed: no "
+                         "trusted proxy (untrusted), or a wrong PROXY header "
+                         "(proxy_header).",
                          labels);
 }
 
@@ -321,6 +324,8 @@ static void make_cells(struct http_server *s)
     s->refused[OBSTACLE_LIMIT] = refused_cell("limit");
     s->refused[OBSTACLE_DESCRIPTORS] = refused_cell("descriptors");
     s->refused[OBSTACLE_ADDRESS] = refused_cell("address");
+    s->refused[OBSTACLE_UNTRUSTED] = refused_cell("untrusted");
+    s->refused[OBSTACLE_HEADER] = refused_cell("proxy_header");
     s->evicted = stats_counter("sluice_connections_evicted_total",
                                "Connections closed because the buffers of all "
                                "connections reached their bound.",

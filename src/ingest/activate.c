@@ -68,26 +68,34 @@ static struct http_limits limits_of(const struct server_plan *s)
                                 .need_length = true};
 }
 
-static struct http_listener listener_of(const struct listener_plan *l,
-                                        struct tls_door *door)
+struct http_listener ingest_listener(const struct listener_plan *l)
 {
-    const struct tls_plan *t = l->tls;
-    struct http_tls tls = {0};
+    static const enum http_forwarded headers[] = {
+        [FORWARDED_NONE] = HTTP_FORWARDED_NONE,
+        [FORWARDED_X_FOR] = HTTP_X_FORWARDED_FOR,
+        [FORWARDED_RFC] = HTTP_FORWARDED};
 
-    if (t != NULL) {
-        tls = (struct http_tls){door, t->handshake_timeout_ms, t->max_handshakes};
-    }
     return (struct http_listener){.name = l->address == NULL ? "--listen" : l->address,
                                   .max_connections = l->max_connections,
                                   .max_per_address = l->max_per_address,
-                                  .tls = tls};
+                                  .proxy_protocol = l->proxy_protocol,
+                                  .forwarded = headers[l->forwarded],
+                                  .trusted = l->trusted,
+                                  .n_trusted = l->n_trusted,
+                                  .trusts_local = l->trusts_local};
 }
 
 /* A policy with other addresses does not come so far. */
 static void set_listeners(struct ingest *in, const struct plan *plan, bool anew)
 {
     for (uint32_t i = 0; i < in->conf.n_listeners && i < plan->n_listeners; i++) {
-        struct http_listener l = listener_of(&plan->listeners[i], in->doors[i]);
+        const struct tls_plan *t = plan->listeners[i].tls;
+        struct http_listener l = ingest_listener(&plan->listeners[i]);
+
+        if (t != NULL) {
+            l.tls = (struct http_tls){in->doors[i], t->handshake_timeout_ms,
+                                      t->max_handshakes};
+        }
 
         if (anew) {
             l.name = in->listen_fds[i] < 0 ? NULL : l.name;

@@ -244,9 +244,13 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
                             : in->current;
     enum scan_shape shape;
     struct refused no;
+    const char *health = in->current->plan->listeners[v->listener].health;
     uint64_t bytes;
     enum store_result stored;
 
+    if (UNLIKELY(health != NULL) && health_answer(in, r, v, health)) {
+        return;
+    }
     p->began_ns = clock_mono_ns();
     in->extra[0] = '\0';
     p->account = in->m.nowhere;

@@ -8,10 +8,12 @@
 #pragma once
 
 #include <ev.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "http/http.h"
 #include "plan/plan.h"
 #include "spool/spool.h"
 
@@ -30,6 +32,7 @@ struct ingest_conf {
     const int *listen_fds;         /* the caller's; copied. -1: not opened */
     struct tls_door *const *doors; /* of their certificates; copied. NULL: none */
     uint32_t n_listeners;          /* as the plan has */
+    const atomic_bool *leaving;    /* the process stops; NULL: it never does */
     /* Takes bindings that no request needs any more: closing a Lua state takes
      * milliseconds, which are not the worker's. Must not block. */
     void (*retire)(void *arg, struct binding *b);
@@ -66,7 +69,16 @@ struct binding *binding_new(struct ingest *in, struct policy *p,
                             int dead_stream) MUST_USE;
 void binding_free(struct binding *b); /* one that was never bound; NULL is fine */
 
+/* ---- health.c ---- */
+
+/* Why no events should be sent now, for a load balancer; NULL: all is well. leaving: the
+ * process stops. Any thread. */
+const char *ingest_why_unready(struct spool *spool, bool leaving);
+
 /* ---- activate.c ---- */
+
+/* As the http server wants it; views of l. */
+struct http_listener ingest_listener(const struct listener_plan *l);
 
 /* Requests from now on meet b; those under way keep the one they met first. Takes b.
  * Commits pending events before. */

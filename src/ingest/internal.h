@@ -204,6 +204,12 @@ struct candidate_body {
 void candidate_body(struct ingest *in, const struct request_state *p,
                     const struct http_view *v, const struct candidate_body *t);
 
+/* ---- health.c ---- */
+
+/* A listener's own path; false: the request is for another. */
+bool health_answer(struct ingest *in, struct http_request *r, const struct http_view *v,
+                   const char *path);
+
 /* ---- ingest.c ---- */
 
 /* Its whole body. */

@@ -12,11 +12,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/arena.h"
 #include "base/str.h"
 #include "decode/path.h"
 #include "decode/scan.h"
 #include "plan/instant.h"
+#include "plan/listener.h"
 #include "plan/location.h"
 #include "plan/text_format.h"
 #include "plan/tls_plan.h"
@@ -385,30 +387,6 @@ static inline bool route_takes_many(const struct route *r)
     return r->body >= BODY_BATCH && r->body <= BODY_CLOUDEVENTS;
 }
 
-/* A listening socket. */
-struct listener_plan {
-    const char *address;        /* "0.0.0.0:8443", "unix:/run/in.sock", "systemd:in" */
-    uint32_t mode;              /* of a Unix socket's file, and its owner: */
-    const char *user, *group;   /* NULL: those of the process */
-    uint32_t max_connections;   /* of a worker; 0: the server's alone holds */
-    uint32_t max_per_address;   /* 0: the server's holds */
-    const struct tls_plan *tls; /* NULL: plain HTTP */
-    const uint64_t *serves;     /* bit i: it serves routes[i]; NULL: it serves all */
-};
-
-struct server_plan {
-    uint32_t workers;  /* 0 = auto */
-    uint64_t max_body; /* bytes, after inflating */
-    uint32_t max_events, max_depth, max_headers_bytes, max_connections;
-    uint32_t max_per_address; /* of these; 0: any number */
-    bool share_port;          /* with another process */
-    bool core_dumps;          /* the process may leave some */
-    const char *user;         /* that root becomes; NULL: none */
-    enum sandbox_mode { SANDBOX_OFF, SANDBOX_AUTO, SANDBOX_REQUIRED } sandbox;
-    int64_t header_timeout_ms, body_timeout_ms, idle_timeout_ms, drain_ms,
-        drain_delay_ms;
-};
-
 struct spool_plan {
     const char *dir; /* relative: below the data directory */
     uint64_t segment_bytes, max_bytes;
@@ -456,7 +434,7 @@ struct plan {
      * the same ones has them at the same places. */
     struct listener_plan *listeners;
     uint32_t n_listeners;
-    const char *admin_listen;
+    struct admin_plan admin;
     struct spool_plan spool;
     struct stream_plan *streams;
     uint32_t n_streams;
@@ -492,8 +470,8 @@ struct plan *plan_new(void);
 struct plan *plan_ref(struct plan *p);
 void plan_unref(struct plan *p); /* frees at zero; NULL is fine */
 
-/* The first route for method and path that the listener at a place serves; routes stand in the order in which they are
- * tried, those without parameters first; NULL: none, and *allow (NUL-terminated list
+/* The first route for method and path that the listener at a place serves; routes stand in
+ * the order in which they are tried, those without parameters first; NULL: none, and *allow (NUL-terminated list
  * of methods, allow_bytes big) is empty unless the path exists. */
 const struct route *plan_route(const struct plan *p, uint32_t listener,
                                struct str method, struct str path, char *allow,

@@ -59,6 +59,7 @@ void drain_begin(struct server *s, const char *cause)
     successor_drop(s);
     s->draining = true;
     process_stopping(s->process);
+    atomic_store(&s->leaving, true);
     s->drain_from_ns = clock_mono_ns() + ms_to_ns(plan->drain_delay_ms);
     s->drain_until_ns = s->drain_from_ns + ms_to_ns(plan->drain_ms);
     log_write(LOG_INFO, "drain", "cause=%s drain_ms=%ld", cause, (long)plan->drain_ms);

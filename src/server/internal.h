@@ -97,6 +97,7 @@ struct server {
     struct successor *successor; /* on its way; NULL: none */
     struct listening admin_listener;
     struct http_server *admin;
+    const struct admin_plan *admin_plan; /* the live policy's */
     struct generations generations;
     struct generation *live;
     ev_timer look_timer;                        /* while a generation retires */
@@ -112,7 +113,8 @@ struct server {
     struct worker_step superseded; /* that a load has not waited for */
     int64_t started_ms;
     bool draining;
-    bool ended; /* the loop; workers are gone, or go */
+    atomic_bool leaving; /* the same, for the workers */
+    bool ended;          /* the loop; workers are gone, or go */
     uint64_t drain_until_ns, drain_from_ns;
     int exit_code;
 };
@@ -310,6 +312,8 @@ void log_follow(const struct plan *plan);
 /* ---- admin/admin.c ---- */
 
 bool admin_start(struct server *s, struct err *e) MUST_USE;
+/* The options of its listener are those of the live policy. */
+void admin_follow(struct server *s);
 
 /* ---- admin/status.c: the JSON of /status; free() it ---- */
 

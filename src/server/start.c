@@ -102,6 +102,7 @@ static bool make_workers(struct server *s, struct err *e)
                                                          .number = i,
                                                          .listen_fds = fds,
                                                          .doors = doors,
+                                                         .leaving = &s->leaving,
                                                          .n_listeners = s->listeners.n,
                                                          .mail = &s->mail,
                                                          .freed = on_freed,
@@ -172,8 +173,8 @@ bool start_enter(struct server *s, struct err *e)
     const struct plan *plan = policy_plan(s->policy);
 
     listenings_of(&s->listeners, plan, s->conf.listen);
-    listening_of(&s->admin_listener,
-                 &(struct listener_plan){.address = plan->admin_listen}, s->conf.admin);
+    s->admin_plan = &plan->admin;
+    listening_of(&s->admin_listener, &plan->admin.listener, s->conf.admin);
     s->admin_listener.admin = true;
     s->n_workers = n_workers_of(plan);
     if (!s->process->entered && process_changes_user(s->policy) &&

@@ -114,6 +114,7 @@ struct worker *worker_new(const struct worker_conf *c)
                                                  .listen_fds = c->listen_fds,
                                                  .doors = c->doors,
                                                  .n_listeners = c->n_listeners,
+                                                 .leaving = c->leaving,
                                                  .retire = on_retire,
                                                  .differs = on_differs,
                                                  .arg = w});

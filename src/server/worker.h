@@ -35,6 +35,7 @@ struct worker_conf {
     const int *listen_fds; /* the caller's; read by worker_new. -1: not opened */
     struct tls_door *const *doors; /* of their certificates; the same */
     uint32_t n_listeners;
+    const atomic_bool *leaving;
     struct mailbox *mail; /* the supervisor's: the calls below come from it */
     void (*freed)(void *arg, struct binding *b); /* b was freed: no pointer now */
     void (*differs)(void *arg, struct shadow_sample *x); /* takes x */

@@ -32,6 +32,17 @@ http)
   printf '\100POST /v1 HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\n{}' >"$dir/corpus/1"
   printf '\200POST /n HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n' >"$dir/corpus/2"
   printf '\300GET / HTTP/1.0\r\n\r\nPOST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx' >"$dir/corpus/3" ;;
+proxy)
+  printf '\001PROXY TCP4 192.0.2.7 10.0.0.1 65535 443\r\nGET' >"$dir/corpus/1"
+  printf '\002PROXY TCP6 2001:db8::7 ::1 1 2\r\n' >"$dir/corpus/2"
+  printf '\003PROXY UNKNOWN x\r\n' >"$dir/corpus/3"
+  printf '\004\r\n\r\n\000\r\nQUIT\n\041\021\000\017\300\000\002\007\012\000\000\001\000\001\000\002\004\000\000G' >"$dir/corpus/4"
+  printf '\005\r\n\r\n\000\r\nQUIT\n\041\041\000\044\040\001\015\270123456789012345678901234567890123' >"$dir/corpus/5"
+  printf '\006\r\n\r\n\000\r\nQUIT\n\040\000\000\000' >"$dir/corpus/6" ;;
+forwarded)
+  printf '1.1.1.1:80, [2001:db8::1]:443, unknown, 10.0.0.1' >"$dir/corpus/1"
+  printf 'for=1.1.1.1;by="_x";proto=http, For="[2001:db8::1]:443"' >"$dir/corpus/2"
+  printf 'for="a\\"b, for=_hidden;x=", for=10.0.0.1' >"$dir/corpus/3" ;;
 query)
   printf '\000a=1&b=x+y&&c&n=007&b=TRUE&j=%%7B%%22a%%22%%3A1%%7D&e=eyJhIjoxfQ&%%C3%%A9=%%E2%%82%%AC' >"$dir/corpus/1"
   printf '\003a=1&a=2&a[]=3&a[]=4;5&=&%%&%%zz' >"$dir/corpus/2" ;;

@@ -31,9 +31,6 @@ static void build_server(struct build *b)
     s->drain_ms = (int64_t)field_whole(b, "drain");
     s->drain_delay_ms = (int64_t)field_whole(b, "drain_delay");
     lua_pop(b->L, 1);
-    (void)field_open(b, "admin");
-    b->plan->admin_listen = field_text(b, "listen").p;
-    lua_pop(b->L, 1);
     (void)field_open(b, "spool");
     b->plan->spool = (struct spool_plan){.dir = field_text(b, "dir").p,
                                          .segment_bytes = field_whole(b, "segment"),
@@ -204,6 +201,7 @@ static int build(lua_State *L)
     lua_getfield(L, 2, "desc");
     build_server(&b);
     build_listeners(&b);
+    build_admin(&b);
     build_sinks(&b);
     build_streams(&b);
     build_schemas(&b);

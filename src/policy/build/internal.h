@@ -39,6 +39,7 @@ void build_counters(struct build *b);
 /* ---- listeners.c ---- */
 
 void build_listeners(struct build *b);
+void build_admin(struct build *b);
 
 /* ---- kafka.c ---- */
 

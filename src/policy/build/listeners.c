@@ -87,8 +87,38 @@ static const struct tls_plan *build_tls(struct build *b)
     return t;
 }
 
+/* The loader has looked at each. */
+static void build_trusted(struct build *b, struct listener_plan *l)
+{
+    uint32_t n = field_open(b, "trusted");
+    struct subnet *list = build_room(b, n * sizeof *list);
+    struct str s;
+
+    l->trusted = list;
+    for (uint32_t i = 0; i < n; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        s.p = lua_tolstring(b->L, -1, &s.n);
+        if (str_eq(s, STR("unix"))) {
+            l->trusts_local = true;
+        } else if (address_read_network(s, &list[l->n_trusted].address,
+                                        &list[l->n_trusted].prefix) == NULL) {
+            l->n_trusted++;
+        }
+        lua_pop(b->L, 1);
+    }
+    lua_pop(b->L, 1);
+    if (n > 0) {
+        l->forwarded = field_is(b, "forwarded", "x-forwarded-for") ? FORWARDED_X_FOR
+                       : field_is(b, "forwarded", "forwarded")     ? FORWARDED_RFC
+                                                                   : FORWARDED_NONE;
+    }
+}
+
 static void build_listener(struct build *b, struct listener_plan *l)
 {
+    build_trusted(b, l);
+    l->proxy_protocol = field_flag(b, "proxy_protocol");
+    l->health = field_text(b, "health").p;
     l->address = field_text(b, "address").p;
     l->mode = (uint32_t)field_whole(b, "mode");
     l->user = field_text(b, "user").p;
@@ -97,6 +127,25 @@ static void build_listener(struct build *b, struct listener_plan *l)
     l->max_per_address = (uint32_t)field_whole(b, "max_per_address");
     l->tls = build_tls(b);
     l->serves = build_serves(b);
+}
+
+void build_admin(struct build *b)
+{
+    struct admin_plan *a = &b->plan->admin;
+    const char **hosts;
+
+    (void)field_open(b, "admin");
+    build_listener(b, &a->listener);
+    a->token = field_text(b, "token");
+    a->n_hosts = field_open(b, "hosts");
+    hosts = build_room(b, a->n_hosts * sizeof *hosts);
+    for (uint32_t i = 0; i < a->n_hosts; i++) {
+        lua_rawgeti(b->L, -1, (int)i + 1);
+        hosts[i] = build_copy(b, str_of(lua_tostring(b->L, -1))).p;
+        lua_pop(b->L, 1);
+    }
+    a->hosts = hosts;
+    lua_pop(b->L, 2);
 }
 
 void build_listeners(struct build *b)

@@ -82,6 +82,16 @@ static int host_why_no_pattern(lua_State *L)
     return 1;
 }
 
+/* Why a text is no network; nil: it is one. */
+static int host_why_no_network(lua_State *L)
+{
+    struct address a;
+    uint32_t prefix;
+
+    lua_pushstring(L, address_read_network(arg(L, 1), &a, &prefix));
+    return 1;
+}
+
 /* Why a text is no public key, or nil and whether its curve is P-192. */
 static int host_why_no_pin(lua_State *L)
 {
@@ -147,6 +157,7 @@ static void push_host(lua_State *L, bool reading)
                                          {"ms", host_ms},
                                          {"moment", host_moment},
                                          {"why_no_pattern", host_why_no_pattern},
+                                         {"why_no_network", host_why_no_network},
                                          {"why_no_pin", host_why_no_pin},
                                          {"getenv", host_getenv},
                                          {"secret", secrets_read},
@@ -181,19 +192,31 @@ static void push_host(lua_State *L, bool reading)
 
 bool state_preload(lua_State *L, struct err *e)
 {
-    static const char *const names[] = {
-        "context",      "words",           "suggest",        "source",
-        "values",       "describe",        "foresee",        "sinks",
-        "routes",       "schemas",         "kept",           "handles",
-        "slips",        "arguments",       "parameters",     "sites",
-        "advice",       "library",         "moved",          "plain",
-        "loader",       "opcodes",         "registers",      "calls",
-        "bytecode",     "hooks",           "traces",         "words_server",
-        "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
-        "words_fields", "words_functions", "words_mistakes", "effects",
-        "refused",      "answers",         "tables",         "envelopes",
-        "paths",        "postbacks",       "words_listen",   "listeners",
-        "auth",         "words_auth",      "words_tls",      "certificates"};
+    static const char *const names[] = {"context",        "words",
+                                        "suggest",        "source",
+                                        "values",         "describe",
+                                        "foresee",        "sinks",
+                                        "routes",         "schemas",
+                                        "kept",           "handles",
+                                        "slips",          "arguments",
+                                        "parameters",     "sites",
+                                        "advice",         "library",
+                                        "moved",          "plain",
+                                        "loader",         "opcodes",
+                                        "registers",      "calls",
+                                        "bytecode",       "hooks",
+                                        "traces",         "words_server",
+                                        "words_sinks",    "words_routes",
+                                        "words_rollout",  "words_handles",
+                                        "words_fields",   "words_functions",
+                                        "words_mistakes", "effects",
+                                        "refused",        "answers",
+                                        "tables",         "envelopes",
+                                        "paths",          "postbacks",
+                                        "words_listen",   "listeners",
+                                        "addresses",      "auth",
+                                        "words_auth",     "words_tls",
+                                        "certificates"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");

@@ -7,17 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "server/admin/guard.h"
 #include "server/admin/problems.h"
 #include "server/internal.h"
 #include "stats/stats.h"
-
-enum { READY_BELOW_PERCENT = 90 };
 
 static const uint64_t LATE_NS = 5000000000u;
 
@@ -58,18 +56,11 @@ static void get_metrics(struct http_request *r)
 
 static void get_readyz(struct server *s, struct http_request *r)
 {
-    bool writable;
-    unsigned used = spool_used_percent(s->spool, &writable);
+    const char *why = ingest_why_unready(s->spool, s->draining);
+    char text[64];
 
-    if (s->draining) {
-        answer_text(r, 503, "draining\n");
-    } else if (!writable) {
-        answer_text(r, 503, "the spool can't be written\n");
-    } else if (used >= READY_BELOW_PERCENT) {
-        answer_text(r, 503, "the spool is nearly full\n");
-    } else {
-        answer_text(r, 200, "ready\n");
-    }
+    (void)snprintf(text, sizeof text, "%s\n", why == NULL ? "ready" : why);
+    answer_text(r, why == NULL ? 200 : 503, text);
 }
 
 /* cJSON escapes, and takes any bytes: a message may hold a client's, or be cut
@@ -280,24 +271,6 @@ static bool is_get(const struct http_view *v)
     return str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
 }
 
-/* A browser names the page that a POST or DELETE comes from, so a page can't make an operator's
- * browser reload, drop or replay. Commands and curl send no Origin. True: refused. */
-static bool from_page(struct http_request *r, const struct http_view *v)
-{
-    for (uint32_t i = 0; i < v->n_headers; i++) {
-        const struct str name = v->headers[i].name;
-
-        if (!is_get(v) && name.n == 6 && strncasecmp(name.p, "origin", name.n) == 0) {
-            http_answer(r, 403, "",
-                        STR("{\"error\":\"Forbidden\",\"code\":\"origin\","
-                            "\"detail\":\"requests of web pages (they have an "
-                            "Origin header) may not change anything here\"}"));
-            return true;
-        }
-    }
-    return false;
-}
-
 static void on_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
     static const char *const paths[] = {"/metrics", "/healthz", "/readyz", "/status",
@@ -305,8 +278,7 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
     char name[96];
     bool get = is_get(v);
 
-    (void)arg;
-    if (from_page(r, v)) {
+    if (!guard_passes(((struct server *)arg)->admin_plan, r, v)) {
         return;
     }
     if (sink_path(v->path, REPLAY, name, sizeof name)) {
@@ -395,13 +367,24 @@ bool admin_start(struct server *s, struct err *e)
                                               .header_timeout_ms = 10000,
                                               .body_timeout_ms = 10000,
                                               .idle_timeout_ms = 60000};
+    struct http_listener options;
 
     if (s->admin_listener.fds == NULL &&
         !listening_open_one(&s->admin_listener, s->place, e)) {
         return false;
     }
     s->admin = http_server_new(s->loop, &limits, &ops, s);
-    http_server_listen(s->admin, s->admin_listener.fds[0],
-                       &(struct http_listener){.name = "admin"});
+    options = ingest_listener(&s->admin_plan->listener);
+    options.name = "admin";
+    http_server_listen(s->admin, s->admin_listener.fds[0], &options);
     return true;
+}
+
+void admin_follow(struct server *s)
+{
+    struct http_listener options;
+
+    s->admin_plan = &policy_plan(s->policy)->admin;
+    options = ingest_listener(&s->admin_plan->listener);
+    http_server_listener(s->admin, 0, &options);
 }

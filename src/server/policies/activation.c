@@ -61,7 +61,8 @@ static void needs_restart(const struct server *s, const struct plan *now,
              !same_address(&now->listeners[0], &next->listeners[0]),
          "server.listen"},
         {!same_listeners(now, next), "the addresses of the listen blocks"},
-        {s->conf.admin == NULL && !same(now->admin_listen, next->admin_listen),
+        {s->conf.admin == NULL &&
+             !same_address(&now->admin.listener, &next->admin.listener),
          "admin.listen"},
         {now->server.workers != next->server.workers, "server.workers"},
         {!same_user(now, next), "server.user"},
@@ -182,6 +183,7 @@ static void went_live(void *arg)
         s->previous = s->policy;
     }
     s->policy = policy_ref(r->policy);
+    admin_follow(s);
     log_follow(policy_plan(s->policy));
     renewal_set(s->renewal, s->policy, NULL); /* a canary's were not set before */
     s->live = r->generation;

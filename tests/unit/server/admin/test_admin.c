@@ -20,6 +20,7 @@ static struct server server;
 static struct spool spool;
 static struct stream stream;
 static struct shard shard;
+static struct admin_plan admin;
 static char answer[4096];
 
 /* The status; the text after the head is in answer. */
@@ -49,6 +50,7 @@ static int set_up(void **state)
     spool.streams[0] = &stream;
     atomic_store(&spool.n_streams, 1);
     server = (struct server){.loop = ev_loop_new(EVFLAG_AUTO), .spool = &spool};
+    server.admin_plan = &admin;
     listening_of(&server.admin_listener, &(struct listener_plan){0}, "127.0.0.1:0");
     return !admin_start(&server, &e);
 }
