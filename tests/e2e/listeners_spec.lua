@@ -78,6 +78,26 @@ describe("a listener", function()
     assert.truthy(a.body:find("the addresses of the listen blocks can't change", 1, true))
   end)
 
+  it("leaves a second server to end, which names the address", function()
+    local other = h.folder()
+    h.write(other .. "/policy.lua", policy(dir))
+    local pid = h.spawn({ h.binary, "run", "--admin", "127.0.0.1:0", "--data",
+      other .. "/data", other .. "/policy.lua" }, other .. "/log")
+    assert.equal(3, h.reap(pid))
+    assert.truthy(h.read(other .. "/log"):find(("can't listen on unix:%s/in.sock: another "
+      .. "process listens on it"):format(dir), 1, true))
+    h.remove(other)
+    assert.equal(202, by_unix(dir .. "/in.sock", "/v1/b"))
+  end)
+
+  it("replaces the socket's file that kill -9 left", function()
+    h.write(s.path, policy(dir))
+    s:stop("SIGKILL")
+    assert.truthy(h.shell(("ls '%s'"):format(dir)):find("in.sock", 1, true))
+    s:start()
+    assert.equal(202, by_unix(dir .. "/in.sock", "/v1/b"))
+  end)
+
   it("removes its socket's file at the end", function()
     h.write(s.path, policy(dir))
     assert.equal(0, s:stop())
