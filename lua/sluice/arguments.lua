@@ -2,6 +2,7 @@
 -- handles that it calls, and its use of their results, checked against their
 -- signatures.
 
+local agents = require "sluice.agents"
 local handles = require "sluice.handles"
 local library = require "sluice.library"
 local opcodes = require "sluice.opcodes"
@@ -41,7 +42,7 @@ for _, f in ipairs(words.functions) do
   if f.returns == "sluice.verdict" then signatures[f.name] = f end
 end
 for _, f in ipairs(library.words) do signatures[f.name], word_of[f.call] = f, f.name end
-for _, kind in ipairs { "counter", "gauge", "limit", "mmdb" } do
+for _, kind in ipairs { "counter", "gauge", "limit", "mmdb", "agents" } do
   methods[kind] = {}
   for _, field in ipairs(words.objects[kind .. "_handle"].fields) do
     methods[kind][field[1]] = parsed(field[1], field[2])
@@ -161,9 +162,10 @@ local function wasted(c)
     return ("does nothing by itself: write return %s(…)"):format(name)
   elseif c.kind == "limit" and name == "check" then
     return "refuses nothing by itself: write return l:check(…), or l:take(…) to count only"
-  elseif c.kind == "mmdb" or c.signature.call and name ~= "array" then
+  elseif c.kind == "mmdb" or c.kind == "agents" or c.signature.call and name ~= "array" then
     return ("gives a value, which is not used here, and changes nothing: write "
-      .. "local x = %s(…), or remove the call"):format(c.kind and "geo:get" or name)
+      .. "local x = %s(…), or remove the call"):format(c.kind == "mmdb" and "geo:get"
+      or c.kind and "agent:get" or name)
   end
   return nil
 end
@@ -216,11 +218,16 @@ local function of_numbers(c)
   return nil
 end
 
+local function of_part(x)
+  return x and x[1] == "string" and x[2] and agents.why_no_part(x[2]) or nil
+end
+
 -- A value that can't be, of a kind that can.
 local function wrong_value(c, ctx)
   local name = not c.kind and c.signature.name
   return name == "reject" and of_reject(c.args) or
-      name == "to" and of_to(c.args, ctx.streams) or of_numbers(c)
+      name == "to" and of_to(c.args, ctx.streams) or
+      c.kind == "agents" and of_part(c.args[2]) or of_numbers(c)
 end
 
 local of_request = {}  -- what a limit may count requests by

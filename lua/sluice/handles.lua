@@ -1,8 +1,9 @@
--- handles: the objects that the words counter, gauge, limit, lookup, cidr and mmdb give to
--- a policy's functions. Their methods compile; the things themselves are C's
+-- handles: the objects that the words counter, gauge, limit, lookup, cidr, mmdb and agents
+-- give to a policy's functions. Their methods compile; the things themselves are C's
 -- (src/shared).
 
 local ffi = require "ffi"
+local agents = require "sluice.agents"
 local context = require "sluice.context"
 local moved = require "sluice.moved"
 local plain = require "sluice.plain"
@@ -80,7 +81,7 @@ end
 -- The place of a handle, by the handle, which has no members: otherwise a policy could
 -- set a wrong place. One table a class, so that no class takes another's handle.
 local of = {}
-for _, word in ipairs { "counter", "gauge", "limit", "mmdb" } do
+for _, word in ipairs { "counter", "gauge", "limit", "mmdb", "agents" } do
   of[word] = setmetatable({}, { __mode = "k" })
 end
 local counters, gauges, limits, databases = of.counter, of.gauge, of.limit, of.mmdb
@@ -101,7 +102,7 @@ end
 
 ---@return string "a counter", "an mmdb"
 function M.called(word)
-  return (word == "mmdb" and "an " or "a ") .. word
+  return (word == "mmdb" and "an " or word == "agents" and "" or "a ") .. word
 end
 
 local called = M.called
@@ -231,15 +232,40 @@ function Mmdb.get(self, address, path)
   return moved.fresh(text_of(found.text, found.len))
 end
 
-local classes = { counter = Counter, gauge = Gauge, limit = Limit, mmdb = Mmdb }
+-- ---- user agents -------------------------------------------------------------------
+
+local agent_sets = of.agents
+local parts = {} -- enum agent_part
+for i, name in ipairs(agents.parts) do parts[name] = i - 1 end
+
+local Agents = {}
+
+function Agents.get(self, text, part)
+  local h = agent_sets[self] or no_handle("agents", "get")
+  if not h.index then
+    error("agents can't be used while the policy is loaded", 2)
+  end
+  local at = parts[part]
+  if not at then error("get: " .. agents.why_no_part(part), 2) end
+  -- A client may have sent anything: only a text is a user agent.
+  if type(text) ~= "string" then return nil end
+  local rc = C.sluice_agent(ctx, h.index, text, #text, at, found)
+  if rc == 0 then return nil end
+  if rc < 0 then plain.over() end
+  return text_of(found.text, found.len)
+end
+
+local classes = { counter = Counter, gauge = Gauge, limit = Limit, mmdb = Mmdb,
+  agents = Agents }
+local samples = { mmdb = "geo:get(address, path)", agents = "agent:get(text, part)" }
 for word, methods in pairs(classes) do
   setmetatable(methods, { __index = function(_, key)
     error(("%s has no \"%s\"%s"):format(called(word), tostring(key),
-      word == "mmdb" and ": write geo:get(address, path)" or ""), 2)
+      samples[word] and ": write " .. samples[word] or ""), 2)
   end })
 end
 
----@param word string "counter", "gauge", "limit" or "mmdb"
+---@param word string "counter", "gauge", "limit", "mmdb" or "agents"
 ---@param given fun(args: any) takes the { } behind the name
 function M.new(word, given)
   local handle = setmetatable({}, {
@@ -248,8 +274,8 @@ function M.new(word, given)
       error(called(word) .. " can't be changed", 2)
     end,
     __call = function(self, args)
-      if word == "mmdb" and databases[self].index then
-        error("an mmdb can't be called: write geo:get(address, path)", 2)
+      if samples[word] and of[word][self].index then
+        error(("%s can't be called: write %s"):format(called(word), samples[word]), 2)
       end
       given(args)
       return self
@@ -362,7 +388,7 @@ function M.request_key()
 end
 
 ---Takes its place in the plan, after the policy was checked.
----@param word string "counter", "gauge", "limit" or "mmdb"
+---@param word string "counter", "gauge", "limit", "mmdb" or "agents"
 function M.place(word, handle, fields)
   for k, v in pairs(fields) do of[word][handle][k] = v end
 end

@@ -1,4 +1,5 @@
--- kept: the statements whose things are C's (counter, gauge, limit, lookup, cidr, mmdb), checked
+-- kept: the statements whose things are C's (counter, gauge, limit, lookup, cidr, mmdb,
+-- agents), checked
 -- and put in their places. Methods of the loader.
 
 local handles = require "sluice.handles"
@@ -166,6 +167,33 @@ function Loader:mmdb(s)
   end
 end
 
+-- The mistakes in a file at their lines, or the only one of it as a whole.
+function Loader:file_problems(s, path, problems, told)
+  if type(problems) == "string" then
+    self:problem(s, nil, "value", problems)
+    return
+  end
+  for _, p in ipairs(problems) do
+    if not told[path .. p.line .. p.message] then
+      told[path .. p.line .. p.message] = true
+      self:add(path, math.max(p.line, 1), 1, 0, p.message)
+    end
+  end
+end
+
+---Reads the file of agents; every mistake in it is told at its line.
+function Loader:agents(s, told)
+  self:options(s, {}, s.args, words.agents.options)
+  local path = self:named_file(s, "regexes.yaml")
+  if not path then return end
+  local index, problems = self.host.agents(path)
+  if index then
+    handles.place("agents", s.handle, { index = index })
+  else
+    self:file_problems(s, path, problems, told)
+  end
+end
+
 ---Reads the file of a lookup or cidr; every mistake in it is told at its line.
 function Loader:lookup(s, told)
   local o = self:options(s, {}, s.args, words[s.word].options)
@@ -214,6 +242,7 @@ function Loader:kept(desc)
     end
     if s.word == "lookup" or s.word == "cidr" then self:lookup(s, told) end
     if s.word == "mmdb" then self:mmdb(s) end
+    if s.word == "agents" then self:agents(s, told) end
     if #metrics == 65 or #limits == 65 then
       self:problem(s, nil, "value", ("more than 64 %s")
         :format(s.word == "limit" and "limits" or "counters and gauges"))

@@ -4,6 +4,7 @@
 return {
   read_globals = {
     admin = {},
+    agents = {},
     any = {},
     any_of = {},
     array = {},

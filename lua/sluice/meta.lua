@@ -121,6 +121,14 @@ function shadow(options) end
 ---@param options sluice.spool
 function spool(options) end
 
+---A file of user agents beside the policy (YAML, uap-core's regexes.yaml): regular expressions that tell the family and the version of a browser, a system and a device by the text that a client gives of itself. sluice reads and checks it at each load; it is part of the policy's hash, and at most 4 MiB long.
+---@class sluice.agents
+
+---A file of user agents beside the policy (YAML, uap-core's regexes.yaml): regular expressions that tell the family and the version of a browser, a system and a device by the text that a client gives of itself. sluice reads and checks it at each load; it is part of the policy's hash, and at most 4 MiB long.
+---@param name string
+---@return sluice.agents_handle | fun(options: sluice.agents): sluice.agents_handle
+function agents(name) end
+
 ---A file of networks beside the policy as a table, in which an address finds the smallest network that has it. It is CSV whose first line names the columns, or a plain list with a network in each line and maybe a value behind it. sluice reads it at each load; it is part of the policy's hash.
 ---@class sluice.cidr
 ---@field delimiter? string Character between two fields of a line. A plain list needs none. (default: ,)
@@ -666,6 +674,12 @@ function query(name) end
 ---@param fields sluice.schema.fields
 ---@return sluice.schema
 function schema(fields) end
+
+---The parts are `browser.family`, `browser.major`, `browser.minor`, `browser.patch`, `browser.version`,
+---`os.family`, `os.major`, `os.minor`, `os.patch`, `os.patch_minor`, `os.version`, `device.family`,
+---`device.brand` and `device.model`.
+---@class sluice.agents_handle
+---@field get fun(self: sluice.agents_handle, text: string|nil, part: string): string? `agent:get(req.headers["User-Agent"], "browser.family")` is that part of the user agent. A family is "Other" if no parser of the file matches. nil if the file gives no such part for the text, or the value is no text. `browser.version` and `os.version` are the parts of the version with dots: "17.2.1". sluice reads the first 1,024 bytes of a text, and cuts a part at 256 bytes.
 
 ---`nets(address)` is the row of the smallest network that has the IP address: `nets(req.peer).name`. `nets[address]` is
 ---the first column of that row that is not the network. Both are nil if no network has the address, or the value is

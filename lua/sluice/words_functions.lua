@@ -76,6 +76,17 @@ M.objects = {
       .. "new table. Whole numbers beyond 2^53 are texts of digits, bytes are base64. The "
       .. "path \"\" gives all that the database has for the address." },
   } },
+  agents_handle = { title = "`agent`: agents", text = "The parts are `browser.family`, "
+    .. "`browser.major`, `browser.minor`, `browser.patch`, `browser.version`,\n`os.family`, "
+    .. "`os.major`, `os.minor`, `os.patch`, `os.patch_minor`, `os.version`, `device.family`,\n"
+    .. "`device.brand` and `device.model`.", fields = {
+    { "get", "fun(self: sluice.agents_handle, text: string|nil, part: string): string?",
+      "`agent:get(req.headers[\"User-Agent\"], \"browser.family\")` is that part of the user "
+      .. "agent. A family is \"Other\" if no parser of the file matches. nil if the file gives no "
+      .. "such part for the text, or the value is no text. `browser.version` and `os.version` are "
+      .. "the parts of the version with dots: \"17.2.1\". sluice reads the first 1,024 bytes of "
+      .. "a text, and cuts a part at 256 bytes." },
+  } },
   limit_handle = { title = "`l`: a limit", text = "Uses the clock of the request. A reload "
     .. "that does not change the limit keeps its tokens.", fields = {
     { "check", "fun(self: sluice.limit_handle, key: any, n?: number): sluice.verdict?",

@@ -75,4 +75,12 @@ M.mmdb = {
   named = true, handle = true, options = {},
 }
 
+M.agents = {
+  help = "A file of user agents beside the policy (YAML, uap-core's regexes.yaml): regular "
+    .. "expressions that tell the family and the version of a browser, a system and a device by "
+    .. "the text that a client gives of itself. sluice reads and checks it at each load; it is "
+    .. "part of the policy's hash, and at most 4 MiB long.",
+  named = true, handle = true, options = {},
+}
+
 return M

@@ -12,6 +12,7 @@
 #include <lua.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -60,7 +61,9 @@ struct snapshot_file {
     size_t n;
     bool on_disk; /* it was read from path, then called id */
     struct snapshot_id id;
-    struct mmdb *database; /* that has the text; NULL: the text is the snapshot's own */
+    /* That has the text; both NULL: the text is the snapshot's own. */
+    struct mmdb *database;
+    struct agents *agents;
 };
 
 /* A lookup, a cidr file or a file of keys that was read. */
@@ -97,6 +100,13 @@ struct policy {
     struct secret_text *secrets;
     size_t n_secrets;
     struct seen *kept[64]; /* by stream; references */
+};
+
+/* A file of user agents in a state; agent_sets.c's. */
+struct agents_reading {
+    ptrdiff_t file; /* of the policy's */
+    struct agent_reader *reader;
+    uint64_t told; /* expressions left out so far that are counted */
 };
 
 struct handles;
@@ -156,6 +166,8 @@ struct policy_state {
         uint32_t entry;
         bool found;
     } asked;
+    struct agents_reading *readers;
+    uint32_t n_readers;
     /* Of the events in hand; dedup.c's. */
     struct seen_hash *identities[PLAN_STREAMS_MAX];
     uint32_t identities_room[PLAN_STREAMS_MAX];

@@ -3,11 +3,11 @@
 
 local allowed = {
   base = {}, stats = {}, loop = {}, process = {}, net = { "loop" }, decode = {},
-  batch = {}, shared = {}, keys = {}, tables = {}, journal = { "batch" },
+  batch = {}, shared = {}, agents = {}, keys = {}, tables = {}, journal = { "batch" },
   signature = { "decode" },
   plan = { "decode", "signature", "tables" }, spool = { "loop" }, http = { "net", "loop" },
   policy = { "plan", "decode", "shared", "keys", "tables", "loop",
-    "signature" },
+    "signature", "agents" },
   sink = { "plan", "decode", "batch", "journal", "loop", "spool" },
   delivery = { "sink", "journal", "plan", "decode", "batch", "spool", "loop" },
   ingest = { "http", "decode", "plan", "policy", "shared", "spool" },
@@ -35,6 +35,7 @@ local places = {
     "src/cli/sink.c", "src/cli/redeliver.c" },
   ["seccomp.h"] = { "src/process/syscalls.c" },
   ["maxminddb.h"] = { "src/plan/mmdb.c" },
+  ["yaml.h"] = { "src/agents/regex_file.c" }, ["pcre2.h"] = { "src/agents/pattern.c" },
   ["cjson/cJSON.h"] = { "src/server/", "src/cli/", "src/testkit/" },
   -- The digests of a policy's files, and those that hooks ask for.
   ["openssl/evp.h"] = { "src/policy/load/load.c", "src/signature/", "src/tables/", "src/net/" },

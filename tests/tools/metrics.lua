@@ -30,7 +30,7 @@ local sections = {
     { "status", "requests_total" }, { "", "request_seconds" },
     { "stage", "stage_seconds" }, { "route", "received_events_total" },
     { "route, result", "route_events_total" }, { "", "waiting_events" },
-    { "result", "events_total" }, { "route", "cut_texts_total" },
+    { "result", "events_total" }, { "route", "cut_texts_total" }, { "", "agent_skips_total" },
     { "route, code, status", "refusals_total" },
     { "route, reason", "auth_refused_total" },
     { "keys, label", "key_requests_total" } },

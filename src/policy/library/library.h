@@ -111,4 +111,11 @@ int sluice_cell(struct sluice_context *c, int32_t table, int32_t row, int32_t co
 int sluice_mmdb(struct sluice_context *c, int32_t file, const char *address, size_t n,
                 const char *path, size_t k, struct sluice_value *out);
 
+/* ---- policy/load/agent_sets.c ---- */
+
+/* A part of a user agent (enum agent_part). 0: it has none such; -2: the time is over. The
+ * text lives until the next call. */
+int sluice_agent(struct sluice_context *c, int32_t reader, const char *text, size_t n,
+                 int32_t part, struct sluice_value *out);
+
 #pragma GCC visibility pop

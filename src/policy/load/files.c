@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "policy/library/library.h"
 #include "policy/library/tools.h"
+#include "policy/load/agent_sets.h"
 #include "policy/load/files.h"
 #include "policy/load/internal.h"
 #include "policy/load/keys_file.h"
@@ -337,6 +338,30 @@ static int host_database(lua_State *L)
     return 1;
 }
 
+/* agents(path): the place of its reader; or nil and the problems, or nil and why there is
+ * no file. */
+static int host_agents(lua_State *L)
+{
+    struct policy_state *s = state_here(L);
+    struct policy *p = s->policy;
+    const struct snapshot_file *f;
+    struct err e;
+
+    f = file_of(L, luaL_checkstring(L, 1), AGENT_FILE_BYTES_MAX, &e);
+    if (f == NULL) {
+        lua_pushnil(L);
+        lua_pushstring(L, e.text);
+        return 2;
+    }
+    lua_pushnil(L);
+    lua_newtable(L);
+    if (!agent_sets_open(&p->files[f - p->files], on_problem, L)) {
+        return 2;
+    }
+    lua_pushinteger(L, agent_sets_read(s, f));
+    return 1;
+}
+
 void files_free(struct policy *p)
 {
     for (uint32_t i = 0; i < p->n_tables; i++) {
@@ -353,7 +378,8 @@ void files_push(lua_State *L, bool may_read)
 {
     static const luaL_Reg functions[] = {
         {"read", host_read}, {"glob", host_glob},         {"table", host_table},
-        {"keys", host_keys}, {"database", host_database}, {NULL, NULL}};
+        {"keys", host_keys}, {"database", host_database}, {"agents", host_agents},
+        {NULL, NULL}};
 
     lua_pushboolean(L, may_read);
     luaL_setfuncs(L, functions, 1);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/read.h"
+#include "policy/load/agent_sets.h"
 #include "policy/load/internal.h"
 
 struct snapshot_id snapshot_id_of(const struct stat *st)
@@ -87,21 +88,26 @@ void snapshot_add(struct policy *p, const char *path, char *text, size_t n)
 
 void snapshot_copy(struct policy *p, const struct snapshot_file *f)
 {
-    if (f->database == NULL) {
-        snapshot_add(p, f->path, mem_strndup(f->text, f->n), f->n);
-    } else {
+    if (f->database != NULL) {
         snapshot_add(p, f->path, f->text, f->n);
         p->files[p->n_files - 1].database = databases_share(f->database);
+    } else if (f->agents != NULL) {
+        snapshot_add(p, f->path, f->text, f->n);
+        p->files[p->n_files - 1].agents = agent_sets_share(f->agents);
+    } else {
+        snapshot_add(p, f->path, mem_strndup(f->text, f->n), f->n);
     }
 }
 
 void snapshot_file_fini(struct snapshot_file *f)
 {
     free(f->path);
-    if (f->database == NULL) {
-        free(f->text);
-    } else {
+    if (f->database != NULL) {
         databases_close(f->database);
+    } else if (f->agents != NULL) {
+        agent_sets_close(f->agents);
+    } else {
+        free(f->text);
     }
 }
 

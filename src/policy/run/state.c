@@ -21,6 +21,7 @@
 #include "policy/library/pattern.h"
 #include "policy/library/plain.h"
 #include "policy/library/tools.h"
+#include "policy/load/agent_sets.h"
 #include "policy/load/embed.h"
 #include "policy/load/files.h"
 #include "policy/load/load.h"
@@ -216,7 +217,7 @@ bool state_preload(lua_State *L, struct err *e)
                                         "words_listen",   "listeners",
                                         "addresses",      "auth",
                                         "words_auth",     "words_tls",
-                                        "certificates"};
+                                        "certificates",   "agents"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
@@ -460,6 +461,7 @@ void policy_state_free(struct policy_state *s)
     rehearsal_free(s->rehearsal);
     tools_free(s->tools);
     handles_free(s->handles);
+    agent_sets_fini(s);
     for (uint32_t i = 0; i < PLAN_ROUTES_MAX; i++) {
         verifier_free(s->verifiers[i]);
     }
