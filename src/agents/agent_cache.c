@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 
-/* One of so many new texts is taken for one that comes again, so that those which came
- * again long ago get old. */
+/* One of so many new texts is taken for one that comes again, and ages the others of its
+ * set, so that those which came again long ago give way. */
 enum {
     AGE_NEW = 3,
     AGE_TRUSTED = 2,
@@ -66,27 +66,24 @@ struct agent_entry *agent_cache_find(struct agent_cache *c, struct str text,
     return NULL;
 }
 
-/* The oldest of a set, which is aged until one is old. */
-static struct agent_entry *victim(struct agent_entry *set, bool aging)
+/* The oldest of a set. */
+static struct agent_entry *victim(struct agent_entry *set)
 {
-    for (;;) {
-        struct agent_entry *oldest = &set[0];
+    struct agent_entry *oldest = &set[0];
 
-        for (uint32_t i = 0; i < AGENT_CACHE_WAYS; i++) {
-            if (set[i].used == 0) {
-                return &set[i];
-            }
-            oldest = set[i].age > oldest->age ? &set[i] : oldest;
+    for (uint32_t i = 0; i < AGENT_CACHE_WAYS; i++) {
+        if (set[i].used == 0) {
+            return &set[i];
         }
-        if (oldest->age == AGE_NEW) {
-            return oldest;
-        }
-        if (!aging) {
-            return oldest;
-        }
-        for (uint32_t i = 0; i < AGENT_CACHE_WAYS; i++) {
-            set[i].age++;
-        }
+        oldest = set[i].age > oldest->age ? &set[i] : oldest;
+    }
+    return oldest;
+}
+
+static void age(struct agent_entry *set)
+{
+    for (uint32_t i = 0; i < AGENT_CACHE_WAYS; i++) {
+        set[i].age = (uint8_t)(set[i].age + (set[i].age < AGE_NEW));
     }
 }
 
@@ -99,7 +96,10 @@ struct agent_entry *agent_cache_keep(struct agent_cache *c, struct str text,
     if (text.n > TEXT_MAX) {
         return NULL;
     }
-    x = victim(set_of(c, hash), trusted);
+    x = victim(set_of(c, hash));
+    if (trusted) {
+        age(set_of(c, hash));
+    }
     x->hash = hash;
     x->text_n = (uint16_t)text.n;
     /* An empty text has a room of one byte, so that its place is not empty. */

@@ -7,13 +7,10 @@
 #include "agents/fold.h"
 #include "agents/regex_file.h"
 #include "agents/sieve.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
-/* A section of a text has so much time: a usual one needs a hundredth of it. Another
- * thread's turn is not its work, so that the thread's own clock decides. */
-enum { SECTION_NS = 5000000, LOOK_AFTER = 8 };
+enum { LOOK_AFTER = 2 }; /* expressions, at the clock */
 
 struct agents {
     struct str file;
@@ -135,7 +132,7 @@ static bool add_rule(struct agents *a, enum agent_section section,
     a->code_bytes += pattern_bytes(p);
     if (a->code_bytes > AGENT_CODE_BYTES_MAX) {
         tell(t, rule->line,
-             "the regexes so far need more than 256 MiB of memory: expected shorter "
+             "the regexes so far need more than 64 MiB of memory: expected shorter "
              "repetitions");
         return false;
     }
@@ -232,31 +229,6 @@ void agents_sieve(const struct agents *a, struct str text, uint64_t *mask)
     char folded[AGENT_TEXT_BYTES_MAX];
 
     sieve_scan(a->sieve, (struct str){folded, fold_text(text, folded)}, mask);
-}
-
-/* The time of a section. Most texts are done before a clock is looked at. */
-struct patience {
-    uint32_t n_run;
-    uint64_t mono_end, thread_end; /* 0: not looked at yet */
-};
-
-static bool is_over(struct patience *w)
-{
-    if (++w->n_run % LOOK_AFTER != 0) {
-        return false;
-    }
-    if (w->mono_end == 0) {
-        w->mono_end = clock_mono_ns() + SECTION_NS;
-        return false;
-    }
-    if (LIKELY(clock_mono_ns() < w->mono_end)) {
-        return false;
-    }
-    if (w->thread_end == 0) {
-        w->thread_end = clock_thread_ns() + SECTION_NS;
-        return false;
-    }
-    return clock_thread_ns() > w->thread_end;
 }
 
 static bool is_space(char c)
@@ -357,8 +329,9 @@ bool agents_parse(const struct agents *a, enum agent_section section,
     const struct agent_rule *rules = a->rules.sections[section].list;
     uint32_t end = a->first[section + 1], i = a->first[section];
     struct str groups[AGENT_GROUPS_MAX + 1];
-    struct patience w = {0};
+    uint32_t n_run = 0;
 
+    matcher_begin(job->matcher);
     *skipped = 0;
     *line = 0;
     for (; i < end; i++) {
@@ -370,7 +343,7 @@ bool agents_parse(const struct agents *a, enum agent_section section,
             break;
         }
         rule = &rules[i - a->first[section]];
-        r = UNLIKELY(is_over(&w))
+        r = ++n_run % LOOK_AFTER == 0 && matcher_is_late(job->matcher)
                 ? PATTERN_TOO_FAR
                 : pattern_match(a->patterns[i], job->matcher, job->text, groups);
         if (r == PATTERN_TOO_FAR) {

@@ -20,9 +20,9 @@
 struct agents;
 
 enum {
-    AGENT_TEXT_BYTES_MAX = 1024,     /* a longer text is cut, at a character */
-    AGENT_VALUE_BYTES_MAX = 256,     /* so is a value */
-    AGENT_CODE_BYTES_MAX = 256 << 20 /* of all expressions of a file */
+    AGENT_TEXT_BYTES_MAX = 1024,    /* a longer text is cut, at a character */
+    AGENT_VALUE_BYTES_MAX = 256,    /* so is a value */
+    AGENT_CODE_BYTES_MAX = 64 << 20 /* of all expressions of a file */
 };
 
 /* NULL after problems, each told with its line. file may be gone afterwards. */

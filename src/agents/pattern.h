@@ -25,14 +25,18 @@ void pattern_free(struct pattern *p); /* NULL is fine */
 size_t pattern_bytes(const struct pattern *p);
 uint32_t pattern_n_groups(const struct pattern *p);
 
-/* Memory for the matches of one thread. */
+/* Memory and time for the matches of one thread. */
 struct matcher *matcher_new(void) MUST_USE;
 void matcher_free(struct matcher *m); /* NULL is fine */
+
+/* The matches from now on have some time together, by the thread's own clock. */
+void matcher_begin(struct matcher *m);
+bool matcher_is_late(struct matcher *m); /* it is over */
 
 enum pattern_result {
     PATTERN_OK = 0,
     PATTERN_NONE,   /* no match */
-    PATTERN_TOO_FAR /* it needs more steps or memory than a match may take */
+    PATTERN_TOO_FAR /* it needs more steps, memory or time than a match may take */
 };
 
 /* groups[0] is the match, groups[1] $1; p NULL: the group is not part of it. They lie in

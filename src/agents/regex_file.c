@@ -116,7 +116,9 @@ static struct str scalar(const struct reader *r)
 
 static const char *called(const yaml_event_t *e)
 {
-    return e->type == YAML_SCALAR_EVENT           ? "a text"
+    bool text = e->type == YAML_SCALAR_EVENT && e->data.scalar.length > 0;
+
+    return text                                   ? "a text"
            : e->type == YAML_SEQUENCE_START_EVENT ? "a list"
            : e->type == YAML_MAPPING_START_EVENT  ? "a map"
                                                   : "nothing";
