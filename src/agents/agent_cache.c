@@ -66,10 +66,10 @@ struct agent_entry *agent_cache_find(struct agent_cache *c, struct str text,
     return NULL;
 }
 
-/* The oldest of a set. */
-static struct agent_entry *victim(struct agent_entry *set)
+/* The oldest of a set; of several, one by the hash. */
+static struct agent_entry *victim(struct agent_entry *set, uint64_t hash)
 {
-    struct agent_entry *oldest = &set[0];
+    struct agent_entry *oldest = &set[(hash >> 32) % AGENT_CACHE_WAYS];
 
     for (uint32_t i = 0; i < AGENT_CACHE_WAYS; i++) {
         if (set[i].used == 0) {
@@ -96,7 +96,7 @@ struct agent_entry *agent_cache_keep(struct agent_cache *c, struct str text,
     if (text.n > TEXT_MAX) {
         return NULL;
     }
-    x = victim(set_of(c, hash));
+    x = victim(set_of(c, hash), hash);
     if (trusted) {
         age(set_of(c, hash));
     }

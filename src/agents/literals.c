@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "agents/fold.h"
+#include "agents/literal_set.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -30,44 +31,12 @@ struct reader {
 
 static void read_choice(struct reader *r, struct known *out);
 
-/* ---- sets ---------------------------------------------------------------------- */
-
-static bool same(const struct literal *a, const struct literal *b)
-{
-    return a->n == b->n && memcmp(a->text, b->text, a->n) == 0;
-}
-
-/* False: there is no room. */
-static bool put(struct literal_set *s, const struct literal *x)
-{
-    for (uint32_t i = 0; i < s->n; i++) {
-        if (same(&s->list[i], x)) {
-            return true;
-        }
-    }
-    if (s->n == LITERALS_MAX) {
-        return false;
-    }
-    s->list[s->n++] = *x;
-    return true;
-}
-
-static uint32_t shortest(const struct literal_set *s)
-{
-    uint32_t n = s->n == 0 ? 0 : LITERAL_BYTES_MAX;
-
-    for (uint32_t i = 0; i < s->n; i++) {
-        n = s->list[i].n < n ? s->list[i].n : n;
-    }
-    return n;
-}
-
 /* A set that helps: no text of it is short. */
 static void need(struct literal_sets *l, const struct literal_set *s)
 {
     uint32_t worst = 0;
 
-    if (shortest(s) < 2) {
+    if (literal_set_shortest(s) < 2) {
         return;
     }
     if (l->n < LITERAL_SETS_MAX) {
@@ -75,35 +44,13 @@ static void need(struct literal_sets *l, const struct literal_set *s)
         return;
     }
     for (uint32_t i = 1; i < l->n; i++) {
-        if (shortest(&l->list[i]) < shortest(&l->list[worst])) {
+        if (literal_set_shortest(&l->list[i]) < literal_set_shortest(&l->list[worst])) {
             worst = i;
         }
     }
-    if (shortest(s) > shortest(&l->list[worst])) {
+    if (literal_set_shortest(s) > literal_set_shortest(&l->list[worst])) {
         l->list[worst] = *s;
     }
-}
-
-/* Every text of a, then every one of b. False: they are too many or too long. */
-static bool join(const struct literal_set *a, const struct literal_set *b,
-                 struct literal_set *out)
-{
-    out->n = 0;
-    for (uint32_t i = 0; i < a->n; i++) {
-        for (uint32_t k = 0; k < b->n; k++) {
-            struct literal x = a->list[i];
-
-            if (x.n + b->list[k].n > LITERAL_BYTES_MAX) {
-                return false;
-            }
-            memcpy(x.text + x.n, b->list[k].text, b->list[k].n);
-            x.n = (uint8_t)(x.n + b->list[k].n);
-            if (!put(out, &x)) {
-                return false;
-            }
-        }
-    }
-    return true;
 }
 
 static void set_text(struct known *k, const char *p, size_t n)
@@ -199,7 +146,7 @@ static void read_class(struct reader *r, struct known *out)
             return;
         }
         (void)fold_text((struct str){&c, 1}, x.text);
-        few = few && put(&out->texts, &x) && out->texts.n <= CLASS_MAX;
+        few = few && literal_set_put(&out->texts, &x) && out->texts.n <= CLASS_MAX;
     }
     if (!few) {
         set_unknown(out);
@@ -365,7 +312,7 @@ static void repeat(struct known *k, unsigned least, unsigned most)
     if (least == 1 && most == 1) {
         return;
     }
-    if (least == 0 && most == 1 && k->exact && put(&k->texts, &none)) {
+    if (least == 0 && most == 1 && k->exact && literal_set_put(&k->texts, &none)) {
         return;
     }
     if (least == 0) {
@@ -386,7 +333,7 @@ static void follow(struct known *so_far, const struct known *part,
 {
     struct literal_set both;
 
-    if (part->exact && join(open, &part->texts, &both)) {
+    if (part->exact && literal_set_join(open, &part->texts, &both)) {
         *open = both;
         return;
     }
@@ -437,24 +384,15 @@ static const struct literal_set *best_of(const struct known *k)
     const struct literal_set *best = NULL;
 
     if (k->exact) {
-        return shortest(&k->texts) >= 2 ? &k->texts : NULL;
+        return literal_set_shortest(&k->texts) >= 2 ? &k->texts : NULL;
     }
     for (uint32_t i = 0; i < k->needs.n; i++) {
-        if (best == NULL || shortest(&k->needs.list[i]) > shortest(best)) {
+        if (best == NULL ||
+            literal_set_shortest(&k->needs.list[i]) > literal_set_shortest(best)) {
             best = &k->needs.list[i];
         }
     }
     return best;
-}
-
-static bool unite(struct literal_set *to, const struct literal_set *from)
-{
-    for (uint32_t i = 0; i < from->n; i++) {
-        if (!put(to, &from->list[i])) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /* out, or branch. needs: a set that each branch so far has one text of; n 0: there is no
@@ -464,10 +402,11 @@ static void choose(struct known *out, const struct known *branch,
 {
     const struct literal_set *best = best_of(branch);
 
-    if (needs->n > 0 && (best == NULL || !unite(needs, best))) {
+    if (needs->n > 0 && (best == NULL || !literal_set_unite(needs, best))) {
         needs->n = 0;
     }
-    out->exact = out->exact && branch->exact && unite(&out->texts, &branch->texts);
+    out->exact =
+        out->exact && branch->exact && literal_set_unite(&out->texts, &branch->texts);
 }
 
 static void read_choice(struct reader *r, struct known *out)

@@ -10,25 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agents/literal_set.h"
 #include "base/attr.h"
 #include "base/str.h"
 
-enum {
-    LITERAL_BYTES_MAX =
-        24,              /* longer texts are cut: a part of what is needed is needed */
-    LITERALS_MAX = 24,   /* of a set */
-    LITERAL_SETS_MAX = 8 /* of an expression; any one of them may be used */
-};
-
-struct literal {
-    uint8_t n;
-    char text[LITERAL_BYTES_MAX];
-};
-
-struct literal_set {
-    uint32_t n;
-    struct literal list[LITERALS_MAX];
-};
+enum { LITERAL_SETS_MAX = 8 }; /* of an expression; any one of them may be used */
 
 struct literal_sets {
     uint32_t n;
