@@ -56,11 +56,12 @@ describe("memory in steady state", function()
       local l = limit { rate = "1000000/s", burst = 1000000, key = "peer" }]],
       route = "on_request = function(req) return l:check(req) end" },
     ["dedup"] = { stream = [[dedup = { key = "event_id", max_keys = 10000 }]] },
-    ["to(), drop, a lookup, a cidr and an mmdb"] = { path = "/v1/two", top = [[
+    ["to(), drop, a lookup, a cidr, an mmdb and agents"] = { path = "/v1/two", top = [[
       stream "more" { sinks = { "archive" } }
       local t = lookup "t.csv"
       local nets = cidr "nets.txt"
       local geo = mmdb "geo.mmdb"
+      local agent = agents "agents.yaml"
       local event = schema { event_type = enum { "click", "impression", "install",
         "purchase" } }
       route "POST /v1/two" { body = "batch", schema = event, stream = "events",
@@ -68,7 +69,8 @@ describe("memory in steady state", function()
           if not t[ev.event_type] then return drop("other") end
           ev.net = nets[req.peer]
           ev.country = geo:get("192.0.2.7", "country.iso_code")
-          if not ev.net or not ev.country then return reject("nothing") end
+          ev.family = agent:get(ev.event_type, "browser.family")
+          if not ev.net or not ev.country or not ev.family then return reject("nothing") end
           return to("events", "more")
         end }]] },
     ["a shadow"] = { tail = [[shadow { share = "100%", during = "1h" }]] },
@@ -92,6 +94,7 @@ describe("memory in steady state", function()
       h.write(dir .. "/t.csv", "type,n\nclick,1\npurchase,2\n")
       h.write(dir .. "/nets.txt", "127.0.0.0/8 here\n")
       h.write(dir .. "/geo.mmdb", h.read "conf/examples/geo.mmdb")
+      h.write(dir .. "/agents.yaml", "user_agent_parsers:\n- regex: '(cl)ick'\n")
       s = h.server { dir = dir, policy = h.policy(o),
         wrap = { "env", "LD_PRELOAD=" .. h.build .. "/tools/libmallocs.so",
           "SLUICE_MALLOCS=" .. count } }

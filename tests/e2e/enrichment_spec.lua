@@ -111,3 +111,72 @@ describe("a policy with databases of addresses", function()
     assert.same({ one = 1, two = 1 }, counts())
   end)
 end)
+
+local AGENTS = [[
+server { listen = "127.0.0.1:0", workers = 2 }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "20ms" }
+stream "events" { sinks = { "archive" } }
+local agent = agents "agents.yaml"
+local function on_event(ev, req)
+  local text = req.headers["User-Agent"]
+  ev.browser = agent:get(text, "browser.family")
+  ev.version = agent:get(text, "browser.version")
+end
+route "POST /v1/events" { body = "batch", stream = "events", on_event = on_event }
+]]
+
+local function parsers(name)
+  return ("user_agent_parsers:\n- regex: '(a+)+$'\n- regex: 'Fox/(\\d+)\\.(\\d+)'\n"
+    .. "  family_replacement: '%s'\n  v1_replacement: '$1'\n  v2_replacement: '$2'\n")
+    :format(name)
+end
+
+describe("a policy with a file of user agents", function()
+  local s, dir
+  before_each(function()
+    dir = h.folder()
+    h.write(dir .. "/p.lua", AGENTS)
+    h.write(dir .. "/agents.yaml", parsers "one")
+    s = h.server { dir = dir, path = dir .. "/p.lua" }
+  end)
+  after_each(function() s:close() end)
+
+  local function post(text)
+    assert.equal(202, s:post("/v1/events", "[{}]", { ["User-Agent"] = text }).status)
+  end
+
+  it("gives values of one version, goes on after a bad file, and goes back", function()
+    post "Fox/1.2"
+    h.write(dir .. "/agents.yaml", parsers "two")
+    post "Fox/1.3"
+    assert.equal(200, s:reload().status)
+    post "Fox/1.2"
+    h.write(dir .. "/agents.yaml", "user_agent_parsers:\n- regex: '('\n")
+    local a = s:reload()
+    assert.equal(422, a.status)
+    assert.matches('agents.yaml:2: regex \\"(\\": missing closing parenthesis', a.body, 1, true)
+    os.remove(dir .. "/agents.yaml")
+    post "Fox/1.4"
+    a = s:reload "?rollback"
+    assert.equal(200, a.status, a.body)
+    post "Fox/1.5 \255"
+    post ""
+    assert.equal(0, s:stop())
+    local lines = s:lines()
+    table.sort(lines)
+    assert.same({ '{"browser":"Other"}', '{"browser":"one","version":"1.2"}',
+      '{"browser":"one","version":"1.3"}', '{"browser":"one","version":"1.5"}',
+      '{"browser":"two","version":"1.2"}', '{"browser":"two","version":"1.4"}' }, lines)
+  end)
+
+  it("leaves out and counts a regex that runs wild", function()
+    assert.equal(0, s:metric "sluice_agent_skips_total")
+    for i = 1, 20 do post(("a"):rep(900 + i) .. "! Fox/1." .. i) end
+    assert.equal(20, s:metric "sluice_agent_skips_total")
+    assert.equal(0, s:stop())
+    assert.matches('event=agent_parser_skipped file="?[^ ]*agents.yaml"? line=2 ', s:text())
+    assert.equal(20, #s:lines())
+    for _, line in ipairs(s:lines()) do assert.matches('"browser":"one"', line, 1, true) end
+  end)
+end)
