@@ -34,7 +34,9 @@ static int hangs(const char *path)
     FILE *f = fopen(path, "re");
 
     if (f != NULL) {
-        (void)fscanf(f, "%15s", named);
+        if (fscanf(f, "%15s", named) != 1) {
+            named[0] = '\0';
+        }
         (void)fclose(f);
         (void)prctl(PR_GET_NAME, mine);
     }
