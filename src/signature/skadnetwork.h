@@ -11,6 +11,7 @@
 
 #include "base/attr.h"
 #include "base/str.h"
+#include "signature/fault.h"
 #include "signature/pin.h"
 
 enum skad_version { SKAD_1_0, SKAD_2_0, SKAD_2_1, SKAD_2_2, SKAD_3_0, SKAD_4_0 };
@@ -19,11 +20,6 @@ enum {
     SKAD_VALUE_MAX = 256, /* bytes of a text */
     SKAD_TEXT_MAX = 12 * (SKAD_VALUE_MAX + 3),
     SKAD_SIGNATURE_MAX = 72
-};
-
-/* Why an event is not what its signature says. All static. */
-struct signature_fault {
-    const char *code, *field, *message; /* field may be NULL */
 };
 
 struct skad_postback {

@@ -43,6 +43,17 @@ forwarded)
   printf '1.1.1.1:80, [2001:db8::1]:443, unknown, 10.0.0.1' >"$dir/corpus/1"
   printf 'for=1.1.1.1;by="_x";proto=http, For="[2001:db8::1]:443"' >"$dir/corpus/2"
   printf 'for="a\\"b, for=_hidden;x=", for=10.0.0.1' >"$dir/corpus/3" ;;
+hmac)
+  printf '\000sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17\n\nHello, World!' >"$dir/corpus/1"
+  printf '\002t=1700000000,v1=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17,v0=x\n\n{}' >"$dir/corpus/2"
+  printf '\003v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503\n1700000000\na=1' >"$dir/corpus/3"
+  printf '\004t={timestamp},v1={hex}\n{timestamp}.{body}\n' >"$dir/corpus/4"
+  printf '\204{base64}\nv0:{timestamp}:{body}\n' >"$dir/corpus/5" ;;
+jwt)
+  printf '\000eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UifQ.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q' >"$dir/corpus/1"
+  printf '\001{"alg":"HS256","kid":"h","jwk":{}}\n{"exp":1700000001.5,"nbf":1,"aud":["a",["b"]],"sub":"\\u00e9","iss":"me"}' >"$dir/corpus/2"
+  printf '\002{"keys":[{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"},{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","use":"sig","kid":"d"}]}' >"$dir/corpus/3"
+  printf '\002{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","key_ops":["verify"]}]}' >"$dir/corpus/4" ;;
 query)
   printf '\000a=1&b=x+y&&c&n=007&b=TRUE&j=%%7B%%22a%%22%%3A1%%7D&e=eyJhIjoxfQ&%%C3%%A9=%%E2%%82%%AC' >"$dir/corpus/1"
   printf '\003a=1&a=2&a[]=3&a[]=4;5&=&%%&%%zz' >"$dir/corpus/2" ;;

@@ -41,12 +41,14 @@ local places = {
   ["openssl/evp.h"] = { "src/policy/load/load.c", "src/signature/", "src/tables/", "src/net/" },
   ["openssl/err.h"] = { "src/signature/", "src/net/" },
   ["openssl/x509.h"] = { "src/signature/pin.c", "src/net/" },
-  ["openssl/sha.h"] = { "src/policy/library/digest.c", "src/signature/verifier.c",
+  ["openssl/sha.h"] = { "src/signature/verifier.c", "src/signature/hmac.c",
     "src/plan/key_table.c" },
-  ["openssl/crypto.h"] = { "src/policy/library/digest.c", "src/tables/csv_table.c", "src/net/" },
+  ["openssl/crypto.h"] = { "src/policy/library/digest.c", "src/tables/csv_table.c",
+    "src/signature/", "src/net/" },
   ["openssl/ssl.h"] = { "src/net/" }, ["openssl/pem.h"] = { "src/net/" },
   ["openssl/x509v3.h"] = { "src/net/" }, ["openssl/rand.h"] = { "src/net/" },
-  ["openssl/params.h"] = { "src/net/" }, ["openssl/core_names.h"] = { "src/net/" },
+  ["openssl/params.h"] = { "src/net/" },
+  ["openssl/core_names.h"] = { "src/net/", "src/signature/public_key.c" },
 }
 
 local function has(list, x)
