@@ -19,6 +19,7 @@ files["tests/spec/answers_spec.lua"] = { std = "luajit+busted", max_line_length 
 files["tests/spec/forms_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/shapes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/auth_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
+files["tests/spec/token_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/signed_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/tls_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }

@@ -232,6 +232,7 @@ end
 
 local of_request = {}  -- what a limit may count requests by
 for _, field in ipairs(words.objects.request.fields) do of_request[field[1]] = true end
+of_request.jwt = nil -- the same: "jwt:CLAIM"
 of_request.key = nil -- a row; its columns are "key:COLUMN"
 
 local function of_limit(c)
@@ -239,7 +240,7 @@ local function of_limit(c)
   local x = c.args[1] and c.args[1][1]
   local key = handles.key_of_limit(c.handle)
   local header = key and key:find("^header:")
-  local column = key and key:find("^key:")
+  local column = key and (key:find("^key:") or key:find("^jwt:"))
   if c.n == 0 then
     return ("does not say what to count by: write l:%s(%s)"):format(c.signature.name,
       not key and "\"all\"" or (header or column or key == "peer") and "req" or "ev")

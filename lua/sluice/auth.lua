@@ -177,10 +177,11 @@ function Loader:auth_method(s, path, m)
   if not self:is_auth(m) then
     self:problem(s, path, "value", ("%s is no way to send a key: write %s"):format(
       values.show(m), type(m) == "string" and ("bearer %s"):format(values.show(m))
-      or "bearer \"KEYS\", header \"NAME\" \"KEYS\", basic \"KEYS\", query \"NAME\" \"KEYS\" or "
-        .. "any_of { … }"))
+      or "bearer \"KEYS\", header \"NAME\" \"KEYS\", basic \"KEYS\", query \"NAME\" \"KEYS\", "
+        .. "hmac { … }, jwt { … } or any_of { … }"))
     return nil
   end
+  if m.kind == "hmac" or m.kind == "jwt" then return self:signed_method(s, m) end
   local form = words.auth[m.kind].form
   if named[m.kind] and (type(m.name) ~= "string" or m.name == "") then
     self:problem(s, path, "value", ("%s needs a name: write %s"):format(m.kind, form))
@@ -233,7 +234,8 @@ function Loader:route_auth(s, o)
       self:problem(s, { "auth" }, "value", "any_of stands in any_of: write one list")
     else
       local method = self:auth_method(s, { "auth" }, m)
-      local key = method and ("%s %s %d"):format(method.kind, method.name:lower(), method.keys)
+      local key = method and (method.id or
+        ("%s %s %d"):format(method.kind, method.name:lower(), method.keys))
       if key and seen[key] then
         self:problem(s, { "auth" }, "value", ("has the method %s twice"):format(method.kind))
       elseif key then
@@ -252,7 +254,8 @@ function Loader.why_secret(_, auth, from, name)
   for _, m in ipairs(auth) do
     local same = m.name:lower() == name:lower()
     if from == "header" and (m.kind == "header" and same
-        or (m.kind == "bearer" or m.kind == "basic") and name:lower() == "authorization")
+        or (m.kind == "bearer" or m.kind == "basic" or m.kind == "jwt")
+          and name:lower() == "authorization")
         or from == "query" and m.kind == "query" and m.name == name
         or from == "basic" and m.kind == "basic" then
       return "would store the client's key: write \"key:COLUMN\" for a column of its row"
@@ -267,7 +270,9 @@ function Loader.why_no_key_column(_, auth, column)
     return not auth.given and "needs auth: the row of a key is known only then" or nil
   end
   for _, m in ipairs(auth) do
-    if m.file.columns[column] == nil then
+    if not m.file then
+      return ("a request that comes with %s has no row of a key"):format(m.kind)
+    elseif m.file.columns[column] == nil then
       return ("the keys %s have no column %s%s"):format(values.show(m.file.name),
         values.show(column), suggest.hint(column, { unpack(m.file.shown) }))
     end
@@ -280,7 +285,8 @@ function Loader.auth_headers(_, auth)
   local list = {}
   for _, m in ipairs(auth) do
     local name = m.kind == "header" and m.name
-        or (m.kind == "bearer" or m.kind == "basic") and "Authorization" or nil
+        or (m.kind == "bearer" or m.kind == "basic" or m.kind == "jwt") and "Authorization"
+        or nil
     for _, other in ipairs(list) do
       if name and other:lower() == name:lower() then name = nil end
     end

@@ -157,7 +157,7 @@ local function key_of(h, x)
     error("this limit has no key = …: say what to count by", 3)
   end
   if ffi.istype(event_type, x) then
-    if h.header or h.column or key == "peer" then
+    if h.header or h.column or h.claim or key == "peer" then
       error("this limit counts by the request: write l:check(req)", 3)
     end
     local v = x[key]
@@ -170,6 +170,7 @@ local function key_of(h, x)
     local row = x.key
     return row and row[h.column]
   end
+  if h.claim then return x.jwt[h.claim] end
   return x[key]
 end
 
@@ -284,7 +285,7 @@ function M.new(word, given)
   })
   plain.lock(handle)
   of[word][handle] = { cache = {}, n = 0, index = false, key = false, header = false,
-    column = false }
+    column = false, claim = false }
   return handle
 end
 

@@ -196,10 +196,27 @@ end
 
 local basic_parts = { user = 3, password = 4 }
 local tls_parts = { version = 5, cipher = 5, host = 5, subject = 5, fingerprint = 5 }
+
+-- SLOT_…, or 0; 9: the policy does not name the claim.
+local function claim(_, name)
+  if ctx.epoch == 0 then error("request used after its end", 2) end
+  if type(name) ~= "string" then return nil end
+  local kind = C.sluice_request_claim(ctx, name, #name, found)
+  if kind == 5 then return text_of(found.text, found.len) end
+  if kind == 4 then return found.num end
+  if kind == 3 then return true end
+  if kind == 2 then return false end
+  if kind == 9 then
+    error(("jwt { } has no claim \"%s\": add it to claims"):format(name), 2)
+  end
+  return nil
+end
+
 local views = {
   params = view("params", function(_, name) return named(0, name) end),
   query_args = view("query_args", function(_, name) return named(1, name) end),
   headers = view("headers", function(_, name) return named(2, name) end),
+  jwt = view("jwt", claim),
   basic = view("basic", function(_, name)
     if not basic_parts[name] then
       error(("basic has user and password, no \"%s\""):format(tostring(name)), 2)

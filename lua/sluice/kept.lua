@@ -127,8 +127,11 @@ function Loader:limit(s, first, unnamed)
   local source = type(o.key) == "string" and o.key:match("^(%a+):")
   if source == "key" then
     self:limit_column(s, o.key:match("^key:(.*)$"))
+  elseif source == "jwt" then
+    self:limit_claim(s, o.key:match("^jwt:(.*)$"))
   elseif source and source ~= "header" then
-    self:problem(s, { "key" }, "value", ("%s is neither \"header:NAME\", \"key:COLUMN\" nor "
+    self:problem(s, { "key" }, "value", ("%s is neither \"header:NAME\", \"key:COLUMN\", "
+      .. "\"jwt:CLAIM\" nor "
       .. "\"peer\", \"path\" or a path of the event"):format(values.show(o.key)))
   end
   o.name = s.name or nameless(o, s.args.rate, unnamed)
@@ -238,6 +241,7 @@ function Loader:kept(desc)
       handles.place(s.word, s.handle, { index = #limits - 1, key = o.key or false,
         header = o.key and o.key:match("^header:(.+)$") or false,
         column = o.key and o.key:match("^key:(.+)$") or false,
+        claim = o.key and o.key:match("^jwt:(.+)$") or false,
         message = ("more than %s"):format(tostring(o.shown)) })
     end
     if s.word == "lookup" or s.word == "cidr" then self:lookup(s, told) end

@@ -206,7 +206,10 @@ local function sha256(s)
 end
 
 local function hmac(key, s)
-  if s == nil then return nil end
+  if s == nil then
+    if type(key) == "table" and M.sign then return M.sign(key) end -- hmac { } of auth
+    return nil
+  end
   if type(key) ~= "string" then return no_text("hmac", key) end
   if type(s) ~= "string" then return no_text("hmac", s) end
   spend(2 * #s)
@@ -357,7 +360,8 @@ M.words = {
     help = "SHA-256 of s as 64 hex digits." },
   { name = "hmac", group = "digests", call = hmac,
     params = { { "key", "string" }, { "s", "string?" } }, returns = "string?",
-    help = "HMAC-SHA-256 of s with the key, as 64 hex digits." },
+    overload = "fun(options: sluice.auth.hmac): sluice.auth",
+    help = "HMAC-SHA-256 of s with the key, as 64 hex digits. hmac { … } is a method of auth." },
   { name = "equal", group = "digests", call = equal,
     params = { { "a", "string?" }, { "b", "string?" } }, returns = "boolean",
     help = "true if two secrets are equal. The time does not show where they differ, so that a "

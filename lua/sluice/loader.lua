@@ -25,6 +25,7 @@ require "sluice.routes"(Loader)
 require "sluice.answers"(Loader)
 require "sluice.postbacks"(Loader)
 require "sluice.auth"(Loader)
+require "sluice.tokens"(Loader)
 require "sluice.schemas"(Loader)
 require "sluice.kept"(Loader)
 require "sluice.sinks"(Loader)
@@ -217,6 +218,7 @@ function M.loading_words()
   end
   for kind in pairs(words.fields) do list[kind] = true end
   for kind in pairs(words.auth) do list[kind] = true end
+  list.hmac = nil -- also a helper of hooks: hmac(key, s)
   list.null = nil -- also a value
   return list
 end
@@ -265,6 +267,13 @@ function Loader:environment()
   fixed.null = self.host.null
   for kind in pairs(words.fields) do fixed[kind] = self:field_word(kind) end
   for kind in pairs(words.auth) do fixed[kind] = self:auth_word(kind) end
+  local sign = fixed.hmac
+  function library.sign(options)
+    if not self.loading then
+      error("hmac { }: works while the policy is loaded; a hook writes hmac(key, s)", 3)
+    end
+    return sign(options)
+  end
   fixed.schema = self:schema_word()
   fixed.env = function(name, default)
     if type(name) ~= "string" then error("env: expected a name", 2) end

@@ -44,6 +44,7 @@ return {
     ipairs = {},
     iso8601 = {},
     items = {},
+    jwt = {},
     kafka = {},
     keys = {},
     limit = {},

@@ -660,6 +660,30 @@ function bearer(keys) end
 ---@return fun(keys: string): sluice.auth
 function header(name) end
 
+---A signature of the body (HMAC-SHA-256) by a secret that the sender has, too: web hooks of GitHub, Stripe, Shopify, Slack and others. sluice checks the bytes as they came, before it inflates or reads them. on_request runs before the body is there, so before the check.
+---@class sluice.auth.hmac
+---@field format string What the header says: a text, and {hex} or {base64} for the digest: "sha256={hex}"; or a list with the time: "t={timestamp},v1={hex}", in which up to 8 items v1 may stand and items of other names count for nothing.
+---@field header string Header that has the signature, such as "X-Hub-Signature-256".
+---@field secret? string Secret, such as env "GITHUB_SECRET". Its text is the key, as it is.
+---@field secrets? string[] Up to 4 secrets instead, while one replaces another: each is enough. A wrong signature costs a digest of the body for each.
+---@field signed? string Text that is signed: {body}, and {timestamp} if the request has a time: "{timestamp}.{body}". (default: {body})
+---@field timestamp? string Header that has the time, in seconds since 1970, if format does not have it: "X-Slack-Request-Timestamp".
+---@field window? string How far the time may be from the server's wall clock, before or after it. Needed with {timestamp}. Within it a request that is sent again passes: dedup of a stream counts its event once. Most senders say 5m.
+
+---A JSON Web Token as `Authorization: Bearer TOKEN`, with a signature by a key of a file, and with exp. The key says which algorithm it is for; the token can't choose another.
+---@class sluice.auth.jwt
+---@field algs? string[] Algorithms that are accepted: ES256, RS256, EdDSA, HS256. By default those of the file's keys.
+---@field aud? string|string[] Audience that the token must have (its aud may be a list), or a list of which one is enough. By default any: then a token for another service of the issuer is good, too.
+---@field claims? string[] Up to 16 claims that hooks may read as req.jwt.NAME, set as "jwt:NAME" and a limit by key = "jwt:NAME". Texts of up to 256 bytes, numbers and truths; lists and objects are nil.
+---@field iss? string|string[] Issuer that the token must have, or a list of which one is enough. By default any.
+---@field keys string Path of the JWK set, from the policy's folder. sluice reads it at each load; it is no part of the policy's hash, and an older policy gets today's keys. Of at most 32 keys: RSA (2048 to 4096 bits), EC P-256, OKP Ed25519, oct (from 32 bytes); others are left out. A private key in it is an error.
+---@field leeway? string How far exp and nbf may be off, in whole seconds. (default: 0s)
+
+---A JSON Web Token as `Authorization: Bearer TOKEN`, with a signature by a key of a file, and with exp. The key says which algorithm it is for; the token can't choose another.
+---@param options sluice.auth.jwt
+---@return sluice.auth
+function jwt(options) end
+
 ---A key as a parameter of the URL: `query "key" "apps"`. Proxies and browsers log URLs: prefer a header. sluice keeps it out of its own records.
 ---@param name string
 ---@return fun(keys: string): sluice.auth
@@ -744,6 +768,7 @@ function schema(fields) end
 ---@field query_args table<string, string> Parameters of the query, decoded: req.query_args.api_key; nil if the query does not have it.
 ---@field basic table<string, string> User and password of Authorization: Basic: req.basic.user, req.basic.password; nil if the client did not send them.
 ---@field key table<string, string>? Row of the key that the route's auth accepted: req.key.app; nil on a route without auth, and in sluice replay. The key's own column is not in it.
+---@field jwt table<string, string|number|boolean> Claims of the token that the route's auth accepted: req.jwt.sub. Only those that claims of jwt { } names; nil if the token does not have it, without a token, and in sluice replay.
 ---@field peer string IP address from which the client connects. If a proxy is in front of sluice, it is the proxy's address.
 ---@field tls table<string, string> TLS of the connection: req.tls.version ("TLSv1.3"), req.tls.cipher, req.tls.host (the name that the client asked for), and of the client's certificate req.tls.subject ("CN=app7,O=Example") and req.tls.fingerprint (SHA-256, 64 digits). Each is nil if the connection does not have it; without TLS all are nil.
 ---@field headers table<string, string> Headers by name, in upper or lower case: req.headers["x-api-key"]; nil if the client did not send it.
@@ -915,10 +940,11 @@ function mask_ip(s) end
 ---@return string?
 function sha256(s) end
 
----HMAC-SHA-256 of s with the key, as 64 hex digits.
+---HMAC-SHA-256 of s with the key, as 64 hex digits. hmac { … } is a method of auth.
 ---@param key string
 ---@param s string?
 ---@return string?
+---@overload fun(options: sluice.auth.hmac): sluice.auth
 function hmac(key, s) end
 
 ---true if two secrets are equal. The time does not show where they differ, so that a client can't guess a secret by measuring it.

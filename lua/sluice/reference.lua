@@ -43,7 +43,7 @@ local lua_types = {
   share_by = '"connection"|"request"|"peer"|string',
   refused = 'integer|"same"', adapt = '"latency"|(fun(stats: sluice.stats): integer?)',
   topic_by = "string|(fun(ev: table): string?)", bits = "8|16|32|64", pattern = "string",
-  paths = "string|string[]", encoding = '"header"|"detect"|string',
+  paths = "string|string[]", texts = "string|string[]", encoding = '"header"|"detect"|string',
 }
 for _, name in ipairs { "string", "text", "path", "address", "socket", "mode", "owner",
   "name", "bytes", "duration", "url",
@@ -72,7 +72,8 @@ local shown_types = {
   string = "text", topic = "text", address = "host:port", socket = "address",
   mode = "octal digits", networks = "list of networks", owner = "user:group",
   bytes = "size", count = "whole number",
-  fields = "field = text", list = "list of texts", map = "name = value",
+  fields = "field = text", list = "list of texts", texts = "text, or list of texts",
+  map = "name = value",
   headers = "name = value", hook = "function",
   sinks = "list of sinks", workers = '`"auto"` or whole number',
   moment = "RFC 3339 time", after = 'duration or `"p95"`',
@@ -278,6 +279,13 @@ function M.markdown()
   for _, kind in ipairs(sorted_keys(words.auth)) do
     out(("| `%s` | %s |"):format(words.auth[kind].form, cell(words.auth[kind].help)))
   end
+  for _, kind in ipairs(sorted_keys(words.auth)) do
+    if words.auth[kind].options then
+      out("")
+      out("### `" .. kind .. " { … }`")
+      option_table(out, words.auth[kind].options)
+    end
+  end
   out("")
   out("## Functions")
   functions(out, words.functions)
@@ -367,7 +375,20 @@ local function annotate_function(out, f)
       annotated(optional and p[2]:gsub("%?$", "") or p[2])))
   end
   if f.returns then out("---@return " .. annotated(f.returns)) end
+  if f.overload then out("---@overload " .. f.overload) end
   out(("function %s(%s) end"):format(f.name, table.concat(names, ", ")))
+end
+
+local function auth_function(out, kind, f)
+  local named = not f.options and f.form:find("NAME", 1, true)
+  local param = f.options and "options" or kind == "any_of" and "methods" or named and "name"
+    or "keys"
+  out("")
+  out("---" .. f.help)
+  out(("---@param %s %s"):format(param, f.options and "sluice.auth." .. kind
+    or kind == "any_of" and "sluice.auth[]" or "string"))
+  out("---@return " .. (named and "fun(keys: string): " or "") .. "sluice.auth")
+  out(("function %s(%s) end"):format(kind, param))
 end
 
 ---@return string text lua/sluice/meta.lua
@@ -388,14 +409,9 @@ function M.meta()
     field_kind(out, kind, words.fields[kind])
   end
   for _, kind in ipairs(sorted_keys(words.auth)) do
-    local named = words.auth[kind].form:find("NAME", 1, true)
-    out("")
-    out("---" .. words.auth[kind].help)
-    out("---@param " .. (kind == "any_of" and "methods sluice.auth[]" or named
-      and "name string" or "keys string"))
-    out("---@return " .. (named and "fun(keys: string): " or "") .. "sluice.auth")
-    out(("function %s(%s) end"):format(kind, kind == "any_of" and "methods" or named and "name"
-      or "keys"))
+    local options = words.auth[kind].options
+    if options then class(out, "sluice.auth." .. kind, options, words.auth[kind].help) end
+    if kind ~= "hmac" then auth_function(out, kind, words.auth[kind]) end -- see its overload
   end
   out("")
   class(out, "sluice.schema.fields", words.schema_options,

@@ -218,10 +218,10 @@ end
 -- ---- values that events get from the request ----------------------------------------
 
 local sources = { path = "NAME of a parameter", query = "NAME", header = "NAME",
-  basic = "user", key = "COLUMN", peer = false, time = false }
+  basic = "user", key = "COLUMN", jwt = "CLAIM", peer = false, time = false }
 
 local EXPECTED = "\"path:NAME\", \"query:NAME\", \"header:NAME\", "
-    .. "\"basic:user\", \"key:COLUMN\", \"peer\" or \"time\""
+    .. "\"basic:user\", \"key:COLUMN\", \"jwt:CLAIM\", \"peer\" or \"time\""
 
 -- "query:api_key" as { from, name }; nil and why not.
 local function source(s, v, params)
@@ -256,6 +256,7 @@ function Loader:route_set(s, o, list, params, fields, auth)
     if self:added_key(s, "set", key) then
       local c, why = source(s, o.set[key], params)
       local no = c and (c.from == "key" and self:why_no_key_column(auth, c.name)
+        or c.from == "jwt" and self:why_no_claim(auth, c.name)
         or self:why_secret(auth, c.from, c.name))
       if no then c, why = nil, no end
       if c and taken[key] then
@@ -362,6 +363,7 @@ function Loader:route(s, names, path)
   local params = self:route_params(s, path)
   local enrichment = self:route_envelope(s, o)
   local auth = self:route_auth(s, o)
+  self:check_signed_body(s, auth, o.body)
   self:route_set(s, o, enrichment, params, fields, auth)
   for _, method in ipairs(names) do
     if method == "GET" and o.body and o.body ~= "query" and o.body ~= "any" then

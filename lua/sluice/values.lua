@@ -291,6 +291,17 @@ function checks.status(v)
   return v
 end
 
+-- A text, or a list of texts; a list.
+function checks.texts(v)
+  local list = type(v) == "table" and v or { v }
+  for _, text in ipairs(list) do
+    if type(text) ~= "string" or text == "" then
+      return nil, ("%s is neither a text nor a list of texts"):format(M.show(text))
+    end
+  end
+  return list
+end
+
 function checks.list(v, spec)
   if type(v) ~= "table" or #v == 0 then
     return nil, ("%s is not a list of texts: { \"a\", \"b\" }"):format(M.show(v))

@@ -39,6 +39,61 @@ M.auth = {
   query = { form = "query \"NAME\" \"KEYS\"",
     help = "A key as a parameter of the URL: `query \"key\" \"apps\"`. Proxies and browsers log "
       .. "URLs: prefer a header. sluice keeps it out of its own records." },
+  hmac = { form = "hmac { secret = env \"NAME\", header = \"NAME\", format = \"…\" }",
+    help = "A signature of the body (HMAC-SHA-256) by a secret that the sender has, too: web "
+      .. "hooks of GitHub, Stripe, Shopify, Slack and others. sluice checks the bytes as they "
+      .. "came, before it inflates or reads them. on_request runs before the body is there, so "
+      .. "before the check.",
+    options = {
+      secret = { type = "string",
+        help = "Secret, such as env \"GITHUB_SECRET\". Its text is the key, as it is." },
+      secrets = { type = "list",
+        help = "Up to 4 secrets instead, while one replaces another: each is enough. A wrong "
+          .. "signature costs a digest of the body for each." },
+      header = { type = "string", required = true,
+        help = "Header that has the signature, such as \"X-Hub-Signature-256\"." },
+      format = { type = "string", required = true,
+        help = "What the header says: a text, and {hex} or {base64} for the digest: "
+          .. "\"sha256={hex}\"; or a list with the time: \"t={timestamp},v1={hex}\", in which up "
+          .. "to 8 items v1 may stand and items of other names count for nothing." },
+      signed = { type = "string", default = "{body}",
+        help = "Text that is signed: {body}, and {timestamp} if the request has a time: "
+          .. "\"{timestamp}.{body}\"." },
+      timestamp = { type = "string",
+        help = "Header that has the time, in seconds since 1970, if format does not have it: "
+          .. "\"X-Slack-Request-Timestamp\"." },
+      window = { type = "duration", min = 1000, max = 24 * 3600 * 1000,
+        help = "How far the time may be from the server's wall clock, before or after it. Needed "
+          .. "with {timestamp}. Within it a request that is sent again passes: dedup of a stream "
+          .. "counts its event once. Most senders say 5m." },
+    } },
+  jwt = { form = "jwt { keys = \"jwks.json\", iss = \"…\", aud = \"…\" }",
+    help = "A JSON Web Token as `Authorization: Bearer TOKEN`, with a signature by a key of a "
+      .. "file, and with exp. The key says which algorithm it is for; the token can't choose "
+      .. "another.",
+    options = {
+      keys = { type = "string", required = true,
+        help = "Path of the JWK set, from the policy's folder. sluice reads it at each load; it "
+          .. "is no part of the policy's hash, and an older policy gets today's keys. Of at most "
+          .. "32 keys: RSA (2048 to 4096 bits), EC P-256, OKP Ed25519, oct (from 32 bytes); "
+          .. "others are left out. A private key in it is an error." },
+      iss = { type = "texts",
+        help = "Issuer that the token must have, or a list of which one is enough. By default "
+          .. "any." },
+      aud = { type = "texts",
+        help = "Audience that the token must have (its aud may be a list), or a list of which "
+          .. "one is enough. By default any: then a token for another service of the issuer is "
+          .. "good, too." },
+      algs = { type = "list",
+        help = "Algorithms that are accepted: ES256, RS256, EdDSA, HS256. By default those of the "
+          .. "file's keys." },
+      leeway = { type = "duration", default = "0s", min = 0, max = 600 * 1000,
+        help = "How far exp and nbf may be off, in whole seconds." },
+      claims = { type = "list",
+        help = "Up to 16 claims that hooks may read as req.jwt.NAME, set as \"jwt:NAME\" and a "
+          .. "limit by key = \"jwt:NAME\". Texts of up to 256 bytes, numbers and truths; lists "
+          .. "and objects are nil." },
+    } },
   any_of = { form = "any_of { method, … }",
     help = "One of up to 8 methods is enough. sluice asks them in this order." },
 }

@@ -129,6 +129,9 @@ M.objects = {
     { "key", "table<string, string>?",
       "Row of the key that the route's auth accepted: req.key.app; nil on a route without auth, "
       .. "and in sluice replay. The key's own column is not in it." },
+    { "jwt", "table<string, string|number|boolean>", "Claims of the token that the route's auth "
+      .. "accepted: req.jwt.sub. Only those that claims of jwt { } names; nil if the token does "
+      .. "not have it, without a token, and in sluice replay." },
     { "peer", "string", "IP address from which the client connects. If a proxy is in front of "
       .. "sluice, it is the proxy's address." },
     { "tls", "table<string, string>",

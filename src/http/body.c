@@ -142,15 +142,18 @@ static void hand_over(struct conn *c, struct http_request *r)
     struct http_server *s = c->server;
     struct http_view v;
     struct str body = c->view.p != NULL ? c->view : (struct str){c->body, c->body_n};
+    struct str sent;
 
     if (body.p == NULL) {
         body.p = s->scratch;
     }
+    sent = body;
     if (r->encoding != HTTP_IDENTITY && !inflate_body(c, &body)) {
         return;
     }
     (void)request_view(c, &v);
     v.body = body;
+    v.sent = sent;
     r->told = false;
     r->whole = true;
     s->ops->on_body(s->arg, r, &v);

@@ -83,6 +83,7 @@ struct http_view {
     struct str content_type;    /* whole value; {NULL, 0}: none */
     uint64_t content_length;    /* UINT64_MAX: chunked */
     struct str body;            /* in on_body; HTTP pad bytes readable after */
+    struct str sent;            /* in on_body: the body as it came, before inflating */
     struct str peer;            /* the client: "10.0.0.7", "2001:db8::7", "unix" */
     uint32_t listener;          /* place of the socket that it came by */
     const struct tls_peer *tls; /* of the connection; NULL: it has no TLS */

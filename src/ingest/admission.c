@@ -150,6 +150,7 @@ struct policy_request admission_request(const struct ingest *in,
                                    .peer = v->peer,
                                    .listener = v->listener,
                                    .tls = v->tls,
+                                   .sent = v->sent,
                                    .headers = v->headers,
                                    .n_headers = v->n_headers};
 }
@@ -276,6 +277,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     answer_head_common(p->route, &req, in->extra);
     p->key_row = req.key_row;
     p->key_table = req.key_table;
+    p->auth = req.auth;
     p->shape = shape;
     p->account = account_at(in, b, p->route);
     if (UNLIKELY(p->route->encoding != ENCODING_BY_HEADER) &&

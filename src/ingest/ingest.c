@@ -60,6 +60,9 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
     if (UNLIKELY(p->key_table != 0)) {
         policy_set_key(p->binding->state, p->key_table, p->key_row, &req);
     }
+    if (UNLIKELY(p->auth != 0)) {
+        policy_set_auth(p->binding->state, p->route, p->auth, &req);
+    }
     ok = decide_body(p->binding->state, p->route, (enum scan_shape)p->shape, &req,
                      v->body, &in->batch, in->sampling ? &meter : NULL, &raised, &no);
 
@@ -69,6 +72,10 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
             account_cut(p->account, in->batch.n_cut);
         }
         outcome_of(p->route, &in->batch, o);
+    } else if (UNLIKELY(no.auth != AUTH_OK)) {
+        /* Nothing is kept of a body that anybody could have sent. */
+        account_auth(p->account, no.auth);
+        admission_refuse_whole(in, r, &no);
     } else if (p->route->on_refused != NULL && refusals_body(in, p, v, &no)) {
         admission_refuse_kept(in, r, &no);
     } else {

@@ -39,6 +39,7 @@ struct request_state {
     uint32_t unit;     /* and its unit in the tally (tally.h) */
     int32_t key_row;   /* as in struct policy_request */
     uint16_t key_table;
+    uint8_t auth;
     struct account *account; /* of the route, or of none */
 };
 

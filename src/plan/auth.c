@@ -14,6 +14,8 @@ const char *auth_reason_word(enum auth_reason r)
                                                     [AUTH_UNKNOWN] = "unknown",
                                                     [AUTH_EXPIRED] = "expired",
                                                     [AUTH_DISABLED] = "disabled",
+                                                    [AUTH_SIGNATURE] = "signature",
+                                                    [AUTH_CLAIMS] = "claims",
                                                     [AUTH_UNREADABLE] = "unreadable"};
 
     return words[r];
@@ -163,6 +165,7 @@ enum auth_reason auth_credential(const struct auth_method *m,
 {
     switch (m->kind) {
     case AUTH_BEARER:
+    case AUTH_JWT:
         return after_scheme(q, STR("Bearer"), key);
     case AUTH_BASIC:
         return basic(q, room, room_bytes, key);
@@ -170,6 +173,9 @@ enum auth_reason auth_credential(const struct auth_method *m,
         return own_header(q, m->name, key);
     case AUTH_QUERY:
         return parameter(q, m->name, room, room_bytes, key);
+    case AUTH_HMAC:
+        *key = request_raw(q, "", REQUEST_HEADER, m->name);
+        return key->p == NULL ? AUTH_MISSING : AUTH_OK;
     }
     return AUTH_MALFORMED;
 }
@@ -181,14 +187,22 @@ void auth_challenges(const struct auth_method *methods, uint32_t n, char *missin
                      char *wrong)
 {
     bool bearer = false, basic_too = false;
+    const struct auth_method *hmac = NULL;
+    char signature[AUTH_CHALLENGE_BYTES / 2] = "";
 
     for (uint32_t i = 0; i < n; i++) {
-        bearer |= methods[i].kind == AUTH_BEARER;
+        bearer |= methods[i].kind == AUTH_BEARER || methods[i].kind == AUTH_JWT;
         basic_too |= methods[i].kind == AUTH_BASIC;
+        hmac = hmac == NULL && methods[i].kind == AUTH_HMAC ? &methods[i] : hmac;
+    }
+    if (hmac != NULL) {
+        (void)snprintf(signature, sizeof signature,
+                       "WWW-Authenticate: HMAC-SHA256 header=\"%.*s\"\r\n",
+                       (int)hmac->name.n, hmac->name.p);
     }
     for (int k = 0; k < 2; k++) {
         (void)snprintf(
-            k == 0 ? missing : wrong, AUTH_CHALLENGE_BYTES, "%s%s%s%s",
+            k == 0 ? missing : wrong, AUTH_CHALLENGE_BYTES, "%s%s%s%s%s",
             bearer ? "WWW-Authenticate: Bearer realm=\"sluice\"" : "",
             bearer && k == 1 ? ", error=\"invalid_token\"\r\n"
             : bearer         ? "\r\n"
@@ -196,7 +210,10 @@ void auth_challenges(const struct auth_method *methods, uint32_t n, char *missin
             basic_too
                 ? "WWW-Authenticate: Basic realm=\"sluice\", charset=\"UTF-8\"\r\n"
                 : "",
-            bearer || basic_too ? "" : "WWW-Authenticate: ApiKey realm=\"sluice\"\r\n");
+            signature,
+            bearer || basic_too || hmac != NULL
+                ? ""
+                : "WWW-Authenticate: ApiKey realm=\"sluice\"\r\n");
     }
 }
 

@@ -20,7 +20,9 @@
 #include "base/str.h"
 #include "plan/request.h"
 
-struct key_plan; /* plan/key_table.h */
+struct key_plan;  /* plan/key_table.h */
+struct hmac_form; /* signature/hmac_form.h */
+struct jwt_rules; /* signature/jwt.h */
 
 enum { AUTH_METHODS_MAX = 8, AUTH_CHALLENGE_BYTES = 512 };
 
@@ -28,13 +30,26 @@ enum auth_kind {
     AUTH_BEARER, /* Authorization: Bearer KEY */
     AUTH_BASIC, /* Authorization: Basic; the password is the key, or without one the user */
     AUTH_HEADER, /* NAME: KEY */
-    AUTH_QUERY   /* ?NAME=KEY */
+    AUTH_QUERY,  /* ?NAME=KEY */
+    AUTH_JWT,    /* Authorization: Bearer TOKEN */
+    AUTH_HMAC    /* a signature of the body, in a header */
 };
 
 struct auth_method {
     enum auth_kind kind;
-    struct str name;             /* AUTH_HEADER, AUTH_QUERY */
-    const struct key_plan *keys; /* of these kinds */
+    struct str name;              /* AUTH_HEADER, AUTH_QUERY, AUTH_HMAC */
+    struct str stamp;             /* AUTH_HMAC: the header of the time; n 0: none */
+    const struct key_plan *keys;  /* of the first four kinds */
+    const struct hmac_form *hmac; /* AUTH_HMAC */
+    const struct jwt_rules *jwt;  /* AUTH_JWT */
+    uint32_t jwt_index;           /* of plan->secrets->jwts */
+};
+
+/* What hmac { } and jwt { } of all routes have; in plan->arena, what they own apart. */
+struct auth_secrets {
+    struct hmac_form *hmacs;
+    struct jwt_rules *jwts;
+    uint32_t n_hmacs, n_jwts;
 };
 
 /* In plan->arena. */
@@ -54,6 +69,8 @@ enum auth_reason {
     AUTH_UNKNOWN,
     AUTH_EXPIRED,
     AUTH_DISABLED,
+    AUTH_SIGNATURE,  /* a signature is not good */
+    AUTH_CLAIMS,     /* a token is for another time, from others or for others */
     AUTH_UNREADABLE, /* the keys can't be read: 503 */
     AUTH_REASONS
 };

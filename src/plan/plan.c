@@ -6,7 +6,10 @@
 
 #include "base/mem.h"
 #include "decode/envelope.h"
+#include "plan/auth.h"
 #include "plan/request.h"
+#include "signature/hmac_form.h"
+#include "signature/jwt.h"
 #include "signature/postback.h"
 
 enum { PLAN_MAX_BYTES = 64 << 20 };
@@ -66,6 +69,12 @@ void plan_unref(struct plan *p)
     }
     for (uint32_t i = 0; i < p->n_postbacks; i++) {
         postback_rules_fini(p->postbacks[i]);
+    }
+    for (uint32_t i = 0; p->secrets != NULL && i < p->secrets->n_hmacs; i++) {
+        hmac_form_fini(&p->secrets->hmacs[i]);
+    }
+    for (uint32_t i = 0; p->secrets != NULL && i < p->secrets->n_jwts; i++) {
+        jwt_rules_fini(&p->secrets->jwts[i]);
     }
     arena_fini(&p->arena);
     free(p);

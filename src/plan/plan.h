@@ -446,8 +446,7 @@ struct plan {
     uint32_t n_schemas;
     struct envelope *envelopes[PLAN_ROUTES_MAX]; /* owned; of routes */
     uint32_t n_envelopes;
-    struct postback_rules
-        *postbacks[PLAN_ROUTES_MAX]; /* their keys are owned; of routes */
+    struct postback_rules *postbacks[PLAN_ROUTES_MAX]; /* the same */
     uint32_t n_postbacks;
     struct rollout_plan rollout;
     struct metric_plan *metrics;
@@ -456,7 +455,8 @@ struct plan {
     uint32_t n_limits;
     struct key_plan *keys;
     uint32_t n_keys;
-    uint32_t n_dedups; /* streams with dedup */
+    struct auth_secrets *secrets; /* plan/auth.h; NULL: not built yet */
+    uint32_t n_dedups;            /* streams with dedup */
 };
 
 /* The hash, in a block's head, of the key whose places its entries note; NULL: 0. */

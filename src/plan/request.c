@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "signature/jwt.h"
 #include "tables/csv_table.h"
 
 /* The text up to the next `end`, taken off s together with it. */
@@ -157,6 +158,24 @@ static struct str tls(const struct policy_request *q, struct str name)
     return text == NULL || text[0] == '\0' ? (struct str){NULL, 0} : str_of(text);
 }
 
+static struct str claim(const struct policy_request *q, struct str name)
+{
+    struct str text = {NULL, 0};
+
+    switch (q->jwt == NULL ? JWT_NOTHING : jwt_claim(q->jwt, q->token, name, &text)) {
+    case JWT_TRUE:
+        return STR("true");
+    case JWT_FALSE:
+        return STR("false");
+    case JWT_NOTHING:
+        return (struct str){NULL, 0};
+    case JWT_TEXT:
+    case JWT_NUMBER:
+        break;
+    }
+    return text;
+}
+
 struct str request_raw(const struct policy_request *q, const char *pattern,
                        enum request_part part, struct str name)
 {
@@ -174,6 +193,8 @@ struct str request_raw(const struct policy_request *q, const char *pattern,
         return key_cell(q, name);
     case REQUEST_TLS:
         return tls(q, name);
+    case REQUEST_CLAIM:
+        return claim(q, name);
     case REQUEST_PEER:
         break;
     }
@@ -227,6 +248,7 @@ bool request_decode(enum request_part part, struct str raw, char *out, size_t *n
     case REQUEST_TLS:
     case REQUEST_PEER:
     case REQUEST_KEY:
+    case REQUEST_CLAIM:
         memcpy(out, raw.p, raw.n);
         *n = raw.n;
         return true;

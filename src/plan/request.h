@@ -12,6 +12,7 @@
 #include "base/tls_peer.h"
 
 struct csv_table;
+struct jwt_verifier;
 
 /* On FFI's side struct sluice_request. The texts live as long as the request. */
 struct policy_request {
@@ -27,7 +28,15 @@ struct policy_request {
     const struct csv_table *key_rows; /* NULL: there is none */
     uint16_t key_table;               /* from 1; 0: there is none */
     int32_t key_row;
+    /* The method of the route's auth that accepted the request, from 1; REQUEST_UNSIGNED:
+     * one will be asked when its body has come; 0: none. */
+    uint8_t auth;
+    struct str sent;          /* the body as it came; p NULL: as it is handed over */
+    struct jwt_verifier *jwt; /* has accepted token; NULL: none */
+    struct str token;
 };
+
+enum { REQUEST_UNSIGNED = 255 };
 
 enum request_part {
     REQUEST_PARAM,      /* of the route's path: percent-encoded */
@@ -36,8 +45,9 @@ enum request_part {
     REQUEST_BASIC_USER, /* of Authorization: Basic; base64 */
     REQUEST_BASIC_PASSWORD,
     REQUEST_PEER,
-    REQUEST_KEY, /* of the row of the accepted key: a column */
-    REQUEST_TLS  /* of the connection: version, cipher, host, subject, fingerprint */
+    REQUEST_KEY,  /* of the row of the accepted key: a column */
+    REQUEST_TLS,  /* of the connection: version, cipher, host, subject, fingerprint */
+    REQUEST_CLAIM /* of the accepted token; a text, a number's digits, true or false */
 };
 
 /* The part as sent; pattern is the route's path. p is NULL: there is none. */

@@ -112,6 +112,7 @@ struct agents_reading {
 struct handles;
 struct tools;
 struct rehearsal;
+struct jwt_verifier;
 struct verifier;
 
 enum { HOOK_ON_EVENT, HOOK_ON_REQUEST, HOOK_LOCATION, N_HOOKS };
@@ -182,6 +183,8 @@ struct policy_state {
     int on_events, on_request, on_location; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
     struct verifier *verifiers[PLAN_ROUTES_MAX]; /* postback.c's, made on first use */
+    struct jwt_verifier *
+        *jwts; /* auth.c's, by plan->secrets->jwts; NULL: not made yet */
     int sink_hooks[PLAN_SINKS_MAX][POLICY_N_SINK_HOOKS]; /* references */
     int topic;        /* reference of the last text of topic_by */
     int roll_back_if; /* canary's roll_back_if; LUA_NOREF */

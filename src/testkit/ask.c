@@ -232,13 +232,18 @@ static void decide(struct sluice_kit *k, struct policy_request *r,
     ok = ok && coding_of(a.route, a.shape, r, how, &how, &no);
     if (!ok) {
         refuse(k, &no, common, out);
-    } else if (open_body(k, req->body, how, &a.body, out)) {
+        return;
+    }
+    r->sent = str_in(req->body);
+    if (open_body(k, req->body, how, &a.body, out)) {
         if (decide_body(k->state, a.route, a.shape, r, a.body, &k->batch, NULL, &raised,
                         &no)) {
             accept(k, &a, common, out);
         } else {
             refuse(k, &no, common, out);
-            refusals_of_body(k, &a, &no, out);
+            if (no.auth == AUTH_OK) {
+                refusals_of_body(k, &a, &no, out);
+            }
         }
     }
 }

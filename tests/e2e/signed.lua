@@ -77,4 +77,14 @@ function M.jws(k, header, payload)
   return input .. "." .. url(raw(M.der(k, input)))
 end
 
+---A JSON Web Token with HS256.
+function M.hs256(secret, header, payload)
+  local input = url(header) .. "." .. url(payload)
+  local hex = h.shell(("printf %%s '%s' | openssl dgst -sha256 -hmac '%s' -r"):format(input,
+    secret))
+  return input .. "." .. url((hex:match("^%x+"):gsub("%x%x", function(x)
+    return string.char(tonumber(x, 16))
+  end)))
+end
+
 return M

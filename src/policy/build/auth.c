@@ -29,6 +29,8 @@ static enum auth_kind kind_of(struct build *b)
     return field_is(b, "kind", "bearer")   ? AUTH_BEARER
            : field_is(b, "kind", "basic")  ? AUTH_BASIC
            : field_is(b, "kind", "header") ? AUTH_HEADER
+           : field_is(b, "kind", "jwt")    ? AUTH_JWT
+           : field_is(b, "kind", "hmac")   ? AUTH_HMAC
                                            : AUTH_QUERY;
 }
 
@@ -51,6 +53,7 @@ void build_auth(struct build *b, struct route *r)
                 (struct auth_method){.kind = kind_of(b),
                                      .name = field_text(b, "name"),
                                      .keys = &b->plan->keys[field_whole(b, "keys")]};
+            build_signed_method(b, &methods[i]);
             lua_pop(b->L, 1);
         }
         auth_challenges(methods, n, missing, wrong);

@@ -208,6 +208,7 @@ static int build(lua_State *L)
     build_rollout(&b);
     build_counters(&b);
     build_keys(&b);
+    build_tokens(&b);
     build_routes(&b);
     build_tables(&b);
     return 0;

@@ -8,6 +8,7 @@
 
 #include <lauxlib.h>
 
+#include "plan/auth.h"
 #include "policy/internal.h"
 
 struct build {
@@ -61,6 +62,12 @@ void build_answer(struct build *b, struct route *r);
 
 void build_keys(struct build *b);
 void build_auth(struct build *b, struct route *r); /* of the route on top */
+
+/* ---- tokens.c ---- */
+
+void build_tokens(struct build *b); /* before the routes */
+/* What hmac { } or jwt { }, the description of a method on top, has. */
+void build_signed_method(struct build *b, struct auth_method *m);
 
 /* ---- params.c: of the description's route on top ---- */
 

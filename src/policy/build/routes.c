@@ -44,6 +44,7 @@ static enum request_part part_of(struct build *b)
            : field_is(b, "from", "header") ? REQUEST_HEADER
            : field_is(b, "from", "basic")  ? REQUEST_BASIC_USER
            : field_is(b, "from", "key")    ? REQUEST_KEY
+           : field_is(b, "from", "jwt")    ? REQUEST_CLAIM
                                            : REQUEST_PEER;
 }
 

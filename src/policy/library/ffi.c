@@ -13,8 +13,12 @@
 #include "decode/number.h"
 #include "decode/path.h"
 #include "decode/quote.h"
+#include "plan/auth.h"
 #include "policy/internal.h"
 #include "policy/library/internal.h"
+#include "signature/jwt.h"
+
+enum { CLAIM_UNNAMED = 9 };
 
 static struct event *event_of(struct sluice_event *ev)
 {
@@ -288,6 +292,49 @@ int sluice_request_key(struct sluice_context *c, int32_t *table, int32_t *row)
     *table = (int32_t)q->key_table - 1;
     *row = q->key_row;
     return q->key_table != 0;
+}
+
+static bool is_named(const struct sluice_context *c, struct str name)
+{
+    const struct auth_secrets *p = c->plan->secrets;
+
+    for (uint32_t i = 0; i < p->n_jwts; i++) {
+        for (unsigned k = 0; k < p->jwts[i].n_claims; k++) {
+            if (str_eq(p->jwts[i].claims[k], name)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+int sluice_request_claim(struct sluice_context *c, const char *name, size_t n,
+                         struct sluice_value *out)
+{
+    const struct policy_request *q = c->request;
+    struct str text = {NULL, 0};
+
+    if (!is_named(c, (struct str){name, n})) {
+        return CLAIM_UNNAMED;
+    }
+    switch (q->jwt == NULL
+                ? JWT_NOTHING
+                : jwt_claim(q->jwt, q->token, (struct str){name, n}, &text)) {
+    case JWT_TEXT:
+        out->text = text.p;
+        out->len = (uint32_t)text.n;
+        return SLOT_STRING;
+    case JWT_NUMBER:
+        out->num = number_value(text.p, text.n);
+        return SLOT_NUMBER;
+    case JWT_TRUE:
+        return SLOT_TRUE;
+    case JWT_FALSE:
+        return SLOT_FALSE;
+    case JWT_NOTHING:
+        break;
+    }
+    return 0;
 }
 
 int sluice_request_named(struct sluice_context *c, int part, const char *name, size_t n,

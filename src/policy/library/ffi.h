@@ -123,6 +123,12 @@ int sluice_request_named(struct sluice_context *c, int part, const char *name, s
 /* The row of the key that was accepted: 1 and the table's place; 0: there is none. */
 int sluice_request_key(struct sluice_context *c, int32_t *table, int32_t *row);
 
+/* A claim of the accepted token: SLOT_STRING, SLOT_NUMBER, SLOT_TRUE, SLOT_FALSE; 0: there
+ * is none; 9: it is not among those that the policy names. The text lives until the next
+ * call. */
+int sluice_request_claim(struct sluice_context *c, const char *name, size_t n,
+                         struct sluice_value *out);
+
 /* ---- policy/run/deadline.c ---- */
 
 /* 1: Lua was refused memory in this request. */

@@ -4,6 +4,7 @@
 
 #include "plan/key_table.h"
 #include "policy/library/library.h"
+#include "policy/run/auth_signed.h"
 #include "policy/run/internal.h"
 #include "policy/run/make.h"
 
@@ -17,18 +18,38 @@ static const struct {
     [AUTH_UNKNOWN] = {"unknown_key", "the key is not known"},
     [AUTH_EXPIRED] = {"expired_key", "the key has expired"},
     [AUTH_DISABLED] = {"disabled_key", "the key is disabled"},
+    [AUTH_SIGNATURE] = {"bad_signature", "the signature is not good"},
+    [AUTH_CLAIMS] = {"bad_token", "the token is not for this service"},
     [AUTH_UNREADABLE] = {"keys_unreadable", "the server can't read its keys now; send "
                                             "the request again later"},
 };
 
-static bool refuse(const struct auth_plan *a, enum auth_reason why, struct refused *no)
+/* Why: the reason that helps the client most, of a key that is there rather than of one
+ * that is missing. */
+struct verdict {
+    enum auth_reason why;
+    struct signature_fault fault; /* code NULL: the reason's words */
+};
+
+static void worse(struct verdict *v, enum auth_reason why, struct signature_fault fault)
 {
+    if (why > v->why || v->why == AUTH_OK) {
+        *v = (struct verdict){why, fault};
+    }
+}
+
+static bool refuse(const struct auth_plan *a, const struct verdict *v,
+                   struct refused *no)
+{
+    enum auth_reason why = v->why;
+    const char *code = v->fault.code != NULL ? v->fault.code : words[why].code;
+    const char *detail = v->fault.code != NULL ? v->fault.message : words[why].detail;
+
     if (why == AUTH_UNREADABLE) {
         (void)make_refuse(no, 503, "Keys unreadable", words[why].code,
                           words[why].detail);
     } else {
-        (void)make_refuse(no, 401, "Not authorized", words[why].code,
-                          words[why].detail);
+        (void)make_refuse(no, 401, "Not authorized", code, detail);
         no->challenge = why == AUTH_MISSING ? a->challenge : a->challenge_wrong;
     }
     no->auth = why;
@@ -79,27 +100,93 @@ static enum auth_reason by_key(struct policy_state *s, const struct auth_method 
     return reasons[state];
 }
 
-/* The reason that helps the client most: of a key that is there, not of one that is
- * missing. */
+void policy_set_auth(struct policy_state *s, const struct route *route, uint8_t auth,
+                     struct policy_request *req)
+{
+    const struct auth_method *m;
+
+    req->auth = auth;
+    if (auth == 0 || auth == REQUEST_UNSIGNED) {
+        return;
+    }
+    m = &route->auth->methods[auth - 1];
+    if (m->kind == AUTH_JWT &&
+        auth_credential(m, req, NULL, 0, &req->token) == AUTH_OK) {
+        req->jwt = auth_verifier(s, m);
+    }
+}
+
+static enum auth_reason by_head(struct policy_state *s, const struct auth_method *m,
+                                struct policy_request *req,
+                                struct signature_fault *fault)
+{
+    char room[KEY_TEXT_MAX];
+    struct str text;
+    enum auth_reason r = auth_credential(m, req, room, sizeof room, &text);
+
+    if (r != AUTH_OK) {
+        return r;
+    }
+    return m->kind == AUTH_JWT ? auth_by_token(s, m, text, req, fault)
+                               : by_key(s, m, text, req);
+}
+
 bool policy_authenticate(struct policy_state *s, const struct route *route,
                          struct policy_request *req, struct refused *no)
 {
     const struct auth_plan *a = route->auth;
-    enum auth_reason why = AUTH_MISSING;
-    char room[KEY_TEXT_MAX];
+    struct verdict verdict = {AUTH_OK, {NULL, NULL, NULL}};
+    bool is_signed = false;
 
     for (uint32_t i = 0; i < a->n; i++) {
         const struct auth_method *m = &a->methods[i];
-        struct str text;
-        enum auth_reason r = auth_credential(m, req, room, sizeof room, &text);
+        struct signature_fault fault = {NULL, NULL, NULL};
+        enum auth_reason r;
 
-        if (r == AUTH_OK) {
-            r = by_key(s, m, text, req);
+        if (m->kind == AUTH_HMAC) {
+            /* Without its headers there is nothing that the body could make good. */
+            r = auth_by_hmac(m, req, (struct str){"", 0}, &fault);
+            if (r != AUTH_MISSING) {
+                is_signed = true;
+                continue;
+            }
+        } else {
+            r = by_head(s, m, req, &fault);
         }
+        if (r == AUTH_OK) {
+            req->auth = (uint8_t)(i + 1);
+            return true;
+        }
+        worse(&verdict, r, fault);
+    }
+    if (is_signed) {
+        req->auth = REQUEST_UNSIGNED;
+        return true;
+    }
+    return refuse(a, &verdict, no);
+}
+
+bool policy_authenticate_body(struct policy_state *s, const struct route *route,
+                              const struct policy_request *req, struct str body,
+                              struct refused *no)
+{
+    const struct auth_plan *a = route->auth;
+    struct verdict verdict = {AUTH_OK, {NULL, NULL, NULL}};
+
+    (void)s;
+    for (uint32_t i = 0; i < a->n; i++) {
+        struct signature_fault fault = {NULL, NULL, NULL};
+        enum auth_reason r;
+
+        if (a->methods[i].kind != AUTH_HMAC) {
+            continue;
+        }
+        r = auth_by_hmac(&a->methods[i], req, req->sent.p != NULL ? req->sent : body,
+                         &fault);
         if (r == AUTH_OK) {
             return true;
         }
-        why = r > why ? r : why;
+        worse(&verdict, r, fault);
     }
-    return refuse(a, why, no);
+    return refuse(a, &verdict, no);
 }

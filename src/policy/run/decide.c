@@ -232,6 +232,10 @@ bool decide_body(struct policy_state *s, const struct route *route,
                  uint32_t *raised, struct refused *no)
 {
     *raised = 0;
+    if (UNLIKELY(req->auth == REQUEST_UNSIGNED) && !req->stored &&
+        !policy_authenticate_body(s, route, req, body, no)) {
+        return false;
+    }
     if (!read_events(s, route, shape, req, body, b, no)) {
         return answer_unread(s, route, b, no);
     }

@@ -54,6 +54,10 @@ void stuck_leave(struct policy_state *s);
 /* Takes the sinks' functions out of the result on top, which stays. */
 void state_take_sinks(struct policy_state *s);
 
+/* ---- signatures.c ---- */
+
+void signatures_push(lua_State *L); /* functions for the table on top */
+
 /* ---- rollback.c ---- */
 
 /* Takes the canary's roll_back_if out of that result, too. */

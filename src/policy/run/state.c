@@ -27,8 +27,8 @@
 #include "policy/load/load.h"
 #include "policy/load/rehearsal.h"
 #include "policy/load/secrets.h"
+#include "policy/run/auth_signed.h"
 #include "policy/run/handles.h"
-#include "signature/pin.h"
 #include "signature/verifier.h"
 
 /* ---- C functions of the Lua side ---- */
@@ -93,22 +93,6 @@ static int host_why_no_network(lua_State *L)
     return 1;
 }
 
-/* Why a text is no public key, or nil and whether its curve is P-192. */
-static int host_why_no_pin(lua_State *L)
-{
-    struct pin p;
-    const char *why;
-
-    if (!pin_read(arg(L, 1), &p, &why)) {
-        lua_pushstring(L, why);
-        return 1;
-    }
-    lua_pushnil(L);
-    lua_pushboolean(L, p.curve == PIN_P192);
-    pin_fini(&p);
-    return 2;
-}
-
 static int host_getenv(lua_State *L)
 {
     const struct policy_env *env = state_here(L)->policy->env;
@@ -159,7 +143,6 @@ static void push_host(lua_State *L, bool reading)
                                          {"moment", host_moment},
                                          {"why_no_pattern", host_why_no_pattern},
                                          {"why_no_network", host_why_no_network},
-                                         {"why_no_pin", host_why_no_pin},
                                          {"getenv", host_getenv},
                                          {"secret", secrets_read},
                                          {"bounded", host_bounded},
@@ -176,6 +159,7 @@ static void push_host(lua_State *L, bool reading)
     lua_newtable(L);
     luaL_setfuncs(L, functions, 0);
     files_push(L, reading);
+    signatures_push(L);
     (void)json_open_null(L);
     lua_setfield(L, -2, "null");
     lua_newtable(L);
@@ -193,31 +177,20 @@ static void push_host(lua_State *L, bool reading)
 
 bool state_preload(lua_State *L, struct err *e)
 {
-    static const char *const names[] = {"context",        "words",
-                                        "suggest",        "source",
-                                        "values",         "describe",
-                                        "foresee",        "sinks",
-                                        "routes",         "schemas",
-                                        "kept",           "handles",
-                                        "slips",          "arguments",
-                                        "parameters",     "sites",
-                                        "advice",         "library",
-                                        "moved",          "plain",
-                                        "loader",         "opcodes",
-                                        "registers",      "calls",
-                                        "bytecode",       "hooks",
-                                        "traces",         "words_server",
-                                        "words_sinks",    "words_routes",
-                                        "words_rollout",  "words_handles",
-                                        "words_fields",   "words_functions",
-                                        "words_mistakes", "effects",
-                                        "refused",        "answers",
-                                        "tables",         "envelopes",
-                                        "paths",          "postbacks",
-                                        "words_listen",   "listeners",
-                                        "addresses",      "auth",
-                                        "words_auth",     "words_tls",
-                                        "certificates",   "agents"};
+    static const char *const names[] = {
+        "context",      "words",           "suggest",        "source",
+        "values",       "describe",        "foresee",        "sinks",
+        "routes",       "schemas",         "kept",           "handles",
+        "slips",        "arguments",       "parameters",     "sites",
+        "advice",       "library",         "moved",          "plain",
+        "loader",       "opcodes",         "registers",      "calls",
+        "bytecode",     "hooks",           "traces",         "words_server",
+        "words_sinks",  "words_routes",    "words_rollout",  "words_handles",
+        "words_fields", "words_functions", "words_mistakes", "effects",
+        "refused",      "answers",         "tables",         "envelopes",
+        "paths",        "postbacks",       "words_listen",   "listeners",
+        "auth",         "words_auth",      "words_tls",      "certificates",
+        "tokens",       "addresses",       "agents"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
@@ -465,6 +438,7 @@ void policy_state_free(struct policy_state *s)
     for (uint32_t i = 0; i < PLAN_ROUTES_MAX; i++) {
         verifier_free(s->verifiers[i]);
     }
+    auth_signed_fini(s);
     policy_unref(s->policy);
     free(s->made.p);
     free(s->named.p);
