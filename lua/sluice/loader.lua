@@ -494,8 +494,7 @@ function M.load(host, hooks, name, text)
   self.loading = false
   table.sort(self.problems, by_place)
   source.forget()
-  return { desc = desc, problems = self.problems, remarks = self.remarks,
-    texts = self.texts }
+  return { desc = desc, problems = self.problems, remarks = self.remarks, texts = self.texts }
 end
 
 return M

@@ -48,7 +48,9 @@ describe("the metrics", function()
     local after = h.wait_for("the last scrape to be over", function()
       scrapes = scrapes + 1
       local all = scrape(s)
-      return all.connections_open == 6 and all
+      -- Who is turned away has the answer before the pool has counted it.
+      return all.connections_open == 6 and all.connections_total - before.connections_total
+        == all[pool("connection", "get")] - before[pool("connection", "get")] and all
     end)
     local function grew(name) return after[name] - before[name] end
     -- Asked again, for how many scrapes `becomes` made is not known.

@@ -63,7 +63,8 @@ route "POST /x" { body = "event", stream = "s", schema = M.a.typo }]],
     'p.lua:3: route "GET /x": a GET request has no body, so this route never gets an '
     .. 'event: write POST, PUT or PATCH, or body = "query"' },
   { [[limit { rate = "1/s", key = "headers:x" }]], 'p.lua:3: limit.key: "headers:x" is '
-    .. 'neither "header:NAME", "key:COLUMN" nor "peer", "path" or a path of the event' },
+    .. 'neither "header:NAME", "key:COLUMN", "jwt:CLAIM" nor "peer", '
+    .. '"path" or a path of the event' },
   { [[route "POST /x" { body = "event", stream = "s",
   cors = { origins = { "https://*.x" } } }]], 'p.lua:4: route "POST /x".cors.origins[1]: '
     .. '"https://*.x": an origin has no wildcard; name each, or "*" alone' },
