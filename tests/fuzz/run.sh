@@ -70,6 +70,10 @@ shapes)
   printf '\001{"t":1,"b":[{"y":{"x":2},"c":[{"z":3,"d":[{"v":1},{"v":2}]},{"d":[]}]},{}]}' >"$dir/corpus/2"
   printf '\001{"b":[{"c":[{"d":[{"v":1}],"z":1}],"y":{"x":1}}],"t":1}' >"$dir/corpus/3"
   printf '\001{"b":[{"c":[{"d":null},{"d":[{"v":1}],"z":1}]},{"c":null}]}' >"$dir/corpus/4" ;;
+agents)
+  printf 'user_agent_parsers:\n- regex: "(F[io]x|ab?c)/([0-9]+)(?:[.]([0-9]+)|)"\n  regex_flag: i\n  v1_replacement: "$1x"\nos_parsers:\n- regex: (k+s)+$|(Win{1,3})\n  os_replacement: W $2\n\000Fix/1.2 (win; \342\204\252S)' >"$dir/corpus/1"
+  printf 'device_parsers:\n- regex: "; *([^;]{0,9}?) Build"\n  brand_replacement: B\n- regex: (a+)+$\n\000; x1 Build aaaaaaaaaaaaaaaaaaaaaaaaaaaaa!' >"$dir/corpus/2"
+  printf 'user_agent_parsers:\n- regex: (?:abc|\303\251d)(e)\n- regex: (.)\n  family_replacement: $1$1\n\000\377abce' >"$dir/corpus/3" ;;
 cidr)
   printf '10.0.0.0/8,a\n10.1.0.0/16,b\n::ffff:10.1.2.3,c\n2001:db8::/32,d\n::/0,e\n0.0.0.0/0,f\n' >"$dir/corpus/1"
   printf '# x\n; y\n192.0.2.0/24 ; SBL1\n2001:db8::1/128\t"q", z\n255.255.255.255\n' >"$dir/corpus/2" ;;

@@ -13,6 +13,43 @@
 #include "base/attr.h"
 #include "unit/agents/agents_told.h"
 
+/* The memory that was asked for; a sanitizer has its own malloc. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||             \
+    __has_feature(memory_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
+
+#ifndef SANITIZED
+static unsigned n_allocations;
+
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t n);
+
+void *malloc(size_t n)
+{
+    n_allocations++;
+    return __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    n_allocations++;
+    return __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+    n_allocations++;
+    return __libc_realloc(p, n);
+}
+#endif
+
 static const char FILE_TEXT[] =
     "user_agent_parsers:\n"
     "- regex: '(Wild)(?:(x+)+$|)'\n"
@@ -156,6 +193,34 @@ static void test_counts_what_is_left_out(void **state)
     assert_int_equal(agent_reader_skipped(reader, &line), 1);
 }
 
+/* Known and new ones, long ones, wild ones, and those that are not UTF-8. */
+static void test_allocates_nothing_for_a_text(void **state)
+{
+    (void)state;
+#ifdef SANITIZED
+    skip();
+#else
+    static char text[1100];
+    unsigned before = n_allocations;
+
+    free(malloc(1));
+    assert_int_equal(n_allocations, before + 1);
+    before = n_allocations;
+    for (unsigned i = 0; i < 5000; i++) {
+        struct str v, s = {text, 40 + i % 1000};
+
+        memset(text, i % 3 == 0 ? 'x' : i % 3 == 1 ? 0xff : ' ', sizeof text);
+        (void)snprintf(text, 40, "%s/%u Win 1.2.3.4; SM-x", i % 2 == 0 ? "Wild" : "Fox",
+                       i % 4000);
+        text[strlen(text)] = ' ';
+        for (int k = 0; k < N_AGENT_PARTS; k++) {
+            (void)agent_reader_find(reader, s, (enum agent_part)k, &v);
+        }
+    }
+    assert_int_equal(n_allocations, before);
+#endif
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -184,7 +249,8 @@ int main(void)
                                        TEST(test_what_no_parser_knows_is_other),
                                        TEST(test_reads_the_first_kibibyte),
                                        TEST(test_mends_what_is_not_utf8),
-                                       TEST(test_counts_what_is_left_out)};
+                                       TEST(test_counts_what_is_left_out),
+                                       TEST(test_allocates_nothing_for_a_text)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
