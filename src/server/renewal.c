@@ -18,14 +18,14 @@
 enum { DAY_S = 86400, LABEL_BYTES = 320, QUOTED_BYTES = 2 * ERR_TEXT_MAX };
 
 /* Where there is no TLS, no certificate ends. */
-static const uint64_t NEVER_DAYS = 36500;
+static const uint64_t NEVER_S = 36500ull * DAY_S;
 
 struct renewed {
     struct tls_door *door;
-    struct tls_context *context;      /* in the door; NULL: none was there yet */
-    uint64_t stamp;                   /* of the files when they were last read */
-    uint64_t look_ms;                 /* monotonic: when to look at them again */
-    stats_cell *days, *good, *failed; /* NULL: it never had TLS */
+    struct tls_context *context;        /* in the door; NULL: none was there yet */
+    uint64_t stamp;                     /* of the files when they were last read */
+    uint64_t look_ms;                   /* monotonic: when to look at them again */
+    stats_cell *left_s, *good, *failed; /* NULL: it never had TLS */
 };
 
 struct renewal {
@@ -50,14 +50,15 @@ static void make_cells(struct renewed *x, const char *address)
 {
     char pair[LABEL_BYTES], labels[LABEL_BYTES + 32];
 
-    if (x->days != NULL) {
+    if (x->left_s != NULL) {
         return;
     }
     (void)stats_label_pair(pair, sizeof pair, "listener", address);
-    x->days = stats_gauge("sluice_tls_certificate_days",
-                          "Whole days until the first certificate of a listener "
-                          "expires; 0: less than a day, or expired.",
-                          pair);
+    x->left_s =
+        stats_gauge("sluice_tls_certificate_expiry_seconds",
+                    "Time until the first certificate of a listener expires; 0: it "
+                    "has expired.",
+                    pair);
     (void)snprintf(labels, sizeof labels, "%s,result=\"renewed\"", pair);
     x->good = stats_counter("sluice_tls_renewals_total",
                             "Changed certificate files that sluice read: renewed, or "
@@ -70,7 +71,7 @@ static void make_cells(struct renewed *x, const char *address)
                               labels);
 }
 
-static void count_days(const struct renewal *r, uint32_t place)
+static void count_left(const struct renewal *r, uint32_t place)
 {
     const struct renewed *x = &r->list[place];
     const struct tls_plan *t = plan_of(r, place)->tls;
@@ -81,9 +82,9 @@ static void count_days(const struct renewal *r, uint32_t place)
 
         least = left < least ? left : least;
     }
-    stats_set(x->days, least == INT64_MAX ? NEVER_DAYS
-                       : least < 0        ? 0
-                                          : (uint64_t)(least / DAY_S));
+    stats_set(x->left_s, least == INT64_MAX ? NEVER_S
+                         : least < 0        ? 0
+                                            : (uint64_t)least);
 }
 
 static void tell_late(const struct renewal *r, uint32_t place)
@@ -108,7 +109,7 @@ static void use(struct renewal *r, uint32_t place, struct tls_context *c)
     x->context = c;
     tls_door_set(x->door, c);
     tell_late(r, place);
-    count_days(r, place);
+    count_left(r, place);
 }
 
 /* The files were written, or another policy names others. */
@@ -131,7 +132,7 @@ static void read_again(struct renewal *r, uint32_t place)
     use(r, place, c);
     stats_add(x->good, 1);
     log_write(LOG_INFO, "certificate", "status=renewed listener=%s days=%llu", name,
-              (unsigned long long)*x->days);
+              (unsigned long long)*x->left_s / DAY_S);
 }
 
 static void look_at(struct renewal *r, uint32_t place)
@@ -144,7 +145,7 @@ static void look_at(struct renewal *r, uint32_t place)
         x->stamp = stamp; /* before they are read: a later change is seen */
         read_again(r, place);
     }
-    count_days(r, place);
+    count_left(r, place);
 }
 
 /* To the next listener whose files are due; no listener has TLS: not at all. */
@@ -231,8 +232,8 @@ void renewal_set(struct renewal *r, struct policy *p, struct certificates *c)
         struct renewed *x = &r->list[i];
 
         if (plan->listeners[i].tls == NULL) {
-            if (x->days != NULL) {
-                stats_set(x->days, NEVER_DAYS);
+            if (x->left_s != NULL) {
+                stats_set(x->left_s, NEVER_S);
             }
             continue;
         }

@@ -174,7 +174,9 @@ describe("a generation of the policy", function()
       assert.equal(403, a.status)
       assert.matches('"code":"origin"', a.body, 1, true)
     end
-    assert.equal(200, h.request(s.admin, "GET", "/status", nil, headers).status)
+    -- Nor can the page read anything.
+    assert.equal(403, h.request(s.admin, "GET", "/status", nil, headers).status)
+    assert.equal(200, s:get("/status").status)
     assert.equal(1, s:metric("sluice_policy_generation"))
     assert.equal(0, s:stop())
   end)

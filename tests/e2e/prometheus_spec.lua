@@ -2,6 +2,7 @@
 -- rules returns data; the metrics are clean by promtool.
 local cjson = require "cjson"
 local h = require "harness"
+local certificates = require "certificates"
 local clickhouse = require "clickhouse"
 local kafka = require "kafka"
 local metrics = dofile "tests/tools/metrics.lua"
@@ -15,6 +16,7 @@ end
 local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }
+listen "127.0.0.1:0" { tls = { cert = %q, key = %q } }
 kafka "bus" { brokers = %q, topic = "events", key = "user_id" }
 clickhouse "olap" { urls = { %q }, table = "default.events",
   batch = { target = 500, min = 10, linger = "100ms", adapt = "latency" } }
@@ -43,7 +45,8 @@ describe("metrics", function()
     if why_not then return end
     ch, m, dir = clickhouse.start(), kafka.mock(), h.folder()
     ch:events_table("events")
-    s = h.server { policy = POLICY:format(m.brokers, ch.url) }
+    local own = certificates.make(dir, "own")
+    s = h.server { policy = POLICY:format(own .. ".pem", own .. ".key", m.brokers, ch.url) }
   end)
   teardown(function()
     if why_not then return end

@@ -194,7 +194,7 @@ next();']]):format(dir, port))
     h.wait_for("the new certificate", function()
       return client "-noservername":find("CN = new", 1, true)
     end)
-    assert.is_true(s:metric("sluice_tls_certificate_days") <= 3)
+    assert.is_true(s:metric("sluice_tls_certificate_expiry_seconds") <= 3 * 86400)
 
     h.write(fifo, get:format "Connection: close\r\n")
     h.reap(pid, 30)

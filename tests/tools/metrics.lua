@@ -40,7 +40,7 @@ local sections = {
     { "listener", "listener_connections_total listener_connections_open" },
     { "version, resumed", "tls_handshakes_total" },
     { "reason", "tls_handshake_failures_total" }, { "", "tls_handshakes_under_way" },
-    { "listener", "tls_certificate_days" }, { "listener, result", "tls_renewals_total" },
+    { "listener", "tls_certificate_expiry_seconds" }, { "listener, result", "tls_renewals_total" },
     { "listener, reason", "listener_refused_total" }, { "pool, op", "pool_ops_total" } },
   { "Spool", "", { "stream", "stored_events_total stored_bytes_total store_failures_total",
       "spool_bytes spool_reserved_bytes spool_damaged_blocks_total",
