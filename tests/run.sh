@@ -154,8 +154,9 @@ beside() { # folder of the build, files: two at a time
 # all others run two at a time, for they mostly wait. Those that take longest begin,
 # so that none of them is the last one alone.
 alone="clickhouse_faults hostile_clients reload breaker hedge memory"
-long="kafka_faults fault_fuzz crash powerloss hang isolation poison http_sink canary
-  kafka_breaker clickhouse allocations clock dead_replay faults retire kafka4 clickhouse_table disk"
+long="kafka_faults powerloss dedup_persist clock poison hang changer clickhouse_table allocations
+  kafka_breaker isolation resend http_sink faults retire kafka_tls fault_fuzz clickhouse canary
+  crash supervisor kafka4 dead_replay clients disk"
 among() { # file, names: whether its name is one of them
   name=$(basename "$1" _spec.lua)
   # shellcheck disable=SC2086
@@ -175,8 +176,8 @@ check() { # title, command: passes when it exits 0
   fi
 }
 
-fuzz() { # targets: two at a time; they share five minutes, or have their own time
-  seconds=${SLUICE_FUZZ_SECONDS:-$((300 / $#))}
+fuzz() { # targets: two at a time; they share 200 s, or have their own time
+  seconds=${SLUICE_FUZZ_SECONDS:-$((200 / $#))}
   printf '%s\n' "$@" | xargs -P 2 -I{} sh -c "sh tests/fuzz/run.sh build-fuzz {} \
     $seconds >'$logs/fuzz-{}' 2>&1; echo \$? >'$logs/fuzz-{}.code'"
   for t in "$@"; do
@@ -201,12 +202,13 @@ if [ "$mode" = quick ]; then
     tests/e2e/metrics_spec.lua
 else
   first='' others=''
+  for name in $long; do
+    first="$first tests/e2e/${name}_spec.lua"
+  done
   for f in tests/e2e/*_spec.lua; do
     if among "$f" "$alone"; then
       specs build "$f"
-    elif among "$f" "$long"; then
-      first="$first $f"
-    else
+    elif ! among "$f" "$long"; then
       others="$others $f"
     fi
   done

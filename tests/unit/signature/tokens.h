@@ -31,8 +31,8 @@ static inline const char *token_text(const char *fmt, ...)
 /* A number of the key, in base64url. */
 static inline const char *token_number(EVP_PKEY *key, const char *name, size_t n)
 {
-    unsigned char bytes[512];
-    char url[1024];
+    unsigned char bytes[2048]; /* also of a key that is too large */
+    char url[4096];
     BIGNUM *v = NULL;
 
     if (EVP_PKEY_get_bn_param(key, name, &v) != 1) {
