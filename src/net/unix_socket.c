@@ -217,11 +217,16 @@ bool unix_socket_open(const char *path, const struct unix_rights *r,
 
 void unix_socket_adopt(const char *path, int fd, struct unix_socket *s)
 {
-    struct stat st;
-
     *s = (struct unix_socket){.fd = fd};
     (void)snprintf(s->path, sizeof s->path, "%s", path);
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+}
+
+void unix_socket_own(struct unix_socket *s)
+{
+    struct stat st;
+
+    if (s->fd >= 0 && s->ino == 0 && lstat(s->path, &st) == 0 &&
+        S_ISSOCK(st.st_mode)) {
         s->dev = st.st_dev;
         s->ino = st.st_ino;
     }

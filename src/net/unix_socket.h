@@ -36,8 +36,10 @@ struct unix_rights {
 bool unix_socket_open(const char *path, const struct unix_rights *r,
                       struct unix_socket *s, struct err *e) MUST_USE;
 
-/* The same for fd, which another process opened so and has handed over. */
+/* The same for fd, which another process opened so and has handed over. That one may
+ * need the file again: it stays at the close, unless unix_socket_own was called. */
 void unix_socket_adopt(const char *path, int fd, struct unix_socket *s);
+void unix_socket_own(struct unix_socket *s);
 
 /* Closes it, and removes its file if that is still the one that was made. */
 void unix_socket_close(struct unix_socket *s);

@@ -12,7 +12,7 @@
 #include "net/passed.h"
 #include "server/upgrade/place.h"
 
-static const char UNIX[] = "unix:", SYSTEMD[] = "systemd:";
+static const char UNIX[] = "unix:", SYSTEMD[] = "systemd:", ADMIN[] = "admin ";
 
 static bool begins(const char *text, const char *with)
 {
@@ -44,7 +44,7 @@ void listenings_of(struct listenings *l, const struct plan *plan, const char *ov
 
 void listening_key(const struct listening *x, char key[LISTENING_KEY])
 {
-    (void)snprintf(key, LISTENING_KEY, "%s%s", x->admin ? "admin " : "", x->address);
+    (void)snprintf(key, LISTENING_KEY, "%s%s", x->admin ? ADMIN : "", x->address);
 }
 
 uint32_t listening_sockets(const struct listening *x)
@@ -226,6 +226,36 @@ void listenings_leave(struct listenings *l, struct place *place)
 {
     for (uint32_t i = 0; i < l->n; i++) {
         listening_leave(&l->list[i], place);
+    }
+}
+
+/* The address of a key. */
+static const char *address_of(const char *key)
+{
+    return begins(key, ADMIN) ? key + sizeof ADMIN - 1 : key;
+}
+
+void listenings_settle(struct listenings *l, struct listening *admin,
+                       struct place *place)
+{
+    struct unix_socket left;
+
+    unix_socket_own(&admin->local);
+    for (uint32_t i = 0; i < l->n; i++) {
+        unix_socket_own(&l->list[i].local);
+    }
+    for (uint32_t i = 0; i < place->n_sockets; i++) {
+        const char *address = address_of(place->sockets[i].address);
+        int fd = place->sockets[i].fd;
+
+        place->sockets[i].fd = -1;
+        if (fd >= 0 && begins(address, UNIX)) {
+            unix_socket_adopt(address + sizeof UNIX - 1, fd, &left);
+            unix_socket_own(&left);
+            unix_socket_close(&left);
+        } else if (fd >= 0) {
+            (void)close(fd);
+        }
     }
 }
 

@@ -55,6 +55,12 @@ void listenings_close(struct listenings *l);
 /* Leaves the sockets to another process; those of Unix keep their files. */
 void listenings_leave(struct listenings *l, struct place *place);
 
+/* This process serves: it removes the files of its Unix sockets at the end, also of those
+ * that it has from place; and nobody waits in vain at sockets there that it did not take.
+ */
+void listenings_settle(struct listenings *l, struct listening *admin,
+                       struct place *place);
+
 /* "127.0.0.1:8080,unix:/run/in.sock" of those that are open. */
 void listenings_show(const struct listenings *l, char *out, size_t n);
 

@@ -227,5 +227,6 @@ bool start_all(struct server *s, struct err *e)
               SLUICE_VERSION);
     predecessor_connections(s, s->place);
     predecessor_serving(s, s->place);
+    listenings_settle(&s->listeners, &s->admin_listener, s->place);
     return true;
 }

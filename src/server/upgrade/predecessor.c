@@ -86,16 +86,19 @@ struct arrivals {
     uint32_t n;
 };
 
-/* Those of a listener that there is no more go to the first. */
+/* One of a listener that there is no more is closed: others have other routes, and trust
+ * other clients. */
 static void adopt_connection(struct server *s, uint32_t n, const char *listener,
                              struct http_handed *h)
 {
     for (uint32_t i = 0; i < s->listeners.n; i++) {
         if (strcmp(s->listeners.list[i].address, listener) == 0) {
             h->listener = i;
+            worker_adopt(s->workers[n % s->n_workers], h);
+            return;
         }
     }
-    worker_adopt(s->workers[n % s->n_workers], h);
+    (void)close(h->fd);
 }
 
 static void adopt(struct arrivals *a, const struct channel_message *m)

@@ -1,0 +1,67 @@
+-- Upgrades that fail, or that change what is listened to.
+local h = require "harness"
+local socket = require "posix.sys.socket"
+local unistd = require "posix.unistd"
+
+---Sends SIGUSR2 and waits for a process that serves: the new one, or the old one again.
+local function upgrade(s)
+  s.log_from = #(h.read(s.log) or "")
+  s:signal("SIGUSR2")
+  s:ready()
+end
+
+local function answers(path)
+  local fd = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)
+  local ok = socket.connect(fd, { family = socket.AF_UNIX, path = path })
+  unistd.close(fd)
+  return ok ~= nil
+end
+
+local function post(c)
+  c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    .. "Content-Length: 7\r\n\r\n{\"a\":1}")
+  return h.answer(c)
+end
+
+describe("an upgrade", function()
+  local s, text, path
+  before_each(function()
+    s = h.server { policy = h.policy {} }
+    text, path = h.read(s.path), s.dir .. "/in.sock"
+  end)
+  after_each(function() s:close() end)
+
+  it("keeps the file of a Unix socket when it is taken back, and else removes it",
+    function()
+      local with = text .. ('\nlisten "unix:%s" {}\n'):format(path)
+      h.write(s.path, with)
+      upgrade(s)
+      assert.is_true(answers(path))
+      h.write(s.path, with .. ('listen "unix:%s/none/x.sock" {}\n'):format(s.dir))
+      upgrade(s)
+      assert.is_truthy(s:text():find("event=upgrade status=failed", 1, true))
+      assert.is_true(answers(path))
+      h.write(s.path, with)
+      upgrade(s)
+      assert.is_true(answers(path))
+      s:stop()
+      assert.is_nil(unistd.access(path))
+    end)
+
+  it("closes the sockets and connections of listeners that there are no more", function()
+    h.write(s.path, text .. ('\nlisten "unix:%s" {}\nlisten "0.0.0.0:0" {}\n')
+      :format(path))
+    upgrade(s)
+    local port = tonumber(s:text():match("listen=127%.0%.0%.1:%d+,0%.0%.0%.0:(%d+),"))
+    local c = h.connect(port)
+    assert.equal(202, post(c).status)
+    h.write(s.path, text)
+    upgrade(s)
+    s:logged("event=upgrade status=took_over")
+    assert.is_true(h.closed(c, 60))
+    c:close()
+    assert.is_false(h.open_port(port))
+    assert.is_nil(unistd.access(path))
+    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+  end)
+end)
