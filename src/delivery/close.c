@@ -141,15 +141,20 @@ static void on_hand_over(void *arg)
     pump_later(d);
 }
 
+void delivery_ask_rest(struct delivery *d, uint64_t until_ns)
+{
+    if (!d->over && d->stop_ns == 0) {
+        d->stop_ns = until_ns;
+        mailbox_post(&d->mail, on_hand_over, d);
+    }
+}
+
 bool delivery_hand_over(struct delivery *d, int64_t ms)
 {
     if (d->over) {
         return true;
     }
-    if (d->stop_ns == 0) {
-        d->stop_ns = clock_mono_ns() + (uint64_t)ms * 1000000u;
-        mailbox_post(&d->mail, on_hand_over, d);
-    }
+    delivery_ask_rest(d, clock_mono_ns() + (uint64_t)ms * 1000000u);
     if (!latch_wait(&d->ended, d->stop_ns + GRACE_MS * 1000000ull)) {
         return false;
     }

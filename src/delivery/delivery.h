@@ -6,7 +6,7 @@
  *
  * All calls come from one thread, and some from a second one that only looks or asks
  * while d is kept for it: delivery_status, delivery_post, delivery_force,
- * delivery_replay_begin, delivery_replay_status, delivery_ended, delivery_ask_stop. The
+ * delivery_replay_begin, delivery_replay_status, delivery_ended, delivery_ask_*. The
  * delivery's own thread has its own libev loop.
  */
 #pragma once
@@ -113,9 +113,12 @@ bool delivery_force(struct delivery *d, bool open);
 
 /* ---- close.c ---- */
 
-/* Delivers the spool's events until then (a time of clock_mono_ns; in the past: only
- * the batches in hand), persists, ends the thread. Does not wait. */
+/* Delivers the spool's events until then (a time of clock_mono_ns), persists, ends the
+ * thread. Batches that are in flight then are given up. Does not wait. */
 void delivery_ask_stop(struct delivery *d, uint64_t until_ns);
+
+/* The same, but begins no batch any more: only those in flight have until then. */
+void delivery_ask_rest(struct delivery *d, uint64_t until_ns);
 enum delivery_end delivery_join(struct delivery *d, uint64_t until_ns) MUST_USE;
 /* The same, and d is not freed: delivery_free may follow. False: stuck. */
 bool delivery_halt(struct delivery *d, uint64_t until_ns) MUST_USE;

@@ -286,6 +286,7 @@ void pump(struct delivery *d)
 
     if (d->handing_over) {
         if (quiet(d)) {
+            d->empty = pump_show_lag(d) == 0;
             ev_break(d->loop, EVBREAK_ALL);
         }
         return;

@@ -101,6 +101,7 @@ describe("an upgrade", function()
     h.write(s.path, text)
     upgrade(s)
     s:deliver()
+    assert.equal(0, s:stop()) -- names the file
     assert.equal(1, #s:lines())
   end)
 

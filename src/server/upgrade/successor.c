@@ -21,7 +21,7 @@
 /* A policy with large tables loads in seconds. */
 static const double LOADS_S = 120.;
 static const double LOOK_S = 0.001;
-enum { LATE_LOOKS = 100 };
+enum { LATE_LOOKS = 100, UNSERVED_NS = 1000000000 };
 
 struct successor {
     struct server *s;
@@ -29,7 +29,7 @@ struct successor {
     int channel;
     ev_io io;
     ev_timer late;     /* it is not ready */
-    ev_timer look;     /* sinks, then workers, come to rest */
+    ev_timer look;     /* reloads, sinks, then workers, come to rest */
     uint64_t until_ns; /* then: no more patience */
     bool leaving;      /* it is ready, and this process makes room for it */
     bool workers;      /* hand over */
@@ -100,18 +100,29 @@ static bool sinks_needed(const struct server *s)
     return false;
 }
 
-/* They finish the batches in hand, and take no others. */
-static void stop_sinks(struct server *s)
+/* They finish the batches in hand, and take no others. Once nobody is served, the
+ * batches have little time: those of the streams that clients wait for are done. */
+static void rest_sinks(struct server *s, const struct successor *x)
 {
-    uint64_t now = clock_mono_ns();
+    uint64_t soon_ns = clock_mono_ns() + UNSERVED_NS;
+    uint64_t until_ns =
+        x->workers && soon_ns < x->until_ns ? soon_ns : x->until_ns;
 
     sinks_lock(s);
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
         if (s->sinks[i].delivery != NULL) {
-            delivery_ask_stop(s->sinks[i].delivery, now);
+            delivery_ask_rest(s->sinks[i].delivery, until_ns);
         }
     }
     sinks_unlock(s);
+}
+
+/* A reload whose loader or change of the sinks is under way uses what stop_all ends. */
+static bool reloads_rest(struct server *s)
+{
+    char sink[96];
+
+    return s->reloading == NULL && !changer_late(&s->changer, 0, sink, sizeof sink);
 }
 
 static bool workers_rest(const struct server *s)
@@ -138,9 +149,12 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     bool late = clock_mono_ns() >= x->until_ns;
 
     (void)events;
+    if (!x->sinks && !x->workers && !late && !reloads_rest(s)) {
+        return;
+    }
     if (!x->sinks && (late || !sinks_needed(s) || (x->workers && workers_rest(s)))) {
         x->sinks = true;
-        stop_sinks(s);
+        rest_sinks(s, x);
     }
     if (!x->workers && (late || sinks_needed(s) || sinks_rest(s))) {
         x->workers = true;
