@@ -225,8 +225,7 @@ void unix_socket_own(struct unix_socket *s)
 {
     struct stat st;
 
-    if (s->fd >= 0 && s->ino == 0 && lstat(s->path, &st) == 0 &&
-        S_ISSOCK(st.st_mode)) {
+    if (s->fd >= 0 && s->ino == 0 && lstat(s->path, &st) == 0 && S_ISSOCK(st.st_mode)) {
         s->dev = st.st_dev;
         s->ino = st.st_ino;
     }

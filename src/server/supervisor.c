@@ -297,6 +297,7 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
         code = failed(s, &e, w);
     }
     if (s->exit_code == EXIT_STUCK) {
+        successor_forsake(s);
         return EXIT_STUCK; /* a thread that never comes back is not waited for */
     }
     if (code == EXIT_AGAIN) {
@@ -315,7 +316,9 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
             log_write(LOG_INFO, "stopped", "exit=%d", code);
         }
     } else { /* a thread still uses all, also things that exit() would take down */
-        code = code == EXIT_AGAIN ? EXIT_SETUP : code == EXIT_LEFT ? EXIT_OK : code;
+        code = code == EXIT_AGAIN  ? EXIT_SETUP
+               : code == EXIT_LEFT ? successor_alone(s)
+                                   : code;
         log_write(LOG_WARN, "stopped", "exit=%d stuck=true", code);
         _exit(code);
     }

@@ -1,5 +1,7 @@
 -- Upgrades that fail, or that change what is listened to.
+local faults = require "faults"
 local h = require "harness"
+local signal = require "posix.signal"
 local socket = require "posix.sys.socket"
 local unistd = require "posix.unistd"
 
@@ -103,5 +105,62 @@ describe("an upgrade", function()
     assert.is_nil((l:accept()))
     c:close()
     l:close()
+  end)
+end)
+
+local function alive(pid)
+  local stat = h.read("/proc/" .. pid .. "/stat")
+  return stat ~= nil and not stat:find(") Z ", 1, true)
+end
+
+describe("an upgrade that hangs", function()
+  local s
+  after_each(function() if s then s:close() end end)
+
+  local function new_pid()
+    return tonumber(s:logged("event=upgrade status=ready pid=(%d+)"))
+  end
+
+  it("ends at SIGTERM, also while the new process does not serve", function()
+    s = h.server { policy = h.policy {} }
+    local c = h.connect(s.port)
+    c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: 7\r\n\r\n{\"a\"")
+    h.wait_for("the request to begin", function()
+      return s:metric("sluice_body_buffer_bytes") > 0
+    end)
+    s:signal("SIGUSR2")
+    local new = new_pid()
+    signal.kill(new, signal.SIGSTOP)
+    c:send(":1}")
+    assert.equal(202, h.answer(c).status)
+    s:logged("event=sink sink=archive status=stopped")
+    s:signal("SIGTERM")
+    assert.equal(0, h.reap(s.pid, 20))
+    s.pid = nil
+    assert.is_false(alive(new))
+    c:close()
+  end)
+
+  it("ends with an error when its own thread hangs, and leaves no orphan", function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    s = h.server { dir = dir, wrap = f:wrap(),
+      policy = h.policy { server = 'drain = "100ms"' } }
+    f:rules("on=all do=hang thread=archive")
+    local made = f:made()
+    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    h.wait_for("the thread to hang", function() return f:made() > made end)
+    s:signal("SIGUSR2")
+    local new = new_pid()
+    assert.equal(70, h.reap(s.pid, 20))
+    s.pid = nil
+    assert.is_false(alive(new))
+    f:rules()
+    s:start()
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(1, #s:lines())
+    f:close()
   end)
 end)

@@ -29,7 +29,8 @@ enum channel_kind {
     CHANNEL_SERVING,    /* new: from now on it is the server */
     CHANNEL_FAILED,     /* new: it can't; text: why */
     CHANNEL_CONNECTION, /* old: one between two requests; text: its listener's address */
-    CHANNEL_END         /* old: that was the last one */
+    CHANNEL_END /* old: that was the last one; number: of the process that stands
+                           in for the new one */
 };
 
 struct channel_message {

@@ -18,6 +18,7 @@
 /* A spool that was closed opens in milliseconds, but keys that were seen take longer. */
 #define SERVES_NS (120ull * 1000000000)
 #define LOOK_NS 20000000ull
+#define ENDS_NS 3000000000ull
 
 /* Those that come meanwhile are for the server, whoever that is. */
 static void pass_signals(pid_t pid)
@@ -41,8 +42,27 @@ static bool say(const struct place *p, const struct channel_message *m, struct e
     return channel_say(p->channel, m, clock_mono_ns() + SERVES_NS, e);
 }
 
-/* True: it serves. */
-static bool hear(const struct place *p, struct err *e)
+/* Whoever serves is to end. The new process is told at once, and has the time that an end
+ * during a start has: it may hang. */
+static bool ends(struct place *p)
+{
+    const struct timespec at_once = {0, 0};
+    sigset_t set;
+    int number;
+
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    number = sigtimedwait(&set, NULL, &at_once);
+    if (number > 0) {
+        p->drains = true;
+        (void)kill(p->pid, number);
+    }
+    return number > 0;
+}
+
+/* True: it serves. told: to end. */
+static bool hear(struct place *p, bool *told, struct err *e)
 {
     uint64_t until_ns = clock_mono_ns() + SERVES_NS;
     enum channel_result got;
@@ -50,9 +70,14 @@ static bool hear(const struct place *p, struct err *e)
 
     do {
         got = channel_hear(p->channel, &m, clock_mono_ns() + LOOK_NS, e);
+        if (got == CHANNEL_NOTHING && ends(p)) {
+            *told = true;
+            until_ns = clock_mono_ns() + ENDS_NS;
+        }
     } while (got == CHANNEL_NOTHING && clock_mono_ns() < until_ns);
     if (got == CHANNEL_NOTHING) {
-        return err_set(e, "it does not serve after two minutes");
+        return err_set(e, *told ? "it was told to end, and does not"
+                                : "it does not serve after two minutes");
     }
     if (got == CHANNEL_GONE) {
         return false;
@@ -63,7 +88,7 @@ static bool hear(const struct place *p, struct err *e)
     return m.kind == CHANNEL_SERVING || err_set(e, "%s", m.text);
 }
 
-static void give_connections(struct place *p, bool stands_in)
+static void give_connections(struct place *p, pid_t stands_in)
 {
     struct channel_message m = {.kind = CHANNEL_CONNECTION};
     uint32_t n = 0;
@@ -81,7 +106,8 @@ static void give_connections(struct place *p, bool stands_in)
             break;
         }
     }
-    m = (struct channel_message){.kind = CHANNEL_END, .number = stands_in, .fd = -1};
+    m = (struct channel_message){
+        .kind = CHANNEL_END, .number = (uint32_t)stands_in, .fd = -1};
     if (n < p->n_connections || !say(p, &m, &e)) {
         log_write(LOG_WARN, "upgrade", "status=lost connections=%u why=\"%s\"",
                   p->n_connections - n, e.text);
@@ -92,12 +118,12 @@ enum successor_result successor_follow(struct place *p, const struct notify *not
                                        int *code)
 {
     const struct channel_message go = {.kind = CHANNEL_GO, .fd = -1};
-    bool below = p->below, stays;
-    pid_t pid = p->pid;
+    bool stays, told = false;
+    pid_t pid = p->pid, below = p->below;
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (!say(p, &go, &e) || !hear(p, &e)) {
+    if (!say(p, &go, &e) || !hear(p, &told, &e)) {
         log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld next=\"%s\" why=%s",
                   (long)pid, p->drains ? "ends" : "this process serves again",
                   log_quote(quoted, sizeof quoted, e.text));
@@ -110,14 +136,14 @@ enum successor_result successor_follow(struct place *p, const struct notify *not
         return p->drains ? SUCCESSOR_SERVES : SUCCESSOR_FAILED;
     }
     /* The service manager waits for that one from now on. */
-    stays = !below && !notify_send(notify, "MAINPID=%ld", (long)pid);
-    give_connections(p, stays || below);
-    if (p->drains) {
+    stays = below == 0 && !notify_send(notify, "MAINPID=%ld", (long)pid);
+    give_connections(p, stays ? getpid() : below);
+    if (p->drains && !told) {
         (void)kill(pid, SIGTERM);
     }
     place_fini(p);
-    if (below) {
-        stand_in_tell(pid);
+    if (below != 0) {
+        stand_in_tell(below, pid);
     }
     pass_signals(pid);
     *code = stays ? stand_in(pid) : EXIT_OK;

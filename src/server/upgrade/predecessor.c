@@ -139,7 +139,7 @@ static void on_arrival(struct ev_loop *loop, ev_io *io, int events)
         }
     }
     if (got != CHANNEL_NOTHING) {
-        a->place->below = got == CHANNEL_HEARD && m.number != 0;
+        a->place->below = got == CHANNEL_HEARD ? (pid_t)m.number : 0;
         log_write(LOG_INFO, "upgrade", "status=took_over connections=%u", a->n);
         ev_io_stop(loop, &a->io);
         (void)close(a->channel);

@@ -17,11 +17,15 @@ struct stand_in {
     pid_t now, next; /* the server, and who takes its place; 0: nobody */
     bool ended;      /* now has, with status */
     int status;
+    pid_t early; /* the last of the others that have ended */
+    int early_status;
 };
 
-void stand_in_tell(pid_t pid)
+void stand_in_tell(pid_t stand_in, pid_t pid)
 {
-    (void)sigqueue(getppid(), SIGRTMIN, (union sigval){.sival_int = (int)pid});
+    if (getppid() == stand_in) {
+        (void)sigqueue(stand_in, SIGRTMIN, (union sigval){.sival_int = (int)pid});
+    }
 }
 
 static void hear(struct stand_in *x, const siginfo_t *got)
@@ -48,8 +52,8 @@ static void hear_all(struct stand_in *x)
 /* Those whose parents have ended are this process's children now. */
 static void reap(struct stand_in *x)
 {
-    pid_t pid, early = 0;
-    int status, early_status = 0;
+    pid_t pid;
+    int status;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         hear_all(x);
@@ -57,14 +61,14 @@ static void reap(struct stand_in *x)
             x->ended = true;
             x->status = status;
         } else {
-            early = pid;
-            early_status = status;
+            x->early = pid;
+            x->early_status = status;
         }
         if (x->ended && x->next != 0) {
             x->now = x->next;
             x->next = 0;
-            x->ended = x->now == early;
-            x->status = early_status;
+            x->ended = x->now == x->early;
+            x->status = x->early_status;
         }
     }
 }

@@ -12,5 +12,6 @@
  * signal that ends the server ends this process. Signals are blocked by the caller. */
 int stand_in(pid_t pid);
 
-/* This process, which has a stand-in above it, is followed by pid. */
-void stand_in_tell(pid_t pid);
+/* This process, which has that stand-in above it, is followed by pid. One that was killed
+ * is not told, nor who has its children now: the signal would end that. */
+void stand_in_tell(pid_t stand_in, pid_t pid);

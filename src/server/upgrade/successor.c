@@ -14,9 +14,13 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "process/notify.h"
 #include "server/internal.h"
+#include "server/process.h"
+#include "server/supervisor.h"
 #include "server/upgrade/channel.h"
 #include "server/upgrade/launch.h"
+#include "server/upgrade/stand_in.h"
 
 /* A policy with large tables loads in seconds. */
 static const double LOADS_S = 120.;
@@ -105,8 +109,7 @@ static bool sinks_needed(const struct server *s)
 static void rest_sinks(struct server *s, const struct successor *x)
 {
     uint64_t soon_ns = clock_mono_ns() + UNSERVED_NS;
-    uint64_t until_ns =
-        x->workers && soon_ns < x->until_ns ? soon_ns : x->until_ns;
+    uint64_t until_ns = x->workers && soon_ns < x->until_ns ? soon_ns : x->until_ns;
 
     sinks_lock(s);
     for (uint32_t i = 0; i < SINKS_RUNNING_MAX; i++) {
@@ -299,6 +302,29 @@ void successor_drop(struct server *s)
     }
 }
 
+void successor_forsake(struct server *s)
+{
+    if (s->successor != NULL) {
+        end_process(s->successor->pid);
+    }
+}
+
+int successor_alone(struct server *s)
+{
+    const struct successor *x = s->successor;
+
+    if (!x->place.drains && s->place->below != 0) {
+        stand_in_tell(s->place->below, x->pid);
+        return EXIT_OK;
+    }
+    if (!x->place.drains &&
+        notify_send(&s->process->notify, "MAINPID=%ld", (long)x->pid)) {
+        return EXIT_OK;
+    }
+    end_process(x->pid);
+    return x->place.drains ? EXIT_OK : EXIT_STUCK;
+}
+
 void successor_drains(struct server *s)
 {
     s->successor->place.drains = true;
@@ -316,7 +342,7 @@ void successor_leave(struct server *s)
 void successor_take(struct server *s, struct place *p)
 {
     struct successor *x = s->successor;
-    bool below = p->below;
+    pid_t below = p->below;
 
     place_fini(p);
     *p = x->place;

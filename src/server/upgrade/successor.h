@@ -34,6 +34,14 @@ bool successor_leaving(const struct server *s);
 /* The server drains for another reason: the new process ends. Not once it leaves. */
 void successor_drop(struct server *s);
 
+/* A thread hangs and this process ends for that: the new one ends too, so that it does
+ * not keep the spool from the one that this process's parent starts. */
+void successor_forsake(struct server *s);
+
+/* The same while it leaves: the new process goes on alone if somebody can be told that it
+ * is the server now, and else ends. The code of this one. */
+int successor_alone(struct server *s) MUST_USE;
+
 /* It leaves, and is told to end: the new process is told so then. */
 void successor_drains(struct server *s);
 
