@@ -25,6 +25,16 @@ static const char AWAY[] =
     "{\"error\":\"Service Unavailable\",\"code\":\"too_many_connections\","
     "\"detail\":\"too many connections are open; connect again later\"}";
 
+/* In what the client speaks. */
+static void send_away(const struct listener *l, int fd)
+{
+    if (l->options.tls.door != NULL) {
+        secure_turn_away(fd);
+    } else {
+        (void)send(fd, AWAY, sizeof AWAY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+}
+
 /* The answer is sent immediately. While there are not too many such connections, the
  * client's bytes are read and dropped: unread bytes would make the close a reset, which
  * takes the answer back. */
@@ -36,11 +46,7 @@ static void turn_away(struct listener *l, int fd, enum obstacle why)
 
     accept_count(l, why);
     s->ops->on_refusal(s->arg, NULL, 503, "too_many_connections", lines);
-    if (l->options.tls.door != NULL) {
-        secure_turn_away(fd);
-    } else {
-        (void)send(fd, AWAY, sizeof AWAY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    }
+    send_away(l, fd);
     if (s->n_away < AWAY_MAX && (max <= 0 || fd <= max + max / AWAY_SHARE)) {
         struct conn *c = server_enter(l, fd);
 
@@ -71,7 +77,7 @@ void accept_turn_away(struct conn *c)
     char lines[HTTP_LINES_BYTES] = "";
 
     s->ops->on_refusal(s->arg, NULL, 503, "too_many_connections", lines);
-    (void)send(c->fd, AWAY, sizeof AWAY - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    send_away(c->at, c->fd);
     c->closing = true;
     conn_linger(c);
 }

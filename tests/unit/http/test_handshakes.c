@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "base/address.h"
+
 #include "unit/tools/tls_server.h"
 
 static void plain_http_gets_a_plain_400(void **state)
@@ -128,6 +130,44 @@ static void handshakes_do_not_hold_up_a_connection_that_has_made_its_own(void **
     all_gone();
 }
 
+static void a_client_behind_a_proxy_is_turned_away_by_an_alert(void **state)
+{
+    static const char header[] = "PROXY TCP4 203.0.113.9 10.0.0.1 1 2\r\n";
+    static struct subnet here;
+    struct http_listener o = {.tls = tls,
+                              .proxy_protocol = true,
+                              .trusted = &here,
+                              .n_trusted = 1,
+                              .max_per_address = 1};
+    unsigned char answer[256];
+    ssize_t n = -1;
+    int first, second;
+
+    (void)state;
+    assert_null(address_read_network(STR("127.0.0.1"), &here.address, &here.prefix));
+    http_server_listener(server, 0, &o);
+    first = connected();
+    second = connected();
+    assert_int_equal(sizeof header - 1,
+                     send(first, header, sizeof header - 1, MSG_NOSIGNAL));
+    for (uint64_t till = soon();
+         stats_value("sluice_tls_handshakes_under_way", "") < 1 &&
+         clock_mono_ns() < till;) {
+        turn();
+    }
+    assert_int_equal(sizeof header - 1,
+                     send(second, header, sizeof header - 1, MSG_NOSIGNAL));
+    for (uint64_t till = soon(); n < 0 && clock_mono_ns() < till;) {
+        turn();
+        n = recv(second, answer, sizeof answer, 0);
+    }
+    assert_int_equal(7, n); /* a fatal alert, not a word of HTTP */
+    assert_int_equal(21, answer[0]);
+    (void)close(first);
+    (void)close(second);
+    all_gone();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,7 +175,8 @@ int main(void)
         EACH(garbage_and_cut_hellos_are_counted_and_closed),
         EACH(a_slow_handshake_ends_by_its_timeout),
         EACH(handshakes_beyond_the_bound_are_closed),
-        EACH(handshakes_do_not_hold_up_a_connection_that_has_made_its_own)};
+        EACH(handshakes_do_not_hold_up_a_connection_that_has_made_its_own),
+        EACH(a_client_behind_a_proxy_is_turned_away_by_an_alert)};
 
     return cmocka_run_group_tests_name("handshakes", tests, set_up_all, tear_down_all);
 }
