@@ -44,7 +44,7 @@ static uint64_t stamp_of(uint64_t h, const struct policy *p, const char *path)
 {
     char *whole = path_of(p, path);
     struct stat st;
-    int64_t facts[6] = {0};
+    int64_t facts[8] = {0};
 
     if (stat(whole, &st) == 0) {
         facts[0] = (int64_t)st.st_dev;
@@ -52,6 +52,8 @@ static uint64_t stamp_of(uint64_t h, const struct policy *p, const char *path)
         facts[2] = st.st_size;
         facts[3] = st.st_mtim.tv_sec;
         facts[4] = st.st_mtim.tv_nsec;
+        facts[6] = st.st_ctim.tv_sec; /* who may read it */
+        facts[7] = st.st_ctim.tv_nsec;
     } else {
         facts[5] = errno;
     }

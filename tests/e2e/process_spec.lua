@@ -1,5 +1,6 @@
 -- The process: root's rights are given up, the service manager is told the truth, and a
 -- thread that hangs stops its watchdog.
+local certificates = require "certificates"
 local faults = require "faults"
 local h = require "harness"
 local sys = require "posix.sys.socket"
@@ -129,6 +130,25 @@ describe("a server that root starts with server.user", function()
     h.shell(("chmod 600 '%s/policy.lua'"):format(dir))
     assert.matches("can't read %S+/policy%.lua, which belongs to user 0 %(mode 0600%), so "
       .. "no reload would pass", refused { dir = dir, path = dir .. "/policy.lua" })
+  end)
+
+  it("refuses a key that this user can't read, and renews one that it can read later",
+  function()
+    if not root() then pending("needs root") return end
+    local policy = h.policy { workers = 2, server = [[user = "nobody"]], top =
+      [[listen "127.0.0.1:0" { tls = { cert = "in.pem", key = "in.key", renew = "100ms" } }]] }
+    certificates.make(dir, "in")
+    h.shell(("chmod 600 '%s/in.key'"):format(dir))
+    assert.matches("can't read the key [^\n]+/in%.key[^\n]+: Permission denied",
+      refused { dir = dir, policy = policy })
+    h.shell(("chown nobody '%s/in.key'"):format(dir))
+    s = h.server { dir = dir, policy = policy }
+    certificates.make(dir, "new")
+    h.shell(("cd '%s' && chmod 600 new.key && mv new.key in.key && mv new.pem in.pem")
+      :format(dir))
+    s:logged "event=certificate status=failed"
+    h.shell(("chown nobody '%s/in.key'"):format(dir))
+    s:logged "event=certificate status=renewed"
   end)
 
   it("refuses a user that is not there, or is root", function()
