@@ -73,6 +73,34 @@ uint64_t certificates_stamp(const struct policy *p, uint32_t place)
     return t->ca == NULL ? h : stamp_of(h, p, t->ca);
 }
 
+/* File n of t; the number of its files is taken off n where it has fewer. */
+static const char *file_of(const struct tls_plan *t, uint32_t *n)
+{
+    uint32_t all = 2 * t->n_certificates + (t->ca != NULL);
+
+    if (*n >= all) {
+        *n -= all;
+        return NULL;
+    }
+    if (*n == 2 * t->n_certificates) {
+        return t->ca;
+    }
+    return *n % 2 == 0 ? t->certificates[*n / 2].cert : t->certificates[*n / 2].key;
+}
+
+char *certificates_file(const struct policy *p, uint32_t n)
+{
+    for (uint32_t i = 0; i < policy_plan(p)->n_listeners; i++) {
+        const struct tls_plan *t = tls_of(p, i);
+        const char *path = t == NULL ? NULL : file_of(t, &n);
+
+        if (path != NULL) {
+            return path_of(p, path);
+        }
+    }
+    return NULL;
+}
+
 struct tls_context *certificates_context(const struct policy *p, uint32_t place,
                                          struct tls_tickets *tickets, struct err *e)
 {

@@ -30,13 +30,16 @@ bool certificates_read(struct certificates *c, const struct policy *p,
                        struct tls_tickets *tickets, struct err *e) MUST_USE;
 void certificates_free(struct certificates *c);
 
+/* File n of all listeners' TLS, as it is opened; to be freed. NULL: there are fewer. */
+char *certificates_file(const struct policy *p, uint32_t n) MUST_USE;
+
 /* That of one listener with TLS; NULL and *e. */
 struct tls_context *certificates_context(const struct policy *p, uint32_t place,
                                          struct tls_tickets *tickets,
                                          struct err *e) MUST_USE;
 
-/* Another number when one of the listener's files is another one, was written, or has
- * gone. */
+/* Another number when one of the listener's files is another one, was written, has gone,
+ * or has other rights. */
 uint64_t certificates_stamp(const struct policy *p, uint32_t place);
 
 /* Certificates that are not valid now, as notes of a clean report. */

@@ -12,6 +12,7 @@
 #include "base/folder.h"
 #include "process/landlock.h"
 #include "process/syscalls.h"
+#include "server/certificates.h"
 #include "server/internal.h"
 #include "server/process.h"
 
@@ -117,13 +118,14 @@ static bool read_sink(struct landlock *l, const struct sink_plan *x, struct err 
 }
 
 /* Certificates are read again when their files change. */
-static bool read_tls(struct landlock *l, const struct tls_plan *t, struct err *e)
+static bool read_tls(struct landlock *l, const struct server *s, struct err *e)
 {
-    bool ok = t == NULL || read_file(l, t->ca, e);
+    char *path;
+    bool ok = true;
 
-    for (uint32_t i = 0; ok && t != NULL && i < t->n_certificates; i++) {
-        ok = read_file(l, t->certificates[i].cert, e) &&
-             read_file(l, t->certificates[i].key, e);
+    for (uint32_t i = 0; ok && (path = certificates_file(s->policy, i)) != NULL; i++) {
+        ok = read_file(l, path, e);
+        free(path);
     }
     return ok;
 }
@@ -156,9 +158,7 @@ static bool allow_plan(struct landlock *l, const struct server *s, struct err *e
              (plan->sinks[i].kind != SINK_KIND_FILE ||
               write_folder(l, s, plan->sinks[i].dir, e));
     }
-    for (uint32_t i = 0; ok && i < plan->n_listeners; i++) {
-        ok = read_tls(l, plan->listeners[i].tls, e);
-    }
+    ok = ok && read_tls(l, s, e);
     for (uint32_t i = 0; ok && i < s->listeners.n; i++) {
         const char *address = s->listeners.list[i].address;
 

@@ -1,5 +1,6 @@
 -- The sandbox: threads of the server try what a process that was taken over would try, and
 -- all that the server itself does still works.
+local certificates = require "certificates"
 local h = require "harness"
 local receiver = require "receiver"
 
@@ -148,5 +149,27 @@ describe("a server whose policy the sandbox can't hold", function()
     local ok, why = pcall(h.server, { policy = policy "required" })
     assert.is_false(ok)
     assert.matches([[server%.sandbox is \"required\", but sandbox: ]], why)
+  end)
+end)
+
+describe("a server in the sandbox whose certificates lie beside its policy's folder", function()
+  it("renews them by paths that start there", function()
+    local dir = h.folder()
+    h.shell(("mkdir '%s/etc' '%s/tls' '%s/kept'"):format(dir, dir, dir))
+    certificates.make(dir .. "/kept", "first")
+    certificates.make(dir .. "/kept", "second")
+    for _, part in ipairs { "pem", "key" } do
+      h.shell(("ln -s ../kept/first.%s '%s/tls/in.%s'"):format(part, dir, part))
+    end
+    h.write(dir .. "/etc/policy.lua", h.policy { workers = 1, server = [[sandbox = "auto"]],
+      top = [[listen "127.0.0.1:0" { tls = { cert = "../tls/in.pem", key = "../tls/in.key",
+        renew = "100ms" } }]] })
+    local s = h.server { dir = dir, path = dir .. "/etc/policy.lua" }
+    finally(function() s:close() end)
+    s:logged "event=process "
+    for _, part in ipairs { "pem", "key" } do
+      h.shell(("ln -sfn ../kept/second.%s '%s/tls/in.%s'"):format(part, dir, part))
+    end
+    s:logged "event=certificate status=renewed"
   end)
 end)
