@@ -149,3 +149,42 @@ struct str preface_client(struct conn *c, const struct str_pair *headers, uint32
     }
     return str_of(c->peer);
 }
+
+static bool is_named(const struct str_pair *h, struct str name)
+{
+    return h->name.n == name.n && strncasecmp(h->name.p, name.p, name.n) == 0;
+}
+
+/* Whether every address of the list is loopback's. */
+static bool names_local(bool list, struct str value)
+{
+    static const struct subnet here[] = {
+        {.address = {.four = true, .lo = UINT64_C(127) << 24}, .prefix = 8},
+        {.address = {.lo = 1}, .prefix = 128}};
+    struct address a;
+
+    return forwarded_client(list, value, here, N_ELEMS(here), &a) &&
+           address_is_loopback(&a);
+}
+
+bool http_is_local(const struct http_request *r, const struct http_view *v)
+{
+    const struct conn_origin *from = &r->c->from;
+    const struct listener *l = r->c->at;
+
+    if (!from->local && (from->unknown || !address_is_loopback(&from->address))) {
+        return false;
+    }
+    for (uint32_t i = 0; i < v->n_headers; i++) {
+        bool list = is_named(&v->headers[i], STR("forwarded"));
+
+        if (!list && !is_named(&v->headers[i], STR("x-forwarded-for"))) {
+            continue;
+        }
+        if (l->options.forwarded != (list ? HTTP_FORWARDED : HTTP_X_FORWARDED_FOR) ||
+            !preface_is_trusted(l, from) || !names_local(list, v->headers[i].value)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -97,18 +97,6 @@ static bool is_own_origin(struct str origin, struct str host)
            is((struct str){at + 3, origin.n - (size_t)(at - origin.p) - 3}, host);
 }
 
-/* A proxy on this machine that the policy does not trust speaks for others. */
-static bool is_near(const struct admin_plan *a, const struct http_view *v)
-{
-    struct address peer;
-    bool near = str_eq(v->peer, STR("unix")) ||
-                (address_read(v->peer, &peer) && address_is_loopback(&peer));
-
-    return near && (a->listener.forwarded != FORWARDED_NONE ||
-                    (header(v, STR("x-forwarded-for")).p == NULL &&
-                     header(v, STR("forwarded")).p == NULL));
-}
-
 static bool refuse(struct http_request *r, int status, const char *lines,
                    struct str body)
 {
@@ -125,7 +113,7 @@ static bool may_change(const struct admin_plan *a, struct http_request *r,
                           "\"detail\":\"requests of web pages (they have an "
                           "Origin header) may not change anything here\"}"));
     }
-    if (token || is_near(a, v)) {
+    if (token || http_is_local(r, v)) {
         return true;
     }
     if (a->token.n == 0) {

@@ -167,13 +167,51 @@ static void a_proxy_that_is_not_trusted_is_another_machine(void **state)
     assert_int_equal(200, asks("POST /reload", "Host: a\r\n"));
 }
 
+static void an_address_that_a_client_names_is_not_this_machine(void **state)
+{
+    static const char *const far[] = {
+        /* a client within the trusted networks wrote the first one */
+        "X-Forwarded-For: 127.0.0.1, 10.0.0.5\r\n",
+        /* the proxy wrote none that can be read */
+        "X-Forwarded-For: unknown\r\n",
+        "X-Forwarded-For: \r\n",
+        /* the proxy writes the other header */
+        "Forwarded: for=192.0.2.7\r\n",
+        "Forwarded: for=127.0.0.1\r\n",
+        "X-Forwarded-For: 127.0.0.1\r\nForwarded: for=192.0.2.7\r\n"};
+    static struct subnet networks[2];
+    char head[128];
+
+    (void)state;
+    trust(FORWARDED_X_FOR);
+    networks[0] = options.trusted[0];
+    assert_null(address_read_network(STR("10.0.0.0/8"), &networks[1].address,
+                                     &networks[1].prefix));
+    options.trusted = networks;
+    options.n_trusted = 2;
+    for (size_t i = 0; i < N_ELEMS(far); i++) {
+        (void)snprintf(head, sizeof head, "Host: a\r\n%s", far[i]);
+        if (asks("POST /reload", head) != 403) {
+            fail_msg("passed: %s", far[i]);
+        }
+        assert_non_null(strstr(answer, "\"code\":\"not_local\""));
+    }
+    /* A proxy of this machine, where only those of another network are trusted. */
+    options.trusted = networks + 1;
+    options.n_trusted = 1;
+    assert_int_equal(403,
+                     asks("POST /reload", "Host: a\r\nX-Forwarded-For: 192.0.2.7\r\n"));
+    assert_int_equal(200, asks("POST /reload", "Host: a\r\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_foreign_host_is_refused, setup),
         cmocka_unit_test_setup(a_foreign_origin_is_refused, setup),
         cmocka_unit_test_setup(a_change_from_another_machine_needs_the_token, setup),
-        cmocka_unit_test_setup(a_proxy_that_is_not_trusted_is_another_machine, setup)};
+        cmocka_unit_test_setup(a_proxy_that_is_not_trusted_is_another_machine, setup),
+        cmocka_unit_test_setup(an_address_that_a_client_names_is_not_this_machine, setup)};
 
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
 }
