@@ -129,16 +129,18 @@ uint64_t http_connection(const struct http_request *r);
 enum http_encoding http_encoding(const struct http_request *r);
 void http_set_encoding(struct http_request *r, enum http_encoding how);
 
-/* Whether the connection and all clients that its proxies name are of this machine. A
- * proxy that is not trusted, or names nobody, speaks for others. Before the answer. */
-bool http_is_local(const struct http_request *r, const struct http_view *v) MUST_USE;
-
 /* body is copied (any length; application/json). headers: "" or whole lines
  * each ending in \r\n. Never sent from inside this call: output goes out at
  * the end of the turn (http_server_flush or the loop's). Pipelined answers wait
  * for those before them. */
 void http_answer(struct http_request *r, int status, const char *headers,
                  struct str body);
+
+/* ---- preface.c ---- */
+
+/* Whether the connection and all clients that its proxies name are of this machine. A
+ * proxy that is not trusted, or names nobody, speaks for others. Before the answer. */
+bool http_is_local(const struct http_request *r, const struct http_view *v) MUST_USE;
 
 /* ---- server.c ---- */
 

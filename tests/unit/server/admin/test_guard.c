@@ -173,11 +173,9 @@ static void an_address_that_a_client_names_is_not_this_machine(void **state)
         /* a client within the trusted networks wrote the first one */
         "X-Forwarded-For: 127.0.0.1, 10.0.0.5\r\n",
         /* the proxy wrote none that can be read */
-        "X-Forwarded-For: unknown\r\n",
-        "X-Forwarded-For: \r\n",
+        "X-Forwarded-For: unknown\r\n", "X-Forwarded-For: \r\n",
         /* the proxy writes the other header */
-        "Forwarded: for=192.0.2.7\r\n",
-        "Forwarded: for=127.0.0.1\r\n",
+        "Forwarded: for=192.0.2.7\r\n", "Forwarded: for=127.0.0.1\r\n",
         "X-Forwarded-For: 127.0.0.1\r\nForwarded: for=192.0.2.7\r\n"};
     static struct subnet networks[2];
     char head[128];
@@ -211,7 +209,8 @@ int main(void)
         cmocka_unit_test_setup(a_foreign_origin_is_refused, setup),
         cmocka_unit_test_setup(a_change_from_another_machine_needs_the_token, setup),
         cmocka_unit_test_setup(a_proxy_that_is_not_trusted_is_another_machine, setup),
-        cmocka_unit_test_setup(an_address_that_a_client_names_is_not_this_machine, setup)};
+        cmocka_unit_test_setup(an_address_that_a_client_names_is_not_this_machine,
+                               setup)};
 
     return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
 }
