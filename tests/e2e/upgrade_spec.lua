@@ -145,7 +145,9 @@ describe("an upgrade", function()
 
   it("leaves one process that stands in for the server towards its parent", function()
     local old = { upgrade(s), upgrade(s), upgrade(s) }
-    assert.is_false(alive(old[1]) or alive(old[2]))
+    h.wait_for("both before the last to end", function()
+      return not (alive(old[1]) or alive(old[2]))
+    end)
     assert.equal(202, s:post("/v1/events", '{"a":1}').status)
     signal.kill(s.pid, signal.SIGTERM)
     assert.equal(0, h.reap(s.pid))
