@@ -170,7 +170,12 @@ local function key_of(h, x)
     local row = x.key
     return row and row[h.column]
   end
-  if h.claim then return x.jwt[h.claim] end
+  if h.claim then
+    local v = x.jwt[h.claim]
+    -- Who is let in by a token must not make the hook fail.
+    if type(v) == "boolean" then return tostring(v) end
+    return v
+  end
   return x[key]
 end
 

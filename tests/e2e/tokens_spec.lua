@@ -183,6 +183,13 @@ route "POST /limited" { body = "event", stream = "events", auth = who,
     end
     local second = token((claims():gsub('"u1"', '"u2"')))
     assert.equal(202, s:post("/limited", "{}", bearer(second)).status)
+    -- A truth is counted as its text, and a list as no key.
+    for _, sub in ipairs { "true", "[1]" } do
+      local odd = token((claims():gsub('"u1"', sub)))
+      for i = 1, 3 do
+        assert.equal(i < 3 and 202 or 429, s:post("/limited", "{}", bearer(odd)).status)
+      end
+    end
   end)
 
   it("refuses forged, expired and foreign tokens with 401, before the body", function()
