@@ -214,7 +214,8 @@ function Loader:auth_list(s, v)
   end
   if v == nil then return {} end
   if not self:is_auth(v) or v.kind ~= "any_of" then return { v } end
-  if type(v.list) ~= "table" or self:is_auth(v.list) or #v.list == 0 then
+  if type(v.list) ~= "table" or self:is_auth(v.list)
+      or not values.is_list(v.list) then
     self:problem(s, path, "value", "any_of needs a list: any_of { bearer \"KEYS\", "
       .. "header \"NAME\" \"KEYS\" }")
     return {}

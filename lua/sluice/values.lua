@@ -291,9 +291,26 @@ function checks.status(v)
   return v
 end
 
--- A text, or a list of texts; a list.
+---Whether a table has values at 1, 2, 3 … and nothing else. One that is nil would hide those
+---behind it.
+function M.is_list(v)
+  local n = 0
+  for k in pairs(v) do
+    if type(k) ~= "number" then return false end
+    n = n + 1
+  end
+  for i = 1, n do
+    if v[i] == nil then return false end
+  end
+  return n > 0
+end
+
+-- A text, or a list of texts; a list. An empty one would say that any will do.
 function checks.texts(v)
   local list = type(v) == "table" and v or { v }
+  if not M.is_list(list) then
+    return nil, ("%s is neither a text nor a list of texts"):format(M.show(v))
+  end
   for _, text in ipairs(list) do
     if type(text) ~= "string" or text == "" then
       return nil, ("%s is neither a text nor a list of texts"):format(M.show(text))
@@ -303,7 +320,7 @@ function checks.texts(v)
 end
 
 function checks.list(v, spec)
-  if type(v) ~= "table" or #v == 0 then
+  if type(v) ~= "table" or not M.is_list(v) then
     return nil, ("%s is not a list of texts: { \"a\", \"b\" }"):format(M.show(v))
   end
   for _, x in ipairs(v) do
