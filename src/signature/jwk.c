@@ -122,6 +122,12 @@ static bool alg_of(const struct fields *f, enum jws_alg *out)
     return !f->has[ALG] || is(f, ALG, str_of(words[*out]));
 }
 
+/* Also all zeros, which HMAC takes for the empty key. */
+static bool is_one_byte(const char *secret, size_t n)
+{
+    return n > 0 && memcmp(secret, secret + 1, n - 1) == 0;
+}
+
 static bool read_secret(const struct fields *f, struct jwk *out, struct err *e)
 {
     char secret[LETTERS_MAX];
@@ -134,6 +140,8 @@ static bool read_secret(const struct fields *f, struct jwk *out, struct err *e)
         (void)bad(f, e, "is the text of a PEM: whoever has a public key could sign");
     } else if (n < SECRET_MIN) {
         (void)bad(f, e, "has a secret of less than 32 bytes, too few for HS256");
+    } else if (is_one_byte(secret, n)) {
+        (void)bad(f, e, "has a secret that is one byte again and again: a guess");
     } else {
         hmac_key_init(&out->secret, (struct str){secret, n});
         good = true;

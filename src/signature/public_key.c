@@ -74,10 +74,35 @@ struct evp_pkey_st *public_key_p256(const char *x, const char *y)
     return key;
 }
 
+/* Points of a small order, by y without the sign of x: anybody can write a signature that
+ * such a key accepts, and OpenSSL takes them. */
+static bool is_small(const char *x)
+{
+    static const char eighth[2][33] = {
+        "\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0"
+        "\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
+        "\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f"
+        "\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a"};
+    unsigned char y[32], middle;
+    bool flat = true;
+
+    memcpy(y, x, sizeof y);
+    y[31] &= 0x7F;
+    middle = y[1];
+    for (unsigned i = 1; i < 31; i++) {
+        flat = flat && y[i] == middle;
+    }
+    return (flat && middle == 0 && y[31] == 0 && y[0] <= 1) ||           /* 0, 1 */
+           (flat && middle == 0xFF && y[31] == 0x7F && y[0] >= 0xEC) || /* -1 … */
+           memcmp(y, eighth[0], sizeof y) == 0 || memcmp(y, eighth[1], sizeof y) == 0;
+}
+
 struct evp_pkey_st *public_key_ed25519(const char *x)
 {
-    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL,
-                                                (const unsigned char *)x, 32);
+    EVP_PKEY *key = is_small(x)
+                        ? NULL
+                        : EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL,
+                                                      (const unsigned char *)x, 32);
 
     ERR_clear_error();
     return key;

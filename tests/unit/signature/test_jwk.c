@@ -126,6 +126,43 @@ static void weak_and_broken_keys_are_refused(void **state)
     EVP_PKEY_free(rsa);
 }
 
+/* Keys for which everybody can sign: a secret that is one byte again and again, also as
+ * it is padded for the digest, and points of Ed25519 of a small order, in each of their
+ * spellings. */
+static void keys_that_everybody_knows_are_refused(void **state)
+{
+    static const char *const points[] = {
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /* 0 */
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /* 1 */
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAIA",
+        "7P_______________________________________38", /* -1 */
+        "7P________________________________________8",
+        "7f_______________________________________38", /* p */
+        "7f________________________________________8",
+        "7v_______________________________________38", /* p + 1 */
+        "7v________________________________________8",
+        "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU",
+        "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_IU",
+        "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
+        "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA_o"};
+    char secret[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
+        bad(SET("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"%s\"}]}", points[i]),
+            "no valid public key");
+    }
+    for (int c = 0; c < 256; c += 51) {
+        memset(secret, c, sizeof secret);
+        bad(SET("%s]}", token_jwk_secret((struct str){secret, sizeof secret}, "")),
+            "one byte again and again");
+    }
+    secret[40] = 'x';
+    assert_true(read_set(
+        SET("%s]}", token_jwk_secret((struct str){secret, sizeof secret}, ""))));
+}
+
 static void files_of_another_form_are_refused(void **state)
 {
     EVP_PKEY *ec = EVP_EC_gen("P-256");
@@ -190,6 +227,7 @@ int main(void)
         cmocka_unit_test(private_keys_are_refused),
         cmocka_unit_test(a_public_key_is_no_secret),
         cmocka_unit_test(weak_and_broken_keys_are_refused),
+        cmocka_unit_test(keys_that_everybody_knows_are_refused),
         cmocka_unit_test(files_of_another_form_are_refused),
         cmocka_unit_test(more_keys_than_32_are_refused),
         cmocka_unit_test(an_error_tells_no_secret),
