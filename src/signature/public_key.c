@@ -92,7 +92,7 @@ static bool is_small(const char *x)
     for (unsigned i = 1; i < 31; i++) {
         flat = flat && y[i] == middle;
     }
-    return (flat && middle == 0 && y[31] == 0 && y[0] <= 1) ||           /* 0, 1 */
+    return (flat && middle == 0 && y[31] == 0 && y[0] <= 1) ||          /* 0, 1 */
            (flat && middle == 0xFF && y[31] == 0x7F && y[0] >= 0xEC) || /* -1 … */
            memcmp(y, eighth[0], sizeof y) == 0 || memcmp(y, eighth[1], sizeof y) == 0;
 }
