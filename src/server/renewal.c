@@ -22,9 +22,10 @@ static const uint64_t NEVER_S = 36500ull * DAY_S;
 
 struct renewed {
     struct tls_door *door;
-    struct tls_context *context;        /* in the door; NULL: none was there yet */
-    uint64_t stamp;                     /* of the files when they were last read */
-    uint64_t look_ms;                   /* monotonic: when to look at them again */
+    struct tls_context *context;      /* in the door; NULL: none was there yet */
+    uint64_t stamp;                   /* of the files when they were last read */
+    bool unusable;                    /* they could not be used then */
+    uint64_t look_ms;                 /* monotonic: when to look at them again */
     stats_cell *left_s, *good, *failed; /* NULL: it never had TLS */
 };
 
@@ -112,8 +113,9 @@ static void use(struct renewal *r, uint32_t place, struct tls_context *c)
     count_left(r, place);
 }
 
-/* The files were written, or another policy names others. */
-static void read_again(struct renewal *r, uint32_t place)
+/* The files were written, or another policy names others; told: they are as when it was
+ * told that they can't be used, which may be for want of descriptors or memory. */
+static void read_again(struct renewal *r, uint32_t place, bool told)
 {
     struct renewed *x = &r->list[place];
     char name[LABEL_BYTES], quoted[QUOTED_BYTES];
@@ -122,7 +124,11 @@ static void read_again(struct renewal *r, uint32_t place)
 
     (void)log_quote(name, sizeof name, plan_of(r, place)->address);
     c = certificates_context(r->policy, place, r->tickets, &e);
-    if (c == NULL) {
+    x->unusable = c == NULL;
+    if (x->unusable && told) {
+        return;
+    }
+    if (x->unusable) {
         stats_add(x->failed, 1);
         log_write(LOG_ERROR, "certificate",
                   "status=failed listener=%s using=\"the one before\" why=%s", name,
@@ -141,9 +147,11 @@ static void look_at(struct renewal *r, uint32_t place)
     uint64_t stamp = certificates_stamp(r->policy, place);
 
     x->look_ms = now_ms() + (uint64_t)plan_of(r, place)->tls->renew_ms;
-    if (stamp != x->stamp) {
+    if (stamp != x->stamp || x->unusable) {
+        bool told = stamp == x->stamp;
+
         x->stamp = stamp; /* before they are read: a later change is seen */
-        read_again(r, place);
+        read_again(r, place, told);
     }
     count_left(r, place);
 }
@@ -240,10 +248,12 @@ void renewal_set(struct renewal *r, struct policy *p, struct certificates *c)
         make_cells(x, plan->listeners[i].address);
         if (c != NULL) {
             x->stamp = c->stamps[i];
+            x->unusable = false;
             use(r, i, c->contexts[i]);
             c->contexts[i] = NULL;
         } else {
             x->stamp = 0;
+            x->unusable = false;
             look_at(r, i);
         }
         x->look_ms = now_ms() + (uint64_t)plan->listeners[i].tls->renew_ms;
