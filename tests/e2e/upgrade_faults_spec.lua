@@ -1,6 +1,7 @@
 -- Upgrades that fail, or that change what is listened to.
 local faults = require "faults"
 local h = require "harness"
+local poll = require "posix.poll"
 local signal = require "posix.signal"
 local socket = require "posix.sys.socket"
 local unistd = require "posix.unistd"
@@ -162,5 +163,53 @@ describe("an upgrade that hangs", function()
     assert.equal(0, s:stop())
     assert.equal(1, #s:lines())
     f:close()
+  end)
+
+  it("ends at the second SIGTERM while a request is on its way", function()
+    s = h.server { policy = h.policy { server = 'drain = "60s"' } }
+    local c = h.connect(s.port)
+    c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: 7\r\n\r\n{\"a\"")
+    h.wait_for("the request to begin", function()
+      return s:metric("sluice_body_buffer_bytes") > 0
+    end)
+    s:signal("SIGUSR2")
+    local new = new_pid()
+    h.wait_for("two signals to end it", function()
+      s:signal("SIGTERM")
+      return not alive(s.pid)
+    end, 30)
+    assert.equal(0, h.reap(s.pid))
+    s.pid = nil
+    assert.is_false(alive(new))
+    c:close()
+  end)
+end)
+
+describe("an upgrade under a service manager", function()
+  it("names the new process, which pings from then on, and ends the old one", function()
+    local dir = h.folder()
+    local fd = assert(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, 0))
+    assert(socket.bind(fd, { family = socket.AF_UNIX, path = dir .. "/notify" }))
+    local function heard(pattern)
+      h.wait_for(pattern, function()
+        local text = (poll.rpoll(fd, 0) or 0) > 0 and socket.recv(fd, 4096)
+        return text and text:match(pattern)
+      end)
+    end
+    local s = h.server { dir = dir, policy = h.policy {}, wrap = { "env",
+      "NOTIFY_SOCKET=" .. dir .. "/notify", "WATCHDOG_USEC=400000" } }
+    s:signal("SIGUSR2")
+    s.real_pid = tonumber(s:logged("event=upgrade status=starts pid=(%d+)"))
+    heard("^MAINPID=" .. s.real_pid .. "$")
+    assert.equal(0, h.reap(s.pid))
+    s.pid = nil
+    while (poll.rpoll(fd, 0) or 0) > 0 do socket.recv(fd, 4096) end
+    heard("^WATCHDOG=1$")
+    s:signal("SIGTERM")
+    heard("^STOPPING=1")
+    h.wait_for("the end", function() return not alive(s.real_pid) end)
+    unistd.close(fd)
+    s:close()
   end)
 end)

@@ -327,7 +327,12 @@ int successor_alone(struct server *s)
 
 void successor_drains(struct server *s)
 {
-    s->successor->place.drains = true;
+    struct successor *x = s->successor;
+
+    if (x->place.drains) {
+        x->until_ns = 0; /* a second signal: no more patience */
+    }
+    x->place.drains = true;
 }
 
 void successor_leave(struct server *s)
