@@ -1,6 +1,7 @@
 /* Connections between two requests, on their way to another server. */
 #include <netinet/in.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "http/internal.h"
 
@@ -66,8 +67,14 @@ static void begin(struct conn *c)
 void http_server_adopt(struct http_server *s, const struct http_handed *h)
 {
     struct listener *at = s->listeners[h->listener < s->n_listeners ? h->listener : 0];
-    struct conn *c = server_enter(at, h->fd);
+    struct conn *c;
 
+    /* Its requests were plain (conn_can_leave), and here they have TLS by now. */
+    if (h->served && at->options.tls.door != NULL) {
+        (void)close(h->fd);
+        return;
+    }
+    c = server_enter(at, h->fd);
     c->who = h->who;
     c->from = origin_of_text(str_of(h->peer));
     memcpy(c->peer, h->peer, sizeof c->peer);

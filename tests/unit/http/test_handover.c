@@ -45,7 +45,8 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
     http_answer(r, 200, "", str_of(side->name));
 }
 
-static struct http_server *serve(struct side *side, int fd)
+static struct http_server *serve(struct side *side, int fd,
+                                 const struct http_listener *how)
 {
     static struct http_ops ops;
     const struct http_limits limits = ask_limits();
@@ -54,7 +55,7 @@ static struct http_server *serve(struct side *side, int fd)
 
     ops = ASK_OPS(on_body);
     s = http_server_new(loop, &limits, &ops, side);
-    http_server_listen(s, fd, NULL);
+    http_server_listen(s, fd, how);
     return s;
 }
 
@@ -70,8 +71,8 @@ static int setup(void **state)
     assert_true(fd_a >= 0 && fd_b >= 0);
     first = (struct side){.name = "first"};
     second = (struct side){.name = "second"};
-    first.s = serve(&first, fd_a);
-    second.s = serve(&second, fd_b);
+    first.s = serve(&first, fd_a, NULL);
+    second.s = serve(&second, fd_b, NULL);
     n_handed = 0;
     return 0;
 }
@@ -155,6 +156,25 @@ static void test_one_between_two_requests_goes(void **state)
     say(c, GET);
     assert_string_equal("second", heard(c));
     assert_string_equal("127.0.0.1", second.peer);
+    (void)close(c);
+}
+
+static void test_one_that_was_plain_does_not_come_to_a_listener_with_tls(void **state)
+{
+    static char door; /* never opened: nobody shakes hands */
+    const struct http_listener secure = {.tls.door = (struct tls_door *)&door};
+    int c = client();
+    char byte;
+
+    (void)state;
+    http_server_free(second.s);
+    second.s = serve(&second, fd_b, &secure);
+    say(c, GET);
+    assert_string_equal("first", heard(c));
+    hand_over();
+    assert_int_equal(1, n_handed);
+    assert_int_equal(0, http_server_open(second.s));
+    assert_int_equal(0, recv(c, &byte, 1, 0));
     (void)close(c);
 }
 
@@ -272,6 +292,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(test_one_between_two_requests_goes),
         T(test_one_that_has_never_asked_goes),
+        T(test_one_that_was_plain_does_not_come_to_a_listener_with_tls),
         T(test_a_request_that_has_arrived_unread_goes_too),
         cmocka_unit_test(test_one_in_the_middle_of_a_request_goes_after_its_answer),
         T(test_one_whose_answer_is_late_goes_after_it),
