@@ -152,7 +152,10 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     bool late = clock_mono_ns() >= x->until_ns;
 
     (void)events;
-    if (!x->sinks && !x->workers && !late && !reloads_rest(s)) {
+    if (!x->sinks && !x->workers && !x->place.drains && !reloads_rest(s)) {
+        if (late) { /* its thread would not end either: nothing is given up so far */
+            give_up(x, "a reload that is under way does not come to its end");
+        }
         return;
     }
     if (!x->sinks && (late || !sinks_needed(s) || (x->workers && workers_rest(s)))) {
