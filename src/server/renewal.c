@@ -22,10 +22,10 @@ static const uint64_t NEVER_S = 36500ull * DAY_S;
 
 struct renewed {
     struct tls_door *door;
-    struct tls_context *context;      /* in the door; NULL: none was there yet */
-    uint64_t stamp;                   /* of the files when they were last read */
-    bool unusable;                    /* they could not be used then */
-    uint64_t look_ms;                 /* monotonic: when to look at them again */
+    struct tls_context *context;        /* in the door; NULL: none was there yet */
+    uint64_t stamp;                     /* of the files when they were last read */
+    bool unusable;                      /* they could not be used then */
+    uint64_t look_ms;                   /* monotonic: when to look at them again */
     stats_cell *left_s, *good, *failed; /* NULL: it never had TLS */
 };
 
