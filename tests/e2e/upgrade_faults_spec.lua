@@ -86,7 +86,7 @@ describe("an upgrade", function()
     h.write(s.path, h.policy { server = 'drain = "50ms"' })
     s:start()
     text = h.read(s.path)
-    h.write(s.path, "local t = 0\nfor i = 1, 3e9 do t = t + i end\n" .. text)
+    h.write(s.path, "local t = 0\nfor i = 1, 1e13 do t = t + i end\n" .. text)
     local c = h.connect(s.admin)
     c:send("POST /reload HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n")
     s:logged("generation=2 status=loading")
@@ -191,11 +191,16 @@ describe("an upgrade that hangs", function()
     end)
     s:signal("SIGUSR2")
     local new = new_pid()
-    h.wait_for("two signals to end it", function()
+    local ended
+    for _ = 1, 30 do -- one that comes too soon after another is the same one
       s:signal("SIGTERM")
-      return not alive(s.pid)
-    end, 30)
-    assert.equal(0, h.reap(s.pid))
+      ended = pcall(h.wait_for, "its end", function() return not alive(s.pid) end, 1)
+      if ended then break end
+    end
+    assert.is_true(ended)
+    -- A third one may end the new process before it can tell.
+    local code = h.reap(s.pid)
+    assert.is_true(code == 0 or code == "signal 15", tostring(code))
     s.pid = nil
     assert.is_false(alive(new))
     c:close()
