@@ -33,20 +33,27 @@ static struct policy_traces run_batches(struct hooked *h)
     return traces;
 }
 
+/* Which of its counters LuaJIT shares between two loops follows from where they lie in
+ * memory: one state in twenty traces a loop while it is still warming up, gives it up and
+ * traces it again. A hook that can't be compiled does so in every state. */
+enum { STATES = 4 };
+
 static void assert_compiles(const char *hook)
 {
-    struct policy_traces traces;
+    struct policy_traces traces = {.loops_aborted = 1};
     struct hooked h;
 
-    hooked_open(&h, hook, true);
-    traces = run_batches(&h);
-    if (traces.loops == 0 || traces.loops_aborted > 0) {
+    for (int i = 0; i < STATES && traces.loops_aborted > 0; i++) {
+        hooked_open(&h, hook, true);
+        traces = run_batches(&h);
+        assert_true(traces.loops > 0);
+        hooked_close(&h);
+    }
+    if (traces.loops_aborted > 0) {
         print_error("%s\n%u traces of the loop, %u aborted: %s\n", hook, traces.loops,
                     traces.loops_aborted, traces.why);
     }
-    assert_true(traces.loops > 0);
     assert_int_equal(0, traces.loops_aborted);
-    hooked_close(&h);
 }
 
 static void the_loop_over_events_compiles_without_an_abort(void **state)
