@@ -12,11 +12,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
 #include "plan/key_table.h"
-#include "tables/open.h"
 
-enum { LOOKUPS = 500000, ROUNDS = 5, KEY = 43 };
+#include "table_timing.h"
+
+enum { LOOKUPS = 500000, KEY = 43 };
 
 /* As long as those that sluice key makes. */
 static void key_of(uint64_t i, char out[KEY + 1])
@@ -37,12 +37,6 @@ static void write_source(const char *path, uint64_t rows)
                       i % 3 == 0 ? "paid" : "free");
     }
     (void)fclose(f);
-}
-
-static void tell(void *arg, uint32_t line, const char *text)
-{
-    (void)arg;
-    (void)fprintf(stderr, "%u: %s\n", line, text);
 }
 
 /* Of this process, in bytes: anonymous memory, not the mapped file. */
@@ -69,24 +63,8 @@ static struct csv_table *open_table(const char *what, const char *dir, const cha
                                         .rules = &rules,
                                         .rules_id = STR("bench"),
                                         .dir = dir};
-    uint64_t t = clock_mono_ns();
-    struct err e = {""};
-    struct stat st;
-    struct csv_table *l = table_open(&source, tell, NULL, &st, &e);
 
-    if (l == NULL) {
-        (void)fprintf(stderr, "%s\n", e.text);
-        exit(1);
-    }
-    (void)printf("%-28s %9.1f ms\n", what, (double)(clock_mono_ns() - t) / 1e6);
-    return l;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
+    return timing_open(what, &source);
 }
 
 static void measure(const struct csv_table *l, const char *what, uint64_t from,
@@ -94,16 +72,13 @@ static void measure(const struct csv_table *l, const char *what, uint64_t from,
 {
     static char keys[LOOKUPS][KEY + 1];
     const struct key_plan plan = {.expires = 3, .disabled = -1, .label = -1};
-    double ns[ROUNDS];
+    double ns[TIMING_ROUNDS];
     uint64_t x = 88172645463325252u, found = 0;
 
     for (int i = 0; i < LOOKUPS; i++) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        key_of(from + x % among, keys[i]);
+        key_of(from + timing_next(&x) % among, keys[i]);
     }
-    for (int r = 0; r < ROUNDS; r++) {
+    for (int r = 0; r < TIMING_ROUNDS; r++) {
         uint64_t t = clock_thread_ns();
 
         for (int i = 0; i < LOOKUPS; i++) {
@@ -114,16 +89,7 @@ static void measure(const struct csv_table *l, const char *what, uint64_t from,
         }
         ns[r] = (double)(clock_thread_ns() - t) / LOOKUPS;
     }
-    qsort(ns, ROUNDS, sizeof *ns, by_value);
-    (void)printf("%-28s %9.1f ns, %lu found\n", what, ns[ROUNDS / 2],
-                 (unsigned long)found / ROUNDS);
-}
-
-static bool keep_none(void *arg, const char *id)
-{
-    (void)arg;
-    (void)id;
-    return false;
+    timing_show(what, ns, found);
 }
 
 int main(int argc, char **argv)
@@ -156,7 +122,7 @@ int main(int argc, char **argv)
     measure(l, "find one of all keys", 0, rows);
     measure(l, "keys that are not there", rows, rows);
     csv_table_unref(l);
-    tables_forget(dir, keep_none, NULL);
+    tables_forget(dir, timing_keep_none, NULL);
     (void)unlink(csv);
     return rmdir(dir);
 }

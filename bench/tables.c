@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/err.h"
-#include "tables/open.h"
 
-enum { LOOKUPS = 2000000, ROUNDS = 5, KEY = 16 };
+#include "table_timing.h"
+
+enum { LOOKUPS = 2000000, KEY = 16 };
 
 static uint64_t key_of(uint64_t i)
 {
@@ -33,50 +33,25 @@ static void write_source(const char *path, uint64_t rows)
     (void)fclose(f);
 }
 
-static void tell(void *arg, uint32_t line, const char *text)
-{
-    (void)arg;
-    (void)fprintf(stderr, "%u: %s\n", line, text);
-}
-
 static struct csv_table *open_table(const char *what, const char *dir, const char *csv)
 {
     const struct table_source source = {.path = csv, .delimiter = ',', .dir = dir};
-    uint64_t t = clock_mono_ns();
-    struct err e = {""};
-    struct stat st;
-    struct csv_table *l = table_open(&source, tell, NULL, &st, &e);
 
-    if (l == NULL) {
-        (void)fprintf(stderr, "%s\n", e.text);
-        exit(1);
-    }
-    (void)printf("%-28s %9.1f ms\n", what, (double)(clock_mono_ns() - t) / 1e6);
-    return l;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
+    return timing_open(what, &source);
 }
 
 static void measure(const struct csv_table *l, const char *what, uint64_t from,
                     uint64_t among)
 {
     static char keys[LOOKUPS][KEY + 1];
-    double ns[ROUNDS];
+    double ns[TIMING_ROUNDS];
     uint64_t x = 88172645463325252u, found = 0;
 
     for (int i = 0; i < LOOKUPS; i++) {
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
         (void)snprintf(keys[i], sizeof keys[i], "%016lx",
-                       (unsigned long)key_of(from + x % among));
+                       (unsigned long)key_of(from + timing_next(&x) % among));
     }
-    for (int r = 0; r < ROUNDS; r++) {
+    for (int r = 0; r < TIMING_ROUNDS; r++) {
         uint64_t t = clock_thread_ns();
 
         for (int i = 0; i < LOOKUPS; i++) {
@@ -86,16 +61,7 @@ static void measure(const struct csv_table *l, const char *what, uint64_t from,
         }
         ns[r] = (double)(clock_thread_ns() - t) / LOOKUPS;
     }
-    qsort(ns, ROUNDS, sizeof *ns, by_value);
-    (void)printf("%-28s %9.1f ns, %lu found\n", what, ns[ROUNDS / 2],
-                 (unsigned long)found / ROUNDS);
-}
-
-static bool keep_none(void *arg, const char *id)
-{
-    (void)arg;
-    (void)id;
-    return false;
+    timing_show(what, ns, found);
 }
 
 int main(int argc, char **argv)
@@ -127,7 +93,7 @@ int main(int argc, char **argv)
     measure(a, "find one of all keys", 0, rows);
     measure(a, "keys that are not there", rows, rows);
     csv_table_unref(a);
-    tables_forget(dir, keep_none, NULL);
+    tables_forget(dir, timing_keep_none, NULL);
     (void)unlink(csv);
     return rmdir(dir);
 }

@@ -28,9 +28,10 @@ enum channel_kind {
     CHANNEL_GO,         /* old: the spool is free */
     CHANNEL_SERVING,    /* new: from now on it is the server */
     CHANNEL_FAILED,     /* new: it can't; text: why */
-    CHANNEL_CONNECTION, /* old: one between two requests; text: its listener's address */
-    CHANNEL_END /* old: that was the last one; number: of the process that stands
-                           in for the new one */
+    CHANNEL_CONNECTION, /* old: one between two requests; text: its listener's address,
+                           number: whether it has had a request */
+    CHANNEL_END /* old: that was the last one; number: the process that stands in
+                           for the new one (stand_in.h), 0: none */
 };
 
 struct channel_message {

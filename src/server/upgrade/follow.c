@@ -91,6 +91,7 @@ static bool hear(struct place *p, bool *told, struct err *e)
 static void give_connections(struct place *p, pid_t stands_in)
 {
     struct channel_message m = {.kind = CHANNEL_CONNECTION};
+    char quoted[ERR_TEXT_MAX + 16];
     uint32_t n = 0;
     struct err e;
 
@@ -109,8 +110,8 @@ static void give_connections(struct place *p, pid_t stands_in)
     m = (struct channel_message){
         .kind = CHANNEL_END, .number = (uint32_t)stands_in, .fd = -1};
     if (n < p->n_connections || !say(p, &m, &e)) {
-        log_write(LOG_WARN, "upgrade", "status=lost connections=%u why=\"%s\"",
-                  p->n_connections - n, e.text);
+        log_write(LOG_WARN, "upgrade", "status=lost connections=%u why=%s",
+                  p->n_connections - n, log_quote(quoted, sizeof quoted, e.text));
     }
 }
 

@@ -25,6 +25,8 @@
 /* A policy with large tables loads in seconds. */
 static const double LOADS_S = 120.;
 static const double LOOK_S = 0.001;
+/* After the drain's time: looks at what comes to rest still; and the time of batches in
+ * flight once nobody is served. */
 enum { LATE_LOOKS = 100, UNSERVED_NS = 1000000000 };
 
 struct successor {

@@ -57,7 +57,8 @@ enum successor_result {
     SUCCESSOR_FAILED  /* this one must serve again; p has the sockets and connections */
 };
 
-/* After stop_all. Blocks signals; they go to the new process, whose end this one may
- * wait for. */
+/* After stop_all, with SIGTERM, SIGINT, SIGHUP and SIGUSR2 blocked: those that come go to
+ * the new process, whose end this one may wait for. Returns within two minutes unless it
+ * does. */
 enum successor_result successor_follow(struct place *p, const struct notify *notify,
                                        int *code) MUST_USE;
