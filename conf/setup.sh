@@ -14,9 +14,9 @@ run="build-essential cmake ninja-build pkg-config libev-dev
   libssl-dev librdkafka-dev libcurl4-openssl-dev libmaxminddb-dev libseccomp-dev
   libyaml-dev libpcre2-dev
   curl"
-quick="luajit lua-busted lua-check lua-posix lua-socket libcmocka-dev zstd git
-  gzip procps"
-test="lua-cjson lua-filesystem python3 python3-venv jq openssl clang clang-tidy-14 clang-format-14
+quick="luajit lua-busted lua-check lua-posix lua-socket lua-cjson libcmocka-dev zstd git
+  gzip procps openssl"
+test="lua-filesystem python3 python3-venv jq clang clang-tidy-14 clang-format-14
   libclang-rt-14-dev libsimdjson-dev uap-core python3-ua-parser gnutls-bin nginx-light wrk bc kcat clickhouse-server clickhouse-client zookeeper
   default-jre-headless maven prometheus haproxy strace xfsprogs e2fsprogs mount util-linux
   ca-certificates iproute2 debootstrap systemd"
