@@ -31,6 +31,7 @@ require "sluice.kept"(Loader)
 require "sluice.sinks"(Loader)
 require "sluice.listeners"(Loader)
 require "sluice.certificates"(Loader)
+require "sluice.files"(Loader)
 
 -- The result of env for a variable that is not set, which is told once, at env.
 local UNSET = "\1unset\1"
@@ -84,8 +85,9 @@ function Loader:remark(file, line, message)
   end
 end
 
--- Where the policy called us: the first frame of one of its chunks.
-local function caller()
+---Where the policy called us: the first frame of one of its chunks.
+---@return string file, integer line
+function Loader.caller()
   for level = 3, 20 do
     local info = debug.getinfo(level, "Sl")
     if not info then break end
@@ -98,7 +100,7 @@ end
 -- ---- the environment -----------------------------------------------------
 
 function Loader:record(word, name, args, list)
-  local file, line = caller()
+  local file, line = Loader.caller()
   local s = { word = word, name = name, args = args, file = file, line = line,
     list = list }
   if type(args) ~= "table" then
@@ -122,7 +124,7 @@ function Loader:statement_word(word, spec)
     return function(args) self:record(word, nil, args) end
   end
   return function(name)
-    local file, line = caller()
+    local file, line = Loader.caller()
     local list = spec.list and type(name) == "table" and #name > 1 and name or nil
     if list then
       name = self.shown_list(list)
@@ -142,7 +144,7 @@ end
 
 function Loader:field_word(kind)
   return function(opts)
-    local file, line = caller()
+    local file, line = Loader.caller()
     self.serial = self.serial + 1
     if type(opts) ~= "table" then
       self:add(file, line, 1, 0, ("expected a table: %s { }")
@@ -157,7 +159,7 @@ end
 function Loader:schema_word()
   local function take(fields)
     if type(fields) == "string" then
-      local file, line = caller()
+      local file, line = Loader.caller()
       self:add(file, line, 1, 0, ("a schema has no name: write local %s = schema { }, and "
         .. "schema = %s in a route"):format(fields:match("^[%a_][%w_]*$") or "event",
         fields:match("^[%a_][%w_]*$") or "event"), "schema")
@@ -177,7 +179,8 @@ local holes = setmetatable({}, { __mode = "k" })
 ---Whether v comes from an unknown word, which has been told.
 function Loader.is_unknown(_, v) return holes[v] ~= nil end
 
-local function blackhole()
+---A value that takes everything: stands for what could not be had, which has been told.
+function Loader.blackhole()
   local hole = {}
   holes[hole] = true
   return setmetatable(hole, {
@@ -190,11 +193,11 @@ local function blackhole()
 end
 
 function Loader:unknown(key)
-  local file, line = caller()
+  local file, line = Loader.caller()
   local column, length = source.find(self.texts[file] or "", line, key)
   self:add(file, line, column, length, self:why_unknown(key, file, line),
     tostring(key))
-  return blackhole()
+  return Loader.blackhole()
 end
 
 -- The problem with a global that the environment lacks.
@@ -228,7 +231,7 @@ function Loader:secret(name, default)
   if type(name) ~= "string" or name == "" then
     error("secret: expected a file such as \"secrets/kafka\", or \"credential:kafka\"", 2)
   end
-  local file, line = caller()
+  local file, line = Loader.caller()
   local v, why, absent = self.host.secret(name,
     name:sub(1, 1) == "/" and name or self.folder .. name)
   if v then
@@ -281,7 +284,7 @@ function Loader:environment()
     if v ~= nil then
       values.hide(name, v)
     elseif default == nil then
-      local file, line = caller()
+      local file, line = Loader.caller()
       self:add(file, line, 1, 0, "not set, and no default given",
         ("env \"%s\""):format(name))
       return UNSET
@@ -370,97 +373,6 @@ function Loader:run(file, text)
     return nil
   end
   return results[2]
-end
-
-function Loader:require(name)
-  local file, line = caller()
-  if type(name) ~= "string" or not name:match("^[%w_%-%.]+$") then
-    error("require: expected a module's name such as \"lib.rules\"", 2)
-  end
-  for i, open in ipairs(self.requiring) do
-    if open == name then
-      self:add(file, line, 1, 0, ("needs itself: %s → %s"):format(
-        table.concat(self.requiring, " → ", i), name),
-        ("require \"%s\""):format(name))
-      return blackhole()
-    end
-  end
-  if self.modules[name] ~= nil then return self.modules[name] end
-  local path = self.folder .. name:gsub("%.", "/") .. ".lua"
-  local text = self.host.read(path)
-  if not text then
-    self:add(file, line, 1, 0, "no file " .. path .. (name:find("json", 1, true)
-      and "; a policy has no C modules: " .. words.forbidden.json or ""),
-      ("require \"%s\""):format(name))
-    return blackhole()
-  end
-  self.modules[name] = true
-  self.requiring[#self.requiring + 1] = name
-  local result = self:run(path, text)
-  self.requiring[#self.requiring] = nil
-  if result ~= nil then self.modules[name] = result end
-  return self.modules[name]
-end
-
--- Runs one file of an include; open: those that are being run, from the policy on.
-function Loader:include_file(path, place)
-  local open = self.including
-  for i, other in ipairs(open) do
-    if other == path then
-      place(("includes itself: %s → %s"):format(table.concat(open, " → ", i),
-        path))
-      return
-    end
-  end
-  if self.included[path] then
-    place(("%s is included twice, first in line %d of %s"):format(path,
-      self.included[path].line, self.included[path].file))
-    return
-  end
-  local text = self.host.read(path)
-  if not text then
-    place("no file " .. path)
-    return
-  end
-  local file, line = place(nil)
-  self.included[path] = { file = file, line = line }
-  open[#open + 1] = path
-  self:run(path, text)
-  open[#open] = nil
-end
-
----Runs statements of another file as if they stood here; its locals stay its own.
-function Loader:include(name)
-  local file, line = caller()
-  local function place(message)
-    if message then
-      local column, length = source.find(self.texts[file] or "", line, "include")
-      self:add(file, line, column, length, message,
-        ("include \"%s\""):format(tostring(name)))
-    end
-    return file, line
-  end
-  if type(name) ~= "string" or not name:match("^[%w_%-%./%*]+%.lua$") or
-      name:find("..", 1, true) then
-    place("expected a file beside the policy such as \"streams/clicks.lua\", or "
-      .. "\"streams/*.lua\"")
-    return
-  end
-  if not self.loading then error("include: only while the policy is loaded", 2) end
-  local path = name:sub(1, 1) == "/" and name or self.folder .. name
-  if not name:find("*", 1, true) then
-    self:include_file(path, place)
-    return
-  end
-  -- Only the name given is a pattern, not the folder.
-  local list = self.host.glob(name:sub(1, 1) == "/" and name
-    or self.folder:gsub("[%[%]*?\\]", "\\%0") .. name)
-  if #list == 0 then place("no file matches " .. path) end
-  if #list > 1000 then
-    place(("%d files match, more than 1000"):format(#list))
-    return
-  end
-  for _, each in ipairs(list) do self:include_file(each, place) end
 end
 
 local function by_place(a, b)
