@@ -378,6 +378,7 @@ function Loader:describe()
         "no stream delivers to this sink")
     end
   end
+  self:note_dropped(desc)
   self:check_hooks()
   if #self.problems == 0 then self:fit_segments(desc) end
   return desc

@@ -32,6 +32,7 @@ require "sluice.sinks"(Loader)
 require "sluice.listeners"(Loader)
 require "sluice.certificates"(Loader)
 require "sluice.files"(Loader)
+require "sluice.dropped"(Loader)
 
 -- The result of env for a variable that is not set, which is told once, at env.
 local UNSET = "\1unset\1"

@@ -62,6 +62,31 @@ local rows = {
     "example \"e\".expect", "while it is empty: nothing is compared" },
 }
 
+-- Policies with a schema that drops fields; the option that reads one of them, and why.
+local DROPS = "stream \"s\" { %s sinks = { \"x\" } } route \"POST /e\" { body = \"batch\", "
+  .. "stream = \"s\", schema = schema { others = \"drop\", a = str { }, %s }, %s }\n"
+local ID = "dedup = { key = \"id\" },"
+local WHY = ": no event of route \"POST /e\" has \"%s\": its schema says others = \"drop\" and "
+  .. "does not name it, so %s"
+local drops = {
+  { FILE .. DROPS:format(ID, "", ""), "stream \"s\".dedup.key", "id",
+    "dedup takes each for new" },
+  { FILE .. DROPS:format("dedup = { key = { \"a\", \"b.id\" } },", "", ""),
+    "stream \"s\".dedup.key", "b.id", "dedup takes each for new" },
+  { FILE .. DROPS:format(ID, "id = str { }", "") },
+  { FILE .. DROPS:format("dedup = { key = \"u.id\" },", "u = any { }", "") },
+  { FILE .. DROPS:format("dedup = { key = \"u\" },", "[\"u.id\"] = str { }", "") },
+  { FILE .. DROPS:format("dedup = { key = \"u.name\" },", "[\"u.names\"] = str { }", ""),
+    "stream \"s\".dedup.key", "u.name", "dedup takes each for new" },
+  { FILE .. DROPS:format(ID, "", "set = { id = \"header:x-id\" }") },
+  { FILE .. DROPS:format(ID, "", "on_event = function(ev) ev.id = 1 end") },
+  { FILE .. DROPS:format(ID, "", ""):gsub("\"drop\"", "\"keep\"") },
+  { DROPS:format("", "", "") .. "kafka \"x\" { brokers = \"b:1\", topic = \"t\", key = \"k\", "
+    .. "topic_by = \"a\" }", "kafka \"x\".key", "k", "its messages have no key" },
+  { DROPS:format("", "", "") .. "kafka \"x\" { brokers = \"b:1\", topic = \"t\", key = \"a\", "
+    .. "topic_by = \"k\" }", "kafka \"x\".topic_by", "k", "they go to the sink's topic" },
+}
+
 describe("sluice check", function()
   local c
   setup(function() c = checking.new(BASE) end)
@@ -72,6 +97,15 @@ describe("sluice check", function()
       local out, code = c.check(row[1])
       assert.equal(0, code, row[1] .. "\n" .. out)
       assert.equal(row[2] and row[2] .. ": has no effect " .. row[3],
+        out:match("note: ([^\n]*)"), row[1])
+    end
+  end)
+
+  it("notes keys that a schema drops", function()
+    for _, row in ipairs(drops) do
+      local out, code = c.check(row[1])
+      assert.equal(0, code, row[1] .. "\n" .. out)
+      assert.equal(row[2] and row[2] .. WHY:format(row[3], row[4]),
         out:match("note: ([^\n]*)"), row[1])
     end
   end)

@@ -190,7 +190,8 @@ bool state_preload(lua_State *L, struct err *e)
         "refused",      "answers",         "tables",         "envelopes",
         "paths",        "postbacks",       "words_listen",   "listeners",
         "auth",         "words_auth",      "words_tls",      "certificates",
-        "tokens",       "addresses",       "agents",         "files"};
+        "tokens",       "addresses",       "agents",         "files",
+        "dropped"};
 
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "preload");
