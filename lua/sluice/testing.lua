@@ -32,7 +32,7 @@ local function find()
   local build = os.getenv("SLUICE_BUILD") or "build"
   for _, path in ipairs {
     build .. "/libsluice.so", here .. "/../../" .. build .. "/libsluice.so",
-    here .. "/libsluice.so", here .. "/../../../../lib/libsluice.so",
+    here .. "/libsluice.so", here .. "/../../../../lib/sluice/libsluice.so",
   } do
     if exists(path) then return path end
   end

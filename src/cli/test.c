@@ -118,10 +118,10 @@ static bool add(struct run *r, const char *path, struct err *e)
     return S_ISDIR(st.st_mode) ? add_dir(r, path, e) : add_file(r, path, e);
 }
 
-/* The library lies beside the binary, or in lib/ beside its bin/. */
+/* The library lies beside the binary, or in lib/sluice beside its bin/. */
 static bool find_kit(struct run *r, struct err *e)
 {
-    static const char *const places[] = {"libsluice.so", "../lib/libsluice.so"};
+    static const char *const places[] = {"libsluice.so", "../lib/sluice/libsluice.so"};
     char exe[PATH_MAX - 32];
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
     char *slash;
@@ -139,7 +139,7 @@ static bool find_kit(struct run *r, struct err *e)
     }
     return err_set(e,
                    "libsluice.so is not beside the binary (%s), nor in "
-                   "../lib",
+                   "../lib/sluice",
                    exe);
 }
 
