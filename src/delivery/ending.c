@@ -209,10 +209,18 @@ void subscription_forget(struct subscription *o)
     o->wanted = wanted;
 }
 
+/* Whether it may still get an event before its end. Where a sync failed after the end
+ * was noted, the spool ends before it, and the next event is beyond. */
+static bool awaits(const struct subscription *o, const struct subscription_reader *r)
+{
+    return !r->ended && r->next < r->end &&
+           r->next < spool_end(o->consumer, r->epoch, r->worker);
+}
+
 bool subscription_finished(const struct subscription *o)
 {
-    for (uint32_t i = 0; i < o->n_readers; i++) {
-        if (!o->readers[i].ended && o->readers[i].next < o->readers[i].end) {
+    for (uint32_t i = 0; o->ending && i < o->n_readers; i++) {
+        if (awaits(o, &o->readers[i])) {
             return false;
         }
     }

@@ -262,6 +262,21 @@ uint32_t spool_ends(struct spool *s, int stream, struct spool_pos *out, uint32_t
     return n;
 }
 
+uint64_t spool_end(struct spool_consumer *c, uint32_t epoch, uint32_t worker)
+{
+    struct spool *s = c->stream->spool;
+    uint64_t end = UINT64_MAX;
+
+    (void)pthread_mutex_lock(&s->lock);
+    for (const struct shard *sh = c->stream->shards; sh != NULL; sh = sh->next) {
+        if (sh->epoch == epoch && sh->worker == worker && epoch == s->epoch) {
+            end = shard_end(sh);
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return end;
+}
+
 uint64_t segment_readable(const struct segment *g)
 {
     const struct stream *st = g->shard->stream;

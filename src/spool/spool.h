@@ -257,6 +257,11 @@ void spool_consumer_leave(struct spool_consumer *c, uint32_t epoch,
 /* It needs all again, as far as that is still there. */
 void spool_consumer_return(struct spool_consumer *c);
 
+/* Where a shard of this process ends now, as spool_ends says; 1 without events,
+ * UINT64_MAX for a shard of another process. It goes back when a sync fails: nobody
+ * reads what was written after the last good one. */
+uint64_t spool_end(struct spool_consumer *c, uint32_t epoch, uint32_t worker);
+
 /* Shards that may have events for c, oldest epoch first; returns how many there
  * are and fills up to max of them. A shard that c has finished is left out. */
 struct spool_shard_id {

@@ -361,6 +361,41 @@ file "oldest" { dir = "oldest", linger = "1ms", from = "oldest" }
   end)
 end)
 
+describe("a sink that the policy no longer has", function()
+  -- Its end is noted, then the sync of the last events before it fails.
+  it("goes also when the disk fails below the events that it was to get", function()
+    local dir = h.folder()
+    local f = faults.new(dir .. "/data")
+    local function text(sinks)
+      return ([[
+server { listen = "127.0.0.1:0", workers = 1, drain = "1s" }
+admin { listen = "127.0.0.1:0" }
+file "archive" { dir = "archive", linger = "5ms" }
+file "left" { dir = "left", linger = "5ms" }
+stream "events" { ack = "synced", sinks = { %s } }
+stream "more" { sinks = { "left" } }
+route "POST /v1/events" { body = "event", stream = "events" }
+route "POST /v1/more" { body = "event", stream = "more" }
+]]):format(sinks)
+    end
+    local s = h.server { dir = dir, wrap = f:wrap(), policy = text [["archive", "left"]] }
+    numbered.post(s, 3)
+    f:rules "on=sync do=hang path=/spool/events/"
+    local c = h.connect(s.port)
+    c:send("POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+      .. "Content-Length: 7\r\n\r\n{\"n\":4}")
+    h.wait_for("its sync", function() return f:made() > 0 end)
+    numbered.reload(s, text [["archive"]])
+    f:rules "on=sync do=EIO path=/spool/events/ times=1"
+    s:logged("sink=left stream=events status=retired", 20)
+    c:close()
+    assert.equal(0, s:stop())
+    assert.same({ [[{"n":1}]], [[{"n":2}]], [[{"n":3}]] }, s:lines "left")
+    s:close()
+    f:close()
+  end)
+end)
+
 describe("a stream that the policy no longer has", function()
   local m, s
   before_each(function() m = kafka.mock() end)

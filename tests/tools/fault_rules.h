@@ -16,8 +16,8 @@
  *          access, statvfs) range (sync_file_range), or all, or change (those of the
  *          counter above)
  *   WHAT   EIO ENOSPC EROFS EMFILE ENFILE ENOMEM EDQUOT EINTR EACCES · short (a read
- *          or a write of a part) · delay (ms) · hang (until the next generation) ·
- *          kill (SIGKILL, before the call)
+ *          or a write of a part) · delay (ms) · hang (until the next generation, whose
+ *          rules it then obeys) · kill (SIGKILL, before the call)
  *   from   the first call that it applies to, counted by the rule; times: how many
  *   permille, seed   of 1000 calls, the same ones whenever the seed is the same
  */

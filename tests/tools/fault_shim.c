@@ -151,7 +151,8 @@ static bool fails(unsigned op, const char *path, size_t *n)
         (void)atomic_fetch_add(&control->changes, 1);
     }
     (void)prctl(PR_GET_NAME, thread);
-    if (find(op, path, thread, &rule, &generation)) {
+    rule.what = DO_HANG;
+    while (rule.what == DO_HANG && find(op, path, thread, &rule, &generation)) {
         (void)atomic_fetch_add(&control->by_op[__builtin_ctz(op)], 1);
         error = obey(&rule, generation, n);
         errno = error != 0 ? error : errno;
