@@ -1,6 +1,8 @@
 #include "http/chunked.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "http/chars.h"
 
@@ -207,4 +209,44 @@ size_t chunked_feed(struct chunked *d, const char *p, size_t n, struct str *part
     }
     *r = CHUNKED_MORE;
     return i;
+}
+
+/* What follows the digits of a size, or the end of the last chunk: extensions and trailers
+ * are dropped anyway, and any others do. */
+static const char *const again[N_STATES] = {[EXT_SEMICOLON] = " ",
+                                            [EXT_NAME_FIRST] = ";",
+                                            [EXT_NAME] = ";x",
+                                            [EXT_NAME_END] = ";x ",
+                                            [EXT_VALUE_FIRST] = ";x=",
+                                            [EXT_VALUE] = ";x=x",
+                                            [EXT_QUOTED] = ";x=\"",
+                                            [EXT_ESCAPED] = ";x=\"\\",
+                                            [EXT_END] = ";x=\"\"",
+                                            [SIZE_LF] = "\r",
+                                            [TRAILER_NAME] = "x",
+                                            [TRAILER_VALUE] = "x:",
+                                            [TRAILER_LF] = "x:\r",
+                                            [END_LF] = "\r"};
+
+void chunked_again(const struct chunked *d, uint64_t taken, char before[CHUNKED_AGAIN],
+                   char after[CHUNKED_AGAIN])
+{
+    uint64_t size = taken + (d->state == DATA ? d->left : 0);
+    const char *end = d->state == DATA || d->state == DATA_CR ? ""
+                      : d->state == DATA_LF                   ? "\r"
+                      : size > 0                              ? "\r\n"
+                                                              : "";
+    const char *rest = again[d->state] == NULL ? "" : again[d->state];
+
+    before[0] = '\0';
+    if (size > 0) {
+        (void)snprintf(before, CHUNKED_AGAIN, "%" PRIx64 "\r\n", size);
+    }
+    if (d->state >= SIZE && d->state <= SIZE_LF) {
+        (void)snprintf(after, CHUNKED_AGAIN, "%s%0*" PRIx64 "%s", end, (int)d->n_digits,
+                       d->left, rest);
+    } else {
+        (void)snprintf(after, CHUNKED_AGAIN, "%s%s%s", end,
+                       d->state >= TRAILER_FIRST ? "0\r\n" : "", rest);
+    }
 }

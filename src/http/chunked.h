@@ -42,5 +42,12 @@ void chunked_reset(struct chunked *d);
 size_t chunked_feed(struct chunked *d, const char *p, size_t n, struct str *part,
                     enum chunked_result *r);
 
+enum { CHUNKED_AGAIN = 40 };
+
+/* What another one must be fed to come to where d is: before, then the taken bytes of all
+ * chunks so far, as one chunk, then after. */
+void chunked_again(const struct chunked *d, uint64_t taken, char before[CHUNKED_AGAIN],
+                   char after[CHUNKED_AGAIN]);
+
 /* After CHUNKED_BAD: the text that was expected; static. */
 const char *chunked_why(const struct chunked *d);

@@ -109,6 +109,10 @@ void conn_linger(struct conn *c)
     request_abort(c);
     body_drop(c);
     conn_deadline(c, LINGER_MS);
+    if (UNLIKELY(c->server->handing) && conn_can_leave(c)) {
+        conn_leave(c);
+        return;
+    }
     conn_read_on(c);
 }
 
@@ -129,8 +133,7 @@ static void await_head(struct conn *c)
     c->head_begun = begun;
 }
 
-/* Acts on the connection's state once no function works on it any more. May close c. */
-static void finish(struct conn *c)
+void conn_finish(struct conn *c)
 {
     if (c->lingering) {
         return;
@@ -204,7 +207,7 @@ static void refuse_parse(struct conn *c, enum parse_result r)
 }
 
 /* p may lie in unparsed. */
-static void feed(struct conn *c, const char *p, size_t n)
+void conn_feed(struct conn *c, const char *p, size_t n)
 {
     enum parse_result r = PARSE_OK;
 
@@ -215,6 +218,11 @@ static void feed(struct conn *c, const char *p, size_t n)
     while (n > 0 && conn_may_parse(c)) {
         size_t used = parse_feed(c->parse, p, n, &r);
 
+        if (UNLIKELY(c->current == NULL && parse_in_request(c->parse))) {
+            begun_keep(c, p, used);
+        } else if (UNLIKELY(c->begun != NULL)) {
+            begun_drop(c);
+        }
         p += used;
         n -= used;
         if (r == PARSE_OK && n > 0) {
@@ -235,7 +243,7 @@ static void feed(struct conn *c, const char *p, size_t n)
     }
     c->server->feeding = NULL;
     c->n_turn = 0;
-    finish(c);
+    conn_finish(c);
 }
 
 void conn_resume(struct conn *c)
@@ -244,7 +252,7 @@ void conn_resume(struct conn *c)
         secure_step(c);
     } else if (c->unparsed_n > 0) {
         if (conn_may_parse(c)) {
-            feed(c, c->unparsed, c->unparsed_n);
+            conn_feed(c, c->unparsed, c->unparsed_n);
         }
     } else if (UNLIKELY(c->tls != NULL) && conn_may_parse(c) && !c->lingering &&
                !c->eof) {
@@ -293,10 +301,10 @@ void conn_read(struct conn *c)
         if (c->current != NULL) {
             request_abort(c);
         }
-        finish(c);
+        conn_finish(c);
         return;
     }
-    feed(c, place, (size_t)n);
+    conn_feed(c, place, (size_t)n);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -356,7 +364,7 @@ void conn_write(struct conn *c)
         ev_io_start(s->loop, &c->writable);
     }
     if (s->feeding != c) {
-        finish(c);
+        conn_finish(c);
     }
 }
 
@@ -390,7 +398,7 @@ void conn_expire(struct conn *c)
         request_refuse(c, 408, "request_timeout",
                        c->current == NULL ? "the headers did not arrive in time"
                                           : "the body did not arrive in time");
-        finish(c);
+        conn_finish(c);
     } else {
         conn_close(c);
     }
@@ -421,11 +429,6 @@ void conn_start(struct conn *c)
     c->unread_ms = UINT64_MAX;
     conn_deadline(c, s->limits.header_timeout_ms);
     conn_read_on(c);
-}
-
-void conn_begin(struct conn *c)
-{
-    finish(c);
 }
 
 /* Time that was given stays, unless the new limits give less. */

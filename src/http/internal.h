@@ -10,6 +10,7 @@
  *   request.c  a request: its head checked, its answer queued
  *   body.c     its body: collected, inflated, handed over
  *   preface.c  what a proxy says before the first request, and of each request
+ *   begun.c    the beginning of a request, once more for another server
  *   handover.c connections that go to another server, and come from one
  */
 #pragma once
@@ -127,6 +128,9 @@ struct conn {
     size_t body_n, body_room;
     char *unparsed; /* bytes read and not yet parsed */
     size_t unparsed_n, unparsed_room;
+    char *begun;    /* the bytes of a head that has come in part */
+    size_t begun_n, begun_room;
+    bool begun_lost; /* there was no room for them */
     size_t stashed; /* room of the answers in its queue */
     char *out;
     size_t out_n, out_sent, out_room;
@@ -165,7 +169,10 @@ struct http_server {
     void *hand_arg;
     uint64_t now_ms, swept_ms; /* of the monotonic clock */
     uint64_t n_turns;          /* of the loop */
-    uint64_t drain_ms;
+    uint64_t drain_ms;       /* since when it does either */
+    bool calling;            /* sessions of TLS end with their next answer */
+    uint64_t call_ms;        /* since when, */
+    uint64_t call_number;    /* and the last connection before */
     uint64_t buffered;   /* bytes of unparsed, out and stashes */
     uint64_t body_bytes; /* of all collected bodies */
     uint64_t max_body_bytes;
@@ -209,10 +216,23 @@ void accept_secure(struct conn *c);       /* TLS begins; may close c */
 void accept_turn_away(struct conn *c);    /* one that was let in: 503; may close c */
 void accept_count(struct listener *l, enum obstacle why);
 
+/* ---- begun.c ---- */
+
+/* The bytes of a head that has not come whole. */
+void begun_keep(struct conn *c, const char *p, size_t n);
+void begun_drop(struct conn *c);
+/* Whether begun_text can be had. */
+bool begun_is_known(const struct conn *c);
+/* What was read of a request in hand, and after it, so that another server can go on from
+ * there: free() it. Behind room for n bytes more. NULL and *size = n: nothing was. */
+char *begun_text(const struct conn *c, size_t n, size_t *size);
+
 /* ---- handover.c ---- */
 
 bool conn_can_leave(const struct conn *c); /* this server hands over, and c may go */
 void conn_leave(struct conn *c);           /* c is gone */
+/* Whether its next answer is its last, because it can't go. */
+bool conn_must_end(const struct conn *c);
 
 /* ---- preface.c ---- */
 
@@ -222,6 +242,9 @@ bool preface_expected(struct listener *l, const struct conn_origin *from,
 void preface_begin(struct conn *c);
 void preface_read(struct conn *c); /* more of it; may close c */
 void preface_drop(struct conn *c);
+/* What was taken of it; false: not all of that is known. */
+bool preface_taken(const struct conn *c, struct str *taken);
+void preface_go_on(struct conn *c, struct str taken);
 bool preface_is_trusted(const struct listener *l, const struct conn_origin *from);
 /* The client of the request in hand; lives as long as c. */
 struct str preface_client(struct conn *c, const struct str_pair *headers, uint32_t n);
@@ -247,7 +270,8 @@ extern const struct parse_ops conn_parse_ops;
 void conn_start(struct conn *c);
 void conn_read(struct conn *c); /* bytes came; may close c */
 void conn_resume_later(struct conn *c);
-void conn_begin(struct conn *c);  /* its preface is over: HTTP follows */
+void conn_finish(struct conn *c); /* acts on its state: goes on, or ends; may close c */
+void conn_feed(struct conn *c, const char *p, size_t n); /* HTTP_PAD follows; the same */
 void conn_write(struct conn *c);  /* writes out; may close c */
 void conn_resume(struct conn *c); /* unparsed bytes; may close c */
 void conn_expire(struct conn *c); /* its deadline has passed */

@@ -26,6 +26,8 @@ struct parse {
     uint32_t next_max_text;
     bool in_value; /* the last callback was a value */
     bool head_done, in_request, large;
+    size_t head_from; /* in the bytes that were fed last, */
+    bool head_new;    /* which have its first one */
 };
 
 static struct parse *of(http_parser *hp)
@@ -288,6 +290,8 @@ size_t parse_feed(struct parse *p, const char *data, size_t n, enum parse_result
     size_t used = 0;
 
     *r = PARSE_OK;
+    p->head_from = 0;
+    p->head_new = !p->in_request;
     while (*r == PARSE_OK && (used < n || p->part == WHOLE)) {
         switch (p->part) {
         case HEAD:
@@ -301,6 +305,8 @@ size_t parse_feed(struct parse *p, const char *data, size_t n, enum parse_result
             break;
         case WHOLE:
             next_head(p);
+            p->head_from = used;
+            p->head_new = true;
             if (!p->ops->on_whole(p->arg)) {
                 *r = PARSE_STOPPED;
             }
@@ -328,6 +334,17 @@ const char *parse_method(const struct parse *p)
 bool parse_in_request(const struct parse *p)
 {
     return p->in_request;
+}
+
+bool parse_head_from(const struct parse *p, size_t *from)
+{
+    *from = p->head_from;
+    return p->head_new;
+}
+
+const struct chunked *parse_chunks(const struct parse *p)
+{
+    return p->part == CHUNKS ? &p->chunks : NULL;
 }
 
 const char *parse_why(const struct parse *p)

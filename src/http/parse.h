@@ -18,6 +18,7 @@
 #include "http/framing.h"
 #include "http/headers.h"
 
+struct chunked;
 struct parse;
 
 enum { PARSE_HEADERS_MAX = HEADERS_MAX, PARSE_TEXT_MAX = 65535 };
@@ -73,3 +74,9 @@ const char *parse_method(const struct parse *p);
 /* Some bytes of a request were taken, but not the whole of it. */
 bool parse_in_request(const struct parse *p);
 const char *parse_why(const struct parse *p); /* static text */
+
+/* Where the bytes of a head that is in hand lie in those that were fed last. True: its
+ * first one, too. */
+bool parse_head_from(const struct parse *p, size_t *from) MUST_USE;
+/* The framing of the body in hand; NULL: it is not chunked. */
+const struct chunked *parse_chunks(const struct parse *p);

@@ -68,6 +68,25 @@ void preface_drop(struct conn *c)
     c->preface = NULL;
 }
 
+bool preface_taken(const struct conn *c, struct str *taken)
+{
+    const struct proxy_header *h = c->preface;
+
+    *taken = (struct str){NULL, 0};
+    if (h != NULL) {
+        *taken = (struct str){(const char *)h->bytes, h->n};
+    }
+    return h == NULL || h->n <= sizeof h->bytes;
+}
+
+void preface_go_on(struct conn *c, struct str taken)
+{
+    size_t used;
+
+    (void)!proxy_header_feed(c->preface, (const unsigned char *)taken.p, taken.n,
+                             &used); /* it was not whole: nothing comes of it */
+}
+
 static void refuse(struct conn *c, const char *why)
 {
     accept_count(c->at, OBSTACLE_HEADER);
@@ -94,7 +113,7 @@ static void done(struct conn *c)
     if (l->options.tls.door != NULL) {
         accept_secure(c);
     } else {
-        conn_begin(c);
+        conn_finish(c);
     }
 }
 

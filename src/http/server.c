@@ -183,6 +183,7 @@ void server_forget(struct conn *c)
     }
     buffer_free(s, &c->unparsed, &c->unparsed_room);
     buffer_free(s, &c->out, &c->out_room);
+    buffer_free(s, &c->begun, &c->begun_room);
     preface_drop(c);
     memset(c, 0, sizeof *c);
     c->parse = parse;
@@ -203,7 +204,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct http_server *s = OUTER(w, struct http_server, sweep);
     uint64_t now = s->now_ms, since = now - s->swept_ms;
-    bool quiet = (s->draining || s->handing) && now - s->drain_ms > QUIET_MS;
+    bool quiet = s->draining && now - s->drain_ms > QUIET_MS;
     int64_t surplus = server_surplus(s);
     struct conn *next;
 
@@ -219,12 +220,13 @@ static void on_sweep(struct ev_loop *loop, ev_timer *w, int events)
             conn_expire(c);
         } else if (!conn_idle(c)) {
             continue;
-        } else if (quiet || (s->handing && c->tls != NULL) || surplus-- > 0) {
+        } else if (quiet || surplus-- > 0) {
             conn_drain(c);
         } else {
             buffer_rest(c);
         }
     }
+    http_server_hurry(s);
     buffer_look(s);
 }
 

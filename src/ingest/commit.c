@@ -294,7 +294,7 @@ static void finish_late(struct ingest *in, struct waiter *w)
     waiter_put(in, w);
 }
 
-void commit_late(struct ingest *in)
+void commit_late(struct ingest *in, bool all)
 {
     struct waiter **at = &in->syncing;
     uint64_t now = clock_mono_ns();
@@ -303,7 +303,7 @@ void commit_late(struct ingest *in)
     while (*at != NULL) {
         struct waiter *w = *at;
 
-        if (w->until_ns != 0 && now >= w->until_ns) {
+        if (w->until_ns != 0 && (all || now >= w->until_ns)) {
             *at = w->next;
             if (dedup_ties(&w->hold) == DEDUP_DONE) {
                 finish_late(in, w);

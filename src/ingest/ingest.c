@@ -33,6 +33,8 @@
 #include "policy/run/auth.h"
 #include "policy/run/run.h"
 
+/* Of requests that wait for their sinks while another process waits for this one. */
+enum { DELIVERS_MS = 3000 };
 static const double LATE_LOOK_S = 0.05, TIED_LOOK_S = 0.002;
 
 enum {
@@ -358,7 +360,7 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)loop;
     (void)events;
-    commit_late(OUTER(w, struct ingest, late));
+    commit_late(OUTER(w, struct ingest, late), false);
 }
 
 struct ingest *ingest_new(const struct ingest_conf *c)
@@ -399,10 +401,30 @@ void ingest_drain(struct ingest *in)
     http_server_drain(in->http);
 }
 
+void ingest_last_call(struct ingest *in)
+{
+    http_server_last_call(in->http);
+}
+
+bool ingest_called(const struct ingest *in)
+{
+    return http_server_called(in->http);
+}
+
 void ingest_hand_over(struct ingest *in,
                       void (*hand)(void *arg, const struct http_handed *h), void *arg)
 {
+    in->hand_over_ns = clock_mono_ns();
     http_server_hand_over(in->http, hand, arg);
+}
+
+void ingest_hurry(struct ingest *in)
+{
+    http_server_hurry(in->http);
+    if (in->hand_over_ns != 0 &&
+        clock_mono_ns() - in->hand_over_ns > (uint64_t)DELIVERS_MS * 1000000u) {
+        commit_late(in, true);
+    }
 }
 
 void ingest_adopt(struct ingest *in, const struct http_handed *h)

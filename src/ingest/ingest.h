@@ -49,10 +49,15 @@ struct ingest *ingest_new(const struct ingest_conf *c);
 void ingest_drain(struct ingest *in);
 bool ingest_idle(const struct ingest *in);
 
-/* The same, but connections are not closed: each goes to hand once it is between two
- * requests, and ingest_adopt of another process takes it. See http_server_hand_over. */
+/* The same, but connections are not closed: each goes to hand, and ingest_adopt of another
+ * process takes it; before that those that can't go end while others are accepted still.
+ * See http/handover.h. */
+void ingest_last_call(struct ingest *in);
+bool ingest_called(const struct ingest *in);
 void ingest_hand_over(struct ingest *in,
                       void (*hand)(void *arg, const struct http_handed *h), void *arg);
+/* To be called now and then: what holds the others up for too long ends. */
+void ingest_hurry(struct ingest *in);
 void ingest_adopt(struct ingest *in, const struct http_handed *h);
 
 /* Commits pending events and answers their requests, then closes every connection. */

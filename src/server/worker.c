@@ -25,7 +25,8 @@ struct worker {
     struct latch ended;
     pthread_t thread;
     ev_timer drain_look;
-    atomic_bool idle;
+    atomic_bool idle, called;
+    bool leaves;              /* it is to come to rest; its thread's */
     worker_handed_fn *handed; /* while it hands its connections over */
     void *handed_arg;
 };
@@ -97,6 +98,8 @@ static void on_differs(void *arg, struct shadow_sample *x)
     mailbox_post(w->conf.mail, on_finding, f);
 }
 
+static void on_drain_look(struct ev_loop *loop, ev_timer *t, int events);
+
 struct worker *worker_new(const struct worker_conf *c)
 {
     struct worker *w = mem_zalloc(sizeof *w);
@@ -108,6 +111,7 @@ struct worker *worker_new(const struct worker_conf *c)
         return NULL;
     }
     mailbox_init(&w->mail, w->loop);
+    ev_timer_init(&w->drain_look, on_drain_look, 0., 0.);
     w->ingest = ingest_new(&(struct ingest_conf){.loop = w->loop,
                                                  .spool = c->spool,
                                                  .worker = c->number,
@@ -234,16 +238,45 @@ static void on_drain_look(struct ev_loop *loop, ev_timer *t, int events)
     struct worker *w = OUTER(t, struct worker, drain_look);
 
     (void)events;
-    if (ingest_idle(w->ingest)) {
+    ingest_hurry(w->ingest);
+    if (ingest_called(w->ingest)) {
+        atomic_store(&w->called, true);
+    }
+    if (w->leaves && ingest_idle(w->ingest)) {
         ev_timer_stop(loop, t);
         atomic_store(&w->idle, true);
     }
 }
 
+static void look(struct worker *w)
+{
+    ev_timer_stop(w->loop, &w->drain_look);
+    ev_timer_set(&w->drain_look, 0., DRAIN_LOOK_S);
+    ev_timer_start(w->loop, &w->drain_look);
+}
+
 static void look_for_idle(struct worker *w)
 {
-    ev_timer_init(&w->drain_look, on_drain_look, 0., DRAIN_LOOK_S);
-    ev_timer_start(w->loop, &w->drain_look);
+    w->leaves = true;
+    look(w);
+}
+
+static void on_last_call(void *arg)
+{
+    struct worker *w = arg;
+
+    ingest_last_call(w->ingest);
+    look(w);
+}
+
+void worker_last_call(struct worker *w)
+{
+    mailbox_post(&w->mail, on_last_call, w);
+}
+
+bool worker_called(struct worker *w)
+{
+    return atomic_load(&w->called);
 }
 
 static void on_drain(void *arg)

@@ -2,7 +2,7 @@
  * worker - one thread with its own loop that accepts from each listener.
  *
  *   worker_new -> worker_start -> (worker_bind | worker_try -> worker_end_rollout)* ->
- *   worker_drain -> worker_free
+ *   (worker_drain | worker_last_call -> worker_hand_over) -> worker_free
  *
  * All calls come from the supervisor.
  */
@@ -65,8 +65,12 @@ uint64_t worker_ran_ns(struct worker *w);
 
 /* Stops accepting, finishes requests under way. */
 void worker_drain(struct worker *w);
-/* The same, but each connection goes to handed, on the supervisor's thread, once it is
- * between two requests. */
+/* Before worker_hand_over: connections that can't be handed over end with their next answer,
+ * and those that were there then have ended. Others are accepted. */
+void worker_last_call(struct worker *w);
+bool worker_called(struct worker *w);
+/* The same, but each connection goes to handed, on the supervisor's thread, once no request
+ * of it waits for its answer. */
 typedef void worker_handed_fn(void *arg, const struct http_handed *h);
 void worker_hand_over(struct worker *w, worker_handed_fn *handed, void *arg);
 bool worker_idle(struct worker *w); /* after one of these: nothing is under way */

@@ -28,8 +28,9 @@ enum channel_kind {
     CHANNEL_GO,         /* old: the spool is free */
     CHANNEL_SERVING,    /* new: from now on it is the server */
     CHANNEL_FAILED,     /* new: it can't; text: why */
-    CHANNEL_CONNECTION, /* old: one between two requests; text: its listener's address,
-                           number: whether it has had a request */
+    CHANNEL_BYTES,      /* old: of the next connection, in a file: parcel.h; number: how
+                           many are to be sent */
+    CHANNEL_CONNECTION, /* old: text: its listener's address, number: of the flags */
     CHANNEL_END /* old: that was the last one; number: the process that stands in
                            for the new one (stand_in.h), 0: none */
 };
@@ -42,6 +43,9 @@ struct channel_message {
     unsigned char who[CHANNEL_WHO];
     int fd; /* -1: none; heard: the caller's to close */
 };
+
+/* What is known of a connection: see http/handover.h. */
+enum { CHANNEL_SERVED = 1, CHANNEL_KNOWN = 2, CHANNEL_ENDS = 4 };
 
 enum channel_result {
     CHANNEL_HEARD = 0,

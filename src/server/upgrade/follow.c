@@ -12,6 +12,7 @@
 #include "process/notify.h"
 #include "server/supervisor.h"
 #include "server/upgrade/channel.h"
+#include "server/upgrade/parcel.h"
 #include "server/upgrade/stand_in.h"
 #include "server/upgrade/successor.h"
 
@@ -88,28 +89,59 @@ static bool hear(struct place *p, bool *told, struct err *e)
     return m.kind == CHANNEL_SERVING || err_set(e, "%s", m.text);
 }
 
+/* What was read of its next request, and what it has not taken yet; the file, -1: there is
+ * nothing. False: it can't be passed on, and the connection without it would be cut. */
+static bool pack(const struct http_handed *h, int *fd)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    *fd = -1;
+    if (h->bytes != NULL) {
+        *fd = parcel_pack(h->bytes, h->n_out + h->n_in, &e);
+    }
+    if (h->bytes != NULL && *fd < 0) {
+        log_write(LOG_WARN, "upgrade", "status=lost connections=1 why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+    return h->bytes == NULL || *fd >= 0;
+}
+
+static bool give_connection(struct place *p, const struct place_connection *c,
+                            struct err *e)
+{
+    struct channel_message m = {.kind = CHANNEL_CONNECTION, .fd = c->conn.fd};
+    struct channel_message bytes = {.kind = CHANNEL_BYTES,
+                                    .number = (uint32_t)c->conn.n_out};
+    bool ok = true;
+
+    if (!pack(&c->conn, &bytes.fd)) {
+        return true; /* the others go */
+    }
+    if (bytes.fd >= 0) {
+        ok = say(p, &bytes, e);
+        (void)close(bytes.fd);
+    }
+    m.number = (c->conn.served ? CHANNEL_SERVED : 0) |
+               (c->conn.known ? CHANNEL_KNOWN : 0) | (c->conn.ends ? CHANNEL_ENDS : 0);
+    (void)snprintf(m.text, sizeof m.text, "%s", c->listener);
+    memcpy(m.peer, c->conn.peer, sizeof m.peer);
+    memcpy(m.who, &c->conn.who, sizeof m.who);
+    return ok && say(p, &m, e);
+}
+
 static void give_connections(struct place *p, pid_t stands_in)
 {
-    struct channel_message m = {.kind = CHANNEL_CONNECTION};
+    const struct channel_message end = {
+        .kind = CHANNEL_END, .number = (uint32_t)stands_in, .fd = -1};
     char quoted[ERR_TEXT_MAX + 16];
     uint32_t n = 0;
     struct err e;
 
-    for (; n < p->n_connections; n++) {
-        const struct place_connection *c = &p->connections[n];
-
-        m.fd = c->conn.fd;
-        m.number = c->conn.served;
-        (void)snprintf(m.text, sizeof m.text, "%s", c->listener);
-        memcpy(m.peer, c->conn.peer, sizeof m.peer);
-        memcpy(m.who, &c->conn.who, sizeof m.who);
-        if (!say(p, &m, &e)) {
-            break;
-        }
+    while (n < p->n_connections && give_connection(p, &p->connections[n], &e)) {
+        n++;
     }
-    m = (struct channel_message){
-        .kind = CHANNEL_END, .number = (uint32_t)stands_in, .fd = -1};
-    if (n < p->n_connections || !say(p, &m, &e)) {
+    if (n < p->n_connections || !say(p, &end, &e)) {
         log_write(LOG_WARN, "upgrade", "status=lost connections=%u why=%s",
                   p->n_connections - n, log_quote(quoted, sizeof quoted, e.text));
     }

@@ -25,7 +25,7 @@ void place_fini(struct place *p)
         }
     }
     for (uint32_t i = 0; i < p->n_connections; i++) {
-        (void)close(p->connections[i].conn.fd);
+        http_handed_drop(&p->connections[i].conn);
     }
     free(p->sockets);
     free(p->connections);

@@ -1,6 +1,6 @@
 /*
  * place - what a process leaves to the one that takes its place: its listening sockets,
- * and its connections between two requests. The same process, when the other fails.
+ * and its connections. The same process, when the other fails.
  *
  *   place_init -> place_socket* -> place_connection* -> place_take_socket* -> place_fini
  *
@@ -45,7 +45,7 @@ struct place {
 void place_init(struct place *p);
 void place_fini(struct place *p); /* closes what nobody took */
 
-/* Both take the descriptor. */
+/* Both take the descriptor, and the bytes. */
 void place_socket(struct place *p, const char *address, int fd);
 void place_connection(struct place *p, const char *listener,
                       const struct http_handed *h);

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "server/internal.h"
 #include "server/upgrade/channel.h"
+#include "server/upgrade/parcel.h"
 
 /* It finishes the requests and batches in hand for at most its drain, and frees its
  * threads and the spool. */
@@ -84,6 +85,9 @@ struct arrivals {
     struct place *place;
     int channel;
     uint32_t n;
+    char *bytes; /* of the next one */
+    size_t n_bytes, n_out;
+    bool cut; /* there are some, and they can't be read */
 };
 
 /* One of a listener that there is no more is closed: others have other routes, and trust
@@ -98,19 +102,39 @@ static void adopt_connection(struct server *s, uint32_t n, const char *listener,
             return;
         }
     }
-    (void)close(h->fd);
+    http_handed_drop(h);
+}
+
+static void keep_bytes(struct arrivals *a, const struct channel_message *m)
+{
+    free(a->bytes);
+    a->bytes = parcel_open(m->fd, &a->n_bytes);
+    a->n_out = m->number < a->n_bytes ? m->number : a->n_bytes;
+    a->cut = a->bytes == NULL;
 }
 
 static void adopt(struct arrivals *a, const struct channel_message *m)
 {
-    struct http_handed h = {.fd = m->fd};
+    struct http_handed h = {.fd = m->fd,
+                            .served = (m->number & CHANNEL_SERVED) != 0,
+                            .known = (m->number & CHANNEL_KNOWN) != 0,
+                            .ends = (m->number & CHANNEL_ENDS) != 0,
+                            .bytes = a->bytes,
+                            .n_out = a->n_out,
+                            .n_in = a->n_bytes - a->n_out};
     struct server *s = a->s;
 
     _Static_assert(sizeof h.who == CHANNEL_WHO && sizeof h.peer == CHANNEL_PEER,
                    "a connection fits into a message");
     memcpy(&h.who, m->who, sizeof h.who);
     memcpy(h.peer, m->peer, sizeof h.peer);
-    h.served = m->number != 0;
+    a->bytes = NULL;
+    a->n_bytes = a->n_out = 0;
+    if (a->cut) {
+        a->cut = false;
+        http_handed_drop(&h);
+        return;
+    }
     adopt_connection(s, a->n++, m->text, &h);
 }
 
@@ -134,7 +158,12 @@ static void on_arrival(struct ev_loop *loop, ev_io *io, int events)
            m.kind != CHANNEL_END) {
         if (m.kind == CHANNEL_CONNECTION && m.fd >= 0 && !a->s->draining) {
             adopt(a, &m);
-        } else if (m.fd >= 0) {
+            continue;
+        }
+        if (m.kind == CHANNEL_BYTES && m.fd >= 0) {
+            keep_bytes(a, &m);
+        }
+        if (m.fd >= 0) {
             (void)close(m.fd);
         }
     }
@@ -143,6 +172,7 @@ static void on_arrival(struct ev_loop *loop, ev_io *io, int events)
         log_write(LOG_INFO, "upgrade", "status=took_over connections=%u", a->n);
         ev_io_stop(loop, &a->io);
         (void)close(a->channel);
+        free(a->bytes);
         free(a);
     }
 }

@@ -27,6 +27,7 @@ static const double LOADS_S = 120.;
 static const double LOOK_S = 0.001;
 /* After the drain's time: looks at what comes to rest still; and the time of batches in
  * flight once nobody is served. */
+#define CALLED_NS 5000000000ull /* more than http/handover.c takes */
 enum { LATE_LOOKS = 100, UNSERVED_NS = 1000000000 };
 
 struct successor {
@@ -38,6 +39,7 @@ struct successor {
     ev_timer look;     /* reloads, sinks, then workers, come to rest */
     uint64_t until_ns; /* then: no more patience */
     bool leaving;      /* it is ready, and this process makes room for it */
+    bool called;       /* sessions of TLS have ended, or had their time */
     bool workers;      /* hand over */
     bool sinks;        /* were told to end */
     uint32_t tries;    /* looks since then: what is idle is handed over */
@@ -147,6 +149,24 @@ static void on_handed(void *arg, const struct http_handed *h)
     place_connection(&x->place, x->s->listeners.list[h->listener].address, h);
 }
 
+/* Then the time of the rest begins. */
+static void look_called(struct successor *x, bool late)
+{
+    const struct server *s = x->s;
+    bool all = true;
+
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        all = all && worker_called(s->workers[i]);
+    }
+    if (all || late) {
+        x->called = true;
+        if (!x->place.drains) {
+            x->until_ns = clock_mono_ns() +
+                          (uint64_t)policy_plan(s->policy)->server.drain_ms * 1000000u;
+        }
+    }
+}
+
 static void on_look(struct ev_loop *loop, ev_timer *t, int events)
 {
     struct successor *x = OUTER(t, struct successor, look);
@@ -154,6 +174,10 @@ static void on_look(struct ev_loop *loop, ev_timer *t, int events)
     bool late = clock_mono_ns() >= x->until_ns;
 
     (void)events;
+    if (!x->called) {
+        look_called(x, late);
+        return;
+    }
     if (!x->sinks && !x->workers && !x->place.drains && !reloads_rest(s)) {
         if (late) { /* its thread would not end either: nothing is given up so far */
             give_up(x, "a reload that is under way does not come to its end");
@@ -216,8 +240,10 @@ static void make_room(struct successor *x, const char *version)
     log_write(LOG_INFO, "upgrade", "status=ready pid=%ld version=%s", (long)x->pid,
               version);
     x->leaving = true;
-    x->until_ns =
-        clock_mono_ns() + (uint64_t)policy_plan(s->policy)->server.drain_ms * 1000000u;
+    x->until_ns = clock_mono_ns() + CALLED_NS;
+    for (uint32_t i = 0; i < s->n_workers; i++) {
+        worker_last_call(s->workers[i]);
+    }
     ev_timer_stop(s->loop, &x->late);
     ev_io_stop(s->loop, &x->io);
     ev_timer_init(&x->look, on_look, 0., LOOK_S);

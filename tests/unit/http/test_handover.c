@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,7 +26,7 @@ struct side {
     struct http_server *s;
     struct http_request *held; /* its answer is to wait */
     bool hold;
-    char peer[48]; /* of the last request */
+    char peer[48], path[64], body[64]; /* of the last request */
 };
 
 static struct ev_loop *loop;
@@ -38,6 +39,8 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
     struct side *side = arg;
 
     (void)snprintf(side->peer, sizeof side->peer, "%.*s", (int)v->peer.n, v->peer.p);
+    (void)snprintf(side->path, sizeof side->path, "%.*s", (int)v->path.n, v->path.p);
+    (void)snprintf(side->body, sizeof side->body, "%.*s", (int)v->body.n, v->body.p);
     if (side->hold) {
         side->held = r;
         return;
@@ -115,8 +118,9 @@ static void say(int c, const char *text)
 /* Whose answers have come: "first", "second", or both in order with a blank. */
 static const char *heard(int c)
 {
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     static char whose[64];
-    char text[8192];
+    char text[8192], *more;
     ssize_t n;
 
     turn();
@@ -124,6 +128,11 @@ static const char *heard(int c)
     whose[0] = '\0';
     text[n > 0 ? n : 0] = '\0';
     assert_null(strstr(text, "Connection: close"));
+    more = strstr(text, go_on);
+    if (more != NULL) { /* once at most */
+        memmove(more, more + sizeof go_on - 1, strlen(more + sizeof go_on - 1) + 1);
+        assert_null(strstr(text, go_on));
+    }
     for (const char *at = text; (at = strstr(at, "\r\n\r\n")) != NULL;) {
         at += 4;
         (void)strncat(whose, whose[0] != 0 ? " " : "", 2);
@@ -203,31 +212,143 @@ static void test_a_request_that_has_arrived_unread_goes_too(void **state)
     (void)close(c);
 }
 
-/* Cut at each byte. */
-static void test_one_in_the_middle_of_a_request_goes_after_its_answer(void **state)
+/* Cut at each byte: the second server goes on from there. */
+static void cut_everywhere(void **state, const char *text, const char *path)
 {
-    static const char post[] =
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n{\"\"}";
+    size_t n = strlen(text);
 
-    for (size_t cut = 1; cut < strlen(post); cut++) {
-        char part[sizeof post];
+    for (size_t cut = 1; cut < n; cut++) {
         int c;
 
         (void)setup(state);
         c = client();
-        (void)snprintf(part, cut + 1, "%s", post);
-        say(c, part);
+        assert_int_equal(cut, send(c, text, cut, MSG_NOSIGNAL));
         turn();
         hand_over();
-        assert_int_equal(0, n_handed);
-        say(c, post + cut);
-        assert_string_equal("first", heard(c));
         assert_int_equal(1, n_handed);
+        assert_int_equal(0, http_server_open(first.s));
+        assert_int_equal(n - cut, send(c, text + cut, n - cut, MSG_NOSIGNAL));
+        turn();
+        assert_string_equal("second", heard(c));
+        assert_string_equal("{\"a\": 1}", second.body);
+        assert_string_equal(path, second.path);
         say(c, GET);
         assert_string_equal("second", heard(c));
         (void)close(c);
         (void)teardown(state);
     }
+}
+
+static void test_one_in_the_middle_of_a_request_goes_with_what_has_come(void **state)
+{
+    static const char post[] =
+        "POST /a?b=c HTTP/1.1\r\nHost: a\r\nX-One: 1\r\nx-one:  2\r\n"
+        "Expect: 100-continue\r\nContent-Length: 8\r\n\r\n{\"a\": 1}";
+
+    cut_everywhere(state, post, "/a");
+}
+
+static void test_one_in_the_middle_of_a_chunked_body_goes_too(void **state)
+{
+    static const char post[] =
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "003\r\n{\"a\r\n0003 ; x = \"y\\z\";v=w\r\n\": \r\n2;q\r\n1}\r\n0\r\n"
+        "Trailer: x\r\n\r\n";
+
+    cut_everywhere(state, post, "/");
+}
+
+/* What the client has had already does not come again. */
+static void test_one_behind_an_answered_request_goes_with_what_has_come(void **state)
+{
+    static const char both[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+                               "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n"
+                               "{\"a\": 1}";
+    size_t n = sizeof GET - 1;
+
+    for (size_t cut = n + 1; cut < strlen(both); cut++) {
+        int c;
+
+        (void)setup(state);
+        c = client();
+        assert_int_equal(cut, send(c, both, cut, MSG_NOSIGNAL));
+        assert_string_equal("first", heard(c));
+        hand_over();
+        assert_int_equal(1, n_handed);
+        say(c, both + cut);
+        assert_string_equal("second", heard(c));
+        assert_string_equal("{\"a\": 1}", second.body);
+        (void)close(c);
+        (void)teardown(state);
+    }
+}
+
+static void test_a_proxy_in_the_middle_of_its_header_goes_too(void **state)
+{
+    static const char text[] = "PROXY TCP4 10.1.2.3 10.0.0.1 1000 80\r\n"
+                               "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct subnet loopback;
+    struct http_listener how = {.proxy_protocol = true, .trusted = &loopback,
+                                .n_trusted = 1};
+
+    assert_null(address_read_network(STR("127.0.0.0/8"), &loopback.address,
+                                     &loopback.prefix));
+    for (size_t cut = 0; cut < strlen(text); cut++) {
+        int c;
+
+        (void)setup(state);
+        http_server_free(first.s);
+        http_server_free(second.s);
+        first.s = serve(&first, fd_a, &how);
+        second.s = serve(&second, fd_b, &how);
+        c = client();
+        if (cut > 0) {
+            assert_int_equal(cut, send(c, text, cut, MSG_NOSIGNAL));
+        }
+        turn();
+        hand_over();
+        assert_int_equal(1, n_handed);
+        say(c, text + cut);
+        assert_string_equal("second", heard(c));
+        assert_string_equal("10.1.2.3", second.peer);
+        (void)close(c);
+        (void)teardown(state);
+    }
+}
+
+/* Answers that its client has not read go along. */
+static void test_one_that_does_not_read_its_answers_goes_with_them(void **state)
+{
+    static char big[800000];
+    const int small = 8192; /* of what the kernel keeps */
+    size_t come = 0;
+    ssize_t n;
+    int c;
+
+    (void)state;
+    assert_int_equal(0, setsockopt(fd_a, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+    c = client();
+    first.hold = true;
+    say(c, GET);
+    turn();
+    hand_over();
+    assert_int_equal(0, n_handed);
+    memset(big, 'x', sizeof big);
+    http_answer(first.held, 200, "", (struct str){big, sizeof big});
+    turn();
+    assert_int_equal(1, n_handed);
+    assert_int_equal(0, http_server_open(first.s));
+    while (come < sizeof big) {
+        turn();
+        n = recv(c, big, sizeof big, 0);
+        assert_true(n > 0 || errno == EAGAIN);
+        come += n > 0 ? (size_t)n : 0;
+    }
+    turn();
+    (void)recv(c, big, sizeof big, 0);
+    say(c, GET);
+    assert_string_equal("second", heard(c));
+    (void)close(c);
 }
 
 static void test_one_whose_answer_is_late_goes_after_it(void **state)
@@ -251,7 +372,7 @@ static void test_one_whose_answer_is_late_goes_after_it(void **state)
     (void)close(c);
 }
 
-static void test_one_that_says_close_stays(void **state)
+static void test_one_that_says_close_ends_with_the_second(void **state)
 {
     int c = client();
     char text[1024];
@@ -267,10 +388,12 @@ static void test_one_that_says_close_stays(void **state)
     n = recv(c, text, sizeof text - 1, 0);
     assert_true(n > 0);
     assert_int_equal(0, recv(c, text, sizeof text - 1, 0));
-    assert_int_equal(0, n_handed);
+    assert_int_equal(1, n_handed);
+    assert_int_equal(0, http_server_open(first.s));
+    assert_int_equal(1, http_server_open(second.s)); /* until its client closes, too */
     (void)close(c);
     turn();
-    assert_int_equal(0, http_server_open(first.s));
+    assert_int_equal(0, http_server_open(second.s));
 }
 
 static void test_nothing_is_accepted_any_more(void **state)
@@ -294,9 +417,15 @@ int main(void)
         T(test_one_that_has_never_asked_goes),
         T(test_one_that_was_plain_does_not_come_to_a_listener_with_tls),
         T(test_a_request_that_has_arrived_unread_goes_too),
-        cmocka_unit_test(test_one_in_the_middle_of_a_request_goes_after_its_answer),
+        cmocka_unit_test(
+            test_one_in_the_middle_of_a_request_goes_with_what_has_come),
+        cmocka_unit_test(test_one_in_the_middle_of_a_chunked_body_goes_too),
+        cmocka_unit_test(
+            test_one_behind_an_answered_request_goes_with_what_has_come),
+        cmocka_unit_test(test_a_proxy_in_the_middle_of_its_header_goes_too),
+        T(test_one_that_does_not_read_its_answers_goes_with_them),
         T(test_one_whose_answer_is_late_goes_after_it),
-        T(test_one_that_says_close_stays),
+        T(test_one_that_says_close_ends_with_the_second),
         T(test_nothing_is_accepted_any_more),
     };
 

@@ -172,11 +172,13 @@ static void a_draining_server_ends_idle_sessions_with_a_goodbye(void **state)
     client_close(&late);
 }
 
+/* Only the wait for its client's end does. */
 static void on_handed(void *arg, const struct http_handed *h)
 {
     (void)arg;
-    (void)h;
-    fail_msg("a session went to another process");
+    assert_true(h->ends);
+    assert_null(h->bytes);
+    (void)close(h->fd);
 }
 
 /* Its keys are in this process alone. */
@@ -201,6 +203,38 @@ a_session_ends_with_its_answer_when_connections_are_handed_over(void **state)
     all_gone();
 }
 
+/* One that asks, one that is idle, and one whose request does not come whole. */
+static void the_last_call_ends_sessions_while_others_are_accepted(void **state)
+{
+    struct client busy = client_open(NULL), idle = client_open(NULL),
+                  slow = client_open(NULL), late;
+    char rest[1024];
+
+    (void)state;
+    assert_true(client_shake(&busy) && client_shake(&idle) && client_shake(&slow));
+    assert_true(client_send(&busy, get, 5) && client_send(&slow, get, 5));
+    http_server_last_call(server);
+    late = client_open(NULL);
+    assert_true(client_shake(&late));
+    assert_false(http_server_called(server));
+    assert_int_equal(200, client_ask(&busy, get + 5, "", 0));
+    (void)client_read(&busy, rest, sizeof rest);
+    (void)client_read(&idle, rest, sizeof rest);
+    (void)client_read(&slow, rest, sizeof rest);
+    assert_int_equal(0, memcmp(rest, "HTTP/1.1 503 ", 13));
+    (void)client_read(&slow, rest, sizeof rest);
+    assert_int_equal(SSL_RECEIVED_SHUTDOWN, SSL_get_shutdown(busy.ssl));
+    assert_int_equal(SSL_RECEIVED_SHUTDOWN, SSL_get_shutdown(idle.ssl));
+    assert_int_equal(SSL_RECEIVED_SHUTDOWN, SSL_get_shutdown(slow.ssl));
+    assert_true(http_server_called(server));
+    assert_int_equal(200, client_ask(&late, get, "", 0));
+    client_close(&busy);
+    client_close(&idle);
+    client_close(&slow);
+    client_close(&late);
+    all_gone();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +246,7 @@ int main(void)
         EACH(a_renewed_certificate_is_for_new_connections),
         EACH(the_owner_sees_the_certificate_of_a_client),
         EACH(a_session_ends_with_its_answer_when_connections_are_handed_over),
+        EACH(the_last_call_ends_sessions_while_others_are_accepted),
         EACH(a_draining_server_ends_idle_sessions_with_a_goodbye)};
 
     return cmocka_run_group_tests_name("secure", tests, set_up_all, tear_down_all);
