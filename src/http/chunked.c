@@ -213,20 +213,14 @@ size_t chunked_feed(struct chunked *d, const char *p, size_t n, struct str *part
 
 /* What follows the digits of a size, or the end of the last chunk: extensions and trailers
  * are dropped anyway, and any others do. */
-static const char *const again[N_STATES] = {[EXT_SEMICOLON] = " ",
-                                            [EXT_NAME_FIRST] = ";",
-                                            [EXT_NAME] = ";x",
-                                            [EXT_NAME_END] = ";x ",
-                                            [EXT_VALUE_FIRST] = ";x=",
-                                            [EXT_VALUE] = ";x=x",
-                                            [EXT_QUOTED] = ";x=\"",
-                                            [EXT_ESCAPED] = ";x=\"\\",
-                                            [EXT_END] = ";x=\"\"",
-                                            [SIZE_LF] = "\r",
-                                            [TRAILER_NAME] = "x",
-                                            [TRAILER_VALUE] = "x:",
-                                            [TRAILER_LF] = "x:\r",
-                                            [END_LF] = "\r"};
+static const char *const again[N_STATES] = {
+    [EXT_SEMICOLON] = " ",     [EXT_NAME_FIRST] = ";",
+    [EXT_NAME] = ";x",         [EXT_NAME_END] = ";x ",
+    [EXT_VALUE_FIRST] = ";x=", [EXT_VALUE] = ";x=x",
+    [EXT_QUOTED] = ";x=\"",    [EXT_ESCAPED] = ";x=\"\\",
+    [EXT_END] = ";x=\"\"",     [SIZE_LF] = "\r",
+    [TRAILER_NAME] = "x",      [TRAILER_VALUE] = "x:",
+    [TRAILER_LF] = "x:\r",     [END_LF] = "\r"};
 
 void chunked_again(const struct chunked *d, uint64_t taken, char before[CHUNKED_AGAIN],
                    char after[CHUNKED_AGAIN])

@@ -187,9 +187,10 @@ static void hurry(struct conn *c)
         conn_finish(c);
     } else if (c->current != NULL || parse_in_request(c->parse)) {
         c->closing = true;
-        request_refuse(c, 503, "upgrade",
-                       "the server is replaced by its next version, and the request had "
-                       "not come whole by then; send it again");
+        request_refuse(
+            c, 503, "upgrade",
+            "the server is replaced by its next version, and the request had "
+            "not come whole by then; send it again");
         conn_finish(c);
     }
 }
@@ -278,9 +279,9 @@ void http_server_adopt(struct http_server *s, const struct http_handed *h)
     struct conn *c;
 
     /* What it has sent was plain, or its proxy's words, and here that is not so by now. */
-    if (!h->ends && ((at->options.tls.door != NULL && h->known &&
-                      (h->served || h->n_in > 0)) ||
-                     (!at->options.proxy_protocol && !h->known && h->n_in > 0))) {
+    if (!h->ends &&
+        ((at->options.tls.door != NULL && h->known && (h->served || h->n_in > 0)) ||
+         (!at->options.proxy_protocol && !h->known && h->n_in > 0))) {
         http_handed_drop(&mine);
         return;
     }

@@ -128,10 +128,10 @@ struct conn {
     size_t body_n, body_room;
     char *unparsed; /* bytes read and not yet parsed */
     size_t unparsed_n, unparsed_room;
-    char *begun;    /* the bytes of a head that has come in part */
+    char *begun; /* the bytes of a head that has come in part */
     size_t begun_n, begun_room;
     bool begun_lost; /* there was no room for them */
-    size_t stashed; /* room of the answers in its queue */
+    size_t stashed;  /* room of the answers in its queue */
     char *out;
     size_t out_n, out_sent, out_room;
     uint64_t deadline_ms; /* of the loop's clock */
@@ -169,12 +169,12 @@ struct http_server {
     void *hand_arg;
     uint64_t now_ms, swept_ms; /* of the monotonic clock */
     uint64_t n_turns;          /* of the loop */
-    uint64_t drain_ms;       /* since when it does either */
-    bool calling;            /* sessions of TLS end with their next answer */
-    uint64_t call_ms;        /* since when, */
-    uint64_t call_number;    /* and the last connection before */
-    uint64_t buffered;   /* bytes of unparsed, out and stashes */
-    uint64_t body_bytes; /* of all collected bodies */
+    uint64_t drain_ms;         /* since when it does either */
+    bool calling;              /* sessions of TLS end with their next answer */
+    uint64_t call_ms;          /* since when, */
+    uint64_t call_number;      /* and the last connection before */
+    uint64_t buffered;         /* bytes of unparsed, out and stashes */
+    uint64_t body_bytes;       /* of all collected bodies */
     uint64_t max_body_bytes;
     uint64_t peak_bytes; /* of both, since memory was last given back */
     struct secure *secure;
@@ -271,7 +271,8 @@ void conn_start(struct conn *c);
 void conn_read(struct conn *c); /* bytes came; may close c */
 void conn_resume_later(struct conn *c);
 void conn_finish(struct conn *c); /* acts on its state: goes on, or ends; may close c */
-void conn_feed(struct conn *c, const char *p, size_t n); /* HTTP_PAD follows; the same */
+void conn_feed(struct conn *c, const char *p,
+               size_t n);         /* HTTP_PAD follows; the same */
 void conn_write(struct conn *c);  /* writes out; may close c */
 void conn_resume(struct conn *c); /* unparsed bytes; may close c */
 void conn_expire(struct conn *c); /* its deadline has passed */

@@ -143,7 +143,7 @@ struct ingest {
     char extra[CORS_BYTES];
     bool draining;
     uint64_t hand_over_ns; /* since when it hands over; 0: it does not */
-    uint32_t sample; /* counts down to a sampled request */
+    uint32_t sample;       /* counts down to a sampled request */
     bool sampling;
     uint64_t stage_began_ns;
     struct meters m;
@@ -162,8 +162,8 @@ void waiter_join(struct ingest *in, struct waiter *w, uint32_t n);
 /* ---- commit.c: one block a stream, then the answers ---- */
 
 void commit_turn(struct ingest *in);
-void commit_synced(struct ingest *in); /* answers whose sync has come */
-void commit_late(struct ingest *in, bool all);   /* and those that waited too long */
+void commit_synced(struct ingest *in);         /* answers whose sync has come */
+void commit_late(struct ingest *in, bool all); /* and those that waited too long */
 
 /* ---- store.c ---- */
 

@@ -5,13 +5,9 @@ local poll = require "posix.poll"
 local signal = require "posix.signal"
 local socket = require "posix.sys.socket"
 local unistd = require "posix.unistd"
+local upgrades = require "upgrades"
 
----Sends SIGUSR2 and waits for a process that serves: the new one, or the old one again.
-local function upgrade(s)
-  s.log_from = #(h.read(s.log) or "")
-  s:signal("SIGUSR2")
-  s:ready()
-end
+local alive, upgrade = upgrades.alive, upgrades.attempt
 
 local function answers(path)
   local fd = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0)
@@ -98,37 +94,23 @@ describe("an upgrade", function()
   end)
 
   it("gives no batch up that a slow server has in hand", function()
-    local l = assert(require("socket").bind("127.0.0.1", 0))
-    local _, port = l:getsockname()
-    h.write(s.path, text .. ([[
-      http "up" { url = "http://127.0.0.1:%d/x" }
-      stream "slow" { sinks = { "up" } }
-      route "POST /v1/slow" { body = "event", stream = "slow" }
-    ]]):format(port))
+    local x = upgrades.slow_sink()
+    h.write(s.path, text .. x.policy)
     upgrade(s)
-    assert.equal(202, s:post("/v1/slow", '{"a":1}').status)
-    l:settimeout(60)
-    local c = assert(l:accept())
-    c:settimeout(60)
-    assert(c:receive("*l"))
+    local c = x:take(s)
     s.log_from = #h.read(s.log)
     s:signal("SIGUSR2")
     s:logged("event=upgrade status=ready")
     h.sleep(0.3) -- so long that one that gives up would
-    c:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    x.answer(c)
     s:ready()
     assert.equal(0, s:metric("sluice_sink_lag_bytes"))
-    l:settimeout(0)
-    assert.is_nil((l:accept()))
+    x.listener:settimeout(0)
+    assert.is_nil((x.listener:accept()))
     c:close()
-    l:close()
+    x:close()
   end)
 end)
-
-local function alive(pid)
-  local stat = h.read("/proc/" .. pid .. "/stat")
-  return stat ~= nil and not stat:find(") Z ", 1, true)
-end
 
 describe("an upgrade that hangs", function()
   local s
@@ -139,24 +121,20 @@ describe("an upgrade that hangs", function()
   end
 
   it("ends at SIGTERM, also while the new process does not serve", function()
-    s = h.server { policy = h.policy {} }
-    local c = h.connect(s.port)
-    c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-      .. "Content-Length: 7\r\n\r\n{\"a\"")
-    h.wait_for("the request to begin", function()
-      return s:metric("sluice_body_buffer_bytes") > 0
-    end)
+    local x = upgrades.slow_sink()
+    s = h.server { policy = h.policy {} .. x.policy }
+    local c = x:take(s) -- the old one waits for it
     s:signal("SIGUSR2")
     local new = new_pid()
     signal.kill(new, signal.SIGSTOP)
-    c:send(":1}")
-    assert.equal(202, h.answer(c).status)
+    x.answer(c)
     s:logged("event=sink sink=archive status=stopped")
     s:signal("SIGTERM")
     assert.equal(0, h.reap(s.pid, 20))
     s.pid = nil
     assert.is_false(alive(new))
     c:close()
+    x:close()
   end)
 
   it("ends with an error when its own thread hangs, and leaves no orphan", function()
@@ -181,14 +159,10 @@ describe("an upgrade that hangs", function()
     f:close()
   end)
 
-  it("ends at the second SIGTERM while a request is on its way", function()
-    s = h.server { policy = h.policy { server = 'drain = "60s"' } }
-    local c = h.connect(s.port)
-    c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-      .. "Content-Length: 7\r\n\r\n{\"a\"")
-    h.wait_for("the request to begin", function()
-      return s:metric("sluice_body_buffer_bytes") > 0
-    end)
+  it("ends at the second SIGTERM while a batch is on its way", function()
+    local x = upgrades.slow_sink()
+    s = h.server { policy = h.policy { server = 'drain = "60s"' } .. x.policy }
+    local c = x:take(s)
     s:signal("SIGUSR2")
     local new = new_pid()
     local ended
@@ -204,6 +178,7 @@ describe("an upgrade that hangs", function()
     s.pid = nil
     assert.is_false(alive(new))
     c:close()
+    x:close()
   end)
 end)
 

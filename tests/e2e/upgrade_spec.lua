@@ -1,20 +1,12 @@
 -- A new process takes the place of the old one: with the same program, because another
 -- one would not differ in what is tested here.
-local h = require "tests.e2e.harness"
+local h = require "harness"
 local signal = require "posix.signal"
+local upgrades = require "upgrades"
+
+local alive, upgrade = upgrades.alive, upgrades.upgrade
 
 local function log_size(s) return #(h.read(s.log) or "") end
-
----Has a new process take over; its pid.
-local function upgrade(s)
-  local before = s.real_pid
-  s.log_from = log_size(s)
-  s:signal("SIGUSR2")
-  s:ready()
-  assert.not_equal(before, s.real_pid)
-  s:logged("event=upgrade status=took_over")
-  return s.real_pid
-end
 
 local function refused_upgrade(s)
   s.log_from = log_size(s)
@@ -26,11 +18,6 @@ local function get(c)
   c:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     .. "Content-Length: 7\r\n\r\n{\"a\":1}")
   return h.answer(c)
-end
-
-local function alive(pid)
-  return h.read("/proc/" .. pid .. "/stat") ~= nil
-    and not h.read("/proc/" .. pid .. "/stat"):find(") Z ", 1, true)
 end
 
 describe("an upgrade", function()
@@ -72,12 +59,37 @@ describe("an upgrade", function()
     s.log_from = log_size(s)
     s:signal("SIGUSR2")
     s:logged("event=upgrade status=ready")
-    assert.is_true(alive(old))
+    s:ready()
+    assert.not_equal(old, s.real_pid)
     c:send(":1}")
     assert.equal(202, h.answer(c).status)
-    s:ready()
     assert.equal(202, get(c).status) -- the new process has the connection
     c:close()
+  end)
+
+  it("waits for no client that is slow, and each of them gets its answer", function()
+    local head = "POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    local begun, rest = {}, {}
+    for i = 1, 100 do
+      local whole = head .. (i % 4 < 2 and "Content-Length: 7\r\n\r\n{\"a\":1}"
+        or "Transfer-Encoding: chunked\r\n\r\n7\r\n{\"a\":1}\r\n0\r\n\r\n")
+      local cut = i % 2 == 0 and i or #whole - 1 - i % 12 -- in the head, or the body
+      begun[i], rest[i] = h.connect(s.port), whole:sub(cut + 1)
+      begun[i]:send(whole:sub(1, cut))
+    end
+    for _ = 1, 2 do
+      upgrade(s) -- nobody has sent more
+      assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    end
+    for i = 1, 100 do
+      begun[i]:send(rest[i])
+      assert.equal(202, h.answer(begun[i]).status)
+      assert.equal(202, get(begun[i]).status) -- nobody was closed
+      begun[i]:close()
+    end
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(202, #s:lines())
   end)
 
   it("does not take place for a policy that is wrong by now", function()
@@ -123,9 +135,12 @@ describe("an upgrade", function()
 
   it("goes on alone when the old process is killed, and has what that one stored",
     function()
-      local c, old = h.connect(s.port), s.real_pid
+      local x = upgrades.slow_sink()
+      s:stop()
+      h.write(s.path, h.read(s.path) .. x.policy)
+      s:start()
       assert.equal(202, s:post("/v1/events", '{"a":1}').status)
-      c:send("POST /v1/events HTTP/1.1\r\n") -- so that the old one waits
+      local c, old = x:take(s), s.real_pid -- so that the old one waits
       s.log_from = log_size(s)
       s:signal("SIGUSR2")
       s:logged("event=upgrade status=ready")
@@ -136,11 +151,13 @@ describe("an upgrade", function()
       s.real_pid = tonumber(line:match("pid=(%d+)"))
       assert.not_equal(old, s.real_pid)
       assert.equal(202, s:post("/v1/events", '{"a":2}').status)
+      x.answer(x:accept())
       s:deliver()
       s:signal("SIGTERM")
       h.wait_for("the end", function() return not alive(s.real_pid) end)
       assert.equal(2, #s:lines())
       c:close()
+      x:close()
     end)
 
   it("leaves one process that stands in for the server towards its parent", function()

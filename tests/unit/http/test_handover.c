@@ -288,11 +288,11 @@ static void test_a_proxy_in_the_middle_of_its_header_goes_too(void **state)
     static const char text[] = "PROXY TCP4 10.1.2.3 10.0.0.1 1000 80\r\n"
                                "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     struct subnet loopback;
-    struct http_listener how = {.proxy_protocol = true, .trusted = &loopback,
-                                .n_trusted = 1};
+    struct http_listener how = {
+        .proxy_protocol = true, .trusted = &loopback, .n_trusted = 1};
 
-    assert_null(address_read_network(STR("127.0.0.0/8"), &loopback.address,
-                                     &loopback.prefix));
+    assert_null(
+        address_read_network(STR("127.0.0.0/8"), &loopback.address, &loopback.prefix));
     for (size_t cut = 0; cut < strlen(text); cut++) {
         int c;
 
@@ -417,11 +417,9 @@ int main(void)
         T(test_one_that_has_never_asked_goes),
         T(test_one_that_was_plain_does_not_come_to_a_listener_with_tls),
         T(test_a_request_that_has_arrived_unread_goes_too),
-        cmocka_unit_test(
-            test_one_in_the_middle_of_a_request_goes_with_what_has_come),
+        cmocka_unit_test(test_one_in_the_middle_of_a_request_goes_with_what_has_come),
         cmocka_unit_test(test_one_in_the_middle_of_a_chunked_body_goes_too),
-        cmocka_unit_test(
-            test_one_behind_an_answered_request_goes_with_what_has_come),
+        cmocka_unit_test(test_one_behind_an_answered_request_goes_with_what_has_come),
         cmocka_unit_test(test_a_proxy_in_the_middle_of_its_header_goes_too),
         T(test_one_that_does_not_read_its_answers_goes_with_them),
         T(test_one_whose_answer_is_late_goes_after_it),

@@ -1,0 +1,62 @@
+-- What the specs of upgrades share.
+local h = require "harness"
+local socket = require "socket"
+
+local M = {}
+
+---Has another process serve: the new one, or the old one again.
+function M.attempt(s)
+  s.log_from = #(h.read(s.log) or "")
+  s:signal("SIGUSR2")
+  s:ready()
+end
+
+---Has a new process take over; its pid.
+function M.upgrade(s)
+  local before = s.real_pid
+  M.attempt(s)
+  assert(before ~= s.real_pid, "the same process serves")
+  s:logged("event=upgrade status=took_over")
+  return s.real_pid
+end
+
+function M.alive(pid)
+  local stat = h.read("/proc/" .. pid .. "/stat")
+  return stat ~= nil and not stat:find(") Z ", 1, true)
+end
+
+local Slow = {}
+Slow.__index = Slow
+
+---A sink whose server answers when the test does: the process that has a batch for it in
+---hand waits for that before it leaves.
+function M.slow_sink()
+  local l = assert(socket.bind("127.0.0.1", 0))
+  local _, port = l:getsockname()
+  l:settimeout(60)
+  return setmetatable({ listener = l, policy = ([[
+
+    http "up" { url = "http://127.0.0.1:%d/x" }
+    stream "slow" { sinks = { "up" } }
+    route "POST /v1/slow" { body = "event", stream = "slow" }
+  ]]):format(port) }, Slow)
+end
+
+---Has s send it a batch; the connection.
+function Slow:take(s)
+  assert(s:post("/v1/slow", '{"a":1}').status == 202)
+  return self:accept()
+end
+
+function Slow:accept()
+  local c = assert(self.listener:accept())
+  c:settimeout(60)
+  assert(c:receive("*l"))
+  return c
+end
+
+function Slow.answer(c) c:send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") end
+
+function Slow:close() self.listener:close() end
+
+return M
