@@ -301,12 +301,13 @@ int spool_stream(struct spool *s, const struct spool_stream_conf *conf, struct e
     return (int)n;
 }
 
+/* One that can't be read may have some. */
 static bool has_shards(const char *path)
 {
     unsigned epoch, worker;
     struct dirent *d;
-    bool has = false;
     DIR *at = opendir(path);
+    bool has = at == NULL && errno != ENOENT && errno != ENOTDIR;
 
     while (at != NULL && !has && (d = readdir(at)) != NULL) {
         has = sscanf(d->d_name, "%u.%u", &epoch, &worker) == 2;

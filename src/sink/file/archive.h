@@ -123,3 +123,5 @@ bool archive_open_part(struct archive *a, const char *path, struct err *e) MUST_
 /* A sync failed: the frames that count are written once more, to a file whose first
  * sync tells whether they are on the disk, and which takes the place of the other. */
 bool archive_copy(struct archive *a, struct err *e) MUST_USE;
+/* A copy that a crash or a failed unlink left; its name is ours by the journal. */
+void archive_remove_copy(const struct archive *a);

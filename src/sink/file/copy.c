@@ -54,6 +54,22 @@ static bool copy_bytes(int from, int to, uint64_t length)
     return ok;
 }
 
+static void copy_path(const struct archive *a, char *copy, size_t size)
+{
+    char part[ARCHIVE_PATH_BYTES], final[ARCHIVE_PATH_BYTES];
+
+    archive_paths(a, part, final);
+    (void)snprintf(copy, size, "%s.copy", part);
+}
+
+void archive_remove_copy(const struct archive *a)
+{
+    char copy[ARCHIVE_PATH_BYTES + 8];
+
+    copy_path(a, copy, sizeof copy);
+    (void)unlink(copy);
+}
+
 /* A sync failed: the frames that count are written once more, to a file whose first
  * sync tells whether they are on the disk, and which takes the place of the other. */
 bool archive_copy(struct archive *a, struct err *e)
@@ -66,8 +82,8 @@ bool archive_copy(struct archive *a, struct err *e)
     bool ok;
 
     archive_paths(a, part, final);
-    (void)snprintf(copy, sizeof copy, "%s.copy", part);
-    (void)unlink(copy); /* of an attempt before: its name is ours by the journal */
+    copy_path(a, copy, sizeof copy);
+    archive_remove_copy(a); /* of an attempt before */
     ok = archive_open_part(a, copy, e);
     if (ok && (!copy_bytes(old, a->fd, a->length) || fdatasync(a->fd) != 0 ||
                rename(copy, part) != 0)) {

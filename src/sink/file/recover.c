@@ -205,6 +205,7 @@ bool archive_recover(struct archive *a, sink_ack_fn *ack, void *arg, struct err 
     if (a->name[0] == '\0') {
         return true;
     }
+    archive_remove_copy(a);
     if (a->sealing) {
         ack_steps(a, ack, arg);
         return recover_sealed(a, e);

@@ -52,12 +52,12 @@ static void put(struct archive *a, enum record_type type, uint64_t length,
     archive_replay(a, &r, note, s);
 }
 
-static void make_part(const char *dir, const char *text)
+static void make(const char *dir, const char *end, const char *text)
 {
     char path[512];
     int fd;
 
-    (void)snprintf(path, sizeof path, "%s/%s.part", dir, NAME);
+    (void)snprintf(path, sizeof path, "%s/%s%s", dir, NAME, end);
     fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     assert_true(fd >= 0);
     assert_int_equal((ssize_t)strlen(text), write(fd, text, strlen(text)));
@@ -79,7 +79,7 @@ static void a_frame_behind_the_seal_is_not_settled(void **state)
     (void)snprintf(path, sizeof path, "%s/journal", dir);
     j = journal_open(path, ignore, NULL, &e);
     assert_non_null(j);
-    make_part(dir, "{1}\n{2}\n");
+    make(dir, ".part", "{1}\n{2}\n");
     archive_init(&a, "events", dir, "00000000-0000-4000-8000-000000000000");
     put(&a, RECORD_FILE, 4, 1, &s);
     put(&a, RECORD_FILE, 8, 2, &s);
@@ -91,6 +91,28 @@ static void a_frame_behind_the_seal_is_not_settled(void **state)
     journal_close(j);
     (void)unlink(path);
     (void)snprintf(path, sizeof path, "%s/%s", dir, NAME);
+    assert_int_equal(0, unlink(path));
+    assert_int_equal(0, rmdir(dir));
+}
+
+/* The crash came while the file was copied after a failed sync. */
+static void a_copy_that_was_not_ended_goes(void **state)
+{
+    char dir[] = "/tmp/sluice-archive-XXXXXX", path[512];
+    struct settled s = {.n = 0};
+    struct archive a;
+    struct err e;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    make(dir, ".part", "{1}\n");
+    make(dir, ".part.copy", "{1");
+    archive_init(&a, "events", dir, "00000000-0000-4000-8000-000000000000");
+    put(&a, RECORD_FILE, 4, 1, &s);
+    assert_true(archive_recover(&a, note, &s, &e));
+    assert_int_equal(1, s.n);
+    archive_fini(&a);
+    (void)snprintf(path, sizeof path, "%s/%s.part", dir, NAME);
     assert_int_equal(0, unlink(path));
     assert_int_equal(0, rmdir(dir));
 }
@@ -109,7 +131,7 @@ static void a_frame_that_was_written_over_is_not_settled(void **state)
     (void)snprintf(path, sizeof path, "%s/journal", dir);
     j = journal_open(path, ignore, NULL, &e);
     assert_non_null(j);
-    make_part(dir, "{1}\n{}\n");
+    make(dir, ".part", "{1}\n{}\n");
     archive_init(&a, "events", dir, "00000000-0000-4000-8000-000000000000");
     put(&a, RECORD_FILE, 4, 1, &s);
     put(&a, RECORD_FILE, 8, 2, &s);
@@ -130,7 +152,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_frame_behind_the_seal_is_not_settled),
-        cmocka_unit_test(a_frame_that_was_written_over_is_not_settled)};
+        cmocka_unit_test(a_frame_that_was_written_over_is_not_settled),
+        cmocka_unit_test(a_copy_that_was_not_ended_goes)};
 
     return cmocka_run_group_tests_name("archive", tests, NULL, NULL);
 }
