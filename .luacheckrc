@@ -22,4 +22,5 @@ files["tests/spec/auth_mistakes_spec.lua"] = { std = "luajit+busted", max_line_l
 files["tests/spec/token_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/signed_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/tls_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
+files["tests/spec/certificate_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }

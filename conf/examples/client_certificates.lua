@@ -20,23 +20,19 @@ listen ":8443" {
 file "archive" { dir = "archive", compress = "zstd" }
 stream "events" { sinks = { "archive" } }
 
--- A sender whose key was stolen: openssl x509 -noout -fingerprint -sha256 -in shop7.pem,
--- in small letters and without colons.
-local REVOKED = {
-  ["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"] = "shop3",
-}
-
-local function on_request(req)
-  local subject = req.tls.subject
-  if not subject then
-    return reject("no_certificate", "connect with a client certificate", 403)
-  elseif REVOKED[req.tls.fingerprint] then
-    return reject("revoked", "this certificate was revoked", 403)
-  end
-end
+-- One line for each sender: its certificate's fingerprint, and "yes" if its key was stolen.
+--   openssl x509 -noout -fingerprint -sha256 -in shop7.pem | tr -d : | tr A-F a-f
+keys "senders" { file = "senders.csv", key = "fingerprint", disabled = "revoked" }
 
 route "POST /v1/events" {
-  body = "event", stream = "events", on_request = on_request,
+  body = "event", stream = "events", auth = client_cert { keys = "senders" },
+  set = { sender = "key:sender" },
+}
+
+-- Machines that come and go: their names and their authority are enough.
+route "POST /v1/metrics" {
+  body = "event", stream = "events",
+  auth = client_cert { ca = "CN=senders", subject = { "CN=meter*", "CN=gauge*" } },
   on_event = function(ev, req)
     ev.sender = req.tls.subject
   end,

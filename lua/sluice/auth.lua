@@ -178,10 +178,11 @@ function Loader:auth_method(s, path, m)
     self:problem(s, path, "value", ("%s is no way to send a key: write %s"):format(
       values.show(m), type(m) == "string" and ("bearer %s"):format(values.show(m))
       or "bearer \"KEYS\", header \"NAME\" \"KEYS\", basic \"KEYS\", query \"NAME\" \"KEYS\", "
-        .. "hmac { … }, jwt { … } or any_of { … }"))
+        .. "client_cert { … }, hmac { … }, jwt { … } or any_of { … }"))
     return nil
   end
   if m.kind == "hmac" or m.kind == "jwt" then return self:signed_method(s, m) end
+  if m.kind == "client_cert" then return self:certificate_method(s, m) end
   local form = words.auth[m.kind].form
   if named[m.kind] and (type(m.name) ~= "string" or m.name == "") then
     self:problem(s, path, "value", ("%s needs a name: write %s"):format(m.kind, form))

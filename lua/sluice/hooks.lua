@@ -195,7 +195,7 @@ local function view(what, read_key)
 end
 
 local basic_parts = { user = 3, password = 4 }
-local tls_parts = { version = 5, cipher = 5, host = 5, subject = 5, fingerprint = 5 }
+local tls_parts = { version = 5, cipher = 5, host = 5, subject = 5, fingerprint = 5, ca = 5 }
 
 -- SLOT_…, or 0; 9: the policy does not name the claim.
 local function claim(_, name)
@@ -225,7 +225,7 @@ local views = {
   end),
   tls = view("tls", function(_, name)
     if not tls_parts[name] then
-      error(("tls has version, cipher, host, subject and fingerprint, no \"%s\"")
+      error(("tls has version, cipher, host, subject, fingerprint and ca, no \"%s\"")
         :format(tostring(name)), 2)
     end
     return named(tls_parts[name], name)

@@ -139,6 +139,7 @@ function Loader:listeners(server, server_statement, routes)
   end
   table.sort(list, function(a, b) return a.address < b.address end)
   table.insert(list, 1, { address = own, mode = 432 })
+  self:check_certificates_asked(list, routes)
   return list
 end
 

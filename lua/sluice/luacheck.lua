@@ -22,6 +22,7 @@ return {
     canary = {},
     cidr = {},
     clickhouse = {},
+    client_cert = {},
     contains = {},
     counter = {},
     drop = {},

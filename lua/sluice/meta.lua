@@ -232,7 +232,7 @@ function mmdb(name) end
 ---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@class sluice.route
 ---@field answer? "pixel"|sluice.route.answer The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.
----@field auth? sluice.auth|sluice.auth[] Who may send: bearer "KEYS", basic "KEYS", header "NAME" "KEYS", query "NAME" "KEYS", or any_of { … } of these. KEYS names a keys "NAME" { }. Others get 401 before sluice reads the body. The row of the key is req.key. By default anybody may send.
+---@field auth? sluice.auth|sluice.auth[] Who may send: bearer "KEYS", basic "KEYS", header "NAME" "KEYS", query "NAME" "KEYS", client_cert { … }, hmac { … }, jwt { … }, or any_of { … } of these. KEYS names a keys "NAME" { }. Others get 401 before sluice reads the body. The row of the key is req.key. By default anybody may send.
 ---@field body "event"|"batch"|"events"|"bulk"|"cloudevents"|"query"|"form"|"any" Form of a request: "event", "batch", "events", "bulk", "cloudevents", "query", "form" or "any". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "events" is one object or an array, or several of them one behind the other, with or without space between them, or NDJSON. "bulk" is lines in pairs, an action such as {"index":{…}} and the event, as Elasticsearch's _bulk takes them. "cloudevents" is the three modes of CloudEvents over HTTP. "query" is one event, the parameters of the URL; "form" is one event, the fields of a form. "any" is a query for a GET, otherwise a form or one JSON object, by the content type.
 ---@field columns? string[] Keys for the values of an event that is an array: with { "time", "line" }, [17,"x"] is the event {"time":17,"line":"x"}. A null, or a value that the array lacks at its end, is left out. It needs body = "batch".
 ---@field cors? sluice.route.cors Web pages of other origins that may send. sluice answers their OPTIONS requests.
@@ -655,6 +655,19 @@ function basic(keys) end
 ---@return sluice.auth
 function bearer(keys) end
 
+---The certificate of a client that connects over TLS. The listener must ask for it: tls = { client = "optional", ca = … }. Each option that is given must fit; without options any certificate that the listener's ca has signed is enough.
+---@class sluice.auth.client_cert
+---@field by? "fingerprint"|"subject" What the key's column of keys has: the fingerprint, or the SHA-256 of the subject's text, as sluice key --stdin prints it. (default: fingerprint)
+---@field ca? string|string[] Subject of the authority, one of the listener's ca, that the certificate's chain ends at: "CN=senders", or a list of which one is enough. By default any.
+---@field fingerprint? string|string[] SHA-256 of the certificate in hex, with or without colons, as openssl x509 -noout -fingerprint -sha256 prints it, or a list of which one is enough.
+---@field keys? string Name of a keys "NAME" { } that has a row for the certificate, which is req.key then. Its file may serve no other method, because a certificate is no secret.
+---@field subject? string|string[] Subject of the certificate as req.tls.subject has it, "CN=app7,O=Example", or a list of which one is enough. A * stands for any text inside of one value: "CN=shop*,O=Example". A subject of more than 250 bytes never fits.
+
+---The certificate of a client that connects over TLS. The listener must ask for it: tls = { client = "optional", ca = … }. Each option that is given must fit; without options any certificate that the listener's ca has signed is enough.
+---@param options sluice.auth.client_cert
+---@return sluice.auth
+function client_cert(options) end
+
 ---A key as the value of a header: `header "x-api-key" "apps"`.
 ---@param name string
 ---@return fun(keys: string): sluice.auth
@@ -770,7 +783,7 @@ function schema(fields) end
 ---@field key table<string, string>? Row of the key that the route's auth accepted: req.key.app; nil on a route without auth, and in sluice replay. The key's own column is not in it.
 ---@field jwt table<string, string|number|boolean> Claims of the token that the route's auth accepted: req.jwt.sub. Only those that claims of jwt { } names; nil if the token does not have it, without a token, and in sluice replay.
 ---@field peer string IP address from which the client connects. If a proxy is in front of sluice, it is the proxy's address.
----@field tls table<string, string> TLS of the connection: req.tls.version ("TLSv1.3"), req.tls.cipher, req.tls.host (the name that the client asked for), and of the client's certificate req.tls.subject ("CN=app7,O=Example") and req.tls.fingerprint (SHA-256, 64 digits). Each is nil if the connection does not have it; without TLS all are nil.
+---@field tls table<string, string> TLS of the connection: req.tls.version ("TLSv1.3"), req.tls.cipher, req.tls.host (the name that the client asked for), and of the client's certificate req.tls.subject ("CN=app7,O=Example"), req.tls.fingerprint (SHA-256, 64 digits) and req.tls.ca (the subject of the listener's authority at the end of its chain). Each is nil if the connection does not have it; without TLS all are nil.
 ---@field headers table<string, string> Headers by name, in upper or lower case: req.headers["x-api-key"]; nil if the client did not send it.
 
 ---`batch.adapt` decides by these numbers and returns the new target. Means and rates count from its last call,

@@ -244,13 +244,15 @@ function Policy:request(method, target, body, o)
   give(req.path, plain)
   give(req.query, query)
   give(req.peer, peer)
-  for _, name in ipairs { "version", "cipher", "host", "subject", "fingerprint" } do
+  for _, name in ipairs { "version", "cipher", "host", "subject", "fingerprint",
+    "ca" } do
     local v = o.tls and (o.tls[name] or name == "version" and "TLSv1.3")
     if v then
       kept[#kept + 1] = v
       give(req["tls_" .. name], v)
     end
   end
+  req.tls_expires_s = o.tls and o.tls.expires and clock(o.tls.expires) / 1000 or 0
   give(req.content_type, content_type)
   give(req.body, body)
   local array, n = pairs_of(list)

@@ -94,6 +94,28 @@ M.auth = {
           .. "limit by key = \"jwt:NAME\". Texts of up to 256 bytes, numbers and truths; lists "
           .. "and objects are nil." },
     } },
+  client_cert = { form = "client_cert { subject = \"CN=app7,O=Example\" }",
+    help = "The certificate of a client that connects over TLS. The listener must ask for it: "
+      .. "tls = { client = \"optional\", ca = … }. Each option that is given must fit; without "
+      .. "options any certificate that the listener's ca has signed is enough.",
+    options = {
+      ca = { type = "texts",
+        help = "Subject of the authority, one of the listener's ca, that the certificate's chain "
+          .. "ends at: \"CN=senders\", or a list of which one is enough. By default any." },
+      subject = { type = "texts",
+        help = "Subject of the certificate as req.tls.subject has it, \"CN=app7,O=Example\", or a "
+          .. "list of which one is enough. A * stands for any text inside of one value: "
+          .. "\"CN=shop*,O=Example\". A subject of more than 250 bytes never fits." },
+      fingerprint = { type = "texts",
+        help = "SHA-256 of the certificate in hex, with or without colons, as openssl x509 -noout "
+          .. "-fingerprint -sha256 prints it, or a list of which one is enough." },
+      keys = { type = "string",
+        help = "Name of a keys \"NAME\" { } that has a row for the certificate, which is req.key "
+          .. "then. Its file may serve no other method, because a certificate is no secret." },
+      by = { type = "enum", default = "fingerprint", values = { "fingerprint", "subject" },
+        help = "What the key's column of keys has: the fingerprint, or the SHA-256 of the "
+          .. "subject's text, as sluice key --stdin prints it." },
+    } },
   any_of = { form = "any_of { method, … }",
     help = "One of up to 8 methods is enough. sluice asks them in this order." },
 }

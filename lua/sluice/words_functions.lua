@@ -137,7 +137,8 @@ M.objects = {
     { "tls", "table<string, string>",
       "TLS of the connection: req.tls.version (\"TLSv1.3\"), req.tls.cipher, req.tls.host (the "
       .. "name that the client asked for), and of the client's certificate req.tls.subject "
-      .. "(\"CN=app7,O=Example\") and req.tls.fingerprint (SHA-256, 64 digits). Each is nil if the "
+      .. "(\"CN=app7,O=Example\"), req.tls.fingerprint (SHA-256, 64 digits) and req.tls.ca (the "
+      .. "subject of the listener's authority at the end of its chain). Each is nil if the "
       .. "connection does not have it; without TLS all are nil." },
     { "headers", "table<string, string>",
       "Headers by name, in upper or lower case: req.headers[\"x-api-key\"]; nil if the client "

@@ -199,7 +199,8 @@ M.route = {
       } },
     auth = { type = "auth", lua = "sluice.auth|sluice.auth[]",
       help = "Who may send: bearer \"KEYS\", basic \"KEYS\", header \"NAME\" \"KEYS\", query "
-        .. "\"NAME\" \"KEYS\", or any_of { … } of these. KEYS names a keys \"NAME\" { }. Others "
+        .. "\"NAME\" \"KEYS\", client_cert { … }, hmac { … }, jwt { … }, or any_of { … } of "
+        .. "these. KEYS names a keys \"NAME\" { }. Others "
         .. "get 401 before sluice reads the body. The row of the key is req.key. By default "
         .. "anybody may send." },
     schema = { type = "schema",

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "net/tls_client.h"
 #include "net/tls_names.h"
 #include "net/tls_pair.h"
 #include "net/tls_tickets.h"
@@ -299,7 +300,7 @@ static void set_tickets(struct tls_context *c, SSL_CTX *ctx)
     }
     (void)SSL_CTX_set_timeout(ctx, TLS_TICKET_S);
     (void)SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket_key);
-    (void)SSL_CTX_set_session_ticket_cb(ctx, NULL, on_ticket, NULL);
+    (void)SSL_CTX_set_session_ticket_cb(ctx, tls_client_into_ticket, on_ticket, NULL);
 }
 
 static bool set_certificates(const struct tls_context *c, SSL_CTX *ctx, uint64_t set,

@@ -135,7 +135,7 @@ static EVP_PKEY *read_key(const char *path, struct err *e)
     return key;
 }
 
-static int64_t seconds(const ASN1_TIME *t)
+int64_t tls_pair_seconds(const ASN1_TIME *t)
 {
     struct tm tm;
 
@@ -190,8 +190,8 @@ bool tls_pair_read(struct tls_pair *p, const char *cert, const char *key, struct
         return false;
     }
     p->type = EVP_PKEY_get_base_id(p->key);
-    p->from_s = seconds(X509_get0_notBefore(p->leaf));
-    p->to_s = seconds(X509_get0_notAfter(p->leaf));
+    p->from_s = tls_pair_seconds(X509_get0_notBefore(p->leaf));
+    p->to_s = tls_pair_seconds(X509_get0_notAfter(p->leaf));
     if (X509_check_private_key(p->leaf, p->key) != 1) {
         ERR_clear_error();
         (void)err_set(e, "the key \"%s\" does not belong to the certificate \"%s\"",

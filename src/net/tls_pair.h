@@ -39,6 +39,9 @@ bool tls_pair_late(const struct tls_pair *p, const char *cert, int64_t now_s,
 char *tls_pair_file(const char *path, const char *what, size_t *n,
                     struct err *e) MUST_USE;
 
+/* In seconds since 1970; 0: it is no time. */
+int64_t tls_pair_seconds(const ASN1_TIME *t);
+
 /* All certificates of a PEM, at least one, for sk_X509_pop_free; NULL and *e. */
 STACK_OF(X509) *
     tls_pair_certificates(const char *path, const char *what, struct err *e) MUST_USE;

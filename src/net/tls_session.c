@@ -2,15 +2,13 @@
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "net/tls_client.h"
 #include "net/tls_context.h"
 
 enum {
@@ -75,46 +73,15 @@ void tls_session_free(struct tls_session *t)
 
 /* ---- the handshake ---- */
 
-static void show_subject(const X509 *x, char *out, size_t room)
-{
-    BIO *b = BIO_new(BIO_s_mem());
-    char *text = NULL;
-    long n;
-
-    if (b != NULL && X509_NAME_print_ex(
-                         b, X509_get_subject_name(x), 0,
-                         XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) >= 0) {
-        n = BIO_get_mem_data(b, &text);
-        (void)text_z(TEXT_LINE, (struct str){text, n > 0 ? (size_t)n : 0}, out, room);
-    }
-    BIO_free(b);
-}
-
-static void show_fingerprint(const X509 *x, char *out)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-
-    if (X509_digest(x, EVP_sha256(), digest, &n) == 1) {
-        for (unsigned i = 0; i < n; i++) {
-            (void)snprintf(out + 2 * (size_t)i, 3, "%02x", digest[i]);
-        }
-    }
-}
-
 static void note_peer(struct tls_session *t)
 {
     const char *host = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
-    const X509 *x = SSL_get0_peer_certificate(t->ssl);
 
     t->peer.version = SSL_get_version(t->ssl);
     t->peer.cipher = SSL_get_cipher_name(t->ssl);
     t->peer.resumed = SSL_session_reused(t->ssl) == 1;
     (void)text_z(TEXT_LINE, str_of(host), t->peer.host, sizeof t->peer.host);
-    if (x != NULL) {
-        show_subject(x, t->peer.subject, sizeof t->peer.subject);
-        show_fingerprint(x, t->peer.fingerprint);
-    }
+    tls_client_note(t->ssl, &t->peer);
 }
 
 enum tls_step tls_session_handshake(struct tls_session *t, enum tls_failure *why)

@@ -176,6 +176,8 @@ enum auth_reason auth_credential(const struct auth_method *m,
     case AUTH_HMAC:
         *key = request_raw(q, "", REQUEST_HEADER, m->name);
         return key->p == NULL ? AUTH_MISSING : AUTH_OK;
+    case AUTH_CERT:
+        break; /* it is no text of the request */
     }
     return AUTH_MALFORMED;
 }
@@ -186,13 +188,14 @@ enum auth_reason auth_credential(const struct auth_method *m,
 void auth_challenges(const struct auth_method *methods, uint32_t n, char *missing,
                      char *wrong)
 {
-    bool bearer = false, basic_too = false;
+    bool bearer = false, basic_too = false, cert = false;
     const struct auth_method *hmac = NULL;
     char signature[AUTH_CHALLENGE_BYTES / 2] = "";
 
     for (uint32_t i = 0; i < n; i++) {
         bearer |= methods[i].kind == AUTH_BEARER || methods[i].kind == AUTH_JWT;
         basic_too |= methods[i].kind == AUTH_BASIC;
+        cert |= methods[i].kind == AUTH_CERT;
         hmac = hmac == NULL && methods[i].kind == AUTH_HMAC ? &methods[i] : hmac;
     }
     if (hmac != NULL) {
@@ -202,7 +205,7 @@ void auth_challenges(const struct auth_method *methods, uint32_t n, char *missin
     }
     for (int k = 0; k < 2; k++) {
         (void)snprintf(
-            k == 0 ? missing : wrong, AUTH_CHALLENGE_BYTES, "%s%s%s%s%s",
+            k == 0 ? missing : wrong, AUTH_CHALLENGE_BYTES, "%s%s%s%s%s%s",
             bearer ? "WWW-Authenticate: Bearer realm=\"sluice\"" : "",
             bearer && k == 1 ? ", error=\"invalid_token\"\r\n"
             : bearer         ? "\r\n"
@@ -211,7 +214,8 @@ void auth_challenges(const struct auth_method *methods, uint32_t n, char *missin
                 ? "WWW-Authenticate: Basic realm=\"sluice\", charset=\"UTF-8\"\r\n"
                 : "",
             signature,
-            bearer || basic_too || hmac != NULL
+            cert ? "WWW-Authenticate: ClientCertificate realm=\"sluice\"\r\n" : "",
+            bearer || basic_too || cert || hmac != NULL
                 ? ""
                 : "WWW-Authenticate: ApiKey realm=\"sluice\"\r\n");
     }

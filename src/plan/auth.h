@@ -20,9 +20,10 @@
 #include "base/str.h"
 #include "plan/request.h"
 
-struct key_plan;  /* plan/key_table.h */
-struct hmac_form; /* signature/hmac_form.h */
-struct jwt_rules; /* signature/jwt.h */
+struct client_cert; /* plan/client_cert.h */
+struct key_plan;    /* plan/key_table.h */
+struct hmac_form;   /* signature/hmac_form.h */
+struct jwt_rules;   /* signature/jwt.h */
 
 enum { AUTH_METHODS_MAX = 8, AUTH_CHALLENGE_BYTES = 512 };
 
@@ -32,17 +33,19 @@ enum auth_kind {
     AUTH_HEADER, /* NAME: KEY */
     AUTH_QUERY,  /* ?NAME=KEY */
     AUTH_JWT,    /* Authorization: Bearer TOKEN */
-    AUTH_HMAC    /* a signature of the body, in a header */
+    AUTH_HMAC,   /* a signature of the body, in a header */
+    AUTH_CERT    /* the client's certificate of a TLS connection */
 };
 
 struct auth_method {
     enum auth_kind kind;
-    struct str name;              /* AUTH_HEADER, AUTH_QUERY, AUTH_HMAC */
-    struct str stamp;             /* AUTH_HMAC: the header of the time; n 0: none */
-    const struct key_plan *keys;  /* of the first four kinds */
-    const struct hmac_form *hmac; /* AUTH_HMAC */
-    const struct jwt_rules *jwt;  /* AUTH_JWT */
-    uint32_t jwt_index;           /* of plan->secrets->jwts */
+    struct str name;             /* AUTH_HEADER, AUTH_QUERY, AUTH_HMAC */
+    struct str stamp;            /* AUTH_HMAC: the header of the time; n 0: none */
+    const struct key_plan *keys; /* of the first four kinds; AUTH_CERT: may be NULL */
+    const struct client_cert *cert; /* AUTH_CERT */
+    const struct hmac_form *hmac;   /* AUTH_HMAC */
+    const struct jwt_rules *jwt;    /* AUTH_JWT */
+    uint32_t jwt_index;             /* of plan->secrets->jwts */
 };
 
 /* What hmac { } and jwt { } of all routes have; in plan->arena, what they own apart. */

@@ -40,6 +40,19 @@ static int hex(char c)
                                   : -1;
 }
 
+static bool read_hex(struct str digits, unsigned char out[KEY_DIGEST_BYTES])
+{
+    for (uint32_t i = 0; i < KEY_DIGEST_BYTES; i++) {
+        int high = hex(digits.p[2 * i]), low = hex(digits.p[2 * i + 1]);
+
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        out[i] = (unsigned char)(high << 4 | low);
+    }
+    return true;
+}
+
 /* The digits become the bytes that they say, in place. */
 static const char *pack(struct str *cell)
 {
@@ -49,14 +62,9 @@ static const char *pack(struct str *cell)
         return "the key's column has no SHA-256: expected 64 hex digits, as sluice key "
                "prints them; a key itself must not be in the file";
     }
-    for (uint32_t i = 0; i < KEY_DIGEST_BYTES; i++) {
-        int high = hex(cell->p[2 * i]), low = hex(cell->p[2 * i + 1]);
-
-        if (high < 0 || low < 0) {
-            return "the key's column has no SHA-256: one of its 64 characters is no "
-                   "hex digit";
-        }
-        bytes[i] = (unsigned char)(high << 4 | low);
+    if (!read_hex(*cell, bytes)) {
+        return "the key's column has no SHA-256: one of its 64 characters is no hex "
+               "digit";
     }
     digest(STR(""), empty);
     if (memcmp(bytes, empty, sizeof bytes) == 0) {
@@ -168,22 +176,45 @@ static enum key_state state_of(const struct key_plan *k, const struct csv_table 
     return KEY_GOOD;
 }
 
-enum key_state key_table_find(const struct key_plan *k, const struct csv_table *rows,
-                              struct str text, int64_t now_ms, int32_t *row)
+static enum key_state find_digest(const struct key_plan *k,
+                                  const struct csv_table *rows,
+                                  const unsigned char bytes[KEY_DIGEST_BYTES],
+                                  int64_t now_ms, int32_t *row)
 {
-    unsigned char bytes[KEY_DIGEST_BYTES];
     enum key_state state;
 
-    *row = TABLE_NO_ROW;
-    if (text.n == 0 || text.n > KEY_TEXT_MAX) {
-        return KEY_UNKNOWN;
-    }
-    digest(text, bytes);
-    *row = csv_table_secret_row(rows, (struct str){(const char *)bytes, sizeof bytes});
+    *row =
+        csv_table_secret_row(rows, (struct str){(const char *)bytes, KEY_DIGEST_BYTES});
     if (*row < 0) {
         return *row == TABLE_DAMAGED ? KEY_UNREADABLE : KEY_UNKNOWN;
     }
     state = state_of(k, rows, *row, now_ms);
     /* What was read of a file that is cut meanwhile is zeros. */
     return csv_table_damaged(rows) ? KEY_UNREADABLE : state;
+}
+
+enum key_state key_table_find(const struct key_plan *k, const struct csv_table *rows,
+                              struct str text, int64_t now_ms, int32_t *row)
+{
+    unsigned char bytes[KEY_DIGEST_BYTES];
+
+    *row = TABLE_NO_ROW;
+    if (text.n == 0 || text.n > KEY_TEXT_MAX) {
+        return KEY_UNKNOWN;
+    }
+    digest(text, bytes);
+    return find_digest(k, rows, bytes, now_ms, row);
+}
+
+enum key_state key_table_find_hex(const struct key_plan *k,
+                                  const struct csv_table *rows, struct str digits,
+                                  int64_t now_ms, int32_t *row)
+{
+    unsigned char bytes[KEY_DIGEST_BYTES];
+
+    *row = TABLE_NO_ROW;
+    if (digits.n != HEX_DIGITS || !read_hex(digits, bytes)) {
+        return KEY_UNKNOWN;
+    }
+    return find_digest(k, rows, bytes, now_ms, row);
 }

@@ -48,6 +48,12 @@ enum key_state {
     KEY_UNREADABLE /* the mapped file was cut, or its disk returned an error */
 };
 
+/* The same of the key whose SHA-256 has these 64 digits in lower case, which the client
+ * has shown otherwise. */
+enum key_state key_table_find_hex(const struct key_plan *k,
+                                  const struct csv_table *rows, struct str digits,
+                                  int64_t now_ms, int32_t *row) MUST_USE;
+
 /* text: the key as a client sent it. *row: its place in rows, when it is there. */
 enum key_state key_table_find(const struct key_plan *k, const struct csv_table *rows,
                               struct str text, int64_t now_ms, int32_t *row) MUST_USE;

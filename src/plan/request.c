@@ -153,6 +153,7 @@ static struct str tls(const struct policy_request *q, struct str name)
                        : str_eq(name, STR("host"))        ? t->host
                        : str_eq(name, STR("subject"))     ? t->subject
                        : str_eq(name, STR("fingerprint")) ? t->fingerprint
+                       : str_eq(name, STR("ca"))          ? t->authority
                                                           : NULL;
 
     return text == NULL || text[0] == '\0' ? (struct str){NULL, 0} : str_of(text);

@@ -45,8 +45,8 @@ enum request_part {
     REQUEST_BASIC_USER, /* of Authorization: Basic; base64 */
     REQUEST_BASIC_PASSWORD,
     REQUEST_PEER,
-    REQUEST_KEY,  /* of the row of the accepted key: a column */
-    REQUEST_TLS,  /* of the connection: version, cipher, host, subject, fingerprint */
+    REQUEST_KEY, /* of the row of the accepted key: a column */
+    REQUEST_TLS, /* of the connection: version, cipher, host, subject, fingerprint, ca */
     REQUEST_CLAIM /* of the accepted token; a text, a number's digits, true or false */
 };
 

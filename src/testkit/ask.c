@@ -267,6 +267,8 @@ static const struct tls_peer *tls_in(const struct sluice_kit_request *req,
     (void)text_in(req->tls_host, t->host, sizeof t->host);
     (void)text_in(req->tls_subject, t->subject, sizeof t->subject);
     (void)text_in(req->tls_fingerprint, t->fingerprint, sizeof t->fingerprint);
+    (void)text_in(req->tls_ca, t->authority, sizeof t->authority);
+    t->expires_s = req->tls_expires_s > 0 ? (int64_t)req->tls_expires_s : INT64_MAX;
     return t;
 }
 

@@ -31,7 +31,8 @@ struct sluice_kit_pair {
 struct sluice_kit_request {
     struct sluice_kit_text method, path, query, peer, content_type, body;
     struct sluice_kit_text tls_version; /* p NULL: the connection has no TLS */
-    struct sluice_kit_text tls_cipher, tls_host, tls_subject, tls_fingerprint;
+    struct sluice_kit_text tls_cipher, tls_host, tls_subject, tls_fingerprint, tls_ca;
+    double tls_expires_s; /* of the client's certificate; 0: never */
     const struct sluice_kit_pair *headers;
     uint32_t n_headers;
     double time_ms; /* the clock */

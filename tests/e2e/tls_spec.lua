@@ -18,6 +18,10 @@ route "POST /v1/events" { body = "event", stream = "events",
     ev.version, ev.host = req.tls.version, req.tls.host
     ev.subject, ev.fingerprint = req.tls.subject, req.tls.fingerprint
   end }
+keys "machines" { file = "machines.csv", disabled = "off" }
+route "POST /cert" { body = "event", stream = "events",
+  auth = any_of { client_cert { ca = "CN=ca", subject = "CN=app*" },
+    client_cert { keys = "machines" } } }
 ]]):format(o.tls or "")
 end
 
@@ -38,10 +42,11 @@ describe("TLS", function()
       .. "-CAfile '%s/ec.pem' %s"):format(input or "Q\\n", port, dir, options or ""))
   end
 
-  local function curl(options)
+  local function curl(options, path)
     return h.shell(("curl -s --max-time 20 --cacert '%s/ec.pem' --resolve "
       .. "a.example:%d:127.0.0.1 -w ' %%{http_code}' -H 'content-type: application/json' "
-      .. "-d '{}' %s https://a.example:%d/v1/events"):format(dir, port, options or "", port))
+      .. "-d '{}' %s https://a.example:%d%s"):format(dir, port, options or "", port,
+      path or "/v1/events"))
   end
 
   local function failures(reason)
@@ -57,6 +62,14 @@ describe("TLS", function()
     certificates.make(dir, "b", { hosts = "DNS:*.b.example" })
     certificates.make(dir, "app7", { by = ca })
     certificates.make(dir, "other")
+    local rows = { "sha256,machine,off" }
+    for name, off in pairs { meter1 = "", meter2 = "yes" } do
+      certificates.make(dir, name, { by = ca })
+      rows[#rows + 1] = ("%s,%s,%s"):format(h.shell(("openssl x509 -in '%s/%s.pem' -outform der | "
+        .. "sha256sum"):format(dir, name)):match("^%x+"), name, off)
+    end
+    certificates.make(dir, "blog", { by = ca })
+    h.write(dir .. "/machines.csv", table.concat(rows, "\n") .. "\n")
     s = h.server { dir = dir, policy = policy() }
     port = tonumber(s:text():match("listen=[%d.]+:%d+,127%.0%.0%.1:(%d+)"))
   end)
@@ -114,6 +127,22 @@ describe("TLS", function()
       "alert")
     assert.equal(1, failures "client_certificate_untrusted")
     s:logged("event=tls_handshake reason=")
+  end)
+
+  it("lets a client into a route by its certificate, and tells others why not", function()
+    for name, expected in pairs { app7 = " 202", meter1 = " 202",
+      meter2 = "disabled_certificate", blog = "unknown_certificate" } do
+      has(curl(("-i --cert '%s/%s.pem' --key '%s/%s.key'"):format(dir, name, dir, name), "/cert"),
+        expected)
+    end
+    local out = curl("-i", "/cert")
+    has(out, "missing_certificate")
+    has(out, 'WWW-Authenticate: ClientCertificate realm="sluice"')
+    has(out, " 401")
+    for _, reason in ipairs { "missing", "unknown", "disabled" } do
+      assert.equal(1, s:metric("sluice_auth_refused_total",
+        ('route="POST /cert",reason="%s"'):format(reason)))
+    end
   end)
 
   it("resumes a session at any worker and after a reload", function()

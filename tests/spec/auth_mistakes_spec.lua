@@ -25,7 +25,7 @@ local rows = {
   { "a name in the place of a method", route '"apps"',
     [[p.lua:5: route "POST /x".auth: "apps" is no way to send a key: write bearer "apps"]] },
   { "a table in the place of a method", route '{ {} }',
-    [[p.lua:5: route "POST /x".auth: a table is no way to send a key: write bearer "KEYS", header "NAME" "KEYS", basic "KEYS", query "NAME" "KEYS", hmac { … }, jwt { … } or any_of { … }]] },
+    [[p.lua:5: route "POST /x".auth: a table is no way to send a key: write bearer "KEYS", header "NAME" "KEYS", basic "KEYS", query "NAME" "KEYS", client_cert { … }, hmac { … }, jwt { … } or any_of { … }]] },
   { "a word that is misspelt", route 'bearr "apps"',
     [[p.lua:5: bearr: unknown word; did you mean "bearer"?]] },
   { "no method", route '{}',

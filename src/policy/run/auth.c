@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "plan/client_cert.h"
 #include "plan/key_table.h"
 #include "policy/library/library.h"
 #include "policy/run/auth_signed.h"
@@ -22,6 +23,19 @@ static const struct {
     [AUTH_CLAIMS] = {"bad_token", "the token is not for this service"},
     [AUTH_UNREADABLE] = {"keys_unreadable", "the server can't read its keys now; send "
                                             "the request again later"},
+};
+
+/* Of client_cert { }; code NULL: the words above. */
+static const struct signature_fault certificate_faults[AUTH_REASONS] = {
+    [AUTH_MISSING] = {"missing_certificate", NULL,
+                      "this route needs a client certificate, and the connection has "
+                      "none"},
+    [AUTH_UNKNOWN] = {"unknown_certificate", NULL,
+                      "the client's certificate may not use this route"},
+    [AUTH_EXPIRED] = {"expired_certificate", NULL,
+                      "the client's certificate has expired; connect with a new one"},
+    [AUTH_DISABLED] = {"disabled_certificate", NULL,
+                       "the client's certificate is disabled"},
 };
 
 /* Why: the reason that helps the client most, of a key that is there rather than of one
@@ -79,9 +93,9 @@ void policy_set_key(const struct policy_state *s, uint16_t table, int32_t row,
     req->key_rows = table == 0 ? NULL : s->policy->tables[table - 1].lookup;
 }
 
-/* A method whose credential is a key of a file. */
+/* A method whose credential is a key of a file; digits: text is its SHA-256. */
 static enum auth_reason by_key(struct policy_state *s, const struct auth_method *m,
-                               struct str text, struct policy_request *req)
+                               struct str text, bool digits, struct policy_request *req)
 {
     static const enum auth_reason reasons[] = {[KEY_GOOD] = AUTH_OK,
                                                [KEY_UNKNOWN] = AUTH_UNKNOWN,
@@ -90,8 +104,8 @@ static enum auth_reason by_key(struct policy_state *s, const struct auth_method 
                                                [KEY_UNREADABLE] = AUTH_UNREADABLE};
     const struct csv_table *rows = s->policy->tables[m->keys->table].lookup;
     int32_t row;
-    enum key_state state =
-        key_table_find(m->keys, rows, text, (int64_t)req->time_ms, &row);
+    enum key_state state = (digits ? key_table_find_hex : key_table_find)(
+        m->keys, rows, text, (int64_t)req->time_ms, &row);
 
     if (state == KEY_GOOD) {
         policy_set_key(s, (uint16_t)(m->keys->table + 1), row, req);
@@ -116,19 +130,45 @@ void policy_set_auth(struct policy_state *s, const struct route *route, uint8_t 
     }
 }
 
+/* The handshake has shown that the client has the certificate's private key. */
+static enum auth_reason by_certificate(struct policy_state *s,
+                                       const struct auth_method *m,
+                                       struct policy_request *req,
+                                       struct signature_fault *fault)
+{
+    enum auth_reason r =
+        client_cert_check(m->cert, req->tls, (int64_t)(req->time_ms / 1000));
+
+    if (r == AUTH_OK && m->keys != NULL) {
+        bool cut = m->cert->by_subject && req->tls->subject_cut;
+
+        r = cut ? AUTH_UNKNOWN
+                : by_key(s, m,
+                         str_of(m->cert->by_subject ? req->tls->subject
+                                                    : req->tls->fingerprint),
+                         !m->cert->by_subject, req);
+    }
+    *fault = certificate_faults[r];
+    return r;
+}
+
 static enum auth_reason by_head(struct policy_state *s, const struct auth_method *m,
                                 struct policy_request *req,
                                 struct signature_fault *fault)
 {
     char room[KEY_TEXT_MAX];
     struct str text;
-    enum auth_reason r = auth_credential(m, req, room, sizeof room, &text);
+    enum auth_reason r;
 
+    if (m->kind == AUTH_CERT) {
+        return by_certificate(s, m, req, fault);
+    }
+    r = auth_credential(m, req, room, sizeof room, &text);
     if (r != AUTH_OK) {
         return r;
     }
     return m->kind == AUTH_JWT ? auth_by_token(s, m, text, req, fault)
-                               : by_key(s, m, text, req);
+                               : by_key(s, m, text, false, req);
 }
 
 bool policy_authenticate(struct policy_state *s, const struct route *route,

@@ -58,13 +58,22 @@ static inline void certs_write_key(const char *path, EVP_PKEY *key)
     assert_int_equal(0, fclose(f));
 }
 
-static inline void certs_extend(X509 *x, int nid, const char *value)
+static inline void certs_extend_by(X509 *x, X509 *by, int nid, const char *value)
 {
-    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    X509V3_CTX ctx;
+    X509_EXTENSION *ext;
 
+    X509V3_set_ctx_nodb(&ctx);
+    X509V3_set_ctx(&ctx, by, x, NULL, NULL, 0);
+    ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
     assert_non_null(ext);
     assert_int_equal(1, X509_add_ext(x, ext, -1));
     X509_EXTENSION_free(ext);
+}
+
+static inline void certs_extend(X509 *x, int nid, const char *value)
+{
+    certs_extend_by(x, x, nid, value);
 }
 
 static inline struct certs_made certs_make(const char *dir, struct certs_wish w)
@@ -89,6 +98,10 @@ static inline struct certs_made certs_make(const char *dir, struct certs_wish w)
     (void)X509_gmtime_adj(X509_getm_notAfter(m.cert),
                           (long)CERTS_DAY_S * (w.to_days == 0 ? 365 : w.to_days));
     (void)X509_set_pubkey(m.cert, m.key);
+    /* Tells apart issuers of one name. */
+    certs_extend(m.cert, NID_subject_key_identifier, "hash");
+    certs_extend_by(m.cert, w.by == NULL ? m.cert : w.by->cert,
+                    NID_authority_key_identifier, "keyid:always");
     if (w.ca) {
         certs_extend(m.cert, NID_basic_constraints, "critical,CA:TRUE");
     }
