@@ -32,8 +32,9 @@ M.tls = { type = "options", optional = true,
     handshake_timeout = { type = "duration", default = "10s", min = 10, max = DAY_MS,
       help = "How long a handshake may take. After that sluice closes the connection." },
     max_handshakes = { type = "count", default = 1000, min = 1, max = 1000000,
-      help = "Highest number of handshakes of one worker under way at once. A further "
-        .. "connection gets an alert and is closed." },
+      help = "Highest number of handshakes of one worker under way at once. For a further "
+        .. "connection sluice closes the oldest one that has sent nothing, or else the oldest one "
+        .. "whose next bytes have not come." },
     renew = { type = "duration", default = "10s", min = 100, max = DAY_MS,
       help = "How often sluice looks whether these files have changed. New connections then "
         .. "get the new certificate; if a file is wrong, sluice keeps the one before." },

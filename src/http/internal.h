@@ -108,6 +108,8 @@ struct conn {
     struct tls_session *tls; /* NULL: plain, or before the first byte */
     struct tls_door *door;   /* while shaking: its context comes from here */
     bool shaking;            /* the handshake is under way */
+    bool spoken;             /* and some of its bytes have come */
+    struct conn *prev_shaking, *next_shaking; /* secure.c's list of these */
     ev_io readable, writable;
     struct parse *parse;
     struct http_request *first, *last; /* waiting for their answers */

@@ -14,12 +14,19 @@
 
 enum {
     LOG_EVERY_MS = 1000,
+    LOOKED_AT = 64,   /* of the handshakes that have begun, for one to be given up */
     TURN_NS = 1000000 /* of handshakes in a turn of the loop; further ones wait */
+};
+
+/* Handshakes in the order in which they came. */
+struct shaking {
+    struct conn *first, *last;
 };
 
 struct secure {
     uint32_t n_under_way;
-    stats_cell *done[2][2]; /* by TLS 1.2 or 1.3, and resumed */
+    struct shaking silent, begun; /* of the first, no byte has come yet */
+    stats_cell *done[2][2];       /* by TLS 1.2 or 1.3, and resumed */
     stats_cell *failed[TLS_FAILURES];
     stats_cell *under_way;
     uint64_t turn, spent_ns; /* of handshakes in that turn of the loop */
@@ -86,26 +93,85 @@ static void tell(struct conn *c, enum tls_failure f)
     x->n_unlogged = 0;
 }
 
+/* ---- those under way ---- */
+
+static void join(struct shaking *list, struct conn *c)
+{
+    c->prev_shaking = list->last;
+    c->next_shaking = NULL;
+    *(list->last == NULL ? &list->first : &list->last->next_shaking) = c;
+    list->last = c;
+}
+
+static void leave(struct shaking *list, struct conn *c)
+{
+    *(c->prev_shaking == NULL ? &list->first : &c->prev_shaking->next_shaking) =
+        c->next_shaking;
+    *(c->next_shaking == NULL ? &list->last : &c->next_shaking->prev_shaking) =
+        c->prev_shaking;
+}
+
 static void count(struct secure *x, int change)
 {
     x->n_under_way += (uint32_t)change;
     stats_set(x->under_way, x->n_under_way);
 }
 
+static void over(struct conn *c)
+{
+    struct secure *x = c->server->secure;
+
+    leave(c->spoken ? &x->begun : &x->silent, c);
+    c->shaking = false;
+    count(x, -1);
+}
+
+/* The one that has kept the worker waiting for longest, rather one that has said nothing
+ * at all. One whose bytes wait for the worker is not to blame. NULL: there is none. */
+static struct conn *slowest(const struct secure *x)
+{
+    struct conn *c = x->silent.first;
+
+    if (c == NULL) {
+        c = x->begun.first;
+        for (int i = 1; i < LOOKED_AT && c != NULL && c->resumed; i++) {
+            c = c->next_shaking;
+        }
+    }
+    return c == NULL || c->resumed ? NULL : c;
+}
+
+/* Connections that say nothing must not keep out those that do. */
+static bool make_room(struct conn *c)
+{
+    struct conn *slow = slowest(c->server->secure);
+
+    tell(slow == NULL ? c : slow, TLS_FAILURE_CROWDED);
+    if (slow == NULL) {
+        return false;
+    }
+    secure_turn_away(slow->fd);
+    conn_close(slow);
+    return true;
+}
+
 bool secure_begin(struct conn *c, const struct http_tls *tls)
 {
     struct secure *x = c->server->secure;
 
-    if (x->n_under_way >= tls->max_handshakes) {
-        tell(c, TLS_FAILURE_CROWDED);
+    if (x->n_under_way >= tls->max_handshakes && !make_room(c)) {
         return false;
     }
     c->door = tls->door;
     c->shaking = true;
+    c->spoken = false;
+    join(&x->silent, c);
     count(x, 1);
     conn_deadline(c, tls->handshake_timeout_ms);
     return true;
 }
+
+/* ---- their steps ---- */
 
 /* Whether others wait already, or this turn's time is over. */
 static bool must_wait(const struct http_server *s)
@@ -121,6 +187,11 @@ void secure_awake(struct conn *c)
     struct secure *x = s->secure;
     uint64_t since;
 
+    if (!c->spoken) {
+        leave(&x->silent, c);
+        c->spoken = true;
+        join(&x->begun, c);
+    }
     if (must_wait(s)) {
         ev_io_stop(s->loop, &c->readable);
         ev_io_stop(s->loop, &c->writable);
@@ -134,12 +205,6 @@ void secure_awake(struct conn *c)
     since = clock_mono_ns();
     secure_step(c);
     x->spent_ns += clock_mono_ns() - since;
-}
-
-static void over(struct conn *c)
-{
-    c->shaking = false;
-    count(c->server->secure, -1);
 }
 
 void secure_forget(struct conn *c)

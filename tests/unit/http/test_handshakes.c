@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -78,11 +79,11 @@ static void a_slow_handshake_ends_by_its_timeout(void **state)
     (void)close(slow);
 }
 
-static void handshakes_beyond_the_bound_are_closed(void **state)
+static void the_oldest_silent_connection_makes_room_for_a_new_one(void **state)
 {
     uint64_t before = failures("crowded"), till = soon();
     int fds[CLIENTS + 5];
-    char alert[7];
+    char alert[8];
 
     (void)state;
     for (int i = 0; i < CLIENTS + 5; i++) {
@@ -93,9 +94,89 @@ static void handshakes_beyond_the_bound_are_closed(void **state)
     }
     assert_int_equal(before + 5, failures("crowded"));
     assert_int_equal(CLIENTS, http_server_open(server));
-    assert_int_equal(7, recv(fds[CLIENTS + 4], alert, sizeof alert, 0));
-    assert_int_equal(21, alert[0]);
     for (int i = 0; i < CLIENTS + 5; i++) {
+        assert_int_equal(i < 5 ? 7 : -1, recv(fds[i], alert, sizeof alert, 0));
+        assert_true(i >= 5 || alert[0] == 21);
+    }
+    for (int i = 0; i < CLIENTS + 5; i++) {
+        (void)close(fds[i]);
+    }
+    all_gone();
+}
+
+/* A hello that came in part is given up after all that are silent, but it is. */
+static void a_cut_hello_makes_room_once_no_connection_is_silent(void **state)
+{
+    uint64_t before = failures("crowded"), till = soon();
+    int fds[CLIENTS], silent, n = 0;
+    struct client c;
+    char alert[8];
+
+    (void)state;
+    silent = connected();
+    for (int i = 0; i < CLIENTS - 1; i++) {
+        fds[i] = connected();
+        assert_int_equal(5, send(fds[i], "\x16\x03\x01\x02\x01", 5, MSG_NOSIGNAL));
+    }
+    while (http_server_open(server) < CLIENTS && clock_mono_ns() < till) {
+        turn();
+    }
+    turn(); /* reads them */
+    fds[CLIENTS - 1] = connected();
+    while (failures("crowded") < before + 1 && clock_mono_ns() < till) {
+        turn();
+    }
+    assert_int_equal(7, recv(silent, alert, sizeof alert, 0));
+    assert_int_equal(5,
+                     send(fds[CLIENTS - 1], "\x16\x03\x01\x02\x01", 5, MSG_NOSIGNAL));
+    turn();
+    c = client_open(NULL);
+    assert_true(client_shake(&c));
+    assert_int_equal(200, client_ask(&c, get, "", 0));
+    assert_int_equal(before + 2, failures("crowded"));
+    for (int i = 0; i < CLIENTS; i++) { /* they were read in any order */
+        n += recv(fds[i], alert, sizeof alert, 0) == 7;
+        (void)close(fds[i]);
+    }
+    assert_int_equal(1, n);
+    client_close(&c);
+    (void)close(silent);
+    all_gone();
+}
+
+enum { SILENT = 5000 };
+
+/* As many as an attacker likes, five times the bound of handshakes. */
+static void thousands_of_silent_connections_keep_no_client_out(void **state)
+{
+    static int fds[SILENT];
+    struct rlimit files = {0};
+    struct http_limits limits = ask_limits();
+    struct client c;
+
+    (void)state;
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    if (files.rlim_max < 2 * SILENT + 200 || setrlimit(RLIMIT_NOFILE, &files) != 0) {
+        print_message("needs %d descriptors\n", 2 * SILENT + 200);
+        skip();
+    }
+    limits.max_connections = 2 * SILENT;
+    http_server_limits(server, &limits);
+    tls.max_handshakes = SILENT / 5;
+    http_server_listener(server, 0, &(struct http_listener){.tls = tls});
+    for (int i = 0; i < SILENT; i++) {
+        fds[i] = connected();
+        if (i % 64 == 0) {
+            turn(); /* the kernel's queue is short */
+        }
+    }
+    c = client_open(NULL);
+    assert_true(client_shake(&c));
+    assert_int_equal(200, client_ask(&c, get, "", 0));
+    assert_true(failures("crowded") >= SILENT - SILENT / 5);
+    client_close(&c);
+    for (int i = 0; i < SILENT; i++) {
         (void)close(fds[i]);
     }
     all_gone();
@@ -174,7 +255,9 @@ int main(void)
         EACH(plain_http_gets_a_plain_400),
         EACH(garbage_and_cut_hellos_are_counted_and_closed),
         EACH(a_slow_handshake_ends_by_its_timeout),
-        EACH(handshakes_beyond_the_bound_are_closed),
+        EACH(the_oldest_silent_connection_makes_room_for_a_new_one),
+        EACH(a_cut_hello_makes_room_once_no_connection_is_silent),
+        EACH(thousands_of_silent_connections_keep_no_client_out),
         EACH(handshakes_do_not_hold_up_a_connection_that_has_made_its_own),
         EACH(a_client_behind_a_proxy_is_turned_away_by_an_alert)};
 
