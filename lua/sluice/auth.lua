@@ -5,6 +5,7 @@
 -- before the keys, or else its own branch in Loader:auth_method.
 
 local handles = require "sluice.handles"
+local source = require "sluice.source"
 local suggest = require "sluice.suggest"
 local tables = require "sluice.tables"
 local values = require "sluice.values"
@@ -227,10 +228,21 @@ function Loader:auth_list(s, v)
   return v.list
 end
 
+-- An option whose value is nil is none: a name that is mistyped would open the route.
+function Loader:check_written_auth(s)
+  local written = source.written(self.texts[s.file] or "", s, "auth")
+  -- Loader:check_nils has told of a field such as auths.shop.
+  if written and not written:match("^[%a_][%w_]*%.[%a_][%w_.]*$") then
+    self:problem(s, { "auth" }, "value", ("%s is nil, so anybody could send: write the method, "
+      .. "or auth = false for a route that is open"):format(written:match("^[^\n]*")))
+  end
+end
+
 ---auth of a route, as a list of methods.
 function Loader:route_auth(s, o)
-  local list, seen = { given = o.auth ~= nil }, {}
-  if o.auth == nil then return list end
+  local list, seen = { given = o.auth ~= nil and o.auth ~= false }, {}
+  if s.args.auth == nil then self:check_written_auth(s) end
+  if not o.auth then return list end
   for _, m in ipairs(self:auth_list(s, o.auth)) do
     if self:is_auth(m) and m.kind == "any_of" then
       self:problem(s, { "auth" }, "value", "any_of stands in any_of: write one list")

@@ -51,7 +51,7 @@ function canary(options) end
 ---@field client? "none"|"optional"|"required" Whether sluice asks clients for a certificate. A client with a wrong one never gets in; "optional" lets a client without one in. Hooks read it in req.tls. (default: none)
 ---@field handshake_timeout? string How long a handshake may take. After that sluice closes the connection. (default: 10s)
 ---@field key string Private key of the certificate: a PEM file without a passphrase.
----@field max_handshakes? integer Highest number of handshakes of one worker under way at once. A further connection gets an alert and is closed. (default: 1000)
+---@field max_handshakes? integer Highest number of handshakes of one worker under way at once. For a further connection sluice closes the oldest one that has sent nothing, or else the oldest one whose next bytes have not come. (default: 1000)
 ---@field min_version? "1.2"|"1.3" Oldest version of TLS that sluice takes. (default: 1.2)
 ---@field names? string[] Hosts that this certificate serves: "in.example", "*.in.example". By default the DNS names in the certificate.
 ---@field renew? string How often sluice looks whether these files have changed. New connections then get the new certificate; if a file is wrong, sluice keeps the one before. (default: 10s)
@@ -232,7 +232,7 @@ function mmdb(name) end
 ---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@class sluice.route
 ---@field answer? "pixel"|sluice.route.answer The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.
----@field auth? sluice.auth|sluice.auth[] Who may send: bearer "KEYS", basic "KEYS", header "NAME" "KEYS", query "NAME" "KEYS", client_cert { … }, hmac { … }, jwt { … }, or any_of { … } of these. KEYS names a keys "NAME" { }. Others get 401 before sluice reads the body. The row of the key is req.key. By default anybody may send.
+---@field auth? sluice.auth|sluice.auth[]|false Who may send: bearer "KEYS", basic "KEYS", header "NAME" "KEYS", query "NAME" "KEYS", client_cert { … }, hmac { … }, jwt { … }, or any_of { … } of these. KEYS names a keys "NAME" { }. Others get 401 before sluice reads the body. The row of the key is req.key. By default, and with false, anybody may send.
 ---@field body "event"|"batch"|"events"|"bulk"|"cloudevents"|"query"|"form"|"any" Form of a request: "event", "batch", "events", "bulk", "cloudevents", "query", "form" or "any". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "events" is one object or an array, or several of them one behind the other, with or without space between them, or NDJSON. "bulk" is lines in pairs, an action such as {"index":{…}} and the event, as Elasticsearch's _bulk takes them. "cloudevents" is the three modes of CloudEvents over HTTP. "query" is one event, the parameters of the URL; "form" is one event, the fields of a form. "any" is a query for a GET, otherwise a form or one JSON object, by the content type.
 ---@field columns? string[] Keys for the values of an event that is an array: with { "time", "line" }, [17,"x"] is the event {"time":17,"line":"x"}. A null, or a value that the array lacks at its end, is left out. It needs body = "batch".
 ---@field cors? sluice.route.cors Web pages of other origins that may send. sluice answers their OPTIONS requests.

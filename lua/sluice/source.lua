@@ -228,8 +228,8 @@ local function after_table(tokens, i)
   return #tokens
 end
 
-local function open_brace(tokens, i)
-  for k = i, math.min(i + 5, #tokens) do
+local function open_brace(tokens, i, within)
+  for k = i, math.min(i + (within or 5), #tokens) do
     if tokens[k].text == "{" and tokens[k].kind == "op" then return k end
   end
   return nil
@@ -267,6 +267,19 @@ function M.locate(text, s, path, what)
   local line, column = M.place(text, first)
   local stop = text:find("\n", first, true) or #text + 1
   return line, column, math.min(last + 1, stop) - first
+end
+
+---What is written as the value of a statement's option; nil: nothing, as far as the text
+---tells.
+function M.written(text, s, key)
+  local tokens = M.tokens(text)
+  local at, begin = statement_of(tokens, text, s)
+  -- A name that is made, ("POST /" .. name), is no text: the line tells the statement.
+  at = at or find_statement(tokens, text, s.word, nil, s.line)
+  local brace = at and open_brace(tokens, begin or at, 16)
+  if not brace then return nil end
+  local key_at, value, stop = find_entry(tokens, brace, key)
+  return key_at and text:sub(tokens[value].first, tokens[math.max(value, stop)].last)
 end
 
 ---The entries of a statement's table whose value is written as a field of a table

@@ -27,9 +27,13 @@ function Loader:hmac_secrets(s, o)
     self:problem(s, path, "value", "stands beside secret: write one of them")
   end
   for i, secret in ipairs(o.secrets or { o.secret }) do
-    if secret == "" then
-      self:problem(s, path, "value", ("secret %d is empty: anyone could sign"):format(i))
+    if not secret:find("[^%s%z]") then
+      self:problem(s, path, "value", ("secret %d is empty, or only spaces: anyone could sign")
+        :format(i))
       return nil
+    elseif secret:find("^%s") or secret:find("%s$") then
+      self:remark(s.file, s.line, ("auth.hmac: secret %d begins or ends with a space or a line "
+        .. "end, which is part of the key"):format(i))
     elseif #secret < SECRET_SHORT then
       self:remark(s.file, s.line, ("auth.hmac: secret %d has %d bytes: one of less than %d can be "
         .. "guessed"):format(i, #secret, SECRET_SHORT))
@@ -84,6 +88,13 @@ function Loader:hmac_method(s, v)
     self:problem(s, { "auth", "hmac", "window" }, "key", "needs {timestamp} in signed: nothing "
       .. "else says when the request was made")
     return nil
+  end
+  local between = o.signed:match("{body}([^{]*){timestamp}")
+      or o.signed:match("{timestamp}([^{]*){body}")
+  if between and not between:find("%D") then
+    self:remark(s.file, s.line, ("auth.hmac.signed: %s has nothing between time and body that is "
+      .. "no digit, so a digit can be moved from one to the other; write \"{timestamp}.{body}\" if "
+      .. "the sender can"):format(values.show(o.signed)))
   end
   local secrets = self:hmac_secrets(s, o)
   if not secrets then return nil end

@@ -197,12 +197,12 @@ M.route = {
         max_age = { type = "duration", default = "1h", min = 0, max = DAY_MS,
           help = "How long a browser may cache the answer to OPTIONS, in whole seconds." },
       } },
-    auth = { type = "auth", lua = "sluice.auth|sluice.auth[]",
+    auth = { type = "auth", lua = "sluice.auth|sluice.auth[]|false",
       help = "Who may send: bearer \"KEYS\", basic \"KEYS\", header \"NAME\" \"KEYS\", query "
         .. "\"NAME\" \"KEYS\", client_cert { … }, hmac { … }, jwt { … }, or any_of { … } of "
         .. "these. KEYS names a keys \"NAME\" { }. Others "
-        .. "get 401 before sluice reads the body. The row of the key is req.key. By default "
-        .. "anybody may send." },
+        .. "get 401 before sluice reads the body. The row of the key is req.key. By default, "
+        .. "and with false, anybody may send." },
     schema = { type = "schema",
       help = "A schema { } that checks each event. By default any JSON object passes." },
     on_event = { type = "hook", params = 2,

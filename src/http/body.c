@@ -137,6 +137,25 @@ static bool inflate_body(struct conn *c, struct str *body)
     return result == ENCODING_OK;
 }
 
+/* Whether the owner wants what was sent; false: it has refused. */
+static bool is_wanted(struct conn *c, struct str sent)
+{
+    struct http_server *s = c->server;
+    struct http_request *r = c->current;
+    struct http_view v;
+
+    if (s->ops->on_sent == NULL) {
+        return true;
+    }
+    (void)request_view(c, &v);
+    v.sent = sent;
+    if (s->ops->on_sent(s->arg, r, &v)) {
+        return true;
+    }
+    r->told = false;
+    return false;
+}
+
 static void hand_over(struct conn *c, struct http_request *r)
 {
     struct http_server *s = c->server;
@@ -148,7 +167,8 @@ static void hand_over(struct conn *c, struct http_request *r)
         body.p = s->scratch;
     }
     sent = body;
-    if (r->encoding != HTTP_IDENTITY && !inflate_body(c, &body)) {
+    if (r->encoding != HTTP_IDENTITY &&
+        !(is_wanted(c, sent) && inflate_body(c, &body))) {
         return;
     }
     (void)request_view(c, &v);

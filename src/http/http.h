@@ -115,6 +115,11 @@ struct http_ops {
      * NULL: not even its path. code: the word of the answer. */
     void (*on_refusal)(void *arg, const struct http_view *v, int status,
                        const char *code, char *lines);
+
+    /* A body that is compressed has come whole, as v->sent: nothing of it has been
+     * inflated. False: refused by http_answer, as in on_headers, and nothing follows. May
+     * be NULL. */
+    bool (*on_sent)(void *arg, struct http_request *r, const struct http_view *v);
 };
 
 /* ---- request.c ---- */

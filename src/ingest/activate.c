@@ -155,9 +155,9 @@ static void bind_accounts(struct ingest *in, struct binding *b)
 
 void ingest_bind(struct ingest *in, struct binding *b)
 {
-    static const struct http_ops ops = {admission_headers, ingest_body,
+    static const struct http_ops ops = {admission_headers,  ingest_body,
                                         admission_progress, admission_abort,
-                                        on_refusal};
+                                        on_refusal,         admission_sent};
     struct http_limits limits = limits_of(&b->plan->server);
     struct binding *old = in->current;
 

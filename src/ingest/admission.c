@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "ingest/coding.h"
 #include "ingest/internal.h"
+#include "policy/run/auth.h"
 
 enum { ERROR_TEXT = 2048 };
 
@@ -299,6 +300,32 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     }
     p->binding = b;
     binding_hold(p->binding);
+}
+
+/* A body that is inflated costs memory and time: nobody unknown gets that. */
+bool admission_sent(void *arg, struct http_request *r, const struct http_view *v)
+{
+    struct ingest *in = arg;
+    struct request_state *p = http_user(r);
+    struct policy_request req;
+    struct refused no;
+
+    if (LIKELY(p->auth != REQUEST_UNSIGNED)) {
+        return true;
+    }
+    req = admission_request(in, v);
+    if (policy_authenticate_body(p->binding->state, p->route, &req, v->sent, &no)) {
+        p->auth = REQUEST_SIGNED;
+        return true;
+    }
+    answer_head_common(p->route, &req, in->extra);
+    account_auth(p->account, no.auth);
+    admission_refuse_whole(in, r, &no);
+    if (UNLIKELY(in->candidate != NULL)) {
+        tally_request(&p->binding->tally, p->unit, 1, 1, 0, p->head_ns);
+    }
+    admission_leave(in, p);
+    return false;
 }
 
 void admission_leave(struct ingest *in, struct request_state *p)

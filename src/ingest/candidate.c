@@ -94,6 +94,7 @@ void candidate_body(struct ingest *in, const struct request_state *p,
                   o != NULL && o->store ? o->rejected : events, t->raised,
                   clock_mono_ns() - t->began_ns + p->head_ns);
     if (shadowed(in)) {
-        shadow_body(in, in->candidate, v, p, o, t->code);
+        shadow_body(in, in->candidate, v, p,
+                    &(struct shadow_live){o, t->code, t->unknown});
     }
 }

@@ -91,6 +91,7 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
         candidate_body(in, p, v,
                        &(struct candidate_body){.outcome = ok ? o : NULL,
                                                 .code = no.error.code,
+                                                .unknown = !ok && no.auth != AUTH_OK,
                                                 .raised = raised,
                                                 .began_ns = began});
     }

@@ -202,6 +202,7 @@ struct candidate_body {
     const char *code;
     uint32_t raised;
     uint64_t began_ns;
+    bool unknown; /* nobody knows who has sent it */
 };
 void candidate_body(struct ingest *in, const struct request_state *p,
                     const struct http_view *v, const struct candidate_body *t);
@@ -222,6 +223,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v);
 void admission_headers(void *arg, struct http_request *r, const struct http_view *v);
 bool admission_progress(void *arg, struct http_request *r, const struct http_view *v,
                         uint64_t bytes);
+bool admission_sent(void *arg, struct http_request *r, const struct http_view *v);
 void admission_abort(void *arg, struct http_request *r);
 /* Gives back p's binding and its reserved bytes. */
 void admission_leave(struct ingest *in, struct request_state *p);

@@ -17,6 +17,7 @@ struct shadow {
     struct arena arena;
     struct arena lines; /* of one comparison */
     uint32_t n_samples; /* still to be shown */
+    bool unknown;       /* of the body in hand: no sample has any of it */
     struct shadow_counts counts;
 };
 
@@ -77,7 +78,9 @@ static void show(struct ingest *in, struct binding *b, const struct http_view *v
     (void)snprintf(x->code, sizeof x->code, "%s", code == NULL ? "" : code);
     (void)snprintf(x->route, sizeof x->route, "%.*s %.*s", (int)v->method.n,
                    v->method.p, (int)v->path.n, v->path.p);
-    (void)text_z(TEXT_PLAIN, event, x->event, sizeof x->event);
+    if (!b->shadow->unknown) {
+        (void)text_z(TEXT_PLAIN, event, x->event, sizeof x->event);
+    }
     in->conf.differs(in->conf.arg, x);
 }
 
@@ -136,6 +139,7 @@ void shadow_head(struct ingest *in, struct binding *b, const struct http_view *v
     bool ok = decide_head(b->state, &req, v->content_type, &route, &shape, &no);
     struct str none = {NULL, 0};
 
+    b->shadow->unknown = false;
     tally_request(&b->tally, 0, 1, !ok, 0, clock_mono_ns() - began);
     if (ok) {
         differs(in, b, v, CONTRAST_REFUSED_ACCEPTED, code, none);
@@ -145,11 +149,12 @@ void shadow_head(struct ingest *in, struct binding *b, const struct http_view *v
 }
 
 void shadow_body(struct ingest *in, struct binding *b, const struct http_view *v,
-                 const struct request_state *p, const struct outcome *o,
-                 const char *code)
+                 const struct request_state *p, const struct shadow_live *l)
 {
     struct policy_request req = admission_request(in, v);
     uint64_t began = clock_mono_ns();
+    const struct outcome *o = l->outcome;
+    const char *code = l->code;
     struct decided live = {p->binding->plan, p->route, &in->batch, o};
     struct decided mine = {.plan = b->plan, .batch = &b->shadow->batch};
     struct outcome mine_o = {0};
@@ -160,6 +165,7 @@ void shadow_body(struct ingest *in, struct binding *b, const struct http_view *v
               decide_body(b->state, mine.route, shape, &req, v->body, &b->shadow->batch,
                           NULL, &raised, &no);
 
+    b->shadow->unknown = l->unknown;
     if (ok) {
         outcome_of(mine.route, mine.batch, &mine_o);
         mine.outcome = &mine_o;

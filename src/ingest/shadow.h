@@ -54,7 +54,12 @@ const struct shadow_counts *shadow_counts(const struct shadow *sh);
 void shadow_head(struct ingest *in, struct binding *b, const struct http_view *v,
                  const char *code);
 
-/* It has decided the body: o over in->batch; o NULL: refused, for the code. */
+/* What the live policy has decided of a body, over in->batch. */
+struct shadow_live {
+    const struct outcome *outcome; /* NULL: refused as a whole, for the code */
+    const char *code;
+    bool unknown; /* it does not know who has sent the body: no sample has any of it */
+};
+
 void shadow_body(struct ingest *in, struct binding *b, const struct http_view *v,
-                 const struct request_state *p, const struct outcome *o,
-                 const char *code);
+                 const struct request_state *p, const struct shadow_live *l);

@@ -29,14 +29,14 @@ struct policy_request {
     uint16_t key_table;               /* from 1; 0: there is none */
     int32_t key_row;
     /* The method of the route's auth that accepted the request, from 1; REQUEST_UNSIGNED:
-     * one will be asked when its body has come; 0: none. */
+     * one will be asked when its body has come; REQUEST_SIGNED: that was done; 0: none. */
     uint8_t auth;
     struct str sent;          /* the body as it came; p NULL: as it is handed over */
     struct jwt_verifier *jwt; /* has accepted token; NULL: none */
     struct str token;
 };
 
-enum { REQUEST_UNSIGNED = 255 };
+enum { REQUEST_UNSIGNED = 255, REQUEST_SIGNED = 254 };
 
 enum request_part {
     REQUEST_PARAM,      /* of the route's path: percent-encoded */

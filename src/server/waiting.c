@@ -185,9 +185,10 @@ static void close_ports(struct waiting *w)
 
 enum waiting_end waiting_for_room(struct waiting *w)
 {
-    static const struct http_ops ops = {refuse, on_body, NULL, on_abort, on_refusal};
-    static const struct http_ops admin_ops = {admin_answer, on_body, NULL, on_abort,
-                                              on_refusal};
+    static const struct http_ops ops = {refuse,   on_body,    NULL,
+                                        on_abort, on_refusal, NULL};
+    static const struct http_ops admin_ops = {admin_answer, on_body,    NULL,
+                                              on_abort,     on_refusal, NULL};
     static const struct http_limits limits = {.max_body = 64 * 1024,
                                               .max_headers_bytes = 16 * 1024,
                                               .max_connections = 256,

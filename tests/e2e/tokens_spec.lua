@@ -1,3 +1,4 @@
+local cjson = require "cjson"
 local mime = require "mime"
 local h = require "harness"
 local signed = require "signed"
@@ -136,6 +137,16 @@ route "POST /limited" { body = "event", stream = "events", auth = who,
     assert.equal(5, #stored(body, 5))
   end)
 
+  it("checks a signature before it inflates", function()
+    h.shell(("head -c 40000000 /dev/zero | gzip -n >'%s/bomb'"):format(s.dir))
+    for expected, sent in pairs { ["413 too_large"] = h.read(s.dir .. "/bomb"),
+      ["400 bad_encoding"] = "\31\139no gzip" } do
+      local length = "Content-Encoding: gzip\r\nContent-Length: " .. #sent .. "\r\n"
+      assert.equal("401 bad_signature", code(s:raw(head("/hook", ("0"):rep(64), length) .. sent)))
+      assert.equal(expected, code(s:raw(head("/hook", shell_hmac(SECRET, sent), length) .. sent)))
+    end
+  end)
+
   it("keeps nothing of a body that it can't know the sender of", function()
     assert.equal("401 bad_signature", code(s:post("/hook", '{"forged":1}',
       { ["X-Signature"] = "sha256=" .. ("a"):rep(64) })))
@@ -239,5 +250,20 @@ route "POST /limited" { body = "event", stream = "events", auth = who,
     assert.equal(422, a.status)
     assert.matches("key 1 is a private key", a.body, 1, true)
     assert.equal(202, s:post("/token", "{}", bearer(new)).status)
+  end)
+
+  it("shows no body of an unknown sender among a shadow's samples", function()
+    write_set(jwk(ec, "e"), shared())
+    h.write(s.path, (policy:gsub('auth = hook,\n', 'on_event = nil,\n', 1))
+      .. '\nshadow { during = "1h", sample = 5 }')
+    local a = s:reload()
+    assert.equal(200, a.status, a.body)
+    assert.equal("401 bad_signature", code(s:post("/hook", '{"planted":1}',
+      { ["X-Signature"] = "sha256=" .. ("b"):rep(64) })))
+    local body = s:get("/status").body
+    local trial = cjson.decode(body).trial
+    assert.equal(1, trial.differ.refused_accepted)
+    assert.equal("bad_signature", trial.samples[1].code)
+    assert.is_nil((body .. s:text()):find("planted\\*\":1"))
   end)
 end)

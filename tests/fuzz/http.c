@@ -60,8 +60,8 @@ static void on_refusal(void *arg, const struct http_view *v, int status,
 
 static void start(void)
 {
-    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort,
-                                        on_refusal};
+    static const struct http_ops ops = {on_headers, on_body,    NULL,
+                                        on_abort,   on_refusal, NULL};
     static const struct http_limits limits = {.max_body = 4096,
                                               .max_headers_bytes = 2048,
                                               .max_connections = 8,

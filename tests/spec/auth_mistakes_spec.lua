@@ -80,6 +80,17 @@ local rows = {
   { "a limit by a column that no keys have",
     route 'bearer "apps"' .. '\nlocal l = limit { rate = "1/s", key = "key:plan" }',
     [[p.lua:6: limit.key: no keys have a column "plan"]] },
+  { "auth that is nil, which would open the route",
+    '{BASE}local auths = {}\nroute "POST /x" { body = "event", stream = "s", auth = auths["shop"] }',
+    [[p.lua:6: route "POST /x".auth: auths["shop"] is nil, so anybody could send: write the method, or auth = false for a route that is open]] },
+  { "the same of routes that a loop makes", [[{BASE}for _, name in ipairs { "a" } do
+  route("POST /" .. name) { body = "event", stream = "s", auth = ({})[name] }
+end]],
+    [[p.lua:6: route "POST /a".auth: ({})[name] is nil, so anybody could send: write the method, or auth = false for a route that is open]] },
+  { "a field that is nil", '{BASE}local auths = {}\nroute "POST /x" { body = "event", stream = "s", auth = auths.shop }',
+    [[p.lua:6: route "POST /x".auth: auths.shop is nil: there is no such field]] },
+  { "no key for a column on a route that is open on purpose", route('false', 'set = { t = "key:tenant" }'),
+    [[p.lua:5: route "POST /x".set.t: needs auth: the row of a key is known only then]] },
   { "a file that is not there", '{BASE}' .. 'keys "x" { file = "gone.csv" }',
     [[p.lua:5: keys "x".file: gone.csv: No such file or directory]] },
   { "keys without a file", '{BASE}' .. 'keys "x" { }',

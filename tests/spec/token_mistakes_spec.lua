@@ -26,6 +26,8 @@ local rows = {
     AT .. [[.hmac: needs a secret: write secret = env "NAME"]] },
   { "an empty secret", route 'hmac { secret = "", header = "X-S", format = "{hex}" }',
     AT .. [[.hmac.secret: "" is not a text]] },
+  { "a secret of spaces alone", route 'hmac { secret = " \\n ", header = "X-S", format = "{hex}" }',
+    AT .. [[.hmac.secrets: secret 1 is empty, or only spaces: anyone could sign]] },
   { "a secret in two places", route('hmac { secret = "planted-s3cret-of-many-bytes", '
     .. 'secrets = { "planted-s3cret-of-many-bytes" }, header = "X-S", format = "{hex}" }'),
     AT .. [[.hmac.secrets: stands beside secret: write one of them]] },
@@ -137,6 +139,19 @@ describe("sluice check, of signatures and tokens,", function()
     assert.matches("note: auth.hmac: secret 1 has 6 bytes: one of less than 16 can be guessed", out,
       1, true)
     assert.is_nil(out:find("s3cret", 1, true))
+  end)
+
+  it("notes a signed text whose time and body can't be told apart", function()
+    local function notes(signed)
+      local out, code = c.check(hook(('header = "X-S", format = "{hex}", timestamp = "X-T", '
+        .. 'window = "5m", signed = "%s"'):format(signed)))
+      assert.equal(0, code, out)
+      return out:find("a digit can be moved from one to the other", 1, true) ~= nil
+    end
+    for signed, noted in pairs { ["{body}{timestamp}"] = true, ["{timestamp}00{body}"] = true,
+      ["v0:{timestamp}.{body}"] = false, ["{body}\\n{timestamp}"] = false } do
+      assert.equal(noted, notes(signed), signed)
+    end
   end)
 
   it("takes both, one value for several routes, and hmac(key, s) as before", function()

@@ -120,7 +120,7 @@ void policy_set_auth(struct policy_state *s, const struct route *route, uint8_t 
     const struct auth_method *m;
 
     req->auth = auth;
-    if (auth == 0 || auth == REQUEST_UNSIGNED) {
+    if (auth == 0 || auth >= REQUEST_SIGNED) {
         return;
     }
     m = &route->auth->methods[auth - 1];

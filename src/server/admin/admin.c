@@ -356,8 +356,8 @@ static void on_refusal(void *arg, const struct http_view *v, int status,
 
 bool admin_start(struct server *s, struct err *e)
 {
-    static const struct http_ops ops = {on_headers, on_body, NULL, on_abort,
-                                        on_refusal};
+    static const struct http_ops ops = {on_headers, on_body,    NULL,
+                                        on_abort,   on_refusal, NULL};
     static const struct http_limits limits = {.max_body = 64 * 1024,
                                               .max_headers_bytes = 16 * 1024,
                                               .max_connections = 256,

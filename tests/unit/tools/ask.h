@@ -44,7 +44,7 @@ static inline void ask_on_refusal(void *arg, const struct http_view *v, int stat
 #define ASK_OPS(on_body)                                                               \
     (struct http_ops)                                                                  \
     {                                                                                  \
-        ask_on_headers, on_body, NULL, ask_on_abort, ask_on_refusal                    \
+        ask_on_headers, on_body, NULL, ask_on_abort, ask_on_refusal, NULL              \
     }
 
 static inline struct http_limits ask_limits(void)

@@ -53,8 +53,8 @@ static inline void on_abort(void *arg, struct http_request *r)
     n_aborted++;
 }
 
-static const struct http_ops ops = {ask_on_headers, on_body, NULL, on_abort,
-                                    ask_on_refusal};
+static const struct http_ops ops = {ask_on_headers, on_body,        NULL,
+                                    on_abort,       ask_on_refusal, NULL};
 
 static inline struct tls_context *make_context(const struct certs_made *m)
 {
