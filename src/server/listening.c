@@ -100,6 +100,30 @@ static bool open_local(struct listening *x, struct place *place, struct err *e)
     return true;
 }
 
+/* The port of "127.0.0.1:8080"; "": it has none. */
+static const char *port_of(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+
+    return colon == NULL ? "" : colon + 1;
+}
+
+/* Sockets of a process before, of another address, that share the port: they are closed
+ * once this one serves. */
+static bool shares_port(const struct listening *x, const struct place *place)
+{
+    for (uint32_t i = 0; place != NULL && i < place->n_sockets; i++) {
+        char bound[LISTENING_TEXT];
+
+        if (place->sockets[i].fd >= 0 &&
+            listener_show(place->sockets[i].fd, bound, sizeof bound) &&
+            !begins(bound, UNIX) && strcmp(port_of(bound), port_of(x->address)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* With port 0 the first finds the port and the others follow. */
 static bool open_tcp(struct listening *x, bool share_port, struct place *place,
                      struct err *e)
@@ -108,7 +132,7 @@ static bool open_tcp(struct listening *x, bool share_port, struct place *place,
     for (uint32_t i = 0; i < x->n_fds; i++) {
         x->fds[i] = inherit(x, place);
         /* The workers' sockets share the port, and would do so with another server. */
-        if (x->fds[i] < 0 && i == 0 && !share_port &&
+        if (x->fds[i] < 0 && i == 0 && !share_port && !shares_port(x, place) &&
             !listener_is_free(x->address, e)) {
             return false;
         }
@@ -229,6 +253,47 @@ void listenings_leave(struct listenings *l, struct place *place)
     }
 }
 
+/* Whether a client that connects to local ("127.0.0.1:8080") comes to x. */
+static bool covers(const struct listening *x, const char *local)
+{
+    const char *host = x->bound;
+    bool four = local[0] != '[' || begins(local, "[::ffff:");
+
+    if (x->fds == NULL || !x->own || strcmp(port_of(host), port_of(local)) != 0) {
+        return false;
+    }
+    return strcmp(host, local) == 0 || begins(host, "[::]:") || begins(host, "*:") ||
+           (begins(host, "0.0.0.0:") && four);
+}
+
+const struct listening *listenings_at(const struct listenings *l, int fd)
+{
+    char local[LISTENING_TEXT];
+
+    for (uint32_t i = 0; i < l->n && listener_show(fd, local, sizeof local); i++) {
+        if (covers(&l->list[i], local)) {
+            return &l->list[i];
+        }
+    }
+    return NULL;
+}
+
+/* Who waits at a socket that there is no more, and would come to another one now. */
+static void let_in(const struct listenings *l, int fd, struct place *place)
+{
+    const struct listening *x;
+    int waits;
+
+    while ((waits = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        x = listenings_at(l, waits);
+        if (x != NULL) {
+            place_accepted(place, x->address, waits);
+        } else {
+            (void)close(waits);
+        }
+    }
+}
+
 /* The address of a key. */
 static const char *address_of(const char *key)
 {
@@ -254,6 +319,9 @@ void listenings_settle(struct listenings *l, struct listening *admin,
             unix_socket_own(&left);
             unix_socket_close(&left);
         } else if (fd >= 0) {
+            if (address == place->sockets[i].address) { /* not the admin's */
+                let_in(l, fd, place);
+            }
             (void)close(fd);
         }
     }

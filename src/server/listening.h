@@ -56,10 +56,13 @@ void listenings_close(struct listenings *l);
 void listenings_leave(struct listenings *l, struct place *place);
 
 /* This process serves: it removes the files of its Unix sockets at the end, also of those
- * that it has from place; and nobody waits in vain at sockets there that it did not take.
- */
+ * that it has from place; who waits at sockets there that it did not take is let in, as
+ * place's connections, where another listener would. */
 void listenings_settle(struct listenings *l, struct listening *admin,
                        struct place *place);
+
+/* The one that a client of the connection fd would come to now; NULL: none. */
+const struct listening *listenings_at(const struct listenings *l, int fd);
 
 /* "127.0.0.1:8080,unix:/run/in.sock" of those that are open. */
 void listenings_show(const struct listenings *l, char *out, size_t n);

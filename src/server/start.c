@@ -228,5 +228,6 @@ bool start_all(struct server *s, struct err *e)
     predecessor_connections(s, s->place);
     predecessor_serving(s, s->place);
     listenings_settle(&s->listeners, &s->admin_listener, s->place);
+    predecessor_connections(s, s->place);
     return true;
 }

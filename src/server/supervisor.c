@@ -46,10 +46,11 @@ static void on_hup(struct ev_loop *loop, ev_signal *w, int events)
 
     (void)loop;
     (void)events;
+    successor_reloads(s);
     if (!reload_ask(s, &(struct reload_request){.kind = RELOAD_FILE,
                                                 .cause = "SIGHUP",
                                                 .done = on_hup_done}) &&
-        !s->draining) {
+        !s->draining && !successor_leaving(s)) {
         log_write(LOG_WARN, "policy", "status=busy cause=SIGHUP");
     }
 }
@@ -128,6 +129,40 @@ void log_follow(const struct plan *plan)
     log_set_json(plan->log_json);
 }
 
+/* A policy of a rollout was not live, or it is by now. It does not become that by an
+ * upgrade: the live one stays, and a reload begins the rollout anew. False: the live one
+ * can't be had. */
+static bool keep_live(struct server *s)
+{
+    const struct plan *plan = policy_plan(s->policy);
+    char *dir = start_path(s->conf.data_dir, plan->spool.dir);
+    char quoted[ERR_TEXT_MAX + 16];
+    struct policy *live = NULL;
+    bool stays = s->place->channel >= 0 && plan->rollout.kind != ROLLOUT_NONE &&
+                 !snapshots_is_live(dir, plan->hash);
+    struct err e;
+
+    if (stays) {
+        live = snapshots_other(dir, s->tables_dir, plan->hash, &e);
+    }
+    free(dir);
+    if (stays && live == NULL) {
+        log_write(
+            LOG_ERROR, "start",
+            "why=\"the policy's file is of a rollout, and the live policy can't be "
+            "had\" error=%s",
+            log_quote(quoted, sizeof quoted, e.text));
+        return false;
+    }
+    if (stays) {
+        log_write(LOG_WARN, "upgrade", "status=kept_policy hash=%.12s file=%.12s",
+                  policy_plan(live)->hash, plan->hash);
+        policy_unref(s->policy);
+        s->policy = live;
+    }
+    return true;
+}
+
 /* A start that waits goes on with the file's text of that time. It may be half written
  * now, or wrong: that is told once, and waited for too. */
 static bool load_waits(const struct policy_report *report, struct waiting *w)
@@ -181,6 +216,11 @@ static bool load(struct server *s, struct waiting *w)
         fall_back(s, &x);
     }
     free(dir);
+    if (!keep_live(s)) {
+        policy_unref(s->policy);
+        s->policy = NULL;
+        return false;
+    }
     policy_share(s->policy, s->registry);
     log_follow(policy_plan(s->policy));
     return true;

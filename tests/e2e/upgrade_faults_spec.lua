@@ -93,6 +93,58 @@ describe("an upgrade", function()
     c:close()
   end)
 
+  it("moves a listener to another host on the same port, with its connections", function()
+    local c = h.connect(s.port)
+    assert.equal(202, post(c).status)
+    local port = s.port
+    for _, host in ipairs { "127.0.0.1:" .. port, "0.0.0.0:" .. port, "127.0.0.1:" .. port,
+      "*:" .. port } do
+      h.write(s.path, (text:gsub('listen = "[^"]*"', 'listen = "' .. host .. '"', 1)))
+      upgrade(s)
+      s:logged("event=upgrade status=took_over")
+      assert.equal(202, post(c).status)
+      local new = h.connect(port)
+      assert.equal(202, post(new).status)
+      new:close()
+    end
+    c:close()
+  end)
+
+  it("does not make a canary live, and keeps what is", function()
+    h.write(s.path, text .. '\ncanary { share = "20%", during = "10m" }\n')
+    assert.matches("canary", s:reload().body)
+    upgrade(s)
+    local live, file = s:text():match("status=kept_policy hash=(%x+) file=(%x+)")
+    assert.not_equal(live, file)
+    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    assert.matches('"hash":%s*"' .. live .. '%x*",%s*"status":%s*"live"',
+      s:get("/status").body)
+    h.write(s.path, text) -- without it the file is what counts
+    upgrade(s)
+    assert.is_nil(s:text():find("status=kept_policy", 1, true))
+  end)
+
+  it("reads the policy once more for a SIGHUP that came meanwhile", function()
+    local x = upgrades.slow_sink()
+    h.write(s.path, text .. x.policy)
+    upgrade(s)
+    local c = x:take(s)
+    s.log_from = #h.read(s.log)
+    s:signal("SIGUSR2")
+    s:logged("event=upgrade status=ready")
+    h.write(s.path, text .. x.policy .. [[
+      stream "more" { sinks = { "archive" } }
+      route "POST /v1/more" { body = "event", stream = "more" }
+    ]])
+    s:signal("SIGHUP")
+    x.answer(c)
+    s:ready()
+    s:logged("generation=2 status=live")
+    assert.equal(202, s:post("/v1/more", '{"a":1}').status)
+    c:close()
+    x:close()
+  end)
+
   it("gives no batch up that a slow server has in hand", function()
     local x = upgrades.slow_sink()
     h.write(s.path, text .. x.policy)
@@ -133,6 +185,27 @@ describe("an upgrade that hangs", function()
     assert.equal(0, h.reap(s.pid, 20))
     s.pid = nil
     assert.is_false(alive(new))
+    c:close()
+    x:close()
+  end)
+
+  it("is taken back when the new process does nothing any more", function()
+    local x = upgrades.slow_sink()
+    s = h.server { policy = h.policy {} .. x.policy }
+    local c = x:take(s) -- the old one waits for it
+    local begun = h.connect(s.port)
+    begun:send("POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n")
+    s:signal("SIGUSR2")
+    local new = new_pid()
+    signal.kill(new, signal.SIGSTOP)
+    s.log_from = #h.read(s.log)
+    x.answer(c)
+    s:ready()
+    assert.is_truthy(s:text():find("event=upgrade status=failed [^\n]*it has done nothing"))
+    assert.is_false(alive(new))
+    begun:send("Content-Length: 7\r\n\r\n{\"a\":1}")
+    assert.equal(202, h.answer(begun).status)
+    begun:close()
     c:close()
     x:close()
   end)

@@ -120,6 +120,14 @@ bool snapshots_live(const char *spool_dir, const struct policy *p, struct err *e
     return true;
 }
 
+bool snapshots_is_live(const char *spool_dir, const char *hash)
+{
+    struct live x;
+    struct err ignored;
+
+    return read_live(spool_dir, &x, &ignored) && strcmp(x.now, hash) == 0;
+}
+
 struct policy *snapshots_other(const char *spool_dir, const char *tables_dir,
                                const char *hash, struct err *e)
 {

@@ -27,6 +27,9 @@ bool snapshots_save(const char *spool_dir, const struct policy *p,
 bool snapshots_live(const char *spool_dir, const struct policy *p,
                     struct err *e) MUST_USE;
 
+/* Whether the last one that went live has that hash. */
+bool snapshots_is_live(const char *spool_dir, const char *hash);
+
 /* The last live policy of another hash, loaded. NULL and *e: none, or it does not
  * load any more. */
 struct policy *snapshots_other(const char *spool_dir, const char *tables_dir,

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "process/notify.h"
+#include "process/progress.h"
 #include "server/supervisor.h"
 #include "server/upgrade/channel.h"
 #include "server/upgrade/parcel.h"
@@ -18,6 +19,8 @@
 
 /* A spool that was closed opens in milliseconds, but keys that were seen take longer. */
 #define SERVES_NS (120ull * 1000000000)
+/* One that uses no time of a processor meanwhile hangs, or was stopped. */
+#define STANDS_NS 5000000000ull
 #define LOOK_NS 20000000ull
 #define ENDS_NS 3000000000ull
 
@@ -68,17 +71,24 @@ static bool hear(struct place *p, bool *told, struct err *e)
     uint64_t until_ns = clock_mono_ns() + SERVES_NS;
     enum channel_result got;
     struct channel_message m;
+    struct progress progress;
+    bool stands = false;
 
+    progress_begin(&progress, p->pid, clock_mono_ns());
     do {
         got = channel_hear(p->channel, &m, clock_mono_ns() + LOOK_NS, e);
         if (got == CHANNEL_NOTHING && ends(p)) {
             *told = true;
             until_ns = clock_mono_ns() + ENDS_NS;
         }
-    } while (got == CHANNEL_NOTHING && clock_mono_ns() < until_ns);
+        stands = progress_stands(&progress, clock_mono_ns()) > STANDS_NS;
+    } while (got == CHANNEL_NOTHING && !stands && clock_mono_ns() < until_ns);
     if (got == CHANNEL_NOTHING) {
         return err_set(e, *told ? "it was told to end, and does not"
-                                : "it does not serve after two minutes");
+                          : stands
+                              ? "it has done nothing for 5 s (stopped, or a disk that "
+                                "hangs?)"
+                              : "it does not serve after two minutes");
     }
     if (got == CHANNEL_GONE) {
         return false;
@@ -166,6 +176,9 @@ enum successor_result successor_follow(struct place *p, const struct notify *not
         p->channel = -1;
         p->pid = 0;
         *code = EXIT_OK;
+        if (p->reloads) {
+            (void)kill(getpid(), SIGHUP); /* blocked until this one serves */
+        }
         return p->drains ? SUCCESSOR_SERVES : SUCCESSOR_FAILED;
     }
     /* The service manager waits for that one from now on. */
@@ -173,6 +186,9 @@ enum successor_result successor_follow(struct place *p, const struct notify *not
     give_connections(p, stays ? getpid() : below);
     if (p->drains && !told) {
         (void)kill(pid, SIGTERM);
+    }
+    if (p->reloads) {
+        (void)kill(pid, SIGHUP);
     }
     place_fini(p);
     if (below != 0) {

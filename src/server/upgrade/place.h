@@ -35,6 +35,7 @@ struct place {
     struct policy *policy; /* the one that was live, for a start that the other process
                               did not come to; NULL: the file's */
     bool drains;           /* who serves is to end at once */
+    bool reloads;          /* who serves is to read the policy's file once more */
     pid_t below;           /* the process that stands in for this one: stand_in.h */
     struct place_socket *sockets;
     uint32_t n_sockets;

@@ -90,19 +90,30 @@ struct arrivals {
     bool cut; /* there are some, and they can't be read */
 };
 
-/* One of a listener that there is no more is closed: others have other routes, and trust
- * other clients. */
-static void adopt_connection(struct server *s, uint32_t n, const char *listener,
-                             struct http_handed *h)
+/* One of a listener that there is no more goes to the one that its client would come to
+ * now, or is closed: others have other routes, and trust other clients. */
+static const struct listening *listener_of(const struct server *s, const char *listener,
+                                           int fd)
 {
     for (uint32_t i = 0; i < s->listeners.n; i++) {
         if (strcmp(s->listeners.list[i].address, listener) == 0) {
-            h->listener = i;
-            worker_adopt(s->workers[n % s->n_workers], h);
-            return;
+            return &s->listeners.list[i];
         }
     }
-    http_handed_drop(h);
+    return listenings_at(&s->listeners, fd);
+}
+
+static void adopt_connection(struct server *s, uint32_t n, const char *listener,
+                             struct http_handed *h)
+{
+    const struct listening *l = listener_of(s, listener, h->fd);
+
+    if (l == NULL) {
+        http_handed_drop(h);
+        return;
+    }
+    h->listener = (uint32_t)(l - s->listeners.list);
+    worker_adopt(s->workers[n % s->n_workers], h);
 }
 
 static void keep_bytes(struct arrivals *a, const struct channel_message *m)

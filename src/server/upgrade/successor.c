@@ -366,6 +366,13 @@ void successor_drains(struct server *s)
     x->place.drains = true;
 }
 
+void successor_reloads(struct server *s)
+{
+    if (s->successor != NULL) {
+        s->successor->place.reloads = true;
+    }
+}
+
 void successor_leave(struct server *s)
 {
     struct place *p = &s->successor->place;

@@ -45,6 +45,9 @@ int successor_alone(struct server *s) MUST_USE;
 /* It leaves, and is told to end: the new process is told so then. */
 void successor_drains(struct server *s);
 
+/* SIGHUP came: the new process may have read the policy's file before it changed. */
+void successor_reloads(struct server *s);
+
 /* After the loop, before stop_all: its sockets stay open, and its policy lives. */
 void successor_leave(struct server *s);
 /* After stop_all, when no worker is left that hands a connection over: all goes to p. */
