@@ -59,6 +59,9 @@ static const struct command commands[] = {
     {"test", cli_test,
      "run the specs beside a policy: test [DIR|FILE]... "
      "[-- BUSTED_OPTION...]"},
+    {"upgrade", cli_upgrade,
+     "have a new process take the place of a running server, and wait until it serves: "
+     "upgrade [--admin ADDRESS] [--status]"},
     {"version", show_version, "print the version"},
 };
 

@@ -5,7 +5,7 @@
 #pragma once
 
 /* ---- run.c, check.c, dead.c, key.c, reference.c, schema.c, sink.c, test.c, replay.c,
- * inspect.c ---- */
+ * inspect.c, upgrade.c ---- */
 
 int cli_run(int argc, char **argv);   /* run [options] POLICY.lua */
 int cli_check(int argc, char **argv); /* check [--json] POLICY.lua */
@@ -17,3 +17,4 @@ int cli_sink(int argc, char **argv);      /* sink drop NAME [--admin A | --spool
 int cli_test(int argc, char **argv);      /* test [DIR|FILE]... [-- OPTION...] */
 int cli_replay(int argc, char **argv);    /* replay --policy NEW.lua PATH */
 int cli_inspect(int argc, char **argv);   /* inspect DIR */
+int cli_upgrade(int argc, char **argv);   /* upgrade [--admin A] [--status] */

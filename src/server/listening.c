@@ -116,6 +116,7 @@ static bool shares_port(const struct listening *x, const struct place *place)
         char bound[LISTENING_TEXT];
 
         if (place->sockets[i].fd >= 0 &&
+            begins(place->sockets[i].address, ADMIN) == x->admin &&
             listener_show(place->sockets[i].fd, bound, sizeof bound) &&
             !begins(bound, UNIX) && strcmp(port_of(bound), port_of(x->address)) == 0) {
             return true;

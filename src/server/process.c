@@ -222,6 +222,12 @@ bool process_enter(struct server *s, struct err *e)
     return true;
 }
 
+void process_upgrade_failed(struct process *p, const char *why)
+{
+    p->upgrades_failed++;
+    (void)snprintf(p->upgrade_why, sizeof p->upgrade_why, "%s", why);
+}
+
 /* ---- the service manager ---- */
 
 static void tell_ready(const struct server *s)

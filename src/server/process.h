@@ -20,13 +20,17 @@ struct err;
 struct policy;
 struct server;
 
+enum { PROCESS_WHY_BYTES = 512 };
+
 struct process {
     struct notify notify;
     bool entered; /* user and rights are as they stay */
     char user[USER_NAME_BYTES];
     bool core_dumps;
     struct sandbox sandbox;
-    bool makes_data, makes_tables; /* folders that root's load makes */
+    uint32_t upgrades_failed;            /* that this process has begun */
+    char upgrade_why[PROCESS_WHY_BYTES]; /* the last one did; "": none */
+    bool makes_data, makes_tables;       /* folders that root's load makes */
 };
 
 void process_begin(struct process *p);
@@ -41,6 +45,9 @@ bool process_changes_user(const struct policy *policy);
 /* Gives up the rights that the process does not need, once. No other thread runs. False
  * and *e: it must not go on. */
 bool process_enter(struct server *s, struct err *e) MUST_USE;
+
+/* Another process did not come to take the place of this one. */
+void process_upgrade_failed(struct process *p, const char *why);
 
 void process_ready(const struct server *s);
 void process_waits(const struct process *p, const char *why); /* for room on the disk */

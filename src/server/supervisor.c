@@ -374,7 +374,7 @@ static int run_until_left(const struct supervisor_conf *c, struct process *p,
     do {
         code = run_once(c, p, place, w);
     } while (code == EXIT_LEFT &&
-             successor_follow(place, &p->notify, &code) == SUCCESSOR_FAILED);
+             successor_follow(place, p, &code) == SUCCESSOR_FAILED);
     return code;
 }
 

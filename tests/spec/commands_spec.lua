@@ -9,7 +9,7 @@ local function sluice(args, to)
 end
 
 local commands = { "run", "check", "dead", "dead list", "inspect", "key", "reference", "schema",
-  "replay", "sink", "sink drop", "test" }
+  "replay", "sink", "sink drop", "test", "upgrade" }
 
 describe("sluice", function()
   local dir

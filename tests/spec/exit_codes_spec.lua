@@ -57,7 +57,7 @@ describe("the program", function()
     assert.equal(1, code(("dead list '%s/none'"):format(dir)))
     assert.equal(1, code(("sink drop none --spool '%s'"):format(spool)))
     for _, command in ipairs { "check", "dead", "sink", "replay", "inspect", "none",
-      "dead none", "sink none", "replay --none", "inspect --none" } do
+      "dead none", "sink none", "upgrade none", "replay --none", "inspect --none" } do
       assert.equal(2, code(command), command)
     end
     s:close()

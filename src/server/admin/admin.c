@@ -15,6 +15,7 @@
 #include "server/admin/guard.h"
 #include "server/admin/problems.h"
 #include "server/internal.h"
+#include "server/upgrade/successor.h"
 #include "stats/stats.h"
 
 static const uint64_t LATE_NS = 5000000000u;
@@ -266,6 +267,20 @@ static void replay_letters(struct server *s, struct http_request *r,
     sinks_unlock(s);
 }
 
+/* How it ends is in /status, maybe of another process. */
+static void post_upgrade(struct server *s, struct http_request *r)
+{
+    char text[ERR_TEXT_MAX + 2];
+    struct err e;
+
+    if (successor_begin(s, "POST", &e)) {
+        answer_text(r, 202, "a new process starts\n");
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s\n", e.text);
+    answer_text(r, 409, text);
+}
+
 static bool is_get(const struct http_view *v)
 {
     return str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
@@ -273,8 +288,8 @@ static bool is_get(const struct http_view *v)
 
 static void on_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
-    static const char *const paths[] = {"/metrics", "/healthz", "/readyz", "/status",
-                                        "/reload"};
+    static const char *const paths[] = {"/metrics", "/healthz", "/readyz",
+                                        "/status",  "/reload",  "/upgrade"};
     char name[96];
     bool get = is_get(v);
 
@@ -296,13 +311,13 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
         return;
     }
     for (size_t i = 0; i < N_ELEMS(paths); i++) {
-        bool reload = i == N_ELEMS(paths) - 1;
+        bool post = i >= N_ELEMS(paths) - 2;
 
         if (!str_eq(v->path, str_of(paths[i]))) {
             continue;
         }
-        if (reload ? !str_eq(v->method, STR("POST")) : !get) {
-            http_answer(r, 405, reload ? "Allow: POST\r\n" : "Allow: GET\r\n",
+        if (post ? !str_eq(v->method, STR("POST")) : !get) {
+            http_answer(r, 405, post ? "Allow: POST\r\n" : "Allow: GET\r\n",
                         STR("{\"error\":\"Method not allowed\","
                             "\"code\":\"method_not_allowed\"}"));
         }
@@ -311,7 +326,7 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
     http_answer(r, 404, "",
                 STR("{\"error\":\"Not found\",\"code\":\"unknown_path\","
                     "\"detail\":\"expected /metrics, /healthz, /readyz, /status "
-                    "or POST /reload\"}"));
+                    "or POST /reload or /upgrade\"}"));
 }
 
 static void on_body(void *arg, struct http_request *r, const struct http_view *v)
@@ -333,6 +348,8 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
         get_readyz(s, r);
     } else if (str_eq(v->path, STR("/status"))) {
         get_status(s, r);
+    } else if (str_eq(v->path, STR("/upgrade"))) {
+        post_upgrade(s, r);
     } else {
         post_reload(s, r, v->query);
     }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "server/internal.h"
 #include "server/process.h"
+#include "server/upgrade/place.h"
 #include "stats/stats.h"
 
 static void add_holders(cJSON *o, const struct server *s, const struct generation *g)
@@ -252,6 +253,19 @@ static cJSON *process_status(const struct server *s)
     return o;
 }
 
+/* Those that this process has begun: it is gone when one succeeds. */
+static cJSON *upgrade_status(const struct server *s)
+{
+    const struct process *p = s->process;
+    cJSON *o = cJSON_CreateObject();
+
+    (void)cJSON_AddBoolToObject(o, "under_way",
+                                s->successor != NULL || s->place->joining);
+    (void)cJSON_AddNumberToObject(o, "failed", p->upgrades_failed);
+    (void)cJSON_AddStringToObject(o, "why", p->upgrade_why);
+    return o;
+}
+
 char *status_json(struct server *s)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -270,6 +284,7 @@ char *status_json(struct server *s)
     (void)cJSON_AddStringToObject(o, "listen", listen);
     (void)cJSON_AddNumberToObject(o, "workers", s->n_workers);
     (void)cJSON_AddItemToObject(o, "process", process_status(s));
+    (void)cJSON_AddItemToObject(o, "upgrade", upgrade_status(s));
     (void)cJSON_AddNumberToObject(o, "generation", (double)plan->generation);
     (void)cJSON_AddItemToObject(o, "generations", generations(s));
     rollout_look(&s->rollout);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "process/notify.h"
 #include "process/progress.h"
+#include "server/process.h"
 #include "server/supervisor.h"
 #include "server/upgrade/channel.h"
 #include "server/upgrade/parcel.h"
@@ -157,9 +158,10 @@ static void give_connections(struct place *p, pid_t stands_in)
     }
 }
 
-enum successor_result successor_follow(struct place *p, const struct notify *notify,
+enum successor_result successor_follow(struct place *p, struct process *process,
                                        int *code)
 {
+    const struct notify *notify = &process->notify;
     const struct channel_message go = {.kind = CHANNEL_GO, .fd = -1};
     bool stays, told = false;
     pid_t pid = p->pid, below = p->below;
@@ -170,6 +172,7 @@ enum successor_result successor_follow(struct place *p, const struct notify *not
         log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld next=\"%s\" why=%s",
                   (long)pid, p->drains ? "ends" : "this process serves again",
                   log_quote(quoted, sizeof quoted, e.text));
+        process_upgrade_failed(process, e.text);
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
         (void)close(p->channel);

@@ -34,6 +34,7 @@ struct place {
     bool taken;  /* the process before left no word: its lock may last a moment */
     struct policy *policy; /* the one that was live, for a start that the other process
                               did not come to; NULL: the file's */
+    bool joining;          /* connections of the process before are still to come */
     bool drains;           /* who serves is to end at once */
     bool reloads;          /* who serves is to read the policy's file once more */
     pid_t below;           /* the process that stands in for this one: stand_in.h */

@@ -180,6 +180,7 @@ static void on_arrival(struct ev_loop *loop, ev_io *io, int events)
     }
     if (got != CHANNEL_NOTHING) {
         a->place->below = got == CHANNEL_HEARD ? (pid_t)m.number : 0;
+        a->place->joining = false;
         log_write(LOG_INFO, "upgrade", "status=took_over connections=%u", a->n);
         ev_io_stop(loop, &a->io);
         (void)close(a->channel);
@@ -204,6 +205,7 @@ void predecessor_serving(struct server *s, struct place *p)
     a->place = p;
     a->channel = p->channel;
     p->channel = -1;
+    p->joining = true;
     ev_io_init(&a->io, on_arrival, a->channel, EV_READ);
     ev_io_start(s->loop, &a->io);
 }

@@ -75,6 +75,7 @@ static void give_up(struct successor *x, const char *why)
 
     log_write(LOG_ERROR, "upgrade", "status=failed pid=%ld why=%s", (long)x->pid,
               log_quote(quoted, sizeof quoted, why));
+    process_upgrade_failed(x->s->process, why);
     end_process(x->pid);
     free_successor(x);
 }

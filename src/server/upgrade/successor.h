@@ -20,7 +20,7 @@
 #include "server/upgrade/place.h"
 
 struct err;
-struct notify;
+struct process;
 struct server;
 struct successor;
 
@@ -63,5 +63,5 @@ enum successor_result {
 /* After stop_all, with SIGTERM, SIGINT, SIGHUP and SIGUSR2 blocked: those that come go to
  * the new process, whose end this one may wait for. Returns within two minutes unless it
  * does. */
-enum successor_result successor_follow(struct place *p, const struct notify *notify,
+enum successor_result successor_follow(struct place *p, struct process *process,
                                        int *code) MUST_USE;
