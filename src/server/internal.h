@@ -93,8 +93,9 @@ struct server {
     struct listenings listeners;
     struct renewal *renewal; /* their certificates */
     uint32_t n_workers;
-    struct place *place;         /* that another process leaves, or is left */
-    struct successor *successor; /* on its way; NULL: none */
+    struct policy_state **states; /* for them; NULL: they have theirs */
+    struct place *place;          /* that another process leaves, or is left */
+    struct successor *successor;  /* on its way; NULL: none */
     struct listening admin_listener;
     struct http_server *admin;
     const struct admin_plan *admin_plan; /* the live policy's */
@@ -299,6 +300,10 @@ void activation_note(struct server *s, bool from_file);
 /* name below dir, or itself where it is absolute; free() it. */
 char *start_path(const char *dir, const char *name);
 void start_raise_limits(void);
+/* While another process serves still: what takes time, and needs neither the spool nor a
+ * listener. False and *e: the start would fail at it. */
+bool start_prepare(struct server *s, struct err *e) MUST_USE;
+void start_unprepare(struct server *s); /* what no worker has taken of it */
 /* What needs root's rights comes before they are given up; what makes files, after. */
 bool start_enter(struct server *s, struct err *e) MUST_USE;
 /* From the policy to the first request. False: stop_all ends what has begun. */

@@ -115,22 +115,36 @@ static bool make_workers(struct server *s, struct err *e)
     return true;
 }
 
+/* Once; start_prepare may have been there. */
+static bool make_states(struct server *s, struct err *e)
+{
+    if (s->states != NULL) {
+        return true;
+    }
+    s->states = mem_zalloc(s->n_workers * sizeof(struct policy_state *));
+    return states_make(s->policy, s->states, s->n_workers, e);
+}
+
+void start_unprepare(struct server *s)
+{
+    for (uint32_t i = 0; s->states != NULL && i < s->n_workers; i++) {
+        policy_state_free(s->states[i]); /* not taken */
+    }
+    free(s->states);
+    s->states = NULL;
+}
+
 static bool start_workers(struct server *s, struct err *e)
 {
-    struct policy_state **states =
-        mem_zalloc(s->n_workers * sizeof(struct policy_state *));
-    bool ok = states_make(s->policy, states, s->n_workers, e);
+    bool ok = make_states(s, e);
 
     if (ok) {
-        bindings_make(s, s->live, states, s->stream_ids, s->dead_stream);
+        bindings_make(s, s->live, s->states, s->stream_ids, s->dead_stream);
     }
-    for (uint32_t i = 0; i < s->n_workers; i++) {
-        policy_state_free(states[i]); /* not taken */
-        if (ok) {
-            ok = worker_start(s->workers[i], s->live->bindings[i], e);
-        }
+    for (uint32_t i = 0; ok && i < s->n_workers; i++) {
+        ok = worker_start(s->workers[i], s->live->bindings[i], e);
     }
-    free(states);
+    start_unprepare(s);
     return ok;
 }
 
@@ -152,6 +166,9 @@ static bool open_certificates(struct server *s, struct err *e)
 {
     struct certificates c;
 
+    if (s->renewal != NULL) {
+        return true;
+    }
     s->renewal = renewal_new(s->loop);
     if (!certificates_read(&c, s->policy, renewal_tickets(s->renewal), e)) {
         return false;
@@ -166,6 +183,12 @@ static bool open_listeners(struct server *s, struct err *e)
     return s->admin_listener.fds != NULL ||
            (listenings_open(&s->listeners, s->n_workers, s->place, e) &&
             listening_open_one(&s->admin_listener, s->place, e));
+}
+
+bool start_prepare(struct server *s, struct err *e)
+{
+    s->n_workers = n_workers_of(policy_plan(s->policy));
+    return make_states(s, e) && open_certificates(s, e);
 }
 
 bool start_enter(struct server *s, struct err *e)

@@ -93,6 +93,7 @@ bool stop_all(struct server *s)
     }
     free(s->spool_dir);
     free(s->tables_dir);
+    start_unprepare(s);
     rollout_fini(&s->rollout);
     generations_fini(&s->generations);
     policy_unref(s->previous);

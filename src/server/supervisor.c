@@ -20,6 +20,7 @@
 #include "server/policies/quarantine.h"
 #include "server/policies/snapshots.h"
 #include "server/process.h"
+#include "server/renewal.h"
 #include "server/settings.h"
 #include "server/sinks/taken.h"
 #include "server/starting.h"
@@ -242,14 +243,19 @@ static void note_wait(const struct server *s, const struct err *e, struct waitin
 enum { EXIT_AGAIN = -1, EXIT_LEFT = -2 };
 _Static_assert((int)EXIT_PANIC == (int)POLICY_PANIC_EXIT, "one code, two layers");
 
-/* Waits for the one before, if p has one. Signals end this process meanwhile: it has
- * nothing yet. */
-static bool await_place(struct place *p)
+/* Waits for the one before, if there is one: ready for its place. Signals end this process
+ * meanwhile: it has nothing yet. */
+static bool await_place(struct server *s)
 {
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
-    if (predecessor_await(p, &e)) {
+    if (s->place->channel < 0) {
+        return true;
+    }
+    if (!start_prepare(s, &e)) {
+        predecessor_failed(s->place, e.text);
+    } else if (predecessor_await(s->place, &e)) {
         return true;
     }
     log_write(LOG_ERROR, "start", "why=%s", log_quote(quoted, sizeof quoted, e.text));
@@ -305,10 +311,12 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
     s->folders = folders_new();
     s->tables_dir = start_path(s->conf.data_dir, "tables");
     process_look(p, c->data_dir, s->tables_dir);
-    if (!load(s, w) || !await_place(place)) {
+    if (!load(s, w) || !await_place(s)) {
         code = s->policy != NULL    ? EXIT_SETUP
                : w->listeners.n > 0 ? EXIT_AGAIN
                                     : EXIT_POLICY;
+        start_unprepare(s);
+        renewal_free(s->renewal);
         policy_unref(s->policy);
         free(s->tables_dir);
         registry_unref(s->registry);

@@ -94,12 +94,13 @@ describe("an upgrade", function()
   end)
 
   it("moves a listener to another host on the same port, with its connections", function()
-    local c = h.connect(s.port)
+    h.write(s.path, text .. 'listen "0.0.0.0:0" {}\n')
+    upgrade(s)
+    local port = tonumber(s:text():match("listen=127%.0%.0%.1:%d+,0%.0%.0%.0:(%d+)"))
+    local c = h.connect(port)
     assert.equal(202, post(c).status)
-    local port = s.port
-    for _, host in ipairs { "127.0.0.1:" .. port, "0.0.0.0:" .. port, "127.0.0.1:" .. port,
-      "*:" .. port } do
-      h.write(s.path, (text:gsub('listen = "[^"]*"', 'listen = "' .. host .. '"', 1)))
+    for _, host in ipairs { "127.0.0.1", "0.0.0.0", "*", "127.0.0.1" } do
+      h.write(s.path, text .. ('listen "%s:%d" {}\n'):format(host, port))
       upgrade(s)
       s:logged("event=upgrade status=took_over")
       assert.equal(202, post(c).status)
