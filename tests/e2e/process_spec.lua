@@ -270,4 +270,14 @@ describe("conf/sluice.service", function()
     assert.equal("", (text:gsub("[^\n]*Command /usr/local/bin/sluice is not executable"
       .. "[^\n]*\n", "")))
   end)
+
+  it("has a socket unit that systemd accepts", function()
+    if h.shell("command -v systemd-analyze") == "" then
+      pending("systemd-analyze is not installed")
+      return
+    end
+    local text = h.shell("systemd-analyze verify conf/sluice.socket")
+    assert.equal("", (text:gsub("[^\n]*Command /usr/local/bin/sluice is not executable"
+      .. "[^\n]*\n", "")))
+  end)
 end)

@@ -125,6 +125,22 @@ describe("an upgrade", function()
     assert.is_nil(s:text():find("status=kept_policy", 1, true))
   end)
 
+  it("knows the keys of dedup that were seen before it", function()
+    h.write(s.path, (text:gsub('stream "events" {',
+      'stream "events" { dedup = { key = "id", window = "1h", persist = true },', 1)))
+    upgrade(s)
+    for n = 1, 3 do
+      for _ = 1, 2 do
+        assert.equal(202, s:post("/v1/events", ('{"id":"%d"}'):format(n)).status)
+        upgrade(s)
+        assert.equal(202, s:post("/v1/events", '{"id":"1"}').status)
+      end
+    end
+    s:deliver()
+    assert.equal(0, s:stop())
+    assert.equal(3, #s:lines())
+  end)
+
   it("reads the policy once more for a SIGHUP that came meanwhile", function()
     local x = upgrades.slow_sink()
     h.write(s.path, text .. x.policy)
@@ -256,7 +272,42 @@ describe("an upgrade that hangs", function()
   end)
 end)
 
+-- As systemd starts a service with a socket: descriptor 3, and words in the environment.
+local PASSES = [[
+import os, socket, sys
+s = socket.create_server(("127.0.0.1", 0))
+os.dup2(s.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_FDNAMES="in", LISTEN_PID=str(os.getpid()))
+os.execvp(sys.argv[1], sys.argv[1:])
+]]
+
 describe("an upgrade under a service manager", function()
+  it("keeps a socket that was passed, and a proxy in the middle of its header", function()
+    local s = h.server { wrap = { "python3", "-c", PASSES }, policy = h.policy {} .. [[
+      listen "systemd:in" { proxy_protocol = true, trusted = { "127.0.0.0/8" } }
+    ]] }
+    local port = tonumber(s:text():match("listen=127%.0%.0%.1:%d+,127%.0%.0%.1:(%d+)"))
+    local begun, kept = h.connect(port), h.connect(port)
+    begun:send("PROXY TCP4 10.1.2.3 ")
+    kept:send("PROXY TCP4 10.1.2.4 10.0.0.1 1000 80\r\n")
+    assert.equal(202, post(kept).status)
+    for _ = 1, 2 do
+      upgrades.upgrade(s)
+      assert.equal(202, post(kept).status)
+      local new = h.connect(port)
+      new:send("PROXY TCP4 10.1.2.5 10.0.0.1 1000 80\r\n")
+      assert.equal(202, post(new).status)
+      new:close()
+    end
+    begun:send("10.0.0.1 1000 80\r\n")
+    assert.equal(202, post(begun).status)
+    begun:close()
+    kept:close()
+    assert.equal(0, s:stop())
+    s:close()
+  end)
+
   it("names the new process, which pings from then on, and ends the old one", function()
     local dir = h.folder()
     local fd = assert(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM, 0))
