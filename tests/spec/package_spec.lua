@@ -1,5 +1,5 @@
 -- The Debian package that cpack makes of this build: its contents, its control fields, and
--- what its scripts do.
+-- what its scripts do. tests/deb.sh installs, upgrades, removes and purges it.
 local h = require "harness"
 
 local function run(command)
@@ -179,7 +179,8 @@ describe("the scripts of the Debian package", function()
       assert.equal("", h.shell("sh -n conf/debian/" .. name))
     end
     if missing "shellcheck" then return end
-    assert.equal("", h.shell "shellcheck conf/debian/postinst conf/debian/prerm conf/debian/postrm")
+    assert.equal("", h.shell("cd conf/debian && shellcheck postinst prerm postrm "
+      .. "../../tests/deb.sh ../../tests/systemd.sh"))
   end)
 
   it("take every call of dpkg, and no other", function()
