@@ -14,7 +14,7 @@ run="build-essential cmake ninja-build pkg-config libev-dev
   libssl-dev librdkafka-dev libcurl4-openssl-dev libmaxminddb-dev libseccomp-dev
   libyaml-dev libpcre2-dev
   curl"
-quick="luajit lua-busted lua-check lua-posix lua-socket lua-cjson libcmocka-dev zstd git
+quick="luajit lua-busted lua-check lua-posix lua-socket lua-cjson lua-yaml libcmocka-dev zstd git
   gzip procps openssl file"
 test="lua-filesystem python3 python3-venv jq clang clang-tidy-14 clang-format-14
   libclang-rt-14-dev libsimdjson-dev uap-core python3-ua-parser gnutls-bin nginx-light wrk bc kcat clickhouse-server clickhouse-client zookeeper
