@@ -4,94 +4,30 @@
  * subcommand.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/attr.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "server/supervisor.h"
-
-static int show_version(int argc, char **argv)
-{
-    (void)argc;
-    (void)argv;
-    (void)puts("sluice " SLUICE_VERSION);
-    return 0;
-}
-
-struct command {
-    const char *name;
-    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
-    const char *help;
-};
-
-static const struct command commands[] = {
-    {"run", cli_run,
-     "serve a policy: run [--listen A] [--admin A] [--data DIR] "
-     "POLICY.lua"},
-    {"check", cli_check,
-     "report every mistake of a policy: check [--json] "
-     "POLICY.lua"},
-    {"dead", cli_dead,
-     "dead letters: dead list DIR | show FILE | replay --sink NAME "
-     "[--admin A] [--dry-run] | replay FILE (--to URL | "
-     "--dry-run) | purge FILE [--all]"},
-    {"inspect", cli_inspect,
-     "show what a spool holds: inspect [--verify | --salvage OUT] "
-     "DIR"},
-    {"key", cli_key,
-     "make an API key and its hash for a file of keys: key [--prefix TEXT | --stdin]"},
-    {"reference", cli_reference,
-     "print the words of a policy: reference [--markdown | --meta | --luacheck]"},
-    {"schema", cli_schema,
-     "print the table that a policy needs: schema --clickhouse "
-     "POLICY.lua"},
-    {"replay", cli_replay,
-     "show what a policy does with stored events: replay "
-     "--policy NEW.lua [--old OLD.lua] DIR"},
-    {"sink", cli_sink,
-     "drop the events of a removed sink, repair a journal: "
-     "sink drop NAME [--admin A | --spool DIR] | repair NAME "
-     "--spool DIR [--yes]"},
-    {"test", cli_test,
-     "run the specs beside a policy: test [DIR|FILE]... "
-     "[-- BUSTED_OPTION...]"},
-    {"upgrade", cli_upgrade,
-     "have a new process take the place of a running server, and wait until it serves: "
-     "upgrade [--admin ADDRESS] [--status]"},
-    {"version", show_version, "print the version"},
-};
-
-static int help(FILE *to, int code)
-{
-    (void)fputs("usage: sluice COMMAND ...\n\n", to);
-    for (size_t i = 0; i < N_ELEMS(commands); i++) {
-        (void)fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].help);
-    }
-    return code;
-}
 
 static bool is_help(const char *arg)
 {
     return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
 }
 
-/* Every command tells its usage for an option that it does not know, as an error: asked
- * for, it is none. */
-static int show_usage(const struct command *c)
+/* Wherever it stands: "sluice sink drop --help" names no sink. What follows "--" is for
+ * another program. */
+static bool asks_help(int argc, char **argv)
 {
-    char name[32], option[] = "--help";
-    char *argv[] = {name, option, NULL};
-
-    (void)snprintf(name, sizeof name, "%s", c->name);
-    (void)fflush(stdout);
-    (void)dup2(STDOUT_FILENO, STDERR_FILENO);
-    opterr = 0;
-    (void)c->run(2, argv);
-    return 0;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (is_help(argv[i])) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What was to be written has to be there: a full disk must not pass for an answer. */
@@ -108,12 +44,11 @@ static int written(int code)
 
 static int run(const struct command *c, int argc, char **argv)
 {
-    /* "sluice sink drop --help" names no sink. */
-    bool deep = strcmp(c->name, "sink") == 0 || strcmp(c->name, "dead") == 0;
     int code;
 
-    if ((argc > 1 && is_help(argv[1])) || (deep && argc > 2 && is_help(argv[2]))) {
-        return show_usage(c);
+    if (asks_help(argc, argv)) {
+        usage_show(c, stdout);
+        return written(0);
     }
     code = c->run(argc, argv);
     if (code == EXIT_STUCK) {
@@ -123,22 +58,37 @@ static int run(const struct command *c, int argc, char **argv)
     return written(code);
 }
 
+static int help(int argc, char **argv)
+{
+    const struct command *c = argc > 2 ? commands_find(argv[2]) : NULL;
+
+    if (c != NULL) {
+        usage_show(c, stdout);
+    } else {
+        usage_all(stdout);
+    }
+    return written(0);
+}
+
 int main(int argc, char **argv)
 {
+    const struct command *c;
+
     if (argc < 2) {
-        return help(stderr, 2);
+        usage_all(stderr);
+        return 2;
     }
     if (strcmp(argv[1], "help") == 0 || is_help(argv[1])) {
-        return written(help(stdout, 0));
+        return help(argc, argv);
     }
     if (strcmp(argv[1], "--version") == 0) {
-        return written(show_version(0, NULL));
+        return written(cli_version(0, NULL));
     }
-    for (size_t i = 0; i < N_ELEMS(commands); i++) {
-        if (strcmp(argv[1], commands[i].name) == 0) {
-            return run(&commands[i], argc - 1, argv + 1);
-        }
+    c = commands_find(argv[1]);
+    if (c != NULL) {
+        return run(c, argc - 1, argv + 1);
     }
-    (void)fprintf(stderr, "sluice: unknown command \"%s\"\n\n", argv[1]);
-    return help(stderr, 2);
+    (void)fprintf(stderr, "sluice: unknown command \"%.60s\"\n\n", argv[1]);
+    usage_all(stderr);
+    return 2;
 }

@@ -13,12 +13,24 @@
 
 enum { LINE_MAX_BYTES = 4096 };
 
+static const char *const names[] = {"debug", "info", "warn", "error"};
 static _Atomic int least_level = LOG_INFO;
 static _Atomic bool as_json;
 
 void log_set_level(enum log_level least)
 {
     atomic_store(&least_level, (int)least);
+}
+
+bool log_level_of(const char *word, enum log_level *level)
+{
+    for (int i = LOG_DEBUG; i <= LOG_ERROR; i++) {
+        if (strcmp(word, names[i]) == 0) {
+            *level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 void log_set_json(bool json)
@@ -58,7 +70,6 @@ static void write_line(const char *line, size_t n)
 
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error"};
     char raw[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
     struct timespec t;
     struct tm tm;

@@ -16,7 +16,9 @@
 enum log_level { LOG_DEBUG = 0, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 void log_set_level(enum log_level least);
-void log_set_json(bool json); /* a JSON object a line */
+bool log_level_of(const char *word,
+                  enum log_level *level); /* "warn"; false: no level */
+void log_set_json(bool json);             /* a JSON object a line */
 
 /* event is one word; fmt gives the rest as key=value pairs, without newline.
  * Text values go through log_quote. */

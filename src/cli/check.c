@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "policy/load/load.h"
 #include "server/admin/problems.h"
 #include "server/settings.h"
@@ -51,8 +52,7 @@ int cli_check(int argc, char **argv)
     struct policy *p;
 
     if ((argc != 2 || argv[1][0] == '-') && !json) {
-        (void)fputs("usage: sluice check [--json] POLICY.lua\n", stderr);
-        return EXIT_USAGE;
+        return usage_wrong("check");
     }
     p = policy_load(path, &report);
     if (p != NULL && !settings_try(p, &report)) {

@@ -1,20 +1,30 @@
 /*
- * cli - the subcommands of the program. Each takes the arguments after its own name
- * and returns an exit code: 0, 1 for a problem with the input, 2 for wrong usage.
+ * cli - the subcommands of the program. Each takes the arguments after its own name and
+ * returns an exit code: 0, 1 for a problem with what it looked at, 2 for wrong usage, 3 if
+ * the server can't be asked. commands.h has their words.
  */
 #pragma once
 
-/* ---- run.c, check.c, dead.c, key.c, reference.c, schema.c, sink.c, test.c, replay.c,
- * inspect.c, upgrade.c ---- */
+/* ---- run.c, check.c, dead.c, inspect.c, key.c, reference.c, replay.c, schema.c, sink.c,
+ * status.c, test.c, upgrade.c, version.c ---- */
 
-int cli_run(int argc, char **argv);   /* run [options] POLICY.lua */
-int cli_check(int argc, char **argv); /* check [--json] POLICY.lua */
+int cli_run(int argc, char **argv);
+int cli_check(int argc, char **argv);
 int cli_dead(int argc, char **argv);
-int cli_key(int argc, char **argv);       /* key [--prefix TEXT | --stdin] */
-int cli_reference(int argc, char **argv); /* reference [--markdown | ...] */
-int cli_schema(int argc, char **argv);    /* schema --clickhouse POLICY.lua */
-int cli_sink(int argc, char **argv);      /* sink drop NAME [--admin A | --spool DIR] */
-int cli_test(int argc, char **argv);      /* test [DIR|FILE]... [-- OPTION...] */
-int cli_replay(int argc, char **argv);    /* replay --policy NEW.lua PATH */
-int cli_inspect(int argc, char **argv);   /* inspect DIR */
-int cli_upgrade(int argc, char **argv);   /* upgrade [--admin A] [--status] */
+int cli_inspect(int argc, char **argv);
+int cli_key(int argc, char **argv);
+int cli_reference(int argc, char **argv);
+int cli_replay(int argc, char **argv);
+int cli_schema(int argc, char **argv);
+int cli_sink(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_test(int argc, char **argv);
+int cli_upgrade(int argc, char **argv);
+int cli_version(int argc, char **argv);
+
+/* ---- orders.c ---- */
+
+int cli_reload(int argc, char **argv);
+int cli_rollback(int argc, char **argv);
+int cli_promote(int argc, char **argv);
+int cli_loglevel(int argc, char **argv);

@@ -22,25 +22,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/redeliver.h"
 #include "cli/resend.h"
 #include "delivery/letters.h"
 
 enum { KINDS_MAX = 256 };
-
-static int usage(void)
-{
-    (void)fputs(
-        "usage: sluice dead list DIR | show FILE | purge FILE [--all]\n"
-        "       sluice dead replay --sink NAME [--admin ADDRESS] [--dry-run | --stop]\n"
-        "                   sends a sink's dead letters to that sink again; --stop "
-        "ends it\n"
-        "       sluice dead replay FILE (--to URL | --dry-run)\n"
-        "                   posts dead letters to a route; its schema and hooks run "
-        "again\n",
-        stderr);
-    return 2;
-}
 
 static int fail(const struct err *e)
 {
@@ -229,11 +216,11 @@ static int replay_sink(int argc, char **argv)
         } else if (strcmp(argv[i], "--admin") == 0 && i + 1 < argc) {
             admin = argv[++i];
         } else {
-            return usage();
+            return usage_wrong("dead");
         }
     }
     if (stop) {
-        return dry ? usage() : redeliver_stop(admin, argv[3]);
+        return dry ? usage_wrong("dead") : redeliver_stop(admin, argv[3]);
     }
     return redeliver(admin, argv[3], dry);
 }
@@ -260,5 +247,5 @@ int cli_dead(int argc, char **argv)
         strcmp(argv[1], "purge") == 0) {
         return resend_purge(argv[2], argc == 4);
     }
-    return usage();
+    return usage_wrong("dead");
 }

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "server/supervisor.h"
 #include "spool/inspect.h"
 #include "spool/spool.h"
@@ -105,20 +106,6 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 
 /* ---- the command ---- */
 
-static int usage(void)
-{
-    (void)fputs(
-        "usage: sluice inspect [--verify | --salvage OUT] DIR\n"
-        "  DIR            a spool such as data/spool; the command only reads it, "
-        "also while a server runs\n"
-        "  --verify       checks every block; exit code 1 if one is damaged or "
-        "can't be read\n"
-        "  --salvage OUT  makes the directory OUT and writes all readable events "
-        "to OUT/STREAM.ndjson\n",
-        stderr);
-    return EXIT_USAGE;
-}
-
 static int report(struct inspection *n, bool verify)
 {
     if (n->out != NULL && (!close_file(n) || n->why != 0)) {
@@ -147,7 +134,7 @@ int cli_inspect(int argc, char **argv)
     struct err e;
 
     if (argc < 2 || (argc != 2 && !verify && !salvage) || argv[argc - 1][0] == '-') {
-        return usage();
+        return usage_wrong("inspect");
     }
     v.damage = verify || salvage ? on_damage : NULL;
     if (salvage) {

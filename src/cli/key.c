@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "plan/key_table.h"
 #include "server/supervisor.h"
 
@@ -81,11 +82,5 @@ int cli_key(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--prefix") == 0 && is_prefix(argv[2])) {
         return make_key(argv[2]);
     }
-    (void)fputs(
-        "usage: sluice key [--prefix TEXT | --stdin]\n\n"
-        "Makes a key of 256 random bits and its SHA-256 for a file of keys. The\n"
-        "prefix has at most 64 letters, digits, _, - and dots. --stdin prints the\n"
-        "SHA-256 of a key that stands in one line.\n",
-        stderr);
-    return EXIT_USAGE;
+    return usage_wrong("key");
 }

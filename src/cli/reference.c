@@ -6,6 +6,7 @@
 #include "base/attr.h"
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "policy/load/load.h"
 #include "server/supervisor.h"
 
@@ -22,9 +23,7 @@ int cli_reference(int argc, char **argv)
         }
     }
     if (form == NULL) {
-        (void)fputs("usage: sluice reference [--markdown | --meta | --luacheck]\n",
-                    stderr);
-        return EXIT_USAGE;
+        return usage_wrong("reference");
     }
     text = policy_reference(form + 2, &e);
     if (text == NULL) {

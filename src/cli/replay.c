@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "cli/changes.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/compare.h"
 #include "cli/difference.h"
 #include "cli/refused_lines.h"
@@ -63,20 +64,6 @@ struct replay {
 };
 
 /* ---- options ---- */
-
-static int usage(void)
-{
-    (void)fputs(
-        "usage: sluice replay --policy NEW.lua [--old OLD.lua]\n"
-        "         [--route \"POST /v1/events\"] [--stream NAME]\n"
-        "         [--header \"Name: value\"]... [--time FIELD | --at TIME]\n"
-        "         [--samples N] [--json]\n"
-        "         PATH   (a spool such as data/spool, a folder of .ndjson, .gz\n"
-        "                or .zst files, or one such file)\n"
-        "exit code 0: no event changes, 1: some events change, 2: the replay failed\n",
-        stderr);
-    return REPLAY_FAILED;
-}
 
 static bool add_header(struct replay *r, const char *text)
 {
@@ -411,7 +398,7 @@ int cli_replay(int argc, char **argv)
     r->at_ms = -1;
     if (!take_options(r, argc, argv)) {
         free(r);
-        return usage();
+        return usage_wrong("replay");
     }
     r->changes = changes_new(r->samples);
     r->text = mem_alloc(COMPARE_LINES_MAX * sizeof *r->text);

@@ -3,15 +3,8 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "server/supervisor.h"
-
-static int usage(void)
-{
-    (void)fputs("usage: sluice run [--listen HOST:PORT] [--admin HOST:PORT] "
-                "[--data DIR] POLICY.lua\n",
-                stderr);
-    return EXIT_USAGE;
-}
 
 int cli_run(int argc, char **argv)
 {
@@ -31,11 +24,11 @@ int cli_run(int argc, char **argv)
         } else if (o == 'd') {
             c.data_dir = optarg;
         } else {
-            return usage();
+            return usage_wrong("run");
         }
     }
     if (optind != argc - 1) {
-        return usage();
+        return usage_wrong("run");
     }
     c.policy_path = argv[optind];
     return supervisor_run(&c);

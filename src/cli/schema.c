@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "policy/load/load.h"
 #include "server/supervisor.h"
 #include "sink/http/clickhouse/names.h"
@@ -154,8 +155,7 @@ int cli_schema(int argc, char **argv)
     bool any = false;
 
     if (argc != 3 || strcmp(argv[1], "--clickhouse") != 0) {
-        (void)fputs("usage: sluice schema --clickhouse POLICY.lua\n", stderr);
-        return EXIT_USAGE;
+        return usage_wrong("schema");
     }
     p = policy_load(argv[2], &report);
     (void)fputs(report.text == NULL ? "" : report.text, stderr);

@@ -17,18 +17,11 @@
 #include "base/err.h"
 #include "base/folder.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "delivery/delivery.h"
 #include "journal/journal.h"
 #include "server/sinks/persisted.h"
 #include "spool/spool.h"
-
-static int usage(void)
-{
-    (void)fputs("usage: sluice sink drop NAME [--admin ADDRESS | --spool DIR]\n"
-                "       sluice sink repair NAME --spool DIR [--yes]\n",
-                stderr);
-    return 2;
-}
 
 static int fail(const struct err *e)
 {
@@ -197,7 +190,7 @@ int cli_sink(int argc, char **argv)
         return repair(argv[4], argv[2], argc == 6);
     }
     if (argc < 3 || strcmp(argv[1], "drop") != 0) {
-        return usage();
+        return usage_wrong("sink");
     }
     if (argc == 3) {
         return ask("127.0.0.1:9100", argv[2]);
@@ -208,5 +201,5 @@ int cli_sink(int argc, char **argv)
     if (argc == 5 && strcmp(argv[3], "--spool") == 0) {
         return drop(argv[4], argv[2]);
     }
-    return usage();
+    return usage_wrong("sink");
 }

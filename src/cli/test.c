@@ -22,6 +22,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/policies.h"
 #include "policy/load/embed.h"
 #include "server/supervisor.h"
@@ -276,10 +277,7 @@ int cli_test(int argc, char **argv)
     argc--;
     while (n < argc && strcmp(argv[n], "--") != 0) {
         if (argv[n][0] == '-') {
-            (void)fputs("usage: sluice test [DIR|FILE]... [-- "
-                        "BUSTED_OPTION...]\n",
-                        stderr);
-            return EXIT_USAGE;
+            return usage_wrong("test");
         }
         n++;
     }

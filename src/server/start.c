@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "policy/run/run.h"
+#include "server/admin/note.h"
 #include "server/certificates.h"
 #include "server/internal.h"
 #include "server/keys/keystores.h"
@@ -207,6 +208,19 @@ bool start_enter(struct server *s, struct err *e)
     return process_enter(s, e);
 }
 
+/* Commands find this server by its spool; one that can't note it serves all the same. */
+static void note_admin(const struct server *s)
+{
+    char quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+
+    if (!note_write(s->spool_dir, s->admin_listener.bound,
+                    s->admin_plan->listener.tls != NULL, &e)) {
+        log_write(LOG_WARN, "admin", "status=not_noted why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+}
+
 bool start_all(struct server *s, struct err *e)
 {
     const struct plan *plan = policy_plan(s->policy);
@@ -241,6 +255,7 @@ bool start_all(struct server *s, struct err *e)
     streams_tell_left(s);
     generation_set(&s->generations, s->live, GEN_LIVE, NULL);
     activation_note(s, !s->fell_back);
+    note_admin(s);
     listenings_show(&s->listeners, listen, sizeof listen);
     log_write(LOG_INFO, "ready",
               "listen=%s admin=%s workers=%u streams=%u sinks=%u data=%s "

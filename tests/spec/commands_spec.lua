@@ -8,8 +8,12 @@ local function sluice(args, to)
   return out:gsub("rc=%d+\n$", ""), tonumber(out:match("rc=(%d+)\n$"))
 end
 
-local commands = { "run", "check", "dead", "dead list", "inspect", "key", "reference", "schema",
-  "replay", "sink", "sink drop", "test", "upgrade" }
+---Those of the table, as the help lists them.
+local function commands()
+  local list = {}
+  for name in sluice("help"):gmatch "\n  (%l+) " do list[#list + 1] = name end
+  return list
+end
 
 describe("sluice", function()
   local dir
@@ -21,13 +25,40 @@ route "POST /e" { body = "event", stream = "s" }]])
   teardown(function() h.remove(dir) end)
 
   it("prints the usage of a command that is asked for as an answer", function()
-    for _, command in ipairs(commands) do
+    local list = commands()
+    assert.is_true(#list > 15)
+    for _, command in ipairs { "dead list", "dead replay --sink", "sink drop", "status --json" } do
+      list[#list + 1] = command
+    end
+    for _, command in ipairs(list) do
       for _, option in ipairs { "--help", "-h" } do
         local out, code = sluice(command .. " " .. option, "2>/dev/null")
         assert.equal(0, code, command)
         assert.matches("^usage: sluice " .. command:match("^%a+"), out)
       end
     end
+  end)
+
+  it("says the usage of a command the same way, asked for or called wrongly", function()
+    for _, command in ipairs(commands()) do
+      local asked = sluice(command .. " --help", "2>/dev/null")
+      assert.equal((sluice("help " .. command)), asked)
+      if command ~= "version" then
+        local told, code = sluice(command .. " --no-such-option x y z", "2>&1 >/dev/null")
+        assert.equal(2, code, command)
+        -- getopt may say which option it is, before.
+        assert.equal(asked:match "^(.-\n)\n", told:match "usage: .*", command)
+      end
+    end
+  end)
+
+  it("lets what stands behind -- pass, also --help", function()
+    local out = sluice("test " .. dir .. "/none -- --help", "2>&1")
+    assert.falsy(out:find("usage: sluice test", 1, true))
+  end)
+
+  it("writes no colours into a pipe", function()
+    assert.falsy(sluice("help"):find "\27")
   end)
 
   it("prints a column once when two routes share a schema", function()

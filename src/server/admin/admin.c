@@ -1,6 +1,6 @@
 /*
- * admin - the second listener: GET /metrics /healthz /readyz /status, POST /reload, and
- * orders to one sink: /sinks/NAME/drop, breaker, replay. On the supervisor's loop;
+ * admin - the second listener: GET /metrics /healthz /readyz /status, POST /reload
+ * /loglevel, and orders to one sink: /sinks/NAME/drop, breaker, replay. On the supervisor's loop;
  * nothing here is on the events' way.
  */
 #include <cjson/cJSON.h>
@@ -281,6 +281,25 @@ static void post_upgrade(struct server *s, struct http_request *r)
     answer_text(r, 409, text);
 }
 
+/* The next load of a policy sets its own. */
+static void post_loglevel(struct http_request *r, struct str query)
+{
+    enum log_level level;
+    char word[16], text[64];
+
+    (void)snprintf(word, sizeof word, "%.*s", (int)(query.n < 15 ? query.n : 15),
+                   query.p);
+    if (!log_level_of(word, &level)) {
+        answer_text(r, 400, "expected ?debug, ?info, ?warn or ?error\n");
+        return;
+    }
+    log_set_level(LOG_INFO); /* that it changes is told whatever it was, and becomes */
+    log_write(LOG_INFO, "loglevel", "cause=POST level_now=%s", word);
+    log_set_level(level);
+    (void)snprintf(text, sizeof text, "level=%s until the next reload\n", word);
+    answer_text(r, 200, text);
+}
+
 static bool is_get(const struct http_view *v)
 {
     return str_eq(v->method, STR("GET")) || str_eq(v->method, STR("HEAD"));
@@ -288,8 +307,12 @@ static bool is_get(const struct http_view *v)
 
 static void on_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
-    static const char *const paths[] = {"/metrics", "/healthz", "/readyz",
-                                        "/status",  "/reload",  "/upgrade"};
+    static const struct {
+        const char *path;
+        bool post;
+    } paths[] = {{"/metrics", false}, {"/healthz", false}, {"/readyz", false},
+                 {"/status", false},  {"/reload", true},   {"/loglevel", true},
+                 {"/upgrade", true}};
     char name[96];
     bool get = is_get(v);
 
@@ -311,9 +334,9 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
         return;
     }
     for (size_t i = 0; i < N_ELEMS(paths); i++) {
-        bool post = i >= N_ELEMS(paths) - 2;
+        bool post = paths[i].post;
 
-        if (!str_eq(v->path, str_of(paths[i]))) {
+        if (!str_eq(v->path, str_of(paths[i].path))) {
             continue;
         }
         if (post ? !str_eq(v->method, STR("POST")) : !get) {
@@ -325,8 +348,8 @@ static void on_headers(void *arg, struct http_request *r, const struct http_view
     }
     http_answer(r, 404, "",
                 STR("{\"error\":\"Not found\",\"code\":\"unknown_path\","
-                    "\"detail\":\"expected /metrics, /healthz, /readyz, /status "
-                    "or POST /reload or /upgrade\"}"));
+                    "\"detail\":\"expected /metrics, /healthz, /readyz, /status, "
+                    "POST /reload, /loglevel or /upgrade\"}"));
 }
 
 static void on_body(void *arg, struct http_request *r, const struct http_view *v)
@@ -350,6 +373,8 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
         get_status(s, r);
     } else if (str_eq(v->path, STR("/upgrade"))) {
         post_upgrade(s, r);
+    } else if (str_eq(v->path, STR("/loglevel"))) {
+        post_loglevel(r, v->query);
     } else {
         post_reload(s, r, v->query);
     }

@@ -1,0 +1,304 @@
+#include "cli/ask.h"
+
+#include <cjson/cJSON.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "server/admin/note.h"
+
+static const char DEFAULT_SPOOL[] = "data/spool";
+static const char DEFAULT_ADMIN[] =
+    "127.0.0.1:9100"; /* as a policy without admin has */
+
+enum { TOKEN_MAX = 4096, CONNECT_MS = 5000, ANSWER_MAX = 64 << 20 };
+
+struct ask {
+    CURL *curl;
+    struct curl_slist *headers; /* with the token */
+    char url[NOTE_ADDRESS + 16];
+    char socket[NOTE_ADDRESS]; /* of Unix; "": none */
+    char where[NOTE_ADDRESS + PATH_MAX + 64];
+    const char *cacert;
+    char *text;
+    size_t n, room;
+};
+
+bool ask_option(struct ask_options *a, int o, const char *value)
+{
+    switch (o) {
+    case ASK_ADMIN:
+        a->admin = value;
+        return true;
+    case ASK_SPOOL:
+        a->spool = value;
+        return true;
+    case ASK_TOKEN_FILE:
+        a->token_file = value;
+        return true;
+    case ASK_CACERT:
+        a->cacert = value;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- where ---- */
+
+/* A server that takes connections at all addresses has this machine's among them. */
+static const char *nearby(const char *address, char out[NOTE_ADDRESS])
+{
+    static const char *const all[] = {"0.0.0.0:", "[::]:", "*:", ":"};
+
+    for (size_t i = 0; i < N_ELEMS(all); i++) {
+        if (strncmp(address, all[i], strlen(all[i])) == 0) {
+            (void)snprintf(out, NOTE_ADDRESS, "127.0.0.1:%s", address + strlen(all[i]));
+            return out;
+        }
+    }
+    return address;
+}
+
+static bool set_address(struct ask *a, const char *address, const char *how,
+                        struct err *e)
+{
+    char buffer[NOTE_ADDRESS];
+    bool https = strncmp(address, "https://", 8) == 0;
+    bool http = strncmp(address, "http://", 7) == 0;
+    const char *host = nearby(https  ? address + 8
+                              : http ? address + 7
+                                     : address,
+                              buffer);
+    size_t n = strlen(host);
+
+    while (n > 0 && host[n - 1] == '/') {
+        n--;
+    }
+    (void)snprintf(a->where, sizeof a->where, "%.200s%s", address, how);
+    if (strncmp(address, "unix:", 5) == 0 && address[5] == '/' &&
+        strlen(address) < NOTE_ADDRESS) {
+        (void)snprintf(a->socket, sizeof a->socket, "%s", address + 5);
+        (void)snprintf(a->url, sizeof a->url, "http://localhost");
+        return true;
+    }
+    if (strncmp(address, "unix:", 5) == 0 || n == 0 || n >= NOTE_ADDRESS ||
+        strcspn(host, "/@?# \t\"") < n) {
+        return err_set(e,
+                       "\"%.60s\" is no address: expected HOST:PORT, unix:/path or "
+                       "https://HOST:PORT",
+                       address);
+    }
+    (void)snprintf(a->url, sizeof a->url, "%s%.*s", https ? "https://" : "http://",
+                   (int)n, host);
+    return true;
+}
+
+/* The server that has the spool, if it runs. */
+static bool set_noted(struct ask *a, const char *spool, struct err *e)
+{
+    char how[PATH_MAX + 32];
+    struct note note;
+
+    if (!note_read(&note, spool, e)) {
+        return false;
+    }
+    (void)snprintf(how, sizeof how, " (noted in %s)", spool);
+    return set_address(a, note.address, how, e);
+}
+
+static bool find(struct ask *a, const struct ask_options *o, struct err *e)
+{
+    const char *named = getenv("SLUICE_ADMIN");
+
+    if (o->admin != NULL) {
+        return set_address(a, o->admin, "", e);
+    }
+    if (o->spool != NULL) {
+        return set_noted(a, o->spool, e);
+    }
+    if (named != NULL && named[0] != '\0') {
+        return set_address(a, named, " (SLUICE_ADMIN)", e);
+    }
+    if (note_there(DEFAULT_SPOOL)) {
+        return set_noted(a, DEFAULT_SPOOL, e);
+    }
+    return set_address(a, DEFAULT_ADMIN, " (the default)", e);
+}
+
+/* ---- the token ---- */
+
+static bool add_token(struct ask *a, const char *token, size_t n, const char *from,
+                      struct err *e)
+{
+    char line[TOKEN_MAX + 32];
+
+    while (n > 0 && (token[n - 1] == '\n' || token[n - 1] == '\r')) {
+        n--;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)token[i] <= ' ' || token[i] == 127) {
+            n = 0;
+        }
+    }
+    if (n == 0 || n > TOKEN_MAX) {
+        return err_set(e, "%s has no token: expected one line without spaces", from);
+    }
+    (void)snprintf(line, sizeof line, "Authorization: Bearer %.*s", (int)n, token);
+    a->headers = curl_slist_append(a->headers, line);
+    return true;
+}
+
+static bool read_token(struct ask *a, const struct ask_options *o, struct err *e)
+{
+    const char *named = getenv("SLUICE_ADMIN_TOKEN");
+    char text[TOKEN_MAX + 4];
+    ssize_t n;
+    int fd;
+
+    if (o->token_file == NULL) {
+        return named == NULL || named[0] == '\0' ||
+               add_token(a, named, strlen(named), "SLUICE_ADMIN_TOKEN", e);
+    }
+    fd = open(o->token_file, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, text, sizeof text);
+    if (n < 0) {
+        (void)err_errno(e, errno, "%s", o->token_file);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return n >= 0 && add_token(a, text, (size_t)n, o->token_file, e);
+}
+
+/* ---- requests ---- */
+
+static size_t on_part(char *p, size_t size, size_t n, void *arg)
+{
+    struct ask *a = arg;
+
+    (void)size; /* 1 */
+    if (n > ANSWER_MAX - a->n) {
+        return 0;
+    }
+    if (a->n + n + 1 > a->room) {
+        a->room = 2 * a->room + n + 1;
+        a->text = mem_realloc(a->text, a->room);
+    }
+    memcpy(a->text + a->n, p, n);
+    a->n += n;
+    a->text[a->n] = '\0';
+    return n;
+}
+
+struct ask *ask_open(const struct ask_options *o, struct err *e)
+{
+    struct ask *a = mem_zalloc(sizeof *a);
+
+    a->room = 4096;
+    a->text = mem_alloc(a->room);
+    a->cacert = o->cacert;
+    a->curl = curl_easy_init();
+    if (!find(a, o, e) || !read_token(a, o, e)) {
+        ask_close(a);
+        return NULL;
+    }
+    return a;
+}
+
+void ask_close(struct ask *a)
+{
+    if (a == NULL) {
+        return;
+    }
+    curl_slist_free_all(a->headers);
+    curl_easy_cleanup(a->curl);
+    free(a->text);
+    free(a);
+}
+
+const char *ask_where(const struct ask *a)
+{
+    return a->where;
+}
+
+static void prepare(struct ask *a, const char *method, const char *url)
+{
+    CURL *curl = a->curl;
+
+    curl_easy_reset(curl);                           /* keeps its connection */
+    (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
+    (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, a->headers);
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    if (a->socket[0] != '\0') {
+        (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, a->socket);
+    }
+    if (a->cacert != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, a->cacert);
+    }
+    if (strcmp(method, "GET") != 0) {
+        (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+        (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    }
+}
+
+bool ask_send(struct ask *a, const char *method, const char *path, long timeout_ms,
+              struct ask_answer *answer, struct err *e)
+{
+    char url[2048];
+    CURLcode rc;
+
+    (void)snprintf(url, sizeof url, "%s%s", a->url, path);
+    prepare(a, method, url);
+    (void)curl_easy_setopt(a->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
+    (void)curl_easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_part);
+    (void)curl_easy_setopt(a->curl, CURLOPT_WRITEDATA, a);
+    a->n = 0;
+    a->text[0] = '\0';
+    rc = curl_easy_perform(a->curl);
+    if (rc != CURLE_OK) {
+        return err_set(e,
+                       "no server answers at %s: %s; name another with --admin ADDRESS "
+                       "or --spool DIR",
+                       a->where, curl_easy_strerror(rc));
+    }
+    (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &answer->status);
+    answer->text = a->text;
+    answer->n = a->n;
+    return true;
+}
+
+/* The server's own words: JSON with a detail, or a line. */
+bool ask_refused(const struct ask_answer *answer, struct err *e)
+{
+    cJSON *o = cJSON_ParseWithLength(answer->text, answer->n);
+    const cJSON *detail = cJSON_GetObjectItem(o, "detail");
+    char *plain = text_new(
+        TEXT_LINE, str_of(cJSON_IsString(detail) ? detail->valuestring : answer->text));
+
+    for (size_t n = strlen(plain); n > 0 && plain[n - 1] == ' '; n--) {
+        plain[n - 1] = '\0'; /* it was the end of a line */
+    }
+    if (answer->status == 404) {
+        (void)err_set(e,
+                      "the server does not know this order; is it an older version?");
+    } else {
+        (void)err_set(e, "the server refuses (%ld): %.300s%s", answer->status, plain,
+                      answer->status == 401 || answer->status == 403
+                          ? "; --token-file or SLUICE_ADMIN_TOKEN gives the token"
+                          : "");
+    }
+    free(plain);
+    cJSON_Delete(o);
+    return false;
+}

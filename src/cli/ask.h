@@ -1,0 +1,55 @@
+/*
+ * ask - questions and orders to a running server, by its admin listener.
+ *
+ *   ask_option while the arguments are read -> ask_open -> ask_send* -> ask_close
+ *
+ * One thread. A request has a deadline; the token is in no argument and no message.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+
+struct err;
+
+struct ask_options {
+    const char *admin, *spool, *token_file, *cacert; /* NULL: not given */
+};
+
+/* For getopt_long: those of commands_asking(). */
+enum { ASK_ADMIN = 1000, ASK_SPOOL, ASK_TOKEN_FILE, ASK_CACERT };
+#define ASK_GETOPT                                                                     \
+    {"admin", required_argument, NULL, ASK_ADMIN},                                     \
+        {"spool", required_argument, NULL, ASK_SPOOL},                                 \
+        {"token-file", required_argument, NULL, ASK_TOKEN_FILE},                       \
+    {                                                                                  \
+        "cacert", required_argument, NULL, ASK_CACERT                                  \
+    }
+
+/* False: o is another option. */
+bool ask_option(struct ask_options *a, int o, const char *value) MUST_USE;
+
+struct ask;
+
+/* NULL and *e: no server is known, or its token can't be read. Finds it by the first of
+ * --admin, --spool, SLUICE_ADMIN, the note in data/spool, 127.0.0.1:9100. */
+struct ask *ask_open(const struct ask_options *o, struct err *e) MUST_USE;
+void ask_close(struct ask *a); /* NULL is fine */
+
+struct ask_answer {
+    long status;
+    const char *text; /* NUL-terminated; until the next request */
+    size_t n;
+};
+
+/* False and *e: no server answers, within timeout_ms. path: with its query. */
+bool ask_send(struct ask *a, const char *method, const char *path, long timeout_ms,
+              struct ask_answer *answer, struct err *e) MUST_USE;
+
+/* Puts what is wrong with an answer of 400 or more into *e; returns false. */
+bool ask_refused(const struct ask_answer *answer, struct err *e);
+
+/* "127.0.0.1:9100 (noted in data/spool)": where it asks, and how it knows. */
+const char *ask_where(const struct ask *a);

@@ -1,0 +1,230 @@
+#include "cli/commands.h"
+
+#include <string.h>
+
+#include "base/attr.h"
+#include "cli/cli.h"
+
+#define FORMS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define OPTIONS(...) ((const struct command_option[]){__VA_ARGS__, {NULL, NULL, NULL}})
+
+static const struct command list[] = {
+    {.name = "run",
+     .run = cli_run,
+     .group = GROUP_SERVE,
+     .summary = "serve a policy",
+     .forms = FORMS("run [--listen HOST:PORT] [--admin HOST:PORT] [--data DIR] "
+                    "POLICY.lua"),
+     .options = OPTIONS(
+         {"--listen", "HOST:PORT",
+          "the address of the policy's first listener, instead of its "
+          "own"},
+         {"--admin", "HOST:PORT",
+          "the address of the admin listener, instead of the policy's"},
+         {"--data", "DIR", "where the spool and the dead letters are (default: data)"}),
+     .operand = OPERAND_FILE},
+    {.name = "check",
+     .run = cli_check,
+     .group = GROUP_SERVE,
+     .summary = "report every mistake of a policy",
+     .forms = FORMS("check [--json] POLICY.lua"),
+     .options = OPTIONS({"--json", NULL, "a list of problems, for editors"}),
+     .about = "Exit code 0: the policy is good, 1: it has a mistake.",
+     .operand = OPERAND_FILE},
+    {.name = "test",
+     .run = cli_test,
+     .group = GROUP_SERVE,
+     .summary = "run the specs beside a policy",
+     .forms = FORMS("test [DIR|FILE]... [-- BUSTED_OPTION...]"),
+     .operand = OPERAND_FILE},
+    {.name = "status",
+     .run = cli_status,
+     .group = GROUP_RUNNING,
+     .asks = 1,
+     .summary = "say whether a running server loses, delays or refuses events",
+     .forms = FORMS("status [--json] [--during TIME]"),
+     .options = OPTIONS({"--json", NULL, "the same facts as one JSON object"},
+                        {"--during", "TIME",
+                         "how long rates are measured, such as 200ms (default: 1s)"}),
+     .about =
+         "Exit code 0: all is well, 1: something is wrong, as the first lines say, "
+         "3: no server answers."},
+    {.name = "reload",
+     .run = cli_reload,
+     .group = GROUP_RUNNING,
+     .asks = 1,
+     .summary = "load the policy's file again",
+     .forms = FORMS("reload [--json]"),
+     .options = OPTIONS({"--json", NULL, "the server's answer as it is"}),
+     .about =
+         "Exit code 0: the policy is live, or tried as a canary or shadow, 1: it is "
+         "refused, and the policy before is live, 3: no server answers."},
+    {.name = "rollback",
+     .run = cli_rollback,
+     .group = GROUP_RUNNING,
+     .asks = 1,
+     .summary = "end a canary or shadow, or go back to the policy before",
+     .forms = FORMS("rollback [--json]"),
+     .options = OPTIONS({"--json", NULL, "the server's answer as it is"})},
+    {.name = "promote",
+     .run = cli_promote,
+     .group = GROUP_RUNNING,
+     .asks = 1,
+     .summary = "make a canary or shadow the live policy",
+     .forms = FORMS("promote [--json]"),
+     .options = OPTIONS({"--json", NULL, "the server's answer as it is"})},
+    {.name = "loglevel",
+     .run = cli_loglevel,
+     .group = GROUP_RUNNING,
+     .asks = 1,
+     .summary = "log more or less, until the next reload or restart",
+     .forms = FORMS("loglevel debug|info|warn|error"),
+     .operand = OPERAND_WORD,
+     .words = "debug info warn error"},
+    {.name = "upgrade",
+     .run = cli_upgrade,
+     .group = GROUP_RUNNING,
+     .summary = "have a new process take the place of a running server",
+     .forms = FORMS("upgrade [--admin ADDRESS] [--status]"),
+     .options = OPTIONS({"--admin", "ADDRESS", "the running server's admin listener"},
+                        {"--status", NULL, "say how the last one ended"}),
+     .about = "Waits until the new process serves."},
+    {.name = "sink",
+     .run = cli_sink,
+     .group = GROUP_RUNNING,
+     .summary = "drop the events of a removed sink, repair a journal",
+     .forms = FORMS("sink drop NAME [--admin ADDRESS | --spool DIR]",
+                    "sink repair NAME --spool DIR [--yes]"),
+     .options = OPTIONS({"--admin", "ADDRESS", "the running server's admin listener"},
+                        {"--spool", "DIR", "the spool of a server that does not run"},
+                        {"--yes", NULL, "repair it; without it nothing changes"}),
+     .operand = OPERAND_WORD,
+     .words = "drop repair"},
+    {.name = "dead",
+     .run = cli_dead,
+     .group = GROUP_STORED,
+     .summary = "list, show, send again and remove dead letters",
+     .forms = FORMS("dead list DIR", "dead show FILE", "dead purge FILE [--all]",
+                    "dead replay --sink NAME [--admin ADDRESS] [--dry-run | --stop]",
+                    "dead replay FILE (--to URL | --dry-run)"),
+     .options =
+         OPTIONS({"--sink", "NAME", "send a sink's dead letters to that sink again"},
+                 {"--admin", "ADDRESS", "the running server's admin listener"},
+                 {"--to", "URL",
+                  "post dead letters to a route; its schema and hooks run "
+                  "again"},
+                 {"--dry-run", NULL, "say what would be sent"},
+                 {"--stop", NULL, "end a replay that is under way"},
+                 {"--all", NULL, "remove the letters that were not sent, too"}),
+     .operand = OPERAND_WORD,
+     .words = "list show purge replay"},
+    {.name = "inspect",
+     .run = cli_inspect,
+     .group = GROUP_STORED,
+     .summary = "show what a spool holds",
+     .forms = FORMS("inspect [--verify | --salvage OUT] DIR"),
+     .options = OPTIONS({"--verify", NULL,
+                         "check every block; exit code 1 if one is damaged or can't be "
+                         "read"},
+                        {"--salvage", "OUT",
+                         "make the directory OUT and write all readable events to "
+                         "OUT/STREAM.ndjson"}),
+     .about =
+         "DIR is a spool such as data/spool. The command only reads it, also while "
+         "a server runs.",
+     .operand = OPERAND_FOLDER},
+    {.name = "replay",
+     .run = cli_replay,
+     .group = GROUP_STORED,
+     .summary = "show what a policy does with stored events",
+     .forms = FORMS("replay --policy NEW.lua [--old OLD.lua] [OPTION]... PATH"),
+     .options = OPTIONS(
+         {"--policy", "NEW.lua", "the policy to try"},
+         {"--old", "OLD.lua", "compare with this one"},
+         {"--route", "\"POST /v1/events\"", "the route that takes the events"},
+         {"--stream", "NAME", "events of this stream only"},
+         {"--header", "\"Name: value\"", "a header of each request; repeatable"},
+         {"--time", "FIELD", "the field with the time of arrival"},
+         {"--at", "TIME", "the time of arrival of all"},
+         {"--samples", "N", "how many changed events are shown"},
+         {"--json", NULL, "the report as one JSON object"}),
+     .about =
+         "PATH is a spool such as data/spool, a folder of .ndjson, .gz or .zst files, "
+         "or one such file.\n\nExit code 0: no event changes, 1: some events "
+         "change, 2: the replay failed.",
+     .operand = OPERAND_FILE},
+    {.name = "key",
+     .run = cli_key,
+     .group = GROUP_TOOLS,
+     .summary = "make an API key and its hash for a file of keys",
+     .forms = FORMS("key [--prefix TEXT | --stdin]"),
+     .options = OPTIONS(
+         {"--prefix", "TEXT",
+          "what the key begins with: at most 64 letters, digits, _, - and "
+          "dots"},
+         {"--stdin", NULL, "print the SHA-256 of a key that stands in one line"}),
+     .about = "Makes a key of 256 random bits and its SHA-256 for a file of keys."},
+    {.name = "schema",
+     .run = cli_schema,
+     .group = GROUP_TOOLS,
+     .summary = "print the table that a policy needs",
+     .forms = FORMS("schema --clickhouse POLICY.lua"),
+     .options = OPTIONS({"--clickhouse", NULL, "as a CREATE TABLE of ClickHouse"}),
+     .operand = OPERAND_FILE},
+    {.name = "reference",
+     .run = cli_reference,
+     .group = GROUP_TOOLS,
+     .summary = "print the words of a policy",
+     .forms = FORMS("reference [--markdown | --meta | --luacheck]"),
+     .options = OPTIONS({"--markdown", NULL, "for people (the default)"},
+                        {"--meta", NULL, "annotations for a language server"},
+                        {"--luacheck", NULL, "a standard for luacheck"})},
+    {.name = "version",
+     .run = cli_version,
+     .group = GROUP_TOOLS,
+     .summary = "print the version",
+     .forms = FORMS("version")},
+};
+
+const struct command *commands_list(size_t *n)
+{
+    *n = N_ELEMS(list);
+    return list;
+}
+
+const struct command *commands_find(const char *name)
+{
+    for (size_t i = 0; i < N_ELEMS(list); i++) {
+        if (strcmp(name, list[i].name) == 0) {
+            return &list[i];
+        }
+    }
+    return NULL;
+}
+
+const char *commands_group(enum command_group g)
+{
+    static const char *const titles[N_GROUPS] = {[GROUP_SERVE] = "Serve and check",
+                                                 [GROUP_RUNNING] = "A running server",
+                                                 [GROUP_STORED] = "Stored events",
+                                                 [GROUP_TOOLS] = "Tools"};
+
+    return titles[g];
+}
+
+const struct command_option *commands_asking(void)
+{
+    static const struct command_option options[] = {
+        {"--admin", "ADDRESS",
+         "the server's admin listener: HOST:PORT, unix:/path or https://HOST:PORT "
+         "(default: $SLUICE_ADMIN)"},
+        {"--spool", "DIR",
+         "the server of this spool, such as data/spool: it notes its address there"},
+        {"--token-file", "FILE",
+         "a file with the admin token (default: $SLUICE_ADMIN_TOKEN)"},
+        {"--cacert", "FILE",
+         "the certificates that https trusts, instead of the system's"},
+        {NULL, NULL, NULL}};
+
+    return options;
+}

@@ -1,0 +1,85 @@
+#include "cli/show.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+
+static const char *scaled(char out[SHOW_BYTES], double n, const char *const units[5])
+{
+    size_t i = 0;
+
+    /* What would round up to 1000 is 1 of the next. */
+    while (n >= 999.5 && i < 4) {
+        n /= 1000;
+        i++;
+    }
+    (void)snprintf(out, SHOW_BYTES, i > 0 && n < 99.95 ? "%.1f%s" : "%.0f%s", n,
+                   units[i]);
+    return out;
+}
+
+const char *show_count(char out[SHOW_BYTES], double n)
+{
+    static const char *const units[5] = {"", " k", " M", " G", " T"};
+
+    return scaled(out, n, units);
+}
+
+const char *show_rate(char out[SHOW_BYTES], double n)
+{
+    if (n > 0 && n < 9.95) {
+        (void)snprintf(out, SHOW_BYTES, "%.1f", n);
+        return out;
+    }
+    return show_count(out, n);
+}
+
+const char *show_bytes(char out[SHOW_BYTES], double n)
+{
+    static const char *const units[5] = {" B", " kB", " MB", " GB", " TB"};
+
+    return scaled(out, n, units);
+}
+
+const char *show_seconds(char out[SHOW_BYTES], double s)
+{
+    static const struct {
+        double seconds;
+        const char *name;
+    } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}};
+
+    if (s < 1) {
+        (void)snprintf(out, SHOW_BYTES, "%.0f ms", s * 1000);
+        return out;
+    }
+    for (size_t i = 0; i < N_ELEMS(units); i++) {
+        long whole = (long)(s / units[i].seconds);
+        long rest =
+            i + 1 < N_ELEMS(units)
+                ? (long)((s - (double)whole * units[i].seconds) / units[i + 1].seconds)
+                : 0;
+
+        if (whole > 0 && rest > 0) {
+            (void)snprintf(out, SHOW_BYTES, "%ld %s %ld %s", whole, units[i].name, rest,
+                           units[i + 1].name);
+            return out;
+        }
+        if (whole > 0) {
+            (void)snprintf(out, SHOW_BYTES, "%ld %s", whole, units[i].name);
+            return out;
+        }
+    }
+    (void)snprintf(out, SHOW_BYTES, "%.0f s", s);
+    return out;
+}
+
+bool show_colours(int fd)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return isatty(fd) == 1 && (no == NULL || no[0] == '\0') && term != NULL &&
+           term[0] != '\0' && strcmp(term, "dumb") != 0;
+}

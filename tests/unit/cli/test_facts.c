@@ -1,0 +1,139 @@
+/* What is wrong with a server, from its answers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/facts.h"
+#include "cli/series.h"
+
+static const char good_status[] =
+    "{\"version\":\"1\",\"uptime_ms\":5000,\"draining\":false,"
+    "\"spool\":{\"used_percent\":3,\"writable\":true},"
+    "\"generations\":[{\"generation\":1,\"status\":\"live\"}],"
+    "\"sinks\":[{\"name\":\"k\",\"lost\":0,\"skipped\":0,\"dead\":0,\"left_events\":7,"
+    "\"holding\":false}]}";
+
+static const char full_status[] =
+    "{\"version\":\"1\",\"uptime_ms\":5000,\"draining\":true,"
+    "\"spool\":{\"used_percent\":95,\"writable\":true},\"generations\":[],"
+    "\"sinks\":[{\"name\":\"k\",\"lost\":2,\"skipped\":3,\"dead\":4,\"left_events\":7,"
+    "\"holding\":true,\"why\":\"no route to host\"}]}";
+
+static cJSON *facts_of(const char *status, const char *before, const char *now)
+{
+    struct series_list a, b;
+    cJSON *s = cJSON_Parse(status), *facts;
+
+    assert_non_null(s);
+    series_read(&a, before);
+    series_read(&b, now);
+    facts = facts_new(s, &a, &b, 2);
+    series_free(&a);
+    series_free(&b);
+    cJSON_Delete(s);
+    return facts;
+}
+
+/* "sink_holds,lost": the words of the problems. */
+static const char *problems(const cJSON *facts, char *out, size_t room)
+{
+    const cJSON *x;
+    size_t n = 0;
+
+    out[0] = '\0';
+    cJSON_ArrayForEach(x, cJSON_GetObjectItem(facts, "problems"))
+    {
+        n += (size_t)snprintf(out + n, room - n, "%s%s", n == 0 ? "" : ",",
+                              facts_text(x, "what"));
+    }
+    return out;
+}
+
+static void a_server_without_faults_is_ok(void **state)
+{
+    cJSON *f = facts_of(good_status, "sluice_requests_total{status=\"200\"} 10\n",
+                        "sluice_requests_total{status=\"200\"} 30\n"
+                        "sluice_sink_oldest_event_seconds{sink=\"k\"} 59\n");
+    const cJSON *clients = cJSON_GetObjectItem(f, "clients");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "");
+    assert_true(facts_true(f, "ok"));
+    assert_true(facts_number(clients, "requests_per_second") == 10);
+    assert_true(
+        facts_number(cJSON_GetObjectItem(clients, "statuses_per_second"), "200") == 10);
+    assert_null(cJSON_GetObjectItem(clients, "p99_ms"));
+    cJSON_Delete(f);
+}
+
+static void each_fault_is_named(void **state)
+{
+    static const char now[] =
+        "sluice_sink_oldest_event_seconds{sink=\"k\"} 720\n"
+        "sluice_spool_damaged_blocks_total{stream=\"s\"} 1\n"
+        "sluice_store_failures_total{stream=\"s\"} 5\n"
+        "sluice_policy_errors_total 1\n"
+        "sluice_received_events_total{route=\"POST /e\"} 100\n"
+        "sluice_refusals_total{route=\"POST /e\",code=\"a\",status=\"422\"} 5\n"
+        "sluice_refusals_total{route=\"POST /e\",code=\"b\",status=\"422\"} 4\n";
+    cJSON *f = facts_of(full_status, "", now);
+    char out[256];
+
+    (void)state;
+    assert_string_equal(
+        problems(f, out, sizeof out),
+        "draining,spool_full,damaged,lost,skipped,sink_holds,not_stored,"
+        "hook_raises,refuses");
+    assert_false(facts_true(f, "ok"));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(f, "refusals")), 2);
+    cJSON_Delete(f);
+}
+
+/* Old refusals and hooks are no news. */
+static void what_was_before_is_no_problem_of_now(void **state)
+{
+#define OLD                                                                            \
+    "sluice_policy_errors_total 9\n"                                                   \
+    "sluice_store_failures_total{stream=\"s\"} 9\n"                                    \
+    "sluice_refusals_total{route=\"POST /e\",code=\"a\",status=\"422\"} 9\n"
+    cJSON *f = facts_of(good_status,
+                        OLD "sluice_received_events_total{route=\"POST /e\"} 10\n",
+                        OLD "sluice_received_events_total{route=\"POST /e\"} 30\n");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "");
+    cJSON_Delete(f);
+}
+
+static void a_sink_that_is_slow_is_late(void **state)
+{
+    cJSON *f = facts_of(good_status, "",
+                        "sluice_sink_oldest_event_seconds{sink=\"k\"} 61\n"
+                        "sluice_sink_oldest_event_seconds{sink=\"other\"} 0\n");
+    char out[256];
+
+    (void)state;
+    assert_string_equal(problems(f, out, sizeof out), "sink_late");
+    cJSON_Delete(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_without_faults_is_ok),
+        cmocka_unit_test(each_fault_is_named),
+        cmocka_unit_test(what_was_before_is_no_problem_of_now),
+        cmocka_unit_test(a_sink_that_is_slow_is_late),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,77 @@
+/* One answer of /metrics as numbers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "cli/series.h"
+
+static const char first[] = "# HELP a_total Things.\n"
+                            "# TYPE a_total counter\n"
+                            "a_total{route=\"POST /a\",code=\"x\"} 3\n"
+                            "a_total{route=\"POST /b}\\\"c\",code=\"y z\"} 4\n"
+                            "b 1.5\n"
+                            "broken{x=\"1\" 7\n"
+                            "none{} NaN\n"
+                            "t_bucket{le=\"0.1\"} 10\n"
+                            "t_bucket{le=\"1\"} 10\n"
+                            "t_bucket{le=\"+Inf\"} 10\n";
+
+static const char second[] = "a_total{route=\"POST /a\",code=\"x\"} 9\n"
+                             "t_bucket{le=\"0.1\"} 60\n"
+                             "t_bucket{le=\"1\"} 109\n"
+                             "t_bucket{le=\"+Inf\"} 110\n";
+
+static void an_answer_has_names_labels_and_values(void **state)
+{
+    struct series_list s;
+    char out[64];
+
+    (void)state;
+    series_read(&s, first);
+    assert_int_equal(s.n, 7);
+    assert_true(series_sum(&s, "a_total", NULL) == 7);
+    assert_true(series_sum(&s, "a_total", "code=\"x\"") == 3);
+    assert_true(series_sum(&s, "b", NULL) == 1.5);
+    assert_true(series_sum(&s, "none", NULL) == 0);
+    assert_true(series_sum(&s, "broken", NULL) == 0);
+    assert_string_equal(series_label(&s.list[1], "route", out, sizeof out),
+                        "POST /b}\"c");
+    assert_string_equal(series_label(&s.list[1], "code", out, sizeof out), "y z");
+    assert_string_equal(series_label(&s.list[1], "ode", out, sizeof out), "");
+    assert_string_equal(series_label(&s.list[1], "route", out, 4), "POS");
+    series_free(&s);
+    series_read(&s, "");
+    assert_int_equal(s.n, 0);
+    series_free(&s);
+}
+
+static void quantiles_are_of_what_came_between(void **state)
+{
+    struct series_list a, b;
+
+    (void)state;
+    series_read(&a, first);
+    series_read(&b, second);
+    assert_true(series_quantile(&a, &b, "t", .5) == .1);
+    assert_true(series_quantile(&a, &b, "t", .51) == 1);
+    assert_true(series_quantile(&a, &b, "t", .999) == 1); /* no bound says more */
+    assert_true(series_quantile(&a, &a, "t", .5) == -1);
+    assert_true(series_quantile(&a, &b, "u", .5) == -1);
+    series_free(&a);
+    series_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_has_names_labels_and_values),
+        cmocka_unit_test(quantiles_are_of_what_came_between),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,56 @@
+/* Numbers for people. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/show.h"
+
+static void numbers_are_rounded_for_people(void **state)
+{
+    char out[SHOW_BYTES];
+
+    (void)state;
+    assert_string_equal(show_count(out, 0), "0");
+    assert_string_equal(show_count(out, 812), "812");
+    assert_string_equal(show_count(out, 999.6), "1.0 k");
+    assert_string_equal(show_count(out, 12345), "12.3 k");
+    assert_string_equal(show_count(out, 123456), "123 k");
+    assert_string_equal(show_count(out, 5e15), "5000 T");
+    assert_string_equal(show_rate(out, .44), "0.4");
+    assert_string_equal(show_rate(out, 61.2), "61");
+    assert_string_equal(show_bytes(out, 312e6), "312 MB");
+    assert_string_equal(show_seconds(out, .82), "820 ms");
+    assert_string_equal(show_seconds(out, 12), "12 s");
+    assert_string_equal(show_seconds(out, 725), "12 min");
+    assert_string_equal(show_seconds(out, 3600 * 3 + 60 * 20 + 5), "3 h 20 min");
+    assert_string_equal(show_seconds(out, 86400 * 4 + 3600 * 6), "4 d 6 h");
+}
+
+static void colours_are_for_terminals_alone(void **state)
+{
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    (void)setenv("TERM", "xterm", 1);
+    assert_false(show_colours(ends[1]));
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_rounded_for_people),
+        cmocka_unit_test(colours_are_for_terminals_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
