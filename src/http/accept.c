@@ -45,7 +45,7 @@ static void turn_away(struct listener *l, int fd, enum obstacle why)
     char lines[HTTP_LINES_BYTES] = "";
 
     accept_count(l, why);
-    s->ops->on_refusal(s->arg, NULL, 503, "too_many_connections", lines);
+    s->ops->on_refusal(s->arg, NULL, NULL, 503, "too_many_connections", lines);
     send_away(l, fd);
     if (s->n_away < AWAY_MAX && (max <= 0 || fd <= max + max / AWAY_SHARE)) {
         struct conn *c = server_enter(l, fd);
@@ -76,7 +76,7 @@ void accept_turn_away(struct conn *c)
     struct http_server *s = c->server;
     char lines[HTTP_LINES_BYTES] = "";
 
-    s->ops->on_refusal(s->arg, NULL, 503, "too_many_connections", lines);
+    s->ops->on_refusal(s->arg, NULL, NULL, 503, "too_many_connections", lines);
     send_away(c->at, c->fd);
     c->closing = true;
     conn_linger(c);

@@ -112,9 +112,10 @@ struct http_ops {
     /* http itself answers (400, 408, 411, 413, 415, 417, 431, 501, 503, 505): for
      * the counters, and for lines that this answer needs: whole ones of at most
      * HTTP_LINES_BYTES with the NUL, "" is set before. v: as far as the head has come;
-     * NULL: not even its path. code: the word of the answer. */
-    void (*on_refusal)(void *arg, const struct http_view *v, int status,
-                       const char *code, char *lines);
+     * NULL: not even its path. r: the request, whose user part is as the owner left it;
+     * NULL: a connection that is turned away. code: the word of the answer. */
+    void (*on_refusal)(void *arg, struct http_request *r, const struct http_view *v,
+                       int status, const char *code, char *lines);
 
     /* A body that is compressed has come whole, as v->sent: nothing of it has been
      * inflated. False: refused by http_answer, as in on_headers, and nothing follows. May
@@ -124,7 +125,7 @@ struct http_ops {
 
 /* ---- request.c ---- */
 
-/* 64 bytes of the owner's in each request, zeroed before on_headers. */
+/* 96 bytes of the owner's in each request, zeroed before on_headers. */
 void *http_user(struct http_request *r);
 
 /* The connection that r came on: 1, 2, … as they were accepted. */

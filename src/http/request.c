@@ -214,8 +214,8 @@ void request_refuse_limit(struct conn *c, int status, const char *code,
         s->ops->on_abort(s->arg, r);
     }
     r->close = r->close || s->in_head != r || !worth_discarding(r);
-    s->ops->on_refusal(s->arg, known && request_view(c, &v) ? &v : NULL, status, code,
-                       lines);
+    s->ops->on_refusal(s->arg, r, known && request_view(c, &v) ? &v : NULL, status,
+                       code, lines);
     (void)snprintf(more, sizeof more, "%s%s", lines, http_error_lines(status));
     http_answer(r, status, more, (struct str){text, n});
 }

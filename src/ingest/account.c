@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/mem.h"
 #include "base/text.h"
 
-enum { N_ENDS = 6, LABEL_BYTES = 1200 };
+enum { N_ENDS = 5, LABEL_BYTES = 1200 };
 
 static const char OTHER[] = "other";
 
@@ -15,11 +16,13 @@ struct code {
     char name[ACCOUNT_CODE_BYTES];
     int status;
     stats_cell *cell;
+    stats_cell *rejected, *refused; /* events; made on first use */
 };
 
 struct account {
     struct account *next;
     char *route;
+    struct traffic traffic;
     stats_cell *received, *ends[N_ENDS];
     stats_cell *cut;    /* made on first use, as codes */
     struct code *codes; /* made on first use, which most routes never see */
@@ -27,23 +30,22 @@ struct account {
     stats_cell *auth[AUTH_REASONS]; /* the same */
 };
 
-static stats_cell *result_of(const char *result)
+/* code: "" or a label's pair after a comma. */
+static stats_cell *result_of(const char *route, const char *result, const char *code)
 {
-    char labels[64];
+    char pair[LABEL_BYTES], labels[LABEL_BYTES + 3 * ACCOUNT_CODE_BYTES + 64];
 
-    (void)snprintf(labels, sizeof labels, "result=\"%s\"", result);
+    (void)stats_label_pair(pair, sizeof pair, "route", route);
+    (void)snprintf(labels, sizeof labels, "%s,result=\"%s\"%s", pair, result, code);
     return stats_counter("sluice_events_total",
-                         "Events received, by result; dropped includes the "
-                         "repeats that dedup removed.",
+                         "Results of a route's events; with the waiting events they "
+                         "add up to the received ones.",
                          labels);
 }
 
 void accounts_init(struct accounts *a)
 {
-    *a = (struct accounts){.rejected = result_of("rejected"),
-                           .dropped = result_of("dropped"),
-                           .dead = result_of("dead"),
-                           .refused = result_of("refused")};
+    *a = (struct accounts){0};
     a->waiting = stats_gauge("sluice_waiting_events",
                              "Events whose request waits for a commit, a sync "
                              "or the sinks.",
@@ -64,12 +66,13 @@ void accounts_fini(struct accounts *a)
 
 static struct account *new_account(const char *route)
 {
-    static const char *const ends[N_ENDS] = {"stored",    "rejected", "dropped",
-                                             "duplicate", "dead",     "refused"};
+    static const char *const ends[N_ENDS] = {"stored", "dropped", "duplicate", "dead",
+                                             "refused"};
     struct account *a = mem_zalloc(sizeof *a);
-    char pair[LABEL_BYTES], labels[LABEL_BYTES + 40];
+    char pair[LABEL_BYTES];
 
     a->route = mem_strdup(route);
+    traffic_init(&a->traffic, a->route);
     (void)stats_label_pair(pair, sizeof pair, "route", route);
     a->received = stats_counter(
         "sluice_received_events_total",
@@ -77,12 +80,7 @@ static struct account *new_account(const char *route)
         "one.",
         pair);
     for (int i = 0; i < N_ENDS; i++) {
-        (void)snprintf(labels, sizeof labels, "%s,result=\"%s\"", pair, ends[i]);
-        a->ends[i] = stats_counter(
-            "sluice_route_events_total",
-            "Results of a route's events; with the waiting events they add up "
-            "to the received ones.",
-            labels);
+        a->ends[i] = result_of(route, ends[i], "");
     }
     return a;
 }
@@ -107,6 +105,11 @@ struct account *account_of(struct accounts *all, const char *route)
 const char *account_name(const struct account *a)
 {
     return a->route;
+}
+
+struct traffic *account_traffic(struct account *a)
+{
+    return &a->traffic;
 }
 
 void account_received(struct account *a, uint32_t n)
@@ -140,20 +143,16 @@ void account_done(struct accounts *all, uint32_t n)
     stats_set(all->waiting, all->n_waiting);
 }
 
-void account_ends(struct accounts *all, struct account *a, const struct ends *e)
+void account_ends(struct account *a, const struct ends *e)
 {
-    const uint32_t n[N_ENDS] = {e->stored,    e->rejected, e->dropped,
-                                e->duplicate, e->dead,     e->refused};
+    const uint32_t n[N_ENDS] = {e->stored, e->dropped, e->duplicate, e->dead,
+                                e->refused};
 
     for (int i = 0; i < N_ENDS; i++) {
         if (n[i] > 0) {
             stats_add(a->ends[i], n[i]);
         }
     }
-    stats_add(all->rejected, e->rejected);
-    stats_add(all->dropped, e->dropped + e->duplicate);
-    stats_add(all->dead, e->dead);
-    stats_add(all->refused, e->refused);
 }
 
 static struct code *find(struct account *a, const char *code, int status)
@@ -187,7 +186,7 @@ static struct code *add(struct account *a, const char *code, int status)
     return c;
 }
 
-void account_code(struct account *a, const char *code, int status)
+static struct code *code_of(struct account *a, const char *code, int status)
 {
     struct code *c;
 
@@ -204,7 +203,39 @@ void account_code(struct account *a, const char *code, int status)
         }
         c = c == NULL ? add(a, code, status) : c;
     }
+    return c;
+}
+
+static stats_cell *events_of(const struct account *a, const struct code *c,
+                             const char *result)
+{
+    char word[3 * ACCOUNT_CODE_BYTES], label[sizeof word + 16];
+
+    (void)stats_label(word, sizeof word, c->name);
+    (void)snprintf(label, sizeof label, ",code=\"%s\"", word);
+    return result_of(a->route, result, label);
+}
+
+void account_rejected(struct account *a, const char *code, int status)
+{
+    struct code *c = code_of(a, code, status);
+
     stats_add(c->cell, 1);
+    if (UNLIKELY(c->rejected == NULL)) {
+        c->rejected = events_of(a, c, "rejected");
+    }
+    stats_add(c->rejected, 1);
+}
+
+void account_refused(struct account *a, const char *code, int status, uint32_t n)
+{
+    struct code *c = code_of(a, code, status);
+
+    stats_add(c->cell, 1);
+    if (UNLIKELY(c->refused == NULL)) {
+        c->refused = events_of(a, c, "refused");
+    }
+    stats_add(c->refused, n);
 }
 
 void account_auth(struct account *a, enum auth_reason why)

@@ -4,12 +4,14 @@
  *   received = stored + rejected + dropped + duplicate + dead + refused (+ waiting)
  *
  * A request that is refused before its events are counted is one event, received and
- * refused. Of the worker's thread; lives as long as it, over reloads.
+ * refused. Rejected events count when they are decided, the others with the answer.
+ * Of the worker's thread; lives as long as it, over reloads.
  */
 #pragma once
 
 #include <stdint.h>
 
+#include "ingest/traffic.h"
 #include "plan/auth.h"
 #include "stats/stats.h"
 
@@ -19,14 +21,13 @@ enum {
     ACCOUNT_CODE_BYTES = 64
 };
 
-/* The events of one request that is answered. */
+/* The events of one request that is answered, without those that have a code. */
 struct ends {
     uint32_t stored;    /* in one stream or more */
-    uint32_t rejected;  /* each has an error of its own */
     uint32_t dropped;   /* by a hook */
     uint32_t duplicate; /* taken out by dedup */
     uint32_t dead;      /* kept as dead letters */
-    uint32_t refused;   /* with their request */
+    uint32_t refused;   /* because other events of their request were rejected */
 };
 
 struct account;
@@ -34,8 +35,6 @@ struct account;
 struct accounts {
     struct account *first;
     uint32_t n;
-    /* Of all routes; dropped counts duplicates as well. */
-    stats_cell *rejected, *dropped, *dead, *refused;
     stats_cell *waiting; /* a gauge */
     uint64_t n_waiting;
 };
@@ -48,6 +47,7 @@ void accounts_fini(struct accounts *a); /* the cells stay */
 struct account *account_of(struct accounts *all, const char *route);
 
 const char *account_name(const struct account *a); /* its route */
+struct traffic *account_traffic(struct account *a);
 
 /* n events of a body. */
 void account_received(struct account *a, uint32_t n);
@@ -60,10 +60,12 @@ void account_wait(struct accounts *all, uint32_t n);
 void account_done(struct accounts *all, uint32_t n);
 
 /* Their fates, at the moment of the answer. */
-void account_ends(struct accounts *all, struct account *a, const struct ends *e);
+void account_ends(struct account *a, const struct ends *e);
 
-/* One event or one request is refused with that code and that status. */
-void account_code(struct account *a, const char *code, int status);
+/* An event is rejected with that code; status: of its request's answer. */
+void account_rejected(struct account *a, const char *code, int status);
+/* A request is refused, and n events with it: 0 when they count elsewhere. */
+void account_refused(struct account *a, const char *code, int status, uint32_t n);
 
 /* A request is refused because of its key. */
 void account_auth(struct account *a, enum auth_reason why);

@@ -108,10 +108,11 @@ static void set_listeners(struct ingest *in, const struct plan *plan, bool anew)
 
 /* A page of another origin can read the reason of a refusal only with its route's
  * header lines. */
-static void on_refusal(void *arg, const struct http_view *v, int status,
-                       const char *code, char *lines)
+static void on_refusal(void *arg, struct http_request *r, const struct http_view *v,
+                       int status, const char *code, char *lines)
 {
     struct ingest *in = arg;
+    struct request_mark mark = {0};
     struct account *a = in->m.nowhere;
     char allow[160];
 
@@ -129,10 +130,15 @@ static void on_refusal(void *arg, const struct http_view *v, int status,
         (void)snprintf(lines, HTTP_LINES_BYTES, "%s",
                        strlen(in->extra) < HTTP_LINES_BYTES ? in->extra : "");
     }
-    meters_request(&in->m, status);
+    if (r != NULL) {
+        mark = ((const struct request_state *)http_user(r))->mark;
+    }
+    if (v != NULL) {
+        mark.method = (uint8_t)method_of(v->method);
+    }
+    meters_answered(a, &mark, status);
     account_received(a, 1);
-    account_ends(&in->m.accounts, a, &(struct ends){.refused = 1});
-    account_code(a, code, status);
+    account_refused(a, code, status, 1);
 }
 
 /* By name, so that their counters go on over reloads. */

@@ -13,15 +13,15 @@
 
 enum { ERROR_TEXT = 2048 };
 
-void refuse_with(struct ingest *in, const struct answering *a, int status,
-                 const char *lines, const struct answer_error *e)
+void refuse_with(const struct answering *a, int status, const char *lines,
+                 const struct answer_error *e)
 {
     char text[ERROR_TEXT];
     size_t n = answer_error(e, text, sizeof text);
 
     http_answer(a->r, status, lines, (struct str){text, n});
-    meters_answered(&in->m, status, a->began_ns);
-    account_code(a->account, e->code, status);
+    meters_answered(a->account, a->mark, status);
+    account_refused(a->account, e->code, status, a->n_events);
 }
 
 void refuse(struct ingest *in, const struct answering *a, int status,
@@ -30,20 +30,19 @@ void refuse(struct ingest *in, const struct answering *a, int status,
     char lines[sizeof in->extra + 256];
 
     if (LIKELY(in->extra[0] == '\0')) {
-        refuse_with(in, a, status, headers, e);
+        refuse_with(a, status, headers, e);
         return;
     }
     (void)snprintf(lines, sizeof lines, "%s%s", headers, in->extra);
-    refuse_with(in, a, status, lines, e);
+    refuse_with(a, status, lines, e);
 }
 
 /* For an answer to r, which is refused with its n events. */
-static struct answering refusing(struct ingest *in, struct http_request *r, uint32_t n)
+static struct answering refusing(struct http_request *r, uint32_t n)
 {
     const struct request_state *p = http_user(r);
 
-    account_ends(&in->m.accounts, p->account, &(struct ends){.refused = n});
-    return (struct answering){r, p->account, p->began_ns};
+    return (struct answering){r, p->account, &p->mark, n};
 }
 
 /* 1..5 s, spread so that refused clients do not come back as one. */
@@ -79,7 +78,7 @@ static const struct {
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n)
 {
-    struct answering a = refusing(in, r, n);
+    struct answering a = refusing(r, n);
 
     refuse(in, &a, 503, admission_retry_after(in),
            &(struct answer_error){.error = unstored[why].error,
@@ -89,9 +88,10 @@ void admission_unstored(struct ingest *in, struct http_request *r,
                                   .limit = -1});
 }
 
-void admission_count_unstored(struct account *a, enum store_result why, int status)
+void admission_count_unstored(struct account *a, enum store_result why, int status,
+                              uint32_t n)
 {
-    account_code(a, unstored[why].code, status);
+    account_refused(a, unstored[why].code, status, n);
 }
 
 /* Before the body is read: whether the route's stream has room. */
@@ -166,9 +166,9 @@ void admission_refuse_whole(struct ingest *in, struct http_request *r,
 
     /* The number of its events is not known: it counts as one. */
     account_received(p->account, 1);
-    a = refusing(in, r, 1);
+    a = refusing(r, 1);
     answer_head_refused(no, admission_retry_after(in), in->extra, lines);
-    refuse_with(in, &a, no->status, lines, &no->error);
+    refuse_with(&a, no->status, lines, &no->error);
 }
 
 void admission_refuse_kept(struct ingest *in, struct http_request *r,
@@ -185,7 +185,7 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
         return;
     }
     account_received(p->account, 1);
-    account_code(p->account, no->error.code, no->status);
+    account_refused(p->account, no->error.code, no->status, 1);
     answer_head_refused(no, admission_retry_after(in), in->extra, lines);
     n_lines = lines[0] == '\0' ? 0 : strlen(lines) + 1;
     n = answer_error(&no->error, text, sizeof text);
@@ -193,24 +193,26 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
     memcpy(out, lines, n_lines);
     memcpy(out + n_lines, text, n);
     w->req = r;
-    w->began_ns = p->began_ns;
+    w->mark = p->mark;
     w->status = no->status;
     w->account = p->account;
-    w->ends = (struct ends){.refused = 1};
+    w->ends = (struct ends){0};
     w->headers_bytes = (uint32_t)n_lines;
     w->answer_bytes = (uint32_t)n;
-    waiter_join(in, w, 1);
+    waiter_join(in, w, 0);
 }
 
 /* OPTIONS of a browser or of a sender of web hooks. True: answered. */
 static bool preflight(struct ingest *in, const struct binding *b,
                       struct http_request *r, const struct policy_request *req)
 {
+    const struct request_state *p = http_user(r);
+
     if (!answer_head_preflight(b->plan, req, in->extra)) {
         return false;
     }
     http_answer(r, 204, in->extra, (struct str){"", 0});
-    meters_answered(&in->m, 204, ((struct request_state *)http_user(r))->began_ns);
+    meters_answered(p->account, &p->mark, 204);
     return true;
 }
 
@@ -253,7 +255,8 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     if (UNLIKELY(health != NULL) && health_answer(in, r, v, health)) {
         return;
     }
-    p->began_ns = clock_mono_ns();
+    p->mark.began_ns = clock_mono_ns();
+    p->mark.method = (uint8_t)method_of(v->method);
     in->extra[0] = '\0';
     p->account = in->m.nowhere;
     if (!decide_head(b->state, &req, v->content_type, &p->route, &shape, &no)) {
@@ -271,7 +274,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
         }
         admission_refuse_whole(in, r, &no);
         if (UNLIKELY(in->candidate != NULL)) {
-            candidate_head(in, b, v, &no, p, clock_mono_ns() - p->began_ns);
+            candidate_head(in, b, v, &no, p, clock_mono_ns() - p->mark.began_ns);
         }
         return;
     }
@@ -286,7 +289,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
         return;
     }
     if (UNLIKELY(in->candidate != NULL)) {
-        p->head_ns = (uint32_t)(clock_mono_ns() - p->began_ns);
+        p->head_ns = (uint32_t)(clock_mono_ns() - p->mark.began_ns);
     }
     if (p->route->stream >= 0 && !is_answered_unstored(p->route)) {
         /* A look: nothing is taken before it has arrived. */

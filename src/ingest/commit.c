@@ -23,15 +23,15 @@ static const char *kept(const struct waiter *w)
 }
 
 /* With the lines that every answer of its route has. */
-static void refuse_kept(struct ingest *in, struct waiter *w, int status,
+static void refuse_kept(struct waiter *w, uint32_t n_events, int status,
                         const char *headers, const struct answer_error *e)
 {
     char lines[CORS_BYTES + 256];
     const char *common = w->headers_bytes > 0 ? kept(w) + w->own_bytes : "";
 
     (void)snprintf(lines, sizeof lines, "%s%s", headers, common);
-    refuse_with(in, &(struct answering){w->req, w->account, w->began_ns}, status, lines,
-                e);
+    refuse_with(&(struct answering){w->req, w->account, &w->mark, n_events}, status,
+                lines, e);
 }
 
 /* Before the last bracket. */
@@ -84,32 +84,32 @@ static void tell_dead(struct ingest *in, const struct waiter *w)
     m->dead_untold = 0;
 }
 
-/* They are stored, or refused with their request. */
+/* They are stored; else the caller counts them as refused. */
 static void settle_events(struct ingest *in, const struct waiter *w, bool stored)
 {
-    const struct ends lost = {.refused = w->n_events};
-
-    account_ends(&in->m.accounts, w->account, stored ? &w->ends : &lost);
+    if (LIKELY(stored)) {
+        account_ends(w->account, &w->ends);
+    }
     account_done(&in->m.accounts, w->n_events);
     if (UNLIKELY(stored && w->ends.dead > 0)) {
         tell_dead(in, w);
     }
 }
 
-static void answer_kept(struct ingest *in, struct waiter *w)
+static void answer_kept(struct waiter *w)
 {
     const char *text = kept(w);
 
     http_answer(w->req, w->status, w->headers_bytes > 0 ? text : "",
                 (struct str){text + w->headers_bytes, w->answer_bytes});
-    meters_answered(&in->m, w->status, w->began_ns);
+    meters_answered(w->account, &w->mark, w->status);
 }
 
 static void finish(struct ingest *in, struct waiter *w)
 {
     settle_events(in, w, !w->failed);
     if (w->failed && !w->same_unstored) {
-        refuse_kept(in, w, 503, "Retry-After: 1\r\n",
+        refuse_kept(w, w->n_events, 503, "Retry-After: 1\r\n",
                     &(struct answer_error){.error = "Not stored",
                                            .code = "storage_failed",
                                            .detail =
@@ -119,11 +119,11 @@ static void finish(struct ingest *in, struct waiter *w)
                                            .limit = -1});
     } else {
         if (UNLIKELY(w->failed)) {
-            account_code(w->account, "storage_failed", w->status);
+            account_refused(w->account, "storage_failed", w->status, w->n_events);
         } else if (w->delivering && !w->own_answer) {
             add_unconfirmed(in, w);
         }
-        answer_kept(in, w);
+        answer_kept(w);
     }
     waiter_put(in, w);
 }
@@ -178,7 +178,7 @@ static bool due(struct ingest *in, struct waiter *w)
 static void wait_for_sinks(struct ingest *in, const struct stream_writer *o,
                            struct waiter *w)
 {
-    uint64_t until = w->began_ns + (uint64_t)o->delivered_ms * 1000000u;
+    uint64_t until = w->mark.began_ns + (uint64_t)o->delivered_ms * 1000000u;
 
     w->until_ns = until > w->until_ns ? until : w->until_ns;
     if (!ev_is_active(&in->late)) {
@@ -279,12 +279,12 @@ static void finish_late(struct ingest *in, struct waiter *w)
     dedup_own(&w->hold, true);
     settle_events(in, w, true);
     if (w->same_unstored) {
-        account_code(w->account, "delivery_timeout", w->status);
-        answer_kept(in, w);
+        account_refused(w->account, "delivery_timeout", w->status, 0);
+        answer_kept(w);
         waiter_put(in, w);
         return;
     }
-    refuse_kept(in, w, 504, "",
+    refuse_kept(w, 0, 504, "",
                 &(struct answer_error){.error = "Not delivered yet",
                                        .code = "delivery_timeout",
                                        .detail = "the events are kept and will be "

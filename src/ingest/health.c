@@ -33,6 +33,7 @@ bool health_answer(struct ingest *in, struct http_request *r, const struct http_
         in->draining || (in->conf.leaving != NULL && atomic_load(in->conf.leaving)));
     n = (size_t)snprintf(text, sizeof text, "%s\n", why == NULL ? "ok" : why);
     http_answer(r, why == NULL ? 200 : 503, plain, (struct str){text, n});
-    meters_request(&in->m, why == NULL ? 200 : 503);
+    traffic_count(account_traffic(in->m.nowhere), method_of(v->method),
+                  why == NULL ? 200 : 503);
     return true;
 }

@@ -98,18 +98,17 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
     return ok;
 }
 
-/* The ends of the events once the request is answered as o says. */
+/* The ends of the events once the request is answered as o says; rejected ones are
+ * counted by then. */
 static struct ends ends_of(const struct ingest *in, const struct outcome *o)
 {
     uint32_t n = in->batch.n;
 
-    return o->store
-               ? (struct ends){.stored = o->accepted - o->dropped - o->dead,
-                               .rejected = o->rejected,
-                               .dropped = o->dropped - o->repeats,
-                               .duplicate = o->repeats,
-                               .dead = o->dead}
-               : (struct ends){.rejected = o->rejected, .refused = n - o->rejected};
+    return o->store ? (struct ends){.stored = o->accepted - o->dropped - o->dead,
+                                    .dropped = o->dropped - o->repeats,
+                                    .duplicate = o->repeats,
+                                    .dead = o->dead}
+                    : (struct ends){.refused = n - o->rejected};
 }
 
 static void count_codes(const struct ingest *in, struct account *a,
@@ -117,7 +116,7 @@ static void count_codes(const struct ingest *in, struct account *a,
 {
     for (uint32_t i = 0; i < in->batch.n && o->rejected > 0; i++) {
         if (in->batch.events[i].fate == EVENT_REJECT) {
-            account_code(a, in->batch.events[i].code, o->status);
+            account_rejected(a, in->batch.events[i].code, o->status);
         }
     }
 }
@@ -150,7 +149,7 @@ static void send_answer(struct ingest *in, struct http_request *r,
     http_answer(r, o->status,
                 answer_head_outcome(o, retry_after(in, o, after), in->extra, lines),
                 (struct str){text, n});
-    meters_answered(&in->m, o->status, p->began_ns);
+    meters_answered(p->account, &p->mark, o->status);
     if (text != small) {
         free(text);
     }
@@ -161,7 +160,7 @@ static void answer_now(struct ingest *in, struct http_request *r,
 {
     const struct ends ends = ends_of(in, o);
 
-    account_ends(&in->m.accounts, p->account, &ends);
+    account_ends(p->account, &ends);
     send_answer(in, r, p, o);
 }
 
@@ -171,11 +170,10 @@ static void answer_unstored(struct ingest *in, struct http_request *r,
                             enum store_result why)
 {
     if (LIKELY(o->answer == NULL || !o->answer->same_unstored)) {
-        admission_unstored(in, r, why, in->batch.n);
+        admission_unstored(in, r, why, in->batch.n - o->rejected);
         return;
     }
-    account_ends(&in->m.accounts, p->account, &(struct ends){.refused = in->batch.n});
-    admission_count_unstored(p->account, why, o->status);
+    admission_count_unstored(p->account, why, o->status, in->batch.n - o->rejected);
     send_answer(in, r, p, o);
 }
 
@@ -203,7 +201,7 @@ static void await_commit(struct ingest *in, const struct request_state *p,
     w->account = p->account;
     w->ends = ends_of(in, o);
     keep_answer(in, w, o);
-    waiter_join(in, w, in->batch.n);
+    waiter_join(in, w, in->batch.n - o->rejected);
 }
 
 /* To the pending blocks; the answer waits for the commit. */
@@ -223,7 +221,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
     if (UNLIKELY(hold->n + hold->n_ties > 0)) {
         w->hold = *hold;
     }
-    w->began_ns = p->began_ns;
+    w->mark = p->mark;
     w->status = o->status;
     if (p->reserved > 0) {
         w->reserved = p->reserved;
@@ -267,7 +265,7 @@ static void answer_kept(struct ingest *in, struct http_request *r,
         return;
     }
     w->req = r;
-    w->began_ns = p->began_ns;
+    w->mark = p->mark;
     w->status = o->status;
     w->own_answer = o->answer != NULL;
     await_commit(in, p, o, w);
@@ -288,6 +286,8 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
         in->sample = SAMPLE_EVERY;
         in->stage_began_ns = clock_mono_ns();
     }
+    /* All that is read in one turn came with the headers, as far as can be told. */
+    p->mark.whole_ns = in->turn_ns > p->mark.began_ns ? in->turn_ns : p->mark.began_ns;
     req = admission_request(in, v);
     answer_head_common(p->route, &req, in->extra);
     if (decide(in, r, v, p, &o)) {
@@ -340,7 +340,8 @@ static void on_check(struct ev_loop *loop, ev_check *w, int events)
     (void)loop;
     (void)events;
     in->wall_ms = (double)clock_wall_ms();
-    in->mono_ms = (double)clock_mono_ns() / 1e6;
+    in->turn_ns = clock_mono_ns();
+    in->mono_ms = (double)in->turn_ns / 1e6;
 }
 
 static void on_synced(struct ev_loop *loop, ev_async *w, int events)
@@ -379,7 +380,8 @@ struct ingest *ingest_new(const struct ingest_conf *c)
     in->pending_tail = &in->pending;
     in->syncing_tail = &in->syncing;
     in->wall_ms = (double)clock_wall_ms();
-    in->mono_ms = (double)clock_mono_ns() / 1e6;
+    in->turn_ns = clock_mono_ns();
+    in->mono_ms = (double)in->turn_ns / 1e6;
     arena_init(&in->arena, ARENA_MAX_BYTES);
     event_batch_init(&in->batch, &in->arena);
     meters_init(&in->m, c->worker);

@@ -32,7 +32,7 @@ enum {
 struct request_state {
     struct binding *binding; /* held from on_headers to on_body's end */
     const struct route *route;
-    uint64_t began_ns;
+    struct request_mark mark;
     uint64_t reserved; /* bytes of the route's stream */
     uint32_t shape;    /* enum scan_shape */
     uint32_t head_ns;  /* spent on the head, during a rollout */
@@ -47,7 +47,7 @@ struct request_state {
 struct waiter {
     struct waiter *next;
     struct http_request *req;
-    uint64_t began_ns;
+    struct request_mark mark;
     uint64_t reserved;
     int reserved_stream;    /* spool's id, -1: none */
     uint32_t headers_bytes; /* of its text, before the answer; with the NUL */
@@ -99,12 +99,11 @@ enum {
 };
 
 struct meters {
-    stats_cell *requests[600]; /* by status; made on first use */
     struct accounts accounts;
     struct account *nowhere; /* of requests without a route */
     stats_cell *raised, *stopped;
     uint64_t dead_told_ns, dead_untold; /* dead letters since the last line */
-    struct stats_histogram *latency, *stages[N_STAGES];
+    struct stats_histogram *stages[N_STAGES];
     stats_cell *blocks;
 };
 
@@ -139,6 +138,7 @@ struct ingest {
     uint64_t pending_bytes;
     uint64_t records;        /* bit i: the spool's stream i has pending refusals */
     double wall_ms, mono_ms; /* read once a turn */
+    uint64_t turn_ns;        /* the same as mono_ms */
     /* Lines that each answer to the request in hand has, "" mostly. */
     char extra[CORS_BYTES];
     bool draining;
@@ -155,7 +155,7 @@ struct waiter *waiter_get(struct ingest *in);             /* NULL: WAITERS_MAX i
 char *waiter_text(struct waiter *w, size_t n);            /* where its answer may go */
 void waiter_release(struct ingest *in, struct waiter *w); /* its room */
 void waiter_put(struct ingest *in, struct waiter *w);
-/* Its answer is due after the commit; its n events wait. began_ns, account, ends and
+/* Its answer is due after the commit; its n events wait. mark, account, ends and
  * the answer are set. */
 void waiter_join(struct ingest *in, struct waiter *w, uint32_t n);
 
@@ -183,8 +183,8 @@ enum store_result store_events(struct ingest *in, const struct binding *b,
 /* ---- meters.c ---- */
 
 void meters_init(struct meters *m, uint32_t worker);
-void meters_request(struct meters *m, int status);
-void meters_answered(struct meters *m, int status, uint64_t began_ns);
+/* A request of a's is answered with that status, now. */
+void meters_answered(struct account *a, const struct request_mark *m, int status);
 void meters_stage(struct ingest *in, int stage); /* ends a sampled stage */
 
 /* ---- candidate.c: only while in->candidate is set. Whose request is it? ---- */
@@ -235,13 +235,14 @@ struct policy_request admission_request(const struct ingest *in,
 struct answering {
     struct http_request *r;
     struct account *account;
-    uint64_t began_ns;
+    const struct request_mark *mark;
+    uint32_t n_events; /* that are refused with it */
 };
-void refuse_with(struct ingest *in, const struct answering *a, int status,
-                 const char *headers, const struct answer_error *e);
+void refuse_with(const struct answering *a, int status, const char *headers,
+                 const struct answer_error *e);
 void refuse(struct ingest *in, const struct answering *a, int status,
             const char *headers, const struct answer_error *e);
-/* The three count n events as refused with the request. */
+/* The three count the request's events, or n, as refused with it. */
 void admission_refuse_whole(struct ingest *in, struct http_request *r,
                             const struct refused *no);
 /* The same, whose answer is due after the commit. */
@@ -250,5 +251,6 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n); /* 503 */
 /* The same for a client that gets its route's answer all the same: counts the code. */
-void admission_count_unstored(struct account *a, enum store_result why, int status);
+void admission_count_unstored(struct account *a, enum store_result why, int status,
+                              uint32_t n);
 const char *admission_retry_after(const struct ingest *in); /* a header's line */

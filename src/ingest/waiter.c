@@ -44,7 +44,7 @@ void waiter_join(struct ingest *in, struct waiter *w, uint32_t n)
     *in->pending_tail = w;
     in->pending_tail = &w->next;
     if (in->pending_since_ns == 0) {
-        in->pending_since_ns = w->began_ns;
+        in->pending_since_ns = w->mark.began_ns;
     }
 }
 

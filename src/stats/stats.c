@@ -322,6 +322,11 @@ static void write_asked(const struct writer *w, struct series *const *group, siz
 static const double ns_bounds[] = {1e3, 2.5e3, 5e3, 1e4,  2.5e4, 5e4, 1e5, 2.5e5, 5e5,
                                    1e6, 2.5e6, 5e6, 1e7,  2.5e7, 5e7, 1e8, 2.5e8, 5e8,
                                    1e9, 2.5e9, 5e9, 1e10, 3e10,  6e10};
+/* Six of each power of ten between 0.1 ms and 10 s. */
+static const double fine_bounds[] = {
+    1e4, 3e4,   1e5, 1.5e5, 2e5, 3e5, 5e5, 7.5e5, 1e6,  1.5e6, 2e6, 3e6,
+    5e6, 7.5e6, 1e7, 1.5e7, 2e7, 3e7, 5e7, 7.5e7, 1e8,  1.5e8, 2e8, 3e8,
+    5e8, 7.5e8, 1e9, 1.5e9, 2e9, 3e9, 5e9, 7.5e9, 1e10, 3e10,  6e10};
 static const double count_bounds[] = {1,   2,   5,   10,  20,  50,  100, 200,
                                       500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5,
                                       2e5, 5e5, 1e6, 2e6, 5e6, 1e7};
@@ -330,9 +335,15 @@ static void write_histogram(const struct writer *w, struct series *const *group,
                             size_t n)
 {
     const struct series *s = group[0];
-    bool ns = s->histogram->unit == STATS_NS;
-    const double *bounds = ns ? ns_bounds : count_bounds;
-    size_t n_bounds = ns ? N_ELEMS(ns_bounds) : N_ELEMS(count_bounds);
+    static const struct {
+        const double *list;
+        size_t n;
+    } all[] = {[STATS_NS] = {ns_bounds, N_ELEMS(ns_bounds)},
+               [STATS_COUNT] = {count_bounds, N_ELEMS(count_bounds)},
+               [STATS_NS_FINE] = {fine_bounds, N_ELEMS(fine_bounds)}};
+    bool ns = s->histogram->unit != STATS_COUNT;
+    const double *bounds = all[s->histogram->unit].list;
+    size_t n_bounds = all[s->histogram->unit].n;
     uint64_t total = 0, sum = 0;
     size_t at = 0;
     const char *comma = s->labels[0] ? "," : "";

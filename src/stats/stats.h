@@ -60,8 +60,9 @@ static inline void stats_add_shared(stats_cell *c, uint64_t n)
 /* Log-linear histogram over nanoseconds or counts: 8 steps a power of two. */
 struct stats_histogram;
 
-/* unit_ns: name ends in _seconds and values are nanoseconds. */
-enum stats_unit { STATS_NS, STATS_COUNT };
+/* NS: the name ends in _seconds and values are nanoseconds. FINE: with bounds that are
+ * close enough for a p99.9. */
+enum stats_unit { STATS_NS, STATS_COUNT, STATS_NS_FINE };
 struct stats_histogram *stats_histogram(const char *name, const char *help,
                                         const char *labels, enum stats_unit unit);
 void stats_record(struct stats_histogram *h, uint64_t value);

@@ -34,8 +34,8 @@ describe("the counters", function()
       ('route="%s",code="%s",status="%d"'):format(route, code, status)) or 0
   end
   local function events(route, result)
-    return s:metric("sluice_route_events_total",
-      ('route="%s",result="%s"'):format(route, result))
+    return s:metric("sluice_events_total",
+      ('route="%s",result="%s"'):format(route, result)) or 0
   end
   local function received(route)
     return s:metric("sluice_received_events_total", ('route="%s"'):format(route))
@@ -68,9 +68,15 @@ describe("the counters", function()
     assert.equal(4, events(one, "refused"))
     assert.equal(2, received(none))
     assert.equal(2, events(none, "refused"))
-    -- A request that http itself refuses has no such time: here the body that is too
-    -- large.
-    assert.equal(#rows - 1, s:metric("sluice_request_seconds_count"))
+    assert.equal(1, s:metric("sluice_events_total",
+      'route="POST /one",result="refused",code="too_large"'))
+    -- All requests have a time, also one that http itself refuses.
+    assert.equal(#rows, s:metric("sluice_request_seconds_count"))
+    assert.equal(2, s:metric("sluice_request_seconds_count", 'route="none"'))
+    assert.equal(1, s:metric("sluice_requests_total",
+      'route="none",method="PUT",status="405"'))
+    assert.equal(1, s:metric("sluice_requests_total",
+      'route="POST /one",method="POST",status="413"'))
     assert.equal(0, s:stop())
   end)
 

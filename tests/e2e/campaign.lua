@@ -102,7 +102,7 @@ local function deliver(s, c, dir, f)
   end
   local code = h.reap(pid, 120)
   assert(code == 0, h.read(out))
-  local again = s:metric("sluice_route_events_total", 'result="duplicate"') or 0
+  local again = s:metric("sluice_events_total", 'result="duplicate"') or 0
   s:deliver()
   assert(s:stop() == 0, "the server's end")
   local r = count(s, c)

@@ -51,7 +51,7 @@ describe("dedup", function()
     assert.matches('"accepted":41', a.body, 1, true)
     assert.equal(80 + 21, results("repeat"))
     assert.equal(60, s:metric("sluice_dedup_keys"))
-    assert.equal(101, s:metric("sluice_events_total", 'result="dropped"'))
+    assert.equal(101, s:metric("sluice_events_total", 'result="duplicate"'))
     local n, all = stored()
     assert.equal(60, all)
     for i = 1, 60 do assert.equal(1, n["e" .. i]) end

@@ -7,7 +7,7 @@ local function read(text)
   for line in text:gmatch("[^\n]+") do
     local name, labels, v = line:match("^([%w_]+)(%b{}) (%d+)$")
     if name == "sluice_received_events_total"
-        or name == "sluice_route_events_total" then
+        or name == "sluice_events_total" then
       local route = labels:match('^{route="(.-)"[,}]')
       local result = labels:match('result="(%w+)"') or "received"
       local r = routes[route] or { received = 0, ended = 0 }

@@ -220,7 +220,7 @@ route "POST /large" { body = "event", schema = shape, stream = "events",
       return n
     end
     assert.is_true(sum "sluice_received_events_total" > 100)
-    assert.equal(sum "sluice_received_events_total", sum "sluice_route_events_total")
-    assert.equal(5, s:metric("sluice_route_events_total", 'route="POST /many",result="rejected"'))
+    assert.equal(sum "sluice_received_events_total", sum "sluice_events_total")
+    assert.equal(5, s:metric("sluice_events_total", 'route="POST /many",result="rejected"'))
   end)
 end)

@@ -14,23 +14,29 @@ local sections = {
   duplicate + dead + refused + waiting; for one route the difference is what waits.
 - A request that sluice refuses before it counts the request's events is one event.
   `route="none"` is a request without a route.
-- `sluice_events_total` adds up all routes; its `dropped` includes the repeats that `dedup`
-  removes.
-- `sluice_refusals_total` has at most 40 codes for each route and worker; further codes count
-  as `other`.
+- `sluice_events_total` has a `code` where the result is `rejected` or `refused`. An event that
+  is refused because other events of its request were rejected has none.
+- `sluice_events_total` and `sluice_refusals_total` have at most 40 codes for each route and
+  worker; further codes count as `other`.
+- `sluice_requests_total` has the methods POST, GET, HEAD, PUT, PATCH, DELETE and OPTIONS, `other`,
+  and `none` where the bytes are not a request; at most 48 pairs of method and status for each
+  route and worker, further ones count as `other`.
 - `sluice_auth_refused_total` has the reasons `missing`, `malformed`, `unknown`, `expired`,
   `disabled` and `unreadable`; these requests count in `sluice_refusals_total` too. Accepted
   requests are in `sluice_key_requests_total{keys,label}` for `keys` with a `label`
   ([SECURITY.md](SECURITY.md)).
 - A record of a refusal ([REFUSED.md](REFUSED.md)) is no received event. It is one of its
   stream's stored events, and counts in `sluice_refused_records_total`.
-- `sluice_request_seconds` does not see requests that sluice refuses before it knows the route,
-  such as a body over `max_body`.
+- `sluice_request_seconds` has every request, also those that sluice refuses; its bounds are close
+  enough for a p99.9. `sluice_request_body_seconds` is the client's part of it, and
+  `sluice_request_first_byte_seconds` the part of sluice. A refused connection, or a request without
+  a whole head, takes 0 s.
 - `sluice_stage_seconds` has the stages `decode`, `check`, `policy`, `store` and `commit`.]],
-    { "status", "requests_total" }, { "", "request_seconds" },
+    { "route, method, status", "requests_total" },
+    { "route", "request_seconds request_body_seconds request_first_byte_seconds" },
     { "stage", "stage_seconds" }, { "route", "received_events_total" },
-    { "route, result", "route_events_total" }, { "", "waiting_events" },
-    { "result", "events_total" }, { "route", "cut_texts_total" }, { "", "agent_skips_total" },
+    { "route, result, code", "events_total" }, { "", "waiting_events" },
+    { "route", "cut_texts_total" }, { "", "agent_skips_total" },
     { "route, code, status", "refusals_total" },
     { "route, reason", "auth_refused_total" },
     { "keys, label", "key_requests_total" } },

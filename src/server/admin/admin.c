@@ -386,9 +386,10 @@ static void on_abort(void *arg, struct http_request *r)
     (void)r;
 }
 
-static void on_refusal(void *arg, const struct http_view *v, int status,
-                       const char *code, char *lines)
+static void on_refusal(void *arg, struct http_request *r, const struct http_view *v,
+                       int status, const char *code, char *lines)
 {
+    (void)r;
     (void)code;
     (void)arg;
     (void)v;

@@ -26,40 +26,40 @@ static int tear_down(void **state)
     return 0;
 }
 
-static uint64_t of_route(const char *route, const char *result)
+static uint64_t of_route(const char *route, const char *result, const char *code)
 {
-    char labels[128];
+    char labels[160];
 
-    (void)snprintf(labels, sizeof labels, "route=\"%s\",result=\"%s\"", route, result);
-    return stats_value("sluice_route_events_total", labels);
+    (void)snprintf(labels, sizeof labels,
+                   code[0] == '\0' ? "route=\"%s\",result=\"%s\"%s"
+                                   : "route=\"%s\",result=\"%s\",code=\"%s\"",
+                   route, result, code);
+    return stats_value("sluice_events_total", labels);
 }
 
 static void each_result_has_its_own_counter(void **state)
 {
-    const struct ends ends = {.stored = 1,
-                              .rejected = 2,
-                              .dropped = 4,
-                              .duplicate = 8,
-                              .dead = 16,
-                              .refused = 32};
+    const struct ends ends = {
+        .stored = 1, .dropped = 4, .duplicate = 8, .dead = 16, .refused = 32};
     struct account *a = account_of(&all, "POST /a");
 
     (void)state;
     account_received(a, 63);
-    account_ends(&all, a, &ends);
+    account_rejected(a, "no_id", 422);
+    account_rejected(a, "no_id", 202);
+    account_refused(a, "spool_full", 503, 64);
+    account_refused(a, "delivery_timeout", 504, 0);
+    account_ends(a, &ends);
     assert_int_equal(63,
                      stats_value("sluice_received_events_total", "route=\"POST /a\""));
-    assert_int_equal(1, of_route("POST /a", "stored"));
-    assert_int_equal(2, of_route("POST /a", "rejected"));
-    assert_int_equal(4, of_route("POST /a", "dropped"));
-    assert_int_equal(8, of_route("POST /a", "duplicate"));
-    assert_int_equal(16, of_route("POST /a", "dead"));
-    assert_int_equal(32, of_route("POST /a", "refused"));
-    /* Of all routes, where repeats are dropped ones. */
-    assert_int_equal(2, stats_value("sluice_events_total", "result=\"rejected\""));
-    assert_int_equal(12, stats_value("sluice_events_total", "result=\"dropped\""));
-    assert_int_equal(16, stats_value("sluice_events_total", "result=\"dead\""));
-    assert_int_equal(32, stats_value("sluice_events_total", "result=\"refused\""));
+    assert_int_equal(1, of_route("POST /a", "stored", ""));
+    assert_int_equal(2, of_route("POST /a", "rejected", "no_id"));
+    assert_int_equal(4, of_route("POST /a", "dropped", ""));
+    assert_int_equal(8, of_route("POST /a", "duplicate", ""));
+    assert_int_equal(16, of_route("POST /a", "dead", ""));
+    assert_int_equal(32, of_route("POST /a", "refused", ""));
+    assert_int_equal(64, of_route("POST /a", "refused", "spool_full"));
+    assert_int_equal(0, of_route("POST /a", "refused", "delivery_timeout"));
 }
 
 static void waiting_events_come_and_go(void **state)
@@ -91,15 +91,17 @@ static void the_last_code_is_had_and_further_ones_are_others(void **state)
     (void)state;
     for (int i = 0; i < 3 * ACCOUNT_CODES_MAX; i++) {
         (void)snprintf(code, sizeof code, "code%d", i);
-        account_code(a, code, 422);
+        account_rejected(a, code, 422);
     }
-    account_code(a, "code0", 422);
+    account_rejected(a, "code0", 422);
     (void)snprintf(code, sizeof code, "code%d", ACCOUNT_CODES_MAX - 1);
     assert_int_equal(1, of_code(code, 422));
     (void)snprintf(code, sizeof code, "code%d", ACCOUNT_CODES_MAX);
     assert_int_equal(0, of_code(code, 422));
     assert_int_equal(2 * ACCOUNT_CODES_MAX, of_code("other", 0));
     assert_int_equal(2, of_code("code0", 422));
+    assert_int_equal(2 * ACCOUNT_CODES_MAX, of_route("POST /c", "rejected", "other"));
+    assert_int_equal(2, of_route("POST /c", "rejected", "code0"));
 }
 
 static void routes_beyond_the_bound_are_others(void **state)

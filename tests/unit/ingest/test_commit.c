@@ -47,7 +47,7 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
     (void)strcpy(body, "{\"n\":0}\n");
     w->req = r;
     w->status = 202;
-    w->began_ns = clock_mono_ns();
+    w->mark.began_ns = clock_mono_ns();
     w->account = account_of(&in->m.accounts, "POST /v1");
     w->ends = (struct ends){.stored = 1};
     w->n_events = 1;
@@ -87,7 +87,7 @@ static uint64_t of_route(const char *result)
     char labels[64];
 
     (void)snprintf(labels, sizeof labels, "route=\"POST /v1\",result=\"%s\"", result);
-    return stats_value("sluice_route_events_total", labels);
+    return stats_value("sluice_events_total", labels);
 }
 
 static void an_event_that_one_stream_did_not_take_is_not_accepted(void **state)
@@ -120,7 +120,9 @@ static void an_event_that_one_stream_did_not_take_is_not_accepted(void **state)
     assert_non_null(strstr(answer, "storage_failed"));
     assert_non_null(strstr(answer, "\r\nRetry-After: "));
     assert_int_equal(1, of_route("stored"));
-    assert_int_equal(1, of_route("refused"));
+    assert_int_equal(1, stats_value("sluice_events_total",
+                                    "route=\"POST /v1\",result=\"refused\","
+                                    "code=\"storage_failed\""));
     assert_int_equal(1, stats_value("test_stored_total", "stream=\"events\""));
     assert_int_equal(1, stats_value("test_failed_total", "stream=\"events\""));
     assert_int_equal(2, stats_value("test_stored_total", "stream=\"others\""));

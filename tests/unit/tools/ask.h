@@ -30,9 +30,11 @@ static inline void ask_on_abort(void *arg, struct http_request *r)
     (void)r;
 }
 
-static inline void ask_on_refusal(void *arg, const struct http_view *v, int status,
+static inline void ask_on_refusal(void *arg, struct http_request *r,
+                                  const struct http_view *v, int status,
                                   const char *code, char *lines)
 {
+    (void)r;
     (void)arg;
     (void)v;
     (void)status;
