@@ -299,6 +299,21 @@ function Loader:examples()
 end
 
 -- A policy that is on trial, when it is loaded by a reload.
+-- nil: no log.
+function Loader:access_log()
+  if not of_word(self, "access_log")[1] then return nil end
+  local o, s = self:single("access_log")
+  if type(o.path) == "string" and (o.path == "" or o.path:sub(-1) == "/") then
+    self:problem(s, { "path" }, "value", ("%s is not the path of a file")
+      :format(values.show(o.path)))
+  end
+  if o.sample == 0 and o.always == "none" then
+    self:problem(s, { "sample" }, "value", "no request would have a line: give a larger "
+      .. "share, or always = \"refused\"")
+  end
+  return o
+end
+
 function Loader:trial()
   local canary, shadow = of_word(self, "canary"), of_word(self, "shadow")
   if canary[1] and shadow[1] then
@@ -370,6 +385,7 @@ function Loader:describe()
   self:kept(desc)
   self:keys_metric(desc)
   desc.log = self:single("log")
+  desc.access_log = self:access_log()
   for open in pairs(self.open) do
     self:problem(open, nil, "value", "has no { } behind its name")
   end

@@ -89,6 +89,30 @@ M.log = {
   },
 }
 
+M.access_log = {
+  help = "A file with a line for each request, or for a sample of them. Without this word there "
+    .. "is none. A reload changes all options.",
+  once = true,
+  options = {
+    path = { type = "string", default = "access.log",
+      help = "File that sluice appends to. A relative path starts at the data directory. Its "
+        .. "directory must exist." },
+    format = { type = "enum", default = "text", values = { "text", "json" },
+      help = "Form of a line: \"text\" writes key=value pairs, \"json\" one JSON object." },
+    sample = { type = "percent", default = "100%", min = 0, max = 1,
+      help = "Share of the requests that get a line, chosen by chance: \"1%\"." },
+    always = { type = "enum", default = "none", values = { "none", "refused" },
+      help = "Requests that get a line also outside of the sample: with \"refused\" those with a "
+        .. "status of 400 or more, or with an event that was refused." },
+    max_size = { type = "bytes", default = "100MiB", min = 65536, max = 2 ^ 50,
+      help = "Size at which sluice renames the file to its path with \".1\" and begins another "
+        .. "one. Set a large size where another tool rotates it and sends SIGUSR1." },
+    keep = { type = "count", default = 5, min = 1, max = 1000,
+      help = "Number of renamed files that stay: \".1\" is the newest. sluice removes older "
+        .. "ones." },
+  },
+}
+
 M.admin = {
   help = "The listener for operators: metrics, health, status, reload.",
   once = true,

@@ -113,6 +113,7 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
 {
     struct ingest *in = arg;
     struct request_mark mark = {0};
+    const struct request_state *state = NULL;
     struct account *a = in->m.nowhere;
     char allow[160];
 
@@ -131,12 +132,18 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
                        strlen(in->extra) < HTTP_LINES_BYTES ? in->extra : "");
     }
     if (r != NULL) {
-        mark = ((const struct request_state *)http_user(r))->mark;
+        state = http_user(r);
+        mark = state->mark;
     }
     if (v != NULL) {
         mark.method = (uint8_t)method_of(v->method);
     }
     meters_answered(a, &mark, status);
+    if (UNLIKELY(in->access.plan != NULL)) {
+        in->view = v;
+        access_now(in, state, a, &mark,
+                   &(struct access_said){.status = status, .code = code, .refused = 1});
+    }
     account_received(a, 1);
     account_refused(a, code, status, 1);
 }
@@ -171,6 +178,7 @@ void ingest_bind(struct ingest *in, struct binding *b)
     bind_writers(in, b, true);
     bind_accounts(in, b);
     in->current = b;
+    access_bind(&in->access, in->conf.lines, b->plan->access);
     if (old == NULL) {
         in->http = http_server_new(in->conf.loop, &limits, &ops, in);
         set_listeners(in, b->plan, true);

@@ -13,6 +13,20 @@
 
 enum { ERROR_TEXT = 2048 };
 
+static NOINLINE void tell_line(const struct answering *a, int status, const char *code,
+                               size_t bytes)
+{
+    const struct access_said said = {
+        .status = status, .code = code, .refused = a->n_events, .bytes_out = bytes};
+
+    if (a->w == NULL) {
+        access_now(a->in, http_user(a->r), a->account, a->mark, &said);
+    } else if (a->w->line != NULL) {
+        access_late(a->in, a->w->line, a->account, a->mark, &said);
+        a->w->line = NULL;
+    }
+}
+
 void refuse_with(const struct answering *a, int status, const char *lines,
                  const struct answer_error *e)
 {
@@ -20,6 +34,9 @@ void refuse_with(const struct answering *a, int status, const char *lines,
     size_t n = answer_error(e, text, sizeof text);
 
     http_answer(a->r, status, lines, (struct str){text, n});
+    if (UNLIKELY(a->in->access.plan != NULL)) {
+        tell_line(a, status, e->code, n);
+    }
     meters_answered(a->account, a->mark, status);
     account_refused(a->account, e->code, status, a->n_events);
 }
@@ -38,11 +55,11 @@ void refuse(struct ingest *in, const struct answering *a, int status,
 }
 
 /* For an answer to r, which is refused with its n events. */
-static struct answering refusing(struct http_request *r, uint32_t n)
+static struct answering refusing(struct ingest *in, struct http_request *r, uint32_t n)
 {
     const struct request_state *p = http_user(r);
 
-    return (struct answering){r, p->account, &p->mark, n};
+    return (struct answering){in, r, NULL, p->account, &p->mark, n};
 }
 
 /* 1..5 s, spread so that refused clients do not come back as one. */
@@ -78,7 +95,7 @@ static const struct {
 void admission_unstored(struct ingest *in, struct http_request *r,
                         enum store_result why, uint32_t n)
 {
-    struct answering a = refusing(r, n);
+    struct answering a = refusing(in, r, n);
 
     refuse(in, &a, 503, admission_retry_after(in),
            &(struct answer_error){.error = unstored[why].error,
@@ -123,6 +140,8 @@ bool admission_progress(void *arg, struct http_request *r, const struct http_vie
     struct request_state *p = http_user(r);
     int stream;
 
+    in->view = v;
+
     if (p->route->stream < 0 || bytes <= p->reserved ||
         is_answered_unstored(p->route)) {
         return true;
@@ -166,7 +185,7 @@ void admission_refuse_whole(struct ingest *in, struct http_request *r,
 
     /* The number of its events is not known: it counts as one. */
     account_received(p->account, 1);
-    a = refusing(r, 1);
+    a = refusing(in, r, 1);
     answer_head_refused(no, admission_retry_after(in), in->extra, lines);
     refuse_with(&a, no->status, lines, &no->error);
 }
@@ -197,6 +216,12 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
     w->status = no->status;
     w->account = p->account;
     w->ends = (struct ends){0};
+    if (UNLIKELY(in->access.plan != NULL)) {
+        w->line = access_keep(in, p);
+        w->n_accepted = 0;
+        w->n_refused = 1;
+        (void)snprintf(w->code, sizeof w->code, "%s", no->error.code);
+    }
     w->headers_bytes = (uint32_t)n_lines;
     w->answer_bytes = (uint32_t)n;
     waiter_join(in, w, 0);
@@ -213,6 +238,9 @@ static bool preflight(struct ingest *in, const struct binding *b,
     }
     http_answer(r, 204, in->extra, (struct str){"", 0});
     meters_answered(p->account, &p->mark, 204);
+    if (UNLIKELY(in->access.plan != NULL)) {
+        access_now(in, p, p->account, &p->mark, &(struct access_said){.status = 204});
+    }
     return true;
 }
 
@@ -251,6 +279,8 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     const char *health = in->current->plan->listeners[v->listener].health;
     uint64_t bytes;
     enum store_result stored;
+
+    in->view = v;
 
     if (UNLIKELY(health != NULL) && health_answer(in, r, v, health)) {
         return;

@@ -23,15 +23,15 @@ static const char *kept(const struct waiter *w)
 }
 
 /* With the lines that every answer of its route has. */
-static void refuse_kept(struct waiter *w, uint32_t n_events, int status,
-                        const char *headers, const struct answer_error *e)
+static void refuse_kept(struct ingest *in, struct waiter *w, uint32_t n_events,
+                        int status, const char *headers, const struct answer_error *e)
 {
     char lines[CORS_BYTES + 256];
     const char *common = w->headers_bytes > 0 ? kept(w) + w->own_bytes : "";
 
     (void)snprintf(lines, sizeof lines, "%s%s", headers, common);
-    refuse_with(&(struct answering){w->req, w->account, &w->mark, n_events}, status,
-                lines, e);
+    refuse_with(&(struct answering){in, w->req, w, w->account, &w->mark, n_events},
+                status, lines, e);
 }
 
 /* Before the last bracket. */
@@ -96,20 +96,31 @@ static void settle_events(struct ingest *in, const struct waiter *w, bool stored
     }
 }
 
-static void answer_kept(struct waiter *w)
+static void answer_kept(struct ingest *in, struct waiter *w)
 {
     const char *text = kept(w);
 
     http_answer(w->req, w->status, w->headers_bytes > 0 ? text : "",
                 (struct str){text + w->headers_bytes, w->answer_bytes});
     meters_answered(w->account, &w->mark, w->status);
+    if (UNLIKELY(w->line != NULL)) {
+        access_late(in, w->line, w->account, &w->mark,
+                    &(struct access_said){.status = w->status,
+                                          .code = w->code,
+                                          .accepted = w->failed ? 0 : w->n_accepted,
+                                          .refused = w->failed
+                                                         ? w->n_accepted + w->n_refused
+                                                         : w->n_refused,
+                                          .bytes_out = w->answer_bytes});
+        w->line = NULL;
+    }
 }
 
 static void finish(struct ingest *in, struct waiter *w)
 {
     settle_events(in, w, !w->failed);
     if (w->failed && !w->same_unstored) {
-        refuse_kept(w, w->n_events, 503, "Retry-After: 1\r\n",
+        refuse_kept(in, w, w->n_events, 503, "Retry-After: 1\r\n",
                     &(struct answer_error){.error = "Not stored",
                                            .code = "storage_failed",
                                            .detail =
@@ -123,7 +134,7 @@ static void finish(struct ingest *in, struct waiter *w)
         } else if (w->delivering && !w->own_answer) {
             add_unconfirmed(in, w);
         }
-        answer_kept(w);
+        answer_kept(in, w);
     }
     waiter_put(in, w);
 }
@@ -280,11 +291,11 @@ static void finish_late(struct ingest *in, struct waiter *w)
     settle_events(in, w, true);
     if (w->same_unstored) {
         account_refused(w->account, "delivery_timeout", w->status, 0);
-        answer_kept(w);
+        answer_kept(in, w);
         waiter_put(in, w);
         return;
     }
-    refuse_kept(w, 0, 504, "",
+    refuse_kept(in, w, 0, 504, "",
                 &(struct answer_error){.error = "Not delivered yet",
                                        .code = "delivery_timeout",
                                        .detail = "the events are kept and will be "

@@ -150,6 +150,9 @@ static void send_answer(struct ingest *in, struct http_request *r,
                 answer_head_outcome(o, retry_after(in, o, after), in->extra, lines),
                 (struct str){text, n});
     meters_answered(p->account, &p->mark, o->status);
+    if (UNLIKELY(in->access.plan != NULL)) {
+        access_outcome(in, p, o, n);
+    }
     if (text != small) {
         free(text);
     }
@@ -201,6 +204,9 @@ static void await_commit(struct ingest *in, const struct request_state *p,
     w->account = p->account;
     w->ends = ends_of(in, o);
     keep_answer(in, w, o);
+    if (UNLIKELY(in->access.plan != NULL)) {
+        access_keep_outcome(in, p, o, w);
+    }
     waiter_join(in, w, in->batch.n - o->rejected);
 }
 
@@ -280,6 +286,7 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
     struct outcome o;
     bool kept;
 
+    in->view = v;
     hold.n = hold.n_ties = 0;
     in->sampling = --in->sample == 0;
     if (in->sampling) {
@@ -479,6 +486,7 @@ void ingest_free(struct ingest *in)
     }
     event_batch_fini(&in->batch);
     arena_fini(&in->arena);
+    access_fini(&in->access);
     accounts_fini(&in->m.accounts);
     free(in);
 }

@@ -22,6 +22,7 @@ struct http_handed;
 struct ingest;
 struct policy;
 struct policy_state;
+struct ring;
 struct shadow_sample;
 struct tls_door;
 
@@ -32,6 +33,7 @@ struct ingest_conf {
     const int *listen_fds;         /* the caller's; copied. -1: not opened */
     struct tls_door *const *doors; /* of their certificates; copied. NULL: none */
     uint32_t n_listeners;          /* as the plan has */
+    struct ring *lines;            /* of the access log; NULL: it has none */
     const atomic_bool *leaving;    /* the process stops; NULL: it never does */
     /* Takes bindings that no request needs any more: closing a Lua state takes
      * milliseconds, which are not the worker's. Must not block. */

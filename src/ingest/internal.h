@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "decode/scan.h"
 #include "http/http.h"
+#include "ingest/access.h"
 #include "ingest/account.h"
 #include "ingest/answer.h"
 #include "ingest/answer_head.h"
@@ -71,7 +72,10 @@ struct waiter {
         uint32_t offset, n; /* its events in the block */
         uint64_t first;     /* their sequence, once it is committed */
     } syncs[SYNCS_MAX];
-    char *long_answer; /* NULL: small */
+    struct access_entry *line;      /* NULL: none is wanted */
+    uint32_t n_accepted, n_refused; /* for it */
+    char code[ACCOUNT_CODE_BYTES];  /* of an event that is refused; "": none */
+    char *long_answer;              /* NULL: small */
     char small_answer[2 * ANSWER_SMALL];
 };
 
@@ -146,6 +150,8 @@ struct ingest {
     uint32_t sample;       /* counts down to a sampled request */
     bool sampling;
     uint64_t stage_began_ns;
+    const struct http_view *view; /* of the request in hand; NULL: not known */
+    struct access_lines access;
     struct meters m;
 };
 
@@ -207,6 +213,14 @@ struct candidate_body {
 void candidate_body(struct ingest *in, const struct request_state *p,
                     const struct http_view *v, const struct candidate_body *t);
 
+/* ---- access.c: the line of a request that was decided as o says; see access.h ---- */
+
+void access_outcome(struct ingest *in, const struct request_state *p,
+                    const struct outcome *o, size_t bytes);
+/* The same for a request that waits: w->line and what it says. */
+void access_keep_outcome(struct ingest *in, const struct request_state *p,
+                         const struct outcome *o, struct waiter *w);
+
 /* ---- health.c ---- */
 
 /* A listener's own path; false: the request is for another. */
@@ -233,7 +247,9 @@ struct policy_request admission_request(const struct ingest *in,
 /* Answer with an error, count it. headers: "" or whole lines; refuse, for the request
  * in hand, adds in->extra. */
 struct answering {
+    struct ingest *in;
     struct http_request *r;
+    struct waiter *w; /* of a request that waited; NULL: r is the one in hand */
     struct account *account;
     const struct request_mark *mark;
     uint32_t n_events; /* that are refused with it */

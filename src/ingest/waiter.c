@@ -34,6 +34,7 @@ struct waiter *waiter_get(struct ingest *in)
     w->own_bytes = 0;
     w->long_answer = NULL;
     w->headers_bytes = 0;
+    w->line = NULL;
     return w;
 }
 
@@ -61,6 +62,9 @@ void waiter_put(struct ingest *in, struct waiter *w)
     waiter_release(in, w);
     dedup_finish(&w->hold, false); /* unless it was finished as stored */
     in->n_delivering -= w->delivering;
+    if (UNLIKELY(w->line != NULL)) {
+        access_drop(in, w->line);
+    }
     free(w->long_answer);
     w->long_answer = NULL;
     in->n_waiters--;

@@ -337,6 +337,7 @@ struct auth_plan;      /* plan/auth.h */
 struct key_plan;       /* plan/key_table.h */
 struct enrichment;     /* plan/enrich.h */
 struct postback_rules; /* signature/postback.h */
+struct access_plan;
 struct params_rules;   /* decode/params.h */
 struct envelope;       /* decode/envelope.h */
 struct row_columns;    /* decode/rows.h */
@@ -435,6 +436,7 @@ struct plan {
     struct listener_plan *listeners;
     uint32_t n_listeners;
     struct admin_plan admin;
+    const struct access_plan *access; /* plan/access.h; NULL: no access log */
     struct spool_plan spool;
     struct stream_plan *streams;
     uint32_t n_streams;

@@ -27,6 +27,7 @@
 #include "server/worker.h"
 #include "spool/spool.h"
 
+struct access;
 struct err;
 struct collector;
 struct place;
@@ -66,7 +67,7 @@ struct server {
     struct process *process; /* outlives s */
     struct ev_loop *loop;
     struct mailbox mail; /* for the workers */
-    ev_signal on_hup, on_term, on_int, on_usr2;
+    ev_signal on_hup, on_term, on_int, on_usr1, on_usr2;
     ev_timer drain_timer;
     ev_timer paused_timer;     /* while a sink is paused */
     struct policy *policy;     /* live */
@@ -90,6 +91,7 @@ struct server {
         any_paused; /* paused.c: a look at those that are paused is under way */
     struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
     struct worker **workers;
+    struct access *access; /* lines.c */
     struct listenings listeners;
     struct renewal *renewal; /* their certificates */
     uint32_t n_workers;

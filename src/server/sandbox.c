@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/folder.h"
+#include "plan/access.h"
 #include "process/landlock.h"
 #include "process/syscalls.h"
 #include "server/certificates.h"
@@ -157,6 +158,10 @@ static bool allow_plan(struct landlock *l, const struct server *s, struct err *e
         ok = read_sink(l, &plan->sinks[i], e) &&
              (plan->sinks[i].kind != SINK_KIND_FILE ||
               write_folder(l, s, plan->sinks[i].dir, e));
+    }
+    if (ok && plan->access != NULL && plan->access->path[0] == '/') {
+        folder_of(plan->access->path, folder);
+        ok = landlock_write(l, folder, e);
     }
     ok = ok && read_tls(l, s, e);
     for (uint32_t i = 0; ok && i < s->listeners.n; i++) {

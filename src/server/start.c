@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/access.h"
 #include "base/cpus.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -16,6 +17,7 @@
 #include "server/certificates.h"
 #include "server/internal.h"
 #include "server/keys/keystores.h"
+#include "server/lines.h"
 #include "server/policies/snapshots.h"
 #include "server/process.h"
 #include "server/renewal.h"
@@ -91,6 +93,7 @@ static bool make_workers(struct server *s, struct err *e)
     struct tls_door *doors[PLAN_LISTENERS_MAX];
     int fds[PLAN_LISTENERS_MAX];
 
+    lines_open(s);
     s->workers = mem_zalloc(s->n_workers * sizeof *s->workers);
     for (uint32_t i = 0; i < s->n_workers; i++) {
         for (uint32_t k = 0; k < s->listeners.n; k++) {
@@ -99,16 +102,18 @@ static bool make_workers(struct server *s, struct err *e)
             fds[k] = l->fds == NULL ? -1 : l->fds[i];
             doors[k] = renewal_door(s->renewal, k);
         }
-        s->workers[i] = worker_new(&(struct worker_conf){.spool = s->spool,
-                                                         .number = i,
-                                                         .listen_fds = fds,
-                                                         .doors = doors,
-                                                         .leaving = &s->leaving,
-                                                         .n_listeners = s->listeners.n,
-                                                         .mail = &s->mail,
-                                                         .freed = on_freed,
-                                                         .differs = on_differs,
-                                                         .arg = s});
+        s->workers[i] =
+            worker_new(&(struct worker_conf){.spool = s->spool,
+                                             .number = i,
+                                             .listen_fds = fds,
+                                             .doors = doors,
+                                             .lines = access_ring(s->access, i),
+                                             .leaving = &s->leaving,
+                                             .n_listeners = s->listeners.n,
+                                             .mail = &s->mail,
+                                             .freed = on_freed,
+                                             .differs = on_differs,
+                                             .arg = s});
         if (s->workers[i] == NULL) {
             return err_set(e, "can't make an event loop for worker %u", i);
         }

@@ -2,12 +2,14 @@
  * stop - after the loop: threads are joined, then their memory is freed. Each has a
  * deadline; one that hangs is told, and everything is left to the end of the process.
  */
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/internal.h"
 #include "server/keys/keystores.h"
+#include "server/lines.h"
 #include "server/renewal.h"
 #include "shared/registry.h"
 #include "sink/folders.h"
@@ -45,12 +47,26 @@ static bool stop_threads(struct server *s)
     return sinks_stop(s, until_ns, alone) && all && alone;
 }
 
+/* Without a watcher the signal would end the process. */
+static void unwatch_usr1(struct server *s)
+{
+    sigset_t one, before;
+
+    (void)sigemptyset(&one);
+    (void)sigaddset(&one, SIGUSR1);
+    (void)pthread_sigmask(SIG_BLOCK, &one, &before);
+    ev_signal_stop(s->loop, &s->on_usr1);
+    (void)signal(SIGUSR1, SIG_IGN);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 static void unwatch(struct server *s)
 {
     ev_signal_stop(s->loop, &s->on_hup);
     ev_signal_stop(s->loop, &s->on_term);
     ev_signal_stop(s->loop, &s->on_int);
     ev_signal_stop(s->loop, &s->on_usr2);
+    unwatch_usr1(s);
     ev_timer_stop(s->loop, &s->paused_timer);
     ev_timer_stop(s->loop, &s->look_timer);
 }
@@ -67,6 +83,9 @@ bool stop_all(struct server *s)
         return false;
     }
     free(s->workers);
+    if (!lines_close(s, clock_mono_ns() + STOP_GRACE_NS)) {
+        return false;
+    }
     if (joined) {
         mailbox_fini(&s->mail); /* frees the bindings that the workers handed back */
     }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/access.h"
 #include "base/clock.h"
 #include "base/cpus.h"
 #include "base/err.h"
@@ -84,18 +85,31 @@ static void on_usr2(struct ev_loop *loop, ev_signal *w, int events)
     }
 }
 
+/* Before the access log is there: it will be opened anyway. */
+static void on_usr1(struct ev_loop *loop, ev_signal *w, int events)
+{
+    struct server *s = OUTER(w, struct server, on_usr1);
+
+    (void)loop;
+    (void)events;
+    if (s->access != NULL) {
+        access_reopen(s->access);
+    }
+}
+
 static void watch_signals(struct server *s)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
-    (void)signal(SIGUSR1, SIG_IGN); /* tools that rotate logs send it */
     ev_signal_init(&s->on_hup, on_hup, SIGHUP);
     ev_signal_init(&s->on_term, on_term, SIGTERM);
     ev_signal_init(&s->on_int, on_int, SIGINT);
+    ev_signal_init(&s->on_usr1, on_usr1, SIGUSR1); /* tools that rotate logs send it */
     ev_signal_init(&s->on_usr2, on_usr2, SIGUSR2);
     ev_signal_start(s->loop, &s->on_hup);
     ev_signal_start(s->loop, &s->on_term);
     ev_signal_start(s->loop, &s->on_int);
+    ev_signal_start(s->loop, &s->on_usr1);
     ev_signal_start(s->loop, &s->on_usr2);
 }
 
@@ -301,6 +315,7 @@ static int run_once(const struct supervisor_conf *c, struct process *p,
     int code = EXIT_OK;
     bool ok;
 
+    (void)signal(SIGUSR1, SIG_IGN); /* until it is watched */
     s->conf = *c;
     s->process = p;
     s->place = place;

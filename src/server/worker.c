@@ -118,6 +118,7 @@ struct worker *worker_new(const struct worker_conf *c)
                                                  .listen_fds = c->listen_fds,
                                                  .doors = c->doors,
                                                  .n_listeners = c->n_listeners,
+                                                 .lines = c->lines,
                                                  .leaving = c->leaving,
                                                  .retire = on_retire,
                                                  .differs = on_differs,

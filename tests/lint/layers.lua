@@ -3,14 +3,14 @@
 
 local allowed = {
   base = {}, stats = {}, loop = {}, process = {}, net = { "loop" }, decode = {},
-  batch = {}, shared = {}, agents = {}, keys = {}, tables = {}, journal = { "batch" },
+  access = {}, batch = {}, shared = {}, agents = {}, keys = {}, tables = {}, journal = { "batch" },
   signature = { "decode" },
   plan = { "decode", "signature", "tables" }, spool = { "loop" }, http = { "net", "loop" },
   policy = { "plan", "decode", "shared", "keys", "tables", "loop",
     "signature", "agents" },
   sink = { "plan", "decode", "batch", "journal", "loop", "spool" },
   delivery = { "sink", "journal", "plan", "decode", "batch", "spool", "loop" },
-  ingest = { "http", "decode", "plan", "policy", "shared", "spool" },
+  ingest = { "http", "decode", "plan", "policy", "shared", "spool", "tables", "access" },
   server = "any", cli = "any", testkit = "any",
 }
 

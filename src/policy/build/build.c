@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "plan/access.h"
 #include "policy/build/build.h"
 
 static void build_server(struct build *b)
@@ -35,6 +36,24 @@ static void build_server(struct build *b)
     b->plan->spool = (struct spool_plan){.dir = field_text(b, "dir").p,
                                          .segment_bytes = field_whole(b, "segment"),
                                          .max_bytes = field_whole(b, "max_bytes")};
+    lua_pop(b->L, 1);
+}
+
+static void build_access(struct build *b)
+{
+    struct access_plan *a;
+
+    lua_getfield(b->L, -1, "access_log");
+    if (lua_istable(b->L, -1)) {
+        a = build_room(b, sizeof *a);
+        *a = (struct access_plan){.path = field_text(b, "path").p,
+                                  .json = field_is(b, "format", "json"),
+                                  .sample = field_number(b, "sample", 1),
+                                  .always_refused = field_is(b, "always", "refused"),
+                                  .max_bytes = field_whole(b, "max_size"),
+                                  .keep = (uint32_t)field_whole(b, "keep")};
+        b->plan->access = a;
+    }
     lua_pop(b->L, 1);
 }
 
@@ -202,6 +221,7 @@ static int build(lua_State *L)
     build_server(&b);
     build_listeners(&b);
     build_admin(&b);
+    build_access(&b);
     build_sinks(&b);
     build_streams(&b);
     build_schemas(&b);

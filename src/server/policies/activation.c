@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "policy/run/run.h"
 #include "server/keys/keystores.h"
+#include "server/lines.h"
 #include "server/policies/quarantine.h"
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
@@ -184,6 +185,7 @@ static void went_live(void *arg)
     }
     s->policy = policy_ref(r->policy);
     admin_follow(s);
+    lines_follow(s);
     log_follow(policy_plan(s->policy));
     renewal_set(s->renewal, s->policy, NULL); /* a canary's were not set before */
     s->live = r->generation;

@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "policy/run/run.h"
+#include "server/lines.h"
 #include "server/policies/quarantine.h"
 #include "server/policies/reload.h"
 #include "server/policies/snapshots.h"
@@ -290,6 +291,10 @@ static void *load(void *arg)
         (!states_make(r->policy, r->states, s->n_workers, &r->e) || !make_judge(r)) &&
         r->e.text[0] == '\0') {
         (void)err_set(&r->e, "no Lua state for a worker");
+    }
+    if (r->policy != NULL && r->e.text[0] == '\0' && r->from == NULL &&
+        !lines_try(s, policy_plan(r->policy), &r->e) && r->e.text[0] == '\0') {
+        (void)err_set(&r->e, "the access log can't be opened");
     }
     if (r->policy != NULL && r->e.text[0] == '\0' &&
         certificates_read(&r->certificates, r->policy, renewal_tickets(s->renewal),

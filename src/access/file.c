@@ -1,0 +1,122 @@
+#include "access/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+static bool open_it(struct access_file *f, struct err *e)
+{
+    struct stat st;
+
+    /* NONBLOCK: a named pipe without a reader is an error, and no wait. */
+    f->fd =
+        open(f->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+             0640);
+    if (f->fd < 0) {
+        return err_errno(e, errno, "can't open the access log %s", f->path);
+    }
+    f->bytes = fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    return true;
+}
+
+bool access_file_open(struct access_file *f, const char *path, uint64_t max_bytes,
+                      uint32_t keep, struct err *e)
+{
+    *f = (struct access_file){mem_strdup(path), max_bytes, keep, -1, 0, false};
+    return open_it(f, e);
+}
+
+void access_file_reopen(struct access_file *f)
+{
+    if (f->fd >= 0) {
+        (void)close(f->fd);
+        f->fd = -1;
+    }
+}
+
+void access_file_close(struct access_file *f)
+{
+    if (f->path != NULL) {
+        access_file_reopen(f);
+        free(f->path);
+        f->path = NULL;
+    }
+}
+
+void access_file_look(struct access_file *f)
+{
+    struct stat now, there;
+
+    if (f->fd >= 0 && (fstat(f->fd, &now) != 0 || stat(f->path, &there) != 0 ||
+                       now.st_ino != there.st_ino || now.st_dev != there.st_dev)) {
+        access_file_reopen(f);
+    }
+}
+
+/* path.keep goes, the others move up by one. A name that can't be moved stays: the lines
+ * matter more than the size of the file. */
+static void rotate(struct access_file *f)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
+    for (uint32_t i = f->keep; i > 0; i--) {
+        if (i == 1) {
+            (void)snprintf(from, sizeof from, "%s", f->path);
+        } else {
+            (void)snprintf(from, sizeof from, "%s.%u", f->path, i - 1);
+        }
+        (void)snprintf(to, sizeof to, "%s.%u", f->path, i);
+        (void)rename(from, to);
+    }
+    access_file_reopen(f);
+}
+
+/* Nothing of them stays in the file, so that its next line begins a line. Another process
+ * may have written after them: then they end with the next line's begin. */
+static bool take_back(struct access_file *f, size_t done, int error, struct err *e)
+{
+    struct stat st;
+
+    f->torn |= done > 0 &&
+               (fstat(f->fd, &st) != 0 || (uint64_t)st.st_size != f->bytes + done ||
+                ftruncate(f->fd, (off_t)f->bytes) != 0);
+    access_file_reopen(f);
+    return err_errno(e, error, "can't write the access log %s", f->path);
+}
+
+bool access_file_write(struct access_file *f, const char *lines, size_t n,
+                       struct err *e)
+{
+    size_t done = 0;
+
+    if (f->fd >= 0 && f->max_bytes > 0 && f->bytes > 0 && f->bytes + n > f->max_bytes) {
+        rotate(f);
+    }
+    if (f->fd < 0 && !open_it(f, e)) {
+        return false;
+    }
+    if (f->torn && write(f->fd, "\n", 1) == 1) {
+        f->torn = false;
+        f->bytes++;
+    }
+    while (done < n) {
+        ssize_t k = write(f->fd, lines + done, n - done);
+
+        if (k < 0 && errno == EINTR) {
+            continue;
+        }
+        if (k <= 0) {
+            return take_back(f, done, k == 0 ? ENOSPC : errno, e);
+        }
+        done += (size_t)k;
+    }
+    f->bytes += n;
+    return true;
+}

@@ -1,0 +1,40 @@
+/*
+ * file - the access log on disk: appended to, rotated by size, opened again when another
+ * process has moved or removed it.
+ *
+ *   access_file_open -> access_file_write* · access_file_look* -> access_file_close
+ *
+ * The writer's thread; each call may block as long as the disk does.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+
+struct access_file {
+    char *path;         /* owned; NULL: none is wanted */
+    uint64_t max_bytes; /* 0: it does not rotate by itself */
+    uint32_t keep;      /* older files: path.1, path.2, … */
+    int fd;             /* -1: not open */
+    uint64_t bytes;
+    bool torn; /* it ends within a line */
+};
+
+/* Copies path. False and *e: it can't be opened; f tries again with each write. */
+bool access_file_open(struct access_file *f, const char *path, uint64_t max_bytes,
+                      uint32_t keep, struct err *e) MUST_USE;
+void access_file_close(struct access_file *f); /* once more is fine */
+
+/* Whole lines, all of them or none. False and *e: none are in the file. */
+bool access_file_write(struct access_file *f, const char *lines, size_t n,
+                       struct err *e) MUST_USE;
+
+/* Closes a file that has another name by now, or none; the next write opens it. */
+void access_file_look(struct access_file *f);
+/* The same whatever its name is. */
+void access_file_reopen(struct access_file *f);
