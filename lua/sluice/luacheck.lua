@@ -3,6 +3,7 @@
 -- Not under the name luacheck.lua: luacheck would load it instead of itself.
 return {
   read_globals = {
+    access_log = {},
     admin = {},
     agents = {},
     any = {},

@@ -1,6 +1,19 @@
 ---@meta sluice
 -- The words of a policy for editors (LuaCATS); made by `sluice reference --meta`.
 
+---A file with a line for each request, or for a sample of them. Without this word there is none. A reload changes all options.
+---@class sluice.access_log
+---@field always? "none"|"refused" Requests that get a line also outside of the sample: with "refused" those with a status of 400 or more, or with an event that was refused. (default: none)
+---@field format? "text"|"json" Form of a line: "text" writes key=value pairs, "json" one JSON object. (default: text)
+---@field keep? integer Number of renamed files that stay: ".1" is the newest. sluice removes older ones. (default: 5)
+---@field max_size? string Size at which sluice renames the file to its path with ".1" and begins another one. Set a large size where another tool rotates it and sends SIGUSR1. (default: 100MiB)
+---@field path? string File that sluice appends to. A relative path starts at the data directory. Its directory must exist. (default: access.log)
+---@field sample? string Share of the requests that get a line, chosen by chance: "1%". (default: 100%)
+
+---A file with a line for each request, or for a sample of them. Without this word there is none. A reload changes all options.
+---@param options sluice.access_log
+function access_log(options) end
+
 ---The listener for operators: metrics, health, status, reload.
 ---@class sluice.admin
 ---@field forwarded? "x-forwarded-for"|"forwarded"|"none" Header in which the trusted proxies name the client, which is req.peer then. Name the one that they write: a client could send the other one itself. (default: x-forwarded-for)

@@ -338,9 +338,9 @@ struct key_plan;       /* plan/key_table.h */
 struct enrichment;     /* plan/enrich.h */
 struct postback_rules; /* signature/postback.h */
 struct access_plan;
-struct params_rules;   /* decode/params.h */
-struct envelope;       /* decode/envelope.h */
-struct row_columns;    /* decode/rows.h */
+struct params_rules; /* decode/params.h */
+struct envelope;     /* decode/envelope.h */
+struct row_columns;  /* decode/rows.h */
 
 /* What says how a body is compressed: Content-Encoding; else a parameter of the query;
  * its first bytes. */

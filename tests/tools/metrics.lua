@@ -40,6 +40,8 @@ local sections = {
     { "route, code, status", "refusals_total" },
     { "route, reason", "auth_refused_total" },
     { "keys, label", "key_requests_total" } },
+  { "Access log", "", { "", "access_log_lines_total" },
+    { "reason", "access_log_dropped_total" } },
   { "Connections", "", { "", "connections_total connections_open connections_evicted_total",
       "connection_timeouts_total connection_buffer_bytes body_buffer_bytes" },
     { "reason", "connections_refused_total" },

@@ -1,0 +1,139 @@
+-- The access log: a line a request, whatever clients, the disk and operators do.
+local cjson = require "cjson"
+local h = require "harness"
+local signal = require "posix.signal"
+
+local POLICY = [[
+server { listen = "127.0.0.1:0", workers = 1 }
+admin { listen = "127.0.0.1:0" }
+%s
+file "archive" { dir = "archive" }
+stream "events" { sinks = { "archive" } }
+keys "partners" { file = "partners.csv", label = "name" }
+route "POST /v1/events" { body = "batch", stream = "events", schema = schema { id = str {} } }
+route "POST /load" { body = "event", stream = "events" }
+route "POST /keyed" { body = "event", stream = "events",
+  auth = query "k" "partners" }
+]]
+
+describe("the access log", function()
+  local s, path, dir
+  setup(function()
+    dir = h.folder()
+    h.write(dir .. "/partners.csv", ("sha256,name\n%s,acme\n"):format(
+      h.shell("printf secret-1 | sha256sum"):match "^%x+"))
+    s = h.server { policy = POLICY:format [[access_log { format = "json" }]], dir = dir }
+    path = s.data .. "/access.log"
+  end)
+  teardown(function()
+    s:close()
+    h.remove(dir)
+  end)
+
+  local function read(name) return h.read(name or path) or "" end
+
+  -- The first line that fits, once it is there.
+  local function line(pattern, name)
+    local found
+    h.wait_for("a line with " .. pattern, function()
+      for l in read(name):gmatch "[^\n]+" do
+        if l:find(pattern) then found = l return true end
+      end
+    end)
+    return found
+  end
+
+  local function reload(options)
+    h.write(s.path, POLICY:format(options))
+    return s:reload()
+  end
+
+  it("tells what became of a request", function()
+    s:post("/v1/events?run=1", [=[[{"id":"a"},{"id":1},{"id":"b"}]]=], {
+      traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" })
+    local x = cjson.decode(line "run=1")
+    assert.same({ "127.0.0.1", "POST", "/v1/events?run=1", "POST /v1/events", 202 },
+      { x.client, x.method, x.path, x.route, x.status })
+    assert.same({ "wrong_type", 2, 1, 32 }, { x.code, x.accepted, x.refused, x.bytes_in })
+    assert.equal("4bf92f3577b34da6a3ce929d0e0e4736", x.trace)
+    assert.is_true(x.seconds > 0 and x.bytes_out > 100)
+    s:get "/metrics"
+    assert.is_true(s:metric "sluice_access_log_lines_total" >= 1)
+    assert.equal(0, s:metric("sluice_access_log_dropped_total"))
+  end)
+
+  it("names the key, and never shows it, not even under a wrong path", function()
+    assert.equal(202, s:post("/keyed?a=1&k=secret-1&b=2", '{"id":"a"}').status)
+    local x = cjson.decode(line "/keyed")
+    assert.same({ "/keyed?a=1&b=2", "acme" }, { x.path, x.key })
+    assert.equal(404, s:post("/kyed?k=secret-1&c=3", "{}").status)
+    assert.equal("/kyed?c=3", cjson.decode(line "/kyed").path)
+    assert.equal(401, s:post("/keyed?%6b=secret-2", "{}").status)
+    line '"status":401'
+    assert.is_nil(read():find("secret", 1, true))
+  end)
+
+  it("has one line for each request, whatever bytes it is made of", function()
+    local before = select(2, read():gsub("\n", ""))
+    s:raw("GARBAGE\r\n\r\n")
+    s:raw("GET /q\"\\u000a%0a%22?x=\"forged=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    s:raw("GET /" .. ("x"):rep(3000) .. " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    s:raw("BREW /b\255\254 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    s:get "/no"
+    h.wait_for("their lines", function()
+      return select(2, read():gsub("\n", "")) >= before + 4
+    end)
+    for l in read():gmatch "[^\n]+" do assert.is_string(cjson.decode(l).route) end
+  end)
+
+  it("goes on in another file after SIGUSR1, and after the file was removed", function()
+    assert(os.rename(path, path .. ".moved"))
+    for _ = 1, 100 do signal.kill(s.pid, signal.SIGUSR1) end
+    h.wait_for("another file", function()
+      s:post("/v1/events?moved=1", '[{"id":"a"}]')
+      return read():find("moved=1", 1, true) ~= nil
+    end)
+    assert(os.remove(path))
+    h.wait_for("another file again", function()
+      s:post("/v1/events?removed=1", '[{"id":"a"}]')
+      return read():find("removed=1", 1, true) ~= nil
+    end)
+  end)
+
+  it("follows reloads under load, and refuses one whose file can't be opened", function()
+    local l = h.load(s.port, { path = "/load", batch = 1, connections = 4, rate = 500,
+      seconds = 1 })
+    for i = 1, 4 do
+      assert.equal(200, reload(i % 2 == 1 and "" or 'access_log { path = "b.log" }').status)
+    end
+    local f = h.load_wait(l)
+    assert.same({ 0, 0 }, { f.other, f.broken })
+    local a = reload 'access_log { path = "/no/such/folder/a.log" }'
+    assert.equal(500, a.status)
+    assert.matches("can't open the access log /no/such/folder/a.log", a.body, 1, true)
+    s:post("/v1/events?still=1", '[{"id":"a"}]')
+    line("still=1", s.data .. "/b.log")
+  end)
+
+  it("has refused requests also outside of the sample", function()
+    assert.equal(200, reload [[access_log { path = "c.log", sample = "0%", always = "refused" }]]
+      .status)
+    for _ = 1, 20 do s:post("/v1/events?good=1", '[{"id":"a"}]') end
+    s:post("/v1/events?part=1", '[{"id":"a"},{"id":1}]')
+    s:post("/v1/events?bad=1", '[{"id":1}]')
+    assert.matches('status=422 code="wrong_type" accepted=0 refused=1',
+      line("bad=1", s.data .. "/c.log"), 1, true)
+    assert.matches("status=202", line("part=1", s.data .. "/c.log"), 1, true)
+    assert.is_nil(read(s.data .. "/c.log"):find("good=1", 1, true))
+  end)
+
+  it("drops and counts the lines that no disk takes; clients get their answers", function()
+    assert.equal(200, reload 'access_log { path = "/dev/full" }'.status)
+    h.wait_for("dropped lines", function()
+      assert.equal(202, s:post("/v1/events", '[{"id":"a"}]').status)
+      return s:metric("sluice_access_log_dropped_total", 'reason="failed"') > 0
+    end)
+    s:logged "event=access_log status=dropped lines=%d+ why=\"can't write the access log /dev/full"
+    assert.equal(0, s:stop())
+  end)
+end)

@@ -1,0 +1,261 @@
+/* The access log's way to the disk: the ring, the file, the thread. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/access.h"
+#include "access/file.h"
+#include "base/clock.h"
+#include "base/err.h"
+
+static char dir[64], path[80];
+
+static int set_up(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/sluice-unit-access-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof path, "%s/log", dir);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    char name[96];
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        (void)snprintf(name, sizeof name, i == 0 ? "%s" : "%s.%d", path, i);
+        (void)unlink(name);
+    }
+    return rmdir(dir);
+}
+
+/* The file's text; "": there is none. */
+static const char *text_of(const char *suffix)
+{
+    static char text[1 << 16];
+    char name[96];
+    size_t n = 0;
+    FILE *f;
+
+    (void)snprintf(name, sizeof name, "%s%s", path, suffix);
+    f = fopen(name, "r");
+    if (f != NULL) {
+        n = fread(text, 1, sizeof text - 1, f);
+        (void)fclose(f);
+    }
+    text[n] = '\0';
+    return text;
+}
+
+/* ---- the ring ---- */
+
+static void a_full_ring_drops_lines_and_counts_them(void **state)
+{
+    stats_cell *dropped = stats_counter("test_dropped_total", "Dropped.", "");
+    struct ring *r = ring_new(dropped);
+    static char line[1000], got[RING_BYTES];
+    uint64_t put = 0;
+    size_t n;
+
+    (void)state;
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    for (int i = 0; i < 2000; i++) {
+        ring_put(r, line, sizeof line);
+    }
+    put = RING_BYTES / sizeof line;
+    assert_int_equal(2000 - put, atomic_load(dropped));
+    n = ring_take(r, got, sizeof got);
+    assert_int_equal(put * sizeof line, n);
+    assert_int_equal(0, ring_take(r, got, sizeof got));
+    ring_free(r);
+}
+
+static void a_ring_gives_whole_lines_over_its_end(void **state)
+{
+    struct ring *r = ring_new(stats_counter("test_dropped_total", "Dropped.", ""));
+    char line[64], got[150];
+    int next = 0;
+
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        int k = snprintf(line, sizeof line, "line %d %.*s\n", i, i % 40,
+                         "........................................");
+        size_t n;
+
+        ring_put(r, line, (size_t)k);
+        while ((n = ring_take(r, got, i % 3 == 0 ? sizeof got : 70)) > 0) {
+            int number;
+
+            assert_int_equal('\n', got[n - 1]);
+            assert_int_equal(1, sscanf(got, "line %d", &number));
+            assert_int_equal(next, number);
+            for (size_t at = 0; at < n; at++) {
+                next += got[at] == '\n';
+            }
+        }
+    }
+    assert_int_equal(100000, next);
+    ring_free(r);
+}
+
+/* ---- the file ---- */
+
+static void put(struct access_file *f, const char *line)
+{
+    struct err e;
+
+    assert_true(access_file_write(f, line, strlen(line), &e));
+}
+
+static void a_file_that_is_full_gets_another_name(void **state)
+{
+    struct access_file f;
+    struct err e;
+
+    (void)state;
+    assert_true(access_file_open(&f, path, 10, 2, &e));
+    put(&f, "one-----\n");
+    put(&f, "two-----\n");
+    put(&f, "three---\n");
+    put(&f, "four----\n");
+    access_file_close(&f);
+    assert_string_equal("four----\n", text_of(""));
+    assert_string_equal("three---\n", text_of(".1"));
+    assert_string_equal("two-----\n", text_of(".2"));
+    assert_string_equal("", text_of(".3"));
+    /* What is there counts. */
+    assert_true(access_file_open(&f, path, 10, 2, &e));
+    put(&f, "five----\n");
+    access_file_close(&f);
+    assert_string_equal("four----\n", text_of(".1"));
+}
+
+static void a_file_that_was_moved_or_removed_is_made_again(void **state)
+{
+    char moved[96];
+    struct access_file f;
+    struct err e;
+
+    (void)state;
+    assert_true(access_file_open(&f, path, 0, 1, &e));
+    put(&f, "one\n");
+    (void)snprintf(moved, sizeof moved, "%s.1", path);
+    assert_int_equal(0, rename(path, moved));
+    access_file_look(&f);
+    put(&f, "two\n");
+    assert_string_equal("one\n", text_of(".1"));
+    assert_string_equal("two\n", text_of(""));
+    assert_int_equal(0, unlink(path));
+    access_file_look(&f);
+    put(&f, "three\n");
+    access_file_look(&f);
+    put(&f, "four\n");
+    assert_string_equal("three\nfour\n", text_of(""));
+    access_file_close(&f);
+}
+
+/* Half of a line that the disk took is taken back. */
+static void a_full_disk_leaves_no_half_line(void **state)
+{
+    struct rlimit before, few;
+    struct access_file f;
+    struct err e;
+
+    (void)state;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(0, getrlimit(RLIMIT_FSIZE, &before));
+    assert_true(access_file_open(&f, path, 0, 1, &e));
+    put(&f, "whole\n");
+    few = (struct rlimit){10, before.rlim_max};
+    assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &few));
+    assert_false(access_file_write(&f, "too long for it\n", 16, &e));
+    assert_non_null(strstr(e.text, "can't write the access log"));
+    assert_string_equal("whole\n", text_of(""));
+    assert_int_equal(0, setrlimit(RLIMIT_FSIZE, &before));
+    put(&f, "again\n");
+    assert_string_equal("whole\nagain\n", text_of(""));
+    access_file_close(&f);
+}
+
+static void a_pipe_that_nobody_reads_is_no_wait(void **state)
+{
+    struct access_conf c = {path, 0, 1};
+    struct err e;
+
+    (void)state;
+    assert_int_equal(0, mkfifo(path, 0600));
+    assert_false(access_try(&c, &e));
+    assert_non_null(strstr(e.text, path));
+}
+
+/* ---- the thread ---- */
+
+static void the_last_lines_are_written_at_the_end(void **state)
+{
+    struct access *a = access_new(2);
+    struct access_conf c = {path, 0, 1};
+    struct err e;
+
+    (void)state;
+    assert_true(access_follow(a, NULL, &e)); /* no log, and no thread */
+    assert_true(access_follow(a, &c, &e));
+    ring_put(access_ring(a, 0), "first\n", 6);
+    ring_put(access_ring(a, 1), "second\n", 7);
+    for (int i = 0; i < 1000; i++) {
+        access_reopen(a);
+    }
+    assert_true(access_free(a, clock_mono_ns() + 60000000000u));
+    assert_non_null(strstr(text_of(""), "first\n"));
+    assert_non_null(strstr(text_of(""), "second\n"));
+    assert_int_equal(2, stats_value("sluice_access_log_lines_total", ""));
+}
+
+static void lines_that_no_file_takes_are_counted(void **state)
+{
+    struct access *a = access_new(1);
+    struct access_conf c = {"/dev/full", 0, 1};
+    struct err e;
+
+    (void)state;
+    assert_true(access_follow(a, &c, &e));
+    ring_put(access_ring(a, 0), "lost\n", 5);
+    ring_put(access_ring(a, 0), "lost\n", 5);
+    assert_true(access_free(a, clock_mono_ns() + 60000000000u));
+    assert_int_equal(
+        2, stats_value("sluice_access_log_dropped_total", "reason=\"failed\""));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_ring_drops_lines_and_counts_them),
+        cmocka_unit_test(a_ring_gives_whole_lines_over_its_end),
+        cmocka_unit_test_setup_teardown(a_file_that_is_full_gets_another_name, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_was_moved_or_removed_is_made_again,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_line, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_pipe_that_nobody_reads_is_no_wait, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_last_lines_are_written_at_the_end, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(lines_that_no_file_takes_are_counted, set_up,
+                                        tear_down)};
+
+    return cmocka_run_group_tests_name("access", tests, NULL, NULL);
+}
