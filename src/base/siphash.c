@@ -75,6 +75,16 @@ uint64_t siphash13(const struct siphash_key *key, const void *data, size_t n)
     return s.a ^ s.b ^ s.c ^ s.d;
 }
 
+uint64_t siphash24(const struct siphash_key *key, const void *data, size_t n)
+{
+    struct sip s = start(key);
+
+    absorb(&s, data, n, 2);
+    s.c ^= 0xFF;
+    mix(&s, 4);
+    return s.a ^ s.b ^ s.c ^ s.d;
+}
+
 void siphash24_128(const struct siphash_key *key, const void *data, size_t n,
                    uint64_t out[2])
 {

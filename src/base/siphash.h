@@ -15,6 +15,9 @@ struct siphash_key {
 /* SipHash-1-3, 64 bits: for tables, where a collision costs time only. */
 uint64_t siphash13(const struct siphash_key *key, const void *data, size_t n);
 
+/* SipHash-2-4 with 64 bits; with a key of zeros it is ClickHouse's sipHash64(). */
+uint64_t siphash24(const struct siphash_key *key, const void *data, size_t n);
+
 /* SipHash-2-4 with 128 bits: for identities, where a collision is a mistake. */
 void siphash24_128(const struct siphash_key *key, const void *data, size_t n,
                    uint64_t out[2]);

@@ -143,7 +143,7 @@ static bool fill(struct spool_cursor *cur, size_t want, uint64_t end)
     if (n > cur->window_room) {
         cur->window_room = n;
         free(cur->window);
-        cur->window = mem_alloc(n);
+        cur->window = mem_alloc(n + BLOCKS_PAD_BYTES);
     }
     cur->window_n = 0;
     if (!open_segment(cur)) {

@@ -319,7 +319,7 @@ struct spool_cursor *spool_cursor_open(struct spool_consumer *c, struct spool_po
 void spool_cursor_close(struct spool_cursor *cur);
 
 /* Reads the next block by pread into the cursor's buffer, checks its crc; views
- * live until the next call on cur. The first block may hold events before the
+ * live until the next call on cur, and 64 bytes after the payload can be read. The first block may hold events before the
  * start: skip those with first + i < pos.seq. */
 enum spool_read spool_cursor_next(struct spool_cursor *cur, struct spool_block *out,
                                   uint64_t *lost);

@@ -5,7 +5,7 @@ local allowed = {
   base = {}, stats = {}, loop = {}, process = {}, net = { "loop" }, decode = {},
   access = {}, batch = {}, shared = {}, agents = {}, keys = {}, tables = {}, journal = { "batch" },
   signature = { "decode" },
-  plan = { "decode", "signature", "tables" }, spool = { "loop" }, http = { "net", "loop" },
+  plan = { "decode", "signature", "tables" }, spool = { "loop" }, index = { "decode", "spool" }, http = { "net", "loop" },
   policy = { "plan", "decode", "shared", "keys", "tables", "loop",
     "signature", "agents" },
   sink = { "plan", "decode", "batch", "journal", "loop", "spool" },

@@ -1,0 +1,120 @@
+#include "index/format.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "base/siphash.h"
+
+static_assert(sizeof(struct index_head) == 720, "a head's layout is on disk");
+static_assert(sizeof(struct index_row) == 40, "so is a row's");
+
+static const char MAGIC[8] = {'S', 'L', 'I', 'N', 'D', 'E', 'X', '\n'};
+
+enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS };
+
+uint64_t index_print(const void *id, size_t n)
+{
+    static const struct siphash_key zeros;
+
+    return siphash24(&zeros, id, n);
+}
+
+static uint32_t head_crc(const unsigned char *bytes)
+{
+    const size_t from = offsetof(struct index_head, format);
+
+    return crc32c(0, bytes + from, INDEX_HEAD_BYTES - from);
+}
+
+void index_head_encode(const struct index_head *h, unsigned char *out)
+{
+    struct index_head q = *h;
+
+    memset(out, 0, INDEX_HEAD_BYTES);
+    memcpy(q.magic, MAGIC, sizeof q.magic);
+    q.format = INDEX_FORMAT;
+    memcpy(out, &q, sizeof q);
+    q.crc = head_crc(out);
+    memcpy(out, &q, sizeof q);
+}
+
+static bool ends(const char *text, size_t n)
+{
+    return memchr(text, '\0', n) != NULL;
+}
+
+bool index_head_decode(const unsigned char *in, struct index_head *h)
+{
+    memcpy(h, in, sizeof *h);
+    return memcmp(h->magic, MAGIC, sizeof MAGIC) == 0 && h->crc == head_crc(in) &&
+           h->format == INDEX_FORMAT && ends(h->uuid, sizeof h->uuid) &&
+           ends(h->stream, sizeof h->stream) && ends(h->field, sizeof h->field) &&
+           h->n_ids <= INDEX_IDS_MAX && h->n_rows <= INDEX_EVENTS_MAX &&
+           h->first > 0 && h->end > h->first && h->end - h->first <= UINT32_MAX &&
+           h->n_ids <= h->n_events && h->n_rows <= h->n_events &&
+           h->n_events <= h->end - h->first && h->step_ms > 0;
+}
+
+uint32_t index_group_crc(const unsigned char *in, uint32_t n, uint32_t group)
+{
+    return crc32c(group + 1, in, (size_t)n * INDEX_ENTRY_BYTES);
+}
+
+uint32_t index_group_encode(const struct index_id *ids, uint32_t n, uint32_t group,
+                            unsigned char *out)
+{
+    unsigned char *upper = out + (size_t)n * 4, *lower = upper + (size_t)n * 4;
+
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t print = index_stored_print(ids[i].print);
+        const uint32_t high = (uint32_t)(print >> 24), low = (uint32_t)print;
+
+        memcpy(out + (size_t)i * 4, &ids[i].ordinal, 4);
+        memcpy(upper + (size_t)i * 4, &high, 4);
+        memcpy(lower + (size_t)i * 3, &low, 3);
+    }
+    return index_group_crc(out, n, group);
+}
+
+struct index_id index_group_id(const unsigned char *in, uint32_t n, uint32_t i)
+{
+    const unsigned char *upper = in + (size_t)n * 4, *lower = upper + (size_t)n * 4;
+    struct index_id id = {0, 0};
+    uint32_t high, low = 0;
+
+    memcpy(&id.ordinal, in + (size_t)i * 4, 4);
+    memcpy(&high, upper + (size_t)i * 4, 4);
+    memcpy(&low, lower + (size_t)i * 3, 3);
+    id.print = (uint64_t)high << 24 | low;
+    return id;
+}
+
+void index_sort(struct index_id *ids, struct index_id *spare, uint32_t n)
+{
+    struct index_id *from = ids, *to = spare;
+
+    /* The lowest digit is not stored; seven are: an odd number. */
+    for (unsigned shift = 64 - 7 * DIGIT_BITS; shift < 64; shift += DIGIT_BITS) {
+        uint32_t at[DIGITS] = {0}, sum = 0;
+        struct index_id *was = from;
+
+        for (uint32_t i = 0; i < n; i++) {
+            at[from[i].print >> shift & (DIGITS - 1)]++;
+        }
+        for (uint32_t d = 0; d < DIGITS; d++) {
+            const uint32_t k = at[d];
+
+            at[d] = sum;
+            sum += k;
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            to[at[from[i].print >> shift & (DIGITS - 1)]++] = from[i];
+        }
+        from = to;
+        to = was;
+    }
+    if (n > 0) {
+        memcpy(ids, from, n * sizeof *ids);
+    }
+}
