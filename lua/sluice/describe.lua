@@ -67,14 +67,15 @@ function Loader:options(s, path, t, options)
       end
     elseif spec.type == "options" then
       local preset = spec.presets and type(v) == "string" and spec.presets[v]
-      v = preset or v
+      v = preset or spec.short and type(v) == "string" and { [spec.short] = v } or v
       if type(v) == "table" then
         out[key] = self:option_table(s, extend(path, key), v, spec)
       elseif spec.word then
         self:refused_word(s, extend(path, key), v)
       else
         self:problem(s, extend(path, key), "value",
-          spec.presets and ("%s is neither \"%s\" nor a table { }"):format(values.show(v),
+          spec.short and ("%s is neither a path nor a table { }"):format(values.show(v))
+            or spec.presets and ("%s is neither \"%s\" nor a table { }"):format(values.show(v),
             (next(spec.presets))) or ("%s is not a table { }"):format(values.show(v)))
       end
     else

@@ -54,7 +54,7 @@ end
 -- LuaCATS type of an option; class: of the table that has it.
 local function lua_type(spec, class, key)
   if spec.type == "options" then
-    local presets = ""
+    local presets = spec.short and "string|" or ""
     for name in pairs(spec.presets or {}) do presets = presets .. '"' .. name .. '"|' end
     return presets .. class .. "." .. key .. (spec.word and ('|"%s"'):format(spec.word) or "")
   end

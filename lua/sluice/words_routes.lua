@@ -44,6 +44,21 @@ M.stream = {
           help = "Number of keys that sluice remembers without persist, in about 60 bytes of "
             .. "memory each. With more keys it forgets the oldest early." },
       } },
+    index = { type = "options", optional = true, short = "field",
+      help = "Keeps an index of the events' ids, so that sluice find and sluice ledger tell "
+        .. "what became of each event, also after it left the spool. Takes less than 12 bytes "
+        .. "of disk for an event. index = \"event_id\" is short for "
+        .. "index = { field = \"event_id\" }.",
+      options = {
+        field = { type = "path", required = true,
+          help = "Path of the text or number that identifies an event. Events without it are "
+            .. "counted, and can't be found." },
+        keep = { type = "duration", default = "7d", min = 60000, max = 400 * DAY_MS,
+          help = "How long sluice keeps the index of an event." },
+        max_bytes = { type = "bytes", default = "1GiB", min = 1024 * 1024, max = 2 ^ 50,
+          help = "Most bytes of the stream's index on disk. Beyond it sluice removes the "
+            .. "oldest part. 1GiB has the ids of 90 million events." },
+      } },
     sinks = { type = "sinks", required = true,
       help = "Names of the sinks that get the events, as \"name\" or name = { when_full, "
         .. "max_lag }." },

@@ -66,14 +66,24 @@ bool index_has_room(const struct index_builder *b, uint32_t n)
     return b->n_ids + n <= INDEX_IDS_MAX && b->next - b->first + n <= INDEX_EVENTS_MAX;
 }
 
-bool index_is_empty(const struct index_builder *b)
+uint64_t index_first(const struct index_builder *b)
 {
-    return b->next == b->first;
+    return b->first;
 }
 
 uint64_t index_end(const struct index_builder *b)
 {
     return b->next;
+}
+
+int64_t index_newest_ms(const struct index_builder *b)
+{
+    int64_t newest = 0;
+
+    for (uint32_t i = 0; i < b->n_rows; i++) {
+        newest = b->rows[i].wall_ms > newest ? b->rows[i].wall_ms : newest;
+    }
+    return newest;
 }
 
 /* ---- rows ---- */

@@ -29,9 +29,11 @@ void index_builder_free(struct index_builder *b); /* NULL is fine */
 
 /* Whether n more events fit. */
 bool index_has_room(const struct index_builder *b, uint32_t n);
-bool index_is_empty(const struct index_builder *b);
+uint64_t index_first(const struct index_builder *b);
 /* The sequence that comes next. */
 uint64_t index_end(const struct index_builder *b);
+/* When its newest event was accepted; 0: it has none. */
+int64_t index_newest_ms(const struct index_builder *b);
 
 /* The events that follow were accepted then. */
 void index_block(struct index_builder *b, int64_t wall_ms, uint64_t policy8);

@@ -110,6 +110,9 @@ struct stream_plan {
     int64_t dedup_window_ms;
     uint32_t dedup_max_keys;
     bool dedup_persist;
+    const char *index_field; /* path of the id; NULL: no index */
+    int64_t index_keep_ms;
+    uint64_t index_max_bytes;
     struct stream_sink *sinks;
     uint32_t n_sinks;
     const char *key;   /* path of a sink's message key, whose place the spool

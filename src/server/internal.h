@@ -30,6 +30,7 @@
 struct access;
 struct err;
 struct collector;
+struct indexer;
 struct place;
 struct process;
 struct registry;
@@ -90,6 +91,7 @@ struct server {
     bool looking,
         any_paused; /* paused.c: a look at those that are paused is under way */
     struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
+    struct indexer *indexers[SPOOL_STREAMS_MAX];     /* the same way */
     struct worker **workers;
     struct access *access; /* lines.c */
     struct listenings listeners;

@@ -16,6 +16,7 @@
 #include "server/admin/note.h"
 #include "server/certificates.h"
 #include "server/internal.h"
+#include "server/index/indexes.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
 #include "server/policies/snapshots.h"
@@ -237,7 +238,8 @@ bool start_all(struct server *s, struct err *e)
     s->sinks_ahead = true;
     if (!open_spool(s, plan, e) ||
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
-        !keystores_open(s, s->policy, s->stream_ids, e)) {
+        !keystores_open(s, s->policy, s->stream_ids, e) ||
+        !indexes_open(s, plan, s->stream_ids, e)) {
         return false;
     }
     if (!taken_restore(s, plan, e) || !sinks_restore(s, s->policy, false, e) ||

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/internal.h"
+#include "server/index/indexes.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
 #include "server/renewal.h"
@@ -96,7 +97,8 @@ bool stop_all(struct server *s)
     listenings_close(&s->listeners);
     renewal_free(s->renewal);
     if (s->spool != NULL) {
-        if (!keystores_close(s, clock_mono_ns() + STOP_GRACE_NS)) {
+        if (!keystores_close(s, clock_mono_ns() + STOP_GRACE_NS) ||
+            !indexes_close(s, clock_mono_ns() + STOP_GRACE_NS)) {
             return false;
         }
         if (!spool_stop(s->spool, clock_mono_ns() + STOP_GRACE_NS)) {

@@ -8,6 +8,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "plan/outcome.h"
+#include "server/index/indexes.h"
 #include "server/internal.h"
 
 static const char DEAD[] = "dead";
@@ -105,6 +106,11 @@ void streams_restore(struct server *s)
 
     if (!streams_open(s, policy_plan(s->policy), s->stream_ids, &s->dead_stream, &e)) {
         log_write(LOG_ERROR, "spool", "status=not_undone why=%s",
+                  log_quote(quoted, sizeof quoted, e.text));
+        return;
+    }
+    if (!indexes_open(s, policy_plan(s->policy), s->stream_ids, &e)) {
+        log_write(LOG_ERROR, "index_not_undone", "why=%s",
                   log_quote(quoted, sizeof quoted, e.text));
     }
 }

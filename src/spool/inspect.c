@@ -123,7 +123,7 @@ static void inspect_segment(struct inspect *in, int fd, const struct page *p,
     i->status = "used";
     look_back(in, p);
     tell_last(in);
-    if (!in->v->quick) {
+    if (!in->v->quick && (in->v->wants == NULL || in->v->wants(in->v->arg, i))) {
         blocks_init(&w, fd, p->salt, i->size, p->first);
         w.search = p->first != 0;
         read_blocks(in, &w, i);

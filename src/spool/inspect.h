@@ -32,6 +32,10 @@ typedef void spool_damage_fn(void *arg, const struct spool_segment_info *i,
 
 typedef void spool_inspect_fn(void *arg, const struct spool_segment_info *i);
 
+/* Whether the blocks of the segment, of which number, first and size are known, are to
+ * be read. */
+typedef bool spool_wants_fn(void *arg, const struct spool_segment_info *i);
+
 /* A whole block of the segment i, whose `bytes` say where it ends.
  * After the block's bytes 64 more can be read. False: that is enough. */
 struct spool_block;
@@ -42,6 +46,7 @@ struct spool_visitor {
     spool_inspect_fn *segment; /* after its blocks; NULL: not told */
     spool_block_fn *block;     /* NULL: not told */
     spool_damage_fn *damage;   /* NULL: not told */
+    spool_wants_fn *wants;   /* NULL: all are */
     void *arg;
     bool quick; /* segments by their first page: first and size only */
 };

@@ -173,6 +173,13 @@ static void build_stream(struct build *b, struct stream_plan *s)
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);
+    lua_getfield(b->L, -1, "index");
+    if (lua_istable(b->L, -1)) {
+        s->index_field = field_text(b, "field").p;
+        s->index_keep_ms = (int64_t)field_whole(b, "keep");
+        s->index_max_bytes = field_whole(b, "max_bytes");
+    }
+    lua_pop(b->L, 1);
     s->key = key_of(b->plan, s);
     s->key_hash = plan_key_hash(s->key);
 }

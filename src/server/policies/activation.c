@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "policy/run/run.h"
+#include "server/index/indexes.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
 #include "server/policies/quarantine.h"
@@ -279,6 +280,7 @@ static void alter(void *arg)
     r->altered =
         streams_open(s, policy_plan(r->policy), r->ids, &r->dead_stream, &r->e) &&
         keystores_open(s, r->policy, r->ids, &r->e) &&
+        indexes_open(s, policy_plan(r->policy), r->ids, &r->e) &&
         sinks_apply(s, r->policy, r->ids, r->dead_stream, &r->e);
     if (!r->altered) {
         say_again(&r->e);
@@ -407,7 +409,8 @@ static void alter_canary(void *arg) /* the changer */
     struct reload *r = arg;
 
     r->altered = canary_streams(r, policy_plan(r->policy), &r->e) &&
-                 keystores_open(r->s, r->policy, r->ids, &r->e);
+                 keystores_open(r->s, r->policy, r->ids, &r->e) &&
+                 indexes_open(r->s, policy_plan(r->policy), r->ids, &r->e);
     if (!r->altered) {
         say_again(&r->e);
     }

@@ -1,0 +1,171 @@
+#include "cli/index_list.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/read.h"
+#include "index/names.h"
+#include "index/reader.h"
+
+bool index_lists_has(const char *spool, const char *stream)
+{
+    char path[PATH_MAX];
+
+    (void)snprintf(path, sizeof path, "%s/%s/" INDEX_FOLDER, spool, stream);
+    return access(path, F_OK) == 0;
+}
+
+struct index_list *index_lists_add(struct index_lists *l)
+{
+    l->list = mem_realloc(l->list, (l->n + 1) * sizeof *l->list);
+    l->list[l->n] = (struct index_list){.n = 0};
+    return &l->list[l->n++];
+}
+
+void index_lists_free(struct index_lists *l)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        free(l->list[i].runs);
+    }
+    free(l->list);
+    *l = (struct index_lists){.n = 0};
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct index_run *x = a, *y = b;
+
+    return x->epoch != y->epoch     ? (x->epoch < y->epoch ? -1 : 1)
+           : x->worker != y->worker ? (x->worker < y->worker ? -1 : 1)
+                                    : (x->first > y->first) - (x->first < y->first);
+}
+
+/* The path of the ids now; events that no file has are read by it. */
+static void read_field(struct index_list *l, const char *dir)
+{
+    char path[PATH_MAX];
+    int fd;
+
+    (void)snprintf(path, sizeof path, "%s/" INDEX_FIELD_FILE, dir);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t n = read_at(fd, l->field, sizeof l->field - 1, 0);
+
+        l->field[n < 0 ? 0 : n] = '\0';
+        l->field[strcspn(l->field, "\n")] = '\0';
+        (void)close(fd);
+    }
+}
+
+static bool list_names(struct index_list *l, const char *dir, struct err *e)
+{
+    DIR *at = opendir(dir);
+    struct dirent *d;
+    int rc;
+
+    if (at == NULL) {
+        return errno == ENOENT || err_errno(e, errno, "%s", dir);
+    }
+    while (errno = 0, (d = readdir(at)) != NULL) {
+        struct index_run r = {.end = 0};
+
+        if (!index_name_read(d->d_name, &r.epoch, &r.worker, &r.first)) {
+            continue;
+        }
+        if (l->n == l->room) {
+            l->room = l->room == 0 ? 64 : 2 * l->room;
+            l->runs = mem_realloc(l->runs, l->room * sizeof *l->runs);
+        }
+        l->runs[l->n++] = r;
+    }
+    rc = errno;
+    (void)closedir(at);
+    if (l->n > 1) {
+        qsort(l->runs, l->n, sizeof *l->runs, by_place);
+    }
+    return rc == 0 || err_errno(e, rc, "%s", dir);
+}
+
+static void count(struct index_list *l, const struct index_head *h)
+{
+    l->n_events += h->n_events;
+    if (h->n_events > 0) {
+        l->oldest_ms = l->oldest_ms == 0 || h->oldest_ms < l->oldest_ms ? h->oldest_ms
+                                                                        : l->oldest_ms;
+        l->newest_ms = h->newest_ms > l->newest_ms ? h->newest_ms : l->newest_ms;
+    }
+}
+
+/* Whether the file at that name is the shard's, and fn believes it. */
+static bool read_file(struct index_list *l, struct index_file *f, const char *dir,
+                      struct index_run *r, index_list_fn *fn, void *arg)
+{
+    char path[PATH_MAX];
+    struct err e;
+    bool good;
+
+    (void)index_path(path, sizeof path, dir, r->epoch, r->worker, r->first);
+    switch (index_open(f, path, &e)) {
+    case INDEX_OPENED:
+        break;
+    case INDEX_UNREADABLE:
+        l->n_damaged += access(path, F_OK) == 0;
+        return false;
+    case INDEX_NOT_ONE:
+        l->n_damaged++;
+        return false;
+    }
+    good = f->head.epoch == r->epoch && f->head.worker == r->worker &&
+           f->head.first == r->first && fn(arg, f);
+    r->end = f->head.end;
+    if (good) {
+        count(l, &f->head);
+    } else {
+        l->n_damaged++;
+    }
+    index_close(f);
+    return good;
+}
+
+bool index_list_read(struct index_list *l, const char *spool, const char *stream,
+                     index_list_fn *fn, void *arg, struct err *e)
+{
+    struct index_file f = {.fd = -1};
+    char dir[PATH_MAX - 64];
+    uint32_t n = 0;
+
+    (void)snprintf(dir, sizeof dir, "%s/%s/" INDEX_FOLDER, spool, stream);
+    read_field(l, dir);
+    if (!list_names(l, dir, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < l->n; i++) {
+        if (read_file(l, &f, dir, &l->runs[i], fn, arg)) {
+            l->runs[n++] = l->runs[i];
+        }
+    }
+    l->n = n;
+    index_free(&f);
+    return true;
+}
+
+uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t worker,
+                            uint64_t seq)
+{
+    for (uint32_t i = 0; i < l->n; i++) {
+        const struct index_run *r = &l->runs[i];
+
+        if (r->epoch == epoch && r->worker == worker && r->first <= seq && seq < r->end) {
+            seq = r->end;
+        }
+    }
+    return seq;
+}

@@ -1,0 +1,50 @@
+/*
+ * index_list - the index files of a stream, and the sequences that they cover. Reads
+ * only; one thread.
+ *
+ *   index_lists_add -> index_list_read -> ... -> index_lists_free
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+struct index_file;
+
+struct index_run {
+    uint32_t epoch, worker;
+    uint64_t first, end;
+};
+
+struct index_list {
+    char field[512]; /* path of the ids now; "": the stream has no index */
+    struct index_run *runs; /* by shard and sequence */
+    uint32_t n, room;
+    uint64_t n_damaged, n_events;
+    int64_t oldest_ms, newest_ms; /* 0: it has no event */
+};
+
+struct index_lists {
+    struct index_list *list;
+    uint32_t n;
+};
+
+/* Whether the stream's folder in the spool has an index. */
+bool index_lists_has(const char *spool, const char *stream);
+
+struct index_list *index_lists_add(struct index_lists *l); /* valid until the next */
+void index_lists_free(struct index_lists *l);
+
+/* Calls fn with each good file, in the order of shards and sequences; false from fn: it
+ * is not good after all, and what it covers has to be read from the segments. A file
+ * that goes away meanwhile is passed over. False and *e: the folder can't be read. */
+typedef bool index_list_fn(void *arg, struct index_file *f);
+bool index_list_read(struct index_list *l, const char *spool, const char *stream,
+                     index_list_fn *fn, void *arg, struct err *e) MUST_USE;
+
+/* The sequence after those from seq on that files cover. */
+uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t worker,
+                            uint64_t seq);

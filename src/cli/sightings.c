@@ -1,0 +1,415 @@
+#include "cli/sightings.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "cli/index_list.h"
+#include "index/ids.h"
+#include "index/reader.h"
+#include "spool/inspect.h"
+#include "spool/spool.h"
+
+enum { TRIES = 4 };
+
+/* A segment as it was listed. */
+struct segment_seen {
+    uint32_t stream; /* among the looked */
+    uint32_t epoch, worker;
+    uint64_t number, first, end; /* end: of the next one's first, or unknown */
+    bool wanted, read;
+};
+
+struct search {
+    const struct sightings_wanted *want;
+    struct sightings *out;
+    struct index_lists indexes; /* by stream, as looked */
+    struct segment_seen *segments;
+    uint32_t n_segments, segments_room;
+    struct ids **ids; /* by stream */
+    uint64_t print;
+    uint32_t stream; /* that is searched */
+    const struct index_file *file;
+};
+
+/* ---- the list ---- */
+
+static struct sighting *find(struct search *s, uint32_t epoch, uint32_t worker,
+                             uint64_t seq)
+{
+    const char *stream = s->out->looked[s->stream].stream;
+
+    for (uint32_t i = 0; i < s->out->n; i++) {
+        struct sighting *g = &s->out->list[i];
+
+        if (g->seq == seq && g->epoch == epoch && g->worker == worker &&
+            strcmp(g->stream, stream) == 0) {
+            return g;
+        }
+    }
+    return NULL;
+}
+
+/* NULL: there are too many. */
+static struct sighting *add(struct search *s, uint32_t epoch, uint32_t worker,
+                            uint64_t seq)
+{
+    struct sighting *g = find(s, epoch, worker, seq);
+
+    if (g != NULL) {
+        return g;
+    }
+    if (s->out->n == SIGHTINGS_MAX) {
+        s->out->more++;
+        return NULL;
+    }
+    g = &s->out->list[s->out->n++];
+    *g = (struct sighting){.epoch = epoch, .worker = worker, .seq = seq};
+    (void)snprintf(g->stream, sizeof g->stream, "%s",
+                   s->out->looked[s->stream].stream);
+    return g;
+}
+
+/* ---- the streams, and their segments ---- */
+
+static uint32_t stream_of(struct search *s, const char *name)
+{
+    struct sightings *o = s->out;
+
+    for (uint32_t i = 0; i < o->n_looked; i++) {
+        if (strcmp(o->looked[i].stream, name) == 0) {
+            return i;
+        }
+    }
+    o->looked = mem_realloc(o->looked, (o->n_looked + 1) * sizeof *o->looked);
+    o->looked[o->n_looked] = (struct looked){.n_files = 0};
+    (void)snprintf(o->looked[o->n_looked].stream, sizeof o->looked->stream, "%s", name);
+    return o->n_looked++;
+}
+
+static bool is_wanted(const struct search *s, const char *stream)
+{
+    return (s->want->stream == NULL ? strcmp(stream, "dead") != 0
+                                    : strcmp(s->want->stream, stream) == 0);
+}
+
+static void on_listed(void *arg, const struct spool_segment_info *i)
+{
+    struct search *s = arg;
+    struct segment_seen *g = s->n_segments == 0 ? NULL : &s->segments[s->n_segments - 1];
+
+    if (i->first == 0 || !is_wanted(s, i->stream)) {
+        return;
+    }
+    if (g != NULL && g->epoch == i->epoch && g->worker == i->worker &&
+        g->stream == stream_of(s, i->stream)) {
+        g->end = i->first;
+    }
+    if (s->n_segments == s->segments_room) {
+        s->segments_room = s->segments_room == 0 ? 64 : 2 * s->segments_room;
+        s->segments = mem_realloc(s->segments, s->segments_room * sizeof *s->segments);
+    }
+    s->segments[s->n_segments++] = (struct segment_seen){.stream = stream_of(s, i->stream),
+                                                         .epoch = i->epoch,
+                                                         .worker = i->worker,
+                                                         .number = i->number,
+                                                         .first = i->first,
+                                                         .end = UINT64_MAX};
+}
+
+static bool list_segments(struct search *s, struct err *e)
+{
+    const struct spool_visitor v = {.segment = on_listed, .arg = s, .quick = true};
+
+    s->n_segments = 0;
+    return spool_visit(s->want->dir, &v, e);
+}
+
+/* Folders with an index whose segments are all gone are streams, too. */
+static bool list_streams(struct search *s, struct err *e)
+{
+    DIR *dir = opendir(s->want->dir);
+    struct dirent *d;
+
+    if (dir == NULL) {
+        return err_errno(e, errno, "%s", s->want->dir);
+    }
+    while ((d = readdir(dir)) != NULL) {
+        if (d->d_name[0] != '.' && is_wanted(s, d->d_name) &&
+            index_lists_has(s->want->dir, d->d_name)) {
+            (void)stream_of(s, d->d_name);
+        }
+    }
+    (void)closedir(dir);
+    return true;
+}
+
+/* ---- the index ---- */
+
+static bool on_hit(void *arg, uint64_t seq)
+{
+    struct search *s = arg;
+    const struct index_head *h = &s->file->head;
+    const struct index_row *row = index_row_of(s->file, seq);
+    struct sighting *g;
+
+    if (row != NULL && row->wall_ms + h->step_ms <= s->want->since_ms) {
+        return true;
+    }
+    g = add(s, h->epoch, h->worker, seq);
+    if (g != NULL) {
+        g->indexed = true;
+        g->wall_ms = row == NULL ? 0 : row->wall_ms;
+        g->step_ms = h->step_ms;
+        g->policy8 = row == NULL ? 0 : row->policy8;
+    }
+    return true;
+}
+
+static bool on_any(void *arg, uint64_t seq)
+{
+    bool *any = arg;
+
+    (void)seq;
+    *any = true;
+    return false;
+}
+
+/* A file is read whole only where it has a hit: its rows are the larger part. */
+static bool on_file(void *arg, struct index_file *f)
+{
+    struct search *s = arg;
+    bool any = false;
+    struct err e;
+
+    s->file = f;
+    if (f->head.n_events > 0 && f->head.newest_ms < s->want->since_ms) {
+        return true;
+    }
+    return index_find(f, s->print, on_any, &any, &e) &&
+           (!any || (index_rows(f, &e) && index_find(f, s->print, on_hit, s, &e)));
+}
+
+static bool search_index(struct search *s, struct err *e)
+{
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        struct looked *l = &s->out->looked[i];
+        struct index_list *list = index_lists_add(&s->indexes);
+
+        s->stream = i;
+        if (!index_list_read(list, s->want->dir, l->stream, on_file, s, e)) {
+            return false;
+        }
+        l->n_files = list->n;
+        l->n_damaged = list->n_damaged;
+        l->n_events = list->n_events;
+        l->oldest_ms = list->oldest_ms;
+        l->newest_ms = list->newest_ms;
+        (void)snprintf(l->field, sizeof l->field, "%s", list->field);
+    }
+    return true;
+}
+
+/* ---- bytes ---- */
+
+/* Whether the segment has a sighting, or events that no index file covers. */
+static bool wants(const struct search *s, const struct segment_seen *g)
+{
+    const struct looked *l = &s->out->looked[g->stream];
+
+    for (uint32_t i = 0; i < s->out->n; i++) {
+        const struct sighting *t = &s->out->list[i];
+
+        if (t->epoch == g->epoch && t->worker == g->worker && t->seq >= g->first &&
+            t->seq < g->end && strcmp(t->stream, l->stream) == 0) {
+            return true;
+        }
+    }
+    return s->ids[g->stream] != NULL &&
+           index_list_covered(&s->indexes.list[g->stream], g->epoch, g->worker,
+                              g->first) < g->end;
+}
+
+static struct segment_seen *segment_of(struct search *s,
+                                       const struct spool_segment_info *i)
+{
+    for (uint32_t k = 0; k < s->n_segments; k++) {
+        struct segment_seen *g = &s->segments[k];
+
+        if (g->epoch == i->epoch && g->worker == i->worker && g->number == i->number &&
+            g->first == i->first &&
+            strcmp(s->out->looked[g->stream].stream, i->stream) == 0) {
+            return g;
+        }
+    }
+    return NULL; /* a new one, whose events came after the search began */
+}
+
+static bool on_wanted(void *arg, const struct spool_segment_info *i)
+{
+    struct search *s = arg;
+    struct segment_seen *g = segment_of(s, i);
+
+    if (g != NULL && g->wanted) {
+        g->read = true;
+        return true;
+    }
+    return false;
+}
+
+static void see(struct sighting *g, const struct spool_segment_info *i,
+                const struct spool_block *b, uint32_t k)
+{
+    g->seen = true;
+    g->wall_ms = b->wall_ms;
+    g->step_ms = 1;
+    g->policy8 = b->policy8;
+    g->segment = i->number;
+    g->block = b->first;
+    g->n_block = b->n;
+    g->edited = (b->entries[k].flags & ENTRY_EDITED) != 0;
+    g->replayed = (b->entries[k].flags & ENTRY_REPLAYED) != 0;
+}
+
+/* The index names it, and the bytes say otherwise: another id with its fingerprint. */
+static void forget(struct search *s, struct sighting *g)
+{
+    *g = s->out->list[--s->out->n];
+}
+
+static bool on_block(void *arg, const struct spool_segment_info *i,
+                     const struct spool_block *b)
+{
+    struct search *s = arg;
+    const struct segment_seen *seg = segment_of(s, i);
+    struct ids *ids = seg == NULL ? NULL : s->ids[seg->stream];
+
+    if (ids == NULL) {
+        return true;
+    }
+    s->stream = seg->stream;
+    ids_read(ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    s->out->looked[s->stream].n_read += b->n;
+    for (uint32_t k = 0; k < b->n; k++) {
+        const struct str id = ids_get(ids, k);
+        const bool same = id.p != NULL && str_eq(id, s->want->id);
+        struct sighting *g =
+            same && b->wall_ms >= s->want->since_ms
+                ? add(s, i->epoch, i->worker, b->first + k)
+                : find(s, i->epoch, i->worker, b->first + k);
+
+        if (g != NULL && same) {
+            see(g, i, b, k);
+        } else if (g != NULL) {
+            forget(s, g);
+        }
+    }
+    return true;
+}
+
+/* False: a segment went away meanwhile; *e is empty then. */
+static bool read_bytes(struct search *s, struct err *e)
+{
+    const struct spool_visitor v = {.block = on_block, .wants = on_wanted, .arg = s};
+    bool all = true, any = false;
+
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        s->segments[i].wanted = wants(s, &s->segments[i]);
+        any |= s->segments[i].wanted;
+    }
+    if (any && !spool_visit(s->want->dir, &v, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < s->n_segments; i++) {
+        all &= !s->segments[i].wanted || s->segments[i].read;
+    }
+    e->text[0] = '\0';
+    return all;
+}
+
+static bool open_ids(struct search *s, struct err *e)
+{
+    s->ids = mem_zalloc((s->out->n_looked + 1) * sizeof *s->ids);
+    for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        struct looked *l = &s->out->looked[i];
+
+        if (l->field[0] == '\0' && s->want->field != NULL) {
+            (void)snprintf(l->field, sizeof l->field, "%s", s->want->field);
+        }
+        if (l->field[0] != '\0' && (s->ids[i] = ids_new(l->field, e)) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static int by_position(const void *a, const void *b)
+{
+    const struct sighting *x = a, *y = b;
+    const int c = strcmp(x->stream, y->stream);
+
+    return c != 0                   ? c
+           : x->epoch != y->epoch   ? (x->epoch < y->epoch ? -1 : 1)
+           : x->worker != y->worker ? (x->worker < y->worker ? -1 : 1)
+                                    : (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static void close_search(struct search *s)
+{
+    for (uint32_t i = 0; s->ids != NULL && i < s->out->n_looked; i++) {
+        ids_free(s->ids[i]);
+    }
+    free(s->ids);
+    s->ids = NULL;
+    index_lists_free(&s->indexes);
+    free(s->segments);
+    s->segments = NULL;
+    s->segments_room = 0;
+}
+
+/* Segments before index files: an event that leaves its segment is in a file by then. */
+static bool try_once(struct search *s, struct err *e)
+{
+    bool ok = list_segments(s, e) && list_streams(s, e) && search_index(s, e) &&
+              open_ids(s, e) && read_bytes(s, e);
+
+    close_search(s);
+    return ok;
+}
+
+bool sightings_find(const struct sightings_wanted *w, struct sightings *out,
+                    struct err *e)
+{
+    struct search s = {
+        .want = w, .out = out, .print = index_print(w->id.p, w->id.n)};
+    bool ok = false;
+
+    for (int i = 0; !ok && i < TRIES; i++) {
+        sightings_free(out);
+        out->list = mem_alloc(SIGHTINGS_MAX * sizeof *out->list);
+        (void)err_set(e, "%s", "");
+        ok = try_once(&s, e);
+        if (!ok && e->text[0] != '\0') {
+            return false;
+        }
+    }
+    if (out->n > 1) {
+        qsort(out->list, out->n, sizeof *out->list, by_position);
+    }
+    return ok || err_set(e, "%s: segments went away while they were read; try again",
+                         w->dir);
+}
+
+void sightings_free(struct sightings *s)
+{
+    free(s->list);
+    free(s->looked);
+    *s = (struct sightings){.list = NULL};
+}

@@ -1,0 +1,183 @@
+#include "server/index/indexer.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/folder.h"
+#include "base/mem.h"
+#include "server/index/internal.h"
+
+#define LOOK_NS 100000000ull  /* between two looks at the spool */
+#define TURN_NS 200000000ull  /* of reading, before the other work is looked at */
+
+static void on_wake(void *arg)
+{
+    (void)arg; /* it looks by itself, some times a second */
+}
+
+static void publish(struct indexer *x)
+{
+    const void *before = stats_own(x);
+    char labels[160];
+
+    (void)stats_label_pair(labels, sizeof labels, "stream", x->name);
+    x->n_events = stats_counter("sluice_index_events_total",
+                                "Events that the index of the stream has read.", labels);
+    x->n_dropped = stats_counter(
+        "sluice_index_dropped_events_total",
+        "Events that no index file has, because the disk did not take it.", labels);
+    x->n_damaged = stats_counter("sluice_index_damaged_total",
+                                 "Index files that were damaged at the start.", labels);
+    x->bytes = stats_gauge("sluice_index_disk_bytes", "Bytes of the stream's index files.",
+                           labels);
+    (void)stats_own(before);
+}
+
+static void indexer_free(struct indexer *x)
+{
+    index_shut_readers(x);
+    if (x->consumer != NULL) {
+        spool_consumer_close(x->consumer);
+    }
+    for (uint32_t i = 0; i < x->n_pending; i++) {
+        index_builder_free(x->pending[i].builder);
+    }
+    ids_free(x->ids);
+    stats_disown(x);
+    latch_fini(&x->ended);
+    latch_fini(&x->stopped);
+    (void)pthread_mutex_destroy(&x->lock);
+    free(x->files);
+    free(x->dir);
+    free(x->name);
+    free(x);
+}
+
+/* Another field: files have ids of one. */
+static void follow(struct indexer *x)
+{
+    char wanted[INDEX_FIELD_MAX];
+    struct ids *ids;
+    struct err e;
+
+    (void)pthread_mutex_lock(&x->lock);
+    memcpy(wanted, x->wanted, sizeof wanted);
+    (void)pthread_mutex_unlock(&x->lock);
+    if (strcmp(wanted, x->field) == 0 || (ids = ids_new(wanted, &e)) == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < x->n_readers; i++) {
+        if (x->readers[i].builder != NULL) {
+            index_put(x, &x->readers[i]);
+        }
+    }
+    ids_free(x->ids);
+    x->ids = ids;
+    memcpy(x->field, wanted, sizeof x->field);
+}
+
+static void *run(void *arg)
+{
+    struct indexer *x = arg;
+
+    while (!latch_wait(&x->stopped, clock_mono_ns() + LOOK_NS)) {
+        follow(x);
+        index_read(x, clock_mono_ns() + TURN_NS);
+        index_try_again(x, false);
+        index_trim(x);
+    }
+    index_read(x, clock_mono_ns() + TURN_NS);
+    for (uint32_t i = 0; i < x->n_readers; i++) {
+        if (x->readers[i].builder != NULL) {
+            index_put(x, &x->readers[i]);
+        }
+    }
+    index_try_again(x, true);
+    latch_open(&x->ended);
+    return NULL;
+}
+
+static bool start(struct indexer *x, struct err *e)
+{
+    sigset_t all, before;
+    int rc;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rc = pthread_create(&x->thread, NULL, run, x);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    x->runs = rc == 0;
+    return x->runs || err_errno(e, rc, "stream \"%s\": no thread for its index", x->name);
+}
+
+static int64_t newest(const struct indexer *x)
+{
+    int64_t ms = 0;
+
+    for (uint32_t i = 0; i < x->n_files; i++) {
+        ms = x->files[i].newest_ms > ms ? x->files[i].newest_ms : ms;
+    }
+    return ms;
+}
+
+struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e)
+{
+    struct indexer *x = mem_zalloc(sizeof *x);
+    const struct spool_consumer_conf consumer = {
+        .name = "index", .passive = true, .wake = on_wake};
+
+    x->spool = conf->spool;
+    x->name = mem_strdup(conf->name);
+    x->dir = mem_strdup(conf->dir);
+    x->file_bytes = conf->segment_bytes / 2;
+    (void)pthread_mutex_init(&x->lock, NULL);
+    latch_init(&x->stopped);
+    latch_init(&x->ended);
+    publish(x);
+    x->ids = ids_new(conf->settings.field, e);
+    if (x->ids == NULL || !indexer_apply(x, &conf->settings, e) ||
+        !folder_make(x->dir, e) || !index_list(x, e)) {
+        indexer_free(x);
+        return NULL;
+    }
+    memcpy(x->field, x->wanted, sizeof x->field);
+    keyclock_init(&x->clock, newest(x), clock_wall_ms(),
+                  (int64_t)(clock_mono_ns() / 1000000));
+    x->consumer = spool_consumer_open(conf->spool, conf->stream, &consumer);
+    if (!start(x, e)) {
+        indexer_free(x);
+        return NULL;
+    }
+    return x;
+}
+
+bool indexer_apply(struct indexer *x, const struct indexer_settings *s, struct err *e)
+{
+    struct ids *ids = ids_new(s->field, e);
+
+    if (ids == NULL) {
+        return false;
+    }
+    ids_free(ids);
+    atomic_store(&x->keep_ms, s->keep_ms);
+    atomic_store(&x->max_bytes, s->max_bytes);
+    (void)pthread_mutex_lock(&x->lock);
+    memset(x->wanted, 0, sizeof x->wanted);
+    memcpy(x->wanted, s->field, strnlen(s->field, sizeof x->wanted - 1));
+    (void)pthread_mutex_unlock(&x->lock);
+    return true;
+}
+
+bool indexer_close(struct indexer *x, uint64_t until_ns)
+{
+    latch_open(&x->stopped);
+    if (!latch_wait(&x->ended, until_ns)) {
+        return false;
+    }
+    (void)pthread_join(x->thread, NULL);
+    indexer_free(x);
+    return true;
+}

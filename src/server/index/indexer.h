@@ -1,0 +1,50 @@
+/*
+ * indexer - the ids of one stream's events, from the spool to files of index/format.h, so
+ * that sluice find and sluice ledger tell of events that left the spool.
+ *
+ *   indexer_open -> indexer_apply* -> indexer_close
+ *
+ * A reader of the spool like a sink, that no event waits for: its place is what its files
+ * cover, so a crash costs only the reading again. A segment is kept until its events are
+ * in memory here; a disk that takes no file costs the index of these events, not the
+ * events, and does not hold their segments.
+ *
+ * A thread of its own. The functions are for the thread that alters sinks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+struct indexer;
+struct spool;
+
+struct indexer_settings {
+    const char *field;  /* path of the id */
+    int64_t keep_ms;    /* files whose newest event is older go */
+    uint64_t max_bytes; /* of all files; the oldest go */
+};
+
+struct indexer_conf {
+    struct spool *spool;
+    int stream;
+    const char *name;       /* the stream's */
+    const char *dir;        /* of the files; made if missing */
+    uint64_t segment_bytes; /* half as many bytes of events are one file */
+    struct indexer_settings settings;
+};
+
+/* NULL and *e: the folder can't be used, or there is no thread. */
+struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e) MUST_USE;
+
+/* Other settings, soon; what was read before is indexed as it was. False and *e: the
+ * field is no path. */
+bool indexer_apply(struct indexer *x, const struct indexer_settings *s,
+                   struct err *e) MUST_USE;
+
+/* Writes what it has read. False: by until_ns (clock_mono_ns) its thread has not ended,
+ * and x and the spool must stay. Before the spool is closed. */
+bool indexer_close(struct indexer *x, uint64_t until_ns) MUST_USE;

@@ -1,0 +1,24 @@
+/*
+ * indexes - the indexers of the streams with `index`: at most one a stream, from the
+ * first policy that asks for it to the end of the process.
+ *
+ *   indexes_open at the start, and by the changer for each policy -> indexes_close
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+struct plan;
+struct server;
+
+/* The plan's streams, whose ids in the spool are given, are indexed from now on as it
+ * says. False and *e: one can't be. */
+bool indexes_open(struct server *s, const struct plan *plan, const int *ids,
+                  struct err *e) MUST_USE;
+
+/* After the workers, before the spool is closed. False: a thread hangs. */
+bool indexes_close(struct server *s, uint64_t until_ns) MUST_USE;

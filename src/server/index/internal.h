@@ -1,0 +1,103 @@
+/*
+ * internal - what the files of this room share.
+ *
+ *   indexes.c    which streams have one
+ *   indexer.c    its life and its thread
+ *   reading.c    ids out of the spool, into builders
+ *   files.c      builders to files, and which of these are kept
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/latch.h"
+#include "index/builder.h"
+#include "index/ids.h"
+#include "keys/keyclock.h"
+#include "server/index/indexer.h"
+#include "spool/spool.h"
+#include "stats/stats.h"
+
+enum {
+    INDEX_PENDING_MAX = 4, /* files that the disk did not take, kept in memory */
+    INDEX_FILE_EVENTS = 1 << 18
+};
+
+struct index_reader { /* of a shard */
+    uint32_t epoch, worker;
+    bool ended;
+    struct spool_cursor *cursor; /* NULL: it was read to its end */
+    uint64_t next;               /* the next event's sequence */
+    struct index_builder *builder; /* NULL: empty */
+    uint64_t n_bytes;              /* of the events in it */
+    struct index_builder *block_of; /* has a row for the block in hand */
+};
+
+/* A file that there is. */
+struct index_known {
+    uint32_t epoch, worker;
+    uint64_t first, end;
+    uint64_t bytes;
+    int64_t newest_ms;
+};
+
+/* One that there is to be. */
+struct index_pending {
+    struct index_builder *builder;
+    uint32_t epoch, worker;
+    uint64_t first;
+    char field[INDEX_FIELD_MAX];
+};
+
+struct indexer {
+    char *name, *dir;
+    struct spool *spool;
+    struct spool_consumer *consumer;
+    uint64_t file_bytes; /* of the events of one file */
+    struct index_reader *readers;
+    uint32_t n_readers, readers_room;
+    struct index_known *files;
+    uint32_t n_files, files_room;
+    uint64_t n_bytes; /* of them */
+    struct index_pending pending[INDEX_PENDING_MAX];
+    uint32_t n_pending;
+    struct ids *ids;
+    char field[INDEX_FIELD_MAX]; /* of ids */
+    struct keyclock clock;
+    bool failing;
+    uint64_t tried_ns, told_ns, trimmed_ns;
+    stats_cell *n_events, *n_dropped, *n_damaged, *bytes;
+    /* by other threads */
+    pthread_mutex_t lock;
+    char wanted[INDEX_FIELD_MAX];
+    _Atomic int64_t keep_ms;
+    _Atomic uint64_t max_bytes;
+    struct latch stopped, ended;
+    pthread_t thread;
+    bool runs;
+};
+
+/* ---- reading.c ---- */
+
+/* Reads what the shards have, until_ns at the longest. */
+void index_read(struct indexer *x, uint64_t until_ns);
+void index_shut_readers(struct indexer *x);
+
+/* ---- files.c ---- */
+
+/* The files in the folder: those that are damaged are set aside. False and *e: the disk
+ * does not list them. */
+bool index_list(struct indexer *x, struct err *e) MUST_USE;
+/* The sequence after those from seq on that a file has; seq: none has it. */
+uint64_t index_covered(const struct indexer *x, uint32_t epoch, uint32_t worker,
+                       uint64_t seq);
+/* The first sequence after seq that a file has. */
+uint64_t index_covered_from(const struct indexer *x, uint32_t epoch, uint32_t worker,
+                            uint64_t seq);
+/* r's builder becomes a file, now or when the disk takes it. */
+void index_put(struct indexer *x, struct index_reader *r);
+/* Writes those that the disk did not take, when it is time; at the end: at once. */
+void index_try_again(struct indexer *x, bool now);
+/* Removes files beyond keep and max_bytes. */
+void index_trim(struct indexer *x);

@@ -1,0 +1,177 @@
+/* Ids out of the spool, into builders: one a shard. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "server/index/internal.h"
+
+enum { OPEN_SHARDS = 64 };
+
+static struct index_reader *reader_of(struct indexer *x, uint32_t epoch,
+                                      uint32_t worker)
+{
+    for (uint32_t i = 0; i < x->n_readers; i++) {
+        if (x->readers[i].epoch == epoch && x->readers[i].worker == worker) {
+            return &x->readers[i];
+        }
+    }
+    return NULL;
+}
+
+static void add_reader(struct indexer *x, const struct spool_shard_id *id)
+{
+    const uint64_t next = index_covered(x, id->epoch, id->worker, id->first);
+    struct index_reader *r;
+
+    if (x->n_readers == x->readers_room) {
+        x->readers_room = x->readers_room == 0 ? OPEN_SHARDS : 2 * x->readers_room;
+        x->readers = mem_realloc(x->readers, x->readers_room * sizeof *x->readers);
+    }
+    r = &x->readers[x->n_readers++];
+    *r = (struct index_reader){.epoch = id->epoch, .worker = id->worker, .next = next};
+    r->cursor =
+        spool_cursor_open(x->consumer, (struct spool_pos){id->epoch, id->worker, next});
+    spool_cursor_release(r->cursor, next);
+}
+
+/* Shards that have come. One that the disk does not tell (first 0) is kept, and looked
+ * at again. */
+static void find_shards(struct indexer *x)
+{
+    struct spool_shard_id few[OPEN_SHARDS], *list = few;
+    uint32_t n = spool_shards(x->consumer, list, OPEN_SHARDS);
+
+    if (n > OPEN_SHARDS) {
+        const uint32_t room = n;
+
+        list = mem_alloc(room * sizeof *list);
+        n = spool_shards(x->consumer, list, room);
+        n = n < room ? n : room;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].first != 0 &&
+            reader_of(x, list[i].epoch, list[i].worker) == NULL) {
+            add_reader(x, &list[i]);
+        }
+    }
+    if (list != few) {
+        free(list);
+    }
+}
+
+/* A builder that takes the event r->next. */
+static void make_room(struct indexer *x, struct index_reader *r,
+                      const struct spool_block *b)
+{
+    if (r->builder != NULL &&
+        (!index_has_room(r->builder, 1) || index_end(r->builder) != r->next)) {
+        index_put(x, r);
+    }
+    if (r->builder == NULL) {
+        r->builder = index_builder_new(r->next);
+        r->block_of = NULL;
+    }
+    if (r->block_of != r->builder) {
+        index_block(r->builder, b->wall_ms, b->policy8);
+        r->block_of = r->builder;
+    }
+}
+
+/* Events of b from r->next up to before `end`. */
+static void take_events(struct indexer *x, struct index_reader *r,
+                        const struct spool_block *b, uint64_t end)
+{
+    for (; r->next < end; r->next++) {
+        struct str id = ids_get(x->ids, (uint32_t)(r->next - b->first));
+
+        make_room(x, r, b);
+        index_add(r->builder, id.p, id.n);
+    }
+}
+
+static void take_block(struct indexer *x, struct index_reader *r,
+                       const struct spool_block *b)
+{
+    const uint64_t end = b->first + b->n;
+
+    ids_read(x->ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    r->block_of = NULL;
+    while (r->next < end) {
+        const uint64_t from = r->next;
+        uint64_t stop = index_covered_from(x, r->epoch, r->worker, from);
+
+        stop = stop < end ? stop : end;
+        take_events(x, r, b, stop);
+        stats_add(x->n_events, stop - from);
+        r->next = index_covered(x, r->epoch, r->worker, stop);
+    }
+    r->n_bytes += b->payload_bytes;
+    if (r->builder != NULL && (r->n_bytes >= x->file_bytes ||
+                               !index_has_room(r->builder, INDEX_FILE_EVENTS))) {
+        index_put(x, r);
+    }
+}
+
+static void lose(struct indexer *x, struct index_reader *r, uint64_t n)
+{
+    if (r->builder != NULL && n < INDEX_FILE_EVENTS &&
+        index_has_room(r->builder, (uint32_t)n) && index_end(r->builder) == r->next) {
+        index_lose(r->builder, n);
+    } else if (r->builder != NULL) {
+        index_put(x, r);
+    }
+    r->next += n;
+}
+
+static void end_reader(struct indexer *x, struct index_reader *r)
+{
+    if (r->builder != NULL) {
+        index_put(x, r);
+    }
+    spool_cursor_release(r->cursor, UINT64_MAX);
+    spool_cursor_close(r->cursor);
+    r->cursor = NULL;
+}
+
+static void read_shard(struct indexer *x, struct index_reader *r, uint64_t until_ns)
+{
+    struct spool_block b;
+    uint64_t lost;
+
+    while (r->cursor != NULL && clock_mono_ns() < until_ns) {
+        switch (spool_cursor_next(r->cursor, &b, &lost)) {
+        case SPOOL_READ_OK:
+            take_block(x, r, &b);
+            break;
+        case SPOOL_READ_GAP:
+        case SPOOL_READ_VOID:
+            lose(x, r, lost);
+            break;
+        case SPOOL_READ_END:
+            end_reader(x, r);
+            return;
+        case SPOOL_READ_AGAIN:
+            return;
+        }
+    }
+}
+
+void index_read(struct indexer *x, uint64_t until_ns)
+{
+    find_shards(x);
+    for (uint32_t i = 0; i < x->n_readers; i++) {
+        read_shard(x, &x->readers[i], until_ns);
+    }
+}
+
+void index_shut_readers(struct indexer *x)
+{
+    for (uint32_t i = 0; i < x->n_readers; i++) {
+        index_builder_free(x->readers[i].builder);
+        if (x->readers[i].cursor != NULL) {
+            spool_cursor_close(x->readers[i].cursor);
+        }
+    }
+    free(x->readers);
+}
