@@ -5,12 +5,13 @@
  */
 #pragma once
 
-/* ---- run.c, check.c, dead.c, inspect.c, key.c, reference.c, replay.c, schema.c, sink.c,
+/* ---- run.c, check.c, dead.c, find.c, inspect.c, key.c, reference.c, replay.c, schema.c, sink.c,
  * status.c, test.c, upgrade.c, version.c ---- */
 
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_dead(int argc, char **argv);
+int cli_find(int argc, char **argv);
 int cli_inspect(int argc, char **argv);
 int cli_key(int argc, char **argv);
 int cli_reference(int argc, char **argv);

@@ -48,19 +48,32 @@ static int by_place(const void *a, const void *b)
                                     : (x->first > y->first) - (x->first < y->first);
 }
 
+static void add_field(struct index_list *l, const char *field)
+{
+    for (uint32_t i = 0; i < l->n_fields; i++) {
+        if (strcmp(l->fields[i], field) == 0) {
+            return;
+        }
+    }
+    if (l->n_fields < INDEX_LIST_FIELDS && field[0] != '\0') {
+        (void)snprintf(l->fields[l->n_fields++], sizeof l->fields[0], "%s", field);
+    }
+}
+
 /* The path of the ids now; events that no file has are read by it. */
 static void read_field(struct index_list *l, const char *dir)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], field[sizeof l->fields[0]];
     int fd;
 
     (void)snprintf(path, sizeof path, "%s/" INDEX_FIELD_FILE, dir);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0) {
-        ssize_t n = read_at(fd, l->field, sizeof l->field - 1, 0);
+        ssize_t n = read_at(fd, field, sizeof field - 1, 0);
 
-        l->field[n < 0 ? 0 : n] = '\0';
-        l->field[strcspn(l->field, "\n")] = '\0';
+        field[n < 0 ? 0 : n] = '\0';
+        field[strcspn(field, "\n")] = '\0';
+        add_field(l, field);
         (void)close(fd);
     }
 }
@@ -128,6 +141,7 @@ static bool read_file(struct index_list *l, struct index_file *f, const char *di
     r->end = f->head.end;
     if (good) {
         count(l, &f->head);
+        add_field(l, f->head.field);
     } else {
         l->n_damaged++;
     }
@@ -163,7 +177,8 @@ uint64_t index_list_covered(const struct index_list *l, uint32_t epoch, uint32_t
     for (uint32_t i = 0; i < l->n; i++) {
         const struct index_run *r = &l->runs[i];
 
-        if (r->epoch == epoch && r->worker == worker && r->first <= seq && seq < r->end) {
+        if (r->epoch == epoch && r->worker == worker && r->first <= seq &&
+            seq < r->end) {
             seq = r->end;
         }
     }

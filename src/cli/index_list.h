@@ -19,8 +19,12 @@ struct index_run {
     uint64_t first, end;
 };
 
+enum { INDEX_LIST_FIELDS = 8 };
+
 struct index_list {
-    char field[512]; /* path of the ids now; "": the stream has no index */
+    /* Paths of the ids: the one of now, then those of files before; 0: no index. */
+    char fields[INDEX_LIST_FIELDS][512];
+    uint32_t n_fields;
     struct index_run *runs; /* by shard and sequence */
     uint32_t n, room;
     uint64_t n_damaged, n_events;

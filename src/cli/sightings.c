@@ -25,13 +25,18 @@ struct segment_seen {
     bool wanted, read;
 };
 
+/* The paths of a stream's ids, now and before; NULL: no more. */
+struct paths {
+    struct ids *by[INDEX_LIST_FIELDS];
+};
+
 struct search {
     const struct sightings_wanted *want;
     struct sightings *out;
     struct index_lists indexes; /* by stream, as looked */
     struct segment_seen *segments;
     uint32_t n_segments, segments_room;
-    struct ids **ids; /* by stream */
+    struct paths *ids; /* by stream */
     uint64_t print;
     uint32_t stream; /* that is searched */
     const struct index_file *file;
@@ -70,8 +75,7 @@ static struct sighting *add(struct search *s, uint32_t epoch, uint32_t worker,
     }
     g = &s->out->list[s->out->n++];
     *g = (struct sighting){.epoch = epoch, .worker = worker, .seq = seq};
-    (void)snprintf(g->stream, sizeof g->stream, "%s",
-                   s->out->looked[s->stream].stream);
+    (void)snprintf(g->stream, sizeof g->stream, "%s", s->out->looked[s->stream].stream);
     return g;
 }
 
@@ -101,7 +105,8 @@ static bool is_wanted(const struct search *s, const char *stream)
 static void on_listed(void *arg, const struct spool_segment_info *i)
 {
     struct search *s = arg;
-    struct segment_seen *g = s->n_segments == 0 ? NULL : &s->segments[s->n_segments - 1];
+    struct segment_seen *g =
+        s->n_segments == 0 ? NULL : &s->segments[s->n_segments - 1];
 
     if (i->first == 0 || !is_wanted(s, i->stream)) {
         return;
@@ -114,12 +119,13 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
         s->segments_room = s->segments_room == 0 ? 64 : 2 * s->segments_room;
         s->segments = mem_realloc(s->segments, s->segments_room * sizeof *s->segments);
     }
-    s->segments[s->n_segments++] = (struct segment_seen){.stream = stream_of(s, i->stream),
-                                                         .epoch = i->epoch,
-                                                         .worker = i->worker,
-                                                         .number = i->number,
-                                                         .first = i->first,
-                                                         .end = UINT64_MAX};
+    s->segments[s->n_segments++] =
+        (struct segment_seen){.stream = stream_of(s, i->stream),
+                              .epoch = i->epoch,
+                              .worker = i->worker,
+                              .number = i->number,
+                              .first = i->first,
+                              .end = UINT64_MAX};
 }
 
 static bool list_segments(struct search *s, struct err *e)
@@ -210,7 +216,9 @@ static bool search_index(struct search *s, struct err *e)
         l->n_events = list->n_events;
         l->oldest_ms = list->oldest_ms;
         l->newest_ms = list->newest_ms;
-        (void)snprintf(l->field, sizeof l->field, "%s", list->field);
+        if (list->n_fields > 0) {
+            (void)snprintf(l->field, sizeof l->field, "%s", list->fields[0]);
+        }
     }
     return true;
 }
@@ -230,7 +238,7 @@ static bool wants(const struct search *s, const struct segment_seen *g)
             return true;
         }
     }
-    return s->ids[g->stream] != NULL &&
+    return s->ids[g->stream].by[0] != NULL &&
            index_list_covered(&s->indexes.list[g->stream], g->epoch, g->worker,
                               g->first) < g->end;
 }
@@ -276,10 +284,41 @@ static void see(struct sighting *g, const struct spool_segment_info *i,
     g->replayed = (b->entries[k].flags & ENTRY_REPLAYED) != 0;
 }
 
-/* The index names it, and the bytes say otherwise: another id with its fingerprint. */
-static void forget(struct search *s, struct sighting *g)
+/* Events of b with the id, by one of the paths. */
+static void match(struct search *s, struct ids *ids, const struct spool_segment_info *i,
+                  const struct spool_block *b)
 {
-    *g = s->out->list[--s->out->n];
+    ids_read(ids, (struct str){b->payload, b->payload_bytes}, b->n);
+    for (uint32_t k = 0; k < b->n; k++) {
+        const struct str id = ids_get(ids, k);
+        struct sighting *g;
+
+        if (id.p == NULL || !str_eq(id, s->want->id) ||
+            b->wall_ms < s->want->since_ms) {
+            continue;
+        }
+        g = add(s, i->epoch, i->worker, b->first + k);
+        if (g != NULL) {
+            see(g, i, b, k);
+        }
+    }
+}
+
+/* The index names them, and the bytes say otherwise: other ids with its fingerprint. */
+static void forget_unseen(struct search *s, const struct spool_segment_info *i,
+                          const struct spool_block *b)
+{
+    for (uint32_t k = 0; k < s->out->n;) {
+        struct sighting *g = &s->out->list[k];
+
+        if (!g->seen && g->seq >= b->first && g->seq < b->first + b->n &&
+            g->epoch == i->epoch && g->worker == i->worker &&
+            strcmp(g->stream, i->stream) == 0) {
+            *g = s->out->list[--s->out->n];
+        } else {
+            k++;
+        }
+    }
 }
 
 static bool on_block(void *arg, const struct spool_segment_info *i,
@@ -287,28 +326,17 @@ static bool on_block(void *arg, const struct spool_segment_info *i,
 {
     struct search *s = arg;
     const struct segment_seen *seg = segment_of(s, i);
-    struct ids *ids = seg == NULL ? NULL : s->ids[seg->stream];
 
-    if (ids == NULL) {
+    if (seg == NULL) {
         return true;
     }
     s->stream = seg->stream;
-    ids_read(ids, (struct str){b->payload, b->payload_bytes}, b->n);
     s->out->looked[s->stream].n_read += b->n;
-    for (uint32_t k = 0; k < b->n; k++) {
-        const struct str id = ids_get(ids, k);
-        const bool same = id.p != NULL && str_eq(id, s->want->id);
-        struct sighting *g =
-            same && b->wall_ms >= s->want->since_ms
-                ? add(s, i->epoch, i->worker, b->first + k)
-                : find(s, i->epoch, i->worker, b->first + k);
-
-        if (g != NULL && same) {
-            see(g, i, b, k);
-        } else if (g != NULL) {
-            forget(s, g);
-        }
+    for (uint32_t k = 0; k < INDEX_LIST_FIELDS && s->ids[s->stream].by[k] != NULL;
+         k++) {
+        match(s, s->ids[s->stream].by[k], i, b);
     }
+    forget_unseen(s, i, b);
     return true;
 }
 
@@ -336,13 +364,19 @@ static bool open_ids(struct search *s, struct err *e)
 {
     s->ids = mem_zalloc((s->out->n_looked + 1) * sizeof *s->ids);
     for (uint32_t i = 0; i < s->out->n_looked; i++) {
+        const struct index_list *list = &s->indexes.list[i];
         struct looked *l = &s->out->looked[i];
 
-        if (l->field[0] == '\0' && s->want->field != NULL) {
-            (void)snprintf(l->field, sizeof l->field, "%s", s->want->field);
+        for (uint32_t k = 0; k < list->n_fields; k++) {
+            if ((s->ids[i].by[k] = ids_new(list->fields[k], e)) == NULL) {
+                return false;
+            }
         }
-        if (l->field[0] != '\0' && (s->ids[i] = ids_new(l->field, e)) == NULL) {
-            return false;
+        if (list->n_fields == 0 && s->want->field != NULL) {
+            (void)snprintf(l->field, sizeof l->field, "%s", s->want->field);
+            if ((s->ids[i].by[0] = ids_new(l->field, e)) == NULL) {
+                return false;
+            }
         }
     }
     return true;
@@ -364,7 +398,9 @@ static int by_position(const void *a, const void *b)
 static void close_search(struct search *s)
 {
     for (uint32_t i = 0; s->ids != NULL && i < s->out->n_looked; i++) {
-        ids_free(s->ids[i]);
+        for (uint32_t k = 0; k < INDEX_LIST_FIELDS; k++) {
+            ids_free(s->ids[i].by[k]);
+        }
     }
     free(s->ids);
     s->ids = NULL;
@@ -387,8 +423,7 @@ static bool try_once(struct search *s, struct err *e)
 bool sightings_find(const struct sightings_wanted *w, struct sightings *out,
                     struct err *e)
 {
-    struct search s = {
-        .want = w, .out = out, .print = index_print(w->id.p, w->id.n)};
+    struct search s = {.want = w, .out = out, .print = index_print(w->id.p, w->id.n)};
     bool ok = false;
 
     for (int i = 0; !ok && i < TRIES; i++) {
@@ -403,8 +438,8 @@ bool sightings_find(const struct sightings_wanted *w, struct sightings *out,
     if (out->n > 1) {
         qsort(out->list, out->n, sizeof *out->list, by_position);
     }
-    return ok || err_set(e, "%s: segments went away while they were read; try again",
-                         w->dir);
+    return ok ||
+           err_set(e, "%s: segments went away while they were read; try again", w->dir);
 }
 
 void sightings_free(struct sightings *s)

@@ -32,7 +32,8 @@ struct sighting {
     bool indexed;     /* an index file names it */
     bool seen;        /* its bytes were read, and have the id */
     /* then */
-    uint64_t segment, block, n_block; /* number; first sequence and events of its block */
+    uint64_t segment, block,
+        n_block; /* number; first sequence and events of its block */
     bool edited, replayed;
 };
 

@@ -181,8 +181,8 @@ void index_add(struct index_builder *b, const char *id, size_t n)
             b->ids_room *= 2;
             b->ids = mem_realloc(b->ids, b->ids_room * sizeof *b->ids);
         }
-        b->ids[b->n_ids++] =
-            (struct index_id){.print = print, .ordinal = (uint32_t)(b->next - b->first)};
+        b->ids[b->n_ids++] = (struct index_id){
+            .print = print, .ordinal = (uint32_t)(b->next - b->first)};
         row->sum += print;
     }
     row->n++;
@@ -326,7 +326,8 @@ static bool leaves_room(const char *path, uint64_t bytes, struct err *e)
 static bool write_file(const struct index_builder *b, struct index_head *h,
                        const char *path, struct err *e)
 {
-    struct output o = {.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640)};
+    struct output o = {.fd =
+                           open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640)};
     bool ok;
 
     if (o.fd < 0) {

@@ -50,8 +50,8 @@ bool index_head_decode(const unsigned char *in, struct index_head *h)
     return memcmp(h->magic, MAGIC, sizeof MAGIC) == 0 && h->crc == head_crc(in) &&
            h->format == INDEX_FORMAT && ends(h->uuid, sizeof h->uuid) &&
            ends(h->stream, sizeof h->stream) && ends(h->field, sizeof h->field) &&
-           h->n_ids <= INDEX_IDS_MAX && h->n_rows <= INDEX_EVENTS_MAX &&
-           h->first > 0 && h->end > h->first && h->end - h->first <= UINT32_MAX &&
+           h->n_ids <= INDEX_IDS_MAX && h->n_rows <= INDEX_EVENTS_MAX && h->first > 0 &&
+           h->end > h->first && h->end - h->first <= UINT32_MAX &&
            h->n_ids <= h->n_events && h->n_rows <= h->n_events &&
            h->n_events <= h->end - h->first && h->step_ms > 0;
 }

@@ -7,8 +7,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/internal.h"
 #include "server/index/indexes.h"
+#include "server/internal.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
 #include "server/renewal.h"

@@ -46,7 +46,7 @@ struct spool_visitor {
     spool_inspect_fn *segment; /* after its blocks; NULL: not told */
     spool_block_fn *block;     /* NULL: not told */
     spool_damage_fn *damage;   /* NULL: not told */
-    spool_wants_fn *wants;   /* NULL: all are */
+    spool_wants_fn *wants;     /* NULL: all are */
     void *arg;
     bool quick; /* segments by their first page: first and size only */
 };

@@ -132,6 +132,26 @@ route "POST /x" { body = "event", stream = "events" }]],
 stream "events" { sinks = { "a" }, dedup = { key = "id", window = "30d" } }
 route "POST /x" { body = "event", stream = "events" }]],
     [[p.lua:2: stream "events".dedup.window: "30d" is more than 7d: keys of a longer window need persist = true]] },
+  { "an index that is a number",
+    [[file "a" { dir = "x" }
+stream "events" { sinks = { "a" }, index = 5 }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".index: 5 is neither a path nor a table { }]] },
+  { "an index of no path",
+    [[file "a" { dir = "x" }
+stream "events" { sinks = { "a" }, index = "" }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".index.field: "" is not a text]] },
+  { "an index without a field",
+    [[file "a" { dir = "x" }
+stream "events" { sinks = { "a" }, index = { keep = "1h" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".index: needs field: path of the text or number that identifies an event]] },
+  { "an index that keeps a second",
+    [[file "a" { dir = "x" }
+stream "events" { sinks = { "a" }, index = { field = "id", keep = "1s" } }
+route "POST /x" { body = "event", stream = "events" }]],
+    [[p.lua:2: stream "events".index.keep: "1s" is less than 1m]] },
   { "a dedup whose window is too long also with persist",
     [[file "a" { dir = "a" }
 stream "events" { sinks = { "a" }, dedup = { key = "id", window = "401d", persist = true } }

@@ -91,6 +91,9 @@ local sections = {
       "limit_forgotten_total" }, { "stream, result", "dedup_events_total" },
     { "stream", "dedup_keys dedup_forgotten_total dedup_saved_keys dedup_disk_bytes",
       "dedup_damaged_total" } },
+  { "The index of ids", "Of streams with `index`, for `sluice find` and `sluice ledger`.",
+    { "stream", "index_events_total index_disk_bytes",
+      "index_dropped_events_total index_damaged_total" } },
 }
 
 local kinds = { counter = "counter", asked_counter = "counter", gauge = "gauge",

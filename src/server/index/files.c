@@ -1,6 +1,7 @@
 /* Builders to files, and which files are kept. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,13 +13,14 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/write.h"
 #include "index/names.h"
 #include "index/reader.h"
 #include "server/index/internal.h"
 
-#define AGAIN_NS 1000000000ull   /* between two tries of a disk that refused */
-#define TELL_NS 60000000000ull   /* between two log lines of it */
-#define TRIM_NS 10000000000ull   /* between two looks at the ages */
+#define AGAIN_NS 1000000000ull /* between two tries of a disk that refused */
+#define TELL_NS 60000000000ull /* between two log lines of it */
+#define TRIM_NS 10000000000ull /* between two looks at the ages */
 
 /* ---- the files that there are ---- */
 
@@ -139,6 +141,28 @@ uint64_t index_covered_from(const struct indexer *x, uint32_t epoch, uint32_t wo
 }
 
 /* ---- new ones ---- */
+
+void index_note_field(const struct indexer *x)
+{
+    char path[PATH_MAX], passing[PATH_MAX], quoted[ERR_TEXT_MAX + 16];
+    struct err e;
+    int fd;
+    bool ok;
+
+    (void)snprintf(path, sizeof path, "%s/" INDEX_FIELD_FILE, x->dir);
+    (void)snprintf(passing, sizeof passing, "%s.new", path);
+    fd = open(passing, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+    ok = fd >= 0 && write_at(fd, x->field, strlen(x->field), 0) && fdatasync(fd) == 0 &&
+         rename(passing, path) == 0;
+    if (!ok) {
+        (void)err_errno(&e, errno, "%s", path);
+        log_write(LOG_WARN, "index_not_noted", "stream=%s why=%s", x->name,
+                  log_quote(quoted, sizeof quoted, e.text));
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
 
 static bool write_one(struct indexer *x, struct index_pending *p, struct err *e)
 {
@@ -263,8 +287,8 @@ void index_trim(struct indexer *x)
     }
     x->trimmed_ns = now_ns;
     /* A wall clock that has jumped ahead must not remove all. */
-    now_ms = keyclock_now(&x->clock, clock_wall_ms(), (int64_t)(now_ns / 1000000),
-                          keep_ms);
+    now_ms =
+        keyclock_now(&x->clock, clock_wall_ms(), (int64_t)(now_ns / 1000000), keep_ms);
     while (x->n_files > 0) {
         const uint32_t k = oldest(x);
 

@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "server/index/internal.h"
 
-#define LOOK_NS 100000000ull  /* between two looks at the spool */
-#define TURN_NS 200000000ull  /* of reading, before the other work is looked at */
+#define LOOK_NS 100000000ull /* between two looks at the spool */
+#define TURN_NS 200000000ull /* of reading, before the other work is looked at */
 
 static void on_wake(void *arg)
 {
@@ -24,15 +24,16 @@ static void publish(struct indexer *x)
     char labels[160];
 
     (void)stats_label_pair(labels, sizeof labels, "stream", x->name);
-    x->n_events = stats_counter("sluice_index_events_total",
-                                "Events that the index of the stream has read.", labels);
+    x->n_events =
+        stats_counter("sluice_index_events_total",
+                      "Events that the index of the stream has read.", labels);
     x->n_dropped = stats_counter(
         "sluice_index_dropped_events_total",
         "Events that no index file has, because the disk did not take it.", labels);
     x->n_damaged = stats_counter("sluice_index_damaged_total",
                                  "Index files that were damaged at the start.", labels);
-    x->bytes = stats_gauge("sluice_index_disk_bytes", "Bytes of the stream's index files.",
-                           labels);
+    x->bytes = stats_gauge("sluice_index_disk_bytes",
+                           "Bytes of the stream's index files.", labels);
     (void)stats_own(before);
 }
 
@@ -77,6 +78,7 @@ static void follow(struct indexer *x)
     ids_free(x->ids);
     x->ids = ids;
     memcpy(x->field, wanted, sizeof x->field);
+    index_note_field(x);
 }
 
 static void *run(void *arg)
@@ -110,7 +112,8 @@ static bool start(struct indexer *x, struct err *e)
     rc = pthread_create(&x->thread, NULL, run, x);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     x->runs = rc == 0;
-    return x->runs || err_errno(e, rc, "stream \"%s\": no thread for its index", x->name);
+    return x->runs ||
+           err_errno(e, rc, "stream \"%s\": no thread for its index", x->name);
 }
 
 static int64_t newest(const struct indexer *x)
@@ -144,6 +147,7 @@ struct indexer *indexer_open(const struct indexer_conf *conf, struct err *e)
         return NULL;
     }
     memcpy(x->field, x->wanted, sizeof x->field);
+    index_note_field(x);
     keyclock_init(&x->clock, newest(x), clock_wall_ms(),
                   (int64_t)(clock_mono_ns() / 1000000));
     x->consumer = spool_consumer_open(conf->spool, conf->stream, &consumer);

@@ -27,10 +27,10 @@ enum {
 struct index_reader { /* of a shard */
     uint32_t epoch, worker;
     bool ended;
-    struct spool_cursor *cursor; /* NULL: it was read to its end */
-    uint64_t next;               /* the next event's sequence */
-    struct index_builder *builder; /* NULL: empty */
-    uint64_t n_bytes;              /* of the events in it */
+    struct spool_cursor *cursor;    /* NULL: it was read to its end */
+    uint64_t next;                  /* the next event's sequence */
+    struct index_builder *builder;  /* NULL: empty */
+    uint64_t n_bytes;               /* of the events in it */
     struct index_builder *block_of; /* has a row for the block in hand */
 };
 
@@ -95,6 +95,8 @@ uint64_t index_covered(const struct indexer *x, uint32_t epoch, uint32_t worker,
 /* The first sequence after seq that a file has. */
 uint64_t index_covered_from(const struct indexer *x, uint32_t epoch, uint32_t worker,
                             uint64_t seq);
+/* The field is noted, for readers of events that no file has yet. */
+void index_note_field(const struct indexer *x);
 /* r's builder becomes a file, now or when the disk takes it. */
 void index_put(struct indexer *x, struct index_reader *r);
 /* Writes those that the disk did not take, when it is time; at the end: at once. */

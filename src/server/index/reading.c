@@ -50,8 +50,7 @@ static void find_shards(struct indexer *x)
         n = n < room ? n : room;
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (list[i].first != 0 &&
-            reader_of(x, list[i].epoch, list[i].worker) == NULL) {
+        if (list[i].first != 0 && reader_of(x, list[i].epoch, list[i].worker) == NULL) {
             add_reader(x, &list[i]);
         }
     }

@@ -38,11 +38,8 @@ static int tear_down(void **state)
     return system(command);
 }
 
-static const struct index_place PLACE = {.uuid = "3f",
-                                         .stream = "events",
-                                         .field = "event_id",
-                                         .epoch = 7,
-                                         .worker = 1};
+static const struct index_place PLACE = {
+    .uuid = "3f", .stream = "events", .field = "event_id", .epoch = 7, .worker = 1};
 
 static const char *id_of(char out[32], uint32_t i)
 {

@@ -1,0 +1,56 @@
+/*
+ * fates - what the sinks' journals say of some events. Reads only; a running server does
+ * not matter.
+ *
+ *   fates_read -> fate_of* -> fates_free
+ *
+ * One thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "cli/sightings.h"
+
+struct err;
+
+enum fate_kind {
+    FATE_UNMET =
+        0, /* the sink's journal says nothing of the event's shard: it will read
+                       it, if the stream feeds it */
+    FATE_PENDING,
+    FATE_PLANNED,   /* in a batch with an identity; it may have been sent */
+    FATE_CONFIRMED, /* the sink has it; or it began to read after it */
+    FATE_DEAD,
+    FATE_SKIPPED, /* passed over, because the sink was too far behind */
+    FATE_LOST     /* its bytes were gone before the sink read them */
+};
+
+struct fate {
+    enum fate_kind kind;
+    bool known;     /* the sink reads the stream */
+    bool exact;     /* a record names the event; else only where the sink is follows */
+    uint64_t batch; /* PLANNED, or before: its number; 0: none */
+    char file[256]; /* CONFIRMED by a file sink: its name; "": not recorded */
+    uint64_t file_end; /* bytes of it with the event's batch in it */
+};
+
+struct fates {
+    char (*sinks)[96]; /* names */
+    uint32_t n_sinks;
+    struct fate *list; /* of each sink, of each event */
+    uint32_t n_events;
+    char (*unread)[160]; /* journals that can't be read, and why */
+    uint32_t n_unread;
+};
+
+/* False and *e: the folder of journals can't be read. */
+bool fates_read(const char *spool, const struct sighting *events, uint32_t n,
+                struct fates *out, struct err *e) MUST_USE;
+const struct fate *fate_of(const struct fates *f, uint32_t sink, uint32_t event);
+void fates_free(struct fates *f);
+
+/* "pending", ... */
+const char *fate_word(enum fate_kind kind);
