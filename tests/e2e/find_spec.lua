@@ -122,6 +122,7 @@ describe("sluice find", function()
     assert.equal(1, #find "e1".events)
     s:start()
     s:logged("event=index_damaged stream=two")
+    assert.equal(1, s:metric("sluice_index_damaged_total", 'stream="two"'))
     h.wait_for("the index again", function() return find "e1".events[1].indexed end)
     assert.equal(whole, h.read(path))
   end)
@@ -135,6 +136,14 @@ describe("sluice find", function()
     h.shell(("mv '%s.away' '%s'"):format(dir, dir))
     s:logged("event=index_written stream=events")
     assert.equal(0, s:metric("sluice_index_dropped_events_total", 'stream="events"'))
+    assert.is_true(s:metric("sluice_index_events_total", 'stream="events"') >= 30001)
+    local bytes = 0
+    for size in h.shell(("stat -c %%s '%s'/*.idx"):format(dir)):gmatch("%d+") do
+      bytes = bytes + tonumber(size)
+    end
+    h.wait_for("the bytes", function()
+      return s:metric("sluice_index_disk_bytes", 'stream="events"') >= bytes
+    end)
     assert.equal(1, #find "meanwhile".events)
   end)
 
