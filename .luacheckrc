@@ -14,6 +14,7 @@ files["tests/spec/diagnostics_spec.lua"] = { std = "luajit+busted", max_line_len
 files["tests/spec/fields_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/route_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/kept_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
+files["tests/spec/limit_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/listener_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/access_log_mistakes_spec.lua"] = { std = "luajit+busted", max_line_length = false }
 files["tests/spec/answers_spec.lua"] = { std = "luajit+busted", max_line_length = false }

@@ -85,7 +85,8 @@ static double run(void *(*work)(void *), unsigned n_threads, unsigned n_keys)
 {
     struct job jobs[2];
     pthread_t threads[2];
-    struct buckets *b = buckets_new(&(struct buckets_conf){1e6, 1000000, KEYS});
+    struct buckets *b = buckets_new(
+        &(struct buckets_conf){.rate = 1e6, .burst = 1000000, .max_keys = KEYS});
     struct seen *s =
         seen_new(&(struct seen_conf){.window_ms = 3600000, .max_keys = REMEMBERED});
     double ns = 0;

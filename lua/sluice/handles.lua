@@ -100,6 +100,11 @@ function M.key_of_limit(handle)
   return h.key or nil
 end
 
+---@return integer? place of a handle among the plan's of its kind; nil: it has none yet
+function M.place_of(word, handle)
+  return of[word][handle].index or nil
+end
+
 ---@return string "a counter", "an mmdb"
 function M.called(word)
   return (word == "mmdb" and "an " or word == "agents" and "" or "a ") .. word
@@ -339,7 +344,10 @@ end
 local lookups = setmetatable({}, { __mode = "k" })
 
 ---@return string? word nil: it is no lookup or cidr
-function M.lookup_word(t) return lookups[t] end
+function M.lookup_word(t) return lookups[t] and lookups[t].word end
+
+---@return integer? index of its table; nil: its file could not be read
+function M.index_of_lookup(t) return lookups[t].index or nil end
 
 function M.lookup(word, given)
   local place = { index = false, value = 0, word = word }
@@ -364,7 +372,7 @@ function M.lookup(word, given)
     end,
     __metatable = false,
   }))
-  lookups[handle] = word
+  lookups[handle] = place
   return handle, place
 end
 

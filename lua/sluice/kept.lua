@@ -94,54 +94,6 @@ function Loader:metric(s, first)
   return o
 end
 
--- By its options, not by its place: one that is added above it does not take over its
--- buckets.
-local function nameless(o, rate, unnamed)
-  local name = ("%s %s"):format(tostring(o.key or "all"), tostring(rate))
-  if o.burst then name = name .. " " .. tostring(o.burst) end
-  unnamed[name] = (unnamed[name] or 0) + 1
-  return unnamed[name] == 1 and name or ("%s #%d"):format(name, unnamed[name])
-end
-
--- A limit that counts by a column of the client's key: some file of keys must have it.
-function Loader:limit_column(s, column)
-  for _, found in pairs(self.keys_index) do
-    local k = found.keys
-    if k.columns == nil or k.columns[column] then return end -- nil: its file is not read
-  end
-  self:problem(s, { "key" }, "value", next(self.keys_index)
-    and ("no keys have a column %s"):format(values.show(column))
-    or "the policy has no keys \"NAME\" { }, whose column it could be")
-end
-
----first, unnamed: of the limits so far, by their names and options.
-function Loader:limit(s, first, unnamed)
-  if s.name and not s.name:match("^[a-z0-9_%-]+$") then
-    self:problem(s, nil, "value", "a name is 1 to 64 of a-z, 0-9, _ and -")
-  elseif s.name and first[s.name] then
-    self:problem(s, nil, "value", ("is given twice, first in line %d")
-      :format(first[s.name].line))
-  end
-  if s.name then first[s.name] = first[s.name] or s end
-  local o = self:options(s, {}, s.args, words.limit.options)
-  local source = type(o.key) == "string" and o.key:match("^(%a+):")
-  if source == "key" then
-    self:limit_column(s, o.key:match("^key:(.*)$"))
-  elseif source == "jwt" then
-    self:limit_claim(s, o.key:match("^jwt:(.*)$"))
-  elseif source and source ~= "header" then
-    self:problem(s, { "key" }, "value", ("%s is neither \"header:NAME\", \"key:COLUMN\", "
-      .. "\"jwt:CLAIM\" nor "
-      .. "\"peer\", \"path\" or a path of the event"):format(values.show(o.key)))
-  end
-  o.name = s.name or nameless(o, s.args.rate, unnamed)
-  o.shown = s.args.rate
-  if o.rate then
-    o.burst = o.burst or math.max(1, math.min(1000000, math.ceil(o.rate)))
-  end
-  return o
-end
-
 ---The path of a file that stands at the keys of path of a statement; nil: it is told.
 function Loader:beside(s, path, name, sample)
   if name:find("..", 1, true) or not name:match("^[%w_%-%./]+$") then
@@ -227,7 +179,7 @@ function Loader:lookup(s, told)
 end
 
 ---Fills desc.metrics and desc.limits; handles get their places.
-function Loader:kept(desc)
+function Loader:kept(desc, admin)
   local metrics, limits, first, first_limit, told = {}, {}, {}, {}, {}
   local unnamed = {}
   for _, s in ipairs(self.statements) do
@@ -254,6 +206,8 @@ function Loader:kept(desc)
     end
   end
   desc.metrics, desc.limits = metrics, limits
+  self:route_limits(desc)
+  self:all_access(desc, admin)
 end
 
 end

@@ -111,7 +111,7 @@ function Loader:listener(s, routes)
   self:check_listener(s, o, s.name)
   self:check_health(s, o, routes)
   self:check_tls(s, o.tls)
-  o.address = s.name
+  o.address, o.statement = s.name, s
   o.serves = o.routes and self:served_routes(s, o.routes, routes)
   return o
 end

@@ -16,6 +16,8 @@ function access_log(options) end
 
 ---The listener for operators: metrics, health, status, reload.
 ---@class sluice.admin
+---@field allow? (string|table)[] Networks that may connect: { "10.0.0.0/8" }, also a cidr "FILE" or its name, and "unix". sluice closes other connections without an answer. By default all. Asked of the connection's own address, before TLS: behind a proxy it is the proxy's, and with proxy_protocol that of the PROXY header.
+---@field deny? (string|table)[] Networks that may not connect, in the same form; stronger than allow.
 ---@field forwarded? "x-forwarded-for"|"forwarded"|"none" Header in which the trusted proxies name the client, which is req.peer then. Name the one that they write: a client could send the other one itself. (default: x-forwarded-for)
 ---@field hosts? string[] Names with a dot by which clients call this listener, as in their Host header. Addresses and names without a dot need none. By default sluice refuses such names without the token, because a web page can make one lead here.
 ---@field listen? string Address for operators and Prometheus. By default only this machine can connect. --admin of sluice run replaces it. A change needs a restart. (default: 127.0.0.1:9100)
@@ -45,6 +47,8 @@ function canary(options) end
 
 ---A further listener for clients, by its address: "0.0.0.0:8443", "[::]:8443", "unix:/run/sluice/in.sock", or "systemd:NAME" for a socket that systemd passes. The limits of server hold for it too. A reload changes its options; to add, remove or rename a listener needs a restart.
 ---@class sluice.listen
+---@field allow? (string|table)[] Networks that may connect: { "10.0.0.0/8" }, also a cidr "FILE" or its name, and "unix". sluice closes other connections without an answer. By default all. Asked of the connection's own address, before TLS: behind a proxy it is the proxy's, and with proxy_protocol that of the PROXY header.
+---@field deny? (string|table)[] Networks that may not connect, in the same form; stronger than allow.
 ---@field forwarded? "x-forwarded-for"|"forwarded"|"none" Header in which the trusted proxies name the client, which is req.peer then. Name the one that they write: a client could send the other one itself. (default: x-forwarded-for)
 ---@field health? string Path such as "/healthz" that answers GET as /readyz of the admin listener does: 200, or 503 while sluice stops or can't store events. By default none.
 ---@field max_connections? integer Highest number of connections of one worker to this listener. A further connection gets 503. By default only server.max_connections holds.
@@ -212,14 +216,16 @@ function gauge(name) end
 ---@return fun(options: sluice.keys)
 function keys(name) end
 
----A token bucket for each key, shared by all workers. The name is optional.
+---How much each key may send, over all workers: a token bucket (rate), or a number in fixed windows (quota). It is named by the limits of a route, or called in hooks. The name is optional.
 ---@class sluice.limit
 ---@field burst? integer Tokens that a full bucket holds. By default those of one second, at least 1.
----@field key? string What check() and take() count by when they are given ev or req: for ev a path of the event, for req "peer", "path", "header:NAME" or "key:COLUMN" of the client's key (auth). Those without a value share one bucket.
----@field max_keys? integer Number of buckets that are not full at the same time. With more keys some get a full bucket early. (default: 100000)
----@field rate string Tokens that each bucket gets, such as "100/s", "10/m", "5/h" or "1/d".
+---@field key? string What it counts by. The limits of a route, and check() and take() with req: "peer" (IPv6: its /64 network), "path", "header:NAME" or "key:COLUMN" of the client's key (auth), "jwt:CLAIM"; in on_event a path of the event. Those without a value share one bucket.
+---@field max_keys? integer Number of buckets that are not full at the same time, or of keys that use a quota in a window (at most 1000000). With more keys, some that have used little get all of it again, and a metric counts them. (default: 100000)
+---@field otherwise? string Rate or quota of a key whose row has no number in that column, such as "10/s". By default such a key is refused with 403 (no_limit).
+---@field quota? string Events of each key in a window: "1000000/d", or /h, /m, /s; or "key:COLUMN/d": the number in that column of the client's key. Windows are fixed and begin by UTC: days at midnight. What was used is kept on disk.
+---@field rate? string Tokens that each bucket gets, such as "100/s", "10/m", "5/h" or "1/d"; or "key:COLUMN", "key:COLUMN/m": the number in that column of the client's key.
 
----A token bucket for each key, shared by all workers. The name is optional.
+---How much each key may send, over all workers: a token bucket (rate), or a number in fixed windows (quota). It is named by the limits of a route, or called in hooks. The name is optional.
 ---@param options sluice.limit|string
 ---@return sluice.limit_handle
 function limit(options) end
@@ -244,15 +250,19 @@ function mmdb(name) end
 
 ---A method and a path for clients: which requests it accepts, and what happens to their events. Several methods: route { "GET", "POST", "/click" } { … }. HEAD is answered as GET, and stores nothing.
 ---@class sluice.route
+---@field allow? (string|table)[] Networks of the clients that may send: { "10.0.0.0/8", "2001:db8::/32" }, also a cidr "FILE" or its name, and "unix" for a Unix socket. Others get 403. It is asked of req.peer, before auth. By default all.
 ---@field answer? "pixel"|sluice.route.answer The answer to a request with accepted events, instead of 202 with counts. "pixel" is a transparent GIF of 43 bytes that is not cached; a client gets it also when its event was refused or could not be stored.
 ---@field auth? sluice.auth|sluice.auth[]|false Who may send: bearer "KEYS", basic "KEYS", header "NAME" "KEYS", query "NAME" "KEYS", client_cert { … }, hmac { … }, jwt { … }, or any_of { … } of these. KEYS names a keys "NAME" { }. Others get 401 before sluice reads the body. The row of the key is req.key. By default, and with false, anybody may send.
 ---@field body "event"|"batch"|"events"|"bulk"|"cloudevents"|"query"|"form"|"any" Form of a request: "event", "batch", "events", "bulk", "cloudevents", "query", "form" or "any". "event" is one JSON object. "batch" is an array, {"events":[…]}, or NDJSON. "events" is one object or an array, or several of them one behind the other, with or without space between them, or NDJSON. "bulk" is lines in pairs, an action such as {"index":{…}} and the event, as Elasticsearch's _bulk takes them. "cloudevents" is the three modes of CloudEvents over HTTP. "query" is one event, the parameters of the URL; "form" is one event, the fields of a form. "any" is a query for a GET, otherwise a form or one JSON object, by the content type.
 ---@field columns? string[] Keys for the values of an event that is an array: with { "time", "line" }, [17,"x"] is the event {"time":17,"line":"x"}. A null, or a value that the array lacks at its end, is left out. It needs body = "batch".
 ---@field cors? sluice.route.cors Web pages of other origins that may send. sluice answers their OPTIONS requests.
+---@field deny? (string|table)[] Networks of clients that may not, in the same form; stronger than allow.
 ---@field encoding? "header"|"detect"|string What says how a body is compressed, with gzip, deflate, br (brotli) or zstd. "header" is Content-Encoding. "query:NAME" is a parameter of the query, which may also be gzip-js or none; without it the header holds. "detect" looks at the body's first bytes, whatever the header says; only brotli needs the header. (default: header)
 ---@field envelope? table<string, string> Values outside the array of events, as field = path in the body; a path may lead through the lists of events: "resourceLogs[].resource". Each event of that list without the field gets a copy. It needs events. With body = "bulk": values of the event's action, as field = path in its object, or "$action" for its word; they replace the event's own.
 ---@field events? string Path of the array of events in a body that is one JSON object: "data.events". Lists on the way have [], and so has the last one then: "resourceLogs[].scopeLogs[].logRecords[]". With body = "batch" the body must have the array; with "events" an object without it is one event, and arrays are taken, too. By default the route accepts all forms of its body.
 ---@field form? table<string, string> Parameters of a query or form that hold JSON, as name = "json", or name = "base64" for JSON in base64. By default all are texts, or what the schema says: int, num, bool and time read texts. With body = "batch" or "events": the one field of a form that holds the body, as some clients send it beside JSON.
+---@field limit_headers? "separate"|"combined" Whether answers tell how much is left: "separate" is RateLimit-Limit, -Remaining and -Reset of the tightest limit, as most clients read them; "combined" is RateLimit-Policy and RateLimit of all (the IETF's draft since its version 8). By default neither.
+---@field limits? sluice.limit_handle[] Limits that each request is held to, by its number of events: { l, m } of local l = limit { … }. A request takes from all or from none; over one it gets 429 with Retry-After, and nothing of it is stored.
 ---@field max_event? string Largest event, in bytes of its JSON before sluice changes it. sluice refuses a larger one alone (event_too_large). By default only server.max_body bounds it.
 ---@field on_error? "dead_letter"|"reject"|"accept" What happens to an event if on_event raises an error: it becomes a dead letter, is refused, or is stored as the client sent it. If on_request raises, the client gets 500; with "accept" the request goes on. (default: dead_letter)
 ---@field on_event? fun(ev: sluice.event, req: sluice.request): sluice.verdict? function(ev, req), called for each event that passed the schema. It returns nothing to accept the event, or reject(), drop() or to().

@@ -47,7 +47,8 @@ local lua_types = {
 }
 for _, name in ipairs { "string", "text", "path", "address", "socket", "mode", "owner",
   "name", "bytes", "duration", "url",
-  "moment", "after", "stream", "header", "topic", "percent", "rate" } do
+  "moment", "after", "stream", "header", "topic", "percent", "rate", "limit_rate",
+  "quota" } do
   lua_types[name] = "string"
 end
 
@@ -79,6 +80,7 @@ local shown_types = {
   moment = "RFC 3339 time", after = 'duration or `"p95"`',
   adapt = '`"latency"` or function', topic_by = "text or function",
   stream = "name of a stream", percent = "share", rate = "rate",
+  limit_rate = "rate", access = "list of networks", limits = "list of limits",
   header = "name of a header",
   share_by = '`"connection"`, `"request"`, `"peer"` or `"header:NAME"`',
   refused = 'status or `"same"`', location = "text or function",
@@ -100,7 +102,7 @@ end
 local function in_unit(n, spec)
   if spec.type == "bytes" then return values.show_bytes(n) end
   if spec.type == "duration" then return values.show_ms(n) end
-  if spec.type == "rate" then return values.show_rate(n) end
+  if spec.type == "rate" or spec.type == "limit_rate" then return values.show_rate(n) end
   if spec.type == "percent" then return ("%.14g%%"):format(100 * n) end
   return ("%.14g"):format(n)
 end

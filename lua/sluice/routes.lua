@@ -393,7 +393,8 @@ function Loader:route(s, names, path)
     schema = schema and schema.index or -1, fields = fields,
     stream = self:route_stream(s, o), partial = o.partial,
     answer = self:route_answer(s, o, o.answer), cors = self:route_cors(s, o.cors, auth),
-    auth = auth,
+    auth = auth, limits = o.limits, limit_headers = o.limit_headers,
+    allow = o.allow, deny = o.deny,
     webhook = self:route_webhook(s, o.webhook, names),
     on_refused = self:route_refused(s, o), postback = self:route_postback(s, o, enrichment),
     on_location = o.answer and type(o.answer.location) == "function" and o.answer.location

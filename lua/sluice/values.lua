@@ -216,6 +216,7 @@ function checks.rate(v, spec)
 end
 
 require "sluice.addresses"(checks, M)
+require "sluice.amounts"(checks, M)
 
 function checks.workers(v, spec)
   if v == "auto" then return 0 end

@@ -24,21 +24,33 @@ M.gauge = {
 }
 
 M.limit = {
-  help = "A token bucket for each key, shared by all workers. The name is optional.",
+  help = "How much each key may send, over all workers: a token bucket (rate), or a number in "
+    .. "fixed windows (quota). It is named by the limits of a route, or called in hooks. The "
+    .. "name is optional.",
   handle = true, named_or_not = true,
   options = {
-    rate = { type = "rate", required = true, min = 1 / 86400, max = 1000000,
-      help = "Tokens that each bucket gets, such as \"100/s\", \"10/m\", \"5/h\" or \"1/d\"." },
+    rate = { type = "limit_rate", min = 1 / 86400, max = 1000000,
+      help = "Tokens that each bucket gets, such as \"100/s\", \"10/m\", \"5/h\" or \"1/d\"; "
+        .. "or \"key:COLUMN\", \"key:COLUMN/m\": the number in that column of the client's "
+        .. "key." },
+    quota = { type = "quota", min = 1, max = 50000000000,
+      help = "Events of each key in a window: \"1000000/d\", or /h, /m, /s; or \"key:COLUMN/d\": "
+        .. "the number in that column of the client's key. Windows are fixed and begin by UTC: "
+        .. "days at midnight. What was used is kept on disk." },
+    otherwise = { type = "string",
+      help = "Rate or quota of a key whose row has no number in that column, such as "
+        .. "\"10/s\". By default such a key is refused with 403 (no_limit)." },
     burst = { type = "count", min = 1, max = 1000000,
       help = "Tokens that a full bucket holds. By default those of one second, at least 1." },
     key = { type = "string",
-      help = "What check() and take() count by when they are given ev or req: for ev a path "
-        .. "of the event, for req \"peer\", \"path\", \"header:NAME\" or \"key:COLUMN\" of the "
-        .. "client's key (auth). Those without a value "
-        .. "share one bucket." },
+      help = "What it counts by. The limits of a route, and check() and take() with req: "
+        .. "\"peer\" (IPv6: its /64 network), \"path\", \"header:NAME\" or \"key:COLUMN\" of the "
+        .. "client's key (auth), \"jwt:CLAIM\"; in on_event a path of the event. Those without a "
+        .. "value share one bucket." },
     max_keys = { type = "count", default = 100000, min = 1, max = 10000000,
-      help = "Number of buckets that are not full at the same time. With more keys some get "
-        .. "a full bucket early." },
+      help = "Number of buckets that are not full at the same time, or of keys that use a "
+        .. "quota in a window (at most 1000000). With more keys, some that have used little "
+        .. "get all of it again, and a metric counts them." },
   },
 }
 

@@ -4,6 +4,9 @@ local M = {}
 
 local tls = require "sluice.words_tls".tls
 
+local ACCESS_HELP = " Asked of the connection's own address, before TLS: behind a proxy it is "
+  .. "the proxy's, and with proxy_protocol that of the PROXY header."
+
 -- What the admin listener has, too.
 M.shared = {
   mode = { type = "mode", default = "0660",
@@ -30,6 +33,12 @@ M.shared = {
     help = "Highest number of connections of one worker to this listener from one address "
       .. "(IPv6: from one /64 network). A further connection gets 503. Trusted proxies have "
       .. "no such limit. By default server.max_connections_per_address." },
+  allow = { type = "access", lua = "(string|table)[]",
+    help = "Networks that may connect: { \"10.0.0.0/8\" }, also a cidr \"FILE\" or its name, "
+      .. "and \"unix\". sluice closes other connections without an answer. By default all."
+      .. ACCESS_HELP },
+  deny = { type = "access", lua = "(string|table)[]",
+    help = "Networks that may not connect, in the same form; stronger than allow." },
 }
 
 M.listen = {

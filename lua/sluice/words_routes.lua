@@ -218,6 +218,21 @@ M.route = {
         .. "these. KEYS names a keys \"NAME\" { }. Others "
         .. "get 401 before sluice reads the body. The row of the key is req.key. By default, "
         .. "and with false, anybody may send." },
+    allow = { type = "access", lua = "(string|table)[]",
+      help = "Networks of the clients that may send: { \"10.0.0.0/8\", \"2001:db8::/32\" }, "
+        .. "also a cidr \"FILE\" or its name, and \"unix\" for a Unix socket. Others get 403. It "
+        .. "is asked of req.peer, before auth. By default all." },
+    deny = { type = "access", lua = "(string|table)[]",
+      help = "Networks of clients that may not, in the same form; stronger than allow." },
+    limits = { type = "limits", lua = "sluice.limit_handle[]",
+      help = "Limits that each request is held to, by its number of events: { l, m } of local "
+        .. "l = limit { … }. A request takes from all or from none; over one it gets 429 with "
+        .. "Retry-After, and nothing of it is stored." },
+    limit_headers = { type = "enum", values = { "separate", "combined" },
+      help = "Whether answers tell how much is left: \"separate\" is RateLimit-Limit, "
+        .. "-Remaining and -Reset of the tightest limit, as most clients read them; "
+        .. "\"combined\" is RateLimit-Policy and RateLimit of all (the IETF's draft since its "
+        .. "version 8). By default neither." },
     schema = { type = "schema",
       help = "A schema { } that checks each event. By default any JSON object passes." },
     on_event = { type = "hook", params = 2,

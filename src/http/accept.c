@@ -92,6 +92,15 @@ static bool is_over_address(const struct listener *l, const struct peer *who,
     return max > 0 && peers_count(l->peers, who) >= max && !preface_is_trusted(l, from);
 }
 
+bool accept_admits(const struct listener *l, const struct conn_origin *from)
+{
+    const struct http_listener *o = &l->options;
+
+    return o->access == NULL ||
+           o->admits(o->access, from->local || from->unknown ? NULL : &from->address,
+                     from->local);
+}
+
 /* Why it can't be let in, whatever its address. */
 static enum obstacle obstacle_of(const struct listener *l, int fd)
 {
@@ -175,6 +184,10 @@ static void let_in(struct listener *l, int fd, const struct sockaddr_storage *sa
     if (l->accepted != NULL) {
         stats_add(l->accepted, 1);
     }
+    if (!refused && !preface && UNLIKELY(!accept_admits(l, &from))) {
+        accept_count(l, OBSTACLE_DENIED);
+        refused = true;
+    }
     if (refused) {
         (void)close(fd);
         return;
@@ -235,12 +248,10 @@ static void on_accept_again(struct ev_loop *loop, ev_timer *w, int events)
 
 static void make_cells(struct listener *l)
 {
-    static const char *const reasons[OBSTACLES] = {[OBSTACLE_LIMIT] = "limit",
-                                                   [OBSTACLE_DESCRIPTORS] =
-                                                       "descriptors",
-                                                   [OBSTACLE_ADDRESS] = "address",
-                                                   [OBSTACLE_UNTRUSTED] = "untrusted",
-                                                   [OBSTACLE_HEADER] = "proxy_header"};
+    static const char *const reasons[OBSTACLES] = {
+        [OBSTACLE_LIMIT] = "limit",     [OBSTACLE_DESCRIPTORS] = "descriptors",
+        [OBSTACLE_ADDRESS] = "address", [OBSTACLE_UNTRUSTED] = "untrusted",
+        [OBSTACLE_DENIED] = "denied",   [OBSTACLE_HEADER] = "proxy_header"};
     char pair[320], labels[400];
 
     (void)stats_label_pair(pair, sizeof pair, "listener", l->options.name);

@@ -51,6 +51,8 @@ enum http_forwarded { HTTP_FORWARDED_NONE, HTTP_X_FORWARDED_FOR, HTTP_FORWARDED 
 
 /* What holds for one listening socket, beside the limits. Its views live until other
  * ones are set. */
+struct access_plan;
+
 struct http_listener {
     const char *name;         /* of its metrics; NULL: it has none. Only read first */
     uint32_t max_connections; /* 0: only those of the limits hold */
@@ -61,6 +63,11 @@ struct http_listener {
     const struct subnet *trusted;
     uint32_t n_trusted;
     bool trusts_local; /* who connects by a Unix socket */
+    /* Whether an address (NULL: none is known) may connect; others are closed without an
+     * answer. access NULL: all may. */
+    bool (*admits)(const struct access_plan *access, const struct address *a,
+                   bool local);
+    const struct access_plan *access;
     struct http_tls tls;
 };
 

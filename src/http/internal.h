@@ -54,6 +54,7 @@ enum obstacle {
     OBSTACLE_DESCRIPTORS,
     OBSTACLE_ADDRESS,
     OBSTACLE_UNTRUSTED, /* it is no proxy's */
+    OBSTACLE_DENIED,    /* the listener takes no connections from its network */
     OBSTACLE_HEADER,    /* its PROXY header is wrong */
     OBSTACLES
 };
@@ -213,6 +214,8 @@ void accept_free(struct listener *l);
 void accept_join(struct conn *c); /* c counts from now on */
 /* For its address, too. False: that has too many. */
 bool accept_count_address(struct conn *c) MUST_USE;
+/* Whether the listener takes connections from there. */
+bool accept_admits(const struct listener *l, const struct conn_origin *from) MUST_USE;
 void accept_keep_address(struct conn *c); /* the same, however many it has */
 void accept_secure(struct conn *c);       /* TLS begins; may close c */
 void accept_turn_away(struct conn *c);    /* one that was let in: 503; may close c */

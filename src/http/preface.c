@@ -105,6 +105,11 @@ static void done(struct conn *c)
         address_show(&c->from.address, c->peer);
     }
     preface_drop(c);
+    if (!accept_admits(l, &c->from)) {
+        accept_count(l, OBSTACLE_DENIED);
+        conn_close(c);
+        return;
+    }
     if (!accept_count_address(c)) {
         accept_count(l, OBSTACLE_ADDRESS);
         accept_turn_away(c);

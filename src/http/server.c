@@ -306,8 +306,9 @@ static stats_cell *refused_cell(const char *reason)
                          "Connections answered 503: over max_connections "
                          "(limit), few file descriptors left (descriptors), or "
                          "over the limit of one address (address); and closed: no "
-                         "trusted proxy (untrusted), or a wrong PROXY header "
-                         "(proxy_header).",
+                         "trusted proxy (untrusted), a wrong PROXY header "
+                         "(proxy_header), or from a network that the listener "
+                         "does not allow (denied).",
                          labels);
 }
 
@@ -327,6 +328,7 @@ static void make_cells(struct http_server *s)
     s->refused[OBSTACLE_DESCRIPTORS] = refused_cell("descriptors");
     s->refused[OBSTACLE_ADDRESS] = refused_cell("address");
     s->refused[OBSTACLE_UNTRUSTED] = refused_cell("untrusted");
+    s->refused[OBSTACLE_DENIED] = refused_cell("denied");
     s->refused[OBSTACLE_HEADER] = refused_cell("proxy_header");
     s->evicted = stats_counter("sluice_connections_evicted_total",
                                "Connections closed because the buffers of all "

@@ -82,7 +82,9 @@ struct http_listener ingest_listener(const struct listener_plan *l)
                                   .forwarded = headers[l->forwarded],
                                   .trusted = l->trusted,
                                   .n_trusted = l->n_trusted,
-                                  .trusts_local = l->trusts_local};
+                                  .trusts_local = l->trusts_local,
+                                  .admits = access_allows,
+                                  .access = l->access};
 }
 
 /* A policy with other addresses does not come so far. */

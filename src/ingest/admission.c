@@ -10,6 +10,7 @@
 #include "ingest/coding.h"
 #include "ingest/internal.h"
 #include "policy/run/auth.h"
+#include "policy/run/limits.h"
 
 enum { ERROR_TEXT = 2048 };
 
@@ -227,6 +228,21 @@ void admission_refuse_kept(struct ingest *in, struct http_request *r,
     waiter_join(in, w, 0);
 }
 
+void admission_give_back(struct ingest *in, const struct request_state *p,
+                         struct policy_request *req)
+{
+    struct policy_state *state = p->binding->state;
+
+    if (LIKELY(p->route->limits == NULL)) {
+        return;
+    }
+    policy_set_key(state, p->key_table, p->key_row, req);
+    policy_set_auth(state, p->route, p->auth, req);
+    limits_give(state, p->route, req, in->batch.n);
+    answer_head_common(p->route, req, in->extra);
+    limits_lines(state, p->route, in->extra, sizeof in->extra);
+}
+
 /* OPTIONS of a browser or of a sender of web hooks. True: answered. */
 static bool preflight(struct ingest *in, const struct binding *b,
                       struct http_request *r, const struct policy_request *req)
@@ -301,6 +317,9 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
             answer_head_other(b->plan, no.allow, &req, in->extra);
         } else {
             answer_head_common(p->route, &req, in->extra);
+        }
+        if (UNLIKELY(no.limited)) {
+            limits_lines(b->state, p->route, in->extra, sizeof in->extra);
         }
         admission_refuse_whole(in, r, &no);
         if (UNLIKELY(in->candidate != NULL)) {

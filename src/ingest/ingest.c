@@ -31,6 +31,7 @@
 #include "ingest/internal.h"
 #include "ingest/refusals.h"
 #include "policy/run/auth.h"
+#include "policy/run/limits.h"
 #include "policy/run/run.h"
 
 /* Of requests that wait for their sinks while another process waits for this one. */
@@ -67,7 +68,9 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
     }
     ok = decide_body(p->binding->state, p->route, (enum scan_shape)p->shape, &req,
                      v->body, &in->batch, in->sampling ? &meter : NULL, &raised, &no);
-
+    if (UNLIKELY(p->route->limits != NULL)) {
+        limits_lines(p->binding->state, p->route, in->extra, sizeof in->extra);
+    }
     if (ok) {
         account_received(p->account, in->batch.n);
         if (UNLIKELY(in->batch.n_cut > 0)) {
@@ -78,7 +81,8 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
         /* Nothing is kept of a body that anybody could have sent. */
         account_auth(p->account, no.auth);
         admission_refuse_whole(in, r, &no);
-    } else if (p->route->on_refused != NULL && refusals_body(in, p, v, &no)) {
+    } else if (p->route->on_refused != NULL && !no.limited &&
+               refusals_body(in, p, v, &no)) {
         admission_refuse_kept(in, r, &no);
     } else {
         admission_refuse_whole(in, r, &no);
@@ -212,14 +216,15 @@ static void await_commit(struct ingest *in, const struct request_state *p,
 
 /* To the pending blocks; the answer waits for the commit. */
 static void accept_body(struct ingest *in, struct http_request *r,
-                        struct request_state *p, const struct outcome *o,
-                        struct dedup_hold *hold)
+                        struct request_state *p, struct policy_request *req,
+                        const struct outcome *o, struct dedup_hold *hold)
 {
     struct waiter *w = waiter_get(in);
     enum store_result stored;
 
     if (w == NULL) {
         dedup_finish(hold, false);
+        admission_give_back(in, p, req);
         answer_unstored(in, r, p, o, STORE_CROWDED);
         return;
     }
@@ -238,6 +243,7 @@ static void accept_body(struct ingest *in, struct http_request *r,
     stored = store_events(in, p->binding, p->route, w);
     if (stored != STORE_OK) {
         waiter_put(in, w);
+        admission_give_back(in, p, req);
         answer_unstored(in, r, p, o, stored);
         return;
     }
@@ -309,9 +315,10 @@ void ingest_body(void *arg, struct http_request *r, const struct http_view *v)
                marked == STORE_OK && refusals_events(in, p, v, &o);
         if (UNLIKELY(marked != STORE_OK)) {
             dedup_finish(&hold, false);
+            admission_give_back(in, p, &req);
             answer_unstored(in, r, p, &o, marked);
         } else if (o.store && (o.accepted > o.dropped || hold.n_ties > 0)) {
-            accept_body(in, r, p, &o, &hold);
+            accept_body(in, r, p, &req, &o, &hold);
         } else {
             dedup_finish(&hold, false);
             if (kept) {

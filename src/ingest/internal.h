@@ -269,4 +269,8 @@ void admission_unstored(struct ingest *in, struct http_request *r,
 /* The same for a client that gets its route's answer all the same: counts the code. */
 void admission_count_unstored(struct account *a, enum store_result why, int status,
                               uint32_t n);
+/* Events that no stream took are not charged to the limits of their route. req: of the
+ * request; gets its key. */
+void admission_give_back(struct ingest *in, const struct request_state *p,
+                         struct policy_request *req);
 const char *admission_retry_after(const struct ingest *in); /* a header's line */

@@ -18,6 +18,7 @@
 #include "decode/path.h"
 #include "decode/scan.h"
 #include "plan/instant.h"
+#include "plan/limit.h"
 #include "plan/listener.h"
 #include "plan/location.h"
 #include "plan/text_format.h"
@@ -368,6 +369,8 @@ struct route {
     const struct cors_plan *cors;        /* NULL: none */
     const struct webhook_plan *webhook;  /* NULL: none */
     const struct auth_plan *auth;        /* NULL: anybody may send */
+    const struct access_plan *access;    /* NULL: from anywhere */
+    const struct route_limits *limits;   /* NULL: as much as they like */
     const struct schema *schema;         /* NULL: JSON objects, unchecked */
     int32_t stream;           /* index into plan->streams; -1: on_event must say */
     const int16_t *key_slots; /* by stream: where the schema has its key; -1: it has
@@ -417,12 +420,6 @@ struct metric_plan {
     bool gauge;
     const char *const *labels; /* names */
     uint32_t n_labels, max_series;
-};
-
-struct limit_plan {
-    const char *name;
-    double rate; /* tokens a second */
-    uint32_t burst, max_keys;
 };
 
 struct plan {

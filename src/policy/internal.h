@@ -20,6 +20,7 @@
 #include "plan/cidr_table.h"
 #include "policy/library/ffi.h"
 #include "policy/run/run.h"
+#include "shared/buckets.h"
 #include "tables/csv_table.h"
 
 struct seen_hash;
@@ -176,10 +177,16 @@ struct policy_state {
     size_t spill_room;
     struct handles
         *handles; /* its counters, gauges, limits, seen keys; NULL while it is loaded */
-    bool trying;  /* its examples run: nothing else uses these handles */
-    double now_ms;                          /* of the request, for time checks */
-    uint64_t told_ns;                       /* when a hook's error was last logged */
-    uint64_t untold;                        /* errors since */
+    /* What the limits of the route have said of the request in hand; limits.c's. */
+    struct {
+        const char *name;
+        struct limit_view view;
+    } limited[ROUTE_LIMITS_MAX];
+    uint32_t n_limited;
+    bool trying;      /* its examples run: nothing else uses these handles */
+    double now_ms;    /* of the request, for time checks */
+    uint64_t told_ns; /* when a hook's error was last logged */
+    uint64_t untold;  /* errors since */
     int on_events, on_request, on_location; /* references */
     struct route_hooks hooks[PLAN_ROUTES_MAX];
     struct verifier *verifiers[PLAN_ROUTES_MAX]; /* postback.c's, made on first use */

@@ -32,6 +32,7 @@ struct err;
 struct collector;
 struct indexer;
 struct place;
+struct quotas;
 struct process;
 struct registry;
 struct renewal;
@@ -89,7 +90,8 @@ struct server {
     pthread_mutex_t sinks_lock; /* the table, for its readers: running.c */
     struct changer changer;     /* before it starts the supervisor does its work */
     bool looking,
-        any_paused; /* paused.c: a look at those that are paused is under way */
+        any_paused;        /* paused.c: a look at those that are paused is under way */
+    struct quotas *quotas; /* of the registry, on disk */
     struct collector *collectors[SPOOL_STREAMS_MAX]; /* of dedup's keys, by stream id */
     struct indexer *indexers[SPOOL_STREAMS_MAX];     /* the same way */
     struct worker **workers;

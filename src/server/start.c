@@ -21,6 +21,7 @@
 #include "server/lines.h"
 #include "server/policies/snapshots.h"
 #include "server/process.h"
+#include "server/quotas.h"
 #include "server/renewal.h"
 #include "server/sinks/taken.h"
 #include "server/upgrade/place.h"
@@ -240,6 +241,10 @@ bool start_all(struct server *s, struct err *e)
         !streams_open(s, plan, s->stream_ids, &s->dead_stream, e) ||
         !keystores_open(s, s->policy, s->stream_ids, e) ||
         !indexes_open(s, plan, s->stream_ids, e)) {
+        return false;
+    }
+    s->quotas = quotas_open(s->registry, s->spool_dir, e);
+    if (s->quotas == NULL) {
         return false;
     }
     if (!taken_restore(s, plan, e) || !sinks_restore(s, s->policy, false, e) ||

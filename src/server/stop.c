@@ -11,6 +11,7 @@
 #include "server/internal.h"
 #include "server/keys/keystores.h"
 #include "server/lines.h"
+#include "server/quotas.h"
 #include "server/renewal.h"
 #include "shared/registry.h"
 #include "sink/folders.h"
@@ -99,6 +100,11 @@ bool stop_all(struct server *s)
     if (s->spool != NULL) {
         if (!keystores_close(s, clock_mono_ns() + STOP_GRACE_NS) ||
             !indexes_close(s, clock_mono_ns() + STOP_GRACE_NS)) {
+            return false;
+        }
+        if (!quotas_close(s->quotas, clock_mono_ns() + STOP_GRACE_NS)) {
+            log_write(LOG_ERROR, "stuck",
+                      "thread=quotas why=\"its thread does not end\"");
             return false;
         }
         if (!spool_stop(s->spool, clock_mono_ns() + STOP_GRACE_NS)) {

@@ -1,50 +1,13 @@
 #include "shared/registry.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "shared/registry_table.h"
 #include "stats/stats.h"
-
-/* A thing that one or more generations ask for in the same words. */
-struct table {
-    struct table *next;
-    struct buckets *buckets; /* a reference; NULL: of a stream */
-    struct seen *seen;       /* a reference; NULL: of a limit */
-    char *key;               /* of seen */
-};
-
-/* A limit or a stream's memory of keys, under its name for ever; tables come and
- * go. */
-struct named {
-    struct named *next;
-    struct registry *registry;
-    char *name;
-    bool limit;
-    struct table *tables;
-    /* Of the tables that went, so that counters do not go back. */
-    uint64_t refused, forgotten, repeats, unsure, full;
-};
-
-struct shown {
-    struct metric *metric;
-    uint32_t users;
-    bool published;
-};
-
-struct registry {
-    atomic_uint refs;
-    bool published;
-    atomic_uint stripe;
-    pthread_mutex_t lock;
-    struct shown *metrics;
-    size_t n_metrics;
-    struct named *named;
-};
 
 struct registry *registry_new(bool published)
 {
@@ -84,6 +47,10 @@ static void add_table(struct sums *x, const struct table *t)
         x->refused += buckets_refused(t->buckets);
         x->forgotten += buckets_forgotten(t->buckets);
     }
+    if (t->quota != NULL) {
+        x->refused += quota_refused(t->quota);
+        x->forgotten += quota_forgotten(t->quota);
+    }
     if (t->seen != NULL) {
         x->forgotten += seen_forgotten(t->seen);
         x->repeats += repeats_of(t->seen);
@@ -98,6 +65,7 @@ static struct table *table_free(struct table *t)
     struct table *next = t->next;
 
     buckets_unref(t->buckets);
+    quota_unref(t->quota);
     seen_unref(t->seen);
     free(t->key);
     free(t);
@@ -334,6 +302,15 @@ static struct named *named_of(struct registry *h, const char *name, bool limit)
     return n;
 }
 
+static bool is_unused(const struct registry *h, const struct table *t)
+{
+    if (t->quota != NULL) { /* the next one with its name needs what was used */
+        return quota_unshared(t->quota) &&
+               (h->restore == NULL || !quota_unsaved(t->quota));
+    }
+    return t->buckets != NULL ? buckets_unshared(t->buckets) : seen_unshared(t->seen);
+}
+
 /* Tables that no generation uses any more. */
 static void sweep(struct registry *h)
 {
@@ -343,8 +320,7 @@ static void sweep(struct registry *h)
         while (*at != NULL) {
             struct table *t = *at;
 
-            if (t->buckets != NULL ? buckets_unshared(t->buckets)
-                                   : seen_unshared(t->seen)) {
+            if (is_unused(h, t)) {
                 *at = let_go(n, t);
             } else {
                 at = &t->next;
@@ -372,7 +348,8 @@ struct buckets *registry_buckets(struct registry *h, const char *name,
     (void)pthread_mutex_lock(&h->lock);
     sweep(h);
     n = named_of(h, name, true);
-    for (t = n->tables; t != NULL && !buckets_are(t->buckets, conf);) {
+    for (t = n->tables;
+         t != NULL && (t->buckets == NULL || !buckets_are(t->buckets, conf));) {
         t = t->next;
     }
     if (t == NULL) {
@@ -382,6 +359,32 @@ struct buckets *registry_buckets(struct registry *h, const char *name,
     b = buckets_ref(t->buckets);
     (void)pthread_mutex_unlock(&h->lock);
     return b;
+}
+
+struct quota *registry_quota(struct registry *h, const char *name,
+                             const struct quota_conf *conf)
+{
+    struct quota *q;
+    struct named *n;
+    struct table *t;
+
+    (void)pthread_mutex_lock(&h->lock);
+    sweep(h);
+    n = named_of(h, name, true);
+    for (t = n->tables; t != NULL && (t->quota == NULL ||
+                                      quota_window_s(t->quota) != conf->window_s);) {
+        t = t->next;
+    }
+    if (t == NULL) {
+        t = table_new(n);
+        t->quota = quota_new(conf);
+        if (h->restore != NULL) {
+            h->restore(h->restore_arg, name, t->quota);
+        }
+    }
+    q = quota_ref(t->quota);
+    (void)pthread_mutex_unlock(&h->lock);
+    return q;
 }
 
 struct seen *registry_seen(struct registry *h, const char *name, const char *key,

@@ -18,6 +18,7 @@
 #include "base/attr.h"
 #include "shared/buckets.h"
 #include "shared/metric.h"
+#include "shared/quota.h"
 #include "shared/seen.h"
 
 struct err;
@@ -47,6 +48,23 @@ void registry_publish(struct registry *h, struct metric *m);
 /* A reference for the caller. */
 struct buckets *registry_buckets(struct registry *h, const char *name,
                                  const struct buckets_conf *conf) MUST_USE;
+/* The same of a quota: another amount is the same quota, and another max_keys too, which
+ * holds from the next start on. */
+struct quota *registry_quota(struct registry *h, const char *name,
+                             const struct quota_conf *conf) MUST_USE;
+
 /* key: the remembered field, "event_id"; another field is another memory. */
 struct seen *registry_seen(struct registry *h, const char *name, const char *key,
                            const struct seen_conf *conf) MUST_USE;
+
+/* ---- registry_rounds.c: another thread, now and then ---- */
+
+/* restore is called for each quota that a generation asks for first, under the registry's
+ * lock, and for those that are there. NULL: not any more. */
+typedef void registry_quota_fn(void *arg, const char *name, struct quota *q);
+void registry_quotas_restore(struct registry *h, registry_quota_fn *restore, void *arg);
+/* The quotas that have something unsaved, not under the lock; q lives during the call. */
+void registry_quotas_unsaved(struct registry *h, registry_quota_fn *save, void *arg);
+
+/* Those buckets that were not swept for long: see buckets_sweep. */
+void registry_buckets_sweep(struct registry *h, double now_ms);

@@ -11,6 +11,7 @@
 #include "ingest/stored_event.h"
 #include "policy/run/decide.h"
 #include "policy/run/dedup.h"
+#include "policy/run/limits.h"
 #include "testkit/internal.h"
 
 enum { HEADERS_MAX = 256, ERROR_BYTES = 2048 };
@@ -229,6 +230,9 @@ static void decide(struct sluice_kit *k, struct policy_request *r,
     } else {
         answer_head_common(a.route, r, common);
     }
+    if (!ok && no.limited) {
+        limits_lines(k->state, a.route, common, CORS_BYTES);
+    }
     ok = ok && coding_of(a.route, a.shape, r, how, &how, &no);
     if (!ok) {
         refuse(k, &no, common, out);
@@ -236,12 +240,16 @@ static void decide(struct sluice_kit *k, struct policy_request *r,
     }
     r->sent = str_in(req->body);
     if (open_body(k, req->body, how, &a.body, out)) {
-        if (decide_body(k->state, a.route, a.shape, r, a.body, &k->batch, NULL, &raised,
-                        &no)) {
+        ok = decide_body(k->state, a.route, a.shape, r, a.body, &k->batch, NULL,
+                         &raised, &no);
+        if (a.route->limits != NULL) {
+            limits_lines(k->state, a.route, common, CORS_BYTES);
+        }
+        if (ok) {
             accept(k, &a, common, out);
         } else {
             refuse(k, &no, common, out);
-            if (no.auth == AUTH_OK) {
+            if (no.auth == AUTH_OK && !no.limited) {
                 refusals_of_body(k, &a, &no, out);
             }
         }

@@ -52,7 +52,7 @@ p.lua:4: counter "?": a metric's name is a to z, 0 to 9 and _, and begins with a
     [[p.lua:4: counter "a_total": expected a table { }, got "x"]] },
   { "a limit without a rate",
     [[{BASE}limit "a" {}]],
-    [[p.lua:4: limit "a": needs rate: tokens that each bucket gets, such as "100/s", "10/m", "5/h" or "1/d"]] },
+    [[p.lua:4: limit "a": needs rate: tokens that each bucket gets, such as "100/s", or quota: events in a window, such as "1000000/d"]] },
   { "a rate without a unit",
     [[{BASE}limit { rate = 100 }]],
     [[p.lua:4: limit.rate: 100 is not a rate such as "100/s"]] },

@@ -221,7 +221,7 @@ static void build_rollout(struct build *b)
 
 static int build(lua_State *L)
 {
-    struct build b = {L, lua_touserdata(L, 1)};
+    struct build b = *(const struct build *)lua_touserdata(L, 1);
 
     lua_settop(L, 2);
     lua_getfield(L, 2, "desc");
@@ -244,9 +244,10 @@ static int build(lua_State *L)
 bool plan_build(struct policy_state *s, struct plan *plan, struct err *e)
 {
     lua_State *L = s->L;
+    struct build b = {L, plan, s->policy};
 
     lua_pushcfunction(L, build);
-    lua_pushlightuserdata(L, plan);
+    lua_pushlightuserdata(L, &b);
     lua_pushvalue(L, -3);
     if (lua_pcall(L, 2, 0, 0) != 0) {
         (void)err_set(e, "%s", lua_tostring(L, -1));

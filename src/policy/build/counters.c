@@ -1,5 +1,5 @@
-/* The plan of the things that outlive a generation, counters, gauges and limits, and of
- * the log. */
+/* The plan of the things that outlive a generation, counters and gauges, and of the
+ * log. */
 #include <stdio.h>
 
 #include "base/log.h"
@@ -38,24 +38,6 @@ static void build_metrics(struct build *b)
         m->gauge = field_is(b, "word", "gauge");
         m->labels = texts(b, "labels", &m->n_labels);
         m->max_series = (uint32_t)field_whole(b, "max_series");
-        lua_pop(b->L, 1);
-    }
-    lua_pop(b->L, 1);
-}
-
-static void build_limits(struct build *b)
-{
-    uint32_t n = field_open(b, "limits");
-
-    b->plan->n_limits = n;
-    b->plan->limits = build_room(b, n * sizeof *b->plan->limits);
-    for (uint32_t i = 0; i < n; i++) {
-        lua_rawgeti(b->L, -1, (int)i + 1);
-        b->plan->limits[i] =
-            (struct limit_plan){.name = field_text(b, "name").p,
-                                .rate = field_number(b, "rate", 1),
-                                .burst = (uint32_t)field_whole(b, "burst"),
-                                .max_keys = (uint32_t)field_whole(b, "max_keys")};
         lua_pop(b->L, 1);
     }
     lua_pop(b->L, 1);

@@ -14,6 +14,7 @@
 struct build {
     lua_State *L;
     struct plan *plan;
+    const struct policy *policy;
 };
 
 /* ---- field.c: of the table on top of the stack ---- */
@@ -62,6 +63,13 @@ void build_answer(struct build *b, struct route *r);
 
 void build_keys(struct build *b);
 void build_auth(struct build *b, struct route *r); /* of the route on top */
+
+/* ---- limits.c ---- */
+
+void build_limits(struct build *b);                        /* before the routes */
+void build_route_limits(struct build *b, struct route *r); /* of the route on top */
+/* allow and deny of the route or listener on top; NULL: neither. */
+const struct access_plan *build_access(struct build *b);
 
 /* ---- tokens.c ---- */
 

@@ -308,6 +308,8 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     build_refused(b, r);
     build_postback(b, r);
     build_auth(b, r);
+    build_route_limits(b, r);
+    r->access = build_access(b);
 }
 
 void build_routes(struct build *b)

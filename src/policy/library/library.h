@@ -90,10 +90,13 @@ int32_t sluice_series(struct sluice_context *c, int32_t metric, const char *x,
                       size_t nx, const char *y, size_t ny, const char *z, size_t nz);
 void sluice_add(struct sluice_context *c, int32_t metric, int32_t series, double v);
 void sluice_set(struct sluice_context *c, int32_t metric, int32_t series, double v);
+void sluice_limited(struct sluice_context *c, struct sluice_event *ev, double wait_ms);
+
+/* ---- policy/run/limits.c ---- */
+
 /* 0: taken; else the milliseconds until there are so many tokens. */
 double sluice_take(struct sluice_context *c, int32_t limit, const char *key, size_t n,
                    double tokens);
-void sluice_limited(struct sluice_context *c, struct sluice_event *ev, double wait_ms);
 
 /* ---- policy/load/files.c ---- */
 

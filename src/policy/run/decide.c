@@ -15,6 +15,7 @@
 #include "plan/reply.h"
 #include "policy/run/auth.h"
 #include "policy/run/internal.h"
+#include "policy/run/limits.h"
 #include "policy/run/make.h"
 #include "policy/run/postback.h"
 
@@ -26,6 +27,7 @@ bool decide_head(struct policy_state *s, struct policy_request *req,
 {
     struct policy_verdict v = {0};
 
+    no->limited = false;
     *route = plan_route(s->policy->plan, req->listener, req->method, req->path,
                         no->allow, sizeof no->allow);
     if (*route == NULL && no->allow[0] == '\0') {
@@ -38,12 +40,20 @@ bool decide_head(struct policy_state *s, struct policy_request *req,
                            no->text);
     }
     no->allow[0] = '\0';
+    if (UNLIKELY((*route)->access != NULL) &&
+        !access_allows_text((*route)->access, req->peer)) {
+        return make_refuse(no, 403, "Not allowed", "denied_network",
+                           "this route takes no requests from the client's network");
+    }
     if (UNLIKELY((*route)->auth != NULL) && !policy_authenticate(s, *route, req, no)) {
         return false;
     }
     if (!media_shape(*route, content_type, shape)) {
         return make_refuse(no, 415, "Unsupported media type", "unsupported_type",
                            media_expected(*route));
+    }
+    if (UNLIKELY((*route)->limits != NULL) && !limits_look(s, *route, req, no)) {
+        return false;
     }
     if ((*route)->has_on_request) {
         policy_on_request(s, *route, req, &v);
@@ -232,6 +242,7 @@ bool decide_body(struct policy_state *s, const struct route *route,
                  uint32_t *raised, struct refused *no)
 {
     *raised = 0;
+    no->limited = false;
     if (UNLIKELY(req->auth == REQUEST_UNSIGNED) && !req->stored &&
         !policy_authenticate_body(s, route, req, body, no)) {
         return false;
@@ -240,6 +251,10 @@ bool decide_body(struct policy_state *s, const struct route *route,
         return answer_unread(s, route, b, no);
     }
     passed(m, DECIDE_DECODE);
+    if (UNLIKELY(route->limits != NULL) && !req->stored &&
+        !limits_take(s, route, req, b->n, no)) {
+        return false;
+    }
     b->stored = req->stored;
     if (UNLIKELY(route->max_event > 0)) {
         refuse_large(route, b);

@@ -25,6 +25,7 @@ struct refused {
     int status;
     struct answer_error error;
     double wait_ms;  /* 429 of a limit: until the same may pass; else 0 */
+    bool limited;    /* by a limit of the route: the events may come again */
     char allow[128]; /* 405: the methods of the path; else "" */
     /* Of a request that the route's auth refuses; else AUTH_OK and NULL. */
     enum auth_reason auth;

@@ -20,7 +20,7 @@ enum {
 struct handles {
     struct registry *registry;
     struct metric **metrics;
-    struct buckets **limits;
+    struct held_limit *limits;
     uint32_t n_metrics, n_limits;
     uint32_t stripe;
     struct seen *seen[PLAN_STREAMS_MAX]; /* NULL: the stream has none */
@@ -78,6 +78,37 @@ static void take_seen(struct handles *h, struct registry *registry,
     }
 }
 
+/* The finest units in which a bucket of a slow rate still fits: see buckets.h. */
+static double units_of(const struct limit_plan *l)
+{
+    return l->column.p == NULL ? 0
+           : l->unit_s == 1    ? 64000
+           : l->unit_s == 60   ? 1000
+                               : 32;
+}
+
+static void take_limits(struct handles *h, struct registry *registry,
+                        const struct plan *plan, bool rehearsal)
+{
+    for (uint32_t i = 0; i < plan->n_limits; i++) {
+        const struct limit_plan *l = &plan->limits[i];
+        const uint32_t max_keys = rehearsal ? REHEARSAL_KEYS : l->max_keys;
+        const double units_per_ms = units_of(l);
+        const struct buckets_conf conf = {.rate = units_per_ms > 0 ? 0 : l->amount,
+                                          .burst = units_per_ms > 0 ? 0 : l->burst,
+                                          .max_keys = max_keys,
+                                          .units_per_ms = units_per_ms};
+
+        if (l->window_s > 0) {
+            h->limits[h->n_limits++].quota = registry_quota(
+                registry, l->name, &(struct quota_conf){l->window_s, max_keys});
+        } else {
+            h->limits[h->n_limits++].buckets =
+                registry_buckets(registry, l->name, &conf);
+        }
+    }
+}
+
 /* One bucket for each route that keeps what it refuses. */
 static void take_refusals(struct handles *h, struct registry *registry,
                           const struct plan *plan)
@@ -89,8 +120,9 @@ static void take_refusals(struct handles *h, struct registry *registry,
         char name[1200];
 
         if (r->on_refused != NULL) {
-            const struct buckets_conf conf = {r->on_refused->rate, r->on_refused->burst,
-                                              1};
+            const struct buckets_conf conf = {.rate = r->on_refused->rate,
+                                              .burst = r->on_refused->burst,
+                                              .max_keys = 1};
 
             (void)snprintf(name, sizeof name, "on_refused %s %s", r->method, r->path);
             h->refusals[r->index] = registry_buckets(registry, name, &conf);
@@ -105,19 +137,12 @@ struct handles *handles_new(struct registry *registry, const struct plan *plan,
 
     h->registry = registry;
     h->stripe = registry_stripe(registry);
-    h->limits = mem_zalloc(plan->n_limits * sizeof(struct buckets *));
+    h->limits = mem_zalloc((plan->n_limits + 1) * sizeof *h->limits);
     if (!take_metrics(h, registry, plan, e)) {
         handles_free(h);
         return NULL;
     }
-    for (uint32_t i = 0; i < plan->n_limits; i++) {
-        const struct limit_plan *l = &plan->limits[i];
-
-        const struct buckets_conf conf = {l->rate, l->burst,
-                                          rehearsal ? REHEARSAL_KEYS : l->max_keys};
-
-        h->limits[h->n_limits++] = registry_buckets(registry, l->name, &conf);
-    }
+    take_limits(h, registry, plan, rehearsal);
     take_seen(h, registry, plan, rehearsal);
     take_refusals(h, registry, plan);
     return h;
@@ -132,7 +157,8 @@ void handles_free(struct handles *h)
         registry_metric_drop(h->registry, h->metrics[i]);
     }
     for (uint32_t i = 0; i < h->n_limits; i++) {
-        buckets_unref(h->limits[i]);
+        buckets_unref(h->limits[i].buckets);
+        quota_unref(h->limits[i].quota);
     }
     for (uint32_t i = 0; i < PLAN_STREAMS_MAX; i++) {
         seen_unref(h->seen[i]);
@@ -168,6 +194,11 @@ bool policy_metric(struct policy_state *s, const char *name, const struct str *v
         }
     }
     return false;
+}
+
+const struct held_limit *handles_limit(const struct handles *h, uint32_t i)
+{
+    return h == NULL || i >= h->n_limits ? NULL : &h->limits[i];
 }
 
 struct seen *handles_seen(const struct handles *h, uint32_t i)
@@ -230,18 +261,6 @@ void sluice_set(struct sluice_context *c, int32_t metric, int32_t series, double
     if (m != NULL) {
         metric_set(m, series, v);
     }
-}
-
-double sluice_take(struct sluice_context *c, int32_t limit, const char *key, size_t n,
-                   double tokens)
-{
-    const struct policy_state *s = OUTER(c, struct policy_state, context);
-    const struct handles *h = s->handles;
-
-    if (h == NULL || (uint32_t)limit >= h->n_limits) {
-        return 0;
-    }
-    return buckets_take(h->limits[limit], (struct str){key, n}, tokens, s->now_ms);
 }
 
 void sluice_limited(struct sluice_context *c, struct sluice_event *ev, double wait_ms)

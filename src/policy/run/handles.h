@@ -29,6 +29,13 @@ void handles_free(struct handles *h); /* NULL is fine */
 struct seen *handles_find_seen(struct registry *registry, const struct stream_plan *st,
                                bool rehearsal) MUST_USE;
 
+/* Limit i of the plan; NULL: h has none. Lives with h. */
+struct held_limit {
+    struct buckets *buckets; /* a reference; NULL: a quota */
+    struct quota *quota;
+};
+const struct held_limit *handles_limit(const struct handles *h, uint32_t i);
+
 /* The keys that stream i of the plan has seen; NULL: it does not remember, or h is
  * NULL. Lives with h. */
 struct seen;

@@ -70,6 +70,74 @@ static void agrees_with_a_model(void **state)
     }
 }
 
+/* Each call gives its key's rate: those of one table may have any. */
+static void a_bucket_has_the_rate_of_its_key(void **state)
+{
+    static const struct {
+        double units_per_ms, rate, burst;
+    } rows[] = {{64000, 300000, 300000},
+                {64000, 0.01, 1},
+                {1000, 1.0 / 60, 10},
+                {32, 1.0 / 86400, 90},
+                {32, 0.01 / 86400, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < N_ELEMS(rows); i++) {
+        const struct buckets_conf conf = {.max_keys = 100,
+                                          .units_per_ms = rows[i].units_per_ms};
+        const struct bucket_rate r = {rows[i].rate, rows[i].burst};
+        struct buckets *b = buckets_new(&conf);
+        double wait = 1000 / rows[i].rate;
+        struct limit_view v;
+        uint32_t ms;
+
+        assert_int_equal(buckets_take_at(b, &r, STR("a"), r.burst, 1e6), 0);
+        ms = buckets_take_at(b, &r, STR("a"), 1, 1e6);
+        assert_true(ms == UINT32_MAX - 1 || (ms >= wait && ms <= wait * 1.01 + 2));
+        buckets_look(b, &r, STR("a"), 1, 1e6, &v);
+        assert_true(v.left == 0 && v.limit == r.burst && v.wait_ms == ms);
+        buckets_give(b, &r, STR("a"), 1, 1e6);
+        assert_int_equal(buckets_take_at(b, &r, STR("a"), 1, 1e6), 0);
+        assert_int_equal(buckets_take_at(b, &r, STR("z"), r.burst, 1e6), 0);
+        assert_true(buckets_take_at(b, &r, STR("z"), r.burst + 1, 1e6) == UINT32_MAX);
+        buckets_unref(b);
+    }
+}
+
+/* The time of a word comes round: one that was full for long looked empty. */
+static void a_key_that_was_idle_for_long_finds_a_full_bucket(void **state)
+{
+    const struct buckets_conf conf = {.rate = 1.0 / 3600, .burst = 100, .max_keys = 10};
+    struct buckets *b = buckets_new(&conf);
+    double step = buckets_sweep_ms(b), now = 1e6;
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        assert_int_equal(buckets_take(b, STR("a"), 100, now), 0);
+        assert_int_not_equal(buckets_take(b, STR("a"), 1, now), 0);
+        for (double until = now + 360e6 + i * 20e6; now < until; now += step) {
+            buckets_sweep(b, now);
+        }
+    }
+    buckets_unref(b);
+}
+
+/* A bucket that has no room for its burst is less deep, and says so. */
+static void a_burst_that_does_not_fit_is_cut(void **state)
+{
+    const struct buckets_conf conf = {.max_keys = 100, .units_per_ms = 64000};
+    const struct bucket_rate r = {0.01, 1000000};
+    struct buckets *b = buckets_new(&conf);
+    struct limit_view v;
+
+    (void)state;
+    buckets_look(b, &r, STR("a"), 1, 1e6, &v);
+    assert_true(v.limit > 50 && v.limit < 100 && v.left == v.limit);
+    assert_int_equal(buckets_take_at(b, &r, STR("a"), v.limit, 1e6), 0);
+    assert_int_not_equal(buckets_take_at(b, &r, STR("a"), 1, 1e6), 0);
+    buckets_unref(b);
+}
+
 static void many_keys_find_their_places(void **state)
 {
     const struct buckets_conf conf = {.rate = 1, .burst = 1, .max_keys = 10000};
@@ -139,6 +207,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_burst_passes_then_the_rate),
         cmocka_unit_test(agrees_with_a_model),
+        cmocka_unit_test(a_bucket_has_the_rate_of_its_key),
+        cmocka_unit_test(a_key_that_was_idle_for_long_finds_a_full_bucket),
+        cmocka_unit_test(a_burst_that_does_not_fit_is_cut),
         cmocka_unit_test(many_keys_find_their_places),
         cmocka_unit_test(threads_share_one_bucket),
     };

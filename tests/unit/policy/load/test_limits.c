@@ -50,9 +50,9 @@ static void a_limit_has_its_rate_and_a_second_of_burst(void **state)
         }
         plan = policy_plan(p);
         assert_int_equal(1, plan->n_limits);
-        if (fabs(plan->limits[0].rate - rows[i].rate) > 1e-9 ||
+        if (fabs(plan->limits[0].amount - rows[i].rate) > 1e-9 ||
             plan->limits[0].burst != rows[i].burst) {
-            fail_msg("%s: %g/s, burst %g", rows[i].words, plan->limits[0].rate,
+            fail_msg("%s: %g/s, burst %g", rows[i].words, plan->limits[0].amount,
                      (double)plan->limits[0].burst);
         }
         policy_report_fini(&report);

@@ -1,0 +1,83 @@
+/* What is done with the tables of a registry now and then. Not under its lock, which loads
+ * wait for. */
+#include "shared/registry_table.h"
+
+void registry_quotas_restore(struct registry *h, registry_quota_fn *restore, void *arg)
+{
+    (void)pthread_mutex_lock(&h->lock);
+    h->restore = restore;
+    h->restore_arg = arg;
+    for (struct named *n = h->named; n != NULL && restore != NULL; n = n->next) {
+        for (struct table *t = n->tables; t != NULL; t = t->next) {
+            if (t->quota != NULL) {
+                restore(arg, n->name, t->quota);
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+}
+
+/* The next one to save that was not looked at yet, or whose turn it is again. */
+static struct quota *next_unsaved(struct registry *h, uint64_t skip, const char **name)
+{
+    struct quota *q = NULL;
+
+    (void)pthread_mutex_lock(&h->lock);
+    for (struct named *n = h->named; n != NULL && q == NULL; n = n->next) {
+        for (struct table *t = n->tables; t != NULL && q == NULL; t = t->next) {
+            if (t->quota != NULL && quota_unsaved(t->quota) && skip-- == 0) {
+                q = quota_ref(t->quota);
+                *name = n->name; /* lives as long as the registry */
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    return q;
+}
+
+void registry_quotas_unsaved(struct registry *h, registry_quota_fn *save, void *arg)
+{
+    struct quota *q;
+    const char *name;
+    uint64_t skip = 0;
+
+    /* One that is unsaved again, or still, is passed over in this round. */
+    while ((q = next_unsaved(h, skip, &name)) != NULL) {
+        save(arg, name, q);
+        skip += quota_unsaved(q);
+        quota_unref(q);
+    }
+}
+
+/* A table whose buckets are to be swept now; a reference. */
+static struct buckets *next_sweep(struct registry *h, double now_ms)
+{
+    struct buckets *b = NULL;
+
+    (void)pthread_mutex_lock(&h->lock);
+    for (struct named *n = h->named; n != NULL && b == NULL; n = n->next) {
+        for (struct table *t = n->tables; t != NULL && b == NULL; t = t->next) {
+            if (t->buckets == NULL) {
+                continue;
+            }
+            if (t->swept_ms == 0) {
+                t->swept_ms = now_ms; /* a new one is as good */
+            } else if (now_ms - t->swept_ms >= buckets_sweep_ms(t->buckets)) {
+                t->swept_ms = now_ms;
+                b = buckets_ref(t->buckets);
+            }
+        }
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    return b;
+}
+
+void registry_buckets_sweep(struct registry *h, double now_ms)
+{
+    struct buckets *b;
+
+    while ((b = next_sweep(h, now_ms)) != NULL) {
+        buckets_sweep(b, now_ms);
+        buckets_unref(b);
+    }
+}
