@@ -88,7 +88,11 @@ static const struct command list[] = {
      .forms = FORMS("upgrade [--admin ADDRESS] [--status]"),
      .options = OPTIONS({"--admin", "ADDRESS", "the running server's admin listener"},
                         {"--status", NULL, "say how the last one ended"}),
-     .about = "Waits until the new process serves."},
+     .about =
+         "The new process is of the binary and the policy that are there now. Exit "
+         "code 0: it serves, 1: the old one still does; with --status 0: none is "
+         "under way and none has failed, 1: the last one has failed, 3: one is under "
+         "way."},
     {.name = "sink",
      .run = cli_sink,
      .group = GROUP_RUNNING,
@@ -122,15 +126,19 @@ static const struct command list[] = {
      .run = cli_find,
      .group = GROUP_STORED,
      .summary = "tell where an event is, and what each sink made of it",
-     .forms = FORMS("find --id ID [--since AGE] [--stream NAME] [--field PATH] [--json] "
-                    "[DIR]"),
+     .forms =
+         FORMS("find --id ID [--since AGE] [--stream NAME] [--field PATH] [--json] "
+               "[DIR]"),
      .options = OPTIONS(
-         {"--id", "ID", "the event's id, as its field says"},
-         {"--since", "AGE", "only events of that age or younger, such as 1h"},
-         {"--stream", "NAME", "look in this stream only"},
-         {"--field", "PATH", "the field of the id, where no index names it"},
-         {"--json", NULL, "the same facts as JSON"}),
-     .about = "DIR is a spool (default: data/spool). Also while a server runs.",
+         {"--id", "ID", "the event's id: the text or number of the stream's index"},
+         {"--since", "AGE", "only events accepted within that time, such as 1h"},
+         {"--stream", "NAME", "only that stream"},
+         {"--field", "PATH", "for streams without an index: reads all their segments"},
+         {"--json", NULL, "the answer as one JSON object"}),
+     .about =
+         "DIR is the data directory or a spool (default: data), also of a running "
+         "server; the command only reads it. Exit code 0: found, 1: not found, 3: the "
+         "spool can't be read.",
      .operand = OPERAND_FOLDER},
     {.name = "inspect",
      .run = cli_inspect,

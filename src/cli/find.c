@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 #include "cli/fates.h"
 #include "cli/sightings.h"
 #include "cli/spool_folder.h"
@@ -262,20 +263,7 @@ static void print_json(const struct find *f)
 
 static int usage(void)
 {
-    (void)fputs(
-        "usage: sluice find --id ID [--since AGE] [--stream NAME] [--field PATH] "
-        "[--json] "
-        "[DIR]\n"
-        "  DIR            the data directory or a spool (default: data), also of a "
-        "running server; the command only reads it\n"
-        "  --id ID        the event's id: the text or number of the stream's index\n"
-        "  --since AGE    only events accepted within that time, such as 1h\n"
-        "  --stream NAME  only that stream\n"
-        "  --field PATH   for streams without an index: reads all their segments\n"
-        "  --json         the answer as one JSON object\n"
-        "exit code: 0 found, 1 not found, 3 the spool can't be read\n",
-        stderr);
-    return EXIT_USAGE;
+    return usage_wrong("find");
 }
 
 static bool take_since(struct find *f, const char *text)

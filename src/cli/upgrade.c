@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
 
 /* A policy with large tables loads for two minutes at most, and a drain has its time. */
 enum { UPGRADE_S = 900, ANSWER_S = 10, LOOK_MS = 50, ANSWER = 1 << 20, UNDER_WAY = 3 };
@@ -33,8 +34,7 @@ struct answer {
 
 static int usage(void)
 {
-    (void)fputs("usage: sluice upgrade [--admin ADDRESS] [--status]\n", stderr);
-    return 2;
+    return usage_wrong("upgrade");
 }
 
 static int fail(const struct err *e)

@@ -51,7 +51,7 @@ enum http_forwarded { HTTP_FORWARDED_NONE, HTTP_X_FORWARDED_FOR, HTTP_FORWARDED 
 
 /* What holds for one listening socket, beside the limits. Its views live until other
  * ones are set. */
-struct access_plan;
+struct networks_plan;
 
 struct http_listener {
     const char *name;         /* of its metrics; NULL: it has none. Only read first */
@@ -65,9 +65,9 @@ struct http_listener {
     bool trusts_local; /* who connects by a Unix socket */
     /* Whether an address (NULL: none is known) may connect; others are closed without an
      * answer. access NULL: all may. */
-    bool (*admits)(const struct access_plan *access, const struct address *a,
+    bool (*admits)(const struct networks_plan *access, const struct address *a,
                    bool local);
-    const struct access_plan *access;
+    const struct networks_plan *access;
     struct http_tls tls;
 };
 

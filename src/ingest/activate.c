@@ -83,7 +83,7 @@ struct http_listener ingest_listener(const struct listener_plan *l)
                                   .trusted = l->trusted,
                                   .n_trusted = l->n_trusted,
                                   .trusts_local = l->trusts_local,
-                                  .admits = access_allows,
+                                  .admits = networks_allow,
                                   .access = l->access};
 }
 

@@ -132,17 +132,17 @@ static bool has(const struct network_list *l, const struct address *a, bool loca
     return false;
 }
 
-bool access_allows(const struct access_plan *a, const struct address *address,
-                   bool local)
+bool networks_allow(const struct networks_plan *a, const struct address *address,
+                    bool local)
 {
     return !has(&a->deny, address, local) &&
            (!a->allow.given || has(&a->allow, address, local));
 }
 
-bool access_allows_text(const struct access_plan *a, struct str peer)
+bool networks_allow_text(const struct networks_plan *a, struct str peer)
 {
     struct address address;
     bool known = address_read(peer, &address);
 
-    return access_allows(a, known ? &address : NULL, str_eq(peer, STR("unix")));
+    return networks_allow(a, known ? &address : NULL, str_eq(peer, STR("unix")));
 }

@@ -89,13 +89,13 @@ struct network_list {
 };
 
 /* What deny has is refused; then what allow, if it is given, lacks. */
-struct access_plan {
+struct networks_plan {
     struct network_list allow, deny;
 };
 
 /* address NULL: a Unix socket's other end, or none that is known: in none of the
  * networks. */
-bool access_allows(const struct access_plan *a, const struct address *address,
-                   bool local);
+bool networks_allow(const struct networks_plan *a, const struct address *address,
+                    bool local);
 /* By the text that a request's peer is. */
-bool access_allows_text(const struct access_plan *a, struct str peer);
+bool networks_allow_text(const struct networks_plan *a, struct str peer);

@@ -10,8 +10,8 @@
 #include "base/address.h"
 #include "base/str.h"
 
-struct access_plan; /* plan/limit.h */
-struct tls_plan;    /* plan/tls_plan.h */
+struct networks_plan; /* plan/limit.h */
+struct tls_plan;      /* plan/tls_plan.h */
 
 enum forwarded_header {
     FORWARDED_NONE,
@@ -31,10 +31,10 @@ struct listener_plan {
     uint32_t n_trusted;
     bool trusts_local; /* who connects to a Unix socket is one, too */
     bool proxy_protocol;
-    enum forwarded_header forwarded;  /* that they write; NONE without trusted ones */
-    const char *health;               /* path; NULL: none */
-    const struct access_plan *access; /* NULL: anybody may connect */
-    const uint64_t *serves;           /* bit i: it serves routes[i]; NULL: all */
+    enum forwarded_header forwarded;    /* that they write; NONE without trusted ones */
+    const char *health;                 /* path; NULL: none */
+    const struct networks_plan *access; /* NULL: anybody may connect */
+    const uint64_t *serves;             /* bit i: it serves routes[i]; NULL: all */
 };
 
 struct admin_plan {

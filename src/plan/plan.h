@@ -341,10 +341,11 @@ struct auth_plan;      /* plan/auth.h */
 struct key_plan;       /* plan/key_table.h */
 struct enrichment;     /* plan/enrich.h */
 struct postback_rules; /* signature/postback.h */
-struct access_plan;
-struct params_rules; /* decode/params.h */
-struct envelope;     /* decode/envelope.h */
-struct row_columns;  /* decode/rows.h */
+struct access_plan;    /* plan/access.h */
+struct networks_plan;  /* plan/limit.h */
+struct params_rules;   /* decode/params.h */
+struct envelope;       /* decode/envelope.h */
+struct row_columns;    /* decode/rows.h */
 
 /* What says how a body is compressed: Content-Encoding; else a parameter of the query;
  * its first bytes. */
@@ -369,7 +370,7 @@ struct route {
     const struct cors_plan *cors;        /* NULL: none */
     const struct webhook_plan *webhook;  /* NULL: none */
     const struct auth_plan *auth;        /* NULL: anybody may send */
-    const struct access_plan *access;    /* NULL: from anywhere */
+    const struct networks_plan *access;  /* NULL: from anywhere */
     const struct route_limits *limits;   /* NULL: as much as they like */
     const struct schema *schema;         /* NULL: JSON objects, unchecked */
     int32_t stream;           /* index into plan->streams; -1: on_event must say */

@@ -39,7 +39,7 @@ static void build_server(struct build *b)
     lua_pop(b->L, 1);
 }
 
-static void build_access(struct build *b)
+static void build_access_log(struct build *b)
 {
     struct access_plan *a;
 
@@ -228,7 +228,7 @@ static int build(lua_State *L)
     build_server(&b);
     build_listeners(&b);
     build_admin(&b);
-    build_access(&b);
+    build_access_log(&b);
     build_sinks(&b);
     build_streams(&b);
     build_schemas(&b);

@@ -69,7 +69,7 @@ void build_auth(struct build *b, struct route *r); /* of the route on top */
 void build_limits(struct build *b);                        /* before the routes */
 void build_route_limits(struct build *b, struct route *r); /* of the route on top */
 /* allow and deny of the route or listener on top; NULL: neither. */
-const struct access_plan *build_access(struct build *b);
+const struct networks_plan *build_networks(struct build *b);
 
 /* ---- tokens.c ---- */
 

@@ -66,7 +66,7 @@ void build_route_limits(struct build *b, struct route *r)
 
 /* ---- networks ---- */
 
-static void build_networks(struct build *b, struct network_list *l)
+static void build_lines(struct build *b, struct network_list *l)
 {
     uint32_t n = field_open(b, "networks");
     struct subnet *list = build_room(b, n * sizeof *list);
@@ -112,15 +112,15 @@ static void build_list(struct build *b, const char *key, struct network_list *l)
     l->given = field_has(b, key);
     if (l->given) {
         (void)field_open(b, key);
-        build_networks(b, l);
+        build_lines(b, l);
         build_cidrs(b, l);
         lua_pop(b->L, 1);
     }
 }
 
-const struct access_plan *build_access(struct build *b)
+const struct networks_plan *build_networks(struct build *b)
 {
-    struct access_plan *a = NULL;
+    struct networks_plan *a = NULL;
 
     if (field_has(b, "access")) {
         a = build_room(b, sizeof *a);

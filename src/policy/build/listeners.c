@@ -127,7 +127,7 @@ static void build_listener(struct build *b, struct listener_plan *l)
     l->max_per_address = (uint32_t)field_whole(b, "max_per_address");
     l->tls = build_tls(b);
     l->serves = build_serves(b);
-    l->access = build_access(b);
+    l->access = build_networks(b);
 }
 
 void build_admin(struct build *b)

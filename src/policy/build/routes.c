@@ -309,7 +309,7 @@ static void build_route(struct build *b, struct route *r, uint32_t i)
     build_postback(b, r);
     build_auth(b, r);
     build_route_limits(b, r);
-    r->access = build_access(b);
+    r->access = build_networks(b);
 }
 
 void build_routes(struct build *b)

@@ -41,7 +41,7 @@ bool decide_head(struct policy_state *s, struct policy_request *req,
     }
     no->allow[0] = '\0';
     if (UNLIKELY((*route)->access != NULL) &&
-        !access_allows_text((*route)->access, req->peer)) {
+        !networks_allow_text((*route)->access, req->peer)) {
         return make_refuse(no, 403, "Not allowed", "denied_network",
                            "this route takes no requests from the client's network");
     }

@@ -105,26 +105,26 @@ static void deny_is_stronger_than_allow(void **state)
 {
     const struct subnet inside[] = {subnet("10.0.0.0/8"), subnet("2001:db8::/32")};
     const struct subnet bad[] = {subnet("10.1.0.0/16"), subnet("::/0")};
-    const struct access_plan a = {.allow = {inside, 2, NULL, 0, false, true},
-                                  .deny = {bad, 1, NULL, 0, false, true}};
-    const struct access_plan only_deny = {.deny = {bad, 2, NULL, 0, true, true}};
-    const struct access_plan only_local = {.allow = {NULL, 0, NULL, 0, true, true}};
+    const struct networks_plan a = {.allow = {inside, 2, NULL, 0, false, true},
+                                    .deny = {bad, 1, NULL, 0, false, true}};
+    const struct networks_plan only_deny = {.deny = {bad, 2, NULL, 0, true, true}};
+    const struct networks_plan only_local = {.allow = {NULL, 0, NULL, 0, true, true}};
 
     (void)state;
-    assert_true(access_allows_text(&a, STR("10.2.3.4")));
-    assert_true(access_allows_text(&a, STR("::ffff:10.2.3.4")));
-    assert_true(access_allows_text(&a, STR("2001:db8:1::1")));
-    assert_false(access_allows_text(&a, STR("10.1.3.4")));
-    assert_false(access_allows_text(&a, STR("::ffff:10.1.3.4")));
-    assert_false(access_allows_text(&a, STR("11.0.0.1")));
-    assert_false(access_allows_text(&a, STR("unix")));
-    assert_false(access_allows_text(&a, STR("")));
-    assert_true(access_allows_text(&only_deny, STR("10.2.3.4")));
-    assert_false(access_allows_text(&only_deny, STR("2001:db8::1")));
-    assert_false(access_allows_text(&only_deny, STR("unix")));
-    assert_true(access_allows_text(&only_deny, STR("unknown"))); /* in no network */
-    assert_true(access_allows_text(&only_local, STR("unix")));
-    assert_false(access_allows_text(&only_local, STR("127.0.0.1")));
+    assert_true(networks_allow_text(&a, STR("10.2.3.4")));
+    assert_true(networks_allow_text(&a, STR("::ffff:10.2.3.4")));
+    assert_true(networks_allow_text(&a, STR("2001:db8:1::1")));
+    assert_false(networks_allow_text(&a, STR("10.1.3.4")));
+    assert_false(networks_allow_text(&a, STR("::ffff:10.1.3.4")));
+    assert_false(networks_allow_text(&a, STR("11.0.0.1")));
+    assert_false(networks_allow_text(&a, STR("unix")));
+    assert_false(networks_allow_text(&a, STR("")));
+    assert_true(networks_allow_text(&only_deny, STR("10.2.3.4")));
+    assert_false(networks_allow_text(&only_deny, STR("2001:db8::1")));
+    assert_false(networks_allow_text(&only_deny, STR("unix")));
+    assert_true(networks_allow_text(&only_deny, STR("unknown"))); /* in no network */
+    assert_true(networks_allow_text(&only_local, STR("unix")));
+    assert_false(networks_allow_text(&only_local, STR("127.0.0.1")));
 }
 
 int main(void)
