@@ -151,8 +151,8 @@ static void events(struct making *m)
         char pair[64];
 
         (void)snprintf(pair, sizeof pair, "result=\"%s\"", results[i]);
-        put(now, results[i], rate(m, "sluice_route_events_total", pair));
-        put(since, results[i], total(m, "sluice_route_events_total", pair));
+        put(now, results[i], rate(m, "sluice_events_total", pair));
+        put(since, results[i], total(m, "sluice_events_total", pair));
     }
     put(o, "waiting", total(m, "sluice_waiting_events", NULL));
     if (failed > 0) {

@@ -104,7 +104,7 @@ route "POST /inside" { body = "event", stream = "events", allow = { "10.0.0.0/8"
     assert.truthy(large.body:find('"limit":10', 1, true))
     assert.equal("202 0", (post("shop-key", 7)))
     assert.equal("429 rate_limited", (post("shop-key", 1)))
-    assert.equal(10, s:metric("sluice_route_events_total", 'route="POST /in",result="stored"'))
+    assert.equal(10, s:metric("sluice_events_total", 'route="POST /in",result="stored"'))
   end)
 
   it("lets no key in whose row has no number, or none", function()
