@@ -15,6 +15,8 @@
 
 /* How often a draining worker looks whether it is done. */
 static const double DRAIN_LOOK_S = 0.01;
+/* The same while clients wait for another process, and few connections are left. */
+static const double HAND_LOOK_S = 0.002;
 
 struct worker {
     struct worker_conf conf;
@@ -249,17 +251,17 @@ static void on_drain_look(struct ev_loop *loop, ev_timer *t, int events)
     }
 }
 
-static void look(struct worker *w)
+static void look(struct worker *w, double every_s)
 {
     ev_timer_stop(w->loop, &w->drain_look);
-    ev_timer_set(&w->drain_look, 0., DRAIN_LOOK_S);
+    ev_timer_set(&w->drain_look, 0., every_s);
     ev_timer_start(w->loop, &w->drain_look);
 }
 
-static void look_for_idle(struct worker *w)
+static void look_for_idle(struct worker *w, double every_s)
 {
     w->leaves = true;
-    look(w);
+    look(w, every_s);
 }
 
 static void on_last_call(void *arg)
@@ -267,7 +269,7 @@ static void on_last_call(void *arg)
     struct worker *w = arg;
 
     ingest_last_call(w->ingest);
-    look(w);
+    look(w, DRAIN_LOOK_S);
 }
 
 void worker_last_call(struct worker *w)
@@ -285,7 +287,7 @@ static void on_drain(void *arg)
     struct worker *w = arg;
 
     ingest_drain(w->ingest);
-    look_for_idle(w);
+    look_for_idle(w, DRAIN_LOOK_S);
 }
 
 void worker_drain(struct worker *w)
@@ -323,7 +325,7 @@ static void on_hand_over(void *arg)
     struct worker *w = arg;
 
     ingest_hand_over(w->ingest, hand, w);
-    look_for_idle(w);
+    look_for_idle(w, HAND_LOOK_S);
 }
 
 void worker_hand_over(struct worker *w, worker_handed_fn *handed, void *arg)

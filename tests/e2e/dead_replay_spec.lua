@@ -3,6 +3,7 @@
 local cjson = require "cjson"
 local h = require "harness"
 local receiver = require "receiver"
+local upgrades = require "upgrades"
 
 local function policy(url, well, more)
   return ([[
@@ -176,6 +177,23 @@ describe("dead letters that are sent to their sink once more", function()
     assert.equal(1, r:count("copy"))
     once(r, 246)
     once(well, 246)
+  end)
+
+  it("arrive once over an upgrade while the answer is awaited", function()
+    run()
+    die(1, 120)
+    r:rule "late 1"
+    local taken = r:count("taken")
+    assert.equal(202, begin().status)
+    h.wait_for("a batch whose answer is late", function()
+      return r:count("taken") == taken + 1
+    end)
+    upgrades.upgrade(s)
+    r:rule ""
+    assert.equal("none", state().status)
+    assert.matches("^replayed=120 dead_again=0 unreadable=0 .*resumed=true\nrc=0", replay())
+    once(r, 240)
+    once(well, 240)
   end)
 
   it("wait while the sink can't take them, and hold up nobody", function()
