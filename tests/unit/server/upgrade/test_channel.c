@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -169,6 +170,23 @@ static void test_an_environment_of_somebody_else_is_not_followed(void **state)
     (void)close(null);
 }
 
+/* The kernel drops what this process has no room for. */
+static void test_a_descriptor_that_is_lost_is_noticed(void **state)
+{
+    struct channel_message m = {.kind = CHANNEL_CONNECTION, .fd = 0}, got;
+    struct rlimit was, none;
+    struct err e;
+
+    (void)state;
+    assert_true(channel_say(ends[0], &m, 0, &e));
+    assert_int_equal(0, getrlimit(RLIMIT_NOFILE, &was));
+    none = (struct rlimit){3, was.rlim_max};
+    assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &none));
+    assert_int_equal(CHANNEL_GONE, channel_hear(ends[1], &got, 0, &e));
+    assert_int_equal(0, setrlimit(RLIMIT_NOFILE, &was));
+    assert_non_null(strstr(e.text, "a descriptor of the other process was lost"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +197,7 @@ int main(void)
         T(test_the_last_words_are_heard),
         T(test_a_full_channel_is_waited_for_until_the_deadline),
         T(test_another_form_is_refused_and_its_descriptor_closed),
+        T(test_a_descriptor_that_is_lost_is_noticed),
         T(test_the_environment_leads_to_an_end_once),
         T(test_an_environment_of_somebody_else_is_not_followed),
     };
