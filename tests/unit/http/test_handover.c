@@ -283,6 +283,23 @@ static void test_one_behind_an_answered_request_goes_with_what_has_come(void **s
     }
 }
 
+static void test_of_two_heads_that_came_in_part_only_the_second_goes(void **state)
+{
+    int c = client();
+
+    (void)state;
+    say(c, "GET /first HTTP/1.1\r\nHo");
+    turn();
+    say(c, "st: a\r\n\r\nGET /second HTTP/1.1\r\nHo");
+    assert_string_equal("first", heard(c));
+    hand_over();
+    assert_int_equal(1, n_handed);
+    say(c, "st: a\r\n\r\n");
+    assert_string_equal("second", heard(c));
+    assert_string_equal("/second", second.path);
+    (void)close(c);
+}
+
 static void test_a_proxy_in_the_middle_of_its_header_goes_too(void **state)
 {
     static const char text[] = "PROXY TCP4 10.1.2.3 10.0.0.1 1000 80\r\n"
@@ -421,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_one_in_the_middle_of_a_chunked_body_goes_too),
         cmocka_unit_test(test_one_behind_an_answered_request_goes_with_what_has_come),
         cmocka_unit_test(test_a_proxy_in_the_middle_of_its_header_goes_too),
+        T(test_of_two_heads_that_came_in_part_only_the_second_goes),
         T(test_one_that_does_not_read_its_answers_goes_with_them),
         T(test_one_whose_answer_is_late_goes_after_it),
         T(test_one_that_says_close_ends_with_the_second),
