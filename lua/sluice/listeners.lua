@@ -92,6 +92,7 @@ end
 -- The admin listener.
 function Loader:check_admin(s, o)
   self:check_listener(s, o, o.listen)
+  self:check_tls(s, o.tls)
   o.address = o.listen
   for i, name in ipairs(o.hosts or {}) do
     if not name:match("^[%w._-]+$") then

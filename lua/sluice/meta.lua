@@ -26,8 +26,29 @@ function access_log(options) end
 ---@field mode? string Permissions of a Unix socket's file, in octal digits. Write permission lets a process connect. (default: 0660)
 ---@field owner? string Owner of a Unix socket's file: "user", "user:group" or ":group". By default the user and group that sluice runs as.
 ---@field proxy_protocol? boolean Whether each connection begins with a PROXY header, version 1 or 2. It needs trusted; sluice closes a connection from elsewhere, or without the header. (default: false)
+---@field tls? sluice.admin.tls TLS 1.2 and 1.3 for this listener. By default it takes plain HTTP. The first certificate also serves clients that send no host, or one that no certificate has; further ones follow as a list: { cert = …, key = … }.
 ---@field token? string Secret that POST and DELETE need from another machine, as "Authorization: Bearer TOKEN": env "SLUICE_ADMIN_TOKEN". By default none, and sluice refuses them.
 ---@field trusted? string[] Networks of the proxies that may say whose request they pass on: { "10.0.0.0/8", "2001:db8::/32" }; "unix" stands for each process that can connect to a Unix socket. By default none.
+
+---TLS 1.2 and 1.3 for this listener. By default it takes plain HTTP. The first certificate also serves clients that send no host, or one that no certificate has; further ones follow as a list: { cert = …, key = … }.
+---@class sluice.admin.tls
+---@field [integer] sluice.admin.tls.item
+---@field ca? string Authorities that sign clients' certificates: a PEM file. Only with client.
+---@field cert string Certificate, with the intermediate certificates after it: a PEM file. A relative path starts at the policy's folder.
+---@field client? "none"|"optional"|"required" Whether sluice asks clients for a certificate. A client with a wrong one never gets in; "optional" lets a client without one in. Hooks read it in req.tls. (default: none)
+---@field handshake_timeout? string How long a handshake may take. After that sluice closes the connection. (default: 10s)
+---@field key string Private key of the certificate: a PEM file without a passphrase.
+---@field max_handshakes? integer Highest number of handshakes of one worker under way at once. For a further connection sluice closes the oldest one that has sent nothing, or else the oldest one whose next bytes have not come. (default: 1000)
+---@field min_version? "1.2"|"1.3" Oldest version of TLS that sluice takes. (default: 1.2)
+---@field names? string[] Hosts that this certificate serves: "in.example", "*.in.example". By default the DNS names in the certificate.
+---@field renew? string How often sluice looks whether these files have changed. New connections then get the new certificate; if a file is wrong, sluice keeps the one before. (default: 10s)
+---@field tickets? boolean Whether a client may resume its session, for one hour, which saves most of a handshake. The keys change every hour and are only in memory. (default: true)
+
+---A further one of the list.
+---@class sluice.admin.tls.item
+---@field cert string Certificate, with the intermediate certificates after it: a PEM file. A relative path starts at the policy's folder.
+---@field key string Private key of the certificate: a PEM file without a passphrase.
+---@field names? string[] Hosts that this certificate serves: "in.example", "*.in.example". By default the DNS names in the certificate.
 
 ---The listener for operators: metrics, health, status, reload.
 ---@param options sluice.admin

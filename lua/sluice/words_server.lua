@@ -131,6 +131,8 @@ M.admin = {
   },
 }
 
+M.admin.options.tls = require("sluice.words_tls").tls
+
 for key, option in pairs(require("sluice.words_listen").shared) do
   M.admin.options[key] = option
 end

@@ -97,9 +97,10 @@ static const struct command list[] = {
      .run = cli_sink,
      .group = GROUP_RUNNING,
      .summary = "drop the events of a removed sink, repair a journal",
-     .forms = FORMS("sink drop NAME [--admin ADDRESS | --spool DIR]",
+     .forms = FORMS("sink drop NAME [--admin ADDRESS [--ca FILE] | --spool DIR]",
                     "sink repair NAME --spool DIR [--yes]"),
      .options = OPTIONS({"--admin", "ADDRESS", "the running server's admin listener"},
+                        {"--ca", "FILE", "who signed its certificate, for https"},
                         {"--spool", "DIR", "the spool of a server that does not run"},
                         {"--yes", NULL, "repair it; without it nothing changes"}),
      .operand = OPERAND_WORD,
@@ -109,11 +110,13 @@ static const struct command list[] = {
      .group = GROUP_STORED,
      .summary = "list, show, send again and remove dead letters",
      .forms = FORMS("dead list DIR", "dead show FILE", "dead purge FILE [--all]",
-                    "dead replay --sink NAME [--admin ADDRESS] [--dry-run | --stop]",
+                    "dead replay --sink NAME [--admin ADDRESS] [--ca FILE] "
+                    "[--dry-run | --stop]",
                     "dead replay FILE (--to URL | --dry-run)"),
      .options =
          OPTIONS({"--sink", "NAME", "send a sink's dead letters to that sink again"},
                  {"--admin", "ADDRESS", "the running server's admin listener"},
+                 {"--ca", "FILE", "who signed its certificate, for https"},
                  {"--to", "URL",
                   "post dead letters to a route; its schema and hooks run "
                   "again"},

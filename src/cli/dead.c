@@ -205,7 +205,7 @@ static int show(const char *path)
 
 static int replay_sink(int argc, char **argv)
 {
-    const char *admin = "127.0.0.1:9100";
+    struct redeliver_at at = {"127.0.0.1:9100", NULL};
     bool dry = false, stop = false;
 
     for (int i = 4; i < argc; i++) {
@@ -214,15 +214,17 @@ static int replay_sink(int argc, char **argv)
         } else if (strcmp(argv[i], "--stop") == 0) {
             stop = true;
         } else if (strcmp(argv[i], "--admin") == 0 && i + 1 < argc) {
-            admin = argv[++i];
+            at.admin = argv[++i];
+        } else if (strcmp(argv[i], "--ca") == 0 && i + 1 < argc) {
+            at.ca = argv[++i];
         } else {
             return usage_wrong("dead");
         }
     }
     if (stop) {
-        return dry ? usage_wrong("dead") : redeliver_stop(admin, argv[3]);
+        return dry ? usage_wrong("dead") : redeliver_stop(&at, argv[3]);
     }
-    return redeliver(admin, argv[3], dry);
+    return redeliver(&at, argv[3], dry);
 }
 
 int cli_dead(int argc, char **argv)

@@ -15,7 +15,8 @@ enum { ANSWER = 16 << 10, TIMEOUT_S = 30, LOOK_MS = 100, IDLE_MS = 10000 };
 
 struct asking {
     CURL *curl;
-    const char *admin, *sink;
+    struct redeliver_at at;
+    const char *sink;
     char answer[ANSWER];
     size_t n;
 };
@@ -68,7 +69,8 @@ static bool take(const struct asking *a, struct counts *c, struct err *e)
     c->left_bytes = number(o, "left_bytes");
     cJSON_Delete(o);
     return c->status[0] != '\0' ||
-           err_set(e, "the answer of %s is not one of sluice; check --admin", a->admin);
+           err_set(e, "the answer of %s is not one of sluice; check --admin",
+                   a->at.admin);
 }
 
 /* A GET only asks. */
@@ -80,8 +82,9 @@ static bool ask(struct asking *a, const char *method, const char *query,
     long status = 0;
     CURLcode rc;
 
-    (void)snprintf(url, sizeof url, "http://%s/sinks/%s/replay%s", a->admin, quoted,
-                   query);
+    (void)snprintf(url, sizeof url, "%s%s/sinks/%s/replay%s",
+                   strstr(a->at.admin, "://") == NULL ? "http://" : "", a->at.admin,
+                   quoted, query);
     curl_free(quoted);
     a->n = 0;
     a->answer[0] = '\0';
@@ -89,6 +92,10 @@ static bool ask(struct asking *a, const char *method, const char *query,
     (void)curl_easy_setopt(a->curl, CURLOPT_PROXY,
                            ""); /* whatever the environment says */
     (void)curl_easy_setopt(a->curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(a->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (a->at.ca != NULL) {
+        (void)curl_easy_setopt(a->curl, CURLOPT_CAINFO, a->at.ca);
+    }
     (void)curl_easy_setopt(a->curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
     (void)curl_easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_answer);
     (void)curl_easy_setopt(a->curl, CURLOPT_WRITEDATA, a);
@@ -101,7 +108,7 @@ static bool ask(struct asking *a, const char *method, const char *query,
         return err_set(e,
                        "no server answers at %s (%s): a replay needs a running "
                        "server; name its address with --admin ADDRESS",
-                       a->admin, curl_easy_strerror(rc));
+                       a->at.admin, curl_easy_strerror(rc));
     }
     (void)curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status);
     a->answer[strcspn(a->answer, "\n")] = '\0';
@@ -159,14 +166,14 @@ static bool report(const struct counts *c, bool dry)
            (dry || c->again + c->unreadable + c->left_bytes == 0);
 }
 
-int redeliver(const char *admin, const char *sink, bool dry)
+int redeliver(const struct redeliver_at *at, const char *sink, bool dry)
 {
     static struct asking a;
     struct counts c = {.more = true};
     bool ok = true, clean = true, more = true;
     struct err e;
 
-    a = (struct asking){.curl = curl_easy_init(), .admin = admin, .sink = sink};
+    a = (struct asking){.curl = curl_easy_init(), .at = *at, .sink = sink};
     /* After one that was cut off come the letters since, after those of the name
      * before the sink's own. */
     while (ok && more) {
@@ -181,14 +188,14 @@ int redeliver(const char *admin, const char *sink, bool dry)
     return ok && clean ? 0 : 1;
 }
 
-int redeliver_stop(const char *admin, const char *sink)
+int redeliver_stop(const struct redeliver_at *at, const char *sink)
 {
     static struct asking a;
     struct counts c = {.more = false};
     struct err e;
     bool ok;
 
-    a = (struct asking){.curl = curl_easy_init(), .admin = admin, .sink = sink};
+    a = (struct asking){.curl = curl_easy_init(), .at = *at, .sink = sink};
     ok = ask(&a, "DELETE", "", &c, &e) && wait_for_end(&a, &c, &e);
     curl_easy_cleanup(a.curl);
     if (!ok) {

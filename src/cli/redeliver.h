@@ -6,7 +6,14 @@
 
 #include <stdbool.h>
 
-/* admin: host:port. Returns the exit code: 0 when each was taken. */
-int redeliver(const char *admin, const char *sink, bool dry);
+/* The admin listener of the server: HOST:PORT, or https://HOST:PORT if it has TLS. */
+struct redeliver_at {
+    const char *admin;
+    const char *ca; /* PEM file of the authorities that its certificate needs; NULL: the
+                       system's */
+};
+
+/* Returns the exit code: 0 when each was taken. */
+int redeliver(const struct redeliver_at *at, const char *sink, bool dry);
 /* Ends it; 0: nothing of it is sent any more. */
-int redeliver_stop(const char *admin, const char *sink);
+int redeliver_stop(const struct redeliver_at *at, const char *sink);

@@ -31,7 +31,7 @@ static int fail(const struct err *e)
 
 /* ---- a running server ---- */
 
-static int ask(const char *admin, const char *name)
+static int ask(const char *admin, const char *ca, const char *name)
 {
     CURL *curl = curl_easy_init();
     char *quoted = curl_easy_escape(curl, name, 0);
@@ -40,10 +40,15 @@ static int ask(const char *admin, const char *name)
     struct err e;
     CURLcode rc;
 
-    (void)snprintf(url, sizeof url, "http://%s/sinks/%s/drop", admin, quoted);
+    (void)snprintf(url, sizeof url, "%s%s/sinks/%s/drop",
+                   strstr(admin, "://") == NULL ? "http://" : "", admin, quoted);
     curl_free(quoted);
     (void)curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
+    (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    if (ca != NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, ca);
+    }
     (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L);
     rc = curl_easy_perform(curl); /* its body goes to the standard output */
@@ -193,10 +198,11 @@ int cli_sink(int argc, char **argv)
         return usage_wrong("sink");
     }
     if (argc == 3) {
-        return ask("127.0.0.1:9100", argv[2]);
+        return ask("127.0.0.1:9100", NULL, argv[2]);
     }
-    if (argc == 5 && strcmp(argv[3], "--admin") == 0) {
-        return ask(argv[4], argv[2]);
+    if ((argc == 5 || (argc == 7 && strcmp(argv[5], "--ca") == 0)) &&
+        strcmp(argv[3], "--admin") == 0) {
+        return ask(argv[4], argc == 7 ? argv[6] : NULL, argv[2]);
     }
     if (argc == 5 && strcmp(argv[3], "--spool") == 0) {
         return drop(argv[4], argv[2]);

@@ -14,7 +14,7 @@
 #include "net/tls_context.h"
 #include "policy/load/load.h"
 
-enum { NOTE_BYTES = 700 };
+enum { NOTE_BYTES = 700, STATEMENT_BYTES = 80 };
 
 /* A path of the policy; a relative one starts at its folder. */
 static char *path_of(const struct policy *p, const char *path)
@@ -30,14 +30,32 @@ static char *path_of(const struct policy *p, const char *path)
     return mem_strdup(out);
 }
 
-static const struct tls_plan *tls_of(const struct policy *p, uint32_t place)
+const struct tls_plan *certificates_plan(const struct plan *p, uint32_t place)
 {
-    return policy_plan(p)->listeners[place].tls;
+    return place == CERTIFICATES_ADMIN ? p->admin.listener.tls
+           : place < p->n_listeners    ? p->listeners[place].tls
+                                       : NULL;
 }
 
-static const char *address_of(const struct policy *p, uint32_t place)
+const char *certificates_name(const struct plan *p, uint32_t place)
 {
-    return policy_plan(p)->listeners[place].address;
+    return place == CERTIFICATES_ADMIN ? "admin" : p->listeners[place].address;
+}
+
+static const struct tls_plan *tls_of(const struct policy *p, uint32_t place)
+{
+    return certificates_plan(policy_plan(p), place);
+}
+
+/* As the policy names it: listen ":8443". */
+static const char *statement_of(const struct policy *p, uint32_t place,
+                                char out[STATEMENT_BYTES])
+{
+    const char *name = certificates_name(policy_plan(p), place);
+
+    (void)snprintf(out, STATEMENT_BYTES,
+                   place == CERTIFICATES_ADMIN ? "%s" : "listen \"%.60s\"", name);
+    return out;
 }
 
 static uint64_t stamp_of(uint64_t h, const struct policy *p, const char *path)
@@ -90,7 +108,7 @@ static const char *file_of(const struct tls_plan *t, uint32_t *n)
 
 char *certificates_file(const struct policy *p, uint32_t n)
 {
-    for (uint32_t i = 0; i < policy_plan(p)->n_listeners; i++) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
         const struct tls_plan *t = tls_of(p, i);
         const char *path = t == NULL ? NULL : file_of(t, &n);
 
@@ -106,7 +124,7 @@ struct tls_context *certificates_context(const struct policy *p, uint32_t place,
 {
     const struct tls_plan *t = tls_of(p, place);
     struct tls_files files[TLS_CERTIFICATES_MAX];
-    char *paths[2 * TLS_CERTIFICATES_MAX + 1];
+    char *paths[2 * TLS_CERTIFICATES_MAX + 1], statement[STATEMENT_BYTES];
     struct tls_options o = {
         .files = files, .client = (enum tls_client)t->client, .only_1_3 = t->only_1_3};
     struct tls_context *c = NULL;
@@ -114,8 +132,8 @@ struct tls_context *certificates_context(const struct policy *p, uint32_t place,
     size_t n = 0;
 
     if (t->n_certificates > TLS_CERTIFICATES_MAX) {
-        (void)err_set(e, "listen \"%s\".tls: more than %d certificates",
-                      address_of(p, place), TLS_CERTIFICATES_MAX);
+        (void)err_set(e, "%s.tls: more than %d certificates",
+                      statement_of(p, place, statement), TLS_CERTIFICATES_MAX);
         return NULL;
     }
     for (uint32_t i = 0; i < t->n_certificates; i++) {
@@ -132,7 +150,7 @@ struct tls_context *certificates_context(const struct policy *p, uint32_t place,
     }
     c = tls_context_new(&o, t->tickets ? tickets : NULL, &why);
     if (c == NULL) {
-        (void)err_set(e, "listen \"%.60s\".tls: %s", address_of(p, place), why.text);
+        (void)err_set(e, "%s.tls: %s", statement_of(p, place, statement), why.text);
     }
     while (n > 0) {
         free(paths[--n]);
@@ -143,11 +161,9 @@ struct tls_context *certificates_context(const struct policy *p, uint32_t place,
 bool certificates_read(struct certificates *c, const struct policy *p,
                        struct tls_tickets *tickets, struct err *e)
 {
-    const struct plan *plan = policy_plan(p);
-
     *c = (struct certificates){0};
-    for (uint32_t i = 0; i < plan->n_listeners; i++) {
-        if (plan->listeners[i].tls != NULL) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
+        if (tls_of(p, i) != NULL) {
             c->stamps[i] = certificates_stamp(p, i);
             c->contexts[i] = certificates_context(p, i, tickets, e);
             if (c->contexts[i] == NULL) {
@@ -161,7 +177,7 @@ bool certificates_read(struct certificates *c, const struct policy *p,
 
 void certificates_free(struct certificates *c)
 {
-    for (uint32_t i = 0; i < PLAN_LISTENERS_MAX; i++) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
         tls_context_unref(c->contexts[i]);
         c->contexts[i] = NULL;
     }
@@ -171,15 +187,15 @@ void certificates_note(const struct certificates *c, const struct policy *p,
                        struct policy_report *report)
 {
     int64_t now = clock_wall_ms() / 1000;
-    char text[NOTE_BYTES];
+    char text[NOTE_BYTES], statement[STATEMENT_BYTES];
     struct err e;
 
-    for (uint32_t i = 0; i < policy_plan(p)->n_listeners; i++) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
         for (uint32_t k = 0;
              c->contexts[i] != NULL && tls_context_late(c->contexts[i], &k, now, &e);
              k++) {
-            (void)snprintf(text, sizeof text, "listen \"%.60s\".tls: %s",
-                           address_of(p, i), e.text);
+            (void)snprintf(text, sizeof text, "%s.tls: %s",
+                           statement_of(p, i, statement), e.text);
             policy_report_note(report, policy_file(p, 0), text);
         }
     }

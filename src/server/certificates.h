@@ -19,10 +19,18 @@ struct policy_report;
 struct tls_context;
 struct tls_tickets;
 
+/* The places of listeners: those of clients, as in the plan, and the admin listener's. */
+enum { CERTIFICATES_ADMIN = PLAN_LISTENERS_MAX, CERTIFICATES_PLACES };
+
 struct certificates {
-    struct tls_context *contexts[PLAN_LISTENERS_MAX]; /* by place; NULL: plain */
-    uint64_t stamps[PLAN_LISTENERS_MAX]; /* of the files, before they were read */
+    struct tls_context *contexts[CERTIFICATES_PLACES]; /* by place; NULL: plain */
+    uint64_t stamps[CERTIFICATES_PLACES]; /* of the files, before they were read */
 };
+
+/* The TLS of the listener at a place; NULL: it has none, or there is no such listener. */
+const struct tls_plan *certificates_plan(const struct plan *p, uint32_t place);
+/* Its name in metrics and in the log. */
+const char *certificates_name(const struct plan *p, uint32_t place);
 
 /* Those of all listeners; false: *e names listener, file and mistake, and there is
  * nothing to free. tickets may be NULL: for a check. */

@@ -27,7 +27,8 @@ static void set(char *out, size_t n, const char *text)
 void listening_of(struct listening *x, const struct listener_plan *p,
                   const char *override)
 {
-    *x = (struct listening){.mode = p->mode, .local = {.fd = -1}};
+    *x =
+        (struct listening){.mode = p->mode, .local = {.fd = -1}, .tls = p->tls != NULL};
     set(x->address, sizeof x->address, override != NULL ? override : p->address);
     set(x->user, sizeof x->user, p->user);
     set(x->group, sizeof x->group, p->group);

@@ -34,6 +34,7 @@ struct listening {
     struct unix_socket local; /* whose descriptor fds have; path "": another kind */
     bool own;                 /* each of fds is a socket of its own */
     bool admin;               /* not for clients */
+    bool tls;
 };
 
 struct listenings {

@@ -34,7 +34,7 @@ struct renewal {
     ev_timer timer;
     struct tls_tickets *tickets;
     struct policy *policy; /* live; NULL: none yet */
-    struct renewed list[PLAN_LISTENERS_MAX];
+    struct renewed list[CERTIFICATES_PLACES];
 };
 
 static uint64_t now_ms(void)
@@ -42,9 +42,14 @@ static uint64_t now_ms(void)
     return clock_mono_ns() / 1000000u;
 }
 
-static const struct listener_plan *plan_of(const struct renewal *r, uint32_t place)
+static const struct tls_plan *tls_of(const struct renewal *r, uint32_t place)
 {
-    return &policy_plan(r->policy)->listeners[place];
+    return certificates_plan(policy_plan(r->policy), place);
+}
+
+static const char *name_of(const struct renewal *r, uint32_t place)
+{
+    return certificates_name(policy_plan(r->policy), place);
 }
 
 static void make_cells(struct renewed *x, const char *address)
@@ -75,7 +80,7 @@ static void make_cells(struct renewed *x, const char *address)
 static void count_left(const struct renewal *r, uint32_t place)
 {
     const struct renewed *x = &r->list[place];
-    const struct tls_plan *t = plan_of(r, place)->tls;
+    const struct tls_plan *t = tls_of(r, place);
     int64_t now = clock_wall_ms() / 1000, least = INT64_MAX;
 
     for (uint32_t i = 0; x->context != NULL && i < t->n_certificates; i++) {
@@ -97,7 +102,7 @@ static void tell_late(const struct renewal *r, uint32_t place)
     for (uint32_t i = 0; tls_context_late(x->context, &i, clock_wall_ms() / 1000, &e);
          i++) {
         log_write(LOG_WARN, "certificate", "status=not_valid listener=%s why=%s",
-                  log_quote(name, sizeof name, plan_of(r, place)->address),
+                  log_quote(name, sizeof name, name_of(r, place)),
                   log_quote(quoted, sizeof quoted, e.text));
     }
 }
@@ -122,7 +127,7 @@ static void read_again(struct renewal *r, uint32_t place, bool told)
     struct tls_context *c;
     struct err e;
 
-    (void)log_quote(name, sizeof name, plan_of(r, place)->address);
+    (void)log_quote(name, sizeof name, name_of(r, place));
     c = certificates_context(r->policy, place, r->tickets, &e);
     x->unusable = c == NULL;
     if (x->unusable && told) {
@@ -146,7 +151,7 @@ static void look_at(struct renewal *r, uint32_t place)
     struct renewed *x = &r->list[place];
     uint64_t stamp = certificates_stamp(r->policy, place);
 
-    x->look_ms = now_ms() + (uint64_t)plan_of(r, place)->tls->renew_ms;
+    x->look_ms = now_ms() + (uint64_t)tls_of(r, place)->renew_ms;
     if (stamp != x->stamp || x->unusable) {
         bool told = stamp == x->stamp;
 
@@ -159,11 +164,10 @@ static void look_at(struct renewal *r, uint32_t place)
 /* To the next listener whose files are due; no listener has TLS: not at all. */
 static void wait_for_next(struct renewal *r)
 {
-    const struct plan *plan = policy_plan(r->policy);
     uint64_t next = UINT64_MAX, now = now_ms();
 
-    for (uint32_t i = 0; i < plan->n_listeners; i++) {
-        if (plan->listeners[i].tls != NULL && r->list[i].look_ms < next) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
+        if (tls_of(r, i) != NULL && r->list[i].look_ms < next) {
             next = r->list[i].look_ms;
         }
     }
@@ -177,12 +181,11 @@ static void wait_for_next(struct renewal *r)
 static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct renewal *r = OUTER(w, struct renewal, timer);
-    const struct plan *plan = policy_plan(r->policy);
 
     (void)loop;
     (void)events;
-    for (uint32_t i = 0; i < plan->n_listeners; i++) {
-        if (plan->listeners[i].tls != NULL && now_ms() >= r->list[i].look_ms) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
+        if (tls_of(r, i) != NULL && now_ms() >= r->list[i].look_ms) {
             look_at(r, i);
         }
     }
@@ -195,7 +198,7 @@ struct renewal *renewal_new(struct ev_loop *loop)
 
     r->loop = loop;
     r->tickets = tls_tickets_new();
-    for (uint32_t i = 0; i < PLAN_LISTENERS_MAX; i++) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
         r->list[i].door = tls_door_new(NULL);
     }
     ev_timer_init(&r->timer, on_timer, 0., 0.);
@@ -208,7 +211,7 @@ void renewal_free(struct renewal *r)
         return;
     }
     ev_timer_stop(r->loop, &r->timer);
-    for (uint32_t i = 0; i < PLAN_LISTENERS_MAX; i++) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
         tls_door_free(r->list[i].door);
     }
     tls_tickets_unref(r->tickets);
@@ -228,24 +231,22 @@ struct tls_door *renewal_door(struct renewal *r, uint32_t place)
 
 void renewal_set(struct renewal *r, struct policy *p, struct certificates *c)
 {
-    const struct plan *plan = policy_plan(p);
-
     if (c == NULL && r->policy == p) {
         return;
     }
     policy_ref(p);
     policy_unref(r->policy);
     r->policy = p;
-    for (uint32_t i = 0; i < plan->n_listeners; i++) {
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
         struct renewed *x = &r->list[i];
 
-        if (plan->listeners[i].tls == NULL) {
+        if (tls_of(r, i) == NULL) {
             if (x->left_s != NULL) {
                 stats_set(x->left_s, NEVER_S);
             }
             continue;
         }
-        make_cells(x, plan->listeners[i].address);
+        make_cells(x, name_of(r, i));
         if (c != NULL) {
             x->stamp = c->stamps[i];
             x->unusable = false;
@@ -256,7 +257,7 @@ void renewal_set(struct renewal *r, struct policy *p, struct certificates *c)
             x->unusable = false;
             look_at(r, i);
         }
-        x->look_ms = now_ms() + (uint64_t)plan->listeners[i].tls->renew_ms;
+        x->look_ms = now_ms() + (uint64_t)tls_of(r, i)->renew_ms;
     }
     wait_for_next(r);
 }

@@ -245,11 +245,16 @@ static bool load(struct server *s, struct waiting *w)
 static void note_wait(const struct server *s, const struct err *e, struct waiting *w)
 {
     const struct plan *plan = policy_plan(s->policy);
+    struct err ignored;
 
     if (w->listeners.n == 0) {
         listenings_of(&w->listeners, plan, s->conf.listen);
         w->admin = s->admin_listener;
         (void)snprintf(w->data_dir, sizeof w->data_dir, "%s", s->conf.data_dir);
+    }
+    certificates_free(&w->certificates); /* they may have been renewed since */
+    if (!certificates_read(&w->certificates, s->policy, NULL, &ignored)) {
+        w->certificates = (struct certificates){0}; /* these listeners close */
     }
     (void)snprintf(w->why, sizeof w->why, "%s", e->text);
 }

@@ -10,6 +10,10 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "http/http.h"
+#include "net/tls_context.h"
+#include "net/tls_door.h"
+
+enum { HANDSHAKE_MS = 10000, HANDSHAKES_MAX = 64 };
 
 static const double LOOK_S = 1.;
 /* A start needs no more than some small files and a part of a segment. */
@@ -184,6 +188,21 @@ static void close_ports(struct waiting *w)
     listening_close(&w->admin);
 }
 
+/* A listener with TLS never speaks without: without its certificates, it closes. */
+static void listen_at(struct http_server *s, struct waiting *w,
+                      const struct listening *l, uint32_t place, struct tls_door **door)
+{
+    struct tls_context *c = w->certificates.contexts[place];
+    struct http_listener o = {0};
+
+    *door = NULL;
+    if (l->tls) {
+        *door = tls_door_new(c == NULL ? NULL : tls_context_ref(c));
+        o.tls = (struct http_tls){*door, HANDSHAKE_MS, HANDSHAKES_MAX};
+    }
+    http_server_listen(s, l->fds == NULL ? -1 : l->fds[0], &o);
+}
+
 enum waiting_end waiting_for_room(struct waiting *w)
 {
     static const struct http_ops ops = {refuse,   on_body,    NULL,
@@ -200,6 +219,7 @@ enum waiting_end waiting_for_room(struct waiting *w)
                                               .idle_timeout_ms = 10000};
     struct waiter a = {.w = w, .loop = ev_default_loop(EVFLAG_AUTO)};
     struct http_server *events = NULL, *admin = NULL;
+    struct tls_door *doors[CERTIFICATES_PLACES] = {NULL};
     char quoted[ERR_TEXT_MAX + 16];
     struct err e;
 
@@ -210,18 +230,19 @@ enum waiting_end waiting_for_room(struct waiting *w)
     }
     events = http_server_new(a.loop, &limits, &ops, &a);
     for (uint32_t i = 0; i < w->listeners.n; i++) {
-        const struct listening *l = &w->listeners.list[i];
-
-        http_server_listen(events, l->fds == NULL ? -1 : l->fds[0], NULL);
+        listen_at(events, w, &w->listeners.list[i], i, &doors[i]);
     }
     admin = http_server_new(a.loop, &limits, &admin_ops, &a);
-    http_server_listen(admin, w->admin.fds[0], NULL);
+    listen_at(admin, w, &w->admin, CERTIFICATES_ADMIN, &doors[CERTIFICATES_ADMIN]);
     tell(w);
     watch(&a);
     (void)ev_run(a.loop, 0);
     unwatch(&a);
     http_server_free(events);
     http_server_free(admin);
+    for (uint32_t i = 0; i < CERTIFICATES_PLACES; i++) {
+        tls_door_free(doors[i]);
+    }
     close_ports(w);
     return a.end;
 }

@@ -7,11 +7,13 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "server/certificates.h"
 #include "server/listening.h"
 
 struct waiting {
     struct listenings listeners; /* n 0: not known yet */
     struct listening admin;
+    struct certificates certificates; /* of these: clients of TLS get answers, too */
     char data_dir[4096];
     char why[512];       /* the result of the start, */
     char told[512];      /* and its line in the log */

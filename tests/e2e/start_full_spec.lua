@@ -1,5 +1,6 @@
 -- A start for which the disk has no room: the server is there, says why, and goes on by
 -- itself once there is room.
+local certificates = require "certificates"
 local faults = require "faults"
 local h = require "harness"
 
@@ -14,11 +15,11 @@ describe("a start without room on the disk", function()
     h.remove(dir)
   end)
 
-  local function server(data, wrap, args)
+  local function server(data, wrap, args, top)
     s = setmetatable({ dir = dir, data = data, log = dir .. "/log",
       path = dir .. "/policy.lua", wrap = wrap or {}, args = args or {} },
       h.Server)
-    h.write(s.path, h.policy { workers = 1,
+    h.write(s.path, h.policy { workers = 1, top = top,
       spool = [[segment = "4MiB", max_bytes = "32MiB"]],
       server = [[max_body = "1MiB", drain = "1s"]] })
     s:start(true)
@@ -101,11 +102,18 @@ describe("a start without room on the disk", function()
     assert.equal(0, s:stop())
   end)
 
-  it("ends when it is told to", function()
+  it("speaks TLS where its policy does, and ends when it is told to", function()
+    certificates.make(dir, "own")
     f = faults.new(dir .. "/data")
     f:rules("on=write do=ENOSPC path=/spool/")
-    server(dir .. "/data", f:wrap())
+    server(dir .. "/data", f:wrap(), nil,
+      [[listen "127.0.0.1:0" { tls = { cert = "own.pem", key = "own.key" } }]])
     waits "No space left"
+    local port = tonumber(s:text():match("start_waits listen=[%d.]+:%d+,127%.0%.0%.1:(%d+)"))
+    assert.matches("no_room.* 503", h.shell(("curl -sk -m 20 -w ' %%{http_code}' -d x "
+      .. "https://127.0.0.1:%d/v1/events"):format(port)))
+    local a = h.request(port, "POST", "/v1/events", "{}")
+    assert.same({ 400, true }, { a.status, a.body:find("plain_http", 1, true) ~= nil })
     assert.equal(0, s:stop())
   end)
 

@@ -14,7 +14,9 @@
 #include "base/text.h"
 #include "server/admin/guard.h"
 #include "server/admin/problems.h"
+#include "server/certificates.h"
 #include "server/internal.h"
+#include "server/renewal.h"
 #include "server/upgrade/successor.h"
 #include "stats/stats.h"
 
@@ -397,6 +399,19 @@ static void on_refusal(void *arg, struct http_request *r, const struct http_view
     (void)status;
 }
 
+static struct http_listener options_of(const struct server *s)
+{
+    struct http_listener options = ingest_listener(&s->admin_plan->listener);
+    const struct tls_plan *t = s->admin_plan->listener.tls;
+
+    options.name = "admin";
+    if (t != NULL) {
+        options.tls = (struct http_tls){renewal_door(s->renewal, CERTIFICATES_ADMIN),
+                                        t->handshake_timeout_ms, t->max_handshakes};
+    }
+    return options;
+}
+
 bool admin_start(struct server *s, struct err *e)
 {
     static const struct http_ops ops = {on_headers, on_body,    NULL,
@@ -417,8 +432,7 @@ bool admin_start(struct server *s, struct err *e)
         return false;
     }
     s->admin = http_server_new(s->loop, &limits, &ops, s);
-    options = ingest_listener(&s->admin_plan->listener);
-    options.name = "admin";
+    options = options_of(s);
     http_server_listen(s->admin, s->admin_listener.fds[0], &options);
     return true;
 }
@@ -428,6 +442,6 @@ void admin_follow(struct server *s)
     struct http_listener options;
 
     s->admin_plan = &policy_plan(s->policy)->admin;
-    options = ingest_listener(&s->admin_plan->listener);
+    options = options_of(s);
     http_server_listener(s->admin, 0, &options);
 }
