@@ -32,6 +32,7 @@ static void close_delivery(struct delivery *d)
     stats_set(d->remaining_events, 0);
     stats_set(d->oldest, 0);
     stats_set(d->holding, 0);
+    stats_set(d->failing, 0);
     stats_set(d->lost, 0);
     stats_set(d->skipped, 0);
     stats_set(d->dead_bytes, 0);

@@ -417,8 +417,7 @@ struct delivery *delivery_start(const struct delivery_conf *c, struct err *e)
         return NULL;
     }
     if (c->absent != NULL) {
-        d->status.holding = true;
-        (void)snprintf(d->status.why, sizeof d->status.why, "%s", c->absent);
+        pump_show_error(d, c->absent);
     }
     pump_show(d);
     (void)sigfillset(&all);

@@ -186,6 +186,10 @@ struct delivery_status {
     bool finished;      /* the whole sink has retired */
     bool holding;       /* the sink can't take anything now */
     char why[256];      /* then: its words */
+    int64_t holding_ms; /* then: since when, wall clock */
+    int64_t retry_ms;   /* then: of the next try; 0: it is under way */
+    char error[256];    /* the last one; "": there was none */
+    int64_t error_ms;
     bool hedge_wanted, hedging;
     char hedge_why[256]; /* wanted, but not done: the reason */
     uint32_t n_endpoints;

@@ -87,8 +87,8 @@ struct delivery {
     bool hung; /* a change was not made in time; the caller's, and the
                                    thread's once it goes on */
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *remaining_events,
-        *oldest, *holding, *lost, *skipped, *replayed, *dead_events, *dead_bytes,
-        *target_gauge;
+        *oldest, *failing, *holding, *lost, *skipped, *replayed, *dead_events,
+        *dead_bytes, *target_gauge;
     struct stats_histogram *batch_events, *batch_bytes, *age;
 };
 
@@ -110,6 +110,7 @@ struct record pump_intent(const struct delivery *d, const struct batch *b);
 
 /* The lag alone; the tick shows the rest. Returns it. */
 uint64_t pump_show_lag(struct delivery *d);
+void pump_show_error(struct delivery *d, const char *why); /* it holds; under lock */
 void pump_show(struct delivery *d); /* the view of the supervisor and the metrics */
 void pump_cells(struct delivery *d, const char *sink); /* its label */
 void pump_block(struct delivery *d); /* tells the spool whether a breaker is open */

@@ -13,8 +13,7 @@
 void delivery_pause_why(struct delivery *d, const char *why)
 {
     (void)pthread_mutex_lock(&d->lock);
-    d->status.holding = true;
-    (void)snprintf(d->status.why, sizeof d->status.why, "%s", why);
+    pump_show_error(d, why);
     (void)pthread_mutex_unlock(&d->lock);
     stats_set(d->holding, 1);
     if (d->over) {

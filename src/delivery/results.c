@@ -32,13 +32,14 @@ void result_back_off(struct delivery *d, const char *why, int64_t after_ms)
 {
     char quoted[300];
     int64_t wait;
+    double wait_s = 0;
 
     if (!ev_is_active(&d->retry)) {
         d->backoff_ms = d->backoff_ms == 0 ? RETRY_FIRST_MS : 2 * d->backoff_ms;
         d->backoff_ms = d->backoff_ms < RETRY_MAX_MS ? d->backoff_ms : RETRY_MAX_MS;
         wait = after_ms > d->backoff_ms ? after_ms : d->backoff_ms;
-        ev_timer_set(&d->retry,
-                     after_ms > 0 ? (double)wait / 1000. : jittered_s(d, wait), 0.);
+        wait_s = after_ms > 0 ? (double)wait / 1000. : jittered_s(d, wait);
+        ev_timer_set(&d->retry, wait_s, 0.);
         ev_timer_start(d->loop, &d->retry);
     }
     (void)pthread_mutex_lock(&d->lock);
@@ -46,8 +47,10 @@ void result_back_off(struct delivery *d, const char *why, int64_t after_ms)
         log_write(LOG_ERROR, "sink", "sink=%s status=holding why=%s", d->name,
                   log_quote(quoted, sizeof quoted, why));
     }
-    d->status.holding = true;
-    (void)snprintf(d->status.why, sizeof d->status.why, "%s", why);
+    pump_show_error(d, why);
+    if (wait_s > 0) {
+        d->status.retry_ms = d->status.error_ms + (int64_t)(wait_s * 1e3);
+    }
     (void)pthread_mutex_unlock(&d->lock);
     stats_set(d->holding, 1);
     stats_add(d->retries, 1);
@@ -62,7 +65,9 @@ void result_go_on(struct delivery *d)
     d->backoff_ms = 0;
     (void)pthread_mutex_lock(&d->lock);
     d->status.holding = false;
+    d->status.retry_ms = 0;
     (void)pthread_mutex_unlock(&d->lock);
+    stats_set(d->failing, 0);
     stats_set(d->holding, 0);
     pump_block(d);
     log_write(LOG_INFO, "sink", "sink=%s status=delivering", d->name);

@@ -60,18 +60,27 @@ void pump_cells(struct delivery *d, const char *sink)
 {
     d->remaining_events = stats_gauge(
         "sluice_sink_left_events", "Events that a sink has not delivered yet.", sink);
-    d->oldest = stats_gauge("sluice_sink_oldest_event_seconds",
-                            "Age of the oldest event that a sink has not delivered; 0 "
-                            "when nothing is left.",
-                            sink);
+    d->oldest = stats_age("sluice_sink_oldest_event_seconds",
+                          "Age of the oldest event that a sink has not delivered; 0 "
+                          "when nothing is left.",
+                          sink);
+    d->failing =
+        stats_age("sluice_sink_failing_seconds",
+                  "Time since the sink began to fail; 0 while it takes events.", sink);
 }
 
-/* Only the wall clock can tell the age, because a block has a wall time. */
-static void show_oldest(struct delivery *d, int64_t oldest)
+void pump_show_error(struct delivery *d, const char *why)
 {
-    int64_t age = oldest == 0 ? 0 : clock_wall_ms() - oldest;
+    struct delivery_status *x = &d->status;
 
-    stats_set(d->oldest, age > 0 ? (uint64_t)age / 1000 : 0);
+    x->error_ms = clock_wall_ms();
+    (void)snprintf(x->error, sizeof x->error, "%s", why);
+    if (!x->holding) {
+        x->holding_ms = x->error_ms;
+    }
+    x->holding = true;
+    (void)snprintf(x->why, sizeof x->why, "%s", why);
+    stats_set(d->failing, (uint64_t)x->holding_ms);
 }
 
 /* Not 0 when something came meanwhile, see on_wake. */
@@ -110,7 +119,7 @@ void pump_show(struct delivery *d)
         skipped += subscription_skipped(&d->subscriptions[i]);
     }
     stats_set(d->remaining_events, remaining);
-    show_oldest(d, oldest);
+    stats_set(d->oldest, (uint64_t)oldest);
     stats_set(d->lost, lost);
     stats_set(d->skipped, skipped);
     stats_set(d->dead_bytes, dead_bytes(&d->dead)); /* people take the file away */

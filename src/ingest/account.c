@@ -28,6 +28,7 @@ struct account {
     struct code *codes; /* made on first use, which most routes never see */
     uint32_t n_codes;
     stats_cell *auth[AUTH_REASONS]; /* the same */
+    stats_cell *raised[HOOKS];      /* the same */
 };
 
 /* code: "" or a label's pair after a comma. */
@@ -236,6 +237,35 @@ void account_refused(struct account *a, const char *code, int status, uint32_t n
         c->refused = events_of(a, c, "refused");
     }
     stats_add(c->refused, n);
+}
+
+static stats_cell *raised_of(struct account *a, enum hook hook)
+{
+    char pair[LABEL_BYTES], labels[LABEL_BYTES + 40];
+
+    if (a->raised[hook] == NULL) {
+        (void)stats_label_pair(pair, sizeof pair, "route", a->route);
+        (void)snprintf(labels, sizeof labels, "%s,hook=\"%s\"", pair,
+                       hook == HOOK_EVENT ? "on_event" : "on_request");
+        a->raised[hook] = stats_counter("sluice_policy_errors_total",
+                                        "Errors that hooks raised.", labels);
+    }
+    return a->raised[hook];
+}
+
+void account_hooks(struct account *a, bool on_event, bool on_request)
+{
+    if (on_event) {
+        (void)raised_of(a, HOOK_EVENT);
+    }
+    if (on_request) {
+        (void)raised_of(a, HOOK_REQUEST);
+    }
+}
+
+void account_raised(struct account *a, enum hook hook, uint32_t n)
+{
+    stats_add(raised_of(a, hook), n);
 }
 
 void account_auth(struct account *a, enum auth_reason why)

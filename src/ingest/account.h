@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ingest/traffic.h"
@@ -66,6 +67,11 @@ void account_ends(struct account *a, const struct ends *e);
 void account_rejected(struct account *a, const char *code, int status);
 /* A request is refused, and n events with it: 0 when they count elsewhere. */
 void account_refused(struct account *a, const char *code, int status, uint32_t n);
+
+/* Hooks raised n errors. There from account_hooks on, with 0. */
+enum hook { HOOK_EVENT, HOOK_REQUEST, HOOKS };
+void account_hooks(struct account *a, bool on_event, bool on_request);
+void account_raised(struct account *a, enum hook hook, uint32_t n);
 
 /* A request is refused because of its key. */
 void account_auth(struct account *a, enum auth_reason why);

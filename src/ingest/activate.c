@@ -165,6 +165,8 @@ static void bind_accounts(struct ingest *in, struct binding *b)
         (void)snprintf(name, sizeof name, "%s %s", plan->routes[i].method,
                        plan->routes[i].path);
         b->accounts[plan->routes[i].index] = account_of(&in->m.accounts, name);
+        account_hooks(b->accounts[plan->routes[i].index], plan->routes[i].has_on_event,
+                      plan->routes[i].has_on_request);
     }
 }
 

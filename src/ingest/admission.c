@@ -310,6 +310,9 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
         if (UNLIKELY(no.auth != AUTH_OK)) {
             account_auth(p->account, no.auth);
         }
+        if (UNLIKELY(no.status == 500)) { /* no other part of a head's decision fails */
+            account_raised(p->account, HOOK_REQUEST, 1);
+        }
         if (no.status == 405 && preflight(in, b, r, &req)) {
             return;
         }

@@ -88,7 +88,7 @@ static bool decide(struct ingest *in, struct http_request *r, const struct http_
         admission_refuse_whole(in, r, &no);
     }
     if (UNLIKELY(raised > 0)) {
-        stats_add(in->m.raised, raised);
+        account_raised(p->account, HOOK_EVENT, raised);
         stats_add(in->m.stopped, policy_stopped(p->binding->state));
     }
     if (UNLIKELY(in->candidate != NULL)) {

@@ -105,7 +105,7 @@ enum {
 struct meters {
     struct accounts accounts;
     struct account *nowhere; /* of requests without a route */
-    stats_cell *raised, *stopped;
+    stats_cell *stopped;
     uint64_t dead_told_ns, dead_untold; /* dead letters since the last line */
     struct stats_histogram *stages[N_STAGES];
     stats_cell *blocks;

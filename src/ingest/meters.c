@@ -13,8 +13,6 @@ void meters_init(struct meters *m, uint32_t worker)
     *m = (struct meters){0};
     accounts_init(&m->accounts);
     m->nowhere = account_of(&m->accounts, "none");
-    m->raised =
-        stats_counter("sluice_policy_errors_total", "Hooks that raised an error.", "");
     m->stopped =
         stats_counter("sluice_policy_interrupts_total",
                       "Hooks stopped because a request's hooks used more than 31 ms of "

@@ -29,6 +29,7 @@
 #include "server/upgrade/place.h"
 #include "server/upgrade/predecessor.h"
 #include "server/upgrade/successor.h"
+#include "server/vitals.h"
 #include "server/waiting.h"
 #include "shared/registry.h"
 #include "sink/folders.h"
@@ -415,6 +416,7 @@ int supervisor_run(const struct supervisor_conf *c)
     int code;
 
     process_begin(&p);
+    vitals_show();
     place_init(&place);
     place.channel = channel_join();
     code = run_until_left(c, &p, &place, &w);

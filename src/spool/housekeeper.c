@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@
 #include "spool/internal.h"
 
 enum { LOOK_MS = 250, FILL_BYTES = 4 << 20 };
+
+#define DISK_LOOK_NS 1000000000ull
 
 void housekeeper_wake(struct spool *s)
 {
@@ -306,6 +309,23 @@ static void keep_stream(struct stream *st, struct shard **shards)
     }
     drop_warm(st, atomic_load(&st->freed) ? -1 : WARM_MS);
     stats_set(st->bytes_gauge, atomic_load(&st->used));
+    stats_set(st->limit_gauge, atomic_load(&st->max_bytes));
+}
+
+/* A disk that does not answer leaves the figures as they are. */
+static void look_at_disk(struct spool *s)
+{
+    uint64_t now = clock_mono_ns();
+    struct statvfs st;
+
+    if (s->disk_looked_ns != 0 && now - s->disk_looked_ns < DISK_LOOK_NS) {
+        return;
+    }
+    s->disk_looked_ns = now;
+    if (statvfs(s->dir, &st) == 0) {
+        stats_set(s->disk_free, (uint64_t)st.f_bavail * st.f_frsize);
+        stats_set(s->disk_bytes, (uint64_t)st.f_blocks * st.f_frsize);
+    }
 }
 
 static void wait(struct spool *s)
@@ -333,6 +353,7 @@ static void *run(void *arg)
         for (uint32_t i = 0; i < n; i++) {
             keep_stream(s->streams[i], shards);
         }
+        look_at_disk(s);
         wait(s);
     }
     spool_put_away(s);

@@ -175,8 +175,8 @@ struct stream {
     pthread_rwlock_t watch;             /* consumers are woken under it */
     struct spool_consumer *consumers[CONSUMERS_MAX];
     uint32_t n_consumers;
-    stats_cell *bytes_gauge, *reserved_gauge, *created, *recycled, *deleted, *poisoned,
-        *damaged, *skipped, *damaged_blocks, *damaged_events;
+    stats_cell *bytes_gauge, *limit_gauge, *reserved_gauge, *created, *recycled,
+        *deleted, *poisoned, *damaged, *skipped, *damaged_blocks, *damaged_events;
 };
 
 struct spool_consumer {
@@ -236,6 +236,8 @@ struct spool {
     atomic_bool ready; /* spool_ready was called */
     char why[256];     /* unwritable: the reason; under lock */
     struct stats_histogram *sync_time, *prepare_time;
+    stats_cell *disk_free, *disk_bytes;
+    uint64_t disk_looked_ns; /* the housekeeper's */
 };
 
 /* ---- spool.c ---- */

@@ -42,6 +42,11 @@ struct spool *spool_open(const struct spool_conf *conf, struct err *e)
     (void)sem_init(&s->wake, 0, 0);
     s->sync_time = stats_histogram("sluice_spool_sync_seconds",
                                    "Time of one fdatasync of a segment.", "", STATS_NS);
+    s->disk_free =
+        stats_gauge("sluice_spool_disk_free_bytes",
+                    "Free bytes of the spool's disk, for sluice's user.", "");
+    s->disk_bytes =
+        stats_gauge("sluice_spool_disk_bytes", "Size of the spool's disk.", "");
     s->prepare_time = stats_histogram("sluice_spool_prepare_seconds",
                                       "Time to prepare a new segment.", "", STATS_NS);
     if (mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
@@ -223,6 +228,9 @@ static void make_cells(struct stream *st)
                                   "Bytes that the stream's segments take on "
                                   "disk.",
                                   stream);
+    st->limit_gauge = stats_gauge(
+        "sluice_spool_limit_bytes",
+        "Bytes that the stream's segments may take on disk (max_bytes).", stream);
     st->reserved_gauge = stats_gauge(
         "sluice_spool_reserved_bytes",
         "Bytes reserved in the spool for bodies that have arrived in part.", stream);

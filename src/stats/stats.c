@@ -14,10 +14,12 @@
 #include <string.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 enum { LINE_BYTES = 4096 }; /* of the exposition */
+enum { FREE_MAX = 2048 };   /* series without an owner that are kept */
 enum { STEP_BITS = 3, STEPS = 1 << STEP_BITS, N_BUCKETS = 64 * STEPS };
 
 struct stats_histogram {
@@ -26,7 +28,7 @@ struct stats_histogram {
     stats_cell buckets[N_BUCKETS];
 };
 
-enum series_kind { COUNTER, GAUGE, HISTOGRAM };
+enum series_kind { COUNTER, GAUGE, HISTOGRAM, AGE };
 
 struct series {
     char *name, *help, *labels;
@@ -36,8 +38,9 @@ struct series {
     struct stats_histogram *histogram;
     stats_read_fn *read; /* NULL: the cell has the value */
     const void *arg;
-    const void *owner; /* NULL: the process; under the lock */
-    bool is_free;      /* its owner is gone */
+    const void *owner;   /* NULL: the process; under the lock */
+    atomic_bool is_free; /* its owner is gone; set under the lock */
+    uint64_t freed;      /* then: the number of its end */
 };
 
 static _Thread_local const void *owner;
@@ -46,6 +49,8 @@ static struct {
     pthread_mutex_t lock;
     struct series **list;
     size_t n, room;
+    uint64_t n_freed;   /* ends of series, ever */
+    unsigned n_writing; /* that look at the series without the lock */
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* One of the same name, labels and unit whose owner is gone; NULL: none. Locked. */
@@ -114,6 +119,31 @@ const void *stats_own(const void *by)
     return before;
 }
 
+/* Of those that are gone the last FREE_MAX are kept, to go on when their maker comes
+ * again: a policy may name another sink at each reload. Locked. */
+static void forget_old(void)
+{
+    size_t kept = 0;
+
+    if (registry.n_writing > 0) {
+        return;
+    }
+    for (size_t i = 0; i < registry.n; i++) {
+        struct series *s = registry.list[i];
+
+        if (s->is_free && registry.n_freed - s->freed >= FREE_MAX) {
+            free(s->histogram);
+            free(s->name);
+            free(s->help);
+            free(s->labels);
+            free(s);
+        } else {
+            registry.list[kept++] = s;
+        }
+    }
+    registry.n = kept;
+}
+
 void stats_disown(const void *by)
 {
     (void)pthread_mutex_lock(&registry.lock);
@@ -123,11 +153,13 @@ void stats_disown(const void *by)
         if (s->owner == by) {
             s->owner = NULL;
             s->is_free = true;
-            if (s->kind == GAUGE) {
+            s->freed = ++registry.n_freed;
+            if (s->kind == GAUGE || s->kind == AGE) {
                 stats_set(&s->cell, 0);
             }
         }
     }
+    forget_old();
     (void)pthread_mutex_unlock(&registry.lock);
 }
 
@@ -155,6 +187,11 @@ stats_cell *stats_counter(const char *name, const char *help, const char *labels
 stats_cell *stats_gauge(const char *name, const char *help, const char *labels)
 {
     return &add(&(struct series){.kind = GAUGE}, name, help, labels)->cell;
+}
+
+stats_cell *stats_age(const char *name, const char *help, const char *labels)
+{
+    return &add(&(struct series){.kind = AGE}, name, help, labels)->cell;
 }
 
 struct stats_histogram *stats_histogram(const char *name, const char *help,
@@ -298,6 +335,25 @@ static void write_value(const struct writer *w, struct series *const *group, siz
          s->labels[0] ? "}" : "", v);
 }
 
+static void write_age(const struct writer *w, struct series *const *group, size_t n)
+{
+    const struct series *s = group[0];
+    int64_t now = clock_wall_ms(), oldest = now;
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++) {
+        int64_t at =
+            (int64_t)atomic_load_explicit(&group[i]->cell, memory_order_relaxed);
+
+        if (at != 0) {
+            any = true;
+            oldest = at < oldest ? at : oldest;
+        }
+    }
+    line(w, "%s%s%s%s %.3f\n", s->name, s->labels[0] ? "{" : "", s->labels,
+         s->labels[0] ? "}" : "", any ? (double)(now - oldest) / 1e3 : 0.);
+}
+
 /* The shortest digits that give the value back. */
 static void write_asked(const struct writer *w, struct series *const *group, size_t n)
 {
@@ -369,12 +425,15 @@ static void write_histogram(const struct writer *w, struct series *const *group,
          s->labels[0] ? "}" : "", total);
 }
 
-static struct series **snapshot(size_t *n)
+/* Those that stay until unlook, sorted, and whether any of them has an owner or belongs to
+ * the process. */
+static struct series **look(size_t *n)
 {
     struct series **list;
 
     (void)pthread_mutex_lock(&registry.lock);
     *n = registry.n;
+    registry.n_writing++;
     list = mem_alloc(*n * sizeof(struct series *));
     if (*n > 0) {
         memcpy(list, registry.list, *n * sizeof(struct series *));
@@ -384,30 +443,56 @@ static struct series **snapshot(size_t *n)
     return list;
 }
 
+static void unlook(struct series **list)
+{
+    (void)pthread_mutex_lock(&registry.lock);
+    registry.n_writing--;
+    (void)pthread_mutex_unlock(&registry.lock);
+    free(list);
+}
+
+/* Nobody makes this series any more: a sink that no policy names. */
+static bool is_gone(struct series *const *group, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!atomic_load_explicit(&group[i]->is_free, memory_order_relaxed)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void stats_write(stats_put_fn *put, void *arg)
 {
-    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    static const char *const kinds[] = {"counter", "gauge", "histogram", "gauge"};
     struct writer w = {put, arg};
     size_t n, end;
-    struct series **list = snapshot(&n);
+    struct series **list = look(&n);
+    const char *family = NULL;
 
     for (size_t i = 0; i < n; i = end) {
         for (end = i + 1; end < n && by_name(&list[i], &list[end]) == 0;) {
             end++;
         }
-        if (i == 0 || strcmp(list[i]->name, list[i - 1]->name) != 0) {
+        if (is_gone(list + i, end - i)) {
+            continue;
+        }
+        if (family == NULL || strcmp(list[i]->name, family) != 0) {
+            family = list[i]->name;
             line(&w, "# HELP %s %s\n# TYPE %s %s\n", list[i]->name, list[i]->help,
                  list[i]->name, kinds[list[i]->kind]);
         }
         if (list[i]->kind == HISTOGRAM) {
             write_histogram(&w, list + i, end - i);
+        } else if (list[i]->kind == AGE) {
+            write_age(&w, list + i, end - i);
         } else if (list[i]->read != NULL) {
             write_asked(&w, list + i, end - i);
         } else {
             write_value(&w, list + i, end - i);
         }
     }
-    free(list);
+    unlook(list);
 }
 
 uint64_t stats_value(const char *name, const char *labels)

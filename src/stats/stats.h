@@ -18,17 +18,23 @@ typedef _Atomic uint64_t stats_cell;
 
 /* name: Prometheus name ("sluice_events_total"); help: one sentence; labels:
  * "" or 'stream="events",reason="drop"' (already escaped). name, help and labels
- * are copied. The cell lives as long as the process. Calling again makes a new
+ * are copied. The cell lives as long as its owner (stats_own). Calling again makes a new
  * cell of the same series, or gives one whose owner is gone. */
 stats_cell *stats_counter(const char *name, const char *help, const char *labels);
 stats_cell *stats_gauge(const char *name, const char *help, const char *labels);
+
+/* A gauge whose cell has the wall time (ms) of something, 0: of nothing; it shows the
+ * seconds since then, also while the thread that sets it hangs. Of several cells the
+ * oldest counts. */
+stats_cell *stats_age(const char *name, const char *help, const char *labels);
 
 /* Counters, gauges and histograms that this thread makes from now on belong to by, of
  * which there may be many in the life of a process; NULL: to the process. Returns the
  * owner before. */
 const void *stats_own(const void *by);
-/* by is gone, and no thread writes to its cells any more: its gauges are 0, its counts
- * stay, and the next maker of the same series goes on with the cell. */
+/* by is gone, and no thread writes to its cells any more. A series that nobody else has
+ * is not shown any more; its next maker goes on with its count, unless it is among the
+ * oldest of many that are gone. */
 void stats_disown(const void *by);
 
 /* A series that is asked for its value when it is written out, by the thread that

@@ -51,14 +51,15 @@ local sections = {
     { "listener", "tls_certificate_expiry_seconds" }, { "listener, result", "tls_renewals_total" },
     { "listener, reason", "listener_refused_total" }, { "pool, op", "pool_ops_total" } },
   { "Spool", "", { "stream", "stored_events_total stored_bytes_total store_failures_total",
-      "spool_bytes spool_reserved_bytes spool_damaged_blocks_total",
+      "spool_bytes spool_limit_bytes spool_reserved_bytes spool_damaged_blocks_total",
       "spool_damaged_events_total" },
     { "stream, result", "refused_records_total" },
     { "stream, op", "spool_segments_total" },
-    { "", "commits_total spool_sync_seconds spool_prepare_seconds" } },
+    { "", "spool_disk_free_bytes spool_disk_bytes commits_total spool_sync_seconds",
+      "spool_prepare_seconds" } },
   { "Delivery", "", { "sink", "delivered_events_total delivery_age_seconds batch_events",
       "batch_bytes batch_target" }, { "sink, reason", "batches_total" } },
-  { "A sink that is late", "", { "sink", "sink_holding sink_oldest_event_seconds",
+  { "A sink that is late", "", { "sink", "sink_holding sink_failing_seconds sink_oldest_event_seconds",
       "sink_left_events sink_lag_bytes sink_retries_total sink_apart_batches",
       "sink_lost_events sink_skipped_events sink_dropped_events_total" } },
   { "Dead letters", "", { "sink",
@@ -82,8 +83,12 @@ local sections = {
       "kafka_topic_defaults_total kafka_possible_copies_total" } },
   { "File and null sinks", "", { "sink",
       "file_sealed_total file_bytes_total null_events_total null_bytes_total" } },
-  { "Policy", "", { "", "policy_generation policy_trial policy_errors_total",
-      "policy_interrupts_total" },
+  { "The process", [[
+`process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
+`process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds` mean what
+they mean in every Prometheus client.]], { "version", "build_info" } },
+  { "Policy", "", { "", "policy_generation policy_trial policy_interrupts_total" },
+    { "route, hook", "policy_errors_total" },
     { "status", "policy_generations" }, { "result", "policy_reloads_total" },
     { "result", "policy_trials_total" }, { "kind", "shadow_differences" },
     { "sink", "sink_function_errors_total" } },
@@ -97,7 +102,7 @@ local sections = {
       "index_dropped_events_total index_damaged_total" } },
 }
 
-local kinds = { counter = "counter", asked_counter = "counter", gauge = "gauge",
+local kinds = { age = "gauge", counter = "counter", asked_counter = "counter", gauge = "gauge",
   asked_gauge = "gauge", histogram = "histogram" }
 
 -- The arguments of a call whose "(" is at `at`: texts of literals joined, names as

@@ -138,6 +138,18 @@ static void add_endpoints(cJSON *sink, const struct delivery_status *d)
     }
 }
 
+static void add_failure(cJSON *sink, const struct delivery_status *d)
+{
+    if (d->holding) {
+        (void)cJSON_AddNumberToObject(sink, "failing_since_ms", (double)d->holding_ms);
+        (void)cJSON_AddNumberToObject(sink, "next_try_ms", (double)d->retry_ms);
+    }
+    if (d->error[0] != '\0') {
+        (void)cJSON_AddStringToObject(sink, "last_error", d->error);
+        (void)cJSON_AddNumberToObject(sink, "last_error_ms", (double)d->error_ms);
+    }
+}
+
 static void add_hedge(cJSON *sink, const struct delivery_status *d)
 {
     cJSON *o;
@@ -179,6 +191,7 @@ static cJSON *sinks(struct server *s)
         if (d.holding) {
             (void)cJSON_AddStringToObject(o, "why", d.why);
         }
+        add_failure(o, &d);
         add_endpoints(o, &d);
         add_hedge(o, &d);
         (void)cJSON_AddItemToArray(list, o);
