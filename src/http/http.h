@@ -132,7 +132,7 @@ struct http_ops {
 
 /* ---- request.c ---- */
 
-/* 96 bytes of the owner's in each request, zeroed before on_headers. */
+/* 128 bytes of the owner's in each request, zeroed before on_headers. */
 void *http_user(struct http_request *r);
 
 /* The connection that r came on: 1, 2, … as they were accepted. */

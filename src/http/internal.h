@@ -41,7 +41,7 @@ enum {
     READ_BODY_BYTES = 256 << 10,
     QUIET_MS = 200, /* of a draining server's idle connections */
     BODY_PROGRESS_BYTES = 16 << 10,
-    USER_BYTES = 96
+    USER_BYTES = 128
 };
 
 struct conn;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "access/ring.h"
 #include "base/attr.h"
@@ -50,17 +49,6 @@ static bool is_sampled(struct access_lines *a)
     x ^= x >> 27;
     a->random = x;
     return x * 0x2545F4914F6CDD1Dull <= a->chance;
-}
-
-static struct str header(const struct http_view *v, struct str name)
-{
-    for (uint32_t i = 0; i < v->n_headers; i++) {
-        if (v->headers[i].name.n == name.n &&
-            strncasecmp(v->headers[i].name.p, name.p, name.n) == 0) {
-            return v->headers[i].value;
-        }
-    }
-    return (struct str){"", 0};
 }
 
 /* Without the parameters of any route that hold keys: a client may have mistaken the
@@ -143,7 +131,9 @@ static void capture(struct ingest *in, const struct request_state *state,
     }
     access_copy(e->client, sizeof e->client, v->peer);
     access_copy(e->method, sizeof e->method, v->method);
-    access_trace(header(v, STR("traceparent")), e->trace);
+    if (state != NULL) {
+        access_copy(e->trace, sizeof e->trace, str_of(state->mark.trace));
+    }
     put_path(in, state, v, e);
     put_key(state, e);
     e->bytes_in = v->sent.n;

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/attr.h"
 #include "base/clock.h"
@@ -282,6 +283,20 @@ static bool set_coding(struct ingest *in, struct http_request *r,
     return true;
 }
 
+/* The trace of v's request, where it has one. */
+static void put_trace(const struct http_view *v, char trace[33])
+{
+    static const struct str name = STR("traceparent");
+
+    for (uint32_t i = 0; i < v->n_headers; i++) {
+        if (UNLIKELY(v->headers[i].name.n == name.n) &&
+            strncasecmp(v->headers[i].name.p, name.p, name.n) == 0) {
+            access_trace(v->headers[i].value, trace);
+            return;
+        }
+    }
+}
+
 void admission_headers(void *arg, struct http_request *r, const struct http_view *v)
 {
     struct ingest *in = arg;
@@ -303,6 +318,7 @@ void admission_headers(void *arg, struct http_request *r, const struct http_view
     }
     p->mark.began_ns = clock_mono_ns();
     p->mark.method = (uint8_t)method_of(v->method);
+    put_trace(v, p->mark.trace);
     in->extra[0] = '\0';
     p->account = in->m.nowhere;
     if (!decide_head(b->state, &req, v->content_type, &p->route, &shape, &no)) {

@@ -34,7 +34,8 @@ void meters_init(struct meters *m, uint32_t worker)
 
 void meters_answered(struct account *a, const struct request_mark *m, int status)
 {
-    traffic_answered(account_traffic(a), m, status, clock_mono_ns());
+    traffic_answered(account_traffic(a), m, status, clock_mono_ns(),
+                     m->trace[0] == '\0' ? 0 : clock_wall_ms());
 }
 
 void meters_stage(struct ingest *in, int stage)

@@ -105,7 +105,7 @@ static NOINLINE void make_times(struct traffic *t)
 }
 
 void traffic_answered(struct traffic *t, const struct request_mark *m, int status,
-                      uint64_t now_ns)
+                      uint64_t now_ns, int64_t wall_ms)
 {
     uint64_t began = m->began_ns == 0 ? now_ns : m->began_ns;
     uint64_t heard = m->whole_ns < began ? began : m->whole_ns;
@@ -115,6 +115,9 @@ void traffic_answered(struct traffic *t, const struct request_mark *m, int statu
         make_times(t);
     }
     stats_record(t->seconds, now_ns - began);
+    if (UNLIKELY(m->trace[0] != '\0')) {
+        stats_exemplar(t->seconds, now_ns - began, m->trace, wall_ms);
+    }
     stats_record(t->first_byte, now_ns < heard ? 0 : now_ns - heard);
     if (m->whole_ns != 0) {
         stats_record(t->body, heard - began);

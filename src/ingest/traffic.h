@@ -50,6 +50,7 @@ struct request_mark {
     uint64_t began_ns; /* its headers were read; 0: they never were */
     uint64_t whole_ns; /* its body was read; 0: it was not */
     uint8_t method;    /* enum method */
+    char trace[33];    /* 32 digits, of its traceparent; "": it has none */
 };
 
 enum method method_of(struct str word);
@@ -59,6 +60,6 @@ void traffic_init(struct traffic *t, const char *route);
 
 /* A request is answered with that status (100 to 599). */
 void traffic_answered(struct traffic *t, const struct request_mark *m, int status,
-                      uint64_t now_ns);
+                      uint64_t now_ns, int64_t wall_ms);
 /* The same without a time: no part of it is a client's request. */
 void traffic_count(struct traffic *t, enum method method, int status);

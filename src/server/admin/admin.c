@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "server/admin/guard.h"
+#include "server/admin/prefers.h"
 #include "server/admin/problems.h"
 #include "server/certificates.h"
 #include "server/internal.h"
@@ -47,12 +48,16 @@ static void put(void *arg, const char *text, size_t n)
     p->n += n;
 }
 
-static void get_metrics(struct http_request *r)
+static void get_metrics(struct http_request *r, const struct http_view *v)
 {
+    bool open = prefers_openmetrics(v);
     struct page p = {mem_alloc(1 << 16), 0, 1 << 16};
 
-    stats_write(put, &p);
-    http_answer(r, 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
+    stats_write(open ? STATS_OPENMETRICS : STATS_TEXT, put, &p);
+    http_answer(r, 200,
+                open ? "Content-Type: application/openmetrics-text; version=1.0.0; "
+                       "charset=utf-8\r\n"
+                     : "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n",
                 (struct str){p.text, p.n});
     free(p.text);
 }
@@ -366,7 +371,7 @@ static void on_body(void *arg, struct http_request *r, const struct http_view *v
     } else if (sink_path(v->path, DROP, name, sizeof name)) {
         post_drop(s, r, name);
     } else if (str_eq(v->path, STR("/metrics"))) {
-        get_metrics(r);
+        get_metrics(r, v);
     } else if (str_eq(v->path, STR("/healthz"))) {
         answer_text(r, 200, "ok\n");
     } else if (str_eq(v->path, STR("/readyz"))) {

@@ -26,7 +26,7 @@ static void put(void *arg, const char *text, size_t n)
 static const char *scrape(void)
 {
     page_n = 0;
-    stats_write(put, NULL);
+    stats_write(STATS_TEXT, put, NULL);
     return page;
 }
 
@@ -57,8 +57,8 @@ static void a_request_counts_by_route_method_and_status(void **state)
 
     (void)state;
     traffic_init(&t, "PUT /a");
-    traffic_answered(&t, &m, 201, 2);
-    traffic_answered(&t, &m, 201, 2);
+    traffic_answered(&t, &m, 201, 2, 1767323045678);
+    traffic_answered(&t, &m, 201, 2, 1767323045678);
     traffic_count(&t, METHOD_HEAD, 405);
     assert_int_equal(2, n_requests("PUT /a", "PUT", "201"));
     assert_int_equal(1, n_requests("PUT /a", "HEAD", "405"));
@@ -101,9 +101,9 @@ static void the_body_and_the_answer_have_their_own_times(void **state)
 
     (void)state;
     traffic_init(&t, "POST /t");
-    traffic_answered(&t, &m, 202, 3500000000);
-    traffic_answered(&t, &head, 401, 1250000000);
-    traffic_answered(&t, &bytes, 400, 9000000000);
+    traffic_answered(&t, &m, 202, 3500000000, 1767323045678);
+    traffic_answered(&t, &head, 401, 1250000000, 1767323045678);
+    traffic_answered(&t, &bytes, 400, 9000000000, 1767323045678);
     text = scrape();
     assert_non_null(
         strstr(text, "sluice_request_seconds_sum{route=\"POST /t\"} 2.75\n"));

@@ -55,7 +55,7 @@ static void a_metric_is_one_for_all_generations(void **state)
     }
     assert_int_equal(metric_series(t, &values[1]), 1);
     assert_int_equal(metric_series(t, &values[3]), METRIC_OTHER);
-    stats_write(collect, text);
+    stats_write(STATS_TEXT, collect, text);
     assert_non_null(strstr(text, "# TYPE clicks_total counter\nclicks_total 2.5\n"));
     assert_non_null(strstr(text, "by_total{tenant=\"a\\\"b\"} 1\n"));
     assert_non_null(strstr(text, "by_total{tenant=\"z\"} 2\n"));
@@ -79,7 +79,7 @@ static void a_metric_that_never_went_live_is_forgotten(void **state)
     (void)state;
     text[0] = '\0';
     m = registry_metric(h, &plain, &e);
-    stats_write(collect, text);
+    stats_write(STATS_TEXT, collect, text);
     assert_null(strstr(text, "tried_total"));
     again = registry_metric(h, &plain, &e);
     registry_metric_drop(h, m);
@@ -162,7 +162,7 @@ static void what_a_table_has_refused_is_counted_when_it_is_gone(void **state)
     next = registry_buckets(h, "counted", &other); /* and the other one goes */
     assert_int_equal(buckets_take(next, STR("k"), 1, 1000), 0);
     assert_true(buckets_take(next, STR("k"), 1, 1000) > 0);
-    stats_write(collect, text);
+    stats_write(STATS_TEXT, collect, text);
     assert_non_null(strstr(text, "sluice_limit_refused_total{limit=\"counted\"} 3\n"));
     buckets_unref(next);
 }

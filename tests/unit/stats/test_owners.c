@@ -56,7 +56,7 @@ static void counts_on_where_the_part_before_it_ended(void **state)
     assert_int_equal(2, stats_value("part_waiting", "part=\"a\""));
     live(&one, 1, 5);
     assert_int_equal(8, stats_value("part_events_total", "part=\"a\""));
-    stats_write(collect, text);
+    stats_write(STATS_TEXT, collect, text);
     assert_non_null(strstr(text, "part_events_total{part=\"a\"} 8\n"));
     assert_non_null(strstr(text, "part_waiting{part=\"a\"} 7\n"));
     assert_non_null(strstr(text, "part_bytes_count{part=\"a\"} 3\n"));
@@ -110,10 +110,10 @@ static void writes_histograms_while_others_are_made(void **state)
     (void)state;
     assert_int_equal(0, pthread_create(&thread, NULL, make_histograms, NULL));
     while (!atomic_load(&made)) {
-        stats_write(count, &bytes);
+        stats_write(STATS_TEXT, count, &bytes);
     }
     assert_int_equal(0, pthread_join(thread, NULL));
-    stats_write(count, &bytes);
+    stats_write(STATS_TEXT, count, &bytes);
     assert_true(bytes > 0);
 }
 

@@ -58,7 +58,7 @@ static void a_bucket_counts_what_is_not_above_its_bound(void **state)
         stats_record(h, i);
     }
     n_page = 0;
-    stats_write(put, NULL);
+    stats_write(STATS_TEXT, put, NULL);
     assert_shown("# TYPE test_sizes histogram\n");
     assert_shown("test_sizes_bucket{le=\"1\"} 1\n");
     assert_shown("test_sizes_bucket{le=\"2\"} 2\n");
@@ -78,7 +78,7 @@ static void cells_of_one_name_and_label_add_up(void **state)
     stats_add(b, 4);
     stats_add(stats_counter("test_things_total", "Things.", "k=\"w\""), 5);
     n_page = 0;
-    stats_write(put, NULL);
+    stats_write(STATS_TEXT, put, NULL);
     assert_shown("test_things_total{k=\"v\"} 7\n");
     assert_shown("test_things_total{k=\"w\"} 5\n");
     assert_int_equal(7, stats_value("test_things_total", "k=\"v\""));

@@ -1,0 +1,88 @@
+#include "server/admin/prefers.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "http/http.h"
+
+static struct str trimmed(struct str s)
+{
+    while (s.n > 0 && (*s.p == ' ' || *s.p == '\t')) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) {
+        s.n--;
+    }
+    return s;
+}
+
+/* The part of *s before the next c; *s is the rest. */
+static struct str next(struct str *s, char c)
+{
+    const char *end = memchr(s->p, c, s->n);
+    struct str part = {s->p, end == NULL ? s->n : (size_t)(end - s->p)};
+
+    s->p += part.n + (end != NULL);
+    s->n -= part.n + (end != NULL);
+    return trimmed(part);
+}
+
+static bool equals(struct str a, struct str b)
+{
+    return a.n == b.n && strncasecmp(a.p, b.p, b.n) == 0;
+}
+
+static bool begins(struct str s, const char *z)
+{
+    return s.n >= strlen(z) && strncasecmp(s.p, z, strlen(z)) == 0;
+}
+
+/* The weight of one range, 0 to 1, if it is the type; otherwise, or in another version, 0. */
+static double weight(struct str range, struct str type, const char *version)
+{
+    double q = 1;
+
+    if (!equals(next(&range, ';'), type)) {
+        return 0;
+    }
+    while (range.n > 0) {
+        struct str p = next(&range, ';');
+        char number[8] = "";
+
+        if (begins(p, "version=") && version != NULL) {
+            struct str x = {p.p + 8, p.n - 8};
+
+            if (!equals(x, str_of(version))) {
+                return 0;
+            }
+        } else if (begins(p, "q=") && p.n - 2 < sizeof number) {
+            memcpy(number, p.p + 2, p.n - 2);
+            q = atof(number);
+        }
+    }
+    return q;
+}
+
+bool prefers_openmetrics(const struct http_view *v)
+{
+    double open = 0, plain = 0;
+
+    for (uint32_t i = 0; i < v->n_headers; i++) {
+        struct str rest = v->headers[i].value;
+
+        if (!equals(v->headers[i].name, STR("accept"))) {
+            continue;
+        }
+        while (rest.n > 0) {
+            struct str range = next(&rest, ',');
+            double o = weight(range, STR("application/openmetrics-text"), "1.0.0");
+            double t = weight(range, STR("text/plain"), NULL);
+
+            open = o > open ? o : open;
+            plain = t > plain ? t : plain;
+        }
+    }
+    return open > 0 && open >= plain;
+}
