@@ -31,13 +31,15 @@ struct account {
     stats_cell *raised[HOOKS];      /* the same */
 };
 
-/* code: "" or a label's pair after a comma. */
 static stats_cell *result_of(const char *route, const char *result, const char *code)
 {
-    char pair[LABEL_BYTES], labels[LABEL_BYTES + 3 * ACCOUNT_CODE_BYTES + 64];
+    char pair[LABEL_BYTES], word[3 * ACCOUNT_CODE_BYTES],
+        labels[LABEL_BYTES + sizeof word + 64];
 
     (void)stats_label_pair(pair, sizeof pair, "route", route);
-    (void)snprintf(labels, sizeof labels, "%s,result=\"%s\"%s", pair, result, code);
+    (void)stats_label(word, sizeof word, code);
+    (void)snprintf(labels, sizeof labels, "%s,result=\"%s\",code=\"%s\"", pair, result,
+                   word);
     return stats_counter("sluice_events_total",
                          "Results of a route's events; with the waiting events they "
                          "add up to the received ones.",
@@ -207,23 +209,13 @@ static struct code *code_of(struct account *a, const char *code, int status)
     return c;
 }
 
-static stats_cell *events_of(const struct account *a, const struct code *c,
-                             const char *result)
-{
-    char word[3 * ACCOUNT_CODE_BYTES], label[sizeof word + 16];
-
-    (void)stats_label(word, sizeof word, c->name);
-    (void)snprintf(label, sizeof label, ",code=\"%s\"", word);
-    return result_of(a->route, result, label);
-}
-
 void account_rejected(struct account *a, const char *code, int status)
 {
     struct code *c = code_of(a, code, status);
 
     stats_add(c->cell, 1);
     if (UNLIKELY(c->rejected == NULL)) {
-        c->rejected = events_of(a, c, "rejected");
+        c->rejected = result_of(a->route, "rejected", c->name);
     }
     stats_add(c->rejected, 1);
 }
@@ -234,7 +226,7 @@ void account_refused(struct account *a, const char *code, int status, uint32_t n
 
     stats_add(c->cell, 1);
     if (UNLIKELY(c->refused == NULL)) {
-        c->refused = events_of(a, c, "refused");
+        c->refused = result_of(a->route, "refused", c->name);
     }
     stats_add(c->refused, n);
 }

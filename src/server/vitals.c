@@ -115,6 +115,7 @@ static double start_seconds(const void *arg)
     (void)clock_gettime(CLOCK_REALTIME, &wall);
     (void)clock_gettime(CLOCK_BOOTTIME, &boot);
     return (double)(wall.tv_sec - boot.tv_sec) +
+           (double)(wall.tv_nsec - boot.tv_nsec) / 1e9 +
            (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 

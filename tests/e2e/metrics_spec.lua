@@ -232,4 +232,50 @@ route "POST /v1/events" { body = "batch", schema = short, stream = "s",
     assert.equal(3, s:metric "sluice_policy_interrupts_total")
     assert.equal(3, s:metric "sluice_policy_errors_total")
   end)
+
+  it("tell the process, its version and its disk", function()
+    s = h.server { policy = h.policy { } }
+    assert.equal(1, s:metric("sluice_build_info", 'version="'))
+    for _, name in ipairs { "process_cpu_seconds_total", "process_resident_memory_bytes",
+      "process_virtual_memory_bytes", "process_open_fds", "process_max_fds", "process_threads",
+      "sluice_spool_disk_bytes", "sluice_spool_limit_bytes" } do
+      h.wait_for(name, function() return s:metric(name) > 0 end)
+    end
+    assert.is_true(s:metric "sluice_spool_disk_free_bytes" <= s:metric "sluice_spool_disk_bytes")
+    assert.is_true(s:metric "process_start_time_seconds" <= os.time() + 1)
+    assert.equal(0, s:metric "sluice_sink_failing_seconds")
+  end)
+
+  it("have the trace of a request, for a scraper that asks for OpenMetrics", function()
+    s = h.server { policy = h.policy { } }
+    local trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    s:post("/v1/events", "{}", { traceparent = "00-" .. trace .. "-00f067aa0ba902b7-01" })
+    local a = h.request(s.admin, "GET", "/metrics", nil,
+      { Accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5" })
+    assert.matches("application/openmetrics%-text", a.headers["content-type"])
+    assert.matches('sluice_request_seconds_bucket{route="POST /v1/events",le="[^"]+"} 1 # '
+      .. '{trace_id="' .. trace .. '"} %d', a.body)
+    assert.equal("# EOF\n", a.body:sub(-6))
+    assert.is_nil(s:get("/metrics").body:find("trace_id", 1, true))
+    -- No two families have one name, which OpenMetrics forbids.
+    local seen = {}
+    for name in a.body:gmatch "# TYPE (%S+)" do
+      assert.is_nil(seen[name], name)
+      seen[name] = true
+    end
+  end)
+
+  it("stay bounded, whatever codes a policy makes of what clients send", function()
+    s = h.server { policy = h.policy { route = [[on_event = function(ev)
+      return reject(ev.code, "no") end]] } }
+    for i = 1, 10 do
+      local list = {}
+      for k = 1, 1000 do list[k] = ('{"code":"c%d_%d"}'):format(i, k) end
+      assert.equal(422, s:post("/v1/events/batch", "[" .. table.concat(list, ",") .. "]").status)
+    end
+    local n = 0
+    for _ in s:get("/metrics").body:gmatch 'code="c' do n = n + 1 end
+    assert.is_true(n > 0 and n <= 2 * 2 * 40, n .. " series")
+    assert.equal(10000, s:metric("sluice_events_total", 'result="rejected"'))
+  end)
 end)

@@ -83,10 +83,9 @@ local sections = {
       "kafka_topic_defaults_total kafka_possible_copies_total" } },
   { "File and null sinks", "", { "sink",
       "file_sealed_total file_bytes_total null_events_total null_bytes_total" } },
-  { "The process", [[
-`process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
-`process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds` mean what
-they mean in every Prometheus client.]], { "version", "build_info" } },
+  { "The process", "", { "version", "build_info" }, { "",
+      "process_cpu_seconds_total process_resident_memory_bytes process_virtual_memory_bytes",
+      "process_open_fds process_max_fds process_threads process_start_time_seconds" } },
   { "Policy", "", { "", "policy_generation policy_trial policy_interrupts_total" },
     { "route, hook", "policy_errors_total" },
     { "status", "policy_generations" }, { "result", "policy_reloads_total" },
@@ -160,7 +159,7 @@ function M.registered()
     for form, at in code:gmatch "stats_([%w_]+)()%(" do
       local args = kinds[form] and not file:find "^src/stats/" and arguments(code, at)
       local name = args and (constants[args[1]] or args[1])
-      if name and name:find "^sluice_" then
+      if name and (name:find "^sluice_" or name:find "^process_") then
         local help = constants[args[2]] or args[2]
         local was = all[name]
         assert(not was or was.help == help and was.kind == kinds[form],
@@ -177,7 +176,7 @@ local function each(section, visit)
   for i = 3, #section do
     local group = section[i]
     for j = 2, #group do
-      for name in group[j]:gmatch "%S+" do visit("sluice_" .. name, group[1]) end
+      for name in group[j]:gmatch "%S+" do visit(name:find "^process_" and name or "sluice_" .. name, group[1]) end
     end
   end
 end
@@ -195,7 +194,9 @@ function M.markdown()
   local all, labels, out = M.registered(), M.labels(), { [[
 # Metrics
 
-`GET /metrics` on the admin port, in Prometheus' text format. `ninja -C build reference` makes
+`GET /metrics` on the admin port, in Prometheus' text format; a scraper whose Accept header
+prefers it gets OpenMetrics, where `sluice_request_seconds` has the trace ids of requests with a
+`traceparent` (exemplars). Series of a sink that no policy names any more go. `ninja -C build reference` makes
 this page from the source; a test compares. A policy adds its own metrics with `counter` and
 `gauge` ([POLICY.md](POLICY.md)). A metric appears when the thing that it measures is there: a
 sink's with the sink, a result's with the first such result. Names that end in `_seconds` are

@@ -30,9 +30,7 @@ static uint64_t of_route(const char *route, const char *result, const char *code
 {
     char labels[160];
 
-    (void)snprintf(labels, sizeof labels,
-                   code[0] == '\0' ? "route=\"%s\",result=\"%s\"%s"
-                                   : "route=\"%s\",result=\"%s\",code=\"%s\"",
+    (void)snprintf(labels, sizeof labels, "route=\"%s\",result=\"%s\",code=\"%s\"",
                    route, result, code);
     return stats_value("sluice_events_total", labels);
 }

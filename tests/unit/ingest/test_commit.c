@@ -86,7 +86,8 @@ static uint64_t of_route(const char *result)
 {
     char labels[64];
 
-    (void)snprintf(labels, sizeof labels, "route=\"POST /v1\",result=\"%s\"", result);
+    (void)snprintf(labels, sizeof labels, "route=\"POST /v1\",result=\"%s\",code=\"\"",
+                   result);
     return stats_value("sluice_events_total", labels);
 }
 
