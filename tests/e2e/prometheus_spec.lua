@@ -17,24 +17,33 @@ local POLICY = [[
 server { listen = "127.0.0.1:0", workers = 1 }
 admin { listen = "127.0.0.1:0" }
 listen "127.0.0.1:0" { tls = { cert = %q, key = %q } }
-kafka "bus" { brokers = %q, topic = "events", key = "user_id" }
+kafka "bus" { brokers = %q, topic = "events", key = "user_id",
+  batch = { adapt = function(stats) return 200 end } }
 clickhouse "olap" { urls = { %q }, table = "default.events",
   batch = { target = 500, min = 10, linger = "100ms", adapt = "latency" } }
 file "archive" { dir = "archive" }
-stream "events" { sinks = { "bus", "olap", "archive" } }
+stream "events" { sinks = { "bus", "olap", "archive" }, dedup = { key = "event_id" } }
+local l = limit "l" { rate = "1/h", burst = 1 }
+keys "some" { file = %q, key = "key" }
 route "POST /v1/events/batch" { body = "batch", stream = "events",
   on_event = function(ev, req) ev.received_at = req.time_ms end }
+route "POST /few" { body = "event", stream = "events", auth = bearer "some",
+  on_request = function() return l:check "all" end }
+route "POST /kept" { body = "event", stream = "events",
+  schema = schema { id = str { required = true } }, on_refused = "dead_letter" }
 ]]
 
 local function queries()
   local list = {}
   for _, p in ipairs(cjson.decode(h.read "docker/grafana/dashboards/sluice.json")
     .panels) do
-    for _, t in ipairs(p.targets) do list[#list + 1] = t.expr end
+    for _, t in ipairs(p.targets or {}) do
+      list[#list + 1] = t.expr:gsub("%$instance", ".*")
+    end
   end
   for expr in h.read("docker/prometheus/rules.yml"):gmatch("expr: ([^\n]+)") do
     -- The compared series have data; that the alert does not fire is as it should be.
-    list[#list + 1] = (expr:gsub(" [=><]+ %d+$", ""))
+    list[#list + 1] = (expr:gsub(" [=><]+ [%d.]+", ""))
   end
   return list
 end
@@ -45,8 +54,11 @@ describe("metrics", function()
     if why_not then return end
     ch, m, dir = clickhouse.start(), kafka.mock(), h.folder()
     ch:events_table("events")
+    h.write(dir .. "/keys.csv", ("key,app\n%s,a\n"):format(
+      h.shell "printf secret-of-sixteen-bytes | sha256sum":match "^%x+"))
     local own = certificates.make(dir, "own")
-    s = h.server { policy = POLICY:format(own .. ".pem", own .. ".key", m.brokers, ch.url) }
+    s = h.server { policy = POLICY:format(own .. ".pem", own .. ".key", m.brokers, ch.url,
+      dir .. "/keys.csv") }
   end)
   teardown(function()
     if why_not then return end
@@ -77,6 +89,15 @@ scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"
     assert.equal(200, s:reload().status)
     s:post("/v1/events/batch", "[7]")
     s:get("/no")
+    -- What only a refusal makes: a key, a limit, a handshake.
+    local good_key = { Authorization = "Bearer secret-of-sixteen-bytes" }
+    assert.equal(401, s:post("/few", "{}").status)
+    assert.equal(202, s:post("/few", "{}", good_key).status)
+    assert.equal(429, s:post("/few", "{}", good_key).status)
+    assert.equal(422, s:post("/kept", "{}").status)
+    local c = h.connect(tonumber(s:text():match "listen=[^ ]*,127%.0%.0%.1:(%d+)"))
+    c:send "GET / HTTP/1.1\r\nHost: t\r\n\r\n"
+    h.closed(c)
     local function ask(expr)
       return cjson.decode(h.shell(
         ("curl -sG 127.0.0.1:%d/api/v1/query --data-urlencode '%s'"):format(port,

@@ -1,0 +1,149 @@
+-- Alerts about causes, each fired by its fault, as alerts_spec does for the rest: a slow and
+-- failing disk, clients that are refused, memory that is too small for its keys, sinks.
+local cjson = require "cjson"
+local certificates = require "certificates"
+local faults = require "faults"
+local free_port = require "clickhouse".free_port
+local h = require "harness"
+local kafka = require "kafka"
+local signal = require "posix.signal"
+local socket = require "socket"
+
+local missing = h.shell("command -v prometheus") == "" and "no prometheus is installed"
+
+local POLICY = [[
+server { listen = "127.0.0.1:0", workers = 1, max_connections = 12 }
+admin { listen = "127.0.0.1:0" }
+listen "127.0.0.1:0" { tls = { cert = "%s.pem", key = "%s.key" } }
+kafka "bus" { brokers = %q, topic = "events", batch = { linger = "5ms",
+  adapt = function() error "no" end } }
+null "kept" {}
+stream "events" { ack = "synced", sinks = { "bus" }, dedup = { key = "id", max_keys = 1000 } }
+stream "refused" { sinks = { "kept" } }
+local l = limit "l" { rate = "1/h", burst = 1, max_keys = 1000, key = "id" }
+route "POST /v1/events" { body = "batch", stream = "events",
+  schema = schema { id = num { required = true } },
+  on_event = function(ev) return l:check(ev) end,
+  on_refused = { stream = "refused", rate = "1/h", max_record = "1KiB" } }
+]]
+
+describe("alerts about causes", function()
+  local s, m, f, prometheus, port, dir, tls
+  setup(function()
+    if missing then return end
+    dir, m = h.folder(), kafka.mock()
+    local own = certificates.make(dir, "own")
+    f = faults.new(dir)
+    s = h.server { policy = POLICY:format(own, own, m.brokers), data = dir .. "/data",
+      wrap = f:wrap() }
+    tls = tonumber(s:text():match "listen=[^ ]*,127%.0%.0%.1:(%d+)")
+    -- All faults last as long as the test, so that a short window sees them.
+    local rules = h.read("docker/prometheus/rules.yml"):gsub("for: %w+", "for: 1s")
+    h.write(dir .. "/rules.yml", rules)
+    h.write(dir .. "/p.yml", ([[
+global: { scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms }
+rule_files: [rules.yml]
+scrape_configs: [{ job_name: sluice, static_configs: [{ targets: ["127.0.0.1:%d"] }] }]
+]]):format(s.admin))
+    port = free_port()
+    prometheus = h.spawn({ "prometheus", "--config.file=" .. dir .. "/p.yml",
+      "--storage.tsdb.path=" .. dir .. "/tsdb", "--web.listen-address=127.0.0.1:" .. port,
+      "--log.level=error" }, dir .. "/log")
+  end)
+  teardown(function()
+    if missing then return end
+    signal.kill(prometheus, signal.SIGTERM)
+    h.reap(prometheus)
+    s:close()
+    m:close()
+    h.remove(dir)
+  end)
+
+  local function ask(path)
+    local a = h.request(port, "GET", path)
+    return a and a.status == 200 and cjson.decode(a.body).data
+  end
+  local function firing()
+    local data, names = ask "/api/v1/alerts", {}
+    for _, a in ipairs(data and data.alerts or {}) do
+      if a.state == "firing" then names[a.labels.alertname] = true end
+    end
+    return names
+  end
+
+  local n = 0
+  local function send(count)
+    local events = {}
+    for _ = 1, count do
+      n = n + 1
+      events[#events + 1] = ('{"id":%d}'):format(n)
+    end
+    return s:post("/v1/events", "[" .. table.concat(events, ",") .. "]")
+  end
+
+  -- By the name of its alert.
+  local FAULTS = {
+    SluiceSyncSlow = function() send(1) end,
+    SluiceSlow = function() send(1) end,
+    SluiceRefusesEvents = function() s:post("/v1/events", '[{"no":1},{"no":2}]') end,
+    SluiceRefusedRecordsLost = function() s:post("/v1/events", '[{"no":1},{"no":2}]') end,
+    SluiceConnectionsRefused = function()
+      local held = {}
+      for i = 1, 20 do
+        held[i] = socket.tcp()
+        held[i]:connect("127.0.0.1", s.port)
+      end
+      for _, c in ipairs(held) do c:close() end
+    end,
+    SluiceHandshakesFail = function()
+      local c = h.connect(tls)
+      c:send "GET / HTTP/1.1\r\nHost: t\r\n\r\n"
+      h.closed(c)
+    end,
+    SluiceDedupForgets = function() send(1100) end,
+    SluiceLimitForgets = function() send(1100) end,
+    SluiceSinkFunctionFails = function() send(1) end,
+    SluiceKafkaResends = function()
+      m:say("err 0 1 45") -- OUT_OF_ORDER_SEQUENCE_NUMBER ends a producer
+      send(1)
+    end,
+  }
+
+  -- These stop the stream for a while, so they come last.
+  local STORE = { SluiceStoreFails = function()
+    f:rules "on=write do=EIO path=/spool/events/ times=1"
+    send(1)
+  end }
+  local SYNC = { SluiceSyncFails = function()
+    f:rules "on=sync do=EIO path=/spool/events/ times=1"
+    send(1)
+  end }
+
+  it("fire when what they name happens, and not before", function()
+    if missing then pending(missing) return end
+    assert.equal(202, send(1).status)
+    h.wait_for("two scrapes", function()
+      local ok, data = pcall(ask, "/api/v1/query?query=count_over_time(up[1m])")
+      return ok and data and data.result[1] and tonumber(data.result[1].value[2]) >= 2
+    end)
+    local early = firing()
+    for name in pairs(FAULTS) do assert.is_nil(early[name], name) end
+    f:rules "on=sync do=delay path=/spool/ ms=200"
+    -- Again and again until all fire: a rate needs two scrapes that differ.
+    for _, set in ipairs { FAULTS, STORE, SYNC } do
+      local left
+      h.wait_for("all alerts", function()
+        local now = firing()
+        left = {}
+        for name, fault in pairs(set) do
+          if not now[name] then
+            left[#left + 1] = name
+            fault()
+          end
+        end
+        h.sleep(0.1)
+        return #left == 0
+      end, 60)
+    end
+  end)
+end)
