@@ -52,12 +52,15 @@ describe("the Debian package", function()
     local out = h.shell(("ldd %s/usr/bin/sluice"):format(root))
     local needed = h.shell(("objdump -p %s/usr/bin/sluice %s/usr/lib/sluice/libsluice.so")
       :format(root, root))
+    local paths = {} -- also of the other folder, where /lib is a link to /usr/lib
     for lib in needed:gmatch "NEEDED%s+(%S+)" do
       local path = out:match(lib:gsub("%p", "%%%0") .. " => (%S+)")
-      if path then -- the loader is part of libc6, too
-        local owner = h.shell(("dpkg -S $(realpath %s) /usr%s %s"):format(path, path, path))
-        want[owner:match "([^%s:]+):%w+: /"] = true
+      if path then -- the loader, which has none, is part of libc6
+        paths[#paths + 1] = ("%s /usr%s $(realpath %s)"):format(path, path, path)
       end
+    end
+    for owner in h.shell("dpkg -S " .. table.concat(paths, " ")):gmatch "([^%s:]+):%w+: /" do
+      want[owner] = true
     end
     for one in field("Depends"):gmatch "[^,]+" do have[one:match "[%w.+-]+"] = true end
     assert.same(want, have)
@@ -122,9 +125,10 @@ describe("the Debian package", function()
     for _, page in ipairs(pages) do
       local folder = page:match "^(.*)/"
       for link in h.read(doc .. "/" .. page):gmatch "%]%(([%w_./]+)%)" do
-        local there = h.shell(("ls -d %s/%s/%s 2>/dev/null"):format(doc, folder, link))
+        local there = io.open(("%s/%s/%s"):format(doc, folder, link)) -- also a folder
+        if there then there:close() end
         -- What is about the source tree is not in a package.
-        if there == "" and not link:match "tests/README" then
+        if not there and not link:match "tests/README" then
           wrong[#wrong + 1] = page .. ": " .. link
         end
       end
@@ -140,16 +144,6 @@ describe("the Debian package", function()
     local text = unit:gsub("/usr/bin/sluice", root .. "/usr/bin/sluice")
     h.write(dir .. "/sluice.service", text)
     assert.equal("", h.shell("systemd-analyze verify " .. dir .. "/sluice.service"))
-  end)
-
-  it("passes lintian", function()
-    if missing "lintian" then return end
-    local out = h.shell("lintian --allow-root " .. deb)
-    -- Until there is one.
-    if not io.open "conf/sluice.1" then
-      out = out:gsub("W: sluice: no%-manual%-page [^\n]*\n", "")
-    end
-    assert.equal("", out)
   end)
 end)
 
