@@ -25,6 +25,7 @@ static void close_delivery(struct delivery *d)
         batch_free(d->failed);
         d->failed = next;
     }
+    places_fini(&d->places);
     journal_close(d->journal);
     d->journal = NULL;
     /* A later sink of this name has cells of its own, and they are added up. */

@@ -211,6 +211,11 @@ static void make_cells(struct delivery *d)
     }
     d->replayed = stats_counter("sluice_dead_replayed_events_total",
                                 "Dead letters that the sink took in a replay.", sink);
+    d->unrecorded =
+        stats_counter("sluice_sink_unrecorded_places_total",
+                      "Of streams with an index: parts of batches that the sink has, and "
+                      "whose place the disk did not take.",
+                      sink);
     d->dead_events = stats_counter("sluice_dead_events_total",
                                    "Events that became dead letters of the "
                                    "sink.",
@@ -364,6 +369,7 @@ static bool open_sink(struct delivery *d, const struct delivery_conf *c, struct 
     for (uint32_t i = 0; i < d->n_subscriptions; i++) {
         subscription_replayed(&d->subscriptions[i]);
     }
+    places_init(&d->places, d->journal_path, d->unrecorded);
     dead_init(&d->dead, c->data_dir, d->name);
     /* Letters that no journal of its own names are an earlier sink's. */
     return dead_open(&d->dead, d->fresh ? UINT64_MAX : d->dead_known, d->dead_mark, e);
@@ -375,7 +381,7 @@ struct delivery *delivery_new(const struct delivery_conf *c)
     const void *before = stats_own(d);
 
     d->loop = ev_loop_new(EVFLAG_AUTO);
-    d->dead.fd = -1;
+    d->dead.fd = d->places.fd = -1;
     if (getrandom(d->random, sizeof d->random, 0) < 0) {
         d->random[0] = (unsigned short)clock_mono_ns();
     }

@@ -28,6 +28,7 @@ struct delivery_stream {
     bool synced;
     bool skip; /* when_full = "skip" */
     uint64_t max_lag_bytes;
+    bool indexed;     /* places of its events are noted: places.h */
     bool from_oldest; /* where a sink without a journal starts: all of the stream, or
                          only events after now */
 };

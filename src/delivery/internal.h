@@ -13,6 +13,7 @@
 #include "base/latch.h"
 #include "delivery/dead.h"
 #include "delivery/delivery.h"
+#include "delivery/places.h"
 #include "delivery/subscription.h"
 #include "loop/mailbox.h"
 #include "sink/sink.h"
@@ -45,6 +46,7 @@ struct delivery {
     struct subscription subscriptions[PLAN_STREAMS_MAX];
     uint32_t n_subscriptions;
     struct journal *journal;
+    struct places places;
     uint64_t compacted_bytes; /* size after the last rewrite */
     struct batch *pool, *failed;
     uint32_t n_pool;
@@ -88,7 +90,7 @@ struct delivery {
                                    thread's once it goes on */
     stats_cell *delivered, *reasons[BATCH_N_REASONS], *retries, *lag, *remaining_events,
         *oldest, *failing, *holding, *lost, *skipped, *replayed, *dead_events,
-        *dead_bytes, *target_gauge;
+        *dead_bytes, *target_gauge, *unrecorded;
     struct stats_histogram *batch_events, *batch_bytes, *age;
 };
 

@@ -202,6 +202,12 @@ static bool note(struct delivery *d, struct subscription *o, const struct batch 
     if (r.n_ranges > 0 && !d->ops->journals && !journal_append(d->journal, &r, e)) {
         return false;
     }
+    if (o->conf.indexed) {
+        const char *place = v->kind == SINK_DATA ? v->why : v->place;
+
+        places_note(&d->places, r.type, r.stream, str_of(place == NULL ? "" : place),
+                    clock_wall_ms(), b->id, ranges, r.n_ranges);
+    }
     for (uint32_t i = 0; i < r.n_ranges && v->kind == SINK_DATA; i++) {
         spool_consumer_note(
             o->consumer,
@@ -280,6 +286,7 @@ static void keep_verdict(struct delivery *d, struct batch *b,
         memcpy(k->but, v->but, n_but);
     }
     k->verdict.but = k->but;
+    k->verdict.place = NULL; /* its words are gone by then */
     (void)snprintf(k->why, sizeof k->why, "%s", v->why == NULL ? "" : v->why);
     k->next = d->kept;
     d->kept = k;

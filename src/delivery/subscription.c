@@ -32,6 +32,7 @@ void subscription_apply(struct subscription *o, const struct delivery_stream *co
 {
     o->conf.synced = conf->synced;
     o->conf.skip = conf->skip;
+    o->conf.indexed = conf->indexed;
     o->conf.max_lag_bytes = conf->max_lag_bytes;
     spool_consumer_apply(o->consumer, conf->skip, conf->max_lag_bytes);
 }

@@ -131,6 +131,7 @@ uint32_t streams_of(const struct plan *plan, uint32_t sink, const int *ids,
                     .synced = st->ack == ACK_SYNCED || st->dedup_persist,
                     .skip = st->sinks[j].when_full == FULL_SKIP,
                     .max_lag_bytes = st->sinks[j].max_lag_bytes,
+                    .indexed = st->index_field != NULL,
                     .from_oldest = plan->sinks[sink].from_oldest};
             }
         }

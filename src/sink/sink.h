@@ -45,6 +45,8 @@ struct sink_verdict {
     int64_t after_ms; /* not SINK_OK: not before so long; 0: nothing is known */
     bool enlarge;     /* not SINK_OK: fewer and larger batches would be taken */
     const char *why;  /* for a human; valid during the call */
+    const char *place; /* SINK_OK: where its events are, for a human; valid during the
+                          call. NULL: not known */
 };
 
 /* Never called from inside submit. SINK_OK and SINK_DATA end a part of b, and with its

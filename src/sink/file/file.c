@@ -2,6 +2,7 @@
  * The file sink: one growing file a stream, of whole frames; rotated by size and age.
  * archive.h has the steps and the state after a crash.
  */
+#include <inttypes.h>
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,7 @@ struct sink {
     struct queue queue;
     ev_timer age;
     stats_cell *files, *bytes;
+    char place[320]; /* of the batch that was written last */
 };
 
 /* ---- its folder ---- */
@@ -178,6 +180,8 @@ static bool write_batch(struct sink *s, const struct batch *b, struct err *e)
                                            *s->conf.journal, e)) {
         return false;
     }
+    (void)snprintf(s->place, sizeof s->place, "file=%s before_byte=%" PRIu64, a->name,
+                   a->length);
     stats_add(s->bytes, frame.n);
     /* The batch is settled whatever becomes of this: the next one tries again. */
     if (a->length >= plan->rotate_bytes) {
@@ -198,6 +202,7 @@ static void take(void *arg, struct batch *b)
         v.kind = SINK_RETRY;
         v.why = e.text;
     }
+    v.place = s->place;
     s->conf.done(s->conf.arg, b, &v);
 }
 

@@ -9,6 +9,7 @@
 
 /* The server merges its parts meanwhile. */
 enum { MERGE_MS = 1000 };
+enum { TOKEN_BYTES = 300, PLACE_BYTES = 700 };
 
 enum { FITTED = 100 };
 
@@ -58,20 +59,28 @@ static void keep_words(struct upload *u, const struct transfer_answer *a,
 
 /* One verdict, because a restart between two would join rows that never were one part.
  * The batch goes back to the pump with its last event. */
-static void taken(struct upload *u, uint32_t first, uint32_t n)
+static void taken(struct upload *u, uint32_t first, uint32_t n, const char *place)
 {
-    struct sink_verdict v = {
-        .kind = SINK_OK, .first = first, .n = n, .row = -1, .why = ""};
+    struct sink_verdict v = {.kind = SINK_OK,
+                             .first = first,
+                             .n = n,
+                             .row = -1,
+                             .why = "",
+                             .place = place};
 
     u->n_left -= n;
     u->sink->conf.done(u->sink->conf.arg, u->batch, &v);
 }
 
-static void part_taken(struct upload *u)
+static void part_taken(struct upload *u, const struct upload_attempt *t, int status)
 {
     struct sink *s = u->sink;
     struct upload_part p = u->parts[--u->n_parts];
+    char token[TOKEN_BYTES], place[PLACE_BYTES];
 
+    bisect_token(u, p.first, p.n, token, sizeof token);
+    (void)snprintf(place, sizeof place, "token=%s status=%d url=%s", token, status,
+                   t->endpoint->shown);
     u->maybe = false;
     u->n_whole = 0;
     u->misled |= p.hinted;
@@ -82,7 +91,7 @@ static void part_taken(struct upload *u)
         s->too_large += s->too_large / 4;
     }
     aside_passed(u);
-    taken(u, p.first, p.n);
+    taken(u, p.first, p.n, place);
     if (search_passed(u)) {
         upload_next(u);
     }
@@ -229,7 +238,7 @@ void upload_answered(void *arg, const struct transfer_answer *a)
         }
         ev_timer_stop(s->conf.loop, &u->hedge);
         upload_end_attempt(other(t));
-        part_taken(u);
+        part_taken(u, t, a->status);
         return;
     }
     keep_words(u, a, &r);

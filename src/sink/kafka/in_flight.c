@@ -124,6 +124,7 @@ void in_flight_report(struct cluster *from, const rd_kafka_message_t *m)
     if ((c->state[i] & (TAKEN | REFUSED | TOLD)) == 0) {
         if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             decide(c, i, TAKEN);
+            c->places[i] = (struct message_place){m->offset, m->partition};
             lacking_taken(s, m);
             stats_add(s->hedge_wins, from->number);
         } else if ((c->state[i] & OUT) == 0) {
@@ -462,6 +463,7 @@ void in_flight_fini(struct sink *s)
         free(c->bytes);
         free(c->state);
         free(c->codes);
+        free(c->places);
         free(c->starts);
     }
 }

@@ -14,6 +14,7 @@
 #include "sink/breaker.h"
 #include "sink/fields.h"
 #include "sink/hedging.h"
+#include "sink/kafka/place.h"
 #include "sink/kafka/producer.h"
 #include "sink/meter.h"
 #include "sink/queue.h"
@@ -75,6 +76,7 @@ struct in_flight {
     char *bytes; /* the messages' memory, taken from the batch for late reports */
     unsigned char *state; /* of each message */
     int16_t *codes;       /* librdkafka's last error of each */
+    struct message_place *places; /* of each that was taken */
     uint32_t *starts;     /* framing = "batch": the first event of each */
     uint32_t n, room;     /* messages */
     uint32_t at;          /* the next one to send */

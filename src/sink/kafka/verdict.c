@@ -11,7 +11,7 @@
 #include "sink/kafka/internal.h"
 
 /* Of a message's limit, for its headers and the request around it. */
-enum { OVERHEAD_BYTES = 2048, MESSAGES_MAX = UINT16_MAX };
+enum { OVERHEAD_BYTES = 2048, MESSAGES_MAX = UINT16_MAX, PLACE_BYTES = 900 };
 
 /* ---- messages of a batch ---- */
 
@@ -21,6 +21,7 @@ void in_flight_reserve(struct in_flight *c, uint32_t n)
         c->room = n;
         c->state = mem_realloc(c->state, n);
         c->codes = mem_realloc(c->codes, n * sizeof *c->codes);
+        c->places = mem_realloc(c->places, n * sizeof *c->places);
         if (c->sink->plan->framing == KAFKA_BATCH) {
             c->starts = mem_realloc(c->starts, n * sizeof *c->starts);
         }
@@ -76,6 +77,7 @@ static void halve_suspects(struct in_flight *c)
         in_flight_reserve(c, c->n + 1);
         memmove(c->state + i + 1, c->state + i, c->n - i);
         memmove(c->codes + i + 1, c->codes + i, (c->n - i) * sizeof *c->codes);
+        memmove(c->places + i + 1, c->places + i, (c->n - i) * sizeof *c->places);
         memmove(c->starts + i + 1, c->starts + i, (c->n - i) * sizeof *c->starts);
         c->n++;
         c->starts[i + 1] = c->starts[i] + n / 2;
@@ -184,6 +186,10 @@ static void tell_refused(struct in_flight *c)
 /* Runs are one verdict. The last one takes the batch away, when it is c's last. */
 void in_flight_tell_taken(struct in_flight *c)
 {
+    const struct kafka_plan *plan = c->sink->plan;
+    const char *topic = plan->topic_by != NULL || plan->has_topic ? NULL : plan->topic;
+    char place[PLACE_BYTES];
+
     for (uint32_t i = 0, k; i < c->n; i = k) {
         uint32_t first = message_first(c, i);
 
@@ -196,7 +202,11 @@ void in_flight_tell_taken(struct in_flight *c)
             mark_told(c, k);
         }
         give(c, (struct sink_verdict){
-                    .kind = SINK_OK, .first = first, .n = message_first(c, k) - first});
+                    .kind = SINK_OK,
+                    .first = first,
+                    .n = message_first(c, k) - first,
+                    .place = place_text(topic, c->places + i, k - i, place,
+                                        sizeof place)});
     }
 }
 

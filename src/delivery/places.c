@@ -1,0 +1,102 @@
+#include "delivery/places.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+static const char JOURNAL_TAIL[] = ".journal";
+
+void places_init(struct places *p, const char *journal_path, stats_cell *unrecorded)
+{
+    const size_t n = strlen(journal_path) - strlen(JOURNAL_TAIL);
+
+    (void)snprintf(p->path, sizeof p->path, "%.*s" PLACES_TAIL, (int)n, journal_path);
+    p->fd = -1;
+    p->unrecorded = unrecorded;
+    p->record = NULL;
+}
+
+static void shut(struct places *p)
+{
+    if (p->fd >= 0) {
+        (void)close(p->fd);
+    }
+    p->fd = -1;
+}
+
+void places_fini(struct places *p)
+{
+    shut(p);
+    free(p->record);
+    p->record = NULL;
+}
+
+static bool ready(struct places *p)
+{
+    struct stat st;
+
+    if (p->fd >= 0) {
+        return true;
+    }
+    p->fd = open(p->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    if (p->fd < 0 || fstat(p->fd, &st) != 0) {
+        shut(p);
+        return false;
+    }
+    p->bytes = (uint64_t)st.st_size;
+    if (p->record == NULL) {
+        p->record = mem_alloc(RECORD_BYTES_MAX);
+    }
+    return true;
+}
+
+static void rotate(struct places *p)
+{
+    char old[sizeof p->path + 4];
+
+    (void)snprintf(old, sizeof old, "%s.1", p->path);
+    /* A name that stays means a larger file, until the disk renames it. */
+    if (rename(p->path, old) == 0) {
+        shut(p);
+    }
+}
+
+void places_note(struct places *p, enum record_type type, struct str stream,
+                 struct str place, int64_t wall_ms, uint64_t batch,
+                 const struct batch_range *ranges, uint32_t n)
+{
+    const struct record r = {.type = type,
+                             .time_ms = wall_ms,
+                             .value = batch,
+                             .id = {place.p, text_cut(place, PLACES_TEXT_MAX)},
+                             .stream = stream,
+                             .ranges = ranges,
+                             .n_ranges = n};
+    size_t size;
+    ssize_t written;
+
+    if (n == 0) {
+        return;
+    }
+    if (!ready(p)) {
+        stats_add(p->unrecorded, 1);
+        return;
+    }
+    size = record_encode(&r, p->record);
+    written = write(p->fd, p->record, size);
+    /* A part of a record is passed over by its readers, by its checksum. */
+    p->bytes += written > 0 ? (uint64_t)written : 0;
+    if (written != (ssize_t)size) {
+        stats_add(p->unrecorded, 1);
+        shut(p);
+    } else if (p->bytes >= PLACES_BYTES) {
+        rotate(p);
+    }
+}

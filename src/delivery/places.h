@@ -1,0 +1,42 @@
+/*
+ * places - where a sink's confirmed events went, in the words of the destination: a
+ * file of records beside its journal, NAME.places.
+ *
+ *   places_open -> places_note* -> places_close
+ *
+ * For people and sluice find only: nothing is decided by it. So it is written without a
+ * sync, and what the disk does not take is counted and left out. At PLACES_BYTES it
+ * becomes NAME.places.1, in place of the one before. The delivery thread.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/str.h"
+#include "batch/batch.h"
+#include "journal/record.h"
+#include "stats/stats.h"
+
+enum { PLACES_BYTES = 32 << 20, PLACES_TEXT_MAX = 1024 };
+
+struct places {
+    char path[4096];
+    int fd; /* -1: not opened yet */
+    uint64_t bytes;
+    unsigned char *record; /* RECORD_BYTES_MAX */
+    stats_cell *unrecorded;
+};
+
+/* The path of a sink's places, beside its journal. */
+#define PLACES_TAIL ".places"
+#define PLACES_OLD_TAIL ".places.1"
+
+/* Opens no file yet. */
+void places_init(struct places *p, const char *journal_path, stats_cell *unrecorded);
+void places_fini(struct places *p);
+
+/* Events of the ranges, which the sink has (RECORD_DONE; place: where) or which became
+ * dead letters (RECORD_DEAD; place: why). place is cut at PLACES_TEXT_MAX. */
+void places_note(struct places *p, enum record_type type, struct str stream,
+                 struct str place, int64_t wall_ms, uint64_t batch,
+                 const struct batch_range *ranges, uint32_t n);
