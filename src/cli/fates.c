@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "journal/journal.h"
 
 static const char TAIL[] = ".journal";
@@ -111,6 +112,40 @@ static void on_record(void *arg, const struct record *r)
     }
 }
 
+/* The record of places: later than the journal's own words, and more exact. */
+static void on_place(void *arg, const struct record *r)
+{
+    struct reading *d = arg;
+
+    for (uint32_t i = 0; i < d->n; i++) {
+        struct fate *f = &d->fates[i];
+
+        if ((r->type != RECORD_DONE && r->type != RECORD_DEAD) ||
+            !str_eq(r->stream, str_of(d->events[i].stream)) ||
+            !names(r, &d->events[i])) {
+            continue;
+        }
+        f->known = f->exact = true;
+        f->kind = r->type == RECORD_DEAD ? FATE_DEAD : FATE_CONFIRMED;
+        f->batch = r->value;
+        f->time_ms = r->time_ms;
+        (void)text_z(TEXT_LINE, r->id, f->place, sizeof f->place);
+    }
+}
+
+/* A file of places that is not there is fine, as is one that is damaged: its whole
+ * records are read. */
+static void read_places(struct reading *d, const char *dir, int n, const char *name,
+                        const char *tail)
+{
+    struct journal_scan scan;
+    char path[PATH_MAX];
+    struct err e;
+
+    (void)snprintf(path, sizeof path, "%s/%.*s%s", dir, n, name, tail);
+    (void)!journal_scan(path, on_place, d, &scan, &e);
+}
+
 static void note_unread(struct fates *f, const char *name, const char *why)
 {
     f->unread = mem_realloc(f->unread, (f->n_unread + 1) * sizeof *f->unread);
@@ -136,6 +171,8 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
     memset(d.fates, 0, f->n_events * sizeof *d.fates);
     if (journal_scan(path, on_record, &d, &scan, &e)) {
         f->n_sinks++;
+        read_places(&d, dir, n, name, PLACES_OLD_TAIL);
+        read_places(&d, dir, n, name, PLACES_TAIL);
     } else {
         note_unread(f, name, e.text);
     }

@@ -13,6 +13,7 @@
 
 #include "base/attr.h"
 #include "cli/sightings.h"
+#include "delivery/places.h"
 
 struct err;
 
@@ -22,7 +23,7 @@ enum fate_kind {
                        it, if the stream feeds it */
     FATE_PENDING,
     FATE_PLANNED,   /* in a batch with an identity; it may have been sent */
-    FATE_CONFIRMED, /* the sink has it; or it began to read after it */
+    FATE_CONFIRMED, /* the sink has it; not exact: or it began to read after it */
     FATE_DEAD,
     FATE_SKIPPED, /* passed over, because the sink was too far behind */
     FATE_LOST     /* its bytes were gone before the sink read them */
@@ -33,8 +34,11 @@ struct fate {
     bool known;     /* the sink reads the stream */
     bool exact;     /* a record names the event; else only where the sink is follows */
     uint64_t batch; /* PLANNED, or before: its number; 0: none */
-    char file[256]; /* CONFIRMED by a file sink: its name; "": not recorded */
+    char file[256]; /* CONFIRMED by a file sink: its name, as its journal has it */
     uint64_t file_end; /* bytes of it with the event's batch in it */
+    char place[PLACES_TEXT_MAX + 1]; /* where it is, or why it is dead; "": not
+                                        recorded */
+    int64_t time_ms;                 /* when that was noted; 0: not known */
 };
 
 struct fates {

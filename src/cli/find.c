@@ -77,12 +77,23 @@ static void print_place(const struct sighting *g)
 
 static void print_fate(const char *sink, const struct fate *f)
 {
+    char when[40];
+
     (void)printf("  sink=%s %s", sink, fate_word(f->kind));
-    if (f->kind == FATE_PLANNED || (f->kind == FATE_CONFIRMED && f->batch != 0)) {
+    if (f->time_ms != 0) {
+        (void)printf(" at=%s", show_time(when, f->time_ms, 1));
+    }
+    if (f->batch != 0) {
         (void)printf(" batch=%lu", (unsigned long)f->batch);
     }
     if (f->kind == FATE_PLANNED) {
         (void)printf(" (it may have been sent; its result is not known yet)");
+    } else if (f->kind == FATE_DEAD && f->place[0] != '\0') {
+        (void)printf(" why=\"%s\"", f->place);
+    } else if (f->kind == FATE_DEAD) {
+        (void)printf(" (sluice dead list shows why)");
+    } else if (f->kind == FATE_CONFIRMED && f->place[0] != '\0') {
+        (void)printf(" %s", f->place);
     } else if (f->kind == FATE_CONFIRMED && f->file[0] != '\0') {
         (void)printf(" file=%s before_byte=%lu", f->file, (unsigned long)f->file_end);
     } else if (f->kind == FATE_CONFIRMED && f->exact) {
@@ -90,8 +101,6 @@ static void print_fate(const char *sink, const struct fate *f)
     } else if (f->kind == FATE_CONFIRMED) {
         (void)printf(" (place not recorded: the sink is done with all events up to "
                      "there, or began to read after it)");
-    } else if (f->kind == FATE_DEAD) {
-        (void)printf(" (sluice dead list shows why)");
     }
     (void)putchar('\n');
 }
@@ -169,6 +178,12 @@ static cJSON *fate_json(const char *sink, const struct fate *f)
     (void)cJSON_AddBoolToObject(o, "recorded", f->exact);
     if (f->batch != 0) {
         put(o, "batch", (double)f->batch);
+    }
+    if (f->time_ms != 0) {
+        put(o, "time_ms", (double)f->time_ms);
+    }
+    if (f->place[0] != '\0') {
+        (void)cJSON_AddStringToObject(o, f->kind == FATE_DEAD ? "why" : "place", f->place);
     }
     if (f->file[0] != '\0') {
         (void)cJSON_AddStringToObject(o, "file", f->file);
