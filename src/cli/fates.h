@@ -35,7 +35,7 @@ struct fate {
     bool exact;     /* a record names the event; else only where the sink is follows */
     uint64_t batch; /* PLANNED, or before: its number; 0: none */
     char file[256]; /* CONFIRMED by a file sink: its name, as its journal has it */
-    uint64_t file_end; /* bytes of it with the event's batch in it */
+    uint64_t file_end;               /* bytes of it with the event's batch in it */
     char place[PLACES_TEXT_MAX + 1]; /* where it is, or why it is dead; "": not
                                         recorded */
     int64_t time_ms;                 /* when that was noted; 0: not known */

@@ -183,7 +183,8 @@ static cJSON *fate_json(const char *sink, const struct fate *f)
         put(o, "time_ms", (double)f->time_ms);
     }
     if (f->place[0] != '\0') {
-        (void)cJSON_AddStringToObject(o, f->kind == FATE_DEAD ? "why" : "place", f->place);
+        (void)cJSON_AddStringToObject(o, f->kind == FATE_DEAD ? "why" : "place",
+                                      f->place);
     }
     if (f->file[0] != '\0') {
         (void)cJSON_AddStringToObject(o, "file", f->file);

@@ -211,11 +211,11 @@ static void make_cells(struct delivery *d)
     }
     d->replayed = stats_counter("sluice_dead_replayed_events_total",
                                 "Dead letters that the sink took in a replay.", sink);
-    d->unrecorded =
-        stats_counter("sluice_sink_unrecorded_places_total",
-                      "Of streams with an index: parts of batches that the sink has, and "
-                      "whose place the disk did not take.",
-                      sink);
+    d->unrecorded = stats_counter(
+        "sluice_sink_unrecorded_places_total",
+        "Of streams with an index: parts of batches that the sink has, and "
+        "whose place the disk did not take.",
+        sink);
     d->dead_events = stats_counter("sluice_dead_events_total",
                                    "Events that became dead letters of the "
                                    "sink.",

@@ -98,7 +98,8 @@ local sections = {
       "dedup_damaged_total" } },
   { "The index of ids", "Of streams with `index`, for `sluice find` and `sluice ledger`.",
     { "stream", "index_events_total index_disk_bytes",
-      "index_dropped_events_total index_damaged_total" } },
+      "index_dropped_events_total index_damaged_total" },
+    { "sink", "sink_unrecorded_places_total" } },
 }
 
 local kinds = { age = "gauge", counter = "counter", asked_counter = "counter", gauge = "gauge",

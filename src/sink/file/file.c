@@ -2,8 +2,8 @@
  * The file sink: one growing file a stream, of whole frames; rotated by size and age.
  * archive.h has the steps and the state after a crash.
  */
-#include <inttypes.h>
 #include <ev.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

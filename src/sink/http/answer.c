@@ -61,12 +61,8 @@ static void keep_words(struct upload *u, const struct transfer_answer *a,
  * The batch goes back to the pump with its last event. */
 static void taken(struct upload *u, uint32_t first, uint32_t n, const char *place)
 {
-    struct sink_verdict v = {.kind = SINK_OK,
-                             .first = first,
-                             .n = n,
-                             .row = -1,
-                             .why = "",
-                             .place = place};
+    struct sink_verdict v = {
+        .kind = SINK_OK, .first = first, .n = n, .row = -1, .why = "", .place = place};
 
     u->n_left -= n;
     u->sink->conf.done(u->sink->conf.arg, u->batch, &v);

@@ -74,15 +74,15 @@ struct in_flight {
     struct sink *sink;
     struct batch *batch; /* NULL: free, or only late reports are to come */
     char *bytes; /* the messages' memory, taken from the batch for late reports */
-    unsigned char *state; /* of each message */
-    int16_t *codes;       /* librdkafka's last error of each */
+    unsigned char *state;         /* of each message */
+    int16_t *codes;               /* librdkafka's last error of each */
     struct message_place *places; /* of each that was taken */
-    uint32_t *starts;     /* framing = "batch": the first event of each */
-    uint32_t n, room;     /* messages */
-    uint32_t at;          /* the next one to send */
-    uint32_t undecided;   /* sent, without a verdict */
-    bool parked;          /* the pump has it, and submits it again */
-    bool lacking;         /* all that is left of it waits for topics */
+    uint32_t *starts;             /* framing = "batch": the first event of each */
+    uint32_t n, room;             /* messages */
+    uint32_t at;                  /* the next one to send */
+    uint32_t undecided;           /* sent, without a verdict */
+    bool parked;                  /* the pump has it, and submits it again */
+    bool lacking;                 /* all that is left of it waits for topics */
     struct in_flight_attempt tries[CLUSTERS];
     ev_timer hedge;
     int code;

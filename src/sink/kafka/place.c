@@ -29,7 +29,8 @@ static int add(struct extent *list, uint32_t *n, const struct message_place *p)
 
 static size_t put(char *out, size_t at, size_t max, const struct extent *x)
 {
-    int n = snprintf(out + at, max - at, " p%" PRId32 "=%" PRId64, x->partition, x->first);
+    int n =
+        snprintf(out + at, max - at, " p%" PRId32 "=%" PRId64, x->partition, x->first);
 
     if (n > 0 && (size_t)n < max - at && x->last > x->first) {
         int m = snprintf(out + at + n, max - at - (size_t)n, "..%" PRId64, x->last);
@@ -39,8 +40,8 @@ static size_t put(char *out, size_t at, size_t max, const struct extent *x)
     return n > 0 && (size_t)n < max - at ? at + (size_t)n : max - 1;
 }
 
-const char *place_text(const char *topic, const struct message_place *places, uint32_t n,
-                       char *out, size_t max)
+const char *place_text(const char *topic, const struct message_place *places,
+                       uint32_t n, char *out, size_t max)
 {
     struct extent list[PLACE_PARTITIONS];
     uint32_t n_list = 0;

@@ -19,5 +19,5 @@ struct message_place {
 /* "topic=bus p0=17..20 p3=5": of each partition the first and the last offset among
  * the n places, in the order in which they are met, PLACE_PARTITIONS at most. topic NULL:
  * they are in several. Returns out. */
-const char *place_text(const char *topic, const struct message_place *places, uint32_t n,
-                       char *out, size_t max);
+const char *place_text(const char *topic, const struct message_place *places,
+                       uint32_t n, char *out, size_t max);

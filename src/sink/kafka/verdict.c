@@ -201,12 +201,11 @@ void in_flight_tell_taken(struct in_flight *c)
         for (; k < c->n && (c->state[k] & TAKEN) != 0; k++) {
             mark_told(c, k);
         }
-        give(c, (struct sink_verdict){
-                    .kind = SINK_OK,
-                    .first = first,
-                    .n = message_first(c, k) - first,
-                    .place = place_text(topic, c->places + i, k - i, place,
-                                        sizeof place)});
+        give(c, (struct sink_verdict){.kind = SINK_OK,
+                                      .first = first,
+                                      .n = message_first(c, k) - first,
+                                      .place = place_text(topic, c->places + i, k - i,
+                                                          place, sizeof place)});
     }
 }
 

@@ -1,0 +1,91 @@
+-- sluice find names the place of a confirmed event in the words of its destination: a
+-- partition and offset, a request's identity and status, a file; and why one is dead.
+local cjson = require "cjson"
+local h = require "harness"
+local kafka = require "kafka"
+local receiver = require "receiver"
+
+describe("the place of an event at each sink", function()
+  local s, mock, http
+
+  setup(function()
+    mock, http = kafka.mock(), receiver.start()
+    s = h.server { policy = h.policy { workers = 1,
+      stream = 'index = "id"',
+      top = ([[kafka "bus" { brokers = "%s", topic = "events", key = "user",
+        batch = { target = 1, min = 1, linger = "5ms" } }
+        http "hook" { url = "%s", batch = { target = 4, min = 1, linger = "5ms" } }
+        stream "all" { sinks = { "bus", "hook", "archive" }, index = "id" }
+        route "POST /all" { body = "events", stream = "all" }
+      ]]):format(mock.brokers, http.url) } }
+  end)
+  teardown(function()
+    if s then s:close() end
+    if http then http:close() end
+    if mock then mock:close() end
+  end)
+
+  local function fates(id)
+    local v = cjson.decode(h.shell(("%s find --id '%s' --stream all --json '%s'"):format(
+      h.binary, id, s.data)))
+    local by = {}
+    for _, sink in ipairs(v.events[1].sinks) do by[sink.sink] = sink end
+    return by
+  end
+
+  local function settled(id)
+    return h.wait_for("all sinks to have " .. id, function()
+      local by = fates(id)
+      for _, name in ipairs { "bus", "hook", "archive" } do
+        local state = by[name] and by[name].state
+        if state ~= "confirmed" and state ~= "dead" then return false end
+      end
+      return by
+    end)
+  end
+
+  it("is the one that the destinations themselves tell", function()
+    for i = 1, 3 do s:post("/all", ('{"id":"e%d","user":"u%d"}'):format(i, i)) end
+    local where = {}
+    for i = 1, 3 do
+      local by = settled("e" .. i)
+      local p, offset = by.bus.place:match("^topic=events p(%d+)=(%d+)$")
+      where[i] = { p, offset }
+      assert.matches("^token=%S+ status=200 url=http://127%.0%.0%.1:%d+/in$", by.hook.place)
+      assert.matches("^file=all%-%x+%-00000001%.ndjson before_byte=%d+$", by.archive.place)
+      assert.is_true(math.abs(by.hook.time_ms / 1000 - h.now()) < 600)
+    end
+    for _, line in ipairs(kafka.consume(mock.brokers, "events", "%p %o %s\\n")) do
+      local p, offset, i = line:match('^(%d+) (%d+) {"id":"e(%d)"')
+      assert.same({ p, offset }, where[tonumber(i)])
+    end
+  end)
+
+  it("is remembered after kill -9", function()
+    local before = settled "e2"
+    s:stop("SIGKILL")
+    assert.same(before, fates "e2")
+    s:start()
+    h.wait_for("the index", function() return fates("e2").bus end)
+    assert.equal(before.bus.place, fates("e2").bus.place)
+    assert.equal(before.hook.place, fates("e2").hook.place)
+  end)
+
+  it("is the server's words for a dead letter", function()
+    http:rule "poison"
+    s:post("/all", '[{"id":"a","value":1},{"id":"b","value":1},{"id":"bad","value":"text"},'
+      .. '{"id":"c","value":1}]')
+    assert.equal("dead", settled("bad").hook.state)
+    assert.matches("status 400: an event is bad", settled("bad").hook.why)
+    assert.equal("confirmed", settled("c").hook.state)
+    assert.equal(0, s:metric("sluice_sink_unrecorded_places_total", 'sink="hook"'))
+  end)
+
+  it("is not recorded where the record was lost, and find says so", function()
+    s:stop("SIGKILL")
+    h.shell(("rm '%s/spool/sinks/bus.places'"):format(s.data))
+    local f = fates("e1").bus
+    assert.equal("confirmed", f.state)
+    assert.is_nil(f.place)
+  end)
+end)
