@@ -112,14 +112,37 @@ static void on_record(void *arg, const struct record *r)
     }
 }
 
+/* Events that the sink passed over, or before which it began. */
+static void on_passed(const struct record *r, const struct sighting *g, struct fate *f)
+{
+    if (!str_eq(r->stream, str_of(g->stream)) || r->n_ranges == 0) {
+        return;
+    }
+    if (r->type == RECORD_SKIP && names(r, g)) {
+        f->kind = r->value == 0 ? FATE_SKIPPED : FATE_LOST;
+        f->exact = true;
+        f->time_ms = r->time_ms;
+    } else if (r->type == RECORD_START && r->ranges[0].epoch == g->epoch &&
+               r->ranges[0].worker == g->worker && g->seq < r->ranges[0].first &&
+               !f->exact) {
+        f->kind = FATE_BEFORE;
+        f->exact = true;
+    }
+}
+
 /* The record of places: later than the journal's own words, and more exact. */
 static void on_place(void *arg, const struct record *r)
 {
     struct reading *d = arg;
 
     for (uint32_t i = 0; i < d->n; i++) {
+        const struct sighting *g = &d->events[i];
         struct fate *f = &d->fates[i];
 
+        if (r->type == RECORD_START || r->type == RECORD_SKIP) {
+            on_passed(r, g, f);
+            continue;
+        }
         if ((r->type != RECORD_DONE && r->type != RECORD_DEAD) ||
             !str_eq(r->stream, str_of(d->events[i].stream)) ||
             !names(r, &d->events[i])) {
@@ -224,8 +247,8 @@ const char *fate_word(enum fate_kind kind)
     static const char *const words[] = {
         [FATE_UNMET] = "pending",   [FATE_PENDING] = "pending",
         [FATE_PLANNED] = "planned", [FATE_CONFIRMED] = "confirmed",
-        [FATE_DEAD] = "dead",       [FATE_SKIPPED] = "skipped",
-        [FATE_LOST] = "lost"};
+        [FATE_DEAD] = "dead",       [FATE_BEFORE] = "never_seen",
+        [FATE_SKIPPED] = "skipped", [FATE_LOST] = "lost"};
 
     return words[kind];
 }

@@ -272,6 +272,7 @@ static bool open_left(struct delivery *d, const struct delivery_conf *c,
         return false;
     }
     subscription_open(o, d->spool, &st, d->name, on_wake, d);
+    o->places = &d->places;
     if (!subscription_ending_as(o, subscription_before(c, o))) {
         subscription_ending_old(o, spool_epoch(d->spool));
     } else if (c->removed) {
@@ -289,6 +290,7 @@ bool open_subscriptions(struct delivery *d, const struct delivery_conf *c,
 
         if (o->consumer == NULL) {
             subscription_open(o, d->spool, st, d->name, on_wake, d);
+            o->places = &d->places;
         } else {
             subscription_apply(o, st);
         }

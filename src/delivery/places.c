@@ -69,12 +69,12 @@ static void rotate(struct places *p)
 }
 
 void places_note(struct places *p, enum record_type type, struct str stream,
-                 struct str place, int64_t wall_ms, uint64_t batch,
+                 struct str place, int64_t wall_ms, uint64_t value,
                  const struct batch_range *ranges, uint32_t n)
 {
     const struct record r = {.type = type,
                              .time_ms = wall_ms,
-                             .value = batch,
+                             .value = value,
                              .id = {place.p, text_cut(place, PLACES_TEXT_MAX)},
                              .stream = stream,
                              .ranges = ranges,
@@ -82,7 +82,7 @@ void places_note(struct places *p, enum record_type type, struct str stream,
     size_t size;
     ssize_t written;
 
-    if (n == 0) {
+    if (n == 0 || p->path[0] == '\0') {
         return;
     }
     if (!ready(p)) {

@@ -35,8 +35,10 @@ struct places {
 void places_init(struct places *p, const char *journal_path, stats_cell *unrecorded);
 void places_fini(struct places *p);
 
-/* Events of the ranges, which the sink has (RECORD_DONE; place: where) or which became
- * dead letters (RECORD_DEAD; place: why). place is cut at PLACES_TEXT_MAX. */
+/* Events of the ranges, which the sink has (RECORD_DONE; place: where, value: its batch),
+ * which became dead letters (RECORD_DEAD; place: why), which it passed over (RECORD_SKIP,
+ * value as in its journal), or before which it has begun (RECORD_START). place is cut at
+ * PLACES_TEXT_MAX. */
 void places_note(struct places *p, enum record_type type, struct str stream,
-                 struct str place, int64_t wall_ms, uint64_t batch,
+                 struct str place, int64_t wall_ms, uint64_t value,
                  const struct batch_range *ranges, uint32_t n);

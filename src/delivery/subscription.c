@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 
@@ -60,6 +61,15 @@ void subscription_close(struct subscription *o)
     *o = (struct subscription){.number = o->number};
 }
 
+void subscription_note(struct subscription *o, enum record_type type, uint64_t value,
+                       const struct batch_range *range)
+{
+    if (o->places != NULL && o->conf.indexed) {
+        places_note(o->places, type, str_of(o->name), str_of(""), clock_wall_ms(),
+                    value, range, 1);
+    }
+}
+
 static struct subscription_reader *find_reader(struct subscription *o, uint32_t epoch,
                                                uint32_t worker)
 {
@@ -98,6 +108,9 @@ static bool begin(struct subscription *o, const struct spool_shard_id *id,
 
     if (r.first > 1 && !note_start(o, j, &r, e)) {
         return false;
+    }
+    if (skip && r.first > 1 && r.first < SHARD_PASSED) {
+        subscription_note(o, RECORD_START, 0, &r);
     }
     ack_tracker_start(&o->acks, id->epoch, id->worker, r.first);
     return true;

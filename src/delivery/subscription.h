@@ -15,6 +15,7 @@
 #include "batch/batch.h"
 #include "delivery/ack_tracker.h"
 #include "delivery/delivery.h"
+#include "delivery/places.h"
 #include "journal/journal.h"
 
 struct subscription_reader {
@@ -60,6 +61,7 @@ struct subscription {
     uint32_t ends_epoch, n_ends; /* see spool_consumer_leave */
     struct spool_pos *ends;
     struct spool_consumer *consumer;
+    struct places *places; /* of the sink; NULL: nothing is noted there */
     struct ack_tracker acks;
     struct subscription_reader *readers;
     uint32_t n_readers, readers_room;
@@ -72,6 +74,10 @@ struct subscription {
     uint32_t in_flight; /* batches */
     uint64_t lost, skipped;
 };
+
+/* Of events that no batch has: for people, beside the journal. */
+void subscription_note(struct subscription *o, enum record_type type, uint64_t value,
+                       const struct batch_range *range);
 
 /* Registers with the spool; conf->name is copied. */
 void subscription_open(struct subscription *o, struct spool *spool,

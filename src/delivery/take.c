@@ -41,6 +41,7 @@ static bool note_piece(struct subscription *o, struct subscription_reader *r,
     if (!journal_append(j, &rec, e)) {
         return false;
     }
+    subscription_note(o, RECORD_SKIP, how, &gone);
     r->next += n;
     o->skipped += how == GONE_SKIPPED ? n : 0;
     o->lost += how == GONE_LOST ? n : 0;
