@@ -143,6 +143,21 @@ static const struct command list[] = {
          "server; the command only reads it. Exit code 0: found, 1: not found, 3: the "
          "spool can't be read.",
      .operand = OPERAND_FOLDER},
+    {.name = "ledger",
+     .run = cli_ledger,
+     .group = GROUP_STORED,
+     .summary = "compare what was accepted with what each sink confirmed, by minute",
+     .forms = FORMS("ledger [--since AGE] [--stream NAME] [--all] [--json] [DIR]"),
+     .options = OPTIONS(
+         {"--since", "AGE",
+          "only events accepted within that time, such as 1h, from a whole minute on"},
+         {"--stream", "NAME", "only that stream; by default all that have an index"},
+         {"--all", NULL, "also the minutes in which all is confirmed"},
+         {"--json", NULL, "the answer as one JSON object"}),
+     .about = "DIR is the data directory or a spool (default: data), also of a running "
+              "server; the command only reads it. Exit code 0: every sink has confirmed "
+              "every event, 1: not so, 3: the spool can't be read.",
+     .operand = OPERAND_FOLDER},
     {.name = "inspect",
      .run = cli_inspect,
      .group = GROUP_STORED,

@@ -81,6 +81,38 @@ describe("the place of an event at each sink", function()
     assert.equal(0, s:metric("sluice_sink_unrecorded_places_total", 'sink="hook"'))
   end)
 
+  local function ledger(args)
+    local out = h.shell(("%s ledger --json --stream all %s '%s'; echo code=$?"):format(
+      h.binary, args or "", s.data))
+    return cjson.decode(out:match("^[^\n]+")).streams[1], tonumber(out:match("code=(%d+)"))
+  end
+
+  it("adds up in the ledger, whose checksum no kill -9 changes", function()
+    local l, code = ledger "--all"
+    assert.same({ 1, 7, 0, 0 }, { code, l.accepted, l.without_id, l.unknown })
+    assert.same({ 7, 0, 0 }, { l.sinks.bus.confirmed, l.sinks.bus.pending, l.sinks.bus.dead })
+    assert.same({ 6, 0, 1 }, { l.sinks.hook.confirmed, l.sinks.hook.pending,
+      l.sinks.hook.dead })
+    local n = 0
+    for _, minute in ipairs(l.minutes) do n = n + minute.accepted end
+    assert.equal(7, n)
+    assert.equal(1, #ledger().minutes) -- the one with the dead letter
+    s:stop("SIGKILL")
+    assert.same(l, (ledger "--all"))
+    s:start()
+    assert.equal(l.checksum, ledger().checksum)
+    assert.equal(7, ledger("--since 1h").accepted)
+  end)
+
+  it("is pending in the ledger while a sink does not take it", function()
+    http:rule "status 503"
+    s:post("/all", '{"id":"late"}')
+    local l, code = ledger()
+    assert.same({ 1, 8 }, { code, l.accepted })
+    assert.equal(1, l.sinks.hook.pending)
+    h.wait_for("the other sinks", function() return ledger().sinks.bus.confirmed == 8 end)
+  end)
+
   it("is not recorded where the record was lost, and find says so", function()
     s:stop("SIGKILL")
     h.shell(("rm '%s/spool/sinks/bus.places'"):format(s.data))

@@ -112,6 +112,13 @@ static void close_it(struct index_file *f)
     index_free(f);
 }
 
+static void the_fingerprint_is_that_of_clickhouse(void **state)
+{
+    (void)state;
+    /* SELECT sipHash64('') */
+    assert_true(index_print("", 0) == 2202906307356721367u);
+}
+
 static void every_id_is_found_at_its_sequence(void **state)
 {
     static const uint32_t sizes[] = {1, 2, 255, 256, 257, 511, 512, 513, 5000};
@@ -304,6 +311,7 @@ static void a_folder_that_is_gone_leaves_the_builder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_fingerprint_is_that_of_clickhouse),
         cmocka_unit_test(every_id_is_found_at_its_sequence),
         cmocka_unit_test(an_event_takes_less_than_12_bytes),
         cmocka_unit_test(a_million_equal_ids_are_all_there),

@@ -1,0 +1,343 @@
+/* sluice ledger [--since AGE] [--stream NAME] [--all] [--json] [DIR] */
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/units.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/ledger.h"
+#include "cli/spool_folder.h"
+#include "server/supervisor.h"
+
+enum { LEDGER_AGREES = 0, LEDGER_DIFFERS = 1 };
+
+static const char *const APART[SETTLED_HOWS] = {[SETTLED_DEAD] = "dead",
+                                                [SETTLED_SKIPPED] = "skipped",
+                                                [SETTLED_LOST] = "lost",
+                                                [SETTLED_BEFORE] = "never_seen"};
+
+struct ledger {
+    const char *path, *stream; /* stream NULL: all */
+    char dir[PATH_MAX];
+    int64_t since_ms;
+    bool all, json;
+    bool differs;
+    cJSON *streams;
+};
+
+static void show_minute(char out[24], int64_t ms)
+{
+    const time_t s = (time_t)(ms / 1000);
+    struct tm t;
+
+    (void)gmtime_r(&s, &t);
+    (void)strftime(out, 24, "%Y-%m-%dT%H:%MZ", &t);
+}
+
+static bool agrees(const struct ledger_stream *l, const struct ledger_minute *m)
+{
+    bool all = true;
+
+    for (uint32_t k = 0; k < l->n_sinks; k++) {
+        all &= ledger_agrees(m, k);
+    }
+    return all;
+}
+
+/* ---- text ---- */
+
+static void print_counts(const char *sink, const struct settled_counts *c)
+{
+    (void)printf("  sink=%s confirmed=%" PRIu64, sink, c->confirmed);
+    if (c->pending > 0) {
+        (void)printf(" pending=%" PRIu64, c->pending);
+    }
+    for (int how = 0; how < SETTLED_HOWS; how++) {
+        if (c->apart[how] > 0) {
+            (void)printf(" %s=%" PRIu64, APART[how], c->apart[how]);
+        }
+    }
+    (void)putchar('\n');
+}
+
+static void print_minute(const struct ledger_stream *l, const struct ledger_minute *m,
+                         bool all)
+{
+    char when[24];
+
+    show_minute(when, m->ms);
+    (void)printf("minute=%s stream=%s accepted=%" PRIu64 " checksum=%016" PRIx64, when,
+                 l->tallies.stream, m->accepted, m->sum);
+    if (m->anonymous > 0) {
+        (void)printf(" without_id=%" PRIu64, m->anonymous);
+    }
+    (void)putchar('\n');
+    for (uint32_t k = 0; k < l->n_sinks; k++) {
+        if (all || !ledger_agrees(m, k)) {
+            print_counts(l->sinks[k].sink, &m->by[k]);
+        }
+    }
+}
+
+static void add_counts(struct settled_counts *to, const struct settled_counts *c)
+{
+    to->confirmed += c->confirmed;
+    to->pending += c->pending;
+    for (int how = 0; how < SETTLED_HOWS; how++) {
+        to->apart[how] += c->apart[how];
+    }
+}
+
+static struct ledger_minute *total(const struct ledger_stream *l)
+{
+    struct ledger_minute *t = mem_zalloc(sizeof *t + l->n_sinks * sizeof t->by[0]);
+
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        t->accepted += l->minutes[i]->accepted;
+        t->anonymous += l->minutes[i]->anonymous;
+        t->sum += l->minutes[i]->sum;
+        for (uint32_t k = 0; k < l->n_sinks; k++) {
+            add_counts(&t->by[k], &l->minutes[i]->by[k]);
+        }
+    }
+    return t;
+}
+
+static void print_total(const struct ledger_stream *l)
+{
+    struct ledger_minute *t = total(l);
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        n += !agrees(l, l->minutes[i]);
+    }
+    (void)printf("stream=%s minutes=%u differ=%u accepted=%" PRIu64
+                 " checksum=%016" PRIx64,
+                 l->tallies.stream, l->n_minutes, n, t->accepted, t->sum);
+    if (l->tallies.n_unknown > 0) {
+        (void)printf(" unknown=%" PRIu64 " (neither the index nor a segment has them)",
+                     l->tallies.n_unknown);
+    }
+    if (l->tallies.index.n_damaged > 0) {
+        (void)printf(" damaged_files=%" PRIu64, l->tallies.index.n_damaged);
+    }
+    (void)putchar('\n');
+    for (uint32_t k = 0; k < l->n_sinks; k++) {
+        print_counts(l->sinks[k].sink, &t->by[k]);
+    }
+    if (l->unread[0] != '\0') {
+        (void)printf("unread: %s\n", l->unread);
+    }
+    free(t);
+}
+
+static void print_text(const struct ledger *g, const struct ledger_stream *l)
+{
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        if (g->all || !agrees(l, l->minutes[i])) {
+            print_minute(l, l->minutes[i], g->all);
+        }
+    }
+    print_total(l);
+}
+
+/* ---- JSON ---- */
+
+static void put(cJSON *o, const char *key, uint64_t v)
+{
+    (void)cJSON_AddNumberToObject(o, key, (double)v);
+}
+
+static void put_minute(cJSON *o, const struct ledger_stream *l,
+                       const struct ledger_minute *m)
+{
+    cJSON *sinks;
+    char hex[20];
+
+    (void)snprintf(hex, sizeof hex, "%016" PRIx64, m->sum);
+    put(o, "accepted", m->accepted);
+    put(o, "without_id", m->anonymous);
+    (void)cJSON_AddStringToObject(o, "checksum", hex);
+    sinks = cJSON_AddObjectToObject(o, "sinks");
+    for (uint32_t k = 0; k < l->n_sinks; k++) {
+        cJSON *s = cJSON_AddObjectToObject(sinks, l->sinks[k].sink);
+
+        put(s, "confirmed", m->by[k].confirmed);
+        put(s, "pending", m->by[k].pending);
+        for (int how = 0; how < SETTLED_HOWS; how++) {
+            put(s, APART[how], m->by[k].apart[how]);
+        }
+    }
+}
+
+static void add_json(struct ledger *g, const struct ledger_stream *l)
+{
+    cJSON *o = cJSON_CreateObject(), *list;
+    struct ledger_minute *t = total(l);
+
+    (void)cJSON_AddStringToObject(o, "stream", l->tallies.stream);
+    put_minute(o, l, t);
+    put(o, "unknown", l->tallies.n_unknown);
+    put(o, "damaged_files", l->tallies.index.n_damaged);
+    list = cJSON_AddArrayToObject(o, "minutes");
+    for (uint32_t i = 0; i < l->n_minutes; i++) {
+        const struct ledger_minute *m = l->minutes[i];
+
+        if (g->all || !agrees(l, m)) {
+            cJSON *one = cJSON_CreateObject();
+            char when[24];
+
+            show_minute(when, m->ms);
+            (void)cJSON_AddStringToObject(one, "minute", when);
+            put_minute(one, l, m);
+            (void)cJSON_AddItemToArray(list, one);
+        }
+    }
+    (void)cJSON_AddItemToArray(g->streams, o);
+    free(t);
+}
+
+/* ---- the command ---- */
+
+static bool one_stream(struct ledger *g, const char *name, struct err *e)
+{
+    struct ledger_stream l;
+    bool ok = ledger_read(g->dir, name, g->since_ms, &l, e);
+
+    for (uint32_t i = 0; ok && i < l.n_minutes; i++) {
+        g->differs |= !agrees(&l, l.minutes[i]);
+    }
+    g->differs |= ok && (l.tallies.n_unknown > 0 || l.unread[0] != '\0');
+    if (ok && g->json) {
+        add_json(g, &l);
+    } else if (ok) {
+        print_text(g, &l);
+    }
+    ledger_free(&l);
+    return ok;
+}
+
+static int is_name(const struct dirent *d)
+{
+    return d->d_name[0] != '.';
+}
+
+static bool all_streams(struct ledger *g, struct err *e)
+{
+    struct dirent **list = NULL;
+    int n = scandir(g->dir, &list, is_name, alphasort), n_read = 0;
+    bool ok = n >= 0 || err_errno(e, errno, "%s", g->dir);
+
+    for (int i = 0; i < n; i++) {
+        if (ok && index_lists_has(g->dir, list[i]->d_name)) {
+            ok = one_stream(g, list[i]->d_name, e);
+            n_read++;
+        }
+        free(list[i]);
+    }
+    free(list);
+    return ok && (n_read > 0 ||
+                  err_set(e,
+                          "%s: no stream has an index: put index = \"event_id\" into "
+                          "one",
+                          g->dir));
+}
+
+static int usage(void)
+{
+    return usage_wrong("ledger");
+}
+
+static bool take_since(struct ledger *g, const char *text)
+{
+    int64_t ms;
+
+    if (!units_ms(str_of(text), &ms) || ms <= 0) {
+        return false;
+    }
+    g->since_ms = clock_wall_ms() - ms;
+    return true;
+}
+
+static bool take_options(struct ledger *g, int argc, char **argv)
+{
+    static const struct option options[] = {{"since", required_argument, NULL, 's'},
+                                            {"stream", required_argument, NULL, 't'},
+                                            {"all", no_argument, NULL, 'a'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {NULL, 0, NULL, 0}};
+    bool ok = true;
+
+    g->path = "data";
+    for (int c; ok && (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 's':
+            ok = take_since(g, optarg);
+            break;
+        case 't':
+            g->stream = optarg;
+            break;
+        case 'a':
+            g->all = true;
+            break;
+        case 'j':
+            g->json = true;
+            break;
+        default:
+            ok = false;
+        }
+    }
+    if (optind < argc) {
+        g->path = argv[optind++];
+    }
+    return ok && optind == argc;
+}
+
+static void print_json(const struct ledger *g)
+{
+    cJSON *o = cJSON_CreateObject();
+    char *text;
+
+    (void)cJSON_AddItemToObject(o, "streams", g->streams);
+    text = cJSON_PrintUnformatted(o);
+    (void)puts(text);
+    cJSON_free(text);
+    cJSON_Delete(o);
+}
+
+int cli_ledger(int argc, char **argv)
+{
+    struct ledger g = {.path = NULL};
+    struct err e;
+    bool ok;
+
+    if (!take_options(&g, argc, argv)) {
+        return usage();
+    }
+    g.streams = cJSON_CreateArray();
+    ok = spool_folder(g.path, g.dir, &e) &&
+         (g.stream != NULL ? one_stream(&g, g.stream, &e) : all_streams(&g, &e));
+    if (!ok) {
+        (void)fprintf(stderr, "sluice: %s\n", e.text);
+        cJSON_Delete(g.streams);
+        return EXIT_SETUP;
+    }
+    if (g.json) {
+        print_json(&g);
+    } else {
+        cJSON_Delete(g.streams);
+    }
+    return g.differs ? LEDGER_DIFFERS : LEDGER_AGREES;
+}

@@ -1,0 +1,255 @@
+#include "cli/tallies.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "index/ids.h"
+#include "index/reader.h"
+#include "spool/inspect.h"
+#include "spool/spool.h"
+
+enum { TRIES = 4 };
+
+struct segment_listed {
+    uint32_t epoch, worker;
+    uint64_t number, first, end; /* end: of the next one's first, or unknown */
+    bool wanted, read;
+};
+
+struct tallying {
+    struct tallies *t;
+    const char *spool;
+    int64_t since_ms; /* a whole minute */
+    struct segment_listed *segments;
+    uint32_t n_segments, room;
+    struct ids *ids;
+};
+
+static struct tally_row *next_row(struct tallies *t)
+{
+    if (t->n == t->room) {
+        t->room = t->room == 0 ? 1024 : 2 * t->room;
+        t->rows = mem_realloc(t->rows, t->room * sizeof *t->rows);
+    }
+    return &t->rows[t->n++];
+}
+
+static bool on_file(void *arg, struct index_file *f)
+{
+    struct tallying *y = arg;
+    struct err e;
+
+    if (!index_rows(f, &e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < f->head.n_rows; i++) {
+        const struct index_row *r = &f->rows[i];
+
+        *next_row(y->t) = (struct tally_row){.epoch = f->head.epoch,
+                                             .worker = f->head.worker,
+                                             .seq = r->seq,
+                                             .wall_ms = r->wall_ms,
+                                             .sum = r->sum,
+                                             .n = r->n,
+                                             .n_anonymous = r->n_anonymous};
+    }
+    return true;
+}
+
+static void on_listed(void *arg, const struct spool_segment_info *i)
+{
+    struct tallying *y = arg;
+    struct segment_listed *last =
+        y->n_segments == 0 ? NULL : &y->segments[y->n_segments - 1];
+
+    if (i->first == 0 || strcmp(i->stream, y->t->stream) != 0) {
+        return;
+    }
+    if (last != NULL && last->epoch == i->epoch && last->worker == i->worker) {
+        last->end = i->first;
+    }
+    if (y->n_segments == y->room) {
+        y->room = y->room == 0 ? 64 : 2 * y->room;
+        y->segments = mem_realloc(y->segments, y->room * sizeof *y->segments);
+    }
+    y->segments[y->n_segments++] = (struct segment_listed){.epoch = i->epoch,
+                                                           .worker = i->worker,
+                                                           .number = i->number,
+                                                           .first = i->first,
+                                                           .end = UINT64_MAX};
+}
+
+static bool on_wanted(void *arg, const struct spool_segment_info *i)
+{
+    struct tallying *y = arg;
+
+    for (uint32_t k = 0; strcmp(i->stream, y->t->stream) == 0 && k < y->n_segments;
+         k++) {
+        struct segment_listed *g = &y->segments[k];
+
+        if (g->epoch == i->epoch && g->worker == i->worker && g->number == i->number &&
+            g->first == i->first) {
+            g->read = g->wanted;
+            return g->wanted;
+        }
+    }
+    return false;
+}
+
+/* Event k of the block as a part of a row, which begins where the one before ended. */
+static void tally(struct tallying *y, const struct spool_segment_info *i,
+                  const struct spool_block *b, uint32_t k, struct tally_row **row)
+{
+    const struct str id = ids_get(y->ids, k);
+
+    if (*row == NULL || (*row)->seq + (*row)->n != b->first + k) {
+        *row = next_row(y->t);
+        **row = (struct tally_row){.epoch = i->epoch,
+                                   .worker = i->worker,
+                                   .seq = b->first + k,
+                                   .wall_ms = b->wall_ms};
+    }
+    (*row)->n++;
+    if (id.p == NULL) {
+        (*row)->n_anonymous++;
+    } else {
+        (*row)->sum += index_print(id.p, id.n);
+    }
+}
+
+static bool on_block(void *arg, const struct spool_segment_info *i,
+                     const struct spool_block *b)
+{
+    struct tallying *y = arg;
+    struct tally_row *row = NULL;
+    bool parsed = false;
+
+    if (strcmp(i->stream, y->t->stream) != 0) {
+        return true;
+    }
+    for (uint64_t seq = b->first; seq < b->first + b->n; seq++) {
+        const uint64_t to = index_list_covered(&y->t->index, i->epoch, i->worker, seq);
+
+        if (to > seq) {
+            seq = to - 1;
+            continue;
+        }
+        if (!parsed) {
+            ids_read(y->ids, (struct str){b->payload, b->payload_bytes}, b->n);
+            parsed = true;
+        }
+        tally(y, i, b, (uint32_t)(seq - b->first), &row);
+    }
+    return true;
+}
+
+/* False: a segment went away meanwhile; *e is empty then. */
+static bool read_tail(struct tallying *y, struct err *e)
+{
+    const struct spool_visitor v = {.block = on_block, .wants = on_wanted, .arg = y};
+    bool any = false, all = true;
+
+    for (uint32_t i = 0; i < y->n_segments; i++) {
+        struct segment_listed *g = &y->segments[i];
+
+        g->wanted =
+            index_list_covered(&y->t->index, g->epoch, g->worker, g->first) < g->end;
+        any |= g->wanted;
+    }
+    if (any && !spool_visit(y->spool, &v, e)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < y->n_segments; i++) {
+        all &= !y->segments[i].wanted || y->segments[i].read;
+    }
+    e->text[0] = '\0';
+    return all;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct tally_row *x = a, *y = b;
+
+    return x->epoch != y->epoch     ? (x->epoch < y->epoch ? -1 : 1)
+           : x->worker != y->worker ? (x->worker < y->worker ? -1 : 1)
+                                    : (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+/* Sequences between two rows of a shard are events whose index and bytes are gone. Then
+ * only the rows that are asked for stay. */
+static void finish(struct tallying *y)
+{
+    struct tallies *t = y->t;
+    uint32_t n = 0;
+
+    if (t->n > 1) {
+        qsort(t->rows, t->n, sizeof *t->rows, by_place);
+    }
+    for (uint32_t i = 0; i < t->n; i++) {
+        const struct tally_row *r = &t->rows[i], *last = i == 0 ? r : &t->rows[i - 1];
+
+        if (i > 0 && last->epoch == r->epoch && last->worker == r->worker &&
+            r->seq > last->seq + last->n) {
+            t->n_unknown += r->seq - last->seq - last->n;
+        }
+    }
+    for (uint32_t i = 0; i < t->n; i++) {
+        if (t->rows[i].wall_ms >= y->since_ms) {
+            t->rows[n++] = t->rows[i];
+        }
+    }
+    t->n = n;
+}
+
+static bool try_once(struct tallying *y, struct err *e)
+{
+    const struct spool_visitor v = {.segment = on_listed, .arg = y, .quick = true};
+    struct tallies *t = y->t;
+    bool ok = spool_visit(y->spool, &v, e) &&
+              index_list_read(&t->index, y->spool, t->stream, on_file, y, e);
+
+    if (ok && t->index.n_fields == 0) {
+        ok = err_set(e, "stream \"%s\" has no index: put index = \"event_id\" into it",
+                     t->stream);
+    }
+    if (ok) {
+        y->ids = ids_new(t->index.fields[0], e);
+        ok = y->ids != NULL && read_tail(y, e);
+    }
+    ids_free(y->ids);
+    free(y->segments);
+    return ok;
+}
+
+bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
+                  struct tallies *out, struct err *e)
+{
+    *out = (struct tallies){.n = 0};
+    for (int i = 0; i < TRIES; i++) {
+        struct tallying y = {.t = out,
+                             .spool = spool,
+                             .since_ms = since_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS};
+
+        tallies_free(out);
+        (void)snprintf(out->stream, sizeof out->stream, "%s", stream);
+        (void)err_set(e, "%s", "");
+        if (try_once(&y, e)) {
+            finish(&y);
+            return true;
+        }
+        if (e->text[0] != '\0') {
+            return false;
+        }
+    }
+    return err_set(e, "%s: segments went away while they were read; try again", spool);
+}
+
+void tallies_free(struct tallies *t)
+{
+    free(t->rows);
+    free(t->index.runs);
+    *t = (struct tallies){.n = 0};
+}

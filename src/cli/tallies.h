@@ -1,0 +1,42 @@
+/*
+ * tallies - what a stream accepted: rows of events that came one after the other within a
+ * minute, with their number and the sum of their ids' fingerprints (index/format.h, mod
+ * 2^64, in any order). From the index files, and from the bytes of segments that no file
+ * covers, so that a crash changes nothing. Reads only.
+ *
+ *   tallies_read -> tallies_free
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "cli/index_list.h"
+
+struct err;
+
+enum { TALLY_MINUTE_MS = 60000 };
+
+struct tally_row {
+    uint32_t epoch, worker;
+    uint64_t seq;    /* of the first of n */
+    int64_t wall_ms; /* of the first; all are of one minute */
+    uint64_t sum;
+    uint32_t n, n_anonymous; /* of these, without an id: 0 in the sum */
+};
+
+struct tallies {
+    char stream[72];
+    struct index_list index; /* what its files cover */
+    struct tally_row *rows;  /* by shard and sequence */
+    uint32_t n, room;
+    uint64_t
+        n_unknown; /* sequences between them that neither a file nor a segment has */
+};
+
+/* False and *e: the spool can't be read, or the stream has no index. since_ms: rows from
+ * that minute on. */
+bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
+                  struct tallies *out, struct err *e) MUST_USE;
+void tallies_free(struct tallies *t);
