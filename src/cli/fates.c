@@ -169,6 +169,18 @@ static void read_places(struct reading *d, const char *dir, int n, const char *n
     (void)!journal_scan(path, on_place, d, &scan, &e);
 }
 
+/* The journal has forgotten a shard whose segments are gone: the sink is done with it. */
+static void conclude(struct reading *d)
+{
+    for (uint32_t i = 0; i < d->n; i++) {
+        struct fate *f = &d->fates[i];
+
+        if (f->kind == FATE_UNMET && f->known && !d->events[i].seen) {
+            f->kind = FATE_CONFIRMED;
+        }
+    }
+}
+
 static void note_unread(struct fates *f, const char *name, const char *why)
 {
     f->unread = mem_realloc(f->unread, (f->n_unread + 1) * sizeof *f->unread);
@@ -194,6 +206,7 @@ static void read_journal(struct fates *f, const char *dir, const char *name,
     memset(d.fates, 0, f->n_events * sizeof *d.fates);
     if (journal_scan(path, on_record, &d, &scan, &e)) {
         f->n_sinks++;
+        conclude(&d);
         read_places(&d, dir, n, name, PLACES_OLD_TAIL);
         read_places(&d, dir, n, name, PLACES_TAIL);
     } else {

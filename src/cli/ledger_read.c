@@ -101,11 +101,14 @@ static void add_up(struct ledger_stream *l)
         struct ledger_minute *m =
             minute_of(l, r->wall_ms / TALLY_MINUTE_MS * TALLY_MINUTE_MS);
 
+        const bool gone = !tallies_has(&l->tallies, r->epoch, r->worker);
+
         m->accepted += r->n;
         m->anonymous += r->n_anonymous;
         m->sum += r->sum;
         for (uint32_t k = 0; k < l->n_sinks; k++) {
-            settled_count(&l->sinks[k], r->epoch, r->worker, r->seq, r->n, &m->by[k]);
+            settled_count(&l->sinks[k], r->epoch, r->worker, r->seq, r->n, gone,
+                          &m->by[k]);
         }
     }
 }

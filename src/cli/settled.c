@@ -183,11 +183,12 @@ static uint64_t count(const struct settled_set *set, uint32_t epoch, uint32_t wo
 }
 
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
-                   uint64_t seq, uint32_t n, struct settled_counts *c)
+                   uint64_t seq, uint32_t n, bool gone, struct settled_counts *c)
 {
     const struct cursor *at = ack_tracker_find(&s->acks, epoch, worker);
     const uint64_t end = seq + n;
-    uint64_t done = at == NULL ? 0 : overlap(seq, end, 0, at->next), apart = 0;
+    uint64_t done = at != NULL ? overlap(seq, end, 0, at->next) : gone ? n : 0;
+    uint64_t apart = 0;
 
     for (uint32_t i = 0; at != NULL && i < at->n_ahead; i++) {
         done += overlap(seq, end, at->ahead[i].first, at->ahead[i].end);

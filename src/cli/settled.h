@@ -47,7 +47,8 @@ struct settled_counts {
 /* name: of the sink. False and *e: its journal can't be read. */
 bool settled_read(const char *spool, const char *name, const char *stream,
                   struct settled *out, struct err *e) MUST_USE;
-/* Adds up events seq .. seq + n - 1. */
+/* Adds up events seq .. seq + n - 1. gone: the spool has none of the shard any more, so
+ * the sink is done with it; its journal may have forgotten it. */
 void settled_count(const struct settled *s, uint32_t epoch, uint32_t worker,
-                   uint64_t seq, uint32_t n, struct settled_counts *c);
+                   uint64_t seq, uint32_t n, bool gone, struct settled_counts *c);
 void settled_free(struct settled *s);

@@ -70,6 +70,10 @@ static void on_listed(void *arg, const struct spool_segment_info *i)
     }
     if (last != NULL && last->epoch == i->epoch && last->worker == i->worker) {
         last->end = i->first;
+    } else {
+        y->t->shards =
+            mem_realloc(y->t->shards, (y->t->n_shards + 1) * sizeof *y->t->shards);
+        y->t->shards[y->t->n_shards++] = (struct tally_shard){i->epoch, i->worker};
     }
     if (y->n_segments == y->room) {
         y->room = y->room == 0 ? 64 : 2 * y->room;
@@ -247,9 +251,20 @@ bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
     return err_set(e, "%s: segments went away while they were read; try again", spool);
 }
 
+bool tallies_has(const struct tallies *t, uint32_t epoch, uint32_t worker)
+{
+    for (uint32_t i = 0; i < t->n_shards; i++) {
+        if (t->shards[i].epoch == epoch && t->shards[i].worker == worker) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tallies_free(struct tallies *t)
 {
     free(t->rows);
+    free(t->shards);
     free(t->index.runs);
     *t = (struct tallies){.n = 0};
 }

@@ -31,8 +31,11 @@ struct tallies {
     struct index_list index; /* what its files cover */
     struct tally_row *rows;  /* by shard and sequence */
     uint32_t n, room;
-    uint64_t
-        n_unknown; /* sequences between them that neither a file nor a segment has */
+    struct tally_shard {
+        uint32_t epoch, worker;
+    } * shards; /* that have segments */
+    uint32_t n_shards;
+    uint64_t n_unknown; /* sequences between them that neither a file nor a segment has */
 };
 
 /* False and *e: the spool can't be read, or the stream has no index. since_ms: rows from
@@ -40,3 +43,6 @@ struct tallies {
 bool tallies_read(const char *spool, const char *stream, int64_t since_ms,
                   struct tallies *out, struct err *e) MUST_USE;
 void tallies_free(struct tallies *t);
+
+/* Whether the shard has segments; else every sink is done with it. */
+bool tallies_has(const struct tallies *t, uint32_t epoch, uint32_t worker);
