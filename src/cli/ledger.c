@@ -17,7 +17,7 @@
 #include "base/units.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/ledger.h"
+#include "cli/ledger_read.h"
 #include "cli/spool_folder.h"
 #include "server/supervisor.h"
 

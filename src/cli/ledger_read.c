@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "cli/ledger.h"
+#include "cli/ledger_read.h"
 
 static const char TAIL[] = ".journal";
 

@@ -35,7 +35,8 @@ struct tallies {
         uint32_t epoch, worker;
     } * shards; /* that have segments */
     uint32_t n_shards;
-    uint64_t n_unknown; /* sequences between them that neither a file nor a segment has */
+    uint64_t
+        n_unknown; /* sequences between them that neither a file nor a segment has */
 };
 
 /* False and *e: the spool can't be read, or the stream has no index. since_ms: rows from

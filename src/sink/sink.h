@@ -40,11 +40,11 @@ struct sink_verdict {
     uint32_t first, n;   /* the part it speaks of, */
     const uint32_t *but; /* in order: its events of which it does not */
     uint32_t n_but;
-    int64_t row;      /* the refused event as the server counts, or -1 */
-    int code;         /* the server's own, 0 if none */
-    int64_t after_ms; /* not SINK_OK: not before so long; 0: nothing is known */
-    bool enlarge;     /* not SINK_OK: fewer and larger batches would be taken */
-    const char *why;  /* for a human; valid during the call */
+    int64_t row;       /* the refused event as the server counts, or -1 */
+    int code;          /* the server's own, 0 if none */
+    int64_t after_ms;  /* not SINK_OK: not before so long; 0: nothing is known */
+    bool enlarge;      /* not SINK_OK: fewer and larger batches would be taken */
+    const char *why;   /* for a human; valid during the call */
     const char *place; /* SINK_OK: where its events are, for a human; valid during the
                           call. NULL: not known */
 };

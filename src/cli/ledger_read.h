@@ -1,5 +1,5 @@
 /*
- * ledger - per minute and stream, what was accepted and what each sink is done with; and
+ * ledger_read - per minute and stream, what was accepted and what each sink is done with; and
  * the comparison with a destination. For the files of the command sluice ledger.
  */
 #pragma once
