@@ -154,9 +154,10 @@ static const struct command list[] = {
          {"--stream", "NAME", "only that stream; by default all that have an index"},
          {"--all", NULL, "also the minutes in which all is confirmed"},
          {"--json", NULL, "the answer as one JSON object"}),
-     .about = "DIR is the data directory or a spool (default: data), also of a running "
-              "server; the command only reads it. Exit code 0: every sink has confirmed "
-              "every event, 1: not so, 3: the spool can't be read.",
+     .about =
+         "DIR is the data directory or a spool (default: data), also of a running "
+         "server; the command only reads it. Exit code 0: every sink has confirmed "
+         "every event, 1: not so, 3: the spool can't be read.",
      .operand = OPERAND_FOLDER},
     {.name = "inspect",
      .run = cli_inspect,
