@@ -73,12 +73,6 @@ struct stats_histogram *stats_histogram(const char *name, const char *help,
                                         const char *labels, enum stats_unit unit);
 void stats_record(struct stats_histogram *h, uint64_t value);
 
-/* The trace of a request with that value, as digits: what OpenMetrics calls an exemplar.
- * The bucket keeps the last one. The thread that records; its first call allocates. */
-enum { STATS_TRACE_BYTES = 32 };
-void stats_exemplar(struct stats_histogram *h, uint64_t value,
-                    const char trace[STATS_TRACE_BYTES], int64_t now_ms);
-
 /* One that no exposition shows, for comparisons that end. One thread records and
  * clears; any may ask. */
 struct stats_histogram *stats_histogram_new(void);
@@ -96,11 +90,21 @@ const char *stats_label(char *out, size_t out_bytes, const char *text);
 const char *stats_label_pair(char *out, size_t out_bytes, const char *name,
                              const char *value);
 
+/* The sum over all cells of a series; 0 if there is none. For /status, tests. */
+uint64_t stats_value(const char *name, const char *labels);
+
+/* ---- exemplar.c ---- */
+
+/* The trace of a request with that value, as digits: what OpenMetrics calls an exemplar.
+ * The bucket keeps the last one. The thread that records; its first call allocates. */
+enum { STATS_TRACE_BYTES = 32 };
+void stats_exemplar(struct stats_histogram *h, uint64_t value,
+                    const char trace[STATS_TRACE_BYTES], int64_t now_ms);
+
+/* ---- exposition.c ---- */
+
 /* Appends the exposition of all series, sorted by name then labels, through
  * put; any thread. */
 typedef void stats_put_fn(void *arg, const char *text, size_t n);
 enum stats_format { STATS_TEXT, STATS_OPENMETRICS };
 void stats_write(enum stats_format format, stats_put_fn *put, void *arg);
-
-/* The sum over all cells of a series; 0 if there is none. For /status, tests. */
-uint64_t stats_value(const char *name, const char *labels);

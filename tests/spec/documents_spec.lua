@@ -141,7 +141,8 @@ describe("the documents", function()
   it("have no metric that no test asks for", function()
     local text, unasked = h.shell "cat $(find tests -name '*_spec.lua' -o -name 'test_*.c')", {}
     for name in pairs(metrics.labels()) do
-      local short, found = name:gsub("^sluice_", ""), name:find "^process_" and text:find(name, 1, true) ~= nil
+      local short = name:gsub("^sluice_", "")
+      local found = name:find "^process_" and text:find(name, 1, true) ~= nil
       for _, before in ipairs { "sluice_", '"', "'" } do
         for _, after in ipairs { "", "_count", "_sum", "_bucket" } do
           found = found or text:find(before .. short .. after .. "%f[^%w_]") ~= nil

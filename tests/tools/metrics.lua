@@ -59,7 +59,8 @@ local sections = {
       "spool_prepare_seconds" } },
   { "Delivery", "", { "sink", "delivered_events_total delivery_age_seconds batch_events",
       "batch_bytes batch_target" }, { "sink, reason", "batches_total" } },
-  { "A sink that is late", "", { "sink", "sink_holding sink_failing_seconds sink_oldest_event_seconds",
+  { "A sink that is late", "", { "sink",
+    "sink_holding sink_failing_seconds sink_oldest_event_seconds",
       "sink_left_events sink_lag_bytes sink_retries_total sink_apart_batches",
       "sink_lost_events sink_skipped_events sink_dropped_events_total" } },
   { "Dead letters", "", { "sink",
@@ -177,7 +178,9 @@ local function each(section, visit)
   for i = 3, #section do
     local group = section[i]
     for j = 2, #group do
-      for name in group[j]:gmatch "%S+" do visit(name:find "^process_" and name or "sluice_" .. name, group[1]) end
+      for name in group[j]:gmatch "%S+" do
+        visit(name:find "^process_" and name or "sluice_" .. name, group[1])
+      end
     end
   end
 end
@@ -197,8 +200,9 @@ function M.markdown()
 
 `GET /metrics` on the admin port, in Prometheus' text format; a scraper whose Accept header
 prefers it gets OpenMetrics, where `sluice_request_seconds` has the trace ids of requests with a
-`traceparent` (exemplars). Series of a sink that no policy names any more go. `ninja -C build reference` makes
-this page from the source; a test compares. A policy adds its own metrics with `counter` and
+`traceparent` (exemplars). Series of a sink that no policy names any more go.
+`ninja -C build reference` makes this page from the source; a test compares. A policy
+adds its own metrics with `counter` and
 `gauge` ([POLICY.md](POLICY.md)). A metric appears when the thing that it measures is there: a
 sink's with the sink, a result's with the first such result. Names that end in `_seconds` are
 seconds, those in `_bytes` bytes. Alerts are in `docker/prometheus/rules.yml`;
