@@ -110,7 +110,10 @@ int stand_in(pid_t pid)
         if (number == SIGRTMIN) {
             hear(&x, &got);
         } else if (number > 0 && number != SIGCHLD && got.si_code != SI_KERNEL) {
-            (void)kill(x.now, number); /* a terminal has told both */
+            /* A terminal has told both. One that has named the next may be gone. */
+            hear_all(&x);
+            reap(&x);
+            (void)kill(x.next != 0 ? x.next : x.now, number);
         }
         reap(&x);
     }
