@@ -111,6 +111,15 @@ describe("an upgrade", function()
     c:close()
   end)
 
+  it("does not share the port of another server", function()
+    local other = h.server { policy = h.policy {} }
+    h.write(s.path, text .. ('listen "127.0.0.1:%d" {}\n'):format(other.port))
+    upgrade(s)
+    assert.is_truthy(s:text():find("event=upgrade status=failed", 1, true))
+    assert.equal(202, s:post("/v1/events", '{"a":1}').status)
+    other:close()
+  end)
+
   it("does not make a canary live, and keeps what is", function()
     h.write(s.path, text .. '\ncanary { share = "20%", during = "10m" }\n')
     assert.matches("canary", s:reload().body)
