@@ -113,6 +113,8 @@ describe("an upgrade", function()
 
   it("does not share the port of another server", function()
     local other = h.server { policy = h.policy {} }
+    h.write(s.path, text .. '\nlisten "0.0.0.0:0" {}\n') -- which is given up then
+    upgrade(s)
     h.write(s.path, text .. ('listen "127.0.0.1:%d" {}\n'):format(other.port))
     upgrade(s)
     assert.is_truthy(s:text():find("event=upgrade status=failed", 1, true))
